@@ -1,0 +1,91 @@
+//! The contract between a protocol and the world.
+//!
+//! A [`Machine`] does no I/O: datagrams, commands, time and chance come in as arguments, datagrams go
+//! out through a [`Tx`], events are polled. The same machine therefore runs under the mio runtime,
+//! under the simulator, in benches and in fuzzers. This crate is *not* a runtime: it holds no socket
+//! and reads no clock.
+
+#![forbid(unsafe_code)]
+
+mod deadlines;
+mod rng;
+mod time;
+
+pub use deadlines::Deadlines;
+pub use rng::Rng;
+pub use time::Instant;
+
+use std::net::SocketAddr;
+
+/// Which local socket of a worker a datagram came in on, and must leave by: an index into the
+/// worker's listening addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LocalId(pub u8);
+
+/// A dense number for one remote peer, chosen by the machine: the send batch groups the datagrams of
+/// one flow into runs without hashing. Flows of live peers are distinct; numbers are reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Flow(pub u32);
+
+/// The two ends of a datagram's way: our socket and the remote address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Path {
+    /// Our end.
+    pub local: LocalId,
+    /// The far end. IPv4 peers are plain IPv4 addresses, never IPv4-mapped IPv6.
+    pub remote: SocketAddr,
+}
+
+/// One received datagram. The bytes are the machine's to change: SRTP is decrypted in place.
+#[derive(Debug)]
+pub struct Datagram<'a> {
+    /// Where it came from, and on which of our sockets.
+    pub path: Path,
+    /// When the kernel received it; never later than the `now` of the same call.
+    pub received_at: Instant,
+    /// The UDP payload.
+    pub bytes: &'a mut [u8],
+}
+
+/// The send batch: a machine claims a slot, writes the datagram straight into it, and is done.
+pub trait Tx {
+    /// Claims `len` bytes that leave for `path`, all of which the caller must write (their content
+    /// is unspecified before). `None` when the batch is full: the datagram is then lost as on any
+    /// full queue, and the implementation has counted it.
+    ///
+    /// Datagrams of one `flow` leave in the order they were claimed; across flows there is none.
+    fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]>;
+
+    /// Gives back the slot claimed last: nothing is sent. For a writer that failed midway.
+    fn cancel(&mut self);
+}
+
+/// A protocol as a state machine without I/O.
+///
+/// `now` never goes backwards between calls. After a batch of [`on_datagram`](Self::on_datagram) calls the
+/// driver calls [`on_batch_end`](Self::on_batch_end) once, flushes the `Tx`, then looks at
+/// [`next_timeout`](Self::next_timeout).
+pub trait Machine {
+    /// What the controller may ask.
+    type Command;
+    /// What the machine has to say.
+    type Event;
+
+    /// A datagram arrived. Anything unusable is counted and dropped; there is no error to return.
+    fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx);
+
+    /// The last datagram of a receive batch has been handed in.
+    fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx);
+
+    /// The instant of [`next_timeout`](Self::next_timeout) has come (or passed).
+    fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx);
+
+    /// The controller asks for something. The answer is an event.
+    fn on_command(&mut self, now: Instant, command: Self::Command, tx: &mut impl Tx);
+
+    /// The next thing to tell the controller, oldest first.
+    fn poll_event(&mut self) -> Option<Self::Event>;
+
+    /// When [`on_timeout`](Self::on_timeout) wants to be called; `None`: only after the next input.
+    fn next_timeout(&self) -> Option<Instant>;
+}
