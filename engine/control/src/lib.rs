@@ -1,1 +1,33 @@
-//! See the package description.
+//! Commands and events between signaling and engine, as plain values with a binary codec.
+//!
+//! This crate is *what* is said; `shm` is *how* it gets across. Nouns are the field's: a router holds a
+//! room's media; transports belong to a router, producers and consumers to a transport. Ids are chosen by the
+//! controller. Every [`Request`] is answered by exactly one [`Event`] that carries its [`RequestId`]
+//! (a [`Command::Snapshot`] by a sequence that ends in [`Event::SnapshotEnd`]).
+//!
+//! Commands are idempotent: the same id with the same parameters gives the same answer; the same id with other
+//! parameters is rejected with [`Refusal::Exists`]. What arrives was written by another process and is a claim: every
+//! decoder checks lengths, tags and bounds, and refuses trailing bytes.
+
+#![forbid(unsafe_code)]
+
+mod codec;
+mod command;
+mod counters;
+mod event;
+mod ids;
+pub mod limits;
+mod media;
+
+pub use codec::DecodeError;
+pub use command::{Command, Consume, CreateTransport, Produce, Request};
+pub use counters::{Counter, Counters, Discard};
+pub use event::{Closed, DtlsState, Event, IceState, Refusal, SnapshotItem, TransportState};
+pub use ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
+pub use media::{
+    AppData, Codec, CodecParameters, Encoding, Extension, ExtensionKind, IceParameters, Kind, Text,
+};
+
+/// The version of everything in this crate. Signaling and engine must agree on it exactly: they are
+/// installed together, and the attach handshake refuses anything else.
+pub const PROTOCOL_VERSION: u32 = 1;

@@ -1,0 +1,214 @@
+//! The binary form: little-endian integers, lists and texts behind a `u16` or `u32` length, enums behind a `u8` tag.
+
+use crate::limits;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Why bytes are not a record of this protocol. The fault is the writer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The record ends inside a field.
+    #[error("the record ends {missing} bytes short, inside a field")]
+    Truncated {
+        /// How many bytes the field still wanted.
+        missing: usize,
+    },
+    /// Bytes follow the last field.
+    #[error("{0} bytes follow the record's last field")]
+    Trailing(usize),
+    /// An enum's tag has no meaning in this protocol version.
+    #[error("tag {tag} names no {what}")]
+    UnknownTag {
+        /// The enum.
+        what: &'static str,
+        /// What was read.
+        tag: u8,
+    },
+    /// A list, text or blob is longer than its bound.
+    #[error("a {what} of {len} exceeds the bound of {max}")]
+    TooLong {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its claimed length.
+        len: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// A text is not UTF-8.
+    #[error("a text is not valid UTF-8")]
+    NotText,
+    /// A number is outside of its field's range.
+    #[error("{value} is out of range for {what}")]
+    OutOfRange {
+        /// The field.
+        what: &'static str,
+        /// What was read.
+        value: u64,
+    },
+}
+
+/// What is left of a record that is being read.
+#[derive(Debug)]
+pub struct Input<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Input<'a> {
+    pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+        let (head, tail) =
+            self.0.split_at_checked(len).ok_or(DecodeError::Truncated { missing: len - self.0.len() })?;
+        self.0 = tail;
+        Ok(head)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    pub(crate) fn end(self) -> Result<(), DecodeError> {
+        if self.0.is_empty() { Ok(()) } else { Err(DecodeError::Trailing(self.0.len())) }
+    }
+}
+
+/// A value with a binary form.
+pub trait Wire: Sized {
+    fn write(&self, out: &mut Vec<u8>);
+    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError>;
+}
+
+macro_rules! wire_integer {
+    ($($int:ty),*) => {$(
+        impl Wire for $int {
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_le_bytes());
+            }
+
+            fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+                input.array().map(Self::from_le_bytes)
+            }
+        }
+    )*};
+}
+wire_integer!(u8, u16, u32, u64);
+
+impl Wire for bool {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(*self));
+    }
+
+    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        match u8::read(input)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            tag => Err(DecodeError::UnknownTag { what: "boolean", tag }),
+        }
+    }
+}
+
+impl<const N: usize> Wire for [u8; N] {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+
+    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        input.array()
+    }
+}
+
+impl<T: Wire> Wire for Option<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.is_some().write(out);
+        if let Some(value) = self {
+            value.write(out);
+        }
+    }
+
+    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(if bool::read(input)? { Some(T::read(input)?) } else { None })
+    }
+}
+
+impl<T: Wire> Wire for Vec<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        (self.len() as u16).write(out);
+        for item in self {
+            item.write(out);
+        }
+    }
+
+    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        let len = usize::from(u16::read(input)?);
+        if len > limits::LIST_LEN_MAX {
+            return Err(DecodeError::TooLong { what: "list", len, max: limits::LIST_LEN_MAX });
+        }
+        (0..len).map(|_| T::read(input)).collect()
+    }
+}
+
+impl Wire for SocketAddr {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self.ip() {
+            IpAddr::V4(ip) => {
+                4u8.write(out);
+                ip.octets().write(out);
+            }
+            IpAddr::V6(ip) => {
+                6u8.write(out);
+                ip.octets().write(out);
+            }
+        }
+        self.port().write(out);
+    }
+
+    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        let ip: IpAddr = match u8::read(input)? {
+            4 => Ipv4Addr::from(input.array::<4>()?).into(),
+            6 => Ipv6Addr::from(input.array::<16>()?).into(),
+            tag => return Err(DecodeError::UnknownTag { what: "address family", tag }),
+        };
+        Ok(Self::new(ip, u16::read(input)?))
+    }
+}
+
+/// Gives a struct the binary form of its fields in order.
+macro_rules! wire_struct {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        impl $crate::codec::Wire for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                $($crate::codec::Wire::write(&self.$field, out);)*
+            }
+
+            fn read(input: &mut $crate::codec::Input<'_>) -> Result<Self, $crate::DecodeError> {
+                Ok(Self { $($field: $crate::codec::Wire::read(input)?,)* })
+            }
+        }
+    };
+}
+
+/// Gives an enum the binary form of a tag and the fields of its variant. A variant is unit-like,
+/// holds one value `(inner)`, or has named fields.
+macro_rules! wire_enum {
+    ($name:ident, $what:literal { $($tag:literal => $variant:ident $(($inner:ident))? $({ $($field:ident),* $(,)? })?),* $(,)? }) => {
+        impl $crate::codec::Wire for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                match self {
+                    $(Self::$variant $(($inner))? $({ $($field),* })? => {
+                        out.push($tag);
+                        $($crate::codec::Wire::write($inner, out);)?
+                        $($($crate::codec::Wire::write($field, out);)*)?
+                    })*
+                }
+            }
+
+            fn read(input: &mut $crate::codec::Input<'_>) -> Result<Self, $crate::DecodeError> {
+                Ok(match <u8 as $crate::codec::Wire>::read(input)? {
+                    $($tag => Self::$variant
+                        $(({ let $inner = $crate::codec::Wire::read(input)?; $inner }))?
+                        $({ $($field: $crate::codec::Wire::read(input)?),* })?,)*
+                    tag => return Err($crate::DecodeError::UnknownTag { what: $what, tag }),
+                })
+            }
+        }
+    };
+}
+
+pub(crate) use {wire_enum, wire_struct};

@@ -1,0 +1,212 @@
+//! What signaling may ask of a worker.
+
+use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
+use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
+use crate::media::{AppData, CodecParameters, Encoding, Extension, Kind, Text};
+
+/// A command and the number its answer will carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Chosen by the controller; not interpreted.
+    pub id: RequestId,
+    /// What to do.
+    pub command: Command,
+}
+
+impl Request {
+    /// The binary form, replacing what was in `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.clear();
+        self.id.write(out);
+        self.command.write(out);
+    }
+
+    /// Reads a whole record. An error still names the request where its id could be read, so that
+    /// it can be answered.
+    pub fn decode(record: &[u8]) -> Result<Self, (Option<RequestId>, DecodeError)> {
+        let mut input = Input(record);
+        let id = RequestId::read(&mut input).map_err(|error| (None, error))?;
+        let command = Command::read(&mut input).map_err(|error| (Some(id), error))?;
+        input.end().map_err(|error| (Some(id), error))?;
+        Ok(Self { id, command })
+    }
+}
+
+/// What to do. Each is idempotent; each names what must exist, and is refused with
+/// [`Refusal::NotFound`](crate::Refusal::NotFound) when it does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A new, empty router.
+    CreateRouter {
+        /// Its id.
+        router: RouterId,
+        /// Given back in snapshots.
+        app_data: AppData,
+    },
+    /// Closes a router and all it holds.
+    CloseRouter {
+        /// Which.
+        router: RouterId,
+    },
+    /// After an attach: this router is still wanted; it will not be closed when the grace period ends.
+    ClaimRouter {
+        /// Which.
+        router: RouterId,
+    },
+    /// A new transport; answered by [`Event::TransportCreated`](crate::Event::TransportCreated).
+    CreateTransport(CreateTransport),
+    /// The peer's certificate fingerprint is known; DTLS may begin. The engine takes the server role.
+    ConnectTransport {
+        /// Which.
+        transport: TransportId,
+        /// SHA-256 of the peer's certificate (`a=fingerprint`).
+        fingerprint: [u8; 32],
+    },
+    /// New ICE credentials; the old pair serves until a check with the new ones succeeds.
+    /// Answered by [`Event::IceRestarted`](crate::Event::IceRestarted).
+    RestartIce {
+        /// Which.
+        transport: TransportId,
+    },
+    /// Closes a transport, its producers and consumers, and the consumers of its producers.
+    CloseTransport {
+        /// Which.
+        transport: TransportId,
+    },
+    /// The peer will send a track.
+    Produce(Produce),
+    /// Stops forwarding a producer; its packets are received and dropped.
+    PauseProducer {
+        /// Which.
+        producer: ProducerId,
+    },
+    /// Forwards again. Video consumers wait for a keyframe, which is asked for.
+    ResumeProducer {
+        /// Which.
+        producer: ProducerId,
+    },
+    /// Closes a producer and its consumers.
+    CloseProducer {
+        /// Which.
+        producer: ProducerId,
+    },
+    /// The peer wants a track.
+    Consume(Consume),
+    /// Stops sending to a consumer.
+    PauseConsumer {
+        /// Which.
+        consumer: ConsumerId,
+    },
+    /// Sends again; video from the next keyframe on, which is asked for.
+    ResumeConsumer {
+        /// Which.
+        consumer: ConsumerId,
+    },
+    /// Closes a consumer.
+    CloseConsumer {
+        /// Which.
+        consumer: ConsumerId,
+    },
+    /// Asks the consumer's producer for a keyframe, subject to its governor.
+    RequestKeyframe {
+        /// Whose.
+        consumer: ConsumerId,
+    },
+    /// Everything this worker holds, as [`Event::Snapshot`](crate::Event::Snapshot) items and an end.
+    Snapshot,
+}
+wire_enum!(Command, "command" {
+    0 => CreateRouter { router, app_data },
+    1 => CloseRouter { router },
+    2 => ClaimRouter { router },
+    3 => CreateTransport(create),
+    4 => ConnectTransport { transport, fingerprint },
+    5 => RestartIce { transport },
+    6 => CloseTransport { transport },
+    7 => Produce(produce),
+    8 => PauseProducer { producer },
+    9 => ResumeProducer { producer },
+    10 => CloseProducer { producer },
+    11 => Consume(consume),
+    12 => PauseConsumer { consumer },
+    13 => ResumeConsumer { consumer },
+    14 => CloseConsumer { consumer },
+    15 => RequestKeyframe { consumer },
+    16 => Snapshot,
+});
+
+/// A new WebRTC transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateTransport {
+    /// The router it belongs to.
+    pub router: RouterId,
+    /// Its id.
+    pub transport: TransportId,
+    /// Given back in snapshots.
+    pub app_data: AppData,
+}
+wire_struct!(CreateTransport { router, transport, app_data });
+
+/// A track that a peer sends. Payload types and extension ids are those on the peer's leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Produce {
+    /// The transport it arrives on.
+    pub transport: TransportId,
+    /// Its id.
+    pub producer: ProducerId,
+    /// Audio or video.
+    pub kind: Kind,
+    /// `a=mid` (RFC 5888), at most 16 bytes.
+    pub mid: Option<Text>,
+    /// The codecs it may use; the first is the one the peer starts with.
+    pub codecs: Vec<CodecParameters>,
+    /// Its RTP streams. One, until layers come.
+    pub encodings: Vec<Encoding>,
+    /// Header extensions negotiated on this leg.
+    pub extensions: Vec<Extension>,
+    /// Starts paused.
+    pub paused: bool,
+    /// Given back in snapshots.
+    pub app_data: AppData,
+}
+wire_struct!(Produce { transport, producer, kind, mid, codecs, encodings, extensions, paused, app_data });
+
+/// A track that a peer receives. Everything here is as on the peer's leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consume {
+    /// The transport it leaves by.
+    pub transport: TransportId,
+    /// What it receives; on the same router.
+    pub producer: ProducerId,
+    /// Its id.
+    pub consumer: ConsumerId,
+    /// The MID to write, at most 16 bytes.
+    pub mid: Option<Text>,
+    /// The codecs it takes, each one of the producer's.
+    pub codecs: Vec<CodecParameters>,
+    /// The SSRC to write; no other consumer of the transport has it.
+    pub ssrc: u32,
+    /// The SSRC of retransmissions, where the codecs have an RTX payload type.
+    pub rtx_ssrc: Option<u32>,
+    /// The CNAME in our SDES (RFC 3550 §6.5.1): the same for the tracks of one peer, so that they play in sync.
+    pub cname: Text,
+    /// Header extensions to write.
+    pub extensions: Vec<Extension>,
+    /// Starts paused.
+    pub paused: bool,
+    /// Given back in snapshots.
+    pub app_data: AppData,
+}
+wire_struct!(Consume {
+    transport,
+    producer,
+    consumer,
+    mid,
+    codecs,
+    ssrc,
+    rtx_ssrc,
+    cname,
+    extensions,
+    paused,
+    app_data,
+});

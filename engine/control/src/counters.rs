@@ -1,0 +1,184 @@
+//! What a worker counts. Plain fields of the shard; copied out to the statistics page once a second.
+
+macro_rules! counted {
+    ($(#[$doc:meta])* $enum:ident { $($(#[$variant_doc:meta])* $variant:ident => $name:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $enum {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $enum {
+            /// All, in the order of the statistics page.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name in metrics and logs.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+counted! {
+    /// What went right, and how much of it.
+    Counter {
+        /// Datagrams received, of any kind.
+        DatagramsIn => "datagrams_in",
+        /// UDP payload bytes received.
+        BytesIn => "bytes_in",
+        /// RTP packets accepted after authentication, retransmissions included.
+        RtpIn => "rtp_in",
+        /// RTP packets written into the send batch for consumers, first transmissions.
+        RtpOut => "rtp_out",
+        /// RTP bytes written into the send batch, SRTP overhead included, retransmissions included.
+        RtpBytesOut => "rtp_bytes_out",
+        /// Retransmissions written for consumers.
+        RtxOut => "rtx_out",
+        /// RTCP compound packets accepted after authentication.
+        RtcpIn => "rtcp_in",
+        /// RTCP compound packets sent.
+        RtcpOut => "rtcp_out",
+        /// Packets that consumers reported missing.
+        NacksIn => "nacks_in",
+        /// Packets asked of publishers again.
+        NacksOut => "nacks_out",
+        /// Keyframe requests (PLI and FIR) from consumers.
+        KeyframeRequestsIn => "keyframe_requests_in",
+        /// PLI and FIR sent to publishers.
+        KeyframeRequestsOut => "keyframe_requests_out",
+        /// Packets that a retransmission request named and the cache no longer (or never) had.
+        NackCacheMisses => "nack_cache_misses",
+        /// Packets given up after the last retransmission request to a publisher.
+        NacksGivenUp => "nacks_given_up",
+        /// DTLS handshakes completed.
+        DtlsConnected => "dtls_connected",
+        /// DTLS handshakes failed.
+        DtlsFailed => "dtls_failed",
+        /// Datagrams not written because the send batch was full.
+        TxFull => "tx_full",
+        /// Routers that exist.
+        Routers => "routers",
+        /// Transports that exist.
+        Transports => "transports",
+        /// Producers that exist.
+        Producers => "producers",
+        /// Consumers that exist.
+        Consumers => "consumers",
+    }
+}
+
+counted! {
+    /// Why a datagram (or a part of one) was dropped. Network noise is not an error: it is counted here, and
+    /// never logged one by one.
+    Discard {
+        /// The first byte belongs to no protocol we speak (RFC 7983 §7).
+        UnknownProtocol => "unknown_protocol",
+        /// Not a well-formed STUN message (RFC 8489 §6.3).
+        StunMalformed => "stun_malformed",
+        /// STUN, but not a Binding request: an ICE-lite agent sends none, so it expects no answer.
+        StunUnexpected => "stun_unexpected",
+        /// A Binding request for a username fragment that no transport has. Many mean a scan, or late checks of a closed
+        /// transport.
+        StunUnknownUser => "stun_unknown_user",
+        /// A Binding request whose MESSAGE-INTEGRITY is absent or wrong (RFC 8489 §9.1.3), or whose FINGERPRINT is wrong.
+        StunUnauthenticated => "stun_unauthenticated",
+        /// Not STUN, from an address without a validated ICE pair. DTLS and media from there change nothing.
+        NoValidPair => "no_valid_pair",
+        /// DTLS before the peer's fingerprint is known. The peer retransmits.
+        DtlsBeforeConnect => "dtls_before_connect",
+        /// Media before the DTLS handshake has produced keys. Usually reordering.
+        MediaBeforeKeys => "media_before_keys",
+        /// SRTP or SRTCP that is too short to hold its header and tag.
+        SrtpTooShort => "srtp_too_short",
+        /// Seen before, or older than the replay window (RFC 3711 §3.3.2). Usually reordering; many mean an attack.
+        SrtpReplayed => "srtp_replayed",
+        /// The authentication tag is wrong (RFC 3711 §3.3). Never a reason to close anything.
+        SrtpUnauthenticated => "srtp_unauthenticated",
+        /// SRTCP that says it is not encrypted; refused.
+        SrtcpUnencrypted => "srtcp_unencrypted",
+        /// More SSRCs on one transport than the bound.
+        SsrcLimit => "ssrc_limit",
+        /// Authenticated, but not a well-formed RTP packet (RFC 3550 §5.1, RFC 8285).
+        RtpMalformed => "rtp_malformed",
+        /// Neither MID, RID nor SSRC leads to a producer.
+        RtpUnroutable => "rtp_unroutable",
+        /// A payload type the producer did not declare.
+        RtpUnknownPt => "rtp_unknown_pt",
+        /// A sequence number seen before: a duplicate, or a retransmission that came twice.
+        RtpDuplicate => "rtp_duplicate",
+        /// Further from the newest packet than any retransmission could be.
+        RtpTooOld => "rtp_too_old",
+        /// A retransmission (RFC 4588) too short to hold the original sequence number, or without payload (a probe).
+        RtxEmpty => "rtx_empty",
+        /// For a paused producer.
+        ProducerPaused => "producer_paused",
+        /// Authenticated, but not a well-formed RTCP compound packet (RFC 3550 §6.1).
+        RtcpMalformed => "rtcp_malformed",
+        /// RTCP feedback about an SSRC that this transport does not have.
+        RtcpUnknownSsrc => "rtcp_unknown_ssrc",
+        /// Data inside DTLS; data channels are not negotiated.
+        DtlsData => "dtls_data",
+    }
+}
+
+/// All counters of a worker: one `u64` each, never decreasing except those that count what exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters([u64; Self::LEN]);
+
+impl Counters {
+    /// Slots on the statistics page: all of [`Counter`], then all of [`Discard`].
+    pub const LEN: usize = Counter::ALL.len() + Discard::ALL.len();
+
+    /// Adds to a counter.
+    pub fn add(&mut self, counter: Counter, amount: u64) {
+        self.0[counter as usize] += amount;
+    }
+
+    /// Counts one.
+    pub fn count(&mut self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    /// Takes back one of what exists.
+    pub fn uncount(&mut self, counter: Counter) {
+        self.0[counter as usize] = self.0[counter as usize].saturating_sub(1);
+    }
+
+    /// Counts one discarded datagram.
+    pub fn discard(&mut self, discard: Discard) {
+        self.0[Counter::ALL.len() + discard as usize] += 1;
+    }
+
+    /// The value of a counter.
+    pub fn value(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+
+    /// How often something was discarded for this reason.
+    pub fn discarded(&self, discard: Discard) -> u64 {
+        self.0[Counter::ALL.len() + discard as usize]
+    }
+
+    /// In the order of the statistics page.
+    pub fn as_slots(&self) -> &[u64] {
+        &self.0
+    }
+
+    /// From the statistics page; slots that are not there count as zero.
+    pub fn from_slots(slots: &[u64]) -> Self {
+        let mut counters = Self::default();
+        for (counter, slot) in counters.0.iter_mut().zip(slots) {
+            *counter = *slot;
+        }
+        counters
+    }
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; Self::LEN])
+    }
+}

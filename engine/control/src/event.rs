@@ -1,0 +1,276 @@
+//! What a worker tells signaling.
+
+use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
+use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
+use crate::media::{AppData, IceParameters, Kind, Text};
+use std::net::SocketAddr;
+
+/// What happened: an answer to a request, or news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The request was carried out (or had been already).
+    Done {
+        /// Which.
+        request: RequestId,
+    },
+    /// The request was not carried out, and changed nothing.
+    Refused {
+        /// Which; `None` if the record was too damaged to tell.
+        request: Option<RequestId>,
+        /// Why, for programs.
+        refusal: Refusal,
+        /// Why, for people.
+        text: Text,
+    },
+    /// A transport is there.
+    TransportCreated {
+        /// The request.
+        request: RequestId,
+        /// Its id.
+        transport: TransportId,
+        /// What the peer's checks must carry.
+        ice: IceParameters,
+        /// SHA-256 of the engine's certificate.
+        fingerprint: [u8; 32],
+        /// Host candidates (UDP), the preferred first.
+        candidates: Vec<SocketAddr>,
+    },
+    /// A transport has new ICE credentials.
+    IceRestarted {
+        /// The request.
+        request: RequestId,
+        /// Which.
+        transport: TransportId,
+        /// What the peer's checks must carry from now on.
+        ice: IceParameters,
+    },
+    /// A transport's ICE or DTLS state changed.
+    TransportState {
+        /// Which.
+        transport: TransportId,
+        /// As it is now.
+        state: TransportState,
+    },
+    /// A transport closed; its producers and consumers are reported on their own.
+    TransportClosed {
+        /// Which.
+        transport: TransportId,
+        /// Why.
+        closed: Closed,
+    },
+    /// A producer closed.
+    ProducerClosed {
+        /// Which.
+        producer: ProducerId,
+        /// Why.
+        closed: Closed,
+    },
+    /// A consumer closed.
+    ConsumerClosed {
+        /// Which.
+        consumer: ConsumerId,
+        /// Why.
+        closed: Closed,
+    },
+    /// A router closed.
+    RouterClosed {
+        /// Which.
+        router: RouterId,
+        /// Why.
+        closed: Closed,
+    },
+    /// One object of a snapshot. Parents come before children.
+    Snapshot {
+        /// The request.
+        request: RequestId,
+        /// The object.
+        item: SnapshotItem,
+    },
+    /// The snapshot is complete.
+    SnapshotEnd {
+        /// The request.
+        request: RequestId,
+    },
+    /// News was lost because the ring was full; ask for a snapshot. Answers are never lost.
+    Overflow {
+        /// How many events.
+        lost: u64,
+    },
+}
+wire_enum!(Event, "event" {
+    0 => Done { request },
+    1 => Refused { request, refusal, text },
+    2 => TransportCreated { request, transport, ice, fingerprint, candidates },
+    3 => IceRestarted { request, transport, ice },
+    4 => TransportState { transport, state },
+    5 => TransportClosed { transport, closed },
+    6 => ProducerClosed { producer, closed },
+    7 => ConsumerClosed { consumer, closed },
+    8 => RouterClosed { router, closed },
+    9 => Snapshot { request, item },
+    10 => SnapshotEnd { request },
+    11 => Overflow { lost },
+});
+
+impl Event {
+    /// The binary form, replacing what was in `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.clear();
+        self.write(out);
+    }
+
+    /// Reads a whole record.
+    pub fn decode(record: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Input(record);
+        let event = Self::read(&mut input)?;
+        input.end()?;
+        Ok(event)
+    }
+
+    /// The request that this event answers (for a snapshot: belongs to).
+    pub fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Done { request }
+            | Self::TransportCreated { request, .. }
+            | Self::IceRestarted { request, .. }
+            | Self::Snapshot { request, .. }
+            | Self::SnapshotEnd { request } => Some(*request),
+            Self::Refused { request, .. } => *request,
+            Self::TransportState { .. }
+            | Self::TransportClosed { .. }
+            | Self::ProducerClosed { .. }
+            | Self::ConsumerClosed { .. }
+            | Self::RouterClosed { .. }
+            | Self::Overflow { .. } => None,
+        }
+    }
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The record does not decode, or a field is out of range: the controller's bug.
+    BadRecord,
+    /// It names something that does not exist (any more).
+    NotFound,
+    /// The id is taken by an object with other parameters.
+    Exists,
+    /// A parameter makes no sense, or contradicts another object.
+    Invalid,
+    /// A bound of the engine is reached; the text names it.
+    Limit,
+}
+wire_enum!(Refusal, "refusal" { 0 => BadRecord, 1 => NotFound, 2 => Exists, 3 => Invalid, 4 => Limit });
+
+/// Why an object closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// A command closed it, or closed what it depends on.
+    Requested,
+    /// The peer stopped giving consent (RFC 7675).
+    ConsentLost,
+    /// The peer never completed ICE and DTLS in time.
+    NeverConnected,
+    /// The DTLS handshake failed; the fingerprint did not match, or the peer misbehaved.
+    DtlsFailed,
+    /// The peer closed its DTLS session.
+    PeerClosed,
+    /// No controller claimed the router within the grace period.
+    Abandoned,
+}
+wire_enum!(Closed, "closing reason" {
+    0 => Requested, 1 => ConsentLost, 2 => NeverConnected, 3 => DtlsFailed, 4 => PeerClosed, 5 => Abandoned,
+});
+
+/// ICE, as mediasoup names its states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IceState {
+    /// No valid check yet.
+    New,
+    /// A pair is valid; the peer has not nominated it.
+    Connected,
+    /// A pair is nominated.
+    Completed,
+    /// Checks have stopped coming; consent still holds.
+    Disconnected,
+}
+wire_enum!(IceState, "ICE state" { 0 => New, 1 => Connected, 2 => Completed, 3 => Disconnected });
+
+/// DTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DtlsState {
+    /// No ClientHello yet.
+    New,
+    /// Handshaking.
+    Connecting,
+    /// Keys are there; media flows.
+    Connected,
+}
+wire_enum!(DtlsState, "DTLS state" { 0 => New, 1 => Connecting, 2 => Connected });
+
+/// How far a transport has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransportState {
+    /// ICE.
+    pub ice: IceState,
+    /// DTLS.
+    pub dtls: DtlsState,
+    /// The peer's address in the selected pair.
+    pub remote: Option<SocketAddr>,
+}
+wire_struct!(TransportState { ice, dtls, remote });
+
+/// One object, as a snapshot tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SnapshotItem {
+    /// A router.
+    Router {
+        /// Its id.
+        router: RouterId,
+        /// As given at creation.
+        app_data: AppData,
+    },
+    /// A transport.
+    Transport {
+        /// Its id.
+        transport: TransportId,
+        /// Its router.
+        router: RouterId,
+        /// How far it has come.
+        state: TransportState,
+        /// As given at creation.
+        app_data: AppData,
+    },
+    /// A producer.
+    Producer {
+        /// Its id.
+        producer: ProducerId,
+        /// Its transport.
+        transport: TransportId,
+        /// Audio or video.
+        kind: Kind,
+        /// Whether it is paused.
+        paused: bool,
+        /// As given at creation.
+        app_data: AppData,
+    },
+    /// A consumer.
+    Consumer {
+        /// Its id.
+        consumer: ConsumerId,
+        /// Its transport.
+        transport: TransportId,
+        /// What it receives.
+        producer: ProducerId,
+        /// Whether it is paused.
+        paused: bool,
+        /// As given at creation.
+        app_data: AppData,
+    },
+}
+wire_enum!(SnapshotItem, "snapshot item" {
+    0 => Router { router, app_data },
+    1 => Transport { transport, router, state, app_data },
+    2 => Producer { producer, transport, kind, paused, app_data },
+    3 => Consumer { consumer, transport, producer, paused, app_data },
+});

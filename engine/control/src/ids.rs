@@ -1,0 +1,46 @@
+//! Ids. All are chosen by signaling, except that none is reused while the engine lives.
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub u64);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{:016x}", self.0)
+            }
+        }
+
+        impl crate::codec::Wire for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                self.0.write(out);
+            }
+
+            fn read(input: &mut crate::codec::Input<'_>) -> Result<Self, crate::DecodeError> {
+                u64::read(input).map(Self)
+            }
+        }
+    };
+}
+
+id!(
+    /// Names one request; its answer carries the same number.
+    RequestId
+);
+id!(
+    /// A router: the media of one room.
+    RouterId
+);
+id!(
+    /// A WebRTC transport: one ICE and DTLS session with one peer.
+    TransportId
+);
+id!(
+    /// A producer: one track that a peer sends.
+    ProducerId
+);
+id!(
+    /// A consumer: one track that a peer receives.
+    ConsumerId
+);

@@ -1,0 +1,16 @@
+//! Bounds on what a record may hold.
+
+/// Bytes of [`AppData`](crate::AppData) an object may carry: what signaling needs to recognise it after a restart —
+/// names and RTP parameters, about 2 KiB for a browser's video producer. A larger one is refused.
+pub const APP_DATA_LEN_MAX: usize = 16 * 1024;
+
+/// Elements of a list in a record: encodings, codecs, header extensions (a browser's offer has about a dozen).
+pub const LIST_LEN_MAX: usize = 32;
+
+/// Bytes of a text in a record: a CNAME, a MID, a sentence that explains a refusal.
+pub const TEXT_LEN_MAX: usize = 512;
+
+/// Bytes of the longest encoded record. The ring's own maximum must be at least this.
+pub const RECORD_LEN_MAX: usize = 32 * 1024;
+
+const _: () = assert!(APP_DATA_LEN_MAX + 8 * TEXT_LEN_MAX < RECORD_LEN_MAX);
