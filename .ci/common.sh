@@ -1,0 +1,112 @@
+# Sourced by the scripts beside it: where the tree is, and how a missing tool is found or installed.
+# Everything installed outside the tree comes from Debian; everything else goes under target/.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+WEB=signaling/web
+BROWSER=tests/browser
+NODE_MIN=20.19
+NODE_FETCHED=22.23.3 # from npm, when Debian's own is older than NODE_MIN
+TOOLS="$PWD/target/tools"
+
+# In CI the lock file is the truth; at a desk it may follow an edited Cargo.toml.
+LOCKED=()
+if [ -n "${CI:-}" ]; then LOCKED=(--locked); fi
+
+# rustup puts cargo here, and a shell that was open before does not know it yet.
+PATH="$TOOLS/bin:$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+export PATH
+
+say() { printf '\n== %s\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Runs a command as root.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"
+    elif have sudo; then sudo "$@"
+    else die "'$*' must run as root, and there is no sudo here. Run it as root, then start again."
+    fi
+}
+
+# apt_install PACKAGE…: the package lists are fetched once per script, and only when something is missing.
+APT_FRESH=
+apt_install() {
+    have apt-get || die "missing: $*. This machine has no apt-get; install them in its own way, then start again."
+    say "installing $*"
+    if [ -z "$APT_FRESH" ]; then
+        as_root apt-get -qq update </dev/null
+        APT_FRESH=1
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" </dev/null >&2
+}
+
+# need COMMAND [PACKAGE]: installs the package when the command is missing.
+need() { have "$1" || apt_install "${2:-$1}"; }
+
+# need_rust: the toolchain itself comes from rust-toolchain.toml, so rustup is all that is needed.
+need_rust() {
+    need gcc
+    [ -e /usr/include/stdio.h ] || apt_install libc6-dev
+    if ! have rustup && ! have cargo && have apt-get; then
+        # Debian 13 has rustup; Debian 12 has only a cargo of 2022, which is too old for this tree.
+        if [ -n "$(apt-cache search --names-only '^rustup$' 2>/dev/null)" ]; then apt_install rustup; fi
+    fi
+    if ! have cargo; then
+        die "Rust is missing, and this Debian has no rustup package (the cargo of Debian 12 is too old).
+Install rustup from https://rustup.rs, then start again."
+    fi
+    # Rust from elsewhere than rustup does not read rust-toolchain.toml: look at its age.
+    local wanted found
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    found=$(cargo --version | cut -d' ' -f2)
+    at_least "$found" "$wanted" || die "cargo here is $found, this tree needs $wanted: run 'rustup update stable'."
+}
+
+# at_least FOUND WANTED: compares dotted versions.
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+node_version() { node --version 2>/dev/null | sed 's/^v//'; }
+
+need_node() {
+    need node nodejs
+    need npm
+    at_least "$(node_version)" "$NODE_MIN" && return
+    local arch
+    case "$(uname -m)" in
+        x86_64) arch=x64 ;;
+        aarch64) arch=arm64 ;;
+        *) die "node here is $(node_version), the web app needs $NODE_MIN or newer." ;;
+    esac
+    say "node here is $(node_version); fetching $NODE_FETCHED from npm into target/tools"
+    npm install --silent --no-save --prefix "$TOOLS" "node-linux-$arch@$NODE_FETCHED" </dev/null
+    mkdir -p "$TOOLS/bin"
+    ln -sf "$TOOLS/node_modules/node-linux-$arch/bin/node" "$TOOLS/bin/node"
+    hash -r
+    at_least "$(node_version)" "$NODE_MIN" || die "node is still $(node_version), the web app needs $NODE_MIN or newer."
+}
+
+need_chromium() { need chromium; }
+
+# npm_ci FOLDER: installs exactly what the lock file says, and nothing when that was done already.
+npm_ci() {
+    local stamp="$1/node_modules/.leat-lock"
+    cmp -s "$1/package-lock.json" "$stamp" && return
+    say "installing the npm packages of $1"
+    (cd "$1" && npm ci --no-audit --no-fund </dev/null >&2)
+    cp "$1/package-lock.json" "$stamp"
+}
+
+# web_sources: the npm packages, and the TypeScript made from signal.proto.
+web_sources() {
+    npm_ci "$WEB"
+    (cd "$WEB" && npm run --silent gen --if-present </dev/null)
+}
+
+# web_app: dist/, which leat-signaling carries in its binary.
+web_app() {
+    web_sources
+    say "building the web app"
+    (cd "$WEB" && npm run --silent build </dev/null)
+}

@@ -1,0 +1,37 @@
+# What one does with this tree. Every target says what it is in `make help`; the longer ones are
+# small scripts in .ci/, which check for what they need and install what is missing.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint build setup fuzz bench clean
+
+# Seconds for each fuzz target: make fuzz SECONDS=600
+SECONDS ?= 60
+# Which fuzz targets, separated by blanks; empty means all: make fuzz TARGETS="rtp stun"
+TARGETS ?=
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build in release, start engine and signaling, serve the web app on http://localhost:7080
+	@exec .ci/serve
+
+test: ## Run every test: unit, simulation, process, fuzz corpora, web, browser
+	@exec .ci/test
+
+lint: ## Formatting, clippy with warnings denied, web type check and lint
+	@exec .ci/lint
+
+build: ## Build the web app and all binaries in release
+	@exec .ci/build release
+
+setup: ## Install what building and testing need, and build nothing
+	@exec .ci/setup
+
+fuzz: ## Run the fuzz targets on nightly: make fuzz SECONDS=60 TARGETS="rtp stun"
+	@exec .ci/fuzz "$(SECONDS)" $(TARGETS)
+
+bench: ## Run the benchmarks
+	@exec .ci/bench
+
+clean: ## Remove everything that was built
+	rm -rf target signaling/web/dist signaling/web/node_modules tests/browser/node_modules
