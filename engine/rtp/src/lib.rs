@@ -1,1 +1,24 @@
-//! See the package description.
+//! RTP (RFC 3550) as checked views over bytes, and the little around it that a forwarder must read.
+//!
+//! A [`Packet`] is checked once, in [`Packet::new`]; after that its accessors cannot fail and copy nothing.
+//! Header extensions are RFC 8285, their values are in [`ext`]. Payloads stay opaque but for the few
+//! bytes that decide about forwarding: [`vp8`], [`opus`], [`rtx`]. What is *not* here: streams, buffers,
+//! jitter — anything that remembers more than a sequence number — and SRTP.
+
+#![forbid(unsafe_code)]
+
+pub mod ext;
+mod header;
+mod ids;
+pub mod limits;
+pub mod ntp;
+pub mod opus;
+mod packet;
+pub mod rtx;
+mod seq;
+pub mod vp8;
+
+pub use header::{Extensions, HEADER_LEN, Header};
+pub use ids::{ExtId, Mid, Pt, Rid, Ssrc};
+pub use packet::{ExtensionIter, Malformed, Packet};
+pub use seq::{Seq, SeqExtender, SeqNo, TwccSeq};

@@ -1,0 +1,258 @@
+//! Sequence numbers: the 16 bits on the wire, which wrap, and the 64 bits inside, which never do.
+
+use std::fmt;
+use std::ops::Add;
+
+/// An RTP sequence number as it is on the wire (RFC 3550 §5.1). It wraps: which of two is newer depends on
+/// the way round. `Ord` is plain numeric order, good for keys and sets; for age ask
+/// [`is_newer_than`](Self::is_newer_than).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Seq(pub u16);
+
+/// A transport-wide sequence number (draft-holmer-rmcat-transport-wide-cc-extensions-01 §2): counts every
+/// packet of a transport, whatever its stream. It wraps as [`Seq`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TwccSeq(pub u16);
+
+/// An extended sequence number: never wraps, so plain comparison is age. Made by [`SeqExtender`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeqNo(pub u64);
+
+impl Seq {
+    /// How many steps forward, wrapping, lead from this one to `newer`.
+    pub const fn forward_distance(self, newer: Seq) -> u16 {
+        newer.0.wrapping_sub(self.0)
+    }
+
+    /// Whether this one is ahead of `other` by less than half the circle. Exactly opposite numbers are not newer
+    /// than each other.
+    pub const fn is_newer_than(self, other: Seq) -> bool {
+        (self.0.wrapping_sub(other.0) as i16) > 0
+    }
+
+    /// `steps` further on, wrapping.
+    pub const fn wrapping_add(self, steps: u16) -> Seq {
+        Seq(self.0.wrapping_add(steps))
+    }
+
+    /// `steps` back, wrapping.
+    pub const fn wrapping_sub(self, steps: u16) -> Seq {
+        Seq(self.0.wrapping_sub(steps))
+    }
+
+    /// The one after this.
+    pub const fn next(self) -> Seq {
+        self.wrapping_add(1)
+    }
+}
+
+impl TwccSeq {
+    /// How many steps forward, wrapping, lead from this one to `newer`.
+    pub const fn forward_distance(self, newer: TwccSeq) -> u16 {
+        newer.0.wrapping_sub(self.0)
+    }
+
+    /// Whether this one is ahead of `other` by less than half the circle.
+    pub const fn is_newer_than(self, other: TwccSeq) -> bool {
+        (self.0.wrapping_sub(other.0) as i16) > 0
+    }
+
+    /// `steps` further on, wrapping.
+    pub const fn wrapping_add(self, steps: u16) -> TwccSeq {
+        TwccSeq(self.0.wrapping_add(steps))
+    }
+
+    /// The one after this.
+    pub const fn next(self) -> TwccSeq {
+        self.wrapping_add(1)
+    }
+}
+
+impl SeqNo {
+    /// The 16 bits of it that go on the wire.
+    pub const fn seq(self) -> Seq {
+        Seq(self.0 as u16)
+    }
+
+    /// How often the 16 bits have wrapped, as 32 bits: what SRTP calls the rollover counter (RFC 3711 §3.3.1) of a stream
+    /// *we send* under these numbers. For a received stream it means nothing to SRTP, since
+    /// [`SeqExtender`] starts at one: the receiving SRTP context estimates its own.
+    pub const fn roc(self) -> u32 {
+        (self.0 >> 16) as u32
+    }
+
+    /// The one after this.
+    pub const fn next(self) -> SeqNo {
+        SeqNo(self.0.wrapping_add(1))
+    }
+
+    /// `steps` back; `None` before zero.
+    pub const fn checked_sub(self, steps: u64) -> Option<SeqNo> {
+        match self.0.checked_sub(steps) {
+            Some(no) => Some(SeqNo(no)),
+            None => None,
+        }
+    }
+
+    /// `steps` back, but not before zero.
+    pub const fn saturating_sub(self, steps: u64) -> SeqNo {
+        SeqNo(self.0.saturating_sub(steps))
+    }
+
+    /// How many steps lie between this one and an `older` one; `None` when `older` is the newer of the two.
+    pub const fn distance_from(self, older: SeqNo) -> Option<u64> {
+        self.0.checked_sub(older.0)
+    }
+}
+
+impl Add<u64> for SeqNo {
+    type Output = SeqNo;
+
+    fn add(self, steps: u64) -> SeqNo {
+        SeqNo(self.0.wrapping_add(steps))
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for TwccSeq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for SeqNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Turns wrapping sequence numbers of one stream into ones that never wrap: each is taken to be the number nearest to
+/// the highest seen so far, at most half the circle (32768) away.
+///
+/// The first number of a stream becomes itself plus 65536, so that packets which left before it and arrive after it
+/// still have a number of their own, above zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeqExtender {
+    highest: Option<SeqNo>,
+}
+
+impl SeqExtender {
+    /// Nothing seen yet.
+    pub const fn new() -> Self {
+        Self { highest: None }
+    }
+
+    /// The extended number of `seq`, which from now on may be the highest seen.
+    pub fn extend(&mut self, seq: Seq) -> SeqNo {
+        let no = self.peek(seq);
+        self.highest = self.highest.max(Some(no));
+        no
+    }
+
+    /// The extended number that [`extend`](Self::extend) would give, remembering nothing: for a packet
+    /// whose authenticity is not settled yet.
+    pub const fn peek(&self, seq: Seq) -> SeqNo {
+        match self.highest {
+            None => SeqNo((1 << 16) + seq.0 as u64),
+            Some(highest) => {
+                let step = seq.0.wrapping_sub(highest.0 as u16) as i16;
+                SeqNo(highest.0.wrapping_add_signed(step as i64))
+            }
+        }
+    }
+
+    /// The highest seen; `None` before the first.
+    pub const fn highest(&self) -> Option<SeqNo> {
+        self.highest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn newer_is_the_shorter_way_round() {
+        assert!(Seq(1).is_newer_than(Seq(0)));
+        assert!(Seq(0).is_newer_than(Seq(65535)));
+        assert!(!Seq(65535).is_newer_than(Seq(0)));
+        assert!(!Seq(7).is_newer_than(Seq(7)));
+        assert!(Seq(32767).is_newer_than(Seq(0)));
+        assert!(!Seq(32768).is_newer_than(Seq(0)) && !Seq(0).is_newer_than(Seq(32768)));
+        assert_eq!(Seq(65535).forward_distance(Seq(2)), 3);
+        assert_eq!(Seq(2).forward_distance(Seq(65535)), 65533);
+        assert!(TwccSeq(3).is_newer_than(TwccSeq(65530)));
+    }
+
+    #[test]
+    fn a_stream_starts_one_round_up_so_that_late_packets_have_a_number() {
+        let mut extender = SeqExtender::new();
+        assert_eq!(extender.extend(Seq(2)), SeqNo(65538));
+        assert_eq!(extender.extend(Seq(65535)), SeqNo(65535), "left before the first, arrived after it");
+        assert_eq!(extender.highest(), Some(SeqNo(65538)));
+        assert_eq!(extender.extend(Seq(3)), SeqNo(65539));
+    }
+
+    #[test]
+    fn the_furthest_step_back_stays_above_zero() {
+        let mut extender = SeqExtender::new();
+        extender.extend(Seq(0));
+        assert_eq!(extender.peek(Seq(32768)), SeqNo(32768));
+    }
+
+    #[test]
+    fn peeking_remembers_nothing() {
+        let mut extender = SeqExtender::new();
+        extender.extend(Seq(100));
+        assert_eq!(extender.peek(Seq(30000)), SeqNo(95536));
+        assert_eq!(extender.highest(), Some(SeqNo(65636)));
+    }
+
+    #[test]
+    fn the_number_splits_into_rollovers_and_sequence() {
+        let no = SeqNo((7 << 16) | 0xfffe);
+        assert_eq!((no.seq(), no.roc()), (Seq(0xfffe), 7));
+        assert_eq!((no + 2).seq(), Seq(0));
+        assert_eq!((no + 2).roc(), 8);
+        assert_eq!(SeqNo(u64::MAX).roc(), u32::MAX);
+        assert_eq!(no.checked_sub(no.0 + 1), None);
+        assert_eq!(no.next().distance_from(no), Some(1));
+        assert_eq!(no.distance_from(no.next()), None);
+    }
+
+    proptest! {
+        /// The naive twin: a sender counts in 64 bits; whatever arrives within half a circle of the newest arrived
+        /// is recognised.
+        #[test]
+        fn extends_as_the_sender_counted(
+            first in any::<u16>(),
+            steps in prop::collection::vec(-32768i64..32768, 0..200),
+        ) {
+            let mut extender = SeqExtender::new();
+            let mut newest = 65536 + u64::from(first);
+            prop_assert_eq!(extender.extend(Seq(first)), SeqNo(newest));
+            for step in steps {
+                let sent = newest.wrapping_add_signed(step);
+                prop_assert_eq!(extender.peek(Seq(sent as u16)), SeqNo(sent));
+                prop_assert_eq!(extender.extend(Seq(sent as u16)), SeqNo(sent));
+                newest = newest.max(sent);
+                prop_assert_eq!(extender.highest(), Some(SeqNo(newest)));
+            }
+        }
+
+        #[test]
+        fn newer_and_distance_agree(a in any::<u16>(), b in any::<u16>()) {
+            let (a, b) = (Seq(a), Seq(b));
+            let ahead = b.forward_distance(a);
+            prop_assert_eq!(a.is_newer_than(b), (1..32768).contains(&ahead));
+            prop_assert_eq!(b.wrapping_add(ahead), a);
+            prop_assert_eq!(a.wrapping_sub(ahead), b);
+        }
+    }
+}

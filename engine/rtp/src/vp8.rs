@@ -1,0 +1,265 @@
+//! VP8 (RTP payload RFC 7741): the payload descriptor, and whether a frame is a keyframe.
+//!
+//! ```text
+//!       0 1 2 3 4 5 6 7
+//!      |X|R|N|S|R| PID |  always
+//!  X:  |I|L|T|K|  RSV  |  if X
+//!  I:  |M| PictureID   |  if I; with M a second byte follows: 15 bits instead of 7
+//!  L:  |   TL0PICIDX   |  if L
+//! T/K: |TID|Y| KEYIDX  |  if T or K
+//! ```
+
+/// The payload descriptor (RFC 7741 §4.2), which comes before the VP8 bytes of every packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The packet begins a VP8 partition (S).
+    pub start_of_partition: bool,
+    /// Which partition, 0 to 7 (PID); the frame's header is at the start of partition 0.
+    pub partition_id: u8,
+    /// No other frame refers to this one (N): dropping it hurts nobody.
+    pub non_reference: bool,
+    /// Running number of the frame.
+    pub picture_id: Option<PictureId>,
+    /// Running number of frames in the temporal base layer; wraps at 256.
+    pub tl0picidx: Option<u8>,
+    /// Temporal layer, 0 to 3.
+    pub tid: Option<u8>,
+    /// The frame refers only to the base layer (Y): a receiver of fewer layers can step up here. False without `tid`.
+    pub layer_sync: bool,
+    /// Number of the keyframe this frame hangs on, 0 to 31.
+    pub key_idx: Option<u8>,
+    /// Bytes the descriptor takes; the VP8 bytes begin there.
+    pub len: usize,
+}
+
+/// A PictureID in one of its two widths. A sender chooses one and should stay with it, so a rewriter keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureId {
+    /// Wraps at 2¹⁵ or at 2⁷.
+    pub value: u16,
+    /// Whether it is written with fifteen bits, else with seven.
+    pub bits15: bool,
+}
+
+/// Width and height of a keyframe, in pixels, before the scaling hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameSize {
+    /// 0 to 16383.
+    pub width: u16,
+    /// 0 to 16383.
+    pub height: u16,
+}
+
+impl Descriptor {
+    /// Reads the descriptor at the front of a payload. `None` when it is cut short.
+    pub fn parse(payload: &[u8]) -> Option<Descriptor> {
+        let mut bytes = payload.iter().copied();
+        let first = bytes.next()?;
+        let present = if first & X != 0 { bytes.next()? } else { 0 };
+        let picture_id = if present & I != 0 {
+            let high = bytes.next()?;
+            Some(if high & M != 0 {
+                let value = u16::from_be_bytes([high & !M, bytes.next()?]);
+                PictureId { value, bits15: true }
+            } else {
+                PictureId { value: u16::from(high), bits15: false }
+            })
+        } else {
+            None
+        };
+        let tl0picidx = if present & L != 0 { Some(bytes.next()?) } else { None };
+        let layer = if present & (T | K) != 0 { bytes.next()? } else { 0 };
+        let has_tid = present & T != 0;
+        Some(Descriptor {
+            start_of_partition: first & S != 0,
+            partition_id: first & 0x07,
+            non_reference: first & N != 0,
+            picture_id,
+            tl0picidx,
+            tid: has_tid.then_some(layer >> 6),
+            layer_sync: has_tid && layer & Y != 0,
+            key_idx: (present & K != 0).then_some(layer & 0x1f),
+            len: payload.len() - bytes.len(),
+        })
+    }
+
+    /// Whether the packet begins a frame.
+    pub fn starts_frame(&self) -> bool {
+        self.start_of_partition && self.partition_id == 0
+    }
+}
+
+/// Whether the packet with this payload begins a keyframe. Later packets of the keyframe say `false`: they have no frame
+/// header.
+pub fn is_keyframe(payload: &[u8]) -> bool {
+    frame_header(payload).is_some()
+}
+
+/// Width and height, if the packet with this payload begins a keyframe and carries its whole frame header (RFC 6386 §9.1).
+pub fn keyframe_size(payload: &[u8]) -> Option<FrameSize> {
+    let header = frame_header(payload)?.get(..10)?;
+    if header[3..6] != START_CODE {
+        return None;
+    }
+    // The two bits on top of each are a hint how to scale the picture up.
+    let fourteen_bits = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]) & 0x3fff;
+    Some(FrameSize { width: fourteen_bits(6), height: fourteen_bits(8) })
+}
+
+/// The VP8 bytes of a packet that begins a keyframe; at least one.
+fn frame_header(payload: &[u8]) -> Option<&[u8]> {
+    let descriptor = Descriptor::parse(payload)?;
+    let frame = &payload[descriptor.len..];
+    // The lowest bit of the frame tag is the *inverse* key frame flag (RFC 7741 §4.3).
+    (descriptor.starts_frame() && frame.first()? & 0x01 == 0).then_some(frame)
+}
+
+const X: u8 = 0x80;
+const N: u8 = 0x20;
+const S: u8 = 0x10;
+const I: u8 = 0x80;
+const L: u8 = 0x40;
+const T: u8 = 0x20;
+const K: u8 = 0x10;
+const M: u8 = 0x80;
+const Y: u8 = 0x20;
+/// RFC 6386 §9.1.
+const START_CODE: [u8; 3] = [0x9d, 0x01, 0x2a];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The naive twin of `parse`.
+    fn write(descriptor: &Descriptor) -> Vec<u8> {
+        let d = descriptor;
+        let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+        let present = flag(d.picture_id.is_some(), I)
+            | flag(d.tl0picidx.is_some(), L)
+            | flag(d.tid.is_some(), T)
+            | flag(d.key_idx.is_some(), K);
+        let mut out = vec![
+            flag(present != 0, X) | flag(d.non_reference, N) | flag(d.start_of_partition, S) | d.partition_id,
+        ];
+        if present != 0 {
+            out.push(present);
+        }
+        match d.picture_id {
+            Some(PictureId { value, bits15: true }) => out.extend((value | 0x8000).to_be_bytes()),
+            Some(PictureId { value, bits15: false }) => out.push(value as u8),
+            None => {}
+        }
+        out.extend(d.tl0picidx);
+        if d.tid.is_some() || d.key_idx.is_some() {
+            out.push(d.tid.unwrap_or(0) << 6 | flag(d.layer_sync, Y) | d.key_idx.unwrap_or(0));
+        }
+        out
+    }
+
+    /// As Chrome starts a 640×480 stream: 15-bit PictureID, TL0PICIDX, temporal layer.
+    const KEYFRAME: [u8; 16] = [
+        0x90, 0xe0, 0x91, 0x23, 0x07, 0x20, // descriptor
+        0x50, 0x42, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01, // frame tag, start code, size
+    ];
+
+    #[test]
+    fn reads_every_field_of_the_full_descriptor() {
+        let descriptor = Descriptor::parse(&KEYFRAME).expect("whole");
+        assert_eq!(
+            descriptor,
+            Descriptor {
+                start_of_partition: true,
+                partition_id: 0,
+                non_reference: false,
+                picture_id: Some(PictureId { value: 0x1123, bits15: true }),
+                tl0picidx: Some(7),
+                tid: Some(0),
+                layer_sync: true,
+                key_idx: None,
+                len: 6,
+            }
+        );
+    }
+
+    #[test]
+    fn knows_a_keyframe_and_its_size() {
+        assert!(is_keyframe(&KEYFRAME));
+        assert_eq!(keyframe_size(&KEYFRAME), Some(FrameSize { width: 640, height: 480 }));
+        let with = |at: usize, byte: u8| {
+            let mut payload = KEYFRAME;
+            payload[at] = byte;
+            payload
+        };
+        assert!(!is_keyframe(&with(6, 0x51)), "an interframe has the lowest bit set");
+        assert!(!is_keyframe(&with(0, 0x80)), "not the start of a partition");
+        assert!(!is_keyframe(&with(0, 0x91)), "the second partition");
+        assert_eq!(keyframe_size(&with(3 + 6, 0)), None, "no start code, no size");
+        assert_eq!(
+            keyframe_size(&with(13, 0xc2)),
+            Some(FrameSize { width: 640, height: 480 }),
+            "the scaling hint is not part of the width"
+        );
+    }
+
+    #[test]
+    fn cut_short_at_every_length_is_no_descriptor_or_no_keyframe() {
+        for len in 0..6 {
+            assert_eq!(Descriptor::parse(&KEYFRAME[..len]), None, "{len} bytes");
+            assert!(!is_keyframe(&KEYFRAME[..len]), "{len} bytes");
+        }
+        assert!(!is_keyframe(&KEYFRAME[..6]), "a descriptor with nothing behind it");
+        for len in 7..16 {
+            assert!(is_keyframe(&KEYFRAME[..len]), "{len} bytes");
+            assert_eq!(keyframe_size(&KEYFRAME[..len]), None, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn the_shortest_descriptor_is_one_byte() {
+        let descriptor = Descriptor::parse(&[0x10]).expect("whole");
+        assert_eq!((descriptor.len, descriptor.picture_id, descriptor.tid), (1, None, None));
+        assert!(is_keyframe(&[0x10, 0x00]));
+    }
+
+    fn any_descriptor() -> impl Strategy<Value = Descriptor> {
+        let picture_id = prop::option::of((0u16..0x8000, any::<bool>()).prop_map(|(value, bits15)| {
+            PictureId { value: if bits15 { value } else { value & 0x7f }, bits15 }
+        }));
+        let layer = prop::option::of((0u8..4, any::<bool>()));
+        let flags = (any::<bool>(), 0u8..8, any::<bool>());
+        (flags, picture_id, any::<Option<u8>>(), layer, prop::option::of(0u8..32)).prop_map(
+            |((start_of_partition, partition_id, non_reference), picture_id, tl0picidx, layer, key_idx)| {
+                Descriptor {
+                    start_of_partition,
+                    partition_id,
+                    non_reference,
+                    picture_id,
+                    tl0picidx,
+                    tid: layer.map(|(tid, _)| tid),
+                    layer_sync: layer.is_some_and(|(_, sync)| sync),
+                    key_idx,
+                    len: 0,
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn reads_what_the_naive_writer_wrote(mut descriptor in any_descriptor(), tail in any::<[u8; 3]>()) {
+            let mut payload = write(&descriptor);
+            descriptor.len = payload.len();
+            for len in 0..payload.len() {
+                prop_assert_eq!(Descriptor::parse(&payload[..len]), None);
+            }
+            payload.extend(tail);
+            prop_assert_eq!(Descriptor::parse(&payload), Some(descriptor));
+        }
+
+        #[test]
+        fn no_payload_panics(payload in prop::collection::vec(any::<u8>(), 0..20)) {
+            let _ = (Descriptor::parse(&payload), is_keyframe(&payload), keyframe_size(&payload));
+        }
+    }
+}
