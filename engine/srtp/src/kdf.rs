@@ -1,0 +1,65 @@
+//! Session keys from the master key (RFC 3711 §4.3, RFC 7714 §11), with a key derivation rate of zero:
+//! derived once.
+
+use crate::MasterKey;
+use crate::cipher::ctr;
+use zeroize::Zeroize;
+
+/// What a derived key is for (RFC 3711 §4.3.2).
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum Label {
+    RtpEncryption = 0,
+    RtpAuthentication = 1,
+    RtpSalt = 2,
+    RtcpEncryption = 3,
+    RtcpAuthentication = 4,
+    RtcpSalt = 5,
+}
+
+/// The first `N` bytes (at most 32) of the key stream that belongs to the label.
+///
+/// The salt of the AEAD profiles is two bytes shorter than AES-CM's; it is continued with zeros
+/// (RFC 7714 §11), so the label meets the same byte of it.
+pub(crate) fn derive<const N: usize>(master: &MasterKey, label: Label) -> Derived<N> {
+    let mut iv = [0; 16];
+    iv[..master.salt().len()].copy_from_slice(master.salt());
+    iv[7] ^= label as u8;
+    let mut derived = Derived([0; N]);
+    ctr::Key::new(master.key()).apply(iv, &mut derived.0);
+    iv.zeroize();
+    derived
+}
+
+/// A derived key, wiped when dropped.
+pub(crate) struct Derived<const N: usize>(pub(crate) [u8; N]);
+
+impl<const N: usize> Drop for Derived<N> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Profile;
+
+    /// RFC 3711 appendix B.3.
+    #[test]
+    fn the_keys_of_the_rfc_come_out() {
+        let master = MasterKey::new(
+            Profile::AesCm128HmacSha1_80,
+            &0xe1f9_7a0d_3e01_8be0_d64f_a32c_06de_4139_u128.to_be_bytes(),
+            &0x0ec6_75ad_498a_feeb_b696_0b3a_abe6_u128.to_be_bytes()[2..],
+        )
+        .expect("the lengths fit");
+        let cipher = derive::<16>(&master, Label::RtpEncryption);
+        assert_eq!(cipher.0, 0xc61e_7a93_744f_39ee_1073_4afe_3ff7_a087_u128.to_be_bytes());
+        let salt = derive::<14>(&master, Label::RtpSalt);
+        assert_eq!(salt.0, 0x30cb_bc08_863d_8c85_d49d_b34a_9ae1_u128.to_be_bytes()[2..]);
+        let auth = derive::<32>(&master, Label::RtpAuthentication);
+        assert_eq!(auth.0[..16], 0xcebe_321f_6ff7_716b_6fd4_ab49_af25_6a15_u128.to_be_bytes());
+        assert_eq!(auth.0[16..], 0x6d38_baa4_8f0a_0acf_3c34_e235_9e6c_dbce_u128.to_be_bytes());
+    }
+}

@@ -1,0 +1,22 @@
+//! The bounds of this crate, and what happens at each.
+
+/// Packets of a stream, counted back from the newest, within which a late one is still taken: 1 s at
+/// 1000 packets/s, so a retransmission asked for twice over a 300 ms path still fits. RFC 3711 §3.3.2
+/// wants 64 at least. Older ones are [`TooOld`](crate::Discard::TooOld). 128 bytes per stream.
+pub const REPLAY_WINDOW: u64 = 1024;
+
+/// Synchronisation sources one [`Inbound`](crate::Inbound) keeps, for RTP and RTCP each. A camera with
+/// three layers and retransmission brings six, and every time it is switched off and on, six more.
+///
+/// Further ones are refused ([`SsrcLimit`](crate::Discard::SsrcLimit)) and none is ever forgotten: a
+/// forgotten stream starts over at roll-over counter 0 with an empty window, and then whoever recorded
+/// its packets could play them again. Only the holder of the keys can fill the table, and hurts nobody
+/// but itself. At most 40 KiB per context.
+pub const SSRCS_MAX: usize = 256;
+
+/// SRTCP packets under one key: the index has 31 bits (RFC 3711 §9.2). At 100 packets/s that is eight
+/// months. Then [`protect_rtcp`](crate::Outbound::protect_rtcp) yields nothing any more.
+pub const RTCP_INDEX_MAX: u32 = (1 << 31) - 1;
+
+/// RTP packets of one source under one key: 48 bits of index (RFC 3711 §9.2).
+pub const RTP_INDEX_MAX: u64 = (1 << 48) - 1;
