@@ -1,0 +1,243 @@
+//! The floor plan: which crate lives where, who may know whom, what stands at the top level.
+//!
+//! The plan is a table of *allowed* edges: a crate that does not exist yet breaks nothing, an edge
+//! that is not written here does. Development dependencies are free, because a test may hold two
+//! crates of one floor against each other. This is *not* the scan of the sources: see
+//! [`crate::source`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use cargo_metadata::{DependencyKind, Metadata, Package, PackageId};
+
+/// One crate of ours: its package, its folder, and the crates of ours it may depend on.
+pub struct Room {
+    /// The package's name.
+    pub package: &'static str,
+    /// Its folder, from the top of the tree.
+    pub folder: &'static str,
+    /// Which of our packages it may name in `[dependencies]` or `[build-dependencies]`.
+    pub may_know: &'static [&'static str],
+    /// A protocol: time, chance and packets come in as arguments.
+    pub is_machine: bool,
+    /// May hold `unsafe`, each block behind a safe interface and with its reason.
+    pub may_be_unsafe: bool,
+}
+
+const fn machine(package: &'static str, folder: &'static str, may_know: &'static [&'static str]) -> Room {
+    Room { package, folder, may_know, is_machine: true, may_be_unsafe: false }
+}
+
+const fn fenced(package: &'static str, folder: &'static str, may_know: &'static [&'static str]) -> Room {
+    Room { package, folder, may_know, is_machine: false, may_be_unsafe: true }
+}
+
+const fn top(package: &'static str, folder: &'static str, may_know: &'static [&'static str]) -> Room {
+    Room { package, folder, may_know, is_machine: false, may_be_unsafe: false }
+}
+
+/// Every package of the workspace, ground floor first.
+pub const PLAN: &[Room] = &[
+    // Ground. RTCP speaks of RTP's nouns (SSRC, NTP time).
+    machine("leat-machine", "engine/machine", &[]),
+    machine("leat-rtp", "engine/rtp", &[]),
+    machine("leat-stun", "engine/stun", &[]),
+    machine("leat-rtcp", "engine/rtcp", &["leat-rtp"]),
+    // On the ground. DTLS ends in SRTP's keys.
+    machine("leat-srtp", "engine/srtp", &["leat-rtp"]),
+    machine("leat-dtls", "engine/dtls", &["leat-machine", "leat-srtp"]),
+    machine("leat-sctp", "engine/sctp", &["leat-machine"]),
+    machine("leat-control", "engine/control", &[]),
+    fenced("leat-shm", "engine/shm", &[]),
+    fenced("leat-runtime", "engine/runtime", &["leat-machine"]),
+    // The machines that serve.
+    machine(
+        "leat-sfu",
+        "engine/sfu",
+        &[
+            "leat-control",
+            "leat-dtls",
+            "leat-machine",
+            "leat-rtcp",
+            "leat-rtp",
+            "leat-sctp",
+            "leat-srtp",
+            "leat-stun",
+        ],
+    ),
+    // The binaries. Signaling knows of the engine exactly the ring.
+    top(
+        "leat-engine",
+        "engine",
+        &["leat-control", "leat-dtls", "leat-machine", "leat-runtime", "leat-sfu", "leat-shm"],
+    ),
+    top("leat-signaling", "signaling", &["leat-control", "leat-shm"]),
+    top("leat-turn", "turn", &["leat-machine", "leat-runtime", "leat-stun"]),
+    // What measures and tests may know everything below it.
+    top("leat-bench", "bench", EVERYTHING),
+    top("leat-fuzz", "fuzz", EVERYTHING),
+    top("leat-tests", "tests", EVERYTHING),
+];
+
+const EVERYTHING: &[&str] = &[
+    "leat-bench",
+    "leat-control",
+    "leat-dtls",
+    "leat-engine",
+    "leat-machine",
+    "leat-rtcp",
+    "leat-rtp",
+    "leat-runtime",
+    "leat-sctp",
+    "leat-sfu",
+    "leat-shm",
+    "leat-signaling",
+    "leat-srtp",
+    "leat-stun",
+    "leat-tests",
+    "leat-turn",
+];
+
+/// What may stand at the top level of the tree.
+pub const TOP_LEVEL: &[&str] = &[
+    ".ci",
+    ".github",
+    ".gitignore",
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "bench",
+    "clippy.toml",
+    "docs",
+    "engine",
+    "fuzz",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "signaling",
+    "tests",
+    "turn",
+];
+
+/// Packages through which a program faces the world. A machine names none of them.
+const WORLDLY: &[&str] = &[
+    "crossbeam-channel",
+    "crossbeam-queue",
+    "getrandom",
+    "libc",
+    "mio",
+    "nix",
+    "rand",
+    "rustix",
+    "socket2",
+    "tokio",
+    "tracing-subscriber",
+];
+
+/// The other implementation of our protocols: oracles in fuzzers and tests, peers in benches. They
+/// panic on malformed input, so they never stand in a process that faces the network.
+const OTHER_IMPLEMENTATION: &[&str] = &["dtls", "rtcp", "rtp", "srtp", "stun", "turn", "webrtc"];
+
+/// The processes that face the network.
+const SERVERS: &[&str] = &["leat-engine", "leat-signaling", "leat-turn"];
+
+/// The plan's entry for a package of ours.
+pub fn room(package: &str) -> Option<&'static Room> {
+    PLAN.iter().find(|room| room.package == package)
+}
+
+/// Everything in the workspace's metadata that the plan does not allow, one sentence each.
+pub fn violations(metadata: &Metadata) -> Vec<String> {
+    let mut found = Vec::new();
+    let ours: BTreeSet<&str> = metadata.workspace_packages().iter().map(|p| p.name.as_str()).collect();
+    for package in metadata.workspace_packages() {
+        match room(&package.name) {
+            Some(room) => {
+                check_place(metadata, package, room, &mut found);
+                check_edges(package, room, &ours, &mut found);
+            }
+            None => found.push(format!("{} is not on the floor plan", package.name)),
+        }
+    }
+    check_oracles_stay_out(metadata, &mut found);
+    found
+}
+
+fn check_place(metadata: &Metadata, package: &Package, room: &Room, found: &mut Vec<String>) {
+    let expected = metadata.workspace_root.join(room.folder).join("Cargo.toml");
+    if package.manifest_path != expected {
+        found.push(format!("{} lives in {}, not in {}", package.name, package.manifest_path, room.folder));
+    }
+    // Library names are the short ones, so that a path reads as the field's noun: `rtp::Packet`.
+    let short = package.name.trim_start_matches("leat-");
+    let libraries = package.targets.iter().filter(|t| t.kind.iter().any(|k| k.to_string() == "lib"));
+    for library in libraries.filter(|_| room.is_machine || room.may_be_unsafe) {
+        if library.name != short {
+            found.push(format!("the library of {} is called {}, not {short}", package.name, library.name));
+        }
+    }
+}
+
+fn check_edges(package: &Package, room: &Room, ours: &BTreeSet<&str>, found: &mut Vec<String>) {
+    for dependency in &package.dependencies {
+        let name = dependency.name.as_str();
+        if dependency.kind == DependencyKind::Development {
+            continue;
+        }
+        if ours.contains(name) && !room.may_know.contains(&name) {
+            found.push(format!("{} may not know {name}", package.name));
+        }
+        if room.is_machine && WORLDLY.contains(&name) {
+            found.push(format!("{} is a machine and may not know the world through {name}", package.name));
+        }
+    }
+}
+
+/// Walks the resolved graph of each server along normal and build dependencies.
+fn check_oracles_stay_out(metadata: &Metadata, found: &mut Vec<String>) {
+    let Some(resolve) = &metadata.resolve else {
+        found.push("cargo resolved no graph: who depends on whom cannot be told".to_owned());
+        return;
+    };
+    let packages: BTreeMap<&PackageId, &Package> = metadata.packages.iter().map(|p| (&p.id, p)).collect();
+    let edges: BTreeMap<&PackageId, Vec<&PackageId>> = resolve
+        .nodes
+        .iter()
+        .map(|node| {
+            let known = node.deps.iter().filter(|dep| {
+                dep.dep_kinds.is_empty()
+                    || dep.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development)
+            });
+            (&node.id, known.map(|dep| &dep.pkg).collect())
+        })
+        .collect();
+    let servers = metadata.workspace_packages();
+    for server in servers.iter().filter(|p| SERVERS.contains(&p.name.as_str())) {
+        let mut seen = BTreeSet::from([&server.id]);
+        let mut queue = VecDeque::from([&server.id]);
+        while let Some(id) = queue.pop_front() {
+            for &next in edges.get(id).into_iter().flatten() {
+                if !seen.insert(next) {
+                    continue;
+                }
+                queue.push_back(next);
+                if let Some(package) = packages.get(next)
+                    && is_other_implementation(&package.name)
+                {
+                    found.push(format!("{} reaches the published {}", server.name, package.name));
+                }
+            }
+        }
+    }
+}
+
+fn is_other_implementation(package: &str) -> bool {
+    OTHER_IMPLEMENTATION.contains(&package) || package.starts_with("webrtc-") || package.starts_with("rtc-")
+}
+
+/// Entries at the top level that the plan does not name.
+pub fn strangers<'a>(entries: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let unknown = entries.into_iter().filter(|entry| !TOP_LEVEL.contains(entry));
+    unknown.map(|entry| format!("{entry} does not belong at the top level")).collect()
+}

@@ -1,0 +1,287 @@
+//! The house as it was planned: who knows whom, where `unsafe` is, what a machine may not reach for,
+//! and what stands at the top level. Each rule is also shown to be able to fail, on a doctored copy.
+
+mod floor;
+mod source;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+use floor::{PLAN, Room};
+
+/// The top of the tree.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent")
+}
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        // The lock file is only read here: a test that writes into the tree is a surprise.
+        .other_options(["--locked".to_owned()])
+        .exec()
+        .expect("cargo metadata describes the workspace")
+}
+
+/// The Rust sources of a room, without those of rooms inside its folder, and without test files.
+fn sources(room: &Room) -> Vec<PathBuf> {
+    let inner: Vec<PathBuf> =
+        PLAN.iter().filter(|r| r.package != room.package).map(|r| root().join(r.folder)).collect();
+    let mut files = Vec::new();
+    let mut folders = vec![root().join(room.folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.expect("a readable folder").path()) {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            if path.is_dir() {
+                let is_apart = ["tests", "node_modules", "target"].contains(&name) || inner.contains(&path);
+                if !is_apart {
+                    folders.push(path);
+                }
+            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Top-level entries: what git tracks or would track; without git, what lies there.
+fn top_level() -> Vec<String> {
+    let git = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output();
+    let mut entries: Vec<String> = match git {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout)
+            .split('\0')
+            .filter_map(|path| path.split('/').next())
+            .filter(|entry| !entry.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        _ => fs::read_dir(root())
+            .expect("the tree is readable")
+            .map(|entry| entry.expect("a readable entry").file_name().to_string_lossy().into_owned())
+            .filter(|entry| entry != ".git" && entry != "target")
+            .collect(),
+    };
+    entries.sort();
+    entries.dedup();
+    entries
+}
+
+#[track_caller]
+fn assert_clean(found: Vec<String>) {
+    assert!(found.is_empty(), "the house is not as planned:\n  {}", found.join("\n  "));
+}
+
+#[track_caller]
+fn assert_found(found: &[String], part: &str) {
+    assert!(found.iter().any(|sentence| sentence.contains(part)), "{part:?} was not found in {found:#?}");
+}
+
+#[test]
+fn crates_know_whom_they_may_know() {
+    assert_clean(floor::violations(&metadata()));
+}
+
+#[test]
+fn only_planned_things_stand_at_the_top_level() {
+    let entries = top_level();
+    assert!(entries.iter().any(|entry| entry == "Cargo.toml"), "the top level was not read: {entries:?}");
+    assert_clean(floor::strangers(entries.iter().map(String::as_str)));
+}
+
+#[test]
+fn sources_say_only_what_they_may() {
+    let mut found = Vec::new();
+    for room in PLAN.iter().filter(|room| !EXEMPT_FROM_SCAN.contains(&room.package)) {
+        for path in sources(room) {
+            let name = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
+            found.extend(source::violations(room, &name, &read(&path)));
+        }
+    }
+    assert_clean(found);
+}
+
+/// The benches and tests count allocations, and a counting allocator is an `unsafe impl`.
+const EXEMPT_FROM_SCAN: &[&str] = &["leat-bench", "leat-tests"];
+
+#[test]
+fn crates_outside_the_fence_forbid_unsafe() {
+    let mut found = Vec::new();
+    for room in PLAN.iter().filter(|room| !EXEMPT_FROM_SCAN.contains(&room.package)) {
+        for path in ["src/lib.rs", "src/main.rs"].map(|file| root().join(room.folder).join(file)) {
+            if path.exists() && !source::forbids_unsafe(room, &read(&path)) {
+                found.push(format!("{} does not say #![forbid(unsafe_code)]", path.display()));
+            }
+        }
+    }
+    assert_clean(found);
+}
+
+#[test]
+fn every_crate_takes_the_lints_of_the_workspace() {
+    let mut found = Vec::new();
+    for package in metadata().workspace_packages() {
+        let manifest = read(package.manifest_path.as_std_path());
+        // A fenced crate writes its own, because `unsafe` is not denied there but to be reasoned.
+        let is_fenced = floor::room(&package.name).is_some_and(|room| room.may_be_unsafe);
+        if !inherits_lints(&manifest) && !(is_fenced && manifest.contains("undocumented_unsafe_blocks")) {
+            found.push(format!("{} has no `[lints] workspace = true`", package.manifest_path));
+        }
+    }
+    assert_clean(found);
+}
+
+fn inherits_lints(manifest: &str) -> bool {
+    manifest.split("\n[").any(|section| {
+        section.starts_with("lints]") && section.lines().any(|line| line.replace(' ', "") == "workspace=true")
+    })
+}
+
+// Each rule can fail.
+
+/// A package of the workspace, to be doctored.
+fn package<'a>(metadata: &'a mut Metadata, name: &str) -> &'a mut Package {
+    let found = metadata.packages.iter_mut().find(|p| p.name.as_str() == name);
+    found.unwrap_or_else(|| panic!("{name} is in the workspace"))
+}
+
+/// Makes `from` depend on `to`, as a line in its manifest would.
+fn doctor_edge(metadata: &mut Metadata, from: &str, to: &str, kind: DependencyKind) {
+    let any = metadata.packages.iter().flat_map(|p| &p.dependencies).next();
+    let mut edge = any.expect("somebody depends on somebody").clone();
+    edge.name = to.to_owned();
+    edge.kind = kind;
+    package(metadata, from).dependencies.push(edge);
+}
+
+#[test]
+fn a_wrong_edge_is_found() {
+    for (from, to) in [
+        ("leat-rtp", "leat-stun"),
+        ("leat-machine", "leat-rtp"),
+        ("leat-control", "leat-shm"),
+        ("leat-dtls", "leat-sfu"),
+        ("leat-runtime", "leat-sfu"),
+        ("leat-signaling", "leat-sfu"),
+        ("leat-signaling", "leat-rtp"),
+        ("leat-engine", "leat-signaling"),
+    ] {
+        let mut doctored = metadata();
+        doctor_edge(&mut doctored, from, to, DependencyKind::Normal);
+        assert_found(&floor::violations(&doctored), &format!("{from} may not know {to}"));
+    }
+}
+
+#[test]
+fn a_wrong_edge_of_a_build_script_is_found_and_one_of_a_test_is_not() {
+    let mut doctored = metadata();
+    doctor_edge(&mut doctored, "leat-rtp", "leat-stun", DependencyKind::Build);
+    assert_found(&floor::violations(&doctored), "leat-rtp may not know leat-stun");
+
+    let mut doctored = metadata();
+    doctor_edge(&mut doctored, "leat-rtp", "leat-stun", DependencyKind::Development);
+    assert_clean(floor::violations(&doctored));
+}
+
+#[test]
+fn a_machine_that_reaches_for_the_world_is_found() {
+    for world in ["mio", "tokio", "getrandom", "socket2"] {
+        let mut doctored = metadata();
+        doctor_edge(&mut doctored, "leat-sfu", world, DependencyKind::Normal);
+        assert_found(&floor::violations(&doctored), &format!("may not know the world through {world}"));
+    }
+}
+
+#[test]
+fn an_oracle_in_a_server_is_found_however_deep() {
+    let mut doctored = metadata();
+    // Two steps below the engine, a package that is not ours turns out to be the published one.
+    let victim = below(&doctored, "leat-machine").expect("the machine contract uses a published package");
+    for published in ["rtp", "rtcp", "stun", "dtls", "srtp", "webrtc-srtp", "rtc-dtls"] {
+        let name = parsed(published);
+        doctored.packages.iter_mut().find(|p| p.id == victim).expect("a known package").name = name;
+        assert_found(&floor::violations(&doctored), &format!("reaches the published {published}"));
+    }
+}
+
+/// A package that is not ours among those that `package` depends on.
+fn below(metadata: &Metadata, package: &str) -> Option<PackageId> {
+    let id = &metadata.packages.iter().find(|p| p.name.as_str() == package)?.id;
+    let node = metadata.resolve.as_ref()?.nodes.iter().find(|node| node.id == *id)?;
+    node.dependencies.iter().find(|id| !metadata.workspace_members.contains(id)).cloned()
+}
+
+/// `cargo_metadata` makes package names only by reading them.
+fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(name: &str) -> T {
+    name.parse().expect("a valid package name")
+}
+
+#[test]
+fn a_crate_in_the_wrong_place_is_found() {
+    let mut doctored = metadata();
+    package(&mut doctored, "leat-stun").manifest_path =
+        root().join("stun/Cargo.toml").try_into().expect("UTF-8");
+    assert_found(&floor::violations(&doctored), "leat-stun lives in");
+
+    let mut doctored = metadata();
+    package(&mut doctored, "leat-stun").targets[0].name = "leat_stun".to_owned();
+    assert_found(&floor::violations(&doctored), "the library of leat-stun is called leat_stun");
+
+    let mut doctored = metadata();
+    package(&mut doctored, "leat-stun").name = parsed("leat-helpers");
+    assert_found(&floor::violations(&doctored), "leat-helpers is not on the floor plan");
+}
+
+#[test]
+fn a_stranger_at_the_top_level_is_found() {
+    assert_eq!(floor::strangers(["engine", "shared"]), ["shared does not belong at the top level"]);
+}
+
+#[test]
+fn forbidden_words_are_found_in_code_only() {
+    let machine = floor::room("leat-sfu").expect("the SFU is on the plan");
+    let fenced = floor::room("leat-shm").expect("the rings are on the plan");
+    let binary = floor::room("leat-engine").expect("the engine is on the plan");
+    let says = |room, code| source::violations(room, "x.rs", code);
+
+    assert_found(&says(machine, "let s = std::net::UdpSocket::bind(a);"), "a socket");
+    assert_found(&says(machine, "let now = Instant::now();"), "a clock read");
+    assert_found(&says(machine, "use std::time::SystemTime;"), "a clock read");
+    assert_found(&says(machine, "let mut r = rand::rng();"), "global randomness");
+    assert_found(&says(machine, "getrandom::fill(&mut seed)"), "global randomness");
+    assert_found(&says(machine, "struct S { m: Mutex<u8> }"), "something shared");
+    assert_found(&says(machine, "unsafe { *p }"), "belongs in shm and runtime");
+    assert_found(&says(binary, "unsafe fn f() {}"), "belongs in shm and runtime");
+
+    assert_clean(says(binary, "let now = Instant::now();"));
+    assert_clean(says(fenced, "unsafe { *p }"));
+    assert_clean(says(machine, "// Instant::now would be wrong here"));
+    assert_clean(says(machine, "/* a /* nested */ Mutex */ let x = \"Instant::now\";"));
+    assert_clean(says(machine, "let x = r#\"say \"unsafe\" here\"#; let c = '\"'; let d = 'u';"));
+    assert_clean(says(machine, "#![forbid(unsafe_code)] fn unsafely() {}"));
+    assert_clean(says(machine, "#[cfg(test)] mod tests { fn f() { Instant::now(); } }"));
+    // The code after a blanked item, and after a lifetime, is looked at again.
+    assert_found(&says(machine, "#[cfg(test)] mod tests { } fn f() { Instant::now(); }"), "a clock read");
+    assert_found(&says(machine, "#[cfg(test)] use x::Y; fn f() { Instant::now(); }"), "a clock read");
+    assert_found(&says(machine, "fn f<'a>(x: &'a u8) { unsafe { } }"), "belongs in shm");
+    assert_found(&says(machine, "let c = '\\''; unsafe { }"), "belongs in shm");
+}
+
+#[test]
+fn a_missing_fence_is_found() {
+    let machine = floor::room("leat-rtp").expect("RTP is on the plan");
+    assert!(source::forbids_unsafe(machine, "//! Views.\n#![forbid(unsafe_code)]\n"));
+    assert!(!source::forbids_unsafe(machine, "//! Views.\n// #![forbid(unsafe_code)]\n"));
+    assert!(inherits_lints("[package]\nname = \"x\"\n\n[lints]\nworkspace = true\n"));
+    assert!(!inherits_lints("[package]\nname = \"x\"\n\n[dependencies]\ny.workspace = true\n"));
+}
