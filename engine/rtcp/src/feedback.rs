@@ -1,0 +1,155 @@
+//! Feedback messages (RFC 4585 §6.1): who sends them, on whose stream, and what is asked.
+
+use rtp::{Seq, Ssrc};
+
+use crate::{u16_at, u32_at};
+
+/// Generic NACK (RFC 4585 §6.2.1): packets that are missing.
+#[derive(Clone, Copy, Debug)]
+pub struct Nack<'a> {
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Nack<'a> {
+    /// Who asks.
+    pub fn sender(&self) -> Ssrc {
+        Ssrc(u32_at(self.body, 0))
+    }
+
+    /// Whose packets are missing.
+    pub fn media(&self) -> Ssrc {
+        Ssrc(u32_at(self.body, 4))
+    }
+
+    /// The missing numbers, in the order written; at most 17 for each four bytes. A hostile sender may repeat numbers.
+    pub fn losses(&self) -> LossIter<'a> {
+        LossIter { entries: &self.body[FEEDBACK_LEN..], next: 0 }
+    }
+
+    pub(crate) fn is_sound(&self) -> bool {
+        self.body.len() > FEEDBACK_LEN && self.body.len().is_multiple_of(4)
+    }
+}
+
+/// Walks the sequence numbers of a [`Nack`]: of each entry the packet id (PID), then those of the sixteen after it whose bit
+/// is set in the mask (BLP).
+#[derive(Clone, Debug)]
+pub struct LossIter<'a> {
+    entries: &'a [u8],
+    /// Which of the seventeen of the first entry to look at.
+    next: u16,
+}
+
+impl Iterator for LossIter<'_> {
+    type Item = Seq;
+
+    fn next(&mut self) -> Option<Seq> {
+        while self.entries.len() >= 4 {
+            let (pid, mask) = (Seq(u16_at(self.entries, 0)), u16_at(self.entries, 2));
+            if self.next == 0 {
+                self.next = 1;
+                return Some(pid);
+            }
+            let ahead = mask.checked_shr(u32::from(self.next) - 1).unwrap_or(0);
+            if ahead != 0 {
+                let step = self.next + ahead.trailing_zeros() as u16;
+                self.next = step + 1;
+                return Some(pid.wrapping_add(step));
+            }
+            self.entries = &self.entries[4..];
+            self.next = 0;
+        }
+        None
+    }
+}
+
+impl std::iter::FusedIterator for LossIter<'_> {}
+
+/// Picture loss indication (RFC 4585 §6.3.1): a decoder has lost the picture and wants a keyframe.
+#[derive(Clone, Copy, Debug)]
+pub struct Pli<'a> {
+    pub(crate) body: &'a [u8],
+}
+
+impl Pli<'_> {
+    /// Who asks.
+    pub fn sender(&self) -> Ssrc {
+        Ssrc(u32_at(self.body, 0))
+    }
+
+    /// Whose keyframe is wanted.
+    pub fn media(&self) -> Ssrc {
+        Ssrc(u32_at(self.body, 4))
+    }
+
+    pub(crate) fn is_sound(&self) -> bool {
+        self.body.len() >= FEEDBACK_LEN
+    }
+}
+
+/// Full intra request (RFC 5104 §4.3.1): a decoder that starts from nothing wants a keyframe.
+#[derive(Clone, Copy, Debug)]
+pub struct Fir<'a> {
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Fir<'a> {
+    /// Who asks.
+    pub fn sender(&self) -> Ssrc {
+        Ssrc(u32_at(self.body, 0))
+    }
+
+    /// Whose keyframe is wanted, and the running number of the request: a repeated number is a repeated request.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (Ssrc, u8)> + 'a {
+        self.body[FEEDBACK_LEN..].chunks_exact(8).map(|entry| (Ssrc(u32_at(entry, 0)), entry[4]))
+    }
+
+    pub(crate) fn is_sound(&self) -> bool {
+        self.body.len() > FEEDBACK_LEN && self.body.len().is_multiple_of(8)
+    }
+}
+
+/// Receiver-estimated maximum bitrate (draft-alvestrand-rmcat-remb-03 §2.2).
+#[derive(Clone, Copy, Debug)]
+pub struct Remb<'a> {
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Remb<'a> {
+    /// Who estimates.
+    pub fn sender(&self) -> Ssrc {
+        Ssrc(u32_at(self.body, 0))
+    }
+
+    /// Bits a second that all the streams together may take. An 18-bit mantissa and a 6-bit exponent can say more than 64 bits
+    /// hold; then it is `u64::MAX`.
+    pub fn bitrate_bps(&self) -> u64 {
+        let packed = u32_at(self.body, 12);
+        let (exponent, mantissa) = ((packed >> 18) & 0x3f, u64::from(packed & 0x3_ffff));
+        if mantissa.leading_zeros() >= exponent { mantissa << exponent } else { u64::MAX }
+    }
+
+    /// The streams it is about.
+    pub fn ssrcs(&self) -> impl ExactSizeIterator<Item = Ssrc> + 'a {
+        self.body[REMB_LEN..self.end()].chunks_exact(4).map(|word| Ssrc(u32_at(word, 0)))
+    }
+
+    /// Application layer feedback is REMB when it says so.
+    pub(crate) fn is_named(body: &[u8]) -> bool {
+        body.get(FEEDBACK_LEN..FEEDBACK_LEN + 4) == Some(&REMB_NAME)
+    }
+
+    pub(crate) fn is_sound(&self) -> bool {
+        self.body.len() >= REMB_LEN && self.body.len() >= self.end()
+    }
+
+    fn end(&self) -> usize {
+        REMB_LEN + 4 * usize::from(self.body[12])
+    }
+}
+
+/// SSRC of the sender of the feedback and SSRC of the media it is about.
+pub(crate) const FEEDBACK_LEN: usize = 8;
+/// The above, name, and packed number of SSRCs and bitrate.
+pub(crate) const REMB_LEN: usize = FEEDBACK_LEN + 8;
+pub(crate) const REMB_NAME: [u8; 4] = *b"REMB";

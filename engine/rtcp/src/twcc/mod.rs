@@ -1,0 +1,212 @@
+//! Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1): which packets of a
+//! transport arrived, and when.
+//!
+//! ```text
+//! |      base sequence number     |      packet status count      |
+//! |                 reference time                | feedback count|
+//! |  chunks of 16 bits: the status of each packet                 |
+//! |  deltas of 8 or 16 bits: the arrival of each received packet  |
+//! ```
+//! A chunk is a run (`0`, two bits of symbol, thirteen of length), fourteen one-bit symbols (`10`) or seven two-bit symbols
+//! (`11`). A delta counts from the arrival before it, the first from the reference time.
+
+mod encode;
+mod recorder;
+
+pub use encode::Feedback;
+pub use recorder::Recorder;
+
+use rtp::{Ssrc, TwccSeq};
+use std::time::Duration;
+
+use crate::{u16_at, u32_at};
+
+/// One feedback message.
+#[derive(Clone, Copy, Debug)]
+pub struct Twcc<'a> {
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Twcc<'a> {
+    /// Who received.
+    pub fn sender(&self) -> Ssrc {
+        Ssrc(u32_at(self.body, 0))
+    }
+
+    /// A stream of the transport; the feedback is about all of them.
+    pub fn media(&self) -> Ssrc {
+        Ssrc(u32_at(self.body, 4))
+    }
+
+    /// The first packet reported on.
+    pub fn base_seq(&self) -> TwccSeq {
+        TwccSeq(u16_at(self.body, 8))
+    }
+
+    /// How many packets are reported on, received or not. A hostile sender can say 65535 in a few bytes.
+    pub fn status_count(&self) -> u16 {
+        u16_at(self.body, 10)
+    }
+
+    /// What the first delta counts from, in units of 64 ms on the receiver's clock: 24 bits with a sign, wrapping.
+    pub fn reference_time(&self) -> i32 {
+        u32_at(self.body, 12) as i32 >> 8
+    }
+
+    /// Running number of the feedback, wrapping: a gap is a lost feedback.
+    pub fn feedback_count(&self) -> u8 {
+        self.body[15]
+    }
+
+    /// Every packet reported on, with the time from the received packet before it (the first: from the reference time) in units
+    /// of [`DELTA_UNIT`]; `None` for a packet that had not arrived.
+    pub fn statuses(&self) -> StatusIter<'a> {
+        let chunks_end = CHUNKS_AT + 2 * self.measure().map_or(0, |(chunks, _)| chunks);
+        StatusIter {
+            seq: self.base_seq(),
+            left: self.status_count(),
+            symbols: Symbols::default(),
+            chunks: &self.body[CHUNKS_AT..chunks_end],
+            deltas: &self.body[chunks_end..],
+        }
+    }
+
+    pub(crate) fn is_sound(&self) -> bool {
+        // What follows the last delta is padding. With none received the chunks may end the packet.
+        self.body.len() >= CHUNKS_AT
+            && self
+                .measure()
+                .is_some_and(|(chunks, delta_bytes)| self.body.len() - CHUNKS_AT >= 2 * chunks + delta_bytes)
+    }
+
+    /// How many chunks the statuses take, and how many bytes their deltas; `None` when the body ends before, or
+    /// when a status is the reserved symbol, whose delta has no known size.
+    fn measure(&self) -> Option<(usize, usize)> {
+        let (mut chunks, mut delta_bytes) = (0, 0);
+        let mut left = self.status_count();
+        for chunk in self.body[CHUNKS_AT..].chunks_exact(2) {
+            if left == 0 {
+                break;
+            }
+            let symbols = Symbols::of(u16_at(chunk, 0)).first(left);
+            delta_bytes += symbols.delta_bytes()?;
+            left -= symbols.left;
+            chunks += 1;
+        }
+        (left == 0).then_some((chunks, delta_bytes))
+    }
+}
+
+/// Walks the statuses of a [`Twcc`].
+#[derive(Clone, Debug)]
+pub struct StatusIter<'a> {
+    seq: TwccSeq,
+    left: u16,
+    /// What is left of the current chunk.
+    symbols: Symbols,
+    chunks: &'a [u8],
+    deltas: &'a [u8],
+}
+
+impl Iterator for StatusIter<'_> {
+    type Item = (TwccSeq, Option<i32>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        if self.symbols.left == 0 {
+            let (chunk, rest) = self.chunks.split_first_chunk::<2>()?;
+            self.symbols = Symbols::of(u16::from_be_bytes(*chunk));
+            self.chunks = rest;
+        }
+        let delta = match self.symbols.pop() {
+            SMALL => {
+                let (delta, rest) = self.deltas.split_first()?;
+                self.deltas = rest;
+                Some(i32::from(*delta))
+            }
+            LARGE => {
+                let (delta, rest) = self.deltas.split_first_chunk::<2>()?;
+                self.deltas = rest;
+                Some(i32::from(i16::from_be_bytes(*delta)))
+            }
+            _ => None,
+        };
+        let seq = self.seq;
+        self.seq = seq.next();
+        Some((seq, delta))
+    }
+}
+
+impl std::iter::FusedIterator for StatusIter<'_> {}
+
+/// The symbols of one chunk, or what is left of them. All three kinds of chunk come down to this: symbols of
+/// some width, read from the top; a run is one symbol that is read again and again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Symbols {
+    /// The next symbol is on top.
+    bits: u16,
+    /// Bits in a symbol; 0 for a run.
+    width: u32,
+    left: u16,
+}
+
+impl Symbols {
+    fn of(chunk: u16) -> Self {
+        match chunk >> 14 {
+            0b10 => Self { bits: chunk << 2, width: 1, left: 14 },
+            0b11 => Self { bits: chunk << 2, width: 2, left: 7 },
+            _ => Self { bits: chunk << 1, width: 0, left: chunk & RUN_LEN_MAX },
+        }
+    }
+
+    /// The next symbol; there is one left.
+    fn pop(&mut self) -> u16 {
+        // A one-bit symbol is the lower bit of a two-bit one: it cannot say "large".
+        let symbol = if self.width == 1 { self.bits >> 15 } else { self.bits >> 14 };
+        self.bits <<= self.width;
+        self.left -= 1;
+        symbol
+    }
+
+    /// No more than the first `count` of them.
+    fn first(self, count: u16) -> Self {
+        Self { left: self.left.min(count), ..self }
+    }
+
+    /// Bytes the deltas of all symbols left take; `None` with a reserved one among them.
+    fn delta_bytes(mut self) -> Option<usize> {
+        if self.width == 0 {
+            return Some(usize::from(self.left) * delta_len(self.bits >> 14)?);
+        }
+        let mut bytes = 0;
+        while self.left > 0 {
+            bytes += delta_len(self.pop())?;
+        }
+        Some(bytes)
+    }
+}
+
+/// Bytes of a delta; `None` for the reserved symbol.
+const fn delta_len(symbol: u16) -> Option<usize> {
+    match symbol {
+        MISSING => Some(0),
+        SMALL => Some(1),
+        LARGE => Some(2),
+        _ => None,
+    }
+}
+
+/// The unit of deltas.
+pub const DELTA_UNIT: Duration = Duration::from_micros(250);
+/// The unit of the reference time: 256 units of deltas.
+pub const REFERENCE_UNIT: Duration = Duration::from_millis(64);
+
+/// Where the chunks begin in the body.
+const CHUNKS_AT: usize = 16;
+const RUN_LEN_MAX: u16 = 0x1fff;
+/// Not received.
+const MISSING: u16 = 0;
+/// Received, with a delta of one byte, 0 to 63.75 ms.
+const SMALL: u16 = 1;
+/// Received, with a delta of two bytes and a sign, ±8.19 s.
+const LARGE: u16 = 2;
