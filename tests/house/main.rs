@@ -134,7 +134,8 @@ fn every_crate_takes_the_lints_of_the_workspace() {
         let manifest = read(package.manifest_path.as_std_path());
         // A fenced crate writes its own, because `unsafe` is not denied there but to be reasoned.
         let is_fenced = floor::room(&package.name).is_some_and(|room| room.may_be_unsafe);
-        if !inherits_lints(&manifest) && !(is_fenced && manifest.contains("undocumented_unsafe_blocks")) {
+        let has_its_own = is_fenced && manifest.contains("undocumented_unsafe_blocks");
+        if !inherits_lints(&manifest) && !has_its_own {
             found.push(format!("{} has no `[lints] workspace = true`", package.manifest_path));
         }
     }
