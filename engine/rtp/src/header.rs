@@ -151,3 +151,126 @@ impl Default for Extensions {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Packet;
+    use proptest::prelude::*;
+
+    const HEADER: Header = Header {
+        pt: Pt(96),
+        marker: true,
+        seq: Seq(0x1234),
+        timestamp: 0x0001_e240,
+        ssrc: Ssrc(0xdead_beef),
+    };
+
+    fn extensions(elements: &[(u8, &[u8])]) -> Extensions {
+        let mut extensions = Extensions::new();
+        for &(id, value) in elements {
+            assert!(extensions.push(ExtId(id), value));
+        }
+        extensions
+    }
+
+    #[test]
+    fn without_extensions_there_is_no_block() {
+        let mut out = [0xa5; 16];
+        assert_eq!(HEADER.write(&Extensions::new(), &mut out), Some(12));
+        let expected = [0x80, 0xe0, 0x12, 0x34, 0, 1, 0xe2, 0x40, 0xde, 0xad, 0xbe, 0xef];
+        assert_eq!((&out[..12], &out[12..]), (&expected[..], &[0xa5; 4][..]));
+    }
+
+    #[test]
+    fn small_elements_take_the_one_byte_form() {
+        let extensions = extensions(&[(1, &[0xaa]), (14, &[0xbb; 16])]);
+        let mut out = [0xa5; 64];
+        assert_eq!(HEADER.write(&extensions, &mut out), Some(12 + 4 + 20));
+        assert_eq!(out[12..18], [0xbe, 0xde, 0, 5, 0x10, 0xaa]);
+        assert_eq!((out[18], out[34], out[35]), (0xef, 0xbb, 0), "padded with zero");
+        assert_eq!(out[36], 0xa5);
+    }
+
+    #[test]
+    fn one_element_that_is_too_much_takes_all_to_the_two_byte_form() {
+        for odd in [(15, &[0xbb][..]), (16, &[0xbb]), (2, &[]), (2, &[0xbb; 17])] {
+            let extensions = extensions(&[(1, &[0xaa]), odd]);
+            let mut out = [0xa5; 64];
+            let len = HEADER.write(&extensions, &mut out).expect("fits");
+            assert_eq!(out[12..14], [0x10, 0x00]);
+            let packet = Packet::new(&out[..len]).expect("well formed");
+            let elements: Vec<_> = packet.extensions().map(|(id, value)| (id.0, value)).collect();
+            assert_eq!(elements, [(1, &[0xaa][..]), odd]);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_written() {
+        let extensions = extensions(&[(1, &[0xaa])]);
+        for len in 0..20 {
+            let mut out = [0xa5; 20];
+            assert_eq!(HEADER.write(&extensions, &mut out[..len]), None, "{len} bytes");
+            assert_eq!(out, [0xa5; 20]);
+        }
+    }
+
+    #[test]
+    fn the_bounds_refuse_and_change_nothing() {
+        let mut full = extensions(&[(1, &[0xaa; EXTENSION_BYTES_MAX])]);
+        assert!(!full.push(ExtId(2), &[0xbb]));
+        assert!(full.push(ExtId(3), &[]), "which takes no room");
+        let mut many = Extensions::new();
+        for id in 1..=EXTENSIONS_MAX as u8 {
+            assert!(many.push(ExtId(id), &[id]));
+        }
+        assert!(!many.push(ExtId(14), &[0xbb]));
+        assert_eq!(many.iter().count(), EXTENSIONS_MAX);
+        assert!(!Extensions::new().push(ExtId(0), &[0xbb]), "0 is padding");
+        assert!(!Extensions::new().push(ExtId(1), &[0xbb; EXTENSION_BYTES_MAX + 1]));
+        full.clear();
+        assert!(full.is_empty() && full.encoded_len() == 0 && full.push(ExtId(1), &[0xaa]));
+        assert_eq!(full.encoded_len(), 8);
+    }
+
+    #[test]
+    fn only_seven_bits_of_a_payload_type_go_out() {
+        let mut out = [0xa5; 12];
+        Header { pt: Pt(0xff), marker: false, ..HEADER }.write(&Extensions::new(), &mut out);
+        assert_eq!(out[1], 0x7f);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            (pt, marker, seq, timestamp, ssrc) in (0u8..128, any::<bool>(), any::<u16>(), any::<u32>(), any::<u32>()),
+            elements in prop::collection::vec((1u8.., prop::collection::vec(any::<u8>(), 0..20)), 0..14),
+            payload in prop::collection::vec(any::<u8>(), 0..20),
+        ) {
+            let header = Header { pt: Pt(pt), marker, seq: Seq(seq), timestamp, ssrc: Ssrc(ssrc) };
+            let mut extensions = Extensions::new();
+            let taken: Vec<_> = elements
+                .into_iter()
+                .filter(|(id, value)| extensions.push(ExtId(*id), value))
+                .collect();
+            let mut out = [0xa5; 200];
+            let len = header.write(&extensions, &mut out).expect("fits");
+            prop_assert_eq!(len, Header::encoded_len(&extensions));
+            prop_assert!(out[len..].iter().all(|&byte| byte == 0xa5));
+            out[len..len + payload.len()].copy_from_slice(&payload);
+
+            let packet = Packet::new(&out[..len + payload.len()]).expect("well formed");
+            let read = Header {
+                pt: packet.pt(),
+                marker: packet.marker(),
+                seq: packet.seq(),
+                timestamp: packet.timestamp(),
+                ssrc: packet.ssrc(),
+            };
+            prop_assert_eq!(read, header);
+            prop_assert_eq!(packet.payload(), &payload[..]);
+            let read: Vec<_> = packet.extensions().map(|(id, value)| (id.0, value.to_vec())).collect();
+            prop_assert_eq!(read, taken);
+        }
+    }
+}

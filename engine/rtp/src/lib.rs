@@ -16,6 +16,8 @@ pub mod opus;
 mod packet;
 pub mod rtx;
 mod seq;
+#[cfg(test)]
+mod testing;
 pub mod vp8;
 
 pub use header::{Extensions, HEADER_LEN, Header};
