@@ -1,0 +1,611 @@
+// A call: one session in one room, from join to leave, over any number of sockets and engines.
+//
+// It works by comparison, not by script. What is wanted (sources this client sends, sources the roster lists) is held against
+// what there is (producers, consumers), and `#sync` starts a piece of work for every difference. Joining, a new producer, a returned socket and a
+// restarted engine all end in the same place, so none of them needs a path of its own.
+
+import { Device } from 'mediasoup-client';
+import { ErrorCode, type Joined } from '../gen/signal_pb';
+import { type Payload, SignalChannel } from './channel';
+import { isFinal, SignalError, SocketLost } from './errors';
+import { type Direction, type LocalSource, Media } from './media';
+import * as roster from './roster';
+import { next, type SessionEvent, type SessionState } from './session';
+import { Speaking } from './speaking';
+import { fromRtpCapabilities } from './wire';
+
+/** First and longest wait before a failed piece of work is tried again. */
+const RETRY_MIN_MS = 300;
+const RETRY_MAX_MS = 5_000;
+/** After so many failures the user is told once; it is tried further on. */
+const FAILURES_BEFORE_NOTICE = 3;
+/** How long `leave` waits for the server to have heard of it. */
+const GOODBYE_MS = 500;
+/** Entries kept in `history`; older ones go. */
+const HISTORY_LEN_MAX = 500;
+
+export interface CallOptions {
+  room: string;
+  displayName: string;
+  token?: string;
+  /** The server's origin; the page's own when absent. */
+  url?: string;
+  /** For tests: another WebRTC implementation. */
+  makeDevice?: () => Promise<Device>;
+}
+
+/** Something another peer sends, with its track once it is received. */
+export interface SourceView extends roster.RemoteSource {
+  track: MediaStreamTrack | null;
+}
+
+export interface PeerView {
+  id: string;
+  user: string;
+  name: string;
+  away: boolean;
+  sources: readonly SourceView[];
+}
+
+/** What a user interface needs to know, as one immutable value; a new one after every change. */
+export interface CallView {
+  session: SessionState;
+  /** The signaling connection stands. Media does not need it. */
+  online: boolean;
+  room: string;
+  peerId: string;
+  displayName: string;
+  peers: readonly PeerView[];
+  local: ReadonlyMap<string, LocalSource>;
+  /** Peer ids, this client's own among them. */
+  speaking: ReadonlySet<string>;
+  /** Why the session ended, if not by the user's will. */
+  failure: Error | null;
+}
+
+export interface CallEvents {
+  onView(view: CallView): void;
+  /** Something the user should read once. */
+  onNotice(message: string): void;
+}
+
+/** For debugging and tests: what happened, when (milliseconds since the epoch). */
+export interface HistoryEntry {
+  at: number;
+  what: string;
+}
+
+export class Call {
+  readonly history: HistoryEntry[] = [];
+
+  readonly #options: CallOptions;
+  readonly #events: CallEvents;
+  readonly #channel: SignalChannel;
+  readonly #speaking: Speaking;
+
+  #session: SessionState = 'Handshaking';
+  #failure: Error | null = null;
+  #identity: { peerId: string; secret: Uint8Array; displayName: string } | null = null;
+
+  /** True from Joined until the socket is lost: the server knows this socket. */
+  #joined = false;
+  /** Notifications that overtook Joined; they speak of the state after it. */
+  #early: Payload[] = [];
+  #joinTimer: ReturnType<typeof setTimeout> | undefined;
+
+  #device: Promise<Device> | null = null;
+  /** The engine's present life; empty while there is none. */
+  #epoch = '';
+  #media: Media | null = null;
+  /** The attempt at making transports that counts; one that was overtaken finds another here, or none. */
+  #opening: object | null = null;
+  #openFailures = 0;
+
+  #roster: roster.Roster = roster.emptyRoster;
+  readonly #local = new Map<string, LocalSource>();
+  /** Producers this client cannot play; no use in asking again. */
+  readonly #unplayable = new Set<string>();
+
+  constructor(options: CallOptions, events: CallEvents) {
+    this.#options = options;
+    this.#events = events;
+    this.#channel = new SignalChannel(options.url, {
+      onUp: () => void this.#enter(),
+      onDown: (reason) => this.#onDown(reason),
+      onNotification: (payload) => this.#onNotification(payload),
+      onMalformed: (error) => this.#note(`skipped a malformed notification: ${error}`),
+    });
+    this.#speaking = new Speaking(() => this.#publish());
+  }
+
+  get session(): SessionState {
+    return this.#session;
+  }
+
+  join(): void {
+    this.#publish();
+    this.#channel.open();
+    this.#speaking.start(
+      () => this.#media,
+      () => this.#identity?.peerId ?? '',
+    );
+  }
+
+  /** Leaves for good. The tracks stay the caller's. */
+  async leave(): Promise<void> {
+    if (this.#session === 'Ended') return;
+    const goodbye = this.#joined ? this.#channel.request({ case: 'leave', value: {} }, 'ack') : Promise.resolve();
+    this.#dispatch('CLIENT_DISCONNECT');
+    await Promise.race([goodbye.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, GOODBYE_MS))]);
+    this.#channel.close();
+  }
+
+  /** The page is going away: there is no time to wait for an answer. */
+  abandon(): void {
+    this.#channel.tell({ case: 'leave', value: {} });
+    this.#dispatch('CLIENT_DISCONNECT');
+    this.#channel.close();
+  }
+
+  /** Begins to send a track under a name, or ends the source with that name. */
+  setSource(source: string, track: MediaStreamTrack | null, paused = false): void {
+    if (track) this.#local.set(source, { source, kind: track.kind === 'audio' ? 'audio' : 'video', track, paused });
+    else this.#local.delete(source);
+    this.#changed();
+  }
+
+  setPaused(source: string, paused: boolean): void {
+    const local = this.#local.get(source);
+    if (!local || local.paused === paused) return;
+    this.#local.set(source, { ...local, paused });
+    this.#changed();
+  }
+
+  /** WebRTC statistics of a transport; null while there is none. */
+  async getStats(direction: Direction): Promise<RTCStatsReport | null> {
+    return (await this.#media?.getStats(direction)) ?? null;
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------------------
+  // Entering the room
+
+  async #enter(): Promise<void> {
+    clearTimeout(this.#joinTimer);
+    if (this.#session === 'Ended') return;
+    const { room, displayName, token = '' } = this.#options;
+    const identity = this.#identity;
+    const resume = identity && { peerId: identity.peerId, secret: identity.secret, ...this.#media?.held() };
+    try {
+      const joined = await this.#channel.request(
+        { case: 'joinRoom', value: { room, displayName, token, resume: resume ?? undefined } },
+        'joined',
+      );
+      await this.#onJoined(joined);
+    } catch (error) {
+      this.#early = [];
+      if (error instanceof SocketLost && !this.#channel.up) return;
+      if (isFinal(error)) {
+        this.#fail(error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
+      this.#note(`join failed: ${error}`);
+      const after = (error instanceof SignalError && error.retryAfterMs) || 1_000;
+      this.#joinTimer = setTimeout(() => this.#channel.up && this.#enter(), after);
+    }
+  }
+
+  async #onJoined(joined: Joined): Promise<void> {
+    // The device learns what the router can do once: capabilities are configuration, the same in every life of the engine.
+    this.#device ??= this.#loadDevice(joined).catch((error) => {
+      this.#device = null;
+      throw error;
+    });
+    await this.#device;
+    if (!this.#channel.up || this.#ended) return;
+
+    this.#identity = { peerId: joined.peerId, secret: joined.resumeSecret, displayName: joined.displayName };
+    this.#note(joined.resumed ? `joined again, epoch ${joined.engineEpoch}` : `joined, epoch ${joined.engineEpoch}`);
+    const same = joined.resumed && joined.engineEpoch !== '' && joined.engineEpoch === this.#media?.epoch;
+    if (same && this.#media) this.#keep(this.#media, joined);
+    else {
+      this.#dropMedia('the server has another engine than before');
+      this.#roster = roster.rosterOf(joined.peers);
+    }
+    this.#epoch = joined.engineEpoch;
+    this.#opening = null;
+    this.#openFailures = 0;
+    this.#joined = true;
+    this.#dispatch('AUTH_VALID');
+    for (const payload of this.#early.splice(0)) this.#apply(payload);
+    this.#changed();
+  }
+
+  /** Media flowed on while the socket was away: keep what the server kept, touch nothing else. */
+  #keep(media: Media, joined: Joined): void {
+    const transports = new Set(joined.keptTransports);
+    if (media.held().transports.some(({ id }) => !transports.has(id))) {
+      this.#dropMedia('the server no longer has its transports');
+      this.#roster = roster.rosterOf(joined.peers);
+      return;
+    }
+    const producers = new Set(joined.keptProducers);
+    for (const { producer, source } of [...media.outgoing.values()]) {
+      if (!producers.has(producer.id)) media.forgetProducer(source);
+    }
+    const consumers = new Set(joined.keptConsumers);
+    for (const [producerId, { consumer }] of [...media.incoming]) {
+      if (!consumers.has(consumer.id)) media.forgetConsumer(producerId);
+    }
+    this.#roster = roster.resumeRoster(this.#roster, joined.peers, new Set(media.incoming.keys()));
+  }
+
+  async #loadDevice({ routerCapabilities }: Joined): Promise<Device> {
+    if (!routerCapabilities) throw new Error('Joined carries no router capabilities');
+    const device = await (this.#options.makeDevice ?? Device.factory)();
+    await device.load({ routerRtpCapabilities: fromRtpCapabilities(routerCapabilities) });
+    return device;
+  }
+
+  #onDown(reason: string): void {
+    clearTimeout(this.#joinTimer);
+    this.#joined = false;
+    this.#early = [];
+    this.#note(`socket lost: ${reason}`);
+    this.#publish();
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------------------
+  // What the server tells
+
+  #onNotification(payload: Payload): void {
+    if (this.#ended) return;
+    if (!this.#joined) {
+      this.#early.push(payload);
+      return;
+    }
+    this.#apply(payload);
+    this.#changed();
+  }
+
+  #apply(payload: Payload): void {
+    switch (payload.case) {
+      case 'peerJoined':
+        if (payload.value.peer) this.#roster = roster.join(this.#roster, roster.peerOf(payload.value.peer));
+        break;
+      case 'peerLeft':
+        this.#roster = roster.leave(this.#roster, payload.value.peerId);
+        break;
+      case 'peerAway':
+        this.#roster = roster.setAway(this.#roster, payload.value.peerId, payload.value.away);
+        break;
+      case 'newProducer': {
+        const { peerId, producer } = payload.value;
+        if (producer) this.#roster = roster.addSource(this.#roster, peerId, producer);
+        break;
+      }
+      case 'producerClosed':
+        this.#roster = roster.removeSource(this.#roster, payload.value.producerId);
+        break;
+      case 'producerPaused':
+        this.#roster = roster.setPaused(this.#roster, payload.value.producerId, true);
+        break;
+      case 'producerResumed':
+        this.#roster = roster.setPaused(this.#roster, payload.value.producerId, false);
+        break;
+      case 'consumerClosed': {
+        const producerId = this.#media?.producerIdOf(payload.value.consumerId);
+        if (producerId) this.#roster = roster.removeSource(this.#roster, producerId);
+        break;
+      }
+      case 'transportClosed':
+        if (this.#media?.hasTransport(payload.value.transportId)) {
+          this.#replaceMedia(`the server closed a transport: ${payload.value.reason}`);
+        }
+        break;
+      case 'mediaLost':
+        this.#loseEngine(payload.value.reason);
+        break;
+      case 'mediaReady':
+        if (this.#epoch !== '' && this.#epoch !== payload.value.engineEpoch) this.#loseEngine('replaced');
+        this.#epoch = payload.value.engineEpoch;
+        this.#note(`media ready, epoch ${this.#epoch}`);
+        break;
+      case 'evicted':
+        this.#fail(new Error(payload.value.reason || 'You were removed from the room.'));
+        break;
+      default:
+        this.#note(`skipped a notification: ${payload.case ?? 'empty or unknown'}`);
+    }
+  }
+
+  #loseEngine(reason: string): void {
+    this.#note(`media lost: ${reason}`);
+    this.#epoch = '';
+    this.#opening = null;
+    this.#openFailures = 0;
+    this.#roster = roster.withoutSources(this.#roster);
+    this.#dropMedia(reason);
+  }
+
+  /** One transport cannot be saved: give both back, so that they stay a pair, and make new ones. */
+  #replaceMedia(reason: string): void {
+    const media = this.#media;
+    this.#dropMedia(reason);
+    media?.closeEverywhere();
+    this.#changed();
+  }
+
+  /** Everything that hung on these transports is gone; the next sync makes it anew. */
+  #dropMedia(reason: string): void {
+    const media = this.#media;
+    if (!media) return;
+    this.#media = null;
+    this.#note(`media dropped: ${reason}`);
+    media.close();
+    this.#dispatch('ICE_DISCONNECT');
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------------------
+  // Wanted against real
+
+  /** Something changed: work off the difference and show it. */
+  #changed(): void {
+    this.#sync();
+    this.#settle();
+    this.#publish();
+  }
+
+  #sync(): void {
+    if (!this.#joined || this.#ended || this.#epoch === '') return;
+    const media = this.#media;
+    if (!media) {
+      void this.#openMedia();
+      return;
+    }
+
+    for (const direction of media.restartsDue) {
+      this.#work(media, `restart ICE of ${direction}`, () => media.restartIce(direction));
+    }
+
+    for (const local of this.#local.values()) {
+      const outgoing = media.outgoing.get(local.source);
+      if (!outgoing) {
+        if (media.canProduce(local.kind))
+          this.#work(media, `send ${local.source}`, () => media.produce(local), this.#refusedLocal(media, local.source));
+        continue;
+      }
+      if (outgoing.producer.track !== local.track) {
+        this.#work(media, `replace ${local.source}`, () => outgoing.producer.replaceTrack({ track: local.track }));
+      }
+      // The browser's side at once, in both directions: what was muted must not be sent a moment longer.
+      if (local.paused && !outgoing.producer.paused) outgoing.producer.pause();
+      if (!local.paused && outgoing.producer.paused) outgoing.producer.resume();
+      if (local.paused !== outgoing.serverPaused) {
+        this.#work(
+          media,
+          `${local.paused ? 'pause' : 'resume'} ${local.source}`,
+          () => media.pauseProducer(outgoing, local.paused),
+          this.#refusedLocal(media, local.source),
+        );
+      }
+    }
+    for (const outgoing of [...media.outgoing.values()]) {
+      if (!this.#local.has(outgoing.source)) this.#work(media, `end ${outgoing.source}`, () => media.closeProducer(outgoing));
+    }
+
+    for (const [peerId, peer] of this.#roster) {
+      for (const { id, source } of peer.sources.values()) {
+        const incoming = media.incoming.get(id);
+        if (!incoming) {
+          if (!this.#unplayable.has(id))
+            this.#work(media, `receive ${id}`, () => this.#receive(media, id, peerId, source), this.#refusedSource(media, id));
+        } else if (incoming.serverPaused) {
+          this.#work(media, `resume ${id}`, () => media.resumeConsumer(incoming), this.#refusedSource(media, id));
+        }
+      }
+    }
+    for (const producerId of [...media.incoming.keys()]) {
+      if (!roster.ownerOf(this.#roster, producerId)) media.forgetConsumer(producerId);
+    }
+  }
+
+  /**
+   * Runs a piece of work unless it is under way already, and compares again afterwards. A refusal that says something about the object itself
+   * goes to `refused`, which returns true when it took the consequence; everything else is tried again, later and later.
+   */
+  #work(media: Media, name: string, run: () => Promise<void>, refused: (code: ErrorCode) => boolean = () => false): void {
+    if (media.busy.has(name)) return;
+    media.busy.add(name);
+    run().then(
+      () => {
+        media.busy.delete(name);
+        media.failures.delete(name);
+        this.#changed();
+      },
+      (error: unknown) => {
+        if (media !== this.#media || this.#ended) return;
+        this.#note(`${name} failed: ${messageOf(error)}`);
+        if (error instanceof SignalError && error.code === ErrorCode.NO_SUCH_TRANSPORT)
+          this.#dropMedia('the server has no such transport');
+        const settled = error instanceof SignalError && refused(error.code);
+        const failures = (media.failures.get(name) ?? 0) + 1;
+        // Without a socket there is nothing to wait for but the next Joined, which compares anyway.
+        if (settled || !this.#joined || media !== this.#media) {
+          media.busy.delete(name);
+          this.#changed();
+          return;
+        }
+        media.failures.set(name, failures);
+        if (failures === FAILURES_BEFORE_NOTICE) this.#events.onNotice(`${messageOf(error)} Still trying.`);
+        const again = () => {
+          media.busy.delete(name);
+          if (media === this.#media) this.#changed();
+        };
+        setTimeout(again, backoffMs(failures));
+      },
+    );
+  }
+
+  async #openMedia(): Promise<void> {
+    if (this.#opening || !this.#device) return;
+    const attempt = {};
+    this.#opening = attempt;
+    const epoch = this.#epoch;
+    let media: Media;
+    try {
+      media = await Media.open(await this.#device, epoch, this.#channel.request, {
+        onPath: () => this.#changed(),
+        onDead: (reason) => this.#replaceMedia(reason),
+        onSourceEnded: (source) => {
+          this.#events.onNotice(`Your ${source} stopped.`);
+          this.setSource(source, null);
+        },
+      });
+    } catch (error) {
+      if (this.#opening !== attempt) return;
+      this.#note(`making transports failed: ${messageOf(error)}`);
+      this.#openFailures += 1;
+      if (this.#openFailures === FAILURES_BEFORE_NOTICE) this.#events.onNotice(`${messageOf(error)} Still trying.`);
+      const again = () => {
+        if (this.#opening !== attempt) return;
+        this.#opening = null;
+        this.#changed();
+      };
+      setTimeout(again, backoffMs(this.#openFailures));
+      return;
+    }
+    // An engine that died meanwhile, or a socket that did, took these transports along.
+    if (this.#opening !== attempt || this.#ended || !this.#joined || epoch !== this.#epoch) {
+      media.closeEverywhere();
+      return;
+    }
+    this.#opening = null;
+    this.#openFailures = 0;
+    this.#media = media;
+    this.#changed();
+  }
+
+  async #receive(media: Media, producerId: string, peerId: string, source: string): Promise<void> {
+    await media.consume(producerId, peerId, source);
+    if (this.#media === media) this.#note(`receiving ${source} of ${peerId}`);
+  }
+
+  /** Consequences of a refusal for one source of another peer. */
+  #refusedSource(media: Media, producerId: string): (code: ErrorCode) => boolean {
+    return (code) => {
+      switch (code) {
+        case ErrorCode.NO_SUCH_PRODUCER:
+          this.#roster = roster.removeSource(this.#roster, producerId);
+          return true;
+        case ErrorCode.NO_SUCH_CONSUMER:
+          media.forgetConsumer(producerId);
+          return true;
+        case ErrorCode.CANNOT_CONSUME: {
+          this.#unplayable.add(producerId);
+          const owner = roster.ownerOf(this.#roster, producerId);
+          const source = owner?.sources.get(producerId)?.source ?? 'stream';
+          this.#events.onNotice(`This browser cannot play the ${source} of ${owner?.name ?? 'a participant'}.`);
+          return true;
+        }
+        default:
+          return false;
+      }
+    };
+  }
+
+  /** Consequences of a refusal for one source of our own. */
+  #refusedLocal(media: Media, source: string): (code: ErrorCode) => boolean {
+    return (code) => {
+      switch (code) {
+        case ErrorCode.NO_SUCH_PRODUCER:
+          media.forgetProducer(source);
+          return true;
+        case ErrorCode.UNSUPPORTED_CODEC:
+        case ErrorCode.TOKEN_PERMISSION:
+        case ErrorCode.LIMIT:
+          this.#local.delete(source);
+          this.#events.onNotice(`The server does not take your ${source}.`);
+          return true;
+        default:
+          return false;
+      }
+    };
+  }
+
+  /** Moves the session on when what it waits for is true. */
+  #settle(): void {
+    const media = this.#media;
+    if (!media) return;
+    if (!media.pathUp) this.#dispatch('ICE_DISCONNECT');
+    const sending = [...this.#local.values()].every(({ source, kind }) => media.outgoing.has(source) || !media.canProduce(kind));
+    if (!sending) return;
+    if (this.#session === 'Negotiating') this.#dispatch('OFFER_ACCEPTED');
+    else if (this.#session === 'Reconnecting' && media.pathSettled && media.restartsDue.length === 0)
+      this.#dispatch('ICE_RESTART');
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------------------
+  // State and view
+
+  get #ended(): boolean {
+    return this.#session === 'Ended';
+  }
+
+  #dispatch(event: SessionEvent): void {
+    const state = next(this.#session, event);
+    if (state === null) return;
+    this.#session = state;
+    this.#note(`${event}: ${state}`);
+    if (state === 'Ended') {
+      clearTimeout(this.#joinTimer);
+      this.#joined = false;
+      this.#opening = null;
+      this.#speaking.stop();
+      this.#media?.close();
+      this.#media = null;
+      this.#roster = roster.emptyRoster;
+    }
+    this.#publish();
+  }
+
+  #fail(error: Error): void {
+    this.#failure = error;
+    this.#note(`ended: ${error.message}`);
+    this.#dispatch('CLIENT_DISCONNECT');
+    this.#channel.close();
+  }
+
+  #note(what: string): void {
+    this.history.push({ at: Date.now(), what });
+    if (this.history.length > HISTORY_LEN_MAX) this.history.shift();
+  }
+
+  #publish(): void {
+    const media = this.#media;
+    this.#events.onView({
+      session: this.#session,
+      online: this.#joined,
+      room: this.#options.room,
+      peerId: this.#identity?.peerId ?? '',
+      displayName: this.#identity?.displayName || this.#options.displayName,
+      peers: [...this.#roster.values()].map((peer) => ({
+        ...peer,
+        sources: [...peer.sources.values()].map((source) => ({
+          ...source,
+          track: media?.incoming.get(source.id)?.consumer.track ?? null,
+        })),
+      })),
+      local: new Map(this.#local),
+      speaking: this.#speaking.now,
+      failure: this.#failure,
+    });
+  }
+}
+
+function backoffMs(failures: number): number {
+  return Math.min(RETRY_MIN_MS * 2 ** (failures - 1), RETRY_MAX_MS);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,106 @@
+// The signaling channel: one Socket.IO connection that carries serialised `Signal`s, requests with an answer one way,
+// notifications the other. It reconnects by itself; what to do after that is the call's business.
+
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { io, type Socket } from 'socket.io-client';
+import { type Signal, SignalSchema } from '../gen/signal_pb';
+import { SignalError, SocketLost, UnexpectedAnswer } from './errors';
+
+/** Of the protocol in signal.proto. */
+export const PROTOCOL_VERSION = '1';
+
+/** The engine answers in milliseconds; a request without an answer after this long is not going to get one. */
+const REQUEST_TIMEOUT_MS = 8_000;
+
+export type Payload = Signal['payload'];
+export type PayloadCase = Exclude<Payload['case'], undefined>;
+export type PayloadValue<C extends PayloadCase> = Extract<Payload, { case: C }>['value'];
+export type PayloadInit = NonNullable<MessageInitShape<typeof SignalSchema>['payload']>;
+
+/** Sends a request and gives the answer of the named kind, or throws one of `errors.ts`. */
+export type Request = <C extends PayloadCase>(payload: PayloadInit, answer: C) => Promise<PayloadValue<C>>;
+
+export interface ChannelEvents {
+  /** The socket is up, for the first time or again; the server knows nothing about it yet. */
+  onUp(): void;
+  onDown(reason: string): void;
+  onNotification(payload: Payload): void;
+  /** A notification that is not a Signal; it was skipped. */
+  onMalformed(error: unknown): void;
+}
+
+export class SignalChannel {
+  readonly #socket: Socket;
+
+  /** `url` is the server's origin; undefined means the page's own. */
+  constructor(url: string | undefined, events: ChannelEvents) {
+    const options = {
+      autoConnect: false,
+      forceNew: true,
+      transports: ['websocket', 'polling'],
+      tryAllTransports: true,
+      // A restarted server is back within a second: try soon, then back off, and spread a room's clients out.
+      reconnectionDelay: 100,
+      reconnectionDelayMax: 2_000,
+      randomizationFactor: 0.5,
+      timeout: 5_000,
+    };
+    this.#socket = url === undefined ? io(options) : io(url, options);
+    this.#socket.on('connect', () => events.onUp());
+    this.#socket.on('disconnect', (reason) => {
+      events.onDown(reason);
+      // The one reason after which socket.io does not reconnect by itself, besides our own close().
+      if (reason === 'io server disconnect') this.#socket.connect();
+    });
+    this.#socket.on('signal', (bytes: ArrayBuffer | Uint8Array) => {
+      let signal: Signal;
+      try {
+        signal = decode(bytes);
+      } catch (error) {
+        events.onMalformed(error);
+        return;
+      }
+      events.onNotification(signal.payload);
+    });
+  }
+
+  get up(): boolean {
+    return this.#socket.connected;
+  }
+
+  open(): void {
+    this.#socket.connect();
+  }
+
+  close(): void {
+    this.#socket.disconnect();
+  }
+
+  readonly request: Request = async (payload, answer) => {
+    // Nothing is queued for a later connection: after a reconnect the call starts from what the server says then.
+    if (!this.#socket.connected) throw new SocketLost('not connected');
+    let bytes: ArrayBuffer | Uint8Array;
+    try {
+      bytes = await this.#socket.timeout(REQUEST_TIMEOUT_MS).emitWithAck('signal', encode(payload));
+    } catch (error) {
+      throw new SocketLost(error instanceof Error ? error.message : String(error));
+    }
+    const { payload: received } = decode(bytes);
+    if (received.case === 'error') throw new SignalError(received.value);
+    if (received.case !== answer) throw new UnexpectedAnswer(payload.case, received.case);
+    return received.value as PayloadValue<typeof answer>;
+  };
+
+  /** A message whose answer nobody waits for: the last word before the page goes away. */
+  tell(payload: PayloadInit): void {
+    if (this.#socket.connected) this.#socket.emit('signal', encode(payload), () => undefined);
+  }
+}
+
+function encode(payload: PayloadInit): Uint8Array {
+  return toBinary(SignalSchema, create(SignalSchema, { version: PROTOCOL_VERSION, payload }));
+}
+
+function decode(bytes: ArrayBuffer | Uint8Array): Signal {
+  return fromBinary(SignalSchema, bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes));
+}

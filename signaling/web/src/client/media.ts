@@ -1,0 +1,353 @@
+// The media of one life of the engine: a send and a receive transport, what goes out and what comes in. Nothing here outlives its engine;
+// after a loss the call makes a new one. Methods do one thing each and may fail; what is wanted, and when to try again, the call decides.
+
+import type { Device, types } from 'mediasoup-client';
+import type { Request } from './channel';
+import type { MediaKind } from './roster';
+import {
+  fromIceParameters,
+  fromRtpParameters,
+  fromTransportCreated,
+  toDtlsParameters,
+  toRtpCapabilities,
+  toRtpParameters,
+} from './wire';
+
+/** Chrome says `disconnected` after some seconds without an answer, and often recovers by itself; wait a moment before a restart. */
+const RESTART_AFTER_MS = 1_000;
+/** A restarted ICE that is not through by then will not be: start over with new transports. */
+const RESTART_GIVES_UP_MS = 8_000;
+
+/** What a 720p30 camera gets at most; transport-wide congestion control finds what really fits. Bits a second. */
+const CAMERA_BITRATE_MAX = 2_000_000;
+/** Slides and text: few frames, many pixels. Bits a second. */
+const SCREEN_BITRATE_MAX = 2_500_000;
+/** Where the browser's estimate begins, so that the picture is sharp in the first second. Kilobits a second. */
+const VIDEO_START_KBPS = 1_000;
+
+export type Direction = 'send' | 'recv';
+
+/** Something this client sends or wants to send. */
+export interface LocalSource {
+  readonly source: string;
+  readonly kind: MediaKind;
+  readonly track: MediaStreamTrack;
+  readonly paused: boolean;
+}
+
+/** A producer, and what the server believes of it. */
+export interface Outgoing {
+  readonly producer: types.Producer;
+  readonly source: string;
+  serverPaused: boolean;
+}
+
+/** A consumer, and what the server believes of it. */
+export interface Incoming {
+  readonly consumer: types.Consumer;
+  readonly peerId: string;
+  serverPaused: boolean;
+}
+
+interface Leg {
+  readonly direction: Direction;
+  readonly transport: types.Transport;
+  wantsRestart: boolean;
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+export interface MediaEvents {
+  /** The path of a transport came or went, or a restart is due: look again. */
+  onPath(): void;
+  /** This media cannot be saved; make a new one. */
+  onDead(reason: string): void;
+  /** The device behind a source stopped (unplugged, or screen sharing ended from the browser's own bar). */
+  onSourceEnded(source: string): void;
+}
+
+/** A piece of work was overtaken by `close()`; nobody has to be told. */
+export class MediaClosed extends Error {
+  override name = 'MediaClosed';
+}
+
+export class Media {
+  /** By source name. */
+  readonly outgoing = new Map<string, Outgoing>();
+  /** By producer id. */
+  readonly incoming = new Map<string, Incoming>();
+  /** Names of work under way or waiting for its next try; the call's, kept here because they die together. */
+  readonly busy = new Set<string>();
+  /** How often each of them has failed in a row. */
+  readonly failures = new Map<string, number>();
+
+  readonly #device: Device;
+  readonly #request: Request;
+  readonly #events: MediaEvents;
+  readonly #legs: Record<Direction, Leg>;
+  readonly #whenClosed: Promise<never>;
+  #reject: (reason: MediaClosed) => void = () => undefined;
+  #closed = false;
+
+  /** Makes both transports in the engine. */
+  static async open(device: Device, epoch: string, request: Request, events: MediaEvents): Promise<Media> {
+    const [send, recv] = await Promise.allSettled([
+      request({ case: 'createTransport', value: { direction: 'send' } }, 'transportCreated'),
+      request({ case: 'createTransport', value: { direction: 'recv' } }, 'transportCreated'),
+    ]);
+    if (send.status === 'fulfilled' && recv.status === 'fulfilled') {
+      return new Media(
+        device,
+        epoch,
+        request,
+        events,
+        device.createSendTransport(fromTransportCreated(send.value)),
+        device.createRecvTransport(fromTransportCreated(recv.value)),
+      );
+    }
+    for (const half of [send, recv]) {
+      if (half.status === 'fulfilled') closeOnServer(request, half.value.id);
+    }
+    throw send.status === 'rejected' ? send.reason : (recv as PromiseRejectedResult).reason;
+  }
+
+  private constructor(
+    device: Device,
+    readonly epoch: string,
+    request: Request,
+    events: MediaEvents,
+    send: types.Transport,
+    recv: types.Transport,
+  ) {
+    this.#device = device;
+    this.#request = request;
+    this.#events = events;
+    this.#legs = { send: this.#leg('send', send), recv: this.#leg('recv', recv) };
+    this.#whenClosed = new Promise((_, reject) => {
+      this.#reject = reject;
+    });
+    this.#whenClosed.catch(() => undefined);
+  }
+
+  #leg(direction: Direction, transport: types.Transport): Leg {
+    const leg: Leg = { direction, transport, wantsRestart: false, timer: undefined };
+    transport.on('connect', ({ dtlsParameters }, done, failed) => {
+      this.#request(
+        { case: 'connectTransport', value: { transportId: transport.id, dtlsParameters: toDtlsParameters(dtlsParameters) } },
+        'ack',
+      ).then(() => done(), failed);
+    });
+    if (direction === 'send') {
+      transport.on('produce', ({ kind, rtpParameters, appData }, done, failed) => {
+        this.#request(
+          {
+            case: 'produceMedia',
+            value: {
+              transportId: transport.id,
+              kind,
+              rtpParameters: toRtpParameters(rtpParameters),
+              source: String(appData.source),
+              paused: appData.paused === true,
+            },
+          },
+          'producerCreated',
+        ).then(({ id }) => done({ id }), failed);
+      });
+    }
+    transport.on('connectionstatechange', (state) => this.#onState(leg, state));
+    return leg;
+  }
+
+  #onState(leg: Leg, state: types.ConnectionState): void {
+    clearTimeout(leg.timer);
+    if (state === 'connected') leg.wantsRestart = false;
+    if (state === 'failed') leg.wantsRestart = true;
+    if (state === 'disconnected') {
+      leg.timer = setTimeout(() => {
+        leg.wantsRestart = true;
+        this.#events.onPath();
+      }, RESTART_AFTER_MS);
+    }
+    this.#events.onPath();
+  }
+
+  /** False while a transport that was in use has no path. */
+  get pathUp(): boolean {
+    return Object.values(this.#legs).every(({ transport }) => !['disconnected', 'failed'].includes(transport.connectionState));
+  }
+
+  /** True when every transport either carries media or has none to carry. */
+  get pathSettled(): boolean {
+    return Object.values(this.#legs).every(({ transport }) => ['connected', 'new'].includes(transport.connectionState));
+  }
+
+  get restartsDue(): Direction[] {
+    return (['send', 'recv'] as const).filter((direction) => this.#legs[direction].wantsRestart);
+  }
+
+  /** New ICE credentials for a transport that lost its path. */
+  async restartIce(direction: Direction): Promise<void> {
+    const leg = this.#legs[direction];
+    const { iceParameters } = await this.#unlessClosed(
+      this.#request({ case: 'restartIce', value: { transportId: leg.transport.id } }, 'iceRestarted'),
+    );
+    if (!iceParameters) throw new Error('IceRestarted carries no ICE parameters');
+    await this.#unlessClosed(leg.transport.restartIce({ iceParameters: fromIceParameters(iceParameters) }));
+    leg.wantsRestart = false;
+    clearTimeout(leg.timer);
+    leg.timer = setTimeout(() => {
+      if (leg.transport.connectionState !== 'connected')
+        this.#events.onDead(`ICE restart of the ${direction} transport led nowhere`);
+    }, RESTART_GIVES_UP_MS);
+  }
+
+  canProduce(kind: MediaKind): boolean {
+    return this.#device.canProduce(kind);
+  }
+
+  async produce({ source, kind, track, paused }: LocalSource): Promise<void> {
+    const producer = await this.#unlessClosed(
+      this.#legs.send.transport.produce({
+        track,
+        stopTracks: false,
+        appData: { source, paused },
+        ...(kind === 'audio'
+          ? { codecOptions: { opusFec: true, opusDtx: true } }
+          : {
+              encodings: [{ maxBitrate: source === 'screen' ? SCREEN_BITRATE_MAX : CAMERA_BITRATE_MAX }],
+              codecOptions: { videoGoogleStartBitrate: VIDEO_START_KBPS },
+            }),
+      }),
+    );
+    if (paused) producer.pause();
+    producer.on('trackended', () => this.#events.onSourceEnded(source));
+    this.outgoing.set(source, { producer, source, serverPaused: paused });
+  }
+
+  /** Tells the server what is wanted; the browser's side follows at once, whatever the server says. */
+  async pauseProducer(outgoing: Outgoing, paused: boolean): Promise<void> {
+    const producerId = outgoing.producer.id;
+    await this.#unlessClosed(
+      paused
+        ? this.#request({ case: 'pauseProducer', value: { producerId } }, 'ack')
+        : this.#request({ case: 'resumeProducer', value: { producerId } }, 'ack'),
+    );
+    outgoing.serverPaused = paused;
+  }
+
+  async closeProducer(outgoing: Outgoing): Promise<void> {
+    this.forgetProducer(outgoing.source);
+    await this.#unlessClosed(this.#request({ case: 'closeProducer', value: { producerId: outgoing.producer.id } }, 'ack'));
+  }
+
+  /** Closes on this side only. */
+  forgetProducer(source: string): void {
+    this.outgoing.get(source)?.producer.close();
+    this.outgoing.delete(source);
+  }
+
+  /** Receives a producer. The consumer begins paused on the server: `resumeConsumer` starts it once the decoder is ready. */
+  async consume(producerId: string, peerId: string, source: string): Promise<void> {
+    const recv = this.#legs.recv.transport;
+    const answer = await this.#unlessClosed(
+      this.#request(
+        {
+          case: 'consumeMedia',
+          value: { transportId: recv.id, producerId, rtpCapabilities: toRtpCapabilities(this.#device.recvRtpCapabilities) },
+        },
+        'consumerCreated',
+      ),
+    );
+    if (!answer.rtpParameters) throw new Error('ConsumerCreated carries no RTP parameters');
+    const consumer = await this.#unlessClosed(
+      recv.consume({
+        id: answer.id,
+        producerId,
+        kind: answer.kind as types.MediaKind,
+        rtpParameters: fromRtpParameters(answer.rtpParameters),
+        // Microphone and camera of one peer play in sync because they share a stream id; a screen has its own clock.
+        streamId: source.startsWith('screen') ? `${peerId}-screen` : peerId,
+      }),
+    );
+    this.incoming.set(producerId, { consumer, peerId, serverPaused: answer.paused });
+  }
+
+  async resumeConsumer(incoming: Incoming): Promise<void> {
+    await this.#unlessClosed(this.#request({ case: 'resumeConsumer', value: { consumerId: incoming.consumer.id } }, 'ack'));
+    incoming.serverPaused = false;
+  }
+
+  /** Closes on this side only: the server closes a consumer with its producer, or has said so itself. */
+  forgetConsumer(producerId: string): void {
+    this.incoming.get(producerId)?.consumer.close();
+    this.incoming.delete(producerId);
+  }
+
+  producerIdOf(consumerId: string): string | undefined {
+    for (const [producerId, { consumer }] of this.incoming) if (consumer.id === consumerId) return producerId;
+    return undefined;
+  }
+
+  hasTransport(id: string): boolean {
+    return Object.values(this.#legs).some(({ transport }) => transport.id === id);
+  }
+
+  /** What a `Resume` says of this media. */
+  held() {
+    return {
+      engineEpoch: this.epoch,
+      transports: Object.values(this.#legs).map(({ transport, direction }) => ({ id: transport.id, direction })),
+      producers: [...this.outgoing.values()].map(({ producer, source, serverPaused }) => ({
+        id: producer.id,
+        transportId: this.#legs.send.transport.id,
+        kind: producer.kind,
+        source,
+        paused: serverPaused,
+        rtpParameters: toRtpParameters(producer.rtpParameters),
+      })),
+      consumers: [...this.incoming.values()].map(({ consumer, peerId, serverPaused }) => ({
+        id: consumer.id,
+        transportId: this.#legs.recv.transport.id,
+        producerId: consumer.producerId,
+        kind: consumer.kind,
+        paused: serverPaused,
+        rtpParameters: toRtpParameters(consumer.rtpParameters),
+        peerId,
+      })),
+    };
+  }
+
+  getStats(direction: Direction): Promise<RTCStatsReport> {
+    return this.#legs[direction].transport.getStats();
+  }
+
+  /** Ends it on this side. Work under way ends with `MediaClosed`. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const leg of Object.values(this.#legs)) {
+      clearTimeout(leg.timer);
+      leg.transport.close();
+    }
+    this.outgoing.clear();
+    this.incoming.clear();
+    this.#reject(new MediaClosed('closed'));
+  }
+
+  /** Ends it on both sides, when the engine still has it. */
+  closeEverywhere(): void {
+    for (const { transport } of Object.values(this.#legs)) closeOnServer(this.#request, transport.id);
+    this.close();
+  }
+
+  /** mediasoup-client leaves some promises open when a transport closes under them; these are not. */
+  async #unlessClosed<T>(work: Promise<T>): Promise<T> {
+    const result = await Promise.race([work, this.#whenClosed]);
+    if (this.#closed) throw new MediaClosed('closed');
+    return result;
+  }
+}
+
+/** A courtesy: what is not closed now goes when the session does. */
+function closeOnServer(request: Request, transportId: string): void {
+  request({ case: 'closeTransport', value: { transportId } }, 'ack').catch(() => undefined);
+}

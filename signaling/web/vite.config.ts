@@ -1,0 +1,25 @@
+/// <reference types="vitest/config" />
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+
+// `npm run dev` serves the page itself and hands everything of the signaling server through to it.
+const signaling = process.env.LEAT_SIGNALING ?? 'http://127.0.0.1:7080';
+
+export default defineConfig({
+  plugins: [react()],
+  server: {
+    proxy: {
+      '/socket.io': { target: signaling, ws: true },
+    },
+  },
+  build: {
+    target: 'es2022',
+    // The binary embeds dist/: one script, one style sheet, and nothing that has to be fetched from elsewhere.
+    assetsInlineLimit: 8192,
+    chunkSizeWarningLimit: 900,
+  },
+  test: {
+    include: ['src/**/*.test.ts'],
+    environment: 'node',
+  },
+});
