@@ -1,0 +1,227 @@
+//! The controller's side of attaching.
+
+use crate::doorbell::Doorbell;
+use crate::ends::{ControllerEnd, Doorbells};
+use crate::layout::region_bytes;
+use crate::limits::{FDS_MAX, SENTENCE_BYTES_MAX, WORKERS_MAX};
+use crate::region::Region;
+use crate::wire::{ANSWER_BYTES, Answer, Hello, Refusal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType, connect, recv, recvmsg, send, socket_with,
+};
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Attaching failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// No engine listens there (yet). Start it, or try again.
+    #[error("no engine is listening on {}", .0.display())]
+    NoEngine(PathBuf),
+    /// The engine said no, and why.
+    #[error("the engine refused: {0}")]
+    Refused(Refusal),
+    /// The engine did not answer in time: it hangs, or its main thread is starved.
+    #[error("the engine at {} did not answer within {timeout:?}", path.display())]
+    TimedOut {
+        /// Where.
+        path: PathBuf,
+        /// How long was waited.
+        timeout: Duration,
+    },
+    /// What answered is no engine of this kind.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// The operating system refused.
+    #[error("cannot attach to {}", path.display())]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// A controller's hold on an engine. Dropping the [`Link`] detaches.
+#[derive(Debug)]
+pub struct Attachment {
+    /// Drawn at random when the engine started; another number is another engine, which knows nothing.
+    pub engine_epoch: u64,
+    /// One end per worker, in the order of the workers.
+    pub workers: Vec<ControllerEnd>,
+    /// Tells when the engine dies or detaches; must be kept alive as long as the attachment is to last.
+    pub link: Link,
+}
+
+/// The attach socket after the handshake. It carries nothing; it becomes readable (and hung up) the moment the engine
+/// dies or detaches this controller, and dropping it tells the engine that the controller is gone.
+#[derive(Debug)]
+pub struct Link(OwnedFd);
+
+impl Link {
+    /// Whether the engine is gone or has let go of this controller. To be asked when the descriptor is readable.
+    pub fn is_closed(&self) -> bool {
+        !matches!(recv(&self.0, &mut [0u8; 1], RecvFlags::DONTWAIT), Err(Errno::AGAIN | Errno::INTR))
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Link {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Attaches to the engine listening at `path`, as a controller that speaks `protocol_version`. Blocks for at most
+/// `timeout`; does not wait for an engine to come up.
+pub fn attach(
+    path: impl AsRef<Path>,
+    protocol_version: u32,
+    timeout: Duration,
+) -> Result<Attachment, AttachError> {
+    let path = path.as_ref();
+    let attempt = Attempt { path, timeout, deadline: Instant::now() + timeout.min(PATIENCE_MAX) };
+    let socket = attempt.connect()?;
+    attempt.send_all(&socket, &Hello::new(protocol_version).encode())?;
+    let (answer, mut fds) = attempt.answer(&socket)?;
+    let (workers, engine_epoch) = match answer {
+        Answer::Refused(refusal) => return Err(AttachError::Refused(refusal)),
+        Answer::Welcome { workers, engine_epoch, region_bytes: bytes } => {
+            let plausible = (1..=WORKERS_MAX).contains(&workers) && bytes == region_bytes(workers) as u64;
+            if !plausible || fds.len() != 1 + 2 * usize::from(workers) {
+                return Err(AttachError::Malformed("the engine's welcome contradicts itself"));
+            }
+            (workers, engine_epoch)
+        }
+    };
+    let mut doorbells = fds.split_off(1).into_iter().map(Doorbell::from_fd);
+    let region = fds.pop().expect("one descriptor is left of those counted above");
+    let region = Region::open(region, workers, engine_epoch).map_err(|error| attempt.io(error))?;
+    let region = Arc::new(region);
+    let mut ends = Vec::with_capacity(usize::from(workers));
+    while let (Some(worker), Some(controller)) = (doorbells.next(), doorbells.next()) {
+        let index = ends.len() as u16;
+        ends.push(ControllerEnd::new(&region, index, Doorbells { worker, controller }));
+    }
+    Ok(Attachment { engine_epoch, workers: ends, link: Link(socket) })
+}
+
+/// One try to attach, with its deadline.
+struct Attempt<'a> {
+    path: &'a Path,
+    timeout: Duration,
+    deadline: Instant,
+}
+
+/// More than anyone waits, and little enough that no clock overflows.
+const PATIENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long to wait before asking a listener with a full backlog again.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
+
+impl Attempt<'_> {
+    fn connect(&self) -> Result<OwnedFd, AttachError> {
+        let address = SocketAddrUnix::new(self.path).map_err(|errno| self.io(errno))?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+            .map_err(|errno| self.io(errno))?;
+        loop {
+            match connect(&socket, &address) {
+                Ok(()) => return Ok(socket),
+                Err(Errno::AGAIN) => {
+                    // The backlog is full, and there is no descriptor to wait on for that.
+                    self.remaining()?;
+                    std::thread::sleep(BACKLOG_PAUSE);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::NOENT | Errno::CONNREFUSED) => {
+                    return Err(AttachError::NoEngine(self.path.to_path_buf()));
+                }
+                Err(errno) => return Err(self.io(errno)),
+            }
+        }
+    }
+
+    fn send_all(&self, socket: &OwnedFd, mut bytes: &[u8]) -> Result<(), AttachError> {
+        while !bytes.is_empty() {
+            match send(socket, bytes, SendFlags::NOSIGNAL) {
+                Ok(len) => bytes = &bytes[len..],
+                Err(Errno::AGAIN) => self.wait(socket, PollFlags::OUT)?,
+                Err(Errno::INTR) => {}
+                // Refused and closed before we were done speaking: the answer says why.
+                Err(Errno::PIPE) => return Ok(()),
+                Err(errno) => return Err(self.io(errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one answer and the descriptors that come with it.
+    fn answer(&self, socket: &OwnedFd) -> Result<(Answer, Vec<OwnedFd>), AttachError> {
+        let mut bytes = Vec::with_capacity(ANSWER_BYTES + SENTENCE_BYTES_MAX);
+        let mut fds = Vec::new();
+        loop {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let mut buffer = [0; ANSWER_BYTES + SENTENCE_BYTES_MAX];
+            let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+            match recvmsg(socket, &mut [IoSliceMut::new(&mut buffer)], &mut control, flags) {
+                Ok(received) if received.bytes == 0 => {
+                    return Err(AttachError::Malformed("the engine hung up during the handshake"));
+                }
+                Ok(received) => {
+                    bytes.extend_from_slice(&buffer[..received.bytes]);
+                    for message in control.drain() {
+                        if let RecvAncillaryMessage::ScmRights(rights) = message {
+                            fds.extend(rights);
+                        }
+                    }
+                }
+                Err(Errno::AGAIN) => self.wait(socket, PollFlags::IN)?,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(self.io(errno)),
+            }
+            if let Some(answer) = Answer::decode(&bytes).map_err(AttachError::Malformed)? {
+                return Ok((answer, fds));
+            }
+        }
+    }
+
+    /// Waits until `socket` is ready, or the deadline has come.
+    fn wait(&self, socket: &OwnedFd, flags: PollFlags) -> Result<(), AttachError> {
+        let remaining = self.remaining()?;
+        let timeout = Timespec {
+            tv_sec: i64::try_from(remaining.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(remaining.subsec_nanos()),
+        };
+        match poll(&mut [PollFd::new(socket, flags)], Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(self.io(errno)),
+        }
+    }
+
+    /// The time left; an error if there is none.
+    fn remaining(&self) -> Result<Duration, AttachError> {
+        let remaining = self.deadline.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
+            return Err(AttachError::TimedOut { path: self.path.to_path_buf(), timeout: self.timeout });
+        }
+        Ok(remaining)
+    }
+
+    fn io(&self, error: impl Into<io::Error>) -> AttachError {
+        AttachError::Io { path: self.path.to_path_buf(), source: error.into() }
+    }
+}

@@ -1,0 +1,193 @@
+//! The ends of the rings as both sides hold them: ring, doorbell and statistics of one worker.
+
+use crate::doorbell::Doorbell;
+use crate::layout::{RingAt, WorkerAt};
+use crate::limits::{RECORD_BYTES_MAX, STATS_READ_TRIES, STATS_SLOTS};
+use crate::region::Region;
+use crate::ring::{Corrupt, PushError, Reader, Shared, WORD, Writer};
+use crate::seqlock::{PageWriter, SharedPage, read_page};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// One ring inside a region.
+#[derive(Debug)]
+struct RegionRing {
+    region: Arc<Region>,
+    at: RingAt,
+}
+
+impl Shared for RegionRing {
+    fn head(&self) -> &AtomicU64 {
+        &self.region.words(self.at.head, 1)[0]
+    }
+
+    fn tail(&self) -> &AtomicU64 {
+        &self.region.words(self.at.tail, 1)[0]
+    }
+
+    fn awake(&self) -> &AtomicU64 {
+        &self.region.words(self.at.awake, 1)[0]
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        self.region.words(self.at.data, self.at.data_bytes / WORD)
+    }
+}
+
+/// The statistics page of one worker inside a region.
+#[derive(Debug)]
+struct RegionPage {
+    region: Arc<Region>,
+    at: WorkerAt,
+}
+
+impl SharedPage for RegionPage {
+    fn sequence(&self) -> &AtomicU64 {
+        &self.region.words(self.at.stats_sequence, 1)[0]
+    }
+
+    fn slots(&self) -> &[AtomicU64] {
+        self.region.words(self.at.stats_slots, STATS_SLOTS)
+    }
+}
+
+/// The writing end of a ring.
+#[derive(Debug)]
+pub struct Producer(Writer<RegionRing>);
+
+impl Producer {
+    /// Appends one record (at most [`RECORD_BYTES_MAX`] bytes) and publishes it. Never waits. Ring the peer's
+    /// doorbell afterwards, once for any number of records.
+    pub fn push(&mut self, record: &[u8]) -> Result<(), PushError> {
+        self.0.push(record)
+    }
+
+    /// Whether a record of `len` bytes would fit now.
+    pub fn has_room(&mut self, len: usize) -> Result<bool, Corrupt> {
+        self.0.has_room(len)
+    }
+
+    /// Whether the peer may be asleep. Ring its doorbell then; otherwise the system call can be spared.
+    pub fn wants_doorbell(&self) -> bool {
+        self.0.wants_doorbell()
+    }
+}
+
+/// The reading end of a ring.
+#[derive(Debug)]
+pub struct Consumer(Reader<RegionRing>);
+
+impl Consumer {
+    /// Copies the oldest record into `into`, replacing what is there, and returns its length. `None` when the
+    /// ring is empty; `into` is then untouched. After [`Corrupt`] the ring stays corrupt: detach.
+    pub fn pop(&mut self, into: &mut Vec<u8>) -> Result<Option<usize>, Corrupt> {
+        self.0.pop(into)
+    }
+
+    /// Tells the producer that this side looks by itself for now and need not be rung. Optional: a consumer
+    /// that never says so is always rung. [`may_sleep`](Self::may_sleep) takes it back.
+    pub fn stay_awake(&mut self) {
+        self.0.stay_awake();
+    }
+
+    /// To be asked before waiting for the doorbell if [`stay_awake`](Self::stay_awake) is used at all: asks to be rung, and says
+    /// whether the ring is empty. On `false` there is something to pop first.
+    pub fn may_sleep(&mut self) -> Result<bool, Corrupt> {
+        self.0.may_sleep()
+    }
+}
+
+/// The worker's side of its statistics page.
+#[derive(Debug)]
+pub struct StatsWriter(PageWriter<RegionPage>);
+
+impl StatsWriter {
+    /// Replaces the first `values.len()` counters, seen by a reader all at once; those beyond
+    /// [`STATS_SLOTS`] are left out. Never waits.
+    pub fn write(&mut self, values: &[u64]) {
+        self.0.write(values);
+    }
+}
+
+/// The controller's side of a worker's statistics page.
+#[derive(Debug)]
+pub struct StatsReader(RegionPage);
+
+impl StatsReader {
+    /// The counters as of one moment. `None` if the worker was always just writing (or died while it was).
+    pub fn read(&self) -> Option<[u64; STATS_SLOTS]> {
+        let mut values = [0; STATS_SLOTS];
+        read_page(&self.0, &mut values, STATS_READ_TRIES).then_some(values)
+    }
+}
+
+/// What one worker gets when a controller attaches. `Send`: it travels to the worker's thread.
+#[derive(Debug)]
+pub struct WorkerEnd {
+    /// What the controller asks.
+    pub commands: Consumer,
+    /// What the worker has to say.
+    pub events: Producer,
+    /// Readable when the controller has pushed a command: the worker waits on it.
+    pub doorbell: Doorbell,
+    /// To be rung after events were pushed.
+    pub peer_doorbell: Doorbell,
+    /// This worker's counters.
+    pub stats: StatsWriter,
+}
+
+/// What the controller gets for one worker.
+#[derive(Debug)]
+pub struct ControllerEnd {
+    /// Commands to the worker.
+    pub commands: Producer,
+    /// Events of the worker.
+    pub events: Consumer,
+    /// Readable when the worker has pushed an event: the controller waits on it.
+    pub doorbell: Doorbell,
+    /// To be rung after commands were pushed.
+    pub peer_doorbell: Doorbell,
+    /// The worker's counters.
+    pub stats: StatsReader,
+}
+
+/// The doorbells of one worker, named by who waits on them.
+#[derive(Debug)]
+pub(crate) struct Doorbells {
+    pub(crate) worker: Doorbell,
+    pub(crate) controller: Doorbell,
+}
+
+impl WorkerEnd {
+    /// The end of worker `index`. To be made once for each region.
+    pub(crate) fn new(region: &Arc<Region>, index: u16, doorbells: Doorbells) -> Self {
+        let at = WorkerAt::new(index);
+        let ring = |at| RegionRing { region: region.clone(), at };
+        Self {
+            commands: Consumer(Reader::new(ring(at.commands), RECORD_BYTES_MAX)),
+            events: Producer(Writer::new(ring(at.events), RECORD_BYTES_MAX)),
+            doorbell: doorbells.worker,
+            peer_doorbell: doorbells.controller,
+            stats: StatsWriter(PageWriter::new(RegionPage { region: region.clone(), at })),
+        }
+    }
+}
+
+impl ControllerEnd {
+    /// The end opposite to worker `index`. To be made once for each region.
+    pub(crate) fn new(region: &Arc<Region>, index: u16, doorbells: Doorbells) -> Self {
+        let at = WorkerAt::new(index);
+        let ring = |at| RegionRing { region: region.clone(), at };
+        Self {
+            commands: Producer(Writer::new(ring(at.commands), RECORD_BYTES_MAX)),
+            events: Consumer(Reader::new(ring(at.events), RECORD_BYTES_MAX)),
+            doorbell: doorbells.controller,
+            peer_doorbell: doorbells.worker,
+            stats: StatsReader(RegionPage { region: region.clone(), at }),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "ends_tests.rs"]
+mod tests;

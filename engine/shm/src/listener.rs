@@ -1,0 +1,378 @@
+//! The engine's side of attaching: a Unix socket that hands out one region at a time.
+//!
+//! Everything is non-blocking and hangs on one descriptor, an inner epoll, so that the engine's main thread can have it in
+//! any poll loop and is woken for new connections, for hellos, for deadlines, and for the end of the controller.
+
+use crate::doorbell::Doorbell;
+use crate::ends::{Doorbells, WorkerEnd};
+use crate::limits::{ACCEPTS_PER_POLL, FDS_MAX, HELLO_DEADLINE, PENDING_MAX, RETRY_AFTER, WORKERS_MAX};
+use crate::pending::{Pending, Progress};
+use crate::region::Region;
+use crate::wire::{Answer, Hello, Refusal, RefusalReason};
+use rustix::event::epoll;
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags, fchmod, flock, lstat, open};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType, accept_with, bind, connect, listen, recv, send, sendmsg, socket_with,
+};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The socket could not be opened. Each says what the operator can do.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another engine holds the lock beside the socket.
+    #[error("another engine is listening on {}: stop it, or choose another socket path", .0.display())]
+    InUse(PathBuf),
+    /// Something that is not a socket has that name; it is left alone.
+    #[error("{} exists and is not a socket: move it away, or choose another socket path", .0.display())]
+    NotASocket(PathBuf),
+    /// More workers than one handshake can carry doorbells for.
+    #[error("{workers} workers are too many (at most {WORKERS_MAX}), or none")]
+    Workers {
+        /// What was asked for.
+        workers: u16,
+    },
+    /// The operating system refused.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// What was tried, for the sentence.
+        doing: &'static str,
+        /// The socket or its lock.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// Why a controller is no longer attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DetachReason {
+    /// It closed the socket or died.
+    #[error("the controller is gone")]
+    Closed,
+    /// It sent bytes after the handshake, which no controller does.
+    #[error("the controller spoke on the attach socket after the handshake")]
+    Spoke,
+}
+
+/// What happened at the socket.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ListenerEvent {
+    /// A controller attached: one end per worker, in the order of the workers.
+    Attached(Vec<WorkerEnd>),
+    /// The controller went away by itself. Not emitted for [`Listener::detach`].
+    Detached {
+        /// For the log.
+        why: DetachReason,
+    },
+    /// Someone was turned away; for the log.
+    Refused(Refusal),
+}
+
+/// The engine's listening socket, and the controller it let in.
+#[derive(Debug)]
+pub struct Listener {
+    path: PathBuf,
+    /// Held as long as the listener lives: the kernel drops it when the process dies, however it dies.
+    _lock: OwnedFd,
+    socket: OwnedFd,
+    epoll: OwnedFd,
+    timer: OwnedFd,
+    pending: Vec<Pending>,
+    controller: Option<OwnedFd>,
+    workers: u16,
+    protocol_version: u32,
+    engine_epoch: u64,
+}
+
+impl Listener {
+    /// Listens at `path` (mode 0600, replacing the socket of an engine that died) for controllers that speak
+    /// `protocol_version`, and hands out rings for `workers` workers.
+    ///
+    /// A file `<path>.lock` is kept locked beside the socket: it tells a living engine from a dead one without a race.
+    pub fn bind(path: impl AsRef<Path>, workers: u16, protocol_version: u32) -> Result<Self, BindError> {
+        if workers == 0 || workers > WORKERS_MAX {
+            return Err(BindError::Workers { workers });
+        }
+        let path = path.as_ref().to_path_buf();
+        let lock = lock_beside(&path)?;
+        remove_stale(&path)?;
+        let failed = |doing| {
+            let path = path.clone();
+            move |errno: Errno| BindError::Io { doing, path, source: errno.into() }
+        };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+            .map_err(failed("open a socket for"))?;
+        // The file gets the mode of the socket it is bound to: it is never there with a wider one.
+        fchmod(&socket, Mode::RUSR | Mode::WUSR).map_err(failed("set the mode of"))?;
+        let address = SocketAddrUnix::new(&path).map_err(failed("listen on"))?;
+        bind(&socket, &address).map_err(failed("listen on"))?;
+        listen(&socket, PENDING_MAX as i32).map_err(failed("listen on"))?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(failed("poll"))?;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)
+            .map_err(failed("make a timer for"))?;
+        let mut epoch = [0; 8];
+        rustix::rand::getrandom(&mut epoch, rustix::rand::GetRandomFlags::empty())
+            .map_err(failed("draw a random epoch for"))?;
+        for fd in [socket.as_fd(), timer.as_fd()] {
+            epoll::add(&epoll, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN)
+                .map_err(failed("poll"))?;
+        }
+        Ok(Self {
+            path,
+            _lock: lock,
+            socket,
+            epoll,
+            timer,
+            pending: Vec::with_capacity(PENDING_MAX),
+            controller: None,
+            workers,
+            protocol_version,
+            engine_epoch: u64::from_le_bytes(epoch),
+        })
+    }
+
+    /// A number drawn at random when this engine started: a controller that attaches again tells by it whether it
+    /// is still the same engine.
+    pub fn engine_epoch(&self) -> u64 {
+        self.engine_epoch
+    }
+
+    /// Whether a controller is attached.
+    pub fn is_attached(&self) -> bool {
+        self.controller.is_some()
+    }
+
+    /// The next thing that happened. Never blocks; to be called until `None` whenever [`as_fd`](AsFd::as_fd) is readable.
+    pub fn poll(&mut self) -> Option<ListenerEvent> {
+        let _ = rustix::io::read(&self.timer, &mut [0u8; 8]);
+        // First of all, so that a controller that restarts finds its predecessor's place free.
+        if let Some(why) = self.controller_end() {
+            self.controller = None;
+            return Some(ListenerEvent::Detached { why });
+        }
+        let crowded = self.accept();
+        let event = self.hear();
+        self.set_timer(crowded);
+        event
+    }
+
+    /// Ends the attachment, if there is one: a worker found its ring corrupt, or the engine drains. The controller sees its
+    /// [`Link`](crate::Link) close. The workers' ends stay valid memory until they are dropped.
+    pub fn detach(&mut self) -> bool {
+        self.controller.take().is_some()
+    }
+
+    /// Why the controller's connection has ended, if it has.
+    fn controller_end(&self) -> Option<DetachReason> {
+        let controller = self.controller.as_ref()?;
+        match recv(controller, &mut [0u8; 1], RecvFlags::DONTWAIT) {
+            Err(Errno::AGAIN | Errno::INTR) => None,
+            Ok((1.., _)) => Some(DetachReason::Spoke),
+            Ok((0, _)) | Err(_) => Some(DetachReason::Closed),
+        }
+    }
+
+    /// Takes new connections into `pending`; whether there may be more than could be taken now.
+    fn accept(&mut self) -> bool {
+        for _ in 0..ACCEPTS_PER_POLL {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let socket = match accept_with(&self.socket, flags) {
+                Ok(socket) => socket,
+                Err(Errno::AGAIN) => return false,
+                Err(Errno::INTR | Errno::CONNABORTED) => continue,
+                Err(_) => return true, // out of descriptors or memory: later
+            };
+            let readable = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
+            if epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(0), readable).is_err() {
+                return true;
+            }
+            if self.pending.len() == PENDING_MAX {
+                self.pending.remove(0);
+            }
+            self.pending.push(Pending::new(socket, Instant::now() + HELLO_DEADLINE));
+        }
+        true
+    }
+
+    /// Advances the pending connections until one of them makes for an event.
+    fn hear(&mut self) -> Option<ListenerEvent> {
+        let mut at = 0;
+        while at < self.pending.len() {
+            match self.pending[at].progress() {
+                Progress::Gone => drop(self.pending.remove(at)),
+                Progress::Said(hello) => {
+                    // The predecessor may have died since `poll` looked: its end comes first, the hello keeps.
+                    if let Some(why) = self.controller_end() {
+                        self.controller = None;
+                        return Some(ListenerEvent::Detached { why });
+                    }
+                    let socket = self.pending.remove(at).socket;
+                    if let Some(event) = self.answer(socket, hello) {
+                        return Some(event);
+                    }
+                }
+                Progress::Waiting if self.pending[at].deadline <= Instant::now() => {
+                    let socket = self.pending.remove(at).socket;
+                    let sentence = format!("the hello did not come within {HELLO_DEADLINE:?}");
+                    return Some(self.refuse(&socket, Refusal::new(RefusalReason::TooSlow, sentence)));
+                }
+                Progress::Waiting => at += 1,
+            }
+        }
+        None
+    }
+
+    /// Lets a controller in or turns it away; `None` if it hung up meanwhile.
+    fn answer(&mut self, socket: OwnedFd, hello: Hello) -> Option<ListenerEvent> {
+        if let Some(objection) = hello.objection(self.protocol_version) {
+            return Some(self.refuse(&socket, objection));
+        }
+        if self.controller.is_some() {
+            let sentence = "another controller is attached to this engine: stop it first".into();
+            return Some(self.refuse(&socket, Refusal::new(RefusalReason::Busy, sentence)));
+        }
+        match self.welcome(&socket) {
+            Ok(Some(ends)) => {
+                self.controller = Some(socket);
+                Some(ListenerEvent::Attached(ends))
+            }
+            Ok(None) => None,
+            Err(error) => {
+                let sentence = format!("the engine could not make a ring region: {error}");
+                Some(self.refuse(&socket, Refusal::new(RefusalReason::EngineFault, sentence)))
+            }
+        }
+    }
+
+    /// Makes a region and hands it over. A new one for every attachment: what a dead controller left half-written is
+    /// never read again. `None` if the controller could not take it.
+    fn welcome(&self, socket: &OwnedFd) -> io::Result<Option<Vec<WorkerEnd>>> {
+        let (region, region_fd) = Region::create(self.workers, self.engine_epoch)?;
+        let region = Arc::new(region);
+        let mut ends = Vec::with_capacity(usize::from(self.workers));
+        for index in 0..self.workers {
+            let doorbells = Doorbells { worker: Doorbell::new()?, controller: Doorbell::new()? };
+            ends.push(WorkerEnd::new(&region, index, doorbells));
+        }
+        let mut fds = vec![region_fd.as_fd()];
+        for end in &ends {
+            fds.extend([end.doorbell.as_fd(), end.peer_doorbell.as_fd()]);
+        }
+        let answer = Answer::Welcome {
+            workers: self.workers,
+            engine_epoch: self.engine_epoch,
+            region_bytes: crate::layout::region_bytes(self.workers) as u64,
+        };
+        let bytes = answer.encode(self.protocol_version);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
+            return Err(io::Error::other("too many descriptors for one message"));
+        }
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        // Nothing was sent on this socket before: if its buffer cannot take these few bytes, nobody sits there.
+        let sent = sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, flags);
+        Ok((sent == Ok(bytes.len())).then_some(ends))
+    }
+
+    /// Says no, as far as the connection will listen; it is then closed.
+    fn refuse(&self, socket: &OwnedFd, refusal: Refusal) -> ListenerEvent {
+        let bytes = Answer::Refused(refusal.clone()).encode(self.protocol_version);
+        let _ = send(socket, &bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        ListenerEvent::Refused(refusal)
+    }
+
+    /// Wakes the caller at the next deadline, or soon if there is more to accept.
+    fn set_timer(&self, crowded: bool) {
+        let now = Instant::now();
+        let deadline =
+            self.pending.iter().map(|pending| pending.deadline.saturating_duration_since(now)).min();
+        let wait = if crowded { Some(RETRY_AFTER) } else { deadline };
+        // Zero would disarm it: a deadline that has come is a nanosecond away.
+        let value = wait.map_or(Timespec { tv_sec: 0, tv_nsec: 0 }, |wait| Timespec {
+            tv_sec: wait.as_secs() as i64,
+            tv_nsec: i64::from(wait.subsec_nanos()).max(1),
+        });
+        let never_again = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let timer = Itimerspec { it_interval: never_again, it_value: value };
+        let set = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer);
+        debug_assert!(set.is_ok(), "a timer of our own takes any sane value");
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Ours as long as the lock is: nobody else has bound this path since.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Takes the lock that says "an engine lives here".
+fn lock_beside(path: &Path) -> Result<OwnedFd, BindError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let lock = open(&name, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| BindError::Io {
+        doing: "open the lock file",
+        path: name.clone(),
+        source: errno.into(),
+    })?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(Errno::AGAIN) => Err(BindError::InUse(path.to_path_buf())),
+        Err(errno) => Err(BindError::Io { doing: "lock", path: name, source: errno.into() }),
+    }
+}
+
+/// Removes the socket of an engine that died. With the lock held none can be listening there, unless someone
+/// removed the lock file of a living one: so ask the socket, too.
+fn remove_stale(path: &Path) -> Result<(), BindError> {
+    let failed =
+        |doing, errno: Errno| BindError::Io { doing, path: path.to_path_buf(), source: errno.into() };
+    let found = match lstat(path) {
+        Ok(found) => found,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(failed("look at", errno)),
+    };
+    if FileType::from_raw_mode(found.st_mode) != FileType::Socket {
+        return Err(BindError::NotASocket(path.to_path_buf()));
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let probe = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .map_err(|errno| failed("open a socket for", errno))?;
+    let address = SocketAddrUnix::new(path).map_err(|errno| failed("listen on", errno))?;
+    match connect(&probe, &address) {
+        Ok(()) | Err(Errno::AGAIN) => return Err(BindError::InUse(path.to_path_buf())),
+        Err(_) => {}
+    }
+    match rustix::fs::unlink(path) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(failed("remove the stale socket", errno)),
+    }
+}

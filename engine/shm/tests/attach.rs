@@ -1,0 +1,297 @@
+//! The handshake over a real socket: attach, refuse, detach, come back.
+
+#![allow(clippy::unwrap_used)]
+
+use shm::{
+    AttachError, BindError, DetachReason, Link, Listener, ListenerEvent, RefusalReason, WorkerEnd, attach,
+};
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+const PROTOCOL: u32 = 3;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A socket path of this test's own.
+fn socket_path(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("leat-shm-{}-{name}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    path
+}
+
+/// Waits, as the engine's main thread would, for the listener to become readable.
+fn next_event(listener: &mut Listener) -> ListenerEvent {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(event) = listener.poll() {
+            return event;
+        }
+        assert!(Instant::now() < deadline, "no event within {PATIENCE:?}");
+        wait_readable(&*listener, Duration::from_secs(1));
+    }
+}
+
+/// Whether `fd` became readable in time.
+fn wait_readable(fd: impl AsFd, timeout: Duration) -> bool {
+    let timeout = rustix::event::Timespec {
+        tv_sec: timeout.as_secs() as i64,
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    };
+    let fd = fd.as_fd();
+    rustix::event::poll(&mut [rustix::event::PollFd::new(&fd, rustix::event::PollFlags::IN)], Some(&timeout))
+        .unwrap()
+        > 0
+}
+
+/// Attaches from another thread while this one runs the listener.
+fn attach_beside(path: &std::path::Path, protocol: u32) -> JoinHandle<Result<shm::Attachment, AttachError>> {
+    let path = path.to_path_buf();
+    std::thread::spawn(move || attach(path, protocol, PATIENCE))
+}
+
+fn attached(listener: &mut Listener, path: &std::path::Path) -> (Vec<WorkerEnd>, shm::Attachment) {
+    let attaching = attach_beside(path, PROTOCOL);
+    let ListenerEvent::Attached(ends) = next_event(listener) else { panic!("attached") };
+    (ends, attaching.join().unwrap().unwrap())
+}
+
+#[test]
+fn records_and_rings_pass_both_ways() {
+    let path = socket_path("both-ways");
+    let mut listener = Listener::bind(&path, 2, PROTOCOL).unwrap();
+    let (mut workers, mut controller) = attached(&mut listener, &path);
+    assert_eq!(controller.engine_epoch, listener.engine_epoch());
+    assert_eq!((workers.len(), controller.workers.len()), (2, 2));
+    let mut into = Vec::new();
+    for (index, (worker, end)) in workers.iter_mut().zip(&mut controller.workers).enumerate() {
+        let command = format!("command for {index}").into_bytes();
+        end.commands.push(&command).unwrap();
+        assert!(!worker.doorbell.clear(), "nobody has rung");
+        end.peer_doorbell.ring();
+        assert!(wait_readable(&worker.doorbell, PATIENCE) && worker.doorbell.clear());
+        assert_eq!(worker.commands.pop(&mut into), Ok(Some(command.len())));
+        assert_eq!(into, command);
+
+        let event = format!("event of {index}").into_bytes();
+        worker.events.push(&event).unwrap();
+        worker.peer_doorbell.ring();
+        assert!(wait_readable(&end.doorbell, PATIENCE) && end.doorbell.clear());
+        assert_eq!(end.events.pop(&mut into), Ok(Some(event.len())));
+        assert_eq!(into, event);
+
+        worker.stats.write(&[index as u64 + 1]);
+        assert_eq!(end.stats.read().unwrap()[0], index as u64 + 1);
+    }
+}
+
+#[test]
+fn the_socket_is_for_its_owner_alone_and_goes_with_the_listener() {
+    let path = socket_path("mode");
+    let listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
+    let metadata = std::fs::metadata(&path).unwrap();
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    drop(listener);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_second_engine_at_the_same_path_is_told_so() {
+    let path = socket_path("second");
+    let _first = Listener::bind(&path, 1, PROTOCOL).unwrap();
+    let error = Listener::bind(&path, 1, PROTOCOL).unwrap_err();
+    assert!(matches!(error, BindError::InUse(_)));
+    assert!(error.to_string().contains("another engine is listening on /"), "{error}");
+    // Not even a lost lock file makes room: somebody answers at the socket.
+    std::fs::remove_file(format!("{}.lock", path.display())).unwrap();
+    assert!(matches!(Listener::bind(&path, 1, PROTOCOL), Err(BindError::InUse(_))));
+}
+
+#[test]
+fn the_socket_of_a_dead_engine_is_replaced_and_other_files_are_not() {
+    let path = socket_path("stale");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "a socket nobody listens at");
+    let listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
+    drop(listener);
+    std::fs::write(&path, "somebody's notes").unwrap();
+    assert!(matches!(Listener::bind(&path, 1, PROTOCOL), Err(BindError::NotASocket(_))));
+    assert_eq!(std::fs::read(&path).unwrap(), b"somebody's notes");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn more_workers_than_a_message_has_room_for_are_refused_and_the_most_attach() {
+    let path = socket_path("workers");
+    for workers in [0, shm::limits::WORKERS_MAX + 1] {
+        assert!(matches!(Listener::bind(&path, workers, PROTOCOL), Err(BindError::Workers { .. })));
+    }
+    let mut listener = Listener::bind(&path, shm::limits::WORKERS_MAX, PROTOCOL).unwrap();
+    let (mut workers, mut controller) = attached(&mut listener, &path);
+    controller.workers.last_mut().unwrap().commands.push(b"last").unwrap();
+    let mut into = Vec::new();
+    assert_eq!(workers.last_mut().unwrap().commands.pop(&mut into), Ok(Some(4)));
+}
+
+#[test]
+fn attaching_where_nobody_listens_says_so() {
+    let path = socket_path("nobody");
+    assert!(matches!(attach(&path, PROTOCOL, PATIENCE), Err(AttachError::NoEngine(_))));
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(matches!(attach(&path, PROTOCOL, PATIENCE), Err(AttachError::NoEngine(_))));
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn an_engine_that_does_not_answer_costs_the_timeout_and_no_more() {
+    let path = socket_path("silent");
+    let _silent = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let before = Instant::now();
+    let error = attach(&path, PROTOCOL, Duration::from_millis(50)).unwrap_err();
+    assert!(matches!(error, AttachError::TimedOut { .. }), "{error}");
+    assert!(before.elapsed() < PATIENCE);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn what_answers_nonsense_is_malformed() {
+    let path = socket_path("nonsense");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&[0xa5; 64]).unwrap();
+        stream
+    });
+    assert!(matches!(attach(&path, PROTOCOL, PATIENCE), Err(AttachError::Malformed(_))));
+    answering.join().unwrap();
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn another_protocol_version_is_refused_by_a_sentence_that_names_both() {
+    let path = socket_path("version");
+    let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
+    let attaching = attach_beside(&path, PROTOCOL + 1);
+    let ListenerEvent::Refused(for_the_log) = next_event(&mut listener) else { panic!("refused") };
+    let Err(AttachError::Refused(refusal)) = attaching.join().unwrap() else { panic!("refused") };
+    assert_eq!(refusal, for_the_log);
+    assert_eq!(refusal.reason, RefusalReason::ProtocolVersion);
+    assert!(refusal.sentence.contains("protocol 4") && refusal.sentence.contains("engine 3"), "{refusal}");
+    attached(&mut listener, &path);
+}
+
+#[test]
+fn a_stranger_with_another_protocol_is_turned_away() {
+    let path = socket_path("stranger");
+    let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
+    let mut stranger = UnixStream::connect(&path).unwrap();
+    stranger.write_all(b"GET /metrics HTTP/1.1\r\nHost: engine\r\n\r\n").unwrap();
+    let ListenerEvent::Refused(refusal) = next_event(&mut listener) else { panic!("refused") };
+    assert_eq!(refusal.reason, RefusalReason::NotAController);
+    let mut answer = [0; 8];
+    stranger.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"LEATRING");
+}
+
+#[test]
+fn one_controller_at_a_time_and_the_next_when_it_is_gone() {
+    let path = socket_path("busy");
+    let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
+    let (mut old_ends, first) = attached(&mut listener, &path);
+
+    let second = attach_beside(&path, PROTOCOL);
+    assert!(matches!(next_event(&mut listener), ListenerEvent::Refused(_)));
+    let Err(AttachError::Refused(refusal)) = second.join().unwrap() else { panic!("refused") };
+    assert_eq!(refusal.reason, RefusalReason::Busy);
+    assert!(listener.is_attached());
+
+    drop(first);
+    let third = attach_beside(&path, PROTOCOL);
+    let ListenerEvent::Detached { why } = next_event(&mut listener) else { panic!("detached") };
+    assert_eq!(why, DetachReason::Closed);
+    let ListenerEvent::Attached(mut ends) = next_event(&mut listener) else { panic!("attached") };
+    let mut third = third.join().unwrap().unwrap();
+
+    // Another region: what the old ends write, the new controller never sees.
+    old_ends[0].events.push(b"into the void").unwrap();
+    ends[0].events.push(b"hello again").unwrap();
+    let mut into = Vec::new();
+    third.workers[0].events.pop(&mut into).unwrap();
+    assert_eq!(into, b"hello again");
+    assert_eq!(third.workers[0].events.pop(&mut into), Ok(None));
+}
+
+#[test]
+fn a_restarting_controller_finds_its_place_free_even_before_the_engine_looked() {
+    let path = socket_path("restart");
+    let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
+    let (_, first) = attached(&mut listener, &path);
+    let again = attach_beside(&path, PROTOCOL);
+    std::thread::sleep(Duration::from_millis(20));
+    drop(first);
+    assert!(matches!(next_event(&mut listener), ListenerEvent::Detached { .. }));
+    assert!(matches!(next_event(&mut listener), ListenerEvent::Attached(_)));
+    again.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_controller_that_speaks_out_of_turn_is_detached() {
+    let path = socket_path("spoke");
+    let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
+    let mut socket = UnixStream::connect(&path).unwrap();
+    let mut hello = b"LEATRING".to_vec();
+    hello.extend(shm::LAYOUT_VERSION.to_le_bytes());
+    hello.extend(PROTOCOL.to_le_bytes());
+    // In two pieces: a hello need not come at once.
+    socket.write_all(&hello[..5]).unwrap();
+    assert!(listener.poll().is_none());
+    socket.write_all(&hello[5..]).unwrap();
+    assert!(matches!(next_event(&mut listener), ListenerEvent::Attached(_)));
+    socket.write_all(b"?").unwrap();
+    let ListenerEvent::Detached { why } = next_event(&mut listener) else { panic!("detached") };
+    assert_eq!(why, DetachReason::Spoke);
+}
+
+fn closes(link: &Link) -> bool {
+    wait_readable(link, PATIENCE) && link.is_closed()
+}
+
+#[test]
+fn the_controller_sees_at_once_that_it_was_let_go_or_that_the_engine_ended() {
+    let path = socket_path("let-go");
+    let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
+    let (_, controller) = attached(&mut listener, &path);
+    assert!(!controller.link.is_closed());
+    assert!(listener.detach());
+    assert!(closes(&controller.link));
+    assert!(!listener.detach());
+    assert!(listener.poll().is_none(), "who detaches knows it already");
+
+    let (ends, controller) = attached(&mut listener, &path);
+    drop(listener);
+    assert!(closes(&controller.link));
+    drop(ends);
+    // The region outlives the engine's end of it: no fault, just nobody there.
+    assert!(controller.workers[0].stats.read().is_some());
+}
+
+#[test]
+fn silent_connections_have_a_deadline_and_keep_nobody_out() {
+    let path = socket_path("silent-crowd");
+    let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
+    let crowd: Vec<_> = (0..shm::limits::PENDING_MAX)
+        .map(|_| {
+            let stream = UnixStream::connect(&path).unwrap();
+            assert!(listener.poll().is_none());
+            stream
+        })
+        .collect();
+    let (_ends, _controller) = attached(&mut listener, &path);
+    let ListenerEvent::Refused(refusal) = next_event(&mut listener) else { panic!("refused") };
+    assert_eq!(refusal.reason, RefusalReason::TooSlow);
+    drop(crowd);
+}
