@@ -1,0 +1,177 @@
+//! Two endpoints and a link between them whose every datagram the test may lose, hold or swap.
+
+#![allow(dead_code)]
+
+use dtls::{Certificate, Connected, Endpoint, Failed, Fingerprint, Options, Output, Settings};
+use machine::{Instant, Rng};
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+/// Fresh settings for a simulated time that starts now.
+pub fn settings(options: Options) -> Settings {
+    Settings::new(std::time::Instant::now(), options)
+}
+
+/// One side of the world.
+pub struct Side {
+    pub endpoint: Endpoint,
+    pub connected: Option<Connected>,
+    pub received: Vec<Vec<u8>>,
+    pub closed: bool,
+    pub failed: Option<Failed>,
+    pub sent: usize,
+}
+
+impl Side {
+    fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, connected: None, received: Vec::new(), closed: false, failed: None, sent: 0 }
+    }
+
+    /// Polls until there is nothing more; yields what is to be sent and when to wake up.
+    pub fn drain(&mut self) -> (Vec<Vec<u8>>, Option<Instant>) {
+        let mut buffer = Vec::new();
+        let mut datagrams = Vec::new();
+        loop {
+            match self.endpoint.poll(&mut buffer) {
+                Output::Datagram(bytes) => datagrams.push(bytes.to_vec()),
+                Output::Connected(connected) => {
+                    assert!(self.connected.replace(connected).is_none(), "connected is said once");
+                }
+                Output::ApplicationData(bytes) => self.received.push(bytes.to_vec()),
+                Output::Closed => self.closed = true,
+                Output::Timeout(at) => return (datagrams, Some(at)),
+                Output::Idle => return (datagrams, None),
+            }
+        }
+    }
+}
+
+/// A datagram on its way.
+#[derive(PartialEq, Eq)]
+struct Flying {
+    at: Instant,
+    number: usize,
+    to: usize,
+    bytes: Vec<u8>,
+}
+
+impl Ord for Flying {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+impl PartialOrd for Flying {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// What the link does to a datagram: nothing, or delay it once or more often. Gets its number.
+pub type Link = Box<dyn FnMut(usize, &[u8]) -> Vec<Duration>>;
+
+pub struct World {
+    /// Client and server.
+    pub sides: [Side; 2],
+    pub now: Instant,
+    link: Link,
+    flying: BinaryHeap<Flying>,
+    timers: [Option<Instant>; 2],
+    number: usize,
+}
+
+pub const CLIENT: usize = 0;
+pub const SERVER: usize = 1;
+
+impl World {
+    pub fn new(settings: &Settings, link: Link) -> Self {
+        let (client, server) = (Certificate::generate(), Certificate::generate());
+        Self::expecting(settings, link, [&client, &server], [server.fingerprint(), client.fingerprint()])
+    }
+
+    /// With what each side expects of the other.
+    pub fn expecting(
+        settings: &Settings,
+        link: Link,
+        certificates: [&Certificate; 2],
+        expected: [Fingerprint; 2],
+    ) -> Self {
+        let now = Instant::EPOCH + Duration::from_secs(1);
+        let client = Endpoint::client(settings, certificates[0], expected[0], now);
+        let server = Endpoint::server(settings, certificates[1], expected[1], now);
+        Self {
+            sides: [Side::new(client), Side::new(server)],
+            now,
+            link,
+            flying: BinaryHeap::new(),
+            timers: [None, None],
+            number: 0,
+        }
+    }
+
+    /// Hands over what a side has to say to the link.
+    pub fn flush(&mut self, side: usize) {
+        let (datagrams, timer) = self.sides[side].drain();
+        self.timers[side] = timer;
+        for bytes in datagrams {
+            self.sides[side].sent += 1;
+            for delay in (self.link)(self.number, &bytes) {
+                let at = self.now + delay;
+                self.flying.push(Flying { at, number: self.number, to: 1 - side, bytes: bytes.clone() });
+                self.number += 1;
+            }
+            self.number += 1;
+        }
+    }
+
+    pub fn both_connected(&self) -> bool {
+        self.sides.iter().all(|side| side.connected.is_some())
+    }
+
+    pub fn any_failed(&self) -> bool {
+        self.sides.iter().any(|side| side.failed.is_some())
+    }
+
+    /// Lets time pass until `done`, nothing happens any more, or the limit.
+    pub fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) {
+        let end = self.now + limit;
+        self.flush(CLIENT);
+        self.flush(SERVER);
+        while !done(self) {
+            let next = self.flying.peek().map(|flying| flying.at).into_iter();
+            let Some(next) = next.chain(self.timers.into_iter().flatten()).min() else { return };
+            if next > end {
+                self.now = end;
+                return;
+            }
+            self.now = self.now.max(next);
+            if self.flying.peek().is_some_and(|flying| flying.at <= self.now) {
+                let Some(flying) = self.flying.pop() else { return };
+                let side = &mut self.sides[flying.to];
+                side.failed = side.endpoint.on_datagram(self.now, &flying.bytes).err();
+                self.flush(flying.to);
+                continue;
+            }
+            for side in [CLIENT, SERVER] {
+                if self.timers[side].is_some_and(|timer| timer <= self.now) {
+                    self.sides[side].failed = self.sides[side].endpoint.on_timeout(self.now).err();
+                    self.flush(side);
+                }
+            }
+        }
+    }
+}
+
+/// A link that only takes its time.
+pub fn clean() -> Link {
+    Box::new(|_, _| vec![Duration::from_millis(10)])
+}
+
+/// A link that loses, reorders and duplicates.
+pub fn bad(seed: u64, loss: f64) -> Link {
+    let mut rng = Rng::from_number(seed);
+    Box::new(move |_, _| {
+        let copies = usize::from(!rng.chance(loss)) + usize::from(rng.chance(0.1));
+        (0..copies).map(|_| Duration::from_millis(u64::from(5 + rng.below(60)))).collect()
+    })
+}
