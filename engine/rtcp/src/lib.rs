@@ -13,6 +13,8 @@ pub mod limits;
 pub mod reception;
 mod report;
 mod sdes;
+#[cfg(test)]
+mod testing;
 pub mod twcc;
 mod writer;
 mod xr;
