@@ -14,7 +14,8 @@ use crate::twcc::Twcc;
 use crate::xr::Xr;
 use crate::{format, packet_type, u16_at};
 
-/// Why bytes are no RTCP compound packet. One bad packet condemns the whole datagram: its sender counts wrong.
+/// Why bytes are no RTCP compound packet. One bad packet condemns the whole datagram: its sender counts
+/// wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Malformed {
     /// No packet at all.
@@ -33,8 +34,8 @@ pub enum Malformed {
     Body,
 }
 
-/// A datagram of RTCP whose lengths have all been checked. A first packet other than SR or RR is accepted (reduced-size RTCP,
-/// RFC 5506).
+/// A datagram of RTCP whose lengths have all been checked. A first packet other than SR or RR is accepted
+/// (reduced-size RTCP, RFC 5506).
 #[derive(Clone, Copy, Debug)]
 pub struct Compound<'a> {
     bytes: &'a [u8],
@@ -59,8 +60,8 @@ impl<'a> Compound<'a> {
                 if !after.is_empty() {
                     return Err(Malformed::PaddingBeforeEnd);
                 }
-                // The count includes the byte that holds it. It need not be a multiple of four: libwebrtc pads
-                // its transport feedback to the next word with one to three bytes.
+                // The count includes the byte that holds it. It need not be a multiple of four: libwebrtc
+                // pads its transport feedback to the next word with one to three bytes.
                 let count = usize::from(packet[packet.len() - 1]);
                 if count == 0 || count > packet.len() - HEADER_LEN {
                     return Err(Malformed::Padding);

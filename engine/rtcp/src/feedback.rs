@@ -21,7 +21,8 @@ impl<'a> Nack<'a> {
         Ssrc(u32_at(self.body, 4))
     }
 
-    /// The missing numbers, in the order written; at most 17 for each four bytes. A hostile sender may repeat numbers.
+    /// The missing numbers, in the order written; at most 17 for each four bytes. A hostile sender may repeat
+    /// numbers.
     pub fn losses(&self) -> LossIter<'a> {
         LossIter { entries: &self.body[FEEDBACK_LEN..], next: 0 }
     }
@@ -31,8 +32,8 @@ impl<'a> Nack<'a> {
     }
 }
 
-/// Walks the sequence numbers of a [`Nack`]: of each entry the packet id (PID), then those of the sixteen after it whose bit
-/// is set in the mask (BLP).
+/// Walks the sequence numbers of a [`Nack`]: of each entry the packet id (PID), then those of the sixteen
+/// after it whose bit is set in the mask (BLP).
 #[derive(Clone, Debug)]
 pub struct LossIter<'a> {
     entries: &'a [u8],
@@ -99,7 +100,8 @@ impl<'a> Fir<'a> {
         Ssrc(u32_at(self.body, 0))
     }
 
-    /// Whose keyframe is wanted, and the running number of the request: a repeated number is a repeated request.
+    /// Whose keyframe is wanted, and the running number of the request: a repeated number is a repeated
+    /// request.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (Ssrc, u8)> + 'a {
         self.body[FEEDBACK_LEN..].chunks_exact(8).map(|entry| (Ssrc(u32_at(entry, 0)), entry[4]))
     }
@@ -121,8 +123,8 @@ impl<'a> Remb<'a> {
         Ssrc(u32_at(self.body, 0))
     }
 
-    /// Bits a second that all the streams together may take. An 18-bit mantissa and a 6-bit exponent can say more than 64 bits
-    /// hold; then it is `u64::MAX`.
+    /// Bits a second that all the streams together may take. An 18-bit mantissa and a 6-bit exponent can say
+    /// more than 64 bits hold; then it is `u64::MAX`.
     pub fn bitrate_bps(&self) -> u64 {
         let packed = u32_at(self.body, 12);
         let (exponent, mantissa) = ((packed >> 18) & 0x3f, u64::from(packed & 0x3_ffff));

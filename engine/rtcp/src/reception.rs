@@ -1,4 +1,5 @@
-//! How well one source is received, as RFC 3550 appendix A counts it: loss (A.3), jitter (A.8), restarts (A.1).
+//! How well one source is received, as RFC 3550 appendix A counts it: loss (A.3), jitter (A.8), restarts
+//! (A.1).
 //!
 //! One [`Reception`] a received stream; what it knows leaves in a [`ReportBlock`].
 
@@ -115,7 +116,8 @@ impl Source {
         Self { base, highest: base, received: 1, restart: None, reported: (0, 0), jitter: Jitter::default() }
     }
 
-    /// Counts a packet; `false` for one that may come from a restarted source and is not counted (RFC 3550 §A.1).
+    /// Counts a packet; `false` for one that may come from a restarted source and is not counted (RFC 3550
+    /// §A.1).
     fn update(&mut self, seq: Seq) -> bool {
         let ahead = Seq(self.highest as u16).forward_distance(seq);
         if ahead < DROPOUT_MAX {

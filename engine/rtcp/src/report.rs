@@ -27,7 +27,8 @@ pub struct ReportBlock {
     pub ssrc: Ssrc,
     /// Share of packets lost since the previous report, in 1/256.
     pub fraction_lost: u8,
-    /// Packets lost since the start; negative when duplicates outnumber losses. 24 bits with a sign: what is beyond is clamped.
+    /// Packets lost since the start; negative when duplicates outnumber losses. 24 bits with a sign: what is
+    /// beyond is clamped.
     pub cumulative_lost: i32,
     /// Highest sequence number received, its wraps counted in the upper half.
     pub extended_highest_seq: u32,
@@ -148,8 +149,8 @@ impl ReportBlock {
         }
     }
 
-    /// Round-trip time to the reporter (RFC 3550 §6.4.1), given when its report arrived by the clock our sender reports
-    /// carry; `None` when it has seen none of them yet.
+    /// Round-trip time to the reporter (RFC 3550 §6.4.1), given when its report arrived by the clock our
+    /// sender reports carry; `None` when it has seen none of them yet.
     pub fn round_trip(&self, arrival: NtpTime) -> Option<std::time::Duration> {
         rtp::ntp::round_trip(arrival, self.last_sr, self.delay_since_last_sr)
     }

@@ -99,7 +99,8 @@ pub struct Item<'a> {
     pub text: &'a [u8],
 }
 
-/// Splits off one chunk: SSRC, items, then at least one zero byte up to the next multiple of four. Bodies begin on such a multiple.
+/// Splits off one chunk: SSRC, items, then at least one zero byte up to the next multiple of four. Bodies
+/// begin on such a multiple.
 fn split_chunk(body: &[u8]) -> Option<(Chunk<'_>, &[u8])> {
     let (ssrc, items) = body.split_first_chunk::<4>()?;
     let mut rest = items;

@@ -11,8 +11,8 @@ use crate::twcc::Feedback;
 use crate::xr::{self, Dlrr};
 use crate::{format, packet_type, sdes};
 
-/// Appends packets to a buffer. Every method says `false`, and has written nothing, when its packet does not fit the
-/// buffer or its numbers do not fit the format.
+/// Appends packets to a buffer. Every method says `false`, and has written nothing, when its packet does not
+/// fit the buffer or its numbers do not fit the format.
 #[derive(Debug)]
 pub struct Writer<'a> {
     out: &'a mut [u8],
@@ -91,8 +91,8 @@ impl<'a> Writer<'a> {
         true
     }
 
-    /// A generic NACK (RFC 4585 §6.2.1). Numbers in ascending order (wrapping) pack best; any order is right. Without
-    /// numbers there is nothing to write, which succeeds.
+    /// A generic NACK (RFC 4585 §6.2.1). Numbers in ascending order (wrapping) pack best; any order is right.
+    /// Without numbers there is nothing to write, which succeeds.
     pub fn nack(&mut self, sender: Ssrc, media: Ssrc, losses: impl IntoIterator<Item = Seq>) -> bool {
         let mut losses = losses.into_iter();
         let Some(mut pid) = losses.next() else { return true };
@@ -131,8 +131,8 @@ impl<'a> Writer<'a> {
         true
     }
 
-    /// A full intra request (RFC 5104 §4.3.1): whose keyframe is wanted, and the running number of the request. `false`
-    /// without entries.
+    /// A full intra request (RFC 5104 §4.3.1): whose keyframe is wanted, and the running number of the
+    /// request. `false` without entries.
     pub fn fir(&mut self, sender: Ssrc, entries: &[(Ssrc, u8)]) -> bool {
         if entries.is_empty() {
             return false;
@@ -150,8 +150,8 @@ impl<'a> Writer<'a> {
         true
     }
 
-    /// An estimate of the bandwidth (draft-alvestrand-rmcat-remb-03) for at most 255 streams, rounded down to what 18 bits and
-    /// an exponent can say.
+    /// An estimate of the bandwidth (draft-alvestrand-rmcat-remb-03) for at most 255 streams, rounded down to
+    /// what 18 bits and an exponent can say.
     pub fn remb(&mut self, sender: Ssrc, bitrate_bps: u64, ssrcs: &[Ssrc]) -> bool {
         let Ok(count) = u8::try_from(ssrcs.len()) else { return false };
         let body_len = REMB_LEN + 4 * ssrcs.len();
@@ -179,7 +179,8 @@ impl<'a> Writer<'a> {
         true
     }
 
-    /// A receiver reference time (RFC 3611 §4.4): by the DLRR that answers it, one who sends no stream learns the round trip.
+    /// A receiver reference time (RFC 3611 §4.4): by the DLRR that answers it, one who sends no stream learns
+    /// the round trip.
     pub fn xr_rrtr(&mut self, sender: Ssrc, now: NtpTime) -> bool {
         let Some(body) = self.packet(0, packet_type::XR, 16) else { return false };
         let header = (u32::from(xr::RECEIVER_REFERENCE_TIME) << 24) | 2;
@@ -244,7 +245,8 @@ mod tests {
     const ME: Ssrc = Ssrc(0x1111_1111);
     const YOU: Ssrc = Ssrc(0x2222_2222);
 
-    /// Writes one packet into a buffer of 0xa5 that it fits exactly, sees it refused by every shorter one, and reads it.
+    /// Writes one packet into a buffer of 0xa5 that it fits exactly, sees it refused by every shorter one,
+    /// and reads it.
     fn one(write: impl Fn(&mut Writer<'_>) -> bool, read: impl FnOnce(Packet<'_>)) {
         let mut out = [0xa5; 2000];
         let mut writer = Writer::new(&mut out);

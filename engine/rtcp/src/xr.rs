@@ -1,4 +1,5 @@
-//! Extended reports (RFC 3611): only the two blocks by which a receiver that sends nothing measures the round trip.
+//! Extended reports (RFC 3611): only the two blocks by which a receiver that sends nothing measures the round
+//! trip.
 
 use rtp::Ssrc;
 use rtp::ntp::NtpTime;
@@ -80,7 +81,8 @@ pub enum XrBlock<'a> {
     },
 }
 
-/// Delay since the last receiver reference time: what [`ReportBlock`](crate::ReportBlock) tells a sender, told to a receiver.
+/// Delay since the last receiver reference time: what [`ReportBlock`](crate::ReportBlock) tells a sender,
+/// told to a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dlrr {
     /// The receiver that sent the reference time.

@@ -1,7 +1,7 @@
 //! Writing the header of an outgoing packet: the fixed part and the extension block.
 //!
-//! A forwarder never edits a received header, it writes its own: payload type, numbers, SSRC and extension ids
-//! are those of the receiving side. CSRCs are not written; we mix nothing.
+//! A forwarder never edits a received header, it writes its own: payload type, numbers, SSRC and extension
+//! ids are those of the receiving side. CSRCs are not written; we mix nothing.
 
 use crate::limits::{EXTENSION_BYTES_MAX, EXTENSIONS_MAX};
 use crate::packet::{EXTENSION_BIT, FIXED_LEN, ONE_BYTE_PROFILE, ONE_BYTE_STOP, TWO_BYTE_PROFILE};
@@ -26,8 +26,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// Writes the header and, if there are any, the extensions to the front of `out`; returns how many bytes they took.
-    /// `None`, and nothing written, when `out` is too short.
+    /// Writes the header and, if there are any, the extensions to the front of `out`; returns how many bytes
+    /// they took. `None`, and nothing written, when `out` is too short.
     pub fn write(&self, extensions: &Extensions, out: &mut [u8]) -> Option<usize> {
         let len = Self::encoded_len(extensions);
         let out = out.get_mut(..len)?;
@@ -46,8 +46,8 @@ impl Header {
     }
 }
 
-/// The extension elements of one outgoing packet, collected without allocation and written as the one-byte form of RFC 8285
-/// where every element fits it, else as the two-byte form.
+/// The extension elements of one outgoing packet, collected without allocation and written as the one-byte
+/// form of RFC 8285 where every element fits it, else as the two-byte form.
 #[derive(Clone, Debug)]
 pub struct Extensions {
     elements: [(ExtId, u8); EXTENSIONS_MAX],

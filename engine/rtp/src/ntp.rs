@@ -1,5 +1,5 @@
-//! NTP timestamps as RTCP carries them (RFC 3550 §4): 32 bits of seconds since 1900, 32 bits of fraction, and the
-//! "compact" middle 32 bits in units of 1/65536 s.
+//! NTP timestamps as RTCP carries them (RFC 3550 §4): 32 bits of seconds since 1900, 32 bits of fraction, and
+//! the "compact" middle 32 bits in units of 1/65536 s.
 
 use std::time::Duration;
 
@@ -18,8 +18,9 @@ impl NtpTime {
         Self(seconds | fraction)
     }
 
-    /// To the time since the Unix epoch, to the nearest nanosecond. The era is guessed as in RFC 4330 §3: with the
-    /// top bit set the time is in 1968–2036, without it in 2036–2104. A time between 1968 and 1970 gives zero.
+    /// To the time since the Unix epoch, to the nearest nanosecond. The era is guessed as in RFC 4330 §3:
+    /// with the top bit set the time is in 1968–2036, without it in 2036–2104. A time between 1968 and 1970
+    /// gives zero.
     pub const fn to_unix(self) -> Duration {
         let seconds = self.0 >> 32;
         let since_1900 = if seconds >> 31 == 0 { seconds + (1 << 32) } else { seconds };
@@ -50,8 +51,8 @@ pub const fn duration_to_compact(span: Duration) -> u32 {
 /// The round-trip time a report block tells (RFC 3550 §6.4.1): arrival of the report − last SR − delay since
 /// last SR. `None` when the reporter has seen no SR yet (`last_sr` is zero).
 ///
-/// A negative result is zero: the fields are rounded, so on a loopback link the difference may fall just below. What
-/// the reporter claims is not checked further; a liar can only harm its own estimate.
+/// A negative result is zero: the fields are rounded, so on a loopback link the difference may fall just
+/// below. What the reporter claims is not checked further; a liar can only harm its own estimate.
 pub const fn round_trip(arrival: NtpTime, last_sr: u32, delay_since_last_sr: u32) -> Option<Duration> {
     if last_sr == 0 {
         return None;

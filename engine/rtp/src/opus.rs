@@ -1,8 +1,9 @@
 //! Opus (RFC 6716, RTP payload RFC 7587): just deep enough to forward.
 
-/// Whether a payload carries no sound: with discontinuous transmission an encoder sends a frame of at most two bytes now and
-/// then (the table-of-contents byte, and no more than a frame-count byte after it), which a decoder fills with
-/// comfort noise (RFC 7587 §3.1.3, RFC 6716 §2.1.9). An empty payload, as in padding-only packets, counts too.
+/// Whether a payload carries no sound: with discontinuous transmission an encoder sends a frame of at most
+/// two bytes now and then (the table-of-contents byte, and no more than a frame-count byte after it), which a
+/// decoder fills with comfort noise (RFC 7587 §3.1.3, RFC 6716 §2.1.9). An empty payload, as in padding-only
+/// packets, counts too.
 pub fn is_dtx(payload: &[u8]) -> bool {
     payload.len() <= 2
 }

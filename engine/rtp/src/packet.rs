@@ -39,8 +39,8 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Checks the fixed header, the CSRC list, the length of the extension block and the padding. The elements
-    /// within the extension block are checked as they are walked.
+    /// Checks the fixed header, the CSRC list, the length of the extension block and the padding. The
+    /// elements within the extension block are checked as they are walked.
     pub fn new(bytes: &'a [u8]) -> Result<Packet<'a>, Malformed> {
         if bytes.len() < FIXED_LEN {
             return Err(Malformed::TooShort);
@@ -145,8 +145,8 @@ impl<'a> Packet<'a> {
         self.extensions().find(|&(found, _)| found == id).map(|(_, value)| value)
     }
 
-    /// The elements of the extension block, in their order. Empty when there is no block, or when its profile is
-    /// neither of RFC 8285's; ends early at an element that runs past the block.
+    /// The elements of the extension block, in their order. Empty when there is no block, or when its profile
+    /// is neither of RFC 8285's; ends early at an element that runs past the block.
     pub fn extensions(&self) -> ExtensionIter<'a> {
         if !self.has_extensions() {
             return ExtensionIter { rest: &[], form: Form::OneByte };

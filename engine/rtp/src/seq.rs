@@ -24,8 +24,8 @@ impl Seq {
         newer.0.wrapping_sub(self.0)
     }
 
-    /// Whether this one is ahead of `other` by less than half the circle. Exactly opposite numbers are not newer
-    /// than each other.
+    /// Whether this one is ahead of `other` by less than half the circle. Exactly opposite numbers are not
+    /// newer than each other.
     pub const fn is_newer_than(self, other: Seq) -> bool {
         (self.0.wrapping_sub(other.0) as i16) > 0
     }
@@ -74,8 +74,8 @@ impl SeqNo {
         Seq(self.0 as u16)
     }
 
-    /// How often the 16 bits have wrapped, as 32 bits: what SRTP calls the rollover counter (RFC 3711 §3.3.1) of a stream
-    /// *we send* under these numbers. For a received stream it means nothing to SRTP, since
+    /// How often the 16 bits have wrapped, as 32 bits: what SRTP calls the rollover counter (RFC 3711 §3.3.1)
+    /// of a stream *we send* under these numbers. For a received stream it means nothing to SRTP, since
     /// [`SeqExtender`] starts at one: the receiving SRTP context estimates its own.
     pub const fn roc(self) -> u32 {
         (self.0 >> 16) as u32
@@ -131,11 +131,11 @@ impl fmt::Display for SeqNo {
     }
 }
 
-/// Turns wrapping sequence numbers of one stream into ones that never wrap: each is taken to be the number nearest to
-/// the highest seen so far, at most half the circle (32768) away.
+/// Turns wrapping sequence numbers of one stream into ones that never wrap: each is taken to be the number
+/// nearest to the highest seen so far, at most half the circle (32768) away.
 ///
-/// The first number of a stream becomes itself plus 65536, so that packets which left before it and arrive after it
-/// still have a number of their own, above zero.
+/// The first number of a stream becomes itself plus 65536, so that packets which left before it and arrive
+/// after it still have a number of their own, above zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeqExtender {
     highest: Option<SeqNo>,
@@ -227,8 +227,8 @@ mod tests {
     }
 
     proptest! {
-        /// The naive twin: a sender counts in 64 bits; whatever arrives within half a circle of the newest arrived
-        /// is recognised.
+        /// The naive twin: a sender counts in 64 bits; whatever arrives within half a circle of the newest
+        /// arrived is recognised.
         #[test]
         fn extends_as_the_sender_counted(
             first in any::<u16>(),

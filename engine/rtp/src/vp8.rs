@@ -24,7 +24,8 @@ pub struct Descriptor {
     pub tl0picidx: Option<u8>,
     /// Temporal layer, 0 to 3.
     pub tid: Option<u8>,
-    /// The frame refers only to the base layer (Y): a receiver of fewer layers can step up here. False without `tid`.
+    /// The frame refers only to the base layer (Y): a receiver of fewer layers can step up here. False
+    /// without `tid`.
     pub layer_sync: bool,
     /// Number of the keyframe this frame hangs on, 0 to 31.
     pub key_idx: Option<u8>,
@@ -32,7 +33,8 @@ pub struct Descriptor {
     pub len: usize,
 }
 
-/// A PictureID in one of its two widths. A sender chooses one and should stay with it, so a rewriter keeps it.
+/// A PictureID in one of its two widths. A sender chooses one and should stay with it, so a rewriter keeps
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PictureId {
     /// Wraps at 2¹⁵ or at 2⁷.
@@ -89,13 +91,14 @@ impl Descriptor {
     }
 }
 
-/// Whether the packet with this payload begins a keyframe. Later packets of the keyframe say `false`: they have no frame
-/// header.
+/// Whether the packet with this payload begins a keyframe. Later packets of the keyframe say `false`: they
+/// have no frame header.
 pub fn is_keyframe(payload: &[u8]) -> bool {
     frame_header(payload).is_some()
 }
 
-/// Width and height, if the packet with this payload begins a keyframe and carries its whole frame header (RFC 6386 §9.1).
+/// Width and height, if the packet with this payload begins a keyframe and carries its whole frame header
+/// (RFC 6386 §9.1).
 pub fn keyframe_size(payload: &[u8]) -> Option<FrameSize> {
     let header = frame_header(payload)?.get(..10)?;
     if header[3..6] != START_CODE {

@@ -17,8 +17,8 @@ pub struct Feedback<'a> {
     pub reference_time: i32,
     /// Running number of the feedback.
     pub feedback_count: u8,
-    /// For each packet from `base_seq` on: the time since the received packet before it (the first: since the reference
-    /// time) in units of [`DELTA_UNIT`](super::DELTA_UNIT), or `None`. At most 65535.
+    /// For each packet from `base_seq` on: the time since the received packet before it (the first: since the
+    /// reference time) in units of [`DELTA_UNIT`](super::DELTA_UNIT), or `None`. At most 65535.
     pub statuses: &'a [Option<i16>],
 }
 
@@ -55,8 +55,8 @@ impl Feedback<'_> {
     }
 }
 
-/// The most bytes a body with this many statuses can take, when `delta_bytes` are those of its deltas: each chunk but the last
-/// covers at least seven.
+/// The most bytes a body with this many statuses can take, when `delta_bytes` are those of its deltas: each
+/// chunk but the last covers at least seven.
 pub(super) const fn body_len_max(statuses: usize, delta_bytes: usize) -> usize {
     (super::CHUNKS_AT + 2 * statuses.div_ceil(TWO_BIT_SYMBOLS) + delta_bytes).next_multiple_of(4)
 }

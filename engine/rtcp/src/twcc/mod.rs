@@ -1,5 +1,5 @@
-//! Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1): which packets of a
-//! transport arrived, and when.
+//! Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1):
+//! which packets of a transport arrived, and when.
 //!
 //! ```text
 //! |      base sequence number     |      packet status count      |
@@ -7,8 +7,8 @@
 //! |  chunks of 16 bits: the status of each packet                 |
 //! |  deltas of 8 or 16 bits: the arrival of each received packet  |
 //! ```
-//! A chunk is a run (`0`, two bits of symbol, thirteen of length), fourteen one-bit symbols (`10`) or seven two-bit symbols
-//! (`11`). A delta counts from the arrival before it, the first from the reference time.
+//! A chunk is a run (`0`, two bits of symbol, thirteen of length), fourteen one-bit symbols (`10`) or seven
+//! two-bit symbols (`11`). A delta counts from the arrival before it, the first from the reference time.
 
 mod encode;
 mod recorder;
@@ -48,7 +48,8 @@ impl<'a> Twcc<'a> {
         u16_at(self.body, 10)
     }
 
-    /// What the first delta counts from, in units of 64 ms on the receiver's clock: 24 bits with a sign, wrapping.
+    /// What the first delta counts from, in units of 64 ms on the receiver's clock: 24 bits with a sign,
+    /// wrapping.
     pub fn reference_time(&self) -> i32 {
         u32_at(self.body, 12) as i32 >> 8
     }
@@ -58,8 +59,8 @@ impl<'a> Twcc<'a> {
         self.body[15]
     }
 
-    /// Every packet reported on, with the time from the received packet before it (the first: from the reference time) in units
-    /// of [`DELTA_UNIT`]; `None` for a packet that had not arrived.
+    /// Every packet reported on, with the time from the received packet before it (the first: from the
+    /// reference time) in units of [`DELTA_UNIT`]; `None` for a packet that had not arrived.
     pub fn statuses(&self) -> StatusIter<'a> {
         let chunks_end = CHUNKS_AT + 2 * self.measure().map_or(0, |(chunks, _)| chunks);
         StatusIter {
@@ -79,8 +80,8 @@ impl<'a> Twcc<'a> {
                 .is_some_and(|(chunks, delta_bytes)| self.body.len() - CHUNKS_AT >= 2 * chunks + delta_bytes)
     }
 
-    /// How many chunks the statuses take, and how many bytes their deltas; `None` when the body ends before, or
-    /// when a status is the reserved symbol, whose delta has no known size.
+    /// How many chunks the statuses take, and how many bytes their deltas; `None` when the body ends before,
+    /// or when a status is the reserved symbol, whose delta has no known size.
     fn measure(&self) -> Option<(usize, usize)> {
         let (mut chunks, mut delta_bytes) = (0, 0);
         let mut left = self.status_count();

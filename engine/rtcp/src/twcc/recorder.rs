@@ -11,10 +11,11 @@ use crate::limits::{TWCC_STATUSES_MAX, TWCC_WINDOW};
 
 /// Records the arrivals of one transport and builds feedback for them.
 ///
-/// Everything from the first packet not reported yet up to the newest arrived is reported, missing packets as missing. A packet
-/// that arrives after it was reported missing is reported again, and so are those after it: the sender takes what is new to it.
-/// Of duplicates the first arrival counts. Memory is fixed: the newest [`TWCC_WINDOW`] numbers are known, older ones
-/// are forgotten, reported or not. Nothing is allocated after construction.
+/// Everything from the first packet not reported yet up to the newest arrived is reported, missing packets as
+/// missing. A packet that arrives after it was reported missing is reported again, and so are those after it:
+/// the sender takes what is new to it. Of duplicates the first arrival counts. Memory is fixed: the newest
+/// [`TWCC_WINDOW`] numbers are known, older ones are forgotten, reported or not. Nothing is allocated after
+/// construction.
 ///
 /// All arrival times count from one epoch, whichever; the wire holds them modulo 12 days.
 #[derive(Clone, Debug)]
@@ -49,8 +50,8 @@ impl Recorder {
 
     /// A packet arrived, `arrival` after the epoch.
     ///
-    /// One that is older than the window is ignored; two such packets in sequence are a sender that has started anew, and so does
-    /// the recorder.
+    /// One that is older than the window is ignored; two such packets in sequence are a sender that has
+    /// started anew, and so does the recorder.
     pub fn record(&mut self, seq: TwccSeq, arrival: Duration) {
         let no = self.extender.peek(Seq(seq.0));
         if self.extender.highest().is_none() {
@@ -77,11 +78,12 @@ impl Recorder {
         self.next < self.end
     }
 
-    /// Appends feedback for what arrived since the last. `false` when there was nothing to report or no room for any of it.
+    /// Appends feedback for what arrived since the last. `false` when there was nothing to report or no room
+    /// for any of it.
     ///
     /// It may take several feedbacks: when two arrivals are more than 8 s apart, or for more than
-    /// [`TWCC_STATUSES_MAX`] packets. What did not fit into `out` remains for the next call, so a caller goes on with
-    /// fresh buffers until this says `false`.
+    /// [`TWCC_STATUSES_MAX`] packets. What did not fit into `out` remains for the next call, so a caller goes
+    /// on with fresh buffers until this says `false`.
     pub fn build(&mut self, sender: Ssrc, media: Ssrc, out: &mut Writer<'_>) -> bool {
         let mut appended = false;
         while self.has_news() && self.build_one(sender, media, out) {
@@ -193,7 +195,8 @@ mod tests {
     const ME: Ssrc = Ssrc(1);
     const YOU: Ssrc = Ssrc(2);
 
-    /// What one feedback said: base, and for each packet the absolute arrival in units of 250 µs, wrapping at 32 bits.
+    /// What one feedback said: base, and for each packet the absolute arrival in units of 250 µs, wrapping at
+    /// 32 bits.
     type Said = (u16, Vec<Option<u32>>);
 
     fn decode(view: Twcc<'_>) -> Said {

@@ -1,5 +1,5 @@
-//! abs-capture-time (libwebrtc): when the frame was captured, by the capturer's clock, so that streams of different
-//! senders can be aligned.
+//! abs-capture-time (libwebrtc): when the frame was captured, by the capturer's clock, so that streams of
+//! different senders can be aligned.
 
 use crate::ntp::NtpTime;
 
@@ -8,8 +8,8 @@ use crate::ntp::NtpTime;
 pub struct AbsCaptureTime {
     /// By the clock of whoever captured the frame.
     pub captured_at: NtpTime,
-    /// What to add to `captured_at` to get to the clock of this stream's sender, signed 32.32 fixed-point seconds. A forwarder
-    /// adds its own offset to it; absent, the receiver has to estimate.
+    /// What to add to `captured_at` to get to the clock of this stream's sender, signed 32.32 fixed-point
+    /// seconds. A forwarder adds its own offset to it; absent, the receiver has to estimate.
     pub clock_offset: Option<i64>,
 }
 

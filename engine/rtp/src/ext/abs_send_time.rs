@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// A send time modulo 64 s, in units of 2⁻¹⁸ s (3.8 µs). Only differences mean something: the sender's epoch is its own.
+/// A send time modulo 64 s, in units of 2⁻¹⁸ s (3.8 µs). Only differences mean something: the sender's epoch
+/// is its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AbsSendTime(pub u32);
 

@@ -1,7 +1,8 @@
 //! The values of header extensions: one module an extension, each with `read` from an element's bytes and
 //! `write` to them. The ids are negotiated and not known here; the names are in [`uri`].
 //!
-//! `read` wants exactly the length the extension defines: another length is another extension under a wrong id, or noise.
+//! `read` wants exactly the length the extension defines: another length is another extension under a wrong
+//! id, or noise.
 
 pub mod abs_capture_time;
 pub mod abs_send_time;
@@ -10,7 +11,8 @@ pub mod playout_delay;
 pub mod uri;
 pub mod video_orientation;
 
-/// Media identification (RFC 9143 §15): the text of `a=mid`. To write it, push [`Mid::as_bytes`](crate::Mid::as_bytes).
+/// Media identification (RFC 9143 §15): the text of `a=mid`. To write it, push
+/// [`Mid::as_bytes`](crate::Mid::as_bytes).
 pub mod mid {
     use crate::Mid;
 
@@ -46,8 +48,8 @@ pub mod transport_cc {
     }
 }
 
-/// Transmission time offset (RFC 5450 §3): how much later than its timestamp says a packet left, in units of the RTP clock; a
-/// signed 24-bit number.
+/// Transmission time offset (RFC 5450 §3): how much later than its timestamp says a packet left, in units of
+/// the RTP clock; a signed 24-bit number.
 pub mod toffset {
     /// `None` unless three bytes.
     pub fn read(value: &[u8]) -> Option<i32> {

@@ -1,4 +1,5 @@
-//! playout-delay (libwebrtc): the sender's wish how long a receiver should at least and at most hold a frame back.
+//! playout-delay (libwebrtc): the sender's wish how long a receiver should at least and at most hold a frame
+//! back.
 
 use std::time::Duration;
 

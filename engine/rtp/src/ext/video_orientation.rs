@@ -1,4 +1,5 @@
-//! Coordination of video orientation (3GPP TS 26.114 §7.4.5): how the receiver must turn the picture to see it upright.
+//! Coordination of video orientation (3GPP TS 26.114 §7.4.5): how the receiver must turn the picture to see
+//! it upright.
 
 /// One byte on the wire: four reserved bits, camera, flip, rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
