@@ -1,0 +1,53 @@
+import { useStore } from '../../store/store';
+import { Controls } from './Controls';
+import { copyInvitation, Grid, invitation } from './Grid';
+import { Icon, Mark } from './Icon';
+import { People } from './People';
+import { Sounds } from './Sound';
+import { StateChip } from './StateChip';
+
+/** In the call. */
+export function CallPage() {
+  const call = useStore((state) => state.call);
+  const peopleOpen = useStore((state) => state.peopleOpen);
+  const soundBlocked = useStore((state) => state.soundBlocked);
+  const setSoundBlocked = useStore((state) => state.setSoundBlocked);
+  const notify = useStore((state) => state.notify);
+  if (!call) return null;
+
+  const copy = () => {
+    copyInvitation(call.room).then(
+      () => notify('Link copied.'),
+      () => notify(invitation(call.room)),
+    );
+  };
+
+  return (
+    <div className={`call ${peopleOpen ? 'with-people' : ''}`}>
+      <header className="bar">
+        <span className="brand">
+          <Mark />
+          <span className="word">Leat</span>
+        </span>
+        <h1 className="room" title={call.room}>
+          {call.room}
+        </h1>
+        <button type="button" className="plain" aria-label="Copy the link to this room" title="Copy the link" onClick={copy}>
+          <Icon name="link" />
+        </button>
+        <StateChip />
+      </header>
+      <main>
+        <Grid call={call} />
+        {soundBlocked && (
+          <button type="button" className="primary unblock" onClick={() => setSoundBlocked(false)}>
+            <Icon name="sound" /> Turn on sound
+          </button>
+        )}
+      </main>
+      {peopleOpen && <People call={call} />}
+      <Controls call={call} />
+      <Sounds />
+    </div>
+  );
+}

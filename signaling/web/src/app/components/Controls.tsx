@@ -1,0 +1,104 @@
+import { useEffect } from 'react';
+import type { CallView } from '../../client';
+import { useStore } from '../../store/store';
+import { Icon, type IconName } from './Icon';
+
+interface ControlProps {
+  icon: IconName;
+  label: string;
+  shortcut?: string;
+  tone?: 'off' | 'on' | 'danger';
+  pressed?: boolean;
+  badge?: number;
+  onClick(): void;
+}
+
+function Control({ icon, label, shortcut, tone, pressed, badge, onClick }: ControlProps) {
+  return (
+    <button
+      type="button"
+      className={`control ${tone ?? ''}`}
+      aria-label={label}
+      aria-pressed={pressed}
+      aria-keyshortcuts={shortcut}
+      title={shortcut ? `${label} (${shortcut})` : label}
+      onClick={onClick}
+    >
+      <Icon name={icon} />
+      {badge !== undefined && (
+        <span className="badge" aria-hidden="true">
+          {badge}
+        </span>
+      )}
+    </button>
+  );
+}
+
+/** Keys work wherever the focus is, except where one types. */
+function useShortcuts(keys: Record<string, () => void>) {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+      if (event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement) return;
+      keys[event.key.toLowerCase()]?.();
+    };
+    window.addEventListener('keydown', onKey);
+    return () => window.removeEventListener('keydown', onKey);
+  }, [keys]);
+}
+
+/** The bar at the bottom. */
+export function Controls({ call }: { call: CallView }) {
+  const { toggleMicrophone, toggleCamera, toggleScreen, togglePeople, leave } = useStore.getState();
+  const peopleOpen = useStore((state) => state.peopleOpen);
+  const microphone = call.local.get('microphone');
+  const camera = call.local.get('camera');
+  const audible = Boolean(microphone && !microphone.paused);
+  const visible = Boolean(camera && !camera.paused);
+  const sharing = call.local.has('screen');
+  const canShare = typeof navigator.mediaDevices?.getDisplayMedia === 'function';
+
+  useShortcuts({
+    m: () => void toggleMicrophone(),
+    v: () => void toggleCamera(),
+    p: togglePeople,
+    escape: () => peopleOpen && togglePeople(),
+  });
+
+  return (
+    <nav className="controls" aria-label="Call controls">
+      <Control
+        icon={audible ? 'microphone' : 'microphoneOff'}
+        label={audible ? 'Mute microphone' : 'Unmute microphone'}
+        shortcut="M"
+        tone={audible ? undefined : 'off'}
+        onClick={() => void toggleMicrophone()}
+      />
+      <Control
+        icon={visible ? 'camera' : 'cameraOff'}
+        label={visible ? 'Turn camera off' : 'Turn camera on'}
+        shortcut="V"
+        tone={visible ? undefined : 'off'}
+        onClick={() => void toggleCamera()}
+      />
+      {canShare && (
+        <Control
+          icon="screen"
+          label={sharing ? 'Stop sharing the screen' : 'Share the screen'}
+          tone={sharing ? 'on' : undefined}
+          onClick={() => void toggleScreen()}
+        />
+      )}
+      <Control
+        icon="people"
+        label="Who is here"
+        shortcut="P"
+        tone={peopleOpen ? 'on' : undefined}
+        pressed={peopleOpen}
+        badge={call.peers.length + 1}
+        onClick={togglePeople}
+      />
+      <Control icon="leave" label="Leave the call" tone="danger" onClick={() => void leave()} />
+    </nav>
+  );
+}

@@ -1,0 +1,118 @@
+import { useLayoutEffect, useRef, useState } from 'react';
+import type { CallView, PeerView } from '../../client';
+import { useStore } from '../../store/store';
+import { layout } from '../layout';
+import { Tile, type TileProps } from './Tile';
+
+const GAP = 12;
+
+function tilesOf(peer: PeerView, speaking: ReadonlySet<string>): TileProps[] {
+  const microphone = peer.sources.find(({ source }) => source === 'microphone');
+  const camera = peer.sources.find(({ source }) => source === 'camera');
+  const live = camera && !camera.paused;
+  const shared = { peerId: peer.id, name: peer.name, away: peer.away, self: false };
+  return [
+    ...peer.sources
+      .filter(({ kind, source }) => kind === 'video' && source !== 'camera')
+      .map(({ id, source, track, paused }) => ({
+        ...shared,
+        id,
+        source,
+        track: paused ? null : track,
+        waiting: !paused && !track,
+        muted: null,
+        speaking: false,
+      })),
+    {
+      ...shared,
+      id: peer.id,
+      source: 'camera',
+      track: live ? camera.track : null,
+      waiting: Boolean(live && !camera.track),
+      muted: !microphone || microphone.paused,
+      speaking: speaking.has(peer.id),
+    },
+  ];
+}
+
+function ownTiles({ local, peerId, displayName, speaking }: CallView): TileProps[] {
+  const microphone = local.get('microphone');
+  const camera = local.get('camera');
+  const screen = local.get('screen');
+  const shared = { peerId, name: displayName || 'You', away: false, waiting: false, self: true };
+  const own: TileProps = {
+    ...shared,
+    id: 'self',
+    source: 'camera',
+    track: camera && !camera.paused ? camera.track : null,
+    muted: !microphone || microphone.paused,
+    speaking: speaking.has(peerId),
+  };
+  if (!screen) return [own];
+  return [{ ...shared, id: 'self-screen', source: 'screen', track: screen.track, muted: null, speaking: false }, own];
+}
+
+/** Everybody, as large as the window allows. */
+export function Grid({ call }: { call: CallView }) {
+  const element = useRef<HTMLDivElement>(null);
+  const [space, setSpace] = useState({ width: 0, height: 0 });
+  const notify = useStore((state) => state.notify);
+
+  useLayoutEffect(() => {
+    const grid = element.current;
+    if (!grid) return;
+    const observer = new ResizeObserver(([entry]) => {
+      if (entry) setSpace({ width: entry.contentRect.width, height: entry.contentRect.height });
+    });
+    observer.observe(grid);
+    return () => observer.disconnect();
+  }, []);
+
+  const tiles = [...call.peers.flatMap((peer) => tilesOf(peer, call.speaking)), ...ownTiles(call)];
+  const alone = call.peers.length === 0;
+  // The invitation below the own picture takes a line when nobody else is here.
+  const fit = layout(tiles.length, space.width, space.height - (alone ? 64 : 0), GAP);
+
+  const copyLink = async () => {
+    await copyInvitation(call.room).then(
+      () => notify('Link copied. Send it to whom you want here.'),
+      () => notify(invitation(call.room)),
+    );
+  };
+
+  return (
+    <div className="grid" ref={element}>
+      <div
+        className="tiles"
+        style={
+          {
+            '--tile-width': `${fit.width}px`,
+            '--tile-height': `${fit.height}px`,
+            '--columns': fit.columns,
+          } as React.CSSProperties
+        }
+      >
+        {tiles.map((tile) => (
+          <Tile key={tile.id} {...tile} />
+        ))}
+      </div>
+      {alone && (
+        <p className="alone">
+          You are the first one here.
+          <button type="button" className="linkish" onClick={copyLink}>
+            Copy the link
+          </button>
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** The page's address with the room and nothing of the user in it. */
+export function invitation(room: string): string {
+  return `${location.origin}${location.pathname}?room=${encodeURIComponent(room)}`;
+}
+
+export async function copyInvitation(room: string): Promise<void> {
+  await navigator.clipboard.writeText(invitation(room));
+}

@@ -1,0 +1,59 @@
+// Line icons on a 24-unit grid. Decorative always: the control around one carries the name.
+
+const paths = {
+  microphone: ['M12 4a3 3 0 0 0-3 3v5a3 3 0 0 0 6 0V7a3 3 0 0 0-3-3Z', 'M6 11.5a6 6 0 0 0 12 0', 'M12 17.5V21'],
+  microphoneOff: [
+    'M9 9v3a3 3 0 0 0 4.8 2.4',
+    'M15 11.5V7a3 3 0 0 0-5.7-1.3',
+    'M6 11.5a6 6 0 0 0 9.6 4.8',
+    'M18 11.5c0 .9-.2 1.7-.5 2.5',
+    'M12 17.5V21',
+    'M4 4l16 16',
+  ],
+  camera: ['M4 7.5h8.5a2 2 0 0 1 2 2v5a2 2 0 0 1-2 2H4a1.5 1.5 0 0 1-1.5-1.5V9A1.5 1.5 0 0 1 4 7.5Z', 'm14.5 11 5-3v8l-5-3'],
+  cameraOff: [
+    'M9.5 7.5h3a2 2 0 0 1 2 2v3',
+    'M14 15.7a2 2 0 0 1-1.5.8H4A1.5 1.5 0 0 1 2.5 15V9A1.5 1.5 0 0 1 4 7.5h2',
+    'm14.5 11 5-3v8l-3-1.8',
+    'M4 4l16 16',
+  ],
+  screen: [
+    'M4 5h16a1 1 0 0 1 1 1v9a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1Z',
+    'M9 20h6',
+    'M12 13V8.5',
+    'm9.8 10.5 2.2-2.2 2.2 2.2',
+  ],
+  people: [
+    'M9 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6Z',
+    'M3.5 19a5.5 5.5 0 0 1 11 0',
+    'M15.5 5.2a3 3 0 0 1 0 5.6',
+    'M17 14a5.5 5.5 0 0 1 3.5 5',
+  ],
+  leave: ['M3.5 13.5c4.7-4.7 12.3-4.7 17 0l-2.3 2.6-3.4-1.5v-2.3a9.7 9.7 0 0 0-5.6 0v2.3l-3.4 1.5Z'],
+  link: ['M10 14a4 4 0 0 0 5.7 0l3-3A4 4 0 0 0 13 5.3l-1 1', 'M14 10a4 4 0 0 0-5.7 0l-3 3a4 4 0 0 0 5.7 5.7l1-1'],
+  close: ['M6 6l12 12', 'M18 6 6 18'],
+  sound: ['M4 10v4h3.5L12 18V6L7.5 10Z', 'M15.5 9a4 4 0 0 1 0 6', 'M18 6.5a8 8 0 0 1 0 11'],
+} as const;
+
+export type IconName = keyof typeof paths;
+
+export function Icon({ name }: { name: IconName }) {
+  return (
+    <svg className="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+      {paths[name].map((d) => (
+        <path key={d} d={d} />
+      ))}
+    </svg>
+  );
+}
+
+/** One channel, many mills. */
+export function Mark() {
+  return (
+    <svg className="mark" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+      <path d="M4 16h7c6 0 5-8 11-8h6" />
+      <path d="M4 16h24" opacity=".7" />
+      <path d="M4 16h7c6 0 5 8 11 8h6" opacity=".45" />
+    </svg>
+  );
+}

@@ -1,0 +1,20 @@
+import { useStore } from '../../store/store';
+import { Icon } from './Icon';
+
+/** Short messages in a corner; they go by themselves. */
+export function Notices() {
+  const notices = useStore((state) => state.notices);
+  const dismiss = useStore((state) => state.dismiss);
+  return (
+    <div className="notices" role="status" aria-live="polite">
+      {notices.map(({ id, text }) => (
+        <div key={id} className="notice">
+          <span>{text}</span>
+          <button type="button" className="plain" aria-label="Dismiss" onClick={() => dismiss(id)}>
+            <Icon name="close" />
+          </button>
+        </div>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,33 @@
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { currentCall, useStore } from '../store/store';
+import { App } from './App';
+import './style.css';
+
+declare global {
+  interface Window {
+    /**
+     * For debugging in the console and for browser tests: the store, and the running call with its `history` and `getStats`. Nothing in the app
+     * reads it.
+     */
+    __leat: { store: typeof useStore; readonly call: ReturnType<typeof currentCall> };
+  }
+}
+
+window.__leat = {
+  store: useStore,
+  get call() {
+    return currentCall();
+  },
+};
+
+// A closed tab leaves at once; without this the others would look at a still picture until the server's patience ends.
+window.addEventListener('pagehide', () => currentCall()?.abandon());
+
+const root = document.getElementById('root');
+if (!root) throw new Error('index.html has no #root');
+createRoot(root).render(
+  <StrictMode>
+    <App />
+  </StrictMode>,
+);

@@ -1,0 +1,15 @@
+// What stands for a person while there is no picture.
+
+/** One or two letters: "Ada Lovelace" → "AL". By code point, so that a name in any script keeps its first letter whole. */
+export function initials(name: string): string {
+  const words = name.trim().split(/\s+/).filter(Boolean);
+  const picked = words.length > 1 ? [words[0], words.at(-1)] : words.slice(0, 1);
+  return picked.map((word) => [...(word ?? '')][0]?.toLocaleUpperCase() ?? '').join('') || '·';
+}
+
+/** The same hue for the same person on every screen, 0 to 359. */
+export function hue(id: string): number {
+  let hash = 0;
+  for (const char of id) hash = (hash * 31 + (char.codePointAt(0) ?? 0)) >>> 0;
+  return hash % 360;
+}

@@ -1,0 +1,192 @@
+// The one store of the app: the form before a call, the call as the client library shows it, and what the user should read. Components read
+// from here and call its actions; they hold no state of a call themselves.
+
+import { create } from 'zustand';
+import { Call, type CallView, captureDevices, captureOne, captureScreen, SignalError } from '../client';
+
+/** Notices on screen at once; an older one makes room. */
+const NOTICES_MAX = 4;
+const NOTICE_MS = 7_000;
+
+export interface Notice {
+  id: number;
+  text: string;
+}
+
+export interface Devices {
+  audio: MediaStreamTrack | null;
+  video: MediaStreamTrack | null;
+  audioOn: boolean;
+  videoOn: boolean;
+  pending: boolean;
+  problem: string | null;
+}
+
+export interface Failure {
+  /** "TOKEN_EXPIRED" and the like; empty when the failure is none of the protocol's. */
+  code: string;
+  message: string;
+}
+
+export interface AppState {
+  room: string;
+  name: string;
+  token: string;
+  devices: Devices;
+  /** Null before the first join and after leaving. */
+  call: CallView | null;
+  /** Why the last call ended, if not by the user's will. */
+  failure: Failure | null;
+  notices: readonly Notice[];
+  peopleOpen: boolean;
+  /** The browser does not play sound before the user touches the page. */
+  soundBlocked: boolean;
+
+  setForm(form: Partial<Pick<AppState, 'room' | 'name' | 'token'>>): void;
+  openDevices(): Promise<void>;
+  toggleMicrophone(): Promise<void>;
+  toggleCamera(): Promise<void>;
+  toggleScreen(): Promise<void>;
+  join(): Promise<void>;
+  leave(): Promise<void>;
+  togglePeople(): void;
+  setSoundBlocked(blocked: boolean): void;
+  notify(text: string): void;
+  dismiss(id: number): void;
+}
+
+/** The running call. Not in the store: it is a process, not a value. */
+let call: Call | null = null;
+let opening: Promise<void> | null = null;
+let noticeId = 0;
+
+export function currentCall(): Call | null {
+  return call;
+}
+
+const query = new URLSearchParams(typeof location === 'undefined' ? '' : location.search);
+
+export const useStore = create<AppState>()((set, get) => {
+  const patchDevices = (patch: Partial<Devices>) => set(({ devices }) => ({ devices: { ...devices, ...patch } }));
+
+  /** Switches a device: in the call when there is one, and in the preview always. */
+  const toggle = async (kind: 'audio' | 'video') => {
+    const source = kind === 'audio' ? 'microphone' : 'camera';
+    const on = kind === 'audio' ? 'audioOn' : 'videoOn';
+    let track = get().devices[kind];
+    if (!track || track.readyState === 'ended') {
+      track = await captureOne(kind);
+      if (!track) {
+        get().notify(`The ${source} could not be started.`);
+        return;
+      }
+      patchDevices({ [kind]: track, [on]: true });
+      call?.setSource(source, track);
+      return;
+    }
+    const wanted = !get().devices[on];
+    // In a call the producer switches its own copy's track; in the preview nobody else does.
+    if (!call) track.enabled = wanted;
+    patchDevices({ [on]: wanted });
+    call?.setPaused(source, !wanted);
+  };
+
+  const closeDevices = () => {
+    const { audio, video } = get().devices;
+    audio?.stop();
+    video?.stop();
+    patchDevices({ audio: null, video: null });
+  };
+
+  return {
+    room: query.get('room') ?? '',
+    name: query.get('name') ?? '',
+    token: query.get('token') ?? '',
+    devices: { audio: null, video: null, audioOn: true, videoOn: true, pending: false, problem: null },
+    call: null,
+    failure: null,
+    notices: [],
+    peopleOpen: false,
+    soundBlocked: false,
+
+    setForm: (form) => set(form),
+
+    openDevices: () => {
+      opening ??= (async () => {
+        patchDevices({ pending: true });
+        const captured = await captureDevices();
+        const { audioOn, videoOn } = get().devices;
+        if (captured.audio) captured.audio.enabled = audioOn;
+        if (captured.video) captured.video.enabled = videoOn;
+        patchDevices({ ...captured, pending: false });
+        opening = null;
+      })();
+      return opening;
+    },
+
+    toggleMicrophone: () => toggle('audio'),
+    toggleCamera: () => toggle('video'),
+
+    toggleScreen: async () => {
+      if (!call) return;
+      const sharing = get().call?.local.get('screen');
+      if (sharing) {
+        call.setSource('screen', null);
+        sharing.track.stop();
+        return;
+      }
+      const track = await captureScreen();
+      if (track) call?.setSource('screen', track);
+    },
+
+    join: async () => {
+      if (call) return;
+      const { room, name, token } = get();
+      const joining = new Call(
+        { room: room.trim(), displayName: name.trim(), token: token.trim() },
+        {
+          onView: (view) => {
+            if (call !== joining) return;
+            if (view.session !== 'Ended') set({ call: view });
+            else if (view.failure) {
+              call = null;
+              const code = view.failure instanceof SignalError ? view.failure.codeName : '';
+              set({ call: null, failure: { code, message: view.failure.message } });
+            }
+          },
+          onNotice: (text) => get().notify(text),
+        },
+      );
+      call = joining;
+      set({ failure: null, soundBlocked: false });
+      // A page opened with `join=1` gets here before its devices do.
+      await opening;
+      if (call !== joining) return;
+      const { audio, video, audioOn, videoOn } = get().devices;
+      if (audio) joining.setSource('microphone', audio, !audioOn);
+      if (video) joining.setSource('camera', video, !videoOn);
+      joining.join();
+    },
+
+    leave: async () => {
+      const leaving = call;
+      if (!leaving) return;
+      call = null;
+      const screen = get().call?.local.get('screen');
+      set({ call: null, peopleOpen: false });
+      screen?.track.stop();
+      closeDevices();
+      await leaving.leave();
+    },
+
+    togglePeople: () => set(({ peopleOpen }) => ({ peopleOpen: !peopleOpen })),
+    setSoundBlocked: (soundBlocked) => set({ soundBlocked }),
+
+    notify: (text) => {
+      const id = ++noticeId;
+      set(({ notices }) => ({ notices: [...notices, { id, text }].slice(-NOTICES_MAX) }));
+      setTimeout(() => get().dismiss(id), NOTICE_MS);
+    },
+    dismiss: (id) => set(({ notices }) => ({ notices: notices.filter((notice) => notice.id !== id) })),
+  };
+});
