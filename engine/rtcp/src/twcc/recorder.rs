@@ -184,6 +184,9 @@ fn units(time: Duration) -> u32 {
 /// From units of deltas to units of reference times.
 const REFERENCE_SHIFT: u32 = 8;
 
+// The promise of `TWCC_STATUSES_MAX`: the largest feedback fits a datagram of 1200 bytes.
+const _: () = assert!(HEADER_LEN + body_len_max(TWCC_STATUSES_MAX, 2 * TWCC_STATUSES_MAX) <= 1200);
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
