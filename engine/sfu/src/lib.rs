@@ -1,1 +1,38 @@
-//! See the package description.
+//! The selective forwarding unit as a [`Machine`](machine::Machine): one [`Shard`] a worker.
+//!
+//! A shard owns routers, their transports, and the producers and consumers on those. Datagrams, commands and time come in
+//! as arguments; datagrams leave through a [`Tx`](machine::Tx), answers and news are polled. The way of a packet:
+//! `shard` tells protocols apart → `media` unprotects it, finds its producer and fans it out → `consumer` writes its own
+//! header and encrypts into the send batch. `feedback` is the same for RTCP, `connect` for STUN and DTLS,
+//! `commands` for what the controller asks.
+//!
+//! It is *not* a signaling server: it knows no SDP, no JSON, no rooms by name. State is plain data, and nothing is
+//! shared between shards.
+
+#![forbid(unsafe_code)]
+
+mod cache;
+mod close;
+mod commands;
+mod connect;
+mod consumer;
+mod events;
+mod feedback;
+mod ice;
+mod keyframe;
+pub mod limits;
+mod media;
+mod nack;
+mod packet;
+mod producer;
+mod reports;
+mod rewrite;
+mod router;
+mod seen;
+mod shard;
+mod slots;
+mod snapshot;
+mod stream;
+mod transport;
+
+pub use shard::{Config, Input, Shard};

@@ -1,0 +1,421 @@
+//! What the controller asks. Every request gets one answer; a refusal changes nothing.
+
+use crate::consumer::Consumer;
+use crate::limits;
+use crate::producer::Producer;
+use crate::router::Router;
+use crate::shard::Shard;
+use crate::slots::Slot;
+use crate::transport::{Source, Transport};
+use control::{
+    AppData, Closed, CodecParameters, Command, Consume, ConsumerId, Counter, CreateTransport, Event, Produce,
+    ProducerId, Refusal, Request, RequestId, RouterId, Text, TransportId,
+};
+use dtls::Fingerprint;
+use machine::{Instant, Tx};
+use rtp::{Mid, Rid, Ssrc};
+use std::collections::HashSet;
+
+/// Why a request is refused, for programs and for people.
+type Refused = (Refusal, String);
+
+impl Shard {
+    pub(crate) fn on_request(&mut self, now: Instant, request: Request, tx: &mut impl Tx) {
+        let id = request.id;
+        match self.carry_out(now, id, request.command, tx) {
+            Ok(Some(answer)) => self.events.answer(answer),
+            Ok(None) => {}
+            Err((refusal, text)) => {
+                self.events.answer(Event::Refused { request: Some(id), refusal, text: Text::new(text) });
+            }
+        }
+    }
+
+    /// `Ok(None)`: the answer is a sequence, which is under way.
+    fn carry_out(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        command: Command,
+        tx: &mut impl Tx,
+    ) -> Result<Option<Event>, Refused> {
+        match command {
+            Command::CreateRouter { router, app_data } => self.create_router(router, app_data)?,
+            Command::CloseRouter { router } => {
+                let slot = self.router(router)?;
+                self.close_router(slot, Closed::Requested);
+            }
+            Command::ClaimRouter { router } => {
+                let slot = self.router(router)?;
+                self.claim_router(slot);
+            }
+            Command::CreateTransport(create) => return self.create_transport(request, create).map(Some),
+            Command::ConnectTransport { transport, fingerprint } => {
+                self.connect_transport(now, transport, Fingerprint(fingerprint))?;
+            }
+            Command::RestartIce { transport } => return self.restart_ice(request, transport).map(Some),
+            Command::CloseTransport { transport } => {
+                let slot = self.transport(transport)?;
+                self.close_transport(slot, Closed::Requested);
+            }
+            Command::Produce(produce) => self.produce(produce)?,
+            Command::PauseProducer { producer } => self.pause_producer(producer)?,
+            Command::ResumeProducer { producer } => self.resume_producer(now, producer, tx)?,
+            Command::CloseProducer { producer } => {
+                let slot = self.producer(producer)?;
+                self.close_producer(slot, Closed::Requested);
+            }
+            Command::Consume(consume) => self.consume(now, consume, tx)?,
+            Command::PauseConsumer { consumer } => {
+                let slot = self.consumer(consumer)?;
+                if let Some(consumer) = self.consumers.find_mut(slot) {
+                    consumer.pause();
+                }
+            }
+            Command::ResumeConsumer { consumer } => self.resume_consumer(now, consumer, tx)?,
+            Command::CloseConsumer { consumer } => {
+                let slot = self.consumer(consumer)?;
+                self.close_consumer(slot, Closed::Requested);
+            }
+            Command::RequestKeyframe { consumer } => {
+                let slot = self.consumer(consumer)?;
+                if let Some(producer) = self.consumers.find(slot).map(|consumer| consumer.producer) {
+                    self.want_keyframe(now, producer, tx);
+                }
+            }
+            Command::Snapshot => {
+                self.begin_snapshot(request);
+                return Ok(None);
+            }
+        }
+        Ok(Some(Event::Done { request }))
+    }
+
+    fn create_router(&mut self, id: RouterId, app_data: AppData) -> Result<(), Refused> {
+        if let Some(router) = self.router_ids.get(&id).and_then(|slot| self.routers.find(*slot)) {
+            return same_or_exists(router.app_data == app_data, format_args!("router {id}"));
+        }
+        check_limit(self.routers.len(), limits::ROUTERS_MAX, "routers of a worker")?;
+        let router = Router { id, app_data, transports: Vec::new(), abandoned_at: None };
+        let slot = self.routers.insert_with(|_| router);
+        self.router_ids.insert(id, slot);
+        self.counters.count(Counter::Routers);
+        Ok(())
+    }
+
+    fn create_transport(&mut self, request: RequestId, create: CreateTransport) -> Result<Event, Refused> {
+        if let Some(slot) = self.transport_ids.get(&create.transport).copied() {
+            let is_same = self.transports.find(slot).is_some_and(|transport| transport.spec == create);
+            same_or_exists(is_same, format_args!("transport {}", create.transport))?;
+            return self.transport_created(request, slot);
+        }
+        let router = self.router(create.router)?;
+        check_limit(self.transports.len(), limits::TRANSPORTS_MAX, "transports of a worker")?;
+        let id = create.transport;
+        let rng = &mut self.rng;
+        let slot = self.transports.insert_with(|slot| Transport::new(create, slot, router, rng));
+        self.transport_ids.insert(id, slot);
+        if let Some(router) = self.routers.find_mut(router) {
+            router.transports.push(slot);
+        }
+        if let Some(transport) = self.transports.find(slot) {
+            self.by_ufrag.insert(transport.ice.ufrag(), slot);
+        }
+        self.counters.count(Counter::Transports);
+        self.transport_created(request, slot)
+    }
+
+    fn transport_created(&self, request: RequestId, slot: Slot) -> Result<Event, Refused> {
+        let transport = self.transports.find(slot).ok_or_else(|| not_found(format_args!("the transport")))?;
+        Ok(Event::TransportCreated {
+            request,
+            transport: transport.spec.transport,
+            ice: transport.ice.parameters(),
+            fingerprint: self.config.certificate.fingerprint().0,
+            candidates: self.config.candidates.clone(),
+        })
+    }
+
+    fn connect_transport(
+        &mut self,
+        now: Instant,
+        id: TransportId,
+        fingerprint: Fingerprint,
+    ) -> Result<(), Refused> {
+        let slot = self.transport(id)?;
+        let Some(transport) = self.transports.find_mut(slot) else { return Ok(()) };
+        match transport.dtls.fingerprint {
+            Some(known) => {
+                same_or_exists(known == fingerprint, format_args!("a fingerprint for transport {id}"))?
+            }
+            None => {
+                transport.dtls.fingerprint = Some(fingerprint);
+                transport.connect_deadline = Some(now + limits::CONNECT_TIMEOUT);
+            }
+        }
+        self.rearm(now, slot);
+        Ok(())
+    }
+
+    fn restart_ice(&mut self, request: RequestId, id: TransportId) -> Result<Event, Refused> {
+        let slot = self.transport(id)?;
+        let rng = &mut self.rng;
+        let transport =
+            self.transports.find_mut(slot).ok_or_else(|| not_found(format_args!("transport {id}")))?;
+        if let Some(forgotten) = transport.ice.restart(rng) {
+            self.by_ufrag.remove(&forgotten);
+        }
+        self.by_ufrag.insert(transport.ice.ufrag(), slot);
+        Ok(Event::IceRestarted { request, transport: id, ice: transport.ice.parameters() })
+    }
+
+    fn produce(&mut self, produce: Produce) -> Result<(), Refused> {
+        let id = produce.producer;
+        if let Some(producer) = self.producer_ids.get(&id).and_then(|slot| self.producers.find(*slot)) {
+            return same_or_exists(*producer.spec == produce, format_args!("producer {id}"));
+        }
+        let slot = self.transport(produce.transport)?;
+        check_produce(&produce)?;
+        let Some(transport) = self.transports.find_mut(slot) else { return Ok(()) };
+        let count = transport.producers.len();
+        check_limit(count, limits::PRODUCERS_PER_TRANSPORT_MAX, "producers of a transport")?;
+        let conflict =
+            produce.extensions.iter().find(|wish| !transport.extensions.accepts(wish.kind, wish.id));
+        if let Some(wish) = conflict {
+            return Err(invalid(format!(
+                "extension id {} already means something else on this transport",
+                wish.id
+            )));
+        }
+        let mid = produce.mid.as_ref().map(Text::as_str);
+        let others = transport.producers.iter().filter_map(|slot| self.producers.find(*slot));
+        if mid.is_some() && others.clone().any(|other| other.spec.mid.as_ref().map(Text::as_str) == mid) {
+            return Err(invalid(format!(
+                "MID {:?} already has a producer on this transport",
+                mid.unwrap_or_default()
+            )));
+        }
+        if let Some(ssrc) = signaled_ssrcs(&produce).find(|ssrc| transport.sources.find(*ssrc).is_some()) {
+            return Err(invalid(format!("SSRC {} already belongs to a producer of this transport", ssrc.0)));
+        }
+
+        for wish in &produce.extensions {
+            transport.extensions.declare(wish.kind, wish.id);
+        }
+        let producer = self.producers.insert_with(|_| Producer::new(produce, slot));
+        self.producer_ids.insert(id, producer);
+        transport.producers.push(producer);
+        if let Some(made) = self.producers.find(producer) {
+            for (index, stream) in made.streams.iter().enumerate() {
+                for (ssrc, is_retransmission) in [(stream.ssrc, false), (stream.rtx_ssrc, true)] {
+                    let source = Source { producer, stream: index as u8, is_retransmission };
+                    if let Some(ssrc) = ssrc {
+                        // At the bound the SSRC is learned from its MID later, when others have gone.
+                        transport.sources.learn(ssrc, source);
+                    }
+                }
+            }
+        }
+        self.counters.count(Counter::Producers);
+        Ok(())
+    }
+
+    fn pause_producer(&mut self, id: ProducerId) -> Result<(), Refused> {
+        let slot = self.producer(id)?;
+        let Some(producer) = self.producers.find_mut(slot) else { return Ok(()) };
+        producer.paused = true;
+        producer.keyframes.forget();
+        for consumer in &producer.consumers {
+            if let Some(consumer) = self.consumers.find_mut(*consumer) {
+                consumer.interrupt();
+            }
+        }
+        Ok(())
+    }
+
+    fn resume_producer(&mut self, now: Instant, id: ProducerId, tx: &mut impl Tx) -> Result<(), Refused> {
+        let slot = self.producer(id)?;
+        let Some(producer) = self.producers.find_mut(slot) else { return Ok(()) };
+        let was_paused = std::mem::replace(&mut producer.paused, false);
+        if was_paused && !producer.consumers.is_empty() {
+            self.want_keyframe(now, slot, tx);
+        }
+        Ok(())
+    }
+
+    fn consume(&mut self, now: Instant, consume: Consume, tx: &mut impl Tx) -> Result<(), Refused> {
+        let id = consume.consumer;
+        if let Some(consumer) = self.consumer_ids.get(&id).and_then(|slot| self.consumers.find(*slot)) {
+            return same_or_exists(*consumer.spec == consume, format_args!("consumer {id}"));
+        }
+        let transport_slot = self.transport(consume.transport)?;
+        let producer_slot = self.producer(consume.producer)?;
+        check_consume(&consume)?;
+        let (Some(transport), Some(producer)) =
+            (self.transports.find_mut(transport_slot), self.producers.find_mut(producer_slot))
+        else {
+            return Ok(());
+        };
+        let is_taken = |ssrc: Ssrc| {
+            let mut consumers = transport.consumers.iter().filter_map(|(_, slot)| self.consumers.find(*slot));
+            transport.consumer(ssrc).is_some() || consumers.any(|other| other.spec.rtx_ssrc == Some(ssrc.0))
+        };
+        if let Some(ssrc) =
+            [Some(consume.ssrc), consume.rtx_ssrc].into_iter().flatten().find(|ssrc| is_taken(Ssrc(*ssrc)))
+        {
+            return Err(invalid(format!("SSRC {ssrc} already belongs to a consumer of this transport")));
+        }
+        check_limit(
+            transport.consumers.len(),
+            limits::CONSUMERS_PER_TRANSPORT_MAX,
+            "consumers of a transport",
+        )?;
+        check_limit(producer.consumers.len(), limits::CONSUMERS_PER_PRODUCER_MAX, "consumers of a producer")?;
+        let codec =
+            |codec: &CodecParameters| producer.codecs().iter().any(|produced| produced.codec == codec.codec);
+        if !consume.codecs.iter().all(codec) {
+            return Err(invalid("a codec of the consumer is none of its producer's".to_owned()));
+        }
+
+        let is_paused = consume.paused;
+        let rng = &mut self.rng;
+        let made = Consumer::new(consume, transport_slot, producer_slot, producer, rng);
+        let ssrc = made.ssrc();
+        let consumer = self.consumers.insert_with(|_| made);
+        self.consumer_ids.insert(id, consumer);
+        transport.add_consumer(ssrc, consumer);
+        producer.consumers.push(consumer);
+        self.counters.count(Counter::Consumers);
+        let can_send = transport.leg().is_some();
+        if can_send && !is_paused {
+            self.want_keyframe(now, producer_slot, tx);
+        }
+        Ok(())
+    }
+
+    fn resume_consumer(&mut self, now: Instant, id: ConsumerId, tx: &mut impl Tx) -> Result<(), Refused> {
+        let slot = self.consumer(id)?;
+        let Some(consumer) = self.consumers.find_mut(slot) else { return Ok(()) };
+        let was_paused = std::mem::replace(&mut consumer.paused, false);
+        let (transport, producer) = (consumer.transport, consumer.producer);
+        let can_send = self.transports.find(transport).is_some_and(|transport| transport.leg().is_some());
+        if was_paused && can_send {
+            self.want_keyframe(now, producer, tx);
+        }
+        Ok(())
+    }
+
+    fn router(&self, id: RouterId) -> Result<Slot, Refused> {
+        self.router_ids.get(&id).copied().ok_or_else(|| not_found(format_args!("router {id}")))
+    }
+
+    fn transport(&self, id: TransportId) -> Result<Slot, Refused> {
+        self.transport_ids.get(&id).copied().ok_or_else(|| not_found(format_args!("transport {id}")))
+    }
+
+    fn producer(&self, id: ProducerId) -> Result<Slot, Refused> {
+        self.producer_ids.get(&id).copied().ok_or_else(|| not_found(format_args!("producer {id}")))
+    }
+
+    fn consumer(&self, id: ConsumerId) -> Result<Slot, Refused> {
+        self.consumer_ids.get(&id).copied().ok_or_else(|| not_found(format_args!("consumer {id}")))
+    }
+}
+
+fn signaled_ssrcs(produce: &Produce) -> impl Iterator<Item = Ssrc> {
+    let of_encodings = produce.encodings.iter().flat_map(|encoding| [encoding.ssrc, encoding.rtx_ssrc]);
+    of_encodings.flatten().map(Ssrc)
+}
+
+fn check_produce(produce: &Produce) -> Result<(), Refused> {
+    check_codecs(&produce.codecs)?;
+    check_mid(produce.mid.as_ref())?;
+    let [encoding] = &produce.encodings[..] else {
+        let count = produce.encodings.len();
+        return Err(invalid(format!(
+            "a producer has one encoding, not {count}: layers are not forwarded yet"
+        )));
+    };
+    if produce.mid.is_none() && encoding.ssrc.is_none() {
+        return Err(invalid("an encoding without SSRC needs a MID to be recognised by".to_owned()));
+    }
+    if let Some(rid) = encoding.rid.as_ref().filter(|rid| Rid::new(rid.as_str().as_bytes()).is_none()) {
+        return Err(invalid(format!("RID {:?} is empty or longer than 16 bytes", rid.as_str())));
+    }
+    let ssrcs: HashSet<Ssrc> = signaled_ssrcs(produce).collect();
+    if ssrcs.len() != signaled_ssrcs(produce).count() {
+        return Err(invalid("an SSRC stands for two streams".to_owned()));
+    }
+    check_extension_ids(produce.extensions.iter().map(|extension| extension.id))
+}
+
+fn check_consume(consume: &Consume) -> Result<(), Refused> {
+    check_codecs(&consume.codecs)?;
+    check_mid(consume.mid.as_ref())?;
+    if consume.rtx_ssrc == Some(consume.ssrc) {
+        return Err(invalid("media and retransmissions cannot share an SSRC".to_owned()));
+    }
+    check_extension_ids(consume.extensions.iter().map(|extension| extension.id))
+}
+
+fn check_codecs(codecs: &[CodecParameters]) -> Result<(), Refused> {
+    let Some(first) = codecs.first() else {
+        return Err(invalid("a track needs at least one codec".to_owned()));
+    };
+    if first.clock_rate_hz == 0 {
+        return Err(invalid("a clock rate is at least 1 Hz".to_owned()));
+    }
+    let mut seen = HashSet::new();
+    for pt in codecs.iter().flat_map(|codec| [Some(codec.pt), codec.rtx_pt]).flatten() {
+        // RFC 5761 §4: with RTCP on the same port, 64 to 95 would look like RTCP.
+        if pt > 127 || (64..=95).contains(&pt) {
+            return Err(invalid(format!("payload type {pt} is not within 0–63 or 96–127")));
+        }
+        if !seen.insert(pt) {
+            return Err(invalid(format!("payload type {pt} stands for two formats")));
+        }
+    }
+    Ok(())
+}
+
+fn check_mid(mid: Option<&Text>) -> Result<(), Refused> {
+    match mid.filter(|mid| Mid::new(mid.as_str().as_bytes()).is_none()) {
+        Some(mid) => Err(invalid(format!("MID {:?} is empty or longer than 16 bytes", mid.as_str()))),
+        None => Ok(()),
+    }
+}
+
+fn check_extension_ids(ids: impl Iterator<Item = u8>) -> Result<(), Refused> {
+    let mut seen = HashSet::new();
+    for id in ids {
+        // RFC 8285 §4.2: 0 is padding, 15 is reserved in the one-byte form.
+        if id == 0 || id == 15 {
+            return Err(invalid(format!("extension id {id} is not within 1–14 or 16–255")));
+        }
+        if !seen.insert(id) {
+            return Err(invalid(format!("extension id {id} stands for two extensions")));
+        }
+    }
+    Ok(())
+}
+
+fn check_limit(count: usize, max: usize, what: &str) -> Result<(), Refused> {
+    if count < max {
+        Ok(())
+    } else {
+        Err((Refusal::Limit, format!("there are {max} {what}, which is the bound")))
+    }
+}
+
+/// The command came before: the same again is answered the same, another with the same id is refused.
+fn same_or_exists(is_same: bool, what: std::fmt::Arguments<'_>) -> Result<(), Refused> {
+    if is_same { Ok(()) } else { Err((Refusal::Exists, format!("{what} exists, with other parameters"))) }
+}
+
+fn not_found(what: std::fmt::Arguments<'_>) -> Refused {
+    (Refusal::NotFound, format!("{what} does not exist on this worker"))
+}
+
+fn invalid(text: String) -> Refused {
+    (Refusal::Invalid, text)
+}

@@ -1,0 +1,201 @@
+//! How a peer comes and goes: STUN makes an address its own, DTLS makes the keys, silence ends it.
+
+use crate::ice::{self, Accepted};
+use crate::limits;
+use crate::shard::Shard;
+use crate::slots::Slot;
+use crate::transport::Srtp;
+use control::{Closed, Counter, Discard, Event};
+use dtls::{Connected, Endpoint, Failed, Output};
+use machine::{Datagram, Instant, Path, Tx};
+use stun::{Class, Message, Method};
+
+/// The longest answer to a check: header, XOR-MAPPED-ADDRESS (IPv6) or error, integrity and fingerprint.
+const STUN_ANSWER_LEN_MAX: usize = 128;
+
+/// How a DTLS endpoint was left after its outputs were drained.
+enum Drained {
+    Running,
+    Connected(Connected),
+    Closed,
+}
+
+impl Shard {
+    /// A datagram that looks like STUN. Only an authentic check of one of our transports changes anything or is answered;
+    /// whatever else comes costs one lookup, and gets no answer that could be aimed at somebody (RFC 8489 §6.3.1 would allow
+    /// an error).
+    pub(crate) fn on_stun(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        tx: &mut impl Tx,
+    ) -> Result<(), Discard> {
+        let path = datagram.path;
+        let message = Message::new(datagram.bytes).map_err(|_| Discard::StunMalformed)?;
+        if (message.class(), message.method()) != (Class::Request, Method::BINDING) {
+            return Err(Discard::StunUnexpected);
+        }
+        let ufrag = ice::local_ufrag(&message).ok_or(Discard::StunUnknownUser)?;
+        let slot = *self.by_ufrag.get(&ufrag).ok_or(Discard::StunUnknownUser)?;
+        let transport = self.transports.find_mut(slot).ok_or(Discard::StunUnknownUser)?;
+
+        let flow = transport.flow();
+        let (answer, accepted) = transport.ice.on_check(now, path, &ufrag, &message)?;
+        let mut bytes = [0; STUN_ANSWER_LEN_MAX];
+        let len = transport.ice.write_answer(answer, &ufrag, path, &message, &mut bytes);
+        match len.and_then(|len| Some((len, tx.slot(flow, path, len)?))) {
+            Some((len, slot)) => slot.copy_from_slice(&bytes[..len]),
+            None => self.counters.count(Counter::TxFull),
+        }
+        self.on_accepted(now, slot, accepted);
+        Ok(())
+    }
+
+    fn on_accepted(&mut self, now: Instant, slot: Slot, accepted: Accepted) {
+        if let Some(evicted) = accepted.evicted {
+            self.by_path.remove(&evicted);
+        }
+        if let Some(ufrag) = accepted.retired {
+            self.by_ufrag.remove(&ufrag);
+        }
+        if let Some(path) = accepted.valid {
+            let former = self.by_path.insert(path, slot).filter(|former| *former != slot);
+            // A NAT gave the address of one peer to another: whoever proves itself there now has it.
+            if let Some(former) = former.and_then(|former| self.transports.find_mut(former)) {
+                former.ice.forget(path);
+            }
+        }
+        self.report_state(now, slot);
+        self.rearm(now, slot);
+    }
+
+    /// The transport that a datagram other than STUN belongs to: the one with a valid pair at this address.
+    pub(crate) fn transport_at(&self, path: Path) -> Result<Slot, Discard> {
+        self.by_path.get(&path).copied().ok_or(Discard::NoValidPair)
+    }
+
+    /// A DTLS datagram. The handshake starts with the first one after the controller has told the peer's fingerprint.
+    pub(crate) fn on_dtls(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        tx: &mut impl Tx,
+    ) -> Result<(), Discard> {
+        let slot = self.transport_at(datagram.path)?;
+        let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
+        let fingerprint = transport.dtls.fingerprint.ok_or(Discard::DtlsBeforeConnect)?;
+        let endpoint = match &mut transport.dtls.endpoint {
+            Some(endpoint) => endpoint,
+            none => {
+                transport.dtls.attempts += 1;
+                let config = &self.config;
+                none.insert(Box::new(Endpoint::server(&config.dtls, &config.certificate, fingerprint, now)))
+            }
+        };
+        let taken = endpoint.on_datagram(now, datagram.bytes);
+        self.drive_dtls(now, slot, taken, tx);
+        Ok(())
+    }
+
+    pub(crate) fn on_dtls_timeout(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        if transport.dtls.timeout.is_none_or(|timeout| timeout > now) {
+            return;
+        }
+        transport.dtls.timeout = None;
+        if let Some(endpoint) = &mut transport.dtls.endpoint {
+            let taken = endpoint.on_timeout(now);
+            self.drive_dtls(now, slot, taken, tx);
+        }
+    }
+
+    /// After the endpoint was given something: sends what it wants sent, and acts on what it has become.
+    fn drive_dtls(&mut self, now: Instant, slot: Slot, taken: Result<(), Failed>, tx: &mut impl Tx) {
+        match taken.and_then(|()| self.drain_dtls(slot, tx)) {
+            Ok(Drained::Running) => self.report_state(now, slot),
+            Ok(Drained::Connected(connected)) => self.on_dtls_connected(now, slot, connected),
+            Ok(Drained::Closed) => return self.close_transport(slot, Closed::PeerClosed),
+            Err(failed) => return self.on_dtls_failed(slot, failed),
+        }
+        self.rearm(now, slot);
+    }
+
+    fn drain_dtls(&mut self, slot: Slot, tx: &mut impl Tx) -> Result<Drained, Failed> {
+        let none = Ok(Drained::Running);
+        let Some(transport) = self.transports.find_mut(slot) else { return none };
+        let (flow, path) = (transport.flow(), transport.ice.selected());
+        let Some(endpoint) = &mut transport.dtls.endpoint else { return none };
+        let mut connected = None;
+        let timeout = loop {
+            match endpoint.poll(&mut self.dtls_buffer) {
+                Output::Datagram(bytes) => match path.and_then(|path| tx.slot(flow, path, bytes.len())) {
+                    Some(slot) => slot.copy_from_slice(bytes),
+                    None => self.counters.count(Counter::TxFull),
+                },
+                Output::Connected(keys) => connected = Some(keys),
+                Output::ApplicationData(_) => self.counters.discard(Discard::DtlsData),
+                Output::Closed => return Ok(Drained::Closed),
+                Output::Timeout(timeout) => break Some(timeout),
+                Output::Idle => break None,
+            }
+        };
+        transport.dtls.timeout = timeout;
+        match endpoint.failed() {
+            Some(failed) => Err(failed),
+            None => Ok(connected.map_or(Drained::Running, Drained::Connected)),
+        }
+    }
+
+    fn on_dtls_connected(&mut self, now: Instant, slot: Slot, connected: Connected) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        let phase = limits::REPORT_INTERVAL.mul_f64(f64::from(self.rng.below(1000)) / 1000.0);
+        transport.srtp = Some(Srtp {
+            inbound: srtp::Inbound::new(connected.profile, &connected.inbound),
+            outbound: srtp::Outbound::new(connected.profile, &connected.outbound),
+        });
+        transport.connect_deadline = None;
+        // A random phase spreads the reports of peers who joined together (RFC 3550 §6.3.1).
+        transport.report_due = Some(now + phase);
+        self.counters.count(Counter::DtlsConnected);
+        self.want_first_keyframes(slot);
+        self.report_state(now, slot);
+    }
+
+    fn on_dtls_failed(&mut self, slot: Slot, failed: Failed) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        if transport.srtp.is_some() {
+            // Keys are made; media needs DTLS no more, and noise on the handshake's port must not end a call.
+            transport.dtls.timeout = None;
+            return;
+        }
+        self.counters.count(Counter::DtlsFailed);
+        transport.dtls.endpoint = None;
+        transport.dtls.timeout = None;
+        let is_final = matches!(failed, Failed::FingerprintMismatch);
+        if is_final || transport.dtls.attempts >= limits::DTLS_ATTEMPTS_MAX {
+            self.close_transport(slot, Closed::DtlsFailed);
+        }
+    }
+
+    /// Closes a transport whose peer is gone or never came, and tells of one that has fallen silent.
+    pub(crate) fn check_liveness(&mut self, now: Instant, slot: Slot) {
+        let Some(transport) = self.transports.find(slot) else { return };
+        if transport.ice.is_expired(now) {
+            self.close_transport(slot, Closed::ConsentLost);
+        } else if transport.connect_deadline.is_some_and(|deadline| deadline <= now) {
+            self.close_transport(slot, Closed::NeverConnected);
+        } else {
+            self.report_state(now, slot);
+        }
+    }
+
+    /// Tells the controller if the transport's state is another than it was told.
+    pub(crate) fn report_state(&mut self, now: Instant, slot: Slot) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        let state = transport.state(now);
+        if state != transport.reported {
+            transport.reported = state;
+            self.events.tell(Event::TransportState { transport: transport.spec.transport, state });
+        }
+    }
+}

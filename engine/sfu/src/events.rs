@@ -1,0 +1,63 @@
+//! What a shard has to tell its controller, oldest first.
+
+use crate::limits;
+use control::Event;
+use std::collections::VecDeque;
+
+/// Answers are never lost; news is, at the bound, and then says how much.
+#[derive(Debug, Default)]
+pub struct Events {
+    queue: VecDeque<Event>,
+    lost: u64,
+}
+
+impl Events {
+    /// An answer to a request. There are no more of these than requests taken.
+    pub fn answer(&mut self, event: Event) {
+        self.queue.push_back(event);
+    }
+
+    /// Something that happened by itself.
+    pub fn tell(&mut self, event: Event) {
+        if self.queue.len() >= limits::EVENTS_MAX {
+            self.lost += 1;
+        } else {
+            self.queue.push_back(event);
+        }
+    }
+
+    /// The oldest event.
+    pub fn pop(&mut self) -> Option<Event> {
+        if let Some(event) = self.queue.pop_front() {
+            return Some(event);
+        }
+        let lost = std::mem::take(&mut self.lost);
+        (lost > 0).then_some(Event::Overflow { lost })
+    }
+
+    /// The controller is gone: nobody is left to be told, and the next one asks for a snapshot.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use control::{Closed, RequestId, RouterId};
+
+    #[test]
+    fn news_beyond_the_bound_is_counted_and_answers_are_kept() {
+        let mut events = Events::default();
+        let news = Event::RouterClosed { router: RouterId(1), closed: Closed::Abandoned };
+        for _ in 0..limits::EVENTS_MAX + 3 {
+            events.tell(news.clone());
+        }
+        let answer = Event::Done { request: RequestId(9) };
+        events.answer(answer.clone());
+        let told: Vec<Event> = std::iter::from_fn(|| events.pop()).collect();
+        assert_eq!(told.len(), limits::EVENTS_MAX + 2);
+        assert_eq!(told[limits::EVENTS_MAX], answer);
+        assert_eq!(told.last(), Some(&Event::Overflow { lost: 3 }));
+    }
+}

@@ -1,0 +1,256 @@
+//! RTCP from peers: reports, and what they ask for.
+
+use crate::media::srtp_discard;
+use crate::shard::Shard;
+use crate::slots::Slot;
+use crate::transport::Transport;
+use control::{Counter, Discard, Kind};
+use machine::{Datagram, Instant, Tx};
+use rtcp::{Compound, Nack, Packet, ReportBlock, SenderReport};
+use rtp::{SeqNo, Ssrc};
+
+impl Shard {
+    /// A datagram of SRTCP.
+    pub(crate) fn on_rtcp(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        tx: &mut impl Tx,
+    ) -> Result<(), Discard> {
+        let slot = self.transport_at(datagram.path)?;
+        let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
+        let keys = transport.srtp.as_mut().ok_or(Discard::MediaBeforeKeys)?;
+        let plain = keys.inbound.unprotect_rtcp(datagram.bytes).map_err(srtp_discard)?;
+        let compound = Compound::new(plain).map_err(|_| Discard::RtcpMalformed)?;
+        self.counters.count(Counter::RtcpIn);
+        for packet in compound.packets() {
+            if let Err(discard) = self.on_rtcp_packet(now, slot, datagram.received_at, &packet, tx) {
+                self.counters.discard(discard);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_rtcp_packet(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        received_at: Instant,
+        packet: &Packet<'_>,
+        tx: &mut impl Tx,
+    ) -> Result<(), Discard> {
+        match packet {
+            Packet::SenderReport(report) => {
+                report.reports().for_each(|block| self.on_report_block(now, slot, &block));
+                self.on_sender_report(slot, received_at, report)
+            }
+            Packet::ReceiverReport(report) => {
+                report.reports().for_each(|block| self.on_report_block(now, slot, &block));
+                Ok(())
+            }
+            Packet::Nack(nack) => self.on_nack(now, slot, nack, tx),
+            Packet::Pli(pli) => self.on_keyframe_request(now, slot, pli.media(), tx),
+            Packet::Fir(fir) => {
+                fir.entries().try_for_each(|(media, _)| self.on_keyframe_request(now, slot, media, tx))
+            }
+            // Names we gave ourselves, a farewell that signaling tells too, and what nobody asked for.
+            _ => Ok(()),
+        }
+    }
+
+    fn on_sender_report(
+        &mut self,
+        slot: Slot,
+        received_at: Instant,
+        report: &SenderReport<'_>,
+    ) -> Result<(), Discard> {
+        let transport = self.transports.find(slot).ok_or(Discard::RtcpUnknownSsrc)?;
+        let source = transport.sources.find(report.ssrc()).ok_or(Discard::RtcpUnknownSsrc)?;
+        let producer = self.producers.find_mut(source.producer).ok_or(Discard::RtcpUnknownSsrc)?;
+        // The reports of a retransmission stream tell the same clocks once more.
+        if !source.is_retransmission {
+            let stream = &mut producer.streams[usize::from(source.stream)];
+            stream.on_sender_report(received_at, report.ntp(), report.rtp_timestamp());
+        }
+        Ok(())
+    }
+
+    /// A report on an SSRC that is no consumer's is one on a retransmission stream, or late.
+    fn on_report_block(&mut self, now: Instant, slot: Slot, block: &ReportBlock) {
+        let consumer = self.transports.find(slot).and_then(|transport| transport.consumer(block.ssrc));
+        if let Some(consumer) = consumer.and_then(|consumer| self.consumers.find_mut(consumer)) {
+            consumer.on_report(now, block);
+        }
+    }
+
+    fn on_nack(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        nack: &Nack<'_>,
+        tx: &mut impl Tx,
+    ) -> Result<(), Discard> {
+        let transport = self.transports.find(slot).ok_or(Discard::RtcpUnknownSsrc)?;
+        let consumer = transport.consumer(nack.media()).ok_or(Discard::RtcpUnknownSsrc)?;
+        let consumer = self.consumers.find_mut(consumer).ok_or(Discard::RtcpUnknownSsrc)?;
+        let producer = self.producers.find(consumer.producer).ok_or(Discard::RtcpUnknownSsrc)?;
+        let Some(leg) = transport.leg().filter(|_| !consumer.paused) else { return Ok(()) };
+        let Some(stream) = producer.streams.first() else { return Ok(()) };
+        for seq in nack.losses() {
+            self.counters.count(Counter::NacksIn);
+            consumer.resend(now, seq, stream, leg, tx, &mut self.counters);
+        }
+        Ok(())
+    }
+
+    fn on_keyframe_request(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        media: Ssrc,
+        tx: &mut impl Tx,
+    ) -> Result<(), Discard> {
+        let transport = self.transports.find(slot).ok_or(Discard::RtcpUnknownSsrc)?;
+        let consumer = transport.consumer(media).ok_or(Discard::RtcpUnknownSsrc)?;
+        let producer = self.consumers.find(consumer).ok_or(Discard::RtcpUnknownSsrc)?.producer;
+        self.counters.count(Counter::KeyframeRequestsIn);
+        self.want_keyframe(now, producer, tx);
+        Ok(())
+    }
+
+    /// Somebody needs a keyframe of this producer: asks now, or when the governor allows.
+    pub(crate) fn want_keyframe(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        let Some(producer) = self.producers.find_mut(slot) else { return };
+        if producer.kind() == Kind::Audio || producer.paused {
+            return;
+        }
+        producer.keyframes.want();
+        let transport = producer.transport;
+        self.request_keyframes(now, transport, tx);
+        self.rearm(now, transport);
+    }
+
+    /// The transport can send from now on: the video it consumes begins with a keyframe, which is asked for when the next
+    /// timers run.
+    pub(crate) fn want_first_keyframes(&mut self, slot: Slot) {
+        let Some(transport) = self.transports.find(slot) else { return };
+        for (_, consumer) in &transport.consumers {
+            let Some(consumer) = self.consumers.find(*consumer).filter(|consumer| !consumer.paused) else {
+                continue;
+            };
+            let Some(producer) = self.producers.find_mut(consumer.producer) else { continue };
+            if producer.kind() == Kind::Video && !producer.paused {
+                producer.keyframes.want();
+                self.deadlines.hasten(producer.transport.index(), Instant::EPOCH);
+            }
+        }
+    }
+
+    /// Asks the peer for the keyframes that its producers' governors want now.
+    pub(crate) fn request_keyframes(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        if transport.leg().is_none() {
+            return; // Keyframes are wanted again when the transport can ask.
+        }
+        for index in 0..transport.producers.len() {
+            let Some(producer) = self.producers.find_mut(transport.producers[index]) else { continue };
+            let Some(media) = producer.streams.first().and_then(|stream| stream.ssrc) else { continue };
+            if !producer.keyframes.poll(now) {
+                continue;
+            }
+            let can_pli = producer.codecs().first().is_some_and(|codec| codec.pli);
+            if !can_pli {
+                producer.fir_seq = producer.fir_seq.wrapping_add(1);
+            }
+            let (sender, fir_seq) = (transport.local_ssrc, producer.fir_seq);
+            let sent = send_rtcp(transport, tx, |writer| {
+                if can_pli { writer.pli(sender, media) } else { writer.fir(sender, &[(media, fir_seq)]) }
+            });
+            if sent {
+                self.counters.count(Counter::KeyframeRequestsOut);
+                self.counters.count(Counter::RtcpOut);
+            }
+        }
+    }
+
+    /// Asks the peer for packets of its producers that are missing.
+    pub(crate) fn request_repairs(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        if transport.leg().is_none() {
+            return;
+        }
+        for index in 0..transport.producers.len() {
+            let Some(producer) = self.producers.find_mut(transport.producers[index]) else { continue };
+            for stream in &mut producer.streams {
+                let (Some(media), Some(nack)) = (stream.ssrc, &mut stream.nack) else { continue };
+                let mut lost = Lost::default();
+                nack.poll(now, |seq| lost.push(seq));
+                self.counters.add(Counter::NacksGivenUp, nack.take_given_up());
+                let sender = transport.local_ssrc;
+                for chunk in lost.seqs().chunks(Lost::PER_PACKET) {
+                    let seqs = chunk.iter().map(|seq| seq.seq());
+                    if send_rtcp(transport, tx, |writer| writer.nack(sender, media, seqs)) {
+                        self.counters.add(Counter::NacksOut, chunk.len() as u64);
+                        self.counters.count(Counter::RtcpOut);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The packets of one stream to ask for in this turn: on the stack, at the generator's own bound.
+struct Lost {
+    seqs: [SeqNo; crate::limits::NACK_PENDING_MAX],
+    len: usize,
+}
+
+impl Default for Lost {
+    fn default() -> Self {
+        Self { seqs: [SeqNo(0); crate::limits::NACK_PENDING_MAX], len: 0 }
+    }
+}
+
+impl Lost {
+    /// Sequence numbers in one NACK: at worst each takes an entry of 4 bytes.
+    const PER_PACKET: usize = (crate::limits::RTCP_LEN_MAX - 32) / 4;
+
+    fn push(&mut self, seq: SeqNo) {
+        if let Some(entry) = self.seqs.get_mut(self.len) {
+            *entry = seq;
+            self.len += 1;
+        }
+    }
+
+    fn seqs(&self) -> &[SeqNo] {
+        &self.seqs[..self.len]
+    }
+}
+
+/// Sends one compound packet: an empty receiver report as RFC 3550 §6.1 demands, then what `write` appends. False if the transport
+/// cannot send, or nothing was appended.
+pub(crate) fn send_rtcp(
+    transport: &mut Transport,
+    tx: &mut impl Tx,
+    write: impl FnOnce(&mut rtcp::Writer<'_>) -> bool,
+) -> bool {
+    let mut buffer = [0; crate::limits::RTCP_LEN_MAX];
+    let mut writer = rtcp::Writer::new(&mut buffer);
+    if !writer.receiver_report(transport.local_ssrc, &[]) || !write(&mut writer) {
+        return false;
+    }
+    protect_rtcp(transport, tx, writer.as_bytes())
+}
+
+/// Encrypts a compound packet into the send batch. False if the transport cannot send or the batch is full.
+pub(crate) fn protect_rtcp(transport: &mut Transport, tx: &mut impl Tx, compound: &[u8]) -> bool {
+    let flow = transport.flow();
+    let (Some(path), Some(keys)) = (transport.ice.selected(), &mut transport.srtp) else { return false };
+    let len = compound.len() + keys.outbound.profile().rtcp_overhead();
+    let Some(slot) = tx.slot(flow, path, len) else { return false };
+    let is_written = keys.outbound.protect_rtcp(compound, slot).is_some();
+    if !is_written {
+        tx.cancel();
+    }
+    is_written
+}

@@ -1,0 +1,95 @@
+//! Every bound of a shard: why it is what it is, and what happens when it is reached.
+
+use std::time::Duration;
+
+/// Routers of one shard. Creating more is refused.
+pub const ROUTERS_MAX: usize = 10_000;
+
+/// Transports of one shard. Creating more is refused. Well above what a core forwards for.
+pub const TRANSPORTS_MAX: usize = 20_000;
+
+/// Producers of one transport: a browser's camera, microphone and screen, and room to spare. More are refused.
+pub const PRODUCERS_PER_TRANSPORT_MAX: usize = 16;
+
+/// Consumers of one transport: every track of a large meeting. More are refused.
+pub const CONSUMERS_PER_TRANSPORT_MAX: usize = 1024;
+
+/// Consumers of one producer in one shard. More are refused.
+pub const CONSUMERS_PER_PRODUCER_MAX: usize = 16_384;
+
+/// Received SSRCs a transport remembers: media and retransmission of each encoding, three layers of every
+/// producer. At the bound a new SSRC is not learned and its packets are dropped and counted.
+pub const SSRCS_PER_TRANSPORT_MAX: usize = 96;
+
+/// Address pairs of a transport that have passed a check: host, reflexive and relayed, IPv4 and IPv6. At the bound the
+/// pair heard from least recently, other than the selected one, is forgotten.
+pub const PAIRS_PER_TRANSPORT_MAX: usize = 8;
+
+/// News waiting for the controller. At the bound news is dropped, and the controller told how much; answers are not
+/// bounded here because a worker takes no command while its event ring is full.
+pub const EVENTS_MAX: usize = 4096;
+
+/// Video packets kept for retransmission: 1 s at 500 packets a second. When full, the oldest goes. Each 512 cost
+/// 0.7 MiB of address space per track, of which only what has been written is resident.
+pub const VIDEO_CACHE_LEN: usize = 512;
+
+/// Audio packets kept for retransmission: 1 s at 50 packets a second. When full, the oldest goes.
+pub const AUDIO_CACHE_LEN: usize = 64;
+
+/// Payload bytes of one cached packet. Browsers keep RTP packets at about 1,200 bytes; a longer one is forwarded but not
+/// cached, and so cannot be asked for again.
+pub const CACHE_PAYLOAD_LEN_MAX: usize = 1400;
+
+const _: () = assert!(VIDEO_CACHE_LEN.is_power_of_two() && AUDIO_CACHE_LEN.is_power_of_two());
+
+/// Retransmissions a consumer remembers having sent, to answer a repeated NACK only once per round trip. At the bound the
+/// oldest is forgotten, and a NACK for it answered once more.
+pub const RESENDS_REMEMBERED: usize = 64;
+
+/// Missing packets of one stream that are being asked for. At the bound the oldest is given up: after so long a
+/// burst the next keyframe repairs more than retransmissions.
+pub const NACK_PENDING_MAX: usize = 512;
+
+/// Newer packets that must have come before a missing one counts as lost rather than reordered.
+pub const NACK_REORDER_PACKETS: u64 = 4;
+
+/// … or the time that must have passed since the gap was seen, for streams too slow to bring that many.
+pub const NACK_REORDER_WAIT: Duration = Duration::from_millis(100);
+
+/// Times a packet is asked for. With the spacing of one round trip, 10 cover a second at 100 ms.
+pub const NACK_RETRIES_MAX: u8 = 10;
+
+/// The round trip assumed to a publisher before a retransmission has shown it.
+pub const NACK_RTT_INITIAL: Duration = Duration::from_millis(80);
+
+/// The least time between two requests for the same packet.
+pub const NACK_INTERVAL_MIN: Duration = Duration::from_millis(20);
+
+/// Age at which a missing packet is given up whatever its retries: a receiver's jitter buffer has moved on.
+pub const NACK_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Between two keyframe requests to one producer: a keyframe costs as much as a second of deltas.
+pub const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Between transport-wide feedback packets. A publisher's estimator wants several in a round trip of 250 ms; each costs
+/// it 16 kbit/s at most.
+pub const TWCC_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Between RTCP reports on one transport (RFC 3550 §6.2 with the reduced minimum of §6.2 for a session of two).
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A transport without a check for so long is reported as disconnected; browsers check every 2.5 s or faster.
+pub const ICE_DISCONNECTED_AFTER: Duration = Duration::from_secs(8);
+
+/// A transport without a check for so long has lost consent (RFC 7675 §5.1) and is closed.
+pub const ICE_CONSENT_EXPIRY: Duration = Duration::from_secs(30);
+
+/// A transport whose peer's fingerprint is known must have completed DTLS within this, or is closed.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// DTLS handshakes attempted on one transport before it is closed. A browser makes one; a second covers a peer that
+/// restarts after a timeout.
+pub const DTLS_ATTEMPTS_MAX: u8 = 3;
+
+/// The longest RTCP compound packet we write, before protection: fits the smallest MTU a browser assumes.
+pub const RTCP_LEN_MAX: usize = 1160;

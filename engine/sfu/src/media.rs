@@ -1,0 +1,143 @@
+//! The packet path: from a datagram of SRTP to the send batch.
+
+use crate::packet::{Carried, MediaPacket};
+use crate::producer::{Producer, Received, Role};
+use crate::shard::Shard;
+use crate::slots::Slots;
+use crate::transport::{self, Labels, Source, Transport, Twcc};
+use crate::{consumer::Consumer, limits};
+use control::{Counter, Counters, Discard, ExtensionKind};
+use machine::{Datagram, Instant, Tx};
+use rtcp::twcc::Recorder;
+use rtp::{Ssrc, TwccSeq};
+
+impl Shard {
+    /// A datagram of SRTP: unprotect once, understand once, fan out.
+    pub(crate) fn on_rtp(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        tx: &mut impl Tx,
+    ) -> Result<(), Discard> {
+        let slot = self.transport_at(datagram.path)?;
+        let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
+        let keys = transport.srtp.as_mut().ok_or(Discard::MediaBeforeKeys)?;
+        let plain = keys.inbound.unprotect_rtp(datagram.bytes).map_err(srtp_discard)?;
+        let rtp = rtp::Packet::new(plain).map_err(|_| Discard::RtpMalformed)?;
+        self.counters.count(Counter::RtpIn);
+
+        let (labels, carried, twcc_seq) = read_extensions(transport, &rtp);
+        let mut is_first_news = false;
+        if let Some(seq) = twcc_seq {
+            is_first_news = record_arrival(transport, now, datagram.received_at, seq, rtp.ssrc());
+        }
+        let (source, role) = find_source(transport, &mut self.producers, &rtp, &labels)?;
+        let producer = self.producers.find_mut(source.producer).ok_or(Discard::RtpUnroutable)?;
+        let received = Received { rtp, role, carried, received_at: datagram.received_at };
+        let stream = usize::from(source.stream);
+        let packet = producer.receive(now, stream, &received);
+        let has_wishes = producer.next_timeout().is_some();
+        if let Ok(packet) = &packet {
+            fan_out(
+                now,
+                packet,
+                producer,
+                stream,
+                &mut self.consumers,
+                &self.transports,
+                tx,
+                &mut self.counters,
+            );
+        }
+        if is_first_news || has_wishes {
+            self.rearm(now, slot);
+        }
+        packet.map(|_| ())
+    }
+}
+
+/// Gives one packet to every consumer of its producer.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the shard's tables, borrowed apart for the loop over consumers"
+)]
+fn fan_out(
+    now: Instant,
+    packet: &MediaPacket<'_>,
+    producer: &Producer,
+    stream: usize,
+    consumers: &mut Slots<Consumer>,
+    transports: &Slots<Transport>,
+    tx: &mut impl Tx,
+    counters: &mut Counters,
+) {
+    let stream = &producer.streams[stream];
+    for slot in &producer.consumers {
+        let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
+        let Some(leg) = transports.find(consumer.transport).and_then(Transport::leg) else { continue };
+        consumer.forward(now, packet, stream, leg, tx, counters);
+    }
+}
+
+/// One walk over the header extensions: labels for routing, values that travel on, the transport-wide number.
+fn read_extensions(transport: &Transport, rtp: &rtp::Packet<'_>) -> (Labels, Carried, Option<TwccSeq>) {
+    let (mut labels, mut carried, mut twcc_seq) = (Labels::default(), Carried::default(), None);
+    for (id, value) in rtp.extensions() {
+        match transport.extensions.kind(id) {
+            Some(ExtensionKind::Mid) => labels.mid = rtp::ext::mid::read(value),
+            Some(ExtensionKind::Rid) => labels.rid = rtp::ext::rid::read(value),
+            Some(ExtensionKind::RepairedRid) => labels.repaired_rid = rtp::ext::rid::read(value),
+            Some(ExtensionKind::TransportCc) => twcc_seq = rtp::ext::transport_cc::read(value),
+            Some(kind) => carried.keep(kind, value),
+            None => {}
+        }
+    }
+    (labels, carried, twcc_seq)
+}
+
+/// Notes an arrival for transport-wide feedback. True if feedback was not due before.
+fn record_arrival(
+    transport: &mut Transport,
+    now: Instant,
+    received_at: Instant,
+    seq: TwccSeq,
+    media: Ssrc,
+) -> bool {
+    let twcc = transport.twcc.get_or_insert_with(|| Twcc { recorder: Recorder::new(), media, due: None });
+    twcc.recorder.record(seq, received_at.since_epoch());
+    twcc.media = media;
+    let was_idle = twcc.due.is_none();
+    if was_idle {
+        twcc.due = Some(now + limits::TWCC_INTERVAL);
+    }
+    was_idle
+}
+
+/// Which stream of which producer a packet belongs to: by its SSRC, or by what its header says.
+fn find_source(
+    transport: &mut Transport,
+    producers: &mut Slots<Producer>,
+    rtp: &rtp::Packet<'_>,
+    labels: &Labels,
+) -> Result<(Source, Role), Discard> {
+    if let Some(source) = transport.sources.find(rtp.ssrc()) {
+        let producer = producers.find(source.producer).ok_or(Discard::RtpUnroutable)?;
+        let role = producer.role(rtp.pt()).ok_or(Discard::RtpUnknownPt)?;
+        if matches!(role, Role::Retransmission(_)) == source.is_retransmission {
+            return Ok((source, role));
+        }
+        return Err(Discard::RtpUnknownPt);
+    }
+    transport::learn(&mut transport.sources, &transport.producers, producers, rtp.ssrc(), rtp.pt(), labels)
+}
+
+/// The counter for what SRTP refused.
+pub(crate) fn srtp_discard(discard: srtp::Discard) -> Discard {
+    match discard {
+        srtp::Discard::TooShort | srtp::Discard::NotRtp => Discard::SrtpTooShort,
+        srtp::Discard::TooOld | srtp::Discard::Replayed => Discard::SrtpReplayed,
+        srtp::Discard::AuthFailed | srtp::Discard::IndexExhausted => Discard::SrtpUnauthenticated,
+        srtp::Discard::NotEncrypted => Discard::SrtcpUnencrypted,
+        srtp::Discard::SsrcLimit => Discard::SsrcLimit,
+    }
+}

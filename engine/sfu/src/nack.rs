@@ -1,0 +1,231 @@
+//! Which packets of a received stream to ask for again, and when (RFC 4585 §6.2.1).
+
+use crate::limits;
+use machine::Instant;
+use rtp::SeqNo;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The missing packets of one stream.
+///
+/// A packet counts as lost once [`NACK_REORDER_PACKETS`](limits::NACK_REORDER_PACKETS) newer ones are here (or the gap is
+/// old), is asked for once per round trip, and given up after so many tries, when too old, or when a keyframe
+/// has made it worthless.
+#[derive(Debug)]
+pub struct NackGenerator {
+    /// In order of sequence number. Allocated once, at its bound.
+    missing: VecDeque<Missing>,
+    highest: Option<SeqNo>,
+    /// Smoothed time from a request to the retransmission it brought.
+    rtt: Duration,
+    given_up: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Missing {
+    seq: SeqNo,
+    noticed_at: Instant,
+    requested_at: Option<Instant>,
+    requests: u8,
+}
+
+impl NackGenerator {
+    /// Nothing received, nothing missing.
+    pub fn new() -> Self {
+        Self {
+            missing: VecDeque::with_capacity(limits::NACK_PENDING_MAX),
+            highest: None,
+            rtt: limits::NACK_RTT_INITIAL,
+            given_up: 0,
+        }
+    }
+
+    /// A packet arrived, first time or by retransmission.
+    pub fn on_packet(&mut self, now: Instant, seq: SeqNo) {
+        let Some(highest) = self.highest else {
+            self.highest = Some(seq);
+            return;
+        };
+        if seq <= highest {
+            self.on_late_packet(now, seq);
+            return;
+        }
+        self.highest = Some(seq);
+        // After a jump longer than the bound, only the newest part of the gap is worth asking for.
+        let first = (highest.0 + 1).max(seq.0.saturating_sub(limits::NACK_PENDING_MAX as u64));
+        self.given_up += first - (highest.0 + 1);
+        for missing in first..seq.0 {
+            if self.missing.len() == limits::NACK_PENDING_MAX {
+                self.missing.pop_front();
+                self.given_up += 1;
+            }
+            self.missing.push_back(Missing {
+                seq: SeqNo(missing),
+                noticed_at: now,
+                requested_at: None,
+                requests: 0,
+            });
+        }
+    }
+
+    fn on_late_packet(&mut self, now: Instant, seq: SeqNo) {
+        let Ok(index) = self.missing.binary_search_by_key(&seq, |missing| missing.seq) else { return };
+        let Some(found) = self.missing.remove(index) else { return };
+        // A packet that was asked for once answers that request: a round-trip sample.
+        if let (Some(requested_at), 1) = (found.requested_at, found.requests) {
+            let sample = now.saturating_since(requested_at);
+            self.rtt = (self.rtt * 7 + sample) / 8;
+        }
+    }
+
+    /// A keyframe starts at `seq`: nothing before it is needed any more.
+    pub fn on_keyframe(&mut self, seq: SeqNo) {
+        while self.missing.front().is_some_and(|missing| missing.seq < seq) {
+            self.missing.pop_front();
+        }
+    }
+
+    /// Gives every packet to be asked for now to `request`, in ascending order, and counts it as asked for.
+    pub fn poll(&mut self, now: Instant, mut request: impl FnMut(SeqNo)) {
+        let highest = self.highest;
+        let interval = self.rtt.max(limits::NACK_INTERVAL_MIN);
+        let before = self.missing.len();
+        self.missing.retain(|missing| {
+            missing.requests < limits::NACK_RETRIES_MAX
+                && now.saturating_since(missing.noticed_at) < limits::NACK_AGE_MAX
+        });
+        self.given_up += (before - self.missing.len()) as u64;
+        for missing in &mut self.missing {
+            if missing.due_at(highest, interval) <= now {
+                missing.requests += 1;
+                missing.requested_at = Some(now);
+                request(missing.seq);
+            }
+        }
+    }
+
+    /// When [`poll`](Self::poll) next has something to do.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let interval = self.rtt.max(limits::NACK_INTERVAL_MIN);
+        self.missing
+            .iter()
+            .map(|missing| {
+                if missing.requests < limits::NACK_RETRIES_MAX {
+                    missing.due_at(self.highest, interval).min(missing.noticed_at + limits::NACK_AGE_MAX)
+                } else {
+                    missing.noticed_at + limits::NACK_AGE_MAX
+                }
+            })
+            .min()
+    }
+
+    /// Packets given up since the last call.
+    pub fn take_given_up(&mut self) -> u64 {
+        std::mem::take(&mut self.given_up)
+    }
+}
+
+impl Missing {
+    fn due_at(&self, highest: Option<SeqNo>, interval: Duration) -> Instant {
+        match self.requested_at {
+            Some(requested_at) => requested_at + interval,
+            None if highest.is_some_and(|highest| highest.0 - self.seq.0 >= limits::NACK_REORDER_PACKETS) => {
+                self.noticed_at
+            }
+            None => self.noticed_at + limits::NACK_REORDER_WAIT,
+        }
+    }
+}
+
+impl Default for NackGenerator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Instant {
+        Instant::EPOCH + Duration::from_millis(ms)
+    }
+
+    fn requested(generator: &mut NackGenerator, now: Instant) -> Vec<u64> {
+        let mut seqs = Vec::new();
+        generator.poll(now, |seq| seqs.push(seq.0));
+        seqs
+    }
+
+    #[test]
+    fn three_packets_of_reordering_cause_no_request_and_four_do() {
+        let mut generator = NackGenerator::new();
+        for seq in [10, 12, 13, 14] {
+            generator.on_packet(ms(seq), SeqNo(seq));
+        }
+        assert_eq!(requested(&mut generator, ms(15)), []);
+        generator.on_packet(ms(16), SeqNo(15));
+        assert_eq!(requested(&mut generator, ms(16)), [11]);
+    }
+
+    #[test]
+    fn a_slow_stream_asks_after_the_wait() {
+        let mut generator = NackGenerator::new();
+        generator.on_packet(ms(0), SeqNo(1));
+        generator.on_packet(ms(20), SeqNo(3));
+        assert_eq!(generator.next_timeout(), Some(ms(20) + limits::NACK_REORDER_WAIT));
+        assert_eq!(requested(&mut generator, ms(120)), [2]);
+    }
+
+    #[test]
+    fn requests_are_a_round_trip_apart_and_end() {
+        let mut generator = NackGenerator::new();
+        generator.on_packet(ms(0), SeqNo(1));
+        generator.on_packet(ms(0), SeqNo(10));
+        let mut times = Vec::new();
+        for now in 0..3_000 {
+            if requested(&mut generator, ms(now)).contains(&2) {
+                times.push(now);
+            }
+        }
+        assert!(times.len() <= usize::from(limits::NACK_RETRIES_MAX), "{times:?}");
+        assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 80), "{times:?}");
+        assert_eq!(generator.missing.len(), 0);
+        assert_eq!(generator.take_given_up(), 8);
+    }
+
+    #[test]
+    fn the_round_trip_is_learned_from_answers() {
+        let mut generator = NackGenerator::new();
+        generator.on_packet(ms(0), SeqNo(0));
+        let mut now = 0;
+        for seq in 0..100 {
+            generator.on_packet(ms(now), SeqNo(seq * 10 + 9));
+            let asked = requested(&mut generator, ms(now + 1));
+            assert!(!asked.is_empty());
+            for seq in (seq * 10)..(seq * 10 + 9) {
+                generator.on_packet(ms(now + 31), SeqNo(seq));
+            }
+            now += 40;
+        }
+        assert!((29..=33).contains(&generator.rtt.as_millis()), "{:?}", generator.rtt);
+    }
+
+    #[test]
+    fn a_keyframe_makes_older_gaps_worthless() {
+        let mut generator = NackGenerator::new();
+        generator.on_packet(ms(0), SeqNo(1));
+        generator.on_packet(ms(0), SeqNo(20));
+        generator.on_keyframe(SeqNo(18));
+        assert_eq!(requested(&mut generator, ms(200)), [18, 19]);
+    }
+
+    #[test]
+    fn a_jump_is_bounded() {
+        let mut generator = NackGenerator::new();
+        generator.on_packet(ms(0), SeqNo(1));
+        generator.on_packet(ms(0), SeqNo(1_000_000));
+        assert_eq!(generator.missing.len(), limits::NACK_PENDING_MAX);
+        assert_eq!(generator.take_given_up(), 999_998 - limits::NACK_PENDING_MAX as u64);
+    }
+}

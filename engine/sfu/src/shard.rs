@@ -1,0 +1,197 @@
+//! The shard: its tables, and the way every input takes into them.
+
+use crate::consumer::Consumer;
+use crate::events::Events;
+use crate::ice::Ufrag;
+use crate::producer::Producer;
+use crate::router::Router;
+use crate::slots::{Slot, Slots};
+use crate::snapshot::Cursor;
+use crate::transport::Transport;
+use control::{
+    ConsumerId, Counter, Counters, DecodeError, Discard, Event, ProducerId, Refusal, Request, RequestId,
+    RouterId, Text, TransportId,
+};
+use machine::{Datagram, Deadlines, Instant, Machine, Path, Rng, Tx};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::net::SocketAddr;
+use std::time::Duration;
+use stun::Demux;
+
+/// Tables keyed by what authenticated peers and the controller chose. SipHash with a fixed key: a shard takes no randomness
+/// but its own, and an entry costs the adversary an ICE session.
+pub(crate) type Table<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
+/// What a shard is told once.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Host candidates (UDP) to offer, the preferred first: the worker's listening addresses, or the addresses announced
+    /// for them where a 1:1 NAT stands before the host.
+    pub candidates: Vec<SocketAddr>,
+    /// The engine's certificate.
+    pub certificate: dtls::Certificate,
+    /// How DTLS is spoken.
+    pub dtls: dtls::Settings,
+    /// How long a router lives on without a controller that claims it.
+    pub grace_period: Duration,
+}
+
+/// What a controller gives a shard.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A request.
+    Request(Request),
+    /// A record that did not decode; answered, and otherwise without effect.
+    BadRecord {
+        /// The request, if its number could be read.
+        request: Option<RequestId>,
+        /// What is wrong with it.
+        error: DecodeError,
+    },
+    /// The controller has gone. Media flows on; routers are closed after the grace period unless claimed.
+    ControllerLost,
+}
+
+/// One worker's share of the peers.
+#[derive(Debug)]
+pub struct Shard {
+    pub(crate) config: Config,
+    pub(crate) rng: Rng,
+    pub(crate) routers: Slots<Router>,
+    pub(crate) transports: Slots<Transport>,
+    pub(crate) producers: Slots<Producer>,
+    pub(crate) consumers: Slots<Consumer>,
+    pub(crate) router_ids: Table<RouterId, Slot>,
+    pub(crate) transport_ids: Table<TransportId, Slot>,
+    pub(crate) producer_ids: Table<ProducerId, Slot>,
+    pub(crate) consumer_ids: Table<ConsumerId, Slot>,
+    /// Addresses of valid ICE pairs: who a datagram is from.
+    pub(crate) by_path: Table<Path, Slot>,
+    pub(crate) by_ufrag: Table<Ufrag, Slot>,
+    /// One deadline per transport, by its slot's index.
+    pub(crate) deadlines: Deadlines,
+    /// The earliest [`Router::abandoned_at`].
+    pub(crate) abandon_at: Option<Instant>,
+    pub(crate) events: Events,
+    pub(crate) snapshots: Vec<Cursor>,
+    pub(crate) counters: Counters,
+    /// What DTLS endpoints write their datagrams into, shared by all.
+    pub(crate) dtls_buffer: Vec<u8>,
+}
+
+impl Shard {
+    /// A shard without routers. All its randomness comes from `rng`.
+    pub fn new(config: Config, rng: Rng) -> Self {
+        Self {
+            config,
+            rng,
+            routers: Slots::default(),
+            transports: Slots::default(),
+            producers: Slots::default(),
+            consumers: Slots::default(),
+            router_ids: Table::default(),
+            transport_ids: Table::default(),
+            producer_ids: Table::default(),
+            consumer_ids: Table::default(),
+            by_path: Table::default(),
+            by_ufrag: Table::default(),
+            deadlines: Deadlines::default(),
+            abandon_at: None,
+            events: Events::default(),
+            snapshots: Vec::new(),
+            counters: Counters::default(),
+            dtls_buffer: Vec::new(),
+        }
+    }
+
+    /// What has been counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Brings the transport's next call forward to what its state now asks for.
+    pub(crate) fn rearm(&mut self, now: Instant, slot: Slot) {
+        if let Some(deadline) = self.transport_deadline(now, slot) {
+            self.deadlines.hasten(slot.index(), deadline);
+        }
+    }
+
+    /// When the transport next has something to do by itself.
+    fn transport_deadline(&self, now: Instant, slot: Slot) -> Option<Instant> {
+        let transport = self.transports.find(slot)?;
+        let own = [
+            transport.dtls.timeout,
+            transport.connect_deadline,
+            transport.report_due,
+            transport.twcc.as_ref().and_then(|twcc| twcc.due),
+            transport.ice.next_timeout(now),
+        ];
+        // A transport that cannot send has nothing to ask for; it will be armed anew when it can.
+        let asking = if transport.leg().is_some() { &transport.producers[..] } else { &[] };
+        let of_producers = asking.iter().filter_map(|slot| self.producers.find(*slot)?.next_timeout());
+        own.into_iter().flatten().chain(of_producers).min()
+    }
+
+    fn on_transport_timeout(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        self.check_liveness(now, slot);
+        self.on_dtls_timeout(now, slot, tx);
+        self.request_repairs(now, slot, tx);
+        self.request_keyframes(now, slot, tx);
+        self.send_twcc_if_due(now, slot, tx);
+        self.send_reports_if_due(now, slot, tx);
+        let deadline = self.transport_deadline(now, slot);
+        self.deadlines.set(slot.index(), deadline);
+    }
+}
+
+impl Machine for Shard {
+    type Command = Input;
+    type Event = Event;
+
+    fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
+        self.counters.count(Counter::DatagramsIn);
+        self.counters.add(Counter::BytesIn, datagram.bytes.len() as u64);
+        let taken = match stun::demux(datagram.bytes) {
+            Demux::Stun => self.on_stun(now, datagram, tx),
+            Demux::Dtls => self.on_dtls(now, datagram, tx),
+            Demux::Rtp => self.on_rtp(now, datagram, tx),
+            Demux::Rtcp => self.on_rtcp(now, datagram, tx),
+            Demux::TurnChannel | Demux::Zrtp | Demux::Unknown => Err(Discard::UnknownProtocol),
+        };
+        if let Err(discard) = taken {
+            self.counters.discard(discard);
+        }
+    }
+
+    /// Nothing is kept back until the end of a batch: what a packet causes is written while its bytes are hot.
+    fn on_batch_end(&mut self, _now: Instant, _tx: &mut impl Tx) {}
+
+    fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
+        while let Some(owner) = self.deadlines.pop(now) {
+            if let Some(slot) = self.transports.slot_at(owner) {
+                self.on_transport_timeout(now, slot, tx);
+            }
+        }
+        self.close_abandoned(now);
+    }
+
+    fn on_command(&mut self, now: Instant, input: Input, tx: &mut impl Tx) {
+        match input {
+            Input::Request(request) => self.on_request(now, request, tx),
+            Input::BadRecord { request, error } => {
+                let text = Text::new(format!("the record cannot be read: {error}"));
+                self.events.answer(Event::Refused { request, refusal: Refusal::BadRecord, text });
+            }
+            Input::ControllerLost => self.on_controller_lost(now),
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop().or_else(|| self.next_snapshot_event())
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.deadlines.next().into_iter().chain(self.abandon_at).min()
+    }
+}

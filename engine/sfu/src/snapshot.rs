@@ -1,0 +1,97 @@
+//! Everything a shard holds, told object by object as the event ring has room: parents before children.
+//!
+//! A snapshot walks the tables while media flows. What closes meanwhile is told by its own event and not
+//! listed afterwards; a controller creates nothing before the snapshot's end.
+
+use crate::shard::Shard;
+use control::{Event, RequestId, SnapshotItem};
+
+/// How far a snapshot has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor {
+    request: RequestId,
+    table: Table,
+    index: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Table {
+    Routers,
+    Transports,
+    Producers,
+    Consumers,
+}
+
+impl Shard {
+    pub(crate) fn begin_snapshot(&mut self, request: RequestId) {
+        self.snapshots.push(Cursor { request, table: Table::Routers, index: 0 });
+    }
+
+    /// The next item of the oldest snapshot, or its end.
+    pub(crate) fn next_snapshot_event(&mut self) -> Option<Event> {
+        let mut cursor = *self.snapshots.first()?;
+        let request = cursor.request;
+        loop {
+            let (end, item) = match cursor.table {
+                Table::Routers => (self.routers.end(), self.router_item(cursor.index)),
+                Table::Transports => (self.transports.end(), self.transport_item(cursor.index)),
+                Table::Producers => (self.producers.end(), self.producer_item(cursor.index)),
+                Table::Consumers => (self.consumers.end(), self.consumer_item(cursor.index)),
+            };
+            cursor.index += 1;
+            if let Some(item) = item {
+                self.snapshots[0] = cursor;
+                return Some(Event::Snapshot { request, item });
+            }
+            if cursor.index >= end {
+                cursor.index = 0;
+                cursor.table = match cursor.table {
+                    Table::Routers => Table::Transports,
+                    Table::Transports => Table::Producers,
+                    Table::Producers => Table::Consumers,
+                    Table::Consumers => {
+                        self.snapshots.remove(0);
+                        return Some(Event::SnapshotEnd { request });
+                    }
+                };
+            }
+        }
+    }
+
+    fn router_item(&self, index: u32) -> Option<SnapshotItem> {
+        let router = self.routers.find(self.routers.slot_at(index)?)?;
+        Some(SnapshotItem::Router { router: router.id, app_data: router.app_data.clone() })
+    }
+
+    fn transport_item(&self, index: u32) -> Option<SnapshotItem> {
+        let transport = self.transports.find(self.transports.slot_at(index)?)?;
+        Some(SnapshotItem::Transport {
+            transport: transport.spec.transport,
+            router: transport.spec.router,
+            state: transport.reported,
+            app_data: transport.spec.app_data.clone(),
+        })
+    }
+
+    fn producer_item(&self, index: u32) -> Option<SnapshotItem> {
+        let producer = self.producers.find(self.producers.slot_at(index)?)?;
+        Some(SnapshotItem::Producer {
+            producer: producer.spec.producer,
+            transport: producer.spec.transport,
+            kind: producer.kind(),
+            paused: producer.paused,
+            app_data: producer.spec.app_data.clone(),
+        })
+    }
+
+    fn consumer_item(&self, index: u32) -> Option<SnapshotItem> {
+        let consumer = self.consumers.find(self.consumers.slot_at(index)?)?;
+        Some(SnapshotItem::Consumer {
+            consumer: consumer.spec.consumer,
+            transport: consumer.spec.transport,
+            producer: consumer.spec.producer,
+            paused: consumer.paused,
+            app_data: consumer.spec.app_data.clone(),
+        })
+    }
+}

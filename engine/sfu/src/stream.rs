@@ -1,0 +1,224 @@
+//! One received RTP stream of a producer: order, loss, repair, its sender's clock, and its cache.
+
+use crate::cache::Cache;
+use crate::limits;
+use crate::nack::NackGenerator;
+use crate::seen::{Novelty, Seen};
+use control::{Discard, Kind};
+use machine::Instant;
+use rtcp::ReportBlock;
+use rtcp::reception::Reception;
+use rtp::ntp::NtpTime;
+use rtp::{Rid, Seq, SeqExtender, SeqNo, Ssrc};
+use std::time::Duration;
+
+/// Ingress state of one encoding. Where SSRCs are not signaled they are learned from MID and RID.
+#[derive(Debug)]
+pub struct Stream {
+    /// `a=rid`, if the encoding has one.
+    pub rid: Option<Rid>,
+    /// The media SSRC, once known.
+    pub ssrc: Option<Ssrc>,
+    /// The retransmission SSRC, once known.
+    pub rtx_ssrc: Option<Ssrc>,
+    /// Recent packets, shared by all consumers.
+    pub cache: Cache,
+    /// What to ask the publisher for again; `None` if NACK was not negotiated.
+    pub nack: Option<NackGenerator>,
+    clock_rate_hz: u32,
+    extender: SeqExtender,
+    seen: Seen,
+    reception: Reception,
+    sender_report: Option<SenderReport>,
+    /// Counts SSRC changes: a consumer that sees another number continues its own numbering across the gap.
+    epoch: u32,
+}
+
+/// The publisher's latest statement of how its RTP clock relates to its wall clock (RFC 3550 §6.4.1).
+#[derive(Clone, Copy, Debug)]
+struct SenderReport {
+    ntp: NtpTime,
+    rtp_timestamp: u32,
+    received_at: Instant,
+}
+
+/// A point on both of a publisher's clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockPoint {
+    /// The publisher's wall clock.
+    pub ntp: NtpTime,
+    /// Its RTP clock for this stream, at the same moment.
+    pub rtp_timestamp: u32,
+}
+
+impl Stream {
+    /// A stream nothing has been received of.
+    pub fn new(kind: Kind, clock_rate_hz: u32, nack: bool) -> Self {
+        let cache_len = match kind {
+            Kind::Audio => limits::AUDIO_CACHE_LEN,
+            Kind::Video => limits::VIDEO_CACHE_LEN,
+        };
+        Self {
+            rid: None,
+            ssrc: None,
+            rtx_ssrc: None,
+            cache: Cache::new(cache_len),
+            nack: nack.then(NackGenerator::new),
+            clock_rate_hz,
+            extender: SeqExtender::new(),
+            seen: Seen::new(),
+            reception: Reception::new(clock_rate_hz),
+            sender_report: None,
+            epoch: 0,
+        }
+    }
+
+    /// The media SSRC is (now) this one. A change starts the stream over: numbers of the old one mean nothing in the new.
+    pub fn learn_ssrc(&mut self, ssrc: Ssrc) {
+        if self.ssrc.is_some_and(|known| known != ssrc) {
+            self.extender = SeqExtender::new();
+            self.seen = Seen::new();
+            self.reception = Reception::new(self.clock_rate_hz);
+            self.nack = self.nack.take().map(|_| NackGenerator::new());
+            self.sender_report = None;
+            self.cache.clear();
+            self.epoch = self.epoch.wrapping_add(1);
+        }
+        self.ssrc = Some(ssrc);
+    }
+
+    /// Which incarnation of the stream this is.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The newest sequence number received.
+    pub fn highest(&self) -> Option<SeqNo> {
+        self.extender.highest()
+    }
+
+    /// A first transmission arrived: its extended sequence number, if it is news.
+    pub fn on_media(
+        &mut self,
+        now: Instant,
+        received_at: Instant,
+        seq: Seq,
+        timestamp: u32,
+    ) -> Result<SeqNo, Discard> {
+        let extended = self.extender.peek(seq);
+        self.novelty(extended)?;
+        self.extender.extend(seq);
+        self.reception.on_packet(seq, timestamp, received_at.since_epoch());
+        if let Some(nack) = &mut self.nack {
+            nack.on_packet(now, extended);
+        }
+        Ok(extended)
+    }
+
+    /// A retransmission of `seq` arrived. It repairs a gap, it does not move the stream's head: a retransmission of
+    /// something newer than all that was received is no retransmission.
+    pub fn on_retransmission(&mut self, now: Instant, seq: Seq) -> Result<SeqNo, Discard> {
+        let extended = self.extender.peek(seq);
+        if self.highest().is_none_or(|highest| extended > highest) {
+            return Err(Discard::RtpTooOld);
+        }
+        self.novelty(extended)?;
+        if let Some(nack) = &mut self.nack {
+            nack.on_packet(now, extended);
+        }
+        Ok(extended)
+    }
+
+    fn novelty(&mut self, seq: SeqNo) -> Result<(), Discard> {
+        match self.seen.insert(seq) {
+            Novelty::New => Ok(()),
+            Novelty::Duplicate => Err(Discard::RtpDuplicate),
+            Novelty::TooOld => Err(Discard::RtpTooOld),
+        }
+    }
+
+    /// The publisher's sender report.
+    pub fn on_sender_report(&mut self, received_at: Instant, ntp: NtpTime, rtp_timestamp: u32) {
+        self.reception.on_sender_report(ntp, received_at.since_epoch());
+        self.sender_report = Some(SenderReport { ntp, rtp_timestamp, received_at });
+    }
+
+    /// The publisher's clocks at `now`, carried forward from its last report; `None` before the first. Consumers' reports
+    /// are made from this, so that sound and picture of one publisher share its wall clock.
+    pub fn clock_at(&self, now: Instant) -> Option<ClockPoint> {
+        let report = self.sender_report?;
+        let elapsed = now.saturating_since(report.received_at);
+        let ticks = ticks(elapsed, self.clock_rate_hz);
+        Some(ClockPoint {
+            ntp: NtpTime(report.ntp.0.wrapping_add(ntp_span(elapsed))),
+            rtp_timestamp: report.rtp_timestamp.wrapping_add(ticks),
+        })
+    }
+
+    /// Our reception report on this stream; `None` before its first packet. Starts the next report's interval.
+    pub fn report(&mut self, now: Instant) -> Option<ReportBlock> {
+        let ssrc = self.ssrc?;
+        self.reception.report(ssrc, now.since_epoch())
+    }
+
+    /// RTP clock ticks in a second.
+    pub fn clock_rate_hz(&self) -> u32 {
+        self.clock_rate_hz
+    }
+}
+
+/// RTP clock ticks in `span`, modulo 2³² as timestamps are.
+pub fn ticks(span: Duration, clock_rate_hz: u32) -> u32 {
+    (span.as_nanos() * u128::from(clock_rate_hz) / 1_000_000_000) as u32
+}
+
+/// `span` in units of 2⁻³² s.
+fn ntp_span(span: Duration) -> u64 {
+    ((span.as_nanos() << 32) / 1_000_000_000) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::EPOCH + Duration::from_millis(ms)
+    }
+
+    fn stream() -> Stream {
+        let mut stream = Stream::new(Kind::Video, 90_000, true);
+        stream.learn_ssrc(Ssrc(1));
+        stream
+    }
+
+    #[test]
+    fn a_retransmission_fills_a_gap_once() {
+        let mut stream = stream();
+        for seq in [1, 3] {
+            stream.on_media(at(0), at(0), Seq(seq), 0).expect("new");
+        }
+        let repaired = stream.on_retransmission(at(1), Seq(2)).expect("missing until now");
+        assert_eq!(repaired.seq(), Seq(2));
+        assert_eq!(stream.on_retransmission(at(1), Seq(2)), Err(Discard::RtpDuplicate));
+        assert_eq!(stream.on_media(at(1), at(1), Seq(2), 0), Err(Discard::RtpDuplicate));
+        assert_eq!(stream.on_retransmission(at(1), Seq(9)), Err(Discard::RtpTooOld));
+    }
+
+    #[test]
+    fn the_publishers_clocks_are_carried_forward_together() {
+        let mut stream = stream();
+        assert_eq!(stream.clock_at(at(0)), None);
+        stream.on_sender_report(at(1000), NtpTime(7 << 32), 90_000);
+        let point = stream.clock_at(at(3000)).expect("reported");
+        assert_eq!(point, ClockPoint { ntp: NtpTime(9 << 32), rtp_timestamp: 270_000 });
+    }
+
+    #[test]
+    fn another_ssrc_starts_the_stream_over() {
+        let mut stream = stream();
+        stream.on_media(at(0), at(0), Seq(60_000), 0).expect("new");
+        stream.learn_ssrc(Ssrc(2));
+        assert_eq!((stream.epoch(), stream.highest()), (1, None));
+        stream.on_media(at(1), at(1), Seq(5), 0).expect("new in the new stream");
+    }
+}

@@ -1,0 +1,290 @@
+//! A WebRTC transport: one ICE, DTLS and SRTP session with one peer, and what travels over it.
+
+use crate::consumer::Leg;
+use crate::ice::Ice;
+use crate::limits;
+use crate::packet::ExtensionMap;
+use crate::producer::{Producer, Role};
+use crate::slots::{Slot, Slots};
+use control::{CreateTransport, Discard, DtlsState, TransportState};
+use dtls::{Endpoint, Fingerprint};
+use machine::{Flow, Instant, Rng};
+use rtcp::twcc::Recorder;
+use rtp::{Mid, Pt, Rid, Ssrc};
+
+/// One peer's session. Its slot's index is its flow in the send batch, and its number among the deadlines.
+#[derive(Debug)]
+pub struct Transport {
+    /// The command that made it: tells a repetition from a contradiction.
+    pub spec: CreateTransport,
+    /// Where it lives.
+    pub slot: Slot,
+    /// Its router.
+    pub router: Slot,
+    /// ICE.
+    pub ice: Ice,
+    /// DTLS.
+    pub dtls: Dtls,
+    /// SRTP, once DTLS has made the keys.
+    pub srtp: Option<Srtp>,
+    /// Extension ids of what is received here.
+    pub extensions: ExtensionMap,
+    /// Which SSRC is what.
+    pub sources: Sources,
+    /// Tracks received here.
+    pub producers: Vec<Slot>,
+    /// Tracks sent here, by the SSRC they have here, in its order.
+    pub consumers: Vec<(Ssrc, Slot)>,
+    /// The SSRC of our own RTCP.
+    pub local_ssrc: Ssrc,
+    /// Arrival times for transport-wide feedback, from the first packet that carries a transport-wide number on.
+    pub twcc: Option<Twcc>,
+    /// When the next RTCP reports are due; set when the keys are there.
+    pub report_due: Option<Instant>,
+    /// When the peer must have completed DTLS.
+    pub connect_deadline: Option<Instant>,
+    /// What the controller was told last.
+    pub reported: TransportState,
+}
+
+/// DTLS of a transport.
+#[derive(Debug, Default)]
+pub struct Dtls {
+    /// Of the peer's certificate, once the controller has told it.
+    pub fingerprint: Option<Fingerprint>,
+    /// From the first ClientHello on.
+    pub endpoint: Option<Box<Endpoint>>,
+    /// When the endpoint wants to be called.
+    pub timeout: Option<Instant>,
+    /// Endpoints made so far.
+    pub attempts: u8,
+}
+
+/// The contexts of both directions.
+#[derive(Debug)]
+pub struct Srtp {
+    /// From the peer.
+    pub inbound: srtp::Inbound,
+    /// To the peer.
+    pub outbound: srtp::Outbound,
+}
+
+/// The receiving side of transport-wide congestion control.
+#[derive(Debug)]
+pub struct Twcc {
+    /// What arrived when.
+    pub recorder: Recorder,
+    /// The SSRC of the packet recorded last, which the feedback names as its media source.
+    pub media: Ssrc,
+    /// When to send feedback; `None` while there is nothing to tell.
+    pub due: Option<Instant>,
+}
+
+impl Transport {
+    /// A transport nobody has checked yet.
+    pub fn new(spec: CreateTransport, slot: Slot, router: Slot, rng: &mut Rng) -> Self {
+        let ice = Ice::new(rng);
+        let reported = TransportState { ice: ice.state(Instant::EPOCH), dtls: DtlsState::New, remote: None };
+        Self {
+            spec,
+            slot,
+            router,
+            ice,
+            dtls: Dtls::default(),
+            srtp: None,
+            extensions: ExtensionMap::default(),
+            sources: Sources::default(),
+            producers: Vec::new(),
+            consumers: Vec::new(),
+            local_ssrc: Ssrc(rng.next_u32()),
+            twcc: None,
+            report_due: None,
+            connect_deadline: None,
+            reported,
+        }
+    }
+
+    /// Groups its datagrams in the send batch.
+    pub fn flow(&self) -> Flow {
+        Flow(self.slot.index())
+    }
+
+    /// Where and how to send media; `None` until a pair is valid and the keys are there.
+    pub fn leg(&self) -> Option<Leg<'_>> {
+        let outbound = &self.srtp.as_ref()?.outbound;
+        Some(Leg { flow: self.flow(), path: self.ice.selected()?, outbound })
+    }
+
+    /// How far it has come.
+    pub fn state(&self, now: Instant) -> TransportState {
+        let dtls = match (&self.srtp, &self.dtls.endpoint) {
+            (Some(_), _) => DtlsState::Connected,
+            (None, Some(_)) => DtlsState::Connecting,
+            (None, None) => DtlsState::New,
+        };
+        TransportState { ice: self.ice.state(now), dtls, remote: self.ice.selected().map(|path| path.remote) }
+    }
+
+    /// The consumer whose SSRC this is.
+    pub fn consumer(&self, ssrc: Ssrc) -> Option<Slot> {
+        let index = self.consumers.binary_search_by_key(&ssrc, |(ssrc, _)| *ssrc).ok()?;
+        Some(self.consumers[index].1)
+    }
+
+    /// Adds a consumer, whose SSRC must be new here.
+    pub fn add_consumer(&mut self, ssrc: Ssrc, consumer: Slot) {
+        let index = self.consumers.partition_point(|(other, _)| *other < ssrc);
+        self.consumers.insert(index, (ssrc, consumer));
+    }
+}
+
+/// What an SSRC is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Of which producer.
+    pub producer: Slot,
+    /// Of which of its streams.
+    pub stream: u8,
+    /// Retransmissions rather than media.
+    pub is_retransmission: bool,
+}
+
+/// The SSRCs received on one transport: signaled, or learned from MID and RID (RFC 9143 §9.2, RFC 8852).
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// Linear: a browser has a handful. Kept apart so that the search touches one cache line.
+    ssrcs: Vec<Ssrc>,
+    sources: Vec<Source>,
+}
+
+/// What the header of an unknown SSRC says of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Labels {
+    /// MID (RFC 9143).
+    pub mid: Option<Mid>,
+    /// RtpStreamId (RFC 8852).
+    pub rid: Option<Rid>,
+    /// RepairedRtpStreamId (RFC 8852).
+    pub repaired_rid: Option<Rid>,
+}
+
+impl Sources {
+    /// What this SSRC is known to be.
+    pub fn find(&self, ssrc: Ssrc) -> Option<Source> {
+        let index = self.ssrcs.iter().position(|known| *known == ssrc)?;
+        Some(self.sources[index])
+    }
+
+    /// From now on, `ssrc` is `source`, and no other SSRC is. False, and nothing changed, at the bound.
+    pub fn learn(&mut self, ssrc: Ssrc, source: Source) -> bool {
+        let taken = self.ssrcs.iter().position(|known| *known == ssrc);
+        let same = self.sources.iter().position(|known| *known == source);
+        match (taken, same) {
+            (None, None) if self.ssrcs.len() >= limits::SSRCS_PER_TRANSPORT_MAX => return false,
+            (None, None) => {
+                self.ssrcs.push(ssrc);
+                self.sources.push(source);
+            }
+            (None, Some(same)) => self.ssrcs[same] = ssrc,
+            (Some(taken), None) => self.sources[taken] = source,
+            (Some(taken), Some(same)) if taken == same => {}
+            (Some(taken), Some(same)) => {
+                self.ssrcs[same] = ssrc;
+                self.ssrcs.swap_remove(taken);
+                self.sources.swap_remove(taken);
+            }
+        }
+        true
+    }
+
+    /// Forgets what belongs to a closed producer.
+    pub fn forget(&mut self, producer: Slot) {
+        let mut keep = self.sources.iter().map(|source| source.producer != producer);
+        self.ssrcs.retain(|_| keep.next().unwrap_or(true));
+        self.sources.retain(|source| source.producer != producer);
+    }
+}
+
+/// Finds the producer and stream of a packet whose SSRC is unknown, and learns the SSRC.
+pub fn learn(
+    sources: &mut Sources,
+    of_transport: &[Slot],
+    producers: &mut Slots<Producer>,
+    ssrc: Ssrc,
+    pt: Pt,
+    labels: &Labels,
+) -> Result<(Source, Role), Discard> {
+    let slot = find_producer(of_transport, producers, pt, labels).ok_or(Discard::RtpUnroutable)?;
+    let producer = producers.find_mut(slot).ok_or(Discard::RtpUnroutable)?;
+    let role = producer.role(pt).ok_or(Discard::RtpUnknownPt)?;
+    let is_retransmission = matches!(role, Role::Retransmission(_));
+    let rid = if is_retransmission { labels.repaired_rid } else { labels.rid };
+    let index = match (rid, producer.streams.len()) {
+        (_, 1) => Some(0),
+        (Some(rid), _) => producer.streams.iter().position(|stream| stream.rid == Some(rid)),
+        (None, _) => None,
+    };
+    let index = index.ok_or(Discard::RtpUnroutable)?;
+    let source = Source { producer: slot, stream: index as u8, is_retransmission };
+    if !sources.learn(ssrc, source) {
+        return Err(Discard::SsrcLimit);
+    }
+    let stream = &mut producer.streams[index];
+    if is_retransmission {
+        stream.rtx_ssrc = Some(ssrc);
+    } else {
+        stream.learn_ssrc(ssrc);
+    }
+    Ok((source, role))
+}
+
+/// By MID; where there is none, by a payload type that only one producer has (RFC 9143 §9.2).
+fn find_producer(
+    of_transport: &[Slot],
+    producers: &Slots<Producer>,
+    pt: Pt,
+    labels: &Labels,
+) -> Option<Slot> {
+    let of_transport = || of_transport.iter().filter_map(|slot| Some((*slot, producers.find(*slot)?)));
+    if let Some(mid) = labels.mid {
+        return of_transport().find(|(_, producer)| producer.mid == Some(mid)).map(|(slot, _)| slot);
+    }
+    let mut with_pt = of_transport().filter(|(_, producer)| producer.role(pt).is_some());
+    let (slot, _) = with_pt.next()?;
+    with_pt.next().is_none().then_some(slot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots(count: usize) -> Vec<Slot> {
+        let mut slots = Slots::default();
+        (0..count).map(|_| slots.insert_with(|_| ())).collect()
+    }
+
+    #[test]
+    fn a_stream_has_one_ssrc_and_an_ssrc_one_meaning() {
+        let producers = slots(2);
+        let media = Source { producer: producers[0], stream: 0, is_retransmission: false };
+        let other = Source { producer: producers[1], ..media };
+        let mut sources = Sources::default();
+        assert!(sources.learn(Ssrc(1), media));
+        assert!(sources.learn(Ssrc(2), media));
+        assert_eq!((sources.find(Ssrc(1)), sources.find(Ssrc(2))), (None, Some(media)));
+        assert!(sources.learn(Ssrc(2), other));
+        assert_eq!(sources.find(Ssrc(2)), Some(other));
+        sources.forget(producers[1]);
+        assert_eq!(sources.find(Ssrc(2)), None);
+    }
+
+    #[test]
+    fn the_table_of_sources_is_bounded() {
+        let producers = slots(limits::SSRCS_PER_TRANSPORT_MAX + 1);
+        let mut sources = Sources::default();
+        for (index, producer) in producers.iter().enumerate() {
+            let source = Source { producer: *producer, stream: 0, is_retransmission: false };
+            assert_eq!(sources.learn(Ssrc(index as u32), source), index < limits::SSRCS_PER_TRANSPORT_MAX);
+        }
+    }
+}
