@@ -52,8 +52,9 @@ pub struct Input<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Input<'a> {
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
-        let (head, tail) =
-            self.0.split_at_checked(len).ok_or(DecodeError::Truncated { missing: len - self.0.len() })?;
+        let Some((head, tail)) = self.0.split_at_checked(len) else {
+            return Err(DecodeError::Truncated { missing: len - self.0.len() });
+        };
         self.0 = tail;
         Ok(head)
     }
