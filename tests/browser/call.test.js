@@ -1,0 +1,92 @@
+// A call of three, every packet through the engine.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { progress } from './lib/peers.js';
+import { inRoom } from './lib/room.js';
+import { sleep, until } from './lib/wait.js';
+
+const names = ['Ada', 'Grace', 'Katherine'];
+
+test('a call of three', { timeout: 180_000 }, async (t) => {
+  await inRoom(t, { names }, async ({ peers, step }) => {
+    const [ada, grace, katherine] = peers;
+
+    await step('every peer sees and hears both others for ten seconds', async () => {
+      const before = await Promise.all(peers.map((peer) => peer.received()));
+      await sleep(10_000);
+      for (const [index, peer] of peers.entries()) {
+        const streams = progress(before[index], await peer.received());
+        const others = names.filter((name) => name !== peer.name);
+        assert.deepEqual(
+          streams.map(({ from, kind }) => `${from} ${kind}`).sort(),
+          others.flatMap((name) => [`${name} audio`, `${name} video`]).sort(),
+        );
+        for (const { from, kind, frames, energy, lost } of streams) {
+          const what = `${kind} of ${from} at ${peer.name}`;
+          // 15 a second are captured; two thirds leave room for a busy machine and none for a stopped stream.
+          if (kind === 'video') assert.ok(frames >= 100, `${what}: ${frames} frames in 10 s`);
+          else assert.ok(energy > 0, `${what}: no sound in 10 s`);
+          assert.ok(lost <= 5, `${what}: ${lost} packets lost on loopback`);
+        }
+      }
+    });
+
+    await step('SRTP is AES-GCM on every transport', async () => {
+      for (const peer of peers) {
+        const transports = await peer.transports();
+        assert.equal(transports.length, 2, `${peer.name} has ${JSON.stringify(transports)}`);
+        for (const { direction, dtlsState, srtpCipher } of transports) {
+          assert.equal(dtlsState, 'connected', `${direction} of ${peer.name}`);
+          assert.match(srtpCipher, /^AEAD_AES_(128|256)_GCM$/, `${direction} of ${peer.name}`);
+        }
+      }
+    });
+
+    await step('the app looks like a call', async () => {
+      for (const peer of peers) assert.deepEqual(await peer.tiles(), names.filter((name) => name !== peer.name).sort());
+      await ada.press('Who is here');
+      await ada.page.getByRole('complementary', { name: 'Participants' }).waitFor();
+      await ada.screenshot('call.png');
+      await ada.press('Who is here');
+    });
+
+    await step('a muted microphone is silent and shows it, and comes back', async () => {
+      await ada.press('Mute microphone');
+      const tile = grace.tileOf('Ada');
+      await until('Grace sees that Ada is muted', async () => (await tile.getAttribute('data-muted')) === 'true');
+      // What was on its way when the button was pressed has half a second to arrive.
+      await sleep(500);
+      const quiet = await grace.stream('Ada', 'audio');
+      await sleep(2_000);
+      assert.equal((await grace.stream('Ada', 'audio')).packets, quiet.packets, 'packets of a muted microphone');
+
+      await ada.press('Unmute microphone');
+      await until('Grace hears Ada again', async () => (await grace.stream('Ada', 'audio')).energy > quiet.energy);
+      assert.equal(await tile.getAttribute('data-muted'), 'false');
+    });
+
+    await step('a camera turned off leaves initials, and its picture comes back', async () => {
+      await ada.press('Turn camera off');
+      const tile = grace.tileOf('Ada');
+      await until('Ada has no picture at Grace', async () => (await tile.getAttribute('data-video')) === 'false');
+      await sleep(500);
+      const dark = await grace.stream('Ada', 'video');
+      await sleep(1_000);
+      assert.equal((await grace.stream('Ada', 'video')).packets, dark.packets, 'packets of a camera that is off');
+
+      await ada.press('Turn camera on');
+      await until('Grace sees Ada move again', async () => (await grace.stream('Ada', 'video')).frames > dark.frames + 5);
+      assert.equal(await tile.getAttribute('data-video'), 'true');
+    });
+
+    await step('who leaves is gone, who closes the tab too', async () => {
+      await katherine.press('Leave the call');
+      await katherine.page.getByRole('heading', { name: 'Join a room' }).waitFor();
+      await until('Ada sees Grace only', async () => (await ada.tiles()).join() === 'Grace', { timeoutMs: 3_000 });
+      await grace.page.close({ runBeforeUnload: false });
+      peers.splice(peers.indexOf(grace), 1);
+      await until('Ada is alone', async () => (await ada.tiles()).length === 0, { timeoutMs: 5_000 });
+    });
+  });
+});

@@ -1,0 +1,172 @@
+// Starts `leat up` on ports of its own, finds the processes below it, and ends them again. Only processes started here are ever
+// signalled, each by its pid.
+
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { until } from './wait.js';
+
+const ROOT = resolve(fileURLToPath(import.meta.url), '../../../..');
+const LEAT_BIN = resolve(process.env.LEAT_BIN ?? join(ROOT, 'target/debug/leat'));
+
+/** Screenshots and logs that a person may want to look at afterwards. */
+export const ARTEFACTS = join(ROOT, 'target/browser');
+
+const START_TIMEOUT_MS = 20_000;
+const STOP_TIMEOUT_MS = 10_000;
+/** The engine takes one port a worker, from the base upwards. */
+const RTC_PORTS = 4;
+/** Lines of the servers kept for a failure message. */
+const LOG_LINES_MAX = 400;
+
+export class Leat {
+  #process;
+  #folder;
+  #lines = [];
+  url;
+
+  /** `args` go behind those of every test: `['--secret', …]`. */
+  static async start(args = []) {
+    accessSync(LEAT_BIN, constants.X_OK);
+    const leat = new Leat();
+    leat.#folder = mkdtempSync(join(tmpdir(), 'leat-browser-'));
+    const http = await freeTcpPort();
+    const rtc = await freeUdpPorts(RTC_PORTS);
+    const all = [
+      'up',
+      '--http',
+      `127.0.0.1:${http}`,
+      '--rtc-port',
+      String(rtc),
+      '--control-socket',
+      join(leat.#folder, 'control.sock'),
+      ...args,
+    ];
+    leat.url = `http://127.0.0.1:${http}`;
+    leat.#process = spawn(LEAT_BIN, all, { stdio: ['ignore', 'pipe', 'pipe'], cwd: leat.#folder });
+    for (const stream of [leat.#process.stdout, leat.#process.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => {
+        leat.#lines.push(...text.split('\n').filter(Boolean));
+        leat.#lines.splice(0, leat.#lines.length - LOG_LINES_MAX);
+      });
+    }
+    try {
+      await until('leat up answers over HTTP', () => leat.#answers(), { timeoutMs: START_TIMEOUT_MS });
+    } catch (error) {
+      await leat.stop();
+      throw new Error(`${error.message}\n${leat.log}`);
+    }
+    return leat;
+  }
+
+  get log() {
+    return this.#lines.join('\n');
+  }
+
+  async #answers() {
+    if (this.#process.exitCode !== null) throw new Error(`leat up ended with code ${this.#process.exitCode}`);
+    const response = await fetch(this.url).catch(() => null);
+    return response?.ok ?? false;
+  }
+
+  /** The pid of the process of that name below `leat up`, or null while there is none. */
+  pidOf(name) {
+    return descendants(this.#process.pid).find((pid) => nameOf(pid) === name) ?? null;
+  }
+
+  /** `kill -9`, as a crash would. Returns the pid that is gone. */
+  crash(name) {
+    const pid = this.pidOf(name);
+    if (pid === null) throw new Error(`${name} does not run below leat up (${this.#process.pid})`);
+    process.kill(pid, 'SIGKILL');
+    return pid;
+  }
+
+  /** Ctrl-C, and all of it must be gone. */
+  async stop() {
+    const { pid, exitCode, signalCode } = this.#process;
+    if (exitCode === null && signalCode === null) {
+      const below = descendants(pid);
+      const ended = once(this.#process, 'exit');
+      this.#process.kill('SIGINT');
+      const late = Symbol('late');
+      const outcome = await Promise.race([ended, new Promise((done) => setTimeout(done, STOP_TIMEOUT_MS, late))]);
+      if (outcome === late) {
+        for (const child of [pid, ...below]) endQuietly(child);
+        throw new Error(`leat up did not end within ${STOP_TIMEOUT_MS} ms of SIGINT\n${this.log}`);
+      }
+      const left = below.filter((child) => nameOf(child)?.startsWith('leat'));
+      for (const child of left) endQuietly(child);
+      if (left.length > 0) throw new Error(`leat up left processes behind: ${left}\n${this.log}`);
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+function endQuietly(pid) {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // Gone in the meantime.
+  }
+}
+
+function descendants(pid) {
+  let tasks;
+  try {
+    tasks = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
+  const children = tasks.flatMap((task) => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(/\s+/).filter(Boolean).map(Number);
+    } catch {
+      return [];
+    }
+  });
+  return children.flatMap((child) => [child, ...descendants(child)]);
+}
+
+function nameOf(pid) {
+  try {
+    return basename(readlinkSync(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, '');
+  } catch {
+    return null;
+  }
+}
+
+async function freeTcpPort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A base from which `count` UDP ports are free. */
+async function freeUdpPorts(count) {
+  for (let base = 20_000 + Math.floor(Math.random() * 20_000); ; base += count) {
+    const sockets = [];
+    try {
+      for (let port = base; port < base + count; port += 1) {
+        const socket = createSocket('udp4');
+        sockets.push(socket);
+        socket.bind(port, '127.0.0.1');
+        // `once` rejects on 'error', which is how a taken port shows.
+        await once(socket, 'listening');
+      }
+      return base;
+    } catch {
+      // Taken: try the next ones.
+    } finally {
+      for (const socket of sockets) socket.close();
+    }
+  }
+}

@@ -1,0 +1,195 @@
+// One Chromium with a context for each participant, and questions to ask of one.
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+import { ARTEFACTS } from './leat.js';
+import { until } from './wait.js';
+
+const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
+
+/** Four participants encode and decode in software on two cores: the picture is kept small, so that a freeze is the server's and not the CPU's. */
+const CAPTURE = { width: 640, height: 360, frameRate: 15 };
+
+export function launch() {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      `--use-fake-device-for-media-stream=fps=${CAPTURE.frameRate}`,
+      '--use-fake-ui-for-media-stream',
+      '--autoplay-policy=no-user-gesture-required',
+      '--allow-loopback-in-peer-connection',
+      // All contexts are one window's worth to Chromium, which slows timers of those it thinks nobody sees.
+      '--disable-background-timer-throttling',
+      '--disable-renderer-backgrounding',
+      '--disable-backgrounding-occluded-windows',
+    ],
+  });
+}
+
+/** A participant: a page in a context of its own. */
+export class Peer {
+  name;
+  page;
+  errors = [];
+
+  /** Opens the app; `join: false` stays on the join page. */
+  static async open(browser, url, { room, name, token, join: joins = true }) {
+    const peer = new Peer();
+    peer.name = name;
+    const context = await browser.newContext({ permissions: ['camera', 'microphone'], viewport: { width: 1280, height: 800 } });
+    peer.page = await context.newPage();
+    peer.page.on('pageerror', (error) => peer.errors.push(error.message));
+    await peer.page.addInitScript((capture) => {
+      const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = (wanted) =>
+        real({ ...wanted, video: wanted.video && { ...wanted.video, ...capture } });
+    }, CAPTURE);
+    const query = new URLSearchParams({ room, name, ...(token === undefined ? {} : { token }), ...(joins ? { join: '1' } : {}) });
+    await peer.page.goto(`${url}/?${query}`);
+    return peer;
+  }
+
+  async close() {
+    await this.page.context().close();
+  }
+
+  /** "Connected" and so on; null outside a call. */
+  session() {
+    return this.page.evaluate(() => window.__leat.store.getState().call?.session ?? null);
+  }
+
+  online() {
+    return this.page.evaluate(() => window.__leat.store.getState().call?.online ?? false);
+  }
+
+  /** What the client library wrote down: `{at, what}`, `at` by the machine's clock in milliseconds. */
+  history() {
+    return this.page.evaluate(() => window.__leat.call?.history ?? []);
+  }
+
+  async connected(timeoutMs = 20_000) {
+    await until(`${this.name} is connected`, async () => (await this.session()) === 'Connected', { timeoutMs });
+  }
+
+  /** Receive statistics of every stream that belongs to somebody: one row a stream. */
+  received() {
+    return this.page.evaluate(async () => {
+      const { store, call } = window.__leat;
+      const owners = new Map();
+      for (const peer of store.getState().call?.peers ?? []) {
+        for (const { source, track } of peer.sources) if (track) owners.set(track.id, { from: peer.name, source });
+      }
+      const rows = [];
+      for (const stats of (await call?.getStats('recv'))?.values() ?? []) {
+        const owner = stats.type === 'inbound-rtp' && owners.get(stats.trackIdentifier);
+        if (!owner) continue;
+        rows.push({
+          ...owner,
+          kind: stats.kind,
+          packets: stats.packetsReceived,
+          bytes: stats.bytesReceived,
+          lost: stats.packetsLost,
+          frames: stats.framesDecoded ?? 0,
+          freezes: stats.freezeCount ?? 0,
+          energy: stats.totalAudioEnergy ?? 0,
+        });
+      }
+      return rows;
+    });
+  }
+
+  /** One stream's row; undefined while there is none. */
+  async stream(from, kind) {
+    return (await this.received()).find((row) => row.from === from && row.kind === kind);
+  }
+
+  /** Picture and sound of all of these have begun. */
+  async receives(names, timeoutMs = 20_000) {
+    let rows = [];
+    try {
+      await until(
+        '',
+        async () => {
+          rows = await this.received();
+          return names.every((name) => {
+            const video = rows.find(({ from, kind }) => from === name && kind === 'video');
+            const audio = rows.find(({ from, kind }) => from === name && kind === 'audio');
+            return video?.frames > 0 && audio?.packets > 0;
+          });
+        },
+        { timeoutMs },
+      );
+    } catch {
+      const notes = (await this.history()).slice(-25).map(({ what }) => `  ${what}`);
+      throw new Error(
+        `${this.name} does not see and hear ${names.join(', ')} after ${timeoutMs} ms; it has ${JSON.stringify(rows)}\n${notes.join('\n')}`,
+      );
+    }
+  }
+
+  /** Cipher and state of the transports in use. */
+  transports() {
+    return this.page.evaluate(async () => {
+      const rows = [];
+      for (const direction of ['send', 'recv']) {
+        for (const stats of (await window.__leat.call?.getStats(direction))?.values() ?? []) {
+          if (stats.type !== 'transport') continue;
+          const { dtlsState, iceState, srtpCipher, tlsVersion, dtlsCipher } = stats;
+          rows.push({ direction, dtlsState, iceState, srtpCipher, tlsVersion, dtlsCipher });
+        }
+      }
+      return rows;
+    });
+  }
+
+  /** Names on the tiles of other participants. */
+  tiles() {
+    return this.page
+      .locator('.tile[data-source="camera"] .name')
+      .allTextContents()
+      .then((names) => names.filter((name) => !name.endsWith('(you)')).sort());
+  }
+
+  tileOf(name) {
+    return this.page.locator('.tile[data-source="camera"]').filter({ has: this.page.getByText(name, { exact: true }) });
+  }
+
+  press(label) {
+    return this.page.getByRole('button', { name: label, exact: true }).click();
+  }
+
+  /** Something only this very page load has: gone after a reload. */
+  mark() {
+    return this.page.evaluate(() => {
+      window.sameLoad = true;
+    });
+  }
+
+  isMarked() {
+    return this.page.evaluate(() => window.sameLoad === true);
+  }
+
+  async screenshot(file) {
+    mkdirSync(ARTEFACTS, { recursive: true });
+    await this.page.screenshot({ path: join(ARTEFACTS, file) });
+  }
+}
+
+/** Difference of two `received()` samples of one peer, stream by stream. */
+export function progress(before, after) {
+  return after.map((row) => {
+    const first = before.find(({ from, source }) => from === row.from && source === row.source);
+    const delta = { from: row.from, source: row.source, kind: row.kind };
+    for (const key of ['packets', 'bytes', 'lost', 'frames', 'freezes', 'energy']) delta[key] = row[key] - (first?.[key] ?? 0);
+    return delta;
+  });
+}
