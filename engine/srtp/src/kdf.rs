@@ -44,6 +44,7 @@ impl<const N: usize> Drop for Derived<N> {
 mod tests {
     use super::*;
     use crate::Profile;
+    use crate::hex::packets;
 
     /// RFC 3711 appendix B.3.
     #[test]
@@ -54,12 +55,10 @@ mod tests {
             &0x0ec6_75ad_498a_feeb_b696_0b3a_abe6_u128.to_be_bytes()[2..],
         )
         .expect("the lengths fit");
-        let cipher = derive::<16>(&master, Label::RtpEncryption);
-        assert_eq!(cipher.0, 0xc61e_7a93_744f_39ee_1073_4afe_3ff7_a087_u128.to_be_bytes());
-        let salt = derive::<14>(&master, Label::RtpSalt);
-        assert_eq!(salt.0, 0x30cb_bc08_863d_8c85_d49d_b34a_9ae1_u128.to_be_bytes()[2..]);
-        let auth = derive::<32>(&master, Label::RtpAuthentication);
-        assert_eq!(auth.0[..16], 0xcebe_321f_6ff7_716b_6fd4_ab49_af25_6a15_u128.to_be_bytes());
-        assert_eq!(auth.0[16..], 0x6d38_baa4_8f0a_0acf_3c34_e235_9e6c_dbce_u128.to_be_bytes());
+        let keys = include_str!("../../../tests/vectors/rfc3711/b3-session-keys.hex");
+        let [keys] = packets(keys);
+        assert_eq!(derive::<16>(&master, Label::RtpEncryption).0, keys[..16]);
+        assert_eq!(derive::<14>(&master, Label::RtpSalt).0, keys[16..30]);
+        assert_eq!(derive::<20>(&master, Label::RtpAuthentication).0, keys[30..]);
     }
 }

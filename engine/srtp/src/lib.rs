@@ -13,6 +13,8 @@
 mod cipher;
 mod discard;
 mod header;
+#[cfg(test)]
+mod hex;
 mod inbound;
 mod kdf;
 pub mod limits;

@@ -20,3 +20,20 @@ impl Key {
         self.0.less_safe_encrypt(bytes, context).expect("counter mode takes any length");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hex::packets;
+
+    #[test]
+    fn the_key_stream_of_rfc_3711_comes_out() {
+        let key = Key::new(&0x2b7e_1516_28ae_d2a6_abf7_1588_09cf_4f3c_u128.to_be_bytes());
+        let iv = 0xf0f1_f2f3_f4f5_f6f7_f8f9_fafb_fcfd_0000_u128.to_be_bytes();
+        let mut stream = vec![0; 0xff02 * 16];
+        key.apply(iv, &mut stream);
+        let [first, last] = packets(include_str!("../../../../tests/vectors/rfc3711/b2-keystream.hex"));
+        assert!(stream.starts_with(&first));
+        assert!(stream.ends_with(&last));
+    }
+}

@@ -9,7 +9,7 @@ use super::{BadTag, RtcpNonce, RtpNonce, xor};
 use crate::header::{RTCP_HEADER_LEN, RTCP_INDEX_LEN};
 use crate::kdf::{Label, derive};
 use crate::{MasterKey, Profile};
-use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroize;
 
 const TAG_LEN: usize = 16;
@@ -30,12 +30,16 @@ impl Session {
     }
 
     fn new(master: &MasterKey, encryption: Label, salt: Label) -> Self {
-        let key = match master.profile() {
-            Profile::AeadAes256Gcm => UnboundKey::new(&AES_256_GCM, &derive::<32>(master, encryption).0),
-            _ => UnboundKey::new(&AES_128_GCM, &derive::<16>(master, encryption).0),
-        };
-        let key = LessSafeKey::new(key.expect("the derived key is as long as the algorithm's"));
-        Self { key, salt: derive::<12>(master, salt).0 }
+        let salt = derive::<12>(master, salt).0;
+        match master.profile() {
+            Profile::AeadAes256Gcm => Self::of_keys(&AES_256_GCM, &derive::<32>(master, encryption).0, salt),
+            _ => Self::of_keys(&AES_128_GCM, &derive::<16>(master, encryption).0, salt),
+        }
+    }
+
+    fn of_keys(algorithm: &'static Algorithm, key: &[u8], salt: [u8; 12]) -> Self {
+        let key = UnboundKey::new(algorithm, key).expect("the key is as long as the algorithm's");
+        Self { key: LessSafeKey::new(key), salt }
     }
 
     pub(crate) fn seal_rtp(&self, nonce: RtpNonce, packet: &mut [u8], header_len: usize, payload: &[u8]) {
@@ -115,4 +119,54 @@ fn rtcp_aad(header: &[u8], word: &[u8]) -> [u8; RTCP_HEADER_LEN + RTCP_INDEX_LEN
     aad[..RTCP_HEADER_LEN].copy_from_slice(header);
     aad[RTCP_HEADER_LEN..].copy_from_slice(word);
     aad
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hex::packets;
+
+    const SALT: [u8; 12] = *b"Quid pro quo";
+
+    fn sessions() -> [(Session, [&'static str; 2]); 2] {
+        let key: Vec<u8> = (0..32).collect();
+        [
+            (
+                Session::of_keys(&AES_128_GCM, &key[..16], SALT),
+                [
+                    include_str!("../../../../tests/vectors/rfc7714/rtp-128.hex"),
+                    include_str!("../../../../tests/vectors/rfc7714/rtcp-128.hex"),
+                ],
+            ),
+            (
+                Session::of_keys(&AES_256_GCM, &key, SALT),
+                [
+                    include_str!("../../../../tests/vectors/rfc7714/rtp-256.hex"),
+                    include_str!("../../../../tests/vectors/rfc7714/rtcp-256.hex"),
+                ],
+            ),
+        ]
+    }
+
+    #[test]
+    fn the_packets_of_rfc_7714_come_out() {
+        for (session, [rtp, rtcp]) in sessions() {
+            let [plain, protected] = packets(rtp);
+            let nonce = RtpNonce { ssrc: 0x5501_a0b2, index: 0xf17b };
+            let mut packet = vec![0xa5; protected.len()];
+            packet[..12].copy_from_slice(&plain[..12]);
+            session.seal_rtp(nonce, &mut packet, 12, &plain[12..]);
+            assert_eq!(packet, protected);
+            assert_eq!(session.open_rtp(nonce, &mut packet, 12), Ok(()));
+            assert_eq!(packet[..plain.len()], plain);
+
+            let [plain, protected] = packets(rtcp);
+            let nonce = RtcpNonce { ssrc: 0x4d61_7273, index: 0x5d4 };
+            let mut packet = vec![0xa5; protected.len()];
+            session.seal_rtcp(nonce, &mut packet, &plain);
+            assert_eq!(packet, protected);
+            assert_eq!(session.open_rtcp(nonce, &mut packet), Ok(()));
+            assert_eq!(packet[..plain.len()], plain);
+        }
+    }
 }

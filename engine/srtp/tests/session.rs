@@ -1,0 +1,358 @@
+//! Two ends with one key, and an attacker between them.
+
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use srtp::limits::{REPLAY_WINDOW, SSRCS_MAX};
+use srtp::{Discard, Inbound, MasterKey, Outbound, Profile};
+
+/// The longest packet a test makes.
+const ROOM: usize = 1500;
+
+fn ends(profile: Profile) -> (Outbound, Inbound) {
+    let bytes: Vec<u8> = (7..).take(32).collect();
+    let key = MasterKey::new(profile, &bytes[..profile.key_len()], &bytes[..profile.salt_len()]).unwrap();
+    (Outbound::new(profile, &key), Inbound::new(profile, &key))
+}
+
+/// An RTP packet of one CSRC and one extension word, protected.
+fn rtp(outbound: &Outbound, ssrc: u32, index: u64, payload: &[u8]) -> Vec<u8> {
+    let mut header = vec![0x91, 0xe0];
+    header.extend_from_slice(&(index as u16).to_be_bytes());
+    header.extend_from_slice(&[0, 0, 0, 1]);
+    header.extend_from_slice(&ssrc.to_be_bytes());
+    header.extend_from_slice(&[0xc5; 4]);
+    header.extend_from_slice(&[0xbe, 0xde, 0, 1, 0x10, 0xff, 0, 0]);
+    let mut packet = vec![0xa5; ROOM];
+    packet[..header.len()].copy_from_slice(&header);
+    let len = outbound.protect_rtp((index >> 16) as u32, header.len(), payload, &mut packet).unwrap();
+    packet.truncate(len);
+    packet
+}
+
+/// A receiver report, protected.
+fn rtcp(outbound: &mut Outbound, ssrc: u32) -> Vec<u8> {
+    let mut compound = vec![0x80, 201, 0, 1];
+    compound.extend_from_slice(&ssrc.to_be_bytes());
+    compound.extend_from_slice(&[0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2]);
+    let mut packet = vec![0xa5; ROOM];
+    let len = outbound.protect_rtcp(&compound, &mut packet).unwrap();
+    packet.truncate(len);
+    packet
+}
+
+/// Takes a copy, so that the packet can be tried again.
+fn take_rtp(inbound: &mut Inbound, packet: &[u8]) -> Result<Vec<u8>, Discard> {
+    inbound.unprotect_rtp(&mut packet.to_vec()).map(|plain| plain.to_vec())
+}
+
+fn take_rtcp(inbound: &mut Inbound, packet: &[u8]) -> Result<Vec<u8>, Discard> {
+    inbound.unprotect_rtcp(&mut packet.to_vec()).map(|plain| plain.to_vec())
+}
+
+#[test]
+fn sizes_are_what_the_profile_says() {
+    for profile in Profile::ALL {
+        let (mut outbound, _) = ends(profile);
+        assert_eq!(rtp(&outbound, 1, 1, b"four").len(), 24 + 4 + profile.rtp_overhead());
+        assert_eq!(rtcp(&mut outbound, 1).len(), 20 + profile.rtcp_overhead());
+    }
+}
+
+#[test]
+fn the_header_stays_in_the_open_and_the_payload_does_not() {
+    for profile in Profile::ALL {
+        let (mut outbound, mut inbound) = ends(profile);
+        let payload = [0x77; 64];
+        let packet = rtp(&outbound, 5, 5, &payload);
+        assert!(!packet.windows(8).any(|window| window == [0x77; 8]));
+        let plain = take_rtp(&mut inbound, &packet).unwrap();
+        assert_eq!(plain[..24], packet[..24]);
+        assert_eq!(plain[24..], payload);
+        let packet = rtcp(&mut outbound, 5);
+        assert_eq!(take_rtcp(&mut inbound, &packet).unwrap()[..8], packet[..8]);
+    }
+}
+
+#[test]
+fn a_packet_is_taken_once() {
+    for profile in Profile::ALL {
+        let (mut outbound, mut inbound) = ends(profile);
+        let (media, report) = (rtp(&outbound, 1, 9, b"media"), rtcp(&mut outbound, 1));
+        assert!(take_rtp(&mut inbound, &media).is_ok());
+        assert!(take_rtcp(&mut inbound, &report).is_ok());
+        for _ in 0..3 {
+            assert_eq!(take_rtp(&mut inbound, &media), Err(Discard::Replayed));
+            assert_eq!(take_rtcp(&mut inbound, &report), Err(Discard::Replayed));
+        }
+    }
+}
+
+/// Every bit of a packet, bent: nothing is taken, and afterwards the context still takes exactly what it
+/// took before.
+#[test]
+fn a_bent_bit_is_refused_and_leaves_no_trace() {
+    for profile in Profile::ALL {
+        let (mut outbound, mut inbound) = ends(profile);
+        assert!(take_rtp(&mut inbound, &rtp(&outbound, 1, 100, b"first")).is_ok());
+        assert!(take_rtcp(&mut inbound, &rtcp(&mut outbound, 1)).is_ok());
+        let next = rtp(&outbound, 1, 101, b"a payload of some length");
+        let report = rtcp(&mut outbound, 1);
+        let before = format!("{inbound:?}");
+        for bit in 0..next.len() * 8 {
+            let mut bent = next.clone();
+            bent[bit / 8] ^= 1 << (bit % 8);
+            assert!(take_rtp(&mut inbound, &bent).is_err(), "{profile:?}: bit {bit}");
+        }
+        for bit in 0..report.len() * 8 {
+            let mut bent = report.clone();
+            bent[bit / 8] ^= 1 << (bit % 8);
+            assert!(take_rtcp(&mut inbound, &bent).is_err(), "{profile:?}: bit {bit}");
+        }
+        assert_eq!(format!("{inbound:?}"), before, "no source was added");
+        assert!(take_rtp(&mut inbound, &next).is_ok(), "no index was noted, no counter moved");
+        assert!(take_rtcp(&mut inbound, &report).is_ok());
+    }
+}
+
+#[test]
+fn a_cut_packet_is_refused_and_leaves_no_trace() {
+    for profile in Profile::ALL {
+        let (mut outbound, mut inbound) = ends(profile);
+        let (media, report) = (rtp(&outbound, 1, 100, b"payload"), rtcp(&mut outbound, 1));
+        for len in 0..media.len() {
+            assert!(take_rtp(&mut inbound, &media[..len]).is_err(), "{profile:?}: {len} bytes");
+        }
+        for len in 0..report.len() {
+            assert!(take_rtcp(&mut inbound, &report[..len]).is_err(), "{profile:?}: {len} bytes");
+        }
+        assert!(take_rtp(&mut inbound, &media).is_ok());
+        assert!(take_rtcp(&mut inbound, &report).is_ok());
+    }
+}
+
+#[test]
+fn a_header_longer_than_the_packet_is_told() {
+    for profile in Profile::ALL {
+        let (_, mut inbound) = ends(profile);
+        // Fifteen CSRCs; an extension of 65535 words; an extension whose own header is cut off.
+        for (len, first, extension) in [(80, 0x8f, 0), (80, 0x90, u16::MAX), (13, 0x90, 0)] {
+            let mut packet = vec![0; len];
+            packet[0] = first;
+            if len > 16 {
+                packet[14..16].copy_from_slice(&extension.to_be_bytes());
+            }
+            assert_eq!(take_rtp(&mut inbound, &packet), Err(Discard::TooShort));
+        }
+        assert_eq!(take_rtp(&mut inbound, &[0x40; 80]), Err(Discard::NotRtp));
+        assert_eq!(take_rtcp(&mut inbound, &[0x40; 80]), Err(Discard::NotRtp));
+    }
+}
+
+#[test]
+fn rtcp_in_the_open_is_refused() {
+    for profile in Profile::ALL {
+        let (mut outbound, mut inbound) = ends(profile);
+        let mut packet = rtcp(&mut outbound, 1);
+        let word = match profile {
+            Profile::AesCm128HmacSha1_80 => packet.len() - 14,
+            _ => packet.len() - 4,
+        };
+        packet[word] &= 0x7f;
+        assert_eq!(take_rtcp(&mut inbound, &packet), Err(Discard::NotEncrypted));
+    }
+}
+
+#[test]
+fn the_roll_over_counter_follows_in_both_directions() {
+    for profile in Profile::ALL {
+        let (outbound, mut inbound) = ends(profile);
+        // Around both ends of the first turn, late ones included, then far on.
+        for index in [0xfff0, 0xffff, 0x1_0002, 0xfffe, 0x1_0000, 0x1_8000, 0x1_fff0, 0x2_0001, 0x1_ffff] {
+            let packet = rtp(&outbound, 1, index, b"payload");
+            assert!(take_rtp(&mut inbound, &packet).is_ok(), "{profile:?}: index {index:#x}");
+        }
+        // The same sequence number a turn later or earlier is another packet, and not authentic now.
+        assert_eq!(take_rtp(&mut inbound, &rtp(&outbound, 1, 0x3_0002, b"")), Err(Discard::AuthFailed));
+        assert_eq!(take_rtp(&mut inbound, &rtp(&outbound, 1, 0x1_0002, b"")), Err(Discard::AuthFailed));
+    }
+}
+
+#[test]
+fn what_is_older_than_the_window_is_not_even_decrypted() {
+    for profile in Profile::ALL {
+        let (outbound, mut inbound) = ends(profile);
+        let newest = 5000;
+        assert!(take_rtp(&mut inbound, &rtp(&outbound, 1, newest, b"")).is_ok());
+        let oldest = newest - (REPLAY_WINDOW - 1);
+        assert!(take_rtp(&mut inbound, &rtp(&outbound, 1, oldest, b"")).is_ok());
+        assert_eq!(take_rtp(&mut inbound, &rtp(&outbound, 1, oldest - 1, b"")), Err(Discard::TooOld));
+    }
+}
+
+/// A stream that starts at 3 has had nothing before its counter's first turn.
+#[test]
+fn nothing_is_older_than_the_beginning() {
+    let (outbound, mut inbound) = ends(Profile::AeadAes128Gcm);
+    assert!(take_rtp(&mut inbound, &rtp(&outbound, 1, 3, b"")).is_ok());
+    assert_eq!(take_rtp(&mut inbound, &rtp(&outbound, 1, 0xffff, b"")), Err(Discard::TooOld));
+}
+
+#[test]
+fn forged_sources_take_no_room() {
+    for profile in Profile::ALL {
+        let (outbound, mut inbound) = ends(profile);
+        for ssrc in 0..2 * SSRCS_MAX as u32 {
+            let mut packet = rtp(&outbound, ssrc, 1, b"payload");
+            *packet.last_mut().unwrap() ^= 1;
+            assert_eq!(take_rtp(&mut inbound, &packet), Err(Discard::AuthFailed));
+        }
+        assert!(take_rtp(&mut inbound, &rtp(&outbound, 9999, 1, b"payload")).is_ok());
+    }
+}
+
+/// At the bound a new source is refused and no old one forgotten: nobody can be made to take a recorded
+/// packet again by filling the table.
+#[test]
+fn a_full_table_forgets_nobody() {
+    let (mut outbound, mut inbound) = ends(Profile::AeadAes128Gcm);
+    let recorded: Vec<_> = (0..SSRCS_MAX as u32)
+        .map(|ssrc| (rtp(&outbound, ssrc, 1, b"old"), rtcp(&mut outbound, ssrc)))
+        .collect();
+    for (media, report) in &recorded {
+        assert!(take_rtp(&mut inbound, media).is_ok());
+        assert!(take_rtcp(&mut inbound, report).is_ok());
+    }
+    assert_eq!(take_rtp(&mut inbound, &rtp(&outbound, 9999, 1, b"new")), Err(Discard::SsrcLimit));
+    assert_eq!(take_rtcp(&mut inbound, &rtcp(&mut outbound, 9999)), Err(Discard::SsrcLimit));
+    for (media, report) in &recorded {
+        assert_eq!(take_rtp(&mut inbound, media), Err(Discard::Replayed));
+        assert_eq!(take_rtcp(&mut inbound, report), Err(Discard::Replayed));
+    }
+    assert!(take_rtp(&mut inbound, &rtp(&outbound, 7, 2, b"known")).is_ok());
+}
+
+#[test]
+fn keys_of_another_direction_do_not_open() {
+    for profile in Profile::ALL {
+        let (mut outbound, _) = ends(profile);
+        let key =
+            MasterKey::new(profile, &[9; 32][..profile.key_len()], &[9; 14][..profile.salt_len()]).unwrap();
+        let mut other = Inbound::new(profile, &key);
+        assert_eq!(take_rtp(&mut other, &rtp(&outbound, 1, 1, b"payload")), Err(Discard::AuthFailed));
+        assert_eq!(take_rtcp(&mut other, &rtcp(&mut outbound, 1)), Err(Discard::AuthFailed));
+    }
+}
+
+#[test]
+fn a_slot_too_small_stays_as_it_was() {
+    for profile in Profile::ALL {
+        let (mut outbound, _) = ends(profile);
+        let payload = [1; 40];
+        let needed = 12 + payload.len() + profile.rtp_overhead();
+        for len in 0..needed {
+            let mut slot = vec![0xa5; len];
+            assert_eq!(outbound.protect_rtp(0, 12, &payload, &mut slot), None);
+            assert!(slot.iter().all(|byte| *byte == 0xa5));
+        }
+        assert_eq!(outbound.protect_rtp(0, 12, &payload, &mut vec![0xa5; needed]), Some(needed));
+        assert_eq!(outbound.protect_rtp(0, 11, &payload, &mut [0xa5; 100]), None, "that is no header");
+        assert_eq!(outbound.protect_rtp(0, usize::MAX, &payload, &mut [0xa5; 100]), None);
+
+        let compound = [0x80, 201, 0, 1, 0, 0, 0, 1];
+        let needed = compound.len() + profile.rtcp_overhead();
+        for len in 0..needed {
+            let mut slot = vec![0xa5; len];
+            assert_eq!(outbound.protect_rtcp(&compound, &mut slot), None);
+            assert!(slot.iter().all(|byte| *byte == 0xa5));
+        }
+        assert_eq!(outbound.protect_rtcp(&compound[..7], &mut [0xa5; 100]), None, "that is no header");
+        assert_eq!(outbound.rtcp_index(), 0, "no index was spent");
+    }
+}
+
+#[test]
+#[should_panic(expected = "the profile it was made for")]
+fn a_key_for_another_profile_is_our_bug() {
+    let key = MasterKey::new(Profile::AeadAes128Gcm, &[0; 16], &[0; 12]).unwrap();
+    let _ = Inbound::new(Profile::AeadAes256Gcm, &key);
+}
+
+fn profile() -> impl Strategy<Value = Profile> {
+    prop::sample::select(&Profile::ALL[..])
+}
+
+proptest! {
+    #[test]
+    fn what_is_protected_comes_back(
+        profile in profile(),
+        ssrc: u32,
+        roc: u32,
+        seq: u16,
+        payload in prop::collection::vec(any::<u8>(), 0..1200),
+        compound in prop::collection::vec(any::<u8>(), 8..400),
+        header_len in prop::sample::select(vec![12_usize, 20, 28, 72]),
+    ) {
+        let (mut outbound, mut inbound) = ends(profile);
+        // The receiver starts at counter 0 and cannot be put anywhere else from outside.
+        let roc = roc % 2;
+        if roc == 1 {
+            prop_assert!(take_rtp(&mut inbound, &rtp(&outbound, ssrc, 0xffff, b"")).is_ok());
+            prop_assume!(seq < 0x7fff);
+        }
+        let mut slot = vec![0xa5; ROOM];
+        slot[0] = 0x80 | ((header_len - 12) / 4) as u8;
+        slot[2..4].copy_from_slice(&seq.to_be_bytes());
+        slot[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        let header = slot[..header_len].to_vec();
+        let len = outbound.protect_rtp(roc, header_len, &payload, &mut slot).unwrap();
+        prop_assert!(slot[len..].iter().all(|byte| *byte == 0xa5), "nothing is written behind the packet");
+        let plain = inbound.unprotect_rtp(&mut slot[..len]).unwrap();
+        prop_assert_eq!(&plain[..header_len], &header[..]);
+        prop_assert_eq!(&plain[header_len..], &payload[..]);
+
+        let mut compound = compound;
+        compound[0] = 0x80;
+        let mut slot = vec![0xa5; ROOM];
+        let len = outbound.protect_rtcp(&compound, &mut slot).unwrap();
+        prop_assert!(slot[len..].iter().all(|byte| *byte == 0xa5));
+        prop_assert_eq!(inbound.unprotect_rtcp(&mut slot[..len]).unwrap(), &compound[..]);
+    }
+
+    /// Deliver a stream in any order, with repetitions: what is taken is what a twin that remembers
+    /// every index would take.
+    #[test]
+    fn any_order_is_taken_like_a_twin_would(
+        profile in profile(),
+        start in 0..0x8000_u64,
+        steps in prop::collection::vec(-1500..1500_i64, 1..60),
+    ) {
+        let (outbound, mut inbound) = ends(profile);
+        let mut seen = std::collections::BTreeSet::from([start]);
+        prop_assert!(take_rtp(&mut inbound, &rtp(&outbound, 1, start, b"x")).is_ok());
+        let mut index = start;
+        for step in steps {
+            index = index.saturating_add_signed(step);
+            let highest = *seen.last().unwrap();
+            let expected = if index + REPLAY_WINDOW <= highest {
+                Err(Discard::TooOld)
+            } else if seen.insert(index) {
+                Ok(())
+            } else {
+                Err(Discard::Replayed)
+            };
+            let verdict = take_rtp(&mut inbound, &rtp(&outbound, 1, index, b"x")).map(|_| ());
+            prop_assert_eq!(verdict, expected, "index {}", index);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(profile in profile(), mut bytes in prop::collection::vec(any::<u8>(), 0..200), version: bool) {
+        let (_, mut inbound) = ends(profile);
+        if version && let Some(first) = bytes.first_mut() {
+            *first = *first & 0x3f | 0x80;
+        }
+        prop_assert!(take_rtp(&mut inbound, &bytes).is_err());
+        prop_assert!(take_rtcp(&mut inbound, &bytes).is_err());
+    }
+}
