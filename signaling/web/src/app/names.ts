@@ -10,6 +10,6 @@ export function initials(name: string): string {
 /** The same hue for the same person on every screen, 0 to 359. */
 export function hue(id: string): number {
   let hash = 0;
-  for (const char of id) hash = (hash * 31 + (char.codePointAt(0) ?? 0)) >>> 0;
-  return hash % 360;
+  for (const char of id) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x9e3779b1);
+  return (hash >>> 16) % 360;
 }

@@ -1,0 +1,291 @@
+import { create } from '@bufbuild/protobuf';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { ErrorCode, type JoinRoom, type Peer, PeerSchema } from '../gen/signal_pb';
+import { Call, type CallView } from './call';
+import { FakeServer, fakeDevice, fakeTrack, refusal } from './testing';
+
+const SOON = { timeout: 3_000, interval: 5 };
+
+let server: FakeServer;
+let url: string;
+let call: Call;
+let view: CallView;
+let notices: string[];
+
+beforeEach(async () => {
+  server = new FakeServer();
+  url = await server.listen();
+  notices = [];
+  call = new Call(
+    { room: 'millpond', displayName: 'Ada', token: 'secret', url, makeDevice: fakeDevice },
+    {
+      onView: (now) => {
+        view = now;
+      },
+      onNotice: (text) => notices.push(text),
+    },
+  );
+});
+
+afterEach(async () => {
+  await call.leave();
+  await server.close();
+});
+
+const bob = (...producers: string[]): Peer =>
+  create(PeerSchema, {
+    id: 'bob',
+    displayName: 'Bob',
+    producers: producers.map((id) => ({ id, kind: id.startsWith('audio') ? 'audio' : 'video', source: 'camera' })),
+  });
+
+const session = (state: string) => vi.waitFor(() => expect(view.session).toBe(state), SOON);
+const tracks = () => view.peers.flatMap((peer) => peer.sources.map(({ track }) => track));
+const receiving = (count: number) =>
+  vi.waitFor(() => {
+    expect(tracks().filter(Boolean)).toHaveLength(count);
+    expect(server.count('resumeConsumer')).toBeGreaterThanOrEqual(count);
+  }, SOON);
+
+/** In a call with Bob, both sending. */
+async function inCall(): Promise<void> {
+  server.joined = { peers: [bob('audio-1', 'video-1')] };
+  call.setSource('microphone', fakeTrack('audio'));
+  call.setSource('camera', fakeTrack('video'));
+  call.join();
+  await session('Connected');
+  await receiving(2);
+}
+
+describe('joining', () => {
+  test('walks the object flow', async () => {
+    await inCall();
+    expect(server.asked[0]?.case).toBe('joinRoom');
+    expect(server.last('joinRoom')).toMatchObject({ room: 'millpond', displayName: 'Ada', token: 'secret' });
+    expect(server.last('joinRoom').resume).toBe(undefined);
+    expect(server.count('createTransport')).toBe(2);
+    expect(server.count('connectTransport')).toBe(2);
+    expect(server.count('produceMedia')).toBe(2);
+    expect(server.count('consumeMedia')).toBe(2);
+  });
+
+  test('a muted microphone is announced muted', async () => {
+    call.setSource('microphone', fakeTrack('audio'), true);
+    call.join();
+    await session('Connected');
+    expect(server.last('produceMedia')).toMatchObject({ source: 'microphone', paused: true });
+    expect(server.count('pauseProducer')).toBe(0);
+  });
+
+  test('without devices one still sees the others', async () => {
+    server.joined = { peers: [bob('video-1')] };
+    call.join();
+    await session('Connected');
+    await receiving(1);
+    expect(server.count('produceMedia')).toBe(0);
+  });
+
+  test('a refused token ends it, with the server’s reason, and is not tried again', async () => {
+    server.instead.joinRoom = () => refusal(ErrorCode.TOKEN_EXPIRED, 'The token expired at noon.');
+    call.join();
+    await session('Ended');
+    expect(view.failure?.message).toBe('The token expired at noon.');
+    await new Promise((done) => setTimeout(done, 50));
+    expect(server.count('joinRoom')).toBe(1);
+  });
+
+  test('before there is an engine it waits for one', async () => {
+    server.epoch = '';
+    call.setSource('camera', fakeTrack('video'));
+    call.join();
+    await session('Negotiating');
+    expect(server.count('createTransport')).toBe(0);
+    server.tell({ case: 'mediaReady', value: { engineEpoch: 'first' } });
+    await session('Connected');
+  });
+
+  test('a notification that overtakes Joined is not lost', async () => {
+    server.instead.joinRoom = ({ value }) => {
+      server.tell({ case: 'peerJoined', value: { peer: bob('video-1') } });
+      return server.keepAll(value as JoinRoom, { resumed: false, peers: [] });
+    };
+    call.join();
+    await receiving(1);
+  });
+});
+
+describe('the others', () => {
+  test('come, send, pause and go', async () => {
+    call.join();
+    await session('Connected');
+    server.tell({ case: 'peerJoined', value: { peer: bob() } });
+    server.tell({ case: 'newProducer', value: { peerId: 'bob', producer: { id: 'video-1', kind: 'video', source: 'camera' } } });
+    await receiving(1);
+    server.tell({ case: 'producerPaused', value: { peerId: 'bob', producerId: 'video-1' } });
+    await vi.waitFor(() => expect(view.peers[0]?.sources[0]?.paused).toBe(true), SOON);
+    server.tell({ case: 'producerClosed', value: { peerId: 'bob', producerId: 'video-1' } });
+    await vi.waitFor(() => expect(view.peers[0]?.sources).toEqual([]), SOON);
+    server.tell({ case: 'peerLeft', value: { peerId: 'bob' } });
+    await vi.waitFor(() => expect(view.peers).toEqual([]), SOON);
+  });
+
+  test('a producer that is gone by the time it is asked for is forgotten', async () => {
+    server.instead.consumeMedia = () => refusal(ErrorCode.NO_SUCH_PRODUCER);
+    server.joined = { peers: [bob('video-1')] };
+    call.join();
+    await vi.waitFor(() => expect(server.count('consumeMedia')).toBe(1), SOON);
+    await vi.waitFor(() => expect(view.peers[0]?.sources).toEqual([]), SOON);
+    expect(notices).toEqual([]);
+  });
+
+  test('what this browser cannot play is said once and not asked for again', async () => {
+    server.instead.consumeMedia = () => refusal(ErrorCode.CANNOT_CONSUME);
+    server.joined = { peers: [bob('video-1')] };
+    call.join();
+    await vi.waitFor(() => expect(notices).toEqual(['This browser cannot play the camera of Bob.']), SOON);
+    server.tell({ case: 'peerAway', value: { peerId: 'bob', away: true } });
+    await vi.waitFor(() => expect(view.peers[0]?.away).toBe(true), SOON);
+    expect(server.count('consumeMedia')).toBe(1);
+  });
+
+  test('a refusal of the moment is tried again', async () => {
+    let refused = 0;
+    server.instead.resumeConsumer = () => {
+      if (refused++ === 0) return refusal(ErrorCode.ENGINE_REFUSED);
+      return { case: 'ack', value: {} };
+    };
+    server.joined = { peers: [bob('video-1')] };
+    call.join();
+    await vi.waitFor(() => expect(server.count('resumeConsumer')).toBe(2), SOON);
+    expect(server.count('consumeMedia')).toBe(1);
+  });
+});
+
+describe('when the socket is lost', () => {
+  beforeEach(inCall);
+
+  test('it says what it holds, and media stays untouched', async () => {
+    const before = tracks();
+    server.instead.joinRoom = ({ value }) => server.keepAll(value as JoinRoom, { peers: [bob('audio-1', 'video-1')] });
+    server.cut();
+    await vi.waitFor(() => expect(view.online).toBe(false), SOON);
+    expect(view.session).toBe('Connected');
+    await vi.waitFor(() => expect(view.online).toBe(true), SOON);
+
+    const { resume } = server.last('joinRoom');
+    expect(resume).toMatchObject({ peerId: 'me', engineEpoch: 'first' });
+    expect([...(resume?.secret ?? [])]).toEqual([1, 2, 3]);
+    expect(resume?.transports.map(({ direction }) => direction)).toEqual(['send', 'recv']);
+    expect(resume?.producers.map(({ source }) => source).sort()).toEqual(['camera', 'microphone']);
+    expect(resume?.consumers.map(({ producerId, peerId }) => [producerId, peerId]).sort()).toEqual([
+      ['audio-1', 'bob'],
+      ['video-1', 'bob'],
+    ]);
+
+    expect(tracks()).toEqual(before);
+    expect([server.count('createTransport'), server.count('produceMedia'), server.count('consumeMedia')]).toEqual([2, 2, 2]);
+    expect(view.session).toBe('Connected');
+  });
+
+  test('a peer who is not back yet is neither cut off nor asked for again', async () => {
+    const before = tracks();
+    server.instead.joinRoom = ({ value }) => server.keepAll(value as JoinRoom, { peers: [] });
+    server.cut();
+    await vi.waitFor(() => expect(view.peers[0]?.away).toBe(true), SOON);
+    expect(tracks()).toEqual(before);
+    server.tell({ case: 'peerJoined', value: { peer: bob('audio-1', 'video-1') } });
+    await vi.waitFor(() => expect(view.peers[0]?.away).toBe(false), SOON);
+    expect(tracks()).toEqual(before);
+    expect(server.count('consumeMedia')).toBe(2);
+  });
+
+  test('what the server lost is made anew, what is new is fetched, what has gone goes', async () => {
+    server.instead.joinRoom = ({ value }) => {
+      const { resume } = value as JoinRoom;
+      return server.keepAll(value as JoinRoom, {
+        peers: [bob('video-2')],
+        keptProducers: resume?.producers.filter(({ source }) => source === 'microphone').map(({ id }) => id),
+        keptConsumers: [],
+      });
+    };
+    server.cut();
+    await vi.waitFor(() => expect(server.count('produceMedia')).toBe(3), SOON);
+    expect(server.last('produceMedia').source).toBe('camera');
+    await receiving(1);
+    expect(view.peers[0]?.sources.map(({ id }) => id)).toEqual(['video-2']);
+    expect(server.count('createTransport')).toBe(2);
+  });
+
+  test('a mute while it was away reaches the server afterwards', async () => {
+    server.instead.joinRoom = ({ value }) => server.keepAll(value as JoinRoom, { peers: [bob('audio-1', 'video-1')] });
+    server.cut();
+    await vi.waitFor(() => expect(view.online).toBe(false), SOON);
+    call.setPaused('microphone', true);
+    await vi.waitFor(() => expect(server.count('pauseProducer')).toBe(1), SOON);
+  });
+
+  test('a server that knows nothing of it is joined as by somebody new', async () => {
+    server.epoch = 'second';
+    server.cut();
+    await vi.waitFor(() => expect(server.count('createTransport')).toBe(4), SOON);
+    await receiving(2);
+    await session('Connected');
+    expect(server.count('produceMedia')).toBe(4);
+  });
+});
+
+describe('when the engine is lost', () => {
+  beforeEach(inCall);
+
+  test('it waits, and then makes everything anew on the same socket', async () => {
+    server.tell({ case: 'mediaLost', value: { reason: 'engine exited' } });
+    await session('Reconnecting');
+    expect(view.peers.map(({ sources }) => sources)).toEqual([[]]);
+    expect([...view.local.keys()]).toEqual(['microphone', 'camera']);
+
+    server.tell({ case: 'mediaReady', value: { engineEpoch: 'second' } });
+    server.tell({ case: 'newProducer', value: { peerId: 'bob', producer: { id: 'video-9', kind: 'video', source: 'camera' } } });
+    await session('Connected');
+    await receiving(1);
+    expect(server.count('joinRoom')).toBe(1);
+    expect(server.count('createTransport')).toBe(4);
+    expect(server.count('produceMedia')).toBe(4);
+    expect(view.failure).toBe(null);
+  });
+
+  test('a request that dies with the engine does not hold up the next one', async () => {
+    server.instead.createTransport = () => null;
+    server.tell({ case: 'mediaLost', value: {} });
+    server.tell({ case: 'mediaReady', value: { engineEpoch: 'second' } });
+    await vi.waitFor(() => expect(server.count('createTransport')).toBe(4), SOON);
+    server.tell({ case: 'mediaLost', value: {} });
+    server.instead.createTransport = undefined;
+    server.tell({ case: 'mediaReady', value: { engineEpoch: 'third' } });
+    await session('Connected');
+  });
+
+  test('a transport the server closed is replaced', async () => {
+    const { transportId } = server.last('produceMedia');
+    server.tell({ case: 'transportClosed', value: { transportId, reason: 'consent ended' } });
+    await vi.waitFor(() => expect(server.count('createTransport')).toBe(4), SOON);
+    await session('Connected');
+    await receiving(2);
+  });
+});
+
+test('leaving says so', async () => {
+  await inCall();
+  await call.leave();
+  expect(view.session).toBe('Ended');
+  expect(view.failure).toBe(null);
+  expect(server.count('leave')).toBe(1);
+});
+
+test('an evicted client stays away', async () => {
+  await inCall();
+  server.tell({ case: 'evicted', value: { reason: 'You joined from another window.' } });
+  await session('Ended');
+  expect(view.failure?.message).toBe('You joined from another window.');
+  await new Promise((done) => setTimeout(done, 300));
+  expect(server.count('joinRoom')).toBe(1);
+});

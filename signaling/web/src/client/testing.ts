@@ -1,0 +1,146 @@
+// A signaling server small enough to read, for tests of the call: it answers every request as a real one would, writes down what was asked, and
+// lets a test speak the notifications. WebRTC is mediasoup-client's own fake.
+
+import { createServer, type Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { FakeMediaStreamTrack } from 'fake-mediastreamtrack';
+import { Device, FakeHandler, testFakeParameters } from 'mediasoup-client';
+import { Server, type Socket } from 'socket.io';
+import { ErrorCode, type JoinRoom, SignalSchema } from '../gen/signal_pb';
+import { type Payload, type PayloadCase, type PayloadInit, type PayloadValue, PROTOCOL_VERSION } from './channel';
+import { toRtpCapabilities, toRtpParameters } from './wire';
+
+type Answer = PayloadInit | null;
+type JoinedFields = Partial<Omit<PayloadValue<'joined'>, '$typeName' | '$unknown'>>;
+
+export class FakeServer {
+  /** Every request so far, in order. */
+  readonly asked: Payload[] = [];
+  /** Answers that a test puts in place of the usual ones; `null` leaves a request unanswered. */
+  readonly instead: Partial<Record<PayloadCase, (payload: Payload) => Answer>> = {};
+  epoch = 'first';
+  /** What Joined says on top of the usual. */
+  joined: JoinedFields = {};
+
+  readonly #http: HttpServer = createServer();
+  readonly #io = new Server(this.#http);
+  #nextId = 0;
+
+  async listen(): Promise<string> {
+    this.#io.on('connection', (socket) => {
+      socket.on('signal', (bytes: Uint8Array, acknowledge: (bytes: Uint8Array) => void) => {
+        const { payload } = fromBinary(SignalSchema, new Uint8Array(bytes));
+        this.asked.push(payload);
+        const custom = payload.case && this.instead[payload.case];
+        const answer = custom ? custom(payload) : this.#usual(payload);
+        if (answer) acknowledge(encode(answer));
+      });
+    });
+    await new Promise<void>((done) => this.#http.listen(0, '127.0.0.1', done));
+    return `http://127.0.0.1:${(this.#http.address() as AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    await this.#io.close();
+  }
+
+  tell(payload: PayloadInit): void {
+    this.#io.emit('signal', encode(payload));
+  }
+
+  /** Cuts every connection, as a crash would; the server is back at once. */
+  cut(): void {
+    for (const socket of this.#io.sockets.sockets.values()) (socket as Socket).conn.close();
+  }
+
+  /** How often something was asked. */
+  count(wanted: PayloadCase): number {
+    return this.asked.filter((payload) => payload.case === wanted).length;
+  }
+
+  last<C extends PayloadCase>(wanted: C): PayloadValue<C> {
+    const payload = this.asked.findLast((asked) => asked.case === wanted);
+    if (!payload) throw new Error(`nobody asked for ${wanted}`);
+    return payload.value as PayloadValue<C>;
+  }
+
+  /** Joined for a client that returns: everything it holds is still there. */
+  keepAll(join: JoinRoom, rest: JoinedFields = {}): PayloadInit {
+    return {
+      case: 'joined',
+      value: {
+        ...this.#usualJoined(join),
+        resumed: true,
+        keptTransports: join.resume?.transports.map(({ id }) => id),
+        keptProducers: join.resume?.producers.map(({ id }) => id),
+        keptConsumers: join.resume?.consumers.map(({ id }) => id),
+        ...rest,
+      },
+    };
+  }
+
+  #usualJoined(join: JoinRoom) {
+    return {
+      peerId: join.resume?.peerId ?? 'me',
+      resumeSecret: new Uint8Array([1, 2, 3]),
+      room: join.room,
+      displayName: join.displayName,
+      routerCapabilities: toRtpCapabilities(testFakeParameters.generateRouterRtpCapabilities()),
+      engineEpoch: this.epoch,
+      ...this.joined,
+    };
+  }
+
+  #usual(payload: Payload): Answer {
+    const id = `id-${++this.#nextId}`;
+    switch (payload.case) {
+      case 'joinRoom':
+        return { case: 'joined', value: this.#usualJoined(payload.value) };
+      case 'createTransport': {
+        const { iceParameters, iceCandidates, dtlsParameters } = testFakeParameters.generateTransportRemoteParameters();
+        return { case: 'transportCreated', value: { id, iceParameters, iceCandidates, dtlsParameters } };
+      }
+      case 'produceMedia':
+        return { case: 'producerCreated', value: { id } };
+      case 'consumeMedia': {
+        const { producerId } = payload.value;
+        const mime = producerId.startsWith('audio') ? 'audio/opus' : 'video/VP8';
+        const { kind, rtpParameters } = testFakeParameters.generateConsumerRemoteParameters({ id, codecMimeType: mime });
+        const created = { id, producerId, kind, rtpParameters: toRtpParameters(rtpParameters), paused: true };
+        return { case: 'consumerCreated', value: created };
+      }
+      case 'restartIce':
+        return {
+          case: 'iceRestarted',
+          value: { iceParameters: testFakeParameters.generateTransportRemoteParameters().iceParameters },
+        };
+      default:
+        return { case: 'ack', value: {} };
+    }
+  }
+}
+
+export function refusal(code: ErrorCode, message = ErrorCode[code]): PayloadInit {
+  return { case: 'error', value: { code, message } };
+}
+
+export function fakeTrack(kind: 'audio' | 'video'): MediaStreamTrack {
+  return new FakeMediaStreamTrack({ kind }) as unknown as MediaStreamTrack;
+}
+
+/** A device whose transports are connected as soon as they carry something. */
+export async function fakeDevice(): Promise<Device> {
+  const device = new Device({ handlerFactory: FakeHandler.createFactory(testFakeParameters) });
+  device.observer.on('newtransport', (transport) => {
+    const connect = () =>
+      setTimeout(() => transport.closed || (transport.handler as FakeHandler).setConnectionState('connected'));
+    transport.observer.on('newproducer', connect);
+    transport.observer.on('newconsumer', connect);
+  });
+  return device;
+}
+
+function encode(payload: PayloadInit): Uint8Array {
+  return toBinary(SignalSchema, create(SignalSchema, { version: PROTOCOL_VERSION, payload }));
+}
