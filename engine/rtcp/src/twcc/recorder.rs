@@ -53,15 +53,15 @@ impl Recorder {
     /// One that is older than the window is ignored; two such packets in sequence are a sender that has
     /// started anew, and so does the recorder.
     pub fn record(&mut self, seq: TwccSeq, arrival: Duration) {
-        let no = self.extender.peek(Seq(seq.0));
+        let mut no = self.extender.peek(Seq(seq.0));
         if self.extender.highest().is_none() {
-            self.start(no);
+            no = self.start(seq);
         } else if no < self.end.saturating_sub(TWCC_WINDOW as u64) {
             if self.restart != Some(seq) {
                 self.restart = Some(seq.next());
                 return;
             }
-            self.start(no);
+            no = self.start(seq);
         }
         self.restart = None;
         self.advance(no);
@@ -133,12 +133,13 @@ impl Recorder {
         true
     }
 
-    /// Begins at `no`, with nothing arrived before.
-    fn start(&mut self, no: SeqNo) {
+    /// Begins at `seq`, with nothing arrived before. Yields its number, which is not the one it had before.
+    fn start(&mut self, seq: TwccSeq) -> SeqNo {
         self.extender = SeqExtender::new();
-        let no = self.extender.extend(no.seq());
+        let no = self.extender.extend(Seq(seq.0));
         self.arrived = [0; TWCC_WINDOW / 64];
         (self.next, self.end) = (no, no);
+        no
     }
 
     /// Makes `no` part of the window, forgetting what falls out of it.
@@ -381,6 +382,16 @@ mod tests {
         assert_eq!(all_said(&mut recorder, 100), [(6, vec![Some(12)])]);
         recorder.record(TwccSeq(7), ms(4));
         assert_eq!(all_said(&mut recorder, 100), [(7, vec![Some(16)])]);
+    }
+
+    #[test]
+    fn a_restart_below_the_first_number_reports_only_what_arrived_since() {
+        let mut recorder = Recorder::new();
+        recorder.record(TwccSeq(0), ms(0));
+        let _ = all_said(&mut recorder, 100);
+        recorder.record(TwccSeq(40_000), ms(1));
+        recorder.record(TwccSeq(40_001), ms(2));
+        assert_eq!(all_said(&mut recorder, 100), [(40_001, vec![Some(8)])]);
     }
 
     #[test]
