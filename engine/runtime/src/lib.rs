@@ -1,1 +1,30 @@
-//! See the package description.
+//! The mio worker loop: batched UDP in and out, arenas, clock, pinning.
+//!
+//! A [`Worker`] drives one [`machine::Machine`] on one thread with its own sockets: `recvmmsg` with GRO in, `sendmmsg`
+//! with GSO out, timers, and a [`Control`] that brings commands and takes events. Nothing here
+//! allocates per packet once it is warm, and nothing is shared with another worker.
+//!
+//! It is *not* a general async runtime, and it knows no protocol.
+
+// Three system calls have no safe wrapper that takes a batch: `recvmmsg`, `sendmmsg`, and `setsockopt` for the
+// options that make batches. They are in `sys.rs`, each behind a safe function; there is no other `unsafe`.
+#![allow(unsafe_code)]
+
+mod address;
+mod clock;
+mod control;
+pub mod limits;
+mod pin;
+mod receive;
+mod send;
+mod sockets;
+mod sys;
+mod worker;
+
+pub use clock::{Clock, Stamps};
+pub use control::{CONTROL_TOKEN, Control, LoopStats, Report};
+pub use pin::pin_to_core;
+pub use receive::{ReceiveStats, Receiver};
+pub use send::{Outbox, SendBatch, SendStats};
+pub use sockets::{BindError, BufferSizes, SocketOptions, Sockets};
+pub use worker::Worker;

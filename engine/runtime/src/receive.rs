@@ -1,0 +1,126 @@
+//! Batched receiving: many datagrams per system call, into one arena.
+
+use crate::clock::Stamps;
+use crate::limits::{RECEIVE_BYTES_GRO, RECEIVE_BYTES_PLAIN, RECEIVE_MESSAGES, RECEIVE_STAGGER};
+use crate::sockets::Sockets;
+use crate::sys::{self, Incoming};
+use machine::{Datagram, Instant, LocalId, Path};
+use std::io;
+
+/// What has been received, since the receiver was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceiveStats {
+    /// Datagrams handed to the machine.
+    pub datagrams: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Messages that carried them: fewer than datagrams where the kernel joined some.
+    pub messages: u64,
+    /// `recvmmsg` calls.
+    pub syscalls: u64,
+    /// Messages dropped because they were longer than a receive buffer.
+    pub dropped_truncated: u64,
+    /// Messages dropped because their source was no address a datagram can be answered to.
+    pub dropped_source: u64,
+    /// Datagrams the kernel dropped because a socket's buffer was full: this worker was too slow.
+    pub dropped_by_kernel: u64,
+}
+
+/// The receive arena of one worker.
+#[derive(Debug)]
+pub struct Receiver {
+    arena: Box<[u8]>,
+    room: usize,
+    incoming: Box<[Incoming]>,
+    /// Messages to ask for next: preparing for 64 when one comes at a time would cost more than the packet.
+    ask: usize,
+    /// Per socket: its overflow count when last seen.
+    overflowed: Vec<u32>,
+    stats: ReceiveStats,
+}
+
+/// What is left to read from a socket after a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing: the next datagram makes the socket readable again.
+    Nothing,
+    /// Perhaps something.
+    Perhaps,
+}
+
+/// Messages asked for at least.
+const ASK_MIN: usize = 8;
+
+impl Receiver {
+    /// An arena that fits what these sockets deliver.
+    pub fn new(sockets: &Sockets) -> Self {
+        let room = if sockets.gro() { RECEIVE_BYTES_GRO } else { RECEIVE_BYTES_PLAIN };
+        Self {
+            arena: vec![0; (room + RECEIVE_STAGGER) * RECEIVE_MESSAGES].into_boxed_slice(),
+            room,
+            incoming: vec![Incoming::default(); RECEIVE_MESSAGES].into_boxed_slice(),
+            ask: ASK_MIN,
+            overflowed: vec![0; sockets.len()],
+            stats: ReceiveStats::default(),
+        }
+    }
+
+    /// Receives one batch from one socket, without waiting, and hands over each datagram. An empty socket is an error of
+    /// kind [`WouldBlock`](io::ErrorKind::WouldBlock).
+    pub(crate) fn receive(
+        &mut self,
+        sockets: &Sockets,
+        local: LocalId,
+        stamps: &Stamps,
+        now: Instant,
+        mut hand_over: impl FnMut(Datagram<'_>),
+    ) -> io::Result<Left> {
+        let Some(fd) = sockets.fd(local) else { return Ok(Left::Nothing) };
+        self.stats.syscalls += 1;
+        let stride = self.room + RECEIVE_STAGGER;
+        let asked = self.ask;
+        let received = sys::receive(fd, &mut self.arena, stride, self.room, &mut self.incoming[..asked])?;
+        self.ask = if received == asked { RECEIVE_MESSAGES } else { (received * 2).max(ASK_MIN) };
+        self.ask = self.ask.min(RECEIVE_MESSAGES);
+
+        for (incoming, buffer) in self.incoming[..received].iter().zip(self.arena.chunks_exact_mut(stride)) {
+            let ancillary = incoming.ancillary();
+            if let (Some(count), Some(before)) =
+                (ancillary.overflowed, self.overflowed.get_mut(usize::from(local.0)))
+            {
+                self.stats.dropped_by_kernel += u64::from(count.wrapping_sub(*before));
+                *before = count;
+            }
+            if incoming.truncated {
+                self.stats.dropped_truncated += 1;
+                continue;
+            }
+            let Some(remote) = incoming.source() else {
+                self.stats.dropped_source += 1;
+                continue;
+            };
+            let path = Path { local, remote };
+            let received_at = stamps.instant(ancillary.realtime_nanos, now);
+            let bytes = &mut buffer[..incoming.len.min(self.room)];
+            self.stats.messages += 1;
+            self.stats.bytes += bytes.len() as u64;
+            let segment = ancillary.segment_bytes.unwrap_or(bytes.len()).max(1);
+            if bytes.is_empty() {
+                // A datagram may be empty; cutting it into segments would make it none.
+                self.stats.datagrams += 1;
+                hand_over(Datagram { path, received_at, bytes });
+                continue;
+            }
+            for bytes in bytes.chunks_mut(segment) {
+                self.stats.datagrams += 1;
+                hand_over(Datagram { path, received_at, bytes });
+            }
+        }
+        Ok(if received < asked { Left::Nothing } else { Left::Perhaps })
+    }
+
+    /// What has been received so far.
+    pub fn stats(&self) -> ReceiveStats {
+        self.stats
+    }
+}

@@ -1,0 +1,367 @@
+//! The send batch: a machine writes datagrams into slots, a flush turns them into few system calls.
+//!
+//! Slots are claimed in any order across flows. A flush goes flow by flow: consecutive datagrams of one path and
+//! one length (the last may be shorter) become one run, gathered from their slots without a copy and cut into datagrams again by
+//! the kernel or the network card (UDP GSO). All runs of a socket leave by `sendmmsg`.
+
+use crate::limits::{
+    DATAGRAM_BYTES_MAX, FLOWS_MAX, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES, SEND_SLOTS,
+    WOULD_BLOCK_TRIES,
+};
+use crate::sockets::Sockets;
+use crate::sys::{self, Piece, Run};
+use machine::{Flow, LocalId, Path, Tx};
+use std::os::fd::BorrowedFd;
+
+/// What has been sent, since the batch was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendStats {
+    /// Datagrams the kernel took.
+    pub datagrams: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// `sendmmsg` calls.
+    pub syscalls: u64,
+    /// Messages the kernel took: runs of several datagrams, and single datagrams.
+    pub runs: u64,
+    /// Those of them with more than one datagram.
+    pub gso_runs: u64,
+    /// Runs that the kernel refused for their destination and that were sent one by one.
+    pub split_runs: u64,
+    /// Datagrams refused because the batch was full, or which no batch could hold.
+    pub dropped_full: u64,
+    /// Datagrams dropped because the socket's send buffer was full.
+    pub dropped_wouldblock: u64,
+    /// Datagrams dropped because their destination could not be sent to.
+    pub errors: u64,
+}
+
+/// Slots for one batch of datagrams, in one arena.
+#[derive(Debug)]
+pub struct SendBatch {
+    arena: Box<[u8]>,
+    /// Bytes of the arena that are claimed.
+    used: usize,
+    slots: Vec<Slot>,
+    slots_max: usize,
+    /// Per flow: its slots as a list. Grows when a flow is first seen, not per packet.
+    flows: Vec<List>,
+    /// Flows with slots, in the order of their first.
+    touched: Vec<u32>,
+    /// Bit per socket: whether a slot leaves by it.
+    locals: u32,
+    /// Whether the last slot may still be given back.
+    open: bool,
+    gso: bool,
+    plan: Plan,
+    stats: SendStats,
+}
+
+/// What a flush of one socket sends. Kept for its capacity.
+#[derive(Debug, Default)]
+struct Plan {
+    pieces: Vec<Piece>,
+    runs: Vec<Run>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    path: Path,
+    flow: u32,
+    offset: u32,
+    len: u32,
+    next: u32,
+    /// The flow's slot before, to find back on `cancel`.
+    previous: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct List {
+    first: u32,
+    last: u32,
+}
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+const EMPTY: List = List { first: NONE, last: NONE };
+
+/// Slots start on cache lines: the cipher writes whole ones.
+const SLOT_ALIGN: usize = 64;
+
+impl SendBatch {
+    /// A batch of the default size for these sockets.
+    pub fn new(sockets: &Sockets) -> Self {
+        Self::with_capacity(sockets.gso(), SEND_ARENA_BYTES, SEND_SLOTS)
+    }
+
+    /// A batch of `arena_bytes` and `slots_max` datagrams that makes runs only if `gso`.
+    pub fn with_capacity(gso: bool, arena_bytes: usize, slots_max: usize) -> Self {
+        let arena_bytes = arena_bytes.min(u32::MAX as usize / 2);
+        let slots_max = slots_max.min(NONE as usize);
+        Self {
+            arena: vec![0; arena_bytes].into_boxed_slice(),
+            used: 0,
+            slots: Vec::with_capacity(slots_max),
+            slots_max,
+            flows: Vec::new(),
+            touched: Vec::with_capacity(slots_max),
+            locals: 0,
+            open: false,
+            gso,
+            plan: Plan { pieces: Vec::with_capacity(slots_max), runs: Vec::with_capacity(slots_max) },
+            stats: SendStats::default(),
+        }
+    }
+
+    /// This batch as a [`Tx`] that flushes to `sockets` by itself when it is full, so that nothing is lost to its size.
+    pub fn outbox<'a>(&'a mut self, sockets: &'a Sockets) -> Outbox<'a> {
+        Outbox { batch: self, sockets }
+    }
+
+    /// What has been sent so far.
+    pub fn stats(&self) -> SendStats {
+        self.stats
+    }
+
+    /// Whether runs are made: the kernel can, and no destination has shown otherwise.
+    pub fn gso(&self) -> bool {
+        self.gso
+    }
+
+    /// Datagrams waiting for a flush.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether nothing waits for a flush.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Whether a datagram of `len` bytes fits beside those that wait.
+    fn has_room(&self, len: usize) -> bool {
+        self.slots.len() < self.slots_max && len <= self.arena.len() - self.used
+    }
+
+    /// Sends all that waits, and forgets it: what a socket does not take is dropped and counted.
+    pub fn flush(&mut self, sockets: &Sockets) {
+        if self.slots.is_empty() {
+            return;
+        }
+        let mut plan = std::mem::take(&mut self.plan);
+        for (local, fd) in sockets.iter() {
+            if self.locals & 1 << local.0 != 0 {
+                self.plan_socket(local, &mut plan);
+                self.transmit(fd, &mut plan);
+            }
+        }
+        let known = (1u32 << sockets.len()) - 1;
+        if self.locals & !known != 0 {
+            let strays = self.slots.iter().filter(|slot| usize::from(slot.path.local.0) >= sockets.len());
+            self.stats.errors += strays.count() as u64;
+        }
+        self.plan = plan;
+        self.clear();
+    }
+
+    fn clear(&mut self) {
+        for flow in self.touched.drain(..) {
+            self.flows[flow as usize] = EMPTY;
+        }
+        self.slots.clear();
+        self.used = 0;
+        self.locals = 0;
+        self.open = false;
+    }
+
+    /// Makes runs of all slots that leave by `local`, flow by flow.
+    fn plan_socket(&self, local: LocalId, plan: &mut Plan) {
+        plan.pieces.clear();
+        plan.runs.clear();
+        let segments_max = if self.gso { RUN_SEGMENTS_MAX as u32 } else { 1 };
+        for flow in &self.touched {
+            let mut open: Option<(Path, Run)> = None;
+            let mut at = self.flows[*flow as usize].first;
+            while let Some(slot) = self.slots.get(at as usize) {
+                at = slot.next;
+                if slot.path.local != local {
+                    continue;
+                }
+                if let Some((path, run)) = &mut open
+                    && *path == slot.path
+                    && run.count < segments_max
+                    && slot.len <= u32::from(run.segment)
+                    && slot.len > 0
+                    // All before it must have the full length: only the last segment may be shorter.
+                    && run.bytes == u32::from(run.segment) * run.count
+                    && run.bytes + slot.len <= RUN_BYTES_MAX as u32
+                {
+                    run.count += 1;
+                    run.bytes += slot.len;
+                } else {
+                    let run = Run {
+                        target: slot.path.remote,
+                        first: plan.pieces.len() as u32,
+                        count: 1,
+                        segment: slot.len as u16,
+                        bytes: slot.len,
+                    };
+                    plan.runs.extend(open.replace((slot.path, run)).map(|(_, run)| run));
+                }
+                plan.pieces.push(Piece { offset: slot.offset, len: slot.len });
+            }
+            plan.runs.extend(open.map(|(_, run)| run));
+        }
+    }
+
+    /// Sends the planned runs in order. A run that fails is dropped alone.
+    fn transmit(&mut self, fd: BorrowedFd<'_>, plan: &mut Plan) {
+        let mut tries = WOULD_BLOCK_TRIES;
+        let mut at = 0;
+        while at < plan.runs.len() {
+            self.stats.syscalls += 1;
+            let error = match sys::send(fd, &self.arena, &plan.pieces, &plan.runs[at..]) {
+                Ok(sent @ 1..) => {
+                    for run in &plan.runs[at..at + sent] {
+                        self.count_sent(run);
+                    }
+                    at += sent;
+                    continue;
+                }
+                Ok(0) => 0,
+                Err(error) => error.raw_os_error().unwrap_or(0),
+            };
+            let run = plan.runs[at];
+            match error {
+                libc::EINTR => continue,
+                libc::EAGAIN | libc::ENOBUFS => {
+                    self.stats.dropped_wouldblock += u64::from(run.count);
+                    tries -= 1;
+                    if tries == 0 {
+                        let rest = &plan.runs[at + 1..];
+                        self.stats.dropped_wouldblock +=
+                            rest.iter().map(|run| u64::from(run.count)).sum::<u64>();
+                        return;
+                    }
+                }
+                // The way out has no checksum offload, without which there is no GSO: so on this host.
+                libc::EIO if run.count > 1 => {
+                    tracing::warn!(
+                        "the network device takes no UDP GSO: every datagram is sent by itself from now on"
+                    );
+                    self.gso = false;
+                    let all = plan.runs.len();
+                    split(&mut plan.runs, at..all);
+                    continue;
+                }
+                // This destination takes no run (its path MTU is below our datagrams, or it has port 0); the next may. Were runs given up
+                // for all because of one, any peer could slow down the rest.
+                libc::EINVAL | libc::EMSGSIZE if run.count > 1 => {
+                    self.stats.split_runs += 1;
+                    split(&mut plan.runs, at..at + 1);
+                    continue;
+                }
+                // Unreachable, forbidden by a firewall, port 0.
+                _ => self.stats.errors += u64::from(run.count),
+            }
+            at += 1;
+        }
+    }
+
+    fn count_sent(&mut self, run: &Run) {
+        self.stats.runs += 1;
+        self.stats.gso_runs += u64::from(run.count > 1);
+        self.stats.datagrams += u64::from(run.count);
+        self.stats.bytes += u64::from(run.bytes);
+    }
+}
+
+/// Replaces some runs by their single datagrams.
+fn split(runs: &mut Vec<Run>, which: std::ops::Range<usize>) {
+    let behind = runs.split_off(which.end);
+    let runs_to_split = runs.split_off(which.start);
+    for run in runs_to_split {
+        let segment = u32::from(run.segment);
+        runs.extend((0..run.count).map(|index| {
+            let bytes = segment.min(run.bytes - index * segment);
+            Run { first: run.first + index, count: 1, bytes, ..run }
+        }));
+    }
+    runs.extend(behind);
+}
+
+impl Tx for SendBatch {
+    fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
+        let index = flow.0 as usize;
+        if !self.has_room(len) || len > DATAGRAM_BYTES_MAX || index >= FLOWS_MAX {
+            self.stats.dropped_full += 1;
+            return None;
+        }
+        if index >= self.flows.len() {
+            self.flows.resize((index + 1).next_power_of_two(), EMPTY);
+        }
+        let at = self.slots.len() as u32;
+        let list = &mut self.flows[index];
+        let previous = list.last;
+        match self.slots.get_mut(previous as usize) {
+            Some(previous) => previous.next = at,
+            None => {
+                list.first = at;
+                self.touched.push(flow.0);
+            }
+        }
+        list.last = at;
+        let offset = self.used;
+        let slot = Slot { path, flow: flow.0, offset: offset as u32, len: len as u32, next: NONE, previous };
+        self.slots.push(slot);
+        self.locals |= 1 << (path.local.0 & 31);
+        self.open = true;
+        self.used = (offset + len).next_multiple_of(SLOT_ALIGN).min(self.arena.len());
+        Some(&mut self.arena[offset..offset + len])
+    }
+
+    fn cancel(&mut self) {
+        if !self.open {
+            return;
+        }
+        self.open = false;
+        let Some(slot) = self.slots.pop() else { return };
+        self.used = slot.offset as usize;
+        let list = &mut self.flows[slot.flow as usize];
+        match self.slots.get_mut(slot.previous as usize) {
+            Some(previous) => {
+                previous.next = NONE;
+                list.last = slot.previous;
+            }
+            None => {
+                // It was the flow's first, and of all slots the last: so its flow was touched last.
+                *list = EMPTY;
+                self.touched.pop();
+            }
+        }
+    }
+}
+
+/// A [`SendBatch`] with its sockets at hand: when it is full it is flushed, instead of losing datagrams.
+#[derive(Debug)]
+pub struct Outbox<'a> {
+    batch: &'a mut SendBatch,
+    sockets: &'a Sockets,
+}
+
+impl Tx for Outbox<'_> {
+    fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
+        if !self.batch.has_room(len) {
+            self.batch.flush(self.sockets);
+        }
+        self.batch.slot(flow, path, len)
+    }
+
+    fn cancel(&mut self) {
+        self.batch.cancel();
+    }
+}
+
+#[cfg(test)]
+#[path = "send_tests.rs"]
+mod tests;

@@ -1,0 +1,230 @@
+//! The UDP sockets of one worker.
+
+use crate::limits::SOCKETS_MAX;
+use crate::sys::set_option;
+use machine::LocalId;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// A listening address could not be opened. Each says what the operator can do.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another process has the port.
+    #[error("UDP port {} on {} is in use by another process: stop it, or choose another port", .0.port(), .0.ip())]
+    InUse(SocketAddr),
+    /// The address is none of this host's.
+    #[error("{} is not an address of this host: listen on one that `ip addr` shows", .0.ip())]
+    NotLocal(SocketAddr),
+    /// A port below 1024 without the right to it.
+    #[error("UDP port {} on {} needs the capability CAP_NET_BIND_SERVICE", .0.port(), .0.ip())]
+    Denied(SocketAddr),
+    /// None, or more than [`SOCKETS_MAX`].
+    #[error("{0} listening addresses for a worker; from 1 to {SOCKETS_MAX} are possible")]
+    Count(usize),
+    /// The operating system refused otherwise.
+    #[error("cannot listen on UDP {address}")]
+    Io {
+        /// Where.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// How to open the sockets.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketOptions {
+    /// Kernel receive buffer per socket, bytes. Default 4 MiB: 15 ms at 2 Gbit/s. Capped by `net.core.rmem_max`.
+    pub receive_buffer_bytes: usize,
+    /// Kernel send buffer per socket, bytes. Default 4 MiB: one full batch. Capped by `net.core.wmem_max`.
+    pub send_buffer_bytes: usize,
+    /// Let the kernel join received datagrams of one peer (UDP GRO), where it can. Default: yes.
+    pub gro: bool,
+    /// Let the kernel cut runs into datagrams (UDP GSO), where it can. Default: yes.
+    pub gso: bool,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self { receive_buffer_bytes: 4 << 20, send_buffer_bytes: 4 << 20, gro: true, gso: true }
+    }
+}
+
+/// What the kernel granted, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferSizes {
+    /// Receive buffer.
+    pub receive: usize,
+    /// Send buffer.
+    pub send: usize,
+}
+
+/// The sockets of one worker; [`LocalId`] is the index.
+#[derive(Debug)]
+pub struct Sockets {
+    sockets: Vec<Open>,
+    gro: bool,
+    gso: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    socket: UdpSocket,
+    address: SocketAddr,
+    buffers: BufferSizes,
+}
+
+impl Sockets {
+    /// Opens one non-blocking socket per address, in their order. An IPv6 address is IPv6 only, so that IPv4 peers never appear
+    /// as mapped addresses; port 0 lets the kernel choose.
+    pub fn bind(addresses: &[SocketAddr], options: &SocketOptions) -> Result<Self, BindError> {
+        if addresses.is_empty() || addresses.len() > SOCKETS_MAX {
+            return Err(BindError::Count(addresses.len()));
+        }
+        let mut sockets = Vec::with_capacity(addresses.len());
+        let (mut gro, mut gso) = (options.gro, options.gso);
+        for address in addresses {
+            let socket = open(*address, options).map_err(|source| bind_error(*address, source))?;
+            gro = gro && set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
+            // A kernel that does not know the option would send a run as one huge datagram. Zero is "no
+            // segments unless a message says so".
+            gso = gso && set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
+            sockets.push(finish(socket).map_err(|source| bind_error(*address, source))?);
+        }
+        if gso != options.gso {
+            tracing::warn!(
+                "this kernel has no UDP GSO: every datagram is sent by itself, at about three times the cost"
+            );
+        }
+        Ok(Self { sockets, gro, gso })
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Never: there is at least one.
+    pub fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// Where the socket listens; the port is the real one if 0 was asked for.
+    pub fn local_addr(&self, local: LocalId) -> Option<SocketAddr> {
+        self.sockets.get(usize::from(local.0)).map(|open| open.address)
+    }
+
+    /// What the kernel granted the socket.
+    pub fn buffers(&self, local: LocalId) -> Option<BufferSizes> {
+        self.sockets.get(usize::from(local.0)).map(|open| open.buffers)
+    }
+
+    /// Whether received datagrams come joined.
+    pub fn gro(&self) -> bool {
+        self.gro
+    }
+
+    /// Whether runs can be sent.
+    pub fn gso(&self) -> bool {
+        self.gso
+    }
+
+    /// Every socket with its number.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (LocalId, BorrowedFd<'_>)> {
+        self.sockets.iter().enumerate().map(|(index, open)| (LocalId(index as u8), open.socket.as_fd()))
+    }
+
+    pub(crate) fn fd(&self, local: LocalId) -> Option<BorrowedFd<'_>> {
+        self.sockets.get(usize::from(local.0)).map(|open| open.socket.as_fd())
+    }
+}
+
+fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    socket.set_cloexec(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // The kernel cuts these to its own maximum without an error; what was granted is reported.
+    socket.set_recv_buffer_size(options.receive_buffer_bytes)?;
+    socket.set_send_buffer_size(options.send_buffer_bytes)?;
+    set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+    set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
+    // Media fits every path by its size. Believing "fragmentation needed" would let anyone who forges that message
+    // stop our runs to a peer: the kernel refuses a run whose segments exceed the path MTU it believes in.
+    if address.is_ipv4() {
+        set_option(socket.as_fd(), libc::SOL_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_INTERFACE)?;
+    } else {
+        set_option(socket.as_fd(), libc::SOL_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_INTERFACE)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn finish(socket: Socket) -> io::Result<Open> {
+    // The kernel reports twice what it granted: it counts its own bookkeeping.
+    let buffers =
+        BufferSizes { receive: socket.recv_buffer_size()? / 2, send: socket.send_buffer_size()? / 2 };
+    let socket = UdpSocket::from(socket);
+    Ok(Open { address: socket.local_addr()?, socket, buffers })
+}
+
+fn bind_error(address: SocketAddr, source: io::Error) -> BindError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse(address),
+        io::ErrorKind::AddrNotAvailable => BindError::NotLocal(address),
+        io::ErrorKind::PermissionDenied => BindError::Denied(address),
+        _ => BindError::Io { address, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bind(addresses: &[&str]) -> Result<Sockets, BindError> {
+        let addresses: Vec<SocketAddr> = addresses.iter().map(|a| a.parse().expect("an address")).collect();
+        Sockets::bind(&addresses, &SocketOptions::default())
+    }
+
+    #[test]
+    fn both_families_listen_and_report_what_was_granted() {
+        let sockets = bind(&["127.0.0.1:0", "[::1]:0"]).expect("loopback");
+        assert_eq!(sockets.len(), 2);
+        for local in [LocalId(0), LocalId(1)] {
+            assert_ne!(sockets.local_addr(local).expect("bound").port(), 0);
+            let buffers = sockets.buffers(local).expect("bound");
+            assert!(buffers.receive > 0 && buffers.send > 0);
+        }
+        assert_eq!(sockets.local_addr(LocalId(2)), None);
+    }
+
+    #[test]
+    fn ipv6_leaves_the_port_to_ipv4() {
+        let first = bind(&["[::]:0"]).expect("any IPv6 address");
+        let port = first.local_addr(LocalId(0)).expect("bound").port();
+        bind(&[&format!("0.0.0.0:{port}")]).expect("the same port over IPv4");
+    }
+
+    #[test]
+    fn a_port_in_use_is_named_with_its_address() {
+        let first = bind(&["127.0.0.1:0"]).expect("loopback");
+        let port = first.local_addr(LocalId(0)).expect("bound").port();
+        let error = bind(&[&format!("127.0.0.1:{port}")]).expect_err("in use");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "UDP port {port} on 127.0.0.1 is in use by another process: stop it, or choose another port"
+            )
+        );
+    }
+
+    #[test]
+    fn an_address_of_another_host_and_a_wrong_count_are_errors() {
+        assert!(matches!(bind(&["192.0.2.1:0"]), Err(BindError::NotLocal(_))));
+        assert!(matches!(bind(&[]), Err(BindError::Count(0))));
+        assert!(matches!(bind(&["127.0.0.1:0"; SOCKETS_MAX + 1]), Err(BindError::Count(_))));
+    }
+}
