@@ -224,6 +224,16 @@ describe('when the socket is lost', () => {
     await vi.waitFor(() => expect(server.count('pauseProducer')).toBe(1), SOON);
   });
 
+  test('a place that is not its own any more is given up for a new one', async () => {
+    server.instead.joinRoom = ({ value }) =>
+      (value as JoinRoom).resume ? refusal(ErrorCode.RESUME_SECRET) : server.keepAll(value as JoinRoom, { resumed: false });
+    server.cut();
+    await vi.waitFor(() => expect(server.count('joinRoom')).toBe(3), SOON);
+    await receiving(2);
+    await session('Connected');
+    expect(server.count('createTransport')).toBe(4);
+  });
+
   test('a server that knows nothing of it is joined as by somebody new', async () => {
     server.epoch = 'second';
     server.cut();

@@ -184,6 +184,13 @@ export class Call {
     } catch (error) {
       this.#early = [];
       if (error instanceof SocketLost && !this.#channel.up) return;
+      // Our place is somebody else's, or was given up: enter as somebody new.
+      if (identity && error instanceof SignalError && error.code === ErrorCode.RESUME_SECRET) {
+        this.#identity = null;
+        this.#dropMedia(error.message);
+        void this.#enter();
+        return;
+      }
       if (isFinal(error)) {
         this.#fail(error instanceof Error ? error : new Error(String(error)));
         return;

@@ -1,0 +1,61 @@
+// A server with a key: who has no good token is told why, in the page and by code.
+
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { Leat } from './lib/leat.js';
+import { launch, Peer } from './lib/peers.js';
+
+const SECRET = 'a secret of the tests, and of nobody else';
+const ROOM = 'millpond';
+
+const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+/** A token as RFC 7519 has it, made without the server's help. */
+function token({ alg = 'HS256', secret = SECRET, room = ROOM, expiresInS = 600 } = {}) {
+  const signed = `${part({ alg, typ: 'JWT' })}.${part({ sub: 'ada', room, exp: Math.floor(Date.now() / 1000) + expiresInS })}`;
+  const signature = alg === 'none' ? '' : createHmac('sha256', secret).update(signed).digest('base64url');
+  return `${signed}.${signature}`;
+}
+
+let leat;
+let browser;
+
+before(async () => {
+  leat = await Leat.start(['--secret', SECRET]);
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close().finally(() => leat.stop());
+});
+
+const refused = [
+  ['no token', undefined, 'TOKEN_MISSING'],
+  ['something that is no token', 'open sesame', 'TOKEN_MALFORMED'],
+  ['an unsigned token', token({ alg: 'none' }), 'TOKEN_ALGORITHM'],
+  ['a token signed with another key', token({ secret: 'another secret, just as long as the first' }), 'TOKEN_SIGNATURE'],
+  ['a token of yesterday', token({ expiresInS: -86_400 }), 'TOKEN_EXPIRED'],
+  ['a token for another room', token({ room: 'mill-race' }), 'TOKEN_ROOM'],
+];
+
+for (const [what, jwt, code] of refused) {
+  test(`${what} is refused as ${code}`, { timeout: 60_000 }, async () => {
+    const ada = await Peer.open(browser, leat.url, { room: ROOM, name: 'Ada', token: jwt });
+    try {
+      const alert = ada.page.getByRole('alert');
+      await alert.waitFor({ timeout: 15_000 });
+      assert.equal(await alert.getAttribute('data-code'), code);
+      assert.notEqual((await alert.textContent()).trim(), '');
+      // The page asks for a better one, and a better one is enough.
+      await ada.page.getByLabel('Token').fill(token());
+      await ada.press('Join');
+      await ada.connected();
+    } catch (error) {
+      error.message += `\n--- leat up\n${leat.log}`;
+      throw error;
+    } finally {
+      await ada.close();
+    }
+  });
+}
