@@ -11,7 +11,7 @@ use crate::limits::{
 use crate::sockets::Sockets;
 use crate::sys::{self, Piece, Run};
 use machine::{Flow, LocalId, Path, Tx};
-use std::os::fd::BorrowedFd;
+use std::io;
 
 /// What has been sent, since the batch was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl SendBatch {
         for (local, fd) in sockets.iter() {
             if self.locals & 1 << local.0 != 0 {
                 self.plan_socket(local, &mut plan);
-                self.transmit(fd, &mut plan);
+                self.transmit(&mut plan, |arena, pieces, runs| sys::send(fd, arena, pieces, runs));
             }
         }
         let known = (1u32 << sockets.len()) - 1;
@@ -214,13 +214,18 @@ impl SendBatch {
         }
     }
 
-    /// Sends the planned runs in order. A run that fails is dropped alone.
-    fn transmit(&mut self, fd: BorrowedFd<'_>, plan: &mut Plan) {
+    /// Sends the planned runs in order by `send`, which says how many of those it is given went out. A run
+    /// that fails is dropped alone.
+    fn transmit(
+        &mut self,
+        plan: &mut Plan,
+        mut send: impl FnMut(&[u8], &[Piece], &[Run]) -> io::Result<usize>,
+    ) {
         let mut tries = WOULD_BLOCK_TRIES;
         let mut at = 0;
         while at < plan.runs.len() {
             self.stats.syscalls += 1;
-            let error = match sys::send(fd, &self.arena, &plan.pieces, &plan.runs[at..]) {
+            let error = match send(&self.arena, &plan.pieces, &plan.runs[at..]) {
                 Ok(sent @ 1..) => {
                     for run in &plan.runs[at..at + sent] {
                         self.count_sent(run);
