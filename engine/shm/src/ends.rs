@@ -107,6 +107,12 @@ impl StatsWriter {
     pub fn write(&mut self, values: &[u64]) {
         self.0.write(values);
     }
+
+    /// The region under it, for tests that play the hostile peer.
+    #[cfg(test)]
+    fn region(&self) -> Arc<Region> {
+        self.0.shared().region.clone()
+    }
 }
 
 /// The controller's side of a worker's statistics page.

@@ -50,3 +50,59 @@ fn the_ends_travel_to_other_threads() {
     travels(&worker);
     travels(&controller);
 }
+
+/// Everything a hostile process can do with its mapping: write any word at any time. Both ends keep working on it, and
+/// whatever they are told, they stay inside the region, inside the bounds, and do not panic.
+#[test]
+fn a_region_full_of_anything_costs_a_sentence_and_no_more() {
+    let mut seed = 0x5EED_u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    let mut verdicts = std::collections::HashSet::new();
+    for case in 0..300 {
+        let (mut worker, mut controller) = ends(1, 0);
+        for _ in 0..random() % 40 {
+            let _ = controller.commands.push(&vec![1; random() as usize % 3000]);
+            let _ = worker.events.push(&vec![2; random() as usize % 3000]);
+        }
+        let region = &worker.stats.region();
+        let words = region.words(4096, (crate::layout::region_bytes(1) - 4096) / WORD);
+        let at = WorkerAt::new(0);
+        if case % 3 == 0 {
+            for word in words {
+                word.store(random(), std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        for _ in 0..random() % 6 {
+            let cursors = [at.commands.head, at.commands.tail, at.events.head, at.events.tail];
+            let value =
+                [random(), random() % (3 << 20), random() % (1 << 20) / 8 * 8, 0][random() as usize % 4];
+            let cursor = region.words(cursors[random() as usize % 4], 1);
+            cursor[0].store(value, std::sync::atomic::Ordering::Relaxed);
+        }
+        for ring in [at.commands, at.events] {
+            // A plausible header with any length at the place the reader looks at next.
+            let header = (0x4C45_4154 << 32) | (random() % (128 << 10));
+            region.words(ring.data, 1)[0].store(header, std::sync::atomic::Ordering::Relaxed);
+        }
+        let mut into = Vec::new();
+        for _ in 0..2000 {
+            for consumer in [&mut worker.commands, &mut controller.events] {
+                match consumer.pop(&mut into) {
+                    Ok(len) => assert!(len.is_none_or(|len| len == into.len() && len <= RECORD_BYTES_MAX)),
+                    Err(corrupt) => drop(verdicts.insert(corrupt.to_string())),
+                }
+            }
+        }
+        let _ = worker.events.push(&[3; 5000]);
+        let _ = controller.commands.push(&[3; 5000]);
+        let _ = (worker.events.wants_doorbell(), worker.commands.may_sleep());
+        let _ = controller.stats.read();
+        worker.stats.write(&[1; STATS_SLOTS]);
+    }
+    assert!(verdicts.len() >= 5, "the cases are too tame: {verdicts:?}");
+}

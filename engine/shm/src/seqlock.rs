@@ -28,6 +28,11 @@ impl<S: SharedPage> PageWriter<S> {
         Self { shared, sequence: 0 }
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &S {
+        &self.shared
+    }
+
     /// Replaces the first slots by `values`; what does not fit is left out.
     pub(crate) fn write(&mut self, values: &[u64]) {
         self.shared.sequence().store(self.sequence + 1, Ordering::Relaxed);

@@ -9,18 +9,39 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const PROTOCOL: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A socket path of this test's own.
-fn socket_path(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("leat-shm-{}-{name}", std::process::id()));
-    let _ = std::fs::remove_file(&path);
-    path
+/// A socket path of this test's own, gone with its lock when the test ends.
+struct SocketPath(PathBuf);
+
+impl std::ops::Deref for SocketPath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<Path> for SocketPath {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SocketPath {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(format!("{}.lock", self.0.display()));
+    }
+}
+
+fn socket_path(name: &str) -> SocketPath {
+    SocketPath(std::env::temp_dir().join(format!("leat-shm-{}-{name}", std::process::id())))
 }
 
 /// Waits, as the engine's main thread would, for the listener to become readable.
@@ -48,12 +69,12 @@ fn wait_readable(fd: impl AsFd, timeout: Duration) -> bool {
 }
 
 /// Attaches from another thread while this one runs the listener.
-fn attach_beside(path: &std::path::Path, protocol: u32) -> JoinHandle<Result<shm::Attachment, AttachError>> {
+fn attach_beside(path: &Path, protocol: u32) -> JoinHandle<Result<shm::Attachment, AttachError>> {
     let path = path.to_path_buf();
     std::thread::spawn(move || attach(path, protocol, PATIENCE))
 }
 
-fn attached(listener: &mut Listener, path: &std::path::Path) -> (Vec<WorkerEnd>, shm::Attachment) {
+fn attached(listener: &mut Listener, path: &Path) -> (Vec<WorkerEnd>, shm::Attachment) {
     let attaching = attach_beside(path, PROTOCOL);
     let ListenerEvent::Attached(ends) = next_event(listener) else { panic!("attached") };
     (ends, attaching.join().unwrap().unwrap())
