@@ -1,0 +1,432 @@
+//! A whole worker over real loopback sockets: echo, timers, commands, events, GRO, and nothing allocated per packet.
+
+#![allow(clippy::unwrap_used)]
+// A global allocator that counts cannot be written without.
+#![allow(unsafe_code)]
+
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Tx};
+use runtime::{
+    CONTROL_TOKEN, Clock, Control, LoopStats, ReceiveStats, Report, SendStats, SocketOptions, Sockets, Worker,
+};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::net::{SocketAddr, UdpSocket};
+use std::ops::ControlFlow;
+use std::os::fd::AsRawFd;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// Counts the allocations of each thread by itself.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is the system allocator's; counting touches a `Cell` without a destructor, which
+// allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Sends back what it gets, says what it saw, and keeps time.
+#[derive(Default)]
+struct Echo {
+    /// The next event, oldest first. Sized at the start: the machine allocates nothing either.
+    events: VecDeque<Said>,
+    alarm: Option<Instant>,
+    batches: u64,
+    late: bool,
+    silent: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Heard { len: usize, from: SocketAddr },
+    Alarm { late_by: Duration },
+    Did(u32),
+    Batches(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Do {
+    /// Be called when so much time has passed.
+    Wake(Duration),
+    /// Send this many datagrams there.
+    Send(SocketAddr, u32),
+    /// Say how many batches there were.
+    Count,
+    /// Stop saying what is heard.
+    Hush,
+}
+
+impl Machine for Echo {
+    type Command = Do;
+    type Event = Said;
+
+    fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
+        self.late |= datagram.received_at > now;
+        let bytes = &*datagram.bytes;
+        tx.slot(Flow(u32::from(datagram.path.remote.port())), datagram.path, bytes.len())
+            .unwrap()
+            .copy_from_slice(bytes);
+        if !self.silent {
+            self.events.push_back(Said::Heard { len: bytes.len(), from: datagram.path.remote });
+        }
+    }
+
+    fn on_batch_end(&mut self, _now: Instant, _tx: &mut impl Tx) {
+        self.batches += 1;
+    }
+
+    fn on_timeout(&mut self, now: Instant, _tx: &mut impl Tx) {
+        let alarm = self.alarm.take().unwrap();
+        self.events.push_back(Said::Alarm { late_by: now.saturating_since(alarm) });
+    }
+
+    fn on_command(&mut self, now: Instant, command: Do, tx: &mut impl Tx) {
+        match command {
+            Do::Wake(after) => self.alarm = Some(now + after),
+            Do::Send(remote, count) => {
+                for index in 0..count {
+                    let path = Path { local: LocalId(0), remote };
+                    tx.slot(Flow(1), path, 4).unwrap().copy_from_slice(&index.to_be_bytes());
+                }
+                self.events.push_back(Said::Did(count));
+            }
+            Do::Count => self.events.push_back(Said::Batches(self.batches)),
+            Do::Hush => self.silent = true,
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<Said> {
+        self.events.pop_front()
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.alarm
+    }
+}
+
+/// What the main thread tells the worker through its waker.
+enum Message {
+    Do(Do),
+    Stop,
+}
+
+/// Commands by a channel, events by another.
+struct Channels {
+    messages: Receiver<Message>,
+    commands: VecDeque<Do>,
+    events: SyncSender<Said>,
+    report: Option<Report>,
+    wakes: u32,
+}
+
+impl Control<Echo> for Channels {
+    fn on_wake(&mut self, _registry: &mio::Registry) -> ControlFlow<()> {
+        self.wakes += 1;
+        for message in self.messages.try_iter() {
+            match message {
+                Message::Do(command) => self.commands.push_back(command),
+                Message::Stop => return ControlFlow::Break(()),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn next_command(&mut self) -> Option<Do> {
+        self.commands.pop_front()
+    }
+
+    fn push_event(&mut self, event: Said) {
+        let _ = self.events.send(event);
+    }
+
+    fn end_turn(&mut self, machine: &mut Echo, report: &Report) {
+        assert!(!machine.late, "a datagram was received after now");
+        self.report = Some(*report);
+    }
+}
+
+/// More than any test here says.
+const QUEUE_LEN: usize = 4096;
+
+/// A worker on its thread, and the ends to drive it by.
+struct Running {
+    address: SocketAddr,
+    waker: std::sync::Arc<mio::Waker>,
+    messages: SyncSender<Message>,
+    events: Receiver<Said>,
+    thread: std::thread::JoinHandle<std::io::Result<(Echo, Channels)>>,
+}
+
+impl Running {
+    fn start(options: SocketOptions) -> Self {
+        let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &options).unwrap();
+        let (messages, take_messages) = sync_channel(QUEUE_LEN);
+        let (give_events, events) = sync_channel(QUEUE_LEN);
+        let control = Channels {
+            messages: take_messages,
+            commands: VecDeque::new(),
+            events: give_events,
+            report: None,
+            wakes: 0,
+        };
+        let worker = Worker::new(sockets, Clock::start(), Echo::default(), control).unwrap();
+        let address = worker.sockets().local_addr(LocalId(0)).unwrap();
+        let waker = worker.waker();
+        Self { address, waker, messages, events, thread: std::thread::spawn(move || worker.run()) }
+    }
+
+    fn tell(&self, message: Message) {
+        self.messages.send(message).unwrap();
+        self.waker.wake().unwrap();
+    }
+
+    fn heard(&self) -> Said {
+        self.events.recv_timeout(Duration::from_secs(5)).unwrap()
+    }
+
+    fn stop(self) -> (Echo, Report) {
+        self.tell(Message::Stop);
+        let (echo, channels) = self.thread.join().unwrap().unwrap();
+        (echo, channels.report.unwrap())
+    }
+}
+
+fn client() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket
+}
+
+fn next(socket: &UdpSocket) -> Vec<u8> {
+    let mut buffer = vec![0; 65_536];
+    let len = socket.recv(&mut buffer).unwrap();
+    buffer.truncate(len);
+    buffer
+}
+
+#[test]
+fn what_is_sent_comes_back_in_order_to_each_peer() {
+    let running = Running::start(SocketOptions::default());
+    let clients: Vec<_> = (0..5).map(|_| client()).collect();
+    let len = |round: u8, index: usize| [1200, 1200, 1199, 80, 0][(usize::from(round) + index) % 5];
+    // In bursts that fit the sockets' buffers even if nobody reads them yet.
+    for burst in 0..8u8 {
+        let rounds = burst * 5..burst * 5 + 5;
+        for round in rounds.clone() {
+            for (index, client) in clients.iter().enumerate() {
+                client.send_to(&vec![round; len(round, index)], running.address).unwrap();
+            }
+        }
+        for (index, client) in clients.iter().enumerate() {
+            for round in rounds.clone() {
+                assert_eq!(next(client), vec![round; len(round, index)]);
+            }
+        }
+    }
+    let (_, report) = running.stop();
+    let (ReceiveStats { datagrams: received, .. }, SendStats { datagrams: sent, .. }) =
+        (report.received, report.sent);
+    assert_eq!((received, sent), (200, 200));
+    assert_eq!(report.received.bytes, report.sent.bytes);
+    let LoopStats { turns, busy, turn_max, turn_last, .. } = report.turns;
+    assert!(turns > 0 && busy >= turn_max && turn_max >= turn_last);
+}
+
+#[test]
+fn a_run_from_a_peer_is_cut_into_its_datagrams() {
+    let running = Running::start(SocketOptions::default());
+    let far = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
+    let from = far.local_addr(LocalId(0)).unwrap();
+    let mut batch = runtime::SendBatch::new(&far);
+    for _ in 0..20 {
+        let path = Path { local: LocalId(0), remote: running.address };
+        batch.slot(Flow(0), path, 1000).unwrap().fill(0x5a);
+    }
+    batch.slot(Flow(0), Path { local: LocalId(0), remote: running.address }, 33).unwrap().fill(0x5a);
+    batch.flush(&far);
+    for _ in 0..20 {
+        assert_eq!(running.heard(), Said::Heard { len: 1000, from });
+    }
+    assert_eq!(running.heard(), Said::Heard { len: 33, from });
+    let (_, report) = running.stop();
+    assert_eq!(report.received.datagrams, 21);
+    assert_eq!(report.received.messages, 1, "the kernel kept the run joined");
+    assert_eq!(report.sent.gso_runs, 1, "and back it went as one");
+}
+
+#[test]
+fn without_gro_and_gso_the_same_arrives() {
+    let plain = SocketOptions { gro: false, gso: false, ..SocketOptions::default() };
+    let running = Running::start(plain);
+    let client = client();
+    for index in 0..50u8 {
+        client.send_to(&[index; 900], running.address).unwrap();
+    }
+    // Longer than a plain receive buffer: dropped and counted, the next arrives.
+    client.send_to(&[0xee; 3000], running.address).unwrap();
+    client.send_to(&[0xff; 10], running.address).unwrap();
+    for index in 0..50u8 {
+        assert_eq!(next(&client), [index; 900]);
+    }
+    assert_eq!(next(&client), [0xff; 10]);
+    let (_, report) = running.stop();
+    assert_eq!(report.received.dropped_truncated, 1);
+    assert_eq!((report.received.datagrams, report.received.messages, report.sent.gso_runs), (51, 51, 0));
+}
+
+#[test]
+fn a_timer_fires_at_its_time_and_not_before() {
+    let running = Running::start(SocketOptions::default());
+    for millis in [0, 1, 7, 30] {
+        let before = std::time::Instant::now();
+        let after = Duration::from_millis(millis);
+        running.tell(Message::Do(Do::Wake(after)));
+        let Said::Alarm { late_by } = running.heard() else { panic!("an alarm") };
+        assert!(before.elapsed() >= after);
+        assert!(late_by < Duration::from_millis(500), "{late_by:?} late");
+    }
+    let (_, report) = running.stop();
+    assert_eq!((report.turns.timeouts, report.turns.commands, report.turns.events), (4, 4, 4));
+    assert!(report.turns.turns < 100, "the worker slept in between: {:?}", report.turns);
+}
+
+#[test]
+fn commands_are_flushed_and_answered_in_order() {
+    let running = Running::start(SocketOptions::default());
+    let client = client();
+    let to = client.local_addr().unwrap();
+    for _ in 0..150 {
+        running.messages.send(Message::Do(Do::Send(to, 1))).unwrap();
+    }
+    running.tell(Message::Do(Do::Count));
+    for _ in 0..150 {
+        assert_eq!(running.heard(), Said::Did(1));
+        assert_eq!(next(&client), [0; 4]);
+    }
+    assert_eq!(running.heard(), Said::Batches(0));
+    let (_, report) = running.stop();
+    assert_eq!(report.turns.commands, 151, "more than one turn's worth");
+}
+
+#[test]
+fn a_batch_larger_than_the_arena_is_flushed_early_and_nothing_is_lost() {
+    let running = Running::start(SocketOptions::default());
+    let to = client().local_addr().unwrap();
+    let many = 3 * runtime::limits::SEND_SLOTS as u32;
+    running.tell(Message::Do(Do::Send(to, many)));
+    assert_eq!(running.heard(), Said::Did(many));
+    let (_, report) = running.stop();
+    assert_eq!(report.sent.dropped_full, 0);
+    assert_eq!(report.sent.datagrams + report.sent.dropped_wouldblock, u64::from(many));
+}
+
+/// The control registers a descriptor of its own, as the engine does with its doorbell.
+struct Doorbell {
+    bell: UdpSocket,
+    rung: u32,
+    left: u32,
+}
+
+impl Control<Echo> for Doorbell {
+    fn on_wake(&mut self, registry: &mio::Registry) -> ControlFlow<()> {
+        let fd = self.bell.as_raw_fd();
+        registry.register(&mut mio::unix::SourceFd(&fd), CONTROL_TOKEN, mio::Interest::READABLE).unwrap();
+        ControlFlow::Continue(())
+    }
+
+    fn on_ready(&mut self) {
+        self.bell.recv(&mut [0; 8]).unwrap();
+        self.rung += 1;
+        self.left = 1;
+    }
+
+    fn next_command(&mut self) -> Option<Do> {
+        self.left = self.left.checked_sub(1)?;
+        Some(Do::Count)
+    }
+
+    fn can_take_event(&mut self) -> bool {
+        self.rung != 1
+    }
+
+    fn push_event(&mut self, event: Said) {
+        assert_eq!(event, Said::Batches(0));
+    }
+}
+
+#[test]
+fn a_doorbell_wakes_the_worker_and_a_full_ring_leaves_events_with_the_machine() {
+    let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
+    let bell = client();
+    let address = bell.local_addr().unwrap();
+    let control = Doorbell { bell, rung: 0, left: 0 };
+    let mut worker = Worker::new(sockets, Clock::start(), Echo::default(), control).unwrap();
+    let _ = worker.turn().unwrap();
+    let ringer = client();
+    ringer.send_to(b"ring", address).unwrap();
+    let _ = worker.turn().unwrap();
+    assert_eq!((worker.control().rung, worker.machine().events.len()), (1, 1));
+    ringer.send_to(b"ring", address).unwrap();
+    let _ = worker.turn().unwrap();
+    assert_eq!((worker.control().rung, worker.machine().events.len()), (2, 0));
+}
+
+/// Commands from a list, no events: nothing here allocates.
+struct Quiet(Option<Do>);
+
+impl Control<Echo> for Quiet {
+    fn on_wake(&mut self, _registry: &mio::Registry) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn next_command(&mut self) -> Option<Do> {
+        self.0.take()
+    }
+
+    fn push_event(&mut self, _event: Said) {}
+}
+
+#[test]
+fn a_warm_worker_allocates_nothing_per_packet() {
+    let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
+    let address = sockets.local_addr(LocalId(0)).unwrap();
+    let mut worker = Worker::new(sockets, Clock::start(), Echo::default(), Quiet(Some(Do::Hush))).unwrap();
+    let clients: Vec<_> = (0..10).map(|_| client()).collect();
+    let mut buffer = vec![0; 2048];
+    let mut measured = 0;
+    for round in 0..20 {
+        for client in &clients {
+            for index in 0..10usize {
+                client.send_to(&[index as u8; 1200][..1200 - index / 9], address).unwrap();
+            }
+        }
+        let before = ALLOCATIONS.get();
+        let _ = worker.turn().unwrap();
+        if round > 2 {
+            measured += ALLOCATIONS.get() - before;
+        }
+        for client in &clients {
+            for _ in 0..10 {
+                assert!(client.recv(&mut buffer).unwrap() >= 1199);
+            }
+        }
+    }
+    assert_eq!(measured, 0);
+}
