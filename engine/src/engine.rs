@@ -1,0 +1,214 @@
+//! The engine as a whole: opens everything, starts a thread a worker, and then only listens for controllers and signals.
+
+use crate::config::{Config, WorkerConfig};
+use crate::endpoint::{Endpoint, Notice, Order};
+use crate::limits;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use machine::Rng;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use runtime::{Clock, SocketOptions, Sockets, Worker};
+use sfu::Shard;
+use shm::{Listener, ListenerEvent, WorkerEnd};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+const LISTENER: Token = Token(0);
+const SIGNAL: Token = Token(1);
+const NOTICE: Token = Token(2);
+
+/// Why the engine cannot start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A UDP port or address is not to be had.
+    #[error(
+        "worker {worker} cannot listen (its ports are --rtc-port plus its number, its addresses --listen-ip)"
+    )]
+    Bind {
+        /// Which worker.
+        worker: usize,
+        /// The cause.
+        source: runtime::BindError,
+    },
+    /// The control socket is not to be had.
+    #[error("signaling could not attach (--control-socket)")]
+    ControlSocket(#[from] shm::BindError),
+    /// The operating system's random generator failed.
+    #[error("the system gives no randomness: {0}")]
+    Randomness(getrandom::Error),
+    /// A worker panicked: a bug of ours. The supervisor starts the engine anew.
+    #[error("worker {0} panicked; this is a bug")]
+    Panicked(usize),
+    /// Something the operating system should always give.
+    #[error("cannot {doing}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Failure {
+    move |source| Failure::System { doing, source }
+}
+
+/// A worker's thread, seen from the main thread.
+#[derive(Debug)]
+struct Handle {
+    orders: Sender<Order>,
+    waker: Arc<Waker>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Handle {
+    fn order(&self, order: Order) {
+        if let Err(error) = self.orders.try_send(order) {
+            tracing::error!(%error, "a worker takes no orders");
+        }
+        // Without a wake the order is taken at the worker's next turn all the same.
+        let _ = self.waker.wake();
+    }
+}
+
+/// Runs until SIGINT or SIGTERM.
+pub fn run(config: &Config) -> Result<(), Failure> {
+    let mut poll = Poll::new().map_err(system("make a poll"))?;
+    let main = Arc::new(Waker::new(poll.registry(), NOTICE).map_err(system("make a waker"))?);
+    let signals = signals().map_err(system("take signals"))?;
+    let (notices_in, notices) = bounded(limits::NOTICES_MAX);
+    let mut listener =
+        Listener::bind(&config.control_socket, config.workers.len() as u16, control::PROTOCOL_VERSION)?;
+    for (fd, token) in [(listener.as_raw_fd(), LISTENER), (signals.as_raw_fd(), SIGNAL)] {
+        poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE).map_err(system("poll"))?;
+    }
+
+    let workers = start_workers(config, &notices_in, &main)?;
+    tracing::info!(
+        workers = workers.len(),
+        rtc_port = config.workers[0].listen[0].port(),
+        control_socket = %config.control_socket.display(),
+        epoch = format_args!("{:016x}", listener.engine_epoch()),
+        "engine is up"
+    );
+
+    let mut events = Events::with_capacity(16);
+    loop {
+        if let Err(error) = poll.poll(&mut events, None)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            return Err(system("poll")(error));
+        }
+        if events.iter().any(|event| event.token() == SIGNAL) {
+            break;
+        }
+        serve_controllers(&mut listener, &workers, &notices);
+        if workers.iter().any(|worker| worker.thread.is_finished()) {
+            break;
+        }
+    }
+    tracing::info!("engine is ending");
+    stop(workers)
+}
+
+/// A socket that becomes readable on SIGINT and SIGTERM.
+fn signals() -> io::Result<UnixStream> {
+    let (read, write) = UnixStream::pair()?;
+    read.set_nonblocking(true)?;
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+    }
+    Ok(read)
+}
+
+fn start_workers(
+    config: &Config,
+    notices: &Sender<Notice>,
+    main: &Arc<Waker>,
+) -> Result<Vec<Handle>, Failure> {
+    let clock = Clock::start();
+    let epoch = std::time::Instant::now() - clock.now().since_epoch();
+    let certificate = dtls::Certificate::generate();
+    let options = dtls::Options { version: config.dtls, ..dtls::Options::default() };
+    let shard_config = |worker: &WorkerConfig| sfu::Config {
+        candidates: worker.candidates.clone(),
+        certificate: certificate.clone(),
+        dtls: dtls::Settings::new(epoch, options),
+        grace_period: config.grace_period,
+    };
+    // Every port is taken before any thread runs: an engine is up whole or not at all.
+    let sockets = config.workers.iter().enumerate().map(|(index, worker)| {
+        Sockets::bind(&worker.listen, &SocketOptions::default())
+            .map_err(|source| Failure::Bind { worker: index, source })
+    });
+    let sockets: Vec<Sockets> = sockets.collect::<Result<_, _>>()?;
+
+    let mut handles = Vec::new();
+    for (index, (worker, sockets)) in config.workers.iter().zip(sockets).enumerate() {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(Failure::Randomness)?;
+        let shard = Shard::new(shard_config(worker), Rng::from_seed(seed));
+        let (orders, orders_out) = bounded(limits::ORDERS_MAX);
+        let endpoint = Endpoint::new(index, orders_out, notices.clone(), main.clone());
+        let worker = Worker::new(sockets, clock, shard, endpoint).map_err(system("make a worker"))?;
+        let waker = worker.waker();
+        let main = main.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || {
+                runtime::pin_to_core(index);
+                let ended = worker.run().map(|_| ());
+                let _ = main.wake();
+                ended
+            })
+            .map_err(system("start a thread"))?;
+        handles.push(Handle { orders, waker, thread });
+    }
+    Ok(handles)
+}
+
+/// Attaches, detaches and refuses controllers, and detaches one whose ring a worker found corrupt.
+fn serve_controllers(listener: &mut Listener, workers: &[Handle], notices: &Receiver<Notice>) {
+    while let Ok(Notice::Corrupt { worker, why }) = notices.try_recv() {
+        tracing::error!(worker, why, "the controller's ring is corrupt; it is detached");
+        if listener.detach() {
+            workers.iter().for_each(|worker| worker.order(Order::Detach));
+        }
+    }
+    while let Some(event) = listener.poll() {
+        match event {
+            ListenerEvent::Attached(ends) => {
+                tracing::info!("a controller attached");
+                hand_out(ends, workers);
+            }
+            ListenerEvent::Detached { why } => {
+                tracing::warn!(%why, "no controller; media flows on");
+                workers.iter().for_each(|worker| worker.order(Order::Detach));
+            }
+            ListenerEvent::Refused(refusal) => tracing::warn!(%refusal, "a controller was refused"),
+            _ => {}
+        }
+    }
+}
+
+fn hand_out(ends: Vec<WorkerEnd>, workers: &[Handle]) {
+    for (end, worker) in ends.into_iter().zip(workers) {
+        worker.order(Order::Attach(Box::new(end)));
+    }
+}
+
+fn stop(workers: Vec<Handle>) -> Result<(), Failure> {
+    workers.iter().for_each(|worker| worker.order(Order::Stop));
+    for (index, worker) in workers.into_iter().enumerate() {
+        worker
+            .thread
+            .join()
+            .map_err(|_| Failure::Panicked(index))?
+            .map_err(system("keep a worker running"))?;
+    }
+    Ok(())
+}
