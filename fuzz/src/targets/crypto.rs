@@ -1,0 +1,197 @@
+//! SRTP and SRTCP: forgeries, round trips through the oracle both ways, and a stream with reordering, loss
+//! and replay held against a naive model.
+
+use std::collections::BTreeSet;
+
+use oracle_srtp::context::Context;
+use oracle_srtp::protection_profile::ProtectionProfile;
+use srtp::limits::REPLAY_WINDOW;
+use srtp::{Discard, Inbound, MasterKey, Outbound, Profile};
+
+use crate::known;
+use crate::oracle::{Verdict, ask};
+use crate::script::Script;
+
+/// A script: which profile, which of the three, and with what.
+pub fn srtp(data: &[u8]) {
+    let mut script = Script::new(data);
+    let profile = script.choice(&Profile::ALL);
+    match script.u8() % 3 {
+        0 => forge(profile, script.remainder()),
+        1 => cross(profile, &mut script),
+        _ => stream(profile, &mut script),
+    }
+}
+
+/// Keys that are nobody's secret.
+fn key(profile: Profile) -> MasterKey {
+    let bytes: [u8; 64] = std::array::from_fn(|i| i as u8 ^ 0x5a);
+    MasterKey::new(profile, &bytes[..profile.key_len()], &bytes[32..32 + profile.salt_len()])
+        .expect("the lengths are the profile's")
+}
+
+fn oracle(profile: Profile) -> Context {
+    let theirs = match profile {
+        Profile::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
+        Profile::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
+        Profile::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+    };
+    let key = key(profile);
+    Context::new(key.key(), key.salt(), theirs, None, None).expect("the lengths are the profile's")
+}
+
+/// A plain RTP packet.
+fn packet(seq: u16, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x80, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    packet[2..4].copy_from_slice(&seq.to_be_bytes());
+    packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
+    packet.extend_from_slice(payload);
+    packet
+}
+
+/// Encrypts a packet whose index is known.
+fn protect(outbound: &Outbound, roc: u32, plain: &[u8], header_len: usize) -> Vec<u8> {
+    let mut out = vec![0xa5; plain.len() + outbound.profile().rtp_overhead()];
+    out[..header_len].copy_from_slice(&plain[..header_len]);
+    let len = outbound.protect_rtp(roc, header_len, &plain[header_len..], &mut out).expect("there is room");
+    assert_eq!(len, out.len());
+    out
+}
+
+/// Nothing a stranger sends is taken, and nothing of it is remembered: what is authentic still is afterwards.
+fn forge(profile: Profile, data: &[u8]) {
+    let mut inbound = Inbound::new(profile, &key(profile));
+    let outbound = Outbound::new(profile, &key(profile));
+    // The forger knows a source that is in use, and its newest number.
+    let first = packet(7, 0x1234_5678, b"first");
+    let mut sent = protect(&outbound, 0, &first, 12);
+    assert_eq!(inbound.unprotect_rtp(&mut sent).map(|p| p.to_vec()), Ok(first));
+
+    let mut forged = data.to_vec();
+    assert!(inbound.unprotect_rtp(&mut forged).is_err(), "a forgery is taken: {data:02x?}");
+    let mut forged = data.to_vec();
+    assert!(inbound.unprotect_rtcp(&mut forged).is_err(), "a forgery is taken: {data:02x?}");
+
+    for seq in [6, 8, 40000] {
+        let next = packet(seq, 0x1234_5678, b"next");
+        // 40000 is nearest behind 7 or 8 only with a roll-over before the first: too old by rule.
+        let mut sent = protect(&outbound, 0, &next, 12);
+        match inbound.unprotect_rtp(&mut sent) {
+            Ok(plain) => assert_eq!(plain, &next[..]),
+            Err(discard) => assert_eq!((seq, discard), (40000, Discard::TooOld)),
+        }
+    }
+}
+
+/// One packet through ours and the oracle, both ways; then damaged.
+fn cross(profile: Profile, script: &mut Script<'_>) {
+    let damage = (usize::from(script.u16()), script.u8());
+    if script.bool() {
+        let plain = script.remainder();
+        cross_rtp(profile, plain, damage);
+    } else {
+        let plain = script.remainder();
+        cross_rtcp(profile, plain, damage);
+    }
+}
+
+fn cross_rtp(profile: Profile, plain: &[u8], damage: (usize, u8)) {
+    let Ok(view) = rtp::Packet::new(plain) else { return };
+    let outbound = Outbound::new(profile, &key(profile));
+    let ours = protect(&outbound, 0, plain, view.header_len());
+    let is_known = known::RTP.iter().any(|known| (known.applies)(plain));
+    if !is_known {
+        agree("protected", &ours, ask(|| oracle(profile).encrypt_rtp(plain)));
+        agree("unprotected by the oracle", plain, ask(|| oracle(profile).decrypt_rtp(&ours)));
+    }
+    let mut inbound = Inbound::new(profile, &key(profile));
+    let mut copy = damaged(&ours, damage);
+    assert!(inbound.unprotect_rtp(&mut copy).is_err(), "a flipped bit is taken");
+    let mut copy = ours.clone();
+    assert_eq!(inbound.unprotect_rtp(&mut copy).map(|p| p.to_vec()), Ok(plain.to_vec()));
+    let mut copy = ours;
+    assert_eq!(inbound.unprotect_rtp(&mut copy).map(|p| p.to_vec()), Err(Discard::Replayed));
+}
+
+fn cross_rtcp(profile: Profile, plain: &[u8], damage: (usize, u8)) {
+    if rtcp::Compound::new(plain).is_err() || plain.len() < 8 {
+        return;
+    }
+    let mut outbound = Outbound::new(profile, &key(profile));
+    // The oracle numbers from one.
+    outbound.resume_rtcp_at(1);
+    let mut ours = vec![0xa5; plain.len() + profile.rtcp_overhead()];
+    assert_eq!(outbound.protect_rtcp(plain, &mut ours), Some(ours.len()));
+    agree("protected", &ours, ask(|| oracle(profile).encrypt_rtcp(plain)));
+    agree("unprotected by the oracle", plain, ask(|| oracle(profile).decrypt_rtcp(&ours)));
+    let mut inbound = Inbound::new(profile, &key(profile));
+    let mut copy = damaged(&ours, damage);
+    assert!(inbound.unprotect_rtcp(&mut copy).is_err(), "a flipped bit is taken");
+    let mut copy = ours.clone();
+    assert_eq!(inbound.unprotect_rtcp(&mut copy).map(|p| p.to_vec()), Ok(plain.to_vec()));
+    let mut copy = ours;
+    assert_eq!(inbound.unprotect_rtcp(&mut copy).map(|p| p.to_vec()), Err(Discard::Replayed));
+}
+
+#[track_caller]
+fn agree<T: AsRef<[u8]>>(what: &str, ours: &[u8], theirs: Verdict<T>) {
+    match theirs {
+        Verdict::Accepted(theirs) => assert_eq!(ours, theirs.as_ref(), "{what}"),
+        Verdict::Refused(reason) => panic!("{what}: the oracle refuses {ours:02x?}: {reason}"),
+        Verdict::Panicked => {}
+    }
+}
+
+fn damaged(bytes: &[u8], (at, bit): (usize, u8)) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let at = at % bytes.len();
+    bytes[at] ^= 1 << (bit % 8);
+    bytes
+}
+
+/// A sender that counts in 48 bits, and a network that does what it likes with the order.
+fn stream(profile: Profile, script: &mut Script<'_>) {
+    let outbound = Outbound::new(profile, &key(profile));
+    let mut inbound = Inbound::new(profile, &key(profile));
+    // The model: which indices were taken, and the highest of them.
+    let mut taken = BTreeSet::new();
+    let mut highest: Option<u64> = None;
+    let mut index = u64::from(script.u16());
+    for _ in 0..64 {
+        if script.is_over() {
+            break;
+        }
+        index = match script.u8() % 8 {
+            0..=3 => index + 1,
+            4 => index.saturating_sub(u64::from(script.u8() % 8)),
+            5 => index + u64::from(script.u8()),
+            6 => index.saturating_sub(u64::from(script.u16() % 2048)),
+            _ => index + u64::from(script.u16() >> 1),
+        };
+        let plain = packet(index as u16, 1, b"payload");
+        let mut sent = protect(&outbound, (index >> 16) as u32, &plain, 12);
+        let got = inbound.unprotect_rtp(&mut sent).map(|p| p.to_vec());
+        let expected = match highest {
+            // The first must have a roll-over counter of zero (RFC 3711 §3.3.1).
+            None if index >> 16 != 0 => Err(vec![Discard::AuthFailed]),
+            None => Ok(plain),
+            // Beyond half a circle the receiver guesses another roll-over counter, so the tag is wrong, or the
+            // place it guesses is behind the window.
+            Some(top) if index.abs_diff(top) >= 1 << 15 => {
+                Err(vec![Discard::AuthFailed, Discard::TooOld, Discard::Replayed])
+            }
+            Some(top) if top.saturating_sub(index) >= REPLAY_WINDOW => Err(vec![Discard::TooOld]),
+            Some(_) if taken.contains(&index) => Err(vec![Discard::Replayed]),
+            Some(_) => Ok(plain),
+        };
+        match (got, expected) {
+            (Ok(got), Ok(expected)) => {
+                assert_eq!(got, expected);
+                taken.insert(index);
+                highest = highest.max(Some(index));
+            }
+            (Err(got), Err(expected)) if expected.contains(&got) => {}
+            (got, expected) => panic!("index {index}, highest {highest:?}: {got:?}, expected {expected:?}"),
+        }
+    }
+}

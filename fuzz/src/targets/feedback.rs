@@ -1,0 +1,396 @@
+//! RTCP, and transport-wide congestion control in both directions.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oracle_rtcp::extended_report::{DLRRReportBlock, ExtendedReport, ReceiverReferenceTimeReportBlock};
+use oracle_rtcp::goodbye::Goodbye;
+use oracle_rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
+use oracle_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use oracle_rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
+use oracle_rtcp::receiver_report::ReceiverReport;
+use oracle_rtcp::reception_report::ReceptionReport;
+use oracle_rtcp::sender_report::SenderReport;
+use oracle_rtcp::source_description::SourceDescription;
+use oracle_rtcp::transport_feedbacks::transport_layer_cc::{
+    PacketStatusChunk, SymbolTypeTcc, TransportLayerCc,
+};
+use oracle_rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
+use rtcp::twcc::Recorder;
+use rtcp::{Compound, Packet, ReportBlock, Twcc, Writer, XrBlock};
+use rtp::{Seq, Ssrc, TwccSeq};
+
+use crate::known;
+use crate::oracle::{ask, hold_against, same};
+use crate::script::Script;
+
+type Theirs = Box<dyn oracle_rtcp::packet::Packet + Send + Sync>;
+
+/// A compound: every accessor is walked, the whole is accepted exactly when its parts are, and the oracle
+/// reads each part the same.
+pub fn rtcp(data: &[u8]) {
+    let _ = rtcp::is_rtcp(data);
+    let ours = Compound::new(data);
+    if let Ok(compound) = &ours {
+        assert_eq!(compound.as_bytes(), data);
+        compound.packets().for_each(walk);
+    }
+    let (parts, is_framed) = split(data);
+    let mut all_sound = is_framed && !parts.is_empty();
+    for (index, part) in parts.iter().enumerate() {
+        let sound = Compound::new(part);
+        let is_last = index + 1 == parts.len();
+        all_sound &= sound.is_ok() && (is_last || part[0] & 0x20 == 0);
+        let theirs = ask(|| oracle_rtcp::packet::unmarshal(&mut Bytes::copy_from_slice(part)));
+        let ours = sound.map_err(|malformed| format!("{malformed:?}"));
+        hold_against("rtcp", known::RTCP, part, ours, theirs, |ours, theirs: &Vec<Theirs>| {
+            let mut packets = ours.packets();
+            match (packets.next(), packets.next(), &theirs[..]) {
+                (Some(ours), None, [theirs]) => compare(&ours, theirs),
+                _ => Err(format!("one packet here, {} there", theirs.len())),
+            }
+        });
+    }
+    assert_eq!(ours.is_ok(), all_sound, "a compound is as sound as its parts: {data:02x?}");
+    if let Ok(compound) = ours {
+        assert_eq!(compound.packets().count(), parts.len());
+    }
+}
+
+/// Cuts a datagram at the lengths its packets announce; and whether that came out even.
+fn split(data: &[u8]) -> (Vec<&[u8]>, bool) {
+    let mut parts = Vec::new();
+    let mut rest = data;
+    while let [_, _, high, low, ..] = *rest {
+        let len = 4 * (usize::from(u16::from_be_bytes([high, low])) + 1);
+        let Some((part, after)) = rest.split_at_checked(len) else { return (parts, false) };
+        parts.push(part);
+        rest = after;
+    }
+    (parts, rest.is_empty())
+}
+
+/// Calls every accessor, none of which may panic or run for longer than the packet is.
+fn walk(packet: Packet<'_>) {
+    match packet {
+        Packet::SenderReport(report) => {
+            assert_eq!(report.info().ssrc, report.ssrc());
+            report.reports().for_each(|block| {
+                let _ = block.round_trip(report.ntp());
+            });
+        }
+        Packet::ReceiverReport(report) => report.reports().for_each(|block| {
+            let _ = block.highest_seq();
+        }),
+        Packet::Sdes(sdes) => {
+            for chunk in sdes.chunks() {
+                chunk.items().for_each(drop);
+                let _ = chunk.cname();
+                let _ = sdes.cname(chunk.ssrc);
+            }
+        }
+        Packet::Bye(bye) => {
+            bye.ssrcs().for_each(drop);
+            let _ = bye.reason();
+        }
+        Packet::App(app) => {
+            let _ = (app.subtype(), app.ssrc(), app.name(), app.data());
+        }
+        Packet::Nack(nack) => check_nack(nack.sender(), nack.media(), nack.losses().collect()),
+        Packet::Pli(pli) => {
+            let _ = (pli.sender(), pli.media());
+        }
+        Packet::Fir(fir) => fir.entries().for_each(drop),
+        Packet::Remb(remb) => check_remb(remb.sender(), remb.bitrate_bps(), remb.ssrcs().collect()),
+        Packet::Twcc(twcc) => check_twcc(&twcc),
+        Packet::Xr(xr) => {
+            for block in xr.blocks() {
+                if let XrBlock::Dlrr(items) = block {
+                    items.for_each(drop);
+                }
+            }
+        }
+        Packet::Unknown(_) => {}
+    }
+}
+
+/// What we write is one packet that reads back.
+fn written(write: impl FnOnce(&mut Writer<'_>) -> bool, check: impl FnOnce(Packet<'_>)) {
+    let mut buffer = vec![0xa5; 1 << 18];
+    let mut writer = Writer::new(&mut buffer);
+    assert!(write(&mut writer), "there is room");
+    let len = writer.len();
+    let compound = Compound::new(&buffer[..len]).expect("what we write is a compound");
+    check(compound.packets().next().expect("one packet"));
+}
+
+fn check_nack(sender: Ssrc, media: Ssrc, losses: Vec<Seq>) {
+    let mut expected = losses.clone();
+    expected.sort();
+    expected.dedup();
+    written(
+        |writer| writer.nack(sender, media, losses.iter().copied()),
+        |packet| {
+            let Packet::Nack(again) = packet else { panic!("a NACK reads back as one, not {packet:?}") };
+            assert_eq!((again.sender(), again.media()), (sender, media));
+            let mut losses: Vec<Seq> = again.losses().collect();
+            losses.sort();
+            losses.dedup();
+            assert_eq!(losses, expected);
+        },
+    );
+}
+
+fn check_remb(sender: Ssrc, bitrate_bps: u64, ssrcs: Vec<Ssrc>) {
+    written(
+        |writer| writer.remb(sender, bitrate_bps, &ssrcs),
+        |packet| {
+            let Packet::Remb(again) = packet else { panic!("a REMB reads back as one, not {packet:?}") };
+            assert_eq!(again.sender(), sender);
+            assert!(again.ssrcs().eq(ssrcs.iter().copied()));
+            let lost = bitrate_bps - again.bitrate_bps();
+            assert!(lost <= bitrate_bps >> 17, "{lost} of {bitrate_bps} lost in rounding");
+        },
+    );
+}
+
+fn check_twcc(twcc: &Twcc<'_>) {
+    let statuses: Vec<_> = twcc.statuses().collect();
+    assert_eq!(statuses.len(), usize::from(twcc.status_count()));
+    for (index, (seq, _)) in statuses.iter().enumerate() {
+        assert_eq!(seq.0, twcc.base_seq().0.wrapping_add(index as u16));
+    }
+    let deltas: Vec<Option<i16>> =
+        statuses.iter().map(|(_, delta)| delta.map(|delta| delta as i16)).collect();
+    written(
+        |writer| {
+            writer.twcc(&rtcp::TwccFeedback {
+                sender: twcc.sender(),
+                media: twcc.media(),
+                base_seq: twcc.base_seq(),
+                reference_time: twcc.reference_time(),
+                feedback_count: twcc.feedback_count(),
+                statuses: &deltas,
+            })
+        },
+        |packet| {
+            let Packet::Twcc(again) = packet else { panic!("a TWCC reads back as one, not {packet:?}") };
+            assert!(again.statuses().eq(statuses.iter().copied()));
+            assert_eq!(again.reference_time(), twcc.reference_time());
+            assert_eq!(again.feedback_count(), twcc.feedback_count());
+        },
+    );
+}
+
+fn compare(ours: &Packet<'_>, theirs: &Theirs) -> Result<(), String> {
+    let theirs = theirs.as_any();
+    match ours {
+        Packet::SenderReport(ours) => {
+            let theirs: &SenderReport = cast(theirs)?;
+            same("SSRC", ours.ssrc().0, theirs.ssrc)?;
+            same("NTP time", ours.ntp().0, theirs.ntp_time)?;
+            same("RTP time", ours.rtp_timestamp(), theirs.rtp_time)?;
+            same("packets", ours.packet_count(), theirs.packet_count)?;
+            same("octets", ours.octet_count(), theirs.octet_count)?;
+            compare_blocks(ours.reports(), &theirs.reports)
+        }
+        Packet::ReceiverReport(ours) => {
+            let theirs: &ReceiverReport = cast(theirs)?;
+            same("SSRC", ours.ssrc().0, theirs.ssrc)?;
+            compare_blocks(ours.reports(), &theirs.reports)
+        }
+        Packet::Sdes(ours) => {
+            let theirs: &SourceDescription = cast(theirs)?;
+            let ours = ours
+                .chunks()
+                .map(|chunk| {
+                    let items = chunk.items().map(|item| (item.kind, item.text.to_vec()));
+                    (chunk.ssrc.0, items.collect::<Vec<_>>())
+                })
+                .collect::<Vec<_>>();
+            let theirs = theirs.chunks.iter().map(|chunk| {
+                let items = chunk.items.iter().map(|item| (item.sdes_type as u8, item.text.to_vec()));
+                (chunk.source, items.collect())
+            });
+            same("chunks", ours, theirs.collect())
+        }
+        Packet::Bye(ours) => {
+            let theirs: &Goodbye = cast(theirs)?;
+            same("sources", ours.ssrcs().map(|ssrc| ssrc.0).collect(), theirs.sources.clone())?;
+            same("reason", ours.reason().unwrap_or_default(), &theirs.reason[..])
+        }
+        Packet::Nack(ours) => {
+            let theirs: &TransportLayerNack = cast(theirs)?;
+            same("sender", ours.sender().0, theirs.sender_ssrc)?;
+            same("media", ours.media().0, theirs.media_ssrc)?;
+            let losses = theirs.nacks.iter().flat_map(|pair| {
+                let masked = (0..16).filter(|bit| pair.lost_packets & (1 << bit) != 0);
+                std::iter::once(pair.packet_id).chain(masked.map(|bit| pair.packet_id.wrapping_add(bit + 1)))
+            });
+            same("losses", ours.losses().map(|seq| seq.0).collect::<Vec<_>>(), losses.collect())
+        }
+        Packet::Pli(ours) => {
+            let theirs: &PictureLossIndication = cast(theirs)?;
+            same("sender", ours.sender().0, theirs.sender_ssrc)?;
+            same("media", ours.media().0, theirs.media_ssrc)
+        }
+        Packet::Fir(ours) => {
+            let theirs: &FullIntraRequest = cast(theirs)?;
+            same("sender", ours.sender().0, theirs.sender_ssrc)?;
+            let entries = theirs.fir.iter().map(|entry| (entry.ssrc, entry.sequence_number));
+            same(
+                "entries",
+                ours.entries().map(|(ssrc, number)| (ssrc.0, number)).collect::<Vec<_>>(),
+                entries.collect(),
+            )
+        }
+        Packet::Remb(ours) => {
+            let theirs: &ReceiverEstimatedMaximumBitrate = cast(theirs)?;
+            same("sender", ours.sender().0, theirs.sender_ssrc)?;
+            same("SSRCs", ours.ssrcs().map(|ssrc| ssrc.0).collect(), theirs.ssrcs.clone())?;
+            // Eighteen bits of mantissa are exact in an f32.
+            same("bitrate", ours.bitrate_bps() as f32, theirs.bitrate)
+        }
+        Packet::Twcc(ours) => compare_twcc(ours, cast(theirs)?),
+        Packet::Xr(ours) => compare_xr(ours, cast(theirs)?),
+        Packet::App(_) | Packet::Unknown(_) => Ok(()),
+    }
+}
+
+fn cast<T: 'static>(theirs: &(dyn Any + Send + Sync)) -> Result<&T, String> {
+    theirs.downcast_ref().ok_or_else(|| format!("theirs is no {}", std::any::type_name::<T>()))
+}
+
+fn compare_blocks(ours: impl Iterator<Item = ReportBlock>, theirs: &[ReceptionReport]) -> Result<(), String> {
+    let ours = ours.map(|block| ReceptionReport {
+        ssrc: block.ssrc.0,
+        fraction_lost: block.fraction_lost,
+        // Theirs leaves out that the number has a sign.
+        total_lost: block.cumulative_lost as u32 & 0x00ff_ffff,
+        last_sequence_number: block.extended_highest_seq,
+        jitter: block.jitter,
+        last_sender_report: block.last_sr,
+        delay: block.delay_since_last_sr,
+    });
+    same("report blocks", ours.collect(), theirs.to_vec())
+}
+
+fn compare_twcc(ours: &Twcc<'_>, theirs: &TransportLayerCc) -> Result<(), String> {
+    same("sender", ours.sender().0, theirs.sender_ssrc)?;
+    same("media", ours.media().0, theirs.media_ssrc)?;
+    same("base", ours.base_seq().0, theirs.base_sequence_number)?;
+    same("count", ours.status_count(), theirs.packet_status_count)?;
+    same("reference time", ours.reference_time() as u32 & 0x00ff_ffff, theirs.reference_time)?;
+    same("feedback count", ours.feedback_count(), theirs.fb_pkt_count)?;
+    let symbols = theirs.packet_chunks.iter().flat_map(|chunk| match chunk {
+        PacketStatusChunk::RunLengthChunk(run) => {
+            vec![run.packet_status_symbol; usize::from(run.run_length)]
+        }
+        PacketStatusChunk::StatusVectorChunk(vector) => vector.symbol_list.clone(),
+    });
+    let mut deltas = theirs.recv_deltas.iter();
+    let statuses: Vec<Option<i64>> = symbols
+        .take(usize::from(theirs.packet_status_count))
+        .map(|symbol| match symbol {
+            SymbolTypeTcc::PacketReceivedSmallDelta | SymbolTypeTcc::PacketReceivedLargeDelta => {
+                deltas.next().map(|delta| delta.delta)
+            }
+            _ => None,
+        })
+        .collect();
+    // Theirs counts deltas in microseconds.
+    let ours = ours.statuses().map(|(_, delta)| delta.map(|delta| i64::from(delta) * 250));
+    same("statuses", ours.collect(), statuses)
+}
+
+fn compare_xr(ours: &rtcp::Xr<'_>, theirs: &ExtendedReport) -> Result<(), String> {
+    same("sender", ours.sender().0, theirs.sender_ssrc)?;
+    same("number of blocks", ours.blocks().count(), theirs.reports.len())?;
+    for (ours, theirs) in ours.blocks().zip(&theirs.reports) {
+        match ours {
+            XrBlock::ReceiverReferenceTime(ntp) => {
+                let theirs: &ReceiverReferenceTimeReportBlock = cast(theirs.as_any())?;
+                same("reference time", ntp.0, theirs.ntp_timestamp)?;
+            }
+            XrBlock::Dlrr(items) => {
+                let theirs: &DLRRReportBlock = cast(theirs.as_any())?;
+                let ours = items.map(|item| (item.ssrc.0, item.last_rr, item.delay_since_last_rr));
+                let theirs = theirs.reports.iter().map(|item| (item.ssrc, item.last_rr, item.dlrr));
+                same("delays", ours.collect::<Vec<_>>(), theirs.collect())?;
+            }
+            XrBlock::Unknown { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// The recorder, driven by arbitrary arrivals: each feedback it builds is sound, says nothing that did not
+/// happen, and what arrived last is always reported.
+pub fn twcc(data: &[u8]) {
+    let mut script = Script::new(data);
+    let mut recorder = Recorder::new();
+    let mut now = Duration::ZERO;
+    let mut arrivals: BTreeMap<u16, Vec<Duration>> = BTreeMap::new();
+    let mut seq = TwccSeq(script.u16());
+    let mut newest = None;
+    while !script.is_over() {
+        match script.u8() % 8 {
+            // Mostly in order, with small gaps.
+            0..=3 => seq = TwccSeq(seq.0.wrapping_add(1)),
+            4 => seq = TwccSeq(seq.0.wrapping_add(u16::from(script.u8()))),
+            5 => seq = TwccSeq(seq.0.wrapping_sub(u16::from(script.u8()))),
+            6 => seq = TwccSeq(script.u16()),
+            _ => {
+                let room = 20 + usize::from(script.u16() % 1400);
+                build(&mut recorder, room, &arrivals);
+                continue;
+            }
+        }
+        now += match script.u8() {
+            pause @ 250.. => Duration::from_secs(u64::from(pause)),
+            gap => Duration::from_micros(u64::from(gap) * 97),
+        };
+        recorder.record(seq, now);
+        arrivals.entry(seq.0).or_default().push(now);
+        newest = Some(seq);
+    }
+    if newest.is_some() && recorder.has_news() {
+        // Room for everything the recorder can remember: in the end there is no news.
+        for _ in 0..=rtcp::limits::TWCC_WINDOW {
+            if !build(&mut recorder, 4096, &arrivals) {
+                break;
+            }
+        }
+        assert!(!recorder.has_news());
+    }
+}
+
+/// Builds feedback in `room` bytes and checks it; whether there was any.
+fn build(recorder: &mut Recorder, room: usize, arrivals: &BTreeMap<u16, Vec<Duration>>) -> bool {
+    let mut buffer = vec![0xa5; room];
+    let mut writer = Writer::new(&mut buffer);
+    let built = recorder.build(Ssrc(1), Ssrc(2), &mut writer);
+    let len = writer.len();
+    assert_eq!(built, len > 0);
+    if !built {
+        return false;
+    }
+    let compound = Compound::new(&buffer[..len]).expect("what the recorder builds is a compound");
+    for packet in compound.packets() {
+        let Packet::Twcc(twcc) = packet else { panic!("the recorder builds {packet:?}") };
+        // In units of 250 µs, modulo what 24 bits of 64 ms hold.
+        let mut at = i64::from(twcc.reference_time()) * 256;
+        for (seq, delta) in twcc.statuses() {
+            let Some(delta) = delta else { continue };
+            at += i64::from(delta);
+            let happened = arrivals.get(&seq.0).is_some_and(|times| {
+                let units = times.iter().map(|time| (time.as_micros() / 250) as i64);
+                units.into_iter().any(|units| (units - at) % (1 << 32) == 0)
+            });
+            assert!(happened, "{seq} did not arrive at {at}");
+        }
+    }
+    true
+}

@@ -1,0 +1,139 @@
+//! RTP and the payloads a forwarder looks into.
+
+use bytes::Bytes;
+use oracle_util::marshal::Unmarshal;
+use rtp::{ExtId, Extensions, Header, Packet, Pt, Ssrc};
+
+use crate::known;
+use crate::oracle::{ask, hold_against, same};
+use crate::script::Script;
+
+/// An RTP packet as a view: its parts cover the datagram, the oracle reads the same, and what we write of it
+/// reads back, by us and by the oracle.
+pub fn rtp(data: &[u8]) {
+    let ours = Packet::new(data).map_err(|malformed| format!("{malformed:?}"));
+    let theirs = ask(|| oracle_rtp::packet::Packet::unmarshal(&mut Bytes::copy_from_slice(data)));
+    if let Ok(packet) = &ours {
+        check_parts(packet);
+        check_rewritten(packet);
+    }
+    hold_against("rtp", known::RTP, data, ours, theirs, compare);
+}
+
+fn check_parts(packet: &Packet<'_>) {
+    let bytes = packet.as_bytes();
+    assert_eq!(packet.header_len() + packet.payload().len() + packet.padding_len(), bytes.len());
+    assert_eq!(packet.payload_with_padding().len(), packet.payload().len() + packet.padding_len());
+    assert_eq!(packet.csrcs().len(), packet.csrc_count());
+    for (id, value) in packet.extensions() {
+        assert_ne!(id, ExtId(0), "0 is padding");
+        assert!(packet.extension(id).is_some());
+        // Every reader takes every value: which extension an id means is the peer's word.
+        let _ = rtp::ext::mid::read(value);
+        let _ = rtp::ext::rid::read(value);
+        let _ = rtp::ext::transport_cc::read(value);
+        let _ = rtp::ext::toffset::read(value);
+        let _ = rtp::ext::abs_send_time::read(value);
+        let _ = rtp::ext::audio_level::read(value);
+        let _ = rtp::ext::video_orientation::read(value);
+        let _ = rtp::ext::playout_delay::read(value);
+        let _ = rtp::ext::abs_capture_time::read(value);
+    }
+    vp8(packet.payload());
+    rtx(packet.payload());
+}
+
+/// Writes the packet's own header anew, as a forwarder does for each receiver.
+fn check_rewritten(packet: &Packet<'_>) {
+    let mut extensions = Extensions::new();
+    let mut all = true;
+    for (id, value) in packet.extensions() {
+        all &= extensions.push(id, value);
+    }
+    let header = Header {
+        pt: packet.pt(),
+        marker: packet.marker(),
+        seq: packet.seq(),
+        timestamp: packet.timestamp(),
+        ssrc: packet.ssrc(),
+    };
+    let len = Header::encoded_len(&extensions);
+    let mut out = vec![0xa5; len];
+    assert_eq!(header.write(&extensions, &mut out[..len - 1]), None, "one byte short");
+    assert_eq!(out, vec![0xa5; len], "and nothing written");
+    assert_eq!(header.write(&extensions, &mut out), Some(len));
+    let again = Packet::new(&out).expect("what we write is a packet");
+    assert_eq!(again.header_len(), len);
+    assert!(again.payload().is_empty() && again.padding_len() == 0);
+    assert_eq!((again.pt(), again.marker()), (packet.pt(), packet.marker()));
+    assert_eq!((again.seq(), again.timestamp()), (packet.seq(), packet.timestamp()));
+    assert_eq!(again.ssrc(), packet.ssrc());
+    assert!(again.extensions().eq(extensions.iter()));
+    if all {
+        assert!(again.extensions().eq(packet.extensions()));
+    }
+    let theirs = ask(|| oracle_rtp::packet::Packet::unmarshal(&mut Bytes::copy_from_slice(&out)));
+    hold_against("rtp, rewritten", known::RTP, &out, Ok(again), theirs, compare);
+}
+
+fn compare(ours: &Packet<'_>, theirs: &oracle_rtp::packet::Packet) -> Result<(), String> {
+    let header = &theirs.header;
+    same("payload type", ours.pt(), Pt(header.payload_type))?;
+    same("marker", ours.marker(), header.marker)?;
+    same("sequence number", ours.seq().0, header.sequence_number)?;
+    same("timestamp", ours.timestamp(), header.timestamp)?;
+    same("SSRC", ours.ssrc(), Ssrc(header.ssrc))?;
+    same("CSRCs", ours.csrcs().map(|ssrc| ssrc.0).collect(), header.csrc.clone())?;
+    same("payload", ours.payload(), &theirs.payload[..])?;
+    if [0xbede, 0x1000].contains(&header.extension_profile) {
+        let extensions = header.extensions.iter().map(|extension| (extension.id, extension.payload.to_vec()));
+        same(
+            "extensions",
+            ours.extensions().map(|(id, value)| (id.0, value.to_vec())).collect::<Vec<_>>(),
+            extensions.collect(),
+        )?;
+    }
+    Ok(())
+}
+
+/// A VP8 payload: the descriptor lies inside it, and the shortcuts agree with it.
+pub fn vp8(data: &[u8]) {
+    let descriptor = rtp::vp8::Descriptor::parse(data);
+    let is_keyframe = rtp::vp8::is_keyframe(data);
+    if let Some(descriptor) = &descriptor {
+        assert!((1..=6).contains(&descriptor.len) && descriptor.len <= data.len());
+        assert!(descriptor.partition_id < 8);
+        assert!(descriptor.tid.is_none_or(|tid| tid < 4));
+        assert!(descriptor.key_idx.is_none_or(|index| index < 32));
+        if let Some(id) = descriptor.picture_id {
+            assert!(id.value < if id.bits15 { 1 << 15 } else { 1 << 7 });
+        }
+        // The frame is not looked at to read the descriptor.
+        assert_eq!(rtp::vp8::Descriptor::parse(&data[..descriptor.len]), Some(*descriptor));
+        assert_eq!(rtp::vp8::Descriptor::parse(&data[..descriptor.len - 1]), None);
+    }
+    assert!(!is_keyframe || descriptor.is_some_and(|descriptor| descriptor.starts_frame()));
+    assert!(rtp::vp8::keyframe_size(data).is_none() || is_keyframe);
+}
+
+/// An RTX payload, and the sequence arithmetic that its number goes through.
+pub fn rtx(data: &[u8]) {
+    match rtp::rtx::original(data) {
+        Some((seq, payload)) => {
+            assert_eq!([&seq.0.to_be_bytes()[..], payload].concat(), data);
+        }
+        None => assert!(data.len() < rtp::rtx::OSN_LEN),
+    }
+    // The numbers of a stream, extended: each keeps its lower half, none is further than half a circle
+    // from the highest before it.
+    let mut script = Script::new(data);
+    let mut extender = rtp::SeqExtender::new();
+    while !script.is_over() {
+        let seq = rtp::Seq(script.u16());
+        let before = extender.highest();
+        let no = extender.extend(seq);
+        assert_eq!(no.seq(), seq);
+        assert!(before.is_none_or(|highest| no.0.abs_diff(highest.0) <= 1 << 15));
+        assert_eq!(extender.highest(), before.max(Some(no)));
+    }
+}

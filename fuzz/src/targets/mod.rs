@@ -1,0 +1,13 @@
+//! The targets, by what they read.
+
+mod agent;
+mod crypto;
+mod feedback;
+mod media;
+mod ring;
+
+pub use agent::stun;
+pub use crypto::srtp;
+pub use feedback::{rtcp, twcc};
+pub use media::{rtp, rtx, vp8};
+pub use ring::ring_records;
