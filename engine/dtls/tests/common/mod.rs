@@ -67,8 +67,8 @@ impl PartialOrd for Flying {
     }
 }
 
-/// What the link does to a datagram: nothing, or delay it once or more often. Gets its number.
-pub type Link = Box<dyn FnMut(usize, &[u8]) -> Vec<Duration>>;
+/// What the link makes of a datagram, given who sent it: nothing, or datagrams that arrive after a delay.
+pub type Link = Box<dyn FnMut(usize, Vec<u8>) -> Vec<(Duration, Vec<u8>)>>;
 
 pub struct World {
     /// Client and server.
@@ -86,19 +86,20 @@ pub const SERVER: usize = 1;
 impl World {
     pub fn new(settings: &Settings, link: Link) -> Self {
         let (client, server) = (Certificate::generate(), Certificate::generate());
-        Self::expecting(settings, link, [&client, &server], [server.fingerprint(), client.fingerprint()])
+        let expected = [server.fingerprint(), client.fingerprint()];
+        Self::expecting([settings, settings], link, [&client, &server], expected)
     }
 
     /// With what each side expects of the other.
     pub fn expecting(
-        settings: &Settings,
+        settings: [&Settings; 2],
         link: Link,
         certificates: [&Certificate; 2],
         expected: [Fingerprint; 2],
     ) -> Self {
         let now = Instant::EPOCH + Duration::from_secs(1);
-        let client = Endpoint::client(settings, certificates[0], expected[0], now);
-        let server = Endpoint::server(settings, certificates[1], expected[1], now);
+        let client = Endpoint::client(settings[0], certificates[0], expected[0], now);
+        let server = Endpoint::server(settings[1], certificates[1], expected[1], now);
         Self {
             sides: [Side::new(client), Side::new(server)],
             now,
@@ -115,12 +116,10 @@ impl World {
         self.timers[side] = timer;
         for bytes in datagrams {
             self.sides[side].sent += 1;
-            for delay in (self.link)(self.number, &bytes) {
-                let at = self.now + delay;
-                self.flying.push(Flying { at, number: self.number, to: 1 - side, bytes: bytes.clone() });
+            for (delay, bytes) in (self.link)(side, bytes) {
+                self.flying.push(Flying { at: self.now + delay, number: self.number, to: 1 - side, bytes });
                 self.number += 1;
             }
-            self.number += 1;
         }
     }
 
@@ -148,13 +147,14 @@ impl World {
             if self.flying.peek().is_some_and(|flying| flying.at <= self.now) {
                 let Some(flying) = self.flying.pop() else { return };
                 let side = &mut self.sides[flying.to];
-                side.failed = side.endpoint.on_datagram(self.now, &flying.bytes).err();
+                side.failed = side.endpoint.on_datagram(self.now, &flying.bytes).err().or(side.failed);
                 self.flush(flying.to);
                 continue;
             }
             for side in [CLIENT, SERVER] {
                 if self.timers[side].is_some_and(|timer| timer <= self.now) {
-                    self.sides[side].failed = self.sides[side].endpoint.on_timeout(self.now).err();
+                    let it = &mut self.sides[side];
+                    it.failed = it.endpoint.on_timeout(self.now).err().or(it.failed);
                     self.flush(side);
                 }
             }
@@ -164,14 +164,18 @@ impl World {
 
 /// A link that only takes its time.
 pub fn clean() -> Link {
-    Box::new(|_, _| vec![Duration::from_millis(10)])
+    Box::new(|_, bytes| vec![(DELAY, bytes)])
 }
+
+/// What a clean link takes.
+pub const DELAY: Duration = Duration::from_millis(10);
 
 /// A link that loses, reorders and duplicates.
 pub fn bad(seed: u64, loss: f64) -> Link {
     let mut rng = Rng::from_number(seed);
-    Box::new(move |_, _| {
+    Box::new(move |_, bytes| {
         let copies = usize::from(!rng.chance(loss)) + usize::from(rng.chance(0.1));
-        (0..copies).map(|_| Duration::from_millis(u64::from(5 + rng.below(60)))).collect()
+        let mut delay = || Duration::from_millis(u64::from(5 + rng.below(60)));
+        (0..copies).map(|_| (delay(), bytes.clone())).collect()
     })
 }
