@@ -177,7 +177,11 @@ export class Media {
 
   /** True when every transport either carries media or has none to carry. */
   get pathSettled(): boolean {
-    return Object.values(this.#legs).every(({ transport }) => ['connected', 'new'].includes(transport.connectionState));
+    const idle = { send: this.outgoing.size === 0, recv: this.incoming.size === 0 };
+    return Object.values(this.#legs).every(
+      ({ transport, direction }) =>
+        transport.connectionState === 'connected' || (transport.connectionState === 'new' && idle[direction]),
+    );
   }
 
   get restartsDue(): Direction[] {
@@ -258,16 +262,23 @@ export class Media {
       ),
     );
     if (!answer.rtpParameters) throw new Error('ConsumerCreated carries no RTP parameters');
-    const consumer = await this.#unlessClosed(
-      recv.consume({
-        id: answer.id,
-        producerId,
-        kind: answer.kind as types.MediaKind,
-        rtpParameters: fromRtpParameters(answer.rtpParameters),
-        // Microphone and camera of one peer play in sync because they share a stream id; a screen has its own clock.
-        streamId: source.startsWith('screen') ? `${peerId}-screen` : peerId,
-      }),
-    );
+    let consumer: types.Consumer;
+    try {
+      consumer = await this.#unlessClosed(
+        recv.consume({
+          id: answer.id,
+          producerId,
+          kind: answer.kind as types.MediaKind,
+          rtpParameters: fromRtpParameters(answer.rtpParameters),
+          // Microphone and camera of one peer play in sync because they share a stream id; a screen has its own clock.
+          streamId: source.startsWith('screen') ? `${peerId}-screen` : peerId,
+        }),
+      );
+    } catch (error) {
+      // The next try makes another one: do not leave this one behind.
+      this.#request({ case: 'closeConsumer', value: { consumerId: answer.id } }, 'ack').catch(() => undefined);
+      throw error;
+    }
     this.incoming.set(producerId, { consumer, peerId, serverPaused: answer.paused });
   }
 

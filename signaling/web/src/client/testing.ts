@@ -98,7 +98,8 @@ export class FakeServer {
       case 'joinRoom':
         return { case: 'joined', value: this.#usualJoined(payload.value) };
       case 'createTransport': {
-        const { iceParameters, iceCandidates, dtlsParameters } = testFakeParameters.generateTransportRemoteParameters();
+        const { iceParameters, dtlsParameters } = testFakeParameters.generateTransportRemoteParameters();
+        const iceCandidates = [{ foundation: '1', priority: 1, address: '127.0.0.1', protocol: 'udp', port: 9, type: 'host' }];
         return { case: 'transportCreated', value: { id, iceParameters, iceCandidates, dtlsParameters } };
       }
       case 'produceMedia':
