@@ -22,6 +22,12 @@ pub(crate) trait Shared {
     fn awake(&self) -> &AtomicU64;
     /// The data, a power of two of words. Always the same slice.
     fn words(&self) -> &[AtomicU64];
+
+    /// One word of the data, as the reader copies it. The model checker's rings see to it here that no store can
+    /// meet this load: between honest peers the cursors keep them apart.
+    fn copy_word(&self, at: usize) -> u64 {
+        self.words()[at].load(Ordering::Relaxed)
+    }
 }
 
 /// The other process left the ring in a state that no correct peer can produce. The ring is dead: detach.
@@ -193,11 +199,10 @@ impl<S: Shared> Reader<S> {
         if self.tail == self.head && !self.look()? {
             return Ok(None);
         }
-        let words = self.shared.words();
-        let mask = words.len() - 1;
+        let mask = self.shared.words().len() - 1;
         let mut at = (self.tail / WORD as u64) as usize & mask;
         let mut take = || {
-            let word = words[at].load(Ordering::Relaxed);
+            let word = self.shared.copy_word(at);
             at = (at + 1) & mask;
             word
         };

@@ -40,6 +40,11 @@ impl Shared for Plain {
     fn words(&self) -> &[AtomicU64] {
         &self.0.words
     }
+    #[cfg(loom)]
+    fn copy_word(&self, at: usize) -> u64 {
+        // SAFETY: loom panics if any store is not ordered before or after this load, which is the point.
+        unsafe { self.0.words[at].unsync_load() }
+    }
 }
 
 #[cfg(not(loom))]
@@ -276,7 +281,7 @@ mod alone {
 
 /// `RUSTFLAGS="--cfg loom" cargo test -p leat-shm --lib --release`
 #[cfg(loom)]
-mod every_interleaving {
+mod under_loom {
     use super::*;
     use loom::thread;
 

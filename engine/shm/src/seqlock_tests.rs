@@ -67,7 +67,7 @@ mod alone {
 }
 
 #[cfg(loom)]
-mod every_interleaving {
+mod under_loom {
     use super::*;
 
     #[test]
