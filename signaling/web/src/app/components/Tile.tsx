@@ -32,13 +32,11 @@ export function Tile({ peerId, name, source, track, waiting, muted, speaking, aw
       data-muted={muted ?? undefined}
       style={{ '--hue': hue(peerId) } as React.CSSProperties}
     >
-      {track ? (
-        <Video track={track} mirrored={self && !screen} contain={screen} />
-      ) : (
-        <div className="avatar" aria-hidden="true">
-          {initials(name)}
-        </div>
-      )}
+      {/* Below the picture, so that there is somebody before its first frame. */}
+      <div className="avatar" aria-hidden="true">
+        {initials(name)}
+      </div>
+      {track && <Video track={track} mirrored={self && !screen} contain={screen} />}
       <figcaption>
         {muted && (
           <span className="mutesign" role="img" aria-label="muted">
