@@ -1,0 +1,46 @@
+//! The `leat` command. Exit codes: 0 done; 1 a failure of the machine; 2 a wrong option.
+
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+use signaling::cli::{Leat, LeatCommand, Token};
+use signaling::config::{self, ConfigError};
+use signaling::token::{self, Claims, Permissions};
+use signaling::{failure, up};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+fn main() -> ExitCode {
+    let (result, code) = match Leat::parse().command {
+        LeatCommand::Up(options) => match up::run(options) {
+            Ok(code) => return ExitCode::from(code),
+            Err(error) => (Err(error), 1),
+        },
+        LeatCommand::Token(options) => (mint(options).map_err(anyhow::Error::from), 2),
+    };
+    match result {
+        Ok(token) => {
+            println!("{token}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("leat: {}", failure::chain(error.as_ref()));
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn mint(options: Token) -> Result<String, ConfigError> {
+    let (option, secret) = config::secret(&options.key)?.ok_or(ConfigError::NothingToSignWith)?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let claims = Claims {
+        sub: options.user,
+        name: options.name,
+        room: options.room,
+        exp: now.saturating_add(options.ttl.as_secs()),
+        nbf: None,
+        iat: Some(now),
+        permissions: Permissions { can_publish: !options.no_publish, can_subscribe: !options.no_subscribe },
+    };
+    token::mint(&claims, &secret).map_err(|source| ConfigError::Key { option, source })
+}

@@ -1,0 +1,186 @@
+//! Command lines of both binaries, typed. What the values mean together is `config.rs`'s business.
+
+use crate::log::Format;
+use clap::{Args, Parser, Subcommand};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where clients connect, unless told otherwise.
+pub const HTTP_DEFAULT: &str = "127.0.0.1:7080";
+
+/// The signaling server: rooms, tokens and the object flow over Socket.IO, and the web app.
+#[derive(Debug, Parser)]
+#[command(name = "leat-signaling", version)]
+pub struct Signaling {
+    /// Where clients connect.
+    #[command(flatten)]
+    pub http: Http,
+    /// The key for tokens.
+    #[command(flatten)]
+    pub key: Key,
+    /// The engine's control socket [default: $XDG_RUNTIME_DIR/leat/control.sock, or /tmp/leat-UID/control.sock]
+    #[arg(long, value_name = "PATH")]
+    pub control_socket: Option<PathBuf>,
+    /// Ends with the process that started it
+    #[arg(long)]
+    pub die_with_parent: bool,
+    /// How to log [default: text on a terminal, else json]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub log: Option<Format>,
+}
+
+/// Where clients connect.
+#[derive(Clone, Debug, Args)]
+pub struct Http {
+    /// Address and port for HTTP and Socket.IO. Without a key for tokens, only a loopback address is taken
+    #[arg(long, value_name = "IP:PORT", default_value = HTTP_DEFAULT)]
+    pub http: SocketAddr,
+}
+
+/// The key that tokens are checked with. None: development mode, everybody is let in, on loopback only.
+#[derive(Clone, Default, Args)]
+pub struct Key {
+    /// File with the secret that tokens are signed with (HS256), at least 32 bytes; white space at its end does not count
+    #[arg(long, value_name = "PATH", group = "token_key")]
+    pub secret_file: Option<PathBuf>,
+    /// The secret itself; others on this machine may see it in the process list, so prefer --secret-file
+    #[arg(long, value_name = "TEXT", group = "token_key", env = "LEAT_SECRET", hide_env_values = true)]
+    pub secret: Option<String>,
+    /// PEM file with the public key that tokens are checked with: Ed25519 (EdDSA) or RSA (RS256)
+    #[arg(long, value_name = "PATH", group = "token_key")]
+    pub public_key_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Key {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key")
+            .field("secret_file", &self.secret_file)
+            .field("secret", &self.secret.as_ref().map(|_| "…"))
+            .field("public_key_file", &self.public_key_file)
+            .finish()
+    }
+}
+
+/// Leat, a real-time communication platform.
+#[derive(Debug, Parser)]
+#[command(name = "leat", version)]
+pub struct Leat {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: LeatCommand,
+}
+
+/// What `leat` can do.
+#[derive(Debug, Subcommand)]
+pub enum LeatCommand {
+    /// Starts the media engine and the signaling server, and starts either again when it dies
+    Up(Up),
+    /// Makes a token that lets a user into a room, and prints it
+    Token(Token),
+}
+
+/// `leat up`.
+#[derive(Clone, Debug, Args)]
+pub struct Up {
+    /// Where clients connect.
+    #[command(flatten)]
+    pub http: Http,
+    /// The key for tokens.
+    #[command(flatten)]
+    pub key: Key,
+    /// First UDP port for media; worker N has this plus N
+    #[arg(long, value_name = "PORT", default_value_t = 7000)]
+    pub rtc_port: u16,
+    /// Address to take media on; may be given several times
+    #[arg(long, value_name = "IP", default_values = ["127.0.0.1", "::1"])]
+    pub listen_ip: Vec<IpAddr>,
+    /// Address that clients are told instead of the --listen-ip of the same family: the public side of a 1:1 NAT; may be given several times
+    #[arg(long, value_name = "IP")]
+    pub announced_ip: Vec<IpAddr>,
+    /// Engine workers, one thread each [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: Option<u16>,
+    /// How long the engine keeps a room that no signaling process claims, in seconds [default: the engine's own]
+    #[arg(long, value_name = "SECONDS")]
+    pub grace_period: Option<u32>,
+    /// The control socket between the two [default: $XDG_RUNTIME_DIR/leat/control.sock, or /tmp/leat-UID/control.sock]
+    #[arg(long, value_name = "PATH")]
+    pub control_socket: Option<PathBuf>,
+    /// How to log [default: text on a terminal, else json]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub log: Option<Format>,
+}
+
+/// `leat token`.
+#[derive(Clone, Debug, Args)]
+pub struct Token {
+    /// The key for tokens.
+    #[command(flatten)]
+    pub key: Key,
+    /// The room it is for: 1 to 64 of A-Z a-z 0-9 . _ -
+    #[arg(long)]
+    pub room: String,
+    /// The user's id
+    #[arg(long)]
+    pub user: String,
+    /// What others see [default: the user's id]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// How long it lasts: a number and s, m, h or d
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    pub ttl: Duration,
+    /// The user may not send media
+    #[arg(long)]
+    pub no_publish: bool,
+    /// The user may not receive media
+    #[arg(long)]
+    pub no_subscribe: bool,
+}
+
+/// Reads "90s", "5m", "1h" or "7d".
+fn duration(text: &str) -> Result<Duration, String> {
+    let wanted = || format!("expected a number and s, m, h or d, for example 90s or 1h, not {text:?}");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wanted)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wanted()),
+    };
+    let number: u64 = number.parse().map_err(|_| wanted())?;
+    number.checked_mul(seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs).ok_or_else(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Signaling::command().debug_assert();
+        Leat::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2d"), Ok(Duration::from_secs(172_800)));
+        for wrong in ["", "h", "1", "1w", "-1h", "0s", "1é", "99999999999999999999d", "9999999999999999999d"]
+        {
+            duration(wrong).expect_err(wrong);
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_its_name_and_costs_exit_code_2() {
+        let error =
+            Signaling::try_parse_from(["leat-signaling", "--http", "localhost"]).expect_err("no address");
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains("--http <IP:PORT>") && text.contains("localhost"), "{text}");
+    }
+}

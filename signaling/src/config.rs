@@ -1,0 +1,168 @@
+//! What the command line means: values that make sense together, or a sentence that says which does not.
+
+use crate::cli;
+use crate::hall::Admission;
+use crate::log::Format;
+use crate::token::{KeyError, Verifier};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How far the clocks of who signs and who checks may be apart.
+pub const LEEWAY: Duration = Duration::from_secs(30);
+
+/// The operator asked for something that cannot be. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file named by an option cannot be read.
+    #[error("{option} {}: cannot read it", path.display())]
+    Unreadable {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The key is not good enough.
+    #[error("{option}: no usable key")]
+    Key {
+        /// The option.
+        option: &'static str,
+        /// The cause.
+        source: KeyError,
+    },
+    /// Development mode on an address others can reach.
+    #[error(
+        "--http {0}: without a key everybody is let in, so only a loopback address such as {default} is taken; give --secret-file to listen \
+         on others",
+        default = cli::HTTP_DEFAULT
+    )]
+    DevelopmentModeInPublic(SocketAddr),
+    /// `leat up` has to know where to look.
+    #[error("--http {0}: give a port from 1 to 65535")]
+    NoPort(SocketAddr),
+    /// Minting wants a secret.
+    #[error(
+        "a token must be signed: give --secret-file or --secret (or the environment variable LEAT_SECRET), the same as the server's"
+    )]
+    NothingToSignWith,
+}
+
+/// What `leat-signaling` is to do.
+pub struct Config {
+    /// Where clients connect.
+    pub http: SocketAddr,
+    /// Who gets in.
+    pub admission: Admission,
+    /// Where the engine is.
+    pub control_socket: PathBuf,
+    /// Whether to end with the parent process.
+    pub die_with_parent: bool,
+    /// How to log.
+    pub log: Format,
+}
+
+impl TryFrom<cli::Signaling> for Config {
+    type Error = ConfigError;
+
+    fn try_from(cli: cli::Signaling) -> Result<Self, ConfigError> {
+        let http = cli.http.http;
+        let admission = admission(&cli.key)?;
+        if matches!(admission, Admission::Everybody) && !http.ip().is_loopback() {
+            return Err(ConfigError::DevelopmentModeInPublic(http));
+        }
+        Ok(Self {
+            http,
+            admission,
+            control_socket: cli.control_socket.unwrap_or_else(control_socket),
+            die_with_parent: cli.die_with_parent,
+            log: cli.log.unwrap_or_else(Format::for_stderr),
+        })
+    }
+}
+
+/// Who gets in with this key.
+pub fn admission(key: &cli::Key) -> Result<Admission, ConfigError> {
+    if let Some(path) = &key.public_key_file {
+        let option = "--public-key-file";
+        let pem = read(option, path)?;
+        let verifier =
+            Verifier::with_public_key(&pem, LEEWAY).map_err(|source| ConfigError::Key { option, source })?;
+        return Ok(Admission::Tokens(verifier));
+    }
+    let Some((option, secret)) = secret(key)? else { return Ok(Admission::Everybody) };
+    let verifier =
+        Verifier::with_secret(&secret, LEEWAY).map_err(|source| ConfigError::Key { option, source })?;
+    Ok(Admission::Tokens(verifier))
+}
+
+/// The secret, and the option it came by.
+pub fn secret(key: &cli::Key) -> Result<Option<(&'static str, Vec<u8>)>, ConfigError> {
+    if let Some(path) = &key.secret_file {
+        let bytes = read("--secret-file", path)?;
+        return Ok(Some(("--secret-file", bytes.trim_ascii_end().to_vec())));
+    }
+    Ok(key.secret.as_ref().map(|secret| ("--secret", secret.clone().into_bytes())))
+}
+
+fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|source| ConfigError::Unreadable { option, path: path.to_path_buf(), source })
+}
+
+/// Where the engine's control socket is, unless told otherwise: in a directory of this user alone.
+pub fn control_socket() -> PathBuf {
+    let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR")
+        .filter(|dir| !dir.is_empty())
+        .map(|dir| Path::new(&dir).join("leat"));
+    let dir =
+        runtime_dir.unwrap_or_else(|| format!("/tmp/leat-{}", rustix::process::getuid().as_raw()).into());
+    dir.join("control.sock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn config(arguments: &[&str]) -> Result<Config, ConfigError> {
+        cli::Signaling::try_parse_from([&["leat-signaling"], arguments].concat())
+            .expect("well-formed")
+            .try_into()
+    }
+
+    #[test]
+    fn development_mode_stays_on_loopback() {
+        for public in ["0.0.0.0:7080", "[::]:7080", "192.0.2.1:80"] {
+            let error = config(&["--http", public]).err().expect("refused");
+            assert!(
+                error.to_string().contains(public) && error.to_string().contains("--secret-file"),
+                "{error}"
+            );
+        }
+        for loopback in ["127.0.0.1:0", "[::1]:7080", "127.1.2.3:7080"] {
+            assert!(matches!(
+                config(&["--http", loopback]),
+                Ok(Config { admission: Admission::Everybody, .. })
+            ));
+        }
+        let secret = "0123456789abcdef0123456789abcdef";
+        assert!(matches!(
+            config(&["--http", "0.0.0.0:1", "--secret", secret]),
+            Ok(Config { admission: Admission::Tokens(_), .. })
+        ));
+    }
+
+    #[test]
+    fn a_short_secret_and_a_missing_file_are_told_by_option() {
+        let error = config(&["--secret", "short"]).err().expect("refused");
+        assert!(
+            crate::failure::chain(&error).contains("--secret")
+                && crate::failure::chain(&error).contains("at least 32"),
+            "{error}"
+        );
+        let error = config(&["--secret-file", "/nonexistent/file"]).err().expect("refused");
+        assert!(error.to_string().contains("--secret-file /nonexistent/file"), "{error}");
+    }
+}

@@ -1,0 +1,266 @@
+//! Keeps this process attached to the engine, and turns its event rings into answers and news.
+//!
+//! A thread of its own, in `poll(2)` on the link and the doorbells. When the hall is slow to take the news, the thread waits for it; then
+//! the rings fill, and the engine says that it left news out.
+
+use super::{CommandRing, Engine, Worker};
+use crate::failure::chain;
+use crate::limits;
+use control::{Event, RequestId, SnapshotItem};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use shm::{Attachment, Consumer, ControllerEnd, Corrupt, Doorbell, Link};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What the hall hears of the engine, in this order for each attachment: `Attached`, then for each worker a `Snapshot` before any of its
+/// `Event`s, at last `Lost`.
+#[derive(Debug)]
+pub enum News {
+    /// There is an engine. Each worker's snapshot follows.
+    Attached {
+        /// Another number is another engine, which knows nothing.
+        epoch: u64,
+        /// How many workers it has.
+        workers: usize,
+    },
+    /// All that a worker holds: after attaching, and whenever news of it was lost.
+    Snapshot {
+        /// Which worker.
+        worker: Worker,
+        /// The request: objects asked for after it are not in it.
+        request: RequestId,
+        /// Parents before children.
+        items: Vec<SnapshotItem>,
+    },
+    /// Something happened that nobody asked for, or a consequence of what somebody asked for.
+    Event {
+        /// At which worker.
+        worker: Worker,
+        /// What.
+        event: Event,
+    },
+    /// The engine is gone, and all it held with it.
+    Lost {
+        /// For the log and the clients.
+        reason: String,
+    },
+}
+
+/// Why an attachment ended.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error("the engine closed the control socket: it died, or let go of this process")]
+    Closed,
+    #[error("worker {0}'s event ring is corrupt")]
+    Corrupt(Worker, #[source] Corrupt),
+    #[error("worker {0} sent a record that is none")]
+    Undecodable(Worker, #[source] control::DecodeError),
+    #[error("worker {0} could not be asked for a snapshot")]
+    Snapshot(Worker, #[source] super::AskError),
+    #[error("worker {0}'s snapshot has no end")]
+    EndlessSnapshot(Worker),
+    #[error("waiting for the engine failed")]
+    Io(#[from] io::Error),
+    #[error("nobody listens to the news any more")]
+    Deaf,
+}
+
+/// How often to look whether anybody still listens.
+const LISTENER_CHECK: Duration = Duration::from_secs(1);
+
+/// Starts the thread that attaches to the engine at `path`, again and again, until nobody listens to the news.
+pub fn start(engine: Engine, path: PathBuf, news: mpsc::Sender<News>) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("engine-link".into()).spawn(move || run(&engine, &path, &news))
+}
+
+fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<News>) {
+    let mut pause = limits::ATTACH_PAUSE_MIN;
+    let mut last_complaint = String::new();
+    while !news.is_closed() {
+        match shm::attach(path, control::PROTOCOL_VERSION, limits::ATTACH_TIMEOUT) {
+            Ok(attachment) => {
+                last_complaint.clear();
+                let error = match serve(engine, attachment, news) {
+                    Ok(never) => match never {},
+                    Err(error) => error,
+                };
+                engine.detach();
+                let reason = chain(&error);
+                if matches!(error, LinkError::Deaf) || news.blocking_send(News::Lost { reason }).is_err() {
+                    return;
+                }
+                pause = limits::ATTACH_PAUSE_MIN;
+            }
+            Err(error) => {
+                // Once for each kind of trouble, not twice a second.
+                let complaint = chain(&error);
+                if complaint != last_complaint {
+                    tracing::info!(error = %complaint, "not attached to an engine; trying on");
+                    last_complaint = complaint;
+                }
+            }
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(limits::ATTACH_PAUSE_MAX);
+    }
+}
+
+enum Never {}
+
+/// Serves one attachment until it ends.
+fn serve(engine: &Engine, attachment: Attachment, news: &mpsc::Sender<News>) -> Result<Never, LinkError> {
+    let Attachment { engine_epoch, workers, link } = attachment;
+    let mut rings = Vec::with_capacity(workers.len());
+    let mut readers = Vec::with_capacity(workers.len());
+    for (worker, end) in workers.into_iter().enumerate() {
+        let ControllerEnd { commands, events, doorbell, peer_doorbell, stats: _ } = end;
+        rings.push(CommandRing { commands, doorbell: peer_doorbell });
+        let (engine, news) = (engine.clone(), news.clone());
+        readers.push(Reader { engine, news, worker, events, doorbell, snapshot: None, overflowed: false });
+    }
+    engine.attach(rings);
+    let attached = News::Attached { epoch: engine_epoch, workers: readers.len() };
+    news.blocking_send(attached).map_err(|_| LinkError::Deaf)?;
+    for reader in &mut readers {
+        reader.ask_for_snapshot()?;
+    }
+    loop {
+        wait(&link, &readers)?;
+        if news.is_closed() {
+            return Err(LinkError::Deaf);
+        }
+        for reader in &mut readers {
+            // First the doorbell, then the ring: whatever is pushed after that rings again.
+            if reader.doorbell.clear() {
+                reader.read()?;
+            }
+        }
+        // Last, so that what the engine still said is heard.
+        if link.is_closed() {
+            return Err(LinkError::Closed);
+        }
+    }
+}
+
+/// Waits until a doorbell rings or the link closes, or for [`LISTENER_CHECK`].
+fn wait(link: &Link, readers: &[Reader]) -> Result<(), LinkError> {
+    let mut fds: Vec<_> = readers.iter().map(|reader| PollFd::new(&reader.doorbell, PollFlags::IN)).collect();
+    fds.push(PollFd::new(link, PollFlags::IN));
+    let timeout = Timespec { tv_sec: LISTENER_CHECK.as_secs().cast_signed(), tv_nsec: 0 };
+    match poll(&mut fds, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(LinkError::Io(errno.into())),
+    }
+}
+
+/// Reads one worker's event ring.
+struct Reader {
+    engine: Engine,
+    news: mpsc::Sender<News>,
+    worker: Worker,
+    events: Consumer,
+    doorbell: Doorbell,
+    snapshot: Option<PendingSnapshot>,
+    /// News was lost while a snapshot was on its way; another is needed.
+    overflowed: bool,
+}
+
+/// A snapshot that is arriving, and what else the worker said meanwhile: the hall hears that after it.
+struct PendingSnapshot {
+    request: RequestId,
+    items: Vec<SnapshotItem>,
+    backlog: Vec<Event>,
+}
+
+impl Reader {
+    /// Takes all that is in the ring.
+    fn read(&mut self) -> Result<(), LinkError> {
+        let mut record = Vec::new();
+        while self
+            .events
+            .pop(&mut record)
+            .map_err(|corrupt| LinkError::Corrupt(self.worker, corrupt))?
+            .is_some()
+        {
+            let event = Event::decode(&record).map_err(|error| LinkError::Undecodable(self.worker, error))?;
+            self.on_event(event)?;
+        }
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), LinkError> {
+        match event {
+            Event::Snapshot { request, item } => match &mut self.snapshot {
+                Some(snapshot) if snapshot.request == request => {
+                    snapshot.items.push(item);
+                    if snapshot.items.len() > limits::SNAPSHOT_ITEMS_MAX {
+                        return Err(LinkError::EndlessSnapshot(self.worker));
+                    }
+                    Ok(())
+                }
+                _ => Ok(()),
+            },
+            Event::SnapshotEnd { request } => self.on_snapshot_end(request),
+            Event::Overflow { lost } => {
+                tracing::warn!(
+                    worker = self.worker,
+                    lost,
+                    "the engine had more news than its ring holds; asking for a snapshot"
+                );
+                if self.snapshot.is_some() {
+                    self.overflowed = true;
+                    return Ok(());
+                }
+                self.ask_for_snapshot()
+            }
+            event => match event.request() {
+                Some(request) => {
+                    self.engine.answer(request, event);
+                    Ok(())
+                }
+                None => self.on_news(event),
+            },
+        }
+    }
+
+    fn on_news(&mut self, event: Event) -> Result<(), LinkError> {
+        if let Some(snapshot) = &mut self.snapshot {
+            if snapshot.backlog.len() >= limits::SNAPSHOT_BACKLOG_MAX {
+                return Err(LinkError::EndlessSnapshot(self.worker));
+            }
+            snapshot.backlog.push(event);
+            return Ok(());
+        }
+        self.send(News::Event { worker: self.worker, event })
+    }
+
+    fn on_snapshot_end(&mut self, request: RequestId) -> Result<(), LinkError> {
+        // Takes it off the table of open requests.
+        self.engine.answer(request, Event::SnapshotEnd { request });
+        let Some(PendingSnapshot { items, backlog, .. }) =
+            self.snapshot.take_if(|snapshot| snapshot.request == request)
+        else {
+            return Ok(());
+        };
+        self.send(News::Snapshot { worker: self.worker, request, items })?;
+        for event in backlog {
+            self.send(News::Event { worker: self.worker, event })?;
+        }
+        if std::mem::take(&mut self.overflowed) { self.ask_for_snapshot() } else { Ok(()) }
+    }
+
+    fn ask_for_snapshot(&mut self) -> Result<(), LinkError> {
+        let request =
+            self.engine.snapshot(self.worker).map_err(|error| LinkError::Snapshot(self.worker, error))?;
+        self.snapshot = Some(PendingSnapshot { request, items: Vec::new(), backlog: Vec::new() });
+        Ok(())
+    }
+
+    fn send(&self, news: News) -> Result<(), LinkError> {
+        self.news.blocking_send(news).map_err(|_| LinkError::Deaf)
+    }
+}

@@ -1,0 +1,159 @@
+//! The engine as the hall sees it: ask a worker, await its answer; and a stream of news.
+//!
+//! [`link`] keeps the attachment and reads the rings; here are the command rings and the table of open requests. Nothing here blocks: a full
+//! ring is an error at once, and an answer that does not come in time is one too.
+
+mod link;
+mod table;
+
+pub use link::{News, start};
+
+use crate::limits;
+use control::{Command, Event, Refusal, Request, RequestId};
+use shm::{Doorbell, Producer, PushError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use table::Table;
+use tokio::sync::oneshot;
+
+/// Which worker, from 0.
+pub type Worker = usize;
+
+/// A request that was not carried out, as far as anybody knows.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// There is no engine, or it went away before it answered.
+    #[error("the media engine is away")]
+    Away,
+    /// The worker has not read its ring for thousands of commands, or too many answers are outstanding.
+    #[error("the media engine is overloaded")]
+    Busy,
+    /// No answer came within [`limits::ANSWER_TIMEOUT`].
+    #[error("the media engine did not answer in time")]
+    TimedOut,
+    /// The engine said no.
+    #[error("the media engine refused: {text}")]
+    Refused {
+        /// Why, for programs.
+        refusal: Refusal,
+        /// Why, for people.
+        text: String,
+    },
+    /// Our own command does not fit a ring record: our bug.
+    #[error("the command does not fit the ring: {0}")]
+    TooLong(PushError),
+}
+
+/// A handle to the engine, attached or not. Cloning it is cheap.
+#[derive(Clone, Default)]
+pub struct Engine {
+    session: Arc<Mutex<Option<Session>>>,
+}
+
+/// One attachment's sending side.
+struct Session {
+    workers: Vec<CommandRing>,
+    table: Table,
+    record: Vec<u8>,
+}
+
+struct CommandRing {
+    commands: Producer,
+    doorbell: Doorbell,
+}
+
+impl Engine {
+    /// An engine that is away until [`start`]'s thread attaches to it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends a command and awaits its answer.
+    pub async fn ask(&self, worker: Worker, command: Command) -> Result<Event, AskError> {
+        let (request, answer) = self.send(worker, command)?;
+        match tokio::time::timeout(limits::ANSWER_TIMEOUT, answer).await {
+            Ok(Ok(Event::Refused { refusal, text, .. })) => {
+                Err(AskError::Refused { refusal, text: text.as_str().to_owned() })
+            }
+            Ok(Ok(event)) => Ok(event),
+            Ok(Err(_)) => Err(AskError::Away),
+            Err(_) => {
+                if let Some(session) = self.session().as_mut() {
+                    session.table.forget(request);
+                }
+                Err(AskError::TimedOut)
+            }
+        }
+    }
+
+    /// Sends a command whose answer nobody waits for. A refusal or an absence is logged; both mean that there is
+    /// nothing (any more) to do it to.
+    pub fn tell(&self, worker: Worker, command: Command) {
+        let text = format!("{command:?}");
+        match self.send(worker, command) {
+            Ok((_, answer)) => {
+                tokio::spawn(async move {
+                    if let Ok(Event::Refused { text: why, .. }) = answer.await {
+                        tracing::debug!(command = %text, "the engine refused: {}", why.as_str());
+                    }
+                });
+            }
+            Err(AskError::Away) => {}
+            Err(error) => {
+                tracing::warn!(command = %text, error = %error, "a command did not reach the engine")
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        worker: Worker,
+        command: Command,
+    ) -> Result<(RequestId, oneshot::Receiver<Event>), AskError> {
+        let mut session = self.session();
+        let session = session.as_mut().ok_or(AskError::Away)?;
+        let Session { workers, table, record } = session;
+        let ring = workers.get_mut(worker).ok_or(AskError::Away)?;
+        let (id, answer) = table.open().ok_or(AskError::Busy)?;
+        Request { id, command }.encode(record);
+        match ring.commands.push(record) {
+            Ok(()) => {
+                ring.doorbell.ring();
+                Ok((id, answer))
+            }
+            Err(error) => {
+                table.forget(id);
+                match error {
+                    PushError::Full => Err(AskError::Busy),
+                    PushError::TooLong { .. } => Err(AskError::TooLong(error)),
+                    // The reader of the event ring notices a broken engine too, and ends the attachment.
+                    PushError::Corrupt(_) => Err(AskError::Away),
+                }
+            }
+        }
+    }
+
+    /// Opens a request whose answers are not awaited one by one: a snapshot.
+    fn snapshot(&self, worker: Worker) -> Result<RequestId, AskError> {
+        self.send(worker, Command::Snapshot).map(|(id, _)| id)
+    }
+
+    fn attach(&self, workers: Vec<CommandRing>) {
+        *self.session() = Some(Session { workers, table: Table::default(), record: Vec::new() });
+    }
+
+    /// Everybody who waits for an answer learns that none will come.
+    fn detach(&self) {
+        *self.session() = None;
+    }
+
+    fn answer(&self, request: RequestId, event: Event) {
+        if let Some(session) = self.session().as_mut() {
+            session.table.answer(request, event);
+        }
+    }
+
+    fn session(&self) -> MutexGuard<'_, Option<Session>> {
+        // Nothing in a critical section panics half-way through a change.
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,314 @@
+//! Coming, coming back, going away and leaving.
+
+use super::state::{Peer, PeerId, Removed, Room, State};
+use super::{Admission, Connection, Hall, random_id};
+use crate::engine::Worker;
+use crate::failure::Failure;
+use crate::limits;
+use crate::ortc::capabilities;
+use crate::proto::{self, ErrorCode, JoinRoom, Joined, PeerAway, Resume, signal::Payload};
+use crate::token::{Grant, Permissions};
+use aws_lc_rs::{constant_time, digest};
+use control::Command;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What a returning client still holds, sorted into what it keeps and what the engine is to close.
+#[derive(Default)]
+struct Held {
+    transports: Vec<String>,
+    producers: Vec<String>,
+    consumers: Vec<String>,
+    close: Vec<(Worker, Command)>,
+}
+
+impl Hall {
+    pub(super) async fn join(
+        self: &Arc<Self>,
+        connection: &Connection,
+        join: JoinRoom,
+    ) -> Result<Payload, Failure> {
+        let taken = self.joins.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        taken.map_err(|pause| Failure::limit("too many joins at this server").retry_after(pause))?;
+
+        check(&join)?;
+        let grant = self.admit(&join)?;
+        // A client that comes back to a new process must not be faster than the engine's snapshot.
+        let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
+
+        let mut state = self.state();
+        match state.connections.get(&connection.id) {
+            Some(None) => {}
+            Some(Some(_)) => {
+                return Err(Failure::new(
+                    ErrorCode::AlreadyJoined,
+                    "this connection has joined already; Leave first",
+                ));
+            }
+            None => return Err(Failure::new(ErrorCode::NotJoined, "the connection is gone")),
+        }
+        let returning = join.resume.as_ref().and_then(|resume| Some((parse_peer(&resume.peer_id)?, resume)));
+        let returning =
+            returning.filter(|(id, _)| state.peers.get(id).is_some_and(|peer| peer.room == join.room));
+        let socket = (connection.id, connection.outbox.clone());
+        let (id, secret, held) = match returning {
+            Some((id, resume)) => {
+                check_return(&state.peers[&id], resume, grant.as_ref())?;
+                let held = come_back(&mut state, id, resume, socket, grant);
+                (id, resume.secret.clone(), Some(held))
+            }
+            None => {
+                let (id, secret) = enter(&mut state, &join, socket, grant)?;
+                (id, secret, None)
+            }
+        };
+        state.connections.insert(connection.id, Some(id));
+        let resumed = held.is_some();
+        let held = held.unwrap_or_default();
+        for (worker, command) in held.close {
+            self.engine.tell(worker, command);
+        }
+        let peer = &state.peers[&id];
+        tracing::info!(roomId = %peer.room, userId = %peer.user, peerId = %id, resumed, "a peer joined");
+        let others = state.rooms[&peer.room].peers.iter().filter(|other| **other != id);
+        Ok(Payload::Joined(Joined {
+            peer_id: id.to_string(),
+            resume_secret: secret,
+            room: peer.room.clone(),
+            user: peer.user.clone(),
+            display_name: peer.display_name.clone(),
+            router_capabilities: Some(capabilities::router()),
+            peers: others.filter_map(|other| state.peer_info(*other)).collect(),
+            resumed,
+            engine_epoch: state.media.epoch_text(),
+            kept_transports: held.transports,
+            kept_producers: held.producers,
+            kept_consumers: held.consumers,
+        }))
+    }
+
+    /// Whom the token admits; `None` in development mode.
+    fn admit(&self, join: &JoinRoom) -> Result<Option<Grant>, Failure> {
+        match &self.admission {
+            Admission::Everybody => Ok(None),
+            Admission::Tokens(verifier) => {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                verifier.verify(&join.token, &join.room, now).map(Some)
+            }
+        }
+    }
+
+    /// The client's socket is gone. Its place and its media wait for it.
+    pub fn disconnect(self: &Arc<Self>, connection: &Connection) {
+        let mut state = self.state();
+        let Some(Some(id)) = state.connections.remove(&connection.id) else { return };
+        let Some(peer) = state.peers.get_mut(&id) else { return };
+        if peer.socket.as_ref().is_none_or(|(current, _)| *current != connection.id) {
+            return;
+        }
+        peer.socket = None;
+        peer.absences += 1;
+        let absence = peer.absences;
+        let room = peer.room.clone();
+        tracing::info!(roomId = %room, userId = %peer.user, peerId = %id, "a peer's socket is gone; its place waits");
+        let away = PeerAway { peer_id: id.to_string(), away: true };
+        state.broadcast(&room, Some(id), Payload::PeerAway(away));
+        drop(state);
+        self.expire(id, absence, limits::AWAY_TIMEOUT);
+    }
+
+    /// Removes a peer that is not back from this absence in time.
+    pub(super) fn expire(self: &Arc<Self>, id: PeerId, absence: u64, timeout: Duration) {
+        let hall = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(timeout).await;
+            let mut state = hall.state();
+            let still_away =
+                state.peers.get(&id).is_some_and(|peer| peer.socket.is_none() && peer.absences == absence);
+            if still_away {
+                hall.remove(&mut state, id, "a peer did not come back");
+            }
+        });
+    }
+
+    pub(super) fn leave(&self, id: PeerId) {
+        self.remove(&mut self.state(), id, "a peer left");
+    }
+
+    fn remove(&self, state: &mut State, id: PeerId, why: &'static str) {
+        let Some(Removed { peer, transports, router }) = state.remove_peer(id) else { return };
+        tracing::info!(roomId = %peer.room, userId = %peer.user, peerId = %id, "{why}");
+        for (transport, worker) in transports {
+            self.engine.tell(worker, Command::CloseTransport { transport });
+        }
+        if let Some(router) = router {
+            self.engine.tell(router.worker, Command::CloseRouter { router: router.id });
+        }
+    }
+}
+
+/// Checks the form of a join.
+fn check(join: &JoinRoom) -> Result<(), Failure> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if join.room.is_empty() || join.room.len() > limits::ROOM_LEN_MAX || !join.room.chars().all(is_name) {
+        return Err(Failure::bad(format!("room must be 1 to {} of A-Z a-z 0-9 . _ -", limits::ROOM_LEN_MAX)));
+    }
+    if join.display_name.chars().count() > limits::DISPLAY_NAME_LEN_MAX
+        || join.display_name.chars().any(char::is_control)
+    {
+        let text = format!(
+            "display_name must be at most {} characters, none of them a control character",
+            limits::DISPLAY_NAME_LEN_MAX
+        );
+        return Err(Failure::bad(text));
+    }
+    let Some(resume) = &join.resume else { return Ok(()) };
+    if resume.secret.len() > limits::SECRET_BYTES_MAX {
+        return Err(Failure::bad("resume.secret is longer than any this server gave out"));
+    }
+    let longest = resume.transports.len().max(resume.producers.len()).max(resume.consumers.len());
+    if longest > limits::HELD_MAX {
+        return Err(Failure::bad(format!(
+            "resume lists {longest} objects; at most {} of a kind are taken",
+            limits::HELD_MAX
+        )));
+    }
+    Ok(())
+}
+
+fn parse_peer(id: &str) -> Option<PeerId> {
+    super::objects::parse_id(id).map(PeerId)
+}
+
+/// Whether this really is the peer it says it is.
+fn check_return(peer: &Peer, resume: &Resume, grant: Option<&Grant>) -> Result<(), Failure> {
+    if constant_time::verify_slices_are_equal(&hash(&resume.secret), &peer.secret_hash).is_err() {
+        let text = "resume.secret is not this peer's; join without resume to enter as a new one";
+        return Err(Failure::new(ErrorCode::ResumeSecret, text));
+    }
+    if grant.is_some_and(|grant| grant.user != peer.user) {
+        let text = "the token is for another user than the peer it is to resume";
+        return Err(Failure::new(ErrorCode::TokenPermission, text));
+    }
+    Ok(())
+}
+
+/// Gives a returning peer its new socket, and closes what its client no longer knows of.
+fn come_back(
+    state: &mut State,
+    id: PeerId,
+    resume: &Resume,
+    socket: (super::ConnectionId, super::Outbox),
+    grant: Option<Grant>,
+) -> Held {
+    let peer = state.peers.get_mut(&id).expect("the caller found this peer");
+    if let Some(grant) = grant {
+        peer.permissions = grant.permissions;
+    }
+    let room = peer.room.clone();
+    match peer.socket.replace(socket) {
+        Some((old, outbox)) => {
+            state.connections.insert(old, None);
+            let reason = "the same peer has resumed on another connection".into();
+            outbox.send(super::encode(Payload::Evicted(proto::Evicted { reason })));
+            outbox.end();
+        }
+        None => {
+            let back = PeerAway { peer_id: id.to_string(), away: false };
+            state.broadcast(&room, Some(id), Payload::PeerAway(back));
+        }
+    }
+    sort_held(state, id, resume)
+}
+
+fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
+    use super::objects::parse_id;
+    use control::{ConsumerId, ProducerId, TransportId};
+    use std::collections::HashSet;
+    let transports: HashSet<_> =
+        resume.transports.iter().filter_map(|held| parse_id(&held.id)).map(TransportId).collect();
+    let producers: HashSet<_> =
+        resume.producers.iter().filter_map(|held| parse_id(&held.id)).map(ProducerId).collect();
+    let consumers: HashSet<_> =
+        resume.consumers.iter().filter_map(|held| parse_id(&held.id)).map(ConsumerId).collect();
+
+    let mut held = Held::default();
+    let ours: Vec<_> = state.peers[&id].transports.iter().copied().collect();
+    for transport in ours {
+        if transports.contains(&transport) {
+            held.transports.push(transport.to_string());
+        } else if let Some(removed) = state.remove_transport(transport) {
+            held.close.push((removed.worker, Command::CloseTransport { transport }));
+        }
+    }
+    let ours: Vec<_> = state.producers_of(id).collect();
+    for producer in ours {
+        let worker = state.producers.get(&producer).and_then(|producer| state.worker_of(producer.transport));
+        if producers.contains(&producer) {
+            held.producers.push(producer.to_string());
+        } else if let (Some(worker), Some(_)) = (worker, state.remove_producer(producer)) {
+            held.close.push((worker, Command::CloseProducer { producer }));
+        }
+    }
+    let ours: Vec<_> = state.consumers_of(id).collect();
+    for consumer in ours {
+        let worker = state.consumers.get(&consumer).and_then(|consumer| state.worker_of(consumer.transport));
+        if consumers.contains(&consumer) {
+            held.consumers.push(consumer.to_string());
+        } else if let (Some(worker), Some(_)) = (worker, state.remove_consumer(consumer)) {
+            held.close.push((worker, Command::CloseConsumer { consumer }));
+        }
+    }
+    held
+}
+
+/// Makes a new peer and tells the others.
+fn enter(
+    state: &mut State,
+    join: &JoinRoom,
+    socket: (super::ConnectionId, super::Outbox),
+    grant: Option<Grant>,
+) -> Result<(PeerId, Vec<u8>), Failure> {
+    match state.rooms.get(&join.room) {
+        Some(room) if room.peers.len() >= limits::PEERS_PER_ROOM_MAX => {
+            return Err(Failure::limit(format!("the room is full: {} peers", limits::PEERS_PER_ROOM_MAX)));
+        }
+        None if state.rooms.len() >= limits::ROOMS_MAX => {
+            return Err(Failure::limit(format!(
+                "this server has {} rooms and takes no more",
+                limits::ROOMS_MAX
+            )));
+        }
+        _ => {}
+    }
+    let id = PeerId(random_id());
+    let mut secret = vec![0; limits::SECRET_BYTES];
+    getrandom::fill(&mut secret).expect("the kernel has randomness");
+    let (user, name, permissions) = match grant {
+        Some(Grant { user, name, permissions }) => (user, name, permissions),
+        None => (format!("guest-{:04x}", id.0 >> 48), None, Permissions::default()),
+    };
+    let shown =
+        [Some(join.display_name.clone()), name].into_iter().flatten().find(|name| !name.trim().is_empty());
+    let display_name =
+        shown.unwrap_or_else(|| user.clone()).chars().take(limits::DISPLAY_NAME_LEN_MAX).collect();
+    let peer = Peer {
+        room: join.room.clone(),
+        user,
+        display_name,
+        secret_hash: hash(&secret),
+        permissions,
+        socket: Some(socket),
+        absences: 0,
+        transports: Default::default(),
+    };
+    state.peers.insert(id, peer);
+    state.rooms.entry(join.room.clone()).or_insert_with(Room::default).peers.insert(id);
+    let joined = proto::PeerJoined { peer: state.peer_info(id) };
+    state.broadcast(&join.room, Some(id), Payload::PeerJoined(joined));
+    Ok((id, secret))
+}
+
+fn hash(secret: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, secret).as_ref().to_vec()
+}

@@ -1,0 +1,228 @@
+//! The hall: all rooms, who is in them, and what each client may ask for.
+//!
+//! One lock over plain data ([`state`]), never held while anything is awaited. An object is entered *before* the engine is
+//! asked for it and confirmed by the answer; so news that overtakes the answer finds it, and a peer that
+//! leaves meanwhile takes it along.
+
+mod join;
+mod news;
+mod objects;
+mod outbox;
+mod state;
+
+pub use outbox::{ConnectionId, Outbox, encode};
+pub use state::PeerId;
+
+use crate::engine::{AskError, Engine};
+use crate::failure::Failure;
+use crate::limits;
+use crate::proto::{Ack, ErrorCode, RouterCapabilities, Signal, signal::Payload};
+use crate::rate::Bucket;
+use crate::token::Verifier;
+use bytes::Bytes;
+use prost::Message;
+use state::State;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// Who gets in.
+pub enum Admission {
+    /// Everybody: development mode. Only where nobody but this machine can connect.
+    Everybody,
+    /// Who has a token.
+    Tokens(Verifier),
+}
+
+/// The hall. One per process.
+pub struct Hall {
+    state: Mutex<State>,
+    engine: Engine,
+    admission: Admission,
+    joins: Mutex<Bucket>,
+    /// Whether a returning client would find its objects by now.
+    settled: watch::Sender<bool>,
+    connections: AtomicU64,
+}
+
+/// One client's connection.
+pub struct Connection {
+    id: ConnectionId,
+    outbox: Outbox,
+    messages: Mutex<Bucket>,
+}
+
+impl Hall {
+    /// An empty hall.
+    pub fn new(engine: Engine, admission: Admission) -> Arc<Self> {
+        let joins = Bucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
+        let hall = Arc::new(Self {
+            state: Mutex::default(),
+            engine,
+            admission,
+            joins: Mutex::new(joins),
+            settled: watch::channel(false).0,
+            connections: AtomicU64::new(0),
+        });
+        let waiting = hall.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(limits::SETTLE_TIMEOUT).await;
+            waiting.settled.send_replace(true);
+        });
+        hall
+    }
+
+    /// A client connected: its connection, and the queue of what to send it.
+    pub fn connect(&self) -> (Arc<Connection>, tokio::sync::mpsc::Receiver<Bytes>) {
+        let id = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
+        let (outbox, queue) = Outbox::new();
+        let messages = Bucket::new(limits::MESSAGES_PER_SECOND, limits::MESSAGES_BURST, Instant::now());
+        self.state().connections.insert(id, None);
+        (Arc::new(Connection { id, outbox, messages: Mutex::new(messages) }), queue)
+    }
+
+    /// Whether requests that need the engine can be done.
+    pub fn is_media_ready(&self) -> bool {
+        self.state().media.least_loaded().is_some()
+    }
+
+    /// Handles one message; the answer is the acknowledgement's bytes.
+    pub async fn on_message(self: &Arc<Self>, connection: &Connection, message: &[u8]) -> Bytes {
+        let answer = match decode(connection, message) {
+            Ok(payload) => self.on_request(connection, payload).await,
+            Err(failure) => Err(failure),
+        };
+        encode(answer.unwrap_or_else(|failure| {
+            tracing::debug!(connection = connection.id.0, error = %failure, "a request failed");
+            Payload::Error(failure.into())
+        }))
+    }
+
+    async fn on_request(
+        self: &Arc<Self>,
+        connection: &Connection,
+        request: Payload,
+    ) -> Result<Payload, Failure> {
+        if let Payload::JoinRoom(join) = request {
+            return self.join(connection, join).await;
+        }
+        check_is_request(&request)?;
+        let peer = self.peer_behind(connection)?;
+        match request {
+            Payload::GetRouterCapabilities(_) => {
+                let rtp_capabilities = Some(crate::ortc::capabilities::router());
+                return Ok(Payload::RouterCapabilities(RouterCapabilities { rtp_capabilities }));
+            }
+            Payload::CreateTransport(create) => return self.create_transport(peer, create).await,
+            Payload::ProduceMedia(produce) => return self.produce(peer, produce).await,
+            Payload::ConsumeMedia(consume) => return self.consume(peer, consume).await,
+            Payload::RestartIce(restart) => return self.restart_ice(peer, restart).await,
+            Payload::ConnectTransport(connect) => self.connect_transport(peer, connect).await?,
+            Payload::CloseTransport(close) => self.close_transport(peer, &close.transport_id)?,
+            Payload::PauseProducer(pause) => self.pause_producer(peer, &pause.producer_id).await?,
+            Payload::ResumeProducer(resume) => self.resume_producer(peer, &resume.producer_id).await?,
+            Payload::CloseProducer(close) => self.close_producer(peer, &close.producer_id)?,
+            Payload::PauseConsumer(pause) => self.pause_consumer(peer, &pause.consumer_id).await?,
+            Payload::ResumeConsumer(resume) => self.resume_consumer(peer, &resume.consumer_id).await?,
+            Payload::CloseConsumer(close) => self.close_consumer(peer, &close.consumer_id)?,
+            Payload::Leave(_) => self.leave(peer),
+            _ => return Err(Failure::new(ErrorCode::UnsupportedMessage, "this request is not known here")),
+        }
+        Ok(Payload::Ack(Ack {}))
+    }
+
+    /// Whether the client of this connection is in a room.
+    pub fn has_joined(&self, connection: &Connection) -> bool {
+        self.state().connections.get(&connection.id).copied().flatten().is_some()
+    }
+
+    fn peer_behind(&self, connection: &Connection) -> Result<PeerId, Failure> {
+        let peer = self.state().connections.get(&connection.id).copied().flatten();
+        peer.ok_or_else(|| Failure::new(ErrorCode::NotJoined, "JoinRoom comes first"))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in a critical section panics half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a message and checks all that does not depend on who sent it.
+fn decode(connection: &Connection, message: &[u8]) -> Result<Payload, Failure> {
+    let mut messages = connection.messages.lock().unwrap_or_else(PoisonError::into_inner);
+    messages
+        .take(Instant::now())
+        .map_err(|pause| Failure::limit("too many messages from this connection").retry_after(pause))?;
+    if message.len() > limits::MESSAGE_BYTES_MAX {
+        let text =
+            format!("a message of {} bytes; at most {} are taken", message.len(), limits::MESSAGE_BYTES_MAX);
+        return Err(Failure::bad(text));
+    }
+    let signal = Signal::decode(message).map_err(|error| Failure::bad(format!("not a Signal: {error}")))?;
+    if signal.version.split('.').next() != Some(crate::SIGNAL_VERSION) {
+        let text = format!(
+            "this server speaks version {} of the signal protocol; say so in Signal.version",
+            crate::SIGNAL_VERSION
+        );
+        return Err(Failure::new(ErrorCode::UnsupportedVersion, text));
+    }
+    let missing = || {
+        Failure::new(
+            ErrorCode::UnsupportedMessage,
+            "the Signal has no payload, or one that is not known here",
+        )
+    };
+    signal.payload.ok_or_else(missing)
+}
+
+/// Refuses what is no request of the object flow, whoever sends it.
+fn check_is_request(payload: &Payload) -> Result<(), Failure> {
+    match payload {
+        Payload::Offer(_) | Payload::Answer(_) | Payload::Candidate(_) => Err(Failure::new(
+            ErrorCode::SdpFlowUnsupported,
+            "this server offers the object flow only: begin with JoinRoom",
+        )),
+        Payload::JoinRoom(_)
+        | Payload::GetRouterCapabilities(_)
+        | Payload::CreateTransport(_)
+        | Payload::ConnectTransport(_)
+        | Payload::ProduceMedia(_)
+        | Payload::ConsumeMedia(_)
+        | Payload::PauseProducer(_)
+        | Payload::ResumeProducer(_)
+        | Payload::CloseProducer(_)
+        | Payload::PauseConsumer(_)
+        | Payload::ResumeConsumer(_)
+        | Payload::CloseConsumer(_)
+        | Payload::CloseTransport(_)
+        | Payload::RestartIce(_)
+        | Payload::Leave(_) => Ok(()),
+        _ => Err(Failure::new(ErrorCode::UnsupportedMessage, "only a server sends this message")),
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        let unavailable = |pause_ms| {
+            Self::new(ErrorCode::EngineUnavailable, error.to_string())
+                .retry_after(std::time::Duration::from_millis(pause_ms))
+        };
+        match &error {
+            AskError::Away => unavailable(500),
+            AskError::Busy | AskError::TimedOut => unavailable(1_000),
+            AskError::Refused { .. } => Self::new(ErrorCode::EngineRefused, error.to_string()),
+            AskError::TooLong(_) => {
+                Self::new(ErrorCode::Internal, "the request is too large for the media engine")
+            }
+        }
+    }
+}
+
+/// A number nobody can guess. Never 0: that is what an absent id decodes to.
+fn random_id() -> u64 {
+    getrandom::u64().expect("the kernel has randomness").max(1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,377 @@
+//! What the engine tells: attached, lost, closed; and how a new process finds its way back from snapshots.
+
+use super::Hall;
+use super::objects::new_transport;
+use super::state::{BEFORE_US, Consumer, Media, Peer, PeerId, Producer, Router, consumer_closed};
+use crate::engine::{News, Worker};
+use crate::held::{self, HeldConsumer, HeldProducer, HeldRouter, HeldTransport};
+use crate::limits;
+use crate::ortc::Produced;
+use crate::proto::{self, MediaLost, MediaReady, RtpParameters, signal::Payload};
+use crate::token::Permissions;
+use control::{Closed, Command, Event, ProducerId, RequestId, RouterId, SnapshotItem, TransportId};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+impl Hall {
+    /// Follows the engine's news until they end.
+    pub async fn follow(self: Arc<Self>, mut news: mpsc::Receiver<News>) {
+        // Objects of an engine that this process has never called lost are still in use by clients.
+        let mut has_lost = false;
+        while let Some(news) = news.recv().await {
+            match news {
+                News::Attached { epoch, workers } => self.on_attached(epoch, workers),
+                News::Snapshot { worker, request, items } => {
+                    self.on_snapshot(worker, request, items, has_lost)
+                }
+                News::Event { event, .. } => self.on_event(event),
+                News::Lost { reason } => {
+                    has_lost = true;
+                    self.on_lost(reason);
+                }
+            }
+        }
+    }
+
+    fn on_attached(&self, epoch: u64, workers: usize) {
+        tracing::info!(engineEpoch = %format_args!("{epoch:016x}"), workers, "attached to the media engine");
+        self.state().media =
+            Media::Settling { epoch, load: vec![0; workers], awaited: (0..workers).collect() };
+    }
+
+    fn on_lost(&self, reason: String) {
+        tracing::warn!(error = %reason, "the media engine is lost");
+        let mut state = self.state();
+        state.lose_media();
+        state.broadcast_all(Payload::MediaLost(MediaLost {
+            reason: "the media engine is gone; waiting for another".into(),
+        }));
+    }
+
+    fn on_snapshot(
+        self: &Arc<Self>,
+        worker: Worker,
+        request: RequestId,
+        items: Vec<SnapshotItem>,
+        has_lost: bool,
+    ) {
+        let is_first = match &mut self.state().media {
+            Media::Settling { awaited, .. } => awaited.remove(&worker),
+            Media::Away | Media::Ready { .. } => false,
+        };
+        match (is_first, has_lost) {
+            (true, false) => self.take_over(worker, items),
+            (true, true) => self.clear(worker, &items),
+            (false, _) => self.reconcile(worker, request, &items),
+        }
+        let mut state = self.state();
+        if let Media::Settling { epoch, load, awaited } = &mut state.media
+            && awaited.is_empty()
+        {
+            let (epoch, load) = (*epoch, std::mem::take(load));
+            state.media = Media::Ready { epoch, load };
+            let engine_epoch = state.media.epoch_text();
+            tracing::info!(engineEpoch = %engine_epoch, rooms = state.rooms.len(), peers = state.peers.len(), "media is ready");
+            state.broadcast_all(Payload::MediaReady(MediaReady { engine_epoch }));
+            self.settled.send_replace(true);
+        }
+    }
+
+    /// Rebuilds rooms and peers from what a predecessor left in the engine. Whoever it was for is away until it comes back.
+    fn take_over(self: &Arc<Self>, worker: Worker, items: Vec<SnapshotItem>) {
+        for item in items {
+            let (what, close) = match &item {
+                SnapshotItem::Router { router, .. } => ("router", Command::CloseRouter { router: *router }),
+                SnapshotItem::Transport { transport, .. } => {
+                    ("transport", Command::CloseTransport { transport: *transport })
+                }
+                SnapshotItem::Producer { producer, .. } => {
+                    ("producer", Command::CloseProducer { producer: *producer })
+                }
+                SnapshotItem::Consumer { consumer, .. } => {
+                    ("consumer", Command::CloseConsumer { consumer: *consumer })
+                }
+            };
+            if self.adopt(worker, item).is_none() {
+                tracing::warn!(
+                    worker,
+                    object = what,
+                    "an object in the engine belongs to nobody; closing it"
+                );
+                self.engine.tell(worker, close);
+            }
+        }
+        let mut guard = self.state();
+        let state = &mut *guard;
+        for transport in state.transports.values_mut().filter(|transport| transport.worker == worker) {
+            // The client may remember MIDs of consumers that are closed by now; so begin far above all it can have seen.
+            transport.next_mid = (transport.next_mid / MID_GAP + 1) * MID_GAP;
+        }
+        let mut empty = Vec::new();
+        state.rooms.retain(|_, room| {
+            let router = room.router.filter(|router| room.peers.is_empty() && router.worker == worker);
+            empty.extend(router);
+            router.is_none()
+        });
+        for router in empty {
+            self.engine.tell(router.worker, Command::CloseRouter { router: router.id });
+        }
+    }
+
+    /// Enters one object into the tables; `None` if it makes no sense.
+    fn adopt(self: &Arc<Self>, worker: Worker, item: SnapshotItem) -> Option<()> {
+        match item {
+            SnapshotItem::Router { router: id, app_data } => {
+                let HeldRouter { room } = held::unpack(&app_data)?;
+                if room.is_empty() {
+                    return None;
+                }
+                let mut state = self.state();
+                let room = state.rooms.entry(room).or_default();
+                if room.router.is_some() {
+                    return None;
+                }
+                room.router = Some(Router { id, worker, made: Some(BEFORE_US) });
+                self.engine.tell(worker, Command::ClaimRouter { router: id });
+                Some(())
+            }
+            SnapshotItem::Transport { transport, router, app_data, .. } => {
+                let held: HeldTransport = held::unpack(&app_data)?;
+                self.adopt_transport(worker, transport, router, held)
+            }
+            SnapshotItem::Producer { producer, transport, kind, paused, app_data } => {
+                let HeldProducer { source, rtp_parameters } = held::unpack(&app_data)?;
+                let produced = Produced::new(kind, &rtp_parameters?).ok()?;
+                let mut state = self.state();
+                let peer = state.transports.get(&transport).filter(|transport| transport.sends)?.peer;
+                let consumers = BTreeSet::new();
+                let made = Some(BEFORE_US);
+                state.insert_producer(
+                    producer,
+                    Producer { peer, transport, kind, source, paused, produced, consumers, made },
+                );
+                Some(())
+            }
+            SnapshotItem::Consumer { consumer, transport, producer, app_data, .. } => {
+                let HeldConsumer { rtp_parameters } = held::unpack(&app_data)?;
+                let parameters = rtp_parameters?;
+                let mut state = self.state();
+                if !state.producers.contains_key(&producer) {
+                    return None;
+                }
+                let entry = state.transports.get_mut(&transport).filter(|transport| !transport.sends)?;
+                let ssrcs = ssrcs(&parameters).collect();
+                let mid = parameters.mid.and_then(|mid| mid.parse().ok()).unwrap_or(0);
+                entry.next_mid = entry.next_mid.max(mid);
+                let peer = entry.peer;
+                state.insert_consumer(
+                    consumer,
+                    Consumer { peer, transport, producer, ssrcs, made: Some(BEFORE_US) },
+                );
+                Some(())
+            }
+        }
+    }
+
+    fn adopt_transport(
+        self: &Arc<Self>,
+        worker: Worker,
+        id: TransportId,
+        router: RouterId,
+        held: HeldTransport,
+    ) -> Option<()> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let is_its = |room: &super::state::Room| room.router.is_some_and(|known| known.id == router);
+        let (name, room) = state.rooms.iter_mut().find(|(_, room)| is_its(room))?;
+        let peer = PeerId(held.peer);
+        if room.peers.insert(peer) {
+            let entry = Peer {
+                room: name.clone(),
+                user: held.user,
+                display_name: held.display_name,
+                secret_hash: held.secret_hash,
+                permissions: Permissions { can_publish: held.can_publish, can_subscribe: held.can_subscribe },
+                socket: None,
+                absences: 0,
+                transports: BTreeSet::new(),
+            };
+            state.peers.insert(peer, entry);
+            self.expire(peer, 0, limits::AWAY_AFTER_RESTART);
+        }
+        let mut transport = new_transport(peer, worker, held.sends);
+        transport.made = Some(BEFORE_US);
+        state.insert_transport(id, transport);
+        Some(())
+    }
+
+    /// Closes everything: clients were told that it is lost, and have let go of it.
+    fn clear(&self, worker: Worker, items: &[SnapshotItem]) {
+        for item in items {
+            if let SnapshotItem::Router { router, .. } = item {
+                self.engine.tell(worker, Command::CloseRouter { router: *router });
+            }
+        }
+    }
+
+    /// After news was lost: forgets what the worker no longer holds, and closes there what nobody here knows.
+    fn reconcile(&self, worker: Worker, request: RequestId, items: &[SnapshotItem]) {
+        let mut routers = HashSet::new();
+        let mut transports = HashSet::new();
+        let mut producers = HashSet::new();
+        let mut consumers = HashSet::new();
+        for item in items {
+            match item {
+                SnapshotItem::Router { router, .. } => _ = routers.insert(*router),
+                SnapshotItem::Transport { transport, .. } => _ = transports.insert(*transport),
+                SnapshotItem::Producer { producer, .. } => _ = producers.insert(*producer),
+                SnapshotItem::Consumer { consumer, .. } => _ = consumers.insert(*consumer),
+            }
+        }
+        let state = self.state();
+        // What was asked for after the snapshot is not in it, and what is unanswered may not be.
+        let expected = |made: Option<RequestId>| made.is_some_and(|made| made < request);
+        let here = |transport: &TransportId| state.worker_of(*transport) == Some(worker);
+        let lost_routers: Vec<_> = state.rooms.values().filter_map(|room| room.router).collect();
+        let lost_routers: Vec<_> = lost_routers
+            .into_iter()
+            .filter(|router| {
+                router.worker == worker && expected(router.made) && !routers.contains(&router.id)
+            })
+            .map(|router| router.id)
+            .collect();
+        let gone =
+            |id: &TransportId| here(id) && expected(state.transports[id].made) && !transports.contains(id);
+        let lost_transports: Vec<_> = state.transports.keys().copied().filter(gone).collect();
+        let lost_producers: Vec<_> = state
+            .producers
+            .iter()
+            .filter(|(id, producer)| {
+                here(&producer.transport) && expected(producer.made) && !producers.contains(id)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        let lost_consumers: Vec<_> = state
+            .consumers
+            .iter()
+            .filter(|(id, consumer)| {
+                here(&consumer.transport) && expected(consumer.made) && !consumers.contains(id)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        let known_routers: HashSet<_> =
+            state.rooms.values().filter_map(|room| room.router).map(|router| router.id).collect();
+        for router in routers.difference(&known_routers).copied() {
+            self.engine.tell(worker, Command::CloseRouter { router });
+        }
+        for transport in transports.iter().copied().filter(|id| !state.transports.contains_key(id)) {
+            self.engine.tell(worker, Command::CloseTransport { transport });
+        }
+        for producer in producers.iter().copied().filter(|id| !state.producers.contains_key(id)) {
+            self.engine.tell(worker, Command::CloseProducer { producer });
+        }
+        for consumer in consumers.iter().copied().filter(|id| !state.consumers.contains_key(id)) {
+            self.engine.tell(worker, Command::CloseConsumer { consumer });
+        }
+        drop(state);
+        let closed = Closed::Requested;
+        lost_routers.into_iter().for_each(|router| self.on_event(Event::RouterClosed { router, closed }));
+        lost_transports
+            .into_iter()
+            .for_each(|transport| self.on_event(Event::TransportClosed { transport, closed }));
+        lost_producers
+            .into_iter()
+            .for_each(|producer| self.on_event(Event::ProducerClosed { producer, closed }));
+        lost_consumers
+            .into_iter()
+            .for_each(|consumer| self.on_event(Event::ConsumerClosed { consumer, closed }));
+    }
+
+    /// News of one object. What is not in the tables any more was closed from here, and everybody knows.
+    fn on_event(&self, event: Event) {
+        let mut state = self.state();
+        match event {
+            Event::TransportState { transport, state: now } => {
+                let peer = state.transports.get(&transport).map(|transport| transport.peer);
+                let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+                tracing::debug!(peerId = %peer, transport = %transport, ice = ?now.ice, dtls = ?now.dtls, "a transport changed");
+            }
+            Event::TransportClosed { transport, closed } => {
+                let Some(removed) = state.remove_transport(transport) else { return };
+                tracing::info!(peerId = %removed.peer, transport = %transport, reason = ?closed, "the engine closed a transport");
+                let closed = proto::TransportClosed {
+                    transport_id: transport.to_string(),
+                    reason: sentence(closed).into(),
+                };
+                state.send(removed.peer, Payload::TransportClosed(closed));
+            }
+            Event::ProducerClosed { producer, closed } => {
+                let Some(removed) = state.remove_producer(producer) else { return };
+                tracing::info!(peerId = %removed.peer, producer = %producer, reason = ?closed, "the engine closed a producer");
+                state.send(removed.peer, producer_closed(removed.peer, producer));
+            }
+            Event::ConsumerClosed { consumer, .. } => {
+                let Some(removed) = state.remove_consumer(consumer) else { return };
+                state.send(removed.peer, consumer_closed(consumer));
+            }
+            Event::RouterClosed { router, closed } => {
+                let room = state
+                    .rooms
+                    .iter_mut()
+                    .find(|(_, room)| room.router.is_some_and(|known| known.id == router));
+                let Some((name, room)) = room else { return };
+                tracing::warn!(roomId = %name, reason = ?closed, "the engine closed a room's router");
+                room.router = None;
+                let peers: Vec<_> = room.peers.iter().copied().collect();
+                for peer in peers {
+                    let transports: Vec<_> = state
+                        .peers
+                        .get(&peer)
+                        .into_iter()
+                        .flat_map(|peer| peer.transports.iter().copied())
+                        .collect();
+                    for transport in transports {
+                        state.remove_transport(transport);
+                        let closed = proto::TransportClosed {
+                            transport_id: transport.to_string(),
+                            reason: sentence(closed).into(),
+                        };
+                        state.send(peer, Payload::TransportClosed(closed));
+                    }
+                }
+            }
+            // Answers and snapshots never come this way.
+            _ => {}
+        }
+    }
+}
+
+/// MIDs of one transport's consumers before a takeover: no call closes and opens as many between two restarts.
+const MID_GAP: u32 = 10_000;
+
+fn ssrcs(parameters: &RtpParameters) -> impl Iterator<Item = u32> {
+    parameters
+        .encodings
+        .iter()
+        .flat_map(|encoding| encoding.ssrc.into_iter().chain(encoding.rtx.as_ref().map(|rtx| rtx.ssrc)))
+}
+
+fn producer_closed(peer: PeerId, producer: ProducerId) -> Payload {
+    Payload::ProducerClosed(proto::ProducerClosed {
+        peer_id: peer.to_string(),
+        producer_id: producer.to_string(),
+    })
+}
+
+/// Why something closed, for people.
+fn sentence(closed: Closed) -> &'static str {
+    match closed {
+        Closed::Requested => "it was closed in the media engine",
+        Closed::ConsentLost => "the client stopped answering (RFC 7675)",
+        Closed::NeverConnected => "the client never connected",
+        Closed::DtlsFailed => "the DTLS handshake failed",
+        Closed::PeerClosed => "the client closed its DTLS session",
+        Closed::Abandoned => "nobody claimed the room in time after a restart",
+    }
+}

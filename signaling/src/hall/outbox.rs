@@ -1,0 +1,65 @@
+//! What waits to be sent to one client.
+
+use crate::limits;
+use crate::proto::{Signal, signal::Payload};
+use bytes::Bytes;
+use prost::Message;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// One connection, by number. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// The sending end of a connection. When it ends, the other end closes the socket.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    sender: Arc<Mutex<Option<mpsc::Sender<Bytes>>>>,
+}
+
+impl Outbox {
+    /// An outbox, and the queue it fills. `None` from the queue means: close the socket.
+    pub fn new() -> (Self, mpsc::Receiver<Bytes>) {
+        let (sender, receiver) = mpsc::channel(limits::OUTBOX_LEN);
+        (Self { sender: Arc::new(Mutex::new(Some(sender))) }, receiver)
+    }
+
+    /// Queues an encoded signal. A client that has let the queue fill up is let go of: it will come back and be told
+    /// how things stand then.
+    pub fn send(&self, signal: Bytes) {
+        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        if sender.as_ref().is_some_and(|sender| sender.try_send(signal).is_err()) {
+            *sender = None;
+        }
+    }
+
+    /// Closes the socket once everything queued has been sent.
+    pub fn end(&self) {
+        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// The bytes of a signal of ours.
+pub fn encode(payload: Payload) -> Bytes {
+    Signal { version: crate::SIGNAL_VERSION.into(), payload: Some(payload) }.encode_to_vec().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::Ack;
+
+    #[tokio::test]
+    async fn a_client_that_does_not_keep_up_is_let_go_of() {
+        let (outbox, mut queue) = Outbox::new();
+        let signal = encode(Payload::Ack(Ack {}));
+        for _ in 0..limits::OUTBOX_LEN + 10 {
+            outbox.send(signal.clone());
+        }
+        let mut sent = 0;
+        while queue.recv().await.is_some() {
+            sent += 1;
+        }
+        assert_eq!(sent, limits::OUTBOX_LEN, "what was queued goes out, and then the socket closes");
+    }
+}

@@ -1,0 +1,54 @@
+//! The HTTP port: Socket.IO, the web app, and whether all is well.
+
+use crate::hall::Hall;
+use crate::{socket, web};
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// The port cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else has it.
+    #[error("port {} on {} is in use; choose another with --http {}:PORT", .0.port(), .0.ip(), .0.ip())]
+    InUse(SocketAddr),
+    /// The operating system refused.
+    #[error("cannot listen on {address} (chosen by --http)")]
+    Io {
+        /// Where.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// Opens the port.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse(address),
+        _ => BindError::Io { address, source },
+    })
+}
+
+/// Serves clients, for good.
+pub async fn serve(listener: TcpListener, hall: Arc<Hall>) -> io::Result<()> {
+    let router = Router::new()
+        .route("/healthz", get(healthz))
+        .fallback(get(web::serve))
+        .with_state(hall.clone())
+        .layer(socket::layer(hall));
+    axum::serve(listener, router).await
+}
+
+/// 200 as long as this process serves; `engine` says whether media can be had too.
+async fn healthz(State(hall): State<Arc<Hall>>) -> impl IntoResponse {
+    let engine = if hall.is_media_ready() { "ready" } else { "away" };
+    let body = format!("{{\"status\":\"ok\",\"engine\":\"{engine}\"}}\n");
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
+}

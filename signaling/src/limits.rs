@@ -1,0 +1,98 @@
+//! Bounds, the reason for each, and what happens when it is reached.
+
+use std::time::Duration;
+
+/// Bytes of one serialised `Signal` from a client. A browser's capabilities take 6 KiB; a resume in a room of 500 with audio and
+/// video each takes 240 KiB. A longer one is answered with `BAD_MESSAGE`; one so long that Socket.IO refuses to
+/// buffer it ([`PAYLOAD_BYTES_MAX`]) ends the connection.
+pub const MESSAGE_BYTES_MAX: usize = 512 * 1024;
+
+/// Bytes Socket.IO buffers for one packet: a message and its framing, with base64 over HTTP polling.
+pub const PAYLOAD_BYTES_MAX: u64 = 1024 * 1024;
+const _: () = assert!(PAYLOAD_BYTES_MAX as usize > MESSAGE_BYTES_MAX / 3 * 4 + 4096);
+
+/// Messages a second from one connection: 40 peers' audio and video consumed and resumed at once are 160. Above it,
+/// each message is answered with `LIMIT` and when to try again.
+pub const MESSAGES_PER_SECOND: f64 = 100.0;
+/// How many may come at once before [`MESSAGES_PER_SECOND`] holds: a full room consumed in one go.
+pub const MESSAGES_BURST: f64 = 2_500.0;
+
+/// Joins a second over all connections. An engine core does 1 000 ICE and DTLS handshakes a second; a third of that
+/// leaves it time for media when everybody comes back at once. Above it, a join is answered with `LIMIT` and when to try again.
+pub const JOINS_PER_SECOND: f64 = 300.0;
+/// How many joins may come at once: two full rooms.
+pub const JOINS_BURST: f64 = 1_000.0;
+
+/// Rooms of one signaling process. A join that would make another is answered with `LIMIT`.
+pub const ROOMS_MAX: usize = 10_000;
+/// Peers in one room, also those away. Each hears of every other, so a room costs the square of this. One more is
+/// answered with `LIMIT`.
+pub const PEERS_PER_ROOM_MAX: usize = 500;
+/// Transports of one peer: one to send, one to receive, and both once more while they are being replaced. One
+/// more is answered with `LIMIT`.
+pub const TRANSPORTS_PER_PEER_MAX: usize = 4;
+/// Producers of one peer: microphone, camera, screen, its sound, and as many again. One more is answered with `LIMIT`.
+pub const PRODUCERS_PER_PEER_MAX: usize = 8;
+/// Consumers of one peer: everything that a full room with camera and microphone produces. One more is answered with `LIMIT`.
+pub const CONSUMERS_PER_PEER_MAX: usize = 2 * PEERS_PER_ROOM_MAX;
+/// Objects a returning client may claim of each kind. A longer list is answered with `BAD_MESSAGE`.
+pub const HELD_MAX: usize = CONSUMERS_PER_PEER_MAX;
+
+/// Bytes of a room's name; `BAD_MESSAGE` beyond.
+pub const ROOM_LEN_MAX: usize = 64;
+/// Characters of a display name; `BAD_MESSAGE` beyond.
+pub const DISPLAY_NAME_LEN_MAX: usize = 64;
+/// Characters of a user id in a token; `TOKEN_MALFORMED` beyond.
+pub const USER_LEN_MAX: usize = 128;
+/// Characters of a producer's source; `BAD_MESSAGE` beyond.
+pub const SOURCE_LEN_MAX: usize = 32;
+/// Bytes of a token: room for an RS256 signature and generous claims. `TOKEN_MALFORMED` beyond.
+pub const TOKEN_LEN_MAX: usize = 4096;
+/// Bytes of a MID or RID (RFC 8843 §15, RFC 8851): what a one-byte header extension holds. `BAD_MESSAGE` beyond.
+pub const MID_LEN_MAX: usize = 16;
+
+/// Entries of a list of codecs, extensions, feedback or parameters: Chrome 156 lists 60 video codecs. `BAD_MESSAGE` beyond.
+pub const PARAMETERS_LEN_MAX: usize = 128;
+
+/// Signals waiting to be sent to one client: everything a full room can say in one burst. A client that
+/// does not keep up is disconnected; when it comes back, `Joined` tells it all.
+pub const OUTBOX_LEN: usize = 2_048;
+
+/// Requests to the engine without an answer yet, over all workers. One more fails with `ENGINE_UNAVAILABLE`.
+pub const REQUESTS_MAX: usize = 8_192;
+/// How long the engine may take to answer. A worker's turn takes milliseconds; after this, the request fails with `ENGINE_UNAVAILABLE`.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// News of the engine that wait for the hall. When full, reading the ring waits; then the ring fills, and the engine
+/// coalesces and says so.
+pub const NEWS_LEN: usize = 1_024;
+/// Events kept back while a worker's snapshot arrives. More means a broken engine: the link is dropped.
+pub const SNAPSHOT_BACKLOG_MAX: usize = 65_536;
+/// Objects in a worker's snapshot: ten full rooms. More means a broken engine: the link is dropped.
+pub const SNAPSHOT_ITEMS_MAX: usize = 1 << 20;
+
+/// How long one attempt to attach may take.
+pub const ATTACH_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause after the first failed attempt to attach; doubles each time up to [`ATTACH_PAUSE_MAX`].
+pub const ATTACH_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest pause between two attempts to attach.
+pub const ATTACH_PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// How long a new process makes joins wait for the engine's first snapshot: a returning client must find its objects. After that,
+/// everybody is new.
+pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a peer whose socket was lost keeps its place and its media: longer than a change of network
+/// takes, shorter than others bear a frozen picture.
+pub const AWAY_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same after a restart of this process: everybody reconnects at once, after Socket.IO's own pause of up to 5 s.
+pub const AWAY_AFTER_RESTART: Duration = Duration::from_secs(20);
+
+/// A ping to each client so often; one that is silent for [`PING_TIMEOUT`] after it has lost its socket.
+pub const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// See [`PING_INTERVAL`].
+pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a resume secret: nobody guesses 256 bits.
+pub const SECRET_BYTES: usize = 32;
+/// Bytes a client may present as one. A longer one is answered with `BAD_MESSAGE`.
+pub const SECRET_BYTES_MAX: usize = 256;

@@ -1,0 +1,56 @@
+//! The `leat-signaling` process. Exit codes: 0 asked to end; 1 a failure of the machine (a port in use); 2 a wrong option.
+
+#![forbid(unsafe_code)]
+
+use anyhow::Context;
+use clap::Parser;
+use signaling::config::{Config, ConfigError};
+use signaling::engine::{self, Engine};
+use signaling::hall::{Admission, Hall};
+use signaling::{cli, failure, http, limits, log, up};
+use std::process::ExitCode;
+use tokio::sync::mpsc;
+
+fn main() -> ExitCode {
+    let config = match Config::try_from(cli::Signaling::parse()) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, 2),
+    };
+    log::start(config.log);
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error.as_ref(), if error.is::<ConfigError>() { 2 } else { 1 }),
+    }
+}
+
+fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    eprintln!("leat-signaling: {}", failure::chain(error));
+    ExitCode::from(code)
+}
+
+#[tokio::main]
+async fn run(config: Config) -> anyhow::Result<()> {
+    if config.die_with_parent {
+        up::die_with_parent().context("--die-with-parent: cannot ask the kernel for it")?;
+    }
+    let ended = up::termination().context("cannot listen for signals")?;
+    let listener = http::bind(config.http).await?;
+    if matches!(config.admission, Admission::Everybody) {
+        tracing::warn!(
+            "development mode: no key is configured, everybody on this machine gets in without a token"
+        );
+    }
+    let engine = Engine::new();
+    let hall = Hall::new(engine.clone(), config.admission);
+    let (news, heard) = mpsc::channel(limits::NEWS_LEN);
+    engine::start(engine, config.control_socket, news).context("cannot start a thread")?;
+    tokio::spawn(hall.clone().follow(heard));
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    tokio::select! {
+        result = http::serve(listener, hall) => result.context("serving HTTP failed"),
+        signal = ended => {
+            tracing::info!(signal, "asked to end");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What a router can do, for the client's `Device.load`.
+
+use super::names::{CODECS, uri};
+use crate::proto::{
+    ParameterValue, RtcpFeedback, RtpCapabilities, RtpCodecCapability, RtpHeaderExtension,
+    parameter_value::Value,
+};
+use control::{Codec, ExtensionKind, Kind};
+use std::collections::BTreeMap;
+
+/// The payload type of `codec` on every consumer, and of its retransmissions. From the dynamic range 96–127 (RFC 3551 §3).
+pub const fn payload_types(codec: Codec) -> (u8, Option<u8>) {
+    match codec {
+        Codec::Opus => (100, None),
+        Codec::Vp8 => (101, Some(102)),
+    }
+}
+
+/// The kinds of media an extension is for, its id on every consumer, and the direction as the router sees it.
+/// One id means the same extension for audio and video: they share a BUNDLE group (RFC 8843 §9.1).
+pub(super) const EXTENSIONS: &[(ExtensionKind, u8, &[Kind], &str)] = &[
+    (ExtensionKind::Mid, 1, &[Kind::Audio, Kind::Video], "sendrecv"),
+    // Which layer a packet is of only means something towards the router: a consumer gets one stream.
+    (ExtensionKind::Rid, 2, &[Kind::Video], "recvonly"),
+    (ExtensionKind::RepairedRid, 3, &[Kind::Video], "recvonly"),
+    (ExtensionKind::AbsSendTime, 4, &[Kind::Audio, Kind::Video], "sendrecv"),
+    (ExtensionKind::TransportCc, 5, &[Kind::Audio, Kind::Video], "sendrecv"),
+    (ExtensionKind::AudioLevel, 10, &[Kind::Audio], "sendrecv"),
+    (ExtensionKind::VideoOrientation, 11, &[Kind::Video], "sendrecv"),
+    (ExtensionKind::TimeOffset, 12, &[Kind::Video], "sendrecv"),
+    (ExtensionKind::AbsCaptureTime, 13, &[Kind::Audio, Kind::Video], "sendrecv"),
+    (ExtensionKind::PlayoutDelay, 14, &[Kind::Video], "sendrecv"),
+];
+
+/// RTCP feedback the engine understands for media of one kind. `goog-remb` is absent: both browsers prefer transport-cc, and
+/// the engine sends no REMB.
+pub(super) fn feedback(kind: Kind) -> &'static [(&'static str, &'static str)] {
+    match kind {
+        Kind::Audio => &[("transport-cc", "")],
+        Kind::Video => &[("nack", ""), ("nack", "pli"), ("ccm", "fir"), ("transport-cc", "")],
+    }
+}
+
+/// The fmtp parameters of `codec`, the same in capabilities and on consumers.
+pub(super) fn parameters(codec: Codec) -> BTreeMap<String, ParameterValue> {
+    match codec {
+        // RFC 7587 §6.1: 10 ms packets are fine, and in-band FEC is of use to a forwarder's receivers.
+        Codec::Opus => BTreeMap::from([("minptime".into(), number(10)), ("useinbandfec".into(), number(1))]),
+        Codec::Vp8 => BTreeMap::new(),
+    }
+}
+
+pub(super) fn number(number: i32) -> ParameterValue {
+    ParameterValue { value: Some(Value::Number(number)) }
+}
+
+pub(super) fn feedback_message((r#type, parameter): (&str, &str)) -> RtcpFeedback {
+    RtcpFeedback { r#type: r#type.into(), parameter: parameter.into() }
+}
+
+/// What every router can do.
+pub fn router() -> RtpCapabilities {
+    let mut codecs = Vec::new();
+    for name in CODECS {
+        let (pt, rtx_pt) = payload_types(name.codec);
+        let media = RtpCodecCapability {
+            kind: super::kind_name(name.kind).into(),
+            mime_type: name.mime_type.into(),
+            preferred_payload_type: pt.into(),
+            clock_rate: name.clock_rate_hz,
+            channels: (name.kind == Kind::Audio).then_some(name.channels),
+            parameters: parameters(name.codec),
+            rtcp_feedback: feedback(name.kind).iter().copied().map(feedback_message).collect(),
+        };
+        let rtx = rtx_pt.map(|rtx_pt| RtpCodecCapability {
+            mime_type: format!("{}/rtx", super::kind_name(name.kind)),
+            preferred_payload_type: rtx_pt.into(),
+            parameters: BTreeMap::from([("apt".into(), number(pt.into()))]),
+            rtcp_feedback: Vec::new(),
+            ..media.clone()
+        });
+        codecs.push(media);
+        codecs.extend(rtx);
+    }
+    let extension = |kind: Kind| {
+        EXTENSIONS.iter().filter(move |(_, _, kinds, _)| kinds.contains(&kind)).map(
+            move |(extension, id, _, direction)| RtpHeaderExtension {
+                kind: super::kind_name(kind).into(),
+                uri: uri(*extension).into(),
+                preferred_id: (*id).into(),
+                preferred_encrypt: false,
+                direction: (*direction).into(),
+            },
+        )
+    };
+    RtpCapabilities {
+        codecs,
+        header_extensions: extension(Kind::Audio).chain(extension(Kind::Video)).collect(),
+    }
+}

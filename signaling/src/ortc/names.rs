@@ -1,0 +1,79 @@
+//! The names that codecs and header extensions have in SDP.
+
+use control::{Codec, ExtensionKind, Kind};
+
+/// A codec as it is named: media type, clock rate and channels (1 where SDP says nothing).
+#[derive(Debug)]
+pub(super) struct CodecName {
+    pub(super) codec: Codec,
+    pub(super) kind: Kind,
+    pub(super) mime_type: &'static str,
+    pub(super) clock_rate_hz: u32,
+    pub(super) channels: u32,
+}
+
+/// The codecs the engine forwards.
+pub(super) const CODECS: &[CodecName] = &[
+    // RFC 7587 §7: always announced as 48000/2, whatever is sent.
+    CodecName {
+        codec: Codec::Opus,
+        kind: Kind::Audio,
+        mime_type: "audio/opus",
+        clock_rate_hz: 48_000,
+        channels: 2,
+    },
+    CodecName {
+        codec: Codec::Vp8,
+        kind: Kind::Video,
+        mime_type: "video/VP8",
+        clock_rate_hz: 90_000,
+        channels: 1,
+    },
+];
+
+/// The name of `codec`.
+pub(super) fn name(codec: Codec) -> &'static CodecName {
+    CODECS.iter().find(|name| name.codec == codec).expect("every codec has a name: CODECS lists them all")
+}
+
+/// Finds a codec by what a client calls it. Media types are case-insensitive (RFC 2045 §5.1).
+pub(super) fn find(mime_type: &str, clock_rate_hz: u32, channels: Option<u32>) -> Option<&'static CodecName> {
+    CODECS.iter().find(|name| {
+        name.mime_type.eq_ignore_ascii_case(mime_type)
+            && name.clock_rate_hz == clock_rate_hz
+            && name.channels == channels.unwrap_or(1).max(1)
+    })
+}
+
+/// Whether this is RFC 4588's retransmission format.
+pub(super) fn is_rtx(mime_type: &str) -> bool {
+    mime_type.eq_ignore_ascii_case("video/rtx") || mime_type.eq_ignore_ascii_case("audio/rtx")
+}
+
+/// Header extensions the engine knows, and their URIs.
+pub(super) const EXTENSIONS: &[(ExtensionKind, &str)] = &[
+    (ExtensionKind::Mid, "urn:ietf:params:rtp-hdrext:sdes:mid"),
+    (ExtensionKind::Rid, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"),
+    (ExtensionKind::RepairedRid, "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"),
+    (ExtensionKind::AbsSendTime, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"),
+    (ExtensionKind::TransportCc, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"),
+    (ExtensionKind::AudioLevel, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
+    (ExtensionKind::VideoOrientation, "urn:3gpp:video-orientation"),
+    (ExtensionKind::TimeOffset, "urn:ietf:params:rtp-hdrext:toffset"),
+    (ExtensionKind::PlayoutDelay, "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"),
+    (ExtensionKind::AbsCaptureTime, "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"),
+];
+
+/// The URI of `kind`.
+pub(super) fn uri(kind: ExtensionKind) -> &'static str {
+    EXTENSIONS
+        .iter()
+        .find(|(known, _)| *known == kind)
+        .expect("every extension has a URI: EXTENSIONS lists them all")
+        .1
+}
+
+/// The extension with this URI, if the engine knows it.
+pub(super) fn extension(uri: &str) -> Option<ExtensionKind> {
+    EXTENSIONS.iter().find(|(_, known)| *known == uri).map(|(kind, _)| *kind)
+}

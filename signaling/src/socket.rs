@@ -1,0 +1,76 @@
+//! Socket.IO: one event, `signal`, whose argument is one serialised `Signal`, acknowledged with another.
+
+use crate::failure::Failure;
+use crate::hall::{Connection, Hall, encode};
+use crate::limits;
+use crate::proto::signal::Payload;
+use bytes::Bytes;
+use socketioxide::SocketIo;
+use socketioxide::extract::{AckSender, SocketRef, TryData};
+use socketioxide::layer::SocketIoLayer;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// The only event, in both directions.
+const EVENT: &str = "signal";
+
+/// A layer that serves Socket.IO for `hall`.
+pub fn layer(hall: Arc<Hall>) -> SocketIoLayer {
+    let (layer, io) = SocketIo::builder()
+        .max_payload(limits::PAYLOAD_BYTES_MAX)
+        .max_buffer_size(limits::OUTBOX_LEN)
+        .ping_interval(limits::PING_INTERVAL)
+        .ping_timeout(limits::PING_TIMEOUT)
+        .build_layer();
+    io.ns("/", async move |socket: SocketRef| on_connect(&hall, socket));
+    layer
+}
+
+fn on_connect(hall: &Arc<Hall>, socket: SocketRef) {
+    let (connection, queue) = hall.connect();
+    let (joined, is_joined) = oneshot::channel();
+    let joined = Arc::new(std::sync::Mutex::new(Some(joined)));
+    tokio::spawn(send_queue(socket.clone(), queue, is_joined));
+
+    let asking = (hall.clone(), connection.clone());
+    socket.on(EVENT, async move |TryData(message): TryData<Bytes>, ack: AckSender| {
+        let (hall, connection) = &asking;
+        let answer = answer(hall, connection, message).await;
+        // Without an acknowledgement asked for, or with the socket gone, nobody wants to know.
+        let _ = ack.send(&answer);
+        if hall.has_joined(connection)
+            && let Some(joined) = joined.lock().ok().and_then(|mut joined| joined.take())
+        {
+            let _ = joined.send(());
+        }
+    });
+    let hall = hall.clone();
+    socket.on_disconnect(async move || hall.disconnect(&connection));
+}
+
+async fn answer(
+    hall: &Arc<Hall>,
+    connection: &Connection,
+    message: Result<Bytes, impl std::fmt::Display>,
+) -> Bytes {
+    match message {
+        Ok(message) => hall.on_message(connection, &message).await,
+        Err(_) => {
+            let failure =
+                Failure::bad("the event's only argument must be a binary attachment: a serialised Signal");
+            encode(Payload::Error(failure.into()))
+        }
+    }
+}
+
+/// Sends what the hall has for the client, and closes the socket when the hall lets go of it.
+async fn send_queue(socket: SocketRef, mut queue: mpsc::Receiver<Bytes>, joined: oneshot::Receiver<()>) {
+    // News of a room must not overtake the answer that says what the room is like.
+    let _ = joined.await;
+    while let Some(signal) = queue.recv().await {
+        if socket.emit(EVENT, &signal).is_err() {
+            break;
+        }
+    }
+    let _ = socket.disconnect();
+}

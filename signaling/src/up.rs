@@ -1,0 +1,327 @@
+//! `leat up`: starts the engine and signaling, starts either again at once when it dies, and ends both when asked to.
+//!
+//! The two need each other only while they run: neither start waits for the other. What holds them together is
+//! that neither outlives this process, however it ends.
+
+use crate::cli;
+use crate::config::{self, ConfigError};
+use crate::failure::chain;
+use crate::hall::Admission;
+use crate::log::{self, Format};
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, timeout};
+
+/// A process that lives shorter than this dies "quickly".
+const QUICK: Duration = Duration::from_secs(5);
+/// Pause before the start after the second quick death in a row; doubles with each up to [`PAUSE_MAX`]. After the first there is none: one
+/// crash must not cost the call a tenth of a second.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause before a start.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long the processes may take to end once asked to.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often to look whether all is ready.
+const READY_POLL: Duration = Duration::from_millis(50);
+
+/// Runs until asked to end. The result is the exit code; that of a child whose first start failed is passed on.
+pub fn run(options: cli::Up) -> anyhow::Result<u8> {
+    let format = options.log.unwrap_or_else(Format::for_stderr);
+    log::start(format);
+    if let Err(error) = check(&options) {
+        eprintln!("leat: {}", chain(&error));
+        return Ok(2);
+    }
+    // One thread, which lives as long as the process: the kernel's parent-death signal is about threads.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(supervise(options, format))
+}
+
+/// What a child would refuse is better told here, once.
+fn check(options: &cli::Up) -> Result<(), ConfigError> {
+    let http = options.http.http;
+    let admission = config::admission(&options.key)?;
+    if matches!(admission, Admission::Everybody) && !http.ip().is_loopback() {
+        return Err(ConfigError::DevelopmentModeInPublic(http));
+    }
+    if http.port() == 0 { Err(ConfigError::NoPort(http)) } else { Ok(()) }
+}
+
+async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
+    let mut ended = std::pin::pin!(termination().context("cannot listen for signals")?);
+    let control_socket = prepare_control_socket(options.control_socket.as_deref())?;
+    let mut engine = Supervised::new("leat-engine", engine_arguments(&options, &control_socket, format))?;
+    let mut signaling =
+        Supervised::new("leat-signaling", signaling_arguments(&options, &control_socket, format))?;
+    if let Some(secret) = &options.key.secret {
+        // Not among the arguments, where everybody on the machine could read it.
+        signaling.environment.push(("LEAT_SECRET".into(), secret.into()));
+    }
+    engine.start()?;
+    signaling.start()?;
+
+    let mut ready = std::pin::pin!(until_ready(options.http.http));
+    let mut is_up = false;
+    let code = loop {
+        let (who, status) = tokio::select! {
+            signal = &mut ended => {
+                tracing::info!(signal, "asked to end");
+                break 0;
+            }
+            () = &mut ready, if !is_up => {
+                is_up = true;
+                println!("Leat is up: {}", address(options.http.http));
+                continue;
+            }
+            status = engine.died() => (&mut engine, status?),
+            status = signaling.died() => (&mut signaling, status?),
+        };
+        if !is_up && !status.success() && status.code().is_some() {
+            tracing::error!(process = who.name, status = %status, "did not start; its own words are above");
+            break u8::try_from(status.code().unwrap_or(1)).unwrap_or(1);
+        }
+        who.plan_restart(&status);
+    };
+    tokio::join!(engine.end(), signaling.end());
+    Ok(code)
+}
+
+/// One child process, and how it has fared.
+struct Supervised {
+    name: &'static str,
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    child: Option<Child>,
+    started: Instant,
+    /// When to start it, while it does not run.
+    start_at: Instant,
+    quick_deaths: u32,
+}
+
+impl Supervised {
+    /// The program of this name beside the running one.
+    fn new(name: &'static str, arguments: Vec<OsString>) -> anyhow::Result<Self> {
+        let own = std::env::current_exe().context("cannot tell where this program is")?;
+        let program = own.with_file_name(name);
+        if !program.is_file() {
+            bail!("{} is not there; it belongs beside {}", program.display(), own.display());
+        }
+        let now = Instant::now();
+        let environment = Vec::new();
+        Ok(Self {
+            name,
+            program,
+            arguments,
+            environment,
+            child: None,
+            started: now,
+            start_at: now,
+            quick_deaths: 0,
+        })
+    }
+
+    fn start(&mut self) -> anyhow::Result<()> {
+        let mut command = Command::new(&self.program);
+        // A process group of its own: Ctrl-C reaches this process alone, which then ends the others in order.
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true);
+        let child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
+        self.started = Instant::now();
+        tracing::info!(process = self.name, pid = child.id(), "started");
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Waits until the child dies; starts it first, when it is time to. Can be dropped and called again.
+    async fn died(&mut self) -> anyhow::Result<ExitStatus> {
+        if self.child.is_none() {
+            tokio::time::sleep_until(self.start_at).await;
+            self.start()?;
+        }
+        let child = self.child.as_mut().expect("it was just started");
+        let status = child.wait().await.with_context(|| format!("cannot wait for {}", self.name))?;
+        self.child = None;
+        Ok(status)
+    }
+
+    fn plan_restart(&mut self, status: &ExitStatus) {
+        let lived = self.started.elapsed();
+        self.quick_deaths = if lived < QUICK { self.quick_deaths + 1 } else { 0 };
+        let pause = match self.quick_deaths {
+            0 | 1 => Duration::ZERO,
+            deaths => (PAUSE_MIN * 2u32.saturating_pow(deaths - 2)).min(PAUSE_MAX),
+        };
+        let (lived_ms, pause_ms) = (lived.as_millis() as u64, pause.as_millis() as u64);
+        tracing::error!(process = self.name, status = %status, lived_ms, pause_ms, "died; starting it again");
+        self.start_at = Instant::now() + pause;
+    }
+
+    /// Asks the child to end, and makes it.
+    async fn end(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        if let Some(pid) = pid {
+            // It may be gone already.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        if timeout(END_TIMEOUT, child.wait()).await.is_err() {
+            tracing::warn!(process = self.name, "did not end within {END_TIMEOUT:?}; killing it");
+            let _ = child.kill().await;
+        }
+    }
+}
+
+fn engine_arguments(options: &cli::Up, control_socket: &Path, format: Format) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
+    push("--rtc-port", options.rtc_port.to_string().into());
+    push("--control-socket", control_socket.into());
+    push("--log", format.name().into());
+    options.listen_ip.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
+    options.announced_ip.iter().for_each(|ip| push("--announced-ip", ip.to_string().into()));
+    if let Some(workers) = options.workers {
+        push("--workers", workers.to_string().into());
+    }
+    if let Some(seconds) = options.grace_period {
+        push("--grace-period", seconds.to_string().into());
+    }
+    arguments.push("--die-with-parent".into());
+    arguments
+}
+
+fn signaling_arguments(options: &cli::Up, control_socket: &Path, format: Format) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
+    push("--http", options.http.http.to_string().into());
+    push("--control-socket", control_socket.into());
+    push("--log", format.name().into());
+    if let Some(path) = &options.key.secret_file {
+        push("--secret-file", path.into());
+    }
+    if let Some(path) = &options.key.public_key_file {
+        push("--public-key-file", path.into());
+    }
+    arguments.push("--die-with-parent".into());
+    arguments
+}
+
+/// Makes the directory of the control socket, for this user alone.
+fn prepare_control_socket(chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let path = chosen.map_or_else(config::control_socket, Path::to_path_buf);
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(error)
+                .with_context(|| format!("--control-socket {}: cannot make its directory", path.display()));
+        }
+        _ => {}
+    }
+    if chosen.is_none() {
+        // In /tmp anybody could have made it before us.
+        let found =
+            std::fs::symlink_metadata(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
+        if !found.is_dir() || found.uid() != rustix::process::getuid().as_raw() || found.mode() & 0o077 != 0 {
+            bail!(
+                "{} must be a directory that only this user may enter; remove it, or choose another with --control-socket",
+                dir.display()
+            );
+        }
+    }
+    Ok(path)
+}
+
+/// Resolves once signaling serves and has an engine.
+async fn until_ready(http: SocketAddr) {
+    let ip = match http.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let address = SocketAddr::new(ip, http.port());
+    while !matches!(timeout(Duration::from_secs(1), is_ready(address)).await, Ok(Ok(true))) {
+        sleep(READY_POLL).await;
+    }
+}
+
+async fn is_ready(address: SocketAddr) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: leat\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = Vec::new();
+    stream.take(4096).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).contains("\"engine\":\"ready\""))
+}
+
+/// The address to open in a browser.
+fn address(http: SocketAddr) -> String {
+    if http.ip().is_loopback() || http.ip().is_unspecified() {
+        format!("http://localhost:{}", http.port())
+    } else {
+        format!("http://{http}")
+    }
+}
+
+/// Has the kernel kill this process when its parent dies.
+pub fn die_with_parent() -> io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
+}
+
+/// From now on, SIGINT and SIGTERM no longer kill; the future resolves with the name of the one that came.
+pub fn termination() -> io::Result<impl Future<Output = &'static str>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarts_come_at_once_and_then_back_off() {
+        let now = Instant::now();
+        let mut process = Supervised {
+            name: "x",
+            program: PathBuf::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            child: None,
+            started: now,
+            start_at: now,
+            quick_deaths: 0,
+        };
+        let status = ExitStatus::default();
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            process.plan_restart(&status);
+            pauses.push(
+                process.start_at.saturating_duration_since(Instant::now()).as_millis().div_ceil(100) * 100,
+            );
+        }
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        process.started = now.checked_sub(QUICK).expect("the machine has been up that long");
+        process.plan_restart(&status);
+        assert!(process.start_at <= Instant::now(), "a long life is forgiven a death");
+    }
+}
