@@ -6,7 +6,7 @@
 
 use crate::limits::{
     DATAGRAM_BYTES_MAX, FLOWS_MAX, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES, SEND_SLOTS,
-    WOULD_BLOCK_TRIES,
+    SOCKETS_MAX, WOULD_BLOCK_TRIES,
 };
 use crate::sockets::Sockets;
 use crate::sys::{self, Piece, Run};
@@ -84,6 +84,10 @@ struct List {
 /// No slot.
 const NONE: u32 = u32::MAX;
 const EMPTY: List = List { first: NONE, last: NONE };
+
+/// The bit of all socket numbers that no worker has.
+const NO_SOCKET: u8 = 31;
+const _: () = assert!(SOCKETS_MAX <= NO_SOCKET as usize);
 
 /// Slots start on cache lines: the cipher writes whole ones.
 const SLOT_ALIGN: usize = 64;
@@ -319,7 +323,7 @@ impl Tx for SendBatch {
         let offset = self.used;
         let slot = Slot { path, flow: flow.0, offset: offset as u32, len: len as u32, next: NONE, previous };
         self.slots.push(slot);
-        self.locals |= 1 << (path.local.0 & 31);
+        self.locals |= 1 << path.local.0.min(NO_SOCKET);
         self.open = true;
         self.used = (offset + len).next_multiple_of(SLOT_ALIGN).min(self.arena.len());
         Some(&mut self.arena[offset..offset + len])
