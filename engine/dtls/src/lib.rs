@@ -7,7 +7,11 @@
 //!
 //! What this crate cannot keep out of the library: the wall clock's seconds go into the first four
 //! bytes of the DTLS 1.2 hello (read once per process), and ephemeral keys, ECDSA signatures and, without
-//! [`Options::rng_seed`], all else that is random comes from the operating system.
+//! [`Options::rng_seed`], all else that is random comes from the operating system. With DTLS 1.2 and
+//! AES-GCM the library draws the 64 bits of every record's explicit nonce at random, where RFC 5288 §3
+//! suggests to count: after 2²⁰ records of application data two agree with a probability of 2⁻²⁵, after
+//! 2²⁸ of 2⁻⁹. Media does not pass through here; data channels in bulk should use DTLS 1.3, whose nonces
+//! are counted.
 
 #![forbid(unsafe_code)]
 
