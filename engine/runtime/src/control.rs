@@ -39,6 +39,12 @@ pub trait Control<M: Machine> {
     fn may_sleep(&mut self) -> bool {
         true
     }
+
+    /// The longest the worker may wait before it asks again, for a control that holds something back: nobody rings when the
+    /// controller has made room for an event. `None`: until something happens.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// How the loop is doing, since the worker was made.

@@ -119,7 +119,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     fn wait(&mut self) -> io::Result<()> {
         let idle = !self.unfinished && self.readable == 0 && !self.woken && self.control.may_sleep();
         let timeout = if idle {
-            self.machine.next_timeout().map(|at| at.saturating_since(self.clock.now()))
+            let timer = self.machine.next_timeout().map(|at| at.saturating_since(self.clock.now()));
+            timer.into_iter().chain(self.control.retry_after()).min()
         } else {
             Some(Duration::ZERO)
         };

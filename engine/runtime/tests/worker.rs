@@ -342,6 +342,8 @@ struct Doorbell {
     bell: UdpSocket,
     rung: u32,
     left: u32,
+    /// How often it was asked for room.
+    turns: u32,
 }
 
 impl Control<Echo> for Doorbell {
@@ -363,7 +365,12 @@ impl Control<Echo> for Doorbell {
     }
 
     fn can_take_event(&mut self) -> bool {
-        self.rung != 1
+        self.turns += 1;
+        self.rung != 1 || self.turns > 5
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        (self.rung == 1).then_some(Duration::from_millis(2))
     }
 
     fn push_event(&mut self, event: Said) {
@@ -376,13 +383,18 @@ fn a_doorbell_wakes_the_worker_and_a_full_ring_leaves_events_with_the_machine() 
     let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
     let bell = client();
     let address = bell.local_addr().unwrap();
-    let control = Doorbell { bell, rung: 0, left: 0 };
+    let control = Doorbell { bell, rung: 0, left: 0, turns: 0 };
     let mut worker = Worker::new(sockets, Clock::start(), Echo::default(), control).unwrap();
     let _ = worker.turn().unwrap();
     let ringer = client();
     ringer.send_to(b"ring", address).unwrap();
     let _ = worker.turn().unwrap();
     assert_eq!((worker.control().rung, worker.machine().events.len()), (1, 1));
+    // Nobody rings when there is room again: the control is asked from time to time.
+    while worker.machine().events.len() == 1 {
+        let _ = worker.turn().unwrap();
+    }
+    assert_eq!((worker.control().rung, worker.control().turns), (1, 7));
     ringer.send_to(b"ring", address).unwrap();
     let _ = worker.turn().unwrap();
     assert_eq!((worker.control().rung, worker.machine().events.len()), (2, 0));

@@ -6,6 +6,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// A non-blocking eventfd. It carries no meaning but "look at the ring"; any number of rings before the
 /// other side looks are one.
+///
+/// Both sides hold the same open eventfd, so dropping it does not take it out of an epoll it was registered in:
+/// deregister it first, or the peer can go on waking whoever polls there.
 #[derive(Debug)]
 pub struct Doorbell(OwnedFd);
 
