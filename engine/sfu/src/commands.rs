@@ -14,7 +14,7 @@ use control::{
 use dtls::Fingerprint;
 use machine::{Instant, Tx};
 use rtp::{Mid, Rid, Ssrc};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 /// Why a request is refused, for programs and for people.
 type Refused = (Refusal, String);
@@ -256,15 +256,17 @@ impl Shard {
         else {
             return Ok(());
         };
-        let is_taken = |ssrc: Ssrc| {
-            let mut consumers = transport.consumers.iter().filter_map(|(_, slot)| self.consumers.find(*slot));
-            transport.consumer(ssrc).is_some() || consumers.any(|other| other.spec.rtx_ssrc == Some(ssrc.0))
-        };
-        if let Some(ssrc) =
-            [Some(consume.ssrc), consume.rtx_ssrc].into_iter().flatten().find(|ssrc| is_taken(Ssrc(*ssrc)))
-        {
-            return Err(invalid(format!("SSRC {ssrc} already belongs to a consumer of this transport")));
+        let ssrcs = [Some(consume.ssrc), consume.rtx_ssrc].into_iter().flatten().map(Ssrc);
+        if let Some(ssrc) = ssrcs.clone().find(|ssrc| transport.sent_ssrcs.contains(ssrc)) {
+            return Err(invalid(format!(
+                "SSRC {ssrc} belongs, or has belonged, to a consumer of this transport"
+            )));
         }
+        check_limit(
+            transport.sent_ssrcs.len() + 1,
+            limits::SSRCS_SENT_PER_TRANSPORT_MAX,
+            "SSRCs ever sent on a transport",
+        )?;
         check_limit(
             transport.consumers.len(),
             limits::CONSUMERS_PER_TRANSPORT_MAX,
@@ -278,6 +280,7 @@ impl Shard {
         }
 
         let is_paused = consume.paused;
+        transport.sent_ssrcs.extend(ssrcs);
         let rng = &mut self.rng;
         let made = Consumer::new(consume, transport_slot, producer_slot, producer, rng);
         let ssrc = made.ssrc();
@@ -342,7 +345,7 @@ fn check_produce(produce: &Produce) -> Result<(), Refused> {
     if let Some(rid) = encoding.rid.as_ref().filter(|rid| Rid::new(rid.as_str().as_bytes()).is_none()) {
         return Err(invalid(format!("RID {:?} is empty or longer than 16 bytes", rid.as_str())));
     }
-    let ssrcs: HashSet<Ssrc> = signaled_ssrcs(produce).collect();
+    let ssrcs: BTreeSet<Ssrc> = signaled_ssrcs(produce).collect();
     if ssrcs.len() != signaled_ssrcs(produce).count() {
         return Err(invalid("an SSRC stands for two streams".to_owned()));
     }
@@ -365,7 +368,7 @@ fn check_codecs(codecs: &[CodecParameters]) -> Result<(), Refused> {
     if first.clock_rate_hz == 0 {
         return Err(invalid("a clock rate is at least 1 Hz".to_owned()));
     }
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     for pt in codecs.iter().flat_map(|codec| [Some(codec.pt), codec.rtx_pt]).flatten() {
         // RFC 5761 §4: with RTCP on the same port, 64 to 95 would look like RTCP.
         if pt > 127 || (64..=95).contains(&pt) {
@@ -386,7 +389,7 @@ fn check_mid(mid: Option<&Text>) -> Result<(), Refused> {
 }
 
 fn check_extension_ids(ids: impl Iterator<Item = u8>) -> Result<(), Refused> {
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     for id in ids {
         // RFC 8285 §4.2: 0 is padding, 15 is reserved in the one-byte form.
         if id == 0 || id == 15 {

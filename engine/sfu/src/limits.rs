@@ -21,6 +21,11 @@ pub const CONSUMERS_PER_PRODUCER_MAX: usize = 16_384;
 /// producer. At the bound a new SSRC is not learned and its packets are dropped and counted.
 pub const SSRCS_PER_TRANSPORT_MAX: usize = 96;
 
+/// SSRCs that the consumers of a transport may have over its life, those of closed consumers too: a track with
+/// retransmission watched anew every second for nine hours. At the bound a consumer is refused; the peer must connect
+/// anew, which makes new keys. Grows with use; 0.6 MiB at the bound.
+pub const SSRCS_SENT_PER_TRANSPORT_MAX: usize = 65_536;
+
 /// Address pairs of a transport that have passed a check: host, reflexive and relayed, IPv4 and IPv6. At the bound the
 /// pair heard from least recently, other than the selected one, is forgotten.
 pub const PAIRS_PER_TRANSPORT_MAX: usize = 8;

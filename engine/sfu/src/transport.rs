@@ -11,6 +11,7 @@ use dtls::{Endpoint, Fingerprint};
 use machine::{Flow, Instant, Rng};
 use rtcp::twcc::Recorder;
 use rtp::{Mid, Pt, Rid, Ssrc};
+use std::collections::BTreeSet;
 
 /// One peer's session. Its slot's index is its flow in the send batch, and its number among the deadlines.
 #[derive(Debug)]
@@ -35,6 +36,9 @@ pub struct Transport {
     pub producers: Vec<Slot>,
     /// Tracks sent here, by the SSRC they have here, in its order.
     pub consumers: Vec<(Ssrc, Slot)>,
+    /// SSRCs that consumers have, or have had, here. None is given out twice: a second consumer would count from the
+    /// start under the same key, and an SRTP index used twice gives away both packets (RFC 3711 §9.1, RFC 7714 §8.1).
+    pub sent_ssrcs: BTreeSet<Ssrc>,
     /// The SSRC of our own RTCP.
     pub local_ssrc: Ssrc,
     /// Arrival times for transport-wide feedback, from the first packet that carries a transport-wide number on.
@@ -96,6 +100,7 @@ impl Transport {
             sources: Sources::default(),
             producers: Vec::new(),
             consumers: Vec::new(),
+            sent_ssrcs: BTreeSet::new(),
             local_ssrc: Ssrc(rng.next_u32()),
             twcc: None,
             report_due: None,
