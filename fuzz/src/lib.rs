@@ -12,10 +12,12 @@
 pub mod known;
 pub mod mutate;
 pub mod oracle;
+mod picture;
 mod script;
 mod targets;
+mod world;
 
-pub use targets::{ring_records, rtcp, rtp, rtx, srtp, stun, twcc, vp8};
+pub use targets::{dtls_records, ring_records, rtcp, rtp, rtx, shard, srtp, stun, twcc, vp8};
 
 /// A target and its name: that of its corpus, its shim and its crash files.
 pub struct Target {
@@ -23,16 +25,20 @@ pub struct Target {
     pub name: &'static str,
     /// The target.
     pub run: fn(&[u8]),
+    /// How many times as long it takes as a parser, roughly: the replay looks so much less far.
+    pub cost: u64,
 }
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    Target { name: "ring_records", run: ring_records },
-    Target { name: "rtcp", run: rtcp },
-    Target { name: "rtp", run: rtp },
-    Target { name: "rtx", run: rtx },
-    Target { name: "srtp", run: srtp },
-    Target { name: "stun", run: stun },
-    Target { name: "twcc", run: twcc },
-    Target { name: "vp8", run: vp8 },
+    Target { name: "dtls_records", run: dtls_records, cost: 20 },
+    Target { name: "ring_records", run: ring_records, cost: 1 },
+    Target { name: "rtcp", run: rtcp, cost: 1 },
+    Target { name: "rtp", run: rtp, cost: 1 },
+    Target { name: "rtx", run: rtx, cost: 1 },
+    Target { name: "shard", run: shard, cost: 20 },
+    Target { name: "srtp", run: srtp, cost: 1 },
+    Target { name: "stun", run: stun, cost: 1 },
+    Target { name: "twcc", run: twcc, cost: 1 },
+    Target { name: "vp8", run: vp8, cost: 1 },
 ];

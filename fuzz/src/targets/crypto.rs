@@ -1,8 +1,14 @@
+//! DTLS: arbitrary datagrams at any moment of a handshake.
+//!
 //! SRTP and SRTCP: forgeries, round trips through the oracle both ways, and a stream with reordering, loss
 //! and replay held against a naive model.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
+use std::time::Duration;
 
+use dtls::{Certificate, Endpoint, Output, Settings};
+use machine::Instant;
 use oracle_srtp::context::Context;
 use oracle_srtp::protection_profile::ProtectionProfile;
 use srtp::limits::REPLAY_WINDOW;
@@ -194,4 +200,124 @@ fn stream(profile: Profile, script: &mut Script<'_>) {
             (got, expected) => panic!("index {index}, highest {highest:?}: {got:?}, expected {expected:?}"),
         }
     }
+}
+
+/// Made once: a key pair is dear, and whose it is does not matter.
+struct Common {
+    server: Certificate,
+    client: Certificate,
+    settings: [Settings; 2],
+}
+
+fn common() -> &'static Common {
+    static COMMON: OnceLock<Common> = OnceLock::new();
+    COMMON.get_or_init(|| {
+        let settings = |version| {
+            let options = dtls::Options { version, rng_seed: Some(3), ..dtls::Options::default() };
+            Settings::new(std::time::Instant::now(), options)
+        };
+        Common {
+            server: Certificate::generate(),
+            client: Certificate::generate(),
+            settings: [settings(dtls::Version::Dtls12), settings(dtls::Version::Auto)],
+        }
+    })
+}
+
+/// A server's endpoint between an honest client and somebody who writes what he likes: true datagrams
+/// dropped, doubled, reordered and damaged, foreign ones between them, time passing. It may fail, and then
+/// stays failed; it never connects without the keys the client has.
+pub fn dtls_records(data: &[u8]) {
+    let mut script = Script::new(data);
+    let common = common();
+    let settings = &common.settings[usize::from(script.u8() & 1)];
+    let mut now = Instant::from_nanos(1_000_000);
+    let mut server = Endpoint::server(settings, &common.server, common.client.fingerprint(), now);
+    let mut client = Endpoint::client(settings, &common.client, common.server.fingerprint(), now);
+    let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+    let (mut server_keys, mut client_keys) = (None, None);
+    for _ in 0..64 {
+        drain(&mut client, &mut to_server, &mut client_keys);
+        drain(&mut server, &mut to_client, &mut server_keys);
+        if script.is_over() {
+            break;
+        }
+        match script.u8() % 10 {
+            // What is under way arrives, whole.
+            0 | 1 => {
+                for datagram in to_server.drain(..) {
+                    let _ = server.on_datagram(now, &datagram);
+                }
+                drain(&mut server, &mut to_client, &mut server_keys);
+            }
+            2 | 3 => {
+                for datagram in to_client.drain(..) {
+                    let _ = client.on_datagram(now, &datagram);
+                }
+            }
+            4 => {
+                let _ = server.on_datagram(now, script.blob());
+            }
+            5 if !to_server.is_empty() => {
+                let at = usize::from(script.u8()) % to_server.len();
+                match script.u8() % 4 {
+                    0 => drop(to_server.remove(at)),
+                    1 => to_server.push(to_server[at].clone()),
+                    2 => to_server.reverse(),
+                    _ => to_server[at].truncate(usize::from(script.u16()) % 1500),
+                }
+            }
+            6 if !to_server.is_empty() => {
+                let at = usize::from(script.u8()) % to_server.len();
+                let datagram = &mut to_server[at];
+                let byte = usize::from(script.u16()) % datagram.len().max(1);
+                if let Some(byte) = datagram.get_mut(byte) {
+                    *byte ^= script.u8();
+                }
+            }
+            7 => {
+                now += Duration::from_millis(u64::from(script.u16()));
+                let _ = server.on_timeout(now);
+                let _ = client.on_timeout(now);
+            }
+            8 => {
+                let _ = server.send(now, script.blob());
+            }
+            9 if script.u8() == 1 => {
+                let _ = server.close(now);
+            }
+            _ => {}
+        }
+        if let Some(failed) = server.failed() {
+            assert!(!server.is_connected());
+            assert_eq!(server.on_datagram(now, b"anything"), Err(failed), "failed is failed");
+        }
+    }
+    if let (Some(server), Some(client)) = (&server_keys, &client_keys) {
+        assert_eq!(server.profile, client.profile);
+        assert_eq!(server.inbound.key(), client.outbound.key());
+        assert_eq!(server.outbound.key(), client.inbound.key());
+        assert_eq!(server.inbound.salt(), client.outbound.salt());
+        assert_ne!(server.inbound.key(), server.outbound.key());
+    }
+}
+
+fn drain(endpoint: &mut Endpoint, out: &mut Vec<Vec<u8>>, keys: &mut Option<dtls::Connected>) {
+    let mut buffer = Vec::new();
+    for _ in 0..1000 {
+        match endpoint.poll(&mut buffer) {
+            Output::Datagram(bytes) => {
+                if out.len() < 64 {
+                    out.push(bytes.to_vec());
+                }
+            }
+            Output::Connected(connected) => {
+                assert!(keys.is_none(), "connected twice");
+                *keys = Some(connected);
+            }
+            Output::ApplicationData(_) | Output::Closed => {}
+            Output::Timeout(_) | Output::Idle => return,
+        }
+    }
+    panic!("the endpoint has always more to say");
 }

@@ -5,9 +5,11 @@ mod crypto;
 mod feedback;
 mod media;
 mod ring;
+mod shard;
 
 pub use agent::stun;
-pub use crypto::srtp;
+pub use crypto::{dtls_records, srtp};
 pub use feedback::{rtcp, twcc};
 pub use media::{rtp, rtx, vp8};
 pub use ring::ring_records;
+pub use shard::shard;

@@ -1,0 +1,158 @@
+//! A controller's naive picture of a shard: what it asked for and was granted, less what it was told is
+//! closed. The snapshot must show exactly this, each request is answered once, and everything closes once,
+//! children before parents.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use control::{
+    Command, Consume, ConsumerId, Event, Produce, ProducerId, RequestId, RouterId, SnapshotItem, TransportId,
+};
+use rtp::{Pt, Ssrc};
+
+/// The picture.
+#[derive(Debug, Default)]
+pub(crate) struct Picture {
+    routers: BTreeSet<RouterId>,
+    transports: BTreeMap<TransportId, RouterId>,
+    producers: BTreeMap<ProducerId, TransportId>,
+    consumers: BTreeMap<ConsumerId, (TransportId, ProducerId)>,
+    /// What each transport may be sent: SSRC, payload types, and whether it is a repair stream. Grows only.
+    expected: BTreeMap<(TransportId, Ssrc), (BTreeSet<Pt>, bool)>,
+    asked: Option<(RequestId, Command)>,
+    answers: usize,
+    /// What the snapshot under way has shown.
+    shown: BTreeSet<Shown>,
+}
+
+/// One object of a snapshot, by its id and its parents' ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Shown {
+    Router(RouterId),
+    Transport(TransportId, RouterId),
+    Producer(ProducerId, TransportId),
+    Consumer(ConsumerId, TransportId, ProducerId),
+}
+
+impl Picture {
+    pub(crate) fn asked(&mut self, id: RequestId, command: &Command) {
+        self.asked = Some((id, command.clone()));
+        self.answers = 0;
+        self.shown.clear();
+    }
+
+    pub(crate) fn must_be_answered(&mut self) {
+        let asked = self.asked.take();
+        assert_eq!(self.answers, 1, "answers to {asked:?}");
+    }
+
+    /// Whether a packet to a transport is of a consumer's repair stream.
+    pub(crate) fn check_sent(&self, transport: TransportId, ssrc: Ssrc, pt: Pt) -> bool {
+        let Some((pts, is_repair)) = self.expected.get(&(transport, ssrc)) else {
+            panic!("transport {transport} never asked for SSRC {ssrc}");
+        };
+        assert!(pts.contains(&pt), "transport {transport} never asked for payload type {pt} in {ssrc}");
+        *is_repair
+    }
+
+    pub(crate) fn told(&mut self, event: Event) {
+        if let Some(request) = event.request() {
+            let asked = self.asked.as_ref().map(|(id, _)| *id);
+            assert_eq!(Some(request), asked, "nobody asked: {event:?}");
+            self.answers += usize::from(!matches!(event, Event::Snapshot { .. }));
+        }
+        match event {
+            Event::Done { .. } | Event::TransportCreated { .. } => self.granted(),
+            Event::Snapshot { item, .. } => self.show(&item),
+            Event::SnapshotEnd { .. } => self.compare(),
+            Event::RouterClosed { router, .. } => {
+                let held = self.transports.iter().find(|(_, of)| **of == router);
+                assert_eq!(held, None, "router {router} closes before what it holds");
+                assert!(self.routers.remove(&router), "router {router} closes twice");
+            }
+            Event::TransportClosed { transport, .. } => {
+                let held = self.producers.iter().find(|(_, of)| **of == transport);
+                assert_eq!(held, None, "transport {transport} closes before what it holds");
+                let held = self.consumers.iter().find(|(_, (of, _))| *of == transport);
+                assert_eq!(held, None, "transport {transport} closes before what it holds");
+                assert!(self.transports.remove(&transport).is_some(), "transport {transport} closes twice");
+                self.expected.retain(|(of, _), _| *of != transport);
+            }
+            Event::ProducerClosed { producer, .. } => {
+                let held = self.consumers.iter().find(|(_, (_, of))| *of == producer);
+                assert_eq!(held, None, "producer {producer} closes before its consumers");
+                assert!(self.producers.remove(&producer).is_some(), "producer {producer} closes twice");
+            }
+            Event::ConsumerClosed { consumer, .. } => {
+                assert!(self.consumers.remove(&consumer).is_some(), "consumer {consumer} closes twice");
+            }
+            Event::TransportState { transport, .. } => {
+                assert!(self.transports.contains_key(&transport), "transport {transport} is not there");
+            }
+            Event::Overflow { lost } => panic!("{lost} events lost, though all are read at once"),
+            Event::Refused { .. } | Event::IceRestarted { .. } => {}
+        }
+    }
+
+    /// What was asked for now exists; or is gone, which has been told before the answer.
+    fn granted(&mut self) {
+        let Some((_, command)) = &self.asked else { return };
+        match command.clone() {
+            Command::CreateRouter { router, .. } => {
+                self.routers.insert(router);
+            }
+            Command::CreateTransport(create) => {
+                assert!(self.routers.contains(&create.router));
+                self.transports.insert(create.transport, create.router);
+            }
+            Command::Produce(Produce { producer, transport, .. }) => {
+                assert!(self.transports.contains_key(&transport));
+                self.producers.insert(producer, transport);
+            }
+            Command::Consume(consume) => self.consuming(&consume),
+            Command::CloseRouter { router } => assert!(!self.routers.contains(&router)),
+            Command::CloseTransport { transport } => assert!(!self.transports.contains_key(&transport)),
+            Command::CloseProducer { producer } => assert!(!self.producers.contains_key(&producer)),
+            Command::CloseConsumer { consumer } => assert!(!self.consumers.contains_key(&consumer)),
+            _ => {}
+        }
+    }
+
+    fn consuming(&mut self, consume: &Consume) {
+        assert!(self.producers.contains_key(&consume.producer));
+        assert!(self.transports.contains_key(&consume.transport));
+        self.consumers.insert(consume.consumer, (consume.transport, consume.producer));
+        let mut expect = |ssrc: u32, pts: Vec<Pt>, is_repair| {
+            let key = (consume.transport, Ssrc(ssrc));
+            let entry = self.expected.entry(key).or_insert_with(|| (BTreeSet::new(), is_repair));
+            entry.0.extend(pts);
+        };
+        expect(consume.ssrc, consume.codecs.iter().map(|codec| Pt(codec.pt)).collect(), false);
+        if let Some(ssrc) = consume.rtx_ssrc {
+            expect(ssrc, consume.codecs.iter().filter_map(|codec| codec.rtx_pt.map(Pt)).collect(), true);
+        }
+    }
+
+    fn show(&mut self, item: &SnapshotItem) {
+        let shown = match *item {
+            SnapshotItem::Router { router, .. } => Shown::Router(router),
+            SnapshotItem::Transport { transport, router, .. } => Shown::Transport(transport, router),
+            SnapshotItem::Producer { producer, transport, .. } => Shown::Producer(producer, transport),
+            SnapshotItem::Consumer { consumer, transport, producer, .. } => {
+                Shown::Consumer(consumer, transport, producer)
+            }
+        };
+        assert!(self.shown.insert(shown), "{shown:?} is shown twice");
+    }
+
+    fn compare(&self) {
+        let routers = self.routers.iter().map(|id| Shown::Router(*id));
+        let transports = self.transports.iter().map(|(id, router)| Shown::Transport(*id, *router));
+        let producers = self.producers.iter().map(|(id, transport)| Shown::Producer(*id, *transport));
+        let consumers = self
+            .consumers
+            .iter()
+            .map(|(id, (transport, producer))| Shown::Consumer(*id, *transport, *producer));
+        let expected: BTreeSet<Shown> = routers.chain(transports).chain(producers).chain(consumers).collect();
+        assert_eq!(self.shown, expected, "the snapshot against what was told");
+    }
+}

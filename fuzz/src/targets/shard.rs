@@ -1,0 +1,349 @@
+//! A whole shard: commands, datagrams, time and what lies behind the crypto, in whatever order the script says.
+
+use std::time::Duration;
+
+use control::{
+    AppData, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding, Extension,
+    ExtensionKind, Kind, Produce, ProducerId, Request, RouterId, Text, TransportId,
+};
+use rtcp::Writer;
+use rtp::{ExtId, Extensions, Header, Pt, Seq, Ssrc};
+
+use crate::script::Script;
+use crate::world::{Tally, World, path};
+
+/// Steps of a script: enough for a call with a few tracks, little enough to run a thousand a second.
+const STEPS_MAX: usize = 200;
+/// Virtual time of a script.
+const TIME_MAX: Duration = Duration::from_secs(300);
+
+/// The bytes are a script; see [`step`]. Whatever it does, the picture, the snapshot and the peers agree in the end.
+pub fn shard(data: &[u8]) {
+    run(data);
+}
+
+fn run(data: &[u8]) -> Tally {
+    let mut script = Script::new(data);
+    let mut world = World::new();
+    let mut time_left = TIME_MAX;
+    for _ in 0..STEPS_MAX {
+        if script.is_over() {
+            break;
+        }
+        step(&mut world, &mut script, &mut time_left);
+    }
+    world.compare_snapshot();
+    world.tally
+}
+
+/// One step: what happens is the first byte modulo 16, the rest depends on it.
+fn step(world: &mut World, script: &mut Script<'_>, time_left: &mut Duration) {
+    match script.u8() % 16 {
+        0 => {
+            let by = Duration::from_millis(u64::from(script.u16())).min(*time_left);
+            *time_left -= by;
+            world.advance(by);
+        }
+        1 => {
+            let from = path(script.u8());
+            world.receive(from, script.blob());
+        }
+        2 => world.command(Command::CreateRouter {
+            router: RouterId(u64::from(script.u8() % 3)),
+            app_data: AppData(script.blob().to_vec()),
+        }),
+        3 => world.command(Command::CreateTransport(CreateTransport {
+            router: RouterId(u64::from(script.u8() % 3)),
+            transport: transport(script),
+            app_data: AppData(Vec::new()),
+        })),
+        4 => {
+            let produce = produce(script);
+            world.command(Command::Produce(produce));
+        }
+        5 => {
+            let consume = consume(script);
+            world.command(Command::Consume(consume));
+        }
+        6 => {
+            let command = small_command(script);
+            world.command(command);
+        }
+        7 => {
+            // Whatever the codec takes. The request's number is replaced: answers are counted by it.
+            let record = [&[0; 8], script.blob()].concat();
+            if let Ok(Request { command, .. }) = Request::decode(&record) {
+                world.command(command);
+            }
+        }
+        8 => {
+            let (transport, from, flags) = (transport(script), path(script.u8()), script.u8());
+            world.check(transport, from, flags & 1 == 0, flags & 2 == 0);
+        }
+        9 => {
+            let (transport, from) = (transport(script), path(script.u8()));
+            world.shake_hands(transport, from);
+        }
+        10 => send_rtp(world, script),
+        11 => send_rtcp(world, script),
+        12 => {
+            let (transport, from, flags) = (transport(script), path(script.u8()), script.u8());
+            let data = script.blob();
+            world.send_dtls(transport, from, (flags & 1 == 0).then_some(data));
+        }
+        13 => match script.u8() % 8 {
+            0 => world.lose_controller(),
+            1 => world.compare_snapshot(),
+            _ => world.end_batch(),
+        },
+        14 => world.limit_room(usize::from(script.u8() % 4)),
+        _ => {
+            // A run of packets of one stream: what a camera does.
+            let (transport, from, ssrc) = (transport(script), path(script.u8()), media_ssrc(script));
+            let (pt, first, gaps) = (script.choice(&[96, 111]), script.u16(), script.u16());
+            for nth in (0..16).filter(|nth| gaps >> nth & 1 == 0) {
+                let header = Header {
+                    pt: Pt(pt),
+                    marker: nth % 4 == 3,
+                    seq: Seq(first.wrapping_add(nth)),
+                    timestamp: u32::from(nth / 4) * 3000,
+                    ssrc,
+                };
+                let payload = if nth == 0 { &VP8_KEYFRAME[..] } else { &VP8_INTERFRAME[..] };
+                let mut bytes = [0xa5; rtp::HEADER_LEN];
+                header.write(&Extensions::new(), &mut bytes);
+                world.send_rtp(transport, from, &bytes, payload);
+            }
+        }
+    }
+}
+
+const VP8_KEYFRAME: [u8; 16] =
+    [0x90, 0xe0, 0x91, 0x23, 0x07, 0x20, 0x50, 0x42, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01];
+const VP8_INTERFRAME: [u8; 8] = [0x90, 0xe0, 0x91, 0x24, 0x08, 0x20, 0x51, 0x02];
+
+fn transport(script: &mut Script<'_>) -> TransportId {
+    TransportId(u64::from(script.u8() % 4))
+}
+
+fn media_ssrc(script: &mut Script<'_>) -> Ssrc {
+    Ssrc(script.choice(&[1111, 2222, 3333, 1112]))
+}
+
+fn codecs(script: &mut Script<'_>, kind: Kind) -> Vec<CodecParameters> {
+    let flags = script.u8();
+    let (codec, pt, rtx_pt, clock_rate_hz) = match kind {
+        Kind::Audio => (Codec::Opus, 111, None, 48_000),
+        Kind::Video => (Codec::Vp8, 96, (flags & 1 == 0).then_some(97), 90_000),
+    };
+    let has = |bit: u8| flags & bit == 0;
+    vec![CodecParameters {
+        codec,
+        pt,
+        rtx_pt,
+        clock_rate_hz,
+        nack: has(2),
+        pli: has(4),
+        fir: has(8),
+        transport_cc: has(16),
+    }]
+}
+
+fn extensions(script: &mut Script<'_>) -> Vec<Extension> {
+    let mask = script.u8();
+    let all = [
+        (ExtensionKind::Mid, 4),
+        (ExtensionKind::TransportCc, 3),
+        (ExtensionKind::AudioLevel, 1),
+        (ExtensionKind::AbsSendTime, 2),
+        (ExtensionKind::VideoOrientation, 6),
+        (ExtensionKind::PlayoutDelay, 16),
+        (ExtensionKind::AbsCaptureTime, 8),
+        (ExtensionKind::Rid, 9),
+    ];
+    let wanted = all.into_iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1);
+    wanted.map(|(_, (kind, id))| Extension { kind, id }).collect()
+}
+
+fn mid(script: &mut Script<'_>) -> Option<Text> {
+    script.choice(&[Some("0"), Some("1"), None]).map(Text::new)
+}
+
+fn kind(script: &mut Script<'_>) -> Kind {
+    script.choice(&[Kind::Video, Kind::Audio])
+}
+
+fn produce(script: &mut Script<'_>) -> Produce {
+    let kind = kind(script);
+    Produce {
+        transport: transport(script),
+        producer: ProducerId(u64::from(script.u8() % 4)),
+        kind,
+        mid: mid(script),
+        codecs: codecs(script, kind),
+        encodings: vec![Encoding {
+            rid: None,
+            ssrc: script.choice(&[Some(1111), Some(2222), None]),
+            rtx_ssrc: script.choice(&[Some(1112), None]),
+        }],
+        extensions: extensions(script),
+        paused: script.u8() == 1,
+        app_data: AppData(Vec::new()),
+    }
+}
+
+fn consume(script: &mut Script<'_>) -> Consume {
+    let kind = kind(script);
+    let ssrc = 9000 + u32::from(script.u8() % 4);
+    Consume {
+        transport: transport(script),
+        producer: ProducerId(u64::from(script.u8() % 4)),
+        consumer: ConsumerId(u64::from(script.u8() % 6)),
+        mid: mid(script),
+        codecs: codecs(script, kind),
+        ssrc,
+        rtx_ssrc: script.choice(&[Some(ssrc + 100), None]),
+        cname: Text::new("peer"),
+        extensions: extensions(script),
+        paused: script.u8() == 1,
+        app_data: AppData(Vec::new()),
+    }
+}
+
+/// The commands that name one thing.
+fn small_command(script: &mut Script<'_>) -> Command {
+    let which = script.u8() % 13;
+    let router = RouterId(u64::from(script.u8() % 3));
+    let transport = TransportId(router.0 + u64::from(script.u8() % 2));
+    let producer = ProducerId(transport.0);
+    let consumer = ConsumerId(u64::from(script.u8() % 6));
+    match which {
+        0 => Command::CloseRouter { router },
+        1 => Command::ClaimRouter { router },
+        2 => Command::ConnectTransport { transport, fingerprint: [7; 32] },
+        3 => Command::RestartIce { transport },
+        4 => Command::CloseTransport { transport },
+        5 => Command::PauseProducer { producer },
+        6 => Command::ResumeProducer { producer },
+        7 => Command::CloseProducer { producer },
+        8 => Command::PauseConsumer { consumer },
+        9 => Command::ResumeConsumer { consumer },
+        10 => Command::CloseConsumer { consumer },
+        11 => Command::RequestKeyframe { consumer },
+        _ => Command::Snapshot,
+    }
+}
+
+/// One packet, near enough to RTP to get far and free enough to be wrong.
+fn send_rtp(world: &mut World, script: &mut Script<'_>) {
+    let (transport, from, flags) = (transport(script), path(script.u8()), script.u8());
+    let header = Header {
+        pt: Pt(script.choice(&[96, 97, 111, 127])),
+        marker: flags & 1 != 0,
+        seq: Seq(script.u16()),
+        timestamp: script.u32(),
+        ssrc: media_ssrc(script),
+    };
+    let mut extensions = Extensions::new();
+    if flags & 2 != 0 {
+        extensions.push(ExtId(4), script.choice(&[&b"0"[..], b"1", b"2", b""]));
+    }
+    if flags & 4 != 0 {
+        extensions.push(ExtId(3), &script.array::<2>());
+    }
+    if flags & 8 != 0 {
+        let id = ExtId(script.u8());
+        extensions.push(id, script.blob());
+    }
+    let mut bytes = vec![0xa5; Header::encoded_len(&extensions)];
+    header.write(&extensions, &mut bytes);
+    if flags & 16 != 0 {
+        // Announces padding that the payload may or may not have.
+        bytes[0] |= 0x20;
+    }
+    let mut payload = Vec::new();
+    match flags >> 5 {
+        0 => payload.extend_from_slice(&VP8_KEYFRAME),
+        1 => payload.extend_from_slice(&VP8_INTERFRAME),
+        // Retransmissions: the original number first.
+        2 => payload.extend_from_slice(&script.array::<2>()),
+        3 => payload.resize(1300, 0x55),
+        _ => {}
+    }
+    payload.extend_from_slice(script.blob());
+    world.send_rtp(transport, from, &bytes, &payload);
+}
+
+/// Feedback, near enough to be taken, or arbitrary.
+fn send_rtcp(world: &mut World, script: &mut Script<'_>) {
+    let (transport, from, which) = (transport(script), path(script.u8()), script.u8() % 8);
+    let media = Ssrc(script.choice(&[9000, 9001, 9002, 9003, 1111, 2222]));
+    let mut buffer = vec![0xa5; 1500];
+    let mut writer = Writer::new(&mut buffer);
+    match which {
+        0 => {
+            // What this peer says it has not got, it has.
+            let newest = world.newest(transport).to_vec();
+            let mask = script.u32();
+            let asked = newest.iter().rev().enumerate().filter(|(nth, _)| mask >> (nth % 32) & 1 == 1);
+            let of = newest.last().map_or(media, |(ssrc, _)| *ssrc);
+            let losses: Vec<Seq> =
+                asked.filter(|(_, (ssrc, _))| *ssrc == of).map(|(_, (_, seq))| *seq).collect();
+            writer.nack(Ssrc(1), of, losses);
+        }
+        1 => {
+            let losses: Vec<Seq> =
+                script.blob().chunks_exact(2).map(|b| Seq(u16::from_be_bytes([b[0], b[1]]))).collect();
+            writer.nack(Ssrc(1), media, losses);
+        }
+        2 => {
+            writer.pli(Ssrc(1), media);
+        }
+        3 => {
+            writer.fir(Ssrc(1), &[(media, script.u8())]);
+        }
+        4 => {
+            let info = rtcp::SenderInfo {
+                ssrc: media,
+                ntp: rtp::ntp::NtpTime(u64::from_be_bytes(script.array())),
+                rtp_timestamp: script.u32(),
+                packet_count: script.u32(),
+                octet_count: script.u32(),
+            };
+            writer.sender_report(&info, &[]);
+        }
+        5 => {
+            let block = rtcp::ReportBlock {
+                ssrc: media,
+                fraction_lost: script.u8(),
+                cumulative_lost: script.u32() as i32,
+                extended_highest_seq: script.u32(),
+                jitter: script.u32(),
+                last_sr: script.u32(),
+                delay_since_last_sr: script.u32(),
+            };
+            writer.receiver_report(Ssrc(1), &[block, block]);
+        }
+        6 => {
+            writer.bye(&[media]);
+        }
+        _ => {
+            world.send_rtcp(transport, from, script.blob());
+            return;
+        }
+    }
+    let len = writer.len();
+    world.send_rtcp(transport, from, &buffer[..len]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The corpus would be worth little if its call did not come about.
+    #[test]
+    fn the_corpus_gets_past_the_crypto() {
+        let tally = run(include_bytes!("../../corpus/shard/a-call-with-repairs"));
+        assert!(tally.rtp_opened >= 16 && tally.rtcp_opened > 0 && tally.repaired > 0, "{tally:?}");
+    }
+}

@@ -1,0 +1,406 @@
+//! A shard, its controller and a few browsers, played by a script: what [`shard`](crate::shard) drives.
+//!
+//! Everything the shard sends is looked at by somebody: SRTP must open at the peer it is for and may use no
+//! index twice, RTCP must be a compound, nothing goes to an address that has not proved itself. Everything it
+//! tells is held against [`Picture`](crate::picture::Picture), a controller's naive idea of what exists.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use control::{Command, Event, Request, RequestId, TransportId};
+use dtls::{Certificate, Endpoint, Output};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, Tx};
+use sfu::{Config, Input, Shard};
+use srtp::{Discard, Inbound, Outbound};
+use stun::{Class, Demux, Key, Method, TransactionId, Writer};
+
+use crate::picture::Picture;
+
+/// What happened in a run, to tell a script that gets somewhere from one that does not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    /// SRTP packets that a peer has opened.
+    pub(crate) rtp_opened: u64,
+    /// SRTCP compounds that a peer has opened.
+    pub(crate) rtcp_opened: u64,
+    /// Packets sent again, under an SSRC of their own.
+    pub(crate) repaired: u64,
+}
+
+/// The send batch, kept for inspection.
+#[derive(Default)]
+struct Sink {
+    sent: Vec<(Flow, Path, Vec<u8>)>,
+    /// How many datagrams it takes before it is full.
+    room: usize,
+}
+
+impl Tx for Sink {
+    fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
+        if self.sent.len() >= self.room {
+            return None;
+        }
+        self.sent.push((flow, path, vec![0xa5; len]));
+        self.sent.last_mut().map(|(_, _, bytes)| &mut bytes[..])
+    }
+
+    fn cancel(&mut self) {
+        self.sent.pop().expect("only a claimed slot is given back");
+    }
+}
+
+/// A browser, as far as the shard can tell.
+pub(crate) struct Peer {
+    ufrag: String,
+    key: Key,
+    /// From where it has sent checks with the right credentials.
+    proven: HashSet<Path>,
+    client: Option<Endpoint>,
+    keys: Option<Keys>,
+}
+
+struct Keys {
+    outbound: Outbound,
+    inbound: Inbound,
+    /// The index of the packet sent last, by SSRC.
+    sent: HashMap<u32, u64>,
+    /// What has been opened, to tell a repetition from an index used twice.
+    opened: HashSet<Vec<u8>>,
+    /// Source and sequence number of what was opened last, to ask for it again.
+    newest: Vec<(rtp::Ssrc, rtp::Seq)>,
+}
+
+/// All of it.
+pub(crate) struct World {
+    shard: Shard,
+    sink: Sink,
+    now: Instant,
+    next_request: u64,
+    picture: Picture,
+    pub(crate) peers: HashMap<TransportId, Peer>,
+    /// DTLS from the shard, for the peer whose handshake is under way.
+    flight: Vec<Vec<u8>>,
+    fed: u64,
+    pub(crate) tally: Tally,
+}
+
+/// Made once: a key pair is dear, and whose it is does not matter.
+struct Common {
+    engine: Certificate,
+    peer: Certificate,
+    settings: dtls::Settings,
+}
+
+fn common() -> &'static Common {
+    static COMMON: OnceLock<Common> = OnceLock::new();
+    COMMON.get_or_init(|| Common {
+        engine: Certificate::generate(),
+        peer: Certificate::generate(),
+        settings: dtls::Settings::new(
+            std::time::Instant::now(),
+            dtls::Options { rng_seed: Some(7), ..dtls::Options::default() },
+        ),
+    })
+}
+
+/// The address of the nth place a datagram can come from.
+pub(crate) fn path(nth: u8) -> Path {
+    let remote = SocketAddr::from((Ipv4Addr::new(192, 0, 2, nth % 5), 5000));
+    Path { local: LocalId(nth / 128), remote }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let common = common();
+        let config = Config {
+            candidates: vec![SocketAddr::from(([198, 51, 100, 1], 7000))],
+            certificate: common.engine.clone(),
+            dtls: common.settings.clone(),
+            grace_period: Duration::from_secs(20),
+        };
+        Self {
+            shard: Shard::new(config, Rng::from_number(1)),
+            sink: Sink { sent: Vec::new(), room: usize::MAX },
+            now: Instant::from_nanos(1_000_000_000),
+            next_request: 1,
+            picture: Picture::default(),
+            peers: HashMap::new(),
+            flight: Vec::new(),
+            fed: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Lets time pass, and calls the shard when it wants to be called.
+    pub(crate) fn advance(&mut self, by: Duration) {
+        let end = self.now + by;
+        let mut calls = 0;
+        while let Some(due) = self.shard.next_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.shard.on_timeout(self.now, &mut self.sink);
+            let next = self.shard.next_timeout();
+            assert!(next.is_none_or(|next| next > self.now), "the shard asks for {next:?} at {:?}", self.now);
+            self.look();
+            calls += 1;
+            assert!(calls < 10_000, "the shard wakes all the time");
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// How many datagrams the next call may send.
+    pub(crate) fn limit_room(&mut self, room: usize) {
+        self.sink.room = room;
+    }
+
+    /// A datagram arrives.
+    pub(crate) fn receive(&mut self, path: Path, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        let datagram = Datagram { path, received_at: self.now, bytes: &mut bytes };
+        self.shard.on_datagram(self.now, datagram, &mut self.sink);
+        self.fed += 1;
+        assert_eq!(self.shard.counters().value(control::Counter::DatagramsIn), self.fed);
+        self.look();
+    }
+
+    /// The receive batch is over.
+    pub(crate) fn end_batch(&mut self) {
+        self.shard.on_batch_end(self.now, &mut self.sink);
+        self.look();
+    }
+
+    /// The controller asks for something; exactly one answer comes.
+    pub(crate) fn command(&mut self, command: Command) {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        self.picture.asked(id, &command);
+        self.shard.on_command(self.now, Input::Request(Request { id, command }), &mut self.sink);
+        self.look();
+        self.picture.must_be_answered();
+    }
+
+    /// The controller is gone.
+    pub(crate) fn lose_controller(&mut self) {
+        self.shard.on_command(self.now, Input::ControllerLost, &mut self.sink);
+        self.look();
+    }
+
+    /// A check of a peer's, with the right credentials or with the wrong ones.
+    pub(crate) fn check(&mut self, transport: TransportId, from: Path, is_authentic: bool, nominates: bool) {
+        let Some(peer) = self.peers.get_mut(&transport) else { return };
+        let mut bytes = [0xa5; 256];
+        let id = TransactionId([self.fed as u8; 12]);
+        let mut writer = Writer::new(&mut bytes, Class::Request, Method::BINDING, id).expect("a header fits");
+        writer.username(format!("{}:peer", peer.ufrag).as_bytes()).ice_controlling(1).priority(1);
+        if nominates {
+            writer.use_candidate();
+        }
+        let wrong = Key::short_term("not the password of anybody");
+        writer.integrity(if is_authentic { &peer.key } else { &wrong }).fingerprint();
+        let len = writer.finish().expect("it fits");
+        if is_authentic {
+            peer.proven.insert(from);
+        }
+        self.receive(from, &bytes[..len]);
+    }
+
+    /// A peer shakes hands, as far as it gets.
+    pub(crate) fn shake_hands(&mut self, transport: TransportId, from: Path) {
+        if !self.peers.contains_key(&transport) {
+            return;
+        }
+        let common = common();
+        self.command(Command::ConnectTransport { transport, fingerprint: common.peer.fingerprint().0 });
+        let mut client =
+            Endpoint::client(&common.settings, &common.peer, common.engine.fingerprint(), self.now);
+        let mut buffer = Vec::new();
+        for _ in 0..8 {
+            let mut flight = Vec::new();
+            let mut connected = None;
+            loop {
+                match client.poll(&mut buffer) {
+                    Output::Datagram(bytes) => flight.push(bytes.to_vec()),
+                    Output::Connected(keys) => connected = Some(keys),
+                    Output::ApplicationData(_) | Output::Closed => {}
+                    Output::Timeout(_) | Output::Idle => break,
+                }
+            }
+            if let (Some(connected), Some(peer)) = (connected, self.peers.get_mut(&transport)) {
+                peer.keys = Some(Keys {
+                    outbound: Outbound::new(connected.profile, &connected.outbound),
+                    inbound: Inbound::new(connected.profile, &connected.inbound),
+                    sent: HashMap::new(),
+                    opened: HashSet::new(),
+                    newest: Vec::new(),
+                });
+            }
+            if flight.is_empty() {
+                break;
+            }
+            self.flight.clear();
+            for datagram in flight {
+                self.receive(from, &datagram);
+            }
+            for datagram in std::mem::take(&mut self.flight) {
+                if client.on_datagram(self.now, &datagram).is_err() {
+                    return;
+                }
+            }
+        }
+        if let Some(peer) = self.peers.get_mut(&transport) {
+            peer.client = Some(client);
+        }
+    }
+
+    /// A peer says something over DTLS after the handshake, or goodbye.
+    pub(crate) fn send_dtls(&mut self, transport: TransportId, from: Path, data: Option<&[u8]>) {
+        let Some(client) = self.peers.get_mut(&transport).and_then(|peer| peer.client.as_mut()) else {
+            return;
+        };
+        // What the peer's own library refuses does not concern the shard.
+        let _ = match data {
+            Some(data) => client.send(self.now, data).is_ok(),
+            None => client.close(self.now).is_ok(),
+        };
+        let mut buffer = Vec::new();
+        let mut out = Vec::new();
+        while let Output::Datagram(bytes) = client.poll(&mut buffer) {
+            out.push(bytes.to_vec());
+        }
+        for datagram in out {
+            self.receive(from, &datagram);
+        }
+    }
+
+    /// A peer protects what it likes: header and payload need not be RTP.
+    pub(crate) fn send_rtp(&mut self, transport: TransportId, from: Path, header: &[u8], payload: &[u8]) {
+        let Some(keys) = self.peers.get_mut(&transport).and_then(|peer| peer.keys.as_mut()) else { return };
+        let seq = u16::from_be_bytes([header[2], header[3]]);
+        let ssrc = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+        // The peer counts roll-overs: the index nearest to the one before.
+        let index = match keys.sent.get(&ssrc) {
+            None => u64::from(seq),
+            Some(&last) => last.saturating_add_signed(i64::from(seq.wrapping_sub(last as u16) as i16)),
+        };
+        keys.sent.insert(ssrc, index);
+        let mut out = vec![0xa5; header.len() + payload.len() + 16];
+        out[..header.len()].copy_from_slice(header);
+        let len = keys.outbound.protect_rtp((index >> 16) as u32, header.len(), payload, &mut out);
+        let len = len.expect("there is room");
+        self.receive(from, &out[..len]);
+    }
+
+    /// A peer protects what it likes: it need not be RTCP.
+    pub(crate) fn send_rtcp(&mut self, transport: TransportId, from: Path, plain: &[u8]) {
+        let Some(keys) = self.peers.get_mut(&transport).and_then(|peer| peer.keys.as_mut()) else { return };
+        let mut out = vec![0xa5; plain.len() + 20];
+        let Some(len) = keys.outbound.protect_rtcp(plain, &mut out) else { return };
+        self.receive(from, &out[..len]);
+    }
+
+    /// What a peer has opened last, newest last.
+    pub(crate) fn newest(&self, transport: TransportId) -> &[(rtp::Ssrc, rtp::Seq)] {
+        let keys = self.peers.get(&transport).and_then(|peer| peer.keys.as_ref());
+        keys.map_or(&[], |keys| &keys.newest)
+    }
+
+    /// What the shard holds is what the controller was told.
+    pub(crate) fn compare_snapshot(&mut self) {
+        self.command(Command::Snapshot);
+    }
+
+    /// Looks at everything the last call has sent and told.
+    fn look(&mut self) {
+        let sent = std::mem::take(&mut self.sink.sent);
+        self.sink.room = usize::MAX;
+        for (_, path, bytes) in sent {
+            self.look_at(path, bytes);
+        }
+        while let Some(event) = self.shard.poll_event() {
+            self.on_event(event);
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match &event {
+            Event::TransportCreated { transport, ice, .. } => {
+                let peer = self.peers.entry(*transport).or_insert_with(|| Peer {
+                    ufrag: String::new(),
+                    key: Key::short_term(""),
+                    proven: HashSet::new(),
+                    client: None,
+                    keys: None,
+                });
+                peer.ufrag = ice.ufrag.as_str().to_owned();
+                peer.key = Key::short_term(ice.pwd.as_str());
+            }
+            Event::IceRestarted { transport, ice, .. } => {
+                let peer = self.peers.get_mut(transport).expect("only what exists is restarted");
+                peer.ufrag = ice.ufrag.as_str().to_owned();
+                peer.key = Key::short_term(ice.pwd.as_str());
+            }
+            Event::TransportClosed { transport, .. } => {
+                self.peers.remove(transport);
+            }
+            _ => {}
+        }
+        self.picture.told(event);
+    }
+
+    fn look_at(&mut self, path: Path, mut bytes: Vec<u8>) {
+        let mut at_path = self.peers.iter_mut().filter(|(_, peer)| peer.proven.contains(&path)).peekable();
+        assert!(at_path.peek().is_some(), "{path:?} has proved nothing and is sent {bytes:02x?}");
+        match stun::demux(&bytes) {
+            Demux::Stun => {
+                let answer = stun::Message::new(&bytes).expect("an answer is a message");
+                assert!(matches!(answer.class(), Class::Success | Class::Error), "nothing is asked");
+            }
+            Demux::Dtls => self.flight.push(bytes),
+            Demux::Rtp => {
+                let cipher = bytes.clone();
+                let mut refused = Vec::new();
+                for (transport, peer) in at_path {
+                    let Some(keys) = &mut peer.keys else { continue };
+                    match keys.inbound.unprotect_rtp(&mut bytes) {
+                        Ok(plain) => {
+                            let packet = rtp::Packet::new(plain).expect("what is sent is RTP");
+                            let (ssrc, pt) = (packet.ssrc(), packet.pt());
+                            let is_repair = self.picture.check_sent(*transport, ssrc, pt);
+                            self.tally.repaired += u64::from(is_repair);
+                            self.tally.rtp_opened += 1;
+                            keys.newest.push((ssrc, packet.seq()));
+                            if keys.newest.len() > 32 {
+                                keys.newest.remove(0);
+                            }
+                            keys.opened.insert(cipher);
+                            return;
+                        }
+                        Err(Discard::Replayed) if keys.opened.contains(&cipher) => return,
+                        Err(discard) => refused.push(discard),
+                    }
+                    bytes.copy_from_slice(&cipher);
+                }
+                panic!("nobody at {path:?} can open {cipher:02x?}: {refused:?}");
+            }
+            Demux::Rtcp => {
+                let cipher = bytes.clone();
+                let mut refused = Vec::new();
+                for (_, peer) in at_path {
+                    let Some(keys) = &mut peer.keys else { continue };
+                    match keys.inbound.unprotect_rtcp(&mut bytes) {
+                        Ok(plain) => {
+                            rtcp::Compound::new(plain).expect("what is sent is RTCP");
+                            self.tally.rtcp_opened += 1;
+                            return;
+                        }
+                        Err(discard) => refused.push(discard),
+                    }
+                    bytes.copy_from_slice(&cipher);
+                }
+                panic!("nobody at {path:?} can open {cipher:02x?}: {refused:?}");
+            }
+            other => panic!("the shard sends {other:?}"),
+        }
+    }
+}
