@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod hostile;
 pub mod known;
 pub mod mutate;
 pub mod oracle;
@@ -17,7 +18,7 @@ mod script;
 mod targets;
 mod world;
 
-pub use targets::{dtls_records, ring_records, rtcp, rtp, rtx, shard, srtp, stun, twcc, vp8};
+pub use targets::{dtls_records, ring_memory, ring_records, rtcp, rtp, rtx, shard, srtp, stun, twcc, vp8};
 
 /// A target and its name: that of its corpus, its shim and its crash files.
 pub struct Target {
@@ -32,6 +33,7 @@ pub struct Target {
 /// All of them.
 pub const TARGETS: &[Target] = &[
     Target { name: "dtls_records", run: dtls_records, cost: 20 },
+    Target { name: "ring_memory", run: ring_memory, cost: 20 },
     Target { name: "ring_records", run: ring_records, cost: 1 },
     Target { name: "rtcp", run: rtcp, cost: 1 },
     Target { name: "rtp", run: rtp, cost: 1 },

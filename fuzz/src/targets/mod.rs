@@ -11,5 +11,5 @@ pub use agent::stun;
 pub use crypto::{dtls_records, srtp};
 pub use feedback::{rtcp, twcc};
 pub use media::{rtp, rtx, vp8};
-pub use ring::ring_records;
+pub use ring::{ring_memory, ring_records};
 pub use shard::shard;
