@@ -99,7 +99,7 @@ pub fn ring_memory(data: &[u8]) {
                     0 => small,
                     1 => small & !7,
                     2 => RECORD_TAG | small,
-                    3 => RECORD_TAG | small % (2 * RECORD_BYTES_MAX as u64),
+                    3 => RECORD_TAG | (small % (2 * RECORD_BYTES_MAX as u64)),
                     _ => u64::from_be_bytes(script.array()),
                 };
                 pair.poke(at, word);
