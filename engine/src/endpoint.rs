@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Between two copies of the counters to the statistics page: a lost one costs a second of staleness, never a wrong sum.
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Between two looks at an event ring that was full.
+const HELD_RETRY: Duration = Duration::from_millis(5);
+
 /// What the main thread tells a worker.
 #[derive(Debug)]
 pub enum Order {
@@ -48,6 +51,8 @@ pub struct Endpoint {
     notices: Sender<Notice>,
     main: Arc<Waker>,
     end: Option<WorkerEnd>,
+    /// A controller whose ring is corrupt: not read any more, but its doorbell is still to be deregistered.
+    distrusted: Option<WorkerEnd>,
     /// Inputs that come from this side of the ring: the controller's loss.
     own: VecDeque<Input>,
     /// The record being read, and the one being written.
@@ -68,6 +73,7 @@ impl Endpoint {
             notices,
             main,
             end: None,
+            distrusted: None,
             own: VecDeque::new(),
             incoming: Vec::new(),
             outgoing: Vec::new(),
@@ -86,9 +92,20 @@ impl Endpoint {
     }
 
     fn detach(&mut self, registry: &Registry) {
-        let Some(end) = self.end.take() else { return };
-        // Closing the descriptor would do as well; a failure leaves nothing to be done.
-        let _ = registry.deregister(&mut SourceFd(&end.doorbell.as_raw_fd()));
+        let (trusted, distrusted) = (self.end.take(), self.distrusted.take());
+        if trusted.is_some() {
+            self.on_lost();
+        }
+        for end in trusted.iter().chain(&distrusted) {
+            // Closing our descriptor is not enough: the peer shares the doorbell, and it would go on waking this worker.
+            if let Err(error) = registry.deregister(&mut SourceFd(&end.doorbell.as_raw_fd())) {
+                tracing::warn!(worker = self.worker, %error, "a former controller's doorbell stays registered");
+            }
+        }
+    }
+
+    /// The shard is to know that nobody controls it; an event that had no room is nobody's any more.
+    fn on_lost(&mut self) {
         self.held = None;
         self.own.push_back(Input::ControllerLost);
     }
@@ -154,10 +171,10 @@ impl Control<Shard> for Endpoint {
         match end.commands.pop(&mut self.incoming) {
             Ok(popped) => popped.map(|_| decode(&self.incoming)),
             Err(corrupt) => {
-                let why = corrupt.to_string();
-                self.notify_corrupt(why);
-                self.end = None;
-                Some(Input::ControllerLost)
+                self.notify_corrupt(corrupt.to_string());
+                self.distrusted = self.end.take();
+                self.on_lost();
+                self.own.pop_front()
             }
         }
     }
@@ -171,6 +188,11 @@ impl Control<Shard> for Endpoint {
         self.flush_held();
     }
 
+    /// The controller does not ring when it makes room.
+    fn retry_after(&self) -> Option<Duration> {
+        self.held.as_ref().map(|_| HELD_RETRY)
+    }
+
     fn end_turn(&mut self, shard: &mut Shard, report: &Report) {
         let Some(end) = &mut self.end else { return };
         if std::mem::take(&mut self.has_pushed) && end.events.wants_doorbell() {
@@ -178,20 +200,28 @@ impl Control<Shard> for Endpoint {
         }
         if report.now >= self.stats_due {
             self.stats_due = report.now + STATS_INTERVAL;
-            end.stats.write(&statistics(shard.counters(), report));
+            let mut page = [0; STATISTICS_LEN];
+            write_statistics(shard.counters(), report, &mut page);
+            end.stats.write(&page);
         }
     }
 }
 
-/// The statistics page: the shard's counters, then the loop's.
-fn statistics(counters: &Counters, report: &Report) -> Vec<u64> {
-    let of_loop = [
+/// What follows the shard's counters on the statistics page.
+const LOOP_STATISTICS_LEN: usize = 4;
+const STATISTICS_LEN: usize = Counters::LEN + LOOP_STATISTICS_LEN;
+
+/// The statistics page: the shard's counters, then the loop's — turns, ns spent busy, ns of the longest turn, and ns since
+/// the engine's epoch.
+fn write_statistics(counters: &Counters, report: &Report, page: &mut [u64; STATISTICS_LEN]) {
+    let (of_shard, of_loop) = page.split_at_mut(Counters::LEN);
+    of_shard.copy_from_slice(counters.as_slots());
+    of_loop.copy_from_slice(&[
         report.turns.turns,
         report.turns.busy.as_nanos() as u64,
         report.turns.turn_max.as_nanos() as u64,
         report.now.as_nanos(),
-    ];
-    counters.as_slots().iter().copied().chain(of_loop).collect()
+    ]);
 }
 
 fn decode(record: &[u8]) -> Input {
@@ -202,3 +232,4 @@ fn decode(record: &[u8]) -> Input {
 }
 
 const _: () = assert!(control::limits::RECORD_LEN_MAX <= shm::limits::RECORD_BYTES_MAX);
+const _: () = assert!(STATISTICS_LEN <= shm::limits::STATS_SLOTS);
