@@ -1,8 +1,9 @@
 import { create } from '@bufbuild/protobuf';
+import type { types } from 'mediasoup-client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ErrorCode, type JoinRoom, type Peer, PeerSchema } from '../gen/signal_pb';
 import { Call, type CallView } from './call';
-import { FakeServer, fakeDevice, fakeTrack, refusal } from './testing';
+import { FakeServer, fakeDevice, fakeTrack, refusal, setConnectionState } from './testing';
 
 const SOON = { timeout: 3_000, interval: 5 };
 
@@ -11,13 +12,21 @@ let url: string;
 let call: Call;
 let view: CallView;
 let notices: string[];
+let transports: types.Transport[];
 
 beforeEach(async () => {
   server = new FakeServer();
   url = await server.listen();
   notices = [];
+  transports = [];
   call = new Call(
-    { room: 'millpond', displayName: 'Ada', token: 'secret', url, makeDevice: fakeDevice },
+    {
+      room: 'millpond',
+      displayName: 'Ada',
+      token: 'secret',
+      url,
+      makeDevice: () => fakeDevice((transport) => transports.push(transport)),
+    },
     {
       onView: (now) => {
         view = now;
@@ -277,6 +286,40 @@ describe('when the engine is lost', () => {
   test('a transport the server closed is replaced', async () => {
     const { transportId } = server.last('produceMedia');
     server.tell({ case: 'transportClosed', value: { transportId, reason: 'consent ended' } });
+    await vi.waitFor(() => expect(server.count('createTransport')).toBe(4), SOON);
+    await session('Connected');
+    await receiving(2);
+  });
+});
+
+describe('when ICE loses its path', () => {
+  beforeEach(inCall);
+
+  const recv = () => transports.findLast(({ direction }) => direction === 'recv') as types.Transport;
+
+  test('a failed transport is restarted, and keeps its consumers', async () => {
+    const before = tracks();
+    setConnectionState(recv(), 'failed');
+    await session('Reconnecting');
+    await vi.waitFor(() => expect(server.count('restartIce')).toBe(1), SOON);
+    expect(server.last('restartIce').transportId).toBe(recv().id);
+    setConnectionState(recv(), 'connected');
+    await session('Connected');
+    expect(tracks()).toEqual(before);
+    expect(server.count('createTransport')).toBe(2);
+  });
+
+  test('a short disconnection is waited out', async () => {
+    setConnectionState(recv(), 'disconnected');
+    await session('Reconnecting');
+    setConnectionState(recv(), 'connected');
+    await session('Connected');
+    expect(server.count('restartIce')).toBe(0);
+  });
+
+  test('a restart the server has no transport for ends in new ones', async () => {
+    server.instead.restartIce = () => refusal(ErrorCode.NO_SUCH_TRANSPORT);
+    setConnectionState(recv(), 'failed');
     await vi.waitFor(() => expect(server.count('createTransport')).toBe(4), SOON);
     await session('Connected');
     await receiving(2);

@@ -5,7 +5,7 @@ import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FakeMediaStreamTrack } from 'fake-mediastreamtrack';
-import { Device, FakeHandler, testFakeParameters } from 'mediasoup-client';
+import { Device, FakeHandler, testFakeParameters, type types } from 'mediasoup-client';
 import { Server, type Socket } from 'socket.io';
 import { ErrorCode, type JoinRoom, SignalSchema } from '../gen/signal_pb';
 import { type Payload, type PayloadCase, type PayloadInit, type PayloadValue, PROTOCOL_VERSION } from './channel';
@@ -130,12 +130,17 @@ export function fakeTrack(kind: 'audio' | 'video'): MediaStreamTrack {
   return new FakeMediaStreamTrack({ kind }) as unknown as MediaStreamTrack;
 }
 
-/** A device whose transports are connected as soon as they carry something. */
-export async function fakeDevice(): Promise<Device> {
+/** The ICE agent of a fake transport says this. */
+export function setConnectionState(transport: types.Transport, state: types.ConnectionState): void {
+  (transport.handler as FakeHandler).setConnectionState(state);
+}
+
+/** A device whose transports are connected as soon as they carry something. `made` hears of each of them. */
+export async function fakeDevice(made: (transport: types.Transport) => void = () => undefined): Promise<Device> {
   const device = new Device({ handlerFactory: FakeHandler.createFactory(testFakeParameters) });
   device.observer.on('newtransport', (transport) => {
-    const connect = () =>
-      setTimeout(() => transport.closed || (transport.handler as FakeHandler).setConnectionState('connected'));
+    made(transport);
+    const connect = () => setTimeout(() => transport.closed || setConnectionState(transport, 'connected'));
     transport.observer.on('newproducer', connect);
     transport.observer.on('newconsumer', connect);
   });
