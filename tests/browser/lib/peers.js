@@ -35,25 +35,27 @@ export function launch() {
   });
 }
 
+/** Runs in the page, before the app. */
+function constrainCamera(capture) {
+  const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = (wanted) => real({ ...wanted, video: wanted.video && { ...wanted.video, ...capture } });
+}
+
 /** A participant: a page in a context of its own. */
 export class Peer {
   name;
   page;
   errors = [];
 
-  /** Opens the app; `join: false` stays on the join page. */
-  static async open(browser, url, { room, name, token, join: joins = true }) {
+  /** Opens the app and joins; `camera` is a function for the page, with its argument, that puts another camera in place of the fake one. */
+  static async open(browser, url, { room, name, token, camera = [constrainCamera, CAPTURE] }) {
     const peer = new Peer();
     peer.name = name;
     const context = await browser.newContext({ permissions: ['camera', 'microphone'], viewport: { width: 1280, height: 800 } });
     peer.page = await context.newPage();
     peer.page.on('pageerror', (error) => peer.errors.push(error.message));
-    await peer.page.addInitScript((capture) => {
-      const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-      navigator.mediaDevices.getUserMedia = (wanted) =>
-        real({ ...wanted, video: wanted.video && { ...wanted.video, ...capture } });
-    }, CAPTURE);
-    const query = new URLSearchParams({ room, name, ...(token === undefined ? {} : { token }), ...(joins ? { join: '1' } : {}) });
+    await peer.page.addInitScript(...camera);
+    const query = new URLSearchParams({ room, name, join: '1', ...(token === undefined ? {} : { token }) });
     await peer.page.goto(`${url}/?${query}`);
     return peer;
   }
