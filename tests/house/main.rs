@@ -259,6 +259,7 @@ fn forbidden_words_are_found_in_code_only() {
     assert_found(&says(machine, "let now = Instant::now();"), "a clock read");
     assert_found(&says(machine, "use std::time::SystemTime;"), "a clock read");
     assert_found(&says(machine, "let mut r = rand::rng();"), "global randomness");
+    assert_found(&says(machine, "let t = HashMap::new();"), "global randomness");
     assert_found(&says(machine, "getrandom::fill(&mut seed)"), "global randomness");
     assert_found(&says(machine, "struct S { m: Mutex<u8> }"), "something shared");
     assert_found(&says(machine, "unsafe { *p }"), "belongs in shm and runtime");

@@ -37,6 +37,11 @@ const FORBIDDEN_IN_MACHINES: &[(&str, &str)] = &[
     ("SystemRandom", "global randomness"),
     ("aws_lc_rs::rand", "global randomness"),
     ("RandomState", "global randomness"),
+    // These exist only for the hasher that seeds itself.
+    ("HashMap::new", "global randomness"),
+    ("HashMap::with_capacity", "global randomness"),
+    ("HashSet::new", "global randomness"),
+    ("HashSet::with_capacity", "global randomness"),
     ("Mutex", "something shared"),
     ("RwLock", "something shared"),
     ("RefCell", "something shared"),
