@@ -10,6 +10,9 @@ NODE_MIN=20.19
 NODE_FETCHED=22.23.3 # from npm, when Debian's own is older than NODE_MIN
 TOOLS="$PWD/target/tools"
 
+# Where cargo puts what it builds, also when somebody keeps it elsewhere.
+BUILT="${CARGO_TARGET_DIR:-$PWD/target}"
+
 # In CI the lock file is the truth; at a desk it may follow an edited Cargo.toml.
 LOCKED=()
 if [ -n "${CI:-}" ]; then LOCKED=(--locked); fi
@@ -98,15 +101,9 @@ npm_ci() {
     cp "$1/package-lock.json" "$stamp"
 }
 
-# web_sources: the npm packages, and the TypeScript made from signal.proto.
-web_sources() {
-    npm_ci "$WEB"
-    (cd "$WEB" && npm run --silent gen --if-present </dev/null)
-}
-
 # web_app: dist/, which leat-signaling carries in its binary.
 web_app() {
-    web_sources
+    npm_ci "$WEB"
     say "building the web app"
     (cd "$WEB" && npm run --silent build </dev/null)
 }
