@@ -5,7 +5,7 @@
 //! All entries are about version 0.17.2.
 
 /// How two readings of the same bytes can disagree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Conflict {
     /// We take it, the oracle does not.
     OnlyWeAccept,
@@ -261,6 +261,8 @@ fn twcc_shape(packet: &[u8]) -> Option<TwccShape> {
     while seen < count {
         let chunk = packet.get(shape.chunks_end..shape.chunks_end + 2)?;
         let chunk = u16::from_be_bytes([chunk[0], chunk[1]]);
+        // Also in a run of none.
+        shape.has_reserved |= chunk >> 13 == 3;
         let symbols: Vec<u16> = match chunk >> 14 {
             0 | 1 => vec![chunk >> 13 & 3; usize::from(chunk & 0x1fff).min(count - seen)],
             2 => (0..14).rev().map(|bit| chunk >> bit & 1).collect(),

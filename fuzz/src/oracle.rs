@@ -1,6 +1,7 @@
 //! Asking the other implementation, which may panic: then it has no opinion.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
@@ -20,6 +21,9 @@ pub enum Verdict<T> {
 thread_local! {
     /// Whether this thread is inside [`ask`]: a panic there is not ours and is not printed.
     static ASKING: Cell<bool> = const { Cell::new(false) };
+
+    /// See [`explained`].
+    static EXPLAINED: RefCell<BTreeSet<(Conflict, &'static str)>> = const { RefCell::new(BTreeSet::new()) };
 }
 
 /// Runs the oracle; a panic inside is a verdict, and silent.
@@ -66,8 +70,19 @@ pub fn hold_against<O, T>(
         (Ok(_), Verdict::Refused(reason)) => (Conflict::OnlyWeAccept, reason.clone()),
         (Err(reason), Verdict::Accepted(_)) => (Conflict::OnlyTheyAccept, reason.clone()),
     };
-    let explained = known.iter().any(|known| known.conflict == conflict && (known.applies)(input));
-    assert!(explained, "{what}: {conflict:?}: {detail}; nobody has explained this for {input:02x?}");
+    let explained = known.iter().find(|known| known.conflict == conflict && (known.applies)(input));
+    match explained {
+        Some(known) => {
+            drop(EXPLAINED.with_borrow_mut(|explained| explained.insert((conflict, known.reason))))
+        }
+        None => panic!("{what}: {conflict:?}: {detail}; nobody has explained this for {input:02x?}"),
+    }
+}
+
+/// Which entries of [`known`](crate::known) have explained something on this thread: one that never does is about a fault that is
+/// no more.
+pub fn explained() -> BTreeSet<(Conflict, &'static str)> {
+    EXPLAINED.with_borrow(BTreeSet::clone)
 }
 
 /// Says what differs, if anything does.

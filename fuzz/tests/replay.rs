@@ -8,7 +8,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use leat_fuzz::mutate::Mutator;
-use leat_fuzz::{TARGETS, Target};
+use leat_fuzz::{TARGETS, Target, known, oracle};
 
 /// Inputs made for a target whose cost is 1: about a second for the slowest.
 const ITERATIONS: u64 = 20_000;
@@ -90,6 +90,21 @@ fn every_target_is_explored_and_has_a_shim() {
     let stems: Vec<_> =
         shims.iter().map(|path| path.file_stem().expect("a name").to_string_lossy()).collect();
     assert_eq!(stems, names);
+}
+
+#[test]
+fn every_known_fault_of_an_oracle_is_still_there() {
+    for (name, list) in [("rtp", known::RTP), ("rtcp", known::RTCP), ("stun", known::STUN)] {
+        let target = TARGETS.iter().find(|target| target.name == name).expect("a target of that name");
+        for (_, input) in corpus(target) {
+            (target.run)(&input);
+        }
+        let explained = oracle::explained();
+        for known in list {
+            let is_there = explained.contains(&(known.conflict, known.reason));
+            assert!(is_there, "no input of corpus/{name} shows this: {:?}, {}", known.conflict, known.reason);
+        }
+    }
 }
 
 #[test]
