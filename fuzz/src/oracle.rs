@@ -71,12 +71,10 @@ pub fn hold_against<O, T>(
         (Err(reason), Verdict::Accepted(_)) => (Conflict::OnlyTheyAccept, reason.clone()),
     };
     let explained = known.iter().find(|known| known.conflict == conflict && (known.applies)(input));
-    match explained {
-        Some(known) => {
-            drop(EXPLAINED.with_borrow_mut(|explained| explained.insert((conflict, known.reason))))
-        }
-        None => panic!("{what}: {conflict:?}: {detail}; nobody has explained this for {input:02x?}"),
-    }
+    let Some(known) = explained else {
+        panic!("{what}: {conflict:?}: {detail}; nobody has explained this for {input:02x?}");
+    };
+    EXPLAINED.with_borrow_mut(|explained| explained.insert((conflict, known.reason)));
 }
 
 /// Which entries of [`known`](crate::known) have explained something on this thread: one that never does is about a fault that is
