@@ -93,8 +93,8 @@ pub struct Up {
     /// First UDP port for media; worker N has this plus N
     #[arg(long, value_name = "PORT", default_value_t = 7000)]
     pub rtc_port: u16,
-    /// Address to take media on; may be given several times
-    #[arg(long, value_name = "IP", default_values = ["127.0.0.1", "::1"])]
+    /// Address to take media on; may be given several times [default: loopback, and this machine's address in a private network]
+    #[arg(long, value_name = "IP")]
     pub listen_ip: Vec<IpAddr>,
     /// Address that clients are told instead of the --listen-ip of the same family: the public side of a 1:1 NAT; may be given several times
     #[arg(long, value_name = "IP")]

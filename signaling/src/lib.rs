@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod addresses;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -3,6 +3,7 @@
 //! The two need each other only while they run: neither start waits for the other. What holds them together is
 //! that neither outlives this process, however it ends.
 
+use crate::addresses::default_listen_ips;
 use crate::cli;
 use crate::config::{self, ConfigError};
 use crate::failure::chain;
@@ -194,7 +195,9 @@ fn engine_arguments(options: &cli::Up, control_socket: &Path, format: Format) ->
     push("--rtc-port", options.rtc_port.to_string().into());
     push("--control-socket", control_socket.into());
     push("--log", format.name().into());
-    options.listen_ip.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
+    let listen_ips =
+        if options.listen_ip.is_empty() { default_listen_ips() } else { options.listen_ip.clone() };
+    listen_ips.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
     options.announced_ip.iter().for_each(|ip| push("--announced-ip", ip.to_string().into()));
     if let Some(workers) = options.workers {
         push("--workers", workers.to_string().into());

@@ -41,6 +41,11 @@ export class Leat {
       'up',
       '--http',
       `127.0.0.1:${http}`,
+      // Tests keep to loopback, whatever networks the machine is in.
+      '--listen-ip',
+      '127.0.0.1',
+      '--listen-ip',
+      '::1',
       '--rtc-port',
       String(rtc),
       '--control-socket',
