@@ -9,11 +9,14 @@ SECONDS ?= 60
 # Which fuzz targets, separated by blanks; empty means all: make fuzz TARGETS="rtp stun"
 TARGETS ?=
 
+# Flags for leat up: make run ARGS="--listen-ip 192.168.1.5"
+ARGS ?=
+
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build in release, start engine and signaling, serve the web app on http://localhost:7080
-	@exec .ci/serve
+	@ARGS="$(ARGS)" exec .ci/serve
 
 test: ## Run every test: unit, simulation, process, fuzz corpora, web, browser
 	@exec .ci/test
