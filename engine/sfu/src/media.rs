@@ -27,9 +27,11 @@ impl Shard {
         self.counters.count(Counter::RtpIn);
 
         let (labels, carried, twcc_seq) = read_extensions(transport, &rtp);
-        let mut is_first_news = false;
-        if let Some(seq) = twcc_seq {
-            is_first_news = record_arrival(transport, now, datagram.received_at, seq, rtp.ssrc());
+        if let Some(seq) = twcc_seq
+            && record_arrival(transport, now, datagram.received_at, seq, rtp.ssrc())
+        {
+            // For a packet that leads nowhere too: it has arrived, and the sender's estimator counts on hearing so.
+            self.deadlines.hasten(slot.index(), now + limits::TWCC_INTERVAL);
         }
         let (source, role) = find_source(transport, &mut self.producers, &rtp, &labels)?;
         let producer = self.producers.find_mut(source.producer).ok_or(Discard::RtpUnroutable)?;
@@ -49,7 +51,7 @@ impl Shard {
                 &mut self.counters,
             );
         }
-        if is_first_news || has_wishes {
+        if has_wishes {
             self.rearm(now, slot);
         }
         packet.map(|_| ())
