@@ -251,6 +251,10 @@ impl Shard {
         let transport_slot = self.transport(consume.transport)?;
         let producer_slot = self.producer(consume.producer)?;
         check_consume(&consume)?;
+        // Rooms are kept apart here too, whatever the controller mixes up.
+        if self.router_of(transport_slot) != self.router_of_producer(producer_slot) {
+            return Err(invalid(format!("producer {} belongs to another router", consume.producer)));
+        }
         let (Some(transport), Some(producer)) =
             (self.transports.find_mut(transport_slot), self.producers.find_mut(producer_slot))
         else {
@@ -306,6 +310,14 @@ impl Shard {
             self.want_keyframe(now, producer, tx);
         }
         Ok(())
+    }
+
+    fn router_of(&self, transport: Slot) -> Option<Slot> {
+        self.transports.find(transport).map(|transport| transport.router)
+    }
+
+    fn router_of_producer(&self, producer: Slot) -> Option<Slot> {
+        self.router_of(self.producers.find(producer)?.transport)
     }
 
     fn router(&self, id: RouterId) -> Result<Slot, Refused> {
