@@ -16,6 +16,10 @@ pub struct NackGenerator {
     /// In order of sequence number. Allocated once, at its bound.
     missing: VecDeque<Missing>,
     highest: Option<SeqNo>,
+    /// The lowest that has arrived: of what was sent before it nothing is known to exist.
+    lowest: SeqNo,
+    /// Where the last keyframe began: nothing before it is needed.
+    keyframe: SeqNo,
     /// Smoothed time from a request to the retransmission it brought.
     rtt: Duration,
     given_up: u64,
@@ -35,6 +39,8 @@ impl NackGenerator {
         Self {
             missing: VecDeque::with_capacity(limits::NACK_PENDING_MAX),
             highest: None,
+            lowest: SeqNo(0),
+            keyframe: SeqNo(0),
             rtt: limits::NACK_RTT_INITIAL,
             given_up: 0,
         }
@@ -44,8 +50,12 @@ impl NackGenerator {
     pub fn on_packet(&mut self, now: Instant, seq: SeqNo) {
         let Some(highest) = self.highest else {
             self.highest = Some(seq);
+            self.lowest = seq;
             return;
         };
+        if seq < self.lowest {
+            return self.on_early_packet(now, seq);
+        }
         if seq <= highest {
             self.on_late_packet(now, seq);
             return;
@@ -59,13 +69,18 @@ impl NackGenerator {
                 self.missing.pop_front();
                 self.given_up += 1;
             }
-            self.missing.push_back(Missing {
-                seq: SeqNo(missing),
-                noticed_at: now,
-                requested_at: None,
-                requests: 0,
-            });
+            self.missing.push_back(Missing::noticed_at(now, SeqNo(missing)));
         }
+    }
+
+    /// A packet from before the first: the stream began earlier than it seemed, and what lies between is missing too.
+    fn on_early_packet(&mut self, now: Instant, seq: SeqNo) {
+        let first = (seq.0 + 1).max(self.keyframe.0);
+        let room = limits::NACK_PENDING_MAX - self.missing.len();
+        for missing in (first..self.lowest.0).rev().take(room) {
+            self.missing.push_front(Missing::noticed_at(now, SeqNo(missing)));
+        }
+        self.lowest = seq;
     }
 
     fn on_late_packet(&mut self, now: Instant, seq: SeqNo) {
@@ -80,6 +95,7 @@ impl NackGenerator {
 
     /// A keyframe starts at `seq`: nothing before it is needed any more.
     pub fn on_keyframe(&mut self, seq: SeqNo) {
+        self.keyframe = self.keyframe.max(seq);
         while self.missing.front().is_some_and(|missing| missing.seq < seq) {
             self.missing.pop_front();
         }
@@ -126,6 +142,10 @@ impl NackGenerator {
 }
 
 impl Missing {
+    fn noticed_at(now: Instant, seq: SeqNo) -> Self {
+        Self { seq, noticed_at: now, requested_at: None, requests: 0 }
+    }
+
     fn due_at(&self, highest: Option<SeqNo>, interval: Duration) -> Instant {
         match self.requested_at {
             Some(requested_at) => requested_at + interval,
@@ -221,11 +241,30 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_that_began_earlier_than_it_seemed_misses_what_lies_between() {
+        let mut generator = NackGenerator::new();
+        for seq in [13, 10, 14, 15, 16] {
+            generator.on_packet(ms(0), SeqNo(seq));
+        }
+        assert_eq!(requested(&mut generator, ms(1)), [11, 12]);
+        generator.on_packet(ms(2), SeqNo(11));
+        generator.on_keyframe(SeqNo(10));
+        generator.on_packet(ms(3), SeqNo(5));
+        assert_eq!(requested(&mut generator, ms(200)), [12], "before the keyframe nothing is needed");
+        generator.on_packet(ms(201), SeqNo(1));
+        assert_eq!(generator.missing.len(), 1);
+    }
+
+    #[test]
     fn a_jump_is_bounded() {
         let mut generator = NackGenerator::new();
         generator.on_packet(ms(0), SeqNo(1));
         generator.on_packet(ms(0), SeqNo(1_000_000));
         assert_eq!(generator.missing.len(), limits::NACK_PENDING_MAX);
         assert_eq!(generator.take_given_up(), 999_998 - limits::NACK_PENDING_MAX as u64);
+        let mut generator = NackGenerator::new();
+        generator.on_packet(ms(0), SeqNo(1_000_000));
+        generator.on_packet(ms(0), SeqNo(990_000));
+        assert_eq!(generator.missing.len(), limits::NACK_PENDING_MAX);
     }
 }
