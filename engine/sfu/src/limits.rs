@@ -26,6 +26,10 @@ pub const SSRCS_PER_TRANSPORT_MAX: usize = 96;
 /// anew, which makes new keys. Grows with use; 0.6 MiB at the bound.
 pub const SSRCS_SENT_PER_TRANSPORT_MAX: usize = 65_536;
 
+/// After a stream has changed its SSRC, packets of the former one are late, not a change back, for so long: a packet is no
+/// longer on its way. They are dropped and counted.
+pub const SSRC_LINGER: Duration = Duration::from_secs(1);
+
 /// Address pairs of a transport that have passed a check: host, reflexive and relayed, IPv4 and IPv6. At the bound the
 /// pair heard from least recently, other than the selected one, is forgotten.
 pub const PAIRS_PER_TRANSPORT_MAX: usize = 8;

@@ -33,7 +33,7 @@ impl Shard {
             // For a packet that leads nowhere too: it has arrived, and the sender's estimator counts on hearing so.
             self.deadlines.hasten(slot.index(), now + limits::TWCC_INTERVAL);
         }
-        let (source, role) = find_source(transport, &mut self.producers, &rtp, &labels)?;
+        let (source, role) = find_source(now, transport, &mut self.producers, &rtp, &labels)?;
         let producer = self.producers.find_mut(source.producer).ok_or(Discard::RtpUnroutable)?;
         let received = Received { rtp, role, carried, received_at: datagram.received_at };
         let stream = usize::from(source.stream);
@@ -117,6 +117,7 @@ fn record_arrival(
 
 /// Which stream of which producer a packet belongs to: by its SSRC, or by what its header says.
 fn find_source(
+    now: Instant,
     transport: &mut Transport,
     producers: &mut Slots<Producer>,
     rtp: &rtp::Packet<'_>,
@@ -130,7 +131,8 @@ fn find_source(
         }
         return Err(Discard::RtpUnknownPt);
     }
-    transport::learn(&mut transport.sources, &transport.producers, producers, rtp.ssrc(), rtp.pt(), labels)
+    let Transport { sources, producers: of_transport, .. } = transport;
+    transport::learn(now, sources, of_transport, producers, rtp.ssrc(), rtp.pt(), labels)
 }
 
 /// The counter for what SRTP refused.

@@ -107,6 +107,14 @@ impl Producer {
         nack.into_iter().chain(self.keyframes.next_timeout().filter(|_| can_ask)).min()
     }
 
+    /// A stream began anew under another SSRC: every consumer waits for a keyframe, and if the publisher's own is
+    /// lost, nobody else asks for one.
+    pub fn on_new_beginning(&mut self) {
+        if self.kind() == Kind::Video && !self.paused && !self.consumers.is_empty() {
+            self.keyframes.want();
+        }
+    }
+
     /// Takes a packet of stream `index` in: orders it, caches it, and gives back what the fan-out needs. `Ok(None)`: useful, but
     /// not to be forwarded.
     pub fn receive<'a>(

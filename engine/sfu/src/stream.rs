@@ -19,6 +19,8 @@ pub struct Stream {
     pub rid: Option<Rid>,
     /// The media SSRC, once known.
     pub ssrc: Option<Ssrc>,
+    /// The media SSRC before, and when it was left.
+    former: Option<(Ssrc, Instant)>,
     /// The retransmission SSRC, once known.
     pub rtx_ssrc: Option<Ssrc>,
     /// Recent packets, shared by all consumers.
@@ -61,6 +63,7 @@ impl Stream {
         Self {
             rid: None,
             ssrc: None,
+            former: None,
             rtx_ssrc: None,
             cache: Cache::new(cache_len),
             nack: nack.then(NackGenerator::new),
@@ -74,8 +77,11 @@ impl Stream {
     }
 
     /// The media SSRC is (now) this one. A change starts the stream over: numbers of the old one mean nothing in the new.
-    pub fn learn_ssrc(&mut self, ssrc: Ssrc) {
-        if self.ssrc.is_some_and(|known| known != ssrc) {
+    /// Whether it was one.
+    pub fn learn_ssrc(&mut self, now: Instant, ssrc: Ssrc) -> bool {
+        let former = self.ssrc.filter(|known| *known != ssrc);
+        if let Some(former) = former {
+            self.former = Some((former, now));
             self.extender = SeqExtender::new();
             self.seen = Seen::new();
             self.reception = Reception::new(self.clock_rate_hz);
@@ -85,6 +91,15 @@ impl Stream {
             self.epoch = self.epoch.wrapping_add(1);
         }
         self.ssrc = Some(ssrc);
+        former.is_some()
+    }
+
+    /// Whether a packet of `ssrc` is a late one from before a change. Taken for a change back, it would tear the new stream
+    /// apart.
+    pub fn is_former(&self, now: Instant, ssrc: Ssrc) -> bool {
+        self.former.is_some_and(|(former, left_at)| {
+            former == ssrc && now.saturating_since(left_at) < limits::SSRC_LINGER
+        })
     }
 
     /// Which incarnation of the stream this is.
@@ -187,7 +202,7 @@ mod tests {
 
     fn stream() -> Stream {
         let mut stream = Stream::new(Kind::Video, 90_000, true);
-        stream.learn_ssrc(Ssrc(1));
+        stream.learn_ssrc(at(0), Ssrc(1));
         stream
     }
 
@@ -217,8 +232,9 @@ mod tests {
     fn another_ssrc_starts_the_stream_over() {
         let mut stream = stream();
         stream.on_media(at(0), at(0), Seq(60_000), 0).expect("new");
-        stream.learn_ssrc(Ssrc(2));
+        assert!(stream.learn_ssrc(at(10), Ssrc(2)));
         assert_eq!((stream.epoch(), stream.highest()), (1, None));
+        assert!(stream.is_former(at(1009), Ssrc(1)) && !stream.is_former(at(1010), Ssrc(1)));
         stream.on_media(at(1), at(1), Seq(5), 0).expect("new in the new stream");
     }
 }

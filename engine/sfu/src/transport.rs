@@ -212,6 +212,7 @@ impl Sources {
 
 /// Finds the producer and stream of a packet whose SSRC is unknown, and learns the SSRC.
 pub fn learn(
+    now: Instant,
     sources: &mut Sources,
     of_transport: &[Slot],
     producers: &mut Slots<Producer>,
@@ -230,6 +231,9 @@ pub fn learn(
         (None, _) => None,
     };
     let index = index.ok_or(Discard::RtpUnroutable)?;
+    if !is_retransmission && producer.streams[index].is_former(now, ssrc) {
+        return Err(Discard::RtpTooOld);
+    }
     let source = Source { producer: slot, stream: index as u8, is_retransmission };
     if !sources.learn(ssrc, source) {
         return Err(Discard::SsrcLimit);
@@ -237,8 +241,8 @@ pub fn learn(
     let stream = &mut producer.streams[index];
     if is_retransmission {
         stream.rtx_ssrc = Some(ssrc);
-    } else {
-        stream.learn_ssrc(ssrc);
+    } else if stream.learn_ssrc(now, ssrc) {
+        producer.on_new_beginning();
     }
     Ok((source, role))
 }
