@@ -33,15 +33,19 @@ as_root() {
     fi
 }
 
-# apt_install PACKAGE…: the package lists are fetched once per script, and only when something is missing.
+# The package lists are fetched once per script, and only when something is missing.
 APT_FRESH=
+apt_refresh() {
+    [ -z "$APT_FRESH" ] || return 0
+    as_root apt-get -qq update </dev/null >&2
+    APT_FRESH=1
+}
+
+# apt_install PACKAGE…
 apt_install() {
     have apt-get || die "missing: $*. This machine has no apt-get; install them in its own way, then start again."
     say "installing $*"
-    if [ -z "$APT_FRESH" ]; then
-        as_root apt-get -qq update </dev/null
-        APT_FRESH=1
-    fi
+    apt_refresh
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" </dev/null >&2
 }
 
@@ -54,6 +58,7 @@ need_rust() {
     [ -e /usr/include/stdio.h ] || apt_install libc6-dev
     if ! have rustup && ! have cargo && have apt-get; then
         # Debian 13 has rustup; Debian 12 has only a cargo of 2022, which is too old for this tree.
+        apt_refresh
         if [ -n "$(apt-cache search --names-only '^rustup$' 2>/dev/null)" ]; then apt_install rustup; fi
     fi
     if ! have cargo; then
