@@ -1,0 +1,123 @@
+//! The first half of a peer: ICE and DTLS until there are keys, and SRTP with them afterwards. What is then sent, and
+//! whether what comes is right, is for its owner to say: benches, and tests that send what no browser would.
+//!
+//! Like [`Peer`](crate::Peer) it does no I/O, but it is called, not driven: datagrams in and out are plain bytes.
+
+use crate::peer::{Agent, Secure};
+use control::IceParameters;
+use dtls::{Certificate, Endpoint, Fingerprint, Settings};
+use machine::{Instant, Rng};
+use srtp::Profile;
+use stun::Demux;
+
+/// A peer that can be spoken with.
+#[derive(Debug)]
+pub struct Client {
+    agent: Agent,
+    secure: Option<Secure>,
+    certificate: Certificate,
+    engine: Fingerprint,
+    dtls: Settings,
+    to_send: Vec<Vec<u8>>,
+}
+
+/// What a datagram from the engine was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// An answer to a check, or a piece of a handshake.
+    Handshake,
+    /// An RTP packet, decrypted.
+    Rtp(Vec<u8>),
+    /// An RTCP compound packet, decrypted.
+    Rtcp(Vec<u8>),
+}
+
+impl Client {
+    /// Begins to check at `now`, with what the engine said its credentials and its certificate's fingerprint are.
+    pub fn new(
+        now: Instant,
+        ice: &IceParameters,
+        engine: Fingerprint,
+        certificate: Certificate,
+        dtls: Settings,
+        rng: Rng,
+    ) -> Self {
+        let agent = Agent::new(now, ice, rng);
+        Self { agent, secure: None, certificate, engine, dtls, to_send: Vec::new() }
+    }
+
+    /// Whether there are keys.
+    pub fn is_connected(&self) -> bool {
+        self.profile().is_some()
+    }
+
+    /// How media is protected, once connected.
+    pub fn profile(&self) -> Option<Profile> {
+        self.secure.as_ref().and_then(Secure::profile)
+    }
+
+    /// Its half of ICE.
+    pub fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// Its half of ICE, to be given orders.
+    pub fn agent_mut(&mut self) -> &mut Agent {
+        &mut self.agent
+    }
+
+    /// A datagram from the engine. `Err` says what is wrong with it.
+    pub fn on_datagram(&mut self, now: Instant, bytes: &[u8]) -> Result<Received, String> {
+        match stun::demux(bytes) {
+            Demux::Stun => self.on_answer(now, bytes)?,
+            Demux::Dtls => {
+                let secure = self.secure.as_mut().ok_or("DTLS before ICE has succeeded")?;
+                secure.on_datagram(now, bytes)?;
+                self.to_send.extend(secure.drain());
+            }
+            Demux::Rtp => return Ok(Received::Rtp(self.secure()?.unprotect_rtp(bytes)?)),
+            Demux::Rtcp => return Ok(Received::Rtcp(self.secure()?.unprotect_rtcp(bytes)?)),
+            other => return Err(format!("the engine sends {other:?}")),
+        }
+        Ok(Received::Handshake)
+    }
+
+    /// What is to be sent at `now`: checks that are due, and what the handshake wants.
+    pub fn poll(&mut self, now: Instant) -> Result<Vec<Vec<u8>>, String> {
+        if let Some(secure) = &mut self.secure {
+            secure.on_timeout(now)?;
+            self.to_send.extend(secure.drain());
+        }
+        self.to_send.extend(self.agent.check(now));
+        Ok(std::mem::take(&mut self.to_send))
+    }
+
+    /// When [`poll`](Self::poll) next has something to send by itself.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let handshake = self.secure.as_ref().and_then(Secure::next_timeout);
+        self.agent.next_timeout().into_iter().chain(handshake).min()
+    }
+
+    /// Encrypts an RTP packet. Panics before there are keys.
+    pub fn protect_rtp(&mut self, packet: &[u8]) -> Vec<u8> {
+        self.secure().expect("media is sent once connected").protect_rtp(packet)
+    }
+
+    /// Encrypts an RTCP compound packet. Panics before there are keys.
+    pub fn protect_rtcp(&mut self, compound: &[u8]) -> Vec<u8> {
+        self.secure().expect("media is sent once connected").protect_rtcp(compound)
+    }
+
+    fn on_answer(&mut self, now: Instant, bytes: &[u8]) -> Result<(), String> {
+        self.agent.on_answer(now, bytes)?;
+        if self.agent.is_connected() && self.secure.is_none() {
+            let endpoint = Endpoint::client(&self.dtls, &self.certificate, self.engine, now);
+            self.to_send.extend(self.secure.insert(Secure::new(endpoint)).drain());
+        }
+        Ok(())
+    }
+
+    fn secure(&mut self) -> Result<&mut Secure, String> {
+        self.secure.as_mut().ok_or_else(|| "media before ICE has succeeded".to_owned())
+    }
+}

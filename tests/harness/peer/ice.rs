@@ -1,0 +1,149 @@
+//! A full ICE agent in the controlling role (RFC 8445), as a browser is to a lite one: with one candidate of each side, it
+//! checks the pair, nominates it, and goes on checking it for consent (RFC 7675).
+
+use control::IceParameters;
+use machine::{Instant, Rng};
+use std::net::SocketAddr;
+use std::time::Duration;
+use stun::{Class, Key, Message, Method, TransactionId, Writer};
+
+/// Between checks until one succeeds.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Between checks of the nominated pair, as Chrome has it.
+const CONSENT_INTERVAL: Duration = Duration::from_millis(2500);
+
+/// The agent.
+#[derive(Debug)]
+pub struct Agent {
+    rng: Rng,
+    ufrag: String,
+    remote_ufrag: String,
+    key: Key,
+    tie_breaker: u64,
+    stage: Stage,
+    /// Checks without an answer yet.
+    pending: Vec<(TransactionId, Instant)>,
+    next_check: Option<Instant>,
+    /// What the engine said our address is, last.
+    mapped: Option<SocketAddr>,
+    round_trip: Option<Duration>,
+    errors: Vec<u16>,
+}
+
+/// In the order a session goes through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Checking,
+    Nominating,
+    Nominated,
+}
+
+impl Agent {
+    /// Begins to check at `now`.
+    pub fn new(now: Instant, remote: &IceParameters, mut rng: Rng) -> Self {
+        Self {
+            ufrag: format!("peer{:04x}", rng.below(1 << 16)),
+            remote_ufrag: remote.ufrag.as_str().to_owned(),
+            key: Key::short_term(remote.pwd.as_str()),
+            tie_breaker: rng.next_u64(),
+            rng,
+            stage: Stage::Checking,
+            pending: Vec::new(),
+            next_check: Some(now),
+            mapped: None,
+            round_trip: None,
+            errors: Vec::new(),
+        }
+    }
+
+    /// The engine has restarted: checks anew, with what it says now.
+    pub fn restart(&mut self, now: Instant, remote: &IceParameters) {
+        remote.ufrag.as_str().clone_into(&mut self.remote_ufrag);
+        self.key = Key::short_term(remote.pwd.as_str());
+        self.stage = Stage::Checking;
+        self.pending.clear();
+        self.next_check = Some(now);
+    }
+
+    /// Checks no more, and so withdraws its consent.
+    pub fn fall_silent(&mut self) {
+        self.next_check = None;
+    }
+
+    /// Whether a check has succeeded.
+    pub fn is_connected(&self) -> bool {
+        self.stage > Stage::Checking
+    }
+
+    /// Whether a nomination has been confirmed.
+    pub fn is_nominated(&self) -> bool {
+        self.stage == Stage::Nominated
+    }
+
+    /// Our address, as the engine sees it.
+    pub fn mapped(&self) -> Option<SocketAddr> {
+        self.mapped
+    }
+
+    /// Of the last check that was answered.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
+    /// The codes of error responses.
+    pub fn errors(&self) -> &[u16] {
+        &self.errors
+    }
+
+    /// When the next check leaves.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.next_check
+    }
+
+    /// The check that is due at `now`, if one is.
+    pub fn check(&mut self, now: Instant) -> Option<Vec<u8>> {
+        self.next_check.filter(|due| *due <= now)?;
+        let mut id = [0; 12];
+        self.rng.fill(&mut id);
+        self.pending.push((TransactionId(id), now));
+        let interval = if self.is_nominated() { CONSENT_INTERVAL } else { CHECK_INTERVAL };
+        self.next_check = Some(now + interval);
+
+        let mut bytes = vec![0xa5; 256];
+        let mut writer = Writer::new(&mut bytes, Class::Request, Method::BINDING, TransactionId(id))?;
+        writer.username(format!("{}:{}", self.remote_ufrag, self.ufrag).as_bytes());
+        writer.priority(0x6e00_1eff).ice_controlling(self.tie_breaker);
+        if self.is_connected() {
+            writer.use_candidate();
+        }
+        let len = writer.integrity(&self.key).fingerprint().finish().expect("a check fits into 256 bytes");
+        bytes.truncate(len);
+        Some(bytes)
+    }
+
+    /// An answer, or what looks like one. `Err` says what is wrong with it.
+    pub fn on_answer(&mut self, now: Instant, bytes: &[u8]) -> Result<(), String> {
+        let message = Message::new(bytes).map_err(|malformed| format!("STUN is malformed: {malformed:?}"))?;
+        let pending = self.pending.iter().position(|(id, _)| *id == message.transaction_id());
+        let Some(pending) = pending else { return Ok(()) }; // from before a restart, or answered twice
+        if !message.verify_integrity(&self.key) || message.verify_fingerprint() != Some(true) {
+            return Err("a STUN answer is not authentic".to_owned());
+        }
+        let (_, sent_at) = self.pending.swap_remove(pending);
+        if message.class() == Class::Error {
+            self.errors.extend(message.error_code().map(|(code, _)| code));
+            return Ok(());
+        }
+        self.mapped = message.xor_mapped_address();
+        self.round_trip = Some(now.saturating_since(sent_at));
+        self.stage = match self.stage {
+            Stage::Checking => Stage::Nominating,
+            Stage::Nominating | Stage::Nominated => Stage::Nominated,
+        };
+        if self.stage == Stage::Nominating {
+            self.next_check = Some(now); // with USE-CANDIDATE
+        }
+        Ok(())
+    }
+}

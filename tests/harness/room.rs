@@ -1,0 +1,224 @@
+//! What signaling does in a call: makes objects on the shard by commands, and tells the peers.
+
+use crate::peer::source::Source;
+use crate::peer::{Introduction, Peer, sink::Sink};
+use crate::track::received_extensions;
+use crate::world::{certificates, dtls_settings, engine_address};
+use crate::{PeerId, Track, World};
+use control::{
+    Command, Consume, ConsumerId, CreateTransport, Event, IceParameters, ProducerId, Request, RequestId,
+    RouterId, SnapshotItem, Text, TransportId,
+};
+use dtls::Fingerprint;
+use machine::Instant;
+use sfu::Input;
+
+impl World {
+    /// Asks the shard for something; its answer.
+    pub fn request(&mut self, command: Command) -> Event {
+        let (request, told_before) = self.send_request(command);
+        let mut answers = self.news[told_before..].iter().map(|(_, event)| event);
+        let answer = answers.find(|event| event.request() == Some(request)).cloned();
+        answer.unwrap_or_else(|| panic!("{self}: request {request} got no answer"))
+    }
+
+    /// Everything the shard says it holds.
+    pub fn snapshot(&mut self) -> Vec<SnapshotItem> {
+        let (request, told_before) = self.send_request(Command::Snapshot);
+        let mut told = self.news[told_before..].iter().map(|(_, event)| event);
+        assert_eq!(told.next_back(), Some(&Event::SnapshotEnd { request }), "{self}");
+        told.filter_map(|event| match event {
+            Event::Snapshot { item, .. } => Some(item.clone()),
+            _ => None,
+        })
+        .collect()
+    }
+
+    fn send_request(&mut self, command: Command) -> (RequestId, usize) {
+        self.last_request.0 += 1;
+        let (request, told_before) = (self.last_request, self.news.len());
+        self.command(Input::Request(Request { id: request, command }));
+        (request, told_before)
+    }
+
+    /// Asks for something that must be done.
+    pub fn demand(&mut self, command: Command) {
+        let answer = self.request(command);
+        assert!(matches!(answer, Event::Done { .. }), "{self}: {answer:?}");
+    }
+
+    /// The controller goes away.
+    pub fn lose_controller(&mut self) {
+        self.command(Input::ControllerLost);
+    }
+
+    /// Everything the shard has told so far, and when.
+    pub fn news(&self) -> &[(Instant, Event)] {
+        &self.news
+    }
+
+    /// The router that peers join.
+    pub fn router(&self) -> RouterId {
+        self.router
+    }
+
+    /// Another router; peers go on joining the first.
+    pub fn create_router(&mut self) -> RouterId {
+        let router = RouterId(self.next_id());
+        self.demand(Command::CreateRouter { router, app_data: Default::default() });
+        router
+    }
+
+    /// A peer joins: it has a transport, and begins to check at once.
+    pub fn join(&mut self) -> PeerId {
+        let certificate = certificates().1.clone();
+        let peer = self.join_unannounced();
+        let transport = self.transport(peer);
+        let fingerprint = certificate.fingerprint().0;
+        self.demand(Command::ConnectTransport { transport, fingerprint });
+        peer
+    }
+
+    /// A peer joins whose fingerprint the engine does not know yet.
+    pub fn join_unannounced(&mut self) -> PeerId {
+        let transport = TransportId(self.next_id());
+        let create = CreateTransport { router: self.router, transport, app_data: Default::default() };
+        let answer = self.request(Command::CreateTransport(create));
+        let Event::TransportCreated { ice, fingerprint, .. } = answer else { panic!("{self}: {answer:?}") };
+        let introduction = Introduction {
+            cname: format!("peer-{}", self.members.len()),
+            engine: engine_address(),
+            ice,
+            fingerprint: Fingerprint(fingerprint),
+            certificate: certificates().1.clone(),
+            dtls: dtls_settings(self.seed(), 0),
+        };
+        let peer = Peer::new(self.now, introduction, self.rng.fork());
+        self.add_member(peer, transport)
+    }
+
+    /// A peer's transport.
+    pub fn transport(&self, peer: PeerId) -> TransportId {
+        self.members[peer.0].transport
+    }
+
+    /// A peer publishes a track.
+    pub fn publish(&mut self, peer: PeerId, track: Track) -> ProducerId {
+        let producer = self.publish_unannounced(peer, track);
+        let produce = self.source(producer).produce(self.transport(peer), producer);
+        self.demand(Command::Produce(produce));
+        producer
+    }
+
+    /// A peer sends a track that the engine was not told of.
+    pub fn publish_unannounced(&mut self, peer: PeerId, track: Track) -> ProducerId {
+        let producer = ProducerId(self.next_id());
+        let rng = self.rng.fork();
+        let mid = self.publishers.values().filter(|publisher| **publisher == peer).count().to_string();
+        let source = Source::new(self.now, track, mid, rng);
+        self.publishers.insert(producer, peer);
+        self.order(peer, |peer, _| peer.send(producer, source));
+        producer
+    }
+
+    /// A peer subscribes to a track.
+    pub fn subscribe(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
+        let consumer = ConsumerId(self.next_id());
+        let consume = self.consume(peer, producer, consumer);
+        let kind = self.source(producer).track().kind;
+        let sink = Sink::new(self.now, kind, consume.clone());
+        self.subscribers.insert(consumer, peer);
+        self.order(peer, |peer, now| peer.receive(now, consumer, sink));
+        self.demand(Command::Consume(consume));
+        consumer
+    }
+
+    /// What signaling would ask for such a consumer.
+    fn consume(&mut self, peer: PeerId, producer: ProducerId, consumer: ConsumerId) -> Consume {
+        let track = self.source(producer).track().clone();
+        let publisher = self.publishers[&producer];
+        Consume {
+            transport: self.transport(peer),
+            producer,
+            consumer,
+            mid: Some(Text::new(format!("r{}", consumer.0))),
+            codecs: vec![track.consumed_codec()],
+            ssrc: self.rng.next_u32(),
+            rtx_ssrc: track.rtx.then(|| self.rng.next_u32()),
+            cname: Text::new(format!("peer-{}", publisher.0)),
+            extensions: received_extensions(),
+            paused: false,
+            app_data: Default::default(),
+        }
+    }
+
+    /// Every track that is sent.
+    pub fn publishers(&self) -> Vec<ProducerId> {
+        self.publishers.keys().copied().collect()
+    }
+
+    /// Who receives what.
+    pub fn subscriptions(&self) -> Vec<(ConsumerId, ProducerId)> {
+        let subscriptions =
+            self.subscribers.keys().map(|consumer| (*consumer, self.sink(*consumer).producer()));
+        subscriptions.collect()
+    }
+
+    /// A track, where it is sent.
+    pub fn source(&self, producer: ProducerId) -> &Source {
+        let publisher = self.publishers[&producer];
+        self.peer(publisher).source(producer).expect("publish() gave it to this peer")
+    }
+
+    /// Gives a source an order.
+    pub fn order_source(&mut self, producer: ProducerId, order: impl FnOnce(&mut Source)) {
+        let publisher = self.publishers[&producer];
+        self.order(publisher, |peer, _| peer.source_mut(producer).map(order));
+    }
+
+    /// A track, where it is received.
+    pub fn sink(&self, consumer: ConsumerId) -> &Sink {
+        let subscriber = self.subscribers[&consumer];
+        self.peer(subscriber).sink(consumer).expect("subscribe() gave it to this peer")
+    }
+
+    /// Gives a sink an order.
+    pub fn order_sink(&mut self, consumer: ConsumerId, order: impl FnOnce(&mut Sink)) {
+        let subscriber = self.subscribers[&consumer];
+        self.order(subscriber, |peer, _| peer.sink_mut(consumer).map(order));
+    }
+
+    /// The engine makes new ICE credentials, and the peer learns them at once.
+    pub fn restart_ice(&mut self, peer: PeerId) {
+        let ice = self.demand_ice_restart(peer);
+        self.order(peer, |peer, now| peer.agent_mut().restart(now, &ice));
+    }
+
+    /// The engine makes new ICE credentials, of which the peer learns nothing.
+    pub fn demand_ice_restart(&mut self, peer: PeerId) -> IceParameters {
+        let answer = self.request(Command::RestartIce { transport: self.transport(peer) });
+        let Event::IceRestarted { ice, .. } = answer else { panic!("{self}: {answer:?}") };
+        ice
+    }
+
+    /// Lets time pass until media can flow to and from everybody.
+    pub fn connect(&mut self) {
+        self.run_until(crate::SEC * 20, |world| {
+            world.members.iter().all(|member| member.peer.connected_at().is_some())
+        });
+    }
+
+    /// Every publisher stops, and what is on its way arrives or is repaired.
+    pub fn finish(&mut self) {
+        let producers: Vec<ProducerId> = self.publishers.keys().copied().collect();
+        for producer in producers {
+            self.order_source(producer, Source::stop);
+        }
+        self.run_for(crate::SEC * 2);
+    }
+
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+}

@@ -1,0 +1,377 @@
+//! Time, and what happens in it: the one loop that drives the shard and all peers.
+
+use crate::link::{Link, LinkEdit};
+use crate::outbox::Outbox;
+use crate::peer::Peer;
+use control::{ConsumerId, Event, ProducerId, RequestId, RouterId, TransportId};
+use dtls::{Certificate, Options, Settings};
+use machine::{Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng};
+use sfu::{Config, Input, Shard};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// The shard's number among the deadlines; peers follow.
+const SHARD: u32 = 0;
+
+/// Calls in one moment after which a machine does not let time go on.
+const CALLS_IN_A_MOMENT_MAX: u32 = 10_000;
+
+/// Names a peer of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub(crate) usize);
+
+/// A shard, its peers, and the network between them.
+#[derive(Debug)]
+pub struct World {
+    seed: u64,
+    pub(crate) now: Instant,
+    pub(crate) rng: Rng,
+    pub(crate) shard: Shard,
+    outbox: Outbox,
+    pub(crate) members: Vec<Member>,
+    addresses: BTreeMap<SocketAddr, usize>,
+    queue: BinaryHeap<Reverse<Due>>,
+    /// Numbers what is queued, so that of one moment the earlier comes first.
+    queued: u64,
+    deadlines: Deadlines,
+    calls: (Instant, u32),
+    pub(crate) news: Vec<(Instant, Event)>,
+    pub(crate) last_request: RequestId,
+    pub(crate) last_id: u64,
+    pub(crate) router: RouterId,
+    pub(crate) publishers: BTreeMap<ProducerId, PeerId>,
+    pub(crate) subscribers: BTreeMap<ConsumerId, PeerId>,
+}
+
+/// A peer, and how it is connected.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub peer: Peer,
+    pub transport: TransportId,
+    /// As the engine sees it.
+    pub address: SocketAddr,
+    up: Link,
+    down: Link,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    at: Instant,
+    order: u64,
+    what: What,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    /// A datagram reaches the engine, from this address.
+    Up(SocketAddr, Vec<u8>),
+    /// A datagram reaches whoever has this address now.
+    Down(SocketAddr, Vec<u8>),
+    /// A peer's uplink may let go of packets it holds back.
+    ReleaseUp(usize),
+    /// A peer's downlink may.
+    ReleaseDown(usize),
+}
+
+impl World {
+    /// A world without peers, and with one empty router.
+    pub fn new(seed: u64) -> Self {
+        Self::with_grace_period(seed, Duration::from_secs(30))
+    }
+
+    /// Of this grace period.
+    pub fn with_grace_period(seed: u64, grace_period: Duration) -> Self {
+        let mut rng = Rng::from_number(seed);
+        let config = Config {
+            candidates: vec![engine_address()],
+            certificate: certificates().0.clone(),
+            dtls: dtls_settings(seed, 1),
+            grace_period,
+        };
+        let mut world = Self {
+            seed,
+            // Not the epoch: a machine for which zero is special would not be found out.
+            now: Instant::from_nanos(5_000_000_000),
+            shard: Shard::new(config, rng.fork()),
+            rng,
+            outbox: Outbox::new(),
+            members: Vec::new(),
+            addresses: BTreeMap::new(),
+            queue: BinaryHeap::new(),
+            queued: 0,
+            deadlines: Deadlines::default(),
+            calls: (Instant::EPOCH, 0),
+            news: Vec::new(),
+            last_request: RequestId(0),
+            last_id: 0,
+            router: RouterId(0),
+            publishers: BTreeMap::new(),
+            subscribers: BTreeMap::new(),
+        };
+        world.router = world.create_router();
+        world
+    }
+
+    /// What all chance of this world comes from.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The engine's shard.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// The shard's send batch, to be made smaller.
+    pub fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    /// Both directions of a peer's path.
+    pub fn link(&mut self, peer: PeerId) -> LinkEdit<'_> {
+        let member = &mut self.members[peer.0];
+        LinkEdit { links: vec![&mut member.up, &mut member.down] }
+    }
+
+    /// From a peer to the engine.
+    pub fn uplink(&mut self, peer: PeerId) -> LinkEdit<'_> {
+        LinkEdit { links: vec![&mut self.members[peer.0].up] }
+    }
+
+    /// From the engine to a peer.
+    pub fn downlink(&mut self, peer: PeerId) -> LinkEdit<'_> {
+        LinkEdit { links: vec![&mut self.members[peer.0].down] }
+    }
+
+    /// What became of a peer's datagrams: on the way up, and on the way down.
+    pub fn links(&self, peer: PeerId) -> (&Link, &Link) {
+        let member = &self.members[peer.0];
+        (&member.up, &member.down)
+    }
+
+    /// A peer.
+    pub fn peer(&self, peer: PeerId) -> &Peer {
+        &self.members[peer.0].peer
+    }
+
+    /// Gives a peer an order.
+    pub fn order<T>(&mut self, peer: PeerId, order: impl FnOnce(&mut Peer, Instant) -> T) -> T {
+        let done = order(&mut self.members[peer.0].peer, self.now);
+        self.rearm_peer(peer.0);
+        done
+    }
+
+    /// A peer's address, as the engine sees it.
+    pub fn address(&self, peer: PeerId) -> SocketAddr {
+        self.members[peer.0].address
+    }
+
+    /// A NAT gives the peer another address; the peer does not know, and nothing arrives at the old one.
+    pub fn rebind(&mut self, peer: PeerId) {
+        let old = self.members[peer.0].address;
+        self.addresses.remove(&old);
+        let new = SocketAddr::new(old.ip(), old.port() + 1);
+        self.addresses.insert(new, peer.0);
+        self.members[peer.0].address = new;
+    }
+
+    /// Over everything that any peer received: plaintext and times.
+    pub fn digest(&self) -> u64 {
+        let mut digest = DefaultHasher::new();
+        self.members.iter().for_each(|member| member.peer.digest().hash(&mut digest));
+        digest.finish()
+    }
+
+    /// Panics if any peer received what a browser would not forgive.
+    pub fn assert_sound(&self) {
+        for (index, member) in self.members.iter().enumerate() {
+            let faults = member.peer.faults();
+            assert!(faults.is_empty(), "{self}: peer {index} received {faults:#?}");
+        }
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, time: Duration) {
+        self.run_to(self.now + time);
+    }
+
+    /// Lets time pass until `is_done`, looking every 5 ms. Panics if that takes longer than `patience`.
+    pub fn run_until(&mut self, patience: Duration, is_done: impl Fn(&Self) -> bool) {
+        let end = self.now + patience;
+        while !is_done(self) {
+            assert!(self.now < end, "{self}: waited {patience:?} for nothing");
+            self.run_for(Duration::from_millis(5));
+        }
+    }
+
+    fn run_to(&mut self, end: Instant) {
+        loop {
+            let queued = self.queue.peek().map(|Reverse(due)| due.at);
+            let armed = self.deadlines.next();
+            let Some(next) = queued.into_iter().chain(armed).min().filter(|next| *next <= end) else { break };
+            self.now = self.now.max(next);
+            // Datagrams of this moment first: a timer that waits for them then finds them.
+            if queued.is_some_and(|queued| queued <= self.now) {
+                let Some(Reverse(due)) = self.queue.pop() else { break };
+                self.happen(due.what);
+            } else if let Some(owner) = self.deadlines.pop(self.now) {
+                self.wake(owner);
+            }
+        }
+        self.now = self.now.max(end);
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Up(from, mut bytes) => {
+                let path = Path { local: LocalId(0), remote: from };
+                let datagram = Datagram { path, received_at: self.now, bytes: &mut bytes };
+                self.shard.on_datagram(self.now, datagram, &mut self.outbox);
+                self.shard.on_batch_end(self.now, &mut self.outbox);
+                self.after_shard();
+            }
+            What::Down(to, mut bytes) => {
+                let Some(index) = self.addresses.get(&to).copied() else { return };
+                let path = Path { local: LocalId(0), remote: engine_address() };
+                let datagram = Datagram { path, received_at: self.now, bytes: &mut bytes };
+                let mut outbox = Outbox::new();
+                self.members[index].peer.on_datagram(self.now, datagram, &mut outbox);
+                self.after_peer(index, outbox);
+            }
+            What::ReleaseUp(index) => {
+                let mut arrivals = Vec::new();
+                self.members[index].up.release(self.now, &mut arrivals);
+                self.enqueue_up(index, arrivals);
+            }
+            What::ReleaseDown(index) => {
+                let mut arrivals = Vec::new();
+                self.members[index].down.release(self.now, &mut arrivals);
+                self.enqueue_down(self.members[index].address, arrivals);
+            }
+        }
+    }
+
+    fn wake(&mut self, owner: u32) {
+        let (at, calls) = self.calls;
+        self.calls = if at == self.now { (at, calls + 1) } else { (self.now, 1) };
+        assert!(
+            self.calls.1 < CALLS_IN_A_MOMENT_MAX,
+            "{self}: number {owner} wants to be woken again and again"
+        );
+        if owner == SHARD {
+            self.shard.on_timeout(self.now, &mut self.outbox);
+            self.after_shard();
+        } else {
+            let index = owner as usize - 1;
+            let mut outbox = Outbox::new();
+            self.members[index].peer.on_timeout(self.now, &mut outbox);
+            self.after_peer(index, outbox);
+        }
+    }
+
+    /// Gives the shard an input of its controller.
+    pub(crate) fn command(&mut self, input: Input) {
+        self.shard.on_command(self.now, input, &mut self.outbox);
+        self.after_shard();
+    }
+
+    pub(crate) fn add_member(&mut self, peer: Peer, transport: TransportId) -> PeerId {
+        let index = self.members.len();
+        let ip = [10, 0, (index >> 8) as u8, index as u8];
+        let address = SocketAddr::from((ip, 40_000));
+        let (up, down) = (Link::new(self.rng.fork()), Link::new(self.rng.fork()));
+        self.members.push(Member { peer, transport, address, up, down });
+        self.addresses.insert(address, index);
+        self.rearm_peer(index);
+        PeerId(index)
+    }
+
+    fn after_shard(&mut self) {
+        while let Some(event) = self.shard.poll_event() {
+            self.news.push((self.now, event));
+        }
+        for (path, bytes) in self.outbox.drain() {
+            // To an address nobody has (any more): lost.
+            let Some(index) = self.addresses.get(&path.remote).copied() else { continue };
+            let mut arrivals = Vec::new();
+            let link = &mut self.members[index].down;
+            link.carry(self.now, bytes, &mut arrivals);
+            let release = link.next_release();
+            self.enqueue_down(path.remote, arrivals);
+            if let Some(at) = release {
+                self.enqueue(at, What::ReleaseDown(index));
+            }
+        }
+        self.deadlines.set(SHARD, self.shard.next_timeout());
+    }
+
+    fn after_peer(&mut self, index: usize, mut outbox: Outbox) {
+        for (_, bytes) in outbox.drain() {
+            let mut arrivals = Vec::new();
+            let link = &mut self.members[index].up;
+            link.carry(self.now, bytes, &mut arrivals);
+            let release = link.next_release();
+            self.enqueue_up(index, arrivals);
+            if let Some(at) = release {
+                self.enqueue(at, What::ReleaseUp(index));
+            }
+        }
+        self.rearm_peer(index);
+    }
+
+    fn rearm_peer(&mut self, index: usize) {
+        self.deadlines.set(index as u32 + 1, self.members[index].peer.next_timeout());
+    }
+
+    fn enqueue_up(&mut self, index: usize, arrivals: Vec<(Instant, Vec<u8>)>) {
+        let from = self.members[index].address;
+        for (at, bytes) in arrivals {
+            self.enqueue(at, What::Up(from, bytes));
+        }
+    }
+
+    fn enqueue_down(&mut self, to: SocketAddr, arrivals: Vec<(Instant, Vec<u8>)>) {
+        for (at, bytes) in arrivals {
+            self.enqueue(at, What::Down(to, bytes));
+        }
+    }
+
+    fn enqueue(&mut self, at: Instant, what: What) {
+        self.queued += 1;
+        self.queue.push(Reverse(Due { at, order: self.queued, what }));
+    }
+}
+
+impl std::fmt::Display for World {
+    /// What a failure message needs: `seed 7, 12.3 s in`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "seed {}, {:?} in", self.seed, self.now.since_epoch())
+    }
+}
+
+/// The one address the engine listens on.
+pub(crate) fn engine_address() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 7081))
+}
+
+/// The engine's and the peers', made once: making one costs more than a handshake.
+pub(crate) fn certificates() -> &'static (Certificate, Certificate) {
+    static CERTIFICATES: OnceLock<(Certificate, Certificate)> = OnceLock::new();
+    CERTIFICATES.get_or_init(|| (Certificate::generate(), Certificate::generate()))
+}
+
+/// How one side speaks DTLS. The sides differ in `side`, or their randoms would be the same.
+pub(crate) fn dtls_settings(seed: u64, side: u64) -> Settings {
+    static EPOCH: OnceLock<std::time::Instant> = OnceLock::new();
+    let epoch = *EPOCH.get_or_init(std::time::Instant::now);
+    Settings::new(epoch, Options { rng_seed: Some(seed ^ side << 63), ..Options::default() })
+}
