@@ -1,0 +1,104 @@
+//! The controller goes away: media flows on, and what nobody claims in time is closed.
+
+use control::{Closed, Command, Event, SnapshotItem};
+use leat_tests::{MS, SEC, Track, World};
+use std::time::Duration;
+
+const GRACE_PERIOD: Duration = Duration::from_secs(10);
+
+/// Alice publishes, Bob watches; and there is another, empty router.
+fn call(seed: u64) -> (World, control::ConsumerId, control::RouterId) {
+    let mut world = World::with_grace_period(seed, GRACE_PERIOD);
+    let (alice, bob) = (world.join(), world.join());
+    world.link(alice).delay(25 * MS);
+    world.link(bob).delay(25 * MS);
+    let other = world.create_router();
+    world.connect();
+    let camera = world.publish(alice, Track::camera().bitrate_bps(500_000));
+    let view = world.subscribe(bob, camera);
+    world.run_for(2 * SEC);
+    (world, view, other)
+}
+
+/// Closings with this reason, by what closed.
+fn closings(world: &World, reason: Closed) -> Vec<String> {
+    let told = world.news().iter().filter_map(|(_, event)| match event {
+        Event::RouterClosed { router, closed } if *closed == reason => Some(format!("router {router}")),
+        Event::TransportClosed { transport, closed } if *closed == reason => {
+            Some(format!("transport {transport}"))
+        }
+        Event::ProducerClosed { producer, closed } if *closed == reason => {
+            Some(format!("producer {producer}"))
+        }
+        Event::ConsumerClosed { consumer, closed } if *closed == reason => {
+            Some(format!("consumer {consumer}"))
+        }
+        _ => None,
+    });
+    told.collect()
+}
+
+fn routers(world: &mut World) -> Vec<control::RouterId> {
+    let routers = world.snapshot().into_iter().filter_map(|item| match item {
+        SnapshotItem::Router { router, .. } => Some(router),
+        _ => None,
+    });
+    routers.collect()
+}
+
+#[test]
+fn what_nobody_claims_is_closed_after_the_grace_period_and_not_before() {
+    let (mut world, view, other) = call(111);
+    world.lose_controller();
+    let lost_at = world.now();
+    world.run_for(5 * SEC);
+    // A controller that dies again does not prolong the life of what it never claimed.
+    world.lose_controller();
+    world.demand(Command::ClaimRouter { router: other });
+    world.run_for(5 * SEC - 10 * MS);
+    assert_eq!(closings(&world, Closed::Abandoned), Vec::<String>::new(), "{world}");
+    let last = world.sink(view).frames().last().expect("there were frames before").at;
+    assert!(world.now().saturating_since(last) < 100 * MS, "{world}: the picture stands still");
+    assert_eq!((world.sink(view).freezes(), world.sink(view).missing()), (0, 0), "{world}");
+
+    world.run_for(20 * MS);
+    assert!(world.now() > lost_at + GRACE_PERIOD);
+    let mut closed = closings(&world, Closed::Abandoned);
+    let count = closed.len();
+    closed.sort_unstable();
+    closed.dedup();
+    assert_eq!((count, closed.len()), (5, 5), "{world}: {closed:?}");
+    assert_eq!(routers(&mut world), [other], "{world}");
+    assert_eq!(world.snapshot().len(), 1, "{world}");
+    let received = world.sink(view).packets().len();
+    world.run_for(SEC);
+    assert!(world.sink(view).packets().len() < received + 10, "{world}: media flows from beyond");
+    world.assert_sound();
+}
+
+#[test]
+fn what_is_claimed_lives_on_as_it_was() {
+    let (mut world, view, other) = call(112);
+    let before = world.snapshot();
+    world.lose_controller();
+    world.run_for(3 * SEC);
+    assert_eq!(world.snapshot(), before, "{world}");
+    for router in [world.router(), other] {
+        world.demand(Command::ClaimRouter { router });
+    }
+    world.run_for(30 * SEC);
+    assert_eq!(world.snapshot(), before, "{world}");
+    world.assert_sound();
+    assert_eq!((world.sink(view).freezes(), world.sink(view).missing()), (0, 0), "{world}");
+}
+
+#[test]
+fn answers_and_news_of_the_old_controller_are_not_told_to_the_new_one() {
+    let (mut world, _, _) = call(113);
+    world.lose_controller();
+    let told_before = world.news().len();
+    let items = world.snapshot();
+    let told: Vec<Event> = world.news()[told_before..].iter().map(|(_, event)| event.clone()).collect();
+    assert_eq!(told.len(), items.len() + 1, "{world}: {told:?}");
+    assert_eq!(items.len(), 6, "{world}: two routers, two transports, a producer, a consumer");
+}

@@ -1,0 +1,16 @@
+//! Peers on a bad network: a shard in virtual time, with a seed in every failure message.
+
+#![allow(clippy::unwrap_used)]
+
+mod congestion;
+mod continuity;
+mod grace;
+mod keyframes;
+mod loss;
+mod model;
+mod order;
+mod presence;
+mod pressure;
+mod replay;
+mod reports;
+mod sources;

@@ -1,0 +1,147 @@
+//! How a peer comes, moves, and goes: ICE consent, restarts, and addresses that change.
+
+use control::{Closed, Command, Discard, Event, IceState, TransportId};
+use leat_tests::{MS, PeerId, SEC, Track, World};
+use machine::Instant;
+use std::time::Duration;
+
+/// Alice publishes her camera, Bob watches.
+fn call(seed: u64) -> (World, PeerId, PeerId, control::ConsumerId) {
+    let mut world = World::new(seed);
+    let (alice, bob) = (world.join(), world.join());
+    world.link(alice).delay(25 * MS);
+    world.link(bob).delay(25 * MS);
+    world.connect();
+    let camera = world.publish(alice, Track::camera().bitrate_bps(500_000));
+    let view = world.subscribe(bob, camera);
+    world.run_for(2 * SEC);
+    (world, alice, bob, view)
+}
+
+fn closing(world: &World, transport: TransportId) -> Option<(Instant, Closed)> {
+    world.news().iter().find_map(|(at, event)| match event {
+        Event::TransportClosed { transport: other, closed } if *other == transport => Some((*at, *closed)),
+        _ => None,
+    })
+}
+
+/// The longest time without a new frame.
+fn longest_gap(world: &World, view: control::ConsumerId) -> Duration {
+    let frames = world.sink(view).frames();
+    frames.windows(2).map(|pair| pair[1].at.saturating_since(pair[0].at)).max().unwrap_or_default()
+}
+
+#[test]
+fn a_peer_that_stops_consent_is_gone_in_thirty_seconds() {
+    let (mut world, alice, bob, _) = call(91);
+    let silent_from = world.now();
+    world.order(bob, |peer, _| peer.agent_mut().fall_silent());
+    // Its last check was up to 2.5 s ago.
+    world.run_for(27 * SEC);
+    let transport = world.transport(bob);
+    assert_eq!(closing(&world, transport), None, "{world}");
+    let was_told = world.news().iter().any(|(_, event)| {
+        matches!(event, Event::TransportState { transport: other, state }
+            if *other == transport && state.ice == IceState::Disconnected)
+    });
+    assert!(was_told, "{world}");
+    world.run_for(3 * SEC + 100 * MS);
+    let (at, closed) = closing(&world, transport).unwrap_or_else(|| panic!("{world}: still there"));
+    assert_eq!(closed, Closed::ConsentLost, "{world}");
+    assert!(at.saturating_since(silent_from) <= 30 * SEC + 25 * MS, "{world}: at {at:?}");
+    assert_eq!(closing(&world, world.transport(alice)), None, "{world}");
+    let told = world.news().iter().filter(|(_, event)| matches!(event, Event::ConsumerClosed { .. }));
+    assert_eq!(told.count(), 1, "{world}");
+    // From an address without a transport, nothing has any effect.
+    let discarded = world.shard().counters().discarded(Discard::NoValidPair);
+    world.run_for(5 * SEC);
+    assert!(world.shard().counters().discarded(Discard::NoValidPair) > discarded, "{world}");
+}
+
+#[test]
+fn a_peer_that_says_goodbye_is_gone_at_once() {
+    let (mut world, _, bob, _) = call(92);
+    world.order(bob, |peer, now| peer.say_goodbye(now));
+    world.run_for(5 * SEC);
+    let closed = closing(&world, world.transport(bob)).map(|(_, closed)| closed);
+    assert_eq!(closed, Some(Closed::PeerClosed), "{world}");
+}
+
+#[test]
+fn an_ice_restart_keeps_the_old_pair_until_the_new_one_works() {
+    let (mut world, alice, bob, view) = call(93);
+    // The engine restarts, and for longer than consent lasts nobody tells Bob.
+    world.demand_ice_restart(bob);
+    world.run_for(35 * SEC);
+    assert_eq!(closing(&world, world.transport(bob)), None, "{world}");
+    // Now he is told, of another one, from a new address.
+    world.rebind(bob);
+    world.restart_ice(bob);
+    world.run_for(3 * SEC);
+    assert!(world.peer(bob).agent().is_nominated(), "{world}");
+    assert_eq!(world.peer(bob).agent().mapped(), Some(world.address(bob)), "{world}");
+    // The publisher's restart costs nothing either.
+    world.restart_ice(alice);
+    world.run_for(3 * SEC);
+    world.assert_sound();
+    let gap = longest_gap(&world, view);
+    assert!(gap < 250 * MS, "{world}: {gap:?} without a picture");
+}
+
+#[test]
+fn a_subscriber_is_followed_to_its_new_address() {
+    let (mut world, _, bob, view) = call(94);
+    for _ in 0..3 {
+        world.rebind(bob);
+        world.run_for(4 * SEC);
+        let state = world.news().iter().rev().find_map(|(_, event)| match event {
+            Event::TransportState { transport, state } if *transport == world.transport(bob) => Some(*state),
+            _ => None,
+        });
+        assert_eq!(state.and_then(|state| state.remote), Some(world.address(bob)), "{world}");
+        assert_eq!(state.map(|state| state.ice), Some(IceState::Completed), "{world}");
+    }
+    world.finish();
+    world.assert_sound();
+    // A browser checks every 2.5 s; with its next check the media is back.
+    let gap = longest_gap(&world, view);
+    assert!(gap < 2_700 * MS, "{world}: {gap:?} without a picture");
+}
+
+#[test]
+fn a_publisher_is_followed_to_its_new_address() {
+    let (mut world, alice, _, view) = call(95);
+    world.rebind(alice);
+    world.run_for(5 * SEC);
+    world.assert_sound();
+    // Until its check came, media from the new address was nobody's.
+    assert!(world.shard().counters().discarded(Discard::NoValidPair) > 0, "{world}");
+    let last = world.sink(view).frames().last().expect("there were frames before").at;
+    assert!(world.now().saturating_since(last) < 100 * MS, "{world}");
+}
+
+#[test]
+fn a_certificate_that_was_not_announced_gets_no_media() {
+    let (mut world, _, _, _) = call(96);
+    let camera = *world.publishers().first().expect("alice publishes");
+    let mallory = world.join_unannounced();
+    let transport = world.transport(mallory);
+    world.demand(Command::ConnectTransport { transport, fingerprint: [7; 32] });
+    let view = world.subscribe(mallory, camera);
+    world.run_for(5 * SEC);
+    assert_eq!(closing(&world, transport).map(|(_, closed)| closed), Some(Closed::DtlsFailed), "{world}");
+    assert_eq!(world.peer(mallory).connected_at(), None, "{world}");
+    assert_eq!(world.sink(view).packets().len(), 0, "{world}");
+}
+
+#[test]
+fn who_never_connects_is_not_waited_for() {
+    let mut world = World::new(97);
+    let peer = world.join();
+    world.link(peer).loss(1.0);
+    world.run_for(44 * SEC);
+    assert_eq!(closing(&world, world.transport(peer)), None, "{world}");
+    world.run_for(2 * SEC);
+    let closed = closing(&world, world.transport(peer)).map(|(_, closed)| closed);
+    assert_eq!(closed, Some(Closed::NeverConnected), "{world}");
+}

@@ -1,0 +1,49 @@
+//! A send batch that is full: what does not fit is lost like on any network, and comes again like it.
+
+use control::Counter;
+use leat_tests::{MS, SEC, Track, World};
+use machine::Rng;
+
+#[test]
+fn what_a_full_batch_refuses_is_repaired() {
+    let mut world = World::new(101);
+    let (alice, bob) = (world.join(), world.join());
+    world.link(alice).delay(25 * MS);
+    world.link(bob).delay(25 * MS);
+    world.connect();
+    let camera = world.publish(alice, Track::camera());
+    let microphone = world.publish(alice, Track::microphone());
+    let views = [camera, microphone].map(|producer| world.subscribe(bob, producer));
+    world.run_for(SEC);
+    world.outbox().refuse(Rng::from_number(101), 0.05);
+    world.run_for(10 * SEC);
+    world.outbox().refuse(Rng::from_number(101), 0.0);
+    world.finish();
+    world.assert_sound();
+    assert!(world.outbox().refused() > 100, "{world}");
+    for view in views {
+        assert!(world.sink(view).missing_share() < 0.001, "{world}: {} missing", world.sink(view).missing());
+    }
+    // What was refused does not count as sent.
+    let counters = world.shard().counters();
+    let sent = counters.value(Counter::RtpOut) + counters.value(Counter::RtxOut);
+    let received: u64 = views
+        .iter()
+        .map(|view| world.sink(*view))
+        .map(|sink| sink.packets().len() as u64 + sink.duplicates())
+        .sum();
+    assert_eq!(sent, received, "{world}");
+}
+
+#[test]
+fn joining_survives_a_batch_that_is_often_full() {
+    let mut world = World::new(102);
+    world.outbox().refuse(Rng::from_number(102), 0.3);
+    for _ in 0..20 {
+        let peer = world.join();
+        world.link(peer).delay(20 * MS);
+    }
+    world.connect();
+    world.assert_sound();
+    assert!(world.shard().counters().value(Counter::TxFull) > 0, "{world}");
+}

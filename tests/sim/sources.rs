@@ -1,0 +1,70 @@
+//! How packets find their producer, and what happens when their SSRC changes.
+
+use leat_tests::{MS, SEC, Source, Track, World};
+
+/// In the middle of the call the publisher changes its SSRC. Both tracks go on, numbered as if nothing had been.
+fn change_mid_call(seed: u64, tracks: [Track; 2]) {
+    let mut world = World::new(seed);
+    let (alice, bob) = (world.join(), world.join());
+    world.link(alice).delay(25 * MS);
+    world.link(bob).delay(25 * MS);
+    world.connect();
+    let views = tracks.map(|track| {
+        let producer = world.publish(alice, track);
+        let consumer = world.subscribe(bob, producer);
+        world.order_sink(consumer, |sink| sink.leave_keyframes_to_the_engine());
+        (producer, consumer)
+    });
+    world.run_for(3 * SEC);
+    for (producer, _) in views {
+        world.order_source(producer, Source::change_ssrc);
+    }
+    world.run_for(3 * SEC);
+    world.finish();
+    world.assert_sound();
+    for (producer, consumer) in views {
+        let (source, sink) = (world.source(producer), world.sink(consumer));
+        assert_eq!((sink.missing(), sink.duplicates()), (0, 0), "{world}");
+        assert!(sink.packets().len() as u64 + 20 > source.packets(), "{world}");
+        for (before, after) in sink.packets().values().zip(sink.packets().values().skip(1)) {
+            let step = after.timestamp.wrapping_sub(before.timestamp) as i32;
+            assert!((0..90_000 / 5).contains(&step), "{world}: timestamps step by {step}");
+        }
+    }
+    assert_eq!(world.sink(views[0].1).freezes(), 0, "{world}");
+}
+
+#[test]
+fn a_signaled_ssrc_that_changes_is_learned_anew() {
+    change_mid_call(81, [Track::camera(), Track::microphone()]);
+}
+
+#[test]
+fn an_unsignaled_ssrc_that_changes_is_learned_anew() {
+    change_mid_call(82, [Track::camera().unsignaled(), Track::microphone().unsignaled()]);
+}
+
+/// Around the change, packets of the old SSRC come behind those of the new one, and some are lost.
+#[test]
+fn pictures_come_back_after_a_change_in_disorder() {
+    for seed in 83..90 {
+        let mut world = World::new(seed);
+        let (alice, bob) = (world.join(), world.join());
+        world.link(alice).delay(25 * MS).reorder(0.4, 3).loss(0.1);
+        world.link(bob).delay(25 * MS);
+        world.connect();
+        let camera = world.publish(alice, Track::camera().unsignaled());
+        let view = world.subscribe(bob, camera);
+        world.order_sink(view, |sink| sink.leave_keyframes_to_the_engine());
+        world.run_for(3 * SEC);
+        world.order_source(camera, Source::change_ssrc);
+        let changed_at = world.now();
+        world.run_for(1_500 * MS);
+        world.assert_sound();
+        let is_back = world.sink(view).frames().iter().any(|frame| frame.at > changed_at + 100 * MS);
+        let source = world.source(camera);
+        let (requests, keyframes) = (source.keyframe_requests(), source.keyframes());
+        let frames = world.sink(view).frames().len();
+        assert!(is_back, "{world}: {changed_at:?}, asked {requests:?}, sent {keyframes:?}, {frames} seen");
+    }
+}
