@@ -43,6 +43,13 @@ test('a call of three', { timeout: 180_000 }, async (t) => {
       }
     });
 
+    await step('transport-wide feedback lets every sender ramp up', async () => {
+      // Without feedback an estimate stays at the 300 kbit/s it starts from.
+      for (const peer of peers) {
+        await until(`${peer.name} may send 1 Mbit/s`, async () => (await peer.uplinkEstimate()) > 1_000_000);
+      }
+    });
+
     await step('the app looks like a call', async () => {
       for (const peer of peers) assert.deepEqual(await peer.tiles(), names.filter((name) => name !== peer.name).sort());
       await ada.press('Who is here');

@@ -153,6 +153,17 @@ export class Peer {
     });
   }
 
+  /** What the browser's estimator believes the way to the engine carries, in bit/s. */
+  uplinkEstimate() {
+    return this.page.evaluate(async () => {
+      const rows = [...((await window.__leat.call?.getStats('send'))?.values() ?? [])];
+      const pair = rows.find(({ type, nominated, availableOutgoingBitrate }) => {
+        return type === 'candidate-pair' && nominated && availableOutgoingBitrate !== undefined;
+      });
+      return pair?.availableOutgoingBitrate ?? 0;
+    });
+  }
+
   /** Names on the tiles of other participants. */
   tiles() {
     return this.page
