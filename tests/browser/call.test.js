@@ -44,9 +44,11 @@ test('a call of three', { timeout: 180_000 }, async (t) => {
     });
 
     await step('transport-wide feedback lets every sender ramp up', async () => {
-      // Without feedback an estimate stays at the 300 kbit/s it starts from.
+      // Without feedback an estimate stays at the 300 kbit/s it starts from. On an idle machine it is at 4 Mbit/s after two
+      // seconds; where three browsers fight for two cores, the delay they cause each other counts as congestion.
       for (const peer of peers) {
-        await until(`${peer.name} may send 1 Mbit/s`, async () => (await peer.uplinkEstimate()) > 1_000_000);
+        const ramped = async () => (await peer.uplinkEstimate()) > 600_000;
+        await until(`${peer.name} may send 600 kbit/s`, ramped, { timeoutMs: 20_000 });
       }
     });
 
