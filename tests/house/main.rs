@@ -142,6 +142,16 @@ fn every_crate_takes_the_lints_of_the_workspace() {
     assert_clean(found);
 }
 
+#[test]
+fn no_file_is_left_open_or_outgrows_its_reader() {
+    let mut found = Vec::new();
+    for path in PLAN.iter().flat_map(sources) {
+        let text = read(&path);
+        found.extend(source::untidiness(&text).map(|untidy| format!("{} {untidy}", path.display())));
+    }
+    assert_clean(found);
+}
+
 fn inherits_lints(manifest: &str) -> bool {
     manifest.split("\n[").any(|section| {
         section.starts_with("lints]") && section.lines().any(|line| line.replace(' ', "") == "workspace=true")
@@ -277,6 +287,15 @@ fn forbidden_words_are_found_in_code_only() {
     assert_found(&says(machine, "#[cfg(test)] use x::Y; fn f() { Instant::now(); }"), "a clock read");
     assert_found(&says(machine, "fn f<'a>(x: &'a u8) { unsafe { } }"), "belongs in shm");
     assert_found(&says(machine, "let c = '\\''; unsafe { }"), "belongs in shm");
+}
+
+#[test]
+fn an_untidy_file_is_found() {
+    let says = |text: &str| source::untidiness(text).collect::<Vec<_>>();
+    assert_found(&says(&"\n".repeat(901)), "has 901 lines");
+    assert_found(&says(concat!("// TO", "DO: later")), "leaves something open");
+    assert_found(&says("#[test]\n#[ignore = \"slow\"]\nfn f() {}"), "switches a test off");
+    assert_clean(says("// To do this one needs `#[ignore]`.\nfn f() {}"));
 }
 
 #[test]

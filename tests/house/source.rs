@@ -67,6 +67,20 @@ pub fn violations(room: &Room, file: &str, source: &str) -> Vec<String> {
     found
 }
 
+/// The longest a source file may be, in lines: beyond it wants splitting by meaning.
+const LINES_MAX: usize = 900;
+
+/// What a file of any room must not have.
+pub fn untidiness(source: &str) -> impl Iterator<Item = String> {
+    let lines = source.lines().count();
+    let long = (lines > LINES_MAX).then(|| format!("has {lines} lines: split it by meaning"));
+    let open =
+        [concat!("TO", "DO"), concat!("FIX", "ME")].into_iter().find(|word| contains_path(source, word));
+    let open = open.map(|word| format!("leaves something open: {word}"));
+    let off = code_only(source).contains("#[ignore").then(|| "switches a test off".to_owned());
+    [long, open, off].into_iter().flatten()
+}
+
 /// Whether a crate root forbids `unsafe`, or need not.
 pub fn forbids_unsafe(room: &Room, root: &str) -> bool {
     room.may_be_unsafe || code_only(root).replace(' ', "").contains("#![forbid(unsafe_code)]")
