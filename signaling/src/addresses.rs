@@ -48,9 +48,10 @@ mod tests {
 
     #[test]
     fn private_is_what_the_rfcs_call_so() {
-        for (ip, expected) in [("10.1.2.3", true), ("172.16.0.1", true), ("192.168.9.9", true), ("fd00::2", true)]
-            .into_iter()
-            .chain([("192.0.2.1", false), ("8.8.8.8", false), ("2001:db8::1", false), ("fe80::1", false)])
+        for (ip, expected) in
+            [("10.1.2.3", true), ("172.16.0.1", true), ("192.168.9.9", true), ("fd00::2", true)]
+                .into_iter()
+                .chain([("192.0.2.1", false), ("8.8.8.8", false), ("2001:db8::1", false), ("fe80::1", false)])
         {
             assert_eq!(is_private(&ip.parse().expect("an address")), expected, "{ip}");
         }

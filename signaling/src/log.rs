@@ -44,7 +44,12 @@ pub fn start(format: Format) {
     let _ = match format {
         Format::Json => registry.with(Json).try_init(),
         Format::Text => registry
-            .with(tracing_subscriber::fmt::layer().with_target(false).with_writer(io::stderr))
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .with_target(false)
+                    .with_ansi(io::stderr().is_terminal())
+                    .with_writer(io::stderr),
+            )
             .try_init(),
     };
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Parser;
 use signaling::config::{Config, ConfigError};
 use signaling::engine::{self, Engine};
-use signaling::hall::{Admission, Hall};
+use signaling::hall::{Admission, Hall, Patience};
 use signaling::{cli, failure, http, limits, log, up};
 use std::process::ExitCode;
 use tokio::sync::mpsc;
@@ -41,7 +41,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         );
     }
     let engine = Engine::new();
-    let hall = Hall::new(engine.clone(), config.admission);
+    let hall = Hall::new(engine.clone(), config.admission, Patience::default());
     let (news, heard) = mpsc::channel(limits::NEWS_LEN);
     engine::start(engine, config.control_socket, news).context("cannot start a thread")?;
     tokio::spawn(hall.clone().follow(heard));

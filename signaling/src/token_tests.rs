@@ -1,1 +1,183 @@
+use super::*;
 
+const SECRET: &[u8] = b"an operator's secret of 32 bytes";
+const OTHER: &[u8] = b"somebody else's secret, 32 bytes";
+const LEEWAY: Duration = Duration::from_secs(30);
+const NOW: Duration = Duration::from_secs(1_800_000_000);
+
+fn claims() -> Claims {
+    let now = NOW.as_secs();
+    Claims {
+        sub: "ada".into(),
+        name: Some("Ada L.".into()),
+        room: "stage".into(),
+        exp: now + 3_600,
+        nbf: Some(now - 10),
+        iat: Some(now - 10),
+        permissions: Permissions::default(),
+    }
+}
+
+fn verify(token: &str, room: &str) -> Result<Grant, Failure> {
+    Verifier::with_secret(SECRET, LEEWAY).expect("a good secret").verify(token, room, NOW)
+}
+
+fn code(token: &str) -> ErrorCode {
+    verify(token, "stage").expect_err("refused").code
+}
+
+fn signed(claims: &Claims) -> String {
+    mint(claims, SECRET).expect("a good secret")
+}
+
+/// Base64url without padding, by the book, for tokens no library would make.
+fn encode(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bit = |at: usize| bytes.get(at / 8).is_some_and(|byte| byte >> (7 - at % 8) & 1 == 1);
+    let sextet = |start: usize| (0..6).fold(0, |value, at| value << 1 | usize::from(bit(start + at)));
+    (0..bytes.len() * 8).step_by(6).map(|start| char::from(ALPHABET[sextet(start)])).collect()
+}
+
+#[test]
+fn a_good_token_admits() {
+    let grant = verify(&signed(&claims()), "stage").expect("admitted");
+    let permissions = Permissions { can_publish: true, can_subscribe: true };
+    assert_eq!(grant, Grant { user: "ada".into(), name: Some("Ada L.".into()), permissions });
+}
+
+#[test]
+fn permissions_are_what_the_token_says() {
+    let listener =
+        Claims { permissions: Permissions { can_publish: false, can_subscribe: true }, ..claims() };
+    assert!(!verify(&signed(&listener), "stage").expect("admitted").permissions.can_publish);
+    let text = encode(br#"{"alg":"HS256"}"#);
+    assert!(!text.contains('='));
+}
+
+#[test]
+fn each_fault_has_its_own_code() {
+    let now = NOW.as_secs();
+    assert_eq!(code(""), ErrorCode::TokenMissing);
+    assert_eq!(code("not a token"), ErrorCode::TokenMalformed);
+    assert_eq!(code("a.b"), ErrorCode::TokenMalformed);
+    assert_eq!(code("a.b.c.d"), ErrorCode::TokenMalformed);
+    assert_eq!(code("!.!.!"), ErrorCode::TokenMalformed);
+    assert_eq!(code(&"x".repeat(limits::TOKEN_LEN_MAX + 1)), ErrorCode::TokenMalformed);
+    assert_eq!(code(&mint(&claims(), OTHER).expect("a good secret")), ErrorCode::TokenSignature);
+    assert_eq!(code(&signed(&Claims { exp: now - 31, ..claims() })), ErrorCode::TokenExpired);
+    assert_eq!(code(&signed(&Claims { nbf: Some(now + 31), ..claims() })), ErrorCode::TokenNotYetValid);
+    assert_eq!(code(&signed(&Claims { room: "elsewhere".into(), ..claims() })), ErrorCode::TokenRoom);
+    assert_eq!(code(&signed(&Claims { sub: String::new(), ..claims() })), ErrorCode::TokenMalformed);
+}
+
+#[test]
+fn clocks_may_differ_by_the_leeway() {
+    let now = NOW.as_secs();
+    verify(&signed(&Claims { exp: now - 29, ..claims() }), "stage").expect("within the leeway");
+    verify(&signed(&Claims { nbf: Some(now + 30), ..claims() }), "stage").expect("within the leeway");
+    verify(&signed(&Claims { exp: u64::MAX, nbf: Some(0), ..claims() }), "stage").expect("no overflow");
+}
+
+#[test]
+fn no_algorithm_but_the_servers_is_taken() {
+    let payload = encode(&serde_json::to_vec(&claims()).expect("plain JSON"));
+    for alg in ["none", "None", "NONE", "nOnE", "HS384", "RS256", "ES256", ""] {
+        let header = encode(format!(r#"{{"alg":"{alg}","typ":"JWT"}}"#).as_bytes());
+        for signature in ["", "AAAA"] {
+            assert_eq!(code(&format!("{header}.{payload}.{signature}")), ErrorCode::TokenAlgorithm, "{alg}");
+        }
+    }
+    // Signed with the right secret, by another hash.
+    let header = Header::new(Algorithm::HS512);
+    let token = jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(SECRET)).expect("signed");
+    assert_eq!(code(&token), ErrorCode::TokenAlgorithm);
+}
+
+#[test]
+fn the_signature_comes_before_everything_the_token_claims() {
+    // Expired, for another room, and signed by somebody else: only the last is told.
+    let wrong = Claims { exp: 0, room: "elsewhere".into(), sub: String::new(), ..claims() };
+    assert_eq!(code(&mint(&wrong, OTHER).expect("a good secret")), ErrorCode::TokenSignature);
+    // And times before the room.
+    assert_eq!(code(&signed(&wrong)), ErrorCode::TokenExpired);
+    assert_eq!(
+        code(&signed(&Claims { exp: u64::MAX, nbf: Some(u64::MAX), ..wrong })),
+        ErrorCode::TokenNotYetValid
+    );
+}
+
+#[test]
+fn a_changed_bit_anywhere_is_noticed() {
+    let token = signed(&claims());
+    let payload_at = token.find('.').expect("a dot") + 1;
+    for at in payload_at..token.len() - 1 {
+        let mut bytes = token.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        if bytes[at] == token.as_bytes()[at] || token.as_bytes()[at] == b'.' {
+            continue;
+        }
+        let changed = String::from_utf8(bytes).expect("still ASCII");
+        let code = code(&changed);
+        assert!(matches!(code, ErrorCode::TokenSignature | ErrorCode::TokenMalformed), "{at}: {code:?}");
+    }
+}
+
+#[test]
+fn a_signed_token_without_its_claims_is_malformed() {
+    for body in [
+        r#"{}"#,
+        r#"{"sub":"a","room":"stage"}"#,
+        r#"{"sub":"a","exp":9999999999}"#,
+        r#"{"sub":"a","room":"stage","exp":-1}"#,
+        "[]",
+    ] {
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let token =
+            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &body, &EncodingKey::from_secret(SECRET))
+                .expect("signed");
+        assert_eq!(code(&token), ErrorCode::TokenMalformed, "{body}");
+    }
+}
+
+#[test]
+fn keys_that_are_too_weak_are_refused() {
+    assert!(matches!(Verifier::with_secret(b"short", LEEWAY), Err(KeyError::ShortSecret(5))));
+    assert!(matches!(mint(&claims(), b""), Err(KeyError::ShortSecret(0))));
+    assert!(matches!(Verifier::with_public_key(b"no PEM", LEEWAY), Err(KeyError::NoPublicKey)));
+}
+
+#[test]
+fn a_public_key_verifies_what_its_private_half_signed() {
+    use aws_lc_rs::encoding::AsDer;
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+    let pair = Ed25519KeyPair::generate().expect("a key");
+    let der = pair.public_key().as_der().expect("DER");
+    let base64: String = encode(der.as_ref()).replace('-', "+").replace('_', "/");
+    let padding = "=".repeat((4 - base64.len() % 4) % 4);
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{base64}{padding}\n-----END PUBLIC KEY-----\n");
+    let verifier = Verifier::with_public_key(pem.as_bytes(), LEEWAY).expect("an Ed25519 key");
+
+    let body = format!(
+        "{}.{}",
+        encode(br#"{"alg":"EdDSA"}"#),
+        encode(&serde_json::to_vec(&claims()).expect("plain JSON"))
+    );
+    let token = format!("{body}.{}", encode(pair.sign(body.as_bytes()).as_ref()));
+    assert_eq!(verifier.verify(&token, "stage", NOW).expect("admitted").user, "ada");
+    // A token signed with the public key as if it were a secret (algorithm confusion).
+    let confused = mint(&claims(), pem.as_bytes()).expect("long enough");
+    assert_eq!(
+        verifier.verify(&confused, "stage", NOW).expect_err("refused").code,
+        ErrorCode::TokenAlgorithm
+    );
+}
+
+#[test]
+fn any_text_is_refused_and_nothing_panics() {
+    use proptest::prelude::*;
+    proptest!(|(text in ".{0,200}", a in "[A-Za-z0-9_-]{0,40}", b in "[A-Za-z0-9_-]{0,40}", c in "[A-Za-z0-9_-]{0,60}")| {
+        prop_assert!(verify(&text, "stage").is_err());
+        let token = format!("{a}.{b}.{c}");
+        prop_assert!(verify(&token, "stage").is_err());
+    });
+}

@@ -1,6 +1,6 @@
 //! Coming, coming back, going away and leaving.
 
-use super::state::{Peer, PeerId, Removed, Room, State};
+use super::state::{Peer, PeerId, Removed, State};
 use super::{Admission, Connection, Hall, random_id};
 use crate::engine::Worker;
 use crate::failure::Failure;
@@ -114,7 +114,7 @@ impl Hall {
         let away = PeerAway { peer_id: id.to_string(), away: true };
         state.broadcast(&room, Some(id), Payload::PeerAway(away));
         drop(state);
-        self.expire(id, absence, limits::AWAY_TIMEOUT);
+        self.expire(id, absence, self.patience.away);
     }
 
     /// Removes a peer that is not back from this absence in time.
@@ -303,7 +303,7 @@ fn enter(
         transports: Default::default(),
     };
     state.peers.insert(id, peer);
-    state.rooms.entry(join.room.clone()).or_insert_with(Room::default).peers.insert(id);
+    state.rooms.entry(join.room.clone()).or_default().peers.insert(id);
     let joined = proto::PeerJoined { peer: state.peer_info(id) };
     state.broadcast(&join.room, Some(id), Payload::PeerJoined(joined));
     Ok((id, secret))

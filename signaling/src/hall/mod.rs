@@ -24,7 +24,7 @@ use prost::Message;
 use state::State;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Who gets in.
@@ -35,11 +35,33 @@ pub enum Admission {
     Tokens(Verifier),
 }
 
+/// How patient the hall is.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// With the engine's first snapshot, before joins go on without it.
+    pub settle: Duration,
+    /// With a peer whose socket was lost.
+    pub away: Duration,
+    /// With the peers that a predecessor of this process left behind.
+    pub restart: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            settle: limits::SETTLE_TIMEOUT,
+            away: limits::AWAY_TIMEOUT,
+            restart: limits::AWAY_AFTER_RESTART,
+        }
+    }
+}
+
 /// The hall. One per process.
 pub struct Hall {
     state: Mutex<State>,
     engine: Engine,
     admission: Admission,
+    patience: Patience,
     joins: Mutex<Bucket>,
     /// Whether a returning client would find its objects by now.
     settled: watch::Sender<bool>,
@@ -55,19 +77,20 @@ pub struct Connection {
 
 impl Hall {
     /// An empty hall.
-    pub fn new(engine: Engine, admission: Admission) -> Arc<Self> {
+    pub fn new(engine: Engine, admission: Admission, patience: Patience) -> Arc<Self> {
         let joins = Bucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
         let hall = Arc::new(Self {
             state: Mutex::default(),
             engine,
             admission,
+            patience,
             joins: Mutex::new(joins),
             settled: watch::channel(false).0,
             connections: AtomicU64::new(0),
         });
         let waiting = hall.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(limits::SETTLE_TIMEOUT).await;
+            tokio::time::sleep(patience.settle).await;
             waiting.settled.send_replace(true);
         });
         hall
@@ -206,7 +229,7 @@ impl From<AskError> for Failure {
     fn from(error: AskError) -> Self {
         let unavailable = |pause_ms| {
             Self::new(ErrorCode::EngineUnavailable, error.to_string())
-                .retry_after(std::time::Duration::from_millis(pause_ms))
+                .retry_after(Duration::from_millis(pause_ms))
         };
         match &error {
             AskError::Away => unavailable(500),
@@ -223,6 +246,3 @@ impl From<AskError> for Failure {
 fn random_id() -> u64 {
     getrandom::u64().expect("the kernel has randomness").max(1)
 }
-
-#[cfg(test)]
-mod tests;

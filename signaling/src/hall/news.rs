@@ -5,7 +5,6 @@ use super::objects::new_transport;
 use super::state::{BEFORE_US, Consumer, Media, Peer, PeerId, Producer, Router, consumer_closed};
 use crate::engine::{News, Worker};
 use crate::held::{self, HeldConsumer, HeldProducer, HeldRouter, HeldTransport};
-use crate::limits;
 use crate::ortc::Produced;
 use crate::proto::{self, MediaLost, MediaReady, RtpParameters, signal::Payload};
 use crate::token::Permissions;
@@ -198,7 +197,7 @@ impl Hall {
                 transports: BTreeSet::new(),
             };
             state.peers.insert(peer, entry);
-            self.expire(peer, 0, limits::AWAY_AFTER_RESTART);
+            self.expire(peer, 0, self.patience.restart);
         }
         let mut transport = new_transport(peer, worker, held.sends);
         transport.made = Some(BEFORE_US);

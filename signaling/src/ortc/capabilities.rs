@@ -23,8 +23,9 @@ pub(super) const EXTENSIONS: &[(ExtensionKind, u8, &[Kind], &str)] = &[
     // Which layer a packet is of only means something towards the router: a consumer gets one stream.
     (ExtensionKind::Rid, 2, &[Kind::Video], "recvonly"),
     (ExtensionKind::RepairedRid, 3, &[Kind::Video], "recvonly"),
-    (ExtensionKind::AbsSendTime, 4, &[Kind::Audio, Kind::Video], "sendrecv"),
-    (ExtensionKind::TransportCc, 5, &[Kind::Audio, Kind::Video], "sendrecv"),
+    // The engine times what it receives, but paces nothing it sends: no bandwidth estimation towards consumers yet.
+    (ExtensionKind::AbsSendTime, 4, &[Kind::Audio, Kind::Video], "recvonly"),
+    (ExtensionKind::TransportCc, 5, &[Kind::Audio, Kind::Video], "recvonly"),
     (ExtensionKind::AudioLevel, 10, &[Kind::Audio], "sendrecv"),
     (ExtensionKind::VideoOrientation, 11, &[Kind::Video], "sendrecv"),
     (ExtensionKind::TimeOffset, 12, &[Kind::Video], "sendrecv"),

@@ -8,7 +8,7 @@ use crate::proto::{
     ErrorCode, RtcpParameters, RtpCapabilities, RtpCodecCapability, RtpCodecParameters,
     RtpEncodingParameters, RtpHeaderExtensionParameters, RtpParameters, RtxStream,
 };
-use control::{Codec, CodecParameters, Extension, Kind};
+use control::{Codec, CodecParameters, Extension, ExtensionKind, Kind};
 use std::collections::BTreeMap;
 
 /// What one client can get of one producer, before it has a MID and SSRCs.
@@ -52,12 +52,16 @@ impl Consumable {
                 format!("the producer sends {}, and rtpCapabilities has nothing like it", names.join(" or "));
             return Err(Failure::new(ErrorCode::CannotConsume, text));
         }
-        let extensions = capabilities::EXTENSIONS
+        let extensions: Vec<_> = capabilities::EXTENSIONS
             .iter()
             .filter(|(_, _, kinds, direction)| kinds.contains(&kind) && *direction != "recvonly")
             .filter(|(extension, ..)| receives(kind, uri(*extension), receiver))
             .map(|(extension, id, ..)| Extension { kind: *extension, id: *id })
             .collect();
+        if !extensions.iter().any(|extension| extension.kind == ExtensionKind::TransportCc) {
+            // There are no numbers to give feedback on.
+            codecs.iter_mut().for_each(|codec| codec.transport_cc = false);
+        }
         Ok(Self { kind, codecs, extensions })
     }
 

@@ -1,1 +1,331 @@
+//! Negotiation with what real browsers offer: `tests/sdp` holds offers that Chrome 156 and Firefox 153 made.
 
+use super::capabilities::router;
+use super::*;
+use crate::failure::Failure;
+use crate::proto::{
+    DtlsFingerprint, DtlsParameters, ErrorCode, ParameterValue, RtcpFeedback, RtpCapabilities,
+    RtpCodecCapability, RtpCodecParameters, RtpEncodingParameters, RtpHeaderExtension,
+    RtpHeaderExtensionParameters, RtpParameters, RtxStream, parameter_value::Value,
+};
+use control::{Codec, ExtensionKind, Kind};
+use std::collections::HashSet;
+
+const CHROME: &str = include_str!("../../tests/sdp/chrome-156-av.sdp");
+const FIREFOX: &str = include_str!("../../tests/sdp/firefox-153-av.sdp");
+
+/// What an offer says about RTP, in ORTC's words; as mediasoup-client reads it.
+fn offered(sdp: &str) -> RtpCapabilities {
+    let mut capabilities = RtpCapabilities::default();
+    let mut kind = String::new();
+    // Firefox writes a codec's fmtp before its rtpmap, so those come first in a pass of their own.
+    let is_rtpmap = |line: &&str| line.starts_with("m=") || line.starts_with("a=rtpmap:");
+    for line in sdp.lines().filter(is_rtpmap).chain(sdp.lines().filter(|line| !line.starts_with("a=rtpmap:")))
+    {
+        let Some((key, value)) = line.strip_prefix("a=").and_then(|line| line.split_once(':')) else {
+            if let Some(media) = line.strip_prefix("m=") {
+                kind = media.split(' ').next().unwrap_or_default().to_owned();
+            }
+            continue;
+        };
+        let (head, rest) = value.split_once(' ').unwrap_or((value, ""));
+        let pt = head.parse::<u32>().unwrap_or(u32::MAX);
+        let mut codec = capabilities
+            .codecs
+            .iter_mut()
+            .find(|codec| codec.preferred_payload_type == pt && codec.kind == kind);
+        match (key, codec.as_mut()) {
+            ("rtpmap", _) => {
+                let mut parts = rest.split('/');
+                let name = parts.next().expect("a codec name");
+                let clock_rate = parts.next().and_then(|rate| rate.parse().ok()).expect("a clock rate");
+                let channels = parts.next().and_then(|channels| channels.parse().ok());
+                capabilities.codecs.push(RtpCodecCapability {
+                    kind: kind.clone(),
+                    mime_type: format!("{kind}/{name}"),
+                    preferred_payload_type: pt,
+                    clock_rate,
+                    channels,
+                    ..Default::default()
+                });
+            }
+            ("fmtp", Some(codec)) => {
+                for (name, value) in rest.split(';').filter_map(|pair| pair.split_once('=')) {
+                    let value = value.parse().map_or_else(|_| Value::Text(value.into()), Value::Number);
+                    codec.parameters.insert(name.into(), ParameterValue { value: Some(value) });
+                }
+            }
+            ("rtcp-fb", Some(codec)) => {
+                let (r#type, parameter) = rest.split_once(' ').unwrap_or((rest, ""));
+                codec.rtcp_feedback.push(RtcpFeedback { r#type: r#type.into(), parameter: parameter.into() });
+            }
+            ("extmap", _) => capabilities.header_extensions.push(RtpHeaderExtension {
+                kind: kind.clone(),
+                uri: rest.into(),
+                preferred_id: head.split('/').next().and_then(|id| id.parse().ok()).expect("an id"),
+                ..Default::default()
+            }),
+            _ => {}
+        }
+    }
+    capabilities
+}
+
+/// What mediasoup-client says it sends: the first codec that both have, its RTX, and the common extensions, with the browser's numbers.
+fn sent(sdp: &str, kind: &str) -> RtpParameters {
+    let (browser, router) = (offered(sdp), router());
+    let parameters = |codec: &RtpCodecCapability| RtpCodecParameters {
+        mime_type: codec.mime_type.clone(),
+        payload_type: codec.preferred_payload_type,
+        clock_rate: codec.clock_rate,
+        channels: codec.channels,
+        parameters: codec.parameters.clone(),
+        rtcp_feedback: codec.rtcp_feedback.clone(),
+    };
+    let media = router
+        .codecs
+        .iter()
+        .filter(|codec| codec.kind == kind)
+        .find_map(|known| {
+            browser.codecs.iter().find(|codec| codec.mime_type.eq_ignore_ascii_case(&known.mime_type))
+        })
+        .expect("a common codec");
+    let apt = Some(Value::Number(media.preferred_payload_type as i32));
+    let rtx = browser
+        .codecs
+        .iter()
+        .find(|codec| codec.parameters.get("apt").is_some_and(|value| value.value == apt));
+    let common = |extension: &&RtpHeaderExtension| {
+        extension.kind == kind
+            && router.header_extensions.iter().any(|known| known.uri == extension.uri && known.kind == kind)
+    };
+    RtpParameters {
+        mid: Some("0".into()),
+        codecs: std::iter::once(media).chain(rtx).map(parameters).collect(),
+        header_extensions: (browser.header_extensions.iter().filter(common))
+            .map(|extension| RtpHeaderExtensionParameters {
+                uri: extension.uri.clone(),
+                id: extension.preferred_id,
+                encrypt: false,
+            })
+            .collect(),
+        encodings: vec![RtpEncodingParameters {
+            ssrc: Some(1_111),
+            rtx: rtx.map(|_| RtxStream { ssrc: 2_222 }),
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+fn ids(extensions: &[control::Extension]) -> Vec<(ExtensionKind, u8)> {
+    extensions.iter().map(|extension| (extension.kind, extension.id)).collect()
+}
+
+#[test]
+fn the_router_says_everything_once() {
+    let router = router();
+    let mut pts = HashSet::new();
+    for codec in &router.codecs {
+        assert!(
+            (96..=127).contains(&codec.preferred_payload_type) && pts.insert(codec.preferred_payload_type)
+        );
+    }
+    // One id means one extension on a BUNDLEd transport, whichever media it is on.
+    let mut uri_of_id = std::collections::HashMap::new();
+    for extension in &router.header_extensions {
+        assert!((1..=14).contains(&extension.preferred_id));
+        let known = uri_of_id.entry(extension.preferred_id).or_insert(&extension.uri);
+        assert_eq!(*known, &extension.uri);
+    }
+    let names: Vec<_> = router.codecs.iter().map(|codec| codec.mime_type.as_str()).collect();
+    assert_eq!(names, ["audio/opus", "video/VP8", "video/rtx"]);
+}
+
+#[test]
+fn what_chrome_sends_is_understood_in_its_own_numbers() {
+    let video = Produced::new(Kind::Video, &sent(CHROME, "video")).expect("understood");
+    let [vp8] = video.codecs.as_slice() else { panic!("one codec: {:?}", video.codecs) };
+    assert_eq!((vp8.codec, vp8.pt, vp8.rtx_pt), (Codec::Vp8, 96, Some(97)));
+    assert!(vp8.nack && vp8.pli && vp8.fir && vp8.transport_cc);
+    assert_eq!((video.encodings[0].ssrc, video.encodings[0].rtx_ssrc), (Some(1_111), Some(2_222)));
+    assert_eq!(
+        ids(&video.extensions),
+        [
+            (ExtensionKind::TimeOffset, 14),
+            (ExtensionKind::AbsSendTime, 2),
+            (ExtensionKind::VideoOrientation, 13),
+            (ExtensionKind::TransportCc, 3),
+            (ExtensionKind::PlayoutDelay, 5),
+            (ExtensionKind::Mid, 4),
+            (ExtensionKind::Rid, 10),
+            (ExtensionKind::RepairedRid, 11),
+        ]
+    );
+    let audio = Produced::new(Kind::Audio, &sent(CHROME, "audio")).expect("understood");
+    assert_eq!((audio.codecs[0].codec, audio.codecs[0].pt, audio.codecs[0].rtx_pt), (Codec::Opus, 111, None));
+    assert!(audio.codecs[0].transport_cc && !audio.codecs[0].nack && !audio.codecs[0].pli);
+}
+
+#[test]
+fn what_firefox_sends_is_understood_in_its_own_numbers() {
+    let video = Produced::new(Kind::Video, &sent(FIREFOX, "video")).expect("understood");
+    assert_eq!(
+        (video.codecs[0].codec, video.codecs[0].pt, video.codecs[0].rtx_pt),
+        (Codec::Vp8, 120, Some(124))
+    );
+    let audio = Produced::new(Kind::Audio, &sent(FIREFOX, "audio")).expect("understood");
+    assert_eq!((audio.codecs[0].codec, audio.codecs[0].pt), (Codec::Opus, 109));
+}
+
+#[test]
+fn every_browser_can_receive_from_every_browser() {
+    for sender in [CHROME, FIREFOX] {
+        for receiver in [CHROME, FIREFOX] {
+            for (kind, name) in [(Kind::Audio, "audio"), (Kind::Video, "video")] {
+                let produced = Produced::new(kind, &sent(sender, name)).expect("understood");
+                let consumable =
+                    Consumable::new(kind, &produced.codecs, &offered(receiver)).expect("consumable");
+                let ssrcs = ConsumerSsrcs { media: 7, rtx: consumable.has_rtx().then_some(8) };
+                let parameters = consumable.parameters("3", ssrcs, "cname");
+                assert_eq!(parameters.mid.as_deref(), Some("3"));
+                let pts: Vec<_> = parameters.codecs.iter().map(|codec| codec.payload_type).collect();
+                assert_eq!(pts, if kind == Kind::Audio { vec![100] } else { vec![101, 102] });
+                assert_eq!(parameters.encodings[0].rtx.is_some(), kind == Kind::Video);
+                let router = router();
+                for extension in &parameters.header_extensions {
+                    let known = |known: &&RtpHeaderExtension| {
+                        known.uri == extension.uri && known.preferred_id == extension.id
+                    };
+                    assert!(
+                        router.header_extensions.iter().any(|extension| known(&extension)),
+                        "{extension:?}"
+                    );
+                    assert!(!extension.uri.contains("stream-id"), "a consumer has one layer");
+                }
+                // What a consumer is told, a producer could say: both come from one table.
+                Produced::new(kind, &parameters).expect("sound");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_receiver_gets_only_what_it_can_do() {
+    let produced = Produced::new(Kind::Video, &sent(CHROME, "video")).expect("understood");
+    let mut receiver = offered(CHROME);
+    receiver.codecs.retain(|codec| codec.mime_type != "video/rtx");
+    receiver.header_extensions.retain(|extension| !extension.uri.contains("video-orientation"));
+    receiver.header_extensions.iter_mut().filter(|extension| extension.uri.contains("toffset")).for_each(
+        |extension| {
+            extension.direction = "sendonly".into();
+        },
+    );
+    let consumable = Consumable::new(Kind::Video, &produced.codecs, &receiver).expect("consumable");
+    assert!(!consumable.has_rtx());
+    let kinds: Vec<_> = consumable.extensions.iter().map(|extension| extension.kind).collect();
+    assert!(
+        !kinds.contains(&ExtensionKind::VideoOrientation)
+            && !kinds.contains(&ExtensionKind::TimeOffset)
+            && kinds.contains(&ExtensionKind::Mid)
+    );
+
+    receiver.codecs.retain(|codec| codec.mime_type != "video/VP8");
+    let failure = Consumable::new(Kind::Video, &produced.codecs, &receiver).expect_err("no VP8");
+    assert_eq!(failure.code, ErrorCode::CannotConsume);
+}
+
+/// What becomes of Chrome's video once `damage` is done to it.
+fn refused(damage: impl FnOnce(&mut RtpParameters)) -> Failure {
+    let mut parameters = sent(CHROME, "video");
+    damage(&mut parameters);
+    Produced::new(Kind::Video, &parameters).expect_err("refused")
+}
+
+#[test]
+fn nonsense_is_refused_with_a_sentence() {
+    let cases: Vec<(Failure, ErrorCode, &str)> = vec![
+        (refused(|p| p.codecs.clear()), ErrorCode::BadMessage, "no codec"),
+        (refused(|p| _ = p.codecs.remove(0)), ErrorCode::BadMessage, "no codec"),
+        (refused(|p| p.codecs[0].mime_type = "video/H265".into()), ErrorCode::UnsupportedCodec, "video/H265"),
+        (refused(|p| p.codecs[0].clock_rate = 1), ErrorCode::UnsupportedCodec, "video/VP8/1"),
+        (refused(|p| p.codecs[0].payload_type = 72), ErrorCode::BadMessage, "72"),
+        (refused(|p| p.codecs[0].payload_type = u32::MAX), ErrorCode::BadMessage, "payload type"),
+        (refused(|p| p.codecs[1].payload_type = 96), ErrorCode::BadMessage, "twice"),
+        (refused(|p| p.codecs[1].parameters.clear()), ErrorCode::BadMessage, "apt"),
+        (refused(|p| p.codecs = vec![p.codecs[0].clone(); 200]), ErrorCode::BadMessage, "200 entries"),
+        (refused(|p| p.header_extensions[0].id = 0), ErrorCode::BadMessage, "id 0"),
+        (refused(|p| p.header_extensions[0].id = 15), ErrorCode::BadMessage, "id 15"),
+        (refused(|p| p.header_extensions[0].id = 256), ErrorCode::BadMessage, "id 256"),
+        (refused(|p| p.header_extensions[0].id = p.header_extensions[1].id), ErrorCode::BadMessage, "twice"),
+        (
+            refused(|p| p.header_extensions[0].uri = p.header_extensions[1].uri.clone()),
+            ErrorCode::BadMessage,
+            "two ids",
+        ),
+        (refused(|p| p.encodings.push(p.encodings[0].clone())), ErrorCode::Limit, "one encoding"),
+        (refused(|p| p.encodings[0].ssrc = Some(0)), ErrorCode::BadMessage, "not be 0"),
+        (refused(|p| p.encodings[0].ssrc = Some(2_222)), ErrorCode::BadMessage, "two ssrcs"),
+        (refused(|p| p.encodings[0].rid = Some("r".repeat(17))), ErrorCode::BadMessage, "rid"),
+        (refused(|p| p.mid = Some(String::new())), ErrorCode::BadMessage, "mid"),
+        (refused(|p| p.mid = Some("a b".into())), ErrorCode::BadMessage, "mid"),
+        (
+            refused(|p| {
+                p.mid = None;
+                p.encodings.clear();
+            }),
+            ErrorCode::BadMessage,
+            "nothing tells",
+        ),
+    ];
+    for (failure, code, word) in cases {
+        assert_eq!(failure.code, code, "{failure}");
+        assert!(failure.message.contains(word), "{failure} should say {word:?}");
+    }
+    let failure = Produced::new(Kind::Audio, &sent(CHROME, "video")).expect_err("video is not audio");
+    assert_eq!(failure.code, ErrorCode::UnsupportedCodec);
+}
+
+#[test]
+fn a_producer_may_be_told_by_its_mid_alone() {
+    let mut parameters = sent(FIREFOX, "video");
+    parameters.encodings.clear();
+    let produced = Produced::new(Kind::Video, &parameters).expect("a mid and its extension suffice");
+    assert_eq!(produced.encodings.len(), 1);
+    assert_eq!(produced.encodings[0].ssrc, None);
+}
+
+#[test]
+fn fingerprints_are_read_as_they_are_written() {
+    let bytes: [u8; 32] = std::array::from_fn(|index| index as u8 * 8 + 5);
+    let ours = dtls::parameters(&bytes);
+    assert_eq!(dtls::fingerprint(&ours), Ok(bytes));
+    let line =
+        CHROME.lines().find_map(|line| line.strip_prefix("a=fingerprint:sha-256 ")).expect("Chrome has one");
+    let theirs = |role: &str, algorithm: &str, value: &str| DtlsParameters {
+        role: role.into(),
+        fingerprints: vec![DtlsFingerprint { algorithm: algorithm.into(), value: value.into() }],
+    };
+    let read = dtls::fingerprint(&theirs("client", "SHA-256", line)).expect("Chrome's");
+    assert_eq!(dtls::parameters(&read).fingerprints[0].value, line);
+    let lower = line.to_ascii_lowercase();
+    assert_eq!(dtls::fingerprint(&theirs("auto", "sha-256", &lower)), Ok(read));
+    let longer = format!("{line}:00");
+    let signs = format!("+{}", &line[1..]);
+    for wrong in ["", "00", &line[..line.len() - 1], &line[3..], &longer, &signs, &line.replace(':', "-")] {
+        let failure = dtls::fingerprint(&theirs("client", "sha-256", wrong)).expect_err(wrong);
+        assert_eq!(failure.code, ErrorCode::BadMessage);
+    }
+    dtls::fingerprint(&theirs("client", "sha-1", line)).expect_err("too weak");
+    dtls::fingerprint(&theirs("server", "sha-256", line)).expect_err("the engine is the server");
+}
+
+#[test]
+fn candidates_keep_the_engines_order() {
+    let addresses = ["[::1]:7000", "127.0.0.1:7000"].map(|address| address.parse().expect("an address"));
+    let candidates = dtls::candidates(&addresses);
+    assert_eq!(candidates[0].address, "::1");
+    assert!(candidates[0].priority > candidates[1].priority);
+    // RFC 8445 §5.1.2.1, for the best host candidate of component 1.
+    assert_eq!(candidates[0].priority, (1 << 24) * 126 + (1 << 8) * 65_535 + (256 - 1));
+}

@@ -1,0 +1,71 @@
+//! The binaries, as an operator meets them.
+
+use signaling::token::Verifier;
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    Command::new(program).args(arguments).env_remove("LEAT_SECRET").output().expect("the program runs")
+}
+
+fn signaling(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(env!("CARGO_BIN_EXE_leat-signaling"), arguments);
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_wrong_option_costs_exit_code_2_and_is_named() {
+    for (arguments, words) in [
+        (&["--http", "somewhere"][..], &["--http <IP:PORT>", "somewhere"][..]),
+        (&["--http", "0.0.0.0:7080"], &["--http 0.0.0.0:7080", "--secret-file"]),
+        (&["--secret", "short"], &["--secret", "32"]),
+        (&["--secret-file", "/nonexistent/secret"], &["--secret-file", "/nonexistent/secret"]),
+        (&["--log", "xml"], &["--log", "xml", "text", "json"]),
+        (&["--nonsense"], &["--nonsense"]),
+    ] {
+        let (code, text) = signaling(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {text}");
+        for word in words {
+            assert!(text.contains(word), "{arguments:?} should say {word:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_port_in_use_costs_exit_code_1_and_says_what_to_change() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let (code, text) = signaling(&["--http", &address]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains(&format!("port {}", taken.local_addr().expect("bound").port()))
+            && text.contains("--http"),
+        "{text}"
+    );
+}
+
+#[test]
+fn leat_token_mints_what_the_server_takes() {
+    let secret = "an operator's secret of 32 bytes";
+    let leat = env!("CARGO_BIN_EXE_leat");
+    let output = run(
+        leat,
+        &["token", "--room", "stage", "--user", "ada", "--ttl", "5m", "--no-publish", "--secret", secret],
+    );
+    assert!(output.status.success());
+    let token = String::from_utf8(output.stdout).expect("text");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    let verifier = Verifier::with_secret(secret.as_bytes(), Duration::ZERO).expect("a good secret");
+    let grant = verifier.verify(token.trim_end(), "stage", now).expect("admitted");
+    assert!(grant.user == "ada" && !grant.permissions.can_publish && grant.permissions.can_subscribe);
+    verifier.verify(token.trim_end(), "stage", now + Duration::from_secs(301)).expect_err("expired");
+
+    let output = run(leat, &["token", "--room", "stage", "--user", "ada"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--secret-file"));
+    let output =
+        run(leat, &["token", "--room", "stage", "--user", "ada", "--ttl", "soon", "--secret", secret]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--ttl <TTL>"));
+}

@@ -1,0 +1,359 @@
+//! The object flow, from `JoinRoom` to `Leave`, against an engine behind the real ring.
+
+mod harness;
+
+use control::Command;
+use harness::engine::{Engine, socket_path};
+use harness::{Client, Signaling, consume, dtls, join, produce, transport_id};
+use proptest::prelude::*;
+use prost::Message;
+use signaling::hall::Admission;
+use signaling::limits;
+use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
+use signaling::token::{self, Claims, Permissions, Verifier};
+use std::time::Duration;
+
+fn start() -> (Engine, Signaling) {
+    let engine = Engine::start(&socket_path());
+    let signaling = Signaling::start(&engine.path, Admission::Everybody);
+    (engine, signaling)
+}
+
+#[tokio::test]
+async fn two_peers_meet_hear_and_part() {
+    let (engine, signaling) = start();
+    let (mut ada, mut bob) = (signaling.client(), signaling.client());
+    let ada_joined = ada.join(join("stage", "Ada")).await;
+    assert_eq!((ada_joined.room.as_str(), ada_joined.display_name.as_str()), ("stage", "Ada"));
+    assert_eq!(ada_joined.engine_epoch, format!("{:016x}", engine.epoch));
+    assert!(ada_joined.peers.is_empty() && !ada_joined.resumed && ada_joined.resume_secret.len() == 32);
+
+    let send = ada.transport("send").await;
+    assert!(send.ice_parameters.is_some_and(|ice| ice.ice_lite));
+    assert_eq!(send.ice_candidates[0].port, 7000);
+    ada.done(Payload::ConnectTransport(proto::ConnectTransport {
+        transport_id: send.id.clone(),
+        dtls_parameters: dtls("client"),
+    }))
+    .await;
+    engine.has_got("the fingerprint", |command| {
+        matches!(command, Command::ConnectTransport { fingerprint, .. } if *fingerprint == [0xab; 32])
+    })
+    .await;
+    let video = ada.produce(&send.id, "video").await;
+
+    let bob_joined = bob.join(join("stage", "")).await;
+    assert!(bob_joined.display_name.starts_with("guest-"));
+    assert_eq!(bob_joined.peers.len(), 1);
+    assert_eq!(bob_joined.peers[0].producers[0].id, video);
+    assert_eq!(bob_joined.peers[0].producers[0].source, "camera");
+    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+
+    let audio = ada.produce(&send.id, "audio").await;
+    match bob.hears().await {
+        Payload::NewProducer(new) => {
+            assert_eq!(new.peer_id, ada_joined.peer_id);
+            assert_eq!(new.producer.expect("what").id, audio);
+        }
+        other => panic!("{other:?}"),
+    }
+
+    let recv = bob.transport("recv").await;
+    let (eye, ear) = (bob.consume(&recv.id, &video).await, bob.consume(&recv.id, &audio).await);
+    assert!(eye.paused && ear.paused && eye.kind == "video" && ear.kind == "audio");
+    let (eye_parameters, ear_parameters) =
+        (eye.rtp_parameters.expect("parameters"), ear.rtp_parameters.expect("parameters"));
+    assert_ne!(eye_parameters.mid, ear_parameters.mid);
+    assert_ne!(eye_parameters.encodings[0].ssrc, ear_parameters.encodings[0].ssrc);
+    assert_eq!(eye_parameters.rtcp, ear_parameters.rtcp, "one peer, one CNAME: its tracks play in sync");
+    bob.done(Payload::ResumeConsumer(proto::ResumeConsumer { consumer_id: eye.id.clone() })).await;
+
+    ada.done(Payload::PauseProducer(proto::PauseProducer { producer_id: video.clone() })).await;
+    assert!(matches!(bob.hears().await, Payload::ProducerPaused(paused) if paused.producer_id == video));
+    ada.done(Payload::ResumeProducer(proto::ResumeProducer { producer_id: video.clone() })).await;
+    assert!(matches!(bob.hears().await, Payload::ProducerResumed(_)));
+    match ada.ask(Payload::RestartIce(proto::RestartIce { transport_id: send.id.clone() })).await {
+        Payload::IceRestarted(restarted) => assert!(restarted.ice_parameters.is_some()),
+        other => panic!("{other:?}"),
+    }
+
+    ada.done(Payload::CloseProducer(proto::CloseProducer { producer_id: audio.clone() })).await;
+    assert!(matches!(bob.hears().await, Payload::ConsumerClosed(closed) if closed.consumer_id == ear.id));
+    assert!(matches!(bob.hears().await, Payload::ProducerClosed(closed) if closed.producer_id == audio));
+    let gone = Payload::CloseConsumer(proto::CloseConsumer { consumer_id: ear.id });
+    assert_eq!(bob.fails(gone).await, ErrorCode::NoSuchConsumer);
+
+    ada.done(Payload::Leave(proto::Leave {})).await;
+    assert!(matches!(bob.hears().await, Payload::ConsumerClosed(closed) if closed.consumer_id == eye.id));
+    assert!(matches!(bob.hears().await, Payload::PeerLeft(left) if left.peer_id == ada_joined.peer_id));
+    bob.heard_all();
+    let sending = transport_id(&send.id);
+    engine
+        .has_got(
+            "to close Ada's transport",
+            |c| matches!(c, Command::CloseTransport { transport } if *transport == sending),
+        )
+        .await;
+    assert_eq!(ada.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::NotJoined);
+
+    bob.done(Payload::Leave(proto::Leave {})).await;
+    engine.has_got("to close the empty room's router", |c| matches!(c, Command::CloseRouter { .. })).await;
+    ada.heard_all();
+}
+
+#[tokio::test]
+async fn every_mistake_has_its_code_and_the_connection_survives() {
+    let (_engine, signaling) = start();
+    let (ada, bob) = (signaling.client(), signaling.client());
+    let create =
+        |direction: &str| Payload::CreateTransport(proto::CreateTransport { direction: direction.into() });
+    assert_eq!(ada.fails(create("send")).await, ErrorCode::NotJoined);
+    for room in ["", "a b", "ü", &"r".repeat(65)] {
+        assert_eq!(ada.fails(Payload::JoinRoom(join(room, ""))).await, ErrorCode::BadMessage, "{room}");
+    }
+    assert_eq!(ada.fails(Payload::JoinRoom(join("r", &"n".repeat(65)))).await, ErrorCode::BadMessage);
+    assert_eq!(ada.fails(Payload::Offer(proto::Offer::default())).await, ErrorCode::SdpFlowUnsupported);
+    assert_eq!(ada.fails(Payload::Ack(proto::Ack {})).await, ErrorCode::UnsupportedMessage);
+    ada.join(join("r", "Ada")).await;
+    bob.join(join("r", "Bob")).await;
+    assert_eq!(ada.fails(Payload::JoinRoom(join("r", "Ada"))).await, ErrorCode::AlreadyJoined);
+
+    assert_eq!(ada.fails(create("both")).await, ErrorCode::BadMessage);
+    let (send, recv) = (ada.transport("send").await.id, ada.transport("recv").await.id);
+    let connect = |id: &str, role| {
+        Payload::ConnectTransport(proto::ConnectTransport {
+            transport_id: id.into(),
+            dtls_parameters: dtls(role),
+        })
+    };
+    assert_eq!(ada.fails(connect(&send, "server")).await, ErrorCode::BadMessage);
+    assert_eq!(bob.fails(connect(&send, "client")).await, ErrorCode::NoSuchTransport, "it is Ada's");
+    assert_eq!(ada.fails(connect("", "client")).await, ErrorCode::NoSuchTransport);
+    assert_eq!(ada.fails(produce(&recv, "video")).await, ErrorCode::WrongDirection);
+    assert_eq!(ada.fails(produce(&send, "smell")).await, ErrorCode::BadMessage);
+    let video = ada.produce(&send, "video").await;
+    assert_eq!(ada.fails(consume(&send, &video)).await, ErrorCode::WrongDirection);
+    assert_eq!(ada.fails(consume(&recv, &video)).await, ErrorCode::NoSuchProducer, "nobody consumes itself");
+    let bobs = bob.transport("recv").await.id;
+    let deaf = proto::ConsumeMedia {
+        transport_id: bobs.clone(),
+        producer_id: video.clone(),
+        rtp_capabilities: Some(proto::RtpCapabilities::default()),
+    };
+    assert_eq!(bob.fails(Payload::ConsumeMedia(deaf)).await, ErrorCode::CannotConsume);
+    let pause = Payload::PauseProducer(proto::PauseProducer { producer_id: video.clone() });
+    assert_eq!(bob.fails(pause).await, ErrorCode::NoSuchProducer, "it is Ada's");
+
+    for _ in 1..limits::PRODUCERS_PER_PEER_MAX {
+        ada.produce(&send, "audio").await;
+    }
+    assert_eq!(ada.fails(produce(&send, "audio")).await, ErrorCode::Limit);
+    for _ in 2..limits::TRANSPORTS_PER_PEER_MAX {
+        ada.transport("send").await;
+    }
+    assert_eq!(ada.fails(create("send")).await, ErrorCode::Limit);
+
+    let eve = signaling.client();
+    eve.join(join("elsewhere", "Eve")).await;
+    let eves = eve.transport("recv").await.id;
+    assert_eq!(eve.fails(consume(&eves, &video)).await, ErrorCode::NoSuchProducer, "it is in another room");
+    bob.consume(&bobs, &video).await;
+}
+
+#[tokio::test]
+async fn a_dropped_socket_keeps_its_place_for_a_while() {
+    let (engine, signaling) = start();
+    let (ada, mut bob) = (signaling.client(), signaling.client());
+    bob.join(join("r", "Bob")).await;
+    let joined = ada.join(join("r", "Ada")).await;
+    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+    let (send, extra) = (ada.transport("send").await.id, ada.transport("recv").await.id);
+    let video = ada.produce(&send, "video").await;
+    assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+
+    ada.disconnect();
+    assert!(matches!(bob.hears().await, Payload::PeerAway(away) if away.away));
+    let mut ada = signaling.client();
+    let resume = proto::Resume {
+        peer_id: joined.peer_id.clone(),
+        secret: joined.resume_secret.clone(),
+        engine_epoch: joined.engine_epoch.clone(),
+        transports: vec![proto::HeldTransport { id: send.clone(), direction: "send".into() }],
+        producers: vec![proto::HeldProducer { id: video.clone(), ..Default::default() }],
+        consumers: vec![proto::HeldConsumer { id: "0000000000000001".into(), ..Default::default() }],
+    };
+    let again = |resume: &proto::Resume| proto::JoinRoom { resume: Some(resume.clone()), ..join("r", "") };
+    let thief = proto::Resume { secret: vec![0; 32], ..resume.clone() };
+    assert_eq!(ada.fails(Payload::JoinRoom(again(&thief))).await, ErrorCode::ResumeSecret);
+    let back = ada.join(again(&resume)).await;
+    assert!(back.resumed && back.peer_id == joined.peer_id && back.display_name == "Ada");
+    assert_eq!((back.kept_transports, back.kept_producers), (vec![send.clone()], vec![video.clone()]));
+    assert!(back.kept_consumers.is_empty());
+    assert!(matches!(bob.hears().await, Payload::PeerAway(away) if !away.away));
+    let dropped = transport_id(&extra);
+    engine
+        .has_got(
+            "to close what Ada forgot",
+            |c| matches!(c, Command::CloseTransport { transport } if *transport == dropped),
+        )
+        .await;
+
+    // The same peer on another socket: the first one is told, and let go of.
+    let elsewhere = signaling.client();
+    assert!(elsewhere.join(again(&resume)).await.resumed);
+    assert!(matches!(ada.hears().await, Payload::Evicted(_)));
+    assert!(ada.is_let_go().await);
+    ada.disconnect();
+    bob.heard_all();
+
+    elsewhere.disconnect();
+    assert!(matches!(bob.hears().await, Payload::PeerAway(away) if away.away));
+    assert!(matches!(bob.hears().await, Payload::PeerLeft(left) if left.peer_id == joined.peer_id));
+    let sending = transport_id(&send);
+    engine
+        .has_got(
+            "to close Ada's transport",
+            |c| matches!(c, Command::CloseTransport { transport } if *transport == sending),
+        )
+        .await;
+    let late = signaling.client();
+    let new = late.join(again(&resume)).await;
+    assert!(!new.resumed && new.peer_id != joined.peer_id, "too late: a new peer");
+}
+
+#[tokio::test]
+async fn the_engines_news_reach_those_whom_they_concern() {
+    let (engine, signaling) = start();
+    let (mut ada, mut bob) = (signaling.client(), signaling.client());
+    ada.join(join("r", "Ada")).await;
+    bob.join(join("r", "Bob")).await;
+    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+    for overflow in [false, true] {
+        let send = ada.transport("send").await.id;
+        let video = ada.produce(&send, "video").await;
+        assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+        let recv = bob.transport("recv").await.id;
+        let consumer = bob.consume(&recv, &video).await.id;
+        match overflow {
+            false => engine.lose_consent(transport_id(&send)),
+            true => engine.overflow(transport_id(&send)),
+        }
+        // After an overflow the transport is all that is told; else its producer was reported on its own before it.
+        if !overflow {
+            assert!(
+                matches!(ada.hears().await, Payload::ProducerClosed(closed) if closed.producer_id == video)
+            );
+        }
+        assert!(matches!(ada.hears().await, Payload::TransportClosed(closed) if closed.transport_id == send));
+        assert!(
+            matches!(bob.hears().await, Payload::ConsumerClosed(closed) if closed.consumer_id == consumer)
+        );
+        assert!(matches!(bob.hears().await, Payload::ProducerClosed(closed) if closed.producer_id == video));
+        ada.heard_all();
+        bob.heard_all();
+        bob.done(Payload::CloseTransport(proto::CloseTransport { transport_id: recv })).await;
+    }
+}
+
+#[tokio::test]
+async fn rooms_spread_over_workers_and_a_silent_engine_is_told_as_such() {
+    let (engine, signaling) = start();
+    let (ada, bob) = (signaling.client(), signaling.client());
+    ada.join(join("one", "Ada")).await;
+    bob.join(join("two", "Bob")).await;
+    ada.transport("send").await;
+    let transport = bob.transport("send").await.id;
+    engine.fall_silent();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(bob.fails(produce(&transport, "audio")).await, ErrorCode::EngineUnavailable);
+    engine.has_got("to undo what it may have done", |c| matches!(c, Command::CloseProducer { .. })).await;
+}
+
+/// A token for `room`.
+fn token(room: &str, permissions: Permissions) -> String {
+    let claims = Claims {
+        sub: "ada".into(),
+        name: None,
+        room: room.into(),
+        exp: u64::MAX,
+        nbf: None,
+        iat: None,
+        permissions,
+    };
+    token::mint(&claims, SECRET).expect("a good secret")
+}
+
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+#[tokio::test]
+async fn tokens_open_their_room_and_no_more() {
+    let engine = Engine::start(&socket_path());
+    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let ada = signaling.client();
+    let with = |room: &str, token: String| proto::JoinRoom { token, ..join(room, "") };
+    let all = Permissions::default();
+    assert_eq!(ada.fails(Payload::JoinRoom(join("r", ""))).await, ErrorCode::TokenMissing);
+    assert_eq!(ada.fails(Payload::JoinRoom(with("r", token("other", all)))).await, ErrorCode::TokenRoom);
+    let mute = Permissions { can_publish: false, can_subscribe: true };
+    let joined = ada.join(with("r", token("r", mute))).await;
+    assert_eq!((joined.user.as_str(), joined.display_name.as_str()), ("ada", "ada"));
+    let send = Payload::CreateTransport(proto::CreateTransport { direction: "send".into() });
+    assert_eq!(ada.fails(send).await, ErrorCode::TokenPermission);
+    ada.transport("recv").await;
+}
+
+#[tokio::test]
+async fn any_bytes_get_an_answer() {
+    let (_engine, signaling) = start();
+    let stranger = signaling.client();
+    let ada = signaling.client();
+    ada.join(join("r", "Ada")).await;
+    let transport = ada.transport("send").await.id;
+    let valid = Signal { version: "1".into(), payload: Some(produce(&transport, "video")) }.encode_to_vec();
+    let runtime = tokio::runtime::Handle::current();
+    let clients = [stranger, ada];
+    let version = |version: &str| {
+        Signal { version: version.into(), payload: Some(Payload::Leave(proto::Leave {})) }.encode_to_vec()
+    };
+    for (bytes, code) in [
+        (vec![0xff; 40], ErrorCode::BadMessage),
+        (vec![0; limits::MESSAGE_BYTES_MAX + 1], ErrorCode::BadMessage),
+        (Vec::new(), ErrorCode::UnsupportedVersion),
+        (version("2"), ErrorCode::UnsupportedVersion),
+        (Signal { version: "1".into(), payload: None }.encode_to_vec(), ErrorCode::UnsupportedMessage),
+        // An unknown payload: field 99, empty.
+        ([version("1.9")[..5].to_vec(), vec![0x9a, 0x06, 0x00]].concat(), ErrorCode::UnsupportedMessage),
+    ] {
+        match clients[1].ask_bytes(&bytes).await {
+            Payload::Error(error) => assert_eq!(error.code(), code, "{}", error.message),
+            other => panic!("{other:?}"),
+        }
+    }
+    tokio::task::spawn_blocking(move || {
+        let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(400));
+        let ask = |client: &Client, bytes: &[u8]| runtime.block_on(client.ask_bytes(bytes));
+        runner
+            .run(&proptest::collection::vec(any::<u8>(), 0..300), |bytes| {
+                for client in &clients {
+                    prop_assert!(matches!(ask(client, &bytes), Payload::Error(_)));
+                }
+                Ok(())
+            })
+            .expect("arbitrary bytes are refused");
+        runner
+            .run(&(0..valid.len(), any::<u8>(), any::<bool>()), |(at, byte, cut)| {
+                let mut bytes = valid.clone();
+                bytes[at] = byte;
+                if cut {
+                    bytes.truncate(at);
+                }
+                // It may still be a sound request; it must get some answer.
+                clients.iter().for_each(|client| _ = ask(client, &bytes));
+                Ok(())
+            })
+            .expect("damaged requests are answered");
+    })
+    .await
+    .expect("no panic");
+}

@@ -1,0 +1,311 @@
+//! An engine that holds objects and moves no media, behind the real ring and the real records.
+
+use control::{
+    AppData, Closed, Command, ConsumerId, DtlsState, Event, IceParameters, IceState, Kind, ProducerId,
+    Refusal, Request, RouterId, SnapshotItem, Text, TransportId, TransportState,
+};
+use shm::{Listener, ListenerEvent, WorkerEnd};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A running engine. Dropped, it is gone as if killed.
+pub struct Engine {
+    orders: SyncSender<Order>,
+    commands: Arc<Mutex<Vec<Command>>>,
+    thread: Option<JoinHandle<()>>,
+    pub epoch: u64,
+    pub path: PathBuf,
+}
+
+enum Order {
+    /// Closes a transport as if consent had ended.
+    LoseConsent(TransportId),
+    /// Forgets a transport, and says only that something was lost.
+    Overflow(TransportId),
+    /// Answers nothing any more.
+    FallSilent,
+    Die,
+}
+
+/// A path for a control socket that no other test uses.
+pub fn socket_path() -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("leat-flow-{}-{number}.sock", std::process::id()))
+}
+
+impl Engine {
+    /// An engine that listens at `path`.
+    pub fn start(path: &Path) -> Self {
+        let listener = Listener::bind(path, 2, control::PROTOCOL_VERSION).expect("listen");
+        let (orders, receiver) = sync_channel(16);
+        let commands = Arc::new(Mutex::new(Vec::new()));
+        let epoch = listener.engine_epoch();
+        let log = commands.clone();
+        let thread = std::thread::spawn(move || run(listener, receiver, &log));
+        Self { orders, commands, thread: Some(thread), epoch, path: path.to_path_buf() }
+    }
+
+    pub fn lose_consent(&self, transport: TransportId) {
+        self.orders.send(Order::LoseConsent(transport)).expect("running");
+    }
+
+    pub fn overflow(&self, forgets: TransportId) {
+        self.orders.send(Order::Overflow(forgets)).expect("running");
+    }
+
+    pub fn fall_silent(&self) {
+        self.orders.send(Order::FallSilent).expect("running");
+    }
+
+    /// All commands so far.
+    pub fn commands(&self) -> Vec<Command> {
+        self.commands.lock().expect("no panic while held").clone()
+    }
+
+    /// Waits until a command like this has come.
+    pub async fn has_got(&self, what: &str, is_it: impl Fn(&Command) -> bool) {
+        for _ in 0..500 {
+            if self.commands().iter().any(&is_it) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the engine was never told {what}; it got {:#?}", self.commands());
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.orders.send(Order::Die);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(self.path.with_extension("sock.lock"));
+    }
+}
+
+fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<Command>>) {
+    let mut ends: Vec<WorkerEnd> = Vec::new();
+    let mut workers = [Worker::default(), Worker::default()];
+    let mut silent = false;
+    loop {
+        while let Some(event) = listener.poll() {
+            match event {
+                ListenerEvent::Attached(attached) => ends = attached,
+                ListenerEvent::Detached { .. } => ends.clear(),
+                _ => {}
+            }
+        }
+        let mut record = Vec::new();
+        for (end, worker) in ends.iter_mut().zip(&mut workers) {
+            while end.commands.pop(&mut record).expect("a sound ring").is_some() {
+                let request = Request::decode(&record).expect("a sound record");
+                log.lock().expect("no panic while held").push(request.command.clone());
+                if !silent {
+                    worker.on_request(request);
+                }
+            }
+        }
+        match orders.try_recv() {
+            Ok(Order::Die) => return,
+            Ok(Order::FallSilent) => silent = true,
+            Ok(Order::LoseConsent(transport)) => {
+                for worker in workers.iter_mut().filter(|worker| worker.transports.contains_key(&transport)) {
+                    worker.close_transport(transport, Closed::ConsentLost);
+                }
+            }
+            Ok(Order::Overflow(transport)) => {
+                for worker in workers.iter_mut().filter(|worker| worker.transports.contains_key(&transport)) {
+                    worker.close_transport(transport, Closed::ConsentLost);
+                    let lost = worker.events.len() as u64;
+                    worker.events = vec![Event::Overflow { lost }];
+                }
+            }
+            Err(_) => {}
+        }
+        for (end, worker) in ends.iter_mut().zip(&mut workers) {
+            for event in worker.events.drain(..) {
+                event.encode(&mut record);
+                end.events.push(&record).expect("room");
+            }
+            end.peer_doorbell.ring();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// What one worker holds.
+#[derive(Default)]
+struct Worker {
+    events: Vec<Event>,
+    routers: BTreeMap<RouterId, AppData>,
+    transports: BTreeMap<TransportId, (RouterId, AppData)>,
+    producers: BTreeMap<ProducerId, (TransportId, Kind, bool, AppData)>,
+    consumers: BTreeMap<ConsumerId, (TransportId, ProducerId, bool, AppData)>,
+}
+
+impl Worker {
+    fn on_request(&mut self, Request { id: request, command }: Request) {
+        let missing = match self.apply(request, command) {
+            Ok(Some(event)) => return self.events.push(event),
+            Ok(None) => return,
+            Err(missing) => missing,
+        };
+        let (refusal, text) = (Refusal::NotFound, Text::new(missing));
+        self.events.push(Event::Refused { request: Some(request), refusal, text });
+    }
+
+    fn apply(
+        &mut self,
+        request: control::RequestId,
+        command: Command,
+    ) -> Result<Option<Event>, &'static str> {
+        match command {
+            Command::CreateRouter { router, app_data } => _ = self.routers.insert(router, app_data),
+            Command::ClaimRouter { router } => _ = self.routers.get(&router).ok_or("no such router")?,
+            Command::CloseRouter { router } => {
+                self.routers.remove(&router).ok_or("no such router")?;
+                let transports: Vec<_> =
+                    self.transports.iter().filter(|(_, (of, _))| *of == router).map(|(id, _)| *id).collect();
+                transports
+                    .into_iter()
+                    .for_each(|transport| self.close_transport(transport, Closed::Requested));
+            }
+            Command::CreateTransport(create) => {
+                self.routers.get(&create.router).ok_or("no such router")?;
+                self.transports.insert(create.transport, (create.router, create.app_data));
+                return Ok(Some(Event::TransportCreated {
+                    request,
+                    transport: create.transport,
+                    ice: ice(),
+                    fingerprint: [0xa5; 32],
+                    candidates: vec!["127.0.0.1:7000".parse().expect("an address")],
+                }));
+            }
+            Command::ConnectTransport { transport, .. } => {
+                _ = self.transports.get(&transport).ok_or("no such transport")?
+            }
+            Command::RestartIce { transport } => {
+                self.transports.get(&transport).ok_or("no such transport")?;
+                return Ok(Some(Event::IceRestarted { request, transport, ice: ice() }));
+            }
+            Command::CloseTransport { transport } => {
+                self.transports.get(&transport).ok_or("no such transport")?;
+                self.close_transport(transport, Closed::Requested);
+            }
+            Command::Produce(produce) => {
+                self.transports.get(&produce.transport).ok_or("no such transport")?;
+                self.producers.insert(
+                    produce.producer,
+                    (produce.transport, produce.kind, produce.paused, produce.app_data),
+                );
+            }
+            Command::PauseProducer { producer } => {
+                self.producers.get_mut(&producer).ok_or("no such producer")?.2 = true
+            }
+            Command::ResumeProducer { producer } => {
+                self.producers.get_mut(&producer).ok_or("no such producer")?.2 = false
+            }
+            Command::CloseProducer { producer } => {
+                self.producers.get(&producer).ok_or("no such producer")?;
+                self.close_producer(producer, Closed::Requested);
+            }
+            Command::Consume(consume) => {
+                self.transports.get(&consume.transport).ok_or("no such transport")?;
+                self.producers.get(&consume.producer).ok_or("no such producer")?;
+                let entry = (consume.transport, consume.producer, consume.paused, consume.app_data);
+                self.consumers.insert(consume.consumer, entry);
+            }
+            Command::PauseConsumer { consumer } => {
+                self.consumers.get_mut(&consumer).ok_or("no such consumer")?.2 = true
+            }
+            Command::ResumeConsumer { consumer } => {
+                self.consumers.get_mut(&consumer).ok_or("no such consumer")?.2 = false
+            }
+            Command::CloseConsumer { consumer } => {
+                self.consumers.remove(&consumer).ok_or("no such consumer")?;
+                self.events.push(Event::ConsumerClosed { consumer, closed: Closed::Requested });
+            }
+            Command::RequestKeyframe { consumer } => {
+                _ = self.consumers.get(&consumer).ok_or("no such consumer")?
+            }
+            Command::Snapshot => {
+                self.snapshot(request);
+                return Ok(None);
+            }
+        }
+        Ok(Some(Event::Done { request }))
+    }
+
+    fn close_transport(&mut self, transport: TransportId, closed: Closed) {
+        self.transports.remove(&transport);
+        let producers: Vec<_> =
+            self.producers.iter().filter(|(_, entry)| entry.0 == transport).map(|(id, _)| *id).collect();
+        producers.into_iter().for_each(|producer| self.close_producer(producer, closed));
+        let consumers: Vec<_> =
+            self.consumers.iter().filter(|(_, entry)| entry.0 == transport).map(|(id, _)| *id).collect();
+        for consumer in consumers {
+            self.consumers.remove(&consumer);
+            self.events.push(Event::ConsumerClosed { consumer, closed });
+        }
+        self.events.push(Event::TransportClosed { transport, closed });
+    }
+
+    fn close_producer(&mut self, producer: ProducerId, closed: Closed) {
+        self.producers.remove(&producer);
+        let consumers: Vec<_> =
+            self.consumers.iter().filter(|(_, entry)| entry.1 == producer).map(|(id, _)| *id).collect();
+        for consumer in consumers {
+            self.consumers.remove(&consumer);
+            self.events.push(Event::ConsumerClosed { consumer, closed });
+        }
+        self.events.push(Event::ProducerClosed { producer, closed });
+    }
+
+    fn snapshot(&mut self, request: control::RequestId) {
+        let state = TransportState { ice: IceState::New, dtls: DtlsState::New, remote: None };
+        let routers = self
+            .routers
+            .iter()
+            .map(|(router, app_data)| SnapshotItem::Router { router: *router, app_data: app_data.clone() });
+        let transports =
+            self.transports.iter().map(|(transport, (router, app_data))| SnapshotItem::Transport {
+                transport: *transport,
+                router: *router,
+                state,
+                app_data: app_data.clone(),
+            });
+        let producers = self.producers.iter().map(|(producer, (transport, kind, paused, app_data))| {
+            SnapshotItem::Producer {
+                producer: *producer,
+                transport: *transport,
+                kind: *kind,
+                paused: *paused,
+                app_data: app_data.clone(),
+            }
+        });
+        let consumers = self.consumers.iter().map(|(consumer, (transport, producer, paused, app_data))| {
+            SnapshotItem::Consumer {
+                consumer: *consumer,
+                transport: *transport,
+                producer: *producer,
+                paused: *paused,
+                app_data: app_data.clone(),
+            }
+        });
+        let items = routers.chain(transports).chain(producers).chain(consumers);
+        self.events.extend(items.map(|item| Event::Snapshot { request, item }));
+        self.events.push(Event::SnapshotEnd { request });
+    }
+}
+
+fn ice() -> IceParameters {
+    IceParameters { ufrag: Text::new("ufrag"), pwd: Text::new("a password of twenty-two") }
+}

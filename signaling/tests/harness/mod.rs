@@ -1,0 +1,198 @@
+//! What a test of the flow needs: an engine behind a real ring, a signaling process's insides, and clients that speak `Signal`.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+pub mod engine;
+
+use bytes::Bytes;
+use control::TransportId;
+use prost::Message;
+use signaling::engine::{Engine, start};
+use signaling::hall::{Admission, Connection, Hall, Patience};
+use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Everything a signaling process is, but for its sockets. Dropped, it is gone as if killed.
+pub struct Signaling {
+    pub hall: Arc<Hall>,
+    follower: JoinHandle<()>,
+}
+
+/// Shorter than life, longer than any step of a test.
+pub const PATIENCE: Patience = Patience {
+    settle: Duration::from_secs(3),
+    away: Duration::from_millis(600),
+    restart: Duration::from_millis(1_500),
+};
+
+impl Signaling {
+    pub fn start(control_socket: &Path, admission: Admission) -> Self {
+        let engine = Engine::new();
+        let hall = Hall::new(engine.clone(), admission, PATIENCE);
+        let (news, heard) = mpsc::channel(64);
+        start(engine, control_socket.to_path_buf(), news).expect("a thread");
+        let follower = tokio::spawn(hall.clone().follow(heard));
+        Self { hall, follower }
+    }
+
+    pub fn client(&self) -> Client {
+        let (connection, queue) = self.hall.connect();
+        Client { hall: self.hall.clone(), connection, queue }
+    }
+
+    /// Ends the process: the link closes, nothing is said to anybody.
+    pub async fn kill(self) {
+        self.follower.abort();
+        let _ = self.follower.await;
+        // The link's thread looks once a second whether anybody listens.
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+    }
+}
+
+/// One connection of one client.
+pub struct Client {
+    pub hall: Arc<Hall>,
+    connection: Arc<Connection>,
+    queue: mpsc::Receiver<Bytes>,
+}
+
+impl Client {
+    /// Asks, and gives back the answer, whatever it is.
+    pub async fn ask(&self, payload: Payload) -> Payload {
+        let signal = Signal { version: "1".into(), payload: Some(payload) };
+        self.ask_bytes(&signal.encode_to_vec()).await
+    }
+
+    pub async fn ask_bytes(&self, bytes: &[u8]) -> Payload {
+        let answer = self.hall.on_message(&self.connection, bytes).await;
+        Signal::decode(answer).expect("a Signal").payload.expect("a payload")
+    }
+
+    /// Asks for something that is to fail.
+    pub async fn fails(&self, payload: Payload) -> ErrorCode {
+        match self.ask(payload).await {
+            Payload::Error(error) => {
+                assert!(error.message.len() > 10, "a sentence, not {:?}", error.message);
+                error.code()
+            }
+            other => panic!("it should have failed: {other:?}"),
+        }
+    }
+
+    pub async fn done(&self, payload: Payload) {
+        match self.ask(payload).await {
+            Payload::Ack(_) => {}
+            other => panic!("it should have been done: {other:?}"),
+        }
+    }
+
+    pub async fn join(&self, join: proto::JoinRoom) -> proto::Joined {
+        match self.ask(Payload::JoinRoom(join)).await {
+            Payload::Joined(joined) => joined,
+            other => panic!("it should have joined: {other:?}"),
+        }
+    }
+
+    pub async fn transport(&self, direction: &str) -> proto::TransportCreated {
+        let create = proto::CreateTransport { direction: direction.into() };
+        match self.ask(Payload::CreateTransport(create)).await {
+            Payload::TransportCreated(created) => created,
+            other => panic!("a transport, not {other:?}"),
+        }
+    }
+
+    pub async fn produce(&self, transport: &str, kind: &str) -> String {
+        match self.ask(produce(transport, kind)).await {
+            Payload::ProducerCreated(created) => created.id,
+            other => panic!("a producer, not {other:?}"),
+        }
+    }
+
+    pub async fn consume(&self, transport: &str, producer: &str) -> proto::ConsumerCreated {
+        match self.ask(consume(transport, producer)).await {
+            Payload::ConsumerCreated(created) => created,
+            other => panic!("a consumer, not {other:?}"),
+        }
+    }
+
+    /// The next notification.
+    pub async fn hears(&mut self) -> Payload {
+        let next = tokio::time::timeout(Duration::from_secs(5), self.queue.recv()).await;
+        let bytes = next.expect("a notification within 5 s").expect("an open connection");
+        Signal::decode(bytes).expect("a Signal").payload.expect("a payload")
+    }
+
+    /// Whether the server has let go of this connection, once everything queued is read.
+    pub async fn is_let_go(&mut self) -> bool {
+        matches!(tokio::time::timeout(Duration::from_secs(5), self.queue.recv()).await, Ok(None))
+    }
+
+    /// Nothing has been said that was not heard.
+    pub fn heard_all(&mut self) {
+        if let Ok(bytes) = self.queue.try_recv() {
+            panic!("unexpected: {:?}", Signal::decode(bytes));
+        }
+    }
+
+    /// The socket breaks.
+    pub fn disconnect(self) {
+        self.hall.disconnect(&self.connection);
+    }
+}
+
+pub fn join(room: &str, name: &str) -> proto::JoinRoom {
+    proto::JoinRoom { room: room.into(), display_name: name.into(), ..Default::default() }
+}
+
+pub fn dtls(role: &str) -> Option<proto::DtlsParameters> {
+    let value = ["AB"; 32].join(":");
+    Some(proto::DtlsParameters {
+        role: role.into(),
+        fingerprints: vec![proto::DtlsFingerprint { algorithm: "sha-256".into(), value }],
+    })
+}
+
+/// A track in the router's own numbers.
+pub fn produce(transport: &str, kind: &str) -> Payload {
+    let capabilities = signaling::ortc::capabilities::router();
+    let codecs = capabilities.codecs.iter().filter(|codec| codec.kind == kind).map(|codec| {
+        proto::RtpCodecParameters {
+            mime_type: codec.mime_type.clone(),
+            payload_type: codec.preferred_payload_type,
+            clock_rate: codec.clock_rate,
+            channels: codec.channels,
+            parameters: codec.parameters.clone(),
+            rtcp_feedback: codec.rtcp_feedback.clone(),
+        }
+    });
+    let encoding = proto::RtpEncodingParameters { ssrc: Some(0xa5a5), ..Default::default() };
+    Payload::ProduceMedia(proto::ProduceMedia {
+        transport_id: transport.into(),
+        kind: kind.into(),
+        rtp_parameters: Some(proto::RtpParameters {
+            mid: Some("0".into()),
+            codecs: codecs.collect(),
+            encodings: vec![encoding],
+            ..Default::default()
+        }),
+        source: "camera".into(),
+        paused: false,
+    })
+}
+
+pub fn consume(transport: &str, producer: &str) -> Payload {
+    Payload::ConsumeMedia(proto::ConsumeMedia {
+        transport_id: transport.into(),
+        producer_id: producer.into(),
+        rtp_capabilities: Some(signaling::ortc::capabilities::router()),
+    })
+}
+
+/// An id as the engine knows it.
+pub fn transport_id(id: &str) -> TransportId {
+    TransportId(u64::from_str_radix(id, 16).expect("hex"))
+}

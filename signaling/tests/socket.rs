@@ -1,0 +1,172 @@
+//! Socket.IO as it is on the wire: a client that knows nothing but HTTP polling (Engine.IO protocol 4, Socket.IO protocol 5).
+
+mod harness;
+
+use harness::engine::{Engine, socket_path};
+use harness::{Signaling, join};
+use prost::Message;
+use signaling::hall::Admission;
+use signaling::http;
+use signaling::proto::{ErrorCode, Signal, signal::Payload};
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+fn to_base64(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits =
+            (0..3).fold(0usize, |bits, at| bits << 8 | usize::from(chunk.get(at).copied().unwrap_or(0)));
+        for at in 0..4 {
+            text.push(if at <= chunk.len() { char::from(ALPHABET[bits >> (18 - 6 * at) & 63]) } else { '=' });
+        }
+    }
+    text
+}
+
+fn from_base64(text: &str) -> Vec<u8> {
+    let sextets = text.bytes().filter_map(|c| ALPHABET.iter().position(|known| *known == c));
+    let bits: Vec<bool> =
+        sextets.flat_map(|sextet| (0..6).map(move |at| sextet >> (5 - at) & 1 == 1)).collect();
+    bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |value, bit| value << 1 | u8::from(*bit))).collect()
+}
+
+/// One HTTP request; status and body of the answer.
+async fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.expect("connect");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.expect("send");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("receive");
+    let answer = String::from_utf8(answer).expect("text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, body.to_owned())
+}
+
+struct PollingClient {
+    address: SocketAddr,
+    path: String,
+}
+
+impl PollingClient {
+    async fn connect(address: SocketAddr) -> Self {
+        let path = "/socket.io/?EIO=4&transport=polling".to_owned();
+        let (status, open) = http(address, "GET", &path, "").await;
+        assert_eq!(status, 200);
+        let sid =
+            open.split("\"sid\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a session id");
+        let client = Self { address, path: format!("{path}&sid={sid}") };
+        client.post("40").await;
+        assert!(client.poll().await.iter().any(|packet| packet.starts_with("40")), "connected");
+        client
+    }
+
+    async fn post(&self, packets: &str) {
+        assert_eq!(http(self.address, "POST", &self.path, packets).await, (200, "ok".into()));
+    }
+
+    async fn poll(&self) -> Vec<String> {
+        let (status, body) = http(self.address, "GET", &self.path, "").await;
+        assert_eq!(status, 200);
+        body.split('\x1e').map(str::to_owned).collect()
+    }
+
+    /// Packets until there is a binary one, whose predecessor says what it belongs to.
+    async fn next_binary(&self) -> (String, Signal) {
+        let mut packets = Vec::new();
+        loop {
+            packets.extend(self.poll().await);
+            if let Some(at) = packets.iter().position(|packet| packet.starts_with('b')) {
+                let signal = Signal::decode(from_base64(&packets[at][1..]).as_slice()).expect("a Signal");
+                return (packets[at - 1].clone(), signal);
+            }
+        }
+    }
+
+    async fn ask(&self, id: u32, bytes: &[u8]) -> Signal {
+        let head = format!("451-{id}[\"signal\",{{\"_placeholder\":true,\"num\":0}}]");
+        self.post(&format!("{head}\x1eb{}", to_base64(bytes))).await;
+        let (head, signal) = self.next_binary().await;
+        assert!(head.starts_with(&format!("461-{id}[")), "an acknowledgement of {id}, not {head}");
+        signal
+    }
+}
+
+async fn serve() -> (Engine, Signaling, SocketAddr) {
+    let engine = Engine::start(&socket_path());
+    let signaling = Signaling::start(&engine.path, Admission::Everybody);
+    let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(http::serve(listener, signaling.hall.clone()));
+    (engine, signaling, address)
+}
+
+#[tokio::test]
+async fn a_signal_goes_in_as_an_attachment_and_an_acknowledgement_comes_out() {
+    let (_engine, signaling, address) = serve().await;
+    let client = PollingClient::connect(address).await;
+    let request = |room: &str| {
+        Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join(room, "Ada"))) }.encode_to_vec()
+    };
+
+    // A bad message first: it is answered, and the socket stays.
+    match client.ask(0, &[0xff; 9]).await.payload {
+        Some(Payload::Error(error)) => assert_eq!(error.code(), ErrorCode::BadMessage),
+        other => panic!("{other:?}"),
+    }
+    client.post("421[\"signal\",\"not binary\"]").await;
+    match client.next_binary().await.1.payload {
+        Some(Payload::Error(error)) => assert_eq!(error.code(), ErrorCode::BadMessage),
+        other => panic!("{other:?}"),
+    }
+    let joined = client.ask(2, &request("r")).await;
+    assert_eq!(joined.version, "1");
+    assert!(matches!(joined.payload, Some(Payload::Joined(_))));
+
+    // And news come as the same event, unasked.
+    let other = signaling.client();
+    other.join(join("r", "Bob")).await;
+    let (head, news) = client.next_binary().await;
+    assert!(head.starts_with("451-[\"signal\""), "{head}");
+    assert!(matches!(news.payload, Some(Payload::PeerJoined(_))));
+
+    // The session ends, and the others hear it.
+    client.post("1").await;
+    let mut other = other;
+    assert!(matches!(other.hears().await, Payload::PeerAway(away) if away.away));
+}
+
+#[tokio::test]
+async fn http_tells_its_health_and_serves_the_app() {
+    let (_engine, signaling, address) = serve().await;
+    for _ in 0..200 {
+        if signaling.hall.is_media_ready() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(
+        http(address, "GET", "/healthz", "").await,
+        (200, "{\"status\":\"ok\",\"engine\":\"ready\"}\n".into())
+    );
+    for page in ["/", "/room/stage"] {
+        let (status, body) = http(address, "GET", page, "").await;
+        assert!(status == 200 && body.starts_with("<!doctype html>"), "{page}: {status} {body}");
+    }
+    assert_eq!(http(address, "GET", "/nothing.js", "").await.0, 404);
+    assert_eq!(http(address, "GET", "/../Cargo.toml", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_told_with_the_option_that_changes_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound");
+    let error = http::bind(address).await.expect_err("in use").to_string();
+    assert!(error.contains(&address.port().to_string()) && error.contains("--http"), "{error}");
+}

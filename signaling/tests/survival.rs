@@ -1,0 +1,170 @@
+//! Either process dies; the other goes on.
+
+mod harness;
+
+use control::Command;
+use harness::engine::{Engine, socket_path};
+use harness::{Signaling, join, transport_id};
+use signaling::hall::Admission;
+use signaling::proto::{self, ErrorCode, signal::Payload};
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_new_signaling_process_finds_the_same_rooms() {
+    let engine = Engine::start(&socket_path());
+    let first = Signaling::start(&engine.path, Admission::Everybody);
+    let (ada, bob, eve) = (first.client(), first.client(), first.client());
+    let ada_joined = ada.join(join("stage", "Ada")).await;
+    let bob_joined = bob.join(join("stage", "Bob")).await;
+    let eve_joined = eve.join(join("stage", "Eve")).await;
+    let (send, recv) = (ada.transport("send").await.id, bob.transport("recv").await.id);
+    let eves = eve.transport("send").await.id;
+    let video = ada.produce(&send, "video").await;
+    ada.done(Payload::PauseProducer(proto::PauseProducer { producer_id: video.clone() })).await;
+    let watched = bob.consume(&recv, &video).await;
+    first.kill().await;
+    drop((ada, bob, eve));
+    let commands_before = engine.commands().len();
+
+    let second = Signaling::start(&engine.path, Admission::Everybody);
+    let resume = |joined: &proto::Joined| proto::Resume {
+        peer_id: joined.peer_id.clone(),
+        secret: joined.resume_secret.clone(),
+        engine_epoch: joined.engine_epoch.clone(),
+        ..Default::default()
+    };
+    let again = |resume: proto::Resume| proto::JoinRoom { resume: Some(resume), ..join("stage", "") };
+    let thief = second.client();
+    let stolen = proto::Resume { secret: vec![7; 32], ..resume(&ada_joined) };
+    assert_eq!(thief.fails(Payload::JoinRoom(again(stolen))).await, ErrorCode::ResumeSecret);
+
+    let mut ada = second.client();
+    let ada_back = ada
+        .join(again(proto::Resume {
+            transports: vec![proto::HeldTransport { id: send.clone(), direction: "send".into() }],
+            producers: vec![proto::HeldProducer { id: video.clone(), ..Default::default() }],
+            ..resume(&ada_joined)
+        }))
+        .await;
+    assert!(
+        ada_back.resumed
+            && ada_back.display_name == "Ada"
+            && ada_back.engine_epoch == ada_joined.engine_epoch
+    );
+    assert_eq!(
+        (&ada_back.kept_transports, &ada_back.kept_producers),
+        (&vec![send.clone()], &vec![video.clone()])
+    );
+    assert_eq!(ada_back.resume_secret, ada_joined.resume_secret);
+    let mut away: Vec<_> =
+        ada_back.peers.iter().filter(|peer| peer.away).map(|peer| peer.display_name.as_str()).collect();
+    away.sort_unstable();
+    assert_eq!(away, ["Bob", "Eve"]);
+
+    let bob = second.client();
+    let bob_back = bob
+        .join(again(proto::Resume {
+            transports: vec![proto::HeldTransport { id: recv.clone(), direction: "recv".into() }],
+            consumers: vec![proto::HeldConsumer { id: watched.id.clone(), ..Default::default() }],
+            ..resume(&bob_joined)
+        }))
+        .await;
+    assert_eq!(bob_back.kept_consumers, std::slice::from_ref(&watched.id));
+    assert!(
+        matches!(ada.hears().await, Payload::PeerAway(away) if !away.away && away.peer_id == bob_joined.peer_id)
+    );
+
+    // A newcomer sees and can consume what was produced before the restart.
+    let carl = second.client();
+    let carl_joined = carl.join(join("stage", "Carl")).await;
+    let seen = carl_joined.peers.iter().find(|peer| peer.id == ada_joined.peer_id).expect("Ada is there");
+    assert!(
+        seen.producers[0].paused && seen.producers[0].id == video && seen.producers[0].source == "camera"
+    );
+    let carls = carl.transport("recv").await.id;
+    assert!(carl.consume(&carls, &video).await.producer_paused);
+    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+
+    // On an old transport, no MID and no SSRC is used twice.
+    let new = bob.consume(&recv, &video).await.rtp_parameters.expect("parameters");
+    let old = watched.rtp_parameters.expect("parameters");
+    let mid = |parameters: &proto::RtpParameters| {
+        parameters.mid.as_ref().and_then(|mid| mid.parse::<u32>().ok()).expect("a number")
+    };
+    assert!(mid(&new) > mid(&old) + 1_000);
+    assert_ne!(new.encodings[0].ssrc, old.encodings[0].ssrc);
+
+    // Whoever does not come back is gone, with what it held.
+    match ada.hears().await {
+        Payload::PeerLeft(left) => assert_eq!(left.peer_id, eve_joined.peer_id),
+        other => panic!("{other:?}"),
+    }
+    let forgotten = transport_id(&eves);
+    engine
+        .has_got(
+            "to close Eve's transport",
+            |c| matches!(c, Command::CloseTransport { transport } if *transport == forgotten),
+        )
+        .await;
+    let since: Vec<_> = engine.commands().split_off(commands_before);
+    assert!(since.iter().any(|command| matches!(command, Command::ClaimRouter { .. })));
+    assert!(
+        !since
+            .iter()
+            .any(|command| matches!(command, Command::CreateRouter { .. } | Command::CloseRouter { .. }))
+    );
+}
+
+#[tokio::test]
+async fn when_the_engine_dies_everybody_hears_it_and_can_start_anew() {
+    let path = socket_path();
+    let engine = Engine::start(&path);
+    let first_epoch = engine.epoch;
+    let signaling = Signaling::start(&path, Admission::Everybody);
+    let (mut ada, mut bob) = (signaling.client(), signaling.client());
+    ada.join(join("r", "Ada")).await;
+    bob.join(join("r", "Bob")).await;
+    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+    let send = ada.transport("send").await.id;
+    ada.produce(&send, "video").await;
+    assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+
+    drop(engine);
+    assert!(matches!(ada.hears().await, Payload::MediaLost(_)));
+    assert!(matches!(bob.hears().await, Payload::MediaLost(_)));
+    assert!(!signaling.hall.is_media_ready());
+    let create = Payload::CreateTransport(proto::CreateTransport { direction: "send".into() });
+    assert_eq!(ada.fails(create).await, ErrorCode::EngineUnavailable);
+    let late = signaling.client();
+    let joined = late.join(join("r", "Late")).await;
+    assert_eq!(joined.engine_epoch, "");
+    assert!(joined.peers.iter().all(|peer| peer.producers.is_empty()), "what was produced is gone");
+    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+
+    let engine = Engine::start(&path);
+    assert_ne!(engine.epoch, first_epoch);
+    for client in [&mut ada, &mut bob] {
+        match client.hears().await {
+            Payload::MediaReady(ready) => assert_eq!(ready.engine_epoch, format!("{:016x}", engine.epoch)),
+            other => panic!("{other:?}"),
+        }
+    }
+    let send = ada.transport("send").await.id;
+    let video = ada.produce(&send, "video").await;
+    assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+    let recv = bob.transport("recv").await.id;
+    bob.consume(&recv, &video).await;
+}
+
+#[tokio::test]
+async fn without_any_engine_people_meet_and_wait() {
+    let signaling = Signaling::start(&socket_path(), Admission::Everybody);
+    let ada = signaling.client();
+    let started = std::time::Instant::now();
+    let joined = ada.join(join("r", "Ada")).await;
+    assert!(started.elapsed() >= Duration::from_secs(2), "it gives the engine a chance first");
+    assert_eq!(joined.engine_epoch, "");
+    let create = Payload::CreateTransport(proto::CreateTransport { direction: "recv".into() });
+    assert_eq!(ada.fails(create).await, ErrorCode::EngineUnavailable);
+}
