@@ -1,0 +1,430 @@
+//! One publisher and many subscribers around one shard, in virtual time.
+
+use crate::{Sink, allocations};
+use control::{
+    Codec, CodecParameters, Command, Consume, ConsumerId, Counter, Counters, CreateTransport, Encoding,
+    Event, Extension, ExtensionKind, Kind, Produce, ProducerId, Request, RequestId, RouterId, Text,
+    TransportId,
+};
+use dtls::{Certificate, Fingerprint, Settings};
+use leat_tests::peer::rtcp::{self, AnyPacket, ReceiverReport, ReceptionReport, SenderReport};
+use leat_tests::{Client, Received};
+use machine::{Datagram, Instant, LocalId, Machine, Path, Rng};
+use rtp::{ExtId, Extensions, Header, Mid, Pt, Seq, Ssrc, TwccSeq};
+use sfu::{Config, Input, Shard};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What the call is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Who receives the track.
+    pub subscribers: usize,
+    /// Bytes of every RTP payload, at least 16.
+    pub payload_len: usize,
+    /// Packets of a frame: they arrive as one batch.
+    pub burst: usize,
+}
+
+/// A call in which everybody is connected and one video track is published and subscribed.
+#[derive(Debug)]
+pub struct Call {
+    shape: Shape,
+    now: Instant,
+    shard: Shard,
+    sink: Sink,
+    /// The publisher, then the subscribers.
+    peers: Vec<Client>,
+    /// Packets made so far; what each of them is follows from its number.
+    made: u64,
+    twcc_seq: u16,
+    rtx_seq: u16,
+    last_request: u64,
+    /// Made inside of the shard.
+    allocations: u64,
+}
+
+/// Between two frames.
+const FRAME_INTERVAL: Duration = Duration::from_nanos(33_333_333);
+
+const ROUTER: RouterId = RouterId(1);
+const PRODUCER: ProducerId = ProducerId(1);
+const SSRC: u32 = 0x0a0a_0a0a;
+const RTX_SSRC: u32 = 0x0b0b_0b0b;
+const PT: u8 = 96;
+const RTX_PT: u8 = 97;
+const CLOCK_RATE_HZ: u32 = 90_000;
+const MID_ID: u8 = 4;
+const TRANSPORT_CC_ID: u8 = 3;
+/// In the lower half, as browsers do it.
+const FIRST_SEQ: u16 = 1_000;
+
+impl Call {
+    /// Connects everybody and sends the first frame, which is a keyframe, to all.
+    ///
+    /// # Panics
+    /// If anything of that fails: there is nothing to measure then.
+    pub fn new(shape: Shape) -> Self {
+        let mut rng = Rng::from_number(1);
+        let certificate = Certificate::generate();
+        let dtls = Settings::new(std::time::Instant::now(), dtls::Options::default());
+        let config = Config {
+            candidates: vec![engine_address()],
+            certificate,
+            dtls: dtls.clone(),
+            grace_period: Duration::from_secs(60),
+        };
+        let mut call = Self {
+            shape,
+            now: Instant::EPOCH + Duration::from_secs(1),
+            shard: Shard::new(config, rng.fork()),
+            sink: Sink::new(),
+            peers: Vec::new(),
+            made: 0,
+            twcc_seq: 0,
+            rtx_seq: 0,
+            last_request: 0,
+            allocations: 0,
+        };
+        call.request(Command::CreateRouter { router: ROUTER, app_data: Default::default() });
+        let theirs = Certificate::generate();
+        for peer in 0..=shape.subscribers {
+            call.join(peer, &theirs, &dtls, rng.fork());
+        }
+        call.request(Command::Produce(produce()));
+        for subscriber in 1..=shape.subscribers {
+            call.request(Command::Consume(consume(subscriber)));
+        }
+        while !call.peers.iter().all(Client::is_connected) {
+            assert!(call.now.since_epoch() < Duration::from_secs(20), "not everybody connects");
+            call.exchange();
+            call.pass(Duration::from_millis(5));
+        }
+        let mut frame = call.frame();
+        call.forward(&mut frame);
+        call.check();
+        call
+    }
+
+    /// What the shard has counted.
+    pub fn counters(&self) -> &Counters {
+        self.shard.counters()
+    }
+
+    /// Where it sends to.
+    pub fn sink(&self) -> &Sink {
+        &self.sink
+    }
+
+    /// Heap allocations made in calls of the shard so far. Zero unless [`Counting`](crate::Counting) is the global
+    /// allocator.
+    pub fn allocations(&self) -> u64 {
+        self.allocations
+    }
+
+    /// How media is protected.
+    pub fn profile(&self) -> srtp::Profile {
+        self.peers[0].profile().expect("new() connects everybody")
+    }
+
+    /// The publisher's next frame, encrypted: a batch for [`forward`](Self::forward).
+    pub fn frame(&mut self) -> Vec<Vec<u8>> {
+        (0..self.shape.burst).map(|_| self.packet()).collect()
+    }
+
+    fn packet(&mut self) -> Vec<u8> {
+        let number = self.made;
+        self.made += 1;
+        let header = self.header(number, PT, SSRC, FIRST_SEQ.wrapping_add(number as u16));
+        let payload = payload(number, self.shape.payload_len);
+        self.protect(&header, &payload)
+    }
+
+    /// The publisher's answer to a request for the packet with this number.
+    pub fn retransmission(&mut self, number: u64) -> Vec<u8> {
+        self.rtx_seq = self.rtx_seq.wrapping_add(1);
+        let header = self.header(number, RTX_PT, RTX_SSRC, self.rtx_seq);
+        let original = FIRST_SEQ.wrapping_add(number as u16).to_be_bytes();
+        let payload = [&original[..], &payload(number, self.shape.payload_len)].concat();
+        self.protect(&header, &payload)
+    }
+
+    /// Packets made so far: the number of the next.
+    pub fn made(&self) -> u64 {
+        self.made
+    }
+
+    fn header(&self, number: u64, pt: u8, ssrc: u32, seq: u16) -> Header {
+        let frame = number / self.shape.burst as u64;
+        Header {
+            pt: Pt(pt),
+            marker: (number + 1).is_multiple_of(self.shape.burst as u64),
+            seq: Seq(seq),
+            timestamp: (frame * u64::from(CLOCK_RATE_HZ) / 30) as u32,
+            ssrc: Ssrc(ssrc),
+        }
+    }
+
+    fn protect(&mut self, header: &Header, payload: &[u8]) -> Vec<u8> {
+        let mut extensions = Extensions::new();
+        let twcc_seq = rtp::ext::transport_cc::write(TwccSeq(self.twcc_seq));
+        self.twcc_seq = self.twcc_seq.wrapping_add(1);
+        extensions.push(ExtId(TRANSPORT_CC_ID), &twcc_seq);
+        extensions.push(ExtId(MID_ID), Mid::new(b"0").expect("one byte").as_bytes());
+        let mut packet = vec![0; Header::encoded_len(&extensions)];
+        header.write(&extensions, &mut packet).expect("exactly that long");
+        packet.extend_from_slice(payload);
+        self.peers[0].protect_rtp(&packet)
+    }
+
+    /// A frame's time passes, and then the engine receives these datagrams of the publisher's in one batch. What leaves
+    /// can be read from the [`sink`](Self::sink) until the next call. This is what is measured.
+    pub fn forward(&mut self, batch: &mut [Vec<u8>]) {
+        self.sink.flush();
+        self.pass(FRAME_INTERVAL);
+        for bytes in batch {
+            self.arrive(0, bytes);
+        }
+        let now = self.now;
+        self.in_shard(|shard, sink| shard.on_batch_end(now, sink));
+    }
+
+    /// Peer 0 is the publisher; the engine receives a datagram of its or a subscriber's.
+    fn arrive(&mut self, peer: usize, bytes: &mut [u8]) {
+        let path = Path { local: LocalId(0), remote: peer_address(peer) };
+        let datagram = Datagram { path, received_at: self.now, bytes };
+        let now = self.now;
+        self.in_shard(|shard, sink| shard.on_datagram(now, datagram, sink));
+    }
+
+    /// Time passes, and timers fire when they are due.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(due) = self.shard.next_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            let now = self.now;
+            self.in_shard(|shard, sink| shard.on_timeout(now, sink));
+        }
+        self.now = end;
+    }
+
+    fn in_shard<T>(&mut self, call: impl FnOnce(&mut Shard, &mut Sink) -> T) -> T {
+        let before = allocations();
+        let result = call(&mut self.shard, &mut self.sink);
+        self.allocations += allocations() - before;
+        result
+    }
+
+    /// The publisher's sender report.
+    pub fn send_publisher_report(&mut self) {
+        let report = SenderReport {
+            ssrc: SSRC,
+            ntp_time: rtcp::ntp_at(self.now),
+            rtp_time: (self.made / self.shape.burst as u64 * u64::from(CLOCK_RATE_HZ) / 30) as u32,
+            packet_count: self.made as u32,
+            octet_count: (self.made * self.shape.payload_len as u64) as u32,
+            ..SenderReport::default()
+        };
+        self.send_rtcp(0, vec![Box::new(report)]);
+    }
+
+    /// Every subscriber reports, misses two packets shortly before the last that [`check`](Self::check) gave, and wants a
+    /// keyframe.
+    pub fn send_subscriber_feedback(&mut self, last: &[Option<u16>]) {
+        for subscriber in 1..=self.shape.subscribers {
+            let own = 0x0c00_0000 + subscriber as u32;
+            let block = ReceptionReport { ssrc: media_ssrc(subscriber), ..ReceptionReport::default() };
+            let report = ReceiverReport { ssrc: own, reports: vec![block], ..ReceiverReport::default() };
+            let last = last[subscriber].expect("everybody has received something");
+            let missing = [last.wrapping_sub(3), last.wrapping_sub(2)];
+            let nack = rtcp::nack(own, media_ssrc(subscriber), &missing);
+            let pli = rtcp::pli(own, media_ssrc(subscriber));
+            self.send_rtcp(subscriber, vec![Box::new(report), nack, pli]);
+        }
+    }
+
+    fn send_rtcp(&mut self, peer: usize, packets: Vec<AnyPacket>) {
+        let mut bytes = self.peers[peer].protect_rtcp(&rtcp::write(&packets));
+        self.arrive(peer, &mut bytes);
+    }
+
+    /// Takes everything out of the sink, decrypts it, and compares what it carries with what the publisher sent. Panics
+    /// if anything differs; returns how many packets of media it was, and the last sequence number of each peer.
+    pub fn check(&mut self) -> (u64, Vec<Option<u16>>) {
+        let mut last = vec![None; self.shape.subscribers + 1];
+        let mut packets = 0;
+        for (path, bytes) in self.take_written() {
+            let peer = peer_at(path.remote);
+            let received =
+                self.peers[peer].on_datagram(self.now, &bytes).expect("the engine's datagrams are sound");
+            let Received::Rtp(plain) = received else { continue };
+            let packet = rtp::Packet::new(&plain).expect("well-formed");
+            let is_repair = packet.ssrc() == Ssrc(rtx_ssrc(peer));
+            assert!(
+                is_repair || packet.ssrc() == Ssrc(media_ssrc(peer)),
+                "{} is not of this peer",
+                packet.ssrc()
+            );
+            let carried = if is_repair { &packet.payload()[2..] } else { packet.payload() };
+            let number = number_in(carried);
+            assert_eq!(carried, payload(number, self.shape.payload_len), "packet {number} to peer {peer}");
+            if !is_repair {
+                last[peer] = Some(packet.seq().0);
+            }
+            packets += 1;
+        }
+        (packets, last)
+    }
+
+    fn take_written(&mut self) -> Vec<(Path, Vec<u8>)> {
+        let written = self.sink.written().map(|(path, bytes)| (path, bytes.to_vec())).collect();
+        self.sink.flush();
+        written
+    }
+
+    /// Everybody renews consent, outside of what is measured.
+    pub fn renew_consent(&mut self) {
+        self.sink.flush();
+        self.exchange();
+    }
+
+    /// What the peers want to send arrives, and what the engine says to it arrives in turn, until all is said.
+    fn exchange(&mut self) {
+        loop {
+            let mut is_quiet = true;
+            for peer in 0..self.peers.len() {
+                for mut bytes in
+                    self.peers[peer].poll(self.now).expect("nothing goes wrong on a perfect network")
+                {
+                    is_quiet = false;
+                    self.arrive(peer, &mut bytes);
+                }
+            }
+            for (path, bytes) in self.take_written() {
+                let taken = self.peers[peer_at(path.remote)].on_datagram(self.now, &bytes);
+                taken.expect("the engine's datagrams are sound");
+            }
+            while self.shard.poll_event().is_some() {}
+            if is_quiet {
+                return;
+            }
+        }
+    }
+
+    fn join(&mut self, peer: usize, certificate: &Certificate, dtls: &Settings, rng: Rng) {
+        let transport = transport_of(peer);
+        let create = CreateTransport { router: ROUTER, transport, app_data: Default::default() };
+        let Event::TransportCreated { ice, fingerprint, .. } = self.request(Command::CreateTransport(create))
+        else {
+            panic!("a transport is created");
+        };
+        let theirs = certificate.fingerprint().0;
+        self.request(Command::ConnectTransport { transport, fingerprint: theirs });
+        let engine = Fingerprint(fingerprint);
+        self.peers.push(Client::new(self.now, &ice, engine, certificate.clone(), dtls.clone(), rng));
+    }
+
+    fn request(&mut self, command: Command) -> Event {
+        self.last_request += 1;
+        let id = RequestId(self.last_request);
+        let (now, request) = (self.now, Input::Request(Request { id, command }));
+        self.in_shard(|shard, sink| shard.on_command(now, request, sink));
+        let events = std::iter::from_fn(|| self.shard.poll_event());
+        let answer =
+            events.filter(|event| event.request() == Some(id)).last().expect("every request is answered");
+        assert!(!matches!(answer, Event::Refused { .. }), "{answer:?}");
+        answer
+    }
+
+    /// Media packets the shard has written so far, of any kind.
+    pub fn forwarded(&self) -> u64 {
+        self.counters().value(Counter::RtpOut)
+    }
+}
+
+/// What the packet with this number carries: a VP8 descriptor and the first byte of a frame, which only of packet 0 is a
+/// keyframe; the number; and a filling that is another for each packet.
+fn payload(number: u64, len: usize) -> Vec<u8> {
+    let mut payload = vec![(number as u8).wrapping_mul(31).wrapping_add(7); len];
+    payload[0] = 0x10;
+    payload[1] = u8::from(number != 0);
+    payload[2..10].copy_from_slice(&number.to_be_bytes());
+    payload
+}
+
+fn number_in(payload: &[u8]) -> u64 {
+    let bytes = payload.get(2..10).and_then(|bytes| bytes.try_into().ok());
+    u64::from_be_bytes(bytes.expect("payloads are at least 16 bytes"))
+}
+
+fn engine_address() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 7000))
+}
+
+fn peer_address(peer: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, (peer >> 8) as u8, peer as u8], 40_000))
+}
+
+fn peer_at(address: SocketAddr) -> usize {
+    let SocketAddr::V4(address) = address else { panic!("all peers have IPv4 addresses") };
+    let [_, _, high, low] = address.ip().octets();
+    usize::from(high) << 8 | usize::from(low)
+}
+
+fn transport_of(peer: usize) -> TransportId {
+    TransportId(100 + peer as u64)
+}
+
+fn media_ssrc(subscriber: usize) -> u32 {
+    0x0100_0000 + subscriber as u32
+}
+
+fn rtx_ssrc(subscriber: usize) -> u32 {
+    0x0200_0000 + subscriber as u32
+}
+
+fn codec(pt: u8, rtx_pt: u8) -> CodecParameters {
+    CodecParameters {
+        codec: Codec::Vp8,
+        pt,
+        rtx_pt: Some(rtx_pt),
+        clock_rate_hz: CLOCK_RATE_HZ,
+        nack: true,
+        pli: true,
+        fir: true,
+        transport_cc: true,
+    }
+}
+
+fn produce() -> Produce {
+    Produce {
+        transport: transport_of(0),
+        producer: PRODUCER,
+        kind: Kind::Video,
+        mid: Some(Text::new("0")),
+        codecs: vec![codec(PT, RTX_PT)],
+        encodings: vec![Encoding { rid: None, ssrc: Some(SSRC), rtx_ssrc: Some(RTX_SSRC) }],
+        extensions: vec![
+            Extension { kind: ExtensionKind::Mid, id: MID_ID },
+            Extension { kind: ExtensionKind::TransportCc, id: TRANSPORT_CC_ID },
+        ],
+        paused: false,
+        app_data: Default::default(),
+    }
+}
+
+fn consume(subscriber: usize) -> Consume {
+    Consume {
+        transport: transport_of(subscriber),
+        producer: PRODUCER,
+        consumer: ConsumerId(subscriber as u64),
+        mid: Some(Text::new("0")),
+        codecs: vec![codec(120, 121)],
+        ssrc: media_ssrc(subscriber),
+        rtx_ssrc: Some(rtx_ssrc(subscriber)),
+        cname: Text::new("publisher"),
+        extensions: vec![Extension { kind: ExtensionKind::Mid, id: 9 }],
+        paused: false,
+        app_data: Default::default(),
+    }
+}

@@ -1,0 +1,52 @@
+//! A global allocator that counts.
+
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+/// The system's allocator, counting. A bench or test that wants [`allocations`] to tell anything makes it its
+/// `#[global_allocator]`. What C code takes by `malloc` passes it by.
+#[derive(Debug)]
+pub struct Counting;
+
+thread_local! {
+    /// Constant and without a destructor, so that reading it allocates nothing and works until the thread's very end.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has allocated or reallocated so far.
+pub fn allocations() -> u64 {
+    ALLOCATIONS.get()
+}
+
+fn count() {
+    ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+}
+
+// SAFETY: every method does what `System` does with the same arguments, whose contract is the same; counting touches no
+// memory but a cell of this thread, and does not unwind before 2⁶⁴ allocations.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract, which is `System`'s.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract, which is `System`'s.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count();
+        // SAFETY: `block` came from `System` by way of this allocator; the rest is the caller's.
+        unsafe { System.realloc(block, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: `block` came from `System` by way of this allocator; the rest is the caller's.
+        unsafe { System.dealloc(block, layout) }
+    }
+}

@@ -1,0 +1,53 @@
+//! Where a figure was measured: without it the figure says nothing.
+
+use std::fmt;
+use std::fs;
+use std::process::Command;
+
+/// Commit, processor and kernel.
+#[derive(Clone, Debug)]
+pub struct Place {
+    commit: String,
+    cpu: String,
+    cores: usize,
+    kernel: String,
+}
+
+impl Place {
+    /// Here and now. What cannot be found out is "unknown".
+    pub fn here() -> Self {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        Self {
+            commit: commit().unwrap_or_else(unknown),
+            cpu: cpu.map_or_else(unknown, |(_, name)| name.to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
+                .map_or_else(|_| unknown(), |release| release.trim().to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { commit, cpu, cores, kernel } = self;
+        write!(f, "commit {commit}, {cpu} ({cores} cores), Linux {kernel}")
+    }
+}
+
+/// The commit that is checked out, marked if sources of what is measured differ from it.
+fn commit() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output =
+            Command::new("git").args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "--short=10", "HEAD"])?;
+    let changed =
+        git(&["status", "--porcelain", "--", "../engine", "../Cargo.toml", "../bench/src", "benches"])?;
+    Some(if changed.is_empty() { commit } else { format!("{commit} with changes") })
+}
+
+fn unknown() -> String {
+    "unknown".to_owned()
+}

@@ -1,0 +1,87 @@
+//! A send batch that leads nowhere.
+
+use machine::{Flow, Path, Tx};
+use std::ops::Range;
+
+/// Bytes of the arena, as the runtime's send batch has it: larger would fall out of the cache, smaller would stay in it
+/// longer than in service.
+const ARENA_BYTES: usize = 4 << 20;
+
+/// Datagrams of the arena, as the runtime has it.
+const SLOTS: usize = 8 << 10;
+
+/// Slots start on cache lines, as the runtime's do.
+const SLOT_ALIGN: usize = 64;
+
+/// Takes datagrams into one arena, and counts them. When it is full it begins anew, as the runtime does after a flush, so
+/// that the machine never waits; what was written last can be read back.
+#[derive(Debug)]
+pub struct Sink {
+    arena: Box<[u8]>,
+    used: usize,
+    slots: Vec<(Path, Range<usize>)>,
+    datagrams: u64,
+    bytes: u64,
+}
+
+impl Sink {
+    /// Allocates all it will ever need.
+    pub fn new() -> Self {
+        Self {
+            arena: vec![0xa5; ARENA_BYTES].into_boxed_slice(),
+            used: 0,
+            slots: Vec::with_capacity(SLOTS),
+            datagrams: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Datagrams taken since the sink was made.
+    pub fn datagrams(&self) -> u64 {
+        self.datagrams
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Begins anew: the batch is as good as sent.
+    pub fn flush(&mut self) {
+        self.used = 0;
+        self.slots.clear();
+    }
+
+    /// What has been written since the last flush, oldest first.
+    pub fn written(&self) -> impl Iterator<Item = (Path, &[u8])> {
+        self.slots.iter().map(|(path, range)| (*path, &self.arena[range.clone()]))
+    }
+}
+
+impl Default for Sink {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tx for Sink {
+    fn slot(&mut self, _flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
+        if self.used + len > ARENA_BYTES || self.slots.len() == SLOTS {
+            self.flush();
+        }
+        let range = self.used..self.used + len;
+        self.used = range.end.next_multiple_of(SLOT_ALIGN);
+        self.slots.push((path, range.clone()));
+        self.datagrams += 1;
+        self.bytes += len as u64;
+        self.arena.get_mut(range)
+    }
+
+    fn cancel(&mut self) {
+        if let Some((_, range)) = self.slots.pop() {
+            self.used = range.start;
+            self.datagrams -= 1;
+            self.bytes -= range.len() as u64;
+        }
+    }
+}
