@@ -1,0 +1,190 @@
+//! A call of two: what signaling would ask for, and the two of them connected.
+
+use crate::caller::{Caller, audio_packet, certificate, payload};
+use crate::controller::Controller;
+use crate::engine::Engine;
+use control::{
+    AppData, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding, Event, Kind,
+    Produce, ProducerId, RouterId, Text, TransportId,
+};
+use dtls::Fingerprint;
+use oracle_rtp::packet::Packet;
+use std::net::SocketAddr;
+
+/// On the publisher's leg.
+pub const SENT_PT: u8 = 111;
+/// On the publisher's leg.
+pub const SENT_SSRC: u32 = 0x0a0a_0a0a;
+/// On the subscriber's leg.
+pub const RECEIVED_PT: u8 = 109;
+/// On the subscriber's leg.
+pub const RECEIVED_SSRC: u32 = 0x0b0b_0b0b;
+
+/// The room of most tests.
+pub const ROUTER: RouterId = RouterId(1);
+/// The publisher's.
+pub const PUBLISHING: TransportId = TransportId(10);
+/// The subscriber's.
+pub const SUBSCRIBING: TransportId = TransportId(20);
+/// The track.
+pub const PRODUCER: ProducerId = ProducerId(100);
+/// The track, as it is received.
+pub const CONSUMER: ConsumerId = ConsumerId(200);
+
+/// Which of the engine's candidates a peer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// Two peers, the one sending sound to the other.
+#[derive(Debug)]
+pub struct Call {
+    pub publisher: Caller,
+    pub subscriber: Caller,
+    next: u16,
+    /// The subscriber's number of the packet after the last.
+    expected: Option<u16>,
+}
+
+impl Call {
+    /// Connects two peers in [`ROUTER`].
+    pub fn connect(engine: &Engine, controller: &mut Controller) -> Self {
+        Self::connect_over(engine, controller, Family::V4, Family::V4)
+    }
+
+    /// Connects two peers in [`ROUTER`], each over its family.
+    pub fn connect_over(engine: &Engine, controller: &mut Controller, from: Family, to: Family) -> Self {
+        controller.demand(create_router(ROUTER));
+        let mut publisher = join(engine, controller, PUBLISHING, from);
+        let mut subscriber = join(engine, controller, SUBSCRIBING, to);
+        controller.demand(Command::Produce(produce(PUBLISHING, PRODUCER)));
+        controller.demand(Command::Consume(consume(SUBSCRIBING, PRODUCER, CONSUMER)));
+        publisher.connect();
+        subscriber.connect();
+        Self::of(publisher, subscriber)
+    }
+
+    /// Two peers that are connected.
+    pub fn of(publisher: Caller, subscriber: Caller) -> Self {
+        Self { publisher, subscriber, next: 1_000, expected: None }
+    }
+
+    /// The publisher's next packet, not sent.
+    pub fn next_packet(&mut self) -> Packet {
+        self.next += 1;
+        audio_packet(self.next - 1)
+    }
+
+    /// The publisher says so many packets, and the subscriber must hear exactly those, in order, without a gap in their
+    /// numbers, also from those before.
+    pub fn say(&mut self, count: u16) {
+        let first = self.next;
+        for _ in 0..count {
+            let packet = self.next_packet();
+            self.publisher.publish(&packet);
+        }
+        self.hear(first, count);
+    }
+
+    /// The subscriber must hear exactly these of the publisher's packets.
+    pub fn hear(&mut self, first: u16, count: u16) {
+        let packets = self.subscriber.receive(usize::from(count));
+        for (packet, sent) in packets.iter().zip(first..) {
+            let Packet { header, payload: heard } = packet;
+            assert_eq!((header.payload_type, header.ssrc), (RECEIVED_PT, RECEIVED_SSRC));
+            assert_eq!(heard[..], payload(sent), "packet {sent}");
+            let expected = self.expected.replace(header.sequence_number.wrapping_add(1));
+            assert!(
+                expected.is_none_or(|expected| expected == header.sequence_number),
+                "a gap before packet {sent}"
+            );
+        }
+    }
+}
+
+/// Makes a transport, and a peer that knows it. The engine knows the peer's fingerprint.
+pub fn join(engine: &Engine, controller: &mut Controller, transport: TransportId, family: Family) -> Caller {
+    let caller = join_unannounced(engine, controller, transport, family);
+    controller.demand(Command::ConnectTransport { transport, fingerprint: certificate().fingerprint().0 });
+    caller
+}
+
+/// Makes a transport, and a peer that knows it, but whom the engine does not know.
+pub fn join_unannounced(
+    engine: &Engine,
+    controller: &mut Controller,
+    transport: TransportId,
+    family: Family,
+) -> Caller {
+    let created = controller.request(create_transport(ROUTER, transport));
+    let Event::TransportCreated { ice, fingerprint, candidates, .. } = created else { panic!("{created:?}") };
+    Caller::new(candidate(&candidates, family, engine.port), &ice, Fingerprint(fingerprint))
+}
+
+/// The candidate of this family, which must be at this port.
+pub fn candidate(candidates: &[SocketAddr], family: Family, port: u16) -> SocketAddr {
+    let of_family = candidates.iter().find(|address| address.is_ipv4() == (family == Family::V4));
+    let candidate = *of_family.expect("the engine listens on both families");
+    assert_eq!(candidate.port(), port);
+    candidate
+}
+
+/// An empty room.
+pub fn create_router(router: RouterId) -> Command {
+    Command::CreateRouter { router, app_data: AppData(format!("room {router}").into_bytes()) }
+}
+
+/// A transport in it.
+pub fn create_transport(router: RouterId, transport: TransportId) -> Command {
+    let app_data = AppData(format!("transport {transport}").into_bytes());
+    Command::CreateTransport(CreateTransport { router, transport, app_data })
+}
+
+/// A microphone.
+pub fn produce(transport: TransportId, producer: ProducerId) -> Produce {
+    Produce {
+        transport,
+        producer,
+        kind: Kind::Audio,
+        mid: Some(Text::new("0")),
+        codecs: vec![codec(SENT_PT)],
+        encodings: vec![Encoding { rid: None, ssrc: Some(SENT_SSRC), rtx_ssrc: None }],
+        extensions: Vec::new(),
+        paused: false,
+        app_data: AppData(b"microphone".to_vec()),
+    }
+}
+
+/// A microphone, as it is received.
+pub fn consume(transport: TransportId, producer: ProducerId, consumer: ConsumerId) -> Consume {
+    Consume {
+        transport,
+        producer,
+        consumer,
+        mid: Some(Text::new("0")),
+        codecs: vec![codec(RECEIVED_PT)],
+        ssrc: RECEIVED_SSRC,
+        rtx_ssrc: None,
+        cname: Text::new("publisher"),
+        extensions: Vec::new(),
+        paused: false,
+        app_data: AppData(b"loudspeaker".to_vec()),
+    }
+}
+
+fn codec(pt: u8) -> CodecParameters {
+    CodecParameters {
+        codec: Codec::Opus,
+        pt,
+        rtx_pt: None,
+        clock_rate_hz: 48_000,
+        nack: false,
+        pli: false,
+        fir: false,
+        transport_cc: false,
+    }
+}

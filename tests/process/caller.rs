@@ -1,0 +1,184 @@
+//! A peer on a real socket, in real time. It does nothing by itself: whoever wants something of it lets it take its turns.
+
+use crate::PATIENCE;
+use dtls::{Certificate, Fingerprint, Options, Settings};
+use leat_tests::{Client, Received};
+use machine::{Instant, Rng};
+use oracle_rtp::header::Header;
+use oracle_rtp::packet::Packet;
+use oracle_util::marshal::{Marshal, Unmarshal};
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A browser, as far as the engine can tell.
+#[derive(Debug)]
+pub struct Caller {
+    socket: UdpSocket,
+    client: Client,
+    media: VecDeque<Packet>,
+    /// RTCP compound packets received, decrypted.
+    pub control: VecDeque<Vec<u8>>,
+}
+
+impl Caller {
+    /// A peer that has been told how to reach a transport, and begins to check when it gets its first turn.
+    pub fn new(engine: SocketAddr, ice: &control::IceParameters, fingerprint: Fingerprint) -> Self {
+        let client = Client::new(now(), ice, fingerprint, certificate().clone(), settings(), rng());
+        Self { socket: socket_to(engine), client, media: VecDeque::new(), control: VecDeque::new() }
+    }
+
+    /// Its half of ICE and DTLS.
+    pub fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// Its half of ICE.
+    pub fn agent(&self) -> &leat_tests::peer::Agent {
+        self.client.agent()
+    }
+
+    /// Its own address.
+    pub fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
+    /// Takes turns until there are keys.
+    pub fn connect(&mut self) {
+        self.run_until("connected", |caller| caller.client.is_connected());
+    }
+
+    /// Takes turns until `is_done`. Panics when that takes too long.
+    pub fn run_until(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
+        let deadline = now() + PATIENCE;
+        while !is_done(self) {
+            assert!(now() < deadline, "not {what} within {PATIENCE:?}");
+            self.turn();
+        }
+    }
+
+    /// Takes turns for a while.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = now() + time;
+        while now() < end {
+            self.turn();
+        }
+    }
+
+    /// Sends what is due, and takes in what arrives within a few milliseconds.
+    pub fn turn(&mut self) {
+        for datagram in self.client.poll(now()).expect("DTLS goes well") {
+            self.send(&datagram);
+        }
+        let mut buffer = [0; 2048];
+        match self.socket.recv(&mut buffer) {
+            Ok(len) => self.take(&buffer[..len]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            // What nobody listened to at the other end, reported by ICMP.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        match self.client.on_datagram(now(), bytes).expect("what the engine sends is sound") {
+            Received::Handshake => {}
+            Received::Rtp(plain) => self.media.push_back(Packet::unmarshal(&mut &plain[..]).unwrap()),
+            Received::Rtcp(plain) => self.control.push_back(plain),
+        }
+    }
+
+    /// Sends a datagram as it is.
+    pub fn send(&self, datagram: &[u8]) {
+        self.socket.send(datagram).unwrap();
+    }
+
+    /// Encrypts an RTP packet; it is not sent.
+    pub fn protect(&mut self, packet: &Packet) -> Vec<u8> {
+        self.client.protect_rtp(&packet.marshal().unwrap())
+    }
+
+    /// Encrypts an RTP packet and sends it.
+    pub fn publish(&mut self, packet: &Packet) {
+        let bytes = self.protect(packet);
+        self.send(&bytes);
+    }
+
+    /// Takes turns until this many packets of media have come, and takes them out.
+    pub fn receive(&mut self, count: usize) -> Vec<Packet> {
+        let what = format!("reached by {count} packets");
+        self.run_until(&what, |caller| caller.media.len() >= count);
+        self.media.drain(..count).collect()
+    }
+
+    /// Listens for a while: whatever media came.
+    pub fn receive_for(&mut self, time: Duration) -> Vec<Packet> {
+        self.run_for(time);
+        self.media.drain(..).collect()
+    }
+}
+
+/// The certificate of all callers.
+pub fn certificate() -> &'static Certificate {
+    static CERTIFICATE: OnceLock<Certificate> = OnceLock::new();
+    CERTIFICATE.get_or_init(Certificate::generate)
+}
+
+/// How all callers speak DTLS.
+pub fn settings() -> Settings {
+    static SETTINGS: OnceLock<Settings> = OnceLock::new();
+    SETTINGS.get_or_init(|| Settings::new(epoch(), Options::default())).clone()
+}
+
+/// A socket of the engine's family that speaks to it only.
+pub fn socket_to(engine: SocketAddr) -> UdpSocket {
+    let own = SocketAddr::new(
+        if engine.is_ipv4() { IpAddr::from([127, 0, 0, 1]) } else { IpAddr::from(LOOPBACK_6) },
+        0,
+    );
+    let socket = UdpSocket::bind(own).unwrap();
+    socket.connect(engine).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+    socket
+}
+
+const LOOPBACK_6: [u16; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
+
+/// The present moment, as machines count it.
+pub fn now() -> Instant {
+    Instant::EPOCH + epoch().elapsed()
+}
+
+fn epoch() -> std::time::Instant {
+    static EPOCH: OnceLock<std::time::Instant> = OnceLock::new();
+    *EPOCH.get_or_init(std::time::Instant::now)
+}
+
+/// A generator of its own for each caller. What it gives needs to differ, not to be secret.
+pub fn rng() -> Rng {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    Rng::from_number(u64::from(std::process::id()) << 32 | NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// An audio packet whose number says what is in it.
+pub fn audio_packet(seq: u16) -> Packet {
+    let header = Header {
+        version: 2,
+        payload_type: crate::call::SENT_PT,
+        sequence_number: seq,
+        timestamp: u32::from(seq) * 960,
+        ssrc: crate::call::SENT_SSRC,
+        ..Header::default()
+    };
+    Packet { header, payload: payload(seq).into() }
+}
+
+/// What packet `seq` carries.
+pub fn payload(seq: u16) -> Vec<u8> {
+    let mut payload = vec![0x08; 60];
+    payload[1..3].copy_from_slice(&seq.to_be_bytes());
+    payload
+}

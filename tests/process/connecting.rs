@@ -1,0 +1,241 @@
+//! Who gets in and who does not, and how one leaves: ICE, DTLS and consent against strangers on real sockets.
+
+use crate::call::{
+    CONSUMER, Call, Family, PRODUCER, PUBLISHING, ROUTER, SUBSCRIBING, candidate, consume, create_router,
+    create_transport, join, join_unannounced, produce,
+};
+use crate::caller::{Caller, certificate, now, settings, socket_to};
+use crate::engine::Engine;
+use crate::{PATIENCE, SILENCE};
+use control::{Closed, Command, Counter, Discard, Event, IceParameters};
+use dtls::{Certificate, Endpoint, Fingerprint, Output};
+use oracle_stun::attributes::ATTR_USERNAME;
+use oracle_stun::fingerprint::FINGERPRINT;
+use oracle_stun::integrity::MessageIntegrity;
+use oracle_stun::message::{BINDING_REQUEST, BINDING_SUCCESS, Getter, Message, Setter};
+use oracle_stun::textattrs::TextAttribute;
+use oracle_stun::xoraddr::XorMappedAddress;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_certificate_with_another_fingerprint_gets_no_keys_and_no_media() {
+    let engine = Engine::start();
+    let mut controller = engine.attach();
+    controller.demand(create_router(ROUTER));
+    let mut publisher = join(&engine, &mut controller, PUBLISHING, Family::V4);
+    controller.demand(Command::Produce(produce(PUBLISHING, PRODUCER)));
+    publisher.connect();
+
+    // Signaling was told of another certificate than the one the caller has.
+    let mut impostor = join_unannounced(&engine, &mut controller, SUBSCRIBING, Family::V4);
+    let fingerprint = Certificate::generate().fingerprint().0;
+    controller.demand(Command::ConnectTransport { transport: SUBSCRIBING, fingerprint });
+    controller.demand(Command::Consume(consume(SUBSCRIBING, PRODUCER, CONSUMER)));
+    let deadline = Instant::now() + PATIENCE;
+    let closed = Event::TransportClosed { transport: SUBSCRIBING, closed: Closed::DtlsFailed };
+    while !controller.news().contains(&closed) {
+        assert!(Instant::now() < deadline, "the transport is not closed");
+        impostor.turn();
+    }
+
+    let mut call = Call::of(publisher, impostor);
+    for _ in 0..20 {
+        let packet = call.next_packet();
+        call.publisher.publish(&packet);
+    }
+    assert_eq!(call.subscriber.receive_for(SILENCE), []);
+    assert!(!call.subscriber.client().is_connected());
+    let counters = controller.await_counters(|counters| counters.value(Counter::RtpIn) == 20);
+    assert_eq!(counters.value(Counter::RtpOut), 0);
+    assert_eq!((counters.value(Counter::DtlsConnected), counters.value(Counter::DtlsFailed)), (1, 1));
+}
+
+#[test]
+fn client_hellos_from_addresses_without_a_valid_pair_change_nothing() {
+    const SPRAYERS: usize = 10;
+    const HELLOS: usize = 100;
+    let engine = Engine::start();
+    let mut controller = engine.attach();
+    controller.demand(create_router(ROUTER));
+    let mut victim = join(&engine, &mut controller, PUBLISHING, Family::V4);
+    let address = SocketAddr::from(([127, 0, 0, 1], engine.port));
+
+    let sprayers: Vec<UdpSocket> = (0..SPRAYERS).map(|_| socket_to(address)).collect();
+    let spray = || {
+        for _ in 0..HELLOS / 2 {
+            for sprayer in &sprayers {
+                for datagram in client_hello() {
+                    sprayer.send(&datagram).unwrap();
+                }
+            }
+            // The engine's socket has a bound, and what it drops is not what this is about.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let was_dropped = |at_least: usize| {
+        move |counters: &control::Counters| counters.discarded(Discard::NoValidPair) >= at_least as u64
+    };
+    spray();
+    controller.await_counters(was_dropped(SPRAYERS * HELLOS / 2));
+    assert_eq!(controller.news(), [], "no transport has moved");
+    victim.run_until("checked", |caller| caller.agent().is_connected());
+    spray();
+    let counters = controller.await_counters(was_dropped(SPRAYERS * HELLOS));
+    assert_eq!(counters.value(Counter::DtlsFailed), 0);
+
+    victim.connect();
+    let counters = controller.await_counters(|counters| counters.value(Counter::DtlsConnected) == 1);
+    assert_eq!(counters.value(Counter::DtlsFailed), 0);
+    for sprayer in &sprayers {
+        assert!(is_silent(sprayer, Duration::from_millis(10)), "a stranger was answered");
+    }
+}
+
+/// What a browser's first flight would be: whole, and with the certificate that the engine even expects.
+fn client_hello() -> Vec<Vec<u8>> {
+    let mut endpoint = Endpoint::client(&settings(), certificate(), Fingerprint([0; 32]), now());
+    let (mut datagrams, mut buffer) = (Vec::new(), Vec::new());
+    while let Output::Datagram(bytes) = endpoint.poll(&mut buffer) {
+        datagrams.push(bytes.to_vec());
+    }
+    assert!(!datagrams.is_empty());
+    datagrams
+}
+
+#[test]
+fn checks_without_the_right_password_get_no_answer_and_no_state() {
+    let engine = Engine::start();
+    let mut controller = engine.attach();
+    controller.demand(create_router(ROUTER));
+    let created = controller.request(create_transport(ROUTER, PUBLISHING));
+    let Event::TransportCreated { ice, fingerprint, candidates, .. } = created else { panic!("{created:?}") };
+    let fingerprint_of_peer = certificate().fingerprint().0;
+    controller.demand(Command::ConnectTransport { transport: PUBLISHING, fingerprint: fingerprint_of_peer });
+    let address = candidate(&candidates, Family::V4, engine.port);
+
+    let (ufrag, pwd) = (ice.ufrag.as_str(), ice.pwd.as_str());
+    let stranger = socket_to(address);
+    for (username, password) in [
+        (format!("{ufrag}:peer"), Some("anything but the right password")),
+        (format!("{ufrag}:peer"), None),
+        ("AAAAAAAA:peer".to_owned(), Some(pwd)),
+        (ufrag[..4].to_owned(), Some(pwd)),
+        (String::new(), Some(pwd)),
+    ] {
+        stranger.send(&check(&username, password)).unwrap();
+        assert!(is_silent(&stranger, SILENCE), "{username:?} with {password:?} was answered");
+    }
+    // Right, but for one bit; wherever it is, something is wrong with the message. Only FINGERPRINT's type is left alone:
+    // flipped, it is some other attribute, behind MESSAGE-INTEGRITY, where none counts (RFC 8489 §14.5).
+    let right = check(&format!("{ufrag}:peer"), Some(pwd));
+    let type_of_fingerprint = right.len() - 8..right.len() - 6;
+    let damaged = (0..right.len()).filter(|byte| !type_of_fingerprint.contains(byte));
+    for byte in damaged.clone() {
+        let mut wrong = right.clone();
+        wrong[byte] ^= 1;
+        stranger.send(&wrong).unwrap();
+    }
+    assert!(is_silent(&stranger, SILENCE), "a damaged check was answered");
+    assert_eq!(controller.news(), [], "a state changed");
+    let sent = damaged.count() as u64 + 5;
+    controller.await_counters(|counters| {
+        let stun = [
+            Discard::StunMalformed,
+            Discard::StunUnexpected,
+            Discard::StunUnknownUser,
+            Discard::StunUnauthenticated,
+            Discard::UnknownProtocol,
+        ];
+        stun.iter().map(|discard| counters.discarded(*discard)).sum::<u64>() == sent
+            && counters.discarded(Discard::StunUnauthenticated) > 0
+            && counters.discarded(Discard::StunUnknownUser) > 0
+    });
+
+    // The published implementation takes the right one's answer for sound.
+    stranger.send(&right).unwrap();
+    let mut buffer = [0; 2048];
+    stranger.set_read_timeout(Some(PATIENCE)).unwrap();
+    let len = stranger.recv(&mut buffer).unwrap();
+    let mut answer = Message::new();
+    answer.unmarshal_binary(&buffer[..len]).unwrap();
+    assert_eq!((answer.typ, &answer.transaction_id.0[..]), (BINDING_SUCCESS, &right[8..20]));
+    MessageIntegrity::new_short_term_integrity(pwd.to_owned()).check(&mut answer).unwrap();
+    FINGERPRINT.check(&answer).unwrap();
+    let mut mapped = XorMappedAddress::default();
+    mapped.get_from(&answer).unwrap();
+    assert_eq!(SocketAddr::new(mapped.ip, mapped.port), stranger.local_addr().unwrap());
+
+    // And the peer it was made for gets in, although a stranger knew its credentials.
+    Caller::new(address, &ice, Fingerprint(fingerprint)).connect();
+}
+
+/// A Binding request by the published implementation, with MESSAGE-INTEGRITY if there is a password.
+fn check(username: &str, password: Option<&str>) -> Vec<u8> {
+    let mut setters: Vec<Box<dyn Setter>> =
+        vec![Box::new(BINDING_REQUEST), Box::new(TextAttribute::new(ATTR_USERNAME, username.to_owned()))];
+    if let Some(password) = password {
+        setters.push(Box::new(MessageIntegrity::new_short_term_integrity(password.to_owned())));
+    }
+    setters.push(Box::new(FINGERPRINT));
+    let mut message = Message::new();
+    message.new_transaction_id().unwrap();
+    message.build(&setters).unwrap();
+    message.raw
+}
+
+fn is_silent(socket: &UdpSocket, time: Duration) -> bool {
+    socket.set_read_timeout(Some(time)).unwrap();
+    socket.recv(&mut [0; 2048]).is_err()
+}
+
+#[test]
+fn who_stops_giving_consent_is_gone_in_thirty_seconds() {
+    let engine = Engine::start();
+    let mut controller = engine.attach();
+    let mut call = Call::connect(&engine, &mut controller);
+    call.say(5);
+    // Nothing is left unsaid by the publisher; it just falls silent, as one does whose battery is empty.
+    let silent_since = Instant::now();
+    let closed = Event::TransportClosed { transport: PUBLISHING, closed: Closed::ConsentLost };
+    while !controller.news().contains(&closed) {
+        assert!(silent_since.elapsed() < Duration::from_secs(32), "still there");
+        call.subscriber.run_for(Duration::from_millis(200));
+    }
+    // Its last check may lie one interval before.
+    assert!(silent_since.elapsed() > Duration::from_secs(27), "RFC 7675 §5.1 gives it 30 s");
+    let left: Vec<Event> = controller.news().to_vec();
+    assert!(
+        left.contains(&Event::ProducerClosed { producer: PRODUCER, closed: Closed::ConsentLost }),
+        "{left:?}"
+    );
+    assert!(
+        left.contains(&Event::ConsumerClosed { consumer: CONSUMER, closed: Closed::ConsentLost }),
+        "{left:?}"
+    );
+    // What it sends now finds nobody; who went on checking is still there.
+    let packet = call.next_packet();
+    call.publisher.publish(&packet);
+    assert_eq!(call.subscriber.receive_for(SILENCE), []);
+    controller.await_counters(|counters| {
+        counters.discarded(Discard::NoValidPair) == 1 && counters.value(Counter::Transports) == 1
+    });
+}
+
+#[test]
+fn old_and_new_credentials_serve_during_a_restart() {
+    let engine = Engine::start();
+    let mut controller = engine.attach();
+    let mut call = Call::connect(&engine, &mut controller);
+    call.say(5);
+    let restarted = controller.request(Command::RestartIce { transport: PUBLISHING });
+    let Event::IceRestarted { ice, .. } = restarted else { panic!("{restarted:?}") };
+    call.say(5);
+    restart(&mut call.publisher, &ice);
+    call.say(5);
+}
+
+fn restart(caller: &mut Caller, ice: &IceParameters) {
+    caller.client().agent_mut().restart(now(), ice);
+    caller.run_until("nominated anew", |caller| caller.agent().is_nominated());
+}

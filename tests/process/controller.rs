@@ -1,0 +1,163 @@
+//! The other end of the ring: what signaling is to the engine.
+
+use crate::PATIENCE;
+use control::{Command, Counters, Event, Request, RequestId, SnapshotItem};
+use shm::{AttachError, Attachment, attach};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// An attached controller. Dropping it detaches.
+#[derive(Debug)]
+pub struct Controller {
+    attachment: Attachment,
+    last_request: u64,
+    record: Vec<u8>,
+    /// Events that were no answers, oldest first.
+    news: Vec<Event>,
+}
+
+impl Controller {
+    /// Attaches, which must succeed: the place of one that has just gone may take a moment to be free.
+    pub fn attach(socket: &Path) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Self::try_attach(socket, control::PROTOCOL_VERSION) {
+                Ok(controller) => return controller,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Tries to attach once.
+    pub fn try_attach(socket: &Path, protocol_version: u32) -> Result<Self, AttachError> {
+        let attachment = attach(socket, protocol_version, PATIENCE)?;
+        Ok(Self { attachment, last_request: 0, record: Vec::new(), news: Vec::new() })
+    }
+
+    /// Workers of the engine.
+    pub fn workers(&self) -> usize {
+        self.attachment.workers.len()
+    }
+
+    /// Whether the engine has let go of this controller, or ended.
+    pub fn is_detached(&self) -> bool {
+        self.attachment.link.is_closed()
+    }
+
+    /// Asks the first worker for something; its answer.
+    pub fn request(&mut self, command: Command) -> Event {
+        self.request_of(0, command)
+    }
+
+    /// Asks a worker for something; its answer.
+    pub fn request_of(&mut self, worker: usize, command: Command) -> Event {
+        let id = self.send(worker, command);
+        self.answer_of(worker, Some(id))
+    }
+
+    /// Asks for something that must be done.
+    pub fn demand(&mut self, command: Command) {
+        let answer = self.request(command);
+        assert!(matches!(answer, Event::Done { .. }), "{answer:?}");
+    }
+
+    /// Pushes a record, whatever is in it, to the first worker.
+    pub fn push(&mut self, record: &[u8]) {
+        self.push_to(0, record);
+    }
+
+    /// The next answer (a refusal included) to request `id`; what comes before it is kept as news.
+    pub fn answer(&mut self, id: Option<RequestId>) -> Event {
+        self.answer_of(0, id)
+    }
+
+    /// Everything the first worker holds.
+    pub fn snapshot(&mut self) -> Vec<SnapshotItem> {
+        let id = self.send(0, Command::Snapshot);
+        let mut items = Vec::new();
+        loop {
+            match self.answer_of(0, Some(id)) {
+                Event::Snapshot { item, .. } => items.push(item),
+                Event::SnapshotEnd { .. } => return items,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Waits for news like this, and forgets those before it.
+    pub fn await_news(&mut self, patience: Duration, is_it: impl Fn(&Event) -> bool) -> Event {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(at) = self.news.iter().position(&is_it) {
+                return self.news.drain(..=at).next_back().expect("it was found there");
+            }
+            match self.pop(0) {
+                Some(event) => self.news.push(event),
+                None => assert!(Instant::now() < deadline, "not told within {patience:?}; {:?}", self.news),
+            }
+        }
+    }
+
+    /// All news so far.
+    pub fn news(&mut self) -> &[Event] {
+        while let Some(event) = self.pop(0) {
+            self.news.push(event);
+        }
+        &self.news
+    }
+
+    /// Waits until the first worker's counters are so.
+    pub fn await_counters(&mut self, is_so: impl Fn(&Counters) -> bool) -> Counters {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // A worker publishes its statistics at most once a second, at the end of a turn; so make it turn.
+            self.snapshot();
+            let slots = self.attachment.workers[0].stats.read().expect("writes are short");
+            let counters = Counters::from_slots(&slots);
+            if is_so(&counters) {
+                return counters;
+            }
+            assert!(Instant::now() < deadline, "the counters stay {counters:?}");
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn send(&mut self, worker: usize, command: Command) -> RequestId {
+        self.last_request += 1;
+        let id = RequestId(self.last_request);
+        let mut record = Vec::new();
+        Request { id, command }.encode(&mut record);
+        self.push_to(worker, &record);
+        id
+    }
+
+    fn push_to(&mut self, worker: usize, record: &[u8]) {
+        let end = &mut self.attachment.workers[worker];
+        end.commands.push(record).expect("the ring has room");
+        end.peer_doorbell.ring();
+    }
+
+    fn answer_of(&mut self, worker: usize, id: Option<RequestId>) -> Event {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.pop(worker) {
+                Some(event @ Event::Refused { request, .. }) if request == id => return event,
+                Some(event) if id.is_some() && event.request() == id => return event,
+                Some(event) => self.news.push(event),
+                None => assert!(Instant::now() < deadline, "no answer to {id:?} within {PATIENCE:?}"),
+            }
+        }
+    }
+
+    /// The next event; waits a millisecond for it.
+    fn pop(&mut self, worker: usize) -> Option<Event> {
+        let end = &mut self.attachment.workers[worker];
+        if end.events.pop(&mut self.record).expect("the engine's ring is sound").is_none() {
+            sleep(Duration::from_millis(1));
+            end.events.pop(&mut self.record).expect("the engine's ring is sound")?;
+        }
+        Some(Event::decode(&self.record).expect("the engine's records are sound"))
+    }
+}

@@ -1,0 +1,149 @@
+//! Controllers come, are refused, are killed, and come back.
+
+use crate::call::{CONSUMER, Call, Family, PRODUCER, PUBLISHING, ROUTER, SUBSCRIBING, candidate};
+use crate::caller::{Caller, certificate};
+use crate::child::{ControllerProcess, FORGOTTEN};
+use crate::controller::Controller;
+use crate::engine::Engine;
+use control::{Closed, Command, DtlsState, Event, SnapshotItem};
+use dtls::Fingerprint;
+use shm::{AttachError, RefusalReason};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+#[test]
+fn another_protocol_version_is_refused_by_a_sentence_that_names_both() {
+    let engine = Engine::start();
+    let other = control::PROTOCOL_VERSION + 1;
+    let Err(AttachError::Refused(refusal)) = Controller::try_attach(&engine.socket, other) else {
+        panic!("not refused")
+    };
+    assert_eq!(refusal.reason, RefusalReason::ProtocolVersion);
+    for version in [control::PROTOCOL_VERSION, other] {
+        assert!(refusal.sentence.contains(&version.to_string()), "{refusal}");
+    }
+    engine.attach();
+}
+
+#[test]
+fn another_layout_version_is_refused_by_a_sentence_that_names_both() {
+    let engine = Engine::start();
+    let mut socket = UnixStream::connect(&engine.socket).unwrap();
+    let mut hello = b"LEATRING".to_vec();
+    hello.extend((shm::LAYOUT_VERSION + 76).to_le_bytes());
+    hello.extend(control::PROTOCOL_VERSION.to_le_bytes());
+    socket.write_all(&hello).unwrap();
+    // The beginning of an answer is the same in every version: docs/ring.md.
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).unwrap();
+    assert_eq!(&answer[..8], b"LEATRING");
+    let sentence = String::from_utf8_lossy(&answer[48..]);
+    let ours = (shm::LAYOUT_VERSION + 76).to_string();
+    assert!(sentence.contains("layout") && sentence.contains(&ours), "{sentence}");
+    engine.attach();
+}
+
+#[test]
+fn a_second_controller_is_refused_while_the_first_goes_on() {
+    let engine = Engine::start();
+    let mut first = engine.attach();
+    let Err(AttachError::Refused(refusal)) =
+        Controller::try_attach(&engine.socket, control::PROTOCOL_VERSION)
+    else {
+        panic!("not refused")
+    };
+    assert_eq!(refusal.reason, RefusalReason::Busy);
+    assert!(refusal.sentence.contains("controller"), "{refusal}");
+    assert_eq!(first.snapshot(), []);
+    assert!(!first.is_detached());
+}
+
+#[test]
+fn media_outlives_its_controller_and_the_next_one_finds_everything() {
+    const GRACE: Duration = Duration::from_secs(3);
+    let engine = Engine::start_with(&["--workers", "1", "--grace-period", &GRACE.as_secs().to_string()]);
+    let mut process = ControllerProcess::start(&engine.socket, &certificate().fingerprint());
+    let [mut publisher, mut subscriber] = [0, 1].map(|of| {
+        let Event::TransportCreated { ice, fingerprint, candidates, .. } = &process.created[of] else {
+            panic!()
+        };
+        let address = candidate(candidates, Family::V4, engine.port);
+        Caller::new(address, ice, Fingerprint(*fingerprint))
+    });
+    publisher.connect();
+    subscriber.connect();
+    let mut call = Call::of(publisher, subscriber);
+    call.say(20);
+
+    process.kill();
+    let killed_at = Instant::now();
+    call.say(20);
+    let mut controller = engine.attach();
+    call.say(20);
+    let snapshot = controller.snapshot();
+    assert_eq!(
+        ids(&snapshot),
+        ["router 1", "router 7", "transport 10", "transport 20", "producer 100", "consumer 200"]
+    );
+    for item in &snapshot {
+        match item {
+            SnapshotItem::Router { router, app_data } => {
+                assert_eq!(app_data.0, format!("room {router}").into_bytes())
+            }
+            SnapshotItem::Transport { transport, router, state, app_data } => {
+                assert_eq!(app_data.0, format!("transport {transport}").into_bytes());
+                assert_eq!((*router, state.dtls), (ROUTER, DtlsState::Connected));
+                assert!(state.remote.is_some());
+            }
+            SnapshotItem::Producer { transport, app_data, .. } => {
+                assert_eq!((*transport, &app_data.0[..]), (PUBLISHING, &b"microphone"[..]));
+            }
+            SnapshotItem::Consumer { transport, producer, app_data, .. } => {
+                assert_eq!((*transport, *producer), (SUBSCRIBING, PRODUCER));
+                assert_eq!(app_data.0, b"loudspeaker");
+            }
+        }
+    }
+
+    // What is claimed lives on, what is not goes when the grace period ends.
+    controller.demand(Command::ClaimRouter { router: ROUTER });
+    let forgotten = Event::RouterClosed { router: FORGOTTEN, closed: Closed::Abandoned };
+    controller.await_news(GRACE + crate::PATIENCE, |event| *event == forgotten);
+    assert!(killed_at.elapsed() >= GRACE);
+    assert_eq!(
+        ids(&controller.snapshot()),
+        ids(&snapshot[..1]).into_iter().chain(ids(&snapshot[2..])).collect::<Vec<_>>()
+    );
+    call.say(20);
+
+    // And it is as much this controller's as it was the other's.
+    controller.demand(Command::CloseConsumer { consumer: CONSUMER });
+    let packet = call.next_packet();
+    call.publisher.publish(&packet);
+    assert_eq!(call.subscriber.receive_for(crate::SILENCE), []);
+}
+
+#[test]
+fn rooms_that_nobody_comes_back_for_are_closed() {
+    let engine = Engine::start_with(&["--workers", "1", "--grace-period", "1"]);
+    let mut controller = engine.attach();
+    let mut call = Call::connect(&engine, &mut controller);
+    call.say(5);
+    drop(controller);
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert_eq!(engine.attach().snapshot(), []);
+    let packet = call.next_packet();
+    call.publisher.publish(&packet);
+    assert_eq!(call.subscriber.receive_for(crate::SILENCE), []);
+}
+
+fn ids(snapshot: &[SnapshotItem]) -> Vec<String> {
+    let id = |item: &SnapshotItem| match item {
+        SnapshotItem::Router { router, .. } => format!("router {}", router.0),
+        SnapshotItem::Transport { transport, .. } => format!("transport {}", transport.0),
+        SnapshotItem::Producer { producer, .. } => format!("producer {}", producer.0),
+        SnapshotItem::Consumer { consumer, .. } => format!("consumer {}", consumer.0),
+    };
+    snapshot.iter().map(id).collect()
+}

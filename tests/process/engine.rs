@@ -1,0 +1,186 @@
+//! The engine's process.
+
+use crate::PATIENCE;
+use crate::controller::Controller;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// A running engine, which ends with the test.
+#[derive(Debug)]
+pub struct Engine {
+    process: Child,
+    /// The first worker's.
+    pub port: u16,
+    /// Where it is controlled.
+    pub socket: PathBuf,
+}
+
+impl Engine {
+    /// One worker, on loopback of both families.
+    pub fn start() -> Self {
+        Self::start_with(&["--workers", "1"])
+    }
+
+    /// With these flags beside the port and the socket. Waits until it listens.
+    pub fn start_with(flags: &[&str]) -> Self {
+        let (port, socket) = (free_ports(), socket_path());
+        let mut command = command(port, &socket);
+        let log = File::create(socket.with_extension("log")).unwrap();
+        let process = command.args(flags).stderr(log).spawn().expect("the engine starts");
+        let mut engine = Self { process, port, socket };
+        let deadline = Instant::now() + PATIENCE;
+        while !engine.socket.exists() {
+            let ended = engine.process.try_wait().unwrap();
+            assert_eq!(ended, None, "the engine ended instead of listening");
+            assert!(Instant::now() < deadline, "the engine does not listen within {PATIENCE:?}");
+            sleep(Duration::from_millis(5));
+        }
+        engine
+    }
+
+    /// Attaches to it.
+    pub fn attach(&self) -> Controller {
+        Controller::attach(&self.socket)
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.socket.with_extension("log")).unwrap()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.process.id() as i32).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait(&mut self.process)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Fails if it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let log = self.socket.with_extension("log");
+        if std::thread::panicking() {
+            eprintln!("what the engine said:\n{}", fs::read_to_string(&log).unwrap_or_default());
+        }
+        for path in [&log, &self.socket, &self.socket.with_extension("sock.lock")] {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// The engine's command line with a port and a socket; more flags may follow.
+pub fn command(port: u16, socket: &Path) -> Command {
+    let mut command = Command::new(binary());
+    command.arg("--rtc-port").arg(port.to_string()).arg("--control-socket").arg(socket);
+    command.env("LEAT_LOG", "info").stdin(Stdio::null());
+    command
+}
+
+/// Waits for the end of a process that should come by itself.
+pub fn wait(process: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = process.try_wait().unwrap() {
+            return status;
+        }
+        if Instant::now() > deadline {
+            let _ = process.kill();
+            panic!("the process did not end within {PATIENCE:?}");
+        }
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs a command that should end by itself: its exit code, and what it said on standard error.
+pub fn run_to_end(command: &mut Command) -> (Option<i32>, String) {
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let status = wait(&mut process);
+    let mut said = String::new();
+    process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (status.code(), said)
+}
+
+/// A path for a control socket that nothing else uses.
+pub fn socket_path() -> PathBuf {
+    static LAST: AtomicU16 = AtomicU16::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("leat-process-{}-{number}.sock", std::process::id()))
+}
+
+/// Two adjacent ports that are free on loopback, below those that the kernel gives to whoever does not care.
+pub fn free_ports() -> u16 {
+    const FIRST: u16 = 16_000;
+    const COUNT: u16 = 8_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Two runs at once begin at different ends; what they still share, binding tells.
+    let start = (std::process::id() % 97) as u16 * 80;
+    for _ in 0..COUNT / 2 {
+        let port = FIRST + (start + 2 * NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        let is_free = |ip: IpAddr, port| UdpSocket::bind((ip, port)).is_ok();
+        let both =
+            |port| is_free(Ipv4Addr::LOCALHOST.into(), port) && is_free(Ipv6Addr::LOCALHOST.into(), port);
+        if both(port) && both(port + 1) {
+            return port;
+        }
+    }
+    panic!("no free port");
+}
+
+/// The engine to test: `LEAT_ENGINE` if set, else the one beside this test's own binary, built if it is not there or older than
+/// its sources.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("LEAT_ENGINE") {
+            return PathBuf::from(path);
+        }
+        // target/debug/deps/process-…
+        let own = std::env::current_exe().unwrap();
+        let profile = own.parent().and_then(Path::parent).expect("cargo's folders");
+        let path = profile.join("leat-engine");
+        if !is_fresh(&path) {
+            build(profile);
+        }
+        path
+    })
+}
+
+/// Whether the binary is there, and newer than every source that went into it, by cargo's own list.
+fn is_fresh(binary: &Path) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let (Some(built), Ok(list)) = (modified(binary), fs::read_to_string(binary.with_extension("d"))) else {
+        return false;
+    };
+    let sources = list.split_once(": ").map_or("", |(_, sources)| sources);
+    sources.split_whitespace().all(|source| modified(Path::new(source)).is_some_and(|source| source <= built))
+}
+
+fn build(profile: &Path) {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--package", "leat-engine", "--target-dir"]).arg(profile.parent().unwrap());
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
+    assert!(status.success(), "the engine does not build");
+}

@@ -1,0 +1,78 @@
+//! What the engine is for.
+
+use crate::call::{Call, Family, PUBLISHING, ROUTER, candidate, create_router, create_transport, join};
+use crate::caller::Caller;
+use crate::engine::Engine;
+use control::{Command, DtlsState, Event, IceState, RouterId, TransportId};
+use dtls::Fingerprint;
+use std::net::SocketAddr;
+
+#[test]
+fn media_flows_over_ipv4_ipv6_and_from_the_one_to_the_other() {
+    let engine = Engine::start();
+    let mut controller = engine.attach();
+    for (from, to) in [(Family::V4, Family::V4), (Family::V6, Family::V6), (Family::V4, Family::V6)] {
+        let mut call = Call::connect_over(&engine, &mut controller, from, to);
+        call.say(50);
+        for caller in [&mut call.publisher, &mut call.subscriber] {
+            let address = caller.address();
+            assert_eq!(caller.agent().mapped(), Some(address), "as the engine sees it");
+            let profile = caller.client().profile().unwrap();
+            assert_ne!(profile, srtp::Profile::AesCm128HmacSha1_80, "GCM costs a third");
+        }
+        let address = call.publisher.address();
+        controller.await_news(crate::PATIENCE, |event| {
+            let Event::TransportState { transport: PUBLISHING, state } = event else { return false };
+            state.dtls == DtlsState::Connected && state.remote == Some(address)
+        });
+        controller.demand(Command::CloseRouter { router: ROUTER });
+        assert_eq!(controller.snapshot(), []);
+    }
+}
+
+#[test]
+fn a_nominated_pair_is_told_as_completed() {
+    let engine = Engine::start();
+    let mut controller = engine.attach();
+    controller.demand(create_router(ROUTER));
+    let mut caller = join(&engine, &mut controller, PUBLISHING, Family::V6);
+    caller.connect();
+    caller.run_until("nominated", |caller| caller.agent().is_nominated());
+    controller.await_news(crate::PATIENCE, |event| {
+        matches!(event, Event::TransportState { transport: PUBLISHING, state } if state.ice == IceState::Completed)
+    });
+}
+
+#[test]
+fn each_worker_serves_the_port_of_its_number() {
+    let engine = Engine::start_with(&["--workers", "2"]);
+    let mut controller = engine.attach();
+    assert_eq!(controller.workers(), 2);
+    for worker in [0, 1] {
+        let (router, transport) = (RouterId(worker as u64 + 1), TransportId(worker as u64 + 1));
+        controller.request_of(worker, create_router(router));
+        let created = controller.request_of(worker, create_transport(router, transport));
+        let Event::TransportCreated { ice, fingerprint, candidates, .. } = created else {
+            panic!("{created:?}")
+        };
+        let fingerprint = Fingerprint(fingerprint);
+        let connect = Command::ConnectTransport {
+            transport,
+            fingerprint: crate::caller::certificate().fingerprint().0,
+        };
+        controller.request_of(worker, connect);
+        let address = candidate(&candidates, Family::V4, engine.port + worker as u16);
+        Caller::new(address, &ice, fingerprint).connect();
+    }
+}
+
+#[test]
+fn announced_addresses_are_told_instead_of_those_listened_on() {
+    let engine =
+        Engine::start_with(&["--workers", "1", "--listen-ip", "127.0.0.1", "--announced-ip", "203.0.113.7"]);
+    let mut controller = engine.attach();
+    controller.demand(create_router(ROUTER));
+    let created = controller.request(create_transport(ROUTER, PUBLISHING));
+    let Event::TransportCreated { candidates, .. } = created else { panic!("{created:?}") };
+    assert_eq!(candidates, [SocketAddr::from(([203, 0, 113, 7], engine.port))]);
+}
