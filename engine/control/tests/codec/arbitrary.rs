@@ -1,0 +1,250 @@
+//! Any command and any event, with every variant about as often as any other.
+
+use control::{
+    AppData, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, DtlsState,
+    Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, Kind, Produce, ProducerId, Refusal,
+    Request, RequestId, RouterId, SnapshotItem, Text, TransportId, TransportState, limits,
+};
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use std::net::SocketAddr;
+
+pub fn request() -> impl Strategy<Value = Request> {
+    (any::<u64>(), command()).prop_map(|(id, command)| Request { id: RequestId(id), command })
+}
+
+pub fn command() -> impl Strategy<Value = Command> {
+    let with_router = (any::<u64>().prop_map(RouterId), app_data());
+    let with_router = with_router.prop_flat_map(|(router, app_data)| {
+        prop_oneof![
+            Just(Command::CreateRouter { router, app_data }),
+            Just(Command::CloseRouter { router }),
+            Just(Command::ClaimRouter { router }),
+        ]
+    });
+    let with_transport = (any::<u64>().prop_map(TransportId), any::<[u8; 32]>());
+    let with_transport = with_transport.prop_flat_map(|(transport, fingerprint)| {
+        prop_oneof![
+            Just(Command::ConnectTransport { transport, fingerprint }),
+            Just(Command::RestartIce { transport }),
+            Just(Command::CloseTransport { transport }),
+        ]
+    });
+    let with_producer = any::<u64>().prop_map(ProducerId).prop_flat_map(|producer| {
+        prop_oneof![
+            Just(Command::PauseProducer { producer }),
+            Just(Command::ResumeProducer { producer }),
+            Just(Command::CloseProducer { producer }),
+        ]
+    });
+    let with_consumer = any::<u64>().prop_map(ConsumerId).prop_flat_map(|consumer| {
+        prop_oneof![
+            Just(Command::PauseConsumer { consumer }),
+            Just(Command::ResumeConsumer { consumer }),
+            Just(Command::CloseConsumer { consumer }),
+            Just(Command::RequestKeyframe { consumer }),
+        ]
+    });
+    prop_oneof![
+        3 => with_router,
+        3 => with_transport,
+        3 => with_producer,
+        4 => with_consumer,
+        1 => create_transport().prop_map(Command::CreateTransport),
+        2 => produce().prop_map(Command::Produce),
+        2 => consume().prop_map(Command::Consume),
+        1 => Just(Command::Snapshot),
+    ]
+}
+
+pub fn event() -> impl Strategy<Value = Event> {
+    let request = || any::<u64>().prop_map(RequestId);
+    let refused = (of(request()), refusal(), text());
+    let created =
+        (request(), transport(), ice(), any::<[u8; 32]>(), vec(address(), 0..=limits::LIST_LEN_MAX));
+    let closings = (any::<u64>(), closed()).prop_flat_map(|(id, closed)| {
+        prop_oneof![
+            Just(Event::RouterClosed { router: RouterId(id), closed }),
+            Just(Event::TransportClosed { transport: TransportId(id), closed }),
+            Just(Event::ProducerClosed { producer: ProducerId(id), closed }),
+            Just(Event::ConsumerClosed { consumer: ConsumerId(id), closed }),
+        ]
+    });
+    prop_oneof![
+        1 => request().prop_map(|request| Event::Done { request }),
+        1 => refused.prop_map(|(request, refusal, text)| Event::Refused { request, refusal, text }),
+        1 => created.prop_map(|(request, transport, ice, fingerprint, candidates)| {
+            Event::TransportCreated { request, transport, ice, fingerprint, candidates }
+        }),
+        1 => (request(), transport(), ice())
+            .prop_map(|(request, transport, ice)| Event::IceRestarted { request, transport, ice }),
+        1 => (transport(), state()).prop_map(|(transport, state)| Event::TransportState { transport, state }),
+        4 => closings,
+        4 => (request(), snapshot_item()).prop_map(|(request, item)| Event::Snapshot { request, item }),
+        1 => request().prop_map(|request| Event::SnapshotEnd { request }),
+        1 => any::<u64>().prop_map(|lost| Event::Overflow { lost }),
+    ]
+}
+
+fn snapshot_item() -> impl Strategy<Value = SnapshotItem> {
+    let ids = (any::<u64>(), any::<u64>(), any::<u64>());
+    (ids, state(), kind(), any::<bool>(), app_data()).prop_flat_map(
+        |((id, parent, other), state, kind, paused, app_data)| {
+            let transport = TransportId(parent);
+            prop_oneof![
+                Just(SnapshotItem::Router { router: RouterId(id), app_data: app_data.clone() }),
+                Just(SnapshotItem::Transport {
+                    transport: TransportId(id),
+                    router: RouterId(parent),
+                    state,
+                    app_data: app_data.clone(),
+                }),
+                Just(SnapshotItem::Producer {
+                    producer: ProducerId(id),
+                    transport,
+                    kind,
+                    paused,
+                    app_data: app_data.clone(),
+                }),
+                Just(SnapshotItem::Consumer {
+                    consumer: ConsumerId(id),
+                    transport,
+                    producer: ProducerId(other),
+                    paused,
+                    app_data,
+                }),
+            ]
+        },
+    )
+}
+
+fn create_transport() -> impl Strategy<Value = CreateTransport> {
+    (any::<u64>(), transport(), app_data()).prop_map(|(router, transport, app_data)| CreateTransport {
+        router: RouterId(router),
+        transport,
+        app_data,
+    })
+}
+
+fn produce() -> impl Strategy<Value = Produce> {
+    let ids = (transport(), any::<u64>().prop_map(ProducerId), kind(), of(text()));
+    let lists = (vec(codec_parameters(), 0..4), vec(encoding(), 0..4), vec(extension(), 0..8));
+    (ids, lists, any::<bool>(), app_data()).prop_map(|(ids, lists, paused, app_data)| {
+        let (transport, producer, kind, mid) = ids;
+        let (codecs, encodings, extensions) = lists;
+        Produce { transport, producer, kind, mid, codecs, encodings, extensions, paused, app_data }
+    })
+}
+
+fn consume() -> impl Strategy<Value = Consume> {
+    let ids = (transport(), any::<u64>().prop_map(ProducerId), any::<u64>().prop_map(ConsumerId));
+    let rtp = (of(text()), vec(codec_parameters(), 0..4), any::<u32>(), of(any::<u32>()), text());
+    (ids, rtp, vec(extension(), 0..8), any::<bool>(), app_data()).prop_map(
+        |(ids, rtp, extensions, paused, app_data)| {
+            let (transport, producer, consumer) = ids;
+            let (mid, codecs, ssrc, rtx_ssrc, cname) = rtp;
+            Consume {
+                transport,
+                producer,
+                consumer,
+                mid,
+                codecs,
+                ssrc,
+                rtx_ssrc,
+                cname,
+                extensions,
+                paused,
+                app_data,
+            }
+        },
+    )
+}
+
+fn transport() -> impl Strategy<Value = TransportId> {
+    any::<u64>().prop_map(TransportId)
+}
+
+fn app_data() -> impl Strategy<Value = AppData> {
+    vec(any::<u8>(), 0..200).prop_map(AppData)
+}
+
+fn text() -> impl Strategy<Value = Text> {
+    // Of one to four bytes a character.
+    "[a-zß€🌊]{0,40}".prop_map(Text::new)
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![Just(Kind::Audio), Just(Kind::Video)]
+}
+
+fn codec_parameters() -> impl Strategy<Value = CodecParameters> {
+    let codec = prop_oneof![Just(Codec::Opus), Just(Codec::Vp8)];
+    let flags = any::<(bool, bool, bool, bool)>();
+    (codec, any::<u8>(), of(any::<u8>()), any::<u32>(), flags).prop_map(
+        |(codec, pt, rtx_pt, clock_rate_hz, (nack, pli, fir, transport_cc))| CodecParameters {
+            codec,
+            pt,
+            rtx_pt,
+            clock_rate_hz,
+            nack,
+            pli,
+            fir,
+            transport_cc,
+        },
+    )
+}
+
+fn encoding() -> impl Strategy<Value = Encoding> {
+    (of(text()), of(any::<u32>()), of(any::<u32>())).prop_map(|(rid, ssrc, rtx_ssrc)| Encoding {
+        rid,
+        ssrc,
+        rtx_ssrc,
+    })
+}
+
+fn extension() -> impl Strategy<Value = Extension> {
+    use ExtensionKind::*;
+    let kinds = [
+        Mid,
+        Rid,
+        RepairedRid,
+        AbsSendTime,
+        TransportCc,
+        AudioLevel,
+        VideoOrientation,
+        TimeOffset,
+        PlayoutDelay,
+        AbsCaptureTime,
+    ];
+    (proptest::sample::select(kinds.to_vec()), any::<u8>()).prop_map(|(kind, id)| Extension { kind, id })
+}
+
+fn ice() -> impl Strategy<Value = IceParameters> {
+    (text(), text()).prop_map(|(ufrag, pwd)| IceParameters { ufrag, pwd })
+}
+
+fn state() -> impl Strategy<Value = TransportState> {
+    let ice = vec![IceState::New, IceState::Connected, IceState::Completed, IceState::Disconnected];
+    let dtls = vec![DtlsState::New, DtlsState::Connecting, DtlsState::Connected];
+    (proptest::sample::select(ice), proptest::sample::select(dtls), of(address()))
+        .prop_map(|(ice, dtls, remote)| TransportState { ice, dtls, remote })
+}
+
+/// Without flow label and scope, which a candidate has not.
+fn address() -> impl Strategy<Value = SocketAddr> {
+    prop_oneof![
+        any::<([u8; 4], u16)>().prop_map(SocketAddr::from),
+        any::<([u8; 16], u16)>().prop_map(SocketAddr::from),
+    ]
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    use Refusal::*;
+    proptest::sample::select(vec![BadRecord, NotFound, Exists, Invalid, Limit])
+}
+
+fn closed() -> impl Strategy<Value = Closed> {
+    use Closed::*;
+    proptest::sample::select(vec![Requested, ConsentLost, NeverConnected, DtlsFailed, PeerClosed, Abandoned])
+}
