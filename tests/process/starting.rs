@@ -21,6 +21,7 @@ fn a_port_in_use_is_named_with_the_option_that_changes_it() {
         assert!(said.contains(&(port + worker).to_string()), "{said} does not name the port");
         assert!(said.contains("--rtc-port"), "{said} does not name the option");
         assert!(!socket.exists(), "an engine is up whole or not at all");
+        let _ = std::fs::remove_file(socket.with_extension("sock.lock"));
     }
 }
 
