@@ -100,7 +100,7 @@ pub struct Up {
     #[arg(long, value_name = "IP")]
     pub announced_ip: Vec<IpAddr>,
     /// Engine workers, one thread each [default: one per core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=126))]
     pub workers: Option<u16>,
     /// How long the engine keeps a room that no signaling process claims, in seconds [default: the engine's own]
     #[arg(long, value_name = "SECONDS")]

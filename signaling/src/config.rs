@@ -1,6 +1,7 @@
 //! What the command line means: values that make sense together, or a sentence that says which does not.
 
 use crate::cli;
+use crate::development;
 use crate::hall::Admission;
 use crate::log::Format;
 use crate::token::{KeyError, Verifier};
@@ -43,11 +44,17 @@ pub enum ConfigError {
     /// `leat up` has to know where to look.
     #[error("--http {0}: give a port from 1 to 65535")]
     NoPort(SocketAddr),
-    /// Minting wants a secret.
+    /// There is neither a secret nor a development key to sign with.
     #[error(
-        "a token must be signed: give --secret-file or --secret (or the environment variable LEAT_SECRET), the same as the server's"
+        "{}: cannot keep a development key; give --secret-file or --secret (or the environment variable LEAT_SECRET), the same as the server's",
+        path.display()
     )]
-    NothingToSignWith,
+    NothingToSignWith {
+        /// Where the development key would be.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
 }
 
 /// What `leat-signaling` is to do.
@@ -70,7 +77,7 @@ impl TryFrom<cli::Signaling> for Config {
     fn try_from(cli: cli::Signaling) -> Result<Self, ConfigError> {
         let http = cli.http.http;
         let admission = admission(&cli.key)?;
-        if matches!(admission, Admission::Everybody) && !http.ip().is_loopback() {
+        if matches!(admission, Admission::Everybody { .. }) && !http.ip().is_loopback() {
             return Err(ConfigError::DevelopmentModeInPublic(http));
         }
         Ok(Self {
@@ -92,7 +99,11 @@ pub fn admission(key: &cli::Key) -> Result<Admission, ConfigError> {
             Verifier::with_public_key(&pem, LEEWAY).map_err(|source| ConfigError::Key { option, source })?;
         return Ok(Admission::Tokens(verifier));
     }
-    let Some((option, secret)) = secret(key)? else { return Ok(Admission::Everybody) };
+    let Some((option, secret)) = secret(key)? else {
+        let development = development::secret(&development::path()).ok();
+        let tokens = development.and_then(|secret| Verifier::with_secret(&secret, LEEWAY).ok());
+        return Ok(Admission::Everybody { tokens });
+    };
     let verifier =
         Verifier::with_secret(&secret, LEEWAY).map_err(|source| ConfigError::Key { option, source })?;
     Ok(Admission::Tokens(verifier))
@@ -144,7 +155,7 @@ mod tests {
         for loopback in ["127.0.0.1:0", "[::1]:7080", "127.1.2.3:7080"] {
             assert!(matches!(
                 config(&["--http", loopback]),
-                Ok(Config { admission: Admission::Everybody, .. })
+                Ok(Config { admission: Admission::Everybody { .. }, .. })
             ));
         }
         let secret = "0123456789abcdef0123456789abcdef";

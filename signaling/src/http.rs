@@ -1,7 +1,7 @@
 //! The HTTP port: Socket.IO, the web app, and whether all is well.
 
 use crate::hall::Hall;
-use crate::{socket, web};
+use crate::{socket, visitors, web};
 use axum::Router;
 use axum::extract::State;
 use axum::http::header;
@@ -38,11 +38,15 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 /// Serves clients, for good.
 pub async fn serve(listener: TcpListener, hall: Arc<Hall>) -> io::Result<()> {
-    let router = Router::new()
+    let is_open = hall.is_open();
+    let mut router = Router::new()
         .route("/healthz", get(healthz))
         .fallback(get(web::serve))
         .with_state(hall.clone())
         .layer(socket::layer(hall));
+    if is_open {
+        router = router.layer(axum::middleware::from_fn(visitors::only_local_pages));
+    }
     axum::serve(listener, router).await
 }
 

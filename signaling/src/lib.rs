@@ -12,6 +12,7 @@
 mod addresses;
 pub mod cli;
 pub mod config;
+pub mod development;
 pub mod engine;
 pub mod failure;
 pub mod hall;
@@ -24,6 +25,7 @@ pub mod rate;
 pub mod socket;
 pub mod token;
 pub mod up;
+mod visitors;
 mod web;
 
 /// `proto/signal.proto`, compiled.

@@ -35,7 +35,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     }
     let ended = up::termination().context("cannot listen for signals")?;
     let listener = http::bind(config.http).await?;
-    if matches!(config.admission, Admission::Everybody) {
+    if matches!(config.admission, Admission::Everybody { .. }) {
         tracing::warn!(
             "development mode: no key is configured, everybody on this machine gets in without a token"
         );

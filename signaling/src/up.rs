@@ -6,6 +6,7 @@
 use crate::addresses::default_listen_ips;
 use crate::cli;
 use crate::config::{self, ConfigError};
+use crate::development::private_dir;
 use crate::failure::chain;
 use crate::hall::Admission;
 use crate::log::{self, Format};
@@ -14,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -54,7 +55,7 @@ pub fn run(options: cli::Up) -> anyhow::Result<u8> {
 fn check(options: &cli::Up) -> Result<(), ConfigError> {
     let http = options.http.http;
     let admission = config::admission(&options.key)?;
-    if matches!(admission, Admission::Everybody) && !http.ip().is_loopback() {
+    if matches!(admission, Admission::Everybody { .. }) && !http.ip().is_loopback() {
         return Err(ConfigError::DevelopmentModeInPublic(http));
     }
     if http.port() == 0 { Err(ConfigError::NoPort(http)) } else { Ok(()) }
@@ -229,23 +230,16 @@ fn signaling_arguments(options: &cli::Up, control_socket: &Path, format: Format)
 fn prepare_control_socket(chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
     let path = chosen.map_or_else(config::control_socket, Path::to_path_buf);
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if chosen.is_none() {
+        private_dir(dir).context("choose another place with --control-socket")?;
+        return Ok(path);
+    }
     match std::fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(error)
                 .with_context(|| format!("--control-socket {}: cannot make its directory", path.display()));
         }
         _ => {}
-    }
-    if chosen.is_none() {
-        // In /tmp anybody could have made it before us.
-        let found =
-            std::fs::symlink_metadata(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
-        if !found.is_dir() || found.uid() != rustix::process::getuid().as_raw() || found.mode() & 0o077 != 0 {
-            bail!(
-                "{} must be a directory that only this user may enter; remove it, or choose another with --control-socket",
-                dir.display()
-            );
-        }
     }
     Ok(path)
 }
@@ -265,7 +259,7 @@ async fn until_ready(http: SocketAddr) {
 
 async fn is_ready(address: SocketAddr) -> io::Result<bool> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: leat\r\nConnection: close\r\n\r\n").await?;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
     let mut answer = Vec::new();
     stream.take(4096).read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).contains("\"engine\":\"ready\""))

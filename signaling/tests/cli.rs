@@ -61,11 +61,34 @@ fn leat_token_mints_what_the_server_takes() {
     assert!(grant.user == "ada" && !grant.permissions.can_publish && grant.permissions.can_subscribe);
     verifier.verify(token.trim_end(), "stage", now + Duration::from_secs(301)).expect_err("expired");
 
-    let output = run(leat, &["token", "--room", "stage", "--user", "ada"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--secret-file"));
     let output =
         run(leat, &["token", "--room", "stage", "--user", "ada", "--ttl", "soon", "--secret", secret]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--ttl <TTL>"));
+}
+
+#[test]
+fn without_a_secret_a_token_is_signed_with_this_users_development_key() {
+    let dir = std::env::temp_dir().join(format!("leat-cli-{}", std::process::id()));
+    std::fs::create_dir(&dir).expect("a directory of our own");
+    let mint = |runtime_dir: &std::path::Path| {
+        Command::new(env!("CARGO_BIN_EXE_leat"))
+            .args(["token", "--room", "stage", "--user", "ada"])
+            .env_remove("LEAT_SECRET")
+            .env("XDG_RUNTIME_DIR", runtime_dir)
+            .output()
+            .expect("the program runs")
+    };
+    let output = mint(&dir);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let token = String::from_utf8(output.stdout).expect("text");
+    let key = std::fs::read(dir.join("leat/development-secret")).expect("kept");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    let verifier = Verifier::with_secret(&key, Duration::ZERO).expect("a good secret");
+    assert_eq!(verifier.verify(token.trim_end(), "stage", now).expect("admitted").user, "ada");
+    std::fs::remove_dir_all(&dir).expect("our own");
+
+    let output = mint(&dir.join("nowhere"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--secret-file"));
 }

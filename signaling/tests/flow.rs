@@ -15,7 +15,7 @@ use std::time::Duration;
 
 fn start() -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody);
+    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
     (engine, signaling)
 }
 
@@ -301,6 +301,20 @@ async fn tokens_open_their_room_and_no_more() {
     let send = Payload::CreateTransport(proto::CreateTransport { direction: "send".into() });
     assert_eq!(ada.fails(send).await, ErrorCode::TokenPermission);
     ada.transport("recv").await;
+}
+
+#[tokio::test]
+async fn development_mode_asks_for_no_token_but_holds_who_shows_one_to_it() {
+    let engine = Engine::start(&socket_path());
+    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: Some(verifier) });
+    let with = |token: String| proto::JoinRoom { token, ..join("r", "") };
+    let all = Permissions::default();
+    let guest = signaling.client();
+    assert!(guest.join(with(String::new())).await.user.starts_with("guest"));
+    let ada = signaling.client();
+    assert_eq!(ada.fails(Payload::JoinRoom(with(token("other", all)))).await, ErrorCode::TokenRoom);
+    assert_eq!(ada.join(with(token("r", all))).await.user, "ada");
 }
 
 #[tokio::test]

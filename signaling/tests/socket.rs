@@ -35,9 +35,13 @@ fn from_base64(text: &str) -> Vec<u8> {
 
 /// One HTTP request; status and body of the answer.
 async fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
+    http_from(address, "Host: localhost", method, path, body).await
+}
+
+async fn http_from(address: SocketAddr, from: &str, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.expect("connect");
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\n{from}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await.expect("send");
@@ -100,7 +104,7 @@ impl PollingClient {
 
 async fn serve() -> (Engine, Signaling, SocketAddr) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody);
+    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
     let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(http::serve(listener, signaling.hall.clone()));
@@ -161,6 +165,22 @@ async fn http_tells_its_health_and_serves_the_app() {
     }
     assert_eq!(http(address, "GET", "/nothing.js", "").await.0, 404);
     assert_eq!(http(address, "GET", "/../Cargo.toml", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn foreign_pages_find_no_server_in_development_mode() {
+    let (_engine, _signaling, address) = serve().await;
+    let path = "/socket.io/?EIO=4&transport=polling";
+    for from in [
+        "Host: localhost\r\nOrigin: https://example.org",
+        "Host: example.org",
+        "Host: localhost\r\nOrigin: null",
+    ] {
+        assert_eq!(http_from(address, from, "GET", path, "").await.0, 403, "{from}");
+        assert_eq!(http_from(address, from, "GET", "/", "").await.0, 403, "{from}");
+    }
+    let from = format!("Host: localhost:{0}\r\nOrigin: http://127.0.0.1:{0}", address.port());
+    assert_eq!(http_from(address, &from, "GET", path, "").await.0, 200);
 }
 
 #[tokio::test]

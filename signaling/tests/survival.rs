@@ -12,7 +12,7 @@ use std::time::Duration;
 #[tokio::test]
 async fn a_new_signaling_process_finds_the_same_rooms() {
     let engine = Engine::start(&socket_path());
-    let first = Signaling::start(&engine.path, Admission::Everybody);
+    let first = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
     let (ada, bob, eve) = (first.client(), first.client(), first.client());
     let ada_joined = ada.join(join("stage", "Ada")).await;
     let bob_joined = bob.join(join("stage", "Bob")).await;
@@ -26,7 +26,7 @@ async fn a_new_signaling_process_finds_the_same_rooms() {
     drop((ada, bob, eve));
     let commands_before = engine.commands().len();
 
-    let second = Signaling::start(&engine.path, Admission::Everybody);
+    let second = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
     let resume = |joined: &proto::Joined| proto::Resume {
         peer_id: joined.peer_id.clone(),
         secret: joined.resume_secret.clone(),
@@ -120,7 +120,7 @@ async fn when_the_engine_dies_everybody_hears_it_and_can_start_anew() {
     let path = socket_path();
     let engine = Engine::start(&path);
     let first_epoch = engine.epoch;
-    let signaling = Signaling::start(&path, Admission::Everybody);
+    let signaling = Signaling::start(&path, Admission::Everybody { tokens: None });
     let (mut ada, mut bob) = (signaling.client(), signaling.client());
     ada.join(join("r", "Ada")).await;
     bob.join(join("r", "Bob")).await;
@@ -159,7 +159,7 @@ async fn when_the_engine_dies_everybody_hears_it_and_can_start_anew() {
 
 #[tokio::test]
 async fn without_any_engine_people_meet_and_wait() {
-    let signaling = Signaling::start(&socket_path(), Admission::Everybody);
+    let signaling = Signaling::start(&socket_path(), Admission::Everybody { tokens: None });
     let ada = signaling.client();
     let started = std::time::Instant::now();
     let joined = ada.join(join("r", "Ada")).await;

@@ -6,7 +6,7 @@ use clap::Parser;
 use signaling::cli::{Leat, LeatCommand, Token};
 use signaling::config::{self, ConfigError};
 use signaling::token::{self, Claims, Permissions};
-use signaling::{failure, up};
+use signaling::{development, failure, up};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -30,8 +30,16 @@ fn main() -> ExitCode {
     }
 }
 
+fn development_secret() -> Result<Vec<u8>, ConfigError> {
+    let path = development::path();
+    development::secret(&path).map_err(|source| ConfigError::NothingToSignWith { path, source })
+}
+
 fn mint(options: Token) -> Result<String, ConfigError> {
-    let (option, secret) = config::secret(&options.key)?.ok_or(ConfigError::NothingToSignWith)?;
+    let (option, secret) = match config::secret(&options.key)? {
+        Some(given) => given,
+        None => ("the development key", development_secret()?),
+    };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let claims = Claims {
         sub: options.user,

@@ -29,8 +29,12 @@ use tokio::sync::watch;
 
 /// Who gets in.
 pub enum Admission {
-    /// Everybody: development mode. Only where nobody but this machine can connect.
-    Everybody,
+    /// Everybody: development mode. Only where nobody but this machine can connect. Who shows a token is held to it, if there
+    /// is a key to check it with.
+    Everybody {
+        /// With the development key.
+        tokens: Option<Verifier>,
+    },
     /// Who has a token.
     Tokens(Verifier),
 }
@@ -103,6 +107,11 @@ impl Hall {
         let messages = Bucket::new(limits::MESSAGES_PER_SECOND, limits::MESSAGES_BURST, Instant::now());
         self.state().connections.insert(id, None);
         (Arc::new(Connection { id, outbox, messages: Mutex::new(messages) }), queue)
+    }
+
+    /// Whether everybody gets in: development mode.
+    pub fn is_open(&self) -> bool {
+        matches!(self.admission, Admission::Everybody { .. })
     }
 
     /// Whether requests that need the engine can be done.
