@@ -1,0 +1,86 @@
+//! Development mode lets in everybody on this machine, and a browser on this machine runs pages of everybody. So there, only pages
+//! that came from this machine may talk to the server: neither a foreign page's script (`Origin`), nor one whose
+//! name was made to point here after it was loaded (DNS rebinding: `Host`).
+
+use axum::extract::Request;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::net::IpAddr;
+
+/// Turns away what does not come from a page of this machine.
+pub(crate) async fn only_local_pages(request: Request, next: Next) -> Response {
+    if is_local(request.headers()) {
+        return next.run(request).await;
+    }
+    let text = "This server runs in development mode and talks to pages from localhost only. Start it with --secret-file to use it \
+                under another name.\n";
+    (StatusCode::FORBIDDEN, text).into_response()
+}
+
+fn is_local(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    if !host.is_some_and(|host| is_loopback(host.host())) {
+        return false;
+    }
+    // No browser leaves it out where it matters; other programs on this machine may.
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    origin.is_some_and(|origin| origin.host().is_some_and(is_loopback))
+}
+
+/// Whether a name can only mean this machine (RFC 6761 §6.3).
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn from(host: &str, origin: Option<&str>) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_str(host).expect("a header"));
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, HeaderValue::from_str(origin).expect("a header"));
+        }
+        is_local(&headers)
+    }
+
+    #[test]
+    fn pages_of_this_machine_come_in() {
+        for host in
+            ["localhost:7080", "LOCALHOST", "127.0.0.1:7080", "127.9.9.9", "[::1]:7080", "leat.localhost:1"]
+        {
+            assert!(from(host, None), "{host}");
+            assert!(from(host, Some("http://localhost:5173")), "{host}");
+        }
+        assert!(from("localhost:7080", Some("http://[::1]:7080")));
+    }
+
+    #[test]
+    fn pages_of_others_do_not() {
+        for origin in [
+            "https://example.org",
+            "null",
+            "",
+            "http://localhost.example.org",
+            "http://127.0.0.1.example.org",
+            "http://[::2]",
+        ] {
+            assert!(!from("localhost:7080", Some(origin)), "{origin}");
+        }
+        for host in
+            ["example.org", "example.org:7080", "192.0.2.1", "localhost.example.org", "[fd00::1]:7080", "a b"]
+        {
+            assert!(!from(host, None), "{host}");
+        }
+        assert!(!is_local(&HeaderMap::new()));
+    }
+}
