@@ -62,6 +62,7 @@ pub struct Endpoint {
     held: Option<Event>,
     has_pushed: bool,
     stats_due: Instant,
+    has_unpublished_stats: bool,
 }
 
 impl Endpoint {
@@ -80,6 +81,7 @@ impl Endpoint {
             held: None,
             has_pushed: false,
             stats_due: Instant::EPOCH,
+            has_unpublished_stats: false,
         }
     }
 
@@ -188,9 +190,13 @@ impl Control<Shard> for Endpoint {
         self.flush_held();
     }
 
-    /// The controller does not ring when it makes room.
+    /// The controller does not ring when it makes room; and what a worker counted before it fell idle is to be seen too.
     fn retry_after(&self) -> Option<Duration> {
-        self.held.as_ref().map(|_| HELD_RETRY)
+        match (&self.end, &self.held) {
+            (Some(_), Some(_)) => Some(HELD_RETRY),
+            (Some(_), None) if self.has_unpublished_stats => Some(STATS_INTERVAL),
+            _ => None,
+        }
     }
 
     fn end_turn(&mut self, shard: &mut Shard, report: &Report) {
@@ -198,7 +204,8 @@ impl Control<Shard> for Endpoint {
         if std::mem::take(&mut self.has_pushed) && end.events.wants_doorbell() {
             end.peer_doorbell.ring();
         }
-        if report.now >= self.stats_due {
+        self.has_unpublished_stats = report.now < self.stats_due;
+        if !self.has_unpublished_stats {
             self.stats_due = report.now + STATS_INTERVAL;
             let mut page = [0; STATISTICS_LEN];
             write_statistics(shard.counters(), report, &mut page);

@@ -12,6 +12,7 @@ use clap::Parser;
 use cli::{Cli, LogForm};
 use config::Config;
 use std::error::Error;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -47,7 +48,7 @@ fn start_log(form: LogForm) {
     let level = EnvFilter::try_from_env("LEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr);
     match form {
-        LogForm::Text => log.with_target(false).init(),
+        LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
         LogForm::Json => log.json().flatten_event(true).with_target(false).init(),
     }
 }
