@@ -80,6 +80,8 @@ pub(crate) struct World {
     next_request: u64,
     picture: Picture,
     pub(crate) peers: HashMap<TransportId, Peer>,
+    /// Who has proved last to be at an address: whatever else comes from there is taken for his.
+    owners: HashMap<Path, TransportId>,
     /// DTLS from the shard, for the peer whose handshake is under way.
     flight: Vec<Vec<u8>>,
     fed: u64,
@@ -127,6 +129,7 @@ impl World {
             next_request: 1,
             picture: Picture::default(),
             peers: HashMap::new(),
+            owners: HashMap::new(),
             flight: Vec::new(),
             fed: 0,
             tally: Tally::default(),
@@ -201,11 +204,12 @@ impl World {
         let len = writer.finish().expect("it fits");
         if is_authentic {
             peer.proven.insert(from);
+            self.owners.insert(from, transport);
         }
         self.receive(from, &bytes[..len]);
     }
 
-    /// A peer shakes hands, as far as it gets.
+    /// A peer shakes hands, as far as it gets. At another's address he is taken for that other.
     pub(crate) fn shake_hands(&mut self, transport: TransportId, from: Path) {
         if !self.peers.contains_key(&transport) {
             return;
@@ -226,7 +230,8 @@ impl World {
                     Output::Timeout(_) | Output::Idle => break,
                 }
             }
-            if let (Some(connected), Some(peer)) = (connected, self.peers.get_mut(&transport)) {
+            let owner = self.owners.get(&from).and_then(|owner| self.peers.get_mut(owner));
+            if let (Some(connected), Some(peer)) = (connected, owner) {
                 peer.keys = Some(Keys {
                     outbound: Outbound::new(connected.profile, &connected.outbound),
                     inbound: Inbound::new(connected.profile, &connected.inbound),
@@ -248,7 +253,7 @@ impl World {
                 }
             }
         }
-        if let Some(peer) = self.peers.get_mut(&transport) {
+        if let Some(peer) = self.owners.get(&from).and_then(|owner| self.peers.get_mut(owner)) {
             peer.client = Some(client);
         }
     }
