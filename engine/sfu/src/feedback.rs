@@ -112,9 +112,12 @@ impl Shard {
     ) -> Result<(), Discard> {
         let transport = self.transports.find(slot).ok_or(Discard::RtcpUnknownSsrc)?;
         let consumer = transport.consumer(media).ok_or(Discard::RtcpUnknownSsrc)?;
-        let producer = self.consumers.find(consumer).ok_or(Discard::RtcpUnknownSsrc)?.producer;
+        let consumer = self.consumers.find(consumer).ok_or(Discard::RtcpUnknownSsrc)?;
         self.counters.count(Counter::KeyframeRequestsIn);
-        self.want_keyframe(now, producer, tx);
+        // One that is paused sees no picture because of that; its keyframe is asked for when it goes on.
+        if !consumer.paused {
+            self.want_keyframe(now, consumer.producer, tx);
+        }
         Ok(())
     }
 
