@@ -11,6 +11,9 @@ const HANDSHAKE_LEN: usize = 1200;
 /// How long a packet waits at most for those that are to overtake it.
 const OVERTAKING_TIME_MAX: Duration = Duration::from_millis(60);
 
+/// How long a burst of loss lasts at most: where few datagrams flow, those it lasts for are far between.
+const BURST_TIME_MAX: Duration = Duration::from_millis(500);
+
 /// One direction. Perfect, and without delay, until a test says otherwise.
 #[derive(Debug)]
 pub struct Link {
@@ -36,7 +39,8 @@ struct Burst {
     begin: f64,
     /// Of a datagram in the bad state, to be the first after it.
     end: f64,
-    is_bad: bool,
+    /// Since when it is in the bad state.
+    bad_since: Option<Instant>,
 }
 
 /// Media packets that are overtaken by those behind them.
@@ -96,7 +100,7 @@ impl Link {
     pub fn carry(&mut self, now: Instant, bytes: Vec<u8>, arrivals: &mut Vec<(Instant, Vec<u8>)>) {
         self.carried += 1;
         let is_media = stun::demux(&bytes) == Demux::Rtp;
-        let Some(departure) = (!self.loses()).then(|| self.queue(now, &bytes)).flatten() else {
+        let Some(departure) = (!self.loses(now)).then(|| self.queue(now, &bytes)).flatten() else {
             self.lost += 1;
             return;
         };
@@ -141,11 +145,14 @@ impl Link {
         arrivals.extend(passed.map(|held| (arrival, held.bytes)));
     }
 
-    fn loses(&mut self) -> bool {
+    fn loses(&mut self, now: Instant) -> bool {
         let in_burst = self.burst.as_mut().is_some_and(|burst| {
-            let turns = self.rng.chance(if burst.is_bad { burst.end } else { burst.begin });
-            burst.is_bad ^= turns;
-            burst.is_bad
+            let is_over = burst.bad_since.is_some_and(|since| now.saturating_since(since) > BURST_TIME_MAX);
+            burst.bad_since = match burst.bad_since.filter(|_| !is_over) {
+                Some(since) => (!self.rng.chance(burst.end)).then_some(since),
+                None => self.rng.chance(burst.begin).then_some(now),
+            };
+            burst.bad_since.is_some()
         });
         in_burst || self.rng.chance(self.loss)
     }
@@ -185,7 +192,7 @@ impl LinkEdit<'_> {
 
     /// Besides, bursts of loss begin with this probability at each datagram, and last `len` datagrams on average.
     pub fn bursts(self, probability: f64, len: f64) -> Self {
-        self.each(|link| link.burst = Some(Burst { begin: probability, end: 1.0 / len, is_bad: false }))
+        self.each(|link| link.burst = Some(Burst { begin: probability, end: 1.0 / len, bad_since: None }))
     }
 
     /// The time of the way, one way.

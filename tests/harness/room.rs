@@ -57,6 +57,16 @@ impl World {
         &self.news
     }
 
+    /// What the shard has told of a transport.
+    pub fn news_of(&self, transport: TransportId) -> Vec<&(Instant, Event)> {
+        let is_of = |event: &Event| match event {
+            Event::TransportState { transport: other, .. }
+            | Event::TransportClosed { transport: other, .. } => *other == transport,
+            _ => false,
+        };
+        self.news.iter().filter(|(_, event)| is_of(event)).collect()
+    }
+
     /// The router that peers join.
     pub fn router(&self) -> RouterId {
         self.router

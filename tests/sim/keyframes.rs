@@ -1,6 +1,6 @@
 //! Who asks a publisher for keyframes, how often, and until when.
 
-use control::Counter;
+use control::{Command, Counter};
 use leat_tests::{MS, SEC, Track, World};
 use machine::{Instant, Rng};
 use sfu::limits::KEYFRAME_REQUEST_INTERVAL;
@@ -119,4 +119,21 @@ fn a_lost_keyframe_is_repaired_where_that_is_faster() {
 fn a_publisher_without_pli_is_asked_by_fir() {
     let (world, waited) = wait_for_picture(Track::camera().with_fir(), |_, _| Duration::ZERO);
     assert!(waited < 150 * MS, "{world}: {waited:?}");
+}
+
+/// Bob's browser asks every second for the picture that stands still; Alice's need not know.
+#[test]
+fn a_paused_consumer_costs_no_keyframes() {
+    let mut world = World::new(33);
+    let (alice, bob) = (world.join(), world.join());
+    world.connect();
+    let camera = world.publish(alice, Track::camera());
+    let view = world.subscribe(bob, camera);
+    world.run_for(SEC);
+    world.demand(Command::PauseConsumer { consumer: view });
+    let asked = world.source(camera).keyframe_requests().len();
+    world.run_for(5 * SEC);
+    world.assert_sound();
+    assert!(world.sink(view).plis() >= 3, "{world}");
+    assert_eq!(world.source(camera).keyframe_requests().len(), asked, "{world}");
 }

@@ -77,6 +77,8 @@ pub struct Peer {
     repair_due: Option<Instant>,
     digest: DefaultHasher,
     faults: Vec<String>,
+    /// What comes after its goodbye does not matter to it.
+    has_left: bool,
 }
 
 impl Peer {
@@ -96,6 +98,7 @@ impl Peer {
             repair_due: None,
             digest: DefaultHasher::new(),
             faults: Vec::new(),
+            has_left: false,
             rng,
         }
     }
@@ -146,8 +149,9 @@ impl Peer {
         if let Some(secure) = &mut self.secure {
             secure.close(now);
         }
+        self.has_left = true;
         self.agent.fall_silent();
-        self.sources.clear();
+        self.sources.iter_mut().for_each(|(_, source)| source.stop());
     }
 
     /// A source it sends.
@@ -184,7 +188,7 @@ impl Peer {
     }
 
     fn fault(&mut self, fault: String) {
-        if self.faults.len() < FAULTS_MAX {
+        if self.faults.len() < FAULTS_MAX && !self.has_left {
             self.faults.push(fault);
         }
     }
@@ -402,6 +406,8 @@ impl Machine for Peer {
         let taken = match stun::demux(bytes) {
             Demux::Stun => self.on_stun(now, bytes, tx),
             Demux::Dtls => self.on_dtls(now, bytes, tx),
+            // The end of the handshake was lost, and media is ahead of its repetition.
+            Demux::Rtp | Demux::Rtcp if !self.is_secure() => Ok(()),
             Demux::Rtp => self.on_rtp(now, bytes),
             Demux::Rtcp => self.on_rtcp(now, bytes, tx),
             _ => Err("a datagram of no protocol we speak".to_owned()),

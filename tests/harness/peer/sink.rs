@@ -219,6 +219,11 @@ impl Sink {
         self.cname.as_deref()
     }
 
+    /// Sound or pictures.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// What it receives.
     pub fn producer(&self) -> ProducerId {
         self.consume.producer
