@@ -2,12 +2,13 @@
 //!
 //! A [`Packet`] is checked once, in [`Packet::new`]; after that its accessors cannot fail and copy nothing.
 //! Header extensions are RFC 8285, their values are in [`ext`]. Payloads stay opaque but for the few
-//! bytes that decide about forwarding: [`vp8`], [`opus`], [`rtx`]. What is *not* here: streams, buffers,
+//! bytes that decide about forwarding: [`vp8`], [`h264`], [`opus`], [`rtx`]. What is *not* here: streams, buffers,
 //! jitter — anything that remembers more than a sequence number — and SRTP.
 
 #![forbid(unsafe_code)]
 
 pub mod ext;
+pub mod h264;
 mod header;
 mod ids;
 pub mod limits;
