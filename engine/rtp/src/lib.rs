@@ -2,7 +2,7 @@
 //!
 //! A [`Packet`] is checked once, in [`Packet::new`]; after that its accessors cannot fail and copy nothing.
 //! Header extensions are RFC 8285, their values are in [`ext`]. Payloads stay opaque but for the few
-//! bytes that decide about forwarding: [`vp8`], [`h264`], [`opus`], [`rtx`]. What is *not* here: streams, buffers,
+//! bytes that decide about forwarding: [`vp8`], [`vp9`], [`h264`], [`opus`], [`rtx`]. What is *not* here: streams, buffers,
 //! jitter — anything that remembers more than a sequence number — and SRTP.
 
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ mod seq;
 #[cfg(test)]
 mod testing;
 pub mod vp8;
+pub mod vp9;
 
 pub use header::{Extensions, HEADER_LEN, Header};
 pub use ids::{ExtId, Mid, Pt, Rid, Ssrc};

@@ -1,0 +1,545 @@
+//! VP9 (RTP payload RFC 9628): the payload descriptor, and whether a picture is a key picture.
+//!
+//! A *frame* here is one spatial layer of a *picture*; the packets of one picture share a timestamp and a
+//! PictureID. What is *not* here: the VP9 bytes themselves. The descriptor tells all a forwarder asks.
+//!
+//! ```text
+//!        0 1 2 3 4 5 6 7
+//!       |I|P|L|F|B|E|V|Z|  always
+//!  I:   |M| PictureID   |  if I; with M a second byte follows: 15 bits instead of 7
+//!  L:   | TID |U| SID |D|  if L
+//!       |   TL0PICIDX   |  if L and not F
+//!  P,F: |   P_DIFF    |N|  if P and F: once, and again after each N; three at the most
+//!  V:   | N_S |Y|G|  -  |  if V: the scalability structure
+//!       | WIDTH, HEIGHT |  if Y: 16 bits each, for each of N_S + 1 spatial layers
+//!       |      N_G      |  if G: how many pictures follow
+//!       | TID |U| R | - |  for each picture, and behind it R bytes of P_DIFF
+//! ```
+
+use crate::vp8::PictureId;
+
+/// The payload descriptor (RFC 9628 §4.2), which comes before the VP9 bytes of every packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor<'a> {
+    /// Running number of the picture, the same in all its spatial layers.
+    pub picture_id: Option<PictureId>,
+    /// The frame refers to frames of earlier pictures (P). Without it the frame needs, at the most, the lower
+    /// spatial layers of its own picture.
+    pub inter_picture_predicted: bool,
+    /// Where the frame is among the layers; absent when the stream has only one.
+    pub layer: Option<Layer>,
+    /// Frames name their references one by one (F), instead of by their place in the picture group.
+    pub flexible: bool,
+    /// The packet begins a frame (B).
+    pub start_of_frame: bool,
+    /// The packet ends a frame (E); more spatial layers of the picture may follow.
+    pub end_of_frame: bool,
+    /// No frame of a higher spatial layer in this picture refers to this one (Z).
+    pub not_for_upper_layers: bool,
+    /// Running number of base temporal layer pictures; wraps at 256. Never in flexible mode.
+    pub tl0picidx: Option<u8>,
+    /// How far back the references are.
+    pub references: References,
+    /// What the layers are; sent with key pictures and when it changes.
+    pub structure: Option<Structure<'a>>,
+    /// Bytes the descriptor takes; the VP9 bytes begin there.
+    pub len: usize,
+}
+
+/// Place of a frame among the layers (RFC 9628 §4.2, "Layer indices").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Temporal layer, 0 to 7.
+    pub tid: u8,
+    /// From here on, no picture of this or a higher temporal layer refers to one before this of the same
+    /// temporal layer (U): a receiver of fewer temporal layers can step up here.
+    pub switching_up: bool,
+    /// Spatial layer, 0 to 7.
+    pub sid: u8,
+    /// The frame refers to the next lower spatial layer of its picture (D).
+    pub inter_layer_predicted: bool,
+}
+
+/// How many pictures back the references of a frame in flexible mode are (P_DIFF).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct References {
+    diffs: [u8; REFERENCES_MAX],
+    count: u8,
+}
+
+/// What the layers of the stream are (RFC 9628 §4.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Structure<'a> {
+    /// 1 to 8.
+    pub spatial_layers: u8,
+    sizes: &'a [u8],
+    pictures: Option<&'a [u8]>,
+}
+
+/// Width and height of the frames of a spatial layer, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameSize {
+    /// 0 to 65535.
+    pub width: u16,
+    /// 0 to 65535.
+    pub height: u16,
+}
+
+/// One picture of the group that repeats in non-flexible mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupPicture<'a> {
+    /// Temporal layer, 0 to 7.
+    pub tid: u8,
+    /// As [`Layer::switching_up`].
+    pub switching_up: bool,
+    /// How many pictures back its references are; three at the most.
+    pub diffs: &'a [u8],
+}
+
+impl Descriptor<'_> {
+    /// Reads the descriptor at the front of a payload. `None` when it is cut short, or when it announces a
+    /// fourth reference.
+    pub fn parse(payload: &[u8]) -> Option<Descriptor<'_>> {
+        let mut rest = payload;
+        let first = byte(&mut rest)?;
+        let flexible = first & F != 0;
+        let inter_picture_predicted = first & P != 0;
+        let picture_id = if first & I != 0 { Some(picture_id(&mut rest)?) } else { None };
+        let mut tl0picidx = None;
+        let layer = if first & L != 0 {
+            let layer = byte(&mut rest)?;
+            if !flexible {
+                tl0picidx = Some(byte(&mut rest)?);
+            }
+            Some(Layer {
+                tid: layer >> 5,
+                switching_up: layer & U != 0,
+                sid: layer >> 1 & 0x07,
+                inter_layer_predicted: layer & D != 0,
+            })
+        } else {
+            None
+        };
+        let references = if flexible && inter_picture_predicted {
+            References::parse(&mut rest)?
+        } else {
+            References::default()
+        };
+        let structure = if first & V != 0 { Some(Structure::parse(&mut rest)?) } else { None };
+        Some(Descriptor {
+            picture_id,
+            inter_picture_predicted,
+            layer,
+            flexible,
+            start_of_frame: first & B != 0,
+            end_of_frame: first & E != 0,
+            not_for_upper_layers: first & Z != 0,
+            tl0picidx,
+            references,
+            structure,
+            len: payload.len() - rest.len(),
+        })
+    }
+
+    /// The spatial layer; 0 in a stream that has only one.
+    pub fn sid(&self) -> u8 {
+        self.layer.map_or(0, |layer| layer.sid)
+    }
+
+    /// The temporal layer; 0 in a stream that has only one.
+    pub fn tid(&self) -> u8 {
+        self.layer.map_or(0, |layer| layer.tid)
+    }
+
+    /// Whether the packet begins a key picture: the first packet of a base spatial layer that refers to
+    /// nothing. Later packets of the picture, and its upper layers, say `false`.
+    pub fn starts_key_picture(&self) -> bool {
+        self.start_of_frame
+            && !self.inter_picture_predicted
+            && self.layer.is_none_or(|layer| layer.sid == 0 && !layer.inter_layer_predicted)
+    }
+
+    /// Whether the packet ends its picture for a receiver that gets the spatial layers up to `top_sid`; this
+    /// is what such a receiver's marker bit must say (RFC 9628 §4.1). `marker` is the bit as it came.
+    ///
+    /// A picture that lacks the layer `top_sid` and has higher ones cannot be known to end before it has:
+    /// then no packet forwarded has the bit, and the next timestamp ends the picture.
+    pub fn ends_picture(&self, marker: bool, top_sid: u8) -> bool {
+        marker || (self.end_of_frame && self.sid() == top_sid)
+    }
+}
+
+impl References {
+    /// The differences, each 1 to 127 pictures; 0 only from a sender that errs.
+    pub fn diffs(&self) -> &[u8] {
+        &self.diffs[..usize::from(self.count)]
+    }
+
+    fn parse(rest: &mut &[u8]) -> Option<References> {
+        let mut references = References::default();
+        for slot in 0..REFERENCES_MAX {
+            let diff = byte(rest)?;
+            references.diffs[slot] = diff >> 1;
+            references.count += 1;
+            if diff & N == 0 {
+                return Some(references);
+            }
+        }
+        None
+    }
+}
+
+impl<'a> Structure<'a> {
+    /// The size of the frames of spatial layer `sid`. `None` beyond the last layer, or when the structure
+    /// tells no sizes.
+    pub fn size(&self, sid: u8) -> Option<FrameSize> {
+        let &[w1, w0, h1, h0] = self.sizes.as_chunks().0.get(usize::from(sid))?;
+        Some(FrameSize { width: u16::from_be_bytes([w1, w0]), height: u16::from_be_bytes([h1, h0]) })
+    }
+
+    /// The pictures of the repeating group, in decoding order. `None` when the structure tells of none, and
+    /// empty when it says that there is no fixed group.
+    pub fn pictures(&self) -> Option<Pictures<'a>> {
+        self.pictures.map(Pictures)
+    }
+
+    fn parse(rest: &mut &'a [u8]) -> Option<Structure<'a>> {
+        let first = byte(rest)?;
+        let spatial_layers = (first >> 5) + 1;
+        let sizes = if first & SS_Y != 0 { take(rest, usize::from(spatial_layers) * 4)? } else { &[] };
+        let mut pictures = None;
+        if first & SS_G != 0 {
+            let count = byte(rest)?;
+            let group = *rest;
+            for _ in 0..count {
+                group_picture(rest)?;
+            }
+            pictures = Some(&group[..group.len() - rest.len()]);
+        }
+        Some(Structure { spatial_layers, sizes, pictures })
+    }
+}
+
+/// Pictures of the repeating group, in decoding order.
+#[derive(Clone, Debug)]
+pub struct Pictures<'a>(&'a [u8]);
+
+impl<'a> Iterator for Pictures<'a> {
+    type Item = GroupPicture<'a>;
+
+    fn next(&mut self) -> Option<GroupPicture<'a>> {
+        group_picture(&mut self.0)
+    }
+}
+
+/// Whether the packet with this payload begins a key picture.
+pub fn is_keyframe(payload: &[u8]) -> bool {
+    Descriptor::parse(payload)
+        .is_some_and(|descriptor| descriptor.starts_key_picture() && payload.len() > descriptor.len)
+}
+
+fn group_picture<'a>(rest: &mut &'a [u8]) -> Option<GroupPicture<'a>> {
+    let first = byte(rest)?;
+    let diffs = take(rest, usize::from(first >> 2 & 0x03))?;
+    Some(GroupPicture { tid: first >> 5, switching_up: first & U != 0, diffs })
+}
+
+fn picture_id(rest: &mut &[u8]) -> Option<PictureId> {
+    let high = byte(rest)?;
+    Some(if high & M != 0 {
+        PictureId { value: u16::from_be_bytes([high & !M, byte(rest)?]), bits15: true }
+    } else {
+        PictureId { value: u16::from(high), bits15: false }
+    })
+}
+
+fn byte(rest: &mut &[u8]) -> Option<u8> {
+    rest.split_off_first().copied()
+}
+
+fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    rest.split_off(..len)
+}
+
+const I: u8 = 0x80;
+const P: u8 = 0x40;
+const L: u8 = 0x20;
+const F: u8 = 0x10;
+const B: u8 = 0x08;
+const E: u8 = 0x04;
+const V: u8 = 0x02;
+const Z: u8 = 0x01;
+const M: u8 = 0x80;
+const U: u8 = 0x10;
+const D: u8 = 0x01;
+const N: u8 = 0x01;
+const SS_Y: u8 = 0x10;
+const SS_G: u8 = 0x08;
+/// RFC 9628 §4.2: P_DIFF is there up to three times, one for each reference a VP9 frame can have.
+const REFERENCES_MAX: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The first packet of an L3T3 stream in non-flexible mode, as RFC 9628 §4.2 lays it out.
+    const KEY: [u8; 26] = [
+        0b1010_1010, // I, L, B, V: no P, so it refers to nothing
+        0x91,
+        0x23,        // M, PictureID 0x1123
+        0b0001_0000, // TID 0, U, SID 0, no D
+        0x07,        // TL0PICIDX
+        0b0101_1000, // N_S 2: three layers; Y, G
+        0x01,
+        0x40,
+        0x00,
+        0xb4, // 320×180
+        0x02,
+        0x80,
+        0x01,
+        0x68, // 640×360
+        0x05,
+        0x00,
+        0x02,
+        0xd0, // 1280×720
+        0x02, // two pictures
+        0b0000_0100,
+        0x04, // TID 0, one reference, four back
+        0b0101_1000,
+        0x01,
+        0x02, // TID 2, U, two references
+        0x82,
+        0x49, // VP9 bytes
+    ];
+
+    #[test]
+    fn reads_every_field_of_a_non_flexible_descriptor() {
+        let descriptor = Descriptor::parse(&KEY).expect("whole");
+        assert_eq!(descriptor.picture_id, Some(PictureId { value: 0x1123, bits15: true }));
+        assert_eq!(
+            descriptor.layer,
+            Some(Layer { tid: 0, switching_up: true, sid: 0, inter_layer_predicted: false })
+        );
+        assert_eq!(descriptor.tl0picidx, Some(7));
+        assert_eq!((descriptor.start_of_frame, descriptor.end_of_frame), (true, false));
+        assert!(!descriptor.flexible && !descriptor.inter_picture_predicted);
+        assert!(descriptor.references.diffs().is_empty());
+        assert_eq!(descriptor.len, 24);
+        let structure = descriptor.structure.expect("V is set");
+        assert_eq!(structure.spatial_layers, 3);
+        assert_eq!(structure.size(0), Some(FrameSize { width: 320, height: 180 }));
+        assert_eq!(structure.size(2), Some(FrameSize { width: 1280, height: 720 }));
+        assert_eq!(structure.size(3), None);
+        let pictures: Vec<_> = structure.pictures().expect("G is set").collect();
+        assert_eq!(
+            pictures,
+            [
+                GroupPicture { tid: 0, switching_up: false, diffs: &[4] },
+                GroupPicture { tid: 2, switching_up: true, diffs: &[1, 2] },
+            ]
+        );
+    }
+
+    #[test]
+    fn reads_every_field_of_a_flexible_descriptor() {
+        let payload = [
+            0b1111_0101, // I, P, L, F, E, Z
+            0x7f,        // PictureID in seven bits
+            0b0110_0101, // TID 3, no U, SID 2, D
+            0b0000_0011, // one back, N
+            0b0000_1001, // four back, N
+            0b1111_1110, // 127 back
+            0xa5,
+        ];
+        let descriptor = Descriptor::parse(&payload).expect("whole");
+        assert_eq!(descriptor.picture_id, Some(PictureId { value: 0x7f, bits15: false }));
+        assert_eq!((descriptor.tid(), descriptor.sid()), (3, 2));
+        assert!(descriptor.layer.expect("L is set").inter_layer_predicted);
+        assert_eq!(descriptor.tl0picidx, None, "there is none in flexible mode");
+        assert_eq!(descriptor.references.diffs(), [1, 4, 127]);
+        assert!(descriptor.flexible && descriptor.inter_picture_predicted && descriptor.not_for_upper_layers);
+        assert!(descriptor.end_of_frame && !descriptor.start_of_frame);
+        assert_eq!((descriptor.structure, descriptor.len), (None, 6));
+
+        let mut fourth = payload;
+        fourth[5] |= N;
+        assert_eq!(Descriptor::parse(&fourth), None, "a fourth reference does not exist");
+    }
+
+    #[test]
+    fn knows_a_key_picture_by_the_start_of_its_base_layer() {
+        assert!(is_keyframe(&KEY));
+        let with = |at: usize, byte: u8| {
+            let mut payload = KEY;
+            payload[at] = byte;
+            payload
+        };
+        assert!(!is_keyframe(&with(0, KEY[0] | P)), "it refers to an earlier picture");
+        assert!(!is_keyframe(&with(0, KEY[0] & !B)), "a later packet of the frame");
+        assert!(!is_keyframe(&with(3, 0b0000_0010)), "an upper spatial layer");
+        assert!(!is_keyframe(&with(3, 0b0000_0001)), "no base layer refers to one below it");
+        assert!(is_keyframe(&[B, 0x82]), "a stream with one layer");
+        assert!(!is_keyframe(&[B]), "a descriptor with nothing behind it");
+    }
+
+    #[test]
+    fn a_picture_ends_with_the_top_layer_that_is_forwarded() {
+        let end_of = |sid: u8| [L | E, sid << 1, 0];
+        let ends =
+            |sid, marker, top| Descriptor::parse(&end_of(sid)).expect("whole").ends_picture(marker, top);
+        assert!(ends(1, false, 1), "the upper layers are dropped");
+        assert!(!ends(0, false, 1), "layer 1 is to come");
+        assert!(ends(0, true, 1), "the picture has no layer 1");
+        let middle = [L, 1 << 1, 0];
+        assert!(
+            !Descriptor::parse(&middle).expect("whole").ends_picture(false, 1),
+            "more of the frame comes"
+        );
+    }
+
+    #[test]
+    fn cut_short_at_every_length_is_no_descriptor() {
+        for len in 0..24 {
+            assert_eq!(Descriptor::parse(&KEY[..len]), None, "{len} bytes");
+            assert!(!is_keyframe(&KEY[..len]), "{len} bytes");
+        }
+        assert!(!is_keyframe(&KEY[..24]) && is_keyframe(&KEY[..25]));
+    }
+
+    /// What the naive writer is told; plain vectors where the view has slices.
+    #[derive(Clone, Debug)]
+    struct Plain {
+        flags: u8,
+        picture_id: u16,
+        layer: (u8, bool, u8, bool),
+        tl0picidx: u8,
+        diffs: Vec<u8>,
+        sizes: Vec<(u16, u16)>,
+        structure_flags: u8,
+        pictures: Vec<(u8, bool, Vec<u8>)>,
+    }
+
+    fn any_plain() -> impl Strategy<Value = Plain> {
+        let layer = (0u8..8, any::<bool>(), 0u8..8, any::<bool>());
+        let picture = (0u8..8, any::<bool>(), prop::collection::vec(any::<u8>(), 0..4));
+        (
+            (any::<u8>(), any::<u16>(), layer, any::<u8>()),
+            prop::collection::vec(0u8..128, 1..4),
+            prop::collection::vec(any::<(u16, u16)>(), 1..9),
+            any::<u8>(),
+            prop::collection::vec(picture, 0..6),
+        )
+            .prop_map(
+                |((flags, picture_id, layer, tl0picidx), diffs, sizes, structure_flags, pictures)| Plain {
+                    flags,
+                    picture_id,
+                    layer,
+                    tl0picidx,
+                    diffs,
+                    sizes,
+                    structure_flags,
+                    pictures,
+                },
+            )
+    }
+
+    /// The naive twin of `parse`.
+    fn write(plain: &Plain) -> Vec<u8> {
+        let mut out = vec![plain.flags];
+        let has = |flag: u8| plain.flags & flag != 0;
+        if has(I) {
+            match plain.picture_id {
+                short @ 0..0x80 => out.push(short as u8),
+                long => out.extend((long | 0x8000).to_be_bytes()),
+            }
+        }
+        if has(L) {
+            let (tid, up, sid, below) = plain.layer;
+            out.push(tid * 32 + u8::from(up) * 16 + sid * 2 + u8::from(below));
+            if !has(F) {
+                out.push(plain.tl0picidx);
+            }
+        }
+        if has(F) && has(P) {
+            for (at, diff) in plain.diffs.iter().enumerate() {
+                out.push(diff * 2 + u8::from(at + 1 < plain.diffs.len()));
+            }
+        }
+        if has(V) {
+            let shape = plain.structure_flags & (SS_Y | SS_G);
+            out.push((plain.sizes.len() as u8 - 1) * 32 + shape);
+            if shape & SS_Y != 0 {
+                for (width, height) in &plain.sizes {
+                    out.extend(width.to_be_bytes());
+                    out.extend(height.to_be_bytes());
+                }
+            }
+            if shape & SS_G != 0 {
+                out.push(plain.pictures.len() as u8);
+                for (tid, up, diffs) in &plain.pictures {
+                    out.push(tid * 32 + u8::from(*up) * 16 + diffs.len() as u8 * 4);
+                    out.extend(diffs);
+                }
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn reads_what_the_naive_writer_wrote(plain in any_plain(), tail in any::<[u8; 3]>()) {
+            let mut payload = write(&plain);
+            let len = payload.len();
+            for cut in 0..len {
+                prop_assert_eq!(Descriptor::parse(&payload[..cut]), None);
+            }
+            payload.extend(tail);
+            let read = Descriptor::parse(&payload).expect("whole");
+            let has = |flag: u8| plain.flags & flag != 0;
+            prop_assert_eq!(read.len, len);
+            prop_assert_eq!(
+                (read.inter_picture_predicted, read.flexible, read.start_of_frame, read.end_of_frame),
+                (has(P), has(F), has(B), has(E))
+            );
+            prop_assert_eq!(read.not_for_upper_layers, has(Z));
+            let bits15 = plain.picture_id >= 0x80;
+            prop_assert_eq!(
+                read.picture_id,
+                has(I).then_some(PictureId { value: plain.picture_id & 0x7fff, bits15 })
+            );
+            let (tid, switching_up, sid, inter_layer_predicted) = plain.layer;
+            prop_assert_eq!(
+                read.layer,
+                has(L).then_some(Layer { tid, switching_up, sid, inter_layer_predicted })
+            );
+            prop_assert_eq!(read.tl0picidx, (has(L) && !has(F)).then_some(plain.tl0picidx));
+            let diffs: &[u8] = if has(F) && has(P) { &plain.diffs } else { &[] };
+            prop_assert_eq!(read.references.diffs(), diffs);
+            prop_assert_eq!(read.structure.is_some(), has(V));
+            if let Some(structure) = read.structure {
+                prop_assert_eq!(usize::from(structure.spatial_layers), plain.sizes.len());
+                for (sid, &(width, height)) in plain.sizes.iter().enumerate() {
+                    let size = (plain.structure_flags & SS_Y != 0).then_some(FrameSize { width, height });
+                    prop_assert_eq!(structure.size(sid as u8), size);
+                }
+                let pictures: Option<Vec<_>> = structure.pictures().map(|pictures| {
+                    pictures.map(|one| (one.tid, one.switching_up, one.diffs.to_vec())).collect()
+                });
+                prop_assert_eq!(pictures, (plain.structure_flags & SS_G != 0).then_some(plain.pictures));
+            }
+        }
+
+        #[test]
+        fn no_payload_panics(payload in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = is_keyframe(&payload);
+            if let Some(descriptor) = Descriptor::parse(&payload) {
+                prop_assert!(descriptor.len <= payload.len());
+                if let Some(structure) = descriptor.structure {
+                    prop_assert!((0..=255).filter(|&sid| structure.size(sid).is_some()).count() <= 8);
+                    prop_assert!(structure.pictures().into_iter().flatten().count() <= 255);
+                }
+            }
+        }
+    }
+}
