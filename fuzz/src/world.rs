@@ -381,7 +381,9 @@ impl World {
                             keys.opened.insert(cipher);
                             return;
                         }
-                        Err(Discard::Replayed) if keys.opened.contains(&cipher) => return,
+                        // Sent again without RTX, at the peer's own wish: the very same bytes, or an index would be used
+                        // twice.
+                        Err(Discard::Replayed | Discard::TooOld) if keys.opened.contains(&cipher) => return,
                         Err(discard) => refused.push(discard),
                     }
                     bytes.copy_from_slice(&cipher);
