@@ -1,13 +1,15 @@
 //! RTP (RFC 3550) as checked views over bytes, and the little around it that a forwarder must read.
 //!
 //! A [`Packet`] is checked once, in [`Packet::new`]; after that its accessors cannot fail and copy nothing.
-//! Header extensions are RFC 8285, their values are in [`ext`]. Payloads stay opaque but for the few
-//! bytes that decide about forwarding: [`vp8`], [`vp9`], [`h264`], [`av1`], [`opus`], [`rtx`]. What is *not*
-//! here: streams, buffers, jitter — anything that remembers more than a sequence number — and SRTP.
+//! Header extensions are RFC 8285, their values are in [`ext`], and the largest of them has a module of its
+//! own, [`dependency_descriptor`]. Payloads stay opaque but for the few bytes that decide about forwarding:
+//! [`vp8`], [`vp9`], [`h264`], [`av1`], [`opus`], [`rtx`]. What is *not* here: streams, buffers, jitter —
+//! anything that remembers more than a sequence number — and SRTP.
 
 #![forbid(unsafe_code)]
 
 pub mod av1;
+pub mod dependency_descriptor;
 pub mod ext;
 pub mod h264;
 mod header;

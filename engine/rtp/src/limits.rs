@@ -17,3 +17,25 @@ pub const MID_LEN_MAX: usize = 16;
 
 /// Bytes of a [`Rid`](crate::Rid): "h", "q", "r0"; libwebrtc refuses more than 16. A longer one is no rid.
 pub const RID_LEN_MAX: usize = 16;
+
+/// Templates of a [dependency structure](crate::dependency_descriptor::Structure). Their ids have six bits, so a
+/// sender can use no more. A descriptor with more is not read.
+pub const TEMPLATES_MAX: usize = 64;
+
+/// Decode targets of a dependency structure. Their count has five bits, so there are never more.
+pub const DECODE_TARGETS_MAX: usize = 32;
+
+/// Chains of a dependency structure. The syntax allows one for each decode target, so there are never more.
+pub const CHAINS_MAX: usize = DECODE_TARGETS_MAX;
+
+/// Spatial layers of a dependency structure. Its syntax has no bound; VP9 has eight, AV1 four. A descriptor with
+/// more is not read.
+pub const SPATIAL_LAYERS_MAX: usize = 8;
+
+/// Temporal layers of a dependency structure. Its syntax has no bound; VP9 and AV1 have eight. A descriptor with
+/// more is not read.
+pub const TEMPORAL_LAYERS_MAX: usize = 8;
+
+/// Frames one frame refers to. The syntax of the dependency descriptor has no bound; H.264 has sixteen, VP8, VP9
+/// and AV1 seven at the most. A descriptor with more is not read.
+pub const FRAME_DIFFS_MAX: usize = 16;
