@@ -216,6 +216,16 @@ mod tests {
     }
 
     #[test]
+    fn a_dependency_structure_has_room_beside_the_usual_set() {
+        let mut all = Extensions::new();
+        // Mid and rid as long as they get, send time, transport sequence number, rotation.
+        for (id, len) in [(1, 16), (2, 16), (3, 3), (4, 2), (5, 1)] {
+            assert!(all.push(ExtId(id), &[id; 16][..len]));
+        }
+        assert!(all.push(ExtId(13), &[0xaa; 95]), "as large as a browser's for L3T3");
+    }
+
+    #[test]
     fn the_bounds_refuse_and_change_nothing() {
         let mut full = extensions(&[(1, &[0xaa; EXTENSION_BYTES_MAX])]);
         assert!(!full.push(ExtId(2), &[0xbb]));

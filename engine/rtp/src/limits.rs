@@ -6,10 +6,10 @@
 pub const EXTENSIONS_MAX: usize = 12;
 
 /// Value bytes of all elements of one outgoing header extension block. The usual set (mid, rid, times,
-/// transport sequence number, level) takes under 40 bytes; a dependency descriptor with its structure takes
-/// up to 60 more. When full, [`Extensions::push`](crate::Extensions::push) says so and the packet goes
-/// without.
-pub const EXTENSION_BYTES_MAX: usize = 96;
+/// transport sequence number, level) takes under 40 bytes; the dependency descriptor of a browser's L3T3
+/// keyframe, with its structure, 95 more. When full, [`Extensions::push`](crate::Extensions::push) says so and
+/// the packet goes without.
+pub const EXTENSION_BYTES_MAX: usize = 160;
 
 /// Bytes of a [`Mid`](crate::Mid): browsers write "0", "1", …; libwebrtc refuses more than 16. A longer one
 /// is no mid.
