@@ -16,8 +16,8 @@ pub struct Cli {
     #[arg(long, value_name = "PORT", default_value_t = 7000, value_parser = clap::value_parser!(u16).range(1..))]
     pub rtc_port: u16,
 
-    /// Address to listen on, IPv4 or IPv6; may be repeated.
-    #[arg(long, value_name = "IP", default_values = ["127.0.0.1", "::1"])]
+    /// Address to listen on, IPv4 or IPv6; may be repeated. Default: 127.0.0.1, and ::1 where the machine has it.
+    #[arg(long, value_name = "IP")]
     pub listen_ip: Vec<IpAddr>,
 
     /// Address to tell peers instead of the listening ones of its family, where a 1:1 NAT stands before the

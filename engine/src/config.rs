@@ -1,7 +1,7 @@
 //! What the flags mean together, checked before anything starts.
 
 use crate::cli::{Cli, DtlsVersion};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -68,9 +68,10 @@ impl TryFrom<&Cli> for Config {
         if last > usize::from(u16::MAX) {
             return Err(BadConfig::Ports { port: cli.rtc_port, workers, last });
         }
-        let announced = announced(&cli.listen_ip, &cli.announced_ip)?;
+        let listen = if cli.listen_ip.is_empty() { loopback() } else { cli.listen_ip.clone() };
+        let announced = announced(&listen, &cli.announced_ip)?;
         let worker = |port: u16| WorkerConfig {
-            listen: cli.listen_ip.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
+            listen: listen.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
             candidates: announced.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
         };
         Ok(Self {
@@ -83,6 +84,12 @@ impl TryFrom<&Cli> for Config {
             },
         })
     }
+}
+
+/// The loopback addresses this machine has: containers often have no IPv6.
+fn loopback() -> Vec<IpAddr> {
+    let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    both.into_iter().filter(|ip| UdpSocket::bind((*ip, 0)).is_ok()).collect()
 }
 
 /// The addresses for candidates: of each family the announced ones, or the listening ones where none is.
@@ -141,7 +148,11 @@ mod tests {
 
     #[test]
     fn the_four_shapes_of_announcing() {
-        assert_eq!(candidates("").expect("sound"), ["127.0.0.1:7001", "[::1]:7001"]);
+        assert_eq!(
+            candidates("--listen-ip 127.0.0.1 --listen-ip ::1").expect("sound"),
+            ["127.0.0.1:7001", "[::1]:7001"]
+        );
+        assert_eq!(candidates("").expect("sound")[0], "127.0.0.1:7001");
         assert_eq!(
             candidates("--listen-ip 10.0.0.5 --announced-ip 203.0.113.7").expect("sound"),
             ["203.0.113.7:7001"]

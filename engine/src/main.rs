@@ -26,11 +26,13 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(cli.log);
     if cli.die_with_parent {
-        // If the parent is gone already, init is it: then nobody is left to end for, and nobody to serve.
         let signal = rustix::process::Signal::TERM;
-        if rustix::process::set_parent_process_death_signal(Some(signal)).is_err()
-            || std::os::unix::process::parent_id() == 1
-        {
+        if rustix::process::set_parent_process_death_signal(Some(signal)).is_err() {
+            eprintln!("leat-engine: --die-with-parent: the kernel does not tell when the parent dies");
+            return ExitCode::from(EXIT_FAILURE);
+        }
+        if is_orphan() {
+            eprintln!("leat-engine: --die-with-parent: the process that started this one is gone already");
             return ExitCode::from(EXIT_FAILURE);
         }
     }
@@ -41,6 +43,16 @@ fn main() -> ExitCode {
     match engine::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, EXIT_FAILURE),
+    }
+}
+
+/// Whether the parent died before the kernel was asked to tell: then another process, which adopts orphans, is the parent
+/// now. A supervisor names itself in LEAT_PARENT, since in a container it may well be process 1.
+fn is_orphan() -> bool {
+    let parent = std::os::unix::process::parent_id();
+    match std::env::var("LEAT_PARENT") {
+        Ok(supervisor) => supervisor != parent.to_string(),
+        Err(_) => parent == 1,
     }
 }
 

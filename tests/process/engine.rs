@@ -127,6 +127,15 @@ pub fn socket_path() -> PathBuf {
     std::env::temp_dir().join(format!("leat-process-{}-{number}.sock", std::process::id()))
 }
 
+/// Whether this machine speaks IPv6 on loopback. Containers often do not; what then cannot be tested says so.
+pub fn has_ipv6() -> bool {
+    let has = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    if !has {
+        eprintln!("this machine has no IPv6 loopback: only IPv4 is tested");
+    }
+    has
+}
+
 /// Two adjacent ports that are free on loopback, below those that the kernel gives to whoever does not care.
 pub fn free_ports() -> u16 {
     const FIRST: u16 = 16_000;
@@ -137,8 +146,10 @@ pub fn free_ports() -> u16 {
     for _ in 0..COUNT / 2 {
         let port = FIRST + (start + 2 * NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
         let is_free = |ip: IpAddr, port| UdpSocket::bind((ip, port)).is_ok();
-        let both =
-            |port| is_free(Ipv4Addr::LOCALHOST.into(), port) && is_free(Ipv6Addr::LOCALHOST.into(), port);
+        let both = |port| {
+            let is_free_in_v6 = || !has_ipv6() || is_free(Ipv6Addr::LOCALHOST.into(), port);
+            is_free(Ipv4Addr::LOCALHOST.into(), port) && is_free_in_v6()
+        };
         if both(port) && both(port + 1) {
             return port;
         }

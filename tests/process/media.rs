@@ -2,7 +2,7 @@
 
 use crate::call::{Call, Family, PUBLISHING, ROUTER, candidate, create_router, create_transport, join};
 use crate::caller::Caller;
-use crate::engine::Engine;
+use crate::engine::{Engine, has_ipv6};
 use control::{Command, DtlsState, Event, IceState, RouterId, TransportId};
 use dtls::Fingerprint;
 use std::net::SocketAddr;
@@ -11,7 +11,8 @@ use std::net::SocketAddr;
 fn media_flows_over_ipv4_ipv6_and_from_the_one_to_the_other() {
     let engine = Engine::start();
     let mut controller = engine.attach();
-    for (from, to) in [(Family::V4, Family::V4), (Family::V6, Family::V6), (Family::V4, Family::V6)] {
+    let ways = [(Family::V4, Family::V4), (Family::V6, Family::V6), (Family::V4, Family::V6)];
+    for (from, to) in ways.into_iter().take(if has_ipv6() { 3 } else { 1 }) {
         let mut call = Call::connect_over(&engine, &mut controller, from, to);
         call.say(50);
         for caller in [&mut call.publisher, &mut call.subscriber] {
@@ -35,7 +36,8 @@ fn a_nominated_pair_is_told_as_completed() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     controller.demand(create_router(ROUTER));
-    let mut caller = join(&engine, &mut controller, PUBLISHING, Family::V6);
+    let family = if has_ipv6() { Family::V6 } else { Family::V4 };
+    let mut caller = join(&engine, &mut controller, PUBLISHING, family);
     caller.connect();
     caller.run_until("nominated", |caller| caller.agent().is_nominated());
     controller.await_news(crate::PATIENCE, |event| {
