@@ -11,7 +11,7 @@ NODE_FETCHED=22.23.3 # from npm, when Debian's own is older than NODE_MIN
 TOOLS="$PWD/target/tools"
 
 # Where cargo puts what it builds, also when somebody keeps it elsewhere.
-BUILT="${CARGO_TARGET_DIR:-$PWD/target}"
+BUILT=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 
 # In CI the lock file is the truth; at a desk it may follow an edited Cargo.toml.
 LOCKED=()
