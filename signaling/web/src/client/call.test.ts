@@ -253,6 +253,52 @@ describe('when the socket is lost', () => {
   });
 });
 
+describe('when a transport does not get as far as its handshake', () => {
+  beforeEach(() => {
+    server.instead.joinRoom = ({ value }) =>
+      server.keepAll(value as JoinRoom, {
+        resumed: Boolean((value as JoinRoom).resume),
+        peers: [bob('audio-1', 'video-1')],
+      });
+    call.setSource('microphone', fakeTrack('audio'));
+    call.setSource('camera', fakeTrack('video'));
+  });
+
+  test('because the socket was lost, it is given up, and the next ones are good', async () => {
+    server.instead.connectTransport = () => {
+      server.instead.connectTransport = undefined;
+      server.cut();
+      return null;
+    };
+    call.join();
+    await vi.waitFor(() => expect(server.count('createTransport')).toBe(4), SOON);
+    expect(server.last('joinRoom').resume).toMatchObject({ peerId: 'me', transports: [], producers: [], consumers: [] });
+    await session('Connected');
+    await receiving(2);
+    expect(notices).toEqual([]);
+  });
+
+  test('because the server refused, it is given back, and the next ones are good', async () => {
+    server.instead.connectTransport = () => {
+      server.instead.connectTransport = undefined;
+      return refusal(ErrorCode.ENGINE_REFUSED);
+    };
+    call.join();
+    await vi.waitFor(() => expect(server.count('createTransport')).toBe(4), SOON);
+    expect(server.count('closeTransport')).toBe(2);
+    await session('Connected');
+    await receiving(2);
+  });
+
+  test('again and again, it is tried later and later, and said once', async () => {
+    server.instead.connectTransport = () => refusal(ErrorCode.ENGINE_REFUSED, 'No port is free.');
+    call.join();
+    await vi.waitFor(() => expect(notices).toEqual(['No port is free. Still trying.']), SOON);
+    expect(server.count('createTransport')).toBe(6);
+    expect(view.session).toBe('Negotiating');
+  });
+});
+
 describe('when the engine is lost', () => {
   beforeEach(inCall);
 

@@ -99,6 +99,7 @@ export class Call {
   #media: Media | null = null;
   /** The attempt at making transports that counts; one that was overtaken finds another here, or none. */
   #opening: object | null = null;
+  /** Attempts in a row that gave no transports, or none that could be used. */
   #openFailures = 0;
 
   #roster: roster.Roster = roster.emptyRoster;
@@ -173,6 +174,8 @@ export class Call {
     clearTimeout(this.#joinTimer);
     if (this.#session === 'Ended') return;
     const { room, displayName, token = '' } = this.#options;
+    // What a Resume does not list, the server closes.
+    if (this.#media?.broken) this.#dropMedia('the socket was lost before its transports were connected');
     const identity = this.#identity;
     const resume = identity && { peerId: identity.peerId, secret: identity.secret, ...this.#media?.held() };
     try {
@@ -434,6 +437,10 @@ export class Call {
         this.#note(`${name} failed: ${messageOf(error)}`);
         if (error instanceof SignalError && error.code === ErrorCode.NO_SUCH_TRANSPORT)
           this.#dropMedia('the server has no such transport');
+        if (media === this.#media && media.broken && this.#joined) {
+          this.#mend(media, error);
+          return;
+        }
         const settled = error instanceof SignalError && refused(error.code);
         const failures = (media.failures.get(name) ?? 0) + 1;
         // Without a socket there is nothing to wait for but the next Joined, which compares anyway.
@@ -451,6 +458,24 @@ export class Call {
         setTimeout(again, backoffMs(failures));
       },
     );
+  }
+
+  /** Transports that were never connected are replaced, later and later, as everything that fails is tried again. */
+  #mend(media: Media, error: unknown): void {
+    const name = 'replace transports';
+    if (media.busy.has(name)) return;
+    media.busy.add(name);
+    this.#countOpenFailure(error);
+    const replace = () => {
+      // Without a socket the next Joined finds it broken.
+      if (media === this.#media && this.#joined) this.#replaceMedia('a transport could not be connected');
+    };
+    setTimeout(replace, backoffMs(this.#openFailures));
+  }
+
+  #countOpenFailure(error: unknown): void {
+    this.#openFailures += 1;
+    if (this.#openFailures === FAILURES_BEFORE_NOTICE) this.#events.onNotice(`${messageOf(error)} Still trying.`);
   }
 
   async #openMedia(): Promise<void> {
@@ -471,8 +496,7 @@ export class Call {
     } catch (error) {
       if (this.#opening !== attempt) return;
       this.#note(`making transports failed: ${messageOf(error)}`);
-      this.#openFailures += 1;
-      if (this.#openFailures === FAILURES_BEFORE_NOTICE) this.#events.onNotice(`${messageOf(error)} Still trying.`);
+      this.#countOpenFailure(error);
       const again = () => {
         if (this.#opening !== attempt) return;
         this.#opening = null;
@@ -487,7 +511,6 @@ export class Call {
       return;
     }
     this.#opening = null;
-    this.#openFailures = 0;
     this.#media = media;
     this.#changed();
   }
@@ -543,6 +566,8 @@ export class Call {
   #settle(): void {
     const media = this.#media;
     if (!media) return;
+    // Transports have proved good once everything wanted of them is done.
+    if (media.busy.size === 0) this.#openFailures = 0;
     if (!media.pathUp) this.#dispatch('ICE_DISCONNECT');
     const sending = [...this.#local.values()].every(({ source, kind }) => media.outgoing.has(source) || !media.canProduce(kind));
     if (!sending) return;

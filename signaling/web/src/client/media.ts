@@ -70,6 +70,15 @@ export class MediaClosed extends Error {
   override name = 'MediaClosed';
 }
 
+/** A transport was to be used that could not be connected before. */
+export class MediaBroken extends Error {
+  override name = 'MediaBroken';
+
+  constructor() {
+    super('The connection for media could not be set up.');
+  }
+}
+
 export class Media {
   /** By source name. */
   readonly outgoing = new Map<string, Outgoing>();
@@ -86,6 +95,7 @@ export class Media {
   readonly #legs: Record<Direction, Leg>;
   readonly #whenClosed: Promise<never>;
   #reject: (reason: MediaClosed) => void = () => undefined;
+  #broken = false;
   #closed = false;
 
   /** Makes both transports in the engine. */
@@ -131,10 +141,20 @@ export class Media {
   #leg(direction: Direction, transport: types.Transport): Leg {
     const leg: Leg = { direction, transport, wantsRestart: false, timer: undefined };
     transport.on('connect', ({ dtlsParameters }, done, failed) => {
+      if (this.#broken) {
+        failed(new MediaBroken());
+        return;
+      }
       this.#request(
         { case: 'connectTransport', value: { transportId: transport.id, dtlsParameters: toDtlsParameters(dtlsParameters) } },
         'ack',
-      ).then(() => done(), failed);
+      ).then(
+        () => done(),
+        (error: Error) => {
+          this.#broken = true;
+          failed(error);
+        },
+      );
     });
     if (direction === 'send') {
       transport.on('produce', ({ kind, rtpParameters, appData }, done, failed) => {
@@ -168,6 +188,14 @@ export class Media {
       }, RESTART_AFTER_MS);
     }
     this.#events.onPath();
+  }
+
+  /**
+   * A transport did not get as far as its handshake. mediasoup-client has added the first track to its peer connection by then and does not take it
+   * out again, so that whatever is tried on this transport later fails: only a new one helps.
+   */
+  get broken(): boolean {
+    return this.#broken;
   }
 
   /** False while a transport that was in use has no path. */
