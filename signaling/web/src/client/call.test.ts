@@ -123,6 +123,37 @@ describe('joining', () => {
   });
 });
 
+describe('a token that does not allow', () => {
+  test('to send: that is said, and one sees and hears the others', async () => {
+    server.instead.produceMedia = () => refusal(ErrorCode.TOKEN_PERMISSION);
+    await inCall();
+    expect(notices.sort()).toEqual([
+      'You may not send your camera in this room.',
+      'You may not send your microphone in this room.',
+    ]);
+    expect([...view.local.keys()]).toEqual([]);
+    server.tell({ case: 'peerAway', value: { peerId: 'bob', away: true } });
+    await vi.waitFor(() => expect(view.peers[0]?.away).toBe(true), SOON);
+    expect(server.count('produceMedia')).toBe(2);
+    expect(server.count('createTransport')).toBe(2);
+  });
+
+  test('to receive: that is said once, and the others see and hear one', async () => {
+    server.instead.consumeMedia = () => refusal(ErrorCode.TOKEN_PERMISSION);
+    server.joined = { peers: [bob('audio-1', 'video-1')] };
+    call.setSource('camera', fakeTrack('video'));
+    call.join();
+    await session('Connected');
+    await vi.waitFor(() => expect(view.peers[0]?.sources.map(({ unplayable }) => unplayable)).toEqual([true, true]), SOON);
+    expect(notices).toEqual(['You may not see and hear the others in this room.']);
+    server.tell({ case: 'peerAway', value: { peerId: 'bob', away: true } });
+    await vi.waitFor(() => expect(view.peers[0]?.away).toBe(true), SOON);
+    expect(server.count('consumeMedia')).toBe(2);
+    expect(server.count('produceMedia')).toBe(1);
+    expect(view.session).toBe('Connected');
+  });
+});
+
 describe('the others', () => {
   test('come, send, pause and go', async () => {
     call.join();

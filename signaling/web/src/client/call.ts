@@ -37,6 +37,8 @@ export interface CallOptions {
 /** Something another peer sends, with its track once it is received. */
 export interface SourceView extends roster.RemoteSource {
   track: MediaStreamTrack | null;
+  /** There will be no track: this browser cannot play it, or may not receive it. */
+  unplayable: boolean;
 }
 
 export interface PeerView {
@@ -104,8 +106,10 @@ export class Call {
 
   #roster: roster.Roster = roster.emptyRoster;
   readonly #local = new Map<string, LocalSource>();
-  /** Producers this client cannot play; no use in asking again. */
+  /** Producers this client cannot play or may not receive; no use in asking again. */
   readonly #unplayable = new Set<string>();
+  /** The user knows that the token does not let them receive: it is the same for everything others send. */
+  #toldNotToReceive = false;
 
   constructor(options: CallOptions, events: CallEvents) {
     this.#options = options;
@@ -537,6 +541,12 @@ export class Call {
           this.#events.onNotice(`This browser cannot play the ${source} of ${owner?.name ?? 'a participant'}.`);
           return true;
         }
+        case ErrorCode.TOKEN_PERMISSION:
+          this.#unplayable.add(producerId);
+          media.forgetConsumer(producerId);
+          if (!this.#toldNotToReceive) this.#events.onNotice('You may not see and hear the others in this room.');
+          this.#toldNotToReceive = true;
+          return true;
         default:
           return false;
       }
@@ -550,8 +560,11 @@ export class Call {
         case ErrorCode.NO_SUCH_PRODUCER:
           media.forgetProducer(source);
           return true;
-        case ErrorCode.UNSUPPORTED_CODEC:
         case ErrorCode.TOKEN_PERMISSION:
+          this.#local.delete(source);
+          this.#events.onNotice(`You may not send your ${source} in this room.`);
+          return true;
+        case ErrorCode.UNSUPPORTED_CODEC:
         case ErrorCode.LIMIT:
           this.#local.delete(source);
           this.#events.onNotice(`The server does not take your ${source}.`);
@@ -625,6 +638,7 @@ export class Call {
         sources: [...peer.sources.values()].map((source) => ({
           ...source,
           track: media?.incoming.get(source.id)?.consumer.track ?? null,
+          unplayable: this.#unplayable.has(source.id),
         })),
       })),
       local: new Map(this.#local),

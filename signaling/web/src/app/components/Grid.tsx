@@ -14,12 +14,12 @@ function tilesOf(peer: PeerView, speaking: ReadonlySet<string>): TileProps[] {
   return [
     ...peer.sources
       .filter(({ kind, source }) => kind === 'video' && source !== 'camera')
-      .map(({ id, source, track, paused }) => ({
+      .map(({ id, source, track, paused, unplayable }) => ({
         ...shared,
         id,
         source,
         track: paused ? null : track,
-        waiting: !paused && !track,
+        waiting: !paused && !track && !unplayable,
         muted: null,
         speaking: false,
       })),
@@ -28,7 +28,7 @@ function tilesOf(peer: PeerView, speaking: ReadonlySet<string>): TileProps[] {
       id: peer.id,
       source: 'camera',
       track: live ? camera.track : null,
-      waiting: Boolean(live && !camera.track),
+      waiting: Boolean(live && !camera.track && !camera.unplayable),
       muted: !microphone || microphone.paused,
       speaking: speaking.has(peer.id),
     },
