@@ -51,6 +51,8 @@ counted! {
         KeyframeRequestsOut => "keyframe_requests_out",
         /// Packets that a retransmission request named and the cache no longer (or never) had.
         NackCacheMisses => "nack_cache_misses",
+        /// Retransmissions not sent because a consumer's NACKs asked for more than it was sent.
+        NacksOverBudget => "nacks_over_budget",
         /// Packets given up after the last retransmission request to a publisher.
         NacksGivenUp => "nacks_given_up",
         /// DTLS handshakes completed.
