@@ -40,6 +40,8 @@ struct Credentials {
 struct Selected {
     path: Path,
     nominated: bool,
+    /// When the peer last checked this very pair.
+    checked_at: Instant,
 }
 
 /// What an accepted check changed outside of this session.
@@ -129,13 +131,27 @@ impl Ice {
         }
         accepted.evicted = self.validate(path);
         self.last_check = Some(now);
-        if message.use_candidate() || accepted.retired.is_some() {
-            self.selected = Some(Selected { path, nominated: message.use_candidate() });
-        } else if self.selected.is_none() {
-            // Media may flow on the first valid pair; the nomination follows in the same second.
-            self.selected = Some(Selected { path, nominated: false });
-        }
+        let is_chosen = message.use_candidate() || accepted.retired.is_some();
+        self.selected = Some(self.select(now, path, is_chosen, message.use_candidate()));
         Ok((Answer::Success, accepted))
+    }
+
+    /// What is selected after a check of `path`.
+    ///
+    /// Firefox nominates once: its consent checks carry no USE-CANDIDATE, and after a NAT gave it another address they come
+    /// from there. So a pair that is no longer checked gives way to one that is.
+    fn select(&self, now: Instant, path: Path, is_chosen: bool, nominated: bool) -> Selected {
+        let fresh = Selected { path, nominated, checked_at: now };
+        match self.selected {
+            _ if is_chosen => fresh,
+            // Media may flow on the first valid pair; the nomination follows in the same second.
+            None => fresh,
+            Some(selected) if selected.path == path => Selected { checked_at: now, ..selected },
+            Some(selected) if now.saturating_since(selected.checked_at) >= limits::PAIR_STALE_AFTER => {
+                Selected { nominated: selected.nominated, ..fresh }
+            }
+            Some(selected) => selected,
+        }
     }
 
     /// Writes the answer to a check into `out`; its length, or `None` if `out` is too short.
@@ -175,7 +191,9 @@ impl Ice {
     pub fn forget(&mut self, path: Path) {
         self.valid.retain(|valid| *valid != path);
         if self.selected() == Some(path) {
-            self.selected = self.valid.last().map(|path| Selected { path: *path, nominated: false });
+            let checked_at = self.last_check.unwrap_or(Instant::EPOCH);
+            self.selected =
+                self.valid.last().map(|path| Selected { path: *path, nominated: false, checked_at });
         }
     }
 
@@ -345,11 +363,24 @@ mod tests {
         let mut ice = Ice::new(&mut Rng::from_number(1));
         let check = Check { use_candidate: true, ..Check::of(&ice) };
         check.send(&mut ice, at(100), path(1)).expect("authentic");
-        assert_eq!(ice.state(at(107)), IceState::Completed);
-        assert_eq!(ice.next_timeout(at(107)), Some(at(108)));
-        assert_eq!(ice.state(at(108)), IceState::Disconnected);
-        assert_eq!(ice.next_timeout(at(108)), Some(at(130)));
+        assert_eq!(ice.state(at(114)), IceState::Completed);
+        assert_eq!(ice.next_timeout(at(114)), Some(at(115)));
+        assert_eq!(ice.state(at(115)), IceState::Disconnected);
+        assert_eq!(ice.next_timeout(at(115)), Some(at(130)));
         assert!(!ice.is_expired(at(129)) && ice.is_expired(at(130)));
+    }
+
+    #[test]
+    fn a_peer_that_nominates_once_is_followed_to_its_new_address() {
+        let mut ice = Ice::new(&mut Rng::from_number(1));
+        let nomination = Check { use_candidate: true, ..Check::of(&ice) };
+        nomination.send(&mut ice, at(1), path(1)).expect("authentic");
+        let consent = Check::of(&ice);
+        consent.send(&mut ice, at(6), path(1)).expect("authentic");
+        consent.send(&mut ice, at(7), path(2)).expect("another pair that is kept warm");
+        assert_eq!(ice.selected(), Some(path(1)), "checked a second ago");
+        consent.send(&mut ice, at(13), path(2)).expect("authentic");
+        assert_eq!((ice.selected(), ice.state(at(13))), (Some(path(2)), IceState::Completed));
     }
 
     #[test]
@@ -385,7 +416,7 @@ mod tests {
         let mut ice = Ice::new(&mut Rng::from_number(1));
         let check = Check::of(&ice);
         for port in 1..=100 {
-            check.send(&mut ice, at(u64::from(port)), path(port)).expect("authentic");
+            check.send(&mut ice, at(1), path(port)).expect("authentic");
         }
         assert_eq!(ice.paths().count(), limits::PAIRS_PER_TRANSPORT_MAX);
         assert_eq!(ice.selected(), Some(path(1)));

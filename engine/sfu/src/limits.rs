@@ -55,6 +55,13 @@ const _: () = assert!(VIDEO_CACHE_LEN.is_power_of_two() && AUDIO_CACHE_LEN.is_po
 /// oldest is forgotten, and a NACK for it answered once more.
 pub const RESENDS_REMEMBERED: usize = 64;
 
+/// The least time between two answers to NACKs for the same packet, however short the round trip a peer claims.
+pub const RESEND_INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// Payload bytes of retransmissions a consumer may have coming to it at once: what was sent to it earns as much again, so that a
+/// flood of NACKs costs at most the track twice. A NACK beyond is not answered, and counted. About a cache of video.
+pub const RESEND_CREDIT_MAX: u32 = 512 << 10;
+
 /// Missing packets of one stream that are being asked for. At the bound the oldest is given up: after so long a
 /// burst the next keyframe repairs more than retransmissions.
 pub const NACK_PENDING_MAX: usize = 512;
@@ -87,8 +94,17 @@ pub const TWCC_INTERVAL: Duration = Duration::from_millis(100);
 /// Between RTCP reports on one transport (RFC 3550 §6.2 with the reduced minimum of §6.2 for a session of two).
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A transport without a check for so long is reported as disconnected; browsers check every 2.5 s or faster.
-pub const ICE_DISCONNECTED_AFTER: Duration = Duration::from_secs(8);
+/// A transport without a check for so long is reported as disconnected. Chrome checks every 2.5 s, Firefox every 4 to 6 s:
+/// one lost check is no reason.
+pub const ICE_DISCONNECTED_AFTER: Duration = Duration::from_secs(15);
+
+/// A selected pair without a check for so long gives way to one that is checked: a consent interval of Firefox (5 s and a
+/// fifth, RFC 7675 §5.1) and some delay.
+pub const PAIR_STALE_AFTER: Duration = Duration::from_millis(6500);
+
+/// Between two pieces of news about a transport of which only the remote address differs: a peer may change it with
+/// every datagram, and must not fill the event ring with that. The last one is told with the next report's timer.
+pub const REMOTE_NEWS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A transport without a check for so long has lost consent (RFC 7675 §5.1) and is closed.
 pub const ICE_CONSENT_EXPIRY: Duration = Duration::from_secs(30);
