@@ -30,6 +30,8 @@ pub struct Consumer {
     payload_types: Vec<Option<PayloadTypes>>,
     rtx_seq: SeqNo,
     resent: Resent,
+    /// Payload bytes that NACKs may still cost; see [`limits::RESEND_CREDIT_MAX`].
+    resend_credit: u32,
     packet_count: u32,
     octet_count: u32,
     last_report: Option<SentReport>,
@@ -83,6 +85,7 @@ impl Consumer {
             payload_types: payload_types.collect(),
             rtx_seq: SeqNo(u64::from(rng.below(1 << 15))),
             resent: Resent::default(),
+            resend_credit: 0,
             packet_count: 0,
             octet_count: 0,
             last_report: None,
@@ -157,6 +160,9 @@ impl Consumer {
             counters.add(Counter::RtpBytesOut, len as u64);
             self.packet_count = self.packet_count.wrapping_add(1);
             self.octet_count = self.octet_count.wrapping_add(packet.payload.len() as u32);
+            self.resend_credit = (self.resend_credit + len as u32).min(limits::RESEND_CREDIT_MAX);
+        } else {
+            counters.count(Counter::TxFull);
         }
     }
 
@@ -181,9 +187,14 @@ impl Consumer {
             return;
         };
         let Some(payload_types) = self.payload_types_of(&packet) else { return };
+        let Some(credit) = self.resend_credit.checked_sub(packet.payload.len() as u32) else {
+            counters.count(Counter::NacksOverBudget);
+            return;
+        };
         if !self.resent.admit(now, seq, self.rtt.unwrap_or(Resent::RTT_UNKNOWN)) {
             return;
         }
+        self.resend_credit = credit;
         let timestamp = self.rewriter.timestamp(packet.timestamp);
         let extensions = self.extensions(&packet);
         let written = match (payload_types.rtx, self.spec.rtx_ssrc) {
@@ -215,9 +226,12 @@ impl Consumer {
                 write(&header, ours.roc(), &extensions, packet.payload, leg, tx)
             }
         };
-        if let Some(len) = written {
-            counters.count(Counter::RtxOut);
-            counters.add(Counter::RtpBytesOut, len as u64);
+        match written {
+            Some(len) => {
+                counters.count(Counter::RtxOut);
+                counters.add(Counter::RtpBytesOut, len as u64);
+            }
+            None => counters.count(Counter::TxFull),
         }
     }
 
@@ -302,6 +316,7 @@ impl Resent {
 
     /// Whether `seq` may be sent again now; if so, it counts as sent.
     fn admit(&mut self, now: Instant, seq: Seq, rtt: Duration) -> bool {
+        let rtt = rtt.max(limits::RESEND_INTERVAL_MIN);
         let again = self.recent.iter().any(|(sent, at)| *sent == seq && now.saturating_since(*at) < rtt);
         if again {
             return false;
