@@ -42,7 +42,7 @@ impl Shard {
             self.by_ufrag.remove(&ufrag);
         }
         if let Some(router) = self.routers.find_mut(transport.router) {
-            router.transports.retain(|other| *other != slot);
+            forget(&mut router.transports, slot);
         }
         self.deadlines.set(slot.index(), None);
         self.transport_ids.remove(&transport.spec.transport);
@@ -59,7 +59,7 @@ impl Shard {
         }
         let Some(producer) = self.producers.remove(slot) else { return };
         if let Some(transport) = self.transports.find_mut(producer.transport) {
-            transport.producers.retain(|other| *other != slot);
+            forget(&mut transport.producers, slot);
             transport.sources.forget(slot);
         }
         self.producer_ids.remove(&producer.spec.producer);
@@ -71,13 +71,13 @@ impl Shard {
     pub(crate) fn close_consumer(&mut self, slot: Slot, closed: Closed) {
         let Some(consumer) = self.consumers.remove(slot) else { return };
         if let Some(producer) = self.producers.find_mut(consumer.producer) {
-            producer.consumers.retain(|other| *other != slot);
+            forget(&mut producer.consumers, slot);
             if producer.consumers.is_empty() {
                 producer.keyframes.forget();
             }
         }
         if let Some(transport) = self.transports.find_mut(consumer.transport) {
-            transport.consumers.retain(|(_, other)| *other != slot);
+            transport.remove_consumer(consumer.ssrc());
         }
         self.consumer_ids.remove(&consumer.spec.consumer);
         self.counters.uncount(Counter::Consumers);
@@ -127,5 +127,12 @@ impl Shard {
 
     fn update_abandon_at(&mut self) {
         self.abandon_at = self.routers.iter().filter_map(|(_, router)| router.abandoned_at).min();
+    }
+}
+
+/// Takes a child off its parent's list. Whoever closes all children takes them from the end, so the search begins there.
+fn forget(children: &mut Vec<Slot>, child: Slot) {
+    if let Some(index) = children.iter().rposition(|other| *other == child) {
+        children.swap_remove(index);
     }
 }

@@ -365,6 +365,11 @@ fn check_produce(produce: &Produce) -> Result<(), Refused> {
 }
 
 fn check_consume(consume: &Consume) -> Result<(), Refused> {
+    let cname_len = consume.cname.as_str().len();
+    // RFC 3550 §6.5: an item's length has eight bits, and a CNAME is not optional.
+    if !(1..=255).contains(&cname_len) {
+        return Err(invalid(format!("a CNAME has 1 to 255 bytes, not {cname_len}")));
+    }
     check_codecs(&consume.codecs)?;
     check_mid(consume.mid.as_ref())?;
     if consume.rtx_ssrc == Some(consume.ssrc) {

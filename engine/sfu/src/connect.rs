@@ -61,8 +61,11 @@ impl Shard {
         if let Some(path) = accepted.valid {
             let former = self.by_path.insert(path, slot).filter(|former| *former != slot);
             // A NAT gave the address of one peer to another: whoever proves itself there now has it.
-            if let Some(former) = former.and_then(|former| self.transports.find_mut(former)) {
-                former.ice.forget(path);
+            if let Some(former) = former
+                && let Some(transport) = self.transports.find_mut(former)
+            {
+                transport.ice.forget(path);
+                self.report_state(now, former);
             }
         }
         self.report_state(now, slot);
@@ -192,10 +195,14 @@ impl Shard {
     /// Tells the controller if the transport's state is another than it was told.
     pub(crate) fn report_state(&mut self, now: Instant, slot: Slot) {
         let Some(transport) = self.transports.find_mut(slot) else { return };
-        let state = transport.state(now);
-        if state != transport.reported {
-            transport.reported = state;
-            self.events.tell(Event::TransportState { transport: transport.spec.transport, state });
+        let (state, told) = (transport.state(now), transport.reported);
+        let has_moved_only = (state.ice, state.dtls) == (told.ice, told.dtls);
+        let is_too_soon = now.saturating_since(transport.reported_at) < limits::REMOTE_NEWS_INTERVAL;
+        if state == told || has_moved_only && is_too_soon {
+            return;
         }
+        transport.reported = state;
+        transport.reported_at = now;
+        self.events.tell(Event::TransportState { transport: transport.spec.transport, state });
     }
 }

@@ -47,8 +47,10 @@ pub struct Transport {
     pub report_due: Option<Instant>,
     /// When the peer must have completed DTLS.
     pub connect_deadline: Option<Instant>,
-    /// What the controller was told last.
+    /// What the controller was told last, and when.
     pub reported: TransportState,
+    /// See [`reported`](Self::reported).
+    pub reported_at: Instant,
 }
 
 /// DTLS of a transport.
@@ -106,6 +108,7 @@ impl Transport {
             report_due: None,
             connect_deadline: None,
             reported,
+            reported_at: Instant::EPOCH,
         }
     }
 
@@ -134,6 +137,13 @@ impl Transport {
     pub fn consumer(&self, ssrc: Ssrc) -> Option<Slot> {
         let index = self.consumers.binary_search_by_key(&ssrc, |(ssrc, _)| *ssrc).ok()?;
         Some(self.consumers[index].1)
+    }
+
+    /// Forgets the consumer with this SSRC. The SSRC itself is remembered in [`sent_ssrcs`](Self::sent_ssrcs).
+    pub fn remove_consumer(&mut self, ssrc: Ssrc) {
+        if let Ok(index) = self.consumers.binary_search_by_key(&ssrc, |(ssrc, _)| *ssrc) {
+            self.consumers.remove(index);
+        }
     }
 
     /// Adds a consumer, whose SSRC must be new here.
@@ -231,8 +241,15 @@ pub fn learn(
         (None, _) => None,
     };
     let index = index.ok_or(Discard::RtpUnroutable)?;
-    if !is_retransmission && producer.streams[index].is_former(now, ssrc) {
+    let stream = &producer.streams[index];
+    if !is_retransmission && stream.is_former(now, ssrc) {
         return Err(Discard::RtpTooOld);
+    }
+    // A payload type alone may name a stream, but not rename one: browsers leave the MID out once a report has come, and a
+    // straggler of a closed producer then looks just like this.
+    let known = if is_retransmission { stream.rtx_ssrc } else { stream.ssrc };
+    if labels.mid.is_none() && known.is_some() {
+        return Err(Discard::RtpUnroutable);
     }
     let source = Source { producer: slot, stream: index as u8, is_retransmission };
     if !sources.learn(ssrc, source) {
