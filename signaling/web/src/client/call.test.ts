@@ -154,6 +154,25 @@ describe('a token that does not allow', () => {
   });
 });
 
+test('a bound that was reached is final for a source, a rate limit is not', async () => {
+  const answers = [refusal(ErrorCode.LIMIT, 'too many messages', 400), undefined, refusal(ErrorCode.LIMIT, 'too many producers')];
+  const askedAt: number[] = [];
+  server.instead.produceMedia = () => {
+    askedAt.push(Date.now());
+    return answers.shift() ?? { case: 'producerCreated', value: { id: `p-${askedAt.length}` } };
+  };
+  call.setSource('camera', fakeTrack('video'));
+  call.join();
+  await session('Connected');
+  expect(server.count('produceMedia')).toBe(2);
+  // Timers and the clock round differently.
+  expect((askedAt[1] ?? 0) - (askedAt[0] ?? 0)).toBeGreaterThanOrEqual(395);
+  expect(notices).toEqual([]);
+  call.setSource('screen', fakeTrack('video'));
+  await vi.waitFor(() => expect(notices).toEqual(['The server does not take your screen.']), SOON);
+  expect([...view.local.keys()]).toEqual(['camera']);
+});
+
 describe('the others', () => {
   test('come, send, pause and go', async () => {
     call.join();

@@ -203,7 +203,7 @@ export class Call {
         return;
       }
       this.#note(`join failed: ${error}`);
-      const after = (error instanceof SignalError && error.retryAfterMs) || 1_000;
+      const after = retryAfterMs(error) || 1_000;
       this.#joinTimer = setTimeout(() => this.#channel.up && this.#enter(), after);
     }
   }
@@ -427,7 +427,7 @@ export class Call {
    * Runs a piece of work unless it is under way already, and compares again afterwards. A refusal that says something about the object itself
    * goes to `refused`, which returns true when it took the consequence; everything else is tried again, later and later.
    */
-  #work(media: Media, name: string, run: () => Promise<void>, refused: (code: ErrorCode) => boolean = () => false): void {
+  #work(media: Media, name: string, run: () => Promise<void>, refused: (error: SignalError) => boolean = () => false): void {
     if (media.busy.has(name)) return;
     media.busy.add(name);
     run().then(
@@ -445,7 +445,7 @@ export class Call {
           this.#mend(media, error);
           return;
         }
-        const settled = error instanceof SignalError && refused(error.code);
+        const settled = error instanceof SignalError && refused(error);
         const failures = (media.failures.get(name) ?? 0) + 1;
         // Without a socket there is nothing to wait for but the next Joined, which compares anyway.
         if (settled || !this.#joined || media !== this.#media) {
@@ -459,7 +459,7 @@ export class Call {
           media.busy.delete(name);
           if (media === this.#media) this.#changed();
         };
-        setTimeout(again, backoffMs(failures));
+        setTimeout(again, Math.max(backoffMs(failures), retryAfterMs(error)));
       },
     );
   }
@@ -525,8 +525,8 @@ export class Call {
   }
 
   /** Consequences of a refusal for one source of another peer. */
-  #refusedSource(media: Media, producerId: string): (code: ErrorCode) => boolean {
-    return (code) => {
+  #refusedSource(media: Media, producerId: string): (error: SignalError) => boolean {
+    return ({ code }) => {
       switch (code) {
         case ErrorCode.NO_SUCH_PRODUCER:
           this.#roster = roster.removeSource(this.#roster, producerId);
@@ -554,8 +554,10 @@ export class Call {
   }
 
   /** Consequences of a refusal for one source of our own. */
-  #refusedLocal(media: Media, source: string): (code: ErrorCode) => boolean {
-    return (code) => {
+  #refusedLocal(media: Media, source: string): (error: SignalError) => boolean {
+    return ({ code, retryAfterMs }) => {
+      // Too many messages at once, or an engine that is away: a matter of the moment, whatever the code.
+      if (retryAfterMs > 0) return false;
       switch (code) {
         case ErrorCode.NO_SUCH_PRODUCER:
           media.forgetProducer(source);
@@ -650,6 +652,11 @@ export class Call {
 
 function backoffMs(failures: number): number {
   return Math.min(RETRY_MIN_MS * 2 ** (failures - 1), RETRY_MAX_MS);
+}
+
+/** What the server asks to wait; 0 when it says nothing about that. */
+function retryAfterMs(error: unknown): number {
+  return error instanceof SignalError ? error.retryAfterMs : 0;
 }
 
 function messageOf(error: unknown): string {

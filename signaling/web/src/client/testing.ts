@@ -122,8 +122,8 @@ export class FakeServer {
   }
 }
 
-export function refusal(code: ErrorCode, message = ErrorCode[code]): PayloadInit {
-  return { case: 'error', value: { code, message } };
+export function refusal(code: ErrorCode, message = ErrorCode[code], retryAfterMs = 0): PayloadInit {
+  return { case: 'error', value: { code, message, retryAfterMs } };
 }
 
 export function fakeTrack(kind: 'audio' | 'video'): MediaStreamTrack {
