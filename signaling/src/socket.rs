@@ -8,7 +8,7 @@ use bytes::Bytes;
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::layer::SocketIoLayer;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 /// The only event, in both directions.
@@ -29,23 +29,40 @@ pub fn layer(hall: Arc<Hall>) -> SocketIoLayer {
 fn on_connect(hall: &Arc<Hall>, socket: SocketRef) {
     let (connection, queue) = hall.connect();
     let (joined, is_joined) = oneshot::channel();
-    let joined = Arc::new(std::sync::Mutex::new(Some(joined)));
+    let joined = Arc::new(Mutex::new(Some(joined)));
     tokio::spawn(send_queue(socket.clone(), queue, is_joined));
 
-    let asking = (hall.clone(), connection.clone());
+    // A closed socket keeps its message handlers, and they keep what they use: the sending task must end first, for it
+    // keeps the socket. It waits for one of two senders, and both are dropped here.
+    let gone = {
+        let (hall, connection, joined) = (hall.clone(), connection.clone(), joined.clone());
+        move || {
+            hall.disconnect(&connection);
+            drop(take(&joined));
+        }
+    };
+    let asking = (hall.clone(), connection);
     socket.on(EVENT, async move |TryData(message): TryData<Bytes>, ack: AckSender| {
         let (hall, connection) = &asking;
         let answer = answer(hall, connection, message).await;
         // Without an acknowledgement asked for, or with the socket gone, nobody wants to know.
         let _ = ack.send(&answer);
         if hall.has_joined(connection)
-            && let Some(joined) = joined.lock().ok().and_then(|mut joined| joined.take())
+            && let Some(joined) = take(&joined)
         {
             let _ = joined.send(());
         }
     });
-    let hall = hall.clone();
-    socket.on_disconnect(async move || hall.disconnect(&connection));
+    let on_disconnect = gone.clone();
+    socket.on_disconnect(async move || on_disconnect());
+    // A socket that closed before there was a handler has called none.
+    if !socket.connected() {
+        gone();
+    }
+}
+
+fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 async fn answer(
@@ -72,5 +89,8 @@ async fn send_queue(socket: SocketRef, mut queue: mpsc::Receiver<Bytes>, joined:
             break;
         }
     }
-    let _ = socket.disconnect();
+    // One that is closed already may have a successor under the same id, which this would take out of the table.
+    if socket.connected() {
+        let _ = socket.disconnect();
+    }
 }

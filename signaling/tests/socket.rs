@@ -9,6 +9,7 @@ use signaling::hall::Admission;
 use signaling::http;
 use signaling::proto::{ErrorCode, Signal, signal::Payload};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -147,14 +148,35 @@ async fn a_signal_goes_in_as_an_attachment_and_an_acknowledgement_comes_out() {
 }
 
 #[tokio::test]
+async fn nothing_of_a_closed_connection_stays() {
+    let (_engine, signaling, address) = serve().await;
+    let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
+    // The session ends, or the namespace is left.
+    for goodbye in ["1", "41"] {
+        let stranger = PollingClient::connect(address).await;
+        let ada = PollingClient::connect(address).await;
+        ada.ask(0, &request.encode_to_vec()).await;
+        assert_eq!(signaling.hall.connection_count(), 2);
+        stranger.post(goodbye).await;
+        ada.post(goodbye).await;
+        eventually(|| signaling.hall.connection_count() == 0).await;
+    }
+}
+
+async fn eventually(is_so: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within 5 s");
+}
+
+#[tokio::test]
 async fn http_tells_its_health_and_serves_the_app() {
     let (_engine, signaling, address) = serve().await;
-    for _ in 0..200 {
-        if signaling.hall.is_media_ready() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    eventually(|| signaling.hall.is_media_ready()).await;
     assert_eq!(
         http(address, "GET", "/healthz", "").await,
         (200, "{\"status\":\"ok\",\"engine\":\"ready\"}\n".into())

@@ -100,6 +100,7 @@ impl Hall {
 
     /// The client's socket is gone. Its place and its media wait for it.
     pub fn disconnect(self: &Arc<Self>, connection: &Connection) {
+        connection.outbox.end();
         let mut state = self.state();
         let Some(Some(id)) = state.connections.remove(&connection.id) else { return };
         let Some(peer) = state.peers.get_mut(&id) else { return };

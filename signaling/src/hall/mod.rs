@@ -70,6 +70,8 @@ pub struct Hall {
     /// Whether a returning client would find its objects by now.
     settled: watch::Sender<bool>,
     connections: AtomicU64,
+    /// Shared with every connection there is.
+    alive: Arc<()>,
 }
 
 /// One client's connection.
@@ -77,6 +79,7 @@ pub struct Connection {
     id: ConnectionId,
     outbox: Outbox,
     messages: Mutex<Bucket>,
+    _alive: Arc<()>,
 }
 
 impl Hall {
@@ -91,6 +94,7 @@ impl Hall {
             joins: Mutex::new(joins),
             settled: watch::channel(false).0,
             connections: AtomicU64::new(0),
+            alive: Arc::default(),
         });
         let waiting = hall.clone();
         tokio::spawn(async move {
@@ -106,7 +110,14 @@ impl Hall {
         let (outbox, queue) = Outbox::new();
         let messages = Bucket::new(limits::MESSAGES_PER_SECOND, limits::MESSAGES_BURST, Instant::now());
         self.state().connections.insert(id, None);
-        (Arc::new(Connection { id, outbox, messages: Mutex::new(messages) }), queue)
+        let connection =
+            Connection { id, outbox, messages: Mutex::new(messages), _alive: self.alive.clone() };
+        (Arc::new(connection), queue)
+    }
+
+    /// How many connections take memory: the open ones, and those on their way out.
+    pub fn connection_count(&self) -> usize {
+        Arc::strong_count(&self.alive) - 1
     }
 
     /// Whether everybody gets in: development mode.
