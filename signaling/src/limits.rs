@@ -7,9 +7,14 @@ use std::time::Duration;
 /// buffer it ([`PAYLOAD_BYTES_MAX`]) ends the connection.
 pub const MESSAGE_BYTES_MAX: usize = 512 * 1024;
 
-/// Bytes Socket.IO buffers for one packet: a message and its framing, with base64 over HTTP polling.
+/// Bytes Socket.IO buffers for one packet, over HTTP polling or in a WebSocket message: a message and its framing,
+/// with base64 over HTTP polling. A longer one ends the connection.
 pub const PAYLOAD_BYTES_MAX: u64 = 1024 * 1024;
 const _: () = assert!(PAYLOAD_BYTES_MAX as usize > MESSAGE_BYTES_MAX / 3 * 4 + 4096);
+
+/// How long a message may follow the packet that announced it: ten seconds for 512 KiB is a very slow uplink. One that comes
+/// later ends the connection.
+pub const ATTACHMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Messages a second from one connection: 40 peers' audio and video consumed and resumed at once are 160. Above it,
 /// each message is answered with `LIMIT` and when to try again.

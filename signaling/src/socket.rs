@@ -5,9 +5,9 @@ use crate::hall::{Connection, Hall, encode};
 use crate::limits;
 use crate::proto::signal::Payload;
 use bytes::Bytes;
-use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::layer::SocketIoLayer;
+use socketioxide::{ParserConfig, SocketIo};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,7 +16,14 @@ const EVENT: &str = "signal";
 
 /// A layer that serves Socket.IO for `hall`.
 pub fn layer(hall: Arc<Hall>) -> SocketIoLayer {
+    let parser = ParserConfig::common()
+        .max_incoming_binaries(1)
+        .max_incoming_binary_buf_size(limits::PAYLOAD_BYTES_MAX as usize)
+        .packet_completion_timeout(limits::ATTACHMENT_TIMEOUT);
     let (layer, io) = SocketIo::builder()
+        .with_parser(parser)
+        .ws_max_message_size(limits::PAYLOAD_BYTES_MAX as usize)
+        .ws_max_frame_size(limits::PAYLOAD_BYTES_MAX as usize)
         .max_payload(limits::PAYLOAD_BYTES_MAX)
         .max_buffer_size(limits::OUTBOX_LEN)
         .ping_interval(limits::PING_INTERVAL)

@@ -163,6 +163,34 @@ async fn nothing_of_a_closed_connection_stays() {
     }
 }
 
+#[tokio::test]
+async fn a_signal_has_one_attachment() {
+    let (_engine, signaling, address) = serve().await;
+    let client = PollingClient::connect(address).await;
+    let head = "452-0[\"signal\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}]";
+    // The answer to this request, if there is one, is that the session is over.
+    let _ = http(client.address, "POST", &client.path, &format!("{head}\x1ebAA==")).await;
+    eventually(|| signaling.hall.connection_count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_websocket_buffers_no_more_than_polling_does() {
+    let (_engine, signaling, address) = serve().await;
+    let mut stream = TcpStream::connect(address).await.expect("connect");
+    let upgrade = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+                   Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    stream.write_all(upgrade.as_bytes()).await.expect("send");
+    // RFC 6455 §5.2: the last fragment of a text or a binary message, masked with zeros.
+    let header =
+        |opcode: u8, len: usize| [&[0x80 | opcode, 0xff][..], &(len as u64).to_be_bytes(), &[0; 4]].concat();
+    stream.write_all(&[header(1, 2), b"40".to_vec()].concat()).await.expect("send");
+    eventually(|| signaling.hall.connection_count() == 1).await;
+    let len = usize::try_from(signaling::limits::PAYLOAD_BYTES_MAX).expect("it fits") + 1;
+    stream.write_all(&header(2, len)).await.expect("send");
+    // Nothing of it has to come: its header says enough.
+    eventually(|| signaling.hall.connection_count() == 0).await;
+}
+
 async fn eventually(is_so: impl Fn() -> bool) {
     for _ in 0..500 {
         if is_so() {
