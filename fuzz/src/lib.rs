@@ -18,7 +18,10 @@ mod script;
 mod targets;
 mod world;
 
-pub use targets::{dtls_records, ring_memory, ring_records, rtcp, rtp, rtx, shard, srtp, stun, twcc, vp8};
+pub use targets::{
+    dependency_descriptor, dtls_records, payloads, ring_memory, ring_records, rtcp, rtp, rtx, shard, srtp,
+    stun, twcc, vp8,
+};
 
 /// A target and its name: that of its corpus, its shim and its crash files.
 pub struct Target {
@@ -32,7 +35,9 @@ pub struct Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    Target { name: "dependency_descriptor", run: dependency_descriptor, cost: 1 },
     Target { name: "dtls_records", run: dtls_records, cost: 20 },
+    Target { name: "payloads", run: payloads, cost: 1 },
     Target { name: "ring_memory", run: ring_memory, cost: 20 },
     Target { name: "ring_records", run: ring_records, cost: 1 },
     Target { name: "rtcp", run: rtcp, cost: 1 },

@@ -75,7 +75,21 @@ macro_rules! explored {
         const EXPLORED: &[&str] = &[$(stringify!($name)),*];
     };
 }
-explored!(dtls_records, ring_memory, ring_records, rtcp, rtp, rtx, shard, srtp, stun, twcc, vp8);
+explored!(
+    dependency_descriptor,
+    dtls_records,
+    payloads,
+    ring_memory,
+    ring_records,
+    rtcp,
+    rtp,
+    rtx,
+    shard,
+    srtp,
+    stun,
+    twcc,
+    vp8
+);
 
 #[test]
 fn every_target_is_explored_and_has_a_shim() {

@@ -137,3 +137,117 @@ pub fn rtx(data: &[u8]) {
         assert_eq!(extender.highest(), before.max(Some(no)));
     }
 }
+
+/// A payload as each of the layered codecs: every piece lies inside it, and the shortcuts agree with the walk.
+pub fn payloads(data: &[u8]) {
+    vp9(data);
+    av1(data);
+    h264(data);
+}
+
+fn vp9(data: &[u8]) {
+    let Some(descriptor) = rtp::vp9::Descriptor::parse(data) else {
+        assert!(!rtp::vp9::is_keyframe(data));
+        return;
+    };
+    assert!(descriptor.len >= 1 && descriptor.len <= data.len());
+    assert!(descriptor.sid() < 8 && descriptor.tid() < 8);
+    assert!(descriptor.references.diffs().len() <= 3);
+    assert!(descriptor.picture_id.is_none_or(|id| id.value < if id.bits15 { 1 << 15 } else { 1 << 7 }));
+    assert!(descriptor.ends_picture(true, 0));
+    if let Some(structure) = &descriptor.structure {
+        assert!((1..=8).contains(&structure.spatial_layers));
+        assert_eq!(structure.size(structure.spatial_layers), None);
+        for picture in structure.pictures().into_iter().flatten() {
+            assert!(picture.tid < 8 && picture.diffs.len() <= 3);
+        }
+    }
+    // The frame is not looked at to read the descriptor.
+    assert_eq!(rtp::vp9::Descriptor::parse(&data[..descriptor.len]), Some(descriptor));
+    assert_eq!(rtp::vp9::Descriptor::parse(&data[..descriptor.len - 1]), None);
+}
+
+fn av1(data: &[u8]) {
+    let Some(payload) = rtp::av1::Payload::parse(data) else {
+        assert!(!rtp::av1::is_keyframe(data));
+        return;
+    };
+    let elements: Vec<_> = payload.elements().collect();
+    assert!(!elements.is_empty() && (payload.count == 0 || elements.len() == usize::from(payload.count)));
+    assert!(elements.iter().map(|element| element.bytes.len()).sum::<usize>() < data.len());
+    assert_eq!(elements.first().map(|first| first.start), Some(!payload.continues));
+    assert_eq!(elements.last().map(|last| last.end), Some(!payload.continued));
+    for element in elements {
+        let header = element.header();
+        assert!(header.is_none_or(|header| header.kind < 16 && element.start));
+    }
+}
+
+fn h264(data: &[u8]) {
+    use rtp::h264::Payload;
+    match Payload::parse(data) {
+        None => assert!(!rtp::h264::is_keyframe(data)),
+        Some(Payload::Single(nal)) => assert_eq!(nal.bytes.len(), data.len() - 1),
+        Some(Payload::Aggregate(aggregate)) => {
+            let nals: Vec<_> = aggregate.collect();
+            assert!(!nals.is_empty() && nals.iter().all(|nal| nal.ref_idc < 4));
+            assert_eq!(nals.iter().map(|nal| nal.bytes.len() + 3).sum::<usize>(), data.len() - 1);
+        }
+        Some(Payload::Fragment { nal, start, end }) => {
+            assert_eq!(nal.bytes.len(), data.len() - 2);
+            assert!(!(start && end));
+        }
+    }
+}
+
+/// Dependency descriptors of one stream: the script is one after the other, each behind its length. The
+/// structure that one brings is kept for those after it, as a receiver does, and sometimes forgotten.
+pub fn dependency_descriptor(data: &[u8]) {
+    use rtp::dependency_descriptor::{mandatory, read};
+    let mut script = Script::new(data);
+    let mut known = None;
+    while !script.is_over() {
+        let value = script.blob();
+        let fixed = mandatory(value);
+        assert_eq!(fixed.is_some(), value.len() >= 3);
+        let Ok((descriptor, brought)) = read(value, known.as_ref()) else { continue };
+        assert_eq!(Some(descriptor.mandatory), fixed);
+        assert!(usize::from(descriptor.layer.spatial_id) < rtp::limits::SPATIAL_LAYERS_MAX);
+        assert!(usize::from(descriptor.layer.temporal_id) < rtp::limits::TEMPORAL_LAYERS_MAX);
+        assert!(!descriptor.dtis.is_empty() && descriptor.dtis.iter().count() == descriptor.dtis.len());
+        assert!(descriptor.diffs().iter().all(|diff| (1..=4096).contains(diff)));
+        for chain in 0..=descriptor.chain_diffs().len() {
+            let _ = descriptor.chain_previous(chain);
+        }
+        assert!(
+            brought.is_none() || descriptor.active_targets.is_some(),
+            "a new structure says what is active"
+        );
+        assert!(brought.is_some() || known.is_some(), "a descriptor without a structure");
+        known = brought.or(known);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A corpus whose structure did not read would leave most of the reader untouched.
+    #[test]
+    fn the_corpus_brings_structures_and_layers() {
+        let mut script = Script::new(include_bytes!("../../corpus/dependency_descriptor/l1t2"));
+        let (key, structure) =
+            rtp::dependency_descriptor::read(script.blob(), None).expect("it brings its own structure");
+        let structure = structure.expect("it brings one");
+        assert_eq!((structure.templates(), structure.targets(), structure.chains()), (3, 2, 1));
+        assert_eq!((key.diffs().len(), key.resolution.map(|size| size.width)), (0, Some(640)));
+        let (upper, _) =
+            rtp::dependency_descriptor::read(script.blob(), Some(&structure)).expect("a template it has");
+        assert_eq!((upper.layer.temporal_id, upper.diffs()), (1, &[1][..]));
+
+        let vp9 = include_bytes!("../../corpus/payloads/vp9-key-picture-with-structure");
+        assert!(rtp::vp9::is_keyframe(vp9));
+        assert!(rtp::av1::is_keyframe(include_bytes!("../../corpus/payloads/av1-sequence")));
+        assert!(rtp::h264::is_keyframe(include_bytes!("../../corpus/payloads/h264-aggregate")));
+    }
+}

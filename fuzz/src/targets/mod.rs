@@ -10,6 +10,6 @@ mod shard;
 pub use agent::stun;
 pub use crypto::{dtls_records, srtp};
 pub use feedback::{rtcp, twcc};
-pub use media::{rtp, rtx, vp8};
+pub use media::{dependency_descriptor, payloads, rtp, rtx, vp8};
 pub use ring::{ring_memory, ring_records};
 pub use shard::shard;
