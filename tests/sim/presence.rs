@@ -109,6 +109,20 @@ fn a_subscriber_is_followed_to_its_new_address() {
 }
 
 #[test]
+fn a_subscriber_that_nominates_once_is_followed_to_its_new_address() {
+    let (mut world, _, bob, view) = call(98);
+    world.order(bob, |peer, _| peer.agent_mut().nominate_once());
+    world.run_for(6 * SEC);
+    world.rebind(bob);
+    world.run_for(15 * SEC);
+    world.finish();
+    world.assert_sound();
+    // The old pair was checked at most 5 s before, and must be 6.5 s old when a check from the new address comes.
+    let gap = longest_gap(&world, view);
+    assert!(gap < 10_500 * MS, "{world}: {gap:?} without a picture");
+}
+
+#[test]
 fn a_publisher_is_followed_to_its_new_address() {
     let (mut world, alice, _, view) = call(95);
     world.rebind(alice);

@@ -47,3 +47,24 @@ fn joining_survives_a_batch_that_is_often_full() {
     world.assert_sound();
     assert!(world.shard().counters().value(Counter::TxFull) > 0, "{world}");
 }
+
+/// One subscriber asks for every packet it can name, all the time.
+#[test]
+fn a_flood_of_nacks_costs_at_most_the_track_twice() {
+    let mut world = World::new(118);
+    let (alice, bob, mallory) = (world.join(), world.join(), world.join());
+    world.connect();
+    let camera = world.publish(alice, Track::camera());
+    let (view, hoard) = (world.subscribe(bob, camera), world.subscribe(mallory, camera));
+    world.run_for(2 * SEC);
+    world.order_sink(hoard, |sink| sink.flood_with_nacks());
+    let before = world.shard().counters().clone();
+    world.run_for(5 * SEC);
+    let after = world.shard().counters();
+    let since = |counter| after.value(counter) - before.value(counter);
+    // Half of what went out went to Mallory; what was earned before the flood is a cacheful more.
+    let budget = since(Counter::RtpOut) / 2 + 600;
+    assert!(since(Counter::RtxOut) <= budget, "{world}: {} resent, {budget} earned", since(Counter::RtxOut));
+    assert!(since(Counter::NacksOverBudget) > 10_000, "{world}: hardly a flood");
+    assert_eq!(world.sink(view).missing(), 0, "{world}");
+}

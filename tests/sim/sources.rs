@@ -1,5 +1,6 @@
 //! How packets find their producer, and what happens when their SSRC changes.
 
+use control::{Command, Discard};
 use leat_tests::{MS, SEC, Source, Track, World};
 
 /// In the middle of the call the publisher changes its SSRC. Both tracks go on, numbered as if nothing had been.
@@ -66,5 +67,35 @@ fn pictures_come_back_after_a_change_in_disorder() {
         let (requests, keyframes) = (source.keyframe_requests(), source.keyframes());
         let frames = world.sink(view).frames().len();
         assert!(is_back, "{world}: {changed_at:?}, asked {requests:?}, sent {keyframes:?}, {frames} seen");
+    }
+}
+
+/// Browsers leave the MID out after a while, and use the same payload type for camera and screen. What is still on its way when the
+/// screen's producer closes looks like the camera under another SSRC.
+#[test]
+fn stragglers_of_a_closed_screen_share_are_not_the_camera() {
+    for seed in 91..95 {
+        let mut world = World::new(seed);
+        let (alice, bob) = (world.join(), world.join());
+        world.link(alice).delay(80 * MS).jitter(20 * MS);
+        world.connect();
+        let (camera, screen) = (world.publish(alice, Track::camera()), world.publish(alice, Track::camera()));
+        let view = world.subscribe(bob, camera);
+        world.run_for(2 * SEC);
+        for producer in [camera, screen] {
+            world.order_source(producer, Source::leave_the_mid_out);
+        }
+        world.run_for(SEC);
+        let keyframes = world.sink(view).keyframes();
+        // Signaling is quicker than what is on its way.
+        world.demand(Command::CloseProducer { producer: screen });
+        world.run_for(300 * MS);
+        world.order_source(screen, Source::stop);
+        world.run_for(2 * SEC);
+        world.finish();
+        world.assert_sound();
+        assert!(world.shard().counters().discarded(Discard::RtpUnroutable) > 0, "{world}: no straggler came");
+        assert_eq!((world.sink(view).missing(), world.sink(view).freezes()), (0, 0), "{world}");
+        assert_eq!(world.sink(view).keyframes(), keyframes, "{world}: the camera began anew");
     }
 }

@@ -29,6 +29,7 @@ pub struct Agent {
     mapped: Option<SocketAddr>,
     round_trip: Option<Duration>,
     errors: Vec<u16>,
+    nominates_once: bool,
 }
 
 /// In the order a session goes through it.
@@ -54,7 +55,13 @@ impl Agent {
             mapped: None,
             round_trip: None,
             errors: Vec::new(),
+            nominates_once: false,
         }
+    }
+
+    /// Does as Firefox: consent checks carry no USE-CANDIDATE, and come half as often as Chrome's.
+    pub fn nominate_once(&mut self) {
+        self.nominates_once = true;
     }
 
     /// The engine has restarted: checks anew, with what it says now.
@@ -107,14 +114,19 @@ impl Agent {
         let mut id = [0; 12];
         self.rng.fill(&mut id);
         self.pending.push((TransactionId(id), now));
-        let interval = if self.is_nominated() { CONSENT_INTERVAL } else { CHECK_INTERVAL };
+        let is_consent_only = self.nominates_once && self.is_nominated();
+        let interval = match self.is_nominated() {
+            true if is_consent_only => 2 * CONSENT_INTERVAL,
+            true => CONSENT_INTERVAL,
+            false => CHECK_INTERVAL,
+        };
         self.next_check = Some(now + interval);
 
         let mut bytes = vec![0xa5; 256];
         let mut writer = Writer::new(&mut bytes, Class::Request, Method::BINDING, TransactionId(id))?;
         writer.username(format!("{}:{}", self.remote_ufrag, self.ufrag).as_bytes());
         writer.priority(0x6e00_1eff).ice_controlling(self.tie_breaker);
-        if self.is_connected() {
+        if self.is_connected() && !is_consent_only {
             writer.use_candidate();
         }
         let len = writer.integrity(&self.key).fingerprint().finish().expect("a check fits into 256 bytes");

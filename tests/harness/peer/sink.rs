@@ -40,6 +40,7 @@ pub struct Sink {
     repaired: u64,
     octets: u64,
     nacks: u64,
+    floods: bool,
     plis: u64,
     last_pli: Option<Instant>,
     decoder: Decoder,
@@ -131,6 +132,7 @@ impl Sink {
             repaired: 0,
             octets: 0,
             nacks: 0,
+            floods: false,
             plis: 0,
             last_pli: None,
             decoder: Decoder::default(),
@@ -234,6 +236,11 @@ impl Sink {
         self.since
     }
 
+    /// From now on asks for everything it can name, again and again, whether it has it or not.
+    pub fn flood_with_nacks(&mut self) {
+        self.floods = true;
+    }
+
     /// Waits for the engine to ask for keyframes, rather than asking itself.
     pub fn leave_keyframes_to_the_engine(&mut self) {
         self.asks_for_keyframes = false;
@@ -315,6 +322,9 @@ impl Sink {
     /// What to ask for again at `now`, in ascending order.
     pub(crate) fn lost(&mut self, now: Instant, round_trip: Duration) -> Vec<u16> {
         let Some((highest, _)) = self.packets.last_key_value() else { return Vec::new() };
+        if self.floods {
+            return (highest.saturating_sub(511)..=*highest).map(|seq| seq as u16).collect();
+        }
         self.missing.retain(|_, missing| missing.requests < RETRIES_MAX);
         let again_after = (round_trip * 5 / 4).max(Duration::from_millis(20));
         let mut lost = Vec::new();
@@ -340,7 +350,7 @@ impl Sink {
 
     /// Whether there may be something to ask for soon.
     pub(crate) fn is_incomplete(&self) -> bool {
-        !self.missing.is_empty()
+        self.floods || !self.missing.is_empty()
     }
 
     /// Whether to ask for a keyframe now; if so, it counts as asked for.

@@ -26,6 +26,8 @@ const KEYFRAME_FACTOR: usize = 5;
 pub struct Source {
     track: Track,
     mid: String,
+    /// Whether packets carry the MID.
+    is_labelled: bool,
     rng: Rng,
     ssrc: u32,
     /// What it was before: feedback on it may still be on its way.
@@ -65,6 +67,7 @@ impl Source {
         let [next_seq, next_rtx_seq] = [rng.below(1 << 15), rng.below(1 << 15)].map(|seq| seq as u16);
         Self {
             mid,
+            is_labelled: true,
             ssrc: rng.next_u32(),
             former_ssrcs: Vec::new(),
             rtx_ssrc: rng.next_u32(),
@@ -147,6 +150,11 @@ impl Source {
         self.timestamp_base = self.rng.next_u32();
         self.keyframe_wanted = true;
         self.history.clear();
+    }
+
+    /// Leaves the MID out, as Chrome does once a report has shown that the SSRC is known.
+    pub fn leave_the_mid_out(&mut self) {
+        self.is_labelled = false;
     }
 
     /// Sends no more frames.
@@ -232,7 +240,9 @@ impl Source {
         if kind == Kind::Audio {
             set_extension(&mut header, sent_ext::AUDIO_LEVEL, &[level(&stamp)]);
         }
-        set_extension(&mut header, sent_ext::MID, self.mid.as_bytes());
+        if self.is_labelled {
+            set_extension(&mut header, sent_ext::MID, self.mid.as_bytes());
+        }
         self.packets += 1;
         self.octets = self.octets.wrapping_add(payload.len() as u32);
         Packet { header, payload: Bytes::from(payload) }
