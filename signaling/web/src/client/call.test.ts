@@ -5,7 +5,7 @@ import { ErrorCode, type JoinRoom, type Peer, PeerSchema } from '../gen/signal_p
 import { Call, type CallView } from './call';
 import { FakeServer, fakeDevice, fakeTrack, refusal, setConnectionState } from './testing';
 
-const SOON = { timeout: 3_000, interval: 5 };
+const SOON = { timeout: 4_000, interval: 5 };
 
 let server: FakeServer;
 let url: string;
@@ -26,6 +26,7 @@ beforeEach(async () => {
       token: 'secret',
       url,
       makeDevice: () => fakeDevice((transport) => transports.push(transport)),
+      requestTimeoutMs: 1_000,
     },
     {
       onView: (now) => {
@@ -101,6 +102,20 @@ describe('joining', () => {
     expect(view.failure?.message).toBe('The token expired at noon.');
     await new Promise((done) => setTimeout(done, 50));
     expect(server.count('joinRoom')).toBe(1);
+  });
+
+  test('an answer that does not come in time leads to a new socket', async () => {
+    const sockets = new Set<string>();
+    server.instead.joinRoom = ({ value }, socket) => {
+      sockets.add(socket);
+      return sockets.size === 1 ? null : server.keepAll(value as JoinRoom, { resumed: false });
+    };
+    call.join();
+    await session('Connected');
+    expect(sockets.size).toBe(2);
+    expect(server.count('joinRoom')).toBe(2);
+    // On the old socket, where somebody may have joined without knowing.
+    expect(server.count('leave')).toBe(1);
   });
 
   test('before there is an engine it waits for one', async () => {
@@ -291,6 +306,22 @@ describe('when the socket is lost', () => {
     await receiving(2);
     await session('Connected');
     expect(server.count('createTransport')).toBe(4);
+  });
+
+  test('a return the server has answered without its knowing is made on another socket, and media stays untouched', async () => {
+    const before = tracks();
+    const sockets = new Set<string>();
+    server.instead.joinRoom = ({ value }, socket) => {
+      sockets.add(socket);
+      if (sockets.size === 1) return refusal(ErrorCode.ALREADY_JOINED);
+      return server.keepAll(value as JoinRoom, { peers: [bob('audio-1', 'video-1')] });
+    };
+    server.cut();
+    await vi.waitFor(() => expect(sockets.size).toBe(2), SOON);
+    await vi.waitFor(() => expect(view.online).toBe(true), SOON);
+    expect(tracks()).toEqual(before);
+    expect(server.count('leave')).toBe(0);
+    expect(server.count('createTransport')).toBe(2);
   });
 
   test('a server that knows nothing of it is joined as by somebody new', async () => {

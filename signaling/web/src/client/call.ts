@@ -21,6 +21,8 @@ const RETRY_MAX_MS = 5_000;
 const FAILURES_BEFORE_NOTICE = 3;
 /** How long `leave` waits for the server to have heard of it. */
 const GOODBYE_MS = 500;
+/** After a JoinRoom that got stuck, the pause before the next socket. */
+const SOCKET_CHANGE_MS = 1_000;
 /** Entries kept in `history`; older ones go. */
 const HISTORY_LEN_MAX = 500;
 
@@ -32,6 +34,8 @@ export interface CallOptions {
   url?: string;
   /** For tests: another WebRTC implementation. */
   makeDevice?: () => Promise<Device>;
+  /** For tests: less patience with the server. */
+  requestTimeoutMs?: number;
 }
 
 /** Something another peer sends, with its track once it is received. */
@@ -114,12 +118,16 @@ export class Call {
   constructor(options: CallOptions, events: CallEvents) {
     this.#options = options;
     this.#events = events;
-    this.#channel = new SignalChannel(options.url, {
-      onUp: () => void this.#enter(),
-      onDown: (reason) => this.#onDown(reason),
-      onNotification: (payload) => this.#onNotification(payload),
-      onMalformed: (error) => this.#note(`skipped a malformed notification: ${error}`),
-    });
+    this.#channel = new SignalChannel(
+      options.url,
+      {
+        onUp: () => void this.#enter(),
+        onDown: (reason) => this.#onDown(reason),
+        onNotification: (payload) => this.#onNotification(payload),
+        onMalformed: (error) => this.#note(`skipped a malformed notification: ${error}`),
+      },
+      options.requestTimeoutMs,
+    );
     this.#speaking = new Speaking(() => this.#publish());
   }
 
@@ -196,6 +204,15 @@ export class Call {
         this.#identity = null;
         this.#dropMedia(error.message);
         void this.#enter();
+        return;
+      }
+      // The socket stands, but the answer did not come in time, or came to an attempt that had been given up: to the server this socket is in the
+      // room, and it will refuse every further JoinRoom on it. A new one starts clean.
+      if (error instanceof SocketLost || (error instanceof SignalError && error.code === ErrorCode.ALREADY_JOINED)) {
+        this.#note(`join failed: ${error}`);
+        // Whom the server let in without our knowing is nobody, and need not be waited for.
+        if (!identity) this.#channel.tell({ case: 'leave', value: {} });
+        this.#joinTimer = setTimeout(() => this.#channel.reopen(), SOCKET_CHANGE_MS);
         return;
       }
       if (isFinal(error)) {

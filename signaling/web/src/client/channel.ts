@@ -31,9 +31,11 @@ export interface ChannelEvents {
 
 export class SignalChannel {
   readonly #socket: Socket;
+  readonly #requestTimeoutMs: number;
 
   /** `url` is the server's origin; undefined means the page's own. */
-  constructor(url: string | undefined, events: ChannelEvents) {
+  constructor(url: string | undefined, events: ChannelEvents, requestTimeoutMs = REQUEST_TIMEOUT_MS) {
+    this.#requestTimeoutMs = requestTimeoutMs;
     const options = {
       autoConnect: false,
       forceNew: true,
@@ -76,12 +78,17 @@ export class SignalChannel {
     this.#socket.disconnect();
   }
 
+  /** Gives the connection up for a new one, of which the server knows nothing. */
+  reopen(): void {
+    this.#socket.disconnect().connect();
+  }
+
   readonly request: Request = async (payload, answer) => {
     // Nothing is queued for a later connection: after a reconnect the call starts from what the server says then.
     if (!this.#socket.connected) throw new SocketLost('not connected');
     let bytes: ArrayBuffer | Uint8Array;
     try {
-      bytes = await this.#socket.timeout(REQUEST_TIMEOUT_MS).emitWithAck('signal', encode(payload));
+      bytes = await this.#socket.timeout(this.#requestTimeoutMs).emitWithAck('signal', encode(payload));
     } catch (error) {
       throw new SocketLost(error instanceof Error ? error.message : String(error));
     }

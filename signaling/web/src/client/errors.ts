@@ -20,7 +20,7 @@ export class SignalError extends Error {
   }
 }
 
-/** The socket went away before the answer came. Whether the request was done is unknown; the next JoinRoom tells. */
+/** The socket went away before the answer came, or the answer did not come in time. Whether the request was done is unknown; the next JoinRoom tells. */
 export class SocketLost extends Error {
   constructor(reason: string) {
     super(`The connection to the server was lost (${reason}).`);
@@ -45,7 +45,6 @@ export function isFinal(error: unknown): boolean {
     case ErrorCode.DRAINING:
     case ErrorCode.ENGINE_UNAVAILABLE:
     case ErrorCode.ENGINE_REFUSED:
-    case ErrorCode.ALREADY_JOINED:
       return false;
     default:
       return error.retryAfterMs === 0;

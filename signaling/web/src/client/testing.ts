@@ -18,7 +18,7 @@ export class FakeServer {
   /** Every request so far, in order. */
   readonly asked: Payload[] = [];
   /** Answers that a test puts in place of the usual ones; `null` leaves a request unanswered. */
-  readonly instead: Partial<Record<PayloadCase, (payload: Payload) => Answer>> = {};
+  readonly instead: Partial<Record<PayloadCase, (payload: Payload, socket: string) => Answer>> = {};
   epoch = 'first';
   /** What Joined says on top of the usual. */
   joined: JoinedFields = {};
@@ -33,7 +33,7 @@ export class FakeServer {
         const { payload } = fromBinary(SignalSchema, new Uint8Array(bytes));
         this.asked.push(payload);
         const custom = payload.case && this.instead[payload.case];
-        const answer = custom ? custom(payload) : this.#usual(payload);
+        const answer = custom ? custom(payload, socket.id) : this.#usual(payload);
         if (answer) acknowledge(encode(answer));
       });
     });
