@@ -63,6 +63,10 @@ pub const PARAMETERS_LEN_MAX: usize = 128;
 /// does not keep up is disconnected; when it comes back, `Joined` tells it all.
 pub const OUTBOX_LEN: usize = 2_048;
 
+/// Pause between two attempts to close a socket whose client does not read: it has at most [`PING_TIMEOUT`] and one
+/// [`PING_INTERVAL`] to go.
+pub const DISCONNECT_PAUSE: Duration = Duration::from_millis(50);
+
 /// Requests to the engine without an answer yet, over all workers. One more fails with `ENGINE_UNAVAILABLE`.
 pub const REQUESTS_MAX: usize = 8_192;
 /// How long the engine may take to answer. A worker's turn takes milliseconds; after this, the request fails with `ENGINE_UNAVAILABLE`.

@@ -96,8 +96,15 @@ async fn send_queue(socket: SocketRef, mut queue: mpsc::Receiver<Bytes>, joined:
             break;
         }
     }
-    // One that is closed already may have a successor under the same id, which this would take out of the table.
-    if socket.connected() {
-        let _ = socket.disconnect();
+    drop(queue);
+    close(&socket).await;
+}
+
+/// Closes the socket. Saying so takes a place in its buffer: where a client that does not read has left none, this
+/// waits until it reads or its pings fail. One that is closed already may have a successor under the same id, which
+/// another attempt would take out of the table.
+async fn close(socket: &SocketRef) {
+    while socket.connected() && socket.clone().disconnect().is_err() {
+        tokio::time::sleep(limits::DISCONNECT_PAUSE).await;
     }
 }

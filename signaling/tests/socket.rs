@@ -7,7 +7,8 @@ use harness::{Signaling, join};
 use prost::Message;
 use signaling::hall::Admission;
 use signaling::http;
-use signaling::proto::{ErrorCode, Signal, signal::Payload};
+use signaling::limits;
+use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -185,9 +186,32 @@ async fn a_websocket_buffers_no_more_than_polling_does() {
         |opcode: u8, len: usize| [&[0x80 | opcode, 0xff][..], &(len as u64).to_be_bytes(), &[0; 4]].concat();
     stream.write_all(&[header(1, 2), b"40".to_vec()].concat()).await.expect("send");
     eventually(|| signaling.hall.connection_count() == 1).await;
-    let len = usize::try_from(signaling::limits::PAYLOAD_BYTES_MAX).expect("it fits") + 1;
+    let len = usize::try_from(limits::PAYLOAD_BYTES_MAX).expect("it fits") + 1;
     stream.write_all(&header(2, len)).await.expect("send");
     // Nothing of it has to come: its header says enough.
+    eventually(|| signaling.hall.connection_count() == 0).await;
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_let_go_of_and_told() {
+    let (_engine, signaling, address) = serve().await;
+    let client = PollingClient::connect(address).await;
+    let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
+    client.ask(0, &request.encode_to_vec()).await;
+    // More than Socket.IO buffers for one client.
+    for _ in 0..limits::OUTBOX_LEN / 2 + 50 {
+        let visitor = signaling.client();
+        while !matches!(visitor.ask(Payload::JoinRoom(join("r", "Bob"))).await, Payload::Joined(_)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        visitor.done(Payload::Leave(proto::Leave {})).await;
+    }
+    // One that reads again hears all that was buffered, and then that this was the end.
+    tokio::time::timeout(Duration::from_secs(3), async {
+        while !client.poll().await.iter().any(|packet| packet == "41") {}
+    })
+    .await
+    .expect("the goodbye");
     eventually(|| signaling.hall.connection_count() == 0).await;
 }
 
