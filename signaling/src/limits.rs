@@ -16,6 +16,13 @@ const _: () = assert!(PAYLOAD_BYTES_MAX as usize > MESSAGE_BYTES_MAX / 3 * 4 + 4
 /// later ends the connection.
 pub const ATTACHMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Connections of one signaling process, joined or not: thirty full rooms. One more is closed at once.
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// How long a client that has connected may take to join, before its connection is closed: clients join at once, and a join
+/// waits [`SETTLE_TIMEOUT`] at most.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
+const _: () = assert!(JOIN_TIMEOUT.as_secs() > 2 * SETTLE_TIMEOUT.as_secs());
+
 /// Messages a second from one connection: 40 peers' audio and video consumed and resumed at once are 160. Above it,
 /// each message is answered with `LIMIT` and when to try again.
 pub const MESSAGES_PER_SECOND: f64 = 100.0;

@@ -10,6 +10,7 @@ use socketioxide::layer::SocketIoLayer;
 use socketioxide::{ParserConfig, SocketIo};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
 
 /// The only event, in both directions.
 const EVENT: &str = "signal";
@@ -34,6 +35,11 @@ pub fn layer(hall: Arc<Hall>) -> SocketIoLayer {
 }
 
 fn on_connect(hall: &Arc<Hall>, socket: SocketRef) {
+    if hall.connection_count() >= limits::CONNECTIONS_MAX {
+        tracing::warn!(connections = limits::CONNECTIONS_MAX, "turned away a client: too many connections");
+        let _ = socket.disconnect();
+        return;
+    }
     let (connection, queue) = hall.connect();
     let (joined, is_joined) = oneshot::channel();
     let joined = Arc::new(Mutex::new(Some(joined)));
@@ -90,7 +96,9 @@ async fn answer(
 /// Sends what the hall has for the client, and closes the socket when the hall lets go of it.
 async fn send_queue(socket: SocketRef, mut queue: mpsc::Receiver<Bytes>, joined: oneshot::Receiver<()>) {
     // News of a room must not overtake the answer that says what the room is like.
-    let _ = joined.await;
+    if timeout(limits::JOIN_TIMEOUT, joined).await.is_err() {
+        return close(&socket).await;
+    }
     while let Some(signal) = queue.recv().await {
         if socket.emit(EVENT, &signal).is_err() {
             break;
@@ -105,6 +113,6 @@ async fn send_queue(socket: SocketRef, mut queue: mpsc::Receiver<Bytes>, joined:
 /// another attempt would take out of the table.
 async fn close(socket: &SocketRef) {
     while socket.connected() && socket.clone().disconnect().is_err() {
-        tokio::time::sleep(limits::DISCONNECT_PAUSE).await;
+        sleep(limits::DISCONNECT_PAUSE).await;
     }
 }

@@ -62,6 +62,13 @@ struct PollingClient {
 
 impl PollingClient {
     async fn connect(address: SocketAddr) -> Self {
+        let client = Self::open(address).await;
+        assert!(client.poll().await.iter().any(|packet| packet.starts_with("40")), "connected");
+        client
+    }
+
+    /// A session that has asked for the namespace and not heard yet whether it is there.
+    async fn open(address: SocketAddr) -> Self {
         let path = "/socket.io/?EIO=4&transport=polling".to_owned();
         let (status, open) = http(address, "GET", &path, "").await;
         assert_eq!(status, 200);
@@ -69,7 +76,6 @@ impl PollingClient {
             open.split("\"sid\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a session id");
         let client = Self { address, path: format!("{path}&sid={sid}") };
         client.post("40").await;
-        assert!(client.poll().await.iter().any(|packet| packet.starts_with("40")), "connected");
         client
     }
 
@@ -213,6 +219,18 @@ async fn who_does_not_read_is_let_go_of_and_told() {
     .await
     .expect("the goodbye");
     eventually(|| signaling.hall.connection_count() == 0).await;
+}
+
+#[tokio::test]
+async fn more_connections_than_there_may_be_are_closed_at_once() {
+    let (_engine, signaling, address) = serve().await;
+    let taken: Vec<_> = (0..limits::CONNECTIONS_MAX).map(|_| signaling.client()).collect();
+    let client = PollingClient::open(address).await;
+    while !client.poll().await.iter().any(|packet| packet == "41") {}
+    drop(taken);
+    let client = PollingClient::connect(address).await;
+    eventually(|| signaling.hall.connection_count() == 1).await;
+    client.post("1").await;
 }
 
 async fn eventually(is_so: impl Fn() -> bool) {
