@@ -86,7 +86,7 @@ impl Shard {
 
     /// The controller has gone: whatever nobody claims will be closed after the grace period.
     pub(crate) fn on_controller_lost(&mut self, now: Instant) {
-        self.events.clear();
+        self.events.fall_silent();
         self.snapshots.clear();
         let abandoned_at = now + self.config.grace_period;
         let slots: Vec<Slot> = self.routers.iter().map(|(slot, _)| slot).collect();

@@ -6,6 +6,7 @@ use crate::producer::Producer;
 use crate::router::Router;
 use crate::shard::Shard;
 use crate::slots::Slot;
+use crate::stream::Stream;
 use crate::transport::{Source, Transport};
 use control::{
     AppData, Closed, CodecParameters, Command, Consume, ConsumerId, Counter, CreateTransport, Event, Produce,
@@ -22,6 +23,7 @@ type Refused = (Refusal, String);
 impl Shard {
     pub(crate) fn on_request(&mut self, now: Instant, request: Request, tx: &mut impl Tx) {
         let id = request.id;
+        self.events.be_heard();
         match self.carry_out(now, id, request.command, tx) {
             Ok(Some(answer)) => self.events.answer(answer),
             Ok(None) => {}
@@ -237,6 +239,9 @@ impl Shard {
         let slot = self.producer(id)?;
         let Some(producer) = self.producers.find_mut(slot) else { return Ok(()) };
         let was_paused = std::mem::replace(&mut producer.paused, false);
+        if was_paused {
+            producer.streams.iter_mut().for_each(Stream::forget_gaps);
+        }
         if was_paused && !producer.consumers.is_empty() {
             self.want_keyframe(now, slot, tx);
         }

@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 pub struct Events {
     queue: VecDeque<Event>,
     lost: u64,
+    /// Nobody listens: the next controller begins with a snapshot, which says all that news could.
+    is_unheard: bool,
 }
 
 impl Events {
@@ -19,6 +21,9 @@ impl Events {
 
     /// Something that happened by itself.
     pub fn tell(&mut self, event: Event) {
+        if self.is_unheard {
+            return;
+        }
         if self.queue.len() >= limits::EVENTS_MAX {
             self.lost += 1;
         } else {
@@ -35,9 +40,14 @@ impl Events {
         (lost > 0).then_some(Event::Overflow { lost })
     }
 
-    /// The controller is gone: nobody is left to be told, and the next one asks for a snapshot.
-    pub fn clear(&mut self) {
-        *self = Self::default();
+    /// A controller has asked for something: from now on there is somebody to tell.
+    pub fn be_heard(&mut self) {
+        self.is_unheard = false;
+    }
+
+    /// The controller is gone: nothing is told until another one asks for something.
+    pub fn fall_silent(&mut self) {
+        *self = Self { is_unheard: true, ..Self::default() };
     }
 }
 
@@ -45,6 +55,19 @@ impl Events {
 mod tests {
     use super::*;
     use control::{Closed, RequestId, RouterId};
+
+    #[test]
+    fn news_that_nobody_hears_is_not_kept_for_the_next_controller() {
+        let mut events = Events::default();
+        let news = Event::RouterClosed { router: RouterId(1), closed: Closed::Abandoned };
+        events.tell(news.clone());
+        events.fall_silent();
+        events.tell(news.clone());
+        assert_eq!(events.pop(), None);
+        events.be_heard();
+        events.tell(news.clone());
+        assert_eq!(events.pop(), Some(news));
+    }
 
     #[test]
     fn news_beyond_the_bound_is_counted_and_answers_are_kept() {

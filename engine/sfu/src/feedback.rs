@@ -183,7 +183,8 @@ impl Shard {
             return;
         }
         for index in 0..transport.producers.len() {
-            let Some(producer) = self.producers.find_mut(transport.producers[index]) else { continue };
+            let producer = self.producers.find_mut(transport.producers[index]);
+            let Some(producer) = producer.filter(|producer| !producer.paused) else { continue };
             for stream in &mut producer.streams {
                 let (Some(media), Some(nack)) = (stream.ssrc, &mut stream.nack) else { continue };
                 let mut lost = Lost::default();

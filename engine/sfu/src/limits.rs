@@ -118,3 +118,6 @@ pub const DTLS_ATTEMPTS_MAX: u8 = 3;
 
 /// The longest RTCP compound packet we write, before protection: fits the smallest MTU a browser assumes.
 pub const RTCP_LEN_MAX: usize = 1160;
+
+/// Snapshots waiting to be told: one per attachment is what a controller needs, and it waits for the end. More are refused.
+pub const SNAPSHOTS_MAX: usize = 4;

@@ -101,6 +101,9 @@ impl Producer {
 
     /// When there is next something to ask of the publisher: a packet, or a keyframe.
     pub fn next_timeout(&self) -> Option<Instant> {
+        if self.paused {
+            return None;
+        }
         let nack = self.streams.iter().filter_map(|stream| stream.nack.as_ref()?.next_timeout()).min();
         // Without an SSRC there is nobody to ask for a keyframe; the first packet brings it.
         let can_ask = self.streams.first().is_some_and(|stream| stream.ssrc.is_some());

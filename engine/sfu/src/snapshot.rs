@@ -3,8 +3,9 @@
 //! A snapshot walks the tables while media flows. What closes meanwhile is told by its own event and not
 //! listed afterwards; a controller creates nothing before the snapshot's end.
 
+use crate::limits;
 use crate::shard::Shard;
-use control::{Event, RequestId, SnapshotItem};
+use control::{Event, Refusal, RequestId, SnapshotItem, Text};
 
 /// How far a snapshot has come.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +24,14 @@ enum Table {
 }
 
 impl Shard {
+    /// Answers with everything the shard holds, or that too many of these wait already: each may be long, and a controller that
+    /// asks again and again would have them pile up.
     pub(crate) fn begin_snapshot(&mut self, request: RequestId) {
+        if self.snapshots.len() >= limits::SNAPSHOTS_MAX {
+            let text = format!("{} snapshots wait already, which is the bound", limits::SNAPSHOTS_MAX);
+            let (request, text) = (Some(request), Text::new(text));
+            return self.events.answer(Event::Refused { request, refusal: Refusal::Limit, text });
+        }
         self.snapshots.push(Cursor { request, table: Table::Routers, index: 0 });
     }
 

@@ -85,13 +85,18 @@ impl Stream {
             self.extender = SeqExtender::new();
             self.seen = Seen::new();
             self.reception = Reception::new(self.clock_rate_hz);
-            self.nack = self.nack.take().map(|_| NackGenerator::new());
+            self.forget_gaps();
             self.sender_report = None;
             self.cache.clear();
             self.epoch = self.epoch.wrapping_add(1);
         }
         self.ssrc = Some(ssrc);
         former.is_some()
+    }
+
+    /// What was lost while nobody was sent anything is not worth asking for.
+    pub fn forget_gaps(&mut self) {
+        self.nack = self.nack.take().map(|_| NackGenerator::new());
     }
 
     /// Whether a packet of `ssrc` is a late one from before a change. Taken for a change back, it would tear the new stream
