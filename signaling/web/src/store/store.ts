@@ -136,7 +136,9 @@ export const useStore = create<AppState>()((set, get) => {
         return;
       }
       const track = await captureScreen();
-      if (track) call?.setSource('screen', track);
+      // The call may have ended while the user was choosing.
+      if (call && track) call.setSource('screen', track);
+      else track?.stop();
     },
 
     join: async () => {
@@ -150,8 +152,11 @@ export const useStore = create<AppState>()((set, get) => {
             if (view.session !== 'Ended') set({ call: view });
             else if (view.failure) {
               call = null;
+              // The page before the call opens them again, for its preview.
+              view.local.get('screen')?.track.stop();
+              closeDevices();
               const code = view.failure instanceof SignalError ? view.failure.codeName : '';
-              set({ call: null, failure: { code, message: view.failure.message } });
+              set({ call: null, peopleOpen: false, failure: { code, message: view.failure.message } });
             }
           },
           onNotice: (text) => get().notify(text),

@@ -1,0 +1,83 @@
+import { beforeEach, expect, test, vi } from 'vitest';
+import type { CallEvents, CallView, LocalSource } from '../client';
+import { fakeTrack } from '../client/testing';
+import { useStore } from './store';
+
+/** A call that does what it is told, and shows it at once. Hoisted, as the mock below is, which needs it. */
+const { FakeCall, calls } = vi.hoisted(() => {
+  class FakeCall {
+    readonly local = new Map<string, LocalSource>();
+    readonly #events: CallEvents;
+
+    constructor(_options: unknown, events: CallEvents) {
+      this.#events = events;
+      made.push(this);
+    }
+
+    show(patch: Partial<CallView> = {}): void {
+      const view = { session: 'Connected', failure: null, local: new Map(this.local), ...patch };
+      this.#events.onView(view as CallView);
+    }
+
+    join(): void {
+      this.show();
+    }
+
+    setSource(source: string, track: MediaStreamTrack | null, paused = false): void {
+      if (track) this.local.set(source, { source, kind: track.kind as 'audio' | 'video', track, paused });
+      else this.local.delete(source);
+      this.show();
+    }
+
+    setPaused(source: string, paused: boolean): void {
+      const local = this.local.get(source);
+      if (local) this.local.set(source, { ...local, paused });
+      this.show();
+    }
+
+    async leave(): Promise<void> {}
+  }
+
+  const made: FakeCall[] = [];
+  return { FakeCall, calls: made };
+});
+
+vi.mock('../client', async (real) => ({
+  ...(await real<typeof import('../client')>()),
+  Call: FakeCall,
+  captureDevices: async () => ({ audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null }),
+  captureOne: async (kind: 'audio' | 'video') => fakeTrack(kind),
+  captureScreen: async () => fakeTrack('video'),
+}));
+
+const state = () => useStore.getState();
+const running = () => calls.at(-1) as InstanceType<typeof FakeCall>;
+const trackOf = (source: string) => running().local.get(source)?.track as MediaStreamTrack;
+
+beforeEach(async () => {
+  await state().leave();
+  await state().openDevices();
+  await state().join();
+});
+
+test('a call sends what the preview showed', () => {
+  expect([...running().local.keys()]).toEqual(['microphone', 'camera']);
+  expect(trackOf('camera')).toBe(state().devices.video);
+});
+
+test('a call that failed leaves no device running', async () => {
+  await state().toggleScreen();
+  const tracks = ['microphone', 'camera', 'screen'].map(trackOf);
+  expect(tracks.map(({ readyState }) => readyState)).toEqual(['live', 'live', 'live']);
+  running().show({ session: 'Ended', failure: new Error('You were removed from the room.') });
+  expect(tracks.map(({ readyState }) => readyState)).toEqual(['ended', 'ended', 'ended']);
+  expect(state()).toMatchObject({ call: null, failure: { message: 'You were removed from the room.' } });
+  expect(state().devices).toMatchObject({ audio: null, video: null });
+});
+
+test('a call that was left leaves no device running', async () => {
+  await state().toggleScreen();
+  const tracks = ['microphone', 'camera', 'screen'].map(trackOf);
+  await state().leave();
+  expect(tracks.map(({ readyState }) => readyState)).toEqual(['ended', 'ended', 'ended']);
+});
