@@ -1,5 +1,5 @@
-// The states a session walks through, the same as in the server's `session.rs`. Losing the socket is not among them: media
-// flows on without it, so it is a property beside the state, not a state.
+// The states a session walks through, as its user sees them; the server keeps peers and their objects, and no such states. Losing the
+// socket is not among them: media flows on without it, so it is a property beside the state, not a state.
 //
 //   Handshaking --AUTH_VALID--> Negotiating --OFFER_ACCEPTED--> Connected --CLIENT_DISCONNECT--> Ended
 //                                                               |      ^
