@@ -1,9 +1,8 @@
 //! Socket.IO: one event, `signal`, whose argument is one serialised `Signal`, acknowledged with another.
 
 use crate::failure::Failure;
-use crate::hall::{Connection, Hall, encode};
+use crate::hall::{Connection, Hall};
 use crate::limits;
-use crate::proto::signal::Payload;
 use bytes::Bytes;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::layer::SocketIoLayer;
@@ -85,11 +84,10 @@ async fn answer(
 ) -> Bytes {
     match message {
         Ok(message) => hall.on_message(connection, &message).await,
-        Err(_) => {
-            let failure =
-                Failure::bad("the event's only argument must be a binary attachment: a serialised Signal");
-            encode(Payload::Error(failure.into()))
-        }
+        Err(_) => hall.on_nonsense(
+            connection,
+            Failure::bad("the event's only argument must be a binary attachment: a serialised Signal"),
+        ),
     }
 }
 

@@ -142,6 +142,12 @@ impl Hall {
         }))
     }
 
+    /// The answer to something that is not even a message. It counts as one.
+    pub fn on_nonsense(&self, connection: &Connection, failure: Failure) -> Bytes {
+        let failure = take_message(connection).err().unwrap_or(failure);
+        encode(Payload::Error(failure.into()))
+    }
+
     async fn on_request(
         self: &Arc<Self>,
         connection: &Connection,
@@ -191,12 +197,16 @@ impl Hall {
     }
 }
 
+/// Counts a message against its connection's bound.
+fn take_message(connection: &Connection) -> Result<(), Failure> {
+    let mut messages = connection.messages.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = messages.take(Instant::now());
+    taken.map_err(|pause| Failure::limit("too many messages from this connection").retry_after(pause))
+}
+
 /// Reads a message and checks all that does not depend on who sent it.
 fn decode(connection: &Connection, message: &[u8]) -> Result<Payload, Failure> {
-    let mut messages = connection.messages.lock().unwrap_or_else(PoisonError::into_inner);
-    messages
-        .take(Instant::now())
-        .map_err(|pause| Failure::limit("too many messages from this connection").retry_after(pause))?;
+    take_message(connection)?;
     if message.len() > limits::MESSAGE_BYTES_MAX {
         let text =
             format!("a message of {} bytes; at most {} are taken", message.len(), limits::MESSAGE_BYTES_MAX);
