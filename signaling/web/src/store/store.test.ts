@@ -81,3 +81,22 @@ test('a call that was left leaves no device running', async () => {
   await state().leave();
   expect(tracks.map(({ readyState }) => readyState)).toEqual(['ended', 'ended', 'ended']);
 });
+
+test('a camera the server does not take is switched off, and offered again when it is switched on', async () => {
+  const refused = trackOf('camera');
+  running().setSource('camera', null);
+  expect(refused.readyState).toBe('ended');
+  expect(state().devices.video).toBe(null);
+  await state().toggleCamera();
+  expect(trackOf('camera').readyState).toBe('live');
+  expect(trackOf('camera')).toBe(state().devices.video);
+  expect(running().local.get('camera')?.paused).toBe(false);
+});
+
+test('a screen that is not shared any more is not captured either', async () => {
+  await state().toggleScreen();
+  const screen = trackOf('screen');
+  await state().toggleScreen();
+  expect(running().local.has('screen')).toBe(false);
+  expect(screen.readyState).toBe('ended');
+});

@@ -85,10 +85,24 @@ export const useStore = create<AppState>()((set, get) => {
       return;
     }
     const wanted = !get().devices[on];
-    // In a call the producer switches its own copy's track; in the preview nobody else does.
+    // In a call the producer switches the track, which is this one; in the preview nobody else does.
     if (!call) track.enabled = wanted;
     patchDevices({ [on]: wanted });
     call?.setPaused(source, !wanted);
+  };
+
+  /**
+   * What the call no longer sends, by the server's refusal or because the device stopped, is not left running. Switching it on again starts the device
+   * anew and offers it to the call anew.
+   */
+  const stopDropped = (before: CallView | null, now: CallView) => {
+    for (const { source, track } of before?.local.values() ?? []) {
+      if (now.local.has(source)) continue;
+      track.stop();
+      const { audio, video } = get().devices;
+      if (track === audio) patchDevices({ audio: null });
+      if (track === video) patchDevices({ video: null });
+    }
   };
 
   const closeDevices = () => {
@@ -132,7 +146,6 @@ export const useStore = create<AppState>()((set, get) => {
       const sharing = get().call?.local.get('screen');
       if (sharing) {
         call.setSource('screen', null);
-        sharing.track.stop();
         return;
       }
       const track = await captureScreen();
@@ -149,8 +162,10 @@ export const useStore = create<AppState>()((set, get) => {
         {
           onView: (view) => {
             if (call !== joining) return;
-            if (view.session !== 'Ended') set({ call: view });
-            else if (view.failure) {
+            if (view.session !== 'Ended') {
+              stopDropped(get().call, view);
+              set({ call: view });
+            } else if (view.failure) {
               call = null;
               // The page before the call opens them again, for its preview.
               view.local.get('screen')?.track.stop();
