@@ -23,6 +23,10 @@ window.__leat = {
 
 // A closed tab leaves at once; without this the others would look at a still picture until the server's patience ends.
 window.addEventListener('pagehide', () => currentCall()?.abandon());
+// A page that comes back out of the browser's back/forward cache still shows the call it abandoned on the way in.
+window.addEventListener('pageshow', ({ persisted }) => {
+  if (persisted) location.reload();
+});
 
 const root = document.getElementById('root');
 if (!root) throw new Error('index.html has no #root');
