@@ -11,17 +11,16 @@ function Sound({ track }: { track: MediaStreamTrack }) {
     const audio = element.current;
     if (!audio) return;
     audio.srcObject = new MediaStream([track]);
+    // `autoPlay` would do, but it does not say when the browser forbids it; each new stream has to be asked about.
+    if (!blocked) {
+      audio.play().catch((error: unknown) => {
+        if (error instanceof DOMException && error.name === 'NotAllowedError') setSoundBlocked(true);
+      });
+    }
     return () => {
       audio.srcObject = null;
     };
-  }, [track]);
-
-  useEffect(() => {
-    if (blocked) return;
-    element.current?.play().catch((error: unknown) => {
-      if (error instanceof DOMException && error.name === 'NotAllowedError') setSoundBlocked(true);
-    });
-  }, [blocked, setSoundBlocked]);
+  }, [track, blocked, setSoundBlocked]);
 
   // biome-ignore lint/a11y/useMediaCaption: a live voice has no captions to offer.
   return <audio ref={element} autoPlay />;
