@@ -3,7 +3,7 @@
 use crate::config::{Config, WorkerConfig};
 use crate::endpoint::{Endpoint, Notice, Order};
 use crate::limits;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use machine::Rng;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -15,6 +15,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 const LISTENER: Token = Token(0);
@@ -67,15 +68,32 @@ struct Handle {
 
 impl Handle {
     fn order(&self, order: Order) {
-        if let Err(error) = self.orders.try_send(order) {
-            tracing::error!(%error, "a worker takes no orders");
+        // One that has ended hears nothing more; its join says why.
+        if let Err(TrySendError::Full(_)) = self.orders.try_send(order) {
+            tracing::error!("a worker takes no orders");
         }
         // Without a wake the order is taken at the worker's next turn all the same.
         let _ = self.waker.wake();
     }
 }
 
-/// Runs until SIGINT or SIGTERM.
+/// Tells the main thread that a worker is ending. A drop does it, so that a panic is told like a return; and by a flag
+/// beside the wake, since the thread still counts as running at that moment.
+#[derive(Debug)]
+struct EndGuard {
+    ended: Arc<AtomicBool>,
+    main: Arc<Waker>,
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        // Fails only if the main thread's poll is gone, and then nobody waits.
+        let _ = self.main.wake();
+    }
+}
+
+/// Runs until SIGINT or SIGTERM, or until a worker ends by itself, which is a failure.
 pub fn run(config: &Config) -> Result<(), Failure> {
     let mut poll = Poll::new().map_err(system("make a poll"))?;
     let main = Arc::new(Waker::new(poll.registry(), NOTICE).map_err(system("make a waker"))?);
@@ -87,7 +105,8 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE).map_err(system("poll"))?;
     }
 
-    let workers = start_workers(config, &notices_in, &main)?;
+    let ended = Arc::new(AtomicBool::new(false));
+    let workers = start_workers(config, &notices_in, &main, &ended)?;
     tracing::info!(
         workers = workers.len(),
         rtc_port = config.workers[0].listen[0].port(),
@@ -107,7 +126,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
             break;
         }
         serve_controllers(&mut listener, &workers, &notices);
-        if workers.iter().any(|worker| worker.thread.is_finished()) {
+        if ended.load(Ordering::Acquire) {
             break;
         }
     }
@@ -129,6 +148,7 @@ fn start_workers(
     config: &Config,
     notices: &Sender<Notice>,
     main: &Arc<Waker>,
+    ended: &Arc<AtomicBool>,
 ) -> Result<Vec<Handle>, Failure> {
     let clock = Clock::start();
     let epoch = std::time::Instant::now() - clock.now().since_epoch();
@@ -156,19 +176,26 @@ fn start_workers(
         let endpoint = Endpoint::new(index, orders_out, notices.clone(), main.clone());
         let worker = Worker::new(sockets, clock, shard, endpoint).map_err(system("make a worker"))?;
         let waker = worker.waker();
-        let main = main.clone();
-        let thread = std::thread::Builder::new()
-            .name(format!("worker-{index}"))
-            .spawn(move || {
-                runtime::pin_to_core(index);
-                let ended = worker.run().map(|_| ());
-                let _ = main.wake();
-                ended
-            })
-            .map_err(system("start a thread"))?;
+        let guard = EndGuard { ended: ended.clone(), main: main.clone() };
+        let run = move || {
+            runtime::pin_to_core(index);
+            worker.run().map(|_| ())
+        };
+        let thread = spawn(index, guard, run).map_err(system("start a thread"))?;
         handles.push(Handle { orders, waker, thread });
     }
     Ok(handles)
+}
+
+fn spawn(
+    index: usize,
+    guard: EndGuard,
+    run: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+        let _guard = guard;
+        run()
+    })
 }
 
 /// Attaches, detaches and refuses controllers, and detaches one whose ring a worker found corrupt.
@@ -201,14 +228,55 @@ fn hand_out(ends: Vec<WorkerEnd>, workers: &[Handle]) {
     }
 }
 
+/// Ends all workers, and says of the first that failed how it did.
 fn stop(workers: Vec<Handle>) -> Result<(), Failure> {
     workers.iter().for_each(|worker| worker.order(Order::Stop));
-    for (index, worker) in workers.into_iter().enumerate() {
-        worker
-            .thread
-            .join()
-            .map_err(|_| Failure::Panicked(index))?
-            .map_err(system("keep a worker running"))?;
+    let ends = workers.into_iter().enumerate().map(|(index, worker)| match worker.thread.join() {
+        Ok(end) => end.map_err(system("keep a worker running")),
+        Err(_) => Err(Failure::Panicked(index)),
+    });
+    // Each is waited for, also after a failure.
+    ends.fold(Ok(()), Result::and)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Runs one worker that ends so by itself, as [`super::run`] would; what the engine makes of it.
+    fn engine_with(run: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), Failure> {
+        let mut poll = Poll::new().expect("a poll");
+        let main = Arc::new(Waker::new(poll.registry(), NOTICE).expect("a waker"));
+        let ended = Arc::new(AtomicBool::new(false));
+        let honest = Poll::new().expect("a poll");
+        let waker = Arc::new(Waker::new(honest.registry(), NOTICE).expect("a waker"));
+        let (orders, orders_out) = bounded::<Order>(limits::ORDERS_MAX);
+        let obeys = move || {
+            assert!(matches!(orders_out.recv(), Ok(Order::Stop)));
+            Ok(())
+        };
+        let guard = || EndGuard { ended: ended.clone(), main: main.clone() };
+        let first = spawn(0, guard(), obeys).expect("a thread");
+        let second = spawn(1, guard(), run).expect("a thread");
+        let mut events = Events::with_capacity(1);
+        while !ended.load(Ordering::Acquire) {
+            poll.poll(&mut events, Some(Duration::from_secs(10))).expect("a poll");
+            assert!(!events.is_empty(), "the main thread sleeps on");
+        }
+        let (gone, _) = bounded(limits::ORDERS_MAX);
+        stop(vec![
+            Handle { orders, waker: waker.clone(), thread: first },
+            Handle { orders: gone, waker, thread: second },
+        ])
     }
-    Ok(())
+
+    #[test]
+    fn a_worker_that_panics_or_fails_ends_the_engine_with_its_reason() {
+        // Unwinds as a panic does, without its text among the test's.
+        let panicked = engine_with(|| std::panic::resume_unwind(Box::new("a bug")));
+        assert!(matches!(panicked, Err(Failure::Panicked(1))), "{panicked:?}");
+        let failed = engine_with(|| Err(io::ErrorKind::OutOfMemory.into()));
+        assert!(matches!(failed, Err(Failure::System { .. })), "{failed:?}");
+    }
 }
