@@ -43,6 +43,9 @@ pub enum BadConfig {
         /// What would be needed.
         last: usize,
     },
+    /// An address can be listened on once; the second time it would seem to be another process's.
+    #[error("--listen-ip {0} is given twice: each address once is enough")]
+    ListenTwice(IpAddr),
     /// Peers cannot be told to connect to "any address".
     #[error(
         "--listen-ip {0} listens on all addresses, so peers must be told which to use: add --announced-ip with an address of the same family"
@@ -69,6 +72,9 @@ impl TryFrom<&Cli> for Config {
             return Err(BadConfig::Ports { port: cli.rtc_port, workers, last });
         }
         let listen = if cli.listen_ip.is_empty() { loopback() } else { cli.listen_ip.clone() };
+        if let Some((_, ip)) = listen.iter().enumerate().find(|(index, ip)| listen[..*index].contains(ip)) {
+            return Err(BadConfig::ListenTwice(*ip));
+        }
         let announced = announced(&listen, &cli.announced_ip)?;
         let worker = |port: u16| WorkerConfig {
             listen: listen.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
@@ -173,6 +179,8 @@ mod tests {
     fn contradictions_are_named() {
         let text = |flags| config(flags).expect_err("a contradiction").to_string();
         assert!(text("--listen-ip 0.0.0.0").contains("--announced-ip"));
+        let twice = "--listen-ip ::1 --listen-ip 127.0.0.1 --listen-ip 127.0.0.1";
+        assert!(text(twice).contains("--listen-ip 127.0.0.1 is given twice"));
         assert!(text("--rtc-port 65535").contains("port 65536"));
         assert!(text("--announced-ip 169.254.1.1").contains("169.254.1.1"));
         assert!(text("--listen-ip 127.0.0.1 --announced-ip 2001:db8::1").contains("--listen-ip"));
