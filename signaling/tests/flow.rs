@@ -298,9 +298,17 @@ async fn tokens_open_their_room_and_no_more() {
     let mute = Permissions { can_publish: false, can_subscribe: true };
     let joined = ada.join(with("r", token("r", mute))).await;
     assert_eq!((joined.user.as_str(), joined.display_name.as_str()), ("ada", "ada"));
-    let send = Payload::CreateTransport(proto::CreateTransport { direction: "send".into() });
-    assert_eq!(ada.fails(send).await, ErrorCode::TokenPermission);
-    ada.transport("recv").await;
+    // Clients make both transports; what the token does not permit is to use one of them.
+    let (send, recv) = (ada.transport("send").await.id, ada.transport("recv").await.id);
+    assert_eq!(ada.fails(produce(&send, "video")).await, ErrorCode::TokenPermission);
+
+    let bob = signaling.client();
+    let deaf = Permissions { can_publish: true, can_subscribe: false };
+    bob.join(with("r", token("r", deaf))).await;
+    let (bobs_send, bobs_recv) = (bob.transport("send").await.id, bob.transport("recv").await.id);
+    let video = bob.produce(&bobs_send, "video").await;
+    assert_eq!(bob.fails(consume(&bobs_recv, &video)).await, ErrorCode::TokenPermission);
+    ada.consume(&recv, &video).await;
 }
 
 #[tokio::test]
