@@ -29,7 +29,7 @@ pub const MESSAGES_PER_SECOND: f64 = 100.0;
 /// How many may come at once before [`MESSAGES_PER_SECOND`] holds: a full room consumed in one go.
 pub const MESSAGES_BURST: f64 = 2_500.0;
 
-/// Joins a second over all connections. An engine core does 1 000 ICE and DTLS handshakes a second; a third of that
+/// Joins a second over all connections, of clients whose token admits them. An engine core does 1 000 ICE and DTLS handshakes a second; a third of that
 /// leaves it time for media when everybody comes back at once. Above it, a join is answered with `LIMIT` and when to try again.
 pub const JOINS_PER_SECOND: f64 = 300.0;
 /// How many joins may come at once: two full rooms.

@@ -312,6 +312,19 @@ async fn tokens_open_their_room_and_no_more() {
 }
 
 #[tokio::test]
+async fn strangers_use_up_nobodys_joins() {
+    let engine = Engine::start(&socket_path());
+    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let stranger = signaling.client();
+    for _ in 0..2 * limits::JOINS_BURST as usize {
+        assert_eq!(stranger.fails(Payload::JoinRoom(join("r", ""))).await, ErrorCode::TokenMissing);
+    }
+    let with_token = proto::JoinRoom { token: token("r", Permissions::default()), ..join("r", "") };
+    signaling.client().join(with_token).await;
+}
+
+#[tokio::test]
 async fn development_mode_asks_for_no_token_but_holds_who_shows_one_to_it() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");

@@ -28,11 +28,12 @@ impl Hall {
         connection: &Connection,
         join: JoinRoom,
     ) -> Result<Payload, Failure> {
+        check(&join)?;
+        let grant = self.admit(&join)?;
+        // Below the token, so that nobody without one uses up everybody's joins. Verifying is bounded per connection.
         let taken = self.joins.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         taken.map_err(|pause| Failure::limit("too many joins at this server").retry_after(pause))?;
 
-        check(&join)?;
-        let grant = self.admit(&join)?;
         // A client that comes back to a new process must not be faster than the engine's snapshot.
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
 
