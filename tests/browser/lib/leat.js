@@ -6,7 +6,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { until } from './wait.js';
@@ -19,8 +19,11 @@ export const ARTEFACTS = join(ROOT, 'target/browser');
 
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 10_000;
-/** The engine takes one port a worker, from the base upwards. */
-const RTC_PORTS = 4;
+/** More than one, so that there is something to get wrong between them; as many on every machine. */
+const WORKERS = 2;
+/** Where the engine's ports are looked for: below the range the system hands out by itself, which starts at 32768 on Linux. */
+const RTC_PORT_MIN = 20_000;
+const RTC_PORT_MAX = 32_000;
 /** Lines of the servers kept for a failure message. */
 const LOG_LINES_MAX = 400;
 
@@ -36,16 +39,15 @@ export class Leat {
     const leat = new Leat();
     leat.#folder = mkdtempSync(join(tmpdir(), 'leat-browser-'));
     const http = await freeTcpPort();
-    const rtc = await freeUdpPorts(RTC_PORTS);
+    const rtc = await freeUdpPorts(WORKERS);
     const all = [
       'up',
       '--http',
       `127.0.0.1:${http}`,
       // Tests keep to loopback, whatever networks the machine is in.
-      '--listen-ip',
-      '127.0.0.1',
-      '--listen-ip',
-      '::1',
+      ...loopback().flatMap((address) => ['--listen-ip', address]),
+      '--workers',
+      String(WORKERS),
       '--rtc-port',
       String(rtc),
       '--control-socket',
@@ -146,6 +148,12 @@ function nameOf(pid) {
   }
 }
 
+/** Of both families, where the machine has both: containers often go without IPv6. */
+function loopback() {
+  const addresses = Object.values(networkInterfaces()).flatMap((many) => many.map(({ address }) => address));
+  return ['127.0.0.1', '::1'].filter((address) => address === '127.0.0.1' || addresses.includes(address));
+}
+
 async function freeTcpPort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -155,9 +163,10 @@ async function freeTcpPort() {
   return port;
 }
 
-/** A base from which `count` UDP ports are free. */
+/** A base from which `count` UDP ports are free: the engine takes one a worker. */
 async function freeUdpPorts(count) {
-  for (let base = 20_000 + Math.floor(Math.random() * 20_000); ; base += count) {
+  const start = RTC_PORT_MIN + Math.floor(Math.random() * (RTC_PORT_MAX - RTC_PORT_MIN - count));
+  for (let base = start; base + count <= RTC_PORT_MAX; base += count) {
     const sockets = [];
     try {
       for (let port = base; port < base + count; port += 1) {
@@ -174,4 +183,5 @@ async function freeUdpPorts(count) {
       for (const socket of sockets) socket.close();
     }
   }
+  throw new Error(`no ${count} UDP ports in a row are free from ${start} to ${RTC_PORT_MAX}`);
 }
