@@ -197,7 +197,11 @@ export class Peer {
   }
 }
 
-/** Difference of two `received()` samples of one peer, stream by stream. */
+/** What rows are of, and what they are to be of: "Ada audio", "Ada video" and so on. */
+export const streamsIn = (rows) => rows.map(({ from, kind }) => `${from} ${kind}`).sort();
+export const streamsOf = (names) => names.flatMap((name) => [`${name} audio`, `${name} video`]).sort();
+
+/** Difference of two `received()` samples of one peer, for every stream of the later one. Whether that has them all is another question. */
 export function progress(before, after) {
   return after.map((row) => {
     const first = before.find(({ from, source }) => from === row.from && source === row.source);
