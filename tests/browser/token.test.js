@@ -5,6 +5,7 @@ import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { Leat } from './lib/leat.js';
 import { launch, Peer } from './lib/peers.js';
+import { machineLoad } from './lib/wait.js';
 
 const SECRET = 'a secret of the tests, and of nobody else';
 const ROOM = 'millpond';
@@ -52,7 +53,7 @@ for (const [what, jwt, code] of refused) {
       await ada.press('Join');
       await ada.connected();
     } catch (error) {
-      error.message += `\n--- leat up\n${leat.log}`;
+      error.message += `\n--- leat up\n${leat.log}\n--- machine\n${machineLoad()}`;
       throw error;
     } finally {
       await ada.close();

@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { until } from './wait.js';
+import { machineLoad, until } from './wait.js';
 
 const ROOT = resolve(fileURLToPath(import.meta.url), '../../../..');
 const LEAT_BIN = resolve(process.env.LEAT_BIN ?? join(ROOT, 'target/debug/leat'));
@@ -66,7 +66,7 @@ export class Leat {
       await until('leat up answers over HTTP', () => leat.#answers(), { timeoutMs: START_TIMEOUT_MS });
     } catch (error) {
       await leat.stop();
-      throw new Error(`${error.message}\n${leat.log}`);
+      throw new Error(`${error.message} (${machineLoad()})\n${leat.log}`);
     }
     return leat;
   }

@@ -2,6 +2,7 @@
 
 import { Leat } from './leat.js';
 import { launch, Peer } from './peers.js';
+import { machineLoad } from './wait.js';
 
 /**
  * Runs `story` with a server and people who are in a call with each other. Parts of a story are told by `step`, a subtest: a failed one lets
@@ -30,6 +31,7 @@ export async function inRoom(t, { names, args = [] }, story) {
       );
     }
     t.diagnostic(`--- leat up\n${leat.log}`);
+    t.diagnostic(`--- machine\n${machineLoad()}`);
   };
   const enter = async (name, options = {}) => {
     const peer = await Peer.open(browser, leat.url, { room, name, ...options });
