@@ -22,6 +22,8 @@ pub(crate) struct Picture {
     answers: usize,
     /// What the snapshot under way has shown.
     shown: BTreeSet<Shown>,
+    /// The controller was lost: what closes is not told any more, and the next snapshot shows what is left.
+    is_outdated: bool,
 }
 
 /// One object of a snapshot, by its id and its parents' ids.
@@ -34,6 +36,14 @@ enum Shown {
 }
 
 impl Picture {
+    pub(crate) fn outdate(&mut self) {
+        self.is_outdated = true;
+    }
+
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.is_outdated
+    }
+
     pub(crate) fn asked(&mut self, id: RequestId, command: &Command) {
         self.asked = Some((id, command.clone()));
         self.answers = 0;
@@ -41,6 +51,7 @@ impl Picture {
     }
 
     pub(crate) fn must_be_answered(&mut self) {
+        self.is_outdated = false;
         let asked = self.asked.take();
         assert_eq!(self.answers, 1, "answers to {asked:?}");
     }
@@ -63,7 +74,12 @@ impl Picture {
         match event {
             Event::Done { .. } | Event::TransportCreated { .. } => self.granted(),
             Event::Snapshot { item, .. } => self.show(&item),
-            Event::SnapshotEnd { .. } => self.compare(),
+            Event::SnapshotEnd { .. } => {
+                if self.is_outdated {
+                    self.forget_what_is_gone();
+                }
+                self.compare();
+            }
             Event::RouterClosed { router, .. } => {
                 let held = self.transports.iter().find(|(_, of)| **of == router);
                 assert_eq!(held, None, "router {router} closes before what it holds");
@@ -142,6 +158,17 @@ impl Picture {
             }
         };
         assert!(self.shown.insert(shown), "{shown:?} is shown twice");
+    }
+
+    /// Nothing new can have come while nobody was there to ask for it, so what is not shown has closed.
+    fn forget_what_is_gone(&mut self) {
+        let Self { shown, routers, transports, producers, consumers, expected, .. } = self;
+        routers.retain(|id| shown.contains(&Shown::Router(*id)));
+        transports.retain(|id, router| shown.contains(&Shown::Transport(*id, *router)));
+        producers.retain(|id, transport| shown.contains(&Shown::Producer(*id, *transport)));
+        consumers
+            .retain(|id, (transport, producer)| shown.contains(&Shown::Consumer(*id, *transport, *producer)));
+        expected.retain(|(transport, _), _| transports.contains_key(transport));
     }
 
     fn compare(&self) {

@@ -175,6 +175,14 @@ impl World {
 
     /// The controller asks for something; exactly one answer comes.
     pub(crate) fn command(&mut self, command: Command) {
+        // A controller that attaches begins with a snapshot.
+        if self.picture.is_outdated() {
+            self.ask(Command::Snapshot);
+        }
+        self.ask(command);
+    }
+
+    fn ask(&mut self, command: Command) {
         let id = RequestId(self.next_request);
         self.next_request += 1;
         self.picture.asked(id, &command);
@@ -186,6 +194,7 @@ impl World {
     /// The controller is gone.
     pub(crate) fn lose_controller(&mut self) {
         self.shard.on_command(self.now, Input::ControllerLost, &mut self.sink);
+        self.picture.outdate();
         self.look();
     }
 
