@@ -271,15 +271,12 @@ async fn rooms_spread_over_workers_and_a_silent_engine_is_told_as_such() {
 
 /// A token for `room`.
 fn token(room: &str, permissions: Permissions) -> String {
-    let claims = Claims {
-        sub: "ada".into(),
-        name: None,
-        room: room.into(),
-        exp: u64::MAX,
-        nbf: None,
-        iat: None,
-        permissions,
-    };
+    token_until(u64::MAX, room, permissions)
+}
+
+fn token_until(exp: u64, room: &str, permissions: Permissions) -> String {
+    let (room, sub) = (room.into(), "ada".into());
+    let claims = Claims { sub, name: None, room, exp, nbf: None, iat: None, permissions };
     token::mint(&claims, SECRET).expect("a good secret")
 }
 
@@ -309,6 +306,46 @@ async fn tokens_open_their_room_and_no_more() {
     let video = bob.produce(&bobs_send, "video").await;
     assert_eq!(bob.fails(consume(&bobs_recv, &video)).await, ErrorCode::TokenPermission);
     ada.consume(&recv, &video).await;
+}
+
+#[tokio::test]
+async fn a_call_outlives_its_token() {
+    let engine = Engine::start(&socket_path());
+    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let mute = Permissions { can_publish: false, can_subscribe: true };
+    let first = signaling.client();
+    let joined = first.join(proto::JoinRoom { token: token("r", mute), ..join("r", "") }).await;
+    let send = first.transport("send").await.id;
+    first.disconnect();
+
+    // A token of long ago, and one that permitted more.
+    let expired = |room: &str| token_until(1, room, Permissions::default());
+    let resume = |secret: &[u8]| proto::Resume {
+        peer_id: joined.peer_id.clone(),
+        secret: secret.to_vec(),
+        transports: vec![proto::HeldTransport { id: send.clone(), direction: "send".into() }],
+        ..Default::default()
+    };
+    let again = |token: String, resume: Option<proto::Resume>| {
+        Payload::JoinRoom(proto::JoinRoom { token, resume, ..join("r", "") })
+    };
+    let ada = signaling.client();
+    let secret = &joined.resume_secret;
+    assert_eq!(ada.fails(again(expired("r"), None)).await, ErrorCode::TokenExpired);
+    assert_eq!(ada.fails(again(expired("r"), Some(resume(&[7; 32])))).await, ErrorCode::TokenExpired);
+    assert_eq!(ada.fails(again(expired("other"), Some(resume(secret)))).await, ErrorCode::TokenRoom);
+    let stranger = proto::Resume { peer_id: "0000000000000001".into(), ..resume(secret) };
+    assert_eq!(ada.fails(again(expired("r"), Some(stranger))).await, ErrorCode::TokenExpired);
+    match ada.ask(again(expired("r"), Some(resume(secret)))).await {
+        Payload::Joined(back) => assert!(back.resumed && back.peer_id == joined.peer_id),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(ada.fails(produce(&send, "video")).await, ErrorCode::TokenPermission, "as before");
+
+    // Who has left has to show a good one again.
+    ada.done(Payload::Leave(proto::Leave {})).await;
+    assert_eq!(ada.fails(again(expired("r"), Some(resume(secret)))).await, ErrorCode::TokenExpired);
 }
 
 #[tokio::test]

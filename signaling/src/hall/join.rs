@@ -13,6 +13,18 @@ use control::Command;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+/// What a join's token is good for.
+enum Ticket {
+    /// Development mode, and no token was shown.
+    NotAsked,
+    Valid(Grant),
+    /// It would be valid, had it not expired: no way in, but no reason either to end a call that goes on.
+    Expired {
+        user: String,
+        failure: Failure,
+    },
+}
+
 /// What a returning client still holds, sorted into what it keeps and what the engine is to close.
 #[derive(Default)]
 struct Held {
@@ -29,7 +41,7 @@ impl Hall {
         join: JoinRoom,
     ) -> Result<Payload, Failure> {
         check(&join)?;
-        let grant = self.admit(&join)?;
+        let ticket = self.admit(&join)?;
         // Below the token, so that nobody without one uses up everybody's joins. Verifying is bounded per connection.
         let taken = self.joins.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         taken.map_err(|pause| Failure::limit("too many joins at this server").retry_after(pause))?;
@@ -54,11 +66,16 @@ impl Hall {
         let socket = (connection.id, connection.outbox.clone());
         let (id, secret, held) = match returning {
             Some((id, resume)) => {
-                check_return(&state.peers[&id], resume, grant.as_ref())?;
+                let grant = check_return(&state.peers[&id], resume, ticket)?;
                 let held = come_back(&mut state, id, resume, socket, grant);
                 (id, resume.secret.clone(), Some(held))
             }
             None => {
+                let grant = match ticket {
+                    Ticket::NotAsked => None,
+                    Ticket::Valid(grant) => Some(grant),
+                    Ticket::Expired { failure, .. } => return Err(failure),
+                };
                 let (id, secret) = enter(&mut state, &join, socket, grant)?;
                 (id, secret, None)
             }
@@ -88,15 +105,22 @@ impl Hall {
         }))
     }
 
-    /// Whom the token admits; `None` in development mode.
-    fn admit(&self, join: &JoinRoom) -> Result<Option<Grant>, Failure> {
+    /// What the token is good for.
+    fn admit(&self, join: &JoinRoom) -> Result<Ticket, Failure> {
         let verifier = match &self.admission {
             Admission::Everybody { tokens: Some(verifier) } if !join.token.is_empty() => verifier,
-            Admission::Everybody { .. } => return Ok(None),
+            Admission::Everybody { .. } => return Ok(Ticket::NotAsked),
             Admission::Tokens(verifier) => verifier,
         };
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        verifier.verify(&join.token, &join.room, now).map(Some)
+        match verifier.verify(&join.token, &join.room, now) {
+            Ok(grant) => Ok(Ticket::Valid(grant)),
+            Err(failure) if failure.code == ErrorCode::TokenExpired && join.resume.is_some() => {
+                let grant = verifier.verify_but_for_expiry(&join.token, &join.room, now)?;
+                Ok(Ticket::Expired { user: grant.user, failure })
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// The client's socket is gone. Its place and its media wait for it.
@@ -182,17 +206,25 @@ fn parse_peer(id: &str) -> Option<PeerId> {
     super::objects::parse_id(id).map(PeerId)
 }
 
-/// Whether this really is the peer it says it is.
-fn check_return(peer: &Peer, resume: &Resume, grant: Option<&Grant>) -> Result<(), Failure> {
-    if constant_time::verify_slices_are_equal(&hash(&resume.secret), &peer.secret_hash).is_err() {
-        let text = "resume.secret is not this peer's; join without resume to enter as a new one";
-        return Err(Failure::new(ErrorCode::ResumeSecret, text));
+/// Checks that this really is the peer it says it is. Gives back what it may do from now on; `None` is what it might do before.
+fn check_return(peer: &Peer, resume: &Resume, ticket: Ticket) -> Result<Option<Grant>, Failure> {
+    let is_its_secret =
+        constant_time::verify_slices_are_equal(&hash(&resume.secret), &peer.secret_hash).is_ok();
+    match ticket {
+        // Its token was good when the call began; the secret says that this is the same call.
+        Ticket::Expired { user, .. } if is_its_secret && user == peer.user => Ok(None),
+        Ticket::Expired { failure, .. } => Err(failure),
+        _ if !is_its_secret => {
+            let text = "resume.secret is not this peer's; join without resume to enter as a new one";
+            Err(Failure::new(ErrorCode::ResumeSecret, text))
+        }
+        Ticket::Valid(grant) if grant.user != peer.user => {
+            let text = "the token is for another user than the peer it is to resume";
+            Err(Failure::new(ErrorCode::TokenPermission, text))
+        }
+        Ticket::Valid(grant) => Ok(Some(grant)),
+        Ticket::NotAsked => Ok(None),
     }
-    if grant.is_some_and(|grant| grant.user != peer.user) {
-        let text = "the token is for another user than the peer it is to resume";
-        return Err(Failure::new(ErrorCode::TokenPermission, text));
-    }
-    Ok(())
 }
 
 /// Gives a returning peer its new socket, and closes what its client no longer knows of.
