@@ -63,6 +63,8 @@ fn check(options: &cli::Up) -> Result<(), ConfigError> {
 
 async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
     let mut ended = std::pin::pin!(termination().context("cannot listen for signals")?);
+    // Whoever has the port may well answer that it is ready: another Leat.
+    drop(crate::http::bind(options.http.http).await?);
     let control_socket = prepare_control_socket(options.control_socket.as_deref())?;
     let mut engine = Supervised::new("leat-engine", engine_arguments(&options, &control_socket, format))?;
     let mut signaling =
@@ -90,7 +92,8 @@ async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
             status = engine.died() => (&mut engine, status?),
             status = signaling.died() => (&mut signaling, status?),
         };
-        if !is_up && !status.success() && status.code().is_some() {
+        let is_first_start = !is_up || who.starts == 1 && who.started.elapsed() < QUICK;
+        if is_first_start && !status.success() && status.code().is_some() {
             tracing::error!(process = who.name, status = %status, "did not start; its own words are above");
             break u8::try_from(status.code().unwrap_or(1)).unwrap_or(1);
         }
@@ -107,6 +110,7 @@ struct Supervised {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     child: Option<Child>,
+    starts: u64,
     started: Instant,
     /// When to start it, while it does not run.
     start_at: Instant,
@@ -129,6 +133,7 @@ impl Supervised {
             arguments,
             environment,
             child: None,
+            starts: 0,
             started: now,
             start_at: now,
             quick_deaths: 0,
@@ -145,6 +150,7 @@ impl Supervised {
             .process_group(0)
             .kill_on_drop(true);
         let child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
+        self.starts += 1;
         self.started = Instant::now();
         tracing::info!(process = self.name, pid = child.id(), "started");
         self.child = Some(child);
@@ -304,6 +310,7 @@ mod tests {
             arguments: Vec::new(),
             environment: Vec::new(),
             child: None,
+            starts: 0,
             started: now,
             start_at: now,
             quick_deaths: 0,

@@ -1,6 +1,7 @@
 //! The binaries, as an operator meets them.
 
 use signaling::token::Verifier;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
@@ -43,6 +44,27 @@ fn a_port_in_use_costs_exit_code_1_and_says_what_to_change() {
             && text.contains("--http"),
         "{text}"
     );
+}
+
+#[test]
+fn leat_up_is_not_fooled_by_another_leat_on_the_port() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    std::thread::spawn(move || {
+        for stream in taken.incoming() {
+            let mut stream = stream.expect("a connection");
+            let body = "{\"status\":\"ok\",\"engine\":\"ready\"}\n";
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            // Whoever asks may not wait for the answer.
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let output = run(env!("CARGO_BIN_EXE_leat"), &["up", "--http", &address]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("--http") && text.contains("in use"), "{text}");
+    assert!(output.stdout.is_empty(), "it must not say that it is up");
 }
 
 #[test]
