@@ -1,4 +1,4 @@
-// A server with a key: who has no good token is told why, in the page and by code.
+// A server with a key: who has no good token is told why, in the page and by code; who has one may do what it says.
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
@@ -13,8 +13,9 @@ const ROOM = 'millpond';
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 /** A token as RFC 7519 has it, made without the server's help. */
-function token({ alg = 'HS256', secret = SECRET, room = ROOM, expiresInS = 600 } = {}) {
-  const signed = `${part({ alg, typ: 'JWT' })}.${part({ sub: 'ada', room, exp: Math.floor(Date.now() / 1000) + expiresInS })}`;
+function token({ alg = 'HS256', secret = SECRET, room = ROOM, expiresInS = 600, permissions } = {}) {
+  const claims = { sub: 'ada', room, exp: Math.floor(Date.now() / 1000) + expiresInS, permissions };
+  const signed = `${part({ alg, typ: 'JWT' })}.${part(claims)}`;
   const signature = alg === 'none' ? '' : createHmac('sha256', secret).update(signed).digest('base64url');
   return `${signed}.${signature}`;
 }
@@ -60,3 +61,27 @@ for (const [what, jwt, code] of refused) {
     }
   });
 }
+
+test('a token without canPublish is one to watch and listen with', { timeout: 60_000 }, async () => {
+  const room = 'lecture';
+  const ada = await Peer.open(browser, leat.url, { room, name: 'Ada', token: token({ room }) });
+  const grace = await Peer.open(browser, leat.url, {
+    room,
+    name: 'Grace',
+    token: token({ room, permissions: { canPublish: false } }),
+  });
+  try {
+    for (const peer of [ada, grace]) await peer.connected();
+    await grace.receives(['Ada']);
+    await grace.page.getByText('You may not send your camera in this room.').waitFor({ timeout: 5_000 });
+    await ada.tileOf('Grace').waitFor();
+    assert.deepEqual(await ada.received(), [], 'streams of somebody who may not send');
+    const { length } = (await grace.history()).filter(({ what }) => what.startsWith('send '));
+    assert.equal(length, 2, 'one refusal for the camera and one for the microphone');
+  } catch (error) {
+    error.message += `\n--- leat up\n${leat.log}\n--- machine\n${machineLoad()}`;
+    throw error;
+  } finally {
+    await Promise.all([ada.close(), grace.close()]);
+  }
+});
