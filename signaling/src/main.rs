@@ -31,7 +31,7 @@ fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<()> {
     if config.die_with_parent {
-        up::die_with_parent().context("--die-with-parent: cannot ask the kernel for it")?;
+        up::die_with_parent().context("--die-with-parent")?;
     }
     let ended = up::termination().context("cannot listen for signals")?;
     let listener = http::bind(config.http).await?;

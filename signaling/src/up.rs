@@ -126,7 +126,7 @@ impl Supervised {
             bail!("{} is not there; it belongs beside {}", program.display(), own.display());
         }
         let now = Instant::now();
-        let environment = Vec::new();
+        let environment = vec![(PARENT_VARIABLE.into(), std::process::id().to_string().into())];
         Ok(Self {
             name,
             program,
@@ -280,9 +280,21 @@ fn address(http: SocketAddr) -> String {
     }
 }
 
-/// Has the kernel kill this process when its parent dies.
-pub fn die_with_parent() -> io::Result<()> {
-    Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
+/// What `leat up` tells its children its own process id by.
+const PARENT_VARIABLE: &str = "LEAT_PARENT";
+
+/// Has the kernel kill this process when its parent dies. An error if the parent that started it has died before.
+pub fn die_with_parent() -> anyhow::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .context("cannot ask the kernel for it")?;
+    // The kernel tells of deaths to come. One that came first left this process to another parent.
+    let parent = std::os::unix::process::parent_id().to_string();
+    match std::env::var(PARENT_VARIABLE) {
+        Ok(expected) if expected != parent => {
+            bail!("the process that started this one ({PARENT_VARIABLE}={expected}) has died already")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// From now on, SIGINT and SIGTERM no longer kill; the future resolves with the name of the one that came.

@@ -47,6 +47,20 @@ fn a_port_in_use_costs_exit_code_1_and_says_what_to_change() {
 }
 
 #[test]
+fn whose_parent_died_before_it_could_ask_for_the_signal_ends_by_itself() {
+    let output = Command::new(env!("CARGO_BIN_EXE_leat-signaling"))
+        .args(["--http", "127.0.0.1:0", "--die-with-parent"])
+        .env_remove("LEAT_SECRET")
+        // No process has that number.
+        .env("LEAT_PARENT", "0")
+        .output()
+        .expect("the program runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("--die-with-parent") && text.contains("LEAT_PARENT=0"), "{text}");
+}
+
+#[test]
 fn leat_up_is_not_fooled_by_another_leat_on_the_port() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("bound").to_string();
