@@ -78,6 +78,13 @@ pub const DISCONNECT_PAUSE: Duration = Duration::from_millis(50);
 pub const REQUESTS_MAX: usize = 8_192;
 /// How long the engine may take to answer. A worker's turn takes milliseconds; after this, the request fails with `ENGINE_UNAVAILABLE`.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Pause before a command that nobody waits for is sent again to a worker that was too busy to take it.
+pub const TELL_PAUSE: Duration = Duration::from_millis(100);
+/// How often that is done: longer than [`ANSWER_TIMEOUT`], after which places in the table of requests come free. Then it is
+/// given up and logged.
+pub const TELL_RETRIES_MAX: u32 = 50;
+const _: () = assert!(TELL_PAUSE.as_millis() * TELL_RETRIES_MAX as u128 > ANSWER_TIMEOUT.as_millis());
+
 /// News of the engine that wait for the hall. When full, reading the ring waits; then the ring fills, and the engine
 /// coalesces and says so.
 pub const NEWS_LEN: usize = 1_024;

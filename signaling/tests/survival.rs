@@ -2,12 +2,15 @@
 
 mod harness;
 
-use control::Command;
+use control::{Command, TransportId};
 use harness::engine::{Engine, socket_path};
 use harness::{Signaling, join, transport_id};
+use signaling::engine::News;
 use signaling::hall::Admission;
+use signaling::limits;
 use signaling::proto::{self, ErrorCode, signal::Payload};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 #[tokio::test]
 async fn a_new_signaling_process_finds_the_same_rooms() {
@@ -155,6 +158,28 @@ async fn when_the_engine_dies_everybody_hears_it_and_can_start_anew() {
     assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
     let recv = bob.transport("recv").await.id;
     bob.consume(&recv, &video).await;
+}
+
+#[tokio::test]
+async fn what_a_busy_engine_could_not_take_is_told_again() {
+    let engine = Engine::start(&socket_path());
+    let handle = signaling::engine::Engine::new();
+    let (news, mut heard) = mpsc::channel(64);
+    signaling::engine::start(handle.clone(), engine.path.clone(), news).expect("a thread");
+    assert!(matches!(heard.recv().await, Some(News::Attached { .. })));
+    for _ in 0..2 {
+        assert!(matches!(heard.recv().await, Some(News::Snapshot { .. })));
+    }
+    // All requests there may be stay without an answer, and there is one more.
+    engine.fall_silent();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for id in 0..=limits::REQUESTS_MAX as u64 {
+        handle.tell(0, Command::CloseTransport { transport: TransportId(id) });
+    }
+    let last = TransportId(limits::REQUESTS_MAX as u64);
+    let is_last = |c: &Command| matches!(c, Command::CloseTransport { transport } if *transport == last);
+    assert!(!engine.commands().iter().any(is_last), "there is no place for it yet");
+    engine.has_got("the last one, once the others are given up", is_last).await;
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use shm::{Doorbell, Producer, PushError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use table::Table;
 use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 
 /// Which worker, from 0.
 pub type Worker = usize;
@@ -43,6 +44,9 @@ pub enum AskError {
     TooLong(PushError),
 }
 
+/// A command on its way, and where its answer will arrive.
+type Sent = Result<(RequestId, oneshot::Receiver<Event>), AskError>;
+
 /// A handle to the engine, attached or not. Cloning it is cheap.
 #[derive(Clone, Default)]
 pub struct Engine {
@@ -70,45 +74,53 @@ impl Engine {
     /// Sends a command and awaits its answer.
     pub async fn ask(&self, worker: Worker, command: Command) -> Result<Event, AskError> {
         let (request, answer) = self.send(worker, command)?;
-        match tokio::time::timeout(limits::ANSWER_TIMEOUT, answer).await {
+        match timeout(limits::ANSWER_TIMEOUT, answer).await {
             Ok(Ok(Event::Refused { refusal, text, .. })) => {
                 Err(AskError::Refused { refusal, text: text.as_str().to_owned() })
             }
             Ok(Ok(event)) => Ok(event),
             Ok(Err(_)) => Err(AskError::Away),
             Err(_) => {
-                if let Some(session) = self.session().as_mut() {
-                    session.table.forget(request);
-                }
+                self.forget(request);
                 Err(AskError::TimedOut)
             }
         }
     }
 
-    /// Sends a command whose answer nobody waits for. A refusal or an absence is logged; both mean that there is
-    /// nothing (any more) to do it to.
+    /// Sends a command whose answer nobody waits for: that something is to be closed. An engine too busy to take it is told again,
+    /// for it would hold the thing for good. A refusal or an absence is only logged; both mean that there is nothing (any more) to
+    /// do it to.
     pub fn tell(&self, worker: Worker, command: Command) {
-        let text = format!("{command:?}");
-        match self.send(worker, command) {
-            Ok((_, answer)) => {
-                tokio::spawn(async move {
-                    if let Ok(Event::Refused { text: why, .. }) = answer.await {
-                        tracing::debug!(command = %text, "the engine refused: {}", why.as_str());
-                    }
-                });
+        let sent = self.send(worker, command.clone());
+        if !matches!(sent, Err(AskError::Away)) {
+            tokio::spawn(self.clone().follow(worker, command, sent));
+        }
+    }
+
+    async fn follow(self, worker: Worker, command: Command, mut sent: Sent) {
+        for _ in 0..limits::TELL_RETRIES_MAX {
+            if !matches!(sent, Err(AskError::Busy)) {
+                break;
             }
+            sleep(limits::TELL_PAUSE).await;
+            sent = self.send(worker, command.clone());
+        }
+        match sent {
+            Ok((request, answer)) => match timeout(limits::ANSWER_TIMEOUT, answer).await {
+                Ok(Ok(Event::Refused { text: why, .. })) => {
+                    tracing::debug!(command = ?command, "the engine refused: {}", why.as_str());
+                }
+                Ok(_) => {}
+                Err(_) => self.forget(request),
+            },
             Err(AskError::Away) => {}
             Err(error) => {
-                tracing::warn!(command = %text, error = %error, "a command did not reach the engine")
+                tracing::warn!(command = ?command, error = %error, "a command did not reach the engine")
             }
         }
     }
 
-    fn send(
-        &self,
-        worker: Worker,
-        command: Command,
-    ) -> Result<(RequestId, oneshot::Receiver<Event>), AskError> {
+    fn send(&self, worker: Worker, command: Command) -> Sent {
         let mut session = self.session();
         let session = session.as_mut().ok_or(AskError::Away)?;
         let Session { workers, table, record } = session;
@@ -149,6 +161,12 @@ impl Engine {
     fn answer(&self, request: RequestId, event: Event) {
         if let Some(session) = self.session().as_mut() {
             session.table.answer(request, event);
+        }
+    }
+
+    fn forget(&self, request: RequestId) {
+        if let Some(session) = self.session().as_mut() {
+            session.table.forget(request);
         }
     }
 
