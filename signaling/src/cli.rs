@@ -1,6 +1,7 @@
 //! Command lines of both binaries, typed. What the values mean together is `config.rs`'s business.
 
 use crate::log::Format;
+use crate::token;
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -120,10 +121,10 @@ pub struct Token {
     #[command(flatten)]
     pub key: Key,
     /// The room it is for: 1 to 64 of A-Z a-z 0-9 . _ -
-    #[arg(long)]
+    #[arg(long, value_parser = room)]
     pub room: String,
-    /// The user's id
-    #[arg(long)]
+    /// The user's id: 1 to 128 characters
+    #[arg(long, value_parser = user)]
     pub user: String,
     /// What others see [default: the user's id]
     #[arg(long)]
@@ -137,6 +138,16 @@ pub struct Token {
     /// The user may not receive media
     #[arg(long)]
     pub no_subscribe: bool,
+}
+
+fn room(text: &str) -> Result<String, String> {
+    token::check_room(text).map_err(|wanted| format!("expected {wanted}"))?;
+    Ok(text.to_owned())
+}
+
+fn user(text: &str) -> Result<String, String> {
+    token::check_user(text).map_err(|wanted| format!("expected {wanted}"))?;
+    Ok(text.to_owned())
 }
 
 /// Reads "90s", "5m", "1h" or "7d".

@@ -191,14 +191,28 @@ impl Verifier {
     }
 }
 
+/// Whether a room can have this name; else, what it must be.
+pub fn check_room(room: &str) -> Result<(), String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !room.is_empty() && room.len() <= limits::ROOM_LEN_MAX && room.chars().all(is_name) {
+        return Ok(());
+    }
+    Err(format!("1 to {} of A-Z a-z 0-9 . _ -", limits::ROOM_LEN_MAX))
+}
+
+/// Whether a user can have this id; else, what it must be.
+pub fn check_user(user: &str) -> Result<(), String> {
+    if (1..=limits::USER_LEN_MAX).contains(&user.chars().count()) {
+        return Ok(());
+    }
+    Err(format!("1 to {} characters", limits::USER_LEN_MAX))
+}
+
 fn grant(claims: Claims, room: &str) -> Result<Grant, Failure> {
     if !constant_time_eq(&claims.room, room) {
         return Err(Failure::new(ErrorCode::TokenRoom, "the token is for another room"));
     }
-    let len = claims.sub.chars().count();
-    if len == 0 || len > limits::USER_LEN_MAX {
-        return Err(malformed(&format!("sub must be 1 to {} characters", limits::USER_LEN_MAX)));
-    }
+    check_user(&claims.sub).map_err(|wanted| malformed(&format!("sub must be {wanted}")))?;
     Ok(Grant { user: claims.sub, name: claims.name, permissions: claims.permissions })
 }
 

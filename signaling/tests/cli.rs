@@ -97,10 +97,17 @@ fn leat_token_mints_what_the_server_takes() {
     assert!(grant.user == "ada" && !grant.permissions.can_publish && grant.permissions.can_subscribe);
     verifier.verify(token.trim_end(), "stage", now + Duration::from_secs(301)).expect_err("expired");
 
-    let output =
-        run(leat, &["token", "--room", "stage", "--user", "ada", "--ttl", "soon", "--secret", secret]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--ttl <TTL>"));
+    for (room, user, ttl, words) in [
+        ("stage", "ada", "soon", "--ttl <TTL>"),
+        ("the stage", "ada", "5m", "--room <ROOM>': expected 1 to 64 of A-Z"),
+        ("stage", "", "5m", "--user <USER>"),
+        ("stage", &"a".repeat(129), "5m", "--user <USER>': expected 1 to 128 characters"),
+    ] {
+        let output = run(leat, &["token", "--room", room, "--user", user, "--ttl", ttl, "--secret", secret]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(words), "{words}: {text}");
+    }
 }
 
 #[test]

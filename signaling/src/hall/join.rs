@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::limits;
 use crate::ortc::capabilities;
 use crate::proto::{self, ErrorCode, JoinRoom, Joined, PeerAway, Resume, signal::Payload};
-use crate::token::{Grant, Permissions};
+use crate::token::{self, Grant, Permissions};
 use aws_lc_rs::{constant_time, digest};
 use control::Command;
 use std::sync::{Arc, PoisonError};
@@ -175,10 +175,7 @@ impl Hall {
 
 /// Checks the form of a join.
 fn check(join: &JoinRoom) -> Result<(), Failure> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if join.room.is_empty() || join.room.len() > limits::ROOM_LEN_MAX || !join.room.chars().all(is_name) {
-        return Err(Failure::bad(format!("room must be 1 to {} of A-Z a-z 0-9 . _ -", limits::ROOM_LEN_MAX)));
-    }
+    token::check_room(&join.room).map_err(|wanted| Failure::bad(format!("room must be {wanted}")))?;
     if join.display_name.chars().count() > limits::DISPLAY_NAME_LEN_MAX
         || join.display_name.chars().any(char::is_control)
     {
