@@ -349,6 +349,32 @@ async fn a_call_outlives_its_token() {
 }
 
 #[tokio::test]
+async fn a_token_that_permits_less_ends_what_it_does_not_permit() {
+    let engine = Engine::start(&socket_path());
+    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let with = |permissions| proto::JoinRoom { token: token("r", permissions), ..join("r", "") };
+    let ada = signaling.client();
+    let joined = ada.join(with(Permissions::default())).await;
+    let send = ada.transport("send").await.id;
+    let video = ada.produce(&send, "video").await;
+    ada.disconnect();
+
+    let ada = signaling.client();
+    let resume = proto::Resume {
+        peer_id: joined.peer_id.clone(),
+        secret: joined.resume_secret.clone(),
+        transports: vec![proto::HeldTransport { id: send.clone(), direction: "send".into() }],
+        producers: vec![proto::HeldProducer { id: video.clone(), ..Default::default() }],
+        ..Default::default()
+    };
+    let mute = Permissions { can_publish: false, can_subscribe: true };
+    let back = ada.join(proto::JoinRoom { resume: Some(resume), ..with(mute) }).await;
+    assert!(back.resumed && back.kept_transports == [send] && back.kept_producers.is_empty());
+    engine.has_got("to close the video", |c| matches!(c, Command::CloseProducer { .. })).await;
+}
+
+#[tokio::test]
 async fn strangers_use_up_nobodys_joins() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");

@@ -224,7 +224,7 @@ fn check_return(peer: &Peer, resume: &Resume, ticket: Ticket) -> Result<Option<G
     }
 }
 
-/// Gives a returning peer its new socket, and closes what its client no longer knows of.
+/// Gives a returning peer its new socket, and closes what its client no longer knows of or may no longer have.
 fn come_back(
     state: &mut State,
     id: PeerId,
@@ -264,6 +264,8 @@ fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
         resume.consumers.iter().filter_map(|held| parse_id(&held.id)).map(ConsumerId).collect();
 
     let mut held = Held::default();
+    // A new token may permit less than the one these were made with.
+    let Permissions { can_publish, can_subscribe } = state.peers[&id].permissions;
     let ours: Vec<_> = state.peers[&id].transports.iter().copied().collect();
     for transport in ours {
         if transports.contains(&transport) {
@@ -275,7 +277,7 @@ fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
     let ours: Vec<_> = state.producers_of(id).collect();
     for producer in ours {
         let worker = state.producers.get(&producer).and_then(|producer| state.worker_of(producer.transport));
-        if producers.contains(&producer) {
+        if can_publish && producers.contains(&producer) {
             held.producers.push(producer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_producer(producer)) {
             held.close.push((worker, Command::CloseProducer { producer }));
@@ -284,7 +286,7 @@ fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
     let ours: Vec<_> = state.consumers_of(id).collect();
     for consumer in ours {
         let worker = state.consumers.get(&consumer).and_then(|consumer| state.worker_of(consumer.transport));
-        if consumers.contains(&consumer) {
+        if can_subscribe && consumers.contains(&consumer) {
             held.consumers.push(consumer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_consumer(consumer)) {
             held.close.push((worker, Command::CloseConsumer { consumer }));
