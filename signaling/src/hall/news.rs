@@ -9,7 +9,7 @@ use crate::ortc::Produced;
 use crate::proto::{self, MediaLost, MediaReady, RtpParameters, signal::Payload};
 use crate::token::Permissions;
 use control::{Closed, Command, Event, ProducerId, RequestId, RouterId, SnapshotItem, TransportId};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -79,6 +79,8 @@ impl Hall {
 
     /// Rebuilds rooms and peers from what a predecessor left in the engine. Whoever it was for is away until it comes back.
     fn take_over(self: &Arc<Self>, worker: Worker, items: Vec<SnapshotItem>) {
+        // Whose router is whose: there may be 10 000 rooms, and each transport asks.
+        let mut rooms = HashMap::new();
         for item in items {
             let (what, close) = match &item {
                 SnapshotItem::Router { router, .. } => ("router", Command::CloseRouter { router: *router }),
@@ -92,7 +94,7 @@ impl Hall {
                     ("consumer", Command::CloseConsumer { consumer: *consumer })
                 }
             };
-            if self.adopt(worker, item).is_none() {
+            if self.adopt(worker, item, &mut rooms).is_none() {
                 tracing::warn!(
                     worker,
                     object = what,
@@ -118,26 +120,32 @@ impl Hall {
         }
     }
 
-    /// Enters one object into the tables; `None` if it makes no sense.
-    fn adopt(self: &Arc<Self>, worker: Worker, item: SnapshotItem) -> Option<()> {
+    /// Enters one object into the tables; `None` if it makes no sense. `rooms` are those of the routers entered before.
+    fn adopt(
+        self: &Arc<Self>,
+        worker: Worker,
+        item: SnapshotItem,
+        rooms: &mut HashMap<RouterId, String>,
+    ) -> Option<()> {
         match item {
             SnapshotItem::Router { router: id, app_data } => {
-                let HeldRouter { room } = held::unpack(&app_data)?;
-                if room.is_empty() {
+                let HeldRouter { room: name } = held::unpack(&app_data)?;
+                if name.is_empty() {
                     return None;
                 }
                 let mut state = self.state();
-                let room = state.rooms.entry(room).or_default();
+                let room = state.rooms.entry(name.clone()).or_default();
                 if room.router.is_some() {
                     return None;
                 }
                 room.router = Some(Router { id, worker, made: Some(BEFORE_US) });
+                rooms.insert(id, name);
                 self.engine.tell(worker, Command::ClaimRouter { router: id });
                 Some(())
             }
             SnapshotItem::Transport { transport, router, app_data, .. } => {
                 let held: HeldTransport = held::unpack(&app_data)?;
-                self.adopt_transport(worker, transport, router, held)
+                self.adopt_transport(worker, transport, rooms.get(&router)?, held)
             }
             SnapshotItem::Producer { producer, transport, kind, paused, app_data } => {
                 let HeldProducer { source, rtp_parameters } = held::unpack(&app_data)?;
@@ -177,17 +185,16 @@ impl Hall {
         self: &Arc<Self>,
         worker: Worker,
         id: TransportId,
-        router: RouterId,
+        name: &str,
         held: HeldTransport,
     ) -> Option<()> {
         let mut guard = self.state();
         let state = &mut *guard;
-        let is_its = |room: &super::state::Room| room.router.is_some_and(|known| known.id == router);
-        let (name, room) = state.rooms.iter_mut().find(|(_, room)| is_its(room))?;
+        let room = state.rooms.get_mut(name)?;
         let peer = PeerId(held.peer);
         if room.peers.insert(peer) {
             let entry = Peer {
-                room: name.clone(),
+                room: name.to_owned(),
                 user: held.user,
                 display_name: held.display_name,
                 secret_hash: held.secret_hash,
