@@ -5,6 +5,7 @@ use crate::development;
 use crate::hall::Admission;
 use crate::log::Format;
 use crate::token::{KeyError, Verifier};
+use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -124,11 +125,16 @@ fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
 
 /// Where the engine's control socket is, unless told otherwise: in a directory of this user alone.
 pub fn control_socket() -> PathBuf {
-    let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR")
-        .filter(|dir| !dir.is_empty())
-        .map(|dir| Path::new(&dir).join("leat"));
-    let dir =
-        runtime_dir.unwrap_or_else(|| format!("/tmp/leat-{}", rustix::process::getuid().as_raw()).into());
+    control_socket_in(std::env::var_os("XDG_RUNTIME_DIR"))
+}
+
+/// The runtime directory may be named and not be there: after `sudo` and in containers the variable outlives it.
+fn control_socket_in(runtime_dir: Option<OsString>) -> PathBuf {
+    let runtime_dir = runtime_dir.map(PathBuf::from).filter(|dir| dir.is_absolute() && dir.is_dir());
+    let dir = match runtime_dir {
+        Some(dir) => dir.join("leat"),
+        None => format!("/tmp/leat-{}", rustix::process::getuid().as_raw()).into(),
+    };
     dir.join("control.sock")
 }
 
@@ -163,6 +169,17 @@ mod tests {
             config(&["--http", "0.0.0.0:1", "--secret", secret]),
             Ok(Config { admission: Admission::Tokens(_), .. })
         ));
+    }
+
+    #[test]
+    fn a_runtime_directory_that_is_not_there_is_not_used() {
+        let there = std::env::temp_dir();
+        assert_eq!(control_socket_in(Some(there.clone().into())), there.join("leat/control.sock"));
+        let elsewhere = control_socket_in(None);
+        assert!(elsewhere.starts_with("/tmp") && elsewhere.ends_with("control.sock"), "{elsewhere:?}");
+        for missing in ["", "/nonexistent/runtime", "relative"] {
+            assert_eq!(control_socket_in(Some(missing.into())), elsewhere, "{missing:?}");
+        }
     }
 
     #[test]

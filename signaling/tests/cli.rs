@@ -129,9 +129,11 @@ fn without_a_secret_a_token_is_signed_with_this_users_development_key() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let verifier = Verifier::with_secret(&key, Duration::ZERO).expect("a good secret");
     assert_eq!(verifier.verify(token.trim_end(), "stage", now).expect("admitted").user, "ada");
-    std::fs::remove_dir_all(&dir).expect("our own");
+    std::fs::remove_dir_all(dir.join("leat")).expect("our own");
 
-    let output = mint(&dir.join("nowhere"));
+    std::fs::write(dir.join("leat"), "in the way of the directory").expect("our own");
+    let output = mint(&dir);
+    std::fs::remove_dir_all(&dir).expect("our own");
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--secret-file"));
 }
