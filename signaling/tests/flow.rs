@@ -402,6 +402,16 @@ async fn development_mode_asks_for_no_token_but_holds_who_shows_one_to_it() {
 }
 
 #[tokio::test]
+async fn nonsense_counts_as_messages() {
+    let (_engine, signaling) = start();
+    let client = signaling.client();
+    for _ in 0..limits::MESSAGES_BURST as usize + 500 {
+        client.ask_nonsense();
+    }
+    assert_eq!(client.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::Limit);
+}
+
+#[tokio::test]
 async fn any_bytes_get_an_answer() {
     let (_engine, signaling) = start();
     let stranger = signaling.client();

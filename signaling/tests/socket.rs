@@ -155,18 +155,6 @@ async fn a_signal_goes_in_as_an_attachment_and_an_acknowledgement_comes_out() {
 }
 
 #[tokio::test]
-async fn nonsense_counts_as_messages() {
-    let (_engine, _signaling, address) = serve().await;
-    let client = PollingClient::connect(address).await;
-    let nonsense = vec!["42[\"signal\",0]"; limits::MESSAGES_BURST as usize + 500].join("\x1e");
-    client.post(&nonsense).await;
-    match client.ask(0, &[]).await.payload {
-        Some(Payload::Error(error)) => assert_eq!(error.code(), ErrorCode::Limit),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test]
 async fn nothing_of_a_closed_connection_stays() {
     let (_engine, signaling, address) = serve().await;
     let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use control::TransportId;
 use prost::Message;
 use signaling::engine::{Engine, start};
+use signaling::failure::Failure;
 use signaling::hall::{Admission, Connection, Hall, Patience};
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
 use std::path::Path;
@@ -70,6 +71,12 @@ impl Client {
     pub async fn ask_bytes(&self, bytes: &[u8]) -> Payload {
         let answer = self.hall.on_message(&self.connection, bytes).await;
         Signal::decode(answer).expect("a Signal").payload.expect("a payload")
+    }
+
+    /// Sends an event that holds no message.
+    pub fn ask_nonsense(&self) {
+        let failure = Failure::bad("not a message");
+        assert!(!self.hall.on_nonsense(&self.connection, failure).is_empty());
     }
 
     /// Asks for something that is to fail.
