@@ -67,6 +67,11 @@ pub const COMMANDS_PER_TURN: usize = 64;
 /// Calls of `on_timeout` in one turn, should a machine arm itself in the past again and again. The rest come next turn.
 pub const TIMEOUTS_PER_TURN: usize = 16;
 
+/// Events given to the controller in one turn: four for each command of a full turn, so that answers never pile up. A snapshot of
+/// thousands of objects would otherwise be one long turn while packets wait. The rest comes next turn, which does not sleep.
+pub const EVENTS_PER_TURN: usize = 256;
+const _: () = assert!(EVENTS_PER_TURN > COMMANDS_PER_TURN);
+
 /// Readiness events of one poll. More are reported by the next.
 pub const POLL_EVENTS: usize = 64;
 const _: () = assert!(POLL_EVENTS > SOCKETS_MAX);

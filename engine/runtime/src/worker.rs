@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::control::{CONTROL_TOKEN, Control, LoopStats, Report};
-use crate::limits::{COMMANDS_PER_TURN, POLL_EVENTS, RECEIVES_PER_TURN, TIMEOUTS_PER_TURN};
+use crate::limits::{COMMANDS_PER_TURN, EVENTS_PER_TURN, POLL_EVENTS, RECEIVES_PER_TURN, TIMEOUTS_PER_TURN};
 use crate::receive::{Left, Receiver};
 use crate::send::SendBatch;
 use crate::sockets::Sockets;
@@ -212,12 +212,16 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     }
 
     fn give_events(&mut self) {
-        while self.control.can_take_event()
+        let mut given = 0;
+        while given < EVENTS_PER_TURN
+            && self.control.can_take_event()
             && let Some(event) = self.machine.poll_event()
         {
             self.control.push_event(event);
-            self.stats.events += 1;
+            given += 1;
         }
+        self.stats.events += given as u64;
+        self.unfinished |= given == EVENTS_PER_TURN;
     }
 
     fn count_turn(&mut self, took: Duration) {

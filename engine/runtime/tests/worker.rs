@@ -71,6 +71,8 @@ enum Do {
     Count,
     /// Stop saying what is heard.
     Hush,
+    /// Say this much at once.
+    Chatter(u32),
 }
 
 impl Machine for Echo {
@@ -109,6 +111,7 @@ impl Machine for Echo {
             }
             Do::Count => self.events.push_back(Said::Batches(self.batches)),
             Do::Hush => self.silent = true,
+            Do::Chatter(count) => self.events.extend((0..count).map(Said::Did)),
         }
     }
 
@@ -413,6 +416,18 @@ impl Control<Echo> for Quiet {
     }
 
     fn push_event(&mut self, _event: Said) {}
+}
+
+#[test]
+fn a_machine_with_much_to_say_says_it_over_several_turns_without_a_wait_between() {
+    let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
+    let control = Quiet(Some(Do::Chatter(600)));
+    let mut worker = Worker::new(sockets, Clock::start(), Echo::default(), control).unwrap();
+    // Nothing would end a wait here: nobody sends, and there is no timer.
+    for left in [344, 88, 0] {
+        let _ = worker.turn().unwrap();
+        assert_eq!(worker.machine().events.len(), left);
+    }
 }
 
 #[test]
