@@ -23,8 +23,13 @@ const HELD_RETRY: Duration = Duration::from_millis(5);
 /// What the main thread tells a worker.
 #[derive(Debug)]
 pub enum Order {
-    /// A controller attached; this is the worker's end of its rings.
-    Attach(Box<WorkerEnd>),
+    /// A controller attached.
+    Attach {
+        /// Which attachment this is, counted by the main thread.
+        attachment: u64,
+        /// The worker's end of its rings.
+        end: Box<WorkerEnd>,
+    },
     /// The controller is gone.
     Detach,
     /// End.
@@ -38,6 +43,8 @@ pub enum Notice {
     Corrupt {
         /// Which worker.
         worker: usize,
+        /// Whose ring it is: the notice may come when its successor is attached already, who is innocent.
+        attachment: u64,
         /// What was found.
         why: String,
     },
@@ -51,6 +58,8 @@ pub struct Endpoint {
     notices: Sender<Notice>,
     main: Arc<Waker>,
     end: Option<WorkerEnd>,
+    /// The number of the attachment that `end` or `distrusted` belongs to.
+    attachment: u64,
     /// A controller whose ring is corrupt: not read any more, but its doorbell is still to be deregistered.
     distrusted: Option<WorkerEnd>,
     /// Inputs that come from this side of the ring: the controller's loss.
@@ -74,6 +83,7 @@ impl Endpoint {
             notices,
             main,
             end: None,
+            attachment: 0,
             distrusted: None,
             own: VecDeque::new(),
             incoming: Vec::new(),
@@ -85,7 +95,8 @@ impl Endpoint {
         }
     }
 
-    fn attach(&mut self, registry: &Registry, end: WorkerEnd) {
+    fn attach(&mut self, registry: &Registry, attachment: u64, end: WorkerEnd) {
+        self.attachment = attachment;
         let fd = end.doorbell.as_raw_fd();
         match registry.register(&mut SourceFd(&fd), CONTROL_TOKEN, Interest::READABLE) {
             Ok(()) => self.end = Some(end),
@@ -112,9 +123,17 @@ impl Endpoint {
         self.own.push_back(Input::ControllerLost);
     }
 
+    /// From here on the ring is neither read nor written, so that there is one notice of it.
+    fn distrust(&mut self, why: String) {
+        self.notify_corrupt(why);
+        self.distrusted = self.end.take();
+        self.on_lost();
+    }
+
     fn notify_corrupt(&mut self, why: String) {
+        let (worker, attachment) = (self.worker, self.attachment);
         // Lost only if as many are waiting already; one is enough to have the controller detached.
-        let _ = self.notices.try_send(Notice::Corrupt { worker: self.worker, why });
+        let _ = self.notices.try_send(Notice::Corrupt { worker, attachment, why });
         let _ = self.main.wake();
     }
 
@@ -133,7 +152,7 @@ impl Endpoint {
                 false
             }
             Err(error) => {
-                self.notify_corrupt(error.to_string());
+                self.distrust(error.to_string());
                 true
             }
         }
@@ -144,9 +163,9 @@ impl Control<Shard> for Endpoint {
     fn on_wake(&mut self, registry: &Registry) -> ControlFlow<()> {
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Order::Attach(end) => {
+                Order::Attach { attachment, end } => {
                     self.detach(registry);
-                    self.attach(registry, *end);
+                    self.attach(registry, attachment, *end);
                 }
                 Order::Detach => self.detach(registry),
                 Order::Stop => return ControlFlow::Break(()),
@@ -173,21 +192,25 @@ impl Control<Shard> for Endpoint {
         match end.commands.pop(&mut self.incoming) {
             Ok(popped) => popped.map(|_| decode(&self.incoming)),
             Err(corrupt) => {
-                self.notify_corrupt(corrupt.to_string());
-                self.distrusted = self.end.take();
-                self.on_lost();
+                self.distrust(corrupt.to_string());
                 self.own.pop_front()
             }
         }
     }
 
     fn can_take_event(&mut self) -> bool {
-        self.end.is_some() && self.flush_held()
+        // In this order: the ring may turn out to be corrupt by the push.
+        self.flush_held() && self.end.is_some()
     }
 
     fn push_event(&mut self, event: Event) {
         self.held = Some(event);
         self.flush_held();
+    }
+
+    /// A ring found corrupt while events were pushed leaves the controller's loss to be told.
+    fn may_sleep(&mut self) -> bool {
+        self.own.is_empty()
     }
 
     /// The controller does not ring when it makes room; and what a worker counted before it fell idle is to be seen too.

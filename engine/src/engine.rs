@@ -116,6 +116,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     );
 
     let mut events = Events::with_capacity(16);
+    let mut attachment = 0;
     loop {
         if let Err(error) = poll.poll(&mut events, None)
             && error.kind() != io::ErrorKind::Interrupted
@@ -125,7 +126,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         if events.iter().any(|event| event.token() == SIGNAL) {
             break;
         }
-        serve_controllers(&mut listener, &workers, &notices);
+        serve_controllers(&mut listener, &mut attachment, &workers, &notices);
         if ended.load(Ordering::Acquire) {
             break;
         }
@@ -199,10 +200,17 @@ fn spawn(
 }
 
 /// Attaches, detaches and refuses controllers, and detaches one whose ring a worker found corrupt.
-fn serve_controllers(listener: &mut Listener, workers: &[Handle], notices: &Receiver<Notice>) {
-    while let Ok(Notice::Corrupt { worker, why }) = notices.try_recv() {
-        tracing::error!(worker, why, "the controller's ring is corrupt; it is detached");
-        if listener.detach() {
+///
+/// `attachment` is the number of the last one.
+fn serve_controllers(
+    listener: &mut Listener,
+    attachment: &mut u64,
+    workers: &[Handle],
+    notices: &Receiver<Notice>,
+) {
+    while let Ok(Notice::Corrupt { worker, attachment: corrupt, why }) = notices.try_recv() {
+        if corrupt == *attachment && listener.detach() {
+            tracing::error!(worker, why, "the controller's ring is corrupt; it is detached");
             workers.iter().for_each(|worker| worker.order(Order::Detach));
         }
     }
@@ -210,7 +218,8 @@ fn serve_controllers(listener: &mut Listener, workers: &[Handle], notices: &Rece
         match event {
             ListenerEvent::Attached(ends) => {
                 tracing::info!("a controller attached");
-                hand_out(ends, workers);
+                *attachment += 1;
+                hand_out(ends, *attachment, workers);
             }
             ListenerEvent::Detached { why } => {
                 tracing::warn!(%why, "no controller; media flows on");
@@ -222,9 +231,9 @@ fn serve_controllers(listener: &mut Listener, workers: &[Handle], notices: &Rece
     }
 }
 
-fn hand_out(ends: Vec<WorkerEnd>, workers: &[Handle]) {
+fn hand_out(ends: Vec<WorkerEnd>, attachment: u64, workers: &[Handle]) {
     for (end, worker) in ends.into_iter().zip(workers) {
-        worker.order(Order::Attach(Box::new(end)));
+        worker.order(Order::Attach { attachment, end: Box::new(end) });
     }
 }
 
@@ -269,6 +278,34 @@ mod tests {
             Handle { orders, waker: waker.clone(), thread: first },
             Handle { orders: gone, waker, thread: second },
         ])
+    }
+
+    #[test]
+    fn a_notice_detaches_the_controller_it_is_about_and_no_successor() {
+        let path = std::env::temp_dir().join(format!("leat-engine-notice-{}.sock", std::process::id()));
+        let mut listener = Listener::bind(&path, 1, control::PROTOCOL_VERSION).expect("a socket");
+        let (notices_in, notices) = bounded(limits::NOTICES_MAX);
+        let mut attachment = 0;
+        let at = path.clone();
+        let controller = std::thread::spawn(move || {
+            shm::attach(at, control::PROTOCOL_VERSION, Duration::from_secs(10)).expect("let in")
+        });
+        while !listener.is_attached() {
+            serve_controllers(&mut listener, &mut attachment, &[], &notices);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let _controller = controller.join().expect("attached");
+        assert_eq!(attachment, 1);
+        for (stale, is_attached) in [(0, true), (1, false)] {
+            let notice = Notice::Corrupt { worker: 0, attachment: stale, why: "nonsense".into() };
+            notices_in.send(notice).expect("room");
+            serve_controllers(&mut listener, &mut attachment, &[], &notices);
+            assert_eq!(listener.is_attached(), is_attached, "after a notice about attachment {stale}");
+        }
+        drop(listener);
+        for left in [path.clone(), path.with_extension("sock.lock")] {
+            let _ = std::fs::remove_file(left);
+        }
     }
 
     #[test]

@@ -138,6 +138,8 @@ fn an_impossible_cursor_of_what_was_read_costs_the_attachment_when_the_engine_ne
     assert!(vandal.is_detached_within(PATIENCE));
     assert!(engine.log().contains("not aligned"), "{}", engine.log());
     call.say(5);
+    let log = engine.log();
+    assert_eq!(log.matches("corrupt").count(), 1, "one line, however much was left to say: {log}");
     assert_untouched(&mut engine);
 }
 
