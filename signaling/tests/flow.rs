@@ -408,7 +408,12 @@ async fn nonsense_counts_as_messages() {
     for _ in 0..limits::MESSAGES_BURST as usize + 500 {
         client.ask_nonsense();
     }
-    assert_eq!(client.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::Limit);
+    // A pause of this thread gives a few messages back.
+    let mut is_limited = false;
+    for _ in 0..100 {
+        is_limited |= client.fails(Payload::Leave(proto::Leave {})).await == ErrorCode::Limit;
+    }
+    assert!(is_limited);
 }
 
 #[tokio::test]
