@@ -24,6 +24,10 @@ pub const RECEIVE_STAGGER: usize = 17 * 64;
 /// turn, which then does not sleep.
 pub const RECEIVES_PER_TURN: usize = 4;
 
+/// How long a socket is left alone after a receive failed other than by finding nothing. A failure that lasts would keep a core
+/// busy; the kernel's buffer holds what comes meanwhile.
+pub const RECEIVE_RETRY: Duration = Duration::from_millis(1);
+
 /// Bytes of the send arena: a burst of 10 packets of 1200 bytes to 340 subscribers before a flush. A larger one falls out
 /// of the cache, a smaller one cuts runs. When full, the worker flushes early.
 pub const SEND_ARENA_BYTES: usize = 4 << 20;

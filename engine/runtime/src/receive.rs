@@ -24,6 +24,9 @@ pub struct ReceiveStats {
     pub dropped_source: u64,
     /// Datagrams the kernel dropped because a socket's buffer was full: this worker was too slow.
     pub dropped_by_kernel: u64,
+    /// `recvmmsg` calls that failed, other than by finding nothing. A few may each concern one datagram; 1000 a second and socket
+    /// are a socket that has stopped working.
+    pub errors: u64,
 }
 
 /// The receive arena of one worker.
@@ -79,7 +82,8 @@ impl Receiver {
         self.stats.syscalls += 1;
         let stride = self.room + RECEIVE_STAGGER;
         let asked = self.ask;
-        let received = sys::receive(fd, &mut self.arena, stride, self.room, &mut self.incoming[..asked])?;
+        let received = sys::receive(fd, &mut self.arena, stride, self.room, &mut self.incoming[..asked])
+            .inspect_err(|error| self.stats.errors += u64::from(error.kind() != io::ErrorKind::WouldBlock))?;
         self.ask = if received == asked { RECEIVE_MESSAGES } else { (received * 2).max(ASK_MIN) };
         self.ask = self.ask.min(RECEIVE_MESSAGES);
 

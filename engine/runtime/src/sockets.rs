@@ -101,6 +101,15 @@ impl Sockets {
         Ok(Self { sockets, gro, gso })
     }
 
+    /// Anything that can be waited for, in the place of a socket.
+    #[cfg(test)]
+    pub(crate) fn of_descriptor(descriptor: std::os::fd::OwnedFd) -> Self {
+        let buffers = BufferSizes { receive: 0, send: 0 };
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let open = Open { socket: UdpSocket::from(descriptor), address, buffers };
+        Self { sockets: vec![open], gro: false, gso: false }
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.sockets.len()

@@ -2,7 +2,9 @@
 
 use crate::clock::Clock;
 use crate::control::{CONTROL_TOKEN, Control, LoopStats, Report};
-use crate::limits::{COMMANDS_PER_TURN, EVENTS_PER_TURN, POLL_EVENTS, RECEIVES_PER_TURN, TIMEOUTS_PER_TURN};
+use crate::limits::{
+    COMMANDS_PER_TURN, EVENTS_PER_TURN, POLL_EVENTS, RECEIVE_RETRY, RECEIVES_PER_TURN, TIMEOUTS_PER_TURN,
+};
 use crate::receive::{Left, Receiver};
 use crate::send::SendBatch;
 use crate::sockets::Sockets;
@@ -32,6 +34,9 @@ pub struct Worker<M, C> {
     control: C,
     /// Bit per socket: whether there may be something to read. Readiness is reported once, so it is kept.
     readable: u32,
+    /// Bit per socket: whether receiving from it failed. It is asked again at `retry_at`, unless it is reported readable before.
+    failed: u32,
+    retry_at: Option<Instant>,
     /// Whether the control is to be asked for the main thread's messages.
     woken: bool,
     /// Whether the last turn left work behind, so that the next must not wait.
@@ -59,6 +64,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             machine,
             control,
             readable: 0,
+            failed: 0,
+            retry_at: None,
             woken: true,
             unfinished: true,
             stats: LoopStats::default(),
@@ -98,6 +105,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         let started = self.clock.now();
         let flow = self.take_readiness();
         self.unfinished = false;
+        self.retry_failed(started);
         self.receive();
         self.fire_timers();
         self.take_commands();
@@ -119,7 +127,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     fn wait(&mut self) -> io::Result<()> {
         let idle = !self.unfinished && self.readable == 0 && !self.woken && self.control.may_sleep();
         let timeout = if idle {
-            let timer = self.machine.next_timeout().map(|at| at.saturating_since(self.clock.now()));
+            let due = self.machine.next_timeout().into_iter().chain(self.retry_at).min();
+            let timer = due.map(|at| at.saturating_since(self.clock.now()));
             timer.into_iter().chain(self.control.retry_after()).min()
         } else {
             Some(Duration::ZERO)
@@ -145,6 +154,14 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             self.control.on_wake(self.poll.registry())
         } else {
             ControlFlow::Continue(())
+        }
+    }
+
+    /// Readiness is reported once, when something arrives: after a failure there may be something to read that is never reported again.
+    fn retry_failed(&mut self, now: Instant) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.readable |= std::mem::take(&mut self.failed);
         }
     }
 
@@ -174,8 +191,11 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                         }
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable &= !(1 << index),
-                    // It concerned one datagram; the socket is asked again.
-                    Err(_) => {}
+                    Err(_) => {
+                        self.readable &= !(1 << index);
+                        self.failed |= 1 << index;
+                        self.retry_at = Some(now + RECEIVE_RETRY);
+                    }
                 }
             }
         }
@@ -229,5 +249,65 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         self.stats.busy += took;
         self.stats.turn_last = took;
         self.stats.turn_max = self.stats.turn_max.max(took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use machine::{Datagram, Tx};
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+
+    /// Hears and says nothing.
+    struct Mute;
+
+    impl Machine for Mute {
+        type Command = ();
+        type Event = ();
+
+        fn on_datagram(&mut self, _: Instant, _: Datagram<'_>, _: &mut impl Tx) {}
+        fn on_batch_end(&mut self, _: Instant, _: &mut impl Tx) {}
+        fn on_timeout(&mut self, _: Instant, _: &mut impl Tx) {}
+        fn on_command(&mut self, _: Instant, (): (), _: &mut impl Tx) {}
+
+        fn poll_event(&mut self) -> Option<()> {
+            None
+        }
+
+        fn next_timeout(&self) -> Option<Instant> {
+            None
+        }
+    }
+
+    impl Control<Mute> for () {
+        fn on_wake(&mut self, _: &mio::Registry) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+
+        fn next_command(&mut self) -> Option<()> {
+            None
+        }
+
+        fn push_event(&mut self, (): ()) {}
+    }
+
+    #[test]
+    fn a_socket_that_always_fails_is_asked_once_a_millisecond() {
+        // A pipe can be waited for like a socket, but `recvmmsg` refuses it (ENOTSOCK).
+        let (read, mut write) = std::io::pipe().expect("a pipe");
+        let sockets = Sockets::of_descriptor(OwnedFd::from(read));
+        let clock = Clock::start();
+        let mut worker = Worker::new(sockets, clock, Mute, ()).expect("a worker");
+        // Readable from here on, which is reported once.
+        write.write_all(b"x").expect("room");
+        let before = clock.now();
+        for _ in 0..10 {
+            let _ = worker.turn().expect("a turn");
+        }
+        let errors = worker.receiver.stats().errors;
+        assert!((9..=10).contains(&errors), "asked {errors} times in 10 turns");
+        let took = clock.now().saturating_since(before);
+        assert!(took >= RECEIVE_RETRY * 8, "10 turns in {took:?}");
     }
 }
