@@ -237,20 +237,37 @@ impl Control<Shard> for Endpoint {
     }
 }
 
-/// What follows the shard's counters on the statistics page.
+/// What follows the shard's counters on the statistics page, and what follows that.
 const LOOP_STATISTICS_LEN: usize = 4;
-const STATISTICS_LEN: usize = Counters::LEN + LOOP_STATISTICS_LEN;
+const SOCKET_STATISTICS_LEN: usize = 6;
+const STATISTICS_LEN: usize = Counters::LEN + LOOP_STATISTICS_LEN + SOCKET_STATISTICS_LEN;
 
-/// The statistics page: the shard's counters, then the loop's — turns, ns spent busy, ns of the longest turn, and ns since
-/// the engine's epoch.
+/// The statistics page. First the shard's counters, then the loop's: turns, ns spent busy, ns of the longest turn, and ns since
+/// the engine's epoch. Then what the worker's sockets lost since it started:
+///
+/// | receiving | | sending | |
+/// |---|---|---|---|
+/// | 0 | datagrams the kernel dropped, the receive buffer being full | 3 | datagrams dropped, the send buffer being full |
+/// | 1 | messages dropped as too long, or without a usable source | 4 | datagrams dropped, the batch being full |
+/// | 2 | receive calls that failed | 5 | datagrams whose destination could not be sent to |
 fn write_statistics(counters: &Counters, report: &Report, page: &mut [u64; STATISTICS_LEN]) {
-    let (of_shard, of_loop) = page.split_at_mut(Counters::LEN);
+    let (of_shard, others) = page.split_at_mut(Counters::LEN);
+    let (of_loop, of_sockets) = others.split_at_mut(LOOP_STATISTICS_LEN);
     of_shard.copy_from_slice(counters.as_slots());
     of_loop.copy_from_slice(&[
         report.turns.turns,
         report.turns.busy.as_nanos() as u64,
         report.turns.turn_max.as_nanos() as u64,
         report.now.as_nanos(),
+    ]);
+    let (received, sent) = (&report.received, &report.sent);
+    of_sockets.copy_from_slice(&[
+        received.dropped_by_kernel,
+        received.dropped_truncated + received.dropped_source,
+        received.errors,
+        sent.dropped_wouldblock,
+        sent.dropped_full,
+        sent.errors,
     ]);
 }
 
@@ -263,3 +280,27 @@ fn decode(record: &[u8]) -> Input {
 
 const _: () = assert!(control::limits::RECORD_LEN_MAX <= shm::limits::RECORD_BYTES_MAX);
 const _: () = assert!(STATISTICS_LEN <= shm::limits::STATS_SLOTS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime::{LoopStats, ReceiveStats, SendStats};
+
+    #[test]
+    fn the_statistics_page_ends_with_what_the_sockets_lost() {
+        let received = ReceiveStats {
+            dropped_by_kernel: 1,
+            dropped_truncated: 20,
+            dropped_source: 2,
+            errors: 3,
+            ..ReceiveStats::default()
+        };
+        let sent = SendStats { dropped_wouldblock: 4, dropped_full: 5, errors: 6, ..SendStats::default() };
+        let turns = LoopStats { turns: 7, ..LoopStats::default() };
+        let report = Report { now: Instant::from_nanos(8), turns, received, sent };
+        let mut page = [0xa5; STATISTICS_LEN];
+        write_statistics(&Counters::default(), &report, &mut page);
+        assert_eq!(page[..Counters::LEN], [0; Counters::LEN]);
+        assert_eq!(page[Counters::LEN..], [7, 0, 0, 8, 1, 22, 3, 4, 5, 6]);
+    }
+}
