@@ -98,6 +98,13 @@ impl Sockets {
                 "this kernel has no UDP GSO: every datagram is sent by itself, at about three times the cost"
             );
         }
+        for shortage in shortages(&sockets, options) {
+            let Shortage { buffer, granted, wanted, sysctl } = shortage;
+            tracing::warn!(
+                address = %sockets[0].address, granted, wanted,
+                "the kernel grants a smaller {buffer} buffer than wanted, bytes; bursts beyond it are dropped: raise {sysctl}"
+            );
+        }
         Ok(Self { sockets, gro, gso })
     }
 
@@ -180,6 +187,36 @@ fn finish(socket: Socket) -> io::Result<Open> {
     Ok(Open { address: socket.local_addr()?, socket, buffers })
 }
 
+/// A buffer that the kernel cut.
+#[derive(Debug, PartialEq, Eq)]
+struct Shortage {
+    buffer: &'static str,
+    /// The smallest of the sockets, bytes.
+    granted: usize,
+    /// Bytes.
+    wanted: usize,
+    /// What bounds it.
+    sysctl: &'static str,
+}
+
+fn shortages(sockets: &[Open], options: &SocketOptions) -> impl Iterator<Item = Shortage> {
+    let least =
+        |of: fn(&BufferSizes) -> usize| sockets.iter().map(|open| of(&open.buffers)).min().unwrap_or(0);
+    let receive = Shortage {
+        buffer: "receive",
+        granted: least(|buffers| buffers.receive),
+        wanted: options.receive_buffer_bytes,
+        sysctl: "net.core.rmem_max",
+    };
+    let send = Shortage {
+        buffer: "send",
+        granted: least(|buffers| buffers.send),
+        wanted: options.send_buffer_bytes,
+        sysctl: "net.core.wmem_max",
+    };
+    [receive, send].into_iter().filter(|buffer| buffer.granted < buffer.wanted)
+}
+
 fn bind_error(address: SocketAddr, source: io::Error) -> BindError {
     match source.kind() {
         io::ErrorKind::AddrInUse => BindError::InUse(address),
@@ -209,6 +246,23 @@ mod tests {
             assert!(buffers.receive > 0 && buffers.send > 0);
         }
         assert_eq!(sockets.local_addr(LocalId(2)), None);
+    }
+
+    #[test]
+    fn a_buffer_smaller_than_wanted_is_a_shortage_that_names_its_bound() {
+        // The kernel has a least size of its own, well above one byte; no machine grants all that a number can say.
+        let found = |receive_buffer_bytes, send_buffer_bytes| -> Vec<_> {
+            let options =
+                SocketOptions { receive_buffer_bytes, send_buffer_bytes, ..SocketOptions::default() };
+            let sockets = Sockets::bind(&["127.0.0.1:0".parse().expect("an address")], &options);
+            shortages(&sockets.expect("loopback").sockets, &options)
+                .map(|shortage| (shortage.buffer, shortage.sysctl))
+                .collect()
+        };
+        const FAR: usize = i32::MAX as usize;
+        assert_eq!(found(1, 1), []);
+        assert_eq!(found(FAR, 1), [("receive", "net.core.rmem_max")]);
+        assert_eq!(found(1, FAR), [("send", "net.core.wmem_max")]);
     }
 
     #[test]
