@@ -103,3 +103,35 @@ impl Shard {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::Config;
+    use machine::Rng;
+    use std::time::Duration;
+
+    #[test]
+    fn snapshots_beyond_the_bound_are_refused_and_the_others_told_in_order() {
+        let config = Config {
+            candidates: Vec::new(),
+            certificate: dtls::Certificate::generate(),
+            dtls: dtls::Settings::new(std::time::Instant::now(), dtls::Options::default()),
+            grace_period: Duration::from_secs(60),
+        };
+        let mut shard = Shard::new(config, Rng::from_number(1));
+        let beyond = limits::SNAPSHOTS_MAX as u64 + 1;
+        (1..=beyond).for_each(|request| shard.begin_snapshot(RequestId(request)));
+        let refused = shard.events.pop().expect("an answer");
+        assert!(
+            matches!(refused, Event::Refused { request: Some(RequestId(request)), refusal: Refusal::Limit, .. } if request == beyond),
+            "{refused:?}"
+        );
+        for request in (1..beyond).map(RequestId) {
+            assert_eq!(shard.next_snapshot_event(), Some(Event::SnapshotEnd { request }));
+        }
+        assert_eq!(shard.next_snapshot_event(), None);
+        shard.begin_snapshot(RequestId(9));
+        assert_eq!(shard.next_snapshot_event(), Some(Event::SnapshotEnd { request: RequestId(9) }));
+    }
+}
