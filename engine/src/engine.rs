@@ -209,8 +209,10 @@ fn serve_controllers(
     notices: &Receiver<Notice>,
 ) {
     while let Ok(Notice::Corrupt { worker, attachment: corrupt, why }) = notices.try_recv() {
-        if corrupt == *attachment && listener.detach() {
+        if corrupt == *attachment && listener.is_attached() {
+            // Said first, so that whoever sees the attachment end finds the reason.
             tracing::error!(worker, why, "the controller's ring is corrupt; it is detached");
+            listener.detach();
             workers.iter().for_each(|worker| worker.order(Order::Detach));
         }
     }
