@@ -2,47 +2,22 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod socket_path;
+
 use shm::{
     AttachError, BindError, DetachReason, Link, Listener, ListenerEvent, RefusalReason, WorkerEnd, attach,
 };
+use socket_path::socket_path;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const PROTOCOL: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A socket path of this test's own, gone with its lock when the test ends.
-struct SocketPath(PathBuf);
-
-impl std::ops::Deref for SocketPath {
-    type Target = Path;
-
-    fn deref(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl AsRef<Path> for SocketPath {
-    fn as_ref(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for SocketPath {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-        let _ = std::fs::remove_file(format!("{}.lock", self.0.display()));
-    }
-}
-
-fn socket_path(name: &str) -> SocketPath {
-    SocketPath(std::env::temp_dir().join(format!("leat-shm-{}-{name}", std::process::id())))
-}
 
 /// Waits, as the engine's main thread would, for the listener to become readable.
 fn next_event(listener: &mut Listener) -> ListenerEvent {

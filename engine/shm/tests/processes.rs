@@ -4,9 +4,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod socket_path;
+
 use shm::{DetachReason, Listener, ListenerEvent, WorkerEnd, attach};
+use socket_path::socket_path;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,34 +17,6 @@ const PROTOCOL: u32 = 1;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Names the socket for the other process.
 const SOCKET: &str = "LEAT_SHM_TEST_SOCKET";
-
-/// A socket path of this test's own, gone with its lock when the test ends.
-struct SocketPath(PathBuf);
-
-impl std::ops::Deref for SocketPath {
-    type Target = Path;
-
-    fn deref(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl AsRef<Path> for SocketPath {
-    fn as_ref(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for SocketPath {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-        let _ = std::fs::remove_file(format!("{}.lock", self.0.display()));
-    }
-}
-
-fn socket_path(name: &str) -> SocketPath {
-    SocketPath(std::env::temp_dir().join(format!("leat-shm-processes-{}-{name}", std::process::id())))
-}
 
 /// This binary again, running only the test `part`.
 fn spawn(part: &str, path: &Path) -> Child {

@@ -1,0 +1,32 @@
+//! Where a test's engine listens.
+
+use std::path::{Path, PathBuf};
+
+/// A socket path of this test's own, gone with its lock when the test ends.
+pub struct SocketPath(PathBuf);
+
+impl std::ops::Deref for SocketPath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<Path> for SocketPath {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SocketPath {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(format!("{}.lock", self.0.display()));
+    }
+}
+
+/// A path that no other test uses: `name` is the test's own, the process its binary's.
+pub fn socket_path(name: &str) -> SocketPath {
+    SocketPath(std::env::temp_dir().join(format!("leat-shm-{}-{name}", std::process::id())))
+}
