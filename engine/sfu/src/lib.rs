@@ -3,7 +3,7 @@
 //! A shard owns routers, their transports, and the producers and consumers on those. Datagrams, commands and time come in
 //! as arguments; datagrams leave through a [`Tx`](machine::Tx), answers and news are polled. The way of a packet:
 //! `shard` tells protocols apart → `media` unprotects it, finds its producer and fans it out → `consumer` writes its own
-//! header and encrypts into the send batch. `feedback` is the same for RTCP, `connect` for STUN and DTLS,
+//! header and encrypts into the send batch. `feedback` is the same for RTCP, `reports` is the RTCP we send by the clock, `connect` is STUN and DTLS,
 //! `commands` for what the controller asks.
 //!
 //! It is *not* a signaling server: it knows no SDP, no JSON, no rooms by name. State is plain data, and nothing is

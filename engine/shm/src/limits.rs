@@ -15,7 +15,7 @@ pub(crate) const FDS_MAX: usize = 1 + 2 * WORKERS_MAX as usize;
 pub const COMMAND_RING_BYTES: usize = 1 << 20;
 
 /// Bytes of one event ring: a second of statistics events for 5 000 objects. When full, the push is
-/// refused; the worker never waits, it coalesces and says that it did.
+/// refused; the worker never waits, it holds the event back and takes no command meanwhile.
 pub const EVENT_RING_BYTES: usize = 1 << 20;
 
 /// Bytes of one record: room for the largest command (a codec list) many times over, and small enough that 15
