@@ -10,6 +10,10 @@ use crate::{ExtId, Pt, Seq, Ssrc};
 /// Bytes of the fixed header, without extensions.
 pub const HEADER_LEN: usize = FIXED_LEN;
 
+/// Bytes the longest header takes: as many elements and values as the bounds allow, in the two-byte form.
+pub const HEADER_LEN_MAX: usize =
+    FIXED_LEN + 4 + (2 * EXTENSIONS_MAX + EXTENSION_BYTES_MAX).next_multiple_of(4);
+
 /// The fixed header of an outgoing packet (RFC 3550 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -216,6 +220,20 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_header_is_as_long_as_promised() {
+        let mut full = Extensions::new();
+        for id in 1..=EXTENSIONS_MAX as u8 {
+            let values_left = EXTENSION_BYTES_MAX - full.iter().map(|(_, value)| value.len()).sum::<usize>();
+            let len = if id == EXTENSIONS_MAX as u8 { values_left } else { 1 };
+            assert!(full.push(ExtId(id), &[id; EXTENSION_BYTES_MAX][..len]));
+        }
+        let mut out = [0xa5; HEADER_LEN_MAX];
+        assert_eq!(HEADER.write(&full, &mut out), Some(HEADER_LEN_MAX));
+        let packet = Packet::new(&out).expect("well formed");
+        assert_eq!(packet.extensions().count(), EXTENSIONS_MAX);
+    }
+
+    #[test]
     fn a_dependency_structure_has_room_beside_the_usual_set() {
         let mut all = Extensions::new();
         // Mid and rid as long as they get, send time, transport sequence number, rotation.
@@ -263,7 +281,7 @@ mod tests {
                 .into_iter()
                 .filter(|(id, value)| extensions.push(ExtId(*id), value))
                 .collect();
-            let mut out = [0xa5; 200];
+            let mut out = [0xa5; HEADER_LEN_MAX + 20];
             let len = header.write(&extensions, &mut out).expect("fits");
             prop_assert_eq!(len, Header::encoded_len(&extensions));
             prop_assert!(out[len..].iter().all(|&byte| byte == 0xa5));

@@ -25,7 +25,7 @@ mod testing;
 pub mod vp8;
 pub mod vp9;
 
-pub use header::{Extensions, HEADER_LEN, Header};
+pub use header::{Extensions, HEADER_LEN, HEADER_LEN_MAX, Header};
 pub use ids::{ExtId, Mid, Pt, Rid, Ssrc};
 pub use packet::{ExtensionIter, Malformed, Packet};
 pub use seq::{Seq, SeqExtender, SeqNo, TwccSeq};
