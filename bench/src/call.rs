@@ -403,7 +403,7 @@ fn produce() -> Produce {
         kind: Kind::Video,
         mid: Some(Text::new("0")),
         codecs: vec![codec(PT, RTX_PT)],
-        encodings: vec![Encoding { rid: None, ssrc: Some(SSRC), rtx_ssrc: Some(RTX_SSRC) }],
+        encodings: vec![Encoding { ssrc: Some(SSRC), rtx_ssrc: Some(RTX_SSRC), ..Encoding::SINGLE }],
         extensions: vec![
             Extension { kind: ExtensionKind::Mid, id: MID_ID },
             Extension { kind: ExtensionKind::TransportCc, id: TRANSPORT_CC_ID },
@@ -424,6 +424,8 @@ fn consume(subscriber: usize) -> Consume {
         rtx_ssrc: Some(rtx_ssrc(subscriber)),
         cname: Text::new("publisher"),
         extensions: vec![Extension { kind: ExtensionKind::Mid, id: 9 }],
+        preferred_layers: None,
+        priority: 1,
         paused: false,
         app_data: Default::default(),
     }

@@ -104,6 +104,12 @@ impl Picture {
             Event::TransportState { transport, .. } => {
                 assert!(self.transports.contains_key(&transport), "transport {transport} is not there");
             }
+            Event::LayersChanged { consumer, .. } => {
+                assert!(self.consumers.contains_key(&consumer), "consumer {consumer} is not there");
+            }
+            Event::LayersWanted { producer, .. } => {
+                assert!(self.producers.contains_key(&producer), "producer {producer} is not there");
+            }
             Event::Overflow { lost } => panic!("{lost} events lost, though all are read at once"),
             Event::Refused { .. } | Event::IceRestarted { .. } => {}
         }

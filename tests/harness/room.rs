@@ -157,6 +157,8 @@ impl World {
             rtx_ssrc: track.rtx.then(|| self.rng.next_u32()),
             cname: Text::new(format!("peer-{}", publisher.0)),
             extensions: received_extensions(),
+            preferred_layers: None,
+            priority: 1,
             paused: false,
             app_data: Default::default(),
         }

@@ -152,7 +152,7 @@ pub fn produce(transport: TransportId, producer: ProducerId) -> Produce {
         kind: Kind::Audio,
         mid: Some(Text::new("0")),
         codecs: vec![codec(SENT_PT)],
-        encodings: vec![Encoding { rid: None, ssrc: Some(SENT_SSRC), rtx_ssrc: None }],
+        encodings: vec![Encoding { ssrc: Some(SENT_SSRC), ..Encoding::SINGLE }],
         extensions: Vec::new(),
         paused: false,
         app_data: AppData(b"microphone".to_vec()),
@@ -171,6 +171,8 @@ pub fn consume(transport: TransportId, producer: ProducerId, consumer: ConsumerI
         rtx_ssrc: None,
         cname: Text::new("publisher"),
         extensions: Vec::new(),
+        preferred_layers: None,
+        priority: 1,
         paused: false,
         app_data: AppData(b"loudspeaker".to_vec()),
     }

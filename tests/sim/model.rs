@@ -267,7 +267,7 @@ fn produce(transport: TransportId, producer: ProducerId, paused: bool, app_data:
         kind: Kind::Video,
         mid: Some(Text::new(producer.0.to_string())),
         codecs: vec![codec()],
-        encodings: vec![Encoding { rid: None, ssrc: None, rtx_ssrc: None }],
+        encodings: vec![Encoding::SINGLE],
         extensions: Vec::new(),
         paused,
         app_data,
@@ -291,6 +291,8 @@ fn consume(
         rtx_ssrc: Some(consumer.0 as u32 * 100_000 + generation * 2 + 1),
         cname: Text::new("somebody"),
         extensions: Vec::new(),
+        preferred_layers: None,
+        priority: 1,
         paused: false,
         app_data,
     }

@@ -2,7 +2,7 @@
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
 use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
-use crate::media::{AppData, CodecParameters, Encoding, Extension, Kind, Text};
+use crate::media::{AppData, CodecParameters, Encoding, Extension, Kind, Layers, Text};
 
 /// A command and the number its answer will carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +112,20 @@ pub enum Command {
         /// Whose.
         consumer: ConsumerId,
     },
+    /// The layers a consumer should get at most, bandwidth permitting. Video only.
+    SetPreferredLayers {
+        /// Whose.
+        consumer: ConsumerId,
+        /// The highest wanted.
+        layers: Layers,
+    },
+    /// How much a consumer matters beside the others of its transport when bandwidth is short.
+    SetPriority {
+        /// Whose.
+        consumer: ConsumerId,
+        /// 1 the least, 255 the most.
+        priority: u8,
+    },
     /// Everything this worker holds, as [`Event::Snapshot`](crate::Event::Snapshot) items and an end.
     Snapshot,
 }
@@ -133,6 +147,8 @@ wire_enum!(Command, "command" {
     14 => CloseConsumer { consumer },
     15 => RequestKeyframe { consumer },
     16 => Snapshot,
+    17 => SetPreferredLayers { consumer, layers },
+    18 => SetPriority { consumer, priority },
 });
 
 /// A new WebRTC transport.
@@ -160,7 +176,7 @@ pub struct Produce {
     pub mid: Option<Text>,
     /// The codecs it may use; the first is the one the peer starts with.
     pub codecs: Vec<CodecParameters>,
-    /// Its RTP streams. One, until layers come.
+    /// Its RTP streams: one, or those of simulcast with the lowest first.
     pub encodings: Vec<Encoding>,
     /// Header extensions negotiated on this leg.
     pub extensions: Vec<Extension>,
@@ -192,6 +208,10 @@ pub struct Consume {
     pub cname: Text,
     /// Header extensions to write.
     pub extensions: Vec<Extension>,
+    /// The layers to get at most; `None` is as many as there are. Video only.
+    pub preferred_layers: Option<Layers>,
+    /// How much it matters beside the other consumers of its transport, 1 the least, 255 the most.
+    pub priority: u8,
     /// Starts paused.
     pub paused: bool,
     /// Given back in snapshots.
@@ -207,6 +227,8 @@ wire_struct!(Consume {
     rtx_ssrc,
     cname,
     extensions,
+    preferred_layers,
+    priority,
     paused,
     app_data,
 });

@@ -2,7 +2,7 @@
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
 use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
-use crate::media::{AppData, IceParameters, Kind, Text};
+use crate::media::{AppData, IceParameters, Kind, Layers, Text};
 use std::net::SocketAddr;
 
 /// What happened: an answer to a request, or news.
@@ -91,6 +91,21 @@ pub enum Event {
         /// The request.
         request: RequestId,
     },
+    /// A video consumer is sent other layers than before.
+    LayersChanged {
+        /// Which.
+        consumer: ConsumerId,
+        /// The highest it is sent; `None`: nothing, for want of bandwidth or because the layer has not begun.
+        layers: Option<Layers>,
+    },
+    /// Somebody began, or the last one ceased, to want a spatial layer of a producer: layers without takers need not
+    /// be encoded.
+    LayersWanted {
+        /// Which.
+        producer: ProducerId,
+        /// Bit `n` set: spatial layer (encoding, for simulcast) `n` has takers.
+        spatial: u8,
+    },
     /// News was lost because the ring was full; ask for a snapshot. Answers are never lost.
     Overflow {
         /// How many events.
@@ -110,6 +125,8 @@ wire_enum!(Event, "event" {
     9 => Snapshot { request, item },
     10 => SnapshotEnd { request },
     11 => Overflow { lost },
+    12 => LayersChanged { consumer, layers },
+    13 => LayersWanted { producer, spatial },
 });
 
 impl Event {
@@ -141,6 +158,8 @@ impl Event {
             | Self::ProducerClosed { .. }
             | Self::ConsumerClosed { .. }
             | Self::RouterClosed { .. }
+            | Self::LayersChanged { .. }
+            | Self::LayersWanted { .. }
             | Self::Overflow { .. } => None,
         }
     }

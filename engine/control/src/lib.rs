@@ -25,9 +25,9 @@ pub use counters::{Counter, Counters, Discard};
 pub use event::{Closed, DtlsState, Event, IceState, Refusal, SnapshotItem, TransportState};
 pub use ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
 pub use media::{
-    AppData, Codec, CodecParameters, Encoding, Extension, ExtensionKind, IceParameters, Kind, Text,
+    AppData, Codec, CodecParameters, Encoding, Extension, ExtensionKind, IceParameters, Kind, Layers, Text,
 };
 
 /// The version of everything in this crate. Signaling and engine must agree on it exactly: they are
 /// installed together, and the attach handshake refuses anything else.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;

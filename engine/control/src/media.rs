@@ -81,8 +81,27 @@ pub enum Codec {
     Opus,
     /// RFC 7741.
     Vp8,
+    /// RFC 6184, packetization modes 0 and 1.
+    H264,
+    /// RFC 9628.
+    Vp9,
+    /// The AV1 RTP specification of the Alliance for Open Media.
+    Av1,
+    /// Redundant Opus (RFC 2198). Its blocks are Opus under the payload type of the Opus codec of the same track.
+    Red,
 }
-wire_enum!(Codec, "codec" { 0 => Opus, 1 => Vp8 });
+wire_enum!(Codec, "codec" { 0 => Opus, 1 => Vp8, 2 => H264, 3 => Vp9, 4 => Av1, 5 => Red });
+
+/// A pair of layers: as a wish, the highest that are wanted; as a fact, the highest that are there. mediasoup's
+/// `ConsumerLayers`. Of simulcast the spatial layer is the index of the encoding, the lowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Layers {
+    /// Spatial layer, 0 the smallest picture.
+    pub spatial: u8,
+    /// Temporal layer, 0 the fewest frames.
+    pub temporal: u8,
+}
+wire_struct!(Layers { spatial, temporal });
 
 /// One codec of a track, with the payload types it has on one leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +135,26 @@ pub struct Encoding {
     pub ssrc: Option<u32>,
     /// SSRC of its retransmissions, if signaled.
     pub rtx_ssrc: Option<u32>,
+    /// Spatial layers inside this stream (`scalabilityMode`, W3C WebRTC-SVC): 1 without SVC.
+    pub spatial_layers: u8,
+    /// Temporal layers, as announced; streams may have fewer.
+    pub temporal_layers: u8,
+    /// `maxBitrate`, bits a second, if the publisher said it.
+    pub max_bitrate_bps: Option<u32>,
 }
-wire_struct!(Encoding { rid, ssrc, rtx_ssrc });
+wire_struct!(Encoding { rid, ssrc, rtx_ssrc, spatial_layers, temporal_layers, max_bitrate_bps });
+
+impl Encoding {
+    /// One layer of each kind, known by nothing: of a producer that has a MID and no other encoding.
+    pub const SINGLE: Self = Self {
+        rid: None,
+        ssrc: None,
+        rtx_ssrc: None,
+        spatial_layers: 1,
+        temporal_layers: 1,
+        max_bitrate_bps: None,
+    };
+}
 
 /// A header extension (RFC 8285) the engine reads, writes or carries over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,10 +179,12 @@ pub enum ExtensionKind {
     PlayoutDelay,
     /// `http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time`.
     AbsCaptureTime,
+    /// `https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension`.
+    DependencyDescriptor,
 }
 wire_enum!(ExtensionKind, "header extension" {
     0 => Mid, 1 => Rid, 2 => RepairedRid, 3 => AbsSendTime, 4 => TransportCc, 5 => AudioLevel,
-    6 => VideoOrientation, 7 => TimeOffset, 8 => PlayoutDelay, 9 => AbsCaptureTime,
+    6 => VideoOrientation, 7 => TimeOffset, 8 => PlayoutDelay, 9 => AbsCaptureTime, 10 => DependencyDescriptor,
 });
 
 /// A header extension and its id on one leg.

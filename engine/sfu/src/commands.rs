@@ -85,6 +85,18 @@ impl Shard {
                     self.want_keyframe(now, producer, tx);
                 }
             }
+            Command::SetPreferredLayers { consumer, layers } => {
+                let slot = self.consumer(consumer)?;
+                if let Some(consumer) = self.consumers.find_mut(slot) {
+                    consumer.preferred_layers = Some(layers);
+                }
+            }
+            Command::SetPriority { consumer, priority } => {
+                let slot = self.consumer(consumer)?;
+                if let Some(consumer) = self.consumers.find_mut(slot) {
+                    consumer.priority = priority;
+                }
+            }
             Command::Snapshot => {
                 self.begin_snapshot(request);
                 return Ok(None);

@@ -7,7 +7,7 @@ use crate::producer::Producer;
 use crate::rewrite::Rewriter;
 use crate::slots::Slot;
 use crate::stream::Stream;
-use control::{Consume, Counter, Counters, ExtensionKind};
+use control::{Consume, Counter, Counters, ExtensionKind, Layers};
 use machine::{Flow, Instant, Path, Rng, Tx};
 use rtcp::{ReportBlock, SenderInfo};
 use rtp::{ExtId, Extensions, Header, Mid, Pt, Seq, SeqNo, Ssrc};
@@ -24,6 +24,10 @@ pub struct Consumer {
     pub producer: Slot,
     /// Not sent for now.
     pub paused: bool,
+    /// The layers to send at most; `None` is as many as there are.
+    pub preferred_layers: Option<Layers>,
+    /// What it counts for beside the transport's other consumers.
+    pub priority: u8,
     rewriter: Rewriter,
     mid: Option<Mid>,
     /// Payload types by the producer's codec index; `None` where this consumer does not take the codec.
@@ -80,6 +84,8 @@ impl Consumer {
             transport,
             producer: producer_slot,
             paused: spec.paused,
+            preferred_layers: spec.preferred_layers,
+            priority: spec.priority,
             rewriter: Rewriter::new(rng, clock_rate_hz),
             mid: spec.mid.as_ref().and_then(|mid| Mid::new(mid.as_str().as_bytes())),
             payload_types: payload_types.collect(),

@@ -168,7 +168,10 @@ impl Producer {
 /// Whether a consumer may begin with this packet.
 fn starts_keyframe(codec: Codec, payload: &[u8]) -> bool {
     match codec {
-        Codec::Opus => true,
+        Codec::Opus | Codec::Red => true,
         Codec::Vp8 => rtp::vp8::is_keyframe(payload),
+        Codec::H264 => rtp::h264::is_keyframe(payload),
+        Codec::Vp9 => rtp::vp9::is_keyframe(payload),
+        Codec::Av1 => rtp::av1::is_keyframe(payload),
     }
 }

@@ -185,6 +185,7 @@ fn produce(script: &mut Script<'_>) -> Produce {
             rid: None,
             ssrc: script.choice(&[Some(1111), Some(2222), None]),
             rtx_ssrc: script.choice(&[Some(1112), None]),
+            ..Encoding::SINGLE
         }],
         extensions: extensions(script),
         paused: script.u8() == 1,
@@ -205,6 +206,8 @@ fn consume(script: &mut Script<'_>) -> Consume {
         rtx_ssrc: script.choice(&[Some(ssrc + 100), None]),
         cname: Text::new("peer"),
         extensions: extensions(script),
+        preferred_layers: None,
+        priority: 1,
         paused: script.u8() == 1,
         app_data: AppData(Vec::new()),
     }

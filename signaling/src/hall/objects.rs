@@ -302,6 +302,8 @@ impl Hall {
                 rtx_ssrc: ssrcs.rtx,
                 cname: Text::new(cname),
                 extensions: consumable.extensions,
+                preferred_layers: None,
+                priority: 1,
                 paused: true,
                 app_data,
             };

@@ -13,6 +13,10 @@ pub const fn payload_types(codec: Codec) -> (u8, Option<u8>) {
     match codec {
         Codec::Opus => (100, None),
         Codec::Vp8 => (101, Some(102)),
+        Codec::H264 => (103, Some(104)),
+        Codec::Vp9 => (105, Some(106)),
+        Codec::Av1 => (107, Some(108)),
+        Codec::Red => (109, None),
     }
 }
 
@@ -48,7 +52,7 @@ pub(super) fn parameters(codec: Codec) -> BTreeMap<String, ParameterValue> {
     match codec {
         // RFC 7587 §6.1: 10 ms packets are fine, and in-band FEC is of use to a forwarder's receivers.
         Codec::Opus => BTreeMap::from([("minptime".into(), number(10)), ("useinbandfec".into(), number(1))]),
-        Codec::Vp8 => BTreeMap::new(),
+        Codec::Vp8 | Codec::H264 | Codec::Vp9 | Codec::Av1 | Codec::Red => BTreeMap::new(),
     }
 }
 

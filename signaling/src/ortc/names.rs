@@ -62,6 +62,10 @@ pub(super) const EXTENSIONS: &[(ExtensionKind, &str)] = &[
     (ExtensionKind::TimeOffset, "urn:ietf:params:rtp-hdrext:toffset"),
     (ExtensionKind::PlayoutDelay, "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"),
     (ExtensionKind::AbsCaptureTime, "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"),
+    (
+        ExtensionKind::DependencyDescriptor,
+        "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+    ),
 ];
 
 /// The URI of `kind`.

@@ -160,7 +160,7 @@ fn extensions(parameters: &RtpParameters) -> Result<Vec<Extension>, Failure> {
 
 fn encoding(parameters: &RtpParameters) -> Result<Encoding, Failure> {
     let encoding = match parameters.encodings.as_slice() {
-        [] => return Ok(Encoding { rid: None, ssrc: None, rtx_ssrc: None }),
+        [] => return Ok(Encoding::SINGLE),
         [encoding] => encoding,
         more => {
             let text = format!("a producer has one encoding here, not {}: turn simulcast off", more.len());
@@ -175,7 +175,7 @@ fn encoding(parameters: &RtpParameters) -> Result<Encoding, Failure> {
         return Err(Failure::bad("an encoding and its retransmissions need two ssrcs (RFC 4588 §5.1)"));
     }
     let rid = encoding.rid.as_deref().map(|rid| label("rid", rid)).transpose()?;
-    Ok(Encoding { rid, ssrc: encoding.ssrc, rtx_ssrc })
+    Ok(Encoding { rid, ssrc: encoding.ssrc, rtx_ssrc, ..Encoding::SINGLE })
 }
 
 /// As much of a client's text as belongs into an answer.

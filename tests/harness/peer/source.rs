@@ -172,9 +172,9 @@ impl Source {
             mid: Some(Text::new(&self.mid)),
             codecs: vec![self.track.codec()],
             encodings: vec![Encoding {
-                rid: None,
                 ssrc: signaled.then_some(self.ssrc),
                 rtx_ssrc: (signaled && self.track.rtx).then_some(self.rtx_ssrc),
+                ..Encoding::SINGLE
             }],
             extensions: crate::track::sent_extensions(),
             paused: false,

@@ -2,8 +2,8 @@
 
 use control::{
     AppData, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, DtlsState,
-    Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, Kind, Produce, ProducerId, Refusal,
-    Request, RequestId, RouterId, SnapshotItem, Text, TransportId, TransportState, limits,
+    Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, Kind, Layers, Produce, ProducerId,
+    Refusal, Request, RequestId, RouterId, SnapshotItem, Text, TransportId, TransportState, limits,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -44,13 +44,15 @@ pub fn command() -> impl Strategy<Value = Command> {
             Just(Command::ResumeConsumer { consumer }),
             Just(Command::CloseConsumer { consumer }),
             Just(Command::RequestKeyframe { consumer }),
+            layers().prop_map(move |layers| Command::SetPreferredLayers { consumer, layers }),
+            any::<u8>().prop_map(move |priority| Command::SetPriority { consumer, priority }),
         ]
     });
     prop_oneof![
         3 => with_router,
         3 => with_transport,
         3 => with_producer,
-        4 => with_consumer,
+        6 => with_consumer,
         1 => create_transport().prop_map(Command::CreateTransport),
         2 => produce().prop_map(Command::Produce),
         2 => consume().prop_map(Command::Consume),
@@ -84,6 +86,10 @@ pub fn event() -> impl Strategy<Value = Event> {
         4 => (request(), snapshot_item()).prop_map(|(request, item)| Event::Snapshot { request, item }),
         1 => request().prop_map(|request| Event::SnapshotEnd { request }),
         1 => any::<u64>().prop_map(|lost| Event::Overflow { lost }),
+        1 => (any::<u64>().prop_map(ConsumerId), of(layers()))
+            .prop_map(|(consumer, layers)| Event::LayersChanged { consumer, layers }),
+        1 => (any::<u64>().prop_map(ProducerId), any::<u8>())
+            .prop_map(|(producer, spatial)| Event::LayersWanted { producer, spatial }),
     ]
 }
 
@@ -140,8 +146,9 @@ fn produce() -> impl Strategy<Value = Produce> {
 fn consume() -> impl Strategy<Value = Consume> {
     let ids = (transport(), any::<u64>().prop_map(ProducerId), any::<u64>().prop_map(ConsumerId));
     let rtp = (of(text()), vec(codec_parameters(), 0..4), any::<u32>(), of(any::<u32>()), text());
-    (ids, rtp, vec(extension(), 0..8), any::<bool>(), app_data()).prop_map(
-        |(ids, rtp, extensions, paused, app_data)| {
+    let wishes = (of(layers()), any::<u8>(), any::<bool>());
+    (ids, rtp, vec(extension(), 0..8), wishes, app_data()).prop_map(
+        |(ids, rtp, extensions, (preferred_layers, priority, paused), app_data)| {
             let (transport, producer, consumer) = ids;
             let (mid, codecs, ssrc, rtx_ssrc, cname) = rtp;
             Consume {
@@ -154,6 +161,8 @@ fn consume() -> impl Strategy<Value = Consume> {
                 rtx_ssrc,
                 cname,
                 extensions,
+                preferred_layers,
+                priority,
                 paused,
                 app_data,
             }
@@ -179,7 +188,8 @@ fn kind() -> impl Strategy<Value = Kind> {
 }
 
 fn codec_parameters() -> impl Strategy<Value = CodecParameters> {
-    let codec = prop_oneof![Just(Codec::Opus), Just(Codec::Vp8)];
+    use Codec::*;
+    let codec = proptest::sample::select(vec![Opus, Vp8, H264, Vp9, Av1, Red]);
     let flags = any::<(bool, bool, bool, bool)>();
     (codec, any::<u8>(), of(any::<u8>()), any::<u32>(), flags).prop_map(
         |(codec, pt, rtx_pt, clock_rate_hz, (nack, pli, fir, transport_cc))| CodecParameters {
@@ -196,11 +206,21 @@ fn codec_parameters() -> impl Strategy<Value = CodecParameters> {
 }
 
 fn encoding() -> impl Strategy<Value = Encoding> {
-    (of(text()), of(any::<u32>()), of(any::<u32>())).prop_map(|(rid, ssrc, rtx_ssrc)| Encoding {
-        rid,
-        ssrc,
-        rtx_ssrc,
-    })
+    let numbers = (of(any::<u32>()), of(any::<u32>()), of(any::<u32>()));
+    (of(text()), numbers, any::<(u8, u8)>()).prop_map(
+        |(rid, (ssrc, rtx_ssrc, max_bitrate_bps), (spatial_layers, temporal_layers))| Encoding {
+            rid,
+            ssrc,
+            rtx_ssrc,
+            spatial_layers,
+            temporal_layers,
+            max_bitrate_bps,
+        },
+    )
+}
+
+fn layers() -> impl Strategy<Value = Layers> {
+    any::<(u8, u8)>().prop_map(|(spatial, temporal)| Layers { spatial, temporal })
 }
 
 fn extension() -> impl Strategy<Value = Extension> {
@@ -216,6 +236,7 @@ fn extension() -> impl Strategy<Value = Extension> {
         TimeOffset,
         PlayoutDelay,
         AbsCaptureTime,
+        DependencyDescriptor,
     ];
     (proptest::sample::select(kinds.to_vec()), any::<u8>()).prop_map(|(kind, id)| Extension { kind, id })
 }

@@ -2,8 +2,8 @@
 
 use control::{
     AppData, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, DecodeError,
-    Encoding, Event, Extension, ExtensionKind, Kind, Produce, ProducerId, Request, RequestId, RouterId, Text,
-    TransportId, limits,
+    Encoding, Event, Extension, ExtensionKind, Kind, Layers, Produce, ProducerId, Request, RequestId,
+    RouterId, Text, TransportId, limits,
 };
 
 fn encoded(command: Command) -> Vec<u8> {
@@ -41,7 +41,16 @@ fn produce(codecs: usize, extensions: usize) -> Produce {
         kind: Kind::Video,
         mid: label(),
         codecs: vec![codec; codecs],
-        encodings: vec![Encoding { rid: label(), ssrc: Some(1), rtx_ssrc: Some(2) }; limits::LIST_LEN_MAX],
+        encodings: vec![
+            Encoding {
+                rid: label(),
+                ssrc: Some(1),
+                rtx_ssrc: Some(2),
+                max_bitrate_bps: Some(3),
+                ..Encoding::SINGLE
+            };
+            limits::LIST_LEN_MAX
+        ],
         extensions: vec![Extension { kind: ExtensionKind::Mid, id: 1 }; extensions],
         paused: false,
         app_data: AppData(vec![7; limits::APP_DATA_LEN_MAX]),
@@ -50,12 +59,12 @@ fn produce(codecs: usize, extensions: usize) -> Produce {
 
 #[test]
 fn unknown_tags_are_named() {
-    for tag in 17..=u8::MAX {
+    for tag in 19..=u8::MAX {
         let mut record = encoded(Command::Snapshot);
         record[8] = tag;
         assert_eq!(refusal(&record), DecodeError::UnknownTag { what: "command", tag });
     }
-    for tag in 12..=u8::MAX {
+    for tag in 14..=u8::MAX {
         let mut record = vec![tag];
         record.extend([0; 8]);
         assert_eq!(Event::decode(&record), Err(DecodeError::UnknownTag { what: "event", tag }));
@@ -151,6 +160,8 @@ fn the_largest_records_fit_the_ring() {
         rtx_ssrc: Some(2),
         cname: Text::new("x".repeat(limits::TEXT_LEN_MAX)),
         extensions: produce(0, limits::LIST_LEN_MAX).extensions,
+        preferred_layers: Some(Layers { spatial: 2, temporal: 2 }),
+        priority: 1,
         paused: false,
         app_data,
     };
