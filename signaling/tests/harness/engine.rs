@@ -233,7 +233,9 @@ impl Worker {
                 self.consumers.remove(&consumer).ok_or("no such consumer")?;
                 self.events.push(Event::ConsumerClosed { consumer, closed: Closed::Requested });
             }
-            Command::RequestKeyframe { consumer } => {
+            Command::RequestKeyframe { consumer }
+            | Command::SetPreferredLayers { consumer, .. }
+            | Command::SetPriority { consumer, .. } => {
                 _ = self.consumers.get(&consumer).ok_or("no such consumer")?
             }
             Command::Snapshot => {
