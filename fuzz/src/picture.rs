@@ -58,6 +58,13 @@ impl Picture {
 
     /// Whether a packet to a transport is of a consumer's repair stream.
     pub(crate) fn check_sent(&self, transport: TransportId, ssrc: Ssrc, pt: Pt) -> bool {
+        if let Some((_, Command::Consume(consume))) = &self.asked
+            && (consume.transport, consume.ssrc) == (transport, ssrc.0)
+        {
+            // A keyframe that is at hand leaves before the answer does.
+            assert!(consume.codecs.iter().any(|codec| codec.pt == pt.0), "payload type {pt} in {ssrc}");
+            return false;
+        }
         let Some((pts, is_repair)) = self.expected.get(&(transport, ssrc)) else {
             panic!("transport {transport} never asked for SSRC {ssrc}");
         };

@@ -33,7 +33,8 @@ fn five_hundred_who_join_in_five_seconds_cost_one_request_an_interval() {
     world.assert_sound();
 
     let requests = world.source(camera).keyframe_requests();
-    assert!(requests.len() >= 9, "{world}: {requests:?}");
+    // Most are served from the keyframe at hand, and what keyframes cost is bounded: far fewer than one an interval.
+    assert!((2..=6).contains(&requests.len()), "{world}: {requests:?}");
     for pair in requests.windows(2) {
         assert!(pair[1].saturating_since(pair[0]) >= KEYFRAME_REQUEST_INTERVAL, "{world}: {pair:?}");
     }

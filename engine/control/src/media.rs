@@ -94,7 +94,7 @@ wire_enum!(Codec, "codec" { 0 => Opus, 1 => Vp8, 2 => H264, 3 => Vp9, 4 => Av1, 
 
 /// A pair of layers: as a wish, the highest that are wanted; as a fact, the highest that are there. mediasoup's
 /// `ConsumerLayers`. Of simulcast the spatial layer is the index of the encoding, the lowest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Layers {
     /// Spatial layer, 0 the smallest picture.
     pub spatial: u8,

@@ -3,34 +3,62 @@
 
 use crate::limits;
 use crate::packet::{Carried, MediaPacket};
+use control::Codec;
 use rtp::SeqNo;
 
 /// A ring of recent packets, indexed by sequence number. Allocated once, when the producer is created.
 #[derive(Debug)]
 pub struct Cache {
     entries: Box<[Entry]>,
-    payloads: Box<[u8]>,
+    /// Of each entry its payload and behind it its dependency descriptor.
+    bytes: Box<[u8]>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     /// `None` until written.
     seq: Option<SeqNo>,
     timestamp: u32,
     marker: bool,
-    codec: u8,
-    starts_keyframe: bool,
+    codec: Codec,
     carried: Carried,
     payload_len: u16,
+    descriptor_len: u16,
+}
+
+/// A packet as it is kept: what can be read from its bytes is read again by whoever asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Cached<'a> {
+    /// RTP timestamp on the publisher's leg.
+    pub timestamp: u32,
+    /// The marker bit.
+    pub marker: bool,
+    /// What it is coded with.
+    pub codec: Codec,
+    /// Header-extension values that travel with the media.
+    pub carried: Carried,
+    /// Its dependency descriptor; empty where there is none.
+    pub descriptor: &'a [u8],
+    /// The payload without padding.
+    pub payload: &'a [u8],
 }
 
 impl Cache {
     /// A cache of `len` packets, a power of two.
     pub fn new(len: usize) -> Self {
         assert!(len.is_power_of_two(), "cache lengths are constants in limits.rs");
+        let empty = Entry {
+            seq: None,
+            timestamp: 0,
+            marker: false,
+            codec: Codec::Opus,
+            carried: Carried::default(),
+            payload_len: 0,
+            descriptor_len: 0,
+        };
         Self {
-            entries: vec![Entry::default(); len].into_boxed_slice(),
-            payloads: vec![0; len * limits::CACHE_PAYLOAD_LEN_MAX].into_boxed_slice(),
+            entries: vec![empty; len].into_boxed_slice(),
+            bytes: vec![0; len * limits::CACHED_LEN_MAX].into_boxed_slice(),
         }
     }
 
@@ -39,7 +67,8 @@ impl Cache {
         let index = self.index(packet.seq);
         let entry = &mut self.entries[index];
         let is_stale = entry.seq.is_some_and(|kept| kept > packet.seq);
-        if packet.payload.len() > limits::CACHE_PAYLOAD_LEN_MAX || is_stale {
+        let (payload_len, descriptor_len) = (packet.payload.len(), packet.descriptor.len());
+        if payload_len + descriptor_len > limits::CACHED_LEN_MAX || is_stale {
             return;
         }
         *entry = Entry {
@@ -47,30 +76,31 @@ impl Cache {
             timestamp: packet.timestamp,
             marker: packet.marker,
             codec: packet.codec,
-            starts_keyframe: packet.starts_keyframe,
             carried: packet.carried,
-            payload_len: packet.payload.len() as u16,
+            payload_len: payload_len as u16,
+            descriptor_len: descriptor_len as u16,
         };
-        let start = index * limits::CACHE_PAYLOAD_LEN_MAX;
-        self.payloads[start..start + packet.payload.len()].copy_from_slice(packet.payload);
+        let bytes = &mut self.bytes[index * limits::CACHED_LEN_MAX..][..payload_len + descriptor_len];
+        bytes[..payload_len].copy_from_slice(packet.payload);
+        bytes[payload_len..].copy_from_slice(packet.descriptor);
     }
 
     /// The packet with this sequence number, if it is still there.
-    pub fn packet(&self, seq: SeqNo) -> Option<MediaPacket<'_>> {
+    pub fn packet(&self, seq: SeqNo) -> Option<Cached<'_>> {
         let index = self.index(seq);
         let entry = &self.entries[index];
         if entry.seq != Some(seq) {
             return None;
         }
-        let start = index * limits::CACHE_PAYLOAD_LEN_MAX;
-        Some(MediaPacket {
-            seq,
+        let bytes = &self.bytes[index * limits::CACHED_LEN_MAX..];
+        let (payload, rest) = bytes.split_at(usize::from(entry.payload_len));
+        Some(Cached {
             timestamp: entry.timestamp,
             marker: entry.marker,
             codec: entry.codec,
-            starts_keyframe: entry.starts_keyframe,
             carried: entry.carried,
-            payload: &self.payloads[start..start + usize::from(entry.payload_len)],
+            descriptor: &rest[..usize::from(entry.descriptor_len)],
+            payload,
         })
     }
 
@@ -89,15 +119,19 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::Frame;
 
     fn packet(seq: u64, payload: &[u8]) -> MediaPacket<'_> {
         MediaPacket {
             seq: SeqNo(seq),
             timestamp: seq as u32,
             marker: false,
-            codec: 0,
+            codec: Codec::Vp8,
             starts_keyframe: false,
+            frame: Frame::Opaque,
+            picture: None,
             carried: Carried::default(),
+            descriptor: &[0x80, 0, 1],
             payload,
         }
     }
@@ -110,7 +144,8 @@ mod tests {
         }
         assert!(cache.packet(SeqNo(10)).is_none());
         assert_eq!(cache.packet(SeqNo(11)).expect("within the last four").payload, [11; 7]);
-        assert_eq!(cache.packet(SeqNo(14)).expect("the newest").payload, [14; 7]);
+        let newest = cache.packet(SeqNo(14)).expect("the newest");
+        assert_eq!((newest.payload, newest.descriptor), (&[14; 7][..], &[0x80, 0, 1][..]));
     }
 
     #[test]
@@ -124,9 +159,9 @@ mod tests {
     #[test]
     fn a_packet_beyond_the_bound_is_not_kept() {
         let mut cache = Cache::new(4);
-        cache.insert(&packet(1, &[0; limits::CACHE_PAYLOAD_LEN_MAX + 1]));
+        cache.insert(&packet(1, &[0; limits::CACHED_LEN_MAX - 2]));
         assert!(cache.packet(SeqNo(1)).is_none());
-        cache.insert(&packet(2, &[9; limits::CACHE_PAYLOAD_LEN_MAX]));
+        cache.insert(&packet(2, &[9; limits::CACHED_LEN_MAX - 3]));
         assert!(cache.packet(SeqNo(2)).is_some());
     }
 }

@@ -69,13 +69,11 @@ impl Shard {
 
     /// Closes a consumer.
     pub(crate) fn close_consumer(&mut self, slot: Slot, closed: Closed) {
-        let Some(consumer) = self.consumers.remove(slot) else { return };
+        let Some(mut consumer) = self.consumers.remove(slot) else { return };
         if let Some(producer) = self.producers.find_mut(consumer.producer) {
             forget(&mut producer.consumers, slot);
-            if producer.consumers.is_empty() {
-                producer.keyframes.forget();
-            }
         }
+        self.withdraw(&mut consumer);
         if let Some(transport) = self.transports.find_mut(consumer.transport) {
             transport.remove_consumer(consumer.ssrc());
         }

@@ -9,8 +9,8 @@ use crate::slots::Slot;
 use crate::stream::Stream;
 use crate::transport::{Source, Transport};
 use control::{
-    AppData, Closed, CodecParameters, Command, Consume, ConsumerId, Counter, CreateTransport, Event, Produce,
-    ProducerId, Refusal, Request, RequestId, RouterId, Text, TransportId,
+    AppData, Closed, CodecParameters, Command, Consume, ConsumerId, Counter, CreateTransport, Event, Kind,
+    Produce, ProducerId, Refusal, Request, RequestId, RouterId, Text, TransportId,
 };
 use dtls::Fingerprint;
 use machine::{Instant, Tx};
@@ -73,6 +73,7 @@ impl Shard {
                 if let Some(consumer) = self.consumers.find_mut(slot) {
                     consumer.pause();
                 }
+                self.retarget(now, slot, tx);
             }
             Command::ResumeConsumer { consumer } => self.resume_consumer(now, consumer, tx)?,
             Command::CloseConsumer { consumer } => {
@@ -81,8 +82,9 @@ impl Shard {
             }
             Command::RequestKeyframe { consumer } => {
                 let slot = self.consumer(consumer)?;
-                if let Some(producer) = self.consumers.find(slot).map(|consumer| consumer.producer) {
-                    self.want_keyframe(now, producer, tx);
+                if let Some(consumer) = self.consumers.find(slot) {
+                    let (producer, stream) = (consumer.producer, self.stream_of_interest(consumer));
+                    self.want_keyframe(now, producer, stream, tx);
                 }
             }
             Command::SetPreferredLayers { consumer, layers } => {
@@ -90,6 +92,7 @@ impl Shard {
                 if let Some(consumer) = self.consumers.find_mut(slot) {
                     consumer.preferred_layers = Some(layers);
                 }
+                self.retarget(now, slot, tx);
             }
             Command::SetPriority { consumer, priority } => {
                 let slot = self.consumer(consumer)?;
@@ -238,7 +241,7 @@ impl Shard {
         let slot = self.producer(id)?;
         let Some(producer) = self.producers.find_mut(slot) else { return Ok(()) };
         producer.paused = true;
-        producer.keyframes.forget();
+        producer.forget_keyframes();
         for consumer in &producer.consumers {
             if let Some(consumer) = self.consumers.find_mut(*consumer) {
                 consumer.interrupt();
@@ -254,8 +257,8 @@ impl Shard {
         if was_paused {
             producer.streams.iter_mut().for_each(Stream::forget_gaps);
         }
-        if was_paused && !producer.consumers.is_empty() {
-            self.want_keyframe(now, slot, tx);
+        if was_paused {
+            self.retarget_all(now, slot, tx);
         }
         Ok(())
     }
@@ -300,7 +303,6 @@ impl Shard {
             return Err(invalid("a codec of the consumer is none of its producer's".to_owned()));
         }
 
-        let is_paused = consume.paused;
         transport.sent_ssrcs.extend(ssrcs);
         let rng = &mut self.rng;
         let made = Consumer::new(consume, transport_slot, producer_slot, producer, rng);
@@ -310,21 +312,15 @@ impl Shard {
         transport.add_consumer(ssrc, consumer);
         producer.consumers.push(consumer);
         self.counters.count(Counter::Consumers);
-        let can_send = transport.leg().is_some();
-        if can_send && !is_paused {
-            self.want_keyframe(now, producer_slot, tx);
-        }
+        self.wake(now, consumer, tx);
         Ok(())
     }
 
     fn resume_consumer(&mut self, now: Instant, id: ConsumerId, tx: &mut impl Tx) -> Result<(), Refused> {
         let slot = self.consumer(id)?;
         let Some(consumer) = self.consumers.find_mut(slot) else { return Ok(()) };
-        let was_paused = std::mem::replace(&mut consumer.paused, false);
-        let (transport, producer) = (consumer.transport, consumer.producer);
-        let can_send = self.transports.find(transport).is_some_and(|transport| transport.leg().is_some());
-        if was_paused && can_send {
-            self.want_keyframe(now, producer, tx);
+        if std::mem::replace(&mut consumer.paused, false) {
+            self.wake(now, slot, tx);
         }
         Ok(())
     }
@@ -362,23 +358,47 @@ fn signaled_ssrcs(produce: &Produce) -> impl Iterator<Item = Ssrc> {
 fn check_produce(produce: &Produce) -> Result<(), Refused> {
     check_codecs(&produce.codecs)?;
     check_mid(produce.mid.as_ref())?;
-    let [encoding] = &produce.encodings[..] else {
-        let count = produce.encodings.len();
-        return Err(invalid(format!(
-            "a producer has one encoding, not {count}: layers are not forwarded yet"
-        )));
-    };
-    if produce.mid.is_none() && encoding.ssrc.is_none() {
-        return Err(invalid("an encoding without SSRC needs a MID to be recognised by".to_owned()));
-    }
-    if let Some(rid) = encoding.rid.as_ref().filter(|rid| Rid::new(rid.as_str().as_bytes()).is_none()) {
-        return Err(invalid(format!("RID {:?} is empty or longer than 16 bytes", rid.as_str())));
-    }
+    check_encodings(produce)?;
     let ssrcs: BTreeSet<Ssrc> = signaled_ssrcs(produce).collect();
     if ssrcs.len() != signaled_ssrcs(produce).count() {
         return Err(invalid("an SSRC stands for two streams".to_owned()));
     }
     check_extension_ids(produce.extensions.iter().map(|extension| extension.id))
+}
+
+fn check_encodings(produce: &Produce) -> Result<(), Refused> {
+    let encodings = &produce.encodings;
+    let (count, max) = (encodings.len(), limits::ENCODINGS_MAX);
+    if !(1..=max).contains(&count) {
+        return Err(invalid(format!("a producer has 1 to {max} encodings, not {count}")));
+    }
+    if count > 1 && produce.kind == Kind::Audio {
+        return Err(invalid(format!("audio has one encoding, not {count}")));
+    }
+    let mut rids = BTreeSet::new();
+    for encoding in encodings {
+        let has_name = encoding.ssrc.is_some() || produce.mid.is_some();
+        if !has_name || (count > 1 && encoding.ssrc.is_none() && encoding.rid.is_none()) {
+            let text = "an encoding needs an SSRC to be recognised by, or a MID, and beside others a RID too";
+            return Err(invalid(text.to_owned()));
+        }
+        for (what, layers, max) in [
+            ("spatial", encoding.spatial_layers, limits::SPATIAL_LAYERS_MAX),
+            ("temporal", encoding.temporal_layers, limits::TEMPORAL_LAYERS_MAX),
+        ] {
+            if !(1..=max).contains(&layers) {
+                return Err(invalid(format!("an encoding has 1 to {max} {what} layers, not {layers}")));
+            }
+        }
+        let Some(rid) = encoding.rid.as_ref().map(Text::as_str) else { continue };
+        if Rid::new(rid.as_bytes()).is_none() {
+            return Err(invalid(format!("RID {rid:?} is empty or longer than 16 bytes")));
+        }
+        if !rids.insert(rid) {
+            return Err(invalid(format!("RID {rid:?} stands for two encodings")));
+        }
+    }
+    Ok(())
 }
 
 fn check_consume(consume: &Consume) -> Result<(), Refused> {

@@ -160,7 +160,9 @@ impl Shard {
         // A random phase spreads the reports of peers who joined together (RFC 3550 §6.3.1).
         transport.report_due = Some(now + phase);
         self.counters.count(Counter::DtlsConnected);
-        self.want_first_keyframes(slot);
+        // Not before the flight that completes the peer's own handshake is on its way: when the next timers run.
+        transport.has_become_able = true;
+        self.deadlines.hasten(slot.index(), Instant::EPOCH);
         self.report_state(now, slot);
     }
 

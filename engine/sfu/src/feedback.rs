@@ -1,5 +1,6 @@
 //! RTCP from peers: reports, and what they ask for.
 
+use crate::consumer::{Consumer, Egress};
 use crate::media::srtp_discard;
 use crate::shard::Shard;
 use crate::slots::Slot;
@@ -95,10 +96,10 @@ impl Shard {
         let consumer = self.consumers.find_mut(consumer).ok_or(Discard::RtcpUnknownSsrc)?;
         let producer = self.producers.find(consumer.producer).ok_or(Discard::RtcpUnknownSsrc)?;
         let Some(leg) = transport.leg().filter(|_| !consumer.paused) else { return Ok(()) };
-        let Some(stream) = producer.streams.first() else { return Ok(()) };
+        let out = &mut Egress { now, leg, tx, counters: &mut self.counters };
         for seq in nack.losses() {
-            self.counters.count(Counter::NacksIn);
-            consumer.resend(now, seq, stream, leg, tx, &mut self.counters);
+            out.counters.count(Counter::NacksIn);
+            consumer.resend(seq, producer, out);
         }
         Ok(())
     }
@@ -116,37 +117,28 @@ impl Shard {
         self.counters.count(Counter::KeyframeRequestsIn);
         // One that is paused sees no picture because of that; its keyframe is asked for when it goes on.
         if !consumer.paused {
-            self.want_keyframe(now, consumer.producer, tx);
+            let (producer, stream) = (consumer.producer, self.stream_of_interest(consumer));
+            self.want_keyframe(now, producer, stream, tx);
         }
         Ok(())
     }
 
-    /// Somebody needs a keyframe of this producer: asks now, or when the governor allows.
-    pub(crate) fn want_keyframe(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+    /// The encoding whose keyframe helps a consumer.
+    pub(crate) fn stream_of_interest(&self, consumer: &Consumer) -> usize {
+        self.producers.find(consumer.producer).map_or(0, |producer| consumer.stream_of_interest(producer))
+    }
+
+    /// Somebody needs a keyframe of this encoding: asks now, or when the governor allows.
+    pub(crate) fn want_keyframe(&mut self, now: Instant, slot: Slot, stream: usize, tx: &mut impl Tx) {
         let Some(producer) = self.producers.find_mut(slot) else { return };
         if producer.kind() == Kind::Audio || producer.paused {
             return;
         }
-        producer.keyframes.want();
+        let Some(stream) = producer.streams.get_mut(stream) else { return };
+        stream.keyframes.want();
         let transport = producer.transport;
         self.request_keyframes(now, transport, tx);
         self.rearm(now, transport);
-    }
-
-    /// The transport can send from now on: the video it consumes begins with a keyframe, which is asked for when the next
-    /// timers run.
-    pub(crate) fn want_first_keyframes(&mut self, slot: Slot) {
-        let Some(transport) = self.transports.find(slot) else { return };
-        for (_, consumer) in &transport.consumers {
-            let Some(consumer) = self.consumers.find(*consumer).filter(|consumer| !consumer.paused) else {
-                continue;
-            };
-            let Some(producer) = self.producers.find_mut(consumer.producer) else { continue };
-            if producer.kind() == Kind::Video && !producer.paused {
-                producer.keyframes.want();
-                self.deadlines.hasten(producer.transport.index(), Instant::EPOCH);
-            }
-        }
     }
 
     /// Asks the peer for the keyframes that its producers' governors want now.
@@ -157,21 +149,23 @@ impl Shard {
         }
         for index in 0..transport.producers.len() {
             let Some(producer) = self.producers.find_mut(transport.producers[index]) else { continue };
-            let Some(media) = producer.streams.first().and_then(|stream| stream.ssrc) else { continue };
-            if !producer.keyframes.poll(now) {
-                continue;
-            }
             let can_pli = producer.codecs().first().is_some_and(|codec| codec.pli);
-            if !can_pli {
-                producer.fir_seq = producer.fir_seq.wrapping_add(1);
-            }
-            let (sender, fir_seq) = (transport.local_ssrc, producer.fir_seq);
-            let sent = send_rtcp(transport, tx, |writer| {
-                if can_pli { writer.pli(sender, media) } else { writer.fir(sender, &[(media, fir_seq)]) }
-            });
-            if sent {
-                self.counters.count(Counter::KeyframeRequestsOut);
-                self.counters.count(Counter::RtcpOut);
+            for stream in &mut producer.streams {
+                let Some(media) = stream.ssrc else { continue };
+                if !stream.keyframes.poll(now) {
+                    continue;
+                }
+                if !can_pli {
+                    producer.fir_seq = producer.fir_seq.wrapping_add(1);
+                }
+                let (sender, fir_seq) = (transport.local_ssrc, producer.fir_seq);
+                let sent = send_rtcp(transport, tx, |writer| {
+                    if can_pli { writer.pli(sender, media) } else { writer.fir(sender, &[(media, fir_seq)]) }
+                });
+                if sent {
+                    self.counters.count(Counter::KeyframeRequestsOut);
+                    self.counters.count(Counter::RtcpOut);
+                }
             }
         }
     }

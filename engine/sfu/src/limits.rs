@@ -45,9 +45,46 @@ pub const VIDEO_CACHE_LEN: usize = 512;
 /// Audio packets kept for retransmission: 1 s at 50 packets a second. When full, the oldest goes.
 pub const AUDIO_CACHE_LEN: usize = 64;
 
-/// Payload bytes of one cached packet. Browsers keep RTP packets at about 1,200 bytes; a longer one is forwarded but not
-/// cached, and so cannot be asked for again.
-pub const CACHE_PAYLOAD_LEN_MAX: usize = 1400;
+/// Bytes of one cached packet: its payload, and its dependency descriptor if it has one. Browsers keep RTP packets at about
+/// 1,200 bytes; a longer one is forwarded but not cached, and so cannot be asked for again. A longer one also keeps the picture
+/// numbers its publisher gave it.
+pub const CACHED_LEN_MAX: usize = 1400;
+
+/// Bytes of a dependency descriptor that is forwarded: a browser's for L3T3, with its structure, has about 95. A longer one
+/// is dropped, and its packet forwarded as if it had none.
+pub const DESCRIPTOR_LEN_MAX: usize = 128;
+
+/// Runs of packets a consumer remembers the numbers of, to answer NACKs for them. A run ends where a layer is left out: with every
+/// other frame of 30 a second, four seconds. Beyond, the oldest is forgotten and its packets cannot be asked for again.
+/// 48 bytes each; a consumer that is sent everything has none.
+pub const NUMBERINGS_REMEMBERED: usize = 64;
+
+/// Layers of one stream whose rates are measured. Those beyond count with the last.
+pub const LAYERS_MEASURED: usize = 16;
+
+/// Streams of one producer: simulcast has three, one for each bit of a byte is room to spare. More are refused.
+pub const ENCODINGS_MAX: usize = 8;
+
+/// Temporal layers, as both VP9 and AV1 count them in three bits.
+pub const TEMPORAL_LAYERS_MAX: u8 = 8;
+
+/// Spatial layers: one for each bit of the mask that tells which have takers.
+pub const SPATIAL_LAYERS_MAX: u8 = 8;
+
+/// An encoding counts as silent when another of its producer has brought so many frames since its last: more than the
+/// ratio of any two encodings' frame rates. Counted in frames, because a shared screen may bring one a second.
+pub const FRAMES_MISSED_MAX: u8 = 16;
+
+/// How long a layer is without takers before the publisher hears of it: starting an encoder costs a keyframe, and a
+/// consumer that only restarts is back within this.
+pub const UNWANTED_AFTER: Duration = Duration::from_secs(2);
+
+/// Age of a keyframe a new consumer is given from the cache instead of waiting for the publisher's next. What follows it is sent along,
+/// so that the consumer is at once where the others are; an older one would be too much to decode at once.
+pub const KEYFRAME_CACHED_AGE_MAX: Duration = Duration::from_secs(2);
+
+/// Payload bytes that a new consumer is given at once that way. More is asked of the publisher instead.
+pub const KEYFRAME_CACHED_LEN_MAX: usize = 192 << 10;
 
 const _: () = assert!(VIDEO_CACHE_LEN.is_power_of_two() && AUDIO_CACHE_LEN.is_power_of_two());
 
@@ -86,6 +123,12 @@ pub const NACK_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Between two keyframe requests to one producer: a keyframe costs as much as a second of deltas.
 pub const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What keyframes may cost, in percent of an encoding's rate: the next is asked for when the last is no more of all that could be sent since.
+pub const KEYFRAME_SHARE_PERCENT: u64 = 20;
+
+/// … but never later than this after the last.
+pub const KEYFRAME_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Between transport-wide feedback packets. A publisher's estimator wants several in a round trip of 250 ms; each costs
 /// it 16 kbit/s at most.

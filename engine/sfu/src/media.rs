@@ -1,12 +1,14 @@
 //! The packet path: from a datagram of SRTP to the send batch.
 
+use crate::consumer::{Consumer, Egress};
+use crate::events::Events;
+use crate::limits;
 use crate::packet::{Carried, MediaPacket};
 use crate::producer::{Producer, Received, Role};
 use crate::shard::Shard;
 use crate::slots::Slots;
 use crate::transport::{self, Labels, Source, Transport, Twcc};
-use crate::{consumer::Consumer, limits};
-use control::{Counter, Counters, Discard, ExtensionKind};
+use control::{Counter, Counters, Discard, Event, ExtensionKind};
 use machine::{Datagram, Instant, Tx};
 use rtcp::twcc::Recorder;
 use rtp::{Ssrc, TwccSeq};
@@ -26,7 +28,7 @@ impl Shard {
         let rtp = rtp::Packet::new(plain).map_err(|_| Discard::RtpMalformed)?;
         self.counters.count(Counter::RtpIn);
 
-        let (labels, carried, twcc_seq) = read_extensions(transport, &rtp);
+        let Read { labels, carried, twcc_seq, descriptor } = read_extensions(transport, &rtp);
         if let Some(seq) = twcc_seq
             && record_arrival(transport, now, datagram.received_at, seq, rtp.ssrc())
         {
@@ -35,12 +37,12 @@ impl Shard {
         }
         let (source, role) = find_source(now, transport, &mut self.producers, &rtp, &labels)?;
         let producer = self.producers.find_mut(source.producer).ok_or(Discard::RtpUnroutable)?;
-        let received = Received { rtp, role, carried, received_at: datagram.received_at };
+        let received = Received { rtp, role, carried, descriptor, received_at: datagram.received_at };
         let stream = usize::from(source.stream);
         let packet = producer.receive(now, stream, &received);
-        let has_wishes = producer.next_timeout().is_some();
+        let has_changed_activity = std::mem::take(&mut producer.has_changed_activity);
         if let Ok(packet) = &packet {
-            fan_out(
+            let needs_keyframe = fan_out(
                 now,
                 packet,
                 producer,
@@ -49,7 +51,15 @@ impl Shard {
                 &self.transports,
                 tx,
                 &mut self.counters,
+                &mut self.events,
             );
+            if needs_keyframe {
+                producer.streams[stream].keyframes.want();
+            }
+        }
+        let has_wishes = producer.next_timeout().is_some();
+        if has_changed_activity {
+            self.retarget_all(now, source.producer, tx);
         }
         if has_wishes {
             self.rearm(now, slot);
@@ -58,7 +68,7 @@ impl Shard {
     }
 }
 
-/// Gives one packet to every consumer of its producer.
+/// Gives one packet to every consumer of its producer. True if one of them cannot get to the layers it wants without a keyframe.
 #[expect(
     clippy::too_many_arguments,
     reason = "the shard's tables, borrowed apart for the loop over consumers"
@@ -72,29 +82,52 @@ fn fan_out(
     transports: &Slots<Transport>,
     tx: &mut impl Tx,
     counters: &mut Counters,
-) {
-    let stream = &producer.streams[stream];
+    events: &mut Events,
+) -> bool {
+    let mut needs_keyframe = false;
+    let is_layered = producer.is_layered();
     for slot in &producer.consumers {
         let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
         let Some(leg) = transports.find(consumer.transport).and_then(Transport::leg) else { continue };
-        consumer.forward(now, packet, stream, leg, tx, counters);
+        let out = &mut Egress { now, leg, tx, counters };
+        needs_keyframe |= consumer.forward(packet, producer, stream, out);
+        if is_layered && let Some(layers) = consumer.take_layer_news(producer) {
+            events.tell(Event::LayersChanged { consumer: consumer.spec.consumer, layers });
+        }
     }
+    needs_keyframe
 }
 
-/// One walk over the header extensions: labels for routing, values that travel on, the transport-wide number.
-fn read_extensions(transport: &Transport, rtp: &rtp::Packet<'_>) -> (Labels, Carried, Option<TwccSeq>) {
-    let (mut labels, mut carried, mut twcc_seq) = (Labels::default(), Carried::default(), None);
+/// What a packet's header extensions say.
+#[derive(Default)]
+struct Read<'a> {
+    /// For routing.
+    labels: Labels,
+    /// Values that travel on.
+    carried: Carried,
+    /// The transport-wide number.
+    twcc_seq: Option<TwccSeq>,
+    /// The dependency descriptor; empty where there is none.
+    descriptor: &'a [u8],
+}
+
+/// One walk over the header extensions.
+fn read_extensions<'a>(transport: &Transport, rtp: &rtp::Packet<'a>) -> Read<'a> {
+    let Read { mut labels, mut carried, mut twcc_seq, mut descriptor } = Read::default();
     for (id, value) in rtp.extensions() {
         match transport.extensions.kind(id) {
             Some(ExtensionKind::Mid) => labels.mid = rtp::ext::mid::read(value),
             Some(ExtensionKind::Rid) => labels.rid = rtp::ext::rid::read(value),
             Some(ExtensionKind::RepairedRid) => labels.repaired_rid = rtp::ext::rid::read(value),
             Some(ExtensionKind::TransportCc) => twcc_seq = rtp::ext::transport_cc::read(value),
+            Some(ExtensionKind::DependencyDescriptor) if value.len() <= limits::DESCRIPTOR_LEN_MAX => {
+                descriptor = value;
+            }
             Some(kind) => carried.keep(kind, value),
             None => {}
         }
     }
-    (labels, carried, twcc_seq)
+    Read { labels, carried, twcc_seq, descriptor }
 }
 
 /// Notes an arrival for transport-wide feedback. True if feedback was not due before.

@@ -1,6 +1,8 @@
 //! A media packet between ingress and egress: what a consumer's header is made from, and the shared plaintext.
 
-use control::ExtensionKind;
+use crate::frame::Frame;
+use crate::picture::PictureNumbers;
+use control::{Codec, ExtensionKind};
 use rtp::{ExtId, SeqNo};
 
 /// One media packet of a producer's stream, as the fan-out sees it. A retransmission has become its original.
@@ -12,12 +14,18 @@ pub struct MediaPacket<'a> {
     pub timestamp: u32,
     /// The marker bit.
     pub marker: bool,
-    /// Index into the producer's codecs.
-    pub codec: u8,
+    /// What it is coded with.
+    pub codec: Codec,
     /// Begins a keyframe; for audio, always: a consumer may start at any packet.
     pub starts_keyframe: bool,
+    /// Where its frame stands among the layers.
+    pub frame: Frame,
+    /// The numbers of its picture, where the codec has them.
+    pub picture: Option<PictureNumbers>,
     /// Header-extension values that travel with the media.
     pub carried: Carried,
+    /// Its dependency descriptor; empty where there is none.
+    pub descriptor: &'a [u8],
     /// The payload without padding; empty in a packet that is only padding.
     pub payload: &'a [u8],
 }

@@ -1,10 +1,13 @@
 //! A producer: one track that a peer sends, and who receives it.
 
-use crate::keyframe::KeyframeGovernor;
+use crate::frame::understand;
+use crate::layers::Takers;
+use crate::limits;
 use crate::packet::{Carried, MediaPacket};
+use crate::picture::PictureNumbers;
 use crate::slots::Slot;
 use crate::stream::Stream;
-use control::{Codec, CodecParameters, Discard, Kind, Produce};
+use control::{CodecParameters, Discard, Kind, Produce};
 use machine::Instant;
 use rtp::{Mid, Pt, Rid, Ssrc};
 
@@ -23,8 +26,10 @@ pub struct Producer {
     pub consumers: Vec<Slot>,
     /// Received but not forwarded.
     pub paused: bool,
-    /// When to ask the publisher for a keyframe.
-    pub keyframes: KeyframeGovernor,
+    /// Which layers have takers.
+    pub takers: Takers,
+    /// An encoding fell silent or came back: consumers may have to follow another one.
+    pub has_changed_activity: bool,
     /// Counts FIRs, as each new one must (RFC 5104 §4.3.1.2).
     pub fir_seq: u8,
 }
@@ -47,6 +52,8 @@ pub struct Received<'a> {
     pub role: Role,
     /// The extension values that travel on.
     pub carried: Carried,
+    /// The dependency descriptor; empty where there is none.
+    pub descriptor: &'a [u8],
     /// When the kernel received it.
     pub received_at: Instant,
 }
@@ -64,13 +71,19 @@ impl Producer {
             stream.rtx_ssrc = encoding.rtx_ssrc.map(Ssrc);
             stream
         });
+        let streams: Vec<Stream> = streams.collect();
+        let spatial_layers = match &spec.encodings[..] {
+            [only] => only.spatial_layers.clamp(1, limits::SPATIAL_LAYERS_MAX),
+            several => several.len() as u8,
+        };
         Self {
             transport,
             mid: spec.mid.as_ref().and_then(|mid| Mid::new(mid.as_str().as_bytes())),
-            streams: streams.collect(),
+            streams,
             consumers: Vec::new(),
             paused: spec.paused,
-            keyframes: KeyframeGovernor::default(),
+            takers: Takers::new(spec.kind, spatial_layers),
+            has_changed_activity: false,
             fir_seq: 0,
             spec: Box::new(spec),
         }
@@ -84,6 +97,36 @@ impl Producer {
     /// Its codecs, by index.
     pub fn codecs(&self) -> &[CodecParameters] {
         &self.spec.codecs
+    }
+
+    /// Spatial layers as announced: encodings of simulcast, or layers of the only one.
+    pub fn spatial_layers(&self) -> u8 {
+        self.takers.layers()
+    }
+
+    /// Temporal layers as announced, the most of any encoding.
+    pub fn temporal_layers(&self) -> u8 {
+        let announced = self.spec.encodings.iter().map(|encoding| encoding.temporal_layers).max();
+        announced.unwrap_or(1).clamp(1, limits::TEMPORAL_LAYERS_MAX)
+    }
+
+    /// Whether there is anything to choose.
+    pub fn is_layered(&self) -> bool {
+        self.kind() == Kind::Video && (self.spatial_layers() > 1 || self.temporal_layers() > 1)
+    }
+
+    /// The encoding that is best for a consumer that wants this one at the most: it, if it brings frames, else the next lower that
+    /// does, else the lowest that does. Before any does, the one wanted.
+    pub fn best_stream(&self, wanted: usize) -> usize {
+        let wanted = wanted.min(self.streams.len().saturating_sub(1));
+        let active = |index: &usize| self.streams[*index].is_active();
+        let lower = (0..=wanted).rev().find(active);
+        lower.or_else(|| (wanted + 1..self.streams.len()).find(active)).unwrap_or(wanted)
+    }
+
+    /// Nobody needs a keyframe of any encoding.
+    pub fn forget_keyframes(&mut self) {
+        self.streams.iter_mut().for_each(|stream| stream.keyframes.forget());
     }
 
     /// What a payload type means here.
@@ -104,17 +147,18 @@ impl Producer {
         if self.paused {
             return None;
         }
-        let nack = self.streams.iter().filter_map(|stream| stream.nack.as_ref()?.next_timeout()).min();
+        let nacks = self.streams.iter().filter_map(|stream| stream.nack.as_ref()?.next_timeout());
         // Without an SSRC there is nobody to ask for a keyframe; the first packet brings it.
-        let can_ask = self.streams.first().is_some_and(|stream| stream.ssrc.is_some());
-        nack.into_iter().chain(self.keyframes.next_timeout().filter(|_| can_ask)).min()
+        let named = self.streams.iter().filter(|stream| stream.ssrc.is_some());
+        let keyframes = named.filter_map(|stream| stream.keyframes.next_timeout());
+        nacks.chain(keyframes).chain(self.takers.next_timeout()).min()
     }
 
     /// A stream began anew under another SSRC: every consumer waits for a keyframe, and if the publisher's own is
     /// lost, nobody else asks for one.
-    pub fn on_new_beginning(&mut self) {
+    pub fn on_new_beginning(&mut self, index: usize) {
         if self.kind() == Kind::Video && !self.paused && !self.consumers.is_empty() {
-            self.keyframes.want();
+            self.streams[index].keyframes.want();
         }
     }
 
@@ -141,37 +185,43 @@ impl Producer {
                 (stream.on_retransmission(now, seq)?, codec, payload)
             }
         };
-        let starts_keyframe = starts_keyframe(self.spec.codecs[usize::from(codec)].codec, payload);
-        if starts_keyframe && self.spec.kind == Kind::Video {
-            self.keyframes.on_keyframe();
-            if let Some(nack) = &mut stream.nack {
-                nack.on_keyframe(seq);
-            }
-        }
+        let codec = self.spec.codecs[usize::from(codec)].codec;
+        let is_video = self.spec.kind == Kind::Video;
+        let understood = understand(codec, payload, packet.descriptor, stream.structure());
         let media = MediaPacket {
             seq,
             timestamp: packet.rtp.timestamp(),
             marker: packet.rtp.marker(),
             codec,
-            starts_keyframe,
+            starts_keyframe: understood.starts_keyframe,
+            frame: understood.frame,
+            picture: PictureNumbers::read(codec, payload),
             carried: packet.carried,
+            descriptor: packet.descriptor,
             payload,
         };
+        if is_video {
+            stream.on_understood(now, &media, understood.structure);
+            self.note_activity(index, &media);
+        }
         if self.paused {
             return Err(Discard::ProducerPaused);
         }
-        stream.cache.insert(&media);
+        self.streams[index].cache.insert(&media);
         Ok(media)
     }
-}
 
-/// Whether a consumer may begin with this packet.
-fn starts_keyframe(codec: Codec, payload: &[u8]) -> bool {
-    match codec {
-        Codec::Opus | Codec::Red => true,
-        Codec::Vp8 => rtp::vp8::is_keyframe(payload),
-        Codec::H264 => rtp::h264::is_keyframe(payload),
-        Codec::Vp9 => rtp::vp9::is_keyframe(payload),
-        Codec::Av1 => rtp::av1::is_keyframe(payload),
+    /// A frame of one encoding is one that the silent ones have missed.
+    fn note_activity(&mut self, index: usize, packet: &MediaPacket<'_>) {
+        if packet.payload.is_empty() {
+            return; // Padding is no sign of an encoder at work.
+        }
+        let (begins_frame, was_silent) = self.streams[index].on_frame_packet(packet.seq, packet.timestamp);
+        self.has_changed_activity |= was_silent && self.streams.len() > 1;
+        if begins_frame && self.streams.len() > 1 {
+            let siblings = self.streams.iter_mut().enumerate().filter(|(other, _)| *other != index);
+            let fell_silent = siblings.fold(false, |any, (_, stream)| stream.miss_frame() | any);
+            self.has_changed_activity |= fell_silent;
+        }
     }
 }

@@ -77,8 +77,10 @@ impl Shard {
         let mut writer = Writer::new(&mut buffer);
         for index in 0..transport.consumers.len() {
             let Some(consumer) = self.consumers.find_mut(transport.consumers[index].1) else { continue };
-            let stream = self.producers.find(consumer.producer).and_then(|producer| producer.streams.first());
-            let Some(info) = stream.and_then(|stream| consumer.sender_info(now, stream)) else { continue };
+            let producer = self.producers.find(consumer.producer);
+            let Some(info) = producer.and_then(|producer| consumer.sender_info(now, producer)) else {
+                continue;
+            };
             if writer.remaining() < SR_AND_SDES_LEN_MAX {
                 if protect_rtcp(transport, tx, writer.as_bytes()) {
                     self.counters.count(Counter::RtcpOut);

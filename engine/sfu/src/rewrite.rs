@@ -1,29 +1,112 @@
 //! How a consumer's numbers follow from the publisher's, and back again.
 //!
-//! A consumer sees one RTP stream without gaps of our making: sequence numbers and timestamps continue across
-//! pauses and across a change of source, be it another SSRC or another layer.
+//! A consumer sees one RTP stream without gaps of our making: sequence numbers, timestamps and picture numbers continue across
+//! pauses, across layers that it is not sent, and across a change of source, be it another SSRC or another encoding.
+//!
+//! Numbers of one source keep their distances, so a packet that comes late has its number waiting for it. A packet that is
+//! not forwarded takes none: there the [`Numbering`] ends and the next begins. Some numberings are remembered, because a NACK
+//! asks for packets of the past by the numbers they had then.
 
+use crate::limits;
+use crate::picture::{LastPicture, PictureNumbers, PictureOffset};
 use crate::stream::ticks;
 use machine::{Instant, Rng};
+use rtp::dependency_descriptor::FrameNumber;
 use rtp::{Seq, SeqNo};
+use std::collections::VecDeque;
+
+/// One life of one stream of the producer: its index, and how often its SSRC has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Index among the producer's streams.
+    pub stream: u8,
+    /// [`Stream::epoch`](crate::stream::Stream::epoch).
+    pub epoch: u32,
+}
+
+/// How the numbers of a run of packets are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbering {
+    /// Whose packets.
+    pub source: Source,
+    /// The publisher's first number of the run.
+    first: SeqNo,
+    /// Ours for it.
+    ours: SeqNo,
+    /// Ours minus the publisher's, modulo 2³².
+    timestamp_offset: u32,
+    /// Ours minus the publisher's.
+    pub picture: PictureOffset,
+    /// Ours minus the publisher's, of the frame number in the dependency descriptor.
+    frame_offset: u16,
+    /// The highest spatial layer that was forwarded in the run: with its end ends the picture.
+    pub top: u8,
+}
+
+/// What a source begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    /// Its first packet that is forwarded.
+    pub seq: SeqNo,
+    /// That packet's timestamp.
+    pub timestamp: u32,
+    /// Our timestamp for it, if the clocks of this source and the last one are known; else the time that passed counts.
+    pub aligned: Option<u32>,
+    /// Its picture's numbers.
+    pub picture: Option<PictureNumbers>,
+    /// Its frame's number.
+    pub frame: Option<FrameNumber>,
+    /// The highest spatial layer that will be forwarded.
+    pub top: u8,
+}
+
+/// What was sent last, in our numbers.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    seq: SeqNo,
+    timestamp: u32,
+    sent_at: Option<Instant>,
+    picture: LastPicture,
+    frame: Option<FrameNumber>,
+}
 
 /// The numbering of one consumer.
 #[derive(Debug)]
 pub struct Rewriter {
     clock_rate_hz: u32,
-    /// Which source the offsets belong to; `None` while nothing is forwarded.
-    source: Option<u32>,
-    /// The first packet of this source that was taken; older ones belong to a past that was not sent.
-    first: SeqNo,
-    /// Ours minus the publisher's, modulo 2⁶⁴.
-    seq_offset: u64,
-    /// Ours minus the publisher's, modulo 2³².
-    timestamp_offset: u32,
-    highest: SeqNo,
-    last_timestamp: u32,
-    last_sent_at: Option<Instant>,
-    /// The source's numbering before a pause continues after it, as its timestamps do.
-    paused_source: Option<u32>,
+    /// The present run; `None` before the first packet.
+    present: Option<Numbering>,
+    /// The run is interrupted: the next packet has to be one that [`start`](Self::start) may begin with.
+    is_paused: bool,
+    /// The publisher's newest number of the present source that was seen, whether it was forwarded or not.
+    head: SeqNo,
+    /// Ended runs with their lengths, the newest last.
+    past: VecDeque<(Numbering, u64)>,
+    last: Last,
+    /// The picture that was left out last: its other packets are of the same one.
+    picture_left_out: Option<u16>,
+}
+
+impl Numbering {
+    /// Our number for the publisher's, of which it is sure that it belongs to the run.
+    fn seq(&self, seq: SeqNo) -> SeqNo {
+        SeqNo(self.ours.0 + (seq.0 - self.first.0))
+    }
+
+    /// Our timestamp for the publisher's.
+    pub fn timestamp(&self, timestamp: u32) -> u32 {
+        timestamp.wrapping_add(self.timestamp_offset)
+    }
+
+    /// Our frame number for the publisher's.
+    pub fn frame(&self, frame: FrameNumber) -> FrameNumber {
+        FrameNumber(frame.0.wrapping_add(self.frame_offset))
+    }
+
+    /// Whether frame numbers change at all.
+    pub fn changes_frames(&self) -> bool {
+        self.frame_offset != 0
+    }
 }
 
 impl Rewriter {
@@ -32,117 +115,351 @@ impl Rewriter {
     pub fn new(rng: &mut Rng, clock_rate_hz: u32) -> Self {
         Self {
             clock_rate_hz,
-            source: None,
-            first: SeqNo(0),
-            seq_offset: 0,
-            timestamp_offset: 0,
-            highest: SeqNo(u64::from(rng.below(1 << 15))),
-            last_timestamp: rng.next_u32(),
-            last_sent_at: None,
-            paused_source: None,
+            present: None,
+            is_paused: false,
+            head: SeqNo(0),
+            past: VecDeque::new(),
+            last: Last {
+                seq: SeqNo(u64::from(rng.below(1 << 15))),
+                timestamp: rng.next_u32(),
+                sent_at: None,
+                picture: LastPicture::default(),
+                frame: None,
+            },
+            picture_left_out: None,
         }
     }
 
-    /// Whether packets of `source` are being forwarded.
-    pub fn follows(&self, source: u32) -> bool {
-        self.source == Some(source)
+    /// Whose packets are being forwarded; `None` while nothing is.
+    pub fn source(&self) -> Option<Source> {
+        self.present.filter(|_| !self.is_paused).map(|present| present.source)
+    }
+
+    /// The numbering of what is being forwarded, or was before the pause.
+    pub fn latest(&self) -> Option<&Numbering> {
+        self.present.as_ref()
     }
 
     /// Stops: the next packet has to be one that [`start`](Self::start) may begin with.
     pub fn pause(&mut self) {
-        self.paused_source = self.source.take().or(self.paused_source);
+        self.is_paused = true;
     }
 
-    /// Begins to follow `source` at its packet `seq` with `timestamp`: it will be numbered right behind the last one sent.
-    pub fn start(&mut self, now: Instant, source: u32, seq: SeqNo, timestamp: u32) {
-        self.seq_offset = (self.highest.0 + 1).wrapping_sub(seq.0);
-        if self.paused_source != Some(source) {
-            // Another clock: continue ours by the time that passed, by one tick at least.
-            let elapsed =
-                self.last_sent_at.map_or(0, |last| ticks(now.saturating_since(last), self.clock_rate_hz));
-            self.timestamp_offset = self.last_timestamp.wrapping_add(elapsed.max(1)).wrapping_sub(timestamp);
+    /// Whether a packet of the present source is older than the newest seen.
+    pub fn is_late(&self, seq: SeqNo) -> bool {
+        seq <= self.head
+    }
+
+    /// Begins to follow a source: its first packet will be numbered right behind all that was sent or may still come.
+    pub fn start(&mut self, now: Instant, source: Source, first: Beginning) {
+        let same = self.present.filter(|present| present.source == source);
+        let timestamp_offset = match (same, first.aligned) {
+            // After a pause: the same clock.
+            (Some(same), _) => same.timestamp_offset,
+            (None, Some(aligned)) => {
+                // Of two frames taken at the same moment, the second has to be told from the first.
+                let ahead = aligned.wrapping_sub(self.last.timestamp);
+                let ours =
+                    if (1..1 << 31).contains(&ahead) { aligned } else { self.last.timestamp.wrapping_add(1) };
+                ours.wrapping_sub(first.timestamp)
+            }
+            (None, None) => {
+                // Another clock: continue ours by the time that passed, by one tick at least.
+                let elapsed =
+                    self.last.sent_at.map_or(0, |last| ticks(now.saturating_since(last), self.clock_rate_hz));
+                self.last.timestamp.wrapping_add(elapsed.max(1)).wrapping_sub(first.timestamp)
+            }
+        };
+        let picture = first.picture.map_or_else(PictureOffset::default, |numbers| {
+            PictureOffset::continuing(self.last.picture, &numbers)
+        });
+        let frame_offset = match (self.last.frame, first.frame) {
+            (Some(last), Some(first)) => last.0.wrapping_add(1).wrapping_sub(first.0),
+            _ => 0,
+        };
+        let ours = self.next_free();
+        self.end_run();
+        self.present = Some(Numbering {
+            source,
+            first: first.seq,
+            ours,
+            timestamp_offset,
+            picture,
+            frame_offset,
+            top: first.top,
+        });
+        self.is_paused = false;
+        self.head = first.seq;
+        self.picture_left_out = None;
+    }
+
+    /// The first number that neither was given out nor waits for a late packet.
+    fn next_free(&self) -> SeqNo {
+        let behind_sent = self.last.seq.next();
+        match &self.present {
+            Some(present) if self.head >= present.first => behind_sent.max(present.seq(self.head).next()),
+            Some(present) => behind_sent.max(present.ours),
+            None => behind_sent,
         }
-        self.first = seq;
-        self.source = Some(source);
-        self.paused_source = None;
     }
 
-    /// Our number for the publisher's `seq`, `None` if it lies before the start.
-    pub fn seq(&self, seq: SeqNo) -> Option<SeqNo> {
-        (seq >= self.first).then(|| SeqNo(seq.0.wrapping_add(self.seq_offset)))
+    /// The present run ends with the newest packet seen.
+    fn end_run(&mut self) {
+        if let Some(present) = self.present.filter(|present| self.head >= present.first) {
+            self.remember(present, self.head.0 + 1 - present.first.0);
+        }
     }
 
-    /// Our timestamp for the publisher's.
-    pub fn timestamp(&self, timestamp: u32) -> u32 {
-        timestamp.wrapping_add(self.timestamp_offset)
+    fn remember(&mut self, numbering: Numbering, len: u64) {
+        if self.past.len() == limits::NUMBERINGS_REMEMBERED {
+            self.past.pop_front();
+        }
+        self.past.push_back((numbering, len));
+    }
+
+    /// Our number for a packet that is forwarded, with the numbering it belongs to: the present one, or for a late packet one of
+    /// the past. `None` if it lies where nothing was forwarded, or too far back.
+    pub fn place(&mut self, source: Source, seq: SeqNo) -> Option<(SeqNo, Numbering)> {
+        if let Some(present) = self.present
+            && present.source == source
+            && seq >= present.first
+        {
+            if !self.is_paused {
+                self.head = self.head.max(seq);
+            }
+            return (!self.is_paused || seq <= self.head).then(|| (present.seq(seq), present));
+        }
+        let of_past = self.past.iter().rev().find(|(numbering, len)| {
+            numbering.source == source && seq >= numbering.first && seq.0 - numbering.first.0 < *len
+        });
+        of_past.map(|(numbering, _)| (numbering.seq(seq), *numbering))
+    }
+
+    /// A packet of the present source is not forwarded. One that is the newest takes no number; one that comes late leaves a
+    /// hole where its number waited, which is given back.
+    pub fn leave_out(&mut self, source: Source, seq: SeqNo, picture: Option<u16>) -> Option<SeqNo> {
+        if self.present.is_none_or(|present| present.source != source) || seq <= self.head {
+            return self.place(source, seq).map(|(ours, _)| ours);
+        }
+        let mut present = self.present?;
+        if seq > present.first {
+            self.remember(present, seq.0 - present.first.0);
+            present.ours = present.seq(seq);
+        }
+        present.first = seq.next();
+        if picture.is_some() && picture != self.picture_left_out {
+            present.picture.picture_id = present.picture.picture_id.wrapping_sub(1) & 0x7fff;
+            self.picture_left_out = picture;
+        }
+        self.present = Some(present);
+        self.head = seq;
+        None
+    }
+
+    /// From the next packet on, this is the highest spatial layer.
+    pub fn set_top(&mut self, top: u8) {
+        let Some(mut present) = self.present.filter(|present| present.top != top) else { return };
+        if self.head >= present.first {
+            self.end_run();
+            present.ours = present.seq(self.head).next();
+            present.first = self.head.next();
+        }
+        present.top = top;
+        self.present = Some(present);
     }
 
     /// A packet with these numbers (ours) has been sent.
-    pub fn on_sent(&mut self, now: Instant, seq: SeqNo, timestamp: u32) {
-        if seq > self.highest || self.last_sent_at.is_none() {
-            self.highest = seq;
-            self.last_timestamp = timestamp;
+    pub fn on_sent(
+        &mut self,
+        now: Instant,
+        seq: SeqNo,
+        timestamp: u32,
+        picture: Option<LastPicture>,
+        frame: Option<FrameNumber>,
+    ) {
+        if seq > self.last.seq || self.last.sent_at.is_none() {
+            self.last.seq = seq;
+            self.last.timestamp = timestamp;
+            self.last.picture = picture.unwrap_or(self.last.picture);
+            self.last.frame = frame.or(self.last.frame);
         }
-        self.last_sent_at = Some(now);
+        self.last.sent_at = Some(now);
     }
 
-    /// The publisher's number for ours: what a NACK asks for. `None` if we did not send it from the present source.
-    pub fn original(&self, ours: Seq) -> Option<(SeqNo, SeqNo)> {
-        self.source?;
-        let behind = ours.forward_distance(self.highest.seq());
+    /// What a NACK asks for: the publisher's number for ours, ours in full, and the numbering. `None` if we did not send it, or too
+    /// long ago.
+    pub fn original(&self, ours: Seq) -> Option<(SeqNo, SeqNo, Numbering)> {
+        let behind = ours.forward_distance(self.last.seq.seq());
         if behind >= 1 << 15 {
             return None; // newer than all we sent
         }
-        let ours = self.highest.checked_sub(u64::from(behind))?;
-        let original = SeqNo(ours.0.wrapping_sub(self.seq_offset));
-        (original >= self.first && original.0 <= self.highest.0.wrapping_sub(self.seq_offset))
-            .then_some((original, ours))
+        let ours = self.last.seq.checked_sub(u64::from(behind))?;
+        if let Some(present) = self.present.filter(|present| ours >= present.ours) {
+            let original = SeqNo(present.first.0 + (ours.0 - present.ours.0));
+            return (original <= self.head).then_some((original, ours, present));
+        }
+        let (numbering, _) =
+            self.past.iter().rev().find(|(past, len)| ours >= past.ours && ours.0 - past.ours.0 < *len)?;
+        Some((SeqNo(numbering.first.0 + (ours.0 - numbering.ours.0)), ours, *numbering))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
     use std::time::Duration;
+
+    const FIRST: Source = Source { stream: 0, epoch: 0 };
+    const SECOND: Source = Source { stream: 1, epoch: 0 };
 
     fn at(ms: u64) -> Instant {
         Instant::EPOCH + Duration::from_millis(ms)
     }
 
-    fn send(rewriter: &mut Rewriter, now: Instant, seq: u64, timestamp: u32) -> (u64, u32) {
-        let ours = (rewriter.seq(SeqNo(seq)).expect("after the start"), rewriter.timestamp(timestamp));
-        rewriter.on_sent(now, ours.0, ours.1);
-        (ours.0.0, ours.1)
+    fn beginning(seq: u64, timestamp: u32) -> Beginning {
+        Beginning { seq: SeqNo(seq), timestamp, aligned: None, picture: None, frame: None, top: 0 }
+    }
+
+    fn send(rewriter: &mut Rewriter, source: Source, now: Instant, seq: u64, timestamp: u32) -> (u64, u32) {
+        let (ours, numbering) = rewriter.place(source, SeqNo(seq)).expect("after the start");
+        let timestamp = numbering.timestamp(timestamp);
+        rewriter.on_sent(now, ours, timestamp, None, None);
+        (ours.0, timestamp)
     }
 
     #[test]
     fn numbers_continue_across_a_pause_and_another_source() {
         let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
-        rewriter.start(at(0), 0, SeqNo(70_000), 1_000);
-        let (seq, timestamp) = send(&mut rewriter, at(0), 70_000, 1_000);
+        rewriter.start(at(0), FIRST, beginning(70_000, 1_000));
+        let (seq, timestamp) = send(&mut rewriter, FIRST, at(0), 70_000, 1_000);
         assert!(seq <= 1 << 15);
         rewriter.pause();
-        assert!(!rewriter.follows(0));
-        rewriter.start(at(1_000), 0, SeqNo(70_100), 91_000);
-        assert_eq!(send(&mut rewriter, at(1_000), 70_100, 91_000), (seq + 1, timestamp.wrapping_add(90_000)));
+        assert_eq!(rewriter.source(), None);
+        assert_eq!(rewriter.place(FIRST, SeqNo(70_001)), None, "paused");
+        rewriter.start(at(1_000), FIRST, beginning(70_100, 91_000));
+        assert_eq!(
+            send(&mut rewriter, FIRST, at(1_000), 70_100, 91_000),
+            (seq + 1, timestamp.wrapping_add(90_000))
+        );
+        rewriter.start(at(2_000), SECOND, beginning(66_000, 5));
+        assert_eq!(
+            send(&mut rewriter, SECOND, at(2_000), 66_000, 5),
+            (seq + 2, timestamp.wrapping_add(180_000))
+        );
+    }
 
-        rewriter.start(at(2_000), 1, SeqNo(66_000), 5);
-        assert_eq!(send(&mut rewriter, at(2_000), 66_000, 5), (seq + 2, timestamp.wrapping_add(180_000)));
+    #[test]
+    fn where_clocks_are_known_timestamps_follow_them_and_never_stand_still() {
+        let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
+        rewriter.start(at(0), FIRST, beginning(10, 1_000));
+        let (_, timestamp) = send(&mut rewriter, FIRST, at(0), 10, 1_000);
+        let aligned = Some(timestamp.wrapping_add(2_970));
+        rewriter.start(at(90), SECOND, Beginning { aligned, ..beginning(500, 77) });
+        assert_eq!(send(&mut rewriter, SECOND, at(90), 500, 77).1, timestamp.wrapping_add(2_970));
+        // The same moment, taken again by another encoding.
+        rewriter.start(at(91), FIRST, Beginning { aligned, ..beginning(12, 3_970) });
+        assert_eq!(send(&mut rewriter, FIRST, at(91), 12, 3_970).1, timestamp.wrapping_add(2_971));
     }
 
     #[test]
     fn a_nack_finds_its_way_back_and_only_to_what_was_sent() {
         let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
         assert_eq!(rewriter.original(Seq(5)), None);
-        rewriter.start(at(0), 0, SeqNo(70_000), 0);
-        let (first, _) = send(&mut rewriter, at(0), 70_000, 0);
+        rewriter.start(at(0), FIRST, beginning(70_000, 0));
+        let (first, _) = send(&mut rewriter, FIRST, at(0), 70_000, 0);
         for seq in 70_001..140_000 {
-            send(&mut rewriter, at(0), seq, 0);
+            send(&mut rewriter, FIRST, at(0), seq, 0);
         }
+        let original = |rewriter: &Rewriter, ours: u64| {
+            rewriter.original(SeqNo(ours).seq()).map(|(seq, ours, _)| (seq.0, ours.0))
+        };
         let newest = first + 69_999;
-        assert_eq!(rewriter.original(SeqNo(newest).seq()), Some((SeqNo(139_999), SeqNo(newest))));
-        assert_eq!(rewriter.original(SeqNo(newest - 300).seq()), Some((SeqNo(139_699), SeqNo(newest - 300))));
-        assert_eq!(rewriter.original(SeqNo(newest + 1).seq()), None);
-        assert_eq!(rewriter.seq(SeqNo(69_999)), None, "before the start");
+        assert_eq!(original(&rewriter, newest), Some((139_999, newest)));
+        assert_eq!(original(&rewriter, newest - 300), Some((139_699, newest - 300)));
+        assert_eq!(original(&rewriter, newest + 1), None);
+        assert_eq!(rewriter.place(FIRST, SeqNo(69_999)), None, "before the start");
+        // Also of a source that was left.
+        rewriter.start(at(1), SECOND, beginning(500, 0));
+        send(&mut rewriter, SECOND, at(1), 500, 0);
+        assert_eq!(original(&rewriter, newest - 300), Some((139_699, newest - 300)));
+    }
+
+    #[test]
+    fn what_is_left_out_takes_no_number_and_a_late_one_keeps_its_own() {
+        let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
+        rewriter.start(at(0), FIRST, beginning(100, 0));
+        let (first, _) = send(&mut rewriter, FIRST, at(0), 100, 0);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(101), None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(102), None), None);
+        assert_eq!(send(&mut rewriter, FIRST, at(0), 103, 0).0, first + 1);
+        // 104 is missing when 105 is left out: its number waits.
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(105), None), None);
+        assert_eq!(send(&mut rewriter, FIRST, at(0), 106, 0).0, first + 3);
+        assert_eq!(send(&mut rewriter, FIRST, at(0), 104, 0).0, first + 2);
+        // 107 is missing, and turns out to be one that is not forwarded: a hole.
+        assert_eq!(send(&mut rewriter, FIRST, at(0), 108, 0).0, first + 5);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(107), None), Some(SeqNo(first + 4)));
+    }
+
+    #[test]
+    fn picture_numbers_close_up_over_what_is_left_out() {
+        use control::Codec;
+        let read = |picture: u8| PictureNumbers::read(Codec::Vp8, &[0x90, 0xc0, picture, 7]).expect("whole");
+        let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
+        rewriter.start(at(0), FIRST, Beginning { picture: Some(read(20)), ..beginning(100, 0) });
+        rewriter.place(FIRST, SeqNo(100)).expect("the start");
+        rewriter.leave_out(FIRST, SeqNo(101), Some(21));
+        rewriter.leave_out(FIRST, SeqNo(102), Some(21));
+        rewriter.leave_out(FIRST, SeqNo(103), Some(22));
+        let (_, numbering) = rewriter.place(FIRST, SeqNo(104)).expect("forwarded");
+        assert_eq!(read(23).picture_id_with(numbering.picture), Some(21));
+    }
+
+    /// Every number is given to one packet, whatever is late, left out or paused, and finds its way back.
+    #[test]
+    fn no_number_is_given_twice() {
+        for seed in 0..200 {
+            let mut rng = Rng::from_number(seed);
+            let mut rewriter = Rewriter::new(&mut rng, 90_000);
+            let mut given = BTreeMap::new();
+            let mut next = [1_000u64, 5_000];
+            let mut missing: Vec<(Source, u64)> = Vec::new();
+            let mut source = FIRST;
+            rewriter.start(at(0), source, beginning(next[0], 0));
+            for step in 0..400 {
+                let (from, seq) = if !missing.is_empty() && rng.chance(0.2) {
+                    missing.swap_remove(rng.below(missing.len() as u32) as usize)
+                } else {
+                    let seq = &mut next[usize::from(source.stream)];
+                    *seq += 1;
+                    if rng.chance(0.15) {
+                        missing.push((source, *seq - 1));
+                        *seq += 1;
+                    }
+                    (source, *seq - 1)
+                };
+                if rng.chance(0.05) {
+                    source = if source == FIRST { SECOND } else { FIRST };
+                    let first = next[usize::from(source.stream)];
+                    rewriter.start(at(step), source, beginning(first, 0));
+                }
+                if rng.chance(0.02) {
+                    rewriter.set_top(rng.below(3) as u8);
+                }
+                let ours = if rng.chance(0.4) {
+                    rewriter.leave_out(from, SeqNo(seq), None)
+                } else {
+                    rewriter.place(from, SeqNo(seq)).map(|(ours, _)| ours)
+                };
+                let Some(ours) = ours else { continue };
+                rewriter.on_sent(at(step), ours, 0, None, None);
+                let before = given.insert(ours, (from.stream, seq));
+                assert_eq!(before, None, "seed {seed}, step {step}: {ours:?} is given twice");
+                let back =
+                    rewriter.original(ours.seq()).map(|(seq, _, numbering)| (numbering.source.stream, seq.0));
+                assert_eq!(back, Some((from.stream, seq)), "seed {seed}, step {step}");
+            }
+        }
     }
 }

@@ -136,8 +136,10 @@ impl Shard {
     fn on_transport_timeout(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
         self.check_liveness(now, slot);
         self.on_dtls_timeout(now, slot, tx);
+        self.wake_consumers(now, slot, tx);
         self.request_repairs(now, slot, tx);
         self.request_keyframes(now, slot, tx);
+        self.tell_wanted_layers(now, slot);
         self.send_twcc_if_due(now, slot, tx);
         self.send_reports_if_due(now, slot, tx);
         let deadline = self.transport_deadline(now, slot);
@@ -168,12 +170,13 @@ impl Machine for Shard {
     fn on_batch_end(&mut self, _now: Instant, _tx: &mut impl Tx) {}
 
     fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
+        // First, because closing gives transports something to do.
+        self.close_abandoned(now);
         while let Some(owner) = self.deadlines.pop(now) {
             if let Some(slot) = self.transports.slot_at(owner) {
                 self.on_transport_timeout(now, slot, tx);
             }
         }
-        self.close_abandoned(now);
     }
 
     fn on_command(&mut self, now: Instant, input: Input, tx: &mut impl Tx) {

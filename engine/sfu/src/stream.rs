@@ -1,13 +1,19 @@
 //! One received RTP stream of a producer: order, loss, repair, its sender's clock, and its cache.
 
 use crate::cache::Cache;
+use crate::frame::understand;
+use crate::keyframe::KeyframeGovernor;
 use crate::limits;
 use crate::nack::NackGenerator;
+use crate::packet::MediaPacket;
+use crate::picture::PictureNumbers;
+use crate::rate::Meter;
 use crate::seen::{Novelty, Seen};
-use control::{Discard, Kind};
+use control::{Discard, Kind, Layers};
 use machine::Instant;
 use rtcp::ReportBlock;
 use rtcp::reception::Reception;
+use rtp::dependency_descriptor::Structure;
 use rtp::ntp::NtpTime;
 use rtp::{Rid, Seq, SeqExtender, SeqNo, Ssrc};
 use std::time::Duration;
@@ -27,6 +33,18 @@ pub struct Stream {
     pub cache: Cache,
     /// What to ask the publisher for again; `None` if NACK was not negotiated.
     pub nack: Option<NackGenerator>,
+    /// When to ask the publisher for a keyframe.
+    pub keyframes: KeyframeGovernor,
+    /// What its dependency descriptors follow, and the packet that brought it. Allocated with the first.
+    structure: Option<(Box<Structure>, SeqNo)>,
+    /// Where the latest keyframe begins, and when it came.
+    keyframe: Option<(SeqNo, Instant)>,
+    /// Of the newest packet: tells where a frame begins.
+    newest_timestamp: u32,
+    /// Frames that other encodings of the producer have brought since this one's last; before the first, too many.
+    frames_missed: u8,
+    /// Rates by layer.
+    rates: Vec<(Layers, Meter)>,
     clock_rate_hz: u32,
     extender: SeqExtender,
     seen: Seen,
@@ -67,6 +85,12 @@ impl Stream {
             rtx_ssrc: None,
             cache: Cache::new(cache_len),
             nack: nack.then(NackGenerator::new),
+            keyframes: KeyframeGovernor::default(),
+            structure: None,
+            keyframe: None,
+            newest_timestamp: 0,
+            frames_missed: limits::FRAMES_MISSED_MAX,
+            rates: Vec::new(),
             clock_rate_hz,
             extender: SeqExtender::new(),
             seen: Seen::new(),
@@ -88,6 +112,8 @@ impl Stream {
             self.forget_gaps();
             self.sender_report = None;
             self.cache.clear();
+            self.structure = None;
+            self.keyframe = None;
             self.epoch = self.epoch.wrapping_add(1);
         }
         self.ssrc = Some(ssrc);
@@ -163,6 +189,119 @@ impl Stream {
         self.sender_report = Some(SenderReport { ntp, rtp_timestamp, received_at });
     }
 
+    /// A packet has been understood: keeps what later ones need.
+    pub fn on_understood(&mut self, now: Instant, packet: &MediaPacket<'_>, structure: Option<Structure>) {
+        if let Some(structure) = structure
+            && self.structure.as_ref().is_none_or(|(_, since)| *since < packet.seq)
+        {
+            self.structure = Some((Box::new(structure), packet.seq));
+        }
+        if packet.starts_keyframe {
+            self.keyframes.on_keyframe(now, packet.timestamp);
+            if self.keyframe.is_none_or(|(known, _)| known < packet.seq) {
+                self.keyframe = Some((packet.seq, now));
+            }
+            if let Some(nack) = &mut self.nack {
+                nack.on_keyframe(packet.seq);
+            }
+        }
+        let (spatial, temporal) = packet.frame.layer();
+        let layers = Layers { spatial, temporal };
+        let known = self.rates.iter().position(|(of, _)| *of == layers);
+        if known.is_none() && self.rates.len() < limits::LAYERS_MEASURED {
+            self.rates.push((layers, Meter::default()));
+        }
+        let at = known.unwrap_or(self.rates.len() - 1);
+        self.rates[at].1.count(now, packet.payload.len());
+        let highest = Layers { spatial: u8::MAX, temporal: u8::MAX };
+        let rates = &self.rates;
+        self.keyframes.on_packet(packet.timestamp, packet.payload.len(), || total(rates, now, highest));
+    }
+
+    /// Bits of payload a second in the layers up to these.
+    #[allow(dead_code, reason = "what shares out bandwidth asks for it, and is not here yet")]
+    pub fn bps(&self, now: Instant, upto: Layers) -> u64 {
+        total(&self.rates, now, upto)
+    }
+
+    /// What the dependency descriptors follow now.
+    pub fn structure(&self) -> Option<&Structure> {
+        self.structure.as_ref().map(|(structure, _)| &**structure)
+    }
+
+    /// A packet that is kept, understood once more.
+    pub fn cached(&self, seq: SeqNo) -> Option<MediaPacket<'_>> {
+        let cached = self.cache.packet(seq)?;
+        let understood = understand(cached.codec, cached.payload, cached.descriptor, self.structure());
+        Some(MediaPacket {
+            seq,
+            timestamp: cached.timestamp,
+            marker: cached.marker,
+            codec: cached.codec,
+            starts_keyframe: understood.starts_keyframe,
+            frame: understood.frame,
+            picture: PictureNumbers::read(cached.codec, cached.payload),
+            carried: cached.carried,
+            descriptor: cached.descriptor,
+            payload: cached.payload,
+        })
+    }
+
+    /// Where the latest keyframe begins, if it is young, and everything since then is at hand and not too much.
+    pub fn cached_keyframe(&self, now: Instant) -> Option<SeqNo> {
+        let (first, at) = self.keyframe?;
+        if now.saturating_since(at) > limits::KEYFRAME_CACHED_AGE_MAX {
+            return None;
+        }
+        let newest = self.highest()?;
+        let mut len = 0;
+        for seq in first.0..=newest.0 {
+            len += self.cache.packet(SeqNo(seq))?.payload.len();
+        }
+        (len <= limits::KEYFRAME_CACHED_LEN_MAX).then_some(first)
+    }
+
+    /// Whether the encoding brings frames as its siblings do.
+    pub fn is_active(&self) -> bool {
+        self.frames_missed < limits::FRAMES_MISSED_MAX
+    }
+
+    /// A sibling has brought a frame. True if this one now counts as silent, and did not before.
+    pub fn miss_frame(&mut self) -> bool {
+        let was_active = self.is_active();
+        self.frames_missed = self.frames_missed.saturating_add(1);
+        was_active && !self.is_active()
+    }
+
+    /// A packet of media: whether it begins a frame, and whether the encoding was silent until now.
+    pub fn on_frame_packet(&mut self, seq: SeqNo, timestamp: u32) -> (bool, bool) {
+        let is_newest = self.highest() == Some(seq);
+        let begins = is_newest && (timestamp != self.newest_timestamp || !self.is_active());
+        let was_silent = !self.is_active();
+        if is_newest {
+            self.newest_timestamp = timestamp;
+            self.frames_missed = 0;
+        }
+        (begins, was_silent && is_newest)
+    }
+
+    /// The publisher's wall clock at one of its RTP timestamps; `None` before its first sender report.
+    pub fn ntp_of(&self, rtp_timestamp: u32) -> Option<NtpTime> {
+        let report = self.sender_report?;
+        let ticks = i64::from(rtp_timestamp.wrapping_sub(report.rtp_timestamp) as i32);
+        let span = (ticks << 32) / i64::from(self.clock_rate_hz);
+        Some(NtpTime(report.ntp.0.wrapping_add_signed(span)))
+    }
+
+    /// The RTP timestamp at a moment of the publisher's wall clock; `None` before its first sender report.
+    pub fn rtp_at(&self, ntp: NtpTime) -> Option<u32> {
+        let report = self.sender_report?;
+        let span = i128::from(ntp.0.wrapping_sub(report.ntp.0) as i64);
+        // Rounded, so that a tick is not lost with every change of the source.
+        let ticks = (span * i128::from(self.clock_rate_hz) + (1 << 31)) >> 32;
+        Some(report.rtp_timestamp.wrapping_add(ticks as u32))
+    }
+
     /// The publisher's clocks at `now`, carried forward from its last report; `None` before the first. Consumers' reports
     /// are made from this, so that sound and picture of one publisher share its wall clock.
     pub fn clock_at(&self, now: Instant) -> Option<ClockPoint> {
@@ -185,6 +324,11 @@ impl Stream {
     pub fn clock_rate_hz(&self) -> u32 {
         self.clock_rate_hz
     }
+}
+
+fn total(rates: &[(Layers, Meter)], now: Instant, upto: Layers) -> u64 {
+    let counted = |layers: &Layers| layers.spatial <= upto.spatial && layers.temporal <= upto.temporal;
+    rates.iter().filter(|(layers, _)| counted(layers)).map(|(_, meter)| meter.bps(now)).sum()
 }
 
 /// RTP clock ticks in `span`, modulo 2³² as timestamps are.

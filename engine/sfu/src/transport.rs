@@ -47,6 +47,8 @@ pub struct Transport {
     pub report_due: Option<Instant>,
     /// When the peer must have completed DTLS.
     pub connect_deadline: Option<Instant>,
+    /// It has just become able to send, and its consumers do not know yet.
+    pub has_become_able: bool,
     /// What the controller was told last, and when.
     pub reported: TransportState,
     /// See [`reported`](Self::reported).
@@ -107,6 +109,7 @@ impl Transport {
             twcc: None,
             report_due: None,
             connect_deadline: None,
+            has_become_able: false,
             reported,
             reported_at: Instant::EPOCH,
         }
@@ -259,7 +262,7 @@ pub fn learn(
     if is_retransmission {
         stream.rtx_ssrc = Some(ssrc);
     } else if stream.learn_ssrc(now, ssrc) {
-        producer.on_new_beginning();
+        producer.on_new_beginning(index);
     }
     Ok((source, role))
 }

@@ -1,0 +1,220 @@
+//! Which layers of a producer are wanted: of one consumer its own wish within what its bandwidth allows, of the producer the
+//! union over its consumers, which is what its publisher needs to encode.
+
+use crate::consumer::{Consumer, Egress};
+use crate::limits;
+use crate::shard::Shard;
+use crate::slots::Slot;
+use control::{Event, Kind, Layers};
+use machine::{Instant, Tx};
+
+/// What bandwidth allows a consumer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(dead_code, reason = "what shares out bandwidth sets it, and is not here yet")]
+pub enum Allowance {
+    /// Everything; also where nobody estimates.
+    #[default]
+    Everything,
+    /// No more than these layers.
+    UpTo(Layers),
+    /// Nothing: its picture stands still until there is room again.
+    Nothing,
+}
+
+/// How many consumers want each spatial layer of a producer, and what its publisher was told.
+#[derive(Debug)]
+pub struct Takers {
+    counts: Vec<u32>,
+    told: u8,
+    /// Since when it is known that some of the layers told have no takers any more.
+    unwanted_since: Option<Instant>,
+}
+
+impl Takers {
+    /// Of a producer with so many spatial layers, at least one. Its publisher begins with all of them. Of audio there is never
+    /// anything to tell.
+    pub fn new(kind: Kind, layers: u8) -> Self {
+        let counts = vec![0; usize::from(layers.clamp(1, limits::SPATIAL_LAYERS_MAX))];
+        let told = match kind {
+            Kind::Audio => 0,
+            Kind::Video => u8::MAX >> (8 - counts.len()),
+        };
+        Self { counts, told, unwanted_since: None }
+    }
+
+    /// How many spatial layers there are.
+    pub fn layers(&self) -> u8 {
+        self.counts.len() as u8
+    }
+
+    /// A consumer wanted the layers of one mask, and now wants those of another.
+    pub fn replace(&mut self, old: u8, new: u8) {
+        for (layer, count) in self.counts.iter_mut().enumerate() {
+            *count = *count + u32::from(new >> layer & 1) - u32::from(old >> layer & 1);
+        }
+        if self.wanted() == self.told {
+            self.unwanted_since = None;
+        }
+    }
+
+    /// Bit `n`: layer `n` has takers.
+    pub fn wanted(&self) -> u8 {
+        self.counts.iter().enumerate().fold(0, |mask, (layer, count)| mask | u8::from(*count > 0) << layer)
+    }
+
+    /// When [`poll`](Self::poll) wants to be called: at once after a change, which it has to date.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let wanted = self.wanted();
+        let waiting = self.unwanted_since.filter(|_| wanted & !self.told == 0);
+        (wanted != self.told).then(|| waiting.map_or(Instant::EPOCH, |since| since + limits::UNWANTED_AFTER))
+    }
+
+    /// What to tell the publisher now, if anything.
+    pub fn poll(&mut self, now: Instant) -> Option<u8> {
+        let wanted = self.wanted();
+        if wanted == self.told {
+            return None;
+        }
+        let has_new = wanted & !self.told != 0;
+        let since = *self.unwanted_since.get_or_insert(now);
+        if !has_new && now < since + limits::UNWANTED_AFTER {
+            return None;
+        }
+        self.told = wanted;
+        self.unwanted_since = None;
+        Some(wanted)
+    }
+}
+
+impl Shard {
+    /// What a consumer wants, may have or can get has changed: follows the encoding that is best now, and asks for the keyframe
+    /// that takes.
+    pub(crate) fn retarget(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        let Some(consumer) = self.consumers.find_mut(slot) else { return };
+        let Some(producer) = self.producers.find_mut(consumer.producer) else { return };
+        if producer.kind() == Kind::Audio {
+            return;
+        }
+        consumer.update_ceiling(producer);
+        let (old, new) = consumer.replace_wanted(producer);
+        producer.takers.replace(old, new);
+        let can_send =
+            self.transports.find(consumer.transport).is_some_and(|transport| transport.leg().is_some());
+        if let Some(stream) = consumer.stream_missed(producer).filter(|_| can_send && !producer.paused) {
+            producer.streams[stream].keyframes.want();
+        }
+        let transport = producer.transport;
+        self.request_keyframes(now, transport, tx);
+        self.rearm(now, transport);
+    }
+
+    /// Tells the controller which layers of this transport's producers have takers, where that is news.
+    pub(crate) fn tell_wanted_layers(&mut self, now: Instant, slot: Slot) {
+        let Some(transport) = self.transports.find(slot) else { return };
+        for producer in &transport.producers {
+            let Some(producer) = self.producers.find_mut(*producer) else { continue };
+            if let Some(spatial) = producer.takers.poll(now) {
+                let producer = producer.spec.producer;
+                self.events.tell(Event::LayersWanted { producer, spatial });
+            }
+        }
+    }
+
+    /// After an encoding fell silent or came back: everybody looks for the best one.
+    pub(crate) fn retarget_all(&mut self, now: Instant, producer: Slot, tx: &mut impl Tx) {
+        let count = self.producers.find(producer).map_or(0, |producer| producer.consumers.len());
+        for index in 0..count {
+            let consumer = self.producers.find(producer).and_then(|producer| producer.consumers.get(index));
+            let Some(consumer) = consumer.copied() else { return };
+            self.retarget(now, consumer, tx);
+        }
+    }
+
+    /// A consumer may be sent from now on: from the keyframe that is at hand, or else from the next.
+    pub(crate) fn wake(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        let Some(consumer) = self.consumers.find_mut(slot).filter(|consumer| !consumer.paused) else {
+            return;
+        };
+        let leg = self.transports.find(consumer.transport).and_then(|transport| transport.leg());
+        let producer = self.producers.find(consumer.producer);
+        let producer = producer.filter(|producer| producer.kind() == Kind::Video && !producer.paused);
+        if let (Some(leg), Some(producer)) = (leg, producer) {
+            let out = &mut Egress { now, leg, tx, counters: &mut self.counters };
+            consumer.begin_from_cache(producer, out);
+        }
+        self.retarget(now, slot, tx);
+    }
+
+    /// The transport can send from now on: the video it consumes begins.
+    pub(crate) fn wake_consumers(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        if !std::mem::take(&mut transport.has_become_able) {
+            return;
+        }
+        for index in 0..transport.consumers.len() {
+            let consumer = self.transports.find(slot).and_then(|transport| transport.consumers.get(index));
+            let Some((_, consumer)) = consumer.copied() else { return };
+            self.wake(now, consumer, tx);
+        }
+    }
+
+    /// A consumer is being closed: it wants nothing any more.
+    pub(crate) fn withdraw(&mut self, consumer: &mut Consumer) {
+        let Some(producer) = self.producers.find_mut(consumer.producer) else { return };
+        producer.takers.replace(consumer.take_wanted(), 0);
+        if producer.consumers.is_empty() {
+            producer.forget_keyframes();
+        }
+        if let Some(at) = producer.takers.next_timeout() {
+            self.deadlines.hasten(producer.transport.index(), at);
+        }
+    }
+}
+
+/// The lower of two ceilings: of the one with fewer spatial layers, its temporal ones count.
+pub fn lower(one: Layers, other: Layers) -> Layers {
+    match one.spatial.cmp(&other.spatial) {
+        std::cmp::Ordering::Less => one,
+        std::cmp::Ordering::Greater => other,
+        std::cmp::Ordering::Equal => one.min(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn at(ms: u64) -> Instant {
+        Instant::EPOCH + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn layers_with_takers_are_told_at_once_and_those_without_after_a_while() {
+        let mut takers = Takers::new(Kind::Video, 3);
+        takers.replace(0, 0b001);
+        assert_eq!(takers.poll(at(0)), None);
+        assert_eq!(takers.poll(at(1_999)), None);
+        assert_eq!(takers.poll(at(2_000)), Some(0b001), "the publisher began with all three");
+        takers.replace(0, 0b111);
+        assert_eq!(takers.poll(at(3_000)), Some(0b111));
+        takers.replace(0b111, 0);
+        assert_eq!(takers.poll(at(4_000)), None);
+        takers.replace(0, 0b111);
+        assert_eq!(takers.next_timeout(), None, "back in time");
+        takers.replace(0b111, 0);
+        takers.replace(0b001, 0);
+        assert_eq!(takers.next_timeout(), Some(Instant::EPOCH), "to be dated");
+        assert_eq!(takers.poll(at(6_000)), None);
+        assert_eq!(takers.next_timeout(), Some(at(8_000)));
+        assert_eq!(takers.poll(at(8_000)), Some(0));
+        assert_eq!(takers.poll(at(9_000)), None);
+    }
+
+    #[test]
+    fn of_two_ceilings_the_lower_counts() {
+        let layers = |spatial, temporal| Layers { spatial, temporal };
+        assert_eq!(lower(layers(2, 0), layers(1, 2)), layers(1, 2));
+        assert_eq!(lower(layers(1, 2), layers(1, 1)), layers(1, 1));
+    }
+}

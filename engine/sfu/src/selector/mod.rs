@@ -1,0 +1,259 @@
+//! Which frames of a stream a consumer gets: the layers inside one encoding. Which encoding it follows is `consumer`'s matter.
+//!
+//! Decisions are made once for each frame, at the packet of it that comes first, and remembered for the others. Down goes at
+//! once where nothing that is left refers to what is dropped; up only where a frame says that it is possible (a layer sync of
+//! VP8, a switching point of VP9, a switch indication of the dependency descriptor) and all it refers to was forwarded. What
+//! cannot be reached that way waits for a keyframe.
+
+mod described;
+
+use crate::frame::{Frame, Vp9Frame};
+use crate::packet::MediaPacket;
+use control::Layers;
+use described::Described;
+use rtp::dependency_descriptor::Structure;
+
+/// The layers inside the encoding that a consumer follows.
+#[derive(Debug)]
+pub struct Selector {
+    /// The highest wanted.
+    ceiling: Layers,
+    /// The highest forwarded.
+    current: Layers,
+    recent: Recent,
+    /// VP9: of the layers below the current one nothing has been left out since the keyframe, so the step down is free.
+    is_lower_whole: bool,
+    vp9: Vp9Layers,
+    /// Where the stream has a dependency descriptor. Allocated with the first.
+    described: Option<Box<Described>>,
+    /// The ceiling cannot be reached without a keyframe.
+    needs_keyframe: bool,
+}
+
+/// What to do with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes.
+    Forward,
+    /// It is of a layer that is not forwarded.
+    LeaveOut,
+}
+
+impl Selector {
+    /// Nothing is followed yet.
+    pub fn new(ceiling: Layers) -> Self {
+        Self {
+            ceiling,
+            current: Layers { spatial: 0, temporal: 0 },
+            recent: Recent::default(),
+            is_lower_whole: true,
+            vp9: Vp9Layers::default(),
+            described: None,
+            needs_keyframe: false,
+        }
+    }
+
+    /// The highest layers wanted from now on. They are approached frame by frame.
+    pub fn set_ceiling(&mut self, ceiling: Layers) {
+        self.ceiling = ceiling;
+    }
+
+    /// The highest layers that are being forwarded.
+    pub fn current(&self) -> Layers {
+        self.current
+    }
+
+    /// Whether only a keyframe leads from the current layers to those wanted. Known once a frame has come since they changed.
+    pub fn needs_keyframe(&self) -> bool {
+        self.needs_keyframe
+    }
+
+    /// Begins with this keyframe, whose layers are all within reach.
+    pub fn begin(&mut self, packet: &MediaPacket<'_>, structure: Option<&Structure>) {
+        self.recent = Recent::default();
+        self.is_lower_whole = true;
+        self.needs_keyframe = false;
+        self.current = match &packet.frame {
+            Frame::Described(descriptor) => {
+                let described = self.described.get_or_insert_default();
+                described.begin(descriptor, structure, self.ceiling)
+            }
+            Frame::Vp9(frame) => {
+                self.vp9 = Vp9Layers { count: frame.layers.unwrap_or(u8::MAX), ..Vp9Layers::default() };
+                Layers { spatial: self.vp9.clamp(self.ceiling.spatial), ..self.ceiling }
+            }
+            Frame::Vp8(_) => Layers { spatial: 0, temporal: self.ceiling.temporal },
+            Frame::Opaque | Frame::Unreadable => Layers { spatial: 0, temporal: 0 },
+        };
+        if !matches!(packet.frame, Frame::Described(_)) {
+            self.described = None;
+        }
+    }
+
+    /// What to do with a packet of the stream that is followed. `is_late`: newer ones have been seen.
+    pub fn decide(
+        &mut self,
+        packet: &MediaPacket<'_>,
+        is_late: bool,
+        structure: Option<&Structure>,
+    ) -> Verdict {
+        if packet.payload.is_empty() {
+            return Verdict::LeaveOut; // Padding of the publisher's own probing.
+        }
+        if matches!(packet.frame, Frame::Opaque | Frame::Unreadable) {
+            return Verdict::Forward;
+        }
+        if packet.starts_keyframe {
+            self.begin(packet, structure);
+        }
+        let (sid, _) = packet.frame.layer();
+        if let Some(verdict) = self.recent.find(packet.timestamp, sid) {
+            return verdict;
+        }
+        let goes = match &packet.frame {
+            Frame::Vp8(frame) => {
+                if !is_late && !packet.starts_keyframe {
+                    self.step_temporal(frame.tid, frame.layer_sync);
+                }
+                frame.tid <= self.current.temporal
+            }
+            Frame::Vp9(frame) => self.decide_vp9(frame, is_late, packet.starts_keyframe),
+            Frame::Described(descriptor) => match &mut self.described {
+                Some(described) => {
+                    let goes = described.decide(descriptor, structure, self.ceiling, is_late);
+                    (self.current, self.needs_keyframe) = (described.current(), described.needs_keyframe());
+                    goes
+                }
+                // The stream began without descriptors: whole.
+                None => true,
+            },
+            Frame::Opaque | Frame::Unreadable => true,
+        };
+        let verdict = if goes { Verdict::Forward } else { Verdict::LeaveOut };
+        self.recent.note(packet.timestamp, sid, verdict);
+        verdict
+    }
+
+    /// A new frame of temporal layer `tid`: down to the ceiling at once, up by one layer where the frame allows it.
+    fn step_temporal(&mut self, tid: u8, allows_up: bool) {
+        if self.current.temporal > self.ceiling.temporal {
+            self.current.temporal = self.ceiling.temporal;
+        } else if allows_up && tid == self.current.temporal + 1 && tid <= self.ceiling.temporal {
+            self.current.temporal = tid;
+        }
+    }
+
+    fn decide_vp9(&mut self, frame: &Vp9Frame, is_late: bool, is_key: bool) -> bool {
+        if !is_late && !is_key {
+            if frame.sid == 0 {
+                // A new picture; all its layers share the temporal one.
+                self.step_temporal(frame.tid, frame.switching_up);
+                self.vp9.begin_picture();
+            } else if frame.sid == self.current.spatial + 1
+                && frame.sid <= self.ceiling.spatial
+                && !frame.inter_picture_predicted
+            {
+                self.current.spatial = frame.sid;
+            }
+            let wanted = self.vp9.clamp(self.ceiling.spatial);
+            if frame.sid == 0 && self.current.spatial > wanted && self.is_lower_whole {
+                self.current.spatial = wanted;
+            }
+            self.needs_keyframe =
+                wanted > self.current.spatial || (wanted < self.current.spatial && !self.is_lower_whole);
+        }
+        if !is_late {
+            self.vp9.see(frame.sid);
+        }
+        if frame.tid > self.current.temporal || frame.sid > self.current.spatial {
+            return false;
+        }
+        // A lower layer that no upper one of its picture needs: the key pictures of K-SVC are the only ones that do.
+        let is_of_no_use = frame.sid < self.current.spatial && frame.not_for_upper_layers;
+        if is_of_no_use && !is_late {
+            self.is_lower_whole = false;
+        }
+        !is_of_no_use
+    }
+}
+
+/// Which spatial layers a VP9 stream has. Its keyframes tell, but an encoder that runs short of bits leaves the highest out without
+/// a word.
+#[derive(Clone, Copy, Debug)]
+struct Vp9Layers {
+    /// As told.
+    count: u8,
+    /// The highest of the present picture.
+    top: u8,
+    /// The highest of the latest pictures; at first, any.
+    recent_top: u8,
+    /// Pictures since one had the highest.
+    pictures_without: u8,
+}
+
+impl Default for Vp9Layers {
+    fn default() -> Self {
+        Self { count: u8::MAX, top: 0, recent_top: u8::MAX, pictures_without: 0 }
+    }
+}
+
+impl Vp9Layers {
+    /// Pictures without a layer after which it is not there: one could have lost all its packets, so many could not.
+    const MISSED_MAX: u8 = 8;
+
+    fn see(&mut self, sid: u8) {
+        self.top = self.top.max(sid);
+        if self.top >= self.highest() {
+            self.recent_top = self.top;
+            self.pictures_without = 0;
+        }
+    }
+
+    fn begin_picture(&mut self) {
+        if self.top < self.highest() {
+            self.pictures_without += 1;
+            if self.pictures_without >= Self::MISSED_MAX {
+                (self.recent_top, self.pictures_without) = (self.top, 0);
+            }
+        }
+        self.top = 0;
+    }
+
+    /// The highest layer that is thought to be there.
+    fn highest(&self) -> u8 {
+        self.recent_top.min(self.count.saturating_sub(1))
+    }
+
+    /// The highest layer up to `wanted` that is there.
+    fn clamp(&self, wanted: u8) -> u8 {
+        wanted.min(self.highest())
+    }
+}
+
+/// Decisions on the latest frames, for their later packets: a frame arrives within a few milliseconds, a retransmission of its
+/// packets within some round trips.
+#[derive(Debug, Default)]
+struct Recent {
+    frames: [Option<(u32, u8, Verdict)>; Recent::LEN],
+    next: usize,
+}
+
+impl Recent {
+    const LEN: usize = 32;
+
+    fn find(&self, timestamp: u32, sid: u8) -> Option<Verdict> {
+        // The newest first: it is nearly always that one.
+        (1..=Self::LEN).find_map(|back| {
+            let entry = self.frames[(self.next + Self::LEN - back) % Self::LEN];
+            entry.filter(|(of, layer, _)| *of == timestamp && *layer == sid).map(|(_, _, verdict)| verdict)
+        })
+    }
+
+    fn note(&mut self, timestamp: u32, sid: u8, verdict: Verdict) {
+        self.frames[self.next] = Some((timestamp, sid, verdict));
+        self.next = (self.next + 1) % Self::LEN;
+    }
+}
+
+#[cfg(test)]
+mod tests;
