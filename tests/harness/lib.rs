@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+pub mod dependency;
 mod link;
 mod outbox;
 pub mod peer;

@@ -1,0 +1,392 @@
+//! The dependency descriptor (AV1 RTP specification, appendix A), written and read by the peers themselves: plain lists
+//! and a vector of bits, and nothing of the engine's reader, so that a misreading there does not cancel itself out.
+//!
+//! No bound is kept but those of the format: what exceeds them is a mistake of the test, and panics.
+
+/// What a frame is to a decode target (table A.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dti {
+    /// Not part of it.
+    NotPresent,
+    /// Part of it, and nothing in it refers to the frame.
+    Discardable,
+    /// Who can decode this can decode the target from here on.
+    Switch,
+    /// Part of it, and needed.
+    Required,
+}
+
+/// What a frame depends on: as a template says it, or as it is after what the descriptor itself says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// Spatial layer.
+    pub spatial: u8,
+    /// Temporal layer.
+    pub temporal: u8,
+    /// What the frame is to each decode target.
+    pub dtis: Vec<Dti>,
+    /// How many frames back those are that it refers to.
+    pub diffs: Vec<u16>,
+    /// How many frames back the last one of each chain is; 0: the chain begins here.
+    pub chain_diffs: Vec<u8>,
+}
+
+/// The templates of a coded video sequence (A.8.2, `template_dependency_structure`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Structure {
+    /// The number of the first template.
+    pub id_offset: u8,
+    /// How many decode targets there are.
+    pub targets: usize,
+    /// By spatial layer, then by temporal layer, without a gap.
+    pub templates: Vec<Template>,
+    /// The chain that protects each decode target; empty without chains.
+    pub protected_by: Vec<u8>,
+    /// How many chains there are.
+    pub chains: usize,
+    /// Width and height of each spatial layer; empty where not told.
+    pub sizes: Vec<(u16, u16)>,
+}
+
+/// A whole descriptor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Begins a frame.
+    pub start: bool,
+    /// Ends a frame.
+    pub end: bool,
+    /// Number of the frame.
+    pub frame_number: u16,
+    /// The structure that holds from here on.
+    pub structure: Option<Structure>,
+    /// The decode targets that can be decoded from here on, target 0 the lowest bit.
+    pub active: Option<u32>,
+    /// What the frame depends on.
+    pub frame: Template,
+}
+
+/// Writes a descriptor. It follows the structure it brings, or else `known`; where no template says exactly what the frame
+/// is, the one that says most of it is amended.
+pub fn write(descriptor: &Descriptor, known: &Structure) -> Vec<u8> {
+    let structure = descriptor.structure.as_ref().unwrap_or(known);
+    let frame = &descriptor.frame;
+    let amended = |template: &Template| {
+        [
+            template.dtis != frame.dtis,
+            template.diffs != frame.diffs,
+            template.chain_diffs != frame.chain_diffs,
+        ]
+    };
+    let of_layer =
+        |template: &Template| (template.spatial, template.temporal) == (frame.spatial, frame.temporal);
+    let candidates = structure.templates.iter().enumerate().filter(|(_, template)| of_layer(template));
+    let (index, template) = candidates
+        .min_by_key(|(_, template)| amended(template).into_iter().filter(|differs| *differs).count())
+        .expect("the structure has a template for every layer");
+    let mut bits = BitWriter::default();
+    bits.flag(descriptor.start);
+    bits.flag(descriptor.end);
+    bits.number(6, (u32::from(structure.id_offset) + index as u32) % 64);
+    bits.number(16, descriptor.frame_number.into());
+    let [dtis, diffs, chains] = amended(template);
+    let flags = [descriptor.structure.is_some(), descriptor.active.is_some(), dtis, diffs, chains];
+    if flags == [false; 5] {
+        return bits.into_bytes();
+    }
+    flags.into_iter().for_each(|flag| bits.flag(flag));
+    if let Some(structure) = &descriptor.structure {
+        bits.structure(structure);
+    }
+    if let Some(active) = descriptor.active {
+        bits.number(structure.targets, active);
+    }
+    if dtis {
+        frame.dtis.iter().for_each(|dti| bits.number(2, *dti as u32));
+    }
+    if diffs {
+        for diff in &frame.diffs {
+            let nibbles = match diff {
+                1..=16 => 1,
+                17..=256 => 2,
+                257..=4096 => 3,
+                _ => panic!("a frame cannot refer {diff} frames back"),
+            };
+            bits.number(2, nibbles);
+            bits.number(4 * nibbles as usize, u32::from(*diff) - 1);
+        }
+        bits.number(2, 0);
+    }
+    if chains {
+        frame.chain_diffs.iter().for_each(|diff| bits.number(8, (*diff).into()));
+    }
+    bits.into_bytes()
+}
+
+/// Reads a descriptor, which follows the structure it brings, or else `known`.
+pub fn read(bytes: &[u8], known: Option<&Structure>) -> Result<Descriptor, String> {
+    let mut bits = BitReader { bytes, at: 0 };
+    let (start, end) = (bits.flag()?, bits.flag()?);
+    let (id, frame_number) = (bits.number(6)? as u8, bits.number(16)? as u16);
+    let mut flags = [false; 5];
+    if bytes.len() > 3 {
+        for flag in &mut flags {
+            *flag = bits.flag()?;
+        }
+    }
+    let [brings_structure, has_active, dtis, diffs, chains] = flags;
+    let brought = if brings_structure { Some(bits.structure()?) } else { None };
+    let structure = brought.as_ref().or(known).ok_or("no structure is known")?;
+    let active = if has_active { Some(bits.number(structure.targets)?) } else { None };
+    let index = usize::from((id + 64 - structure.id_offset) % 64);
+    let template = structure.templates.get(index).ok_or_else(|| format!("there is no template {id}"))?;
+    let mut frame = template.clone();
+    if dtis {
+        frame.dtis = (0..structure.targets).map(|_| bits.dti()).collect::<Result<_, _>>()?;
+    }
+    if diffs {
+        frame.diffs.clear();
+        loop {
+            match bits.number(2)? as usize {
+                0 => break,
+                nibbles => frame.diffs.push(bits.number(4 * nibbles)? as u16 + 1),
+            }
+        }
+    }
+    if chains {
+        frame.chain_diffs =
+            (0..structure.chains).map(|_| bits.number(8).map(|diff| diff as u8)).collect::<Result<_, _>>()?;
+    }
+    Ok(Descriptor { start, end, frame_number, structure: brought, active, frame })
+}
+
+#[derive(Default)]
+struct BitWriter(Vec<bool>);
+
+impl BitWriter {
+    fn flag(&mut self, flag: bool) {
+        self.0.push(flag);
+    }
+
+    fn number(&mut self, width: usize, value: u32) {
+        assert!(width == 32 || value >> width == 0, "{value} does not fit into {width} bits");
+        self.0.extend((0..width).rev().map(|bit| value >> bit & 1 == 1));
+    }
+
+    /// `ns(n)` of A.8.1: one of `values` numbers.
+    fn one_of(&mut self, values: u32, value: u32) {
+        let width = values.ilog2() as usize + 1;
+        let short = (1 << width) - values;
+        if value < short { self.number(width - 1, value) } else { self.number(width, value + short) }
+    }
+
+    fn structure(&mut self, structure: &Structure) {
+        self.number(6, structure.id_offset.into());
+        self.number(5, structure.targets as u32 - 1);
+        for pair in structure.templates.windows(2) {
+            let step = (pair[1].spatial - pair[0].spatial, pair[1].temporal);
+            self.number(
+                2,
+                match step {
+                    (0, temporal) if temporal == pair[0].temporal => 0,
+                    (0, temporal) if temporal == pair[0].temporal + 1 => 1,
+                    (1, 0) => 2,
+                    _ => panic!("templates are not in the order of layers: {:?}", structure.templates),
+                },
+            );
+        }
+        self.number(2, 3);
+        for template in &structure.templates {
+            template.dtis.iter().for_each(|dti| self.number(2, *dti as u32));
+        }
+        for template in &structure.templates {
+            for diff in &template.diffs {
+                self.flag(true);
+                self.number(4, u32::from(*diff) - 1);
+            }
+            self.flag(false);
+        }
+        self.one_of(structure.targets as u32 + 1, structure.chains as u32);
+        if structure.chains > 0 {
+            for chain in &structure.protected_by {
+                self.one_of(structure.chains as u32, (*chain).into());
+            }
+            for template in &structure.templates {
+                template.chain_diffs.iter().for_each(|diff| self.number(4, (*diff).into()));
+            }
+        }
+        self.flag(!structure.sizes.is_empty());
+        for (width, height) in &structure.sizes {
+            self.number(16, u32::from(*width) - 1);
+            self.number(16, u32::from(*height) - 1);
+        }
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        let byte = |bits: &[bool]| {
+            bits.iter().enumerate().fold(0, |byte, (at, bit)| byte | u8::from(*bit) << (7 - at))
+        };
+        self.0.chunks(8).map(byte).collect()
+    }
+}
+
+struct BitReader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl BitReader<'_> {
+    fn flag(&mut self) -> Result<bool, String> {
+        let byte = self.bytes.get(self.at / 8).ok_or("the descriptor is cut short")?;
+        let bit = byte >> (7 - self.at % 8) & 1;
+        self.at += 1;
+        Ok(bit == 1)
+    }
+
+    fn number(&mut self, width: usize) -> Result<u32, String> {
+        (0..width).try_fold(0, |value, _| Ok(value << 1 | u32::from(self.flag()?)))
+    }
+
+    fn one_of(&mut self, values: u32) -> Result<u32, String> {
+        let width = values.ilog2() as usize + 1;
+        let short = (1 << width) - values;
+        let value = self.number(width - 1)?;
+        if value < short { Ok(value) } else { Ok((value << 1 | u32::from(self.flag()?)) - short) }
+    }
+
+    fn dti(&mut self) -> Result<Dti, String> {
+        Ok([Dti::NotPresent, Dti::Discardable, Dti::Switch, Dti::Required][self.number(2)? as usize])
+    }
+
+    fn structure(&mut self) -> Result<Structure, String> {
+        let id_offset = self.number(6)? as u8;
+        let targets = self.number(5)? as usize + 1;
+        let mut templates = Vec::new();
+        let (mut spatial, mut temporal) = (0, 0);
+        loop {
+            let (dtis, diffs, chain_diffs) = (Vec::new(), Vec::new(), Vec::new());
+            templates.push(Template { spatial, temporal, dtis, diffs, chain_diffs });
+            match self.number(2)? {
+                0 => {}
+                1 => temporal += 1,
+                2 => (spatial, temporal) = (spatial + 1, 0),
+                _ => break,
+            }
+        }
+        for template in &mut templates {
+            template.dtis = (0..targets).map(|_| self.dti()).collect::<Result<_, _>>()?;
+        }
+        for template in &mut templates {
+            while self.flag()? {
+                template.diffs.push(self.number(4)? as u16 + 1);
+            }
+        }
+        let chains = self.one_of(targets as u32 + 1)? as usize;
+        let mut protected_by = Vec::new();
+        if chains > 0 {
+            for _ in 0..targets {
+                protected_by.push(self.one_of(chains as u32)? as u8);
+            }
+            for template in &mut templates {
+                for _ in 0..chains {
+                    template.chain_diffs.push(self.number(4)? as u8);
+                }
+            }
+        }
+        let mut sizes = Vec::new();
+        if self.flag()? {
+            for _ in 0..=spatial {
+                let size = (self.number(16)?, self.number(16)?);
+                sizes.push(((size.0 + 1) as u16, (size.1 + 1) as u16));
+            }
+        }
+        Ok(Structure { id_offset, targets, templates, protected_by, chains, sizes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Dti::{Discardable, NotPresent, Switch};
+
+    fn l1t2() -> Structure {
+        let template = |temporal, dtis: [Dti; 2], diffs: &[u16], chain_diff| Template {
+            spatial: 0,
+            temporal,
+            dtis: dtis.to_vec(),
+            diffs: diffs.to_vec(),
+            chain_diffs: vec![chain_diff],
+        };
+        Structure {
+            id_offset: 62,
+            targets: 2,
+            templates: vec![
+                template(0, [Switch, Switch], &[], 0),
+                template(0, [Switch, Switch], &[2], 2),
+                template(1, [NotPresent, Discardable], &[1], 1),
+            ],
+            protected_by: vec![0, 0],
+            chains: 1,
+            sizes: vec![(640, 360)],
+        }
+    }
+
+    fn frame(structure: &Structure, template: usize, number: u16) -> Descriptor {
+        Descriptor {
+            start: true,
+            end: false,
+            frame_number: number,
+            structure: None,
+            active: None,
+            frame: structure.templates[template].clone(),
+        }
+    }
+
+    #[test]
+    fn a_frame_that_a_template_says_takes_three_bytes() {
+        let structure = l1t2();
+        // Template 2 is number 64, which is 0.
+        assert_eq!(write(&frame(&structure, 2, 0x1234), &structure), [0x80, 0x12, 0x34]);
+        assert_eq!(write(&frame(&structure, 1, 7), &structure), [0x80 | 63, 0, 7]);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let structure = l1t2();
+        let mut key = frame(&structure, 0, 1);
+        key.structure = Some(structure.clone());
+        let mut odd = frame(&structure, 2, 2);
+        odd.frame.diffs = vec![1, 17, 4096];
+        odd.frame.chain_diffs = vec![200];
+        odd.frame.dtis = vec![NotPresent, Switch];
+        odd.active = Some(1);
+        for descriptor in [key, odd, frame(&structure, 1, 3)] {
+            let bytes = write(&descriptor, &structure);
+            assert_eq!(read(&bytes, Some(&structure)), Ok(descriptor.clone()));
+            for len in 3.max(bytes.len() - 2)..bytes.len() {
+                assert!(len == 3 || read(&bytes[..len], Some(&structure)).is_err(), "{len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn without_its_structure_a_descriptor_is_refused() {
+        let structure = l1t2();
+        let bytes = write(&frame(&structure, 1, 3), &structure);
+        assert!(read(&bytes, None).is_err());
+        let other = Structure { id_offset: 10, ..structure };
+        assert!(read(&bytes, Some(&other)).is_err());
+    }
+
+    #[test]
+    fn the_engine_reads_the_same() {
+        let structure = l1t2();
+        let mut key = frame(&structure, 0, 9);
+        key.structure = Some(structure.clone());
+        key.active = Some(0b01);
+        let (descriptor, brought) =
+            rtp::dependency_descriptor::read(&write(&key, &structure), None).expect("it is whole");
+        assert_eq!(brought.expect("it brings one").templates(), 3);
+        assert_eq!(descriptor.active_targets, Some(1));
+        assert_eq!(descriptor.mandatory.frame_number.0, 9);
+    }
+}
