@@ -19,7 +19,9 @@
 #![forbid(unsafe_code)]
 
 mod client;
+pub mod decoder;
 pub mod dependency;
+pub mod layered;
 mod link;
 mod outbox;
 pub mod peer;
@@ -28,6 +30,7 @@ mod track;
 mod world;
 
 pub use client::{Client, Received};
+pub use layered::{LayeredSource, LayeredTrack};
 pub use link::{Link, LinkEdit};
 pub use outbox::Outbox;
 pub use peer::Peer;

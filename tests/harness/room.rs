@@ -1,13 +1,16 @@
 //! What signaling does in a call: makes objects on the shard by commands, and tells the peers.
 
+use crate::decoder::Receiver;
+use crate::layered::{LayeredSource, LayeredTrack};
 use crate::peer::source::Source;
+use crate::peer::view::View;
 use crate::peer::{Introduction, Peer, sink::Sink};
 use crate::track::received_extensions;
 use crate::world::{certificates, dtls_settings, engine_address};
 use crate::{PeerId, Track, World};
 use control::{
-    Command, Consume, ConsumerId, CreateTransport, Event, IceParameters, ProducerId, Request, RequestId,
-    RouterId, SnapshotItem, Text, TransportId,
+    Command, Consume, ConsumerId, CreateTransport, Event, IceParameters, Layers, ProducerId, Request,
+    RequestId, RouterId, SnapshotItem, Text, TransportId,
 };
 use dtls::Fingerprint;
 use machine::Instant;
@@ -143,9 +146,73 @@ impl World {
         consumer
     }
 
+    /// A peer publishes a layered track.
+    pub fn publish_layered(&mut self, peer: PeerId, track: LayeredTrack) -> ProducerId {
+        let producer = ProducerId(self.next_id());
+        let rng = self.rng.fork();
+        let mid = self.publishers.values().filter(|publisher| **publisher == peer).count().to_string();
+        let source = LayeredSource::new(self.now, track, mid, rng);
+        let produce = source.produce(self.transport(peer), producer);
+        self.publishers.insert(producer, peer);
+        self.order(peer, |peer, _| peer.send_layered(producer, source));
+        self.demand(Command::Produce(produce));
+        producer
+    }
+
+    /// A peer subscribes to a layered track, and wants these layers at most.
+    pub fn subscribe_layered(
+        &mut self,
+        peer: PeerId,
+        producer: ProducerId,
+        preferred: Option<Layers>,
+    ) -> ConsumerId {
+        let consumer = ConsumerId(self.next_id());
+        let track = self.layered(producer).track().clone();
+        let consume = Consume {
+            codecs: vec![track.consumed_codec()],
+            rtx_ssrc: track.rtx.then(|| self.rng.next_u32()),
+            extensions: track.received_extensions(),
+            preferred_layers: preferred,
+            ..self.consume_as(peer, producer, consumer, &Track::camera())
+        };
+        let view = View::new(track.codec, track.dependency_descriptor);
+        let sink = Sink::layered(self.now, consume.clone(), view);
+        self.subscribers.insert(consumer, peer);
+        self.order(peer, |peer, now| peer.receive(now, consumer, sink));
+        self.demand(Command::Consume(consume));
+        consumer
+    }
+
+    /// A layered track, where it is sent.
+    pub fn layered(&self, producer: ProducerId) -> &LayeredSource {
+        let publisher = self.publishers[&producer];
+        self.peer(publisher).layered(producer).expect("publish_layered() gave it to this peer")
+    }
+
+    /// Gives a layered source an order.
+    pub fn order_layered(&mut self, producer: ProducerId, order: impl FnOnce(&mut LayeredSource)) {
+        let publisher = self.publishers[&producer];
+        self.order(publisher, |peer, _| peer.layered_mut(producer).map(order));
+    }
+
+    /// What a receiver makes of a layered track.
+    pub fn receiver(&self, consumer: ConsumerId) -> &Receiver {
+        self.sink(consumer).view().expect("subscribe_layered() made it").receiver()
+    }
+
     /// What signaling would ask for such a consumer.
     fn consume(&mut self, peer: PeerId, producer: ProducerId, consumer: ConsumerId) -> Consume {
         let track = self.source(producer).track().clone();
+        self.consume_as(peer, producer, consumer, &track)
+    }
+
+    fn consume_as(
+        &mut self,
+        peer: PeerId,
+        producer: ProducerId,
+        consumer: ConsumerId,
+        track: &Track,
+    ) -> Consume {
         let publisher = self.publishers[&producer];
         Consume {
             transport: self.transport(peer),
@@ -225,8 +292,11 @@ impl World {
         let producers: Vec<ProducerId> = self.publishers.keys().copied().collect();
         for producer in producers {
             self.order_source(producer, Source::stop);
+            self.order_layered(producer, LayeredSource::stop);
         }
         self.run_for(crate::SEC * 2);
+        let now = self.now;
+        self.members.iter_mut().for_each(|member| member.peer.finish(now));
     }
 
     pub(crate) fn next_id(&mut self) -> u64 {

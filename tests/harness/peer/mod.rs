@@ -7,17 +7,19 @@ pub mod rtcp;
 mod secure;
 pub mod sink;
 pub mod source;
+pub mod view;
 
 pub use ice::Agent;
 pub use payload::{Payload, Stamp};
 pub use secure::Secure;
 
+use crate::layered::LayeredSource;
 use crate::track::sent_ext;
 use control::{ConsumerId, Event, ProducerId};
 use dtls::{Certificate, Endpoint, Fingerprint, Settings};
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, Tx};
 use oracle_rtp::packet::Packet;
-use oracle_util::marshal::{Marshal, Unmarshal};
+use oracle_util::marshal::{Marshal, MarshalSize, Unmarshal};
 use rtcp::{
     AnyPacket, Feedback, FullIntraRequest, PictureLossIndication, ReceiverReport, SenderReport,
     SourceDescription, TransportLayerCc, TransportLayerNack,
@@ -36,6 +38,9 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Between looks at what is missing, while something is, or a picture is waited for.
 const REPAIR_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Bytes of a packet that is nothing but padding.
+const PADDING_LEN: usize = 224;
 
 /// Faults kept; the first tells the story.
 const FAULTS_MAX: usize = 8;
@@ -67,6 +72,7 @@ pub struct Peer {
     /// When media could flow.
     connected_at: Option<Instant>,
     sources: Vec<(ProducerId, Source)>,
+    layered: Vec<(ProducerId, LayeredSource)>,
     sinks: Vec<(ConsumerId, Sink)>,
     /// The SSRC of its own RTCP.
     ssrc: u32,
@@ -90,6 +96,7 @@ impl Peer {
             secure: None,
             connected_at: None,
             sources: Vec::new(),
+            layered: Vec::new(),
             sinks: Vec::new(),
             ssrc: rng.next_u32(),
             numbered: Vec::new(),
@@ -152,6 +159,7 @@ impl Peer {
         self.has_left = true;
         self.agent.fall_silent();
         self.sources.iter_mut().for_each(|(_, source)| source.stop());
+        self.layered.iter_mut().for_each(|(_, source)| source.stop());
     }
 
     /// A source it sends.
@@ -162,6 +170,22 @@ impl Peer {
     /// A source it sends, to be given orders.
     pub fn source_mut(&mut self, id: ProducerId) -> Option<&mut Source> {
         self.sources.iter_mut().find(|(known, _)| *known == id).map(|(_, source)| source)
+    }
+
+    /// A layered source it sends.
+    pub fn layered(&self, id: ProducerId) -> Option<&LayeredSource> {
+        self.layered.iter().find(|(known, _)| *known == id).map(|(_, source)| source)
+    }
+
+    /// A layered source it sends, to be given orders.
+    pub fn layered_mut(&mut self, id: ProducerId) -> Option<&mut LayeredSource> {
+        self.layered.iter_mut().find(|(known, _)| *known == id).map(|(_, source)| source)
+    }
+
+    /// Waits no longer for what is missing of the layered tracks it receives.
+    pub(crate) fn finish(&mut self, now: Instant) {
+        let faults: Vec<_> = self.sinks.iter_mut().filter_map(|(_, sink)| sink.finish(now).err()).collect();
+        faults.into_iter().for_each(|fault| self.fault(fault));
     }
 
     /// A sink it receives.
@@ -176,6 +200,10 @@ impl Peer {
 
     pub(crate) fn send(&mut self, id: ProducerId, source: Source) {
         self.sources.push((id, source));
+    }
+
+    pub(crate) fn send_layered(&mut self, id: ProducerId, source: LayeredSource) {
+        self.layered.push((id, source));
     }
 
     pub(crate) fn receive(&mut self, now: Instant, id: ConsumerId, sink: Sink) {
@@ -270,16 +298,19 @@ impl Peer {
             return self.on_nack(now, nack.media_ssrc, &lost, tx);
         }
         if let Some(pli) = packet.downcast_ref::<PictureLossIndication>() {
-            self.source_of(pli.media_ssrc)?.on_keyframe_request(now);
+            self.on_keyframe_request(now, pli.media_ssrc)?;
         } else if let Some(fir) = packet.downcast_ref::<FullIntraRequest>() {
             for entry in &fir.fir {
-                self.source_of(entry.ssrc)?.on_keyframe_request(now);
+                self.on_keyframe_request(now, entry.ssrc)?;
             }
         } else if let Some(feedback) = packet.downcast_ref::<TransportLayerCc>() {
             self.feedback.push(Feedback::new(now, feedback));
         } else if let Some(report) = packet.downcast_ref::<ReceiverReport>() {
             for block in &report.reports {
-                self.source_of(block.ssrc)?.on_report(now, block.clone());
+                match self.layered_of(block.ssrc) {
+                    Some((source, _)) => source.on_report(now, block),
+                    None => self.source_of(block.ssrc)?.on_report(now, block.clone()),
+                }
             }
         } else if let Some(report) = packet.downcast_ref::<SenderReport>() {
             let sink = self.sinks.iter_mut().find(|(_, sink)| sink.consume().ssrc == report.ssrc);
@@ -302,15 +333,33 @@ impl Peer {
         }
     }
 
+    fn on_keyframe_request(&mut self, now: Instant, ssrc: u32) -> Result<(), String> {
+        match self.layered_of(ssrc) {
+            Some((source, stream)) => source.on_keyframe_request(now, stream),
+            None => self.source_of(ssrc)?.on_keyframe_request(now),
+        }
+        Ok(())
+    }
+
+    fn layered_of(&mut self, ssrc: u32) -> Option<(&mut LayeredSource, usize)> {
+        let mut sources = self.layered.iter_mut();
+        sources.find_map(|(_, source)| source.stream_of(ssrc).map(|stream| (source, stream)))
+    }
+
     fn source_of(&mut self, ssrc: u32) -> Result<&mut Source, String> {
         let found = self.sources.iter_mut().find(|(_, source)| source.owns(ssrc));
         found.map(|(_, source)| source).ok_or_else(|| format!("feedback on SSRC {ssrc}, which is not sent"))
     }
 
     fn on_nack(&mut self, now: Instant, media: u32, lost: &[u16], tx: &mut impl Tx) -> Result<(), String> {
-        let source = self.source_of(media)?;
-        let repairs: Vec<_> = lost.iter().filter_map(|seq| source.on_nack(now, media, *seq)).collect();
-        let has_numbers = source.track().transport_cc;
+        let (repairs, has_numbers): (Vec<_>, bool) = if let Some((source, _)) = self.layered_of(media) {
+            let repairs = lost.iter().filter_map(|seq| source.on_nack(now, media, *seq)).collect();
+            (repairs, source.track().transport_cc)
+        } else {
+            let source = self.source_of(media)?;
+            let repairs = lost.iter().filter_map(|seq| source.on_nack(now, media, *seq)).collect();
+            (repairs, source.track().transport_cc)
+        };
         for (mut packet, needs_number) in repairs {
             if needs_number && has_numbers {
                 self.number(now, &mut packet);
@@ -339,8 +388,27 @@ impl Peer {
         }
     }
 
+    fn send_layered_frames(&mut self, now: Instant, tx: &mut impl Tx) {
+        for index in 0..self.layered.len() {
+            let has_numbers = self.layered[index].1.track().transport_cc;
+            for mut packet in self.layered[index].1.frame(now) {
+                if has_numbers {
+                    self.number(now, &mut packet);
+                }
+                self.send_rtp(&packet, tx);
+                self.layered[index].1.remember(packet);
+            }
+        }
+    }
+
     fn send_rtp(&mut self, packet: &Packet, tx: &mut impl Tx) {
-        let plain = packet.marshal().expect("our own packets are well-formed");
+        let mut plain = packet.marshal().expect("our own packets are well-formed").to_vec();
+        if packet.header.padding {
+            // The published implementation pads to four bytes; libwebrtc to as many as there is room for.
+            plain.truncate(packet.header.marshal_size());
+            plain.resize(plain.len() + PADDING_LEN - 1, 0);
+            plain.push(PADDING_LEN as u8);
+        }
         let Some(secure) = &mut self.secure else { return };
         let bytes = secure.protect_rtp(&plain);
         self.write(&bytes, tx);
@@ -362,6 +430,9 @@ impl Peer {
         let mut packets: Vec<AnyPacket> = Vec::new();
         for report in self.sources.iter().filter_map(|(_, source)| source.sender_report(now)) {
             packets.push(Box::new(report));
+        }
+        for (_, source) in &self.layered {
+            packets.extend(source.sender_reports(now).map(|report| Box::new(report) as AnyPacket));
         }
         packets.push(Box::new(ReceiverReport { ssrc: self.ssrc, reports: blocks, ..Default::default() }));
         packets.push(rtcp::cname(self.ssrc, &self.introduction.cname));
@@ -429,6 +500,7 @@ impl Machine for Peer {
         }
         if self.is_secure() {
             self.send_frames(now, tx);
+            self.send_layered_frames(now, tx);
             self.send_reports(now, tx);
             self.ask_for_repairs(now, tx);
         }
@@ -446,7 +518,8 @@ impl Machine for Peer {
         let secure = self.secure.as_ref();
         let base = [self.agent.next_timeout(), secure.and_then(Secure::next_timeout)];
         let frames = self.sources.iter().filter_map(|(_, source)| source.next_timeout());
-        let media = frames.chain(self.report_due).chain(self.repair_due);
+        let layered = self.layered.iter().filter_map(|(_, source)| source.next_timeout());
+        let media = frames.chain(layered).chain(self.report_due).chain(self.repair_due);
         let media = media.filter(|_| self.is_secure());
         base.into_iter().flatten().chain(media).min()
     }

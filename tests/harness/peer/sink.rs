@@ -3,6 +3,8 @@
 use super::payload::{self, Payload};
 use super::rtcp::{ReceptionReport, nanos_of};
 use super::source::level;
+use super::view::View;
+use crate::decoder::Incoming;
 use crate::track::received_ext;
 use control::{Consume, Kind, ProducerId};
 use machine::Instant;
@@ -44,6 +46,8 @@ pub struct Sink {
     plis: u64,
     last_pli: Option<Instant>,
     decoder: Decoder,
+    /// Judges instead of `decoder` what comes of a layered track.
+    view: Option<Box<View>>,
     jitter: Jitter,
     last_report: (u64, u64),
     sender_reports: Vec<SenderClock>,
@@ -136,11 +140,27 @@ impl Sink {
             plis: 0,
             last_pli: None,
             decoder: Decoder::default(),
+            view: None,
             jitter: Jitter::default(),
             last_report: (0, 0),
             sender_reports: Vec::new(),
             cname: None,
         }
+    }
+
+    /// Of a layered track, which is judged by `view`.
+    pub(crate) fn layered(now: Instant, consume: Consume, view: View) -> Self {
+        Self { view: Some(Box::new(view)), ..Self::new(now, Kind::Video, consume) }
+    }
+
+    /// What a receiver makes of a layered track.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_deref()
+    }
+
+    /// Waits no longer for what is missing.
+    pub(crate) fn finish(&mut self, now: Instant) -> Result<(), String> {
+        self.view.as_mut().map_or(Ok(()), |view| view.finish(now))
     }
 
     /// Every packet that is here, by extended sequence number.
@@ -185,7 +205,7 @@ impl Sink {
 
     /// The frames that could be shown, in order.
     pub fn frames(&self) -> &[Frame] {
-        &self.decoder.frames
+        self.view.as_ref().map_or(&self.decoder.frames, |view| view.frames())
     }
 
     /// Keyframes among them.
@@ -275,13 +295,18 @@ impl Sink {
             self.direct += 1;
             (header.sequence_number, &packet.payload[..])
         };
-        let payload = payload::read(self.kind, content)?;
+        let payload = match &self.view {
+            None => payload::read(self.kind, content)?,
+            Some(view) => view.payload(content)?,
+        };
+        let incoming = self.view.as_ref().map(|_| View::incoming(now, header, content));
         let audio_level = header.get_extension(received_ext::AUDIO_LEVEL);
         if self.kind == Kind::Audio && audio_level.as_deref() != Some(&[level(&payload.stamp)][..]) {
             return Err(format!("audio level {audio_level:?} on {:?}", payload.stamp));
         }
         let mut hasher = DefaultHasher::new();
         (header.timestamp, header.marker, content).hash(&mut hasher);
+        incoming.as_ref().and_then(|incoming| incoming.descriptor.as_ref()).hash(&mut hasher);
         let arrival = Arrival {
             at: now,
             timestamp: header.timestamp,
@@ -293,10 +318,17 @@ impl Sink {
         if !is_rtx {
             self.jitter.update(now, header.timestamp, self.clock_rate_hz);
         }
-        self.insert(now, seq, arrival, content.len())
+        self.insert(now, seq, arrival, content.len(), incoming)
     }
 
-    fn insert(&mut self, now: Instant, seq: u16, arrival: Arrival, len: usize) -> Result<(), String> {
+    fn insert(
+        &mut self,
+        now: Instant,
+        seq: u16,
+        arrival: Arrival,
+        len: usize,
+        incoming: Option<Incoming>,
+    ) -> Result<(), String> {
         let highest = self.packets.last_key_value().map(|(highest, _)| *highest);
         let seq = highest.map_or(65_536 + u64::from(seq), |highest| extend(highest, seq));
         if let Some(known) = self.packets.get(&seq) {
@@ -313,7 +345,9 @@ impl Sink {
             self.missing.insert(gap, Missing { noticed_at: now, requested_at: None, requests: 0 });
         }
         self.packets.insert(seq, arrival);
-        if self.kind == Kind::Video {
+        if let (Some(view), Some(incoming)) = (&mut self.view, incoming) {
+            view.on_packet(seq, incoming)?;
+        } else if self.kind == Kind::Video {
             self.decoder.on_packet(now, seq, &self.packets)?;
         }
         Ok(())

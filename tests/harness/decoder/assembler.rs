@@ -1,0 +1,120 @@
+//! From packets to frames: where they start and end is said by the descriptors (libwebrtc's `PacketBuffer`).
+
+use super::Understood;
+use super::codec::Seen;
+use crate::dependency::Descriptor;
+use crate::layered::Truth;
+use machine::Instant;
+
+/// A frame, whole or what is left of it.
+#[derive(Clone, Debug)]
+pub(crate) struct AssembledFrame {
+    pub first_seq: u64,
+    pub last_seq: u64,
+    /// When its last packet came.
+    pub at: Instant,
+    pub timestamp: u32,
+    /// Of its last packet.
+    pub marker: bool,
+    pub is_whole: bool,
+    /// What its packets say, first to last.
+    pub seen: Vec<Seen>,
+    /// Of its first packet.
+    pub descriptor: Option<Descriptor>,
+    pub truth: Truth,
+}
+
+/// Puts frames together, from packets in order.
+#[derive(Debug, Default)]
+pub(super) struct Assembler {
+    open: Vec<Understood>,
+    follows_gap: bool,
+    last_timestamp: Option<u32>,
+}
+
+impl Assembler {
+    pub fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// A packet is missing here for good. What was cut off by that, if anything.
+    pub fn on_gap(&mut self) -> Option<AssembledFrame> {
+        self.follows_gap = true;
+        let open = std::mem::take(&mut self.open);
+        (!open.is_empty()).then(|| frame_of(open, false))
+    }
+
+    /// Takes the next packet: what is wrong with it, and the frame that it completes.
+    pub fn take(&mut self, packet: Understood, by_descriptor: bool) -> (Vec<String>, Option<AssembledFrame>) {
+        let mut faults = Vec::new();
+        let is_new_time = self.last_timestamp.replace(packet.timestamp) != Some(packet.timestamp);
+        let (starts, ends) = bounds(&packet, by_descriptor, is_new_time || self.open.is_empty());
+        let seq = packet.seq;
+        if starts && self.is_open() {
+            faults.push(format!("{seq}: a frame starts before the last one has ended: {:?}", packet.truth));
+            self.open.clear();
+        }
+        if !starts && self.open.is_empty() {
+            if !self.follows_gap {
+                faults.push(format!("{seq}: a frame without a start: {:?}", packet.truth));
+            }
+            self.follows_gap &= !ends;
+            return (faults, ends.then(|| frame_of(vec![packet], false)));
+        }
+        let is_cut = self.open.last().is_some_and(|last| last.timestamp != packet.timestamp);
+        if is_cut {
+            faults.push(format!("{seq}: the timestamp changes within a frame: {:?}", packet.truth));
+        }
+        self.open.push(packet);
+        if !ends {
+            return (faults, None);
+        }
+        let open = std::mem::take(&mut self.open);
+        let (first, count) = (open[0].truth.clone(), open.len());
+        let is_true = open.iter().enumerate().all(|(index, packet)| {
+            (packet.truth.frame, usize::from(packet.truth.index)) == (first.frame, index)
+        }) && count == usize::from(first.count);
+        // Without a mark of its own a start may have been lost unnoticed.
+        let may_be_torn = self.follows_gap && !has_mark(&open[0]);
+        if !is_true && !may_be_torn {
+            faults.push(format!("packets up to {seq} look like a frame and are not one: {first:?}"));
+        }
+        self.follows_gap = false;
+        (faults, Some(frame_of(open, is_true)))
+    }
+}
+
+/// Whether the packet itself says that it starts a frame.
+fn has_mark(packet: &Understood) -> bool {
+    packet.descriptor.is_some() || !matches!(packet.seen, Seen::H264(_))
+}
+
+/// Whether a packet starts a frame, and whether it ends one.
+fn bounds(packet: &Understood, by_descriptor: bool, may_start: bool) -> (bool, bool) {
+    if let Some(descriptor) = &packet.descriptor {
+        return (descriptor.start, descriptor.end);
+    }
+    match &packet.seen {
+        // Its descriptor cannot be read: nobody can say.
+        _ if by_descriptor => (may_start, packet.marker),
+        Seen::Vp8(vp8) => (vp8.starts, packet.marker),
+        Seen::Vp9(vp9) => (vp9.starts, vp9.ends),
+        Seen::Av1(av1) => (!av1.continues, packet.marker || !av1.goes_on),
+        Seen::H264(_) => (may_start, packet.marker),
+    }
+}
+
+fn frame_of(packets: Vec<Understood>, is_whole: bool) -> AssembledFrame {
+    let (first, last) = (&packets[0], &packets[packets.len() - 1]);
+    AssembledFrame {
+        first_seq: first.seq,
+        last_seq: last.seq,
+        at: packets.iter().map(|packet| packet.at).max().unwrap_or(Instant::EPOCH),
+        timestamp: first.timestamp,
+        marker: last.marker,
+        is_whole,
+        descriptor: first.descriptor.clone(),
+        truth: first.truth.clone(),
+        seen: packets.into_iter().map(|packet| packet.seen).collect(),
+    }
+}

@@ -1,0 +1,287 @@
+//! What a receiver makes of a layered stream: a strict model of libwebrtc's, from packets in order of their numbers to
+//! pictures that a decoder is given.
+//!
+//! Packets become frames ([`assembler`]), frames learn what they refer to the way libwebrtc finds out for each codec
+//! ([`finder`]), and frames of one timestamp become a picture when the marker says that it is whole ([`buffer`]). Everything is done
+//! in order: where a packet is missing the model waits [`PATIENCE`], and then goes on without. In order, a frame whose references
+//! are not here will never have them, so nothing is stashed.
+//!
+//! Two judges look. The receiver's view, from descriptors and headers alone: what it would drop or wait for in vain is
+//! [`undecodable`](Receiver::undecodable). And the [`Truth`] that the source wrote into each packet: a picture that
+//! the receiver takes for whole while something it refers to is missing would be shown broken, and is a
+//! [fault](Receiver::faults). So is whatever a sender must never do, loss or not: numbers that jump, time that runs
+//! backwards, pictures that do not end.
+
+mod assembler;
+mod buffer;
+mod codec;
+mod finder;
+#[cfg(test)]
+mod tests;
+
+pub use buffer::{Picture, Undecodable};
+
+use crate::dependency::{Descriptor, Structure, read};
+use crate::layered::Truth;
+use assembler::Assembler;
+use buffer::Buffer;
+use codec::Seen;
+use control::{Codec, Layers};
+use finder::Finder;
+use machine::Instant;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a missing packet is waited for: as long as a sender would be asked for it.
+pub const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// How long the first packet is not yet the first: others may have been sent before it.
+const START_PATIENCE: Duration = Duration::from_millis(150);
+
+/// Faults kept; the first tells the story.
+const FAULTS_MAX: usize = 32;
+
+/// A packet as a receiver gets it, decrypted.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// When it came.
+    pub at: Instant,
+    /// Its RTP timestamp.
+    pub timestamp: u32,
+    /// Its marker bit.
+    pub marker: bool,
+    /// The value of its dependency descriptor, if it has one.
+    pub descriptor: Option<Vec<u8>>,
+    /// Empty for padding.
+    pub payload: Vec<u8>,
+}
+
+/// A packet with all that it says.
+#[derive(Clone, Debug)]
+pub(crate) struct Understood {
+    pub seq: u64,
+    pub at: Instant,
+    pub timestamp: u32,
+    pub marker: bool,
+    pub seen: Seen,
+    pub descriptor: Option<Descriptor>,
+    pub truth: Truth,
+}
+
+/// A receiver of one stream.
+#[derive(Debug)]
+pub struct Receiver {
+    codec: Codec,
+    uses_descriptor: bool,
+    ahead: BTreeMap<u64, Incoming>,
+    /// The number that is next; none until the start is sure.
+    next: Option<u64>,
+    first_at: Option<Instant>,
+    stuck_since: Option<Instant>,
+    structure: Option<Structure>,
+    last_timestamp: Option<u32>,
+    lost: u64,
+    padding: u64,
+    assembler: Assembler,
+    finder: Finder,
+    buffer: Buffer,
+    faults: Vec<String>,
+    arrivals: Vec<(Instant, Layers)>,
+}
+
+impl Receiver {
+    /// Of a stream of this codec; with `uses_descriptor`, every packet carries a dependency descriptor.
+    pub fn new(codec: Codec, uses_descriptor: bool) -> Self {
+        Self {
+            codec,
+            uses_descriptor,
+            ahead: BTreeMap::new(),
+            next: None,
+            first_at: None,
+            stuck_since: None,
+            structure: None,
+            last_timestamp: None,
+            lost: 0,
+            padding: 0,
+            assembler: Assembler::default(),
+            finder: Finder::new(codec, uses_descriptor),
+            buffer: Buffer::default(),
+            faults: Vec::new(),
+            arrivals: Vec::new(),
+        }
+    }
+
+    /// What a decoder was given, in order.
+    pub fn pictures(&self) -> &[Picture] {
+        &self.buffer.pictures
+    }
+
+    /// Frames that no decoder was given, though they came, at least in part.
+    pub fn undecodable(&self) -> &[Undecodable] {
+        &self.buffer.undecodable
+    }
+
+    /// Those of them that no loss explains.
+    pub fn unexplained(&self) -> Vec<&Undecodable> {
+        self.undecodable().iter().filter(|frame| !frame.follows_loss).collect()
+    }
+
+    /// What no sender may do.
+    pub fn faults(&self) -> &[String] {
+        &self.faults
+    }
+
+    /// Numbers that were waited for in vain.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Packets of padding alone.
+    pub fn padding(&self) -> u64 {
+        self.padding
+    }
+
+    /// Which layer each packet was of, by the truth, in order of arrival.
+    pub fn arrivals(&self) -> &[(Instant, Layers)] {
+        &self.arrivals
+    }
+
+    /// Takes the packet with this extended sequence number. Each number comes once.
+    pub fn on_packet(&mut self, seq: u64, packet: Incoming) {
+        let now = packet.at;
+        self.first_at.get_or_insert(now);
+        if let Ok((_, truth)) = codec::see(self.codec, &packet.payload) {
+            self.arrivals.push((now, layers_of(&truth)));
+        }
+        if self.next.is_none_or(|next| seq >= next) {
+            self.ahead.insert(seq, packet);
+        }
+        self.advance(now);
+    }
+
+    /// Takes what is here, without waiting any longer.
+    pub fn finish(&mut self, now: Instant) {
+        self.first_at = None;
+        while !self.ahead.is_empty() {
+            self.advance(now + PATIENCE);
+            self.stuck_since = Some(Instant::EPOCH);
+        }
+        self.end_picture();
+    }
+
+    fn advance(&mut self, now: Instant) {
+        if self.next.is_none() {
+            if self.first_at.is_some_and(|at| now.saturating_since(at) < START_PATIENCE) {
+                return;
+            }
+            self.next = self.ahead.first_key_value().map(|(seq, _)| *seq);
+        }
+        loop {
+            let Some((first, next)) = self.ahead.first_key_value().map(|(seq, _)| *seq).zip(self.next) else {
+                return;
+            };
+            if first > next {
+                let since = *self.stuck_since.get_or_insert(now);
+                if now.saturating_since(since) < PATIENCE {
+                    return;
+                }
+                self.on_gap(first - next);
+            }
+            self.stuck_since = None;
+            self.next = Some(first + 1);
+            if let Some(packet) = self.ahead.remove(&first) {
+                self.take(first, packet);
+            }
+        }
+    }
+
+    fn fault(&mut self, fault: String) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(fault);
+        }
+    }
+
+    fn on_gap(&mut self, count: u64) {
+        self.lost += count;
+        let cut_off = self.assembler.on_gap();
+        self.buffer.on_gap(cut_off);
+        self.finder.on_gap();
+    }
+
+    fn take(&mut self, seq: u64, packet: Incoming) {
+        let last = self.last_timestamp.replace(packet.timestamp);
+        if let Some(last) = last.filter(|last| (packet.timestamp.wrapping_sub(*last) as i32) < 0) {
+            self.fault(format!("{seq}: the timestamp goes from {last} back to {}", packet.timestamp));
+        }
+        if packet.payload.is_empty() {
+            self.padding += 1;
+            if self.assembler.is_open() {
+                self.fault(format!("{seq}: padding inside a frame"));
+            }
+            self.finder.on_padding(seq);
+            return;
+        }
+        match self.understand(seq, &packet) {
+            Ok(packet) => self.on_packet_in_order(packet),
+            Err(fault) => {
+                self.fault(format!("{seq}: {fault}"));
+                self.buffer.on_unreadable();
+            }
+        }
+    }
+
+    fn understand(&mut self, seq: u64, packet: &Incoming) -> Result<Understood, String> {
+        let (seen, truth) = codec::see(self.codec, &packet.payload)?;
+        let descriptor = match (&packet.descriptor, self.uses_descriptor) {
+            (Some(bytes), true) => {
+                let read = read(bytes, self.structure.as_ref());
+                // Of a stream whose beginning was lost, nothing can be read yet: no fault of the sender's.
+                if let Err(error) = &read
+                    && self.lost == 0
+                {
+                    return Err(format!("{error}: {truth:?}"));
+                }
+                if let Ok(Descriptor { structure: Some(structure), .. }) = &read {
+                    self.structure = Some(structure.clone());
+                }
+                read.ok()
+            }
+            (None, true) => return Err(format!("there is no dependency descriptor: {truth:?}")),
+            (Some(_), false) => return Err("there is a dependency descriptor".to_owned()),
+            (None, false) => None,
+        };
+        let Incoming { at, timestamp, marker, .. } = *packet;
+        Ok(Understood { seq, at, timestamp, marker, seen, descriptor, truth })
+    }
+
+    fn on_packet_in_order(&mut self, packet: Understood) {
+        let (faults, frame) = self.assembler.take(packet, self.uses_descriptor);
+        faults.into_iter().for_each(|fault| self.fault(fault));
+        let Some(frame) = frame else { return };
+        if self.buffer.is_of_another_picture(&frame) {
+            self.end_picture();
+        }
+        let found = if frame.is_whole { self.finder.find(&frame) } else { finder::Found::incomplete() };
+        found.faults.into_iter().for_each(|fault| self.fault(fault));
+        let ends = frame.marker;
+        self.buffer.push(frame, found.place);
+        if ends {
+            self.buffer.close(true).into_iter().for_each(|fault| self.fault(fault));
+        }
+    }
+
+    /// The picture under way has ended without a marker.
+    fn end_picture(&mut self) {
+        self.buffer.close(false).into_iter().for_each(|fault| self.fault(fault));
+    }
+}
+
+/// The truth about a packet of this payload.
+pub(crate) fn see(codec: Codec, payload: &[u8]) -> Result<Truth, String> {
+    codec::see(codec, payload).map(|(_, truth)| truth)
+}
+
+/// The layer of a packet, as a consumer chooses it: of simulcast, the encoding.
+pub(crate) fn layers_of(truth: &Truth) -> Layers {
+    Layers { spatial: truth.encoding.max(truth.spatial), temporal: truth.temporal }
+}
