@@ -7,6 +7,7 @@ mod congestion;
 mod continuity;
 mod grace;
 mod keyframes;
+mod layers;
 mod loss;
 mod model;
 mod order;

@@ -30,11 +30,17 @@ pub(super) struct Assembler {
     open: Vec<Understood>,
     follows_gap: bool,
     last_timestamp: Option<u32>,
+    has_begun: bool,
 }
 
 impl Assembler {
     pub fn is_open(&self) -> bool {
         !self.open.is_empty()
+    }
+
+    /// Whether any frame has.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// A packet is missing here for good. What was cut off by that, if anything.
@@ -47,6 +53,7 @@ impl Assembler {
     /// Takes the next packet: what is wrong with it, and the frame that it completes.
     pub fn take(&mut self, packet: Understood, by_descriptor: bool) -> (Vec<String>, Option<AssembledFrame>) {
         let mut faults = Vec::new();
+        self.has_begun = true;
         let is_new_time = self.last_timestamp.replace(packet.timestamp) != Some(packet.timestamp);
         let (starts, ends) = bounds(&packet, by_descriptor, is_new_time || self.open.is_empty());
         let seq = packet.seq;
@@ -82,6 +89,11 @@ impl Assembler {
         self.follows_gap = false;
         (faults, Some(frame_of(open, is_true)))
     }
+}
+
+/// Whether a packet can be the first of a stream.
+pub(super) fn starts(packet: &Understood) -> bool {
+    bounds(packet, packet.descriptor.is_some(), true).0
 }
 
 /// Whether the packet itself says that it starts a frame.

@@ -81,6 +81,7 @@ pub struct Receiver {
     structure: Option<Structure>,
     last_timestamp: Option<u32>,
     lost: u64,
+    headless: u64,
     padding: u64,
     assembler: Assembler,
     finder: Finder,
@@ -102,6 +103,7 @@ impl Receiver {
             structure: None,
             last_timestamp: None,
             lost: 0,
+            headless: 0,
             padding: 0,
             assembler: Assembler::default(),
             finder: Finder::new(codec, uses_descriptor),
@@ -134,6 +136,12 @@ impl Receiver {
     /// Numbers that were waited for in vain.
     pub fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// Packets at the very beginning that are of no use, because they continue what never began. Whether the sender is to blame, or
+    /// the network has lost the first packet, a receiver cannot tell.
+    pub fn headless(&self) -> u64 {
+        self.headless
     }
 
     /// Packets of padding alone.
@@ -222,6 +230,10 @@ impl Receiver {
             return;
         }
         match self.understand(seq, &packet) {
+            Ok(packet) if self.is_headless(&packet) => {
+                self.headless += 1;
+                self.buffer.on_unreadable();
+            }
             Ok(packet) => self.on_packet_in_order(packet),
             Err(fault) => {
                 self.fault(format!("{seq}: {fault}"));
@@ -236,8 +248,9 @@ impl Receiver {
             (Some(bytes), true) => {
                 let read = read(bytes, self.structure.as_ref());
                 // Of a stream whose beginning was lost, nothing can be read yet: no fault of the sender's.
+                let has_begun = self.structure.is_some() && self.lost == 0;
                 if let Err(error) = &read
-                    && self.lost == 0
+                    && has_begun
                 {
                     return Err(format!("{error}: {truth:?}"));
                 }
@@ -252,6 +265,13 @@ impl Receiver {
         };
         let Incoming { at, timestamp, marker, .. } = *packet;
         Ok(Understood { seq, at, timestamp, marker, seen, descriptor, truth })
+    }
+
+    /// Whether this continues what never began.
+    fn is_headless(&self, packet: &Understood) -> bool {
+        let is_unreadable = self.uses_descriptor && packet.descriptor.is_none();
+        let is_first = !self.assembler.has_begun();
+        is_first && (is_unreadable || !assembler::starts(packet))
     }
 
     fn on_packet_in_order(&mut self, packet: Understood) {
