@@ -136,6 +136,11 @@ impl World {
         }
     }
 
+    /// The present moment.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
     /// Lets time pass, and calls the shard when it wants to be called.
     pub(crate) fn advance(&mut self, by: Duration) {
         let end = self.now + by;

@@ -77,6 +77,7 @@ macro_rules! explored {
 }
 explored!(
     dependency_descriptor,
+    dependency_stream,
     dtls_records,
     payloads,
     ring_memory,

@@ -159,6 +159,9 @@ pub fn read(bytes: &[u8], known: Option<&Structure>) -> Result<Descriptor, Strin
     Ok(Descriptor { start, end, frame_number, structure: brought, active, frame })
 }
 
+/// More layers than this would not fit into anything that is told of them elsewhere.
+const LAYERS_MAX: u8 = 100;
+
 #[derive(Default)]
 struct BitWriter(Vec<bool>);
 
@@ -270,6 +273,9 @@ impl BitReader<'_> {
                 1 => temporal += 1,
                 2 => (spatial, temporal) = (spatial + 1, 0),
                 _ => break,
+            }
+            if spatial.max(temporal) > LAYERS_MAX {
+                return Err("more layers than any codec has".to_owned());
             }
         }
         for template in &mut templates {

@@ -4,6 +4,9 @@ use bytes::Bytes;
 use oracle_util::marshal::Unmarshal;
 use rtp::{ExtId, Extensions, Header, Packet, Pt, Ssrc};
 
+use control::Codec;
+use leat_tests::decoder::codec::{self, Seen};
+
 use crate::known;
 use crate::oracle::{ask, hold_against, same};
 use crate::script::Script;
@@ -112,6 +115,17 @@ pub fn vp8(data: &[u8]) {
         assert_eq!(rtp::vp8::Descriptor::parse(&data[..descriptor.len]), Some(*descriptor));
         assert_eq!(rtp::vp8::Descriptor::parse(&data[..descriptor.len - 1]), None);
     }
+    // The peers of the simulator read the same, by a reader of their own.
+    match (codec::read(Codec::Vp8, data), descriptor) {
+        (Ok((Seen::Vp8(theirs), len)), Some(ours)) => {
+            assert_eq!((theirs.starts, len), (ours.starts_frame(), ours.len));
+            let id = ours.picture_id.map(|id| (id.value, if id.bits15 { 1 << 15 } else { 1 << 7 }));
+            assert_eq!((theirs.picture_id, theirs.tl0picidx), (id, ours.tl0picidx));
+            assert_eq!(theirs.layer, ours.tid.map(|tid| (tid, ours.layer_sync)));
+            assert_eq!(theirs.is_key, is_keyframe);
+        }
+        (theirs, ours) => assert!(theirs.is_err() && ours.is_none(), "{theirs:?} and {ours:?}"),
+    }
     assert!(!is_keyframe || descriptor.is_some_and(|descriptor| descriptor.starts_frame()));
     assert!(rtp::vp8::keyframe_size(data).is_none() || is_keyframe);
 }
@@ -162,6 +176,25 @@ fn vp9(data: &[u8]) {
             assert!(picture.tid < 8 && picture.diffs.len() <= 3);
         }
     }
+    // Whoever receives it sees the same, unless it cannot do without a picture id.
+    if let Ok((Seen::Vp9(theirs), len)) = codec::read(Codec::Vp9, data) {
+        assert_eq!(len, descriptor.len);
+        assert_eq!(Some(theirs.picture_id), descriptor.picture_id.map(|id| id.value));
+        assert_eq!((theirs.starts, theirs.ends), (descriptor.start_of_frame, descriptor.end_of_frame));
+        assert_eq!((theirs.spatial, theirs.temporal), (descriptor.sid(), descriptor.tid()));
+        assert_eq!(theirs.tl0picidx, descriptor.tl0picidx);
+        assert_eq!(theirs.diffs, descriptor.references.diffs());
+        assert_eq!(theirs.is_predicted, descriptor.inter_picture_predicted);
+        let layer = descriptor.layer.map(|layer| (layer.switching_up, layer.inter_layer_predicted));
+        assert_eq!((theirs.switches_up, theirs.is_inter_layer), layer.unwrap_or_default());
+        let pictures = descriptor.structure.and_then(|structure| structure.pictures());
+        let group = pictures.map(|pictures| {
+            pictures.map(|picture| (picture.tid, picture.switching_up, picture.diffs.to_vec())).collect()
+        });
+        assert_eq!(theirs.group, group);
+    } else {
+        assert_eq!(descriptor.picture_id, None);
+    }
     // The frame is not looked at to read the descriptor.
     assert_eq!(rtp::vp9::Descriptor::parse(&data[..descriptor.len]), Some(descriptor));
     assert_eq!(rtp::vp9::Descriptor::parse(&data[..descriptor.len - 1]), None);
@@ -172,6 +205,13 @@ fn av1(data: &[u8]) {
         assert!(!rtp::av1::is_keyframe(data));
         return;
     };
+    let theirs = codec::read(Codec::Av1, data).map(|(seen, _)| seen);
+    let ours = codec::Av1 {
+        continues: payload.continues,
+        goes_on: payload.continued,
+        begins_sequence: payload.new_sequence,
+    };
+    assert_eq!(theirs, Ok(Seen::Av1(ours)));
     let elements: Vec<_> = payload.elements().collect();
     assert!(!elements.is_empty() && (payload.count == 0 || elements.len() == usize::from(payload.count)));
     assert!(elements.iter().map(|element| element.bytes.len()).sum::<usize>() < data.len());
@@ -184,7 +224,17 @@ fn av1(data: &[u8]) {
 }
 
 fn h264(data: &[u8]) {
-    use rtp::h264::Payload;
+    use rtp::h264::{NalKind, Payload};
+    if let Some(payload) = Payload::parse(data) {
+        let has = |kind| payload.starts(kind);
+        let ours = codec::H264 {
+            has_sps: has(NalKind::Sps),
+            has_pps: has(NalKind::Pps),
+            has_idr: has(NalKind::Idr),
+        };
+        let theirs = codec::read(Codec::H264, data).map(|(seen, _)| seen);
+        assert_eq!(theirs, Ok(Seen::H264(ours)));
+    }
     match Payload::parse(data) {
         None => assert!(!rtp::h264::is_keyframe(data)),
         Some(Payload::Single(nal)) => assert_eq!(nal.bytes.len(), data.len() - 1),
@@ -200,51 +250,10 @@ fn h264(data: &[u8]) {
     }
 }
 
-/// Dependency descriptors of one stream: the script is one after the other, each behind its length. The
-/// structure that one brings is kept for those after it, as a receiver does, and sometimes forgotten.
-pub fn dependency_descriptor(data: &[u8]) {
-    use rtp::dependency_descriptor::{mandatory, read};
-    let mut script = Script::new(data);
-    let mut known = None;
-    while !script.is_over() {
-        let value = script.blob();
-        let fixed = mandatory(value);
-        assert_eq!(fixed.is_some(), value.len() >= 3);
-        let Ok((descriptor, brought)) = read(value, known.as_ref()) else { continue };
-        assert_eq!(Some(descriptor.mandatory), fixed);
-        assert!(usize::from(descriptor.layer.spatial_id) < rtp::limits::SPATIAL_LAYERS_MAX);
-        assert!(usize::from(descriptor.layer.temporal_id) < rtp::limits::TEMPORAL_LAYERS_MAX);
-        assert!(!descriptor.dtis.is_empty() && descriptor.dtis.iter().count() == descriptor.dtis.len());
-        assert!(descriptor.diffs().iter().all(|diff| (1..=4096).contains(diff)));
-        for chain in 0..=descriptor.chain_diffs().len() {
-            let _ = descriptor.chain_previous(chain);
-        }
-        assert!(
-            brought.is_none() || descriptor.active_targets.is_some(),
-            "a new structure says what is active"
-        );
-        assert!(brought.is_some() || known.is_some(), "a descriptor without a structure");
-        known = brought.or(known);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    /// A corpus whose structure did not read would leave most of the reader untouched.
     #[test]
-    fn the_corpus_brings_structures_and_layers() {
-        let mut script = Script::new(include_bytes!("../../corpus/dependency_descriptor/l1t2"));
-        let (key, structure) =
-            rtp::dependency_descriptor::read(script.blob(), None).expect("it brings its own structure");
-        let structure = structure.expect("it brings one");
-        assert_eq!((structure.templates(), structure.targets(), structure.chains()), (3, 2, 1));
-        assert_eq!((key.diffs().len(), key.resolution.map(|size| size.width)), (0, Some(640)));
-        let (upper, _) =
-            rtp::dependency_descriptor::read(script.blob(), Some(&structure)).expect("a template it has");
-        assert_eq!((upper.layer.temporal_id, upper.diffs()), (1, &[1][..]));
-
+    fn the_corpus_has_keyframes() {
         let vp9 = include_bytes!("../../corpus/payloads/vp9-key-picture-with-structure");
         assert!(rtp::vp9::is_keyframe(vp9));
         assert!(rtp::av1::is_keyframe(include_bytes!("../../corpus/payloads/av1-sequence")));

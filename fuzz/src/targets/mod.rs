@@ -2,6 +2,7 @@
 
 mod agent;
 mod crypto;
+mod dependency;
 mod feedback;
 mod media;
 mod ring;
@@ -9,7 +10,8 @@ mod shard;
 
 pub use agent::stun;
 pub use crypto::{dtls_records, srtp};
+pub use dependency::{dependency_descriptor, dependency_stream};
 pub use feedback::{rtcp, twcc};
-pub use media::{dependency_descriptor, payloads, rtp, rtx, vp8};
+pub use media::{payloads, rtp, rtx, vp8};
 pub use ring::{ring_memory, ring_records};
 pub use shard::shard;

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use control::{
     AppData, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding, Extension,
-    ExtensionKind, Kind, Produce, ProducerId, Request, RouterId, Text, TransportId,
+    ExtensionKind, Kind, Layers, Produce, ProducerId, Request, RouterId, Text, TransportId,
 };
+use leat_tests::{LayeredSource, LayeredTrack};
+use machine::Rng;
+use oracle_util::marshal::Marshal;
 use rtcp::Writer;
 use rtp::{ExtId, Extensions, Header, Pt, Seq, Ssrc};
 
@@ -25,20 +28,26 @@ pub fn shard(data: &[u8]) {
 fn run(data: &[u8]) -> Tally {
     let mut script = Script::new(data);
     let mut world = World::new();
+    let mut camera = None;
     let mut time_left = TIME_MAX;
     for _ in 0..STEPS_MAX {
         if script.is_over() {
             break;
         }
-        step(&mut world, &mut script, &mut time_left);
+        step(&mut world, &mut camera, &mut script, &mut time_left);
     }
     world.compare_snapshot();
     world.tally
 }
 
-/// One step: what happens is the first byte modulo 16, the rest depends on it.
-fn step(world: &mut World, script: &mut Script<'_>, time_left: &mut Duration) {
-    match script.u8() % 16 {
+/// One step: what happens is the first byte modulo 19, the rest depends on it.
+fn step(
+    world: &mut World,
+    camera: &mut Option<LayeredSource>,
+    script: &mut Script<'_>,
+    time_left: &mut Duration,
+) {
+    match script.u8() % 19 {
         0 => {
             let by = Duration::from_millis(u64::from(script.u16())).min(*time_left);
             *time_left -= by;
@@ -97,6 +106,40 @@ fn step(world: &mut World, script: &mut Script<'_>, time_left: &mut Duration) {
             _ => world.end_batch(),
         },
         14 => world.limit_room(usize::from(script.u8() % 4)),
+        16 => {
+            let (transport, producer) = (transport(script), ProducerId(u64::from(script.u8() % 4)));
+            let track = layered_track(script);
+            let source = LayeredSource::new(world.now(), track, "0".to_owned(), Rng::from_number(3));
+            world.command(Command::Produce(source.produce(transport, producer)));
+            *camera = Some(source);
+        }
+        17 => {
+            let Some(camera) = camera else { return };
+            let mut consume = consume(script);
+            let track = camera.track();
+            consume.codecs = vec![track.consumed_codec()];
+            consume.extensions = track.received_extensions();
+            consume.rtx_ssrc = track.rtx.then_some(consume.ssrc + 100);
+            world.command(Command::Consume(consume));
+        }
+        18 => {
+            // Pictures of all its layers, of which the network takes its share.
+            let Some(camera) = camera else { return };
+            let (transport, from, flags) = (transport(script), path(script.u8()), script.u8());
+            if flags & 1 != 0 {
+                camera.change_scene(usize::from(flags >> 1) % camera.track().encodings.len());
+            }
+            if flags & 8 != 0 {
+                camera.set_spatial_layers((flags >> 4) % camera.track().spatial_layers + 1);
+            }
+            let lost = script.u16();
+            for (nth, packet) in camera.frame(world.now()).into_iter().enumerate() {
+                if lost >> (nth % 16) & 1 == 0 {
+                    let header = packet.header.marshal().expect("our own packets are well-formed");
+                    world.send_rtp(transport, from, &header, &packet.payload);
+                }
+            }
+        }
         _ => {
             // A run of packets of one stream: what a camera does.
             let (transport, from, ssrc) = (transport(script), path(script.u8()), media_ssrc(script));
@@ -122,6 +165,22 @@ const VP8_KEYFRAME: [u8; 16] =
     [0x90, 0xe0, 0x91, 0x23, 0x07, 0x20, 0x50, 0x42, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01];
 const VP8_INTERFRAME: [u8; 8] = [0x90, 0xe0, 0x91, 0x24, 0x08, 0x20, 0x51, 0x02];
 
+/// A track as browsers send it.
+fn layered_track(script: &mut Script<'_>) -> LayeredTrack {
+    let track = match script.u8() % 8 {
+        0 => LayeredTrack::vp8_simulcast(),
+        1 => LayeredTrack::vp8_simulcast().short_picture_ids().with_descriptor(),
+        2 => LayeredTrack::h264_temporal_simulcast(),
+        3 => LayeredTrack::h264_simulcast(),
+        4 => LayeredTrack::vp9_svc(),
+        5 => LayeredTrack::vp9_key_svc().flexible(),
+        6 => LayeredTrack::av1_svc(),
+        _ => LayeredTrack::av1_simulcast(),
+    };
+    // The padding of the published writer is not padding as it is meant here.
+    track.without_padding()
+}
+
 fn transport(script: &mut Script<'_>) -> TransportId {
     TransportId(u64::from(script.u8() % 4))
 }
@@ -132,9 +191,15 @@ fn media_ssrc(script: &mut Script<'_>) -> Ssrc {
 
 fn codecs(script: &mut Script<'_>, kind: Kind) -> Vec<CodecParameters> {
     let flags = script.u8();
+    let video = match flags >> 5 {
+        1 => Codec::H264,
+        2 => Codec::Vp9,
+        3 => Codec::Av1,
+        _ => Codec::Vp8,
+    };
     let (codec, pt, rtx_pt, clock_rate_hz) = match kind {
         Kind::Audio => (Codec::Opus, 111, None, 48_000),
-        Kind::Video => (Codec::Vp8, 96, (flags & 1 == 0).then_some(97), 90_000),
+        Kind::Video => (video, 96, (flags & 1 == 0).then_some(97), 90_000),
     };
     let has = |bit: u8| flags & bit == 0;
     vec![CodecParameters {
@@ -162,7 +227,18 @@ fn extensions(script: &mut Script<'_>) -> Vec<Extension> {
         (ExtensionKind::Rid, 9),
     ];
     let wanted = all.into_iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1);
-    wanted.map(|(_, (kind, id))| Extension { kind, id }).collect()
+    let mut wanted: Vec<Extension> = wanted.map(|(_, (kind, id))| Extension { kind, id }).collect();
+    // These two go along with others: there are no bits left.
+    let along = [
+        (ExtensionKind::Rid, ExtensionKind::RepairedRid, 10),
+        (ExtensionKind::AbsCaptureTime, ExtensionKind::DependencyDescriptor, 14),
+    ];
+    for (with, kind, id) in along {
+        if wanted.iter().any(|extension| extension.kind == with) {
+            wanted.push(Extension { kind, id });
+        }
+    }
+    wanted
 }
 
 fn mid(script: &mut Script<'_>) -> Option<Text> {
@@ -181,22 +257,35 @@ fn produce(script: &mut Script<'_>) -> Produce {
         kind,
         mid: mid(script),
         codecs: codecs(script, kind),
-        encodings: vec![Encoding {
-            rid: None,
-            ssrc: script.choice(&[Some(1111), Some(2222), None]),
-            rtx_ssrc: script.choice(&[Some(1112), None]),
-            ..Encoding::SINGLE
-        }],
+        encodings: encodings(script),
         extensions: extensions(script),
         paused: script.u8() == 1,
         app_data: AppData(Vec::new()),
     }
 }
 
+/// One stream, one with layers inside, or three known by their RIDs.
+fn encodings(script: &mut Script<'_>) -> Vec<Encoding> {
+    let (ssrc, rtx) = (script.u8(), script.u8());
+    let one = Encoding {
+        rid: None,
+        ssrc: [Some(1111), Some(2222), None][usize::from(ssrc % 3)],
+        rtx_ssrc: [Some(1112), None][usize::from(rtx % 2)],
+        temporal_layers: (ssrc >> 6) + 1,
+        ..Encoding::SINGLE
+    };
+    let named = |rid: &str| Encoding { rid: Some(Text::new(rid)), ssrc: None, rtx_ssrc: None, ..one.clone() };
+    match rtx >> 6 {
+        0 | 1 => vec![one],
+        2 => vec![Encoding { spatial_layers: 3, ..one }],
+        _ => ["q", "h", "f"].map(named).to_vec(),
+    }
+}
+
 fn consume(script: &mut Script<'_>) -> Consume {
     let kind = kind(script);
     let ssrc = 9000 + u32::from(script.u8() % 4);
-    Consume {
+    let mut consume = Consume {
         transport: transport(script),
         producer: ProducerId(u64::from(script.u8() % 4)),
         consumer: ConsumerId(u64::from(script.u8() % 6)),
@@ -208,14 +297,19 @@ fn consume(script: &mut Script<'_>) -> Consume {
         extensions: extensions(script),
         preferred_layers: None,
         priority: 1,
-        paused: script.u8() == 1,
+        paused: false,
         app_data: AppData(Vec::new()),
-    }
+    };
+    let flags = script.u8();
+    consume.paused = flags == 1;
+    consume.preferred_layers =
+        (flags >= 16).then_some(Layers { spatial: flags >> 4, temporal: flags & 0x0f });
+    consume
 }
 
 /// The commands that name one thing.
 fn small_command(script: &mut Script<'_>) -> Command {
-    let which = script.u8() % 13;
+    let which = script.u8() % 15;
     let router = RouterId(u64::from(script.u8() % 3));
     let transport = TransportId(router.0 + u64::from(script.u8() % 2));
     let producer = ProducerId(transport.0);
@@ -233,6 +327,11 @@ fn small_command(script: &mut Script<'_>) -> Command {
         9 => Command::ResumeConsumer { consumer },
         10 => Command::CloseConsumer { consumer },
         11 => Command::RequestKeyframe { consumer },
+        13 => {
+            let layers = Layers { spatial: script.u8() % 4, temporal: script.u8() % 4 };
+            Command::SetPreferredLayers { consumer, layers }
+        }
+        14 => Command::SetPriority { consumer, priority: script.u8() },
         _ => Command::Snapshot,
     }
 }
@@ -348,5 +447,11 @@ mod tests {
     fn the_corpus_gets_past_the_crypto() {
         let tally = run(include_bytes!("../../corpus/shard/a-call-with-repairs"));
         assert!(tally.rtp_opened >= 16 && tally.rtcp_opened > 0 && tally.repaired > 0, "{tally:?}");
+    }
+
+    #[test]
+    fn the_corpus_has_layers() {
+        let tally = run(include_bytes!("../../corpus/shard/layers-that-change"));
+        assert!(tally.rtp_opened >= 16, "{tally:?}");
     }
 }

@@ -6,18 +6,25 @@ use control::Codec;
 
 /// A payload's descriptor, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub enum Seen {
+    /// VP8 (RFC 7741 §4.2).
     Vp8(Vp8),
+    /// VP9 (RFC 9628 §4.2).
     Vp9(Vp9),
+    /// H.264 (RFC 6184 §5): what begins in the packet.
     H264(H264),
+    /// AV1 (AV1 RTP §4.4): the aggregation header.
     Av1(Av1),
 }
 
+/// VP8 (RFC 7741 §4.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Vp8 {
+pub struct Vp8 {
+    /// Begins a frame.
     pub starts: bool,
     /// And the modulus it counts by.
     pub picture_id: Option<(u16, u16)>,
+    /// Counts base frames.
     pub tl0picidx: Option<u8>,
     /// Temporal layer, and whether it is a sync point.
     pub layer: Option<(u8, bool)>,
@@ -25,40 +32,66 @@ pub(crate) struct Vp8 {
     pub is_key: bool,
 }
 
+/// VP9 (RFC 9628 §4.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Vp9 {
+pub struct Vp9 {
+    /// Counts pictures.
     pub picture_id: u16,
     /// Refers to earlier pictures.
     pub is_predicted: bool,
+    /// Names its references.
     pub is_flexible: bool,
+    /// Begins a frame.
     pub starts: bool,
+    /// Ends a frame.
     pub ends: bool,
+    /// Temporal layer.
     pub temporal: u8,
+    /// Its layer can be entered here.
     pub switches_up: bool,
+    /// Spatial layer.
     pub spatial: u8,
+    /// Refers to the layer below.
     pub is_inter_layer: bool,
+    /// Counts base pictures.
     pub tl0picidx: Option<u8>,
+    /// How many pictures back its references are.
     pub diffs: Vec<u8>,
     /// The group of pictures: of each, the temporal layer, whether one can switch up, and its references.
     pub group: Option<Vec<(u8, bool, Vec<u8>)>>,
 }
 
+/// H.264 (RFC 6184 §5): what begins in the packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct H264 {
+pub struct H264 {
+    /// A sequence parameter set.
     pub has_sps: bool,
+    /// A picture parameter set.
     pub has_pps: bool,
+    /// A slice of an IDR picture.
     pub has_idr: bool,
 }
 
+/// AV1 (AV1 RTP §4.4): the aggregation header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Av1 {
+pub struct Av1 {
+    /// Begins in the middle of an OBU.
     pub continues: bool,
+    /// Ends in the middle of one.
     pub goes_on: bool,
+    /// Begins a coded video sequence.
     pub begins_sequence: bool,
 }
 
 /// Understands a payload, and reads the truth behind it.
-pub(crate) fn see(codec: Codec, payload: &[u8]) -> Result<(Seen, Truth), String> {
+pub(super) fn see(codec: Codec, payload: &[u8]) -> Result<(Seen, Truth), String> {
+    let (seen, descriptor_len) = read(codec, payload)?;
+    let truth = Truth::read(payload, descriptor_len)?;
+    Ok((seen, truth))
+}
+
+/// Understands a payload. Beside it the length of the descriptor in front of it, which may be written anew on the way.
+pub fn read(codec: Codec, payload: &[u8]) -> Result<(Seen, usize), String> {
     let short = || format!("a {codec:?} payload is cut short");
     let mut rest = payload;
     let seen = match codec {
@@ -68,8 +101,7 @@ pub(crate) fn see(codec: Codec, payload: &[u8]) -> Result<(Seen, Truth), String>
         Codec::Av1 => Seen::Av1(av1(payload).ok_or_else(short)?),
         Codec::Opus | Codec::Red => return Err(format!("{codec:?} has no layers")),
     };
-    let truth = Truth::read(payload, payload.len() - rest.len())?;
-    Ok((seen, truth))
+    Ok((seen, payload.len() - rest.len()))
 }
 
 fn vp8(rest: &mut &[u8]) -> Option<Vp8> {
@@ -91,7 +123,7 @@ fn vp8(rest: &mut &[u8]) -> Option<Vp8> {
         let layer = byte(rest)?;
         seen.layer = (present & 0x20 != 0).then_some((layer >> 6, layer & 0x20 != 0));
     }
-    seen.is_key = seen.starts && *rest.first()? & 1 == 0;
+    seen.is_key = seen.starts && rest.first().is_some_and(|tag| tag & 1 == 0);
     Some(seen)
 }
 

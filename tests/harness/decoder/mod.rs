@@ -14,7 +14,7 @@
 
 mod assembler;
 mod buffer;
-mod codec;
+pub mod codec;
 mod finder;
 #[cfg(test)]
 mod tests;

@@ -195,7 +195,7 @@ impl LayeredTrack {
     }
 
     /// Its codec on a subscriber's leg.
-    pub(crate) fn consumed_codec(&self) -> CodecParameters {
+    pub fn consumed_codec(&self) -> CodecParameters {
         CodecParameters { pt: 118, rtx_pt: self.rtx.then_some(119), ..self.codec_parameters() }
     }
 
@@ -210,7 +210,7 @@ impl LayeredTrack {
     }
 
     /// The header extensions of a subscriber's leg.
-    pub(crate) fn received_extensions(&self) -> Vec<Extension> {
+    pub fn received_extensions(&self) -> Vec<Extension> {
         let descriptor =
             Extension { kind: ExtensionKind::DependencyDescriptor, id: received_ext::DESCRIPTOR };
         let mut extensions = crate::track::received_extensions();

@@ -159,7 +159,7 @@ impl Stream {
 
 impl LayeredSource {
     /// Every stream begins with a keyframe at `start`. `mid` is its name on the transport.
-    pub(crate) fn new(start: Instant, track: LayeredTrack, mid: String, mut rng: Rng) -> Self {
+    pub fn new(start: Instant, track: LayeredTrack, mid: String, mut rng: Rng) -> Self {
         let streams = (0..track.encodings.len()).map(|index| Stream::new(&track, index, &mut rng)).collect();
         let next_number = u64::from(rng.below(1 << 16));
         Self { track, mid, rng, streams, next_frame_at: Some(start), next_number, padded: 0 }
@@ -239,7 +239,7 @@ impl LayeredSource {
     }
 
     /// What signaling tells the engine of it.
-    pub(crate) fn produce(&self, transport: TransportId, producer: ProducerId) -> Produce {
+    pub fn produce(&self, transport: TransportId, producer: ProducerId) -> Produce {
         let encodings = self.streams.iter().zip(&self.track.encodings).map(|(stream, plan)| {
             // Of simulcast, browsers signal no SSRC.
             let signaled = !self.track.is_simulcast();
@@ -270,7 +270,7 @@ impl LayeredSource {
     }
 
     /// The packets of the picture that is due, of every stream, without transport-wide numbers.
-    pub(crate) fn frame(&mut self, now: Instant) -> Vec<Packet> {
+    pub fn frame(&mut self, now: Instant) -> Vec<Packet> {
         let Some(due) = self.next_frame_at.filter(|due| *due <= now) else { return Vec::new() };
         self.next_frame_at = Some(due.max(now - self.track.frame_interval) + self.track.frame_interval);
         let codec = self.track.codec_parameters();
