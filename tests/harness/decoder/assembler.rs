@@ -25,7 +25,7 @@ pub(crate) struct AssembledFrame {
 }
 
 /// Puts frames together, from packets in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Assembler {
     open: Vec<Understood>,
     follows_gap: bool,
@@ -34,6 +34,11 @@ pub(super) struct Assembler {
 }
 
 impl Assembler {
+    /// Of a stream whose first packet may have been lost.
+    pub fn new() -> Self {
+        Self { open: Vec::new(), follows_gap: true, last_timestamp: None, has_begun: false }
+    }
+
     pub fn is_open(&self) -> bool {
         !self.open.is_empty()
     }

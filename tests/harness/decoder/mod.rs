@@ -82,6 +82,8 @@ pub struct Receiver {
     last_timestamp: Option<u32>,
     lost: u64,
     headless: u64,
+    /// Whether a frame has been whole.
+    has_shown: bool,
     padding: u64,
     assembler: Assembler,
     finder: Finder,
@@ -104,8 +106,9 @@ impl Receiver {
             last_timestamp: None,
             lost: 0,
             headless: 0,
+            has_shown: false,
             padding: 0,
-            assembler: Assembler::default(),
+            assembler: Assembler::new(),
             finder: Finder::new(codec, uses_descriptor),
             buffer: Buffer::default(),
             faults: Vec::new(),
@@ -278,6 +281,12 @@ impl Receiver {
         let (faults, frame) = self.assembler.take(packet, self.uses_descriptor);
         faults.into_iter().for_each(|fault| self.fault(fault));
         let Some(frame) = frame else { return };
+        if !frame.is_whole && !self.has_shown {
+            // Nothing in H.264 tells a start; that its first packets are missing shows only now.
+            self.headless += 1;
+            self.buffer.on_unreadable();
+        }
+        self.has_shown |= frame.is_whole;
         if self.buffer.is_of_another_picture(&frame) {
             self.end_picture();
         }

@@ -3,6 +3,7 @@
 use super::LayeredTrack;
 use super::pattern::{FramePlan, Pattern};
 use crate::dependency::{Descriptor, Dti, Structure, Template};
+use control::Codec;
 
 /// Describes the frames of one stream.
 #[derive(Clone, Debug)]
@@ -10,6 +11,7 @@ pub(super) struct Describer {
     spatial_layers: u8,
     temporal_layers: u8,
     only_key_pictures_are_shared: bool,
+    is_vp8: bool,
     structure: Structure,
     /// The number of each chain's last frame.
     chains: Vec<u64>,
@@ -38,6 +40,7 @@ impl Describer {
             spatial_layers: track.spatial_layers,
             temporal_layers: track.temporal_layers,
             only_key_pictures_are_shared: track.only_key_pictures_are_shared,
+            is_vp8: track.codec == Codec::Vp8,
             structure,
             chains: vec![0; usize::from(track.spatial_layers)],
             told_active: track.spatial_layers,
@@ -104,11 +107,11 @@ impl Describer {
         }
         let targets = (0..self.spatial_layers)
             .flat_map(|spatial| (0..self.temporal_layers).map(move |temporal| (spatial, temporal)));
-        let only_key = self.only_key_pictures_are_shared;
+        let (only_key, is_vp8) = (self.only_key_pictures_are_shared, self.is_vp8);
         Template {
             spatial: frame.spatial,
             temporal: frame.temporal,
-            dtis: targets.map(|target| indication(frame, target, only_key)).collect(),
+            dtis: targets.map(|target| indication(frame, target, only_key, is_vp8)).collect(),
             diffs: frame.references.iter().map(|reference| (frame.number - reference) as u16).collect(),
             chain_diffs,
         }
@@ -138,11 +141,12 @@ pub(super) fn scaled((width, height): (u16, u16), layers: u8, spatial: u8) -> (u
 }
 
 /// Table A.1, for the patterns that we have.
-fn indication(frame: &FramePlan, (spatial, temporal): (u8, u8), only_key: bool) -> Dti {
+fn indication(frame: &FramePlan, (spatial, temporal): (u8, u8), only_key: bool, is_vp8: bool) -> Dti {
     if spatial < frame.spatial || temporal < frame.temporal {
         return Dti::NotPresent;
     }
-    if frame.is_key {
+    // Of VP8, libwebrtc calls every frame a switching point, though only some are: the payload descriptor knows which.
+    if frame.is_key || is_vp8 {
         return Dti::Switch;
     }
     if spatial > frame.spatial {

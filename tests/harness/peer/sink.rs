@@ -334,7 +334,11 @@ impl Sink {
         if let Some(known) = self.packets.get(&seq) {
             self.duplicates += 1;
             if known.hash != arrival.hash {
-                return Err(format!("number {seq} stands for two packets: its key stream was used twice"));
+                let [first, second] = [*known, arrival].map(|packet| {
+                    let way = if packet.is_repaired { "repaired" } else { "direct" };
+                    (way, packet.marker, packet.timestamp, packet.payload.stamp)
+                });
+                return Err(format!("number {seq} stands for two packets: {first:?}, then {second:?}"));
             }
             return Ok(());
         }
