@@ -15,6 +15,7 @@ use machine::{Flow, Instant, Path, Rng, Tx};
 use rtcp::{ReportBlock, SenderInfo};
 use rtp::dependency_descriptor::{self, FrameNumber};
 use rtp::{ExtId, Extensions, Header, Mid, Pt, Seq, SeqNo, Ssrc};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// One track on its way to one peer.
@@ -43,6 +44,8 @@ pub struct Consumer {
     mid: Option<Mid>,
     /// Payload types of the codecs it takes.
     payload_types: Vec<(Codec, PayloadTypes)>,
+    /// Our latest numbers that an empty packet took.
+    filled: VecDeque<SeqNo>,
     rtx_seq: SeqNo,
     resent: Resent,
     /// Payload bytes that NACKs may still cost; see [`limits::RESEND_CREDIT_MAX`].
@@ -117,6 +120,7 @@ impl Consumer {
             reported: None,
             mid: spec.mid.as_ref().and_then(|mid| Mid::new(mid.as_str().as_bytes())),
             payload_types: payload_types.collect(),
+            filled: VecDeque::new(),
             rtx_seq: SeqNo(u64::from(rng.below(1 << 15))),
             resent: Resent::default(),
             resend_credit: 0,
@@ -173,12 +177,12 @@ impl Consumer {
     /// Counts anew which layers it wants: the mask it had, and the one it has.
     pub fn replace_wanted(&mut self, producer: &Producer) -> (u8, u8) {
         let ceiling = usize::from(self.ceiling(producer).spatial);
-        let wanted = match self.source_index(producer) {
+        let wanted = match producer.streams.len() {
             _ if self.paused => 0,
-            // The encoding it is to follow, and the one it follows until then.
-            following if producer.streams.len() > 1 => 1 << ceiling | following.map_or(0, |index| 1 << index),
             // All layers below are needed too.
-            _ => u8::MAX >> (7 - ceiling.min(7)),
+            1 => u8::MAX >> (7 - ceiling.min(7)),
+            // The one it follows until then does not count: it goes on for as long as the change should take.
+            _ => 1 << ceiling,
         };
         (std::mem::replace(&mut self.wanted, wanted), wanted)
     }
@@ -237,7 +241,7 @@ impl Consumer {
         let stream = &producer.streams[index];
         let source = Source { stream: index as u8, epoch: stream.epoch() };
         let following = self.rewriter.source();
-        if following == Some(source) {
+        if following == Some(source) && !self.rewriter.is_of_past(packet.seq) {
             self.pass(packet, stream, source, out);
             return self.selector.needs_keyframe();
         }
@@ -249,15 +253,23 @@ impl Consumer {
         } else if following.is_some()
             && let Some((seq, numbering)) = self.rewriter.place(source, packet.seq)
         {
-            // A straggler of an encoding that it has left: its number waits.
-            self.send(packet, seq, &numbering, out);
+            // A straggler from before the last change of encodings: its number waits.
+            match self.selector.decided(packet, source.stream) {
+                Some(Verdict::LeaveOut) => self.fill(packet, seq, &numbering, out),
+                _ => self.send(packet, seq, &numbering, out),
+            }
         }
         false
     }
 
     /// Begins with a keyframe that is still at hand instead of waiting for the publisher's next. False if there is none.
     pub fn begin_from_cache(&mut self, producer: &Producer, out: &mut Egress<'_, impl Tx>) -> bool {
-        if self.rewriter.source().is_some() {
+        // Whoever was sent something a moment ago would see it again.
+        let has_recent = self
+            .rewriter
+            .last_sent_at()
+            .is_some_and(|at| out.now.saturating_since(at) <= limits::KEYFRAME_CACHED_AGE_MAX);
+        if has_recent || self.rewriter.source().is_some() {
             return false;
         }
         let Some(index) = self.stream_missed(producer) else { return false };
@@ -329,7 +341,7 @@ impl Consumer {
         out: &mut Egress<'_, impl Tx>,
     ) {
         let is_late = self.rewriter.is_late(packet.seq);
-        match self.selector.decide(packet, is_late, stream.structure()) {
+        match self.selector.decide(packet, source.stream, is_late, stream.structure()) {
             Verdict::Forward => {
                 if !is_late {
                     self.rewriter.set_top(self.selector.current().spatial);
@@ -342,8 +354,10 @@ impl Consumer {
                 // VP9 counts pictures that are left out: its group of pictures tells which they are.
                 let picture = packet.picture.filter(|_| packet.codec == Codec::Vp8);
                 let picture = picture.and_then(|numbers| numbers.picture_id);
-                if let Some(hole) = self.rewriter.leave_out(source, packet.seq, picture) {
-                    self.fill(packet, hole, out);
+                if let Some((hole, numbering)) =
+                    self.rewriter.leave_out(source, packet.seq, packet.timestamp, picture)
+                {
+                    self.fill(packet, hole, &numbering, out);
                 }
             }
         }
@@ -395,10 +409,15 @@ impl Consumer {
     /// A number that waited for a packet which is not forwarded: an empty packet takes it, so that the peer does not take the hole for
     /// a loss. Only where retransmissions have numbers of their own, because a NACK for this one must not have it sent
     /// again with other bytes (RFC 7714 §8.1).
-    fn fill(&mut self, packet: &MediaPacket<'_>, hole: SeqNo, out: &mut Egress<'_, impl Tx>) {
+    fn fill(
+        &mut self,
+        packet: &MediaPacket<'_>,
+        hole: SeqNo,
+        numbering: &Numbering,
+        out: &mut Egress<'_, impl Tx>,
+    ) {
         let Some(PayloadTypes { media, rtx: Some(_) }) = self.payload_types_of(packet) else { return };
-        let Some((_, _, numbering)) = self.rewriter.original(hole.seq()) else { return };
-        let header = Header { marker: false, ..self.header(packet, media, hole, &numbering) };
+        let header = Header { marker: false, ..self.header(packet, media, hole, numbering) };
         let mut extensions = Extensions::new();
         let mid = self.spec.extensions.iter().find(|extension| extension.kind == ExtensionKind::Mid);
         if let (Some(extension), Some(mid)) = (mid, &self.mid) {
@@ -409,6 +428,10 @@ impl Consumer {
                 out.counters.count(Counter::RtpOut);
                 out.counters.add(Counter::RtpBytesOut, len as u64);
                 self.packet_count = self.packet_count.wrapping_add(1);
+                if self.filled.len() == limits::HOLES_REMEMBERED {
+                    self.filled.pop_front();
+                }
+                self.filled.push_back(hole);
             }
             None => out.counters.count(Counter::TxFull),
         }
@@ -416,7 +439,8 @@ impl Consumer {
 
     /// The peer misses `seq` of this consumer: sends it again, by RTX (RFC 4588) where negotiated.
     pub fn resend(&mut self, seq: Seq, producer: &Producer, out: &mut Egress<'_, impl Tx>) {
-        let found = self.rewriter.original(seq).and_then(|(original, ours, numbering)| {
+        let asked = self.rewriter.original(seq).filter(|(_, ours, _)| !self.filled.contains(ours));
+        let found = asked.and_then(|(original, ours, numbering)| {
             let stream = producer.streams.get(usize::from(numbering.source.stream))?;
             let stream = Some(stream).filter(|stream| stream.epoch() == numbering.source.epoch)?;
             Some((stream.cached(original)?, ours, numbering))

@@ -1,7 +1,7 @@
 //! What a packet says of the frame it belongs to: just enough to choose layers, and which keyframe a consumer may begin with.
 //!
-//! Where there is a dependency descriptor (AV1 RTP specification, appendix A) it alone decides, so that frames encrypted
-//! end to end are forwarded like any other. Without one, VP8 and VP9 tell it in their payload descriptors (RFC 7741, RFC 9628).
+//! Where there is a dependency descriptor (AV1 RTP specification, appendix A) it decides, so that frames encrypted
+//! end to end are forwarded like any other. Without one, and of VP8's temporal layers always, the payload descriptors of VP8 and VP9 tell it in their payload descriptors (RFC 7741, RFC 9628).
 //! It is *not* a depacketizer: nothing of the coded picture is looked at, but for the bits that begin a keyframe.
 
 use control::Codec;
@@ -92,7 +92,12 @@ pub fn understand(codec: Codec, payload: &[u8], descriptor: &[u8], known: Option
                 let starts_keyframe = structure.is_some()
                     && descriptor.mandatory.start_of_frame
                     && descriptor.diffs().is_empty();
-                return Understood { frame: Frame::Described(descriptor), starts_keyframe, structure };
+                // libwebrtc calls every VP8 frame a switching point. The payload descriptor knows better, and is never encrypted.
+                let frame = match by_payload(codec, payload) {
+                    Frame::Vp8(frame) => Frame::Vp8(frame),
+                    _ => Frame::Described(descriptor),
+                };
+                return Understood { frame, starts_keyframe, structure };
             }
             Err(Unread::NoStructure | Unread::UnknownTemplate) => {
                 return Understood { frame: Frame::Unreadable, starts_keyframe: false, structure: None };

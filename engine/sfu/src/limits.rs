@@ -59,6 +59,10 @@ pub const DESCRIPTOR_LEN_MAX: usize = 128;
 /// 48 bytes each; a consumer that is sent everything has none.
 pub const NUMBERINGS_REMEMBERED: usize = 64;
 
+/// Numbers a consumer remembers that were taken by an empty packet, so that a NACK for one is not answered with what was left
+/// out. Beyond, it is, which does no harm but costs a packet.
+pub const HOLES_REMEMBERED: usize = 16;
+
 /// Layers of one stream whose rates are measured. Those beyond count with the last.
 pub const LAYERS_MEASURED: usize = 16;
 

@@ -188,12 +188,14 @@ impl Producer {
         let codec = self.spec.codecs[usize::from(codec)].codec;
         let is_video = self.spec.kind == Kind::Video;
         let understood = understand(codec, payload, packet.descriptor, stream.structure());
+        let starts_keyframe = understood.starts_keyframe
+            && (understood.structure.is_some() || stream.can_begin_with(codec, payload));
         let media = MediaPacket {
             seq,
             timestamp: packet.rtp.timestamp(),
             marker: packet.rtp.marker(),
             codec,
-            starts_keyframe: understood.starts_keyframe,
+            starts_keyframe,
             frame: understood.frame,
             picture: PictureNumbers::read(codec, payload),
             carried: packet.carried,

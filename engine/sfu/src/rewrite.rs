@@ -78,6 +78,8 @@ pub struct Rewriter {
     present: Option<Numbering>,
     /// The run is interrupted: the next packet has to be one that [`start`](Self::start) may begin with.
     is_paused: bool,
+    /// Where the present source began.
+    begun: SeqNo,
     /// The publisher's newest number of the present source that was seen, whether it was forwarded or not.
     head: SeqNo,
     /// Ended runs with their lengths, the newest last.
@@ -85,6 +87,8 @@ pub struct Rewriter {
     last: Last,
     /// The picture that was left out last: its other packets are of the same one.
     picture_left_out: Option<u16>,
+    /// The timestamp of the newest packet, if it was left out: what is missing before the next of that time is left out too.
+    time_left_out: Option<u32>,
 }
 
 impl Numbering {
@@ -117,6 +121,7 @@ impl Rewriter {
             clock_rate_hz,
             present: None,
             is_paused: false,
+            begun: SeqNo(0),
             head: SeqNo(0),
             past: VecDeque::new(),
             last: Last {
@@ -127,6 +132,7 @@ impl Rewriter {
                 frame: None,
             },
             picture_left_out: None,
+            time_left_out: None,
         }
     }
 
@@ -140,9 +146,19 @@ impl Rewriter {
         self.present.as_ref()
     }
 
+    /// When a packet was sent last.
+    pub fn last_sent_at(&self) -> Option<Instant> {
+        self.last.sent_at
+    }
+
     /// Stops: the next packet has to be one that [`start`](Self::start) may begin with.
     pub fn pause(&mut self) {
         self.is_paused = true;
+    }
+
+    /// Whether a packet is from before the present source began, or began anew.
+    pub fn is_of_past(&self, seq: SeqNo) -> bool {
+        seq < self.begun
     }
 
     /// Whether a packet of the present source is older than the newest seen.
@@ -189,8 +205,9 @@ impl Rewriter {
             top: first.top,
         });
         self.is_paused = false;
-        self.head = first.seq;
+        (self.begun, self.head) = (first.seq, first.seq);
         self.picture_left_out = None;
+        self.time_left_out = None;
     }
 
     /// The first number that neither was given out nor waits for a late packet.
@@ -224,8 +241,9 @@ impl Rewriter {
             && present.source == source
             && seq >= present.first
         {
-            if !self.is_paused {
-                self.head = self.head.max(seq);
+            if !self.is_paused && seq > self.head {
+                self.head = seq;
+                self.time_left_out = None;
             }
             return (!self.is_paused || seq <= self.head).then(|| (present.seq(seq), present));
         }
@@ -236,13 +254,20 @@ impl Rewriter {
     }
 
     /// A packet of the present source is not forwarded. One that is the newest takes no number; one that comes late leaves a
-    /// hole where its number waited, which is given back.
-    pub fn leave_out(&mut self, source: Source, seq: SeqNo, picture: Option<u16>) -> Option<SeqNo> {
+    /// hole where its number waited, which is given back with the numbering it has.
+    pub fn leave_out(
+        &mut self,
+        source: Source,
+        seq: SeqNo,
+        timestamp: u32,
+        picture: Option<u16>,
+    ) -> Option<(SeqNo, Numbering)> {
         if self.present.is_none_or(|present| present.source != source) || seq <= self.head {
-            return self.place(source, seq).map(|(ours, _)| ours);
+            return self.place(source, seq);
         }
         let mut present = self.present?;
-        if seq > present.first {
+        let is_same_time = self.time_left_out == Some(timestamp);
+        if seq > present.first && !is_same_time {
             self.remember(present, seq.0 - present.first.0);
             present.ours = present.seq(seq);
         }
@@ -253,6 +278,7 @@ impl Rewriter {
         }
         self.present = Some(present);
         self.head = seq;
+        self.time_left_out = Some(timestamp);
         None
     }
 
@@ -390,16 +416,21 @@ mod tests {
         let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
         rewriter.start(at(0), FIRST, beginning(100, 0));
         let (first, _) = send(&mut rewriter, FIRST, at(0), 100, 0);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(101), None), None);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(102), None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(101), 5, None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(102), 5, None), None);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 103, 0).0, first + 1);
         // 104 is missing when 105 is left out: its number waits.
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(105), None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(105), 6, None), None);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 106, 0).0, first + 3);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 104, 0).0, first + 2);
         // 107 is missing, and turns out to be one that is not forwarded: a hole.
         assert_eq!(send(&mut rewriter, FIRST, at(0), 108, 0).0, first + 5);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(107), None), Some(SeqNo(first + 4)));
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(107), 7, None).map(|(ours, _)| ours.0), Some(first + 4));
+        // What is missing between two of one frame that is left out belongs to it.
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(109), 8, None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(111), 8, None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(110), 8, None), None);
+        assert_eq!(send(&mut rewriter, FIRST, at(0), 112, 0).0, first + 6);
     }
 
     #[test]
@@ -409,9 +440,9 @@ mod tests {
         let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
         rewriter.start(at(0), FIRST, Beginning { picture: Some(read(20)), ..beginning(100, 0) });
         rewriter.place(FIRST, SeqNo(100)).expect("the start");
-        rewriter.leave_out(FIRST, SeqNo(101), Some(21));
-        rewriter.leave_out(FIRST, SeqNo(102), Some(21));
-        rewriter.leave_out(FIRST, SeqNo(103), Some(22));
+        rewriter.leave_out(FIRST, SeqNo(101), 1, Some(21));
+        rewriter.leave_out(FIRST, SeqNo(102), 1, Some(21));
+        rewriter.leave_out(FIRST, SeqNo(103), 2, Some(22));
         let (_, numbering) = rewriter.place(FIRST, SeqNo(104)).expect("forwarded");
         assert_eq!(read(23).picture_id_with(numbering.picture), Some(21));
     }
@@ -447,12 +478,12 @@ mod tests {
                 if rng.chance(0.02) {
                     rewriter.set_top(rng.below(3) as u8);
                 }
-                let ours = if rng.chance(0.4) {
-                    rewriter.leave_out(from, SeqNo(seq), None)
+                let placed = if rng.chance(0.4) {
+                    rewriter.leave_out(from, SeqNo(seq), seq as u32 / 3, None)
                 } else {
-                    rewriter.place(from, SeqNo(seq)).map(|(ours, _)| ours)
+                    rewriter.place(from, SeqNo(seq))
                 };
-                let Some(ours) = ours else { continue };
+                let Some((ours, _)) = placed else { continue };
                 rewriter.on_sent(at(step), ours, 0, None, None);
                 let before = given.insert(ours, (from.stream, seq));
                 assert_eq!(before, None, "seed {seed}, step {step}: {ours:?} is given twice");

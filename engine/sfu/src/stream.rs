@@ -9,11 +9,12 @@ use crate::packet::MediaPacket;
 use crate::picture::PictureNumbers;
 use crate::rate::Meter;
 use crate::seen::{Novelty, Seen};
-use control::{Discard, Kind, Layers};
+use control::{Codec, Discard, Kind, Layers};
 use machine::Instant;
 use rtcp::ReportBlock;
 use rtcp::reception::Reception;
 use rtp::dependency_descriptor::Structure;
+use rtp::h264::NalKind;
 use rtp::ntp::NtpTime;
 use rtp::{Rid, Seq, SeqExtender, SeqNo, Ssrc};
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Stream {
     pub keyframes: KeyframeGovernor,
     /// What its dependency descriptors follow, and the packet that brought it. Allocated with the first.
     structure: Option<(Box<Structure>, SeqNo)>,
+    /// H.264: parameter sets come with its keyframes, so that those are where one has to begin.
+    has_parameter_sets: bool,
     /// Where the latest keyframe begins, and when it came.
     keyframe: Option<(SeqNo, Instant)>,
     /// Of the newest packet: tells where a frame begins.
@@ -87,6 +90,7 @@ impl Stream {
             nack: nack.then(NackGenerator::new),
             keyframes: KeyframeGovernor::default(),
             structure: None,
+            has_parameter_sets: false,
             keyframe: None,
             newest_timestamp: 0,
             frames_missed: limits::FRAMES_MISSED_MAX,
@@ -187,6 +191,17 @@ impl Stream {
     pub fn on_sender_report(&mut self, received_at: Instant, ntp: NtpTime, rtp_timestamp: u32) {
         self.reception.on_sender_report(ntp, received_at.since_epoch());
         self.sender_report = Some(SenderReport { ntp, rtp_timestamp, received_at });
+    }
+
+    /// Whether a consumer can begin with a packet that looks like the beginning of a keyframe. An IDR slice without the parameter sets
+    /// before it is one only for senders that tell these elsewhere (RFC 6184 §8.2.1, `sprop-parameter-sets`).
+    pub fn can_begin_with(&mut self, codec: Codec, payload: &[u8]) -> bool {
+        if codec != Codec::H264 {
+            return true;
+        }
+        let has_sets = rtp::h264::Payload::parse(payload).is_some_and(|payload| payload.starts(NalKind::Sps));
+        self.has_parameter_sets |= has_sets;
+        has_sets || !self.has_parameter_sets
     }
 
     /// A packet has been understood: keeps what later ones need.

@@ -11,7 +11,7 @@ use crate::frame::{Frame, Vp9Frame};
 use crate::packet::MediaPacket;
 use control::Layers;
 use described::Described;
-use rtp::dependency_descriptor::Structure;
+use rtp::dependency_descriptor::{self, FrameNumber, Structure};
 
 /// The layers inside the encoding that a consumer follows.
 #[derive(Debug)]
@@ -70,7 +70,6 @@ impl Selector {
 
     /// Begins with this keyframe, whose layers are all within reach.
     pub fn begin(&mut self, packet: &MediaPacket<'_>, structure: Option<&Structure>) {
-        self.recent = Recent::default();
         self.is_lower_whole = true;
         self.needs_keyframe = false;
         self.current = match &packet.frame {
@@ -90,25 +89,32 @@ impl Selector {
         }
     }
 
-    /// What to do with a packet of the stream that is followed. `is_late`: newer ones have been seen.
+    /// What was decided about the frame of a packet, of whatever stream.
+    pub fn decided(&self, packet: &MediaPacket<'_>, stream: u8) -> Option<Verdict> {
+        self.recent.find(FrameName::of(packet, stream))
+    }
+
+    /// What to do with a packet of the stream that is followed, the producer's `stream`th. `is_late`: newer ones have been seen.
     pub fn decide(
         &mut self,
         packet: &MediaPacket<'_>,
+        stream: u8,
         is_late: bool,
         structure: Option<&Structure>,
     ) -> Verdict {
         if packet.payload.is_empty() {
             return Verdict::LeaveOut; // Padding of the publisher's own probing.
         }
-        if matches!(packet.frame, Frame::Opaque | Frame::Unreadable) {
+        if matches!(packet.frame, Frame::Opaque) {
             return Verdict::Forward;
         }
-        if packet.starts_keyframe {
-            self.begin(packet, structure);
-        }
-        let (sid, _) = packet.frame.layer();
-        if let Some(verdict) = self.recent.find(packet.timestamp, sid) {
+        let name = FrameName::of(packet, stream);
+        if let Some(verdict) = self.recent.find(name) {
             return verdict;
+        }
+        // Of a keyframe that comes late, frames that refer to it may have been left out: it changes nothing.
+        if packet.starts_keyframe && !is_late {
+            self.begin(packet, structure);
         }
         let goes = match &packet.frame {
             Frame::Vp8(frame) => {
@@ -130,7 +136,7 @@ impl Selector {
             Frame::Opaque | Frame::Unreadable => true,
         };
         let verdict = if goes { Verdict::Forward } else { Verdict::LeaveOut };
-        self.recent.note(packet.timestamp, sid, verdict);
+        self.recent.note(name, verdict);
         verdict
     }
 
@@ -177,80 +183,103 @@ impl Selector {
     }
 }
 
-/// Which spatial layers a VP9 stream has. Its keyframes tell, but an encoder that runs short of bits leaves the highest out without
+/// Which spatial layers a VP9 stream has. Its keyframes tell, but an encoder that runs short of bits leaves some out without
 /// a word.
 #[derive(Clone, Copy, Debug)]
 struct Vp9Layers {
     /// As told.
     count: u8,
-    /// The highest of the present picture.
-    top: u8,
-    /// The highest of the latest pictures; at first, any.
-    recent_top: u8,
-    /// Pictures since one had the highest.
-    pictures_without: u8,
+    /// Bit `n`: layer `n` was in the present picture.
+    seen: u8,
+    /// Pictures since one had the layer.
+    pictures_without: [u8; 8],
 }
 
 impl Default for Vp9Layers {
     fn default() -> Self {
-        Self { count: u8::MAX, top: 0, recent_top: u8::MAX, pictures_without: 0 }
+        Self { count: u8::MAX, seen: 0, pictures_without: [0; 8] }
     }
 }
 
 impl Vp9Layers {
     /// Pictures without a layer after which it is not there: one could have lost all its packets, so many could not.
-    const MISSED_MAX: u8 = 8;
+    const MISSED_MAX: u8 = 3;
 
     fn see(&mut self, sid: u8) {
-        self.top = self.top.max(sid);
-        if self.top >= self.highest() {
-            self.recent_top = self.top;
-            self.pictures_without = 0;
-        }
+        self.seen |= 1 << (sid & 7);
+        self.pictures_without[usize::from(sid & 7)] = 0;
     }
 
     fn begin_picture(&mut self) {
-        if self.top < self.highest() {
-            self.pictures_without += 1;
-            if self.pictures_without >= Self::MISSED_MAX {
-                (self.recent_top, self.pictures_without) = (self.top, 0);
+        for (sid, without) in self.pictures_without.iter_mut().enumerate() {
+            if self.seen >> sid & 1 == 0 {
+                *without = without.saturating_add(1);
             }
         }
-        self.top = 0;
-    }
-
-    /// The highest layer that is thought to be there.
-    fn highest(&self) -> u8 {
-        self.recent_top.min(self.count.saturating_sub(1))
+        self.seen = 0;
     }
 
     /// The highest layer up to `wanted` that is there.
     fn clamp(&self, wanted: u8) -> u8 {
-        wanted.min(self.highest())
+        let highest = wanted.min(self.count.saturating_sub(1)).min(7);
+        let is_there = |sid: &u8| self.pictures_without[usize::from(*sid)] < Self::MISSED_MAX;
+        (0..=highest).rev().find(is_there).unwrap_or(0)
     }
 }
 
 /// Decisions on the latest frames, for their later packets: a frame arrives within a few milliseconds, a retransmission of its
 /// packets within some round trips.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Recent {
-    frames: [Option<(u32, u8, Verdict)>; Recent::LEN],
+    frames: [Option<(FrameName, Verdict)>; Recent::LEN],
     next: usize,
 }
 
-impl Recent {
-    const LEN: usize = 32;
+/// What all packets of a frame share, and no other frame of the producer that is near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FrameName {
+    stream: u8,
+    place: Place,
+}
 
-    fn find(&self, timestamp: u32, sid: u8) -> Option<Verdict> {
+/// Where a frame is in its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Its number in the dependency descriptor.
+    Number(FrameNumber),
+    /// Its timestamp and its spatial layer.
+    Time(u32, u8),
+}
+
+impl FrameName {
+    fn of(packet: &MediaPacket<'_>, stream: u8) -> Self {
+        let place = match dependency_descriptor::mandatory(packet.descriptor) {
+            Some(fields) => Place::Number(fields.frame_number),
+            None => Place::Time(packet.timestamp, packet.frame.layer().0),
+        };
+        Self { stream, place }
+    }
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { frames: [None; Self::LEN], next: 0 }
+    }
+}
+
+impl Recent {
+    const LEN: usize = 64;
+
+    fn find(&self, name: FrameName) -> Option<Verdict> {
         // The newest first: it is nearly always that one.
         (1..=Self::LEN).find_map(|back| {
             let entry = self.frames[(self.next + Self::LEN - back) % Self::LEN];
-            entry.filter(|(of, layer, _)| *of == timestamp && *layer == sid).map(|(_, _, verdict)| verdict)
+            entry.filter(|(of, _)| *of == name).map(|(_, verdict)| verdict)
         })
     }
 
-    fn note(&mut self, timestamp: u32, sid: u8, verdict: Verdict) {
-        self.frames[self.next] = Some((timestamp, sid, verdict));
+    fn note(&mut self, name: FrameName, verdict: Verdict) {
+        self.frames[self.next] = Some((name, verdict));
         self.next = (self.next + 1) % Self::LEN;
     }
 }
