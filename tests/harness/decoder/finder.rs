@@ -27,19 +27,21 @@ pub(crate) struct Found {
     pub place: Result<Place, String>,
     /// What no sender may do.
     pub faults: Vec<String>,
+    /// Something before it has been lost, though no number is missing.
+    pub follows_loss: bool,
 }
 
 impl Found {
     pub fn incomplete() -> Self {
-        Self { place: Err("packets of it are missing".to_owned()), faults: Vec::new() }
+        Self::drop("packets of it are missing")
     }
 
     fn drop(why: &str) -> Self {
-        Self { place: Err(why.to_owned()), faults: Vec::new() }
+        Self { place: Err(why.to_owned()), faults: Vec::new(), follows_loss: false }
     }
 
     fn at(id: i64, references: Vec<i64>, is_key: bool) -> Self {
-        Self { place: Ok(Place { id, references, is_key }), faults: Vec::new() }
+        Self { place: Ok(Place { id, references, is_key }), faults: Vec::new(), follows_loss: false }
     }
 }
 
@@ -74,12 +76,14 @@ impl Finder {
 
     pub fn on_padding(&mut self, seq: u64) {
         self.sequence.on_padding(seq);
+        self.continuity.padding += 1;
     }
 
     pub fn find(&mut self, frame: &AssembledFrame) -> Found {
         let mut faults = Vec::new();
+        let mut jumps_over_padding = false;
         if let Seen::Vp8(vp8) = &frame.seen[0] {
-            faults = self.continuity.look(vp8, frame);
+            (faults, jumps_over_padding) = self.continuity.look(vp8, frame);
         }
         let mut found = if self.by_descriptor {
             self.by_descriptor(frame)
@@ -103,6 +107,7 @@ impl Finder {
             }
         };
         found.faults.extend(faults);
+        found.follows_loss = jumps_over_padding;
         found
     }
 
@@ -234,25 +239,36 @@ impl Vp8Finder {
 
 /// VP8's running numbers, which advance by one where no packet is missing, whatever was left out on the way
 /// (RFC 7741 §4.2).
+///
+/// One exception: a picture that was left out may have come late, when later ones had their ids already. Padding has its
+/// number then, and nothing its id.
 #[derive(Debug, Default)]
 struct Continuity {
     last: Option<(u16, u16, Option<u8>)>,
+    /// Packets of padding since the last frame.
+    padding: u16,
 }
 
 impl Continuity {
-    fn look(&mut self, vp8: &Vp8, frame: &AssembledFrame) -> Vec<String> {
+    /// What is wrong with a frame's numbers, and whether they jump over padding.
+    fn look(&mut self, vp8: &Vp8, frame: &AssembledFrame) -> (Vec<String>, bool) {
         let Some((id, modulus)) = vp8.picture_id else {
-            return vec!["a frame without a picture id".to_owned()];
+            return (vec!["a frame without a picture id".to_owned()], false);
         };
-        let mut faults = Vec::new();
+        let (mut faults, mut jumps) = (Vec::new(), false);
+        let padding = std::mem::take(&mut self.padding);
         if let Some((last_id, last_modulus, last_tl0)) = self.last {
             if modulus != last_modulus {
                 faults.push(format!("the picture id's width changes: {:?}", frame.truth));
             }
-            if id != (last_id + 1) % modulus {
+            let skipped = id.wrapping_sub(last_id).wrapping_sub(1) % modulus;
+            jumps = skipped > 0 && skipped <= padding;
+            if skipped > padding {
                 faults.push(format!("the picture id goes from {last_id} to {id}: {:?}", frame.truth));
             }
-            if let (Some(last), Some(tl0), Some((temporal, _))) = (last_tl0, vp8.tl0picidx, vp8.layer) {
+            if let (false, Some(last), Some(tl0), Some((temporal, _))) =
+                (jumps, last_tl0, vp8.tl0picidx, vp8.layer)
+            {
                 let expected = last.wrapping_add(u8::from(temporal == 0));
                 if tl0 != expected {
                     faults.push(format!("TL0PICIDX is {tl0}, not {expected}: {:?}", frame.truth));
@@ -260,6 +276,6 @@ impl Continuity {
             }
         }
         self.last = Some((id, modulus, vp8.tl0picidx));
-        faults
+        (faults, jumps)
     }
 }

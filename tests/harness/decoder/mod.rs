@@ -292,6 +292,9 @@ impl Receiver {
         }
         let found = if frame.is_whole { self.finder.find(&frame) } else { finder::Found::incomplete() };
         found.faults.into_iter().for_each(|fault| self.fault(fault));
+        if found.follows_loss {
+            self.buffer.on_unreadable();
+        }
         let ends = frame.marker;
         self.buffer.push(frame, found.place);
         if ends {

@@ -304,6 +304,28 @@ fn pictures_left_out_of_vp8_must_leave_no_gap_in_its_numbers() {
 }
 
 #[test]
+fn an_id_may_be_missing_where_padding_stands_for_a_picture() {
+    let track = LayeredTrack::vp8_simulcast().without_padding();
+    let packets: Vec<Packet> = plain(&track, 60, &[]).into_iter().filter(of_stream(0)).collect();
+    // Pictures of the highest layer are replaced one by one, from one that nothing refers to across.
+    let is_top = |packet: &Packet| packet.truth.as_ref().is_some_and(|truth| truth.temporal == 2);
+    let replaced = packets.iter().enumerate().map(|(at, packet)| {
+        let mut packet = packet.clone();
+        if at > 30 && is_top(&packet) {
+            (packet.truth, packet.incoming.marker) = (None, false);
+            packet.incoming.payload.clear();
+        }
+        packet
+    });
+    let receiver = receive(&track, replaced);
+    assert_eq!(receiver.faults(), [""; 0]);
+    assert!(receiver.unexplained().is_empty(), "{:#?}", receiver.unexplained());
+    assert!(receiver.undecodable().len() < 8 && receiver.pictures().len() > 30);
+    let removed = packets.iter().enumerate().filter(|(at, packet)| *at <= 30 || !is_top(packet));
+    assert_fault(&receive(&track, removed.map(|(_, packet)| packet.clone())), "the picture id goes from");
+}
+
+#[test]
 fn vp8s_upper_layers_are_entered_at_sync_points_only() {
     let track = LayeredTrack::vp8_simulcast();
     let packets: Vec<Packet> = plain(&track, 64, &[]).into_iter().filter(of_stream(0)).collect();
