@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bandwidth;
 mod cache;
 mod close;
 mod commands;

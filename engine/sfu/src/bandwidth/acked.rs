@@ -1,0 +1,89 @@
+//! The rate at which bytes went by, over a short window: of what arrived, by the peer's clock, it is what the path is known to carry
+//! (the acknowledged bitrate); of what was sent, by ours, it tells whether there was enough to fill the path.
+
+use super::history::PeerTime;
+
+/// Bytes, in slices of time.
+#[derive(Debug, Default)]
+pub struct Throughput {
+    bytes: [u32; SLICES],
+    /// The number of the newest slice.
+    newest: i64,
+    /// When it began to count, and when the last packet came; `None` before the first packet.
+    span: Option<(PeerTime, PeerTime)>,
+}
+
+impl Throughput {
+    /// A packet went by. One that is older than the window is too late to count.
+    pub fn on_packet(&mut self, at: PeerTime, size: u16) {
+        let slice = at.0.div_euclid(SLICE_MICROS);
+        let ahead = slice.saturating_sub(self.newest);
+        let is_anew = self.span.is_none() || ahead >= SLICES as i64 || ahead < -LATE_SLICES_MAX;
+        if is_anew {
+            // A silence before is no measure of the path, and neither is a peer that set its clock back.
+            *self = Self { bytes: [0; SLICES], newest: slice, span: Some((at, at)) };
+        }
+        for passed in self.newest.saturating_add(1)..=slice {
+            self.bytes[index(passed)] = 0;
+        }
+        self.newest = self.newest.max(slice);
+        if self.newest - slice < SLICES as i64 {
+            self.bytes[index(slice)] += u32::from(size);
+        }
+        if let Some((_, last)) = &mut self.span {
+            *last = (*last).max(at);
+        }
+    }
+
+    /// Bits a second over the window; `None` while too little is known.
+    pub fn bps(&self) -> Option<f64> {
+        let (first, last) = self.span?;
+        let window_start = (self.newest - (SLICES as i64 - 1)) * SLICE_MICROS;
+        let span_micros = last.0 - window_start.max(first.0);
+        let bytes: u32 = self.bytes.iter().sum();
+        (span_micros >= SPAN_MIN_MICROS).then(|| f64::from(bytes) * 8e6 / span_micros as f64)
+    }
+}
+
+fn index(slice: i64) -> usize {
+    slice.rem_euclid(SLICES as i64) as usize
+}
+
+/// Eight slices of 50 ms: a dozen frames at 30 a second, and old enough to forget the time before a drop within half a second.
+const SLICES: usize = 8;
+const SLICE_MICROS: i64 = 50_000;
+/// A packet a second late has not been late: the clock was set.
+const LATE_SLICES_MAX: i64 = 20;
+/// Less than four frames at 30 a second tell nothing.
+const SPAN_MIN_MICROS: i64 = 150_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(acked: &mut Throughput, from_ms: i64, to_ms: i64, bytes_per_ms: u16) {
+        (from_ms..to_ms).for_each(|ms| acked.on_packet(PeerTime(ms * 1000), bytes_per_ms));
+    }
+
+    #[test]
+    fn a_steady_rate_is_measured_and_a_new_one_soon() {
+        let mut acked = Throughput::default();
+        run(&mut acked, -1000, -900, 125);
+        assert_eq!(acked.bps(), None);
+        run(&mut acked, -900, 0, 125);
+        assert!((acked.bps().unwrap_or(0.0) - 1e6).abs() < 2e4, "{acked:?}");
+        run(&mut acked, 0, 450, 375);
+        assert!((acked.bps().unwrap_or(0.0) - 3e6).abs() < 5e4, "{acked:?}");
+    }
+
+    #[test]
+    fn a_silence_starts_it_over_and_late_packets_do_no_harm() {
+        let mut acked = Throughput::default();
+        run(&mut acked, 0, 500, 125);
+        acked.on_packet(PeerTime(10_000_000), 1200);
+        assert_eq!(acked.bps(), None);
+        acked.on_packet(PeerTime(9_500_000), 1200);
+        run(&mut acked, 10_000, 10_500, 125);
+        assert!((acked.bps().unwrap_or(0.0) - 1e6).abs() < 3e4, "{acked:?}");
+    }
+}

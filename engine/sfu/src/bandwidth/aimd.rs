@@ -1,0 +1,226 @@
+//! The delay-based rate: up while the path is quiet, down when a queue grows (draft-ietf-rmcat-gcc-02 §5.5).
+
+use super::delay::Usage;
+use machine::Instant;
+use std::time::Duration;
+
+/// The rate of one transport.
+#[derive(Debug)]
+pub struct Aimd {
+    bps: f64,
+    state: State,
+    /// What the path was seen to carry when it was overused.
+    capacity: Capacity,
+    changed_at: Option<Instant>,
+    decreased_at: Option<Instant>,
+    rtt: Duration,
+}
+
+/// Draft §5.5, figure of states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Increase,
+    Hold,
+}
+
+impl Aimd {
+    /// Begins at `bps`.
+    pub fn new(bps: f64) -> Self {
+        Self {
+            bps,
+            state: State::Increase,
+            capacity: Capacity::default(),
+            changed_at: None,
+            decreased_at: None,
+            rtt: RTT_INITIAL,
+        }
+    }
+
+    /// Bits a second.
+    pub fn bps(&self) -> f64 {
+        self.bps
+    }
+
+    /// The round trip to the peer: decides how fast it grows near what the path carries.
+    pub fn on_rtt(&mut self, rtt: Duration) {
+        self.rtt = rtt.clamp(RTT_MIN, RTT_MAX);
+    }
+
+    /// The rate is now known to be this: by a probe, or a bound.
+    pub fn set(&mut self, now: Instant, bps: f64) {
+        self.bps = bps;
+        self.changed_at = Some(now);
+        // Where it ran full before is the past.
+        if bps > self.capacity.upper() {
+            self.capacity = Capacity::default();
+        }
+    }
+
+    /// What the detector says, and what the path is known to carry.
+    pub fn update(&mut self, now: Instant, usage: Usage, acked_bps: Option<f64>) {
+        match usage {
+            Usage::Overusing => {
+                if self.may_decrease(now, acked_bps) {
+                    self.decrease(now, acked_bps);
+                }
+                self.state = State::Hold;
+            }
+            // A queue drains: to grow now would keep it.
+            Usage::Underusing => self.state = State::Hold,
+            Usage::Normal if self.state == State::Hold => {
+                self.state = State::Increase;
+                self.changed_at = Some(now);
+            }
+            Usage::Normal => self.increase(now, acked_bps),
+        }
+    }
+
+    /// A further step down waits until the last could show: a round trip, unless the path carries not even half.
+    fn may_decrease(&self, now: Instant, acked_bps: Option<f64>) -> bool {
+        let has_passed = self.decreased_at.is_none_or(|at| now.saturating_since(at) >= self.rtt);
+        has_passed || acked_bps.is_some_and(|acked| acked < 0.5 * self.bps)
+    }
+
+    fn decrease(&mut self, now: Instant, acked_bps: Option<f64>) {
+        // Without a measure, the rate that was too much is the best there is.
+        let carried = acked_bps.unwrap_or(self.bps);
+        self.bps = (BETA * carried).min(self.bps);
+        if let Some(acked) = acked_bps {
+            self.capacity.on_overuse(acked);
+        }
+        self.decreased_at = Some(now);
+        self.changed_at = Some(now);
+    }
+
+    fn increase(&mut self, now: Instant, acked_bps: Option<f64>) {
+        let last = self.changed_at.replace(now).unwrap_or(now);
+        let elapsed = now.saturating_since(last).as_secs_f64().min(1.0);
+        if acked_bps.is_some_and(|acked| acked > self.capacity.upper()) {
+            self.capacity = Capacity::default();
+        }
+        let step = if self.capacity.is_known() {
+            self.additive_bps_per_second() * elapsed
+        } else {
+            (self.bps * MULTIPLICATIVE * elapsed).max(1000.0 * elapsed)
+        };
+        // Draft §5.5: what was never sent was never shown to fit. This bounds the growth, and lowers nothing.
+        let limit = acked_bps.map_or(self.bps, |acked| 1.5 * acked + 10_000.0);
+        self.bps = (self.bps + step).min(limit.max(self.bps));
+    }
+
+    /// Draft §5.5: about one packet per response time, at frames of 30 a second in packets of 1,200 bytes.
+    fn additive_bps_per_second(&self) -> f64 {
+        let frame_bits = self.bps / 30.0;
+        let packets = (frame_bits / (1200.0 * 8.0)).ceil().max(1.0);
+        let response = self.rtt.as_secs_f64() + DETECTION_TIME.as_secs_f64();
+        (frame_bits / packets / response).max(4000.0)
+    }
+}
+
+/// Mean and deviation of the rates at which the path was overused.
+#[derive(Debug, Default)]
+struct Capacity {
+    mean_bps: Option<f64>,
+    /// Relative to the mean.
+    variance: f64,
+}
+
+impl Capacity {
+    fn is_known(&self) -> bool {
+        self.mean_bps.is_some()
+    }
+
+    fn on_overuse(&mut self, acked_bps: f64) {
+        let mean = match self.mean_bps {
+            // Three deviations off, it is another path than it was.
+            Some(mean) if (acked_bps - mean).abs() <= 3.0 * self.deviation(mean) => {
+                let error = (acked_bps - mean) / mean.max(1.0);
+                self.variance = ((1.0 - CAPACITY_GAIN) * self.variance + CAPACITY_GAIN * error * error)
+                    .clamp(VARIANCE_MIN, VARIANCE_MAX);
+                (1.0 - CAPACITY_GAIN) * mean + CAPACITY_GAIN * acked_bps
+            }
+            _ => {
+                self.variance = VARIANCE_INITIAL;
+                acked_bps
+            }
+        };
+        self.mean_bps = Some(mean);
+    }
+
+    /// More than this, and the mean belongs to the past.
+    fn upper(&self) -> f64 {
+        self.mean_bps.map_or(f64::INFINITY, |mean| mean + 3.0 * self.deviation(mean))
+    }
+
+    fn deviation(&self, mean: f64) -> f64 {
+        mean * self.variance.sqrt()
+    }
+}
+
+/// Draft §5.5: the step down, to 85 % of what the path carries.
+const BETA: f64 = 0.85;
+/// Draft §5.5: the growth far from capacity, 8 % a second.
+const MULTIPLICATIVE: f64 = 0.08;
+/// Draft §5.5: what the detector takes to notice, on top of the round trip.
+const DETECTION_TIME: Duration = Duration::from_millis(100);
+const RTT_INITIAL: Duration = Duration::from_millis(200);
+const RTT_MIN: Duration = Duration::from_millis(10);
+const RTT_MAX: Duration = Duration::from_millis(500);
+/// Draft §5.5: smoothing of 0.95 for mean and variance.
+const CAPACITY_GAIN: f64 = 0.05;
+/// Squares of 4 %, 6 % and 12 % of the mean.
+const VARIANCE_MIN: f64 = 0.0016;
+const VARIANCE_INITIAL: f64 = 0.0036;
+const VARIANCE_MAX: f64 = 0.0144;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    /// A second of quiet, updated every 100 ms.
+    fn quiet(aimd: &mut Aimd, from_ms: u64, acked: f64) {
+        (0..=10).for_each(|step| aimd.update(at(from_ms + 100 * step), Usage::Normal, Some(acked)));
+    }
+
+    #[test]
+    fn it_grows_by_eight_percent_a_second_until_it_has_met_its_bound() {
+        let mut aimd = Aimd::new(1e6);
+        quiet(&mut aimd, 0, 1e6);
+        assert!((1.08e6..1.09e6).contains(&aimd.bps()), "{aimd:?}");
+        aimd.on_rtt(Duration::from_millis(50));
+        aimd.update(at(1100), Usage::Overusing, Some(1e6));
+        assert_eq!(aimd.bps(), 0.85e6);
+        aimd.update(at(1200), Usage::Normal, Some(0.85e6));
+        quiet(&mut aimd, 1200, 0.85e6);
+        let grown = aimd.bps() - 0.85e6;
+        assert!((30_000.0..70_000.0).contains(&grown), "additive near the bound: {grown}");
+        quiet(&mut aimd, 2300, 1.4e6);
+        let grown = aimd.bps() / (0.85e6 + grown);
+        assert!(grown > 1.07, "the path carries more than its bound was: {grown}");
+    }
+
+    #[test]
+    fn it_never_grows_far_beyond_what_was_shown_to_fit_but_is_not_lowered_either() {
+        let mut aimd = Aimd::new(1e6);
+        quiet(&mut aimd, 0, 0.1e6);
+        assert_eq!(aimd.bps(), 1e6);
+        let mut aimd = Aimd::new(0.1e6);
+        (0..60).for_each(|second| quiet(&mut aimd, second * 1100, 0.1e6));
+        assert_eq!(aimd.bps(), 0.16e6);
+    }
+
+    #[test]
+    fn one_queue_is_one_step_down() {
+        let mut aimd = Aimd::new(1e6);
+        aimd.on_rtt(Duration::from_millis(100));
+        aimd.update(at(0), Usage::Overusing, Some(0.9e6));
+        aimd.update(at(50), Usage::Overusing, Some(0.8e6));
+        assert_eq!(aimd.bps(), 0.85 * 0.9e6);
+        aimd.update(at(60), Usage::Overusing, Some(0.3e6));
+        assert_eq!(aimd.bps(), 0.85 * 0.3e6, "not even half: no time to wait");
+    }
+}

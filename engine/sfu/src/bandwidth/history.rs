@@ -1,0 +1,284 @@
+//! What was sent to a peer under which transport-wide sequence number, until its feedback says what became of it
+//! (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+
+use super::limits::HISTORY_LEN;
+use super::probe::ClusterId;
+use machine::Instant;
+use rtcp::Twcc;
+use rtp::TwccSeq;
+
+/// A moment on the peer's clock, in microseconds since a moment that only the peer knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PeerTime(pub i64);
+
+impl PeerTime {
+    /// Microseconds from `earlier` to this, negative if it is later.
+    pub fn micros_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// One packet that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentPacket {
+    /// When.
+    pub sent_at: Instant,
+    /// Bytes of the datagram.
+    pub size: u16,
+    /// The probe cluster it was part of.
+    pub cluster: Option<ClusterId>,
+}
+
+/// What feedback says of one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It arrived.
+    Arrived {
+        /// The packet.
+        packet: SentPacket,
+        /// When, on the peer's clock.
+        at: PeerTime,
+        /// An earlier feedback said it had not.
+        was_missing: bool,
+    },
+    /// It has not arrived; said for the first time.
+    Missing(SentPacket),
+}
+
+/// A ring of sent packets, indexed by their number. Allocated once.
+#[derive(Debug)]
+pub struct History {
+    entries: Box<[Entry]>,
+    /// Of the next packet; the lower 16 bits go out.
+    next: u64,
+    clock: PeerClock,
+    /// Statuses on packets that were never sent, or so long ago that they are forgotten.
+    unmatched: u64,
+    /// Statuses that said once more what was known.
+    duplicates: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    sent_at: Instant,
+    size: u16,
+    cluster: Option<ClusterId>,
+    told: Told,
+}
+
+/// What has been said of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Missing,
+    Arrived,
+}
+
+const EMPTY: Entry = Entry { sent_at: Instant::EPOCH, size: 0, cluster: None, told: Told::Nothing };
+
+impl Default for History {
+    /// Nothing was sent yet.
+    fn default() -> Self {
+        Self {
+            entries: vec![EMPTY; HISTORY_LEN].into_boxed_slice(),
+            next: 0,
+            clock: PeerClock::default(),
+            unmatched: 0,
+            duplicates: 0,
+        }
+    }
+}
+
+impl History {
+    /// The number that the next packet has to carry.
+    pub fn next_seq(&self) -> TwccSeq {
+        TwccSeq(self.next as u16)
+    }
+
+    /// A packet has been sent with [`next_seq`](Self::next_seq).
+    pub fn on_sent(&mut self, packet: SentPacket) {
+        let SentPacket { sent_at, size, cluster } = packet;
+        self.entries[index(self.next)] = Entry { sent_at, size, cluster, told: Told::Nothing };
+        self.next += 1;
+    }
+
+    /// Statuses that matched no packet, since the beginning.
+    pub fn unmatched(&self) -> u64 {
+        self.unmatched
+    }
+
+    /// Statuses that told nothing new, since the beginning.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    /// Takes a feedback apart: `each` gets what is new of every packet, in the order they were sent.
+    pub fn on_feedback(&mut self, feedback: &Twcc<'_>, mut each: impl FnMut(Fate)) {
+        let mut at = self.clock.reference(feedback.reference_time());
+        // A few bytes can speak of 65535 packets; what is beyond the ring cannot match.
+        let beyond = usize::from(feedback.status_count()).saturating_sub(HISTORY_LEN);
+        self.unmatched += beyond as u64;
+        for (seq, delta) in feedback.statuses().take(HISTORY_LEN) {
+            let arrived = delta.map(|delta| {
+                at.0 += i64::from(delta) * DELTA_MICROS;
+                at
+            });
+            if let Some(fate) = self.on_status(seq, arrived) {
+                each(fate);
+            }
+        }
+    }
+
+    fn on_status(&mut self, seq: TwccSeq, arrived: Option<PeerTime>) -> Option<Fate> {
+        let Some(entry) = self.find(seq) else {
+            self.unmatched += 1;
+            return None;
+        };
+        let packet = SentPacket { sent_at: entry.sent_at, size: entry.size, cluster: entry.cluster };
+        match (entry.told, arrived) {
+            (told @ (Told::Nothing | Told::Missing), Some(at)) => {
+                entry.told = Told::Arrived;
+                Some(Fate::Arrived { packet, at, was_missing: told == Told::Missing })
+            }
+            (Told::Nothing, None) => {
+                entry.told = Told::Missing;
+                Some(Fate::Missing(packet))
+            }
+            _ => {
+                self.duplicates += 1;
+                None
+            }
+        }
+    }
+
+    fn find(&mut self, seq: TwccSeq) -> Option<&mut Entry> {
+        // The newest packet that has this number in its lower bits.
+        let behind = u64::from((self.next as u16).wrapping_sub(1).wrapping_sub(seq.0));
+        let number = self.next.checked_sub(1)?.checked_sub(behind)?;
+        (behind < HISTORY_LEN as u64).then(|| &mut self.entries[index(number)])
+    }
+}
+
+fn index(number: u64) -> usize {
+    number as usize & (HISTORY_LEN - 1)
+}
+
+/// The peer's clock from reference times of 24 bits, which wrap after twelve days.
+#[derive(Debug, Default)]
+struct PeerClock {
+    last: Option<(i32, i64)>,
+}
+
+impl PeerClock {
+    fn reference(&mut self, units: i32) -> PeerTime {
+        let total = match self.last {
+            None => i64::from(units),
+            // The difference of two numbers of 24 bits, as a number of 24 bits with a sign.
+            Some((last, total)) => total + i64::from((units.wrapping_sub(last) << 8) >> 8),
+        };
+        self.last = Some((units, total));
+        PeerTime(total * REFERENCE_MICROS)
+    }
+}
+
+const DELTA_MICROS: i64 = rtcp::twcc::DELTA_UNIT.as_micros() as i64;
+const REFERENCE_MICROS: i64 = rtcp::twcc::REFERENCE_UNIT.as_micros() as i64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rtcp::{Compound, Packet, TwccFeedback, Writer};
+    use rtp::Ssrc;
+
+    /// What a feedback of these statuses (milliseconds, from a reference of `reference` units) says.
+    fn tell(history: &mut History, base: u16, reference: i32, statuses: &[Option<i16>]) -> Vec<Fate> {
+        let statuses: Vec<Option<i16>> = statuses.iter().map(|status| status.map(|ms| ms * 4)).collect();
+        let mut buffer = [0; 4096];
+        let mut writer = Writer::new(&mut buffer);
+        let is_written = writer.twcc(&TwccFeedback {
+            sender: Ssrc(1),
+            media: Ssrc(2),
+            base_seq: TwccSeq(base),
+            reference_time: reference,
+            feedback_count: 0,
+            statuses: &statuses,
+        });
+        assert!(is_written);
+        let compound = Compound::new(writer.as_bytes()).expect("well formed");
+        let Some(Packet::Twcc(twcc)) = compound.packets().next() else { panic!("a feedback") };
+        let mut fates = Vec::new();
+        history.on_feedback(&twcc, |fate| fates.push(fate));
+        fates
+    }
+
+    fn packet(ms: u64) -> SentPacket {
+        SentPacket { sent_at: Instant::from_nanos(ms * 1_000_000), size: 1200, cluster: None }
+    }
+
+    fn sent(count: u64) -> History {
+        let mut history = History::default();
+        (0..count).for_each(|ms| history.on_sent(packet(ms)));
+        history
+    }
+
+    #[test]
+    fn an_entry_is_as_small_as_the_bound_promises() {
+        assert_eq!(size_of::<Entry>(), 16);
+    }
+
+    #[test]
+    fn every_packet_has_one_fate_and_may_still_arrive_late() {
+        let mut history = sent(4);
+        let fates = tell(&mut history, 0, 10, &[Some(1), None, Some(2)]);
+        assert_eq!(
+            fates,
+            [
+                Fate::Arrived { packet: packet(0), at: PeerTime(641_000), was_missing: false },
+                Fate::Missing(packet(1)),
+                Fate::Arrived { packet: packet(2), at: PeerTime(643_000), was_missing: false },
+            ]
+        );
+        let fates = tell(&mut history, 0, 11, &[Some(0), Some(1), None, Some(5)]);
+        assert_eq!(
+            fates,
+            [
+                Fate::Arrived { packet: packet(1), at: PeerTime(705_000), was_missing: true },
+                Fate::Arrived { packet: packet(3), at: PeerTime(710_000), was_missing: false },
+            ]
+        );
+        assert_eq!((history.duplicates(), history.unmatched()), (2, 0));
+    }
+
+    #[test]
+    fn what_was_never_sent_or_is_forgotten_is_counted() {
+        let mut history = sent(3);
+        assert_eq!(tell(&mut history, 3, 0, &[Some(1); 5]), []);
+        assert_eq!(history.unmatched(), 5);
+        let mut empty = History::default();
+        assert_eq!(tell(&mut empty, 65_535, 0, &[Some(1), None]), []);
+        assert_eq!(empty.unmatched(), 2);
+
+        let mut history = sent(HISTORY_LEN as u64 + 1);
+        let fates = tell(&mut history, 0, 0, &[Some(0), Some(0)]);
+        assert_eq!(fates.len(), 1, "the oldest is forgotten, the one after it is not");
+    }
+
+    #[test]
+    fn numbers_wrap() {
+        let mut history = sent(65_536 + 10);
+        assert_eq!(history.next_seq(), TwccSeq(10));
+        let fates = tell(&mut history, 65_530, 0, &[Some(0); 16]);
+        assert_eq!(fates.len(), 16);
+        let Fate::Arrived { packet: last, .. } = fates[15] else { panic!("arrived") };
+        assert_eq!(last, packet(65_545));
+        assert_eq!(history.unmatched(), 0);
+    }
+
+    #[test]
+    fn the_peers_clock_wraps_and_may_step_back() {
+        let mut clock = PeerClock::default();
+        let first = clock.reference(0x7f_ffff);
+        assert_eq!(clock.reference(-0x80_0000).micros_since(first), REFERENCE_MICROS);
+        assert_eq!(clock.reference(0x7f_fffe).micros_since(first), -REFERENCE_MICROS);
+    }
+}

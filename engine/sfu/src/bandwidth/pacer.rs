@@ -1,0 +1,285 @@
+//! When a packet may leave: a leaky bucket before one transport, so that a keyframe does not fill the queue of the path.
+//!
+//! A frame of usual size finds the bucket low and leaves as one burst, in the turn of the loop in which it came in: that is what makes
+//! runs for the send batch. What is more waits here, as a reference into the producer's cache: its payload is encrypted when it is
+//! released. Sound never waits.
+
+use super::limits;
+use machine::Instant;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// What a packet is, to a pacer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Sound: leaves at once, and is only counted.
+    Audio,
+    /// What a peer has asked for again: before new pictures, which are of no use without.
+    Retransmission,
+    /// Pictures.
+    Video,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// It may leave now; [`Pacer::on_sent`] follows.
+    Now,
+    /// It has to wait: [`Pacer::push`] follows.
+    Later,
+    /// The queue is full; it is dropped, and counted.
+    Never,
+}
+
+/// The pacer of one transport. `E` names a packet: small, and enough to write it later.
+#[derive(Debug)]
+pub struct Pacer<E> {
+    rate: Rate,
+    /// Bytes that left and are not yet covered by the time that passed since; drains at the pacing rate.
+    level: f64,
+    drained_at: Instant,
+    retransmissions: VecDeque<Waiting<E>>,
+    video: VecDeque<Waiting<E>>,
+    queued_bytes: u64,
+    /// When the queue is looked at next; set while it is not empty.
+    release_at: Option<Instant>,
+    dropped: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting<E> {
+    entry: E,
+    since: Instant,
+    size: u16,
+}
+
+/// In bytes a second.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    /// At which the bucket drains.
+    pacing: f64,
+    /// What it holds when something may still leave.
+    burst_bytes: f64,
+}
+
+impl<E: Copy> Pacer<E> {
+    /// A pacer for an estimate of `estimate_bps`, with nothing to hold back yet.
+    pub fn new(now: Instant, estimate_bps: u64) -> Self {
+        let mut pacer = Self {
+            rate: Rate { pacing: 0.0, burst_bytes: 0.0 },
+            level: 0.0,
+            drained_at: now,
+            retransmissions: VecDeque::new(),
+            video: VecDeque::new(),
+            queued_bytes: 0,
+            release_at: None,
+            dropped: 0,
+        };
+        pacer.set_rate(now, estimate_bps, 0);
+        pacer
+    }
+
+    /// What may be sent, and what the allocator has given out, in bits a second: of the latter nothing is held back for long, whatever the
+    /// estimate has become since.
+    pub fn set_rate(&mut self, now: Instant, estimate_bps: u64, allocated_bps: u64) {
+        self.drain(now);
+        let estimate = estimate_bps.max(limits::BITRATE_MIN_BPS) as f64 / 8.0;
+        let allocated = SWING * allocated_bps as f64 / 8.0;
+        let pacing = (PACING_FACTOR * estimate).max(allocated);
+        let usual = estimate.max(allocated);
+        self.rate = Rate { pacing, burst_bytes: usual * BURST_TIME.as_secs_f64() };
+    }
+
+    /// A packet of `size` bytes wants to leave.
+    pub fn offer(&mut self, now: Instant, class: Class) -> Offer {
+        self.drain(now);
+        let must_wait = match class {
+            Class::Audio => false,
+            Class::Retransmission => !self.has_room() || !self.retransmissions.is_empty(),
+            // Behind what waits already: order within a track is kept.
+            Class::Video => !self.has_room() || !self.is_empty(),
+        };
+        match must_wait {
+            false => Offer::Now,
+            true if self.len() < limits::PACER_QUEUE_LEN => Offer::Later,
+            true => {
+                self.dropped += 1;
+                Offer::Never
+            }
+        }
+    }
+
+    /// Keeps what [`offer`](Self::offer) put off.
+    pub fn push(&mut self, now: Instant, class: Class, size: usize, entry: E) {
+        let size = u16::try_from(size).unwrap_or(u16::MAX);
+        let waiting = Waiting { entry, since: now, size };
+        match class {
+            Class::Retransmission => self.retransmissions.push_back(waiting),
+            Class::Audio | Class::Video => self.video.push_back(waiting),
+        }
+        self.queued_bytes += u64::from(size);
+        self.release_at.get_or_insert(now + limits::PACER_INTERVAL);
+    }
+
+    /// A datagram of `size` bytes has left, of whatever kind.
+    pub fn on_sent(&mut self, now: Instant, size: usize) {
+        self.drain(now);
+        self.level += size as f64;
+    }
+
+    /// The next packet that may leave now; it is no longer waiting. To be called until there is none.
+    pub fn pop(&mut self, now: Instant) -> Option<E> {
+        self.drain(now);
+        let is_late = |queue: &VecDeque<Waiting<E>>| {
+            queue.front().is_some_and(|first| now.saturating_since(first.since) >= limits::PACER_WAIT_MAX)
+        };
+        let may_leave = self.has_room() || is_late(&self.video) || is_late(&self.retransmissions);
+        let next = if may_leave {
+            self.retransmissions.pop_front().or_else(|| self.video.pop_front())
+        } else {
+            None
+        };
+        self.release_at = (!self.is_empty()).then(|| now + limits::PACER_INTERVAL);
+        let next = next?;
+        self.queued_bytes -= u64::from(next.size);
+        Some(next.entry)
+    }
+
+    /// When [`pop`](Self::pop) may have something; `None` while nothing waits.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.release_at
+    }
+
+    /// Packets that wait.
+    pub fn len(&self) -> usize {
+        self.retransmissions.len() + self.video.len()
+    }
+
+    /// Nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Packets that found the queue full, since the beginning.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Whether a packet may leave. It may be larger than the room: a bucket smaller than a packet would never let it go.
+    fn has_room(&self) -> bool {
+        self.level <= self.rate.burst_bytes
+    }
+
+    fn drain(&mut self, now: Instant) {
+        let elapsed = now.saturating_since(self.drained_at).as_secs_f64();
+        self.drained_at = now;
+        // A queue that would not be gone in time leaves faster than the estimate allows: late pictures help nobody.
+        let in_time = self.queued_bytes as f64 / (limits::PACER_WAIT_MAX / 2).as_secs_f64();
+        self.level = (self.level - elapsed * self.rate.pacing.max(in_time)).max(0.0);
+    }
+}
+
+/// As browsers do: media leaves at up to two and a half times the estimate, so that a keyframe is not late but spread out.
+const PACING_FACTOR: f64 = 2.5;
+/// What was allocated is a mean; a moment may be so much above it.
+const SWING: f64 = 1.25;
+/// So much time of the estimate leaves at once: a frame of 25 a second, and half of one.
+const BURST_TIME: Duration = Duration::from_millis(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKET: usize = 1200;
+
+    fn at(micros: u64) -> Instant {
+        Instant::from_nanos(micros * 1000)
+    }
+
+    /// Offers a frame of so many packets; how many left at once.
+    fn frame(pacer: &mut Pacer<u32>, now: Instant, packets: u32) -> u32 {
+        (0..packets).filter(|packet| give(pacer, now, Class::Video, *packet)).count() as u32
+    }
+
+    fn give(pacer: &mut Pacer<u32>, now: Instant, class: Class, entry: u32) -> bool {
+        match pacer.offer(now, class) {
+            Offer::Now => pacer.on_sent(now, PACKET),
+            Offer::Later => pacer.push(now, class, PACKET, entry),
+            Offer::Never => return false,
+        }
+        pacer.is_empty()
+    }
+
+    /// Runs until nothing waits; what left and when.
+    fn run(pacer: &mut Pacer<u32>) -> Vec<(u64, u32)> {
+        let mut left = Vec::new();
+        while let Some(now) = pacer.next_timeout() {
+            while let Some(entry) = pacer.pop(now) {
+                pacer.on_sent(now, PACKET);
+                left.push((now.as_nanos() / 1_000_000, entry));
+            }
+        }
+        left
+    }
+
+    #[test]
+    fn a_frame_of_usual_size_leaves_as_one_burst() {
+        let mut pacer = Pacer::new(at(0), 2_500_000);
+        for frame_no in 0..100 {
+            // 2.5 Mbit/s at 30 frames a second are nine packets.
+            let left = frame(&mut pacer, at(frame_no * 33_333), 9);
+            assert_eq!(left, 9, "frame {frame_no}");
+        }
+        assert_eq!(pacer.next_timeout(), None);
+    }
+
+    #[test]
+    fn a_keyframe_is_spread_out_and_sound_does_not_wait_for_it() {
+        let mut pacer = Pacer::new(at(0), 1_000_000);
+        frame(&mut pacer, at(0), 50);
+        assert!(!pacer.is_empty());
+        for ms in (0..100).step_by(20) {
+            assert_eq!(pacer.offer(at(ms * 1000), Class::Audio), Offer::Now);
+            pacer.on_sent(at(ms * 1000), 100);
+        }
+        let left = run(&mut pacer);
+        let last = left.last().map_or(0, |(ms, _)| *ms);
+        assert!((100..=400).contains(&last), "60 kB at 1 Mbit/s left within {last} ms");
+        assert!(left.is_sorted_by_key(|(_, entry)| *entry), "in their order");
+    }
+
+    #[test]
+    fn what_was_asked_for_goes_before_new_pictures() {
+        let mut pacer = Pacer::new(at(0), 500_000);
+        frame(&mut pacer, at(0), 20);
+        give(&mut pacer, at(10), Class::Retransmission, 1000);
+        assert_eq!(run(&mut pacer).first().map(|(_, entry)| *entry), Some(1000));
+    }
+
+    #[test]
+    fn nothing_waits_longer_than_the_bound_however_low_the_estimate() {
+        let mut pacer = Pacer::new(at(0), limits::BITRATE_MIN_BPS);
+        frame(&mut pacer, at(0), 200);
+        let left = run(&mut pacer);
+        let last = left.last().map_or(0, |(ms, _)| *ms);
+        let bound = (limits::PACER_WAIT_MAX + limits::PACER_INTERVAL).as_millis() as u64;
+        assert!(last <= bound, "{last} ms");
+    }
+
+    #[test]
+    fn a_full_queue_drops_and_counts() {
+        let mut pacer = Pacer::new(at(0), 100_000);
+        frame(&mut pacer, at(0), 1000);
+        assert_eq!(pacer.len(), limits::PACER_QUEUE_LEN);
+        assert!(pacer.dropped() > 400);
+    }
+
+    #[test]
+    fn what_was_allocated_is_not_held_back_when_the_estimate_falls() {
+        let mut pacer = Pacer::new(at(0), 100_000);
+        pacer.set_rate(at(0), 100_000, 2_500_000);
+        for frame_no in 0..50 {
+            assert_eq!(frame(&mut pacer, at(frame_no * 33_333), 9), 9, "frame {frame_no}");
+        }
+    }
+}

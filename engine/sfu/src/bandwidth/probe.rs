@@ -1,0 +1,422 @@
+//! Probing: a short cluster of packets, sent faster than the estimate, shows whether the path carries more.
+//!
+//! A subscriber is nearly always limited by what publishers send, not by its path: without probing, an estimate once lowered would
+//! never rise again, and one of a transport on which everything is paused would stay at nothing. A cluster is made of whatever media
+//! leaves while it lasts, and of padding for the rest.
+
+use super::history::{PeerTime, SentPacket};
+use super::limits;
+use machine::Instant;
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+/// Names a cluster among the recent ones; wraps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterId(NonZeroU16);
+
+/// Decides when to probe, meters the cluster out, and reads the results.
+#[derive(Debug)]
+pub struct Prober {
+    last_id: ClusterId,
+    sending: Option<Sending>,
+    /// Clusters of which not all has been heard; the oldest first.
+    pending: [Option<Cluster>; limits::PROBES_PENDING_MAX],
+    schedule: Schedule,
+}
+
+/// The cluster that is being sent.
+#[derive(Clone, Copy, Debug)]
+struct Sending {
+    id: ClusterId,
+    target_bps: f64,
+    began_at: Instant,
+    bytes: u32,
+    packets: u32,
+}
+
+/// A cluster, as the peer's feedback shows it.
+#[derive(Clone, Copy, Debug)]
+struct Cluster {
+    id: ClusterId,
+    target_bps: f64,
+    began_at: Instant,
+    /// Whole once the last packet is sent.
+    is_whole: bool,
+    sent: Span<Instant>,
+    arrived: Span<PeerTime>,
+    sent_bytes: u32,
+    sent_packets: u32,
+}
+
+/// Packets over time: rates leave out the end at which bytes come for free.
+#[derive(Clone, Copy, Debug)]
+struct Span<T> {
+    first: T,
+    last: T,
+    bytes: u32,
+    packets: u32,
+    /// Bytes at the first moment, and at the last.
+    first_bytes: u32,
+    last_bytes: u32,
+}
+
+/// When the next probe is due.
+#[derive(Clone, Copy, Debug)]
+struct Schedule {
+    /// At this rate, as soon as the path is quiet; from a result, or a drop that may have been a mistake.
+    asked: Option<(Instant, f64)>,
+    /// Otherwise, when there is something to gain.
+    next_at: Instant,
+    interval: Duration,
+}
+
+/// What a prober has to know to decide.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation {
+    /// The present estimate.
+    pub estimate_bps: f64,
+    /// What would be sent if it could be.
+    pub wanted_bps: f64,
+    /// A queue is building up, or was a moment ago: a probe would add to it, and show nothing.
+    pub is_congested: bool,
+}
+
+/// What a finished cluster showed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Found {
+    /// The rate that got through.
+    pub bps: f64,
+    /// It was aimed at.
+    pub target_bps: f64,
+}
+
+impl Default for Prober {
+    fn default() -> Self {
+        Self {
+            last_id: ClusterId(NonZeroU16::MAX),
+            sending: None,
+            pending: [None; limits::PROBES_PENDING_MAX],
+            schedule: Schedule { asked: None, next_at: Instant::EPOCH, interval: limits::PROBE_INTERVAL_MIN },
+        }
+    }
+}
+
+impl Prober {
+    /// The cluster that packets sent now belong to.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.sending.map(|sending| sending.id)
+    }
+
+    /// Begins a cluster if one is due; true if so.
+    pub fn poll(&mut self, now: Instant, situation: &Situation) -> bool {
+        self.forget_overdue(now);
+        let is_waiting =
+            self.sending.is_some() || self.pending.iter().flatten().any(|cluster| cluster.is_whole);
+        if is_waiting || situation.is_congested || situation.wanted_bps <= 0.0 {
+            return false;
+        }
+        let aim = situation.wanted_bps * HEADROOM;
+        let has_enough = situation.estimate_bps >= situation.wanted_bps * ENOUGH;
+        let target = match self.schedule.asked.filter(|(at, _)| *at <= now) {
+            Some((_, target)) => target.min(aim),
+            None if !has_enough && self.schedule.next_at <= now => {
+                (STEP * situation.estimate_bps).max(TARGET_MIN_BPS).min(aim.max(TARGET_MIN_BPS))
+            }
+            None => return false,
+        };
+        self.schedule.asked = self.schedule.asked.filter(|(at, _)| *at > now);
+        self.schedule.next_at = now + self.schedule.interval;
+        if target <= situation.estimate_bps {
+            return false;
+        }
+        self.begin(now, target);
+        true
+    }
+
+    /// Asks for a probe at `target_bps`, not before `at`.
+    pub fn ask(&mut self, at: Instant, target_bps: f64) {
+        self.schedule.asked = Some((at, target_bps));
+    }
+
+    /// There is more to gain than a moment ago: the next look is not put off.
+    pub fn hasten(&mut self, now: Instant) {
+        self.schedule.interval = limits::PROBE_INTERVAL_MIN;
+        self.schedule.next_at = self.schedule.next_at.min(now + limits::PROBE_INTERVAL_MIN);
+    }
+
+    /// Bytes the cluster lacks by now, to be filled up with padding.
+    pub fn due_bytes(&self, now: Instant) -> u32 {
+        let Some(sending) = &self.sending else { return 0 };
+        // One interval ahead: what leaves now stands for the time until the next turn.
+        let elapsed = now.saturating_since(sending.began_at) + limits::PACER_INTERVAL;
+        let by_now = (sending.target_bps * elapsed.as_secs_f64() / 8.0) as u32;
+        by_now.min(limits::PROBE_BYTES_MAX).saturating_sub(sending.bytes)
+    }
+
+    /// When [`due_bytes`](Self::due_bytes) next has something, in steps of the pacer's interval.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let sending = self.sending.as_ref()?;
+        let covered = f64::from(sending.bytes) * 8.0 / sending.target_bps;
+        let steps = (covered / limits::PACER_INTERVAL.as_secs_f64()) as u32;
+        Some(sending.began_at + limits::PACER_INTERVAL * steps)
+    }
+
+    /// A packet has been sent, as part of the present cluster if there is one.
+    pub fn on_sent(&mut self, now: Instant, size: u16) {
+        let Some(sending) = &mut self.sending else { return };
+        sending.bytes += u32::from(size);
+        sending.packets += 1;
+        let id = sending.id;
+        let elapsed = now.saturating_since(sending.began_at);
+        let bytes_min = (sending.target_bps * limits::PROBE_TIME_MIN.as_secs_f64() / 8.0) as u32;
+        let is_long = elapsed >= limits::PROBE_TIME_MIN && sending.bytes >= bytes_min;
+        let is_whole = sending.packets >= limits::PROBE_PACKETS_MIN
+            && (is_long || sending.bytes >= limits::PROBE_BYTES_MAX);
+        if let Some(cluster) = self.find(id) {
+            cluster.sent_bytes += u32::from(size);
+            cluster.sent_packets += 1;
+            cluster.is_whole = is_whole;
+        }
+        if is_whole {
+            self.sending = None;
+        }
+    }
+
+    /// A packet of a cluster arrived: the result, when enough has, and again with each that follows.
+    pub fn on_packet(&mut self, packet: &SentPacket, at: PeerTime) -> Option<Found> {
+        let cluster = self.find(packet.cluster?)?;
+        cluster.sent.add(packet.sent_at, packet.size);
+        cluster.arrived.add(at, packet.size);
+        let has_enough = cluster.is_whole
+            && f64::from(cluster.arrived.packets) >= ENOUGH_ARRIVED * f64::from(cluster.sent_packets)
+            && f64::from(cluster.arrived.bytes) >= ENOUGH_ARRIVED * f64::from(cluster.sent_bytes);
+        has_enough.then(|| cluster.result()).flatten()
+    }
+
+    /// All feedback of one message was read: what has its result is done, and whether it found something decides when to look again.
+    pub fn on_result(&mut self, now: Instant, found: &Found, estimate_bps: f64) {
+        for pending in &mut self.pending {
+            *pending = pending.filter(|cluster| !cluster.is_whole);
+        }
+        if found.bps > estimate_bps * GAINED {
+            self.schedule.interval = limits::PROBE_INTERVAL_MIN;
+            if found.bps >= CONTINUE * found.target_bps {
+                self.ask(now, STEP * found.bps);
+            }
+        } else {
+            self.schedule.interval = (self.schedule.interval * 2).min(limits::PROBE_INTERVAL_MAX);
+        }
+        self.schedule.next_at = now + self.schedule.interval;
+    }
+
+    fn begin(&mut self, now: Instant, target_bps: f64) {
+        let id = ClusterId(self.last_id.0.checked_add(1).unwrap_or(NonZeroU16::MIN));
+        self.last_id = id;
+        self.sending = Some(Sending { id, target_bps, began_at: now, bytes: 0, packets: 0 });
+        self.pending.rotate_left(1);
+        self.pending[limits::PROBES_PENDING_MAX - 1] = Some(Cluster {
+            id,
+            target_bps,
+            began_at: now,
+            is_whole: false,
+            sent: Span::new(Instant::EPOCH),
+            arrived: Span::new(PeerTime::default()),
+            sent_bytes: 0,
+            sent_packets: 0,
+        });
+    }
+
+    fn find(&mut self, id: ClusterId) -> Option<&mut Cluster> {
+        self.pending.iter_mut().flatten().find(|cluster| cluster.id == id)
+    }
+
+    fn forget_overdue(&mut self, now: Instant) {
+        let is_overdue = |began_at| now.saturating_since(began_at) >= limits::PROBE_TIME_MAX;
+        self.sending = self.sending.filter(|sending| !is_overdue(sending.began_at));
+        for pending in &mut self.pending {
+            *pending = pending.filter(|cluster| !is_overdue(cluster.began_at));
+        }
+    }
+}
+
+impl Cluster {
+    /// The lower of the rates at which it was sent and at which it arrived.
+    fn result(&self) -> Option<Found> {
+        let sent_secs = self.sent.last.saturating_since(self.sent.first).as_secs_f64();
+        let arrived_secs = self.arrived.last.micros_since(self.arrived.first) as f64 / 1e6;
+        let is_possible = |secs: f64| secs > 0.0 && secs <= limits::PROBE_TIME_MAX.as_secs_f64();
+        if !is_possible(sent_secs) || !is_possible(arrived_secs) {
+            return None;
+        }
+        // What was sent at the last moment took no time yet; what arrived at the first had taken its time before.
+        let sent_bps = f64::from(self.sent.bytes - self.sent.last_bytes) * 8.0 / sent_secs;
+        let arrived_bps = f64::from(self.arrived.bytes - self.arrived.first_bytes) * 8.0 / arrived_secs;
+        if arrived_bps > RATIO_MAX * sent_bps {
+            return None; // it waited somewhere, and came at once
+        }
+        let is_saturated = arrived_bps < UNSATURATED * sent_bps;
+        let bps = if is_saturated { UTILISED * arrived_bps } else { sent_bps.min(arrived_bps) };
+        Some(Found { bps, target_bps: self.target_bps })
+    }
+}
+
+impl<T: Copy + PartialOrd> Span<T> {
+    fn new(origin: T) -> Self {
+        Self { first: origin, last: origin, bytes: 0, packets: 0, first_bytes: 0, last_bytes: 0 }
+    }
+
+    fn add(&mut self, at: T, size: u16) {
+        let size = u32::from(size);
+        if self.packets == 0 || at < self.first {
+            (self.first, self.first_bytes) = (at, 0);
+        }
+        if self.packets == 0 || at > self.last {
+            (self.last, self.last_bytes) = (at, 0);
+        }
+        if at == self.first {
+            self.first_bytes += size;
+        }
+        if at == self.last {
+            self.last_bytes += size;
+        }
+        self.bytes += size;
+        self.packets += 1;
+    }
+}
+
+/// Each probe aims at twice what is known: the path that carries it is found in a few steps, the one that does not has a queue
+/// of no more than the cluster's length.
+const STEP: f64 = 2.0;
+/// No probe aims lower: from nothing it is the first step.
+const TARGET_MIN_BPS: f64 = 150_000.0;
+/// Nor higher than what is wanted, with room for the allocator's own headroom.
+const HEADROOM: f64 = 1.25;
+/// With so much of what is wanted there is nothing to look for.
+const ENOUGH: f64 = 1.12;
+/// Of a cluster must have arrived before it is judged.
+const ENOUGH_ARRIVED: f64 = 0.8;
+/// A peer cannot receive faster than is sent, but for the jitter of a short cluster.
+const RATIO_MAX: f64 = 2.0;
+/// Below this share the path was the limit …
+const UNSATURATED: f64 = 0.9;
+/// … and a rate a little below what it carried leaves its queue empty.
+const UTILISED: f64 = 0.95;
+/// A result counts as a gain above this.
+const GAINED: f64 = 1.05;
+/// A cluster that came near its target is followed by one that aims higher.
+const CONTINUE: f64 = 0.7;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    /// Sends a whole cluster in packets of `size` bytes; what was sent.
+    fn send(prober: &mut Prober, from: Instant, size: u16) -> Vec<SentPacket> {
+        let mut packets = Vec::new();
+        let mut now = from;
+        while let Some(cluster) = prober.cluster() {
+            while prober.due_bytes(now) > 0 && prober.cluster().is_some() {
+                packets.push(SentPacket { sent_at: now, size, cluster: Some(cluster) });
+                prober.on_sent(now, size);
+            }
+            now = prober.next_timeout().unwrap_or(now);
+        }
+        packets
+    }
+
+    /// A path of this capacity carries the packets; what the prober found.
+    fn carry(prober: &mut Prober, packets: &[SentPacket], bps: f64) -> Option<Found> {
+        let mut free_at = 0.0_f64;
+        let mut found = None;
+        for packet in packets {
+            let entered = packet.sent_at.as_nanos() as f64 / 1e3;
+            free_at = free_at.max(entered) + f64::from(packet.size) * 8e6 / bps;
+            found = prober.on_packet(packet, PeerTime(free_at as i64)).or(found);
+        }
+        found
+    }
+
+    fn hungry(estimate_bps: f64) -> Situation {
+        Situation { estimate_bps, wanted_bps: 5e6, is_congested: false }
+    }
+
+    #[test]
+    fn a_cluster_finds_a_rate_the_path_carries() {
+        let mut prober = Prober::default();
+        assert!(prober.poll(at(0), &hungry(1e6)));
+        assert!(!prober.poll(at(1), &hungry(1e6)), "one at a time");
+        let packets = send(&mut prober, at(0), 250);
+        assert!(packets.len() >= 15 && packets.len() < 25, "{}", packets.len());
+        let found = carry(&mut prober, &packets, 10e6).expect("a result");
+        assert!((1.7e6..2.3e6).contains(&found.bps), "{found:?}");
+    }
+
+    #[test]
+    fn a_cluster_finds_what_the_path_carries_at_most() {
+        let mut prober = Prober::default();
+        assert!(prober.poll(at(0), &hungry(2e6)));
+        let packets = send(&mut prober, at(0), 1000);
+        let found = carry(&mut prober, &packets, 2.5e6).expect("a result");
+        assert!((2.2e6..2.5e6).contains(&found.bps), "{found:?}");
+    }
+
+    #[test]
+    fn a_cluster_has_a_bound_in_bytes_and_a_minimum_of_packets() {
+        let mut prober = Prober::default();
+        prober.ask(at(0), 1e9);
+        assert!(prober.poll(at(0), &Situation { wanted_bps: 1e9, ..hungry(1e6) }));
+        let bytes: u32 = send(&mut prober, at(0), 1200).iter().map(|packet| u32::from(packet.size)).sum();
+        assert!(bytes < limits::PROBE_BYTES_MAX + 1200, "{bytes}");
+        let mut prober = Prober::default();
+        assert!(prober.poll(at(0), &hungry(30_000.0)));
+        assert_eq!(send(&mut prober, at(0), 1200).len() as u32, limits::PROBE_PACKETS_MIN);
+    }
+
+    #[test]
+    fn nothing_is_probed_for_without_need_or_on_a_full_path() {
+        let mut prober = Prober::default();
+        assert!(!prober.poll(at(0), &Situation { wanted_bps: 0.0, ..hungry(1e6) }));
+        assert!(!prober.poll(at(0), &Situation { wanted_bps: 0.8e6, ..hungry(1e6) }));
+        assert!(!prober.poll(at(0), &Situation { is_congested: true, ..hungry(1e6) }));
+        assert!(prober.poll(at(0), &hungry(1e6)));
+    }
+
+    #[test]
+    fn looks_that_find_nothing_become_rarer_and_a_find_is_followed_up() {
+        let mut prober = Prober::default();
+        assert!(prober.poll(at(0), &hungry(1e6)));
+        let packets = send(&mut prober, at(0), 1000);
+        let found = carry(&mut prober, &packets, 1e6).expect("a result");
+        prober.on_result(at(100), &found, 1e6);
+        assert!(!prober.poll(at(6099), &hungry(1e6)));
+        assert!(prober.poll(at(6100), &hungry(1e6)));
+        let packets = send(&mut prober, at(6100), 1000);
+        let found = carry(&mut prober, &packets, 50e6).expect("a result");
+        prober.on_result(at(6200), &found, 1e6);
+        assert!(prober.poll(at(6200), &hungry(found.bps)), "there may be more");
+    }
+
+    #[test]
+    fn a_cluster_of_which_nothing_is_heard_is_given_up() {
+        let mut prober = Prober::default();
+        assert!(prober.poll(at(0), &hungry(1e6)));
+        let packets = send(&mut prober, at(0), 1000);
+        assert!(!prober.poll(at(999), &hungry(1e6)));
+        assert!(prober.poll(at(3000), &hungry(1e6)));
+        assert_eq!(carry(&mut prober, &packets, 10e6), None);
+    }
+
+    #[test]
+    fn packets_that_come_at_once_are_no_measure() {
+        let mut prober = Prober::default();
+        assert!(prober.poll(at(0), &hungry(1e6)));
+        let packets = send(&mut prober, at(0), 250);
+        let found: Vec<_> =
+            packets.iter().filter_map(|packet| prober.on_packet(packet, PeerTime(5))).collect();
+        assert_eq!(found, []);
+    }
+}
