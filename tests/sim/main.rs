@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod allocation;
 mod chaos;
 mod congestion;
 mod continuity;
+mod estimator;
+mod golden;
 mod grace;
 mod keyframes;
 mod layers;
