@@ -19,8 +19,8 @@ mod targets;
 mod world;
 
 pub use targets::{
-    dependency_descriptor, dependency_stream, dtls_records, payloads, ring_memory, ring_records, rtcp, rtp,
-    rtx, shard, srtp, stun, twcc, vp8,
+    allocator, dependency_descriptor, dependency_stream, dtls_records, estimator, payloads, ring_memory,
+    ring_records, rtcp, rtp, rtx, shard, srtp, stun, twcc, vp8,
 };
 
 /// A target and its name: that of its corpus, its shim and its crash files.
@@ -35,9 +35,11 @@ pub struct Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    Target { name: "allocator", run: allocator, cost: 1 },
     Target { name: "dependency_descriptor", run: dependency_descriptor, cost: 1 },
     Target { name: "dependency_stream", run: dependency_stream, cost: 2 },
     Target { name: "dtls_records", run: dtls_records, cost: 20 },
+    Target { name: "estimator", run: estimator, cost: 2 },
     Target { name: "payloads", run: payloads, cost: 1 },
     Target { name: "ring_memory", run: ring_memory, cost: 20 },
     Target { name: "ring_records", run: ring_records, cost: 1 },

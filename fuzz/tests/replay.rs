@@ -76,9 +76,11 @@ macro_rules! explored {
     };
 }
 explored!(
+    allocator,
     dependency_descriptor,
     dependency_stream,
     dtls_records,
+    estimator,
     payloads,
     ring_memory,
     ring_records,

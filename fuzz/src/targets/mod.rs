@@ -1,6 +1,7 @@
 //! The targets, by what they read.
 
 mod agent;
+mod bandwidth;
 mod crypto;
 mod dependency;
 mod feedback;
@@ -9,6 +10,7 @@ mod ring;
 mod shard;
 
 pub use agent::stun;
+pub use bandwidth::{allocator, estimator};
 pub use crypto::{dtls_records, srtp};
 pub use dependency::{dependency_descriptor, dependency_stream};
 pub use feedback::{rtcp, twcc};
