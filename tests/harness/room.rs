@@ -5,12 +5,12 @@ use crate::layered::{LayeredSource, LayeredTrack};
 use crate::peer::source::Source;
 use crate::peer::view::View;
 use crate::peer::{Introduction, Peer, sink::Sink};
-use crate::track::received_extensions;
+use crate::track::{received_ext, received_extensions};
 use crate::world::{certificates, dtls_settings, engine_address};
 use crate::{PeerId, Track, World};
 use control::{
-    Command, Consume, ConsumerId, CreateTransport, Event, IceParameters, Layers, ProducerId, Request,
-    RequestId, RouterId, SnapshotItem, Text, TransportId,
+    Command, Consume, ConsumerId, CreateTransport, Event, Extension, ExtensionKind, IceParameters, Layers,
+    ProducerId, Request, RequestId, RouterId, SnapshotItem, Text, TransportId,
 };
 use dtls::Fingerprint;
 use machine::Instant;
@@ -138,6 +138,20 @@ impl World {
     pub fn subscribe(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
         let consumer = ConsumerId(self.next_id());
         let consume = self.consume(peer, producer, consumer);
+        self.subscribe_by(peer, consume)
+    }
+
+    /// A peer subscribes to a track, and tells of every packet of its transport when it came: what it is sent follows its path.
+    pub fn subscribe_with_feedback(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
+        let consumer = ConsumerId(self.next_id());
+        let mut consume = self.consume(peer, producer, consumer);
+        let transport_cc = Extension { kind: ExtensionKind::TransportCc, id: received_ext::TRANSPORT_CC };
+        consume.extensions.push(transport_cc);
+        self.subscribe_by(peer, consume)
+    }
+
+    fn subscribe_by(&mut self, peer: PeerId, consume: Consume) -> ConsumerId {
+        let (consumer, producer) = (consume.consumer, consume.producer);
         let kind = self.source(producer).track().kind;
         let sink = Sink::new(self.now, kind, consume.clone());
         self.subscribers.insert(consumer, peer);

@@ -120,6 +120,7 @@ pub(crate) mod sent_ext {
 pub(crate) mod received_ext {
     pub const MID: u8 = 9;
     pub const AUDIO_LEVEL: u8 = 10;
+    pub const TRANSPORT_CC: u8 = 11;
 }
 
 /// The header extensions of the publisher's leg.

@@ -14,15 +14,15 @@ pub use payload::{Payload, Stamp};
 pub use secure::Secure;
 
 use crate::layered::LayeredSource;
-use crate::track::sent_ext;
+use crate::track::{received_ext, sent_ext};
 use control::{ConsumerId, Event, ProducerId};
 use dtls::{Certificate, Endpoint, Fingerprint, Settings};
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, Tx};
 use oracle_rtp::packet::Packet;
 use oracle_util::marshal::{Marshal, MarshalSize, Unmarshal};
 use rtcp::{
-    AnyPacket, Feedback, FullIntraRequest, PictureLossIndication, ReceiverReport, SenderReport,
-    SourceDescription, TransportLayerCc, TransportLayerNack,
+    AnyPacket, Arrivals, Feedback, FullIntraRequest, PictureLossIndication, ReceiverEstimatedMaximumBitrate,
+    ReceiverReport, SenderReport, SourceDescription, TransportLayerCc, TransportLayerNack,
 };
 use sink::Sink;
 use source::Source;
@@ -41,6 +41,9 @@ const REPAIR_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Bytes of a packet that is nothing but padding.
 const PADDING_LEN: usize = 224;
+
+/// Between transport-wide feedbacks.
+const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Faults kept; the first tells the story.
 const FAULTS_MAX: usize = 8;
@@ -79,6 +82,12 @@ pub struct Peer {
     /// When each transport-wide number was used, from 0 on.
     numbered: Vec<Instant>,
     feedback: Vec<Feedback>,
+    /// What arrived under transport-wide numbers of the engine's.
+    arrivals: Arrivals,
+    padding: u64,
+    /// What the engine asks it not to exceed.
+    remb_bps: Option<f32>,
+    feedback_due: Option<Instant>,
     report_due: Option<Instant>,
     repair_due: Option<Instant>,
     digest: DefaultHasher,
@@ -101,6 +110,10 @@ impl Peer {
             ssrc: rng.next_u32(),
             numbered: Vec::new(),
             feedback: Vec::new(),
+            arrivals: Arrivals::default(),
+            padding: 0,
+            remb_bps: None,
+            feedback_due: None,
             report_due: None,
             repair_due: None,
             digest: DefaultHasher::new(),
@@ -138,6 +151,16 @@ impl Peer {
     /// The engine's transport-wide feedback.
     pub fn feedback(&self) -> &[Feedback] {
         &self.feedback
+    }
+
+    /// Packets of padding alone that the engine has sent.
+    pub fn padding(&self) -> u64 {
+        self.padding
+    }
+
+    /// What the engine has last asked it not to exceed, in bits a second.
+    pub fn remb_bps(&self) -> Option<f32> {
+        self.remb_bps
     }
 
     /// What a browser would not have forgiven, the first few.
@@ -270,9 +293,18 @@ impl Peer {
         let packet = read
             .map_err(|_| "RTP makes the published implementation panic".to_owned())?
             .map_err(|error| format!("RTP is malformed: {error}"))?;
+        if let Some(value) = packet.header.get_extension(received_ext::TRANSPORT_CC) {
+            let number = value.first_chunk::<2>().ok_or("a transport-wide number of one byte")?;
+            self.arrivals.record(now, u16::from_be_bytes(*number));
+            self.feedback_due.get_or_insert(now + FEEDBACK_INTERVAL);
+        }
         let ssrc = packet.header.ssrc;
         let sink = self.sinks.iter_mut().find(|(_, sink)| sink.owns(ssrc));
         let (_, sink) = sink.ok_or_else(|| format!("SSRC {ssrc} is nobody's"))?;
+        if sink.is_padding(&packet) {
+            self.padding += 1;
+            return Ok(());
+        }
         sink.on_packet(now, &packet)?;
         if sink.is_incomplete() {
             let soon = now + REPAIR_INTERVAL;
@@ -316,6 +348,8 @@ impl Peer {
             let sink = self.sinks.iter_mut().find(|(_, sink)| sink.consume().ssrc == report.ssrc);
             let (_, sink) = sink.ok_or("a sender report on an SSRC that is nobody's")?;
             sink.on_sender_report(now, report.ntp_time, report.rtp_time, report.packet_count);
+        } else if let Some(remb) = packet.downcast_ref::<ReceiverEstimatedMaximumBitrate>() {
+            self.remb_bps = Some(remb.bitrate);
         } else if let Some(sdes) = packet.downcast_ref::<SourceDescription>() {
             self.on_names(sdes);
         } else {
@@ -439,6 +473,19 @@ impl Peer {
         self.send_rtcp(&packets, tx);
     }
 
+    /// Tells of what has arrived under transport-wide numbers.
+    fn send_feedback(&mut self, now: Instant, tx: &mut impl Tx) {
+        if self.feedback_due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.feedback_due = None;
+        let media = self.sinks.first().map_or(0, |(_, sink)| sink.consume().ssrc);
+        while let Some(feedback) = self.arrivals.tell(self.ssrc, media) {
+            let report = ReceiverReport { ssrc: self.ssrc, ..Default::default() };
+            self.send_rtcp(&[Box::new(report), Box::new(feedback)], tx);
+        }
+    }
+
     fn ask_for_repairs(&mut self, now: Instant, tx: &mut impl Tx) {
         if self.repair_due.is_none_or(|due| due > now) {
             return;
@@ -502,6 +549,7 @@ impl Machine for Peer {
             self.send_frames(now, tx);
             self.send_layered_frames(now, tx);
             self.send_reports(now, tx);
+            self.send_feedback(now, tx);
             self.ask_for_repairs(now, tx);
         }
     }
@@ -519,7 +567,8 @@ impl Machine for Peer {
         let base = [self.agent.next_timeout(), secure.and_then(Secure::next_timeout)];
         let frames = self.sources.iter().filter_map(|(_, source)| source.next_timeout());
         let layered = self.layered.iter().filter_map(|(_, source)| source.next_timeout());
-        let media = frames.chain(layered).chain(self.report_due).chain(self.repair_due);
+        let media =
+            frames.chain(layered).chain(self.report_due).chain(self.repair_due).chain(self.feedback_due);
         let media = media.filter(|_| self.is_secure());
         base.into_iter().flatten().chain(media).min()
     }

@@ -3,6 +3,7 @@
 use machine::Instant;
 pub use oracle_rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
 pub use oracle_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+pub use oracle_rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 pub use oracle_rtcp::receiver_report::ReceiverReport;
 pub use oracle_rtcp::reception_report::ReceptionReport;
 pub use oracle_rtcp::sender_report::SenderReport;
@@ -12,8 +13,11 @@ pub use oracle_rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNa
 
 use oracle_rtcp::packet::Packet;
 use oracle_rtcp::source_description::{SdesType, SourceDescriptionChunk, SourceDescriptionItem};
-use oracle_rtcp::transport_feedbacks::transport_layer_cc::{PacketStatusChunk, SymbolTypeTcc};
+use oracle_rtcp::transport_feedbacks::transport_layer_cc::{
+    PacketStatusChunk, RecvDelta, StatusChunkTypeTcc, StatusVectorChunk, SymbolSizeTypeTcc, SymbolTypeTcc,
+};
 use oracle_rtcp::transport_feedbacks::transport_layer_nack::nack_pairs_from_sequence_numbers;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A packet of any kind.
@@ -103,5 +107,83 @@ impl Feedback {
             seq = seq.wrapping_add(1);
         }
         Self { at, number: feedback.fb_pkt_count, packets }
+    }
+}
+
+/// The receiving side of transport-wide congestion control, as a browser does it.
+#[derive(Debug, Default)]
+pub struct Arrivals {
+    /// By extended number, what has not been told yet.
+    untold: BTreeMap<u64, Instant>,
+    /// The number after the last that was told of.
+    next: Option<u64>,
+    highest: Option<u64>,
+    count: u8,
+}
+
+/// Statuses in one feedback.
+const STATUSES_MAX: u64 = 350;
+
+impl Arrivals {
+    /// A packet with this number arrived.
+    pub fn record(&mut self, now: Instant, number: u16) {
+        let highest = self.highest.unwrap_or(65_536 + u64::from(number));
+        let ahead = i64::from(number.wrapping_sub(highest as u16) as i16);
+        let number = highest.saturating_add_signed(ahead);
+        self.highest = Some(highest.max(number));
+        if self.next.is_none_or(|next| number >= next) {
+            self.untold.insert(number, now);
+        }
+    }
+
+    /// The next feedback; `None` when all is told.
+    pub fn tell(&mut self, sender: u32, media: u32) -> Option<TransportLayerCc> {
+        let (first, first_at) = self.untold.first_key_value().map(|(number, at)| (*number, *at))?;
+        let base = self.next.map_or(first, |next| next.max(first.saturating_sub(STATUSES_MAX / 2)));
+        let last = self.untold.keys().copied().take_while(|number| *number < base + STATUSES_MAX).last()?;
+        let reference_time = (first_at.since_epoch().as_micros() / 64_000) as u32;
+        let mut clock = i64::from(reference_time) * 64_000;
+        let (mut symbols, mut recv_deltas) = (Vec::new(), Vec::new());
+        for number in base..=last {
+            let symbol = self.untold.remove(&number).map(|at| {
+                let delta = (at.since_epoch().as_micros() as i64 - clock) / 250 * 250;
+                clock += delta;
+                let is_small = (0..=255 * 250).contains(&delta);
+                let type_tcc_packet = if is_small {
+                    SymbolTypeTcc::PacketReceivedSmallDelta
+                } else {
+                    SymbolTypeTcc::PacketReceivedLargeDelta
+                };
+                recv_deltas.push(RecvDelta { type_tcc_packet, delta });
+                type_tcc_packet
+            });
+            symbols.push(symbol.unwrap_or(SymbolTypeTcc::PacketNotReceived));
+        }
+        self.next = Some(last + 1);
+        let packet_chunks = symbols.chunks(7).map(|symbols| {
+            let mut symbol_list = symbols.to_vec();
+            symbol_list.resize(7, SymbolTypeTcc::PacketNotReceived);
+            PacketStatusChunk::StatusVectorChunk(StatusVectorChunk {
+                type_tcc: StatusChunkTypeTcc::StatusVectorChunk,
+                symbol_size: SymbolSizeTypeTcc::TwoBit,
+                symbol_list,
+            })
+        });
+        self.count = self.count.wrapping_add(1);
+        Some(TransportLayerCc {
+            sender_ssrc: sender,
+            media_ssrc: media,
+            base_sequence_number: base as u16,
+            packet_status_count: symbols.len() as u16,
+            reference_time: reference_time & 0x00ff_ffff,
+            fb_pkt_count: self.count.wrapping_sub(1),
+            packet_chunks: packet_chunks.collect(),
+            recv_deltas,
+        })
+    }
+
+    /// Whether there is anything to tell.
+    pub fn has_news(&self) -> bool {
+        !self.untold.is_empty()
     }
 }

@@ -274,6 +274,11 @@ impl Sink {
         ssrc == self.consume.ssrc || Some(ssrc) == self.consume.rtx_ssrc
     }
 
+    /// Whether a packet is on the stream of retransmissions, and has nothing but padding in it (RFC 4588 leaves no other meaning).
+    pub(crate) fn is_padding(&self, packet: &Packet) -> bool {
+        packet.header.ssrc != self.consume.ssrc && packet.payload.is_empty()
+    }
+
     /// A decrypted packet on one of its SSRCs. `Err` says what a browser would not forgive.
     pub(crate) fn on_packet(&mut self, now: Instant, packet: &Packet) -> Result<(), String> {
         let header = &packet.header;
