@@ -152,6 +152,18 @@ impl Estimator {
         }
     }
 
+    /// A datagram has been sent that carries no number, and of which nothing will be heard: only how much is sent changes.
+    pub fn on_unnumbered(&mut self, now: Instant, size: usize) {
+        let size = u16::try_from(size).unwrap_or(u16::MAX);
+        self.sent.on_packet(PeerTime((now.as_nanos() / 1000) as i64), size);
+        self.heard.last_sent_at = Some(now);
+    }
+
+    /// Whether the peer has ever told of what it received: by feedback of either kind.
+    pub fn is_heard(&self) -> bool {
+        self.heard.feedback_at.is_some() || self.remb.is_some()
+    }
+
     /// Transport-wide feedback from the peer.
     pub fn on_feedback(&mut self, now: Instant, feedback: &Twcc<'_>) {
         let Self { history, acked, delay, prober, .. } = self;

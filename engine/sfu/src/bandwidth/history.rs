@@ -45,7 +45,7 @@ pub enum Fate {
     Missing(SentPacket),
 }
 
-/// A ring of sent packets, indexed by their number. Allocated once.
+/// A ring of sent packets, indexed by their number. Allocated with the first: a transport that sends nothing has none.
 #[derive(Debug)]
 pub struct History {
     entries: Box<[Entry]>,
@@ -79,13 +79,7 @@ const EMPTY: Entry = Entry { sent_at: Instant::EPOCH, size: 0, cluster: None, to
 impl Default for History {
     /// Nothing was sent yet.
     fn default() -> Self {
-        Self {
-            entries: vec![EMPTY; HISTORY_LEN].into_boxed_slice(),
-            next: 0,
-            clock: PeerClock::default(),
-            unmatched: 0,
-            duplicates: 0,
-        }
+        Self { entries: Box::default(), next: 0, clock: PeerClock::default(), unmatched: 0, duplicates: 0 }
     }
 }
 
@@ -98,6 +92,9 @@ impl History {
     /// A packet has been sent with [`next_seq`](Self::next_seq).
     pub fn on_sent(&mut self, packet: SentPacket) {
         let SentPacket { sent_at, size, cluster } = packet;
+        if self.entries.is_empty() {
+            self.entries = vec![EMPTY; HISTORY_LEN].into_boxed_slice();
+        }
         self.entries[index(self.next)] = Entry { sent_at, size, cluster, told: Told::Nothing };
         self.next += 1;
     }
