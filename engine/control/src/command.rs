@@ -126,6 +126,17 @@ pub enum Command {
         /// 1 the least, 255 the most.
         priority: u8,
     },
+    /// Within what a transport's rates stay, in bits a second; `None` leaves a bound to the engine.
+    SetBitrates {
+        /// Whose.
+        transport: TransportId,
+        /// What its peer is asked to send at most, by REMB (draft-alvestrand-rmcat-remb-03).
+        max_incoming_bps: Option<u32>,
+        /// What may be sent to it at least, whatever its path seems to carry.
+        min_outgoing_bps: Option<u32>,
+        /// What may be sent to it at most.
+        max_outgoing_bps: Option<u32>,
+    },
     /// Everything this worker holds, as [`Event::Snapshot`](crate::Event::Snapshot) items and an end.
     Snapshot,
 }
@@ -149,6 +160,7 @@ wire_enum!(Command, "command" {
     16 => Snapshot,
     17 => SetPreferredLayers { consumer, layers },
     18 => SetPriority { consumer, priority },
+    19 => SetBitrates { transport, max_incoming_bps, min_outgoing_bps, max_outgoing_bps },
 });
 
 /// A new WebRTC transport.

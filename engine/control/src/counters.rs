@@ -61,6 +61,12 @@ counted! {
         DtlsFailed => "dtls_failed",
         /// Datagrams not written because the send batch was full.
         TxFull => "tx_full",
+        /// Bytes of padding written to probe for bandwidth, SRTP overhead included.
+        PaddingBytesOut => "padding_bytes_out",
+        /// Packets that had to wait for their turn and were not sent: too many waited, or the cache no longer had them.
+        PacedDrops => "paced_drops",
+        /// Packets that transport-wide feedback names and that were never sent, or so long ago that they are forgotten.
+        TwccUnmatched => "twcc_unmatched",
         /// Routers that exist.
         Routers => "routers",
         /// Transports that exist.

@@ -332,6 +332,15 @@ fn small_command(script: &mut Script<'_>) -> Command {
             Command::SetPreferredLayers { consumer, layers }
         }
         14 => Command::SetPriority { consumer, priority: script.u8() },
+        _ if router.0 == 2 => {
+            let bps = |index: u64| Some(consumer.0 as u32 * 100_000).filter(|_| consumer.0 != index);
+            Command::SetBitrates {
+                transport,
+                max_incoming_bps: bps(0),
+                min_outgoing_bps: bps(1),
+                max_outgoing_bps: bps(2),
+            }
+        }
         _ => Command::Snapshot,
     }
 }

@@ -189,7 +189,7 @@ impl Worker {
                     candidates: vec!["127.0.0.1:7000".parse().expect("an address")],
                 }));
             }
-            Command::ConnectTransport { transport, .. } => {
+            Command::ConnectTransport { transport, .. } | Command::SetBitrates { transport, .. } => {
                 _ = self.transports.get(&transport).ok_or("no such transport")?
             }
             Command::RestartIce { transport } => {

@@ -29,6 +29,11 @@ pub fn command() -> impl Strategy<Value = Command> {
             Just(Command::ConnectTransport { transport, fingerprint }),
             Just(Command::RestartIce { transport }),
             Just(Command::CloseTransport { transport }),
+            any::<[Option<u32>; 3]>().prop_map(
+                move |[max_incoming_bps, min_outgoing_bps, max_outgoing_bps]| {
+                    Command::SetBitrates { transport, max_incoming_bps, min_outgoing_bps, max_outgoing_bps }
+                }
+            ),
         ]
     });
     let with_producer = any::<u64>().prop_map(ProducerId).prop_flat_map(|producer| {
@@ -50,7 +55,7 @@ pub fn command() -> impl Strategy<Value = Command> {
     });
     prop_oneof![
         3 => with_router,
-        3 => with_transport,
+        4 => with_transport,
         3 => with_producer,
         6 => with_consumer,
         1 => create_transport().prop_map(Command::CreateTransport),
