@@ -5,7 +5,7 @@ use super::aimd::Aimd;
 use super::delay::{DelayDetector, Usage};
 use super::history::{Fate, History, PeerTime, SentPacket};
 use super::limits;
-use super::loss::LossBound;
+use super::loss::{LossBound, Rate};
 use super::probe::{Found, Prober, Situation};
 use machine::Instant;
 use rtcp::Twcc;
@@ -230,6 +230,10 @@ impl Estimator {
     pub fn poll(&mut self, now: Instant) -> bool {
         self.remb = self.remb.filter(|(at, _)| now.saturating_since(*at) < limits::REMB_AGE_MAX);
         self.judge_silence(now);
+        if self.heard.feedback_at.is_some_and(|at| now.saturating_since(at) >= limits::FEEDBACK_SILENCE) {
+            // A queue of so long ago is no queue any more, and says nothing of what is sent next.
+            self.delay.reset();
+        }
         let has_answers = self.heard.feedback_at.is_some();
         if !has_answers && (self.remb.is_some() || self.heard.unheard_probes >= UNHEARD_PROBES_MAX) {
             return false; // no feedback, no result
@@ -264,8 +268,8 @@ impl Estimator {
     }
 
     /// Share of the packets that the peer lately missed, 0 to 1.
-    pub fn loss_fraction(&self) -> f64 {
-        self.loss.fraction()
+    pub fn loss_fraction(&self, now: Instant) -> f64 {
+        self.loss.fraction(now)
     }
 
     /// The round trip, if known.
@@ -303,8 +307,8 @@ impl Estimator {
     }
 
     fn judge_loss(&mut self, now: Instant) {
-        let estimate = self.estimate_bps() as f64;
-        self.loss.update(now, estimate, self.rtt_or_initial());
+        let rate = Rate { allowed_bps: self.estimate_bps() as f64, acked_bps: self.acked.bps() };
+        self.loss.update(now, rate, self.rtt_or_initial());
     }
 
     /// A path that carried feedback before and carries none now carries no media either.
@@ -317,7 +321,6 @@ impl Estimator {
         self.heard.before_silence.get_or_insert(estimate);
         self.heard.unanswered_since = Some(now);
         self.aimd.set(now, (estimate * 0.5).max(self.bounds.min_bps as f64));
-        self.delay.reset();
     }
 
     fn on_found(&mut self, now: Instant, found: &Found) {
@@ -326,14 +329,14 @@ impl Estimator {
         if found.bps > self.aimd.bps() && self.delay.usage() != Usage::Overusing {
             self.aimd.set(now, found.bps);
         }
-        if self.loss.fraction() < LOSS_QUIET {
+        if self.loss.fraction(now) < LOSS_QUIET {
             self.loss.raise(found.bps);
         }
     }
 
     fn is_congested(&self, now: Instant) -> bool {
         let was_lately = self.overused_at.is_some_and(|at| now.saturating_since(at) < RECOVERY_WAIT);
-        was_lately || self.delay.usage() == Usage::Overusing || self.loss.fraction() > LOSS_HEAVY
+        was_lately || self.delay.usage() == Usage::Overusing || self.loss.fraction(now) > LOSS_HEAVY
     }
 
     /// Feedback waits for its interval at the peer, so that this is too long rather than too short.
@@ -443,7 +446,7 @@ mod tests {
         send(&mut estimator, 0, 2000);
         tell(&mut estimator, at(1000), 0, 100, 4);
         tell(&mut estimator, at(2000), 100, 100, 4);
-        assert!(estimator.loss_fraction() > 0.2);
+        assert!(estimator.loss_fraction(at(2000)) > 0.2);
         assert!(estimator.estimate_bps() < limits::BITRATE_START_BPS);
     }
 

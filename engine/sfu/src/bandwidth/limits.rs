@@ -48,9 +48,12 @@ pub const PROBE_INTERVAL_MAX: Duration = Duration::from_secs(6);
 /// for it like for any lost one. Grows with use; 24 KiB at the bound.
 pub const PACER_QUEUE_LEN: usize = 512;
 
-/// How long a packet waits in a pacer at most: what would take longer is sent faster than the estimate allows. Below that a
-/// retransmission cache of a second still holds what a released entry refers to.
-pub const PACER_WAIT_MAX: Duration = Duration::from_millis(400);
+/// How long packets are to wait in a pacer at most: a longer queue leaves faster, at up to twice the usual rate.
+pub const PACER_WAIT: Duration = Duration::from_millis(400);
+
+/// A packet that has waited for so long is dropped, and counted: the picture is late beyond use, and soon no retransmission cache would
+/// hold what the entry refers to.
+pub const PACER_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Between two releases from a pacer whose queue is not empty.
 pub const PACER_INTERVAL: Duration = Duration::from_millis(5);

@@ -130,11 +130,8 @@ impl<E: Copy> Pacer<E> {
     /// The next packet that may leave now; it is no longer waiting. To be called until there is none.
     pub fn pop(&mut self, now: Instant) -> Option<E> {
         self.drain(now);
-        let is_late = |queue: &VecDeque<Waiting<E>>| {
-            queue.front().is_some_and(|first| now.saturating_since(first.since) >= limits::PACER_WAIT_MAX)
-        };
-        let may_leave = self.has_room() || is_late(&self.video) || is_late(&self.retransmissions);
-        let next = if may_leave {
+        self.drop_late(now);
+        let next = if self.has_room() {
             self.retransmissions.pop_front().or_else(|| self.video.pop_front())
         } else {
             None
@@ -160,7 +157,7 @@ impl<E: Copy> Pacer<E> {
         self.len() == 0
     }
 
-    /// Packets that found the queue full, since the beginning.
+    /// Packets that found the queue full or waited too long, since the beginning.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -173,9 +170,21 @@ impl<E: Copy> Pacer<E> {
     fn drain(&mut self, now: Instant) {
         let elapsed = now.saturating_since(self.drained_at).as_secs_f64();
         self.drained_at = now;
-        // A queue that would not be gone in time leaves faster than the estimate allows: late pictures help nobody.
-        let in_time = self.queued_bytes as f64 / (limits::PACER_WAIT_MAX / 2).as_secs_f64();
-        self.level = (self.level - elapsed * self.rate.pacing.max(in_time)).max(0.0);
+        // A queue that would not be gone in time leaves faster: late pictures help nobody, but neither do lost ones.
+        let in_time = self.queued_bytes as f64 / (limits::PACER_WAIT / 2).as_secs_f64();
+        let rate = self.rate.pacing.max(in_time.min(self.rate.pacing * HURRY));
+        self.level = (self.level - elapsed * rate).max(0.0);
+    }
+
+    fn drop_late(&mut self, now: Instant) {
+        for queue in [&mut self.retransmissions, &mut self.video] {
+            let is_late =
+                |first: &mut Waiting<E>| now.saturating_since(first.since) >= limits::PACER_WAIT_MAX;
+            while let Some(late) = queue.pop_front_if(is_late) {
+                self.queued_bytes -= u64::from(late.size);
+                self.dropped += 1;
+            }
+        }
     }
 }
 
@@ -183,6 +192,8 @@ impl<E: Copy> Pacer<E> {
 const PACING_FACTOR: f64 = 2.5;
 /// What was allocated is a mean; a moment may be so much above it.
 const SWING: f64 = 1.25;
+/// A long queue leaves at so many times the pacing rate.
+const HURRY: f64 = 2.0;
 /// So much time of the estimate leaves at once: a frame of 25 a second, and half of one.
 const BURST_TIME: Duration = Duration::from_millis(60);
 
@@ -261,6 +272,7 @@ mod tests {
         let mut pacer = Pacer::new(at(0), limits::BITRATE_MIN_BPS);
         frame(&mut pacer, at(0), 200);
         let left = run(&mut pacer);
+        assert_eq!(left.len() as u64 + pacer.dropped(), 199, "one left at once");
         let last = left.last().map_or(0, |(ms, _)| *ms);
         let bound = (limits::PACER_WAIT_MAX + limits::PACER_INTERVAL).as_millis() as u64;
         assert!(last <= bound, "{last} ms");
