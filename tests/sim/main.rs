@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod allocation;
+mod bandwidth;
 mod chaos;
 mod congestion;
 mod continuity;

@@ -1,9 +1,11 @@
 //! What the controller asks. Every request gets one answer; a refusal changes nothing.
 
 use crate::consumer::Consumer;
+use crate::layers::Allowance;
 use crate::limits;
 use crate::producer::Producer;
 use crate::router::Router;
+use crate::send_side::{Bitrates, SendSide};
 use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::stream::Stream;
@@ -99,6 +101,11 @@ impl Shard {
                 if let Some(consumer) = self.consumers.find_mut(slot) {
                     consumer.priority = priority;
                 }
+            }
+            Command::SetBitrates { transport, max_incoming_bps, min_outgoing_bps, max_outgoing_bps } => {
+                let slot = self.transport(transport)?;
+                let bitrates = Bitrates::new(max_incoming_bps, min_outgoing_bps, max_outgoing_bps);
+                self.set_bitrates(now, slot, bitrates);
             }
             Command::Snapshot => {
                 self.begin_snapshot(request);
@@ -307,12 +314,22 @@ impl Shard {
         let rng = &mut self.rng;
         let made = Consumer::new(consume, transport_slot, producer_slot, producer, rng);
         let ssrc = made.ssrc();
+        if made.is_numbered() && transport.send_side.is_none() {
+            transport.send_side = Some(Box::new(SendSide::new(now, transport.bitrates.outgoing)));
+        }
+        let mut made = made;
+        if let Some(side) = transport.send_side.as_deref_mut() {
+            // It begins when it has been given something, which is in a moment.
+            made.allowance = Allowance::Nothing;
+            side.adapt_at = now;
+        }
         let consumer = self.consumers.insert_with(|_| made);
         self.consumer_ids.insert(id, consumer);
         transport.add_consumer(ssrc, consumer);
         producer.consumers.push(consumer);
         self.counters.count(Counter::Consumers);
         self.wake(now, consumer, tx);
+        self.rearm(now, transport_slot);
         Ok(())
     }
 

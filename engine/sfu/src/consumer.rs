@@ -1,6 +1,7 @@
 //! A consumer: one track that a peer receives. Follows one encoding of its producer, writes its own header over the shared
 //! plaintext, encrypts it straight into the send batch, and sends again what its peer misses.
 
+use crate::bandwidth::{Class, Purpose, Steadiness};
 use crate::layers::{Allowance, lower};
 use crate::limits;
 use crate::packet::MediaPacket;
@@ -8,9 +9,10 @@ use crate::picture::{LastPicture, PictureNumbers, PictureOffset};
 use crate::producer::Producer;
 use crate::rewrite::{Beginning, Numbering, Rewriter, Source};
 use crate::selector::{Selector, Verdict};
+use crate::send_side::{SendSide, Waiting};
 use crate::slots::Slot;
 use crate::stream::Stream;
-use control::{Codec, Consume, Counter, Counters, ExtensionKind, Layers};
+use control::{Codec, Consume, Counter, Counters, ExtensionKind, Kind, Layers};
 use machine::{Flow, Instant, Path, Rng, Tx};
 use rtcp::{ReportBlock, SenderInfo};
 use rtp::dependency_descriptor::{self, FrameNumber};
@@ -35,6 +37,12 @@ pub struct Consumer {
     pub priority: u8,
     /// What the transport's bandwidth allows it.
     pub allowance: Allowance,
+    /// When that was changed.
+    pub steadiness: Steadiness,
+    /// What it is to a pacer.
+    class: Class,
+    /// Under which id its packets carry the transport-wide number.
+    number_id: Option<ExtId>,
     selector: Selector,
     rewriter: Rewriter,
     /// Bit `n`: it wants spatial layer `n` of its producer, as the producer has counted it.
@@ -87,10 +95,41 @@ pub struct Egress<'a, T> {
     pub now: Instant,
     /// The transport's way out.
     pub leg: Leg<'a>,
+    /// The transport's congestion control, if it has any.
+    pub send_side: Option<&'a mut SendSide>,
+    /// The packet that is being written carries the next transport-wide number.
+    pub is_numbered: bool,
     /// The send batch.
     pub tx: &'a mut T,
     /// What is counted.
     pub counters: &'a mut Counters,
+}
+
+impl<'a, T: Tx> Egress<'a, T> {
+    /// By a way that was found.
+    pub fn new(
+        now: Instant,
+        leg: Leg<'a>,
+        send_side: Option<&'a mut SendSide>,
+        tx: &'a mut T,
+        counters: &'a mut Counters,
+    ) -> Self {
+        Self { now, leg, send_side, is_numbered: false, tx, counters }
+    }
+
+    /// Whether a packet may be written now; otherwise it waits for its turn, or is dropped.
+    fn admit(&mut self, class: Class, payload_len: usize, waiting: Waiting) -> bool {
+        let Some(side) = self.send_side.as_deref_mut() else { return true };
+        side.admit(self.now, class, payload_len, waiting, self.counters)
+    }
+
+    /// Adds the transport-wide number to the packet that is written next.
+    fn number(&mut self, id: Option<ExtId>, extensions: &mut Extensions) {
+        self.is_numbered = match (id, self.send_side.as_deref()) {
+            (Some(id), Some(side)) => extensions.push(id, &rtp::ext::transport_cc::write(side.next_seq())),
+            _ => false,
+        };
+    }
 }
 
 impl Consumer {
@@ -114,6 +153,9 @@ impl Consumer {
             preferred_layers: spec.preferred_layers,
             priority: spec.priority,
             allowance: Allowance::default(),
+            steadiness: Steadiness::default(),
+            class: if producer.kind() == Kind::Audio { Class::Audio } else { Class::Video },
+            number_id: number_id(&spec),
             selector: Selector::new(Layers::default()),
             rewriter: Rewriter::new(rng, clock_rate_hz),
             wanted: 0,
@@ -148,14 +190,19 @@ impl Consumer {
         self.rewriter.pause();
     }
 
-    /// The highest layers it may be sent, of those the producer has.
-    pub fn ceiling(&self, producer: &Producer) -> Layers {
+    /// The highest layers it is to be sent, bandwidth permitting.
+    pub fn wish(&self, producer: &Producer) -> Layers {
         let there =
             Layers { spatial: producer.spatial_layers() - 1, temporal: limits::TEMPORAL_LAYERS_MAX - 1 };
-        let wanted = self.preferred_layers.map_or(there, |preferred| Layers {
+        self.preferred_layers.map_or(there, |preferred| Layers {
             spatial: preferred.spatial.min(there.spatial),
             temporal: preferred.temporal.min(there.temporal),
-        });
+        })
+    }
+
+    /// The highest layers it may be sent, of those the producer has.
+    pub fn ceiling(&self, producer: &Producer) -> Layers {
+        let wanted = self.wish(producer);
         match self.allowance {
             Allowance::Everything => wanted,
             Allowance::UpTo(allowed) => lower(wanted, allowed),
@@ -380,11 +427,31 @@ impl Consumer {
         let frame = dependency_descriptor::mandatory(packet.descriptor);
         let frame = frame.map(|fields| numbering.frame(fields.frame_number));
         self.rewriter.on_sent(out.now, seq, header.timestamp, picture, frame);
-        let extensions = self.extensions(packet, numbering);
+        let waiting = Waiting { ssrc: self.ssrc(), seq, is_retransmission: false };
+        if out.admit(self.class, packet.payload.len(), waiting) {
+            self.write_first(packet, seq, numbering, &header, out);
+        }
+    }
+
+    /// Writes a packet for the first time.
+    fn write_first(
+        &mut self,
+        packet: &MediaPacket<'_>,
+        seq: SeqNo,
+        numbering: &Numbering,
+        header: &Header,
+        out: &mut Egress<'_, impl Tx>,
+    ) {
+        let extensions = self.extensions(packet, numbering, out);
         let patch = Patch::of(packet, numbering);
-        if let Some(len) = write_patched(&header, seq.roc(), &extensions, packet.payload, patch, out) {
+        if let Some(len) = write_patched(header, seq.roc(), &extensions, packet.payload, patch, out) {
             out.counters.count(Counter::RtpOut);
             out.counters.add(Counter::RtpBytesOut, len as u64);
+            if self.class == Class::Audio
+                && let Some(side) = out.send_side.as_deref_mut()
+            {
+                side.on_audio(out.now, len);
+            }
             self.packet_count = self.packet_count.wrapping_add(1);
             self.octet_count = self.octet_count.wrapping_add(packet.payload.len() as u32);
             self.resend_credit = (self.resend_credit + len as u32).min(limits::RESEND_CREDIT_MAX);
@@ -418,11 +485,8 @@ impl Consumer {
     ) {
         let Some(PayloadTypes { media, rtx: Some(_) }) = self.payload_types_of(packet) else { return };
         let header = Header { marker: false, ..self.header(packet, media, hole, numbering) };
-        let mut extensions = Extensions::new();
-        let mid = self.spec.extensions.iter().find(|extension| extension.kind == ExtensionKind::Mid);
-        if let (Some(extension), Some(mid)) = (mid, &self.mid) {
-            extensions.push(ExtId(extension.id), mid.as_bytes());
-        }
+        let mut extensions = self.labels();
+        out.number(self.number_id, &mut extensions);
         match write(&header, hole.roc(), &extensions, &[], out) {
             Some(len) => {
                 out.counters.count(Counter::RtpOut);
@@ -439,17 +503,10 @@ impl Consumer {
 
     /// The peer misses `seq` of this consumer: sends it again, by RTX (RFC 4588) where negotiated.
     pub fn resend(&mut self, seq: Seq, producer: &Producer, out: &mut Egress<'_, impl Tx>) {
-        let asked = self.rewriter.original(seq).filter(|(_, ours, _)| !self.filled.contains(ours));
-        let found = asked.and_then(|(original, ours, numbering)| {
-            let stream = producer.streams.get(usize::from(numbering.source.stream))?;
-            let stream = Some(stream).filter(|stream| stream.epoch() == numbering.source.epoch)?;
-            Some((stream.cached(original)?, ours, numbering))
-        });
-        let Some((packet, ours, numbering)) = found else {
+        let Some((packet, ours, numbering)) = self.find(seq, producer) else {
             out.counters.count(Counter::NackCacheMisses);
             return;
         };
-        let Some(payload_types) = self.payload_types_of(&packet) else { return };
         let Some(credit) = self.resend_credit.checked_sub(packet.payload.len() as u32) else {
             out.counters.count(Counter::NacksOverBudget);
             return;
@@ -458,20 +515,93 @@ impl Consumer {
             return;
         }
         self.resend_credit = credit;
-        let extensions = self.extensions(&packet, &numbering);
-        let patch = Patch::of(&packet, &numbering);
+        let waiting = Waiting { ssrc: self.ssrc(), seq: ours, is_retransmission: true };
+        if out.admit(Class::Retransmission, packet.payload.len(), waiting) {
+            self.write_again(&packet, ours, &numbering, out);
+        }
+    }
+
+    /// A packet that waited may leave now. One that is gone meanwhile is counted; the peer will ask for it, or for a keyframe.
+    pub fn release(&mut self, waiting: Waiting, producer: &Producer, out: &mut Egress<'_, impl Tx>) {
+        let Some((packet, ours, numbering)) = self.find(waiting.seq.seq(), producer) else {
+            out.counters.count(Counter::PacedDrops);
+            return;
+        };
+        if waiting.is_retransmission {
+            self.write_again(&packet, ours, &numbering, out);
+        } else if let Some(payload_types) = self.payload_types_of(&packet) {
+            let header = self.header(&packet, payload_types.media, ours, &numbering);
+            self.write_first(&packet, ours, &numbering, &header, out);
+        }
+    }
+
+    /// The packet that was sent under one of our numbers, if it is still at hand.
+    fn find<'a>(&self, seq: Seq, producer: &'a Producer) -> Option<(MediaPacket<'a>, SeqNo, Numbering)> {
+        let (original, ours, numbering) = self.rewriter.original(seq)?;
+        if self.filled.contains(&ours) {
+            return None;
+        }
+        let stream = producer.streams.get(usize::from(numbering.source.stream))?;
+        let stream = Some(stream).filter(|stream| stream.epoch() == numbering.source.epoch)?;
+        Some((stream.cached(original)?, ours, numbering))
+    }
+
+    /// Neither paused, nor without any bandwidth.
+    pub fn is_sending(&self) -> bool {
+        !self.paused && self.allowance != Allowance::Nothing
+    }
+
+    /// Whether its packets carry transport-wide numbers.
+    pub fn is_numbered(&self) -> bool {
+        self.number_id.is_some()
+    }
+
+    /// Whether it has a stream for packets that only fill a probe.
+    pub fn can_pad(&self) -> bool {
+        let has_rtx = self.payload_types.iter().any(|(_, types)| types.rtx.is_some());
+        self.number_id.is_some() && self.spec.rtx_ssrc.is_some() && has_rtx && self.class == Class::Video
+    }
+
+    /// Sends a packet of nothing but padding on the stream of retransmissions, where receivers drop it. False if it cannot.
+    pub fn pad(&mut self, out: &mut Egress<'_, impl Tx>) -> bool {
+        let pt = self.payload_types.iter().find_map(|(_, types)| types.rtx);
+        let (Some(pt), Some(ssrc)) = (pt, self.spec.rtx_ssrc.map(Ssrc)) else { return false };
+        self.rtx_seq = self.rtx_seq.next();
+        let timestamp = self.rewriter.latest().map_or(0, |numbering| numbering.timestamp(0));
+        let header = Header { pt, marker: false, seq: self.rtx_seq.seq(), timestamp, ssrc };
+        let mut extensions = self.labels();
+        out.number(self.number_id, &mut extensions);
+        match write_padding(&header, self.rtx_seq.roc(), &extensions, out) {
+            Some(len) => out.counters.add(Counter::PaddingBytesOut, len as u64),
+            None => out.counters.count(Counter::TxFull),
+        }
+        out.is_numbered = false;
+        true
+    }
+
+    /// Writes a packet that was sent before.
+    fn write_again(
+        &mut self,
+        packet: &MediaPacket<'_>,
+        ours: SeqNo,
+        numbering: &Numbering,
+        out: &mut Egress<'_, impl Tx>,
+    ) {
+        let Some(payload_types) = self.payload_types_of(packet) else { return };
+        let extensions = self.extensions(packet, numbering, out);
+        let patch = Patch::of(packet, numbering);
         let written = match (payload_types.rtx, self.spec.rtx_ssrc) {
             (Some(pt), Some(ssrc)) => {
                 self.rtx_seq = self.rtx_seq.next();
                 let header = Header {
                     seq: self.rtx_seq.seq(),
                     ssrc: Ssrc(ssrc),
-                    ..self.header(&packet, pt, ours, &numbering)
+                    ..self.header(packet, pt, ours, numbering)
                 };
                 // The original sequence number comes before the payload (RFC 4588 §4): the one copy that a resend costs.
                 let mut payload = [0; limits::CACHED_LEN_MAX + 2];
                 let len = packet.payload.len() + 2;
-                payload[..2].copy_from_slice(&seq.0.to_be_bytes());
+                payload[..2].copy_from_slice(&ours.seq().0.to_be_bytes());
                 payload[2..len].copy_from_slice(packet.payload);
                 if let Some(patch) = patch {
                     patch.apply(&mut payload[2..len]);
@@ -480,7 +610,7 @@ impl Consumer {
             }
             // The very same bytes as the first time, so the same key and index protect nothing new.
             _ => {
-                let header = self.header(&packet, payload_types.media, ours, &numbering);
+                let header = self.header(packet, payload_types.media, ours, numbering);
                 write_patched(&header, ours.roc(), &extensions, packet.payload, patch, out)
             }
         };
@@ -493,13 +623,13 @@ impl Consumer {
         }
     }
 
-    /// The peer's reception report on this consumer.
-    pub fn on_report(&mut self, now: Instant, block: &ReportBlock) {
-        let Some(sent) = self.last_report.filter(|sent| sent.compact_ntp == block.last_sr) else { return };
+    /// The peer's reception report on this consumer; the round trip, if it shows one.
+    pub fn on_report(&mut self, now: Instant, block: &ReportBlock) -> Option<Duration> {
+        let sent = self.last_report.filter(|sent| sent.compact_ntp == block.last_sr)?;
         let held = rtp::ntp::compact_to_duration(block.delay_since_last_sr);
-        if let Some(rtt) = now.saturating_since(sent.sent_at).checked_sub(held) {
-            self.rtt = Some(rtt);
-        }
+        let rtt = now.saturating_since(sent.sent_at).checked_sub(held)?;
+        self.rtt = Some(rtt);
+        Some(rtt)
     }
 
     /// Our sender report: the publisher's clocks, with its RTP timestamp as our peer knows it. `None` before anything was sent,
@@ -524,7 +654,22 @@ impl Consumer {
         self.payload_types.iter().find(|(codec, _)| *codec == packet.codec).map(|(_, types)| *types)
     }
 
-    fn extensions(&self, packet: &MediaPacket<'_>, numbering: &Numbering) -> Extensions {
+    /// The extensions of a packet without media.
+    fn labels(&self) -> Extensions {
+        let mut extensions = Extensions::new();
+        let mid = self.spec.extensions.iter().find(|extension| extension.kind == ExtensionKind::Mid);
+        if let (Some(extension), Some(mid)) = (mid, &self.mid) {
+            extensions.push(ExtId(extension.id), mid.as_bytes());
+        }
+        extensions
+    }
+
+    fn extensions(
+        &self,
+        packet: &MediaPacket<'_>,
+        numbering: &Numbering,
+        out: &mut Egress<'_, impl Tx>,
+    ) -> Extensions {
         let mut extensions = Extensions::new();
         for extension in &self.spec.extensions {
             let id = ExtId(extension.id);
@@ -543,8 +688,18 @@ impl Consumer {
                 }
             }
         }
+        out.number(self.number_id, &mut extensions);
         extensions
     }
+}
+
+/// Under which id a consumer's packets carry the transport-wide number. Not where a packet may be sent again on its own stream: it would
+/// carry another number then, and one SRTP index would protect two headers, which gives the authentication key away (RFC 7714 §8.1).
+fn number_id(spec: &Consume) -> Option<ExtId> {
+    let is_safe =
+        spec.codecs.iter().all(|codec| !codec.nack || (codec.rtx_pt.is_some() && spec.rtx_ssrc.is_some()));
+    let extension = spec.extensions.iter().find(|extension| extension.kind == ExtensionKind::TransportCc);
+    extension.filter(|_| is_safe).map(|extension| ExtId(extension.id))
 }
 
 /// The publisher's descriptor, with its frame's number as this consumer counts.
@@ -616,11 +771,39 @@ fn write(
     let written = header
         .write(extensions, slot)
         .and_then(|header_len| leg.outbound.protect_rtp(roc, header_len, payload, slot));
-    if written.is_none() {
-        tx.cancel();
+    match written {
+        Some(len) => out.on_written(len, Purpose::Media),
+        None => out.tx.cancel(),
     }
     written
 }
+
+/// A packet of padding as long as padding can be (RFC 3550 §5.1: its last byte counts it), encrypted like a payload.
+fn write_padding(
+    header: &Header,
+    roc: u32,
+    extensions: &Extensions,
+    out: &mut Egress<'_, impl Tx>,
+) -> Option<usize> {
+    const PADDING_BIT: u8 = 0x20;
+    let mut padding = [0; PADDING_LEN];
+    padding[PADDING_LEN - 1] = PADDING_LEN as u8;
+    let Egress { leg, tx, .. } = out;
+    let len = Header::encoded_len(extensions) + padding.len() + leg.outbound.profile().rtp_overhead();
+    let slot = tx.slot(leg.flow, leg.path, len)?;
+    let written = header.write(extensions, slot).and_then(|header_len| {
+        slot[0] |= PADDING_BIT;
+        leg.outbound.protect_rtp(roc, header_len, &padding, slot)
+    });
+    match written {
+        Some(len) => out.on_written(len, Purpose::Padding),
+        None => out.tx.cancel(),
+    }
+    written
+}
+
+/// As much as one byte can count.
+const PADDING_LEN: usize = 255;
 
 /// What was resent lately, so that a repeated NACK is answered once per round trip.
 #[derive(Debug, Default)]

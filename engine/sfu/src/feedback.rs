@@ -49,6 +49,11 @@ impl Shard {
                 report.reports().for_each(|block| self.on_report_block(now, slot, &block));
                 Ok(())
             }
+            Packet::Twcc(twcc) => self.on_twcc(now, slot, twcc),
+            Packet::Remb(remb) => {
+                self.on_remb(now, slot, remb);
+                Ok(())
+            }
             Packet::Nack(nack) => self.on_nack(now, slot, nack, tx),
             Packet::Pli(pli) => self.on_keyframe_request(now, slot, pli.media(), tx),
             Packet::Fir(fir) => {
@@ -80,7 +85,14 @@ impl Shard {
     fn on_report_block(&mut self, now: Instant, slot: Slot, block: &ReportBlock) {
         let consumer = self.transports.find(slot).and_then(|transport| transport.consumer(block.ssrc));
         if let Some(consumer) = consumer.and_then(|consumer| self.consumers.find_mut(consumer)) {
-            consumer.on_report(now, block);
+            let rtt = consumer.on_report(now, block);
+            let transport = self.transports.find_mut(slot);
+            if let Some(side) = transport.and_then(|transport| transport.send_side.as_deref_mut()) {
+                side.estimator.on_loss_report(now, block.fraction_lost);
+                if let Some(rtt) = rtt {
+                    side.estimator.on_rtt(rtt);
+                }
+            }
         }
     }
 
@@ -91,16 +103,19 @@ impl Shard {
         nack: &Nack<'_>,
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
-        let transport = self.transports.find(slot).ok_or(Discard::RtcpUnknownSsrc)?;
+        let transport = self.transports.find_mut(slot).ok_or(Discard::RtcpUnknownSsrc)?;
         let consumer = transport.consumer(nack.media()).ok_or(Discard::RtcpUnknownSsrc)?;
         let consumer = self.consumers.find_mut(consumer).ok_or(Discard::RtcpUnknownSsrc)?;
         let producer = self.producers.find(consumer.producer).ok_or(Discard::RtcpUnknownSsrc)?;
-        let Some(leg) = transport.leg().filter(|_| !consumer.paused) else { return Ok(()) };
-        let out = &mut Egress { now, leg, tx, counters: &mut self.counters };
+        let Some((leg, send_side)) = transport.leg_and_side().filter(|_| !consumer.paused) else {
+            return Ok(());
+        };
+        let out = &mut Egress::new(now, leg, send_side, tx, &mut self.counters);
         for seq in nack.losses() {
             out.counters.count(Counter::NacksIn);
             consumer.resend(seq, producer, out);
         }
+        self.rearm(now, slot);
         Ok(())
     }
 

@@ -10,7 +10,6 @@ use machine::{Instant, Tx};
 
 /// What bandwidth allows a consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(dead_code, reason = "what shares out bandwidth sets it, and is not here yet")]
 pub enum Allowance {
     /// Everything; also where nobody estimates.
     #[default]
@@ -135,14 +134,16 @@ impl Shard {
         let Some(consumer) = self.consumers.find_mut(slot).filter(|consumer| !consumer.paused) else {
             return;
         };
-        let leg = self.transports.find(consumer.transport).and_then(|transport| transport.leg());
+        let way = self.transports.find_mut(consumer.transport).and_then(|transport| transport.leg_and_side());
         let producer = self.producers.find(consumer.producer);
         let producer = producer.filter(|producer| producer.kind() == Kind::Video && !producer.paused);
-        if let (Some(leg), Some(producer)) = (leg, producer) {
-            let out = &mut Egress { now, leg, tx, counters: &mut self.counters };
+        let transport = consumer.transport;
+        if let (Some((leg, send_side)), Some(producer)) = (way, producer) {
+            let out = &mut Egress::new(now, leg, send_side, tx, &mut self.counters);
             consumer.begin_from_cache(producer, out);
         }
         self.retarget(now, slot, tx);
+        self.rearm(now, transport);
     }
 
     /// The transport can send from now on: the video it consumes begins.

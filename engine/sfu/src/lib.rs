@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod adapt;
 pub mod bandwidth;
 mod cache;
 mod close;
@@ -35,6 +36,7 @@ mod rewrite;
 mod router;
 mod seen;
 mod selector;
+mod send_side;
 mod shard;
 mod slots;
 mod snapshot;

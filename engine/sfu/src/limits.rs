@@ -166,5 +166,22 @@ pub const DTLS_ATTEMPTS_MAX: u8 = 3;
 /// The longest RTCP compound packet we write, before protection: fits the smallest MTU a browser assumes.
 pub const RTCP_LEN_MAX: usize = 1160;
 
+/// Between two sharings of a transport's bandwidth, while anything is sent: as often as feedback comes.
+pub const ADAPT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// … and while nothing is.
+pub const ADAPT_INTERVAL_IDLE: Duration = Duration::from_secs(1);
+
+/// Packets that wait in a transport's pacer at most when another track may begin: each begins with a keyframe, and several at once would
+/// keep each other waiting.
+pub const BEGIN_QUEUE_LEN: usize = 16;
+
+/// What an encoding is taken to cost that brings nothing and for which nothing is announced, from the lowest: what browsers send at a
+/// quarter, half and all of 720p.
+pub const EXPECTED_BPS: [u64; 4] = [150_000, 500_000, 1_500_000, 3_000_000];
+
+/// Bytes that a packet has beside its payload: header, extensions and tag.
+pub const OVERHEAD_LEN: usize = 50;
+
 /// Snapshots waiting to be told: one per attachment is what a controller needs, and it waits for the end. More are refused.
 pub const SNAPSHOTS_MAX: usize = 4;

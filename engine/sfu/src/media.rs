@@ -9,7 +9,7 @@ use crate::shard::Shard;
 use crate::slots::Slots;
 use crate::transport::{self, Labels, Source, Transport, Twcc};
 use control::{Counter, Counters, Discard, Event, ExtensionKind};
-use machine::{Datagram, Instant, Tx};
+use machine::{Datagram, Deadlines, Instant, Tx};
 use rtcp::twcc::Recorder;
 use rtp::{Ssrc, TwccSeq};
 
@@ -48,7 +48,8 @@ impl Shard {
                 producer,
                 stream,
                 &mut self.consumers,
-                &self.transports,
+                &mut self.transports,
+                &mut self.deadlines,
                 tx,
                 &mut self.counters,
                 &mut self.events,
@@ -79,7 +80,8 @@ fn fan_out(
     producer: &Producer,
     stream: usize,
     consumers: &mut Slots<Consumer>,
-    transports: &Slots<Transport>,
+    transports: &mut Slots<Transport>,
+    deadlines: &mut Deadlines,
     tx: &mut impl Tx,
     counters: &mut Counters,
     events: &mut Events,
@@ -88,9 +90,13 @@ fn fan_out(
     let is_layered = producer.is_layered();
     for slot in &producer.consumers {
         let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
-        let Some(leg) = transports.find(consumer.transport).and_then(Transport::leg) else { continue };
-        let out = &mut Egress { now, leg, tx, counters };
+        let Some(transport) = transports.find_mut(consumer.transport) else { continue };
+        let Some((leg, send_side)) = transport.leg_and_side() else { continue };
+        let out = &mut Egress::new(now, leg, send_side, tx, counters);
         needs_keyframe |= consumer.forward(packet, producer, stream, out);
+        if let Some(at) = transport.send_side.as_ref().and_then(|side| side.pacer.next_timeout()) {
+            deadlines.hasten(consumer.transport.index(), at);
+        }
         if is_layered && let Some(layers) = consumer.take_layer_news(producer) {
             events.tell(Event::LayersChanged { consumer: consumer.spec.consumer, layers });
         }

@@ -41,6 +41,7 @@ impl Shard {
         transport.report_due = Some(now + next);
         self.send_receiver_reports(now, slot, tx);
         self.send_sender_reports(now, slot, tx);
+        self.send_remb(slot, tx);
     }
 
     fn send_receiver_reports(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
@@ -65,6 +66,22 @@ impl Shard {
         let mut writer = Writer::new(&mut buffer);
         if writer.receiver_report(transport.local_ssrc, &blocks[..count])
             && protect_rtcp(transport, tx, writer.as_bytes())
+        {
+            self.counters.count(Counter::RtcpOut);
+        }
+    }
+
+    /// Asks a peer not to send more than the controller wants, again and again: it forgets.
+    fn send_remb(&mut self, slot: Slot, tx: &mut impl Tx) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        let Some(bps) = transport.bitrates.max_incoming_bps else { return };
+        let mut ssrcs = [Ssrc(0); limits::SSRCS_PER_TRANSPORT_MAX];
+        let streams = transport.producers.iter().filter_map(|slot| self.producers.find(*slot));
+        let streams = streams.flat_map(|producer| &producer.streams).filter_map(|stream| stream.ssrc);
+        let count = ssrcs.iter_mut().zip(streams).map(|(entry, ssrc)| *entry = ssrc).count();
+        let sender = transport.local_ssrc;
+        if count > 0
+            && send_rtcp(transport, tx, |writer| writer.remb(sender, u64::from(bps), &ssrcs[..count]))
         {
             self.counters.count(Counter::RtcpOut);
         }

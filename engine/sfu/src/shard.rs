@@ -1,5 +1,6 @@
 //! The shard: its tables, and the way every input takes into them.
 
+use crate::adapt::Sharing;
 use crate::consumer::Consumer;
 use crate::events::Events;
 use crate::ice::Ufrag;
@@ -78,6 +79,8 @@ pub struct Shard {
     pub(crate) counters: Counters,
     /// What DTLS endpoints write their datagrams into, shared by all.
     pub(crate) dtls_buffer: Vec<u8>,
+    /// What bandwidth is shared out in.
+    pub(crate) sharing: Sharing,
 }
 
 impl Shard {
@@ -102,6 +105,7 @@ impl Shard {
             snapshots: Vec::new(),
             counters: Counters::default(),
             dtls_buffer: Vec::new(),
+            sharing: Sharing::default(),
         }
     }
 
@@ -126,6 +130,7 @@ impl Shard {
             transport.report_due,
             transport.twcc.as_ref().and_then(|twcc| twcc.due),
             transport.ice.next_timeout(now),
+            transport.send_side.as_ref().map(|side| side.next_timeout()),
         ];
         // A transport that cannot send has nothing to ask for; it will be armed anew when it can.
         let asking = if transport.leg().is_some() { &transport.producers[..] } else { &[] };
@@ -139,6 +144,7 @@ impl Shard {
         self.wake_consumers(now, slot, tx);
         self.request_repairs(now, slot, tx);
         self.request_keyframes(now, slot, tx);
+        self.drive_send_side(now, slot, tx);
         self.tell_wanted_layers(now, slot);
         self.send_twcc_if_due(now, slot, tx);
         self.send_reports_if_due(now, slot, tx);

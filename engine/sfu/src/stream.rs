@@ -234,7 +234,6 @@ impl Stream {
     }
 
     /// Bits of payload a second in the layers up to these.
-    #[allow(dead_code, reason = "what shares out bandwidth asks for it, and is not here yet")]
     pub fn bps(&self, now: Instant, upto: Layers) -> u64 {
         total(&self.rates, now, upto)
     }

@@ -5,6 +5,7 @@ use crate::ice::Ice;
 use crate::limits;
 use crate::packet::ExtensionMap;
 use crate::producer::{Producer, Role};
+use crate::send_side::{Bitrates, SendSide};
 use crate::slots::{Slot, Slots};
 use control::{CreateTransport, Discard, DtlsState, TransportState};
 use dtls::{Endpoint, Fingerprint};
@@ -43,6 +44,10 @@ pub struct Transport {
     pub local_ssrc: Ssrc,
     /// Arrival times for transport-wide feedback, from the first packet that carries a transport-wide number on.
     pub twcc: Option<Twcc>,
+    /// What the controller wants of its rates.
+    pub bitrates: Bitrates,
+    /// Congestion control of what is sent here, where it is negotiated.
+    pub send_side: Option<Box<SendSide>>,
     /// When the next RTCP reports are due; set when the keys are there.
     pub report_due: Option<Instant>,
     /// When the peer must have completed DTLS.
@@ -107,6 +112,8 @@ impl Transport {
             sent_ssrcs: BTreeSet::new(),
             local_ssrc: Ssrc(rng.next_u32()),
             twcc: None,
+            bitrates: Bitrates::default(),
+            send_side: None,
             report_due: None,
             connect_deadline: None,
             has_become_able: false,
@@ -124,6 +131,13 @@ impl Transport {
     pub fn leg(&self) -> Option<Leg<'_>> {
         let outbound = &self.srtp.as_ref()?.outbound;
         Some(Leg { flow: self.flow(), path: self.ice.selected()?, outbound })
+    }
+
+    /// [`leg`](Self::leg), with the congestion control of what takes it.
+    pub fn leg_and_side(&mut self) -> Option<(Leg<'_>, Option<&mut SendSide>)> {
+        let outbound = &self.srtp.as_ref()?.outbound;
+        let leg = Leg { flow: Flow(self.slot.index()), path: self.ice.selected()?, outbound };
+        Some((leg, self.send_side.as_deref_mut()))
     }
 
     /// How far it has come.

@@ -1,0 +1,292 @@
+//! A transport's bandwidth at work: lets waiting packets go, fills probes up with padding, and ten times a second shares the estimate
+//! among the consumers.
+
+use crate::bandwidth::{Allocator, Demand, LAYERS_MAX, Prefer, Purpose, Rates};
+use crate::consumer::{Consumer, Egress};
+use crate::layers::Allowance;
+use crate::limits;
+use crate::producer::Producer;
+use crate::send_side::{Bitrates, SendSide};
+use crate::shard::Shard;
+use crate::slots::Slot;
+use crate::transport::Transport;
+use control::{Discard, Kind, Layers, TransportId};
+use machine::{Instant, Tx};
+use rtcp::{Remb, Twcc};
+
+/// Working space for one transport at a time, kept by the shard.
+#[derive(Debug, Default)]
+pub struct Sharing {
+    allocator: Allocator,
+    demands: Vec<Demand>,
+    consumers: Vec<Slot>,
+}
+
+impl Shard {
+    /// What may be sent to a transport's peer, in bits a second; `None` where nobody estimates.
+    pub fn estimate_bps(&self, transport: TransportId) -> Option<u64> {
+        let transport = self.transports.find(*self.transport_ids.get(&transport)?)?;
+        Some(transport.send_side.as_ref()?.estimator.estimate_bps())
+    }
+
+    /// The controller wants other rates.
+    pub(crate) fn set_bitrates(&mut self, now: Instant, slot: Slot, bitrates: Bitrates) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        transport.bitrates = bitrates;
+        if let Some(side) = transport.send_side.as_deref_mut() {
+            side.estimator.set_bounds(bitrates.outgoing);
+            side.adapt_at = now;
+            self.deadlines.hasten(slot.index(), now);
+        }
+    }
+
+    /// Transport-wide feedback from a peer.
+    pub(crate) fn on_twcc(&mut self, now: Instant, slot: Slot, twcc: &Twcc<'_>) -> Result<(), Discard> {
+        let transport = self.transports.find_mut(slot).ok_or(Discard::RtcpUnknownSsrc)?;
+        let side = transport.send_side.as_deref_mut().ok_or(Discard::RtcpUnknownSsrc)?;
+        side.estimator.on_feedback(now, twcc);
+        self.on_estimate(now, slot);
+        Ok(())
+    }
+
+    /// A peer's own estimate.
+    pub(crate) fn on_remb(&mut self, now: Instant, slot: Slot, remb: &Remb<'_>) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        if transport.consumers.is_empty() {
+            return;
+        }
+        let bounds = transport.bitrates.outgoing;
+        let side = transport.send_side.get_or_insert_with(|| Box::new(SendSide::new(now, bounds)));
+        side.estimator.on_remb(now, remb.bitrate_bps());
+        self.on_estimate(now, slot);
+    }
+
+    /// The estimate may be another. Less is shared out at once, more when the time has come.
+    fn on_estimate(&mut self, now: Instant, slot: Slot) {
+        let Some(side) =
+            self.transports.find_mut(slot).and_then(|transport| transport.send_side.as_deref_mut())
+        else {
+            return;
+        };
+        if side.estimator.estimate_bps() < side.shared_bps() {
+            side.adapt_at = now;
+            self.deadlines.hasten(slot.index(), now);
+        }
+    }
+
+    /// What a transport's way out has to do by the clock.
+    pub(crate) fn drive_send_side(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        self.release_waiting(now, slot, tx);
+        self.adapt(now, slot, tx);
+        self.fill_probe(now, slot, tx);
+    }
+
+    /// Writes the packets whose turn has come.
+    fn release_waiting(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        loop {
+            let Some(transport) = self.transports.find_mut(slot) else { return };
+            let Some(waiting) = transport.send_side.as_deref_mut().and_then(|side| side.pacer.pop(now))
+            else {
+                return;
+            };
+            let consumer = transport.consumer(waiting.ssrc);
+            let Some(consumer) = consumer.and_then(|consumer| self.consumers.find_mut(consumer)) else {
+                continue;
+            };
+            let Some(producer) = self.producers.find(consumer.producer) else { continue };
+            let Some((leg, send_side)) = transport.leg_and_side().filter(|_| consumer.is_sending()) else {
+                continue;
+            };
+            let out = &mut Egress::new(now, leg, send_side, tx, &mut self.counters);
+            consumer.release(waiting, producer, out);
+        }
+    }
+
+    /// Sends the padding that a probe lacks by now.
+    fn fill_probe(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        let Some(side) = transport.send_side.as_deref_mut() else { return };
+        if side.estimator.padding_due(now) == 0 {
+            return;
+        }
+        side.on_padding(now);
+        let able = transport
+            .consumers
+            .iter()
+            .find(|(_, consumer)| self.consumers.find(*consumer).is_some_and(Consumer::can_pad));
+        let Some(consumer) = able.and_then(|(_, consumer)| self.consumers.find_mut(*consumer)) else {
+            return;
+        };
+        let Some((leg, send_side)) = transport.leg_and_side() else { return };
+        let out = &mut Egress::new(now, leg, send_side, tx, &mut self.counters);
+        while out.padding_due() && consumer.pad(out) {}
+    }
+
+    /// Shares the estimate out anew, if it is time.
+    fn adapt(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        let Some(transport) = self.transports.find(slot) else { return };
+        if transport.send_side.as_ref().is_none_or(|side| side.adapt_at > now) {
+            return;
+        }
+        let can_send = transport.leg().is_some();
+        // A track begins with a keyframe: while one waits, no other begins.
+        let may_begin = side_is_calm(transport);
+        let mut sharing = std::mem::take(&mut self.sharing);
+        let shared = self.share(now, slot, &mut sharing);
+        let mut has_begun = false;
+        for (consumer, demand) in sharing.consumers.iter().zip(&sharing.demands) {
+            has_begun |= self.allow(now, *consumer, demand, shared.is_blind(), may_begin && !has_begun, tx);
+        }
+        self.sharing = sharing;
+        let Some(side) =
+            self.transports.find_mut(slot).and_then(|transport| transport.send_side.as_deref_mut())
+        else {
+            return;
+        };
+        side.count(&mut self.counters);
+        side.on_shared(now, shared.allocated_bps);
+        let wanted_bps = if shared.can_pad && can_send { shared.wanted_bps } else { 0 };
+        side.estimator.set_wanted(now, wanted_bps);
+        side.estimator.poll(now);
+        let is_idle = shared.wanted_bps == 0 && side.pacer.is_empty();
+        let interval = if is_idle { limits::ADAPT_INTERVAL_IDLE } else { limits::ADAPT_INTERVAL };
+        side.adapt_at = now + interval;
+    }
+
+    /// Collects what the consumers of a transport want, and shares the estimate among them.
+    fn share(&mut self, now: Instant, slot: Slot, sharing: &mut Sharing) -> Shared {
+        sharing.demands.clear();
+        sharing.consumers.clear();
+        let mut shared = Shared::default();
+        let Some(transport) = self.transports.find(slot) else { return shared };
+        let Some(side) = transport.send_side.as_deref() else { return shared };
+        shared.is_heard = side.estimator.is_heard();
+        // Sound is not chosen from: what it takes is gone.
+        let audio_bps = side.audio_bps(now);
+        for (_, slot) in &transport.consumers {
+            let Some(consumer) = self.consumers.find(*slot) else { continue };
+            shared.can_pad |= consumer.can_pad();
+            let Some(producer) = self.producers.find(consumer.producer) else { continue };
+            if consumer.paused || producer.paused {
+                continue;
+            }
+            match producer.kind() {
+                Kind::Audio => {}
+                Kind::Video => {
+                    sharing.demands.push(demand(now, consumer, producer));
+                    sharing.consumers.push(*slot);
+                }
+            }
+        }
+        let budget_bps = side.estimator.estimate_bps().saturating_sub(audio_bps);
+        let allocated = sharing.allocator.allocate(now, budget_bps, &mut sharing.demands);
+        shared.allocated_bps = allocated.bps + audio_bps;
+        shared.wanted_bps = allocated.wanted_bps + audio_bps;
+        shared
+    }
+
+    /// Lets a consumer have what it was given. True if it begins now.
+    fn allow(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        demand: &Demand,
+        is_blind: bool,
+        may_begin: bool,
+        tx: &mut impl Tx,
+    ) -> bool {
+        let Some(consumer) = self.consumers.find_mut(slot) else { return false };
+        let allowance = match demand.layers {
+            Some(layers) => Allowance::UpTo(layers),
+            None if is_blind => Allowance::UpTo(Layers::default()),
+            None => Allowance::Nothing,
+        };
+        let begins = consumer.allowance == Allowance::Nothing && allowance != Allowance::Nothing;
+        if begins && !may_begin {
+            return false;
+        }
+        consumer.steadiness = if is_blind { Default::default() } else { demand.steadiness };
+        if std::mem::replace(&mut consumer.allowance, allowance) != allowance {
+            self.wake(now, slot, tx);
+        }
+        begins
+    }
+}
+
+fn side_is_calm(transport: &Transport) -> bool {
+    transport.send_side.as_ref().is_some_and(|side| side.pacer.len() <= limits::BEGIN_QUEUE_LEN)
+}
+
+/// What came of one sharing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shared {
+    allocated_bps: u64,
+    wanted_bps: u64,
+    /// Some consumer has a stream for padding.
+    can_pad: bool,
+    /// The peer has told of what it received.
+    is_heard: bool,
+}
+
+impl Shared {
+    /// Nobody knows what the path carries, or could find out: then nobody is cut off for the sake of a guess.
+    fn is_blind(&self) -> bool {
+        !self.is_heard || !self.can_pad
+    }
+}
+
+fn demand(now: Instant, consumer: &Consumer, producer: &Producer) -> Demand {
+    let layers = match consumer.allowance {
+        Allowance::UpTo(layers) => Some(layers),
+        // Everything: it has just come, and is given what there is.
+        Allowance::Everything | Allowance::Nothing => None,
+    };
+    Demand {
+        priority: consumer.priority,
+        prefer: Prefer::Motion,
+        max: consumer.wish(producer),
+        rates: rates(now, producer),
+        layers,
+        steadiness: consumer.steadiness,
+    }
+}
+
+/// What the layers of a producer cost. An encoding that is silent has been switched off because nobody wanted it, or has not begun: it
+/// counts for what it is expected to be, or it would never be wanted again.
+fn rates(now: Instant, producer: &Producer) -> Rates {
+    let mut rates = Rates::default();
+    let is_simulcast = producer.streams.len() > 1;
+    let spatials = usize::from(producer.spatial_layers()).min(LAYERS_MAX);
+    let temporals = usize::from(producer.temporal_layers()).min(LAYERS_MAX);
+    for (spatial, of_spatial) in rates.iter_mut().enumerate().take(spatials) {
+        for (temporal, rate) in of_spatial.iter_mut().enumerate().take(temporals) {
+            let (index, inside) = if is_simulcast { (spatial, u8::MAX) } else { (0, spatial as u8) };
+            let measured =
+                producer.streams[index].bps(now, Layers { spatial: inside, temporal: temporal as u8 });
+            let bps = if measured > 0 { measured } else { expected(producer, index, spatial) };
+            // Headers and tags are a twentieth of full packets.
+            *rate = u32::try_from(bps + bps / 20).unwrap_or(u32::MAX);
+        }
+    }
+    rates
+}
+
+fn expected(producer: &Producer, index: usize, spatial: usize) -> u64 {
+    let announced = producer.spec.encodings.get(index).and_then(|encoding| encoding.max_bitrate_bps);
+    announced.map_or(limits::EXPECTED_BPS[spatial.min(LAYERS_MAX - 1)], u64::from)
+}
+
+impl<T: Tx> Egress<'_, T> {
+    /// Whether a probe lacks something.
+    fn padding_due(&self) -> bool {
+        self.send_side.as_ref().is_some_and(|side| side.estimator.padding_due(self.now) > 0)
+    }
+
+    /// A datagram has been written.
+    pub(crate) fn on_written(&mut self, len: usize, purpose: Purpose) {
+        let is_numbered = std::mem::take(&mut self.is_numbered);
+        if let Some(side) = self.send_side.as_deref_mut() {
+            side.on_sent(self.now, len, is_numbered, purpose);
+        }
+    }
+}

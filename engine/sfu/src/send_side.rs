@@ -1,0 +1,165 @@
+//! Congestion control of one transport's way out: what the parts of [`bandwidth`](crate::bandwidth) are in the life of a transport.
+//!
+//! Made when a consumer negotiates transport-wide numbers, or when the peer tells its own estimate. A transport without either sends
+//! what it is asked to, when it comes.
+
+use crate::bandwidth::{Bounds, Class, Estimator, Offer, Pacer, Purpose};
+use crate::limits;
+use crate::rate::Meter;
+use control::{Counter, Counters};
+use machine::Instant;
+use rtp::{SeqNo, Ssrc, TwccSeq};
+
+/// The sending side of one transport.
+#[derive(Debug)]
+pub struct SendSide {
+    /// What the path carries.
+    pub estimator: Estimator,
+    /// What waits for its turn.
+    pub pacer: Pacer<Waiting>,
+    /// When bandwidth is next shared out anew.
+    pub adapt_at: Instant,
+    /// When padding was last written, or could not be.
+    padded_at: Instant,
+    /// Retransmissions among what is sent.
+    retransmitted: Meter,
+    /// Sound among what is sent.
+    audio: Meter,
+    /// What was given out when bandwidth was last shared, in bits a second.
+    shared_bps: u64,
+    /// Of statuses that matched nothing, and of packets that waited in vain: those already counted.
+    counted: (u64, u64),
+}
+
+/// A packet that waits: enough to find it in its producer's cache again, and to write it then.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    /// The SSRC of its consumer's media.
+    pub ssrc: Ssrc,
+    /// Its number there.
+    pub seq: SeqNo,
+    /// It was sent before, and is asked for again.
+    pub is_retransmission: bool,
+}
+
+/// What the controller wants of a transport's rates, in bits a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bitrates {
+    /// What its peer is asked to send at most.
+    pub max_incoming_bps: Option<u32>,
+    /// What may be sent to it.
+    pub outgoing: Bounds,
+}
+
+impl Bitrates {
+    /// As the command says it; `None` is the engine's own bound.
+    pub fn new(max_incoming_bps: Option<u32>, min_bps: Option<u32>, max_bps: Option<u32>) -> Self {
+        let own = Bounds::default();
+        let outgoing = Bounds {
+            min_bps: min_bps.map_or(own.min_bps, u64::from),
+            max_bps: max_bps.map_or(own.max_bps, u64::from),
+            ..own
+        };
+        Self { max_incoming_bps, outgoing }
+    }
+}
+
+impl SendSide {
+    /// Of a transport that has sent nothing under numbers yet.
+    pub fn new(now: Instant, bounds: Bounds) -> Self {
+        let estimator = Estimator::new(bounds);
+        Self {
+            pacer: Pacer::new(now, estimator.estimate_bps()),
+            estimator,
+            adapt_at: now,
+            padded_at: now,
+            retransmitted: Meter::default(),
+            audio: Meter::default(),
+            shared_bps: 0,
+            counted: (0, 0),
+        }
+    }
+
+    /// The transport-wide number of the next packet.
+    pub fn next_seq(&self) -> TwccSeq {
+        self.estimator.next_seq()
+    }
+
+    /// A datagram has been written, with that number or without one.
+    pub fn on_sent(&mut self, now: Instant, len: usize, is_numbered: bool, purpose: Purpose) {
+        if is_numbered {
+            self.estimator.on_sent(now, len, purpose);
+        } else {
+            self.estimator.on_unnumbered(now, len);
+        }
+        self.pacer.on_sent(now, len);
+    }
+
+    /// … and it was sound.
+    pub fn on_audio(&mut self, now: Instant, len: usize) {
+        self.audio.count(now, len);
+    }
+
+    /// Bits of sound a second.
+    pub fn audio_bps(&self, now: Instant) -> u64 {
+        self.audio.bps(now)
+    }
+
+    /// Whether a packet may be written now. Otherwise it waits, or is dropped and counted.
+    pub fn admit(
+        &mut self,
+        now: Instant,
+        class: Class,
+        payload_len: usize,
+        waiting: Waiting,
+        counters: &mut Counters,
+    ) -> bool {
+        if class == Class::Retransmission {
+            // What is left of the estimate, or a tenth of it: repairs that add to the queue which lost the packets mend nothing.
+            let estimate = self.estimator.estimate_bps();
+            if self.retransmitted.bps(now) > estimate.saturating_sub(self.shared_bps).max(estimate / 10) {
+                counters.count(Counter::NacksOverBudget);
+                return false;
+            }
+            self.retransmitted.count(now, payload_len);
+        }
+        match self.pacer.offer(now, class) {
+            Offer::Now => return true,
+            Offer::Later => self.pacer.push(now, class, payload_len + limits::OVERHEAD_LEN, waiting),
+            Offer::Never => {}
+        }
+        false
+    }
+
+    /// So much of the estimate was given out.
+    pub fn on_shared(&mut self, now: Instant, bps: u64) {
+        self.shared_bps = bps;
+        self.pacer.set_rate(now, self.estimator.estimate_bps(), bps);
+    }
+
+    /// See [`on_shared`](Self::on_shared).
+    pub fn shared_bps(&self) -> u64 {
+        self.shared_bps
+    }
+
+    /// Padding is tried now.
+    pub fn on_padding(&mut self, now: Instant) {
+        self.padded_at = now;
+    }
+
+    /// When there is next something to do.
+    pub fn next_timeout(&self) -> Instant {
+        let padding = self.estimator.next_padding();
+        // If none could be written, time has to pass before the next try.
+        let padding = padding.map(|at| at.max(self.padded_at + crate::bandwidth::limits::PACER_INTERVAL));
+        self.pacer.next_timeout().into_iter().chain(padding).fold(self.adapt_at, Instant::min)
+    }
+
+    /// Counts what has come to nothing since this was called last.
+    pub fn count(&mut self, counters: &mut Counters) {
+        let (unmatched, dropped) = (self.estimator.unmatched(), self.pacer.dropped());
+        counters.add(Counter::TwccUnmatched, unmatched - self.counted.0);
+        counters.add(Counter::PacedDrops, dropped - self.counted.1);
+        self.counted = (unmatched, dropped);
+    }
+}

@@ -1,0 +1,222 @@
+//! Bandwidth through a whole shard: what a subscriber is sent follows its own path, and nobody else's.
+
+use control::{Command, ConsumerId, Counter, Kind, ProducerId};
+use leat_tests::{MS, PeerId, SEC, Track, World};
+use std::time::Duration;
+
+const KBIT: u64 = 1_000;
+const MBIT: u64 = 1_000_000;
+
+/// A publisher of many small cameras and a microphone, and a subscriber to all of them who tells when each packet came.
+struct Room {
+    world: World,
+    alice: PeerId,
+    bob: PeerId,
+    cameras: Vec<ConsumerId>,
+    sound: ConsumerId,
+    /// Every 100 ms: the time since the beginning, and the estimate.
+    trace: Vec<(Duration, u64)>,
+}
+
+impl Room {
+    /// With so many cameras of 400 kbit/s. The subscriber's downlink carries so many bits a second.
+    fn new(seed: u64, cameras: u32, downlink_bps: u64) -> Self {
+        let mut world = World::new(seed);
+        let (alice, bob) = (world.join(), world.join());
+        world.link(alice).delay(15 * MS);
+        world.link(bob).delay(25 * MS);
+        world.connect();
+        let sound = world.publish(alice, Track::microphone());
+        let camera = || Track::camera().bitrate_bps(400_000);
+        let producers: Vec<ProducerId> = (0..cameras).map(|_| world.publish(alice, camera())).collect();
+        world.run_for(SEC);
+        narrow(&mut world, bob, downlink_bps);
+        let sound = world.subscribe_with_feedback(bob, sound);
+        let cameras = producers.iter().map(|producer| world.subscribe_with_feedback(bob, *producer));
+        let cameras = cameras.collect();
+        Self { world, alice, bob, cameras, sound, trace: Vec::new() }
+    }
+
+    /// The subscriber's downlink carries so much from now on.
+    fn narrow(&mut self, bps: u64) {
+        narrow(&mut self.world, self.bob, bps);
+    }
+
+    fn run_for(&mut self, span: Duration) -> &mut Self {
+        for _ in 0..span.as_millis() / 100 {
+            self.world.run_for(100 * MS);
+            let estimate = self.estimate_bps();
+            self.trace.push((self.world.now().since_epoch(), estimate));
+        }
+        self
+    }
+
+    fn estimate_bps(&self) -> u64 {
+        self.world.shard().estimate_bps(self.world.transport(self.bob)).expect("somebody estimates")
+    }
+
+    /// How long after `since` the estimate first was as `is` says.
+    fn when(&self, since: Duration, is: impl Fn(u64) -> bool) -> Duration {
+        let after = self.trace.iter().find(|(at, bps)| *at > since && is(*bps));
+        after.unwrap_or_else(|| panic!("{}: never, {:?}", self.world, self.trace)).0 - since
+    }
+
+    /// Cameras of which pictures came in the last second.
+    fn seen(&self) -> usize {
+        let since = self.world.now() - SEC;
+        let is_seen = |camera: &&ConsumerId| {
+            self.world.sink(**camera).frames().last().is_some_and(|frame| frame.at >= since)
+        };
+        self.cameras.iter().filter(is_seen).count()
+    }
+
+    /// How long packets of sound that arrived since then were on their way, in order.
+    fn sound_delays(&self, since: Duration) -> Vec<Duration> {
+        let packets = self.world.sink(self.sound).packets().values();
+        let late = packets.filter(|packet| packet.at.since_epoch() >= since && !packet.is_repaired);
+        let mut delays: Vec<Duration> =
+            late.map(|packet| packet.at.saturating_since(packet.payload.stamp.captured_at)).collect();
+        delays.sort();
+        delays
+    }
+}
+
+/// A bottleneck with a queue of 300 ms.
+fn narrow(world: &mut World, bob: PeerId, bps: u64) {
+    world.downlink(bob).rate(bps, (bps * 3 / 80) as usize);
+}
+
+#[test]
+fn three_to_one_to_three_megabits() {
+    let mut room = Room::new(201, 8, 3 * MBIT);
+    room.run_for(15 * SEC);
+    let at_three = room.seen();
+    let narrowed = room.world.now().since_epoch();
+    room.narrow(MBIT);
+    room.run_for(15 * SEC);
+    let at_one = room.seen();
+    let widened = room.world.now().since_epoch();
+    room.narrow(3 * MBIT);
+    room.run_for(25 * SEC);
+    room.world.assert_sound();
+
+    let down = room.when(narrowed, |bps| bps <= MBIT);
+    assert!(down < 1500 * MS, "{}: down after {down:?}, {:?}", room.world, room.trace);
+    let up = room.when(widened, |bps| bps >= 27 * MBIT / 10);
+    assert!(up < 10 * SEC, "{}: back after {up:?}, {:?}", room.world, room.trace);
+    // 400 kbit/s each and headers, beside the sound.
+    assert!((5..=6).contains(&at_three), "{}: {at_three} cameras at 3 Mbit/s", room.world);
+    assert!((1..=2).contains(&at_one), "{}: {at_one} cameras at 1 Mbit/s", room.world);
+    assert!((5..=6).contains(&room.seen()), "{}: {} cameras in the end", room.world, room.seen());
+    let delays = room.sound_delays(narrowed + 3 * SEC);
+    let standing = delays[delays.len() / 2].saturating_sub(40 * MS);
+    assert!(standing < 100 * MS, "{}: {standing:?} of standing queue", room.world);
+    assert!(room.world.sink(room.sound).missing_share() < 0.02, "{}", room.world);
+}
+
+/// Everything is paused for lack of bandwidth: only padding can show that there is more again.
+#[test]
+fn what_was_paused_at_nothing_comes_back() {
+    let mut room = Room::new(202, 2, 3 * MBIT);
+    room.run_for(5 * SEC);
+    assert_eq!(room.seen(), 2, "{}", room.world);
+    room.narrow(80 * KBIT);
+    room.run_for(10 * SEC);
+    assert_eq!(room.seen(), 0, "{}: at {}", room.world, room.estimate_bps());
+    let padding = room.world.peer(room.bob).padding();
+    room.narrow(3 * MBIT);
+    room.run_for(15 * SEC);
+    room.world.assert_sound();
+    assert_eq!(room.seen(), 2, "{}: at {}", room.world, room.estimate_bps());
+    assert!(room.world.peer(room.bob).padding() > padding, "{}: by probing", room.world);
+}
+
+/// What a publisher loses on its way to the engine has no number of ours, and no gap in them either.
+#[test]
+fn loss_on_a_publishers_uplink_does_not_lower_a_subscribers_estimate() {
+    let estimate = |loss: f64| {
+        let mut room = Room::new(203, 3, 10 * MBIT);
+        room.run_for(5 * SEC);
+        room.world.uplink(room.alice).loss(loss);
+        room.run_for(20 * SEC);
+        let lost = room.world.links(room.alice).0.lost();
+        assert_eq!(lost > 500, loss > 0.0, "{}: {lost}", room.world);
+        assert_eq!(room.seen(), 3, "{}", room.world);
+        room.estimate_bps()
+    };
+    let (clean, lossy) = (estimate(0.0), estimate(0.15));
+    assert!(lossy >= clean * 9 / 10, "{lossy} with loss before the engine, {clean} without");
+}
+
+#[test]
+fn random_loss_on_its_own_path_costs_little() {
+    let mean = |loss: f64| {
+        let mut room = Room::new(204, 8, 3 * MBIT);
+        room.world.downlink(room.bob).loss(loss);
+        room.run_for(30 * SEC);
+        room.world.assert_sound();
+        let latest = &room.trace[room.trace.len() - 200..];
+        latest.iter().map(|(_, bps)| bps).sum::<u64>() / 200
+    };
+    let (clean, lossy) = (mean(0.0), mean(0.02));
+    assert!(lossy >= clean * 85 / 100, "{lossy} with loss, {clean} without");
+}
+
+#[test]
+fn sound_does_not_wait_for_keyframes() {
+    let mut room = Room::new(205, 1, 20 * MBIT);
+    room.run_for(5 * SEC);
+    let since = room.world.now().since_epoch();
+    let consumer = room.cameras[0];
+    for _ in 0..10 {
+        room.world.demand(Command::RequestKeyframe { consumer });
+        room.run_for(SEC);
+    }
+    room.world.assert_sound();
+    let delays = room.sound_delays(since);
+    let longest = delays.last().copied().unwrap_or_default();
+    assert!(longest < 45 * MS, "{}: {longest:?} for 40 ms of way", room.world);
+    assert!(room.world.sink(consumer).keyframes() >= 8, "{}", room.world);
+}
+
+#[test]
+fn the_controllers_bounds_hold() {
+    let mut room = Room::new(206, 8, 20 * MBIT);
+    room.run_for(5 * SEC);
+    assert!(room.estimate_bps() > 3 * MBIT, "{}: {}", room.world, room.estimate_bps());
+    let (bob, alice) = (room.world.transport(room.bob), room.world.transport(room.alice));
+    room.world.demand(Command::SetBitrates {
+        transport: bob,
+        max_incoming_bps: None,
+        min_outgoing_bps: None,
+        max_outgoing_bps: Some(1_000_000),
+    });
+    room.world.demand(Command::SetBitrates {
+        transport: alice,
+        max_incoming_bps: Some(2_000_000),
+        min_outgoing_bps: None,
+        max_outgoing_bps: None,
+    });
+    room.run_for(5 * SEC);
+    assert_eq!(room.estimate_bps(), MBIT, "{}", room.world);
+    assert!((1..=2).contains(&room.seen()), "{}: {}", room.world, room.seen());
+    let asked = room.world.peer(room.alice).remb_bps().expect("she is asked");
+    assert!((1_990_000.0..=2_000_000.0).contains(&asked), "{}: {asked}", room.world);
+    room.world.assert_sound();
+}
+
+/// A peer without transport-wide feedback is sent what it was sent before there was any.
+#[test]
+fn without_feedback_nothing_is_held_back() {
+    let mut world = World::new(207);
+    let (alice, bob) = (world.join(), world.join());
+    world.connect();
+    let camera = world.publish(alice, Track::camera());
+    let consumer = world.subscribe(bob, camera);
+    world.run_for(5 * SEC);
+    world.assert_sound();
+    assert_eq!(world.shard().estimate_bps(world.transport(bob)), None, "{world}");
+    assert_eq!(world.sink(consumer).kind(), Kind::Video);
+    assert!(world.sink(consumer).frames().len() > 140, "{world}");
+    assert_eq!(world.shard().counters().value(Counter::PaddingBytesOut), 0, "{world}");
+}
