@@ -16,6 +16,10 @@ use dtls::Fingerprint;
 use machine::Instant;
 use sfu::Input;
 
+/// Of the packets to a peer that tells when each came.
+const TRANSPORT_CC: Extension =
+    Extension { kind: ExtensionKind::TransportCc, id: received_ext::TRANSPORT_CC };
+
 impl World {
     /// Asks the shard for something; its answer.
     pub fn request(&mut self, command: Command) -> Event {
@@ -145,8 +149,7 @@ impl World {
     pub fn subscribe_with_feedback(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
         let consumer = ConsumerId(self.next_id());
         let mut consume = self.consume(peer, producer, consumer);
-        let transport_cc = Extension { kind: ExtensionKind::TransportCc, id: received_ext::TRANSPORT_CC };
-        consume.extensions.push(transport_cc);
+        consume.extensions.push(TRANSPORT_CC);
         self.subscribe_by(peer, consume)
     }
 
@@ -180,15 +183,32 @@ impl World {
         producer: ProducerId,
         preferred: Option<Layers>,
     ) -> ConsumerId {
+        let consume = self.consume_layered(peer, producer, preferred);
+        self.subscribe_layered_by(peer, consume)
+    }
+
+    /// The same of a peer that tells of every packet when it came.
+    pub fn subscribe_layered_with_feedback(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
+        let mut consume = self.consume_layered(peer, producer, None);
+        consume.extensions.push(TRANSPORT_CC);
+        self.subscribe_layered_by(peer, consume)
+    }
+
+    fn consume_layered(&mut self, peer: PeerId, producer: ProducerId, preferred: Option<Layers>) -> Consume {
         let consumer = ConsumerId(self.next_id());
         let track = self.layered(producer).track().clone();
-        let consume = Consume {
+        Consume {
             codecs: vec![track.consumed_codec()],
             rtx_ssrc: track.rtx.then(|| self.rng.next_u32()),
             extensions: track.received_extensions(),
             preferred_layers: preferred,
             ..self.consume_as(peer, producer, consumer, &Track::camera())
-        };
+        }
+    }
+
+    fn subscribe_layered_by(&mut self, peer: PeerId, consume: Consume) -> ConsumerId {
+        let consumer = consume.consumer;
+        let track = self.layered(consume.producer).track();
         let view = View::new(track.codec, track.dependency_descriptor);
         let sink = Sink::layered(self.now, consume.clone(), view);
         self.subscribers.insert(consumer, peer);

@@ -1,7 +1,7 @@
 //! Bandwidth through a whole shard: what a subscriber is sent follows its own path, and nobody else's.
 
 use control::{Command, ConsumerId, Counter, Kind, ProducerId};
-use leat_tests::{MS, PeerId, SEC, Track, World};
+use leat_tests::{LayeredTrack, MS, PeerId, SEC, Track, World};
 use std::time::Duration;
 
 const KBIT: u64 = 1_000;
@@ -219,4 +219,47 @@ fn without_feedback_nothing_is_held_back() {
     assert_eq!(world.sink(consumer).kind(), Kind::Video);
     assert!(world.sink(consumer).frames().len() > 140, "{world}");
     assert_eq!(world.shard().counters().value(Counter::PaddingBytesOut), 0, "{world}");
+}
+
+/// The spatial layers of a view that arrived in the last two seconds, the lowest and the highest.
+fn spatial(world: &World, view: ConsumerId) -> (u8, u8) {
+    let since = world.now() - 2 * SEC;
+    let arrived = world.receiver(view).arrivals().iter().filter(|(at, _)| *at >= since);
+    let layers: Vec<u8> = arrived.map(|(_, layers)| layers.spatial).collect();
+    let (lowest, highest) = (layers.iter().min(), layers.iter().max());
+    (*lowest.unwrap_or_else(|| panic!("{world}: nothing arrives")), *highest.expect("something does"))
+}
+
+/// One watches over 400 kbit/s, another over enough for everything: each gets what fits, and the first more when it may.
+fn each_gets_what_fits(seed: u64, track: LayeredTrack) {
+    let mut world = World::new(seed);
+    let (alice, thin, wide) = (world.join(), world.join(), world.join());
+    for peer in [alice, thin, wide] {
+        world.link(peer).delay(20 * MS);
+    }
+    world.connect();
+    narrow(&mut world, thin, 400 * KBIT);
+    narrow(&mut world, wide, 10 * MBIT);
+    let camera = world.publish_layered(alice, track);
+    let views = [thin, wide].map(|peer| world.subscribe_layered_with_feedback(peer, camera));
+    world.run_for(20 * SEC);
+    assert_eq!(spatial(&world, views[0]).1, 0, "{world}: over 400 kbit/s");
+    assert_eq!(spatial(&world, views[1]).1, 2, "{world}: over 10 Mbit/s");
+    let lost = world.links(thin).1.lost();
+    world.run_for(10 * SEC);
+    let lost = world.links(thin).1.lost() - lost;
+    assert!(lost < 50, "{world}: {lost} packets did not fit in ten seconds");
+    narrow(&mut world, thin, 4 * MBIT);
+    world.run_for(20 * SEC);
+    assert_eq!(spatial(&world, views[0]).1, 2, "{world}: over 4 Mbit/s");
+}
+
+#[test]
+fn each_gets_the_encoding_of_simulcast_that_fits() {
+    each_gets_what_fits(208, LayeredTrack::vp8_simulcast().without_padding());
+}
+
+#[test]
+fn each_gets_the_layers_of_svc_that_fit() {
+    each_gets_what_fits(209, LayeredTrack::vp9_svc().without_padding());
 }
