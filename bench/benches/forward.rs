@@ -49,7 +49,7 @@ fn main() {
 }
 
 fn measure(payload_len: usize) {
-    let mut call = Call::new(Shape { subscribers: SUBSCRIBERS, payload_len, burst: BURST });
+    let mut call = Call::new(Shape { subscribers: SUBSCRIBERS, payload_len, burst: BURST, feedback: false });
     for _ in 0..WARM_UP_ROUNDS {
         round(&mut call);
     }

@@ -7,11 +7,12 @@ use control::{
     TransportId,
 };
 use dtls::{Certificate, Fingerprint, Settings};
-use leat_tests::peer::rtcp::{self, AnyPacket, ReceiverReport, ReceptionReport, SenderReport};
+use leat_tests::peer::rtcp::{self, AnyPacket, Arrivals, ReceiverReport, ReceptionReport, SenderReport};
 use leat_tests::{Client, Received};
 use machine::{Datagram, Instant, LocalId, Machine, Path, Rng};
 use rtp::{ExtId, Extensions, Header, Mid, Pt, Seq, Ssrc, TwccSeq};
 use sfu::{Config, Input, Shard};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Shape {
     pub payload_len: usize,
     /// Packets of a frame: they arrive as one batch.
     pub burst: usize,
+    /// Whether subscribers have negotiated transport-wide feedback.
+    pub feedback: bool,
 }
 
 /// A call in which everybody is connected and one video track is published and subscribed.
@@ -38,6 +41,13 @@ pub struct Call {
     /// Packets made so far; what each of them is follows from its number.
     made: u64,
     twcc_seq: u16,
+    /// Numbers of the packets that begin a keyframe; and of the requests, those that were answered by one.
+    keyframes: BTreeSet<u64>,
+    answered: u64,
+    /// When each datagram in the sink was written, where subscribers tell of it.
+    written_at: Vec<Instant>,
+    /// Of each peer: what arrived under the engine's transport-wide numbers.
+    arrivals: Vec<Arrivals>,
     rtx_seq: u16,
     last_request: u64,
     /// Made inside of the shard.
@@ -56,6 +66,8 @@ const RTX_PT: u8 = 97;
 const CLOCK_RATE_HZ: u32 = 90_000;
 const MID_ID: u8 = 4;
 const TRANSPORT_CC_ID: u8 = 3;
+/// The same on a subscriber's leg.
+const NUMBER_ID: u8 = 11;
 /// In the lower half, as browsers do it.
 const FIRST_SEQ: u16 = 1_000;
 
@@ -82,6 +94,10 @@ impl Call {
             peers: Vec::new(),
             made: 0,
             twcc_seq: 0,
+            keyframes: BTreeSet::from([0]),
+            answered: 0,
+            written_at: Vec::new(),
+            arrivals: (0..=shape.subscribers).map(|_| Arrivals::default()).collect(),
             rtx_seq: 0,
             last_request: 0,
             allocations: 0,
@@ -93,7 +109,7 @@ impl Call {
         }
         call.request(Command::Produce(produce()));
         for subscriber in 1..=shape.subscribers {
-            call.request(Command::Consume(consume(subscriber)));
+            call.request(Command::Consume(consume(subscriber, shape.feedback)));
         }
         while !call.peers.iter().all(Client::is_connected) {
             assert!(call.now.since_epoch() < Duration::from_secs(20), "not everybody connects");
@@ -129,6 +145,11 @@ impl Call {
 
     /// The publisher's next frame, encrypted: a batch for [`forward`](Self::forward).
     pub fn frame(&mut self) -> Vec<Vec<u8>> {
+        let requests = self.counters().value(Counter::KeyframeRequestsOut);
+        // Without feedback nobody stops, and one keyframe is enough for the whole call.
+        if self.shape.feedback && std::mem::replace(&mut self.answered, requests) != requests {
+            self.keyframes.insert(self.made);
+        }
         (0..self.shape.burst).map(|_| self.packet()).collect()
     }
 
@@ -136,7 +157,7 @@ impl Call {
         let number = self.made;
         self.made += 1;
         let header = self.header(number, PT, SSRC, FIRST_SEQ.wrapping_add(number as u16));
-        let payload = payload(number, self.shape.payload_len);
+        let payload = self.payload(number);
         self.protect(&header, &payload)
     }
 
@@ -145,13 +166,23 @@ impl Call {
         self.rtx_seq = self.rtx_seq.wrapping_add(1);
         let header = self.header(number, RTX_PT, RTX_SSRC, self.rtx_seq);
         let original = FIRST_SEQ.wrapping_add(number as u16).to_be_bytes();
-        let payload = [&original[..], &payload(number, self.shape.payload_len)].concat();
+        let payload = [&original[..], &self.payload(number)].concat();
         self.protect(&header, &payload)
     }
 
     /// Packets made so far: the number of the next.
     pub fn made(&self) -> u64 {
         self.made
+    }
+
+    /// What the packet with this number carries: a VP8 descriptor and the first byte of a frame, which of packet 0 and at
+    /// request is a keyframe; the number; and a filling that is another for each packet.
+    fn payload(&self, number: u64) -> Vec<u8> {
+        let mut payload = vec![(number as u8).wrapping_mul(31).wrapping_add(7); self.shape.payload_len];
+        payload[0] = 0x10;
+        payload[1] = u8::from(!self.keyframes.contains(&number));
+        payload[2..10].copy_from_slice(&number.to_be_bytes());
+        payload
     }
 
     fn header(&self, number: u64, pt: u8, ssrc: u32, seq: u16) -> Header {
@@ -212,6 +243,9 @@ impl Call {
         let before = allocations();
         let result = call(&mut self.shard, &mut self.sink);
         self.allocations += allocations() - before;
+        if self.shape.feedback {
+            self.written_at.resize(self.sink.written().count(), self.now);
+        }
         result
     }
 
@@ -243,6 +277,22 @@ impl Call {
         }
     }
 
+    /// Every subscriber tells of the packets that [`check`](Self::check) has taken since this was called last.
+    pub fn send_arrivals(&mut self) {
+        for subscriber in 1..=self.shape.subscribers {
+            let own = 0x0c00_0000 + subscriber as u32;
+            while let Some(feedback) = self.arrivals[subscriber].tell(own, media_ssrc(subscriber)) {
+                let report = ReceiverReport { ssrc: own, ..ReceiverReport::default() };
+                self.send_rtcp(subscriber, vec![Box::new(report), Box::new(feedback)]);
+            }
+        }
+    }
+
+    /// What the engine thinks it may send to the first subscriber.
+    pub fn estimate_bps(&self) -> Option<u64> {
+        self.shard.estimate_bps(transport_of(1))
+    }
+
     fn send_rtcp(&mut self, peer: usize, packets: Vec<AnyPacket>) {
         let mut bytes = self.peers[peer].protect_rtcp(&rtcp::write(&packets));
         self.arrive(peer, &mut bytes);
@@ -253,12 +303,21 @@ impl Call {
     pub fn check(&mut self) -> (u64, Vec<Option<u16>>) {
         let mut last = vec![None; self.shape.subscribers + 1];
         let mut packets = 0;
-        for (path, bytes) in self.take_written() {
+        let written_at = std::mem::take(&mut self.written_at);
+        for (index, (path, bytes)) in self.take_written().into_iter().enumerate() {
+            let at = written_at.get(index).copied().unwrap_or(self.now);
             let peer = peer_at(path.remote);
             let received =
                 self.peers[peer].on_datagram(self.now, &bytes).expect("the engine's datagrams are sound");
             let Received::Rtp(plain) = received else { continue };
             let packet = rtp::Packet::new(&plain).expect("well-formed");
+            let number = packet.extensions().find(|(id, _)| *id == ExtId(NUMBER_ID));
+            if let Some(number) = number.and_then(|(_, value)| rtp::ext::transport_cc::read(value)) {
+                self.arrivals[peer].record(at, number.0);
+            }
+            if packet.payload().is_empty() {
+                continue; // a probe
+            }
             let is_repair = packet.ssrc() == Ssrc(rtx_ssrc(peer));
             assert!(
                 is_repair || packet.ssrc() == Ssrc(media_ssrc(peer)),
@@ -267,7 +326,7 @@ impl Call {
             );
             let carried = if is_repair { &packet.payload()[2..] } else { packet.payload() };
             let number = number_in(carried);
-            assert_eq!(carried, payload(number, self.shape.payload_len), "packet {number} to peer {peer}");
+            assert_eq!(carried, self.payload(number), "packet {number} to peer {peer}");
             if !is_repair {
                 last[peer] = Some(packet.seq().0);
             }
@@ -342,16 +401,6 @@ impl Call {
     }
 }
 
-/// What the packet with this number carries: a VP8 descriptor and the first byte of a frame, which only of packet 0 is a
-/// keyframe; the number; and a filling that is another for each packet.
-fn payload(number: u64, len: usize) -> Vec<u8> {
-    let mut payload = vec![(number as u8).wrapping_mul(31).wrapping_add(7); len];
-    payload[0] = 0x10;
-    payload[1] = u8::from(number != 0);
-    payload[2..10].copy_from_slice(&number.to_be_bytes());
-    payload
-}
-
 fn number_in(payload: &[u8]) -> u64 {
     let bytes = payload.get(2..10).and_then(|bytes| bytes.try_into().ok());
     u64::from_be_bytes(bytes.expect("payloads are at least 16 bytes"))
@@ -413,7 +462,10 @@ fn produce() -> Produce {
     }
 }
 
-fn consume(subscriber: usize) -> Consume {
+fn consume(subscriber: usize, feedback: bool) -> Consume {
+    let number = Extension { kind: ExtensionKind::TransportCc, id: NUMBER_ID };
+    let mut extensions = vec![Extension { kind: ExtensionKind::Mid, id: 9 }];
+    extensions.extend(feedback.then_some(number));
     Consume {
         transport: transport_of(subscriber),
         producer: PRODUCER,
@@ -423,7 +475,7 @@ fn consume(subscriber: usize) -> Consume {
         ssrc: media_ssrc(subscriber),
         rtx_ssrc: Some(rtx_ssrc(subscriber)),
         cname: Text::new("publisher"),
-        extensions: vec![Extension { kind: ExtensionKind::Mid, id: 9 }],
+        extensions,
         preferred_layers: None,
         priority: 1,
         paused: false,

@@ -7,7 +7,7 @@ use control::{Counter, Discard};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const SHAPE: Shape = Shape { subscribers: 40, payload_len: 1200, burst: 10 };
+const SHAPE: Shape = Shape { subscribers: 40, payload_len: 1200, burst: 10, feedback: false };
 
 /// Frames in a second, and so between the peers' reports.
 const FRAMES: usize = 30;
