@@ -1,8 +1,9 @@
 //! A transport's bandwidth at work: lets waiting packets go, fills probes up with padding, and ten times a second shares the estimate
 //! among the consumers.
 
-use crate::bandwidth::{Allocator, Demand, LAYERS_MAX, Prefer, Purpose, Rates};
-use crate::consumer::{Consumer, Egress};
+use crate::bandwidth::{Allocator, Demand, LAYERS_MAX, Prefer, Rates};
+use crate::consumer::Consumer;
+use crate::egress::Egress;
 use crate::layers::Allowance;
 use crate::limits;
 use crate::producer::Producer;
@@ -274,19 +275,4 @@ fn rates(now: Instant, producer: &Producer) -> Rates {
 fn expected(producer: &Producer, index: usize, spatial: usize) -> u64 {
     let announced = producer.spec.encodings.get(index).and_then(|encoding| encoding.max_bitrate_bps);
     announced.map_or(limits::EXPECTED_BPS[spatial.min(LAYERS_MAX - 1)], u64::from)
-}
-
-impl<T: Tx> Egress<'_, T> {
-    /// Whether a probe lacks something.
-    fn padding_due(&self) -> bool {
-        self.send_side.as_ref().is_some_and(|side| side.estimator.padding_due(self.now) > 0)
-    }
-
-    /// A datagram has been written.
-    pub(crate) fn on_written(&mut self, len: usize, purpose: Purpose) {
-        let is_numbered = std::mem::take(&mut self.is_numbered);
-        if let Some(side) = self.send_side.as_deref_mut() {
-            side.on_sent(self.now, len, is_numbered, purpose);
-        }
-    }
 }

@@ -1,7 +1,8 @@
 //! A consumer: one track that a peer receives. Follows one encoding of its producer, writes its own header over the shared
 //! plaintext, encrypts it straight into the send batch, and sends again what its peer misses.
 
-use crate::bandwidth::{Class, Purpose, Steadiness};
+use crate::bandwidth::{Class, Steadiness};
+use crate::egress::{Egress, Stamps, write, write_padding};
 use crate::layers::{Allowance, lower};
 use crate::limits;
 use crate::packet::MediaPacket;
@@ -9,11 +10,11 @@ use crate::picture::{LastPicture, PictureNumbers, PictureOffset};
 use crate::producer::Producer;
 use crate::rewrite::{Beginning, Numbering, Rewriter, Source};
 use crate::selector::{Selector, Verdict};
-use crate::send_side::{SendSide, Waiting};
+use crate::send_side::Waiting;
 use crate::slots::Slot;
 use crate::stream::Stream;
-use control::{Codec, Consume, Counter, Counters, ExtensionKind, Kind, Layers};
-use machine::{Flow, Instant, Path, Rng, Tx};
+use control::{Codec, Consume, Counter, ExtensionKind, Kind, Layers};
+use machine::{Instant, Rng, Tx};
 use rtcp::{ReportBlock, SenderInfo};
 use rtp::dependency_descriptor::{self, FrameNumber};
 use rtp::{ExtId, Extensions, Header, Mid, Pt, Seq, SeqNo, Ssrc};
@@ -41,8 +42,7 @@ pub struct Consumer {
     pub steadiness: Steadiness,
     /// What it is to a pacer.
     class: Class,
-    /// Under which id its packets carry the transport-wide number.
-    number_id: Option<ExtId>,
+    stamps: Stamps,
     selector: Selector,
     rewriter: Rewriter,
     /// Bit `n`: it wants spatial layer `n` of its producer, as the producer has counted it.
@@ -77,61 +77,6 @@ struct SentReport {
     sent_at: Instant,
 }
 
-/// Where a transport's packets go, and how they are protected: borrowed from the transport for one fan-out.
-#[derive(Clone, Copy, Debug)]
-pub struct Leg<'a> {
-    /// Groups the transport's datagrams in the send batch.
-    pub flow: Flow,
-    /// The selected pair.
-    pub path: Path,
-    /// The SRTP context.
-    pub outbound: &'a srtp::Outbound,
-}
-
-/// Where the packets of one consumer go, for as long as one thing is done.
-#[derive(Debug)]
-pub struct Egress<'a, T> {
-    /// The time of this turn.
-    pub now: Instant,
-    /// The transport's way out.
-    pub leg: Leg<'a>,
-    /// The transport's congestion control, if it has any.
-    pub send_side: Option<&'a mut SendSide>,
-    /// The packet that is being written carries the next transport-wide number.
-    pub is_numbered: bool,
-    /// The send batch.
-    pub tx: &'a mut T,
-    /// What is counted.
-    pub counters: &'a mut Counters,
-}
-
-impl<'a, T: Tx> Egress<'a, T> {
-    /// By a way that was found.
-    pub fn new(
-        now: Instant,
-        leg: Leg<'a>,
-        send_side: Option<&'a mut SendSide>,
-        tx: &'a mut T,
-        counters: &'a mut Counters,
-    ) -> Self {
-        Self { now, leg, send_side, is_numbered: false, tx, counters }
-    }
-
-    /// Whether a packet may be written now; otherwise it waits for its turn, or is dropped.
-    fn admit(&mut self, class: Class, payload_len: usize, waiting: Waiting) -> bool {
-        let Some(side) = self.send_side.as_deref_mut() else { return true };
-        side.admit(self.now, class, payload_len, waiting, self.counters)
-    }
-
-    /// Adds the transport-wide number to the packet that is written next.
-    fn number(&mut self, id: Option<ExtId>, extensions: &mut Extensions) {
-        self.is_numbered = match (id, self.send_side.as_deref()) {
-            (Some(id), Some(side)) => extensions.push(id, &rtp::ext::transport_cc::write(side.next_seq())),
-            _ => false,
-        };
-    }
-}
-
 impl Consumer {
     /// A consumer of `producer` that has sent nothing. The command has been checked.
     pub fn new(
@@ -155,7 +100,7 @@ impl Consumer {
             allowance: Allowance::default(),
             steadiness: Steadiness::default(),
             class: if producer.kind() == Kind::Audio { Class::Audio } else { Class::Video },
-            number_id: number_id(&spec),
+            stamps: Stamps::of(&spec),
             selector: Selector::new(Layers::default()),
             rewriter: Rewriter::new(rng, clock_rate_hz),
             wanted: 0,
@@ -486,7 +431,7 @@ impl Consumer {
         let Some(PayloadTypes { media, rtx: Some(_) }) = self.payload_types_of(packet) else { return };
         let header = Header { marker: false, ..self.header(packet, media, hole, numbering) };
         let mut extensions = self.labels();
-        out.number(self.number_id, &mut extensions);
+        out.stamp(&self.stamps, &mut extensions);
         match write(&header, hole.roc(), &extensions, &[], out) {
             Some(len) => {
                 out.counters.count(Counter::RtpOut);
@@ -553,13 +498,13 @@ impl Consumer {
 
     /// Whether its packets carry transport-wide numbers.
     pub fn is_numbered(&self) -> bool {
-        self.number_id.is_some()
+        self.stamps.has_number()
     }
 
     /// Whether it has a stream for packets that only fill a probe.
     pub fn can_pad(&self) -> bool {
         let has_rtx = self.payload_types.iter().any(|(_, types)| types.rtx.is_some());
-        self.number_id.is_some() && self.spec.rtx_ssrc.is_some() && has_rtx && self.class == Class::Video
+        self.stamps.has_number() && self.spec.rtx_ssrc.is_some() && has_rtx && self.class == Class::Video
     }
 
     /// Sends a packet of nothing but padding on the stream of retransmissions, where receivers drop it. False if it cannot.
@@ -570,7 +515,7 @@ impl Consumer {
         let timestamp = self.rewriter.latest().map_or(0, |numbering| numbering.timestamp(0));
         let header = Header { pt, marker: false, seq: self.rtx_seq.seq(), timestamp, ssrc };
         let mut extensions = self.labels();
-        out.number(self.number_id, &mut extensions);
+        out.stamp(&self.stamps, &mut extensions);
         match write_padding(&header, self.rtx_seq.roc(), &extensions, out) {
             Some(len) => out.counters.add(Counter::PaddingBytesOut, len as u64),
             None => out.counters.count(Counter::TxFull),
@@ -688,18 +633,9 @@ impl Consumer {
                 }
             }
         }
-        out.number(self.number_id, &mut extensions);
+        out.stamp(&self.stamps, &mut extensions);
         extensions
     }
-}
-
-/// Under which id a consumer's packets carry the transport-wide number. Not where a packet may be sent again on its own stream: it would
-/// carry another number then, and one SRTP index would protect two headers, which gives the authentication key away (RFC 7714 §8.1).
-fn number_id(spec: &Consume) -> Option<ExtId> {
-    let is_safe =
-        spec.codecs.iter().all(|codec| !codec.nack || (codec.rtx_pt.is_some() && spec.rtx_ssrc.is_some()));
-    let extension = spec.extensions.iter().find(|extension| extension.kind == ExtensionKind::TransportCc);
-    extension.filter(|_| is_safe).map(|extension| ExtId(extension.id))
 }
 
 /// The publisher's descriptor, with its frame's number as this consumer counts.
@@ -755,55 +691,6 @@ fn write_patched(
         _ => write(header, roc, extensions, payload, out),
     }
 }
-
-/// Claims a slot, writes the header and encrypts the payload behind it. The length, or `None` if the batch is full.
-fn write(
-    header: &Header,
-    roc: u32,
-    extensions: &Extensions,
-    payload: &[u8],
-    out: &mut Egress<'_, impl Tx>,
-) -> Option<usize> {
-    let header_len = Header::encoded_len(extensions);
-    let Egress { leg, tx, .. } = out;
-    let len = header_len + payload.len() + leg.outbound.profile().rtp_overhead();
-    let slot = tx.slot(leg.flow, leg.path, len)?;
-    let written = header
-        .write(extensions, slot)
-        .and_then(|header_len| leg.outbound.protect_rtp(roc, header_len, payload, slot));
-    match written {
-        Some(len) => out.on_written(len, Purpose::Media),
-        None => out.tx.cancel(),
-    }
-    written
-}
-
-/// A packet of padding as long as padding can be (RFC 3550 §5.1: its last byte counts it), encrypted like a payload.
-fn write_padding(
-    header: &Header,
-    roc: u32,
-    extensions: &Extensions,
-    out: &mut Egress<'_, impl Tx>,
-) -> Option<usize> {
-    const PADDING_BIT: u8 = 0x20;
-    let mut padding = [0; PADDING_LEN];
-    padding[PADDING_LEN - 1] = PADDING_LEN as u8;
-    let Egress { leg, tx, .. } = out;
-    let len = Header::encoded_len(extensions) + padding.len() + leg.outbound.profile().rtp_overhead();
-    let slot = tx.slot(leg.flow, leg.path, len)?;
-    let written = header.write(extensions, slot).and_then(|header_len| {
-        slot[0] |= PADDING_BIT;
-        leg.outbound.protect_rtp(roc, header_len, &padding, slot)
-    });
-    match written {
-        Some(len) => out.on_written(len, Purpose::Padding),
-        None => out.tx.cancel(),
-    }
-    written
-}
-
-/// As much as one byte can count.
-const PADDING_LEN: usize = 255;
 
 /// What was resent lately, so that a repeated NACK is answered once per round trip.
 #[derive(Debug, Default)]

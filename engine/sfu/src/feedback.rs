@@ -1,6 +1,7 @@
 //! RTCP from peers: reports, and what they ask for.
 
-use crate::consumer::{Consumer, Egress};
+use crate::consumer::Consumer;
+use crate::egress::Egress;
 use crate::media::srtp_discard;
 use crate::shard::Shard;
 use crate::slots::Slot;

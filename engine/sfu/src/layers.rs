@@ -1,7 +1,8 @@
 //! Which layers of a producer are wanted: of one consumer its own wish within what its bandwidth allows, of the producer the
 //! union over its consumers, which is what its publisher needs to encode.
 
-use crate::consumer::{Consumer, Egress};
+use crate::consumer::Consumer;
+use crate::egress::Egress;
 use crate::limits;
 use crate::shard::Shard;
 use crate::slots::Slot;

@@ -18,6 +18,7 @@ mod close;
 mod commands;
 mod connect;
 mod consumer;
+mod egress;
 mod events;
 mod feedback;
 mod frame;

@@ -1,6 +1,7 @@
 //! The packet path: from a datagram of SRTP to the send batch.
 
-use crate::consumer::{Consumer, Egress};
+use crate::consumer::Consumer;
+use crate::egress::Egress;
 use crate::events::Events;
 use crate::limits;
 use crate::packet::{Carried, MediaPacket};

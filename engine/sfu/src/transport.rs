@@ -1,6 +1,6 @@
 //! A WebRTC transport: one ICE, DTLS and SRTP session with one peer, and what travels over it.
 
-use crate::consumer::Leg;
+use crate::egress::Leg;
 use crate::ice::Ice;
 use crate::limits;
 use crate::packet::ExtensionMap;

@@ -1,0 +1,201 @@
+//! The way out of one consumer's packets: which path, under which key, at whose pace, and what they say of their sending.
+
+use crate::bandwidth::{Class, Purpose};
+use crate::send_side::{SendSide, Waiting};
+use control::{CodecParameters, Consume, Counters, ExtensionKind};
+use machine::{Flow, Instant, Path, Tx};
+use rtp::ext::abs_send_time::{self, AbsSendTime};
+use rtp::ext::transport_cc;
+use rtp::{ExtId, Extensions, Header};
+
+/// Where a transport's packets go, and how they are protected: borrowed from the transport for one fan-out.
+#[derive(Clone, Copy, Debug)]
+pub struct Leg<'a> {
+    /// Groups the transport's datagrams in the send batch.
+    pub flow: Flow,
+    /// The selected pair.
+    pub path: Path,
+    /// The SRTP context.
+    pub outbound: &'a srtp::Outbound,
+}
+
+/// Where the packets of one consumer go, for as long as one thing is done.
+#[derive(Debug)]
+pub struct Egress<'a, T> {
+    /// The time of this turn.
+    pub now: Instant,
+    /// The transport's way out.
+    pub leg: Leg<'a>,
+    /// The transport's congestion control, if it has any.
+    pub send_side: Option<&'a mut SendSide>,
+    /// The packet that is being written carries the next transport-wide number.
+    pub is_numbered: bool,
+    /// The send batch.
+    pub tx: &'a mut T,
+    /// What is counted.
+    pub counters: &'a mut Counters,
+}
+
+impl<'a, T: Tx> Egress<'a, T> {
+    /// By a way that was found.
+    pub fn new(
+        now: Instant,
+        leg: Leg<'a>,
+        send_side: Option<&'a mut SendSide>,
+        tx: &'a mut T,
+        counters: &'a mut Counters,
+    ) -> Self {
+        Self { now, leg, send_side, is_numbered: false, tx, counters }
+    }
+
+    /// Whether a packet may be written now; otherwise it waits for its turn, or is dropped.
+    pub fn admit(&mut self, class: Class, payload_len: usize, waiting: Waiting) -> bool {
+        let Some(side) = self.send_side.as_deref_mut() else { return true };
+        side.admit(self.now, class, payload_len, waiting, self.counters)
+    }
+
+    /// Adds what a packet that is written next says of its sending.
+    pub fn stamp(&mut self, stamps: &Stamps, extensions: &mut Extensions) {
+        if let Some(id) = stamps.send_time {
+            let time = AbsSendTime::from_duration(self.now.since_epoch());
+            extensions.push(id, &abs_send_time::write(time));
+        }
+        self.is_numbered = match (stamps.number, self.send_side.as_deref()) {
+            (Some(id), Some(side)) => extensions.push(id, &transport_cc::write(side.next_seq())),
+            _ => false,
+        };
+    }
+
+    /// Whether a probe lacks something.
+    pub fn padding_due(&self) -> bool {
+        self.send_side.as_ref().is_some_and(|side| side.estimator.padding_due(self.now) > 0)
+    }
+
+    /// A datagram has been written.
+    fn on_written(&mut self, len: usize, purpose: Purpose) {
+        let is_numbered = std::mem::take(&mut self.is_numbered);
+        if let Some(side) = self.send_side.as_deref_mut() {
+            side.on_sent(self.now, len, is_numbered, purpose);
+        }
+    }
+}
+
+/// What packets of one consumer say of their sending, each time another thing. Nothing where a packet may be sent again on its own stream:
+/// one SRTP index would protect two headers then, which gives the authentication key away (RFC 7714 §8.1).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stamps {
+    /// The transport-wide number, under this id.
+    number: Option<ExtId>,
+    /// When it was sent: what a peer's own estimate is made from.
+    send_time: Option<ExtId>,
+}
+
+impl Stamps {
+    /// As the consumer negotiated.
+    pub fn of(spec: &Consume) -> Self {
+        let has_rtx = |codec: &CodecParameters| codec.rtx_pt.is_some() && spec.rtx_ssrc.is_some();
+        if !spec.codecs.iter().all(|codec| !codec.nack || has_rtx(codec)) {
+            return Self::default();
+        }
+        let id = |kind| {
+            let extension = spec.extensions.iter().find(|extension| extension.kind == kind)?;
+            Some(ExtId(extension.id))
+        };
+        Self { number: id(ExtensionKind::TransportCc), send_time: id(ExtensionKind::AbsSendTime) }
+    }
+
+    /// Whether packets carry transport-wide numbers.
+    pub fn has_number(&self) -> bool {
+        self.number.is_some()
+    }
+}
+
+/// Claims a slot, writes the header and encrypts the payload behind it. The length, or `None` if the batch is full.
+pub fn write(
+    header: &Header,
+    roc: u32,
+    extensions: &Extensions,
+    payload: &[u8],
+    out: &mut Egress<'_, impl Tx>,
+) -> Option<usize> {
+    let header_len = Header::encoded_len(extensions);
+    let Egress { leg, tx, .. } = out;
+    let len = header_len + payload.len() + leg.outbound.profile().rtp_overhead();
+    let slot = tx.slot(leg.flow, leg.path, len)?;
+    let written = header
+        .write(extensions, slot)
+        .and_then(|header_len| leg.outbound.protect_rtp(roc, header_len, payload, slot));
+    match written {
+        Some(len) => out.on_written(len, Purpose::Media),
+        None => out.tx.cancel(),
+    }
+    written
+}
+
+/// A packet of padding as long as padding can be (RFC 3550 §5.1: its last byte counts it), encrypted like a payload.
+pub fn write_padding(
+    header: &Header,
+    roc: u32,
+    extensions: &Extensions,
+    out: &mut Egress<'_, impl Tx>,
+) -> Option<usize> {
+    const PADDING_BIT: u8 = 0x20;
+    let mut padding = [0; PADDING_LEN];
+    padding[PADDING_LEN - 1] = PADDING_LEN as u8;
+    let Egress { leg, tx, .. } = out;
+    let len = Header::encoded_len(extensions) + padding.len() + leg.outbound.profile().rtp_overhead();
+    let slot = tx.slot(leg.flow, leg.path, len)?;
+    let written = header.write(extensions, slot).and_then(|header_len| {
+        slot[0] |= PADDING_BIT;
+        leg.outbound.protect_rtp(roc, header_len, &padding, slot)
+    });
+    match written {
+        Some(len) => out.on_written(len, Purpose::Padding),
+        None => out.tx.cancel(),
+    }
+    written
+}
+
+/// As much as one byte can count.
+const PADDING_LEN: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use control::{AppData, Codec, ConsumerId, Extension, ProducerId, Text, TransportId};
+
+    fn consume(nack: bool, rtx_pt: Option<u8>) -> Consume {
+        let codec = CodecParameters {
+            codec: Codec::Vp8,
+            pt: 96,
+            rtx_pt,
+            clock_rate_hz: 90_000,
+            nack,
+            pli: true,
+            fir: true,
+            transport_cc: true,
+        };
+        Consume {
+            transport: TransportId(1),
+            producer: ProducerId(1),
+            consumer: ConsumerId(1),
+            mid: None,
+            codecs: vec![codec],
+            ssrc: 1,
+            rtx_ssrc: rtx_pt.map(|_| 2),
+            cname: Text::new("peer"),
+            extensions: vec![Extension { kind: ExtensionKind::TransportCc, id: 5 }],
+            preferred_layers: None,
+            priority: 1,
+            paused: false,
+            app_data: AppData::default(),
+        }
+    }
+
+    #[test]
+    fn what_may_be_sent_again_on_its_own_stream_is_never_stamped() {
+        assert!(Stamps::of(&consume(true, Some(97))).has_number());
+        assert!(Stamps::of(&consume(false, None)).has_number());
+        assert!(!Stamps::of(&consume(true, None)).has_number());
+    }
+}
