@@ -263,3 +263,24 @@ fn each_gets_the_encoding_of_simulcast_that_fits() {
 fn each_gets_the_layers_of_svc_that_fit() {
     each_gets_what_fits(209, LayeredTrack::vp9_svc().without_padding());
 }
+
+/// A peer without transport-wide feedback says itself what it can receive.
+#[test]
+fn a_peers_own_estimate_is_followed() {
+    let mut world = World::new(210);
+    let (alice, bob) = (world.join(), world.join());
+    world.link(bob).delay(25 * MS);
+    world.connect();
+    let camera = world.publish_layered(alice, LayeredTrack::vp8_simulcast().without_padding());
+    let view = world.subscribe_layered(bob, camera, None);
+    world.run_for(5 * SEC);
+    assert_eq!(spatial(&world, view).1, 2, "{world}: nobody has said anything");
+    world.order(bob, |peer, _| peer.claim(200_000.0));
+    world.run_for(5 * SEC);
+    assert_eq!(world.shard().estimate_bps(world.transport(bob)), Some(200_000), "{world}");
+    assert_eq!(spatial(&world, view).1, 0, "{world}: of 200 kbit/s");
+    world.order(bob, |peer, _| peer.claim(3_000_000.0));
+    world.run_for(15 * SEC);
+    assert_eq!(spatial(&world, view).1, 2, "{world}: of 3 Mbit/s");
+    assert_eq!(world.shard().counters().value(Counter::PaddingBytesOut), 0, "{world}");
+}

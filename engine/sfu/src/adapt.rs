@@ -162,6 +162,7 @@ impl Shard {
         let Some(transport) = self.transports.find(slot) else { return shared };
         let Some(side) = transport.send_side.as_deref() else { return shared };
         shared.is_heard = side.estimator.is_heard();
+        shared.is_the_peers = side.estimator.is_the_peers();
         // Sound is not chosen from: what it takes is gone.
         let audio_bps = side.audio_bps(now);
         for (_, slot) in &transport.consumers {
@@ -227,12 +228,14 @@ struct Shared {
     can_pad: bool,
     /// The peer has told of what it received.
     is_heard: bool,
+    /// The estimate is its own.
+    is_the_peers: bool,
 }
 
 impl Shared {
     /// Nobody knows what the path carries, or could find out: then nobody is cut off for the sake of a guess.
     fn is_blind(&self) -> bool {
-        !self.is_heard || !self.can_pad
+        !self.is_heard || !(self.can_pad || self.is_the_peers)
     }
 }
 

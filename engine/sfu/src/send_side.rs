@@ -163,3 +163,28 @@ impl SendSide {
         self.counted = (unmatched, dropped);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transport_that_sends_nothing_pays_little_for_it() {
+        assert!(size_of::<SendSide>() <= 2048, "{}", size_of::<SendSide>());
+        assert!(size_of::<Waiting>() <= 24, "{}", size_of::<Waiting>());
+    }
+
+    #[test]
+    fn repairs_get_what_is_left_of_the_estimate() {
+        let mut side = SendSide::new(Instant::EPOCH, Bounds::default());
+        let mut counters = Counters::default();
+        let waiting = Waiting { ssrc: Ssrc(1), seq: SeqNo(1), is_retransmission: true };
+        let bps = side.estimator.estimate_bps();
+        side.on_shared(Instant::EPOCH, bps - 100_000);
+        let now = Instant::EPOCH + std::time::Duration::from_secs(1);
+        let admitted =
+            (0..100).filter(|_| side.admit(now, Class::Retransmission, 1200, waiting, &mut counters));
+        assert!(admitted.count() < 15);
+        assert!(counters.value(Counter::NacksOverBudget) > 0);
+    }
+}

@@ -88,6 +88,8 @@ pub struct Peer {
     /// What the engine asks it not to exceed.
     remb_bps: Option<f32>,
     feedback_due: Option<Instant>,
+    /// What it says it can receive, once a second.
+    claims_bps: Option<f32>,
     report_due: Option<Instant>,
     repair_due: Option<Instant>,
     digest: DefaultHasher,
@@ -114,6 +116,7 @@ impl Peer {
             padding: 0,
             remb_bps: None,
             feedback_due: None,
+            claims_bps: None,
             report_due: None,
             repair_due: None,
             digest: DefaultHasher::new(),
@@ -151,6 +154,11 @@ impl Peer {
     /// The engine's transport-wide feedback.
     pub fn feedback(&self) -> &[Feedback] {
         &self.feedback
+    }
+
+    /// From now on says with every report that it can receive so many bits a second.
+    pub fn claim(&mut self, bps: f32) {
+        self.claims_bps = Some(bps);
     }
 
     /// Packets of padding alone that the engine has sent.
@@ -470,6 +478,14 @@ impl Peer {
         }
         packets.push(Box::new(ReceiverReport { ssrc: self.ssrc, reports: blocks, ..Default::default() }));
         packets.push(rtcp::cname(self.ssrc, &self.introduction.cname));
+        if let Some(bitrate) = self.claims_bps {
+            let ssrcs = self.sinks.iter().map(|(_, sink)| sink.consume().ssrc).collect();
+            packets.push(Box::new(ReceiverEstimatedMaximumBitrate {
+                sender_ssrc: self.ssrc,
+                bitrate,
+                ssrcs,
+            }));
+        }
         self.send_rtcp(&packets, tx);
     }
 

@@ -159,6 +159,11 @@ impl Estimator {
         self.heard.last_sent_at = Some(now);
     }
 
+    /// Whether the estimate is the peer's own, which needs no probes of ours to rise.
+    pub fn is_the_peers(&self) -> bool {
+        self.heard.feedback_at.is_none() && self.remb.is_some()
+    }
+
     /// Whether the peer has ever told of what it received: by feedback of either kind.
     pub fn is_heard(&self) -> bool {
         self.heard.feedback_at.is_some() || self.remb.is_some()
