@@ -82,6 +82,7 @@ explored!(
     dtls_records,
     estimator,
     payloads,
+    red,
     ring_memory,
     ring_records,
     rtcp,

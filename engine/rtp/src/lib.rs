@@ -3,7 +3,7 @@
 //! A [`Packet`] is checked once, in [`Packet::new`]; after that its accessors cannot fail and copy nothing.
 //! Header extensions are RFC 8285, their values are in [`ext`], and the largest of them has a module of its
 //! own, [`dependency_descriptor`]. Payloads stay opaque but for the few bytes that decide about forwarding:
-//! [`vp8`], [`vp9`], [`h264`], [`av1`], [`opus`], [`rtx`]. What is *not* here: streams, buffers, jitter —
+//! [`vp8`], [`vp9`], [`h264`], [`av1`], [`opus`], [`red`], [`rtx`]. What is *not* here: streams, buffers, jitter —
 //! anything that remembers more than a sequence number — and SRTP.
 
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ pub mod limits;
 pub mod ntp;
 pub mod opus;
 mod packet;
+pub mod red;
 pub mod rtx;
 mod seq;
 #[cfg(test)]

@@ -39,3 +39,7 @@ pub const TEMPORAL_LAYERS_MAX: usize = 8;
 /// Frames one frame refers to. The syntax of the dependency descriptor has no bound; H.264 has sixteen, VP8, VP9
 /// and AV1 seven at the most. A descriptor with more is not read.
 pub const FRAME_DIFFS_MAX: usize = 16;
+
+/// Copies in one payload of redundant audio (RFC 2198). Its syntax has no bound; Chrome sends one or two, and no packet of
+/// audio has room for many. A payload with more is not read.
+pub const RED_COPIES_MAX: usize = 16;

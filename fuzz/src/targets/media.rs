@@ -152,6 +152,17 @@ pub fn rtx(data: &[u8]) {
     }
 }
 
+/// Redundant audio: headers and blocks are the whole payload, in order.
+pub fn red(data: &[u8]) {
+    let Some(red) = rtp::red::Payload::parse(data) else { return };
+    let copies: Vec<_> = red.copies().collect();
+    assert!(copies.len() <= rtp::limits::RED_COPIES_MAX);
+    assert!(copies.iter().all(|copy| copy.pt.0 < 128 && copy.timestamp_offset < 1 << 14));
+    assert!(red.primary.pt.0 < 128);
+    let blocks = copies.iter().map(|copy| copy.bytes).chain([red.primary.bytes]);
+    assert_eq!(blocks.collect::<Vec<_>>().concat(), data[copies.len() * 4 + 1..]);
+}
+
 /// A payload as each of the layered codecs: every piece lies inside it, and the shortcuts agree with the walk.
 pub fn payloads(data: &[u8]) {
     vp9(data);

@@ -14,6 +14,6 @@ pub use bandwidth::{allocator, estimator};
 pub use crypto::{dtls_records, srtp};
 pub use dependency::{dependency_descriptor, dependency_stream};
 pub use feedback::{rtcp, twcc};
-pub use media::{payloads, rtp, rtx, vp8};
+pub use media::{payloads, red, rtp, rtx, vp8};
 pub use ring::{ring_memory, ring_records};
 pub use shard::shard;
