@@ -19,7 +19,8 @@ mod targets;
 mod world;
 
 pub use targets::{
-    allocator, dependency_descriptor, dependency_stream, dtls_records, estimator, payloads, red, ring_memory, ring_records, rtcp, rtp, rtx, shard, srtp, stun, twcc, vp8,
+    allocator, dependency_descriptor, dependency_stream, dtls_records, estimator, payloads, red, ring_memory,
+    ring_records, rtcp, rtp, rtx, shard, srtp, stun, twcc, vp8,
 };
 
 /// A target and its name: that of its corpus, its shim and its crash files.

@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use control::{
-    Command, Consume, ConsumerId, Event, Produce, ProducerId, RequestId, RouterId, SnapshotItem, TransportId,
+    Command, Consume, ConsumerId, Event, Produce, ProducerId, RequestId, RouterId, Scored, SnapshotItem,
+    StatsItem, TransportId,
 };
 use rtp::{Pt, Ssrc};
 
@@ -76,7 +77,7 @@ impl Picture {
         if let Some(request) = event.request() {
             let asked = self.asked.as_ref().map(|(id, _)| *id);
             assert_eq!(Some(request), asked, "nobody asked: {event:?}");
-            self.answers += usize::from(!matches!(event, Event::Snapshot { .. }));
+            self.answers += usize::from(!matches!(event, Event::Snapshot { .. } | Event::Stats { .. }));
         }
         match event {
             Event::Done { .. } | Event::TransportCreated { .. } => self.granted(),
@@ -116,6 +117,24 @@ impl Picture {
             }
             Event::LayersWanted { producer, .. } => {
                 assert!(self.producers.contains_key(&producer), "producer {producer} is not there");
+            }
+            Event::Speakers { router, dominant, volumes } => {
+                assert!(self.routers.contains(&router), "router {router} is not there");
+                for producer in dominant.into_iter().chain(volumes.iter().map(|volume| volume.producer)) {
+                    assert!(self.producers.contains_key(&producer), "producer {producer} is not there");
+                }
+            }
+            Event::Stats { item, .. } => match item {
+                StatsItem::Transport(stats) => assert!(self.transports.contains_key(&stats.transport)),
+                StatsItem::Producer(stats) => assert!(self.producers.contains_key(&stats.producer)),
+                StatsItem::Consumer(stats) => assert!(self.consumers.contains_key(&stats.consumer)),
+            },
+            Event::StatsEnd { .. } => {}
+            Event::Score { of: Scored::Stream { producer, .. }, .. } => {
+                assert!(self.producers.contains_key(&producer), "producer {producer} is not there");
+            }
+            Event::Score { of: Scored::Consumer { consumer }, .. } => {
+                assert!(self.consumers.contains_key(&consumer), "consumer {consumer} is not there");
             }
             Event::Overflow { lost } => panic!("{lost} events lost, though all are read at once"),
             Event::Refused { .. } | Event::IceRestarted { .. } => {}

@@ -89,7 +89,7 @@ macro_rules! wire_integer {
         }
     )*};
 }
-wire_integer!(u8, u16, u32, u64);
+wire_integer!(u8, u16, u32, u64, i8, i32);
 
 impl Wire for bool {
     fn write(&self, out: &mut Vec<u8>) {

@@ -2,7 +2,8 @@
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
 use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
-use crate::media::{AppData, CodecParameters, Encoding, Extension, Kind, Layers, Text};
+use crate::media::{AppData, AudioObserver, CodecParameters, Encoding, Extension, Kind, Layers, Text};
+use crate::stats::StatsOf;
 
 /// A command and the number its answer will carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +138,18 @@ pub enum Command {
         /// What may be sent to it at most.
         max_outgoing_bps: Option<u32>,
     },
+    /// Tells from now on who speaks in a router, by [`Event::Speakers`](crate::Event::Speakers). The last one counts.
+    ObserveAudio {
+        /// Where.
+        router: RouterId,
+        /// What to tell and forward; `None`: nothing is told, everybody forwarded, as at the beginning.
+        observer: Option<AudioObserver>,
+    },
+    /// Statistics, as [`Event::Stats`](crate::Event::Stats) items and an end.
+    Stats {
+        /// Whose.
+        of: StatsOf,
+    },
     /// Everything this worker holds, as [`Event::Snapshot`](crate::Event::Snapshot) items and an end.
     Snapshot,
 }
@@ -161,6 +174,8 @@ wire_enum!(Command, "command" {
     17 => SetPreferredLayers { consumer, layers },
     18 => SetPriority { consumer, priority },
     19 => SetBitrates { transport, max_incoming_bps, min_outgoing_bps, max_outgoing_bps },
+    20 => ObserveAudio { router, observer },
+    21 => Stats { of },
 });
 
 /// A new WebRTC transport.

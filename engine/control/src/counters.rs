@@ -123,6 +123,8 @@ counted! {
         RtxEmpty => "rtx_empty",
         /// For a paused producer.
         ProducerPaused => "producer_paused",
+        /// Of an audio producer that is not among the loudest, where only those are forwarded.
+        NotLoudest => "not_loudest",
         /// Authenticated, but not a well-formed RTCP compound packet (RFC 3550 §6.1).
         RtcpMalformed => "rtcp_malformed",
         /// RTCP feedback about an SSRC that this transport does not have.

@@ -2,7 +2,8 @@
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
 use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
-use crate::media::{AppData, IceParameters, Kind, Layers, Text};
+use crate::media::{AppData, IceParameters, Kind, Layers, Text, Volume};
+use crate::stats::{Scored, StatsItem};
 use std::net::SocketAddr;
 
 /// What happened: an answer to a request, or news.
@@ -106,6 +107,35 @@ pub enum Event {
         /// Bit `n` set: spatial layer (encoding, for simulcast) `n` has takers.
         spatial: u8,
     },
+    /// Who speaks in a router has changed.
+    Speakers {
+        /// Where.
+        router: RouterId,
+        /// Who has the floor: the last one stays when everybody falls silent.
+        dominant: Option<ProducerId>,
+        /// Who is louder than the observer's threshold, the loudest first, at most
+        /// [`LIST_LEN_MAX`](crate::limits::LIST_LEN_MAX).
+        volumes: Vec<Volume>,
+    },
+    /// The statistics of one object. Parents come before children.
+    Stats {
+        /// The request.
+        request: RequestId,
+        /// The object and its statistics.
+        item: StatsItem,
+    },
+    /// The statistics are complete.
+    StatsEnd {
+        /// The request.
+        request: RequestId,
+    },
+    /// A score is another than it was told last, by more than one.
+    Score {
+        /// Whose.
+        of: Scored,
+        /// 0, nothing usable arrives, to 10, nothing is missing.
+        score: u8,
+    },
     /// News was lost because the ring was full; ask for a snapshot. Answers are never lost.
     Overflow {
         /// How many events.
@@ -127,6 +157,10 @@ wire_enum!(Event, "event" {
     11 => Overflow { lost },
     12 => LayersChanged { consumer, layers },
     13 => LayersWanted { producer, spatial },
+    14 => Speakers { router, dominant, volumes },
+    15 => Stats { request, item },
+    16 => StatsEnd { request },
+    17 => Score { of, score },
 });
 
 impl Event {
@@ -144,14 +178,16 @@ impl Event {
         Ok(event)
     }
 
-    /// The request that this event answers (for a snapshot: belongs to).
+    /// The request that this event answers (for a snapshot, and for statistics: belongs to).
     pub fn request(&self) -> Option<RequestId> {
         match self {
             Self::Done { request }
             | Self::TransportCreated { request, .. }
             | Self::IceRestarted { request, .. }
             | Self::Snapshot { request, .. }
-            | Self::SnapshotEnd { request } => Some(*request),
+            | Self::SnapshotEnd { request }
+            | Self::Stats { request, .. }
+            | Self::StatsEnd { request } => Some(*request),
             Self::Refused { request, .. } => *request,
             Self::TransportState { .. }
             | Self::TransportClosed { .. }
@@ -160,6 +196,8 @@ impl Event {
             | Self::RouterClosed { .. }
             | Self::LayersChanged { .. }
             | Self::LayersWanted { .. }
+            | Self::Speakers { .. }
+            | Self::Score { .. }
             | Self::Overflow { .. } => None,
         }
     }

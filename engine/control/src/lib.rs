@@ -3,7 +3,7 @@
 //! This crate is *what* is said; `shm` is *how* it gets across. Nouns are the field's: a router holds a
 //! room's media; transports belong to a router, producers and consumers to a transport. Ids are chosen by the
 //! controller. Every [`Request`] is answered by exactly one [`Event`] that carries its [`RequestId`]
-//! (a [`Command::Snapshot`] by a sequence that ends in [`Event::SnapshotEnd`]).
+//! (a [`Command::Snapshot`] and a [`Command::Stats`] by a sequence that has an end of its own).
 //!
 //! Commands are idempotent: the same id with the same parameters gives the same answer; the same id with other
 //! parameters is rejected with [`Refusal::Exists`]. What arrives was written by another process and is a claim: every
@@ -18,6 +18,7 @@ mod event;
 mod ids;
 pub mod limits;
 mod media;
+mod stats;
 
 pub use codec::DecodeError;
 pub use command::{Command, Consume, CreateTransport, Produce, Request};
@@ -25,7 +26,11 @@ pub use counters::{Counter, Counters, Discard};
 pub use event::{Closed, DtlsState, Event, IceState, Refusal, SnapshotItem, TransportState};
 pub use ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
 pub use media::{
-    AppData, Codec, CodecParameters, Encoding, Extension, ExtensionKind, IceParameters, Kind, Layers, Text,
+    AppData, AudioObserver, Codec, CodecParameters, Encoding, Extension, ExtensionKind, IceParameters, Kind,
+    Layers, Text, Volume,
+};
+pub use stats::{
+    ConsumerStats, LayerStats, ProducerStats, Scored, StatsItem, StatsOf, StreamStats, TransportStats,
 };
 
 /// The version of everything in this crate. Signaling and engine must agree on it exactly: they are

@@ -1,6 +1,7 @@
 //! What a track is made of, in numbers: the engine knows no SDP and no names of codecs.
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
+use crate::ids::ProducerId;
 use crate::limits;
 
 /// What the controller wants back in a snapshot: opaque to the engine, at most
@@ -155,6 +156,29 @@ impl Encoding {
         max_bitrate_bps: None,
     };
 }
+
+/// What to tell of who speaks in a router, and whether to forward only those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AudioObserver {
+    /// The least time between two pieces of news, 100 to 10,000 ms.
+    pub interval_ms: u16,
+    /// A producer quieter than this is not among the volumes: decibels relative to overload, −127 (silence) to 0 (the
+    /// loudest).
+    pub threshold_dbov: i8,
+    /// How many audio producers are forwarded at most, the loudest; at least 1. `None`: all.
+    pub loudest_forwarded: Option<u8>,
+}
+wire_struct!(AudioObserver { interval_ms, threshold_dbov, loudest_forwarded });
+
+/// How loud a producer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Which.
+    pub producer: ProducerId,
+    /// Its level, smoothed: decibels relative to overload, −127 (silence) to 0 (the loudest); RFC 6464.
+    pub dbov: i8,
+}
+wire_struct!(Volume { producer, dbov });
 
 /// A header extension (RFC 8285) the engine reads, writes or carries over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

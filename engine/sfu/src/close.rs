@@ -14,6 +14,7 @@ impl Shard {
             self.close_transport(transport, closed);
         }
         let Some(router) = self.routers.remove(slot) else { return };
+        self.observations.set(slot.index(), None);
         self.router_ids.remove(&router.id);
         self.counters.uncount(Counter::Routers);
         self.events.tell(Event::RouterClosed { router: router.id, closed });
@@ -86,6 +87,7 @@ impl Shard {
     pub(crate) fn on_controller_lost(&mut self, now: Instant) {
         self.events.fall_silent();
         self.snapshots.clear();
+        self.walks.clear();
         let abandoned_at = now + self.config.grace_period;
         let slots: Vec<Slot> = self.routers.iter().map(|(slot, _)| slot).collect();
         for slot in slots {

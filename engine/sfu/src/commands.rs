@@ -11,8 +11,8 @@ use crate::slots::Slot;
 use crate::stream::Stream;
 use crate::transport::{Source, Transport};
 use control::{
-    AppData, Closed, CodecParameters, Command, Consume, ConsumerId, Counter, CreateTransport, Event, Kind,
-    Produce, ProducerId, Refusal, Request, RequestId, RouterId, Text, TransportId,
+    AppData, AudioObserver, Closed, CodecParameters, Command, Consume, ConsumerId, Counter, CreateTransport,
+    Event, Kind, Produce, ProducerId, Refusal, Request, RequestId, RouterId, StatsOf, Text, TransportId,
 };
 use dtls::Fingerprint;
 use machine::{Instant, Tx};
@@ -107,6 +107,17 @@ impl Shard {
                 let bitrates = Bitrates::new(max_incoming_bps, min_outgoing_bps, max_outgoing_bps);
                 self.set_bitrates(now, slot, bitrates);
             }
+            Command::ObserveAudio { router, observer } => {
+                let slot = self.router(router)?;
+                if let Some(observer) = &observer {
+                    check_observer(observer)?;
+                }
+                self.observe_audio(now, slot, observer);
+            }
+            Command::Stats { of } => {
+                self.stats(now, request, of)?;
+                return Ok(None);
+            }
             Command::Snapshot => {
                 self.begin_snapshot(request);
                 return Ok(None);
@@ -120,7 +131,7 @@ impl Shard {
             return same_or_exists(router.app_data == app_data, format_args!("router {id}"));
         }
         check_limit(self.routers.len(), limits::ROUTERS_MAX, "routers of a worker")?;
-        let router = Router { id, app_data, transports: Vec::new(), abandoned_at: None };
+        let router = Router { id, app_data, transports: Vec::new(), speakers: None, abandoned_at: None };
         let slot = self.routers.insert_with(|_| router);
         self.router_ids.insert(id, slot);
         self.counters.count(Counter::Routers);
@@ -138,6 +149,8 @@ impl Shard {
         let id = create.transport;
         let rng = &mut self.rng;
         let slot = self.transports.insert_with(|slot| Transport::new(create, slot, router, rng));
+        self.received.begin(slot.index());
+        self.sent.begin(slot.index());
         self.transport_ids.insert(id, slot);
         if let Some(router) = self.routers.find_mut(router) {
             router.transports.push(slot);
@@ -254,6 +267,9 @@ impl Shard {
                 consumer.interrupt();
             }
         }
+        if let Some(router) = self.router_of_producer(slot) {
+            self.lose_voice(router, slot);
+        }
         Ok(())
     }
 
@@ -340,6 +356,29 @@ impl Shard {
             self.wake(now, slot, tx);
         }
         Ok(())
+    }
+
+    fn stats(&mut self, now: Instant, request: RequestId, of: StatsOf) -> Result<(), Refused> {
+        let item = match of {
+            StatsOf::Transport(id) => self.transport_stats(now, self.transport(id)?),
+            StatsOf::Producer(id) => self.producer_stats(now, self.producer(id)?),
+            StatsOf::Consumer(id) => self.consumer_stats(now, self.consumer(id)?),
+            StatsOf::Router(_) | StatsOf::Worker => {
+                let transports = match of {
+                    StatsOf::Router(id) => self.transports_of(self.router(id)?),
+                    _ => self.transport_ids.values().copied().collect(),
+                };
+                check_limit(self.walks.len(), limits::STATS_WALKS_MAX, "requests for statistics under way")?;
+                self.walk_stats(now, request, transports);
+                return Ok(());
+            }
+        };
+        self.tell_stats(request, item);
+        Ok(())
+    }
+
+    fn transports_of(&self, router: Slot) -> Vec<Slot> {
+        self.routers.find(router).map_or_else(Vec::new, |router| router.transports.clone())
     }
 
     fn router_of(&self, transport: Slot) -> Option<Slot> {
@@ -430,6 +469,28 @@ fn check_consume(consume: &Consume) -> Result<(), Refused> {
         return Err(invalid("media and retransmissions cannot share an SSRC".to_owned()));
     }
     check_extension_ids(consume.extensions.iter().map(|extension| extension.id))
+}
+
+fn check_observer(observer: &AudioObserver) -> Result<(), Refused> {
+    let intervals = limits::SPEAKERS_NEWS_INTERVAL_MS;
+    if !intervals.contains(&observer.interval_ms) {
+        return Err(invalid(format!(
+            "an interval of {} ms is not within {}–{}",
+            observer.interval_ms,
+            intervals.start(),
+            intervals.end()
+        )));
+    }
+    if observer.threshold_dbov > 0 {
+        return Err(invalid(format!("a threshold of {} dBov is louder than loud", observer.threshold_dbov)));
+    }
+    match observer.loudest_forwarded {
+        None | Some(1..=limits::LOUDEST_FORWARDED_MAX) => Ok(()),
+        Some(count) => Err(invalid(format!(
+            "of the loudest, 1 to {} can be forwarded, not {count}",
+            limits::LOUDEST_FORWARDED_MAX
+        ))),
+    }
 }
 
 fn check_codecs(codecs: &[CodecParameters]) -> Result<(), Refused> {

@@ -41,6 +41,7 @@ impl Shard {
 
         let flow = transport.flow();
         let (answer, accepted) = transport.ice.on_check(now, path, &ufrag, &message)?;
+        self.received.count(slot.index(), datagram.bytes.len());
         let mut bytes = [0; STUN_ANSWER_LEN_MAX];
         let len = transport.ice.write_answer(answer, &ufrag, path, &message, &mut bytes);
         match len.and_then(|len| Some((len, tx.slot(flow, path, len)?))) {
@@ -95,6 +96,7 @@ impl Shard {
                 none.insert(Box::new(Endpoint::server(&config.dtls, &config.certificate, fingerprint, now)))
             }
         };
+        self.received.count(slot.index(), datagram.bytes.len());
         let taken = endpoint.on_datagram(now, datagram.bytes);
         self.drive_dtls(now, slot, taken, tx);
         Ok(())

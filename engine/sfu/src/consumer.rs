@@ -12,6 +12,7 @@ use crate::rewrite::{Beginning, Numbering, Rewriter, Source};
 use crate::selector::{Selector, Verdict};
 use crate::send_side::Waiting;
 use crate::slots::Slot;
+use crate::stats::ConsumerCounts;
 use crate::stream::Stream;
 use control::{Codec, Consume, Counter, ExtensionKind, Kind, Layers};
 use machine::{Instant, Rng, Tx};
@@ -36,6 +37,8 @@ pub struct Consumer {
     pub preferred_layers: Option<Layers>,
     /// What it counts for beside the transport's other consumers.
     pub priority: u8,
+    /// What is counted of it.
+    pub counts: ConsumerCounts,
     /// What the transport's bandwidth allows it.
     pub allowance: Allowance,
     /// When that was changed.
@@ -97,6 +100,7 @@ impl Consumer {
             paused: spec.paused,
             preferred_layers: spec.preferred_layers,
             priority: spec.priority,
+            counts: ConsumerCounts::new(),
             allowance: Allowance::default(),
             steadiness: Steadiness::default(),
             class: if producer.kind() == Kind::Audio { Class::Audio } else { Class::Video },
@@ -397,6 +401,7 @@ impl Consumer {
             {
                 side.on_audio(out.now, len);
             }
+            self.counts.on_packet(out.now, packet.payload.len());
             self.packet_count = self.packet_count.wrapping_add(1);
             self.octet_count = self.octet_count.wrapping_add(packet.payload.len() as u32);
             self.resend_credit = (self.resend_credit + len as u32).min(limits::RESEND_CREDIT_MAX);
@@ -561,6 +566,7 @@ impl Consumer {
         };
         match written {
             Some(len) => {
+                self.counts.on_retransmission(packet.payload.len());
                 out.counters.count(Counter::RtxOut);
                 out.counters.add(Counter::RtpBytesOut, len as u64);
             }
@@ -570,11 +576,22 @@ impl Consumer {
 
     /// The peer's reception report on this consumer; the round trip, if it shows one.
     pub fn on_report(&mut self, now: Instant, block: &ReportBlock) -> Option<Duration> {
+        self.counts.on_report(block);
         let sent = self.last_report.filter(|sent| sent.compact_ntp == block.last_sr)?;
         let held = rtp::ntp::compact_to_duration(block.delay_since_last_sr);
         let rtt = now.saturating_since(sent.sent_at).checked_sub(held)?;
         self.rtt = Some(rtt);
         Some(rtt)
+    }
+
+    /// The round trip to its peer, once a report has shown it.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// RTP clock ticks in a second.
+    pub fn clock_rate_hz(&self) -> u32 {
+        self.spec.codecs.first().map_or(90_000, |codec| codec.clock_rate_hz)
     }
 
     /// Our sender report: the publisher's clocks, with its RTP timestamp as our peer knows it. `None` before anything was sent,

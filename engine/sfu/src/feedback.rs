@@ -22,9 +22,11 @@ impl Shard {
         let slot = self.transport_at(datagram.path)?;
         let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
         let keys = transport.srtp.as_mut().ok_or(Discard::MediaBeforeKeys)?;
+        let len = datagram.bytes.len();
         let plain = keys.inbound.unprotect_rtcp(datagram.bytes).map_err(srtp_discard)?;
         let compound = Compound::new(plain).map_err(|_| Discard::RtcpMalformed)?;
         self.counters.count(Counter::RtcpIn);
+        self.received.count(slot.index(), len);
         for packet in compound.packets() {
             if let Err(discard) = self.on_rtcp_packet(now, slot, datagram.received_at, &packet, tx) {
                 self.counters.discard(discard);
@@ -56,10 +58,10 @@ impl Shard {
                 Ok(())
             }
             Packet::Nack(nack) => self.on_nack(now, slot, nack, tx),
-            Packet::Pli(pli) => self.on_keyframe_request(now, slot, pli.media(), tx),
-            Packet::Fir(fir) => {
-                fir.entries().try_for_each(|(media, _)| self.on_keyframe_request(now, slot, media, tx))
-            }
+            Packet::Pli(pli) => self.on_keyframe_request(now, slot, pli.media(), Asked::Pli, tx),
+            Packet::Fir(fir) => fir
+                .entries()
+                .try_for_each(|(media, _)| self.on_keyframe_request(now, slot, media, Asked::Fir, tx)),
             // Names we gave ourselves, a farewell that signaling tells too, and what nobody asked for.
             _ => Ok(()),
         }
@@ -84,17 +86,18 @@ impl Shard {
 
     /// A report on an SSRC that is no consumer's is one on a retransmission stream, or late.
     fn on_report_block(&mut self, now: Instant, slot: Slot, block: &ReportBlock) {
-        let consumer = self.transports.find(slot).and_then(|transport| transport.consumer(block.ssrc));
-        if let Some(consumer) = consumer.and_then(|consumer| self.consumers.find_mut(consumer)) {
-            let rtt = consumer.on_report(now, block);
-            let transport = self.transports.find_mut(slot);
-            if let Some(side) = transport.and_then(|transport| transport.send_side.as_deref_mut()) {
-                side.estimator.on_loss_report(now, block.fraction_lost);
-                if let Some(rtt) = rtt {
-                    side.estimator.on_rtt(rtt);
-                }
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        let Some(consumer_slot) = transport.consumer(block.ssrc) else { return };
+        let Some(consumer) = self.consumers.find_mut(consumer_slot) else { return };
+        let rtt = consumer.on_report(now, block);
+        transport.rtt = rtt.or(transport.rtt);
+        if let Some(side) = transport.send_side.as_deref_mut() {
+            side.estimator.on_loss_report(now, block.fraction_lost);
+            if let Some(rtt) = rtt {
+                side.estimator.on_rtt(rtt);
             }
         }
+        self.tell_score(now, consumer_slot);
     }
 
     fn on_nack(
@@ -114,6 +117,7 @@ impl Shard {
         let out = &mut Egress::new(now, leg, send_side, tx, &mut self.counters);
         for seq in nack.losses() {
             out.counters.count(Counter::NacksIn);
+            consumer.counts.nacks += 1;
             consumer.resend(seq, producer, out);
         }
         self.rearm(now, slot);
@@ -125,15 +129,22 @@ impl Shard {
         now: Instant,
         slot: Slot,
         media: Ssrc,
+        asked: Asked,
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
         let transport = self.transports.find(slot).ok_or(Discard::RtcpUnknownSsrc)?;
         let consumer = transport.consumer(media).ok_or(Discard::RtcpUnknownSsrc)?;
-        let consumer = self.consumers.find(consumer).ok_or(Discard::RtcpUnknownSsrc)?;
+        let consumer = self.consumers.find_mut(consumer).ok_or(Discard::RtcpUnknownSsrc)?;
         self.counters.count(Counter::KeyframeRequestsIn);
+        match asked {
+            Asked::Pli => consumer.counts.plis += 1,
+            Asked::Fir => consumer.counts.firs += 1,
+        }
         // One that is paused sees no picture because of that; its keyframe is asked for when it goes on.
-        if !consumer.paused {
-            let (producer, stream) = (consumer.producer, self.stream_of_interest(consumer));
+        let (producer, is_paused) = (consumer.producer, consumer.paused);
+        let stream =
+            self.producers.find(producer).map_or(0, |producer| consumer.stream_of_interest(producer));
+        if !is_paused {
             self.want_keyframe(now, producer, stream, tx);
         }
         Ok(())
@@ -179,6 +190,7 @@ impl Shard {
                     if can_pli { writer.pli(sender, media) } else { writer.fir(sender, &[(media, fir_seq)]) }
                 });
                 if sent {
+                    *(if can_pli { &mut stream.counts.plis } else { &mut stream.counts.firs }) += 1;
                     self.counters.count(Counter::KeyframeRequestsOut);
                     self.counters.count(Counter::RtcpOut);
                 }
@@ -194,7 +206,7 @@ impl Shard {
         }
         for index in 0..transport.producers.len() {
             let producer = self.producers.find_mut(transport.producers[index]);
-            let Some(producer) = producer.filter(|producer| !producer.paused) else { continue };
+            let Some(producer) = producer.filter(|producer| producer.is_forwarded()) else { continue };
             for stream in &mut producer.streams {
                 let (Some(media), Some(nack)) = (stream.ssrc, &mut stream.nack) else { continue };
                 let mut lost = Lost::default();
@@ -205,12 +217,20 @@ impl Shard {
                     let seqs = chunk.iter().map(|seq| seq.seq());
                     if send_rtcp(transport, tx, |writer| writer.nack(sender, media, seqs)) {
                         self.counters.add(Counter::NacksOut, chunk.len() as u64);
+                        stream.counts.nacks += chunk.len() as u64;
                         self.counters.count(Counter::RtcpOut);
                     }
                 }
             }
         }
     }
+}
+
+/// By what a keyframe is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Pli,
+    Fir,
 }
 
 /// The packets of one stream to ask for in this turn: on the stack, at the generator's own bound.

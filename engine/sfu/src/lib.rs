@@ -41,6 +41,8 @@ mod send_side;
 mod shard;
 mod slots;
 mod snapshot;
+mod speakers;
+mod stats;
 mod stream;
 mod transport;
 

@@ -183,5 +183,26 @@ pub const EXPECTED_BPS: [u64; 4] = [150_000, 500_000, 1_500_000, 3_000_000];
 /// Bytes that a packet has beside its payload: header, extensions and tag.
 pub const OVERHEAD_LEN: usize = 50;
 
+/// Between two looks at who speaks in a router: of two voices, who has the floor is known as much later at most.
+pub const SPEAKERS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Audio producers that may be forwarded at most where only the loudest are: nobody understands more at once, and whoever
+/// begins to speak is compared with all of them. More are refused.
+pub const LOUDEST_FORWARDED_MAX: u8 = 16;
+
+/// The shortest and the longest interval between news of who speaks. Others are refused.
+pub const SPEAKERS_NEWS_INTERVAL_MS: std::ops::RangeInclusive<u16> = 100..=10_000;
+
+/// Requests for the statistics of a router or of everything that are under way. More are refused; those of one object are
+/// answered at once.
+pub const STATS_WALKS_MAX: usize = 4;
+
+/// Between two pieces of news of one score: it is for people, and on a bad network it changes all the time.
+pub const SCORE_NEWS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Video of which nothing has come for so long has ceased, and its score is 0. Screens that nothing moves on are sent at a
+/// frame a second.
+pub const SILENT_VIDEO_AFTER: Duration = Duration::from_millis(2500);
+
 /// Snapshots waiting to be told: one per attachment is what a controller needs, and it waits for the end. More are refused.
 pub const SNAPSHOTS_MAX: usize = 4;

@@ -25,9 +25,11 @@ impl Shard {
         let slot = self.transport_at(datagram.path)?;
         let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
         let keys = transport.srtp.as_mut().ok_or(Discard::MediaBeforeKeys)?;
+        let len = datagram.bytes.len();
         let plain = keys.inbound.unprotect_rtp(datagram.bytes).map_err(srtp_discard)?;
         let rtp = rtp::Packet::new(plain).map_err(|_| Discard::RtpMalformed)?;
         self.counters.count(Counter::RtpIn);
+        self.received.count(slot.index(), len);
 
         let Read { labels, carried, twcc_seq, descriptor } = read_extensions(transport, &rtp);
         if let Some(seq) = twcc_seq
@@ -36,7 +38,11 @@ impl Shard {
             // For a packet that leads nowhere too: it has arrived, and the sender's estimator counts on hearing so.
             self.deadlines.hasten(slot.index(), now + limits::TWCC_INTERVAL);
         }
+        let router = transport.router;
         let (source, role) = find_source(now, transport, &mut self.producers, &rtp, &labels)?;
+        if matches!(role, Role::Media(_)) {
+            self.hear(now, router, source.producer, &carried);
+        }
         let producer = self.producers.find_mut(source.producer).ok_or(Discard::RtpUnroutable)?;
         let received = Received { rtp, role, carried, descriptor, received_at: datagram.received_at };
         let stream = usize::from(source.stream);

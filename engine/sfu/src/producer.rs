@@ -6,6 +6,7 @@ use crate::limits;
 use crate::packet::{Carried, MediaPacket};
 use crate::picture::PictureNumbers;
 use crate::slots::Slot;
+use crate::speakers::Voice;
 use crate::stream::Stream;
 use control::{CodecParameters, Discard, Kind, Produce};
 use machine::Instant;
@@ -26,6 +27,12 @@ pub struct Producer {
     pub consumers: Vec<Slot>,
     /// Received but not forwarded.
     pub paused: bool,
+    /// Not among the loudest of its router, where only those are forwarded.
+    pub is_held_back: bool,
+    /// The router's audio observer knows of it.
+    pub is_voice: bool,
+    /// How loud it is; audio only.
+    pub voice: Voice,
     /// Which layers have takers.
     pub takers: Takers,
     /// An encoding fell silent or came back: consumers may have to follow another one.
@@ -82,6 +89,9 @@ impl Producer {
             streams,
             consumers: Vec::new(),
             paused: spec.paused,
+            is_held_back: false,
+            is_voice: false,
+            voice: Voice::new(),
             takers: Takers::new(spec.kind, spatial_layers),
             has_changed_activity: false,
             fir_seq: 0,
@@ -129,6 +139,11 @@ impl Producer {
         self.streams.iter_mut().for_each(|stream| stream.keyframes.forget());
     }
 
+    /// Whether what it sends is wanted by anybody at all.
+    pub fn is_forwarded(&self) -> bool {
+        !self.paused && !self.is_held_back
+    }
+
     /// What a payload type means here.
     pub fn role(&self, pt: Pt) -> Option<Role> {
         self.codecs().iter().enumerate().find_map(|(index, codec)| {
@@ -144,7 +159,7 @@ impl Producer {
 
     /// When there is next something to ask of the publisher: a packet, or a keyframe.
     pub fn next_timeout(&self) -> Option<Instant> {
-        if self.paused {
+        if !self.is_forwarded() {
             return None;
         }
         let nacks = self.streams.iter().filter_map(|stream| stream.nack.as_ref()?.next_timeout());
@@ -202,12 +217,16 @@ impl Producer {
             descriptor: packet.descriptor,
             payload,
         };
+        stream.counts.on_packet(now, &media, matches!(packet.role, Role::Retransmission(_)));
         if is_video {
             stream.on_understood(now, &media, understood.structure);
             self.note_activity(index, &media);
         }
         if self.paused {
             return Err(Discard::ProducerPaused);
+        }
+        if self.is_held_back {
+            return Err(Discard::NotLoudest);
         }
         self.streams[index].cache.insert(&media);
         Ok(media)

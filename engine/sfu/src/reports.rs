@@ -39,6 +39,7 @@ impl Shard {
         let next =
             limits::REPORT_INTERVAL * 9 / 10 + Duration::from_millis(u64::from(self.rng.below(jitter)));
         transport.report_due = Some(now + next);
+        self.assess_streams(now, slot);
         self.send_receiver_reports(now, slot, tx);
         self.send_sender_reports(now, slot, tx);
         self.send_remb(slot, tx);

@@ -1,6 +1,7 @@
 //! A router: the media of one room.
 
 use crate::slots::Slot;
+use crate::speakers::Speakers;
 use control::{AppData, RouterId};
 use machine::Instant;
 
@@ -13,6 +14,8 @@ pub struct Router {
     pub app_data: AppData,
     /// Its transports.
     pub transports: Vec<Slot>,
+    /// Who speaks, if the controller wants to know.
+    pub speakers: Option<Box<Speakers>>,
     /// When it is closed unless a controller claims it; `None` while one cares for it.
     pub abandoned_at: Option<Instant>,
 }

@@ -8,10 +8,11 @@ use crate::producer::Producer;
 use crate::router::Router;
 use crate::slots::{Slot, Slots};
 use crate::snapshot::Cursor;
+use crate::stats::{Counted, Traffic, Walk};
 use crate::transport::Transport;
 use control::{
-    ConsumerId, Counter, Counters, DecodeError, Discard, Event, ProducerId, Refusal, Request, RequestId,
-    RouterId, Text, TransportId,
+    Command, ConsumerId, Counter, Counters, DecodeError, Discard, Event, ProducerId, Refusal, Request,
+    RequestId, RouterId, Text, TransportId,
 };
 use machine::{Datagram, Deadlines, Instant, Machine, Path, Rng, Tx};
 use std::collections::HashMap;
@@ -72,10 +73,16 @@ pub struct Shard {
     pub(crate) by_ufrag: Table<Ufrag, Slot>,
     /// One deadline per transport, by its slot's index.
     pub(crate) deadlines: Deadlines,
+    /// When to look at each router's speakers, by its slot's index.
+    pub(crate) observations: Deadlines,
     /// The earliest [`Router::abandoned_at`].
     pub(crate) abandon_at: Option<Instant>,
     pub(crate) events: Events,
     pub(crate) snapshots: Vec<Cursor>,
+    pub(crate) walks: Vec<Walk>,
+    /// What came from each transport, and what went there.
+    pub(crate) received: Traffic,
+    pub(crate) sent: Traffic,
     pub(crate) counters: Counters,
     /// What DTLS endpoints write their datagrams into, shared by all.
     pub(crate) dtls_buffer: Vec<u8>,
@@ -100,9 +107,13 @@ impl Shard {
             by_path: Table::default(),
             by_ufrag: Table::default(),
             deadlines: Deadlines::default(),
+            observations: Deadlines::default(),
             abandon_at: None,
             events: Events::default(),
             snapshots: Vec::new(),
+            walks: Vec::new(),
+            received: Traffic::default(),
+            sent: Traffic::default(),
             counters: Counters::default(),
             dtls_buffer: Vec::new(),
             sharing: Sharing::default(),
@@ -160,6 +171,8 @@ impl Machine for Shard {
     fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
         self.counters.count(Counter::DatagramsIn);
         self.counters.add(Counter::BytesIn, datagram.bytes.len() as u64);
+        let mut sent = std::mem::take(&mut self.sent);
+        let tx = &mut Counted::new(tx, &mut sent);
         let taken = match stun::demux(datagram.bytes) {
             Demux::Stun => self.on_stun(now, datagram, tx),
             Demux::Dtls => self.on_dtls(now, datagram, tx),
@@ -167,6 +180,7 @@ impl Machine for Shard {
             Demux::Rtcp => self.on_rtcp(now, datagram, tx),
             Demux::TurnChannel | Demux::Zrtp | Demux::Unknown => Err(Discard::UnknownProtocol),
         };
+        self.sent = sent;
         if let Err(discard) = taken {
             self.counters.discard(discard);
         }
@@ -178,16 +192,28 @@ impl Machine for Shard {
     fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
         // First, because closing gives transports something to do.
         self.close_abandoned(now);
+        let mut sent = std::mem::take(&mut self.sent);
+        let tx = &mut Counted::new(tx, &mut sent);
         while let Some(owner) = self.deadlines.pop(now) {
             if let Some(slot) = self.transports.slot_at(owner) {
                 self.on_transport_timeout(now, slot, tx);
             }
         }
+        self.sent = sent;
+        self.observe_speakers(now);
     }
 
     fn on_command(&mut self, now: Instant, input: Input, tx: &mut impl Tx) {
         match input {
-            Input::Request(request) => self.on_request(now, request, tx),
+            // What is sent is looked at and begun anew here, and these send nothing themselves.
+            Input::Request(
+                request @ Request { command: Command::CreateTransport(_) | Command::Stats { .. }, .. },
+            ) => self.on_request(now, request, tx),
+            Input::Request(request) => {
+                let mut sent = std::mem::take(&mut self.sent);
+                self.on_request(now, request, &mut Counted::new(tx, &mut sent));
+                self.sent = sent;
+            }
             Input::BadRecord { request, error } => {
                 let text = Text::new(format!("the record cannot be read: {error}"));
                 self.events.answer(Event::Refused { request, refusal: Refusal::BadRecord, text });
@@ -197,10 +223,10 @@ impl Machine for Shard {
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop().or_else(|| self.next_snapshot_event())
+        self.events.pop().or_else(|| self.next_snapshot_event()).or_else(|| self.next_stats_event())
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.deadlines.next().into_iter().chain(self.abandon_at).min()
+        self.deadlines.next().into_iter().chain(self.observations.next()).chain(self.abandon_at).min()
     }
 }

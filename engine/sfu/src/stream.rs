@@ -9,6 +9,7 @@ use crate::packet::MediaPacket;
 use crate::picture::PictureNumbers;
 use crate::rate::Meter;
 use crate::seen::{Novelty, Seen};
+use crate::stats::StreamCounts;
 use control::{Codec, Discard, Kind, Layers};
 use machine::Instant;
 use rtcp::ReportBlock;
@@ -34,6 +35,8 @@ pub struct Stream {
     pub cache: Cache,
     /// What to ask the publisher for again; `None` if NACK was not negotiated.
     pub nack: Option<NackGenerator>,
+    /// What is counted of it, over all its incarnations.
+    pub counts: StreamCounts,
     /// When to ask the publisher for a keyframe.
     pub keyframes: KeyframeGovernor,
     /// What its dependency descriptors follow, and the packet that brought it. Allocated with the first.
@@ -88,6 +91,7 @@ impl Stream {
             rtx_ssrc: None,
             cache: Cache::new(cache_len),
             nack: nack.then(NackGenerator::new),
+            counts: StreamCounts::new(),
             keyframes: KeyframeGovernor::default(),
             structure: None,
             has_parameter_sets: false,
@@ -112,6 +116,7 @@ impl Stream {
             self.former = Some((former, now));
             self.extender = SeqExtender::new();
             self.seen = Seen::new();
+            self.counts.restart(self.reception.cumulative_lost());
             self.reception = Reception::new(self.clock_rate_hz);
             self.forget_gaps();
             self.sender_report = None;
@@ -233,6 +238,11 @@ impl Stream {
         self.keyframes.on_packet(packet.timestamp, packet.payload.len(), || total(rates, now, highest));
     }
 
+    /// Rates by layer, in the order in which they appeared; video only.
+    pub fn rates(&self) -> &[(Layers, Meter)] {
+        &self.rates
+    }
+
     /// Bits of payload a second in the layers up to these.
     pub fn bps(&self, now: Instant, upto: Layers) -> u64 {
         total(&self.rates, now, upto)
@@ -332,6 +342,17 @@ impl Stream {
     pub fn report(&mut self, now: Instant) -> Option<ReportBlock> {
         let ssrc = self.ssrc?;
         self.reception.report(ssrc, now.since_epoch())
+    }
+
+    /// How it is received (RFC 3550 §6.4.1).
+    pub fn reception(&self) -> &Reception {
+        &self.reception
+    }
+
+    /// Packets that should have come under the present SSRC.
+    pub fn expected(&self) -> u64 {
+        let expected = i64::from(self.reception.received()) + i64::from(self.reception.cumulative_lost());
+        expected.unsigned_abs()
     }
 
     /// RTP clock ticks in a second.

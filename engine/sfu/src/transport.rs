@@ -13,6 +13,7 @@ use machine::{Flow, Instant, Rng};
 use rtcp::twcc::Recorder;
 use rtp::{Mid, Pt, Rid, Ssrc};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// One peer's session. Its slot's index is its flow in the send batch, and its number among the deadlines.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub struct Transport {
     pub report_due: Option<Instant>,
     /// When the peer must have completed DTLS.
     pub connect_deadline: Option<Instant>,
+    /// The round trip to the peer, from its latest report that showed one.
+    pub rtt: Option<Duration>,
     /// It has just become able to send, and its consumers do not know yet.
     pub has_become_able: bool,
     /// What the controller was told last, and when.
@@ -116,6 +119,7 @@ impl Transport {
             send_side: None,
             report_due: None,
             connect_deadline: None,
+            rtt: None,
             has_become_able: false,
             reported,
             reported_at: Instant::EPOCH,

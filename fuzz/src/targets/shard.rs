@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use control::{
-    AppData, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding, Extension,
-    ExtensionKind, Kind, Layers, Produce, ProducerId, Request, RouterId, Text, TransportId,
+    AppData, AudioObserver, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding,
+    Extension, ExtensionKind, Kind, Layers, Produce, ProducerId, Request, RouterId, StatsOf, Text,
+    TransportId,
 };
 use leat_tests::{LayeredSource, LayeredTrack};
 use machine::Rng;
@@ -309,12 +310,25 @@ fn consume(script: &mut Script<'_>) -> Consume {
 
 /// The commands that name one thing.
 fn small_command(script: &mut Script<'_>) -> Command {
-    let which = script.u8() % 15;
+    let which = script.u8();
     let router = RouterId(u64::from(script.u8() % 3));
     let transport = TransportId(router.0 + u64::from(script.u8() % 2));
     let producer = ProducerId(transport.0);
     let consumer = ConsumerId(u64::from(script.u8() % 6));
+    let of_one = [
+        StatsOf::Worker,
+        StatsOf::Transport(transport),
+        StatsOf::Producer(producer),
+        StatsOf::Consumer(consumer),
+    ];
+    let observer = AudioObserver { interval_ms: 100, threshold_dbov: -60, loudest_forwarded: Some(1) };
     match which {
+        240..=243 => return Command::Stats { of: of_one[usize::from(which - 240)] },
+        244 => return Command::ObserveAudio { router, observer: Some(observer) },
+        245 => return Command::ObserveAudio { router, observer: None },
+        _ => {}
+    }
+    match which % 15 {
         0 => Command::CloseRouter { router },
         1 => Command::ClaimRouter { router },
         2 => Command::ConnectTransport { transport, fingerprint: [7; 32] },

@@ -1,8 +1,9 @@
 //! An engine that holds objects and moves no media, behind the real ring and the real records.
 
 use control::{
-    AppData, Closed, Command, ConsumerId, DtlsState, Event, IceParameters, IceState, Kind, ProducerId,
-    Refusal, Request, RouterId, SnapshotItem, Text, TransportId, TransportState,
+    AppData, Closed, Command, ConsumerId, ConsumerStats, DtlsState, Event, IceParameters, IceState, Kind,
+    ProducerId, ProducerStats, Refusal, Request, RouterId, SnapshotItem, StatsItem, StatsOf, StreamStats,
+    Text, TransportId, TransportState, TransportStats,
 };
 use shm::{Listener, ListenerEvent, WorkerEnd};
 use std::collections::BTreeMap;
@@ -169,6 +170,7 @@ impl Worker {
     ) -> Result<Option<Event>, &'static str> {
         match command {
             Command::CreateRouter { router, app_data } => _ = self.routers.insert(router, app_data),
+            Command::ObserveAudio { router, .. } => _ = self.routers.get(&router).ok_or("no such router")?,
             Command::ClaimRouter { router } => _ = self.routers.get(&router).ok_or("no such router")?,
             Command::CloseRouter { router } => {
                 self.routers.remove(&router).ok_or("no such router")?;
@@ -238,6 +240,11 @@ impl Worker {
             | Command::SetPriority { consumer, .. } => {
                 _ = self.consumers.get(&consumer).ok_or("no such consumer")?
             }
+            Command::Stats { of } => {
+                let item = self.stats(of).ok_or("no such object")?;
+                self.events.push(Event::Stats { request, item });
+                return Ok(Some(Event::StatsEnd { request }));
+            }
             Command::Snapshot => {
                 self.snapshot(request);
                 return Ok(None);
@@ -269,6 +276,77 @@ impl Worker {
             self.events.push(Event::ConsumerClosed { consumer, closed });
         }
         self.events.push(Event::ProducerClosed { producer, closed });
+    }
+
+    /// Of one object, with a number in it that tells which.
+    fn stats(&self, of: StatsOf) -> Option<StatsItem> {
+        let state = TransportState { ice: IceState::Completed, dtls: DtlsState::Connected, remote: None };
+        match of {
+            StatsOf::Transport(transport) => self.transports.get(&transport).map(|_| {
+                StatsItem::Transport(TransportStats {
+                    transport,
+                    state,
+                    packets_received: 1,
+                    bytes_received: 100,
+                    packets_sent: 2,
+                    bytes_sent: 200,
+                    round_trip_time_us: Some(40_000),
+                    available_outgoing_bitrate_bps: None,
+                })
+            }),
+            StatsOf::Producer(producer) => {
+                self.producers.get(&producer).map(|(transport, kind, paused, _)| {
+                    let stream = StreamStats {
+                        ssrc: Some(0xa5a5),
+                        rid: None,
+                        packets_received: 10,
+                        bytes_received: 1_000,
+                        retransmitted_packets_received: 1,
+                        packets_lost: 2,
+                        jitter_us: 3_000,
+                        nack_count: 4,
+                        pli_count: 5,
+                        fir_count: 0,
+                        keyframes_received: 6,
+                        bitrate_bps: 70_000,
+                        score: 8,
+                    };
+                    StatsItem::Producer(ProducerStats {
+                        producer,
+                        transport: *transport,
+                        kind: *kind,
+                        paused: *paused,
+                        streams: vec![stream],
+                    })
+                })
+            }
+            StatsOf::Consumer(consumer) => {
+                self.consumers.get(&consumer).map(|(transport, producer, paused, _)| {
+                    StatsItem::Consumer(ConsumerStats {
+                        consumer,
+                        producer: *producer,
+                        transport: *transport,
+                        paused: *paused,
+                        ssrc: 7,
+                        packets_sent: 20,
+                        bytes_sent: 2_000,
+                        retransmitted_packets_sent: 3,
+                        retransmitted_bytes_sent: 300,
+                        nack_count: 4,
+                        pli_count: 1,
+                        fir_count: 0,
+                        bitrate_bps: 60_000,
+                        layers: None,
+                        packets_lost: 5,
+                        fraction_lost: 64,
+                        jitter_us: 6_000,
+                        round_trip_time_us: None,
+                        score: 9,
+                    })
+                })
+            }
+            StatsOf::Router(_) | StatsOf::Worker => None,
+        }
     }
 
     fn snapshot(&mut self, request: control::RequestId) {

@@ -1,9 +1,11 @@
 //! Any command and any event, with every variant about as often as any other.
 
 use control::{
-    AppData, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, DtlsState,
-    Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, Kind, Layers, Produce, ProducerId,
-    Refusal, Request, RequestId, RouterId, SnapshotItem, Text, TransportId, TransportState, limits,
+    AppData, AudioObserver, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, ConsumerStats,
+    CreateTransport, DtlsState, Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, Kind,
+    LayerStats, Layers, Produce, ProducerId, ProducerStats, Refusal, Request, RequestId, RouterId, Scored,
+    SnapshotItem, StatsItem, StatsOf, StreamStats, Text, TransportId, TransportState, TransportStats, Volume,
+    limits,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -62,6 +64,9 @@ pub fn command() -> impl Strategy<Value = Command> {
         2 => produce().prop_map(Command::Produce),
         2 => consume().prop_map(Command::Consume),
         1 => Just(Command::Snapshot),
+        1 => (any::<u64>().prop_map(RouterId), of(observer()))
+            .prop_map(|(router, observer)| Command::ObserveAudio { router, observer }),
+        1 => stats_of().prop_map(|of| Command::Stats { of }),
     ]
 }
 
@@ -95,6 +100,11 @@ pub fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(consumer, layers)| Event::LayersChanged { consumer, layers }),
         1 => (any::<u64>().prop_map(ProducerId), any::<u8>())
             .prop_map(|(producer, spatial)| Event::LayersWanted { producer, spatial }),
+        1 => (any::<u64>().prop_map(RouterId), of(any::<u64>().prop_map(ProducerId)), vec(volume(), 0..8))
+            .prop_map(|(router, dominant, volumes)| Event::Speakers { router, dominant, volumes }),
+        3 => (request(), stats_item()).prop_map(|(request, item)| Event::Stats { request, item }),
+        1 => request().prop_map(|request| Event::StatsEnd { request }),
+        1 => (scored(), any::<u8>()).prop_map(|(of, score)| Event::Score { of, score }),
     ]
 }
 
@@ -126,6 +136,140 @@ fn snapshot_item() -> impl Strategy<Value = SnapshotItem> {
                     app_data,
                 }),
             ]
+        },
+    )
+}
+
+fn observer() -> impl Strategy<Value = AudioObserver> {
+    (any::<u16>(), any::<i8>(), of(any::<u8>())).prop_map(
+        |(interval_ms, threshold_dbov, loudest_forwarded)| AudioObserver {
+            interval_ms,
+            threshold_dbov,
+            loudest_forwarded,
+        },
+    )
+}
+
+fn volume() -> impl Strategy<Value = Volume> {
+    (any::<u64>(), any::<i8>()).prop_map(|(producer, dbov)| Volume { producer: ProducerId(producer), dbov })
+}
+
+fn stats_of() -> impl Strategy<Value = StatsOf> {
+    any::<u64>().prop_flat_map(|id| {
+        prop_oneof![
+            Just(StatsOf::Transport(TransportId(id))),
+            Just(StatsOf::Producer(ProducerId(id))),
+            Just(StatsOf::Consumer(ConsumerId(id))),
+            Just(StatsOf::Router(RouterId(id))),
+            Just(StatsOf::Worker),
+        ]
+    })
+}
+
+fn scored() -> impl Strategy<Value = Scored> {
+    prop_oneof![
+        any::<(u64, u8)>()
+            .prop_map(|(producer, encoding)| Scored::Stream { producer: ProducerId(producer), encoding }),
+        any::<u64>().prop_map(|consumer| Scored::Consumer { consumer: ConsumerId(consumer) }),
+    ]
+}
+
+fn stats_item() -> impl Strategy<Value = StatsItem> {
+    prop_oneof![
+        transport_stats().prop_map(StatsItem::Transport),
+        producer_stats().prop_map(StatsItem::Producer),
+        consumer_stats().prop_map(StatsItem::Consumer),
+    ]
+}
+
+fn transport_stats() -> impl Strategy<Value = TransportStats> {
+    (transport(), state(), any::<[u64; 4]>(), any::<[Option<u32>; 2]>()).prop_map(
+        |(transport, state, counts, estimates)| {
+            let [packets_received, bytes_received, packets_sent, bytes_sent] = counts;
+            let [round_trip_time_us, available_outgoing_bitrate_bps] = estimates;
+            TransportStats {
+                transport,
+                state,
+                packets_received,
+                bytes_received,
+                packets_sent,
+                bytes_sent,
+                round_trip_time_us,
+                available_outgoing_bitrate_bps,
+            }
+        },
+    )
+}
+
+fn producer_stats() -> impl Strategy<Value = ProducerStats> {
+    let ids = (any::<u64>().prop_map(ProducerId), transport());
+    (ids, kind(), any::<bool>(), vec(stream_stats(), 0..4)).prop_map(
+        |((producer, transport), kind, paused, streams)| ProducerStats {
+            producer,
+            transport,
+            kind,
+            paused,
+            streams,
+        },
+    )
+}
+
+fn stream_stats() -> impl Strategy<Value = StreamStats> {
+    let names = (of(any::<u32>()), of(text()));
+    let layers = vec((layers(), any::<u32>()), 0..4).prop_map(|all| {
+        all.into_iter().map(|(layers, bitrate_bps)| LayerStats { layers, bitrate_bps }).collect()
+    });
+    (names, any::<[u64; 7]>(), layers, any::<(i32, u32, u32, u8)>()).prop_map(
+        |((ssrc, rid), counts, layers, others)| {
+            let (packets_lost, jitter_us, bitrate_bps, score) = others;
+            StreamStats {
+                ssrc,
+                rid,
+                packets_received: counts[0],
+                bytes_received: counts[1],
+                retransmitted_packets_received: counts[2],
+                packets_lost,
+                jitter_us,
+                nack_count: counts[3],
+                pli_count: counts[4],
+                fir_count: counts[5],
+                keyframes_received: counts[6],
+                bitrate_bps,
+                layers,
+                score,
+            }
+        },
+    )
+}
+
+fn consumer_stats() -> impl Strategy<Value = ConsumerStats> {
+    let ids = (any::<[u64; 2]>(), transport(), any::<bool>(), any::<u32>());
+    let reported = (any::<i32>(), any::<u8>(), any::<u32>(), of(any::<u32>()));
+    (ids, any::<[u64; 7]>(), of(layers()), reported, any::<(u32, u8)>()).prop_map(
+        |(ids, counts, layers, reported, (bitrate_bps, score))| {
+            let ([consumer, producer], transport, paused, ssrc) = ids;
+            let (packets_lost, fraction_lost, jitter_us, round_trip_time_us) = reported;
+            ConsumerStats {
+                consumer: ConsumerId(consumer),
+                producer: ProducerId(producer),
+                transport,
+                paused,
+                ssrc,
+                packets_sent: counts[0],
+                bytes_sent: counts[1],
+                retransmitted_packets_sent: counts[2],
+                retransmitted_bytes_sent: counts[3],
+                nack_count: counts[4],
+                pli_count: counts[5],
+                fir_count: counts[6],
+                bitrate_bps,
+                layers,
+                packets_lost,
+                fraction_lost,
+                jitter_us,
+                round_trip_time_us,
+                score,
+            }
         },
     )
 }

@@ -1,0 +1,211 @@
+//! Who speaks in a router: told to the controller, and if it wishes, only the loudest are forwarded.
+//!
+//! What a packet costs is in [`voice`]; who has the floor is decided in [`dominant`] by the clock; who is
+//! forwarded is decided in [`loudest`] with the packets themselves. Nothing here looks into sound: only at the
+//! levels in the packets' headers (RFC 6464), which are there for end-to-end encrypted sound too. A producer without
+//! levels is neither told of nor ranked, and always forwarded.
+
+mod dominant;
+mod loudest;
+mod voice;
+
+pub use voice::Voice;
+
+use crate::limits;
+use crate::packet::Carried;
+use crate::producer::Producer;
+use crate::shard::Shard;
+use crate::slots::{Slot, Slots};
+use control::{AudioObserver, Event, ExtensionKind, ProducerId, Volume};
+use loudest::{Admission, Loudest};
+use machine::Instant;
+use std::time::Duration;
+
+/// The audio observer of one router.
+#[derive(Debug)]
+pub struct Speakers {
+    observer: AudioObserver,
+    /// Every producer that was heard.
+    voices: Vec<Slot>,
+    /// `None`: all are forwarded.
+    loudest: Option<Loudest<Slot>>,
+    dominant: Option<Slot>,
+    /// Somebody was heard since the last look.
+    is_fresh: bool,
+    told: Told,
+    told_at: Option<Instant>,
+    /// What there is to tell, kept for its memory.
+    next: Told,
+}
+
+/// The content of an [`Event::Speakers`].
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    dominant: Option<ProducerId>,
+    volumes: Vec<Volume>,
+}
+
+impl Speakers {
+    fn new(observer: AudioObserver) -> Self {
+        Self {
+            observer,
+            voices: Vec::new(),
+            loudest: observer.loudest_forwarded.map(Loudest::new),
+            dominant: None,
+            is_fresh: false,
+            told: Told::default(),
+            told_at: None,
+            next: Told::default(),
+        }
+    }
+
+    /// Looks at all voices: who is still here, how loud they are, and who has the floor.
+    fn look(&mut self, now: Instant, producers: &mut Slots<Producer>) {
+        self.is_fresh = false;
+        let is_heard = |slot: Slot| producers.find(slot).is_some_and(|producer| !producer.paused);
+        self.voices.retain(|slot| is_heard(*slot));
+        if let Some(loudest) = &mut self.loudest {
+            loudest.retain(is_heard);
+        }
+        self.dominant = self.dominant.filter(|slot| is_heard(*slot));
+        self.next.volumes.clear();
+        for slot in &self.voices {
+            let Some(producer) = producers.find_mut(*slot) else { continue };
+            producer.voice.catch_up(now);
+            let dbov = producer.voice.loudness().dbov();
+            if dbov > self.observer.threshold_dbov {
+                self.next.volumes.push(Volume { producer: producer.spec.producer, dbov });
+            }
+        }
+        self.next.volumes.sort_unstable_by_key(|volume| (-i16::from(volume.dbov), volume.producer));
+        self.next.volumes.truncate(control::limits::LIST_LEN_MAX);
+
+        let voice = |slot: Slot| Some((slot, producers.find(slot)?.voice));
+        let present = self.dominant.and_then(voice);
+        let present = present.as_ref().map(|(slot, voice)| (*slot, voice));
+        self.dominant = dominant::choose(present, self.voices.iter().filter_map(|slot| voice(*slot)));
+        self.next.dominant = self.dominant.and_then(|slot| Some(producers.find(slot)?.spec.producer));
+    }
+}
+
+impl Shard {
+    /// The controller wants to know who speaks, or no longer.
+    pub(crate) fn observe_audio(&mut self, now: Instant, router: Slot, observer: Option<AudioObserver>) {
+        let Some(found) = self.routers.find_mut(router) else { return };
+        let former = found.speakers.take();
+        let Some(observer) = observer else {
+            if let Some(former) = former {
+                self.set_held_back(&former.voices, false);
+            }
+            return;
+        };
+        match former {
+            Some(mut speakers) if speakers.observer.loudest_forwarded == observer.loudest_forwarded => {
+                speakers.observer = observer;
+                found.speakers = Some(speakers);
+            }
+            former => {
+                let voices = former.map_or_else(Vec::new, |former| former.voices);
+                let mut speakers = Box::new(Speakers::new(observer));
+                speakers.voices.clone_from(&voices);
+                found.speakers = Some(speakers);
+                // With places to be given anew, nobody has one: the next packets decide.
+                self.set_held_back(&voices, observer.loudest_forwarded.is_some());
+            }
+        }
+        self.observations.hasten(router.index(), now + limits::SPEAKERS_INTERVAL);
+    }
+
+    /// A packet of a producer has come; if it carries a level, the router's observer hears it.
+    pub(crate) fn hear(&mut self, now: Instant, router: Slot, producer: Slot, carried: &Carried) {
+        let Some(speakers) = self.routers.find_mut(router).and_then(|router| router.speakers.as_mut()) else {
+            return;
+        };
+        let level = carried.value(ExtensionKind::AudioLevel).and_then(rtp::ext::audio_level::read);
+        let Some(level) = level else { return };
+        let Some(found) = self.producers.find_mut(producer).filter(|producer| !producer.paused) else {
+            return;
+        };
+        found.voice.on_level(now, level.level_dbov);
+        if !speakers.is_fresh {
+            speakers.is_fresh = true;
+            self.observations.hasten(router.index(), now + limits::SPEAKERS_INTERVAL);
+        }
+        let is_new = !std::mem::replace(&mut found.is_voice, true);
+        if is_new {
+            speakers.voices.push(producer);
+        }
+        let has_place = !is_new && !found.is_held_back;
+        let Some(loudest) = speakers.loudest.as_mut().filter(|_| !has_place) else { return };
+        let voice = found.voice;
+        let producers = &mut self.producers;
+        let admission = loudest.admit(now, producer, &voice, |holder| {
+            let holder = producers.find_mut(holder)?;
+            holder.voice.catch_up(now);
+            Some(holder.voice)
+        });
+        if let Admission::InsteadOf(former) = admission {
+            self.set_held_back(&[former], true);
+        }
+        self.set_held_back(&[producer], admission == Admission::Refused);
+    }
+
+    /// A producer is paused: it has no voice and no place until it is heard again.
+    pub(crate) fn lose_voice(&mut self, router: Slot, producer: Slot) {
+        let Some(found) = self.producers.find_mut(producer) else { return };
+        (found.is_voice, found.is_held_back) = (false, false);
+        found.voice = Voice::new();
+        let Some(speakers) = self.routers.find_mut(router).and_then(|router| router.speakers.as_mut()) else {
+            return;
+        };
+        speakers.voices.retain(|voice| *voice != producer);
+        if let Some(loudest) = &mut speakers.loudest {
+            loudest.retain(|holder| holder != producer);
+        }
+    }
+
+    /// Looks at routers whose time has come, and tells what has changed there.
+    pub(crate) fn observe_speakers(&mut self, now: Instant) {
+        while let Some(index) = self.observations.pop(now) {
+            let Some(router) = self.routers.slot_at(index).and_then(|slot| self.routers.find_mut(slot))
+            else {
+                continue;
+            };
+            let Some(speakers) = &mut router.speakers else { continue };
+            let was_fresh = speakers.is_fresh;
+            speakers.look(now, &mut self.producers);
+            let is_news = speakers.next != speakers.told;
+            let interval = Duration::from_millis(speakers.observer.interval_ms.into());
+            if is_news && speakers.told_at.is_none_or(|told_at| told_at + interval <= now) {
+                let Told { dominant, volumes } = &speakers.next;
+                let (router, dominant, volumes) = (router.id, *dominant, volumes.clone());
+                std::mem::swap(&mut speakers.told, &mut speakers.next);
+                speakers.told_at = Some(now);
+                self.events.tell(Event::Speakers { router, dominant, volumes });
+            }
+            // What fades needs looking at too; a router that nobody is heard in needs none.
+            if was_fresh || is_news || !speakers.told.volumes.is_empty() {
+                self.observations.hasten(index, now + limits::SPEAKERS_INTERVAL);
+            }
+        }
+    }
+
+    /// Whether these producers are forwarded. Consumers of one that is not any more go on after a pause as after any other.
+    fn set_held_back(&mut self, producers: &[Slot], is_held_back: bool) {
+        for slot in producers {
+            let Some(producer) = self.producers.find_mut(*slot) else { continue };
+            if std::mem::replace(&mut producer.is_held_back, is_held_back) == is_held_back {
+                continue;
+            }
+            if !is_held_back {
+                producer.streams.iter_mut().for_each(crate::stream::Stream::forget_gaps);
+                continue;
+            }
+            for consumer in &producer.consumers {
+                if let Some(consumer) = self.consumers.find_mut(*consumer) {
+                    consumer.interrupt();
+                }
+            }
+        }
+    }
+}

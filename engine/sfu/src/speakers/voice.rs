@@ -1,0 +1,260 @@
+//! How loud one producer is, and whether it speaks: on three time scales, from the levels its packets carry (RFC 6464).
+//!
+//! Time is cut into slots of 20 ms, and a slot is *active* when it is well above the producer's own noise floor. The last 64
+//! slots are the bits of one word, so a packet costs a shift, and a time scale is a count of bits. The flag V of RFC 6464
+//! is not looked at: browsers disagree about what they set it to.
+
+use machine::Instant;
+use std::time::Duration;
+
+/// What is remembered of a producer's levels.
+#[derive(Clone, Copy, Debug)]
+pub struct Voice {
+    /// The newest slot, counted from the epoch.
+    slot: u64,
+    /// Slots since the last packet.
+    silent_slots: u64,
+    /// The level of the newest slot.
+    level: Loudness,
+    /// Bit `n` set: the slot `n` before the newest was active.
+    active: u64,
+    /// Rises within a few slots, falls slowly: what the ear keeps.
+    smoothed: Loudness,
+    /// What the producer sounds like when it says nothing.
+    floor: Loudness,
+}
+
+/// Above silence, in 1/256 dB: RFC 6464's 127 dB below overload are 0 here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Loudness(u16);
+
+impl Loudness {
+    /// So many decibels.
+    pub const fn db(db: u16) -> Self {
+        Self(db << 8)
+    }
+
+    /// From RFC 6464's byte: decibels below overload.
+    fn from_level(level_dbov: u8) -> Self {
+        Self::db(127 - u16::from(level_dbov.min(127)))
+    }
+
+    /// Relative to overload, rounded: −127 to 0.
+    pub fn dbov(self) -> i8 {
+        ((self.0 + 128) >> 8).min(127) as i8 - 127
+    }
+
+    /// How much louder than `other`; zero if it is not.
+    pub fn above(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Voice {
+    /// Nothing heard.
+    pub const fn new() -> Self {
+        Self {
+            slot: 0,
+            silent_slots: 0,
+            level: Loudness(0),
+            active: 0,
+            smoothed: Loudness(0),
+            floor: FLOOR_MIN,
+        }
+    }
+
+    /// A packet with this level (RFC 6464: decibels below overload) arrived.
+    pub fn on_level(&mut self, now: Instant, level_dbov: u8) {
+        let level = Loudness::from_level(level_dbov);
+        let slot = slot_of(now);
+        if slot <= self.slot {
+            // Several packets in a slot, of 10 ms or in a burst: the loudest of them is its level.
+            self.level = self.level.max(level);
+            self.active |= u64::from(self.is_above_floor(self.level));
+        } else {
+            self.pass(slot - 1);
+            self.slot = slot;
+            self.level = level;
+            self.step(level);
+        }
+        self.silent_slots = 0;
+    }
+
+    /// Time has come to `now`, perhaps without packets: what was held fades.
+    pub fn catch_up(&mut self, now: Instant) {
+        self.pass(slot_of(now));
+    }
+
+    /// How loud it is, smoothed.
+    pub fn loudness(&self) -> Loudness {
+        self.smoothed
+    }
+
+    /// The shortest time scale: how far above its floor it is now.
+    pub fn immediate(&self) -> Loudness {
+        self.smoothed.above(self.floor)
+    }
+
+    /// The middle time scale: active slots of the last [`MEDIUM_SLOTS`].
+    pub fn medium(&self) -> u32 {
+        (self.active & ((1 << MEDIUM_SLOTS) - 1)).count_ones()
+    }
+
+    /// The longest time scale: active slots of the last [`LONG_SLOTS`].
+    pub fn long(&self) -> u32 {
+        (self.active & ((1 << LONG_SLOTS) - 1)).count_ones()
+    }
+
+    /// Whether its newest slot is active.
+    pub fn is_active(&self) -> bool {
+        self.active & 1 != 0
+    }
+
+    /// Whether one of its last `slots` slots, at most 64, was active.
+    pub fn was_active_within(&self, slots: u32) -> bool {
+        self.active.trailing_zeros() < slots
+    }
+
+    /// Every slot up to `slot` that no packet filled. A packet covers up to 60 ms (RFC 7587 §4.2 allows more, browsers
+    /// send 20): so long the last level counts on; after that there is silence, as discontinuous transmission has it.
+    fn pass(&mut self, slot: u64) {
+        let passed = slot.saturating_sub(self.slot);
+        if passed > u64::from(u64::BITS) {
+            let slot = self.slot + passed;
+            *self = Self { slot, silent_slots: passed, ..Self::new() };
+            return;
+        }
+        for _ in 0..passed {
+            self.silent_slots += 1;
+            if self.silent_slots >= HELD_SLOTS {
+                self.level = Loudness(0);
+            }
+            self.step(self.level);
+        }
+        self.slot += passed;
+    }
+
+    /// One slot of this level.
+    fn step(&mut self, level: Loudness) {
+        self.active = self.active << 1 | u64::from(self.is_above_floor(level));
+        let (louder, quieter) = (level.above(self.smoothed).0, self.smoothed.above(level).0);
+        self.smoothed = Loudness(self.smoothed.0 + louder.div_ceil(2) - quieter.div_ceil(16));
+        self.floor = if level < self.floor { level.max(FLOOR_MIN) } else { self.floor.plus(FLOOR_RISE) };
+    }
+
+    fn is_above_floor(&self, level: Loudness) -> bool {
+        level >= self.floor.plus(ACTIVE_MARGIN)
+    }
+}
+
+fn slot_of(at: Instant) -> u64 {
+    at.as_nanos() / SLOT.as_nanos() as u64
+}
+
+/// What browsers put into a packet.
+pub const SLOT: Duration = Duration::from_millis(20);
+
+/// 400 ms: a word.
+pub const MEDIUM_SLOTS: u32 = 20;
+
+/// 1.2 s: a phrase.
+pub const LONG_SLOTS: u32 = 60;
+
+/// Slots that one packet may cover.
+const HELD_SLOTS: u64 = 3;
+
+/// −70 dBov: what is quieter is silence, whatever a room's floor.
+const FLOOR_MIN: Loudness = Loudness::db(57);
+
+/// 2 dB/s: a fan is taken for one after some seconds, and the pauses between words keep speech from being taken for one.
+const FLOOR_RISE: Loudness = Loudness(10);
+
+/// Of speech over noise.
+const ACTIVE_MARGIN: Loudness = Loudness::db(9);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::EPOCH + Duration::from_millis(10_000 + ms)
+    }
+
+    /// A packet every 20 ms of this level.
+    fn hear(voice: &mut Voice, ms: std::ops::Range<u64>, level_dbov: u8) {
+        ms.step_by(20).for_each(|ms| voice.on_level(at(ms), level_dbov));
+    }
+
+    #[test]
+    fn levels_are_read_upside_down_and_rounded() {
+        for level in 0..=127 {
+            assert_eq!(Loudness::from_level(level).dbov(), -(level as i8));
+        }
+        assert_eq!(Loudness::from_level(255).dbov(), -127);
+        assert_eq!(Loudness(127).dbov(), -127);
+        assert_eq!(Loudness(128).dbov(), -126);
+    }
+
+    #[test]
+    fn speech_counts_on_every_scale() {
+        let mut voice = Voice::new();
+        hear(&mut voice, 0..2_000, 90);
+        assert_eq!((voice.medium(), voice.long(), voice.is_active()), (0, 0, false));
+        hear(&mut voice, 2_000..2_200, 30);
+        assert_eq!((voice.medium(), voice.long(), voice.is_active()), (10, 10, true));
+        assert_eq!(voice.loudness().dbov(), -30);
+        hear(&mut voice, 2_200..4_000, 30);
+        assert_eq!((voice.medium(), voice.long()), (MEDIUM_SLOTS, LONG_SLOTS));
+    }
+
+    #[test]
+    fn a_gap_holds_a_packet_and_then_is_silence() {
+        let mut voice = Voice::new();
+        hear(&mut voice, 0..1_000, 30);
+        voice.catch_up(at(1_020));
+        assert_eq!(voice.medium(), MEDIUM_SLOTS, "the packet may have been of 60 ms");
+        voice.catch_up(at(1_220));
+        assert_eq!(voice.medium(), 10 - 2 + 2);
+        assert!(voice.loudness() > Loudness::db(50) && voice.loudness() < Loudness::db(97));
+        voice.catch_up(at(60_000));
+        assert_eq!((voice.long(), voice.loudness()), (0, Loudness(0)));
+    }
+
+    #[test]
+    fn long_packets_and_short_ones_count_the_same() {
+        let mut by_packet_len = [10, 20, 40, 60].map(|step| {
+            let mut voice = Voice::new();
+            (0..1_200).step_by(step).for_each(|ms| voice.on_level(at(ms), 30));
+            voice.catch_up(at(1_199));
+            (voice.medium(), voice.long())
+        });
+        by_packet_len.sort_unstable();
+        assert_eq!(by_packet_len, [(20, 60); 4]);
+    }
+
+    #[test]
+    fn a_fan_becomes_the_floor_and_speech_does_not() {
+        let mut fan = Voice::new();
+        hear(&mut fan, 0..10_000, 50);
+        assert_eq!(fan.long(), 0);
+        // Words of half a second, pauses of a fifth.
+        let mut speech = Voice::new();
+        for word in 0..20 {
+            hear(&mut speech, word * 700..word * 700 + 500, 30);
+            hear(&mut speech, word * 700 + 500..word * 700 + 700, 75);
+        }
+        assert!(speech.long() >= 35, "{}", speech.long());
+    }
+
+    #[test]
+    fn what_came_out_of_order_changes_no_older_slot() {
+        let mut voice = Voice::new();
+        hear(&mut voice, 0..400, 90);
+        voice.on_level(at(300), 30);
+        assert_eq!(voice.medium(), 1, "the newest slot has it");
+    }
+}
