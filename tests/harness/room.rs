@@ -10,7 +10,7 @@ use crate::world::{certificates, dtls_settings, engine_address};
 use crate::{PeerId, Track, World};
 use control::{
     Command, Consume, ConsumerId, CreateTransport, Event, Extension, ExtensionKind, IceParameters, Layers,
-    ProducerId, Request, RequestId, RouterId, SnapshotItem, Text, TransportId,
+    ProducerId, Request, RequestId, RouterId, SnapshotItem, StatsItem, StatsOf, Text, TransportId,
 };
 use dtls::Fingerprint;
 use machine::Instant;
@@ -36,6 +36,18 @@ impl World {
         assert_eq!(told.next_back(), Some(&Event::SnapshotEnd { request }), "{self}");
         told.filter_map(|event| match event {
             Event::Snapshot { item, .. } => Some(item.clone()),
+            _ => None,
+        })
+        .collect()
+    }
+
+    /// Statistics, as the shard tells them.
+    pub fn stats(&mut self, of: StatsOf) -> Vec<StatsItem> {
+        let (request, told_before) = self.send_request(Command::Stats { of });
+        let mut told = self.news[told_before..].iter().map(|(_, event)| event);
+        assert_eq!(told.next_back(), Some(&Event::StatsEnd { request }), "{self}");
+        told.filter_map(|event| match event {
+            Event::Stats { item, .. } => Some(item.clone()),
             _ => None,
         })
         .collect()

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod allocation;
+mod audio;
 mod bandwidth;
 mod chaos;
 mod congestion;
@@ -20,3 +21,4 @@ mod pressure;
 mod replay;
 mod reports;
 mod sources;
+mod stats;

@@ -18,7 +18,7 @@ const KEYFRAME_HEADER_LEN: usize = 10;
 pub struct Stamp {
     /// Counts the track's frames.
     pub frame: u32,
-    /// Which of the frame's packets.
+    /// Which of the frame's packets. Of sound, which has one a frame: the byte of RFC 6464 it is sent with, or 0.
     pub index: u16,
     /// How many there are.
     pub count: u16,

@@ -193,6 +193,11 @@ impl Sink {
         self.octets
     }
 
+    /// Packets that came on the media SSRC, duplicates among them.
+    pub fn direct(&self) -> u64 {
+        self.direct
+    }
+
     /// Packets it has asked for again.
     pub fn nacks(&self) -> u64 {
         self.nacks

@@ -39,6 +39,8 @@ pub struct Source {
     next_frame: u32,
     next_frame_at: Option<Instant>,
     keyframe_wanted: bool,
+    /// Decibels below overload, where a test says so.
+    level_dbov: Option<u8>,
     history: VecDeque<Packet>,
     octets: u32,
     packets: u64,
@@ -79,6 +81,7 @@ impl Source {
             next_frame: 0,
             next_frame_at: Some(start),
             keyframe_wanted: true,
+            level_dbov: None,
             history: VecDeque::with_capacity(HISTORY_LEN),
             octets: 0,
             packets: 0,
@@ -150,6 +153,21 @@ impl Source {
         self.timestamp_base = self.rng.next_u32();
         self.keyframe_wanted = true;
         self.history.clear();
+    }
+
+    /// From now on is so loud: decibels below overload, 127 being silence (RFC 6464).
+    pub fn set_level(&mut self, level_dbov: u8) {
+        self.level_dbov = Some(level_dbov);
+    }
+
+    /// From now on sends a frame at so long intervals: discontinuous transmission, and speech again.
+    pub fn set_frame_interval(&mut self, interval: Duration) {
+        self.track.frame_interval = interval;
+    }
+
+    /// Payload bytes sent, first transmissions.
+    pub fn octets(&self) -> u32 {
+        self.octets
     }
 
     /// Leaves the MID out, as Chrome does once a report has shown that the SSRC is known.
@@ -224,7 +242,8 @@ impl Source {
 
     fn packet(&mut self, now: Instant, stamp: &Stamp, index: usize, is_keyframe: bool, len: usize) -> Packet {
         let kind = self.track.kind;
-        let stamp = Stamp { index: index as u16, ..*stamp };
+        let spoken = self.level_dbov.filter(|_| kind == Kind::Audio).map(|level| 0x80 | u16::from(level));
+        let stamp = Stamp { index: spoken.unwrap_or(index as u16), ..*stamp };
         let payload = payload::write(kind, &stamp, is_keyframe, len);
         let is_last = index + 1 == usize::from(stamp.count);
         let mut header = Header {
@@ -303,7 +322,7 @@ impl Source {
 
 /// The audio level a packet with this stamp carries (RFC 6464).
 pub(crate) fn level(stamp: &Stamp) -> u8 {
-    0x80 | (stamp.frame % 100) as u8
+    if stamp.index > 0 { stamp.index as u8 } else { 0x80 | (stamp.frame % 100) as u8 }
 }
 
 pub(crate) fn set_extension(header: &mut Header, id: u8, value: &[u8]) {

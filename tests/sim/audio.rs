@@ -1,0 +1,266 @@
+//! Who speaks, who is forwarded, and what silence does: levels, loudest-N, discontinuous transmission, repair of sound.
+
+use control::{AudioObserver, Command, Event, ProducerId, Refusal, Volume};
+use leat_tests::{MS, PeerId, SEC, Track, World};
+use machine::Instant;
+use std::time::Duration;
+
+const OBSERVER: AudioObserver =
+    AudioObserver { interval_ms: 300, threshold_dbov: -60, loudest_forwarded: None };
+
+/// Peers with a microphone each, all silent.
+fn room(seed: u64, peers: usize, observer: AudioObserver) -> (World, Vec<(PeerId, ProducerId)>) {
+    let mut world = World::new(seed);
+    let router = world.router();
+    world.demand(Command::ObserveAudio { router, observer: Some(observer) });
+    let peers: Vec<PeerId> = (0..peers).map(|_| world.join()).collect();
+    world.connect();
+    let microphones = peers.into_iter().map(|peer| {
+        let microphone = world.publish(peer, Track::microphone());
+        world.order_source(microphone, |source| source.set_level(90));
+        (peer, microphone)
+    });
+    let microphones = microphones.collect();
+    world.run_for(SEC);
+    (world, microphones)
+}
+
+/// One speaks for a while: words of half a second, pauses of a fifth. The others mumble.
+fn speak(world: &mut World, microphones: &[(PeerId, ProducerId)], speaker: ProducerId, time: Duration) {
+    let mut left = time;
+    while left > Duration::ZERO {
+        for (level, span) in [(30, 500 * MS), (80, 200 * MS)] {
+            for (_, microphone) in microphones {
+                let level = if *microphone == speaker { level } else { 85 };
+                world.order_source(*microphone, |source| source.set_level(level));
+            }
+            world.run_for(span.min(left));
+            left = left.saturating_sub(span);
+        }
+    }
+}
+
+type Spoken = (Instant, Option<ProducerId>, Vec<Volume>);
+
+fn told(world: &World) -> Vec<Spoken> {
+    let told = world.news().iter().filter_map(|(at, event)| match event {
+        Event::Speakers { router, dominant, volumes } => {
+            assert_eq!(*router, world.router(), "{world}");
+            Some((*at, *dominant, volumes.clone()))
+        }
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn the_dominant_speaker_follows_whose_turn_it_is() {
+    let (mut world, microphones) = room(201, 3, OBSERVER);
+    let mut turns = Vec::new();
+    for turn in 0..12 {
+        let (_, speaker) = microphones[turn % 3];
+        turns.push((world.now(), speaker));
+        speak(&mut world, &microphones, speaker, 4 * SEC);
+    }
+    world.assert_sound();
+    let told = told(&world);
+    // Not more often than asked for, and only when something has changed.
+    for pair in told.windows(2) {
+        assert!(pair[1].0.saturating_since(pair[0].0) >= 300 * MS, "{world}: {pair:?}");
+        assert_ne!((pair[0].1, &pair[0].2), (pair[1].1, &pair[1].2), "{world}");
+    }
+    let mut switches: Vec<(Instant, ProducerId)> = Vec::new();
+    for (at, dominant, _) in &told {
+        if let Some(dominant) = dominant
+            && switches.last().is_none_or(|(_, last)| last != dominant)
+        {
+            switches.push((*at, *dominant));
+        }
+    }
+    assert_eq!(switches.len(), turns.len(), "{world}: {switches:?}");
+    for ((began, speaker), (at, dominant)) in turns.iter().zip(&switches) {
+        assert_eq!(dominant, speaker, "{world}");
+        let late = at.saturating_since(*began);
+        // A second, and what is left of the interval between two pieces of news.
+        assert!(late < 1_300 * MS, "{world}: {late:?} late");
+    }
+    // Only who speaks is loud enough to be told of; in between, the voice before fades.
+    for (_, _, volumes) in &told {
+        assert!(volumes.len() <= 2, "{world}: {volumes:?}");
+        assert!(volumes.iter().all(|volume| (-60..=-30).contains(&volume.dbov)), "{world}: {volumes:?}");
+    }
+}
+
+#[test]
+fn a_room_that_is_silent_says_so_once() {
+    let (mut world, microphones) = room(202, 3, OBSERVER);
+    let (_, speaker) = microphones[0];
+    speak(&mut world, &microphones, speaker, 3 * SEC);
+    speak(&mut world, &microphones, ProducerId(u64::MAX), 3 * SEC);
+    let before = told(&world);
+    let (_, dominant, volumes) = before.last().expect("somebody spoke");
+    assert_eq!((*dominant, volumes.len()), (Some(speaker), 0), "{world}");
+    world.run_for(20 * SEC);
+    assert_eq!(told(&world).len(), before.len(), "{world}: silence is no news");
+
+    // Who is paused, or gone, has not the floor.
+    world.demand(Command::PauseProducer { producer: speaker });
+    world.run_for(SEC);
+    assert_eq!(told(&world).last().map(|told| told.1), Some(None), "{world}");
+    world.demand(Command::ResumeProducer { producer: speaker });
+    speak(&mut world, &microphones, speaker, 3 * SEC);
+    assert_eq!(told(&world).last().map(|told| told.1), Some(Some(speaker)), "{world}");
+    world.demand(Command::CloseProducer { producer: speaker });
+    world.run_for(SEC);
+    let (_, dominant, volumes) = told(&world).pop().expect("it is news");
+    assert_eq!((dominant, volumes.len()), (None, 0), "{world}");
+
+    // Nobody asks any more.
+    let router = world.router();
+    world.demand(Command::ObserveAudio { router, observer: None });
+    let before = told(&world).len();
+    let (_, speaker) = microphones[1];
+    speak(&mut world, &microphones[1..], speaker, 3 * SEC);
+    assert_eq!(told(&world).len(), before, "{world}");
+}
+
+#[test]
+fn an_observer_beyond_its_bounds_is_refused() {
+    let mut world = World::new(203);
+    let router = world.router();
+    for observer in [
+        AudioObserver { interval_ms: 99, ..OBSERVER },
+        AudioObserver { interval_ms: 10_001, ..OBSERVER },
+        AudioObserver { threshold_dbov: 1, ..OBSERVER },
+        AudioObserver { loudest_forwarded: Some(0), ..OBSERVER },
+        AudioObserver { loudest_forwarded: Some(17), ..OBSERVER },
+    ] {
+        let answer = world.request(Command::ObserveAudio { router, observer: Some(observer) });
+        assert!(matches!(answer, Event::Refused { refusal: Refusal::Invalid, .. }), "{answer:?}");
+    }
+    for _ in 0..2 {
+        world.demand(Command::ObserveAudio { router, observer: Some(OBSERVER) });
+    }
+}
+
+/// A hundred microphones, of which the three loudest are forwarded.
+#[test]
+fn of_a_hundred_talkers_three_are_forwarded() {
+    const LOUDEST: AudioObserver = AudioObserver { loudest_forwarded: Some(3), ..OBSERVER };
+    let (mut world, microphones) = room(204, 100, LOUDEST);
+    let listener = microphones[0].0;
+    let ears: Vec<_> = microphones[1..]
+        .iter()
+        .map(|(_, microphone)| (*microphone, world.subscribe(listener, *microphone)))
+        .collect();
+    world.run_for(SEC);
+    let began = world.now();
+    for turn in 0..8usize {
+        let (_, speaker) = microphones[1 + turn * 37 % 99];
+        let ear = ears.iter().find(|(microphone, _)| *microphone == speaker).expect("subscribed").1;
+        let heard_before = world.sink(ear).packets().len();
+        speak(&mut world, &microphones, speaker, 2_100 * MS);
+        // From the first packet of the first word on.
+        let heard = world.sink(ear).packets().len() - heard_before;
+        assert!((104..=106).contains(&heard), "{world}, turn {turn}: {heard}");
+    }
+    let seconds = world.now().saturating_since(began).as_secs_f64();
+    world.finish();
+    world.assert_sound();
+    let since = |at: Instant| at >= began;
+    let all: usize = ears
+        .iter()
+        .map(|(_, ear)| world.sink(*ear).packets().values().filter(|packet| since(packet.at)).count())
+        .sum();
+    let packets_per_second = all as f64 / seconds;
+    assert!(packets_per_second <= 3.0 * 50.0 * 1.02, "{world}: {packets_per_second} packets a second");
+    // One of the three places may be the listener's own.
+    assert!(packets_per_second >= 2.0 * 50.0 * 0.98, "{world}: {packets_per_second} packets a second");
+    for (_, ear) in &ears {
+        let sink = world.sink(*ear);
+        assert_eq!((sink.missing(), sink.nacks()), (0, 0), "{world}: numbers go on where they were");
+    }
+    let forwarded = ears.iter().filter(|(_, ear)| !world.sink(*ear).packets().is_empty()).count();
+    assert!(forwarded >= 8, "{world}: {forwarded}");
+}
+
+#[test]
+fn with_a_place_for_everybody_nobody_is_held_back() {
+    const LOUDEST: AudioObserver = AudioObserver { loudest_forwarded: Some(3), ..OBSERVER };
+    let (mut world, microphones) = room(205, 3, LOUDEST);
+    let ear = world.subscribe(microphones[0].0, microphones[2].1);
+    speak(&mut world, &microphones, microphones[1].1, 5 * SEC);
+    // And when the observer changes its mind, the places are given anew.
+    let router = world.router();
+    let one = AudioObserver { loudest_forwarded: Some(1), ..OBSERVER };
+    world.demand(Command::ObserveAudio { router, observer: Some(one) });
+    speak(&mut world, &microphones, microphones[1].1, SEC);
+    let before = world.sink(ear).packets().len();
+    assert!((240..=303).contains(&before), "{world}: {before}");
+    speak(&mut world, &microphones, microphones[1].1, 5 * SEC);
+    assert_eq!(world.sink(ear).packets().len(), before, "{world}: another one has the place");
+    world.demand(Command::ObserveAudio { router, observer: None });
+    speak(&mut world, &microphones, microphones[1].1, SEC);
+    world.finish();
+    world.assert_sound();
+    let after = world.sink(ear).packets().len() - before;
+    assert!((48..=52).contains(&after), "{world}: {after}");
+    assert_eq!(world.sink(ear).missing(), 0, "{world}");
+}
+
+/// With discontinuous transmission a packet comes every 400 ms while nobody speaks (RFC 7587 §3.1.3).
+#[test]
+fn silence_costs_no_requests_and_no_score() {
+    for loss in [0.0, 0.05] {
+        let mut world = World::new(206);
+        let (alice, bob) = (world.join(), world.join());
+        for peer in [alice, bob] {
+            world.link(peer).delay(25 * MS).loss(loss);
+        }
+        world.connect();
+        let microphone = world.publish(alice, Track::microphone());
+        let ear = world.subscribe(bob, microphone);
+        for _ in 0..5 {
+            world.run_for(3 * SEC);
+            world.order_source(microphone, |source| source.set_frame_interval(400 * MS));
+            world.run_for(8 * SEC);
+            world.order_source(microphone, |source| source.set_frame_interval(20 * MS));
+        }
+        world.finish();
+        world.assert_sound();
+        let (source, sink) = (world.source(microphone), world.sink(ear));
+        if loss == 0.0 {
+            assert_eq!((source.requested().len(), sink.nacks()), (0, 0), "{world}: nothing was lost");
+            assert_eq!(sink.packets().len() as u64, source.packets(), "{world}");
+        }
+        assert!(sink.missing_share() < 0.005, "{world}: {}", sink.missing());
+        let worst = world.news().iter().filter_map(|(_, event)| match event {
+            Event::Score { score, .. } => Some(*score),
+            _ => None,
+        });
+        assert!(worst.clone().all(|score| score >= 8), "{world}: {:?}", worst.collect::<Vec<_>>());
+    }
+}
+
+/// Sound has no stream for retransmissions; what is lost comes again as it was, as long as the cache has it.
+#[test]
+fn lost_sound_comes_again_where_nack_is_negotiated() {
+    let mut received = [0.0; 2];
+    for (nack, share) in [false, true].into_iter().zip(&mut received) {
+        let mut world = World::new(207);
+        let (alice, bob) = (world.join(), world.join());
+        for peer in [alice, bob] {
+            world.link(peer).delay(25 * MS).loss(0.2);
+        }
+        world.connect();
+        let microphone = world.publish(alice, Track { nack, ..Track::microphone() });
+        let ear = world.subscribe(bob, microphone);
+        world.run_for(20 * SEC);
+        world.finish();
+        world.assert_sound();
+        assert_eq!(!world.source(microphone).requested().is_empty(), nack, "{world}");
+        *share = world.sink(ear).packets().len() as f64 / world.source(microphone).packets() as f64;
+    }
+    // Without, the engine lacks a fifth, which the subscriber cannot get from it either.
+    assert!(received[0] < 0.85 && received[1] > 0.985, "{received:?}");
+}
