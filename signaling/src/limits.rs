@@ -93,6 +93,14 @@ pub const SNAPSHOT_BACKLOG_MAX: usize = 65_536;
 /// Objects in a worker's snapshot: ten full rooms. More means a broken engine: the link is dropped.
 pub const SNAPSHOT_ITEMS_MAX: usize = 1 << 20;
 
+/// Between two notices of who speaks in a room, at least: about as fast as somebody looks for a face.
+pub const SPEAKERS_INTERVAL_MS: u16 = 300;
+/// Who is quieter than this, in decibels relative to overload, is told of to nobody: a quiet room's noise.
+pub const SPEAKERS_THRESHOLD_DBOV: i8 = -60;
+/// Microphones of a room that are forwarded at once, the loudest. In a smaller room, all; in a larger one nobody misses the
+/// others, and everybody's load stays bounded.
+pub const LOUDEST_FORWARDED: u8 = 8;
+
 /// How long one attempt to attach may take.
 pub const ATTACH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause after the first failed attempt to attach; doubles each time up to [`ATTACH_PAUSE_MAX`].

@@ -9,6 +9,7 @@ mod news;
 mod objects;
 mod outbox;
 mod state;
+mod stats;
 
 pub use outbox::{ConnectionId, Outbox, encode};
 pub use state::PeerId;
@@ -167,6 +168,7 @@ impl Hall {
             Payload::ProduceMedia(produce) => return self.produce(peer, produce).await,
             Payload::ConsumeMedia(consume) => return self.consume(peer, consume).await,
             Payload::RestartIce(restart) => return self.restart_ice(peer, restart).await,
+            Payload::GetStats(get) => return self.get_stats(peer, get).await,
             Payload::ConnectTransport(connect) => self.connect_transport(peer, connect).await?,
             Payload::CloseTransport(close) => self.close_transport(peer, &close.transport_id)?,
             Payload::PauseProducer(pause) => self.pause_producer(peer, &pause.producer_id).await?,
@@ -250,6 +252,7 @@ fn check_is_request(payload: &Payload) -> Result<(), Failure> {
         | Payload::CloseConsumer(_)
         | Payload::CloseTransport(_)
         | Payload::RestartIce(_)
+        | Payload::GetStats(_)
         | Payload::Leave(_) => Ok(()),
         _ => Err(Failure::new(ErrorCode::UnsupportedMessage, "only a server sends this message")),
     }

@@ -141,6 +141,7 @@ impl Hall {
                 room.router = Some(Router { id, worker, made: Some(BEFORE_US) });
                 rooms.insert(id, name);
                 self.engine.tell(worker, Command::ClaimRouter { router: id });
+                self.observe_audio(worker, id);
                 Some(())
             }
             SnapshotItem::Transport { transport, router, app_data, .. } => {
@@ -347,6 +348,8 @@ impl Hall {
                     }
                 }
             }
+            Event::Speakers { router, dominant, volumes } => state.on_speakers(router, dominant, &volumes),
+            Event::Score { of, score } => state.on_score(of, score),
             // Answers and snapshots never come this way.
             _ => {}
         }

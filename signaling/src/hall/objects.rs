@@ -88,6 +88,7 @@ impl Hall {
         match (answer, current) {
             (Ok(event), Some(Some(current))) => {
                 current.made = event.request();
+                self.observe_audio(current.worker, current.id);
                 Ok(*current)
             }
             (Ok(_), _) => Err(gone()),
@@ -412,7 +413,7 @@ fn check_permission(permissions: crate::token::Permissions, sends: bool) -> Resu
     Err(Failure::new(ErrorCode::TokenPermission, format!("the token's permissions do not have {claim}")))
 }
 
-fn own_transport(state: &State, peer: PeerId, id: &str) -> Result<(TransportId, Worker), Failure> {
+pub(super) fn own_transport(state: &State, peer: PeerId, id: &str) -> Result<(TransportId, Worker), Failure> {
     let id = parse_id(id).map(TransportId);
     let found = id.and_then(|id| {
         Some((id, state.transports.get(&id).filter(|transport| transport.peer == peer)?.worker))
@@ -422,7 +423,7 @@ fn own_transport(state: &State, peer: PeerId, id: &str) -> Result<(TransportId, 
     })
 }
 
-fn own_producer(state: &State, peer: PeerId, id: &str) -> Result<(ProducerId, Worker), Failure> {
+pub(super) fn own_producer(state: &State, peer: PeerId, id: &str) -> Result<(ProducerId, Worker), Failure> {
     let id = parse_id(id).map(ProducerId);
     let found = id.and_then(|id| {
         let producer = state.producers.get(&id).filter(|producer| producer.peer == peer)?;
@@ -433,7 +434,7 @@ fn own_producer(state: &State, peer: PeerId, id: &str) -> Result<(ProducerId, Wo
     })
 }
 
-fn own_consumer(state: &State, peer: PeerId, id: &str) -> Result<(ConsumerId, Worker), Failure> {
+pub(super) fn own_consumer(state: &State, peer: PeerId, id: &str) -> Result<(ConsumerId, Worker), Failure> {
     let id = parse_id(id).map(ConsumerId);
     let found = id.and_then(|id| {
         let consumer = state.consumers.get(&id).filter(|consumer| consumer.peer == peer)?;
@@ -481,7 +482,7 @@ fn gone() -> Failure {
         .retry_after(std::time::Duration::from_millis(500))
 }
 
-fn wrong_answer(event: &Event) -> Failure {
+pub(super) fn wrong_answer(event: &Event) -> Failure {
     tracing::error!(event = ?event, "the engine gave an answer to another question");
     Failure::new(ErrorCode::Internal, "the media engine's answer makes no sense; the server's log has more")
 }

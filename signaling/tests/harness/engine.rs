@@ -28,6 +28,8 @@ enum Order {
     LoseConsent(TransportId),
     /// Forgets a transport, and says only that something was lost.
     Overflow(TransportId),
+    /// The first worker tells this.
+    Tell(Event),
     /// Answers nothing any more.
     FallSilent,
     Die,
@@ -58,6 +60,10 @@ impl Engine {
 
     pub fn overflow(&self, forgets: TransportId) {
         self.orders.send(Order::Overflow(forgets)).expect("running");
+    }
+
+    pub fn tell(&self, event: Event) {
+        self.orders.send(Order::Tell(event)).expect("running");
     }
 
     pub fn fall_silent(&self) {
@@ -116,6 +122,7 @@ fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<Command>
         }
         match orders.try_recv() {
             Ok(Order::Die) => return,
+            Ok(Order::Tell(event)) => workers[0].events.push(event),
             Ok(Order::FallSilent) => silent = true,
             Ok(Order::LoseConsent(transport)) => {
                 for worker in workers.iter_mut().filter(|worker| worker.transports.contains_key(&transport)) {
