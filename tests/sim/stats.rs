@@ -71,6 +71,7 @@ fn without_loss_all_counts_are_the_peers_own() {
         assert_eq!((stats.pli_count, stats.fir_count), (requests, 0), "{world}");
         assert_eq!((stats.packets_lost, stats.nack_count, stats.score), (0, 0, 10), "{world}");
         assert_eq!((stats.bitrate_bps, stats.retransmitted_packets_received), (0, 0), "{world}");
+        assert_eq!(stats.layers.len(), usize::from(producer == views[0].0), "{world}: {stats:?}");
 
         let stats = consumer_stats(&mut world, consumer);
         let sink = world.sink(consumer);

@@ -120,7 +120,7 @@ pub struct StreamStats {
     pub keyframes_received: u64,
     /// Payload bits of the last second.
     pub bitrate_bps: u32,
-    /// The same by layer, where the stream has been seen to have any.
+    /// The same by layer; none for sound.
     pub layers: Vec<LayerStats>,
     /// 0 to 10; see docs/stats.md.
     pub score: u8,

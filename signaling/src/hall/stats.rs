@@ -10,8 +10,8 @@ use crate::proto::{
     self, ActiveSpeakers, GetStats, ScoreChanged, SpeakerVolume, get_stats, score_changed, signal::Payload,
 };
 use control::{
-    AudioObserver, Command, ConsumerStats, DtlsState, Event, IceState, ProducerId, ProducerStats, RouterId,
-    Scored, StatsItem, StatsOf, StreamStats, TransportStats, Volume,
+    AudioObserver, Command, ConsumerStats, DtlsState, Event, IceState, LayerStats, ProducerId, ProducerStats,
+    RouterId, Scored, StatsItem, StatsOf, StreamStats, TransportStats, Volume,
 };
 
 impl Hall {
@@ -156,7 +156,16 @@ fn stream(stats: &StreamStats) -> proto::InboundStreamStats {
         fir_count: stats.fir_count,
         keyframes_received: stats.keyframes_received,
         bitrate: stats.bitrate_bps,
+        layers: stats.layers.iter().map(layer).collect(),
         score: stats.score.into(),
+    }
+}
+
+fn layer(stats: &LayerStats) -> proto::LayerStats {
+    proto::LayerStats {
+        spatial_layer: stats.layers.spatial.into(),
+        temporal_layer: stats.layers.temporal.into(),
+        bitrate: stats.bitrate_bps,
     }
 }
 

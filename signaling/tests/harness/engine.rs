@@ -316,6 +316,7 @@ impl Worker {
                         fir_count: 0,
                         keyframes_received: 6,
                         bitrate_bps: 70_000,
+                        layers: Vec::new(),
                         score: 8,
                     };
                     StatsItem::Producer(ProducerStats {

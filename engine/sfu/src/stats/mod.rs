@@ -19,8 +19,8 @@ use crate::rate::Meter;
 use crate::shard::Shard;
 use crate::slots::Slot;
 use control::{
-    ConsumerStats, Event, Kind, LayerStats, ProducerStats, RequestId, Scored, StatsItem, StreamStats, Text,
-    TransportStats,
+    Codec, ConsumerStats, Event, Kind, LayerStats, ProducerStats, RequestId, Scored, StatsItem, StreamStats,
+    Text, TransportStats,
 };
 use machine::Instant;
 use rtcp::ReportBlock;
@@ -79,7 +79,8 @@ impl StreamCounts {
     pub fn on_packet(&mut self, now: Instant, packet: &MediaPacket<'_>, is_retransmission: bool) {
         let payload_len = packet.payload.len();
         // A keyframe may begin more than once: with its parameter sets, and with its first slice.
-        if packet.starts_keyframe && self.keyframe_timestamp != Some(packet.timestamp) {
+        let is_sound = matches!(packet.codec, Codec::Opus | Codec::Red);
+        if packet.starts_keyframe && !is_sound && self.keyframe_timestamp != Some(packet.timestamp) {
             self.keyframe_timestamp = Some(packet.timestamp);
             self.keyframes += 1;
         }
