@@ -5,12 +5,13 @@ use crate::layered::{LayeredSource, LayeredTrack};
 use crate::peer::source::Source;
 use crate::peer::view::View;
 use crate::peer::{Introduction, Peer, sink::Sink};
-use crate::track::{received_ext, received_extensions};
+use crate::track::{RED_PT_RECEIVED, received_ext, received_extensions};
 use crate::world::{certificates, dtls_settings, engine_address};
 use crate::{PeerId, Track, World};
 use control::{
-    Command, Consume, ConsumerId, CreateTransport, Event, Extension, ExtensionKind, IceParameters, Layers,
-    ProducerId, Request, RequestId, RouterId, SnapshotItem, StatsItem, StatsOf, Text, TransportId,
+    Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Event, Extension, ExtensionKind,
+    IceParameters, Kind, Layers, ProducerId, Request, RequestId, RouterId, SnapshotItem, StatsItem, StatsOf,
+    Text, TransportId,
 };
 use dtls::Fingerprint;
 use machine::Instant;
@@ -169,6 +170,20 @@ impl World {
         let (consumer, producer) = (consume.consumer, consume.producer);
         let kind = self.source(producer).track().kind;
         let sink = Sink::new(self.now, kind, consume.clone());
+        self.subscribers.insert(consumer, peer);
+        self.order(peer, |peer, now| peer.receive(now, consumer, sink));
+        self.demand(Command::Consume(consume));
+        consumer
+    }
+
+    /// A peer that has RED too subscribes to a redundant track.
+    pub fn subscribe_to_red(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
+        let consumer = ConsumerId(self.next_id());
+        let consume = self.consume(peer, producer, consumer);
+        let red = CodecParameters { codec: Codec::Red, pt: RED_PT_RECEIVED, ..consume.codecs[0] };
+        let codecs = std::iter::once(red).chain(consume.codecs.iter().copied()).collect();
+        let consume = Consume { codecs, ..consume };
+        let sink = Sink::new(self.now, Kind::Audio, consume.clone());
         self.subscribers.insert(consumer, peer);
         self.order(peer, |peer, now| peer.receive(now, consumer, sink));
         self.demand(Command::Consume(consume));

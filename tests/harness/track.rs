@@ -20,6 +20,8 @@ pub struct Track {
     pub rtx: bool,
     /// Whether keyframes are asked for by PLI; else by FIR.
     pub pli: bool,
+    /// Whether sound is sent redundantly (RFC 2198): each packet with a copy of the one before.
+    pub red: bool,
     /// Whether packets carry a transport-wide number.
     pub transport_cc: bool,
 }
@@ -35,6 +37,7 @@ impl Track {
             nack: true,
             rtx: true,
             pli: true,
+            red: false,
             transport_cc: true,
         }
     }
@@ -49,6 +52,7 @@ impl Track {
             nack: true,
             rtx: false,
             pli: false,
+            red: false,
             transport_cc: true,
         }
     }
@@ -66,6 +70,11 @@ impl Track {
     /// Retransmissions on the stream itself, as where RTX was not negotiated.
     pub fn without_rtx(self) -> Self {
         Self { rtx: false, ..self }
+    }
+
+    /// With a copy of the packet before in each.
+    pub fn redundant(self) -> Self {
+        Self { red: true, ..self }
     }
 
     /// Keyframes asked for by FIR (RFC 5104 §4.3.1).
@@ -99,6 +108,12 @@ impl Track {
         }
     }
 
+    /// Its codecs on the publisher's leg, that which it sends first.
+    pub(crate) fn codecs(&self) -> Vec<CodecParameters> {
+        let red = CodecParameters { codec: Codec::Red, pt: RED_PT, ..self.codec() };
+        self.red.then_some(red).into_iter().chain([self.codec()]).collect()
+    }
+
     /// Its codec on a subscriber's leg, where every number is another.
     pub(crate) fn consumed_codec(&self) -> CodecParameters {
         let pt = match self.kind {
@@ -108,6 +123,12 @@ impl Track {
         CodecParameters { pt, rtx_pt: self.rtx.then_some(124), ..self.codec() }
     }
 }
+
+/// RED's payload type on the publisher's leg.
+pub(crate) const RED_PT: u8 = 63;
+
+/// RED's payload type on a subscriber's leg.
+pub(crate) const RED_PT_RECEIVED: u8 = 62;
 
 /// Extension ids on the publisher's leg.
 pub(crate) mod sent_ext {

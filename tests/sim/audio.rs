@@ -264,3 +264,38 @@ fn lost_sound_comes_again_where_nack_is_negotiated() {
     // Without, the engine lacks a fifth, which the subscriber cannot get from it either.
     assert!(received[0] < 0.85 && received[1] > 0.985, "{received:?}");
 }
+
+/// Of redundant sound (RFC 2198) a peer that has RED gets all, one that has not the primary of each packet.
+#[test]
+fn red_is_passed_or_stripped_as_each_receiver_can() {
+    for loss in [0.0, 0.1] {
+        let mut world = World::new(208);
+        let [alice, bob, carol] = [world.join(), world.join(), world.join()];
+        for peer in [alice, bob, carol] {
+            world.link(peer).delay(25 * MS).loss(loss);
+        }
+        world.connect();
+        let microphone = world.publish(alice, Track::microphone().redundant());
+        let plain = world.publish(alice, Track::microphone());
+        let with_red = world.subscribe_to_red(bob, microphone);
+        let without = world.subscribe(carol, microphone);
+        let of_plain = world.subscribe(bob, plain);
+        world.run_for(20 * SEC);
+        world.finish();
+        // That payload types are each receiver's, payloads whole, and repairs the very same bytes, is among what a sink
+        // finds fault with.
+        world.assert_sound();
+        let sent = world.source(microphone).packets();
+        for ear in [with_red, without, of_plain] {
+            let sink = world.sink(ear);
+            assert!(sink.packets().len() as f64 > sent as f64 * 0.99, "{world}: {ear}");
+            assert!(sink.missing_share() < 0.005, "{world}: {} missing", sink.missing());
+            assert_eq!(sink.repaired() + sink.nacks() > 0, loss > 0.0, "{world}: {ear}");
+        }
+        assert!(world.sink(with_red).copies() + 2 >= world.sink(with_red).packets().len() as u64, "{world}");
+        assert_eq!((world.sink(without).copies(), world.sink(of_plain).copies()), (0, 0), "{world}");
+        // The primaries alone are about half of it.
+        let (with_red, without) = (world.sink(with_red).octets(), world.sink(without).octets());
+        assert!(without * 17 < with_red * 10, "{world}: {without} of {with_red} bytes");
+    }
+}

@@ -57,6 +57,8 @@ pub struct Consumer {
     payload_types: Vec<(Codec, PayloadTypes)>,
     /// Our latest numbers that an empty packet took.
     filled: VecDeque<SeqNo>,
+    /// It takes Opus but no RED: what the publisher's RED has inside, by its payload type there.
+    red_content: Option<Pt>,
     rtx_seq: SeqNo,
     resent: Resent,
     /// Payload bytes that NACKs may still cost; see [`limits::RESEND_CREDIT_MAX`].
@@ -93,6 +95,9 @@ impl Consumer {
             .codecs
             .iter()
             .map(|codec| (codec.codec, PayloadTypes { media: Pt(codec.pt), rtx: codec.rtx_pt.map(Pt) }));
+        let takes = |codec| spec.codecs.iter().any(|taken| taken.codec == codec);
+        let opus = producer.codecs().iter().find(|codec| codec.codec == Codec::Opus);
+        let red_content = opus.filter(|_| takes(Codec::Opus) && !takes(Codec::Red)).map(|opus| Pt(opus.pt));
         let clock_rate_hz = producer.streams.first().map_or(90_000, Stream::clock_rate_hz);
         Self {
             transport,
@@ -112,6 +117,7 @@ impl Consumer {
             mid: spec.mid.as_ref().and_then(|mid| Mid::new(mid.as_str().as_bytes())),
             payload_types: payload_types.collect(),
             filled: VecDeque::new(),
+            red_content,
             rtx_seq: SeqNo(u64::from(rng.below(1 << 15))),
             resent: Resent::default(),
             resend_credit: 0,
@@ -366,6 +372,7 @@ impl Consumer {
         numbering: &Numbering,
         out: &mut Egress<'_, impl Tx>,
     ) {
+        let packet = &self.without_copies(*packet);
         let Some(payload_types) = self.payload_types_of(packet) else { return };
         let header = self.header(packet, payload_types.media, seq, numbering);
         // Counted as sent even if the batch is full: to the peer it is then a loss like any other, and it will ask.
@@ -457,6 +464,7 @@ impl Consumer {
             out.counters.count(Counter::NackCacheMisses);
             return;
         };
+        let packet = self.without_copies(packet);
         let Some(credit) = self.resend_credit.checked_sub(packet.payload.len() as u32) else {
             out.counters.count(Counter::NacksOverBudget);
             return;
@@ -610,6 +618,19 @@ impl Consumer {
             packet_count: self.packet_count,
             octet_count: self.octet_count,
         })
+    }
+
+    /// For a peer without RED, the primary block of redundant audio (RFC 2198) as the packet of Opus it would have been. The same
+    /// whenever it is asked for, as the same number must not protect two payloads. What is no RED stays what it is, which nobody
+    /// without RED is sent.
+    fn without_copies<'a>(&self, packet: MediaPacket<'a>) -> MediaPacket<'a> {
+        let Some(content) = self.red_content.filter(|_| packet.codec == Codec::Red) else { return packet };
+        match rtp::red::Payload::parse(packet.payload).map(|red| red.primary) {
+            Some(primary) if primary.pt == content => {
+                MediaPacket { codec: Codec::Opus, payload: primary.bytes, ..packet }
+            }
+            _ => packet,
+        }
     }
 
     fn payload_types_of(&self, packet: &MediaPacket<'_>) -> Option<PayloadTypes> {

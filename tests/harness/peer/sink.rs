@@ -6,7 +6,7 @@ use super::source::level;
 use super::view::View;
 use crate::decoder::Incoming;
 use crate::track::received_ext;
-use control::{Consume, Kind, ProducerId};
+use control::{Codec, Consume, Kind, ProducerId};
 use machine::Instant;
 use oracle_rtp::packet::Packet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,8 @@ pub struct Sink {
     duplicates: u64,
     repaired: u64,
     octets: u64,
+    /// Copies of earlier packets that came in others (RFC 2198).
+    copies: u64,
     nacks: u64,
     floods: bool,
     plis: u64,
@@ -135,6 +137,7 @@ impl Sink {
             duplicates: 0,
             repaired: 0,
             octets: 0,
+            copies: 0,
             nacks: 0,
             floods: false,
             plis: 0,
@@ -196,6 +199,11 @@ impl Sink {
     /// Packets that came on the media SSRC, duplicates among them.
     pub fn direct(&self) -> u64 {
         self.direct
+    }
+
+    /// Copies of earlier packets that came in others (RFC 2198).
+    pub fn copies(&self) -> u64 {
+        self.copies
     }
 
     /// Packets it has asked for again.
@@ -306,7 +314,7 @@ impl Sink {
             (header.sequence_number, &packet.payload[..])
         };
         let payload = match &self.view {
-            None => payload::read(self.kind, content)?,
+            None => payload::read(self.kind, self.take_copies(content)?)?,
             Some(view) => view.payload(content)?,
         };
         let incoming = self.view.as_ref().map(|_| View::incoming(now, header, content));
@@ -329,6 +337,19 @@ impl Sink {
             self.jitter.update(now, header.timestamp, self.clock_rate_hz);
         }
         self.insert(now, seq, arrival, content.len(), incoming)
+    }
+
+    /// The primary of a redundant payload, whose copies are counted; any other payload as it is.
+    fn take_copies<'a>(&mut self, content: &'a [u8]) -> Result<&'a [u8], String> {
+        if self.consume.codecs[0].codec != Codec::Red {
+            return Ok(content);
+        }
+        let red = rtp::red::Payload::parse(content).ok_or("a payload of RED is none")?;
+        for copy in red.copies() {
+            payload::read(self.kind, copy.bytes)?;
+            self.copies += 1;
+        }
+        Ok(red.primary.bytes)
     }
 
     fn insert(

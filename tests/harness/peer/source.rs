@@ -41,6 +41,8 @@ pub struct Source {
     keyframe_wanted: bool,
     /// Decibels below overload, where a test says so.
     level_dbov: Option<u8>,
+    /// What a redundant packet repeats.
+    former_frame: Option<Vec<u8>>,
     history: VecDeque<Packet>,
     octets: u32,
     packets: u64,
@@ -82,6 +84,7 @@ impl Source {
             next_frame_at: Some(start),
             keyframe_wanted: true,
             level_dbov: None,
+            former_frame: None,
             history: VecDeque::with_capacity(HISTORY_LEN),
             octets: 0,
             packets: 0,
@@ -188,7 +191,7 @@ impl Source {
             producer,
             kind: self.track.kind,
             mid: Some(Text::new(&self.mid)),
-            codecs: vec![self.track.codec()],
+            codecs: self.track.codecs(),
             encodings: vec![Encoding {
                 ssrc: signaled.then_some(self.ssrc),
                 rtx_ssrc: (signaled && self.track.rtx).then_some(self.rtx_ssrc),
@@ -245,11 +248,12 @@ impl Source {
         let spoken = self.level_dbov.filter(|_| kind == Kind::Audio).map(|level| 0x80 | u16::from(level));
         let stamp = Stamp { index: spoken.unwrap_or(index as u16), ..*stamp };
         let payload = payload::write(kind, &stamp, is_keyframe, len);
+        let payload = if self.track.red { self.with_copy(payload) } else { payload };
         let is_last = index + 1 == usize::from(stamp.count);
         let mut header = Header {
             version: 2,
             marker: kind == Kind::Video && is_last,
-            payload_type: self.track.codec().pt,
+            payload_type: self.track.codecs()[0].pt,
             sequence_number: self.next_seq,
             timestamp: self.timestamp_at(now),
             ssrc: self.ssrc,
@@ -265,6 +269,22 @@ impl Source {
         self.packets += 1;
         self.octets = self.octets.wrapping_add(payload.len() as u32);
         Packet { header, payload: Bytes::from(payload) }
+    }
+
+    /// With a copy of the frame before in front, if there was one (RFC 2198).
+    fn with_copy(&mut self, payload: Vec<u8>) -> Vec<u8> {
+        let opus = self.track.codec().pt;
+        let mut red = Vec::new();
+        let former = self.former_frame.replace(payload.clone()).unwrap_or_default();
+        if !former.is_empty() {
+            let offset = (self.track.frame_interval.as_secs_f64() * 48_000.0) as u32;
+            let header = 1 << 31 | u32::from(opus) << 24 | offset << 10 | former.len() as u32;
+            red.extend(header.to_be_bytes());
+        }
+        red.push(opus);
+        red.extend(former);
+        red.extend(payload);
+        red
     }
 
     /// Keeps a packet as it was sent.
