@@ -20,6 +20,9 @@ pub struct Signaling {
     /// The key for tokens.
     #[command(flatten)]
     pub key: Key,
+    /// What clients may send, and how.
+    #[command(flatten)]
+    pub media: Media,
     /// The engine's control socket [default: $XDG_RUNTIME_DIR/leat/control.sock, or /tmp/leat-UID/control.sock]
     #[arg(long, value_name = "PATH")]
     pub control_socket: Option<PathBuf>,
@@ -37,6 +40,15 @@ pub struct Http {
     /// Address and port for HTTP and Socket.IO. Without a key for tokens, only a loopback address is taken
     #[arg(long, value_name = "IP:PORT", default_value = HTTP_DEFAULT)]
     pub http: SocketAddr,
+}
+
+/// What clients may send, and how.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Media {
+    /// YAML file with the video codecs of every room by priority, the layers of a camera, and Opus's stereo and DTX [default: built in, see
+    /// docs/media-config.md]
+    #[arg(long, value_name = "FILE")]
+    pub media: Option<PathBuf>,
 }
 
 /// The key that tokens are checked with. None: development mode, everybody is let in, on loopback only.
@@ -91,6 +103,9 @@ pub struct Up {
     /// The key for tokens.
     #[command(flatten)]
     pub key: Key,
+    /// What clients may send, and how.
+    #[command(flatten)]
+    pub media: Media,
     /// First UDP port for media; worker N has this plus N
     #[arg(long, value_name = "PORT", default_value_t = 7000)]
     pub rtc_port: u16,

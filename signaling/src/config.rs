@@ -4,6 +4,7 @@ use crate::cli;
 use crate::development;
 use crate::hall::Admission;
 use crate::log::Format;
+use crate::media::{MediaConfig, MediaError};
 use crate::token::{KeyError, Verifier};
 use std::ffi::OsString;
 use std::io;
@@ -35,6 +36,14 @@ pub enum ConfigError {
         /// The cause.
         source: KeyError,
     },
+    /// `media.yml` is not as it should be.
+    #[error("--media {}", path.display())]
+    Media {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        source: MediaError,
+    },
     /// Development mode on an address others can reach.
     #[error(
         "--http {0}: without a key everybody is let in, so only a loopback address such as {default} is taken; give --secret-file to listen \
@@ -64,6 +73,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// Who gets in.
     pub admission: Admission,
+    /// What clients may send, and how.
+    pub media: MediaConfig,
     /// Where the engine is.
     pub control_socket: PathBuf,
     /// Whether to end with the parent process.
@@ -84,11 +95,18 @@ impl TryFrom<cli::Signaling> for Config {
         Ok(Self {
             http,
             admission,
+            media: media(&cli.media)?,
             control_socket: cli.control_socket.unwrap_or_else(control_socket),
             die_with_parent: cli.die_with_parent,
             log: cli.log.unwrap_or_else(Format::for_stderr),
         })
     }
+}
+
+/// What the file says, or the built-in one.
+pub fn media(cli: &cli::Media) -> Result<MediaConfig, ConfigError> {
+    let Some(path) = &cli.media else { return Ok(MediaConfig::default()) };
+    MediaConfig::read(path).map_err(|source| ConfigError::Media { path: path.clone(), source })
 }
 
 /// Who gets in with this key.

@@ -20,6 +20,7 @@ pub mod held;
 pub mod http;
 pub mod limits;
 pub mod log;
+pub mod media;
 pub mod ortc;
 pub mod rate;
 pub mod socket;

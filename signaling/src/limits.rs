@@ -66,6 +66,13 @@ pub const MID_LEN_MAX: usize = 16;
 /// Entries of a list of codecs, extensions, feedback or parameters: Chrome 156 lists 60 video codecs. `BAD_MESSAGE` beyond.
 pub const PARAMETERS_LEN_MAX: usize = 128;
 
+/// Encodings of one producer: browsers send three sizes at most, and layers are bits of a byte in the engine's news. `BAD_MESSAGE` beyond.
+pub const ENCODINGS_MAX: usize = 4;
+const _: () = assert!(ENCODINGS_MAX <= 8 && ENCODINGS_MAX <= control::limits::LIST_LEN_MAX);
+
+/// Bytes of a `media.yml`: the built-in one has 1 200, nearly all of them comments. A longer one is refused at the start.
+pub const MEDIA_FILE_BYTES_MAX: u64 = 64 * 1024;
+
 /// Signals waiting to be sent to one client: everything a full room can say in one burst. A client that
 /// does not keep up is disconnected; when it comes back, `Joined` tells it all.
 pub const OUTBOX_LEN: usize = 2_048;

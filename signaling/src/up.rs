@@ -54,6 +54,7 @@ pub fn run(options: cli::Up) -> anyhow::Result<u8> {
 /// What a child would refuse is better told here, once.
 fn check(options: &cli::Up) -> Result<(), ConfigError> {
     let http = options.http.http;
+    config::media(&options.media)?;
     let admission = config::admission(&options.key)?;
     if matches!(admission, Admission::Everybody { .. }) && !http.ip().is_loopback() {
         return Err(ConfigError::DevelopmentModeInPublic(http));
@@ -227,6 +228,9 @@ fn signaling_arguments(options: &cli::Up, control_socket: &Path, format: Format)
     }
     if let Some(path) = &options.key.public_key_file {
         push("--public-key-file", path.into());
+    }
+    if let Some(path) = &options.media.media {
+        push("--media", path.into());
     }
     arguments.push("--die-with-parent".into());
     arguments

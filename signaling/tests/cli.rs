@@ -34,6 +34,28 @@ fn a_wrong_option_costs_exit_code_2_and_is_named() {
 }
 
 #[test]
+fn a_mistake_in_media_yml_is_told_with_its_line_and_costs_exit_code_2() {
+    let path = std::env::temp_dir().join(format!("leat-cli-media-{}.yml", std::process::id()));
+    std::fs::write(&path, "video:\n  codecs:\n    - name: VP8\n      priority: first\n")
+        .expect("our own file");
+    let file = path.display().to_string();
+    let signaling = signaling(&["--http", "127.0.0.1:0", "--media", &file]);
+    let up = run(env!("CARGO_BIN_EXE_leat"), &["up", "--http", "127.0.0.1:7079", "--media", &file]);
+    let up = (up.status.code(), String::from_utf8_lossy(&up.stderr).into_owned());
+    std::fs::remove_file(&path).expect("our own file");
+    let missing = self::signaling(&["--media", &file]);
+    for (code, text) in [signaling, up] {
+        assert_eq!(code, Some(2), "{text}");
+        let wanted = format!(
+            "--media {file}: line 4: video.codecs[0].priority is \"first\": expected a whole number from 1 to"
+        );
+        assert!(text.contains(&wanted), "{text}");
+    }
+    assert_eq!(missing.0, Some(2), "{}", missing.1);
+    assert!(missing.1.contains(&format!("--media {file}: cannot read it: No such file")), "{}", missing.1);
+}
+
+#[test]
 fn a_port_in_use_costs_exit_code_1_and_says_what_to_change() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("bound").to_string();

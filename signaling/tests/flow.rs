@@ -139,6 +139,7 @@ async fn every_mistake_has_its_code_and_the_connection_survives() {
         transport_id: bobs.clone(),
         producer_id: video.clone(),
         rtp_capabilities: Some(proto::RtpCapabilities::default()),
+        ..Default::default()
     };
     assert_eq!(bob.fails(Payload::ConsumeMedia(deaf)).await, ErrorCode::CannotConsume);
     let pause = Payload::PauseProducer(proto::PauseProducer { producer_id: video.clone() });

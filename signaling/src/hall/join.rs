@@ -6,7 +6,7 @@ use crate::engine::Worker;
 use crate::failure::Failure;
 use crate::limits;
 use crate::ortc::capabilities;
-use crate::proto::{self, ErrorCode, JoinRoom, Joined, PeerAway, Resume, signal::Payload};
+use crate::proto::{self, EncodingPolicy, ErrorCode, JoinRoom, Joined, PeerAway, Resume, signal::Payload};
 use crate::token::{self, Grant, Permissions};
 use aws_lc_rs::{constant_time, digest};
 use control::Command;
@@ -88,6 +88,9 @@ impl Hall {
         }
         let peer = &state.peers[&id];
         tracing::info!(roomId = %peer.room, userId = %peer.user, peerId = %id, resumed, "a peer joined");
+        for news in state.layers_news(id) {
+            connection.outbox.send(super::encode(news));
+        }
         let others = state.rooms[&peer.room].peers.iter().filter(|other| **other != id);
         Ok(Payload::Joined(Joined {
             peer_id: id.to_string(),
@@ -95,13 +98,18 @@ impl Hall {
             room: peer.room.clone(),
             user: peer.user.clone(),
             display_name: peer.display_name.clone(),
-            router_capabilities: Some(capabilities::router()),
+            router_capabilities: Some(capabilities::router(&self.media)),
             peers: others.filter_map(|other| state.peer_info(*other)).collect(),
             resumed,
             engine_epoch: state.media.epoch_text(),
             kept_transports: held.transports,
             kept_producers: held.producers,
             kept_consumers: held.consumers,
+            encoding_policy: Some(EncodingPolicy {
+                scalability_mode: self.media.scalability_mode.to_string(),
+                opus_stereo: self.media.opus.stereo,
+                opus_dtx: self.media.opus.dtx,
+            }),
         }))
     }
 

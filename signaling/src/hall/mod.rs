@@ -5,6 +5,7 @@
 //! leaves meanwhile takes it along.
 
 mod join;
+mod layers;
 mod news;
 mod objects;
 mod outbox;
@@ -17,6 +18,7 @@ pub use state::PeerId;
 use crate::engine::{AskError, Engine};
 use crate::failure::Failure;
 use crate::limits;
+use crate::media::MediaConfig;
 use crate::proto::{Ack, ErrorCode, RouterCapabilities, Signal, signal::Payload};
 use crate::rate::Bucket;
 use crate::token::Verifier;
@@ -66,6 +68,7 @@ pub struct Hall {
     state: Mutex<State>,
     engine: Engine,
     admission: Admission,
+    media: MediaConfig,
     patience: Patience,
     joins: Mutex<Bucket>,
     /// Whether a returning client would find its objects by now.
@@ -85,12 +88,13 @@ pub struct Connection {
 
 impl Hall {
     /// An empty hall.
-    pub fn new(engine: Engine, admission: Admission, patience: Patience) -> Arc<Self> {
+    pub fn new(engine: Engine, admission: Admission, media: MediaConfig, patience: Patience) -> Arc<Self> {
         let joins = Bucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
         let hall = Arc::new(Self {
             state: Mutex::default(),
             engine,
             admission,
+            media,
             patience,
             joins: Mutex::new(joins),
             settled: watch::channel(false).0,
@@ -161,7 +165,7 @@ impl Hall {
         let peer = self.peer_behind(connection)?;
         match request {
             Payload::GetRouterCapabilities(_) => {
-                let rtp_capabilities = Some(crate::ortc::capabilities::router());
+                let rtp_capabilities = Some(crate::ortc::capabilities::router(&self.media));
                 return Ok(Payload::RouterCapabilities(RouterCapabilities { rtp_capabilities }));
             }
             Payload::CreateTransport(create) => return self.create_transport(peer, create).await,
@@ -177,6 +181,8 @@ impl Hall {
             Payload::PauseConsumer(pause) => self.pause_consumer(peer, &pause.consumer_id).await?,
             Payload::ResumeConsumer(resume) => self.resume_consumer(peer, &resume.consumer_id).await?,
             Payload::CloseConsumer(close) => self.close_consumer(peer, &close.consumer_id)?,
+            Payload::SetPreferredLayers(set) => self.set_preferred_layers(peer, set).await?,
+            Payload::SetPriority(set) => self.set_priority(peer, set).await?,
             Payload::Leave(_) => self.leave(peer),
             _ => return Err(Failure::new(ErrorCode::UnsupportedMessage, "this request is not known here")),
         }
@@ -253,6 +259,8 @@ fn check_is_request(payload: &Payload) -> Result<(), Failure> {
         | Payload::CloseTransport(_)
         | Payload::RestartIce(_)
         | Payload::GetStats(_)
+        | Payload::SetPreferredLayers(_)
+        | Payload::SetPriority(_)
         | Payload::Leave(_) => Ok(()),
         _ => Err(Failure::new(ErrorCode::UnsupportedMessage, "only a server sends this message")),
     }

@@ -154,10 +154,10 @@ impl Hall {
                 let mut state = self.state();
                 let peer = state.transports.get(&transport).filter(|transport| transport.sends)?.peer;
                 let consumers = BTreeSet::new();
-                let made = Some(BEFORE_US);
+                let (wanted, made) = (None, Some(BEFORE_US));
                 state.insert_producer(
                     producer,
-                    Producer { peer, transport, kind, source, paused, produced, consumers, made },
+                    Producer { peer, transport, kind, source, paused, produced, consumers, wanted, made },
                 );
                 Some(())
             }
@@ -173,10 +173,8 @@ impl Hall {
                 let mid = parameters.mid.and_then(|mid| mid.parse().ok()).unwrap_or(0);
                 entry.next_mid = entry.next_mid.max(mid);
                 let peer = entry.peer;
-                state.insert_consumer(
-                    consumer,
-                    Consumer { peer, transport, producer, ssrcs, made: Some(BEFORE_US) },
-                );
+                let (layers, made) = (None, Some(BEFORE_US));
+                state.insert_consumer(consumer, Consumer { peer, transport, producer, ssrcs, layers, made });
                 Some(())
             }
         }
@@ -236,7 +234,8 @@ impl Hall {
                 SnapshotItem::Consumer { consumer, .. } => _ = consumers.insert(*consumer),
             }
         }
-        let state = self.state();
+        let mut state = self.state();
+        state.want_all_layers(worker);
         // What was asked for after the snapshot is not in it, and what is unanswered may not be.
         let expected = |made: Option<RequestId>| made.is_some_and(|made| made < request);
         let here = |transport: &TransportId| state.worker_of(*transport) == Some(worker);
@@ -350,6 +349,8 @@ impl Hall {
             }
             Event::Speakers { router, dominant, volumes } => state.on_speakers(router, dominant, &volumes),
             Event::Score { of, score } => state.on_score(of, score),
+            Event::LayersChanged { consumer, layers } => state.on_layers_changed(consumer, layers),
+            Event::LayersWanted { producer, spatial } => state.on_layers_wanted(producer, spatial),
             // Answers and snapshots never come this way.
             _ => {}
         }

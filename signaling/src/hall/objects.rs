@@ -1,7 +1,7 @@
 //! Transports, producers and consumers: what a client asks for and the engine makes.
 
 use super::state::{Consumer, PeerId, Producer, Router, State, Transport};
-use super::{Hall, random_id};
+use super::{Hall, layers, random_id};
 use crate::engine::{AskError, Worker};
 use crate::failure::Failure;
 use crate::held::{self, HeldConsumer, HeldProducer, HeldRouter, HeldTransport};
@@ -11,7 +11,7 @@ use crate::proto::{
     self, ConnectTransport, ConsumeMedia, ConsumerCreated, CreateTransport, ErrorCode, IceRestarted,
     NewProducer, ProduceMedia, ProducerCreated, RestartIce, TransportCreated, signal::Payload,
 };
-use control::{Command, ConsumerId, Event, ProducerId, RouterId, Text, TransportId};
+use control::{Command, ConsumerId, Event, Kind, ProducerId, RouterId, Text, TransportId};
 use std::collections::{BTreeSet, HashSet};
 
 impl Hall {
@@ -148,6 +148,7 @@ impl Hall {
             return Err(Failure::bad(text));
         }
         let produced = Produced::new(kind, &parameters)?;
+        produced.check(&self.media)?;
         let app_data =
             held::pack(&HeldProducer { source: produce.source.clone(), rtp_parameters: Some(parameters) })?;
         let producer = ProducerId(random_id());
@@ -176,12 +177,13 @@ impl Hall {
                 paused: produce.paused,
                 produced: produced.clone(),
                 consumers: BTreeSet::new(),
+                wanted: None,
                 made: None,
             };
             state.insert_producer(producer, entry);
             (transport, worker)
         };
-        let Produced { mid, codecs, encodings, extensions } = produced;
+        let Produced { mid, codecs, encodings, extensions, .. } = produced;
         let paused = produce.paused;
         let command = control::Produce {
             transport,
@@ -259,6 +261,8 @@ impl Hall {
     pub(super) async fn consume(&self, peer: PeerId, consume: ConsumeMedia) -> Result<Payload, Failure> {
         let capabilities =
             consume.rtp_capabilities.ok_or_else(|| Failure::bad("ConsumeMedia needs rtpCapabilities"))?;
+        let preferred_layers = consume.preferred_layers.as_ref().map(layers::preferred).transpose()?;
+        let priority = layers::priority(consume.priority.max(1))?;
         let consumer = ConsumerId(random_id());
         let (command, parameters, kind, worker) = {
             let mut state = self.state();
@@ -279,7 +283,7 @@ impl Hall {
             }
             let producer = others_producer(&state, peer, &consume.producer_id)?;
             let source = &state.producers[&producer];
-            let consumable = Consumable::new(source.kind, &source.produced.codecs, &capabilities)?;
+            let consumable = Consumable::new(source.kind, &source.produced, &capabilities)?;
             let (kind, cname) = (source.kind, source.peer.to_string());
             let entry = state.transports.get_mut(&transport).ok_or_else(gone)?;
             let media = unused_ssrc(&entry.ssrcs, None);
@@ -292,7 +296,8 @@ impl Hall {
             let parameters = consumable.parameters(&mid, ssrcs, &cname);
             let app_data = held::pack(&HeldConsumer { rtp_parameters: Some(parameters.clone()) })?;
             let used = std::iter::once(ssrcs.media).chain(ssrcs.rtx).collect();
-            state.insert_consumer(consumer, Consumer { peer, transport, producer, ssrcs: used, made: None });
+            let entry = Consumer { peer, transport, producer, ssrcs: used, layers: None, made: None };
+            state.insert_consumer(consumer, entry);
             let command = control::Consume {
                 transport,
                 producer,
@@ -303,8 +308,8 @@ impl Hall {
                 rtx_ssrc: ssrcs.rtx,
                 cname: Text::new(cname),
                 extensions: consumable.extensions,
-                preferred_layers: None,
-                priority: 1,
+                preferred_layers: preferred_layers.filter(|_| kind == Kind::Video),
+                priority,
                 paused: true,
                 app_data,
             };

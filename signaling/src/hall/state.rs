@@ -8,7 +8,7 @@ use crate::engine::Worker;
 use crate::ortc::{self, Produced};
 use crate::proto::{self, ProducerInfo, signal::Payload};
 use crate::token::Permissions;
-use control::{ConsumerId, Kind, ProducerId, RequestId, RouterId, TransportId};
+use control::{ConsumerId, Kind, Layers, ProducerId, RequestId, RouterId, TransportId};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
@@ -127,6 +127,8 @@ pub(super) struct Producer {
     pub(super) paused: bool,
     pub(super) produced: Produced,
     pub(super) consumers: BTreeSet<ConsumerId>,
+    /// The spatial layers with takers, as bits; `None` while the engine has not said.
+    pub(super) wanted: Option<u8>,
     pub(super) made: Option<RequestId>,
 }
 
@@ -136,6 +138,8 @@ pub(super) struct Consumer {
     pub(super) transport: TransportId,
     pub(super) producer: ProducerId,
     pub(super) ssrcs: Vec<u32>,
+    /// The layers it is sent, or that it is sent nothing; the outer `None` while the engine has not said.
+    pub(super) layers: Option<Option<Layers>>,
     pub(super) made: Option<RequestId>,
 }
 

@@ -1,10 +1,9 @@
 //! What a router can do, for the client's `Device.load`.
 
-use super::names::{CODECS, uri};
-use crate::proto::{
-    ParameterValue, RtcpFeedback, RtpCapabilities, RtpCodecCapability, RtpHeaderExtension,
-    parameter_value::Value,
-};
+use super::formats::{self, number};
+use super::names::{self, uri};
+use crate::media::MediaConfig;
+use crate::proto::{RtcpFeedback, RtpCapabilities, RtpCodecCapability, RtpHeaderExtension};
 use control::{Codec, ExtensionKind, Kind};
 use std::collections::BTreeMap;
 
@@ -27,9 +26,11 @@ pub(super) const EXTENSIONS: &[(ExtensionKind, u8, &[Kind], &str)] = &[
     // Which layer a packet is of only means something towards the router: a consumer gets one stream.
     (ExtensionKind::Rid, 2, &[Kind::Video], "recvonly"),
     (ExtensionKind::RepairedRid, 3, &[Kind::Video], "recvonly"),
-    // The engine times what it receives, but paces nothing it sends: no bandwidth estimation towards consumers yet.
-    (ExtensionKind::AbsSendTime, 4, &[Kind::Audio, Kind::Video], "recvonly"),
-    (ExtensionKind::TransportCc, 5, &[Kind::Audio, Kind::Video], "recvonly"),
+    // Of these two a consumer gets one: what its feedback is about.
+    (ExtensionKind::AbsSendTime, 4, &[Kind::Audio, Kind::Video], "sendrecv"),
+    (ExtensionKind::TransportCc, 5, &[Kind::Audio, Kind::Video], "sendrecv"),
+    // Layers and what they need of each other; outside end-to-end encryption, so the engine reads this and no payload.
+    (ExtensionKind::DependencyDescriptor, 6, &[Kind::Video], "sendrecv"),
     (ExtensionKind::AudioLevel, 10, &[Kind::Audio], "sendrecv"),
     (ExtensionKind::VideoOrientation, 11, &[Kind::Video], "sendrecv"),
     (ExtensionKind::TimeOffset, 12, &[Kind::Video], "sendrecv"),
@@ -38,44 +39,46 @@ pub(super) const EXTENSIONS: &[(ExtensionKind, u8, &[Kind], &str)] = &[
     (ExtensionKind::PlayoutDelay, 14, &[Kind::Video], "sendrecv"),
 ];
 
-/// RTCP feedback the engine understands for media of one kind. `goog-remb` is absent: both browsers prefer transport-cc, and
-/// the engine sends no REMB.
+/// RTCP feedback the engine understands for media of one kind. Towards consumers `goog-remb` stands in where there is no
+/// transport-cc. From producers nobody needs it: every browser prefers transport-cc, and the engine sends no REMB.
 pub(super) fn feedback(kind: Kind) -> &'static [(&'static str, &'static str)] {
     match kind {
-        Kind::Audio => &[("transport-cc", "")],
-        Kind::Video => &[("nack", ""), ("nack", "pli"), ("ccm", "fir"), ("transport-cc", "")],
+        Kind::Audio => &[("nack", ""), ("transport-cc", "")],
+        Kind::Video => {
+            &[("nack", ""), ("nack", "pli"), ("ccm", "fir"), ("goog-remb", ""), ("transport-cc", "")]
+        }
     }
-}
-
-/// The fmtp parameters of `codec`, the same in capabilities and on consumers.
-pub(super) fn parameters(codec: Codec) -> BTreeMap<String, ParameterValue> {
-    match codec {
-        // RFC 7587 §6.1: 10 ms packets are fine, and in-band FEC is of use to a forwarder's receivers.
-        Codec::Opus => BTreeMap::from([("minptime".into(), number(10)), ("useinbandfec".into(), number(1))]),
-        Codec::Vp8 | Codec::H264 | Codec::Vp9 | Codec::Av1 | Codec::Red => BTreeMap::new(),
-    }
-}
-
-pub(super) fn number(number: i32) -> ParameterValue {
-    ParameterValue { value: Some(Value::Number(number)) }
 }
 
 pub(super) fn feedback_message((r#type, parameter): (&str, &str)) -> RtcpFeedback {
     RtcpFeedback { r#type: r#type.into(), parameter: parameter.into() }
 }
 
-/// What every router can do.
-pub fn router() -> RtpCapabilities {
+/// The codecs of every room, in the order in which clients should prefer them. RED comes after Opus: a client that takes the first codec alone must
+/// not take RED, which is nothing without Opus.
+pub(super) fn codecs(config: &MediaConfig) -> impl Iterator<Item = Codec> {
+    [Codec::Opus, Codec::Red].into_iter().chain(config.video_codecs.iter().copied())
+}
+
+/// What every router can do under this configuration.
+pub fn router(config: &MediaConfig) -> RtpCapabilities {
     let mut codecs = Vec::new();
-    for name in CODECS {
-        let (pt, rtx_pt) = payload_types(name.codec);
+    for codec in self::codecs(config) {
+        let name = names::name(codec);
+        let (pt, rtx_pt) = payload_types(codec);
+        let mut parameters = formats::parameters(codec);
+        if codec == Codec::Opus {
+            // RFC 7587 §6.1: what we, as a receiver, prefer to get. mediasoup-client answers the browser with it.
+            let wishes = [("stereo", config.opus.stereo), ("usedtx", config.opus.dtx)];
+            parameters.extend(wishes.map(|(wish, wanted)| (wish.to_owned(), number(wanted.into()))));
+        }
         let media = RtpCodecCapability {
             kind: super::kind_name(name.kind).into(),
             mime_type: name.mime_type.into(),
             preferred_payload_type: pt.into(),
             clock_rate: name.clock_rate_hz,
             channels: (name.kind == Kind::Audio).then_some(name.channels),
-            parameters: parameters(name.codec),
+            parameters,
             rtcp_feedback: feedback(name.kind).iter().copied().map(feedback_message).collect(),
         };
         let rtx = rtx_pt.map(|rtx_pt| RtpCodecCapability {

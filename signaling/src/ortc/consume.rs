@@ -1,8 +1,8 @@
 //! From what a browser can receive to what the engine is to send, and how the browser is told.
 
 use super::names::{self, is_rtx, uri};
-use super::produce::{as_number, has_feedback};
-use super::{capabilities, check_len};
+use super::produce::{Produced, as_number, has_feedback};
+use super::{ScalabilityMode, capabilities, check_len, formats};
 use crate::failure::Failure;
 use crate::proto::{
     ErrorCode, RtcpParameters, RtpCapabilities, RtpCodecCapability, RtpCodecParameters,
@@ -19,6 +19,11 @@ pub struct Consumable {
     pub codecs: Vec<CodecParameters>,
     /// Extensions with the router's ids.
     pub extensions: Vec<Extension>,
+    /// The layers there are.
+    scalability_mode: ScalabilityMode,
+    is_stereo: bool,
+    /// It tells its bandwidth by REMB, for want of transport-wide feedback.
+    has_remb: bool,
 }
 
 /// The SSRCs a consumer writes.
@@ -31,38 +36,46 @@ pub struct ConsumerSsrcs {
 }
 
 impl Consumable {
-    /// What a client with `receiver`'s capabilities can get of a producer with these codecs.
-    pub fn new(
-        kind: Kind,
-        produced: &[CodecParameters],
-        receiver: &RtpCapabilities,
-    ) -> Result<Self, Failure> {
+    /// What a client with `receiver`'s capabilities can get of a producer.
+    pub fn new(kind: Kind, produced: &Produced, receiver: &RtpCapabilities) -> Result<Self, Failure> {
         check_len("rtpCapabilities.codecs", &receiver.codecs)?;
         check_len("rtpCapabilities.headerExtensions", &receiver.header_extensions)?;
         let mut codecs: Vec<CodecParameters> = Vec::new();
-        for produced in produced {
+        for produced in &produced.codecs {
             let known = codecs.iter().any(|codec| codec.codec == produced.codec);
             if let Some(codec) = codec(kind, produced.codec, receiver)?.filter(|_| !known) {
                 codecs.push(codec);
             }
         }
-        if codecs.is_empty() {
-            let names: Vec<_> = produced.iter().map(|codec| names::name(codec.codec).mime_type).collect();
+        // RED is nothing without the Opus in it.
+        if !codecs.iter().any(|codec| codec.codec != Codec::Red) {
+            let names: Vec<_> =
+                produced.codecs.iter().map(|codec| names::name(codec.codec).mime_type).collect();
             let text =
                 format!("the producer sends {}, and rtpCapabilities has nothing like it", names.join(" or "));
             return Err(Failure::new(ErrorCode::CannotConsume, text));
         }
-        let extensions: Vec<_> = capabilities::EXTENSIONS
-            .iter()
-            .filter(|(_, _, kinds, direction)| kinds.contains(&kind) && *direction != "recvonly")
-            .filter(|(extension, ..)| receives(kind, uri(*extension), receiver))
-            .map(|(extension, id, ..)| Extension { kind: *extension, id: *id })
-            .collect();
-        if !extensions.iter().any(|extension| extension.kind == ExtensionKind::TransportCc) {
-            // There are no numbers to give feedback on.
+        // One kind of feedback about bandwidth, and the extension that it is about.
+        let takes = |extension| receives(kind, extension, receiver);
+        let has_transport_cc =
+            takes(ExtensionKind::TransportCc) && codecs.iter().any(|codec| codec.transport_cc);
+        let has_remb =
+            !has_transport_cc && takes(ExtensionKind::AbsSendTime) && sends_remb(kind, &codecs, receiver);
+        if !has_transport_cc {
             codecs.iter_mut().for_each(|codec| codec.transport_cc = false);
         }
-        Ok(Self { kind, codecs, extensions })
+        let extensions = capabilities::EXTENSIONS
+            .iter()
+            .filter(|(_, _, kinds, direction)| kinds.contains(&kind) && *direction != "recvonly")
+            .filter(|(extension, ..)| match extension {
+                ExtensionKind::TransportCc => has_transport_cc,
+                ExtensionKind::AbsSendTime => has_remb,
+                other => takes(*other),
+            })
+            .map(|(extension, id, ..)| Extension { kind: *extension, id: *id })
+            .collect();
+        let (scalability_mode, is_stereo) = (produced.scalability_mode, produced.is_stereo);
+        Ok(Self { kind, codecs, extensions, scalability_mode, is_stereo, has_remb })
     }
 
     /// Whether there will be retransmissions with an SSRC of their own.
@@ -80,6 +93,9 @@ impl Consumable {
         let encoding = RtpEncodingParameters {
             ssrc: Some(ssrcs.media),
             rtx: ssrcs.rtx.map(|ssrc| RtxStream { ssrc }),
+            // One stream, whatever the producer sends: simulcast looks like sizes within it.
+            scalability_mode: (self.scalability_mode != ScalabilityMode::SINGLE)
+                .then(|| self.scalability_mode.to_string()),
             ..RtpEncodingParameters::default()
         };
         RtpParameters {
@@ -100,14 +116,20 @@ impl Consumable {
             (codec.pli, ("nack", "pli")),
             (codec.fir, ("ccm", "fir")),
             (codec.transport_cc, ("transport-cc", "")),
+            (self.has_remb, ("goog-remb", "")),
         ];
+        let mut parameters = formats::parameters(codec.codec);
+        if self.is_stereo && codec.codec == Codec::Opus {
+            // RFC 7587 §6.1: what will be sent. mediasoup-client has the browser decode two channels then.
+            parameters.insert("sprop-stereo".into(), formats::number(1));
+        }
         let feedback = feedback.into_iter().filter(|(agreed, _)| *agreed);
         let media = RtpCodecParameters {
             mime_type: name.mime_type.into(),
             payload_type: codec.pt.into(),
             clock_rate: name.clock_rate_hz,
             channels: (self.kind == Kind::Audio).then_some(name.channels),
-            parameters: capabilities::parameters(codec.codec),
+            parameters,
             rtcp_feedback: feedback.map(|(_, feedback)| capabilities::feedback_message(feedback)).collect(),
         };
         let rtx = codec.rtx_pt.map(|rtx_pt| RtpCodecParameters {
@@ -115,7 +137,7 @@ impl Consumable {
             payload_type: rtx_pt.into(),
             clock_rate: name.clock_rate_hz,
             channels: None,
-            parameters: BTreeMap::from([("apt".into(), capabilities::number(codec.pt.into()))]),
+            parameters: BTreeMap::from([("apt".into(), formats::number(codec.pt.into()))]),
             rtcp_feedback: Vec::new(),
         });
         [Some(media), rtx].into_iter().flatten()
@@ -124,11 +146,7 @@ impl Consumable {
 
 /// `codec` with the router's payload types and what `receiver` can do of it; `None` if it cannot receive it.
 fn codec(kind: Kind, codec: Codec, receiver: &RtpCapabilities) -> Result<Option<CodecParameters>, Failure> {
-    let matches = |claimed: &&RtpCodecCapability| {
-        names::find(&claimed.mime_type, claimed.clock_rate, claimed.channels)
-            .is_some_and(|name| name.codec == codec)
-    };
-    let Some(claimed) = receiver.codecs.iter().find(matches) else { return Ok(None) };
+    let Some(claimed) = claimed(codec, receiver) else { return Ok(None) };
     check_len("rtcpFeedback", &claimed.rtcp_feedback)?;
     let takes_rtx = receiver.codecs.iter().any(|rtx| {
         is_rtx(&rtx.mime_type)
@@ -150,11 +168,32 @@ fn codec(kind: Kind, codec: Codec, receiver: &RtpCapabilities) -> Result<Option<
     }))
 }
 
+/// What the client says of `codec` in the format that is forwarded here.
+fn claimed(codec: Codec, receiver: &RtpCapabilities) -> Option<&RtpCodecCapability> {
+    receiver.codecs.iter().find(|claimed| {
+        formats::takes_all(codec, &claimed.parameters)
+            && formats::find(&claimed.mime_type, claimed.clock_rate, claimed.channels, &claimed.parameters)
+                .is_some_and(|name| name.codec == codec)
+    })
+}
+
+/// Whether the client answers one of `codecs` with REMB.
+fn sends_remb(kind: Kind, codecs: &[CodecParameters], receiver: &RtpCapabilities) -> bool {
+    codecs
+        .iter()
+        .filter_map(|codec| claimed(codec.codec, receiver))
+        .any(|claimed| has_feedback(kind, &claimed.rtcp_feedback, ("goog-remb", "")))
+}
+
 /// Whether the client takes this extension on what it receives. A direction in its capabilities is as it sees it itself.
-fn receives(kind: Kind, uri: &str, receiver: &RtpCapabilities) -> bool {
-    receiver.header_extensions.iter().any(|extension| {
-        extension.uri == uri
-            && (extension.kind.is_empty() || extension.kind == super::kind_name(kind))
-            && matches!(extension.direction.as_str(), "" | "sendrecv" | "recvonly")
+fn receives(kind: Kind, extension: ExtensionKind, receiver: &RtpCapabilities) -> bool {
+    // mediasoup-client keeps a browser's extensions by id, so of those that audio and video share (and have to number alike,
+    // RFC 8843 §9.1) it names only video's. A browser has these for both or for neither.
+    let is_shared =
+        matches!(extension, ExtensionKind::Mid | ExtensionKind::TransportCc | ExtensionKind::AbsSendTime);
+    receiver.header_extensions.iter().any(|claimed| {
+        claimed.uri == uri(extension)
+            && (is_shared || claimed.kind.is_empty() || claimed.kind == super::kind_name(kind))
+            && matches!(claimed.direction.as_str(), "" | "sendrecv" | "recvonly")
     })
 }

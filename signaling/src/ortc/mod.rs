@@ -9,11 +9,14 @@
 pub mod capabilities;
 pub mod consume;
 pub mod dtls;
+mod formats;
 mod names;
 pub mod produce;
+pub mod scalability;
 
 pub use consume::{Consumable, ConsumerSsrcs};
 pub use produce::Produced;
+pub use scalability::ScalabilityMode;
 
 use crate::failure::Failure;
 use crate::limits;
@@ -26,6 +29,11 @@ fn check_len<T>(what: &str, list: &[T]) -> Result<(), Failure> {
     } else {
         Ok(())
     }
+}
+
+/// As much of a client's text as belongs into an answer.
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(32)]
 }
 
 /// Reads "audio" or "video".
@@ -45,5 +53,7 @@ pub fn kind_name(kind: control::Kind) -> &'static str {
     }
 }
 
+#[cfg(test)]
+mod layer_tests;
 #[cfg(test)]
 mod tests;

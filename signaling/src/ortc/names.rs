@@ -15,21 +15,24 @@ pub(super) struct CodecName {
 /// The codecs the engine forwards.
 pub(super) const CODECS: &[CodecName] = &[
     // RFC 7587 §7: always announced as 48000/2, whatever is sent.
-    CodecName {
-        codec: Codec::Opus,
-        kind: Kind::Audio,
-        mime_type: "audio/opus",
-        clock_rate_hz: 48_000,
-        channels: 2,
-    },
-    CodecName {
-        codec: Codec::Vp8,
-        kind: Kind::Video,
-        mime_type: "video/VP8",
-        clock_rate_hz: 90_000,
-        channels: 1,
-    },
+    CodecName::audio(Codec::Opus, "audio/opus"),
+    // RFC 2198, of Opus: its clock and its channels.
+    CodecName::audio(Codec::Red, "audio/red"),
+    CodecName::video(Codec::Vp8, "video/VP8"),
+    CodecName::video(Codec::Vp9, "video/VP9"),
+    CodecName::video(Codec::H264, "video/H264"),
+    CodecName::video(Codec::Av1, "video/AV1"),
 ];
+
+impl CodecName {
+    const fn audio(codec: Codec, mime_type: &'static str) -> Self {
+        Self { codec, kind: Kind::Audio, mime_type, clock_rate_hz: 48_000, channels: 2 }
+    }
+
+    const fn video(codec: Codec, mime_type: &'static str) -> Self {
+        Self { codec, kind: Kind::Video, mime_type, clock_rate_hz: 90_000, channels: 1 }
+    }
+}
 
 /// The name of `codec`.
 pub(super) fn name(codec: Codec) -> &'static CodecName {

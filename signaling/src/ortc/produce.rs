@@ -1,13 +1,15 @@
 //! From what a browser is about to send to what the engine has to expect.
 
 use super::names::{self, is_rtx};
-use super::{capabilities, check_len};
+use super::{ScalabilityMode, capabilities, check_len, formats, shortened};
 use crate::failure::Failure;
 use crate::limits;
+use crate::media::MediaConfig;
 use crate::proto::{
-    ErrorCode, ParameterValue, RtcpFeedback, RtpCodecParameters, RtpParameters, parameter_value::Value,
+    ErrorCode, ParameterValue, RtcpFeedback, RtpCodecParameters, RtpEncodingParameters, RtpParameters,
+    parameter_value::Value,
 };
-use control::{CodecParameters, Encoding, Extension, ExtensionKind, Kind, Text};
+use control::{Codec, CodecParameters, Encoding, Extension, ExtensionKind, Kind, Text};
 use std::collections::HashSet;
 
 /// A producer's parameters, checked.
@@ -17,10 +19,14 @@ pub struct Produced {
     pub mid: Option<Text>,
     /// Codecs, the first is the one the browser starts with.
     pub codecs: Vec<CodecParameters>,
-    /// The one stream.
+    /// The one stream, or those of simulcast with the smallest picture first.
     pub encodings: Vec<Encoding>,
     /// Header extensions the engine knows.
     pub extensions: Vec<Extension>,
+    /// The layers of all encodings together, as a consumer sees them.
+    pub scalability_mode: ScalabilityMode,
+    /// Opus with two channels.
+    pub is_stereo: bool,
 }
 
 impl Produced {
@@ -29,16 +35,39 @@ impl Produced {
         let mid = parameters.mid.as_deref().map(|mid| label("mid", mid)).transpose()?;
         let codecs = codecs(kind, &parameters.codecs)?;
         let extensions = extensions(parameters)?;
-        let encoding = encoding(parameters)?;
-        let has_mid =
-            mid.is_some() && extensions.iter().any(|extension| extension.kind == ExtensionKind::Mid);
-        if encoding.ssrc.is_none() && encoding.rid.is_none() && !has_mid {
+        let has = |wanted| extensions.iter().any(|extension| extension.kind == wanted);
+        let (encodings, scalability_mode) = encodings(codecs[0].codec, &parameters.encodings)?;
+        let is_told_by_mid = mid.is_some() && has(ExtensionKind::Mid) && encodings.len() == 1;
+        let is_told = |encoding: &Encoding| {
+            encoding.ssrc.is_some() || encoding.rid.is_some() && has(ExtensionKind::Rid) || is_told_by_mid
+        };
+        if !encodings.iter().all(is_told) {
             return Err(Failure::bad(
-                "nothing tells which packets are this producer's: encodings need an ssrc or a rid, or rtpParameters a mid and its extension",
+                "nothing tells which packets are this producer's: encodings need an ssrc, or a rid and its extension, or a single one a mid and its extension",
             ));
         }
-        Ok(Self { mid, codecs, encodings: vec![encoding], extensions })
+        let is_stereo = parameters.codecs.iter().any(|codec| {
+            codec.mime_type.eq_ignore_ascii_case("audio/opus")
+                && codec.parameters.get("sprop-stereo").and_then(as_number) == Some(1)
+        });
+        Ok(Self { mid, codecs, encodings, extensions, scalability_mode, is_stereo })
     }
+
+    /// Checks that it uses codecs of these rooms only.
+    pub fn check(&self, config: &MediaConfig) -> Result<(), Failure> {
+        let is_offered =
+            |codec: &CodecParameters| capabilities::codecs(config).any(|known| known == codec.codec);
+        match self.codecs.iter().find(|codec| !is_offered(codec)) {
+            None => Ok(()),
+            Some(codec) => Err(unsupported(names::name(codec.codec).mime_type, "")),
+        }
+    }
+}
+
+fn unsupported(name: &str, detail: &str) -> Failure {
+    let text =
+        format!("{}{detail} is no codec of this router; see the capabilities in Joined", shortened(name));
+    Failure::new(ErrorCode::UnsupportedCodec, text)
 }
 
 /// A MID or RID: a token (RFC 8866 §9) that fits a one-byte header extension.
@@ -65,16 +94,17 @@ fn codecs(kind: Kind, codecs: &[RtpCodecParameters]) -> Result<Vec<CodecParamete
         if is_rtx(&codec.mime_type) {
             continue;
         }
-        let name =
-            names::find(&codec.mime_type, codec.clock_rate, codec.channels).filter(|name| name.kind == kind);
+        check_parameters(codec)?;
+        let name = formats::find(&codec.mime_type, codec.clock_rate, codec.channels, &codec.parameters)
+            .filter(|name| name.kind == kind);
         let Some(name) = name else {
-            let text = format!(
-                "{}/{} is no {} codec of this router; see the capabilities in Joined",
-                shortened(&codec.mime_type),
+            let detail = format!(
+                "/{}{} for {}",
                 codec.clock_rate,
-                super::kind_name(kind),
+                formats::describe(&codec.parameters),
+                super::kind_name(kind)
             );
-            return Err(Failure::new(ErrorCode::UnsupportedCodec, text));
+            return Err(unsupported(&codec.mime_type, &detail));
         };
         check_len("rtcpFeedback", &codec.rtcp_feedback)?;
         let has = |wanted| has_feedback(kind, &codec.rtcp_feedback, wanted);
@@ -92,6 +122,12 @@ fn codecs(kind: Kind, codecs: &[RtpCodecParameters]) -> Result<Vec<CodecParamete
     if media.is_empty() {
         return Err(Failure::bad("rtpParameters.codecs names no codec that carries media"));
     }
+    let has = |wanted| media.iter().any(|codec: &CodecParameters| codec.codec == wanted);
+    if has(Codec::Red) && !has(Codec::Opus) {
+        return Err(Failure::bad(
+            "audio/red carries audio/opus (RFC 2198), which is not in rtpParameters.codecs",
+        ));
+    }
     if media.len() > control::limits::LIST_LEN_MAX {
         return Err(Failure::bad(format!("at most {} codecs per producer", control::limits::LIST_LEN_MAX)));
     }
@@ -107,6 +143,20 @@ fn codecs(kind: Kind, codecs: &[RtpCodecParameters]) -> Result<Vec<CodecParamete
         }
     }
     Ok(media)
+}
+
+/// Refuses an fmtp line that is longer than any browser's.
+fn check_parameters(codec: &RtpCodecParameters) -> Result<(), Failure> {
+    let max = limits::PARAMETERS_LEN_MAX;
+    if codec.parameters.len() > max {
+        let text = format!(
+            "the parameters of {} have {} entries; at most {max} are taken",
+            shortened(&codec.mime_type),
+            codec.parameters.len()
+        );
+        return Err(Failure::bad(text));
+    }
+    Ok(())
 }
 
 /// Whether the client and the router both have this feedback.
@@ -158,27 +208,103 @@ fn extensions(parameters: &RtpParameters) -> Result<Vec<Extension>, Failure> {
     Ok(known)
 }
 
-fn encoding(parameters: &RtpParameters) -> Result<Encoding, Failure> {
-    let encoding = match parameters.encodings.as_slice() {
-        [] => return Ok(Encoding::SINGLE),
-        [encoding] => encoding,
-        more => {
-            let text = format!("a producer has one encoding here, not {}: turn simulcast off", more.len());
-            return Err(Failure::new(ErrorCode::Limit, text));
+/// The encodings, and what layers they have together. `codec` is the one they begin with.
+fn encodings(
+    codec: Codec,
+    encodings: &[RtpEncodingParameters],
+) -> Result<(Vec<Encoding>, ScalabilityMode), Failure> {
+    let max = limits::ENCODINGS_MAX;
+    let count = match encodings {
+        [] => return Ok((vec![Encoding::SINGLE], ScalabilityMode::SINGLE)),
+        all if all.len() > max => {
+            return Err(Failure::bad(format!(
+                "encodings has {} entries; at most {max} are taken",
+                all.len()
+            )));
+        }
+        all => all.len(),
+    };
+    let modes = encodings.iter().map(|encoding| scalability_mode(codec, encoding, count));
+    let modes: Vec<_> = modes.collect::<Result<_, _>>()?;
+    let checked: Vec<_> = encodings
+        .iter()
+        .zip(&modes)
+        .map(|(claimed, mode)| encoding(claimed, mode))
+        .collect::<Result<_, _>>()?;
+    let mut ssrcs = HashSet::new();
+    if let Some(twice) = checked
+        .iter()
+        .flat_map(|encoding| encoding.ssrc.into_iter().chain(encoding.rtx_ssrc))
+        .find(|ssrc| !ssrcs.insert(*ssrc))
+    {
+        return Err(Failure::bad(format!(
+            "ssrc {twice} is used twice in encodings: every stream and its retransmissions need two of their own (RFC 4588 §5.1)"
+        )));
+    }
+    let mut rids = HashSet::new();
+    if let Some(twice) =
+        checked.iter().filter_map(|encoding| encoding.rid.as_ref()).find(|rid| !rids.insert(rid.as_str()))
+    {
+        return Err(Failure::bad(format!("rid {} is used twice in encodings", twice.as_str())));
+    }
+    // Layers are counted from the smallest; whoever says sizes can be held to that.
+    let scales: Vec<_> = encodings.iter().filter_map(|encoding| encoding.scale_resolution_down_by).collect();
+    if scales.windows(2).any(|pair| pair[0] < pair[1]) {
+        return Err(Failure::bad(
+            "encodings must come with the smallest picture first: scaleResolutionDownBy rises in them",
+        ));
+    }
+    let together = match modes.as_slice() {
+        [mode] => *mode,
+        all => {
+            let temporal_layers = all.iter().map(|mode| mode.temporal_layers).max().unwrap_or(1);
+            ScalabilityMode::simulcast(count as u8, temporal_layers)
         }
     };
-    let rtx_ssrc = encoding.rtx.as_ref().map(|rtx| rtx.ssrc);
-    if encoding.ssrc == Some(0) || rtx_ssrc == Some(0) {
-        return Err(Failure::bad("an ssrc in encodings must not be 0"));
-    }
-    if rtx_ssrc.is_some() && rtx_ssrc == encoding.ssrc {
-        return Err(Failure::bad("an encoding and its retransmissions need two ssrcs (RFC 4588 §5.1)"));
-    }
-    let rid = encoding.rid.as_deref().map(|rid| label("rid", rid)).transpose()?;
-    Ok(Encoding { rid, ssrc: encoding.ssrc, rtx_ssrc, ..Encoding::SINGLE })
+    Ok((checked, together))
 }
 
-/// As much of a client's text as belongs into an answer.
-fn shortened(text: &str) -> &str {
-    &text[..text.floor_char_boundary(32)]
+/// The mode of one of `count` encodings. None named is no layers.
+fn scalability_mode(
+    codec: Codec,
+    encoding: &RtpEncodingParameters,
+    count: usize,
+) -> Result<ScalabilityMode, Failure> {
+    let Some(text) = encoding.scalability_mode.as_deref().filter(|text| !text.is_empty()) else {
+        return Ok(ScalabilityMode::SINGLE);
+    };
+    let wrong = |why: &str| Failure::bad(format!("scalabilityMode {:?}: {why}", shortened(text)));
+    let mode: ScalabilityMode = text.parse().map_err(|unknown| wrong(&format!("{unknown}")))?;
+    let name = names::name(codec).mime_type;
+    match codec {
+        Codec::Opus | Codec::Red if mode != ScalabilityMode::SINGLE => {
+            Err(wrong(&format!("{name} has no layers")))
+        }
+        Codec::Vp8 | Codec::H264 if mode.spatial_layers > 1 => {
+            Err(wrong(&format!("{name} has one size in a stream; send several encodings with L1T1 to L1T3")))
+        }
+        _ if mode.spatial_layers > 1 && count > 1 => {
+            Err(wrong("an encoding among several has one size; take L1T1 to L1T3, or one encoding"))
+        }
+        _ => Ok(mode),
+    }
+}
+
+fn encoding(claimed: &RtpEncodingParameters, mode: &ScalabilityMode) -> Result<Encoding, Failure> {
+    let rtx_ssrc = claimed.rtx.as_ref().map(|rtx| rtx.ssrc);
+    if claimed.ssrc == Some(0) || rtx_ssrc == Some(0) {
+        return Err(Failure::bad("an ssrc in encodings must not be 0"));
+    }
+    let is_scale = |scale: f64| scale.is_finite() && scale >= 1.0;
+    if claimed.scale_resolution_down_by.is_some_and(|scale| !is_scale(scale)) {
+        return Err(Failure::bad("scaleResolutionDownBy must be 1 or more (W3C WebRTC §5.2.6)"));
+    }
+    Ok(Encoding {
+        rid: claimed.rid.as_deref().map(|rid| label("rid", rid)).transpose()?,
+        ssrc: claimed.ssrc,
+        rtx_ssrc,
+        spatial_layers: mode.spatial_layers,
+        temporal_layers: mode.temporal_layers,
+        max_bitrate_bps: claimed.max_bitrate.filter(|bitrate| *bitrate > 0),
+    })
 }

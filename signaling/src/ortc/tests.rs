@@ -1,8 +1,8 @@
 //! Negotiation with what real browsers offer: `tests/sdp` holds offers that Chrome 156 and Firefox 153 made.
 
-use super::capabilities::router;
 use super::*;
 use crate::failure::Failure;
+use crate::media::MediaConfig;
 use crate::proto::{
     DtlsFingerprint, DtlsParameters, ErrorCode, ParameterValue, RtcpFeedback, RtpCapabilities,
     RtpCodecCapability, RtpCodecParameters, RtpEncodingParameters, RtpHeaderExtension,
@@ -14,8 +14,13 @@ use std::collections::HashSet;
 const CHROME: &str = include_str!("../../tests/sdp/chrome-156-av.sdp");
 const FIREFOX: &str = include_str!("../../tests/sdp/firefox-153-av.sdp");
 
+/// What a router can do unless configured otherwise.
+pub(super) fn router() -> RtpCapabilities {
+    capabilities::router(&MediaConfig::default())
+}
+
 /// What an offer says about RTP, in ORTC's words; as mediasoup-client reads it.
-fn offered(sdp: &str) -> RtpCapabilities {
+pub(super) fn offered(sdp: &str) -> RtpCapabilities {
     let mut capabilities = RtpCapabilities::default();
     let mut kind = String::new();
     // Firefox writes a codec's fmtp before its rtpmap, so those come first in a pass of their own.
@@ -73,6 +78,12 @@ fn offered(sdp: &str) -> RtpCapabilities {
 
 /// What mediasoup-client says it sends: the first codec that both have, its RTX, and the common extensions, with the browser's numbers.
 fn sent(sdp: &str, kind: &str) -> RtpParameters {
+    let mut codecs = router().codecs.into_iter().filter(|codec| codec.kind == kind);
+    codecs.find_map(|codec| sent_as(sdp, &codec.mime_type)).expect("a common codec")
+}
+
+/// The same with this codec, in the format that both have; `None` if the browser does not have it.
+pub(super) fn sent_as(sdp: &str, mime_type: &str) -> Option<RtpParameters> {
     let (browser, router) = (offered(sdp), router());
     let parameters = |codec: &RtpCodecCapability| RtpCodecParameters {
         mime_type: codec.mime_type.clone(),
@@ -82,14 +93,13 @@ fn sent(sdp: &str, kind: &str) -> RtpParameters {
         parameters: codec.parameters.clone(),
         rtcp_feedback: codec.rtcp_feedback.clone(),
     };
-    let media = router
-        .codecs
-        .iter()
-        .filter(|codec| codec.kind == kind)
-        .find_map(|known| {
-            browser.codecs.iter().find(|codec| codec.mime_type.eq_ignore_ascii_case(&known.mime_type))
-        })
-        .expect("a common codec");
+    let kind = &mime_type[..5];
+    let is_ours = |codec: &&RtpCodecCapability| {
+        codec.mime_type.eq_ignore_ascii_case(mime_type)
+            && formats::find(mime_type, codec.clock_rate, codec.channels, &codec.parameters)
+                .is_some_and(|name| formats::takes_all(name.codec, &codec.parameters))
+    };
+    let media = browser.codecs.iter().find(is_ours)?;
     let apt = Some(Value::Number(media.preferred_payload_type as i32));
     let rtx = browser
         .codecs
@@ -99,7 +109,7 @@ fn sent(sdp: &str, kind: &str) -> RtpParameters {
         extension.kind == kind
             && router.header_extensions.iter().any(|known| known.uri == extension.uri && known.kind == kind)
     };
-    RtpParameters {
+    Some(RtpParameters {
         mid: Some("0".into()),
         codecs: std::iter::once(media).chain(rtx).map(parameters).collect(),
         header_extensions: (browser.header_extensions.iter().filter(common))
@@ -115,10 +125,10 @@ fn sent(sdp: &str, kind: &str) -> RtpParameters {
             ..Default::default()
         }],
         ..Default::default()
-    }
+    })
 }
 
-fn ids(extensions: &[control::Extension]) -> Vec<(ExtensionKind, u8)> {
+pub(super) fn ids(extensions: &[control::Extension]) -> Vec<(ExtensionKind, u8)> {
     extensions.iter().map(|extension| (extension.kind, extension.id)).collect()
 }
 
@@ -139,7 +149,11 @@ fn the_router_says_everything_once() {
         assert_eq!(*known, &extension.uri);
     }
     let names: Vec<_> = router.codecs.iter().map(|codec| codec.mime_type.as_str()).collect();
-    assert_eq!(names, ["audio/opus", "video/VP8", "video/rtx"]);
+    let rtx = "video/rtx";
+    assert_eq!(
+        names,
+        ["audio/opus", "audio/red", "video/VP8", rtx, "video/VP9", rtx, "video/H264", rtx, "video/AV1", rtx]
+    );
 }
 
 #[test]
@@ -165,6 +179,10 @@ fn what_chrome_sends_is_understood_in_its_own_numbers() {
     let audio = Produced::new(Kind::Audio, &sent(CHROME, "audio")).expect("understood");
     assert_eq!((audio.codecs[0].codec, audio.codecs[0].pt, audio.codecs[0].rtx_pt), (Codec::Opus, 111, None));
     assert!(audio.codecs[0].transport_cc && !audio.codecs[0].nack && !audio.codecs[0].pli);
+    let mut nack = sent(CHROME, "audio");
+    // As mediasoup-client adds it, for libwebrtc can.
+    nack.codecs[0].rtcp_feedback.push(RtcpFeedback { r#type: "nack".into(), parameter: String::new() });
+    assert!(Produced::new(Kind::Audio, &nack).expect("understood").codecs[0].nack);
 }
 
 #[test]
@@ -184,8 +202,7 @@ fn every_browser_can_receive_from_every_browser() {
         for receiver in [CHROME, FIREFOX] {
             for (kind, name) in [(Kind::Audio, "audio"), (Kind::Video, "video")] {
                 let produced = Produced::new(kind, &sent(sender, name)).expect("understood");
-                let consumable =
-                    Consumable::new(kind, &produced.codecs, &offered(receiver)).expect("consumable");
+                let consumable = Consumable::new(kind, &produced, &offered(receiver)).expect("consumable");
                 let ssrcs = ConsumerSsrcs { media: 7, rtx: consumable.has_rtx().then_some(8) };
                 let parameters = consumable.parameters("3", ssrcs, "cname");
                 assert_eq!(parameters.mid.as_deref(), Some("3"));
@@ -221,7 +238,7 @@ fn a_receiver_gets_only_what_it_can_do() {
             extension.direction = "sendonly".into();
         },
     );
-    let consumable = Consumable::new(Kind::Video, &produced.codecs, &receiver).expect("consumable");
+    let consumable = Consumable::new(Kind::Video, &produced, &receiver).expect("consumable");
     assert!(!consumable.has_rtx());
     let kinds: Vec<_> = consumable.extensions.iter().map(|extension| extension.kind).collect();
     assert!(
@@ -231,7 +248,7 @@ fn a_receiver_gets_only_what_it_can_do() {
     );
 
     receiver.codecs.retain(|codec| codec.mime_type != "video/VP8");
-    let failure = Consumable::new(Kind::Video, &produced.codecs, &receiver).expect_err("no VP8");
+    let failure = Consumable::new(Kind::Video, &produced, &receiver).expect_err("no VP8");
     assert_eq!(failure.code, ErrorCode::CannotConsume);
 }
 
@@ -248,7 +265,7 @@ fn nonsense_is_refused_with_a_sentence() {
         (refused(|p| p.codecs.clear()), ErrorCode::BadMessage, "no codec"),
         (refused(|p| _ = p.codecs.remove(0)), ErrorCode::BadMessage, "no codec"),
         (refused(|p| p.codecs[0].mime_type = "video/H265".into()), ErrorCode::UnsupportedCodec, "video/H265"),
-        (refused(|p| p.codecs[0].clock_rate = 1), ErrorCode::UnsupportedCodec, "video/VP8/1"),
+        (refused(|p| p.codecs[0].clock_rate = 1), ErrorCode::UnsupportedCodec, "video/VP8/1 for video"),
         (refused(|p| p.codecs[0].payload_type = 72), ErrorCode::BadMessage, "72"),
         (refused(|p| p.codecs[0].payload_type = u32::MAX), ErrorCode::BadMessage, "payload type"),
         (refused(|p| p.codecs[1].payload_type = 96), ErrorCode::BadMessage, "twice"),
@@ -263,9 +280,9 @@ fn nonsense_is_refused_with_a_sentence() {
             ErrorCode::BadMessage,
             "two ids",
         ),
-        (refused(|p| p.encodings.push(p.encodings[0].clone())), ErrorCode::Limit, "one encoding"),
+        (refused(|p| p.encodings.push(p.encodings[0].clone())), ErrorCode::BadMessage, "1111 is used twice"),
         (refused(|p| p.encodings[0].ssrc = Some(0)), ErrorCode::BadMessage, "not be 0"),
-        (refused(|p| p.encodings[0].ssrc = Some(2_222)), ErrorCode::BadMessage, "two ssrcs"),
+        (refused(|p| p.encodings[0].ssrc = Some(2_222)), ErrorCode::BadMessage, "2222 is used twice"),
         (refused(|p| p.encodings[0].rid = Some("r".repeat(17))), ErrorCode::BadMessage, "rid"),
         (refused(|p| p.mid = Some(String::new())), ErrorCode::BadMessage, "mid"),
         (refused(|p| p.mid = Some("a b".into())), ErrorCode::BadMessage, "mid"),

@@ -10,6 +10,7 @@ use prost::Message;
 use signaling::engine::{Engine, start};
 use signaling::failure::Failure;
 use signaling::hall::{Admission, Connection, Hall, Patience};
+use signaling::media::MediaConfig;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
 use std::path::Path;
 use std::sync::Arc;
@@ -32,8 +33,12 @@ pub const PATIENCE: Patience = Patience {
 
 impl Signaling {
     pub fn start(control_socket: &Path, admission: Admission) -> Self {
+        Self::start_with(control_socket, admission, MediaConfig::default())
+    }
+
+    pub fn start_with(control_socket: &Path, admission: Admission, media: MediaConfig) -> Self {
         let engine = Engine::new();
-        let hall = Hall::new(engine.clone(), admission, PATIENCE);
+        let hall = Hall::new(engine.clone(), admission, media, PATIENCE);
         let (news, heard) = mpsc::channel(64);
         start(engine, control_socket.to_path_buf(), news).expect("a thread");
         let follower = tokio::spawn(hall.clone().follow(heard));
@@ -165,7 +170,7 @@ pub fn dtls(role: &str) -> Option<proto::DtlsParameters> {
 
 /// A track in the router's own numbers.
 pub fn produce(transport: &str, kind: &str) -> Payload {
-    let capabilities = signaling::ortc::capabilities::router();
+    let capabilities = signaling::ortc::capabilities::router(&MediaConfig::default());
     let codecs = capabilities.codecs.iter().filter(|codec| codec.kind == kind).map(|codec| {
         proto::RtpCodecParameters {
             mime_type: codec.mime_type.clone(),
@@ -195,7 +200,8 @@ pub fn consume(transport: &str, producer: &str) -> Payload {
     Payload::ConsumeMedia(proto::ConsumeMedia {
         transport_id: transport.into(),
         producer_id: producer.into(),
-        rtp_capabilities: Some(signaling::ortc::capabilities::router()),
+        rtp_capabilities: Some(signaling::ortc::capabilities::router(&MediaConfig::default())),
+        ..Default::default()
     })
 }
 

@@ -1,0 +1,178 @@
+//! Scalability modes: how many layers an encoding has and how they depend on each other, as W3C's
+//! "Scalable Video Coding (SVC) Extension for WebRTC" names them (§6, the table of modes).
+//!
+//! Only the name is read here. Which layers really come the engine sees in the packets.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A mode, for example `L3T3_KEY`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScalabilityMode {
+    /// Sizes of the picture, 1 to 3.
+    pub spatial_layers: u8,
+    /// Frame rates, 1 to 3.
+    pub temporal_layers: u8,
+    dependency: Dependency,
+    /// `h`: each size is two thirds of the next instead of half.
+    is_dense: bool,
+}
+
+/// What the spatial layers of a mode need of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dependency {
+    /// `L`: every picture builds on the smaller one.
+    Full,
+    /// `L…_KEY`: only in keyframes.
+    Key,
+    /// `L…_KEY_SHIFT`: only in keyframes, and the temporal layers of the sizes take turns.
+    KeyShift,
+    /// `S`: never; several sizes in one RTP stream, as in simulcast.
+    None,
+}
+
+/// The text is no mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {EXPECTED}")]
+pub struct UnknownMode;
+
+/// What a mode looks like, for people.
+pub const EXPECTED: &str = "a scalability mode of W3C's WebRTC-SVC with 1 to 3 spatial and 1 to 3 temporal layers, such as L1T3, L3T3 or L3T3_KEY";
+
+impl ScalabilityMode {
+    /// No layers: what an encoding has that names no mode.
+    pub const SINGLE: Self = Self::simulcast(1, 1);
+
+    /// What a consumer of simulcast is told: as many sizes as there are encodings.
+    pub const fn simulcast(encodings: u8, temporal_layers: u8) -> Self {
+        Self { spatial_layers: encodings, temporal_layers, dependency: Dependency::Full, is_dense: false }
+    }
+}
+
+impl FromStr for ScalabilityMode {
+    type Err = UnknownMode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMode> {
+        let mut rest = text;
+        let are_alone = take(&mut rest, "S");
+        if !are_alone && !take(&mut rest, "L") {
+            return Err(UnknownMode);
+        }
+        let spatial_layers = layers(&mut rest)?;
+        if !take(&mut rest, "T") {
+            return Err(UnknownMode);
+        }
+        let temporal_layers = layers(&mut rest)?;
+        let is_dense = take(&mut rest, "h");
+        let dependency = match rest {
+            "" if are_alone => Dependency::None,
+            "" => Dependency::Full,
+            "_KEY" if !are_alone && !is_dense => Dependency::Key,
+            // Temporal layers take turns: there have to be two.
+            "_KEY_SHIFT" if !are_alone && !is_dense && temporal_layers > 1 => Dependency::KeyShift,
+            _ => return Err(UnknownMode),
+        };
+        // What says how sizes relate needs two of them.
+        if spatial_layers == 1 && (is_dense || dependency != Dependency::Full) {
+            return Err(UnknownMode);
+        }
+        Ok(Self { spatial_layers, temporal_layers, dependency, is_dense })
+    }
+}
+
+impl fmt::Display for ScalabilityMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letter = if self.dependency == Dependency::None { 'S' } else { 'L' };
+        let dense = if self.is_dense { "h" } else { "" };
+        let suffix = match self.dependency {
+            Dependency::Full | Dependency::None => "",
+            Dependency::Key => "_KEY",
+            Dependency::KeyShift => "_KEY_SHIFT",
+        };
+        write!(f, "{letter}{}T{}{dense}{suffix}", self.spatial_layers, self.temporal_layers)
+    }
+}
+
+fn take(rest: &mut &str, prefix: &str) -> bool {
+    match rest.strip_prefix(prefix) {
+        Some(after) => {
+            *rest = after;
+            true
+        }
+        None => false,
+    }
+}
+
+fn layers(rest: &mut &str) -> Result<u8, UnknownMode> {
+    let count = (1..=3).find(|count: &u8| take(rest, &count.to_string()));
+    count.ok_or(UnknownMode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mode_of_the_table_is_read_and_written() {
+        // The table of §6, all of it.
+        let plain = ["L1T1", "L1T2", "L1T3"];
+        let spatial = ["2T1", "2T2", "2T3", "3T1", "3T2", "3T3"];
+        let key = spatial.map(|layers| format!("L{layers}_KEY"));
+        let shift = ["L2T2_KEY_SHIFT", "L2T3_KEY_SHIFT", "L3T2_KEY_SHIFT", "L3T3_KEY_SHIFT"];
+        let letters = ["L", "S"].iter().flat_map(|letter| {
+            spatial.iter().flat_map(move |layers| [format!("{letter}{layers}"), format!("{letter}{layers}h")])
+        });
+        let all = (plain.iter().chain(&shift).map(|mode| (*mode).to_owned())).chain(key).chain(letters);
+        let mut count = 0;
+        for text in all {
+            let mode: ScalabilityMode = text.parse().unwrap_or_else(|_| panic!("{text} is in the table"));
+            assert_eq!(mode.to_string(), text);
+            assert_eq!(mode.spatial_layers, text.as_bytes()[1] - b'0', "{text}");
+            assert_eq!(mode.temporal_layers, text.as_bytes()[3] - b'0', "{text}");
+            count += 1;
+        }
+        assert_eq!(count, 37);
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "L",
+            "L3",
+            "L3T",
+            "T3",
+            "L0T1",
+            "L4T1",
+            "L1T4",
+            "L1T0",
+            "l3t3",
+            "L3T3 ",
+            " L3T3",
+            "L3T3_key",
+            "L3T3_",
+            "L3T3_KEYS",
+            "L3T3KEY",
+            "S3T3_KEY",
+            "L1T3_KEY",
+            "L1T3h",
+            "S1T3",
+            "L3T1_KEY_SHIFT",
+            "L33T3",
+            "L3T33",
+            "L3T3_KEY_KEY",
+            "L3T3_SHIFT",
+            "L3T3h_KEY",
+            "L3T3h_KEY_SHIFT",
+            "LéT3",
+        ] {
+            assert_eq!(text.parse::<ScalabilityMode>(), Err(UnknownMode), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn simulcast_is_told_as_sizes() {
+        assert_eq!(ScalabilityMode::simulcast(3, 2).to_string(), "L3T2");
+        assert_eq!(ScalabilityMode::SINGLE.to_string(), "L1T1");
+    }
+}

@@ -1,0 +1,220 @@
+//! Layers and the configuration of media, as a client meets them: wishes on their way to the engine, and the engine's news on its way back.
+
+mod harness;
+
+use control::{Codec, Command, ConsumerId, Event, Layers, ProducerId};
+use harness::engine::{Engine, socket_path};
+use harness::{Client, Signaling, consume, join, produce, transport_id};
+use signaling::hall::Admission;
+use signaling::media::MediaConfig;
+use signaling::proto::{self, ErrorCode, signal::Payload};
+
+fn start(media: MediaConfig) -> (Engine, Signaling) {
+    let engine = Engine::start(&socket_path());
+    let signaling = Signaling::start_with(&engine.path, Admission::Everybody { tokens: None }, media);
+    (engine, signaling)
+}
+
+/// Ada sends audio and video, Bob is there to receive: her producers, and his transport.
+struct Stage {
+    audio: String,
+    video: String,
+    recv: String,
+}
+
+async fn stage(ada: &Client, bob: &mut Client) -> Stage {
+    ada.join(join("stage", "Ada")).await;
+    bob.join(join("stage", "Bob")).await;
+    let (send, recv) = (ada.transport("send").await.id, bob.transport("recv").await.id);
+    let (audio, video) = (ada.produce(&send, "audio").await, ada.produce(&send, "video").await);
+    for _ in 0..2 {
+        assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+    }
+    Stage { audio, video, recv }
+}
+
+fn layers(spatial: u32, temporal: Option<u32>) -> Option<proto::Layers> {
+    Some(proto::Layers { spatial_layer: spatial, temporal_layer: temporal })
+}
+
+fn prefer(consumer: &str, layers: Option<proto::Layers>) -> Payload {
+    Payload::SetPreferredLayers(proto::SetPreferredLayers { consumer_id: consumer.into(), layers })
+}
+
+fn prioritise(consumer: &str, priority: u32) -> Payload {
+    Payload::SetPriority(proto::SetPriority { consumer_id: consumer.into(), priority })
+}
+
+fn number(id: &str) -> u64 {
+    transport_id(id).0
+}
+
+#[tokio::test]
+async fn what_a_client_prefers_reaches_the_engine() {
+    let (engine, signaling) = start(MediaConfig::default());
+    let (ada, mut bob) = (signaling.client(), signaling.client());
+    let Stage { audio, video, recv, .. } = stage(&ada, &mut bob).await;
+
+    let with = |layers, priority| {
+        let Payload::ConsumeMedia(consume) = consume(&recv, &video) else { unreachable!() };
+        Payload::ConsumeMedia(proto::ConsumeMedia { preferred_layers: layers, priority, ..consume })
+    };
+    let has_consumed = async |what: &str, wanted: (Option<Layers>, u8)| {
+        engine
+            .has_got(what, |command| {
+                matches!(command, Command::Consume(consume)
+                    if (consume.preferred_layers, consume.priority) == wanted)
+            })
+            .await;
+    };
+    assert!(matches!(bob.ask(with(None, 0)).await, Payload::ConsumerCreated(_)));
+    has_consumed("to send all layers at the lowest priority", (None, 1)).await;
+    assert!(matches!(bob.ask(with(layers(1, Some(0)), 200)).await, Payload::ConsumerCreated(_)));
+    has_consumed("to send the middle", (Some(Layers { spatial: 1, temporal: 0 }), 200)).await;
+    assert_eq!(bob.fails(with(layers(256, None), 1)).await, ErrorCode::BadMessage);
+    assert_eq!(bob.fails(with(None, 256)).await, ErrorCode::BadMessage);
+
+    let eye = bob.consume(&recv, &video).await.id;
+    let consumer = ConsumerId(number(&eye));
+    bob.done(prefer(&eye, layers(0, None))).await;
+    bob.done(prefer(&eye, layers(2, Some(1)))).await;
+    bob.done(prioritise(&eye, 255)).await;
+    for (spatial, temporal) in [(0, u8::MAX), (2, 1)] {
+        let wanted = Command::SetPreferredLayers { consumer, layers: Layers { spatial, temporal } };
+        engine.has_got("the layers", |command| *command == wanted).await;
+    }
+    engine.has_got("the priority", |c| *c == Command::SetPriority { consumer, priority: 255 }).await;
+
+    let ear = bob.consume(&recv, &audio).await.id;
+    assert_eq!(bob.fails(prefer(&ear, layers(0, None))).await, ErrorCode::BadMessage, "sound has no layers");
+    bob.done(prioritise(&ear, 2)).await;
+    assert_eq!(bob.fails(prefer(&eye, None)).await, ErrorCode::BadMessage);
+    assert_eq!(bob.fails(prefer(&eye, layers(0, Some(300)))).await, ErrorCode::BadMessage);
+    assert_eq!(bob.fails(prioritise(&eye, 0)).await, ErrorCode::BadMessage);
+    assert_eq!(ada.fails(prefer(&eye, layers(0, None))).await, ErrorCode::NoSuchConsumer, "it is Bob's");
+    assert_eq!(ada.fails(prioritise(&eye, 1)).await, ErrorCode::NoSuchConsumer);
+    for news in [
+        Payload::LayersChanged(proto::LayersChanged::default()),
+        Payload::LayersWanted(proto::LayersWanted::default()),
+    ] {
+        assert_eq!(bob.fails(news).await, ErrorCode::UnsupportedMessage);
+    }
+}
+
+#[tokio::test]
+async fn news_of_layers_reaches_whom_it_concerns_also_after_an_absence() {
+    let (engine, signaling) = start(MediaConfig::default());
+    let (ada, mut bob) = (signaling.client(), signaling.client());
+    let Stage { video, recv, .. } = stage(&ada, &mut bob).await;
+    let eye = bob.consume(&recv, &video).await.id;
+    let (producer, consumer) = (ProducerId(number(&video)), ConsumerId(number(&eye)));
+
+    let mut ada = ada;
+    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+    engine.tell(Event::LayersWanted { producer, spatial: 0b101 });
+    match ada.hears().await {
+        Payload::LayersWanted(wanted) => {
+            assert_eq!((wanted.producer_id, wanted.spatial_layers), (video.clone(), vec![0, 2]));
+        }
+        other => panic!("{other:?}"),
+    }
+    engine.tell(Event::LayersChanged { consumer, layers: Some(Layers { spatial: 2, temporal: 1 }) });
+    match bob.hears().await {
+        Payload::LayersChanged(changed) => {
+            assert_eq!((changed.consumer_id, changed.layers), (eye.clone(), layers(2, Some(1))));
+        }
+        other => panic!("{other:?}"),
+    }
+    // Of what is not there nobody hears.
+    engine.tell(Event::LayersWanted { producer: ProducerId(1), spatial: 1 });
+    engine.tell(Event::LayersChanged { consumer: ConsumerId(1), layers: None });
+    engine.tell(Event::LayersChanged { consumer, layers: None });
+    assert!(matches!(bob.hears().await, Payload::LayersChanged(changed) if changed.layers.is_none()));
+    ada.heard_all();
+    bob.heard_all();
+}
+
+#[tokio::test]
+async fn who_comes_back_hears_what_changed_meanwhile() {
+    let (engine, signaling) = start(MediaConfig::default());
+    let (ada, mut bob) = (signaling.client(), signaling.client());
+    let joined = ada.join(join("stage", "Ada")).await;
+    bob.join(join("stage", "Bob")).await;
+    let send = ada.transport("send").await.id;
+    let (first, second) = (ada.produce(&send, "video").await, ada.produce(&send, "video").await);
+    let recv = bob.transport("recv").await.id;
+    let consumer = ConsumerId(number(&bob.consume(&recv, &first).await.id));
+    ada.disconnect();
+    let producer = ProducerId(number(&first));
+    for spatial in [0b111, 0] {
+        engine.tell(Event::LayersWanted { producer, spatial });
+    }
+    // By then the hall knows all that the engine said before.
+    engine.tell(Event::LayersChanged { consumer, layers: None });
+    while !matches!(bob.hears().await, Payload::LayersChanged(_)) {}
+
+    let mut ada = signaling.client();
+    let resume = proto::Resume {
+        peer_id: joined.peer_id,
+        secret: joined.resume_secret,
+        engine_epoch: joined.engine_epoch,
+        transports: vec![proto::HeldTransport { id: send.clone(), direction: "send".into() }],
+        producers: [&first, &second]
+            .map(|id| proto::HeldProducer { id: id.clone(), ..Default::default() })
+            .to_vec(),
+        ..Default::default()
+    };
+    let back = ada.join(proto::JoinRoom { resume: Some(resume), ..join("stage", "") }).await;
+    assert_eq!(back.kept_producers.len(), 2);
+    match ada.hears().await {
+        Payload::LayersWanted(wanted) => {
+            assert_eq!((wanted.producer_id, wanted.spatial_layers), (first.clone(), vec![]));
+        }
+        other => panic!("{other:?}"),
+    }
+    ada.heard_all();
+
+    // News was lost: everything may be wanted again.
+    engine.overflow(transport_id(&bob.transport("recv").await.id));
+    match ada.hears().await {
+        Payload::LayersWanted(wanted) => {
+            assert_eq!((wanted.producer_id, wanted.spatial_layers.len()), (first, 8));
+        }
+        other => panic!("{other:?}"),
+    }
+    ada.heard_all();
+}
+
+#[tokio::test]
+async fn a_room_has_the_codecs_and_the_policy_of_the_configuration() {
+    let text = "video:\n  codecs: [{name: VP9, priority: 2}, {name: H264, priority: 1}]\n  scalabilityMode: L3T2\naudio: {opus: {stereo: true, dtx: false}}";
+    let config = MediaConfig::parse(text).expect("sound");
+    assert_eq!(config.video_codecs, [Codec::H264, Codec::Vp9]);
+    let (_engine, signaling) = start(config);
+    let ada = signaling.client();
+    let joined = ada.join(join("stage", "Ada")).await;
+    let policy = joined.encoding_policy.expect("always");
+    assert_eq!(
+        (policy.scalability_mode.as_str(), policy.opus_stereo, policy.opus_dtx),
+        ("L3T2", true, false)
+    );
+    let again = match ada.ask(Payload::GetRouterCapabilities(proto::GetRouterCapabilities {})).await {
+        Payload::RouterCapabilities(capabilities) => capabilities.rtp_capabilities,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(again, joined.router_capabilities);
+    let names: Vec<_> = (again.iter().flat_map(|capabilities| &capabilities.codecs))
+        .map(|codec| codec.mime_type.as_str())
+        .filter(|name| name.starts_with("video") && !name.ends_with("rtx"))
+        .collect();
+    assert_eq!(names, ["video/H264", "video/VP9"]);
+
+    let send = ada.transport("send").await.id;
+    // All codecs there are, VP8 and AV1 among them.
+    assert_eq!(ada.fails(produce(&send, "video")).await, ErrorCode::UnsupportedCodec);
+    let Payload::ProduceMedia(mut fewer) = produce(&send, "video") else { unreachable!() };
+    let parameters = fewer.rtp_parameters.as_mut().expect("it has");
+    let is_configured = |codec: &proto::RtpCodecParameters| (103..=106).contains(&codec.payload_type);
+    parameters.codecs.retain(is_configured);
+    assert!(matches!(ada.ask(Payload::ProduceMedia(fewer)).await, Payload::ProducerCreated(_)));
+}
