@@ -8,7 +8,8 @@ import { Device } from 'mediasoup-client';
 import { ErrorCode, type Joined } from '../gen/signal_pb';
 import { type Payload, SignalChannel } from './channel';
 import { isFinal, SignalError, SocketLost } from './errors';
-import { type Direction, type LocalSource, Media } from './media';
+import { defaultPolicy, type EncodingPolicy, spatialLayerFor } from './layers';
+import { type Direction, type Incoming, type Layers, type LocalSource, Media } from './media';
 import * as roster from './roster';
 import { next, type SessionEvent, type SessionState } from './session';
 import { Speaking } from './speaking';
@@ -23,6 +24,10 @@ const FAILURES_BEFORE_NOTICE = 3;
 const GOODBYE_MS = 500;
 /** After a JoinRoom that got stuck, the pause before the next socket. */
 const SOCKET_CHANGE_MS = 1_000;
+/** A window that is being dragged has a new size with every frame; the last of them counts. */
+const DISPLAY_DEBOUNCE_MS = 250;
+/** A video may be without a picture for so long, between two layers, before it is said that bandwidth is missing. */
+const STARVED_AFTER_MS = 1_500;
 /** Entries kept in `history`; older ones go. */
 const HISTORY_LEN_MAX = 500;
 
@@ -43,6 +48,8 @@ export interface SourceView extends roster.RemoteSource {
   track: MediaStreamTrack | null;
   /** There will be no track: this browser cannot play it, or may not receive it. */
   unplayable: boolean;
+  /** The server sends nothing of it, for want of bandwidth. */
+  starved: boolean;
 }
 
 export interface PeerView {
@@ -112,6 +119,14 @@ export class Call {
   readonly #local = new Map<string, LocalSource>();
   /** Producers this client cannot play or may not receive; no use in asking again. */
   readonly #unplayable = new Set<string>();
+  /** How this client is to encode, as the server wishes. */
+  #policy: EncodingPolicy = defaultPolicy;
+  /** By producer id, how many lines of the screen it is shown on. */
+  readonly #lines = new Map<string, number>();
+  /** By producer id, layers asked for by hand, whatever the size on screen. */
+  readonly #pinned = new Map<string, Layers>();
+  #displayTimer: ReturnType<typeof setTimeout> | undefined;
+  #starvedTimer: ReturnType<typeof setTimeout> | undefined;
   /** The user knows that the token does not let them receive: it is the same for everything others send. */
   #toldNotToReceive = false;
 
@@ -174,6 +189,26 @@ export class Call {
     this.#changed();
   }
 
+  /** How many lines of the screen a source of another peer is shown on (device pixels); no more than that is asked of the server. */
+  setDisplayHeight(sourceId: string, lines: number): void {
+    this.#lines.set(sourceId, lines);
+    clearTimeout(this.#displayTimer);
+    this.#displayTimer = setTimeout(() => this.#changed(), DISPLAY_DEBOUNCE_MS);
+  }
+
+  /** The layers of a source of another peer to ask for, whatever its size on screen; null goes back to that. */
+  pinLayers(sourceId: string, layers: Layers | null): void {
+    if (layers) this.#pinned.set(sourceId, layers);
+    else this.#pinned.delete(sourceId);
+    this.#changed();
+  }
+
+  /** The layers a source is received with, as the server says; null is nothing, undefined that it has not said. */
+  layersOf(sourceId: string): Layers | null | undefined {
+    const incoming = this.#media?.incoming.get(sourceId);
+    return incoming && this.#media?.sent.get(incoming.consumer.id)?.layers;
+  }
+
   /** WebRTC statistics of a transport; null while there is none. */
   async getStats(direction: Direction): Promise<RTCStatsReport | null> {
     return (await this.#media?.getStats(direction)) ?? null;
@@ -234,6 +269,7 @@ export class Call {
     await this.#device;
     if (!this.#channel.up || this.#ended) return;
 
+    this.#policy = joined.encodingPolicy ?? defaultPolicy;
     this.#identity = { peerId: joined.peerId, secret: joined.resumeSecret, displayName: joined.displayName };
     this.#note(joined.resumed ? `joined again, epoch ${joined.engineEpoch}` : `joined, epoch ${joined.engineEpoch}`);
     const same = joined.resumed && joined.engineEpoch !== '' && joined.engineEpoch === this.#media?.epoch;
@@ -263,6 +299,9 @@ export class Call {
     for (const { producer, source } of [...media.outgoing.values()]) {
       if (!producers.has(producer.id)) media.forgetProducer(source);
     }
+    // A server that restarted has forgotten which layers have takers, and says so again only when that changes.
+    media.wanted.clear();
+    media.sent.clear();
     const consumers = new Set(joined.keptConsumers);
     for (const [producerId, { consumer }] of [...media.incoming]) {
       if (!consumers.has(consumer.id)) media.forgetConsumer(producerId);
@@ -326,6 +365,16 @@ export class Call {
       case 'consumerClosed': {
         const producerId = this.#media?.producerIdOf(payload.value.consumerId);
         if (producerId) this.#roster = roster.removeSource(this.#roster, producerId);
+        break;
+      }
+      case 'layersWanted':
+        this.#media?.wanted.set(payload.value.producerId, new Set(payload.value.spatialLayers));
+        break;
+      case 'layersChanged': {
+        const { consumerId, layers = null } = payload.value;
+        this.#media?.sent.set(consumerId, { layers, at: Date.now() });
+        clearTimeout(this.#starvedTimer);
+        this.#starvedTimer = setTimeout(() => this.#publish(), STARVED_AFTER_MS);
         break;
       }
       case 'transportClosed':
@@ -402,8 +451,16 @@ export class Call {
       const outgoing = media.outgoing.get(local.source);
       if (!outgoing) {
         if (media.canProduce(local.kind))
-          this.#work(media, `send ${local.source}`, () => media.produce(local), this.#refusedLocal(media, local.source));
+          this.#work(
+            media,
+            `send ${local.source}`,
+            () => media.produce(local, this.#policy),
+            this.#refusedLocal(media, local.source),
+          );
         continue;
+      }
+      if ((media.wanted.get(outgoing.producer.id) ?? null) !== outgoing.sending) {
+        this.#work(media, `layers of ${local.source}`, () => media.sendWanted(outgoing));
       }
       if (outgoing.producer.track !== local.track) {
         this.#work(media, `replace ${local.source}`, () => outgoing.producer.replaceTrack({ track: local.track }));
@@ -430,6 +487,12 @@ export class Call {
         if (!incoming) {
           if (!this.#unplayable.has(id))
             this.#work(media, `receive ${id}`, () => this.#receive(media, id, peerId, source), this.#refusedSource(media, id));
+          continue;
+        }
+        // Before it is resumed: its first keyframe is one of the right size.
+        const layers = this.#layersFor(id, incoming);
+        if (layers && !sameLayers(layers, incoming.preferred)) {
+          this.#work(media, `layers of ${id}`, () => media.setPreferredLayers(incoming, layers), this.#refusedSource(media, id));
         } else if (incoming.serverPaused) {
           this.#work(media, `resume ${id}`, () => media.resumeConsumer(incoming), this.#refusedSource(media, id));
         }
@@ -438,6 +501,24 @@ export class Call {
     for (const producerId of [...media.incoming.keys()]) {
       if (!roster.ownerOf(this.#roster, producerId)) media.forgetConsumer(producerId);
     }
+    for (const layers of [this.#lines, this.#pinned]) {
+      for (const id of layers.keys()) if (!roster.ownerOf(this.#roster, id)) layers.delete(id);
+    }
+  }
+
+  /** The layers to ask for; null leaves it at what the server sends by itself, the highest. */
+  #layersFor(id: string, { spatialLayers, preferred }: Incoming): Layers | null {
+    const pinned = this.#pinned.get(id);
+    if (pinned) return pinned;
+    const lines = this.#lines.get(id);
+    if (lines !== undefined && spatialLayers > 1) return { spatialLayer: spatialLayerFor(lines, spatialLayers) };
+    return preferred && { spatialLayer: spatialLayers - 1 };
+  }
+
+  #isStarved(id: string): boolean {
+    const incoming = this.#media?.incoming.get(id);
+    const sent = incoming && this.#media?.sent.get(incoming.consumer.id);
+    return sent?.layers === null && !incoming?.serverPaused && Date.now() - sent.at >= STARVED_AFTER_MS;
   }
 
   /**
@@ -622,6 +703,8 @@ export class Call {
     this.#note(`${event}: ${state}`);
     if (state === 'Ended') {
       clearTimeout(this.#joinTimer);
+      clearTimeout(this.#displayTimer);
+      clearTimeout(this.#starvedTimer);
       this.#joined = false;
       this.#opening = null;
       this.#speaking.stop();
@@ -658,6 +741,7 @@ export class Call {
           ...source,
           track: media?.incoming.get(source.id)?.consumer.track ?? null,
           unplayable: this.#unplayable.has(source.id),
+          starved: !source.paused && this.#isStarved(source.id),
         })),
       })),
       local: new Map(this.#local),
@@ -665,6 +749,10 @@ export class Call {
       failure: this.#failure,
     });
   }
+}
+
+function sameLayers(a: Layers, b: Layers | null): boolean {
+  return a.spatialLayer === b?.spatialLayer && a.temporalLayer === b?.temporalLayer;
 }
 
 function backoffMs(failures: number): number {

@@ -1,13 +1,19 @@
 // Microphone, camera and screen: what is asked of the browser, and what to tell the user when it says no.
 
-/** The engine forwards one layer; 720p30 is what a tile on a laptop can show. */
+/** What a tile on a laptop can show, and enough lines for three sizes. */
 const camera: MediaTrackConstraints = {
   width: { ideal: 1280 },
   height: { ideal: 720 },
   frameRate: { ideal: 30, max: 30 },
 };
 
-const microphone: MediaTrackConstraints = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+/** Two channels where the device has them; whether both are sent is the server's policy, which is not known yet. */
+const microphone: MediaTrackConstraints = {
+  echoCancellation: true,
+  noiseSuppression: true,
+  autoGainControl: true,
+  channelCount: { ideal: 2 },
+};
 
 export interface Captured {
   audio: MediaStreamTrack | null;

@@ -3,5 +3,5 @@
 export { Call, type CallEvents, type CallOptions, type CallView, type PeerView, type SourceView } from './call';
 export { type Captured, captureDevices, captureOne, captureScreen } from './capture';
 export { SignalError } from './errors';
-export type { LocalSource } from './media';
+export type { Layers, LocalSource } from './media';
 export type { SessionState } from './session';

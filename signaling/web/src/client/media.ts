@@ -3,6 +3,7 @@
 
 import type { Device, types } from 'mediasoup-client';
 import type { Request } from './channel';
+import { cameraEncodings, countsOf, type EncodingPolicy, isActive, isSimulcastCodec, modeFor, supports } from './layers';
 import type { MediaKind } from './roster';
 import {
   fromIceParameters,
@@ -18,10 +19,10 @@ const RESTART_AFTER_MS = 1_000;
 /** A restarted ICE that is not through by then will not be: start over with new transports. */
 const RESTART_GIVES_UP_MS = 8_000;
 
-/** What a 720p30 camera gets at most; transport-wide congestion control finds what really fits. Bits a second. */
-const CAMERA_BITRATE_MAX = 2_000_000;
 /** Slides and text: few frames, many pixels. Bits a second. */
 const SCREEN_BITRATE_MAX = 2_500_000;
+/** Of somebody's screen beside cameras, when bandwidth is short: one looks at it to read. Of 1 to 255. */
+const SCREEN_PRIORITY = 10;
 /** Where the browser's estimate begins, so that the picture is sharp in the first second. Kilobits a second. */
 const VIDEO_START_KBPS = 1_000;
 
@@ -40,13 +41,30 @@ export interface Outgoing {
   readonly producer: types.Producer;
   readonly source: string;
   serverPaused: boolean;
+  /** The spatial layers that its encoder was last told to send; null is all. */
+  sending: ReadonlySet<number> | null;
+}
+
+/** A pair of layers; as a wish without `temporalLayer`, all frame rates. */
+export interface Layers {
+  spatialLayer: number;
+  temporalLayer?: number;
 }
 
 /** A consumer, and what the server believes of it. */
 export interface Incoming {
   readonly consumer: types.Consumer;
   readonly peerId: string;
+  /** Spatial layers there are; 1 where there is nothing to choose. */
+  readonly spatialLayers: number;
   serverPaused: boolean;
+  preferred: Layers | null;
+}
+
+/** What a consumer is sent, as the server says, and since when (milliseconds since the epoch). Null layers are nothing. */
+export interface Sent {
+  layers: Layers | null;
+  at: number;
 }
 
 interface Leg {
@@ -88,6 +106,10 @@ export class Media {
   readonly busy = new Set<string>();
   /** How often each of them has failed in a row. */
   readonly failures = new Map<string, number>();
+  /** By producer id, the spatial layers that somebody takes. The server may say so before its answer tells the producer's id. */
+  readonly wanted = new Map<string, ReadonlySet<number>>();
+  /** By consumer id. */
+  readonly sent = new Map<string, Sent>();
 
   readonly #device: Device;
   readonly #request: Request;
@@ -236,23 +258,44 @@ export class Media {
     return this.#device.canProduce(kind);
   }
 
-  async produce({ source, kind, track, paused }: LocalSource): Promise<void> {
+  async produce({ source, kind, track, paused }: LocalSource, policy: EncodingPolicy): Promise<void> {
+    const encoding = kind === 'audio' ? { codecOptions: audioOptions(policy) } : await this.#videoOptions(source, track, policy);
     const producer = await this.#unlessClosed(
-      this.#legs.send.transport.produce({
-        track,
-        stopTracks: false,
-        appData: { source, paused },
-        ...(kind === 'audio'
-          ? { codecOptions: { opusFec: true, opusDtx: true } }
-          : {
-              encodings: [{ maxBitrate: source === 'screen' ? SCREEN_BITRATE_MAX : CAMERA_BITRATE_MAX }],
-              codecOptions: { videoGoogleStartBitrate: VIDEO_START_KBPS },
-            }),
-      }),
+      this.#legs.send.transport.produce({ track, stopTracks: false, appData: { source, paused }, ...encoding }),
     );
     if (paused) producer.pause();
     producer.on('trackended', () => this.#events.onSourceEnded(source));
-    this.outgoing.set(source, { producer, source, serverPaused: paused });
+    this.outgoing.set(source, { producer, source, serverPaused: paused, sending: null });
+  }
+
+  async #videoOptions(source: string, track: MediaStreamTrack, policy: EncodingPolicy) {
+    const codecOptions = { videoGoogleStartBitrate: VIDEO_START_KBPS };
+    if (source !== 'camera') return { codecOptions, encodings: [{ maxBitrate: SCREEN_BITRATE_MAX }] };
+    // What is not told (by a track that has no picture yet) is taken for what was asked for.
+    const { width = 1280, height = 720 } = track.getSettings();
+    const shorter = Math.min(width, height);
+    const codec = this.#device.sendRtpCapabilities.codecs?.find(({ mimeType }) => mimeType.startsWith('video/'));
+    const mimeType = codec?.mimeType ?? 'video/VP8';
+    const supported = isSimulcastCodec(mimeType) || (await supports(mimeType, modeFor(policy.scalabilityMode, shorter), shorter));
+    return { codecOptions, encodings: cameraEncodings(policy, mimeType, shorter, supported) };
+  }
+
+  /** Has the encoder send what somebody takes, and nothing else. Without a word to the server: it asked for this. */
+  async sendWanted(outgoing: Outgoing): Promise<void> {
+    const wanted = this.wanted.get(outgoing.producer.id) ?? null;
+    const sender = outgoing.producer.rtpSender;
+    if (sender) {
+      const parameters = sender.getParameters();
+      const { encodings } = parameters;
+      const changes = encodings.filter((encoding, index) => {
+        const active = isActive(index, encodings.length, wanted);
+        if ((encoding.active ?? true) === active) return false;
+        encoding.active = active;
+        return true;
+      });
+      if (changes.length > 0) await this.#unlessClosed(sender.setParameters(parameters));
+    }
+    outgoing.sending = wanted;
   }
 
   /** Tells the server what is wanted; the browser's side follows at once, whatever the server says. */
@@ -273,8 +316,11 @@ export class Media {
 
   /** Closes on this side only. */
   forgetProducer(source: string): void {
-    this.outgoing.get(source)?.producer.close();
+    const outgoing = this.outgoing.get(source);
+    if (!outgoing) return;
+    outgoing.producer.close();
     this.outgoing.delete(source);
+    this.wanted.delete(outgoing.producer.id);
   }
 
   /** Receives a producer. The consumer begins paused on the server: `resumeConsumer` starts it once the decoder is ready. */
@@ -284,7 +330,12 @@ export class Media {
       this.#request(
         {
           case: 'consumeMedia',
-          value: { transportId: recv.id, producerId, rtpCapabilities: toRtpCapabilities(this.#device.recvRtpCapabilities) },
+          value: {
+            transportId: recv.id,
+            producerId,
+            rtpCapabilities: toRtpCapabilities(this.#device.recvRtpCapabilities),
+            priority: source.startsWith('screen') ? SCREEN_PRIORITY : 1,
+          },
         },
         'consumerCreated',
       ),
@@ -307,7 +358,14 @@ export class Media {
       this.#request({ case: 'closeConsumer', value: { consumerId: answer.id } }, 'ack').catch(() => undefined);
       throw error;
     }
-    this.incoming.set(producerId, { consumer, peerId, serverPaused: answer.paused });
+    const { spatial } = countsOf(consumer.rtpParameters.encodings?.[0]?.scalabilityMode);
+    this.incoming.set(producerId, { consumer, peerId, spatialLayers: spatial, serverPaused: answer.paused, preferred: null });
+  }
+
+  async setPreferredLayers(incoming: Incoming, layers: Layers): Promise<void> {
+    const consumerId = incoming.consumer.id;
+    await this.#unlessClosed(this.#request({ case: 'setPreferredLayers', value: { consumerId, layers } }, 'ack'));
+    incoming.preferred = layers;
   }
 
   async resumeConsumer(incoming: Incoming): Promise<void> {
@@ -317,8 +375,11 @@ export class Media {
 
   /** Closes on this side only: the server closes a consumer with its producer, or has said so itself. */
   forgetConsumer(producerId: string): void {
-    this.incoming.get(producerId)?.consumer.close();
+    const incoming = this.incoming.get(producerId);
+    if (!incoming) return;
+    incoming.consumer.close();
     this.incoming.delete(producerId);
+    this.sent.delete(incoming.consumer.id);
   }
 
   producerIdOf(consumerId: string): string | undefined {
@@ -384,6 +445,11 @@ export class Media {
     if (this.#closed) throw new MediaClosed('closed');
     return result;
   }
+}
+
+/** Retransmission and in-band FEC cost little for a voice that arrives. */
+function audioOptions({ opusStereo, opusDtx }: EncodingPolicy): types.ProducerCodecOptions {
+  return { opusStereo, opusDtx, opusFec: true, opusNack: true };
 }
 
 /** A courtesy: what is not closed now goes when the session does. */

@@ -23,6 +23,7 @@ export class FakeServer {
   /** What Joined says on top of the usual. */
   joined: JoinedFields = {};
 
+  readonly #answers: PayloadInit[] = [];
   readonly #http: HttpServer = createServer();
   readonly #io = new Server(this.#http);
   #nextId = 0;
@@ -34,7 +35,9 @@ export class FakeServer {
         this.asked.push(payload);
         const custom = payload.case && this.instead[payload.case];
         const answer = custom ? custom(payload, socket.id) : this.#usual(payload);
-        if (answer) acknowledge(encode(answer));
+        if (!answer) return;
+        this.#answers.push(answer);
+        acknowledge(encode(answer));
       });
     });
     await new Promise<void>((done) => this.#http.listen(0, '127.0.0.1', done));
@@ -57,6 +60,11 @@ export class FakeServer {
   /** How often something was asked. */
   count(wanted: PayloadCase): number {
     return this.asked.filter((payload) => payload.case === wanted).length;
+  }
+
+  /** All answers of a kind, in the order of their requests. */
+  answered<C extends PayloadCase>(wanted: C) {
+    return this.#answers.flatMap((answer) => (answer.case === wanted ? [answer.value as Partial<PayloadValue<C>>] : []));
   }
 
   last<C extends PayloadCase>(wanted: C): PayloadValue<C> {
@@ -108,7 +116,11 @@ export class FakeServer {
         const { producerId } = payload.value;
         const mime = producerId.startsWith('audio') ? 'audio/opus' : 'video/VP8';
         const { kind, rtpParameters } = testFakeParameters.generateConsumerRemoteParameters({ id, codecMimeType: mime });
-        const created = { id, producerId, kind, rtpParameters: toRtpParameters(rtpParameters), paused: true };
+        // Video has three sizes and three frame rates.
+        const encodings = (rtpParameters.encodings ?? []).map((encoding) =>
+          kind === 'video' ? { ...encoding, scalabilityMode: 'L3T3' } : encoding,
+        );
+        const created = { id, producerId, kind, rtpParameters: toRtpParameters({ ...rtpParameters, encodings }), paused: true };
         return { case: 'consumerCreated', value: created };
       }
       case 'restartIce':
@@ -135,13 +147,36 @@ export function setConnectionState(transport: types.Transport, state: types.Conn
   (transport.handler as FakeHandler).setConnectionState(state);
 }
 
+/** The half of an RTCRtpSender that says which encodings are on. */
+export class FakeSender {
+  /** What `setParameters` was called with, call by call. */
+  readonly set: boolean[][] = [];
+  #encodings: { active: boolean }[];
+
+  constructor(encodings: readonly unknown[]) {
+    this.#encodings = encodings.map(() => ({ active: true }));
+  }
+
+  getParameters() {
+    return { encodings: this.#encodings.map((encoding) => ({ ...encoding })) };
+  }
+
+  async setParameters({ encodings }: { encodings: { active: boolean }[] }): Promise<void> {
+    this.set.push(encodings.map(({ active }) => active));
+    this.#encodings = encodings;
+  }
+}
+
 /** A device whose transports are connected as soon as they carry something. `made` hears of each of them. */
 export async function fakeDevice(made: (transport: types.Transport) => void = () => undefined): Promise<Device> {
   const device = new Device({ handlerFactory: FakeHandler.createFactory(testFakeParameters) });
   device.observer.on('newtransport', (transport) => {
     made(transport);
     const connect = () => setTimeout(() => transport.closed || setConnectionState(transport, 'connected'));
-    transport.observer.on('newproducer', connect);
+    transport.observer.on('newproducer', (producer) => {
+      Object.defineProperty(producer, 'rtpSender', { value: new FakeSender(producer.rtpParameters.encodings ?? []) });
+      connect();
+    });
     transport.observer.on('newconsumer', connect);
   });
   return device;

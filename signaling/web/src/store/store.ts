@@ -49,6 +49,8 @@ export interface AppState {
   toggleScreen(): Promise<void>;
   join(): Promise<void>;
   leave(): Promise<void>;
+  /** A source of another peer is shown on so many lines of the screen. */
+  showAt(sourceId: string, lines: number): void;
   togglePeople(): void;
   setSoundBlocked(blocked: boolean): void;
   notify(text: string): void;
@@ -199,6 +201,7 @@ export const useStore = create<AppState>()((set, get) => {
       await leaving.leave();
     },
 
+    showAt: (sourceId, lines) => call?.setDisplayHeight(sourceId, lines),
     togglePeople: () => set(({ peopleOpen }) => ({ peopleOpen: !peopleOpen })),
     setSoundBlocked: (soundBlocked) => set({ soundBlocked }),
 

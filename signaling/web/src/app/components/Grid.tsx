@@ -14,10 +14,12 @@ function tilesOf(peer: PeerView, speaking: ReadonlySet<string>): TileProps[] {
   return [
     ...peer.sources
       .filter(({ kind, source }) => kind === 'video' && source !== 'camera')
-      .map(({ id, source, track, paused, unplayable }) => ({
+      .map(({ id, source, track, paused, unplayable, starved }) => ({
         ...shared,
         id,
         source,
+        sourceId: id,
+        starved,
         track: paused ? null : track,
         waiting: !paused && !track && !unplayable,
         muted: null,
@@ -27,6 +29,8 @@ function tilesOf(peer: PeerView, speaking: ReadonlySet<string>): TileProps[] {
       ...shared,
       id: peer.id,
       source: 'camera',
+      sourceId: camera?.id ?? null,
+      starved: camera?.starved ?? false,
       track: live ? camera.track : null,
       waiting: Boolean(live && !camera.track && !camera.unplayable),
       muted: !microphone || microphone.paused,
@@ -39,7 +43,7 @@ function ownTiles({ local, peerId, displayName, speaking }: CallView): TileProps
   const microphone = local.get('microphone');
   const camera = local.get('camera');
   const screen = local.get('screen');
-  const shared = { peerId, name: displayName || 'You', away: false, waiting: false, self: true };
+  const shared = { peerId, name: displayName || 'You', away: false, waiting: false, starved: false, sourceId: null, self: true };
   const own: TileProps = {
     ...shared,
     id: 'self',
