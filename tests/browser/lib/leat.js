@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
@@ -33,8 +33,8 @@ export class Leat {
   #lines = [];
   url;
 
-  /** `args` go behind those of every test: `['--secret', …]`. */
-  static async start(args = []) {
+  /** `args` go behind those of every test: `['--secret', …]`. `media` is the text of a `media.yml`. */
+  static async start(args = [], media = null) {
     accessSync(LEAT_BIN, constants.X_OK);
     const leat = new Leat();
     leat.#folder = mkdtempSync(join(tmpdir(), 'leat-browser-'));
@@ -52,6 +52,7 @@ export class Leat {
       String(rtc),
       '--control-socket',
       join(leat.#folder, 'control.sock'),
+      ...leat.#mediaFile(media),
       ...args,
     ];
     leat.url = `http://127.0.0.1:${http}`;
@@ -69,6 +70,13 @@ export class Leat {
       throw new Error(`${error.message} (${machineLoad()})\n${leat.log}`);
     }
     return leat;
+  }
+
+  #mediaFile(text) {
+    if (text === null) return [];
+    const file = join(this.#folder, 'media.yml');
+    writeFileSync(file, text);
+    return ['--media', file];
   }
 
   get log() {

@@ -11,7 +11,8 @@ const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
 /** Four participants encode and decode in software on two cores: the picture is kept small, so that a freeze is the server's and not the CPU's. */
 const CAPTURE = { width: 640, height: 360, frameRate: 15 };
 
-export function launch() {
+/** `frameRate` is the fake camera's. */
+export function launch({ frameRate = CAPTURE.frameRate } = {}) {
   return chromium.launch({
     executablePath: CHROMIUM,
     args: [
@@ -23,7 +24,7 @@ export function launch() {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
-      `--use-fake-device-for-media-stream=fps=${CAPTURE.frameRate}`,
+      `--use-fake-device-for-media-stream=fps=${frameRate}`,
       '--use-fake-ui-for-media-stream',
       '--autoplay-policy=no-user-gesture-required',
       '--allow-loopback-in-peer-connection',
@@ -35,8 +36,16 @@ export function launch() {
   });
 }
 
+/** Enough lines for three sizes. */
+export const CAPTURE_720 = { width: 1280, height: 720, frameRate: 30 };
+
+/** Runs in the page, before the app: somebody who only watches and listens. */
+export function withoutDevices() {
+  navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError'));
+}
+
 /** Runs in the page, before the app. */
-function constrainCamera(capture) {
+export function constrainCamera(capture) {
   const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   navigator.mediaDevices.getUserMedia = (wanted) => real({ ...wanted, video: wanted.video && { ...wanted.video, ...capture } });
 }
@@ -91,7 +100,8 @@ export class Peer {
         for (const { source, track } of peer.sources) if (track) owners.set(track.id, { from: peer.name, source });
       }
       const rows = [];
-      for (const stats of (await call?.getStats('recv'))?.values() ?? []) {
+      const report = await call?.getStats('recv');
+      for (const stats of report?.values() ?? []) {
         const owner = stats.type === 'inbound-rtp' && owners.get(stats.trackIdentifier);
         if (!owner) continue;
         rows.push({
@@ -103,6 +113,11 @@ export class Peer {
           frames: stats.framesDecoded ?? 0,
           freezes: stats.freezeCount ?? 0,
           energy: stats.totalAudioEnergy ?? 0,
+          height: stats.frameHeight ?? 0,
+          codec: report.get(stats.codecId)?.mimeType ?? '',
+          fmtp: report.get(stats.codecId)?.sdpFmtpLine ?? '',
+          // When in the sender's time what plays now was captured: the same for sound and picture that are in sync.
+          playout: stats.estimatedPlayoutTimestamp ?? 0,
         });
       }
       return rows;
@@ -162,6 +177,50 @@ export class Peer {
       });
       return pair?.availableOutgoingBitrate ?? 0;
     });
+  }
+
+  /** What is sent: one row for each encoding, the smallest picture first, and one for sound. */
+  sent() {
+    return this.page.evaluate(async () => {
+      const report = await window.__leat.call?.getStats('send');
+      const rows = [...(report?.values() ?? [])].filter(({ type }) => type === 'outbound-rtp');
+      const row = (stats) => ({
+        kind: stats.kind,
+        rid: stats.rid ?? '',
+        active: stats.active ?? true,
+        frames: stats.framesEncoded ?? 0,
+        keyframes: stats.keyFramesEncoded ?? 0,
+        height: stats.frameHeight ?? 0,
+        mode: stats.scalabilityMode ?? '',
+        codec: report.get(stats.codecId)?.mimeType ?? '',
+        fmtp: report.get(stats.codecId)?.sdpFmtpLine ?? '',
+        encoder: stats.encoderImplementation ?? '',
+      });
+      return rows.map(row).sort((a, b) => a.rid.localeCompare(b.rid));
+    });
+  }
+
+  /** Asks for layers of somebody's camera by hand; null leaves it to the size of the tile. When, by the machine's clock. */
+  pin(name, layers) {
+    return this.page.evaluate(
+      ([name, layers]) => {
+        const peer = window.__leat.store.getState().call?.peers.find((peer) => peer.name === name);
+        const camera = peer?.sources.find(({ source }) => source === 'camera');
+        if (!camera) throw new Error(`${name} sends no camera`);
+        window.__leat.call.pinLayers(camera.id, layers);
+        return Date.now();
+      },
+      [name, layers],
+    );
+  }
+
+  /** The layers of somebody's camera, as the server says it sends them. */
+  layersOf(name) {
+    return this.page.evaluate((name) => {
+      const peer = window.__leat.store.getState().call?.peers.find((peer) => peer.name === name);
+      const layers = window.__leat.call?.layersOf(peer?.sources.find(({ source }) => source === 'camera')?.id);
+      return layers ? { spatialLayer: layers.spatialLayer, temporalLayer: layers.temporalLayer } : null;
+    }, name);
   }
 
   /** Names on the tiles of other participants. */

@@ -5,12 +5,12 @@ import { launch, Peer } from './peers.js';
 import { machineLoad } from './wait.js';
 
 /**
- * Runs `story` with a server and people who are in a call with each other. Parts of a story are told by `step`, a subtest: a failed one lets
+ * Runs `story` with a server and people who are in a call with each other. `media` is the text of a `media.yml`, `frameRate` that of the cameras. Parts of a story are told by `step`, a subtest: a failed one lets
  * the next ones run.
  */
-export async function inRoom(t, { names, args = [] }, story) {
-  const leat = await Leat.start(args);
-  const browser = await launch();
+export async function inRoom(t, { names, args = [], media, frameRate }, story) {
+  const leat = await Leat.start(args, media);
+  const browser = await launch({ frameRate });
   const room = 'millpond';
   const peers = [];
   let broken = false;
