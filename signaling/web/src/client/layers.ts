@@ -19,8 +19,8 @@ export interface LayerCounts {
   temporal: number;
 }
 
-/** Spatial layers are halves of each other, so this is also which of them a picture of that height is enough for. Pixels of the shorter side. */
-const CAPTURE_HEIGHT = 720;
+/** Lines of the smallest layer of a camera that this client sends, whether it has three sizes (720p) or two (360p); each further layer doubles them. */
+const SMALLEST_HEIGHT = 180;
 /** Below this a smaller layer is of no use; browsers leave it out by themselves, at 135 lines for a picture of 16:9. */
 const HEIGHT_MIN = 135;
 /** A tile may be so much larger than a layer before the next one is worth its bits. */
@@ -103,7 +103,7 @@ export async function supports(mimeType: string, scalabilityMode: string, height
 /** The smallest spatial layer of `layers` that fills so many lines of the screen. Nothing shown (0) is like the smallest. */
 export function spatialLayerFor(lines: number, layers: number): number {
   for (let layer = 0; layer < layers - 1; layer += 1) {
-    if (lines <= (CAPTURE_HEIGHT / 2 ** (layers - 1 - layer)) * STRETCH_MAX) return layer;
+    if (lines <= SMALLEST_HEIGHT * 2 ** layer * STRETCH_MAX) return layer;
   }
   return Math.max(0, layers - 1);
 }
