@@ -82,6 +82,14 @@ test('kill -9 of signaling: media does not notice', { timeout: 180_000 }, async 
       );
     }
 
+    await step('sizes that nobody takes are off again', async () => {
+      // Everybody shows everybody large: of the two sizes of 360 lines the small one has no takers.
+      for (const peer of peers) {
+        const small = async () => (await peer.sent()).find(({ rid }) => rid === 'r0');
+        await until(`the small picture of ${peer.name} is off`, async () => !(await small()).active);
+      }
+    });
+
     await step('and a fourth can join, who sees and is seen by all', async () => {
       const mary = await enter('Mary');
       await mary.connected();

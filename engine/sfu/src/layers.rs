@@ -25,6 +25,8 @@ pub enum Allowance {
 #[derive(Debug)]
 pub struct Takers {
     counts: Vec<u32>,
+    /// What the publisher begins with, untold.
+    initial: u8,
     told: u8,
     /// Since when it is known that some of the layers told have no takers any more.
     unwanted_since: Option<Instant>,
@@ -35,11 +37,17 @@ impl Takers {
     /// anything to tell.
     pub fn new(kind: Kind, layers: u8) -> Self {
         let counts = vec![0; usize::from(layers.clamp(1, limits::SPATIAL_LAYERS_MAX))];
-        let told = match kind {
+        let initial = match kind {
             Kind::Audio => 0,
             Kind::Video => u8::MAX >> (8 - counts.len()),
         };
-        Self { counts, told, unwanted_since: None }
+        Self { counts, initial, told: initial, unwanted_since: None }
+    }
+
+    /// Whoever was told may have forgotten, and begins anew.
+    pub fn forget_told(&mut self) {
+        self.told = self.initial;
+        self.unwanted_since = None;
     }
 
     /// How many spatial layers there are.
@@ -117,6 +125,16 @@ impl Shard {
                 let producer = producer.spec.producer;
                 self.events.tell(Event::LayersWanted { producer, spatial });
             }
+        }
+    }
+
+    /// A controller that asks for everything has not heard, or not kept, which layers have takers.
+    pub(crate) fn tell_wanted_layers_again(&mut self, index: u32) {
+        let Some(slot) = self.producers.slot_at(index) else { return };
+        let Some(producer) = self.producers.find_mut(slot) else { return };
+        producer.takers.forget_told();
+        if let Some(at) = producer.takers.next_timeout() {
+            self.deadlines.hasten(producer.transport.index(), at);
         }
     }
 
@@ -211,6 +229,21 @@ mod tests {
         assert_eq!(takers.next_timeout(), Some(at(8_000)));
         assert_eq!(takers.poll(at(8_000)), Some(0));
         assert_eq!(takers.poll(at(9_000)), None);
+    }
+
+    #[test]
+    fn who_begins_anew_is_told_again() {
+        let mut takers = Takers::new(Kind::Video, 2);
+        takers.replace(0, 0b10);
+        assert_eq!(takers.poll(at(0)), None);
+        assert_eq!(takers.poll(at(2_000)), Some(0b10));
+        takers.forget_told();
+        assert_eq!(takers.next_timeout(), Some(Instant::EPOCH), "to be dated");
+        assert_eq!(takers.poll(at(3_000)), None);
+        assert_eq!(takers.poll(at(5_000)), Some(0b10));
+        let mut audio = Takers::new(Kind::Audio, 1);
+        audio.forget_told();
+        assert_eq!(audio.next_timeout(), None);
     }
 
     #[test]

@@ -46,6 +46,9 @@ impl Shard {
                 Table::Producers => (self.producers.end(), self.producer_item(cursor.index)),
                 Table::Consumers => (self.consumers.end(), self.consumer_item(cursor.index)),
             };
+            if cursor.table == Table::Producers {
+                self.tell_wanted_layers_again(cursor.index);
+            }
             cursor.index += 1;
             if let Some(item) = item {
                 self.snapshots[0] = cursor;
