@@ -15,13 +15,7 @@ for (const codec of ['VP8', 'H264']) {
         ['r0', 'r1', 'r2'],
       );
 
-      await step('sizes follow, and nothing freezes', async () => {
-        const { rates, freezes } = await movesThroughAllLayers(room, `video/${codec}`);
-        t.diagnostic(`${codec}: ${rates.map((rate) => rate.toFixed(1)).join(', ')} frames/s with 3, 2 and 1 temporal layers`);
-        assert.equal(freezes, 0, 'freezes');
-        // Half and half again; a busy machine makes the first one less.
-        assert.ok(rates[0] > rates[1] * 1.3 && rates[1] > rates[2] * 1.3, `frame rates ${rates}`);
-      });
+      await step('sizes follow, and nothing freezes', () => movesThroughAllLayers(t, room, `video/${codec}`));
 
       if (codec !== 'VP8') return;
       await step('sizes that nobody takes are switched off, and are back within a second', async () => {

@@ -15,10 +15,7 @@ for (const [codec, mode] of [
         sent.map((row) => [row.codec, row.mode]),
         [[`video/${codec}`, mode]],
       );
-      const { rates, freezes } = await movesThroughAllLayers(room, `video/${codec}`);
-      t.diagnostic(`${codec}: ${rates.map((rate) => rate.toFixed(1)).join(', ')} frames/s with 3, 2 and 1 temporal layers`);
-      assert.equal(freezes, 0, 'freezes');
-      assert.ok(rates[0] > rates[1] * 1.3 && rates[1] > rates[2] * 1.3, `frame rates ${rates}`);
+      await movesThroughAllLayers(t, room, `video/${codec}`);
     });
   });
 }

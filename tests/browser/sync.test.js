@@ -1,6 +1,5 @@
 // Sound and picture of one peer stay together, however often the layer changes.
 
-import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { withLayers } from './lib/layers.js';
 import { sleep, until } from './lib/wait.js';
@@ -25,7 +24,6 @@ async function offset(peer) {
 
 test(`after ${SWITCHES} switches of layers sound and picture are together`, { timeout: 120_000 }, async (t) => {
   await withLayers(t, { codec: 'VP8', mode: 'L3T1' }, async ({ grace }) => {
-    const before = await grace.stream('Ada', 'video');
     const order = [0, 2, 1];
     for (let number = 0; number < SWITCHES; number += 1) {
       const spatialLayer = order[number % order.length];
@@ -33,8 +31,6 @@ test(`after ${SWITCHES} switches of layers sound and picture are together`, { ti
       const arrived = async () => (await grace.layersOf('Ada'))?.spatialLayer === spatialLayer;
       await until(`switch ${number} to ${spatialLayer}`, arrived, { timeoutMs: 5_000, everyMs: 20 });
     }
-    const after = await grace.stream('Ada', 'video');
-    assert.equal(after.freezes, before.freezes, 'freezes');
 
     const seen = [];
     const together = async () => {

@@ -36,18 +36,26 @@ export function launch({ frameRate = CAPTURE.frameRate } = {}) {
   });
 }
 
-/** Enough lines for three sizes. */
-export const CAPTURE_720 = { width: 1280, height: 720, frameRate: 30 };
+/** Enough lines for three sizes, which stay what they are. */
+export const CAPTURE_720 = { width: 1280, height: 720, frameRate: 30, steady: true };
 
 /** Runs in the page, before the app: somebody who only watches and listens. */
 export function withoutDevices() {
   navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError'));
 }
 
-/** Runs in the page, before the app. */
-export function constrainCamera(capture) {
+/** Runs in the page, before the app. `steady`: a busy processor costs frames, not lines. */
+export function constrainCamera({ steady = false, ...capture }) {
   const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   navigator.mediaDevices.getUserMedia = (wanted) => real({ ...wanted, video: wanted.video && { ...wanted.video, ...capture } });
+  if (!steady) return;
+  const { addTransceiver } = RTCPeerConnection.prototype;
+  RTCPeerConnection.prototype.addTransceiver = function (...args) {
+    const transceiver = addTransceiver.apply(this, args);
+    const parameters = transceiver.sender.getParameters();
+    void transceiver.sender.setParameters({ ...parameters, degradationPreference: 'maintain-resolution' });
+    return transceiver;
+  };
 }
 
 /** A participant: a page in a context of its own. */
@@ -195,6 +203,7 @@ export class Peer {
         codec: report.get(stats.codecId)?.mimeType ?? '',
         fmtp: report.get(stats.codecId)?.sdpFmtpLine ?? '',
         encoder: stats.encoderImplementation ?? '',
+        limited: stats.qualityLimitationReason ?? '',
       });
       return rows.map(row).sort((a, b) => a.rid.localeCompare(b.rid));
     });
