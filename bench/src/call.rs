@@ -2,8 +2,8 @@
 
 use crate::{Sink, allocations};
 use control::{
-    Codec, CodecParameters, Command, Consume, ConsumerId, Counter, Counters, CreateTransport, Encoding,
-    Event, Extension, ExtensionKind, Kind, Produce, ProducerId, Request, RequestId, RouterId, Text,
+    Candidate, Codec, CodecParameters, Command, Consume, ConsumerId, Counter, Counters, CreateTransport,
+    Encoding, Event, Extension, ExtensionKind, Kind, Produce, ProducerId, Request, RequestId, RouterId, Text,
     TransportId,
 };
 use dtls::{Certificate, Fingerprint, Settings};
@@ -81,7 +81,7 @@ impl Call {
         let certificate = Certificate::generate();
         let dtls = Settings::new(std::time::Instant::now(), dtls::Options::default());
         let config = Config {
-            candidates: vec![engine_address()],
+            candidates: vec![Candidate::udp(engine_address())],
             certificate,
             dtls: dtls.clone(),
             grace_period: Duration::from_secs(60),

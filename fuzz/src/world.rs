@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use control::{Command, Event, Request, RequestId, TransportId};
+use control::{Candidate, Command, Event, Request, RequestId, TransportId};
 use dtls::{Certificate, Endpoint, Output};
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, Tx};
 use sfu::{Config, Input, Shard};
@@ -110,14 +110,15 @@ fn common() -> &'static Common {
 /// The address of the nth place a datagram can come from.
 pub(crate) fn path(nth: u8) -> Path {
     let remote = SocketAddr::from((Ipv4Addr::new(192, 0, 2, nth % 5), 5000));
-    Path { local: LocalId(nth / 128), remote }
+    let locals = [LocalId(0), LocalId::tcp(0)];
+    Path { local: locals[usize::from(nth / 128)], remote }
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let common = common();
         let config = Config {
-            candidates: vec![SocketAddr::from(([198, 51, 100, 1], 7000))],
+            candidates: vec![Candidate::udp(SocketAddr::from(([198, 51, 100, 1], 7000)))],
             certificate: common.engine.clone(),
             dtls: common.settings.clone(),
             grace_period: Duration::from_secs(20),

@@ -3,7 +3,7 @@
 use crate::link::{Link, LinkEdit};
 use crate::outbox::Outbox;
 use crate::peer::Peer;
-use control::{ConsumerId, Event, ProducerId, RequestId, RouterId, TransportId};
+use control::{Candidate, ConsumerId, Event, ProducerId, RequestId, RouterId, TransportId};
 use dtls::{Certificate, Options, Settings};
 use machine::{Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng};
 use sfu::{Config, Input, Shard};
@@ -87,7 +87,7 @@ impl World {
     pub fn with_grace_period(seed: u64, grace_period: Duration) -> Self {
         let mut rng = Rng::from_number(seed);
         let config = Config {
-            candidates: vec![engine_address()],
+            candidates: vec![Candidate::udp(engine_address())],
             certificate: certificates().0.clone(),
             dtls: dtls_settings(seed, 1),
             grace_period,

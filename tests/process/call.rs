@@ -4,8 +4,8 @@ use crate::caller::{Caller, audio_packet, certificate, payload};
 use crate::controller::Controller;
 use crate::engine::Engine;
 use control::{
-    AppData, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding, Event, Kind,
-    Produce, ProducerId, RouterId, Text, TransportId,
+    AppData, Candidate, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding,
+    Event, Kind, Produce, ProducerId, Protocol, RouterId, Text, TransportId,
 };
 use dtls::Fingerprint;
 use oracle_rtp::packet::Packet;
@@ -125,10 +125,12 @@ pub fn join_unannounced(
     Caller::new(candidate(&candidates, family, engine.port), &ice, Fingerprint(fingerprint))
 }
 
-/// The candidate of this family, which must be at this port.
-pub fn candidate(candidates: &[SocketAddr], family: Family, port: u16) -> SocketAddr {
-    let of_family = candidates.iter().find(|address| address.is_ipv4() == (family == Family::V4));
-    let candidate = *of_family.expect("the engine listens on both families");
+/// The UDP candidate of this family, which must be at this port.
+pub fn candidate(candidates: &[Candidate], family: Family, port: u16) -> SocketAddr {
+    let of_family = candidates.iter().filter(|candidate| candidate.protocol == Protocol::Udp);
+    let mut of_family = of_family.map(|candidate| candidate.address);
+    let found = of_family.find(|address| address.is_ipv4() == (family == Family::V4));
+    let candidate = found.expect("the engine listens on both families");
     assert_eq!(candidate.port(), port);
     candidate
 }

@@ -3,7 +3,7 @@
 use crate::call::{Call, Family, PUBLISHING, ROUTER, candidate, create_router, create_transport, join};
 use crate::caller::Caller;
 use crate::engine::{Engine, has_ipv6};
-use control::{Command, DtlsState, Event, IceState, RouterId, TransportId};
+use control::{Candidate, Command, DtlsState, Event, IceState, RouterId, TransportId};
 use dtls::Fingerprint;
 use std::net::SocketAddr;
 
@@ -76,5 +76,6 @@ fn announced_addresses_are_told_instead_of_those_listened_on() {
     controller.demand(create_router(ROUTER));
     let created = controller.request(create_transport(ROUTER, PUBLISHING));
     let Event::TransportCreated { candidates, .. } = created else { panic!("{created:?}") };
-    assert_eq!(candidates, [SocketAddr::from(([203, 0, 113, 7], engine.port))]);
+    let address = SocketAddr::from(([203, 0, 113, 7], engine.port));
+    assert_eq!(candidates, [Candidate::udp(address), Candidate::tcp(address)]);
 }

@@ -2,7 +2,7 @@
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
 use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
-use crate::media::{AppData, IceParameters, Kind, Layers, Text, Volume};
+use crate::media::{AppData, Candidate, IceParameters, Kind, Layers, Text, Volume};
 use crate::stats::{Scored, StatsItem};
 use std::net::SocketAddr;
 
@@ -33,8 +33,8 @@ pub enum Event {
         ice: IceParameters,
         /// SHA-256 of the engine's certificate.
         fingerprint: [u8; 32],
-        /// Host candidates (UDP), the preferred first.
-        candidates: Vec<SocketAddr>,
+        /// Host candidates, the preferred first: all of UDP before all of TCP.
+        candidates: Vec<Candidate>,
     },
     /// A transport has new ICE credentials.
     IceRestarted {

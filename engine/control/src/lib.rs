@@ -26,8 +26,8 @@ pub use counters::{Counter, Counters, Discard};
 pub use event::{Closed, DtlsState, Event, IceState, Refusal, SnapshotItem, TransportState};
 pub use ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
 pub use media::{
-    AppData, AudioObserver, Codec, CodecParameters, Encoding, Extension, ExtensionKind, IceParameters, Kind,
-    Layers, Text, Volume,
+    AppData, AudioObserver, Candidate, Codec, CodecParameters, Encoding, Extension, ExtensionKind,
+    IceParameters, Kind, Layers, Protocol, Text, Volume,
 };
 pub use stats::{
     ConsumerStats, LayerStats, ProducerStats, Scored, StatsItem, StatsOf, StreamStats, TransportStats,

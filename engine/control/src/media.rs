@@ -3,6 +3,7 @@
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
 use crate::ids::ProducerId;
 use crate::limits;
+use std::net::SocketAddr;
 
 /// What the controller wants back in a snapshot: opaque to the engine, at most
 /// [`APP_DATA_LEN_MAX`](limits::APP_DATA_LEN_MAX) bytes.
@@ -230,3 +231,35 @@ pub struct IceParameters {
     pub pwd: Text,
 }
 wire_struct!(IceParameters { ufrag, pwd });
+
+/// What a candidate is spoken to over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// UDP.
+    Udp,
+    /// TCP, which the peer opens (RFC 6544: the engine is passive), with the frames of RFC 4571.
+    Tcp,
+}
+wire_enum!(Protocol, "protocol" { 0 => Udp, 1 => Tcp });
+
+/// A host candidate of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Where the peer sends its checks to.
+    pub address: SocketAddr,
+    /// By what.
+    pub protocol: Protocol,
+}
+wire_struct!(Candidate { address, protocol });
+
+impl Candidate {
+    /// Of UDP.
+    pub const fn udp(address: SocketAddr) -> Self {
+        Self { address, protocol: Protocol::Udp }
+    }
+
+    /// Of TCP.
+    pub const fn tcp(address: SocketAddr) -> Self {
+        Self { address, protocol: Protocol::Tcp }
+    }
+}

@@ -17,10 +17,31 @@ pub use time::Instant;
 
 use std::net::SocketAddr;
 
-/// Which local socket of a worker a datagram came in on, and must leave by: an index into the
-/// worker's listening addresses.
+/// Which local socket of a worker a datagram came in on, and must leave by: below [`TCP`](Self::TCP) an index into the
+/// worker's UDP sockets, from there on one into its TCP listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocalId(pub u8);
+
+impl LocalId {
+    /// The first TCP listener.
+    pub const TCP: Self = Self(128);
+
+    /// The TCP listener of this index, below 128.
+    pub const fn tcp(index: u8) -> Self {
+        Self(Self::TCP.0 | index)
+    }
+
+    /// The index of a TCP listener; `None` for a UDP socket.
+    pub const fn tcp_index(self) -> Option<u8> {
+        self.0.checked_sub(Self::TCP.0)
+    }
+
+    /// Whether this is a TCP listener: what comes by it came in order and whole, and each remote address behind it is one
+    /// connection, which may close.
+    pub const fn is_tcp(self) -> bool {
+        self.0 >= Self::TCP.0
+    }
+}
 
 /// A dense number for one remote peer, chosen by the machine: the send batch groups the datagrams of
 /// one flow into runs without hashing. Flows of live peers are distinct; numbers are reused.
@@ -36,14 +57,14 @@ pub struct Path {
     pub remote: SocketAddr,
 }
 
-/// One received datagram. The bytes are the machine's to change: SRTP is decrypted in place.
+/// One received datagram, or one frame of a TCP connection (RFC 4571). The bytes are the machine's to change: SRTP is decrypted in place.
 #[derive(Debug)]
 pub struct Datagram<'a> {
     /// Where it came from, and on which of our sockets.
     pub path: Path,
     /// When the kernel received it; never later than the `now` of the same call.
     pub received_at: Instant,
-    /// The UDP payload.
+    /// The UDP payload, or the frame's.
     pub bytes: &'a mut [u8],
 }
 
@@ -73,6 +94,15 @@ pub trait Machine {
 
     /// A datagram arrived. Anything unusable is counted and dropped; there is no error to return.
     fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx);
+
+    /// The TCP connection behind this path is closed: nothing comes from there any more, and nothing gets there. A new
+    /// connection from the same address is another one, and has nothing yet.
+    ///
+    /// A driver closes a connection by itself when the machine has sent nothing to it for long: a machine sends only to who
+    /// has proved something.
+    fn on_path_closed(&mut self, now: Instant, path: Path, tx: &mut impl Tx) {
+        let _ = (now, path, tx);
+    }
 
     /// The last datagram of a receive batch has been handed in.
     fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx);

@@ -11,13 +11,12 @@ use crate::snapshot::Cursor;
 use crate::stats::{Counted, Traffic, Walk};
 use crate::transport::Transport;
 use control::{
-    Command, ConsumerId, Counter, Counters, DecodeError, Discard, Event, ProducerId, Refusal, Request,
-    RequestId, RouterId, Text, TransportId,
+    Candidate, Command, ConsumerId, Counter, Counters, DecodeError, Discard, Event, ProducerId, Refusal,
+    Request, RequestId, RouterId, Text, TransportId,
 };
 use machine::{Datagram, Deadlines, Instant, Machine, Path, Rng, Tx};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
-use std::net::SocketAddr;
 use std::time::Duration;
 use stun::Demux;
 
@@ -28,9 +27,9 @@ pub(crate) type Table<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 /// What a shard is told once.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Host candidates (UDP) to offer, the preferred first: the worker's listening addresses, or the addresses announced
+    /// Host candidates to offer, the preferred first: the worker's listening addresses, or the addresses announced
     /// for them where a 1:1 NAT stands before the host.
-    pub candidates: Vec<SocketAddr>,
+    pub candidates: Vec<Candidate>,
     /// The engine's certificate.
     pub certificate: dtls::Certificate,
     /// How DTLS is spoken.

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::proto::{DtlsFingerprint, DtlsParameters, IceCandidate, IceParameters};
-use std::net::SocketAddr;
+use control::{Candidate, Protocol};
 
 /// The SHA-256 fingerprint of a client's certificate. The engine is the DTLS server, so the client must not be.
 pub fn fingerprint(parameters: &DtlsParameters) -> Result<[u8; 32], Failure> {
@@ -52,16 +52,40 @@ pub fn ice(parameters: &control::IceParameters) -> IceParameters {
 }
 
 /// The engine's host candidates, for the client, in the engine's order of preference.
-pub fn candidates(addresses: &[SocketAddr]) -> Vec<IceCandidate> {
-    let candidate = |(index, address): (usize, &SocketAddr)| IceCandidate {
-        foundation: format!("host{index}"),
-        // RFC 8445 §5.1.2.1: type preference 126 (host), local preference by place in the list, component 1.
-        priority: 126 << 24 | (u32::from(u16::MAX) - index as u32) << 8 | (256 - 1),
-        address: address.ip().to_string(),
-        protocol: "udp".into(),
-        port: address.port().into(),
-        r#type: "host".into(),
-        tcp_type: None,
+pub fn candidates(candidates: &[Candidate]) -> Vec<IceCandidate> {
+    let candidate = |(index, Candidate { address, protocol }): (usize, &Candidate)| {
+        let (name, tcp_type) = match protocol {
+            Protocol::Udp => ("udp", None),
+            Protocol::Tcp => ("tcp", Some("passive".to_owned())),
+        };
+        IceCandidate {
+            // RFC 8445 §5.1.1.3: candidates of one foundation share address and protocol; no two of ours do.
+            foundation: format!("{name}{index}"),
+            priority: priority(*protocol, index as u32),
+            address: address.ip().to_string(),
+            protocol: name.into(),
+            port: address.port().into(),
+            r#type: "host".into(),
+            tcp_type,
+        }
     };
-    addresses.iter().enumerate().map(candidate).collect()
+    candidates.iter().enumerate().map(candidate).collect()
 }
+
+/// The priority of a host candidate of component 1 by its place in the list, the first being the best (RFC 8445 §5.1.2.1).
+///
+/// TCP comes after all UDP by its type preference: what TCP retransmits is late when it arrives. The local preference of a
+/// TCP candidate begins with its direction, 4 for passive (RFC 6544 §4.2).
+fn priority(protocol: Protocol, index: u32) -> u32 {
+    let (type_preference, local_preference) = match protocol {
+        Protocol::Udp => (HOST_PREFERENCE, u32::from(u16::MAX) - index),
+        Protocol::Tcp => (HOST_TCP_PREFERENCE, 4 << 13 | ((1 << 13) - 1 - index)),
+    };
+    type_preference << 24 | local_preference << 8 | (256 - 1)
+}
+
+/// What RFC 8445 §5.1.2.2 recommends for host candidates.
+const HOST_PREFERENCE: u32 = 126;
+
+/// Below host (126) and server-reflexive (100), as Chrome has it for its own.
+const HOST_TCP_PREFERENCE: u32 = 90;

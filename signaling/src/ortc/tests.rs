@@ -8,7 +8,7 @@ use crate::proto::{
     RtpCodecCapability, RtpCodecParameters, RtpEncodingParameters, RtpHeaderExtension,
     RtpHeaderExtensionParameters, RtpParameters, RtxStream, parameter_value::Value,
 };
-use control::{Codec, ExtensionKind, Kind};
+use control::{Candidate, Codec, ExtensionKind, Kind};
 use std::collections::HashSet;
 
 const CHROME: &str = include_str!("../../tests/sdp/chrome-156-av.sdp");
@@ -339,10 +339,25 @@ fn fingerprints_are_read_as_they_are_written() {
 
 #[test]
 fn candidates_keep_the_engines_order() {
-    let addresses = ["[::1]:7000", "127.0.0.1:7000"].map(|address| address.parse().expect("an address"));
-    let candidates = dtls::candidates(&addresses);
+    let address = |address: &str| address.parse().expect("an address");
+    let candidates = dtls::candidates(&[
+        Candidate::udp(address("[::1]:7000")),
+        Candidate::udp(address("127.0.0.1:7000")),
+        Candidate::tcp(address("[::1]:7001")),
+        Candidate::tcp(address("127.0.0.1:7001")),
+    ]);
     assert_eq!(candidates[0].address, "::1");
-    assert!(candidates[0].priority > candidates[1].priority);
+    assert!(candidates.windows(2).all(|pair| pair[0].priority > pair[1].priority));
+    let kinds =
+        candidates.iter().map(|candidate| (candidate.protocol.as_str(), candidate.tcp_type.as_deref()));
+    let (udp, tcp) = (("udp", None), ("tcp", Some("passive")));
+    assert_eq!(kinds.collect::<Vec<_>>(), [udp, udp, tcp, tcp]);
+    assert_eq!((candidates[2].address.as_str(), candidates[2].port), ("::1", 7001));
+    let foundations: std::collections::BTreeSet<_> =
+        candidates.iter().map(|candidate| &candidate.foundation).collect();
+    assert_eq!(foundations.len(), 4, "no two share address and protocol");
+    // RFC 6544 §4.2: the direction preference of a passive candidate is 4.
+    assert_eq!(candidates[2].priority >> 8 & 0xffff, (1 << 13) * 4 + 8_191 - 2);
     // RFC 8445 §5.1.2.1, for the best host candidate of component 1.
     assert_eq!(candidates[0].priority, (1 << 24) * 126 + (1 << 8) * 65_535 + (256 - 1));
 }

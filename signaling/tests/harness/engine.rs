@@ -1,9 +1,9 @@
 //! An engine that holds objects and moves no media, behind the real ring and the real records.
 
 use control::{
-    AppData, Closed, Command, ConsumerId, ConsumerStats, DtlsState, Event, IceParameters, IceState, Kind,
-    ProducerId, ProducerStats, Refusal, Request, RouterId, SnapshotItem, StatsItem, StatsOf, StreamStats,
-    Text, TransportId, TransportState, TransportStats,
+    AppData, Candidate, Closed, Command, ConsumerId, ConsumerStats, DtlsState, Event, IceParameters,
+    IceState, Kind, ProducerId, ProducerStats, Refusal, Request, RouterId, SnapshotItem, StatsItem, StatsOf,
+    StreamStats, Text, TransportId, TransportState, TransportStats,
 };
 use shm::{Listener, ListenerEvent, WorkerEnd};
 use std::collections::BTreeMap;
@@ -195,7 +195,7 @@ impl Worker {
                     transport: create.transport,
                     ice: ice(),
                     fingerprint: [0xa5; 32],
-                    candidates: vec!["127.0.0.1:7000".parse().expect("an address")],
+                    candidates: vec![Candidate::udp("127.0.0.1:7000".parse().expect("an address"))],
                 }));
             }
             Command::ConnectTransport { transport, .. } | Command::SetBitrates { transport, .. } => {

@@ -1,11 +1,11 @@
 //! Any command and any event, with every variant about as often as any other.
 
 use control::{
-    AppData, AudioObserver, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, ConsumerStats,
-    CreateTransport, DtlsState, Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, Kind,
-    LayerStats, Layers, Produce, ProducerId, ProducerStats, Refusal, Request, RequestId, RouterId, Scored,
-    SnapshotItem, StatsItem, StatsOf, StreamStats, Text, TransportId, TransportState, TransportStats, Volume,
-    limits,
+    AppData, AudioObserver, Candidate, Closed, Codec, CodecParameters, Command, Consume, ConsumerId,
+    ConsumerStats, CreateTransport, DtlsState, Encoding, Event, Extension, ExtensionKind, IceParameters,
+    IceState, Kind, LayerStats, Layers, Produce, ProducerId, ProducerStats, Refusal, Request, RequestId,
+    RouterId, Scored, SnapshotItem, StatsItem, StatsOf, StreamStats, Text, TransportId, TransportState,
+    TransportStats, Volume, limits,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -74,7 +74,7 @@ pub fn event() -> impl Strategy<Value = Event> {
     let request = || any::<u64>().prop_map(RequestId);
     let refused = (of(request()), refusal(), text());
     let created =
-        (request(), transport(), ice(), any::<[u8; 32]>(), vec(address(), 0..=limits::LIST_LEN_MAX));
+        (request(), transport(), ice(), any::<[u8; 32]>(), vec(candidate(), 0..=limits::LIST_LEN_MAX));
     let closings = (any::<u64>(), closed()).prop_flat_map(|(id, closed)| {
         prop_oneof![
             Just(Event::RouterClosed { router: RouterId(id), closed }),
@@ -407,6 +407,11 @@ fn address() -> impl Strategy<Value = SocketAddr> {
         any::<([u8; 4], u16)>().prop_map(SocketAddr::from),
         any::<([u8; 16], u16)>().prop_map(SocketAddr::from),
     ]
+}
+
+fn candidate() -> impl Strategy<Value = Candidate> {
+    address()
+        .prop_flat_map(|address| prop_oneof![Just(Candidate::udp(address)), Just(Candidate::tcp(address))])
 }
 
 fn refusal() -> impl Strategy<Value = Refusal> {

@@ -1,9 +1,9 @@
 //! Tags without a meaning, and lengths beyond their bounds.
 
 use control::{
-    AppData, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, DecodeError,
-    Encoding, Event, Extension, ExtensionKind, Kind, Layers, Produce, ProducerId, Request, RequestId,
-    RouterId, Text, TransportId, limits,
+    AppData, Candidate, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport,
+    DecodeError, Encoding, Event, Extension, ExtensionKind, IceParameters, Kind, Layers, Produce, ProducerId,
+    Request, RequestId, RouterId, Text, TransportId, limits,
 };
 
 fn encoded(command: Command) -> Vec<u8> {
@@ -73,6 +73,17 @@ fn unknown_tags_are_named() {
     Event::RouterClosed { router: RouterId(1), closed: Closed::Abandoned }.encode(&mut record);
     *record.last_mut().expect("the closing reason") = 6;
     assert_eq!(Event::decode(&record), Err(DecodeError::UnknownTag { what: "closing reason", tag: 6 }));
+    let address = "192.0.2.1:7000".parse().expect("an address");
+    Event::TransportCreated {
+        request: RequestId(1),
+        transport: TransportId(1),
+        ice: IceParameters { ufrag: Text::default(), pwd: Text::default() },
+        fingerprint: [0; 32],
+        candidates: vec![Candidate::tcp(address)],
+    }
+    .encode(&mut record);
+    *record.last_mut().expect("the protocol") = 2;
+    assert_eq!(Event::decode(&record), Err(DecodeError::UnknownTag { what: "protocol", tag: 2 }));
 }
 
 #[test]
