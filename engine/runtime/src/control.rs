@@ -2,6 +2,7 @@
 
 use crate::receive::ReceiveStats;
 use crate::send::SendStats;
+use crate::streams::StreamStats;
 use machine::{Instant, Machine};
 use mio::{Registry, Token};
 use std::ops::ControlFlow;
@@ -77,4 +78,6 @@ pub struct Report {
     pub received: ReceiveStats,
     /// Out.
     pub sent: SendStats,
+    /// TCP, both ways.
+    pub streams: StreamStats,
 }

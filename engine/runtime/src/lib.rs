@@ -1,7 +1,7 @@
-//! The mio worker loop: batched UDP in and out, arenas, clock, pinning.
+//! The mio worker loop: batched UDP in and out, framed TCP, arenas, clock, pinning.
 //!
 //! A [`Worker`] drives one [`machine::Machine`] on one thread with its own sockets: `recvmmsg` with GRO in, `sendmmsg`
-//! with GSO out, timers, and a [`Control`] that brings commands and takes events. Nothing here
+//! with GSO out, TCP connections that carry datagrams as frames, timers, and a [`Control`] that brings commands and takes events. Nothing here
 //! allocates per packet once it is warm, and nothing is shared with another worker.
 //!
 //! It is *not* a general async runtime, and it knows no protocol.
@@ -13,18 +13,23 @@
 mod address;
 mod clock;
 mod control;
+pub mod framing;
 pub mod limits;
+mod listen;
 mod pin;
 mod receive;
 mod send;
 mod sockets;
+mod streams;
 mod sys;
 mod worker;
 
 pub use clock::{Clock, Stamps};
 pub use control::{CONTROL_TOKEN, Control, LoopStats, Report};
+pub use listen::{BindError, Listeners, Protocol};
 pub use pin::pin_to_core;
 pub use receive::{ReceiveStats, Receiver};
 pub use send::{Outbox, SendBatch, SendStats};
-pub use sockets::{BindError, BufferSizes, SocketOptions, Sockets};
+pub use sockets::{BufferSizes, SocketOptions, Sockets};
+pub use streams::{StreamStats, Streams};
 pub use worker::Worker;

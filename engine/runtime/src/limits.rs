@@ -79,3 +79,57 @@ const _: () = assert!(EVENTS_PER_TURN > COMMANDS_PER_TURN);
 /// Readiness events of one poll. More are reported by the next.
 pub const POLL_EVENTS: usize = 64;
 const _: () = assert!(POLL_EVENTS > SOCKETS_MAX);
+
+/// TCP connections of one worker: twice the peers it can serve. Beyond, the one that has waited longest without having proved
+/// itself gives way to a newcomer; if all have, the newcomer is refused.
+pub const CONNECTIONS_MAX: usize = 2048;
+
+/// TCP connections from one IPv4 address or IPv6 /64: an office of a hundred behind one NAT, two transports each. Beyond, as with
+/// [`CONNECTIONS_MAX`], among its own.
+pub const CONNECTIONS_PER_HOST_MAX: usize = 256;
+
+/// Connections that wait for a worker to accept them: those of two turns. The kernel lets more of them try again.
+pub const ACCEPT_BACKLOG: i32 = 256;
+
+/// Connections accepted by one listener in a turn. The rest come next turn, which does not sleep.
+pub const ACCEPTS_PER_TURN: usize = 32;
+
+/// How long nobody is accepted after the system had no descriptor or no memory for another connection.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// A connection to which the machine has sent nothing within this is closed: a peer opens it in order to check the pair, and an
+/// authentic check is answered at once. Five seconds are five handshakes over a bad satellite link.
+pub const PROOF_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection to which the machine has sent nothing for so long is closed. Browsers check a pair that they keep in reserve every
+/// 25 s at the latest.
+pub const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// A connection that has taken nothing for so long, while there was something, is closed: consent would be lost as well.
+pub const BLOCKED_MAX: Duration = Duration::from_secs(30);
+
+/// Between two looks at all connections for those of no use: how late [`PROOF_TIMEOUT`] and its like may come.
+pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Bytes of one TCP frame: as long as a datagram may be where the kernel does not join them. A stream that announces a longer
+/// one is closed. Up to as many bytes are kept of a frame that is not whole yet.
+pub const FRAME_BYTES_MAX: usize = RECEIVE_BYTES_PLAIN;
+
+/// Bytes read from a TCP connection by one call, into one buffer of the worker: a frame burst. The rest waits for its next turn
+/// among the readable ones.
+pub const READ_BYTES: usize = 16 << 10;
+
+/// Reads from TCP connections in one turn. What is left is read next turn, which does not sleep.
+pub const READS_PER_TURN: usize = 64;
+
+/// Bytes of frames that wait for a TCP connection: half a second of 2 Mbit/s. When full, the oldest frames go. With
+/// [`CONNECTIONS_MAX`] stalled readers at once this is 256 MiB; a reader that keeps up needs none of it.
+pub const QUEUE_BYTES_MAX: usize = 128 << 10;
+const _: () = assert!(QUEUE_BYTES_MAX > DATAGRAM_BYTES_MAX + 2);
+
+/// How long a frame waits for a TCP connection. What is older would be of no use to the ear, and is dropped.
+pub const QUEUE_AGE_MAX: Duration = Duration::from_millis(500);
+
+/// Bytes that the kernel may take of a TCP connection without being able to send them yet: enough not to be woken for every
+/// frame, and little beside [`QUEUE_BYTES_MAX`], since those bytes can no longer be dropped.
+pub const UNSENT_BYTES_MAX: i32 = 16 << 10;

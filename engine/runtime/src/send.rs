@@ -2,15 +2,16 @@
 //!
 //! Slots are claimed in any order across flows. A flush goes flow by flow: consecutive datagrams of one path and
 //! one length (the last may be shorter) become one run, gathered from their slots without a copy and cut into datagrams again by
-//! the kernel or the network card (UDP GSO). All runs of a socket leave by `sendmmsg`.
+//! the kernel or the network card (UDP GSO). All runs of a socket leave by `sendmmsg`. What is for a TCP connection is queued there.
 
 use crate::limits::{
     DATAGRAM_BYTES_MAX, FLOWS_MAX, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES, SEND_SLOTS,
     SOCKETS_MAX, WOULD_BLOCK_TRIES,
 };
 use crate::sockets::Sockets;
+use crate::streams::Streams;
 use crate::sys::{self, Piece, Run};
-use machine::{Flow, LocalId, Path, Tx};
+use machine::{Flow, Instant, LocalId, Path, Tx};
 use std::io;
 
 /// What has been sent, since the batch was made.
@@ -85,7 +86,7 @@ struct List {
 const NONE: u32 = u32::MAX;
 const EMPTY: List = List { first: NONE, last: NONE };
 
-/// The bit of all socket numbers that no worker has.
+/// The bit of all TCP listeners, and of socket numbers that no worker has.
 const NO_SOCKET: u8 = 31;
 const _: () = assert!(SOCKETS_MAX <= NO_SOCKET as usize);
 
@@ -117,9 +118,15 @@ impl SendBatch {
         }
     }
 
-    /// This batch as a [`Tx`] that flushes to `sockets` by itself when it is full, so that nothing is lost to its size.
-    pub fn outbox<'a>(&'a mut self, sockets: &'a Sockets) -> Outbox<'a> {
-        Outbox { batch: self, sockets }
+    /// This batch as a [`Tx`] that flushes to `sockets` and `streams` by itself when it is full, so that nothing is lost to
+    /// its size.
+    pub fn outbox<'a>(
+        &'a mut self,
+        sockets: &'a Sockets,
+        streams: &'a mut Streams,
+        now: Instant,
+    ) -> Outbox<'a> {
+        Outbox { batch: self, sockets, streams, now }
     }
 
     /// What has been sent so far.
@@ -147,8 +154,9 @@ impl SendBatch {
         self.slots.len() < self.slots_max && len <= self.arena.len() - self.used
     }
 
-    /// Sends all that waits, and forgets it: what a socket does not take is dropped and counted.
-    pub fn flush(&mut self, sockets: &Sockets) {
+    /// Sends all that waits, and forgets it: what a socket does not take is dropped and counted. What is for a TCP connection is
+    /// queued there.
+    pub fn flush(&mut self, sockets: &Sockets, streams: &mut Streams, now: Instant) {
         if self.slots.is_empty() {
             return;
         }
@@ -161,11 +169,32 @@ impl SendBatch {
         }
         let known = (1u32 << sockets.len()) - 1;
         if self.locals & !known != 0 {
-            let strays = self.slots.iter().filter(|slot| usize::from(slot.path.local.0) >= sockets.len());
-            self.stats.errors += strays.count() as u64;
+            self.queue_frames(sockets.len(), streams, now);
         }
         self.plan = plan;
         self.clear();
+    }
+
+    /// Gives the TCP connections what is theirs, flow by flow: the way of a run is looked up once.
+    fn queue_frames(&mut self, sockets: usize, streams: &mut Streams, now: Instant) {
+        for flow in &self.touched {
+            let mut known: Option<(Path, Option<u32>)> = None;
+            let mut at = self.flows[*flow as usize].first;
+            while let Some(slot) = self.slots.get(at as usize) {
+                at = slot.next;
+                if slot.path.local.is_tcp() {
+                    let (_, stream) = *match &mut known {
+                        Some(known) if known.0 == slot.path => known,
+                        other => other.insert((slot.path, streams.find(slot.path))),
+                    };
+                    let bytes = &self.arena[slot.offset as usize..][..slot.len as usize];
+                    streams.queue(now, stream, bytes);
+                } else if usize::from(slot.path.local.0) >= sockets {
+                    self.stats.errors += 1;
+                }
+            }
+        }
+        streams.write_queued(now);
     }
 
     fn clear(&mut self) {
@@ -351,17 +380,19 @@ impl Tx for SendBatch {
     }
 }
 
-/// A [`SendBatch`] with its sockets at hand: when it is full it is flushed, instead of losing datagrams.
+/// A [`SendBatch`] with its sockets and connections at hand: when it is full it is flushed, instead of losing datagrams.
 #[derive(Debug)]
 pub struct Outbox<'a> {
     batch: &'a mut SendBatch,
     sockets: &'a Sockets,
+    streams: &'a mut Streams,
+    now: Instant,
 }
 
 impl Tx for Outbox<'_> {
     fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
         if !self.batch.has_room(len) {
-            self.batch.flush(self.sockets);
+            self.batch.flush(self.sockets, self.streams, self.now);
         }
         self.batch.slot(flow, path, len)
     }

@@ -1,37 +1,13 @@
 //! The UDP sockets of one worker.
 
 use crate::limits::SOCKETS_MAX;
+use crate::listen::{BindError, Protocol, bind_error};
 use crate::sys::set_option;
 use machine::LocalId;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol as IpProtocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
-
-/// A listening address could not be opened. Each says what the operator can do.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Another process has the port.
-    #[error("UDP port {} on {} is in use by another process: stop it, or choose another port", .0.port(), .0.ip())]
-    InUse(SocketAddr),
-    /// The address is none of this host's.
-    #[error("{} is not an address of this host: listen on one that `ip addr` shows", .0.ip())]
-    NotLocal(SocketAddr),
-    /// A port below 1024 without the right to it.
-    #[error("UDP port {} on {} needs the capability CAP_NET_BIND_SERVICE", .0.port(), .0.ip())]
-    Denied(SocketAddr),
-    /// None, or more than [`SOCKETS_MAX`].
-    #[error("{0} listening addresses for a worker; from 1 to {SOCKETS_MAX} are possible")]
-    Count(usize),
-    /// The operating system refused otherwise.
-    #[error("cannot listen on UDP {address}")]
-    Io {
-        /// Where.
-        address: SocketAddr,
-        /// The cause.
-        source: io::Error,
-    },
-}
 
 /// How to open the sockets.
 #[derive(Clone, Copy, Debug)]
@@ -86,12 +62,13 @@ impl Sockets {
         let mut sockets = Vec::with_capacity(addresses.len());
         let (mut gro, mut gso) = (options.gro, options.gso);
         for address in addresses {
-            let socket = open(*address, options).map_err(|source| bind_error(*address, source))?;
+            let socket =
+                open(*address, options).map_err(|source| bind_error(Protocol::Udp, *address, source))?;
             gro = gro && set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
             // A kernel that does not know the option would send a run as one huge datagram. Zero is "no
             // segments unless a message says so".
             gso = gso && set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
-            sockets.push(finish(socket).map_err(|source| bind_error(*address, source))?);
+            sockets.push(finish(socket).map_err(|source| bind_error(Protocol::Udp, *address, source))?);
         }
         if gso != options.gso {
             tracing::warn!(
@@ -158,7 +135,7 @@ impl Sockets {
 }
 
 fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(IpProtocol::UDP))?;
     socket.set_cloexec(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -215,15 +192,6 @@ fn shortages(sockets: &[Open], options: &SocketOptions) -> impl Iterator<Item = 
         sysctl: "net.core.wmem_max",
     };
     [receive, send].into_iter().filter(|buffer| buffer.granted < buffer.wanted)
-}
-
-fn bind_error(address: SocketAddr, source: io::Error) -> BindError {
-    match source.kind() {
-        io::ErrorKind::AddrInUse => BindError::InUse(address),
-        io::ErrorKind::AddrNotAvailable => BindError::NotLocal(address),
-        io::ErrorKind::PermissionDenied => BindError::Denied(address),
-        _ => BindError::Io { address, source },
-    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,14 @@
 use crate::clock::Clock;
 use crate::control::{CONTROL_TOKEN, Control, LoopStats, Report};
 use crate::limits::{
-    COMMANDS_PER_TURN, EVENTS_PER_TURN, POLL_EVENTS, RECEIVE_RETRY, RECEIVES_PER_TURN, TIMEOUTS_PER_TURN,
+    COMMANDS_PER_TURN, EVENTS_PER_TURN, POLL_EVENTS, READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN,
+    SOCKETS_MAX, TIMEOUTS_PER_TURN,
 };
+use crate::listen::Listeners;
 use crate::receive::{Left, Receiver};
 use crate::send::SendBatch;
 use crate::sockets::Sockets;
+use crate::streams::Streams;
 use machine::{Instant, LocalId, Machine};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -27,6 +30,7 @@ pub struct Worker<M, C> {
     events: Events,
     waker: Arc<Waker>,
     sockets: Sockets,
+    streams: Streams,
     receiver: Receiver,
     batch: SendBatch,
     clock: Clock,
@@ -60,6 +64,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             receiver: Receiver::new(&sockets),
             batch: SendBatch::new(&sockets),
             sockets,
+            streams: Streams::none(),
             clock,
             machine,
             control,
@@ -70,6 +75,12 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             unfinished: true,
             stats: LoopStats::default(),
         })
+    }
+
+    /// Takes TCP connections by these listeners besides.
+    pub fn listen(mut self, listeners: Listeners) -> io::Result<Self> {
+        self.streams = Streams::new(listeners, self.poll.registry())?;
+        Ok(self)
     }
 
     /// Wakes the worker out of its poll, from any thread, to have [`Control::on_wake`] called.
@@ -103,10 +114,11 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     pub fn turn(&mut self) -> io::Result<ControlFlow<()>> {
         self.wait()?;
         let started = self.clock.now();
-        let flow = self.take_readiness();
+        let flow = self.take_readiness(started);
         self.unfinished = false;
         self.retry_failed(started);
         self.receive();
+        self.receive_frames();
         self.fire_timers();
         self.take_commands();
         self.give_events();
@@ -117,6 +129,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             turns: self.stats,
             received: self.receiver.stats(),
             sent: self.batch.stats(),
+            streams: self.streams.stats(),
         };
         self.control.end_turn(&mut self.machine, &report);
         Ok(flow)
@@ -125,9 +138,11 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     /// Waits for something to do. `epoll_wait` counts whole milliseconds and mio rounds up, so a timer fires at its
     /// time or up to 1 ms (and the scheduler's delay) later, never before it.
     fn wait(&mut self) -> io::Result<()> {
-        let idle = !self.unfinished && self.readable == 0 && !self.woken && self.control.may_sleep();
+        let has_input = self.readable != 0 || self.streams.has_work();
+        let idle = !self.unfinished && !has_input && !self.woken && self.control.may_sleep();
         let timeout = if idle {
-            let due = self.machine.next_timeout().into_iter().chain(self.retry_at).min();
+            let own = self.retry_at.into_iter().chain(self.streams.next_timeout());
+            let due = own.chain(self.machine.next_timeout()).min();
             let timer = due.map(|at| at.saturating_since(self.clock.now()));
             timer.into_iter().chain(self.control.retry_after()).min()
         } else {
@@ -142,12 +157,13 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         }
     }
 
-    fn take_readiness(&mut self) -> ControlFlow<()> {
+    fn take_readiness(&mut self, now: Instant) -> ControlFlow<()> {
         for event in &self.events {
             match event.token() {
                 WAKE_TOKEN => self.woken = true,
                 CONTROL_TOKEN => self.control.on_ready(),
-                Token(socket) => self.readable |= 1 << (socket & 31),
+                Token(socket) if socket < SOCKETS_MAX => self.readable |= 1 << socket,
+                _ => self.streams.take_readiness(now, event),
             }
         }
         if std::mem::take(&mut self.woken) {
@@ -178,14 +194,14 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                     continue;
                 }
                 let now = self.clock.now();
-                let mut outbox = self.batch.outbox(&self.sockets);
+                let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
                 let left = self.receiver.receive(&self.sockets, LocalId(index), &stamps, now, |datagram| {
                     self.machine.on_datagram(now, datagram, &mut outbox);
                 });
                 match left {
                     Ok(left) => {
                         self.machine.on_batch_end(now, &mut outbox);
-                        self.batch.flush(&self.sockets);
+                        self.batch.flush(&self.sockets, &mut self.streams, now);
                         if left == Left::Nothing {
                             self.readable &= !(1 << index);
                         }
@@ -201,16 +217,48 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         }
     }
 
+    /// Takes in new connections, and receives from a bounded number of those that have something.
+    fn receive_frames(&mut self) {
+        if !self.streams.is_listening() {
+            return;
+        }
+        let now = self.clock.now();
+        self.streams.accept(now, self.poll.registry());
+        self.streams.sweep(now);
+        self.close_streams(now);
+        for _ in 0..READS_PER_TURN {
+            let Some(stream) = self.streams.next_readable() else { break };
+            let Some(mut chunk) = self.streams.read(stream) else { continue };
+            let now = self.clock.now();
+            let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+            let outcome =
+                chunk.hand_over(now, |datagram| self.machine.on_datagram(now, datagram, &mut outbox));
+            self.machine.on_batch_end(now, &mut outbox);
+            self.streams.put_back(chunk, outcome);
+            self.batch.flush(&self.sockets, &mut self.streams, now);
+        }
+        self.close_streams(now);
+    }
+
+    /// Closes the connections that have ended, and tells the machine.
+    fn close_streams(&mut self, now: Instant) {
+        while let Some(path) = self.streams.close_ended() {
+            let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+            self.machine.on_path_closed(now, path, &mut outbox);
+        }
+        self.batch.flush(&self.sockets, &mut self.streams, now);
+    }
+
     fn fire_timers(&mut self) {
         let now = self.clock.now();
         for _ in 0..TIMEOUTS_PER_TURN {
             if !self.is_due(now) {
                 break;
             }
-            self.machine.on_timeout(now, &mut self.batch.outbox(&self.sockets));
+            self.machine.on_timeout(now, &mut self.batch.outbox(&self.sockets, &mut self.streams, now));
             self.stats.timeouts += 1;
         }
-        self.batch.flush(&self.sockets);
+        self.batch.flush(&self.sockets, &mut self.streams, now);
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -223,12 +271,16 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         while taken < COMMANDS_PER_TURN
             && let Some(command) = self.control.next_command()
         {
-            self.machine.on_command(now, command, &mut self.batch.outbox(&self.sockets));
+            self.machine.on_command(
+                now,
+                command,
+                &mut self.batch.outbox(&self.sockets, &mut self.streams, now),
+            );
             taken += 1;
         }
         self.stats.commands += taken as u64;
         self.unfinished |= taken == COMMANDS_PER_TURN;
-        self.batch.flush(&self.sockets);
+        self.batch.flush(&self.sockets, &mut self.streams, now);
     }
 
     fn give_events(&mut self) {

@@ -1,0 +1,522 @@
+//! TCP connections that carry datagrams as frames (RFC 4571): what is behind passive ICE candidates (RFC 6544).
+//!
+//! To the machine a connection is one more path. Nothing here knows what a frame means; that a peer has proved itself is seen by
+//! the machine's sending to it. Anybody may connect, so everything is bounded: connections, those of one host, what is read
+//! ahead, what waits to be written, and how long a connection may be of no use.
+
+use crate::control::CONTROL_TOKEN;
+use crate::framing::{Deframer, FrameQueue, QueueCounts, TooLong};
+use crate::limits::{
+    ACCEPT_RETRY, ACCEPTS_PER_TURN, BLOCKED_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_HOST_MAX, IDLE_MAX,
+    PROOF_TIMEOUT, READ_BYTES, SOCKETS_MAX, SWEEP_INTERVAL, UNSENT_BYTES_MAX,
+};
+use crate::listen::Listeners;
+use crate::sys::set_option;
+use machine::{Datagram, Instant, LocalId, Path};
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::os::fd::AsFd;
+
+/// Listeners have the tokens after the sockets', connections those from here on, by their index.
+const CONNECTION_TOKEN: usize = 1 << 20;
+pub(crate) const LISTENER_TOKEN: usize = SOCKETS_MAX;
+const _: () =
+    assert!(LISTENER_TOKEN + SOCKETS_MAX <= CONTROL_TOKEN.0 && CONNECTION_TOKEN > CONTROL_TOKEN.0 + 1);
+
+/// What became of connections and their frames, since the worker was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamStats {
+    /// Connections that are open.
+    pub open: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed at once, since there was no room for them; or those that had proved nothing yet, to make room.
+    pub refused: u64,
+    /// Connections closed since they had proved nothing in time.
+    pub closed_unproven: u64,
+    /// Connections closed since they announced a frame longer than any peer sends.
+    pub closed_malformed: u64,
+    /// Connections closed since nothing had been sent to them for long, or nothing could be.
+    pub closed_idle: u64,
+    /// Connections that the peer or the network closed.
+    pub closed_by_peer: u64,
+    /// Frames handed to the machine.
+    pub frames_in: u64,
+    /// Bytes read.
+    pub bytes_in: u64,
+    /// What became of frames to be sent.
+    pub queued: QueueCounts,
+    /// Frames for a connection that is not there any more.
+    pub dropped_closed: u64,
+}
+
+/// All TCP of one worker.
+#[derive(Debug)]
+pub struct Streams {
+    listeners: Vec<Listener>,
+    streams: Vec<Option<Stream>>,
+    /// Places in `streams` that are free.
+    free: Vec<u32>,
+    by_path: HashMap<Path, u32>,
+    /// Connections of each host that has any.
+    hosts: HashMap<IpAddr, usize>,
+    /// Streams that may have something to read, each once.
+    readable: VecDeque<u32>,
+    /// Streams with newly queued frames, each once.
+    dirty: Vec<u32>,
+    /// Streams that are to be closed, each once.
+    ending: Vec<u32>,
+    buffer: Box<[u8]>,
+    sweep_at: Option<Instant>,
+    accept_at: Option<Instant>,
+    stats: StreamStats,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    local: LocalId,
+    /// Whether somebody may wait to be accepted. Readiness is reported once, so it is kept.
+    ready: bool,
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Stream {
+    socket: TcpStream,
+    path: Path,
+    deframer: Deframer,
+    queue: FrameQueue,
+    accepted_at: Instant,
+    /// When the machine last sent something here: it has its reasons.
+    used_at: Option<Instant>,
+    /// Since when the socket has taken nothing.
+    blocked_since: Option<Instant>,
+    is_readable: bool,
+    is_dirty: bool,
+    end: Option<End>,
+}
+
+/// Why a connection closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    ByPeer,
+    Malformed,
+    Unproven,
+    Idle,
+    MadeRoom,
+}
+
+impl Streams {
+    /// Connections by these listeners.
+    pub(crate) fn new(listeners: Listeners, registry: &Registry) -> io::Result<Self> {
+        let mut streams = Self::none();
+        streams.buffer = vec![0; READ_BYTES].into_boxed_slice();
+        for (index, mut socket) in listeners.into_sockets().enumerate() {
+            registry.register(&mut socket, Token(LISTENER_TOKEN + index), Interest::READABLE)?;
+            streams.listeners.push(Listener { socket, local: LocalId::tcp(index as u8), ready: true });
+        }
+        Ok(streams)
+    }
+
+    /// No TCP at all.
+    pub fn none() -> Self {
+        Self {
+            listeners: Vec::new(),
+            streams: Vec::new(),
+            free: Vec::new(),
+            by_path: HashMap::new(),
+            hosts: HashMap::new(),
+            readable: VecDeque::new(),
+            dirty: Vec::new(),
+            ending: Vec::new(),
+            buffer: Box::default(),
+            sweep_at: None,
+            accept_at: None,
+            stats: StreamStats::default(),
+        }
+    }
+
+    /// What has been counted so far.
+    pub fn stats(&self) -> StreamStats {
+        self.stats
+    }
+
+    /// Whether there is any TCP.
+    pub(crate) fn is_listening(&self) -> bool {
+        !self.listeners.is_empty()
+    }
+
+    /// Takes note of readiness, if the token is of a listener or a connection.
+    pub(crate) fn take_readiness(&mut self, now: Instant, event: &Event) {
+        let Token(token) = event.token();
+        if let Some(index) = token.checked_sub(CONNECTION_TOKEN) {
+            let index = index as u32;
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                self.note_readable(index);
+            }
+            if event.is_writable() {
+                self.write(now, index);
+            }
+        } else if let Some(index) = token.checked_sub(LISTENER_TOKEN)
+            && let Some(listener) = self.listeners.get_mut(index)
+        {
+            listener.ready = true;
+        }
+    }
+
+    /// Whether there is something to do without waiting.
+    pub(crate) fn has_work(&self) -> bool {
+        let may_accept = self.accept_at.is_none() && self.listeners.iter().any(|listener| listener.ready);
+        may_accept || !self.readable.is_empty() || !self.ending.is_empty()
+    }
+
+    /// When there is something to do without an event.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.sweep_at.into_iter().chain(self.accept_at).min()
+    }
+
+    /// Takes in those who wait, a bounded number.
+    pub(crate) fn accept(&mut self, now: Instant, registry: &Registry) {
+        if self.accept_at.is_some_and(|at| at > now) {
+            return;
+        }
+        self.accept_at = None;
+        for index in 0..self.listeners.len() {
+            for _ in 0..ACCEPTS_PER_TURN {
+                let listener = &mut self.listeners[index];
+                if !listener.ready {
+                    break;
+                }
+                let local = listener.local;
+                match listener.socket.accept() {
+                    Ok((socket, remote)) => self.admit(now, registry, socket, local, remote),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.ready = false,
+                    // Who gave up while waiting; the next may not have.
+                    Err(error) if is_of_one_connection(&error) => {}
+                    // No descriptor or no memory left. Who waits stays in the kernel's queue.
+                    Err(_) => {
+                        self.accept_at = Some(now + ACCEPT_RETRY);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now: Instant,
+        registry: &Registry,
+        socket: TcpStream,
+        local: LocalId,
+        remote: SocketAddr,
+    ) {
+        let remote = canonical(remote);
+        let path = Path { local, remote };
+        let host = host(remote);
+        let of_host = self.hosts.get(&host).copied().unwrap_or_default();
+        let is_full = self.by_path.len() >= CONNECTIONS_MAX;
+        if (is_full && !self.make_room(None))
+            || (of_host >= CONNECTIONS_PER_HOST_MAX && !self.make_room(Some(host)))
+        {
+            self.stats.refused += 1;
+            return; // which closes it
+        }
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.streams.push(None);
+            self.streams.len() as u32 - 1
+        });
+        match Stream::open(now, registry, socket, path, index) {
+            Ok(stream) => {
+                self.streams[index as usize] = Some(stream);
+                // The address of a connection whose end has not been noticed yet: that one is no more.
+                if let Some(former) = self.by_path.insert(path, index) {
+                    self.end(former, End::ByPeer);
+                }
+                *self.hosts.entry(host).or_default() += 1;
+                self.stats.accepted += 1;
+                self.stats.open += 1;
+                self.sweep_at.get_or_insert(now + SWEEP_INTERVAL);
+            }
+            Err(_) => {
+                self.free.push(index);
+                self.stats.closed_by_peer += 1;
+            }
+        }
+    }
+
+    /// Ends the connection (of this host) that has waited longest without having proved anything. False if there is none:
+    /// peers in a call are not disturbed by others.
+    fn make_room(&mut self, of: Option<IpAddr>) -> bool {
+        let unproven = self.streams.iter().enumerate().filter_map(|(index, stream)| {
+            let stream = stream.as_ref()?;
+            let is_of_host = of.is_none_or(|of| host(stream.path.remote) == of);
+            (is_of_host && stream.used_at.is_none() && stream.end.is_none())
+                .then_some((stream.accepted_at, index))
+        });
+        let Some((_, oldest)) = unproven.min() else { return false };
+        self.end(oldest as u32, End::MadeRoom);
+        true
+    }
+
+    /// The next connection that may have something to read.
+    pub(crate) fn next_readable(&mut self) -> Option<u32> {
+        self.readable.pop_front()
+    }
+
+    /// Reads once from a connection. What was read is taken out, with all that is needed to take it apart, so that whoever
+    /// receives the frames may send by these streams meanwhile; [`put_back`](Self::put_back) must follow.
+    pub(crate) fn read(&mut self, index: u32) -> Option<Chunk> {
+        let stream = self.streams.get_mut(index as usize)?.as_mut()?;
+        stream.is_readable = false;
+        if stream.end.is_some() {
+            return None;
+        }
+        match stream.socket.read(&mut self.buffer) {
+            Ok(0) => self.end(index, End::ByPeer),
+            Ok(len) => {
+                let (path, deframer) = (stream.path, std::mem::take(&mut stream.deframer));
+                // Asked until it says that there is nothing: a short read does not tell of an end behind it.
+                self.note_readable(index);
+                self.stats.bytes_in += len as u64;
+                let buffer = std::mem::take(&mut self.buffer);
+                return Some(Chunk { index, path, len, deframer, buffer });
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.note_readable(index),
+            Err(_) => self.end(index, End::ByPeer),
+        }
+        None
+    }
+
+    /// The frames of a chunk have been received. `outcome`: how many, or that the stream makes no sense.
+    pub(crate) fn put_back(&mut self, chunk: Chunk, outcome: Result<u64, TooLong>) {
+        self.buffer = chunk.buffer;
+        if let Some(Some(stream)) = self.streams.get_mut(chunk.index as usize) {
+            stream.deframer = chunk.deframer;
+        }
+        match outcome {
+            Ok(frames) => self.stats.frames_in += frames,
+            Err(TooLong(_)) => self.end(chunk.index, End::Malformed),
+        }
+    }
+
+    /// The connection of this path, to queue frames for.
+    pub(crate) fn find(&self, path: Path) -> Option<u32> {
+        self.by_path.get(&path).copied()
+    }
+
+    /// Queues a frame for a connection, which is written when [`write_queued`](Self::write_queued) is called.
+    pub(crate) fn queue(&mut self, now: Instant, index: Option<u32>, frame: &[u8]) {
+        let stream = index.and_then(|index| self.streams.get_mut(index as usize)?.as_mut());
+        let Some(stream) = stream.filter(|stream| stream.end.is_none()) else {
+            self.stats.dropped_closed += 1;
+            return;
+        };
+        stream.used_at = Some(now);
+        let before = stream.queue.counts();
+        stream.queue.push(now, frame);
+        count_since(&mut self.stats.queued, before, stream.queue.counts());
+        if !std::mem::replace(&mut stream.is_dirty, true) {
+            self.dirty.extend(index);
+        }
+    }
+
+    /// Writes what was queued, as far as each connection takes it.
+    pub(crate) fn write_queued(&mut self, now: Instant) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for index in dirty.drain(..) {
+            if let Some(Some(stream)) = self.streams.get_mut(index as usize) {
+                stream.is_dirty = false;
+                // One that is blocked says by itself when it takes something again.
+                if stream.blocked_since.is_none() {
+                    self.write(now, index);
+                }
+            }
+        }
+        self.dirty = dirty;
+    }
+
+    fn write(&mut self, now: Instant, index: u32) {
+        let Some(Some(stream)) = self.streams.get_mut(index as usize) else { return };
+        let (before, waiting) = (stream.queue.counts(), stream.queue.len());
+        stream.queue.drop_late(now);
+        let written = stream.queue.write(&mut stream.socket);
+        count_since(&mut self.stats.queued, before, stream.queue.counts());
+        match written {
+            Ok(()) => stream.blocked_since = None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let has_moved = stream.queue.len() < waiting;
+                let since = stream.blocked_since.filter(|_| !has_moved);
+                stream.blocked_since = Some(since.unwrap_or(now));
+            }
+            Err(_) => self.end(index, End::ByPeer),
+        }
+    }
+
+    /// Looks at all connections when it is time, and ends those of no use.
+    pub(crate) fn sweep(&mut self, now: Instant) {
+        if self.sweep_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.sweep_at = (!self.by_path.is_empty()).then_some(now + SWEEP_INTERVAL);
+        for index in 0..self.streams.len() {
+            let Some(stream) = &mut self.streams[index] else { continue };
+            let before = stream.queue.counts();
+            stream.queue.drop_late(now);
+            count_since(&mut self.stats.queued, before, stream.queue.counts());
+            if let Some(end) = stream.is_useless(now) {
+                self.end(index as u32, end);
+            }
+        }
+    }
+
+    /// Closes what has ended, and says which paths are no more.
+    pub(crate) fn close_ended(&mut self) -> Option<Path> {
+        let index = self.ending.pop()?;
+        let stream = self.streams.get_mut(index as usize)?.take()?;
+        self.free.push(index);
+        let counter = match stream.end {
+            Some(End::Malformed) => &mut self.stats.closed_malformed,
+            Some(End::Unproven) => &mut self.stats.closed_unproven,
+            Some(End::Idle) => &mut self.stats.closed_idle,
+            Some(End::MadeRoom) => &mut self.stats.refused,
+            Some(End::ByPeer) | None => &mut self.stats.closed_by_peer,
+        };
+        *counter += 1;
+        self.stats.open -= 1;
+        let host = host(stream.path.remote);
+        if let Some(count) = self.hosts.get_mut(&host) {
+            *count -= 1;
+            if *count == 0 {
+                self.hosts.remove(&host);
+            }
+        }
+        // A newer connection may have the address by now.
+        if self.by_path.get(&stream.path) == Some(&index) {
+            self.by_path.remove(&stream.path);
+        }
+        Some(stream.path)
+    }
+
+    fn end(&mut self, index: u32, end: End) {
+        if let Some(Some(stream)) = self.streams.get_mut(index as usize)
+            && stream.end.is_none()
+        {
+            stream.end = Some(end);
+            self.ending.push(index);
+        }
+    }
+
+    fn note_readable(&mut self, index: u32) {
+        if let Some(Some(stream)) = self.streams.get_mut(index as usize)
+            && !std::mem::replace(&mut stream.is_readable, true)
+        {
+            self.readable.push_back(index);
+        }
+    }
+}
+
+impl Stream {
+    fn open(
+        now: Instant,
+        registry: &Registry,
+        mut socket: TcpStream,
+        path: Path,
+        index: u32,
+    ) -> io::Result<Self> {
+        // Frames are what the peer waits for: none is held back to be joined with a later one.
+        socket.set_nodelay(true)?;
+        // What the kernel holds back without having sent it can be neither dropped nor overtaken.
+        set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)?;
+        let token = Token(CONNECTION_TOKEN + index as usize);
+        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self {
+            socket,
+            path,
+            deframer: Deframer::default(),
+            queue: FrameQueue::default(),
+            accepted_at: now,
+            used_at: None,
+            blocked_since: None,
+            is_readable: false,
+            is_dirty: false,
+            end: None,
+        })
+    }
+
+    /// Why to end this connection at `now`, if there is a reason.
+    fn is_useless(&self, now: Instant) -> Option<End> {
+        let is_past = |since: Instant, bound| now.saturating_since(since) >= bound;
+        if self.blocked_since.is_some_and(|since| is_past(since, BLOCKED_MAX)) {
+            return Some(End::Idle);
+        }
+        match self.used_at {
+            None if is_past(self.accepted_at, PROOF_TIMEOUT) => Some(End::Unproven),
+            Some(used_at) if is_past(used_at, IDLE_MAX) => Some(End::Idle),
+            _ => None,
+        }
+    }
+}
+
+/// What was read from one connection, taken out of [`Streams`].
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    index: u32,
+    path: Path,
+    len: usize,
+    deframer: Deframer,
+    buffer: Box<[u8]>,
+}
+
+impl Chunk {
+    /// Hands over each frame as a datagram; how many there were.
+    pub(crate) fn hand_over(
+        &mut self,
+        now: Instant,
+        mut receive: impl FnMut(Datagram<'_>),
+    ) -> Result<u64, TooLong> {
+        let path = self.path;
+        let mut frames = 0;
+        self.deframer.push(&mut self.buffer[..self.len], |bytes| {
+            frames += 1;
+            receive(Datagram { path, received_at: now, bytes });
+        })?;
+        Ok(frames)
+    }
+}
+
+/// Without what may differ from connection to connection and is no part of who the peer is.
+fn canonical(remote: SocketAddr) -> SocketAddr {
+    match remote {
+        SocketAddr::V6(v6) => SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into(),
+        v4 => v4,
+    }
+}
+
+/// What counts as one host: an IPv4 address, or the 64 bits of an IPv6 address that its provider gave it.
+fn host(remote: SocketAddr) -> IpAddr {
+    match remote.ip() {
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
+        v4 => v4,
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+        || matches!(
+            error.raw_os_error(),
+            Some(libc::EPERM | libc::EPROTO | libc::ENETDOWN | libc::EHOSTUNREACH)
+        )
+}
+
+fn count_since(total: &mut QueueCounts, before: QueueCounts, after: QueueCounts) {
+    total.sent += after.sent - before.sent;
+    total.dropped_full += after.dropped_full - before.dropped_full;
+    total.dropped_late += after.dropped_late - before.dropped_late;
+}
