@@ -16,12 +16,21 @@ pub struct Cli {
     #[arg(long, value_name = "PORT", default_value_t = 7000, value_parser = clap::value_parser!(u16).range(1..))]
     pub rtc_port: u16,
 
+    /// TCP port of the first worker, for peers whose UDP is blocked (RFC 6544); worker i listens on this plus i. 0: no TCP.
+    /// Default: as --rtc-port.
+    #[arg(long, value_name = "PORT")]
+    pub rtc_tcp_port: Option<u16>,
+
+    /// Offer peers TCP only. UDP is listened on all the same; for tests of what a blocked UDP does.
+    #[arg(long)]
+    pub no_udp_candidates: bool,
+
     /// Address to listen on, IPv4 or IPv6; may be repeated. Default: 127.0.0.1, and ::1 where the machine has it.
     #[arg(long, value_name = "IP")]
     pub listen_ip: Vec<IpAddr>,
 
     /// Address to tell peers instead of the listening ones of its family, where a 1:1 NAT stands before the
-    /// host or all addresses are listened on; may be repeated.
+    /// host or all addresses are listened on; may be repeated, the preferred first. Add the listening address to have it told too.
     #[arg(long, value_name = "IP")]
     pub announced_ip: Vec<IpAddr>,
 

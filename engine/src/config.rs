@@ -1,6 +1,8 @@
 //! What the flags mean together, checked before anything starts.
 
 use crate::cli::{Cli, DtlsVersion};
+use crate::limits;
+use control::Candidate;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -22,10 +24,12 @@ pub struct Config {
 /// One worker's addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerConfig {
-    /// To bind.
+    /// To bind over UDP.
     pub listen: Vec<SocketAddr>,
-    /// To offer as ICE candidates, the preferred first.
-    pub candidates: Vec<SocketAddr>,
+    /// To bind over TCP; may be empty.
+    pub listen_tcp: Vec<SocketAddr>,
+    /// To offer as ICE candidates, the preferred first, UDP before TCP.
+    pub candidates: Vec<Candidate>,
 }
 
 /// Flags that contradict each other. Each names the flag, the value and what is expected instead.
@@ -33,9 +37,11 @@ pub struct WorkerConfig {
 pub enum BadConfig {
     /// The last worker's port would be beyond 65535.
     #[error(
-        "--rtc-port {port} leaves no room for {workers} workers: the last needs port {last}, at most 65535 exists"
+        "{flag} {port} leaves no room for {workers} workers: the last needs port {last}, at most 65535 exists"
     )]
     Ports {
+        /// Which.
+        flag: &'static str,
         /// As given.
         port: u16,
         /// As given, or the cores.
@@ -56,6 +62,12 @@ pub enum BadConfig {
         "--announced-ip {0} is not an address a peer can send to: give a unicast address that is neither unspecified nor link-local"
     )]
     NotAnnounceable(IpAddr),
+    /// More than a peer would check in time.
+    #[error("{0} addresses to tell peers: at most {max} are possible; give fewer --announced-ip or --listen-ip", max = limits::ADDRESSES_TOLD_MAX)]
+    TooManyTold(usize),
+    /// Neither UDP nor TCP is offered.
+    #[error("--no-udp-candidates and --rtc-tcp-port 0 leave peers no way in: drop one of them")]
+    NoWayIn,
     /// Announced, but nothing listens there.
     #[error("--announced-ip {0} has no --listen-ip of the same family behind it: add one")]
     NothingBehind(IpAddr),
@@ -67,21 +79,33 @@ impl TryFrom<&Cli> for Config {
     fn try_from(cli: &Cli) -> Result<Self, BadConfig> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = cli.workers.map_or(cores, usize::from);
-        let last = usize::from(cli.rtc_port) + workers - 1;
-        if last > usize::from(u16::MAX) {
-            return Err(BadConfig::Ports { port: cli.rtc_port, workers, last });
+        check_ports("--rtc-port", cli.rtc_port, workers)?;
+        let tcp_port = Some(cli.rtc_tcp_port.unwrap_or(cli.rtc_port)).filter(|port| *port != 0);
+        check_ports("--rtc-tcp-port", tcp_port.unwrap_or_default(), workers)?;
+        if cli.no_udp_candidates && tcp_port.is_none() {
+            return Err(BadConfig::NoWayIn);
         }
         let listen = if cli.listen_ip.is_empty() { loopback() } else { cli.listen_ip.clone() };
         if let Some((_, ip)) = listen.iter().enumerate().find(|(index, ip)| listen[..*index].contains(ip)) {
             return Err(BadConfig::ListenTwice(*ip));
         }
         let announced = announced(&listen, &cli.announced_ip)?;
-        let worker = |port: u16| WorkerConfig {
-            listen: listen.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
-            candidates: announced.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
+        let at = |ips: &[IpAddr], port: Option<u16>| -> Vec<SocketAddr> {
+            port.map_or_else(Vec::new, |port| ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
+        };
+        let worker = |index: u16| {
+            let (udp, tcp) = (Some(cli.rtc_port + index), tcp_port.map(|port| port + index));
+            let offered = udp.filter(|_| !cli.no_udp_candidates);
+            let of_udp = at(&announced, offered).into_iter().map(Candidate::udp);
+            let of_tcp = at(&announced, tcp).into_iter().map(Candidate::tcp);
+            WorkerConfig {
+                listen: at(&listen, udp),
+                listen_tcp: at(&listen, tcp),
+                candidates: of_udp.chain(of_tcp).collect(),
+            }
         };
         Ok(Self {
-            workers: (cli.rtc_port..=last as u16).map(worker).collect(),
+            workers: (0..workers as u16).map(worker).collect(),
             control_socket: cli.control_socket.clone(),
             grace_period: Duration::from_secs(cli.grace_period),
             dtls: match cli.dtls {
@@ -90,6 +114,15 @@ impl TryFrom<&Cli> for Config {
             },
         })
     }
+}
+
+/// Whether each worker can have the port of its number.
+fn check_ports(flag: &'static str, port: u16, workers: usize) -> Result<(), BadConfig> {
+    let last = usize::from(port) + workers - 1;
+    if last > usize::from(u16::MAX) {
+        return Err(BadConfig::Ports { flag, port, workers, last });
+    }
+    Ok(())
 }
 
 /// The loopback addresses this machine has: containers often have no IPv6.
@@ -116,6 +149,9 @@ fn announced(listen: &[IpAddr], announced: &[IpAddr]) -> Result<Vec<IpAddr>, Bad
             candidates.push(*ip);
         }
     }
+    if candidates.len() > limits::ADDRESSES_TOLD_MAX {
+        return Err(BadConfig::TooManyTold(candidates.len()));
+    }
     Ok(candidates)
 }
 
@@ -135,6 +171,7 @@ fn same_family(a: &IpAddr, b: &IpAddr) -> bool {
 mod tests {
     use super::*;
     use clap::Parser;
+    use control::Protocol;
 
     fn config(flags: &str) -> Result<Config, BadConfig> {
         let flags = format!("leat-engine --control-socket /run/leat.sock --workers 2 {flags}");
@@ -142,7 +179,11 @@ mod tests {
     }
 
     fn candidates(flags: &str) -> Result<Vec<String>, BadConfig> {
-        Ok(config(flags)?.workers[1].candidates.iter().map(ToString::to_string).collect())
+        let text = |candidate: &Candidate| match candidate.protocol {
+            Protocol::Udp => candidate.address.to_string(),
+            Protocol::Tcp => format!("tcp {}", candidate.address),
+        };
+        Ok(config(flags)?.workers[1].candidates.iter().map(text).collect())
     }
 
     #[test]
@@ -152,40 +193,50 @@ mod tests {
         assert_eq!(config.workers[1].listen, ["127.0.0.1:5001".parse().expect("an address")]);
     }
 
+    /// `candidates.golden` holds flags and, under each, what a peer of the second worker is told. A change of it is a
+    /// change that operators must hear of.
     #[test]
-    fn the_four_shapes_of_announcing() {
-        assert_eq!(
-            candidates("--listen-ip 127.0.0.1 --listen-ip ::1").expect("sound"),
-            ["127.0.0.1:7001", "[::1]:7001"]
-        );
+    fn what_peers_are_told_is_as_written_down() {
+        let golden = include_str!("../tests/candidates.golden");
+        let shapes = golden.lines().filter_map(|line| line.strip_prefix("$ "));
+        let told = |flags: &str| {
+            let lines =
+                candidates(flags).expect("sound").into_iter().map(|candidate| format!("  {candidate}\n"));
+            format!("$ {flags}\n{}", lines.collect::<String>())
+        };
+        assert_eq!(shapes.map(told).collect::<String>(), golden);
+    }
+
+    #[test]
+    fn loopback_is_the_default_in_every_family_there_is() {
         assert_eq!(candidates("").expect("sound")[0], "127.0.0.1:7001");
-        assert_eq!(
-            candidates("--listen-ip 10.0.0.5 --announced-ip 203.0.113.7").expect("sound"),
-            ["203.0.113.7:7001"]
-        );
-        assert_eq!(
-            candidates("--listen-ip 0.0.0.0 --listen-ip 2001:db8::5 --announced-ip 203.0.113.7")
-                .expect("sound"),
-            ["203.0.113.7:7001", "[2001:db8::5]:7001"]
-        );
-        assert_eq!(
-            candidates("--listen-ip 10.0.0.5 --announced-ip 203.0.113.7 --announced-ip 10.0.0.5")
-                .expect("sound"),
-            ["203.0.113.7:7001", "10.0.0.5:7001"]
-        );
+    }
+
+    #[test]
+    fn tcp_listens_where_it_is_told_to_or_nowhere() {
+        let listens = |flags| config(flags).expect("sound").workers[1].listen_tcp.clone();
+        let here = |port| vec![SocketAddr::from(([127, 0, 0, 1], port))];
+        assert_eq!(listens("--listen-ip 127.0.0.1"), here(7001));
+        assert_eq!(listens("--listen-ip 127.0.0.1 --rtc-tcp-port 443"), here(444));
+        assert_eq!(listens("--listen-ip 127.0.0.1 --rtc-tcp-port 0"), []);
     }
 
     #[test]
     fn contradictions_are_named() {
         let text = |flags| config(flags).expect_err("a contradiction").to_string();
+        let many: Vec<String> = (1..=17).map(|last| format!("--announced-ip 203.0.113.{last}")).collect();
+        let many = format!("--listen-ip 127.0.0.1 {}", many.join(" "));
         assert!(text("--listen-ip 0.0.0.0").contains("--announced-ip"));
         let twice = "--listen-ip ::1 --listen-ip 127.0.0.1 --listen-ip 127.0.0.1";
         assert!(text(twice).contains("--listen-ip 127.0.0.1 is given twice"));
-        assert!(text("--rtc-port 65535").contains("port 65536"));
+        assert!(text("--rtc-port 65535").contains("--rtc-port 65535 leaves no room for 2 workers"));
+        assert!(text("--rtc-tcp-port 65535").contains("--rtc-tcp-port 65535 leaves no room for 2 workers"));
+        assert!(text("--rtc-tcp-port 0 --no-udp-candidates").contains("no way in"));
+        assert!(text(&many).contains("17 addresses to tell peers"));
         assert!(text("--announced-ip 169.254.1.1").contains("169.254.1.1"));
         assert!(text("--listen-ip 127.0.0.1 --announced-ip 2001:db8::1").contains("--listen-ip"));
         assert_eq!(
-            candidates("--listen-ip 127.0.0.1 --listen-ip fe80::1").expect("sound"),
+            candidates("--listen-ip 127.0.0.1 --listen-ip fe80::1 --rtc-tcp-port 0").expect("sound"),
             ["127.0.0.1:7001"]
         );
     }

@@ -240,7 +240,9 @@ impl Control<Shard> for Endpoint {
 /// What follows the shard's counters on the statistics page, and what follows that.
 const LOOP_STATISTICS_LEN: usize = 4;
 const SOCKET_STATISTICS_LEN: usize = 6;
-const STATISTICS_LEN: usize = Counters::LEN + LOOP_STATISTICS_LEN + SOCKET_STATISTICS_LEN;
+const STREAM_STATISTICS_LEN: usize = 13;
+const STATISTICS_LEN: usize =
+    Counters::LEN + LOOP_STATISTICS_LEN + SOCKET_STATISTICS_LEN + STREAM_STATISTICS_LEN;
 
 /// The statistics page. First the shard's counters, then the loop's: turns, ns spent busy, ns of the longest turn, and ns since
 /// the engine's epoch. Then what the worker's sockets lost since it started:
@@ -250,9 +252,22 @@ const STATISTICS_LEN: usize = Counters::LEN + LOOP_STATISTICS_LEN + SOCKET_STATI
 /// | 0 | datagrams the kernel dropped, the receive buffer being full | 3 | datagrams dropped, the send buffer being full |
 /// | 1 | messages dropped as too long, or without a usable source | 4 | datagrams dropped, the batch being full |
 /// | 2 | receive calls that failed | 5 | datagrams whose destination could not be sent to |
+///
+/// Last, the worker's TCP connections and the frames on them:
+///
+/// | connections | | frames | |
+/// |---|---|---|---|
+/// | 0 | open | 7 | received |
+/// | 1 | accepted | 8 | bytes received, lengths included |
+/// | 2 | refused for want of room | 9 | sent |
+/// | 3 | closed, having proved nothing in time | 10 | dropped, the connection's queue being full |
+/// | 4 | closed, announcing a frame longer than any | 11 | dropped, having waited too long |
+/// | 5 | closed, being of no use any more | 12 | dropped, the connection being gone |
+/// | 6 | closed by the peer | | |
 fn write_statistics(counters: &Counters, report: &Report, page: &mut [u64; STATISTICS_LEN]) {
     let (of_shard, others) = page.split_at_mut(Counters::LEN);
-    let (of_loop, of_sockets) = others.split_at_mut(LOOP_STATISTICS_LEN);
+    let (of_loop, others) = others.split_at_mut(LOOP_STATISTICS_LEN);
+    let (of_sockets, of_streams) = others.split_at_mut(SOCKET_STATISTICS_LEN);
     of_shard.copy_from_slice(counters.as_slots());
     of_loop.copy_from_slice(&[
         report.turns.turns,
@@ -269,6 +284,22 @@ fn write_statistics(counters: &Counters, report: &Report, page: &mut [u64; STATI
         sent.dropped_full,
         sent.errors,
     ]);
+    let streams = &report.streams;
+    of_streams.copy_from_slice(&[
+        streams.open,
+        streams.accepted,
+        streams.refused,
+        streams.closed_unproven,
+        streams.closed_malformed,
+        streams.closed_idle,
+        streams.closed_by_peer,
+        streams.frames_in,
+        streams.bytes_in,
+        streams.queued.sent,
+        streams.queued.dropped_full,
+        streams.queued.dropped_late,
+        streams.dropped_closed,
+    ]);
 }
 
 fn decode(record: &[u8]) -> Input {
@@ -284,10 +315,11 @@ const _: () = assert!(STATISTICS_LEN <= shm::limits::STATS_SLOTS);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use runtime::{LoopStats, ReceiveStats, SendStats};
+    use runtime::framing::QueueCounts;
+    use runtime::{LoopStats, ReceiveStats, SendStats, StreamStats};
 
     #[test]
-    fn the_statistics_page_ends_with_what_the_sockets_lost() {
+    fn the_statistics_page_ends_with_what_sockets_and_connections_lost() {
         let received = ReceiveStats {
             dropped_by_kernel: 1,
             dropped_truncated: 20,
@@ -297,10 +329,24 @@ mod tests {
         };
         let sent = SendStats { dropped_wouldblock: 4, dropped_full: 5, errors: 6, ..SendStats::default() };
         let turns = LoopStats { turns: 7, ..LoopStats::default() };
-        let report = Report { now: Instant::from_nanos(8), turns, received, sent };
+        let streams = StreamStats {
+            open: 10,
+            accepted: 11,
+            refused: 12,
+            closed_unproven: 13,
+            closed_malformed: 14,
+            closed_idle: 15,
+            closed_by_peer: 16,
+            frames_in: 17,
+            bytes_in: 18,
+            queued: QueueCounts { sent: 19, dropped_full: 20, dropped_late: 21 },
+            dropped_closed: 22,
+        };
+        let report = Report { now: Instant::from_nanos(8), turns, received, sent, streams };
         let mut page = [0xa5; STATISTICS_LEN];
         write_statistics(&Counters::default(), &report, &mut page);
         assert_eq!(page[..Counters::LEN], [0; Counters::LEN]);
-        assert_eq!(page[Counters::LEN..], [7, 0, 0, 8, 1, 22, 3, 4, 5, 6]);
+        assert_eq!(page[Counters::LEN..][..10], [7, 0, 0, 8, 1, 22, 3, 4, 5, 6]);
+        assert_eq!(page[Counters::LEN + 10..], std::array::from_fn::<u64, 13, _>(|index| 10 + index as u64));
     }
 }

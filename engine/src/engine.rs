@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use machine::Rng;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use runtime::{Clock, SocketOptions, Sockets, Worker};
+use runtime::{Clock, Listeners, SocketOptions, Sockets, Worker};
 use sfu::Shard;
 use shm::{Listener, ListenerEvent, WorkerEnd};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -25,9 +25,9 @@ const NOTICE: Token = Token(2);
 /// Why the engine cannot start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// A UDP port or address is not to be had.
+    /// A UDP or TCP port or address is not to be had.
     #[error(
-        "worker {worker} cannot listen (its ports are --rtc-port plus its number, its addresses --listen-ip)"
+        "worker {worker} cannot listen (its ports are --rtc-port and --rtc-tcp-port plus its number, its addresses --listen-ip)"
     )]
     Bind {
         /// Which worker.
@@ -163,19 +163,22 @@ fn start_workers(
     };
     // Every port is taken before any thread runs: an engine is up whole or not at all.
     let sockets = config.workers.iter().enumerate().map(|(index, worker)| {
-        Sockets::bind(&worker.listen, &SocketOptions::default())
-            .map_err(|source| Failure::Bind { worker: index, source })
+        let udp = Sockets::bind(&worker.listen, &SocketOptions::default());
+        let both = udp.and_then(|udp| Ok((udp, Listeners::bind(&worker.listen_tcp)?)));
+        both.map_err(|source| Failure::Bind { worker: index, source })
     });
-    let sockets: Vec<Sockets> = sockets.collect::<Result<_, _>>()?;
+    let sockets: Vec<(Sockets, Listeners)> = sockets.collect::<Result<_, _>>()?;
+    allow_descriptors(config);
 
     let mut handles = Vec::new();
-    for (index, (worker, sockets)) in config.workers.iter().zip(sockets).enumerate() {
+    for (index, (worker, (sockets, listeners))) in config.workers.iter().zip(sockets).enumerate() {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Failure::Randomness)?;
         let shard = Shard::new(shard_config(worker), Rng::from_seed(seed));
         let (orders, orders_out) = bounded(limits::ORDERS_MAX);
         let endpoint = Endpoint::new(index, orders_out, notices.clone(), main.clone());
-        let worker = Worker::new(sockets, clock, shard, endpoint).map_err(system("make a worker"))?;
+        let worker = Worker::new(sockets, clock, shard, endpoint).and_then(|worker| worker.listen(listeners));
+        let worker = worker.map_err(system("make a worker"))?;
         let waker = worker.waker();
         let guard = EndGuard { ended: ended.clone(), main: main.clone() };
         let run = move || {
@@ -186,6 +189,28 @@ fn start_workers(
         handles.push(Handle { orders, waker, thread });
     }
     Ok(handles)
+}
+
+/// Each TCP connection takes a descriptor, and systems allow a process 1024 by default, but more to who asks.
+fn allow_descriptors(config: &Config) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    if config.workers.iter().all(|worker| worker.listen_tcp.is_empty()) {
+        return;
+    }
+    let wanted = (config.workers.len() * runtime::limits::CONNECTIONS_MAX + limits::OTHER_DESCRIPTORS) as u64;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let granted = wanted.min(maximum.unwrap_or(u64::MAX));
+    if current.is_some_and(|current| current < granted) {
+        // Refused only by a sandbox; then the old limit holds, and those beyond it wait to be accepted.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(granted), maximum });
+    }
+    if granted < wanted {
+        tracing::info!(
+            granted,
+            wanted,
+            "the number of TCP connections is limited by the descriptors this process may have"
+        );
+    }
 }
 
 fn spawn(

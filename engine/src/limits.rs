@@ -7,3 +7,11 @@ pub const ORDERS_MAX: usize = 64;
 /// Notices waiting for the main thread, of all workers. Each is followed by a detach, after which the worker has nothing to
 /// report; one beyond the bound is lost, as another of the same kind is there.
 pub const NOTICES_MAX: usize = 256;
+
+/// Addresses told to a peer, each of which is a candidate of UDP and one of TCP: 16 listening addresses are possible, and a
+/// browser takes 50 ms for each that does not answer. More are refused at start.
+pub const ADDRESSES_TOLD_MAX: usize = 16;
+const _: () = assert!(2 * ADDRESSES_TOLD_MAX <= control::limits::LIST_LEN_MAX);
+
+/// Descriptors beside those of TCP connections: sockets, polls, rings and doorbells of 126 workers, and a reserve.
+pub const OTHER_DESCRIPTORS: usize = 4096;

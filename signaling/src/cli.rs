@@ -109,6 +109,12 @@ pub struct Up {
     /// First UDP port for media; worker N has this plus N
     #[arg(long, value_name = "PORT", default_value_t = 7000)]
     pub rtc_port: u16,
+    /// First TCP port for media, for clients whose UDP is blocked; worker N has this plus N; 0: no TCP [default: as --rtc-port]
+    #[arg(long, value_name = "PORT")]
+    pub rtc_tcp_port: Option<u16>,
+    /// Offer clients TCP only, for tests of what a blocked UDP does
+    #[arg(long)]
+    pub no_udp_candidates: bool,
     /// Address to take media on; may be given several times [default: loopback, and this machine's address in a private network]
     #[arg(long, value_name = "IP")]
     pub listen_ip: Vec<IpAddr>,

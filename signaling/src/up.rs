@@ -213,6 +213,12 @@ fn engine_arguments(options: &cli::Up, control_socket: &Path, format: Format) ->
     if let Some(seconds) = options.grace_period {
         push("--grace-period", seconds.to_string().into());
     }
+    if let Some(port) = options.rtc_tcp_port {
+        push("--rtc-tcp-port", port.to_string().into());
+    }
+    if options.no_udp_candidates {
+        arguments.push("--no-udp-candidates".into());
+    }
     arguments.push("--die-with-parent".into());
     arguments
 }
