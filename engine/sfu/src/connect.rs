@@ -65,12 +65,22 @@ impl Shard {
             if let Some(former) = former
                 && let Some(transport) = self.transports.find_mut(former)
             {
-                transport.ice.forget(path);
+                transport.ice.forget(now, path);
                 self.report_state(now, former);
             }
         }
         self.report_state(now, slot);
         self.rearm(now, slot);
+    }
+
+    /// A TCP connection closed: what it was a pair of goes on by another pair, or waits for one as long as consent lasts.
+    pub(crate) fn on_closed_path(&mut self, now: Instant, path: Path) {
+        let Some(slot) = self.by_path.remove(&path) else { return };
+        if let Some(transport) = self.transports.find_mut(slot) {
+            transport.ice.forget(now, path);
+            self.report_state(now, slot);
+            self.rearm(now, slot);
+        }
     }
 
     /// The transport that a datagram other than STUN belongs to: the one with a valid pair at this address.

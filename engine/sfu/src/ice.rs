@@ -1,7 +1,8 @@
 //! One transport's half of ICE: a lite agent (RFC 8445 §2.5) with host candidates only.
 //!
 //! It answers authenticated checks and originates none. A check that carries the right credentials makes its address
-//! pair valid; USE-CANDIDATE selects it; checks that stop coming withdraw consent (RFC 7675).
+//! pair valid; USE-CANDIDATE selects it; checks that stop coming withdraw consent (RFC 7675). The peer's own candidates do
+//! not matter, and are never looked at: names under `.local` are nothing to resolve here.
 
 use crate::limits;
 use control::{Discard, IceParameters, IceState, Text};
@@ -21,10 +22,11 @@ const PWD_LEN: usize = 24;
 #[derive(Debug)]
 pub struct Ice {
     credentials: Credentials,
-    /// Before a restart; serve until a check with the new ones succeeds (RFC 8445 §9: make before break).
+    /// Before a restart; serve until a pair is nominated with the new ones (RFC 8445 §9: make before break). If none ever is,
+    /// they serve on.
     previous: Option<Credentials>,
     /// Those that passed a check, the most recently checked last.
-    valid: Vec<Path>,
+    valid: Vec<Pair>,
     selected: Option<Selected>,
     last_check: Option<Instant>,
 }
@@ -37,9 +39,17 @@ struct Credentials {
 }
 
 #[derive(Clone, Copy, Debug)]
+struct Pair {
+    path: Path,
+    /// When the peer last checked it.
+    checked_at: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Selected {
     path: Path,
-    nominated: bool,
+    /// When the peer last nominated it (or, where it followed a pair that went stale, that one).
+    nominated_at: Option<Instant>,
     /// When the peer last checked this very pair.
     checked_at: Instant,
 }
@@ -126,13 +136,18 @@ impl Ice {
         }
 
         let mut accepted = Accepted { valid: Some(path), ..Accepted::default() };
-        if is_current {
+        let nominated = message.use_candidate();
+        if is_current && nominated {
             accepted.retired = self.previous.take().map(|previous| previous.ufrag);
         }
-        accepted.evicted = self.validate(path);
+        accepted.evicted = self.validate(now, path);
         self.last_check = Some(now);
-        let is_chosen = message.use_candidate() || accepted.retired.is_some();
-        self.selected = Some(self.select(now, path, is_chosen, message.use_candidate()));
+        let selected = match accepted.retired {
+            // A restart is complete: what was selected before it is the old pair.
+            Some(_) => Selected { path, nominated_at: Some(now), checked_at: now },
+            None => self.select(now, path, nominated),
+        };
+        self.selected = Some(selected);
         Ok((Answer::Success, accepted))
     }
 
@@ -140,18 +155,28 @@ impl Ice {
     ///
     /// Firefox nominates once: its consent checks carry no USE-CANDIDATE, and after a NAT gave it another address they come
     /// from there. So a pair that is no longer checked gives way to one that is.
-    fn select(&self, now: Instant, path: Path, is_chosen: bool, nominated: bool) -> Selected {
-        let fresh = Selected { path, nominated, checked_at: now };
-        match self.selected {
-            _ if is_chosen => fresh,
-            // Media may flow on the first valid pair; the nomination follows in the same second.
-            None => fresh,
-            Some(selected) if selected.path == path => Selected { checked_at: now, ..selected },
-            Some(selected) if now.saturating_since(selected.checked_at) >= limits::PAIR_STALE_AFTER => {
-                Selected { nominated: selected.nominated, ..fresh }
-            }
-            Some(selected) => selected,
+    ///
+    /// It also nominates every pair that it checks at first, over UDP and TCP alike, and means the best of them: UDP, as our
+    /// candidates' priorities say. Chrome nominates the pair it uses with every check, and means it when it moves to TCP.
+    fn select(&self, now: Instant, path: Path, nominated: bool) -> Selected {
+        let fresh = Selected { path, nominated_at: nominated.then_some(now), checked_at: now };
+        // Media may flow on the first valid pair; the nomination follows in the same second.
+        let Some(selected) = self.selected else { return fresh };
+        let nominated_at = fresh.nominated_at.or(selected.nominated_at);
+        if selected.path == path {
+            return Selected { checked_at: now, nominated_at, ..selected };
         }
+        if now.saturating_since(selected.checked_at) >= limits::PAIR_STALE_AFTER {
+            return Selected { nominated_at, ..fresh };
+        }
+        let is_better = !path.local.is_tcp() && selected.path.local.is_tcp();
+        let is_worse = path.local.is_tcp() && !selected.path.local.is_tcp();
+        let is_settled = |at| now.saturating_since(at) >= limits::UDP_NOMINATION_HOLDS;
+        let gives_way = match selected.nominated_at {
+            Some(nominated_at) => nominated && (!is_worse || is_settled(nominated_at)),
+            None => nominated || is_better,
+        };
+        if gives_way { fresh } else { selected }
     }
 
     /// Writes the answer to a check into `out`; its length, or `None` if `out` is too short.
@@ -184,16 +209,23 @@ impl Ice {
 
     /// Every valid pair.
     pub fn paths(&self) -> impl Iterator<Item = Path> {
-        self.valid.iter().copied()
+        self.valid.iter().map(|pair| pair.path)
     }
 
-    /// Another transport authenticated this address: it is no longer ours.
-    pub fn forget(&mut self, path: Path) {
-        self.valid.retain(|valid| *valid != path);
+    /// This pair is no longer ours: another transport authenticated its address, or its connection has closed. Of the others, the
+    /// one checked last serves if it still has consent, over UDP rather than TCP.
+    pub fn forget(&mut self, now: Instant, path: Path) {
+        self.valid.retain(|valid| valid.path != path);
         if self.selected() == Some(path) {
-            let checked_at = self.last_check.unwrap_or(Instant::EPOCH);
-            self.selected =
-                self.valid.last().map(|path| Selected { path: *path, nominated: false, checked_at });
+            let has_consent =
+                |pair: &&Pair| now.saturating_since(pair.checked_at) < limits::ICE_CONSENT_EXPIRY;
+            let next = self.valid.iter().filter(has_consent);
+            let next = next.max_by_key(|pair| (!pair.path.local.is_tcp(), pair.checked_at));
+            self.selected = next.map(|Pair { path, checked_at }| Selected {
+                path: *path,
+                nominated_at: None,
+                checked_at: *checked_at,
+            });
         }
     }
 
@@ -203,9 +235,11 @@ impl Ice {
             (Some(_), Some(last)) if now.saturating_since(last) >= limits::ICE_DISCONNECTED_AFTER => {
                 IceState::Disconnected
             }
-            (Some(Selected { nominated: true, .. }), _) => IceState::Completed,
+            (Some(Selected { nominated_at: Some(_), .. }), _) => IceState::Completed,
             (Some(_), _) => IceState::Connected,
-            (None, _) => IceState::New,
+            // Its pairs are gone, the peer perhaps not.
+            (None, Some(_)) => IceState::Disconnected,
+            (None, None) => IceState::New,
         }
     }
 
@@ -222,15 +256,15 @@ impl Ice {
     }
 
     /// Moves `path` to the end of the valid pairs; returns the pair that had to make room.
-    fn validate(&mut self, path: Path) -> Option<Path> {
-        self.valid.retain(|valid| *valid != path);
+    fn validate(&mut self, now: Instant, path: Path) -> Option<Path> {
+        self.valid.retain(|valid| valid.path != path);
         let mut evicted = None;
         if self.valid.len() == limits::PAIRS_PER_TRANSPORT_MAX {
             let selected = self.selected();
-            let oldest = self.valid.iter().position(|valid| Some(*valid) != selected).unwrap_or(0);
-            evicted = Some(self.valid.remove(oldest));
+            let oldest = self.valid.iter().position(|valid| Some(valid.path) != selected).unwrap_or(0);
+            evicted = Some(self.valid.remove(oldest).path);
         }
-        self.valid.push(path);
+        self.valid.push(Pair { path, checked_at: now });
         evicted
     }
 
@@ -324,6 +358,14 @@ mod tests {
         Path { local: LocalId(0), remote: ([192, 0, 2, 1], port).into() }
     }
 
+    fn tcp(port: u16) -> Path {
+        Path { local: LocalId::tcp(0), ..path(port) }
+    }
+
+    fn at_millis(millis: u64) -> Instant {
+        Instant::EPOCH + Duration::from_millis(millis)
+    }
+
     fn at(secs: u64) -> Instant {
         Instant::EPOCH + Duration::from_secs(secs)
     }
@@ -394,9 +436,89 @@ mod tests {
         old.send(&mut ice, at(2), path(1)).expect("old credentials still serve");
         assert_eq!(ice.selected(), Some(path(1)));
         let (_, accepted) = new.send(&mut ice, at(3), path(2)).expect("authentic");
+        assert_eq!(
+            (accepted.valid, accepted.retired),
+            (Some(path(2)), None),
+            "valid, but the peer may not know yet"
+        );
+        assert_eq!(ice.selected(), Some(path(1)));
+        old.send(&mut ice, at(3), path(1)).expect("old credentials still serve");
+        let new = Check { use_candidate: true, ..new };
+        let (_, accepted) = new.send(&mut ice, at(3), path(2)).expect("authentic");
         assert_eq!(accepted.retired.map(|ufrag| ufrag.to_vec()), Some(old.ufrag.clone()));
         assert_eq!(ice.selected(), Some(path(2)));
         assert_eq!(old.send(&mut ice, at(4), path(1)), Err(Discard::StunUnknownUser));
+    }
+
+    #[test]
+    fn a_restart_whose_peer_never_nominates_leaves_a_pair_that_died() {
+        let mut rng = Rng::from_number(1);
+        let mut ice = Ice::new(&mut rng);
+        let old = Check { use_candidate: true, ..Check::of(&ice) };
+        old.send(&mut ice, at(1), path(1)).expect("authentic");
+        ice.restart(&mut rng);
+        let new = Check::of(&ice);
+        new.send(&mut ice, at(2), path(2)).expect("authentic");
+        assert_eq!(ice.selected(), Some(path(1)));
+        new.send(&mut ice, at(8), path(2)).expect("authentic");
+        assert_eq!(ice.selected(), Some(path(2)), "the old one was last checked seven seconds ago");
+    }
+
+    #[test]
+    fn a_restart_may_move_from_udp_to_tcp_at_once() {
+        let mut rng = Rng::from_number(1);
+        let mut ice = Ice::new(&mut rng);
+        Check { use_candidate: true, ..Check::of(&ice) }.send(&mut ice, at(1), path(1)).expect("authentic");
+        ice.restart(&mut rng);
+        Check { use_candidate: true, ..Check::of(&ice) }.send(&mut ice, at(1), tcp(2)).expect("authentic");
+        assert_eq!(ice.selected(), Some(tcp(2)));
+    }
+
+    #[test]
+    fn udp_is_preferred_to_tcp_while_it_works() {
+        // Nobody has nominated yet: UDP as soon as it is there.
+        let mut ice = Ice::new(&mut Rng::from_number(1));
+        let check = Check::of(&ice);
+        check.send(&mut ice, at(1), tcp(1)).expect("authentic");
+        assert_eq!(ice.selected(), Some(tcp(1)));
+        check.send(&mut ice, at(1), path(2)).expect("authentic");
+        check.send(&mut ice, at(1), tcp(1)).expect("authentic");
+        assert_eq!(ice.selected(), Some(path(2)));
+        // A peer that nominates whatever it checks means the better.
+        let nomination = Check { use_candidate: true, ..Check::of(&ice) };
+        for nominated in [tcp(1), path(2), tcp(1)] {
+            nomination.send(&mut ice, at(2), nominated).expect("authentic");
+        }
+        assert_eq!(ice.selected(), Some(path(2)));
+        // One that has moved to TCP is followed, though it goes on checking the UDP pair.
+        check.send(&mut ice, at_millis(3_400), path(2)).expect("authentic");
+        nomination.send(&mut ice, at_millis(3_499), tcp(1)).expect("authentic");
+        assert_eq!(ice.selected(), Some(path(2)));
+        nomination.send(&mut ice, at_millis(3_500), tcp(1)).expect("authentic");
+        check.send(&mut ice, at_millis(3_600), path(2)).expect("authentic");
+        assert_eq!(ice.selected(), Some(tcp(1)));
+        nomination.send(&mut ice, at_millis(3_700), path(2)).expect("authentic");
+        assert_eq!(ice.selected(), Some(path(2)), "and back at once");
+    }
+
+    #[test]
+    fn when_a_connection_closes_the_best_pair_with_consent_serves() {
+        let mut ice = Ice::new(&mut Rng::from_number(1));
+        let check = Check::of(&ice);
+        let nomination = Check { use_candidate: true, ..Check::of(&ice) };
+        check.send(&mut ice, at(1), path(1)).expect("authentic");
+        check.send(&mut ice, at(20), path(2)).expect("authentic");
+        check.send(&mut ice, at(39), tcp(3)).expect("authentic");
+        nomination.send(&mut ice, at(40), tcp(4)).expect("authentic");
+        assert_eq!((ice.selected(), ice.state(at(40))), (Some(tcp(4)), IceState::Completed));
+        for (closed, next) in [(tcp(4), Some(path(2))), (path(2), Some(tcp(3))), (tcp(3), None)] {
+            ice.forget(at(40), closed);
+            assert_eq!(ice.selected(), next, "after {closed:?}; the first pair has lost its consent");
+        }
+        assert_eq!(ice.state(at(40)), IceState::Disconnected);
+        assert!(!ice.is_expired(at(69)) && ice.is_expired(at(70)));
+        check.send(&mut ice, at(41), tcp(5)).expect("authentic");
+        assert_eq!((ice.selected(), ice.state(at(41))), (Some(tcp(5)), IceState::Connected));
     }
 
     #[test]

@@ -149,6 +149,12 @@ pub const ICE_DISCONNECTED_AFTER: Duration = Duration::from_secs(15);
 /// fifth, RFC 7675 §5.1) and some delay.
 pub const PAIR_STALE_AFTER: Duration = Duration::from_millis(6500);
 
+/// How long the nomination of a UDP pair holds against that of a TCP pair. Firefox nominates all pairs in its first second and means the
+/// best; Chrome nominates what it uses with every check, at least each half second while it doubts, so that it is followed to
+/// TCP after this.
+pub const UDP_NOMINATION_HOLDS: Duration = Duration::from_millis(1500);
+const _: () = assert!(UDP_NOMINATION_HOLDS.as_millis() < PAIR_STALE_AFTER.as_millis());
+
 /// Between two pieces of news about a transport of which only the remote address differs: a peer may change it with
 /// every datagram, and must not fill the event ring with that. The last one is told with the next report's timer.
 pub const REMOTE_NEWS_INTERVAL: Duration = Duration::from_secs(1);

@@ -185,6 +185,10 @@ impl Machine for Shard {
         }
     }
 
+    fn on_path_closed(&mut self, now: Instant, path: Path, _tx: &mut impl Tx) {
+        self.on_closed_path(now, path);
+    }
+
     /// Nothing is kept back until the end of a batch: what a packet causes is written while its bytes are hot.
     fn on_batch_end(&mut self, _now: Instant, _tx: &mut impl Tx) {}
 
