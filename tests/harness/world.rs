@@ -13,6 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
+use stun::Demux;
 
 /// The shard's number among the deadlines; peers follow.
 const SHARD: u32 = 0;
@@ -54,6 +55,8 @@ pub(crate) struct Member {
     pub transport: TransportId,
     /// As the engine sees it.
     pub address: SocketAddr,
+    /// On the network that the peer is leaving, if it is: media goes from there until a pair of the new one is nominated.
+    pub former: Option<SocketAddr>,
     up: Link,
     down: Link,
 }
@@ -184,6 +187,32 @@ impl World {
         self.members[peer.0].address = new;
     }
 
+    /// The peer comes into another network, and is still in the old one: it checks from its new address, and goes on as
+    /// before from the old one until the engine has confirmed a nomination.
+    pub fn roam(&mut self, peer: PeerId) {
+        let member = &mut self.members[peer.0];
+        let (former, new) = (member.address, SocketAddr::new(member.address.ip(), member.address.port() + 1));
+        (member.former, member.address) = (Some(former), new);
+        self.addresses.insert(new, peer.0);
+    }
+
+    /// The peer's new network carries nothing to it (or does again).
+    pub fn deafen(&mut self, peer: PeerId, is_deaf: bool) {
+        let address = self.members[peer.0].address;
+        if is_deaf {
+            self.addresses.remove(&address);
+        } else {
+            self.addresses.insert(address, peer.0);
+        }
+    }
+
+    /// The peer is out of its old network.
+    pub fn leave(&mut self, peer: PeerId) {
+        if let Some(former) = self.members[peer.0].former.take() {
+            self.addresses.remove(&former);
+        }
+    }
+
     /// Over everything that any peer received: plaintext and times.
     pub fn digest(&self) -> u64 {
         let mut digest = DefaultHasher::new();
@@ -250,7 +279,7 @@ impl World {
             What::ReleaseUp(index) => {
                 let mut arrivals = Vec::new();
                 self.members[index].up.release(self.now, &mut arrivals);
-                self.enqueue_up(index, arrivals);
+                self.enqueue_up(self.members[index].address, arrivals);
             }
             What::ReleaseDown(index) => {
                 let mut arrivals = Vec::new();
@@ -289,7 +318,7 @@ impl World {
         let ip = [10, 0, (index >> 8) as u8, index as u8];
         let address = SocketAddr::from((ip, 40_000));
         let (up, down) = (Link::new(self.rng.fork()), Link::new(self.rng.fork()));
-        self.members.push(Member { peer, transport, address, up, down });
+        self.members.push(Member { peer, transport, address, former: None, up, down });
         self.addresses.insert(address, index);
         self.rearm_peer(index);
         PeerId(index)
@@ -317,10 +346,16 @@ impl World {
     fn after_peer(&mut self, index: usize, mut outbox: Outbox) {
         for (_, bytes) in outbox.drain() {
             let mut arrivals = Vec::new();
-            let link = &mut self.members[index].up;
+            let member = &mut self.members[index];
+            let is_check = stun::demux(&bytes) == Demux::Stun;
+            let from = match member.former {
+                Some(former) if !is_check && !member.peer.agent().is_nominated() => former,
+                _ => member.address,
+            };
+            let link = &mut member.up;
             link.carry(self.now, bytes, &mut arrivals);
             let release = link.next_release();
-            self.enqueue_up(index, arrivals);
+            self.enqueue_up(from, arrivals);
             if let Some(at) = release {
                 self.enqueue(at, What::ReleaseUp(index));
             }
@@ -332,8 +367,7 @@ impl World {
         self.deadlines.set(index as u32 + 1, self.members[index].peer.next_timeout());
     }
 
-    fn enqueue_up(&mut self, index: usize, arrivals: Vec<(Instant, Vec<u8>)>) {
-        let from = self.members[index].address;
+    fn enqueue_up(&mut self, from: SocketAddr, arrivals: Vec<(Instant, Vec<u8>)>) {
         for (at, bytes) in arrivals {
             self.enqueue(at, What::Up(from, bytes));
         }

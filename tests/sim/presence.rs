@@ -159,3 +159,75 @@ fn who_never_connects_is_not_waited_for() {
     let closed = closing(&world, world.transport(peer)).map(|(_, closed)| closed);
     assert_eq!(closed, Some(Closed::NeverConnected), "{world}");
 }
+
+/// From Wi-Fi to 4G, while both are there: the old pair serves until the new one is nominated.
+#[test]
+fn a_peer_that_changes_networks_misses_nothing() {
+    for seed in 900..920 {
+        let (mut world, alice, bob, view) = call(seed);
+        for (peer, delay) in [(bob, 60 * MS), (alice, 40 * MS)] {
+            world.roam(peer);
+            world.link(peer).delay(delay).jitter(10 * MS);
+            world.restart_ice(peer);
+            world.run_until(2 * SEC, |world| world.peer(peer).agent().is_nominated());
+            world.run_for(200 * MS);
+            world.leave(peer);
+            world.run_for(4 * SEC);
+            assert_eq!(told_remote(&world, peer), Some(world.address(peer)), "{world}");
+        }
+        world.finish();
+        world.assert_sound();
+        assert_eq!(world.shard().counters().discarded(Discard::NoValidPair), 0, "{world}");
+        let gap = longest_gap(&world, view);
+        assert!(gap < 300 * MS, "{world}: {gap:?} without a picture");
+    }
+}
+
+/// From Wi-Fi to 4G with nothing between: the new network is there when the old one is gone.
+#[test]
+fn a_peer_whose_network_is_replaced_is_back_in_three_round_trips() {
+    for seed in 920..940 {
+        let (mut world, alice, bob, view) = call(seed);
+        for peer in [bob, alice] {
+            world.rebind(peer);
+            world.restart_ice(peer);
+            world.run_for(4 * SEC);
+            assert_eq!(told_remote(&world, peer), Some(world.address(peer)), "{world}");
+        }
+        world.finish();
+        world.assert_sound();
+        let gap = longest_gap(&world, view);
+        assert!(gap < 300 * MS, "{world}: {gap:?} without a picture");
+    }
+}
+
+/// Checks come from the new network, but the answers do not get there: valid to the engine, it is of no use to the peer.
+#[test]
+fn a_pair_that_works_one_way_is_not_sent_to_after_a_restart() {
+    let (mut world, _, bob, view) = call(99);
+    let before = world.address(bob);
+    world.roam(bob);
+    world.deafen(bob, true);
+    world.restart_ice(bob);
+    world.run_for(3 * SEC);
+    assert_eq!(told_remote(&world, bob), Some(before), "{world}");
+    world.deafen(bob, false);
+    world.run_for(SEC);
+    assert_eq!(told_remote(&world, bob), Some(world.address(bob)), "{world}");
+    world.leave(bob);
+    world.run_for(3 * SEC);
+    world.assert_sound();
+    let gap = longest_gap(&world, view);
+    assert!(gap < 300 * MS, "{world}: {gap:?} without a picture");
+}
+
+/// Where the engine last said that this peer is.
+fn told_remote(world: &World, peer: PeerId) -> Option<std::net::SocketAddr> {
+    let states = world.news().iter().rev().filter_map(|(_, event)| match event {
+        Event::TransportState { transport, state } if *transport == world.transport(peer) => {
+            Some(state.remote)
+        }
+        _ => None,
+    });
+    states.flatten().next()
+}
