@@ -173,6 +173,14 @@ impl World {
         self.look();
     }
 
+    /// A connection closes. Whoever was there has to prove himself anew.
+    pub(crate) fn close_path(&mut self, path: Path) {
+        self.shard.on_path_closed(self.now, path, &mut self.sink);
+        self.owners.remove(&path);
+        self.peers.values_mut().for_each(|peer| _ = peer.proven.remove(&path));
+        self.look();
+    }
+
     /// The receive batch is over.
     pub(crate) fn end_batch(&mut self) {
         self.shard.on_batch_end(self.now, &mut self.sink);

@@ -104,6 +104,7 @@ fn step(
         13 => match script.u8() % 8 {
             0 => world.lose_controller(),
             1 => world.compare_snapshot(),
+            2 => world.close_path(path(script.u8())),
             _ => world.end_batch(),
         },
         14 => world.limit_room(usize::from(script.u8() % 4)),
