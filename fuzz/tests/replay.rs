@@ -81,6 +81,7 @@ explored!(
     dependency_stream,
     dtls_records,
     estimator,
+    frames,
     payloads,
     red,
     ring_memory,

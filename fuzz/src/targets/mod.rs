@@ -8,6 +8,7 @@ mod feedback;
 mod media;
 mod ring;
 mod shard;
+mod stream;
 
 pub use agent::stun;
 pub use bandwidth::{allocator, estimator};
@@ -17,3 +18,4 @@ pub use feedback::{rtcp, twcc};
 pub use media::{payloads, red, rtp, rtx, vp8};
 pub use ring::{ring_memory, ring_records};
 pub use shard::shard;
+pub use stream::frames;
