@@ -9,7 +9,6 @@ use control::{
 };
 use dtls::Fingerprint;
 use oracle_rtp::packet::Packet;
-use std::net::SocketAddr;
 
 /// On the publisher's leg.
 pub const SENT_PT: u8 = 111;
@@ -34,10 +33,14 @@ pub const CONSUMER: ConsumerId = ConsumerId(200);
 /// Which of the engine's candidates a peer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// IPv4.
+    /// UDP over IPv4.
     V4,
-    /// IPv6.
+    /// UDP over IPv6.
     V6,
+    /// TCP over IPv4.
+    Tcp4,
+    /// TCP over IPv6.
+    Tcp6,
 }
 
 /// Two peers, the one sending sound to the other.
@@ -125,13 +128,18 @@ pub fn join_unannounced(
     Caller::new(candidate(&candidates, family, engine.port), &ice, Fingerprint(fingerprint))
 }
 
-/// The UDP candidate of this family, which must be at this port.
-pub fn candidate(candidates: &[Candidate], family: Family, port: u16) -> SocketAddr {
-    let of_family = candidates.iter().filter(|candidate| candidate.protocol == Protocol::Udp);
-    let mut of_family = of_family.map(|candidate| candidate.address);
-    let found = of_family.find(|address| address.is_ipv4() == (family == Family::V4));
-    let candidate = found.expect("the engine listens on both families");
-    assert_eq!(candidate.port(), port);
+/// The candidate of this family, which must be at this port.
+pub fn candidate(candidates: &[Candidate], family: Family, port: u16) -> Candidate {
+    let (is_ipv4, protocol) = match family {
+        Family::V4 => (true, Protocol::Udp),
+        Family::V6 => (false, Protocol::Udp),
+        Family::Tcp4 => (true, Protocol::Tcp),
+        Family::Tcp6 => (false, Protocol::Tcp),
+    };
+    let is_it =
+        |candidate: &&Candidate| candidate.protocol == protocol && candidate.address.is_ipv4() == is_ipv4;
+    let candidate = *candidates.iter().find(is_it).expect("the engine listens on both families");
+    assert_eq!(candidate.address.port(), port);
     candidate
 }
 

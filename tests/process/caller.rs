@@ -1,6 +1,7 @@
 //! A peer on a real socket, in real time. It does nothing by itself: whoever wants something of it lets it take its turns.
 
 use crate::PATIENCE;
+use control::{Candidate, Protocol};
 use dtls::{Certificate, Fingerprint, Options, Settings};
 use leat_tests::{Client, Received};
 use machine::{Instant, Rng};
@@ -8,8 +9,8 @@ use oracle_rtp::header::Header;
 use oracle_rtp::packet::Packet;
 use oracle_util::marshal::{Marshal, Unmarshal};
 use std::collections::VecDeque;
-use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +18,8 @@ use std::time::Duration;
 /// A browser, as far as the engine can tell.
 #[derive(Debug)]
 pub struct Caller {
-    socket: UdpSocket,
+    engine: Candidate,
+    way: Way,
     client: Client,
     media: VecDeque<Packet>,
     /// RTCP compound packets received, decrypted.
@@ -26,9 +28,9 @@ pub struct Caller {
 
 impl Caller {
     /// A peer that has been told how to reach a transport, and begins to check when it gets its first turn.
-    pub fn new(engine: SocketAddr, ice: &control::IceParameters, fingerprint: Fingerprint) -> Self {
+    pub fn new(engine: Candidate, ice: &control::IceParameters, fingerprint: Fingerprint) -> Self {
         let client = Client::new(now(), ice, fingerprint, certificate().clone(), settings(), rng());
-        Self { socket: socket_to(engine), client, media: VecDeque::new(), control: VecDeque::new() }
+        Self { engine, way: Way::to(engine), client, media: VecDeque::new(), control: VecDeque::new() }
     }
 
     /// Its half of ICE and DTLS.
@@ -43,7 +45,7 @@ impl Caller {
 
     /// Its own address.
     pub fn address(&self) -> SocketAddr {
-        self.socket.local_addr().unwrap()
+        self.way.local_addr()
     }
 
     /// Takes turns until there are keys.
@@ -73,14 +75,14 @@ impl Caller {
         for datagram in self.client.poll(now()).expect("DTLS goes well") {
             self.send(&datagram);
         }
-        let mut buffer = [0; 2048];
-        match self.socket.recv(&mut buffer) {
-            Ok(len) => self.take(&buffer[..len]),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            // What nobody listened to at the other end, reported by ICMP.
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
-            Err(error) => panic!("{error}"),
+        for datagram in self.way.receive() {
+            self.take(&datagram);
         }
+    }
+
+    /// Comes again by a new socket or connection; the old one is closed.
+    pub fn come_again(&mut self) {
+        self.way = Way::to(self.engine);
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -92,8 +94,8 @@ impl Caller {
     }
 
     /// Sends a datagram as it is.
-    pub fn send(&self, datagram: &[u8]) {
-        self.socket.send(datagram).unwrap();
+    pub fn send(&mut self, datagram: &[u8]) {
+        self.way.send(datagram);
     }
 
     /// Encrypts an RTP packet; it is not sent.
@@ -121,6 +123,77 @@ impl Caller {
     }
 }
 
+/// What carries a caller's datagrams.
+#[derive(Debug)]
+enum Way {
+    Udp(UdpSocket),
+    /// As frames (RFC 4571), with what came of one that is not whole.
+    Tcp(TcpStream, Vec<u8>),
+}
+
+impl Way {
+    fn to(engine: Candidate) -> Self {
+        match engine.protocol {
+            Protocol::Udp => Self::Udp(socket_to(engine.address)),
+            Protocol::Tcp => {
+                let stream = TcpStream::connect(engine.address).unwrap();
+                stream.set_nodelay(true).unwrap();
+                stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
+                Self::Tcp(stream, Vec::new())
+            }
+        }
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        match self {
+            Self::Udp(socket) => socket.local_addr(),
+            Self::Tcp(stream, _) => stream.local_addr(),
+        }
+        .unwrap()
+    }
+
+    fn send(&mut self, datagram: &[u8]) {
+        match self {
+            Self::Udp(socket) => _ = socket.send(datagram).unwrap(),
+            Self::Tcp(stream, _) => {
+                stream.write_all(&[&(datagram.len() as u16).to_be_bytes(), datagram].concat()).unwrap();
+            }
+        }
+    }
+
+    /// What has arrived, or arrives within a few milliseconds.
+    fn receive(&mut self) -> Vec<Vec<u8>> {
+        let mut buffer = [0; 4096];
+        let received = match self {
+            Self::Udp(socket) => socket.recv(&mut buffer),
+            Self::Tcp(stream, _) => stream.read(&mut buffer),
+        };
+        let len = match received {
+            Ok(len) => len,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Vec::new();
+            }
+            // What nobody listened to at the other end, reported by ICMP.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Vec::new(),
+            Err(error) => panic!("{error}"),
+        };
+        let Self::Tcp(_, begun) = self else { return vec![buffer[..len].to_vec()] };
+        assert!(len > 0, "the engine closed the connection");
+        begun.extend_from_slice(&buffer[..len]);
+        let mut frames = Vec::new();
+        while let Some(len) = begun.first_chunk().map(|len| usize::from(u16::from_be_bytes(*len)))
+            && begun.len() >= 2 + len
+        {
+            frames.push(begun[2..2 + len].to_vec());
+            begun.drain(..2 + len);
+        }
+        frames
+    }
+}
+
+/// How long a turn waits for something to arrive.
+const READ_TIMEOUT: Duration = Duration::from_millis(5);
+
 /// The certificate of all callers.
 pub fn certificate() -> &'static Certificate {
     static CERTIFICATE: OnceLock<Certificate> = OnceLock::new();
@@ -141,7 +214,7 @@ pub fn socket_to(engine: SocketAddr) -> UdpSocket {
     );
     let socket = UdpSocket::bind(own).unwrap();
     socket.connect(engine).unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+    socket.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
     socket
 }
 

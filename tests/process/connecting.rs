@@ -112,10 +112,10 @@ fn checks_without_the_right_password_get_no_answer_and_no_state() {
     let Event::TransportCreated { ice, fingerprint, candidates, .. } = created else { panic!("{created:?}") };
     let fingerprint_of_peer = certificate().fingerprint().0;
     controller.demand(Command::ConnectTransport { transport: PUBLISHING, fingerprint: fingerprint_of_peer });
-    let address = candidate(&candidates, Family::V4, engine.port);
+    let candidate = candidate(&candidates, Family::V4, engine.port);
 
     let (ufrag, pwd) = (ice.ufrag.as_str(), ice.pwd.as_str());
-    let stranger = socket_to(address);
+    let stranger = socket_to(candidate.address);
     for (username, password) in [
         (format!("{ufrag}:peer"), Some("anything but the right password")),
         (format!("{ufrag}:peer"), None),
@@ -167,7 +167,7 @@ fn checks_without_the_right_password_get_no_answer_and_no_state() {
     assert_eq!(SocketAddr::new(mapped.ip, mapped.port), stranger.local_addr().unwrap());
 
     // And the peer it was made for gets in, although a stranger knew its credentials.
-    Caller::new(address, &ice, Fingerprint(fingerprint)).connect();
+    Caller::new(candidate, &ice, Fingerprint(fingerprint)).connect();
 }
 
 /// A Binding request by the published implementation, with MESSAGE-INTEGRITY if there is a password.

@@ -7,6 +7,21 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// What the statistics page says of a worker's TCP connections: those open, those ever accepted, why the others are not there,
+/// and what became of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams {
+    pub open: u64,
+    pub accepted: u64,
+    pub refused: u64,
+    pub unproven: u64,
+    pub malformed: u64,
+    pub idle: u64,
+    pub by_peer: u64,
+    pub sent: u64,
+    pub dropped: u64,
+}
+
 /// An attached controller. Dropping it detaches.
 #[derive(Debug)]
 pub struct Controller {
@@ -120,6 +135,28 @@ impl Controller {
                 return counters;
             }
             assert!(Instant::now() < deadline, "the counters stay {counters:?}");
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until what the first worker's TCP connections have come to is so.
+    pub fn await_streams(&mut self, is_so: impl Fn(&Streams) -> bool) -> Streams {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.snapshot();
+            let slots = self.attachment.workers[0].stats.read().expect("writes are short");
+            let mut of_streams = [0; 13];
+            // The page's last part, behind four numbers of the loop and six of the sockets.
+            of_streams.copy_from_slice(&slots[Counters::LEN + 10..][..13]);
+            let [open, accepted, refused, unproven, malformed, idle, by_peer, _, _, sent, full, late, _] =
+                of_streams;
+            let dropped = full + late;
+            let streams =
+                Streams { open, accepted, refused, unproven, malformed, idle, by_peer, sent, dropped };
+            if is_so(&streams) {
+                return streams;
+            }
+            assert!(Instant::now() < deadline, "the connections stay {streams:?}");
             sleep(Duration::from_millis(50));
         }
     }

@@ -68,8 +68,8 @@ fn media_outlives_its_controller_and_the_next_one_finds_everything() {
         let Event::TransportCreated { ice, fingerprint, candidates, .. } = &process.created[of] else {
             panic!()
         };
-        let address = candidate(candidates, Family::V4, engine.port);
-        Caller::new(address, ice, Fingerprint(*fingerprint))
+        let candidate = candidate(candidates, Family::V4, engine.port);
+        Caller::new(candidate, ice, Fingerprint(*fingerprint))
     });
     publisher.connect();
     subscriber.connect();

@@ -5,7 +5,7 @@ use crate::controller::Controller;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -136,7 +136,7 @@ pub fn has_ipv6() -> bool {
     has
 }
 
-/// Two adjacent ports that are free on loopback, below those that the kernel gives to whoever does not care.
+/// Two adjacent ports that are free on loopback, over UDP and TCP, below those that the kernel gives to whoever does not care.
 pub fn free_ports() -> u16 {
     const FIRST: u16 = 16_000;
     const COUNT: u16 = 8_000;
@@ -145,7 +145,8 @@ pub fn free_ports() -> u16 {
     let start = (std::process::id() % 97) as u16 * 80;
     for _ in 0..COUNT / 2 {
         let port = FIRST + (start + 2 * NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        let is_free = |ip: IpAddr, port| UdpSocket::bind((ip, port)).is_ok();
+        let is_free =
+            |ip: IpAddr, port| UdpSocket::bind((ip, port)).is_ok() && TcpListener::bind((ip, port)).is_ok();
         let both = |port| {
             let is_free_in_v6 = || !has_ipv6() || is_free(Ipv6Addr::LOCALHOST.into(), port);
             is_free(Ipv4Addr::LOCALHOST.into(), port) && is_free_in_v6()

@@ -1,4 +1,4 @@
-//! The engine as a process: a real `leat-engine` on ports of its own, controlled over the real ring, real UDP sockets on
+//! The engine as a process: a real `leat-engine` on ports of its own, controlled over the real ring, real sockets on
 //! loopback. What happens inside of a shard is told by `tests/sim`; here it is what the binary makes of it, what strangers
 //! on the network can do, and what becomes of a call when a process dies.
 
@@ -17,6 +17,7 @@ mod hostile_ring;
 mod hostile_srtp;
 mod media;
 mod starting;
+mod tcp;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use crate::call::Call;
 use crate::engine::{Engine, command, free_ports, has_ipv6, run_to_end, socket_path};
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -26,6 +26,18 @@ fn a_port_in_use_is_named_with_the_option_that_changes_it() {
 }
 
 #[test]
+fn a_tcp_port_in_use_is_named_as_one_with_its_option() {
+    let port = free_ports();
+    let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let socket = socket_path();
+    let (code, said) = run_to_end(command(port, &socket).args(["--workers", "1"]));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&format!("TCP port {port} on 127.0.0.1 is in use")), "{said}");
+    assert!(said.contains("--rtc-tcp-port"), "{said} does not name the option");
+    let _ = std::fs::remove_file(socket.with_extension("sock.lock"));
+}
+
+#[test]
 fn a_control_socket_in_use_is_named_with_its_option() {
     let engine = Engine::start();
     let (code, said) = run_to_end(&mut command(free_ports(), &engine.socket));
@@ -41,6 +53,8 @@ fn a_bad_flag_is_named_with_its_value_and_what_is_expected() {
         ("--workers", "many", "invalid digit"),
         ("--rtc-port", "70000", "1..=65535"),
         ("--rtc-port", "65535", "at most 65535"),
+        ("--rtc-tcp-port", "70000", "0..=65535"),
+        ("--rtc-tcp-port", "65535", "at most 65535"),
         ("--listen-ip", "localhost", "IP address"),
         ("--listen-ip", "0.0.0.0", "--announced-ip"),
         ("--announced-ip", "169.254.0.1", "unicast"),
