@@ -39,7 +39,7 @@ export class Leat {
     const leat = new Leat();
     leat.#folder = mkdtempSync(join(tmpdir(), 'leat-browser-'));
     const http = await freeTcpPort();
-    const rtc = await freeUdpPorts(WORKERS);
+    const rtc = await freeRtcPorts(WORKERS);
     const all = [
       'up',
       '--http',
@@ -171,8 +171,8 @@ async function freeTcpPort() {
   return port;
 }
 
-/** A base from which `count` UDP ports are free: the engine takes one a worker. */
-async function freeUdpPorts(count) {
+/** A base from which `count` ports are free over UDP and TCP: the engine takes one of each a worker. */
+async function freeRtcPorts(count) {
   const start = RTC_PORT_MIN + Math.floor(Math.random() * (RTC_PORT_MAX - RTC_PORT_MIN - count));
   for (let base = start; base + count <= RTC_PORT_MAX; base += count) {
     const sockets = [];
@@ -183,6 +183,10 @@ async function freeUdpPorts(count) {
         socket.bind(port, '127.0.0.1');
         // `once` rejects on 'error', which is how a taken port shows.
         await once(socket, 'listening');
+        const server = createServer();
+        sockets.push(server);
+        server.listen(port, '127.0.0.1');
+        await once(server, 'listening');
       }
       return base;
     } catch {
@@ -191,5 +195,5 @@ async function freeUdpPorts(count) {
       for (const socket of sockets) socket.close();
     }
   }
-  throw new Error(`no ${count} UDP ports in a row are free from ${start} to ${RTC_PORT_MAX}`);
+  throw new Error(`no ${count} ports in a row are free from ${start} to ${RTC_PORT_MAX}`);
 }

@@ -176,6 +176,22 @@ export class Peer {
     });
   }
 
+  /** The candidate pair in use of each transport: over what, and for TCP who opened it. */
+  pairs() {
+    return this.page.evaluate(async () => {
+      const rows = [];
+      for (const direction of ['send', 'recv']) {
+        const report = await window.__leat.call?.getStats(direction);
+        for (const stats of report?.values() ?? []) {
+          const pair = stats.type === 'transport' && report.get(stats.selectedCandidatePairId);
+          const local = pair && report.get(pair.localCandidateId);
+          if (local) rows.push({ direction, protocol: local.protocol, tcpType: local.tcpType });
+        }
+      }
+      return rows;
+    });
+  }
+
   /** What the browser's estimator believes the way to the engine carries, in bit/s. */
   uplinkEstimate() {
     return this.page.evaluate(async () => {
