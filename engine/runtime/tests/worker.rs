@@ -6,12 +6,14 @@
 
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Tx};
 use runtime::{
-    CONTROL_TOKEN, Clock, Control, LoopStats, ReceiveStats, Report, SendStats, SocketOptions, Sockets, Worker,
+    CONTROL_TOKEN, Clock, Control, Listeners, LoopStats, ReceiveStats, Report, SendStats, SocketOptions,
+    Sockets, Worker,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -453,6 +455,45 @@ fn a_warm_worker_allocates_nothing_per_packet() {
             for _ in 0..10 {
                 assert!(client.recv(&mut buffer).unwrap() >= 1199);
             }
+        }
+    }
+    assert_eq!(measured, 0);
+}
+
+#[test]
+fn a_warm_worker_allocates_nothing_per_frame_either() {
+    let here = ["127.0.0.1:0".parse().unwrap()];
+    let sockets = Sockets::bind(&here, &SocketOptions::default()).unwrap();
+    let listeners = Listeners::bind(&here).unwrap();
+    let address = listeners.local_addr(LocalId::tcp(0)).unwrap();
+    let worker = Worker::new(sockets, Clock::start(), Echo::default(), Quiet(Some(Do::Hush))).unwrap();
+    let mut worker = worker.listen(listeners).unwrap();
+    let mut clients: Vec<_> = (0..10).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let frames = [&[4, 176][..], &[7; 1200], &[0, 80], &[8; 80]].concat().repeat(5);
+    let (mut buffer, mut measured) = (vec![0; frames.len()], 0);
+    for round in 0..20 {
+        for client in &mut clients {
+            // Of two writes, the first ends within a frame.
+            let (first, second) = frames.split_at(700 + round);
+            client.write_all(first).unwrap();
+            client.write_all(second).unwrap();
+        }
+        for client in &mut clients {
+            let mut left = &mut buffer[..];
+            client.set_nonblocking(true).unwrap();
+            while !left.is_empty() {
+                match client.read(left) {
+                    Ok(len) => left = &mut left[len..],
+                    Err(error) => {
+                        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                        let before = ALLOCATIONS.get();
+                        let _ = worker.turn().unwrap();
+                        measured += if round > 2 { ALLOCATIONS.get() - before } else { 0 };
+                    }
+                }
+            }
+            client.set_nonblocking(false).unwrap();
+            assert_eq!(buffer, frames);
         }
     }
     assert_eq!(measured, 0);
