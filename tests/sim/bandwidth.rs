@@ -269,6 +269,7 @@ fn each_gets_what_fits(seed: u64, track: LayeredTrack) {
     narrow(&mut world, thin, 4 * MBIT);
     world.run_for(20 * SEC);
     assert_eq!(spatial(&world, views[0]).1, 2, "{world}: over 4 Mbit/s");
+    world.assert_sound();
 }
 
 #[test]
