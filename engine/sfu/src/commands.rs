@@ -335,8 +335,10 @@ impl Shard {
         }
         let mut made = made;
         if let Some(side) = transport.send_side.as_deref_mut() {
-            // It begins when it has been given something, which is in a moment.
-            made.allowance = Allowance::Nothing;
+            // A picture begins when it has been given something, which is in a moment. Sound is not chosen from.
+            if producer.kind() == Kind::Video {
+                made.allowance = Allowance::Nothing;
+            }
             side.adapt_at = now;
         }
         let consumer = self.consumers.insert_with(|_| made);
