@@ -1,6 +1,6 @@
 //! Bandwidth through a whole shard: what a subscriber is sent follows its own path, and nobody else's.
 
-use control::{Command, ConsumerId, Counter, Kind, ProducerId};
+use control::{Command, ConsumerId, Counter, Kind, ProducerId, StatsItem, StatsOf};
 use leat_tests::{LayeredTrack, MS, PeerId, SEC, Track, World};
 use std::time::Duration;
 
@@ -54,6 +54,15 @@ impl Room {
 
     fn estimate_bps(&self) -> u64 {
         self.world.shard().estimate_bps(self.world.transport(self.bob)).expect("somebody estimates")
+    }
+
+    /// The same, as the controller is told it.
+    fn told_bps(&mut self) -> Option<u32> {
+        let of = StatsOf::Transport(self.world.transport(self.bob));
+        match &self.world.stats(of)[..] {
+            [StatsItem::Transport(stats)] => stats.available_outgoing_bitrate_bps,
+            other => panic!("{}: {other:?}", self.world),
+        }
     }
 
     /// How long after `since` the estimate first was as `is` says.
@@ -217,6 +226,7 @@ fn the_controllers_bounds_hold() {
     });
     room.run_for(5 * SEC);
     assert_eq!(room.estimate_bps(), MBIT, "{}", room.world);
+    assert_eq!(room.told_bps(), Some(1_000_000), "{}", room.world);
     assert!((1..=2).contains(&room.seen()), "{}: {}", room.world, room.seen());
     let asked = room.world.peer(room.alice).remb_bps().expect("she is asked");
     assert!((1_990_000.0..=2_000_000.0).contains(&asked), "{}: {asked}", room.world);

@@ -464,7 +464,6 @@ impl Consumer {
             out.counters.count(Counter::NackCacheMisses);
             return;
         };
-        let packet = self.without_copies(packet);
         let Some(credit) = self.resend_credit.checked_sub(packet.payload.len() as u32) else {
             out.counters.count(Counter::NacksOverBudget);
             return;
@@ -501,7 +500,7 @@ impl Consumer {
         }
         let stream = producer.streams.get(usize::from(numbering.source.stream))?;
         let stream = Some(stream).filter(|stream| stream.epoch() == numbering.source.epoch)?;
-        Some((stream.cached(original)?, ours, numbering))
+        Some((self.without_copies(stream.cached(original)?), ours, numbering))
     }
 
     /// Neither paused, nor without any bandwidth.

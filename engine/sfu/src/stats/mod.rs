@@ -260,7 +260,10 @@ impl Shard {
             packets_sent: sent.packets,
             bytes_sent: sent.bytes,
             round_trip_time_us: transport.rtt.map(micros),
-            available_outgoing_bitrate_bps: None,
+            available_outgoing_bitrate_bps: transport
+                .send_side
+                .as_ref()
+                .map(|side| bps(side.estimator.estimate_bps())),
         }))
     }
 
@@ -363,7 +366,11 @@ impl Shard {
 }
 
 fn rate_of(meter: &Meter, now: Instant) -> u32 {
-    u32::try_from(meter.bps(now)).unwrap_or(u32::MAX)
+    bps(meter.bps(now))
+}
+
+fn bps(bps: u64) -> u32 {
+    u32::try_from(bps).unwrap_or(u32::MAX)
 }
 
 fn micros(span: Duration) -> u32 {
