@@ -393,6 +393,9 @@ export class Call {
       case 'evicted':
         this.#fail(new Error(payload.value.reason || 'You were removed from the room.'));
         break;
+      case 'activeSpeakers':
+      case 'scoreChanged':
+        break; // Several a second: not worth a note.
       default:
         this.#note(`skipped a notification: ${payload.case ?? 'empty or unknown'}`);
     }
