@@ -82,7 +82,7 @@ impl Finder {
     pub fn find(&mut self, frame: &AssembledFrame) -> Found {
         let mut faults = Vec::new();
         let mut jumps_over_padding = false;
-        if let Seen::Vp8(vp8) = &frame.seen[0] {
+        if let (Seen::Vp8(vp8), false) = (&frame.seen[0], self.by_descriptor) {
             (faults, jumps_over_padding) = self.continuity.look(vp8, frame);
         }
         let mut found = if self.by_descriptor {

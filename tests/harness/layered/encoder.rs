@@ -68,7 +68,7 @@ impl Encoder {
         self.is_on = on;
     }
 
-    /// From the next picture on, encodes so many spatial layers. More than before want a key picture.
+    /// Encodes so many spatial layers; see [`Pattern::set_active`].
     pub fn set_spatial_layers(&mut self, layers: u8) {
         self.pattern.set_active(layers);
         self.tells_structure = true;

@@ -73,7 +73,12 @@ fn vp8(
     let mut bytes = Vec::new();
     let start = if place.is_first() { 0x10 } else { 0 };
     let non_reference = if frame.is_reference { 0 } else { 0x20 };
-    bytes.push(0x80 | non_reference | start);
+    // Where the dependency descriptor tells it all, libwebrtc leaves the rest out.
+    let extended = if track.dependency_descriptor { 0 } else { 0x80 };
+    bytes.push(extended | non_reference | start);
+    if track.dependency_descriptor {
+        return vp8_front(plan, frame, place, bytes);
+    }
     let has_layers = track.temporal_layers > 1;
     bytes.push(if has_layers { 0xe0 } else { 0x80 });
     if track.picture_id_bits == 15 {
@@ -85,6 +90,11 @@ fn vp8(
         let sync = if frame.is_sync && frame.temporal > 0 { 0x20 } else { 0 };
         bytes.extend([numbers.tl0picidx, frame.temporal << 6 | sync]);
     }
+    vp8_front(plan, frame, place, bytes)
+}
+
+/// The frame tag behind the descriptor.
+fn vp8_front(plan: &EncodingPlan, frame: &FramePlan, place: Place, mut bytes: Vec<u8>) -> Front {
     let descriptor_len = bytes.len();
     if place.is_first() && frame.is_key {
         bytes.extend([0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a]);
@@ -109,8 +119,9 @@ fn vp9(
     let tells_structure = place.is_first()
         && frame.spatial == 0
         && (frame.is_key || place.tells_structure && frame.temporal == 0);
+    let is_predicted = frame.references.len() > usize::from(frame.is_inter_layer);
     let mut bytes = vec![
-        0x80 | flag(!frame.is_key, 0x40)
+        0x80 | flag(is_predicted, 0x40)
             | 0x20
             | flag(track.flexible, 0x10)
             | flag(place.is_first(), 0x08)

@@ -20,6 +20,8 @@ pub(super) struct FramePlan {
     pub is_sync: bool,
     /// Whether anything refers to it later.
     pub is_reference: bool,
+    /// The pattern begins here: nothing of an upper layer refers to anything before this picture any more.
+    pub begins_group: bool,
 }
 
 /// What a place in a pattern does with the two buffers: bit 0 for the last base frame, bit 1 for the "golden" one.
@@ -49,11 +51,11 @@ const VP8_THREE: &[Place] = &[
     place(0, LAST, LAST),
     place(2, LAST, 0),
     place(1, LAST, GOLDEN),
-    place(2, LAST | GOLDEN, 0),
+    place(2, GOLDEN, 0),
     place(0, LAST, LAST),
     place(2, LAST | GOLDEN, 0),
     place(1, LAST | GOLDEN, GOLDEN),
-    place(2, LAST | GOLDEN, 0),
+    place(2, GOLDEN, 0),
 ];
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +74,10 @@ pub(super) struct Pattern {
     buffers: Vec<[Buffered; 2]>,
     /// Spatial layers that are encoded.
     active: u8,
+    /// Those that will be from the next base picture on.
+    wanted: u8,
+    /// Those whose buffers hold nothing yet.
+    fresh: u8,
     only_key_pictures_are_shared: bool,
 }
 
@@ -90,6 +96,8 @@ impl Pattern {
             next: 0,
             buffers: vec![[Buffered::default(); 2]; usize::from(spatial_layers)],
             active: spatial_layers,
+            wanted: spatial_layers,
+            fresh: 0,
             only_key_pictures_are_shared: only_key,
         }
     }
@@ -99,9 +107,18 @@ impl Pattern {
         self.active
     }
 
-    /// From the next picture on, only so many spatial layers are encoded. More than before need a key picture.
+    /// Only so many spatial layers are encoded: fewer from the next picture on, more from the next base picture on, where
+    /// the new ones refer to the layers below. If key pictures alone are shared, that base picture has to be one.
     pub fn set_active(&mut self, layers: u8) {
-        self.active = layers;
+        self.wanted = layers;
+        self.active = self.active.min(layers);
+    }
+
+    fn settle(&mut self) {
+        for spatial in self.active..self.wanted {
+            self.fresh |= 1 << spatial;
+        }
+        self.active = self.wanted;
     }
 
     /// Pictures before the pattern repeats.
@@ -114,19 +131,24 @@ impl Pattern {
         if is_key {
             self.next = 0;
         }
+        let begins_group = self.next.is_multiple_of(self.places.len());
         let place = self.places[self.next % self.places.len()];
         self.next += 1;
+        if place.temporal == 0 {
+            self.settle();
+        }
         let mut frames: Vec<FramePlan> = Vec::new();
         for spatial in 0..self.active {
             let number = *next_number;
             *next_number += 1;
             let buffers = &mut self.buffers[usize::from(spatial)];
-            let refers = if is_key { 0 } else { place.refers };
+            let is_fresh = self.fresh >> spatial & 1 == 1;
+            let refers = if is_key || is_fresh { 0 } else { place.refers };
             let referred = (0..2).filter(|bit| refers >> bit & 1 == 1).map(|bit| buffers[bit]);
             let referred: Vec<Buffered> = referred.collect();
             let mut references: Vec<u64> = referred.iter().map(|buffered| buffered.number).collect();
             references.dedup();
-            let updates = if is_key { LAST | GOLDEN } else { place.updates };
+            let updates = if is_key || is_fresh { LAST | GOLDEN } else { place.updates };
             for bit in (0..2).filter(|bit| updates >> bit & 1 == 1) {
                 buffers[bit] = Buffered { number, temporal: place.temporal };
             }
@@ -145,8 +167,10 @@ impl Pattern {
                 serves_upper: false,
                 is_sync: referred.iter().all(|buffered| buffered.temporal == 0),
                 is_reference: updates != 0,
+                begins_group,
             });
         }
+        self.fresh = 0;
         frames
     }
 }
@@ -169,7 +193,8 @@ mod tests {
         let syncs: Vec<usize> =
             (0..16).filter(|at| frames[*at].is_sync && frames[*at].temporal > 0).collect();
         assert_eq!(syncs, [1, 2, 9, 10]);
-        assert_eq!(frames[7].references, [104, 106], "the last base frame and the frame before");
+        assert_eq!(frames[5].references, [104, 102], "the last base frame and the last of the middle layer");
+        assert!(frames[8].begins_group && !frames[4].begins_group);
     }
 
     #[test]

@@ -202,10 +202,12 @@ impl LayeredSource {
         stream.encoder.switch(on);
     }
 
-    /// Encodes so many spatial layers in each stream; more than before begin with a keyframe.
+    /// Encodes so many spatial layers in each stream. More than before begin with the next base picture, which is a keyframe if
+    /// only those are shared.
     pub fn set_spatial_layers(&mut self, layers: u8) {
         for stream in &mut self.streams {
-            stream.keyframe_wanted |= layers > stream.encoder.spatial_layers();
+            let needs_keyframe = self.track.only_key_pictures_are_shared;
+            stream.keyframe_wanted |= needs_keyframe && layers > stream.encoder.spatial_layers();
             stream.encoder.set_spatial_layers(layers);
         }
     }

@@ -30,22 +30,25 @@ impl Describer {
             id_offset,
             targets,
             templates: Vec::new(),
-            protected_by: (0..targets)
+            protected_by: (0..if track.codec == Codec::Vp8 { 0 } else { targets })
                 .map(|target| (target / usize::from(track.temporal_layers)) as u8)
                 .collect(),
-            chains: usize::from(track.spatial_layers),
+            // libwebrtc tells none for VP8.
+            chains: if track.codec == Codec::Vp8 { 0 } else { usize::from(track.spatial_layers) },
             sizes: sizes.collect(),
         };
+        let chains = structure.chains;
         let mut describer = Self {
             spatial_layers: track.spatial_layers,
             temporal_layers: track.temporal_layers,
             only_key_pictures_are_shared: track.only_key_pictures_are_shared,
             is_vp8: track.codec == Codec::Vp8,
             structure,
-            chains: vec![0; usize::from(track.spatial_layers)],
+            chains: Vec::new(),
             told_active: track.spatial_layers,
             tells_active: false,
         };
+        describer.chains = vec![0; chains];
         describer.learn_templates(pattern.clone());
         describer
     }
@@ -145,8 +148,14 @@ fn indication(frame: &FramePlan, (spatial, temporal): (u8, u8), only_key: bool, 
     if spatial < frame.spatial || temporal < frame.temporal {
         return Dti::NotPresent;
     }
-    // Of VP8, libwebrtc calls every frame a switching point, though only some are: the payload descriptor knows which.
-    if frame.is_key || is_vp8 {
+    if frame.is_key {
+        return Dti::Switch;
+    }
+    // VP8's patterns are longer, and the upper layers can be entered at their beginnings only.
+    if is_vp8 && temporal > frame.temporal && frame.temporal == 0 {
+        return if frame.begins_group { Dti::Switch } else { Dti::Required };
+    }
+    if is_vp8 && temporal == frame.temporal && frame.temporal == 1 && frame.is_sync {
         return Dti::Switch;
     }
     if spatial > frame.spatial {
