@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod capture;
 mod client;
 pub mod decoder;
 pub mod dependency;

@@ -5,6 +5,7 @@
 mod allocation;
 mod audio;
 mod bandwidth;
+mod captures;
 mod chaos;
 mod congestion;
 mod continuity;

@@ -1,0 +1,152 @@
+//! What a real browser has sent (`tests/vectors/captures`, made by `tests/browser/capture.js`): we read it, our models of a
+//! receiver take it, and the shard forwards any layers of it.
+
+use control::{Codec, ExtensionKind};
+use leat_tests::capture::Capture;
+use leat_tests::decoder::codec::{self, Seen};
+use leat_tests::decoder::{Incoming, Receiver};
+use leat_tests::dependency;
+use machine::Instant;
+use std::collections::BTreeMap;
+
+/// Every capture, and its name.
+fn captures() -> Vec<(&'static str, Capture)> {
+    let files: [(&str, &[u8]); 6] = [
+        ("vp8-simulcast", include_bytes!("../vectors/captures/vp8-simulcast.rtp")),
+        ("h264-simulcast", include_bytes!("../vectors/captures/h264-simulcast.rtp")),
+        ("vp9-l3t3", include_bytes!("../vectors/captures/vp9-l3t3.rtp")),
+        ("vp9-l3t3-key", include_bytes!("../vectors/captures/vp9-l3t3-key.rtp")),
+        ("av1-l3t3", include_bytes!("../vectors/captures/av1-l3t3.rtp")),
+        ("av1-l3t3-key", include_bytes!("../vectors/captures/av1-l3t3-key.rtp")),
+    ];
+    files.into_iter().map(|(name, file)| (name, Capture::read(file))).collect()
+}
+
+#[test]
+fn the_captures_hold_what_they_promise() {
+    for (name, capture) in captures() {
+        let streams = capture.streams();
+        assert_eq!(streams.len(), if name.ends_with("simulcast") { 3 } else { 1 }, "{name}");
+        assert_eq!(streams[0].1.is_some(), streams.len() > 1, "{name}: {streams:?}");
+        let of_media = capture.packets.iter().filter(|packet| packet.header.payload_type == capture.pt);
+        let media = of_media.count();
+        assert!(media > 150 && capture.truthful().len() > media * 9 / 10, "{name}: {media}");
+        assert!(capture.packets.iter().any(|packet| packet.header.padding), "{name}");
+    }
+}
+
+#[test]
+fn every_descriptor_of_a_browser_is_read_alike() {
+    for (name, capture) in captures() {
+        let id = capture.extension(ExtensionKind::DependencyDescriptor).unwrap();
+        let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
+        let (mut described, mut structures) = (0, 0);
+        for packet in capture.packets.iter().filter(|packet| packet.header.payload_type == capture.pt) {
+            let ssrc = packet.header.ssrc;
+            let Some(value) = packet.header.get_extension(id) else { continue };
+            described += 1;
+            let (descriptor, brought) = rtp::dependency_descriptor::read(&value, ours.get(&ssrc)).unwrap();
+            let other = dependency::read(&value, theirs.get(&ssrc)).unwrap();
+            assert_eq!(descriptor.diffs(), other.frame.diffs, "{name}");
+            assert_eq!(descriptor.chain_diffs(), other.frame.chain_diffs, "{name}");
+            let layer = (descriptor.layer.spatial_id, descriptor.layer.temporal_id);
+            assert_eq!(layer, (other.frame.spatial, other.frame.temporal), "{name}");
+            assert_eq!(brought.is_some(), other.structure.is_some(), "{name}");
+            if let (Some(brought), Some(other)) = (brought, other.structure) {
+                structures += 1;
+                assert_eq!(brought.templates(), other.templates.len(), "{name}");
+                ours.insert(ssrc, brought);
+                theirs.insert(ssrc, other);
+            }
+        }
+        assert!(described > 150 && structures >= 2, "{name}: {described} described, {structures} structures");
+    }
+}
+
+#[test]
+fn every_payload_of_a_browser_is_read_alike() {
+    for (name, capture) in captures() {
+        let mut keyframes = 0;
+        for packet in capture.packets.iter().filter(|packet| packet.header.payload_type == capture.pt) {
+            if packet.payload.is_empty() {
+                continue;
+            }
+            let (seen, _) = codec::read(capture.codec, &packet.payload).unwrap();
+            let payload = &packet.payload[..];
+            match seen {
+                Seen::Vp8(vp8) => {
+                    let ours = rtp::vp8::Descriptor::parse(payload).unwrap();
+                    assert_eq!(vp8.layer, ours.tid.map(|tid| (tid, ours.layer_sync)), "{name}");
+                    assert_eq!(vp8.is_key, rtp::vp8::is_keyframe(payload), "{name}");
+                }
+                Seen::Vp9(vp9) => {
+                    let ours = rtp::vp9::Descriptor::parse(payload).unwrap();
+                    assert_eq!((vp9.spatial, vp9.temporal), (ours.sid(), ours.tid()), "{name}");
+                    assert_eq!(vp9.diffs, ours.references.diffs(), "{name}");
+                    assert_eq!((vp9.starts, vp9.ends), (ours.start_of_frame, ours.end_of_frame), "{name}");
+                }
+                Seen::H264(h264) => {
+                    let ours = rtp::h264::Payload::parse(payload).unwrap();
+                    assert_eq!(h264.has_sps, ours.starts(rtp::h264::NalKind::Sps), "{name}");
+                }
+                Seen::Av1(av1) => {
+                    let ours = rtp::av1::Payload::parse(payload).unwrap();
+                    assert_eq!(av1.continues, ours.continues, "{name}");
+                }
+            }
+            keyframes += u32::from(match capture.codec {
+                Codec::Vp8 => rtp::vp8::is_keyframe(payload),
+                Codec::Vp9 => rtp::vp9::is_keyframe(payload),
+                Codec::Av1 => rtp::av1::is_keyframe(payload),
+                _ => rtp::h264::is_keyframe(payload),
+            });
+        }
+        assert!(keyframes >= 2, "{name}: {keyframes} keyframes");
+    }
+}
+
+/// A model that refused what a browser sends to a browser would be wrong.
+#[test]
+fn every_stream_of_a_browser_is_decodable_as_it_is() {
+    for (name, capture) in captures() {
+        let id = capture.extension(ExtensionKind::DependencyDescriptor).unwrap();
+        for by_descriptor in [true, false] {
+            for (ssrc, rid) in capture.streams() {
+                // Beside it, AV1 tells nothing of layers, and libwebrtc leaves them out of VP8's descriptor.
+                if !by_descriptor && matches!(capture.codec, Codec::Av1 | Codec::Vp8) {
+                    continue;
+                }
+                let mut receiver = Receiver::new(capture.codec, by_descriptor);
+                let mut now = Instant::EPOCH;
+                for (at, packet) in capture.truthful() {
+                    if packet.header.ssrc != ssrc {
+                        continue;
+                    }
+                    now = Instant::EPOCH + at;
+                    let descriptor = packet.header.get_extension(id).filter(|_| by_descriptor);
+                    let incoming = Incoming {
+                        at: now,
+                        timestamp: packet.header.timestamp,
+                        marker: packet.header.marker,
+                        descriptor: descriptor.map(|value| value.to_vec()),
+                        payload: packet.payload.to_vec(),
+                    };
+                    receiver.on_packet(u64::from(packet.header.sequence_number), incoming);
+                }
+                receiver.finish(now);
+                let case = format!("{name}, {rid:?}, by descriptor: {by_descriptor}");
+                assert_eq!(receiver.lost(), 0, "{case}");
+                // Where VP9's encoder drops an upper layer of a picture, libwebrtc has the marker nowhere, and its own
+                // receiver waits for it in vain.
+                let is_vp9 = capture.codec == Codec::Vp9;
+                let faults = receiver.faults().iter();
+                let faults = faults.filter(|fault| !(is_vp9 && fault.contains("never ended by a marker")));
+                assert_eq!(faults.collect::<Vec<_>>(), [""; 0], "{case}");
+                let undecodable = receiver.undecodable();
+                assert!(is_vp9 || undecodable.is_empty(), "{case}: {:#?}", undecodable.first());
+                let pictures = receiver.pictures().len();
+                assert!(pictures > 40 && undecodable.len() < pictures, "{case}: {pictures}");
+            }
+        }
+    }
+}
