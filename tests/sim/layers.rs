@@ -95,20 +95,24 @@ impl Call {
                 undecodable[0]
             );
             assert_eq!((sink.missing(), sink.duplicates(), sink.nacks()), (0, 0, 0), "{world}: {view}");
-            assert_eq!(receiver.headless(), 0, "{world}: {view}");
+            assert_eq!((receiver.headless(), receiver.jumps()), (0, 0), "{world}: {view}");
             assert!(receiver.pictures().len() > 10, "{world}: {view} saw nothing");
-            self.assert_on_time(nth);
+            self.assert_on_time(nth, 40);
         }
     }
 
     /// Whatever streams a view has come through, its timestamps have kept the time of capture.
-    fn assert_on_time(&self, nth: usize) {
+    fn assert_on_time(&self, nth: usize, tolerance_ms: i64) {
         let pictures = self.receiver(nth).pictures();
         let first = &pictures[0];
         for picture in pictures {
             let passed = picture.captured_at.saturating_since(first.captured_at).as_millis() as i64;
             let told = i64::from(picture.timestamp.wrapping_sub(first.timestamp)) / 90;
-            assert!((told - passed).abs() < 40, "{}: {told} ms told, {passed} ms passed", self.world);
+            assert!(
+                (told - passed).abs() < tolerance_ms,
+                "{}: {told} ms told, {passed} ms passed",
+                self.world
+            );
         }
     }
 
@@ -198,7 +202,8 @@ fn changes_on_a_bad_network(seed: u64, track: LayeredTrack) {
         let undecodable = receiver.undecodable().iter().filter(|frame| frame.first_seq > first).count();
         let share = undecodable as f64 / receiver.pictures().len().max(1) as f64;
         assert!(share < 0.02, "{world}: {view}, {undecodable} of {}", receiver.pictures().len());
-        call.assert_on_time(nth);
+        // Until reports have told the clocks, a switch counts the time between arrivals, and those may be repairs.
+        call.assert_on_time(nth, 150);
     }
 }
 

@@ -55,23 +55,31 @@ impl Assembler {
         (!open.is_empty()).then(|| frame_of(open, false))
     }
 
-    /// Takes the next packet: what is wrong with it, and the frame that it completes.
-    pub fn take(&mut self, packet: Understood, by_descriptor: bool) -> (Vec<String>, Option<AssembledFrame>) {
-        let mut faults = Vec::new();
+    /// Takes the next packet: what is wrong with it, the frame that it cuts off, and the frame that it completes.
+    pub fn take(
+        &mut self,
+        packet: Understood,
+        by_descriptor: bool,
+    ) -> (Vec<String>, Option<AssembledFrame>, Option<AssembledFrame>) {
+        let (mut faults, mut cut_off) = (Vec::new(), None);
         self.has_begun = true;
         let is_new_time = self.last_timestamp.replace(packet.timestamp) != Some(packet.timestamp);
         let (starts, ends) = bounds(&packet, by_descriptor, is_new_time || self.open.is_empty());
         let seq = packet.seq;
         if starts && self.is_open() {
-            faults.push(format!("{seq}: a frame starts before the last one has ended: {:?}", packet.truth));
-            self.open.clear();
+            // Whoever goes over to another stream does not wait for the end of a picture that a keyframe replaces.
+            if !packet.truth.is_key || packet.truth.spatial > 0 {
+                faults
+                    .push(format!("{seq}: a frame starts before the last one has ended: {:?}", packet.truth));
+            }
+            cut_off = Some(frame_of(std::mem::take(&mut self.open), false));
         }
         if !starts && self.open.is_empty() {
             if !self.follows_gap {
                 faults.push(format!("{seq}: a frame without a start: {:?}", packet.truth));
             }
             self.follows_gap &= !ends;
-            return (faults, ends.then(|| frame_of(vec![packet], false)));
+            return (faults, cut_off, ends.then(|| frame_of(vec![packet], false)));
         }
         let is_cut = self.open.last().is_some_and(|last| last.timestamp != packet.timestamp);
         if is_cut {
@@ -79,7 +87,7 @@ impl Assembler {
         }
         self.open.push(packet);
         if !ends {
-            return (faults, None);
+            return (faults, cut_off, None);
         }
         let open = std::mem::take(&mut self.open);
         let (first, count) = (open[0].truth.clone(), open.len());
@@ -92,7 +100,7 @@ impl Assembler {
             faults.push(format!("packets up to {seq} look like a frame and are not one: {first:?}"));
         }
         self.follows_gap = false;
-        (faults, Some(frame_of(open, is_true)))
+        (faults, cut_off, Some(frame_of(open, is_true)))
     }
 }
 

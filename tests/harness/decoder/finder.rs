@@ -74,6 +74,11 @@ impl Finder {
         self.continuity.last = None;
     }
 
+    /// Keyframes of VP8 whose ids did not follow from those before.
+    pub fn jumps(&self) -> u64 {
+        self.continuity.jumps
+    }
+
     pub fn on_padding(&mut self, seq: u64) {
         self.sequence.on_padding(seq);
         self.continuity.padding += 1;
@@ -247,6 +252,8 @@ struct Continuity {
     last: Option<(u16, u16, Option<u8>)>,
     /// Packets of padding since the last frame.
     padding: u16,
+    /// Keyframes whose ids left room.
+    jumps: u64,
 }
 
 impl Continuity {
@@ -263,11 +270,14 @@ impl Continuity {
             }
             let skipped = id.wrapping_sub(last_id).wrapping_sub(1) % modulus;
             jumps = skipped > 0 && skipped <= padding;
-            if skipped > padding {
+            // A receiver takes any id of a keyframe; going back is another matter.
+            let may_jump = vp8.is_key && skipped < modulus / 2;
+            self.jumps += u64::from(may_jump && skipped > padding);
+            if skipped > padding && !may_jump {
                 faults.push(format!("the picture id goes from {last_id} to {id}: {:?}", frame.truth));
             }
             if let (false, Some(last), Some(tl0), Some((temporal, _))) =
-                (jumps, last_tl0, vp8.tl0picidx, vp8.layer)
+                (jumps || may_jump && skipped > 0, last_tl0, vp8.tl0picidx, vp8.layer)
             {
                 let expected = last.wrapping_add(u8::from(temporal == 0));
                 if tl0 != expected {

@@ -152,6 +152,11 @@ impl Receiver {
         self.padding
     }
 
+    /// Keyframes of VP8 whose picture ids left room for pictures that never came. A receiver does not mind.
+    pub fn jumps(&self) -> u64 {
+        self.finder.jumps()
+    }
+
     /// Which layer each packet was of, by the truth, in order of arrival.
     pub fn arrivals(&self) -> &[(Instant, Layers)] {
         &self.arrivals
@@ -230,6 +235,8 @@ impl Receiver {
                 self.fault(format!("{seq}: padding inside a frame"));
             }
             self.finder.on_padding(seq);
+            // It may stand for what came too late to be sent.
+            self.buffer.on_unreadable();
             return;
         }
         match self.understand(seq, &packet) {
@@ -278,8 +285,12 @@ impl Receiver {
     }
 
     fn on_packet_in_order(&mut self, packet: Understood) {
-        let (faults, frame) = self.assembler.take(packet, self.uses_descriptor);
+        let (faults, cut_off, frame) = self.assembler.take(packet, self.uses_descriptor);
         faults.into_iter().for_each(|fault| self.fault(fault));
+        if let Some(cut_off) = cut_off {
+            self.buffer.on_gap(Some(cut_off));
+            self.finder.on_gap();
+        }
         let Some(frame) = frame else { return };
         if !frame.is_whole && !self.has_shown {
             // Nothing in H.264 tells a start; that its first packets are missing shows only now.
