@@ -1,5 +1,6 @@
 //! What signaling does in a call: makes objects on the shard by commands, and tells the peers.
 
+use crate::capture::Capture;
 use crate::decoder::Receiver;
 use crate::layered::{LayeredSource, LayeredTrack};
 use crate::peer::source::Source;
@@ -196,6 +197,18 @@ impl World {
         let rng = self.rng.fork();
         let mid = self.publishers.values().filter(|publisher| **publisher == peer).count().to_string();
         let source = LayeredSource::new(self.now, track, mid, rng);
+        self.publish_source(peer, producer, source)
+    }
+
+    /// A peer publishes what a browser has sent.
+    pub fn publish_captured(&mut self, peer: PeerId, capture: &Capture) -> ProducerId {
+        let producer = ProducerId(self.next_id());
+        let rng = self.rng.fork();
+        let source = LayeredSource::captured(self.now, capture, "0".to_owned(), rng);
+        self.publish_source(peer, producer, source)
+    }
+
+    fn publish_source(&mut self, peer: PeerId, producer: ProducerId, source: LayeredSource) -> ProducerId {
         let produce = source.produce(self.transport(peer), producer);
         self.publishers.insert(producer, peer);
         self.order(peer, |peer, _| peer.send_layered(producer, source));

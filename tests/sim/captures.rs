@@ -1,13 +1,15 @@
 //! What a real browser has sent (`tests/vectors/captures`, made by `tests/browser/capture.js`): we read it, our models of a
 //! receiver take it, and the shard forwards any layers of it.
 
-use control::{Codec, ExtensionKind};
+use control::{Codec, Command, ExtensionKind, Layers};
 use leat_tests::capture::Capture;
 use leat_tests::decoder::codec::{self, Seen};
 use leat_tests::decoder::{Incoming, Receiver};
 use leat_tests::dependency;
-use machine::Instant;
+use leat_tests::{MS, SEC, World};
+use machine::{Instant, Rng};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Every capture, and its name.
 fn captures() -> Vec<(&'static str, Capture)> {
@@ -146,6 +148,55 @@ fn every_stream_of_a_browser_is_decodable_as_it_is() {
                 assert!(is_vp9 || undecodable.is_empty(), "{case}: {:#?}", undecodable.first());
                 let pictures = receiver.pictures().len();
                 assert!(pictures > 40 && undecodable.len() < pictures, "{case}: {pictures}");
+            }
+        }
+    }
+}
+
+/// Whoever watches changes his mind all the while, and sees nothing but whole pictures. Keyframes are few: a capture cannot be asked.
+#[test]
+fn any_layers_of_what_a_browser_sends_can_be_forwarded() {
+    for (name, capture) in captures() {
+        for seed in 1400..1408 {
+            let mut world = World::new(seed);
+            let alice = world.join();
+            world.link(alice).delay(20 * MS);
+            let watchers: Vec<_> = (0..3).map(|_| world.join()).collect();
+            world.connect();
+            let camera = world.publish_captured(alice, &capture);
+            let mut rng = Rng::from_number(seed);
+            let mut wish = || Layers { spatial: rng.below(3) as u8, temporal: rng.below(3) as u8 };
+            let watch =
+                |peer: &_| world.subscribe_layered(*peer, camera, Some(Layers { spatial: 2, temporal: 2 }));
+            let views: Vec<_> = watchers.iter().map(watch).collect();
+            for view in &views {
+                world.order_sink(*view, |sink| sink.leave_keyframes_to_the_engine());
+            }
+            for _ in 0..20 {
+                world.run_for(Duration::from_millis(200));
+                for view in &views {
+                    world.demand(Command::SetPreferredLayers { consumer: *view, layers: wish() });
+                }
+            }
+            world.run_for(SEC);
+            world.finish();
+            for view in views {
+                let receiver = world.receiver(view);
+                let case = format!("{name}, {world}: {view}");
+                // As above: pictures of VP9 that have no marker at their source.
+                let is_vp9 = capture.codec == Codec::Vp9;
+                let faults = receiver.faults().iter();
+                let faults = faults.filter(|fault| !(is_vp9 && fault.contains("never ended by a marker")));
+                assert_eq!(faults.collect::<Vec<_>>(), [""; 0], "{case}");
+                assert_eq!((receiver.lost(), receiver.headless()), (0, 0), "{case}");
+                // Chromium's pacer lets packets of its streams alternate, so a keyframe may cut off a picture of the stream that is left.
+                let undecodable = receiver.undecodable().iter();
+                let is_cut_off =
+                    |why: &str| capture.streams().len() > 1 && why == "packets of it are missing";
+                let undecodable: Vec<_> = undecodable.filter(|frame| !is_cut_off(&frame.why)).collect();
+                assert!(is_vp9 || undecodable.is_empty(), "{case}: {:#?}", undecodable.first());
+                let pictures = receiver.pictures().len();
+                assert!(pictures > 20 && receiver.undecodable().len() < pictures, "{case}: {pictures}");
             }
         }
     }

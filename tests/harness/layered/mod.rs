@@ -135,6 +135,12 @@ impl LayeredTrack {
         Self { codec: Codec::Av1, dependency_descriptor: true, ..Self::vp8_simulcast() }
     }
 
+    /// Encodings of these names, of which nothing else is known.
+    pub(crate) fn names_of<'a>(names: impl Iterator<Item = Option<&'a str>>) -> Vec<EncodingPlan> {
+        let known = |name: &str| SIMULCAST.iter().find(|plan| plan.rid == Some(name)).copied();
+        names.map(|name| name.and_then(known).unwrap_or(SVC)).collect()
+    }
+
     /// With references one by one (VP9).
     pub fn flexible(self) -> Self {
         Self { flexible: true, ..self }

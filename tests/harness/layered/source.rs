@@ -2,11 +2,12 @@
 
 use super::encoder::{Encoded, Encoder};
 use super::{LayeredTrack, sent_ext};
+use crate::capture::Capture;
 use crate::peer::rtcp::{ReceptionReport, SenderReport, ntp_at};
 use crate::peer::source::set_extension;
 use crate::track::sent_ext::MID;
 use bytes::Bytes;
-use control::{Encoding, Kind, Produce, ProducerId, Text, TransportId};
+use control::{Codec, Encoding, ExtensionKind, Kind, Produce, ProducerId, Text, TransportId};
 use machine::{Instant, Rng};
 use oracle_rtp::header::Header;
 use oracle_rtp::packet::Packet;
@@ -27,6 +28,8 @@ pub struct LayeredSource {
     rng: Rng,
     streams: Vec<Stream>,
     next_frame_at: Option<Instant>,
+    /// What was captured is sent instead of what the encoders make, as far as it goes.
+    captured: Option<VecDeque<(Instant, Packet)>>,
     /// Frames are numbered over all streams.
     next_number: u64,
     padded: u64,
@@ -162,7 +165,38 @@ impl LayeredSource {
     pub fn new(start: Instant, track: LayeredTrack, mid: String, mut rng: Rng) -> Self {
         let streams = (0..track.encodings.len()).map(|index| Stream::new(&track, index, &mut rng)).collect();
         let next_number = u64::from(rng.below(1 << 16));
-        Self { track, mid, rng, streams, next_frame_at: Some(start), next_number, padded: 0 }
+        let next_frame_at = Some(start);
+        Self { track, mid, rng, streams, next_frame_at, captured: None, next_number, padded: 0 }
+    }
+
+    /// Sends what a browser sent. It cannot be asked for keyframes: those that come are those that came.
+    pub fn captured(start: Instant, capture: &Capture, mid: String, rng: Rng) -> Self {
+        let streams = capture.streams();
+        let track = LayeredTrack {
+            codec: capture.codec,
+            encodings: LayeredTrack::names_of(streams.iter().map(|(_, rid)| rid.as_deref())),
+            spatial_layers: if streams.len() > 1 { 1 } else { 3 },
+            temporal_layers: if capture.codec == Codec::H264 { 1 } else { 3 },
+            dependency_descriptor: true,
+            transport_cc: false,
+            ..LayeredTrack::vp8_simulcast()
+        };
+        let codec = track.codec_parameters();
+        let mut source = Self::new(start, track, mid, rng);
+        for (stream, (ssrc, _)) in source.streams.iter_mut().zip(&streams) {
+            stream.ssrc = *ssrc;
+        }
+        if let ([stream], Some(ssrc)) = (&mut source.streams[..], capture.rtx_ssrc()) {
+            stream.rtx_ssrc = ssrc;
+        }
+        let packets = capture.truthful().into_iter().map(|(at, mut packet)| {
+            let is_media = packet.header.payload_type == capture.pt;
+            packet.header.payload_type = if is_media { codec.pt } else { codec.rtx_pt.unwrap_or(codec.pt) };
+            packet.header = relabelled(&packet.header, capture, &source.mid);
+            (start + at, packet)
+        });
+        source.captured = Some(packets.collect());
+        source
     }
 
     /// What it sends.
@@ -268,11 +302,18 @@ impl LayeredSource {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.next_frame_at
+        match &self.captured {
+            Some(captured) => captured.front().map(|(at, _)| *at).filter(|_| self.next_frame_at.is_some()),
+            None => self.next_frame_at,
+        }
     }
 
     /// The packets of the picture that is due, of every stream, without transport-wide numbers.
     pub fn frame(&mut self, now: Instant) -> Vec<Packet> {
+        if let (Some(captured), true) = (&mut self.captured, self.next_frame_at.is_some()) {
+            let due = captured.iter().take_while(|(at, _)| *at <= now).count();
+            return captured.drain(..due).map(|(_, packet)| packet).collect();
+        }
         let Some(due) = self.next_frame_at.filter(|due| *due <= now) else { return Vec::new() };
         self.next_frame_at = Some(due.max(now - self.track.frame_interval) + self.track.frame_interval);
         let codec = self.track.codec_parameters();
@@ -356,4 +397,31 @@ impl LayeredSource {
             ..SenderReport::default()
         })
     }
+}
+
+/// A captured header with our ids for the extensions that we know.
+fn relabelled(captured: &Header, capture: &Capture, mid: &str) -> Header {
+    let mut header = Header {
+        version: 2,
+        padding: captured.padding,
+        marker: captured.marker,
+        payload_type: captured.payload_type,
+        sequence_number: captured.sequence_number,
+        timestamp: captured.timestamp,
+        ssrc: captured.ssrc,
+        ..Header::default()
+    };
+    let value = |kind| capture.extension(kind).and_then(|id| captured.get_extension(id));
+    let known = [
+        (value(ExtensionKind::DependencyDescriptor), sent_ext::DESCRIPTOR),
+        (value(ExtensionKind::Mid).map(|_| Bytes::copy_from_slice(mid.as_bytes())), MID),
+        (value(ExtensionKind::Rid), sent_ext::RID),
+        (value(ExtensionKind::RepairedRid), sent_ext::REPAIRED_RID),
+    ];
+    for (value, id) in known {
+        if let Some(value) = value {
+            header.set_extension(id, value).expect("it fitted before");
+        }
+    }
+    header
 }
