@@ -82,6 +82,7 @@ explored!(
     dtls_records,
     estimator,
     frames,
+    layers,
     payloads,
     red,
     ring_memory,
