@@ -256,9 +256,9 @@ impl Consumer {
             && let Some((seq, numbering)) = self.rewriter.place(source, packet.seq)
         {
             // A straggler from before the last change of encodings: its number waits.
-            match self.selector.decided(packet, source.stream) {
-                Some(Verdict::LeaveOut) => self.fill(packet, seq, &numbering, out),
-                _ => self.send(packet, seq, &numbering, out),
+            match self.selector.decide_late(packet, source) {
+                Verdict::LeaveOut => self.fill(packet, seq, &numbering, out),
+                Verdict::Forward => self.send(packet, seq, &numbering, out),
             }
         }
         false
@@ -301,8 +301,9 @@ impl Consumer {
 
     fn begin(&mut self, now: Instant, packet: &MediaPacket<'_>, producer: &Producer, index: usize) {
         let stream = &producer.streams[index];
+        let source = Source { stream: index as u8, epoch: stream.epoch() };
         self.update_ceiling(producer);
-        self.selector.begin(packet, stream.structure());
+        self.selector.begin(packet, source, stream.structure());
         let first = Beginning {
             seq: packet.seq,
             timestamp: packet.timestamp,
@@ -311,7 +312,7 @@ impl Consumer {
             frame: dependency_descriptor::mandatory(packet.descriptor).map(|fields| fields.frame_number),
             top: self.selector.current().spatial,
         };
-        self.rewriter.start(now, Source { stream: index as u8, epoch: stream.epoch() }, first);
+        self.rewriter.start(now, source, first);
     }
 
     /// Our timestamp for one of a stream's, by the publisher's clock: the moment in which the stream followed before would have that
@@ -343,7 +344,7 @@ impl Consumer {
         out: &mut Egress<'_, impl Tx>,
     ) {
         let is_late = self.rewriter.is_late(packet.seq);
-        match self.selector.decide(packet, source.stream, is_late, stream.structure()) {
+        match self.selector.decide(packet, source, is_late, stream.structure()) {
             Verdict::Forward => {
                 if !is_late {
                     self.rewriter.set_top(self.selector.current().spatial);

@@ -1,8 +1,9 @@
 //! What a packet says of the frame it belongs to: just enough to choose layers, and which keyframe a consumer may begin with.
 //!
 //! Where there is a dependency descriptor (AV1 RTP specification, appendix A) it decides, so that frames encrypted
-//! end to end are forwarded like any other. Without one, and of VP8's temporal layers always, the payload descriptors of VP8 and VP9 tell it in their payload descriptors (RFC 7741, RFC 9628).
-//! It is *not* a depacketizer: nothing of the coded picture is looked at, but for the bits that begin a keyframe.
+//! end to end are forwarded like any other. Without one, and of VP8's temporal layers always, the payload descriptors of VP8 and
+//! VP9 tell it (RFC 7741, RFC 9628). It is *not* a depacketizer: nothing of the coded picture is looked at, but for the bits that
+//! begin a keyframe.
 
 use control::Codec;
 use rtp::dependency_descriptor::{self, Descriptor, Structure, Unread};
@@ -43,6 +44,8 @@ pub struct Vp9Frame {
     pub inter_picture_predicted: bool,
     /// A receiver of fewer temporal layers can step up here (U).
     pub switching_up: bool,
+    /// Refers to the next lower spatial layer of its picture (D).
+    pub inter_layer_predicted: bool,
     /// Higher spatial layers of this picture do not refer to it (Z).
     pub not_for_upper_layers: bool,
     /// The packet ends the frame (E).
@@ -128,6 +131,7 @@ fn by_payload(codec: Codec, payload: &[u8]) -> Frame {
                     tid: layer.tid,
                     inter_picture_predicted: vp9.inter_picture_predicted,
                     switching_up: layer.switching_up,
+                    inter_layer_predicted: layer.inter_layer_predicted,
                     not_for_upper_layers: vp9.not_for_upper_layers,
                     ends: vp9.end_of_frame,
                     layers: vp9.structure.map(|structure| structure.spatial_layers),

@@ -43,23 +43,32 @@ impl Described {
         self.needs_keyframe
     }
 
+    /// The decode target.
+    pub fn target(&self) -> usize {
+        self.target
+    }
+
     /// Whether a frame goes.
     pub fn decide(
         &mut self,
         descriptor: &Descriptor,
         structure: Option<&Structure>,
         ceiling: Layers,
-        is_late: bool,
     ) -> bool {
-        if let (false, Some(structure)) = (is_late, structure) {
-            if let Some(active) = descriptor.active_targets {
-                self.active = active;
-            }
+        if let Some(active) = descriptor.active_targets {
+            self.active = active;
+        }
+        if let Some(structure) = structure {
             self.step(descriptor, structure, ceiling);
         }
-        let goes = descriptor.dtis.get(self.target) != Dti::NotPresent;
-        self.forwarded.note(descriptor.mandatory.frame_number, goes);
+        let goes = contains(descriptor, self.target);
+        self.note(descriptor, goes);
         goes
+    }
+
+    /// What was decided about a frame.
+    pub fn note(&mut self, descriptor: &Descriptor, goes: bool) {
+        self.forwarded.note(descriptor.mandatory.frame_number, goes);
     }
 
     fn step(&mut self, descriptor: &Descriptor, structure: &Structure, ceiling: Layers) {
@@ -90,6 +99,11 @@ impl Described {
         self.target = target;
         self.layers = Layers { spatial: layer.spatial_id, temporal: layer.temporal_id };
     }
+}
+
+/// Whether a decode target contains a frame.
+pub fn contains(descriptor: &Descriptor, target: usize) -> bool {
+    descriptor.dtis.get(target) != Dti::NotPresent
 }
 
 /// The highest active decode target within the ceiling; the lowest active one if none is.

@@ -4,13 +4,18 @@
 //! once where nothing that is left refers to what is dropped; up only where a frame says that it is possible (a layer sync of
 //! VP8, a switching point of VP9, a switch indication of the dependency descriptor) and all it refers to was forwarded. What
 //! cannot be reached that way waits for a keyframe.
+//!
+//! A frame of which every packet comes late is decided by the layers that were in force at its place in the stream: by those
+//! of the moment it comes in, it would go where its neighbours were left out, or be left out where they hang on it.
 
 mod described;
 
 use crate::frame::{Frame, Vp9Frame};
 use crate::packet::MediaPacket;
+use crate::rewrite::Source;
 use control::Layers;
 use described::Described;
+use rtp::SeqNo;
 use rtp::dependency_descriptor::{self, FrameNumber, Structure};
 
 /// The layers inside the encoding that a consumer follows.
@@ -21,6 +26,7 @@ pub struct Selector {
     /// The highest forwarded.
     current: Layers,
     recent: Recent,
+    history: History,
     /// VP9: of the layers below the current one nothing has been left out since the keyframe, so the step down is free.
     is_lower_whole: bool,
     vp9: Vp9Layers,
@@ -46,6 +52,7 @@ impl Selector {
             ceiling,
             current: Layers { spatial: 0, temporal: 0 },
             recent: Recent::default(),
+            history: History::default(),
             is_lower_whole: true,
             vp9: Vp9Layers::default(),
             described: None,
@@ -69,7 +76,7 @@ impl Selector {
     }
 
     /// Begins with this keyframe, whose layers are all within reach.
-    pub fn begin(&mut self, packet: &MediaPacket<'_>, structure: Option<&Structure>) {
+    pub fn begin(&mut self, packet: &MediaPacket<'_>, source: Source, structure: Option<&Structure>) {
         self.is_lower_whole = true;
         self.needs_keyframe = false;
         self.current = match &packet.frame {
@@ -87,46 +94,68 @@ impl Selector {
         if !matches!(packet.frame, Frame::Described(_)) {
             self.described = None;
         }
+        self.history.note(source, packet.seq, self.in_force());
     }
 
-    /// What was decided about the frame of a packet, of whatever stream.
-    pub fn decided(&self, packet: &MediaPacket<'_>, stream: u8) -> Option<Verdict> {
-        self.recent.find(FrameName::of(packet, stream))
+    /// What to do with a packet that is late, of the stream that is followed or of one that was.
+    pub fn decide_late(&self, packet: &MediaPacket<'_>, source: Source) -> Verdict {
+        if packet.payload.is_empty() {
+            return Verdict::LeaveOut;
+        }
+        if matches!(packet.frame, Frame::Opaque) {
+            return Verdict::Forward;
+        }
+        if let Some(verdict) = self.recent.find(FrameName::of(packet, source)) {
+            return verdict;
+        }
+        let Some(InForce { layers, target }) = self.history.at(source, packet.seq) else {
+            return Verdict::LeaveOut; // Later than anybody waits for it.
+        };
+        let goes = match (&packet.frame, target) {
+            (Frame::Vp8(frame), _) => frame.tid <= layers.temporal,
+            (Frame::Vp9(frame), _) => is_of_use(frame, layers),
+            (Frame::Described(descriptor), Some(target)) => described::contains(descriptor, target),
+            (Frame::Described(_) | Frame::Opaque | Frame::Unreadable, _) => true,
+        };
+        if goes { Verdict::Forward } else { Verdict::LeaveOut }
     }
 
-    /// What to do with a packet of the stream that is followed, the producer's `stream`th. `is_late`: newer ones have been seen.
+    /// What to do with a packet of the stream that is followed. `is_late`: newer ones have been seen.
     pub fn decide(
         &mut self,
         packet: &MediaPacket<'_>,
-        stream: u8,
+        source: Source,
         is_late: bool,
         structure: Option<&Structure>,
     ) -> Verdict {
+        if is_late {
+            return self.note_late(packet, source);
+        }
         if packet.payload.is_empty() {
             return Verdict::LeaveOut; // Padding of the publisher's own probing.
         }
         if matches!(packet.frame, Frame::Opaque) {
             return Verdict::Forward;
         }
-        let name = FrameName::of(packet, stream);
+        let name = FrameName::of(packet, source);
         if let Some(verdict) = self.recent.find(name) {
             return verdict;
         }
-        // Of a keyframe that comes late, frames that refer to it may have been left out: it changes nothing.
-        if packet.starts_keyframe && !is_late {
-            self.begin(packet, structure);
+        if packet.starts_keyframe {
+            self.begin(packet, source, structure);
         }
+        let before = self.in_force();
         let goes = match &packet.frame {
             Frame::Vp8(frame) => {
-                if !is_late && !packet.starts_keyframe {
+                if !packet.starts_keyframe {
                     self.step_temporal(frame.tid, frame.layer_sync);
                 }
                 frame.tid <= self.current.temporal
             }
-            Frame::Vp9(frame) => self.decide_vp9(frame, is_late, packet.starts_keyframe),
+            Frame::Vp9(frame) => self.decide_vp9(frame, packet.starts_keyframe),
             Frame::Described(descriptor) => match &mut self.described {
                 Some(described) => {
-                    let goes = described.decide(descriptor, structure, self.ceiling, is_late);
+                    let goes = described.decide(descriptor, structure, self.ceiling);
                     (self.current, self.needs_keyframe) = (described.current(), described.needs_keyframe());
                     goes
                 }
@@ -135,9 +164,27 @@ impl Selector {
             },
             Frame::Opaque | Frame::Unreadable => true,
         };
+        if self.in_force() != before {
+            self.history.note(source, packet.seq, self.in_force());
+        }
         let verdict = if goes { Verdict::Forward } else { Verdict::LeaveOut };
         self.recent.note(name, verdict);
         verdict
+    }
+
+    /// Decides about a late packet of the stream that is followed. Of a keyframe that comes late, frames that refer to it may
+    /// have been left out: it changes nothing.
+    fn note_late(&mut self, packet: &MediaPacket<'_>, source: Source) -> Verdict {
+        let verdict = self.decide_late(packet, source);
+        if let (Frame::Described(descriptor), Some(described)) = (&packet.frame, &mut self.described) {
+            described.note(descriptor, verdict == Verdict::Forward);
+        }
+        verdict
+    }
+
+    fn in_force(&self) -> InForce {
+        let target = self.described.as_ref().map(|described| described.target());
+        InForce { layers: self.current, target }
     }
 
     /// A new frame of temporal layer `tid`: down to the ceiling at once, up by one layer where the frame allows it.
@@ -149,8 +196,8 @@ impl Selector {
         }
     }
 
-    fn decide_vp9(&mut self, frame: &Vp9Frame, is_late: bool, is_key: bool) -> bool {
-        if !is_late && !is_key {
+    fn decide_vp9(&mut self, frame: &Vp9Frame, is_key: bool) -> bool {
+        if !is_key {
             if frame.sid == 0 {
                 // A new picture; all its layers share the temporal one.
                 self.step_temporal(frame.tid, frame.switching_up);
@@ -168,18 +215,54 @@ impl Selector {
             self.needs_keyframe =
                 wanted > self.current.spatial || (wanted < self.current.spatial && !self.is_lower_whole);
         }
-        if !is_late {
-            self.vp9.see(frame.sid);
-        }
-        if frame.tid > self.current.temporal || frame.sid > self.current.spatial {
-            return false;
-        }
-        // A lower layer that no upper one of its picture needs: the key pictures of K-SVC are the only ones that do.
-        let is_of_no_use = frame.sid < self.current.spatial && frame.not_for_upper_layers;
-        if is_of_no_use && !is_late {
+        self.vp9.see(frame.sid);
+        let goes = is_of_use(frame, self.current);
+        if !goes && frame.tid <= self.current.temporal && frame.sid < self.current.spatial {
             self.is_lower_whole = false;
         }
-        !is_of_no_use
+        goes
+    }
+}
+
+/// Whether a frame is one of those that these layers consist of.
+fn is_of_use(frame: &Vp9Frame, layers: Layers) -> bool {
+    // A lower layer that no upper one of its picture needs: between the key pictures of K-SVC. One that itself needs the layer
+    // below is the highest that the encoder had bits for, and ends the picture.
+    let is_passed_over =
+        frame.sid < layers.spatial && frame.not_for_upper_layers && !frame.inter_layer_predicted;
+    frame.tid <= layers.temporal && frame.sid <= layers.spatial && !is_passed_over
+}
+
+/// What decides about a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct InForce {
+    layers: Layers,
+    /// The decode target, where the stream has a dependency descriptor.
+    target: Option<usize>,
+}
+
+/// From where on in its stream what was in force.
+#[derive(Debug, Default)]
+struct History {
+    changes: [Option<(Source, SeqNo, InForce)>; History::LEN],
+    next: usize,
+}
+
+impl History {
+    /// Changes remembered: frame by frame up through all layers and down again, some times over, within the time that a
+    /// retransmission takes.
+    const LEN: usize = 32;
+
+    fn note(&mut self, source: Source, from: SeqNo, in_force: InForce) {
+        self.changes[self.next] = Some((source, from, in_force));
+        self.next = (self.next + 1) % Self::LEN;
+    }
+
+    fn at(&self, source: Source, seq: SeqNo) -> Option<InForce> {
+        (1..=Self::LEN).find_map(|back| {
+            let entry = self.changes[(self.next + Self::LEN - back) % Self::LEN];
+            entry.filter(|(of, from, _)| *of == source && *from <= seq).map(|(.., in_force)| in_force)
+        })
     }
 }
 
@@ -238,7 +321,7 @@ struct Recent {
 /// What all packets of a frame share, and no other frame of the producer that is near.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FrameName {
-    stream: u8,
+    source: Source,
     place: Place,
 }
 
@@ -252,12 +335,12 @@ enum Place {
 }
 
 impl FrameName {
-    fn of(packet: &MediaPacket<'_>, stream: u8) -> Self {
+    fn of(packet: &MediaPacket<'_>, source: Source) -> Self {
         let place = match dependency_descriptor::mandatory(packet.descriptor) {
             Some(fields) => Place::Number(fields.frame_number),
             None => Place::Time(packet.timestamp, packet.frame.layer().0),
         };
-        Self { stream, place }
+        Self { source, place }
     }
 }
 

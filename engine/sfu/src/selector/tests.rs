@@ -5,6 +5,7 @@ use control::Codec;
 use rtp::SeqNo;
 
 const ALL: Layers = Layers { spatial: 2, temporal: 2 };
+const SOURCE: Source = Source { stream: 0, epoch: 0 };
 
 fn packet(number: u32, frame: Frame, starts_keyframe: bool) -> MediaPacket<'static> {
     MediaPacket {
@@ -27,14 +28,14 @@ fn vp8(number: u32, tid: u8, layer_sync: bool) -> MediaPacket<'static> {
 
 fn begun(ceiling: Layers, keyframe: &MediaPacket<'_>) -> Selector {
     let mut selector = Selector::new(ceiling);
-    selector.begin(keyframe, None);
-    assert_eq!(selector.decide(keyframe, 0, false, None), Verdict::Forward);
+    selector.begin(keyframe, SOURCE, None);
+    assert_eq!(selector.decide(keyframe, SOURCE, false, None), Verdict::Forward);
     selector
 }
 
 /// What of the packets goes.
 fn goes(selector: &mut Selector, packets: &[MediaPacket<'_>]) -> Vec<bool> {
-    packets.iter().map(|packet| selector.decide(packet, 0, false, None) == Verdict::Forward).collect()
+    packets.iter().map(|packet| selector.decide(packet, SOURCE, false, None) == Verdict::Forward).collect()
 }
 
 #[test]
@@ -66,10 +67,10 @@ fn vp8_steps_up_one_temporal_layer_at_a_time_and_only_at_a_sync() {
 fn all_packets_of_a_frame_share_its_fate() {
     let keyframe = packet(0, Frame::Vp8(Vp8Frame { tid: 0, layer_sync: false }), true);
     let mut selector = begun(ALL, &keyframe);
-    assert_eq!(selector.decide(&vp8(1, 2, false), 0, false, None), Verdict::Forward);
+    assert_eq!(selector.decide(&vp8(1, 2, false), SOURCE, false, None), Verdict::Forward);
     selector.set_ceiling(Layers::default());
-    assert_eq!(selector.decide(&vp8(2, 2, false), 0, false, None), Verdict::LeaveOut);
-    assert_eq!(selector.decide(&vp8(1, 2, false), 0, true, None), Verdict::Forward, "begun before");
+    assert_eq!(selector.decide(&vp8(2, 2, false), SOURCE, false, None), Verdict::LeaveOut);
+    assert_eq!(selector.decide(&vp8(1, 2, false), SOURCE, true, None), Verdict::Forward, "begun before");
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn padding_is_left_out() {
     let keyframe = packet(0, Frame::Opaque, true);
     let mut selector = begun(ALL, &keyframe);
     let padding = MediaPacket { payload: &[], ..packet(1, Frame::Opaque, false) };
-    assert_eq!(selector.decide(&padding, 0, false, None), Verdict::LeaveOut);
+    assert_eq!(selector.decide(&padding, SOURCE, false, None), Verdict::LeaveOut);
 }
 
 fn vp9(number: u32, sid: u8, is_delta: bool, not_for_upper_layers: bool) -> MediaPacket<'static> {
@@ -86,6 +87,7 @@ fn vp9(number: u32, sid: u8, is_delta: bool, not_for_upper_layers: bool) -> Medi
         tid: 0,
         inter_picture_predicted: is_delta,
         switching_up: true,
+        inter_layer_predicted: false,
         not_for_upper_layers,
         ends: true,
         layers: (!is_delta).then_some(3),
