@@ -357,9 +357,8 @@ impl Consumer {
                 // VP9 counts pictures that are left out: its group of pictures tells which they are.
                 let picture = packet.picture.filter(|_| packet.codec == Codec::Vp8);
                 let picture = picture.and_then(|numbers| numbers.picture_id);
-                if let Some((hole, numbering)) =
-                    self.rewriter.leave_out(source, packet.seq, packet.timestamp, picture)
-                {
+                let frame = (packet.timestamp, packet.frame.layer().0);
+                if let Some((hole, numbering)) = self.rewriter.leave_out(source, packet.seq, frame, picture) {
                     self.fill(packet, hole, &numbering, out);
                 }
             }

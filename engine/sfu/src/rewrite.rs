@@ -87,8 +87,9 @@ pub struct Rewriter {
     last: Last,
     /// The picture that was left out last: its other packets are of the same one.
     picture_left_out: Option<u16>,
-    /// The timestamp of the newest packet, if it was left out: what is missing before the next of that time is left out too.
-    time_left_out: Option<u32>,
+    /// Timestamp and spatial layer of the newest packet, if it was left out: what is missing before the next of that frame
+    /// is left out too.
+    frame_left_out: Option<(u32, u8)>,
 }
 
 impl Numbering {
@@ -132,7 +133,7 @@ impl Rewriter {
                 frame: None,
             },
             picture_left_out: None,
-            time_left_out: None,
+            frame_left_out: None,
         }
     }
 
@@ -207,7 +208,7 @@ impl Rewriter {
         self.is_paused = false;
         (self.begun, self.head) = (first.seq, first.seq);
         self.picture_left_out = None;
-        self.time_left_out = None;
+        self.frame_left_out = None;
     }
 
     /// The first number that neither was given out nor waits for a late packet.
@@ -243,7 +244,7 @@ impl Rewriter {
         {
             if !self.is_paused && seq > self.head {
                 self.head = seq;
-                self.time_left_out = None;
+                self.frame_left_out = None;
             }
             return (!self.is_paused || seq <= self.head).then(|| (present.seq(seq), present));
         }
@@ -253,21 +254,21 @@ impl Rewriter {
         of_past.map(|(numbering, _)| (numbering.seq(seq), *numbering))
     }
 
-    /// A packet of the present source is not forwarded. One that is the newest takes no number; one that comes late leaves a
-    /// hole where its number waited, which is given back with the numbering it has.
+    /// A packet of the present source is not forwarded; `frame` is its timestamp and spatial layer. One that is the newest takes
+    /// no number; one that comes late leaves a hole where its number waited, which is given back with the numbering it has.
     pub fn leave_out(
         &mut self,
         source: Source,
         seq: SeqNo,
-        timestamp: u32,
+        frame: (u32, u8),
         picture: Option<u16>,
     ) -> Option<(SeqNo, Numbering)> {
         if self.present.is_none_or(|present| present.source != source) || seq <= self.head {
             return self.place(source, seq);
         }
         let mut present = self.present?;
-        let is_same_time = self.time_left_out == Some(timestamp);
-        if seq > present.first && !is_same_time {
+        let is_same_frame = self.frame_left_out == Some(frame);
+        if seq > present.first && !is_same_frame {
             self.remember(present, seq.0 - present.first.0);
             present.ours = present.seq(seq);
         }
@@ -278,7 +279,7 @@ impl Rewriter {
         }
         self.present = Some(present);
         self.head = seq;
-        self.time_left_out = Some(timestamp);
+        self.frame_left_out = Some(frame);
         None
     }
 
@@ -416,21 +417,29 @@ mod tests {
         let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
         rewriter.start(at(0), FIRST, beginning(100, 0));
         let (first, _) = send(&mut rewriter, FIRST, at(0), 100, 0);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(101), 5, None), None);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(102), 5, None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(101), (5, 0), None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(102), (5, 0), None), None);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 103, 0).0, first + 1);
         // 104 is missing when 105 is left out: its number waits.
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(105), 6, None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(105), (6, 0), None), None);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 106, 0).0, first + 3);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 104, 0).0, first + 2);
         // 107 is missing, and turns out to be one that is not forwarded: a hole.
         assert_eq!(send(&mut rewriter, FIRST, at(0), 108, 0).0, first + 5);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(107), 7, None).map(|(ours, _)| ours.0), Some(first + 4));
+        assert_eq!(
+            rewriter.leave_out(FIRST, SeqNo(107), (7, 0), None).map(|(ours, _)| ours.0),
+            Some(first + 4)
+        );
         // What is missing between two of one frame that is left out belongs to it.
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(109), 8, None), None);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(111), 8, None), None);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(110), 8, None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(109), (8, 0), None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(111), (8, 0), None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(110), (8, 0), None), None);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 112, 0).0, first + 6);
+        // Between two spatial layers that are left out may be one that is not.
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(113), (9, 0), None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(115), (9, 2), None), None);
+        assert_eq!(send(&mut rewriter, FIRST, at(0), 116, 0).0, first + 8);
+        assert_eq!(send(&mut rewriter, FIRST, at(0), 114, 0).0, first + 7);
     }
 
     #[test]
@@ -440,9 +449,9 @@ mod tests {
         let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
         rewriter.start(at(0), FIRST, Beginning { picture: Some(read(20)), ..beginning(100, 0) });
         rewriter.place(FIRST, SeqNo(100)).expect("the start");
-        rewriter.leave_out(FIRST, SeqNo(101), 1, Some(21));
-        rewriter.leave_out(FIRST, SeqNo(102), 1, Some(21));
-        rewriter.leave_out(FIRST, SeqNo(103), 2, Some(22));
+        rewriter.leave_out(FIRST, SeqNo(101), (1, 0), Some(21));
+        rewriter.leave_out(FIRST, SeqNo(102), (1, 0), Some(21));
+        rewriter.leave_out(FIRST, SeqNo(103), (2, 0), Some(22));
         let (_, numbering) = rewriter.place(FIRST, SeqNo(104)).expect("forwarded");
         assert_eq!(read(23).picture_id_with(numbering.picture), Some(21));
     }
@@ -479,7 +488,7 @@ mod tests {
                     rewriter.set_top(rng.below(3) as u8);
                 }
                 let placed = if rng.chance(0.4) {
-                    rewriter.leave_out(from, SeqNo(seq), seq as u32 / 3, None)
+                    rewriter.leave_out(from, SeqNo(seq), (seq as u32 / 3, 0), None)
                 } else {
                     rewriter.place(from, SeqNo(seq))
                 };
