@@ -204,7 +204,8 @@ impl Producer {
         let is_video = self.spec.kind == Kind::Video;
         let understood = understand(codec, payload, packet.descriptor, stream.structure());
         let starts_keyframe = understood.starts_keyframe
-            && (understood.structure.is_some() || stream.can_begin_with(codec, payload));
+            && (understood.structure.is_some()
+                || stream.can_begin_with(codec, seq, packet.rtp.timestamp(), payload));
         let media = MediaPacket {
             seq,
             timestamp: packet.rtp.timestamp(),

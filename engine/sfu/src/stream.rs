@@ -199,14 +199,20 @@ impl Stream {
     }
 
     /// Whether a consumer can begin with a packet that looks like the beginning of a keyframe. An IDR slice without the parameter sets
-    /// before it is one only for senders that tell these elsewhere (RFC 6184 §8.2.1, `sprop-parameter-sets`).
-    pub fn can_begin_with(&mut self, codec: Codec, payload: &[u8]) -> bool {
+    /// before it is one only for senders that tell these elsewhere (RFC 6184 §8.2.1, `sprop-parameter-sets`). That it is a
+    /// sender of that kind, and not one whose parameter sets are missing, shows in the packet before: it is here,
+    /// and of another picture.
+    pub fn can_begin_with(&mut self, codec: Codec, seq: SeqNo, timestamp: u32, payload: &[u8]) -> bool {
         if codec != Codec::H264 {
             return true;
         }
         let has_sets = rtp::h264::Payload::parse(payload).is_some_and(|payload| payload.starts(NalKind::Sps));
         self.has_parameter_sets |= has_sets;
-        has_sets || !self.has_parameter_sets
+        let is_first = || {
+            let before = seq.0.checked_sub(1).and_then(|before| self.cache.packet(SeqNo(before)));
+            before.is_some_and(|before| before.timestamp != timestamp)
+        };
+        has_sets || (!self.has_parameter_sets && is_first())
     }
 
     /// A packet has been understood: keeps what later ones need.
