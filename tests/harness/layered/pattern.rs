@@ -14,7 +14,8 @@ pub(super) struct FramePlan {
     pub references: Vec<u64>,
     /// Whether one of them is of its own picture.
     pub is_inter_layer: bool,
-    /// Whether a higher layer of its picture refers to it.
+    /// Whether a higher layer of its picture refers to it, or would if it were encoded: libwebrtc does not tell a layer that it
+    /// leaves out for want of bits.
     pub serves_upper: bool,
     /// Refers to base temporal layers only.
     pub is_sync: bool,
@@ -138,6 +139,7 @@ impl Pattern {
             self.settle();
         }
         let mut frames: Vec<FramePlan> = Vec::new();
+        let layers = self.buffers.len() as u8;
         for spatial in 0..self.active {
             let number = *next_number;
             *next_number += 1;
@@ -153,10 +155,10 @@ impl Pattern {
                 buffers[bit] = Buffered { number, temporal: place.temporal };
             }
             let is_inter_layer = spatial > 0 && (is_key || !self.only_key_pictures_are_shared);
-            if is_inter_layer && let Some(lower) = frames.last_mut() {
+            if is_inter_layer && let Some(lower) = frames.last() {
                 references.push(lower.number);
-                lower.serves_upper = true;
             }
+            let serves_upper = spatial + 1 < layers && (is_key || !self.only_key_pictures_are_shared);
             frames.push(FramePlan {
                 number,
                 spatial,
@@ -164,7 +166,7 @@ impl Pattern {
                 is_key,
                 references,
                 is_inter_layer,
-                serves_upper: false,
+                serves_upper,
                 is_sync: referred.iter().all(|buffered| buffered.temporal == 0),
                 is_reference: updates != 0,
                 begins_group,

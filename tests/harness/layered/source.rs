@@ -47,7 +47,7 @@ struct Stream {
     next_rtx_seq: u16,
     timestamp_base: u32,
     last_timestamp: u32,
-    /// Packets say their MID and RID until a report has shown that the SSRC is known.
+    /// Packets of media say their MID and RID until a report has shown that the SSRC is known.
     is_labelled: bool,
     keyframe_wanted: bool,
     keyframes: Vec<Instant>,
@@ -109,8 +109,10 @@ impl Stream {
         Packet { header, payload: Bytes::from(encoded.payload) }
     }
 
+    /// Media is labelled until a report has come. Retransmissions go on: whether an SSRC is known to the receiver, libwebrtc
+    /// decides for each by its own reports, and nobody reports on retransmissions.
     fn label(&self, header: &mut Header, mid: &str, rid_id: u8) {
-        if self.is_labelled {
+        if self.is_labelled || header.ssrc == self.rtx_ssrc {
             set_extension(header, MID, mid.as_bytes());
             if let Some(rid) = self.rid {
                 set_extension(header, rid_id, rid.as_bytes());
