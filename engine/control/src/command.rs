@@ -3,6 +3,7 @@
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
 use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
 use crate::media::{AppData, AudioObserver, CodecParameters, Encoding, Extension, Kind, Layers, Text};
+use crate::plain::{ConnectPlainTransport, CreatePlainTransport};
 use crate::stats::StatsOf;
 
 /// A command and the number its answer will carry.
@@ -150,6 +151,11 @@ pub enum Command {
         /// Whose.
         of: StatsOf,
     },
+    /// A new transport without ICE and DTLS; answered by
+    /// [`Event::PlainTransportCreated`](crate::Event::PlainTransportCreated).
+    CreatePlainTransport(CreatePlainTransport),
+    /// A plain transport's peer is known: from now on it may send, and is sent to.
+    ConnectPlainTransport(ConnectPlainTransport),
     /// Everything this worker holds, as [`Event::Snapshot`](crate::Event::Snapshot) items and an end.
     Snapshot,
 }
@@ -176,6 +182,8 @@ wire_enum!(Command, "command" {
     19 => SetBitrates { transport, max_incoming_bps, min_outgoing_bps, max_outgoing_bps },
     20 => ObserveAudio { router, observer },
     21 => Stats { of },
+    22 => CreatePlainTransport(create),
+    23 => ConnectPlainTransport(connect),
 });
 
 /// A new WebRTC transport.

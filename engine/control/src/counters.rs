@@ -95,9 +95,12 @@ counted! {
         StunUnauthenticated => "stun_unauthenticated",
         /// Not STUN, from an address without a validated ICE pair. DTLS and media from there change nothing.
         NoValidPair => "no_valid_pair",
+        /// To a plain transport, from another address than its peer's, or before that is known: RTP that somebody injects, or
+        /// a peer that was told or learned wrongly.
+        PlainStranger => "plain_stranger",
         /// DTLS before the peer's fingerprint is known. The peer retransmits.
         DtlsBeforeConnect => "dtls_before_connect",
-        /// Media before the DTLS handshake has produced keys. Usually reordering.
+        /// Media before the DTLS handshake has produced keys, usually reordering; or before a plain transport was told its peer's.
         MediaBeforeKeys => "media_before_keys",
         /// SRTP or SRTCP that is too short to hold its header and tag.
         SrtpTooShort => "srtp_too_short",

@@ -3,6 +3,7 @@
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
 use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
 use crate::media::{AppData, Candidate, IceParameters, Kind, Layers, Text, Volume};
+use crate::plain::SrtpParameters;
 use crate::stats::{Scored, StatsItem};
 use std::net::SocketAddr;
 
@@ -136,6 +137,29 @@ pub enum Event {
         /// 0, nothing usable arrives, to 10, nothing is missing.
         score: u8,
     },
+    /// A plain transport is there.
+    PlainTransportCreated {
+        /// The request.
+        request: RequestId,
+        /// Its id.
+        transport: TransportId,
+        /// Where it receives RTP, and RTCP if that has no port of its own.
+        address: SocketAddr,
+        /// Where it receives RTCP, if not with RTP.
+        rtcp_address: Option<SocketAddr>,
+        /// The key the engine sends with, if the transport has SRTP.
+        srtp: Option<SrtpParameters>,
+    },
+    /// A plain transport has learned its peer's address, which does not change any more. With RTCP on a port of its own that
+    /// address is learned, and told, by itself.
+    PlainTransportTuple {
+        /// Which.
+        transport: TransportId,
+        /// Where RTP comes from and goes to.
+        remote: SocketAddr,
+        /// The same for RTCP, if it does not come with RTP and is known.
+        rtcp_remote: Option<SocketAddr>,
+    },
     /// News was lost because the ring was full; ask for a snapshot. Answers are never lost.
     Overflow {
         /// How many events.
@@ -161,6 +185,8 @@ wire_enum!(Event, "event" {
     15 => Stats { request, item },
     16 => StatsEnd { request },
     17 => Score { of, score },
+    18 => PlainTransportCreated { request, transport, address, rtcp_address, srtp },
+    19 => PlainTransportTuple { transport, remote, rtcp_remote },
 });
 
 impl Event {
@@ -184,6 +210,7 @@ impl Event {
             Self::Done { request }
             | Self::TransportCreated { request, .. }
             | Self::IceRestarted { request, .. }
+            | Self::PlainTransportCreated { request, .. }
             | Self::Snapshot { request, .. }
             | Self::SnapshotEnd { request }
             | Self::Stats { request, .. }
@@ -198,6 +225,7 @@ impl Event {
             | Self::LayersWanted { .. }
             | Self::Speakers { .. }
             | Self::Score { .. }
+            | Self::PlainTransportTuple { .. }
             | Self::Overflow { .. } => None,
         }
     }
@@ -324,10 +352,28 @@ pub enum SnapshotItem {
         /// As given at creation.
         app_data: AppData,
     },
+    /// A plain transport. Its key is told by creating it again with the same parameters.
+    PlainTransport {
+        /// Its id.
+        transport: TransportId,
+        /// Its router.
+        router: RouterId,
+        /// Where it receives RTP.
+        address: SocketAddr,
+        /// Where it receives RTCP, if not with RTP.
+        rtcp_address: Option<SocketAddr>,
+        /// The peer's address, if known.
+        remote: Option<SocketAddr>,
+        /// The peer's address for RTCP, if that does not come with RTP and is known.
+        rtcp_remote: Option<SocketAddr>,
+        /// As given at creation.
+        app_data: AppData,
+    },
 }
 wire_enum!(SnapshotItem, "snapshot item" {
     0 => Router { router, app_data },
     1 => Transport { transport, router, state, app_data },
     2 => Producer { producer, transport, kind, paused, app_data },
     3 => Consumer { consumer, transport, producer, paused, app_data },
+    4 => PlainTransport { transport, router, address, rtcp_address, remote, rtcp_remote, app_data },
 });

@@ -33,7 +33,7 @@ id!(
     RouterId
 );
 id!(
-    /// A WebRTC transport: one ICE and DTLS session with one peer.
+    /// A transport: one ICE and DTLS session with one peer, or plain RTP with one.
     TransportId
 );
 id!(

@@ -18,6 +18,7 @@ mod event;
 mod ids;
 pub mod limits;
 mod media;
+mod plain;
 mod stats;
 
 pub use codec::DecodeError;
@@ -28,6 +29,9 @@ pub use ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
 pub use media::{
     AppData, AudioObserver, Candidate, Codec, CodecParameters, Encoding, Extension, ExtensionKind,
     IceParameters, Kind, Layers, Protocol, Text, Volume,
+};
+pub use plain::{
+    ConnectPlainTransport, CreatePlainTransport, IpFamily, SrtpKey, SrtpParameters, SrtpProfile,
 };
 pub use stats::{
     ConsumerStats, LayerStats, ProducerStats, Scored, StatsItem, StatsOf, StreamStats, TransportStats,

@@ -10,6 +10,9 @@ pub const LIST_LEN_MAX: usize = 32;
 /// Bytes of a text in a record: a CNAME, a MID, a sentence that explains a refusal.
 pub const TEXT_LEN_MAX: usize = 512;
 
+/// Bytes of an SRTP master key with its salt: the longest, of AEAD_AES_256_GCM, has 44.
+pub const SRTP_KEY_LEN_MAX: usize = 64;
+
 /// Bytes of the longest encoded record. The ring's own maximum must be at least this.
 pub const RECORD_LEN_MAX: usize = 32 * 1024;
 

@@ -84,7 +84,8 @@ impl Hall {
         for item in items {
             let (what, close) = match &item {
                 SnapshotItem::Router { router, .. } => ("router", Command::CloseRouter { router: *router }),
-                SnapshotItem::Transport { transport, .. } => {
+                SnapshotItem::Transport { transport, .. }
+                | SnapshotItem::PlainTransport { transport, .. } => {
                     ("transport", Command::CloseTransport { transport: *transport })
                 }
                 SnapshotItem::Producer { producer, .. } => {
@@ -177,6 +178,8 @@ impl Hall {
                 state.insert_consumer(consumer, Consumer { peer, transport, producer, ssrcs, layers, made });
                 Some(())
             }
+            // Signaling makes none.
+            SnapshotItem::PlainTransport { .. } => None,
         }
     }
 
@@ -229,7 +232,10 @@ impl Hall {
         for item in items {
             match item {
                 SnapshotItem::Router { router, .. } => _ = routers.insert(*router),
-                SnapshotItem::Transport { transport, .. } => _ = transports.insert(*transport),
+                SnapshotItem::Transport { transport, .. }
+                | SnapshotItem::PlainTransport { transport, .. } => {
+                    _ = transports.insert(*transport);
+                }
                 SnapshotItem::Producer { producer, .. } => _ = producers.insert(*producer),
                 SnapshotItem::Consumer { consumer, .. } => _ = consumers.insert(*consumer),
             }

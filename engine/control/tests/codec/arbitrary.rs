@@ -1,10 +1,11 @@
 //! Any command and any event, with every variant about as often as any other.
 
 use control::{
-    AppData, AudioObserver, Candidate, Closed, Codec, CodecParameters, Command, Consume, ConsumerId,
-    ConsumerStats, CreateTransport, DtlsState, Encoding, Event, Extension, ExtensionKind, IceParameters,
-    IceState, Kind, LayerStats, Layers, Produce, ProducerId, ProducerStats, Refusal, Request, RequestId,
-    RouterId, Scored, SnapshotItem, StatsItem, StatsOf, StreamStats, Text, TransportId, TransportState,
+    AppData, AudioObserver, Candidate, Closed, Codec, CodecParameters, Command, ConnectPlainTransport,
+    Consume, ConsumerId, ConsumerStats, CreatePlainTransport, CreateTransport, DtlsState, Encoding, Event,
+    Extension, ExtensionKind, IceParameters, IceState, IpFamily, Kind, LayerStats, Layers, Produce,
+    ProducerId, ProducerStats, Refusal, Request, RequestId, RouterId, Scored, SnapshotItem, SrtpKey,
+    SrtpParameters, SrtpProfile, StatsItem, StatsOf, StreamStats, Text, TransportId, TransportState,
     TransportStats, Volume, limits,
 };
 use proptest::collection::vec;
@@ -61,6 +62,8 @@ pub fn command() -> impl Strategy<Value = Command> {
         3 => with_producer,
         6 => with_consumer,
         1 => create_transport().prop_map(Command::CreateTransport),
+        1 => create_plain_transport().prop_map(Command::CreatePlainTransport),
+        1 => connect_plain_transport().prop_map(Command::ConnectPlainTransport),
         2 => produce().prop_map(Command::Produce),
         2 => consume().prop_map(Command::Consume),
         1 => Just(Command::Snapshot),
@@ -105,14 +108,24 @@ pub fn event() -> impl Strategy<Value = Event> {
         3 => (request(), stats_item()).prop_map(|(request, item)| Event::Stats { request, item }),
         1 => request().prop_map(|request| Event::StatsEnd { request }),
         1 => (scored(), any::<u8>()).prop_map(|(of, score)| Event::Score { of, score }),
+        1 => (request(), transport(), address(), of(address()), of(srtp_parameters())).prop_map(
+            |(request, transport, address, rtcp_address, srtp)| {
+                Event::PlainTransportCreated { request, transport, address, rtcp_address, srtp }
+            }
+        ),
+        1 => (transport(), address(), of(address())).prop_map(|(transport, remote, rtcp_remote)| {
+            Event::PlainTransportTuple { transport, remote, rtcp_remote }
+        }),
     ]
 }
 
 fn snapshot_item() -> impl Strategy<Value = SnapshotItem> {
     let ids = (any::<u64>(), any::<u64>(), any::<u64>());
-    (ids, state(), kind(), any::<bool>(), app_data()).prop_flat_map(
-        |((id, parent, other), state, kind, paused, app_data)| {
+    let addresses = (address(), of(address()), of(address()), of(address()));
+    (ids, state(), kind(), any::<bool>(), app_data(), addresses).prop_flat_map(
+        |((id, parent, other), state, kind, paused, app_data, addresses)| {
             let transport = TransportId(parent);
+            let (address, rtcp_address, remote, rtcp_remote) = addresses;
             prop_oneof![
                 Just(SnapshotItem::Router { router: RouterId(id), app_data: app_data.clone() }),
                 Just(SnapshotItem::Transport {
@@ -133,6 +146,15 @@ fn snapshot_item() -> impl Strategy<Value = SnapshotItem> {
                     transport,
                     producer: ProducerId(other),
                     paused,
+                    app_data: app_data.clone(),
+                }),
+                Just(SnapshotItem::PlainTransport {
+                    transport: TransportId(id),
+                    router: RouterId(parent),
+                    address,
+                    rtcp_address,
+                    remote,
+                    rtcp_remote,
                     app_data,
                 }),
             ]
@@ -280,6 +302,44 @@ fn create_transport() -> impl Strategy<Value = CreateTransport> {
         transport,
         app_data,
     })
+}
+
+fn create_plain_transport() -> impl Strategy<Value = CreatePlainTransport> {
+    let family = prop_oneof![Just(IpFamily::V4), Just(IpFamily::V6)];
+    let choices = (family, any::<(bool, bool)>(), of(srtp_profile()));
+    (any::<u64>(), transport(), choices, app_data()).prop_map(|(router, transport, choices, app_data)| {
+        let (family, (rtcp_mux, comedia), srtp) = choices;
+        CreatePlainTransport {
+            router: RouterId(router),
+            transport,
+            family,
+            rtcp_mux,
+            comedia,
+            srtp,
+            app_data,
+        }
+    })
+}
+
+fn connect_plain_transport() -> impl Strategy<Value = ConnectPlainTransport> {
+    (transport(), of(address()), of(address()), of(srtp_parameters())).prop_map(
+        |(transport, remote, rtcp_remote, srtp)| ConnectPlainTransport {
+            transport,
+            remote,
+            rtcp_remote,
+            srtp,
+        },
+    )
+}
+
+fn srtp_profile() -> impl Strategy<Value = SrtpProfile> {
+    use SrtpProfile::*;
+    proptest::sample::select(vec![AesCm128HmacSha1_80, AeadAes128Gcm, AeadAes256Gcm])
+}
+
+fn srtp_parameters() -> impl Strategy<Value = SrtpParameters> {
+    let key = vec(any::<u8>(), 0..=limits::SRTP_KEY_LEN_MAX).prop_map(SrtpKey);
+    (srtp_profile(), key).prop_map(|(profile, key)| SrtpParameters { profile, key })
 }
 
 fn produce() -> impl Strategy<Value = Produce> {

@@ -1,9 +1,10 @@
 //! Tags without a meaning, and lengths beyond their bounds.
 
 use control::{
-    AppData, Candidate, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport,
-    DecodeError, Encoding, Event, Extension, ExtensionKind, IceParameters, Kind, Layers, Produce, ProducerId,
-    Request, RequestId, RouterId, Text, TransportId, limits,
+    AppData, Candidate, Closed, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId,
+    CreateTransport, DecodeError, Encoding, Event, Extension, ExtensionKind, IceParameters, Kind, Layers,
+    Produce, ProducerId, Request, RequestId, RouterId, SrtpKey, SrtpParameters, SrtpProfile, Text,
+    TransportId, limits,
 };
 
 fn encoded(command: Command) -> Vec<u8> {
@@ -59,12 +60,12 @@ fn produce(codecs: usize, extensions: usize) -> Produce {
 
 #[test]
 fn unknown_tags_are_named() {
-    for tag in 22..=u8::MAX {
+    for tag in 24..=u8::MAX {
         let mut record = encoded(Command::Snapshot);
         record[8] = tag;
         assert_eq!(refusal(&record), DecodeError::UnknownTag { what: "command", tag });
     }
-    for tag in 18..=u8::MAX {
+    for tag in 20..=u8::MAX {
         let mut record = vec![tag];
         record.extend([0; 8]);
         assert_eq!(Event::decode(&record), Err(DecodeError::UnknownTag { what: "event", tag }));
@@ -122,6 +123,26 @@ fn lists_have_a_bound() {
     assert_eq!(error, DecodeError::TooLong { what: "list", len: max + 1, max });
     let error = refusal(&encoded(Command::Produce(produce(1, max + 1))));
     assert_eq!(error, DecodeError::TooLong { what: "list", len: max + 1, max });
+}
+
+#[test]
+fn keys_have_a_bound_and_are_not_printed() {
+    let max = limits::SRTP_KEY_LEN_MAX;
+    let connect = |len| {
+        let key = SrtpKey(vec![0xab; len]);
+        let srtp = Some(SrtpParameters { profile: SrtpProfile::AeadAes128Gcm, key });
+        let transport = TransportId(1);
+        Command::ConnectPlainTransport(ConnectPlainTransport {
+            transport,
+            remote: None,
+            rtcp_remote: None,
+            srtp,
+        })
+    };
+    assert!(Request::decode(&encoded(connect(max))).is_ok());
+    let error = refusal(&encoded(connect(max + 1)));
+    assert_eq!(error, DecodeError::TooLong { what: "key", len: max + 1, max });
+    assert!(format!("{:?}", connect(30)).contains("SrtpKey(30 bytes)"));
 }
 
 #[test]
