@@ -9,18 +9,21 @@
 
 mod deadlines;
 mod rng;
+mod socket;
 mod time;
 
 pub use deadlines::Deadlines;
 pub use rng::Rng;
+pub use socket::{SocketError, SocketOrder};
 pub use time::Instant;
 
 use std::net::SocketAddr;
 
 /// Which local socket of a worker a datagram came in on, and must leave by: below [`TCP`](Self::TCP) an index into the
-/// worker's UDP sockets, from there on one into its TCP listeners.
+/// worker's UDP sockets, below [`ON_DEMAND`](Self::ON_DEMAND) one into its TCP listeners, from there on a UDP socket that
+/// the machine [ordered](SocketOrder).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LocalId(pub u8);
+pub struct LocalId(pub u16);
 
 impl LocalId {
     /// The first TCP listener.
@@ -28,18 +31,31 @@ impl LocalId {
 
     /// The TCP listener of this index, below 128.
     pub const fn tcp(index: u8) -> Self {
-        Self(Self::TCP.0 | index)
+        Self(Self::TCP.0 | index as u16)
     }
 
     /// The index of a TCP listener; `None` for a UDP socket.
     pub const fn tcp_index(self) -> Option<u8> {
-        self.0.checked_sub(Self::TCP.0)
+        if self.is_tcp() { Some((self.0 - Self::TCP.0) as u8) } else { None }
     }
 
     /// Whether this is a TCP listener: what comes by it came in order and whole, and each remote address behind it is one
     /// connection, which may close.
     pub const fn is_tcp(self) -> bool {
-        self.0 >= Self::TCP.0
+        self.0 >= Self::TCP.0 && self.0 < Self::ON_DEMAND.0
+    }
+
+    /// The first that a machine may order.
+    pub const ON_DEMAND: Self = Self(256);
+
+    /// The nth that a machine may order.
+    pub const fn on_demand(index: u16) -> Self {
+        Self(Self::ON_DEMAND.0.saturating_add(index))
+    }
+
+    /// Which of those that a machine may order; `None` for any other.
+    pub const fn on_demand_index(self) -> Option<u16> {
+        self.0.checked_sub(Self::ON_DEMAND.0)
     }
 }
 
@@ -112,6 +128,17 @@ pub trait Machine {
 
     /// The controller asks for something. The answer is an event.
     fn on_command(&mut self, now: Instant, command: Self::Command, tx: &mut impl Tx);
+
+    /// The next socket to open or to close, oldest first. The driver asks after each [`on_command`](Self::on_command) and
+    /// [`on_timeout`](Self::on_timeout), and carries out what it is told before it calls anything else.
+    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
+        None
+    }
+
+    /// What became of [`SocketOrder::Open`]: the address that the socket `local` has, or why there is none.
+    fn on_socket_opened(&mut self, now: Instant, local: LocalId, opened: Result<SocketAddr, SocketError>) {
+        let _ = (now, local, opened);
+    }
 
     /// The next thing to tell the controller, oldest first.
     fn poll_event(&mut self) -> Option<Self::Event>;

@@ -1,9 +1,19 @@
 //! Every bound of the loop, its reason, and what happens when it is reached.
 
+use crate::control::CONTROL_TOKEN;
 use std::time::Duration;
 
 /// Listening addresses of one worker: IPv4 and IPv6 on a few interfaces. More are refused at start.
 pub const SOCKETS_MAX: usize = 16;
+
+/// Sockets that the machine may have ordered at once; their numbers are dense. Another is refused to it.
+pub const ON_DEMAND_SOCKETS_MAX: usize = 4096;
+// Their tokens lie below the control's.
+const _: () = assert!(machine::LocalId::ON_DEMAND.0 as usize + ON_DEMAND_SOCKETS_MAX < CONTROL_TOKEN.0);
+
+/// Ports of other processes that a search for a free one may meet, some 20 µs each, before it gives up. The next begins
+/// behind them.
+pub const PORT_TRIES_MAX: usize = 64;
 
 /// Messages of one `recvmmsg`: a frame burst of several publishers. What is left is taken by the next call.
 pub const RECEIVE_MESSAGES: usize = 64;

@@ -37,8 +37,10 @@ pub struct Receiver {
     incoming: Box<[Incoming]>,
     /// Messages to ask for next: preparing for 64 when one comes at a time would cost more than the packet.
     ask: usize,
-    /// Per socket: its overflow count when last seen.
+    /// Per socket that listens from the start: its overflow count when last seen.
     overflowed: Vec<u32>,
+    /// Per socket on demand, the same.
+    overflowed_on_demand: Vec<u32>,
     stats: ReceiveStats,
 }
 
@@ -64,6 +66,7 @@ impl Receiver {
             incoming: vec![Incoming::default(); RECEIVE_MESSAGES].into_boxed_slice(),
             ask: ASK_MIN,
             overflowed: vec![0; sockets.len()],
+            overflowed_on_demand: Vec::new(),
             stats: ReceiveStats::default(),
         }
     }
@@ -89,9 +92,11 @@ impl Receiver {
 
         for (incoming, buffer) in self.incoming[..received].iter().zip(self.arena.chunks_exact_mut(stride)) {
             let ancillary = incoming.ancillary();
-            if let (Some(count), Some(before)) =
-                (ancillary.overflowed, self.overflowed.get_mut(usize::from(local.0)))
-            {
+            let before = match local.on_demand_index() {
+                Some(index) => self.overflowed_on_demand.get_mut(usize::from(index)),
+                None => self.overflowed.get_mut(usize::from(local.0)),
+            };
+            if let (Some(count), Some(before)) = (ancillary.overflowed, before) {
                 self.stats.dropped_by_kernel += u64::from(count.wrapping_sub(*before));
                 *before = count;
             }
@@ -121,6 +126,15 @@ impl Receiver {
             }
         }
         Ok(if received < asked { Left::Nothing } else { Left::Perhaps })
+    }
+
+    /// A socket on demand is new: the kernel counts its losses from zero.
+    pub(crate) fn on_opened(&mut self, local: LocalId) {
+        let Some(index) = local.on_demand_index().map(usize::from) else { return };
+        if index >= self.overflowed_on_demand.len() {
+            self.overflowed_on_demand.resize(index + 1, 0);
+        }
+        self.overflowed_on_demand[index] = 0;
     }
 
     /// What has been received so far.

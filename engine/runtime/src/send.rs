@@ -49,8 +49,10 @@ pub struct SendBatch {
     flows: Vec<List>,
     /// Flows with slots, in the order of their first.
     touched: Vec<u32>,
-    /// Bit per socket: whether a slot leaves by it.
+    /// Bit per socket that listens from the start: whether a slot leaves by it.
     locals: u32,
+    /// Which flows have slots that leave by which sockets on demand, some perhaps twice: each such socket serves one flow.
+    on_demand: Vec<(u32, LocalId)>,
     /// Whether the last slot may still be given back.
     open: bool,
     gso: bool,
@@ -86,8 +88,8 @@ struct List {
 const NONE: u32 = u32::MAX;
 const EMPTY: List = List { first: NONE, last: NONE };
 
-/// The bit of all TCP listeners, and of socket numbers that no worker has.
-const NO_SOCKET: u8 = 31;
+/// The bit of all other socket numbers: TCP listeners, sockets on demand, and those that no worker has.
+const NO_SOCKET: u16 = 31;
 const _: () = assert!(SOCKETS_MAX <= NO_SOCKET as usize);
 
 /// Slots start on cache lines: the cipher writes whole ones.
@@ -111,6 +113,7 @@ impl SendBatch {
             flows: Vec::new(),
             touched: Vec::with_capacity(slots_max),
             locals: 0,
+            on_demand: Vec::new(),
             open: false,
             gso,
             plan: Plan { pieces: Vec::with_capacity(slots_max), runs: Vec::with_capacity(slots_max) },
@@ -158,6 +161,7 @@ impl SendBatch {
     /// queued there.
     pub fn flush(&mut self, sockets: &Sockets, streams: &mut Streams, now: Instant) {
         if self.slots.is_empty() {
+            self.on_demand.clear();
             return;
         }
         let mut plan = std::mem::take(&mut self.plan);
@@ -167,16 +171,33 @@ impl SendBatch {
                 self.transmit(&mut plan, |arena, pieces, runs| sys::send(fd, arena, pieces, runs));
             }
         }
+        self.flush_on_demand(sockets, &mut plan);
         let known = (1u32 << sockets.len()) - 1;
         if self.locals & !known != 0 {
-            self.queue_frames(sockets.len(), streams, now);
+            self.queue_frames(sockets, streams, now);
         }
         self.plan = plan;
         self.clear();
     }
 
+    /// The same for the sockets on demand, of which there may be many, each for few slots.
+    fn flush_on_demand(&mut self, sockets: &Sockets, plan: &mut Plan) {
+        let mut ways = std::mem::take(&mut self.on_demand);
+        ways.sort_unstable();
+        ways.dedup();
+        for (flow, local) in ways.drain(..) {
+            if let Some(fd) = sockets.fd(local) {
+                plan.pieces.clear();
+                plan.runs.clear();
+                self.plan_flow(flow, local, plan);
+                self.transmit(plan, |arena, pieces, runs| sys::send(fd, arena, pieces, runs));
+            }
+        }
+        self.on_demand = ways;
+    }
+
     /// Gives the TCP connections what is theirs, flow by flow: the way of a run is looked up once.
-    fn queue_frames(&mut self, sockets: usize, streams: &mut Streams, now: Instant) {
+    fn queue_frames(&mut self, sockets: &Sockets, streams: &mut Streams, now: Instant) {
         for flow in &self.touched {
             let mut known: Option<(Path, Option<u32>)> = None;
             let mut at = self.flows[*flow as usize].first;
@@ -189,7 +210,7 @@ impl SendBatch {
                     };
                     let bytes = &self.arena[slot.offset as usize..][..slot.len as usize];
                     streams.queue(now, stream, bytes);
-                } else if usize::from(slot.path.local.0) >= sockets {
+                } else if sockets.fd(slot.path.local).is_none() {
                     self.stats.errors += 1;
                 }
             }
@@ -211,40 +232,45 @@ impl SendBatch {
     fn plan_socket(&self, local: LocalId, plan: &mut Plan) {
         plan.pieces.clear();
         plan.runs.clear();
-        let segments_max = if self.gso { RUN_SEGMENTS_MAX as u32 } else { 1 };
         for flow in &self.touched {
-            let mut open: Option<(Path, Run)> = None;
-            let mut at = self.flows[*flow as usize].first;
-            while let Some(slot) = self.slots.get(at as usize) {
-                at = slot.next;
-                if slot.path.local != local {
-                    continue;
-                }
-                if let Some((path, run)) = &mut open
-                    && *path == slot.path
-                    && run.count < segments_max
-                    && slot.len <= u32::from(run.segment)
-                    && slot.len > 0
-                    // All before it must have the full length: only the last segment may be shorter.
-                    && run.bytes == u32::from(run.segment) * run.count
-                    && run.bytes + slot.len <= RUN_BYTES_MAX as u32
-                {
-                    run.count += 1;
-                    run.bytes += slot.len;
-                } else {
-                    let run = Run {
-                        target: slot.path.remote,
-                        first: plan.pieces.len() as u32,
-                        count: 1,
-                        segment: slot.len as u16,
-                        bytes: slot.len,
-                    };
-                    plan.runs.extend(open.replace((slot.path, run)).map(|(_, run)| run));
-                }
-                plan.pieces.push(Piece { offset: slot.offset, len: slot.len });
-            }
-            plan.runs.extend(open.map(|(_, run)| run));
+            self.plan_flow(*flow, local, plan);
         }
+    }
+
+    /// Makes runs of the slots of one flow that leave by `local`.
+    fn plan_flow(&self, flow: u32, local: LocalId, plan: &mut Plan) {
+        let segments_max = if self.gso { RUN_SEGMENTS_MAX as u32 } else { 1 };
+        let mut open: Option<(Path, Run)> = None;
+        let mut at = self.flows[flow as usize].first;
+        while let Some(slot) = self.slots.get(at as usize) {
+            at = slot.next;
+            if slot.path.local != local {
+                continue;
+            }
+            if let Some((path, run)) = &mut open
+                && *path == slot.path
+                && run.count < segments_max
+                && slot.len <= u32::from(run.segment)
+                && slot.len > 0
+                // All before it must have the full length: only the last segment may be shorter.
+                && run.bytes == u32::from(run.segment) * run.count
+                && run.bytes + slot.len <= RUN_BYTES_MAX as u32
+            {
+                run.count += 1;
+                run.bytes += slot.len;
+            } else {
+                let run = Run {
+                    target: slot.path.remote,
+                    first: plan.pieces.len() as u32,
+                    count: 1,
+                    segment: slot.len as u16,
+                    bytes: slot.len,
+                };
+                plan.runs.extend(open.replace((slot.path, run)).map(|(_, run)| run));
+            }
+            plan.pieces.push(Piece { offset: slot.offset, len: slot.len });
+        }
+        plan.runs.extend(open.map(|(_, run)| run));
     }
 
     /// Sends the planned runs in order by `send`, which says how many of those it is given went out. A run
@@ -341,6 +367,7 @@ impl Tx for SendBatch {
         let at = self.slots.len() as u32;
         let list = &mut self.flows[index];
         let previous = list.last;
+        let is_noted = self.slots.get(previous as usize).is_some_and(|slot| slot.path.local == path.local);
         match self.slots.get_mut(previous as usize) {
             Some(previous) => previous.next = at,
             None => {
@@ -353,6 +380,9 @@ impl Tx for SendBatch {
         let slot = Slot { path, flow: flow.0, offset: offset as u32, len: len as u32, next: NONE, previous };
         self.slots.push(slot);
         self.locals |= 1 << path.local.0.min(NO_SOCKET);
+        if path.local.on_demand_index().is_some() && !is_noted {
+            self.on_demand.push((flow.0, path.local));
+        }
         self.open = true;
         self.used = (offset + len).next_multiple_of(SLOT_ALIGN).min(self.arena.len());
         Some(&mut self.arena[offset..offset + len])

@@ -2,6 +2,7 @@
 
 use crate::limits::SOCKETS_MAX;
 use crate::listen::{BindError, Protocol, bind_error};
+use crate::on_demand::{OnDemand, Places};
 use crate::sys::set_option;
 use machine::LocalId;
 use socket2::{Domain, Protocol as IpProtocol, Socket, Type};
@@ -37,18 +38,20 @@ pub struct BufferSizes {
     pub send: usize,
 }
 
-/// The sockets of one worker; [`LocalId`] is the index.
+/// The sockets of one worker: those that listen from the start, of which [`LocalId`] is the index, and those on demand.
 #[derive(Debug)]
 pub struct Sockets {
     sockets: Vec<Open>,
+    on_demand: OnDemand,
     gro: bool,
     gso: bool,
 }
 
+/// An open socket.
 #[derive(Debug)]
-struct Open {
-    socket: UdpSocket,
-    address: SocketAddr,
+pub(crate) struct Open {
+    pub(crate) socket: UdpSocket,
+    pub(crate) address: SocketAddr,
     buffers: BufferSizes,
 }
 
@@ -82,7 +85,14 @@ impl Sockets {
                 "the kernel grants a smaller {buffer} buffer than wanted, bytes; bursts beyond it are dropped: raise {sysctl}"
             );
         }
-        Ok(Self { sockets, gro, gso })
+        let on_demand = OnDemand::new(SocketOptions { gro, gso, ..*options });
+        Ok(Self { sockets, on_demand, gro, gso })
+    }
+
+    /// Lets the machine order sockets, which are opened there. Without this it gets none.
+    pub fn with_places(mut self, places: Places) -> Self {
+        self.on_demand.allow(places);
+        self
     }
 
     /// Anything that can be waited for, in the place of a socket.
@@ -91,10 +101,11 @@ impl Sockets {
         let buffers = BufferSizes { receive: 0, send: 0 };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let open = Open { socket: UdpSocket::from(descriptor), address, buffers };
-        Self { sockets: vec![open], gro: false, gso: false }
+        let on_demand = OnDemand::new(SocketOptions::default());
+        Self { sockets: vec![open], on_demand, gro: false, gso: false }
     }
 
-    /// How many.
+    /// How many listen from the start.
     pub fn len(&self) -> usize {
         self.sockets.len()
     }
@@ -124,13 +135,22 @@ impl Sockets {
         self.gso
     }
 
-    /// Every socket with its number.
+    /// Every socket that listens from the start, with its number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LocalId, BorrowedFd<'_>)> {
-        self.sockets.iter().enumerate().map(|(index, open)| (LocalId(index as u8), open.socket.as_fd()))
+        self.sockets.iter().enumerate().map(|(index, open)| (LocalId(index as u16), open.socket.as_fd()))
     }
 
+    /// Of any socket.
     pub(crate) fn fd(&self, local: LocalId) -> Option<BorrowedFd<'_>> {
-        self.sockets.get(usize::from(local.0)).map(|open| open.socket.as_fd())
+        match self.sockets.get(usize::from(local.0)) {
+            Some(open) => Some(open.socket.as_fd()),
+            None => self.on_demand.fd(local),
+        }
+    }
+
+    /// Those that come and go.
+    pub(crate) fn on_demand(&mut self) -> &mut OnDemand {
+        &mut self.on_demand
     }
 }
 
@@ -154,6 +174,16 @@ fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
     }
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// Opens a socket while the worker runs. It is to deliver and to take what those do that listen from the start, whose
+/// `options` say what the kernel can.
+pub(crate) fn open_on(address: SocketAddr, options: &SocketOptions) -> io::Result<Open> {
+    let socket = open(address, options)?;
+    if options.gro {
+        set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1)?;
+    }
+    finish(socket)
 }
 
 fn finish(socket: Socket) -> io::Result<Open> {

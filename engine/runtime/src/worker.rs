@@ -1,6 +1,6 @@
 //! One worker: a machine, its sockets, its control, one thread.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stamps};
 use crate::control::{CONTROL_TOKEN, Control, LoopStats, Report};
 use crate::limits::{
     COMMANDS_PER_TURN, EVENTS_PER_TURN, POLL_EVENTS, READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN,
@@ -11,7 +11,7 @@ use crate::receive::{Left, Receiver};
 use crate::send::SendBatch;
 use crate::sockets::Sockets;
 use crate::streams::Streams;
-use machine::{Instant, LocalId, Machine};
+use machine::{Instant, LocalId, Machine, SocketOrder};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
@@ -20,6 +20,8 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Sockets on demand have the tokens from here on, by their numbers.
+const ON_DEMAND_TOKEN: usize = LocalId::ON_DEMAND.0 as usize;
 const WAKE_TOKEN: Token = Token(CONTROL_TOKEN.0 + 1);
 
 /// A machine with all it needs to run. Made on the main thread, where errors are reported; [`run`](Self::run) belongs on a
@@ -36,9 +38,10 @@ pub struct Worker<M, C> {
     clock: Clock,
     machine: M,
     control: C,
-    /// Bit per socket: whether there may be something to read. Readiness is reported once, so it is kept.
+    /// Bit per socket that listens from the start: whether there may be something to read. Readiness is reported once, so it
+    /// is kept.
     readable: u32,
-    /// Bit per socket: whether receiving from it failed. It is asked again at `retry_at`, unless it is reported readable before.
+    /// Bit per such socket: whether receiving from it failed. It is asked again at `retry_at`, unless it is reported readable before.
     failed: u32,
     retry_at: Option<Instant>,
     /// Whether the control is to be asked for the main thread's messages.
@@ -138,7 +141,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     /// Waits for something to do. `epoll_wait` counts whole milliseconds and mio rounds up, so a timer fires at its
     /// time or up to 1 ms (and the scheduler's delay) later, never before it.
     fn wait(&mut self) -> io::Result<()> {
-        let has_input = self.readable != 0 || self.streams.has_work();
+        let has_input = self.is_readable() || self.streams.has_work();
         let idle = !self.unfinished && !has_input && !self.woken && self.control.may_sleep();
         let timeout = if idle {
             let own = self.retry_at.into_iter().chain(self.streams.next_timeout());
@@ -163,6 +166,9 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                 WAKE_TOKEN => self.woken = true,
                 CONTROL_TOKEN => self.control.on_ready(),
                 Token(socket) if socket < SOCKETS_MAX => self.readable |= 1 << socket,
+                Token(socket) if (ON_DEMAND_TOKEN..CONTROL_TOKEN.0).contains(&socket) => {
+                    self.sockets.on_demand().on_readable(LocalId(socket as u16));
+                }
                 _ => self.streams.take_readiness(now, event),
             }
         }
@@ -178,42 +184,66 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
             self.readable |= std::mem::take(&mut self.failed);
+            self.sockets.on_demand().retry_failed();
         }
+    }
+
+    fn is_readable(&mut self) -> bool {
+        self.readable != 0 || self.sockets.on_demand().readable() > 0
     }
 
     /// Receives from every readable socket, a bounded number of batches each. A whole batch is fanned out before it is
     /// flushed: that is what makes runs.
     fn receive(&mut self) {
-        if self.readable == 0 {
+        if !self.is_readable() {
             return;
         }
         let stamps = self.clock.stamps();
         for _ in 0..RECEIVES_PER_TURN {
-            for index in 0..self.sockets.len() as u8 {
-                if self.readable & 1 << index == 0 {
+            for index in 0..self.sockets.len() as u16 {
+                let bit = 1 << index;
+                if self.readable & bit == 0 {
                     continue;
                 }
-                let now = self.clock.now();
-                let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-                let left = self.receiver.receive(&self.sockets, LocalId(index), &stamps, now, |datagram| {
-                    self.machine.on_datagram(now, datagram, &mut outbox);
-                });
-                match left {
-                    Ok(left) => {
-                        self.machine.on_batch_end(now, &mut outbox);
-                        self.batch.flush(&self.sockets, &mut self.streams, now);
-                        if left == Left::Nothing {
-                            self.readable &= !(1 << index);
-                        }
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable &= !(1 << index),
-                    Err(_) => {
-                        self.readable &= !(1 << index);
-                        self.failed |= 1 << index;
-                        self.retry_at = Some(now + RECEIVE_RETRY);
+                match self.receive_batch(LocalId(index), &stamps) {
+                    Ok(Left::Perhaps) => {}
+                    Ok(Left::Nothing) => self.readable &= !bit,
+                    Err(retry_at) => {
+                        self.readable &= !bit;
+                        self.failed |= bit;
+                        self.retry_at = Some(retry_at);
                     }
                 }
             }
+            for _ in 0..self.sockets.on_demand().readable() {
+                let Some(local) = self.sockets.on_demand().next_readable() else { break };
+                match self.receive_batch(local, &stamps) {
+                    Ok(Left::Perhaps) => self.sockets.on_demand().on_readable(local),
+                    Ok(Left::Nothing) => {}
+                    Err(retry_at) => {
+                        self.sockets.on_demand().on_failed(local);
+                        self.retry_at = Some(retry_at);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Receives one batch from one socket. After a failure, when to ask it again.
+    fn receive_batch(&mut self, local: LocalId, stamps: &Stamps) -> Result<Left, Instant> {
+        let now = self.clock.now();
+        let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+        let left = self.receiver.receive(&self.sockets, local, stamps, now, |datagram| {
+            self.machine.on_datagram(now, datagram, &mut outbox);
+        });
+        match left {
+            Ok(left) => {
+                self.machine.on_batch_end(now, &mut outbox);
+                self.batch.flush(&self.sockets, &mut self.streams, now);
+                Ok(left)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Left::Nothing),
+            Err(_) => Err(now + RECEIVE_RETRY),
         }
     }
 
@@ -256,6 +286,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                 break;
             }
             self.machine.on_timeout(now, &mut self.batch.outbox(&self.sockets, &mut self.streams, now));
+            self.carry_out_orders(now);
             self.stats.timeouts += 1;
         }
         self.batch.flush(&self.sockets, &mut self.streams, now);
@@ -276,11 +307,34 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                 command,
                 &mut self.batch.outbox(&self.sockets, &mut self.streams, now),
             );
+            self.carry_out_orders(now);
             taken += 1;
         }
         self.stats.commands += taken as u64;
         self.unfinished |= taken == COMMANDS_PER_TURN;
         self.batch.flush(&self.sockets, &mut self.streams, now);
+    }
+
+    /// Opens and closes the sockets that the machine wants opened and closed.
+    fn carry_out_orders(&mut self, now: Instant) {
+        while let Some(order) = self.machine.poll_socket_order() {
+            let registry = self.poll.registry();
+            match order {
+                SocketOrder::Open { local, next, is_ipv6 } => {
+                    let opened = self.sockets.on_demand().open(registry, local, next, is_ipv6);
+                    [Some(local), next]
+                        .into_iter()
+                        .flatten()
+                        .for_each(|local| self.receiver.on_opened(local));
+                    self.machine.on_socket_opened(now, local, opened);
+                }
+                SocketOrder::Close { local } => {
+                    // What leaves by it is in the batch.
+                    self.batch.flush(&self.sockets, &mut self.streams, now);
+                    self.sockets.on_demand().close(registry, local);
+                }
+            }
+        }
     }
 
     fn give_events(&mut self) {

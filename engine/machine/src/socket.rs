@@ -1,0 +1,33 @@
+//! Sockets that come and go: what a machine may ask of its driver beside sending, as values.
+
+use crate::LocalId;
+
+/// A UDP socket to open or to close. Its number is the machine's choice, from [`LocalId::ON_DEMAND`] on: dense, and not in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketOrder {
+    /// Opens a socket on a port of the driver's choice, where it listens in this family. The driver tells what became of it.
+    Open {
+        /// What it is to be called.
+        local: LocalId,
+        /// Another on the port after it, which is then odd (RFC 3550 §11), or neither. Told together: its port says itself.
+        next: Option<LocalId>,
+        /// IPv6 rather than IPv4.
+        is_ipv6: bool,
+    },
+    /// Closes a socket. What has not been received is lost.
+    Close {
+        /// Which.
+        local: LocalId,
+    },
+}
+
+/// Why there is no socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketError {
+    /// The driver does not listen in this family.
+    Family,
+    /// Every port that it may use is taken.
+    Ports,
+    /// The operating system gives no more, or the driver has no room for its number.
+    System,
+}

@@ -1,0 +1,196 @@
+//! UDP sockets that the machine orders while the worker runs: which ports they get, and which of them has something to read.
+//! They are bound, received from and sent by like the listening ones.
+
+use crate::limits::{ON_DEMAND_SOCKETS_MAX, PORT_TRIES_MAX};
+use crate::sockets::{Open, SocketOptions, open_on};
+use machine::{LocalId, SocketError};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// Where sockets on demand may listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// The addresses: the first of a family is used for it.
+    pub ips: Vec<IpAddr>,
+    /// The ports, which no other worker has.
+    pub ports: RangeInclusive<u16>,
+}
+
+/// The sockets on demand of one worker.
+#[derive(Debug)]
+pub(crate) struct OnDemand {
+    places: Option<Places>,
+    options: SocketOptions,
+    /// Where to look for a free port next: the one behind the last that was given, so that what is still on its way to a
+    /// closed socket meets no new one.
+    next_port: u32,
+    /// By [`LocalId::on_demand_index`].
+    sockets: Vec<Option<Socket>>,
+    /// Those that there may be something to read from, which readiness reports once.
+    readable: VecDeque<LocalId>,
+    /// Those that receiving from has failed.
+    failed: Vec<LocalId>,
+}
+
+#[derive(Debug)]
+struct Socket {
+    open: Open,
+    is_readable: bool,
+}
+
+impl OnDemand {
+    /// None are possible before [`allow`](Self::allow).
+    pub(crate) fn new(options: SocketOptions) -> Self {
+        Self {
+            places: None,
+            options,
+            next_port: 0,
+            sockets: Vec::new(),
+            readable: VecDeque::new(),
+            failed: Vec::new(),
+        }
+    }
+
+    /// Sockets may be opened there from now on.
+    pub(crate) fn allow(&mut self, places: Places) {
+        self.next_port = u32::from(*places.ports.start());
+        self.places = Some(places);
+    }
+
+    /// Opens a socket, and if there is a `next` another on the port after it. Yields the first one's address.
+    pub(crate) fn open(
+        &mut self,
+        registry: &Registry,
+        local: LocalId,
+        next: Option<LocalId>,
+        is_ipv6: bool,
+    ) -> Result<SocketAddr, SocketError> {
+        let places = self.places.as_ref().ok_or(SocketError::Family)?;
+        let ip = *places.ips.iter().find(|ip| ip.is_ipv6() == is_ipv6).ok_or(SocketError::Family)?;
+        let opened = self.bind(ip, next.is_some())?;
+        let address = opened[0].address;
+        for (nth, (number, open)) in [Some(local), next].into_iter().flatten().zip(opened).enumerate() {
+            if let Err(error) = self.insert(registry, number, open) {
+                tracing::warn!(%address, %error, "a socket on demand cannot be had");
+                if nth > 0 {
+                    self.close(registry, local);
+                }
+                return Err(SocketError::System);
+            }
+        }
+        Ok(address)
+    }
+
+    /// One socket, or two on an even port and the one after it.
+    fn bind(&mut self, ip: IpAddr, is_pair: bool) -> Result<Vec<Open>, SocketError> {
+        let ports = self.places.as_ref().ok_or(SocketError::Family)?.ports.clone();
+        let (first, last) = (u32::from(*ports.start()), u32::from(*ports.end()));
+        let mut tries = PORT_TRIES_MAX;
+        for _ in first..=last {
+            let port = if self.next_port > last { first } else { self.next_port };
+            self.next_port = port + 1;
+            let needed = port..=port + u32::from(is_pair);
+            if *needed.end() > last
+                || is_pair && port % 2 != 0
+                || needed.clone().any(|port| self.has(ip, port))
+            {
+                continue;
+            }
+            let opened: io::Result<Vec<Open>> =
+                needed.clone().map(|port| open_on(SocketAddr::new(ip, port as u16), &self.options)).collect();
+            match opened {
+                Ok(opened) => {
+                    self.next_port = needed.end() + 1;
+                    return Ok(opened);
+                }
+                // Another process's.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 1 => tries -= 1,
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => break,
+                Err(error) => {
+                    tracing::warn!(%ip, port, %error, "a socket on demand cannot be had");
+                    return Err(SocketError::System);
+                }
+            }
+        }
+        Err(SocketError::Ports)
+    }
+
+    /// Whether one of these sockets has that port.
+    fn has(&self, ip: IpAddr, port: u32) -> bool {
+        let mut addresses = self.sockets.iter().flatten().map(|socket| socket.open.address);
+        addresses.any(|address| address.ip() == ip && u32::from(address.port()) == port)
+    }
+
+    fn insert(&mut self, registry: &Registry, local: LocalId, open: Open) -> io::Result<()> {
+        let index = local.on_demand_index().map(usize::from).filter(|index| *index < ON_DEMAND_SOCKETS_MAX);
+        let index = index.ok_or(io::ErrorKind::InvalidInput)?;
+        if index >= self.sockets.len() {
+            self.sockets.resize_with(index + 1, || None);
+        }
+        if self.sockets[index].is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let fd = open.socket.as_raw_fd();
+        registry.register(&mut SourceFd(&fd), Token(usize::from(local.0)), Interest::READABLE)?;
+        self.sockets[index] = Some(Socket { open, is_readable: false });
+        Ok(())
+    }
+
+    /// Closes a socket, if it is open.
+    pub(crate) fn close(&mut self, registry: &Registry, local: LocalId) {
+        let Some(socket) = self.entry(local).and_then(Option::take) else { return };
+        // Closing the only descriptor does the same.
+        let _ = registry.deregister(&mut SourceFd(&socket.open.socket.as_raw_fd()));
+        self.readable.retain(|other| *other != local);
+        self.failed.retain(|other| *other != local);
+    }
+
+    pub(crate) fn fd(&self, local: LocalId) -> Option<BorrowedFd<'_>> {
+        let socket = self.sockets.get(usize::from(local.on_demand_index()?))?.as_ref()?;
+        Some(socket.open.socket.as_fd())
+    }
+
+    /// The socket has been reported readable.
+    pub(crate) fn on_readable(&mut self, local: LocalId) {
+        if let Some(Some(socket)) = self.entry(local)
+            && !std::mem::replace(&mut socket.is_readable, true)
+        {
+            self.readable.push_back(local);
+        }
+    }
+
+    /// How many may have something to read.
+    pub(crate) fn readable(&self) -> usize {
+        self.readable.len()
+    }
+
+    /// The next of those. It must be given back to [`on_readable`](Self::on_readable) if there may be more.
+    pub(crate) fn next_readable(&mut self) -> Option<LocalId> {
+        let local = self.readable.pop_front()?;
+        if let Some(Some(socket)) = self.entry(local) {
+            socket.is_readable = false;
+        }
+        Some(local)
+    }
+
+    /// Receiving from it has failed: it is left alone until the [retry](Self::retry_failed).
+    pub(crate) fn on_failed(&mut self, local: LocalId) {
+        self.failed.push(local);
+    }
+
+    /// Those that have failed are asked again.
+    pub(crate) fn retry_failed(&mut self) {
+        while let Some(local) = self.failed.pop() {
+            self.on_readable(local);
+        }
+    }
+
+    fn entry(&mut self, local: LocalId) -> Option<&mut Option<Socket>> {
+        self.sockets.get_mut(usize::from(local.on_demand_index()?))
+    }
+}

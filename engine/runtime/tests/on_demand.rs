@@ -1,0 +1,234 @@
+//! Sockets that come and go while the worker runs, over real loopback sockets.
+
+#![allow(clippy::unwrap_used)]
+
+use machine::{Datagram, Flow, Instant, LocalId, Machine, SocketError, SocketOrder, Tx};
+use runtime::{Clock, Control, Places, SocketOptions, Sockets, Worker};
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::{ControlFlow, RangeInclusive};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+type Opened = (LocalId, Result<SocketAddr, SocketError>);
+
+/// Orders what it is told to, and sends back what it gets.
+#[derive(Default)]
+struct Echo {
+    orders: VecDeque<SocketOrder>,
+    opened: VecDeque<Opened>,
+}
+
+impl Machine for Echo {
+    type Command = SocketOrder;
+    type Event = Opened;
+
+    fn on_datagram(&mut self, _now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
+        // One flow for all: a flow is not a socket.
+        tx.slot(Flow(7), datagram.path, datagram.bytes.len()).unwrap().copy_from_slice(datagram.bytes);
+    }
+
+    fn on_batch_end(&mut self, _now: Instant, _tx: &mut impl Tx) {}
+    fn on_timeout(&mut self, _now: Instant, _tx: &mut impl Tx) {}
+
+    fn on_command(&mut self, _now: Instant, order: SocketOrder, _tx: &mut impl Tx) {
+        self.orders.push_back(order);
+    }
+
+    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
+        self.orders.pop_front()
+    }
+
+    fn on_socket_opened(&mut self, _now: Instant, local: LocalId, opened: Result<SocketAddr, SocketError>) {
+        self.opened.push_back((local, opened));
+    }
+
+    fn poll_event(&mut self) -> Option<Opened> {
+        self.opened.pop_front()
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        None
+    }
+}
+
+/// Commands by a channel, events by another.
+struct Channels {
+    commands: Receiver<SocketOrder>,
+    events: SyncSender<Opened>,
+}
+
+impl Control<Echo> for Channels {
+    fn on_wake(&mut self, _: &mio::Registry) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn next_command(&mut self) -> Option<SocketOrder> {
+        self.commands.try_recv().ok()
+    }
+
+    fn push_event(&mut self, opened: Opened) {
+        self.events.send(opened).unwrap();
+    }
+}
+
+/// More than any test here says.
+const QUEUE_LEN: usize = 64;
+
+/// A worker, turned by hand, whose machine may order sockets on these ports of loopback.
+struct Running {
+    worker: Worker<Echo, Channels>,
+    commands: SyncSender<SocketOrder>,
+    events: Receiver<Opened>,
+}
+
+impl Running {
+    fn start(ports: RangeInclusive<u16>) -> Self {
+        let places = Places { ips: vec![Ipv4Addr::LOCALHOST.into()], ports };
+        let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
+        let (commands, take_commands) = sync_channel(QUEUE_LEN);
+        let (give_events, events) = sync_channel(QUEUE_LEN);
+        let control = Channels { commands: take_commands, events: give_events };
+        let worker = Worker::new(sockets.with_places(places), Clock::start(), Echo::default(), control);
+        Self { worker: worker.unwrap(), commands, events }
+    }
+
+    fn order(&mut self, order: SocketOrder) {
+        self.commands.send(order).unwrap();
+        self.turn();
+    }
+
+    /// One turn that does not wait, or finds what loopback has delivered.
+    fn turn(&mut self) {
+        self.worker.waker().wake().unwrap();
+        let _ = self.worker.turn().unwrap();
+    }
+
+    fn open(&mut self, index: u16) -> Result<SocketAddr, SocketError> {
+        self.open_of(LocalId::on_demand(index), None, false)
+    }
+
+    fn open_pair(&mut self, index: u16) -> Result<SocketAddr, SocketError> {
+        self.open_of(LocalId::on_demand(index), Some(LocalId::on_demand(index + 1)), false)
+    }
+
+    fn open_of(
+        &mut self,
+        local: LocalId,
+        next: Option<LocalId>,
+        is_ipv6: bool,
+    ) -> Result<SocketAddr, SocketError> {
+        self.order(SocketOrder::Open { local, next, is_ipv6 });
+        let (told, opened) = self.events.try_recv().unwrap();
+        assert_eq!(told, local);
+        opened
+    }
+
+    fn close(&mut self, index: u16) {
+        self.order(SocketOrder::Close { local: LocalId::on_demand(index) });
+    }
+
+    /// What is sent there comes back from there.
+    fn echoes(&mut self, address: SocketAddr) -> bool {
+        let far = far_end();
+        far.send_to(b"hello", address).unwrap();
+        self.turn();
+        let mut buffer = [0; 16];
+        let Ok((len, from)) = far.recv_from(&mut buffer) else { return false };
+        assert_eq!((&buffer[..len], from), (&b"hello"[..], address));
+        true
+    }
+}
+
+fn far_end() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    socket
+}
+
+/// So many adjacent ports that nobody has, the first of them even.
+fn free_ports(count: u16) -> RangeInclusive<u16> {
+    let start = 24_000 + (std::process::id() % 400) as u16 * 16;
+    let is_free = |port: u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let mut firsts = (start..32_000).step_by(16);
+    let first = firsts.find(|first| (*first..first + count).all(is_free)).unwrap();
+    first..=first + count - 1
+}
+
+#[test]
+fn a_socket_serves_from_its_opening_to_its_closing() {
+    let mut running = Running::start(free_ports(4));
+    let (first, second) = (running.open(0).unwrap(), running.open(1).unwrap());
+    assert_ne!(first, second);
+    assert!(running.echoes(first) && running.echoes(second));
+    running.close(0);
+    assert!(!running.echoes(first) && running.echoes(second));
+    // Its number is free again; its port is the last to be given again.
+    let third = running.open(0).unwrap();
+    assert_eq!(third.port(), second.port() + 1);
+    assert!(running.echoes(third));
+}
+
+#[test]
+fn many_sockets_are_served_in_one_turn_each_by_its_own() {
+    let ports = free_ports(8);
+    let mut running = Running::start(ports.clone());
+    let addresses: Vec<SocketAddr> = (0..8).map(|index| running.open(index).unwrap()).collect();
+    let far = far_end();
+    for round in 0..3u8 {
+        for (index, address) in addresses.iter().enumerate() {
+            far.send_to(&[round, index as u8], address).unwrap();
+        }
+    }
+    running.turn();
+    let mut heard = Vec::new();
+    let mut buffer = [0; 16];
+    while let Ok((len, from)) = far.recv_from(&mut buffer) {
+        assert_eq!(len, 2);
+        assert_eq!(from, addresses[usize::from(buffer[1])], "by the socket it came in on");
+        heard.push((buffer[1], buffer[0]));
+    }
+    heard.sort_unstable();
+    let all: Vec<(u8, u8)> = (0..8).flat_map(|index| (0..3).map(move |round| (index, round))).collect();
+    assert_eq!(heard, all);
+}
+
+#[test]
+fn a_pair_has_an_even_port_and_the_one_after_it() {
+    let ports = free_ports(6);
+    let mut running = Running::start(ports.clone());
+    running.open(9).unwrap();
+    let even = running.open_pair(0).unwrap();
+    assert_eq!(even.port(), ports.start() + 2);
+    let odd = SocketAddr::new(even.ip(), even.port() + 1);
+    assert!(running.echoes(even) && running.echoes(odd));
+    running.close(0);
+    assert!(!running.echoes(even) && running.echoes(odd));
+}
+
+#[test]
+fn ports_of_others_are_passed_over_until_there_are_none() {
+    let ports = free_ports(3);
+    let mut running = Running::start(ports.clone());
+    let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, *ports.start())).unwrap();
+    assert_eq!(running.open(0).unwrap().port(), ports.start() + 1);
+    assert_eq!(running.open(1).unwrap().port(), ports.start() + 2);
+    assert_eq!(running.open(2), Err(SocketError::Ports));
+    assert_eq!(running.open_pair(2), Err(SocketError::Ports));
+    drop(stranger);
+    assert_eq!(running.open(2).unwrap().port(), *ports.start());
+}
+
+#[test]
+fn what_cannot_be_had_is_told() {
+    let mut running = Running::start(free_ports(4));
+    let local = LocalId::on_demand(0);
+    assert_eq!(running.open_of(local, None, true), Err(SocketError::Family));
+    let address = running.open(0).unwrap();
+    // A number that is taken, one that no table has room for, and a pair of which one is taken.
+    assert_eq!(running.open(0), Err(SocketError::System));
+    assert_eq!(running.open(60_000), Err(SocketError::System));
+    assert_eq!(running.open_of(LocalId::on_demand(1), Some(local), false), Err(SocketError::System));
+    assert!(running.echoes(address), "what was there before is as it was");
+    assert!(running.open(1).is_ok(), "what failed has left nothing");
+}
