@@ -82,6 +82,7 @@ impl Call {
         let dtls = Settings::new(std::time::Instant::now(), dtls::Options::default());
         let config = Config {
             candidates: vec![Candidate::udp(engine_address())],
+            plain_ips: Vec::new(),
             certificate,
             dtls: dtls.clone(),
             grace_period: Duration::from_secs(60),

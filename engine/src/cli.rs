@@ -3,6 +3,7 @@
 use clap::{Parser, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Leat's media plane: forwards RTP between peers. Controlled by leat-signaling over a shared-memory ring.
 #[derive(Debug, Parser)]
@@ -34,6 +35,11 @@ pub struct Cli {
     #[arg(long, value_name = "IP")]
     pub announced_ip: Vec<IpAddr>,
 
+    /// UDP ports for plain RTP transports (ffmpeg, GStreamer), shared out evenly among the workers. A transport takes one while
+    /// it exists, or an even one and the next where RTCP has a port of its own.
+    #[arg(long, value_name = "FIRST-LAST", default_value = "10000-11999")]
+    pub plain_ports: PortRange,
+
     /// Unix socket at which signaling attaches. Whoever may connect to it controls the engine; its mode is 0600.
     #[arg(long, value_name = "PATH")]
     pub control_socket: PathBuf,
@@ -54,6 +60,28 @@ pub struct Cli {
     /// Form of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug).
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub log: LogForm,
+}
+
+/// What `--plain-ports` may be: two ports, the first not above the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// Not 0.
+    pub first: u16,
+    /// At least `first`.
+    pub last: u16,
+}
+
+impl FromStr for PortRange {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let ports =
+            text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+        match ports {
+            Some((first, last)) if 0 < first && first <= last => Ok(Self { first, last }),
+            _ => Err("a range is two ports, such as 10000-11999"),
+        }
+    }
 }
 
 /// What `--dtls` may be.

@@ -1,10 +1,12 @@
 //! What the flags mean together, checked before anything starts.
 
-use crate::cli::{Cli, DtlsVersion};
+use crate::cli::{Cli, DtlsVersion, PortRange};
 use crate::limits;
 use control::Candidate;
+use runtime::Places;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +32,10 @@ pub struct WorkerConfig {
     pub listen_tcp: Vec<SocketAddr>,
     /// To offer as ICE candidates, the preferred first, UDP before TCP.
     pub candidates: Vec<Candidate>,
+    /// Where plain transports listen.
+    pub plain: Places,
+    /// The addresses to tell their peers, the preferred first.
+    pub plain_ips: Vec<IpAddr>,
 }
 
 /// Flags that contradict each other. Each names the flag, the value and what is expected instead.
@@ -48,6 +54,16 @@ pub enum BadConfig {
         workers: usize,
         /// What would be needed.
         last: usize,
+    },
+    /// A worker without ports for plain transports.
+    #[error("--plain-ports {first}-{last} are too few for {workers} workers: each needs two at least")]
+    PlainPorts {
+        /// As given.
+        first: u16,
+        /// As given.
+        last: u16,
+        /// As given, or the cores.
+        workers: usize,
     },
     /// An address can be listened on once; the second time it would seem to be another process's.
     #[error("--listen-ip {0} is given twice: each address once is enough")]
@@ -93,7 +109,11 @@ impl TryFrom<&Cli> for Config {
         let at = |ips: &[IpAddr], port: Option<u16>| -> Vec<SocketAddr> {
             port.map_or_else(Vec::new, |port| ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
         };
-        let worker = |index: u16| {
+        let shares = plain_ports(cli.plain_ports, workers)?;
+        // Those that peers can be told of, or that stand for such.
+        let plain_listen = listen.iter().copied().filter(|ip| is_announceable(ip) || ip.is_unspecified());
+        let plain_listen: Vec<IpAddr> = plain_listen.collect();
+        let worker = |(index, ports): (u16, RangeInclusive<u16>)| {
             let (udp, tcp) = (Some(cli.rtc_port + index), tcp_port.map(|port| port + index));
             let offered = udp.filter(|_| !cli.no_udp_candidates);
             let of_udp = at(&announced, offered).into_iter().map(Candidate::udp);
@@ -102,10 +122,12 @@ impl TryFrom<&Cli> for Config {
                 listen: at(&listen, udp),
                 listen_tcp: at(&listen, tcp),
                 candidates: of_udp.chain(of_tcp).collect(),
+                plain: Places { ips: plain_listen.clone(), ports },
+                plain_ips: announced.clone(),
             }
         };
         Ok(Self {
-            workers: (0..workers as u16).map(worker).collect(),
+            workers: (0..workers as u16).zip(shares).map(worker).collect(),
             control_socket: cli.control_socket.clone(),
             grace_period: Duration::from_secs(cli.grace_period),
             dtls: match cli.dtls {
@@ -123,6 +145,18 @@ fn check_ports(flag: &'static str, port: u16, workers: usize) -> Result<(), BadC
         return Err(BadConfig::Ports { flag, port, workers, last });
     }
     Ok(())
+}
+
+/// Each worker's share: as many as any other's, from an even port on.
+fn plain_ports(range: PortRange, workers: usize) -> Result<Vec<RangeInclusive<u16>>, BadConfig> {
+    let PortRange { first, last } = range;
+    let even = u32::from(first).next_multiple_of(2);
+    let share = (u32::from(last) + 1).saturating_sub(even) / workers as u32 / 2 * 2;
+    if share == 0 {
+        return Err(BadConfig::PlainPorts { first, last, workers });
+    }
+    let firsts = (0..workers as u32).map(|worker| even + worker * share);
+    Ok(firsts.map(|first| first as u16..=(first + share - 1) as u16).collect())
 }
 
 /// The loopback addresses this machine has: containers often have no IPv6.
@@ -205,6 +239,38 @@ mod tests {
             format!("$ {flags}\n{}", lines.collect::<String>())
         };
         assert_eq!(shapes.map(told).collect::<String>(), golden);
+    }
+
+    #[test]
+    fn each_worker_has_its_own_ports_for_plain_transports() {
+        let ports =
+            |flags| config(flags).map(|config| config.workers.into_iter().map(|worker| worker.plain.ports));
+        let shares = |flags| ports(flags).expect("sound").collect::<Vec<_>>();
+        assert_eq!(shares(""), [10_000..=10_999, 11_000..=11_999]);
+        assert_eq!(shares("--plain-ports 5001-5010"), [5002..=5005, 5006..=5009]);
+        assert_eq!(shares("--plain-ports 65532-65535"), [65_532..=65_533, 65_534..=65_535]);
+        let too_few = config("--plain-ports 5001-5004").expect_err("too few");
+        assert!(too_few.to_string().contains("--plain-ports 5001-5004 are too few for 2 workers"));
+        for nonsense in ["5000", "5001-5000", "0-9", "a-b", "1-65536"] {
+            let flags = ["leat-engine", "--control-socket", "/run/leat.sock", "--plain-ports", nonsense];
+            assert!(Cli::try_parse_from(flags).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn plain_transports_listen_where_their_peers_are_told() {
+        let places = |flags| {
+            let worker = config(flags).expect("sound").workers.swap_remove(0);
+            (worker.plain.ips, worker.plain_ips)
+        };
+        let ips = |texts: &[&str]| {
+            texts.iter().map(|text| text.parse().expect("an address")).collect::<Vec<IpAddr>>()
+        };
+        assert_eq!(
+            places("--listen-ip fe80::1 --listen-ip 0.0.0.0 --announced-ip 203.0.113.7"),
+            (ips(&["0.0.0.0"]), ips(&["203.0.113.7"]))
+        );
+        assert_eq!(places("--listen-ip 10.0.0.5"), (ips(&["10.0.0.5"]), ips(&["10.0.0.5"])));
     }
 
     #[test]

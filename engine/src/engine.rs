@@ -157,13 +157,15 @@ fn start_workers(
     let options = dtls::Options { version: config.dtls, ..dtls::Options::default() };
     let shard_config = |worker: &WorkerConfig| sfu::Config {
         candidates: worker.candidates.clone(),
+        plain_ips: worker.plain_ips.clone(),
         certificate: certificate.clone(),
         dtls: dtls::Settings::new(epoch, options),
         grace_period: config.grace_period,
     };
     // Every port is taken before any thread runs: an engine is up whole or not at all.
     let sockets = config.workers.iter().enumerate().map(|(index, worker)| {
-        let udp = Sockets::bind(&worker.listen, &SocketOptions::default());
+        let udp = Sockets::bind(&worker.listen, &SocketOptions::default())
+            .map(|udp| udp.with_places(worker.plain.clone()));
         let both = udp.and_then(|udp| Ok((udp, Listeners::bind(&worker.listen_tcp)?)));
         both.map_err(|source| Failure::Bind { worker: index, source })
     });

@@ -119,6 +119,7 @@ impl World {
         let common = common();
         let config = Config {
             candidates: vec![Candidate::udp(SocketAddr::from(([198, 51, 100, 1], 7000)))],
+            plain_ips: vec![ENGINE_IP.into()],
             certificate: common.engine.clone(),
             dtls: common.settings.clone(),
             grace_period: Duration::from_secs(20),

@@ -91,6 +91,7 @@ impl World {
         let mut rng = Rng::from_number(seed);
         let config = Config {
             candidates: vec![Candidate::udp(engine_address())],
+            plain_ips: vec![engine_address().ip()],
             certificate: certificates().0.clone(),
             dtls: dtls_settings(seed, 1),
             grace_period,

@@ -51,7 +51,7 @@ wire_enum!(StatsItem, "statistics" {
 pub struct TransportStats {
     /// Which.
     pub transport: TransportId,
-    /// ICE, DTLS and the peer's address.
+    /// ICE, DTLS and the peer's address. Of a plain transport, which has neither, the address alone.
     pub state: TransportState,
     /// Datagrams received that were the peer's beyond doubt, of every protocol.
     pub packets_received: u64,

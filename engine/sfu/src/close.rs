@@ -2,6 +2,7 @@
 
 use crate::shard::Shard;
 use crate::slots::Slot;
+use crate::transport::{Link, WebRtc};
 use control::{Closed, Counter, Event};
 use machine::Instant;
 
@@ -33,22 +34,27 @@ impl Shard {
             self.close_consumer(consumer.1, closed);
         }
         let Some(transport) = self.transports.remove(slot) else { return };
-        for path in transport.ice.paths() {
-            // The address may since have been proved to be another's.
-            if self.by_path.get(&path) == Some(&slot) {
-                self.by_path.remove(&path);
+        match &transport.link {
+            Link::WebRtc(WebRtc { ice, .. }) => {
+                for path in ice.paths() {
+                    // The address may since have been proved to be another's.
+                    if self.by_path.get(&path) == Some(&slot) {
+                        self.by_path.remove(&path);
+                    }
+                }
+                for ufrag in ice.ufrags() {
+                    self.by_ufrag.remove(&ufrag);
+                }
             }
-        }
-        for ufrag in transport.ice.ufrags() {
-            self.by_ufrag.remove(&ufrag);
+            Link::Plain(plain) => self.ears.close(plain.ears()),
         }
         if let Some(router) = self.routers.find_mut(transport.router) {
             forget(&mut router.transports, slot);
         }
         self.deadlines.set(slot.index(), None);
-        self.transport_ids.remove(&transport.spec.transport);
+        self.transport_ids.remove(&transport.id);
         self.counters.uncount(Counter::Transports);
-        self.events.tell(Event::TransportClosed { transport: transport.spec.transport, closed });
+        self.events.tell(Event::TransportClosed { transport: transport.id, closed });
     }
 
     /// Closes a producer and its consumers.

@@ -3,13 +3,14 @@
 use crate::consumer::Consumer;
 use crate::layers::Allowance;
 use crate::limits;
+use crate::plain;
 use crate::producer::Producer;
 use crate::router::Router;
 use crate::send_side::{Bitrates, SendSide};
 use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::stream::Stream;
-use crate::transport::{Source, Transport};
+use crate::transport::{Link, Source, Transport, WebRtc};
 use control::{
     AppData, AudioObserver, Closed, CodecParameters, Command, Consume, ConsumerId, Counter, CreateTransport,
     Event, Kind, Produce, ProducerId, Refusal, Request, RequestId, RouterId, StatsOf, Text, TransportId,
@@ -20,7 +21,7 @@ use rtp::{Mid, Rid, Ssrc};
 use std::collections::BTreeSet;
 
 /// Why a request is refused, for programs and for people.
-type Refused = (Refusal, String);
+pub(crate) type Refused = (Refusal, String);
 
 impl Shard {
     pub(crate) fn on_request(&mut self, now: Instant, request: Request, tx: &mut impl Tx) {
@@ -35,7 +36,7 @@ impl Shard {
         }
     }
 
-    /// `Ok(None)`: the answer is a sequence, which is under way.
+    /// `Ok(None)`: the answer is a sequence, which is under way, or waits for a socket.
     fn carry_out(
         &mut self,
         now: Instant,
@@ -62,6 +63,8 @@ impl Shard {
                 let slot = self.transport(transport)?;
                 self.close_transport(slot, Closed::Requested);
             }
+            Command::CreatePlainTransport(create) => return self.create_plain_transport(request, create),
+            Command::ConnectPlainTransport(connect) => self.connect_plain_transport(now, connect)?,
             Command::Produce(produce) => self.produce(produce)?,
             Command::PauseProducer { producer } => self.pause_producer(producer)?,
             Command::ResumeProducer { producer } => self.resume_producer(now, producer, tx)?,
@@ -140,34 +143,41 @@ impl Shard {
 
     fn create_transport(&mut self, request: RequestId, create: CreateTransport) -> Result<Event, Refused> {
         if let Some(slot) = self.transport_ids.get(&create.transport).copied() {
-            let is_same = self.transports.find(slot).is_some_and(|transport| transport.spec == create);
+            let webrtc = self.transports.find(slot).and_then(Transport::webrtc);
+            let is_same = webrtc.is_some_and(|webrtc| webrtc.spec == create);
             same_or_exists(is_same, format_args!("transport {}", create.transport))?;
             return self.transport_created(request, slot);
         }
         let router = self.router(create.router)?;
         check_limit(self.transports.len(), limits::TRANSPORTS_MAX, "transports of a worker")?;
-        let id = create.transport;
+        let (id, webrtc) = (create.transport, WebRtc::new(create, &mut self.rng));
+        let ufrag = webrtc.ice.ufrag();
+        let slot = self.insert_transport(id, router, Link::WebRtc(webrtc));
+        self.by_ufrag.insert(ufrag, slot);
+        self.transport_created(request, slot)
+    }
+
+    /// Enters a new transport into its router and the tables.
+    pub(crate) fn insert_transport(&mut self, id: TransportId, router: Slot, link: Link) -> Slot {
         let rng = &mut self.rng;
-        let slot = self.transports.insert_with(|slot| Transport::new(create, slot, router, rng));
+        let slot = self.transports.insert_with(|slot| Transport::new(id, slot, router, link, rng));
         self.received.begin(slot.index());
         self.sent.begin(slot.index());
         self.transport_ids.insert(id, slot);
         if let Some(router) = self.routers.find_mut(router) {
             router.transports.push(slot);
         }
-        if let Some(transport) = self.transports.find(slot) {
-            self.by_ufrag.insert(transport.ice.ufrag(), slot);
-        }
         self.counters.count(Counter::Transports);
-        self.transport_created(request, slot)
+        slot
     }
 
     fn transport_created(&self, request: RequestId, slot: Slot) -> Result<Event, Refused> {
-        let transport = self.transports.find(slot).ok_or_else(|| not_found(format_args!("the transport")))?;
+        let webrtc = self.transports.find(slot).and_then(Transport::webrtc);
+        let webrtc = webrtc.ok_or_else(|| not_found(format_args!("the transport")))?;
         Ok(Event::TransportCreated {
             request,
-            transport: transport.spec.transport,
-            ice: transport.ice.parameters(),
+            transport: webrtc.spec.transport,
+            ice: webrtc.ice.parameters(),
             fingerprint: self.config.certificate.fingerprint().0,
             candidates: self.config.candidates.clone(),
         })
@@ -180,14 +190,15 @@ impl Shard {
         fingerprint: Fingerprint,
     ) -> Result<(), Refused> {
         let slot = self.transport(id)?;
-        let Some(transport) = self.transports.find_mut(slot) else { return Ok(()) };
-        match transport.dtls.fingerprint {
+        let webrtc = self.transports.find_mut(slot).and_then(Transport::webrtc_mut);
+        let webrtc = webrtc.ok_or_else(|| invalid(format!("transport {id} is plain")))?;
+        match webrtc.dtls.fingerprint {
             Some(known) => {
                 same_or_exists(known == fingerprint, format_args!("a fingerprint for transport {id}"))?
             }
             None => {
-                transport.dtls.fingerprint = Some(fingerprint);
-                transport.connect_deadline = Some(now + limits::CONNECT_TIMEOUT);
+                webrtc.dtls.fingerprint = Some(fingerprint);
+                webrtc.connect_deadline = Some(now + limits::CONNECT_TIMEOUT);
             }
         }
         self.rearm(now, slot);
@@ -197,13 +208,13 @@ impl Shard {
     fn restart_ice(&mut self, request: RequestId, id: TransportId) -> Result<Event, Refused> {
         let slot = self.transport(id)?;
         let rng = &mut self.rng;
-        let transport =
-            self.transports.find_mut(slot).ok_or_else(|| not_found(format_args!("transport {id}")))?;
-        if let Some(forgotten) = transport.ice.restart(rng) {
+        let webrtc = self.transports.find_mut(slot).and_then(Transport::webrtc_mut);
+        let ice = &mut webrtc.ok_or_else(|| invalid(format!("transport {id} is plain")))?.ice;
+        if let Some(forgotten) = ice.restart(rng) {
             self.by_ufrag.remove(&forgotten);
         }
-        self.by_ufrag.insert(transport.ice.ufrag(), slot);
-        Ok(Event::IceRestarted { request, transport: id, ice: transport.ice.parameters() })
+        self.by_ufrag.insert(ice.ufrag(), slot);
+        Ok(Event::IceRestarted { request, transport: id, ice: ice.parameters() })
     }
 
     fn produce(&mut self, produce: Produce) -> Result<(), Refused> {
@@ -216,6 +227,12 @@ impl Shard {
         let Some(transport) = self.transports.find_mut(slot) else { return Ok(()) };
         let count = transport.producers.len();
         check_limit(count, limits::PRODUCERS_PER_TRANSPORT_MAX, "producers of a transport")?;
+        if transport.plain().is_some() {
+            let others = transport.producers.iter().filter_map(|slot| self.producers.find(*slot));
+            plain::check_payload_types(&produce, others)?;
+        } else if !has_labels(&produce) {
+            return Err(invalid("a producer without SSRC needs a MID to be recognised by".to_owned()));
+        }
         let conflict =
             produce.extensions.iter().find(|wish| !transport.extensions.accepts(wish.kind, wish.id));
         if let Some(wish) = conflict {
@@ -391,11 +408,11 @@ impl Shard {
         self.router_of(self.producers.find(producer)?.transport)
     }
 
-    fn router(&self, id: RouterId) -> Result<Slot, Refused> {
+    pub(crate) fn router(&self, id: RouterId) -> Result<Slot, Refused> {
         self.router_ids.get(&id).copied().ok_or_else(|| not_found(format_args!("router {id}")))
     }
 
-    fn transport(&self, id: TransportId) -> Result<Slot, Refused> {
+    pub(crate) fn transport(&self, id: TransportId) -> Result<Slot, Refused> {
         self.transport_ids.get(&id).copied().ok_or_else(|| not_found(format_args!("transport {id}")))
     }
 
@@ -406,6 +423,11 @@ impl Shard {
     fn consumer(&self, id: ConsumerId) -> Result<Slot, Refused> {
         self.consumer_ids.get(&id).copied().ok_or_else(|| not_found(format_args!("consumer {id}")))
     }
+}
+
+/// Whether its streams can be told apart by more than their payload types.
+pub(crate) fn has_labels(produce: &Produce) -> bool {
+    produce.mid.is_some() || produce.encodings.iter().all(|encoding| encoding.ssrc.is_some())
 }
 
 fn signaled_ssrcs(produce: &Produce) -> impl Iterator<Item = Ssrc> {
@@ -435,10 +457,11 @@ fn check_encodings(produce: &Produce) -> Result<(), Refused> {
     }
     let mut rids = BTreeSet::new();
     for encoding in encodings {
-        let has_name = encoding.ssrc.is_some() || produce.mid.is_some();
-        if !has_name || (count > 1 && encoding.ssrc.is_none() && encoding.rid.is_none()) {
-            let text = "an encoding needs an SSRC to be recognised by, or a MID, and beside others a RID too";
-            return Err(invalid(text.to_owned()));
+        let has_name = encoding.ssrc.is_some() || (produce.mid.is_some() && encoding.rid.is_some());
+        if count > 1 && !has_name {
+            return Err(invalid(
+                "one of several encodings needs an SSRC, or a MID and a RID, to be told apart".to_owned(),
+            ));
         }
         for (what, layers, max) in [
             ("spatial", encoding.spatial_layers, limits::SPATIAL_LAYERS_MAX),
@@ -536,7 +559,7 @@ fn check_extension_ids(ids: impl Iterator<Item = u8>) -> Result<(), Refused> {
     Ok(())
 }
 
-fn check_limit(count: usize, max: usize, what: &str) -> Result<(), Refused> {
+pub(crate) fn check_limit(count: usize, max: usize, what: &str) -> Result<(), Refused> {
     if count < max {
         Ok(())
     } else {
@@ -545,14 +568,14 @@ fn check_limit(count: usize, max: usize, what: &str) -> Result<(), Refused> {
 }
 
 /// The command came before: the same again is answered the same, another with the same id is refused.
-fn same_or_exists(is_same: bool, what: std::fmt::Arguments<'_>) -> Result<(), Refused> {
+pub(crate) fn same_or_exists(is_same: bool, what: std::fmt::Arguments<'_>) -> Result<(), Refused> {
     if is_same { Ok(()) } else { Err((Refusal::Exists, format!("{what} exists, with other parameters"))) }
 }
 
-fn not_found(what: std::fmt::Arguments<'_>) -> Refused {
+pub(crate) fn not_found(what: std::fmt::Arguments<'_>) -> Refused {
     (Refusal::NotFound, format!("{what} does not exist on this worker"))
 }
 
-fn invalid(text: String) -> Refused {
+pub(crate) fn invalid(text: String) -> Refused {
     (Refusal::Invalid, text)
 }

@@ -2,9 +2,10 @@
 
 use crate::ice::{self, Accepted};
 use crate::limits;
+use crate::protection::{Protection, Srtp};
 use crate::shard::Shard;
 use crate::slots::Slot;
-use crate::transport::Srtp;
+use crate::transport::{Transport, WebRtc};
 use control::{Closed, Counter, Discard, Event};
 use dtls::{Connected, Endpoint, Failed, Output};
 use machine::{Datagram, Instant, Path, Tx};
@@ -38,12 +39,13 @@ impl Shard {
         let ufrag = ice::local_ufrag(&message).ok_or(Discard::StunUnknownUser)?;
         let slot = *self.by_ufrag.get(&ufrag).ok_or(Discard::StunUnknownUser)?;
         let transport = self.transports.find_mut(slot).ok_or(Discard::StunUnknownUser)?;
-
         let flow = transport.flow();
-        let (answer, accepted) = transport.ice.on_check(now, path, &ufrag, &message)?;
+        let ice = &mut transport.webrtc_mut().ok_or(Discard::StunUnknownUser)?.ice;
+
+        let (answer, accepted) = ice.on_check(now, path, &ufrag, &message)?;
         self.received.count(slot.index(), datagram.bytes.len());
         let mut bytes = [0; STUN_ANSWER_LEN_MAX];
-        let len = transport.ice.write_answer(answer, &ufrag, path, &message, &mut bytes);
+        let len = ice.write_answer(answer, &ufrag, path, &message, &mut bytes);
         match len.and_then(|len| Some((len, tx.slot(flow, path, len)?))) {
             Some((len, slot)) => slot.copy_from_slice(&bytes[..len]),
             None => self.counters.count(Counter::TxFull),
@@ -63,9 +65,9 @@ impl Shard {
             let former = self.by_path.insert(path, slot).filter(|former| *former != slot);
             // A NAT gave the address of one peer to another: whoever proves itself there now has it.
             if let Some(former) = former
-                && let Some(transport) = self.transports.find_mut(former)
+                && let Some(webrtc) = self.transports.find_mut(former).and_then(Transport::webrtc_mut)
             {
-                transport.ice.forget(now, path);
+                webrtc.ice.forget(now, path);
                 self.report_state(now, former);
             }
         }
@@ -76,14 +78,14 @@ impl Shard {
     /// A TCP connection closed: what it was a pair of goes on by another pair, or waits for one as long as consent lasts.
     pub(crate) fn on_closed_path(&mut self, now: Instant, path: Path) {
         let Some(slot) = self.by_path.remove(&path) else { return };
-        if let Some(transport) = self.transports.find_mut(slot) {
-            transport.ice.forget(now, path);
+        if let Some(webrtc) = self.transports.find_mut(slot).and_then(Transport::webrtc_mut) {
+            webrtc.ice.forget(now, path);
             self.report_state(now, slot);
             self.rearm(now, slot);
         }
     }
 
-    /// The transport that a datagram other than STUN belongs to: the one with a valid pair at this address.
+    /// The WebRTC transport that a datagram other than STUN belongs to: the one with a valid pair at this address.
     pub(crate) fn transport_at(&self, path: Path) -> Result<Slot, Discard> {
         self.by_path.get(&path).copied().ok_or(Discard::NoValidPair)
     }
@@ -96,12 +98,13 @@ impl Shard {
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
         let slot = self.transport_at(datagram.path)?;
-        let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
-        let fingerprint = transport.dtls.fingerprint.ok_or(Discard::DtlsBeforeConnect)?;
-        let endpoint = match &mut transport.dtls.endpoint {
+        let webrtc = self.transports.find_mut(slot).and_then(Transport::webrtc_mut);
+        let dtls = &mut webrtc.ok_or(Discard::NoValidPair)?.dtls;
+        let fingerprint = dtls.fingerprint.ok_or(Discard::DtlsBeforeConnect)?;
+        let endpoint = match &mut dtls.endpoint {
             Some(endpoint) => endpoint,
             none => {
-                transport.dtls.attempts += 1;
+                dtls.attempts += 1;
                 let config = &self.config;
                 none.insert(Box::new(Endpoint::server(&config.dtls, &config.certificate, fingerprint, now)))
             }
@@ -113,12 +116,12 @@ impl Shard {
     }
 
     pub(crate) fn on_dtls_timeout(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
-        let Some(transport) = self.transports.find_mut(slot) else { return };
-        if transport.dtls.timeout.is_none_or(|timeout| timeout > now) {
+        let Some(webrtc) = self.transports.find_mut(slot).and_then(Transport::webrtc_mut) else { return };
+        if webrtc.dtls.timeout.is_none_or(|timeout| timeout > now) {
             return;
         }
-        transport.dtls.timeout = None;
-        if let Some(endpoint) = &mut transport.dtls.endpoint {
+        webrtc.dtls.timeout = None;
+        if let Some(endpoint) = &mut webrtc.dtls.endpoint {
             let taken = endpoint.on_timeout(now);
             self.drive_dtls(now, slot, taken, tx);
         }
@@ -138,8 +141,10 @@ impl Shard {
     fn drain_dtls(&mut self, slot: Slot, tx: &mut impl Tx) -> Result<Drained, Failed> {
         let none = Ok(Drained::Running);
         let Some(transport) = self.transports.find_mut(slot) else { return none };
-        let (flow, path) = (transport.flow(), transport.ice.selected());
-        let Some(endpoint) = &mut transport.dtls.endpoint else { return none };
+        let flow = transport.flow();
+        let Some(WebRtc { ice, dtls, .. }) = transport.webrtc_mut() else { return none };
+        let path = ice.selected();
+        let Some(endpoint) = &mut dtls.endpoint else { return none };
         let mut connected = None;
         let timeout = loop {
             match endpoint.poll(&mut self.dtls_buffer) {
@@ -154,7 +159,7 @@ impl Shard {
                 Output::Idle => break None,
             }
         };
-        transport.dtls.timeout = timeout;
+        dtls.timeout = timeout;
         match endpoint.failed() {
             Some(failed) => Err(failed),
             None => Ok(connected.map_or(Drained::Running, Drained::Connected)),
@@ -163,43 +168,52 @@ impl Shard {
 
     fn on_dtls_connected(&mut self, now: Instant, slot: Slot, connected: Connected) {
         let Some(transport) = self.transports.find_mut(slot) else { return };
-        let phase = limits::REPORT_INTERVAL.mul_f64(f64::from(self.rng.below(1000)) / 1000.0);
-        transport.srtp = Some(Srtp {
+        transport.protection = Some(Protection::Srtp(Srtp {
             inbound: srtp::Inbound::new(connected.profile, &connected.inbound),
             outbound: srtp::Outbound::new(connected.profile, &connected.outbound),
-        });
-        transport.connect_deadline = None;
-        // A random phase spreads the reports of peers who joined together (RFC 3550 §6.3.1).
-        transport.report_due = Some(now + phase);
+        }));
+        if let Some(webrtc) = transport.webrtc_mut() {
+            webrtc.connect_deadline = None;
+        }
         self.counters.count(Counter::DtlsConnected);
+        self.begin_to_send(now, slot);
+        self.report_state(now, slot);
+    }
+
+    /// The transport can send from now on: it reports, and its consumers begin.
+    pub(crate) fn begin_to_send(&mut self, now: Instant, slot: Slot) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        // A random phase spreads the reports of peers who joined together (RFC 3550 §6.3.1).
+        let phase = limits::REPORT_INTERVAL.mul_f64(f64::from(self.rng.below(1000)) / 1000.0);
+        transport.report_due = Some(now + phase);
         // Not before the flight that completes the peer's own handshake is on its way: when the next timers run.
         transport.has_become_able = true;
         self.deadlines.hasten(slot.index(), Instant::EPOCH);
-        self.report_state(now, slot);
     }
 
     fn on_dtls_failed(&mut self, slot: Slot, failed: Failed) {
         let Some(transport) = self.transports.find_mut(slot) else { return };
-        if transport.srtp.is_some() {
+        let is_connected = transport.protection.is_some();
+        let Some(WebRtc { dtls, .. }) = transport.webrtc_mut() else { return };
+        dtls.timeout = None;
+        if is_connected {
             // Keys are made; media needs DTLS no more, and noise on the handshake's port must not end a call.
-            transport.dtls.timeout = None;
             return;
         }
         self.counters.count(Counter::DtlsFailed);
-        transport.dtls.endpoint = None;
-        transport.dtls.timeout = None;
+        dtls.endpoint = None;
         let is_final = matches!(failed, Failed::FingerprintMismatch);
-        if is_final || transport.dtls.attempts >= limits::DTLS_ATTEMPTS_MAX {
+        if is_final || dtls.attempts >= limits::DTLS_ATTEMPTS_MAX {
             self.close_transport(slot, Closed::DtlsFailed);
         }
     }
 
     /// Closes a transport whose peer is gone or never came, and tells of one that has fallen silent.
     pub(crate) fn check_liveness(&mut self, now: Instant, slot: Slot) {
-        let Some(transport) = self.transports.find(slot) else { return };
-        if transport.ice.is_expired(now) {
+        let Some(webrtc) = self.transports.find(slot).and_then(Transport::webrtc) else { return };
+        if webrtc.ice.is_expired(now) {
             self.close_transport(slot, Closed::ConsentLost);
-        } else if transport.connect_deadline.is_some_and(|deadline| deadline <= now) {
+        } else if webrtc.connect_deadline.is_some_and(|deadline| deadline <= now) {
             self.close_transport(slot, Closed::NeverConnected);
         } else {
             self.report_state(now, slot);
@@ -209,14 +223,16 @@ impl Shard {
     /// Tells the controller if the transport's state is another than it was told.
     pub(crate) fn report_state(&mut self, now: Instant, slot: Slot) {
         let Some(transport) = self.transports.find_mut(slot) else { return };
-        let (state, told) = (transport.state(now), transport.reported);
+        let (id, state) = (transport.id, transport.state(now));
+        let (Some(state), Some(webrtc)) = (state, transport.webrtc_mut()) else { return };
+        let told = webrtc.reported;
         let has_moved_only = (state.ice, state.dtls) == (told.ice, told.dtls);
-        let is_too_soon = now.saturating_since(transport.reported_at) < limits::REMOTE_NEWS_INTERVAL;
+        let is_too_soon = now.saturating_since(webrtc.reported_at) < limits::REMOTE_NEWS_INTERVAL;
         if state == told || has_moved_only && is_too_soon {
             return;
         }
-        transport.reported = state;
-        transport.reported_at = now;
-        self.events.tell(Event::TransportState { transport: transport.spec.transport, state });
+        webrtc.reported = state;
+        webrtc.reported_at = now;
+        self.events.tell(Event::TransportState { transport: id, state });
     }
 }

@@ -1,6 +1,7 @@
 //! The way out of one consumer's packets: which path, under which key, at whose pace, and what they say of their sending.
 
 use crate::bandwidth::{Class, Purpose};
+use crate::protection::Outbound;
 use crate::send_side::{SendSide, Waiting};
 use control::{CodecParameters, Consume, Counters, ExtensionKind};
 use machine::{Flow, Instant, Path, Tx};
@@ -15,8 +16,8 @@ pub struct Leg<'a> {
     pub flow: Flow,
     /// The selected pair.
     pub path: Path,
-    /// The SRTP context.
-    pub outbound: &'a srtp::Outbound,
+    /// How they are protected.
+    pub outbound: Outbound<'a>,
 }
 
 /// Where the packets of one consumer go, for as long as one thing is done.
@@ -120,7 +121,7 @@ pub fn write(
 ) -> Option<usize> {
     let header_len = Header::encoded_len(extensions);
     let Egress { leg, tx, .. } = out;
-    let len = header_len + payload.len() + leg.outbound.profile().rtp_overhead();
+    let len = header_len + payload.len() + leg.outbound.rtp_overhead();
     let slot = tx.slot(leg.flow, leg.path, len)?;
     let written = header
         .write(extensions, slot)
@@ -143,7 +144,7 @@ pub fn write_padding(
     let mut padding = [0; PADDING_LEN];
     padding[PADDING_LEN - 1] = PADDING_LEN as u8;
     let Egress { leg, tx, .. } = out;
-    let len = Header::encoded_len(extensions) + padding.len() + leg.outbound.profile().rtp_overhead();
+    let len = Header::encoded_len(extensions) + padding.len() + leg.outbound.rtp_overhead();
     let slot = tx.slot(leg.flow, leg.path, len)?;
     let written = header.write(extensions, slot).and_then(|header_len| {
         slot[0] |= PADDING_BIT;

@@ -2,7 +2,6 @@
 
 use crate::consumer::Consumer;
 use crate::egress::Egress;
-use crate::media::srtp_discard;
 use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::transport::Transport;
@@ -12,18 +11,18 @@ use rtcp::{Compound, Nack, Packet, ReportBlock, SenderReport};
 use rtp::{SeqNo, Ssrc};
 
 impl Shard {
-    /// A datagram of SRTCP.
+    /// A datagram of RTCP from a transport's peer.
     pub(crate) fn on_rtcp(
         &mut self,
         now: Instant,
+        slot: Slot,
         datagram: Datagram<'_>,
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
-        let slot = self.transport_at(datagram.path)?;
         let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
-        let keys = transport.srtp.as_mut().ok_or(Discard::MediaBeforeKeys)?;
+        let protection = transport.protection.as_mut().ok_or(Discard::MediaBeforeKeys)?;
         let len = datagram.bytes.len();
-        let plain = keys.inbound.unprotect_rtcp(datagram.bytes).map_err(srtp_discard)?;
+        let plain = protection.unprotect_rtcp(datagram.bytes)?;
         let compound = Compound::new(plain).map_err(|_| Discard::RtcpMalformed)?;
         self.counters.count(Counter::RtcpIn);
         self.received.count(slot.index(), len);
@@ -279,10 +278,12 @@ pub(crate) fn send_rtcp(
 /// Encrypts a compound packet into the send batch. False if the transport cannot send or the batch is full.
 pub(crate) fn protect_rtcp(transport: &mut Transport, tx: &mut impl Tx, compound: &[u8]) -> bool {
     let flow = transport.flow();
-    let (Some(path), Some(keys)) = (transport.ice.selected(), &mut transport.srtp) else { return false };
-    let len = compound.len() + keys.outbound.profile().rtcp_overhead();
+    let (Some(path), Some(protection)) = (transport.rtcp_path(), &mut transport.protection) else {
+        return false;
+    };
+    let len = compound.len() + protection.rtcp_overhead();
     let Some(slot) = tx.slot(flow, path, len) else { return false };
-    let is_written = keys.outbound.protect_rtcp(compound, slot).is_some();
+    let is_written = protection.protect_rtcp(compound, slot);
     if !is_written {
         tx.cancel();
     }

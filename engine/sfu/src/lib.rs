@@ -4,7 +4,7 @@
 //! as arguments; datagrams leave through a [`Tx`](machine::Tx), answers and news are polled. The way of a packet:
 //! `shard` tells protocols apart → `media` unprotects it, finds its producer and fans it out → `consumer` writes its own
 //! header and encrypts into the send batch. `feedback` is the same for RTCP, `reports` is the RTCP we send by the clock, `connect` is STUN and DTLS,
-//! `commands` for what the controller asks.
+//! `plain` the transports that have neither, `commands` for what the controller asks.
 //!
 //! It is *not* a signaling server: it knows no SDP, no JSON, no rooms by name. State is plain data, and nothing is
 //! shared between shards.
@@ -30,7 +30,9 @@ mod media;
 mod nack;
 mod packet;
 mod picture;
+mod plain;
 mod producer;
+mod protection;
 mod rate;
 mod reports;
 mod rewrite;

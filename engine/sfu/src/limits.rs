@@ -34,6 +34,10 @@ pub const SSRC_LINGER: Duration = Duration::from_secs(1);
 /// pair heard from least recently, other than the selected one, is forgotten.
 pub const PAIRS_PER_TRANSPORT_MAX: usize = 8;
 
+/// UDP sockets of the plain transports of one shard, one or two each. At the bound another transport is refused. Each is a file
+/// descriptor of the process and a system call a batch.
+pub const PLAIN_SOCKETS_MAX: usize = 1024;
+
 /// News waiting for the controller. At the bound news is dropped, and the controller told how much; answers are not
 /// bounded here because a worker takes no command while its event ring is full.
 pub const EVENTS_MAX: usize = 4096;

@@ -7,7 +7,7 @@ use crate::limits;
 use crate::packet::{Carried, MediaPacket};
 use crate::producer::{Producer, Received, Role};
 use crate::shard::Shard;
-use crate::slots::Slots;
+use crate::slots::{Slot, Slots};
 use crate::transport::{self, Labels, Source, Transport, Twcc};
 use control::{Counter, Counters, Discard, Event, ExtensionKind};
 use machine::{Datagram, Deadlines, Instant, Tx};
@@ -15,18 +15,18 @@ use rtcp::twcc::Recorder;
 use rtp::{Ssrc, TwccSeq};
 
 impl Shard {
-    /// A datagram of SRTP: unprotect once, understand once, fan out.
+    /// A datagram of RTP from a transport's peer: unprotect once, understand once, fan out.
     pub(crate) fn on_rtp(
         &mut self,
         now: Instant,
+        slot: Slot,
         datagram: Datagram<'_>,
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
-        let slot = self.transport_at(datagram.path)?;
         let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
-        let keys = transport.srtp.as_mut().ok_or(Discard::MediaBeforeKeys)?;
+        let protection = transport.protection.as_mut().ok_or(Discard::MediaBeforeKeys)?;
         let len = datagram.bytes.len();
-        let plain = keys.inbound.unprotect_rtp(datagram.bytes).map_err(srtp_discard)?;
+        let plain = protection.unprotect_rtp(datagram.bytes)?;
         let rtp = rtp::Packet::new(plain).map_err(|_| Discard::RtpMalformed)?;
         self.counters.count(Counter::RtpIn);
         self.received.count(slot.index(), len);
@@ -179,15 +179,4 @@ fn find_source(
     }
     let Transport { sources, producers: of_transport, .. } = transport;
     transport::learn(now, sources, of_transport, producers, rtp.ssrc(), rtp.pt(), labels)
-}
-
-/// The counter for what SRTP refused.
-pub(crate) fn srtp_discard(discard: srtp::Discard) -> Discard {
-    match discard {
-        srtp::Discard::TooShort | srtp::Discard::NotRtp => Discard::SrtpTooShort,
-        srtp::Discard::TooOld | srtp::Discard::Replayed => Discard::SrtpReplayed,
-        srtp::Discard::AuthFailed | srtp::Discard::IndexExhausted => Discard::SrtpUnauthenticated,
-        srtp::Discard::NotEncrypted => Discard::SrtcpUnencrypted,
-        srtp::Discard::SsrcLimit => Discard::SsrcLimit,
-    }
 }

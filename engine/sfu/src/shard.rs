@@ -4,6 +4,7 @@ use crate::adapt::Sharing;
 use crate::consumer::Consumer;
 use crate::events::Events;
 use crate::ice::Ufrag;
+use crate::plain::Ears;
 use crate::producer::Producer;
 use crate::router::Router;
 use crate::slots::{Slot, Slots};
@@ -14,9 +15,10 @@ use control::{
     Candidate, Command, ConsumerId, Counter, Counters, DecodeError, Discard, Event, ProducerId, Refusal,
     Request, RequestId, RouterId, Text, TransportId,
 };
-use machine::{Datagram, Deadlines, Instant, Machine, Path, Rng, Tx};
+use machine::{Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use stun::Demux;
 
@@ -30,6 +32,9 @@ pub struct Config {
     /// Host candidates to offer, the preferred first: the worker's listening addresses, or the addresses announced
     /// for them where a 1:1 NAT stands before the host.
     pub candidates: Vec<Candidate>,
+    /// The addresses of plain transports, to tell their peers: the first of a family is used for it. None of a family: there
+    /// are no plain transports in it.
+    pub plain_ips: Vec<IpAddr>,
     /// The engine's certificate.
     pub certificate: dtls::Certificate,
     /// How DTLS is spoken.
@@ -70,6 +75,8 @@ pub struct Shard {
     /// Addresses of valid ICE pairs: who a datagram is from.
     pub(crate) by_path: Table<Path, Slot>,
     pub(crate) by_ufrag: Table<Ufrag, Slot>,
+    /// The sockets of plain transports.
+    pub(crate) ears: Ears,
     /// One deadline per transport, by its slot's index.
     pub(crate) deadlines: Deadlines,
     /// When to look at each router's speakers, by its slot's index.
@@ -105,6 +112,7 @@ impl Shard {
             consumer_ids: Table::default(),
             by_path: Table::default(),
             by_ufrag: Table::default(),
+            ears: Ears::default(),
             deadlines: Deadlines::default(),
             observations: Deadlines::default(),
             abandon_at: None,
@@ -135,12 +143,10 @@ impl Shard {
     fn transport_deadline(&self, now: Instant, slot: Slot) -> Option<Instant> {
         let transport = self.transports.find(slot)?;
         let own = [
-            transport.dtls.timeout,
-            transport.connect_deadline,
             transport.report_due,
             transport.twcc.as_ref().and_then(|twcc| twcc.due),
-            transport.ice.next_timeout(now),
             transport.send_side.as_ref().map(|side| side.next_timeout()),
+            transport.webrtc().and_then(|webrtc| webrtc.next_timeout(now)),
         ];
         // A transport that cannot send has nothing to ask for; it will be armed anew when it can.
         let asking = if transport.leg().is_some() { &transport.producers[..] } else { &[] };
@@ -172,11 +178,13 @@ impl Machine for Shard {
         self.counters.add(Counter::BytesIn, datagram.bytes.len() as u64);
         let mut sent = std::mem::take(&mut self.sent);
         let tx = &mut Counted::new(tx, &mut sent);
-        let taken = match stun::demux(datagram.bytes) {
+        let (path, demux) = (datagram.path, stun::demux(datagram.bytes));
+        let taken = match demux {
+            _ if path.local.on_demand_index().is_some() => self.on_plain(now, datagram, tx),
             Demux::Stun => self.on_stun(now, datagram, tx),
             Demux::Dtls => self.on_dtls(now, datagram, tx),
-            Demux::Rtp => self.on_rtp(now, datagram, tx),
-            Demux::Rtcp => self.on_rtcp(now, datagram, tx),
+            Demux::Rtp => self.transport_at(path).and_then(|slot| self.on_rtp(now, slot, datagram, tx)),
+            Demux::Rtcp => self.transport_at(path).and_then(|slot| self.on_rtcp(now, slot, datagram, tx)),
             Demux::TurnChannel | Demux::Zrtp | Demux::Unknown => Err(Discard::UnknownProtocol),
         };
         self.sent = sent;
@@ -223,6 +231,14 @@ impl Machine for Shard {
             }
             Input::ControllerLost => self.on_controller_lost(now),
         }
+    }
+
+    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
+        self.ears.poll_order()
+    }
+
+    fn on_socket_opened(&mut self, _now: Instant, local: LocalId, opened: Result<SocketAddr, SocketError>) {
+        self.on_plain_opened(local, opened);
     }
 
     fn poll_event(&mut self) -> Option<Event> {

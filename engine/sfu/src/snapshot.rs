@@ -5,6 +5,7 @@
 
 use crate::limits;
 use crate::shard::Shard;
+use crate::transport::Link;
 use control::{Event, Refusal, RequestId, SnapshotItem, Text};
 
 /// How far a snapshot has come.
@@ -76,11 +77,14 @@ impl Shard {
 
     fn transport_item(&self, index: u32) -> Option<SnapshotItem> {
         let transport = self.transports.find(self.transports.slot_at(index)?)?;
-        Some(SnapshotItem::Transport {
-            transport: transport.spec.transport,
-            router: transport.spec.router,
-            state: transport.reported,
-            app_data: transport.spec.app_data.clone(),
+        Some(match &transport.link {
+            Link::WebRtc(webrtc) => SnapshotItem::Transport {
+                transport: transport.id,
+                router: webrtc.spec.router,
+                state: webrtc.reported,
+                app_data: webrtc.spec.app_data.clone(),
+            },
+            Link::Plain(plain) => plain.snapshot_item(),
         })
     }
 
@@ -118,6 +122,7 @@ mod tests {
     fn snapshots_beyond_the_bound_are_refused_and_the_others_told_in_order() {
         let config = Config {
             candidates: Vec::new(),
+            plain_ips: Vec::new(),
             certificate: dtls::Certificate::generate(),
             dtls: dtls::Settings::new(std::time::Instant::now(), dtls::Options::default()),
             grace_period: Duration::from_secs(60),

@@ -1,15 +1,17 @@
-//! A WebRTC transport: one ICE, DTLS and SRTP session with one peer, and what travels over it.
+//! A transport: the session with one peer, by ICE and DTLS or plain, and what travels over it.
 
 use crate::egress::Leg;
 use crate::ice::Ice;
 use crate::limits;
 use crate::packet::ExtensionMap;
+use crate::plain::Plain;
 use crate::producer::{Producer, Role};
+use crate::protection::Protection;
 use crate::send_side::{Bitrates, SendSide};
 use crate::slots::{Slot, Slots};
-use control::{CreateTransport, Discard, DtlsState, TransportState};
+use control::{CreateTransport, Discard, DtlsState, TransportId, TransportState};
 use dtls::{Endpoint, Fingerprint};
-use machine::{Flow, Instant, Rng};
+use machine::{Flow, Instant, Path, Rng};
 use rtcp::twcc::Recorder;
 use rtp::{Mid, Pt, Rid, Ssrc};
 use std::collections::BTreeSet;
@@ -18,18 +20,16 @@ use std::time::Duration;
 /// One peer's session. Its slot's index is its flow in the send batch, and its number among the deadlines.
 #[derive(Debug)]
 pub struct Transport {
-    /// The command that made it: tells a repetition from a contradiction.
-    pub spec: CreateTransport,
+    /// Its id.
+    pub id: TransportId,
     /// Where it lives.
     pub slot: Slot,
     /// Its router.
     pub router: Slot,
-    /// ICE.
-    pub ice: Ice,
-    /// DTLS.
-    pub dtls: Dtls,
-    /// SRTP, once DTLS has made the keys.
-    pub srtp: Option<Srtp>,
+    /// How it finds its peer.
+    pub link: Link,
+    /// How its packets are protected; `None` until the keys are there.
+    pub protection: Option<Protection>,
     /// Extension ids of what is received here.
     pub extensions: ExtensionMap,
     /// Which SSRC is what.
@@ -51,12 +51,33 @@ pub struct Transport {
     pub send_side: Option<Box<SendSide>>,
     /// When the next RTCP reports are due; set when the keys are there.
     pub report_due: Option<Instant>,
-    /// When the peer must have completed DTLS.
-    pub connect_deadline: Option<Instant>,
     /// The round trip to the peer, from its latest report that showed one.
     pub rtt: Option<Duration>,
     /// It has just become able to send, and its consumers do not know yet.
     pub has_become_able: bool,
+}
+
+/// How a transport finds its peer, and what makes an address its.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are this one, and every packet looks up its pair")]
+pub enum Link {
+    /// By ICE; DTLS makes the keys.
+    WebRtc(WebRtc),
+    /// By what the controller says.
+    Plain(Box<Plain>),
+}
+
+/// ICE and DTLS.
+#[derive(Debug)]
+pub struct WebRtc {
+    /// The command that made it: tells a repetition from a contradiction.
+    pub spec: CreateTransport,
+    /// ICE.
+    pub ice: Ice,
+    /// DTLS.
+    pub dtls: Dtls,
+    /// When the peer must have completed DTLS.
+    pub connect_deadline: Option<Instant>,
     /// What the controller was told last, and when.
     pub reported: TransportState,
     /// See [`reported`](Self::reported).
@@ -76,15 +97,6 @@ pub struct Dtls {
     pub attempts: u8,
 }
 
-/// The contexts of both directions.
-#[derive(Debug)]
-pub struct Srtp {
-    /// From the peer.
-    pub inbound: srtp::Inbound,
-    /// To the peer.
-    pub outbound: srtp::Outbound,
-}
-
 /// The receiving side of transport-wide congestion control.
 #[derive(Debug)]
 pub struct Twcc {
@@ -96,18 +108,37 @@ pub struct Twcc {
     pub due: Option<Instant>,
 }
 
-impl Transport {
-    /// A transport nobody has checked yet.
-    pub fn new(spec: CreateTransport, slot: Slot, router: Slot, rng: &mut Rng) -> Self {
+impl WebRtc {
+    /// Of a transport nobody has checked yet.
+    pub fn new(spec: CreateTransport, rng: &mut Rng) -> Self {
         let ice = Ice::new(rng);
         let reported = TransportState { ice: ice.state(Instant::EPOCH), dtls: DtlsState::New, remote: None };
         Self {
             spec,
-            slot,
-            router,
             ice,
             dtls: Dtls::default(),
-            srtp: None,
+            connect_deadline: None,
+            reported,
+            reported_at: Instant::EPOCH,
+        }
+    }
+
+    /// When it next has something to do by itself.
+    pub fn next_timeout(&self, now: Instant) -> Option<Instant> {
+        let own = [self.dtls.timeout, self.connect_deadline, self.ice.next_timeout(now)];
+        own.into_iter().flatten().min()
+    }
+}
+
+impl Transport {
+    /// A transport without tracks.
+    pub fn new(id: TransportId, slot: Slot, router: Slot, link: Link, rng: &mut Rng) -> Self {
+        Self {
+            id,
+            slot,
+            router,
+            link,
+            protection: None,
             extensions: ExtensionMap::default(),
             sources: Sources::default(),
             producers: Vec::new(),
@@ -118,11 +149,8 @@ impl Transport {
             bitrates: Bitrates::default(),
             send_side: None,
             report_due: None,
-            connect_deadline: None,
             rtt: None,
             has_become_able: false,
-            reported,
-            reported_at: Instant::EPOCH,
         }
     }
 
@@ -131,27 +159,76 @@ impl Transport {
         Flow(self.slot.index())
     }
 
-    /// Where and how to send media; `None` until a pair is valid and the keys are there.
+    /// ICE and DTLS, if it is that kind of transport.
+    pub fn webrtc(&self) -> Option<&WebRtc> {
+        match &self.link {
+            Link::WebRtc(webrtc) => Some(webrtc),
+            Link::Plain(_) => None,
+        }
+    }
+
+    /// ICE and DTLS, if it is that kind of transport.
+    pub fn webrtc_mut(&mut self) -> Option<&mut WebRtc> {
+        match &mut self.link {
+            Link::WebRtc(webrtc) => Some(webrtc),
+            Link::Plain(_) => None,
+        }
+    }
+
+    /// The plain transport, if it is one.
+    pub fn plain(&self) -> Option<&Plain> {
+        match &self.link {
+            Link::WebRtc(_) => None,
+            Link::Plain(plain) => Some(plain),
+        }
+    }
+
+    /// The plain transport, if it is one.
+    pub fn plain_mut(&mut self) -> Option<&mut Plain> {
+        match &mut self.link {
+            Link::WebRtc(_) => None,
+            Link::Plain(plain) => Some(plain),
+        }
+    }
+
+    /// The way to the peer; `None` until it is known.
+    fn path(&self) -> Option<Path> {
+        match &self.link {
+            Link::WebRtc(webrtc) => webrtc.ice.selected(),
+            Link::Plain(plain) => plain.path(),
+        }
+    }
+
+    /// The way for RTCP.
+    pub fn rtcp_path(&self) -> Option<Path> {
+        match &self.link {
+            Link::WebRtc(webrtc) => webrtc.ice.selected(),
+            Link::Plain(plain) => plain.rtcp_path(),
+        }
+    }
+
+    /// Where and how to send media; `None` until the way is known and the keys are there.
     pub fn leg(&self) -> Option<Leg<'_>> {
-        let outbound = &self.srtp.as_ref()?.outbound;
-        Some(Leg { flow: self.flow(), path: self.ice.selected()?, outbound })
+        let outbound = self.protection.as_ref()?.outbound();
+        Some(Leg { flow: self.flow(), path: self.path()?, outbound })
     }
 
     /// [`leg`](Self::leg), with the congestion control of what takes it.
     pub fn leg_and_side(&mut self) -> Option<(Leg<'_>, Option<&mut SendSide>)> {
-        let outbound = &self.srtp.as_ref()?.outbound;
-        let leg = Leg { flow: Flow(self.slot.index()), path: self.ice.selected()?, outbound };
-        Some((leg, self.send_side.as_deref_mut()))
+        let (flow, path) = (self.flow(), self.path()?);
+        let outbound = self.protection.as_ref()?.outbound();
+        Some((Leg { flow, path, outbound }, self.send_side.as_deref_mut()))
     }
 
-    /// How far it has come.
-    pub fn state(&self, now: Instant) -> TransportState {
-        let dtls = match (&self.srtp, &self.dtls.endpoint) {
+    /// How far ICE and DTLS have come; `None` without them.
+    pub fn state(&self, now: Instant) -> Option<TransportState> {
+        let WebRtc { ice, dtls, .. } = self.webrtc()?;
+        let dtls = match (&self.protection, &dtls.endpoint) {
             (Some(_), _) => DtlsState::Connected,
             (None, Some(_)) => DtlsState::Connecting,
             (None, None) => DtlsState::New,
         };
-        TransportState { ice: self.ice.state(now), dtls, remote: self.ice.selected().map(|path| path.remote) }
+        Some(TransportState { ice: ice.state(now), dtls, remote: ice.selected().map(|path| path.remote) })
     }
 
     /// The consumer whose SSRC this is.

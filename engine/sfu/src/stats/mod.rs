@@ -14,13 +14,14 @@ pub use traffic::{Counted, Traffic};
 
 use crate::limits;
 use crate::packet::MediaPacket;
+use crate::plain::Plain;
 use crate::producer::Producer;
 use crate::rate::Meter;
 use crate::shard::Shard;
 use crate::slots::Slot;
 use control::{
-    Codec, ConsumerStats, Event, Kind, LayerStats, ProducerStats, RequestId, Scored, StatsItem, StreamStats,
-    Text, TransportStats,
+    Codec, ConsumerStats, DtlsState, Event, IceState, Kind, LayerStats, ProducerStats, RequestId, Scored,
+    StatsItem, StreamStats, Text, TransportState, TransportStats,
 };
 use machine::Instant;
 use rtcp::ReportBlock;
@@ -252,9 +253,11 @@ impl Shard {
     pub(crate) fn transport_stats(&self, now: Instant, slot: Slot) -> Option<StatsItem> {
         let transport = self.transports.find(slot)?;
         let (received, sent) = (self.received.of(slot.index()), self.sent.of(slot.index()));
+        let remote = transport.plain().and_then(Plain::path).map(|path| path.remote);
+        let without_ice = TransportState { ice: IceState::New, dtls: DtlsState::New, remote };
         Some(StatsItem::Transport(TransportStats {
-            transport: transport.spec.transport,
-            state: transport.state(now),
+            transport: transport.id,
+            state: transport.state(now).unwrap_or(without_ice),
             packets_received: received.packets,
             bytes_received: received.bytes,
             packets_sent: sent.packets,

@@ -30,6 +30,7 @@ const ALL_CONSUMERS: u64 = SUBSCRIBERS * CONSUMERS_EACH;
 fn shard() -> Shard {
     let config = Config {
         candidates: Vec::new(),
+        plain_ips: Vec::new(),
         certificate: dtls::Certificate::generate(),
         dtls: dtls::Settings::new(std::time::Instant::now(), dtls::Options::default()),
         grace_period: Duration::from_secs(60),

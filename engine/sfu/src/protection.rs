@@ -1,0 +1,110 @@
+//! How the packets of a transport are protected: by SRTP (RFC 3711), or, where the controller wants it so, not at all.
+
+use control::Discard;
+
+/// Both directions of a transport.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all have keys, and every packet uses them")]
+pub enum Protection {
+    /// With keys.
+    Srtp(Srtp),
+    /// In the open: a plain transport's choice.
+    Open,
+}
+
+/// The contexts of both directions.
+#[derive(Debug)]
+pub struct Srtp {
+    /// From the peer.
+    pub inbound: srtp::Inbound,
+    /// To the peer.
+    pub outbound: srtp::Outbound,
+}
+
+/// The sending side for RTP, borrowed for one fan-out.
+#[derive(Clone, Copy, Debug)]
+pub enum Outbound<'a> {
+    /// With a key.
+    Srtp(&'a srtp::Outbound),
+    /// In the open.
+    Open,
+}
+
+impl Protection {
+    /// The RTP packet inside, decrypted in place.
+    pub fn unprotect_rtp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p mut [u8], Discard> {
+        match self {
+            Self::Srtp(keys) => keys.inbound.unprotect_rtp(packet).map_err(discard),
+            Self::Open => Ok(packet),
+        }
+    }
+
+    /// The RTCP compound inside, decrypted in place.
+    pub fn unprotect_rtcp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p mut [u8], Discard> {
+        match self {
+            Self::Srtp(keys) => keys.inbound.unprotect_rtcp(packet).map_err(discard),
+            Self::Open => Ok(packet),
+        }
+    }
+
+    /// For sending RTP.
+    pub fn outbound(&self) -> Outbound<'_> {
+        match self {
+            Self::Srtp(keys) => Outbound::Srtp(&keys.outbound),
+            Self::Open => Outbound::Open,
+        }
+    }
+
+    /// Bytes an RTCP compound grows by.
+    pub fn rtcp_overhead(&self) -> usize {
+        match self {
+            Self::Srtp(keys) => keys.outbound.profile().rtcp_overhead(),
+            Self::Open => 0,
+        }
+    }
+
+    /// Writes a compound into `out`, which has room for exactly that. False if the key is used up.
+    pub fn protect_rtcp(&mut self, compound: &[u8], out: &mut [u8]) -> bool {
+        match self {
+            Self::Srtp(keys) => keys.outbound.protect_rtcp(compound, out).is_some(),
+            Self::Open => {
+                out.copy_from_slice(compound);
+                true
+            }
+        }
+    }
+}
+
+impl Outbound<'_> {
+    /// Bytes an RTP packet grows by.
+    pub fn rtp_overhead(self) -> usize {
+        match self {
+            Self::Srtp(outbound) => outbound.profile().rtp_overhead(),
+            Self::Open => 0,
+        }
+    }
+
+    /// Completes an RTP packet whose header is written. Yields its length; `None` if it does not fit. See
+    /// [`srtp::Outbound::protect_rtp`] for what must never be repeated.
+    pub fn protect_rtp(self, roc: u32, header_len: usize, payload: &[u8], out: &mut [u8]) -> Option<usize> {
+        match self {
+            Self::Srtp(outbound) => outbound.protect_rtp(roc, header_len, payload, out),
+            Self::Open => {
+                let len = header_len.checked_add(payload.len())?;
+                out.get_mut(header_len..len)?.copy_from_slice(payload);
+                Some(len)
+            }
+        }
+    }
+}
+
+/// The counter for what SRTP refused.
+fn discard(discard: srtp::Discard) -> Discard {
+    match discard {
+        srtp::Discard::TooShort | srtp::Discard::NotRtp => Discard::SrtpTooShort,
+        srtp::Discard::TooOld | srtp::Discard::Replayed => Discard::SrtpReplayed,
+        srtp::Discard::AuthFailed | srtp::Discard::IndexExhausted => Discard::SrtpUnauthenticated,
+        srtp::Discard::NotEncrypted => Discard::SrtcpUnencrypted,
+        srtp::Discard::SsrcLimit => Discard::SsrcLimit,
+    }
+}
