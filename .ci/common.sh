@@ -97,6 +97,19 @@ need_node() {
 
 need_chromium() { need chromium; }
 
+# What the tests of plain RTP speak with.
+need_ffmpeg() { need ffmpeg; }
+need_gstreamer() {
+    need gst-launch-1.0 gstreamer1.0-tools
+    # Without its plugins the command is there and does nothing.
+    local element
+    for element in opusenc vp8enc rtpbin; do
+        gst-inspect-1.0 --exists "$element" && continue
+        apt_install gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+        return
+    done
+}
+
 # npm_ci FOLDER: installs exactly what the lock file says, and nothing when that was done already.
 npm_ci() {
     local stamp="$1/node_modules/.leat-lock"

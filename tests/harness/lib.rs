@@ -26,6 +26,7 @@ pub mod layered;
 mod link;
 mod outbox;
 pub mod peer;
+mod plain;
 mod room;
 mod track;
 mod world;
@@ -37,6 +38,7 @@ pub use outbox::Outbox;
 pub use peer::Peer;
 pub use peer::sink::Sink;
 pub use peer::source::Source;
+pub use plain::PlainSent;
 pub use track::Track;
 pub use world::{PeerId, World};
 

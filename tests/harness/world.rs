@@ -3,6 +3,7 @@
 use crate::link::{Link, LinkEdit};
 use crate::outbox::Outbox;
 use crate::peer::Peer;
+use crate::plain::PlainSockets;
 use control::{Candidate, ConsumerId, Event, ProducerId, RequestId, RouterId, TransportId};
 use dtls::{Certificate, Options, Settings};
 use machine::{Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng};
@@ -33,6 +34,7 @@ pub struct World {
     pub(crate) rng: Rng,
     pub(crate) shard: Shard,
     outbox: Outbox,
+    pub(crate) plain: PlainSockets,
     pub(crate) members: Vec<Member>,
     addresses: BTreeMap<SocketAddr, usize>,
     queue: BinaryHeap<Reverse<Due>>,
@@ -103,6 +105,7 @@ impl World {
             shard: Shard::new(config, rng.fork()),
             rng,
             outbox: Outbox::new(),
+            plain: PlainSockets::default(),
             members: Vec::new(),
             addresses: BTreeMap::new(),
             queue: BinaryHeap::new(),
@@ -265,9 +268,10 @@ impl World {
             What::Up(from, mut bytes) => {
                 let path = Path { local: LocalId(0), remote: from };
                 let datagram = Datagram { path, received_at: self.now, bytes: &mut bytes };
-                self.shard.on_datagram(self.now, datagram, &mut self.outbox);
-                self.shard.on_batch_end(self.now, &mut self.outbox);
-                self.after_shard();
+                self.with_shard(|shard, now, outbox| {
+                    shard.on_datagram(now, datagram, outbox);
+                    shard.on_batch_end(now, outbox);
+                });
             }
             What::Down(to, mut bytes) => {
                 let Some(index) = self.addresses.get(&to).copied() else { return };
@@ -298,8 +302,7 @@ impl World {
             "{self}: number {owner} wants to be woken again and again"
         );
         if owner == SHARD {
-            self.shard.on_timeout(self.now, &mut self.outbox);
-            self.after_shard();
+            self.with_shard(|shard, now, outbox| shard.on_timeout(now, outbox));
         } else {
             let index = owner as usize - 1;
             let mut outbox = Outbox::new();
@@ -310,7 +313,12 @@ impl World {
 
     /// Gives the shard an input of its controller.
     pub(crate) fn command(&mut self, input: Input) {
-        self.shard.on_command(self.now, input, &mut self.outbox);
+        self.with_shard(|shard, now, outbox| shard.on_command(now, input, outbox));
+    }
+
+    /// Calls the shard, and does what its driver does afterwards.
+    pub(crate) fn with_shard(&mut self, call: impl FnOnce(&mut Shard, Instant, &mut Outbox)) {
+        call(&mut self.shard, self.now, &mut self.outbox);
         self.after_shard();
     }
 
@@ -326,10 +334,10 @@ impl World {
     }
 
     fn after_shard(&mut self) {
-        while let Some(event) = self.shard.poll_event() {
-            self.news.push((self.now, event));
-        }
         for (path, bytes) in self.outbox.drain() {
+            if self.plain.take(path, &bytes) {
+                continue;
+            }
             // To an address nobody has (any more): lost.
             let Some(index) = self.addresses.get(&path.remote).copied() else { continue };
             let mut arrivals = Vec::new();
@@ -340,6 +348,10 @@ impl World {
             if let Some(at) = release {
                 self.enqueue(at, What::ReleaseDown(index));
             }
+        }
+        self.carry_out_orders();
+        while let Some(event) = self.shard.poll_event() {
+            self.news.push((self.now, event));
         }
         self.deadlines.set(SHARD, self.shard.next_timeout());
     }

@@ -103,6 +103,7 @@ fn media_outlives_its_controller_and_the_next_one_finds_everything() {
                 assert_eq!((*transport, *producer), (SUBSCRIBING, PRODUCER));
                 assert_eq!(app_data.0, b"loudspeaker");
             }
+            SnapshotItem::PlainTransport { .. } => panic!("nobody made {item:?}"),
         }
     }
 
@@ -141,7 +142,9 @@ fn rooms_that_nobody_comes_back_for_are_closed() {
 fn ids(snapshot: &[SnapshotItem]) -> Vec<String> {
     let id = |item: &SnapshotItem| match item {
         SnapshotItem::Router { router, .. } => format!("router {}", router.0),
-        SnapshotItem::Transport { transport, .. } => format!("transport {}", transport.0),
+        SnapshotItem::Transport { transport, .. } | SnapshotItem::PlainTransport { transport, .. } => {
+            format!("transport {}", transport.0)
+        }
         SnapshotItem::Producer { producer, .. } => format!("producer {}", producer.0),
         SnapshotItem::Consumer { consumer, .. } => format!("consumer {}", consumer.0),
     };

@@ -16,6 +16,8 @@ mod controllers;
 mod hostile_ring;
 mod hostile_srtp;
 mod media;
+mod plain;
+mod program;
 mod starting;
 mod tcp;
 

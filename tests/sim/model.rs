@@ -2,8 +2,9 @@
 //! model says.
 
 use control::{
-    AppData, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding, Event,
-    Kind, Produce, ProducerId, Refusal, RouterId, SnapshotItem, Text, TransportId,
+    AppData, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, CreatePlainTransport,
+    CreateTransport, Encoding, Event, IpFamily, Kind, Produce, ProducerId, Refusal, RouterId, SnapshotItem,
+    Text, TransportId,
 };
 use leat_tests::World;
 use machine::Rng;
@@ -16,7 +17,7 @@ const IDS: u32 = 5;
 #[derive(Debug, Default)]
 struct Model {
     routers: BTreeMap<RouterId, AppData>,
-    transports: BTreeMap<TransportId, CreateTransport>,
+    transports: BTreeMap<TransportId, Transport>,
     producers: BTreeMap<ProducerId, (Produce, bool)>,
     consumers: BTreeMap<ConsumerId, (Consume, bool)>,
     /// SSRCs that a transport has ever sent: none is given out twice.
@@ -24,11 +25,20 @@ struct Model {
     consumers_closed: u32,
 }
 
+/// What a transport of either kind was made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Transport {
+    router: RouterId,
+    app_data: AppData,
+    is_plain: bool,
+}
+
 /// An answer, without what only the shard can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Done,
     Transport(TransportId),
+    PlainTransport(TransportId),
     Refused(Refusal),
 }
 
@@ -54,15 +64,13 @@ impl Model {
                 self.routers.get(&router).ok_or(Refusal::NotFound)?;
                 self.close_router(router, &mut closings);
             }
-            Command::CreateTransport(create) => {
-                answer = Answer::Transport(create.transport);
-                match self.transports.get(&create.transport) {
-                    Some(known) => same(*known == create)?,
-                    None => {
-                        self.routers.get(&create.router).ok_or(Refusal::NotFound)?;
-                        self.transports.insert(create.transport, create);
-                    }
-                }
+            Command::CreateTransport(CreateTransport { router, transport, app_data }) => {
+                answer = Answer::Transport(transport);
+                self.create_transport(transport, Transport { router, app_data, is_plain: false })?;
+            }
+            Command::CreatePlainTransport(CreatePlainTransport { router, transport, app_data, .. }) => {
+                answer = Answer::PlainTransport(transport);
+                self.create_transport(transport, Transport { router, app_data, is_plain: true })?;
             }
             Command::CloseTransport { transport } => {
                 self.transports.get(&transport).ok_or(Refusal::NotFound)?;
@@ -111,6 +119,17 @@ impl Model {
         Ok((answer, closings))
     }
 
+    fn create_transport(&mut self, id: TransportId, transport: Transport) -> Result<(), Refusal> {
+        match self.transports.get(&id) {
+            Some(known) => same(*known == transport),
+            None => {
+                self.routers.get(&transport.router).ok_or(Refusal::NotFound)?;
+                self.transports.insert(id, transport);
+                Ok(())
+            }
+        }
+    }
+
     fn producer(&mut self, id: ProducerId) -> Result<&mut (Produce, bool), Refusal> {
         self.producers.get_mut(&id).ok_or(Refusal::NotFound)
     }
@@ -120,8 +139,8 @@ impl Model {
     }
 
     fn close_router(&mut self, id: RouterId, closings: &mut Vec<String>) {
-        let transports: Vec<_> = self.transports.values().filter(|other| other.router == id).collect();
-        for transport in transports.iter().map(|other| other.transport).collect::<Vec<_>>() {
+        let transports = self.transports.iter().filter(|(_, other)| other.router == id);
+        for transport in transports.map(|(transport, _)| *transport).collect::<Vec<_>>() {
             self.close_transport(transport, closings);
         }
         self.routers.remove(&id);
@@ -160,8 +179,9 @@ impl Model {
     /// Everything, as a snapshot lists it.
     fn items(&self) -> Vec<String> {
         let routers = self.routers.iter().map(|(id, app_data)| format!("router {id} {:?}", app_data.0));
-        let transports = self.transports.values().map(|create| {
-            format!("transport {} of {} {:?}", create.transport, create.router, create.app_data.0)
+        let transports = self.transports.iter().map(|(id, transport)| {
+            let Transport { router, app_data, is_plain } = transport;
+            format!("transport {id} of {router} plain {is_plain} {:?}", app_data.0)
         });
         let producers = self.producers.values().map(|(produce, paused)| {
             format!(
@@ -191,7 +211,10 @@ fn listed(world: &mut World) -> Vec<String> {
     let items = world.snapshot().into_iter().map(|item| match item {
         SnapshotItem::Router { router, app_data } => format!("router {router} {:?}", app_data.0),
         SnapshotItem::Transport { transport, router, app_data, .. } => {
-            format!("transport {transport} of {router} {:?}", app_data.0)
+            format!("transport {transport} of {router} plain false {:?}", app_data.0)
+        }
+        SnapshotItem::PlainTransport { transport, router, app_data, .. } => {
+            format!("transport {transport} of {router} plain true {:?}", app_data.0)
         }
         SnapshotItem::Producer { producer, transport, paused, app_data, kind } => {
             assert_eq!(kind, Kind::Video);
@@ -231,7 +254,8 @@ fn random_command(rng: &mut Rng, consumers_closed: u32) -> Command {
     let paused = rng.chance(0.1);
     match rng.below(60) {
         0..8 => Command::CreateRouter { router, app_data },
-        8..18 => Command::CreateTransport(CreateTransport { router, transport, app_data }),
+        8..14 => Command::CreateTransport(CreateTransport { router, transport, app_data }),
+        14..18 => Command::CreatePlainTransport(create_plain(router, transport, app_data)),
         18..28 => Command::Produce(produce(transport, producer, paused, app_data)),
         28..43 => Command::Consume(consume(transport, producer, consumer, generation, app_data)),
         43 => Command::CloseRouter { router },
@@ -244,6 +268,18 @@ fn random_command(rng: &mut Rng, consumers_closed: u32) -> Command {
         56..58 => Command::ResumeConsumer { consumer },
         58 => Command::RequestKeyframe { consumer },
         _ => Command::ClaimRouter { router },
+    }
+}
+
+fn create_plain(router: RouterId, transport: TransportId, app_data: AppData) -> CreatePlainTransport {
+    CreatePlainTransport {
+        router,
+        transport,
+        family: IpFamily::V4,
+        rtcp_mux: false,
+        comedia: false,
+        srtp: None,
+        app_data,
     }
 }
 
@@ -314,6 +350,7 @@ fn every_answer_closing_and_snapshot_is_as_the_model_says() {
             let answer = match world.request(command) {
                 Event::Done { .. } => Answer::Done,
                 Event::TransportCreated { transport, .. } => Answer::Transport(transport),
+                Event::PlainTransportCreated { transport, .. } => Answer::PlainTransport(transport),
                 Event::Refused { refusal, text, .. } => {
                     assert!(!text.as_str().is_empty(), "{context}");
                     Answer::Refused(refusal)
@@ -342,5 +379,7 @@ fn every_answer_closing_and_snapshot_is_as_the_model_says() {
         let expected =
             [model.routers.len(), model.transports.len(), model.producers.len(), model.consumers.len()];
         assert_eq!(counted, expected, "{world}");
+        let plain = model.transports.values().filter(|transport| transport.is_plain).count();
+        assert_eq!(world.plain_sockets().len(), 2 * plain, "{world}");
     }
 }

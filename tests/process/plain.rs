@@ -1,0 +1,452 @@
+//! Plain RTP and SRTP with ffmpeg and GStreamer as they are: what they send is received by the other, by themselves and by a
+//! WebRTC peer, and what anybody else sends is not.
+
+use crate::SILENCE;
+use crate::call::{
+    CONSUMER, Family, PRODUCER, PUBLISHING, RECEIVED_PT, RECEIVED_SSRC, ROUTER, SUBSCRIBING, consume,
+    create_router, join, produce,
+};
+use crate::controller::Controller;
+use crate::engine::Engine;
+use crate::program::{Program, TextFile, base64};
+use control::{
+    Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter, Counters,
+    CreatePlainTransport, Discard, Encoding, Event, IpFamily, Kind, Produce, ProducerId, SrtpKey,
+    SrtpParameters, SrtpProfile, Text, TransportId,
+};
+use oracle_rtp::packet::Packet;
+use oracle_util::marshal::{Marshal, Unmarshal};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Frames of video after which a receiver has seen enough: with a keyframe every 15, some of each kind.
+const FRAMES: usize = 40;
+
+/// One kind of media, with its numbers on both legs and the ids of all that belongs to it.
+#[derive(Clone, Copy, Debug)]
+struct Media {
+    kind: Kind,
+    codec: Codec,
+    clock_rate_hz: u32,
+    sent_pt: u8,
+    received_pt: u8,
+    ids: u64,
+}
+
+const VIDEO: Media = Media {
+    kind: Kind::Video,
+    codec: Codec::Vp8,
+    clock_rate_hz: 90_000,
+    sent_pt: 96,
+    received_pt: 101,
+    ids: 1_000,
+};
+
+const AUDIO: Media = Media {
+    kind: Kind::Audio,
+    codec: Codec::Opus,
+    clock_rate_hz: 48_000,
+    sent_pt: 97,
+    received_pt: 102,
+    ids: 2_000,
+};
+
+impl Media {
+    fn codec(self, pt: u8) -> CodecParameters {
+        CodecParameters {
+            codec: self.codec,
+            pt,
+            rtx_pt: None,
+            clock_rate_hz: self.clock_rate_hz,
+            nack: false,
+            pli: false,
+            fir: false,
+            transport_cc: false,
+        }
+    }
+
+    /// Known by its payload type: these programs choose their SSRC themselves.
+    fn produce(self) -> Produce {
+        Produce {
+            transport: TransportId(self.ids),
+            producer: ProducerId(self.ids),
+            kind: self.kind,
+            mid: None,
+            codecs: vec![self.codec(self.sent_pt)],
+            encodings: vec![Encoding::SINGLE],
+            extensions: Vec::new(),
+            paused: false,
+            app_data: Default::default(),
+        }
+    }
+
+    fn consume(self) -> Consume {
+        Consume {
+            producer: ProducerId(self.ids),
+            codecs: vec![self.codec(self.received_pt)],
+            ssrc: self.ids as u32,
+            cname: Text::new("plain"),
+            ..consume(TransportId(self.ids + 1), ProducerId(self.ids), ConsumerId(self.ids))
+        }
+    }
+
+    /// A source, where it sends to; if it is not told from which port of loopback it sends, it is to show itself by its first
+    /// packet.
+    fn source(
+        self,
+        controller: &mut Controller,
+        port: Option<u16>,
+        srtp: Option<SrtpParameters>,
+    ) -> SocketAddr {
+        let profile = srtp.as_ref().map(|srtp| srtp.profile);
+        let transport = TransportId(self.ids);
+        let create = CreatePlainTransport { comedia: port.is_none(), srtp: profile, ..create(transport) };
+        let (address, _) = make(controller, create);
+        let remote = port.map(|port| SocketAddr::new(LOOPBACK, port));
+        let connect = ConnectPlainTransport { transport, remote, rtcp_remote: None, srtp };
+        controller.demand(Command::ConnectPlainTransport(connect));
+        controller.demand(Command::Produce(self.produce()));
+        address
+    }
+
+    /// A sink, whose receiver listens on this port of loopback: the key that it is sent media with.
+    fn sink(
+        self,
+        controller: &mut Controller,
+        port: u16,
+        srtp: Option<SrtpParameters>,
+    ) -> Option<SrtpParameters> {
+        let profile = srtp.as_ref().map(|srtp| srtp.profile);
+        let transport = TransportId(self.ids + 1);
+        let (_, ours) = make(controller, CreatePlainTransport { srtp: profile, ..create(transport) });
+        let remote = Some(SocketAddr::new(LOOPBACK, port));
+        let connect = ConnectPlainTransport { transport, remote, rtcp_remote: None, srtp };
+        controller.demand(Command::ConnectPlainTransport(connect));
+        controller.demand(Command::Consume(self.consume()));
+        ours
+    }
+}
+
+fn create(transport: TransportId) -> CreatePlainTransport {
+    CreatePlainTransport {
+        router: ROUTER,
+        transport,
+        family: IpFamily::V4,
+        rtcp_mux: false,
+        comedia: false,
+        srtp: None,
+        app_data: Default::default(),
+    }
+}
+
+fn make(controller: &mut Controller, create: CreatePlainTransport) -> (SocketAddr, Option<SrtpParameters>) {
+    match controller.request(Command::CreatePlainTransport(create)) {
+        Event::PlainTransportCreated { address, srtp, .. } => (address, srtp),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An engine with ports for plain transports of its own, and a room in it.
+fn start() -> (Engine, Controller) {
+    let first = free_ports(16);
+    let engine = Engine::start_with(&["--workers", "1", "--plain-ports", &format!("{first}-{}", first + 15)]);
+    let mut controller = engine.attach();
+    controller.demand(create_router(ROUTER));
+    (engine, controller)
+}
+
+/// So many adjacent ports that are free on loopback, the first of them even; above those of the engines themselves.
+fn free_ports(count: u16) -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % 50) as u16 * 160;
+    let is_free = |port: &u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    (0..500)
+        .map(|_| 24_000 + (start + 16 * NEXT.fetch_add(1, Ordering::Relaxed)) % 8_000)
+        .find(|first| (*first..first + count).all(|port| is_free(&port)))
+        .expect("some of 8000 ports are free")
+}
+
+/// The receiving ffmpeg: decodes so much, writes a line for each frame, and takes any error for the end.
+fn ffmpeg_receiver(sdp: &TextFile) -> Program {
+    let sdp = sdp.0.display();
+    Program::start(&format!(
+        "ffmpeg -hide_banner -nostats -loglevel warning -xerror -err_detect explode \
+         -protocol_whitelist file,udp,rtp,srtp -i {sdp} -frames:v {FRAMES} -frames:a {FRAMES} -f framecrc -"
+    ))
+}
+
+/// The sending ffmpeg: a moving picture and a tone, in real time, for longer than anybody listens.
+fn ffmpeg_sender(video: &str, audio: &str) -> Program {
+    Program::start(&format!(
+        "ffmpeg -hide_banner -nostats -loglevel warning \
+         -re -f lavfi -i testsrc2=size=320x240:rate=30:duration=30 \
+         -re -f lavfi -i sine=sample_rate=48000:duration=30 \
+         -map 0:v -c:v libvpx -deadline realtime -cpu-used 8 -g 15 -b:v 400k -payload_type 96 -f rtp {video} \
+         -map 1:a -c:a libopus -ac 2 -payload_type 97 -f rtp {audio}"
+    ))
+}
+
+/// An SDP for receivers on these ports. Each `a=crypto` line belongs to one of them.
+fn sdp(video: u16, audio: u16, crypto: Option<[String; 2]>) -> TextFile {
+    let profile = if crypto.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
+    let [of_video, of_audio] = crypto.unwrap_or_default();
+    let text = format!(
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=leat\nc=IN IP4 127.0.0.1\nt=0 0\n\
+         m=video {video} {profile} 101\na=rtpmap:101 VP8/90000\n{of_video}\
+         m=audio {audio} {profile} 102\na=rtpmap:102 opus/48000/2\n{of_audio}"
+    );
+    TextFile::new("sdp", &text)
+}
+
+/// A receiver has decoded what it was to decode, and nothing displeased it.
+fn assert_received(receiver: Program) {
+    let (frames, complaints) = receiver.finish();
+    for stream in ["0,", "1,"] {
+        let count = frames.lines().filter(|line| line.starts_with(stream)).count();
+        assert_eq!(count, FRAMES, "stream {stream} {complaints}");
+    }
+    // Whether a decoder came upon anything it could not use.
+    let is_fault = |line: &&str| {
+        ["error", "rror ", "corrupt", "missed", "Discarding"].iter().any(|word| line.contains(word))
+    };
+    let faults: Vec<_> = complaints.lines().filter(is_fault).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+fn has_clean_ingress(counters: &Counters) -> bool {
+    let refused =
+        [Discard::RtpMalformed, Discard::RtpUnroutable, Discard::RtpUnknownPt, Discard::RtcpMalformed];
+    refused.iter().all(|discard| counters.discarded(*discard) == 0)
+}
+
+#[test]
+fn what_ffmpeg_sends_another_ffmpeg_plays() {
+    let (_engine, mut controller) = start();
+    let port = free_ports(8);
+    let from = port + 4;
+    let video = VIDEO.source(&mut controller, Some(from), None);
+    let audio = AUDIO.source(&mut controller, Some(from + 2), None);
+    VIDEO.sink(&mut controller, port, None);
+    AUDIO.sink(&mut controller, port + 2, None);
+    let sdp = sdp(port, port + 2, None);
+    let mut receiver = ffmpeg_receiver(&sdp);
+    receiver.await_listening(LOOPBACK, port + 3);
+    let way =
+        |to: SocketAddr, from: u16| format!("rtp://{to}?localrtpport={from}&localrtcpport={}", from + 1);
+    let _sender = ffmpeg_sender(&way(video, from), &way(audio, from + 2));
+    assert_received(receiver);
+    // The sender's clocks have come too, by RTCP on a port of its own.
+    let counters = controller.await_counters(|counters| counters.value(Counter::RtcpIn) >= 2);
+    assert!(has_clean_ingress(&counters), "{counters:?}");
+    assert_eq!(counters.discarded(Discard::PlainStranger), 0);
+}
+
+#[test]
+fn srtp_goes_through_from_one_ffmpeg_to_another_and_nobody_else_is_heard() {
+    let (_engine, mut controller) = start();
+    let port = free_ports(4);
+    let profile = SrtpProfile::AesCm128HmacSha1_80;
+    let key = |byte: u8| SrtpParameters { profile, key: SrtpKey((byte..byte + 30).collect()) };
+    let (video_key, audio_key) = (key(10), key(60));
+    let video = VIDEO.source(&mut controller, None, Some(video_key.clone()));
+    let audio = AUDIO.source(&mut controller, None, Some(audio_key.clone()));
+    // Receivers send with keys too, of which we only see reports.
+    let crypto = [(VIDEO, port, key(110)), (AUDIO, port + 2, key(160))].map(|(media, port, theirs)| {
+        let ours = media.sink(&mut controller, port, Some(theirs)).expect("the engine has a key");
+        format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\n", base64(&ours.key.0))
+    });
+    let sdp = sdp(port, port + 2, Some(crypto));
+    let mut receiver = ffmpeg_receiver(&sdp);
+    receiver.await_listening(LOOPBACK, port + 3);
+
+    // The first to send to either is an impostor without the key.
+    let impostor = UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    for seq in 1..=5 {
+        let packet = plain_packet(VIDEO.sent_pt, seq);
+        impostor.send_to(&packet, video).unwrap();
+        impostor.send_to(&packet, audio).unwrap();
+    }
+    let refused = |counters: &Counters| {
+        counters.discarded(Discard::SrtpUnauthenticated) == 10 && counters.value(Counter::RtpIn) == 0
+    };
+    controller.await_counters(refused);
+
+    let output = |address: SocketAddr, key: &SrtpParameters| {
+        let key = base64(&key.key.0);
+        format!("-srtp_out_suite AES_CM_128_HMAC_SHA1_80 -srtp_out_params {key} srtp://{address}")
+    };
+    let _sender = ffmpeg_sender(&output(video, &video_key), &output(audio, &audio_key));
+    assert_received(receiver);
+    let counters = controller.await_counters(|counters| counters.value(Counter::RtpIn) >= 2 * FRAMES as u64);
+    assert!(has_clean_ingress(&counters), "{counters:?}");
+    assert_eq!(counters.discarded(Discard::SrtpReplayed), 0);
+}
+
+fn plain_packet(pt: u8, seq: u16) -> Vec<u8> {
+    let mut packet = crate::caller::audio_packet(seq);
+    packet.header.payload_type = pt;
+    packet.marshal().unwrap().to_vec()
+}
+
+/// The receiving half of a GStreamer pipeline: decodes so much, then ends.
+fn gstreamer_receiver(port: u16, media: Media, decoder: &str) -> Program {
+    let (kind, name) = match media.kind {
+        Kind::Video => ("video", "VP8"),
+        Kind::Audio => ("audio", "OPUS"),
+    };
+    let (clock_rate, pt) = (media.clock_rate_hz, media.received_pt);
+    Program::start(&format!(
+        "gst-launch-1.0 -q udpsrc port={port} \
+         caps=application/x-rtp,media={kind},encoding-name={name},clock-rate={clock_rate},payload={pt} \
+         ! rtpjitterbuffer ! {decoder} ! fakesink num-buffers={FRAMES}"
+    ))
+}
+
+#[test]
+fn what_gstreamer_sends_another_gstreamer_plays() {
+    let (_engine, mut controller) = start();
+    let port = free_ports(4);
+    let [video, audio] = [VIDEO, AUDIO].map(|media| media.source(&mut controller, None, None).port());
+    VIDEO.sink(&mut controller, port, None);
+    AUDIO.sink(&mut controller, port + 2, None);
+    let receivers = [
+        gstreamer_receiver(port, VIDEO, "rtpvp8depay ! vp8dec"),
+        gstreamer_receiver(port + 2, AUDIO, "rtpopusdepay ! opusdec"),
+    ];
+    let receivers = receivers.into_iter().zip([port, port + 2]).map(|(mut receiver, port)| {
+        receiver.await_listening(LOOPBACK, port);
+        receiver
+    });
+    let receivers: Vec<Program> = receivers.collect();
+    // With RTCP, as its manual shows it: from other ports than RTP, whatever they are.
+    let way = |session: u8, port: u16| {
+        format!(
+            "rtp.send_rtp_src_{session} ! udpsink host=127.0.0.1 port={port} \
+             rtp.send_rtcp_src_{session} ! udpsink host=127.0.0.1 port={} sync=false async=false",
+            port + 1
+        )
+    };
+    let _sender = Program::start(&format!(
+        "gst-launch-1.0 -q rtpbin name=rtp \
+         videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=30/1 \
+         ! vp8enc deadline=1 keyframe-max-dist=15 ! rtpvp8pay pt=96 ! rtp.send_rtp_sink_0 {} \
+         audiotestsrc is-live=true ! audioconvert ! audioresample ! opusenc ! rtpopuspay pt=97 ! rtp.send_rtp_sink_1 {}",
+        way(0, video),
+        way(1, audio)
+    ));
+    for receiver in receivers {
+        let (_, complaints) = receiver.finish();
+        let is_fault = |line: &&str| ["ERROR", "depay", "dec"].iter().any(|word| line.contains(word));
+        let faults: Vec<_> = complaints.lines().filter(is_fault).collect();
+        assert!(faults.is_empty(), "{complaints}");
+    }
+    let counters = controller.await_counters(|counters| counters.value(Counter::RtcpIn) >= 2);
+    assert!(has_clean_ingress(&counters), "{counters:?}");
+    assert_eq!(counters.discarded(Discard::PlainStranger), 0);
+}
+
+#[test]
+fn a_browser_hears_ffmpeg_and_is_heard_outside() {
+    let (engine, mut controller) = start();
+    let source = AUDIO.source(&mut controller, None, None);
+    let mut caller = join(&engine, &mut controller, SUBSCRIBING, Family::V4);
+    let consume = Consume { transport: SUBSCRIBING, ..consume(SUBSCRIBING, ProducerId(AUDIO.ids), CONSUMER) };
+    controller.demand(Command::Consume(consume));
+    caller.connect();
+    let _sender = Program::start(&format!(
+        "ffmpeg -hide_banner -nostats -loglevel warning -re -f lavfi -i sine=sample_rate=48000:duration=30 \
+         -c:a libopus -ac 2 -payload_type 97 -f rtp rtp://{source}"
+    ));
+    let packets = caller.receive(50);
+    for pair in packets.windows(2) {
+        let [before, after] = [&pair[0].header, &pair[1].header];
+        assert_eq!((after.payload_type, after.ssrc), (RECEIVED_PT, RECEIVED_SSRC));
+        assert_eq!(after.sequence_number, before.sequence_number.wrapping_add(1));
+        assert_eq!(after.timestamp, before.timestamp.wrapping_add(960), "20 ms of Opus");
+    }
+
+    // And back: what the browser says comes to whoever listens outside, in the open.
+    let outside = UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    outside.set_read_timeout(Some(crate::PATIENCE)).unwrap();
+    let transport = TransportId(AUDIO.ids + 1);
+    let (address, _) = make(&mut controller, CreatePlainTransport { rtcp_mux: true, ..create(transport) });
+    let remote = outside.local_addr().ok();
+    let connect = ConnectPlainTransport { transport, remote, rtcp_remote: None, srtp: None };
+    controller.demand(Command::ConnectPlainTransport(connect));
+    let mut publisher = join(&engine, &mut controller, PUBLISHING, Family::V4);
+    controller.demand(Command::Produce(produce(PUBLISHING, PRODUCER)));
+    let codecs = vec![AUDIO.codec(AUDIO.received_pt)];
+    controller.demand(Command::Consume(Consume { producer: PRODUCER, codecs, ..AUDIO.consume() }));
+    publisher.connect();
+    let mut buffer = [0; 2048];
+    for seq in 500..520 {
+        publisher.publish(&crate::caller::audio_packet(seq));
+        let (len, from) = outside.recv_from(&mut buffer).unwrap();
+        let packet = Packet::unmarshal(&mut &buffer[..len]).unwrap();
+        assert_eq!((from, packet.header.payload_type), (address, AUDIO.received_pt));
+        assert_eq!(packet.payload[..], crate::caller::payload(seq));
+    }
+}
+
+#[test]
+fn what_a_third_host_injects_reaches_nobody() {
+    let (_engine, mut controller) = start();
+    let bind = |ip: [u8; 4]| {
+        let socket = UdpSocket::bind((IpAddr::from(ip), 0)).unwrap();
+        socket.set_read_timeout(Some(crate::PATIENCE)).unwrap();
+        socket
+    };
+    let (sender, neighbour, third, receiver) =
+        (bind([127, 0, 0, 1]), bind([127, 0, 0, 1]), bind([127, 0, 0, 2]), bind([127, 0, 0, 1]));
+    let transport = TransportId(AUDIO.ids);
+    let (source, _) = make(&mut controller, CreatePlainTransport { rtcp_mux: true, ..create(transport) });
+    controller.demand(Command::Produce(AUDIO.produce()));
+    AUDIO.sink(&mut controller, receiver.local_addr().unwrap().port(), None);
+    let inject = || {
+        for seq in 1..=10 {
+            neighbour.send_to(&plain_packet(AUDIO.sent_pt, seq), source).unwrap();
+            third.send_to(&plain_packet(AUDIO.sent_pt, seq), source).unwrap();
+        }
+    };
+    inject();
+    let connect =
+        ConnectPlainTransport { transport, remote: sender.local_addr().ok(), rtcp_remote: None, srtp: None };
+    controller.demand(Command::ConnectPlainTransport(connect));
+    inject();
+    let mut buffer = [0; 2048];
+    for seq in 100..110 {
+        sender.send_to(&plain_packet(AUDIO.sent_pt, seq), source).unwrap();
+        inject();
+        let (len, _) = receiver.recv_from(&mut buffer).unwrap();
+        let packet = Packet::unmarshal(&mut &buffer[..len]).unwrap();
+        assert_eq!(packet.payload[..], crate::caller::payload(seq));
+    }
+    let counters =
+        controller.await_counters(|counters| counters.discarded(Discard::PlainStranger) == 12 * 20);
+    assert_eq!((counters.value(Counter::RtpIn), counters.value(Counter::RtpOut)), (10, 10));
+    receiver.set_read_timeout(Some(SILENCE)).unwrap();
+    // Reports may still come; media does not.
+    while let Ok((len, _)) = receiver.recv_from(&mut buffer) {
+        assert!(len > 1 && (192..224).contains(&buffer[1]), "{:?}", &buffer[..len]);
+    }
+}
+
+#[test]
+fn ports_come_back_and_run_out() {
+    let first = free_ports(4);
+    let engine = Engine::start_with(&["--workers", "1", "--plain-ports", &format!("{first}-{}", first + 3)]);
+    let mut controller = engine.attach();
+    controller.demand(create_router(ROUTER));
+    let ports = [0, 1].map(|nth| make(&mut controller, create(TransportId(nth))).0.port());
+    assert_eq!(ports, [first, first + 2]);
+    let third = Command::CreatePlainTransport(create(TransportId(2)));
+    let Event::Refused { text, .. } = controller.request(third.clone()) else { panic!("there is no port") };
+    assert!(text.as_str().contains("port"), "{text:?}");
+    controller.demand(Command::CloseTransport { transport: TransportId(0) });
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(UdpSocket::bind((LOOPBACK, first)).is_ok(), "the port is free again");
+    assert!(matches!(controller.request(third), Event::PlainTransportCreated { .. }));
+}
