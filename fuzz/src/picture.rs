@@ -41,6 +41,10 @@ impl Picture {
         self.is_outdated = true;
     }
 
+    pub(crate) fn has_transport(&self, transport: TransportId) -> bool {
+        self.transports.contains_key(&transport)
+    }
+
     pub(crate) fn is_outdated(&self) -> bool {
         self.is_outdated
     }
@@ -80,7 +84,9 @@ impl Picture {
             self.answers += usize::from(!matches!(event, Event::Snapshot { .. } | Event::Stats { .. }));
         }
         match event {
-            Event::Done { .. } | Event::TransportCreated { .. } => self.granted(),
+            Event::Done { .. } | Event::TransportCreated { .. } | Event::PlainTransportCreated { .. } => {
+                self.granted();
+            }
             Event::Snapshot { item, .. } => self.show(&item),
             Event::SnapshotEnd { .. } => {
                 if self.is_outdated {
@@ -109,7 +115,7 @@ impl Picture {
             Event::ConsumerClosed { consumer, .. } => {
                 assert!(self.consumers.remove(&consumer).is_some(), "consumer {consumer} closes twice");
             }
-            Event::TransportState { transport, .. } => {
+            Event::TransportState { transport, .. } | Event::PlainTransportTuple { transport, .. } => {
                 assert!(self.transports.contains_key(&transport), "transport {transport} is not there");
             }
             Event::LayersChanged { consumer, .. } => {
@@ -152,6 +158,10 @@ impl Picture {
                 assert!(self.routers.contains(&create.router));
                 self.transports.insert(create.transport, create.router);
             }
+            Command::CreatePlainTransport(create) => {
+                assert!(self.routers.contains(&create.router));
+                self.transports.insert(create.transport, create.router);
+            }
             Command::Produce(Produce { producer, transport, .. }) => {
                 assert!(self.transports.contains_key(&transport));
                 self.producers.insert(producer, transport);
@@ -183,7 +193,8 @@ impl Picture {
     fn show(&mut self, item: &SnapshotItem) {
         let shown = match *item {
             SnapshotItem::Router { router, .. } => Shown::Router(router),
-            SnapshotItem::Transport { transport, router, .. } => Shown::Transport(transport, router),
+            SnapshotItem::Transport { transport, router, .. }
+            | SnapshotItem::PlainTransport { transport, router, .. } => Shown::Transport(transport, router),
             SnapshotItem::Producer { producer, transport, .. } => Shown::Producer(producer, transport),
             SnapshotItem::Consumer { consumer, transport, producer, .. } => {
                 Shown::Consumer(consumer, transport, producer)

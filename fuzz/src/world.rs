@@ -17,6 +17,7 @@ use srtp::{Discard, Inbound, Outbound};
 use stun::{Class, Demux, Key, Method, TransactionId, Writer};
 
 use crate::picture::Picture;
+use crate::plain::Plain;
 
 /// What happened in a run, to tell a script that gets somewhere from one that does not.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) rtcp_opened: u64,
     /// Packets sent again, under an SSRC of their own.
     pub(crate) repaired: u64,
+    /// Packets of media that a plain transport has sent to its peer.
+    pub(crate) plain_heard: u64,
 }
 
 /// The send batch, kept for inspection.
@@ -61,24 +64,58 @@ pub(crate) struct Peer {
     keys: Option<Keys>,
 }
 
-struct Keys {
+pub(crate) struct Keys {
     outbound: Outbound,
-    inbound: Inbound,
+    pub(crate) inbound: Inbound,
     /// The index of the packet sent last, by SSRC.
     sent: HashMap<u32, u64>,
     /// What has been opened, to tell a repetition from an index used twice.
-    opened: HashSet<Vec<u8>>,
+    pub(crate) opened: HashSet<Vec<u8>>,
     /// Source and sequence number of what was opened last, to ask for it again.
     newest: Vec<(rtp::Ssrc, rtp::Seq)>,
 }
 
+impl Keys {
+    pub(crate) fn new(inbound: Inbound, outbound: Outbound) -> Self {
+        Self { outbound, inbound, sent: HashMap::new(), opened: HashSet::new(), newest: Vec::new() }
+    }
+
+    /// Protects what it is given: header and payload need not be RTP.
+    fn protect_rtp(&mut self, header: &[u8], payload: &[u8]) -> Vec<u8> {
+        let seq = u16::from_be_bytes([header[2], header[3]]);
+        let ssrc = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+        // The peer counts roll-overs: the index nearest to the one before.
+        let index = match self.sent.get(&ssrc) {
+            None => u64::from(seq),
+            Some(&last) => last.saturating_add_signed(i64::from(seq.wrapping_sub(last as u16) as i16)),
+        };
+        self.sent.insert(ssrc, index);
+        let mut out = vec![0xa5; header.len() + payload.len() + 16];
+        out[..header.len()].copy_from_slice(header);
+        let len = self.outbound.protect_rtp((index >> 16) as u32, header.len(), payload, &mut out);
+        out.truncate(len.expect("there is room"));
+        out
+    }
+
+    /// Protects anything as if it were RTCP; `None` if it is too short for that.
+    fn protect_rtcp(&mut self, plain: &[u8]) -> Option<Vec<u8>> {
+        let mut out = vec![0xa5; plain.len() + 20];
+        let len = self.outbound.protect_rtcp(plain, &mut out)?;
+        out.truncate(len);
+        Some(out)
+    }
+}
+
 /// All of it.
 pub(crate) struct World {
-    shard: Shard,
+    pub(crate) shard: Shard,
     sink: Sink,
-    now: Instant,
+    pub(crate) now: Instant,
     next_request: u64,
-    picture: Picture,
+    pub(crate) picture: Picture,
+    pub(crate) plain: Plain,
+    /// What the controller has asked for last.
+    asked: Option<Command>,
     pub(crate) peers: HashMap<TransportId, Peer>,
     /// Who has proved last to be at an address: whatever else comes from there is taken for his.
     owners: HashMap<Path, TransportId>,
@@ -107,6 +144,9 @@ fn common() -> &'static Common {
     })
 }
 
+/// Where the engine is.
+pub(crate) const ENGINE_IP: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+
 /// The address of the nth place a datagram can come from.
 pub(crate) fn path(nth: u8) -> Path {
     let remote = SocketAddr::from((Ipv4Addr::new(192, 0, 2, nth % 5), 5000));
@@ -118,7 +158,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let common = common();
         let config = Config {
-            candidates: vec![Candidate::udp(SocketAddr::from(([198, 51, 100, 1], 7000)))],
+            candidates: vec![Candidate::udp(SocketAddr::from((ENGINE_IP, 7000)))],
             plain_ips: vec![ENGINE_IP.into()],
             certificate: common.engine.clone(),
             dtls: common.settings.clone(),
@@ -130,6 +170,8 @@ impl World {
             now: Instant::from_nanos(1_000_000_000),
             next_request: 1,
             picture: Picture::default(),
+            plain: Plain::default(),
+            asked: None,
             peers: HashMap::new(),
             owners: HashMap::new(),
             flight: Vec::new(),
@@ -201,6 +243,7 @@ impl World {
         let id = RequestId(self.next_request);
         self.next_request += 1;
         self.picture.asked(id, &command);
+        self.asked = Some(command.clone());
         self.shard.on_command(self.now, Input::Request(Request { id, command }), &mut self.sink);
         self.look();
         self.picture.must_be_answered();
@@ -256,13 +299,8 @@ impl World {
             }
             let owner = self.owners.get(&from).and_then(|owner| self.peers.get_mut(owner));
             if let (Some(connected), Some(peer)) = (connected, owner) {
-                peer.keys = Some(Keys {
-                    outbound: Outbound::new(connected.profile, &connected.outbound),
-                    inbound: Inbound::new(connected.profile, &connected.inbound),
-                    sent: HashMap::new(),
-                    opened: HashSet::new(),
-                    newest: Vec::new(),
-                });
+                let inbound = Inbound::new(connected.profile, &connected.inbound);
+                peer.keys = Some(Keys::new(inbound, Outbound::new(connected.profile, &connected.outbound)));
             }
             if flight.is_empty() {
                 break;
@@ -304,28 +342,30 @@ impl World {
 
     /// A peer protects what it likes: header and payload need not be RTP.
     pub(crate) fn send_rtp(&mut self, transport: TransportId, from: Path, header: &[u8], payload: &[u8]) {
+        if self.is_plain(transport) {
+            let bytes = match self.plain.keys(transport) {
+                Some(keys) => keys.protect_rtp(header, payload),
+                None => [header, payload].concat(),
+            };
+            return self.send_plain(transport, from, false, &bytes);
+        }
         let Some(keys) = self.peers.get_mut(&transport).and_then(|peer| peer.keys.as_mut()) else { return };
-        let seq = u16::from_be_bytes([header[2], header[3]]);
-        let ssrc = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
-        // The peer counts roll-overs: the index nearest to the one before.
-        let index = match keys.sent.get(&ssrc) {
-            None => u64::from(seq),
-            Some(&last) => last.saturating_add_signed(i64::from(seq.wrapping_sub(last as u16) as i16)),
-        };
-        keys.sent.insert(ssrc, index);
-        let mut out = vec![0xa5; header.len() + payload.len() + 16];
-        out[..header.len()].copy_from_slice(header);
-        let len = keys.outbound.protect_rtp((index >> 16) as u32, header.len(), payload, &mut out);
-        let len = len.expect("there is room");
-        self.receive(from, &out[..len]);
+        let protected = keys.protect_rtp(header, payload);
+        self.receive(from, &protected);
     }
 
     /// A peer protects what it likes: it need not be RTCP.
     pub(crate) fn send_rtcp(&mut self, transport: TransportId, from: Path, plain: &[u8]) {
+        if self.is_plain(transport) {
+            let bytes = match self.plain.keys(transport) {
+                Some(keys) => keys.protect_rtcp(plain),
+                None => Some(plain.to_vec()),
+            };
+            return self.send_plain(transport, from, true, &bytes.unwrap_or_default());
+        }
         let Some(keys) = self.peers.get_mut(&transport).and_then(|peer| peer.keys.as_mut()) else { return };
-        let mut out = vec![0xa5; plain.len() + 20];
-        let Some(len) = keys.outbound.protect_rtcp(plain, &mut out) else { return };
-        self.receive(from, &out[..len]);
+        let Some(protected) = keys.protect_rtcp(plain) else { return };
+        self.receive(from, &protected);
     }
 
     /// What a peer has opened last, newest last.
@@ -346,6 +386,7 @@ impl World {
         for (_, path, bytes) in sent {
             self.look_at(path, bytes);
         }
+        self.carry_out_orders();
         while let Some(event) = self.shard.poll_event() {
             self.on_event(event);
         }
@@ -374,10 +415,16 @@ impl World {
             }
             _ => {}
         }
-        self.picture.told(event);
+        let asked = self.asked.take();
+        self.picture.told(event.clone());
+        self.on_plain_event(&event, asked.as_ref());
+        self.asked = asked;
     }
 
     fn look_at(&mut self, path: Path, mut bytes: Vec<u8>) {
+        if path.local.on_demand_index().is_some() {
+            return self.look_at_plain(path, &mut bytes);
+        }
         let mut at_path = self.peers.iter_mut().filter(|(_, peer)| peer.proven.contains(&path)).peekable();
         assert!(at_path.peek().is_some(), "{path:?} has proved nothing and is sent {bytes:02x?}");
         match stun::demux(&bytes) {

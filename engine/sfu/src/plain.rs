@@ -312,10 +312,13 @@ impl Shard {
             }
             (None, Some(_)) => return Err(invalid(format!("transport {id} has no SRTP, and needs no key"))),
         };
-        plain.rtp.remote = connect.remote;
-        if let Some(rtcp) = &mut plain.rtcp {
-            let next = connect.remote.map(|rtp| SocketAddr::new(rtp.ip(), rtp.port() + 1));
-            rtcp.remote = connect.rtcp_remote.or(next);
+        // With `comedia` the peer may be known already, and stays who it is.
+        if let Some(remote) = connect.remote {
+            plain.rtp.remote = Some(remote);
+            if let Some(rtcp) = &mut plain.rtcp {
+                let next = SocketAddr::new(remote.ip(), remote.port() + 1);
+                rtcp.remote = connect.rtcp_remote.or(Some(next));
+            }
         }
         plain.connected = Some(connect);
         if let Some((ours, theirs)) = keys {

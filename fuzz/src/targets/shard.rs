@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use control::{
-    AppData, AudioObserver, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding,
-    Extension, ExtensionKind, Kind, Layers, Produce, ProducerId, Request, RouterId, StatsOf, Text,
-    TransportId,
+    AppData, AudioObserver, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId,
+    CreatePlainTransport, CreateTransport, Encoding, Extension, ExtensionKind, IpFamily, Kind, Layers,
+    Produce, ProducerId, Request, RouterId, SrtpParameters, SrtpProfile, StatsOf, Text, TransportId,
 };
 use leat_tests::{LayeredSource, LayeredTrack};
 use machine::Rng;
@@ -13,6 +13,7 @@ use oracle_util::marshal::Marshal;
 use rtcp::Writer;
 use rtp::{ExtId, Extensions, Header, Pt, Seq, Ssrc};
 
+use crate::plain;
 use crate::script::Script;
 use crate::world::{Tally, World, path};
 
@@ -41,14 +42,14 @@ fn run(data: &[u8]) -> Tally {
     world.tally
 }
 
-/// One step: what happens is the first byte modulo 19, the rest depends on it.
+/// One step: what happens is the first byte modulo 22, the rest depends on it.
 fn step(
     world: &mut World,
     camera: &mut Option<LayeredSource>,
     script: &mut Script<'_>,
     time_left: &mut Duration,
 ) {
-    match script.u8() % 19 {
+    match script.u8() % 22 {
         0 => {
             let by = Duration::from_millis(u64::from(script.u16())).min(*time_left);
             *time_left -= by;
@@ -142,6 +143,34 @@ fn step(
                 }
             }
         }
+        19 => {
+            let flags = script.u8();
+            world.plain.refuses = flags >> 6 == 3;
+            world.command(Command::CreatePlainTransport(CreatePlainTransport {
+                router: RouterId(u64::from(script.u8() % 3)),
+                transport: transport(script),
+                family: if flags & 0x20 == 0 { IpFamily::V4 } else { IpFamily::V6 },
+                rtcp_mux: flags & 1 != 0,
+                comedia: flags & 2 != 0,
+                srtp: srtp_profile(flags >> 2),
+                app_data: AppData(Vec::new()),
+            }));
+            world.plain.refuses = false;
+        }
+        20 => {
+            let (transport, from, flags) = (transport(script), path(script.u8()), script.u8());
+            let srtp = srtp_profile(flags >> 2);
+            world.command(Command::ConnectPlainTransport(ConnectPlainTransport {
+                transport,
+                remote: (flags & 2 == 0).then_some(from.remote),
+                rtcp_remote: (flags & 1 != 0).then_some(from.remote),
+                srtp: srtp.map(|profile| SrtpParameters { profile, key: plain::key(profile) }),
+            }));
+        }
+        21 => {
+            let (transport, from, flags) = (transport(script), path(script.u8()), script.u8());
+            world.send_plain(transport, from, flags & 1 != 0, script.blob());
+        }
         _ => {
             // A run of packets of one stream: what a camera does.
             let (transport, from, ssrc) = (transport(script), path(script.u8()), media_ssrc(script));
@@ -185,6 +214,16 @@ fn layered_track(script: &mut Script<'_>) -> LayeredTrack {
 
 fn transport(script: &mut Script<'_>) -> TransportId {
     TransportId(u64::from(script.u8() % 4))
+}
+
+/// None for two of eight, so that most transports are protected.
+fn srtp_profile(bits: u8) -> Option<SrtpProfile> {
+    match bits % 8 {
+        0 | 1 => None,
+        2 | 3 => Some(SrtpProfile::AesCm128HmacSha1_80),
+        4 | 5 => Some(SrtpProfile::AeadAes128Gcm),
+        _ => Some(SrtpProfile::AeadAes256Gcm),
+    }
 }
 
 fn media_ssrc(script: &mut Script<'_>) -> Ssrc {
@@ -471,6 +510,12 @@ mod tests {
     fn the_corpus_gets_past_the_crypto() {
         let tally = run(include_bytes!("../../corpus/shard/a-call-with-repairs"));
         assert!(tally.rtp_opened >= 16 && tally.rtcp_opened > 0 && tally.repaired > 0, "{tally:?}");
+    }
+
+    #[test]
+    fn the_corpus_has_plain_transports() {
+        let tally = run(include_bytes!("../../corpus/shard/plain-rtp-in-and-srtp-out"));
+        assert!(tally.plain_heard >= 16 + 2 * 16, "{tally:?}");
     }
 
     #[test]
