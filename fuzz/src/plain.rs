@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use control::{
-    Command, ConnectPlainTransport, Counter, CreatePlainTransport, Event, SrtpKey, SrtpParameters,
-    SrtpProfile, TransportId,
+    Command, ConnectPlainTransport, Counter, CreatePlainTransport, Event, SnapshotItem, SrtpKey,
+    SrtpParameters, SrtpProfile, TransportId,
 };
 use machine::{LocalId, Machine, Path, SocketError, SocketOrder};
 use srtp::{Inbound, MasterKey, Outbound, Profile};
@@ -142,6 +142,7 @@ impl World {
             (Event::TransportClosed { transport, .. }, _) => {
                 self.plain.peers.remove(transport);
             }
+            (Event::Snapshot { item, .. }, _) => self.plain.on_shown(item, self.picture.is_outdated()),
             (Event::SnapshotEnd { .. }, _) => {
                 let picture = &self.picture;
                 self.plain.peers.retain(|transport, _| picture.has_transport(*transport));
@@ -159,7 +160,11 @@ impl World {
         let Some((transport, peer)) = peers.find(|(_, peer)| peer.has(path.local)) else {
             panic!("{path:?} is nobody's");
         };
-        assert_eq!(peer.known.get(&path.local), Some(&path.remote), "sent to a stranger: {bytes:02x?}");
+        match peer.known.get(&path.local) {
+            // What is learned while there is no controller, the next one's snapshot tells.
+            None if self.picture.is_outdated() => assert!(peer.comedia, "sent to nobody: {bytes:02x?}"),
+            known => assert_eq!(known, Some(&path.remote), "sent to a stranger: {bytes:02x?}"),
+        }
         let is_rtcp = stun::demux(bytes) == Demux::Rtcp;
         let own = peer.rtcp.filter(|_| is_rtcp).unwrap_or(peer.rtp);
         assert_eq!(path.local, own, "by the other socket: {bytes:02x?}");
@@ -230,6 +235,19 @@ impl Plain {
             is_connected: false,
             keys: None,
         });
+    }
+
+    /// A snapshot shows what was told; or, after a time without a controller, what was learned meanwhile.
+    fn on_shown(&mut self, item: &SnapshotItem, is_outdated: bool) {
+        let SnapshotItem::PlainTransport { transport, remote, rtcp_remote, .. } = item else { return };
+        let peer = self.peers.get_mut(transport).expect("only what was made is shown");
+        for (local, shown) in [(Some(peer.rtp), remote), (peer.rtcp, rtcp_remote)] {
+            let Some(local) = local else { continue };
+            match (peer.known.get(&local), shown) {
+                (None, Some(shown)) if is_outdated && peer.comedia => _ = peer.known.insert(local, *shown),
+                (known, shown) => assert_eq!(known, shown.as_ref(), "{transport} at {local:?}"),
+            }
+        }
     }
 
     fn on_connected(&mut self, connect: &ConnectPlainTransport) {
