@@ -252,6 +252,10 @@ impl Worker {
                 self.events.push(Event::Stats { request, item });
                 return Ok(Some(Event::StatsEnd { request }));
             }
+            // Signaling makes none.
+            Command::CreatePlainTransport(_) | Command::ConnectPlainTransport(_) => {
+                Err("no plain transports here")?
+            }
             Command::Snapshot => {
                 self.snapshot(request);
                 return Ok(None);
