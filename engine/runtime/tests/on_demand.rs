@@ -7,6 +7,7 @@ use runtime::{Clock, Control, Places, SocketOptions, Sockets, Worker};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::{ControlFlow, RangeInclusive};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -146,13 +147,17 @@ fn far_end() -> UdpSocket {
     socket
 }
 
-/// So many adjacent ports that nobody has, the first of them even.
+/// So many adjacent ports, 16 at the most, that nobody has, the first of them even. No two tests of a run are given the same.
 fn free_ports(count: u16) -> RangeInclusive<u16> {
-    let start = 24_000 + (std::process::id() % 400) as u16 * 16;
+    static ASKED: AtomicU16 = AtomicU16::new(0);
     let is_free = |port: u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    let mut firsts = (start..32_000).step_by(16);
-    let first = firsts.find(|first| (*first..first + count).all(is_free)).unwrap();
-    first..=first + count - 1
+    loop {
+        let nth = (std::process::id() % 400) as u16 + ASKED.fetch_add(1, Ordering::Relaxed);
+        let first = 24_000 + nth % 500 * 16;
+        if (first..first + count).all(is_free) {
+            return first..=first + count - 1;
+        }
+    }
 }
 
 #[test]
