@@ -2,6 +2,7 @@
 //! and what stands at the top level. Each rule is also shown to be able to fail, on a doctored copy.
 
 mod floor;
+mod promises;
 mod source;
 
 use std::fs;
@@ -158,6 +159,28 @@ fn no_file_is_left_open_or_outgrows_its_reader() {
         found.extend(source::untidiness(&text).map(|untidy| format!("{} {untidy}", path.display())));
     }
     assert_clean(found);
+}
+
+#[test]
+fn every_promise_names_a_test_that_exists() {
+    let page = read(&root().join("docs/specification.md"));
+    let named = promises::named(&page);
+    assert!(named.len() > 30, "the page has rows");
+    let broken = named.into_iter().filter_map(|named| match named {
+        Ok(named) if promises::has(&named, &read(&root().join(named.file))) => None,
+        other => Some(format!("{other:?}")),
+    });
+    assert_clean(broken.collect());
+}
+
+#[test]
+fn a_promise_without_a_test_is_found() {
+    let page = "| promise | test |\n| A | `b.rs: c` |\n| `A` | B |\n";
+    let named = promises::named(page);
+    assert_eq!(named[0], Ok(promises::Named { file: "b.rs", test: "c" }));
+    assert_eq!(named[1], Err("| `A` | B |"));
+    let named = promises::Named { file: "b.rs", test: "c" };
+    assert!(promises::has(&named, "fn c() {}") && !promises::has(&named, "fn cd() {}"));
 }
 
 fn inherits_lints(manifest: &str) -> bool {

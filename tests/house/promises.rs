@@ -1,0 +1,32 @@
+//! The promises of `docs/specification.md`: every one names a test that exists.
+
+/// A promise's test: the file it is in, and its name there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// From the top of the tree.
+    pub file: &'a str,
+    /// A function in Rust; elsewhere a part of the sentence that names it.
+    pub test: &'a str,
+}
+
+/// The tests that the rows of the page name. A row that names none is an `Err` with the row.
+pub fn named(page: &str) -> Vec<Result<Named<'_>, &str>> {
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise |"));
+    rows.map(|row| {
+        // The last cell: the promise itself may have code in it too.
+        let cell = row.trim_end_matches('|').rsplit('|').next().map(str::trim);
+        let name = cell.and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`'));
+        let (file, test) = name.and_then(|name| name.split_once(": ")).ok_or(row)?;
+        Ok(Named { file, test })
+    })
+    .collect()
+}
+
+/// Whether a source has the test.
+pub fn has(named: &Named<'_>, source: &str) -> bool {
+    if named.file.ends_with(".rs") {
+        source.contains(&format!("fn {}(", named.test))
+    } else {
+        source.contains(named.test)
+    }
+}
