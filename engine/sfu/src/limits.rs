@@ -58,6 +58,13 @@ pub const CACHED_LEN_MAX: usize = 1400;
 /// is dropped, and its packet forwarded as if it had none.
 pub const DESCRIPTOR_LEN_MAX: usize = 128;
 
+/// Pictures that may come late from an encoding that is left, for which their ids are kept free. More would look like a jump
+/// backwards among the 128 ids that VP8 may have; the late picture then has the id of another one.
+pub const LATE_PICTURES_MAX: u8 = 16;
+
+/// The same for frame numbers of the dependency descriptor, of which there are 65 536.
+pub const LATE_FRAMES_MAX: u16 = 1024;
+
 /// Runs of packets a consumer remembers the numbers of, to answer NACKs for them. A run ends where a layer is left out: with every
 /// other frame of 30 a second, four seconds. Beyond, the oldest is forgotten and its packets cannot be asked for again.
 /// 48 bytes each; a consumer that is sent everything has none.

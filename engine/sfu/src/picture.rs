@@ -114,14 +114,14 @@ impl PictureOffset {
     }
 
     /// The offset with which `numbers` continue behind `last`, the numbers sent last: a keyframe is a picture of the base
-    /// layer, so both count on by one.
-    pub fn continuing(last: LastPicture, numbers: &PictureNumbers) -> Self {
+    /// layer, so both count on by one, and by `room` for pictures that may yet come late.
+    pub fn continuing(last: LastPicture, numbers: &PictureNumbers, room: u8) -> Self {
         let picture_id = match (last.picture_id, numbers.picture_id) {
-            (Some(last), Some(first)) => last.wrapping_add(1).wrapping_sub(first) & 0x7fff,
+            (Some(last), Some(first)) => last.wrapping_add(1 + u16::from(room)).wrapping_sub(first) & 0x7fff,
             _ => 0,
         };
         let tl0picidx = match (last.tl0picidx, numbers.tl0picidx) {
-            (Some(last), Some(first)) => last.wrapping_add(1).wrapping_sub(first),
+            (Some(last), Some(first)) => last.wrapping_add(1).wrapping_add(room).wrapping_sub(first),
             _ => 0,
         };
         Self { picture_id, tl0picidx }
@@ -185,9 +185,11 @@ mod tests {
     fn another_source_continues_the_numbers() {
         let numbers = PictureNumbers::read(Codec::Vp8, &[0x90, 0xc0, 0x80, 0x64, 0x03]).expect("whole");
         let last = LastPicture { picture_id: Some(0x7fff), tl0picidx: Some(255) };
-        let offset = PictureOffset::continuing(last, &numbers);
+        let offset = PictureOffset::continuing(last, &numbers, 0);
         assert_eq!(numbers.picture_id_with(offset), Some(0));
         assert_eq!(numbers.tl0picidx_with(offset), Some(0));
-        assert!(PictureOffset::continuing(LastPicture::default(), &numbers).is_zero());
+        let offset = PictureOffset::continuing(last, &numbers, 3);
+        assert_eq!((numbers.picture_id_with(offset), numbers.tl0picidx_with(offset)), (Some(3), Some(3)));
+        assert!(PictureOffset::continuing(LastPicture::default(), &numbers, 0).is_zero());
     }
 }

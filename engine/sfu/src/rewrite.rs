@@ -82,6 +82,8 @@ pub struct Rewriter {
     begun: SeqNo,
     /// The publisher's newest number of the present source that was seen, whether it was forwarded or not.
     head: SeqNo,
+    /// The publisher's numbers since the newest that was forwarded.
+    passed_over: u64,
     /// Ended runs with their lengths, the newest last.
     past: VecDeque<(Numbering, u64)>,
     last: Last,
@@ -124,6 +126,7 @@ impl Rewriter {
             is_paused: false,
             begun: SeqNo(0),
             head: SeqNo(0),
+            passed_over: 0,
             past: VecDeque::new(),
             last: Last {
                 seq: SeqNo(u64::from(rng.below(1 << 15))),
@@ -187,14 +190,19 @@ impl Rewriter {
                 self.last.timestamp.wrapping_add(elapsed.max(1)).wrapping_sub(first.timestamp)
             }
         };
+        let ours = self.next_free();
+        // Each number that waits may be a picture of its own, which comes late and needs its id. At a keyframe, a receiver does not
+        // mind a jump. Frame numbers count what was left out, too.
+        let waiting = ours.0 - self.last.seq.next().0;
+        let room = waiting.min(limits::LATE_PICTURES_MAX.into()) as u8;
         let picture = first.picture.map_or_else(PictureOffset::default, |numbers| {
-            PictureOffset::continuing(self.last.picture, &numbers)
+            PictureOffset::continuing(self.last.picture, &numbers, room)
         });
+        let room = if waiting > 0 { self.passed_over.min(limits::LATE_FRAMES_MAX.into()) as u16 } else { 0 };
         let frame_offset = match (self.last.frame, first.frame) {
-            (Some(last), Some(first)) => last.0.wrapping_add(1).wrapping_sub(first.0),
+            (Some(last), Some(first)) => last.0.wrapping_add(1 + room).wrapping_sub(first.0),
             _ => 0,
         };
-        let ours = self.next_free();
         self.end_run();
         self.present = Some(Numbering {
             source,
@@ -207,6 +215,7 @@ impl Rewriter {
         });
         self.is_paused = false;
         (self.begun, self.head) = (first.seq, first.seq);
+        self.passed_over = 0;
         self.picture_left_out = None;
         self.frame_left_out = None;
     }
@@ -244,6 +253,7 @@ impl Rewriter {
         {
             if !self.is_paused && seq > self.head {
                 self.head = seq;
+                self.passed_over = 0;
                 self.frame_left_out = None;
             }
             return (!self.is_paused || seq <= self.head).then(|| (present.seq(seq), present));
@@ -278,6 +288,7 @@ impl Rewriter {
             self.picture_left_out = picture;
         }
         self.present = Some(present);
+        self.passed_over += seq.0 - self.head.0;
         self.head = seq;
         self.frame_left_out = Some(frame);
         None
@@ -454,6 +465,29 @@ mod tests {
         rewriter.leave_out(FIRST, SeqNo(103), (2, 0), Some(22));
         let (_, numbering) = rewriter.place(FIRST, SeqNo(104)).expect("forwarded");
         assert_eq!(read(23).picture_id_with(numbering.picture), Some(21));
+    }
+
+    #[test]
+    fn what_may_come_late_keeps_its_picture_id_across_a_change_of_source() {
+        use control::Codec;
+        let read = |picture: u8| PictureNumbers::read(Codec::Vp8, &[0x90, 0xc0, picture, 7]).expect("whole");
+        let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
+        let first = Beginning { picture: Some(read(20)), frame: Some(FrameNumber(20)), ..beginning(100, 0) };
+        rewriter.start(at(0), FIRST, first);
+        let (ours, _) = rewriter.place(FIRST, SeqNo(100)).expect("the start");
+        let picture = LastPicture { picture_id: Some(20), tl0picidx: Some(7) };
+        rewriter.on_sent(at(0), ours, 0, Some(picture), Some(FrameNumber(20)));
+        // 101 and 103 are left out, 102 is missing.
+        rewriter.leave_out(FIRST, SeqNo(101), (1, 0), Some(21));
+        rewriter.leave_out(FIRST, SeqNo(103), (3, 0), Some(23));
+        rewriter.start(at(0), SECOND, Beginning { seq: SeqNo(500), ..first });
+        let (begins, numbering) = rewriter.place(SECOND, SeqNo(500)).expect("the start");
+        let (late, of_past) = rewriter.place(FIRST, SeqNo(102)).expect("its number waits");
+        assert_eq!((late, begins), (ours.next(), ours.next().next()));
+        assert_eq!(read(22).picture_id_with(of_past.picture), Some(21));
+        assert_eq!(read(20).picture_id_with(numbering.picture), Some(22));
+        assert_eq!(of_past.frame(FrameNumber(22)), FrameNumber(22));
+        assert_eq!(numbering.frame(FrameNumber(20)), FrameNumber(24));
     }
 
     /// Every number is given to one packet, whatever is late, left out or paused, and finds its way back.
