@@ -441,6 +441,9 @@ impl Consumer {
         out: &mut Egress<'_, impl Tx>,
     ) {
         let Some(PayloadTypes { media, rtx: Some(_) }) = self.payload_types_of(packet) else { return };
+        if self.spec.rtx_ssrc.is_none() {
+            return;
+        }
         let header = Header { marker: false, ..self.header(packet, media, hole, numbering) };
         let mut extensions = self.labels();
         out.stamp(&self.stamps, &mut extensions);
@@ -495,12 +498,12 @@ impl Consumer {
     /// The packet that was sent under one of our numbers, if it is still at hand.
     fn find<'a>(&self, seq: Seq, producer: &'a Producer) -> Option<(MediaPacket<'a>, SeqNo, Numbering)> {
         let (original, ours, numbering) = self.rewriter.original(seq)?;
-        if self.filled.contains(&ours) {
-            return None;
-        }
         let stream = producer.streams.get(usize::from(numbering.source.stream))?;
         let stream = Some(stream).filter(|stream| stream.epoch() == numbering.source.epoch)?;
-        Some((self.without_copies(stream.cached(original)?), ours, numbering))
+        let packet = self.without_copies(stream.cached(original)?);
+        // An empty packet is sent again as one that is empty, so that its number is asked for no more.
+        let packet = if self.filled.contains(&ours) { packet.emptied() } else { packet };
+        Some((packet, ours, numbering))
     }
 
     /// Neither paused, nor without any bandwidth.

@@ -30,6 +30,21 @@ pub struct MediaPacket<'a> {
     pub payload: &'a [u8],
 }
 
+impl MediaPacket<'_> {
+    /// Nothing of it but its place in the stream.
+    pub fn emptied(self) -> Self {
+        Self {
+            marker: false,
+            frame: Frame::Opaque,
+            picture: None,
+            carried: Carried::default(),
+            descriptor: &[],
+            payload: &[],
+            ..self
+        }
+    }
+}
+
 /// The extensions a packet keeps across the engine, by value.
 const CARRIED: [(ExtensionKind, usize); 5] = [
     (ExtensionKind::AudioLevel, 1),
