@@ -344,11 +344,12 @@ impl Consumer {
         out: &mut Egress<'_, impl Tx>,
     ) {
         let is_late = self.rewriter.is_late(packet.seq);
-        match self.selector.decide(packet, source, is_late, stream.structure()) {
+        let verdict = self.selector.decide(packet, source, is_late, stream.structure());
+        if !is_late {
+            self.rewriter.set_top(self.selector.current().spatial, packet.seq);
+        }
+        match verdict {
             Verdict::Forward => {
-                if !is_late {
-                    self.rewriter.set_top(self.selector.current().spatial);
-                }
                 if let Some((seq, numbering)) = self.rewriter.place(source, packet.seq) {
                     self.send(packet, seq, &numbering, out);
                 }

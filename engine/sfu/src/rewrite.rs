@@ -173,27 +173,31 @@ impl Rewriter {
     /// Begins to follow a source: its first packet will be numbered right behind all that was sent or may still come.
     pub fn start(&mut self, now: Instant, source: Source, first: Beginning) {
         let same = self.present.filter(|present| present.source == source);
+        let ours = self.next_free();
+        let waiting = ours.0 - self.last.seq.next().0;
+        // What waits has at most the timestamp of the newest that was seen, forwarded or not.
+        let latest = if waiting > 0 { self.newest_timestamp() } else { self.last.timestamp };
         let timestamp_offset = match (same, first.aligned) {
             // After a pause: the same clock.
             (Some(same), _) => same.timestamp_offset,
             (None, Some(aligned)) => {
                 // Of two frames taken at the same moment, the second has to be told from the first.
-                let ahead = aligned.wrapping_sub(self.last.timestamp);
-                let ours =
-                    if (1..1 << 31).contains(&ahead) { aligned } else { self.last.timestamp.wrapping_add(1) };
+                let ahead = aligned.wrapping_sub(latest);
+                let ours = if (1..1 << 31).contains(&ahead) { aligned } else { latest.wrapping_add(1) };
                 ours.wrapping_sub(first.timestamp)
             }
             (None, None) => {
                 // Another clock: continue ours by the time that passed, by one tick at least.
                 let elapsed =
                     self.last.sent_at.map_or(0, |last| ticks(now.saturating_since(last), self.clock_rate_hz));
-                self.last.timestamp.wrapping_add(elapsed.max(1)).wrapping_sub(first.timestamp)
+                let ours = self.last.timestamp.wrapping_add(elapsed);
+                let ahead = ours.wrapping_sub(latest);
+                let ours = if (1..1 << 31).contains(&ahead) { ours } else { latest.wrapping_add(1) };
+                ours.wrapping_sub(first.timestamp)
             }
         };
-        let ours = self.next_free();
         // Each number that waits may be a picture of its own, which comes late and needs its id. At a keyframe, a receiver does not
         // mind a jump. Frame numbers count what was left out, too.
-        let waiting = ours.0 - self.last.seq.next().0;
         let room = waiting.min(limits::LATE_PICTURES_MAX.into()) as u8;
         let picture = first.picture.map_or_else(PictureOffset::default, |numbers| {
             PictureOffset::continuing(self.last.picture, &numbers, room)
@@ -218,6 +222,11 @@ impl Rewriter {
         self.passed_over = 0;
         self.picture_left_out = None;
         self.frame_left_out = None;
+    }
+
+    fn newest_timestamp(&self) -> u32 {
+        let left_out = self.frame_left_out.zip(self.present);
+        left_out.map_or(self.last.timestamp, |((timestamp, _), present)| present.timestamp(timestamp))
     }
 
     /// The first number that neither was given out nor waits for a late packet.
@@ -294,13 +303,14 @@ impl Rewriter {
         None
     }
 
-    /// From the next packet on, this is the highest spatial layer.
-    pub fn set_top(&mut self, top: u8) {
+    /// From this packet on, which is the newest, this is the highest spatial layer. What is missing before it still belongs to
+    /// the pictures before.
+    pub fn set_top(&mut self, top: u8, from: SeqNo) {
         let Some(mut present) = self.present.filter(|present| present.top != top) else { return };
-        if self.head >= present.first {
-            self.end_run();
-            present.ours = present.seq(self.head).next();
-            present.first = self.head.next();
+        if from > present.first {
+            self.remember(present, from.0 - present.first.0);
+            present.ours = present.seq(from);
+            present.first = from;
         }
         present.top = top;
         self.present = Some(present);
@@ -519,7 +529,7 @@ mod tests {
                     rewriter.start(at(step), source, beginning(first, 0));
                 }
                 if rng.chance(0.02) {
-                    rewriter.set_top(rng.below(3) as u8);
+                    rewriter.set_top(rng.below(3) as u8, SeqNo(next[usize::from(source.stream)]));
                 }
                 let placed = if rng.chance(0.4) {
                     rewriter.leave_out(from, SeqNo(seq), (seq as u32 / 3, 0), None)
