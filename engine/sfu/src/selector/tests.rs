@@ -136,3 +136,32 @@ fn a_layer_that_ceases_is_not_waited_for() {
     assert_eq!(selector.current().spatial, 1);
     assert!(!selector.needs_keyframe());
 }
+
+/// What comes late is what its place in the stream makes it, not what is wanted by then.
+#[test]
+fn a_late_frame_is_decided_by_the_layers_in_force_at_its_place() {
+    let keyframe = packet(0, Frame::Vp8(Vp8Frame { tid: 0, layer_sync: false }), true);
+    let mut selector = begun(Layers { spatial: 0, temporal: 0 }, &keyframe);
+    assert_eq!(goes(&mut selector, &[vp8(2, 0, false)]), [true]);
+    selector.set_ceiling(ALL);
+    assert_eq!(goes(&mut selector, &[vp8(4, 1, true)]), [true]);
+    selector.set_ceiling(Layers { spatial: 0, temporal: 0 });
+    assert_eq!(goes(&mut selector, &[vp8(6, 0, false)]), [true]);
+    let late = |selector: &mut Selector, number: u32| {
+        selector.decide(&vp8(number, 1, true), SOURCE, true, None) == Verdict::Forward
+    };
+    assert_eq!([1, 3, 5].map(|number| late(&mut selector, number)), [false, false, true]);
+    // Of a stream that never was followed nothing is known.
+    let other = Source { stream: 1, ..SOURCE };
+    assert_eq!(selector.decide_late(&vp8(5, 0, false), other), Verdict::LeaveOut);
+}
+
+#[test]
+fn a_picture_whose_highest_layer_is_not_encoded_is_whole() {
+    let mut selector = begun(ALL, &picture(0, true, true)[0]);
+    let [base, mut middle, _] = picture(1, false, true);
+    if let Frame::Vp9(frame) = &mut middle.frame {
+        (frame.not_for_upper_layers, frame.inter_layer_predicted) = (true, true);
+    }
+    assert_eq!(goes(&mut selector, &[base, middle]), [true, true]);
+}
