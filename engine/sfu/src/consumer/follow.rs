@@ -1,0 +1,152 @@
+//! What a consumer follows: which encoding, from which keyframe on, and which of its packets go.
+
+use super::Consumer;
+use crate::egress::Egress;
+use crate::layers::Allowance;
+use crate::limits;
+use crate::packet::MediaPacket;
+use crate::producer::Producer;
+use crate::rewrite::{Beginning, Source};
+use crate::selector::Verdict;
+use crate::stream::Stream;
+use control::Codec;
+use machine::{Instant, Tx};
+use rtp::SeqNo;
+use rtp::dependency_descriptor;
+
+impl Consumer {
+    /// One packet of the fan-out, just received and cached in the producer's stream `index`. True if a keyframe of that stream
+    /// is needed to get to the layers wanted.
+    pub fn forward(
+        &mut self,
+        packet: &MediaPacket<'_>,
+        producer: &Producer,
+        index: usize,
+        out: &mut Egress<'_, impl Tx>,
+    ) -> bool {
+        let stream = &producer.streams[index];
+        let source = Source { stream: index as u8, epoch: stream.epoch() };
+        let following = self.rewriter.source();
+        if following == Some(source) && !self.rewriter.is_of_past(packet.seq) {
+            self.pass(packet, stream, source, out);
+            return self.selector.needs_keyframe();
+        }
+        if packet.starts_keyframe && self.may_begin(index, producer) {
+            self.begin(out.now, packet, producer, index);
+            self.pass(packet, stream, source, out);
+            // The keyframe's first packet may have been the one that was lost: what follows it is here already.
+            self.catch_up(packet.seq, stream, source, out);
+        } else if following.is_some()
+            && let Some((seq, numbering)) = self.rewriter.place(source, packet.seq)
+        {
+            // A straggler from before the last change of encodings: its number waits.
+            match self.selector.decide_late(packet, source) {
+                Verdict::LeaveOut => self.fill(packet, seq, &numbering, out),
+                Verdict::Forward => self.send(packet, seq, &numbering, out),
+            }
+        }
+        false
+    }
+
+    /// Begins with a keyframe that is still at hand instead of waiting for the publisher's next. False if there is none.
+    pub fn begin_from_cache(&mut self, producer: &Producer, out: &mut Egress<'_, impl Tx>) -> bool {
+        // Whoever was sent something a moment ago would see it again.
+        let has_recent = self
+            .rewriter
+            .last_sent_at()
+            .is_some_and(|at| out.now.saturating_since(at) <= limits::KEYFRAME_CACHED_AGE_MAX);
+        if has_recent || self.rewriter.source().is_some() {
+            return false;
+        }
+        let Some(index) = self.stream_missed(producer) else { return false };
+        let stream = &producer.streams[index];
+        let Some(packet) = stream.cached_keyframe(out.now).and_then(|first| stream.cached(first)) else {
+            return false;
+        };
+        if !packet.starts_keyframe {
+            return false; // Its structure has been replaced since.
+        }
+        let source = Source { stream: index as u8, epoch: stream.epoch() };
+        self.begin(out.now, &packet, producer, index);
+        self.pass(&packet, stream, source, out);
+        self.catch_up(packet.seq, stream, source, out);
+        true
+    }
+
+    /// Whether to follow an encoding from its keyframe on: the best there is; or, rather than show nothing, any that is not too much.
+    fn may_begin(&self, index: usize, producer: &Producer) -> bool {
+        if self.allowance == Allowance::Nothing {
+            return false;
+        }
+        let wanted = usize::from(self.ceiling(producer).spatial);
+        let is_idle = self.source_index(producer).is_none();
+        producer.streams.len() == 1 || index == producer.best_stream(wanted) || (is_idle && index <= wanted)
+    }
+
+    fn begin(&mut self, now: Instant, packet: &MediaPacket<'_>, producer: &Producer, index: usize) {
+        let stream = &producer.streams[index];
+        let source = Source { stream: index as u8, epoch: stream.epoch() };
+        self.update_ceiling(producer);
+        self.selector.begin(packet, source, stream.structure());
+        let first = Beginning {
+            seq: packet.seq,
+            timestamp: packet.timestamp,
+            aligned: self.align(packet.timestamp, stream, producer),
+            picture: packet.picture,
+            frame: dependency_descriptor::mandatory(packet.descriptor).map(|fields| fields.frame_number),
+            top: self.selector.current().spatial,
+        };
+        self.rewriter.start(now, source, first);
+    }
+
+    /// Our timestamp for one of a stream's, by the publisher's clock: the moment in which the stream followed before would have that
+    /// very timestamp. `None` unless both streams' clocks are known.
+    fn align(&self, timestamp: u32, stream: &Stream, producer: &Producer) -> Option<u32> {
+        let before = self.rewriter.latest()?;
+        let left = producer.streams.get(usize::from(before.source.stream))?;
+        if left.epoch() != before.source.epoch {
+            return None;
+        }
+        Some(before.timestamp(left.rtp_at(stream.ntp_of(timestamp)?)?))
+    }
+
+    fn catch_up(&mut self, behind: SeqNo, stream: &Stream, source: Source, out: &mut Egress<'_, impl Tx>) {
+        let newest = stream.highest().unwrap_or(behind);
+        for seq in behind.0 + 1..=newest.0 {
+            if let Some(later) = stream.cached(SeqNo(seq)) {
+                self.pass(&later, stream, source, out);
+            }
+        }
+    }
+
+    /// A packet of the stream that is followed: forwarded, or left out.
+    fn pass(
+        &mut self,
+        packet: &MediaPacket<'_>,
+        stream: &Stream,
+        source: Source,
+        out: &mut Egress<'_, impl Tx>,
+    ) {
+        let is_late = self.rewriter.is_late(packet.seq);
+        let verdict = self.selector.decide(packet, source, is_late, stream.structure());
+        if !is_late {
+            self.rewriter.set_top(self.selector.current().spatial, packet.seq);
+        }
+        match verdict {
+            Verdict::Forward => {
+                if let Some((seq, numbering)) = self.rewriter.place(source, packet.seq) {
+                    self.send(packet, seq, &numbering, out);
+                }
+            }
+            Verdict::LeaveOut => {
+                // VP9 counts pictures that are left out: its group of pictures tells which they are.
+                let picture = packet.picture.filter(|_| packet.codec == Codec::Vp8);
+                let picture = picture.and_then(|numbers| numbers.picture_id);
+                let frame = (packet.timestamp, packet.frame.layer().0);
+                if let Some((hole, numbering)) = self.rewriter.leave_out(source, packet.seq, frame, picture) {
+                    self.fill(packet, hole, &numbering, out);
+                }
+            }
+        }
+    }
+}
