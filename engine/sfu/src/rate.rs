@@ -1,7 +1,6 @@
 //! How many bits a second flow: a sliding window over the last second, at the cost of an addition a packet.
 
 use machine::Instant;
-use std::time::Duration;
 
 /// Bytes of the last second, in slices of an eighth.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +16,7 @@ pub struct Meter {
 
 impl Meter {
     const SLICES: usize = 8;
-    const SLICE: Duration = Duration::from_millis(125);
+    const SLICE_NANOS: u64 = 125_000_000;
 
     /// Counts bytes that arrived or left now.
     pub fn count(&mut self, now: Instant, bytes: usize) {
@@ -34,7 +33,7 @@ impl Meter {
     }
 
     fn advance(&mut self, now: Instant) {
-        let slice = (now.since_epoch().as_nanos() / Self::SLICE.as_nanos()) as u64;
+        let slice = now.as_nanos() / Self::SLICE_NANOS;
         let passed = slice.saturating_sub(self.newest);
         if passed == 0 && self.filled > 0 {
             return;
@@ -57,6 +56,7 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn at(ms: u64) -> Instant {
         Instant::EPOCH + Duration::from_millis(5_000 + ms)

@@ -21,7 +21,13 @@ impl Consumer {
         numbering: &Numbering,
         out: &mut Egress<'_, impl Tx>,
     ) {
-        let packet = &self.without_copies(*packet);
+        let stripped;
+        let packet = if self.red_content.is_some() {
+            stripped = self.without_copies(*packet);
+            &stripped
+        } else {
+            packet
+        };
         let Some(payload_types) = self.payload_types_of(packet) else { return };
         let header = self.header(packet, payload_types.media, seq, numbering);
         // Counted as sent even if the batch is full: to the peer it is then a loss like any other, and it will ask.
@@ -211,13 +217,12 @@ pub(super) fn write_patched(
     patch: Option<Patch>,
     out: &mut Egress<'_, impl Tx>,
 ) -> Option<usize> {
+    let Some(patch) = patch.filter(|_| payload.len() <= limits::CACHED_LEN_MAX) else {
+        return write(header, roc, extensions, payload, out);
+    };
     let mut copy = [0; limits::CACHED_LEN_MAX];
-    match (patch, copy.get_mut(..payload.len())) {
-        (Some(patch), Some(copy)) => {
-            copy.copy_from_slice(payload);
-            patch.apply(copy);
-            write(header, roc, extensions, copy, out)
-        }
-        _ => write(header, roc, extensions, payload, out),
-    }
+    let copy = &mut copy[..payload.len()];
+    copy.copy_from_slice(payload);
+    patch.apply(copy);
+    write(header, roc, extensions, copy, out)
 }
