@@ -32,6 +32,8 @@ export class Leat {
   #folder;
   #lines = [];
   url;
+  /** Where the engine takes media: one port a worker. */
+  rtcPorts = [];
 
   /** `args` go behind those of every test: `['--secret', …]`. `media` is the text of a `media.yml`. */
   static async start(args = [], media = null) {
@@ -40,6 +42,7 @@ export class Leat {
     leat.#folder = mkdtempSync(join(tmpdir(), 'leat-browser-'));
     const http = await freeTcpPort();
     const rtc = await freeRtcPorts(WORKERS);
+    leat.rtcPorts = Array.from({ length: WORKERS }, (_, worker) => rtc + worker);
     const all = [
       'up',
       '--http',

@@ -64,14 +64,18 @@ export class Peer {
   page;
   errors = [];
 
-  /** Opens the app and joins; `camera` is a function for the page, with its argument, that puts another camera in place of the fake one. */
-  static async open(browser, url, { room, name, token, camera = [constrainCamera, CAPTURE] }) {
+  /**
+   * Opens the app and joins; `camera` is a function for the page, with its argument, that puts another camera in place of the fake one, and `link` one that puts
+   * something between it and the engine.
+   */
+  static async open(browser, url, { room, name, token, camera = [constrainCamera, CAPTURE], link }) {
     const peer = new Peer();
     peer.name = name;
     const context = await browser.newContext({ permissions: ['camera', 'microphone'], viewport: { width: 1280, height: 800 } });
     peer.page = await context.newPage();
     peer.page.on('pageerror', (error) => peer.errors.push(error.message));
     await peer.page.addInitScript(...camera);
+    if (link) await peer.page.addInitScript(...link);
     const query = new URLSearchParams({ room, name, join: '1', ...(token === undefined ? {} : { token }) });
     await peer.page.goto(`${url}/?${query}`);
     return peer;
@@ -120,6 +124,7 @@ export class Peer {
           lost: stats.packetsLost,
           frames: stats.framesDecoded ?? 0,
           freezes: stats.freezeCount ?? 0,
+          frozenS: stats.totalFreezesDuration ?? 0,
           energy: stats.totalAudioEnergy ?? 0,
           height: stats.frameHeight ?? 0,
           codec: report.get(stats.codecId)?.mimeType ?? '',
@@ -185,7 +190,13 @@ export class Peer {
         for (const stats of report?.values() ?? []) {
           const pair = stats.type === 'transport' && report.get(stats.selectedCandidatePairId);
           const local = pair && report.get(pair.localCandidateId);
-          if (local) rows.push({ direction, protocol: local.protocol, tcpType: local.tcpType });
+          if (local)
+            rows.push({
+              direction,
+              protocol: local.protocol,
+              tcpType: local.tcpType,
+              port: report.get(pair.remoteCandidateId)?.port,
+            });
         }
       }
       return rows;
@@ -290,7 +301,8 @@ export function progress(before, after) {
   return after.map((row) => {
     const first = before.find(({ from, source }) => from === row.from && source === row.source);
     const delta = { from: row.from, source: row.source, kind: row.kind };
-    for (const key of ['packets', 'bytes', 'lost', 'frames', 'freezes', 'energy']) delta[key] = row[key] - (first?.[key] ?? 0);
+    for (const key of ['packets', 'bytes', 'lost', 'frames', 'freezes', 'frozenS', 'energy'])
+      delta[key] = row[key] - (first?.[key] ?? 0);
     return delta;
   });
 }

@@ -1,0 +1,109 @@
+// An emulated access link: a UDP relay before the engine's ports, thin towards the client and unlimited towards the engine. All relayed
+// ports share the one link. It neither loses nor delays anything but by its queue.
+
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+
+const LOOPBACK = '127.0.0.1';
+/** What IPv4 and UDP put before each datagram; a real link carries them too. */
+const HEADER_BYTES = 28;
+const BITS = 8;
+
+export class Link {
+  #sockets = [];
+  /** Of the engine's ports to the relay's. */
+  ports = {};
+  #bytesPerMs;
+  #queueBytesMax;
+  /** Datagrams under way to the client, each with the time its last bit arrives. */
+  #queue = [];
+  #queuedBytes = 0;
+  #freeAt = 0;
+  #timer = null;
+  #closed = false;
+  /** Towards the client. */
+  carried = { datagrams: 0, bytes: 0 };
+  dropped = 0;
+
+  /** A link to these ports of the engine, whose queue holds what it carries in `queueMs`; what comes when it is full is dropped. */
+  static async open(enginePorts, { bitsPerSecond, queueMs }) {
+    const link = new Link();
+    link.#bytesPerMs = bitsPerSecond / BITS / 1_000;
+    link.#queueBytesMax = link.#bytesPerMs * queueMs;
+    for (const port of enginePorts) link.ports[port] = await link.#relay(port);
+    return link;
+  }
+
+  async #relay(enginePort) {
+    const downstream = this.#socket();
+    /** By the client's port: the engine tells clients apart by their address. */
+    const upstreams = new Map();
+    downstream.on('message', (datagram, client) => {
+      let upstream = upstreams.get(client.port);
+      if (!upstream) {
+        upstream = this.#socket();
+        upstream.on('message', (answer) => this.#enqueue(answer, downstream, client));
+        upstreams.set(client.port, upstream);
+      }
+      upstream.send(datagram, enginePort, LOOPBACK);
+    });
+    downstream.bind(0, LOOPBACK);
+    await once(downstream, 'listening');
+    return downstream.address().port;
+  }
+
+  #socket() {
+    const socket = createSocket('udp4');
+    // The engine may be gone before the client: what a link does with that is to carry nothing.
+    socket.on('error', () => {});
+    this.#sockets.push(socket);
+    return socket;
+  }
+
+  #enqueue(datagram, socket, client) {
+    const bytes = datagram.length + HEADER_BYTES;
+    if (this.#closed) return;
+    if (this.#queuedBytes + bytes > this.#queueBytesMax) {
+      this.dropped += 1;
+      return;
+    }
+    this.#freeAt = Math.max(this.#freeAt, performance.now()) + bytes / this.#bytesPerMs;
+    this.#queue.push({ datagram, socket, client, bytes, at: this.#freeAt });
+    this.#queuedBytes += bytes;
+    this.#timer ??= setTimeout(() => this.#deliver(), this.#queue[0].at - performance.now());
+  }
+
+  #deliver() {
+    this.#timer = null;
+    while (this.#queue[0]?.at <= performance.now()) {
+      const { datagram, socket, client, bytes } = this.#queue.shift();
+      this.#queuedBytes -= bytes;
+      this.carried.datagrams += 1;
+      this.carried.bytes += bytes;
+      socket.send(datagram, client.port, client.address);
+    }
+    if (this.#queue.length > 0) this.#timer = setTimeout(() => this.#deliver(), this.#queue[0].at - performance.now());
+  }
+
+  async close() {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await Promise.all(this.#sockets.map((socket) => new Promise((done) => socket.close(done))));
+  }
+}
+
+/** Runs in the page, before the app: the engine's candidates are those of the link, and there is no way around it. */
+export function behindLink(ports) {
+  const { setRemoteDescription } = RTCPeerConnection.prototype;
+  const CANDIDATE = /^a=candidate:(\S+) (\d+) (\S+) (\d+) (\S+) (\d+) (.*)$/;
+  const throughLink = (line) => {
+    const match = CANDIDATE.exec(line);
+    if (!match) return [line];
+    const [, foundation, component, protocol, priority, address, port, rest] = match;
+    if (protocol.toLowerCase() !== 'udp' || address !== '127.0.0.1' || !(port in ports)) return [];
+    return [`a=candidate:${foundation} ${component} ${protocol} ${priority} ${address} ${ports[port]} ${rest}`];
+  };
+  RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+    return setRemoteDescription.call(this, { type, sdp: sdp.split('\r\n').flatMap(throughLink).join('\r\n') });
+  };
+}
