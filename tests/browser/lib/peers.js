@@ -65,17 +65,17 @@ export class Peer {
   errors = [];
 
   /**
-   * Opens the app and joins; `camera` is a function for the page, with its argument, that puts another camera in place of the fake one, and `link` one that puts
-   * something between it and the engine.
+   * Opens the app and joins; `camera` is a function for the page, with its argument, that puts another camera in place of the fake one; `before` are more of
+   * such functions, which run after it and before the app.
    */
-  static async open(browser, url, { room, name, token, camera = [constrainCamera, CAPTURE], link }) {
+  static async open(browser, url, { room, name, token, camera = [constrainCamera, CAPTURE], before = [] }) {
     const peer = new Peer();
     peer.name = name;
     const context = await browser.newContext({ permissions: ['camera', 'microphone'], viewport: { width: 1280, height: 800 } });
     peer.page = await context.newPage();
     peer.page.on('pageerror', (error) => peer.errors.push(error.message));
     await peer.page.addInitScript(...camera);
-    if (link) await peer.page.addInitScript(...link);
+    for (const script of before) await peer.page.addInitScript(...script);
     const query = new URLSearchParams({ room, name, join: '1', ...(token === undefined ? {} : { token }) });
     await peer.page.goto(`${url}/?${query}`);
     return peer;
