@@ -256,7 +256,7 @@ fn demand(now: Instant, consumer: &Consumer, producer: &Producer) -> Demand {
 }
 
 /// What the layers of a producer cost. An encoding that is silent has been switched off because nobody wanted it, or has not begun: it
-/// counts for what it is expected to be, or it would never be wanted again. So does one that has just begun.
+/// counts for what it is expected to be, or it would never be wanted again.
 fn rates(now: Instant, producer: &Producer) -> Rates {
     let mut rates = Rates::default();
     let is_simulcast = producer.streams.len() > 1;
@@ -265,9 +265,9 @@ fn rates(now: Instant, producer: &Producer) -> Rates {
     for (spatial, of_spatial) in rates.iter_mut().enumerate().take(spatials) {
         for (temporal, rate) in of_spatial.iter_mut().enumerate().take(temporals) {
             let (index, inside) = if is_simulcast { (spatial, u8::MAX) } else { (0, spatial as u8) };
-            let upto = Layers { spatial: inside, temporal: temporal as u8 };
-            let measured = producer.streams[index].settled_bps(now, upto);
-            let bps = measured.unwrap_or_else(|| expected(producer, index, spatial));
+            let measured =
+                producer.streams[index].bps(now, Layers { spatial: inside, temporal: temporal as u8 });
+            let bps = if measured > 0 { measured } else { expected(producer, index, spatial) };
             // Headers and tags are a twentieth of full packets.
             *rate = u32::try_from(bps + bps / 20).unwrap_or(u32::MAX);
         }

@@ -32,11 +32,6 @@ impl Meter {
         u64::from(meter.total) * 8 * Self::SLICES as u64 / u64::from(meter.filled.max(1))
     }
 
-    /// Whether the flow has gone on for all the time it is measured over.
-    pub fn is_settled(&self) -> bool {
-        usize::from(self.filled) == Self::SLICES
-    }
-
     fn advance(&mut self, now: Instant) {
         let slice = now.as_nanos() / Self::SLICE_NANOS;
         let passed = slice.saturating_sub(self.newest);

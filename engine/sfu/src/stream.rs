@@ -233,7 +233,12 @@ impl Stream {
         }
         let (spatial, temporal) = packet.frame.layer();
         let layers = Layers { spatial, temporal };
-        count(&mut self.rates, now, layers, packet.payload.len());
+        let known = self.rates.iter().position(|(of, _)| *of == layers);
+        if known.is_none() && self.rates.len() < limits::LAYERS_MEASURED {
+            self.rates.push((layers, Meter::default()));
+        }
+        let at = known.unwrap_or(self.rates.len() - 1);
+        self.rates[at].1.count(now, packet.payload.len());
         let highest = Layers { spatial: u8::MAX, temporal: u8::MAX };
         let rates = &self.rates;
         self.keyframes.on_packet(packet.timestamp, packet.payload.len(), || total(rates, now, highest));
@@ -244,11 +249,9 @@ impl Stream {
         &self.rates
     }
 
-    /// Bits of payload a second in the layers up to these; `None` while they have not flowed long enough to tell: what begins, begins with
-    /// a keyframe, and seems to be many times what it will be.
-    pub fn settled_bps(&self, now: Instant, upto: Layers) -> Option<u64> {
-        let is_settled = self.rates.iter().any(|(_, meter)| meter.is_settled());
-        Some(total(&self.rates, now, upto)).filter(|bps| is_settled && *bps > 0)
+    /// Bits of payload a second in the layers up to these.
+    pub fn bps(&self, now: Instant, upto: Layers) -> u64 {
+        total(&self.rates, now, upto)
     }
 
     /// What the dependency descriptors follow now.
@@ -362,15 +365,6 @@ impl Stream {
     pub fn clock_rate_hz(&self) -> u32 {
         self.clock_rate_hz
     }
-}
-
-fn count(rates: &mut Vec<(Layers, Meter)>, now: Instant, layers: Layers, bytes: usize) {
-    let known = rates.iter().position(|(of, _)| *of == layers);
-    if known.is_none() && rates.len() < limits::LAYERS_MEASURED {
-        rates.push((layers, Meter::default()));
-    }
-    let at = known.unwrap_or(rates.len() - 1);
-    rates[at].1.count(now, bytes);
 }
 
 fn total(rates: &[(Layers, Meter)], now: Instant, upto: Layers) -> u64 {
