@@ -21,8 +21,9 @@ test('a call of three', { timeout: 180_000 }, async (t) => {
         assert.deepEqual(streamsIn(streams), streamsOf(others), `streams at ${peer.name}`);
         for (const { from, kind, frames, energy, lost } of streams) {
           const what = `${kind} of ${from} at ${peer.name}`;
-          // 15 a second are captured; two thirds leave room for a busy machine and none for a stopped stream.
-          if (kind === 'video') assert.ok(frames >= 100, `${what}: ${frames} frames in 10 s`);
+          // 15 a second are captured. While the estimates of those who have just met still grow, some are sent only the lower temporal
+          // layers; the lowest alone brings 37. Room for a busy machine, and none for a stopped stream.
+          if (kind === 'video') assert.ok(frames >= 35, `${what}: ${frames} frames in 10 s`);
           else assert.ok(energy > 0, `${what}: no sound in 10 s`);
           assert.ok(lost <= 5, `${what}: ${lost} packets lost on loopback`);
         }
