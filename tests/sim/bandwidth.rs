@@ -258,7 +258,7 @@ fn spatial(world: &World, view: ConsumerId) -> (u8, u8) {
     (*lowest.unwrap_or_else(|| panic!("{world}: nothing arrives")), *highest.expect("something does"))
 }
 
-/// One watches over 400 kbit/s, another over enough for everything: each gets what fits, and the first more when it may.
+/// One watches over 220 kbit/s, another over enough for everything: each gets what fits, and the first more when it may.
 fn each_gets_what_fits(seed: u64, track: LayeredTrack) {
     let mut world = World::new(seed);
     let (alice, thin, wide) = (world.join(), world.join(), world.join());
@@ -266,12 +266,12 @@ fn each_gets_what_fits(seed: u64, track: LayeredTrack) {
         world.link(peer).delay(20 * MS);
     }
     world.connect();
-    narrow(&mut world, thin, 400 * KBIT);
+    narrow(&mut world, thin, 220 * KBIT);
     narrow(&mut world, wide, 10 * MBIT);
     let camera = world.publish_layered(alice, track);
     let views = [thin, wide].map(|peer| world.subscribe_layered_with_feedback(peer, camera));
     world.run_for(20 * SEC);
-    assert_eq!(spatial(&world, views[0]).1, 0, "{world}: over 400 kbit/s");
+    assert_eq!(spatial(&world, views[0]).1, 0, "{world}: over 220 kbit/s");
     assert_eq!(spatial(&world, views[1]).1, 2, "{world}: over 10 Mbit/s");
     let lost = world.links(thin).1.lost();
     world.run_for(10 * SEC);

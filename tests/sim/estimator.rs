@@ -110,9 +110,13 @@ impl Leg {
         let now = self.now();
         self.arrive(now);
         if self.now_ms.is_multiple_of(100) {
-            self.estimator.set_wanted(now, self.wanted_bps);
+            self.estimator.set_shares(
+                now,
+                self.estimator.estimate_bps().min(self.wanted_bps),
+                self.wanted_bps,
+            );
             self.estimator.poll(now);
-            self.pacer.set_rate(now, self.estimator.estimate_bps(), 0);
+            self.pacer.set_rate(now, self.estimator.estimate_bps(), 0, self.estimator.is_limit_known());
         }
         // 30 frames a second, as large as the estimate allows.
         if [0, 33, 66].contains(&(self.now_ms % 100)) && !self.is_paused {

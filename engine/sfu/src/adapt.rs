@@ -147,7 +147,7 @@ impl Shard {
         side.count(&mut self.counters);
         side.on_shared(now, shared.allocated_bps);
         let wanted_bps = if shared.can_pad && can_send { shared.wanted_bps } else { 0 };
-        side.estimator.set_wanted(now, wanted_bps);
+        side.estimator.set_shares(now, shared.allocated_bps, wanted_bps);
         side.estimator.poll(now);
         let is_idle = shared.wanted_bps == 0 && side.pacer.is_empty();
         let interval = if is_idle { limits::ADAPT_INTERVAL_IDLE } else { limits::ADAPT_INTERVAL };
@@ -181,7 +181,12 @@ impl Shard {
             }
         }
         let budget_bps = side.estimator.estimate_bps().saturating_sub(audio_bps);
-        let allocated = sharing.allocator.allocate(now, budget_bps, &mut sharing.demands);
+        let Sharing { allocator, demands, .. } = sharing;
+        let allocated = match side.estimator.is_new(now) {
+            // A small picture is here soonest, and what the path carries is known a moment later.
+            true => allocator.begin(now, budget_bps, demands),
+            false => allocator.allocate(now, budget_bps, demands),
+        };
         shared.allocated_bps = allocated.bps + audio_bps;
         shared.wanted_bps = allocated.wanted_bps + audio_bps;
         shared
@@ -249,15 +254,15 @@ fn demand(now: Instant, consumer: &Consumer, producer: &Producer) -> Demand {
         priority: consumer.priority,
         prefer: Prefer::Motion,
         max: consumer.wish(producer),
-        rates: rates(now, producer),
+        rates: rates(now, producer, layers),
         layers,
         steadiness: consumer.steadiness,
     }
 }
 
-/// What the layers of a producer cost. An encoding that is silent has been switched off because nobody wanted it, or has not begun: it
+/// What the layers of a producer cost who is sent `current`. An encoding that is silent has been switched off because nobody wanted it, or has not begun: it
 /// counts for what it is expected to be, or it would never be wanted again.
-fn rates(now: Instant, producer: &Producer) -> Rates {
+fn rates(now: Instant, producer: &Producer, current: Option<Layers>) -> Rates {
     let mut rates = Rates::default();
     let is_simulcast = producer.streams.len() > 1;
     let spatials = usize::from(producer.spatial_layers()).min(LAYERS_MAX);
@@ -265,9 +270,12 @@ fn rates(now: Instant, producer: &Producer) -> Rates {
     for (spatial, of_spatial) in rates.iter_mut().enumerate().take(spatials) {
         for (temporal, rate) in of_spatial.iter_mut().enumerate().take(temporals) {
             let (index, inside) = if is_simulcast { (spatial, u8::MAX) } else { (0, spatial as u8) };
-            let measured =
-                producer.streams[index].bps(now, Layers { spatial: inside, temporal: temporal as u8 });
-            let bps = if measured > 0 { measured } else { expected(producer, index, spatial) };
+            let upto = Layers { spatial: inside, temporal: temporal as u8 };
+            let expected = expected(producer, index, spatial);
+            let price = producer.streams[index].rates.price(now, upto, expected);
+            let layers = Layers { spatial: spatial as u8, temporal: temporal as u8 };
+            let is_sent = current.is_some_and(|current| layers <= current);
+            let bps = if is_sent { price.to_go_on } else { price.to_begin };
             // Headers and tags are a twentieth of full packets.
             *rate = u32::try_from(bps + bps / 20).unwrap_or(u32::MAX);
         }
@@ -275,7 +283,15 @@ fn rates(now: Instant, producer: &Producer) -> Rates {
     rates
 }
 
+/// What is announced of an encoding is said of all its layers.
 fn expected(producer: &Producer, index: usize, spatial: usize) -> u64 {
     let announced = producer.spec.encodings.get(index).and_then(|encoding| encoding.max_bitrate_bps);
-    announced.map_or(limits::EXPECTED_BPS[spatial.min(LAYERS_MAX - 1)], u64::from)
+    let usual = |spatial: usize| limits::EXPECTED_BPS[spatial.min(LAYERS_MAX - 1)];
+    match announced.map(u64::from) {
+        Some(all) if producer.streams.len() == 1 => {
+            all * usual(spatial) / usual(usize::from(producer.spatial_layers()).saturating_sub(1))
+        }
+        Some(all) => all,
+        None => usual(spatial),
+    }
 }

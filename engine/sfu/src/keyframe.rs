@@ -40,6 +40,11 @@ impl KeyframeGovernor {
         self.last_keyframe = Some(Keyframe { timestamp, began_at: now, bytes: 0, pause: Duration::ZERO });
     }
 
+    /// Whether packets of this time stamp are those of the latest keyframe.
+    pub fn is_of_keyframe(&self, timestamp: u32) -> bool {
+        self.last_keyframe.is_some_and(|keyframe| keyframe.timestamp == timestamp)
+    }
+
     /// A packet arrived; `bps` is the rate of its stream, keyframes included.
     pub fn on_packet(&mut self, timestamp: u32, bytes: usize, bps: impl FnOnce() -> u64) {
         let Some(keyframe) = self.last_keyframe.as_mut().filter(|of| of.timestamp == timestamp) else {

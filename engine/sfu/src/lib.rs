@@ -24,6 +24,7 @@ mod feedback;
 mod frame;
 mod ice;
 mod keyframe;
+mod layer_rates;
 mod layers;
 pub mod limits;
 mod media;

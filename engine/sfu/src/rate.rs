@@ -1,11 +1,11 @@
-//! How many bits a second flow: a sliding window over the last second, at the cost of an addition a packet.
+//! How many bits a second flow: a sliding window of eight slices, at the cost of an addition a packet.
 
 use machine::Instant;
 
-/// Bytes of the last second, in slices of an eighth.
+/// Bytes of the last second, in slices of an eighth; or of eight times another length of slice.
 #[derive(Clone, Debug, Default)]
-pub struct Meter {
-    slices: [u32; Meter::SLICES],
+pub struct Meter<const SLICE_MS: u64 = 125> {
+    slices: [u32; SLICES],
     /// Sum of the slices.
     total: u32,
     /// Number of the newest slice, counted from the epoch.
@@ -14,22 +14,34 @@ pub struct Meter {
     filled: u8,
 }
 
-impl Meter {
-    const SLICES: usize = 8;
-    const SLICE_NANOS: u64 = 125_000_000;
+const SLICES: usize = 8;
+
+impl<const SLICE_MS: u64> Meter<SLICE_MS> {
+    const SLICE_NANOS: u64 = SLICE_MS * 1_000_000;
 
     /// Counts bytes that arrived or left now.
     pub fn count(&mut self, now: Instant, bytes: usize) {
         self.advance(now);
-        self.slices[(self.newest % Self::SLICES as u64) as usize] += bytes as u32;
+        self.slices[(self.newest % SLICES as u64) as usize] += bytes as u32;
         self.total += bytes as u32;
     }
 
-    /// Bits a second.
+    /// Bits a second, since the flow began.
     pub fn bps(&self, now: Instant) -> u64 {
         let mut meter = self.clone();
         meter.advance(now);
-        u64::from(meter.total) * 8 * Self::SLICES as u64 / u64::from(meter.filled.max(1))
+        meter.over(meter.filled)
+    }
+
+    /// Bits a second over the whole window, whenever the flow began.
+    pub fn spread_bps(&self, now: Instant) -> u64 {
+        let mut meter = self.clone();
+        meter.advance(now);
+        meter.over(SLICES as u8)
+    }
+
+    fn over(&self, slices: u8) -> u64 {
+        u64::from(self.total) * 8_000 / (u64::from(slices.max(1)) * SLICE_MS)
     }
 
     fn advance(&mut self, now: Instant) {
@@ -38,18 +50,18 @@ impl Meter {
         if passed == 0 && self.filled > 0 {
             return;
         }
-        if passed >= Self::SLICES as u64 {
+        if passed >= SLICES as u64 || self.filled == 0 {
             // Silence for a second, or the very first: measured anew.
             *self = Self { newest: slice, filled: 1, ..Self::default() };
             return;
         }
         for step in 1..=passed {
-            let oldest = &mut self.slices[((self.newest + step) % Self::SLICES as u64) as usize];
+            let oldest = &mut self.slices[((self.newest + step) % SLICES as u64) as usize];
             self.total -= *oldest;
             *oldest = 0;
         }
         self.newest = slice.max(self.newest);
-        self.filled = (self.filled + passed as u8).clamp(1, Self::SLICES as u8);
+        self.filled = (self.filled + passed as u8).clamp(1, SLICES as u8);
     }
 }
 
@@ -64,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_steady_flow_is_measured_and_forgotten() {
-        let mut meter = Meter::default();
+        let mut meter: Meter = Meter::default();
         for ms in 0..3_000 {
             meter.count(at(ms), 125);
         }
@@ -75,11 +87,19 @@ mod tests {
 
     #[test]
     fn a_flow_that_has_just_begun_is_not_taken_for_a_thin_one() {
-        let mut meter = Meter::default();
+        let mut meter: Meter = Meter::default();
         for ms in 0..250 {
             meter.count(at(ms), 125);
         }
         let bps = meter.bps(at(249));
         assert!((900_000..=1_100_000).contains(&bps), "{bps}");
+    }
+
+    #[test]
+    fn a_burst_is_spread_over_a_long_window() {
+        let mut meter: Meter<1_000> = Meter::default();
+        meter.count(at(0), 8_000);
+        assert_eq!((meter.bps(at(0)), meter.spread_bps(at(0))), (64_000, 8_000));
+        assert_eq!((meter.spread_bps(at(6_900)), meter.spread_bps(at(8_100))), (8_000, 0));
     }
 }

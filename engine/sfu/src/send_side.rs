@@ -134,7 +134,7 @@ impl SendSide {
     /// So much of the estimate was given out.
     pub fn on_shared(&mut self, now: Instant, bps: u64) {
         self.shared_bps = bps;
-        self.pacer.set_rate(now, self.estimator.estimate_bps(), bps);
+        self.pacer.set_rate(now, self.estimator.estimate_bps(), bps, self.estimator.is_limit_known());
     }
 
     /// See [`on_shared`](Self::on_shared).

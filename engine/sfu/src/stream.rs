@@ -3,11 +3,11 @@
 use crate::cache::Cache;
 use crate::frame::understand;
 use crate::keyframe::KeyframeGovernor;
+use crate::layer_rates::LayerRates;
 use crate::limits;
 use crate::nack::NackGenerator;
 use crate::packet::MediaPacket;
 use crate::picture::PictureNumbers;
-use crate::rate::Meter;
 use crate::seen::{Novelty, Seen};
 use crate::stats::StreamCounts;
 use control::{Codec, Discard, Kind, Layers};
@@ -49,8 +49,8 @@ pub struct Stream {
     newest_timestamp: u32,
     /// Frames that other encodings of the producer have brought since this one's last; before the first, too many.
     frames_missed: u8,
-    /// Rates by layer.
-    rates: Vec<(Layers, Meter)>,
+    /// Rates by layer; video only.
+    pub rates: LayerRates,
     clock_rate_hz: u32,
     extender: SeqExtender,
     seen: Seen,
@@ -98,7 +98,7 @@ impl Stream {
             keyframe: None,
             newest_timestamp: 0,
             frames_missed: limits::FRAMES_MISSED_MAX,
-            rates: Vec::new(),
+            rates: LayerRates::default(),
             clock_rate_hz,
             extender: SeqExtender::new(),
             seen: Seen::new(),
@@ -233,25 +233,10 @@ impl Stream {
         }
         let (spatial, temporal) = packet.frame.layer();
         let layers = Layers { spatial, temporal };
-        let known = self.rates.iter().position(|(of, _)| *of == layers);
-        if known.is_none() && self.rates.len() < limits::LAYERS_MEASURED {
-            self.rates.push((layers, Meter::default()));
-        }
-        let at = known.unwrap_or(self.rates.len() - 1);
-        self.rates[at].1.count(now, packet.payload.len());
-        let highest = Layers { spatial: u8::MAX, temporal: u8::MAX };
+        let is_keyframe = self.keyframes.is_of_keyframe(packet.timestamp);
+        self.rates.count(now, layers, packet.payload.len(), is_keyframe);
         let rates = &self.rates;
-        self.keyframes.on_packet(packet.timestamp, packet.payload.len(), || total(rates, now, highest));
-    }
-
-    /// Rates by layer, in the order in which they appeared; video only.
-    pub fn rates(&self) -> &[(Layers, Meter)] {
-        &self.rates
-    }
-
-    /// Bits of payload a second in the layers up to these.
-    pub fn bps(&self, now: Instant, upto: Layers) -> u64 {
-        total(&self.rates, now, upto)
+        self.keyframes.on_packet(packet.timestamp, packet.payload.len(), || rates.bps(now));
     }
 
     /// What the dependency descriptors follow now.
@@ -365,11 +350,6 @@ impl Stream {
     pub fn clock_rate_hz(&self) -> u32 {
         self.clock_rate_hz
     }
-}
-
-fn total(rates: &[(Layers, Meter)], now: Instant, upto: Layers) -> u64 {
-    let counted = |layers: &Layers| layers.spatial <= upto.spatial && layers.temporal <= upto.temporal;
-    rates.iter().filter(|(layers, _)| counted(layers)).map(|(_, meter)| meter.bps(now)).sum()
 }
 
 /// RTP clock ticks in `span`, modulo 2³² as timestamps are.

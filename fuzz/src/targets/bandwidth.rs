@@ -39,9 +39,9 @@ pub fn estimator(data: &[u8]) {
                 estimator.on_rtt(Duration::from_millis(u64::from(script.u16())));
             }
             7 => {
-                estimator.set_wanted(now, u64::from(script.u32()));
+                estimator.set_shares(now, u64::from(script.u32()), u64::from(script.u32()));
                 estimator.poll(now);
-                pacer.set_rate(now, estimator.estimate_bps(), u64::from(script.u16()) << 8);
+                pacer.set_rate(now, estimator.estimate_bps(), u64::from(script.u16()) << 8, script.bool());
             }
             8 => {
                 // At most a packet more than the bound, as the driver sends it.

@@ -37,10 +37,19 @@ impl Throughput {
 
     /// Bits a second over the window; `None` while too little is known.
     pub fn bps(&self) -> Option<f64> {
+        self.over(SLICES as i64)
+    }
+
+    /// Bits a second over the last half of the window: of a path that runs full, which delivers evenly.
+    pub fn recent_bps(&self) -> Option<f64> {
+        self.over(SLICES as i64 / 2)
+    }
+
+    fn over(&self, slices: i64) -> Option<f64> {
         let (first, last) = self.span?;
-        let window_start = (self.newest - (SLICES as i64 - 1)) * SLICE_MICROS;
-        let span_micros = last.0 - window_start.max(first.0);
-        let bytes: u32 = self.bytes.iter().sum();
+        let oldest = self.newest - (slices - 1);
+        let span_micros = last.0 - (oldest * SLICE_MICROS).max(first.0);
+        let bytes: u32 = (oldest..=self.newest).map(|slice| self.bytes[index(slice)]).sum();
         (span_micros >= SPAN_MIN_MICROS).then(|| f64::from(bytes) * 8e6 / span_micros as f64)
     }
 }
@@ -74,6 +83,9 @@ mod tests {
         assert!((acked.bps().unwrap_or(0.0) - 1e6).abs() < 2e4, "{acked:?}");
         run(&mut acked, 0, 450, 375);
         assert!((acked.bps().unwrap_or(0.0) - 3e6).abs() < 5e4, "{acked:?}");
+        run(&mut acked, 450, 650, 125);
+        assert!((acked.recent_bps().unwrap_or(0.0) - 1e6).abs() < 5e4, "{acked:?}");
+        assert!(acked.bps().unwrap_or(0.0) > 1.5e6, "{acked:?}");
     }
 
     #[test]

@@ -56,6 +56,12 @@ impl Aimd {
         }
     }
 
+    /// A probe has shown that the path carries this, and no more.
+    pub fn set_limit(&mut self, now: Instant, bps: f64) {
+        self.set(now, bps);
+        self.capacity.on_overuse(bps);
+    }
+
     /// What the detector says, and what the path is known to carry.
     pub fn update(&mut self, now: Instant, usage: Usage, acked_bps: Option<f64>) {
         match usage {
@@ -103,8 +109,10 @@ impl Aimd {
         } else {
             (self.bps * MULTIPLICATIVE * elapsed).max(1000.0 * elapsed)
         };
-        // Draft §5.5: what was never sent was never shown to fit. This bounds the growth, and lowers nothing.
-        let limit = acked_bps.map_or(self.bps, |acked| 1.5 * acked + 10_000.0);
+        // Draft §5.5: what was never sent was never shown to fit. This bounds the growth, and lowers nothing. Where the path once was the limit,
+        // only probes lead far above what is sent.
+        let factor = if self.capacity.is_known() { BEYOND_SENT_AT_LIMIT } else { BEYOND_SENT };
+        let limit = acked_bps.map_or(self.bps, |acked| factor * acked + 10_000.0);
         self.bps = (self.bps + step).min(limit.max(self.bps));
     }
 
@@ -158,9 +166,13 @@ impl Capacity {
 }
 
 /// Draft §5.5: the step down, to 85 % of what the path carries.
-const BETA: f64 = 0.85;
+pub const BETA: f64 = 0.85;
 /// Draft §5.5: the growth far from capacity, 8 % a second.
 const MULTIPLICATIVE: f64 = 0.08;
+/// Draft §5.5: the growth ends at so many times what is sent …
+const BEYOND_SENT: f64 = 1.5;
+/// … and sooner at a bound that was met.
+const BEYOND_SENT_AT_LIMIT: f64 = 1.1;
 /// Draft §5.5: what the detector takes to notice, on top of the round trip.
 const DETECTION_TIME: Duration = Duration::from_millis(100);
 const RTT_INITIAL: Duration = Duration::from_millis(200);

@@ -9,6 +9,7 @@
 use super::limits;
 use control::Layers;
 use machine::Instant;
+use std::ops::RangeInclusive;
 
 /// Spatial layers of a track, and temporal layers of each.
 pub const LAYERS_MAX: usize = 4;
@@ -74,6 +75,21 @@ pub struct Allocator {
 impl Allocator {
     /// Chooses the layers of every demand, of `budget_bps` in all.
     pub fn allocate(&mut self, now: Instant, budget_bps: u64, demands: &mut [Demand]) -> Allocated {
+        self.choose(now, budget_bps, with_headroom(budget_bps), demands)
+    }
+
+    /// The same where the budget is a guess still: everybody is seen, and nobody better than now.
+    pub fn begin(&mut self, now: Instant, budget_bps: u64, demands: &mut [Demand]) -> Allocated {
+        self.choose(now, budget_bps, 0, demands)
+    }
+
+    fn choose(
+        &mut self,
+        now: Instant,
+        budget_bps: u64,
+        improve_bps: u64,
+        demands: &mut [Demand],
+    ) -> Allocated {
         let len = demands.len().min(limits::DEMANDS_MAX);
         let (demands, beyond) = demands.split_at_mut(len);
         beyond.iter_mut().for_each(|demand| demand.layers = None);
@@ -82,12 +98,19 @@ impl Allocator {
         self.sort(demands);
         let (ladders, order) = (&self.ladders, &self.order);
         share(budget_bps, budget_bps, demands, ladders, order, &mut self.ceiling);
-        share(budget_bps, with_headroom(budget_bps), demands, ladders, order, &mut self.floor);
+        share(budget_bps, improve_bps, demands, ladders, order, &mut self.floor);
+        let sent = demands
+            .iter()
+            .zip(ladders)
+            .map(|(demand, ladder)| u64::from(ladder.cost(ladder.rungs(demand.layers))));
+        // Who makes room for somebody else has not tried the path's patience.
+        let is_short = sent.sum::<u64>() > budget_bps;
         let mut allocated = Allocated::default();
         for (index, demand) in demands.iter_mut().enumerate() {
             let ladder = &self.ladders[index];
-            let rungs =
-                demand.steadiness.choose(now, ladder, demand.layers, self.floor[index], self.ceiling[index]);
+            let rungs = ladder.rungs(demand.layers);
+            let (floor, ceiling) = (self.floor[index], self.ceiling[index]);
+            let rungs = demand.steadiness.choose(now, ladder, rungs, floor..=ceiling, is_short);
             demand.layers = ladder.layers(rungs);
             allocated.bps += u64::from(ladder.cost(rungs));
             allocated.wanted_bps += u64::from(ladder.cost(ladder.len));
@@ -163,19 +186,21 @@ fn improve(class: &[u16], ladders: &[Ladder], rungs: &mut [u8], left: &mut u64) 
 }
 
 impl Steadiness {
-    /// Between what leaves headroom and what fits at all, everything stays as it is; and after a step down it takes time to go up.
+    /// Between what leaves headroom and what fits at all, everything stays as it is; and after a step down because the path `is_short`
+    /// it takes time to go up.
     fn choose(
         &mut self,
         now: Instant,
         ladder: &Ladder,
-        layers: Option<Layers>,
-        floor: u8,
-        ceiling: u8,
+        current: u8,
+        fits: RangeInclusive<u8>,
+        is_short: bool,
     ) -> u8 {
-        let current = ladder.rungs(layers);
-        let floor = floor.min(ceiling);
+        let (floor, ceiling) = (*fits.start().min(fits.end()), *fits.end());
         if current > ceiling {
-            self.lowered_at = Some(now);
+            if is_short {
+                self.lowered_at = Some(now);
+            }
             return ceiling;
         }
         if current >= floor {
@@ -184,9 +209,12 @@ impl Steadiness {
         let rungs = match self.lowered_at.map(|at| (at, now.saturating_since(at))) {
             None => floor,
             Some((_, passed)) if passed >= limits::HOLD_TIME => floor,
-            Some((at, passed)) => {
+            Some((_, passed)) if passed < limits::RAISE_WAIT => current,
+            Some((at, _)) => {
                 let is_first = self.raised_at.is_none_or(|raised| raised < at);
-                if is_first && passed >= limits::RAISE_WAIT { current + 1 } else { current }
+                let next = if is_first { current + 1 } else { current };
+                // More frames of the same picture cost no keyframe.
+                ladder.top_of_same_size(next).min(floor).max(next)
             }
         };
         if rungs > current {
@@ -240,14 +268,17 @@ impl Ladder {
         ladder
     }
 
-    /// A better rung. Those before it that cost as much are no choice any more.
+    /// A better rung. Those before it that cost clearly more are no choice any more; of those that cost about as much, the rate may only have
+    /// swung.
     fn add(&mut self, spatial: usize, temporal: usize, cost_bps: u32) {
         if cost_bps == 0 {
             return;
         }
-        while self.len > 0 && self.rungs[usize::from(self.len) - 1].cost_bps >= cost_bps {
+        let last = |ladder: &Self| ladder.cost(ladder.len);
+        while last(self) > cost_bps.saturating_add(cost_bps / 4) {
             self.len -= 1;
         }
+        let cost_bps = cost_bps.max(last(self).saturating_add(1));
         let layers = Layers { spatial: spatial as u8, temporal: temporal as u8 };
         self.rungs[usize::from(self.len)] = Rung { layers, cost_bps };
         self.len += 1;
@@ -262,6 +293,16 @@ impl Ladder {
     fn layers(&self, rungs: u8) -> Option<Layers> {
         let top = rungs.checked_sub(1)?;
         Some(self.rungs[usize::from(top)].layers)
+    }
+
+    /// Up to how many rungs the picture has the size that it has at so many.
+    fn top_of_same_size(&self, rungs: u8) -> u8 {
+        let Some(layers) = self.layers(rungs) else { return rungs };
+        let climbed = &self.rungs[..usize::from(self.len)];
+        climbed
+            .iter()
+            .rposition(|rung| rung.layers.spatial == layers.spatial)
+            .map_or(rungs, |top| top as u8 + 1)
     }
 
     /// How many rungs these layers are; of layers that are no choice, the ones below.
@@ -372,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_step_down_there_is_one_step_up_in_ten_seconds() {
+    fn after_a_step_down_the_picture_grows_once_in_ten_seconds() {
         let mut demands = [camera(1)];
         allocate(at(0), 3_000_000, &mut demands);
         assert_eq!(demands[0].layers, layers(2, 2));
@@ -386,7 +427,30 @@ mod tests {
                 steps.push((ms, demands[0].layers));
             }
         }
-        assert_eq!(steps, [(3_000, layers(1, 1)), (11_000, layers(2, 2))]);
+        assert_eq!(steps, [(3_000, layers(1, 2)), (11_000, layers(2, 2))]);
+    }
+
+    #[test]
+    fn who_made_room_for_a_newcomer_steps_up_as_soon_as_there_is_more() {
+        let mut demands = vec![camera(1)];
+        allocate(at(0), 600_000, &mut demands);
+        assert_eq!(demands[0].layers, layers(1, 2));
+        demands.push(camera(1));
+        allocate(at(100), 600_000, &mut demands);
+        assert_eq!([demands[0].layers, demands[1].layers], [layers(1, 1), layers(0, 2)]);
+        allocate(at(200), 1_200_000, &mut demands);
+        assert_eq!([demands[0].layers, demands[1].layers], [layers(1, 2), layers(1, 2)]);
+        allocate(at(300), 600_000, &mut demands);
+        allocate(at(400), 1_200_000, &mut demands);
+        assert_ne!(demands[0].layers, layers(1, 2), "but the path is not tried at once");
+    }
+
+    #[test]
+    fn of_a_guess_everybody_gets_the_least_and_nobody_loses() {
+        let mut demands = [camera(1), Demand { layers: layers(1, 1), ..camera(1) }];
+        let allocated = Allocator::default().begin(at(0), 3_000_000, &mut demands);
+        assert_eq!(demands.map(|demand| demand.layers), [layers(0, 0), layers(1, 1)]);
+        assert_eq!(allocated.wanted_bps, 3_000_000, "there is something to look for");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The estimate of one transport: joins what delay, loss, probes and the peer's own words say.
 
 use super::acked::Throughput;
-use super::aimd::Aimd;
+use super::aimd::{Aimd, BETA};
 use super::delay::{DelayDetector, Usage};
 use super::history::{Fate, History, PeerTime, SentPacket};
 use super::limits;
@@ -67,9 +67,20 @@ pub struct Estimator {
     remb: Option<(Instant, f64)>,
     rtt: Option<Duration>,
     wanted_bps: f64,
-    overused_at: Option<Instant>,
+    /// What was given out of the estimate.
+    shared_bps: f64,
+    overused: Overused,
     heard: Heard,
     padding_bytes: u64,
+}
+
+/// When a queue grew.
+#[derive(Debug, Default)]
+struct Overused {
+    /// The beginning of the latest time of it, and the last moment.
+    span: Option<(Instant, Instant)>,
+    /// Until then it is that of a probe.
+    excused_until: Option<Instant>,
 }
 
 /// What has come from the peer, and what should have.
@@ -84,6 +95,12 @@ struct Heard {
     before_silence: Option<f64>,
     /// Probes without any feedback at all so far.
     unheard_probes: u32,
+    /// When something was first wanted.
+    wanted_since: Option<Instant>,
+    /// A probe has had a result.
+    has_result: bool,
+    /// The path, and not what was sent, was the limit when that was seen last.
+    was_limit: bool,
 }
 
 impl Estimator {
@@ -102,7 +119,8 @@ impl Estimator {
             remb: None,
             rtt: None,
             wanted_bps: 0.0,
-            overused_at: None,
+            shared_bps: 0.0,
+            overused: Overused::default(),
             heard: Heard::default(),
             padding_bytes: 0,
         }
@@ -125,11 +143,16 @@ impl Estimator {
         self.bounds = bounds.sound();
     }
 
-    /// What would be sent if it could be, in bits a second: as long as the estimate falls short of that, it is probed for.
-    pub fn set_wanted(&mut self, now: Instant, wanted_bps: u64) {
+    /// What was given out of the estimate, and what would be sent if it could be, in bits a second: as long as the estimate falls short of
+    /// that, it is probed for.
+    pub fn set_shares(&mut self, now: Instant, shared_bps: u64, wanted_bps: u64) {
+        self.shared_bps = shared_bps as f64;
         let wanted_bps = wanted_bps as f64;
         if wanted_bps > self.wanted_bps * WANTED_STEP {
             self.prober.hasten(now);
+        }
+        if wanted_bps > 0.0 {
+            self.heard.wanted_since.get_or_insert(now);
         }
         self.wanted_bps = wanted_bps;
     }
@@ -167,6 +190,17 @@ impl Estimator {
     /// Whether the peer has ever told of what it received: by feedback of either kind.
     pub fn is_heard(&self) -> bool {
         self.heard.feedback_at.is_some() || self.remb.is_some()
+    }
+
+    /// Whether the estimate is what the path carries, and not only what was shown to fit.
+    pub fn is_limit_known(&self) -> bool {
+        self.heard.was_limit
+    }
+
+    /// Whether the estimate is still where every estimate starts, and a first probe has had no time to tell more.
+    pub fn is_new(&self, now: Instant) -> bool {
+        let has_waited = |since| now.saturating_since(since) >= FIRST_RESULT_WAIT;
+        !self.heard.has_result && self.remb.is_none() && !self.heard.wanted_since.is_some_and(has_waited)
     }
 
     /// Transport-wide feedback from the peer.
@@ -301,10 +335,21 @@ impl Estimator {
         let usage = self.delay.usage();
         let before = self.aimd.bps();
         let was_limited = self.is_app_limited(now);
-        self.aimd.update(now, usage, self.acked.bps());
-        if usage == Usage::Overusing {
-            self.overused_at = Some(now);
+        if usage == Usage::Overusing && (self.prober.is_under_way() || self.overused.is_excused(now)) {
+            return; // the probe's result tells more
         }
+        let has_just_begun = usage == Usage::Overusing && self.overused.note(now);
+        // So little is sent that what arrives of it tells nothing of the path. Unless the queue goes on growing, what is given out stays
+        // given.
+        let given = (self.shared_bps * SHARED_SWING / BETA).min(before / BETA);
+        let acked = match usage {
+            // What leaves a queue that grows is what the path carries, now and not a while ago.
+            Usage::Overusing => self.acked.bps().into_iter().chain(self.acked.recent_bps()).reduce(f64::max),
+            Usage::Normal | Usage::Underusing => self.acked.bps(),
+        };
+        let is_given = was_limited && has_just_begun;
+        self.aimd.update(now, usage, acked.map(|acked| if is_given { acked.max(given) } else { acked }));
+        self.heard.was_limit |= self.aimd.bps() < before;
         if self.aimd.bps() < before && was_limited {
             // So little was sent that its rate is no measure of the path: what stood before may have been right.
             self.prober.ask(now + RECOVERY_WAIT, before * RECOVERY_SHARE);
@@ -313,7 +358,7 @@ impl Estimator {
 
     fn judge_loss(&mut self, now: Instant) {
         let rate = Rate { allowed_bps: self.estimate_bps() as f64, acked_bps: self.acked.bps() };
-        self.loss.update(now, rate, self.rtt_or_initial());
+        self.heard.was_limit |= self.loss.update(now, rate, self.rtt_or_initial());
     }
 
     /// A path that carried feedback before and carries none now carries no media either.
@@ -331,8 +376,24 @@ impl Estimator {
     fn on_found(&mut self, now: Instant, found: &Found) {
         let estimate = self.estimate_bps() as f64;
         self.prober.on_result(now, found, estimate);
-        if found.bps > self.aimd.bps() && self.delay.usage() != Usage::Overusing {
-            self.aimd.set(now, found.bps);
+        let is_first = !std::mem::replace(&mut self.heard.has_result, true);
+        let is_overused = self.delay.usage() == Usage::Overusing;
+        let is_more = found.bps > self.aimd.bps();
+        // A path that was the limit has shown what it carries; also where that is less than was believed, if its queue says the same, or if
+        // all that was believed was where to start.
+        let is_measure = found.is_saturated && (is_more || is_overused || is_first);
+        let bps = found.bps.max(BETA * self.acked.bps().unwrap_or(0.0));
+        if is_measure {
+            self.aimd.set_limit(now, bps);
+        } else if is_more && !is_overused {
+            self.aimd.set(now, bps);
+        }
+        if found.is_saturated || is_more {
+            self.heard.was_limit = found.is_saturated;
+        }
+        if found.is_saturated {
+            self.delay.reset();
+            self.overused.excused_until = Some(now + PROBE_QUEUE_TIME);
         }
         if self.loss.fraction(now) < LOSS_QUIET {
             self.loss.raise(found.bps);
@@ -340,8 +401,10 @@ impl Estimator {
     }
 
     fn is_congested(&self, now: Instant) -> bool {
-        let was_lately = self.overused_at.is_some_and(|at| now.saturating_since(at) < RECOVERY_WAIT);
-        was_lately || self.delay.usage() == Usage::Overusing || self.loss.fraction(now) > LOSS_HEAVY
+        let was_lately = |(_, last)| now.saturating_since(last) < RECOVERY_WAIT;
+        self.overused.span.is_some_and(was_lately)
+            || self.delay.usage() == Usage::Overusing
+            || self.loss.fraction(now) > LOSS_HEAVY
     }
 
     /// Feedback waits for its interval at the peer, so that this is too long rather than too short.
@@ -355,6 +418,20 @@ impl Estimator {
     }
 }
 
+impl Overused {
+    /// A queue grows now. Whether it has only begun to.
+    fn note(&mut self, now: Instant) -> bool {
+        let going_on = self.span.filter(|(_, last)| now.saturating_since(*last) < RECOVERY_WAIT);
+        let since = going_on.map_or(now, |(since, _)| since);
+        self.span = Some((since, now));
+        now.saturating_since(since) < PATIENCE
+    }
+
+    fn is_excused(&self, now: Instant) -> bool {
+        self.excused_until.is_some_and(|until| now < until)
+    }
+}
+
 /// Less than this share of the estimate is sent: the application is the limit.
 const APP_LIMITED_SHARE: f64 = 0.65;
 /// Nothing was sent for so long: neither is that a measure.
@@ -363,6 +440,14 @@ const IDLE: Duration = Duration::from_millis(400);
 const RECOVERY_WAIT: Duration = Duration::from_millis(500);
 /// … and how far up.
 const RECOVERY_SHARE: f64 = 0.85;
+/// A peer tells of what it receives ten times a second; the first probe has this long to have a result.
+const FIRST_RESULT_WAIT: Duration = Duration::from_secs(2);
+/// A queue that has grown for no longer may be a moment's disturbance: the peer was busy, or somebody else's burst went by.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// What is given out is sent at rates that swing by so much.
+const SHARED_SWING: f64 = 1.25;
+/// What a probe has left in a queue is gone after so long.
+const PROBE_QUEUE_TIME: Duration = Duration::from_millis(300);
 /// More wanted by so much is news for the prober.
 const WANTED_STEP: f64 = 1.25;
 /// A peer that answers no probe sends no feedback, or has no use for it.
@@ -422,7 +507,7 @@ mod tests {
         let mut estimator = Estimator::new(Bounds::default());
         estimator.on_remb(at(0), 2_500_000);
         assert_eq!(estimator.estimate_bps(), 2_500_000);
-        estimator.set_wanted(at(0), 9_000_000);
+        estimator.set_shares(at(0), 0, 9_000_000);
         assert!(!estimator.poll(at(9_999)), "and nothing is probed: there would be no result");
         assert_eq!(estimator.estimate_bps(), 2_500_000);
         estimator.poll(at(10_000));
@@ -475,7 +560,7 @@ mod tests {
     #[test]
     fn a_peer_that_answers_no_probe_is_not_probed_for_ever() {
         let mut estimator = Estimator::new(Bounds::default());
-        estimator.set_wanted(at(0), 5_000_000);
+        estimator.set_shares(at(0), 0, 5_000_000);
         let mut begun = 0;
         for ms in (0..120_000).step_by(100) {
             begun += u32::from(estimator.poll(at(ms)));

@@ -41,6 +41,8 @@ pub const PROBES_PENDING_MAX: usize = 4;
 
 /// Between two probes that look for more than was found last: the first, and the longest after probes that found nothing.
 pub const PROBE_INTERVAL_MIN: Duration = Duration::from_secs(3);
+/// … and when much more is wanted than at the last: somebody has come, or looks closer.
+pub const PROBE_INTERVAL_WANTED: Duration = Duration::from_secs(1);
 /// See [`PROBE_INTERVAL_MIN`].
 pub const PROBE_INTERVAL_MAX: Duration = Duration::from_secs(6);
 
@@ -61,7 +63,8 @@ pub const PACER_INTERVAL: Duration = Duration::from_millis(5);
 /// Consumers in one allocation; those beyond get nothing. As many as a transport may have.
 pub const DEMANDS_MAX: usize = crate::limits::CONSUMERS_PER_TRANSPORT_MAX;
 
-/// After a step down for lack of bandwidth, a track takes one step up at most within this: every switch of a layer costs a keyframe.
+/// After a step down for lack of bandwidth, a track takes one step up at most within this, and beyond it only to more frames of the same
+/// picture: every other switch costs a keyframe.
 pub const HOLD_TIME: Duration = Duration::from_secs(10);
 
 /// … and that one not before.

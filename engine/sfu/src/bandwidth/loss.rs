@@ -79,15 +79,16 @@ impl LossBound {
         if fraction > HEAVY {
             // Draft §6: the loss that one step has not mended yet must not make another.
             let wait = LOWER_INTERVAL + rtt;
-            if self.lowered_at.is_some_and(|at| now.saturating_since(at) < wait) {
-                return false;
-            }
-            self.lowered_at = Some(now);
-            let lowered = rate.allowed_bps * (1.0 - 0.5 * fraction);
+            let may_step = self.lowered_at.is_none_or(|at| now.saturating_since(at) >= wait);
+            let step = may_step.then_some(rate.allowed_bps * (1.0 - 0.5 * fraction));
             // A queue that is full does not grow: its delay tells nothing, but what comes out of it is what the path carries.
-            let carried = rate.acked_bps.filter(|_| fraction > OVERFLOW);
-            self.bps = Some(carried.map_or(lowered, |acked| lowered.min(acked)));
-            return true;
+            let carried = rate.acked_bps.filter(|acked| fraction > OVERFLOW && *acked < rate.allowed_bps);
+            let lowered = [step, carried].into_iter().flatten().reduce(f64::min);
+            if lowered.is_some() {
+                self.bps = lowered;
+                self.lowered_at = Some(now);
+            }
+            return lowered.is_some();
         }
         if let Some(bound) = &mut self.bps
             && fraction < LIGHT

@@ -75,17 +75,18 @@ impl<E: Copy> Pacer<E> {
             release_at: None,
             dropped: 0,
         };
-        pacer.set_rate(now, estimate_bps, 0);
+        pacer.set_rate(now, estimate_bps, 0, false);
         pacer
     }
 
     /// What may be sent, and what the allocator has given out, in bits a second: of the latter nothing is held back for long, whatever the
-    /// estimate has become since.
-    pub fn set_rate(&mut self, now: Instant, estimate_bps: u64, allocated_bps: u64) {
+    /// estimate has become since. With `is_limit`, the path is known to carry no more.
+    pub fn set_rate(&mut self, now: Instant, estimate_bps: u64, allocated_bps: u64, is_limit: bool) {
         self.drain(now);
         let estimate = estimate_bps.max(limits::BITRATE_MIN_BPS) as f64 / 8.0;
         let allocated = SWING * allocated_bps as f64 / 8.0;
-        let pacing = (PACING_FACTOR * estimate).max(allocated);
+        let factor = if is_limit { PACING_FACTOR_AT_LIMIT } else { PACING_FACTOR };
+        let pacing = (factor * estimate).max(allocated);
         let usual = estimate.max(allocated);
         self.rate = Rate { pacing, burst_bytes: usual * BURST_TIME.as_secs_f64() };
     }
@@ -190,6 +191,8 @@ impl<E: Copy> Pacer<E> {
 
 /// As browsers do: media leaves at up to two and a half times the estimate, so that a keyframe is not late but spread out.
 const PACING_FACTOR: f64 = 2.5;
+/// … where that is what the path carries, less the step down: more would wait there instead of here, and count as a queue that grows.
+const PACING_FACTOR_AT_LIMIT: f64 = 1.25;
 /// What was allocated is a mean; a moment may be so much above it.
 const SWING: f64 = 1.25;
 /// A long queue leaves at so many times the pacing rate.
@@ -289,7 +292,7 @@ mod tests {
     #[test]
     fn what_was_allocated_is_not_held_back_when_the_estimate_falls() {
         let mut pacer = Pacer::new(at(0), 100_000);
-        pacer.set_rate(at(0), 100_000, 2_500_000);
+        pacer.set_rate(at(0), 100_000, 2_500_000, false);
         for frame_no in 0..50 {
             assert_eq!(frame(&mut pacer, at(frame_no * 33_333), 9), 9, "frame {frame_no}");
         }

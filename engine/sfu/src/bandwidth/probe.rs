@@ -68,6 +68,8 @@ struct Schedule {
     /// Otherwise, when there is something to gain.
     next_at: Instant,
     interval: Duration,
+    /// When the last began.
+    last_at: Option<Instant>,
 }
 
 /// What a prober has to know to decide.
@@ -88,6 +90,8 @@ pub struct Found {
     pub bps: f64,
     /// It was aimed at.
     pub target_bps: f64,
+    /// The path was the limit, and not what was sent: it carries this, and has a queue for a moment.
+    pub is_saturated: bool,
 }
 
 impl Default for Prober {
@@ -96,7 +100,12 @@ impl Default for Prober {
             last_id: ClusterId(NonZeroU16::MAX),
             sending: None,
             pending: [None; limits::PROBES_PENDING_MAX],
-            schedule: Schedule { asked: None, next_at: Instant::EPOCH, interval: limits::PROBE_INTERVAL_MIN },
+            schedule: Schedule {
+                asked: None,
+                next_at: Instant::EPOCH,
+                interval: limits::PROBE_INTERVAL_MIN,
+                last_at: None,
+            },
         }
     }
 }
@@ -138,10 +147,16 @@ impl Prober {
         self.schedule.asked = Some((at, target_bps));
     }
 
-    /// There is more to gain than a moment ago: the next look is not put off.
+    /// There is more to gain than a moment ago: the next look is soon.
     pub fn hasten(&mut self, now: Instant) {
         self.schedule.interval = limits::PROBE_INTERVAL_MIN;
-        self.schedule.next_at = self.schedule.next_at.min(now + limits::PROBE_INTERVAL_MIN);
+        let last = self.schedule.last_at.map_or(now, |last| last + limits::PROBE_INTERVAL_WANTED);
+        self.schedule.next_at = self.schedule.next_at.min(last.max(now));
+    }
+
+    /// Whether a cluster is under way: what queue there is may be its own.
+    pub fn is_under_way(&self) -> bool {
+        self.sending.is_some() || self.pending.iter().any(Option::is_some)
     }
 
     /// Bytes the cluster lacks by now, to be filled up with padding.
@@ -156,9 +171,10 @@ impl Prober {
     /// When [`due_bytes`](Self::due_bytes) next has something, in steps of the pacer's interval.
     pub fn next_timeout(&self) -> Option<Instant> {
         let sending = self.sending.as_ref()?;
-        let covered = f64::from(sending.bytes) * 8.0 / sending.target_bps;
-        let steps = (covered / limits::PACER_INTERVAL.as_secs_f64()) as u32;
-        Some(sending.began_at + limits::PACER_INTERVAL * steps)
+        // A byte more than rounding could take: what is due when it is time must not be nothing.
+        let covered = f64::from(sending.bytes.saturating_add(2)) * 8.0 / sending.target_bps;
+        let steps = (covered / limits::PACER_INTERVAL.as_secs_f64()).ceil() as u32;
+        Some(sending.began_at + limits::PACER_INTERVAL * steps.saturating_sub(1))
     }
 
     /// A packet has been sent, as part of the present cluster if there is one.
@@ -212,6 +228,7 @@ impl Prober {
     fn begin(&mut self, now: Instant, target_bps: f64) {
         let id = ClusterId(self.last_id.0.checked_add(1).unwrap_or(NonZeroU16::MIN));
         self.last_id = id;
+        self.schedule.last_at = Some(now);
         self.sending = Some(Sending { id, target_bps, began_at: now, bytes: 0, packets: 0 });
         self.pending.rotate_left(1);
         self.pending[limits::PROBES_PENDING_MAX - 1] = Some(Cluster {
@@ -257,7 +274,7 @@ impl Cluster {
         }
         let is_saturated = arrived_bps < UNSATURATED * sent_bps;
         let bps = if is_saturated { UTILISED * arrived_bps } else { sent_bps.min(arrived_bps) };
-        Some(Found { bps, target_bps: self.target_bps })
+        Some(Found { bps, target_bps: self.target_bps, is_saturated })
     }
 }
 
@@ -336,6 +353,20 @@ mod tests {
             found = prober.on_packet(packet, PeerTime(free_at as i64)).or(found);
         }
         found
+    }
+
+    #[test]
+    fn when_it_is_time_something_is_due() {
+        for size in 40..1_500 {
+            for target in [150e3, 380e3, 759_999.9, 1e6, 25e6] {
+                let mut prober = Prober::default();
+                prober.begin(at(0), target);
+                (0..3).for_each(|_| prober.on_sent(at(0), size));
+                let timeout = prober.next_timeout().filter(|_| prober.sending.is_some());
+                let due = timeout.map(|timeout| prober.due_bytes(timeout));
+                assert!(due.is_none_or(|due| due > 0), "{size} bytes at {target} bit/s: {due:?}");
+            }
+        }
     }
 
     #[test]

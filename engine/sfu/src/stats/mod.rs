@@ -288,9 +288,9 @@ impl Shard {
                 keyframes_received: counts.keyframes,
                 bitrate_bps: rate_of(&counts.rate, now),
                 layers: stream
-                    .rates()
-                    .iter()
-                    .map(|(layers, meter)| LayerStats { layers: *layers, bitrate_bps: rate_of(meter, now) })
+                    .rates
+                    .each(now)
+                    .map(|(layers, rate)| LayerStats { layers, bitrate_bps: bps(rate) })
                     .collect(),
                 score: counts.quality.score(),
             }
