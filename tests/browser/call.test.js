@@ -21,9 +21,8 @@ test('a call of three', { timeout: 180_000 }, async (t) => {
         assert.deepEqual(streamsIn(streams), streamsOf(others), `streams at ${peer.name}`);
         for (const { from, kind, frames, energy, lost } of streams) {
           const what = `${kind} of ${from} at ${peer.name}`;
-          // 15 a second are captured. While the estimates of those who have just met still grow, some are sent only the lower temporal
-          // layers; the lowest alone brings 37. Room for a busy machine, and none for a stopped stream.
-          if (kind === 'video') assert.ok(frames >= 35, `${what}: ${frames} frames in 10 s`);
+          // 15 a second are captured. Room for a busy machine, and none for a stopped stream.
+          if (kind === 'video') assert.ok(frames >= 100, `${what}: ${frames} frames in 10 s`);
           else assert.ok(energy > 0, `${what}: no sound in 10 s`);
           assert.ok(lost <= 5, `${what}: ${lost} packets lost on loopback`);
         }
@@ -42,12 +41,11 @@ test('a call of three', { timeout: 180_000 }, async (t) => {
     });
 
     await step('transport-wide feedback lets every sender ramp up', async () => {
-      // Without feedback an estimate stays at the 300 kbit/s it starts from. On an idle machine it is at 1.7 Mbit/s after two
-      // seconds; where three browsers fight for two cores, the delay they cause each other counts as congestion, and who has no more
-      // than the 600 kbit/s of 360 lines to send is slow to find that there is room for more.
+      // Without feedback an estimate stays at the 300 kbit/s it starts from. On an idle machine it is at 1.7 Mbit/s after two seconds; where
+      // three browsers fight for two cores, the delay they cause each other counts as congestion.
       for (const peer of peers) {
-        const ramped = async () => (await peer.uplinkEstimate()) > 450_000;
-        await until(`${peer.name} may send 450 kbit/s`, ramped, { timeoutMs: 20_000 });
+        const ramped = async () => (await peer.uplinkEstimate()) > 600_000;
+        await until(`${peer.name} may send 600 kbit/s`, ramped, { timeoutMs: 40_000 });
       }
     });
 
