@@ -1,12 +1,15 @@
-//! The HTTP port: Socket.IO, the web app, and whether all is well.
+//! The HTTP port: Socket.IO, the web app, the last word of pages that go away, and whether all is well.
 
+use crate::failure::Failure;
 use crate::hall::Hall;
-use crate::{socket, visitors, web};
+use crate::proto::ErrorCode;
+use crate::{limits, socket, visitors, web};
 use axum::Router;
-use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,6 +44,7 @@ pub async fn serve(listener: TcpListener, hall: Arc<Hall>) -> io::Result<()> {
     let is_open = hall.is_open();
     let mut router = Router::new()
         .route("/healthz", get(healthz))
+        .route("/leave", post(leave).layer(DefaultBodyLimit::max(limits::GOODBYE_BYTES_MAX)))
         .fallback(get(web::serve))
         .with_state(hall.clone())
         .layer(socket::layer(hall));
@@ -55,4 +59,18 @@ async fn healthz(State(hall): State<Arc<Hall>>) -> impl IntoResponse {
     let engine = if hall.is_media_ready() { "ready" } else { "away" };
     let body = format!("{{\"status\":\"ok\",\"engine\":\"{engine}\"}}\n");
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
+}
+
+/// A page that is gone wants no answer; the status is for people who look for what went wrong.
+async fn leave(State(hall): State<Arc<Hall>>, goodbye: Bytes) -> Response {
+    let Err(Failure { code, message, retry_after }) = hall.on_goodbye(&goodbye) else {
+        return StatusCode::NO_CONTENT.into_response();
+    };
+    let status = match code {
+        ErrorCode::ResumeSecret => StatusCode::FORBIDDEN,
+        ErrorCode::Limit => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let pause = retry_after.map(|pause| [(header::RETRY_AFTER, pause.as_secs_f64().ceil().to_string())]);
+    (status, pause, message + "\n").into_response()
 }

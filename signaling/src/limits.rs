@@ -35,6 +35,13 @@ pub const JOINS_PER_SECOND: f64 = 300.0;
 /// How many joins may come at once: two full rooms.
 pub const JOINS_BURST: f64 = 1_000.0;
 
+/// Bytes of a `POST /leave`: an id, a secret and room for fields to come. A longer one is answered with 413.
+pub const GOODBYE_BYTES_MAX: usize = 1024;
+/// Goodbyes a second over all clients: as many as join. Above it they are answered with 429, and who says one stays for [`AWAY_TIMEOUT`].
+pub const GOODBYES_PER_SECOND: f64 = JOINS_PER_SECOND;
+/// How many may come at once.
+pub const GOODBYES_BURST: f64 = JOINS_BURST;
+
 /// Rooms of one signaling process. A join that would make another is answered with `LIMIT`.
 pub const ROOMS_MAX: usize = 10_000;
 /// Peers in one room, also those away. Each hears of every other, so a room costs the square of this. One more is

@@ -8,7 +8,7 @@ use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::layer::SocketIoLayer;
 use socketioxide::{ParserConfig, SocketIo};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{RwLock, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 /// The only event, in both directions.
@@ -53,20 +53,31 @@ fn on_connect(hall: &Arc<Hall>, socket: SocketRef) {
             drop(take(&joined));
         }
     };
-    let asking = (hall.clone(), connection);
-    socket.on(EVENT, async move |TryData(message): TryData<Bytes>, ack: AckSender| {
-        let (hall, connection) = &asking;
-        let answer = answer(hall, connection, message).await;
-        // Without an acknowledgement asked for, or with the socket gone, nobody wants to know.
-        let _ = ack.send(&answer);
-        if hall.has_joined(connection)
-            && let Some(joined) = take(&joined)
-        {
-            let _ = joined.send(());
+    // Each message is a task of its own, and so is the end; the runtime begins with whichever it likes. What was said before the end counts
+    // all the same, Leave above all: so the end waits until nobody reads this lock.
+    let under_way = Arc::new(RwLock::new(()));
+    let (asking, reading) = ((hall.clone(), connection), under_way.clone());
+    socket.on(EVENT, move |TryData(message): TryData<Bytes>, ack: AckSender| {
+        // Here still in the order of what came; none comes after the end.
+        let reading = reading.try_read_owned();
+        async move {
+            let (hall, connection) = &asking;
+            let answer = answer(hall, connection, message).await;
+            // Without an acknowledgement asked for, or with the socket gone, nobody wants to know.
+            let _ = ack.send(&answer);
+            if hall.has_joined(connection)
+                && let Some(joined) = take(&joined)
+            {
+                let _ = joined.send(());
+            }
+            drop(reading);
         }
     });
     let on_disconnect = gone.clone();
-    socket.on_disconnect(async move || on_disconnect());
+    socket.on_disconnect(async move || {
+        let _all_said = under_way.write().await;
+        on_disconnect();
+    });
     // A socket that closed before there was a handler has called none.
     if !socket.connected() {
         gone();

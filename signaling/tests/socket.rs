@@ -41,12 +41,16 @@ async fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16
 }
 
 async fn http_from(address: SocketAddr, from: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    http_bytes(address, from, method, path, body.as_bytes()).await
+}
+
+async fn http_bytes(address: SocketAddr, from: &str, method: &str, path: &str, body: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.expect("connect");
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\n{from}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\n{from}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    stream.write_all(request.as_bytes()).await.expect("send");
+    stream.write_all(&[head.as_bytes(), body].concat()).await.expect("send");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("receive");
     let answer = String::from_utf8(answer).expect("text");
@@ -168,6 +172,70 @@ async fn nothing_of_a_closed_connection_stays() {
         ada.post(goodbye).await;
         eventually(|| signaling.hall.connection_count() == 0).await;
     }
+}
+
+async fn say_goodbye(address: SocketAddr, peer_id: &str, secret: &[u8]) -> u16 {
+    let goodbye = proto::Goodbye { peer_id: peer_id.into(), secret: secret.into() };
+    http_bytes(address, "Host: localhost", "POST", "/leave", &goodbye.encode_to_vec()).await.0
+}
+
+#[tokio::test]
+async fn a_page_that_is_gone_leaves_over_http() {
+    let (_engine, signaling, address) = serve().await;
+    let mut ada = signaling.client();
+    ada.join(join("r", "Ada")).await;
+    let bob = signaling.client();
+    let joined = bob.join(join("r", "Bob")).await;
+    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+
+    // Whoever does not know the secret changes nothing.
+    assert_eq!(say_goodbye(address, &joined.peer_id, &[0xa5; 32]).await, 403);
+    assert_eq!(say_goodbye(address, &joined.peer_id, &[]).await, 403);
+    assert_eq!(say_goodbye(address, "nobody", &joined.resume_secret).await, 400);
+    assert_eq!(http(address, "POST", "/leave", "not a goodbye").await.0, 400);
+    let long = "x".repeat(limits::GOODBYE_BYTES_MAX + 1);
+    assert_eq!(http(address, "POST", "/leave", &long).await.0, 413);
+    assert_eq!(http(address, "GET", "/leave", "").await.0, 405);
+    ada.heard_all();
+
+    // Its socket still stands: the last word came on another way.
+    assert_eq!(say_goodbye(address, &joined.peer_id, &joined.resume_secret).await, 204);
+    assert!(matches!(ada.hears().await, Payload::PeerLeft(left) if left.peer_id == joined.peer_id));
+    assert_eq!(bob.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::NotJoined);
+    // Said twice, because the page said it on its socket as well.
+    assert_eq!(say_goodbye(address, &joined.peer_id, &joined.resume_secret).await, 204);
+    ada.heard_all();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_and_closes_in_one_breath_has_left() {
+    let (_engine, signaling, address) = serve().await;
+    let leave = Signal { version: "1".into(), payload: Some(Payload::Leave(proto::Leave {})) };
+    let leave = to_base64(&leave.encode_to_vec());
+    let enter = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Bob"))) };
+    let mut ada = signaling.client();
+    ada.join(join("r", "Ada")).await;
+    for round in 0..50 {
+        let bob = PollingClient::connect(address).await;
+        bob.ask(0, &enter.encode_to_vec()).await;
+        assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+        bob.post(&format!("451-1[\"signal\",{{\"_placeholder\":true,\"num\":0}}]\x1eb{leave}\x1e41")).await;
+        let heard = ada.hears().await;
+        assert!(matches!(heard, Payload::PeerLeft(_)), "round {round}: {heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn goodbyes_are_bounded() {
+    let (_engine, signaling, address) = serve().await;
+    let goodbye = proto::Goodbye { peer_id: "a5".repeat(8), secret: vec![0; 32] }.encode_to_vec();
+    let answered =
+        (0..limits::GOODBYES_BURST as u32 * 2).filter(|_| signaling.hall.on_goodbye(&goodbye).is_ok());
+    assert!(
+        answered.count() < limits::GOODBYES_BURST as usize * 3 / 2,
+        "the burst, and what a slow machine adds"
+    );
+    assert_eq!(http_bytes(address, "Host: localhost", "POST", "/leave", &goodbye).await.0, 429);
 }
 
 #[tokio::test]

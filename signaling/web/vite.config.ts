@@ -10,6 +10,7 @@ export default defineConfig({
   server: {
     proxy: {
       '/socket.io': { target: signaling, ws: true },
+      '/leave': signaling,
     },
   },
   build: {

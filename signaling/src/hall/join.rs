@@ -6,10 +6,13 @@ use crate::engine::Worker;
 use crate::failure::Failure;
 use crate::limits;
 use crate::ortc::capabilities;
-use crate::proto::{self, EncodingPolicy, ErrorCode, JoinRoom, Joined, PeerAway, Resume, signal::Payload};
+use crate::proto::{
+    self, EncodingPolicy, ErrorCode, Goodbye, JoinRoom, Joined, PeerAway, Resume, signal::Payload,
+};
 use crate::token::{self, Grant, Permissions};
 use aws_lc_rs::{constant_time, digest};
 use control::Command;
+use prost::Message;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -169,6 +172,23 @@ impl Hall {
         self.remove(&mut self.state(), id, "a peer left");
     }
 
+    /// Takes the last word of a page that is gone: its peer leaves, whatever became of its socket.
+    pub fn on_goodbye(&self, message: &[u8]) -> Result<(), Failure> {
+        let taken = self.goodbyes.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        taken.map_err(|pause| Failure::limit("too many goodbyes at this server").retry_after(pause))?;
+        let goodbye =
+            Goodbye::decode(message).map_err(|error| Failure::bad(format!("not a Goodbye: {error}")))?;
+        let id = parse_peer(&goodbye.peer_id)
+            .ok_or_else(|| Failure::bad("peer_id must be the 16 hexadecimal digits that Joined gave"))?;
+        let mut state = self.state();
+        let Some(peer) = state.peers.get(&id) else { return Ok(()) };
+        if !is_secret_of(peer, &goodbye.secret) {
+            return Err(Failure::new(ErrorCode::ResumeSecret, "secret is not this peer's"));
+        }
+        self.remove(&mut state, id, "a peer left with its page");
+        Ok(())
+    }
+
     fn remove(&self, state: &mut State, id: PeerId, why: &'static str) {
         let Some(Removed { peer, transports, router }) = state.remove_peer(id) else { return };
         tracing::info!(roomId = %peer.room, userId = %peer.user, peerId = %id, "{why}");
@@ -213,8 +233,7 @@ fn parse_peer(id: &str) -> Option<PeerId> {
 
 /// Checks that this really is the peer it says it is. Gives back what it may do from now on; `None` is what it might do before.
 fn check_return(peer: &Peer, resume: &Resume, ticket: Ticket) -> Result<Option<Grant>, Failure> {
-    let is_its_secret =
-        constant_time::verify_slices_are_equal(&hash(&resume.secret), &peer.secret_hash).is_ok();
+    let is_its_secret = is_secret_of(peer, &resume.secret);
     match ticket {
         // Its token was good when the call began; the secret says that this is the same call.
         Ticket::Expired { user, .. } if is_its_secret && user == peer.user => Ok(None),
@@ -348,6 +367,10 @@ fn enter(
     let joined = proto::PeerJoined { peer: state.peer_info(id) };
     state.broadcast(&join.room, Some(id), Payload::PeerJoined(joined));
     Ok((id, secret))
+}
+
+fn is_secret_of(peer: &Peer, secret: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(&hash(secret), &peer.secret_hash).is_ok()
 }
 
 fn hash(secret: &[u8]) -> Vec<u8> {

@@ -71,6 +71,7 @@ pub struct Hall {
     media: MediaConfig,
     patience: Patience,
     joins: Mutex<Bucket>,
+    goodbyes: Mutex<Bucket>,
     /// Whether a returning client would find its objects by now.
     settled: watch::Sender<bool>,
     connections: AtomicU64,
@@ -90,6 +91,7 @@ impl Hall {
     /// An empty hall.
     pub fn new(engine: Engine, admission: Admission, media: MediaConfig, patience: Patience) -> Arc<Self> {
         let joins = Bucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
+        let goodbyes = Bucket::new(limits::GOODBYES_PER_SECOND, limits::GOODBYES_BURST, Instant::now());
         let hall = Arc::new(Self {
             state: Mutex::default(),
             engine,
@@ -97,6 +99,7 @@ impl Hall {
             media,
             patience,
             joins: Mutex::new(joins),
+            goodbyes: Mutex::new(goodbyes),
             settled: watch::channel(false).0,
             connections: AtomicU64::new(0),
             alive: Arc::default(),

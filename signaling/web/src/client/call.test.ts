@@ -1,7 +1,7 @@
-import { create } from '@bufbuild/protobuf';
+import { create, fromBinary } from '@bufbuild/protobuf';
 import type { types } from 'mediasoup-client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { ErrorCode, type JoinRoom, type Peer, PeerSchema } from '../gen/signal_pb';
+import { ErrorCode, GoodbyeSchema, type JoinRoom, type Peer, PeerSchema } from '../gen/signal_pb';
 import { Call, type CallView } from './call';
 import { FakeServer, fakeDevice, fakeTrack, refusal, setConnectionState } from './testing';
 
@@ -459,6 +459,32 @@ test('leaving says so', async () => {
   expect(view.session).toBe('Ended');
   expect(view.failure).toBe(null);
   expect(server.count('leave')).toBe(1);
+});
+
+describe('a page that goes away', () => {
+  let beacons: [string, Uint8Array][];
+  beforeEach(() => {
+    beacons = [];
+    vi.stubGlobal('navigator', { sendBeacon: (to: URL, body: Uint8Array) => beacons.push([to.href, body]) });
+  });
+  afterEach(() => vi.unstubAllGlobals());
+
+  test('says so beside its socket as well', async () => {
+    await inCall();
+    call.abandon();
+    expect(view.session).toBe('Ended');
+    expect(beacons.map(([to]) => to)).toEqual([`${url}/leave`]);
+    const { peerId, secret } = fromBinary(GoodbyeSchema, beacons[0]?.[1] ?? new Uint8Array());
+    expect([peerId, [...secret]]).toEqual(['me', [1, 2, 3]]);
+  });
+
+  test('says nothing before it has joined or after it has left', async () => {
+    call.abandon();
+    expect(beacons).toEqual([]);
+    await call.leave();
+    call.abandon();
+    expect(beacons).toEqual([]);
+  });
 });
 
 test('an evicted client stays away', async () => {

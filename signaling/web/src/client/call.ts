@@ -8,6 +8,7 @@ import { Device } from 'mediasoup-client';
 import { ErrorCode, type Joined } from '../gen/signal_pb';
 import { type Payload, SignalChannel } from './channel';
 import { isFinal, SignalError, SocketLost } from './errors';
+import { sendGoodbye } from './goodbye';
 import { defaultPolicy, type EncodingPolicy, spatialLayerFor } from './layers';
 import { type Direction, type Incoming, type Layers, type LocalSource, Media } from './media';
 import * as roster from './roster';
@@ -168,9 +169,10 @@ export class Call {
     this.#channel.close();
   }
 
-  /** The page is going away: there is no time to wait for an answer. */
+  /** The page is going away: there is no time to wait for an answer. What it says last on its socket is lost sometimes, so it is said twice. */
   abandon(): void {
     this.#channel.tell({ case: 'leave', value: {} });
+    if (this.#identity && !this.#ended) sendGoodbye(this.#options.url, this.#identity.peerId, this.#identity.secret);
     this.#dispatch('CLIENT_DISCONNECT');
     this.#channel.close();
   }

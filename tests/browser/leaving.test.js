@@ -1,0 +1,33 @@
+// Who closes the tab is gone, also when the last word on the socket never gets through.
+
+import { test } from 'node:test';
+import { inRoom } from './lib/room.js';
+import { until } from './lib/wait.js';
+
+/** Below the server's patience with a lost socket, which is 15 s. */
+const GONE_MS = 12_000;
+
+/** Runs in the page, before the app: from the moment the page is hidden on, its sockets swallow what they are given. */
+function loseLastWords() {
+  const { send } = WebSocket.prototype;
+  let hidden = false;
+  window.addEventListener('pagehide', () => {
+    hidden = true;
+  });
+  WebSocket.prototype.send = function (...args) {
+    if (!hidden) send.apply(this, args);
+  };
+  WebSocket.prototype.close = () => undefined;
+}
+
+test('a closed tab is gone although its socket says nothing', { timeout: 90_000 }, async (t) => {
+  await inRoom(t, { names: ['Ada'] }, async ({ peers, enter }) => {
+    const [ada] = peers;
+    const grace = await enter('Grace', { before: [[loseLastWords]] });
+    await grace.connected();
+    await until('Ada sees Grace', async () => (await ada.tiles()).join() === 'Grace');
+    await grace.page.close({ runBeforeUnload: false });
+    peers.splice(peers.indexOf(grace), 1);
+    await until('Ada is alone', async () => (await ada.tiles()).length === 0, { timeoutMs: GONE_MS });
+  });
+});
