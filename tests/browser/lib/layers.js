@@ -16,14 +16,15 @@ export const mediaYml = (codec, scalabilityMode) =>
 
 /**
  * Ada sends a 720p camera in `codec` with three sizes and three frame rates, Grace only watches; `story` gets both once the picture is whole. The uplink's
- * estimate has to rise before all sizes are sent.
+ * estimate has to rise before all sizes are sent. `options` are both peers', as `Peer.open` takes them; `prepare` gets Grace before she has to see anything.
  */
-export async function withLayers(t, { codec, mode }, story) {
+export async function withLayers(t, { codec, mode, options = {}, prepare = async () => undefined }, story) {
   await inRoom(t, { names: [], media: mediaYml(codec, mode), frameRate: CAPTURE_720.frameRate }, async (room) => {
-    const ada = await room.enter('Ada', { camera: [constrainCamera, CAPTURE_720] });
+    const ada = await room.enter('Ada', { ...options, camera: [constrainCamera, CAPTURE_720] });
     await ada.connected();
-    const grace = await room.enter('Grace', { camera: [withoutDevices] });
+    const grace = await room.enter('Grace', { ...options, camera: [withoutDevices] });
     await grace.connected();
+    await prepare(grace);
     await grace.receives(['Ada']);
     await grace.pin('Ada', { spatialLayer: 2, temporalLayer: 2 });
     await showsLines(grace, 'Ada', 720, 20_000);

@@ -66,9 +66,9 @@ export class Peer {
 
   /**
    * Opens the app and joins; `camera` is a function for the page, with its argument, that puts another camera in place of the fake one; `before` are more of
-   * such functions, which run after it and before the app.
+   * such functions, which run after it and before the app. `served` are scripts by path, which the page gets as if from the server.
    */
-  static async open(browser, url, { room, name, token, camera = [constrainCamera, CAPTURE], before = [] }) {
+  static async open(browser, url, { room, name, token, camera = [constrainCamera, CAPTURE], before = [], served = {} }) {
     const peer = new Peer();
     peer.name = name;
     const context = await browser.newContext({ permissions: ['camera', 'microphone'], viewport: { width: 1280, height: 800 } });
@@ -76,6 +76,9 @@ export class Peer {
     peer.page.on('pageerror', (error) => peer.errors.push(error.message));
     await peer.page.addInitScript(...camera);
     for (const script of before) await peer.page.addInitScript(...script);
+    for (const [path, body] of Object.entries(served)) {
+      await peer.page.route(url + path, (route) => route.fulfill({ contentType: 'text/javascript', body }));
+    }
     const query = new URLSearchParams({ room, name, join: '1', ...(token === undefined ? {} : { token }) });
     await peer.page.goto(`${url}/?${query}`);
     return peer;

@@ -1,0 +1,88 @@
+// End-to-end encryption as an app would do it: every encoded frame goes through a worker that seals it whole, before the browser packetizes it,
+// and another that opens it in front of the decoder.
+
+const WORKER = '/encryption-worker.js';
+/** Of both peers; AES-128. */
+const KEY = Array.from({ length: 16 }, (_, index) => index);
+
+/** For `Peer.open`: frames out are sealed at once; frames in are left as they are until the key is there. */
+export const encrypted = {
+  before: [[transformMedia, { path: WORKER, key: KEY }]],
+  served: { [WORKER]: `(${worker})();` },
+};
+
+/** Gives a peer the key, so that it can see and hear. */
+export const giveKey = (peer) => peer.page.evaluate(() => window.giveKey());
+
+/** Frames that a peer has opened so far. */
+export const framesOpened = (peer) => peer.page.evaluate(() => window.framesOpened());
+
+/** Runs in the page, before the app. */
+function transformMedia({ path, key }) {
+  let worker = null;
+  let opened = 0;
+  const start = () => {
+    worker ??= new Worker(path);
+    worker.onmessage = ({ data }) => {
+      opened = data;
+    };
+    return worker;
+  };
+  window.framesOpened = () => opened;
+  window.giveKey = () => start().postMessage(new Uint8Array(key));
+
+  // mediasoup-client takes the dependency descriptor out of its answers for VP8 and VP9, although it has told the server of it.
+  const withDescriptor = ({ type, sdp }, offer) => {
+    const line = offer.match(/^a=extmap:\d+ \S+#dependency-descriptor-rtp-header-extension$/m)?.[0];
+    if (type !== 'answer' || !line || sdp.includes(line)) return { type, sdp };
+    return { type, sdp: sdp.replace(/^m=video(.*\r\n)(?:[a-z]=(?!extmap).*\r\n)*/m, `$&${line}\r\n`) };
+  };
+  const { addTransceiver, setRemoteDescription } = RTCPeerConnection.prototype;
+  RTCPeerConnection.prototype.addTransceiver = function (...args) {
+    const transceiver = addTransceiver.apply(this, args);
+    transceiver.sender.transform = new RTCRtpScriptTransform(start(), { seal: true, key: new Uint8Array(key) });
+    return transceiver;
+  };
+  RTCPeerConnection.prototype.setRemoteDescription = async function (description) {
+    await setRemoteDescription.call(this, withDescriptor(description, this.localDescription?.sdp ?? ''));
+    for (const { receiver, sender } of this.getTransceivers()) {
+      if (sender.track || receiver.transform) continue;
+      receiver.transform = new RTCRtpScriptTransform(start(), { seal: false });
+    }
+  };
+}
+
+/** Runs as the worker: nothing of a frame stays readable, not its first byte either. A sealed frame is a nonce and what AES-GCM makes of the frame. */
+function worker() {
+  const NONCE_LEN = 12;
+  const imported = (key) => crypto.subtle.importKey('raw', key, 'AES-GCM', false, ['encrypt', 'decrypt']);
+  let openingKey = null;
+  let opened = 0;
+  globalThis.onmessage = ({ data }) => {
+    openingKey = imported(data);
+  };
+
+  const seal = (key) => async (frame, controller) => {
+    const iv = crypto.getRandomValues(new Uint8Array(NONCE_LEN));
+    const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, await key, frame.data));
+    const data = new Uint8Array(NONCE_LEN + sealed.length);
+    data.set(iv);
+    data.set(sealed, NONCE_LEN);
+    frame.data = data.buffer;
+    controller.enqueue(frame);
+  };
+  const open = async (frame, controller) => {
+    const key = await openingKey;
+    if (key) {
+      const iv = new Uint8Array(frame.data, 0, NONCE_LEN);
+      frame.data = await crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, new Uint8Array(frame.data, NONCE_LEN));
+      opened += 1;
+      postMessage(opened);
+    }
+    controller.enqueue(frame);
+  };
+  globalThis.onrtctransform = ({ transformer: { options, readable, writable } }) => {
+    const transform = options.seal ? seal(imported(options.key)) : open;
+    void readable.pipeThrough(new TransformStream({ transform })).pipeTo(writable);
+  };
+}
