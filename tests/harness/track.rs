@@ -135,6 +135,7 @@ pub(crate) mod sent_ext {
     pub const AUDIO_LEVEL: u8 = 1;
     pub const TRANSPORT_CC: u8 = 3;
     pub const MID: u8 = 4;
+    pub const ABS_CAPTURE_TIME: u8 = 5;
 }
 
 /// Extension ids on a subscriber's leg.
@@ -142,6 +143,8 @@ pub(crate) mod received_ext {
     pub const MID: u8 = 9;
     pub const AUDIO_LEVEL: u8 = 10;
     pub const TRANSPORT_CC: u8 = 11;
+    pub const ABS_CAPTURE_TIME: u8 = 7;
+    pub const PLAYOUT_DELAY: u8 = 8;
 }
 
 /// The header extensions of the publisher's leg.
@@ -150,6 +153,7 @@ pub(crate) fn sent_extensions() -> Vec<Extension> {
         Extension { kind: ExtensionKind::AudioLevel, id: sent_ext::AUDIO_LEVEL },
         Extension { kind: ExtensionKind::TransportCc, id: sent_ext::TRANSPORT_CC },
         Extension { kind: ExtensionKind::Mid, id: sent_ext::MID },
+        Extension { kind: ExtensionKind::AbsCaptureTime, id: sent_ext::ABS_CAPTURE_TIME },
     ]
 }
 
@@ -158,5 +162,7 @@ pub(crate) fn received_extensions() -> Vec<Extension> {
     vec![
         Extension { kind: ExtensionKind::Mid, id: received_ext::MID },
         Extension { kind: ExtensionKind::AudioLevel, id: received_ext::AUDIO_LEVEL },
+        Extension { kind: ExtensionKind::AbsCaptureTime, id: received_ext::ABS_CAPTURE_TIME },
+        Extension { kind: ExtensionKind::PlayoutDelay, id: received_ext::PLAYOUT_DELAY },
     ]
 }

@@ -242,6 +242,60 @@ fn silence_costs_no_requests_and_no_score() {
     }
 }
 
+/// Who does not want to hear that nothing is said is spared it, and has no holes in what is left; nobody takes the stream for dead.
+#[test]
+fn a_consumer_that_ignores_dtx_gets_sound_alone_and_misses_nothing() {
+    for track in [Track::microphone(), Track::microphone().redundant()] {
+        let mut world = World::new(209);
+        let [alice, bob, carol] = [world.join(), world.join(), world.join()];
+        world.connect();
+        let microphone = world.publish(alice, track);
+        let all = world.subscribe(bob, microphone);
+        let spared = world.subscribe(carol, microphone);
+        world.demand(Command::SetIgnoreDtx { consumer: spared, ignore: true });
+        for _ in 0..5 {
+            world.run_for(2 * SEC);
+            world.order_source(microphone, |source| {
+                source.set_silent(true);
+                source.set_frame_interval(200 * MS);
+            });
+            world.run_for(4 * SEC);
+            world.order_source(microphone, |source| {
+                source.set_silent(false);
+                source.set_frame_interval(20 * MS);
+            });
+        }
+        world.run_for(SEC);
+        world.demand(Command::SetIgnoreDtx { consumer: spared, ignore: false });
+        world.order_source(microphone, |source| source.set_silent(true));
+        world.run_for(SEC);
+        world.finish();
+        world.assert_sound();
+        let silences = |ear| {
+            let packets = world.sink(ear).packets().values();
+            packets
+                .filter(|packet| packet.payload.stamp.count == 1 && packet.payload.stamp.index == 127)
+                .count()
+        };
+        assert_eq!(world.sink(all).packets().len() as u64, world.source(microphone).packets(), "{world}");
+        let (all_silences, kept) = (silences(all), silences(spared));
+        assert!(kept >= 45, "{world}: what is said at the end is wanted again: {kept}");
+        assert!(
+            (95..=105).contains(&(all_silences - kept)),
+            "{world}: 20 in each pause: {all_silences}, {kept}"
+        );
+        for ear in [all, spared] {
+            let sink = world.sink(ear);
+            assert_eq!((sink.missing(), sink.nacks()), (0, 0), "{world}: {ear}");
+        }
+        let scores = world.news().iter().filter_map(|(_, event)| match event {
+            Event::Score { score, .. } => Some(*score),
+            _ => None,
+        });
+        assert!(scores.clone().all(|score| score >= 8), "{world}: {:?}", scores.collect::<Vec<_>>());
+    }
+}
+
 /// Sound has no stream for retransmissions; what is lost comes again as it was, as long as the cache has it.
 #[test]
 fn lost_sound_comes_again_where_nack_is_negotiated() {

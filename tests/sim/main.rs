@@ -24,3 +24,4 @@ mod replay;
 mod reports;
 mod sources;
 mod stats;
+mod wishes;

@@ -2,7 +2,10 @@
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
 use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
-use crate::media::{AppData, AudioObserver, CodecParameters, Encoding, Extension, Kind, Layers, Text};
+use crate::media::{
+    AppData, AudioObserver, CodecParameters, ContentHint, Encoding, Extension, Kind, Layers, PlayoutDelay,
+    Text,
+};
 use crate::plain::{ConnectPlainTransport, CreatePlainTransport};
 use crate::stats::StatsOf;
 
@@ -128,6 +131,28 @@ pub enum Command {
         /// 1 the least, 255 the most.
         priority: u8,
     },
+    /// What a better picture of a producer means; until told, motion.
+    SetContentHint {
+        /// Whose.
+        producer: ProducerId,
+        /// What.
+        hint: ContentHint,
+    },
+    /// How long a consumer's peer is to hold frames back, where it negotiated `playout-delay`; the last one counts. Refused once
+    /// packets were sent that may be sent again on their own stream: their headers must stay what they were.
+    SetPlayoutDelay {
+        /// Whose.
+        consumer: ConsumerId,
+        /// How long; `None`: what the publisher says, as at the beginning.
+        delay: Option<PlayoutDelay>,
+    },
+    /// Whether a consumer of Opus is spared the packets that say that nothing is said (DTX).
+    SetIgnoreDtx {
+        /// Whose.
+        consumer: ConsumerId,
+        /// They take no number, so that nothing seems to be missing. False at the beginning.
+        ignore: bool,
+    },
     /// Within what a transport's rates stay, in bits a second; `None` leaves a bound to the engine.
     SetBitrates {
         /// Whose.
@@ -184,6 +209,9 @@ wire_enum!(Command, "command" {
     21 => Stats { of },
     22 => CreatePlainTransport(create),
     23 => ConnectPlainTransport(connect),
+    24 => SetContentHint { producer, hint },
+    25 => SetPlayoutDelay { consumer, delay },
+    26 => SetIgnoreDtx { consumer, ignore },
 });
 
 /// A new WebRTC transport.

@@ -27,8 +27,8 @@ pub use counters::{Counter, Counters, Discard};
 pub use event::{Closed, DtlsState, Event, IceState, Refusal, SnapshotItem, TransportState};
 pub use ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
 pub use media::{
-    AppData, AudioObserver, Candidate, Codec, CodecParameters, Encoding, Extension, ExtensionKind,
-    IceParameters, Kind, Layers, Protocol, Text, Volume,
+    AppData, AudioObserver, Candidate, Codec, CodecParameters, ContentHint, Encoding, Extension,
+    ExtensionKind, IceParameters, Kind, Layers, PlayoutDelay, Protocol, Text, Volume,
 };
 pub use plain::{
     ConnectPlainTransport, CreatePlainTransport, IpFamily, SrtpKey, SrtpParameters, SrtpProfile,
@@ -39,4 +39,4 @@ pub use stats::{
 
 /// The version of everything in this crate. Signaling and engine must agree on it exactly: they are
 /// installed together, and the attach handshake refuses anything else.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;

@@ -13,6 +13,9 @@ pub const TEXT_LEN_MAX: usize = 512;
 /// Bytes of an SRTP master key with its salt: the longest, of AEAD_AES_256_GCM, has 44.
 pub const SRTP_KEY_LEN_MAX: usize = 64;
 
+/// The longest playout delay, in milliseconds: what its twelve bits of 10 ms hold. A longer one is refused.
+pub const PLAYOUT_DELAY_MS_MAX: u16 = 40_950;
+
 /// Bytes of the longest encoded record. The ring's own maximum must be at least this.
 pub const RECORD_LEN_MAX: usize = 32 * 1024;
 

@@ -105,6 +105,28 @@ pub struct Layers {
 }
 wire_struct!(Layers { spatial, temporal });
 
+/// What a better picture means for a track, when there is bandwidth for one improvement only (`contentHint`, W3C
+/// mst-content-hint).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContentHint {
+    /// More frames: a camera.
+    #[default]
+    Motion,
+    /// More pixels: a screen that is read.
+    Detail,
+}
+wire_enum!(ContentHint, "content hint" { 0 => Motion, 1 => Detail });
+
+/// How long a receiver is to hold frames back, at least and at most (libwebrtc's `playout-delay`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlayoutDelay {
+    /// At least, in milliseconds; sent in steps of 10.
+    pub min_ms: u16,
+    /// At most, in milliseconds, up to [`PLAYOUT_DELAY_MS_MAX`](limits::PLAYOUT_DELAY_MS_MAX); sent in steps of 10.
+    pub max_ms: u16,
+}
+wire_struct!(PlayoutDelay { min_ms, max_ms });
+
 /// One codec of a track, with the payload types it has on one leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodecParameters {

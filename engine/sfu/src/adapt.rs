@@ -11,7 +11,7 @@ use crate::send_side::{Bitrates, SendSide};
 use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::transport::Transport;
-use control::{Discard, Kind, Layers, TransportId};
+use control::{ContentHint, Discard, Kind, Layers, TransportId};
 use machine::{Instant, Tx};
 use rtcp::{Remb, Twcc};
 
@@ -252,7 +252,10 @@ fn demand(now: Instant, consumer: &Consumer, producer: &Producer) -> Demand {
     };
     Demand {
         priority: consumer.priority,
-        prefer: Prefer::Motion,
+        prefer: match producer.content_hint {
+            ContentHint::Motion => Prefer::Motion,
+            ContentHint::Detail => Prefer::Detail,
+        },
         max: consumer.wish(producer),
         rates: rates(now, producer, layers),
         layers,

@@ -13,7 +13,8 @@ use crate::stream::Stream;
 use crate::transport::{Link, Source, Transport, WebRtc};
 use control::{
     AppData, AudioObserver, Closed, CodecParameters, Command, Consume, ConsumerId, Counter, CreateTransport,
-    Event, Kind, Produce, ProducerId, Refusal, Request, RequestId, RouterId, StatsOf, Text, TransportId,
+    Event, Kind, PlayoutDelay, Produce, ProducerId, Refusal, Request, RequestId, RouterId, StatsOf, Text,
+    TransportId,
 };
 use dtls::Fingerprint;
 use machine::{Instant, Tx};
@@ -65,7 +66,7 @@ impl Shard {
             }
             Command::CreatePlainTransport(create) => return self.create_plain_transport(request, create),
             Command::ConnectPlainTransport(connect) => self.connect_plain_transport(now, connect)?,
-            Command::Produce(produce) => self.produce(produce)?,
+            Command::Produce(produce) => self.produce(now, produce)?,
             Command::PauseProducer { producer } => self.pause_producer(producer)?,
             Command::ResumeProducer { producer } => self.resume_producer(now, producer, tx)?,
             Command::CloseProducer { producer } => {
@@ -103,6 +104,25 @@ impl Shard {
                 let slot = self.consumer(consumer)?;
                 if let Some(consumer) = self.consumers.find_mut(slot) {
                     consumer.priority = priority;
+                }
+            }
+            Command::SetContentHint { producer, hint } => {
+                let slot = self.producer(producer)?;
+                if let Some(producer) = self.producers.find_mut(slot) {
+                    producer.content_hint = hint;
+                }
+            }
+            Command::SetPlayoutDelay { consumer, delay } => {
+                delay.as_ref().map_or(Ok(()), check_playout_delay)?;
+                let slot = self.consumer(consumer)?;
+                if let Some(consumer) = self.consumers.find_mut(slot) {
+                    consumer.set_playout_delay(delay).map_err(invalid)?;
+                }
+            }
+            Command::SetIgnoreDtx { consumer, ignore } => {
+                let slot = self.consumer(consumer)?;
+                if let Some(consumer) = self.consumers.find_mut(slot) {
+                    consumer.ignores_dtx = ignore;
                 }
             }
             Command::SetBitrates { transport, max_incoming_bps, min_outgoing_bps, max_outgoing_bps } => {
@@ -217,7 +237,7 @@ impl Shard {
         Ok(Event::IceRestarted { request, transport: id, ice: ice.parameters() })
     }
 
-    fn produce(&mut self, produce: Produce) -> Result<(), Refused> {
+    fn produce(&mut self, now: Instant, produce: Produce) -> Result<(), Refused> {
         let id = produce.producer;
         if let Some(producer) = self.producer_ids.get(&id).and_then(|slot| self.producers.find(*slot)) {
             return same_or_exists(*producer.spec == produce, format_args!("producer {id}"));
@@ -271,6 +291,8 @@ impl Shard {
             }
         }
         self.counters.count(Counter::Producers);
+        // Nobody takes any of its layers yet; if it stays so, its publisher hears of it even before it has sent anything.
+        self.rearm(now, slot);
         Ok(())
     }
 
@@ -494,6 +516,14 @@ fn check_consume(consume: &Consume) -> Result<(), Refused> {
         return Err(invalid("media and retransmissions cannot share an SSRC".to_owned()));
     }
     check_extension_ids(consume.extensions.iter().map(|extension| extension.id))
+}
+
+fn check_playout_delay(delay: &PlayoutDelay) -> Result<(), Refused> {
+    let (PlayoutDelay { min_ms, max_ms }, bound) = (*delay, control::limits::PLAYOUT_DELAY_MS_MAX);
+    if min_ms <= max_ms && max_ms <= bound {
+        return Ok(());
+    }
+    Err(invalid(format!("a playout delay of {min_ms} to {max_ms} ms is not a range within 0 to {bound} ms")))
 }
 
 fn check_observer(observer: &AudioObserver) -> Result<(), Refused> {

@@ -85,6 +85,8 @@ impl<'a, T: Tx> Egress<'a, T> {
 /// one SRTP index would protect two headers then, which gives the authentication key away (RFC 7714 §8.1).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stamps {
+    /// No packet is sent again on its own stream.
+    may_vary: bool,
     /// The transport-wide number, under this id.
     number: Option<ExtId>,
     /// When it was sent: what a peer's own estimate is made from.
@@ -102,7 +104,16 @@ impl Stamps {
             let extension = spec.extensions.iter().find(|extension| extension.kind == kind)?;
             Some(ExtId(extension.id))
         };
-        Self { number: id(ExtensionKind::TransportCc), send_time: id(ExtensionKind::AbsSendTime) }
+        Self {
+            may_vary: true,
+            number: id(ExtensionKind::TransportCc),
+            send_time: id(ExtensionKind::AbsSendTime),
+        }
+    }
+
+    /// Whether one packet's header may say other things each time it is sent.
+    pub fn may_vary(&self) -> bool {
+        self.may_vary
     }
 
     /// Whether packets carry transport-wide numbers.

@@ -8,7 +8,7 @@ use crate::picture::PictureNumbers;
 use crate::slots::Slot;
 use crate::speakers::Voice;
 use crate::stream::Stream;
-use control::{CodecParameters, Discard, Kind, Produce};
+use control::{CodecParameters, ContentHint, Discard, Kind, Produce};
 use machine::Instant;
 use rtp::{Mid, Pt, Rid, Ssrc};
 
@@ -35,6 +35,8 @@ pub struct Producer {
     pub voice: Voice,
     /// Which layers have takers.
     pub takers: Takers,
+    /// What a better picture of it means.
+    pub content_hint: ContentHint,
     /// An encoding fell silent or came back: consumers may have to follow another one.
     pub has_changed_activity: bool,
     /// Counts FIRs, as each new one must (RFC 5104 §4.3.1.2).
@@ -93,6 +95,7 @@ impl Producer {
             is_voice: false,
             voice: Voice::new(),
             takers: Takers::new(spec.kind, spatial_layers),
+            content_hint: ContentHint::default(),
             has_changed_activity: false,
             fir_seq: 0,
             spec: Box::new(spec),

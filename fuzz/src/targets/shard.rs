@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use control::{
     AppData, AudioObserver, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId,
-    CreatePlainTransport, CreateTransport, Encoding, Extension, ExtensionKind, IpFamily, Kind, Layers,
-    Produce, ProducerId, Request, RouterId, SrtpParameters, SrtpProfile, StatsOf, Text, TransportId,
+    ContentHint, CreatePlainTransport, CreateTransport, Encoding, Extension, ExtensionKind, IpFamily, Kind,
+    Layers, PlayoutDelay, Produce, ProducerId, Request, RouterId, SrtpParameters, SrtpProfile, StatsOf, Text,
+    TransportId,
 };
 use leat_tests::{LayeredSource, LayeredTrack};
 use machine::Rng;
@@ -366,6 +367,15 @@ fn small_command(script: &mut Script<'_>) -> Command {
         240..=243 => return Command::Stats { of: of_one[usize::from(which - 240)] },
         244 => return Command::ObserveAudio { router, observer: Some(observer) },
         245 => return Command::ObserveAudio { router, observer: None },
+        246 => {
+            let hint = script.choice(&[ContentHint::Motion, ContentHint::Detail]);
+            return Command::SetContentHint { producer, hint };
+        }
+        247..=248 => {
+            let delay = PlayoutDelay { min_ms: script.u16(), max_ms: script.u16() };
+            return Command::SetPlayoutDelay { consumer, delay: Some(delay).filter(|_| which == 247) };
+        }
+        249 => return Command::SetIgnoreDtx { consumer, ignore: script.u8() & 1 == 1 },
         _ => {}
     }
     match which % 15 {

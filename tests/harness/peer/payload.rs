@@ -53,8 +53,19 @@ pub fn write(kind: Kind, stamp: &Stamp, is_keyframe: bool, len: usize) -> Vec<u8
     out
 }
 
+/// What is said of a frame of Opus in which nothing is said (DTX): it has no room to say it itself.
+pub const SILENCE: Stamp = Stamp { frame: 0, index: 127, count: 1, captured_at: Instant::EPOCH };
+
+/// The payload of such a frame: a TOC byte alone (RFC 6716 §2.1.9).
+pub fn silence() -> Vec<u8> {
+    vec![0x08]
+}
+
 /// Understands a payload; `Err` says how it is not what was sent.
 pub fn read(kind: Kind, payload: &[u8]) -> Result<Payload, String> {
+    if kind == Kind::Audio && payload == silence() {
+        return Ok(Payload { stamp: SILENCE, starts_frame: true, starts_keyframe: true });
+    }
     let (front_len, starts_frame, starts_keyframe) = match kind {
         Kind::Audio => (1, true, true),
         Kind::Video => read_vp8_front(payload).ok_or("a VP8 payload is cut short")?,

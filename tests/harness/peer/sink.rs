@@ -9,6 +9,7 @@ use crate::track::received_ext;
 use control::{Codec, Consume, Kind, ProducerId};
 use machine::Instant;
 use oracle_rtp::packet::Packet;
+use rtp::ext::playout_delay::{self, PlayoutDelay};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub struct Sink {
     floods: bool,
     plis: u64,
     last_pli: Option<Instant>,
+    /// What the newest packet said of when its frame was captured, and how long to hold it back.
+    newest: (Option<Vec<u8>>, Option<Vec<u8>>),
     decoder: Decoder,
     /// Judges instead of `decoder` what comes of a layered track.
     view: Option<Box<View>>,
@@ -142,6 +145,7 @@ impl Sink {
             floods: false,
             plis: 0,
             last_pli: None,
+            newest: (None, None),
             decoder: Decoder::default(),
             view: None,
             jitter: Jitter::default(),
@@ -244,6 +248,16 @@ impl Sink {
         freezes
     }
 
+    /// What the newest packet said of when its frame was captured (`abs-capture-time`), as it was written.
+    pub fn capture_time(&self) -> Option<&[u8]> {
+        self.newest.0.as_deref()
+    }
+
+    /// How long the newest packet's frame is to be held back (`playout-delay`).
+    pub fn playout_delay(&self) -> Option<PlayoutDelay> {
+        playout_delay::read(self.newest.1.as_deref()?)
+    }
+
     /// The engine's sender reports.
     pub fn sender_reports(&self) -> &[SenderClock] {
         &self.sender_reports
@@ -318,6 +332,9 @@ impl Sink {
             Some(view) => view.payload(content)?,
         };
         let incoming = self.view.as_ref().map(|_| View::incoming(now, header, content));
+        self.newest = [received_ext::ABS_CAPTURE_TIME, received_ext::PLAYOUT_DELAY]
+            .map(|id| header.get_extension(id).map(|value| value.to_vec()))
+            .into();
         let audio_level = header.get_extension(received_ext::AUDIO_LEVEL);
         if self.kind == Kind::Audio && audio_level.as_deref() != Some(&[level(&payload.stamp)][..]) {
             return Err(format!("audio level {audio_level:?} on {:?}", payload.stamp));

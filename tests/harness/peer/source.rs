@@ -41,6 +41,10 @@ pub struct Source {
     keyframe_wanted: bool,
     /// Decibels below overload, where a test says so.
     level_dbov: Option<u8>,
+    /// What each packet says of when its frame was captured.
+    capture_time: Option<Vec<u8>>,
+    /// Says that nothing is said.
+    is_silent: bool,
     /// What a redundant packet repeats.
     former_frame: Option<Vec<u8>>,
     history: VecDeque<Packet>,
@@ -84,6 +88,8 @@ impl Source {
             next_frame_at: Some(start),
             keyframe_wanted: true,
             level_dbov: None,
+            capture_time: None,
+            is_silent: false,
             former_frame: None,
             history: VecDeque::with_capacity(HISTORY_LEN),
             octets: 0,
@@ -168,6 +174,16 @@ impl Source {
         self.track.frame_interval = interval;
     }
 
+    /// From now on each packet has these bytes for when its frame was captured (`abs-capture-time`).
+    pub fn set_capture_time(&mut self, value: &[u8]) {
+        self.capture_time = Some(value.to_vec());
+    }
+
+    /// From now on, each frame of sound says that nothing is said (DTX), or is sound again.
+    pub fn set_silent(&mut self, is_silent: bool) {
+        self.is_silent = is_silent;
+    }
+
     /// Payload bytes sent, first transmissions.
     pub fn octets(&self) -> u32 {
         self.octets
@@ -235,6 +251,7 @@ impl Source {
         let average = self.track.bitrate_bps as f64 / 8.0 * self.track.frame_interval.as_secs_f64();
         let average = average as usize;
         match (is_keyframe, self.track.kind) {
+            _ if self.is_silent => payload::silence().len(),
             (true, _) => average * KEYFRAME_FACTOR,
             (false, Kind::Audio) => average / 2 + self.rng.below(average as u32) as usize,
             // Mostly near the average, now and then twice as much when the picture moves.
@@ -246,8 +263,12 @@ impl Source {
     fn packet(&mut self, now: Instant, stamp: &Stamp, index: usize, is_keyframe: bool, len: usize) -> Packet {
         let kind = self.track.kind;
         let spoken = self.level_dbov.filter(|_| kind == Kind::Audio).map(|level| 0x80 | u16::from(level));
-        let stamp = Stamp { index: spoken.unwrap_or(index as u16), ..*stamp };
-        let payload = payload::write(kind, &stamp, is_keyframe, len);
+        let (stamp, payload) = if self.is_silent {
+            (payload::SILENCE, payload::silence())
+        } else {
+            let stamp = Stamp { index: spoken.unwrap_or(index as u16), ..*stamp };
+            (stamp, payload::write(kind, &stamp, is_keyframe, len))
+        };
         let payload = if self.track.red { self.with_copy(payload) } else { payload };
         let is_last = index + 1 == usize::from(stamp.count);
         let mut header = Header {
@@ -262,6 +283,9 @@ impl Source {
         self.next_seq = self.next_seq.wrapping_add(1);
         if kind == Kind::Audio {
             set_extension(&mut header, sent_ext::AUDIO_LEVEL, &[level(&stamp)]);
+        }
+        if let Some(value) = &self.capture_time {
+            set_extension(&mut header, sent_ext::ABS_CAPTURE_TIME, value);
         }
         if self.is_labelled {
             set_extension(&mut header, sent_ext::MID, self.mid.as_bytes());

@@ -2,11 +2,11 @@
 
 use control::{
     AppData, AudioObserver, Candidate, Closed, Codec, CodecParameters, Command, ConnectPlainTransport,
-    Consume, ConsumerId, ConsumerStats, CreatePlainTransport, CreateTransport, DtlsState, Encoding, Event,
-    Extension, ExtensionKind, IceParameters, IceState, IpFamily, Kind, LayerStats, Layers, Produce,
-    ProducerId, ProducerStats, Refusal, Request, RequestId, RouterId, Scored, SnapshotItem, SrtpKey,
-    SrtpParameters, SrtpProfile, StatsItem, StatsOf, StreamStats, Text, TransportId, TransportState,
-    TransportStats, Volume, limits,
+    Consume, ConsumerId, ConsumerStats, ContentHint, CreatePlainTransport, CreateTransport, DtlsState,
+    Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, IpFamily, Kind, LayerStats, Layers,
+    PlayoutDelay, Produce, ProducerId, ProducerStats, Refusal, Request, RequestId, RouterId, Scored,
+    SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, StatsItem, StatsOf, StreamStats, Text, TransportId,
+    TransportState, TransportStats, Volume, limits,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -44,6 +44,7 @@ pub fn command() -> impl Strategy<Value = Command> {
             Just(Command::PauseProducer { producer }),
             Just(Command::ResumeProducer { producer }),
             Just(Command::CloseProducer { producer }),
+            content_hint().prop_map(move |hint| Command::SetContentHint { producer, hint }),
         ]
     });
     let with_consumer = any::<u64>().prop_map(ConsumerId).prop_flat_map(|consumer| {
@@ -54,13 +55,15 @@ pub fn command() -> impl Strategy<Value = Command> {
             Just(Command::RequestKeyframe { consumer }),
             layers().prop_map(move |layers| Command::SetPreferredLayers { consumer, layers }),
             any::<u8>().prop_map(move |priority| Command::SetPriority { consumer, priority }),
+            of(playout_delay()).prop_map(move |delay| Command::SetPlayoutDelay { consumer, delay }),
+            any::<bool>().prop_map(move |ignore| Command::SetIgnoreDtx { consumer, ignore }),
         ]
     });
     prop_oneof![
         3 => with_router,
         4 => with_transport,
-        3 => with_producer,
-        6 => with_consumer,
+        4 => with_producer,
+        8 => with_consumer,
         1 => create_transport().prop_map(Command::CreateTransport),
         1 => create_plain_transport().prop_map(Command::CreatePlainTransport),
         1 => connect_plain_transport().prop_map(Command::ConnectPlainTransport),
@@ -340,6 +343,14 @@ fn srtp_profile() -> impl Strategy<Value = SrtpProfile> {
 fn srtp_parameters() -> impl Strategy<Value = SrtpParameters> {
     let key = vec(any::<u8>(), 0..=limits::SRTP_KEY_LEN_MAX).prop_map(SrtpKey);
     (srtp_profile(), key).prop_map(|(profile, key)| SrtpParameters { profile, key })
+}
+
+fn content_hint() -> impl Strategy<Value = ContentHint> {
+    prop_oneof![Just(ContentHint::Motion), Just(ContentHint::Detail)]
+}
+
+fn playout_delay() -> impl Strategy<Value = PlayoutDelay> {
+    any::<(u16, u16)>().prop_map(|(min_ms, max_ms)| PlayoutDelay { min_ms, max_ms })
 }
 
 fn produce() -> impl Strategy<Value = Produce> {

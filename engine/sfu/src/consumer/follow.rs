@@ -11,8 +11,7 @@ use crate::selector::Verdict;
 use crate::stream::Stream;
 use control::Codec;
 use machine::{Instant, Tx};
-use rtp::SeqNo;
-use rtp::dependency_descriptor;
+use rtp::{SeqNo, dependency_descriptor, opus, red};
 
 impl Consumer {
     /// One packet of the fan-out, just received and cached in the producer's stream `index`. True if a keyframe of that stream
@@ -31,7 +30,7 @@ impl Consumer {
             self.pass(packet, stream, source, out);
             return self.selector.needs_keyframe();
         }
-        if packet.starts_keyframe && self.may_begin(index, producer) {
+        if packet.starts_keyframe && self.may_begin(index, producer) && !self.is_spared(packet) {
             self.begin(out.now, packet, producer, index);
             self.pass(packet, stream, source, out);
             // The keyframe's first packet may have been the one that was lost: what follows it is here already.
@@ -71,6 +70,19 @@ impl Consumer {
         self.pass(&packet, stream, source, out);
         self.catch_up(packet.seq, stream, source, out);
         true
+    }
+
+    /// Whether it is sound that says that nothing is said, and the consumer does not want to hear so. Of redundant sound the primary counts;
+    /// its copies were sent before.
+    fn is_spared(&self, packet: &MediaPacket<'_>) -> bool {
+        self.ignores_dtx
+            && match packet.codec {
+                Codec::Opus => opus::is_dtx(packet.payload),
+                Codec::Red => {
+                    red::Payload::parse(packet.payload).is_some_and(|red| opus::is_dtx(red.primary.bytes))
+                }
+                _ => false,
+            }
     }
 
     /// Whether to follow an encoding from its keyframe on: the best there is; or, rather than show nothing, any that is not too much.
@@ -128,7 +140,11 @@ impl Consumer {
         out: &mut Egress<'_, impl Tx>,
     ) {
         let is_late = self.rewriter.is_late(packet.seq);
-        let verdict = self.selector.decide(packet, source, is_late, stream.structure());
+        let verdict = if self.is_spared(packet) {
+            Verdict::LeaveOut
+        } else {
+            self.selector.decide(packet, source, is_late, stream.structure())
+        };
         if !is_late {
             self.rewriter.set_top(self.selector.current().spatial, packet.seq);
         }

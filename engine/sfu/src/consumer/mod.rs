@@ -16,7 +16,7 @@ use crate::selector::Selector;
 use crate::slots::Slot;
 use crate::stats::ConsumerCounts;
 use crate::stream::Stream;
-use control::{Codec, Consume, Kind, Layers};
+use control::{Codec, Consume, Kind, Layers, PlayoutDelay};
 use machine::{Instant, Rng};
 use resend::Resent;
 use rtcp::{ReportBlock, SenderInfo};
@@ -39,6 +39,8 @@ pub struct Consumer {
     pub preferred_layers: Option<Layers>,
     /// What it counts for beside the transport's other consumers.
     pub priority: u8,
+    /// Packets that say that nothing is said are left out.
+    pub ignores_dtx: bool,
     /// What is counted of it.
     pub counts: ConsumerCounts,
     /// What the transport's bandwidth allows it.
@@ -48,6 +50,8 @@ pub struct Consumer {
     /// What it is to a pacer.
     class: Class,
     stamps: Stamps,
+    /// What its packets say of the playout delay instead of what the publisher's say.
+    playout_delay: Option<[u8; 3]>,
     selector: Selector,
     rewriter: Rewriter,
     /// Bit `n`: it wants spatial layer `n` of its producer, as the producer has counted it.
@@ -107,11 +111,13 @@ impl Consumer {
             paused: spec.paused,
             preferred_layers: spec.preferred_layers,
             priority: spec.priority,
+            ignores_dtx: false,
             counts: ConsumerCounts::new(),
             allowance: Allowance::default(),
             steadiness: Steadiness::default(),
             class: if producer.kind() == Kind::Audio { Class::Audio } else { Class::Video },
             stamps: Stamps::of(&spec),
+            playout_delay: None,
             selector: Selector::new(Layers::default()),
             rewriter: Rewriter::new(rng, clock_rate_hz),
             wanted: 0,
@@ -140,6 +146,22 @@ impl Consumer {
     pub fn pause(&mut self) {
         self.paused = true;
         self.rewriter.pause();
+    }
+
+    /// Has its packets say how long their frames are to be held back. Where one may be sent again on its own stream, only before the
+    /// first: its header must be the same then.
+    pub fn set_playout_delay(&mut self, delay: Option<PlayoutDelay>) -> Result<(), String> {
+        let value = delay.map(|PlayoutDelay { min_ms, max_ms }| {
+            let [min, max] = [min_ms, max_ms].map(|ms| Duration::from_millis(ms.into()));
+            rtp::ext::playout_delay::write(rtp::ext::playout_delay::PlayoutDelay { min, max })
+        });
+        if value != self.playout_delay && self.packet_count > 0 && !self.stamps.may_vary() {
+            return Err(
+                "the playout delay of a consumer without RTX is set before its first packet".to_owned()
+            );
+        }
+        self.playout_delay = value;
+        Ok(())
     }
 
     /// Waits for the next keyframe: what was being followed has a hole.

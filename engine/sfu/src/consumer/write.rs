@@ -163,7 +163,8 @@ impl Consumer {
                     push_descriptor(&mut extensions, id, packet.descriptor, numbering);
                 }
                 (kind, _) => {
-                    if let Some(value) = packet.carried.value(kind) {
+                    let own = self.playout_delay.as_ref().filter(|_| kind == ExtensionKind::PlayoutDelay);
+                    if let Some(value) = own.map(|own| &own[..]).or_else(|| packet.carried.value(kind)) {
                         extensions.push(id, value);
                     }
                 }

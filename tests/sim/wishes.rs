@@ -1,0 +1,133 @@
+//! What the controller and the publisher say beside the media: what a better picture means, how long to hold frames back, when they were
+//! captured, and that nobody looks.
+
+use control::{Command, ContentHint, Event, Layers, PlayoutDelay, Refusal};
+use leat_tests::{LayeredTrack, SEC, Track, World};
+use std::time::Duration;
+
+/// The layers that a subscriber with room for two thirds of a scalable stream is ever sent of it: the most of each kind.
+fn layers_within_two_thirds(hint: ContentHint) -> Layers {
+    let mut world = World::new(301);
+    let (alice, bob) = (world.join(), world.join());
+    world.connect();
+    let track = world.publish_layered(alice, LayeredTrack::vp9_svc());
+    world.demand(Command::SetContentHint { producer: track, hint });
+    let consumer = world.subscribe_layered_with_feedback(bob, track);
+    world.demand(Command::SetBitrates {
+        transport: world.transport(bob),
+        max_incoming_bps: None,
+        min_outgoing_bps: Some(800_000),
+        max_outgoing_bps: Some(800_000),
+    });
+    world.run_for(15 * SEC);
+    world.assert_sound();
+    let sent = world.news().iter().filter_map(|(_, event)| match event {
+        Event::LayersChanged { consumer: of, layers } if *of == consumer => *layers,
+        _ => None,
+    });
+    sent.fold(Layers::default(), |most, layers| Layers {
+        spatial: most.spatial.max(layers.spatial),
+        temporal: most.temporal.max(layers.temporal),
+    })
+}
+
+#[test]
+fn a_screen_gets_pixels_first_and_a_camera_frames() {
+    let layers = [ContentHint::Motion, ContentHint::Detail].map(layers_within_two_thirds);
+    assert_eq!(layers, [Layers { spatial: 1, temporal: 2 }, Layers { spatial: 2, temporal: 0 }]);
+}
+
+#[test]
+fn a_producer_that_nobody_consumes_is_told_so_before_it_has_sent_anything() {
+    let mut world = World::new(302);
+    let alice = world.join();
+    let track = world.publish_layered(alice, LayeredTrack::vp8_simulcast());
+    world.order_layered(track, |source| source.stop());
+    let told = |world: &World| {
+        let told = world.news().iter().filter_map(|(_, event)| match event {
+            Event::LayersWanted { producer, spatial } if *producer == track => Some(*spatial),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    world.run_for(SEC);
+    assert_eq!(told(&world), [], "{world}: somebody may be about to come");
+    world.run_for(2 * SEC);
+    assert_eq!(told(&world), [0], "{world}");
+    let bob = world.join();
+    world.connect();
+    world.subscribe_layered(bob, track, None);
+    world.run_for(SEC);
+    assert_eq!(told(&world), [0, 0b100], "{world}");
+}
+
+#[test]
+fn when_a_frame_was_captured_is_passed_on_unchanged() {
+    let (short, long) = ([1, 2, 3, 4, 5, 6, 7, 8], [9, 8, 7, 6, 5, 4, 3, 2, 0xff, 0xfe, 0, 0, 0, 0, 0, 1]);
+    for track in [Track::microphone(), Track::camera()] {
+        let mut world = World::new(303);
+        let (alice, bob) = (world.join(), world.join());
+        world.link(bob).delay(25 * Duration::from_millis(1)).loss(0.02);
+        world.connect();
+        let track = world.publish(alice, track);
+        let consumer = world.subscribe(bob, track);
+        world.run_for(SEC);
+        assert_eq!(world.sink(consumer).capture_time(), None, "{world}");
+        for value in [&short[..], &long[..]] {
+            world.order_source(track, |source| source.set_capture_time(value));
+            world.run_for(2 * SEC);
+            assert_eq!(world.sink(consumer).capture_time(), Some(value), "{world}");
+        }
+        world.assert_sound();
+    }
+}
+
+#[test]
+fn the_controller_says_how_long_frames_are_held_back() {
+    let mut world = World::new(304);
+    let (alice, bob) = (world.join(), world.join());
+    world.connect();
+    let camera = world.publish(alice, Track::camera());
+    let consumer = world.subscribe(bob, camera);
+    let told = |world: &World| {
+        let delay = world.sink(consumer).playout_delay();
+        delay.map(|delay| (delay.min.as_millis(), delay.max.as_millis()))
+    };
+    world.run_for(SEC);
+    assert_eq!(told(&world), None, "{world}");
+    let delay = |min_ms, max_ms| Some(PlayoutDelay { min_ms, max_ms });
+    for (wanted, expected) in
+        [(delay(200, 1_000), Some((200, 1_000))), (delay(0, 40_950), Some((0, 40_950))), (None, None)]
+    {
+        world.demand(Command::SetPlayoutDelay { consumer, delay: wanted });
+        world.run_for(SEC);
+        assert_eq!(told(&world), expected, "{world}");
+    }
+    for delay in [delay(300, 200), delay(0, 40_960)] {
+        let answer = world.request(Command::SetPlayoutDelay { consumer, delay });
+        assert!(matches!(answer, Event::Refused { refusal: Refusal::Invalid, .. }), "{world}: {answer:?}");
+    }
+    world.assert_sound();
+}
+
+/// Where a packet may be sent again on its own stream, its header must be the same both times.
+#[test]
+fn without_rtx_the_playout_delay_is_said_from_the_first_packet_or_never() {
+    let mut world = World::new(305);
+    let (alice, bob) = (world.join(), world.join());
+    world.link(bob).delay(Duration::from_millis(25)).loss(0.05);
+    let camera = world.publish(alice, Track::camera().without_rtx());
+    let consumer = world.subscribe(bob, camera);
+    let delay = Some(PlayoutDelay { min_ms: 100, max_ms: 500 });
+    world.demand(Command::SetPlayoutDelay { consumer, delay });
+    world.connect();
+    world.run_for(5 * SEC);
+    let told = world.sink(consumer).playout_delay().map(|delay| delay.min.as_millis());
+    assert_eq!(told, Some(100), "{world}");
+    let answer = world.request(Command::SetPlayoutDelay { consumer, delay: None });
+    assert!(matches!(answer, Event::Refused { refusal: Refusal::Invalid, .. }), "{world}: {answer:?}");
+    world.demand(Command::SetPlayoutDelay { consumer, delay });
+    world.run_for(SEC);
+    world.finish();
+    world.assert_sound();
+}
