@@ -67,6 +67,8 @@ pub const USER_LEN_MAX: usize = 128;
 pub const SOURCE_LEN_MAX: usize = 32;
 /// Bytes of a token: room for an RS256 signature and generous claims. `TOKEN_MALFORMED` beyond.
 pub const TOKEN_LEN_MAX: usize = 4096;
+/// Bits a second that a client may bound its transports' rates to: below it not even sound fits. `BAD_MESSAGE` below.
+pub const BITRATE_MIN: u32 = 30_000;
 /// Bytes of a MID or RID (RFC 8843 §15, RFC 8851): what a one-byte header extension holds. `BAD_MESSAGE` beyond.
 pub const MID_LEN_MAX: usize = 16;
 

@@ -5,7 +5,8 @@
 
 use crate::limits;
 use crate::ortc::{ScalabilityMode, scalability};
-use control::Codec;
+use control::limits::PLAYOUT_DELAY_MS_MAX;
+use control::{Codec, PlayoutDelay};
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,6 +19,8 @@ pub struct MediaConfig {
     pub video_codecs: Vec<Codec>,
     /// Layers of a camera.
     pub scalability_mode: ScalabilityMode,
+    /// How long receivers are to hold frames back; `None`: as they like.
+    pub playout_delay: Option<PlayoutDelay>,
     /// How to encode sound.
     pub opus: Opus,
 }
@@ -84,6 +87,7 @@ impl Default for MediaConfig {
         let nothing = Self {
             video_codecs: vec![],
             scalability_mode: ScalabilityMode::SINGLE,
+            playout_delay: None,
             opus: Opus { stereo: false, dtx: false },
         };
         nothing.overlaid_with(BUILT_IN).expect("the built-in media.yml is sound: a test reads it")
@@ -132,9 +136,10 @@ impl MediaConfig {
     }
 
     fn read_video(&mut self, video: &Node<'_>) -> Result<(), Mistake> {
-        for (name, node) in video.entries(&["codecs", "scalabilityMode"])? {
+        for (name, node) in video.entries(&["codecs", "scalabilityMode", "playoutDelay"])? {
             match name {
                 "codecs" => self.video_codecs = codecs(&node)?,
+                "playoutDelay" => self.playout_delay = playout_delay(&node)?,
                 _ => {
                     let mode = node.text().and_then(|text| text.parse().ok());
                     self.scalability_mode = mode.ok_or_else(|| node.mistake(scalability::EXPECTED))?;
@@ -155,6 +160,29 @@ impl MediaConfig {
             }
         }
         Ok(())
+    }
+}
+
+/// Both bounds, or nothing.
+fn playout_delay(delay: &Node<'_>) -> Result<Option<PlayoutDelay>, Mistake> {
+    let max = PLAYOUT_DELAY_MS_MAX;
+    let (mut least, mut most) = (None, None);
+    for (name, node) in delay.entries(&["min", "max"])? {
+        let within = |ms: i64| u16::try_from(ms).ok().filter(|ms| *ms <= max);
+        let ms = node.yaml.data.as_integer().and_then(within);
+        let ms =
+            ms.ok_or_else(|| node.mistake(&format!("a whole number of milliseconds from 0 to {max}")))?;
+        match name {
+            "min" => least = Some(ms),
+            _ => most = Some((ms, node)),
+        }
+    }
+    match (least, most) {
+        (None, None) => Ok(None),
+        (Some(min_ms), Some((max_ms, _))) if min_ms <= max_ms => Ok(Some(PlayoutDelay { min_ms, max_ms })),
+        (Some(_), Some((_, node))) => Err(node.mistake("no less than min")),
+        (None, Some(_)) => Err(delay.missing("min", "milliseconds")),
+        (Some(_), None) => Err(delay.missing("max", "milliseconds")),
     }
 }
 
@@ -306,7 +334,12 @@ mod tests {
         let mode =
             MediaConfig::parse("video:\n  scalabilityMode: \"S2T1\"\n").expect("sound").scalability_mode;
         assert_eq!((mode.spatial_layers, mode.temporal_layers), (2, 1));
-        for nothing in ["", "# nothing\n", "---\n", "video:\naudio:\n  opus:\n", "{}"] {
+        let delay =
+            MediaConfig::parse("video: {playoutDelay: {min: 0, max: 400}}").expect("sound").playout_delay;
+        assert_eq!(delay, Some(PlayoutDelay { min_ms: 0, max_ms: 400 }));
+        for nothing in
+            ["video:\n  playoutDelay:\n", "", "# nothing\n", "---\n", "video:\naudio:\n  opus:\n", "{}"]
+        {
             assert_eq!(MediaConfig::parse(nothing), Ok(MediaConfig::default()), "{nothing:?}");
         }
     }
@@ -322,6 +355,18 @@ mod tests {
                 "line 2: video.scalabilityMode is \"L9T9\": expected a scalability mode",
             ),
             ("video:\n  scalabilityMode: 3\n".to_owned(), "line 2: video.scalabilityMode is 3: expected"),
+            (
+                "video:\n  playoutDelay:\n    min: 100\n".to_owned(),
+                "line 2: video.playoutDelay.max is missing: expected milliseconds",
+            ),
+            (
+                "video:\n  playoutDelay:\n    min: 100\n    max: 90\n".to_owned(),
+                "line 4: video.playoutDelay.max is 90: expected no less than min",
+            ),
+            (
+                "video:\n  playoutDelay: {min: 0, max: 40951}\n".to_owned(),
+                "line 2: video.playoutDelay.max is 40951: expected a whole number of milliseconds from 0 to 40950",
+            ),
             (
                 "\naudio:\n  opus:\n    dtx: yes\n".to_owned(),
                 "line 4: audio.opus.dtx is \"yes\": expected true or false",

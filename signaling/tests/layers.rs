@@ -2,7 +2,7 @@
 
 mod harness;
 
-use control::{Codec, Command, ConsumerId, Event, Layers, ProducerId};
+use control::{Codec, Command, ConsumerId, ContentHint, Event, Layers, PlayoutDelay, ProducerId};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, consume, join, produce, transport_id};
 use signaling::hall::Admission;
@@ -217,4 +217,99 @@ async fn a_room_has_the_codecs_and_the_policy_of_the_configuration() {
     let is_configured = |codec: &proto::RtpCodecParameters| (103..=106).contains(&codec.payload_type);
     parameters.codecs.retain(is_configured);
     assert!(matches!(ada.ask(Payload::ProduceMedia(fewer)).await, Payload::ProducerCreated(_)));
+}
+
+#[tokio::test]
+async fn what_a_better_picture_means_reaches_the_engine() {
+    let (engine, signaling) = start(MediaConfig::default());
+    let ada = signaling.client();
+    ada.join(join("r", "Ada")).await;
+    let send = ada.transport("send").await.id;
+    let with = |source: &str, content_hint: &str| {
+        let Payload::ProduceMedia(media) = produce(&send, "video") else { unreachable!() };
+        let (source, content_hint) = (source.into(), content_hint.into());
+        Payload::ProduceMedia(proto::ProduceMedia { source, content_hint, ..media })
+    };
+    let hints = [
+        ("screen", "", ContentHint::Detail),
+        ("camera", "text", ContentHint::Detail),
+        ("whiteboard", "detail", ContentHint::Detail),
+        ("screen", "motion", ContentHint::Motion),
+        ("camera", "", ContentHint::Motion),
+    ];
+    for (source, hint, expected) in hints {
+        let Payload::ProducerCreated(made) = ada.ask(with(source, hint)).await else {
+            panic!("{source} {hint:?}")
+        };
+        let producer = ProducerId(number(&made.id));
+        if expected == ContentHint::Detail {
+            let is_it = |command: &Command| *command == Command::SetContentHint { producer, hint: expected };
+            engine.has_got("that it is a screen", is_it).await;
+        }
+        ada.done(Payload::CloseProducer(proto::CloseProducer { producer_id: made.id })).await;
+    }
+    let told =
+        engine.commands().iter().filter(|command| matches!(command, Command::SetContentHint { .. })).count();
+    assert_eq!(told, 3, "motion goes without saying");
+    assert_eq!(ada.fails(with("camera", "fluid")).await, ErrorCode::BadMessage);
+}
+
+#[tokio::test]
+async fn the_ways_of_a_consumer_reach_the_engine_before_it_is_resumed() {
+    let delay = PlayoutDelay { min_ms: 0, max_ms: 400 };
+    let media = MediaConfig { playout_delay: Some(delay), ..MediaConfig::default() };
+    let (engine, signaling) = start(media);
+    let (ada, mut bob) = (signaling.client(), signaling.client());
+    let Stage { audio, video, recv } = stage(&ada, &mut bob).await;
+    let eye = bob.consume(&recv, &video).await.id;
+    let Payload::ConsumeMedia(media) = consume(&recv, &audio) else { unreachable!() };
+    let spared = Payload::ConsumeMedia(proto::ConsumeMedia { ignore_dtx: true, ..media });
+    let Payload::ConsumerCreated(ear) = bob.ask(spared).await else { panic!("a consumer") };
+    for consumer_id in [eye.clone(), ear.id.clone()] {
+        bob.done(Payload::ResumeConsumer(proto::ResumeConsumer { consumer_id })).await;
+    }
+    let (eye, ear) = (ConsumerId(number(&eye)), ConsumerId(number(&ear.id)));
+    let commands = engine.commands();
+    let place = |wanted: &Command| commands.iter().position(|command| command == wanted);
+    let delayed = place(&Command::SetPlayoutDelay { consumer: eye, delay: Some(delay) });
+    assert!(
+        delayed.is_some() && delayed < place(&Command::ResumeConsumer { consumer: eye }),
+        "{commands:#?}"
+    );
+    let spared = place(&Command::SetIgnoreDtx { consumer: ear, ignore: true });
+    assert!(spared.is_some() && spared < place(&Command::ResumeConsumer { consumer: ear }), "{commands:#?}");
+    assert_eq!(
+        place(&Command::SetPlayoutDelay { consumer: ear, delay: Some(delay) }),
+        None,
+        "sound has none"
+    );
+}
+
+#[tokio::test]
+async fn a_client_bounds_the_rates_of_its_transports() {
+    let (engine, signaling) = start(MediaConfig::default());
+    let (ada, bob) = (signaling.client(), signaling.client());
+    ada.join(join("r", "Ada")).await;
+    bob.join(join("r", "Bob")).await;
+    let send = ada.transport("send").await.id;
+    let bound = |transport: &str, incoming, outgoing| {
+        Payload::SetBitrates(proto::SetBitrates {
+            transport_id: transport.into(),
+            max_incoming_bitrate: incoming,
+            max_outgoing_bitrate: outgoing,
+        })
+    };
+    ada.done(bound(&send, Some(500_000), None)).await;
+    ada.done(bound(&send, None, Some(30_000))).await;
+    for (max_incoming_bps, max_outgoing_bps) in [(Some(500_000), None), (None, Some(30_000))] {
+        let wanted = Command::SetBitrates {
+            transport: transport_id(&send),
+            max_incoming_bps,
+            min_outgoing_bps: None,
+            max_outgoing_bps,
+        };
+        engine.has_got("a bound", |command| *command == wanted).await;
+    }
+    assert_eq!(ada.fails(bound(&send, Some(29_999), None)).await, ErrorCode::BadMessage);
+    assert_eq!(bob.fails(bound(&send, Some(500_000), None)).await, ErrorCode::NoSuchTransport);
 }

@@ -11,6 +11,7 @@ mod objects;
 mod outbox;
 mod state;
 mod stats;
+mod wishes;
 
 pub use outbox::{ConnectionId, Outbox, encode};
 pub use state::PeerId;
@@ -186,6 +187,7 @@ impl Hall {
             Payload::CloseConsumer(close) => self.close_consumer(peer, &close.consumer_id)?,
             Payload::SetPreferredLayers(set) => self.set_preferred_layers(peer, set).await?,
             Payload::SetPriority(set) => self.set_priority(peer, set).await?,
+            Payload::SetBitrates(set) => self.set_bitrates(peer, set).await?,
             Payload::Leave(_) => self.leave(peer),
             _ => return Err(Failure::new(ErrorCode::UnsupportedMessage, "this request is not known here")),
         }
@@ -264,6 +266,7 @@ fn check_is_request(payload: &Payload) -> Result<(), Failure> {
         | Payload::GetStats(_)
         | Payload::SetPreferredLayers(_)
         | Payload::SetPriority(_)
+        | Payload::SetBitrates(_)
         | Payload::Leave(_) => Ok(()),
         _ => Err(Failure::new(ErrorCode::UnsupportedMessage, "only a server sends this message")),
     }

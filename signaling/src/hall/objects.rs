@@ -1,7 +1,7 @@
 //! Transports, producers and consumers: what a client asks for and the engine makes.
 
 use super::state::{Consumer, PeerId, Producer, Router, State, Transport};
-use super::{Hall, layers, random_id};
+use super::{Hall, layers, random_id, wishes};
 use crate::engine::{AskError, Worker};
 use crate::failure::Failure;
 use crate::held::{self, HeldConsumer, HeldProducer, HeldRouter, HeldTransport};
@@ -147,6 +147,7 @@ impl Hall {
             );
             return Err(Failure::bad(text));
         }
+        let hint = wishes::content_hint(&produce.content_hint, &produce.source)?;
         let produced = Produced::new(kind, &parameters)?;
         produced.check(&self.media)?;
         let app_data =
@@ -206,6 +207,9 @@ impl Hall {
             }
         };
         state.producers.get_mut(&producer).ok_or_else(gone)?.made = Some(made);
+        if kind == Kind::Video {
+            self.hint(worker, producer, hint);
+        }
         let news = NewProducer { peer_id: peer.to_string(), producer: state.producer_info(producer) };
         if let Some(room) = state.peers.get(&peer).map(|peer| &peer.room) {
             state.broadcast(room, Some(peer), Payload::NewProducer(news));
@@ -316,7 +320,7 @@ impl Hall {
             (command, parameters, kind, worker)
         };
         let producer = command.producer;
-        let answer = self.engine.ask(worker, Command::Consume(command)).await;
+        let answer = self.engine.ask(worker, Command::Consume(command.clone())).await;
         let mut state = self.state();
         let made = match answer {
             Ok(Event::Done { request }) => request,
@@ -326,6 +330,7 @@ impl Hall {
             }
         };
         state.consumers.get_mut(&consumer).ok_or_else(gone)?.made = Some(made);
+        self.tell_ways(worker, kind, &command, consume.ignore_dtx);
         Ok(Payload::ConsumerCreated(ConsumerCreated {
             id: consumer.to_string(),
             producer_id: producer.to_string(),

@@ -34,10 +34,13 @@ pub(super) const EXTENSIONS: &[(ExtensionKind, u8, &[Kind], &str)] = &[
     (ExtensionKind::AudioLevel, 10, &[Kind::Audio], "sendrecv"),
     (ExtensionKind::VideoOrientation, 11, &[Kind::Video], "sendrecv"),
     (ExtensionKind::TimeOffset, 12, &[Kind::Video], "sendrecv"),
-    // abs-capture-time is not offered: mediasoup-client numbers it for audio without looking at video's ids, and says so
-    // even where the browser sends none. In one BUNDLE group that is a contradiction.
+    (ExtensionKind::AbsCaptureTime, 13, &[Kind::Audio, Kind::Video], "sendrecv"),
     (ExtensionKind::PlayoutDelay, 14, &[Kind::Video], "sendrecv"),
 ];
+
+/// What goes to those who ask for it by themselves, but is not told as something the router can do: mediasoup-client numbers it for audio
+/// without looking at video's ids, and says so even where the browser sends none. In one BUNDLE group that is a contradiction.
+const UNTOLD: ExtensionKind = ExtensionKind::AbsCaptureTime;
 
 /// RTCP feedback the engine understands for media of one kind. Towards consumers `goog-remb` stands in where there is no
 /// transport-cc. From producers nobody needs it: every browser prefers transport-cc, and the engine sends no REMB.
@@ -92,7 +95,8 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
         codecs.extend(rtx);
     }
     let extension = |kind: Kind| {
-        EXTENSIONS.iter().filter(move |(_, _, kinds, _)| kinds.contains(&kind)).map(
+        let told = EXTENSIONS.iter().filter(|(extension, ..)| *extension != UNTOLD);
+        told.filter(move |(_, _, kinds, _)| kinds.contains(&kind)).map(
             move |(extension, id, _, direction)| RtpHeaderExtension {
                 kind: super::kind_name(kind).into(),
                 uri: uri(*extension).into(),

@@ -4,7 +4,7 @@ use super::tests::{ids, offered, router, sent_as};
 use super::*;
 use crate::media::{MediaConfig, Opus};
 use crate::proto::{
-    ErrorCode, RtcpFeedback, RtpCapabilities, RtpCodecCapability, RtpEncodingParameters, RtpParameters,
+    self, ErrorCode, RtcpFeedback, RtpCapabilities, RtpCodecCapability, RtpEncodingParameters, RtpParameters,
     parameter_value::Value,
 };
 use control::{Codec, ExtensionKind, Kind};
@@ -109,6 +109,33 @@ fn scalable_streams_are_one_encoding_with_its_layers() {
         Produced::new(Kind::Video, &sent_as(FIREFOX_VP9, "video/VP9").expect("it has")).expect("understood");
     assert_eq!(plain.scalability_mode, ScalabilityMode::SINGLE);
     assert_eq!(told(&plain, &offered(EVERYTHING)).encodings[0].scalability_mode, None);
+}
+
+#[test]
+fn when_a_frame_was_captured_goes_to_who_asks_by_itself() {
+    let uri = names::uri(ExtensionKind::AbsCaptureTime);
+    let mut sent = svc(AV1, "video/AV1", "L3T3");
+    let extension = proto::RtpHeaderExtensionParameters { uri: uri.into(), id: 9, encrypt: false };
+    sent.header_extensions.retain(|extension| extension.id != 9);
+    sent.header_extensions.push(extension);
+    let produced = Produced::new(Kind::Video, &sent).expect("understood");
+    assert!(ids(&produced.extensions).contains(&(ExtensionKind::AbsCaptureTime, 9)));
+    let id_of = |receiver: &proto::RtpCapabilities| {
+        let parameters = told(&produced, receiver);
+        let named = parameters.header_extensions.iter().find(|extension| extension.uri == uri);
+        named.map(|extension| extension.id)
+    };
+    let mut receiver = offered(AV1);
+    receiver.header_extensions.retain(|extension| extension.uri != uri);
+    assert_eq!(id_of(&receiver), None);
+    receiver.header_extensions.push(proto::RtpHeaderExtension {
+        kind: "video".into(),
+        uri: uri.into(),
+        ..Default::default()
+    });
+    assert_eq!(id_of(&receiver), Some(13));
+    let router = super::capabilities::router(&Default::default());
+    assert!(router.header_extensions.iter().all(|extension| extension.uri != uri));
 }
 
 #[test]

@@ -242,9 +242,14 @@ impl Worker {
                 self.consumers.remove(&consumer).ok_or("no such consumer")?;
                 self.events.push(Event::ConsumerClosed { consumer, closed: Closed::Requested });
             }
+            Command::SetContentHint { producer, .. } => {
+                _ = self.producers.get(&producer).ok_or("no such producer")?;
+            }
             Command::RequestKeyframe { consumer }
             | Command::SetPreferredLayers { consumer, .. }
-            | Command::SetPriority { consumer, .. } => {
+            | Command::SetPriority { consumer, .. }
+            | Command::SetPlayoutDelay { consumer, .. }
+            | Command::SetIgnoreDtx { consumer, .. } => {
                 _ = self.consumers.get(&consumer).ok_or("no such consumer")?
             }
             Command::Stats { of } => {

@@ -192,7 +192,7 @@ pub fn produce(transport: &str, kind: &str) -> Payload {
             ..Default::default()
         }),
         source: "camera".into(),
-        paused: false,
+        ..Default::default()
     })
 }
 

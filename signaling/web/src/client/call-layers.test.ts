@@ -110,6 +110,15 @@ describe('what this client sends', () => {
     await vi.waitFor(() => expect(sender().set).toEqual([[false], [true]]), SOON);
   });
 
+  test('what it shows is told as the track has it', async () => {
+    await inCall();
+    const screen = Object.assign(fakeTrack('video'), { contentHint: 'text' });
+    call.setSource('screen', screen);
+    await vi.waitFor(() => expect(producers).toHaveLength(3), SOON);
+    expect(server.last('produceMedia')).toMatchObject({ source: 'screen', contentHint: 'text' });
+    expect(producers[2]?.rtpParameters.encodings).toMatchObject([{ scalabilityMode: 'L1T3' }]);
+  });
+
   test('what is wanted may be told before the producer is', async () => {
     server.instead.produceMedia = ({ value }) => {
       const { kind } = value as { kind: string };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { cameraEncodings, countsOf, isActive, modeFor, spatialLayerFor } from './layers';
+import { cameraEncodings, countsOf, modeFor, sharesOf, spatialLayerFor } from './layers';
 
 const policy = (scalabilityMode: string) => ({ scalabilityMode, opusStereo: false, opusDtx: true });
 
@@ -68,12 +68,38 @@ describe('the layer for a tile', () => {
   });
 });
 
-test('what nobody takes is off, and one stream is on while anybody takes a layer of it', () => {
-  const active = (encodings: number, wanted: number[] | null) =>
-    Array.from({ length: encodings }, (_, index) => isActive(index, encodings, wanted && new Set(wanted)));
-  expect(active(3, null)).toEqual([true, true, true]);
-  expect(active(3, [0, 2])).toEqual([true, false, true]);
-  expect(active(3, [])).toEqual([false, false, false]);
-  expect(active(1, [2])).toEqual([true]);
-  expect(active(1, [])).toEqual([false]);
+describe('what is sent of what is wanted', () => {
+  const set = (wanted: number[] | null) => wanted && new Set(wanted);
+
+  test('of several streams those that have takers', () => {
+    const active = (wanted: number[] | null) => sharesOf([{}, {}, {}], set(wanted)).map((share) => share.active);
+    expect(active(null)).toEqual([true, true, true]);
+    expect(active([0, 2])).toEqual([true, false, true]);
+    expect(active([])).toEqual([false, false, false]);
+  });
+
+  test('one stream without sizes within while anybody takes it', () => {
+    expect(sharesOf([{ maxBitrate: 9 }], set([2]))).toEqual([{ active: true }]);
+    expect(sharesOf([{ scalabilityMode: 'L1T3' }], set([]))).toEqual([{ active: false }]);
+    expect(sharesOf([], set([0]))).toEqual([]);
+  });
+
+  const full = { scalabilityMode: 'L3T3_KEY', maxBitrate: 2_000_000 };
+  const all = { active: true, scalabilityMode: 'L3T3_KEY', scaleResolutionDownBy: 1, maxBitrate: 2_000_000 };
+  test.each([
+    [null, all],
+    [[0, 1, 2], all],
+    [[0, 1, 2, 3, 7], all],
+    [[0, 1], { active: true, scalabilityMode: 'L2T3_KEY', scaleResolutionDownBy: 2, maxBitrate: 606_061 }],
+    [[0], { active: true, scalabilityMode: 'L1T3', scaleResolutionDownBy: 4, maxBitrate: 183_655 }],
+    // Nothing: off, and otherwise as it is when everything is wanted.
+    [[], { ...all, active: false }],
+  ])('one stream with sizes within, of which %o are wanted', (wanted, share) =>
+    expect(sharesOf([full], set(wanted))).toEqual([share]),
+  );
+
+  test('sizes that differ by half are that much smaller', () => {
+    const [share] = sharesOf([{ scalabilityMode: 'L2T2h' }], set([0]));
+    expect(share).toEqual({ active: true, scalabilityMode: 'L1T2', scaleResolutionDownBy: 1.5 });
+  });
 });

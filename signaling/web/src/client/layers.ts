@@ -36,6 +36,9 @@ const BITRATES: readonly (readonly [height: number, bitrate: number])[] = [
   [0, 120_000],
 ];
 
+/** Between a picture and one of half its height, about; see above. */
+const BITRATE_RATIO = 3.3;
+
 export function bitrateOf(height: number): number {
   return BITRATES.find(([from]) => height >= from)?.[1] ?? 120_000;
 }
@@ -51,8 +54,7 @@ export function modeFor(mode: string, height: number): string {
   const { spatial, temporal } = countsOf(mode);
   let fit = spatial;
   while (fit > 1 && height / 2 ** (fit - 1) < HEIGHT_MIN) fit -= 1;
-  if (fit === spatial) return mode;
-  return fit === 1 ? `L1T${temporal}` : mode.replace(/^([LS])\d/, `$1${fit}`);
+  return fit === spatial ? mode : modeOf(mode, fit, temporal);
 }
 
 /** Codecs whose streams have one size: several sizes are several streams. */
@@ -108,8 +110,41 @@ export function spatialLayerFor(lines: number, layers: number): number {
   return Math.max(0, layers - 1);
 }
 
-/** What a sender's encodings are to be: those of `wanted` on, the others off. One stream with several layers in it is on while any of them is wanted. */
-export function isActive(index: number, encodings: number, wanted: ReadonlySet<number> | null): boolean {
-  if (wanted === null) return true;
-  return encodings > 1 ? wanted.has(index) : wanted.size > 0;
+/** The half of an encoding that says how much of it is sent. */
+export interface Share {
+  active?: boolean;
+  scalabilityMode?: string;
+  scaleResolutionDownBy?: number;
+  maxBitrate?: number;
+}
+
+/**
+ * How much of each encoding is to be sent, of `full` as it was made: of several those that are wanted; of one with several sizes within, as many as the
+ * highest wanted takes. Null is everything. A stream of fewer sizes is one of a smaller picture, as W3C's WebRTC-SVC gives the whole picture to
+ * the highest layer there is.
+ */
+export function sharesOf(full: readonly types.RtpEncodingParameters[], wanted: ReadonlySet<number> | null): Share[] {
+  const [only, ...others] = full;
+  if (!only || others.length > 0) return full.map((_, index) => ({ active: wanted?.has(index) ?? true }));
+  const active = wanted === null || wanted.size > 0;
+  const { scalabilityMode: mode, maxBitrate } = only;
+  const { spatial, temporal } = countsOf(mode);
+  if (!mode || spatial === 1) return [{ active }];
+  // What nobody takes is off as it is: it need not begin anew with another mode.
+  const sent = wanted?.size ? Math.min(Math.max(...wanted) + 1, spatial) : spatial;
+  const missing = spatial - sent;
+  const ratio = mode.endsWith('h') ? 1.5 : 2;
+  return [
+    {
+      active,
+      scalabilityMode: sent === spatial ? mode : modeOf(mode, sent, temporal),
+      scaleResolutionDownBy: (only.scaleResolutionDownBy ?? 1) * ratio ** missing,
+      ...(maxBitrate === undefined ? {} : { maxBitrate: Math.round(maxBitrate / BITRATE_RATIO ** missing) }),
+    },
+  ];
+}
+
+/** The mode with only so many sizes. */
+function modeOf(mode: string, spatial: number, temporal: number): string {
+  return spatial === 1 ? `L1T${temporal}` : mode.replace(/^([LS])\d/, `$1${spatial}`);
 }

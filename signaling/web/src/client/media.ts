@@ -3,7 +3,16 @@
 
 import type { Device, types } from 'mediasoup-client';
 import type { Request } from './channel';
-import { cameraEncodings, countsOf, type EncodingPolicy, isActive, isSimulcastCodec, modeFor, supports } from './layers';
+import {
+  cameraEncodings,
+  countsOf,
+  type EncodingPolicy,
+  isSimulcastCodec,
+  modeFor,
+  type Share,
+  sharesOf,
+  supports,
+} from './layers';
 import type { MediaKind } from './roster';
 import {
   fromIceParameters,
@@ -21,6 +30,8 @@ const RESTART_GIVES_UP_MS = 8_000;
 
 /** Slides and text: few frames, many pixels. Bits a second. */
 const SCREEN_BITRATE_MAX = 2_500_000;
+/** Whoever lacks the bandwidth for all its frames gets fewer, all sharp. A browser that has no such mode sends all. */
+const SCREEN_MODE = 'L1T3';
 /** Of somebody's screen beside cameras, when bandwidth is short: one looks at it to read. Of 1 to 255. */
 const SCREEN_PRIORITY = 10;
 /** Where the browser's estimate begins, so that the picture is sharp in the first second. Kilobits a second. */
@@ -40,6 +51,8 @@ export interface LocalSource {
 export interface Outgoing {
   readonly producer: types.Producer;
   readonly source: string;
+  /** How it is encoded while everything of it is wanted. */
+  readonly encodings: readonly types.RtpEncodingParameters[];
   serverPaused: boolean;
   /** The spatial layers that its encoder was last told to send; null is all. */
   sending: ReadonlySet<number> | null;
@@ -188,6 +201,7 @@ export class Media {
               kind,
               rtpParameters: toRtpParameters(rtpParameters),
               source: String(appData.source),
+              contentHint: String(appData.contentHint ?? ''),
               paused: appData.paused === true,
             },
           },
@@ -261,16 +275,23 @@ export class Media {
   async produce({ source, kind, track, paused }: LocalSource, policy: EncodingPolicy): Promise<void> {
     const encoding = kind === 'audio' ? { codecOptions: audioOptions(policy) } : await this.#videoOptions(source, track, policy);
     const producer = await this.#unlessClosed(
-      this.#legs.send.transport.produce({ track, stopTracks: false, appData: { source, paused }, ...encoding }),
+      this.#legs.send.transport.produce({
+        track,
+        stopTracks: false,
+        appData: { source, paused, contentHint: track.contentHint },
+        ...encoding,
+      }),
     );
     if (paused) producer.pause();
     producer.on('trackended', () => this.#events.onSourceEnded(source));
-    this.outgoing.set(source, { producer, source, serverPaused: paused, sending: null });
+    const encodings = producer.rtpParameters.encodings ?? [];
+    this.outgoing.set(source, { producer, source, encodings, serverPaused: paused, sending: null });
   }
 
   async #videoOptions(source: string, track: MediaStreamTrack, policy: EncodingPolicy) {
     const codecOptions = { videoGoogleStartBitrate: VIDEO_START_KBPS };
-    if (source !== 'camera') return { codecOptions, encodings: [{ maxBitrate: SCREEN_BITRATE_MAX }] };
+    if (source !== 'camera')
+      return { codecOptions, encodings: [{ maxBitrate: SCREEN_BITRATE_MAX, scalabilityMode: SCREEN_MODE }] };
     // What is not told (by a track that has no picture yet) is taken for what was asked for.
     const { width = 1280, height = 720 } = track.getSettings();
     const shorter = Math.min(width, height);
@@ -286,14 +307,10 @@ export class Media {
     const sender = outgoing.producer.rtpSender;
     if (sender) {
       const parameters = sender.getParameters();
-      const { encodings } = parameters;
-      const changes = encodings.filter((encoding, index) => {
-        const active = isActive(index, encodings.length, wanted);
-        if ((encoding.active ?? true) === active) return false;
-        encoding.active = active;
-        return true;
-      });
-      if (changes.length > 0) await this.#unlessClosed(sender.setParameters(parameters));
+      const shares = sharesOf(outgoing.encodings, wanted);
+      const encodings = parameters.encodings.map((encoding, index) => ({ ...encoding, ...shares[index] }));
+      const isNew = encodings.some((encoding, index) => !isSame(encoding, parameters.encodings[index]));
+      if (isNew) await this.#unlessClosed(sender.setParameters({ ...parameters, encodings }));
     }
     outgoing.sending = wanted;
   }
@@ -445,6 +462,15 @@ export class Media {
     if (this.#closed) throw new MediaClosed('closed');
     return result;
   }
+}
+
+function isSame(one: Share, other: Share | undefined): boolean {
+  return (
+    (one.active ?? true) === (other?.active ?? true) &&
+    one.scalabilityMode === other?.scalabilityMode &&
+    (one.scaleResolutionDownBy ?? 1) === (other?.scaleResolutionDownBy ?? 1) &&
+    one.maxBitrate === other?.maxBitrate
+  );
 }
 
 /** Retransmission and in-band FEC cost little for a voice that arrives. */
