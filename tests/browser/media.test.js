@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inRoom } from './lib/room.js';
+import { sleep } from './lib/wait.js';
 
 const media = `
 video:
@@ -32,5 +33,19 @@ test('browsers take the first codec they have, and Opus as it is wished', { time
         else assert.ok(row.fmtp.includes('stereo=1'), `what ${peer.name} decodes: ${row.fmtp}`);
       }
     }
+  });
+});
+
+test('frames are held back for as long as media.yml says', { timeout: 90_000 }, async (t) => {
+  const media = 'video:\n  playoutDelay:\n    min: 400\n    max: 600\n';
+  await inRoom(t, { names: ['Ada', 'Grace'], media }, async ({ peers: [, grace] }) => {
+    const row = () => grace.stream('Ada', 'video');
+    const before = await row();
+    await sleep(5_000);
+    const after = await row();
+    const ms = ((after.targetDelayS - before.targetDelayS) / (after.emitted - before.emitted)) * 1_000;
+    t.diagnostic(`the browser means to hold each frame back for ${ms.toFixed(0)} ms`);
+    // It reckons with how long it takes to decode and to show a frame, too.
+    assert.ok(ms >= 350 && ms <= 650, `${ms} ms`);
   });
 });

@@ -132,6 +132,9 @@ export class Peer {
           height: stats.frameHeight ?? 0,
           codec: report.get(stats.codecId)?.mimeType ?? '',
           fmtp: report.get(stats.codecId)?.sdpFmtpLine ?? '',
+          // For how long the browser means to hold each back: the sum over all that it has played, and how many these are.
+          targetDelayS: stats.jitterBufferTargetDelay ?? 0,
+          emitted: stats.jitterBufferEmittedCount ?? 0,
           // When in the sender's time what plays now was captured: the same for sound and picture that are in sync.
           playout: stats.estimatedPlayoutTimestamp ?? 0,
         });
