@@ -32,8 +32,14 @@ pub struct Cli {
 
     /// Address to tell peers instead of the listening ones of its family, where a 1:1 NAT stands before the
     /// host or all addresses are listened on; may be repeated, the preferred first. Add the listening address to have it told too.
-    #[arg(long, value_name = "IP")]
-    pub announced_ip: Vec<IpAddr>,
+    /// A host name is resolved once, at the start, and stands for its addresses of every family that is listened on.
+    #[arg(long, value_name = "IP|NAME")]
+    pub announced_ip: Vec<Host>,
+
+    /// At the start, send a packet to each announced address and warn if it does not come back. Needs a NAT that loops packets back; where
+    /// it does not, the warning means nothing.
+    #[arg(long)]
+    pub check_announced: bool,
 
     /// UDP ports for plain RTP transports (ffmpeg, GStreamer), shared out evenly among the workers. A transport takes one while
     /// it exists, or an even one and the next where RTCP has a port of its own.
@@ -60,6 +66,38 @@ pub struct Cli {
     /// Form of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug).
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub log: LogForm,
+}
+
+/// What `--announced-ip` may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// An address.
+    Ip(IpAddr),
+    /// A name that DNS or the hosts file knows (RFC 1123 §2.1).
+    Name(String),
+}
+
+impl FromStr for Host {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(ip) = text.parse() {
+            return Ok(Self::Ip(ip));
+        }
+        let is_label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        // Four numbers are a mistyped address, never a name.
+        let is_number =
+            text.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+        if text.len() <= 253 && !is_number && text.split('.').all(is_label) {
+            return Ok(Self::Name(text.to_owned()));
+        }
+        Err("neither an IP address nor a host name")
+    }
 }
 
 /// What `--plain-ports` may be: two ports, the first not above the last.

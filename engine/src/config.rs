@@ -1,10 +1,10 @@
 //! What the flags mean together, checked before anything starts.
 
-use crate::cli::{Cli, DtlsVersion, PortRange};
+use crate::cli::{Cli, DtlsVersion, Host, PortRange};
 use crate::limits;
 use control::Candidate;
 use runtime::Places;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -21,6 +21,8 @@ pub struct Config {
     pub grace_period: Duration,
     /// Which DTLS to speak.
     pub dtls: dtls::Version,
+    /// Addresses that are told without being listened on, to be tried at the start; empty unless asked for.
+    pub to_check: Vec<IpAddr>,
 }
 
 /// One worker's addresses.
@@ -84,6 +86,19 @@ pub enum BadConfig {
     /// Neither UDP nor TCP is offered.
     #[error("--no-udp-candidates and --rtc-tcp-port 0 leave peers no way in: drop one of them")]
     NoWayIn,
+    /// A host name that means nothing here.
+    #[error(
+        "--announced-ip {name} cannot be resolved: {why}; give an address, or a name that DNS or the hosts file knows"
+    )]
+    Unresolved {
+        /// As given.
+        name: String,
+        /// What the resolver says.
+        why: String,
+    },
+    /// A host name without an address of a family that is listened on.
+    #[error("--announced-ip {0} has no address of a family that --listen-ip has")]
+    NoneOfFamily(String),
     /// Announced, but nothing listens there.
     #[error("--announced-ip {0} has no --listen-ip of the same family behind it: add one")]
     NothingBehind(IpAddr),
@@ -105,7 +120,9 @@ impl TryFrom<&Cli> for Config {
         if let Some((_, ip)) = listen.iter().enumerate().find(|(index, ip)| listen[..*index].contains(ip)) {
             return Err(BadConfig::ListenTwice(*ip));
         }
-        let announced = announced(&listen, &cli.announced_ip)?;
+        let announced = announced(&listen, &resolve(&listen, &cli.announced_ip)?)?;
+        let is_elsewhere = |ip: &&IpAddr| cli.check_announced && !listen.contains(ip);
+        let to_check = announced.iter().filter(is_elsewhere).copied().collect();
         let at = |ips: &[IpAddr], port: Option<u16>| -> Vec<SocketAddr> {
             port.map_or_else(Vec::new, |port| ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
         };
@@ -134,6 +151,7 @@ impl TryFrom<&Cli> for Config {
                 DtlsVersion::Only12 => dtls::Version::Dtls12,
                 DtlsVersion::Auto => dtls::Version::Auto,
             },
+            to_check,
         })
     }
 }
@@ -163,6 +181,35 @@ fn plain_ports(range: PortRange, workers: usize) -> Result<Vec<RangeInclusive<u1
 fn loopback() -> Vec<IpAddr> {
     let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     both.into_iter().filter(|ip| UdpSocket::bind((*ip, 0)).is_ok()).collect()
+}
+
+/// The addresses that names stand for, in their order. Asks the system's resolver, which may take seconds.
+fn resolve(listen: &[IpAddr], hosts: &[Host]) -> Result<Vec<IpAddr>, BadConfig> {
+    let mut ips = Vec::new();
+    for host in hosts {
+        let name = match host {
+            Host::Ip(ip) => {
+                ips.push(*ip);
+                continue;
+            }
+            Host::Name(name) => name,
+        };
+        let found = (name.as_str(), 0)
+            .to_socket_addrs()
+            .map_err(|error| BadConfig::Unresolved { name: name.clone(), why: error.to_string() })?;
+        let usable =
+            found.map(|address| address.ip()).filter(|ip| listen.iter().any(|own| same_family(own, ip)));
+        let known = ips.len();
+        for ip in usable {
+            if !ips.contains(&ip) {
+                ips.push(ip);
+            }
+        }
+        if ips.len() == known {
+            return Err(BadConfig::NoneOfFamily(name.clone()));
+        }
+    }
+    Ok(ips)
 }
 
 /// The addresses for candidates: of each family the announced ones, or the listening ones where none is.
@@ -276,6 +323,39 @@ mod tests {
     #[test]
     fn loopback_is_the_default_in_every_family_there_is() {
         assert_eq!(candidates("").expect("sound")[0], "127.0.0.1:7001");
+    }
+
+    #[test]
+    fn a_name_stands_for_its_addresses_of_the_families_listened_on() {
+        let v4 = "--listen-ip 127.0.0.7 --announced-ip localhost --rtc-tcp-port 0";
+        assert_eq!(candidates(v4), Ok(vec!["127.0.0.1:7001".to_owned()]));
+        assert_eq!(
+            candidates(&format!("{v4} --announced-ip 203.0.113.7")),
+            Ok(vec!["127.0.0.1:7001".to_owned(), "203.0.113.7:7001".to_owned()])
+        );
+        let text = |flags| config(flags).expect_err("no such name").to_string();
+        assert!(
+            text("--listen-ip 127.0.0.1 --announced-ip leat.invalid")
+                .contains("leat.invalid cannot be resolved")
+        );
+        let parses = |host| {
+            let flags = ["leat-engine", "--control-socket", "/run/leat.sock", "--announced-ip", host];
+            Cli::try_parse_from(flags).is_ok()
+        };
+        assert!(["203.0.113.7", "::1", "media.example.org", "sfu-1", "x1.y2"].into_iter().all(parses));
+        let long = format!("{}.org", "a".repeat(64));
+        for nonsense in ["", "203.0.113", "1.2.3.4.5", "a..b", "-a", "a-", "a_b", "http://a", "[::1]", &long]
+        {
+            assert!(!parses(nonsense), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_but_not_listened_on_can_be_checked() {
+        let checked = |flags| config(flags).expect("sound").to_check;
+        let flags = "--listen-ip 10.0.0.5 --announced-ip 203.0.113.7 --announced-ip 10.0.0.5";
+        assert_eq!(checked(flags), [] as [IpAddr; 0]);
+        assert_eq!(checked(&format!("{flags} --check-announced")), [IpAddr::from([203, 0, 113, 7])]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, WorkerConfig};
 use crate::endpoint::{Endpoint, Notice, Order};
-use crate::limits;
+use crate::{limits, self_ping};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use machine::Rng;
 use mio::unix::SourceFd;
@@ -105,6 +105,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE).map_err(system("poll"))?;
     }
 
+    self_ping::warn_of_unreachable(config);
     let ended = Arc::new(AtomicBool::new(false));
     let workers = start_workers(config, &notices_in, &main, &ended)?;
     tracing::info!(

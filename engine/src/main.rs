@@ -7,6 +7,7 @@ mod config;
 mod endpoint;
 mod engine;
 mod limits;
+mod self_ping;
 
 use clap::Parser;
 use cli::{Cli, LogForm};

@@ -118,9 +118,13 @@ pub struct Up {
     /// Address to take media on; may be given several times [default: loopback, and this machine's address in a private network]
     #[arg(long, value_name = "IP")]
     pub listen_ip: Vec<IpAddr>,
-    /// Address that clients are told instead of the --listen-ip of the same family: the public side of a 1:1 NAT; may be given several times
-    #[arg(long, value_name = "IP")]
-    pub announced_ip: Vec<IpAddr>,
+    /// Address that clients are told instead of the --listen-ip of the same family: the public side of a 1:1 NAT; may be given several times. A
+    /// host name is resolved once, when the engine starts
+    #[arg(long, value_name = "IP|NAME")]
+    pub announced_ip: Vec<String>,
+    /// When the engine starts, send a packet to each announced address and warn if it does not come back
+    #[arg(long)]
+    pub check_announced: bool,
     /// Engine workers, one thread each [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=126))]
     pub workers: Option<u16>,

@@ -206,7 +206,7 @@ fn engine_arguments(options: &cli::Up, control_socket: &Path, format: Format) ->
     let listen_ips =
         if options.listen_ip.is_empty() { default_listen_ips() } else { options.listen_ip.clone() };
     listen_ips.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
-    options.announced_ip.iter().for_each(|ip| push("--announced-ip", ip.to_string().into()));
+    options.announced_ip.iter().for_each(|host| push("--announced-ip", host.into()));
     if let Some(workers) = options.workers {
         push("--workers", workers.to_string().into());
     }
@@ -218,6 +218,9 @@ fn engine_arguments(options: &cli::Up, control_socket: &Path, format: Format) ->
     }
     if options.no_udp_candidates {
         arguments.push("--no-udp-candidates".into());
+    }
+    if options.check_announced {
+        arguments.push("--check-announced".into());
     }
     arguments.push("--die-with-parent".into());
     arguments

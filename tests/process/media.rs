@@ -79,3 +79,26 @@ fn announced_addresses_are_told_instead_of_those_listened_on() {
     let address = SocketAddr::from(([203, 0, 113, 7], engine.port));
     assert_eq!(candidates, [Candidate::udp(address), Candidate::tcp(address)]);
 }
+
+#[test]
+fn an_announced_address_that_leads_elsewhere_is_warned_of_and_a_name_is_resolved() {
+    // All of 127/8 is this host, but the engine listens on one address of it.
+    let start = |announced| {
+        let flags =
+            ["--workers", "1", "--listen-ip", "127.0.0.1", "--check-announced", "--announced-ip", announced];
+        Engine::start_with(&flags)
+    };
+    let warning = "does not come back";
+    for (announced, told, leads_here) in
+        [("127.0.0.2", [127, 0, 0, 2], false), ("localhost", [127, 0, 0, 1], true)]
+    {
+        let mut engine = start(announced);
+        let mut controller = engine.attach();
+        controller.demand(create_router(ROUTER));
+        let created = controller.request(create_transport(ROUTER, PUBLISHING));
+        let Event::TransportCreated { candidates, .. } = created else { panic!("{created:?}") };
+        assert_eq!(candidates[0], Candidate::udp(SocketAddr::from((told, engine.port))));
+        assert_eq!(engine.log().contains(warning), !leads_here, "{announced}: {}", engine.log());
+        assert!(engine.is_running());
+    }
+}
