@@ -131,3 +131,38 @@ fn without_rtx_the_playout_delay_is_said_from_the_first_packet_or_never() {
     world.finish();
     world.assert_sound();
 }
+
+/// What came of a track in the last five of fifteen seconds, at a subscriber that claims to receive 300 kbit/s.
+fn frames_over_300_kbit(hint: ContentHint, bitrate_bps: u32, cap_bps: Option<u32>) -> usize {
+    let mut world = World::new(306);
+    let (alice, bob) = (world.join(), world.join());
+    world.connect();
+    let track = world.publish(alice, Track::camera().bitrate_bps(bitrate_bps));
+    world.demand(Command::SetContentHint { producer: track, hint });
+    world.demand(Command::SetBitrates {
+        transport: world.transport(bob),
+        max_incoming_bps: None,
+        min_outgoing_bps: None,
+        max_outgoing_bps: cap_bps,
+    });
+    let consumer = world.subscribe(bob, track);
+    world.order(bob, |peer, _| peer.claim(300_000.0));
+    world.run_for(10 * SEC);
+    let since = world.now();
+    world.run_for(5 * SEC);
+    world.assert_sound();
+    world.sink(consumer).frames().iter().filter(|frame| frame.at >= since).count()
+}
+
+#[test]
+fn a_screen_that_is_a_little_too_much_is_sent_and_one_that_is_more_is_not() {
+    let screen = frames_over_300_kbit(ContentHint::Detail, 500_000, None);
+    assert!(screen > 100, "{screen} frames of a screen of 500 kbit/s");
+    assert_eq!(frames_over_300_kbit(ContentHint::Detail, 1_000_000, None), 0, "beyond the bound");
+    assert_eq!(
+        frames_over_300_kbit(ContentHint::Detail, 500_000, Some(400_000)),
+        0,
+        "beyond the controller's"
+    );
+    assert_eq!(frames_over_300_kbit(ContentHint::Motion, 500_000, None), 0, "a camera");
+}

@@ -6,6 +6,7 @@ use crate::consumer::Consumer;
 use crate::egress::Egress;
 use crate::layers::Allowance;
 use crate::limits;
+use crate::oversend::oversend;
 use crate::producer::Producer;
 use crate::send_side::{Bitrates, SendSide};
 use crate::shard::Shard;
@@ -182,12 +183,15 @@ impl Shard {
         }
         let budget_bps = side.estimator.estimate_bps().saturating_sub(audio_bps);
         let Sharing { allocator, demands, .. } = sharing;
-        let allocated = match side.estimator.is_new(now) {
+        let (allocated, over_bps) = if side.estimator.is_new(now) {
             // A small picture is here soonest, and what the path carries is known a moment later.
-            true => allocator.begin(now, budget_bps, demands),
-            false => allocator.allocate(now, budget_bps, demands),
+            (allocator.begin(now, budget_bps, demands), 0)
+        } else {
+            let allocated = allocator.allocate(now, budget_bps, demands);
+            let cap_bps = transport.bitrates.outgoing.max_bps.saturating_sub(audio_bps + allocated.bps);
+            (allocated, oversend(budget_bps.saturating_sub(allocated.bps), cap_bps, demands))
         };
-        shared.allocated_bps = allocated.bps + audio_bps;
+        shared.allocated_bps = allocated.bps + over_bps + audio_bps;
         shared.wanted_bps = allocated.wanted_bps + audio_bps;
         shared
     }

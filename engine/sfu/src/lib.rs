@@ -29,6 +29,7 @@ mod layers;
 pub mod limits;
 mod media;
 mod nack;
+mod oversend;
 mod packet;
 mod picture;
 mod plain;

@@ -223,3 +223,7 @@ pub const SILENT_VIDEO_AFTER: Duration = Duration::from_millis(2500);
 
 /// Snapshots waiting to be told: one per attachment is what a controller needs, and it waits for the end. More are refused.
 pub const SNAPSHOTS_MAX: usize = 4;
+
+/// How much a screen that gets nothing may exceed what is estimated, in bits a second: what other servers take (Jitsi's `max-oversend-bitrate`). Beyond
+/// it the screen is paused, as a camera is at once.
+pub const OVERSEND_BPS_MAX: u64 = 500_000;
