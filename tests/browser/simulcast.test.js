@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { movesThroughAllLayers, showsLines, withLayers } from './lib/layers.js';
+import { mediaYml, movesThroughAllLayers, showsLines, withLayers } from './lib/layers.js';
+import { CAPTURE_720, constrainCamera, withoutDevices } from './lib/peers.js';
+import { inRoom } from './lib/room.js';
 import { sleep, until } from './lib/wait.js';
 
 for (const codec of ['VP8', 'H264']) {
@@ -38,3 +40,22 @@ for (const codec of ['VP8', 'H264']) {
     });
   });
 }
+
+test('the uplink of a publisher ramps to 2.5 Mbit/s, and all sizes are sent, within five seconds', {
+  timeout: 60_000,
+}, async (t) => {
+  await inRoom(t, { names: [], media: mediaYml('VP8', 'L3T3'), frameRate: CAPTURE_720.frameRate }, async ({ enter }) => {
+    const grace = await enter('Grace', { camera: [withoutDevices] });
+    await grace.connected();
+    const ada = await enter('Ada', { camera: [constrainCamera, CAPTURE_720] });
+    const sizes = async () => (await ada.sent()).filter(({ kind, frames }) => kind === 'video' && frames > 0);
+    await until('Ada sends', async () => (await sizes()).length > 0, { timeoutMs: 20_000, everyMs: 20 });
+    const began = Date.now();
+    await until('2.5 Mbit/s', async () => (await ada.uplinkEstimate()) >= 2_500_000, { everyMs: 20 });
+    const rampedMs = Date.now() - began;
+    await until('all sizes', async () => (await sizes()).length === 3, { everyMs: 20 });
+    const allMs = Date.now() - began;
+    t.diagnostic(`2.5 Mbit/s ${rampedMs} ms after the first frame, all sizes after ${allMs} ms`);
+    assert.ok(rampedMs < 5_000 && allMs < 5_000, `2.5 Mbit/s after ${rampedMs} ms, all sizes after ${allMs} ms`);
+  });
+});
