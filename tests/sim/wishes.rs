@@ -5,8 +5,8 @@ use control::{Command, ContentHint, Event, Layers, PlayoutDelay, Refusal};
 use leat_tests::{LayeredTrack, SEC, Track, World};
 use std::time::Duration;
 
-/// The layers that a subscriber with room for two thirds of a scalable stream is ever sent of it: the most of each kind.
-fn layers_within_two_thirds(hint: ContentHint) -> Layers {
+/// The layers that a subscriber with room for half of a scalable stream is ever sent of it: the most of each kind.
+fn layers_within_half(hint: ContentHint) -> Layers {
     let mut world = World::new(301);
     let (alice, bob) = (world.join(), world.join());
     world.connect();
@@ -16,8 +16,8 @@ fn layers_within_two_thirds(hint: ContentHint) -> Layers {
     world.demand(Command::SetBitrates {
         transport: world.transport(bob),
         max_incoming_bps: None,
-        min_outgoing_bps: Some(800_000),
-        max_outgoing_bps: Some(800_000),
+        min_outgoing_bps: Some(650_000),
+        max_outgoing_bps: Some(650_000),
     });
     world.run_for(15 * SEC);
     world.assert_sound();
@@ -33,7 +33,7 @@ fn layers_within_two_thirds(hint: ContentHint) -> Layers {
 
 #[test]
 fn a_screen_gets_pixels_first_and_a_camera_frames() {
-    let layers = [ContentHint::Motion, ContentHint::Detail].map(layers_within_two_thirds);
+    let layers = [ContentHint::Motion, ContentHint::Detail].map(layers_within_half);
     assert_eq!(layers, [Layers { spatial: 1, temporal: 2 }, Layers { spatial: 2, temporal: 0 }]);
 }
 
