@@ -69,7 +69,7 @@ test('a call of three', { timeout: 180_000 }, async (t) => {
 
       await ada.press('Unmute microphone');
       await until('Grace hears Ada again', async () => (await grace.stream('Ada', 'audio')).energy > quiet.energy);
-      assert.equal(await tile.getAttribute('data-muted'), 'false');
+      await until('Grace sees that Ada is not muted', async () => (await tile.getAttribute('data-muted')) === 'false');
     });
 
     await step('a camera turned off leaves initials, and its picture comes back', async () => {

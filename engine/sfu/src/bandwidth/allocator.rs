@@ -75,21 +75,15 @@ pub struct Allocator {
 impl Allocator {
     /// Chooses the layers of every demand, of `budget_bps` in all.
     pub fn allocate(&mut self, now: Instant, budget_bps: u64, demands: &mut [Demand]) -> Allocated {
-        self.choose(now, budget_bps, with_headroom(budget_bps), demands)
+        self.choose(now, budget_bps, demands, false)
     }
 
-    /// The same where the budget is a guess still: everybody is seen, and nobody better than now.
+    /// The same where the budget is a guess still: everybody is seen as small as can be, and nobody larger than now.
     pub fn begin(&mut self, now: Instant, budget_bps: u64, demands: &mut [Demand]) -> Allocated {
-        self.choose(now, budget_bps, 0, demands)
+        self.choose(now, budget_bps, demands, true)
     }
 
-    fn choose(
-        &mut self,
-        now: Instant,
-        budget_bps: u64,
-        improve_bps: u64,
-        demands: &mut [Demand],
-    ) -> Allocated {
+    fn choose(&mut self, now: Instant, budget_bps: u64, demands: &mut [Demand], is_guess: bool) -> Allocated {
         let len = demands.len().min(limits::DEMANDS_MAX);
         let (demands, beyond) = demands.split_at_mut(len);
         beyond.iter_mut().for_each(|demand| demand.layers = None);
@@ -98,7 +92,7 @@ impl Allocator {
         self.sort(demands);
         let (ladders, order) = (&self.ladders, &self.order);
         share(budget_bps, budget_bps, demands, ladders, order, &mut self.ceiling);
-        share(budget_bps, improve_bps, demands, ladders, order, &mut self.floor);
+        share(budget_bps, with_headroom(budget_bps), demands, ladders, order, &mut self.floor);
         let sent = demands
             .iter()
             .zip(ladders)
@@ -109,7 +103,10 @@ impl Allocator {
         for (index, demand) in demands.iter_mut().enumerate() {
             let ladder = &self.ladders[index];
             let rungs = ladder.rungs(demand.layers);
-            let (floor, ceiling) = (self.floor[index], self.ceiling[index]);
+            let (mut floor, ceiling) = (self.floor[index], self.ceiling[index]);
+            if is_guess {
+                floor = floor.min(rungs.max(ladder.top_of_same_size(1)));
+            }
             let rungs = demand.steadiness.choose(now, ladder, rungs, floor..=ceiling, is_short);
             demand.layers = ladder.layers(rungs);
             allocated.bps += u64::from(ladder.cost(rungs));
@@ -446,10 +443,10 @@ mod tests {
     }
 
     #[test]
-    fn of_a_guess_everybody_gets_the_least_and_nobody_loses() {
+    fn of_a_guess_everybody_gets_the_smallest_picture_and_nobody_loses() {
         let mut demands = [camera(1), Demand { layers: layers(1, 1), ..camera(1) }];
         let allocated = Allocator::default().begin(at(0), 3_000_000, &mut demands);
-        assert_eq!(demands.map(|demand| demand.layers), [layers(0, 0), layers(1, 1)]);
+        assert_eq!(demands.map(|demand| demand.layers), [layers(0, 2), layers(1, 1)]);
         assert_eq!(allocated.wanted_bps, 3_000_000, "there is something to look for");
     }
 
