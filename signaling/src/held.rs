@@ -51,6 +51,9 @@ pub struct HeldProducer {
     /// As the client gave them.
     #[prost(message, optional, tag = "2")]
     pub rtp_parameters: Option<RtpParameters>,
+    /// The producer that it shows in another codec; 0 if none.
+    #[prost(fixed64, tag = "3")]
+    pub backup_for: u64,
 }
 
 /// Beside a consumer.

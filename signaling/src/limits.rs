@@ -52,6 +52,14 @@ pub const PEERS_PER_ROOM_MAX: usize = 500;
 pub const TRANSPORTS_PER_PEER_MAX: usize = 4;
 /// Producers of one peer: microphone, camera, screen, its sound, and as many again. One more is answered with `LIMIT`.
 pub const PRODUCERS_PER_PEER_MAX: usize = 8;
+/// How long a publisher may take to produce a codec it was asked for (`BackupWanted`): a browser takes half a second. Until then, who wants it is told to
+/// try again; after that, that it cannot be had.
+pub const BACKUP_WAIT: Duration = Duration::from_secs(10);
+/// Pause before a consumer tries again meanwhile.
+pub const BACKUP_PAUSE: Duration = Duration::from_millis(500);
+/// After so long a publisher is asked again: it may have been away.
+pub const BACKUP_ASK_AGAIN: Duration = Duration::from_secs(60);
+
 /// Consumers of one peer: everything that a full room with camera and microphone produces. One more is answered with `LIMIT`.
 pub const CONSUMERS_PER_PEER_MAX: usize = 2 * PEERS_PER_ROOM_MAX;
 /// Objects a returning client may claim of each kind. A longer list is answered with `BAD_MESSAGE`.

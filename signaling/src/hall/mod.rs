@@ -4,6 +4,7 @@
 //! asked for it and confirmed by the answer; so news that overtakes the answer finds it, and a peer that
 //! leaves meanwhile takes it along.
 
+mod backups;
 mod join;
 mod layers;
 mod news;

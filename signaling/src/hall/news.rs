@@ -150,16 +150,25 @@ impl Hall {
                 self.adopt_transport(worker, transport, rooms.get(&router)?, held)
             }
             SnapshotItem::Producer { producer, transport, kind, paused, app_data } => {
-                let HeldProducer { source, rtp_parameters } = held::unpack(&app_data)?;
+                let HeldProducer { source, rtp_parameters, backup_for } = held::unpack(&app_data)?;
                 let produced = Produced::new(kind, &rtp_parameters?).ok()?;
                 let mut state = self.state();
                 let peer = state.transports.get(&transport).filter(|transport| transport.sends)?.peer;
                 let consumers = BTreeSet::new();
-                let (wanted, made) = (None, Some(BEFORE_US));
-                state.insert_producer(
-                    producer,
-                    Producer { peer, transport, kind, source, paused, produced, consumers, wanted, made },
-                );
+                let entry = Producer {
+                    peer,
+                    transport,
+                    kind,
+                    source,
+                    paused,
+                    produced,
+                    consumers,
+                    backup_for: Some(ProducerId(backup_for)).filter(|first| first.0 != 0),
+                    backups_asked: Vec::new(),
+                    wanted: None,
+                    made: Some(BEFORE_US),
+                };
+                state.insert_producer(producer, entry);
                 Some(())
             }
             SnapshotItem::Consumer { consumer, transport, producer, app_data, .. } => {

@@ -6,13 +6,14 @@ use crate::engine::{AskError, Worker};
 use crate::failure::Failure;
 use crate::held::{self, HeldConsumer, HeldProducer, HeldRouter, HeldTransport};
 use crate::limits;
-use crate::ortc::{self, Consumable, ConsumerSsrcs, Produced, dtls};
+use crate::ortc::{self, ConsumerSsrcs, Produced, dtls};
 use crate::proto::{
     self, ConnectTransport, ConsumeMedia, ConsumerCreated, CreateTransport, ErrorCode, IceRestarted,
     NewProducer, ProduceMedia, ProducerCreated, RestartIce, TransportCreated, signal::Payload,
 };
 use control::{Command, ConsumerId, Event, Kind, ProducerId, RouterId, Text, TransportId};
 use std::collections::{BTreeSet, HashSet};
+use std::time::Instant;
 
 impl Hall {
     /// Whatever the token permits: clients make both transports when they join, and one that carries nothing costs
@@ -150,10 +151,10 @@ impl Hall {
         let hint = wishes::content_hint(&produce.content_hint, &produce.source)?;
         let produced = Produced::new(kind, &parameters)?;
         produced.check(&self.media)?;
-        let app_data =
-            held::pack(&HeldProducer { source: produce.source.clone(), rtp_parameters: Some(parameters) })?;
+        let mut held =
+            HeldProducer { source: produce.source.clone(), rtp_parameters: Some(parameters), backup_for: 0 };
         let producer = ProducerId(random_id());
-        let (transport, worker) = {
+        let (transport, worker, app_data) = {
             let mut state = self.state();
             let (transport, worker) = own_transport(&state, peer, &produce.transport_id)?;
             check_permission(state.peers[&peer].permissions, true)?;
@@ -170,6 +171,8 @@ impl Hall {
                 );
                 return Err(Failure::limit(text));
             }
+            let backup_for = backup_for(&state, peer, &produce.backup_for, kind)?;
+            held.backup_for = backup_for.map_or(0, |first| first.0);
             let entry = Producer {
                 peer,
                 transport,
@@ -178,11 +181,14 @@ impl Hall {
                 paused: produce.paused,
                 produced: produced.clone(),
                 consumers: BTreeSet::new(),
+                backup_for,
+                backups_asked: Vec::new(),
                 wanted: None,
                 made: None,
             };
+            let app_data = held::pack(&held)?;
             state.insert_producer(producer, entry);
-            (transport, worker)
+            (transport, worker, app_data)
         };
         let Produced { mid, codecs, encodings, extensions, .. } = produced;
         let paused = produce.paused;
@@ -210,8 +216,9 @@ impl Hall {
         if kind == Kind::Video {
             self.hint(worker, producer, hint);
         }
-        let news = NewProducer { peer_id: peer.to_string(), producer: state.producer_info(producer) };
-        if let Some(room) = state.peers.get(&peer).map(|peer| &peer.room) {
+        let info = state.producer_info(producer);
+        if let (Some(_), Some(room)) = (&info, state.peers.get(&peer).map(|peer| &peer.room)) {
+            let news = NewProducer { peer_id: peer.to_string(), producer: info };
             state.broadcast(room, Some(peer), Payload::NewProducer(news));
         }
         Ok(Payload::ProducerCreated(ProducerCreated { id: producer.to_string() }))
@@ -249,6 +256,9 @@ impl Hall {
         let mut state = self.state();
         let Some(producer) = state.producers.get_mut(&id) else { return };
         producer.paused = paused;
+        if !producer.is_heard_of() {
+            return;
+        }
         if let Some(room) = state.peers.get(&peer).map(|peer| &peer.room) {
             state.broadcast(room, Some(peer), news());
         }
@@ -256,9 +266,14 @@ impl Hall {
 
     pub(super) fn close_producer(&self, peer: PeerId, id: &str) -> Result<(), Failure> {
         let mut state = self.state();
-        let (producer, worker) = own_producer(&state, peer, id)?;
-        state.remove_producer(producer);
-        self.engine.tell(worker, Command::CloseProducer { producer });
+        let (first, _) = own_producer(&state, peer, id)?;
+        for producer in state.backups_of(first).into_iter().chain([first]) {
+            let worker =
+                state.remove_producer(producer).and_then(|removed| state.worker_of(removed.transport));
+            if let Some(worker) = worker {
+                self.engine.tell(worker, Command::CloseProducer { producer });
+            }
+        }
         Ok(())
     }
 
@@ -268,6 +283,7 @@ impl Hall {
         let preferred_layers = consume.preferred_layers.as_ref().map(layers::preferred).transpose()?;
         let priority = layers::priority(consume.priority.max(1))?;
         let consumer = ConsumerId(random_id());
+        let asked;
         let (command, parameters, kind, worker) = {
             let mut state = self.state();
             let (transport, worker) = own_transport(&state, peer, &consume.transport_id)?;
@@ -285,9 +301,9 @@ impl Hall {
                 );
                 return Err(Failure::limit(text));
             }
-            let producer = others_producer(&state, peer, &consume.producer_id)?;
+            asked = others_producer(&state, peer, &consume.producer_id)?;
+            let (producer, consumable) = state.choose(asked, &capabilities, &self.media, Instant::now())?;
             let source = &state.producers[&producer];
-            let consumable = Consumable::new(source.kind, &source.produced, &capabilities)?;
             let (kind, cname) = (source.kind, source.peer.to_string());
             let entry = state.transports.get_mut(&transport).ok_or_else(gone)?;
             let media = unused_ssrc(&entry.ssrcs, None);
@@ -333,7 +349,7 @@ impl Hall {
         self.tell_ways(worker, kind, &command, consume.ignore_dtx);
         Ok(Payload::ConsumerCreated(ConsumerCreated {
             id: consumer.to_string(),
-            producer_id: producer.to_string(),
+            producer_id: asked.to_string(),
             kind: ortc::kind_name(kind).into(),
             rtp_parameters: Some(parameters),
             paused: true,
@@ -456,6 +472,19 @@ pub(super) fn own_consumer(state: &State, peer: PeerId, id: &str) -> Result<(Con
 }
 
 /// A producer of somebody else in the same room, confirmed by the engine.
+/// The producer that a new one is to be a backup of; `None` if of none.
+fn backup_for(state: &State, peer: PeerId, id: &str, kind: Kind) -> Result<Option<ProducerId>, Failure> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    let (first, _) = own_producer(state, peer, id)?;
+    let producer = &state.producers[&first];
+    if kind != Kind::Video || producer.kind != Kind::Video || producer.backup_for.is_some() {
+        return Err(Failure::bad("backupFor must name a producer of video that is no backup itself"));
+    }
+    Ok(Some(first))
+}
+
 fn others_producer(state: &State, peer: PeerId, id: &str) -> Result<ProducerId, Failure> {
     let id = parse_id(id).map(ProducerId);
     let found = id.filter(|id| {

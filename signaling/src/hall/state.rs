@@ -8,9 +8,10 @@ use crate::engine::Worker;
 use crate::ortc::{self, Produced};
 use crate::proto::{self, ProducerInfo, signal::Payload};
 use crate::token::Permissions;
-use control::{ConsumerId, Kind, Layers, ProducerId, RequestId, RouterId, TransportId};
+use control::{Codec, ConsumerId, Kind, Layers, ProducerId, RequestId, RouterId, TransportId};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::time::Instant;
 
 /// A participant. Drawn at random; clients and the engine's memory know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,6 +128,10 @@ pub(super) struct Producer {
     pub(super) paused: bool,
     pub(super) produced: Produced,
     pub(super) consumers: BTreeSet<ConsumerId>,
+    /// The producer that it shows in another codec.
+    pub(super) backup_for: Option<ProducerId>,
+    /// Other codecs that its maker was asked for, each once, and when.
+    pub(super) backups_asked: Vec<(Codec, Instant)>,
     /// The spatial layers with takers, as bits; `None` while the engine has not said.
     pub(super) wanted: Option<u8>,
     pub(super) made: Option<RequestId>,
@@ -141,6 +146,13 @@ pub(super) struct Consumer {
     /// The layers it is sent, or that it is sent nothing; the outer `None` while the engine has not said.
     pub(super) layers: Option<Option<Layers>>,
     pub(super) made: Option<RequestId>,
+}
+
+impl Producer {
+    /// Whether others in the room know of it.
+    pub(super) fn is_heard_of(&self) -> bool {
+        self.made.is_some() && self.backup_for.is_none()
+    }
 }
 
 impl State {
@@ -183,9 +195,9 @@ impl State {
         })
     }
 
-    /// A producer as others see it; `None` also while the engine has not confirmed it.
+    /// A producer as others see it; `None` also while the engine has not confirmed it, and of backups, of which they do not hear.
     pub(super) fn producer_info(&self, id: ProducerId) -> Option<ProducerInfo> {
-        let producer = self.producers.get(&id).filter(|producer| producer.made.is_some())?;
+        let producer = self.producers.get(&id).filter(|producer| producer.is_heard_of())?;
         Some(ProducerInfo {
             id: id.to_string(),
             kind: ortc::kind_name(producer.kind).into(),
@@ -272,7 +284,7 @@ impl State {
                 self.send(consumer_of.peer, consumer_closed(*consumer));
             }
         }
-        if let Some(peer) = self.peers.get(&producer.peer).filter(|_| producer.made.is_some()) {
+        if let Some(peer) = self.peers.get(&producer.peer).filter(|_| producer.is_heard_of()) {
             let closed =
                 proto::ProducerClosed { peer_id: producer.peer.to_string(), producer_id: id.to_string() };
             self.broadcast(&peer.room, Some(producer.peer), Payload::ProducerClosed(closed));

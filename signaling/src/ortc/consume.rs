@@ -4,6 +4,7 @@ use super::names::{self, is_rtx, uri};
 use super::produce::{Produced, as_number, has_feedback};
 use super::{ScalabilityMode, capabilities, check_len, formats};
 use crate::failure::Failure;
+use crate::media::MediaConfig;
 use crate::proto::{
     ErrorCode, RtcpParameters, RtpCapabilities, RtpCodecCapability, RtpCodecParameters,
     RtpEncodingParameters, RtpHeaderExtensionParameters, RtpParameters, RtxStream,
@@ -142,6 +143,16 @@ impl Consumable {
         });
         [Some(media), rtx].into_iter().flatten()
     }
+}
+
+/// The first video codec of the router that a client can play; `None` if it can play none.
+pub fn first_playable(media: &MediaConfig, receiver: &RtpCapabilities) -> Option<Codec> {
+    media.video_codecs.iter().copied().find(|codec| claimed(*codec, receiver).is_some())
+}
+
+/// Its name, for example "video/VP8".
+pub fn mime_type(codec: Codec) -> &'static str {
+    names::name(codec).mime_type
 }
 
 /// `codec` with the router's payload types and what `receiver` can do of it; `None` if it cannot receive it.

@@ -152,6 +152,41 @@ describe('what this client sends', () => {
   });
 });
 
+describe('a second codec', () => {
+  const wantBackup = (mimeType: string) => server.tell({ case: 'backupWanted', value: { producerId: camera().id, mimeType } });
+  const produced = () =>
+    server.asked.flatMap(({ case: name, value }) =>
+      name === 'produceMedia' ? [(value as { backupFor: string }).backupFor] : [],
+    );
+
+  test('is produced beside the first, and goes with it', async () => {
+    await inCall();
+    wantBackup('video/vp8');
+    wantBackup('video/vp8');
+    await vi.waitFor(() => expect(produced().slice(2)).toEqual([camera().id]), SOON);
+    await vi.waitFor(() => expect(producers).toHaveLength(3), SOON);
+    call.setPaused('camera', true);
+    await vi.waitFor(() => expect(server.count('pauseProducer')).toBe(2), SOON);
+    call.setSource('camera', null);
+    await vi.waitFor(() => expect(producers.filter(({ closed }) => closed)).toHaveLength(2), SOON);
+    await vi.waitFor(() => expect(server.count('closeProducer')).toBe(1), SOON);
+    await new Promise((done) => setTimeout(done, 100));
+    expect(server.count('closeProducer')).toBe(1);
+  });
+
+  test('that this browser has not is not tried, and one that is refused costs nothing', async () => {
+    await inCall();
+    wantBackup('video/h266');
+    server.instead.produceMedia = () => refusal(ErrorCode.LIMIT);
+    wantBackup('video/vp8');
+    await vi.waitFor(() => expect(produced()).toHaveLength(3), SOON);
+    await new Promise((done) => setTimeout(done, 400));
+    expect(produced()).toHaveLength(3);
+    expect(camera().closed).toBe(false);
+    expect(view.local.has('camera')).toBe(true);
+  });
+});
+
 describe('what this client receives', () => {
   const asked = () =>
     server.asked.flatMap((payload) => (payload.case === 'setPreferredLayers' ? [payload.value.layers?.spatialLayer] : []));
@@ -194,6 +229,18 @@ describe('what this client receives', () => {
     await vi.waitFor(() => expect(asked()).toEqual([2, 1, 1]), SOON);
     call.pinLayers('video-1', null);
     await vi.waitFor(() => expect(asked()).toEqual([2, 1, 1, 0]), SOON);
+  });
+
+  test('what cannot be played yet is asked for again', async () => {
+    server.instead.consumeMedia = ({ value }) => {
+      if ((value as { producerId: string }).producerId !== 'video-1') return null;
+      delete server.instead.consumeMedia;
+      return refusal(ErrorCode.CANNOT_CONSUME, 'the maker has been asked', 20);
+    };
+    await inCall();
+    const asked = server.asked.filter(({ case: name }) => name === 'consumeMedia');
+    expect(asked.length).toBeGreaterThan(2);
+    expect(view.peers[0]?.sources.every(({ unplayable }) => !unplayable)).toBe(true);
   });
 
   test('a refusal of the moment is tried again', async () => {

@@ -10,7 +10,7 @@ import { type Payload, SignalChannel } from './channel';
 import { isFinal, SignalError, SocketLost } from './errors';
 import { sendGoodbye } from './goodbye';
 import { defaultPolicy, type EncodingPolicy, spatialLayerFor } from './layers';
-import { type Direction, type Incoming, type Layers, type LocalSource, Media } from './media';
+import { type Backup, type Direction, type Incoming, type Layers, type LocalSource, Media } from './media';
 import * as roster from './roster';
 import { next, type SessionEvent, type SessionState } from './session';
 import { Speaking } from './speaking';
@@ -298,8 +298,8 @@ export class Call {
       return;
     }
     const producers = new Set(joined.keptProducers);
-    for (const { producer, source } of [...media.outgoing.values()]) {
-      if (!producers.has(producer.id)) media.forgetProducer(source);
+    for (const { producer, key } of [...media.outgoing.values()]) {
+      if (!producers.has(producer.id)) media.forgetProducer(key);
     }
     // A server that restarted has forgotten which layers have takers, and says so again only when that changes.
     media.wanted.clear();
@@ -371,6 +371,9 @@ export class Call {
       }
       case 'layersWanted':
         this.#media?.wanted.set(payload.value.producerId, new Set(payload.value.spatialLayers));
+        break;
+      case 'backupWanted':
+        this.#media?.wantBackup(payload.value.producerId, payload.value.mimeType);
         break;
       case 'layersChanged': {
         const { consumerId, layers = null } = payload.value;
@@ -452,38 +455,17 @@ export class Call {
       this.#work(media, `restart ICE of ${direction}`, () => media.restartIce(direction));
     }
 
-    for (const local of this.#local.values()) {
-      const outgoing = media.outgoing.get(local.source);
-      if (!outgoing) {
-        if (media.canProduce(local.kind))
-          this.#work(
-            media,
-            `send ${local.source}`,
-            () => media.produce(local, this.#policy),
-            this.#refusedLocal(media, local.source),
-          );
-        continue;
-      }
-      if ((media.wanted.get(outgoing.producer.id) ?? null) !== outgoing.sending) {
-        this.#work(media, `layers of ${local.source}`, () => media.sendWanted(outgoing));
-      }
-      if (outgoing.producer.track !== local.track) {
-        this.#work(media, `replace ${local.source}`, () => outgoing.producer.replaceTrack({ track: local.track }));
-      }
-      // The browser's side at once, in both directions: what was muted must not be sent a moment longer.
-      if (local.paused && !outgoing.producer.paused) outgoing.producer.pause();
-      if (!local.paused && outgoing.producer.paused) outgoing.producer.resume();
-      if (local.paused !== outgoing.serverPaused) {
-        this.#work(
-          media,
-          `${local.paused ? 'pause' : 'resume'} ${local.source}`,
-          () => media.pauseProducer(outgoing, local.paused),
-          this.#refusedLocal(media, local.source),
-        );
-      }
+    for (const local of this.#local.values()) this.#syncLocal(media, local, local.source);
+    for (const backup of media.backups.values()) {
+      const first = [...media.outgoing.values()].find(({ producer }) => producer.id === backup.producerId);
+      const local = first && this.#local.get(first.key);
+      if (local) this.#syncLocal(media, local, backup.key, backup);
     }
     for (const outgoing of [...media.outgoing.values()]) {
-      if (!this.#local.has(outgoing.source)) this.#work(media, `end ${outgoing.source}`, () => media.closeProducer(outgoing));
+      const isWanted = this.#local.has(outgoing.key) || media.backups.has(outgoing.key);
+      // A backup has gone already with what it stood in for.
+      if (!isWanted && media.outgoing.has(outgoing.key))
+        this.#work(media, `end ${outgoing.key}`, () => media.closeProducer(outgoing));
     }
 
     for (const [peerId, peer] of this.#roster) {
@@ -508,6 +490,30 @@ export class Call {
     }
     for (const layers of [this.#lines, this.#pinned]) {
       for (const id of layers.keys()) if (!roster.ownerOf(this.#roster, id)) layers.delete(id);
+    }
+  }
+
+  /** One producer of a source of our own: the source's, or its backup. */
+  #syncLocal(media: Media, local: LocalSource, key: string, backup?: Backup): void {
+    const refused = this.#refusedLocal(media, local.source, key);
+    const outgoing = media.outgoing.get(key);
+    if (!outgoing) {
+      if (media.canProduce(local.kind))
+        this.#work(media, `send ${key}`, () => media.produce(local, this.#policy, backup), refused);
+      return;
+    }
+    if ((media.wanted.get(outgoing.producer.id) ?? null) !== outgoing.sending) {
+      this.#work(media, `layers of ${key}`, () => media.sendWanted(outgoing));
+    }
+    if (outgoing.producer.track !== local.track) {
+      this.#work(media, `replace ${key}`, () => outgoing.producer.replaceTrack({ track: local.track }));
+    }
+    // The browser's side at once, in both directions: what was muted must not be sent a moment longer.
+    if (local.paused && !outgoing.producer.paused) outgoing.producer.pause();
+    if (!local.paused && outgoing.producer.paused) outgoing.producer.resume();
+    if (local.paused !== outgoing.serverPaused) {
+      const pause = () => media.pauseProducer(outgoing, local.paused);
+      this.#work(media, `${local.paused ? 'pause' : 'resume'} ${key}`, pause, refused);
     }
   }
 
@@ -629,7 +635,9 @@ export class Call {
 
   /** Consequences of a refusal for one source of another peer. */
   #refusedSource(media: Media, producerId: string): (error: SignalError) => boolean {
-    return ({ code }) => {
+    return ({ code, retryAfterMs }) => {
+      // Its maker has been asked for a codec that this browser has, or the server is busy.
+      if (retryAfterMs > 0) return false;
       switch (code) {
         case ErrorCode.NO_SUCH_PRODUCER:
           this.#roster = roster.removeSource(this.#roster, producerId);
@@ -657,13 +665,15 @@ export class Call {
   }
 
   /** Consequences of a refusal for one source of our own. */
-  #refusedLocal(media: Media, source: string): (error: SignalError) => boolean {
+  #refusedLocal(media: Media, source: string, key: string): (error: SignalError) => boolean {
     return ({ code, retryAfterMs }) => {
       // Too many messages at once, or an engine that is away: a matter of the moment, whatever the code.
       if (retryAfterMs > 0) return false;
+      // Without a backup, some see nothing; that is no reason to stop what the others see.
+      if (media.backups.delete(key)) return true;
       switch (code) {
         case ErrorCode.NO_SUCH_PRODUCER:
-          media.forgetProducer(source);
+          media.forgetProducer(key);
           return true;
         case ErrorCode.TOKEN_PERMISSION:
           this.#local.delete(source);

@@ -47,10 +47,20 @@ export interface LocalSource {
   readonly paused: boolean;
 }
 
+/** The same source in a second codec, for those who cannot play the first. */
+export interface Backup {
+  /** Names it among what goes out. */
+  readonly key: string;
+  /** The producer that it stands in for. */
+  readonly producerId: string;
+  readonly mimeType: string;
+}
+
 /** A producer, and what the server believes of it. */
 export interface Outgoing {
   readonly producer: types.Producer;
-  readonly source: string;
+  /** The source's name, or a backup's key. */
+  readonly key: string;
   /** How it is encoded while everything of it is wanted. */
   readonly encodings: readonly types.RtpEncodingParameters[];
   serverPaused: boolean;
@@ -111,7 +121,7 @@ export class MediaBroken extends Error {
 }
 
 export class Media {
-  /** By source name. */
+  /** By source name, or a backup's key. */
   readonly outgoing = new Map<string, Outgoing>();
   /** By producer id. */
   readonly incoming = new Map<string, Incoming>();
@@ -121,6 +131,8 @@ export class Media {
   readonly failures = new Map<string, number>();
   /** By producer id, the spatial layers that somebody takes. The server may say so before its answer tells the producer's id. */
   readonly wanted = new Map<string, ReadonlySet<number>>();
+  /** Backups that the server has asked for, by key. */
+  readonly backups = new Map<string, Backup>();
   /** By consumer id. */
   readonly sent = new Map<string, Sent>();
 
@@ -202,6 +214,7 @@ export class Media {
               rtpParameters: toRtpParameters(rtpParameters),
               source: String(appData.source),
               contentHint: String(appData.contentHint ?? ''),
+              backupFor: String(appData.backupFor ?? ''),
               paused: appData.paused === true,
             },
           },
@@ -272,33 +285,52 @@ export class Media {
     return this.#device.canProduce(kind);
   }
 
-  async produce({ source, kind, track, paused }: LocalSource, policy: EncodingPolicy): Promise<void> {
-    const encoding = kind === 'audio' ? { codecOptions: audioOptions(policy) } : await this.#videoOptions(source, track, policy);
+  /** Notes that the server asks for a producer of ours in another codec; one that this browser does not encode is not noted. */
+  wantBackup(producerId: string, mimeType: string): void {
+    const first = [...this.outgoing.values()].find(({ producer }) => producer.id === producerId);
+    if (!first || !this.#codec(mimeType)) return;
+    const key = `${first.key} in ${mimeType}`;
+    this.backups.set(key, { key, producerId, mimeType });
+  }
+
+  /** The codec to send: the first, or a certain one. */
+  #codec(mimeType?: string): types.RtpCodecCapability | undefined {
+    const wanted = (codec: types.RtpCodecCapability) =>
+      mimeType ? codec.mimeType.toLowerCase() === mimeType.toLowerCase() : codec.mimeType.startsWith('video/');
+    return this.#device.sendRtpCapabilities.codecs?.find(wanted);
+  }
+
+  async produce({ source, kind, track, paused }: LocalSource, policy: EncodingPolicy, backup?: Backup): Promise<void> {
+    const key = backup?.key ?? source;
+    const encoding =
+      kind === 'audio'
+        ? { codecOptions: audioOptions(policy) }
+        : await this.#videoOptions(source, track, policy, this.#codec(backup?.mimeType));
+    const appData = { source, paused, contentHint: track.contentHint, backupFor: backup?.producerId };
     const producer = await this.#unlessClosed(
-      this.#legs.send.transport.produce({
-        track,
-        stopTracks: false,
-        appData: { source, paused, contentHint: track.contentHint },
-        ...encoding,
-      }),
+      this.#legs.send.transport.produce({ track, stopTracks: false, appData, ...encoding }),
     );
     if (paused) producer.pause();
     producer.on('trackended', () => this.#events.onSourceEnded(source));
     const encodings = producer.rtpParameters.encodings ?? [];
-    this.outgoing.set(source, { producer, source, encodings, serverPaused: paused, sending: null });
+    this.outgoing.set(key, { producer, key, encodings, serverPaused: paused, sending: null });
   }
 
-  async #videoOptions(source: string, track: MediaStreamTrack, policy: EncodingPolicy) {
+  async #videoOptions(
+    source: string,
+    track: MediaStreamTrack,
+    policy: EncodingPolicy,
+    codec: types.RtpCodecCapability | undefined,
+  ) {
     const codecOptions = { videoGoogleStartBitrate: VIDEO_START_KBPS };
     if (source !== 'camera')
-      return { codecOptions, encodings: [{ maxBitrate: SCREEN_BITRATE_MAX, scalabilityMode: SCREEN_MODE }] };
+      return { codec, codecOptions, encodings: [{ maxBitrate: SCREEN_BITRATE_MAX, scalabilityMode: SCREEN_MODE }] };
     // What is not told (by a track that has no picture yet) is taken for what was asked for.
     const { width = 1280, height = 720 } = track.getSettings();
     const shorter = Math.min(width, height);
-    const codec = this.#device.sendRtpCapabilities.codecs?.find(({ mimeType }) => mimeType.startsWith('video/'));
     const mimeType = codec?.mimeType ?? 'video/VP8';
     const supported = isSimulcastCodec(mimeType) || (await supports(mimeType, modeFor(policy.scalabilityMode, shorter), shorter));
-    return { codecOptions, encodings: cameraEncodings(policy, mimeType, shorter, supported) };
+    return { codec, codecOptions, encodings: cameraEncodings(policy, mimeType, shorter, supported) };
   }
 
   /** Has the encoder send what somebody takes, and nothing else. Without a word to the server: it asked for this. */
@@ -327,17 +359,22 @@ export class Media {
   }
 
   async closeProducer(outgoing: Outgoing): Promise<void> {
-    this.forgetProducer(outgoing.source);
+    this.forgetProducer(outgoing.key);
     await this.#unlessClosed(this.#request({ case: 'closeProducer', value: { producerId: outgoing.producer.id } }, 'ack'));
   }
 
   /** Closes on this side only. */
-  forgetProducer(source: string): void {
-    const outgoing = this.outgoing.get(source);
+  forgetProducer(key: string): void {
+    const outgoing = this.outgoing.get(key);
     if (!outgoing) return;
     outgoing.producer.close();
-    this.outgoing.delete(source);
+    this.outgoing.delete(key);
     this.wanted.delete(outgoing.producer.id);
+    // The server closes backups with what they stand in for.
+    for (const backup of [...this.backups.values()].filter(({ producerId }) => producerId === outgoing.producer.id)) {
+      this.backups.delete(backup.key);
+      this.forgetProducer(backup.key);
+    }
   }
 
   /** Receives a producer. The consumer begins paused on the server: `resumeConsumer` starts it once the decoder is ready. */
@@ -413,11 +450,11 @@ export class Media {
     return {
       engineEpoch: this.epoch,
       transports: Object.values(this.#legs).map(({ transport, direction }) => ({ id: transport.id, direction })),
-      producers: [...this.outgoing.values()].map(({ producer, source, serverPaused }) => ({
+      producers: [...this.outgoing.values()].map(({ producer, serverPaused }) => ({
         id: producer.id,
         transportId: this.#legs.send.transport.id,
         kind: producer.kind,
-        source,
+        source: String(producer.appData.source),
         paused: serverPaused,
         rtpParameters: toRtpParameters(producer.rtpParameters),
       })),

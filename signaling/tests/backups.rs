@@ -1,0 +1,146 @@
+//! A publisher whose codec somebody cannot play: it is asked for another, and each gets what it can play.
+
+mod harness;
+
+use control::{Codec, Command, ProducerId};
+use harness::engine::{Engine, socket_path};
+use harness::{Client, Signaling, consume, join, produce, transport_id};
+use signaling::hall::Admission;
+use signaling::proto::{self, ErrorCode, signal::Payload};
+
+fn start() -> (Engine, Signaling) {
+    let engine = Engine::start(&socket_path());
+    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    (engine, signaling)
+}
+
+/// Video in one codec alone, perhaps as a backup.
+fn produce_in(transport: &str, codec: &str, backup_for: &str) -> Payload {
+    let Payload::ProduceMedia(mut media) = produce(transport, "video") else { unreachable!() };
+    let parameters = media.rtp_parameters.as_mut().expect("there are some");
+    parameters.codecs.retain(|parameters| parameters.mime_type.eq_ignore_ascii_case(codec));
+    assert_eq!(parameters.codecs.len(), 1);
+    Payload::ProduceMedia(proto::ProduceMedia { backup_for: backup_for.into(), ..media })
+}
+
+/// A wish of somebody who cannot play one codec.
+fn consume_without(transport: &str, producer: &str, codec: &str) -> Payload {
+    let Payload::ConsumeMedia(mut media) = consume(transport, producer) else { unreachable!() };
+    let capabilities = media.rtp_capabilities.as_mut().expect("there are some");
+    capabilities.codecs.retain(|capability| !capability.mime_type.eq_ignore_ascii_case(codec));
+    Payload::ConsumeMedia(media)
+}
+
+async fn made(client: &Client, request: Payload) -> String {
+    match client.ask(request).await {
+        Payload::ProducerCreated(created) => created.id,
+        other => panic!("a producer, not {other:?}"),
+    }
+}
+
+/// The codec a client receives.
+async fn received(client: &Client, request: Payload) -> (String, String) {
+    match client.ask(request).await {
+        Payload::ConsumerCreated(created) => {
+            let parameters = created.rtp_parameters.expect("there are some");
+            (created.producer_id, parameters.codecs[0].mime_type.clone())
+        }
+        other => panic!("a consumer, not {other:?}"),
+    }
+}
+
+async fn refused(client: &Client, request: Payload) -> (ErrorCode, bool) {
+    match client.ask(request).await {
+        Payload::Error(error) => (error.code(), error.retry_after_ms > 0),
+        other => panic!("a refusal, not {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_play_the_first_codec_gets_a_backup() {
+    let (engine, signaling) = start();
+    let (mut ada, mut bob, carol) = (signaling.client(), signaling.client(), signaling.client());
+    ada.join(join("r", "Ada")).await;
+    bob.join(join("r", "Bob")).await;
+    carol.join(join("r", "Carol")).await;
+    for _ in 0..2 {
+        assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+    }
+    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+    let send = ada.transport("send").await.id;
+    let (to_bob, to_carol) = (bob.transport("recv").await.id, carol.transport("recv").await.id);
+    let camera = made(&ada, produce_in(&send, "video/VP9", "")).await;
+    assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+
+    // Asked for once, however often it is tried.
+    for _ in 0..2 {
+        let refusal = refused(&bob, consume_without(&to_bob, &camera, "video/VP9")).await;
+        assert_eq!(refusal, (ErrorCode::CannotConsume, true));
+    }
+    let Payload::BackupWanted(wanted) = ada.hears().await else { panic!("she is asked") };
+    assert_eq!((wanted.producer_id.as_str(), wanted.mime_type.as_str()), (camera.as_str(), "video/VP8"));
+    ada.heard_all();
+
+    let backup = made(&ada, produce_in(&send, "video/VP8", &camera)).await;
+    // Nobody hears of it, and who joins now does not see it either.
+    bob.heard_all();
+    let dave = signaling.client();
+    let joined = dave.join(join("r", "Dave")).await;
+    let ids: Vec<_> = joined
+        .peers
+        .iter()
+        .flat_map(|peer| peer.producers.iter().map(|producer| producer.id.clone()))
+        .collect();
+    assert_eq!(ids, std::slice::from_ref(&camera));
+
+    let got = received(&bob, consume_without(&to_bob, &camera, "video/VP9")).await;
+    assert_eq!(got, (camera.clone(), "video/VP8".into()));
+    let got = received(&carol, consume(&to_carol, &camera)).await;
+    assert_eq!(got, (camera.clone(), "video/VP9".into()));
+    let ids = [&camera, &backup].map(|id| ProducerId(transport_id(id).0));
+    for (id, codec) in ids.into_iter().zip([Codec::Vp9, Codec::Vp8]) {
+        let of_it = |command: &Command| matches!(command, Command::Consume(consume) if consume.producer == id && consume.codecs[0].codec == codec);
+        engine.has_got("who consumes which", of_it).await;
+    }
+
+    // It goes with the first.
+    ada.done(Payload::CloseProducer(proto::CloseProducer { producer_id: camera.clone() })).await;
+    for id in ids {
+        engine.has_got("to close both", |command| *command == Command::CloseProducer { producer: id }).await;
+    }
+    let (mut consumers, mut producers) = (0, 0);
+    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)), "Dave");
+    while consumers + producers < 2 {
+        match bob.hears().await {
+            Payload::ConsumerClosed(_) => consumers += 1,
+            Payload::ProducerClosed(closed) if closed.producer_id == camera => producers += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((consumers, producers), (1, 1));
+    bob.heard_all();
+}
+
+#[tokio::test]
+async fn who_can_play_nothing_is_told_so_at_once_and_a_backup_has_a_first() {
+    let (_engine, signaling) = start();
+    let (mut ada, bob) = (signaling.client(), signaling.client());
+    ada.join(join("r", "Ada")).await;
+    bob.join(join("r", "Bob")).await;
+    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+    let (send, recv) = (ada.transport("send").await.id, bob.transport("recv").await.id);
+    let (sound, camera) =
+        (ada.produce(&send, "audio").await, made(&ada, produce_in(&send, "video/VP9", "")).await);
+    let Payload::ConsumeMedia(mut nothing) = consume(&recv, &camera) else { unreachable!() };
+    nothing.rtp_capabilities.as_mut().expect("some").codecs.retain(|codec| codec.kind == "audio");
+    assert_eq!(refused(&bob, Payload::ConsumeMedia(nothing)).await, (ErrorCode::CannotConsume, false));
+    ada.heard_all();
+
+    assert_eq!(ada.fails(produce_in(&send, "video/VP8", &sound)).await, ErrorCode::BadMessage);
+    assert_eq!(
+        ada.fails(produce_in(&send, "video/VP8", "0000000000000001")).await,
+        ErrorCode::NoSuchProducer
+    );
+    let backup = made(&ada, produce_in(&send, "video/VP8", &camera)).await;
+    assert_eq!(ada.fails(produce_in(&send, "video/H264", &backup)).await, ErrorCode::BadMessage);
+}
