@@ -8,21 +8,25 @@ use control::{
     Command, ConnectPlainTransport, Counter, CreatePlainTransport, Event, SnapshotItem, SrtpKey,
     SrtpParameters, SrtpProfile, TransportId,
 };
-use machine::{LocalId, Machine, Path, SocketError, SocketOrder};
+use leat_tests::SocketsOnDemand;
+use machine::{LocalId, Path};
 use srtp::{Inbound, MasterKey, Outbound, Profile};
 use stun::Demux;
 
 use crate::world::{ENGINE_IP, Keys, World};
 
 /// The sockets that the shard has ordered, and whose they are.
-#[derive(Default)]
 pub(crate) struct Plain {
-    open: HashMap<LocalId, u16>,
-    last_port: u16,
-    pub(crate) refuses: bool,
+    pub(crate) sockets: SocketsOnDemand,
     peers: HashMap<TransportId, PlainPeer>,
     /// Where the datagram came from that the shard is looking at.
     heard: Option<(LocalId, SocketAddr)>,
+}
+
+impl Default for Plain {
+    fn default() -> Self {
+        Self { sockets: SocketsOnDemand::new(ENGINE_IP.into()), peers: HashMap::new(), heard: None }
+    }
 }
 
 /// A plain transport, as far as the world can tell.
@@ -71,17 +75,7 @@ impl World {
 
     /// What a driver does for a shard.
     pub(crate) fn carry_out_orders(&mut self) {
-        while let Some(order) = self.shard.poll_socket_order() {
-            match order {
-                SocketOrder::Open { local, next, .. } => {
-                    let opened = self.plain.open(local, next);
-                    self.shard.on_socket_opened(self.now, local, opened);
-                }
-                SocketOrder::Close { local } => {
-                    assert!(self.plain.open.remove(&local).is_some(), "{local:?} is not open");
-                }
-            }
-        }
+        self.plain.sockets.carry_out_orders(self.now, &mut self.shard);
     }
 
     /// Something arrives on a socket of a plain transport: on the one for RTCP, if it has one and that is wanted.
@@ -97,7 +91,7 @@ impl World {
 
     fn receive_plain(&mut self, local: LocalId, remote: SocketAddr, bytes: &[u8]) {
         // Its router may have been closed while nobody was told.
-        if !self.plain.open.contains_key(&local) {
+        if !self.plain.sockets.open().contains_key(&local) {
             return;
         }
         let accepted = |world: &Self| {
@@ -147,7 +141,7 @@ impl World {
                 let picture = &self.picture;
                 self.plain.peers.retain(|transport, _| picture.has_transport(*transport));
                 let sockets = self.plain.peers.values().map(|peer| 1 + usize::from(peer.rtcp.is_some()));
-                assert_eq!(self.plain.open.len(), sockets.sum::<usize>(), "a socket is nobody's");
+                assert_eq!(self.plain.sockets.open().len(), sockets.sum::<usize>(), "a socket is nobody's");
             }
             _ => {}
         }
@@ -155,7 +149,7 @@ impl World {
 
     /// The shard sends from a socket of a plain transport.
     pub(crate) fn look_at_plain(&mut self, path: Path, bytes: &mut [u8]) {
-        assert!(self.plain.open.contains_key(&path.local), "{path:?} is closed");
+        assert!(self.plain.sockets.open().contains_key(&path.local), "{path:?} is closed");
         let mut peers = self.plain.peers.iter_mut();
         let Some((transport, peer)) = peers.find(|(_, peer)| peer.has(path.local)) else {
             panic!("{path:?} is nobody's");
@@ -204,26 +198,14 @@ impl Plain {
         self.peers.get_mut(&transport)?.keys.as_mut()
     }
 
-    fn open(&mut self, local: LocalId, next: Option<LocalId>) -> Result<SocketAddr, SocketError> {
-        if std::mem::take(&mut self.refuses) {
-            return Err(SocketError::Ports);
-        }
-        let first = (self.last_port.max(19_999) + 1).next_multiple_of(2);
-        for (local, port) in [Some(local), next].into_iter().flatten().zip(first..) {
-            assert_eq!(self.open.insert(local, port), None, "{local:?} is open already");
-            self.last_port = port;
-        }
-        Ok(SocketAddr::new(ENGINE_IP.into(), first))
-    }
-
     fn on_created(&mut self, event: &Event, create: &CreatePlainTransport) {
         let Event::PlainTransportCreated { transport, address, rtcp_address, srtp, .. } = event else {
             return;
         };
         assert_eq!((srtp.is_some(), rtcp_address.is_none()), (create.srtp.is_some(), create.rtcp_mux));
         let at = |address: SocketAddr| {
-            let mut open = self.open.iter();
-            *open.find(|(_, port)| **port == address.port()).expect("a socket that is open").0
+            let mut open = self.sockets.open().iter();
+            *open.find(|(_, open)| **open == address).expect("a socket that is open").0
         };
         let (rtp, rtcp) = (at(*address), rtcp_address.map(at));
         self.peers.entry(*transport).or_insert_with(|| PlainPeer {

@@ -28,6 +28,7 @@ mod outbox;
 pub mod peer;
 mod plain;
 mod room;
+mod sockets;
 mod track;
 mod world;
 
@@ -39,6 +40,7 @@ pub use peer::Peer;
 pub use peer::sink::Sink;
 pub use peer::source::Source;
 pub use plain::PlainSent;
+pub use sockets::SocketsOnDemand;
 pub use track::Track;
 pub use world::{PeerId, World};
 

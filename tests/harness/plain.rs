@@ -1,20 +1,16 @@
 //! The sockets that a shard orders for plain transports, and whoever is at their other ends: tests play those themselves,
 //! from whatever addresses they like. Nothing is lost or late on this way.
 
-use crate::World;
 use crate::world::engine_address;
-use machine::{Datagram, LocalId, Machine, Path, SocketError, SocketOrder};
-use std::collections::BTreeMap;
+use crate::{SocketsOnDemand, World};
+use machine::{Datagram, Machine, Path, SocketError};
 use std::net::SocketAddr;
 
 /// What a driver knows of sockets on demand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PlainSockets {
-    open: BTreeMap<LocalId, SocketAddr>,
-    /// The next has the port after it.
-    last_port: u16,
+    sockets: SocketsOnDemand,
     sent: Vec<PlainSent>,
-    refusal: Option<SocketError>,
 }
 
 /// A datagram that the shard has sent from the socket of a plain transport.
@@ -28,13 +24,19 @@ pub struct PlainSent {
     pub bytes: Vec<u8>,
 }
 
+impl Default for PlainSockets {
+    fn default() -> Self {
+        Self { sockets: SocketsOnDemand::new(engine_address().ip()), sent: Vec::new() }
+    }
+}
+
 impl PlainSockets {
     /// The shard sends a datagram; false if it does not leave by one of these sockets. Panics if by one that is not open.
     pub(crate) fn take(&mut self, path: Path, bytes: &[u8]) -> bool {
         if path.local.on_demand_index().is_none() {
             return false;
         }
-        let from = *self.open.get(&path.local).expect("nothing is sent by a closed socket");
+        let from = *self.sockets.open().get(&path.local).expect("nothing is sent by a closed socket");
         self.sent.push(PlainSent { from, to: path.remote, bytes: bytes.to_vec() });
         true
     }
@@ -43,7 +45,9 @@ impl PlainSockets {
 impl World {
     /// Somebody sends a datagram to the address of a plain transport. Where nobody listens it is lost.
     pub fn send_plain(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
-        let Some((local, _)) = self.plain.open.iter().find(|(_, address)| **address == to) else { return };
+        let Some((local, _)) = self.plain.sockets.open().iter().find(|(_, address)| **address == to) else {
+            return;
+        };
         let path = Path { local: *local, remote: from };
         let datagram = Datagram { path, received_at: self.now, bytes: &mut bytes.to_vec() };
         self.with_shard(|shard, now, tx| {
@@ -59,41 +63,16 @@ impl World {
 
     /// The addresses of the sockets that are open.
     pub fn plain_sockets(&self) -> Vec<SocketAddr> {
-        self.plain.open.values().copied().collect()
+        self.plain.sockets.open().values().copied().collect()
     }
 
     /// From now on no socket is to be had, for this reason; or they are again.
     pub fn refuse_sockets(&mut self, refusal: Option<SocketError>) {
-        self.plain.refusal = refusal;
+        self.plain.sockets.refusal = refusal;
     }
 
-    /// Opens and closes what the shard wants opened and closed, as a driver must after every command and timer.
+    /// As a driver must after every command and timer.
     pub(crate) fn carry_out_orders(&mut self) {
-        while let Some(order) = self.shard.poll_socket_order() {
-            match order {
-                SocketOrder::Open { local, next, .. } => {
-                    let opened = self.plain.open(local, next);
-                    self.shard.on_socket_opened(self.now, local, opened);
-                }
-                SocketOrder::Close { local } => {
-                    assert!(self.plain.open.remove(&local).is_some(), "{self}: {local:?} is not open");
-                }
-            }
-        }
-    }
-}
-
-impl PlainSockets {
-    fn open(&mut self, local: LocalId, next: Option<LocalId>) -> Result<SocketAddr, SocketError> {
-        if let Some(refusal) = self.refusal {
-            return Err(refusal);
-        }
-        let first = (self.last_port.max(19_999) + 1).next_multiple_of(2);
-        for (local, port) in [Some(local), next].into_iter().flatten().zip(first..) {
-            let former = self.open.insert(local, SocketAddr::new(engine_address().ip(), port));
-            assert_eq!(former, None, "{local:?} is open already");
-            self.last_port = port;
-        }
-        Ok(SocketAddr::new(engine_address().ip(), first))
+        self.plain.sockets.carry_out_orders(self.now, &mut self.shard);
     }
 }

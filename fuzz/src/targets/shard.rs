@@ -9,7 +9,7 @@ use control::{
     TransportId,
 };
 use leat_tests::{LayeredSource, LayeredTrack};
-use machine::Rng;
+use machine::{Rng, SocketError};
 use oracle_util::marshal::Marshal;
 use rtcp::Writer;
 use rtp::{ExtId, Extensions, Header, Pt, Seq, Ssrc};
@@ -146,7 +146,7 @@ fn step(
         }
         19 => {
             let flags = script.u8();
-            world.plain.refuses = flags >> 6 == 3;
+            world.plain.sockets.refusal = (flags >> 6 == 3).then_some(SocketError::Ports);
             world.command(Command::CreatePlainTransport(CreatePlainTransport {
                 router: RouterId(u64::from(script.u8() % 3)),
                 transport: transport(script),
@@ -156,7 +156,7 @@ fn step(
                 srtp: srtp_profile(flags >> 2),
                 app_data: AppData(Vec::new()),
             }));
-            world.plain.refuses = false;
+            world.plain.sockets.refusal = None;
         }
         20 => {
             let (transport, from, flags) = (transport(script), path(script.u8()), script.u8());

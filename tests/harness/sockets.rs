@@ -1,0 +1,57 @@
+//! A driver's sockets on demand, as far as a shard can tell: addresses without a network behind them.
+
+use machine::{Instant, LocalId, Machine, SocketError, SocketOrder};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// The sockets that a shard has ordered and that are open. Ports are given out from 20000 on, an even one first.
+#[derive(Debug)]
+pub struct SocketsOnDemand {
+    ip: IpAddr,
+    open: BTreeMap<LocalId, SocketAddr>,
+    /// The next has the port after it.
+    last_port: u16,
+    /// Why no socket is to be had, while none is.
+    pub refusal: Option<SocketError>,
+}
+
+impl SocketsOnDemand {
+    /// None yet, all at this address.
+    pub fn new(ip: IpAddr) -> Self {
+        Self { ip, open: BTreeMap::new(), last_port: 19_999, refusal: None }
+    }
+
+    /// Those that are open, and where.
+    pub fn open(&self) -> &BTreeMap<LocalId, SocketAddr> {
+        &self.open
+    }
+
+    /// Opens and closes what the shard wants opened and closed, as a driver must after every command and timer. Panics when
+    /// it wants one closed that is not open, or opened that is.
+    pub fn carry_out_orders(&mut self, now: Instant, shard: &mut impl Machine) {
+        while let Some(order) = shard.poll_socket_order() {
+            match order {
+                SocketOrder::Open { local, next, .. } => {
+                    let opened = self.open_next(local, next);
+                    shard.on_socket_opened(now, local, opened);
+                }
+                SocketOrder::Close { local } => {
+                    assert!(self.open.remove(&local).is_some(), "{local:?} is not open");
+                }
+            }
+        }
+    }
+
+    fn open_next(&mut self, local: LocalId, next: Option<LocalId>) -> Result<SocketAddr, SocketError> {
+        if let Some(refusal) = self.refusal {
+            return Err(refusal);
+        }
+        let first = (self.last_port + 1).next_multiple_of(2);
+        for (local, port) in [Some(local), next].into_iter().flatten().zip(first..) {
+            let former = self.open.insert(local, SocketAddr::new(self.ip, port));
+            assert_eq!(former, None, "{local:?} is open already");
+            self.last_port = port;
+        }
+        Ok(SocketAddr::new(self.ip, first))
+    }
+}
