@@ -1,7 +1,7 @@
 //! The sockets that a shard orders for plain transports, and whoever is at their other ends: tests play those themselves,
 //! from whatever addresses they like. Nothing is lost or late on this way.
 
-use crate::world::engine_address;
+use crate::world::PLAIN_IP;
 use crate::{SocketsOnDemand, World};
 use machine::{Datagram, Machine, Path, SocketError};
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ pub struct PlainSent {
 
 impl Default for PlainSockets {
     fn default() -> Self {
-        Self { sockets: SocketsOnDemand::new(engine_address().ip()), sent: Vec::new() }
+        Self { sockets: SocketsOnDemand::new(PLAIN_IP), sent: Vec::new() }
     }
 }
 

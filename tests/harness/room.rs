@@ -118,7 +118,7 @@ impl World {
         let Event::TransportCreated { ice, fingerprint, .. } = answer else { panic!("{self}: {answer:?}") };
         let introduction = Introduction {
             cname: format!("peer-{}", self.members.len()),
-            engine: engine_address(),
+            engine: engine_address(self.seed()),
             ice,
             fingerprint: Fingerprint(fingerprint),
             certificate: certificates().1.clone(),

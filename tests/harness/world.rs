@@ -11,7 +11,7 @@ use sfu::{Config, Input, Shard};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 use stun::Demux;
@@ -92,8 +92,8 @@ impl World {
     pub fn with_grace_period(seed: u64, grace_period: Duration) -> Self {
         let mut rng = Rng::from_number(seed);
         let config = Config {
-            candidates: vec![Candidate::udp(engine_address())],
-            plain_ips: vec![engine_address().ip()],
+            candidates: vec![Candidate::udp(engine_address(seed))],
+            plain_ips: vec![PLAIN_IP],
             certificate: certificates().0.clone(),
             dtls: dtls_settings(seed, 1),
             grace_period,
@@ -275,7 +275,7 @@ impl World {
             }
             What::Down(to, mut bytes) => {
                 let Some(index) = self.addresses.get(&to).copied() else { return };
-                let path = Path { local: LocalId(0), remote: engine_address() };
+                let path = Path { local: LocalId(0), remote: engine_address(self.seed) };
                 let datagram = Datagram { path, received_at: self.now, bytes: &mut bytes };
                 let mut outbox = Outbox::new();
                 self.members[index].peer.on_datagram(self.now, datagram, &mut outbox);
@@ -324,8 +324,12 @@ impl World {
 
     pub(crate) fn add_member(&mut self, peer: Peer, transport: TransportId) -> PeerId {
         let index = self.members.len();
-        let ip = [10, 0, (index >> 8) as u8, index as u8];
-        let address = SocketAddr::from((ip, 40_000));
+        let [high, low] = (index as u16).to_be_bytes();
+        let ip = match engine_address(self.seed) {
+            SocketAddr::V4(_) => IpAddr::from([10, 0, high, low]),
+            SocketAddr::V6(_) => IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, index as u16]),
+        };
+        let address = SocketAddr::new(ip, 40_000);
         let (up, down) = (Link::new(self.rng.fork()), Link::new(self.rng.fork()));
         self.members.push(Member { peer, transport, address, former: None, up, down });
         self.addresses.insert(address, index);
@@ -405,10 +409,18 @@ impl std::fmt::Display for World {
     }
 }
 
-/// The one address the engine listens on.
-pub(crate) fn engine_address() -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 1], 7081))
+/// The one address the engine listens on: of IPv4 for even seeds, of IPv6 for odd ones, so that whatever has several seeds has
+/// both families (RFC 5737, RFC 3849).
+pub(crate) fn engine_address(seed: u64) -> SocketAddr {
+    let ip = match seed % 2 {
+        0 => IpAddr::from([192, 0, 2, 1]),
+        _ => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
+    };
+    SocketAddr::new(ip, 7081)
 }
+
+/// Where plain transports listen.
+pub(crate) const PLAIN_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// The engine's and the peers', made once: making one costs more than a handshake.
 pub(crate) fn certificates() -> &'static (Certificate, Certificate) {
