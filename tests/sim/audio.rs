@@ -238,7 +238,9 @@ fn silence_costs_no_requests_and_no_score() {
             Event::Score { score, .. } => Some(*score),
             _ => None,
         });
-        assert!(worst.clone().all(|score| score >= 8), "{world}: {:?}", worst.collect::<Vec<_>>());
+        // A packet of silence that is lost is repaired when the next one shows it, 400 ms late: that counts as jitter.
+        let least = if loss == 0.0 { 9 } else { 7 };
+        assert!(worst.clone().all(|score| score >= least), "{world}: {:?}", worst.collect::<Vec<_>>());
     }
 }
 

@@ -209,3 +209,59 @@ fn video_that_ceases_has_no_score_and_sound_keeps_it() {
     assert_eq!(stream_stats(&mut world, camera).score, 0, "{world}");
     assert_eq!(stream_stats(&mut world, microphone).score, 10, "{world}");
 }
+
+/// The E-model (ITU-T G.107, Annex B) once more, from the network as it really is: one way in milliseconds, and loss in percent.
+fn opinion(one_way_ms: f64, jitter_ms: f64, lost_percent: f64) -> f64 {
+    let delay = one_way_ms + 2.0 * jitter_ms + 40.0;
+    let late = if delay > 177.3 { 0.11 * (delay - 177.3) } else { 0.0 };
+    let r = 93.2 - 0.024 * delay - late - 95.0 * lost_percent / (lost_percent + 10.0);
+    if r < 0.0 { 1.0 } else { 1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6 }
+}
+
+/// Loss, jitter and round trips by script: what the engine makes of a listener's reports is what the model makes of the network.
+#[test]
+fn scores_of_sound_are_within_a_third_of_the_models_opinion() {
+    let networks = [
+        (20, 0, 0),
+        (20, 0, 2),
+        (20, 0, 5),
+        (20, 0, 10),
+        (20, 0, 20),
+        (150, 0, 0),
+        (300, 0, 0),
+        (250, 0, 5),
+        (60, 30, 0),
+        (60, 30, 3),
+    ];
+    for (seed, (one_way_ms, jitter_ms, lost_percent)) in (230..).zip(networks) {
+        let mut world = World::new(seed);
+        let (alice, bob) = (world.join(), world.join());
+        world.link(bob).delay(one_way_ms * MS);
+        world.connect();
+        let microphone = world.publish(alice, Track { nack: false, ..Track::microphone() });
+        let ear = world.subscribe(bob, microphone);
+        world.downlink(bob).jitter(jitter_ms * MS);
+        // On the publisher's way, which asks for nothing again: what is missing there is missing for good.
+        world.uplink(alice).loss(f64::from(lost_percent) / 100.0);
+        world.run_for(20 * SEC);
+        let seconds = 60;
+        let scores: u32 = (0..seconds)
+            .map(|_| {
+                world.run_for(SEC);
+                u32::from(consumer_stats(&mut world, ear).score)
+            })
+            .sum();
+        let told = 1.0 + 3.5 * f64::from(scores) / f64::from(10 * seconds);
+        // Of packets that are late by anything up to `jitter_ms`, two in a row differ by a third of it.
+        let model = opinion(
+            f64::from(one_way_ms) + f64::from(jitter_ms) / 2.0,
+            f64::from(jitter_ms) / 3.0,
+            f64::from(lost_percent),
+        );
+        let network = (one_way_ms, jitter_ms, lost_percent);
+        assert!(
+            (told - model).abs() < 0.3,
+            "{world}: {told:.2} told and {model:.2} by the model of {network:?}"
+        );
+    }
+}

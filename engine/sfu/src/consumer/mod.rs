@@ -14,7 +14,7 @@ use crate::producer::Producer;
 use crate::rewrite::Rewriter;
 use crate::selector::Selector;
 use crate::slots::Slot;
-use crate::stats::ConsumerCounts;
+use crate::stats::{ConsumerCounts, mouth_to_ear};
 use crate::stream::Stream;
 use control::{Codec, Consume, Kind, Layers, PlayoutDelay};
 use machine::{Instant, Rng};
@@ -268,6 +268,10 @@ impl Consumer {
     /// The peer's reception report on this consumer; the round trip, if it shows one.
     pub fn on_report(&mut self, now: Instant, block: &ReportBlock) -> Option<Duration> {
         self.counts.on_report(block);
+        if self.class == Class::Audio {
+            let one_way = self.rtt.unwrap_or_default() / 2;
+            self.counts.quality.set_delay(mouth_to_ear(one_way, self.counts.jitter(self.clock_rate_hz())));
+        }
         let sent = self.last_report.filter(|sent| sent.compact_ntp == block.last_sr)?;
         let held = rtp::ntp::compact_to_duration(block.delay_since_last_sr);
         let rtt = now.saturating_since(sent.sent_at).checked_sub(held)?;

@@ -8,9 +8,11 @@ mod quality;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod voice;
 
 pub use quality::Quality;
 pub use traffic::{Counted, Traffic};
+pub use voice::mouth_to_ear;
 
 use crate::limits;
 use crate::packet::MediaPacket;
@@ -103,8 +105,12 @@ impl StreamCounts {
         self.lost_before.saturating_add(lost)
     }
 
-    /// About once a second: `expected` packets should be here since the stream began (anew).
-    fn assess(&mut self, now: Instant, kind: Kind, expected: u64) {
+    /// About once a second: `expected` packets should be here since the stream began (anew), and they come with this jitter.
+    fn assess(&mut self, now: Instant, kind: Kind, expected: u64, jitter: Duration) {
+        if kind == Kind::Audio {
+            // How long the publisher's way to us takes, nobody tells.
+            self.quality.set_delay(mouth_to_ear(Duration::ZERO, jitter));
+        }
         let (expected_before, received_before) = self.assessed;
         let gained = expected.saturating_sub(expected_before);
         let missing = gained as i64 - (self.packets - received_before) as i64;
@@ -188,6 +194,12 @@ impl ConsumerCounts {
             let repaired = resent as i64 * (expected as i64 - lost) / (expected as i64).max(1);
             self.quality.on_interval(expected, (lost - repaired).max(0));
         }
+    }
+
+    /// The jitter that the peer reports; zero before it has.
+    pub fn jitter(&self, clock_rate_hz: u32) -> Duration {
+        let ticks = self.reported.as_ref().map_or(0, |block| block.jitter);
+        Duration::from_nanos(u64::from(ticks) * 1_000_000_000 / u64::from(clock_rate_hz.max(1)))
     }
 }
 
@@ -311,10 +323,7 @@ impl Shard {
         let kind = producer.map(Producer::kind);
         let layers = producer.and_then(|producer| consumer.current_layers(producer));
         let reported = counts.reported.as_ref();
-        let jitter = reported.map_or(Duration::ZERO, |block| {
-            let units = u64::from(block.jitter) * 1_000_000_000;
-            Duration::from_nanos(units / u64::from(consumer.clock_rate_hz().max(1)))
-        });
+        let jitter = counts.jitter(consumer.clock_rate_hz());
         Some(StatsItem::Consumer(ConsumerStats {
             consumer: consumer.spec.consumer,
             producer: consumer.spec.producer,
@@ -348,8 +357,8 @@ impl Shard {
             };
             let (id, kind) = (producer.spec.producer, producer.kind());
             for (encoding, stream) in producer.streams.iter_mut().enumerate() {
-                let expected = stream.expected();
-                stream.counts.assess(now, kind, expected);
+                let (expected, jitter) = (stream.expected(), stream.reception().jitter());
+                stream.counts.assess(now, kind, expected, jitter);
                 if let Some(score) = stream.counts.quality.news(now) {
                     let of = Scored::Stream { producer: id, encoding: encoding as u8 };
                     self.events.tell(Event::Score { of, score });

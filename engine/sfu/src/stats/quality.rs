@@ -1,17 +1,22 @@
 //! Scores: how well a stream arrives, from 0 to 10.
 //!
 //! What counts is what is missing *after* repair: loss that retransmissions mend costs a viewer nothing. The share that is
-//! missing is smoothed over about four seconds, and the score is 10 ÷ (1 + 15 × share): 9 at 1 %, 6 at 5 %, 4 at 10 %,
-//! 1 when nearly all is lost. A score is for people and dashboards; nothing that is forwarded depends on it.
+//! missing is smoothed over about four seconds. Of pictures the score is 10 ÷ (1 + 15 × share): 9 at 1 %, 6 at 5 %, 4 at 10 %,
+//! 1 when nearly all is lost. Of sound it is what a listener thinks of it ([`voice`]), which delay spoils too: an opinion
+//! of 1 is 0, one of 4.5 is 10. A score is for people and dashboards; nothing that is forwarded depends on it.
 
+use super::voice;
 use crate::limits;
 use machine::Instant;
+use std::time::Duration;
 
 /// The score of one stream or consumer.
 #[derive(Clone, Copy, Debug)]
 pub struct Quality {
     /// Smoothed share of packets that never came.
     missing: f32,
+    /// Of sound: how long it takes from mouth to ear.
+    delay: Option<Duration>,
     /// Nothing comes, though something should.
     is_silent: bool,
     told: u8,
@@ -21,12 +26,12 @@ pub struct Quality {
 impl Quality {
     /// Of something nothing bad is known of.
     pub const fn good() -> Self {
-        Self { missing: 0.0, is_silent: false, told: SCORE_MAX, told_at: None }
+        Self { missing: 0.0, delay: None, is_silent: false, told: SCORE_MAX, told_at: None }
     }
 
     /// Of something that has not begun.
     pub const fn silent() -> Self {
-        Self { missing: 0.0, is_silent: true, told: 0, told_at: None }
+        Self { missing: 0.0, delay: None, is_silent: true, told: 0, told_at: None }
     }
 
     /// In some while, `expected` packets should have come, and `missing` of them did not, nor were repaired; negative when
@@ -42,6 +47,11 @@ impl Quality {
         self.missing = (self.missing + (share - self.missing) * weight).max(0.0);
     }
 
+    /// It is sound, which takes so long from mouth to ear.
+    pub fn set_delay(&mut self, delay: Duration) {
+        self.delay = Some(delay);
+    }
+
     /// Whether nothing comes though something should.
     pub fn set_silent(&mut self, is_silent: bool) {
         self.is_silent = is_silent;
@@ -52,7 +62,10 @@ impl Quality {
         if self.is_silent {
             return 0;
         }
-        let score = f32::from(SCORE_MAX) / (1.0 + STEEPNESS * self.missing);
+        let score = match self.delay {
+            Some(delay) => (voice::opinion(self.missing, delay) - 1.0) / OPINION_RANGE * f32::from(SCORE_MAX),
+            None => f32::from(SCORE_MAX) / (1.0 + STEEPNESS * self.missing),
+        };
         (score.round() as u8).clamp(1, SCORE_MAX)
     }
 
@@ -78,6 +91,9 @@ const WEIGHT: f32 = 0.25;
 /// Packets from which on an interval has its full weight: half of what sound sends in a second.
 const EXPECTED_ENOUGH: f32 = 25.0;
 
+/// From the worst opinion to the best.
+const OPINION_RANGE: f32 = 3.5;
+
 /// The score is halved at a share of 1/15.
 const STEEPNESS: f32 = 15.0;
 
@@ -96,6 +112,20 @@ mod tests {
     fn scores_fall_with_what_is_missing() {
         let scores = [0.0, 0.01, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0].map(|share| settled(share).score());
         assert_eq!(scores, [10, 9, 7, 6, 4, 3, 1, 1]);
+    }
+
+    #[test]
+    fn scores_of_sound_are_opinions() {
+        let score = |share, ms| {
+            let mut quality = settled(share);
+            quality.set_delay(Duration::from_millis(ms));
+            quality.score()
+        };
+        assert_eq!(
+            [0.0, 0.01, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0].map(|share| score(share, 60)),
+            [10, 9, 7, 6, 4, 2, 1, 1]
+        );
+        assert_eq!([100, 200, 300, 400, 600, 3_000].map(|ms| score(0.0, ms)), [10, 9, 8, 6, 2, 1]);
     }
 
     #[test]
