@@ -144,3 +144,28 @@ async fn who_can_play_nothing_is_told_so_at_once_and_a_backup_has_a_first() {
     let backup = made(&ada, produce_in(&send, "video/VP8", &camera)).await;
     assert_eq!(ada.fails(produce_in(&send, "video/H264", &backup)).await, ErrorCode::BadMessage);
 }
+
+#[tokio::test]
+async fn a_new_signaling_process_knows_a_backup_for_one() {
+    let (engine, first) = start();
+    let ada = first.client();
+    ada.join(join("r", "Ada")).await;
+    let send = ada.transport("send").await.id;
+    let camera = made(&ada, produce_in(&send, "video/VP9", "")).await;
+    let backup = made(&ada, produce_in(&send, "video/VP8", &camera)).await;
+    first.kill().await;
+    drop(ada);
+
+    let second = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let bob = second.client();
+    let joined = bob.join(join("r", "Bob")).await;
+    let ids: Vec<_> = joined.peers[0].producers.iter().map(|producer| producer.id.as_str()).collect();
+    assert_eq!(ids, [camera.as_str()]);
+    let recv = bob.transport("recv").await.id;
+    let got = received(&bob, consume_without(&recv, &camera, "video/VP9")).await;
+    assert_eq!(got, (camera, "video/VP8".into()));
+    let backup = ProducerId(transport_id(&backup).0);
+    let of_it =
+        |command: &Command| matches!(command, Command::Consume(consume) if consume.producer == backup);
+    engine.has_got("to consume the backup", of_it).await;
+}
