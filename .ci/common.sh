@@ -56,6 +56,9 @@ need() { have "$1" || apt_install "${2:-$1}"; }
 need_rust() {
     need gcc
     [ -e /usr/include/stdio.h ] || apt_install libc6-dev
+    # The load generator's DTLS.
+    need pkg-config
+    [ -e /usr/include/openssl/ssl.h ] || apt_install libssl-dev
     if ! have rustup && ! have cargo && have apt-get; then
         # Debian 13 has rustup; Debian 12 has only a cargo of 2022, which is too old for this tree.
         apt_refresh

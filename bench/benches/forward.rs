@@ -5,8 +5,9 @@
 //! decrypted for every subscriber and compared with what was published, and the counts must be those that follow from
 //! the shape: a fast wrong answer ends the bench.
 
-use bench::{Call, Counting, Place, Shape, thread_time};
+use bench::Place;
 use control::Counter;
+use rig::{Call, Counting, Shape, thread_time};
 use std::time::{Duration, Instant};
 
 #[global_allocator]

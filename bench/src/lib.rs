@@ -1,27 +1,85 @@
-//! What benches and allocation tests run on: a call through a [`Shard`](sfu::Shard) without a network, a sink for what it
-//! sends, and an allocator that counts.
-//!
-//! Peers connect by real ICE and DTLS, in virtual time; media is encrypted and decrypted by the published SRTP
-//! implementation, so a fast answer that is wrong is found out. This is *not* the load generator: nothing here opens a socket,
-//! so what the kernel costs is not in these numbers.
+//! Load for media servers, and what it costs them: synthetic peers that share no code with the engine, drivers that bring them into
+//! rooms of several servers, and measurement side by side.
+#![forbid(unsafe_code)]
 
-// The counting allocator in `counting.rs` is all the `unsafe` there is.
-#![deny(unsafe_code)]
-
-mod call;
-mod counting;
+pub mod cli;
+mod drivers;
+mod load;
+mod measure;
+mod media;
+mod peer;
 mod place;
-mod sink;
+mod watch;
+mod world;
 
-pub use call::{Call, Shape};
-pub use counting::{Counting, allocations};
 pub use place::Place;
-pub use sink::Sink;
 
-use std::time::Duration;
+use anyhow::Context;
+use cli::{Command, LoadArguments, Server};
+use load::Target;
+use measure::Report;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::Pid;
+use std::path::Path;
+use watch::Watch;
 
-/// CPU time of this thread: what the other programs of a busy machine do is not in it, as far as caches allow.
-pub fn thread_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+/// Does as the command line says. The result is the exit code.
+pub fn run(command: Command) -> anyhow::Result<u8> {
+    let watch = Watch::start()?;
+    match command {
+        Command::Load(arguments) => load(&arguments, &watch),
+    }
+}
+
+/// `leat-bench load`: 0 if all that was looked at was sound.
+fn load(arguments: &LoadArguments, watch: &Watch) -> anyhow::Result<u8> {
+    if let Some(core) = arguments.load.cpu {
+        pin(core)?;
+    }
+    let url = arguments.url.as_deref().unwrap_or_else(|| arguments.server.default_url());
+    let report = put(&arguments.load, arguments.server, url, arguments.pid, watch)?;
+    println!("{report}");
+    if let Some(path) = &arguments.json {
+        write(path, &serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(u8::from(!report.is_sound()))
+}
+
+/// Puts a load on a server that runs at `url`.
+fn put(
+    load: &cli::Load,
+    server: Server,
+    url: &str,
+    pid: Option<u32>,
+    watch: &Watch,
+) -> anyhow::Result<Report> {
+    raise_file_limit()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let target = Target { name: server.name(), pid };
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        match server {
+            Server::Leat => load::run(load, target, drivers::Leat::new(url), watch).await,
+        }
+    })
+}
+
+/// A socket for media and one for signaling for each of thousands of peers.
+fn raise_file_limit() -> anyhow::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")
+}
+
+/// Keeps this thread, and those it starts from now on, on one core.
+fn pin(core: usize) -> anyhow::Result<()> {
+    let mut cores = CpuSet::new();
+    cores
+        .set(core)
+        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &cores))
+        .with_context(|| format!("cannot run on core {core}"))
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

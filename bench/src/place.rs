@@ -44,7 +44,7 @@ fn commit() -> Option<String> {
     };
     let commit = git(&["rev-parse", "--short=10", "HEAD"])?;
     let changed =
-        git(&["status", "--porcelain", "--", "../engine", "../Cargo.toml", "../bench/src", "benches"])?;
+        git(&["status", "--porcelain", "--", "../engine", "../Cargo.toml", "../bench/rig", "benches"])?;
     Some(if changed.is_empty() { commit } else { format!("{commit} with changes") })
 }
 

@@ -1,8 +1,8 @@
 //! The packet path allocates nothing once a call is warm: not for media, not for repairs in either direction, not for
 //! reports, feedback and keyframe requests.
 
-use bench::{Call, Counting, Shape};
 use control::{Counter, Discard};
+use rig::{Call, Counting, Shape};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

@@ -1,7 +1,7 @@
 //! Nor does congestion control allocate once a call is warm: numbers, feedback, probes, the pacer and the sharing of bandwidth.
 
-use bench::{Call, Counting, Shape};
 use control::Counter;
+use rig::{Call, Counting, Shape};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

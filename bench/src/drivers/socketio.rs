@@ -1,0 +1,103 @@
+//! A client of Socket.IO (protocol 5 over Engine.IO 4) that speaks just what Leat does: over a WebSocket, one event with one binary
+//! attachment, acknowledged with another.
+
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// A connection.
+#[derive(Debug)]
+pub struct SocketIo {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    next_id: u32,
+}
+
+/// A packet of Socket.IO, as far as it matters here.
+enum Packet {
+    /// The server takes the connection.
+    Connected,
+    /// The attachment of the acknowledgement with this id.
+    Acknowledged(u32, Bytes),
+    /// Something else; an event, for example.
+    Other,
+}
+
+impl SocketIo {
+    /// Connects to the server at `url`, for example `ws://127.0.0.1:7080`.
+    pub async fn connect(url: &str) -> anyhow::Result<Self> {
+        let address = format!("{}/socket.io/?EIO=4&transport=websocket", url.trim_end_matches('/'));
+        let (stream, _) =
+            connect_async(&address).await.with_context(|| format!("cannot connect to {address}"))?;
+        let mut socket = Self { stream, next_id: 0 };
+        socket.send("40").await?;
+        while !matches!(socket.receive().await?, Packet::Connected) {}
+        Ok(socket)
+    }
+
+    /// Emits `event` with an attachment, and waits for the one that acknowledges it.
+    pub async fn ask(&mut self, event: &str, attachment: Vec<u8>) -> anyhow::Result<Bytes> {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.send(&format!(r#"451-{id}["{event}",{{"_placeholder":true,"num":0}}]"#)).await?;
+        self.stream.send(Message::Binary(attachment.into())).await?;
+        loop {
+            match self.receive().await? {
+                Packet::Acknowledged(of, attachment) if of == id => return Ok(attachment),
+                _ => {}
+            }
+        }
+    }
+
+    /// Answers pings and forgets events until the server goes away.
+    pub async fn linger(mut self) {
+        while self.receive().await.is_ok() {}
+    }
+
+    async fn send(&mut self, text: &str) -> anyhow::Result<()> {
+        Ok(self.stream.send(Message::text(text)).await?)
+    }
+
+    async fn receive(&mut self) -> anyhow::Result<Packet> {
+        loop {
+            let Message::Text(text) = self.next().await? else { continue };
+            let text = text.as_str();
+            if text == "2" {
+                self.send("3").await?;
+                continue;
+            }
+            ensure!(!text.starts_with("44"), "the server refuses the connection: {text}");
+            ensure!(!text.starts_with("41"), "the server closes the connection");
+            if text.starts_with("40") {
+                return Ok(Packet::Connected);
+            }
+            // A packet with one attachment: "451-" or "461-", an event or an acknowledgement.
+            let is_binary = text.starts_with("451-") || text.starts_with("461-");
+            if !is_binary {
+                continue;
+            }
+            let is_acknowledgement = text.starts_with("46");
+            let id = text[4..].split('[').next().and_then(|id| id.parse().ok());
+            let attachment = loop {
+                match self.next().await? {
+                    Message::Binary(bytes) => break bytes,
+                    Message::Text(text) if text.as_str() == "2" => self.send("3").await?,
+                    _ => {}
+                }
+            };
+            return Ok(match id.filter(|_| is_acknowledgement) {
+                Some(id) => Packet::Acknowledged(id, attachment),
+                None => Packet::Other,
+            });
+        }
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Message> {
+        match self.stream.next().await {
+            Some(Ok(Message::Close(_))) | None => bail!("the server has closed the connection"),
+            Some(message) => Ok(message?),
+        }
+    }
+}

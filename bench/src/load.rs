@@ -1,0 +1,345 @@
+//! One load on one server: everybody joins, media warms up, a while is measured.
+
+use crate::cli::{Load, Shape};
+use crate::drivers::{Driver, Feed, Me};
+use crate::measure::{Account, Joins, Latency, Report, ServerCost, percentiles};
+use crate::media::{Codec, Track};
+use crate::peer::{Identity, Local, Media, Outgoing, Scrutiny, Surroundings};
+use crate::watch::Watch;
+use crate::world::{Joining, Settings, World};
+use anyhow::{Context, ensure};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
+
+/// Whom it is put on.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The server's name.
+    pub name: &'a str,
+    /// Its process.
+    pub pid: Option<u32>,
+}
+
+/// Joins under way at once: a server that is slower than the ramp is not drowned.
+const JOINING_MAX: usize = 256;
+
+/// A generator that is busier than this may be what delays and loses packets.
+const BUSY: f64 = 0.9;
+
+/// Bits a second of a microphone.
+const AUDIO_BPS: u64 = 40_000;
+
+/// A microphone's packets.
+const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Puts the load on the server and reports.
+pub async fn run<D: Driver>(
+    load: &Load,
+    target: Target<'_>,
+    driver: D,
+    watch: &Watch,
+) -> anyhow::Result<Report> {
+    let identity = Identity::generate().context("cannot make a certificate")?;
+    let fingerprint: Rc<str> = identity.fingerprint().into();
+    let settings = Settings {
+        surroundings: Surroundings { identity, scrutiny: Scrutiny { sample: load.sample } },
+        loss: load.loss / 100.0,
+        coalesce: !load.no_gro,
+    };
+    let world = Rc::new(World::start(settings)?);
+    let party = Party { driver: Rc::new(driver), world: world.clone(), fingerprint };
+    let empty = target.pid.map(Account::of);
+    let publishers = load.publishers() * load.rooms as usize;
+    let subscribers = load.subscribers();
+    let begun = Instant::now();
+
+    let bar = watch.bar("publishers join", publishers as u64);
+    let feeds = party.publish(load, watch, &bar).await?;
+    bar.finish_and_clear();
+    let bar = watch.bar("subscribers join", subscribers as u64);
+    let mut failures = party.subscribe(load, &feeds, watch, &bar).await;
+    bar.finish_and_clear();
+    let joined = begun.elapsed();
+
+    watch.pause("warming up", Duration::from_secs_f64(load.warm_up)).await;
+    world.measure();
+    let before = target.pid.map(Account::of);
+    let cpu_before = Account::of(std::process::id());
+    watch.pause("measuring", Duration::from_secs_f64(load.duration)).await;
+    let after = target.pid.map(Account::of);
+    let cpu_after = Account::of(std::process::id());
+    let harvest = world.harvest().await?;
+
+    let (tally, seconds) = (&harvest.tally, harvest.time.as_secs_f64());
+    let connected = harvest.connect_times.len();
+    failures.extend(harvest.failures);
+    failures.truncate(10);
+    let peers = publishers + subscribers;
+    let server_cost = after.zip(before).map(|(after, before)| {
+        let (user, system) = after.since(&before);
+        let per_packet = |time: Duration| time.as_nanos() as f64 / tally.delivered.max(1) as f64;
+        let grown = after.rss.saturating_sub(empty.map_or(0, |empty| empty.rss));
+        ServerCost {
+            cpu_ns_per_packet: per_packet(user + system),
+            user_ns_per_packet: per_packet(user),
+            system_ns_per_packet: per_packet(system),
+            cores: (user + system).as_secs_f64() / seconds,
+            rss_bytes: after.rss,
+            rss_bytes_per_peer: grown as f64 / peers as f64,
+        }
+    });
+    let (user, system) = cpu_after.since(&cpu_before);
+    Ok(Report {
+        server: target.name.to_owned(),
+        shape: load.shape.name().to_owned(),
+        publishers,
+        subscribers,
+        complete: harvest.complete,
+        interrupted: watch.is_interrupted(),
+        duration_s: seconds,
+        delivered: tally.delivered,
+        delivered_pps: tally.delivered as f64 / seconds,
+        delivered_bps: tally.bytes as f64 * 8.0 / seconds,
+        sent: tally.sent,
+        unsent: tally.unsent,
+        expected: tally.expected,
+        lost: tally.lost,
+        loss_ratio: tally.loss_ratio(),
+        sample: load.sample,
+        checked: tally.checked,
+        unauthentic: tally.unauthentic,
+        payload_errors: tally.payload_errors,
+        duplicates: tally.duplicates,
+        reordered: tally.reordered,
+        repaired: tally.repaired,
+        padding: tally.padding,
+        thrown: tally.thrown,
+        keyframe_requests: tally.keyframe_requests,
+        latency_us: Latency::of(tally),
+        server_cost,
+        joins: Joins {
+            connected,
+            failed: peers - connected,
+            per_s: connected as f64 / joined.as_secs_f64(),
+            connect_ms: percentiles(&harvest.connect_times),
+            media_ms: percentiles(&harvest.media_times),
+        },
+        generator_cores: (user + system).as_secs_f64() / seconds,
+        generator_is_bottleneck: harvest.cpu.as_secs_f64() / seconds > BUSY,
+        failures,
+    })
+}
+
+/// What everybody needs to join.
+struct Party<D> {
+    driver: Rc<D>,
+    world: Rc<World>,
+    fingerprint: Rc<str>,
+}
+
+impl<D> Clone for Party<D> {
+    fn clone(&self) -> Self {
+        Self { driver: self.driver.clone(), world: self.world.clone(), fingerprint: self.fingerprint.clone() }
+    }
+}
+
+impl<D: Driver> Party<D> {
+    /// Lets all publishers join; what can be subscribed to in each room, by publisher. All of them must.
+    async fn publish(
+        &self,
+        load: &Load,
+        watch: &Watch,
+        bar: &indicatif::ProgressBar,
+    ) -> anyhow::Result<Vec<Vec<Vec<Feed>>>> {
+        let (mut joining, mut pacer) = (JoinSet::new(), Pacer::new(load.ramp));
+        for room in 0..load.rooms as usize {
+            for place in 0..load.publishers() {
+                let outgoing = tracks(load, room * load.publishers() + place);
+                let party = self.clone();
+                joining.spawn_local(async move {
+                    let feeds = party.publish_one(room, outgoing).await;
+                    (room, place, feeds)
+                });
+                pacer.pace().await;
+            }
+        }
+        let mut feeds = vec![vec![Vec::new(); load.publishers()]; load.rooms as usize];
+        while let Some(joined) = joining.join_next().await {
+            let (room, place, joined) = joined?;
+            feeds[room][place] = joined.with_context(|| format!("publisher {place} of room {room}"))?;
+            bar.inc(1);
+            ensure!(!watch.is_interrupted(), "interrupted before anything could be measured");
+        }
+        Ok(feeds)
+    }
+
+    async fn publish_one(&self, room: usize, outgoing: Vec<Outgoing>) -> anyhow::Result<Vec<Feed>> {
+        let (local, begun) = (credentials(), Instant::now());
+        let me = Me { fingerprint: &self.fingerprint };
+        let published = self.driver.publish(room, me, &outgoing).await?;
+        let (connected, is_connected) = oneshot::channel();
+        let (remote, media) = (published.remote, Media::Send(outgoing));
+        self.world.join(Joining { local, remote, media, begun, connected });
+        is_connected.await.context("the media thread has ended early")?.map_err(anyhow::Error::msg)?;
+        Ok(published.feeds)
+    }
+
+    /// Lets all subscribers join, until it is interrupted; why some could not.
+    async fn subscribe(
+        &self,
+        load: &Load,
+        feeds: &[Vec<Vec<Feed>>],
+        watch: &Watch,
+        bar: &indicatif::ProgressBar,
+    ) -> Vec<String> {
+        let (mut joining, mut pacer) = (JoinSet::new(), Pacer::new(load.ramp));
+        let places = Arc::new(Semaphore::new(JOINING_MAX));
+        for index in 0..load.subscribers() {
+            let Ok(place) = places.clone().acquire_owned().await else { break };
+            if watch.is_interrupted() {
+                break;
+            }
+            let room = index % feeds.len();
+            let own = (load.shape == Shape::Meeting).then_some(index / feeds.len());
+            let others = feeds[room].iter().enumerate().filter(|(publisher, _)| Some(*publisher) != own);
+            let wanted: Vec<Feed> = others.flat_map(|(_, feeds)| feeds.clone()).collect();
+            let (party, bar) = (self.clone(), bar.clone());
+            joining.spawn_local(async move {
+                let joined = party.subscribe_one(room, &wanted).await;
+                bar.inc(1);
+                drop(place);
+                joined.with_context(|| format!("subscriber {index}"))
+            });
+            pacer.pace().await;
+        }
+        let mut failures = Vec::new();
+        while let Some(joined) = joining.join_next().await {
+            match joined {
+                Ok(joined) => failures.extend(joined.err().map(|error| format!("{error:#}"))),
+                Err(error) => failures.push(error.to_string()),
+            }
+        }
+        failures
+    }
+
+    async fn subscribe_one(&self, room: usize, feeds: &[Feed]) -> anyhow::Result<()> {
+        let (local, begun) = (credentials(), Instant::now());
+        let me = Me { fingerprint: &self.fingerprint };
+        let (remote, incoming) = self.driver.subscribe(room, me, feeds).await?;
+        let (connected, is_connected) = oneshot::channel();
+        self.world.join(Joining { local, remote, media: Media::Receive(incoming), begun, connected });
+        is_connected.await.context("the media thread has ended early")?.map_err(anyhow::Error::msg)
+    }
+}
+
+/// What a publisher sends.
+fn tracks(load: &Load, publisher: usize) -> Vec<Outgoing> {
+    let id = |track: usize| ((publisher as u32) << 8) | ((track as u32) << 4);
+    let mut outgoing = Vec::new();
+    if load.shape != Shape::Audio {
+        let bitrate = u64::from(load.bitrate) * 1000;
+        let track = Track {
+            id: id(0),
+            codec: load.codec,
+            bitrates_bps: if load.simulcast {
+                vec![bitrate / 16, bitrate / 4, bitrate]
+            } else {
+                vec![bitrate]
+            },
+            frame_interval: Duration::from_secs(1) / load.fps,
+            pacing: load.pacing,
+        };
+        outgoing.push(track);
+    }
+    if load.shape != Shape::Livestream || load.audio {
+        let track = Track {
+            id: id(1),
+            codec: Codec::Opus,
+            bitrates_bps: vec![AUDIO_BPS],
+            frame_interval: AUDIO_INTERVAL,
+            pacing: load.pacing,
+        };
+        outgoing.push(track);
+    }
+    let with_numbers = outgoing.into_iter().enumerate().map(|(mid, track)| Outgoing {
+        mid: mid.to_string(),
+        pt: if track.codec == Codec::Opus { 111 } else { 96 },
+        ssrcs: (0..track.bitrates_bps.len() as u32)
+            .map(|encoding| 0x1000_0000 + track.id + encoding)
+            .collect(),
+        track,
+    });
+    with_numbers.collect()
+}
+
+/// New ICE credentials: 24 and 144 bits, more than RFC 8445 §5.3 asks for.
+fn credentials() -> Local {
+    let random = |len: usize| {
+        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut bytes = vec![0; len];
+        openssl::rand::rand_bytes(&mut bytes).expect("there is randomness");
+        bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte & 63)])).collect::<String>()
+    };
+    Local { ufrag: random(8), pwd: random(24) }
+}
+
+/// Lets things begin at a rate; what was late is caught up with.
+struct Pacer {
+    interval: Duration,
+    next: Instant,
+}
+
+impl Pacer {
+    fn new(per_second: f64) -> Self {
+        Self { interval: Duration::from_secs_f64(1.0 / per_second), next: Instant::now() }
+    }
+
+    async fn pace(&mut self) {
+        self.next += self.interval;
+        tokio::time::sleep_until(self.next.into()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn load(line: &str) -> Load {
+        let line = ["leat-bench", "load"].into_iter().chain(line.split_whitespace());
+        let Command::Load(arguments) = Cli::try_parse_from(line).unwrap().command;
+        arguments.load
+    }
+
+    #[test]
+    fn shapes_say_what_publishers_send() {
+        let kinds =
+            |line: &str| tracks(&load(line), 3).iter().map(|track| track.track.codec).collect::<Vec<_>>();
+        assert_eq!(kinds("--codec h264"), [Codec::H264]);
+        assert_eq!(kinds("--audio"), [Codec::Vp8, Codec::Opus]);
+        assert_eq!(kinds("--shape meeting"), [Codec::Vp8, Codec::Opus]);
+        assert_eq!(kinds("--shape audio"), [Codec::Opus]);
+    }
+
+    #[test]
+    fn no_two_streams_of_a_load_share_a_number() {
+        let load = load("--shape meeting --simulcast");
+        let outgoing: Vec<_> = (0..500).flat_map(|publisher| tracks(&load, publisher)).collect();
+        let ssrcs: Vec<_> = outgoing.iter().flat_map(|track| track.ssrcs.clone()).collect();
+        let distinct: std::collections::BTreeSet<_> = ssrcs.iter().collect();
+        assert_eq!((ssrcs.len(), distinct.len()), (2000, 2000));
+    }
+
+    #[tokio::test]
+    async fn a_pacer_holds_its_rate() {
+        let (mut pacer, start) = (Pacer::new(1000.0), Instant::now());
+        for _ in 0..50 {
+            pacer.pace().await;
+        }
+        assert!(start.elapsed() >= Duration::from_millis(50), "{:?}", start.elapsed());
+    }
+}

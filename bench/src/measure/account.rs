@@ -1,0 +1,127 @@
+//! What a process and its children have used, as the kernel accounts for it.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// Use of CPU and memory by some processes together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Account {
+    /// Time on a CPU, exact.
+    pub cpu: Duration,
+    /// Of that in user space, in ticks of the kernel's clock: a sample.
+    user_ticks: u64,
+    /// In the kernel, likewise.
+    system_ticks: u64,
+    /// Resident memory, bytes.
+    pub rss: u64,
+}
+
+impl Account {
+    /// Of the process `root` and all its descendants, now. Processes that have ended are not in it.
+    pub fn of(root: u32) -> Self {
+        let mut sum = Self::default();
+        for pid in family(root) {
+            let Some((user, system)) = ticks(pid) else { continue };
+            sum.user_ticks += user;
+            sum.system_ticks += system;
+            sum.cpu += Duration::from_nanos(run_time(pid));
+            sum.rss += resident(pid);
+        }
+        sum
+    }
+
+    /// What was used since `before`: in user space and in the kernel. The sum is exact, the kernel's samples say how to part it.
+    pub fn since(&self, before: &Self) -> (Duration, Duration) {
+        let cpu = self.cpu.saturating_sub(before.cpu);
+        let user = self.user_ticks.saturating_sub(before.user_ticks);
+        let system = self.system_ticks.saturating_sub(before.system_ticks);
+        let part = if user + system == 0 { 0.0 } else { user as f64 / (user + system) as f64 };
+        let user = cpu.mul_f64(part);
+        (user, cpu.saturating_sub(user))
+    }
+}
+
+/// A process and its descendants.
+fn family(root: u32) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let parents: Vec<(u32, u32)> =
+        pids.filter_map(|pid| Some((pid, stat(pid)?.get(1)?.parse().ok()?))).collect();
+    let mut family = vec![root];
+    let mut at = 0;
+    while let Some(parent) = family.get(at).copied() {
+        family.extend(parents.iter().filter(|(pid, of)| *of == parent && *pid != root).map(|(pid, _)| *pid));
+        at += 1;
+    }
+    family
+}
+
+/// `/proc/PID/stat` from the state on: what comes before may have blanks in it (proc_pid_stat(5)).
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(") ")?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Fields 14 and 15, of which field 3 is the first here.
+fn ticks(pid: u32) -> Option<(u64, u64)> {
+    let fields = stat(pid)?;
+    Some((fields.get(11)?.parse().ok()?, fields.get(12)?.parse().ok()?))
+}
+
+/// Nanoseconds that its threads have run (proc_pid_schedstat(5)).
+fn run_time(pid: u32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(|task| first_number(&task.path().join("schedstat"))).sum()
+}
+
+fn resident(pid: u32) -> u64 {
+    let pages = fs::read_to_string(format!("/proc/{pid}/statm")).ok();
+    let pages = pages.and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * page_size()
+}
+
+fn page_size() -> u64 {
+    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |size| size as u64)
+}
+
+fn first_number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.split_whitespace().next()?.parse().ok()
+}
+
+/// CPU time of this thread.
+pub fn thread_time() -> Duration {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
+    time.map_or(Duration::ZERO, Duration::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn what_this_process_uses_is_on_its_account() {
+        let before = Account::of(std::process::id());
+        let start = thread_time();
+        let mut sum = 0u64;
+        while thread_time() - start < Duration::from_millis(50) {
+            sum = std::hint::black_box(sum + 1);
+        }
+        let after = Account::of(std::process::id());
+        let (user, system) = after.since(&before);
+        assert!(user + system >= Duration::from_millis(49), "{user:?} {system:?}");
+        assert!(after.rss > 1 << 20, "{}", after.rss);
+    }
+
+    #[test]
+    fn children_are_in_the_family() {
+        let mut child = Command::new("sleep").arg("30").stdin(Stdio::null()).spawn().unwrap();
+        let family = family(std::process::id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(family.contains(&child.id()), "{family:?}");
+        assert_eq!(Account::of(u32::MAX).rss, 0, "nobody");
+    }
+}

@@ -1,0 +1,9 @@
+//! What was measured, and what it cost.
+
+mod account;
+mod report;
+mod tally;
+
+pub use account::{Account, thread_time};
+pub use report::{Joins, Latency, Report, ServerCost, percentiles};
+pub use tally::Tally;

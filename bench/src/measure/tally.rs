@@ -1,0 +1,78 @@
+//! What receivers have counted.
+
+use hdrhistogram::Histogram;
+
+/// Counts over all receivers.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Packets of media, each once.
+    pub delivered: u64,
+    /// Their bytes, as datagrams.
+    pub bytes: u64,
+    /// Packets that were opened, and so are authentic, and whose payload was looked at.
+    pub checked: u64,
+    /// Packets whose tag was wrong.
+    pub unauthentic: u64,
+    /// Authentic packets that do not carry what was sent, or another's.
+    pub payload_errors: u64,
+    /// Packets that came before.
+    pub duplicates: u64,
+    /// Packets that came after a later one.
+    pub reordered: u64,
+    /// Packets that came as retransmissions; among the delivered.
+    pub repaired: u64,
+    /// Packets of padding and other probes.
+    pub padding: u64,
+    /// Packets that were sent between the first and the last that a receiver got, over all receivers.
+    pub expected: u64,
+    /// Of these, those that never came.
+    pub lost: u64,
+    /// Packets thrown away on purpose, by `--loss`.
+    pub thrown: u64,
+    /// Frames' packets that publishers sent.
+    pub sent: u64,
+    /// Packets that did not fit into a publisher's socket.
+    pub unsent: u64,
+    /// Keyframes asked for.
+    pub keyframe_requests: u64,
+    /// From a publisher's clock to a receiver's socket, in microseconds.
+    pub latency_us: Histogram<u64>,
+}
+
+/// Longer than anybody waits.
+const LATENCY_US_MAX: u64 = 60_000_000;
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            delivered: 0,
+            bytes: 0,
+            checked: 0,
+            unauthentic: 0,
+            payload_errors: 0,
+            duplicates: 0,
+            reordered: 0,
+            repaired: 0,
+            padding: 0,
+            expected: 0,
+            lost: 0,
+            thrown: 0,
+            sent: 0,
+            unsent: 0,
+            keyframe_requests: 0,
+            latency_us: Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("sound bounds"),
+        }
+    }
+}
+
+impl Tally {
+    /// A packet took so long.
+    pub fn record_latency(&mut self, nanos: u64) {
+        self.latency_us.saturating_record((nanos / 1000).max(1));
+    }
+
+    /// Of what was expected, the part that never came; 0 if nothing was expected.
+    pub fn loss_ratio(&self) -> f64 {
+        if self.expected == 0 { 0.0 } else { self.lost as f64 / self.expected as f64 }
+    }
+}

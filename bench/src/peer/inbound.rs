@@ -1,0 +1,347 @@
+//! One stream that is received: which packets came, in which order, and which never did.
+
+use super::rtcp::Block;
+use crate::measure::Tally;
+use crate::media::Stamp;
+
+/// A stream, as signaling told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Whose track it must be.
+    pub track: u32,
+    /// Of the media.
+    pub ssrc: u32,
+    /// Of its retransmissions.
+    pub rtx_ssrc: Option<u32>,
+    /// Id of the transport-wide sequence number's extension.
+    pub transport_cc_id: Option<u8>,
+    /// Whether missing packets may be asked for.
+    pub nack: bool,
+    /// Whether it has keyframes.
+    pub is_video: bool,
+}
+
+/// Its reception.
+#[derive(Debug)]
+pub struct Inbound {
+    /// What it is.
+    pub incoming: Incoming,
+    window: Option<Window>,
+    rtx_window: Option<Window>,
+    /// Packets of media, each once, since the beginning.
+    received: u64,
+    span: Option<Span>,
+    missing: Vec<Missing>,
+    /// The middle of the last sender report's NTP time, and when that came, in microseconds.
+    last_report: Option<(u32, u64)>,
+    told_expected: u64,
+    told_received: u64,
+}
+
+/// A packet that did not come.
+#[derive(Clone, Copy, Debug)]
+struct Missing {
+    seq: u64,
+    /// How often it was asked for.
+    asked: u8,
+}
+
+/// Missing packets that are remembered; of more, the oldest are given up.
+const MISSING_MAX: usize = 128;
+
+/// How often one is asked for.
+const ASKED_MAX: u8 = 5;
+
+/// From the first packet of an encoding on which numbers were read to the last, which packets were sent and which came.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    track: u32,
+    first: u64,
+    first_received: u64,
+    last: u64,
+    last_received: u64,
+}
+
+/// How a packet stands to those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// After all of them.
+    Next,
+    /// Before some.
+    Late,
+    /// It was here already, or is too old to tell.
+    Again,
+}
+
+impl Inbound {
+    /// Nothing has come yet.
+    pub fn new(incoming: Incoming) -> Self {
+        Self {
+            incoming,
+            window: None,
+            rtx_window: None,
+            received: 0,
+            span: None,
+            missing: Vec::new(),
+            last_report: None,
+            told_expected: 0,
+            told_received: 0,
+        }
+    }
+
+    /// Whether anything has come.
+    pub fn has_begun(&self) -> bool {
+        self.received > 0
+    }
+
+    /// The extended number of a packet of the media or of the retransmissions, without taking it.
+    pub fn extend(&self, seq: u16, is_rtx: bool) -> u64 {
+        let window = if is_rtx { &self.rtx_window } else { &self.window };
+        window.as_ref().map_or(u64::from(seq), |window| window.extend(seq))
+    }
+
+    /// Takes a packet of the retransmissions by its own number.
+    pub fn take_rtx(&mut self, seq: u64) {
+        self.rtx_window.get_or_insert_with(|| Window::new(seq)).take(seq);
+    }
+
+    /// Takes a packet of the media by its extended number.
+    pub fn take(&mut self, seq: u64) -> Order {
+        let Some(window) = &mut self.window else {
+            self.window = Some(Window::new(seq));
+            self.received = 1;
+            return Order::Next;
+        };
+        let before = window.highest;
+        let order = window.take(seq);
+        match order {
+            Order::Next if self.incoming.nack => {
+                self.missing.extend((before + 1..seq).map(|seq| Missing { seq, asked: 0 }));
+                let excess = self.missing.len().saturating_sub(MISSING_MAX);
+                self.missing.drain(..excess);
+            }
+            Order::Late => self.missing.retain(|missing| missing.seq != seq),
+            Order::Next | Order::Again => {}
+        }
+        self.received += u64::from(order != Order::Again);
+        order
+    }
+
+    /// A packet's stamp was read. False if it is of another track.
+    pub fn read(&mut self, stamp: &Stamp, tally: &mut Tally) -> bool {
+        let (number, received) = (stamp.number, self.received);
+        match &mut self.span {
+            Some(span) if span.track == stamp.track => {
+                if number > span.last {
+                    (span.last, span.last_received) = (number, received);
+                }
+            }
+            _ => {
+                // The first, or another encoding than before.
+                self.close_span(tally);
+                let track = stamp.track;
+                self.span = Some(Span {
+                    track,
+                    first: number,
+                    first_received: received,
+                    last: number,
+                    last_received: received,
+                });
+            }
+        }
+        stamp.track & !0xf == self.incoming.track
+    }
+
+    /// What is missing from the stream so far goes into the tally, and counting begins anew.
+    pub fn close_span(&mut self, tally: &mut Tally) {
+        let Some(span) = self.span.take() else { return };
+        let expected = span.last - span.first;
+        tally.expected += expected;
+        tally.lost += expected.saturating_sub(span.last_received - span.first_received);
+    }
+
+    /// What to ask for, now: what was not asked for yet or, `again`, all that is still missing.
+    pub fn wanted(&mut self, again: bool) -> Vec<u16> {
+        if self.missing.is_empty() {
+            return Vec::new();
+        }
+        let wanted: Vec<u16> = self
+            .missing
+            .iter_mut()
+            .filter(|missing| again || missing.asked == 0)
+            .map(|missing| {
+                missing.asked += 1;
+                missing.seq as u16
+            })
+            .collect();
+        self.missing.retain(|missing| missing.asked < ASKED_MAX);
+        wanted
+    }
+
+    /// A sender report came.
+    pub fn on_sender_report(&mut self, ntp_middle: u32, at_us: u64) {
+        self.last_report = Some((ntp_middle, at_us));
+    }
+
+    /// The next report about it; `None` before the first packet.
+    pub fn report(&mut self, now_us: u64) -> Option<Block> {
+        let window = self.window.as_ref()?;
+        let expected = window.highest - window.first + 1;
+        let (new_expected, new_received) =
+            (expected - self.told_expected, self.received - self.told_received);
+        (self.told_expected, self.told_received) = (expected, self.received);
+        let lost = new_expected.saturating_sub(new_received);
+        Some(Block {
+            ssrc: self.incoming.ssrc,
+            fraction_lost: (lost * 256).checked_div(new_expected).map_or(0, |part| part.min(255) as u8),
+            lost: expected.saturating_sub(self.received) as u32,
+            highest_seq: window.highest as u32,
+            jitter: 0,
+            last_sr: self.last_report.map_or(0, |(middle, _)| middle),
+            delay: self
+                .last_report
+                .map_or(0, |(_, at_us)| ((now_us.saturating_sub(at_us)) * 65_536 / 1_000_000) as u32),
+        })
+    }
+}
+
+/// Which of the latest numbers have come.
+#[derive(Debug)]
+struct Window {
+    first: u64,
+    highest: u64,
+    bits: [u64; WINDOW as usize / 64],
+}
+
+/// Numbers that are remembered: three seconds of a stream.
+const WINDOW: u64 = 1024;
+
+impl Window {
+    fn new(seq: u64) -> Self {
+        let mut window = Self { first: seq, highest: seq, bits: [0; WINDOW as usize / 64] };
+        window.set(seq);
+        window
+    }
+
+    fn extend(&self, seq: u16) -> u64 {
+        self.highest.saturating_add_signed(i64::from(seq.wrapping_sub(self.highest as u16) as i16))
+    }
+
+    fn take(&mut self, seq: u64) -> Order {
+        if seq > self.highest {
+            for skipped in (self.highest + 1..seq).take(WINDOW as usize) {
+                self.clear(skipped);
+            }
+            self.highest = seq;
+            self.set(seq);
+            return Order::Next;
+        }
+        if self.highest - seq >= WINDOW || self.has(seq) {
+            return Order::Again;
+        }
+        self.set(seq);
+        self.first = self.first.min(seq);
+        Order::Late
+    }
+
+    fn place(seq: u64) -> (usize, u64) {
+        ((seq % WINDOW / 64) as usize, 1 << (seq % 64))
+    }
+
+    fn has(&self, seq: u64) -> bool {
+        let (word, bit) = Self::place(seq);
+        self.bits[word] & bit != 0
+    }
+
+    fn set(&mut self, seq: u64) {
+        let (word, bit) = Self::place(seq);
+        self.bits[word] |= bit;
+    }
+
+    fn clear(&mut self, seq: u64) {
+        let (word, bit) = Self::place(seq);
+        self.bits[word] &= !bit;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inbound() -> Inbound {
+        Inbound::new(Incoming {
+            track: 0x10,
+            ssrc: 7,
+            rtx_ssrc: None,
+            transport_cc_id: None,
+            nack: true,
+            is_video: true,
+        })
+    }
+
+    fn take(inbound: &mut Inbound, seq: u16) -> Order {
+        let seq = inbound.extend(seq, false);
+        inbound.take(seq)
+    }
+
+    #[test]
+    fn order_is_told_over_the_wrap() {
+        let mut inbound = inbound();
+        let orders = [65_534, 0, 65_535, 0, 1, 65_534].map(|seq| take(&mut inbound, seq));
+        use Order::{Again, Late, Next};
+        assert_eq!(orders, [Next, Next, Late, Again, Next, Again]);
+        assert_eq!(inbound.received, 4);
+    }
+
+    #[test]
+    fn what_is_older_than_the_window_is_not_news() {
+        let mut inbound = inbound();
+        take(&mut inbound, 10);
+        take(&mut inbound, 2000);
+        assert_eq!(take(&mut inbound, 11), Order::Again);
+        assert_eq!(take(&mut inbound, 1500), Order::Late);
+    }
+
+    #[test]
+    fn gaps_are_asked_for_until_they_are_filled_or_given_up() {
+        let mut inbound = inbound();
+        for seq in [10, 13] {
+            take(&mut inbound, seq);
+        }
+        assert_eq!(inbound.wanted(false), [11, 12]);
+        assert_eq!(inbound.wanted(false), [0; 0]);
+        take(&mut inbound, 11);
+        for _ in 1..ASKED_MAX {
+            assert_eq!(inbound.wanted(true), [12]);
+        }
+        assert_eq!(inbound.wanted(true), [0; 0], "given up");
+    }
+
+    #[test]
+    fn loss_is_counted_by_the_publishers_numbers() {
+        let (mut inbound, mut tally) = (inbound(), Tally::default());
+        let stamp = |number| Stamp { track: 0x10, number, sent_at: 0 };
+        // The server numbers without a gap what it was sent with one.
+        for (seq, number) in [(1, 100), (2, 101), (3, 105)] {
+            take(&mut inbound, seq);
+            assert!(inbound.read(&stamp(number), &mut tally));
+        }
+        inbound.close_span(&mut tally);
+        assert_eq!((tally.expected, tally.lost), (5, 3));
+        assert!(!inbound.read(&Stamp { track: 0x20, ..stamp(1) }, &mut tally), "another's");
+    }
+
+    #[test]
+    fn reports_tell_the_loss_since_the_last() {
+        let mut inbound = inbound();
+        assert_eq!(inbound.report(0), None);
+        for seq in [0, 1, 2, 4] {
+            take(&mut inbound, seq);
+        }
+        inbound.on_sender_report(9, 1_000_000);
+        let block = inbound.report(1_500_000).unwrap();
+        assert_eq!((block.fraction_lost, block.lost, block.last_sr, block.delay), (51, 1, 9, 32_768));
+        take(&mut inbound, 5);
+        assert_eq!(inbound.report(1_500_000).unwrap().fraction_lost, 0);
+    }
+}

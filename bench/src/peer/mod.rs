@@ -1,0 +1,304 @@
+//! A synthetic WebRTC peer without a socket: ICE, DTLS, SRTP and RTCP of one transport, as a browser would speak them. Nothing of it is
+//! the engine's, so that no bug of ours cancels itself out. Datagrams and time come in as arguments.
+
+mod arrivals;
+mod dtls;
+mod ice;
+mod inbound;
+mod publisher;
+mod rtcp;
+mod rtp;
+mod srtp;
+mod subscriber;
+
+pub use dtls::Identity;
+pub use inbound::Incoming;
+pub use publisher::{Outgoing, extension};
+pub use subscriber::Scrutiny;
+
+use crate::measure::Tally;
+use anyhow::Context;
+use dtls::Handshake;
+use ice::{Agent, Heard};
+use publisher::Publisher;
+use srtp::Keys;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use subscriber::{FEEDBACK_INTERVAL, Subscriber};
+
+/// What a peer tells a server of itself.
+#[derive(Clone, Debug)]
+pub struct Local {
+    /// ICE's user name fragment.
+    pub ufrag: String,
+    /// ICE's password.
+    pub pwd: String,
+}
+
+/// What a server tells of its end.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// Its candidate.
+    pub address: SocketAddr,
+    /// ICE's user name fragment.
+    pub ufrag: String,
+    /// ICE's password.
+    pub pwd: String,
+    /// SHA-256 of its certificate, as SDP has it.
+    pub fingerprint: String,
+}
+
+/// Which way media goes.
+#[derive(Clone, Debug)]
+pub enum Media {
+    /// To the server.
+    Send(Vec<Outgoing>),
+    /// From the server.
+    Receive(Vec<Incoming>),
+}
+
+/// The wall clock, in nanoseconds since 1970.
+pub fn wall_clock() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// How long joining may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A peer.
+#[derive(Debug)]
+pub struct Peer {
+    remote: Remote,
+    agent: Agent,
+    stage: Stage,
+    media: Option<Media>,
+    deadline: Instant,
+    /// Datagrams to send.
+    outbox: Vec<Vec<u8>>,
+}
+
+/// In the order a peer goes through it.
+#[derive(Debug)]
+enum Stage {
+    Checking,
+    Handshaking(Box<Handshake>),
+    Connected(Box<Connected>),
+}
+
+#[derive(Debug)]
+struct Connected {
+    keys: Keys,
+    rtcp_index: u32,
+    next_feedback: Instant,
+    role: Role,
+}
+
+#[derive(Debug)]
+enum Role {
+    Publisher(Publisher),
+    Subscriber(Subscriber),
+}
+
+/// What is the same for all peers.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Their certificate.
+    pub identity: Identity,
+    /// How they look at what arrives.
+    pub scrutiny: Scrutiny,
+}
+
+impl Peer {
+    /// Begins to connect at `now`.
+    pub fn new(now: Instant, local: &Local, remote: Remote, media: Media) -> Self {
+        let agent = Agent::new(now, local, &remote);
+        Self {
+            remote,
+            agent,
+            stage: Stage::Checking,
+            media: Some(media),
+            deadline: now + PATIENCE,
+            outbox: Vec::new(),
+        }
+    }
+
+    /// Whether media can flow.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.stage, Stage::Connected(_))
+    }
+
+    /// Whether it sends.
+    pub fn is_publisher(&self) -> bool {
+        matches!(&self.stage, Stage::Connected(connected) if matches!(connected.role, Role::Publisher(_)))
+    }
+
+    /// When the first packet of media came.
+    pub fn first_media(&self) -> Option<Instant> {
+        self.subscriber().and_then(|subscriber| subscriber.first_media)
+    }
+
+    /// A subscriber that gets all it should, or a publisher that is connected.
+    pub fn has_all(&self) -> bool {
+        self.is_connected() && self.subscriber().is_none_or(Subscriber::has_all)
+    }
+
+    fn subscriber(&self) -> Option<&Subscriber> {
+        match &self.stage {
+            Stage::Connected(connected) => match &connected.role {
+                Role::Subscriber(subscriber) => Some(subscriber),
+                Role::Publisher(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Puts what it knows of losses into the tally, and counts them anew.
+    pub fn close_spans(&mut self, tally: &mut Tally) {
+        if let Stage::Connected(connected) = &mut self.stage
+            && let Role::Subscriber(subscriber) = &mut connected.role
+        {
+            subscriber.close_spans(tally);
+        }
+    }
+
+    /// The next datagram to send.
+    pub fn take_outgoing(&mut self) -> impl Iterator<Item = Vec<u8>> {
+        self.outbox.drain(..)
+    }
+
+    /// When to call [`advance`](Self::advance).
+    pub fn next_timeout(&self) -> Instant {
+        let next = match &self.stage {
+            Stage::Checking => self.deadline,
+            Stage::Handshaking(handshake) => handshake.next_timeout(),
+            Stage::Connected(connected) => match &connected.role {
+                Role::Publisher(publisher) => publisher.next_timeout(),
+                Role::Subscriber(_) => connected.next_feedback,
+            },
+        };
+        next.min(self.agent.next_timeout())
+    }
+
+    /// A datagram arrived in the kernel at `at`, nanoseconds of the wall clock. An error ends the peer.
+    pub fn on_datagram(
+        &mut self,
+        now: Instant,
+        at: u64,
+        datagram: &mut [u8],
+        surroundings: &Surroundings,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        // RFC 7983, RFC 5761 §4.
+        match (datagram.first(), datagram.get(1)) {
+            (Some(128..=191), Some(192..=223)) => self.on_rtcp(datagram, at, tally),
+            (Some(128..=191), _) => self.on_rtp(datagram, at, surroundings.scrutiny, tally),
+            (Some(20..=63), _) => {
+                if let Stage::Handshaking(handshake) = &mut self.stage {
+                    handshake.on_datagram(datagram);
+                    self.shake(now)?;
+                }
+            }
+            (Some(0..=3), _) => match self.agent.on_message(datagram, self.remote.address) {
+                Heard::Answer(answer) => self.outbox.push(answer),
+                Heard::Connected if matches!(self.stage, Stage::Checking) => {
+                    self.stage = Stage::Handshaking(Box::new(Handshake::new(&surroundings.identity, now)?));
+                    self.shake(now)?;
+                }
+                Heard::Connected | Heard::Nothing => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_rtp(&mut self, packet: &mut [u8], at: u64, scrutiny: Scrutiny, tally: &mut Tally) {
+        let Stage::Connected(connected) = &mut self.stage else { return };
+        if let Role::Subscriber(subscriber) = &mut connected.role {
+            subscriber.on_rtp(packet, at, &connected.keys.receiver, scrutiny, tally);
+        }
+    }
+
+    fn on_rtcp(&mut self, packet: &mut [u8], at: u64, tally: &mut Tally) {
+        let Stage::Connected(connected) = &mut self.stage else { return };
+        let receiver = &connected.keys.receiver;
+        match &mut connected.role {
+            Role::Publisher(publisher) => publisher.on_rtcp(packet, receiver, tally),
+            Role::Subscriber(subscriber) => subscriber.on_rtcp(packet, at, receiver, tally),
+        }
+    }
+
+    /// A batch of datagrams is over: asks for what was missing in it.
+    pub fn on_batch_end(&mut self) {
+        let Stage::Connected(connected) = &mut self.stage else { return };
+        let Role::Subscriber(subscriber) = &mut connected.role else { return };
+        let mut packet = Vec::new();
+        subscriber.ask(&mut packet, false);
+        self.outbox.extend(connected.protect_rtcp(packet));
+    }
+
+    fn shake(&mut self, now: Instant) -> anyhow::Result<()> {
+        let Stage::Handshaking(handshake) = &mut self.stage else { return Ok(()) };
+        let keys = handshake.advance(now, &self.remote.fingerprint)?;
+        self.outbox.extend(std::iter::from_fn(|| handshake.take_outgoing()));
+        let Some(keys) = keys else { return Ok(()) };
+        let role = match self.media.take().context("media is taken once")? {
+            Media::Send(outgoing) => Role::Publisher(Publisher::new(outgoing, now)),
+            Media::Receive(incoming) => Role::Subscriber(Subscriber::new(incoming)),
+        };
+        self.stage = Stage::Connected(Box::new(Connected { keys, rtcp_index: 0, next_feedback: now, role }));
+        Ok(())
+    }
+
+    /// Does what is due. Media goes straight to `send`, everything else to the outbox. An error ends the peer.
+    pub fn advance(
+        &mut self,
+        now: Instant,
+        tally: &mut Tally,
+        send: impl FnMut(&[u8]),
+    ) -> anyhow::Result<()> {
+        if self.agent.next_timeout() <= now {
+            self.outbox.push(self.agent.check(now));
+        }
+        match &mut self.stage {
+            Stage::Checking | Stage::Handshaking(_) if now >= self.deadline => {
+                anyhow::bail!("not connected within {} s", PATIENCE.as_secs());
+            }
+            Stage::Checking => {}
+            Stage::Handshaking(handshake) if handshake.next_timeout() <= now => self.shake(now)?,
+            Stage::Handshaking(_) => {}
+            Stage::Connected(connected) => {
+                let reports = connected.advance(now, tally, send);
+                self.outbox.extend(reports);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Connected {
+    fn advance(&mut self, now: Instant, tally: &mut Tally, send: impl FnMut(&[u8])) -> Option<Vec<u8>> {
+        let mut packet = Vec::new();
+        match &mut self.role {
+            Role::Publisher(publisher) => {
+                tally.sent += publisher.advance(now, wall_clock, &self.keys.sender, send);
+                publisher.report(now, wall_clock(), &mut packet);
+            }
+            Role::Subscriber(subscriber) if self.next_feedback <= now => {
+                self.next_feedback = now + FEEDBACK_INTERVAL;
+                subscriber.feed_back(&mut packet, wall_clock() / 1000);
+            }
+            Role::Subscriber(_) => {}
+        }
+        self.protect_rtcp(packet)
+    }
+
+    /// Encrypts a compound packet, if there is anything in it.
+    fn protect_rtcp(&mut self, mut packet: Vec<u8>) -> Option<Vec<u8>> {
+        if packet.is_empty() {
+            return None;
+        }
+        self.keys.sender.protect_rtcp(&mut packet, self.rtcp_index);
+        self.rtcp_index += 1;
+        Some(packet)
+    }
+}

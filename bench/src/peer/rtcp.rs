@@ -1,0 +1,288 @@
+//! The RTCP that peers write and read (RFC 3550 §6, RFC 4585, RFC 5104, draft-holmer-rmcat-transport-wide-cc-extensions-01), as bytes.
+
+/// A stream's reception, as a report tells of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Block {
+    /// Whose stream.
+    pub ssrc: u32,
+    /// Of the packets since the last report, how many 256ths are missing.
+    pub fraction_lost: u8,
+    /// Since the beginning.
+    pub lost: u32,
+    /// Extended.
+    pub highest_seq: u32,
+    /// In units of the payload's clock.
+    pub jitter: u32,
+    /// The middle of the last sender report's NTP time; 0 if there was none.
+    pub last_sr: u32,
+    /// Since then, in 65,536ths of a second.
+    pub delay: u32,
+}
+
+/// What a sender tells.
+#[derive(Clone, Copy, Debug)]
+pub struct SenderInfo {
+    /// Its stream.
+    pub ssrc: u32,
+    /// Its wall clock, in NTP's format.
+    pub ntp: u64,
+    /// The same moment on the media's clock.
+    pub rtp_time: u32,
+    /// Sent since the beginning.
+    pub packets: u32,
+    /// Sent since the beginning, payload alone.
+    pub octets: u32,
+}
+
+const SR: u8 = 200;
+const RR: u8 = 201;
+const SDES: u8 = 202;
+const RTPFB: u8 = 205;
+const PSFB: u8 = 206;
+
+/// Appends a sender report and the CNAME.
+pub fn sender_report(out: &mut Vec<u8>, info: &SenderInfo, cname: &str) {
+    packet(out, 0, SR, |out| {
+        out.extend_from_slice(&info.ssrc.to_be_bytes());
+        out.extend_from_slice(&info.ntp.to_be_bytes());
+        for word in [info.rtp_time, info.packets, info.octets] {
+            out.extend_from_slice(&word.to_be_bytes());
+        }
+    });
+    packet(out, 1, SDES, |out| {
+        out.extend_from_slice(&info.ssrc.to_be_bytes());
+        out.extend_from_slice(&[1, cname.len() as u8]);
+        out.extend_from_slice(cname.as_bytes());
+        out.push(0);
+    });
+}
+
+/// Appends a receiver report about at most 31 streams.
+pub fn receiver_report(out: &mut Vec<u8>, sender: u32, blocks: &[Block]) {
+    let blocks = &blocks[..blocks.len().min(31)];
+    packet(out, blocks.len() as u8, RR, |out| {
+        out.extend_from_slice(&sender.to_be_bytes());
+        for block in blocks {
+            out.extend_from_slice(&block.ssrc.to_be_bytes());
+            let lost = u32::from(block.fraction_lost) << 24 | block.lost.min(0x7f_ffff);
+            for word in [lost, block.highest_seq, block.jitter, block.last_sr, block.delay] {
+                out.extend_from_slice(&word.to_be_bytes());
+            }
+        }
+    });
+}
+
+/// Appends a request to send `lost`, which ascends, again (RFC 4585 §6.2.1).
+pub fn nack(out: &mut Vec<u8>, sender: u32, media: u32, lost: &[u16]) {
+    packet(out, 1, RTPFB, |out| {
+        out.extend_from_slice(&[sender.to_be_bytes(), media.to_be_bytes()].concat());
+        let mut rest = lost;
+        while let [first, tail @ ..] = rest {
+            let covered = tail.iter().take_while(|seq| seq.wrapping_sub(*first) <= 16).count();
+            let bits =
+                tail[..covered].iter().fold(0u16, |bits, seq| bits | 1 << (seq.wrapping_sub(*first) - 1));
+            out.extend_from_slice(&first.to_be_bytes());
+            out.extend_from_slice(&bits.to_be_bytes());
+            rest = &tail[covered..];
+        }
+    });
+}
+
+/// Appends a request for a keyframe (RFC 4585 §6.3.1).
+pub fn pli(out: &mut Vec<u8>, sender: u32, media: u32) {
+    packet(out, 1, PSFB, |out| out.extend_from_slice(&[sender.to_be_bytes(), media.to_be_bytes()].concat()));
+}
+
+/// Appends transport-wide feedback: which packets from `base` on arrived, and when, in microseconds of any clock that is not
+/// behind `base_at`'s.
+pub fn transport_cc(
+    out: &mut Vec<u8>,
+    sender: u32,
+    media: u32,
+    count: u8,
+    base: u16,
+    arrivals: &[Option<u64>],
+) {
+    let first = arrivals.iter().flatten().next().copied().unwrap_or(0);
+    let reference = first / 64_000;
+    packet(out, 15, RTPFB, |out| {
+        out.extend_from_slice(&[sender.to_be_bytes(), media.to_be_bytes()].concat());
+        out.extend_from_slice(&base.to_be_bytes());
+        out.extend_from_slice(&(arrivals.len() as u16).to_be_bytes());
+        out.extend_from_slice(&((reference as u32) << 8 | u32::from(count)).to_be_bytes());
+        let mut clock = (reference * 64_000) as i64;
+        let mut deltas = Vec::with_capacity(arrivals.len());
+        for chunk in arrivals.chunks(7) {
+            // A vector of two-bit statuses: missing, small delta, large or negative delta.
+            let mut word = 0xc000;
+            for (at, arrival) in chunk.iter().enumerate() {
+                let Some(arrival) = arrival else { continue };
+                let ticks = (*arrival as i64 - clock).div_euclid(250);
+                let ticks = ticks.clamp(i64::from(i16::MIN), i64::from(i16::MAX));
+                clock += ticks * 250;
+                let symbol = if (0..=255).contains(&ticks) { 1 } else { 2 };
+                match symbol {
+                    1 => deltas.push(ticks as u8),
+                    _ => deltas.extend_from_slice(&(ticks as i16).to_be_bytes()),
+                }
+                word |= symbol << (12 - 2 * at);
+            }
+            out.extend_from_slice(&(word as u16).to_be_bytes());
+        }
+        out.extend_from_slice(&deltas);
+    });
+}
+
+/// Appends a packet: its header, and what `body` writes, filled up to whole words.
+fn packet(out: &mut Vec<u8>, count: u8, packet_type: u8, body: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0x80 | count, packet_type, 0, 0]);
+    body(out);
+    let len = (out.len() - start).next_multiple_of(4);
+    out.resize(start + len, 0);
+    out[start + 2..start + 4].copy_from_slice(&((len / 4 - 1) as u16).to_be_bytes());
+}
+
+/// What peers listen to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A sender report: of which stream, and the middle of its NTP time.
+    SenderReport {
+        /// Its stream.
+        ssrc: u32,
+        /// The middle 32 bits.
+        ntp_middle: u32,
+    },
+    /// PLI or FIR for a stream.
+    KeyframeRequest(u32),
+    /// NACK for so many packets of a stream.
+    Nack,
+    /// Transport-wide feedback.
+    TransportCc,
+}
+
+/// Reads a compound packet as far as it is well-formed, leaving out what peers do not listen to.
+pub fn read(mut compound: &[u8], mut hear: impl FnMut(Said)) {
+    while let Some([first, packet_type, high, low]) = compound.first_chunk().copied() {
+        let len = 4 + 4 * usize::from(u16::from_be_bytes([high, low]));
+        let Some((packet, rest)) = compound.split_at_checked(len) else { return };
+        compound = rest;
+        let word = |at: usize| {
+            packet.get(at..at + 4).map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]))
+        };
+        let said = match (packet_type, first & 31) {
+            (SR, _) => {
+                word(4).zip(word(10)).map(|(ssrc, ntp_middle)| Said::SenderReport { ssrc, ntp_middle })
+            }
+            (PSFB, 1) => word(8).map(Said::KeyframeRequest),
+            // RFC 5104 §4.3.1: the stream is in the entry, not in the header.
+            (PSFB, 4) => word(12).map(Said::KeyframeRequest),
+            (RTPFB, 1) => Some(Said::Nack),
+            (RTPFB, 15) => Some(Said::TransportCc),
+            _ => None,
+        };
+        said.into_iter().for_each(&mut hear);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oracle_rtcp::packet::{Packet, unmarshal};
+    use oracle_rtcp::receiver_report::ReceiverReport;
+    use oracle_rtcp::sender_report::SenderReport;
+    use oracle_rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
+    use oracle_rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
+
+    fn read_by_another(bytes: &[u8]) -> Vec<Box<dyn Packet + Send + Sync>> {
+        unmarshal(&mut &bytes[..]).unwrap()
+    }
+
+    #[test]
+    fn reports_are_what_another_implementation_reads() {
+        let mut out = Vec::new();
+        let info = SenderInfo { ssrc: 7, ntp: 0x0102_0304_0506_0708, rtp_time: 9, packets: 10, octets: 11 };
+        sender_report(&mut out, &info, "bench");
+        let block = Block {
+            ssrc: 5,
+            fraction_lost: 3,
+            lost: 4,
+            highest_seq: 70_000,
+            jitter: 6,
+            last_sr: 7,
+            delay: 8,
+        };
+        receiver_report(&mut out, 8, &[block]);
+        let packets = read_by_another(&out);
+        let sr = packets[0].as_any().downcast_ref::<SenderReport>().unwrap();
+        assert_eq!(
+            (sr.ssrc, sr.ntp_time, sr.rtp_time, sr.packet_count, sr.octet_count),
+            (7, info.ntp, 9, 10, 11)
+        );
+        let rr = packets[2].as_any().downcast_ref::<ReceiverReport>().unwrap();
+        let theirs = &rr.reports[0];
+        assert_eq!((rr.ssrc, theirs.ssrc, theirs.fraction_lost, theirs.total_lost), (8, 5, 3, 4));
+        assert_eq!(
+            (theirs.last_sequence_number, theirs.jitter, theirs.last_sender_report, theirs.delay),
+            (70_000, 6, 7, 8)
+        );
+        let mut heard = Vec::new();
+        read(&out, |said| heard.push(said));
+        assert_eq!(heard, [Said::SenderReport { ssrc: 7, ntp_middle: 0x0304_0506 }]);
+    }
+
+    #[test]
+    fn nacks_are_what_another_implementation_reads() {
+        let lost = [65_530, 65_531, 65_535, 3, 100, 117];
+        let mut out = Vec::new();
+        nack(&mut out, 1, 2, &lost);
+        let packets = read_by_another(&out);
+        let nack = packets[0].as_any().downcast_ref::<TransportLayerNack>().unwrap();
+        let theirs: Vec<u16> = nack.nacks.iter().flat_map(|pair| pair.packet_list()).collect();
+        assert_eq!(theirs, lost);
+    }
+
+    #[test]
+    fn feedback_is_what_another_implementation_reads() {
+        let arrivals: Vec<_> =
+            (0..40u64).map(|at| (at % 5 != 3).then_some(1_000_000 + at * 400 + at / 20 * 90_000)).collect();
+        let mut out = Vec::new();
+        transport_cc(&mut out, 1, 2, 3, 65_520, &arrivals);
+        let packets = read_by_another(&out);
+        let feedback = packets[0].as_any().downcast_ref::<TransportLayerCc>().unwrap();
+        assert_eq!(
+            (feedback.base_sequence_number, feedback.packet_status_count, feedback.fb_pkt_count),
+            (65_520, 40, 3)
+        );
+        let mut clock = i64::from(feedback.reference_time) * 64_000;
+        let theirs: Vec<_> = feedback
+            .recv_deltas
+            .iter()
+            .map(|delta| {
+                clock += delta.delta;
+                clock
+            })
+            .collect();
+        let ours: Vec<_> = arrivals.iter().flatten().collect();
+        assert_eq!(theirs.len(), ours.len());
+        for (theirs, ours) in theirs.iter().zip(ours) {
+            assert!((0..250).contains(&(*ours as i64 - theirs)), "{theirs} for {ours}");
+        }
+    }
+
+    #[test]
+    fn keyframe_requests_are_heard_and_noise_is_not() {
+        let mut out = Vec::new();
+        pli(&mut out, 1, 77);
+        out.extend_from_slice(&[0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 78, 5, 0, 0, 0]);
+        let hear = |bytes: &[u8]| {
+            let mut heard = Vec::new();
+            read(bytes, |said| heard.push(said));
+            heard
+        };
+        assert_eq!(hear(&out), [Said::KeyframeRequest(77), Said::KeyframeRequest(78)]);
+        for len in 0..out.len() {
+            assert!(hear(&out[..len]).len() < 2, "{len} bytes");
+        }
+    }
+}

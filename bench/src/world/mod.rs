@@ -1,0 +1,359 @@
+//! All peers, their sockets and timers, in one loop on one thread.
+
+mod socket;
+mod timers;
+
+use crate::measure::{Tally, thread_time};
+use crate::peer::{Local, Media, Peer, Remote, Surroundings};
+use anyhow::Context;
+use mio::{Events, Interest, Poll, Token, Waker};
+use socket::{BUFFER_LEN, CONTROL_LEN, Socket};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use timers::Timers;
+use tokio::sync::oneshot;
+
+/// How peers meet the network.
+#[derive(Debug)]
+pub struct Settings {
+    /// What is the same for all peers.
+    pub surroundings: Surroundings,
+    /// Of the media that arrives, the part that is thrown away.
+    pub loss: f64,
+    /// See [`Socket::connect`].
+    pub coalesce: bool,
+}
+
+/// Who is to join.
+#[derive(Debug)]
+pub struct Joining {
+    /// Its ICE credentials.
+    pub local: Local,
+    /// The server's end.
+    pub remote: Remote,
+    /// What it sends or receives.
+    pub media: Media,
+    /// When it began to join: before its first word to the server.
+    pub begun: Instant,
+    /// Told when it is connected, or why it never will be.
+    pub connected: oneshot::Sender<Result<(), String>>,
+}
+
+enum Command {
+    Join(Box<Joining>),
+    /// Begins to count.
+    Measure,
+    Harvest(oneshot::Sender<Harvest>),
+}
+
+/// What came of a measurement.
+#[derive(Debug)]
+pub struct Harvest {
+    /// What was counted since the measurement began.
+    pub tally: Tally,
+    /// How long it was.
+    pub time: Duration,
+    /// CPU time of the loop meanwhile.
+    pub cpu: Duration,
+    /// How long each peer took from its first word until it was connected.
+    pub connect_times: Vec<Duration>,
+    /// The same until its first packet of media; subscribers alone.
+    pub media_times: Vec<Duration>,
+    /// Subscribers that get every stream they should.
+    pub complete: usize,
+    /// Why peers failed.
+    pub failures: Vec<String>,
+}
+
+/// Commands that may wait.
+const COMMANDS_MAX: usize = 4096;
+
+/// Failures that are kept in words.
+const FAILURES_MAX: usize = 20;
+
+/// The loop, from outside. It ends when this is dropped.
+#[derive(Debug)]
+pub struct World {
+    commands: Option<SyncSender<Command>>,
+    waker: Arc<Waker>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Join(_) => "Join",
+            Self::Measure => "Measure",
+            Self::Harvest(_) => "Harvest",
+        })
+    }
+}
+
+impl World {
+    /// Starts the loop on a thread of its own.
+    pub fn start(settings: Settings) -> anyhow::Result<Self> {
+        let poll = Poll::new().context("cannot poll")?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).context("cannot wake")?);
+        let (commands, inbox) = sync_channel(COMMANDS_MAX);
+        let turning = Loop::new(settings, poll, inbox);
+        let thread = std::thread::Builder::new().name("media".to_owned()).spawn(move || turning.run())?;
+        Ok(Self { commands: Some(commands), waker, thread: Some(thread) })
+    }
+
+    /// Lets a peer join.
+    pub fn join(&self, joining: Joining) {
+        self.tell(Command::Join(Box::new(joining)));
+    }
+
+    /// Begins to count anew.
+    pub fn measure(&self) {
+        self.tell(Command::Measure);
+    }
+
+    /// Ends counting.
+    pub async fn harvest(&self) -> anyhow::Result<Harvest> {
+        let (reply, harvest) = oneshot::channel();
+        self.tell(Command::Harvest(reply));
+        harvest.await.context("the media thread has ended early")
+    }
+
+    fn tell(&self, command: Command) {
+        let commands = self.commands.as_ref().expect("taken only when dropped");
+        // The thread ends only by a panic of its own; whoever waits for an answer hears of it.
+        let _ = commands.send(command);
+        let _ = self.waker.wake();
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.commands = None;
+        let _ = self.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+const WAKER: Token = Token(usize::MAX);
+
+/// The loop, from inside.
+struct Loop {
+    settings: Settings,
+    poll: Poll,
+    inbox: Receiver<Command>,
+    members: Vec<Member>,
+    timers: Timers,
+    tally: Tally,
+    random: u64,
+    measured_since: Instant,
+    cpu_at_start: Duration,
+    failures: Vec<String>,
+    buffer: Vec<u8>,
+    control: Vec<u8>,
+}
+
+/// A peer and its socket.
+struct Member {
+    peer: Peer,
+    socket: Socket,
+    begun: Instant,
+    connect_time: Option<Duration>,
+    connected: Option<oneshot::Sender<Result<(), String>>>,
+    has_failed: bool,
+}
+
+impl Loop {
+    fn new(settings: Settings, poll: Poll, inbox: Receiver<Command>) -> Self {
+        Self {
+            settings,
+            poll,
+            inbox,
+            members: Vec::new(),
+            timers: Timers::default(),
+            tally: Tally::default(),
+            random: 0x9e37_79b9_7f4a_7c15,
+            measured_since: Instant::now(),
+            cpu_at_start: Duration::ZERO,
+            failures: Vec::new(),
+            buffer: vec![0; BUFFER_LEN],
+            control: vec![0; CONTROL_LEN],
+        }
+    }
+
+    fn run(mut self) {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            let timeout = self.timers.next().map(|next| next.saturating_duration_since(Instant::now()));
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != std::io::ErrorKind::Interrupted
+            {
+                self.failures.push(format!("cannot poll: {error}"));
+            }
+            for event in &events {
+                if event.token() != WAKER {
+                    self.receive(event.token().0);
+                }
+            }
+            if !self.obey() {
+                return;
+            }
+            self.fire();
+        }
+    }
+
+    /// Does as it is told. False when there will be no more orders.
+    fn obey(&mut self) -> bool {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(Command::Join(joining)) => self.admit(*joining),
+                Ok(Command::Measure) => self.begin(),
+                Ok(Command::Harvest(reply)) => {
+                    let harvest = self.harvest();
+                    // Whoever asked may have been interrupted.
+                    let _ = reply.send(harvest);
+                }
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn admit(&mut self, joining: Joining) {
+        let Joining { local, remote, media, begun, connected } = joining;
+        let index = self.members.len();
+        let socket = Socket::connect(remote.address, self.settings.coalesce).and_then(|mut socket| {
+            self.poll.registry().register(socket.source(), Token(index), Interest::READABLE)?;
+            Ok(socket)
+        });
+        let socket = match socket {
+            Ok(socket) => socket,
+            Err(error) => {
+                let _ = connected.send(Err(format!("no socket: {error}")));
+                return;
+            }
+        };
+        let now = Instant::now();
+        let peer = Peer::new(now, &local, remote, media);
+        self.members.push(Member {
+            peer,
+            socket,
+            begun,
+            connect_time: None,
+            connected: Some(connected),
+            has_failed: false,
+        });
+        self.timers.set(index, now);
+    }
+
+    fn begin(&mut self) {
+        let mut forgotten = Tally::default();
+        self.members.iter_mut().for_each(|member| member.peer.close_spans(&mut forgotten));
+        self.tally = Tally::default();
+        self.measured_since = Instant::now();
+        self.cpu_at_start = thread_time();
+    }
+
+    fn harvest(&mut self) -> Harvest {
+        let mut tally = std::mem::take(&mut self.tally);
+        self.members.iter_mut().for_each(|member| member.peer.close_spans(&mut tally));
+        let media_time = |member: &Member| Some(member.peer.first_media()?.duration_since(member.begun));
+        Harvest {
+            tally,
+            time: self.measured_since.elapsed(),
+            cpu: thread_time().saturating_sub(self.cpu_at_start),
+            connect_times: self.members.iter().filter_map(|member| member.connect_time).collect(),
+            media_times: self.members.iter().filter_map(media_time).collect(),
+            complete: self
+                .members
+                .iter()
+                .filter(|member| !member.peer.is_publisher() && member.peer.has_all())
+                .count(),
+            failures: self.failures.clone(),
+        }
+    }
+
+    /// Takes everything that has arrived for a peer.
+    fn receive(&mut self, index: usize) {
+        let Some(member) = self.members.get_mut(index).filter(|member| !member.has_failed) else { return };
+        let mut result = Ok(());
+        while let Some(received) = member.socket.receive(&mut self.buffer, &mut self.control) {
+            let now = Instant::now();
+            for datagram in self.buffer[..received.len].chunks_mut(received.segment) {
+                if self.settings.loss > 0.0
+                    && is_media(datagram)
+                    && throw(&mut self.random) < self.settings.loss
+                {
+                    self.tally.thrown += 1;
+                    continue;
+                }
+                let heard = member.peer.on_datagram(
+                    now,
+                    received.at,
+                    datagram,
+                    &self.settings.surroundings,
+                    &mut self.tally,
+                );
+                result = result.and(heard);
+            }
+        }
+        member.peer.on_batch_end();
+        self.settle(index, result);
+    }
+
+    /// Does what is due.
+    fn fire(&mut self) {
+        let now = Instant::now();
+        while let Some(index) = self.timers.pop(now) {
+            let Some(member) = self.members.get_mut(index).filter(|member| !member.has_failed) else {
+                continue;
+            };
+            let (socket, mut unsent) = (&member.socket, 0);
+            let result = member.peer.advance(now, &mut self.tally, |datagram| {
+                unsent += u64::from(!socket.send(datagram));
+            });
+            self.tally.unsent += unsent;
+            self.settle(index, result);
+        }
+    }
+
+    /// Sends what a peer has to say, sets its timer, and notes what has become of it.
+    fn settle(&mut self, index: usize, result: anyhow::Result<()>) {
+        let member = &mut self.members[index];
+        for datagram in member.peer.take_outgoing() {
+            member.socket.send(&datagram);
+        }
+        self.timers.set(index, member.peer.next_timeout());
+        if let Err(error) = result {
+            member.has_failed = true;
+            let text = format!("peer {index}: {error:#}");
+            if let Some(connected) = member.connected.take() {
+                let _ = connected.send(Err(text.clone()));
+            }
+            if self.failures.len() < FAILURES_MAX {
+                self.failures.push(text);
+            }
+        } else if member.peer.is_connected()
+            && let Some(connected) = member.connected.take()
+        {
+            member.connect_time = Some(member.begun.elapsed());
+            let _ = connected.send(Ok(()));
+        }
+    }
+}
+
+/// RTP, and no RTCP (RFC 5761 §4).
+fn is_media(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, second, ..] if !(192..=223).contains(second))
+}
+
+/// Between 0 and 1 (xorshift64*).
+fn throw(random: &mut u64) -> f64 {
+    *random ^= *random >> 12;
+    *random ^= *random << 25;
+    *random ^= *random >> 27;
+    (random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
+}

@@ -1,0 +1,129 @@
+//! A peer's UDP socket. Each peer has one of its own: servers tell peers apart by address, and what all of them can be measured with is
+//! the only fair choice.
+
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd;
+
+/// Bytes of a receive buffer that the kernel is asked for: a keyframe for a peer that has to wait for its turn.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// Room for the segment's size and a timestamp.
+pub const CONTROL_LEN: usize = 128;
+
+/// The largest that a run of datagrams can be.
+pub const BUFFER_LEN: usize = 1 << 16;
+
+/// A socket that is connected to a server.
+#[derive(Debug)]
+pub struct Socket(mio::net::UdpSocket);
+
+/// Datagrams that came in one piece.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// Bytes of all.
+    pub len: usize,
+    /// Bytes of each but the last.
+    pub segment: usize,
+    /// When the kernel got it, in nanoseconds of the wall clock.
+    pub at: u64,
+}
+
+impl Socket {
+    /// A socket on a port of its own. `coalesce`: the kernel may hand over runs of datagrams in one piece (UDP GRO), which costs both
+    /// ends of loopback less.
+    pub fn connect(remote: SocketAddr, coalesce: bool) -> io::Result<Self> {
+        let any = match remote {
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            SocketAddr::V6(_) => SocketAddr::new(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1u16]), 0),
+        };
+        let socket = std::net::UdpSocket::bind(any)?;
+        socket.connect(remote)?;
+        socket.set_nonblocking(true)?;
+        // Beyond the system's limit only root may go.
+        if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+            setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
+        }
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        if coalesce {
+            setsockopt(&socket, sockopt::UdpGroSegment, &true)?;
+        }
+        Ok(Self(mio::net::UdpSocket::from_std(socket)))
+    }
+
+    /// Sends a datagram. False if there is no room for it.
+    pub fn send(&self, datagram: &[u8]) -> bool {
+        self.0.send(datagram).is_ok()
+    }
+
+    /// What has arrived; `None` when there is no more. `control` has [`CONTROL_LEN`] bytes.
+    pub fn receive(&self, buffer: &mut [u8], control: &mut [u8]) -> Option<Received> {
+        let mut slices = [IoSliceMut::new(buffer)];
+        let message =
+            recvmsg::<()>(self.0.as_raw_fd(), &mut slices, Some(control), MsgFlags::MSG_DONTWAIT).ok()?;
+        let mut received = Received { len: message.bytes, segment: message.bytes.max(1), at: 0 };
+        for control in message.cmsgs().into_iter().flatten() {
+            match control {
+                ControlMessageOwned::UdpGroSegments(segment) if segment > 0 => {
+                    received.segment = segment as usize;
+                }
+                ControlMessageOwned::ScmTimestampns(at) => {
+                    received.at = at.tv_sec() as u64 * 1_000_000_000 + at.tv_nsec() as u64;
+                }
+                _ => {}
+            }
+        }
+        if received.at == 0 {
+            received.at = crate::peer::wall_clock();
+        }
+        Some(received)
+    }
+
+    /// For the poll.
+    pub fn source(&mut self) -> &mut impl mio::event::Source {
+        &mut self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datagrams_come_with_their_time_and_in_their_order() {
+        let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = Socket::connect(server.local_addr().unwrap(), true).unwrap();
+        assert!(socket.send(b"who"));
+        let (_, peer) = server.recv_from(&mut [0; 9]).unwrap();
+        let before = crate::peer::wall_clock();
+        for text in [b"one", b"two"] {
+            server.send_to(text, peer).unwrap();
+        }
+        let (mut buffer, mut control) = (vec![0; BUFFER_LEN], vec![0; CONTROL_LEN]);
+        let mut heard = Vec::new();
+        while heard.len() < 6 {
+            if let Some(received) = socket.receive(&mut buffer, &mut control) {
+                heard.extend_from_slice(&buffer[..received.len]);
+                assert!(received.segment == 3 && received.at >= before, "{received:?}");
+            }
+        }
+        assert_eq!(heard, b"onetwo");
+    }
+
+    #[test]
+    fn a_run_that_comes_in_one_piece_says_how_long_each_is() {
+        let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = Socket::connect(server.local_addr().unwrap(), true).unwrap();
+        socket.send(b"who");
+        let (_, peer) = server.recv_from(&mut [0; 9]).unwrap();
+        setsockopt(&server, sockopt::UdpGsoSegment, &100).unwrap();
+        server.send_to(&[7; 250], peer).unwrap();
+        let (mut buffer, mut control) = (vec![0; BUFFER_LEN], vec![0; CONTROL_LEN]);
+        let received = std::iter::repeat_with(|| socket.receive(&mut buffer, &mut control)).flatten().next();
+        assert!(
+            received.is_some_and(|received| (received.len, received.segment) == (250, 100)),
+            "{received:?}"
+        );
+    }
+}
