@@ -113,6 +113,12 @@ need_gstreamer() {
     done
 }
 
+# What the load generator is tried on beside our own server, and what makes a network for both.
+need_janus() {
+    need janus
+    need ip iproute2
+}
+
 # npm_ci FOLDER: installs exactly what the lock file says, and nothing when that was done already.
 npm_ci() {
     local stamp="$1/node_modules/.leat-lock"

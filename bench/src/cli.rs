@@ -18,6 +18,8 @@ pub struct Cli {
 pub enum Command {
     /// Puts load on a server that runs already
     Load(LoadArguments),
+    /// Starts several servers in turn, puts the same load on each, and reports side by side
+    Compare(CompareArguments),
 }
 
 /// A server that there is a driver for.
@@ -25,6 +27,10 @@ pub enum Command {
 pub enum Server {
     /// This project's, by Socket.IO
     Leat,
+    /// mediasoup, by the server in bench/rivals/mediasoup
+    Mediasoup,
+    /// Janus with its videoroom plugin, by WebSocket
+    Janus,
 }
 
 impl Server {
@@ -32,6 +38,8 @@ impl Server {
     pub fn name(self) -> &'static str {
         match self {
             Self::Leat => "leat",
+            Self::Mediasoup => "mediasoup",
+            Self::Janus => "janus",
         }
     }
 
@@ -39,6 +47,8 @@ impl Server {
     pub fn default_url(self) -> &'static str {
         match self {
             Self::Leat => "ws://127.0.0.1:7080",
+            Self::Mediasoup => "tcp://127.0.0.1:4443",
+            Self::Janus => "ws://127.0.0.1:8188",
         }
     }
 }
@@ -84,6 +94,32 @@ pub struct LoadArguments {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Write the report to this file as a page with plots
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+/// `leat-bench compare`.
+#[derive(Clone, Debug, Args)]
+pub struct CompareArguments {
+    /// Which servers; the first is what the others are held against
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "leat,mediasoup,janus")]
+    pub rivals: Vec<Server>,
+    /// How often each is measured, in turn
+    #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Core for the server
+    #[arg(long, value_name = "CORE", default_value_t = 0)]
+    pub server_cpu: usize,
+    /// The load.
+    #[command(flatten)]
+    pub load: Load,
+    /// Numbers of subscribers to measure once more, for the plot of CPU against subscribers
+    #[arg(long, value_name = "COUNT,…", value_delimiter = ',')]
+    pub sweep: Vec<u32>,
+    /// Write the results to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the results to this file as a page with plots
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 }
@@ -139,7 +175,7 @@ pub struct Load {
     /// Take every datagram from the kernel by itself (no UDP GRO), as a network card without that would bring them
     #[arg(long)]
     pub no_gro: bool,
-    /// Core for the generator [default: any]
+    /// Core for the generator [default: any; of compare 1, where there are two]
     #[arg(long, value_name = "CORE")]
     pub cpu: Option<usize>,
 }
@@ -193,8 +229,10 @@ mod tests {
 
     fn load(arguments: &[&str]) -> Load {
         let line = ["leat-bench", "load"].iter().chain(arguments);
-        let Command::Load(arguments) = Cli::try_parse_from(line).unwrap().command;
-        arguments.load
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Load(arguments) => arguments.load,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

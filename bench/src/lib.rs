@@ -3,12 +3,15 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+mod compare;
 mod drivers;
+mod html;
 mod load;
 mod measure;
 mod media;
 mod peer;
 mod place;
+mod servers;
 mod watch;
 mod world;
 
@@ -29,6 +32,7 @@ pub fn run(command: Command) -> anyhow::Result<u8> {
     let watch = Watch::start()?;
     match command {
         Command::Load(arguments) => load(&arguments, &watch),
+        Command::Compare(arguments) => compare::run(&arguments, &watch),
     }
 }
 
@@ -42,6 +46,9 @@ fn load(arguments: &LoadArguments, watch: &Watch) -> anyhow::Result<u8> {
     println!("{report}");
     if let Some(path) = &arguments.json {
         write(path, &serde_json::to_string_pretty(&report)?)?;
+    }
+    if let Some(path) = &arguments.html {
+        write(path, &html::load(&report))?;
     }
     Ok(u8::from(!report.is_sound()))
 }
@@ -61,6 +68,10 @@ fn put(
     local.block_on(&runtime, async {
         match server {
             Server::Leat => load::run(load, target, drivers::Leat::new(url), watch).await,
+            Server::Mediasoup => load::run(load, target, drivers::Mediasoup::new(url), watch).await,
+            Server::Janus => {
+                load::run(load, target, drivers::Janus::new(url, load.publishers()), watch).await
+            }
         }
     })
 }

@@ -178,7 +178,7 @@ impl<D: Driver> Party<D> {
 
     async fn publish_one(&self, room: usize, outgoing: Vec<Outgoing>) -> anyhow::Result<Vec<Feed>> {
         let (local, begun) = (credentials(), Instant::now());
-        let me = Me { fingerprint: &self.fingerprint };
+        let me = Me { local: &local, fingerprint: &self.fingerprint };
         let published = self.driver.publish(room, me, &outgoing).await?;
         let (connected, is_connected) = oneshot::channel();
         let (remote, media) = (published.remote, Media::Send(outgoing));
@@ -227,7 +227,7 @@ impl<D: Driver> Party<D> {
 
     async fn subscribe_one(&self, room: usize, feeds: &[Feed]) -> anyhow::Result<()> {
         let (local, begun) = (credentials(), Instant::now());
-        let me = Me { fingerprint: &self.fingerprint };
+        let me = Me { local: &local, fingerprint: &self.fingerprint };
         let (remote, incoming) = self.driver.subscribe(room, me, feeds).await?;
         let (connected, is_connected) = oneshot::channel();
         self.world.join(Joining { local, remote, media: Media::Receive(incoming), begun, connected });
@@ -311,8 +311,10 @@ mod tests {
 
     fn load(line: &str) -> Load {
         let line = ["leat-bench", "load"].into_iter().chain(line.split_whitespace());
-        let Command::Load(arguments) = Cli::try_parse_from(line).unwrap().command;
-        arguments.load
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Load(arguments) => arguments.load,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -26,6 +26,11 @@ impl Place {
                 .map_or_else(|_| unknown(), |release| release.trim().to_owned()),
         }
     }
+
+    /// The commit, and whether it was changed.
+    pub fn commit(&self) -> &str {
+        &self.commit
+    }
 }
 
 impl fmt::Display for Place {

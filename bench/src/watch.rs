@@ -31,9 +31,12 @@ impl Watch {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// A bar on the terminal; nothing where there is none.
+    /// A bar on the terminal; where there is none, one line.
     pub fn bar(&self, what: &'static str, len: u64) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::stderr());
+        if bar.is_hidden() {
+            eprintln!("{what}");
+        }
         let style = ProgressStyle::with_template("{msg:>18} [{bar:40}] {pos}/{len} {eta}");
         bar.set_style(style.expect("a sound template").progress_chars("=> "));
         bar.set_message(what);

@@ -1,12 +1,17 @@
 //! How a peer gets into a room of a server: everything that comes before ICE. One trait, one implementation a server.
 
+mod janus;
 mod leat;
+mod mediasoup;
+mod sdp;
 mod socketio;
 
+pub use janus::Janus;
 pub use leat::Leat;
+pub use mediasoup::Mediasoup;
 
 use crate::media::Codec;
-use crate::peer::{Incoming, Outgoing, Remote};
+use crate::peer::{Incoming, Local, Outgoing, Remote};
 use std::future::Future;
 
 /// Brings peers into rooms. What a peer holds open at the server stays open until the driver is dropped.
@@ -31,6 +36,8 @@ pub trait Driver: 'static {
 /// Who announces itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Me<'a> {
+    /// Its ICE credentials.
+    pub local: &'a Local,
     /// SHA-256 of its certificate, as SDP has it.
     pub fingerprint: &'a str,
 }

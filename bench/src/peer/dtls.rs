@@ -24,8 +24,11 @@ const EXPORTER_LABEL: &str = "EXTRACTOR-dtls_srtp";
 /// Bytes of a handshake datagram.
 const MTU: u32 = 1200;
 
-/// How often OpenSSL is asked whether a flight is to be sent again; it decides by its own clock, after a second.
-const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+/// After so long without an answer a flight is sent again, and after twice as long each time that follows, as browsers do it: a server that has
+/// just seen the first check may not be listening yet. OpenSSL's own timer begins at a second.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+/// See [`RETRY_MIN`].
+const RETRY_MAX: Duration = Duration::from_secs(1);
 
 /// The certificate of all peers, and what they speak.
 #[derive(Clone)]
@@ -86,16 +89,20 @@ fn fingerprint(certificate: &X509) -> anyhow::Result<String> {
 #[derive(Debug)]
 pub struct Handshake {
     stream: SslStream<Datagrams>,
+    /// What was sent last and is not answered yet.
+    flight: Vec<Vec<u8>>,
+    pause: Duration,
     next_try: Instant,
 }
 
 impl Handshake {
-    /// Begins one. The first flight is in [`take_outgoing`](Self::take_outgoing) after the first [`advance`](Self::advance).
+    /// Begins one. The first flight leaves with the first [`advance`](Self::advance).
     pub fn new(identity: &Identity, now: Instant) -> anyhow::Result<Self> {
         let mut ssl = Ssl::new(&identity.context)?;
         ssl.set_mtu(MTU)?;
         ssl.set_connect_state();
-        Ok(Self { stream: SslStream::new(ssl, Datagrams::default())?, next_try: now })
+        let stream = SslStream::new(ssl, Datagrams::default())?;
+        Ok(Self { stream, flight: Vec::new(), pause: RETRY_MIN, next_try: now })
     }
 
     /// When to [`advance`](Self::advance) though nothing has arrived.
@@ -108,20 +115,29 @@ impl Handshake {
         self.stream.get_mut().incoming.push_back(bytes.to_vec());
     }
 
-    /// Goes as far as it can. Keys, once it is over; an error if it has failed, or the certificate is not the one that
-    /// signaling told of.
-    pub fn advance(&mut self, now: Instant, expected: &str) -> anyhow::Result<Option<Keys>> {
-        self.next_try = now + RETRY_INTERVAL;
-        match self.stream.do_handshake() {
+    /// Goes as far as it can, and puts into `outbox` what is to be sent. Keys, once it is over; an error if it has failed, or the
+    /// certificate is not the one that signaling told of.
+    pub fn advance(
+        &mut self,
+        now: Instant,
+        expected: &str,
+        outbox: &mut Vec<Vec<u8>>,
+    ) -> anyhow::Result<Option<Keys>> {
+        let result = match self.stream.do_handshake() {
             Ok(()) => self.keys(expected).map(Some),
             Err(error) if matches!(error.code(), ErrorCode::WANT_READ | ErrorCode::WANT_WRITE) => Ok(None),
             Err(error) => Err(error).context("the DTLS handshake failed"),
+        };
+        let next = std::mem::take(&mut self.stream.get_mut().outgoing);
+        if !next.is_empty() {
+            (self.flight, self.pause, self.next_try) = (next, RETRY_MIN, now + RETRY_MIN);
+            outbox.extend_from_slice(&self.flight);
+        } else if self.next_try <= now {
+            self.pause = (2 * self.pause).min(RETRY_MAX);
+            self.next_try = now + self.pause;
+            outbox.extend_from_slice(&self.flight);
         }
-    }
-
-    /// The next datagram to send.
-    pub fn take_outgoing(&mut self) -> Option<Vec<u8>> {
-        self.stream.get_mut().outgoing.pop_front()
+        result
     }
 
     fn keys(&self, expected: &str) -> anyhow::Result<Keys> {
@@ -145,7 +161,7 @@ impl Handshake {
 #[derive(Debug, Default)]
 struct Datagrams {
     incoming: VecDeque<Vec<u8>>,
-    outgoing: VecDeque<Vec<u8>>,
+    outgoing: Vec<Vec<u8>>,
 }
 
 impl Read for Datagrams {
@@ -159,7 +175,7 @@ impl Read for Datagrams {
 
 impl Write for Datagrams {
     fn write(&mut self, datagram: &[u8]) -> io::Result<usize> {
-        self.outgoing.push_back(datagram.to_vec());
+        self.outgoing.push(datagram.to_vec());
         Ok(datagram.len())
     }
 

@@ -238,8 +238,7 @@ impl Peer {
 
     fn shake(&mut self, now: Instant) -> anyhow::Result<()> {
         let Stage::Handshaking(handshake) = &mut self.stage else { return Ok(()) };
-        let keys = handshake.advance(now, &self.remote.fingerprint)?;
-        self.outbox.extend(std::iter::from_fn(|| handshake.take_outgoing()));
+        let keys = handshake.advance(now, &self.remote.fingerprint, &mut self.outbox)?;
         let Some(keys) = keys else { return Ok(()) };
         let role = match self.media.take().context("media is taken once")? {
             Media::Send(outgoing) => Role::Publisher(Publisher::new(outgoing, now)),

@@ -3,7 +3,7 @@
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 /// Bytes of a receive buffer that the kernel is asked for: a keyframe for a peer that has to wait for its turn.
@@ -35,8 +35,8 @@ impl Socket {
     /// ends of loopback less.
     pub fn connect(remote: SocketAddr, coalesce: bool) -> io::Result<Self> {
         let any = match remote {
-            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            SocketAddr::V6(_) => SocketAddr::new(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1u16]), 0),
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
         };
         let socket = std::net::UdpSocket::bind(any)?;
         socket.connect(remote)?;

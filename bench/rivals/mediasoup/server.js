@@ -1,0 +1,81 @@
+// mediasoup for the comparison: one worker, and what it takes to bring peers into rooms. One JSON object a line over TCP, each request
+// answered with its id:
+//
+//   {"id":1,"method":"publish","room":0,"fingerprint":"AA:…","tracks":[{"kind":"video","rtpParameters":{…}}]}
+//   {"id":1,"result":{"ice":…,"candidates":[…],"dtls":…,"producers":["…"]}}
+//   {"id":2,"method":"subscribe","room":0,"fingerprint":"AA:…","producers":["…"]}
+//   {"id":2,"result":{"ice":…,"candidates":[…],"dtls":…,"consumers":[{"producerId":"…","rtpParameters":{…}}]}}
+//
+// Port and IP address for media are the two arguments. The worker is the binary that MEDIASOUP_WORKER_BIN names.
+import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
+import { createWorker } from 'mediasoup';
+
+const [port, ip] = process.argv.slice(2);
+
+const MEDIA_CODECS = [
+  { kind: 'audio', mimeType: 'audio/opus', clockRate: 48000, channels: 2 },
+  { kind: 'video', mimeType: 'video/VP8', clockRate: 90000 },
+  {
+    kind: 'video',
+    mimeType: 'video/H264',
+    clockRate: 90000,
+    parameters: { 'packetization-mode': 1, 'profile-level-id': '42e01f', 'level-asymmetry-allowed': 1 },
+  },
+];
+
+const worker = await createWorker({ logLevel: 'warn' });
+worker.on('died', () => process.exit(1));
+
+const rooms = new Map();
+const router = (room) => {
+  if (!rooms.has(room)) rooms.set(room, worker.createRouter({ mediaCodecs: MEDIA_CODECS }));
+  return rooms.get(room);
+};
+
+async function transport(room, fingerprint) {
+  const made = await room.createWebRtcTransport({
+    listenInfos: [{ protocol: 'udp', ip }],
+    // What is forwarded is not held back for want of an estimate.
+    initialAvailableOutgoingBitrate: 10_000_000,
+  });
+  const fingerprints = [{ algorithm: 'sha-256', value: fingerprint }];
+  await made.connect({ dtlsParameters: { role: 'client', fingerprints } });
+  const described = { ice: made.iceParameters, candidates: made.iceCandidates, dtls: made.dtlsParameters };
+  return [made, described];
+}
+
+const methods = {
+  async publish({ room, fingerprint, tracks }) {
+    const [made, described] = await transport(await router(room), fingerprint);
+    const producers = [];
+    for (const track of tracks) producers.push((await made.produce(track)).id);
+    return { ...described, producers };
+  },
+
+  async subscribe({ room, fingerprint, producers }) {
+    const { rtpCapabilities } = await router(room);
+    const [made, described] = await transport(await router(room), fingerprint);
+    const consumers = [];
+    for (const producerId of producers) {
+      const { rtpParameters } = await made.consume({ producerId, rtpCapabilities });
+      consumers.push({ producerId, rtpParameters });
+    }
+    return { ...described, consumers };
+  },
+};
+
+async function answer(line) {
+  const { id, method, ...parameters } = JSON.parse(line);
+  try {
+    return { id, result: await methods[method](parameters) };
+  } catch (error) {
+    return { id, error: `${error.name}: ${error.message}` };
+  }
+}
+
+createServer((socket) => {
+  socket.on('error', () => socket.destroy());
+  const lines = createInterface({ input: socket });
+  lines.on('line', async (line) => socket.write(`${JSON.stringify(await answer(line))}\n`));
+}).listen(Number(port), '127.0.0.1');

@@ -1,0 +1,206 @@
+//! The load generator on real servers: everything that was sent arrives, authentic and whole.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets an impossible value should stop there")]
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const BENCH: &str = env!("CARGO_BIN_EXE_leat-bench");
+
+/// A directory that is gone when dropped.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("leat-bench-test-{name}-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// `leat up`, which ends with the test.
+struct Leat {
+    process: Child,
+    http: u16,
+    _directory: Directory,
+}
+
+impl Leat {
+    fn start(name: &str) -> Self {
+        let directory = Directory::new(name);
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (http, media) = (free(), free());
+        let program = Path::new(BENCH).with_file_name("leat");
+        assert!(program.exists(), "{} is not there: `cargo build --bins` makes it", program.display());
+        let process = Command::new(program)
+            .args(["up", "--workers", "1", "--listen-ip", "127.0.0.1", "--rtc-tcp-port", "0"])
+            .args(["--http", &format!("127.0.0.1:{http}"), "--rtc-port", &media.to_string()])
+            .arg("--control-socket")
+            .arg(directory.0.join("control/socket"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(directory.0.join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let leat = Self { process, http, _directory: directory };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !leat.is_ready() {
+            assert!(Instant::now() < deadline, "leat does not serve in time");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        leat
+    }
+
+    fn is_ready(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.http)) else { return false };
+        let mut answer = String::new();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").is_ok()
+            && stream.read_to_string(&mut answer).is_ok()
+            && answer.contains("\"engine\":\"ready\"")
+    }
+
+    /// Runs `leat-bench load` on it; the report.
+    fn load(&self, options: &str) -> Value {
+        let file =
+            std::env::temp_dir().join(format!("leat-bench-report-{}-{}", std::process::id(), self.http));
+        let output = Command::new(BENCH)
+            .args(["load", "--url", &format!("ws://127.0.0.1:{}", self.http)])
+            .args(["--pid", &self.process.id().to_string(), "--json", file.to_str().unwrap()])
+            .args(options.split_whitespace())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let report = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        serde_json::from_str(&report).unwrap()
+    }
+}
+
+impl Drop for Leat {
+    fn drop(&mut self) {
+        // It ends its children when it is asked to.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+    }
+}
+
+fn said(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn number(report: &Value, name: &str) -> u64 {
+    report[name].as_u64().unwrap_or_else(|| panic!("{name} in {report}"))
+}
+
+#[track_caller]
+fn assert_sound(report: &Value) {
+    assert!(number(report, "delivered") > 0, "{report}");
+    assert_eq!(number(report, "checked"), number(report, "delivered"), "every packet was opened: {report}");
+    assert_eq!((number(report, "unauthentic"), number(report, "payload_errors")), (0, 0), "{report}");
+}
+
+#[test]
+fn a_load_on_leat_arrives_whole() {
+    let leat = Leat::start("whole");
+    let report = leat.load("--subscribers 4 --audio --bitrate 600 --warm-up 8 --duration 3");
+    assert_sound(&report);
+    assert_eq!(number(&report, "complete"), 4, "everybody gets sound and pictures: {report}");
+    assert!(report["loss_ratio"].as_f64().unwrap() < 0.01, "{report}");
+    assert!(report["server_cost"]["cpu_ns_per_packet"].as_f64().unwrap() > 0.0, "{report}");
+}
+
+#[test]
+fn what_subscribers_lose_is_asked_for_and_repaired() {
+    let leat = Leat::start("loss");
+    let report = leat.load("--subscribers 3 --codec h264 --bitrate 600 --loss 3 --warm-up 8 --duration 4");
+    assert_sound(&report);
+    let (thrown, repaired) = (number(&report, "thrown"), number(&report, "repaired"));
+    assert!(thrown > 0 && repaired > thrown / 2, "{thrown} thrown away, {repaired} repaired: {report}");
+}
+
+/// Runs `leat-bench compare`; the results.
+fn compare(name: &str, options: &str) -> Vec<Value> {
+    let directory = Directory::new(name);
+    let (json, html) = (directory.0.join("report.json"), directory.0.join("report.html"));
+    let output = Command::new(BENCH)
+        .args(["compare", "--json", json.to_str().unwrap(), "--html", html.to_str().unwrap()])
+        .args(options.split_whitespace())
+        .env_remove("MEDIASOUP_WORKER_BIN")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let page = std::fs::read_to_string(html).unwrap();
+    assert!(page.contains("<svg") && page.ends_with("</html>\n"), "{page}");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    assert_eq!((&report["shape"], &report["rounds"]), (&"livestream".into(), &1.into()), "{report}");
+    report["results"].as_array().unwrap().clone()
+}
+
+#[test]
+fn leat_and_janus_are_compared_and_a_rival_that_is_not_there_is_skipped() {
+    let load = "--rounds 1 --subscribers 3 --bitrate 600 --warm-up 8 --duration 2";
+    let results = compare("compare", &format!("--rivals leat,mediasoup,janus {load}"));
+    for (result, server) in results.iter().zip(["leat", "mediasoup", "janus"]) {
+        assert_eq!(result["server"], server);
+        if server == "mediasoup" {
+            assert!(result["skipped"].as_str().unwrap().contains("MEDIASOUP_WORKER_BIN"), "{result}");
+            continue;
+        }
+        assert_eq!(result["skipped"], Value::Null, "{result}");
+        for figure in ["cpu_ns_per_packet", "delivered_pps", "rss_bytes_per_peer", "joins_per_s"] {
+            assert!(result[figure].as_f64().unwrap() > 0.0, "{figure} in {result}");
+        }
+        assert_eq!(result["payload_errors"], 0, "{result}");
+        assert!(result["latency_us"]["p999"].as_u64() >= result["latency_us"]["p50"].as_u64(), "{result}");
+    }
+    assert_eq!(results.len(), 3);
+}
+
+/// Only where somebody has put a worker.
+#[test]
+fn mediasoup_is_measured_where_its_worker_is() {
+    let Some(worker) = std::env::var_os("MEDIASOUP_WORKER_BIN") else { return };
+    let directory = Directory::new("mediasoup");
+    let json = directory.0.join("report.json");
+    let output = Command::new(BENCH)
+        .args("compare --rivals mediasoup --rounds 1 --subscribers 3 --warm-up 2 --duration 2".split(' '))
+        .args(["--json", json.to_str().unwrap()])
+        .env("MEDIASOUP_WORKER_BIN", worker)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    let result = &report["results"][0];
+    assert!(result["delivered_pps"].as_f64().is_some_and(|pps| pps > 0.0), "{result}");
+    assert_eq!(result["payload_errors"], 0, "{result}");
+}
+
+#[test]
+fn an_interruption_ends_with_a_report_of_what_was_measured() {
+    let leat = Leat::start("interrupted");
+    let mut bench = Command::new(BENCH)
+        .args(["load", "--url", &format!("ws://127.0.0.1:{}", leat.http)])
+        .args("--subscribers 1 --bitrate 300 --warm-up 5 --duration 600".split(' '))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut steps = BufReader::new(bench.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(steps.any(|step| step == "measuring"), "it ended before it measured");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(Command::new("kill").args(["-INT", &bench.id().to_string()]).status().unwrap().success());
+    let mut report = String::new();
+    bench.stdout.take().unwrap().read_to_string(&mut report).unwrap();
+    assert!(bench.wait().unwrap().success(), "{report}");
+    assert!(report.contains("interrupted") && report.contains("delivered"), "{report}");
+}
