@@ -2,7 +2,7 @@
 # small scripts in .ci/, which check for what they need and install what is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint build setup fuzz bench clean
+.PHONY: help run test lint build setup fuzz bench bench-icount clean
 
 # Seconds for each fuzz target: make fuzz SECONDS=600
 SECONDS ?= 60
@@ -13,7 +13,7 @@ TARGETS ?=
 ARGS ?=
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build in release, start engine and signaling, serve the web app on http://localhost:7080
 	@ARGS="$(ARGS)" exec .ci/serve
@@ -35,6 +35,9 @@ fuzz: ## Run the fuzz targets on nightly: make fuzz SECONDS=60 TARGETS="rtp stun
 
 bench: ## Run the benchmarks
 	@exec .ci/bench
+
+bench-icount: ## Count the instructions of each part of the packet path
+	@exec .ci/bench-icount
 
 clean: ## Remove everything that was built
 	rm -rf target signaling/web/dist signaling/web/node_modules tests/browser/node_modules

@@ -1,0 +1,16 @@
+//! The parts of the packet path one by one, by criterion: `cargo bench -p leat-bench --bench parts`. Each checks its answers before it is
+//! measured; what they cost together is `forward`'s to say.
+
+mod parts_list;
+
+use criterion::Criterion;
+use parts_list::PARTS;
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    for part in PARTS {
+        let mut turn = (part.prepare)();
+        criterion.bench_function(part.name, |bencher| bencher.iter(&mut turn));
+    }
+    criterion.final_summary();
+}
