@@ -1,6 +1,7 @@
 //! Reports as a page that needs nothing else: a table, and plots drawn as SVG.
 
 use crate::measure::Report;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Of one load.
@@ -21,7 +22,7 @@ fn page(title: &str, text: &str, plots: &[Plot]) -> String {
     let plots: String = plots.iter().map(Plot::svg).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\n\
-         <style>body{{font:15px sans-serif;margin:2em}}pre{{overflow-x:auto}}svg{{display:block;margin:2em 0}}</style>\n\
+         <style>body{{font:15px sans-serif;margin:2em}}pre{{white-space:pre-wrap}}svg{{display:block;margin:2em 0}}</style>\n\
          <h1>{title}</h1>\n<pre>{}</pre>\n{plots}</html>\n",
         escape(text)
     )
@@ -60,28 +61,30 @@ fn latencies(reports: &[&Report]) -> Plot {
     }
 }
 
-/// CPU for each packet against subscribers.
+/// CPU for each packet against subscribers; of several rounds with one number of them, the median.
 fn costs(reports: &[&Report]) -> Plot {
     let series = servers(reports).map(|server| {
-        let of_it = reports.iter().filter(|report| report.server == server);
-        let mut points: Vec<(f64, f64)> = of_it
-            .filter_map(|report| {
-                Some((report.subscribers as f64, report.server_cost.as_ref()?.cpu_ns_per_packet / 1000.0))
-            })
-            .map(|(subscribers, us)| (subscribers.max(1.0).log10(), us))
-            .collect();
-        points.sort_by(|one, other| one.0.total_cmp(&other.0));
-        (server.to_owned(), points)
+        let mut costs: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        for report in reports.iter().filter(|report| report.server == server) {
+            let cost = report.server_cost.as_ref().map(|cost| cost.cpu_ns_per_packet / 1000.0);
+            costs.entry(report.subscribers).or_default().extend(cost);
+        }
+        let points =
+            costs.into_iter().filter(|(_, costs)| !costs.is_empty()).map(|(subscribers, mut costs)| {
+                costs.sort_by(f64::total_cmp);
+                ((subscribers.max(1) as f64).log10(), costs[costs.len() / 2])
+            });
+        (server.to_owned(), points.collect())
     });
     Plot {
-        title: "CPU per delivered packet, µs",
+        title: "CPU per delivered packet",
         x: Axis {
             name: "subscribers",
             labels: vec![(0.0, "1"), (1.0, "10"), (2.0, "100"), (3.0, "1000"), (4.0, "10000")],
         },
         y: Axis {
-            name: "µs",
-            labels: vec![(0.0, "0"), (2.0, "2"), (4.0, "4"), (6.0, "6"), (8.0, "8"), (10.0, "10")],
+            name: "",
+            labels: vec![(0.0, "0"), (5.0, "5 µs"), (10.0, "10 µs"), (20.0, "20 µs"), (50.0, "50 µs")],
         },
         series: series.collect(),
     }
