@@ -8,16 +8,20 @@
 #![forbid(unsafe_code)]
 
 pub mod attribute;
+mod channel;
 mod crc32;
 mod demux;
 mod key;
 mod message;
+mod turn;
 mod types;
 mod writer;
 
+pub use channel::{CHANNEL_HEADER_LEN, CHANNELS, ChannelData};
 pub use demux::{Demux, demux};
-pub use key::Key;
+pub use key::{Integrity, Key, PasswordAlgorithm, userhash};
 pub use message::{Attribute, Attributes, Malformed, Message};
+pub use turn::{Family, TCP, UDP};
 pub use types::{Class, Method, TransactionId};
 pub use writer::Writer;
 

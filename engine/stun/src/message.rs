@@ -6,14 +6,16 @@
 
 use crate::attribute::{
     COMPREHENSION_OPTIONAL, ERROR_CODE, FINGERPRINT, ICE_CONTROLLED, ICE_CONTROLLING, KNOWN_TO_ICE,
-    MESSAGE_INTEGRITY, PRIORITY, SOFTWARE, USE_CANDIDATE, USERNAME, XOR_MAPPED_ADDRESS,
+    MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, PRIORITY, SOFTWARE, USE_CANDIDATE, USERNAME,
+    XOR_MAPPED_ADDRESS,
 };
 use crate::crc32::crc32;
-use crate::key::{INTEGRITY_LEN, Key};
+use crate::key::{Integrity, Key};
 use crate::types::from_message_type;
 use crate::{Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 
 /// Bytes of an attribute's type and length.
 const ATTRIBUTE_HEADER_LEN: usize = 4;
@@ -24,10 +26,11 @@ pub(crate) const FINGERPRINT_XOR: u32 = 0x5354_554e;
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     bytes: &'a [u8],
-    /// Where the attributes end that count: behind MESSAGE-INTEGRITY, else before FINGERPRINT, else
-    /// at the message's end.
+    /// Where the attributes end that count: behind the first of the two MESSAGE-INTEGRITYs, else before FINGERPRINT,
+    /// else at the message's end.
     counted_end: usize,
-    integrity_at: Option<usize>,
+    /// Of MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256.
+    integrity_at: [Option<usize>; 2],
     fingerprint_at: Option<usize>,
 }
 
@@ -44,7 +47,7 @@ pub enum Malformed {
     BadLength,
     /// An attribute reaches beyond the message.
     AttributeCut,
-    /// MESSAGE-INTEGRITY is not 20 bytes long, or FINGERPRINT not 4.
+    /// MESSAGE-INTEGRITY is not 20 bytes long, MESSAGE-INTEGRITY-SHA256 not 32 or FINGERPRINT not 4.
     BadCheckLength,
     /// Something follows FINGERPRINT, which must be last (RFC 8489 §14.7).
     AfterFingerprint,
@@ -74,7 +77,8 @@ impl<'a> Message<'a> {
             return Err(Malformed::BadLength);
         }
 
-        let mut message = Self { bytes, counted_end: bytes.len(), integrity_at: None, fingerprint_at: None };
+        let mut message =
+            Self { bytes, counted_end: bytes.len(), integrity_at: [None; 2], fingerprint_at: None };
         let mut at = HEADER_LEN;
         while at < bytes.len() {
             if message.fingerprint_at.is_some() {
@@ -82,19 +86,16 @@ impl<'a> Message<'a> {
             }
             let (attribute, next) = attribute_at(bytes, at).ok_or(Malformed::AttributeCut)?;
             match attribute.kind {
-                MESSAGE_INTEGRITY if message.integrity_at.is_none() => {
-                    if attribute.value.len() != INTEGRITY_LEN {
-                        return Err(Malformed::BadCheckLength);
-                    }
-                    message.integrity_at = Some(at);
-                    message.counted_end = next;
+                MESSAGE_INTEGRITY => message.note_integrity(Integrity::Sha1, attribute, at..next)?,
+                MESSAGE_INTEGRITY_SHA256 => {
+                    message.note_integrity(Integrity::Sha256, attribute, at..next)?;
                 }
                 FINGERPRINT => {
                     if attribute.value.len() != 4 {
                         return Err(Malformed::BadCheckLength);
                     }
                     message.fingerprint_at = Some(at);
-                    if message.integrity_at.is_none() {
+                    if message.integrity_at == [None; 2] {
                         message.counted_end = at;
                     }
                 }
@@ -103,6 +104,26 @@ impl<'a> Message<'a> {
             at = next;
         }
         Ok(message)
+    }
+
+    /// The first of its kind counts, and the first of both ends what counts.
+    fn note_integrity(
+        &mut self,
+        integrity: Integrity,
+        attribute: Attribute<'_>,
+        at: Range<usize>,
+    ) -> Result<(), Malformed> {
+        if self.integrity_at[integrity as usize].is_some() {
+            return Ok(());
+        }
+        if attribute.value.len() != integrity.len() {
+            return Err(Malformed::BadCheckLength);
+        }
+        if self.integrity_at == [None; 2] {
+            self.counted_end = at.end;
+        }
+        self.integrity_at[integrity as usize] = Some(at.start);
+        Ok(())
     }
 
     /// Request, indication or an answer.
@@ -122,9 +143,9 @@ impl<'a> Message<'a> {
         TransactionId(id)
     }
 
-    /// The attributes that count, in order: those before MESSAGE-INTEGRITY, that one, and FINGERPRINT.
-    /// Anything between the latter two is not covered by the HMAC, so whoever touched the packet could
-    /// have put it there; it is passed over (RFC 8489 §14.5).
+    /// The attributes that count, in order: those before the first MESSAGE-INTEGRITY of either kind, that one, and
+    /// FINGERPRINT. Anything between the latter two is not covered by the HMAC, so whoever touched the packet could
+    /// have put it there; it is passed over (RFC 8489 §14.5, §14.6).
     pub fn attributes(&self) -> Attributes<'a> {
         Attributes { message: *self, at: HEADER_LEN }
     }
@@ -166,7 +187,11 @@ impl<'a> Message<'a> {
 
     /// The address the server saw the request come from.
     pub fn xor_mapped_address(&self) -> Option<SocketAddr> {
-        let value = self.attribute(XOR_MAPPED_ADDRESS)?;
+        self.address(self.attribute(XOR_MAPPED_ADDRESS)?)
+    }
+
+    /// The address in the value of any attribute that has one XORed.
+    pub(crate) fn address(&self, value: &[u8]) -> Option<SocketAddr> {
         from_xored_address(value, self.transaction_id())
     }
 
@@ -192,18 +217,26 @@ impl<'a> Message<'a> {
             .filter(move |kind| *kind < COMPREHENSION_OPTIONAL && !known.contains(kind))
     }
 
-    /// Whether MESSAGE-INTEGRITY is there at all.
+    /// Whether MESSAGE-INTEGRITY of either kind is there at all.
     pub fn has_integrity(&self) -> bool {
-        self.integrity_at.is_some()
+        self.integrity_at != [None; 2]
     }
 
-    /// Whether MESSAGE-INTEGRITY is there and right for this key; compared in constant time.
+    /// The strongest MESSAGE-INTEGRITY that is there: the one to verify (RFC 8489 §9.2.4).
+    pub fn integrity(&self) -> Option<Integrity> {
+        [Integrity::Sha256, Integrity::Sha1]
+            .into_iter()
+            .find(|integrity| self.integrity_at[*integrity as usize].is_some())
+    }
+
+    /// Whether the key's kind of MESSAGE-INTEGRITY is there and right for it; compared in constant time.
     ///
-    /// The HMAC is over the message as it was before FINGERPRINT was put behind it: the length field
-    /// counts up to the end of MESSAGE-INTEGRITY (RFC 8489 §14.5).
+    /// The HMAC is over the message as it was before anything was put behind it: the length field
+    /// counts up to the end of this attribute (RFC 8489 §14.5, §14.6).
     pub fn verify_integrity(&self, key: &Key) -> bool {
-        let Some(at) = self.integrity_at else { return false };
-        let end = at + ATTRIBUTE_HEADER_LEN + INTEGRITY_LEN;
+        let integrity = key.integrity();
+        let Some(at) = self.integrity_at[integrity as usize] else { return false };
+        let end = at + ATTRIBUTE_HEADER_LEN + integrity.len();
         let mut header = [0; HEADER_LEN];
         header.copy_from_slice(&self.bytes[..HEADER_LEN]);
         // At most what the length field itself said, so it fits.

@@ -32,6 +32,12 @@ impl Method {
     pub const CREATE_PERMISSION: Self = Self(0x008);
     /// RFC 8656 §18.
     pub const CHANNEL_BIND: Self = Self(0x009);
+    /// RFC 6062 §6.1.
+    pub const CONNECT: Self = Self(0x00a);
+    /// RFC 6062 §6.1.
+    pub const CONNECTION_BIND: Self = Self(0x00b);
+    /// RFC 6062 §6.1.
+    pub const CONNECTION_ATTEMPT: Self = Self(0x00c);
 
     /// The largest method the header has room for.
     pub const MAX: Self = Self(0xfff);

@@ -4,11 +4,11 @@
 //! which [`Writer::finish`] then says once.
 
 use crate::attribute::{
-    ERROR_CODE, FINGERPRINT, ICE_CONTROLLED, ICE_CONTROLLING, MESSAGE_INTEGRITY, NONCE, PRIORITY, REALM,
-    SOFTWARE, UNKNOWN_ATTRIBUTES, USE_CANDIDATE, USERNAME, XOR_MAPPED_ADDRESS,
+    ERROR_CODE, FINGERPRINT, ICE_CONTROLLED, ICE_CONTROLLING, NONCE, PRIORITY, REALM, SOFTWARE,
+    UNKNOWN_ATTRIBUTES, USE_CANDIDATE, USERNAME, XOR_MAPPED_ADDRESS,
 };
 use crate::crc32::crc32;
-use crate::key::{INTEGRITY_LEN, Key};
+use crate::key::Key;
 use crate::message::{FINGERPRINT_XOR, xor_pad};
 use crate::types::to_message_type;
 use crate::{Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId};
@@ -106,6 +106,11 @@ impl<'a> Writer<'a> {
 
     /// XOR-MAPPED-ADDRESS: where the request came from.
     pub fn xor_mapped_address(&mut self, address: SocketAddr) -> &mut Self {
+        self.xored_address(XOR_MAPPED_ADDRESS, address)
+    }
+
+    /// An attribute whose value is an address, XORed.
+    pub(crate) fn xored_address(&mut self, kind: u16, address: SocketAddr) -> &mut Self {
         let mut value = [0; 20];
         let port = address.port() ^ (MAGIC_COOKIE >> 16) as u16;
         value[2..4].copy_from_slice(&port.to_be_bytes());
@@ -121,7 +126,7 @@ impl<'a> Writer<'a> {
                 20
             }
         };
-        self.attribute(XOR_MAPPED_ADDRESS, &value[..len])
+        self.attribute(kind, &value[..len])
     }
 
     /// ERROR-CODE: a code of 300..=699 and a phrase of at most 763 bytes, which may be empty: before
@@ -150,14 +155,14 @@ impl<'a> Writer<'a> {
         self.attribute_of(kind, &[value])
     }
 
-    /// MESSAGE-INTEGRITY over all of the above. Only FINGERPRINT may follow.
+    /// The key's kind of MESSAGE-INTEGRITY over all of the above. Only FINGERPRINT may follow.
     pub fn integrity(&mut self, key: &Key) -> &mut Self {
-        let at = self.len;
-        if self.claim(MESSAGE_INTEGRITY, INTEGRITY_LEN, Stage::Attributes).is_some() {
-            // The length field already counts MESSAGE-INTEGRITY itself, as the HMAC wants it.
+        let (at, integrity) = (self.len, key.integrity());
+        if self.claim(integrity.attribute(), integrity.len(), Stage::Attributes).is_some() {
+            // The length field already counts the attribute itself, as the HMAC wants it.
             let (message, end) = self.buffer.split_at_mut(at);
             let (header, attributes) = message.split_at(HEADER_LEN);
-            end[4..4 + INTEGRITY_LEN].copy_from_slice(&key.sign(header, attributes));
+            end[4..4 + integrity.len()].copy_from_slice(key.sign(header, attributes).as_ref());
             self.stage = Stage::Integrity;
         }
         self

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
-use stun::{Class, Key, Message, Method, TransactionId, Writer};
+use stun::{Class, Integrity, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
 
 const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 const ID: TransactionId = TransactionId(*b"\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae");
@@ -81,6 +81,8 @@ fn the_long_term_request_reads_as_the_rfc_says() {
     // MD5 over "マトリックス:example.org:TheMatrIX" (RFC 8489 §9.2.2).
     let key = Key::from_bytes(&0xe8ca_7ad5_9d5e_b051_8e31_2911_d2da_b2a9_u128.to_be_bytes());
     assert!(message.verify_integrity(&key));
+    let credential = ["マトリックス".as_bytes(), b"example.org", b"TheMatrIX"];
+    assert!(message.verify_integrity(&Key::long_term(PasswordAlgorithm::Md5, credential, Integrity::Sha1)));
 }
 
 /// The vectors pad with spaces and we with zeros, so what is built is compared where both say

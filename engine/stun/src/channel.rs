@@ -1,0 +1,68 @@
+//! ChannelData (RFC 8656 §12.4): a payload behind four bytes, a channel number and a length.
+
+use std::ops::RangeInclusive;
+
+/// The numbers a channel may have (RFC 8656 §12). What looks like 0x5000 and above is reserved.
+pub const CHANNELS: RangeInclusive<u16> = 0x4000..=0x4fff;
+
+/// Bytes before the payload.
+pub const CHANNEL_HEADER_LEN: usize = 4;
+
+/// A ChannelData message as a checked view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelData<'a> {
+    /// One of [`CHANNELS`].
+    pub number: u16,
+    /// What is relayed, without padding.
+    pub data: &'a [u8],
+}
+
+impl<'a> ChannelData<'a> {
+    /// Reads a datagram, or one message of a stream. Bytes behind the announced length are padding, of which a stream has up to three
+    /// and a datagram should have none. `None` if the number is no channel's, or the payload is cut.
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        let (head, rest) = bytes.split_first_chunk::<CHANNEL_HEADER_LEN>()?;
+        let number = u16::from_be_bytes([head[0], head[1]]);
+        let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        let data = rest.get(..len).filter(|_| CHANNELS.contains(&number))?;
+        Some(Self { number, data })
+    }
+
+    /// The header of a message with so many bytes of payload.
+    pub fn header(number: u16, len: u16) -> [u8; CHANNEL_HEADER_LEN] {
+        let ([a, b], [c, d]) = (number.to_be_bytes(), len.to_be_bytes());
+        [a, b, c, d]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_payload_is_as_long_as_announced_and_padding_is_left_out() {
+        let mut bytes = ChannelData::header(0x4001, 3).to_vec();
+        bytes.extend(b"abc\0");
+        let read = ChannelData { number: 0x4001, data: b"abc" };
+        assert_eq!(ChannelData::new(&bytes), Some(read));
+        assert_eq!(ChannelData::new(&bytes[..7]), Some(read));
+        for len in 0..7 {
+            assert_eq!(ChannelData::new(&bytes[..len]), None, "cut to {len}");
+        }
+    }
+
+    #[test]
+    fn numbers_outside_of_the_range_are_no_channels() {
+        for (number, is_channel) in [
+            (0x3fff, false),
+            (0x4000, true),
+            (0x4fff, true),
+            (0x5000, false),
+            (0x7fff, false),
+            (0xffff, false),
+        ] {
+            let bytes = ChannelData::header(number, 0);
+            assert_eq!(ChannelData::new(&bytes).is_some(), is_channel, "{number:#06x}");
+        }
+    }
+}
