@@ -337,6 +337,8 @@ mod tests {
             closed_malformed: 14,
             closed_idle: 15,
             closed_by_peer: 16,
+            // A shard leaves that to its driver.
+            closed_by_machine: 0,
             frames_in: 17,
             bytes_in: 18,
             queued: QueueCounts { sent: 19, dropped_full: 20, dropped_late: 21 },

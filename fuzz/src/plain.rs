@@ -75,7 +75,7 @@ impl World {
 
     /// What a driver does for a shard.
     pub(crate) fn carry_out_orders(&mut self) {
-        self.plain.sockets.carry_out_orders(self.now, &mut self.shard);
+        self.plain.sockets.carry_out_orders(self.now, &mut self.shard, &mut self.sink);
     }
 
     /// Something arrives on a socket of a plain transport: on the one for RTCP, if it has one and that is wanted.

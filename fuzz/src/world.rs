@@ -34,7 +34,7 @@ pub(crate) struct Tally {
 
 /// The send batch, kept for inspection.
 #[derive(Default)]
-struct Sink {
+pub(crate) struct Sink {
     sent: Vec<(Flow, Path, Vec<u8>)>,
     /// How many datagrams it takes before it is full.
     room: usize,
@@ -109,7 +109,7 @@ impl Keys {
 /// All of it.
 pub(crate) struct World {
     pub(crate) shard: Shard,
-    sink: Sink,
+    pub(crate) sink: Sink,
     pub(crate) now: Instant,
     next_request: u64,
     pub(crate) picture: Picture,

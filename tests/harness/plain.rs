@@ -73,6 +73,6 @@ impl World {
 
     /// As a driver must after every command and timer.
     pub(crate) fn carry_out_orders(&mut self) {
-        self.plain.sockets.carry_out_orders(self.now, &mut self.shard);
+        self.plain.sockets.carry_out_orders(self.now, &mut self.shard, &mut self.outbox);
     }
 }

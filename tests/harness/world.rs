@@ -33,7 +33,7 @@ pub struct World {
     pub(crate) now: Instant,
     pub(crate) rng: Rng,
     pub(crate) shard: Shard,
-    outbox: Outbox,
+    pub(crate) outbox: Outbox,
     pub(crate) plain: PlainSockets,
     pub(crate) members: Vec<Member>,
     addresses: BTreeMap<SocketAddr, usize>,

@@ -64,6 +64,7 @@ pub const PLAN: &[Room] = &[
             "leat-stun",
         ],
     ),
+    machine("leat-relay", "turn/relay", &["leat-dtls", "leat-machine", "leat-stun"]),
     // The binaries. Signaling knows of the engine exactly the ring.
     top(
         "leat-engine",
@@ -71,7 +72,7 @@ pub const PLAN: &[Room] = &[
         &["leat-control", "leat-dtls", "leat-machine", "leat-runtime", "leat-sfu", "leat-shm"],
     ),
     top("leat-signaling", "signaling", &["leat-control", "leat-shm"]),
-    top("leat-turn", "turn", &["leat-machine", "leat-runtime", "leat-stun"]),
+    top("leat-turn", "turn", &["leat-dtls", "leat-machine", "leat-relay", "leat-runtime"]),
     // What measures and tests may know everything below it.
     // The load generator shares no code with what it measures, so that no bug of ours cancels itself out; what its micro benches
     // run on does.
@@ -88,6 +89,7 @@ const EVERYTHING: &[&str] = &[
     "leat-engine",
     "leat-rig",
     "leat-machine",
+    "leat-relay",
     "leat-rtcp",
     "leat-rtp",
     "leat-runtime",

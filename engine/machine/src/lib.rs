@@ -95,6 +95,16 @@ pub trait Tx {
 
     /// Gives back the slot claimed last: nothing is sent. For a writer that failed midway.
     fn cancel(&mut self);
+
+    /// Sends `head` and behind it `body`, which is a part of the datagram that is just being received: an implementation may send
+    /// that from where it lies, without a copy. False when the batch is full, as with [`slot`](Self::slot).
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        let Some(slot) = self.slot(flow, path, head.len() + body.len()) else { return false };
+        let (front, back) = slot.split_at_mut(head.len());
+        front.copy_from_slice(head);
+        back.copy_from_slice(body);
+        true
+    }
 }
 
 /// A protocol as a state machine without I/O.
@@ -114,8 +124,8 @@ pub trait Machine {
     /// The TCP connection behind this path is closed: nothing comes from there any more, and nothing gets there. A new
     /// connection from the same address is another one, and has nothing yet.
     ///
-    /// A driver closes a connection by itself when the machine has sent nothing to it for long: a machine sends only to who
-    /// has proved something.
+    /// A driver closes a connection by itself when the machine has sent nothing to it for long, or, where a machine answers
+    /// strangers, when it has not been told to [keep](SocketOrder::Keep) it.
     fn on_path_closed(&mut self, now: Instant, path: Path, tx: &mut impl Tx) {
         let _ = (now, path, tx);
     }
@@ -129,15 +139,22 @@ pub trait Machine {
     /// The controller asks for something. The answer is an event.
     fn on_command(&mut self, now: Instant, command: Self::Command, tx: &mut impl Tx);
 
-    /// The next socket to open or to close, oldest first. The driver asks after each [`on_command`](Self::on_command) and
-    /// [`on_timeout`](Self::on_timeout), and carries out what it is told before it calls anything else.
+    /// The next socket to open or to close, oldest first. The driver asks after each [`on_batch_end`](Self::on_batch_end),
+    /// [`on_path_closed`](Self::on_path_closed), [`on_command`](Self::on_command) and [`on_timeout`](Self::on_timeout), and carries out
+    /// what it is told before it calls anything else.
     fn poll_socket_order(&mut self) -> Option<SocketOrder> {
         None
     }
 
     /// What became of [`SocketOrder::Open`]: the address that the socket `local` has, or why there is none.
-    fn on_socket_opened(&mut self, now: Instant, local: LocalId, opened: Result<SocketAddr, SocketError>) {
-        let _ = (now, local, opened);
+    fn on_socket_opened(
+        &mut self,
+        now: Instant,
+        local: LocalId,
+        opened: Result<SocketAddr, SocketError>,
+        tx: &mut impl Tx,
+    ) {
+        let _ = (now, local, opened, tx);
     }
 
     /// The next thing to tell the controller, oldest first.

@@ -1,7 +1,7 @@
-//! Frames on a byte stream (RFC 4571 §2): a length of two bytes, big-endian, then so many bytes. Reading puts them together again,
-//! writing queues them whole. No socket is touched here: bytes come and go by slices and [`io::Write`].
+//! Frames on a byte stream. Reading puts them together again, writing queues them whole. No socket is touched here: bytes come
+//! and go by slices and [`io::Write`].
 
-use crate::limits::{FRAME_BYTES_MAX, QUEUE_AGE_MAX, QUEUE_BYTES_MAX};
+use crate::limits::{FRAME_BYTES_MAX, QUEUE_AGE_MAX, QUEUE_BYTES_MAX, STUN_FRAME_BYTES_MAX};
 use machine::Instant;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
@@ -9,44 +9,127 @@ use std::io::{self, IoSlice, Write};
 /// Bytes of a frame's length.
 const LENGTH_BYTES: usize = 2;
 
-/// The stream announces a frame longer than [`FRAME_BYTES_MAX`]: whatever it is, it is no peer of ours. The text of any other
-/// protocol, taken for a length, is one.
+/// How a stream says where a frame ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// A length of two bytes, big-endian, then so many bytes (RFC 4571 §2). The machine sees the bytes alone.
+    #[default]
+    Rfc4571,
+    /// STUN messages and ChannelData say their length themselves, the latter filled up to a multiple of four (RFC 8656
+    /// §12.5). The machine sees them whole, with what fills them up, and writes them so.
+    Stun,
+}
+
+/// What lies at the beginning of a stream.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    /// Bytes that the machine does not see.
+    head: usize,
+    /// Bytes with those.
+    len: usize,
+}
+
+impl Framing {
+    /// The frame that begins here, once enough of it is there to tell its length.
+    fn extent(self, bytes: &[u8]) -> Result<Option<Extent>, Foreign> {
+        match self {
+            Self::Rfc4571 => {
+                let Some(len) = bytes.first_chunk().map(|len| usize::from(u16::from_be_bytes(*len))) else {
+                    return Ok(None);
+                };
+                let extent = Extent { head: LENGTH_BYTES, len: LENGTH_BYTES + len };
+                if len <= FRAME_BYTES_MAX { Ok(Some(extent)) } else { Err(Foreign(len)) }
+            }
+            Self::Stun => {
+                let Some(head) = bytes.first_chunk::<STUN_LENGTH_BYTES>() else { return Ok(None) };
+                let kind = u16::from_be_bytes([head[0], head[1]]);
+                let announced = usize::from(u16::from_be_bytes([head[2], head[3]]));
+                // The two uppermost bits tell STUN from ChannelData (RFC 8656 §12), and both from anything else.
+                let len = match kind >> 14 {
+                    0 => STUN_HEADER_BYTES + announced,
+                    1 => STUN_LENGTH_BYTES + announced.next_multiple_of(4),
+                    _ => return Err(Foreign(usize::from(kind))),
+                };
+                if len <= STUN_FRAME_BYTES_MAX {
+                    Ok(Some(Extent { head: 0, len }))
+                } else {
+                    Err(Foreign(len))
+                }
+            }
+        }
+    }
+
+    /// Bytes to be there before the length can be told.
+    fn length_bytes(self) -> usize {
+        match self {
+            Self::Rfc4571 => LENGTH_BYTES,
+            Self::Stun => STUN_LENGTH_BYTES,
+        }
+    }
+
+    /// Whether a frame may be dropped when its reader is slow: media may, an answer that nobody will ask for again may not.
+    fn is_droppable(self, frame: &[u8]) -> bool {
+        match self {
+            Self::Rfc4571 => true,
+            // ChannelData, or a Data indication.
+            Self::Stun => {
+                frame.first().is_some_and(|first| first >> 6 == 1) || frame.starts_with(&[0x00, 0x17])
+            }
+        }
+    }
+}
+
+/// Bytes of STUN and ChannelData up to the end of their length.
+const STUN_LENGTH_BYTES: usize = 4;
+/// Bytes of a STUN message that its length does not count (RFC 8489 §5).
+const STUN_HEADER_BYTES: usize = 20;
+
+/// The stream announces a frame longer than any peer of ours sends, or what is no frame at all. Holds the length, or the two bytes
+/// in its place. The text of any other protocol is one or the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong(pub usize);
+pub struct Foreign(pub usize);
 
 /// Puts the frames of one stream together again.
 #[derive(Debug, Default)]
 pub struct Deframer {
-    /// A frame that has begun, with its length before it; at most [`FRAME_BYTES_MAX`] and two bytes.
+    framing: Framing,
+    /// A frame that has begun, with its length before it; no longer than [`Framing`] takes.
     begun: Vec<u8>,
 }
 
 impl Deframer {
+    /// Of a stream that has just begun.
+    pub fn new(framing: Framing) -> Self {
+        Self { framing, begun: Vec::new() }
+    }
+
     /// Takes the stream's next bytes and hands over every frame that they complete. A frame that lies whole in `bytes` is
     /// handed over in its place; only what is cut is copied. After an error the stream is of no more use.
-    pub fn push(&mut self, bytes: &mut [u8], mut hand_over: impl FnMut(&mut [u8])) -> Result<(), TooLong> {
+    pub fn push(&mut self, bytes: &mut [u8], mut hand_over: impl FnMut(&mut [u8])) -> Result<(), Foreign> {
         let mut at = 0;
         while at < bytes.len() {
             if self.begun.is_empty()
-                && let Some(len) = frame_len(&bytes[at..])?
-                && let Some(frame) = bytes.get_mut(at + LENGTH_BYTES..at + LENGTH_BYTES + len)
+                && let Some(Extent { head, len }) = self.framing.extent(&bytes[at..])?
+                && let Some(frame) = bytes.get_mut(at + head..at + len)
             {
                 hand_over(frame);
-                at += LENGTH_BYTES + len;
+                at += len;
                 continue;
             }
-            let wanted = match frame_len(&self.begun)? {
-                Some(len) => LENGTH_BYTES + len - self.begun.len(),
-                None => LENGTH_BYTES - self.begun.len(),
+            let whole = match self.framing.extent(&self.begun)? {
+                Some(Extent { len, .. }) => len,
+                None => self.framing.length_bytes(),
             };
-            let taken = wanted.min(bytes.len() - at);
+            let taken = (whole - self.begun.len()).min(bytes.len() - at);
             if self.begun.capacity() == 0 {
                 self.begun.reserve_exact(LENGTH_BYTES + FRAME_BYTES_MAX);
             }
             self.begun.extend_from_slice(&bytes[at..at + taken]);
             at += taken;
-            if frame_len(&self.begun)?.is_some_and(|len| self.begun.len() == LENGTH_BYTES + len) {
-                hand_over(&mut self.begun[LENGTH_BYTES..]);
+            if let Some(Extent { head, len }) = self.framing.extent(&self.begun)?
+                && self.begun.len() == len
+            {
+                hand_over(&mut self.begun[head..]);
                 self.begun.clear();
             }
         }
@@ -59,29 +142,31 @@ impl Deframer {
     }
 }
 
-/// The length of the frame that begins here, once both of its bytes are there.
-fn frame_len(bytes: &[u8]) -> Result<Option<usize>, TooLong> {
-    let Some(len) = bytes.first_chunk().map(|len| usize::from(u16::from_be_bytes(*len))) else {
-        return Ok(None);
-    };
-    if len <= FRAME_BYTES_MAX { Ok(Some(len)) } else { Err(TooLong(len)) }
-}
-
 /// Frames that wait until a stream takes them.
 ///
 /// Bounded in bytes and in age. What is dropped is always a whole frame that has not begun to leave, the oldest first: media that
-/// is late is worth less than media that is not yet, and the stream never loses its place.
+/// is late is worth less than media that is not yet, and the stream never loses its place. Where the oldest may not be dropped, a
+/// frame that finds no room is.
 #[derive(Debug, Default)]
 pub struct FrameQueue {
+    framing: Framing,
     /// The rest of a frame that has begun to leave.
     begun: Vec<u8>,
     /// How much of `begun` has left.
     begun_at: usize,
     /// Frames that have not begun, each with its length before it.
     bytes: VecDeque<u8>,
-    /// Of each of those: when it came, and its bytes with its length.
-    frames: VecDeque<(Instant, u32)>,
+    frames: VecDeque<Queued>,
     counts: QueueCounts,
+}
+
+/// A frame that has not begun to leave.
+#[derive(Clone, Copy, Debug)]
+struct Queued {
+    came: Instant,
+    /// Bytes, with its length before it.
+    len: u32,
+    is_droppable: bool,
 }
 
 /// What became of a queue's frames.
@@ -96,33 +181,46 @@ pub struct QueueCounts {
 }
 
 impl FrameQueue {
+    /// For a stream that has just begun.
+    pub fn new(framing: Framing) -> Self {
+        Self { framing, ..Self::default() }
+    }
+
     /// Queues a frame, of at most 65 535 bytes. What is late, and then what is in the way, goes.
     pub fn push(&mut self, now: Instant, frame: &[u8]) {
         self.drop_late(now);
-        let len = LENGTH_BYTES + frame.len();
+        let prefix = match self.framing {
+            Framing::Rfc4571 => LENGTH_BYTES,
+            Framing::Stun => 0,
+        };
+        let len = prefix + frame.len();
         while self.bytes.len() + len > QUEUE_BYTES_MAX && self.drop_oldest() {
             self.counts.dropped_full += 1;
         }
-        let Ok(announced) = u16::try_from(frame.len()) else {
+        let Some(announced) =
+            u16::try_from(frame.len()).ok().filter(|_| self.bytes.len() + len <= QUEUE_BYTES_MAX)
+        else {
             self.counts.dropped_full += 1;
             return;
         };
-        self.bytes.extend(&announced.to_be_bytes());
+        self.bytes.extend(&announced.to_be_bytes()[..prefix]);
         self.bytes.extend(frame);
-        self.frames.push_back((now, len as u32));
+        let is_droppable = self.framing.is_droppable(frame);
+        self.frames.push_back(Queued { came: now, len: len as u32, is_droppable });
     }
 
     /// Drops the frames that have waited too long.
     pub fn drop_late(&mut self, now: Instant) {
-        while self.frames.front().is_some_and(|(came, _)| now.saturating_since(*came) > QUEUE_AGE_MAX) {
-            self.drop_oldest();
+        while self.frames.front().is_some_and(|frame| now.saturating_since(frame.came) > QUEUE_AGE_MAX)
+            && self.drop_oldest()
+        {
             self.counts.dropped_late += 1;
         }
     }
 
     fn drop_oldest(&mut self) -> bool {
-        let Some((_, len)) = self.frames.pop_front() else { return false };
-        self.bytes.drain(..len as usize);
+        let Some(frame) = self.frames.pop_front_if(|frame| frame.is_droppable) else { return false };
+        self.bytes.drain(..frame.len as usize);
         true
     }
 
@@ -155,9 +253,9 @@ impl FrameQueue {
         self.begun.clear();
         self.begun_at = 0;
         while written > 0
-            && let Some((_, len)) = self.frames.pop_front()
+            && let Some(frame) = self.frames.pop_front()
         {
-            let len = len as usize;
+            let len = frame.len as usize;
             if written < len {
                 self.begun.extend(self.bytes.drain(..len).skip(written));
                 return;

@@ -15,7 +15,7 @@ fn framed(frames: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// What comes out when a stream arrives in these pieces, and then the rest.
-fn deframed(mut stream: Vec<u8>, cuts: &[usize]) -> Result<Vec<Vec<u8>>, TooLong> {
+fn deframed(mut stream: Vec<u8>, cuts: &[usize]) -> Result<Vec<Vec<u8>>, Foreign> {
     let mut frames = Vec::new();
     let mut deframer = Deframer::default();
     let mut rest = &mut stream[..];
@@ -110,11 +110,11 @@ proptest! {
 fn a_length_beyond_the_bound_is_an_error_at_once() {
     let len = FRAME_BYTES_MAX + 1;
     let announced = (len as u16).to_be_bytes();
-    assert_eq!(deframed(announced.to_vec(), &[]), Err(TooLong(len)));
-    assert_eq!(deframed(announced.to_vec(), &[1]), Err(TooLong(len)), "also when it comes in two");
+    assert_eq!(deframed(announced.to_vec(), &[]), Err(Foreign(len)));
+    assert_eq!(deframed(announced.to_vec(), &[1]), Err(Foreign(len)), "also when it comes in two");
     assert_eq!(
         deframed(b"GET / HTTP/1.1\r\n\r\n".to_vec(), &[]),
-        Err(TooLong(usize::from(u16::from_be_bytes(*b"GE"))))
+        Err(Foreign(usize::from(u16::from_be_bytes(*b"GE"))))
     );
     let longest = vec![numbered(1, FRAME_BYTES_MAX)];
     assert_eq!(deframed(framed(&longest), &[1, 1, 1]), Ok(longest));
@@ -150,4 +150,73 @@ fn what_waits_is_bounded_in_age_but_what_has_begun_is_finished() {
     queue.write(&mut writer).expect("it takes everything");
     assert_eq!(deframed(writer.taken, &[]), Ok(vec![frames[0].clone(), frames[2].clone()]));
     assert_eq!(queue.counts(), QueueCounts { sent: 2, dropped_full: 0, dropped_late: 1 });
+}
+
+/// A STUN message or ChannelData of so many bytes behind its header, filled up as a stream wants it.
+fn message(number: usize, is_channel: bool, len: usize) -> Vec<u8> {
+    let (kind, header, announced) =
+        if is_channel { (0x4001u16, 4, len) } else { (0x0017, 20, len.next_multiple_of(4)) };
+    let mut bytes = numbered(number, header + len.next_multiple_of(4));
+    bytes[..2].copy_from_slice(&kind.to_be_bytes());
+    bytes[2..4].copy_from_slice(&(announced as u16).to_be_bytes());
+    bytes
+}
+
+fn stun_frames(mut stream: Vec<u8>, cuts: &[usize]) -> Result<Vec<Vec<u8>>, Foreign> {
+    let (mut frames, mut deframer) = (Vec::new(), Deframer::new(Framing::Stun));
+    let mut rest = &mut stream[..];
+    for cut in cuts.iter().copied().chain([usize::MAX]) {
+        let (piece, others) = rest.split_at_mut(cut.min(rest.len()));
+        deframer.push(piece, |frame| frames.push(frame.to_vec()))?;
+        assert!(deframer.pending() < STUN_FRAME_BYTES_MAX);
+        rest = others;
+    }
+    Ok(frames)
+}
+
+proptest! {
+    #[test]
+    fn messages_of_stun_say_their_length_themselves(
+        messages in vec((any::<bool>(), prop_oneof![0..40usize, 0..5_000usize]), 0..20),
+        cuts in vec(prop_oneof![1..5usize, 1..3_000usize], 0..200),
+    ) {
+        let messages: Vec<Vec<u8>> = messages
+            .iter()
+            .enumerate()
+            .map(|(number, (is_channel, len))| message(number, *is_channel, *len))
+            .collect();
+        prop_assert_eq!(stun_frames(messages.concat(), &cuts), Ok(messages));
+    }
+}
+
+#[test]
+fn what_begins_like_neither_stun_nor_channel_data_is_an_error_at_once() {
+    for first in [0x80, 0xc0, 0xff] {
+        assert!(stun_frames(vec![first, 0, 0, 4], &[]).is_err(), "{first:#x}");
+    }
+    // Sixteen bits of length and a header are more than sixteen bits can say.
+    let longest = vec![message(1, true, STUN_FRAME_BYTES_MAX - 4)];
+    assert!(stun_frames(longest.concat(), &[1, 1, 1, 1]) == Ok(longest));
+    assert_eq!(stun_frames(vec![0, 1, 0xff, 0xfc], &[]), Err(Foreign(20 + 0xfffc)));
+}
+
+/// A client does not ask again over TCP (RFC 8489 §6.2.2), so that an answer to it must not be dropped.
+#[test]
+fn answers_of_stun_are_not_dropped_however_slow_the_reader_is() {
+    let mut queue = FrameQueue::new(Framing::Stun);
+    let mut answer = message(7, false, 40);
+    answer[..2].copy_from_slice(&0x0103u16.to_be_bytes());
+    queue.push(at(0), &message(1, true, 1_000));
+    queue.push(at(0), &answer);
+    let late = QUEUE_AGE_MAX.as_millis() as u64 + 1;
+    for number in 0..QUEUE_BYTES_MAX / 500 {
+        queue.push(at(late), &message(number, true, 1_000));
+        assert!(queue.len() <= QUEUE_BYTES_MAX);
+    }
+    let mut writer = Choosy { appetite: [].iter(), taken: Vec::new() };
+    queue.write(&mut writer).expect("it takes everything");
+    let read = stun_frames(writer.taken, &[]).expect("sound");
+    assert_eq!(read[0], answer);
+    assert_eq!(queue.counts().dropped_late, 1);
+    assert!(queue.counts().dropped_full > 0);
 }

@@ -21,13 +21,16 @@ mod pin;
 mod receive;
 mod send;
 mod sockets;
+mod stream;
 mod streams;
 mod sys;
+mod tls;
 mod worker;
 
 pub use clock::{Clock, Stamps};
 pub use control::{CONTROL_TOKEN, Control, LoopStats, Report};
-pub use listen::{BindError, Listeners, Protocol};
+pub use framing::Framing;
+pub use listen::{BindError, Listeners, Listening, Protocol};
 pub use on_demand::Places;
 pub use pin::pin_to_core;
 pub use receive::{ReceiveStats, Receiver};

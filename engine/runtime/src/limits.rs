@@ -6,8 +6,9 @@ use std::time::Duration;
 /// Listening addresses of one worker: IPv4 and IPv6 on a few interfaces. More are refused at start.
 pub const SOCKETS_MAX: usize = 16;
 
-/// Sockets that the machine may have ordered at once; their numbers are dense. Another is refused to it.
-pub const ON_DEMAND_SOCKETS_MAX: usize = 4096;
+/// Sockets that the machine may have ordered at once; their numbers are dense. Another is refused to it. As many as there are
+/// ports that systems call dynamic (RFC 6335 §6).
+pub const ON_DEMAND_SOCKETS_MAX: usize = 16_384;
 // Their tokens lie below the control's.
 const _: () = assert!(machine::LocalId::ON_DEMAND.0 as usize + ON_DEMAND_SOCKETS_MAX < CONTROL_TOKEN.0);
 
@@ -125,6 +126,10 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// one is closed. Up to as many bytes are kept of a frame that is not whole yet.
 pub const FRAME_BYTES_MAX: usize = RECEIVE_BYTES_PLAIN;
 
+/// Bytes of one STUN message or ChannelData on a TCP connection: the longest datagram that can be relayed, and a header. A stream that announces a longer one is closed. Up to as many bytes are kept of one that is not whole yet.
+pub const STUN_FRAME_BYTES_MAX: usize = DATAGRAM_BYTES_MAX + 29;
+const _: () = assert!(STUN_FRAME_BYTES_MAX.is_multiple_of(4));
+
 /// Bytes read from a TCP connection by one call, into one buffer of the worker: a frame burst. The rest waits for its next turn
 /// among the readable ones.
 pub const READ_BYTES: usize = 16 << 10;
@@ -139,6 +144,9 @@ const _: () = assert!(QUEUE_BYTES_MAX > DATAGRAM_BYTES_MAX + 2);
 
 /// How long a frame waits for a TCP connection. What is older would be of no use to the ear, and is dropped.
 pub const QUEUE_AGE_MAX: Duration = Duration::from_millis(500);
+
+/// Bytes that TLS may hold of a connection, encrypted: as with [`UNSENT_BYTES_MAX`] they can no longer be dropped. One record.
+pub const TLS_BUFFER_BYTES: usize = 16 << 10;
 
 /// Bytes that the kernel may take of a TCP connection without being able to send them yet: enough not to be woken for every
 /// frame, and little beside [`QUEUE_BYTES_MAX`], since those bytes can no longer be dropped.

@@ -1,5 +1,6 @@
 //! Opening what a worker listens on over TCP, and what can go wrong with any address.
 
+use crate::framing::Framing;
 use crate::limits::{ACCEPT_BACKLOG, SOCKETS_MAX};
 use machine::LocalId;
 use mio::net::TcpListener;
@@ -7,6 +8,7 @@ use socket2::{Domain, Protocol as IpProtocol, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A listening address could not be opened. Each says what the operator can do.
 #[derive(Debug, thiserror::Error)]
@@ -72,29 +74,59 @@ pub(crate) fn bind_error(protocol: Protocol, address: SocketAddr, source: io::Er
     }
 }
 
+/// What to listen on over TCP, and how connections are there.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// Where. An IPv6 address is IPv6 only; port 0 lets the kernel choose.
+    pub address: SocketAddr,
+    /// What makes frames of their bytes. With [`Framing::Stun`] the machine answers strangers, so that being answered proves
+    /// nothing: a connection lives for long only if the machine [says so](machine::SocketOrder::Keep).
+    pub framing: Framing,
+    /// The certificates, if connections are TLS's.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
 /// The TCP listeners of one worker; [`LocalId::tcp`] of the index names each.
 #[derive(Debug)]
-pub struct Listeners(Vec<(TcpListener, SocketAddr)>);
+pub struct Listeners(Vec<Open>);
+
+/// An open listener.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) socket: TcpListener,
+    address: SocketAddr,
+    pub(crate) framing: Framing,
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+}
 
 impl Listeners {
-    /// Opens one listener per address, in their order. An IPv6 address is IPv6 only; port 0 lets the kernel choose.
+    /// Opens one listener per address, in their order, for frames of RFC 4571.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Self, BindError> {
-        if addresses.len() > SOCKETS_MAX {
-            return Err(BindError::Count(addresses.len()));
+        let plain =
+            |address: &SocketAddr| Listening { address: *address, framing: Framing::Rfc4571, tls: None };
+        Self::open(addresses.iter().map(plain).collect())
+    }
+
+    /// Opens these listeners, in their order.
+    pub fn open(listening: Vec<Listening>) -> Result<Self, BindError> {
+        if listening.len() > SOCKETS_MAX {
+            return Err(BindError::Count(listening.len()));
         }
-        let open = |address: &SocketAddr| {
-            open(*address).map_err(|source| bind_error(Protocol::Tcp, *address, source))
+        let open = |Listening { address, framing, tls }| {
+            let (socket, address) =
+                open(address).map_err(|source| bind_error(Protocol::Tcp, address, source))?;
+            Ok(Open { socket, address, framing, tls })
         };
-        addresses.iter().map(open).collect::<Result<_, _>>().map(Self)
+        listening.into_iter().map(open).collect::<Result<_, _>>().map(Self)
     }
 
     /// Where a listener listens; the port is the real one if 0 was asked for.
     pub fn local_addr(&self, local: LocalId) -> Option<SocketAddr> {
-        self.0.get(usize::from(local.tcp_index()?)).map(|(_, address)| *address)
+        self.0.get(usize::from(local.tcp_index()?)).map(|open| open.address)
     }
 
-    pub(crate) fn into_sockets(self) -> impl Iterator<Item = TcpListener> {
-        self.0.into_iter().map(|(socket, _)| socket)
+    pub(crate) fn into_open(self) -> impl Iterator<Item = Open> {
+        self.0.into_iter()
     }
 }
 

@@ -3,10 +3,10 @@
 
 use crate::limits::{ON_DEMAND_SOCKETS_MAX, PORT_TRIES_MAX};
 use crate::sockets::{Open, SocketOptions, open_on};
-use machine::{LocalId, SocketError};
+use machine::{LocalId, Rng, SocketError};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -29,6 +29,10 @@ pub(crate) struct OnDemand {
     /// Where to look for a free port next: the one behind the last that was given, so that what is still on its way to a
     /// closed socket meets no new one.
     next_port: u32,
+    /// Where it is nobody's to guess which port comes next: look from a random one on.
+    rng: Option<Rng>,
+    /// The addresses of the open ones.
+    taken: HashSet<SocketAddr>,
     /// By [`LocalId::on_demand_index`].
     sockets: Vec<Option<Socket>>,
     /// Those that there may be something to read from, which readiness reports once.
@@ -50,6 +54,8 @@ impl OnDemand {
             places: None,
             options,
             next_port: 0,
+            rng: None,
+            taken: HashSet::new(),
             sockets: Vec::new(),
             readable: VecDeque::new(),
             failed: Vec::new(),
@@ -62,17 +68,22 @@ impl OnDemand {
         self.places = Some(places);
     }
 
+    /// Ports are taken in no order from now on.
+    pub(crate) fn shuffle(&mut self, rng: Rng) {
+        self.rng = Some(rng);
+    }
+
     /// Opens a socket, and if there is a `next` another on the port after it. Yields the first one's address.
     pub(crate) fn open(
         &mut self,
         registry: &Registry,
-        local: LocalId,
-        next: Option<LocalId>,
+        (local, next): (LocalId, Option<LocalId>),
         is_ipv6: bool,
+        dont_fragment: bool,
     ) -> Result<SocketAddr, SocketError> {
         let places = self.places.as_ref().ok_or(SocketError::Family)?;
         let ip = *places.ips.iter().find(|ip| ip.is_ipv6() == is_ipv6).ok_or(SocketError::Family)?;
-        let opened = self.bind(ip, next.is_some())?;
+        let opened = self.bind(ip, next.is_some(), dont_fragment)?;
         let address = opened[0].address;
         for (nth, (number, open)) in [Some(local), next].into_iter().flatten().zip(opened).enumerate() {
             if let Err(error) = self.insert(registry, number, open) {
@@ -87,9 +98,12 @@ impl OnDemand {
     }
 
     /// One socket, or two on an even port and the one after it.
-    fn bind(&mut self, ip: IpAddr, is_pair: bool) -> Result<Vec<Open>, SocketError> {
+    fn bind(&mut self, ip: IpAddr, is_pair: bool, dont_fragment: bool) -> Result<Vec<Open>, SocketError> {
         let ports = self.places.as_ref().ok_or(SocketError::Family)?.ports.clone();
         let (first, last) = (u32::from(*ports.start()), u32::from(*ports.end()));
+        if let Some(rng) = &mut self.rng {
+            self.next_port = first + rng.below(last - first + 1);
+        }
         let mut tries = PORT_TRIES_MAX;
         for _ in first..=last {
             let port = if self.next_port > last { first } else { self.next_port };
@@ -97,12 +111,12 @@ impl OnDemand {
             let needed = port..=port + u32::from(is_pair);
             if *needed.end() > last
                 || is_pair && port % 2 != 0
-                || needed.clone().any(|port| self.has(ip, port))
+                || needed.clone().any(|port| self.taken.contains(&SocketAddr::new(ip, port as u16)))
             {
                 continue;
             }
-            let opened: io::Result<Vec<Open>> =
-                needed.clone().map(|port| open_on(SocketAddr::new(ip, port as u16), &self.options)).collect();
+            let open = |port| open_on(SocketAddr::new(ip, port as u16), &self.options, dont_fragment);
+            let opened: io::Result<Vec<Open>> = needed.clone().map(open).collect();
             match opened {
                 Ok(opened) => {
                     self.next_port = needed.end() + 1;
@@ -120,12 +134,6 @@ impl OnDemand {
         Err(SocketError::Ports)
     }
 
-    /// Whether one of these sockets has that port.
-    fn has(&self, ip: IpAddr, port: u32) -> bool {
-        let mut addresses = self.sockets.iter().flatten().map(|socket| socket.open.address);
-        addresses.any(|address| address.ip() == ip && u32::from(address.port()) == port)
-    }
-
     fn insert(&mut self, registry: &Registry, local: LocalId, open: Open) -> io::Result<()> {
         let index = local.on_demand_index().map(usize::from).filter(|index| *index < ON_DEMAND_SOCKETS_MAX);
         let index = index.ok_or(io::ErrorKind::InvalidInput)?;
@@ -137,6 +145,7 @@ impl OnDemand {
         }
         let fd = open.socket.as_raw_fd();
         registry.register(&mut SourceFd(&fd), Token(usize::from(local.0)), Interest::READABLE)?;
+        self.taken.insert(open.address);
         self.sockets[index] = Some(Socket { open, is_readable: false });
         Ok(())
     }
@@ -144,6 +153,7 @@ impl OnDemand {
     /// Closes a socket, if it is open.
     pub(crate) fn close(&mut self, registry: &Registry, local: LocalId) {
         let Some(socket) = self.entry(local).and_then(Option::take) else { return };
+        self.taken.remove(&socket.open.address);
         // Closing the only descriptor does the same.
         let _ = registry.deregister(&mut SourceFd(&socket.open.socket.as_raw_fd()));
         self.readable.retain(|other| *other != local);

@@ -4,7 +4,7 @@ use crate::limits::SOCKETS_MAX;
 use crate::listen::{BindError, Protocol, bind_error};
 use crate::on_demand::{OnDemand, Places};
 use crate::sys::set_option;
-use machine::LocalId;
+use machine::{LocalId, Rng};
 use socket2::{Domain, Protocol as IpProtocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -95,6 +95,12 @@ impl Sockets {
         self
     }
 
+    /// Lets those sockets have random ports, so that nobody can tell in advance which one comes next.
+    pub fn with_random_ports(mut self, rng: Rng) -> Self {
+        self.on_demand.shuffle(rng);
+        self
+    }
+
     /// Anything that can be waited for, in the place of a socket.
     #[cfg(test)]
     pub(crate) fn of_descriptor(descriptor: std::os::fd::OwnedFd) -> Self {
@@ -178,8 +184,18 @@ fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
 
 /// Opens a socket while the worker runs. It is to deliver and to take what those do that listen from the start, whose
 /// `options` say what the kernel can.
-pub(crate) fn open_on(address: SocketAddr, options: &SocketOptions) -> io::Result<Open> {
+pub(crate) fn open_on(address: SocketAddr, options: &SocketOptions, dont_fragment: bool) -> io::Result<Open> {
     let socket = open(address, options)?;
+    if dont_fragment {
+        // As with what listens from the start, "fragmentation needed" is not believed: whoever wants this bit looks for the
+        // path MTU itself.
+        let (level, name, value) = if address.is_ipv4() {
+            (libc::SOL_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
+        } else {
+            (libc::SOL_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)
+        };
+        set_option(socket.as_fd(), level, name, value)?;
+    }
     if options.gro {
         set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1)?;
     }

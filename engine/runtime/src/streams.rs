@@ -1,28 +1,27 @@
-//! TCP connections that carry datagrams as frames (RFC 4571): what is behind passive ICE candidates (RFC 6544).
+//! TCP connections that carry datagrams as frames: what is behind passive ICE candidates (RFC 6544), and TURN over TCP and TLS.
 //!
 //! To the machine a connection is one more path. Nothing here knows what a frame means; that a peer has proved itself is seen by
-//! the machine's sending to it. Anybody may connect, so everything is bounded: connections, those of one host, what is read
+//! the machine's sending to it, or told by the machine. Anybody may connect, so everything is bounded: connections, those of one host, what is read
 //! ahead, what waits to be written, and how long a connection may be of no use.
 
 use crate::control::CONTROL_TOKEN;
-use crate::framing::{Deframer, FrameQueue, QueueCounts, TooLong};
+use crate::framing::{Deframer, Foreign, QueueCounts};
 use crate::limits::{
-    ACCEPT_RETRY, ACCEPTS_PER_TURN, BLOCKED_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_HOST_MAX, IDLE_MAX,
-    PROOF_TIMEOUT, READ_BYTES, SOCKETS_MAX, SWEEP_INTERVAL, UNSENT_BYTES_MAX,
+    ACCEPT_RETRY, ACCEPTS_PER_TURN, CONNECTIONS_MAX, CONNECTIONS_PER_HOST_MAX, READ_BYTES, SOCKETS_MAX,
+    SWEEP_INTERVAL,
 };
-use crate::listen::Listeners;
-use crate::sys::set_option;
+use crate::listen::{self, Listeners};
+use crate::stream::{End, Stream};
 use machine::{Datagram, Instant, LocalId, Path};
 use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, Read};
+use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::os::fd::AsFd;
 
 /// Listeners have the tokens after the sockets', connections those from here on, by their index.
-const CONNECTION_TOKEN: usize = 1 << 20;
+pub(crate) const CONNECTION_TOKEN: usize = 1 << 20;
 pub(crate) const LISTENER_TOKEN: usize = SOCKETS_MAX;
 const _: () =
     assert!(LISTENER_TOKEN + SOCKETS_MAX <= CONTROL_TOKEN.0 && CONNECTION_TOKEN > CONTROL_TOKEN.0 + 1);
@@ -38,8 +37,10 @@ pub struct StreamStats {
     pub refused: u64,
     /// Connections closed since they had proved nothing in time.
     pub closed_unproven: u64,
-    /// Connections closed since they announced a frame longer than any peer sends.
+    /// Connections closed since they announced a frame that no peer sends, or are no TLS.
     pub closed_malformed: u64,
+    /// Connections that the machine has hung up.
+    pub closed_by_machine: u64,
     /// Connections closed since nothing had been sent to them for long, or nothing could be.
     pub closed_idle: u64,
     /// Connections that the peer or the network closed.
@@ -78,37 +79,10 @@ pub struct Streams {
 
 #[derive(Debug)]
 struct Listener {
-    socket: TcpListener,
+    open: listen::Open,
     local: LocalId,
     /// Whether somebody may wait to be accepted. Readiness is reported once, so it is kept.
     ready: bool,
-}
-
-/// One connection.
-#[derive(Debug)]
-struct Stream {
-    socket: TcpStream,
-    path: Path,
-    deframer: Deframer,
-    queue: FrameQueue,
-    accepted_at: Instant,
-    /// When the machine last sent something here: it has its reasons.
-    used_at: Option<Instant>,
-    /// Since when the socket has taken nothing.
-    blocked_since: Option<Instant>,
-    is_readable: bool,
-    is_dirty: bool,
-    end: Option<End>,
-}
-
-/// Why a connection closes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    ByPeer,
-    Malformed,
-    Unproven,
-    Idle,
-    MadeRoom,
 }
 
 impl Streams {
@@ -116,9 +90,9 @@ impl Streams {
     pub(crate) fn new(listeners: Listeners, registry: &Registry) -> io::Result<Self> {
         let mut streams = Self::none();
         streams.buffer = vec![0; READ_BYTES].into_boxed_slice();
-        for (index, mut socket) in listeners.into_sockets().enumerate() {
-            registry.register(&mut socket, Token(LISTENER_TOKEN + index), Interest::READABLE)?;
-            streams.listeners.push(Listener { socket, local: LocalId::tcp(index as u8), ready: true });
+        for (index, mut open) in listeners.into_open().enumerate() {
+            registry.register(&mut open.socket, Token(LISTENER_TOKEN + index), Interest::READABLE)?;
+            streams.listeners.push(Listener { open, local: LocalId::tcp(index as u8), ready: true });
         }
         Ok(streams)
     }
@@ -192,9 +166,8 @@ impl Streams {
                 if !listener.ready {
                     break;
                 }
-                let local = listener.local;
-                match listener.socket.accept() {
-                    Ok((socket, remote)) => self.admit(now, registry, socket, local, remote),
+                match listener.open.socket.accept() {
+                    Ok((socket, remote)) => self.admit(now, registry, socket, index, remote),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.ready = false,
                     // Who gave up while waiting; the next may not have.
                     Err(error) if is_of_one_connection(&error) => {}
@@ -213,11 +186,11 @@ impl Streams {
         now: Instant,
         registry: &Registry,
         socket: TcpStream,
-        local: LocalId,
+        listener: usize,
         remote: SocketAddr,
     ) {
         let remote = canonical(remote);
-        let path = Path { local, remote };
+        let path = Path { local: self.listeners[listener].local, remote };
         let host = host(remote);
         let of_host = self.hosts.get(&host).copied().unwrap_or_default();
         let is_full = self.by_path.len() >= CONNECTIONS_MAX;
@@ -231,7 +204,8 @@ impl Streams {
             self.streams.push(None);
             self.streams.len() as u32 - 1
         });
-        match Stream::open(now, registry, socket, path, index) {
+        let listener = &self.listeners[listener].open;
+        match Stream::open(now, registry, socket, path, index, listener) {
             Ok(stream) => {
                 self.streams[index as usize] = Some(stream);
                 // The address of a connection whose end has not been noticed yet: that one is no more.
@@ -256,8 +230,7 @@ impl Streams {
         let unproven = self.streams.iter().enumerate().filter_map(|(index, stream)| {
             let stream = stream.as_ref()?;
             let is_of_host = of.is_none_or(|of| host(stream.path.remote) == of);
-            (is_of_host && stream.used_at.is_none() && stream.end.is_none())
-                .then_some((stream.accepted_at, index))
+            (is_of_host && !stream.is_proven() && stream.end.is_none()).then_some((stream.accepted_at, index))
         });
         let Some((_, oldest)) = unproven.min() else { return false };
         self.end(oldest as u32, End::MadeRoom);
@@ -277,7 +250,7 @@ impl Streams {
         if stream.end.is_some() {
             return None;
         }
-        match stream.socket.read(&mut self.buffer) {
+        match stream.read(&mut self.buffer) {
             Ok(0) => self.end(index, End::ByPeer),
             Ok(len) => {
                 let (path, deframer) = (stream.path, std::mem::take(&mut stream.deframer));
@@ -289,20 +262,21 @@ impl Streams {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.note_readable(index),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => self.end(index, End::Malformed),
             Err(_) => self.end(index, End::ByPeer),
         }
         None
     }
 
     /// The frames of a chunk have been received. `outcome`: how many, or that the stream makes no sense.
-    pub(crate) fn put_back(&mut self, chunk: Chunk, outcome: Result<u64, TooLong>) {
+    pub(crate) fn put_back(&mut self, chunk: Chunk, outcome: Result<u64, Foreign>) {
         self.buffer = chunk.buffer;
         if let Some(Some(stream)) = self.streams.get_mut(chunk.index as usize) {
             stream.deframer = chunk.deframer;
         }
         match outcome {
             Ok(frames) => self.stats.frames_in += frames,
-            Err(TooLong(_)) => self.end(chunk.index, End::Malformed),
+            Err(Foreign(_)) => self.end(chunk.index, End::Malformed),
         }
     }
 
@@ -318,7 +292,7 @@ impl Streams {
             self.stats.dropped_closed += 1;
             return;
         };
-        stream.used_at = Some(now);
+        stream.note_used(now);
         let before = stream.queue.counts();
         stream.queue.push(now, frame);
         count_since(&mut self.stats.queued, before, stream.queue.counts());
@@ -346,7 +320,7 @@ impl Streams {
         let Some(Some(stream)) = self.streams.get_mut(index as usize) else { return };
         let (before, waiting) = (stream.queue.counts(), stream.queue.len());
         stream.queue.drop_late(now);
-        let written = stream.queue.write(&mut stream.socket);
+        let written = stream.write();
         count_since(&mut self.stats.queued, before, stream.queue.counts());
         match written {
             Ok(()) => stream.blocked_since = None,
@@ -356,6 +330,20 @@ impl Streams {
                 stream.blocked_since = Some(since.unwrap_or(now));
             }
             Err(_) => self.end(index, End::ByPeer),
+        }
+    }
+
+    /// The machine wants this connection to stay, whatever is sent to it.
+    pub(crate) fn keep(&mut self, path: Path) {
+        if let Some(Some(stream)) = self.find(path).map(|index| &mut self.streams[index as usize]) {
+            stream.keep();
+        }
+    }
+
+    /// The machine wants this connection closed. What the socket does not take of what is queued is lost.
+    pub(crate) fn hang_up(&mut self, path: Path) {
+        if let Some(index) = self.find(path) {
+            self.end(index, End::ByMachine);
         }
     }
 
@@ -386,6 +374,7 @@ impl Streams {
             Some(End::Unproven) => &mut self.stats.closed_unproven,
             Some(End::Idle) => &mut self.stats.closed_idle,
             Some(End::MadeRoom) => &mut self.stats.refused,
+            Some(End::ByMachine) => &mut self.stats.closed_by_machine,
             Some(End::ByPeer) | None => &mut self.stats.closed_by_peer,
         };
         *counter += 1;
@@ -422,48 +411,6 @@ impl Streams {
     }
 }
 
-impl Stream {
-    fn open(
-        now: Instant,
-        registry: &Registry,
-        mut socket: TcpStream,
-        path: Path,
-        index: u32,
-    ) -> io::Result<Self> {
-        // Frames are what the peer waits for: none is held back to be joined with a later one.
-        socket.set_nodelay(true)?;
-        // What the kernel holds back without having sent it can be neither dropped nor overtaken.
-        set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)?;
-        let token = Token(CONNECTION_TOKEN + index as usize);
-        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self {
-            socket,
-            path,
-            deframer: Deframer::default(),
-            queue: FrameQueue::default(),
-            accepted_at: now,
-            used_at: None,
-            blocked_since: None,
-            is_readable: false,
-            is_dirty: false,
-            end: None,
-        })
-    }
-
-    /// Why to end this connection at `now`, if there is a reason.
-    fn is_useless(&self, now: Instant) -> Option<End> {
-        let is_past = |since: Instant, bound| now.saturating_since(since) >= bound;
-        if self.blocked_since.is_some_and(|since| is_past(since, BLOCKED_MAX)) {
-            return Some(End::Idle);
-        }
-        match self.used_at {
-            None if is_past(self.accepted_at, PROOF_TIMEOUT) => Some(End::Unproven),
-            Some(used_at) if is_past(used_at, IDLE_MAX) => Some(End::Idle),
-            _ => None,
-        }
-    }
-}
-
 /// What was read from one connection, taken out of [`Streams`].
 #[derive(Debug)]
 pub(crate) struct Chunk {
@@ -480,7 +427,7 @@ impl Chunk {
         &mut self,
         now: Instant,
         mut receive: impl FnMut(Datagram<'_>),
-    ) -> Result<u64, TooLong> {
+    ) -> Result<u64, Foreign> {
         let path = self.path;
         let mut frames = 0;
         self.deframer.push(&mut self.buffer[..self.len], |bytes| {

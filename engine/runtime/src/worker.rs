@@ -240,6 +240,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             Ok(left) => {
                 self.machine.on_batch_end(now, &mut outbox);
                 self.batch.flush(&self.sockets, &mut self.streams, now);
+                self.carry_out_orders(now);
                 Ok(left)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Left::Nothing),
@@ -266,6 +267,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             self.machine.on_batch_end(now, &mut outbox);
             self.streams.put_back(chunk, outcome);
             self.batch.flush(&self.sockets, &mut self.streams, now);
+            self.carry_out_orders(now);
         }
         self.close_streams(now);
     }
@@ -275,6 +277,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         while let Some(path) = self.streams.close_ended() {
             let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
             self.machine.on_path_closed(now, path, &mut outbox);
+            self.carry_out_orders(now);
         }
         self.batch.flush(&self.sockets, &mut self.streams, now);
     }
@@ -315,26 +318,34 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         self.batch.flush(&self.sockets, &mut self.streams, now);
     }
 
-    /// Opens and closes the sockets that the machine wants opened and closed.
+    /// Opens and closes what the machine wants opened and closed. What it sends meanwhile has left afterwards.
     fn carry_out_orders(&mut self, now: Instant) {
         while let Some(order) = self.machine.poll_socket_order() {
             let registry = self.poll.registry();
             match order {
-                SocketOrder::Open { local, next, is_ipv6 } => {
-                    let opened = self.sockets.on_demand().open(registry, local, next, is_ipv6);
+                SocketOrder::Open { local, next, is_ipv6, dont_fragment } => {
+                    let on_demand = self.sockets.on_demand();
+                    let opened = on_demand.open(registry, (local, next), is_ipv6, dont_fragment);
                     [Some(local), next]
                         .into_iter()
                         .flatten()
                         .for_each(|local| self.receiver.on_opened(local));
-                    self.machine.on_socket_opened(now, local, opened);
+                    let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+                    self.machine.on_socket_opened(now, local, opened, &mut outbox);
                 }
                 SocketOrder::Close { local } => {
                     // What leaves by it is in the batch.
                     self.batch.flush(&self.sockets, &mut self.streams, now);
                     self.sockets.on_demand().close(registry, local);
                 }
+                SocketOrder::Keep { path } => self.streams.keep(path),
+                SocketOrder::HangUp { path } => {
+                    self.batch.flush(&self.sockets, &mut self.streams, now);
+                    self.streams.hang_up(path);
+                }
             }
         }
+        self.batch.flush(&self.sockets, &mut self.streams, now);
     }
 
     fn give_events(&mut self) {

@@ -40,7 +40,13 @@ impl Machine for Echo {
         self.orders.pop_front()
     }
 
-    fn on_socket_opened(&mut self, _now: Instant, local: LocalId, opened: Result<SocketAddr, SocketError>) {
+    fn on_socket_opened(
+        &mut self,
+        _now: Instant,
+        local: LocalId,
+        opened: Result<SocketAddr, SocketError>,
+        _tx: &mut impl Tx,
+    ) {
         self.opened.push_back((local, opened));
     }
 
@@ -119,7 +125,7 @@ impl Running {
         next: Option<LocalId>,
         is_ipv6: bool,
     ) -> Result<SocketAddr, SocketError> {
-        self.order(SocketOrder::Open { local, next, is_ipv6 });
+        self.order(SocketOrder::Open { local, next, is_ipv6, dont_fragment: false });
         let (told, opened) = self.events.try_recv().unwrap();
         assert_eq!(told, local);
         opened

@@ -233,7 +233,12 @@ impl Shard {
         let rtp = self.ears.reserve();
         let rtcp = (!create.rtcp_mux).then(|| self.ears.reserve());
         let is_ipv6 = create.family == IpFamily::V6;
-        self.ears.orders.push_back(SocketOrder::Open { local: rtp, next: rtcp, is_ipv6 });
+        self.ears.orders.push_back(SocketOrder::Open {
+            local: rtp,
+            next: rtcp,
+            is_ipv6,
+            dont_fragment: false,
+        });
         self.ears.opening.push(Opening { request, create, rtp, rtcp });
         Ok(None)
     }

@@ -237,7 +237,13 @@ impl Machine for Shard {
         self.ears.poll_order()
     }
 
-    fn on_socket_opened(&mut self, _now: Instant, local: LocalId, opened: Result<SocketAddr, SocketError>) {
+    fn on_socket_opened(
+        &mut self,
+        _now: Instant,
+        local: LocalId,
+        opened: Result<SocketAddr, SocketError>,
+        _tx: &mut impl Tx,
+    ) {
         self.on_plain_opened(local, opened);
     }
 

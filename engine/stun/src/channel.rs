@@ -2,8 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-/// The numbers a channel may have (RFC 8656 §12). What looks like 0x5000 and above is reserved.
+/// The numbers a channel may have (RFC 8656 §12).
 pub const CHANNELS: RangeInclusive<u16> = 0x4000..=0x4fff;
+
+/// Those that it might have before RTP and DTLS were to be told from it on one port (RFC 5766 §11).
+pub const CHANNELS_RFC5766: RangeInclusive<u16> = 0x4000..=0x7fff;
 
 /// Bytes before the payload.
 pub const CHANNEL_HEADER_LEN: usize = 4;
@@ -11,7 +14,7 @@ pub const CHANNEL_HEADER_LEN: usize = 4;
 /// A ChannelData message as a checked view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelData<'a> {
-    /// One of [`CHANNELS`].
+    /// One of [`CHANNELS_RFC5766`]: whether it is bound is another question.
     pub number: u16,
     /// What is relayed, without padding.
     pub data: &'a [u8],
@@ -24,7 +27,7 @@ impl<'a> ChannelData<'a> {
         let (head, rest) = bytes.split_first_chunk::<CHANNEL_HEADER_LEN>()?;
         let number = u16::from_be_bytes([head[0], head[1]]);
         let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
-        let data = rest.get(..len).filter(|_| CHANNELS.contains(&number))?;
+        let data = rest.get(..len).filter(|_| CHANNELS_RFC5766.contains(&number))?;
         Some(Self { number, data })
     }
 
@@ -57,8 +60,9 @@ mod tests {
             (0x3fff, false),
             (0x4000, true),
             (0x4fff, true),
-            (0x5000, false),
-            (0x7fff, false),
+            (0x5000, true),
+            (0x7fff, true),
+            (0x8000, false),
             (0xffff, false),
         ] {
             let bytes = ChannelData::header(number, 0);

@@ -17,7 +17,7 @@ mod turn;
 mod types;
 mod writer;
 
-pub use channel::{CHANNEL_HEADER_LEN, CHANNELS, ChannelData};
+pub use channel::{CHANNEL_HEADER_LEN, CHANNELS, CHANNELS_RFC5766, ChannelData};
 pub use demux::{Demux, demux};
 pub use key::{Integrity, Key, PasswordAlgorithm, userhash};
 pub use message::{Attribute, Attributes, Malformed, Message};

@@ -90,7 +90,7 @@ impl<'a> Message<'a> {
     }
 
     /// Every XOR-PEER-ADDRESS, of which CreatePermission may have several.
-    pub fn xor_peer_addresses(&self) -> impl Iterator<Item = Option<SocketAddr>> + use<'a> {
+    pub fn xor_peer_addresses(&self) -> impl Iterator<Item = Option<SocketAddr>> + Clone + use<'a> {
         let message = *self;
         let peers = self.attributes().filter(|attribute| attribute.kind == XOR_PEER_ADDRESS);
         peers.map(move |attribute| message.address(attribute.value))

@@ -109,6 +109,15 @@ impl<'a> Writer<'a> {
         self.xored_address(XOR_MAPPED_ADDRESS, address)
     }
 
+    /// An attribute whose value is an address as it is, such as ALTERNATE-SERVER (RFC 8489 §14.1, §14.15).
+    pub fn address(&mut self, kind: u16, address: SocketAddr) -> &mut Self {
+        let [high, low] = address.port().to_be_bytes();
+        match address.ip() {
+            IpAddr::V4(ip) => self.attribute_of(kind, &[&[0, 1, high, low], &ip.octets()]),
+            IpAddr::V6(ip) => self.attribute_of(kind, &[&[0, 2, high, low], &ip.octets()]),
+        }
+    }
+
     /// An attribute whose value is an address, XORed.
     pub(crate) fn xored_address(&mut self, kind: u16, address: SocketAddr) -> &mut Self {
         let mut value = [0; 20];

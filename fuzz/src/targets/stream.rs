@@ -1,11 +1,11 @@
-//! Frames on a byte stream (RFC 4571): what anybody may write into a TCP connection, and what a slow reader makes of ours.
+//! Frames on a byte stream (RFC 4571, RFC 8656 §12.5): what anybody may write into a TCP connection, and what a slow reader makes of ours.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use machine::Instant;
-use runtime::framing::{Deframer, FrameQueue, TooLong};
-use runtime::limits::{FRAME_BYTES_MAX, QUEUE_BYTES_MAX};
+use runtime::framing::{Deframer, Foreign, FrameQueue, Framing};
+use runtime::limits::{FRAME_BYTES_MAX, QUEUE_BYTES_MAX, STUN_FRAME_BYTES_MAX};
 
 use crate::script::Script;
 
@@ -15,33 +15,49 @@ pub fn frames(data: &[u8]) {
     let mut script = Script::new(data);
     let cuts: Vec<usize> = script.blob().iter().map(|cut| usize::from(*cut) + 1).collect();
     let stream = script.remainder();
-    let (whole, end) = in_one_piece(stream);
-    assert_eq!(in_pieces(stream, &cuts), (whole, end));
+    for framing in [Framing::Rfc4571, Framing::Stun] {
+        let (whole, end) = in_one_piece(framing, stream);
+        assert_eq!(in_pieces(framing, stream, &cuts), (whole, end), "{framing:?}");
+    }
     queue(&mut Script::new(data));
 }
 
 /// How a stream ends: with so many bytes of a frame that is not whole, or with a frame that is too long.
-type End = Result<usize, TooLong>;
+type End = Result<usize, Foreign>;
 
 /// A naive twin, which has the whole stream before it.
-fn in_one_piece(mut stream: &[u8]) -> (Vec<Vec<u8>>, End) {
+fn in_one_piece(framing: Framing, mut stream: &[u8]) -> (Vec<Vec<u8>>, End) {
     let mut frames = Vec::new();
     loop {
-        let [high, low, rest @ ..] = stream else { return (frames, Ok(stream.len())) };
-        let len = usize::from(*high) << 8 | usize::from(*low);
-        if len > FRAME_BYTES_MAX {
-            return (frames, Err(TooLong(len)));
+        let (head, len, len_max) = match (framing, stream) {
+            (Framing::Rfc4571, [high, low, ..]) => {
+                (2, usize::from(*high) << 8 | usize::from(*low), FRAME_BYTES_MAX)
+            }
+            (Framing::Stun, [first, second, _, _, ..]) if *first >= 0x80 => {
+                return (frames, Err(Foreign(usize::from(*first) << 8 | usize::from(*second))));
+            }
+            (Framing::Stun, [first, _, high, low, ..]) => {
+                let announced = usize::from(*high) << 8 | usize::from(*low);
+                let is_stun = *first < 0x40;
+                (
+                    0,
+                    if is_stun { 20 + announced } else { 4 + announced.div_ceil(4) * 4 },
+                    STUN_FRAME_BYTES_MAX,
+                )
+            }
+            _ => return (frames, Ok(stream.len())),
+        };
+        if len > len_max {
+            return (frames, Err(Foreign(len)));
         }
-        if rest.len() < len {
-            return (frames, Ok(stream.len()));
-        }
-        frames.push(rest[..len].to_vec());
-        stream = &rest[len..];
+        let Some(frame) = stream.get(head..head + len) else { return (frames, Ok(stream.len())) };
+        frames.push(frame.to_vec());
+        stream = &stream[head + len..];
     }
 }
 
-fn in_pieces(stream: &[u8], cuts: &[usize]) -> (Vec<Vec<u8>>, End) {
-    let (mut deframer, mut frames) = (Deframer::default(), Vec::new());
+fn in_pieces(framing: Framing, stream: &[u8], cuts: &[usize]) -> (Vec<Vec<u8>>, End) {
+    let (mut deframer, mut frames) = (Deframer::new(framing), Vec::new());
     let mut stream = stream.to_vec();
     let mut rest = &mut stream[..];
     for cut in cuts.iter().copied().chain([usize::MAX]) {
@@ -95,7 +111,7 @@ fn queue(script: &mut Script<'_>) {
     }
     reader.room = usize::MAX;
     queue.write(&mut reader).expect("it takes everything");
-    let (read, end) = in_one_piece(&reader.taken);
+    let (read, end) = in_one_piece(Framing::Rfc4571, &reader.taken);
     assert_eq!(end, Ok(0), "the stream ends with a frame");
     let counts = queue.counts();
     assert_eq!(counts.sent, read.len() as u64);

@@ -1,0 +1,133 @@
+//! One TCP connection: its bytes in and out, behind TLS or not, and how long it may live.
+
+use crate::framing::{Deframer, FrameQueue, Framing};
+use crate::limits::{BLOCKED_MAX, IDLE_MAX, PROOF_TIMEOUT, UNSENT_BYTES_MAX};
+use crate::listen;
+use crate::streams::CONNECTION_TOKEN;
+use crate::sys::set_option;
+use crate::tls::Tls;
+use machine::{Instant, Path};
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    socket: TcpStream,
+    tls: Option<Box<Tls>>,
+    pub(crate) path: Path,
+    pub(crate) deframer: Deframer,
+    pub(crate) queue: FrameQueue,
+    pub(crate) accepted_at: Instant,
+    proof: Proof,
+    /// Since when the socket has taken nothing.
+    pub(crate) blocked_since: Option<Instant>,
+    pub(crate) is_readable: bool,
+    pub(crate) is_dirty: bool,
+    pub(crate) end: Option<End>,
+}
+
+/// What shows that a connection is of use.
+#[derive(Clone, Copy, Debug)]
+enum Proof {
+    /// When the machine last sent something here: it has its reasons.
+    Used(Option<Instant>),
+    /// Whether the machine wants it kept.
+    Kept(bool),
+}
+
+/// Why a connection closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    ByPeer,
+    ByMachine,
+    Malformed,
+    Unproven,
+    Idle,
+    MadeRoom,
+}
+
+impl Stream {
+    pub(crate) fn open(
+        now: Instant,
+        registry: &Registry,
+        mut socket: TcpStream,
+        path: Path,
+        index: u32,
+        listener: &listen::Open,
+    ) -> io::Result<Self> {
+        // Frames are what the peer waits for: none is held back to be joined with a later one.
+        socket.set_nodelay(true)?;
+        // What the kernel holds back without having sent it can be neither dropped nor overtaken.
+        set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)?;
+        let token = Token(CONNECTION_TOKEN + index as usize);
+        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        let tls = listener.tls.as_ref().map(Tls::accept).transpose()?;
+        Ok(Self {
+            socket,
+            tls: tls.map(Box::new),
+            path,
+            deframer: Deframer::new(listener.framing),
+            queue: FrameQueue::new(listener.framing),
+            accepted_at: now,
+            proof: match listener.framing {
+                Framing::Rfc4571 => Proof::Used(None),
+                Framing::Stun => Proof::Kept(false),
+            },
+            blocked_since: None,
+            is_readable: false,
+            is_dirty: false,
+            end: None,
+        })
+    }
+
+    /// Reads once. Zero bytes are the peer's end; an error of kind [`InvalidData`](io::ErrorKind::InvalidData) is its fault.
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) => tls.read(&mut self.socket, into),
+            None => self.socket.read(into),
+        }
+    }
+
+    /// Writes until nothing waits, or the socket takes no more: an error of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
+    pub(crate) fn write(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            Some(tls) => tls.write(&mut self.socket, &mut self.queue),
+            None => self.queue.write(&mut self.socket),
+        }
+    }
+
+    /// The machine sends something here.
+    pub(crate) fn note_used(&mut self, now: Instant) {
+        if let Proof::Used(at) = &mut self.proof {
+            *at = Some(now);
+        }
+    }
+
+    /// The machine wants it to stay.
+    pub(crate) fn keep(&mut self) {
+        self.proof = Proof::Kept(true);
+    }
+
+    /// Whether it is of use to somebody.
+    pub(crate) fn is_proven(&self) -> bool {
+        matches!(self.proof, Proof::Used(Some(_)) | Proof::Kept(true))
+    }
+
+    /// Why to end this connection at `now`, if there is a reason.
+    pub(crate) fn is_useless(&self, now: Instant) -> Option<End> {
+        let is_past = |since: Instant, bound| now.saturating_since(since) >= bound;
+        if self.blocked_since.is_some_and(|since| is_past(since, BLOCKED_MAX)) {
+            return Some(End::Idle);
+        }
+        match self.proof {
+            Proof::Used(Some(used_at)) if is_past(used_at, IDLE_MAX) => Some(End::Idle),
+            Proof::Used(None) | Proof::Kept(false) if is_past(self.accepted_at, PROOF_TIMEOUT) => {
+                Some(End::Unproven)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Answers: what of a request is repeated in them, and what may not be missing.
+
+use crate::allocation::STRANGERS;
+use crate::counters::Counter;
+use crate::limits::ANSWER_BYTES_MAX;
+use crate::relay::Relay;
+use machine::{Flow, Instant, Path, Tx};
+use stun::{Class, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
+
+/// What of a request matters for its answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub path: Path,
+    pub method: Method,
+    pub id: TransactionId,
+    /// Whether the request had a FINGERPRINT: then the answer has one.
+    pub fingerprint: bool,
+}
+
+impl Asked {
+    pub(crate) fn new(path: Path, message: &Message<'_>) -> Self {
+        let fingerprint = message.verify_fingerprint().is_some();
+        Self { path, method: message.method(), id: message.transaction_id(), fingerprint }
+    }
+}
+
+/// What we call ourselves. Only those who have authenticated are told: to anybody else it would be but more bytes.
+const SOFTWARE: &str = "leat-turn";
+
+impl Relay {
+    /// The good answer to somebody who has authenticated.
+    pub(crate) fn agree(
+        &mut self,
+        asked: &Asked,
+        key: &Key,
+        flow: Flow,
+        tx: &mut impl Tx,
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) {
+        self.write(asked, flow, Class::Success, tx, |writer| {
+            fill(writer);
+            writer.software(SOFTWARE).integrity(key);
+        });
+    }
+
+    /// The bad answer to somebody who has authenticated.
+    pub(crate) fn refuse(&mut self, asked: &Asked, key: &Key, code: u16, tx: &mut impl Tx) {
+        self.refuse_with(asked, key, code, tx, |_| {});
+    }
+
+    /// The same, and what more there is to say.
+    pub(crate) fn refuse_with(
+        &mut self,
+        asked: &Asked,
+        key: &Key,
+        code: u16,
+        tx: &mut impl Tx,
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) {
+        self.counters.count(counter(code));
+        self.write(asked, STRANGERS, Class::Error, tx, |writer| {
+            writer.error_code(code, phrase(code));
+            fill(writer);
+            writer.integrity(key);
+        });
+    }
+
+    /// The bad answer to a stranger: as short as can be, and not to everybody who asks.
+    pub(crate) fn refuse_stranger(
+        &mut self,
+        now: Instant,
+        asked: &Asked,
+        code: u16,
+        tx: &mut impl Tx,
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) {
+        self.counters.count(counter(code));
+        if self.may_answer_stranger(now, asked.path) {
+            self.write(asked, STRANGERS, Class::Error, tx, |writer| {
+                writer.error_code(code, "");
+                fill(writer);
+            });
+        }
+    }
+
+    /// Asks for a credential (401), or for the same with another nonce (438).
+    pub(crate) fn challenge(&mut self, now: Instant, asked: &Asked, code: u16, tx: &mut impl Tx) {
+        let nonce = self.nonces.make(now, asked.path);
+        let realm = self.settings.credentials.realm();
+        self.refuse_stranger(now, asked, code, tx, |writer| {
+            writer
+                .realm(realm.as_bytes())
+                .nonce(&nonce)
+                .password_algorithms([PasswordAlgorithm::Sha256, PasswordAlgorithm::Md5]);
+        });
+    }
+
+    /// Whether to answer somebody who may not be who its address says. Behind a TCP connection there is somebody.
+    pub(crate) fn may_answer_stranger(&mut self, now: Instant, path: Path) -> bool {
+        let may = path.local.is_tcp() || self.throttle.take(now, path.remote.ip());
+        if !may {
+            self.counters.count(Counter::Throttled);
+        }
+        may
+    }
+
+    /// Writes an answer into the batch.
+    pub(crate) fn write(
+        &mut self,
+        asked: &Asked,
+        flow: Flow,
+        class: Class,
+        tx: &mut impl Tx,
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) {
+        let mut buffer = [0; ANSWER_BYTES_MAX];
+        let Some(mut writer) = Writer::new(&mut buffer, class, asked.method, asked.id) else { return };
+        fill(&mut writer);
+        if asked.fingerprint {
+            writer.fingerprint();
+        }
+        let len = writer.finish().expect("an answer has room: a constant assertion beside its bound says so");
+        // The length is known only now, and a slot's cannot be changed: so a short answer is copied.
+        match tx.slot(flow, asked.path, len) {
+            Some(slot) => slot.copy_from_slice(&buffer[..len]),
+            None => self.counters.count(Counter::TxFull),
+        }
+    }
+}
+
+fn counter(code: u16) -> Counter {
+    match code {
+        300 => Counter::Redirected,
+        401 => Counter::Challenges,
+        403 => Counter::ForbiddenPeers,
+        437 => Counter::Mismatches,
+        438 => Counter::StaleNonces,
+        440 | 442 | 443 => Counter::Unsupported,
+        441 => Counter::WrongCredentials,
+        486 => Counter::QuotaReached,
+        508 => Counter::NoCapacity,
+        _ => Counter::BadRequests,
+    }
+}
+
+/// What the RFCs recommend to say (RFC 8489 §14.8, RFC 8656 §19).
+fn phrase(code: u16) -> &'static str {
+    match code {
+        300 => "Try Alternate",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        420 => "Unknown Attribute",
+        437 => "Allocation Mismatch",
+        440 => "Address Family not Supported",
+        441 => "Wrong Credentials",
+        442 => "Unsupported Transport Protocol",
+        443 => "Peer Address Family Mismatch",
+        486 => "Allocation Quota Reached",
+        508 => "Insufficient Capacity",
+        _ => "",
+    }
+}

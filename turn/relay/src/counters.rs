@@ -1,0 +1,90 @@
+//! What the relay counts. Plain fields; a report of absolute values is copied out now and then.
+
+macro_rules! counted {
+    ($($variant:ident => $name:literal, $doc:literal;)*) => {
+        /// What is counted, since the start.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Counter {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl Counter {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name in metrics.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// What it says, in a sentence for whoever reads the metrics.
+            pub const fn help(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $doc,)*
+                }
+            }
+        }
+    };
+}
+
+counted! {
+    Allocations => "allocations", "Allocations that exist.";
+    Sockets => "relay_sockets", "Relay sockets that are open, reserved ones too.";
+    AllocationsCreated => "allocations_created", "Allocations made.";
+    AllocationsExpired => "allocations_expired", "Allocations that nobody refreshed.";
+    Bindings => "bindings", "Binding requests answered.";
+    Challenges => "challenges", "Requests answered with 401: without a credential, or with a wrong one.";
+    StaleNonces => "stale_nonces", "Requests answered with 438.";
+    BadRequests => "bad_requests", "Requests answered with 400 or 420.";
+    WrongCredentials => "wrong_credentials", "Requests answered with 441: another user's allocation.";
+    Mismatches => "mismatches", "Requests answered with 437: an allocation where there should be none, or none where there should be one.";
+    ForbiddenPeers => "forbidden_peers", "Requests answered with 403: peers that the policy refuses, or a server that drains.";
+    QuotaReached => "quota_reached", "Allocations answered with 486.";
+    NoCapacity => "no_capacity", "Requests answered with 508: no port, no permission or no channel left.";
+    Unsupported => "unsupported", "Requests answered with 440, 442 or 443: an address family or transport that is not to be had.";
+    Redirected => "redirected", "Allocations answered with 300.";
+    Throttled => "throttled", "Answers to strangers not given, since their source had had its share.";
+    ToPeersPackets => "to_peers_packets", "Datagrams relayed to peers.";
+    ToPeersBytes => "to_peers_bytes", "Payload bytes relayed to peers.";
+    ToClientsPackets => "to_clients_packets", "Datagrams relayed to clients.";
+    ToClientsBytes => "to_clients_bytes", "Payload bytes relayed to clients.";
+    OverBitrate => "over_bitrate", "Datagrams not relayed, since their allocation was faster than it may be.";
+    NoPermission => "no_permission", "Datagrams from or to peers without a permission.";
+    NoChannel => "no_channel", "ChannelData for a channel that is not bound.";
+    NoAllocation => "no_allocation", "ChannelData and Send indications from clients without an allocation.";
+    NoDontFragment => "no_dont_fragment", "Send indications with DONT-FRAGMENT of allocations made without it.";
+    Malformed => "malformed", "Datagrams that are neither STUN nor ChannelData, or malformed.";
+    Unexpected => "unexpected", "Well-formed messages that no client sends to a server.";
+    TxFull => "tx_full", "Datagrams not written because the send batch was full.";
+    EventsLost => "events_lost", "Events that nobody took in time.";
+}
+
+/// The counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters([u64; Counter::ALL.len()]);
+
+impl Counters {
+    /// One of them.
+    pub fn value(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+
+    /// Adds another worker's.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, part)| *sum += part);
+    }
+
+    pub(crate) fn add(&mut self, counter: Counter, by: u64) {
+        self.0[counter as usize] += by;
+    }
+
+    pub(crate) fn count(&mut self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    pub(crate) fn set(&mut self, counter: Counter, value: usize) {
+        self.0[counter as usize] = value as u64;
+    }
+}

@@ -1,0 +1,309 @@
+//! Who may allocate: users with a password, and holders of a time-limited credential that somebody minted who knows a shared secret.
+//!
+//! The latter is coturn's scheme ("TURN REST API", draft-uberti-behave-turn-rest): the user name is `EXPIRY:USER`, the expiry in
+//! seconds since 1970, and the password the base64 of an HMAC of that name. Nothing is looked up, and nothing has to be told to
+//! the server. Two secrets are good at a time, so that one can be replaced without a call noticing.
+
+use crate::base64::{encode, encoded_len};
+use crate::limits::{SECRET_LEN_MAX, SECRETS_MAX, USERNAME_LEN_MAX, USERS_MAX};
+use aws_lc_rs::{digest, hmac};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use stun::{Integrity, Key, Message, PasswordAlgorithm};
+
+/// Which HMAC makes the password of a minted credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Derivation {
+    /// HMAC-SHA1: what coturn and everybody else understands.
+    Sha1,
+    /// HMAC-SHA256.
+    Sha256,
+}
+
+impl Derivation {
+    const ALL: [Self; 2] = [Self::Sha1, Self::Sha256];
+
+    fn algorithm(self) -> hmac::Algorithm {
+        match self {
+            Self::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            Self::Sha256 => hmac::HMAC_SHA256,
+        }
+    }
+}
+
+/// Bytes of the longest minted password.
+const PASSWORD_LEN_MAX: usize = encoded_len(32);
+
+/// A minted credential: the user name, and its password. `expires_at` is counted from 1970; `user` is whose quota it counts against.
+pub fn mint(secret: &[u8], derivation: Derivation, expires_at: Duration, user: &str) -> (String, String) {
+    let username = format!("{}:{user}", expires_at.as_secs());
+    let mut buffer = [0; PASSWORD_LEN_MAX];
+    let key = hmac::Key::new(derivation.algorithm(), secret);
+    let password = encode(hmac::sign(&key, username.as_bytes()).as_ref(), &mut buffer);
+    let password = String::from_utf8_lossy(password).into_owned();
+    (username, password)
+}
+
+/// Everything that opens the server.
+#[derive(Clone)]
+pub struct Credentials {
+    realm: Arc<str>,
+    users: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    /// Names by their USERHASH.
+    names: BTreeMap<[u8; 32], Box<[u8]>>,
+    secrets: Vec<Secret>,
+}
+
+/// A shared secret, with the key schedules done.
+#[derive(Clone)]
+struct Secret {
+    keys: [hmac::Key; 2],
+    origin: Origin,
+}
+
+/// What a credential came from: tells after a reload whether that still opens the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin([u8; 8]);
+
+impl Origin {
+    fn of(secret: &[u8]) -> Self {
+        let hash = digest::digest(&digest::SHA256, secret);
+        let mut origin = [0; 8];
+        origin.copy_from_slice(&hash.as_ref()[..8]);
+        Self(origin)
+    }
+}
+
+/// Credentials that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadCredentials {
+    /// More shared secrets than can be told apart in time.
+    #[error(
+        "{0} shared secrets: at most {SECRETS_MAX} are good at a time, the one in use and its predecessor or successor"
+    )]
+    TooManySecrets(usize),
+    /// More users than are kept.
+    #[error("{0} users: at most {USERS_MAX} are possible; mint credentials from a shared secret instead")]
+    TooManyUsers(usize),
+    /// A secret or a password that is empty or too long.
+    #[error("{what} has {len} bytes: expected 1 to {SECRET_LEN_MAX}")]
+    SecretLen {
+        /// Whose.
+        what: String,
+        /// Bytes.
+        len: usize,
+    },
+    /// A user name that is empty or too long.
+    #[error("the user name {0:?} cannot be: expected 1 to {USERNAME_LEN_MAX} bytes")]
+    UserName(String),
+}
+
+impl Credentials {
+    /// Nobody's yet. The realm is the operator's name for whom the users are of; each challenge carries it.
+    pub fn new(realm: &str) -> Self {
+        Self { realm: realm.into(), users: BTreeMap::new(), names: BTreeMap::new(), secrets: Vec::new() }
+    }
+
+    /// Adds a user with a password.
+    pub fn user(mut self, name: &str, password: &str) -> Result<Self, BadCredentials> {
+        if !(1..=USERNAME_LEN_MAX).contains(&name.len()) {
+            return Err(BadCredentials::UserName(name.to_owned()));
+        }
+        check_secret(&format!("the password of {name:?}"), password.as_bytes())?;
+        self.names.insert(stun::userhash(name.as_bytes(), self.realm.as_bytes()), name.as_bytes().into());
+        self.users.insert(name.as_bytes().into(), password.as_bytes().into());
+        if self.users.len() > USERS_MAX {
+            return Err(BadCredentials::TooManyUsers(self.users.len()));
+        }
+        Ok(self)
+    }
+
+    /// Adds a shared secret.
+    pub fn secret(mut self, secret: &[u8]) -> Result<Self, BadCredentials> {
+        check_secret("a shared secret", secret)?;
+        let keys = Derivation::ALL.map(|derivation| hmac::Key::new(derivation.algorithm(), secret));
+        self.secrets.push(Secret { keys, origin: Origin::of(secret) });
+        if self.secrets.len() > SECRETS_MAX {
+            return Err(BadCredentials::TooManySecrets(self.secrets.len()));
+        }
+        Ok(self)
+    }
+
+    /// Whether nobody can get in.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.secrets.is_empty()
+    }
+
+    pub(crate) fn realm(&self) -> Arc<str> {
+        self.realm.clone()
+    }
+
+    /// Whether any user can be told by USERHASH: only the names of those with a password are known.
+    pub(crate) fn takes_userhash(&self) -> bool {
+        !self.names.is_empty()
+    }
+
+    /// The name behind a USERHASH.
+    pub(crate) fn name(&self, userhash: &[u8; 32]) -> Option<&[u8]> {
+        self.names.get(userhash).map(|name| &**name)
+    }
+
+    /// The key that the message was signed with, if it is a good one for this user at that time (since 1970). Nothing is allocated,
+    /// and no more is done than two secrets with two derivations each want.
+    pub(crate) fn verify(
+        &self,
+        message: &Message<'_>,
+        username: &[u8],
+        algorithm: PasswordAlgorithm,
+        integrity: Integrity,
+        now: Duration,
+    ) -> Option<(Key, Origin)> {
+        let key_of = |password: &[u8]| {
+            let key = Key::long_term(algorithm, [username, self.realm.as_bytes(), password], integrity);
+            message.verify_integrity(&key).then_some(key)
+        };
+        if let Some(password) = self.users.get(username) {
+            return key_of(password).map(|key| (key, Origin::of(password)));
+        }
+        if expiry(username)? < now {
+            return None;
+        }
+        self.secrets.iter().find_map(|secret| {
+            let key = secret.keys.iter().find_map(|key| {
+                let mut buffer = [0; PASSWORD_LEN_MAX];
+                key_of(encode(hmac::sign(key, username).as_ref(), &mut buffer))
+            });
+            key.map(|key| (key, secret.origin))
+        })
+    }
+
+    /// Whether what an allocation's credential came from still opens the server.
+    pub(crate) fn still_has(&self, username: &[u8], origin: Origin) -> bool {
+        match self.users.get(username) {
+            Some(password) => Origin::of(password) == origin,
+            None => self.secrets.iter().any(|secret| secret.origin == origin),
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("realm", &self.realm)
+            .field("users", &self.users.len())
+            .field("secrets", &self.secrets.len())
+            .finish()
+    }
+}
+
+fn check_secret(what: &str, secret: &[u8]) -> Result<(), BadCredentials> {
+    if (1..=SECRET_LEN_MAX).contains(&secret.len()) {
+        return Ok(());
+    }
+    Err(BadCredentials::SecretLen { what: what.to_owned(), len: secret.len() })
+}
+
+/// Until when a minted name is good.
+fn expiry(username: &[u8]) -> Option<Duration> {
+    let digits = username.split(|byte| *byte == b':').next()?;
+    let seconds = str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// Whose quota a name counts against: what is behind the expiry of a minted one, so that another credential for the same user is
+/// no other user.
+pub(crate) fn quota_name(username: &[u8]) -> &[u8] {
+    match expiry(username).and_then(|_| username.iter().position(|byte| *byte == b':')) {
+        Some(colon) if colon + 1 < username.len() => &username[colon + 1..],
+        _ => username,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stun::{Class, Method, TransactionId, Writer};
+
+    const NOW: Duration = Duration::from_secs(1_800_000_000);
+
+    fn is_good(credentials: &Credentials, username: &str, password: &str, now: Duration) -> bool {
+        let parts = [username.as_bytes(), b"leat", password.as_bytes()];
+        let key = Key::long_term(PasswordAlgorithm::Md5, parts, Integrity::Sha1);
+        let mut buffer = [0; 128];
+        let len = Writer::new(&mut buffer, Class::Request, Method::ALLOCATE, TransactionId([7; 12]))
+            .and_then(|mut writer| writer.integrity(&key).finish())
+            .expect("room");
+        let message = Message::new(&buffer[..len]).expect("well-formed");
+        credentials
+            .verify(&message, username.as_bytes(), PasswordAlgorithm::Md5, Integrity::Sha1, now)
+            .is_some()
+    }
+
+    /// As `turnadmin` and every service that mints for coturn make them.
+    #[test]
+    fn a_minted_credential_is_as_coturn_makes_it() {
+        let (username, password) =
+            mint(b"north", Derivation::Sha1, Duration::from_secs(1_433_895_918), "user");
+        assert_eq!(username, "1433895918:user");
+        // printf '%s' 1433895918:user | openssl dgst -sha1 -hmac north -binary | base64
+        assert_eq!(password, "/gk4t5tUc08OpM3NjrVjHSFVNmY=");
+    }
+
+    #[test]
+    fn minted_credentials_are_good_until_they_expire_under_either_secret_and_derivation() {
+        let old = Credentials::new("leat").secret(b"old").expect("a secret");
+        let both = old.clone().secret(b"new").expect("a second");
+        let new = Credentials::new("leat").secret(b"new").expect("a secret");
+        for derivation in Derivation::ALL {
+            let (name, password) = mint(b"old", derivation, NOW, "alice");
+            assert!(is_good(&old, &name, &password, NOW));
+            assert!(is_good(&both, &name, &password, NOW));
+            assert!(!is_good(&new, &name, &password, NOW), "rotated out");
+            assert!(!is_good(&both, &name, &password, NOW + Duration::from_secs(1)), "expired");
+            let (name, password) = mint(b"new", derivation, NOW, "alice");
+            assert!(!is_good(&old, &name, &password, NOW));
+            assert!(is_good(&both, &name, &password, NOW));
+            assert!(!is_good(&both, &name.replace("alice", "bob"), &password, NOW));
+        }
+        let later = format!("{}:alice", NOW.as_secs() + 9_999);
+        let (_, password) = mint(b"old", Derivation::Sha1, NOW, "alice");
+        assert!(!is_good(&both, &later, &password, NOW), "the expiry is part of what is signed");
+    }
+
+    #[test]
+    fn users_have_passwords_and_names_without_an_expiry_are_nobodys() {
+        let credentials =
+            Credentials::new("leat").user("bob", "builder").expect("a user").secret(b"s").expect("one");
+        assert!(is_good(&credentials, "bob", "builder", NOW));
+        assert!(!is_good(&credentials, "bob", "burglar", NOW));
+        for name in ["", ":", "alice", "-1:alice", "99999999999999999999:alice"] {
+            let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"s");
+            let mut buffer = [0; PASSWORD_LEN_MAX];
+            let password = encode(hmac::sign(&key, name.as_bytes()).as_ref(), &mut buffer);
+            assert!(!is_good(&credentials, name, str::from_utf8(password).expect("text"), NOW), "{name}");
+        }
+        let hash = stun::userhash(b"bob", b"leat");
+        assert_eq!(credentials.name(&hash), Some(&b"bob"[..]));
+    }
+
+    #[test]
+    fn a_quota_is_the_users_and_not_the_credentials() {
+        assert_eq!(quota_name(b"1433895918:user"), b"user");
+        assert_eq!(quota_name(b"1433895919:user"), b"user");
+        assert_eq!(quota_name(b"1433895919:a:b"), b"a:b");
+        assert_eq!(quota_name(b"1433895919"), b"1433895919");
+        assert_eq!(quota_name(b"bob"), b"bob");
+        assert_eq!(quota_name(b"bob:b"), b"bob:b");
+    }
+
+    #[test]
+    fn what_cannot_be_is_told() {
+        let three = (0..3).try_fold(Credentials::new("leat"), |all, number| all.secret(&[number]));
+        assert_eq!(three.expect_err("three"), BadCredentials::TooManySecrets(3));
+        assert!(Credentials::new("leat").secret(b"").is_err());
+        assert!(Credentials::new("leat").user("", "x").is_err());
+        assert!(Credentials::new("leat").user("x", "").is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! TURN (RFC 8656) and STUN (RFC 8489) as a server speaks them, as a [`machine::Machine`]: datagrams in; datagrams, orders for
+//! sockets and events out.
+//!
+//! A client authenticates, allocates a *relayed address* (a UDP socket of its own, which the driver opens), and has peers reach it
+//! there. What comes from a peer with a *permission* goes to the client as ChannelData or in a Data indication, and back. Nothing
+//! is decided about media, and nothing is kept of a client before it has authenticated.
+//!
+//! Read it in this order: [`Relay`] sorts what comes in; `request` authenticates and answers; `allocate`, `refresh` and
+//! `permit` are the methods; `traffic` is the packet path.
+
+#![forbid(unsafe_code)]
+
+mod allocate;
+mod allocation;
+mod answer;
+mod authenticate;
+mod base64;
+mod bucket;
+mod counters;
+mod credentials;
+mod events;
+pub mod limits;
+mod nonce;
+mod permit;
+mod places;
+mod policy;
+mod quota;
+mod refresh;
+mod relay;
+mod request;
+mod settings;
+mod sorted;
+mod table;
+mod throttle;
+mod traffic;
+
+pub use counters::{Counter, Counters};
+pub use credentials::{BadCredentials, Credentials, Derivation, mint};
+pub use events::{Command, End, Event};
+pub use policy::{Allowed, BadAllowed, PeerIp, Policy};
+pub use quota::Quotas;
+pub use relay::Relay;
+pub use settings::Settings;

@@ -1,0 +1,72 @@
+//! Every bound of the relay: why it is what it is, and what happens when it is reached.
+
+use std::time::Duration;
+
+/// Allocations of one worker. More are refused (486). Each has a socket, and perhaps a second.
+pub const ALLOCATIONS_MAX: usize = 8_192;
+
+/// Relay sockets of one worker: two for each allocation, and those that are reserved. One more is refused (508).
+pub const SOCKETS_MAX: usize = 2 * ALLOCATIONS_MAX;
+
+/// Permissions of one allocation: the addresses of the peers of a large meeting without a media server. More are refused (508).
+pub const PERMISSIONS_MAX: usize = 128;
+
+/// Channels of one allocation; as many. More are refused (508).
+pub const CHANNELS_MAX: usize = 128;
+
+/// Peers in one CreatePermission request. More are refused (400): each costs a look into the policy.
+pub const PEERS_PER_REQUEST_MAX: usize = 32;
+
+/// Ports that wait for whoever has their token. Another is refused (508).
+pub const RESERVATIONS_MAX: usize = 256;
+
+/// How long a reserved port waits (RFC 8656 §7.2: 30 seconds at least).
+pub const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
+
+/// How long an allocation lives that asks for nothing (RFC 8656 §3.2).
+pub const LIFETIME_DEFAULT: Duration = Duration::from_secs(600);
+
+/// How long an allocation lives at most without a refresh (RFC 8656 §7.2 recommends an hour).
+pub const LIFETIME_MAX: Duration = Duration::from_secs(3600);
+
+/// How long a permission lives (RFC 8656 §9: exactly so).
+pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
+
+/// How long a channel lives (RFC 8656 §12: exactly so).
+pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
+
+/// How long a nonce is good (RFC 8656 §5: at most an hour). A client with an older one is told a new one and asks again.
+pub const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Bytes of a user name (RFC 8489 §14.3). A longer one is no user's.
+pub const USERNAME_LEN_MAX: usize = 508;
+
+/// Bytes of a realm: every challenge carries it, so that it should be short. A longer one is refused at start.
+pub const REALM_LEN_MAX: usize = 127;
+
+/// Bytes of a shared secret or a password. A longer one is refused at start.
+pub const SECRET_LEN_MAX: usize = 256;
+
+/// Shared secrets that are good at a time: the one in use, and the one before or after it.
+pub const SECRETS_MAX: usize = 2;
+
+/// Users with a password of their own. More are refused at start: large services mint credentials.
+pub const USERS_MAX: usize = 10_000;
+
+/// Exceptions from what peers may not be. More are refused at start: each is looked at for every peer that the rules refuse.
+pub const ALLOWED_MAX: usize = 64;
+
+/// Cells of the table that counts answers to strangers. Sources whose hash is the same share one, and so a share of answers;
+/// with a secret hash nobody can choose with whom. 64 KiB.
+pub const THROTTLE_CELLS: usize = 4_096;
+const _: () = assert!(THROTTLE_CELLS.is_power_of_two());
+
+/// Events that wait to be taken. Beyond, the newest are lost and counted: they are for people to read.
+pub const EVENTS_MAX: usize = 1_024;
+
+/// Bytes of any answer: realm, nonce, two relayed addresses and the integrity. A longer one would not be written.
+pub const ANSWER_BYTES_MAX: usize = 512;
+const _: () = assert!(ANSWER_BYTES_MAX > 300 + REALM_LEN_MAX);
+
+/// Attributes in the answer to a request with some that must be understood and are not. The first of them are named.
+pub const UNKNOWN_ATTRIBUTES_MAX: usize = 8;

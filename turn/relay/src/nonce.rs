@@ -1,0 +1,162 @@
+//! Nonces without a memory of them (RFC 8489 §9.2, §18.1): when it was made, and an HMAC that says so, over the client's address
+//! too. One that somebody else was given, or that is too old, is stale.
+
+use crate::base64::{encode, encoded_len};
+use crate::limits::NONCE_LIFETIME;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
+use machine::{Instant, Path, Rng};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What a nonce with security features begins with (RFC 8489 §9.2).
+const COOKIE: &[u8; 9] = b"obMatJos2";
+/// Security feature "password algorithms" (RFC 8489 §18.1), of 24 bits the first.
+const PASSWORD_ALGORITHMS: u8 = 0x80;
+/// Security feature "user name anonymity": USERHASH instead of USERNAME.
+const USERNAME_ANONYMITY: u8 = 0x40;
+const FEATURES_LEN: usize = encoded_len(3);
+/// The second it was made, and as much of the HMAC as keeps anybody from guessing within an hour.
+const SECONDS_LEN: usize = 4;
+const MAC_LEN: usize = 8;
+const STAMP_LEN: usize = encoded_len(SECONDS_LEN + MAC_LEN);
+const NONCE_LEN: usize = COOKIE.len() + FEATURES_LEN + STAMP_LEN;
+
+/// Makes nonces and tells whether they are good.
+#[derive(Debug)]
+pub(crate) struct Nonces {
+    key: hmac::Key,
+    features: [u8; FEATURES_LEN],
+}
+
+/// A nonce, as text.
+pub(crate) type Nonce = [u8; NONCE_LEN];
+
+impl Nonces {
+    /// With a key of its own, so that a restarted server makes all nonces stale.
+    pub(crate) fn new(takes_userhash: bool, rng: &mut Rng) -> Self {
+        let mut key = [0; 32];
+        rng.fill(&mut key);
+        let anonymity = if takes_userhash { USERNAME_ANONYMITY } else { 0 };
+        let mut features = [0; FEATURES_LEN];
+        encode(&[PASSWORD_ALGORITHMS | anonymity, 0, 0], &mut features);
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key), features }
+    }
+
+    /// One for the client behind this path.
+    pub(crate) fn make(&self, now: Instant, path: Path) -> Nonce {
+        self.stamped(now.since_epoch().as_secs() as u32, path)
+    }
+
+    /// Whether this nonce was made for that client, not too long ago.
+    pub(crate) fn is_good(&self, now: Instant, path: Path, nonce: &[u8]) -> bool {
+        // Made anew for the second it names: what differs anywhere was not made here.
+        let Some(second) = second_of(nonce) else { return false };
+        let age = (now.since_epoch().as_secs() as u32).wrapping_sub(second);
+        Duration::from_secs(age.into()) <= NONCE_LIFETIME
+            && verify_slices_are_equal(&self.stamped(second, path), nonce).is_ok()
+    }
+
+    fn stamped(&self, second: u32, path: Path) -> Nonce {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(&second.to_be_bytes());
+        context.update(&path.local.0.to_be_bytes());
+        context.update(&path.remote.port().to_be_bytes());
+        match path.remote.ip() {
+            IpAddr::V4(ip) => context.update(&ip.octets()),
+            IpAddr::V6(ip) => context.update(&ip.octets()),
+        }
+        let mut stamp = [0; SECONDS_LEN + MAC_LEN];
+        stamp[..SECONDS_LEN].copy_from_slice(&second.to_be_bytes());
+        stamp[SECONDS_LEN..].copy_from_slice(&context.sign().as_ref()[..MAC_LEN]);
+
+        let mut nonce = [0; NONCE_LEN];
+        let (cookie, rest) = nonce.split_at_mut(COOKIE.len());
+        let (features, text) = rest.split_at_mut(FEATURES_LEN);
+        cookie.copy_from_slice(COOKIE);
+        features.copy_from_slice(&self.features);
+        encode(&stamp, text);
+        nonce
+    }
+}
+
+/// The second that a nonce says it was made in.
+fn second_of(nonce: &[u8]) -> Option<u32> {
+    let digits = nonce.get(COOKIE.len() + FEATURES_LEN..)?.get(..6)?;
+    let bits = digits.iter().try_fold(0_u64, |bits, digit| Some(bits << 6 | u64::from(value(*digit)?)))?;
+    Some((bits >> 4) as u32)
+}
+
+/// Of a digit of base64.
+fn value(digit: u8) -> Option<u8> {
+    Some(match digit {
+        b'A'..=b'Z' => digit - b'A',
+        b'a'..=b'z' => digit - b'a' + 26,
+        b'0'..=b'9' => digit - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use machine::LocalId;
+
+    fn path(remote: &str) -> Path {
+        Path { local: LocalId(0), remote: remote.parse().expect("an address") }
+    }
+
+    #[test]
+    fn a_nonce_is_good_for_an_hour_for_its_client_at_its_server() {
+        let mut rng = Rng::from_number(1);
+        let nonces = Nonces::new(true, &mut rng);
+        let now = Instant::EPOCH + Duration::from_secs(1_000_000);
+        let client = path("192.0.2.1:4000");
+        let nonce = nonces.make(now, client);
+        assert!(nonce.starts_with(b"obMatJos2wAAA"));
+        assert!(nonces.is_good(now, client, &nonce));
+        assert!(nonces.is_good(now + NONCE_LIFETIME, client, &nonce));
+        assert!(!nonces.is_good(now + NONCE_LIFETIME + Duration::from_secs(1), client, &nonce));
+        assert!(!nonces.is_good(now - Duration::from_secs(1), client, &nonce), "made in the future");
+        for other in ["192.0.2.1:4001", "192.0.2.2:4000", "[2001:db8::1]:4000"] {
+            assert!(!nonces.is_good(now, path(other), &nonce));
+        }
+        assert!(!nonces.is_good(now, Path { local: LocalId(1), ..client }, &nonce));
+        assert!(!Nonces::new(true, &mut rng).is_good(now, client, &nonce), "of another server");
+    }
+
+    #[test]
+    fn no_bit_of_a_nonce_can_be_another() {
+        let nonces = Nonces::new(false, &mut Rng::from_number(2));
+        let (now, client) = (Instant::EPOCH + Duration::from_secs(9_999), path("192.0.2.1:4000"));
+        let nonce = nonces.make(now, client);
+        for bit in 0..nonce.len() * 8 {
+            let mut bent = nonce;
+            bent[bit / 8] ^= 1 << (bit % 8);
+            assert!(!nonces.is_good(now, client, &bent), "bit {bit}");
+        }
+        for len in 0..nonce.len() {
+            assert!(!nonces.is_good(now, client, &nonce[..len]));
+        }
+    }
+
+    /// A thousand nonces of different clients have a thousand different codes, in which every bit is as often one as zero.
+    #[test]
+    fn nonces_cannot_be_told_from_chance() {
+        let nonces = Nonces::new(false, &mut Rng::from_number(3));
+        let mut ones = [0_u32; 64];
+        for port in 1..=1_000 {
+            let client = Path { local: LocalId(0), remote: ([192, 0, 2, 1], port).into() };
+            let nonce = nonces.make(Instant::EPOCH, client);
+            let digits = &nonce[NONCE_LEN - 12..];
+            for (at, digit) in digits.iter().enumerate().filter(|(at, _)| *at > 1) {
+                let value = value(*digit).expect("a digit");
+                (0..6).for_each(|bit| ones[(at - 2) * 6 + bit] += u32::from(value >> bit & 1));
+            }
+        }
+        // 1000 throws of a coin are within 5 standard deviations of the middle but once in two million times.
+        assert!(ones[..60].iter().all(|count| (421..=579).contains(count)), "{ones:?}");
+    }
+}

@@ -1,0 +1,65 @@
+//! The numbers of the relay's sockets: dense, reused, and whose each is.
+
+use crate::limits::SOCKETS_MAX;
+use machine::LocalId;
+use stun::Family;
+
+/// Whose a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// An allocation's, of this family.
+    Allocation(u32, Family),
+    /// The one behind an even port, while both are being opened.
+    Next,
+    /// A reservation's.
+    Reservation(u32),
+}
+
+/// Who owns which socket.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    owners: Vec<Option<Owner>>,
+    free: Vec<u16>,
+}
+
+impl Places {
+    /// A number that is not in use. `None` if all are.
+    pub(crate) fn take(&mut self, owner: Owner) -> Option<LocalId> {
+        let index = self.free.pop().or_else(|| {
+            let next = self.owners.len();
+            (next < SOCKETS_MAX).then(|| {
+                self.owners.push(None);
+                next as u16
+            })
+        })?;
+        self.owners[usize::from(index)] = Some(owner);
+        Some(LocalId::on_demand(index))
+    }
+
+    /// Gives a number back: its socket is closed, or never was open.
+    pub(crate) fn release(&mut self, local: LocalId) {
+        if let Some(index) = local.on_demand_index()
+            && self.owners.get_mut(usize::from(index)).and_then(Option::take).is_some()
+        {
+            self.free.push(index);
+        }
+    }
+
+    pub(crate) fn owner(&self, local: LocalId) -> Option<Owner> {
+        *self.owners.get(usize::from(local.on_demand_index()?))?
+    }
+
+    /// Hands a socket on.
+    pub(crate) fn pass(&mut self, local: LocalId, owner: Owner) {
+        if let Some(index) = local.on_demand_index()
+            && let Some(Some(current)) = self.owners.get_mut(usize::from(index))
+        {
+            *current = owner;
+        }
+    }
+
+    /// How many are in use.
+    pub(crate) fn len(&self) -> usize {
+        self.owners.len() - self.free.len()
+    }
+}

@@ -1,0 +1,329 @@
+//! Whom a client may reach through the relay: nobody that the public internet could not.
+//!
+//! A TURN server stands inside somebody's network. What it relays to a private address arrives from a trusted host, so that
+//! addresses which mean something only there are refused unless the operator names them. Six times has another server's filter been
+//! got round by writing the same address differently: here an address is read once, as a number, by [`PeerIp`].
+
+use crate::limits::ALLOWED_MAX;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// A peer's address, with the IPv4 address that it leads to if it is an IPv6 address that stands for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerIp {
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 address that stands for itself.
+    V6(Ipv6Addr),
+    /// An IPv6 address behind which a gateway finds this IPv4 address: NAT64 (RFC 6052 §2.1), 6to4 (RFC 3056), SIIT (RFC 7915), ISATAP
+    /// (RFC 5214).
+    Embedded(Ipv6Addr, Ipv4Addr),
+    /// An IPv6 address that never travels, as it is but another way to write an IPv4 address (RFC 4291 §2.5.5), or is that of a
+    /// tunnel whose far end cannot be told (RFC 4380, RFC 8215).
+    Never(Ipv6Addr),
+}
+
+impl From<IpAddr> for PeerIp {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) => Self::V4(ip),
+            IpAddr::V6(ip) => Self::of_v6(ip),
+        }
+    }
+}
+
+impl PeerIp {
+    fn of_v6(ip: Ipv6Addr) -> Self {
+        let bits = ip.to_bits();
+        let v4 = |shift: u32| Ipv4Addr::from_bits((bits >> shift) as u32);
+        let is_in = |network: u128, len: u32| bits >> (128 - len) == network;
+        // ::/96 and ::ffff:0:0/96; "unspecified" and "loopback" lie in the former. Local NAT64 and Teredo.
+        if is_in(0, 96) || is_in(0xffff, 96) || is_in(0x0064_ff9b_0001, 48) || is_in(0x2001_0000, 32) {
+            Self::Never(ip)
+        } else if is_in(0x0064_ff9b << 64, 96) || is_in(0xffff << 16, 96) {
+            Self::Embedded(ip, v4(0))
+        } else if is_in(0x2002, 16) {
+            Self::Embedded(ip, v4(80))
+        } else if matches!((bits >> 32) as u32, 0x0000_5efe | 0x0200_5efe) {
+            Self::Embedded(ip, v4(0))
+        } else {
+            Self::V6(ip)
+        }
+    }
+}
+
+/// A network: so many leading bits of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Network {
+    ip: IpAddr,
+    prefix_len: u32,
+}
+
+impl Network {
+    const fn v4(a: u8, b: u8, c: u8, d: u8, prefix_len: u32) -> Self {
+        Self { ip: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix_len }
+    }
+
+    const fn v6(high: u128, prefix_len: u32) -> Self {
+        Self { ip: IpAddr::V6(Ipv6Addr::from_bits(high << (128 - prefix_len))), prefix_len }
+    }
+
+    fn contains(&self, ip: IpAddr) -> bool {
+        let differ = match (self.ip, ip) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                (own.to_bits() ^ other.to_bits()).checked_shr(32 - self.prefix_len).unwrap_or(0) != 0
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                (own.to_bits() ^ other.to_bits()).checked_shr(128 - self.prefix_len).unwrap_or(0) != 0
+            }
+            _ => true,
+        };
+        !differ
+    }
+}
+
+/// What no client may reach over IPv4 (RFC 6890 and what came after, and where clouds put what hosts are to know).
+const REFUSED_V4: &[Network] = &[
+    Network::v4(0, 0, 0, 0, 8),
+    Network::v4(10, 0, 0, 0, 8),
+    Network::v4(100, 64, 0, 0, 10),
+    Network::v4(127, 0, 0, 0, 8),
+    Network::v4(168, 63, 129, 16, 32),
+    Network::v4(169, 254, 0, 0, 16),
+    Network::v4(172, 16, 0, 0, 12),
+    Network::v4(192, 0, 0, 0, 24),
+    Network::v4(192, 0, 2, 0, 24),
+    Network::v4(192, 88, 99, 0, 24),
+    Network::v4(192, 168, 0, 0, 16),
+    Network::v4(198, 18, 0, 0, 15),
+    Network::v4(198, 51, 100, 0, 24),
+    Network::v4(203, 0, 113, 0, 24),
+    Network::v4(224, 0, 0, 0, 3),
+];
+
+/// The only IPv6 addresses that are public (RFC 4291 §2.4).
+const PUBLIC_V6: Network = Network::v6(0b001, 3);
+
+/// What no client may reach among those: special purposes, documentation.
+const REFUSED_V6: &[Network] =
+    &[Network::v6(0x2001_0000 >> 9, 23), Network::v6(0x2001_0db8, 32), Network::v6(0x3fff_0000 >> 12, 20)];
+
+/// An exception: peers that may be reached though the rules refuse them. Written `ADDRESS[/BITS]`, or with ports
+/// `ADDRESS:FIRST[-LAST]` (IPv6 in brackets).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    network: Network,
+    ports: RangeInclusive<u16>,
+}
+
+/// Not an exception.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no address: expected ADDRESS[/BITS], or ADDRESS:FIRST[-LAST] with ports, such as 10.0.0.5:7000-7007 or [fd00::5]:7000"
+)]
+pub struct BadAllowed(String);
+
+impl FromStr for Allowed {
+    type Err = BadAllowed;
+
+    fn from_str(text: &str) -> Result<Self, BadAllowed> {
+        read_allowed(text).ok_or_else(|| BadAllowed(text.to_owned()))
+    }
+}
+
+fn read_allowed(text: &str) -> Option<Allowed> {
+    if let Some((ip, len)) = text.split_once('/') {
+        let ip: IpAddr = ip.parse().ok()?;
+        let prefix_len = len.parse().ok().filter(|len| *len <= if ip.is_ipv4() { 32 } else { 128 })?;
+        return Some(Allowed { network: Network { ip, prefix_len }, ports: 1..=u16::MAX });
+    }
+    let whole = |ip: IpAddr| Network { ip, prefix_len: if ip.is_ipv4() { 32 } else { 128 } };
+    if let Ok(ip) = text.parse() {
+        return Some(Allowed { network: whole(ip), ports: 1..=u16::MAX });
+    }
+    let (address, last) = text.split_once('-').map_or((text, None), |(first, last)| (first, Some(last)));
+    let address: SocketAddr = address.parse().ok()?;
+    let last = last.map_or(Some(address.port()), |last| last.parse().ok())?;
+    (1..=last).contains(&address.port()).then_some(())?;
+    Some(Allowed { network: whole(address.ip()), ports: address.port()..=last })
+}
+
+impl fmt::Display for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}/{} ports {}-{}",
+            self.network.ip,
+            self.network.prefix_len,
+            self.ports.start(),
+            self.ports.end()
+        )
+    }
+}
+
+/// The rules, and the exceptions from them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// What may be reached in spite of the rules.
+    pub allowed: Vec<Allowed>,
+    /// This server's own addresses, which only an exception opens: whatever else listens there would be reached from its own host.
+    pub own: Vec<IpAddr>,
+}
+
+impl Policy {
+    /// Whether a client may send to this peer.
+    pub fn admits(&self, peer: SocketAddr) -> bool {
+        self.judge(peer.ip(), |allowed| allowed.ports.contains(&peer.port()) && peer.port() != 0)
+    }
+
+    /// Whether a client may send to this host at all: a permission is for all of its ports (RFC 8656 §9), of which some may be
+    /// refused later.
+    pub fn admits_host(&self, ip: IpAddr) -> bool {
+        self.judge(ip, |_| true)
+    }
+
+    fn judge(&self, ip: IpAddr, reaches: impl Fn(&Allowed) -> bool) -> bool {
+        let is_public = match PeerIp::from(ip) {
+            PeerIp::Never(_) => return self.is_allowed(ip, reaches) && ip == IpAddr::V6(Ipv6Addr::LOCALHOST),
+            PeerIp::V4(v4) => is_public_v4(v4) && !self.own.contains(&ip),
+            PeerIp::V6(v6) => is_public_v6(v6) && !self.own.contains(&ip),
+            PeerIp::Embedded(_, v4) => {
+                is_public_v4(v4) && !self.own.contains(&ip) && !self.own.contains(&IpAddr::V4(v4))
+            }
+        };
+        is_public || self.is_allowed(ip, reaches)
+    }
+
+    fn is_allowed(&self, ip: IpAddr, reaches: impl Fn(&Allowed) -> bool) -> bool {
+        self.allowed.iter().take(ALLOWED_MAX).any(|allowed| allowed.network.contains(ip) && reaches(allowed))
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    !REFUSED_V4.iter().any(|network| network.contains(IpAddr::V4(ip)))
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    let ip = IpAddr::V6(ip);
+    PUBLIC_V6.contains(ip) && !REFUSED_V6.iter().any(|network| network.contains(ip))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn public_addresses_are_admitted() {
+        let policy = Policy::default();
+        for public in [
+            "1.1.1.1",
+            "9.255.255.255",
+            "11.0.0.0",
+            "100.63.255.255",
+            "100.128.0.0",
+            "126.255.255.255",
+            "128.0.0.0",
+            "169.253.255.255",
+            "172.15.255.255",
+            "172.32.0.0",
+            "192.167.255.255",
+            "223.255.255.255",
+            "2600::1",
+            "2a00:1450:4001::1",
+            "2001:200::1",
+            "64:ff9b::8.8.8.8",
+            "2002:808:808::1",
+            "::ffff:0:8.8.8.8",
+        ] {
+            assert!(policy.admits_host(ip(public)), "{public}");
+            assert!(policy.admits(SocketAddr::new(ip(public), 9)), "{public}");
+        }
+    }
+
+    #[test]
+    fn own_addresses_are_refused_however_they_are_written() {
+        let policy = Policy { own: vec![ip("8.8.8.8"), ip("2600::1")], ..Policy::default() };
+        for own in ["8.8.8.8", "2600::1", "64:ff9b::8.8.8.8", "2002:808:808::1", "::ffff:8.8.8.8"] {
+            assert!(!policy.admits_host(ip(own)), "{own}");
+        }
+        assert!(policy.admits_host(ip("8.8.4.4")));
+    }
+
+    #[test]
+    fn an_exception_opens_what_it_names_and_nothing_else() {
+        let policy = Policy {
+            allowed: ["127.0.0.1:7000-7001", "10.1.0.0/16", "[::1]:7000", "fd00::5"]
+                .map(|text| text.parse().expect("an exception"))
+                .to_vec(),
+            own: vec![ip("127.0.0.1")],
+        };
+        for (peer, may) in [
+            ("127.0.0.1:7000", true),
+            ("127.0.0.1:7001", true),
+            ("127.0.0.1:7002", false),
+            ("127.0.0.1:6379", false),
+            ("127.0.0.2:7000", false),
+            ("10.1.2.3:1", true),
+            ("10.2.0.0:1", false),
+            ("[::1]:7000", true),
+            ("[::1]:7001", false),
+            ("[::ffff:127.0.0.1]:7000", false),
+            ("[::127.0.0.1]:7000", false),
+            ("[fd00::5]:1", true),
+            ("[fd00::6]:1", false),
+        ] {
+            assert_eq!(policy.admits(peer.parse().expect("an address")), may, "{peer}");
+        }
+        assert!(policy.admits_host(ip("127.0.0.1")));
+        assert!(!policy.admits_host(ip("127.0.0.2")));
+    }
+
+    #[test]
+    fn exceptions_that_are_none_are_told() {
+        for text in [
+            "",
+            "host",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.1:0",
+            "10.0.0.1:9-8",
+            "10.0.0.1:9-",
+            "1.2.3",
+            "10.0.0.0/8:9",
+        ] {
+            let error = text.parse::<Allowed>().expect_err(text);
+            assert!(error.to_string().contains("expected ADDRESS"));
+        }
+        assert_eq!("10.0.0.0/8".parse::<Allowed>().expect("one").to_string(), "10.0.0.0/8 ports 1-65535");
+    }
+
+    /// Numeric, not bytewise: each network's first and last address are inside, and their neighbours are not.
+    #[test]
+    fn networks_end_where_they_end() {
+        for network in REFUSED_V4.iter().chain(REFUSED_V6).chain([&PUBLIC_V6]) {
+            match network.ip {
+                IpAddr::V4(first) => {
+                    let (first, last) = (
+                        first.to_bits(),
+                        first.to_bits() | u32::MAX.checked_shr(network.prefix_len).unwrap_or(0),
+                    );
+                    let has = |bits: u32| network.contains(IpAddr::V4(Ipv4Addr::from_bits(bits)));
+                    assert!(has(first) && has(last));
+                    assert!(first.checked_sub(1).is_none_or(|before| !has(before)));
+                    assert!(last.checked_add(1).is_none_or(|after| !has(after)));
+                }
+                IpAddr::V6(first) => {
+                    let (first, last) = (first.to_bits(), first.to_bits() | u128::MAX >> network.prefix_len);
+                    let has = |bits: u128| network.contains(IpAddr::V6(Ipv6Addr::from_bits(bits)));
+                    assert!(has(first) && has(last) && !has(first - 1) && !has(last + 1));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What becomes of a STUN message: whether it makes sense, who sent it, and which method it calls.
+
+use crate::allocation::STRANGERS;
+use crate::answer::Asked;
+use crate::authenticate::Caller;
+use crate::counters::Counter;
+use crate::limits::UNKNOWN_ATTRIBUTES_MAX;
+use crate::relay::Relay;
+use machine::{Instant, Path, Tx};
+use stun::attribute::{
+    CHANNEL_NUMBER, DATA, DONT_FRAGMENT, ERROR_CODE, EVEN_PORT, LIFETIME, MAPPED_ADDRESS, MESSAGE_INTEGRITY,
+    MESSAGE_INTEGRITY_SHA256, NONCE, PASSWORD_ALGORITHM, REALM, REQUESTED_ADDRESS_FAMILY,
+    REQUESTED_TRANSPORT, RESERVATION_TOKEN, UNKNOWN_ATTRIBUTES, USERHASH, USERNAME, XOR_MAPPED_ADDRESS,
+    XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS,
+};
+use stun::{Class, Message, Method};
+
+/// What we understand in requests and indications.
+pub(crate) const KNOWN: [u16; 21] = [
+    MAPPED_ADDRESS,
+    USERNAME,
+    MESSAGE_INTEGRITY,
+    ERROR_CODE,
+    UNKNOWN_ATTRIBUTES,
+    CHANNEL_NUMBER,
+    LIFETIME,
+    XOR_PEER_ADDRESS,
+    DATA,
+    REALM,
+    NONCE,
+    XOR_RELAYED_ADDRESS,
+    REQUESTED_ADDRESS_FAMILY,
+    EVEN_PORT,
+    REQUESTED_TRANSPORT,
+    DONT_FRAGMENT,
+    MESSAGE_INTEGRITY_SHA256,
+    PASSWORD_ALGORITHM,
+    USERHASH,
+    RESERVATION_TOKEN,
+    XOR_MAPPED_ADDRESS,
+];
+
+/// Attributes that must be understood and are not: the first of them.
+struct Unknown {
+    kinds: [u16; UNKNOWN_ATTRIBUTES_MAX],
+    len: usize,
+}
+
+impl Unknown {
+    fn of(message: &Message<'_>) -> Option<Self> {
+        let mut kinds = [0; UNKNOWN_ATTRIBUTES_MAX];
+        let len =
+            kinds.iter_mut().zip(message.required_outside(&KNOWN)).map(|(slot, kind)| *slot = kind).count();
+        (len > 0).then_some(Self { kinds, len })
+    }
+
+    fn kinds(&self) -> &[u16] {
+        &self.kinds[..self.len]
+    }
+}
+
+impl Relay {
+    /// A STUN message of a client.
+    pub(crate) fn on_message(&mut self, now: Instant, path: Path, bytes: &[u8], tx: &mut impl Tx) {
+        let message = Message::new(bytes).ok().filter(|message| message.verify_fingerprint() != Some(false));
+        let Some(message) = message else { return self.counters.count(Counter::Malformed) };
+        match (message.class(), message.method()) {
+            (Class::Request, Method::BINDING) => self.on_binding(now, path, &message, tx),
+            (Class::Request, method) if is_served(method) => self.on_request(now, path, &message, tx),
+            (Class::Indication, Method::SEND) => self.on_send(now, path, &message, tx),
+            // Keeps a NAT binding alive (RFC 8445 §11).
+            (Class::Indication, Method::BINDING) => {}
+            _ => self.counters.count(Counter::Unexpected),
+        }
+    }
+
+    /// "What is my address?" Anybody may ask.
+    fn on_binding(&mut self, now: Instant, path: Path, message: &Message<'_>, tx: &mut impl Tx) {
+        let asked = Asked::new(path, message);
+        if let Some(unknown) = Unknown::of(message) {
+            let fill = |writer: &mut stun::Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
+            return self.refuse_stranger(now, &asked, 420, tx, fill);
+        }
+        if self.may_answer_stranger(now, path) {
+            self.counters.count(Counter::Bindings);
+            let fill = |writer: &mut stun::Writer<'_>| _ = writer.xor_mapped_address(path.remote);
+            self.write(&asked, STRANGERS, Class::Success, tx, fill);
+        }
+    }
+
+    /// Everything else wants a credential.
+    fn on_request(&mut self, now: Instant, path: Path, message: &Message<'_>, tx: &mut impl Tx) {
+        let asked = Asked::new(path, message);
+        let caller = match self.authenticate(now, path, message) {
+            Ok(caller) => caller,
+            Err(code @ (401 | 438)) => return self.challenge(now, &asked, code, tx),
+            Err(code) => return self.refuse_stranger(now, &asked, code, tx, |_| {}),
+        };
+        if let Some(unknown) = Unknown::of(message) {
+            let fill = |writer: &mut stun::Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
+            return self.refuse_with(&asked, &caller.key, 420, tx, fill);
+        }
+        if message.method() == Method::ALLOCATE {
+            return self.on_allocate(now, &asked, &caller, message, tx);
+        }
+        let index = match self.allocation_of(path, &caller) {
+            Ok(index) => index,
+            Err(code) => return self.refuse(&asked, &caller.key, code, tx),
+        };
+        match message.method() {
+            Method::REFRESH => self.on_refresh(now, &asked, &caller, index, message, tx),
+            Method::CREATE_PERMISSION => self.on_create_permission(now, &asked, &caller, index, message, tx),
+            _ => self.on_channel_bind(now, &asked, &caller, index, message, tx),
+        }
+    }
+
+    /// The caller's allocation behind this path.
+    fn allocation_of(&self, path: Path, caller: &Caller) -> Result<u32, u16> {
+        let index = self.find(path).ok_or(437u16)?;
+        let allocation =
+            self.allocation(index).filter(|allocation| allocation.opening.is_none()).ok_or(437u16)?;
+        if *allocation.user == *caller.name.as_bytes() { Ok(index) } else { Err(441) }
+    }
+}
+
+fn is_served(method: Method) -> bool {
+    [Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION, Method::CHANNEL_BIND].contains(&method)
+}

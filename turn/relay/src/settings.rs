@@ -1,0 +1,34 @@
+//! What an operator chooses.
+
+use crate::credentials::Credentials;
+use crate::policy::Policy;
+use crate::quota::Quotas;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Everything a relay is told. The first part may change while it runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Who may allocate.
+    pub credentials: Credentials,
+    /// Whom they may reach.
+    pub policy: Policy,
+    /// How much they may have.
+    pub quotas: Quotas,
+    /// How long an allocation may ask to live without a refresh; between [`LIFETIME_DEFAULT`](crate::limits::LIFETIME_DEFAULT) and
+    /// [`LIFETIME_MAX`](crate::limits::LIFETIME_MAX).
+    pub lifetime_max: Duration,
+    /// Answers a second to one source that has not authenticated: challenges, addresses told, errors. Over UDP only.
+    pub answers_per_second: u32,
+    /// Whether channels may have the numbers of RFC 5766 as well, for clients from before RFC 8656.
+    pub old_channels: bool,
+    /// Where clients are sent instead of being given an allocation (RFC 8489 §10).
+    pub alternate_server: Option<SocketAddr>,
+    /// Addresses to tell clients instead of those the relay sockets have, where a 1:1 NAT stands before the host: at most one of
+    /// each family.
+    pub announced: Vec<IpAddr>,
+    /// Which families relay sockets can be had of: IPv4, IPv6.
+    pub families: [bool; 2],
+    /// The wall clock at [`Instant::EPOCH`](machine::Instant::EPOCH), since 1970: by it minted credentials expire.
+    pub unix_at_epoch: Duration,
+}

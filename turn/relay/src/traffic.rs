@@ -1,0 +1,147 @@
+//! The packet path: from client to peer and back (RFC 8656 §11, §12). Nothing here allocates.
+
+use crate::allocation::{Allocation, client_flow, peers_flow};
+use crate::counters::Counter;
+use crate::places::Owner;
+use crate::relay::Relay;
+use crate::request::KNOWN;
+use machine::{Instant, LocalId, Path, Tx};
+use std::net::SocketAddr;
+use stun::{CHANNEL_HEADER_LEN, ChannelData, Class, HEADER_LEN, Message, Method, TransactionId, Writer};
+
+impl Relay {
+    /// ChannelData of a client.
+    pub(crate) fn on_channel_data(&mut self, now: Instant, path: Path, bytes: &[u8], tx: &mut impl Tx) {
+        let Some(channel) = ChannelData::new(bytes) else { return self.counters.count(Counter::Malformed) };
+        let Some(index) = self.find_cached(path) else { return self.counters.count(Counter::NoAllocation) };
+        let peer = self.allocation(index).and_then(|allocation| allocation.channel_peer(now, channel.number));
+        let Some(peer) = peer else { return self.counters.count(Counter::NoChannel) };
+        self.relay_to_peer(now, index, peer, channel.data, tx);
+    }
+
+    /// A Send indication of a client. Nothing is ever answered.
+    pub(crate) fn on_send(&mut self, now: Instant, path: Path, message: &Message<'_>, tx: &mut impl Tx) {
+        let (Some(Some(peer)), Some(data)) = (message.xor_peer_address(), message.data()) else {
+            return self.counters.count(Counter::Malformed);
+        };
+        if message.required_outside(&KNOWN).next().is_some() {
+            return self.counters.count(Counter::Malformed);
+        }
+        let Some(index) = self.find_cached(path) else { return self.counters.count(Counter::NoAllocation) };
+        // Rather none than one that may be cut up (RFC 8656 §11.2).
+        if message.dont_fragment()
+            && !self.allocation(index).is_some_and(|allocation| allocation.dont_fragment)
+        {
+            return self.counters.count(Counter::NoDontFragment);
+        }
+        // A permission is for a host: its ports may be open to us in part.
+        if !self.settings.policy.admits(peer) {
+            return self.counters.count(Counter::NoPermission);
+        }
+        self.relay_to_peer(now, index, peer, data, tx);
+    }
+
+    fn relay_to_peer(&mut self, now: Instant, index: u32, peer: SocketAddr, data: &[u8], tx: &mut impl Tx) {
+        let Self { allocations, counters, settings, total, .. } = self;
+        let Some(Some(allocation)) = allocations.get_mut(index as usize) else { return };
+        let Some(relayed) = allocation.relayed_for(&peer).filter(|_| allocation.permits(now, peer.ip()))
+        else {
+            return counters.count(Counter::NoPermission);
+        };
+        let quotas = &settings.quotas;
+        if !allocation.to_peers.bucket.take_bytes(now, data.len(), quotas.bits_per_second_per_allocation)
+            || !total.take_bytes(now, data.len(), quotas.bits_per_second)
+        {
+            return counters.count(Counter::OverBitrate);
+        }
+        let path = Path { local: relayed.local, remote: peer };
+        if !tx.forward(peers_flow(index), path, &[], data) {
+            return counters.count(Counter::TxFull);
+        }
+        allocation.to_peers.bytes += data.len() as u64;
+        counters.count(Counter::ToPeersPackets);
+        counters.add(Counter::ToPeersBytes, data.len() as u64);
+    }
+
+    /// A datagram has come to a relayed address.
+    pub(crate) fn relay_to_client(
+        &mut self,
+        now: Instant,
+        local: LocalId,
+        peer: SocketAddr,
+        data: &[u8],
+        tx: &mut impl Tx,
+    ) {
+        let Some(Owner::Allocation(index, _)) = self.places.owner(local) else {
+            return self.counters.count(Counter::NoPermission);
+        };
+        let Self { allocations, counters, settings, total, rng, .. } = self;
+        let Some(Some(allocation)) = allocations.get_mut(index as usize) else { return };
+        if !allocation.permits(now, peer.ip()) {
+            return counters.count(Counter::NoPermission);
+        }
+        let quotas = &settings.quotas;
+        if !allocation.to_client.bucket.take_bytes(now, data.len(), quotas.bits_per_second_per_allocation)
+            || !total.take_bytes(now, data.len(), quotas.bits_per_second)
+        {
+            return counters.count(Counter::OverBitrate);
+        }
+        let is_written = match allocation.channel_number(now, &peer) {
+            Some(number) => write_channel_data(allocation, index, number, data, tx),
+            None => {
+                let mut id = [0; 12];
+                rng.fill(&mut id);
+                write_data_indication(allocation, index, TransactionId(id), peer, data, tx)
+            }
+        };
+        if !is_written {
+            return counters.count(Counter::TxFull);
+        }
+        allocation.to_client.bytes += data.len() as u64;
+        counters.count(Counter::ToClientsPackets);
+        counters.add(Counter::ToClientsBytes, data.len() as u64);
+    }
+}
+
+fn write_channel_data(
+    allocation: &Allocation,
+    index: u32,
+    number: u16,
+    data: &[u8],
+    tx: &mut impl Tx,
+) -> bool {
+    let (path, flow) = (allocation.client, client_flow(index));
+    let Ok(len) = u16::try_from(data.len()) else { return false };
+    let header = ChannelData::header(number, len);
+    if !path.local.is_tcp() {
+        return tx.forward(flow, path, &header, data);
+    }
+    // A stream wants it filled up to a multiple of four (RFC 8656 §12.5).
+    let end = CHANNEL_HEADER_LEN + data.len();
+    let Some(slot) = tx.slot(flow, path, end.next_multiple_of(4)) else { return false };
+    slot[..CHANNEL_HEADER_LEN].copy_from_slice(&header);
+    slot[CHANNEL_HEADER_LEN..end].copy_from_slice(data);
+    slot[end..].fill(0);
+    true
+}
+
+fn write_data_indication(
+    allocation: &Allocation,
+    index: u32,
+    id: TransactionId,
+    peer: SocketAddr,
+    data: &[u8],
+    tx: &mut impl Tx,
+) -> bool {
+    // XOR-PEER-ADDRESS, and the head of DATA.
+    let before = if peer.is_ipv4() { 12 } else { 24 } + 4;
+    let len = HEADER_LEN + before + data.len().next_multiple_of(4);
+    let Some(slot) = tx.slot(client_flow(index), allocation.client, len) else { return false };
+    let written = Writer::new(slot, Class::Indication, Method::DATA, id)
+        .and_then(|mut writer| writer.xor_peer_address(peer).attribute(stun::attribute::DATA, data).finish());
+    if written.is_none() {
+        // A payload beyond what a STUN message can say the length of.
+        tx.cancel();
+    }
+    written.is_some()
+}

@@ -1,0 +1,87 @@
+//! The certificate of TLS, read from files, and again when asked to: connections that begin afterwards get the new one.
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// A certificate that is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCertificate {
+    /// The file of the certificate.
+    #[error("--certificate {}: expected certificates in PEM", .path.display())]
+    Certificate {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        source: pem::Error,
+    },
+    /// There is none in it.
+    #[error("--certificate {}: there is no certificate in it", .0.display())]
+    Empty(PathBuf),
+    /// The file of the key.
+    #[error("--private-key {}: expected a private key in PEM", .path.display())]
+    Key {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        source: pem::Error,
+    },
+    /// The two do not belong together, or the library cannot use them.
+    #[error("--certificate and --private-key: cannot be used together")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// The certificate in use.
+pub struct Certificates(RwLock<Arc<CertifiedKey>>);
+
+impl Certificates {
+    /// Reads the files.
+    pub fn read(certificate: &Path, key: &Path) -> Result<Arc<Self>, BadCertificate> {
+        Ok(Arc::new(Self(RwLock::new(read(certificate, key)?))))
+    }
+
+    /// Reads the files anew. After an error the former certificate stays in use.
+    pub fn reload(&self, certificate: &Path, key: &Path) -> Result<(), BadCertificate> {
+        let new = read(certificate, key)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    /// How to be a server with it.
+    pub fn config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, BadCertificate> {
+        let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
+        Ok(Arc::new(builder.with_cert_resolver(self.clone())))
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Certificates(_)")
+    }
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, BadCertificate> {
+    let bad = |source| BadCertificate::Certificate { path: certificate.to_owned(), source };
+    let chain = CertificateDer::pem_file_iter(certificate).map_err(bad)?;
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(bad)?;
+    if chain.is_empty() {
+        return Err(BadCertificate::Empty(certificate.to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_file(key)
+        .map_err(|source| BadCertificate::Key { path: key.to_owned(), source })?;
+    let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())?;
+    Ok(Arc::new(certified))
+}

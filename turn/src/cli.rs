@@ -1,0 +1,190 @@
+//! The options, typed. What they mean together is decided in [`config`](crate::config).
+
+use clap::{Parser, ValueEnum};
+use relay::Allowed;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Leat's TURN server (RFC 8656): relays for clients that cannot reach their peers directly.
+///
+/// Every option may also stand in the file that --config names, one `name = value` a line, without the dashes. What is given here
+/// counts more; of options that may be repeated, both count. SIGHUP reads the file, the secrets and the certificate again; SIGTERM
+/// drains, and a second one ends.
+#[derive(Debug, Parser)]
+#[command(version, args_override_self = true)]
+pub struct Cli {
+    /// File with options.
+    #[arg(long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+
+    /// Address to listen on, IPv4 or IPv6; may be repeated. Default: 127.0.0.1, and ::1 where the machine has it.
+    #[arg(long, value_name = "IP")]
+    pub listen_ip: Vec<IpAddr>,
+
+    /// UDP and TCP port of the first worker; worker i listens on this plus i.
+    #[arg(long, value_name = "PORT", default_value_t = 3478, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+
+    /// TCP port for TLS of the first worker; worker i listens on this plus i. Needs --certificate. Firewalls let 443 through.
+    #[arg(long, value_name = "PORT", default_value_t = 5349, value_parser = clap::value_parser!(u16).range(1..))]
+    pub tls_port: u16,
+
+    /// The certificate and those that vouch for it, PEM. Without it there is no TLS.
+    #[arg(long, value_name = "PATH", requires = "private_key")]
+    pub certificate: Option<PathBuf>,
+
+    /// The certificate's private key, PEM.
+    #[arg(long, value_name = "PATH", requires = "certificate")]
+    pub private_key: Option<PathBuf>,
+
+    /// Address that peers see, at most one of each family. Default: the first --listen-ip of each family.
+    #[arg(long, value_name = "IP")]
+    pub relay_ip: Vec<IpAddr>,
+
+    /// Address to tell clients instead of --relay-ip, where a 1:1 NAT stands before the host; at most one of each family.
+    #[arg(long, value_name = "IP")]
+    pub announced_ip: Vec<IpAddr>,
+
+    /// UDP ports that peers see, one for each allocation and address family, shared out evenly among the workers.
+    #[arg(long, value_name = "FIRST-LAST", default_value = "49152-65535")]
+    pub relay_ports: PortRange,
+
+    /// Worker threads.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=126))]
+    pub workers: u16,
+
+    /// For whom the users are: at most 127 bytes, sent with every challenge, so a short one is better.
+    #[arg(long, value_name = "NAME", default_value = "leat")]
+    pub realm: String,
+
+    /// File with the secret that credentials are minted with, a line; a second line is a secret that is good as well, while one is
+    /// being replaced by the other. The same as coturn's `static-auth-secret`. May be given in LEAT_TURN_SECRET instead.
+    #[arg(long, value_name = "PATH")]
+    pub secret_file: Option<PathBuf>,
+
+    /// A user with a password of its own; may be repeated. Everybody on this host can read the command line: put it in the file.
+    #[arg(long, value_name = "NAME:PASSWORD")]
+    pub user: Vec<UserPassword>,
+
+    /// A peer that may be reached though it is private: the engine's address. ADDRESS[/BITS] or ADDRESS:FIRST[-LAST], IPv6 with ports
+    /// in brackets; may be repeated.
+    #[arg(long, value_name = "PEERS")]
+    pub allow_peer: Vec<Allowed>,
+
+    /// Let channels have numbers up to 0x7FFF (RFC 5766), for clients from before RFC 8656, such as coturn's turnutils_uclient.
+    #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub old_channels: bool,
+
+    /// Where to send clients instead of serving them (RFC 8489 §10).
+    #[arg(long, value_name = "IP:PORT")]
+    pub alternate_server: Option<SocketAddr>,
+
+    /// Allocations of one user, of each worker.
+    #[arg(long, value_name = "COUNT", default_value_t = 24)]
+    pub allocations_per_user: u32,
+
+    /// Relay ports of one user, of each worker, reserved ones too.
+    #[arg(long, value_name = "COUNT", default_value_t = 48)]
+    pub ports_per_user: u32,
+
+    /// Allocations from one IPv4 address or IPv6 /64, of each worker.
+    #[arg(long, value_name = "COUNT", default_value_t = 512)]
+    pub allocations_per_address: u32,
+
+    /// Allocations of all users of each worker together.
+    #[arg(long, value_name = "COUNT", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=8192))]
+    pub allocations: u32,
+
+    /// Bits of payload a second of one allocation in each direction. 0: no bound.
+    #[arg(long, value_name = "BITS", default_value_t = 0)]
+    pub bits_per_second_per_allocation: u64,
+
+    /// Bits of payload a second of each worker, both directions together. 0: no bound.
+    #[arg(long, value_name = "BITS", default_value_t = 0)]
+    pub bits_per_second: u64,
+
+    /// Seconds that an allocation lives at most without a refresh.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(600..=3600))]
+    pub lifetime_max: u64,
+
+    /// Answers a second to one source over UDP that has not authenticated; twice as many at once. Each challenge is larger than the
+    /// question, which anybody may ask in another's name.
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub answers_per_second: u32,
+
+    /// Where Prometheus fetches metrics, by HTTP: GET /metrics. Without it there are none.
+    #[arg(long, value_name = "IP:PORT")]
+    pub metrics: Option<SocketAddr>,
+
+    /// Seconds that SIGTERM waits for the allocations to end by themselves, while no new ones are made.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub drain_deadline: u64,
+
+    /// End when the parent process does.
+    #[arg(long)]
+    pub die_with_parent: bool,
+
+    /// Form of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug). Default: text.
+    #[arg(long, value_name = "FORM")]
+    pub log: Option<LogForm>,
+}
+
+/// What `--relay-ports` may be: two ports, the first not above the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// Not 0.
+    pub first: u16,
+    /// At least `first`.
+    pub last: u16,
+}
+
+impl FromStr for PortRange {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let ports =
+            text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+        match ports {
+            Some((first, last)) if 0 < first && first <= last => Ok(Self { first, last }),
+            _ => Err("a range is two ports, such as 49152-65535"),
+        }
+    }
+}
+
+/// What `--user` may be.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserPassword {
+    /// Before the first colon.
+    pub name: String,
+    /// Behind it.
+    pub password: String,
+}
+
+impl std::fmt::Debug for UserPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:_", self.name)
+    }
+}
+
+impl FromStr for UserPassword {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some((name, password)) if !name.is_empty() && !password.is_empty() => {
+                Ok(Self { name: name.to_owned(), password: password.to_owned() })
+            }
+            _ => Err("a user is a name and a password, such as alice:wonderland"),
+        }
+    }
+}
+
+/// What `--log` may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,98 @@
+//! A worker's end of what the main thread and it tell each other: orders in; events into the log, and counters for the metrics, out.
+
+use crate::limits::REPORT_INTERVAL;
+use crossbeam_channel::Receiver;
+use machine::Instant;
+use mio::Registry;
+use relay::{Command, Counters, Event, Relay};
+use runtime::{Control, Report};
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What the main thread tells a worker.
+#[derive(Debug)]
+pub enum Order {
+    /// Something for its relay.
+    Command(Command),
+    /// End.
+    Stop,
+}
+
+/// What a worker last told of itself: absolute values, so that a lost report costs staleness and never a wrong sum.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Of its relay.
+    pub counters: Counters,
+    /// Of its loop and sockets.
+    pub report: Option<Report>,
+}
+
+/// Where it tells that.
+pub type Board = Arc<Mutex<Status>>;
+
+/// What a board says.
+pub fn read(board: &Board) -> Status {
+    board.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// One worker's control.
+#[derive(Debug)]
+pub struct Endpoint {
+    orders: Receiver<Order>,
+    board: Board,
+    due: Instant,
+    /// Whether something has been counted since the last report.
+    has_news: bool,
+    commands: VecDeque<Command>,
+}
+
+impl Endpoint {
+    /// Takes orders from there, and tells on that board.
+    pub fn new(orders: Receiver<Order>, board: Board) -> Self {
+        Self { orders, board, due: Instant::EPOCH, has_news: false, commands: VecDeque::new() }
+    }
+}
+
+impl Control<Relay> for Endpoint {
+    fn on_wake(&mut self, _registry: &Registry) -> ControlFlow<()> {
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Command(command) => self.commands.push_back(command),
+                Order::Stop => return ControlFlow::Break(()),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn next_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    fn push_event(&mut self, event: Event) {
+        match event {
+            Event::Created { user, client, relayed } => {
+                tracing::info!(user, %client, %relayed, "allocation made");
+            }
+            Event::Ended { user, client, end, to_peers_bytes, to_client_bytes } => {
+                tracing::info!(user, %client, end = end.name(), to_peers_bytes, to_client_bytes, "allocation ended");
+            }
+        }
+    }
+
+    /// What was counted before the worker fell idle is to be seen, too.
+    fn retry_after(&self) -> Option<Duration> {
+        self.has_news.then_some(REPORT_INTERVAL)
+    }
+
+    fn end_turn(&mut self, relay: &mut Relay, report: &Report) {
+        self.has_news = report.now < self.due;
+        if !self.has_news {
+            self.due = report.now + REPORT_INTERVAL;
+            let mut status = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+            status.counters = relay.counters().clone();
+            status.report = Some(*report);
+        }
+    }
+}

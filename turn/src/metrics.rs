@@ -1,0 +1,135 @@
+//! Metrics for Prometheus, in its text format, by the least HTTP that it takes: one request a connection, one connection at a time.
+//!
+//! No user, no room and no address is a label: their number is not bounded.
+
+use crate::control::{self, Board};
+use crate::limits::{METRICS_REQUEST_BYTES_MAX, METRICS_TIMEOUT};
+use relay::Counter;
+use runtime::Report;
+use std::fmt::Write as _;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+/// Serves for as long as the process lives, on a thread of its own. An error if the address is not to be had.
+pub fn serve(address: SocketAddr, boards: Vec<Board>) -> io::Result<()> {
+    let listener = TcpListener::bind(address)?;
+    std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
+        for connection in listener.incoming().flatten() {
+            // Whoever asked is gone, or slow; it will ask again.
+            let _ = answer(connection, &boards);
+        }
+    })?;
+    Ok(())
+}
+
+fn answer(mut connection: TcpStream, boards: &[Board]) -> io::Result<()> {
+    connection.set_read_timeout(Some(METRICS_TIMEOUT))?;
+    connection.set_write_timeout(Some(METRICS_TIMEOUT))?;
+    let mut request = Vec::new();
+    let mut buffer = [0; 512];
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        let len = connection.read(&mut buffer)?;
+        if len == 0 || request.len() + len > METRICS_REQUEST_BYTES_MAX {
+            return respond(&mut connection, "400 Bad Request", "expected GET /metrics\n");
+        }
+        request.extend_from_slice(&buffer[..len]);
+    }
+    if request.starts_with(b"GET /metrics ") {
+        respond(&mut connection, "200 OK", &page(boards))
+    } else {
+        respond(&mut connection, "404 Not Found", "there is /metrics\n")
+    }
+}
+
+fn respond(connection: &mut TcpStream, status: &str, body: &str) -> io::Result<()> {
+    let len = body.len();
+    write!(
+        connection,
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+/// The loop and its sockets: name, what it says, and where it stands in a report.
+type OfLoop = (&'static str, &'static str, fn(&Report) -> u64);
+
+const OF_LOOP: &[OfLoop] = &[
+    ("udp_receive_calls", "Calls of recvmmsg.", |report| report.received.syscalls),
+    ("udp_received", "Datagrams received over UDP.", |report| report.received.datagrams),
+    (
+        "udp_receive_dropped",
+        "Datagrams that the kernel dropped since a socket's buffer was full.",
+        |report| report.received.dropped_by_kernel,
+    ),
+    ("udp_send_calls", "Calls of sendmmsg.", |report| report.sent.syscalls),
+    ("udp_sent", "Datagrams sent over UDP.", |report| report.sent.datagrams),
+    ("udp_send_runs", "Messages that carried them: fewer where GSO joined some.", |report| report.sent.runs),
+    ("udp_send_dropped", "Datagrams dropped since a socket's buffer was full.", |report| {
+        report.sent.dropped_wouldblock + report.sent.dropped_full
+    }),
+    ("tcp_accepted", "TCP connections accepted.", |report| report.streams.accepted),
+    ("tcp_refused", "TCP connections closed at once, since there was no room.", |report| {
+        report.streams.refused
+    }),
+    ("tcp_malformed", "TCP connections closed since they spoke neither TURN nor TLS.", |report| {
+        report.streams.closed_malformed
+    }),
+    ("tcp_unproven", "TCP connections closed since they had no allocation in time.", |report| {
+        report.streams.closed_unproven
+    }),
+    ("tcp_frames_dropped", "Datagrams for clients over TCP that were too slow.", |report| {
+        report.streams.queued.dropped_full + report.streams.queued.dropped_late
+    }),
+    ("busy_microseconds", "Time not spent waiting, of all workers.", |report| {
+        report.turns.busy.as_micros() as u64
+    }),
+];
+
+/// What is a level and no count: it goes down as well.
+const LEVELS: &[Counter] = &[Counter::Allocations, Counter::Sockets];
+
+fn page(boards: &[Board]) -> String {
+    let mut sum = relay::Counters::default();
+    let mut reports = Vec::new();
+    for status in boards.iter().map(control::read) {
+        sum.merge(&status.counters);
+        reports.extend(status.report);
+    }
+    let mut page = String::new();
+    let mut put = |name: &str, help: &str, is_level: bool, value: u64| {
+        let (kind, suffix) = if is_level { ("gauge", "") } else { ("counter", "_total") };
+        // A String takes everything.
+        let _ = write!(
+            page,
+            "# HELP leat_turn_{name}{suffix} {help}\n# TYPE leat_turn_{name}{suffix} {kind}\nleat_turn_{name}{suffix} {value}\n"
+        );
+    };
+    for counter in Counter::ALL {
+        put(counter.name(), counter.help(), LEVELS.contains(counter), sum.value(*counter));
+    }
+    for (name, help, value) in OF_LOOP {
+        put(name, help, false, reports.iter().map(value).sum());
+    }
+    let open = reports.iter().map(|report| report.streams.open).sum();
+    put("tcp_connections", "TCP connections that are open.", true, open);
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_metric_has_a_name_of_its_own_a_help_and_a_type() {
+        let page = page(&[Board::default(), Board::default()]);
+        let (help, rest): (Vec<&str>, Vec<&str>) = page.lines().partition(|line| line.starts_with("# HELP "));
+        let (types, values): (Vec<&str>, Vec<&str>) =
+            rest.into_iter().partition(|line| line.starts_with("# TYPE "));
+        let names: HashSet<&str> = values.iter().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!((help.len(), types.len(), names.len()), (values.len(), values.len(), values.len()));
+        assert!(
+            page.contains("\nleat_turn_allocations 0\n") && page.contains("\nleat_turn_challenges_total 0\n")
+        );
+        assert!(!page.contains('{'), "nothing is labelled");
+    }
+}

@@ -1,0 +1,245 @@
+//! The server as a whole: opens everything, starts a thread a worker, and then only listens for signals.
+
+use crate::certificates::{BadCertificate, Certificates};
+use crate::config::{Config, WorkerConfig};
+use crate::control::{self, Board, Endpoint, Order};
+use crate::limits::{DRAIN_POLL, ORDERS_MAX, OTHER_DESCRIPTORS};
+use crate::{chain, metrics};
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use machine::Rng;
+use mio::Waker;
+use relay::{Command, Counter, Relay, Settings};
+use runtime::{Clock, Framing, Listeners, Listening, SocketOptions, Sockets, Worker};
+use rustls::ServerConfig;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Why the server cannot start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A port or address is not to be had.
+    #[error(
+        "worker {worker} cannot listen (its ports are --port and --tls-port plus its number, its addresses --listen-ip)"
+    )]
+    Bind {
+        /// Which worker.
+        worker: usize,
+        /// The cause.
+        source: runtime::BindError,
+    },
+    /// The metrics' address is not to be had.
+    #[error("--metrics {address}: cannot listen there")]
+    Metrics {
+        /// As given.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The certificate.
+    #[error(transparent)]
+    Certificate(#[from] BadCertificate),
+    /// The operating system's random generator failed.
+    #[error("the system gives no randomness: {0}")]
+    Randomness(getrandom::Error),
+    /// A worker panicked: a bug of ours. The supervisor starts the server anew.
+    #[error("worker {0} panicked; this is a bug")]
+    Panicked(usize),
+    /// Something the operating system should always give.
+    #[error("cannot {doing}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Failure {
+    move |source| Failure::System { doing, source }
+}
+
+/// A worker's thread, seen from the main thread.
+#[derive(Debug)]
+struct Handle {
+    orders: Sender<Order>,
+    waker: Arc<Waker>,
+    board: Board,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Handle {
+    fn order(&self, order: Order) {
+        // One that has ended hears nothing more; its join says why.
+        if let Err(TrySendError::Full(_)) = self.orders.try_send(order) {
+            tracing::error!("a worker takes no orders");
+        }
+        // Without a wake the order is taken at the worker's next turn all the same.
+        let _ = self.waker.wake();
+    }
+}
+
+/// Runs until SIGINT or SIGTERM, or until a worker ends by itself, which is a failure.
+pub fn run(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(system("take signals"))?;
+    let certificates = match &config.certificate {
+        Some((certificate, key)) => Some(Certificates::read(certificate, key)?),
+        None => None,
+    };
+    let tls = certificates.as_ref().map(Certificates::config).transpose()?;
+    let clock = Clock::start();
+    let workers = start_workers(&config, clock, tls)?;
+    if let Some(address) = config.metrics {
+        let boards = workers.iter().map(|worker| worker.board.clone()).collect();
+        metrics::serve(address, boards).map_err(|source| Failure::Metrics { address, source })?;
+    }
+    tracing::info!(
+        workers = workers.len(),
+        port = config.workers[0].listen[0].port(),
+        tls_port = config.workers[0].listen_tls.first().map(SocketAddr::port),
+        "TURN server is up"
+    );
+    let ended_by = loop {
+        match signals.forever().next() {
+            Some(SIGHUP) => reload(arguments, clock, &workers, certificates.as_deref()),
+            Some(signal) => break signal,
+            None => break SIGTERM,
+        }
+    };
+    if ended_by == SIGTERM {
+        drain(&workers, config.drain_deadline, &mut signals);
+    }
+    tracing::info!("TURN server is ending");
+    stop(workers)
+}
+
+/// Options, secrets and certificate as they are now. What listens stays as it is, and after a mistake everything does.
+fn reload(arguments: &[OsString], clock: Clock, workers: &[Handle], certificates: Option<&Certificates>) {
+    let config = match Config::read(arguments) {
+        Ok(config) => config,
+        Err(error) => {
+            return tracing::error!(error = chain(&error), "not reloaded: everything stays as it was");
+        }
+    };
+    if let (Some(certificates), Some((certificate, key))) = (certificates, &config.certificate)
+        && let Err(error) = certificates.reload(certificate, key)
+    {
+        return tracing::error!(error = chain(&error), "not reloaded: everything stays as it was");
+    }
+    let settings = Settings { unix_at_epoch: clock.unix_at_epoch(), ..config.settings };
+    for worker in workers {
+        worker.order(Order::Command(Command::Reload(Box::new(settings.clone()))));
+    }
+    tracing::info!("options, secrets and certificate are read again");
+}
+
+/// Makes no allocations any more, and waits for those there are: until the deadline, or another signal.
+fn drain(workers: &[Handle], deadline: Duration, signals: &mut Signals) {
+    if deadline.is_zero() {
+        return;
+    }
+    workers.iter().for_each(|worker| worker.order(Order::Command(Command::Drain)));
+    tracing::info!(deadline_seconds = deadline.as_secs(), "draining: no allocation is made any more");
+    let end = Instant::now() + deadline;
+    let has_allocations =
+        |worker: &Handle| control::read(&worker.board).counters.value(Counter::Allocations) > 0;
+    while Instant::now() < end && workers.iter().any(has_allocations) {
+        std::thread::sleep(DRAIN_POLL);
+        if signals.pending().any(|signal| signal != SIGHUP) {
+            break;
+        }
+    }
+}
+
+fn start_workers(
+    config: &Config,
+    clock: Clock,
+    tls: Option<Arc<ServerConfig>>,
+) -> Result<Vec<Handle>, Failure> {
+    allow_descriptors(config);
+    // Every port is taken before any thread runs: a server is up whole or not at all.
+    let sockets = config.workers.iter().enumerate().map(|(worker, addresses)| {
+        bind(addresses, tls.as_ref()).map_err(|source| Failure::Bind { worker, source })
+    });
+    let sockets: Vec<(Sockets, Listeners)> = sockets.collect::<Result<_, _>>()?;
+    let settings = Settings { unix_at_epoch: clock.unix_at_epoch(), ..config.settings.clone() };
+    let mut handles = Vec::new();
+    for (index, (sockets, listeners)) in sockets.into_iter().enumerate() {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(Failure::Randomness)?;
+        let mut rng = Rng::from_seed(seed);
+        let sockets = sockets.with_random_ports(rng.fork());
+        let relay = Relay::new(settings.clone(), rng);
+        let (orders, orders_out) = bounded(ORDERS_MAX);
+        let board = Board::default();
+        let endpoint = Endpoint::new(orders_out, board.clone());
+        let worker = Worker::new(sockets, clock, relay, endpoint).and_then(|worker| worker.listen(listeners));
+        let worker = worker.map_err(system("make a worker"))?;
+        let waker = worker.waker();
+        let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+        let thread = thread.spawn(move || run_worker(worker)).map_err(system("start a thread"))?;
+        handles.push(Handle { orders, waker, board, thread });
+    }
+    Ok(handles)
+}
+
+/// Asks the main thread to end when the worker does by itself, also by a panic.
+fn run_worker(worker: Worker<Relay, Endpoint>) -> io::Result<()> {
+    struct EndGuard;
+    impl Drop for EndGuard {
+        fn drop(&mut self) {
+            // It only fails for a signal that does not exist.
+            let _ = signal_hook::low_level::raise(SIGINT);
+        }
+    }
+    let _guard = EndGuard;
+    worker.run().map(|_| ())
+}
+
+fn bind(
+    addresses: &WorkerConfig,
+    tls: Option<&Arc<ServerConfig>>,
+) -> Result<(Sockets, Listeners), runtime::BindError> {
+    let udp = Sockets::bind(&addresses.listen, &SocketOptions::default())?;
+    let listening = |address: &SocketAddr, tls| Listening { address: *address, framing: Framing::Stun, tls };
+    let plain = addresses.listen.iter().map(|address| listening(address, None));
+    let secure = addresses.listen_tls.iter().map(|address| listening(address, tls.cloned()));
+    let tcp = Listeners::open(plain.chain(secure).collect())?;
+    Ok((udp.with_places(addresses.relay.clone()), tcp))
+}
+
+/// Each relay socket and TCP connection takes a descriptor, and systems allow a process 1024 by default, but more to who asks.
+fn allow_descriptors(config: &Config) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let each = runtime::limits::CONNECTIONS_MAX + 2 * config.settings.quotas.allocations as usize;
+    let wanted = (config.workers.len() * each + OTHER_DESCRIPTORS) as u64;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let granted = wanted.min(maximum.unwrap_or(u64::MAX));
+    if current.is_some_and(|current| current < granted) {
+        // Refused only by a sandbox; then the old limit holds, and what is beyond it is answered with 508.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(granted), maximum });
+    }
+    if granted < wanted {
+        tracing::info!(
+            granted,
+            wanted,
+            "allocations and TCP connections are limited by the descriptors this process may have"
+        );
+    }
+}
+
+/// Ends all workers, and says of the first that failed how it did.
+fn stop(workers: Vec<Handle>) -> Result<(), Failure> {
+    workers.iter().for_each(|worker| worker.order(Order::Stop));
+    let ends = workers.into_iter().enumerate().map(|(index, worker)| match worker.thread.join() {
+        Ok(end) => end.map_err(system("keep a worker running")),
+        Err(_) => Err(Failure::Panicked(index)),
+    });
+    // Each is waited for, also after a failure.
+    ends.fold(Ok(()), Result::and)
+}
