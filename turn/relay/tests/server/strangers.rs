@@ -1,0 +1,122 @@
+//! What somebody gets who has not authenticated: little, and not more of it than is good for whoever it may pretend to be.
+
+use crate::rig::{Answer, Rig, settings};
+use machine::{LocalId, Path};
+use relay::Counter;
+use std::time::Duration;
+use stun::{Class, Method, Writer};
+
+fn request(method: Method, number: u32) -> Vec<u8> {
+    let mut buffer = [0; 64];
+    let mut id = [0; 12];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    let writer = Writer::new(&mut buffer, Class::Request, method, stun::TransactionId(id));
+    let len = writer.and_then(|mut writer| writer.requested_transport(stun::UDP).finish()).expect("room");
+    buffer[..len].to_vec()
+}
+
+#[test]
+fn anybody_is_told_its_address() {
+    let mut rig = Rig::new(settings());
+    for remote in ["8.8.8.8:4000", "[2600::1]:4000"] {
+        let path = Path { local: LocalId(0), remote: crate::rig::at(remote) };
+        let mut buffer = [0; 20];
+        Writer::new(&mut buffer, Class::Request, Method::BINDING, rig.id()).expect("room");
+        let (to, bytes) = rig.receive(path, &buffer).pop().expect("an answer");
+        assert_eq!((to, Answer(bytes).message().xor_mapped_address()), (path, Some(path.remote)));
+    }
+}
+
+/// Whoever floods in another's name makes that one get less than it would cost to send it directly.
+#[test]
+fn a_flood_in_anothers_name_is_answered_with_less_than_it_was() {
+    for method in [Method::BINDING, Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION] {
+        let mut rig = Rig::new(settings());
+        let victim = Path { local: LocalId(0), remote: crate::rig::at("8.8.8.8:53") };
+        let (mut asked, mut answered) = (0, 0);
+        for number in 0..10_000 {
+            let request = request(method, number);
+            asked += request.len();
+            answered += rig.receive(victim, &request).iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+            rig.run_for(Duration::from_micros(100));
+        }
+        assert!(answered > 0 && answered * 10 < asked, "{method:?}: {answered} bytes for {asked}");
+        assert!(rig.count(Counter::Throttled) > 9_000);
+        assert!(rig.relay.is_idle() && rig.sockets.is_empty());
+    }
+}
+
+/// A challenge needs a realm and a nonce, so that it cannot be as short as the shortest question. This is how long it is.
+#[test]
+fn a_challenge_is_at_most_three_times_the_shortest_question() {
+    let mut rig = Rig::new(settings());
+    let path = Path { local: LocalId(0), remote: crate::rig::at("8.8.8.8:4000") };
+    let question = request(Method::ALLOCATE, 1);
+    let (_, answer) = rig.receive(path, &question).pop().expect("an answer");
+    assert!(answer.len() <= 3 * question.len(), "{} bytes for {}", answer.len(), question.len());
+    // Every other answer to a stranger is no longer than what it asks.
+    let mut buffer = [0; 128];
+    let writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, rig.id());
+    let fill = |writer: &mut Writer<'_>| (0..20).for_each(|kind| _ = writer.attribute(0x7000 + kind, &[]));
+    let len = writer.and_then(|mut writer| {
+        fill(&mut writer);
+        writer.finish()
+    });
+    let question = &buffer[..len.expect("room")];
+    let (_, answer) = rig.receive(path, question).pop().expect("an answer");
+    assert_eq!(Answer(answer.clone()).code(), 420);
+    assert!(answer.len() <= question.len());
+}
+
+/// Behind a connection there is somebody: an office behind one address is not throttled there.
+#[test]
+fn who_comes_by_tcp_is_challenged_as_often_as_it_asks() {
+    let mut rig = Rig::new(settings());
+    let mut client = rig.tcp_client("8.8.8.8:4000");
+    assert!((0..1_000).all(|_| client.knock(&mut rig).code() == 401));
+}
+
+#[test]
+fn noise_is_counted_and_not_answered() {
+    let mut rig = Rig::new(settings());
+    let path = Path { local: LocalId(0), remote: crate::rig::at("8.8.8.8:4000") };
+    let binding = request(Method::BINDING, 1);
+    let mut bent = binding.clone();
+    bent[4] ^= 1;
+    for noise in [
+        &b""[..],
+        b"\x80\x60",
+        b"GET / HTTP/1.1\r\n\r\n",
+        &binding[..19],
+        &bent,
+        &[0x16; 40],
+        &[0x40, 0, 0, 9],
+    ] {
+        assert_eq!(rig.receive(path, noise), []);
+    }
+    assert_eq!(rig.count(Counter::Malformed), 7);
+    for (class, method) in [
+        (Class::Success, Method::ALLOCATE),
+        (Class::Indication, Method::DATA),
+        (Class::Request, Method(0x111)),
+    ] {
+        let mut buffer = [0; 20];
+        Writer::new(&mut buffer, class, method, rig.id()).expect("room");
+        assert_eq!(rig.receive(path, &buffer), []);
+    }
+    assert_eq!(rig.count(Counter::Unexpected), 3);
+}
+
+/// A fingerprint is asked for by having one (RFC 8489 §7).
+#[test]
+fn a_fingerprint_is_answered_with_one() {
+    let mut rig = Rig::new(settings());
+    let path = Path { local: LocalId(0), remote: crate::rig::at("8.8.8.8:4000") };
+    let mut buffer = [0; 64];
+    let writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, rig.id());
+    let len = writer.and_then(|mut writer| writer.fingerprint().finish()).expect("room");
+    let (_, bytes) = rig.receive(path, &buffer[..len]).pop().expect("an answer");
+    assert_eq!(Answer(bytes).message().verify_fingerprint(), Some(true));
+    buffer[len - 1] ^= 1;
+    assert_eq!(rig.receive(path, &buffer[..len]), [], "a wrong one is noise");
+}
