@@ -119,6 +119,9 @@ need_janus() {
     need ip iproute2
 }
 
+# What the tests of the TURN server speak with.
+need_coturn() { need turnutils_uclient coturn; }
+
 # npm_ci FOLDER: installs exactly what the lock file says, and nothing when that was done already.
 npm_ci() {
     local stamp="$1/node_modules/.leat-lock"

@@ -21,6 +21,11 @@ const OUTWARD: [(IpAddr, IpAddr); 2] = [
     (IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))),
 ];
 
+/// The address by which this machine is in the networks beyond it, if it is in any of that family.
+pub fn own_address(is_ipv6: bool) -> Option<IpAddr> {
+    OUTWARD.into_iter().find(|(any, _)| any.is_ipv6() == is_ipv6).and_then(own_address_towards)
+}
+
 /// The address this machine would send from. Connecting a UDP socket asks the routing table and sends nothing.
 fn own_address_towards((any, outward): (IpAddr, IpAddr)) -> Option<IpAddr> {
     let socket = UdpSocket::bind((any, 0)).ok()?;

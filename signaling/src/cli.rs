@@ -23,6 +23,9 @@ pub struct Signaling {
     /// What clients may send, and how.
     #[command(flatten)]
     pub media: Media,
+    /// The TURN server that clients are told of.
+    #[command(flatten)]
+    pub turn: Turn,
     /// The engine's control socket [default: $XDG_RUNTIME_DIR/leat/control.sock, or /tmp/leat-UID/control.sock]
     #[arg(long, value_name = "PATH")]
     pub control_socket: Option<PathBuf>,
@@ -49,6 +52,31 @@ pub struct Media {
     /// docs/media-config.md]
     #[arg(long, value_name = "FILE")]
     pub media: Option<PathBuf>,
+}
+
+/// The TURN server that clients are told of; none unless URLs are given.
+#[derive(Clone, Default, Args)]
+pub struct Turn {
+    /// Where clients find the TURN server, for example turn:192.0.2.1:3478?transport=udp; may be given several times
+    #[arg(long, value_name = "URL")]
+    pub turn_url: Vec<String>,
+    /// File whose first line is the secret that the TURN server's credentials are made with: leat-turn's --secret-file, coturn's
+    /// static-auth-secret
+    #[arg(long, value_name = "PATH", group = "turn_key")]
+    pub turn_secret_file: Option<PathBuf>,
+    /// The secret itself, by the environment alone
+    #[arg(skip = std::env::var("LEAT_TURN_SECRET").ok())]
+    pub turn_secret: Option<String>,
+    /// How long such a credential is good; what was allocated with it lives on: a number and s, m, h or d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub turn_ttl: Duration,
+}
+
+impl std::fmt::Debug for Turn {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn").field("turn_url", &self.turn_url).field("turn_ttl", &self.turn_ttl).finish()
+    }
 }
 
 /// The key that tokens are checked with. None: development mode, everybody is let in, on loopback only.
@@ -88,7 +116,7 @@ pub struct Leat {
 /// What `leat` can do.
 #[derive(Debug, Subcommand)]
 pub enum LeatCommand {
-    /// Starts the media engine and the signaling server, and starts either again when it dies
+    /// Starts the media engine, the signaling server and the TURN server, and starts each again when it dies
     Up(Up),
     /// Makes a token that lets a user into a room, and prints it
     Token(Token),
@@ -125,6 +153,21 @@ pub struct Up {
     /// When the engine starts, send a packet to each announced address and warn if it does not come back
     #[arg(long)]
     pub check_announced: bool,
+    /// UDP and TCP port of the TURN server, for clients that cannot reach the media ports; 0: no TURN server
+    #[arg(long, value_name = "PORT", default_value_t = 3478)]
+    pub turn_port: u16,
+    /// TCP port of the TURN server for TLS; wants --turn-certificate
+    #[arg(long, value_name = "PORT", default_value_t = 5349)]
+    pub turn_tls_port: u16,
+    /// The TURN server's certificate, PEM; without it there is no TLS
+    #[arg(long, value_name = "PATH", requires = "turn_private_key")]
+    pub turn_certificate: Option<PathBuf>,
+    /// That certificate's private key, PEM
+    #[arg(long, value_name = "PATH", requires = "turn_certificate")]
+    pub turn_private_key: Option<PathBuf>,
+    /// The name that clients are told of the TURN server, as in its certificate [default: its addresses]
+    #[arg(long, value_name = "NAME")]
+    pub turn_host: Option<String>,
     /// Engine workers, one thread each [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=126))]
     pub workers: Option<u16>,

@@ -6,6 +6,7 @@ use crate::hall::Admission;
 use crate::log::Format;
 use crate::media::{MediaConfig, MediaError};
 use crate::token::{KeyError, Verifier};
+use crate::turn::{BadTurn, Turn};
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
@@ -44,6 +45,9 @@ pub enum ConfigError {
         /// What is wrong, with the line.
         source: MediaError,
     },
+    /// The TURN server cannot be told to clients.
+    #[error(transparent)]
+    Turn(#[from] BadTurn),
     /// Development mode on an address others can reach.
     #[error(
         "--http {0}: without a key everybody is let in, so only a loopback address such as {default} is taken; give --secret-file to listen \
@@ -75,6 +79,8 @@ pub struct Config {
     pub admission: Admission,
     /// What clients may send, and how.
     pub media: MediaConfig,
+    /// The TURN server that clients are told of.
+    pub turn: Option<Turn>,
     /// Where the engine is.
     pub control_socket: PathBuf,
     /// Whether to end with the parent process.
@@ -96,6 +102,7 @@ impl TryFrom<cli::Signaling> for Config {
             http,
             admission,
             media: media(&cli.media)?,
+            turn: turn(cli.turn)?,
             control_socket: cli.control_socket.unwrap_or_else(control_socket),
             die_with_parent: cli.die_with_parent,
             log: cli.log.unwrap_or_else(Format::for_stderr),
@@ -107,6 +114,18 @@ impl TryFrom<cli::Signaling> for Config {
 pub fn media(cli: &cli::Media) -> Result<MediaConfig, ConfigError> {
     let Some(path) = &cli.media else { return Ok(MediaConfig::default()) };
     MediaConfig::read(path).map_err(|source| ConfigError::Media { path: path.clone(), source })
+}
+
+/// The TURN server, if clients are to be told of one.
+fn turn(cli: cli::Turn) -> Result<Option<Turn>, ConfigError> {
+    if cli.turn_url.is_empty() {
+        return Ok(None);
+    }
+    let secret = match &cli.turn_secret_file {
+        Some(path) => String::from_utf8_lossy(&read("--turn-secret-file", path)?).into_owned(),
+        None => cli.turn_secret.unwrap_or_default(),
+    };
+    Ok(Some(Turn::new(cli.turn_url, &secret, cli.turn_ttl)?))
 }
 
 /// Who gets in with this key.

@@ -25,6 +25,7 @@ pub mod ortc;
 pub mod rate;
 pub mod socket;
 pub mod token;
+pub mod turn;
 pub mod up;
 mod visitors;
 mod web;

@@ -151,3 +151,6 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SECRET_BYTES: usize = 32;
 /// Bytes a client may present as one. A longer one is answered with `BAD_MESSAGE`.
 pub const SECRET_BYTES_MAX: usize = 256;
+
+/// URLs of the TURN server that clients are told. A browser tries all of them for each of its addresses; more are refused at start.
+pub const TURN_URLS_MAX: usize = 8;

@@ -1,9 +1,9 @@
-//! `leat up`: starts the engine and signaling, starts either again at once when it dies, and ends both when asked to.
+//! `leat up`: starts the engine, signaling and the TURN server, starts each again at once when it dies, and ends all when asked to.
 //!
-//! The two need each other only while they run: neither start waits for the other. What holds them together is
-//! that neither outlives this process, however it ends.
+//! They need each other only while they run: no start waits for another. What holds them together is
+//! that none outlives this process, however it ends.
 
-use crate::addresses::default_listen_ips;
+use crate::addresses::{default_listen_ips, own_address};
 use crate::cli;
 use crate::config::{self, ConfigError};
 use crate::development::private_dir;
@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -74,6 +74,17 @@ async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
         // Not among the arguments, where everybody on the machine could read it.
         signaling.environment.push(("LEAT_SECRET".into(), secret.into()));
     }
+    let mut turn = match options.turn_port {
+        0 => None,
+        _ => Some(Supervised::new("leat-turn", turn_arguments(&options, format))?),
+    };
+    if let Some(turn) = &mut turn {
+        // Nobody else has to know it: both get the same, and keep it when either is started again.
+        let secret: OsString = random_secret().context("the system gives no randomness")?.into();
+        turn.environment.push((TURN_SECRET_VARIABLE.into(), secret.clone()));
+        signaling.environment.push((TURN_SECRET_VARIABLE.into(), secret));
+        turn.start()?;
+    }
     engine.start()?;
     signaling.start()?;
 
@@ -92,6 +103,10 @@ async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
             }
             status = engine.died() => (&mut engine, status?),
             status = signaling.died() => (&mut signaling, status?),
+            Some(status) = died(&mut turn), if turn.is_some() => match &mut turn {
+                Some(turn) => (turn, status?),
+                None => continue,
+            },
         };
         let is_first_start = !is_up || who.starts == 1 && who.started.elapsed() < QUICK;
         if is_first_start && !status.success() && status.code().is_some() {
@@ -100,8 +115,25 @@ async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
         }
         who.plan_restart(&status);
     };
-    tokio::join!(engine.end(), signaling.end());
+    let end_turn = async {
+        if let Some(turn) = &mut turn {
+            turn.end().await;
+        }
+    };
+    tokio::join!(engine.end(), signaling.end(), end_turn);
     Ok(code)
+}
+
+/// Waits until a process dies that need not be.
+async fn died(process: &mut Option<Supervised>) -> Option<anyhow::Result<ExitStatus>> {
+    Some(process.as_mut()?.died().await)
+}
+
+/// A secret for the TURN server's credentials, in hexadecimal digits.
+fn random_secret() -> Result<String, getrandom::Error> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random)?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// One child process, and how it has fared.
@@ -203,9 +235,7 @@ fn engine_arguments(options: &cli::Up, control_socket: &Path, format: Format) ->
     push("--rtc-port", options.rtc_port.to_string().into());
     push("--control-socket", control_socket.into());
     push("--log", format.name().into());
-    let listen_ips =
-        if options.listen_ip.is_empty() { default_listen_ips() } else { options.listen_ip.clone() };
-    listen_ips.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
+    listen_ips(options).iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
     options.announced_ip.iter().for_each(|host| push("--announced-ip", host.into()));
     if let Some(workers) = options.workers {
         push("--workers", workers.to_string().into());
@@ -226,6 +256,84 @@ fn engine_arguments(options: &cli::Up, control_socket: &Path, format: Format) ->
     arguments
 }
 
+/// Where media is taken.
+fn listen_ips(options: &cli::Up) -> Vec<IpAddr> {
+    if options.listen_ip.is_empty() { default_listen_ips() } else { options.listen_ip.clone() }
+}
+
+/// Where clients are told to send media. A name that has no address is the engine's to complain of.
+fn announced_ips(options: &cli::Up) -> Vec<IpAddr> {
+    let found = |host: &String| (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
+    options.announced_ip.iter().flat_map(found).map(|address| address.ip()).collect()
+}
+
+/// The TURN server listens where the engine does, and relays to nobody but the engine.
+fn turn_arguments(options: &cli::Up, format: Format) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
+    push("--port", options.turn_port.to_string().into());
+    push("--log", format.name().into());
+    let (listen_ips, announced_ips) = (listen_ips(options), announced_ips(options));
+    listen_ips.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
+    if let (Some(certificate), Some(key)) = (&options.turn_certificate, &options.turn_private_key) {
+        push("--tls-port", options.turn_tls_port.to_string().into());
+        push("--certificate", certificate.into());
+        push("--private-key", key.into());
+    }
+    for is_ipv6 in [false, true] {
+        let of_family = |ip: &&IpAddr| ip.is_ipv6() == is_ipv6;
+        // Who listens on all addresses has to relay from one of them.
+        let any = listen_ips.iter().filter(of_family).any(|ip| ip.is_unspecified());
+        own_address(is_ipv6)
+            .filter(|_| any)
+            .into_iter()
+            .for_each(|ip| push("--relay-ip", ip.to_string().into()));
+        let announced = announced_ips.iter().find(of_family);
+        announced.into_iter().for_each(|ip| push("--announced-ip", ip.to_string().into()));
+    }
+    // As the engine counts them.
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
+    let last = options.rtc_port.saturating_add(options.workers.unwrap_or_else(cores) - 1);
+    for ip in listen_ips.iter().chain(&announced_ips).filter(|ip| !ip.is_unspecified()) {
+        let first = SocketAddr::new(*ip, options.rtc_port);
+        push("--allow-peer", format!("{first}-{last}").into());
+    }
+    arguments.push("--die-with-parent".into());
+    arguments
+}
+
+/// Where clients find the TURN server: by its name, or by the addresses that they are told of the engine too. Loopback only where
+/// there is nothing else.
+fn turn_urls(options: &cli::Up) -> Vec<String> {
+    let (listen_ips, announced_ips) = (listen_ips(options), announced_ips(options));
+    let announced = |ip: &&IpAddr| !announced_ips.iter().any(|told| told.is_ipv4() == ip.is_ipv4());
+    let told: Vec<IpAddr> =
+        announced_ips.iter().chain(listen_ips.iter().filter(announced)).copied().collect();
+    let beyond: Vec<IpAddr> = told.iter().copied().filter(|ip| !ip.is_loopback()).collect();
+    let hosts: Vec<String> = match &options.turn_host {
+        Some(name) => vec![name.clone()],
+        None => {
+            let ips = if beyond.is_empty() { told } else { beyond };
+            ips.iter().take(TURN_HOSTS_MAX).map(|ip| turn_host(*ip)).collect()
+        }
+    };
+    let (port, tls_port) = (options.turn_port, options.turn_tls_port);
+    let urls = |host: &String| {
+        let plain = ["udp", "tcp"].map(|transport| format!("turn:{host}:{port}?transport={transport}"));
+        let secure =
+            options.turn_certificate.as_ref().map(|_| format!("turns:{host}:{tls_port}?transport=tcp"));
+        plain.into_iter().chain(secure)
+    };
+    hosts.iter().flat_map(urls).collect()
+}
+
+fn turn_host(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
 fn signaling_arguments(options: &cli::Up, control_socket: &Path, format: Format) -> Vec<OsString> {
     let mut arguments = Vec::new();
     let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
@@ -240,6 +348,9 @@ fn signaling_arguments(options: &cli::Up, control_socket: &Path, format: Format)
     }
     if let Some(path) = &options.media.media {
         push("--media", path.into());
+    }
+    if options.turn_port != 0 {
+        turn_urls(options).into_iter().for_each(|url| push("--turn-url", url.into()));
     }
     arguments.push("--die-with-parent".into());
     arguments
@@ -292,6 +403,12 @@ fn address(http: SocketAddr) -> String {
         format!("http://{http}")
     }
 }
+
+/// Addresses of the TURN server that clients are told: one of each family.
+const TURN_HOSTS_MAX: usize = 2;
+
+/// By what the TURN server and signaling learn the secret they share.
+const TURN_SECRET_VARIABLE: &str = "LEAT_TURN_SECRET";
 
 /// What `leat up` tells its children its own process id by.
 const PARENT_VARIABLE: &str = "LEAT_PARENT";

@@ -94,6 +94,8 @@ impl Hall {
         for news in state.layers_news(id) {
             connection.outbox.send(super::encode(news));
         }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let ice_servers = self.turn.iter().map(|turn| turn.ice_server(&peer.user, now)).collect();
         let others = state.rooms[&peer.room].peers.iter().filter(|other| **other != id);
         Ok(Payload::Joined(Joined {
             peer_id: id.to_string(),
@@ -113,6 +115,7 @@ impl Hall {
                 opus_stereo: self.media.opus.stereo,
                 opus_dtx: self.media.opus.dtx,
             }),
+            ice_servers,
         }))
     }
 

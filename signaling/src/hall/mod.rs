@@ -24,6 +24,7 @@ use crate::media::MediaConfig;
 use crate::proto::{Ack, ErrorCode, RouterCapabilities, Signal, signal::Payload};
 use crate::rate::Bucket;
 use crate::token::Verifier;
+use crate::turn::Turn;
 use bytes::Bytes;
 use prost::Message;
 use state::State;
@@ -71,6 +72,7 @@ pub struct Hall {
     engine: Engine,
     admission: Admission,
     media: MediaConfig,
+    turn: Option<Turn>,
     patience: Patience,
     joins: Mutex<Bucket>,
     goodbyes: Mutex<Bucket>,
@@ -91,7 +93,13 @@ pub struct Connection {
 
 impl Hall {
     /// An empty hall.
-    pub fn new(engine: Engine, admission: Admission, media: MediaConfig, patience: Patience) -> Arc<Self> {
+    pub fn new(
+        engine: Engine,
+        admission: Admission,
+        media: MediaConfig,
+        turn: Option<Turn>,
+        patience: Patience,
+    ) -> Arc<Self> {
         let joins = Bucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
         let goodbyes = Bucket::new(limits::GOODBYES_PER_SECOND, limits::GOODBYES_BURST, Instant::now());
         let hall = Arc::new(Self {
@@ -99,6 +107,7 @@ impl Hall {
             engine,
             admission,
             media,
+            turn,
             patience,
             joins: Mutex::new(joins),
             goodbyes: Mutex::new(goodbyes),

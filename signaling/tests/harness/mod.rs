@@ -38,7 +38,7 @@ impl Signaling {
 
     pub fn start_with(control_socket: &Path, admission: Admission, media: MediaConfig) -> Self {
         let engine = Engine::new();
-        let hall = Hall::new(engine.clone(), admission, media, PATIENCE);
+        let hall = Hall::new(engine.clone(), admission, media, None, PATIENCE);
         let (news, heard) = mpsc::channel(64);
         start(engine, control_socket.to_path_buf(), news).expect("a thread");
         let follower = tokio::spawn(hall.clone().follow(heard));

@@ -34,6 +34,9 @@ export class Leat {
   url;
   /** Where the engine takes media: one port a worker. */
   rtcPorts = [];
+  /** Where the TURN server listens, over UDP and TCP, and over TLS if it has a certificate. */
+  turnPort;
+  turnTlsPort;
 
   /** `args` go behind those of every test: `['--secret', …]`. `media` is the text of a `media.yml`. */
   static async start(args = [], media = null) {
@@ -41,7 +44,10 @@ export class Leat {
     const leat = new Leat();
     leat.#folder = mkdtempSync(join(tmpdir(), 'leat-browser-'));
     const http = await freeTcpPort();
-    const rtc = await freeRtcPorts(WORKERS);
+    // The engine's, and behind them the TURN server's.
+    const rtc = await freeRtcPorts(WORKERS + 2);
+    leat.turnPort = rtc + WORKERS;
+    leat.turnTlsPort = rtc + WORKERS + 1;
     leat.rtcPorts = Array.from({ length: WORKERS }, (_, worker) => rtc + worker);
     const all = [
       'up',
@@ -53,6 +59,10 @@ export class Leat {
       String(WORKERS),
       '--rtc-port',
       String(rtc),
+      '--turn-port',
+      String(leat.turnPort),
+      '--turn-tls-port',
+      String(leat.turnTlsPort),
       '--control-socket',
       join(leat.#folder, 'control.sock'),
       ...leat.#mediaFile(media),

@@ -11,8 +11,8 @@ const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
 /** Four participants encode and decode in software on two cores: the picture is kept small, so that a freeze is the server's and not the CPU's. */
 const CAPTURE = { width: 640, height: 360, frameRate: 15 };
 
-/** `frameRate` is the fake camera's. */
-export function launch({ frameRate = CAPTURE.frameRate } = {}) {
+/** `frameRate` is the fake camera's, `args` are more of Chromium's. */
+export function launch({ frameRate = CAPTURE.frameRate, args = [] } = {}) {
   return chromium.launch({
     executablePath: CHROMIUM,
     args: [
@@ -32,6 +32,7 @@ export function launch({ frameRate = CAPTURE.frameRate } = {}) {
       '--disable-background-timer-throttling',
       '--disable-renderer-backgrounding',
       '--disable-backgrounding-occluded-windows',
+      ...args,
     ],
   });
 }
@@ -201,6 +202,8 @@ export class Peer {
               direction,
               protocol: local.protocol,
               tcpType: local.tcpType,
+              type: local.candidateType,
+              relay: local.relayProtocol,
               port: report.get(pair.remoteCandidateId)?.port,
             });
         }

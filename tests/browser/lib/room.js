@@ -5,12 +5,12 @@ import { launch, Peer } from './peers.js';
 import { machineLoad } from './wait.js';
 
 /**
- * Runs `story` with a server and people who are in a call with each other. `media` is the text of a `media.yml`, `frameRate` that of the cameras. Parts of a story are told by `step`, a subtest: a failed one lets
+ * Runs `story` with a server and people who are in a call with each other. `media` is the text of a `media.yml`, `frameRate` that of the cameras, `before` what runs in every page before the app, `browserArgs` more of Chromium's arguments. Parts of a story are told by `step`, a subtest: a failed one lets
  * the next ones run.
  */
-export async function inRoom(t, { names, args = [], media, frameRate }, story) {
+export async function inRoom(t, { names, args = [], media, frameRate, before = [], browserArgs }, story) {
   const leat = await Leat.start(args, media);
-  const browser = await launch({ frameRate });
+  const browser = await launch({ frameRate, args: browserArgs });
   const room = 'millpond';
   const peers = [];
   let broken = false;
@@ -39,7 +39,7 @@ export async function inRoom(t, { names, args = [], media, frameRate }, story) {
     return peer;
   };
   try {
-    for (const name of names) await (await enter(name)).connected();
+    for (const name of names) await (await enter(name, { before })).connected();
     await Promise.all(peers.map((peer) => peer.receives(names.filter((name) => name !== peer.name))));
     await story({ leat, browser, peers, enter, step });
     for (const { name, errors } of peers)

@@ -5,7 +5,7 @@
 // restarted engine all end in the same place, so none of them needs a path of its own.
 
 import { Device } from 'mediasoup-client';
-import { ErrorCode, type Joined } from '../gen/signal_pb';
+import { ErrorCode, type IceServer, type Joined } from '../gen/signal_pb';
 import { type Payload, SignalChannel } from './channel';
 import { isFinal, SignalError, SocketLost } from './errors';
 import { sendGoodbye } from './goodbye';
@@ -122,6 +122,7 @@ export class Call {
   readonly #unplayable = new Set<string>();
   /** How this client is to encode, as the server wishes. */
   #policy: EncodingPolicy = defaultPolicy;
+  #iceServers: IceServer[] = [];
   /** By producer id, how many lines of the screen it is shown on. */
   readonly #lines = new Map<string, number>();
   /** By producer id, layers asked for by hand, whatever the size on screen. */
@@ -272,6 +273,7 @@ export class Call {
     if (!this.#channel.up || this.#ended) return;
 
     this.#policy = joined.encodingPolicy ?? defaultPolicy;
+    this.#iceServers = joined.iceServers;
     this.#identity = { peerId: joined.peerId, secret: joined.resumeSecret, displayName: joined.displayName };
     this.#note(joined.resumed ? `joined again, epoch ${joined.engineEpoch}` : `joined, epoch ${joined.engineEpoch}`);
     const same = joined.resumed && joined.engineEpoch !== '' && joined.engineEpoch === this.#media?.epoch;
@@ -598,7 +600,7 @@ export class Call {
     const epoch = this.#epoch;
     let media: Media;
     try {
-      media = await Media.open(await this.#device, epoch, this.#channel.request, {
+      media = await Media.open(await this.#device, epoch, this.#iceServers, this.#channel.request, {
         onPath: () => this.#changed(),
         onDead: (reason) => this.#replaceMedia(reason),
         onSourceEnded: (source) => {

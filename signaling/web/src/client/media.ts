@@ -2,6 +2,7 @@
 // after a loss the call makes a new one. Methods do one thing each and may fail; what is wanted, and when to try again, the call decides.
 
 import type { Device, types } from 'mediasoup-client';
+import type { IceServer } from '../gen/signal_pb';
 import type { Request } from './channel';
 import {
   cameraEncodings,
@@ -146,7 +147,13 @@ export class Media {
   #closed = false;
 
   /** Makes both transports in the engine. */
-  static async open(device: Device, epoch: string, request: Request, events: MediaEvents): Promise<Media> {
+  static async open(
+    device: Device,
+    epoch: string,
+    iceServers: IceServer[],
+    request: Request,
+    events: MediaEvents,
+  ): Promise<Media> {
     const [send, recv] = await Promise.allSettled([
       request({ case: 'createTransport', value: { direction: 'send' } }, 'transportCreated'),
       request({ case: 'createTransport', value: { direction: 'recv' } }, 'transportCreated'),
@@ -157,8 +164,8 @@ export class Media {
         epoch,
         request,
         events,
-        device.createSendTransport(fromTransportCreated(send.value)),
-        device.createRecvTransport(fromTransportCreated(recv.value)),
+        device.createSendTransport(fromTransportCreated(send.value, iceServers)),
+        device.createRecvTransport(fromTransportCreated(recv.value, iceServers)),
       );
     }
     for (const half of [send, recv]) {

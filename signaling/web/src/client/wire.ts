@@ -7,6 +7,7 @@ import {
   DtlsParametersSchema,
   type IceCandidate as IceCandidateMessage,
   type IceParameters as IceParametersMessage,
+  type IceServer,
   type ParameterValue,
   type ParameterValueSchema,
   type RtpCapabilities as RtpCapabilitiesMessage,
@@ -154,13 +155,14 @@ export function toDtlsParameters(parameters: types.DtlsParameters) {
 }
 
 /** What `createSendTransport` and `createRecvTransport` take. */
-export function fromTransportCreated(message: TransportCreated): types.TransportOptions {
+export function fromTransportCreated(message: TransportCreated, iceServers: IceServer[] = []): types.TransportOptions {
   const { iceParameters, dtlsParameters } = message;
   if (!iceParameters || !dtlsParameters) throw new Error('TransportCreated lacks ICE or DTLS parameters');
   return {
     id: message.id,
     iceParameters: fromIceParameters(iceParameters),
     iceCandidates: message.iceCandidates.map(fromIceCandidate),
+    iceServers: iceServers.map(({ urls, username, credential }) => ({ urls, username, credential })),
     dtlsParameters: {
       role: (dtlsParameters.role || 'auto') as types.DtlsRole,
       fingerprints: dtlsParameters.fingerprints.map(({ algorithm, value }) => ({
