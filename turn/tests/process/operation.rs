@@ -1,0 +1,153 @@
+//! What an operator does: options, files, signals, metrics, logs.
+
+use crate::client::Client;
+use crate::server::{Folder, Server, command};
+use rustix::process::Signal;
+use std::io::Write;
+use std::net::{TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+#[test]
+fn help_tells_every_option_with_its_unit_and_default() {
+    let output = command().arg("--help").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    for wanted in [
+        "--port <PORT>",
+        "[default: 3478]",
+        "--relay-ports <FIRST-LAST>",
+        "--bits-per-second <BITS>",
+        "SIGHUP",
+    ] {
+        assert!(text.contains(wanted), "no {wanted} in {text}");
+    }
+}
+
+#[test]
+fn a_mistake_costs_exit_code_2_and_says_what_is_expected() {
+    let folder = Folder::new();
+    let file = folder.write("turn.conf", "realm = leat\nallow-peer = nowhere\n");
+    for (flags, wanted) in [
+        (&["--port", "0"][..], "--port <PORT>"),
+        (&["--listen-ip", "127.0.0.1"], "nobody could allocate"),
+        (&["--config", &file], "line 2: invalid value 'nowhere' for '--allow-peer <PEERS>'"),
+        (&["--user", "u:p", "--listen-ip", "0.0.0.0"], "give --relay-ip"),
+    ] {
+        let output = command().args(flags).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(wanted), "{text}");
+    }
+}
+
+#[test]
+fn a_port_in_use_costs_exit_code_1_and_is_named() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output =
+        command().args(["--user", "u:p", "--listen-ip", "127.0.0.1", "--port", &port]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!("UDP port {port} on 127.0.0.1 is in use")), "{text}");
+}
+
+#[test]
+fn sighup_reads_users_and_certificate_again_and_a_mistake_changes_nothing() {
+    let folder = Folder::new();
+    let config = folder.write("turn.conf", "user = alice:one\n");
+    folder.make_certificate("first");
+    let (certificate, key) = (folder.argument("cert.pem"), folder.argument("key.pem"));
+    let flags = ["--config", &config, "--certificate", &certificate, "--private-key", &key];
+    let mut server = Server::start_in(folder, &flags);
+    let mut alice = Client::new(server.port, "alice", "one");
+    alice.allocate().unwrap();
+    assert_eq!(name_in_certificate(server.tls_port), "first");
+
+    server.folder().write("turn.conf", "user = alice\n");
+    server.signal(Signal::HUP);
+    server.await_log("not reloaded");
+    assert_eq!(alice.refresh(600), 0);
+
+    server.folder().make_certificate("second");
+    server.folder().write("turn.conf", "user = bob:two\n");
+    server.signal(Signal::HUP);
+    server.await_log("are read again");
+    Client::new(server.port, "bob", "two").allocate().unwrap();
+    assert_eq!(alice.refresh(600), 401, "what she had is revoked");
+    assert_eq!(Client::new(server.port, "alice", "one").allocate(), Err(401));
+    assert_eq!(name_in_certificate(server.tls_port), "second");
+}
+
+/// Whose certificate is shown there.
+fn name_in_certificate(port: u16) -> String {
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-connect", &format!("127.0.0.1:{port}"), "-verify_quiet"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("openssl, which .ci/test installs");
+    let output = {
+        let _ = client.wait();
+        client.wait_with_output().unwrap()
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let subject = text.lines().find_map(|line| line.strip_prefix("subject=")).unwrap_or_default();
+    subject.trim_start_matches("CN").trim_start_matches([' ', '=']).to_owned()
+}
+
+#[test]
+fn sigterm_drains_until_the_last_allocation_or_the_deadline() {
+    let mut server = Server::start(&["--drain-deadline", "600"]);
+    let mut client = Client::new(server.port, "u", "p");
+    client.allocate().unwrap();
+    server.await_metric("allocations", 1);
+    server.signal(Signal::TERM);
+    server.await_log("draining");
+    sleep(Duration::from_millis(500));
+    assert!(server.is_running());
+    assert_eq!(Client::new(server.port, "u", "p").allocate(), Err(403));
+    assert_eq!(client.refresh(600), 0, "who is there stays");
+    assert_eq!(client.refresh(0), 0);
+    assert!(server.wait().success());
+
+    let mut server = Server::start(&["--drain-deadline", "1"]);
+    let mut client = Client::new(server.port, "u", "p");
+    client.allocate().unwrap();
+    server.await_metric("allocations", 1);
+    let asked = Instant::now();
+    server.signal(Signal::TERM);
+    assert!(server.wait().success());
+    assert!(asked.elapsed() >= Duration::from_secs(1), "the deadline is waited for");
+}
+
+#[test]
+fn metrics_count_and_logs_are_json() {
+    let mut server = Server::start(&["--log", "json"]);
+    let mut client = Client::new(server.port, "u", "p");
+    client.allocate().unwrap();
+    server.await_metric("allocations", 1);
+    server.await_metric("relay_sockets", 1);
+    server.await_metric("challenges_total", 1);
+    client.refresh(0);
+    server.await_metric("allocations", 0);
+    server.await_metric("relay_sockets", 0);
+    server.await_log("allocation ended");
+    for line in server.log().lines() {
+        assert!(line.starts_with("{\"timestamp\":\"") && line.ends_with('}'), "{line}");
+    }
+}
+
+/// Whoever connects and says nothing, or speaks another protocol, does not stay.
+#[test]
+fn connections_without_an_allocation_are_closed() {
+    let server = Server::start(&[]);
+    let mut stranger = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let mut other = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    other.write_all(b"\xffGET / HTTP/1.1\r\n\r\n").unwrap();
+    server.await_metric("tcp_malformed_total", 1);
+    server.await_metric("tcp_unproven_total", 1);
+    server.await_metric("tcp_connections", 0);
+    let _ = stranger.write_all(b"x");
+}
