@@ -1,11 +1,11 @@
-//! The certificate of TLS, read from files, and again when asked to: connections that begin afterwards get the new one.
+//! The certificate of TLS and DTLS, read from files, and again when asked to: connections that begin afterwards get the new one.
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SignatureAlgorithm};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -38,7 +38,15 @@ pub enum BadCertificate {
 }
 
 /// The certificate in use.
-pub struct Certificates(RwLock<Arc<CertifiedKey>>);
+pub struct Certificates(RwLock<Pair>);
+
+/// For either protocol.
+#[derive(Clone)]
+struct Pair {
+    tls: Arc<CertifiedKey>,
+    /// The DTLS library signs by ECDSA alone.
+    dtls: Option<dtls::Certificate>,
+}
 
 impl Certificates {
     /// Reads the files.
@@ -53,6 +61,11 @@ impl Certificates {
         Ok(())
     }
 
+    /// The same for DTLS; `None` if that cannot use it.
+    pub fn for_dtls(&self) -> Option<dtls::Certificate> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).dtls.clone()
+    }
+
     /// How to be a server with it.
     pub fn config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, BadCertificate> {
         let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
@@ -63,7 +76,7 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).tls.clone())
     }
 }
 
@@ -73,7 +86,7 @@ impl fmt::Debug for Certificates {
     }
 }
 
-fn read(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, BadCertificate> {
+fn read(certificate: &Path, key: &Path) -> Result<Pair, BadCertificate> {
     let bad = |source| BadCertificate::Certificate { path: certificate.to_owned(), source };
     let chain = CertificateDer::pem_file_iter(certificate).map_err(bad)?;
     let chain = chain.collect::<Result<Vec<_>, _>>().map_err(bad)?;
@@ -82,6 +95,12 @@ fn read(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, BadCertific
     }
     let key = PrivateKeyDer::from_pem_file(key)
         .map_err(|source| BadCertificate::Key { path: key.to_owned(), source })?;
-    let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())?;
-    Ok(Arc::new(certified))
+    let (first, secret) = (chain[0].to_vec(), key.secret_der().to_vec());
+    let tls = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())?;
+    let is_ecdsa = tls.key.algorithm() == SignatureAlgorithm::ECDSA;
+    let dtls = is_ecdsa.then(|| dtls::Certificate::from_der(first, secret));
+    if dtls.is_none() {
+        tracing::warn!("the certificate's key is no ECDSA key: there is TLS, and no DTLS");
+    }
+    Ok(Pair { tls: Arc::new(tls), dtls })
 }

@@ -26,7 +26,8 @@ pub struct Cli {
     #[arg(long, value_name = "PORT", default_value_t = 3478, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
 
-    /// TCP port for TLS of the first worker; worker i listens on this plus i. Needs --certificate. Firewalls let 443 through.
+    /// TCP port for TLS and UDP port for DTLS of the first worker; worker i listens on this plus i. Needs --certificate. Firewalls let
+    /// 443 through.
     #[arg(long, value_name = "PORT", default_value_t = 5349, value_parser = clap::value_parser!(u16).range(1..))]
     pub tls_port: u16,
 

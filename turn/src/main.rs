@@ -1,4 +1,4 @@
-//! `leat-turn`: a TURN server over UDP, TCP and TLS, one thread a worker.
+//! `leat-turn`: a TURN server over UDP, TCP, TLS and DTLS, one thread a worker.
 
 #![forbid(unsafe_code)]
 

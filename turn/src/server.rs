@@ -6,9 +6,9 @@ use crate::control::{self, Board, Endpoint, Order};
 use crate::limits::{DRAIN_POLL, ORDERS_MAX, OTHER_DESCRIPTORS};
 use crate::{chain, metrics};
 use crossbeam_channel::{Sender, TrySendError, bounded};
-use machine::Rng;
+use machine::{LocalId, Rng};
 use mio::Waker;
-use relay::{Command, Counter, Relay, Settings};
+use relay::{Command, Counter, DtlsSettings, Relay, Secured, Settings};
 use runtime::{Clock, Framing, Listeners, Listening, SocketOptions, Sockets, Worker};
 use rustls::ServerConfig;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -93,7 +93,8 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
     };
     let tls = certificates.as_ref().map(Certificates::config).transpose()?;
     let clock = Clock::start();
-    let workers = start_workers(&config, clock, tls)?;
+    let dtls = certificates.as_ref().and_then(|certificates| certificates.for_dtls());
+    let workers = start_workers(&config, clock, tls, dtls)?;
     if let Some(address) = config.metrics {
         let boards = workers.iter().map(|worker| worker.board.clone()).collect();
         metrics::serve(address, boards).map_err(|source| Failure::Metrics { address, source })?;
@@ -134,6 +135,8 @@ fn reload(arguments: &[OsString], clock: Clock, workers: &[Handle], certificates
     let settings = Settings { unix_at_epoch: clock.unix_at_epoch(), ..config.settings };
     for worker in workers {
         worker.order(Order::Command(Command::Reload(Box::new(settings.clone()))));
+        let certificate = certificates.and_then(Certificates::for_dtls);
+        certificate.into_iter().for_each(|new| worker.order(Order::Command(Command::SetCertificate(new))));
     }
     tracing::info!("options, secrets and certificate are read again");
 }
@@ -160,21 +163,32 @@ fn start_workers(
     config: &Config,
     clock: Clock,
     tls: Option<Arc<ServerConfig>>,
+    dtls: Option<dtls::Certificate>,
 ) -> Result<Vec<Handle>, Failure> {
     allow_descriptors(config);
     // Every port is taken before any thread runs: a server is up whole or not at all.
     let sockets = config.workers.iter().enumerate().map(|(worker, addresses)| {
-        bind(addresses, tls.as_ref()).map_err(|source| Failure::Bind { worker, source })
+        bind(addresses, tls.as_ref(), dtls.is_some()).map_err(|source| Failure::Bind { worker, source })
     });
     let sockets: Vec<(Sockets, Listeners)> = sockets.collect::<Result<_, _>>()?;
     let settings = Settings { unix_at_epoch: clock.unix_at_epoch(), ..config.settings.clone() };
+    let options = dtls::Options { peers: dtls::Peers::Anybody, ..dtls::Options::default() };
+    let dtls_settings = dtls::Settings::new(Instant::now() - clock.now().since_epoch(), options);
     let mut handles = Vec::new();
     for (index, (sockets, listeners)) in sockets.into_iter().enumerate() {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Failure::Randomness)?;
         let mut rng = Rng::from_seed(seed);
         let sockets = sockets.with_random_ports(rng.fork());
-        let relay = Relay::new(settings.clone(), rng);
+        // Behind the sockets for plain UDP.
+        let first = LocalId(config.workers[index].listen.len() as u16);
+        let dtls = dtls.clone().map(|certificate| DtlsSettings {
+            settings: dtls_settings.clone(),
+            certificate,
+            first,
+        });
+        let relay = Relay::new(settings.clone(), rng.fork());
+        let relay = Secured::new(relay, dtls, &mut rng);
         let (orders, orders_out) = bounded(ORDERS_MAX);
         let board = Board::default();
         let endpoint = Endpoint::new(orders_out, board.clone());
@@ -189,7 +203,7 @@ fn start_workers(
 }
 
 /// Asks the main thread to end when the worker does by itself, also by a panic.
-fn run_worker(worker: Worker<Relay, Endpoint>) -> io::Result<()> {
+fn run_worker(worker: Worker<Secured, Endpoint>) -> io::Result<()> {
     struct EndGuard;
     impl Drop for EndGuard {
         fn drop(&mut self) {
@@ -204,8 +218,10 @@ fn run_worker(worker: Worker<Relay, Endpoint>) -> io::Result<()> {
 fn bind(
     addresses: &WorkerConfig,
     tls: Option<&Arc<ServerConfig>>,
+    has_dtls: bool,
 ) -> Result<(Sockets, Listeners), runtime::BindError> {
-    let udp = Sockets::bind(&addresses.listen, &SocketOptions::default())?;
+    let over_dtls: &[SocketAddr] = if has_dtls { &addresses.listen_tls } else { &[] };
+    let udp = Sockets::bind(&[&addresses.listen, over_dtls].concat(), &SocketOptions::default())?;
     let listening = |address: &SocketAddr, tls| Listening { address: *address, framing: Framing::Stun, tls };
     let plain = addresses.listen.iter().map(|address| listening(address, None));
     let secure = addresses.listen_tls.iter().map(|address| listening(address, tls.cloned()));

@@ -27,6 +27,12 @@ impl Certificate {
         Self(Arc::new(Shared { certificate, fingerprint }))
     }
 
+    /// One that an operator has: the certificate and its private key (ECDSA P-256 or P-384, PKCS #8 or SEC 1), DER both.
+    pub fn from_der(certificate: Vec<u8>, private_key: Vec<u8>) -> Self {
+        let fingerprint = Fingerprint::of(&certificate);
+        Self(Arc::new(Shared { certificate: DtlsCertificate { certificate, private_key }, fingerprint }))
+    }
+
     /// What the peer must be told: `a=fingerprint:sha-256 …`.
     pub fn fingerprint(&self) -> Fingerprint {
         self.0.fingerprint

@@ -31,7 +31,8 @@ pub struct Endpoint {
     failed: Option<Failed>,
     clock: Clock,
     role: Role,
-    expected: Fingerprint,
+    /// `None`: anybody may be the peer, and there are no keys of SRTP.
+    expected: Option<Fingerprint>,
     handshake: Handshake,
     /// What the library had to say while it was searched for events.
     held: VecDeque<Held>,
@@ -120,7 +121,13 @@ impl Endpoint {
         expected: Fingerprint,
         now: Instant,
     ) -> Self {
-        Self::new(settings, certificate, expected, now, Role::Server)
+        Self::new(settings, certificate, Some(expected), now, Role::Server)
+    }
+
+    /// The end that waits for anybody's ClientHello, with settings for [anybody](crate::Peers::Anybody): only application data
+    /// follows, once it [is connected](Self::is_connected); [`Output::Connected`] is never said.
+    pub fn server_for_anybody(settings: &Settings, certificate: &Certificate, now: Instant) -> Self {
+        Self::new(settings, certificate, None, now, Role::Server)
     }
 
     /// The end that sends one (`a=setup:active`). The first datagram is ready to be polled.
@@ -130,13 +137,13 @@ impl Endpoint {
         expected: Fingerprint,
         now: Instant,
     ) -> Self {
-        Self::new(settings, certificate, expected, now, Role::Client)
+        Self::new(settings, certificate, Some(expected), now, Role::Client)
     }
 
     fn new(
         settings: &Settings,
         certificate: &Certificate,
-        expected: Fingerprint,
+        expected: Option<Fingerprint>,
         now: Instant,
         role: Role,
     ) -> Self {
@@ -305,7 +312,7 @@ impl Endpoint {
             loop {
                 match dtls.poll_output(&mut scratch) {
                     dimpl::Output::PeerCert(der) => {
-                        if !expected.matches(der) {
+                        if expected.is_some_and(|expected| !expected.matches(der)) {
                             return Err(Failed::FingerprintMismatch);
                         }
                         handshake.certificate_verified = true;
@@ -325,6 +332,10 @@ impl Endpoint {
             }
         }));
         drained.unwrap_or(Err(Failed::Internal))?;
+        if self.expected.is_none() {
+            self.handshake.announced = self.handshake.finished;
+            return Ok(());
+        }
         self.handshake.check()
     }
 

@@ -26,4 +26,4 @@ pub use certificate::Certificate;
 pub use endpoint::{Connected, Endpoint, Output, SendError};
 pub use failed::Failed;
 pub use fingerprint::{BadFingerprint, Fingerprint};
-pub use settings::{Options, Settings, Version};
+pub use settings::{Options, Peers, Settings, Version};

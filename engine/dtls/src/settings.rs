@@ -19,9 +19,22 @@ pub enum Version {
     Auto,
 }
 
+/// Who the peer may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Peers {
+    /// Whom signaling announced by a fingerprint, and ICE has found: media and data channels.
+    #[default]
+    Announced,
+    /// Anybody, without a certificate and from any address: a server on a port of its own, such as TURN's. A client has to show by
+    /// a cookie that it is where it says it is.
+    Anybody,
+}
+
 /// What may be chosen.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
+    /// Who the peer may be.
+    pub peers: Peers,
     /// Which versions to speak.
     pub version: Version,
     /// Bytes of the largest datagram to send in a handshake, UDP payload; moved into
@@ -35,7 +48,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { version: Version::default(), mtu: 1200, rng_seed: None }
+        Self { peers: Peers::default(), version: Version::default(), mtu: 1200, rng_seed: None }
     }
 }
 
@@ -58,9 +71,9 @@ impl Settings {
             .mtu(options.mtu.clamp(MTU_MIN, DATAGRAM_MAX))
             .max_queue_rx(RECEIVE_QUEUE_LEN)
             .max_queue_tx(SEND_QUEUE_LEN)
-            .require_client_certificate(true)
-            // The cookie shows that the client receives where it says it is. ICE has shown that.
-            .use_server_cookie(false)
+            .require_client_certificate(options.peers == Peers::Announced)
+            // The cookie shows that the client receives where it says it is. ICE would have shown that.
+            .use_server_cookie(options.peers == Peers::Anybody)
             .flight_start_rto(FLIGHT_TIMEOUT)
             .flight_retries(FLIGHT_RETRIES)
             .handshake_timeout(HANDSHAKE_TIMEOUT);

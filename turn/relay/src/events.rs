@@ -9,6 +9,8 @@ pub enum Command {
     /// Other settings from now on. Allocations whose credential comes from a user or secret that is not there any more end; so do
     /// permissions and channels to peers that may not be reached any more.
     Reload(Box<Settings>),
+    /// Another certificate for clients that come over DTLS from now on.
+    SetCertificate(dtls::Certificate),
     /// No new allocations from now on: a client that asks is sent to the alternate server, or refused.
     Drain,
 }

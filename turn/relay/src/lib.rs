@@ -6,7 +6,7 @@
 //! is decided about media, and nothing is kept of a client before it has authenticated.
 //!
 //! Read it in this order: [`Relay`] sorts what comes in; `request` authenticates and answers; `allocate`, `refresh` and
-//! `permit` are the methods; `traffic` is the packet path.
+//! `permit` are the methods; `traffic` is the packet path. [`Secured`] puts DTLS around all of it.
 
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,7 @@ mod quota;
 mod refresh;
 mod relay;
 mod request;
+mod secured;
 mod settings;
 mod sorted;
 mod table;
@@ -40,4 +41,5 @@ pub use events::{Command, End, Event};
 pub use policy::{Allowed, BadAllowed, PeerIp, Policy};
 pub use quota::Quotas;
 pub use relay::Relay;
+pub use secured::{DtlsSettings, Secured};
 pub use settings::Settings;

@@ -70,3 +70,16 @@ const _: () = assert!(ANSWER_BYTES_MAX > 300 + REALM_LEN_MAX);
 
 /// Attributes in the answer to a request with some that must be understood and are not. The first of them are named.
 pub const UNKNOWN_ATTRIBUTES_MAX: usize = 8;
+
+/// Clients of one worker over DTLS, some 20 KiB each. Beyond, a ClientHello is not answered.
+pub const DTLS_CLIENTS_MAX: usize = 4_096;
+
+/// Those of them that have not finished their handshake: at worst 0.7 MB each, if they do their best. Beyond, a ClientHello is not
+/// answered, until one of them has finished or has run into its timeout.
+pub const DTLS_HALF_OPEN_MAX: usize = 128;
+
+/// How long a client over DTLS that has no allocation may be silent.
+pub const DTLS_IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Between two looks for such clients.
+pub const DTLS_SWEEP_INTERVAL: Duration = Duration::from_secs(5);

@@ -96,6 +96,18 @@ fn uclient_loses_nothing_over_tls() {
 }
 
 #[test]
+fn uclient_loses_nothing_over_dtls() {
+    let (folder, peer) = (Folder::new(), Peer::start());
+    folder.make_certificate("localhost");
+    let (certificate, key) = (folder.argument("cert.pem"), folder.argument("key.pem"));
+    let server =
+        Server::start_in(folder, &["--old-channels", "--certificate", &certificate, "--private-key", &key]);
+    let port = server.tls_port.to_string();
+    let flags = ["-S", "-u", "u", "-w", "p", "-p", &port, "-n", "200", "-m", "4", "-z", "5"];
+    assert_no_loss(&uclient(&flags, &peer), 800);
+}
+
+#[test]
 fn a_credential_made_for_coturn_opens_the_server() {
     let folder = Folder::new();
     let secret = folder.write("secret", "north\n");

@@ -1,0 +1,399 @@
+//! DTLS between client and server (RFC 8656 §3.1, RFC 7350): a machine around the [`Relay`], which sees only what was inside.
+//!
+//! On sockets that carry DTLS, datagrams are decrypted on their way in and encrypted on their way out; everything else passes as it
+//! is. This is *not* the fast path: the DTLS library allocates for every record.
+
+use crate::counters::Counters;
+use crate::events::{Command, Event};
+use crate::limits::{DTLS_CLIENTS_MAX, DTLS_HALF_OPEN_MAX, DTLS_IDLE_MAX, DTLS_SWEEP_INTERVAL};
+use crate::relay::Relay;
+use crate::table::{Keyed, Table};
+use machine::{
+    Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx,
+};
+use std::net::SocketAddr;
+
+/// A relay, and what it takes to speak DTLS.
+#[derive(Debug)]
+pub struct Secured {
+    relay: Relay,
+    dtls: Option<Dtls>,
+}
+
+/// How to speak DTLS, and where.
+#[derive(Debug)]
+pub struct DtlsSettings {
+    /// For [anybody](dtls::Peers::Anybody).
+    pub settings: dtls::Settings,
+    /// The server's.
+    pub certificate: dtls::Certificate,
+    /// The first UDP socket that carries DTLS; those after it do as well.
+    pub first: LocalId,
+}
+
+/// All DTLS there is.
+#[derive(Debug)]
+struct Dtls {
+    settings: DtlsSettings,
+    by_path: Table<Path, u32>,
+    clients: Vec<Option<Client>>,
+    free: Vec<u32>,
+    half_open: usize,
+    deadlines: Deadlines,
+    sweep_at: Option<Instant>,
+    /// What the relay has written for clients behind DTLS, to be encrypted.
+    plain: Vec<(Flow, Path, Vec<u8>)>,
+    /// For the library's bytes.
+    buffer: Vec<u8>,
+    /// What has been decrypted, until the relay has seen it.
+    opened: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Client {
+    path: Path,
+    endpoint: dtls::Endpoint,
+    seen_at: Instant,
+    is_open: bool,
+}
+
+/// The send batch as the relay sees it.
+struct Outside<'a, T> {
+    tx: &'a mut T,
+    first: Option<LocalId>,
+    plain: &'a mut Vec<(Flow, Path, Vec<u8>)>,
+    /// Whether the slot claimed last is among those to be encrypted.
+    is_plain: bool,
+}
+
+impl<T: Tx> Tx for Outside<'_, T> {
+    fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
+        self.is_plain = is_dtls(self.first, path.local);
+        if !self.is_plain {
+            return self.tx.slot(flow, path, len);
+        }
+        if len > dtls::limits::SEND_MAX {
+            return None;
+        }
+        self.plain.push((flow, path, vec![0; len]));
+        self.plain.last_mut().map(|(_, _, bytes)| &mut bytes[..])
+    }
+
+    fn cancel(&mut self) {
+        if self.is_plain {
+            self.plain.pop();
+        } else {
+            self.tx.cancel();
+        }
+    }
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        if !is_dtls(self.first, path.local) {
+            self.is_plain = false;
+            return self.tx.forward(flow, path, head, body);
+        }
+        let Some(slot) = self.slot(flow, path, head.len() + body.len()) else { return false };
+        let (front, back) = slot.split_at_mut(head.len());
+        front.copy_from_slice(head);
+        back.copy_from_slice(body);
+        true
+    }
+}
+
+/// Whether what passes by this socket is DTLS.
+fn is_dtls(first: Option<LocalId>, local: LocalId) -> bool {
+    first.is_some_and(|first| (first..LocalId::TCP).contains(&local))
+}
+
+/// Whether a datagram begins a handshake: a record of type handshake, in it a ClientHello (RFC 6347 §4.1, §4.2.2).
+fn is_client_hello(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&22) && bytes.get(13) == Some(&1)
+}
+
+/// Whether a ClientHello offers DTLS 1.2 or more, which says so in the field of old (RFC 9147 §5.3).
+fn is_of_our_version(client_hello: &[u8]) -> bool {
+    client_hello.get(25..27) == Some(&[0xfe, 0xfd])
+}
+
+impl Secured {
+    /// Without `dtls`, everything passes.
+    pub fn new(relay: Relay, dtls: Option<DtlsSettings>, rng: &mut Rng) -> Self {
+        let dtls = dtls.map(|settings| Dtls {
+            settings,
+            by_path: Table::with_hasher(Keyed::new(rng)),
+            clients: Vec::new(),
+            free: Vec::new(),
+            half_open: 0,
+            deadlines: Deadlines::default(),
+            sweep_at: None,
+            plain: Vec::new(),
+            buffer: Vec::new(),
+            opened: Vec::new(),
+        });
+        Self { relay, dtls }
+    }
+
+    /// What the relay has counted so far.
+    pub fn counters(&self) -> &Counters {
+        self.relay.counters()
+    }
+
+    /// Lets the relay do something, and encrypts what it has written meanwhile.
+    fn with_relay<T: Tx>(
+        &mut self,
+        now: Instant,
+        tx: &mut T,
+        act: impl FnOnce(&mut Relay, &mut Outside<'_, T>),
+    ) {
+        let Some(dtls) = &mut self.dtls else {
+            return act(
+                &mut self.relay,
+                &mut Outside { tx, first: None, plain: &mut Vec::new(), is_plain: false },
+            );
+        };
+        let first = Some(dtls.settings.first);
+        act(&mut self.relay, &mut Outside { tx, first, plain: &mut dtls.plain, is_plain: false });
+        let mut plain = std::mem::take(&mut dtls.plain);
+        for (flow, path, bytes) in plain.drain(..) {
+            if let Some(index) = dtls.by_path.get(&path).copied() {
+                dtls.seal(now, index, flow, &bytes, tx);
+            }
+        }
+        dtls.plain = plain;
+    }
+
+    /// A datagram on a socket that carries DTLS.
+    fn on_record(&mut self, now: Instant, path: Path, bytes: &[u8], tx: &mut impl Tx) {
+        let Some(dtls) = &mut self.dtls else { return };
+        let known = dtls.by_path.get(&path).copied();
+        let index = match known {
+            Some(index) => index,
+            // Anybody may begin, in anybody's name: as with other answers to strangers.
+            None if is_client_hello(bytes) && self.relay.may_answer_stranger(now, path) => {
+                if !is_of_our_version(bytes) {
+                    return send(tx, FLOW, path, &alert(PROTOCOL_VERSION));
+                }
+                match dtls.admit(now, path) {
+                    Some(index) => index,
+                    None => return,
+                }
+            }
+            None => return,
+        };
+        if let Some(Some(client)) = dtls.clients.get_mut(index as usize) {
+            client.seen_at = now;
+            // A failure shows in what is said next.
+            let _ = client.endpoint.on_datagram(now, bytes);
+        }
+        self.follow(now, index, tx);
+    }
+
+    /// Does what an endpoint says, until it says no more.
+    fn follow(&mut self, now: Instant, index: u32, tx: &mut impl Tx) {
+        loop {
+            let Some(dtls) = &mut self.dtls else { return };
+            match dtls.next(index, tx) {
+                Said::Data(path) => {
+                    let mut opened = std::mem::take(&mut dtls.opened);
+                    let datagram = Datagram { path, received_at: now, bytes: &mut opened };
+                    self.with_relay(now, tx, |relay, tx| relay.on_datagram(now, datagram, tx));
+                    if let Some(dtls) = &mut self.dtls {
+                        dtls.opened = opened;
+                    }
+                }
+                Said::Ended(path) => {
+                    if dtls.clients[index as usize].as_ref().is_some_and(|client| !client.is_open) {
+                        send(tx, FLOW, path, &alert(HANDSHAKE_FAILURE));
+                    }
+                    dtls.forget(index);
+                    return self.with_relay(now, tx, |relay, tx| relay.on_path_closed(now, path, tx));
+                }
+                Said::Nothing => return,
+            }
+        }
+    }
+
+    /// Lets go of clients that have gone without a word.
+    fn sweep(&mut self, now: Instant) {
+        let Some(dtls) = &mut self.dtls else { return };
+        for index in 0..dtls.clients.len() as u32 {
+            let Some(Some(client)) = dtls.clients.get(index as usize) else { continue };
+            let is_idle = now.saturating_since(client.seen_at) >= DTLS_IDLE_MAX;
+            if is_idle && self.relay.find(client.path).is_none() {
+                dtls.forget(index);
+            }
+        }
+        dtls.sweep_at = (!dtls.by_path.is_empty()).then_some(now + DTLS_SWEEP_INTERVAL);
+    }
+}
+
+/// What an endpoint had to say.
+enum Said {
+    /// A datagram of the client behind this path is in `opened`.
+    Data(Path),
+    /// It is of no more use.
+    Ended(Path),
+    Nothing,
+}
+
+impl Dtls {
+    /// A place for a new client. `None` if there is none: of those that have not finished their handshake, as many as may be wait
+    /// for their timeout.
+    fn admit(&mut self, now: Instant, path: Path) -> Option<u32> {
+        if self.half_open >= DTLS_HALF_OPEN_MAX || self.by_path.len() >= DTLS_CLIENTS_MAX {
+            return None;
+        }
+        let DtlsSettings { settings, certificate, .. } = &self.settings;
+        let endpoint = dtls::Endpoint::server_for_anybody(settings, certificate, now);
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.clients.push(None);
+            self.clients.len() as u32 - 1
+        });
+        self.clients[index as usize] = Some(Client { path, endpoint, seen_at: now, is_open: false });
+        self.by_path.insert(path, index);
+        self.half_open += 1;
+        self.sweep_at.get_or_insert(now + DTLS_SWEEP_INTERVAL);
+        Some(index)
+    }
+
+    /// The next thing an endpoint says that somebody else has to act on; datagrams are sent.
+    fn next(&mut self, index: u32, tx: &mut impl Tx) -> Said {
+        let Some(Some(client)) = self.clients.get_mut(index as usize) else { return Said::Nothing };
+        if client.endpoint.is_connected() && !std::mem::replace(&mut client.is_open, true) {
+            self.half_open -= 1;
+        }
+        let path = client.path;
+        loop {
+            match client.endpoint.poll(&mut self.buffer) {
+                dtls::Output::Datagram(bytes) => send(tx, FLOW, path, bytes),
+                dtls::Output::ApplicationData(bytes) => {
+                    self.opened.clear();
+                    self.opened.extend_from_slice(bytes);
+                    return Said::Data(path);
+                }
+                dtls::Output::Closed => return Said::Ended(path),
+                dtls::Output::Timeout(at) => {
+                    self.deadlines.set(index, Some(at));
+                    return Said::Nothing;
+                }
+                dtls::Output::Connected(_) => {}
+                dtls::Output::Idle if client.endpoint.failed().is_some() => return Said::Ended(path),
+                dtls::Output::Idle => {
+                    self.deadlines.set(index, None);
+                    return Said::Nothing;
+                }
+            }
+        }
+    }
+
+    /// Encrypts a datagram of the relay's.
+    fn seal(&mut self, now: Instant, index: u32, flow: Flow, bytes: &[u8], tx: &mut impl Tx) {
+        let Some(Some(client)) = self.clients.get_mut(index as usize) else { return };
+        if client.endpoint.send(now, bytes).is_err() {
+            return;
+        }
+        while let dtls::Output::Datagram(bytes) = client.endpoint.poll(&mut self.buffer) {
+            send(tx, flow, client.path, bytes);
+        }
+    }
+
+    fn forget(&mut self, index: u32) {
+        let Some(client) = self.clients.get_mut(index as usize).and_then(Option::take) else { return };
+        self.by_path.remove(&client.path);
+        self.deadlines.set(index, None);
+        self.free.push(index);
+        self.half_open -= usize::from(!client.is_open);
+    }
+}
+
+/// Alerts (RFC 5246 §7.2).
+const HANDSHAKE_FAILURE: u8 = 40;
+const PROTOCOL_VERSION: u8 = 70;
+
+/// A fatal alert in a record of DTLS 1.0, which every version reads; the sequence number is one that a handshake has not come to. The
+/// library says nothing when it gives up, and a client might try in another way.
+fn alert(description: u8) -> [u8; 15] {
+    [21, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 2, 2, description]
+}
+
+/// The flow of handshakes.
+const FLOW: Flow = Flow(1);
+
+fn send(tx: &mut impl Tx, flow: Flow, path: Path, bytes: &[u8]) {
+    // When the batch is full it is lost as on any full queue, and the batch has counted it.
+    if let Some(slot) = tx.slot(flow, path, bytes.len()) {
+        slot.copy_from_slice(bytes);
+    }
+}
+
+impl Machine for Secured {
+    type Command = Command;
+    type Event = Event;
+
+    fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
+        let first = self.dtls.as_ref().map(|dtls| dtls.settings.first);
+        if is_dtls(first, datagram.path.local) {
+            self.on_record(now, datagram.path, datagram.bytes, tx);
+        } else {
+            self.with_relay(now, tx, |relay, tx| relay.on_datagram(now, datagram, tx));
+        }
+    }
+
+    fn on_path_closed(&mut self, now: Instant, path: Path, tx: &mut impl Tx) {
+        self.with_relay(now, tx, |relay, tx| relay.on_path_closed(now, path, tx));
+    }
+
+    fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx) {
+        self.with_relay(now, tx, |relay, tx| relay.on_batch_end(now, tx));
+    }
+
+    fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
+        if self.relay.next_timeout().is_some_and(|at| at <= now) {
+            self.with_relay(now, tx, |relay, tx| relay.on_timeout(now, tx));
+        }
+        while let Some(index) = self.dtls.as_mut().and_then(|dtls| dtls.deadlines.pop(now)) {
+            if let Some(Some(client)) =
+                self.dtls.as_mut().and_then(|dtls| dtls.clients.get_mut(index as usize))
+            {
+                // A failure shows in what is said next.
+                let _ = client.endpoint.on_timeout(now);
+            }
+            self.follow(now, index, tx);
+        }
+        if self.dtls.as_ref().and_then(|dtls| dtls.sweep_at).is_some_and(|at| at <= now) {
+            self.sweep(now);
+        }
+    }
+
+    fn on_command(&mut self, now: Instant, command: Command, tx: &mut impl Tx) {
+        if let Command::SetCertificate(certificate) = &command
+            && let Some(dtls) = &mut self.dtls
+        {
+            dtls.settings.certificate = certificate.clone();
+        }
+        self.with_relay(now, tx, |relay, tx| relay.on_command(now, command, tx));
+    }
+
+    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
+        self.relay.poll_socket_order()
+    }
+
+    fn on_socket_opened(
+        &mut self,
+        now: Instant,
+        local: LocalId,
+        opened: Result<SocketAddr, SocketError>,
+        tx: &mut impl Tx,
+    ) {
+        self.with_relay(now, tx, |relay, tx| relay.on_socket_opened(now, local, opened, tx));
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.relay.poll_event()
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        let dtls = self.dtls.iter().flat_map(|dtls| dtls.deadlines.next().into_iter().chain(dtls.sweep_at));
+        dtls.chain(self.relay.next_timeout()).min()
+    }
+}
