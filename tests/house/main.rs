@@ -164,9 +164,11 @@ fn no_file_is_left_open_or_outgrows_its_reader() {
 #[test]
 fn every_promise_names_a_test_that_exists() {
     let page = read(&root().join("docs/specification.md"));
-    let named = promises::named(&page);
-    assert!(named.len() > 30, "the page has rows");
-    let broken = named.into_iter().filter_map(|named| match named {
+    let turn = read(&root().join("docs/turn.md"));
+    let (_, conformance) = turn.split_once("\n## Conformance\n").expect("the page has that table");
+    let (named, conforming) = (promises::named(&page), promises::named(conformance));
+    assert!(named.len() > 30 && conforming.len() > 20, "the pages have rows");
+    let broken = named.into_iter().chain(conforming).filter_map(|named| match named {
         Ok(named) if promises::has(&named, &read(&root().join(named.file))) => None,
         other => Some(format!("{other:?}")),
     });

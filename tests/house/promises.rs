@@ -11,7 +11,7 @@ pub struct Named<'a> {
 
 /// The tests that the rows of the page name. A row that names none is an `Err` with the row.
 pub fn named(page: &str) -> Vec<Result<Named<'_>, &str>> {
-    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise |"));
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| test |"));
     rows.map(|row| {
         // The last cell: the promise itself may have code in it too.
         let cell = row.trim_end_matches('|').rsplit('|').next().map(str::trim);

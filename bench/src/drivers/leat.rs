@@ -52,6 +52,7 @@ impl Driver for Leat {
                 rtp_parameters: Some(parameters(track)),
                 source: if codec.is_video() { "camera" } else { "microphone" }.into(),
                 paused: false,
+                ..Default::default()
             };
             match client.ask(Payload::ProduceMedia(produce)).await? {
                 Payload::ProducerCreated(created) => {

@@ -65,7 +65,11 @@ pub const SEND_MESSAGES: usize = 64;
 
 /// Pieces gathered by one `sendmmsg`: 64 messages of 16 segments. Runs beyond wait for the next call.
 pub const SEND_PIECES: usize = 1024;
-const _: () = assert!(SEND_PIECES >= RUN_SEGMENTS_MAX);
+const _: () = assert!(SEND_PIECES >= 2 * RUN_SEGMENTS_MAX);
+
+/// Bytes of a datagram's body from which on it is sent from where it was received. Below, copying it is cheaper than another piece
+/// for the kernel to gather.
+pub const FORWARD_BYTES_MIN: usize = 256;
 
 /// Runs that may meet a full socket in one flush before the rest of it is dropped unasked: a smaller run may still
 /// fit where a larger did not, but each attempt is a system call on a socket that is overloaded.

@@ -137,6 +137,11 @@ impl Receiver {
         self.overflowed_on_demand[index] = 0;
     }
 
+    /// What datagrams are handed over from. It holds them until the next batch is received.
+    pub(crate) fn arena(&self) -> &[u8] {
+        &self.arena
+    }
+
     /// What has been received so far.
     pub fn stats(&self) -> ReceiveStats {
         self.stats

@@ -1,18 +1,20 @@
 //! The send batch: a machine writes datagrams into slots, a flush turns them into few system calls.
 //!
 //! Slots are claimed in any order across flows. A flush goes flow by flow: consecutive datagrams of one path and
-//! one length (the last may be shorter) become one run, gathered from their slots without a copy and cut into datagrams again by
+//! one length (the last may be shorter) become one run, gathered without a copy from their slots (and, of what is only passed on,
+//! from where it was received) and cut into datagrams again by
 //! the kernel or the network card (UDP GSO). All runs of a socket leave by `sendmmsg`. What is for a TCP connection is queued there.
 
 use crate::limits::{
-    DATAGRAM_BYTES_MAX, FLOWS_MAX, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES, SEND_SLOTS,
-    SOCKETS_MAX, WOULD_BLOCK_TRIES,
+    DATAGRAM_BYTES_MAX, FLOWS_MAX, FORWARD_BYTES_MIN, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES,
+    SEND_SLOTS, SOCKETS_MAX, WOULD_BLOCK_TRIES,
 };
 use crate::sockets::Sockets;
 use crate::streams::Streams;
 use crate::sys::{self, Piece, Run};
 use machine::{Flow, Instant, LocalId, Path, Tx};
 use std::io;
+use std::ops::Range;
 
 /// What has been sent, since the batch was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub struct SendBatch {
     on_demand: Vec<(u32, LocalId)>,
     /// Whether the last slot may still be given back.
     open: bool,
+    /// Whether the body of a slot lies in the receive arena, so that nothing can be flushed without that.
+    has_received: bool,
     gso: bool,
     plan: Plan,
     stats: SendStats,
@@ -72,10 +76,36 @@ struct Slot {
     path: Path,
     flow: u32,
     offset: u32,
+    /// Bytes in the send arena.
     len: u32,
+    /// Bytes behind those in the receive arena, and where.
+    received: Option<Body>,
     next: u32,
     /// The flow's slot before, to find back on `cancel`.
     previous: u32,
+}
+
+/// A part of the receive arena.
+#[derive(Clone, Copy, Debug)]
+struct Body {
+    offset: u32,
+    len: u32,
+}
+
+impl Slot {
+    /// Bytes of the datagram.
+    fn bytes(&self) -> u32 {
+        self.len + self.received.map_or(0, |body| body.len)
+    }
+
+    /// Parts that it is gathered from.
+    fn pieces(&self) -> impl Iterator<Item = Piece> + Clone {
+        let body = self.received.map(|Body { offset, len }| Piece { is_received: true, offset, len });
+        let own = Piece { is_received: false, offset: self.offset, len: self.len };
+        // A datagram without a head is its body alone; an empty one is one piece all the same.
+        let own = Some(own).filter(|own| own.len > 0 || body.is_none());
+        own.into_iter().chain(body)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +145,7 @@ impl SendBatch {
             locals: 0,
             on_demand: Vec::new(),
             open: false,
+            has_received: false,
             gso,
             plan: Plan { pieces: Vec::with_capacity(slots_max), runs: Vec::with_capacity(slots_max) },
             stats: SendStats::default(),
@@ -129,7 +160,7 @@ impl SendBatch {
         streams: &'a mut Streams,
         now: Instant,
     ) -> Outbox<'a> {
-        Outbox { batch: self, sockets, streams, now }
+        Outbox { batch: self, sockets, streams, now, received: 0..0 }
     }
 
     /// What has been sent so far.
@@ -160,6 +191,17 @@ impl SendBatch {
     /// Sends all that waits, and forgets it: what a socket does not take is dropped and counted. What is for a TCP connection is
     /// queued there.
     pub fn flush(&mut self, sockets: &Sockets, streams: &mut Streams, now: Instant) {
+        self.flush_received(sockets, streams, now, &[]);
+    }
+
+    /// The same, with the receive arena that [forwarded](Tx::forward) datagrams lie in.
+    pub(crate) fn flush_received(
+        &mut self,
+        sockets: &Sockets,
+        streams: &mut Streams,
+        now: Instant,
+        received: &[u8],
+    ) {
         if self.slots.is_empty() {
             self.on_demand.clear();
             return;
@@ -168,10 +210,12 @@ impl SendBatch {
         for (local, fd) in sockets.iter() {
             if self.locals & 1 << local.0 != 0 {
                 self.plan_socket(local, &mut plan);
-                self.transmit(&mut plan, |arena, pieces, runs| sys::send(fd, arena, pieces, runs));
+                self.transmit(&mut plan, |arena, pieces, runs| {
+                    sys::send(fd, (arena, received), pieces, runs)
+                });
             }
         }
-        self.flush_on_demand(sockets, &mut plan);
+        self.flush_on_demand(sockets, &mut plan, received);
         let known = (1u32 << sockets.len()) - 1;
         if self.locals & !known != 0 {
             self.queue_frames(sockets, streams, now);
@@ -181,7 +225,7 @@ impl SendBatch {
     }
 
     /// The same for the sockets on demand, of which there may be many, each for few slots.
-    fn flush_on_demand(&mut self, sockets: &Sockets, plan: &mut Plan) {
+    fn flush_on_demand(&mut self, sockets: &Sockets, plan: &mut Plan, received: &[u8]) {
         let mut ways = std::mem::take(&mut self.on_demand);
         ways.sort_unstable();
         ways.dedup();
@@ -190,7 +234,7 @@ impl SendBatch {
                 plan.pieces.clear();
                 plan.runs.clear();
                 self.plan_flow(flow, local, plan);
-                self.transmit(plan, |arena, pieces, runs| sys::send(fd, arena, pieces, runs));
+                self.transmit(plan, |arena, pieces, runs| sys::send(fd, (arena, received), pieces, runs));
             }
         }
         self.on_demand = ways;
@@ -226,6 +270,7 @@ impl SendBatch {
         self.used = 0;
         self.locals = 0;
         self.open = false;
+        self.has_received = false;
     }
 
     /// Makes runs of all slots that leave by `local`, flow by flow.
@@ -247,30 +292,42 @@ impl SendBatch {
             if slot.path.local != local {
                 continue;
             }
+            let (bytes, pieces) = (slot.bytes(), slot.pieces());
+            let pieces_each = pieces.clone().count() as u32;
             if let Some((path, run)) = &mut open
                 && *path == slot.path
                 && run.count < segments_max
-                && slot.len <= u32::from(run.segment)
-                && slot.len > 0
+                && run.pieces_each == pieces_each
+                && bytes <= u32::from(run.segment)
+                && bytes > 0
                 // All before it must have the full length: only the last segment may be shorter.
                 && run.bytes == u32::from(run.segment) * run.count
-                && run.bytes + slot.len <= RUN_BYTES_MAX as u32
+                && run.bytes + bytes <= RUN_BYTES_MAX as u32
             {
                 run.count += 1;
-                run.bytes += slot.len;
+                run.bytes += bytes;
             } else {
                 let run = Run {
                     target: slot.path.remote,
                     first: plan.pieces.len() as u32,
                     count: 1,
-                    segment: slot.len as u16,
-                    bytes: slot.len,
+                    pieces_each,
+                    segment: bytes as u16,
+                    bytes,
                 };
                 plan.runs.extend(open.replace((slot.path, run)).map(|(_, run)| run));
             }
-            plan.pieces.push(Piece { offset: slot.offset, len: slot.len });
+            plan.pieces.extend(pieces);
         }
         plan.runs.extend(open.map(|(_, run)| run));
+    }
+
+    /// The slot claimed last goes on with this part of the receive arena.
+    fn add_received(&mut self, body: Option<Body>) {
+        if let Some(slot) = self.slots.last_mut() {
+            slot.received = body;
+            self.has_received = true;
+        }
     }
 
     /// Sends the planned runs in order by `send`, which says how many of those it is given went out. A run
@@ -341,14 +398,14 @@ impl SendBatch {
 }
 
 /// Replaces some runs by their single datagrams.
-fn split(runs: &mut Vec<Run>, which: std::ops::Range<usize>) {
+fn split(runs: &mut Vec<Run>, which: Range<usize>) {
     let behind = runs.split_off(which.end);
     let runs_to_split = runs.split_off(which.start);
     for run in runs_to_split {
         let segment = u32::from(run.segment);
         runs.extend((0..run.count).map(|index| {
             let bytes = segment.min(run.bytes - index * segment);
-            Run { first: run.first + index, count: 1, bytes, ..run }
+            Run { first: run.first + index * run.pieces_each, count: 1, bytes, ..run }
         }));
     }
     runs.extend(behind);
@@ -377,13 +434,15 @@ impl Tx for SendBatch {
         }
         list.last = at;
         let offset = self.used;
-        let slot = Slot { path, flow: flow.0, offset: offset as u32, len: len as u32, next: NONE, previous };
+        let (offset, len) = (offset as u32, len as u32);
+        let slot = Slot { path, flow: flow.0, offset, len, received: None, next: NONE, previous };
         self.slots.push(slot);
         self.locals |= 1 << path.local.0.min(NO_SOCKET);
         if path.local.on_demand_index().is_some() && !is_noted {
             self.on_demand.push((flow.0, path.local));
         }
         self.open = true;
+        let (offset, len) = (offset as usize, len as usize);
         self.used = (offset + len).next_multiple_of(SLOT_ALIGN).min(self.arena.len());
         Some(&mut self.arena[offset..offset + len])
     }
@@ -417,14 +476,50 @@ pub struct Outbox<'a> {
     sockets: &'a Sockets,
     streams: &'a mut Streams,
     now: Instant,
+    /// Addresses of the receive arena that datagrams are handed over from just now. To be compared with, never to be followed.
+    received: Range<usize>,
+}
+
+impl Outbox<'_> {
+    /// Datagrams are handed over from an arena at these addresses, which the flush that follows must be given.
+    pub(crate) fn receiving(mut self, received: Range<usize>) -> Self {
+        self.received = received;
+        self
+    }
+
+    /// Where in the receive arena these bytes lie, if they do.
+    fn place(&self, body: &[u8]) -> Option<Body> {
+        let start = body.as_ptr().addr();
+        let offset = start.checked_sub(self.received.start)?;
+        (start + body.len() <= self.received.end)
+            .then_some(Body { offset: offset as u32, len: body.len() as u32 })
+    }
 }
 
 impl Tx for Outbox<'_> {
     fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
-        if !self.batch.has_room(len) {
+        // What lies in the receive arena cannot be sent before its turn: then the batch is full.
+        if !self.batch.has_room(len) && !self.batch.has_received {
             self.batch.flush(self.sockets, self.streams, self.now);
         }
         self.batch.slot(flow, path, len)
+    }
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        let place = self.place(body).filter(|_| body.len() >= FORWARD_BYTES_MIN && !path.local.is_tcp());
+        let in_slot = if place.is_some() { 0 } else { body.len() };
+        if head.len() + body.len() > DATAGRAM_BYTES_MAX {
+            self.batch.stats.dropped_full += 1;
+            return false;
+        }
+        let Some(slot) = self.slot(flow, path, head.len() + in_slot) else { return false };
+        let (front, back) = slot.split_at_mut(head.len());
+        front.copy_from_slice(head);
+        back.copy_from_slice(&body[..in_slot]);
+        if place.is_some() {
+            self.batch.add_received(place);
+        }
+        true
     }
 
     fn cancel(&mut self) {

@@ -147,6 +147,7 @@ fn runs_given_up_midway_leave_as_their_single_datagrams() {
         target: "127.0.0.1:9".parse().expect("an address"),
         first: 5,
         count: 3,
+        pieces_each: 1,
         segment: 100,
         bytes: 230,
     };
@@ -414,4 +415,52 @@ proptest! {
         batch.clear();
         prop_assert!(batch.flows.iter().all(|list| list.first == NONE && list.last == NONE));
     }
+}
+
+/// What is passed on leaves from where it was received, in one run with its heads, and arrives as if it had been copied.
+#[test]
+fn forwarded_datagrams_leave_from_where_they_were_received() {
+    let sockets = sockets(true);
+    let (socket, path) = peer();
+    let mut batch = SendBatch::new(&sockets);
+    let mut streams = Streams::none();
+    let arena: Vec<u8> = (0..20_000u32).map(|at| (at * 7 / 5) as u8).collect();
+    let span = arena.as_ptr_range();
+    let mut outbox = batch.outbox(&sockets, &mut streams, Instant::EPOCH);
+    outbox = outbox.receiving(span.start.addr()..span.end.addr());
+    let bodies = || (0..10).map(|index| &arena[index * 1_500 + 4..][..1_200]);
+    for body in bodies() {
+        assert!(outbox.forward(Flow(0), path, b"head", body));
+    }
+    // Too short to be worth it, and one that lies elsewhere: both are copied.
+    assert!(outbox.forward(Flow(1), path, &[], &arena[..10]));
+    assert!(outbox.forward(Flow(1), path, b"head", &[7; 600]));
+    assert!(!outbox.forward(Flow(1), path, b"head", &vec![0; DATAGRAM_BYTES_MAX]));
+    let used = batch.used;
+    assert!(used <= 10 * SLOT_ALIGN + 2 * 640, "{used} bytes were copied");
+    batch.flush_received(&sockets, &mut streams, Instant::EPOCH, &arena);
+    for body in bodies() {
+        assert_eq!(next(&socket), [b"head", body].concat());
+    }
+    assert_eq!(next(&socket), &arena[..10]);
+    assert_eq!(next(&socket), [&b"head"[..], &[7; 600]].concat());
+    assert_eq!((batch.stats().gso_runs, batch.stats().datagrams), (1, 12));
+    assert!(batch.is_empty() && !batch.has_received);
+}
+
+/// Nothing that lies in the receive arena can be sent before that is at hand: a full batch refuses what more comes, and counts it.
+#[test]
+fn a_batch_full_of_forwarded_datagrams_refuses_more() {
+    let sockets = sockets(true);
+    let (_socket, path) = peer();
+    let mut batch = SendBatch::with_capacity(true, 4_096, 4);
+    let mut streams = Streams::none();
+    let arena = vec![1; 4_000];
+    let span = arena.as_ptr_range();
+    let mut outbox = batch.outbox(&sockets, &mut streams, Instant::EPOCH);
+    outbox = outbox.receiving(span.start.addr()..span.end.addr());
+    let sent = (0..10).filter(|_| outbox.forward(Flow(0), path, &[], &arena[..1_000])).count();
+    assert_eq!((sent, batch.stats().dropped_full), (4, 6));
+    batch.flush_received(&sockets, &mut streams, Instant::EPOCH, &arena);
+    assert_eq!(batch.stats().datagrams, 4);
 }

@@ -173,22 +173,25 @@ pub(crate) fn receive(
     Ok(received)
 }
 
-/// A part of the send arena.
+/// A part of the send arena, or of the receive arena if it is sent from where it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
+    pub(crate) is_received: bool,
     pub(crate) offset: u32,
     pub(crate) len: u32,
 }
 
-/// One message to send: some pieces to one address. With more than one piece it is a GSO run, all of whose pieces have
+/// One message to send: some datagrams to one address. With more than one it is a GSO run, all of whose datagrams have
 /// `segment` bytes but the last, which may have fewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) target: SocketAddr,
     /// First of its pieces, an index.
     pub(crate) first: u32,
-    /// Number of its pieces.
+    /// Number of its datagrams.
     pub(crate) count: u32,
+    /// Pieces of each of them.
+    pub(crate) pieces_each: u32,
     pub(crate) segment: u16,
     /// Bytes over all pieces.
     pub(crate) bytes: u32,
@@ -196,13 +199,18 @@ pub(crate) struct Run {
 
 impl Run {
     fn pieces<'a>(&self, pieces: &'a [Piece]) -> &'a [Piece] {
-        &pieces[self.first as usize..][..self.count as usize]
+        &pieces[self.first as usize..][..(self.count * self.pieces_each) as usize]
     }
 }
 
 /// Sends the first of `runs`, as many as one call takes, without waiting. Returns how many of them went out (at least
 /// one), or why the first did not.
-pub(crate) fn send(fd: BorrowedFd<'_>, arena: &[u8], pieces: &[Piece], runs: &[Run]) -> io::Result<usize> {
+pub(crate) fn send(
+    fd: BorrowedFd<'_>,
+    (arena, received): (&[u8], &[u8]),
+    pieces: &[Piece],
+    runs: &[Run],
+) -> io::Result<usize> {
     let mut names = [const { MaybeUninit::<[u8; ADDRESS_BYTES]>::uninit() }; SEND_MESSAGES];
     let mut controls = [const { MaybeUninit::<Control<SEGMENT_CONTROL_BYTES>>::uninit() }; SEND_MESSAGES];
     let mut iovecs = [const { MaybeUninit::<libc::iovec>::uninit() }; SEND_PIECES];
@@ -214,6 +222,7 @@ pub(crate) fn send(fd: BorrowedFd<'_>, arena: &[u8], pieces: &[Piece], runs: &[R
         let Some((own, others)) = rest.split_at_mut_checked(pieces.len()) else { break };
         rest = others;
         for (iovec, piece) in own.iter_mut().zip(pieces) {
+            let arena = if piece.is_received { received } else { arena };
             let bytes = &arena[piece.offset as usize..][..piece.len as usize];
             iovec.write(libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() });
         }
@@ -230,7 +239,7 @@ pub(crate) fn send(fd: BorrowedFd<'_>, arena: &[u8], pieces: &[Piece], runs: &[R
         count += 1;
     }
     // SAFETY: the first `count` headers were written above, each with a name, an initialised control message or none,
-    // and as many initialised iovecs as it says, which point into `arena`. All of it is borrowed or local, and lives until the call
+    // and as many initialised iovecs as it says, which point into `arena` or `received`. All of it is borrowed or local, and lives until the call
     // returns. The kernel only reads through these pointers (that they are `*mut` is the C type's doing), except for `msg_len`
     // in the headers, which are ours.
     let sent = unsafe {

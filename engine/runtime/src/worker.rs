@@ -232,14 +232,16 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     /// Receives one batch from one socket. After a failure, when to ask it again.
     fn receive_batch(&mut self, local: LocalId, stamps: &Stamps) -> Result<Left, Instant> {
         let now = self.clock.now();
-        let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+        let arena = self.receiver.arena().as_ptr_range();
+        let outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+        let mut outbox = outbox.receiving(arena.start.addr()..arena.end.addr());
         let left = self.receiver.receive(&self.sockets, local, stamps, now, |datagram| {
             self.machine.on_datagram(now, datagram, &mut outbox);
         });
         match left {
             Ok(left) => {
                 self.machine.on_batch_end(now, &mut outbox);
-                self.batch.flush(&self.sockets, &mut self.streams, now);
+                self.batch.flush_received(&self.sockets, &mut self.streams, now, self.receiver.arena());
                 self.carry_out_orders(now);
                 Ok(left)
             }
