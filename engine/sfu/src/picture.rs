@@ -4,6 +4,7 @@
 //! its source, and for VP8 also across the pictures it is not sent. They lie in the first bytes of the payload, which all
 //! consumers share: who needs others gets its own copy of the packet.
 
+use crate::limits;
 use control::Codec;
 
 /// The numbers of one packet's picture.
@@ -91,6 +92,11 @@ impl PictureNumbers {
         Some(self.tl0picidx?.wrapping_add(offset.tl0picidx))
     }
 
+    /// Both with the offset added.
+    pub fn with(&self, offset: PictureOffset) -> LastPicture {
+        LastPicture { picture_id: self.picture_id_with(offset), tl0picidx: self.tl0picidx_with(offset) }
+    }
+
     /// Writes the numbers with the offset added into a copy of the payload they were read from.
     pub fn write(&self, offset: PictureOffset, payload: &mut [u8]) {
         if let Some(picture_id) = self.picture_id_with(offset) {
@@ -113,15 +119,23 @@ impl PictureOffset {
         self == Self::default()
     }
 
-    /// The offset with which `numbers` continue behind `last`, the numbers sent last: a keyframe is a picture of the base
-    /// layer, so both count on by one, and by `room` for pictures that may yet come late.
-    pub fn continuing(last: LastPicture, numbers: &PictureNumbers, room: u8) -> Self {
-        let picture_id = match (last.picture_id, numbers.picture_id) {
-            (Some(last), Some(first)) => last.wrapping_add(1 + u16::from(room)).wrapping_sub(first) & 0x7fff,
+    /// The offset with which `numbers`, which are a keyframe's, continue behind `last`, the numbers sent last: a keyframe is a picture of
+    /// the base layer, so both count on by one. What may yet come late has at most the numbers of `latest`, which stay free.
+    pub fn continuing(last: LastPicture, latest: LastPicture, numbers: &PictureNumbers) -> Self {
+        let room_max = u16::from(limits::LATE_PICTURES_MAX);
+        let picture_id = match (last.picture_id, latest.picture_id, numbers.picture_id) {
+            (Some(last), Some(latest), Some(first)) => {
+                let ids = if numbers.is_long { 0x7fff } else { 0x7f };
+                let room = (latest.wrapping_sub(last) & ids).min(room_max);
+                last.wrapping_add(1 + room).wrapping_sub(first) & 0x7fff
+            }
             _ => 0,
         };
-        let tl0picidx = match (last.tl0picidx, numbers.tl0picidx) {
-            (Some(last), Some(first)) => last.wrapping_add(1).wrapping_add(room).wrapping_sub(first),
+        let tl0picidx = match (last.tl0picidx, latest.tl0picidx, numbers.tl0picidx) {
+            (Some(last), Some(latest), Some(first)) => {
+                let room = latest.wrapping_sub(last).min(limits::LATE_PICTURES_MAX);
+                last.wrapping_add(1).wrapping_add(room).wrapping_sub(first)
+            }
             _ => 0,
         };
         Self { picture_id, tl0picidx }
@@ -185,11 +199,15 @@ mod tests {
     fn another_source_continues_the_numbers() {
         let numbers = PictureNumbers::read(Codec::Vp8, &[0x90, 0xc0, 0x80, 0x64, 0x03]).expect("whole");
         let last = LastPicture { picture_id: Some(0x7fff), tl0picidx: Some(255) };
-        let offset = PictureOffset::continuing(last, &numbers, 0);
-        assert_eq!(numbers.picture_id_with(offset), Some(0));
-        assert_eq!(numbers.tl0picidx_with(offset), Some(0));
-        let offset = PictureOffset::continuing(last, &numbers, 3);
-        assert_eq!((numbers.picture_id_with(offset), numbers.tl0picidx_with(offset)), (Some(3), Some(3)));
-        assert!(PictureOffset::continuing(LastPicture::default(), &numbers, 0).is_zero());
+        let behind = |latest| numbers.with(PictureOffset::continuing(last, latest, &numbers));
+        assert_eq!(behind(last), LastPicture { picture_id: Some(0), tl0picidx: Some(0) });
+        let latest = LastPicture { picture_id: Some(2), tl0picidx: Some(1) };
+        assert_eq!(
+            behind(latest),
+            LastPicture { picture_id: Some(3), tl0picidx: Some(2) },
+            "room for what is late"
+        );
+        let none = LastPicture::default();
+        assert!(PictureOffset::continuing(none, none, &numbers).is_zero());
     }
 }

@@ -82,16 +82,34 @@ pub struct Rewriter {
     begun: SeqNo,
     /// The publisher's newest number of the present source that was seen, whether it was forwarded or not.
     head: SeqNo,
-    /// The publisher's numbers since the newest that was forwarded.
-    passed_over: u64,
     /// Ended runs with their lengths, the newest last.
     past: VecDeque<(Numbering, u64)>,
     last: Last,
     /// The picture that was left out last: its other packets are of the same one.
     picture_left_out: Option<u16>,
-    /// Timestamp and spatial layer of the newest packet, if it was left out: what is missing before the next of that frame
-    /// is left out too.
-    frame_left_out: Option<(u32, u8)>,
+    /// The frame of the newest packet, if it was left out: what is missing before the next of that frame is left out too.
+    frame_left_out: Option<LeftOut>,
+}
+
+/// What a packet that is not forwarded says of its frame, in the publisher's numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct LeftOut {
+    /// Its timestamp.
+    pub timestamp: u32,
+    /// Its spatial layer.
+    pub spatial: u8,
+    /// Its picture's numbers.
+    pub picture: Option<PictureNumbers>,
+    /// Picture ids close up over it: VP8's do. VP9 counts pictures that are left out: its group of pictures tells which they are.
+    pub closes_up: bool,
+    /// Its frame's number.
+    pub frame: Option<FrameNumber>,
+}
+
+impl LeftOut {
+    fn is_of_frame_of(&self, other: &Self) -> bool {
+        (self.timestamp, self.spatial) == (other.timestamp, other.spatial)
+    }
 }
 
 impl Numbering {
@@ -126,7 +144,6 @@ impl Rewriter {
             is_paused: false,
             begun: SeqNo(0),
             head: SeqNo(0),
-            passed_over: 0,
             past: VecDeque::new(),
             last: Last {
                 seq: SeqNo(u64::from(rng.below(1 << 15))),
@@ -174,16 +191,16 @@ impl Rewriter {
     pub fn start(&mut self, now: Instant, source: Source, first: Beginning) {
         let same = self.present.filter(|present| present.source == source);
         let ours = self.next_free();
-        let waiting = ours.0 - self.last.seq.next().0;
-        // What waits has at most the timestamp of the newest that was seen, forwarded or not.
-        let latest = if waiting > 0 { self.newest_timestamp() } else { self.last.timestamp };
+        // What waits is at most as new as the newest that was seen, forwarded or not.
+        let latest = if ours > self.last.seq.next() { self.newest() } else { self.last };
         let timestamp_offset = match (same, first.aligned) {
             // After a pause: the same clock.
             (Some(same), _) => same.timestamp_offset,
             (None, Some(aligned)) => {
                 // Of two frames taken at the same moment, the second has to be told from the first.
-                let ahead = aligned.wrapping_sub(latest);
-                let ours = if (1..1 << 31).contains(&ahead) { aligned } else { latest.wrapping_add(1) };
+                let ahead = aligned.wrapping_sub(latest.timestamp);
+                let ours =
+                    if (1..1 << 31).contains(&ahead) { aligned } else { latest.timestamp.wrapping_add(1) };
                 ours.wrapping_sub(first.timestamp)
             }
             (None, None) => {
@@ -191,20 +208,21 @@ impl Rewriter {
                 let elapsed =
                     self.last.sent_at.map_or(0, |last| ticks(now.saturating_since(last), self.clock_rate_hz));
                 let ours = self.last.timestamp.wrapping_add(elapsed);
-                let ahead = ours.wrapping_sub(latest);
-                let ours = if (1..1 << 31).contains(&ahead) { ours } else { latest.wrapping_add(1) };
+                let ahead = ours.wrapping_sub(latest.timestamp);
+                let ours =
+                    if (1..1 << 31).contains(&ahead) { ours } else { latest.timestamp.wrapping_add(1) };
                 ours.wrapping_sub(first.timestamp)
             }
         };
-        // Each number that waits may be a picture of its own, which comes late and needs its id. At a keyframe, a receiver does not
-        // mind a jump. Frame numbers count what was left out, too.
-        let room = waiting.min(limits::LATE_PICTURES_MAX.into()) as u8;
+        // What comes late needs its numbers. At a keyframe, a receiver does not mind a jump.
         let picture = first.picture.map_or_else(PictureOffset::default, |numbers| {
-            PictureOffset::continuing(self.last.picture, &numbers, room)
+            PictureOffset::continuing(self.last.picture, latest.picture, &numbers)
         });
-        let room = if waiting > 0 { self.passed_over.min(limits::LATE_FRAMES_MAX.into()) as u16 } else { 0 };
-        let frame_offset = match (self.last.frame, first.frame) {
-            (Some(last), Some(first)) => last.0.wrapping_add(1 + room).wrapping_sub(first.0),
+        let frame_offset = match (self.last.frame, latest.frame, first.frame) {
+            (Some(last), Some(latest), Some(first)) => {
+                let room = latest.0.wrapping_sub(last.0).min(limits::LATE_FRAMES_MAX);
+                last.0.wrapping_add(1 + room).wrapping_sub(first.0)
+            }
             _ => 0,
         };
         self.end_run();
@@ -219,14 +237,19 @@ impl Rewriter {
         });
         self.is_paused = false;
         (self.begun, self.head) = (first.seq, first.seq);
-        self.passed_over = 0;
         self.picture_left_out = None;
         self.frame_left_out = None;
     }
 
-    fn newest_timestamp(&self) -> u32 {
-        let left_out = self.frame_left_out.zip(self.present);
-        left_out.map_or(self.last.timestamp, |((timestamp, _), present)| present.timestamp(timestamp))
+    /// The newest that was seen: what was left out has the numbers it would have been sent with.
+    fn newest(&self) -> Last {
+        let Some((left_out, present)) = self.frame_left_out.zip(self.present) else { return self.last };
+        Last {
+            timestamp: present.timestamp(left_out.timestamp),
+            picture: left_out.picture.map_or(self.last.picture, |numbers| numbers.with(present.picture)),
+            frame: left_out.frame.map(|frame| present.frame(frame)).or(self.last.frame),
+            ..self.last
+        }
     }
 
     /// The first number that neither was given out nor waits for a late packet.
@@ -262,7 +285,6 @@ impl Rewriter {
         {
             if !self.is_paused && seq > self.head {
                 self.head = seq;
-                self.passed_over = 0;
                 self.frame_left_out = None;
             }
             return (!self.is_paused || seq <= self.head).then(|| (present.seq(seq), present));
@@ -273,33 +295,27 @@ impl Rewriter {
         of_past.map(|(numbering, _)| (numbering.seq(seq), *numbering))
     }
 
-    /// A packet of the present source is not forwarded; `frame` is its timestamp and spatial layer. One that is the newest takes
-    /// no number; one that comes late leaves a hole where its number waited, which is given back with the numbering it has.
-    pub fn leave_out(
-        &mut self,
-        source: Source,
-        seq: SeqNo,
-        frame: (u32, u8),
-        picture: Option<u16>,
-    ) -> Option<(SeqNo, Numbering)> {
+    /// A packet of the present source is not forwarded. One that is the newest takes no number; one that comes late leaves a hole
+    /// where its number waited, which is given back with the numbering it has.
+    pub fn leave_out(&mut self, source: Source, seq: SeqNo, left_out: LeftOut) -> Option<(SeqNo, Numbering)> {
         if self.present.is_none_or(|present| present.source != source) || seq <= self.head {
             return self.place(source, seq);
         }
         let mut present = self.present?;
-        let is_same_frame = self.frame_left_out == Some(frame);
+        let is_same_frame = self.frame_left_out.is_some_and(|before| before.is_of_frame_of(&left_out));
         if seq > present.first && !is_same_frame {
             self.remember(present, seq.0 - present.first.0);
             present.ours = present.seq(seq);
         }
         present.first = seq.next();
+        let picture = left_out.picture.filter(|_| left_out.closes_up).and_then(|numbers| numbers.picture_id);
         if picture.is_some() && picture != self.picture_left_out {
             present.picture.picture_id = present.picture.picture_id.wrapping_sub(1) & 0x7fff;
             self.picture_left_out = picture;
         }
         self.present = Some(present);
-        self.passed_over += seq.0 - self.head.0;
         self.head = seq;
-        self.frame_left_out = Some(frame);
+        self.frame_left_out = Some(left_out);
         None
     }
 
@@ -367,6 +383,10 @@ mod tests {
 
     fn beginning(seq: u64, timestamp: u32) -> Beginning {
         Beginning { seq: SeqNo(seq), timestamp, aligned: None, picture: None, frame: None, top: 0 }
+    }
+
+    fn left_out(timestamp: u32, spatial: u8) -> LeftOut {
+        LeftOut { timestamp, spatial, picture: None, closes_up: false, frame: None }
     }
 
     fn send(rewriter: &mut Rewriter, source: Source, now: Instant, seq: u64, timestamp: u32) -> (u64, u32) {
@@ -438,27 +458,27 @@ mod tests {
         let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
         rewriter.start(at(0), FIRST, beginning(100, 0));
         let (first, _) = send(&mut rewriter, FIRST, at(0), 100, 0);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(101), (5, 0), None), None);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(102), (5, 0), None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(101), left_out(5, 0)), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(102), left_out(5, 0)), None);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 103, 0).0, first + 1);
         // 104 is missing when 105 is left out: its number waits.
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(105), (6, 0), None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(105), left_out(6, 0)), None);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 106, 0).0, first + 3);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 104, 0).0, first + 2);
         // 107 is missing, and turns out to be one that is not forwarded: a hole.
         assert_eq!(send(&mut rewriter, FIRST, at(0), 108, 0).0, first + 5);
         assert_eq!(
-            rewriter.leave_out(FIRST, SeqNo(107), (7, 0), None).map(|(ours, _)| ours.0),
+            rewriter.leave_out(FIRST, SeqNo(107), left_out(7, 0)).map(|(ours, _)| ours.0),
             Some(first + 4)
         );
         // What is missing between two of one frame that is left out belongs to it.
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(109), (8, 0), None), None);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(111), (8, 0), None), None);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(110), (8, 0), None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(109), left_out(8, 0)), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(111), left_out(8, 0)), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(110), left_out(8, 0)), None);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 112, 0).0, first + 6);
         // Between two spatial layers that are left out may be one that is not.
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(113), (9, 0), None), None);
-        assert_eq!(rewriter.leave_out(FIRST, SeqNo(115), (9, 2), None), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(113), left_out(9, 0)), None);
+        assert_eq!(rewriter.leave_out(FIRST, SeqNo(115), left_out(9, 2)), None);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 116, 0).0, first + 8);
         assert_eq!(send(&mut rewriter, FIRST, at(0), 114, 0).0, first + 7);
     }
@@ -470,34 +490,58 @@ mod tests {
         let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
         rewriter.start(at(0), FIRST, Beginning { picture: Some(read(20)), ..beginning(100, 0) });
         rewriter.place(FIRST, SeqNo(100)).expect("the start");
-        rewriter.leave_out(FIRST, SeqNo(101), (1, 0), Some(21));
-        rewriter.leave_out(FIRST, SeqNo(102), (1, 0), Some(21));
-        rewriter.leave_out(FIRST, SeqNo(103), (2, 0), Some(22));
+        for (seq, timestamp, picture) in [(101, 1, 21), (102, 1, 21), (103, 2, 22)] {
+            let left_out =
+                LeftOut { picture: Some(read(picture)), closes_up: true, ..left_out(timestamp, 0) };
+            rewriter.leave_out(FIRST, SeqNo(seq), left_out);
+        }
         let (_, numbering) = rewriter.place(FIRST, SeqNo(104)).expect("forwarded");
         assert_eq!(read(23).picture_id_with(numbering.picture), Some(21));
     }
 
+    /// The publisher's frames and pictures 20, 23 and 26: the middle one is missing, the last is left out, and both may come before
+    /// another stream begins, which has numbers of its own.
     #[test]
-    fn what_may_come_late_keeps_its_picture_id_across_a_change_of_source() {
+    fn what_may_come_late_keeps_its_numbers_across_a_change_of_source() {
         use control::Codec;
-        let read = |picture: u8| PictureNumbers::read(Codec::Vp8, &[0x90, 0xc0, picture, 7]).expect("whole");
-        let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
-        let first = Beginning { picture: Some(read(20)), frame: Some(FrameNumber(20)), ..beginning(100, 0) };
-        rewriter.start(at(0), FIRST, first);
-        let (ours, _) = rewriter.place(FIRST, SeqNo(100)).expect("the start");
-        let picture = LastPicture { picture_id: Some(20), tl0picidx: Some(7) };
-        rewriter.on_sent(at(0), ours, 0, Some(picture), Some(FrameNumber(20)));
-        // 101 and 103 are left out, 102 is missing.
-        rewriter.leave_out(FIRST, SeqNo(101), (1, 0), Some(21));
-        rewriter.leave_out(FIRST, SeqNo(103), (3, 0), Some(23));
-        rewriter.start(at(0), SECOND, Beginning { seq: SeqNo(500), ..first });
-        let (begins, numbering) = rewriter.place(SECOND, SeqNo(500)).expect("the start");
-        let (late, of_past) = rewriter.place(FIRST, SeqNo(102)).expect("its number waits");
-        assert_eq!((late, begins), (ours.next(), ours.next().next()));
-        assert_eq!(read(22).picture_id_with(of_past.picture), Some(21));
-        assert_eq!(read(20).picture_id_with(numbering.picture), Some(22));
-        assert_eq!(of_past.frame(FrameNumber(22)), FrameNumber(22));
-        assert_eq!(numbering.frame(FrameNumber(20)), FrameNumber(24));
+        for (codec, late_id) in [(Codec::Vp8, 21), (Codec::Vp9, 23)] {
+            let read = |picture: u8, tl0picidx: u8| {
+                let payload: &[u8] = match codec {
+                    Codec::Vp8 => &[0x90, 0xc0, picture, tl0picidx],
+                    _ => &[0xa8, picture, 0x00, tl0picidx],
+                };
+                PictureNumbers::read(codec, payload).expect("whole")
+            };
+            let numbers = |picture_id, tl0picidx| LastPicture {
+                picture_id: Some(picture_id),
+                tl0picidx: Some(tl0picidx),
+            };
+            let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
+            let first =
+                Beginning { picture: Some(read(20, 7)), frame: Some(FrameNumber(20)), ..beginning(100, 0) };
+            rewriter.start(at(0), FIRST, first);
+            let (ours, _) = rewriter.place(FIRST, SeqNo(100)).expect("the start");
+            rewriter.on_sent(at(0), ours, 0, Some(numbers(20, 7)), Some(FrameNumber(20)));
+            // VP8 numbers pictures one by one.
+            let newest = if codec == Codec::Vp8 { read(22, 8) } else { read(26, 8) };
+            let left_out = LeftOut {
+                picture: Some(newest),
+                closes_up: codec == Codec::Vp8,
+                frame: Some(FrameNumber(26)),
+                ..left_out(6_000, 0)
+            };
+            rewriter.leave_out(FIRST, SeqNo(102), left_out);
+            rewriter.start(at(0), SECOND, Beginning { seq: SeqNo(500), ..first });
+            let (begins, numbering) = rewriter.place(SECOND, SeqNo(500)).expect("the start");
+            let (late, of_past) = rewriter.place(FIRST, SeqNo(101)).expect("its number waits");
+            assert_eq!((late, begins), (ours.next(), ours.next().next()));
+            let missing = if codec == Codec::Vp8 { read(21, 8) } else { read(23, 8) };
+            assert_eq!(missing.with(of_past.picture), numbers(late_id, 8));
+            assert_eq!(of_past.frame(FrameNumber(23)), FrameNumber(23));
+            let newest_id = if codec == Codec::Vp8 { late_id } else { 26 };
+            assert_eq!(read(20, 7).with(numbering.picture), numbers(newest_id + 1, 9), "{codec:?}");
+            assert_eq!(numbering.frame(FrameNumber(20)), FrameNumber(27));
+        }
     }
 
     /// Every number is given to one packet, whatever is late, left out or paused, and finds its way back.
@@ -532,7 +576,7 @@ mod tests {
                     rewriter.set_top(rng.below(3) as u8, SeqNo(next[usize::from(source.stream)]));
                 }
                 let placed = if rng.chance(0.4) {
-                    rewriter.leave_out(from, SeqNo(seq), (seq as u32 / 3, 0), None)
+                    rewriter.leave_out(from, SeqNo(seq), left_out(seq as u32 / 3, 0))
                 } else {
                     rewriter.place(from, SeqNo(seq))
                 };

@@ -6,12 +6,13 @@ use crate::layers::Allowance;
 use crate::limits;
 use crate::packet::MediaPacket;
 use crate::producer::Producer;
-use crate::rewrite::{Beginning, Source};
+use crate::rewrite::{Beginning, LeftOut, Source};
 use crate::selector::Verdict;
 use crate::stream::Stream;
 use control::Codec;
 use machine::{Instant, Tx};
-use rtp::{SeqNo, dependency_descriptor, opus, red};
+use rtp::dependency_descriptor::{self, FrameNumber};
+use rtp::{SeqNo, opus, red};
 
 impl Consumer {
     /// One packet of the fan-out, just received and cached in the producer's stream `index`. True if a keyframe of that stream
@@ -105,7 +106,7 @@ impl Consumer {
             timestamp: packet.timestamp,
             aligned: self.align(packet.timestamp, stream, producer),
             picture: packet.picture,
-            frame: dependency_descriptor::mandatory(packet.descriptor).map(|fields| fields.frame_number),
+            frame: frame_number(packet),
             top: self.selector.current().spatial,
         };
         self.rewriter.start(now, source, first);
@@ -155,14 +156,22 @@ impl Consumer {
                 }
             }
             Verdict::LeaveOut => {
-                // VP9 counts pictures that are left out: its group of pictures tells which they are.
-                let picture = packet.picture.filter(|_| packet.codec == Codec::Vp8);
-                let picture = picture.and_then(|numbers| numbers.picture_id);
-                let frame = (packet.timestamp, packet.frame.layer().0);
-                if let Some((hole, numbering)) = self.rewriter.leave_out(source, packet.seq, frame, picture) {
+                let left_out = LeftOut {
+                    timestamp: packet.timestamp,
+                    spatial: packet.frame.layer().0,
+                    picture: packet.picture,
+                    closes_up: packet.codec == Codec::Vp8,
+                    frame: frame_number(packet),
+                };
+                if let Some((hole, numbering)) = self.rewriter.leave_out(source, packet.seq, left_out) {
                     self.fill(packet, hole, &numbering, out);
                 }
             }
         }
     }
+}
+
+/// The number of a packet's frame, where it has a dependency descriptor.
+fn frame_number(packet: &MediaPacket<'_>) -> Option<FrameNumber> {
+    dependency_descriptor::mandatory(packet.descriptor).map(|fields| fields.frame_number)
 }

@@ -5,7 +5,7 @@ use crate::bandwidth::Class;
 use crate::egress::{Egress, write};
 use crate::limits;
 use crate::packet::MediaPacket;
-use crate::picture::{LastPicture, PictureNumbers, PictureOffset};
+use crate::picture::{PictureNumbers, PictureOffset};
 use crate::rewrite::Numbering;
 use crate::send_side::Waiting;
 use control::{Codec, Counter, ExtensionKind};
@@ -31,10 +31,7 @@ impl Consumer {
         let Some(payload_types) = self.payload_types_of(packet) else { return };
         let header = self.header(packet, payload_types.media, seq, numbering);
         // Counted as sent even if the batch is full: to the peer it is then a loss like any other, and it will ask.
-        let picture = packet.picture.map(|numbers| LastPicture {
-            picture_id: numbers.picture_id_with(numbering.picture),
-            tl0picidx: numbers.tl0picidx_with(numbering.picture),
-        });
+        let picture = packet.picture.map(|numbers| numbers.with(numbering.picture));
         let frame = dependency_descriptor::mandatory(packet.descriptor);
         let frame = frame.map(|fields| numbering.frame(fields.frame_number));
         self.rewriter.on_sent(out.now, seq, header.timestamp, picture, frame);
