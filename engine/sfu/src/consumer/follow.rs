@@ -120,7 +120,7 @@ impl Consumer {
         if left.epoch() != before.source.epoch {
             return None;
         }
-        Some(before.timestamp(left.rtp_at(stream.ntp_of(timestamp)?)?))
+        self.rewriter.clock(left.rtp_at(stream.ntp_of(timestamp)?)?)
     }
 
     fn catch_up(&mut self, behind: SeqNo, stream: &Stream, source: Source, out: &mut Egress<'_, impl Tx>) {
@@ -147,6 +147,7 @@ impl Consumer {
             self.selector.decide(packet, source, is_late, stream.structure())
         };
         if !is_late {
+            self.rewriter.catch_up_time(packet.timestamp, packet.seq);
             self.rewriter.set_top(self.selector.current().spatial, packet.seq);
         }
         match verdict {
