@@ -101,11 +101,17 @@ impl Call {
         }
     }
 
-    /// Whatever streams a view has come through, its timestamps have kept the time of capture.
+    /// Whatever streams a view has come through, its timestamps have kept the time of capture. Of a picture taken before one that was
+    /// shown they cannot: they must not go back.
     fn assert_on_time(&self, nth: usize, tolerance_ms: i64) {
         let pictures = self.receiver(nth).pictures();
         let first = &pictures[0];
-        for picture in pictures {
+        let mut newest = first.captured_at;
+        for picture in pictures.iter().filter(|picture| {
+            let is_newest = picture.captured_at >= newest;
+            newest = newest.max(picture.captured_at);
+            is_newest
+        }) {
             let passed = picture.captured_at.saturating_since(first.captured_at).as_millis() as i64;
             let told = i64::from(picture.timestamp.wrapping_sub(first.timestamp)) / 90;
             assert!(
@@ -199,8 +205,9 @@ fn changes_on_a_bad_network(seed: u64, track: LayeredTrack) {
         let undecodable = receiver.undecodable().iter().filter(|frame| frame.first_seq > first).count();
         let share = undecodable as f64 / receiver.pictures().len().max(1) as f64;
         assert!(share < 0.02, "{world}: {view}, {undecodable} of {}", receiver.pictures().len());
-        // Until reports have told the clocks, a switch counts the time between arrivals, and those may be repairs.
-        call.assert_on_time(nth, 150);
+        // Until reports have told the clocks, a switch counts the time between arrivals, and those may be repairs. While time catches
+        // up after a late switch, packets may be missing.
+        call.assert_on_time(nth, 100);
     }
 }
 

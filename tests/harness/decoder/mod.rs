@@ -182,6 +182,8 @@ impl Receiver {
             self.advance(now + PATIENCE);
             self.stuck_since = Some(Instant::EPOCH);
         }
+        // Nothing came after what is missing at the very end, so that nobody has missed it.
+        self.buffer.on_gap(None);
         self.end_picture();
     }
 

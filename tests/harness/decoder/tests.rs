@@ -194,6 +194,20 @@ fn upper_spatial_layers_can_be_left_out_if_the_marker_moves() {
     }
 }
 
+/// What is missing at the very end, nobody can have missed.
+#[test]
+fn a_picture_cut_off_by_the_very_end_is_nobodys_fault() {
+    for track in svc() {
+        let mut packets = plain(&track, 10, &[]);
+        let end = packets.iter().rposition(|packet| packet.incoming.marker).expect("pictures end");
+        packets.truncate(end);
+        let receiver = receive(&track, packets);
+        assert_eq!((receiver.faults(), receiver.unexplained().len()), (&[][..], 0));
+        assert_eq!(receiver.pictures().len(), 9);
+        assert!(!receiver.undecodable().is_empty());
+    }
+}
+
 #[test]
 fn a_marker_in_the_middle_of_a_picture_is_noticed() {
     for track in svc() {
