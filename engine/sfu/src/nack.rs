@@ -96,9 +96,8 @@ impl NackGenerator {
     /// A keyframe starts at `seq`: nothing before it is needed any more.
     pub fn on_keyframe(&mut self, seq: SeqNo) {
         self.keyframe = self.keyframe.max(seq);
-        while self.missing.front().is_some_and(|missing| missing.seq < seq) {
-            self.missing.pop_front();
-        }
+        let needed_from = self.missing.partition_point(|missing| missing.seq < seq);
+        self.given_up += self.missing.drain(..needed_from).len() as u64;
     }
 
     /// Gives every packet to be asked for now to `request`, in ascending order, and counts it as asked for.
@@ -238,6 +237,7 @@ mod tests {
         generator.on_packet(ms(0), SeqNo(20));
         generator.on_keyframe(SeqNo(18));
         assert_eq!(requested(&mut generator, ms(200)), [18, 19]);
+        assert_eq!(generator.take_given_up(), 16);
     }
 
     #[test]
