@@ -1,7 +1,7 @@
 //! Layers: whoever watches gets those he asked for, and never a picture that cannot be decoded. The tracks are as browsers send
 //! them, and the judge is a model of a browser's receiver ([`leat_tests::decoder`]).
 
-use control::{Command, ConsumerId, Event, Layers, ProducerId};
+use control::{Command, ConsumerId, Counter, Event, Layers, ProducerId};
 use leat_tests::decoder::Receiver;
 use leat_tests::{LayeredTrack, MS, PeerId, SEC, World};
 use machine::{Instant, Rng};
@@ -189,8 +189,17 @@ fn changes_on_a_bad_network(seed: u64, track: LayeredTrack) {
     call.world.finish();
     let world = &call.world;
     world.assert_sound();
-    let shares: Vec<f64> = call.views.iter().map(|view| world.sink(*view).missing_share()).collect();
-    assert!(shares.iter().sum::<f64>() < 0.002 * shares.len() as f64, "{world}: missing of each: {shares:?}");
+    // Every loss is repaired, but for what came before a keyframe and is not asked for any more: at this loss that is a packet of every
+    // sixth keyframe's predecessors.
+    let source = world.layered(call.camera);
+    let keyframes: usize =
+        (0..source.track().encodings.len()).map(|encoding| source.keyframes(encoding).len()).sum();
+    let given_up = world.shard().counters().value(Counter::NacksGivenUp);
+    assert!(given_up < keyframes as u64, "{world}: {given_up} given up at {keyframes} keyframes");
+    for view in &call.views {
+        let missing = world.sink(*view).missing();
+        assert!(missing <= given_up, "{world}: {view} misses {missing}, {given_up} were given up");
+    }
     for (nth, view) in call.views.iter().enumerate() {
         let receiver = call.receiver(nth);
         let unexplained = receiver.unexplained();
@@ -204,7 +213,7 @@ fn changes_on_a_bad_network(seed: u64, track: LayeredTrack) {
         let first = receiver.pictures().first().map_or(0, |picture| picture.first_seq);
         let undecodable = receiver.undecodable().iter().filter(|frame| frame.first_seq > first).count();
         let share = undecodable as f64 / receiver.pictures().len().max(1) as f64;
-        assert!(share < 0.02, "{world}: {view}, {undecodable} of {}", receiver.pictures().len());
+        assert!(share < 0.03, "{world}: {view}, {undecodable} of {}", receiver.pictures().len());
         // Until reports have told the clocks, a switch counts the time between arrivals, and those may be repairs. While time catches
         // up after a late switch, packets may be missing.
         call.assert_on_time(nth, 100);
@@ -253,6 +262,9 @@ fn every_target(seed: u64, track: LayeredTrack) {
     call.assert_flawless();
 }
 
+/// On these, keyframes and what is around them are lost, late and out of order while views change.
+const BAD_NETWORKS: [u64; 3] = [7010, 7018, 7031];
+
 macro_rules! of_every_track {
     ($($name:ident: $seed:literal, $track:expr;)*) => {
         $(mod $name {
@@ -265,7 +277,9 @@ macro_rules! of_every_track {
 
             #[test]
             fn changes_on_a_bad_network_lose_only_what_it_has_lost() {
-                changes_on_a_bad_network($seed + 1, $track);
+                for seed in BAD_NETWORKS {
+                    changes_on_a_bad_network(seed, $track);
+                }
             }
 
             #[test]
