@@ -7,58 +7,17 @@
 //! not forwarded takes none: there the [`Numbering`] ends and the next begins. Some numberings are remembered, because a NACK
 //! asks for packets of the past by the numbers they had then.
 
+mod numbering;
+
+pub use numbering::{Beginning, LeftOut, Numbering, Source};
+
 use crate::limits;
-use crate::picture::{LastPicture, PictureNumbers, PictureOffset};
+use crate::picture::{LastPicture, PictureOffset};
 use crate::stream::ticks;
 use machine::{Instant, Rng};
 use rtp::dependency_descriptor::FrameNumber;
 use rtp::{Seq, SeqNo};
 use std::collections::VecDeque;
-
-/// One life of one stream of the producer: its index, and how often its SSRC has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// Index among the producer's streams.
-    pub stream: u8,
-    /// [`Stream::epoch`](crate::stream::Stream::epoch).
-    pub epoch: u32,
-}
-
-/// How the numbers of a run of packets are changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Numbering {
-    /// Whose packets.
-    pub source: Source,
-    /// The publisher's first number of the run.
-    first: SeqNo,
-    /// Ours for it.
-    ours: SeqNo,
-    /// Ours minus the publisher's, modulo 2³².
-    timestamp_offset: u32,
-    /// Ours minus the publisher's.
-    pub picture: PictureOffset,
-    /// Ours minus the publisher's, of the frame number in the dependency descriptor.
-    frame_offset: u16,
-    /// The highest spatial layer that was forwarded in the run: with its end ends the picture.
-    pub top: u8,
-}
-
-/// What a source begins with.
-#[derive(Clone, Copy, Debug)]
-pub struct Beginning {
-    /// Its first packet that is forwarded.
-    pub seq: SeqNo,
-    /// That packet's timestamp.
-    pub timestamp: u32,
-    /// Our timestamp for it, if the clocks of this source and the last one are known; else the time that passed counts.
-    pub aligned: Option<u32>,
-    /// Its picture's numbers.
-    pub picture: Option<PictureNumbers>,
-    /// Its frame's number.
-    pub frame: Option<FrameNumber>,
-    /// The highest spatial layer that will be forwarded.
-    pub top: u8,
-}
 
 /// What was sent last, in our numbers.
 #[derive(Clone, Copy, Debug)]
@@ -92,49 +51,6 @@ pub struct Rewriter {
     timestamp_offset_due: Option<u32>,
     /// The frame of the newest packet, if it was left out: what is missing before the next of that frame is left out too.
     frame_left_out: Option<LeftOut>,
-}
-
-/// What a packet that is not forwarded says of its frame, in the publisher's numbers.
-#[derive(Clone, Copy, Debug)]
-pub struct LeftOut {
-    /// Its timestamp.
-    pub timestamp: u32,
-    /// Its spatial layer.
-    pub spatial: u8,
-    /// Its picture's numbers.
-    pub picture: Option<PictureNumbers>,
-    /// Picture ids close up over it: VP8's do. VP9 counts pictures that are left out: its group of pictures tells which they are.
-    pub closes_up: bool,
-    /// Its frame's number.
-    pub frame: Option<FrameNumber>,
-}
-
-impl LeftOut {
-    fn is_of_frame_of(&self, other: &Self) -> bool {
-        (self.timestamp, self.spatial) == (other.timestamp, other.spatial)
-    }
-}
-
-impl Numbering {
-    /// Our number for the publisher's, of which it is sure that it belongs to the run.
-    fn seq(&self, seq: SeqNo) -> SeqNo {
-        SeqNo(self.ours.0 + (seq.0 - self.first.0))
-    }
-
-    /// Our timestamp for the publisher's.
-    pub fn timestamp(&self, timestamp: u32) -> u32 {
-        timestamp.wrapping_add(self.timestamp_offset)
-    }
-
-    /// Our frame number for the publisher's.
-    pub fn frame(&self, frame: FrameNumber) -> FrameNumber {
-        FrameNumber(frame.0.wrapping_add(self.frame_offset))
-    }
-
-    /// Whether frame numbers change at all.
-    pub fn changes_frames(&self) -> bool {
-        self.frame_offset != 0
-    }
 }
 
 impl Rewriter {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::picture::PictureNumbers;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
