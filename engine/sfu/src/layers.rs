@@ -77,15 +77,20 @@ impl Takers {
         (wanted != self.told).then(|| waiting.map_or(Instant::EPOCH, |since| since + limits::UNWANTED_AFTER))
     }
 
-    /// What to tell the publisher now, if anything.
+    /// What to tell the publisher now, if anything. Layers that have lost their takers go a while after the others have come: until those bring a
+    /// keyframe, they are still watched.
     pub fn poll(&mut self, now: Instant) -> Option<u8> {
         let wanted = self.wanted();
         if wanted == self.told {
             return None;
         }
-        let has_new = wanted & !self.told != 0;
+        if wanted & !self.told != 0 {
+            self.told |= wanted;
+            self.unwanted_since = (self.told != wanted).then_some(now);
+            return Some(self.told);
+        }
         let since = *self.unwanted_since.get_or_insert(now);
-        if !has_new && now < since + limits::UNWANTED_AFTER {
+        if now < since + limits::UNWANTED_AFTER {
             return None;
         }
         self.told = wanted;
@@ -229,6 +234,24 @@ mod tests {
         assert_eq!(takers.next_timeout(), Some(at(8_000)));
         assert_eq!(takers.poll(at(8_000)), Some(0));
         assert_eq!(takers.poll(at(9_000)), None);
+    }
+
+    #[test]
+    fn a_layer_goes_only_a_while_after_another_has_come_for_it() {
+        let mut takers = Takers::new(Kind::Video, 3);
+        takers.replace(0, 0b001);
+        assert_eq!(takers.poll(at(0)), None);
+        assert_eq!(takers.poll(at(2_000)), Some(0b001));
+        takers.replace(0b001, 0b100);
+        assert_eq!(
+            takers.poll(at(3_000)),
+            Some(0b101),
+            "the small one is watched until the large one is here"
+        );
+        assert_eq!(takers.next_timeout(), Some(at(5_000)));
+        assert_eq!(takers.poll(at(4_999)), None);
+        assert_eq!(takers.poll(at(5_000)), Some(0b100));
+        assert_eq!(takers.next_timeout(), None);
     }
 
     #[test]
