@@ -73,10 +73,10 @@ impl Rival {
             Start::Skipped(why) => self.skipped = Some(why),
             Start::Running(running) => {
                 self.version.clone_from(&running.version);
-                let report = put(load, self.server, &running.url, Some(running.pid()), watch)?;
+                let report = put(load, self.server, &running.url, Some(running.pid()), watch);
                 // One that was cut short is no round like the others.
-                if !report.interrupted {
-                    self.rounds.push(report);
+                if !watch.is_interrupted() {
+                    self.rounds.push(report?);
                 }
             }
         }

@@ -10,7 +10,7 @@ use proto::signal::Payload;
 use std::collections::BTreeMap;
 
 mod proto {
-    #![allow(missing_docs, dead_code, clippy::all, reason = "made by prost, of more than is spoken here")]
+    #![allow(missing_docs, dead_code, clippy::all, reason = "made by prost, of which a peer needs a part")]
     include!(concat!(env!("OUT_DIR"), "/leat.signal.v1.rs"));
 }
 
