@@ -21,7 +21,7 @@ mod world;
 
 pub use targets::{
     allocator, dependency_descriptor, dependency_stream, dtls_records, estimator, frames, layers, payloads,
-    red, ring_memory, ring_records, rtcp, rtp, rtx, shard, srtp, stun, twcc, vp8,
+    red, ring_memory, ring_records, rtcp, rtp, rtx, shard, srtp, stun, turn, twcc, vp8,
 };
 
 /// A target and its name: that of its corpus, its shim and its crash files.
@@ -53,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "shard", run: shard, cost: 20 },
     Target { name: "srtp", run: srtp, cost: 1 },
     Target { name: "stun", run: stun, cost: 1 },
+    Target { name: "turn", run: turn, cost: 20 },
     Target { name: "twcc", run: twcc, cost: 1 },
     Target { name: "vp8", run: vp8, cost: 1 },
 ];

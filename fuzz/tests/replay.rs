@@ -93,6 +93,7 @@ explored!(
     shard,
     srtp,
     stun,
+    turn,
     twcc,
     vp8
 );

@@ -10,6 +10,7 @@ mod media;
 mod ring;
 mod shard;
 mod stream;
+mod turn;
 
 pub use agent::stun;
 pub use bandwidth::{allocator, estimator};
@@ -21,3 +22,4 @@ pub use media::{payloads, red, rtp, rtx, vp8};
 pub use ring::{ring_memory, ring_records};
 pub use shard::shard;
 pub use stream::frames;
+pub use turn::turn;

@@ -1,0 +1,340 @@
+//! The TURN server: clients that know the protocol, strangers that do not, and what an operator does meanwhile. Its books agree, and
+//! nothing leaves for whom it may not reach.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx};
+use relay::{Command, Credentials, Policy, Quotas, Relay, Settings};
+use stun::attribute::{DATA, DONT_FRAGMENT, NONCE};
+use stun::{Class, Family, Integrity, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
+
+use crate::script::Script;
+
+/// The bytes as a script of what clients, peers, strangers and the operator do.
+pub fn turn(data: &[u8]) {
+    let mut script = Script::new(data);
+    let mut world = World::new();
+    while !script.is_over() {
+        world.step(&mut script);
+        world.check();
+    }
+    world.run_for(Duration::from_secs(4_000));
+    world.check();
+    assert!(world.relay.is_idle() && world.sockets.is_empty(), "what nobody refreshes ends");
+}
+
+const CLIENTS: [Path; 4] = [
+    Path { local: LocalId(0), remote: v4(8, 4_000) },
+    Path { local: LocalId(0), remote: v4(8, 4_001) },
+    Path { local: LocalId::tcp(0), remote: v4(7, 4_000) },
+    Path { local: LocalId::tcp(0), remote: v4(7, 4_001) },
+];
+
+/// Some may be reached, some may not.
+const PEERS: [&str; 8] = [
+    "9.9.9.1:80",
+    "9.9.9.2:80",
+    "[2600::1]:80",
+    "[2600::2]:81",
+    "10.0.0.1:7000",
+    "10.0.0.1:6379",
+    "[::ffff:9.9.9.1]:80",
+    "127.0.0.1:80",
+];
+
+const fn v4(last: u8, port: u16) -> SocketAddr {
+    SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::new(8, 8, 8, last), port))
+}
+
+fn policy(is_open: bool) -> Policy {
+    let allowed = is_open.then(|| "10.0.0.1:7000".parse().expect("an exception"));
+    Policy { allowed: allowed.into_iter().collect(), own: vec![v4(1, 1).ip()] }
+}
+
+fn settings(is_open: bool, users: &[&str]) -> Settings {
+    let user = |all: Credentials, name: &&str| all.user(name, "p");
+    Settings {
+        credentials: users.iter().try_fold(Credentials::new("leat"), user).expect("users"),
+        policy: policy(is_open),
+        quotas: Quotas { allocations_per_user: 2, ports_per_user: 5, ..Quotas::default() },
+        lifetime_max: Duration::from_secs(3600),
+        answers_per_second: 50,
+        old_channels: false,
+        alternate_server: None,
+        announced: Vec::new(),
+        families: [true, true],
+        unix_at_epoch: Duration::from_secs(1_800_000_000),
+    }
+}
+
+#[derive(Default)]
+struct Sink(Vec<(Path, Vec<u8>)>);
+
+impl Tx for Sink {
+    fn slot(&mut self, _flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
+        self.0.push((path, vec![0xa5; len]));
+        self.0.last_mut().map(|(_, bytes)| &mut bytes[..])
+    }
+
+    fn cancel(&mut self) {
+        self.0.pop().expect("only a claimed slot is given back");
+    }
+}
+
+struct World {
+    relay: Relay,
+    now: Instant,
+    sink: Sink,
+    sockets: BTreeMap<LocalId, SocketAddr>,
+    nonces: [Vec<u8>; CLIENTS.len()],
+    token: [u8; 8],
+    next_port: u16,
+    is_open: bool,
+    ids: u32,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            relay: Relay::new(settings(true, &["u", "v"]), Rng::from_number(1)),
+            now: Instant::from_nanos(5_000_000_000),
+            sink: Sink::default(),
+            sockets: BTreeMap::new(),
+            nonces: Default::default(),
+            token: [0; 8],
+            next_port: 50_000,
+            is_open: true,
+            ids: 0,
+        }
+    }
+
+    fn step(&mut self, script: &mut Script<'_>) {
+        let client = usize::from(script.u8()) % CLIENTS.len();
+        match script.u8() % 12 {
+            0..4 => {
+                let request = self.request(client, script);
+                self.receive(CLIENTS[client], &request);
+            }
+            4 => {
+                // Somebody on the way changes a bit.
+                let mut request = self.request(client, script);
+                let bit = usize::from(script.u16()) % (request.len() * 8);
+                request[bit / 8] ^= 1 << (bit % 8);
+                self.receive(CLIENTS[client], &request);
+            }
+            5 => {
+                let mut buffer = [0; 512];
+                let (peer, data) = (peer(script), script.blob());
+                let writer = Writer::new(&mut buffer, Class::Indication, Method::SEND, self.id());
+                let mut writer = writer.expect("room");
+                let len = writer.xor_peer_address(peer).attribute(DATA, data).finish().expect("room");
+                self.receive(CLIENTS[client], &buffer[..len]);
+            }
+            6 => {
+                let number = 0x4000 + u16::from(script.u8() % 4);
+                let data = script.blob();
+                let bytes = [&stun::ChannelData::header(number, data.len() as u16)[..], data].concat();
+                self.receive(CLIENTS[client], &bytes);
+            }
+            7 => {
+                let noise = script.blob();
+                self.receive(CLIENTS[client], noise);
+            }
+            8 => {
+                let nth = usize::from(script.u8()) % self.sockets.len().max(1);
+                let (from, data) = (peer(script), script.blob());
+                let local = self.sockets.keys().nth(nth).copied();
+                local.into_iter().for_each(|local| self.receive(Path { local, remote: from }, data));
+            }
+            9 => self.run_for(Duration::from_secs(script.u8().into())),
+            10 => {
+                let path = CLIENTS[client];
+                if path.local.is_tcp() {
+                    self.relay.on_path_closed(self.now, path, &mut self.sink);
+                    self.after();
+                }
+            }
+            _ => {
+                self.is_open = script.bool();
+                let users: &[&str] = if script.bool() { &["u", "v"] } else { &["u"] };
+                let settings = Box::new(settings(self.is_open, users));
+                self.relay.on_command(self.now, Command::Reload(settings), &mut self.sink);
+                self.after();
+            }
+        }
+    }
+
+    /// A request as a client would make it, with what authenticates it if it knows a nonce.
+    fn request(&mut self, client: usize, script: &mut Script<'_>) -> Vec<u8> {
+        let method = script.choice(&[
+            Method::ALLOCATE,
+            Method::ALLOCATE,
+            Method::REFRESH,
+            Method::CREATE_PERMISSION,
+            Method::CHANNEL_BIND,
+            Method::BINDING,
+        ]);
+        let mut buffer = vec![0; 2_048];
+        let mut writer = Writer::new(&mut buffer, Class::Request, method, self.id()).expect("room");
+        let flags = script.u8();
+        let has = |bit: u8| flags & 1 << bit != 0;
+        match method {
+            Method::ALLOCATE => {
+                writer.requested_transport(if has(7) { stun::TCP } else { stun::UDP });
+                if has(0) {
+                    writer.even_port(has(1));
+                }
+                if has(2) {
+                    writer.additional_address_family(Family::V6);
+                }
+                if has(3) {
+                    writer.requested_address_family(Family::V6);
+                }
+                if has(4) {
+                    writer.reservation_token(self.token);
+                }
+                if has(5) {
+                    writer.attribute(DONT_FRAGMENT, &[]);
+                }
+            }
+            Method::REFRESH => {
+                writer.lifetime(if has(0) { 0 } else { 900 });
+                if has(1) {
+                    writer.requested_address_family(if has(2) { Family::V4 } else { Family::V6 });
+                }
+            }
+            Method::CREATE_PERMISSION => {
+                (0..=flags % 3).for_each(|_| _ = writer.xor_peer_address(peer(script)));
+            }
+            Method::CHANNEL_BIND => {
+                _ = writer.channel_number(0x3fff + u16::from(flags % 5)).xor_peer_address(peer(script));
+            }
+            _ => {}
+        }
+        let nonce = &self.nonces[client];
+        if !nonce.is_empty() && method != Method::BINDING {
+            // The clients over TCP are of one user, those over UDP of another; some forget who they are.
+            let user: &[u8] = if (client < 2) ^ has(6) { b"u" } else { b"v" };
+            let key = Key::long_term(PasswordAlgorithm::Md5, [user, b"leat", b"p"], Integrity::Sha1);
+            writer.username(user).realm(b"leat").nonce(nonce).integrity(&key);
+        }
+        let len = writer.finish().expect("room");
+        buffer.truncate(len);
+        buffer
+    }
+
+    fn id(&mut self) -> TransactionId {
+        self.ids += 1;
+        let mut id = [0; 12];
+        id[..4].copy_from_slice(&self.ids.to_be_bytes());
+        TransactionId(id)
+    }
+
+    fn receive(&mut self, path: Path, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        let datagram = Datagram { path, received_at: self.now, bytes: &mut bytes };
+        self.relay.on_datagram(self.now, datagram, &mut self.sink);
+        self.relay.on_batch_end(self.now, &mut self.sink);
+        self.after();
+    }
+
+    fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(due) = self.relay.next_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.relay.on_timeout(self.now, &mut self.sink);
+            self.after();
+        }
+        self.now = end;
+    }
+
+    /// What a driver does, and what clients learn.
+    fn after(&mut self) {
+        // What was sent before a socket closes has left by it.
+        self.look_at_what_was_sent();
+        while let Some(order) = self.relay.poll_socket_order() {
+            match order {
+                SocketOrder::Open { local, next, is_ipv6, .. } => {
+                    let opened = self.open(local, next, is_ipv6);
+                    self.relay.on_socket_opened(self.now, local, opened, &mut self.sink);
+                }
+                SocketOrder::Close { local } => {
+                    assert!(self.sockets.remove(&local).is_some(), "{local:?} is not open");
+                }
+                SocketOrder::Keep { path } | SocketOrder::HangUp { path } => assert!(path.local.is_tcp()),
+            }
+        }
+        self.look_at_what_was_sent();
+    }
+
+    fn open(
+        &mut self,
+        local: LocalId,
+        next: Option<LocalId>,
+        is_ipv6: bool,
+    ) -> Result<SocketAddr, SocketError> {
+        self.next_port = self.next_port.checked_add(2).unwrap_or(50_000);
+        if self.next_port.is_multiple_of(14) {
+            return Err(SocketError::Ports);
+        }
+        let ip = if is_ipv6 { "2600::99".parse().expect("an address") } else { v4(1, 1).ip() };
+        for (nth, local) in [Some(local), next].into_iter().flatten().enumerate() {
+            let address = SocketAddr::new(ip, self.next_port + nth as u16);
+            assert_eq!(self.sockets.insert(local, address), None, "{local:?} is open already");
+        }
+        Ok(SocketAddr::new(ip, self.next_port))
+    }
+
+    fn look_at_what_was_sent(&mut self) {
+        let policy = policy(self.is_open);
+        for (path, bytes) in std::mem::take(&mut self.sink.0) {
+            if path.local.on_demand_index().is_some() {
+                assert!(self.sockets.contains_key(&path.local), "sent by a socket that is not open");
+                assert!(policy.admits(path.remote), "sent to {}", path.remote);
+                continue;
+            }
+            let Ok(message) = Message::new(&bytes) else {
+                assert!(stun::ChannelData::new(&bytes).is_some(), "neither STUN nor ChannelData");
+                continue;
+            };
+            if let Some(client) = CLIENTS.iter().position(|client| *client == path) {
+                if let Some(nonce) = message.attribute(NONCE) {
+                    self.nonces[client] = nonce.to_vec();
+                }
+                if let Some(Some(token)) = message.reservation_token() {
+                    self.token = token;
+                }
+            }
+        }
+    }
+
+    fn check(&self) {
+        assert_eq!(self.relay.audit(), None);
+        // Two users of five ports each.
+        assert!(self.sockets.len() <= 10, "{} sockets", self.sockets.len());
+    }
+}
+
+fn peer(script: &mut Script<'_>) -> SocketAddr {
+    script.choice(&PEERS).parse().expect("an address")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay::Counter;
+
+    #[test]
+    fn the_corpus_gets_somewhere() {
+        let mut script = Script::new(include_bytes!("../../corpus/turn/one-call"));
+        let mut world = World::new();
+        while !script.is_over() {
+            world.step(&mut script);
+        }
+        let count = |counter| world.relay.counters().value(counter);
+        assert_eq!((count(Counter::Allocations), count(Counter::ToClientsPackets)), (1, 1));
+        assert_eq!(count(Counter::ToPeersPackets), 2);
+    }
+}
