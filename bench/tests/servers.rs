@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -38,12 +38,22 @@ struct Leat {
 impl Leat {
     fn start(name: &str) -> Self {
         let directory = Directory::new(name);
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (http, media) = (free(), free());
+        let http = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let media = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let program = Path::new(BENCH).with_file_name("leat");
         assert!(program.exists(), "{} is not there: `cargo build --bins` makes it", program.display());
         let process = Command::new(program)
-            .args(["up", "--workers", "1", "--listen-ip", "127.0.0.1", "--rtc-tcp-port", "0"])
+            .args([
+                "up",
+                "--workers",
+                "1",
+                "--listen-ip",
+                "127.0.0.1",
+                "--rtc-tcp-port",
+                "0",
+                "--turn-port",
+                "0",
+            ])
             .args(["--http", &format!("127.0.0.1:{http}"), "--rtc-port", &media.to_string()])
             .arg("--control-socket")
             .arg(directory.0.join("control/socket"))

@@ -29,6 +29,7 @@ pub fn start(core: usize) -> anyhow::Result<Start> {
         ["--http", &address],
         ["--rtc-port", &port],
         ["--rtc-tcp-port", "0"],
+        ["--turn-port", "0"],
         ["--listen-ip", "127.0.0.1"],
         ["--control-socket", &socket],
     ];
