@@ -20,6 +20,62 @@ pub enum Command {
     Load(LoadArguments),
     /// Starts several servers in turn, puts the same load on each, and reports side by side
     Compare(CompareArguments),
+    /// Starts several TURN servers in turn, and sends bursts through many allocations of each
+    Turn(TurnArguments),
+}
+
+/// A TURN server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Relay {
+    /// This project's
+    Leat,
+    /// coturn, Debian's
+    Coturn,
+}
+
+impl Relay {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Leat => "leat",
+            Self::Coturn => "coturn",
+        }
+    }
+}
+
+/// `leat-bench turn`.
+#[derive(Clone, Debug, Args)]
+pub struct TurnArguments {
+    /// Which servers
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "leat,coturn")]
+    pub rivals: Vec<Relay>,
+    /// How often each is measured, in turn
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Allocations, each with one channel
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=8192))]
+    pub allocations: u32,
+    /// Packets in a burst, one burst in each direction at a time
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    pub burst: usize,
+    /// Bytes of a payload, at least 16
+    #[arg(long, value_name = "BYTES", default_value_t = 1_200)]
+    pub payload: usize,
+    /// Packets sent a second, both directions together
+    #[arg(long, value_name = "PACKETS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate: u32,
+    /// How long to measure, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    pub seconds: u64,
+    /// Core for the server
+    #[arg(long, value_name = "CORE", default_value_t = 0)]
+    pub server_cpu: usize,
+    /// Core for the load
+    #[arg(long, value_name = "CORE", default_value_t = 1)]
+    pub cpu: usize,
+    /// Write the comparison to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// A server that there is a driver for.

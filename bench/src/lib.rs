@@ -12,6 +12,7 @@ mod media;
 mod peer;
 mod place;
 mod servers;
+mod turn;
 mod watch;
 mod world;
 
@@ -33,6 +34,7 @@ pub fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Load(arguments) => load(&arguments, &watch),
         Command::Compare(arguments) => compare::run(&arguments, &watch),
+        Command::Turn(arguments) => turn::run(&arguments, &watch),
     }
 }
 

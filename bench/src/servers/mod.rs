@@ -4,8 +4,10 @@ mod janus;
 mod leat;
 mod mediasoup;
 mod network;
+mod relays;
 
 pub use network::Network;
+pub use relays::start as start_relay;
 
 use crate::cli::Server;
 use anyhow::{Context, bail};

@@ -1,6 +1,6 @@
 //! All peers, their sockets and timers, in one loop on one thread.
 
-mod socket;
+pub mod socket;
 mod timers;
 
 use crate::measure::{Tally, thread_time};

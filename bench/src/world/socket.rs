@@ -52,9 +52,36 @@ impl Socket {
         Ok(Self(mio::net::UdpSocket::from_std(socket)))
     }
 
+    /// A socket on loopback that is connected to nobody, with so many bytes of receive buffer. Runs come in one piece.
+    pub fn open(receive_buffer: usize) -> io::Result<Self> {
+        let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.set_nonblocking(true)?;
+        if setsockopt(&socket, sockopt::RcvBufForce, &receive_buffer).is_err() {
+            setsockopt(&socket, sockopt::RcvBuf, &receive_buffer)?;
+        }
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        setsockopt(&socket, sockopt::UdpGroSegment, &true)?;
+        Ok(Self(mio::net::UdpSocket::from_std(socket)))
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Sends to somebody. False if there is no room for it.
+    pub fn send_to(&self, datagram: &[u8], to: SocketAddr) -> bool {
+        self.0.send_to(datagram, to).is_ok()
+    }
+
     /// Sends a datagram. False if there is no room for it.
     pub fn send(&self, datagram: &[u8]) -> bool {
         self.0.send(datagram).is_ok()
+    }
+
+    /// From now on, what is sent is a run of datagrams of so many bytes (UDP GSO): a burst costs the generator little.
+    pub fn segment(&self, bytes: usize) -> nix::Result<()> {
+        setsockopt(&self.0, sockopt::UdpGsoSegment, &(bytes as i32))
     }
 
     /// What has arrived; `None` when there is no more. `control` has [`CONTROL_LEN`] bytes.

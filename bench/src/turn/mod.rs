@@ -1,0 +1,258 @@
+//! TURN servers side by side: many allocations, bursts of packets through each in both directions, and what a relayed packet costs
+//! the server.
+
+mod client;
+
+use crate::cli::{Relay, TurnArguments};
+use crate::measure::Account;
+use crate::peer::wall_clock;
+use crate::servers::{self, Running, Start};
+use crate::watch::Watch;
+use crate::world::socket::{BUFFER_LEN, CONTROL_LEN, Socket};
+use crate::{Place, pin, write};
+use anyhow::Context;
+use client::{Client, HEADER_LEN};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Bytes of a payload that are looked at: when it was sent, and which it is.
+const STAMP_LEN: usize = 16;
+/// How long what is on its way may take after the last was sent.
+const GRACE: Duration = Duration::from_millis(500);
+/// Bytes of the peer's receive buffer.
+const PEER_BUFFER: usize = 8 << 20;
+
+/// `leat-bench turn`: 0 if nothing was lost or damaged.
+pub fn run(arguments: &TurnArguments, watch: &Watch) -> anyhow::Result<u8> {
+    let place = Place::here();
+    pin(arguments.cpu)?;
+    let mut rounds: Vec<Round> = Vec::new();
+    for round in 1..=arguments.rounds {
+        for relay in &arguments.rivals {
+            if watch.is_interrupted() {
+                break;
+            }
+            eprintln!("round {round} of {}: {}", arguments.rounds, relay.name());
+            match servers::start_relay(*relay, arguments.server_cpu)? {
+                Start::Skipped(why) => eprintln!("{} is left out: {why}", relay.name()),
+                Start::Running(running) => rounds.push(measure(*relay, &running, arguments)?),
+            }
+        }
+    }
+    println!(
+        "{place}\n{} allocations, bursts of {} packets of {} bytes\n",
+        arguments.allocations, arguments.burst, arguments.payload
+    );
+    println!(
+        "| server | CPU ns / relayed packet | relayed / s | latency p50 / p99 / p99.9 µs | lost | RSS bytes / allocation | allocations / s |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for round in &rounds {
+        println!("{}", round.row());
+    }
+    if let Some(path) = &arguments.json {
+        write(
+            path,
+            &serde_json::to_string_pretty(&Comparison { rounds: arguments.rounds, results: &rounds })?,
+        )?;
+    }
+    Ok(u8::from(rounds.iter().any(|round| round.lost + round.payload_errors > 0)))
+}
+
+/// What is written as JSON.
+#[derive(Serialize)]
+struct Comparison<'a> {
+    rounds: u32,
+    results: &'a [Round],
+}
+
+/// One measurement.
+#[derive(Debug, Serialize)]
+struct Round {
+    server: &'static str,
+    version: String,
+    cpu_ns_per_packet: f64,
+    delivered_pps: f64,
+    latency_us: [u64; 3],
+    lost: u64,
+    payload_errors: u64,
+    rss_bytes_per_allocation: f64,
+    allocations_per_s: f64,
+}
+
+impl Round {
+    fn row(&self) -> String {
+        let [p50, p99, p999] = self.latency_us;
+        format!(
+            "| {} {} | {:.0} | {:.0} | {p50} / {p99} / {p999} | {} | {:.0} | {:.0} |",
+            self.server,
+            self.version,
+            self.cpu_ns_per_packet,
+            self.delivered_pps,
+            self.lost,
+            self.rss_bytes_per_allocation,
+            self.allocations_per_s
+        )
+    }
+}
+
+fn measure(relay: Relay, running: &Running, arguments: &TurnArguments) -> anyhow::Result<Round> {
+    let server: SocketAddr = running.url.parse()?;
+    let peer = Socket::open(PEER_BUFFER)?;
+    peer.segment(arguments.payload)?;
+    let address = peer.address()?;
+    let before = Account::of(running.pid());
+    let started = Instant::now();
+    let open = |_| Client::open(server, address, arguments.burst, arguments.payload);
+    let clients = (0..arguments.allocations).map(open).collect::<anyhow::Result<Vec<_>>>();
+    let mut clients = clients.context(relay.name())?;
+    let allocations_per_s = f64::from(arguments.allocations) / started.elapsed().as_secs_f64();
+    let rss = Account::of(running.pid()).rss.saturating_sub(before.rss) as f64;
+    for client in &clients {
+        client.socket.segment(HEADER_LEN + arguments.payload)?;
+    }
+    let mut load = Load::new(peer, arguments);
+    // Until tables and caches are warm nothing counts.
+    load.run(&mut clients, Duration::from_secs(1));
+    load.tally = Tally::default();
+    let before = Account::of(running.pid());
+    let started = Instant::now();
+    load.run(&mut clients, Duration::from_secs(arguments.seconds));
+    let seconds = started.elapsed().as_secs_f64();
+    let (user, system) = Account::of(running.pid()).since(&before);
+    let Tally { sent, received, errors, latency } = &load.tally;
+    Ok(Round {
+        server: relay.name(),
+        version: running.version.clone(),
+        cpu_ns_per_packet: (user + system).as_nanos() as f64 / (*received).max(1) as f64,
+        delivered_pps: *received as f64 / seconds,
+        latency_us: [0.5, 0.99, 0.999].map(|part| latency.value_at_quantile(part)),
+        lost: sent.saturating_sub(*received),
+        payload_errors: *errors,
+        rss_bytes_per_allocation: rss / f64::from(arguments.allocations),
+        allocations_per_s,
+    })
+}
+
+/// What was sent and what came of it.
+struct Tally {
+    sent: u64,
+    received: u64,
+    errors: u64,
+    latency: Histogram<u64>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        let latency = Histogram::new_with_bounds(1, 10_000_000, 3).expect("sound bounds");
+        Self { sent: 0, received: 0, errors: 0, latency }
+    }
+}
+
+/// Bursts up and down through one client after the other.
+struct Load {
+    peer: Socket,
+    arguments: TurnArguments,
+    down: Vec<u8>,
+    buffer: Vec<u8>,
+    control: Vec<u8>,
+    tally: Tally,
+}
+
+impl Load {
+    fn new(peer: Socket, arguments: &TurnArguments) -> Self {
+        Self {
+            peer,
+            down: vec![0; arguments.burst * arguments.payload],
+            arguments: arguments.clone(),
+            buffer: vec![0; BUFFER_LEN],
+            control: vec![0; CONTROL_LEN],
+            tally: Tally::default(),
+        }
+    }
+
+    fn run(&mut self, clients: &mut [Client], time: Duration) {
+        let started = Instant::now();
+        let between =
+            Duration::from_secs_f64(2.0 * self.arguments.burst as f64 / f64::from(self.arguments.rate));
+        let mut turns = 0_u32;
+        while started.elapsed() < time {
+            let index = turns as usize % clients.len();
+            let client = &mut clients[index];
+            stamp(&mut client.burst, HEADER_LEN, HEADER_LEN + self.arguments.payload);
+            if client.socket.send(&client.burst) {
+                self.tally.sent += self.arguments.burst as u64;
+            }
+            stamp(&mut self.down, 0, self.arguments.payload);
+            if self.peer.send_to(&self.down, client.relayed) {
+                self.tally.sent += self.arguments.burst as u64;
+            }
+            turns += 1;
+            while started.elapsed() < between * turns {
+                self.drain_peer();
+                // What the clients before were sent has arrived by now.
+                let former = turns as usize % 64;
+                self.drain(
+                    &clients[(index + clients.len() - former.min(clients.len())) % clients.len()].socket,
+                );
+            }
+            self.drain_peer();
+            self.drain(&clients[index].socket);
+        }
+        let end = Instant::now() + GRACE;
+        while Instant::now() < end {
+            self.drain_peer();
+            for client in &*clients {
+                self.drain(&client.socket);
+            }
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn drain_peer(&mut self) {
+        let Self { peer, buffer, control, tally, arguments, .. } = self;
+        tally.drain(peer, 0, arguments.payload, (buffer, control));
+    }
+
+    fn drain(&mut self, socket: &Socket) {
+        let Self { buffer, control, tally, arguments, .. } = self;
+        tally.drain(socket, HEADER_LEN, arguments.payload, (buffer, control));
+    }
+}
+
+impl Tally {
+    /// Takes all that has arrived, of which each datagram has so many bytes before its payload.
+    fn drain(&mut self, socket: &Socket, head: usize, len: usize, (buffer, control): (&mut [u8], &mut [u8])) {
+        while let Some(received) = socket.receive(buffer, control) {
+            for datagram in buffer[..received.len].chunks(received.segment) {
+                self.note(datagram.get(head..).unwrap_or_default(), len, received.at);
+            }
+        }
+    }
+
+    fn note(&mut self, payload: &[u8], len: usize, at: u64) {
+        self.received += 1;
+        let (stamp, check) = (number(payload, 0), number(payload, 8));
+        if payload.len() != len || check != !stamp {
+            self.errors += 1;
+            return;
+        }
+        self.latency.saturating_record(at.saturating_sub(stamp) / 1_000);
+    }
+}
+
+/// Writes into each datagram of a burst when it was sent, and the same inverted.
+fn stamp(burst: &mut [u8], at: usize, len: usize) {
+    let now = wall_clock();
+    for datagram in burst.chunks_exact_mut(len) {
+        datagram[at..at + 8].copy_from_slice(&now.to_be_bytes());
+        datagram[at + 8..at + STAMP_LEN].copy_from_slice(&(!now).to_be_bytes());
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes)
+}
