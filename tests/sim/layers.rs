@@ -189,8 +189,7 @@ fn changes_on_a_bad_network(seed: u64, track: LayeredTrack) {
     call.world.finish();
     let world = &call.world;
     world.assert_sound();
-    // Every loss is repaired, but for what came before a keyframe and is not asked for any more: at this loss that is a packet of every
-    // sixth keyframe's predecessors.
+    // Every loss is repaired, but for what came before a keyframe and is not asked for any more: at this loss, one packet at every sixth.
     let source = world.layered(call.camera);
     let keyframes: usize =
         (0..source.track().encodings.len()).map(|encoding| source.keyframes(encoding).len()).sum();

@@ -65,6 +65,12 @@ pub const LATE_PICTURES_MAX: u8 = 16;
 /// The same for frame numbers of the dependency descriptor, of which there are 65 536.
 pub const LATE_FRAMES_MAX: u16 = 1024;
 
+/// How far an encoding that a consumer goes over to may begin behind what it was sent, for its timestamps to catch up with time: a keyframe
+/// may come late by a repair, which ends after [`NACK_AGE_MAX`]. One that is farther behind has another clock than its reports say,
+/// and goes on from the newest timestamp at its own pace.
+pub const CATCH_UP_MAX: Duration = Duration::from_secs(2);
+const _: () = assert!(CATCH_UP_MAX.as_millis() > NACK_AGE_MAX.as_millis());
+
 /// Runs of packets a consumer remembers the numbers of, to answer NACKs for them. A run ends where a layer is left out: with every
 /// other frame of 30 a second, four seconds. Beyond, the oldest is forgotten and its packets cannot be asked for again.
 /// 48 bytes each; a consumer that is sent everything has none.

@@ -126,8 +126,10 @@ impl Rewriter {
                 self.last.timestamp.wrapping_add(elapsed.max(1))
             }
         };
-        let timestamp = due_or_next(due, latest.timestamp);
-        self.timestamp_offset_due = (timestamp != due).then(|| due.wrapping_sub(first.timestamp));
+        let (timestamp, catches_up) = self.told(due, latest.timestamp);
+        // The same clock may have gone half around in a long pause.
+        let timestamp = if same.is_some() && !catches_up { due } else { timestamp };
+        self.timestamp_offset_due = catches_up.then(|| due.wrapping_sub(first.timestamp));
         // What comes late needs its numbers. At a keyframe, a receiver does not mind a jump.
         let picture = first.picture.map_or_else(PictureOffset::default, |numbers| {
             PictureOffset::continuing(self.last.picture, latest.picture, &numbers)
@@ -253,14 +255,23 @@ impl Rewriter {
         if !is_sure || present.timestamp(timestamp) == newest {
             return;
         }
-        let due = timestamp.wrapping_add(offset_due);
-        let ours = due_or_next(due, newest);
-        if ours == due {
+        let (ours, catches_up) = self.told(timestamp.wrapping_add(offset_due), newest);
+        if !catches_up {
             self.timestamp_offset_due = None;
         }
         self.cut(&mut present, from);
         present.timestamp_offset = ours.wrapping_sub(timestamp);
         self.present = Some(present);
+    }
+
+    /// What a picture is told that is due at a time of ours: that, or if time has passed it, the tick behind `latest`. And whether those
+    /// that follow can catch up with time.
+    fn told(&self, due: u32, latest: u32) -> (u32, bool) {
+        let next = latest.wrapping_add(1);
+        match next.wrapping_sub(due) {
+            0 | 0x8000_0001.. => (due, false),
+            behind => (next, behind <= ticks(limits::CATCH_UP_MAX, self.clock_rate_hz)),
+        }
     }
 
     /// Our timestamp for the publisher's of the present source, by its clock. `None` before the first packet.
@@ -312,12 +323,6 @@ impl Rewriter {
             self.past.iter().rev().find(|(past, len)| ours >= past.ours && ours.0 - past.ours.0 < *len)?;
         Some((SeqNo(numbering.first.0 + (ours.0 - numbering.ours.0)), ours, *numbering))
     }
-}
-
-/// A timestamp that is due, or the next one behind `latest` if time has passed it.
-fn due_or_next(due: u32, latest: u32) -> u32 {
-    let is_ahead = (1..1 << 31).contains(&due.wrapping_sub(latest));
-    if is_ahead { due } else { latest.wrapping_add(1) }
 }
 
 #[cfg(test)]

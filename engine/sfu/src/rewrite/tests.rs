@@ -82,6 +82,27 @@ fn a_source_that_begins_late_catches_up_with_time() {
 }
 
 #[test]
+fn a_source_whose_clock_is_wrong_goes_at_its_own_pace() {
+    let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
+    rewriter.start(at(0), FIRST, beginning(10, 0));
+    let (_, newest) = send(&mut rewriter, FIRST, at(0), 10, 0);
+    let aligned = Some(newest.wrapping_sub(90_000 * 60));
+    rewriter.start(at(33), SECOND, Beginning { aligned, ..beginning(500, 0) });
+    for (seq, timestamp) in [(500, 0), (501, 3_000), (502, 6_000)] {
+        rewriter.catch_up_time(timestamp, SeqNo(seq));
+        let (_, told) = send(&mut rewriter, SECOND, at(33), seq, timestamp);
+        assert_eq!(told.wrapping_sub(newest), timestamp + 1);
+    }
+    // A pause of seven hours: the clock has gone more than half around.
+    rewriter.pause();
+    let hours = 7 * 3600 * 90_000;
+    rewriter.start(at(7 * 3_600_000), SECOND, beginning(503, hours));
+    assert_eq!(send(&mut rewriter, SECOND, at(0), 503, hours).1.wrapping_sub(newest), hours + 1);
+    rewriter.catch_up_time(hours + 3_000, SeqNo(504));
+    assert_eq!(send(&mut rewriter, SECOND, at(0), 504, hours + 3_000).1.wrapping_sub(newest), hours + 3_001);
+}
+
+#[test]
 fn a_nack_finds_its_way_back_and_only_to_what_was_sent() {
     let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
     assert_eq!(rewriter.original(Seq(5)), None);
