@@ -304,8 +304,9 @@ pub const STUN: &[Known] = &[
         reason: "it takes checks of any length, and attributes behind FINGERPRINT, which must be last (RFC 8489 §14.7)",
         applies: |message| {
             let kinds = stun_attributes(message);
-            let odd =
-                |&(kind, len): &(u16, usize)| (kind == 0x0008 && len != 20) || (kind == 0x8028 && len != 4);
+            let odd = |&(kind, len): &(u16, usize)| {
+                (kind == 0x0008 && len != 20) || (kind == 0x001c && len != 32) || (kind == 0x8028 && len != 4)
+            };
             kinds.iter().any(odd) || kinds.iter().rev().skip(1).any(|&(kind, _)| kind == 0x8028)
         },
     },

@@ -143,7 +143,8 @@ pub fn allocator(data: &[u8]) {
         let allocated = allocator.allocate(now, budget, &mut demands);
         assert!(allocated.bps <= budget && allocated.bps <= allocated.wanted_bps);
         let sent: u64 = demands.iter().map(cost).sum();
-        assert_eq!(sent, allocated.bps);
+        // A rate that swings below that of a smaller picture counts as much as that.
+        assert!(sent <= allocated.bps, "sent {sent}, told {}", allocated.bps);
         for demand in &demands {
             let is_within = demand.layers.is_none_or(|layers| {
                 layers.spatial <= demand.max.spatial && layers.temporal <= demand.max.temporal
