@@ -2,14 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { progress, streamsIn, streamsOf } from './lib/peers.js';
+import { progress, restlessCamera, streamsIn, streamsOf } from './lib/peers.js';
 import { inRoom } from './lib/room.js';
 import { sleep, until } from './lib/wait.js';
 
 const names = ['Ada', 'Grace', 'Katherine'];
+/** Pictures that take what bitrate there is: an estimate grows no further than half again as much as is sent. */
+const RESTLESS = { width: 640, height: 360, frameRate: 15, spots: 8 };
 
 test('a call of three', { timeout: 180_000 }, async (t) => {
-  await inRoom(t, { names }, async ({ peers, step }) => {
+  await inRoom(t, { names, before: [[restlessCamera, RESTLESS]] }, async ({ peers, step }) => {
     const [ada, grace, katherine] = peers;
 
     await step('every peer sees and hears both others for ten seconds', async () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { showsLines } from './lib/layers.js';
 import { behindLink, Link } from './lib/link.js';
-import { CAPTURE_720, constrainCamera, progress, withoutDevices } from './lib/peers.js';
+import { CAPTURE_720, constrainCamera, progress, restlessCamera, withoutDevices } from './lib/peers.js';
 import { inRoom } from './lib/room.js';
 import { sleep } from './lib/wait.js';
 
@@ -13,34 +13,13 @@ import { sleep } from './lib/wait.js';
  * middle size would get that.
  */
 const MEDIA = 'video:\n  scalabilityMode: L3T1\n';
-/** So many new spots a frame make the middle size cost what it may, and leave the smallest its frames. */
+/**
+ * So many new spots a frame make the middle size cost what it may, and leave the smallest its frames. The fake camera's middle size comes to about 400 kbit/s, and
+ * whether that fits is a close call.
+ */
 const RESTLESS = { width: 1280, height: 720, frameRate: 15, spots: 20 };
 /** A bad mobile connection: it carries the smallest encoding and sound, and neither of the others. */
 const THIN = { bitsPerSecond: 400_000, queueMs: 200 };
-/**
- * Runs in the page, before the app: a camera with much to tell. The fake one's picture is so plain that its middle size comes to about 400 kbit/s, and whether that
- * fits is a close call.
- */
-function restlessCamera({ width, height, frameRate, spots }) {
-  const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-  navigator.mediaDevices.getUserMedia = async (wanted) => {
-    const stream = await real(wanted);
-    const [plain] = stream.getVideoTracks();
-    if (!plain) return stream;
-    const canvas = Object.assign(document.createElement('canvas'), { width, height });
-    const context = canvas.getContext('2d');
-    setInterval(() => {
-      for (let spot = 0; spot < spots; spot += 1) {
-        context.fillStyle = `hsl(${Math.random() * 360} 70% ${Math.random() * 100}%)`;
-        context.fillRect(Math.random() * width, Math.random() * height, 48, 48);
-      }
-    }, 1_000 / frameRate);
-    plain.stop();
-    stream.removeTrack(plain);
-    stream.addTrack(canvas.captureStream(frameRate).getVideoTracks()[0]);
-    return stream;
-  };
-}
 
 /** For the estimates to find what the links carry. */
 const SETTLING_MS = 20_000;

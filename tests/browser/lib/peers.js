@@ -59,6 +59,32 @@ export function constrainCamera({ steady = false, ...capture }) {
   };
 }
 
+/**
+ * Runs in the page, before the app: a camera with much to tell, for the fake one's picture is so plain that its sender is never short of bitrate: `spots` new ones
+ * a frame.
+ */
+export function restlessCamera({ width, height, frameRate, spots }) {
+  const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await real(wanted);
+    const [plain] = stream.getVideoTracks();
+    if (!plain) return stream;
+    const canvas = Object.assign(document.createElement('canvas'), { width, height });
+    const context = canvas.getContext('2d');
+    setInterval(() => {
+      for (let spot = 0; spot < spots; spot += 1) {
+        context.fillStyle = `hsl(${Math.random() * 360} 70% ${Math.random() * 100}%)`;
+        context.fillRect(Math.random() * width, Math.random() * height, 48, 48);
+      }
+    }, 1_000 / frameRate);
+    plain.stop();
+    stream.removeTrack(plain);
+    // Every picture that was drawn, whenever that was: a rate of its own would drop one where two come close together.
+    stream.addTrack(canvas.captureStream().getVideoTracks()[0]);
+    return stream;
+  };
+}
+
 /** A participant: a page in a context of its own. */
 export class Peer {
   name;
