@@ -206,6 +206,9 @@ pub struct Token {
     /// The user may not receive media
     #[arg(long)]
     pub no_subscribe: bool,
+    /// The user may have plain RTP transports, and so have media sent to any address
+    #[arg(long)]
+    pub plain: bool,
 }
 
 fn room(text: &str) -> Result<String, String> {

@@ -40,6 +40,9 @@ pub struct HeldTransport {
     /// Whether the client sends on it (else it receives).
     #[prost(bool, tag = "7")]
     pub sends: bool,
+    /// Whether it may have plain transports.
+    #[prost(bool, tag = "8")]
+    pub can_use_plain_transports: bool,
 }
 
 /// Beside a producer.

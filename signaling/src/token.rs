@@ -34,7 +34,7 @@ pub struct Claims {
     pub permissions: Permissions,
 }
 
-/// What a peer may do in its room. All of it, unless a token says otherwise.
+/// What a peer may do in its room: what a browser does, unless a token says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Permissions {
@@ -42,11 +42,13 @@ pub struct Permissions {
     pub can_publish: bool,
     /// May consume.
     pub can_subscribe: bool,
+    /// May have plain transports. Only if a token says so: who names the address that media is sent to can have it sent to anybody.
+    pub can_use_plain_transports: bool,
 }
 
 impl Default for Permissions {
     fn default() -> Self {
-        Self { can_publish: true, can_subscribe: true }
+        Self { can_publish: true, can_subscribe: true, can_use_plain_transports: false }
     }
 }
 

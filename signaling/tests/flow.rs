@@ -293,7 +293,7 @@ async fn tokens_open_their_room_and_no_more() {
     let all = Permissions::default();
     assert_eq!(ada.fails(Payload::JoinRoom(join("r", ""))).await, ErrorCode::TokenMissing);
     assert_eq!(ada.fails(Payload::JoinRoom(with("r", token("other", all)))).await, ErrorCode::TokenRoom);
-    let mute = Permissions { can_publish: false, can_subscribe: true };
+    let mute = Permissions { can_publish: false, ..Permissions::default() };
     let joined = ada.join(with("r", token("r", mute))).await;
     assert_eq!((joined.user.as_str(), joined.display_name.as_str()), ("ada", "ada"));
     // Clients make both transports; what the token does not permit is to use one of them.
@@ -301,7 +301,7 @@ async fn tokens_open_their_room_and_no_more() {
     assert_eq!(ada.fails(produce(&send, "video")).await, ErrorCode::TokenPermission);
 
     let bob = signaling.client();
-    let deaf = Permissions { can_publish: true, can_subscribe: false };
+    let deaf = Permissions { can_subscribe: false, ..Permissions::default() };
     bob.join(with("r", token("r", deaf))).await;
     let (bobs_send, bobs_recv) = (bob.transport("send").await.id, bob.transport("recv").await.id);
     let video = bob.produce(&bobs_send, "video").await;
@@ -314,7 +314,7 @@ async fn a_call_outlives_its_token() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
     let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
-    let mute = Permissions { can_publish: false, can_subscribe: true };
+    let mute = Permissions { can_publish: false, ..Permissions::default() };
     let first = signaling.client();
     let joined = first.join(proto::JoinRoom { token: token("r", mute), ..join("r", "") }).await;
     let send = first.transport("send").await.id;
@@ -369,7 +369,7 @@ async fn a_token_that_permits_less_ends_what_it_does_not_permit() {
         producers: vec![proto::HeldProducer { id: video.clone(), ..Default::default() }],
         ..Default::default()
     };
-    let mute = Permissions { can_publish: false, can_subscribe: true };
+    let mute = Permissions { can_publish: false, ..Permissions::default() };
     let back = ada.join(proto::JoinRoom { resume: Some(resume), ..with(mute) }).await;
     assert!(back.resumed && back.kept_transports == [send] && back.kept_producers.is_empty());
     engine.has_got("to close the video", |c| matches!(c, Command::CloseProducer { .. })).await;

@@ -48,7 +48,11 @@ fn mint(options: Token) -> Result<String, ConfigError> {
         exp: now.saturating_add(options.ttl.as_secs()),
         nbf: None,
         iat: Some(now),
-        permissions: Permissions { can_publish: !options.no_publish, can_subscribe: !options.no_subscribe },
+        permissions: Permissions {
+            can_publish: !options.no_publish,
+            can_subscribe: !options.no_subscribe,
+            can_use_plain_transports: options.plain,
+        },
     };
     token::mint(&claims, &secret).map_err(|source| ConfigError::Key { option, source })
 }

@@ -10,6 +10,7 @@ mod layers;
 mod news;
 mod objects;
 mod outbox;
+mod plain;
 mod state;
 mod stats;
 mod wishes;
@@ -183,11 +184,13 @@ impl Hall {
                 return Ok(Payload::RouterCapabilities(RouterCapabilities { rtp_capabilities }));
             }
             Payload::CreateTransport(create) => return self.create_transport(peer, create).await,
+            Payload::CreatePlainTransport(create) => return self.create_plain_transport(peer, create).await,
             Payload::ProduceMedia(produce) => return self.produce(peer, produce).await,
             Payload::ConsumeMedia(consume) => return self.consume(peer, consume).await,
             Payload::RestartIce(restart) => return self.restart_ice(peer, restart).await,
             Payload::GetStats(get) => return self.get_stats(peer, get).await,
             Payload::ConnectTransport(connect) => self.connect_transport(peer, connect).await?,
+            Payload::ConnectPlainTransport(connect) => self.connect_plain_transport(peer, connect).await?,
             Payload::CloseTransport(close) => self.close_transport(peer, &close.transport_id)?,
             Payload::PauseProducer(pause) => self.pause_producer(peer, &pause.producer_id).await?,
             Payload::ResumeProducer(resume) => self.resume_producer(peer, &resume.producer_id).await?,
@@ -263,6 +266,8 @@ fn check_is_request(payload: &Payload) -> Result<(), Failure> {
         | Payload::GetRouterCapabilities(_)
         | Payload::CreateTransport(_)
         | Payload::ConnectTransport(_)
+        | Payload::CreatePlainTransport(_)
+        | Payload::ConnectPlainTransport(_)
         | Payload::ProduceMedia(_)
         | Payload::ConsumeMedia(_)
         | Payload::PauseProducer(_)

@@ -146,8 +146,10 @@ impl Hall {
                 Some(())
             }
             SnapshotItem::Transport { transport, router, app_data, .. } => {
-                let held: HeldTransport = held::unpack(&app_data)?;
-                self.adopt_transport(worker, transport, rooms.get(&router)?, held)
+                self.adopt_transport(worker, transport, rooms.get(&router)?, held::unpack(&app_data)?, false)
+            }
+            SnapshotItem::PlainTransport { transport, router, app_data, .. } => {
+                self.adopt_transport(worker, transport, rooms.get(&router)?, held::unpack(&app_data)?, true)
             }
             SnapshotItem::Producer { producer, transport, kind, paused, app_data } => {
                 let HeldProducer { source, rtp_parameters, backup_for } = held::unpack(&app_data)?;
@@ -187,8 +189,6 @@ impl Hall {
                 state.insert_consumer(consumer, Consumer { peer, transport, producer, ssrcs, layers, made });
                 Some(())
             }
-            // Signaling makes none.
-            SnapshotItem::PlainTransport { .. } => None,
         }
     }
 
@@ -198,6 +198,7 @@ impl Hall {
         id: TransportId,
         name: &str,
         held: HeldTransport,
+        is_plain: bool,
     ) -> Option<()> {
         let mut guard = self.state();
         let state = &mut *guard;
@@ -209,7 +210,11 @@ impl Hall {
                 user: held.user,
                 display_name: held.display_name,
                 secret_hash: held.secret_hash,
-                permissions: Permissions { can_publish: held.can_publish, can_subscribe: held.can_subscribe },
+                permissions: Permissions {
+                    can_publish: held.can_publish,
+                    can_subscribe: held.can_subscribe,
+                    can_use_plain_transports: held.can_use_plain_transports,
+                },
                 socket: None,
                 absences: 0,
                 transports: BTreeSet::new(),
@@ -217,7 +222,7 @@ impl Hall {
             state.peers.insert(peer, entry);
             self.expire(peer, 0, self.patience.restart);
         }
-        let mut transport = new_transport(peer, worker, held.sends);
+        let mut transport = new_transport(peer, worker, held.sends, is_plain);
         transport.made = Some(BEFORE_US);
         state.insert_transport(id, transport);
         Some(())
@@ -366,6 +371,9 @@ impl Hall {
             Event::Score { of, score } => state.on_score(of, score),
             Event::LayersChanged { consumer, layers } => state.on_layers_changed(consumer, layers),
             Event::LayersWanted { producer, spatial } => state.on_layers_wanted(producer, spatial),
+            Event::PlainTransportTuple { transport, remote, rtcp_remote } => {
+                state.on_plain_tuple(transport, remote, rtcp_remote)
+            }
             // Answers and snapshots never come this way.
             _ => {}
         }

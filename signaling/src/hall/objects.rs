@@ -11,7 +11,7 @@ use crate::proto::{
     self, ConnectTransport, ConsumeMedia, ConsumerCreated, CreateTransport, ErrorCode, IceRestarted,
     NewProducer, ProduceMedia, ProducerCreated, RestartIce, TransportCreated, signal::Payload,
 };
-use control::{Command, ConsumerId, Event, Kind, ProducerId, RouterId, Text, TransportId};
+use control::{AppData, Command, ConsumerId, Event, Kind, ProducerId, RouterId, Text, TransportId};
 use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
@@ -23,27 +23,9 @@ impl Hall {
         peer: PeerId,
         create: CreateTransport,
     ) -> Result<Payload, Failure> {
-        let sends = match create.direction.as_str() {
-            "send" => true,
-            "recv" => false,
-            _ => return Err(Failure::bad("direction must be \"send\" or \"recv\"")),
-        };
+        let sends = sends(&create.direction)?;
         let router = self.router(peer).await?;
-        let transport = TransportId(random_id());
-        let app_data = {
-            let mut state = self.state();
-            let count = state.peers.get(&peer).ok_or_else(not_joined)?.transports.len();
-            if count >= limits::TRANSPORTS_PER_PEER_MAX {
-                let text = format!(
-                    "a peer has at most {} transports; close one first",
-                    limits::TRANSPORTS_PER_PEER_MAX
-                );
-                return Err(Failure::limit(text));
-            }
-            let app_data = held::pack(&held_transport(&state, peer, sends)?)?;
-            state.insert_transport(transport, new_transport(peer, router.worker, sends));
-            app_data
-        };
+        let (transport, app_data) = self.enter_transport(peer, router.worker, sends, false)?;
         let command = control::CreateTransport { router: router.id, transport, app_data };
         let answer = self.engine.ask(router.worker, Command::CreateTransport(command)).await;
         let mut state = self.state();
@@ -65,8 +47,29 @@ impl Hall {
         }))
     }
 
+    /// Enters a transport that the engine is about to be asked for: its id, and what the engine is to keep beside it.
+    pub(super) fn enter_transport(
+        &self,
+        peer: PeerId,
+        worker: Worker,
+        sends: bool,
+        is_plain: bool,
+    ) -> Result<(TransportId, AppData), Failure> {
+        let mut state = self.state();
+        let count = state.peers.get(&peer).ok_or_else(not_joined)?.transports.len();
+        if count >= limits::TRANSPORTS_PER_PEER_MAX {
+            let text =
+                format!("a peer has at most {} transports; close one first", limits::TRANSPORTS_PER_PEER_MAX);
+            return Err(Failure::limit(text));
+        }
+        let app_data = held::pack(&held_transport(&state, peer, sends)?)?;
+        let transport = TransportId(random_id());
+        state.insert_transport(transport, new_transport(peer, worker, sends, is_plain));
+        Ok((transport, app_data))
+    }
+
     /// The router of the peer's room, made if there is none. Asking twice for the same one does no harm.
-    async fn router(&self, peer: PeerId) -> Result<Router, Failure> {
+    pub(super) async fn router(&self, peer: PeerId) -> Result<Router, Failure> {
         let (router, room) = {
             let mut guard = self.state();
             let state = &mut *guard;
@@ -158,11 +161,15 @@ impl Hall {
             let mut state = self.state();
             let (transport, worker) = own_transport(&state, peer, &produce.transport_id)?;
             check_permission(state.peers[&peer].permissions, true)?;
-            if !state.transports[&transport].sends {
+            let on = &state.transports[&transport];
+            if !on.sends {
                 return Err(Failure::new(
                     ErrorCode::WrongDirection,
                     "ProduceMedia needs a transport made with direction \"send\"",
                 ));
+            }
+            if !on.is_plain {
+                produced.check_is_told()?;
             }
             if state.producers_of(peer).count() >= limits::PRODUCERS_PER_PEER_MAX {
                 let text = format!(
@@ -379,7 +386,7 @@ impl Hall {
 
     /// The failure of a request to make something, whose answer was not that it is there. Where the engine may have made it all
     /// the same, `undo` is sent after it.
-    fn give_up(&self, worker: Worker, answer: Result<Event, AskError>, undo: Command) -> Failure {
+    pub(super) fn give_up(&self, worker: Worker, answer: Result<Event, AskError>, undo: Command) -> Failure {
         match answer {
             Ok(other) => {
                 self.engine.tell(worker, undo);
@@ -401,11 +408,21 @@ pub(super) fn parse_id(id: &str) -> Option<u64> {
     if is_ours { u64::from_str_radix(id, 16).ok() } else { None }
 }
 
-pub(super) fn new_transport(peer: PeerId, worker: Worker, sends: bool) -> Transport {
+/// A direction, from the client's point of view: whether it sends.
+pub(super) fn sends(direction: &str) -> Result<bool, Failure> {
+    match direction {
+        "send" => Ok(true),
+        "recv" => Ok(false),
+        _ => Err(Failure::bad("direction must be \"send\" or \"recv\"")),
+    }
+}
+
+pub(super) fn new_transport(peer: PeerId, worker: Worker, sends: bool, is_plain: bool) -> Transport {
     Transport {
         peer,
         worker,
         sends,
+        is_plain,
         next_mid: 0,
         ssrcs: HashSet::new(),
         producers: BTreeSet::new(),
@@ -424,15 +441,20 @@ fn held_transport(state: &State, id: PeerId, sends: bool) -> Result<HeldTranspor
         can_publish: peer.permissions.can_publish,
         can_subscribe: peer.permissions.can_subscribe,
         sends,
+        can_use_plain_transports: peer.permissions.can_use_plain_transports,
     })
 }
 
 fn check_permission(permissions: crate::token::Permissions, sends: bool) -> Result<(), Failure> {
-    let (allowed, claim) = if sends {
-        (permissions.can_publish, "canPublish")
+    if sends {
+        permitted(permissions.can_publish, "canPublish")
     } else {
-        (permissions.can_subscribe, "canSubscribe")
-    };
+        permitted(permissions.can_subscribe, "canSubscribe")
+    }
+}
+
+/// Refuses what needs a claim that the token does not have.
+pub(super) fn permitted(allowed: bool, claim: &str) -> Result<(), Failure> {
     if allowed {
         return Ok(());
     }
@@ -511,12 +533,12 @@ fn unused_ssrc(used: &HashSet<u32>, other: Option<u32>) -> u32 {
     }
 }
 
-fn not_joined() -> Failure {
+pub(super) fn not_joined() -> Failure {
     Failure::new(ErrorCode::NotJoined, "this peer is not in its room any more")
 }
 
 /// It was made, and was closed before the answer arrived.
-fn gone() -> Failure {
+pub(super) fn gone() -> Failure {
     Failure::new(ErrorCode::EngineUnavailable, "it was closed again while it was being made; try again")
         .retry_after(std::time::Duration::from_millis(500))
 }

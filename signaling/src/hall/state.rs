@@ -112,6 +112,8 @@ pub(super) struct Transport {
     pub(super) worker: Worker,
     /// Whether the client sends on it (else it receives).
     pub(super) sends: bool,
+    /// Without ICE and DTLS.
+    pub(super) is_plain: bool,
     pub(super) next_mid: u32,
     pub(super) ssrcs: HashSet<u32>,
     pub(super) producers: BTreeSet<ProducerId>,

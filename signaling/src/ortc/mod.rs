@@ -11,6 +11,7 @@ pub mod consume;
 pub mod dtls;
 mod formats;
 mod names;
+pub mod plain;
 pub mod produce;
 pub mod scalability;
 

@@ -35,22 +35,27 @@ impl Produced {
         let mid = parameters.mid.as_deref().map(|mid| label("mid", mid)).transpose()?;
         let codecs = codecs(kind, &parameters.codecs)?;
         let extensions = extensions(parameters)?;
-        let has = |wanted| extensions.iter().any(|extension| extension.kind == wanted);
         let (encodings, scalability_mode) = encodings(codecs[0].codec, &parameters.encodings)?;
-        let is_told_by_mid = mid.is_some() && has(ExtensionKind::Mid) && encodings.len() == 1;
-        let is_told = |encoding: &Encoding| {
-            encoding.ssrc.is_some() || encoding.rid.is_some() && has(ExtensionKind::Rid) || is_told_by_mid
-        };
-        if !encodings.iter().all(is_told) {
-            return Err(Failure::bad(
-                "nothing tells which packets are this producer's: encodings need an ssrc, or a rid and its extension, or a single one a mid and its extension",
-            ));
-        }
         let is_stereo = parameters.codecs.iter().any(|codec| {
             codec.mime_type.eq_ignore_ascii_case("audio/opus")
                 && codec.parameters.get("sprop-stereo").and_then(as_number) == Some(1)
         });
         Ok(Self { mid, codecs, encodings, extensions, scalability_mode, is_stereo })
+    }
+
+    /// Checks that it is told which packets are this producer's. On a plain transport the payload type tells (the engine sees to that).
+    pub fn check_is_told(&self) -> Result<(), Failure> {
+        let has = |wanted| self.extensions.iter().any(|extension| extension.kind == wanted);
+        let is_told_by_mid = self.mid.is_some() && has(ExtensionKind::Mid) && self.encodings.len() == 1;
+        let is_told = |encoding: &Encoding| {
+            encoding.ssrc.is_some() || encoding.rid.is_some() && has(ExtensionKind::Rid) || is_told_by_mid
+        };
+        if self.encodings.iter().all(is_told) {
+            return Ok(());
+        }
+        Err(Failure::bad(
+            "nothing tells which packets are this producer's: encodings need an ssrc, or a rid and its extension, or a single one a mid and its extension",
+        ))
     }
 
     /// Checks that it uses codecs of these rooms only.

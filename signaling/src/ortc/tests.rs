@@ -256,7 +256,8 @@ fn a_receiver_gets_only_what_it_can_do() {
 fn refused(damage: impl FnOnce(&mut RtpParameters)) -> Failure {
     let mut parameters = sent(CHROME, "video");
     damage(&mut parameters);
-    Produced::new(Kind::Video, &parameters).expect_err("refused")
+    let produced = Produced::new(Kind::Video, &parameters);
+    produced.and_then(|produced| produced.check_is_told()).expect_err("refused")
 }
 
 #[test]

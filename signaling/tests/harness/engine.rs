@@ -2,11 +2,12 @@
 
 use control::{
     AppData, Candidate, Closed, Command, ConsumerId, ConsumerStats, DtlsState, Event, IceParameters,
-    IceState, Kind, ProducerId, ProducerStats, Refusal, Request, RouterId, SnapshotItem, StatsItem, StatsOf,
-    StreamStats, Text, TransportId, TransportState, TransportStats,
+    IceState, Kind, ProducerId, ProducerStats, Refusal, Request, RouterId, SnapshotItem, SrtpKey,
+    SrtpParameters, StatsItem, StatsOf, StreamStats, Text, TransportId, TransportState, TransportStats,
 };
 use shm::{Listener, ListenerEvent, WorkerEnd};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -155,6 +156,8 @@ struct Worker {
     events: Vec<Event>,
     routers: BTreeMap<RouterId, AppData>,
     transports: BTreeMap<TransportId, (RouterId, AppData)>,
+    /// Those of them that are plain.
+    plain: BTreeSet<TransportId>,
     producers: BTreeMap<ProducerId, (TransportId, Kind, bool, AppData)>,
     consumers: BTreeMap<ConsumerId, (TransportId, ProducerId, bool, AppData)>,
 }
@@ -257,9 +260,21 @@ impl Worker {
                 self.events.push(Event::Stats { request, item });
                 return Ok(Some(Event::StatsEnd { request }));
             }
-            // Signaling makes none.
-            Command::CreatePlainTransport(_) | Command::ConnectPlainTransport(_) => {
-                Err("no plain transports here")?
+            Command::CreatePlainTransport(create) => {
+                self.routers.get(&create.router).ok_or("no such router")?;
+                self.transports.insert(create.transport, (create.router, create.app_data));
+                self.plain.insert(create.transport);
+                let ours = |profile| SrtpParameters { profile, key: SrtpKey(vec![7; 30]) };
+                return Ok(Some(Event::PlainTransportCreated {
+                    request,
+                    transport: create.transport,
+                    address: PLAIN,
+                    rtcp_address: (!create.rtcp_mux).then(|| SocketAddr::new(PLAIN.ip(), PLAIN.port() + 1)),
+                    srtp: create.srtp.map(ours),
+                }));
+            }
+            Command::ConnectPlainTransport(connect) => {
+                _ = self.plain.get(&connect.transport).ok_or("no such transport")?
             }
             Command::Snapshot => {
                 self.snapshot(request);
@@ -271,6 +286,7 @@ impl Worker {
 
     fn close_transport(&mut self, transport: TransportId, closed: Closed) {
         self.transports.remove(&transport);
+        self.plain.remove(&transport);
         let producers: Vec<_> =
             self.producers.iter().filter(|(_, entry)| entry.0 == transport).map(|(id, _)| *id).collect();
         producers.into_iter().for_each(|producer| self.close_producer(producer, closed));
@@ -372,13 +388,23 @@ impl Worker {
             .routers
             .iter()
             .map(|(router, app_data)| SnapshotItem::Router { router: *router, app_data: app_data.clone() });
-        let transports =
-            self.transports.iter().map(|(transport, (router, app_data))| SnapshotItem::Transport {
-                transport: *transport,
-                router: *router,
-                state,
-                app_data: app_data.clone(),
-            });
+        let transports = self.transports.iter().map(|(transport, (router, app_data))| {
+            let (transport, router, app_data) = (*transport, *router, app_data.clone());
+            if self.plain.contains(&transport) {
+                let (address, rtcp_address, remote, rtcp_remote) = (PLAIN, None, None, None);
+                SnapshotItem::PlainTransport {
+                    transport,
+                    router,
+                    address,
+                    rtcp_address,
+                    remote,
+                    rtcp_remote,
+                    app_data,
+                }
+            } else {
+                SnapshotItem::Transport { transport, router, state, app_data }
+            }
+        });
         let producers = self.producers.iter().map(|(producer, (transport, kind, paused, app_data))| {
             SnapshotItem::Producer {
                 producer: *producer,
@@ -402,6 +428,9 @@ impl Worker {
         self.events.push(Event::SnapshotEnd { request });
     }
 }
+
+/// Where plain transports listen, all of them.
+const PLAIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000);
 
 fn ice() -> IceParameters {
     IceParameters { ufrag: Text::new("ufrag"), pwd: Text::new("a password of twenty-two") }

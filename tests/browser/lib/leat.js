@@ -11,7 +11,7 @@ import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { machineLoad, until } from './wait.js';
 
-const ROOT = resolve(fileURLToPath(import.meta.url), '../../../..');
+export const ROOT = resolve(fileURLToPath(import.meta.url), '../../../..');
 const LEAT_BIN = resolve(process.env.LEAT_BIN ?? join(ROOT, 'target/debug/leat'));
 
 /** Screenshots and logs that a person may want to look at afterwards. */

@@ -1,0 +1,93 @@
+//! Plain transports: for programs that know neither ICE nor DTLS, made by a client that speaks for them.
+
+use super::Hall;
+use super::objects::{gone, not_joined, own_transport, permitted, sends};
+use super::state::{PeerId, State};
+use crate::failure::Failure;
+use crate::ortc::plain;
+use crate::proto::{
+    ConnectPlainTransport, CreatePlainTransport, PlainTransportCreated, PlainTransportTuple, signal::Payload,
+};
+use control::{Command, Event, TransportId};
+use std::net::SocketAddr;
+
+impl Hall {
+    pub(super) async fn create_plain_transport(
+        &self,
+        peer: PeerId,
+        create: CreatePlainTransport,
+    ) -> Result<Payload, Failure> {
+        let sends = sends(&create.direction)?;
+        let (family, srtp) = (plain::family(&create)?, plain::suite(&create.srtp_suite)?);
+        if create.comedia && !sends {
+            return Err(Failure::bad(
+                "comedia needs direction \"send\": who only receives sends nothing that would show where it is",
+            ));
+        }
+        let permissions = self.state().peers.get(&peer).ok_or_else(not_joined)?.permissions;
+        permitted(permissions.can_use_plain_transports, "canUsePlainTransports")?;
+        let router = self.router(peer).await?;
+        let (transport, app_data) = self.enter_transport(peer, router.worker, sends, true)?;
+        let command = Command::CreatePlainTransport(control::CreatePlainTransport {
+            router: router.id,
+            transport,
+            family,
+            rtcp_mux: create.rtcp_mux,
+            comedia: create.comedia,
+            srtp,
+            app_data,
+        });
+        let answer = self.engine.ask(router.worker, command).await;
+        let mut state = self.state();
+        let made = match answer {
+            Ok(event @ Event::PlainTransportCreated { .. }) => event,
+            other => {
+                state.remove_transport(transport);
+                return Err(self.give_up(router.worker, other, Command::CloseTransport { transport }));
+            }
+        };
+        state.transports.get_mut(&transport).ok_or_else(gone)?.made = made.request();
+        let Event::PlainTransportCreated { address, rtcp_address, srtp, .. } = made else {
+            return Err(gone());
+        };
+        Ok(Payload::PlainTransportCreated(PlainTransportCreated {
+            id: transport.to_string(),
+            address: address.ip().to_string(),
+            port: address.port().into(),
+            rtcp_port: rtcp_address.map(|address| address.port().into()),
+            srtp_parameters: srtp.as_ref().map(plain::srtp_message),
+        }))
+    }
+
+    pub(super) async fn connect_plain_transport(
+        &self,
+        peer: PeerId,
+        connect: ConnectPlainTransport,
+    ) -> Result<(), Failure> {
+        let (remote, rtcp_remote) = plain::remotes(&connect)?;
+        let srtp = connect.srtp_parameters.as_ref().map(plain::srtp).transpose()?;
+        let (transport, worker) = own_transport(&self.state(), peer, &connect.transport_id)?;
+        let command = control::ConnectPlainTransport { transport, remote, rtcp_remote, srtp };
+        self.engine.ask(worker, Command::ConnectPlainTransport(command)).await?;
+        Ok(())
+    }
+}
+
+impl State {
+    /// Tells the client whose it is.
+    pub(super) fn on_plain_tuple(
+        &self,
+        transport: TransportId,
+        remote: SocketAddr,
+        rtcp_remote: Option<SocketAddr>,
+    ) {
+        let Some(of) = self.transports.get(&transport) else { return };
+        let tuple = PlainTransportTuple {
+            transport_id: transport.to_string(),
+            remote_address: remote.ip().to_string(),
+            remote_port: remote.port().into(),
+            remote_rtcp_port: rtcp_remote.map(|remote| remote.port().into()),
+        };
+        self.send(of.peer, Payload::PlainTransportTuple(tuple));
+    }
+}

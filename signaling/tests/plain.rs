@@ -1,0 +1,239 @@
+//! Plain transports in the flow, against an engine behind the real ring.
+
+mod harness;
+
+use control::{Command, Event, IpFamily, SrtpProfile};
+use harness::engine::{Engine, socket_path};
+use harness::{Client, Signaling, join, produce, transport_id};
+use signaling::hall::Admission;
+use signaling::proto::{self, ErrorCode, signal::Payload};
+use signaling::token::{self, Claims, Permissions, Verifier};
+use std::time::Duration;
+
+const SECRET: &[u8] = b"a secret of thirty-two bytes at least";
+
+fn start() -> (Engine, Signaling) {
+    let engine = Engine::start(&socket_path());
+    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    (engine, signaling)
+}
+
+fn token(permissions: Permissions) -> String {
+    let claims = Claims {
+        sub: "ada".into(),
+        name: None,
+        room: "r".into(),
+        exp: u64::MAX / 2,
+        nbf: None,
+        iat: None,
+        permissions,
+    };
+    token::mint(&claims, SECRET).expect("a good secret")
+}
+
+fn sending() -> proto::CreatePlainTransport {
+    proto::CreatePlainTransport { direction: "send".into(), ..Default::default() }
+}
+
+async fn create(client: &Client, create: proto::CreatePlainTransport) -> proto::PlainTransportCreated {
+    match client.ask(Payload::CreatePlainTransport(create)).await {
+        Payload::PlainTransportCreated(created) => created,
+        other => panic!("a plain transport, not {other:?}"),
+    }
+}
+
+/// Known by its payload type alone.
+fn produce_untold(transport: &str) -> Payload {
+    let Payload::ProduceMedia(mut produce) = produce(transport, "video") else { unreachable!() };
+    let parameters = produce.rtp_parameters.as_mut().expect("parameters");
+    (parameters.mid, parameters.encodings) = (None, Vec::new());
+    Payload::ProduceMedia(produce)
+}
+
+#[tokio::test]
+async fn a_program_is_told_where_to_send_and_says_where_it_is() {
+    let (engine, signaling) = start();
+    let mut ada = signaling.client();
+    ada.join(join("r", "Ada")).await;
+    let plain = create(&ada, sending()).await;
+    assert_eq!((plain.address.as_str(), plain.port, plain.rtcp_port), ("127.0.0.1", 40_000, Some(40_001)));
+    assert_eq!(plain.srtp_parameters, None);
+    let connect = proto::ConnectPlainTransport {
+        transport_id: plain.id.clone(),
+        address: "192.0.2.7".into(),
+        port: 5_004,
+        ..Default::default()
+    };
+    ada.done(Payload::ConnectPlainTransport(connect)).await;
+    engine
+        .has_got("the program's address", |command| {
+            matches!(command, Command::ConnectPlainTransport(connect) if connect.transport == transport_id(&plain.id)
+                && connect.remote == "192.0.2.7:5004".parse().ok() && connect.rtcp_remote.is_none())
+        })
+        .await;
+    // Its payload type is enough there, and nowhere else.
+    assert!(matches!(ada.ask(produce_untold(&plain.id)).await, Payload::ProducerCreated(_)));
+    let webrtc = ada.transport("send").await.id;
+    assert_eq!(ada.fails(produce_untold(&webrtc)).await, ErrorCode::BadMessage);
+
+    let remote = "127.0.0.1:6000".parse().expect("an address");
+    engine.tell(Event::PlainTransportTuple { transport: transport_id(&plain.id), remote, rtcp_remote: None });
+    match ada.hears().await {
+        Payload::PlainTransportTuple(tuple) => {
+            assert_eq!((tuple.transport_id, tuple.remote_port), (plain.id.clone(), 6_000));
+            assert_eq!((tuple.remote_address.as_str(), tuple.remote_rtcp_port), ("127.0.0.1", None));
+        }
+        other => panic!("{other:?}"),
+    }
+    ada.done(Payload::CloseTransport(proto::CloseTransport { transport_id: plain.id })).await;
+    engine.has_got("to close it", |command| matches!(command, Command::CloseTransport { .. })).await;
+}
+
+#[tokio::test]
+async fn keys_go_both_ways() {
+    let (engine, signaling) = start();
+    let ada = signaling.client();
+    ada.join(join("r", "Ada")).await;
+    let wanted = proto::CreatePlainTransport {
+        family: "ipv6".into(),
+        rtcp_mux: true,
+        comedia: true,
+        srtp_suite: "AEAD_AES_128_GCM".into(),
+        ..sending()
+    };
+    let plain = create(&ada, wanted).await;
+    assert_eq!(plain.rtcp_port, None);
+    let ours = plain.srtp_parameters.expect("the engine's key");
+    assert_eq!(ours.crypto_suite, "AEAD_AES_128_GCM");
+    assert_eq!(ours.key_base64.len(), 40);
+    engine
+        .has_got("what was asked for", |command| {
+            matches!(command, Command::CreatePlainTransport(create) if create.family == IpFamily::V6 && create.rtcp_mux
+                && create.comedia && create.srtp == Some(SrtpProfile::AeadAes128Gcm))
+        })
+        .await;
+    let theirs = proto::SrtpParameters {
+        crypto_suite: "AEAD_AES_128_GCM".into(),
+        key_base64: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGw==".into(),
+    };
+    let connect = proto::ConnectPlainTransport {
+        transport_id: plain.id,
+        srtp_parameters: Some(theirs),
+        ..Default::default()
+    };
+    ada.done(Payload::ConnectPlainTransport(connect)).await;
+    engine
+        .has_got("the program's key", |command| {
+            matches!(command, Command::ConnectPlainTransport(connect)
+                if connect.remote.is_none() && connect.srtp.as_ref().is_some_and(|srtp| srtp.key.0 == (0..28).collect::<Vec<u8>>()))
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_before_the_engine_hears_of_it() {
+    let (engine, signaling) = start();
+    let ada = signaling.client();
+    ada.join(join("r", "Ada")).await;
+    for wrong in [
+        proto::CreatePlainTransport { direction: "both".into(), ..sending() },
+        proto::CreatePlainTransport { family: "ipx".into(), ..sending() },
+        proto::CreatePlainTransport { srtp_suite: "F8".into(), ..sending() },
+        proto::CreatePlainTransport { direction: "recv".into(), comedia: true, ..sending() },
+    ] {
+        assert_eq!(ada.fails(Payload::CreatePlainTransport(wrong)).await, ErrorCode::BadMessage);
+    }
+    let plain = create(&ada, sending()).await;
+    let to = |address: &str, port: u32| {
+        let transport_id = plain.id.clone();
+        let address = address.into();
+        Payload::ConnectPlainTransport(proto::ConnectPlainTransport {
+            transport_id,
+            address,
+            port,
+            ..Default::default()
+        })
+    };
+    assert_eq!(ada.fails(to("example.com", 5_004)).await, ErrorCode::BadMessage);
+    assert_eq!(ada.fails(to("192.0.2.7", 0)).await, ErrorCode::BadMessage);
+    let count = |commands: Vec<Command>| {
+        let is_plain = |command: &&Command| {
+            matches!(command, Command::CreatePlainTransport(_) | Command::ConnectPlainTransport(_))
+        };
+        commands.iter().filter(is_plain).count()
+    };
+    assert_eq!(count(engine.commands()), 1);
+
+    // Another peer's is not to be connected.
+    let eve = signaling.client();
+    eve.join(join("r", "Eve")).await;
+    assert_eq!(eve.fails(to("192.0.2.66", 5_004)).await, ErrorCode::NoSuchTransport);
+}
+
+#[tokio::test]
+async fn they_need_a_token_that_says_so() {
+    let engine = Engine::start(&socket_path());
+    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let with = |permissions| proto::JoinRoom { token: token(permissions), ..join("r", "") };
+    let allowed = Permissions { can_use_plain_transports: true, ..Permissions::default() };
+
+    let browser = signaling.client();
+    browser.join(with(Permissions::default())).await;
+    assert_eq!(browser.fails(Payload::CreatePlainTransport(sending())).await, ErrorCode::TokenPermission);
+
+    let program = signaling.client();
+    let joined = program.join(with(allowed)).await;
+    let (plain, webrtc) = (create(&program, sending()).await.id, program.transport("recv").await.id);
+    program.disconnect();
+    // It comes back with a token that permits less.
+    let held =
+        |id: &String, direction: &str| proto::HeldTransport { id: id.clone(), direction: direction.into() };
+    let resume = proto::Resume {
+        peer_id: joined.peer_id,
+        secret: joined.resume_secret,
+        transports: vec![held(&plain, "send"), held(&webrtc, "recv")],
+        ..Default::default()
+    };
+    let back = signaling
+        .client()
+        .join(proto::JoinRoom { resume: Some(resume), ..with(Permissions::default()) })
+        .await;
+    assert_eq!(back.kept_transports, [webrtc]);
+    let id = transport_id(&plain);
+    engine
+        .has_got(
+            "to close the plain one",
+            |command| matches!(command, Command::CloseTransport { transport } if *transport == id),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn they_outlive_the_signaling_process() {
+    let (engine, first) = start();
+    let program = first.client();
+    let joined = program.join(join("r", "Film")).await;
+    let plain = create(&program, sending()).await.id;
+    let Payload::ProducerCreated(video) = program.ask(produce_untold(&plain)).await else {
+        panic!("a producer");
+    };
+    first.kill().await;
+    drop(program);
+
+    let second = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let resume = proto::Resume {
+        peer_id: joined.peer_id,
+        secret: joined.resume_secret,
+        engine_epoch: joined.engine_epoch,
+        transports: vec![proto::HeldTransport { id: plain.clone(), direction: "send".into() }],
+        producers: vec![proto::HeldProducer { id: video.id.clone(), ..Default::default() }],
+        ..Default::default()
+    };
+    let program = second.client();
+    let back = program.join(proto::JoinRoom { resume: Some(resume), ..join("r", "") }).await;
+    assert!(back.resumed);
+    assert_eq!((&back.kept_transports, &back.kept_producers), (&vec![plain], &vec![video.id]));
+    // What it may do is remembered too.
+    create(&program, sending()).await;
+}
