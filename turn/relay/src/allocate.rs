@@ -27,8 +27,8 @@ enum Wish {
 }
 
 impl Wish {
-    /// Reads it, or says by which code it is refused, in the order of RFC 8656 §7.2.
-    fn of(message: &Message<'_>) -> Result<Self, u16> {
+    /// Reads it, or says by which code it is refused, in the order of RFC 8656 §7.2. `families` are those there are, IPv4 and IPv6.
+    fn of(message: &Message<'_>, families: [bool; 2]) -> Result<Self, u16> {
         match message.requested_transport() {
             Some(Some(stun::UDP)) => {}
             Some(Some(_)) => return Err(442),
@@ -50,7 +50,9 @@ impl Wish {
             Some(Some(Family::V6)) if family.is_none() => true,
             Some(_) => return Err(400),
         };
-        let family = family.unwrap_or(Family::V4);
+        // Who names none means IPv4. Browsers never name one; where there is no IPv4 it is IPv6 or nothing.
+        let unnamed = if families == [false, true] { Family::V6 } else { Family::V4 };
+        let family = family.unwrap_or(unnamed);
         match message.even_port() {
             None => Ok(Self::Families(family, is_dual.then_some(Family::V6))),
             Some(Some(reserves_next)) if !(is_dual && reserves_next) => Ok(Self::Even(family, reserves_next)),
@@ -86,7 +88,8 @@ impl Relay {
         if self.is_draining {
             return self.refuse(asked, &caller.key, 403, tx);
         }
-        let made = Wish::of(message).and_then(|wish| self.make(asked, caller, message, wish));
+        let made = Wish::of(message, self.settings.families)
+            .and_then(|wish| self.make(asked, caller, message, wish));
         match made {
             // A port that was reserved is open already.
             Ok(index) => self.answer_if_open(now, index, tx),

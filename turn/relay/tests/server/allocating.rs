@@ -114,6 +114,16 @@ fn a_family_that_is_not_to_be_had_is_told() {
 }
 
 #[test]
+fn who_names_no_family_gets_ipv6_where_there_is_nothing_else() {
+    let mut rig = Rig::new(Settings { families: [false, true], ..settings() });
+    let answer = rig.client("[2620::1]:1").allocate(&mut rig, |_| {});
+    assert!(answer.relayed()[0].is_ipv6() && answer.relayed().len() == 1);
+    // By name it is still not to be had, nor beside another.
+    let v4 = |writer: &mut Writer<'_>| _ = writer.requested_address_family(Family::V4);
+    assert_eq!(rig.client("[2620::1]:2").allocate(&mut rig, v4).code(), 440);
+}
+
+#[test]
 fn a_port_that_is_not_to_be_had_is_told_and_costs_nothing() {
     let mut rig = Rig::new(settings());
     for (refusal, code) in [(SocketError::Ports, 508), (SocketError::System, 508), (SocketError::Family, 440)]
