@@ -2,7 +2,7 @@
 # small scripts in .ci/, which check for what they need and install what is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint build setup fuzz bench bench-icount clean
+.PHONY: help run test families lint build setup fuzz bench bench-icount clean
 
 # Seconds for each fuzz target: make fuzz SECONDS=600
 SECONDS ?= 60
@@ -20,6 +20,9 @@ run: ## Build in release, start engine and signaling, serve the web app on http:
 
 test: ## Run every test: unit, simulation, process, fuzz corpora, web, browser
 	@exec .ci/test
+
+families: ## The process and browser tests once over IPv4 alone and once over IPv6 alone
+	@exec .ci/families
 
 lint: ## Formatting, clippy with warnings denied, web type check and lint
 	@exec .ci/lint

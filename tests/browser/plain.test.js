@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { SignalClient } from './lib/client.js';
+import { IS_IPV6, LOOPBACK, LOOPBACK_HOST } from './lib/family.js';
 import { progress } from './lib/peers.js';
 import { inRoom } from './lib/room.js';
 import { sleep, until } from './lib/wait.js';
@@ -15,6 +16,9 @@ import { sleep, until } from './lib/wait.js';
 const QUIET = ['-hide_banner', '-nostats', '-loglevel', 'warning'];
 const VIDEO = { kind: 'video', mimeType: 'video/VP8', clockRate: 90_000, payloadType: 96, source: 'camera' };
 const AUDIO = { kind: 'audio', mimeType: 'audio/opus', clockRate: 48_000, channels: 2, payloadType: 97, source: 'microphone' };
+const FAMILY = IS_IPV6 ? 'ipv6' : 'ipv4';
+/** As SDP has it. */
+const IP = `IP${IS_IPV6 ? 6 : 4} ${LOOPBACK}`;
 /** Frames after which the one that records has seen enough. */
 const FRAMES = 45;
 
@@ -22,17 +26,21 @@ const of = ({ mimeType, clockRate, channels }) => ({ mimeType, clockRate, channe
 
 /** A producer that is known by its payload type: where its program is to send. */
 async function source(client, { kind, payloadType, source, ...codec }) {
-  const made = await client.ask('createPlainTransport', { direction: 'send', comedia: true }, 'plainTransportCreated');
+  const made = await client.ask(
+    'createPlainTransport',
+    { direction: 'send', family: FAMILY, comedia: true },
+    'plainTransportCreated',
+  );
   await client.ask('connectPlainTransport', { transportId: made.id });
   const rtpParameters = { codecs: [{ ...of(codec), payloadType }] };
   await client.ask('produceMedia', { transportId: made.id, kind, source, rtpParameters }, 'producerCreated');
-  return `rtp://${made.address}:${made.port}`;
+  return `rtp://${LOOPBACK_HOST}:${made.port}`;
 }
 
 /** A consumer whose program listens on this port of loopback. */
 async function sink(client, producerId, port, { kind, ...codec }) {
-  const made = await client.ask('createPlainTransport', { direction: 'recv' }, 'plainTransportCreated');
-  await client.ask('connectPlainTransport', { transportId: made.id, address: '127.0.0.1', port });
+  const made = await client.ask('createPlainTransport', { direction: 'recv', family: FAMILY }, 'plainTransportCreated');
+  await client.ask('connectPlainTransport', { transportId: made.id, address: LOOPBACK, port });
   const rtpCapabilities = { codecs: [{ kind, ...of(codec), preferredPayloadType: 96 }] };
   const wanted = { transportId: made.id, producerId, rtpCapabilities };
   const { id, rtpParameters } = await client.ask('consumeMedia', wanted, 'consumerCreated');
@@ -86,7 +94,7 @@ test('a browser shows what ffmpeg sends, and ffmpeg takes what the browser sends
           assert.ok(lost <= 5, `${kind}: ${lost} packets lost on loopback`);
         }
         const tuples = client.heard.filter((heard) => heard.case === 'plainTransportTuple');
-        assert.ok(tuples.length >= 2 && tuples.every(({ value }) => value.remoteAddress === '127.0.0.1'), JSON.stringify(tuples));
+        assert.ok(tuples.length >= 2 && tuples.every(({ value }) => value.remoteAddress === LOOPBACK), JSON.stringify(tuples));
       });
 
       await step('what the browser sends is decoded outside', async () => {
@@ -96,7 +104,7 @@ test('a browser shows what ffmpeg sends, and ffmpeg takes what the browser sends
           // An even port and the next, that nobody has: the engine's are far below.
           const port = leat.turnTlsPort + 1 + ((leat.turnTlsPort + 1) % 2);
           const { id, payloadType } = await sink(client, camera, port, VIDEO);
-          const lines = ['v=0', 'o=- 0 0 IN IP4 127.0.0.1', 's=leat', 'c=IN IP4 127.0.0.1', 't=0 0'];
+          const lines = ['v=0', `o=- 0 0 IN ${IP}`, 's=leat', `c=IN ${IP}`, 't=0 0'];
           const sdp = join(folder, 'leat.sdp');
           writeFileSync(
             sdp,

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LOOPBACK } from './lib/family.js';
 import { showsLines } from './lib/layers.js';
 import { behindLink, Link } from './lib/link.js';
 import { CAPTURE_720, constrainCamera, progress, restlessCamera, withoutDevices } from './lib/peers.js';
@@ -35,7 +36,10 @@ test('a subscriber behind 400 kbit/s gets the lowest encoding without freezes, a
       const ada = await enter('Ada', { camera: [constrainCamera, CAPTURE_720], before: [[restlessCamera, RESTLESS]] });
       await ada.connected();
       const wide = await enter('Grace', { camera: [withoutDevices] });
-      const thin = await enter('Edsger', { camera: [withoutDevices], before: [[behindLink, link.ports]] });
+      const thin = await enter('Edsger', {
+        camera: [withoutDevices],
+        before: [[behindLink, { ports: link.ports, host: LOOPBACK }]],
+      });
       for (const peer of [wide, thin]) {
         await peer.connected();
         await peer.receives(['Ada']);

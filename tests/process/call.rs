@@ -9,6 +9,7 @@ use control::{
 };
 use dtls::Fingerprint;
 use oracle_rtp::packet::Packet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// On the publisher's leg.
 pub const SENT_PT: u8 = 111;
@@ -43,6 +44,32 @@ pub enum Family {
     Tcp6,
 }
 
+impl Family {
+    /// UDP over the family that a run is about: IPv6 if `LEAT_FAMILY` says `ipv6`.
+    pub fn udp() -> Self {
+        if is_about_ipv6() { Self::V6 } else { Self::V4 }
+    }
+
+    /// The same over TCP.
+    pub fn tcp() -> Self {
+        if is_about_ipv6() { Self::Tcp6 } else { Self::Tcp4 }
+    }
+}
+
+/// Whether what does not say over which family it goes is to go over IPv6: `make families` runs everything once over each.
+pub fn is_about_ipv6() -> bool {
+    match std::env::var("LEAT_FAMILY").as_deref() {
+        Ok("ipv6") => true,
+        Ok("ipv4") | Err(_) => false,
+        Ok(other) => panic!("LEAT_FAMILY={other}: expected ipv4 or ipv6"),
+    }
+}
+
+/// The host's own address in that family.
+pub fn loopback() -> IpAddr {
+    if is_about_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }
+}
+
 /// Two peers, the one sending sound to the other.
 #[derive(Debug)]
 pub struct Call {
@@ -56,7 +83,7 @@ pub struct Call {
 impl Call {
     /// Connects two peers in [`ROUTER`].
     pub fn connect(engine: &Engine, controller: &mut Controller) -> Self {
-        Self::connect_over(engine, controller, Family::V4, Family::V4)
+        Self::connect_over(engine, controller, Family::udp(), Family::udp())
     }
 
     /// Connects two peers in [`ROUTER`], each over its family.

@@ -2,7 +2,7 @@
 
 use crate::call::{
     CONSUMER, Call, Family, PRODUCER, PUBLISHING, ROUTER, SUBSCRIBING, candidate, consume, create_router,
-    create_transport, join, join_unannounced, produce,
+    create_transport, join, join_unannounced, loopback, produce,
 };
 use crate::caller::{Caller, certificate, now, settings, socket_to};
 use crate::engine::Engine;
@@ -23,12 +23,12 @@ fn a_certificate_with_another_fingerprint_gets_no_keys_and_no_media() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     controller.demand(create_router(ROUTER));
-    let mut publisher = join(&engine, &mut controller, PUBLISHING, Family::V4);
+    let mut publisher = join(&engine, &mut controller, PUBLISHING, Family::udp());
     controller.demand(Command::Produce(produce(PUBLISHING, PRODUCER)));
     publisher.connect();
 
     // Signaling was told of another certificate than the one the caller has.
-    let mut impostor = join_unannounced(&engine, &mut controller, SUBSCRIBING, Family::V4);
+    let mut impostor = join_unannounced(&engine, &mut controller, SUBSCRIBING, Family::udp());
     let fingerprint = Certificate::generate().fingerprint().0;
     controller.demand(Command::ConnectTransport { transport: SUBSCRIBING, fingerprint });
     controller.demand(Command::Consume(consume(SUBSCRIBING, PRODUCER, CONSUMER)));
@@ -58,8 +58,8 @@ fn client_hellos_from_addresses_without_a_valid_pair_change_nothing() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     controller.demand(create_router(ROUTER));
-    let mut victim = join(&engine, &mut controller, PUBLISHING, Family::V4);
-    let address = SocketAddr::from(([127, 0, 0, 1], engine.port));
+    let mut victim = join(&engine, &mut controller, PUBLISHING, Family::udp());
+    let address = SocketAddr::new(loopback(), engine.port);
 
     let sprayers: Vec<UdpSocket> = (0..SPRAYERS).map(|_| socket_to(address)).collect();
     let spray = || {
@@ -112,7 +112,7 @@ fn checks_without_the_right_password_get_no_answer_and_no_state() {
     let Event::TransportCreated { ice, fingerprint, candidates, .. } = created else { panic!("{created:?}") };
     let fingerprint_of_peer = certificate().fingerprint().0;
     controller.demand(Command::ConnectTransport { transport: PUBLISHING, fingerprint: fingerprint_of_peer });
-    let candidate = candidate(&candidates, Family::V4, engine.port);
+    let candidate = candidate(&candidates, Family::udp(), engine.port);
 
     let (ufrag, pwd) = (ice.ufrag.as_str(), ice.pwd.as_str());
     let stranger = socket_to(candidate.address);

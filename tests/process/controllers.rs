@@ -68,7 +68,7 @@ fn media_outlives_its_controller_and_the_next_one_finds_everything() {
         let Event::TransportCreated { ice, fingerprint, candidates, .. } = &process.created[of] else {
             panic!()
         };
-        let candidate = candidate(candidates, Family::V4, engine.port);
+        let candidate = candidate(candidates, Family::udp(), engine.port);
         Caller::new(candidate, ice, Fingerprint(*fingerprint))
     });
     publisher.connect();

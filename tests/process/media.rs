@@ -63,7 +63,7 @@ fn each_worker_serves_the_port_of_its_number() {
             fingerprint: crate::caller::certificate().fingerprint().0,
         };
         controller.request_of(worker, connect);
-        let candidate = candidate(&candidates, Family::V4, engine.port + worker as u16);
+        let candidate = candidate(&candidates, Family::udp(), engine.port + worker as u16);
         Caller::new(candidate, &ice, fingerprint).connect();
     }
 }

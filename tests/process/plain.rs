@@ -4,7 +4,7 @@
 use crate::SILENCE;
 use crate::call::{
     CONSUMER, Family, PRODUCER, PUBLISHING, RECEIVED_PT, RECEIVED_SSRC, ROUTER, SUBSCRIBING, consume,
-    create_router, join, produce,
+    create_router, join, loopback, produce,
 };
 use crate::controller::Controller;
 use crate::engine::Engine;
@@ -16,11 +16,9 @@ use control::{
 };
 use oracle_rtp::packet::Packet;
 use oracle_util::marshal::{Marshal, Unmarshal};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
-
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Frames of video after which a receiver has seen enough: with a keyframe every 15, some of each kind.
 const FRAMES: usize = 40;
@@ -105,7 +103,7 @@ impl Media {
         let transport = TransportId(self.ids);
         let create = CreatePlainTransport { comedia: port.is_none(), srtp: profile, ..create(transport) };
         let (address, _) = make(controller, create);
-        let remote = port.map(|port| SocketAddr::new(LOOPBACK, port));
+        let remote = port.map(|port| SocketAddr::new(loopback(), port));
         let connect = ConnectPlainTransport { transport, remote, rtcp_remote: None, srtp };
         controller.demand(Command::ConnectPlainTransport(connect));
         controller.demand(Command::Produce(self.produce()));
@@ -122,7 +120,7 @@ impl Media {
         let profile = srtp.as_ref().map(|srtp| srtp.profile);
         let transport = TransportId(self.ids + 1);
         let (_, ours) = make(controller, CreatePlainTransport { srtp: profile, ..create(transport) });
-        let remote = Some(SocketAddr::new(LOOPBACK, port));
+        let remote = Some(SocketAddr::new(loopback(), port));
         let connect = ConnectPlainTransport { transport, remote, rtcp_remote: None, srtp };
         controller.demand(Command::ConnectPlainTransport(connect));
         controller.demand(Command::Consume(self.consume()));
@@ -134,7 +132,7 @@ fn create(transport: TransportId) -> CreatePlainTransport {
     CreatePlainTransport {
         router: ROUTER,
         transport,
-        family: IpFamily::V4,
+        family: if loopback().is_ipv4() { IpFamily::V4 } else { IpFamily::V6 },
         rtcp_mux: false,
         comedia: false,
         srtp: None,
@@ -162,7 +160,7 @@ fn start() -> (Engine, Controller) {
 fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % 50) as u16 * 160;
-    let is_free = |port: &u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let is_free = |port: &u16| UdpSocket::bind((loopback(), *port)).is_ok();
     (0..500)
         .map(|_| 24_000 + (start + 16 * NEXT.fetch_add(1, Ordering::Relaxed)) % 8_000)
         .find(|first| (*first..first + count).all(|port| is_free(&port)))
@@ -193,8 +191,9 @@ fn ffmpeg_sender(video: &str, audio: &str) -> Program {
 fn sdp(video: u16, audio: u16, crypto: Option<[String; 2]>) -> TextFile {
     let profile = if crypto.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
     let [of_video, of_audio] = crypto.unwrap_or_default();
+    let ip = format!("IP{} {}", if loopback().is_ipv4() { 4 } else { 6 }, loopback());
     let text = format!(
-        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=leat\nc=IN IP4 127.0.0.1\nt=0 0\n\
+        "v=0\no=- 0 0 IN {ip}\ns=leat\nc=IN {ip}\nt=0 0\n\
          m=video {video} {profile} 101\na=rtpmap:101 VP8/90000\n{of_video}\
          m=audio {audio} {profile} 102\na=rtpmap:102 opus/48000/2\n{of_audio}"
     );
@@ -233,7 +232,7 @@ fn what_ffmpeg_sends_another_ffmpeg_plays() {
     AUDIO.sink(&mut controller, port + 2, None);
     let sdp = sdp(port, port + 2, None);
     let mut receiver = ffmpeg_receiver(&sdp);
-    receiver.await_listening(LOOPBACK, port + 3);
+    receiver.await_listening(loopback(), port + 3);
     let way =
         |to: SocketAddr, from: u16| format!("rtp://{to}?localrtpport={from}&localrtcpport={}", from + 1);
     let _sender = ffmpeg_sender(&way(video, from), &way(audio, from + 2));
@@ -260,10 +259,10 @@ fn srtp_goes_through_from_one_ffmpeg_to_another_and_nobody_else_is_heard() {
     });
     let sdp = sdp(port, port + 2, Some(crypto));
     let mut receiver = ffmpeg_receiver(&sdp);
-    receiver.await_listening(LOOPBACK, port + 3);
+    receiver.await_listening(loopback(), port + 3);
 
     // The first to send to either is an impostor without the key.
-    let impostor = UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    let impostor = UdpSocket::bind((loopback(), 0)).unwrap();
     for seq in 1..=5 {
         let packet = plain_packet(VIDEO.sent_pt, seq);
         impostor.send_to(&packet, video).unwrap();
@@ -299,9 +298,10 @@ fn gstreamer_receiver(port: u16, media: Media, decoder: &str) -> Program {
     };
     let (clock_rate, pt) = (media.clock_rate_hz, media.received_pt);
     Program::start(&format!(
-        "gst-launch-1.0 -q udpsrc port={port} \
+        "gst-launch-1.0 -q udpsrc address={} port={port} \
          caps=application/x-rtp,media={kind},encoding-name={name},clock-rate={clock_rate},payload={pt} \
-         ! rtpjitterbuffer ! {decoder} ! fakesink num-buffers={FRAMES}"
+         ! rtpjitterbuffer ! {decoder} ! fakesink num-buffers={FRAMES}",
+        loopback()
     ))
 }
 
@@ -317,15 +317,16 @@ fn what_gstreamer_sends_another_gstreamer_plays() {
         gstreamer_receiver(port + 2, AUDIO, "rtpopusdepay ! opusdec"),
     ];
     let receivers = receivers.into_iter().zip([port, port + 2]).map(|(mut receiver, port)| {
-        receiver.await_listening(LOOPBACK, port);
+        receiver.await_listening(loopback(), port);
         receiver
     });
     let receivers: Vec<Program> = receivers.collect();
     // With RTCP, as its manual shows it: from other ports than RTP, whatever they are.
+    let host = loopback();
     let way = |session: u8, port: u16| {
         format!(
-            "rtp.send_rtp_src_{session} ! udpsink host=127.0.0.1 port={port} \
-             rtp.send_rtcp_src_{session} ! udpsink host=127.0.0.1 port={} sync=false async=false",
+            "rtp.send_rtp_src_{session} ! udpsink host={host} port={port} \
+             rtp.send_rtcp_src_{session} ! udpsink host={host} port={} sync=false async=false",
             port + 1
         )
     };
@@ -352,7 +353,7 @@ fn what_gstreamer_sends_another_gstreamer_plays() {
 fn a_browser_hears_ffmpeg_and_is_heard_outside() {
     let (engine, mut controller) = start();
     let source = AUDIO.source(&mut controller, None, None);
-    let mut caller = join(&engine, &mut controller, SUBSCRIBING, Family::V4);
+    let mut caller = join(&engine, &mut controller, SUBSCRIBING, Family::udp());
     let consume = Consume { transport: SUBSCRIBING, ..consume(SUBSCRIBING, ProducerId(AUDIO.ids), CONSUMER) };
     controller.demand(Command::Consume(consume));
     caller.connect();
@@ -369,14 +370,14 @@ fn a_browser_hears_ffmpeg_and_is_heard_outside() {
     }
 
     // And back: what the browser says comes to whoever listens outside, in the open.
-    let outside = UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    let outside = UdpSocket::bind((loopback(), 0)).unwrap();
     outside.set_read_timeout(Some(crate::PATIENCE)).unwrap();
     let transport = TransportId(AUDIO.ids + 1);
     let (address, _) = make(&mut controller, CreatePlainTransport { rtcp_mux: true, ..create(transport) });
     let remote = outside.local_addr().ok();
     let connect = ConnectPlainTransport { transport, remote, rtcp_remote: None, srtp: None };
     controller.demand(Command::ConnectPlainTransport(connect));
-    let mut publisher = join(&engine, &mut controller, PUBLISHING, Family::V4);
+    let mut publisher = join(&engine, &mut controller, PUBLISHING, Family::udp());
     controller.demand(Command::Produce(produce(PUBLISHING, PRODUCER)));
     let codecs = vec![AUDIO.codec(AUDIO.received_pt)];
     controller.demand(Command::Consume(Consume { producer: PRODUCER, codecs, ..AUDIO.consume() }));
@@ -394,13 +395,14 @@ fn a_browser_hears_ffmpeg_and_is_heard_outside() {
 #[test]
 fn what_a_third_host_injects_reaches_nobody() {
     let (_engine, mut controller) = start();
-    let bind = |ip: [u8; 4]| {
-        let socket = UdpSocket::bind((IpAddr::from(ip), 0)).unwrap();
+    let bind = |ip: IpAddr| {
+        let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket.set_read_timeout(Some(crate::PATIENCE)).unwrap();
         socket
     };
-    let (sender, neighbour, third, receiver) =
-        (bind([127, 0, 0, 1]), bind([127, 0, 0, 1]), bind([127, 0, 0, 2]), bind([127, 0, 0, 1]));
+    // All of 127/8 is this host; of IPv6 it has one address, and the third is another neighbour.
+    let elsewhere = if loopback().is_ipv4() { IpAddr::from([127, 0, 0, 2]) } else { loopback() };
+    let [sender, neighbour, third, receiver] = [loopback(), loopback(), elsewhere, loopback()].map(bind);
     let transport = TransportId(AUDIO.ids);
     let (source, _) = make(&mut controller, CreatePlainTransport { rtcp_mux: true, ..create(transport) });
     controller.demand(Command::Produce(AUDIO.produce()));
@@ -447,6 +449,6 @@ fn ports_come_back_and_run_out() {
     assert!(text.as_str().contains("port"), "{text:?}");
     controller.demand(Command::CloseTransport { transport: TransportId(0) });
     std::thread::sleep(Duration::from_millis(20));
-    assert!(UdpSocket::bind((LOOPBACK, first)).is_ok(), "the port is free again");
+    assert!(UdpSocket::bind((loopback(), first)).is_ok(), "the port is free again");
     assert!(matches!(controller.request(third), Event::PlainTransportCreated { .. }));
 }

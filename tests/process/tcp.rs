@@ -75,7 +75,7 @@ fn an_engine_may_have_ipv6_only() {
 fn a_closed_connection_is_told_and_a_new_one_takes_its_place() {
     let engine = Engine::start();
     let mut controller = engine.attach();
-    let mut call = Call::connect_over(&engine, &mut controller, Family::V4, Family::Tcp4);
+    let mut call = Call::connect_over(&engine, &mut controller, Family::udp(), Family::tcp());
     call.say(10);
     call.subscriber.come_again();
     let gone =
@@ -104,9 +104,9 @@ fn a_closed_connection_is_told_and_a_new_one_takes_its_place() {
 fn a_reader_that_stalls_is_bounded_and_the_others_hear_everything() {
     let engine = Engine::start();
     let mut controller = engine.attach();
-    let mut call = Call::connect_over(&engine, &mut controller, Family::Tcp4, Family::Tcp4);
+    let mut call = Call::connect_over(&engine, &mut controller, Family::tcp(), Family::tcp());
     let (other, other_view) = (TransportId(30), ConsumerId(300));
-    let mut good = join(&engine, &mut controller, other, Family::Tcp4);
+    let mut good = join(&engine, &mut controller, other, Family::tcp());
     controller.demand(Command::Consume(Consume {
         ssrc: RECEIVED_SSRC + 1,
         ..consume(other, PRODUCER, other_view)
@@ -152,7 +152,7 @@ fn await_end(stream: &mut TcpStream) {
 fn strangers_are_shown_out() {
     let engine = Engine::start();
     let mut controller = engine.attach();
-    let mut call = Call::connect_over(&engine, &mut controller, Family::Tcp4, Family::Tcp4);
+    let mut call = Call::connect_over(&engine, &mut controller, Family::tcp(), Family::tcp());
     let connect = || TcpStream::connect(("127.0.0.1", engine.port)).unwrap();
     // Other protocols, at once.
     for text in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01\x00", b"SSH-2.0-client\r\n"] {
@@ -192,8 +192,8 @@ fn a_tcp_only_engine_still_takes_a_whole_call() {
     let engine = Engine::start_with(&["--workers", "1", "--no-udp-candidates"]);
     let mut controller = engine.attach();
     controller.demand(create_router(ROUTER));
-    let mut publisher = join(&engine, &mut controller, PUBLISHING, Family::Tcp4);
-    let mut subscriber = join(&engine, &mut controller, SUBSCRIBING, Family::Tcp4);
+    let mut publisher = join(&engine, &mut controller, PUBLISHING, Family::tcp());
+    let mut subscriber = join(&engine, &mut controller, SUBSCRIBING, Family::tcp());
     controller.demand(Command::Produce(produce(PUBLISHING, PRODUCER)));
     controller.demand(Command::Consume(consume(SUBSCRIBING, PRODUCER, CONSUMER)));
     publisher.connect();

@@ -6,9 +6,10 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { networkInterfaces, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { IS_IPV6, LOOPBACK, LOOPBACK_HOST, loopback } from './family.js';
 import { machineLoad, until } from './wait.js';
 
 export const ROOT = resolve(fileURLToPath(import.meta.url), '../../../..');
@@ -52,7 +53,7 @@ export class Leat {
     const all = [
       'up',
       '--http',
-      `127.0.0.1:${http}`,
+      `${LOOPBACK_HOST}:${http}`,
       // Tests keep to loopback, whatever networks the machine is in.
       ...loopback().flatMap((address) => ['--listen-ip', address]),
       '--workers',
@@ -68,7 +69,7 @@ export class Leat {
       ...leat.#mediaFile(media),
       ...args,
     ];
-    leat.url = `http://127.0.0.1:${http}`;
+    leat.url = `http://${LOOPBACK_HOST}:${http}`;
     leat.#process = spawn(LEAT_BIN, all, { stdio: ['ignore', 'pipe', 'pipe'], cwd: leat.#folder });
     for (const stream of [leat.#process.stdout, leat.#process.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => {
@@ -169,14 +170,8 @@ function nameOf(pid) {
   }
 }
 
-/** Of both families, where the machine has both: containers often go without IPv6. */
-function loopback() {
-  const addresses = Object.values(networkInterfaces()).flatMap((many) => many.map(({ address }) => address));
-  return ['127.0.0.1', '::1'].filter((address) => address === '127.0.0.1' || addresses.includes(address));
-}
-
 async function freeTcpPort() {
-  const server = createServer().listen(0, '127.0.0.1');
+  const server = createServer().listen(0, LOOPBACK);
   await once(server, 'listening');
   const { port } = server.address();
   server.close();
@@ -191,14 +186,14 @@ async function freeRtcPorts(count) {
     const sockets = [];
     try {
       for (let port = base; port < base + count; port += 1) {
-        const socket = createSocket('udp4');
+        const socket = createSocket(IS_IPV6 ? 'udp6' : 'udp4');
         sockets.push(socket);
-        socket.bind(port, '127.0.0.1');
+        socket.bind(port, LOOPBACK);
         // `once` rejects on 'error', which is how a taken port shows.
         await once(socket, 'listening');
         const server = createServer();
         sockets.push(server);
-        server.listen(port, '127.0.0.1');
+        server.listen(port, LOOPBACK);
         await once(server, 'listening');
       }
       return base;

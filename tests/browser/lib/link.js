@@ -3,10 +3,10 @@
 
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { IS_IPV6, LOOPBACK } from './family.js';
 
-const LOOPBACK = '127.0.0.1';
-/** What IPv4 and UDP put before each datagram; a real link carries them too. */
-const HEADER_BYTES = 28;
+/** What IP and UDP put before each datagram; a real link carries them too. */
+const HEADER_BYTES = IS_IPV6 ? 48 : 28;
 const BITS = 8;
 
 export class Link {
@@ -53,7 +53,7 @@ export class Link {
   }
 
   #socket() {
-    const socket = createSocket('udp4');
+    const socket = createSocket(IS_IPV6 ? 'udp6' : 'udp4');
     // The engine may be gone before the client: what a link does with that is to carry nothing.
     socket.on('error', () => {});
     this.#sockets.push(socket);
@@ -92,15 +92,15 @@ export class Link {
   }
 }
 
-/** Runs in the page, before the app: the engine's candidates are those of the link, and there is no way around it. */
-export function behindLink(ports) {
+/** Runs in the page, before the app: the engine's candidates are those of the link, its ports and its host, and there is no way around it. */
+export function behindLink({ ports, host }) {
   const { setRemoteDescription } = RTCPeerConnection.prototype;
   const CANDIDATE = /^a=candidate:(\S+) (\d+) (\S+) (\d+) (\S+) (\d+) (.*)$/;
   const throughLink = (line) => {
     const match = CANDIDATE.exec(line);
     if (!match) return [line];
     const [, foundation, component, protocol, priority, address, port, rest] = match;
-    if (protocol.toLowerCase() !== 'udp' || address !== '127.0.0.1' || !(port in ports)) return [];
+    if (protocol.toLowerCase() !== 'udp' || address !== host || !(port in ports)) return [];
     return [`a=candidate:${foundation} ${component} ${protocol} ${priority} ${address} ${ports[port]} ${rest}`];
   };
   RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
