@@ -313,3 +313,24 @@ fn a_peers_own_estimate_is_followed() {
     assert_eq!(spatial(&world, view).1, 2, "{world}: of 3 Mbit/s");
     assert_eq!(world.shard().counters().value(Counter::PaddingBytesOut), 0, "{world}");
 }
+
+#[test]
+fn a_single_encoding_above_the_first_estimate_is_seen_at_once_where_the_path_carries_it() {
+    let mut world = World::new(210);
+    let (alice, bob) = (world.join(), world.join());
+    world.link(alice).delay(15 * MS);
+    world.link(bob).delay(10 * MS);
+    world.connect();
+    let camera = world.publish(alice, Track::camera().bitrate_bps(2_500_000));
+    world.run_for(3 * SEC);
+    narrow(&mut world, bob, 20 * MBIT);
+    let asked_at = world.now();
+    let camera = world.subscribe_with_feedback(bob, camera);
+    world.run_for(3 * SEC);
+    world.assert_sound();
+    let frames = world.sink(camera).frames();
+    let first = frames.first().expect("a picture").at.saturating_since(asked_at);
+    // A request for a keyframe and the keyframe take 50 ms; what there is to send meanwhile doubles with each probe.
+    assert!(first < 250 * MS, "{world}: the first picture after {first:?}");
+    assert!(frames.len() >= 85, "{world}: {} of 90 frames", frames.len());
+}

@@ -1,7 +1,7 @@
 //! A transport's bandwidth at work: lets waiting packets go, fills probes up with padding, and ten times a second shares the estimate
 //! among the consumers.
 
-use crate::bandwidth::{Allocator, Demand, LAYERS_MAX, Prefer, Rates};
+use crate::bandwidth::{Allocator, Certainty, Demand, LAYERS_MAX, Prefer, Rates};
 use crate::consumer::Consumer;
 use crate::egress::Egress;
 use crate::layers::Allowance;
@@ -183,13 +183,14 @@ impl Shard {
         }
         let budget_bps = side.estimator.estimate_bps().saturating_sub(audio_bps);
         let Sharing { allocator, demands, .. } = sharing;
-        let (allocated, over_bps) = if side.estimator.is_new(now) {
-            // A small picture is here soonest, and what the path carries is known a moment later.
-            (allocator.begin(now, budget_bps, demands), 0)
-        } else {
-            let allocated = allocator.allocate(now, budget_bps, demands);
+        // A small picture is here soonest, and what the path carries is known a moment later.
+        let certainty = side.estimator.certainty(now);
+        let allocated = allocator.allocate_of(now, budget_bps, certainty, demands);
+        let over_bps = if certainty == Certainty::Known {
             let cap_bps = transport.bitrates.outgoing.max_bps.saturating_sub(audio_bps + allocated.bps);
-            (allocated, oversend(budget_bps.saturating_sub(allocated.bps), cap_bps, demands))
+            oversend(budget_bps.saturating_sub(allocated.bps), cap_bps, demands)
+        } else {
+            0
         };
         shared.allocated_bps = allocated.bps + over_bps + audio_bps;
         shared.wanted_bps = allocated.wanted_bps + audio_bps;

@@ -61,6 +61,17 @@ pub struct Allocated {
     pub wanted_bps: u64,
 }
 
+/// How well the budget is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// It is where every estimate starts: everybody is seen as small as can be, nobody larger than now, and nobody who is seen already goes dark.
+    Guess,
+    /// All that was tried so far was carried, and more is being tried: nobody who is seen already goes dark.
+    Rising,
+    /// It is the path's, as far as that has been looked at.
+    Known,
+}
+
 /// The working space of [`allocate`](Self::allocate): one for all transports of a shard. Grows to the largest call, and then no more.
 #[derive(Debug, Default)]
 pub struct Allocator {
@@ -75,15 +86,17 @@ pub struct Allocator {
 impl Allocator {
     /// Chooses the layers of every demand, of `budget_bps` in all.
     pub fn allocate(&mut self, now: Instant, budget_bps: u64, demands: &mut [Demand]) -> Allocated {
-        self.choose(now, budget_bps, demands, false)
+        self.allocate_of(now, budget_bps, Certainty::Known, demands)
     }
 
-    /// The same where the budget is a guess still: everybody is seen as small as can be, and nobody larger than now.
-    pub fn begin(&mut self, now: Instant, budget_bps: u64, demands: &mut [Demand]) -> Allocated {
-        self.choose(now, budget_bps, demands, true)
-    }
-
-    fn choose(&mut self, now: Instant, budget_bps: u64, demands: &mut [Demand], is_guess: bool) -> Allocated {
+    /// The same of a budget of which more or less is known.
+    pub fn allocate_of(
+        &mut self,
+        now: Instant,
+        budget_bps: u64,
+        certainty: Certainty,
+        demands: &mut [Demand],
+    ) -> Allocated {
         let len = demands.len().min(limits::DEMANDS_MAX);
         let (demands, beyond) = demands.split_at_mut(len);
         beyond.iter_mut().for_each(|demand| demand.layers = None);
@@ -103,9 +116,12 @@ impl Allocator {
         for (index, demand) in demands.iter_mut().enumerate() {
             let ladder = &self.ladders[index];
             let rungs = ladder.rungs(demand.layers);
-            let (mut floor, ceiling) = (self.floor[index], self.ceiling[index]);
-            if is_guess {
+            let (mut floor, mut ceiling) = (self.floor[index], self.ceiling[index]);
+            if certainty == Certainty::Guess {
                 floor = floor.min(rungs.max(ladder.top_of_same_size(1)));
+            }
+            if certainty != Certainty::Known {
+                ceiling = ceiling.max(rungs.min(1));
             }
             let rungs = demand.steadiness.choose(now, ladder, rungs, floor..=ceiling, is_short);
             demand.layers = ladder.layers(rungs);
@@ -445,9 +461,24 @@ mod tests {
     #[test]
     fn of_a_guess_everybody_gets_the_smallest_picture_and_nobody_loses() {
         let mut demands = [camera(1), Demand { layers: layers(1, 1), ..camera(1) }];
-        let allocated = Allocator::default().begin(at(0), 3_000_000, &mut demands);
+        let allocated = Allocator::default().allocate_of(at(0), 3_000_000, Certainty::Guess, &mut demands);
         assert_eq!(demands.map(|demand| demand.layers), [layers(0, 2), layers(1, 1)]);
         assert_eq!(allocated.wanted_bps, 3_000_000, "there is something to look for");
+    }
+
+    #[test]
+    fn nobody_who_is_seen_goes_dark_while_more_is_being_found() {
+        let seen = || [Demand { layers: layers(0, 0), ..camera(1) }];
+        for (certainty, left) in
+            [(Certainty::Guess, layers(0, 0)), (Certainty::Rising, layers(0, 0)), (Certainty::Known, None)]
+        {
+            let mut demands = seen();
+            Allocator::default().allocate_of(at(0), 10_000, certainty, &mut demands);
+            assert_eq!(demands[0].layers, left, "{certainty:?}");
+        }
+        let mut in_the_dark = [camera(1)];
+        Allocator::default().allocate_of(at(0), 10_000, Certainty::Rising, &mut in_the_dark);
+        assert_eq!(in_the_dark[0].layers, None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::acked::Throughput;
 use super::aimd::{Aimd, BETA};
+use super::allocator::Certainty;
 use super::delay::{DelayDetector, Usage};
 use super::history::{Fate, History, PeerTime, SentPacket};
 use super::limits;
@@ -197,10 +198,18 @@ impl Estimator {
         self.heard.was_limit
     }
 
-    /// Whether the estimate is still where every estimate starts, and a first probe has had no time to tell more.
-    pub fn is_new(&self, now: Instant) -> bool {
-        let has_waited = |since| now.saturating_since(since) >= FIRST_RESULT_WAIT;
-        !self.heard.has_result && self.remb.is_none() && !self.heard.wanted_since.is_some_and(has_waited)
+    /// How well the estimate is known: the first probes have so long to find the path's limit, or what is wanted.
+    pub fn certainty(&self, now: Instant) -> Certainty {
+        let has_waited = |since| now.saturating_since(since) >= FIRST_RESULTS_WAIT;
+        if self.remb.is_some() || self.heard.wanted_since.is_some_and(has_waited) {
+            Certainty::Known
+        } else if !self.heard.has_result {
+            Certainty::Guess
+        } else if self.prober.is_rising() && !self.heard.was_limit && !self.is_congested(now) {
+            Certainty::Rising
+        } else {
+            Certainty::Known
+        }
     }
 
     /// Transport-wide feedback from the peer.
@@ -440,8 +449,8 @@ const IDLE: Duration = Duration::from_millis(400);
 const RECOVERY_WAIT: Duration = Duration::from_millis(500);
 /// … and how far up.
 const RECOVERY_SHARE: f64 = 0.85;
-/// A peer tells of what it receives ten times a second; the first probe has this long to have a result.
-const FIRST_RESULT_WAIT: Duration = Duration::from_secs(2);
+/// A peer tells of what it receives ten times a second; the first probes have this long to have results.
+const FIRST_RESULTS_WAIT: Duration = Duration::from_secs(2);
 /// A queue that has grown for no longer may be a moment's disturbance: the peer was busy, or somebody else's burst went by.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// What is given out is sent at rates that swing by so much.

@@ -19,7 +19,7 @@ mod loss;
 mod pacer;
 mod probe;
 
-pub use allocator::{Allocated, Allocator, Demand, LAYERS_MAX, Prefer, Rates, Steadiness};
+pub use allocator::{Allocated, Allocator, Certainty, Demand, LAYERS_MAX, Prefer, Rates, Steadiness};
 pub use estimator::{Bounds, Estimator, Purpose};
 pub use pacer::{Class, Offer, Pacer};
 pub use probe::ClusterId;

@@ -159,6 +159,11 @@ impl Prober {
         self.sending.is_some() || self.pending.iter().any(Option::is_some)
     }
 
+    /// Whether the last result asks for more, or is still to come.
+    pub fn is_rising(&self) -> bool {
+        self.is_under_way() || self.schedule.asked.is_some()
+    }
+
     /// Bytes the cluster lacks by now, to be filled up with padding.
     pub fn due_bytes(&self, now: Instant) -> u32 {
         let Some(sending) = &self.sending else { return 0 };
