@@ -19,6 +19,7 @@ async function seesNothingWithoutTheKey(grace) {
 for (const [codec, mode] of [
   ['VP8', 'L3T3'],
   ['VP9', 'L3T3_KEY'],
+  ['AV1', 'L3T3'],
 ]) {
   test(`${codec} encrypted end to end: a subscriber moves through all layers on command`, { timeout: 120_000 }, async (t) => {
     const options = { codec, mode, options: encrypted, prepare: seesNothingWithoutTheKey };

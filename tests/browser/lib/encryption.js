@@ -52,14 +52,37 @@ function transformMedia({ path, key }) {
   };
 }
 
-/** Runs as the worker: nothing of a frame stays readable, not its first byte either. A sealed frame is a nonce and what AES-GCM makes of the frame. */
+/**
+ * Runs as the worker: nothing of a frame stays readable, not its first byte either. A sealed frame is a nonce and what AES-GCM makes of the frame. Of AV1 that is put into
+ * one OBU, because browsers cut AV1 at its OBUs and drop what has none.
+ */
 function worker() {
   const NONCE_LEN = 12;
   const imported = (key) => crypto.subtle.importKey('raw', key, 'AES-GCM', false, ['encrypt', 'decrypt']);
+  const HEADER_LEN = 1;
+  /** An OBU of type frame with a size field (AV1 §5.3.2). */
+  const HEADER = 0x32;
   let openingKey = null;
   let opened = 0;
   globalThis.onmessage = ({ data }) => {
     openingKey = imported(data);
+  };
+
+  const isAv1 = (frame) => frame.getMetadata().mimeType?.toLowerCase() === 'video/av1';
+  const obu = (content) => {
+    const leb128 = [];
+    for (let rest = content.length; leb128.length === 0 || rest > 0; rest >>= 7)
+      leb128.push((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
+    const data = new Uint8Array(HEADER_LEN + leb128.length + content.length);
+    data.set([HEADER, ...leb128]);
+    data.set(content, HEADER_LEN + leb128.length);
+    return data;
+  };
+  const contentAt = (buffer) => {
+    const bytes = new Uint8Array(buffer);
+    let at = HEADER_LEN;
+    while (bytes[at] & 0x80) at += 1;
+    return at + 1;
   };
 
   const seal = (key) => async (frame, controller) => {
@@ -68,14 +91,15 @@ function worker() {
     const data = new Uint8Array(NONCE_LEN + sealed.length);
     data.set(iv);
     data.set(sealed, NONCE_LEN);
-    frame.data = data.buffer;
+    frame.data = (isAv1(frame) ? obu(data) : data).buffer;
     controller.enqueue(frame);
   };
   const open = async (frame, controller) => {
     const key = await openingKey;
     if (key) {
-      const iv = new Uint8Array(frame.data, 0, NONCE_LEN);
-      frame.data = await crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, new Uint8Array(frame.data, NONCE_LEN));
+      const data = new Uint8Array(frame.data).subarray(isAv1(frame) ? contentAt(frame.data) : 0);
+      const iv = data.subarray(0, NONCE_LEN);
+      frame.data = await crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, data.subarray(NONCE_LEN));
       opened += 1;
       postMessage(opened);
     }
