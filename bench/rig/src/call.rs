@@ -1,6 +1,6 @@
 //! One publisher and many subscribers around one shard, in virtual time.
 
-use crate::{Sink, allocations};
+use crate::{Sink, allocations, held_bytes};
 use control::{
     Candidate, Codec, CodecParameters, Command, Consume, ConsumerId, Counter, Counters, CreateTransport,
     Encoding, Event, Extension, ExtensionKind, Kind, Produce, ProducerId, Request, RequestId, RouterId, Text,
@@ -52,6 +52,7 @@ pub struct Call {
     last_request: u64,
     /// Made inside of the shard.
     allocations: u64,
+    held_bytes: i64,
 }
 
 /// Between two frames.
@@ -102,6 +103,7 @@ impl Call {
             rtx_seq: 0,
             last_request: 0,
             allocations: 0,
+            held_bytes: 0,
         };
         call.request(Command::CreateRouter { router: ROUTER, app_data: Default::default() });
         let theirs = Certificate::generate();
@@ -137,6 +139,28 @@ impl Call {
     /// allocator.
     pub fn allocations(&self) -> u64 {
         self.allocations
+    }
+
+    /// Bytes of the heap that the shard has taken and keeps; likewise. What the libraries in C take is not in it.
+    pub fn held_bytes(&self) -> i64 {
+        self.held_bytes
+    }
+
+    /// Everybody consumes the track `times` more on the same transport. What that brings is not for [`check`](Self::check).
+    pub fn consume_more(&mut self, times: u32) {
+        for subscriber in 1..=self.shape.subscribers {
+            for nth in 1..=times {
+                let another = nth << 16;
+                let first = consume(subscriber, self.shape.feedback);
+                self.request(Command::Consume(Consume {
+                    consumer: ConsumerId(first.consumer.0 | u64::from(another)),
+                    mid: Some(Text::new(nth.to_string())),
+                    ssrc: first.ssrc | another,
+                    rtx_ssrc: first.rtx_ssrc.map(|ssrc| ssrc | another),
+                    ..first
+                }));
+            }
+        }
     }
 
     /// How media is protected.
@@ -241,9 +265,10 @@ impl Call {
     }
 
     fn in_shard<T>(&mut self, call: impl FnOnce(&mut Shard, &mut Sink) -> T) -> T {
-        let before = allocations();
+        let before = (allocations(), held_bytes());
         let result = call(&mut self.shard, &mut self.sink);
-        self.allocations += allocations() - before;
+        self.allocations += allocations() - before.0;
+        self.held_bytes += held_bytes() - before.1;
         if self.shape.feedback {
             self.written_at.resize(self.sink.written().count(), self.now);
         }

@@ -13,6 +13,7 @@ pub struct Counting;
 thread_local! {
     /// Constant and without a destructor, so that reading it allocates nothing and works until the thread's very end.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static HELD: Cell<i64> = const { Cell::new(0) };
 }
 
 /// How often this thread has allocated or reallocated so far.
@@ -20,32 +21,39 @@ pub fn allocations() -> u64 {
     ALLOCATIONS.get()
 }
 
-fn count() {
-    ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+/// Bytes that this thread has taken and not given back so far; less than nothing where it gives back what others have taken.
+pub fn held_bytes() -> i64 {
+    HELD.get()
+}
+
+fn count(taken: usize, given_back: usize) {
+    ALLOCATIONS.set(ALLOCATIONS.get() + u64::from(taken > 0));
+    HELD.set(HELD.get() + taken as i64 - given_back as i64);
 }
 
 // SAFETY: every method does what `System` does with the same arguments, whose contract is the same; counting touches no
-// memory but a cell of this thread, and does not unwind before 2⁶⁴ allocations.
+// memory but two cells of this thread, and does not unwind before 2⁶⁴ allocations.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size(), 0);
         // SAFETY: the caller keeps the contract, which is `System`'s.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size(), 0);
         // SAFETY: the caller keeps the contract, which is `System`'s.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count();
+        count(new_size, layout.size());
         // SAFETY: `block` came from `System` by way of this allocator; the rest is the caller's.
         unsafe { System.realloc(block, layout, new_size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count(0, layout.size());
         // SAFETY: `block` came from `System` by way of this allocator; the rest is the caller's.
         unsafe { System.dealloc(block, layout) }
     }

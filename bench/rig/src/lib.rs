@@ -13,7 +13,7 @@ mod counting;
 mod sink;
 
 pub use call::{Call, Shape};
-pub use counting::{Counting, allocations};
+pub use counting::{Counting, allocations, held_bytes};
 pub use sink::Sink;
 
 use std::time::Duration;
