@@ -29,9 +29,9 @@ pub const MESSAGES_PER_SECOND: f64 = 100.0;
 /// How many may come at once before [`MESSAGES_PER_SECOND`] holds: a full room consumed in one go.
 pub const MESSAGES_BURST: f64 = 2_500.0;
 
-/// Joins a second over all connections, of clients whose token admits them. An engine core does 1 000 ICE and DTLS handshakes a second; a third of that
-/// leaves it time for media when everybody comes back at once. Above it, a join is answered with `LIMIT` and when to try again.
-pub const JOINS_PER_SECOND: f64 = 300.0;
+/// Joins a second over all connections, of clients whose token admits them. ICE and DTLS of one take a fifth of a millisecond of an engine's core, which leaves it time for media when
+/// everybody comes back at once. Above it, a join is answered with `LIMIT` and when to try again.
+pub const JOINS_PER_SECOND: f64 = 1_000.0;
 /// How many joins may come at once: two full rooms.
 pub const JOINS_BURST: f64 = 1_000.0;
 
@@ -89,6 +89,12 @@ const _: () = assert!(ENCODINGS_MAX <= 8 && ENCODINGS_MAX <= control::limits::LI
 
 /// Bytes of a `media.yml`: the built-in one has 1 200, nearly all of them comments. A longer one is refused at the start.
 pub const MEDIA_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Notifications that come closer together than this go in one event: each event is two WebSocket messages and a turn of the client's event loop, and
+/// in a room of 400 that fills within a second each client is told of 400 others.
+pub const BATCH_INTERVAL: Duration = Duration::from_millis(25);
+/// Bytes of such an event, beyond which it does not wait for more: a dozen newcomers. With [`OUTBOX_LEN`] it bounds what a client that does not read costs, to 2 MiB.
+pub const BATCH_BYTES_MAX: usize = 1 << 10;
 
 /// Signals waiting to be sent to one client: everything a full room can say in one burst. A client that
 /// does not keep up is disconnected; when it comes back, `Joined` tells it all.

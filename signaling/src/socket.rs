@@ -1,7 +1,7 @@
 //! Socket.IO: one event, `signal`, whose argument is one serialised `Signal`, acknowledged with another.
 
 use crate::failure::Failure;
-use crate::hall::{Connection, Hall};
+use crate::hall::{Batch, Connection, Hall};
 use crate::limits;
 use bytes::Bytes;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
@@ -9,7 +9,7 @@ use socketioxide::layer::SocketIoLayer;
 use socketioxide::{ParserConfig, SocketIo};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{RwLock, mpsc, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// The only event, in both directions.
 const EVENT: &str = "signal";
@@ -108,8 +108,17 @@ async fn send_queue(socket: SocketRef, mut queue: mpsc::Receiver<Bytes>, joined:
     if timeout(limits::JOIN_TIMEOUT, joined).await.is_err() {
         return close(&socket).await;
     }
+    let mut batch = Batch::default();
+    let mut may_leave_at = Instant::now();
     while let Some(signal) = queue.recv().await {
-        if socket.emit(EVENT, &signal).is_err() {
+        batch.push(signal);
+        // At once where nothing was said a moment ago; else with what is said until the moment is over.
+        while !batch.is_full() {
+            let Ok(Some(signal)) = timeout_at(may_leave_at, queue.recv()).await else { break };
+            batch.push(signal);
+        }
+        may_leave_at = Instant::now() + limits::BATCH_INTERVAL;
+        if batch.take().is_some_and(|signal| socket.emit(EVENT, &signal).is_err()) {
             break;
         }
     }

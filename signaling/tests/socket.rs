@@ -159,6 +159,38 @@ async fn a_signal_goes_in_as_an_attachment_and_an_acknowledgement_comes_out() {
 }
 
 #[tokio::test]
+async fn what_is_said_in_one_moment_comes_in_one_event_and_in_order() {
+    const PEERS: usize = 100;
+    let (_engine, signaling, address) = serve().await;
+    let ada = PollingClient::connect(address).await;
+    let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
+    ada.ask(0, &request.encode_to_vec()).await;
+    let mut others = Vec::new();
+    for number in 0..PEERS {
+        let other = signaling.client();
+        other.join(join("r", &number.to_string())).await;
+        others.push(other);
+    }
+    let (mut names, mut events) = (Vec::new(), 0);
+    while names.len() < PEERS {
+        for packet in ada.poll().await.iter().filter(|packet| packet.starts_with('b')) {
+            let signal = |bytes: &[u8]| Signal::decode(bytes).expect("a Signal").payload.expect("a payload");
+            events += 1;
+            let payloads = match signal(&from_base64(&packet[1..])) {
+                Payload::Batch(batch) => batch.signals.iter().map(|bytes| signal(bytes)).collect(),
+                single => vec![single],
+            };
+            for payload in payloads {
+                let Payload::PeerJoined(joined) = payload else { panic!("{payload:?}") };
+                names.push(joined.peer.expect("who").display_name);
+            }
+        }
+    }
+    assert_eq!(names, (0..PEERS).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert!(events < PEERS / 2, "{events} events");
+}
+
+#[tokio::test]
 async fn nothing_of_a_closed_connection_stays() {
     let (_engine, signaling, address) = serve().await;
     let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
@@ -272,16 +304,17 @@ async fn who_does_not_read_is_let_go_of_and_told() {
     let client = PollingClient::connect(address).await;
     let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
     client.ask(0, &request.encode_to_vec()).await;
-    // More than Socket.IO buffers for one client.
-    for _ in 0..limits::OUTBOX_LEN / 2 + 50 {
+    // More than Socket.IO buffers for one client, however few events it takes.
+    let name = "\u{1f98a}".repeat(limits::DISPLAY_NAME_LEN_MAX);
+    for _ in 0..(limits::OUTBOX_LEN + 50) * (limits::BATCH_BYTES_MAX / name.len() + 1) {
         let visitor = signaling.client();
-        while !matches!(visitor.ask(Payload::JoinRoom(join("r", "Bob"))).await, Payload::Joined(_)) {
+        while !matches!(visitor.ask(Payload::JoinRoom(join("r", &name))).await, Payload::Joined(_)) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         visitor.done(Payload::Leave(proto::Leave {})).await;
     }
     // One that reads again hears all that was buffered, and then that this was the end.
-    tokio::time::timeout(Duration::from_secs(3), async {
+    tokio::time::timeout(Duration::from_secs(10), async {
         while !client.poll().await.iter().any(|packet| packet == "41") {}
     })
     .await

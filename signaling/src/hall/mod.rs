@@ -15,7 +15,7 @@ mod state;
 mod stats;
 mod wishes;
 
-pub use outbox::{ConnectionId, Outbox, encode};
+pub use outbox::{Batch, ConnectionId, Outbox, encode};
 pub use state::PeerId;
 
 use crate::engine::{AskError, Engine};

@@ -1,7 +1,7 @@
 //! What waits to be sent to one client.
 
 use crate::limits;
-use crate::proto::{Signal, signal::Payload};
+use crate::proto::{self, Signal, signal::Payload};
 use bytes::Bytes;
 use prost::Message;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +39,36 @@ impl Outbox {
     }
 }
 
+/// Notifications that leave together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    signals: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Adds an encoded signal.
+    pub fn push(&mut self, signal: Bytes) {
+        self.bytes += signal.len();
+        self.signals.push(signal);
+    }
+
+    /// Whether it should not wait for more.
+    pub fn is_full(&self) -> bool {
+        self.bytes >= limits::BATCH_BYTES_MAX
+    }
+
+    /// All of it as one signal, which leaves it empty; a single one is itself.
+    pub fn take(&mut self) -> Option<Bytes> {
+        self.bytes = 0;
+        if self.signals.len() <= 1 {
+            return self.signals.pop();
+        }
+        let signals = self.signals.drain(..).map(Into::into).collect();
+        Some(encode(Payload::Batch(proto::Batch { signals })))
+    }
+}
+
 /// The bytes of a signal of ours.
 pub fn encode(payload: Payload) -> Bytes {
     Signal { version: crate::SIGNAL_VERSION.into(), payload: Some(payload) }.encode_to_vec().into()
@@ -48,6 +78,25 @@ pub fn encode(payload: Payload) -> Bytes {
 mod tests {
     use super::*;
     use crate::proto::Ack;
+
+    #[test]
+    fn one_is_itself_and_several_are_a_batch() {
+        let signal = |room: &str| {
+            encode(Payload::JoinRoom(proto::JoinRoom { room: room.into(), ..Default::default() }))
+        };
+        let mut batch = Batch::default();
+        assert_eq!(batch.take(), None);
+        batch.push(signal("a"));
+        assert_eq!(batch.take(), Some(signal("a")));
+        batch.push(signal("a"));
+        batch.push(signal("b"));
+        let taken = Signal::decode(batch.take().expect("two")).expect("a Signal");
+        let signals: Vec<Vec<u8>> = ["a", "b"].map(|room| signal(room).into()).into();
+        assert_eq!(taken.payload, Some(Payload::Batch(proto::Batch { signals })));
+        assert!(!batch.is_full() && batch.take().is_none());
+        batch.push(vec![0; limits::BATCH_BYTES_MAX].into());
+        assert!(batch.is_full());
+    }
 
     #[tokio::test]
     async fn a_client_that_does_not_keep_up_is_let_go_of() {

@@ -30,11 +30,17 @@ export class SignalClient {
   static async join(url, room, displayName, token = '') {
     const client = new SignalClient();
     client.#socket = io(url, { forceNew: true, transports: ['websocket'] });
-    client.#socket.on('signal', (bytes) => client.heard.push(fromBinary(SignalSchema, new Uint8Array(bytes)).payload));
+    client.#socket.on('signal', (bytes) => client.#hear(new Uint8Array(bytes)));
     await until('the socket is up', () => client.#socket.connected);
     const joined = await client.ask('joinRoom', { room, displayName, token }, 'joined');
     client.peers = joined.peers;
     return client;
+  }
+
+  #hear(bytes) {
+    const { payload } = fromBinary(SignalSchema, bytes);
+    if (payload.case === 'batch') payload.value.signals.forEach((signal) => this.#hear(signal));
+    else this.heard.push(payload);
   }
 
   /** What the answer says; another one than the named is an error. */

@@ -138,6 +138,28 @@ describe('joining', () => {
   });
 });
 
+describe('notifications', () => {
+  test('of one event are heard in order, and a malformed one among them costs no other', async () => {
+    await inCall();
+    const malformed = { case: 'batch' as const, value: { signals: [new Uint8Array([0xff])] } };
+    server.tell(malformed);
+    server.tellTogether(
+      { case: 'peerAway', value: { peerId: 'bob', away: true } },
+      { case: 'peerJoined', value: { peer: { id: 'eve', displayName: 'Eve' } } },
+      { case: 'peerAway', value: { peerId: 'eve', away: true } },
+    );
+    await vi.waitFor(
+      () =>
+        expect(view.peers.map(({ id, away }) => [id, away])).toEqual([
+          ['bob', true],
+          ['eve', true],
+        ]),
+      SOON,
+    );
+    expect(call.history.some(({ what }) => what.startsWith('skipped a malformed notification'))).toBe(true);
+  });
+});
+
 describe('a token that does not allow', () => {
   test('to send: that is said, and one sees and hears the others', async () => {
     server.instead.produceMedia = () => refusal(ErrorCode.TOKEN_PERMISSION);

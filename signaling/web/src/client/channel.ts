@@ -62,7 +62,7 @@ export class SignalChannel {
         events.onMalformed(error);
         return;
       }
-      events.onNotification(signal.payload);
+      for (const payload of notifications(signal, events)) events.onNotification(payload);
     });
   }
 
@@ -101,6 +101,21 @@ export class SignalChannel {
   /** A message whose answer nobody waits for: the last word before the page goes away. */
   tell(payload: PayloadInit): void {
     if (this.#socket.connected) this.#socket.emit('signal', encode(payload), () => undefined);
+  }
+}
+
+/** The one, or those of a batch; a malformed one among them is skipped. */
+function* notifications({ payload }: Signal, events: ChannelEvents): Generator<Payload> {
+  if (payload.case !== 'batch') {
+    yield payload;
+    return;
+  }
+  for (const bytes of payload.value.signals) {
+    try {
+      yield decode(bytes).payload;
+    } catch (error) {
+      events.onMalformed(error);
+    }
   }
 }
 

@@ -52,6 +52,11 @@ export class FakeServer {
     this.#io.emit('signal', encode(payload));
   }
 
+  /** All of it in one event. */
+  tellTogether(...payloads: PayloadInit[]): void {
+    this.tell({ case: 'batch', value: { signals: payloads.map(encode) } });
+  }
+
   /** Cuts every connection, as a crash would; the server is back at once. */
   cut(): void {
     for (const socket of this.#io.sockets.sockets.values()) (socket as Socket).conn.close();
