@@ -167,6 +167,14 @@ impl World {
         self.subscribe_by(peer, consume)
     }
 
+    /// The same as clients do it: the consumer is made paused, and resumed when the client is ready for it.
+    pub fn subscribe_paused(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
+        let consumer = ConsumerId(self.next_id());
+        let mut consume = self.consume(peer, producer, consumer);
+        consume.extensions.push(TRANSPORT_CC);
+        self.subscribe_by(peer, Consume { paused: true, ..consume })
+    }
+
     fn subscribe_by(&mut self, peer: PeerId, consume: Consume) -> ConsumerId {
         let (consumer, producer) = (consume.consumer, consume.producer);
         let kind = self.source(producer).track().kind;

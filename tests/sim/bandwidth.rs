@@ -334,3 +334,23 @@ fn a_single_encoding_above_the_first_estimate_is_seen_at_once_where_the_path_car
     assert!(first < 250 * MS, "{world}: the first picture after {first:?}");
     assert!(frames.len() >= 85, "{world}: {} of 90 frames", frames.len());
 }
+
+#[test]
+fn who_resumes_a_consumer_does_not_wait_for_bandwidth_to_be_shared_out_again() {
+    let mut world = World::new(211);
+    let (alice, bob) = (world.join(), world.join());
+    world.link(alice).delay(10 * MS);
+    world.link(bob).delay(10 * MS);
+    world.connect();
+    let camera = world.publish(alice, Track::camera().bitrate_bps(300_000));
+    world.run_for(3 * SEC);
+    let consumer = world.subscribe_paused(bob, camera);
+    // Long enough for the shard to have seen that nothing is wanted.
+    world.run_for(1_300 * MS);
+    let resumed_at = world.now();
+    world.demand(Command::ResumeConsumer { consumer });
+    world.run_for(2 * SEC);
+    world.assert_sound();
+    let first = world.sink(consumer).frames().first().expect("a picture").at.saturating_since(resumed_at);
+    assert!(first < 150 * MS, "{world}: the first picture after {first:?}");
+}

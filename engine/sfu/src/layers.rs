@@ -117,8 +117,22 @@ impl Shard {
             producer.streams[stream].keyframes.want();
         }
         let transport = producer.transport;
+        let waits = !consumer.paused && !producer.paused && consumer.allowance == Allowance::Nothing;
+        let receiving = consumer.transport;
         self.request_keyframes(now, transport, tx);
         self.rearm(now, transport);
+        if waits {
+            self.hasten_sharing(now, receiving);
+        }
+    }
+
+    /// Somebody waits to be given something: where nothing was wanted until now, bandwidth is shared out once a second.
+    fn hasten_sharing(&mut self, now: Instant, slot: Slot) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        if let Some(side) = transport.send_side.as_deref_mut() {
+            side.adapt_at = side.adapt_at.min(now);
+            self.deadlines.hasten(slot.index(), now);
+        }
     }
 
     /// Tells the controller which layers of this transport's producers have takers, where that is news.
