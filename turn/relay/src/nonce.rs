@@ -1,11 +1,11 @@
 //! Nonces without a memory of them (RFC 8489 §9.2, §18.1): when it was made, and an HMAC that says so, over the client's address
-//! too. One that somebody else was given, or that is too old, is stale.
+//! too, and over UDP its port. One that somebody else was given, or that is too old, is stale.
 
 use crate::base64::{encode, encoded_len};
 use crate::limits::NONCE_LIFETIME;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
-use machine::{Instant, Path, Rng};
+use machine::{Instant, LocalId, Path, Rng};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -60,8 +60,11 @@ impl Nonces {
     fn stamped(&self, second: u32, path: Path) -> Nonce {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(&second.to_be_bytes());
-        context.update(&path.local.0.to_be_bytes());
-        context.update(&path.remote.port().to_be_bytes());
+        // The connections of one client share a nonce: each connection with a peer has one of its own (RFC 6062 §4.3).
+        let [local, port] =
+            if path.local.is_tcp() { [LocalId::TCP.0, 0] } else { [path.local.0, path.remote.port()] };
+        context.update(&local.to_be_bytes());
+        context.update(&port.to_be_bytes());
         match path.remote.ip() {
             IpAddr::V4(ip) => context.update(&ip.octets()),
             IpAddr::V6(ip) => context.update(&ip.octets()),
@@ -102,7 +105,6 @@ fn value(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use machine::LocalId;
 
     fn path(remote: &str) -> Path {
         Path { local: LocalId(0), remote: remote.parse().expect("an address") }
@@ -125,6 +127,17 @@ mod tests {
         }
         assert!(!nonces.is_good(now, Path { local: LocalId(1), ..client }, &nonce));
         assert!(!Nonces::new(true, &mut rng).is_good(now, client, &nonce), "of another server");
+    }
+
+    #[test]
+    fn over_tcp_a_nonce_is_good_for_all_connections_of_its_client() {
+        let nonces = Nonces::new(true, &mut Rng::from_number(4));
+        let now = Instant::EPOCH + Duration::from_secs(1_000_000);
+        let over = |local, remote| Path { local, ..path(remote) };
+        let nonce = nonces.make(now, over(LocalId::tcp(0), "192.0.2.1:4000"));
+        assert!(nonces.is_good(now, over(LocalId::tcp(1), "192.0.2.1:4001"), &nonce));
+        assert!(!nonces.is_good(now, over(LocalId::tcp(0), "192.0.2.2:4000"), &nonce));
+        assert!(!nonces.is_good(now, path("192.0.2.1:4000"), &nonce), "over UDP");
     }
 
     #[test]
