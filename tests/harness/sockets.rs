@@ -38,9 +38,9 @@ impl SocketsOnDemand {
                 SocketOrder::Close { local } => {
                     assert!(self.open.remove(&local).is_some(), "{local:?} is not open");
                 }
-                SocketOrder::Keep { path } | SocketOrder::HangUp { path } => {
-                    panic!("a shard leaves the life of {path:?} to its driver")
-                }
+                order => panic!(
+                    "a shard leaves the life of connections to its driver, and does not want {order:?}"
+                ),
             }
         }
     }

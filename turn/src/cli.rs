@@ -47,7 +47,7 @@ pub struct Cli {
     #[arg(long, value_name = "IP")]
     pub announced_ip: Vec<IpAddr>,
 
-    /// UDP ports that peers see, one for each allocation and address family, shared out evenly among the workers.
+    /// Ports that peers see, over UDP or TCP, one for each allocation and address family, shared out evenly among the workers.
     #[arg(long, value_name = "FIRST-LAST", default_value = "49152-65535")]
     pub relay_ports: PortRange,
 
@@ -88,6 +88,10 @@ pub struct Cli {
     /// Relay ports of one user, of each worker, reserved ones too.
     #[arg(long, value_name = "COUNT", default_value_t = 48)]
     pub ports_per_user: u32,
+
+    /// TCP connections with peers (RFC 6062) of one user, of each worker.
+    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    pub connections_per_user: u32,
 
     /// Allocations from one IPv4 address or IPv6 /64, of each worker.
     #[arg(long, value_name = "COUNT", default_value_t = 512)]

@@ -182,6 +182,7 @@ fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Setting
         quotas: Quotas {
             allocations_per_user: cli.allocations_per_user,
             ports_per_user: cli.ports_per_user,
+            connections_per_user: cli.connections_per_user,
             allocations_per_address: cli.allocations_per_address,
             allocations: cli.allocations,
             bits_per_second_per_allocation: cli.bits_per_second_per_allocation,

@@ -85,7 +85,7 @@ const OF_LOOP: &[OfLoop] = &[
 ];
 
 /// What is a level and no count: it goes down as well.
-const LEVELS: &[Counter] = &[Counter::Allocations, Counter::Sockets];
+const LEVELS: &[Counter] = &[Counter::Allocations, Counter::Sockets, Counter::PeerConnections];
 
 fn page(boards: &[Board]) -> String {
     let mut sum = relay::Counters::default();

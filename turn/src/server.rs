@@ -232,7 +232,8 @@ fn bind(
 /// Each relay socket and TCP connection takes a descriptor, and systems allow a process 1024 by default, but more to who asks.
 fn allow_descriptors(config: &Config) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let each = runtime::limits::CONNECTIONS_MAX + 2 * config.settings.quotas.allocations as usize;
+    let connections = runtime::limits::CONNECTIONS_MAX + relay::limits::STREAMS_MAX;
+    let each = connections + 2 * config.settings.quotas.allocations as usize;
     let wanted = (config.workers.len() * each + OTHER_DESCRIPTORS) as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let granted = wanted.min(maximum.unwrap_or(u64::MAX));

@@ -14,13 +14,13 @@ mod time;
 
 pub use deadlines::Deadlines;
 pub use rng::Rng;
-pub use socket::{SocketError, SocketOrder};
+pub use socket::{SocketError, SocketOrder, StreamId, Towards};
 pub use time::Instant;
 
 use std::net::SocketAddr;
 
 /// Which local socket of a worker a datagram came in on, and must leave by: below [`TCP`](Self::TCP) an index into the
-/// worker's UDP sockets, below [`ON_DEMAND`](Self::ON_DEMAND) one into its TCP listeners, from there on a UDP socket that
+/// worker's UDP sockets, below [`ON_DEMAND`](Self::ON_DEMAND) one into its TCP listeners, from there on a socket that
 /// the machine [ordered](SocketOrder).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocalId(pub u16);
@@ -155,6 +155,40 @@ pub trait Machine {
         tx: &mut impl Tx,
     ) {
         let _ = (now, local, opened, tx);
+    }
+
+    /// Somebody has connected to the listener `local`: what the stream is to be called, or `None` to have it closed.
+    fn on_stream_offered(
+        &mut self,
+        now: Instant,
+        local: LocalId,
+        remote: SocketAddr,
+        tx: &mut impl Tx,
+    ) -> Option<StreamId> {
+        let _ = (now, local, remote, tx);
+        None
+    }
+
+    /// [`SocketOrder::Connect`] has reached whom it should.
+    fn on_stream_connected(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
+        let _ = (now, stream, tx);
+    }
+
+    /// A joined stream has passed on so many bytes. The driver passes no more that way before the instant told.
+    fn on_stream_passed(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        towards: Towards,
+        bytes: usize,
+    ) -> Instant {
+        let _ = (stream, towards, bytes);
+        now
+    }
+
+    /// The stream is no more, or has never come to be: its number is free. If it was joined, so is the client's connection.
+    fn on_stream_closed(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
+        let _ = (now, stream, tx);
     }
 
     /// The next thing to tell the controller, oldest first.

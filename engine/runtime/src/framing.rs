@@ -209,6 +209,13 @@ impl FrameQueue {
         self.frames.push_back(Queued { came: now, len: len as u32, is_droppable });
     }
 
+    /// Queues bytes that are no frame: they leave as they are, behind what waits, and are never dropped. Whoever does this sees to
+    /// it that the queue stays short.
+    pub fn push_raw(&mut self, now: Instant, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+        self.frames.push_back(Queued { came: now, len: bytes.len() as u32, is_droppable: false });
+    }
+
     /// Drops the frames that have waited too long.
     pub fn drop_late(&mut self, now: Instant) {
         while self.frames.front().is_some_and(|frame| now.saturating_since(frame.came) > QUEUE_AGE_MAX)

@@ -17,6 +17,7 @@ pub mod framing;
 pub mod limits;
 mod listen;
 mod on_demand;
+mod peers;
 mod pin;
 mod receive;
 mod send;

@@ -126,6 +126,16 @@ pub const BLOCKED_MAX: Duration = Duration::from_secs(30);
 /// Between two looks at all connections for those of no use: how late [`PROOF_TIMEOUT`] and its like may come.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Streams that the machine may have at once; their numbers are dense. Another is refused to it. Each has a client's connection, of which
+/// there are no more than [`CONNECTIONS_MAX`].
+pub const PEER_STREAMS_MAX: usize = CONNECTIONS_MAX;
+
+/// Looks at streams in one turn, a read each way. What is left is passed on next turn, which does not sleep.
+pub const PASSES_PER_TURN: usize = 64;
+
+/// How long the one side of a joined stream may go on when the other has said that nothing more comes. Then both are closed.
+pub const LINGER_MAX: Duration = Duration::from_secs(30);
+
 /// Bytes of one TCP frame: as long as a datagram may be where the kernel does not join them. A stream that announces a longer
 /// one is closed. Up to as many bytes are kept of a frame that is not whole yet.
 pub const FRAME_BYTES_MAX: usize = RECEIVE_BYTES_PLAIN;

@@ -81,9 +81,9 @@ impl OnDemand {
         is_ipv6: bool,
         dont_fragment: bool,
     ) -> Result<SocketAddr, SocketError> {
-        let places = self.places.as_ref().ok_or(SocketError::Family)?;
-        let ip = *places.ips.iter().find(|ip| ip.is_ipv6() == is_ipv6).ok_or(SocketError::Family)?;
-        let opened = self.bind(ip, next.is_some(), dont_fragment)?;
+        let ip = self.ip(is_ipv6)?;
+        let options = self.options;
+        let opened = self.bind(ip, next.is_some(), |address| open_on(address, &options, dont_fragment))?;
         let address = opened[0].address;
         for (nth, (number, open)) in [Some(local), next].into_iter().flatten().zip(opened).enumerate() {
             if let Err(error) = self.insert(registry, number, open) {
@@ -97,8 +97,34 @@ impl OnDemand {
         Ok(address)
     }
 
+    /// Opens something else on a port that no other socket has, which [`leave_place`](Self::leave_place) gives back.
+    pub(crate) fn take_place<T>(
+        &mut self,
+        is_ipv6: bool,
+        open: impl Fn(SocketAddr) -> io::Result<(T, SocketAddr)>,
+    ) -> Result<(T, SocketAddr), SocketError> {
+        let ip = self.ip(is_ipv6)?;
+        let (opened, address) = self.bind(ip, false, open)?.pop().ok_or(SocketError::Ports)?;
+        self.taken.insert(address);
+        Ok((opened, address))
+    }
+
+    pub(crate) fn leave_place(&mut self, address: SocketAddr) {
+        self.taken.remove(&address);
+    }
+
+    fn ip(&self, is_ipv6: bool) -> Result<IpAddr, SocketError> {
+        let places = self.places.as_ref().ok_or(SocketError::Family)?;
+        places.ips.iter().find(|ip| ip.is_ipv6() == is_ipv6).copied().ok_or(SocketError::Family)
+    }
+
     /// One socket, or two on an even port and the one after it.
-    fn bind(&mut self, ip: IpAddr, is_pair: bool, dont_fragment: bool) -> Result<Vec<Open>, SocketError> {
+    fn bind<T>(
+        &mut self,
+        ip: IpAddr,
+        is_pair: bool,
+        open: impl Fn(SocketAddr) -> io::Result<T>,
+    ) -> Result<Vec<T>, SocketError> {
         let ports = self.places.as_ref().ok_or(SocketError::Family)?.ports.clone();
         let (first, last) = (u32::from(*ports.start()), u32::from(*ports.end()));
         if let Some(rng) = &mut self.rng {
@@ -115,8 +141,8 @@ impl OnDemand {
             {
                 continue;
             }
-            let open = |port| open_on(SocketAddr::new(ip, port as u16), &self.options, dont_fragment);
-            let opened: io::Result<Vec<Open>> = needed.clone().map(open).collect();
+            let open = |port| open(SocketAddr::new(ip, port as u16));
+            let opened: io::Result<Vec<T>> = needed.clone().map(open).collect();
             match opened {
                 Ok(opened) => {
                     self.next_port = needed.end() + 1;

@@ -6,10 +6,11 @@ use crate::listen;
 use crate::streams::CONNECTION_TOKEN;
 use crate::sys::set_option;
 use crate::tls::Tls;
-use machine::{Instant, Path};
+use machine::{Instant, Path, StreamId};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::io::{self, Read};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 
 /// One connection.
@@ -22,6 +23,8 @@ pub(crate) struct Stream {
     pub(crate) queue: FrameQueue,
     pub(crate) accepted_at: Instant,
     proof: Proof,
+    /// Whom it is joined with: then its bytes are no frames any more.
+    pub(crate) joined: Option<StreamId>,
     /// Since when the socket has taken nothing.
     pub(crate) blocked_since: Option<Instant>,
     pub(crate) is_readable: bool,
@@ -76,6 +79,7 @@ impl Stream {
                 Framing::Rfc4571 => Proof::Used(None),
                 Framing::Stun => Proof::Kept(false),
             },
+            joined: None,
             blocked_since: None,
             is_readable: false,
             is_dirty: false,
@@ -99,6 +103,19 @@ impl Stream {
         }
     }
 
+    /// Whether everything that was queued has left.
+    pub(crate) fn has_taken_all(&self) -> bool {
+        self.queue.is_empty() && self.blocked_since.is_none()
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub(crate) fn shut(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.say_goodbye(&mut self.socket)?;
+        }
+        self.socket.shutdown(Shutdown::Write)
+    }
+
     /// The machine sends something here.
     pub(crate) fn note_used(&mut self, now: Instant) {
         if let Proof::Used(at) = &mut self.proof {
@@ -118,6 +135,10 @@ impl Stream {
 
     /// Why to end this connection at `now`, if there is a reason.
     pub(crate) fn is_useless(&self, now: Instant) -> Option<End> {
+        if self.joined.is_some() {
+            // Whoever joined it decides: a reader may well be slow.
+            return None;
+        }
         let is_past = |since: Instant, bound| now.saturating_since(since) >= bound;
         if self.blocked_since.is_some_and(|since| is_past(since, BLOCKED_MAX)) {
             return Some(End::Idle);

@@ -12,7 +12,7 @@ use crate::limits::{
 };
 use crate::listen::{self, Listeners};
 use crate::stream::{End, Stream};
-use machine::{Datagram, Instant, LocalId, Path};
+use machine::{Datagram, Instant, LocalId, Path, StreamId};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -69,6 +69,8 @@ pub struct Streams {
     readable: VecDeque<u32>,
     /// Streams with newly queued frames, each once.
     dirty: Vec<u32>,
+    /// Whom connections are joined with about which there is something new.
+    joined: Vec<StreamId>,
     /// Streams that are to be closed, each once.
     ending: Vec<u32>,
     buffer: Box<[u8]>,
@@ -107,6 +109,7 @@ impl Streams {
             hosts: HashMap::new(),
             readable: VecDeque::new(),
             dirty: Vec::new(),
+            joined: Vec::new(),
             ending: Vec::new(),
             buffer: Box::default(),
             sweep_at: None,
@@ -135,6 +138,7 @@ impl Streams {
             }
             if event.is_writable() {
                 self.write(now, index);
+                self.note_joined(index);
             }
         } else if let Some(index) = token.checked_sub(LISTENER_TOKEN)
             && let Some(listener) = self.listeners.get_mut(index)
@@ -146,7 +150,7 @@ impl Streams {
     /// Whether there is something to do without waiting.
     pub(crate) fn has_work(&self) -> bool {
         let may_accept = self.accept_at.is_none() && self.listeners.iter().any(|listener| listener.ready);
-        may_accept || !self.readable.is_empty() || !self.ending.is_empty()
+        may_accept || !self.joined.is_empty() || !self.readable.is_empty() || !self.ending.is_empty()
     }
 
     /// When there is something to do without an event.
@@ -246,6 +250,10 @@ impl Streams {
     /// receives the frames may send by these streams meanwhile; [`put_back`](Self::put_back) must follow.
     pub(crate) fn read(&mut self, index: u32) -> Option<Chunk> {
         let stream = self.streams.get_mut(index as usize)?.as_mut()?;
+        if stream.joined.is_some() {
+            self.note_joined(index);
+            return None;
+        }
         stream.is_readable = false;
         if stream.end.is_some() {
             return None;
@@ -316,7 +324,7 @@ impl Streams {
         self.dirty = dirty;
     }
 
-    fn write(&mut self, now: Instant, index: u32) {
+    pub(crate) fn write(&mut self, now: Instant, index: u32) {
         let Some(Some(stream)) = self.streams.get_mut(index as usize) else { return };
         let (before, waiting) = (stream.queue.counts(), stream.queue.len());
         stream.queue.drop_late(now);
@@ -347,6 +355,43 @@ impl Streams {
         }
     }
 
+    /// From now on this connection's bytes are for whoever is behind that stream. `None` if there is no such connection, or if it
+    /// has begun with a frame already.
+    pub(crate) fn join(&mut self, path: Path, with: StreamId) -> Option<u32> {
+        let index = self.find(path)?;
+        let stream = self.live(index)?;
+        if stream.joined.is_some() || stream.deframer.pending() > 0 {
+            return None;
+        }
+        stream.joined = Some(with);
+        stream.keep();
+        Some(index)
+    }
+
+    /// Ends a connection that nobody is behind any more.
+    pub(crate) fn part(&mut self, index: u32) {
+        if let Some(Some(stream)) = self.streams.get_mut(index as usize) {
+            stream.joined = None;
+        }
+        self.end(index, End::ByMachine);
+    }
+
+    /// A connection that has not ended.
+    pub(crate) fn live(&mut self, index: u32) -> Option<&mut Stream> {
+        self.streams.get_mut(index as usize)?.as_mut().filter(|stream| stream.end.is_none())
+    }
+
+    /// The next stream whose joined connection has news.
+    pub(crate) fn next_joined(&mut self) -> Option<StreamId> {
+        self.joined.pop()
+    }
+
+    fn note_joined(&mut self, index: u32) {
+        if let Some(Some(stream)) = self.streams.get(index as usize) {
+            self.joined.extend(stream.joined);
+        }
+    }
+
     /// Looks at all connections when it is time, and ends those of no use.
     pub(crate) fn sweep(&mut self, now: Instant) {
         if self.sweep_at.is_none_or(|at| at > now) {
@@ -364,8 +409,8 @@ impl Streams {
         }
     }
 
-    /// Closes what has ended, and says which paths are no more.
-    pub(crate) fn close_ended(&mut self) -> Option<Path> {
+    /// Closes what has ended, and says which paths are no more, and whom they were joined with.
+    pub(crate) fn close_ended(&mut self) -> Option<(Path, Option<StreamId>)> {
         let index = self.ending.pop()?;
         let stream = self.streams.get_mut(index as usize)?.take()?;
         self.free.push(index);
@@ -390,7 +435,7 @@ impl Streams {
         if self.by_path.get(&stream.path) == Some(&index) {
             self.by_path.remove(&stream.path);
         }
-        Some(stream.path)
+        Some((stream.path, stream.joined))
     }
 
     fn end(&mut self, index: u32, end: End) {
@@ -406,7 +451,10 @@ impl Streams {
         if let Some(Some(stream)) = self.streams.get_mut(index as usize)
             && !std::mem::replace(&mut stream.is_readable, true)
         {
-            self.readable.push_back(index);
+            match stream.joined {
+                Some(with) => self.joined.push(with),
+                None => self.readable.push_back(index),
+            }
         }
     }
 }
@@ -439,7 +487,7 @@ impl Chunk {
 }
 
 /// Without what may differ from connection to connection and is no part of who the peer is.
-fn canonical(remote: SocketAddr) -> SocketAddr {
+pub(crate) fn canonical(remote: SocketAddr) -> SocketAddr {
     match remote {
         SocketAddr::V6(v6) => SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into(),
         v4 => v4,
@@ -454,7 +502,7 @@ fn host(remote: SocketAddr) -> IpAddr {
     }
 }
 
-fn is_of_one_connection(error: &io::Error) -> bool {
+pub(crate) fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
         || matches!(
             error.raw_os_error(),

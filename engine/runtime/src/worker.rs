@@ -3,10 +3,11 @@
 use crate::clock::{Clock, Stamps};
 use crate::control::{CONTROL_TOKEN, Control, LoopStats, Report};
 use crate::limits::{
-    COMMANDS_PER_TURN, EVENTS_PER_TURN, POLL_EVENTS, READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN,
-    SOCKETS_MAX, TIMEOUTS_PER_TURN,
+    COMMANDS_PER_TURN, EVENTS_PER_TURN, PASSES_PER_TURN, POLL_EVENTS, READS_PER_TURN, RECEIVE_RETRY,
+    RECEIVES_PER_TURN, SOCKETS_MAX, TIMEOUTS_PER_TURN,
 };
 use crate::listen::Listeners;
+use crate::peers::{Peers, STREAM_TOKEN, Seen};
 use crate::receive::{Left, Receiver};
 use crate::send::SendBatch;
 use crate::sockets::Sockets;
@@ -33,6 +34,7 @@ pub struct Worker<M, C> {
     waker: Arc<Waker>,
     sockets: Sockets,
     streams: Streams,
+    peers: Peers,
     receiver: Receiver,
     batch: SendBatch,
     clock: Clock,
@@ -68,6 +70,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             batch: SendBatch::new(&sockets),
             sockets,
             streams: Streams::none(),
+            peers: Peers::default(),
             clock,
             machine,
             control,
@@ -122,6 +125,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         self.retry_failed(started);
         self.receive();
         self.receive_frames();
+        self.serve_peers();
         self.fire_timers();
         self.take_commands();
         self.give_events();
@@ -141,10 +145,11 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     /// Waits for something to do. `epoll_wait` counts whole milliseconds and mio rounds up, so a timer fires at its
     /// time or up to 1 ms (and the scheduler's delay) later, never before it.
     fn wait(&mut self) -> io::Result<()> {
-        let has_input = self.is_readable() || self.streams.has_work();
+        let has_input = self.is_readable() || self.streams.has_work() || self.peers.has_work();
         let idle = !self.unfinished && !has_input && !self.woken && self.control.may_sleep();
         let timeout = if idle {
-            let own = self.retry_at.into_iter().chain(self.streams.next_timeout());
+            let own =
+                self.retry_at.into_iter().chain(self.streams.next_timeout()).chain(self.peers.next_timeout());
             let due = own.chain(self.machine.next_timeout()).min();
             let timer = due.map(|at| at.saturating_since(self.clock.now()));
             timer.into_iter().chain(self.control.retry_after()).min()
@@ -169,7 +174,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                 Token(socket) if (ON_DEMAND_TOKEN..CONTROL_TOKEN.0).contains(&socket) => {
                     self.sockets.on_demand().on_readable(LocalId(socket as u16));
                 }
-                _ => self.streams.take_readiness(now, event),
+                Token(token) if token < STREAM_TOKEN => self.streams.take_readiness(now, event),
+                _ => self.peers.take_readiness(event),
             }
         }
         if std::mem::take(&mut self.woken) {
@@ -276,12 +282,52 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
 
     /// Closes the connections that have ended, and tells the machine.
     fn close_streams(&mut self, now: Instant) {
-        while let Some(path) = self.streams.close_ended() {
+        while let Some((path, joined)) = self.streams.close_ended() {
+            let was_joined = joined.filter(|stream| self.peers.close(&mut self.streams, *stream));
             let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+            was_joined.into_iter().for_each(|stream| self.machine.on_stream_closed(now, stream, &mut outbox));
             self.machine.on_path_closed(now, path, &mut outbox);
             self.carry_out_orders(now);
         }
         self.batch.flush(&self.sockets, &mut self.streams, now);
+    }
+
+    /// Takes in those who connect to listeners of the machine's, and passes on what joined connections bring, a bounded number.
+    fn serve_peers(&mut self) {
+        while let Some(stream) = self.streams.next_joined() {
+            self.peers.note(stream);
+        }
+        if !self.peers.is_in_use() {
+            return;
+        }
+        let now = self.clock.now();
+        self.peers.wake(now);
+        for (local, socket, remote) in self.peers.accept(now) {
+            let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+            // Whoever is not wanted is closed.
+            let Some(stream) = self.machine.on_stream_offered(now, local, remote, &mut outbox) else {
+                continue;
+            };
+            if self.peers.admit(self.poll.registry(), stream, socket).is_err() {
+                self.machine.on_stream_closed(now, stream, &mut outbox);
+            }
+            self.carry_out_orders(now);
+        }
+        for _ in 0..PASSES_PER_TURN {
+            let Some(stream) = self.peers.next() else { break };
+            let machine = &mut self.machine;
+            let seen = self.peers.look(now, stream, &mut self.streams, |towards, bytes| {
+                machine.on_stream_passed(now, stream, towards, bytes)
+            });
+            let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+            match seen {
+                Seen::Nothing => continue,
+                Seen::Connected => self.machine.on_stream_connected(now, stream, &mut outbox),
+                Seen::Closed => self.machine.on_stream_closed(now, stream, &mut outbox),
+            }
+            self.carry_out_orders(now);
+        }
+        self.close_streams(now);
     }
 
     fn fire_timers(&mut self) {
@@ -335,10 +381,36 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                     let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
                     self.machine.on_socket_opened(now, local, opened, &mut outbox);
                 }
+                SocketOrder::Listen { local, is_ipv6 } => {
+                    let opened = self.peers.listen(registry, self.sockets.on_demand(), local, is_ipv6);
+                    let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+                    self.machine.on_socket_opened(now, local, opened, &mut outbox);
+                }
+                SocketOrder::Connect { stream, local, remote } => {
+                    if self.peers.connect(registry, stream, local, remote).is_err() {
+                        let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+                        self.machine.on_stream_closed(now, stream, &mut outbox);
+                    }
+                }
+                SocketOrder::Join { stream, path } => {
+                    // What was sent to the client before leaves first.
+                    self.batch.flush(&self.sockets, &mut self.streams, now);
+                    let client = self.streams.join(path, stream);
+                    if !self.peers.join(stream, client) {
+                        self.peers.close(&mut self.streams, stream);
+                        self.streams.hang_up(path);
+                        let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+                        self.machine.on_stream_closed(now, stream, &mut outbox);
+                    }
+                }
+                SocketOrder::CloseStream { stream } => {
+                    self.peers.close(&mut self.streams, stream);
+                }
                 SocketOrder::Close { local } => {
                     // What leaves by it is in the batch.
                     self.batch.flush(&self.sockets, &mut self.streams, now);
                     self.sockets.on_demand().close(registry, local);
+                    self.peers.close_listener(self.sockets.on_demand(), local);
                 }
                 SocketOrder::Keep { path } => self.streams.keep(path),
                 SocketOrder::HangUp { path } => {

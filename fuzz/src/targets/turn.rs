@@ -1,11 +1,13 @@
 //! The TURN server: clients that know the protocol, strangers that do not, and what an operator does meanwhile. Its books agree, and
 //! nothing leaves for whom it may not reach.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx};
+use machine::{
+    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Towards, Tx,
+};
 use relay::{Command, Credentials, Policy, Quotas, Relay, Settings};
 use stun::attribute::{DATA, DONT_FRAGMENT, NONCE};
 use stun::{Class, Family, Integrity, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
@@ -23,6 +25,7 @@ pub fn turn(data: &[u8]) {
     world.run_for(Duration::from_secs(4_000));
     world.check();
     assert!(world.relay.is_idle() && world.sockets.is_empty(), "what nobody refreshes ends");
+    assert!(world.streams.is_empty(), "and with it its connections");
 }
 
 const CLIENTS: [Path; 4] = [
@@ -53,12 +56,28 @@ fn policy(is_open: bool) -> Policy {
     Policy { allowed: allowed.into_iter().collect(), own: vec![v4(1, 1).ip()] }
 }
 
+/// Connections with peers over TCP of one user.
+const CONNECTIONS_EACH: u32 = 3;
+
+/// A connection with a peer, as the driver sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    Connecting,
+    Open,
+    Joined(Path),
+}
+
 fn settings(is_open: bool, users: &[&str]) -> Settings {
     let user = |all: Credentials, name: &&str| all.user(name, "p");
     Settings {
         credentials: users.iter().try_fold(Credentials::new("leat"), user).expect("users"),
         policy: policy(is_open),
-        quotas: Quotas { allocations_per_user: 2, ports_per_user: 5, ..Quotas::default() },
+        quotas: Quotas {
+            allocations_per_user: 2,
+            ports_per_user: 5,
+            connections_per_user: CONNECTIONS_EACH,
+            ..Quotas::default()
+        },
         lifetime_max: Duration::from_secs(3600),
         answers_per_second: 50,
         old_channels: false,
@@ -88,6 +107,10 @@ struct World {
     now: Instant,
     sink: Sink,
     sockets: BTreeMap<LocalId, SocketAddr>,
+    /// Those of the sockets that are listeners.
+    listeners: BTreeSet<LocalId>,
+    streams: BTreeMap<StreamId, Stream>,
+    connection_id: u32,
     nonces: [Vec<u8>; CLIENTS.len()],
     token: [u8; 8],
     next_port: u16,
@@ -102,6 +125,9 @@ impl World {
             now: Instant::from_nanos(5_000_000_000),
             sink: Sink::default(),
             sockets: BTreeMap::new(),
+            listeners: BTreeSet::new(),
+            streams: BTreeMap::new(),
+            connection_id: 0,
             nonces: Default::default(),
             token: [0; 8],
             next_port: 50_000,
@@ -112,7 +138,7 @@ impl World {
 
     fn step(&mut self, script: &mut Script<'_>) {
         let client = usize::from(script.u8()) % CLIENTS.len();
-        match script.u8() % 12 {
+        match script.u8() % 16 {
             0..4 => {
                 let request = self.request(client, script);
                 self.receive(CLIENTS[client], &request);
@@ -146,6 +172,8 @@ impl World {
                 let nth = usize::from(script.u8()) % self.sockets.len().max(1);
                 let (from, data) = (peer(script), script.blob());
                 let local = self.sockets.keys().nth(nth).copied();
+                // Nobody sends datagrams to a listener.
+                let local = local.filter(|local| !self.listeners.contains(local));
                 local.into_iter().for_each(|local| self.receive(Path { local, remote: from }, data));
             }
             9 => self.run_for(Duration::from_secs(script.u8().into())),
@@ -156,13 +184,53 @@ impl World {
                     self.after();
                 }
             }
-            _ => {
+            11 => {
                 self.is_open = script.bool();
                 let users: &[&str] = if script.bool() { &["u", "v"] } else { &["u"] };
                 let settings = Box::new(settings(self.is_open, users));
                 self.relay.on_command(self.now, Command::Reload(settings), &mut self.sink);
                 self.after();
             }
+            12 => self.peer_connects(script),
+            13 => {
+                let nth = self.stream(script);
+                if let Some((stream, Stream::Connecting)) = nth {
+                    self.streams.insert(stream, Stream::Open);
+                    self.relay.on_stream_connected(self.now, stream, &mut self.sink);
+                    self.after();
+                }
+            }
+            14 => {
+                if let Some((stream, _)) = self.stream(script) {
+                    self.streams.remove(&stream);
+                    self.relay.on_stream_closed(self.now, stream, &mut self.sink);
+                    self.after();
+                }
+            }
+            _ => {
+                let towards = if script.bool() { Towards::Peer } else { Towards::Client };
+                if let Some((stream, Stream::Joined(_))) = self.stream(script) {
+                    let bytes = usize::from(script.u16());
+                    assert!(self.relay.on_stream_passed(self.now, stream, towards, bytes) >= self.now);
+                }
+            }
+        }
+    }
+
+    fn stream(&self, script: &mut Script<'_>) -> Option<(StreamId, Stream)> {
+        let nth = usize::from(script.u8()) % self.streams.len().max(1);
+        self.streams.iter().nth(nth).map(|(stream, state)| (*stream, *state))
+    }
+
+    fn peer_connects(&mut self, script: &mut Script<'_>) {
+        let nth = usize::from(script.u8()) % self.listeners.len().max(1);
+        let (from, local) = (peer(script), self.listeners.iter().nth(nth).copied());
+        if let Some(local) = local
+            && let Some(stream) = self.relay.on_stream_offered(self.now, local, from, &mut self.sink)
+        {
+            assert!(policy(self.is_open).admits_host(from.ip()), "{from} may not be reached");
+            assert_eq!(self.streams.insert(stream, Stream::Open), None, "{stream:?} is in use");
+            self.after();
         }
     }
 
@@ -175,6 +243,10 @@ impl World {
             Method::CREATE_PERMISSION,
             Method::CHANNEL_BIND,
             Method::BINDING,
+            Method::CONNECT,
+            Method::CONNECT,
+            Method::CONNECTION_BIND,
+            Method::CONNECTION_BIND,
         ]);
         let mut buffer = vec![0; 2_048];
         let mut writer = Writer::new(&mut buffer, Class::Request, method, self.id()).expect("room");
@@ -211,6 +283,8 @@ impl World {
             Method::CHANNEL_BIND => {
                 _ = writer.channel_number(0x3fff + u16::from(flags % 5)).xor_peer_address(peer(script));
             }
+            Method::CONNECT => _ = writer.xor_peer_address(peer(script)),
+            Method::CONNECTION_BIND => _ = writer.connection_id(self.connection_id ^ u32::from(has(0))),
             _ => {}
         }
         let nonce = &self.nonces[client];
@@ -260,7 +334,27 @@ impl World {
                     let opened = self.open(local, next, is_ipv6);
                     self.relay.on_socket_opened(self.now, local, opened, &mut self.sink);
                 }
+                SocketOrder::Listen { local, is_ipv6 } => {
+                    let opened = self.open(local, None, is_ipv6);
+                    self.listeners.extend(opened.is_ok().then_some(local));
+                    self.relay.on_socket_opened(self.now, local, opened, &mut self.sink);
+                }
+                SocketOrder::Connect { stream, local, remote } => {
+                    assert!(self.listeners.contains(&local), "connects from what is no listener");
+                    assert!(policy(self.is_open).admits(remote), "connects to {remote}");
+                    let before = self.streams.insert(stream, Stream::Connecting);
+                    assert_eq!(before, None, "{stream:?} is in use");
+                }
+                SocketOrder::Join { stream, path } => {
+                    assert!(path.local.is_tcp(), "joined with a datagram's way");
+                    let before = self.streams.insert(stream, Stream::Joined(path));
+                    assert_eq!(before, Some(Stream::Open), "joined while it is not alone");
+                }
+                SocketOrder::CloseStream { stream } => {
+                    assert!(self.streams.remove(&stream).is_some(), "{stream:?} is not open");
+                }
                 SocketOrder::Close { local } => {
+                    self.listeners.remove(&local);
                     assert!(self.sockets.remove(&local).is_some(), "{local:?} is not open");
                 }
                 SocketOrder::Keep { path } | SocketOrder::HangUp { path } => assert!(path.local.is_tcp()),
@@ -292,6 +386,7 @@ impl World {
         for (path, bytes) in std::mem::take(&mut self.sink.0) {
             if path.local.on_demand_index().is_some() {
                 assert!(self.sockets.contains_key(&path.local), "sent by a socket that is not open");
+                assert!(!self.listeners.contains(&path.local), "sent a datagram by a listener");
                 assert!(policy.admits(path.remote), "sent to {}", path.remote);
                 continue;
             }
@@ -306,6 +401,9 @@ impl World {
                 if let Some(Some(token)) = message.reservation_token() {
                     self.token = token;
                 }
+                if let Some(Some(id)) = message.connection_id() {
+                    self.connection_id = id;
+                }
             }
         }
     }
@@ -314,6 +412,7 @@ impl World {
         assert_eq!(self.relay.audit(), None);
         // Two users of five ports each.
         assert!(self.sockets.len() <= 10, "{} sockets", self.sockets.len());
+        assert!(self.streams.len() <= 2 * CONNECTIONS_EACH as usize, "{} connections", self.streams.len());
     }
 }
 
@@ -336,5 +435,20 @@ mod tests {
         let count = |counter| world.relay.counters().value(counter);
         assert_eq!((count(Counter::Allocations), count(Counter::ToClientsPackets)), (1, 1));
         assert_eq!(count(Counter::ToPeersPackets), 2);
+    }
+
+    #[test]
+    fn the_corpus_joins_a_connection() {
+        let mut script = Script::new(include_bytes!("../../corpus/turn/peers-over-tcp"));
+        let mut world = World::new();
+        while !script.is_over() {
+            world.step(&mut script);
+            world.check();
+        }
+        let count = |counter| world.relay.counters().value(counter);
+        // One by the client, one by the peer, and one that did not come to be.
+        assert_eq!((count(Counter::PeerConnectionsMade), count(Counter::ConnectionFailed)), (2, 1));
+        assert_eq!(count(Counter::ToPeersBytes), 0x0102);
+        assert!(world.streams.values().any(|stream| matches!(stream, Stream::Joined(_))));
     }
 }

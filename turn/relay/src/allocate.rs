@@ -1,6 +1,6 @@
-//! Allocate (RFC 8656 §7): what a client wants, whether it may have that, and the answer once its sockets are open.
+//! Allocate (RFC 8656 §7, RFC 6062 §5.1): what a client wants, whether it may have that, and the answer once its sockets are open.
 
-use crate::allocation::{Allocation, Opening, Relayed, client_flow};
+use crate::allocation::{Allocation, Opening, Relayed, Socket, client_flow};
 use crate::answer::Asked;
 use crate::authenticate::Caller;
 use crate::counters::Counter;
@@ -24,15 +24,24 @@ enum Wish {
     Even(Family, bool),
     /// A port reserved before.
     Reserved([u8; 8]),
+    /// A TCP listener of the first family, or one of each.
+    Listeners(Family, Option<Family>),
 }
 
 impl Wish {
     /// Reads it, or says by which code it is refused, in the order of RFC 8656 §7.2. `families` are those there are, IPv4 and IPv6.
-    fn of(message: &Message<'_>, families: [bool; 2]) -> Result<Self, u16> {
-        match message.requested_transport() {
-            Some(Some(stun::UDP)) => {}
+    fn of(message: &Message<'_>, comes_by_tcp: bool, families: [bool; 2]) -> Result<Self, u16> {
+        let is_tcp = match message.requested_transport() {
+            Some(Some(stun::UDP)) => false,
+            Some(Some(stun::TCP)) => true,
             Some(Some(_)) => return Err(442),
             _ => return Err(400),
+        };
+        // None of them makes sense of a listener (RFC 6062 §5.1).
+        let has_udp_wish =
+            message.dont_fragment() || message.even_port().is_some() || message.reservation_token().is_some();
+        if is_tcp && (has_udp_wish || !comes_by_tcp) {
+            return Err(400);
         }
         let (family, additional) = (message.requested_address_family(), message.additional_address_family());
         if let Some(token) = message.reservation_token() {
@@ -54,6 +63,7 @@ impl Wish {
         let unnamed = if families == [false, true] { Family::V6 } else { Family::V4 };
         let family = family.unwrap_or(unnamed);
         match message.even_port() {
+            None if is_tcp => Ok(Self::Listeners(family, is_dual.then_some(Family::V6))),
             None => Ok(Self::Families(family, is_dual.then_some(Family::V6))),
             Some(Some(reserves_next)) if !(is_dual && reserves_next) => Ok(Self::Even(family, reserves_next)),
             Some(_) => Err(400),
@@ -63,7 +73,7 @@ impl Wish {
     /// Ports that it takes.
     fn ports(self) -> u32 {
         match self {
-            Self::Families(_, Some(_)) | Self::Even(_, true) => 2,
+            Self::Families(_, Some(_)) | Self::Listeners(_, Some(_)) | Self::Even(_, true) => 2,
             _ => 1,
         }
     }
@@ -88,7 +98,7 @@ impl Relay {
         if self.is_draining {
             return self.refuse(asked, &caller.key, 403, tx);
         }
-        let made = Wish::of(message, self.settings.families)
+        let made = Wish::of(message, asked.path.local.is_tcp(), self.settings.families)
             .and_then(|wish| self.make(asked, caller, message, wish));
         match made {
             // A port that was reserved is open already.
@@ -129,7 +139,7 @@ impl Relay {
         let lifetime = self.lifetime(message)?;
         let user = quota_name(caller.name.as_bytes());
         let first = match wish {
-            Wish::Families(first, _) => first,
+            Wish::Families(first, _) | Wish::Listeners(first, _) => first,
             Wish::Even(family, _) => family,
             Wish::Reserved(token) => self.reserved(token, user).ok_or(508u16)?.family(),
         };
@@ -142,6 +152,11 @@ impl Relay {
             return Err(486);
         }
         let opening = Opening {
+            socket: match wish {
+                Wish::Even(..) => Socket::Even,
+                Wish::Listeners(..) => Socket::Listener,
+                Wish::Families(..) | Wish::Reserved(_) => Socket::Plain,
+            },
             waiting: 0,
             first,
             failed: [None; 2],
@@ -155,12 +170,9 @@ impl Relay {
             self.insert(Allocation::new(asked.path, who, asked.id, (lifetime, wish.ports()), opening));
         match wish {
             Wish::Reserved(token) => self.take_reserved(index, token),
-            Wish::Even(family, _) => self.order(index, family, true),
-            Wish::Families(first, second) => {
-                [Some(first), second]
-                    .into_iter()
-                    .flatten()
-                    .for_each(|family| self.order(index, family, false));
+            Wish::Even(family, _) => self.order(index, family),
+            Wish::Families(first, second) | Wish::Listeners(first, second) => {
+                [Some(first), second].into_iter().flatten().for_each(|family| self.order(index, family));
             }
         }
         Ok(index)
@@ -176,7 +188,9 @@ impl Relay {
     }
 
     /// Orders a socket for the allocation, or two of which the first is to have an even port.
-    fn order(&mut self, index: u32, family: Family, is_even: bool) {
+    fn order(&mut self, index: u32, family: Family) {
+        let socket = self.allocation(index).and_then(|allocation| Some(allocation.opening?.socket));
+        let is_even = socket == Some(Socket::Even);
         let has_family = self.settings.families[family as usize];
         let local = if has_family { self.places.take(Owner::Allocation(index, family)) } else { None };
         let next = local.filter(|_| is_even).and_then(|_| self.places.take(Owner::Next));
@@ -187,7 +201,10 @@ impl Relay {
                 opening.waiting += 1;
                 opening.next = next;
                 let (is_ipv6, dont_fragment) = (family == Family::V6, opening.dont_fragment);
-                self.orders.push_back(SocketOrder::Open { local, next, is_ipv6, dont_fragment });
+                self.orders.push_back(match opening.socket {
+                    Socket::Listener => SocketOrder::Listen { local, is_ipv6 },
+                    Socket::Plain | Socket::Even => SocketOrder::Open { local, next, is_ipv6, dont_fragment },
+                });
             }
             local => {
                 opening.failed[family as usize] = Some(if has_family { 508 } else { 440 });
@@ -374,6 +391,8 @@ impl Relay {
 
     /// Removes an allocation with all it has.
     fn forget(&mut self, index: u32) {
+        let streams = self.allocation_mut(index).map(|allocation| std::mem::take(&mut allocation.streams));
+        streams.into_iter().flatten().for_each(|stream| self.close_stream(stream));
         let Some(allocation) = self.remove(index) else { return };
         self.deadlines.set(index, None);
         for relayed in allocation.relayed.iter().flatten() {

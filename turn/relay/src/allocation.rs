@@ -5,7 +5,7 @@ use crate::credentials::{Origin, quota_name};
 use crate::limits::{CHANNEL_LIFETIME, CHANNELS_MAX, PERMISSION_LIFETIME, PERMISSIONS_MAX};
 use crate::policy::Policy;
 use crate::sorted::Sorted;
-use machine::{Flow, Instant, LocalId, Path};
+use machine::{Flow, Instant, LocalId, Path, StreamId};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use stun::{Family, Key, TransactionId};
@@ -24,6 +24,10 @@ pub(crate) struct Allocation {
     pub transaction_id: TransactionId,
     pub lifetime: Duration,
     pub expires_at: Instant,
+    /// Whether peers reach it over TCP (RFC 6062) rather than UDP.
+    pub is_tcp: bool,
+    /// Connections with them.
+    pub streams: Vec<StreamId>,
     /// By [`Family`].
     pub relayed: [Option<Relayed>; 2],
     /// Sockets that are not open yet, and what to answer when they are.
@@ -50,9 +54,21 @@ pub(crate) struct Relayed {
     pub address: SocketAddr,
 }
 
+/// What is opened for a relayed address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Socket {
+    /// UDP.
+    Plain,
+    /// UDP on an even port, and another behind it.
+    Even,
+    /// TCP.
+    Listener,
+}
+
 /// An allocation in the making.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opening {
+    pub socket: Socket,
     /// Sockets asked for and not there yet.
     pub waiting: u8,
     /// The family without which there is no allocation.
@@ -108,6 +124,8 @@ impl Allocation {
             transaction_id,
             lifetime,
             expires_at: Instant::EPOCH,
+            is_tcp: opening.socket == Socket::Listener,
+            streams: Vec::new(),
             relayed: [None; 2],
             opening: Some(opening),
             ports,

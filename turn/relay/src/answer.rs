@@ -137,13 +137,15 @@ fn counter(code: u16) -> Counter {
         438 => Counter::StaleNonces,
         440 | 442 | 443 => Counter::Unsupported,
         441 => Counter::WrongCredentials,
+        446 => Counter::ConnectionExists,
+        447 => Counter::ConnectionFailed,
         486 => Counter::QuotaReached,
         508 => Counter::NoCapacity,
         _ => Counter::BadRequests,
     }
 }
 
-/// What the RFCs recommend to say (RFC 8489 §14.8, RFC 8656 §19).
+/// What the RFCs recommend to say (RFC 8489 §14.8, RFC 8656 §19, RFC 6062 §6.3).
 fn phrase(code: u16) -> &'static str {
     match code {
         300 => "Try Alternate",
@@ -155,6 +157,8 @@ fn phrase(code: u16) -> &'static str {
         441 => "Wrong Credentials",
         442 => "Unsupported Transport Protocol",
         443 => "Peer Address Family Mismatch",
+        446 => "Connection Already Exists",
+        447 => "Connection Timeout or Failure",
         486 => "Allocation Quota Reached",
         508 => "Insufficient Capacity",
         _ => "",

@@ -81,6 +81,7 @@ impl Relay {
     ) -> Option<Caller> {
         // An allocation outlives its credential, so that a call is not ended by the clock. It costs no second computation of the key, either.
         let allocation = self.find(path).and_then(|index| self.allocation(index));
+        let allocation = allocation.or_else(|| self.allocation_named(message));
         if let Some(allocation) = allocation
             && *allocation.user == *name.as_bytes()
             && message.verify_integrity(&allocation.key)

@@ -23,9 +23,25 @@ impl Bucket {
         if rate_bps == 0 {
             return true;
         }
-        let nanos = bytes as u64 * 8 * 1_000_000_000 / rate_bps;
-        self.take(now, Duration::from_nanos(nanos), Duration::from_secs(1))
+        self.take(now, cost(bytes, rate_bps), DEPTH)
     }
+
+    /// Takes so many bytes that have gone already; yields when the rate allows more.
+    pub(crate) fn spend_bytes(&mut self, now: Instant, bytes: usize, rate_bps: u64) -> Instant {
+        if rate_bps == 0 {
+            return now;
+        }
+        self.0 = self.0.max(now) + cost(bytes, rate_bps);
+        now.max(self.0 - DEPTH)
+    }
+}
+
+/// Of a rate in bits a second, a second's worth may come at once.
+const DEPTH: Duration = Duration::from_secs(1);
+
+/// The time in which so many bytes come back.
+fn cost(bytes: usize, rate_bps: u64) -> Duration {
+    Duration::from_nanos(bytes as u64 * 8 * 1_000_000_000 / rate_bps)
 }
 
 #[cfg(test)]
@@ -48,6 +64,18 @@ mod tests {
                 "{passed} bits in 10 s by steps of {step:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_waits_when_it_is_told_to_keeps_the_rate() {
+        let (mut bucket, mut passed) = (Bucket::default(), 0_u64);
+        let mut now = Instant::from_nanos(5_000_000_000);
+        let end = now + Duration::from_secs(10);
+        while now < end {
+            now = bucket.spend_bytes(now, 16_384, 1_000_000);
+            passed += 8 * 16_384;
+        }
+        assert!((10_900_000..=11_300_000).contains(&passed), "{passed} bits in 10 s");
     }
 
     #[test]

@@ -34,6 +34,8 @@ counted! {
     Sockets => "relay_sockets", "Relay sockets that are open, reserved ones too.";
     AllocationsCreated => "allocations_created", "Allocations made.";
     AllocationsExpired => "allocations_expired", "Allocations that nobody refreshed.";
+    PeerConnections => "peer_connections", "TCP connections with peers that exist.";
+    PeerConnectionsMade => "peer_connections_made", "TCP connections made with peers, by either side.";
     Bindings => "bindings", "Binding requests answered.";
     Challenges => "challenges", "Requests answered with 401: without a credential, or with a wrong one.";
     StaleNonces => "stale_nonces", "Requests answered with 438.";
@@ -44,6 +46,8 @@ counted! {
     QuotaReached => "quota_reached", "Allocations answered with 486.";
     NoCapacity => "no_capacity", "Requests answered with 508: no port, no permission or no channel left.";
     Unsupported => "unsupported", "Requests answered with 440, 442 or 443: an address family or transport that is not to be had.";
+    ConnectionExists => "connection_exists", "Requests answered with 446: a TCP connection with a peer that there is one with.";
+    ConnectionFailed => "connection_failed", "Requests answered with 447: a peer that could not be reached over TCP.";
     Redirected => "redirected", "Allocations answered with 300.";
     Throttled => "throttled", "Answers to strangers not given, since their source had had its share.";
     ToPeersPackets => "to_peers_packets", "Datagrams relayed to peers.";
@@ -62,8 +66,14 @@ counted! {
 }
 
 /// The counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters([u64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; Counter::ALL.len()])
+    }
+}
 
 impl Counters {
     /// One of them.

@@ -6,7 +6,7 @@
 //! is decided about media, and nothing is kept of a client before it has authenticated.
 //!
 //! Read it in this order: [`Relay`] sorts what comes in; `request` authenticates and answers; `allocate`, `refresh` and
-//! `permit` are the methods; `traffic` is the packet path. [`Secured`] puts DTLS around all of it.
+//! `permit` are the methods; `traffic` is the packet path, and `streams` the one for TCP with peers (RFC 6062). [`Secured`] puts DTLS around all of it.
 
 #![forbid(unsafe_code)]
 
@@ -31,6 +31,7 @@ mod request;
 mod secured;
 mod settings;
 mod sorted;
+mod streams;
 mod table;
 mod throttle;
 mod traffic;

@@ -20,6 +20,14 @@ pub const PEERS_PER_REQUEST_MAX: usize = 32;
 /// Ports that wait for whoever has their token. Another is refused (508).
 pub const RESERVATIONS_MAX: usize = 256;
 
+/// Connections with peers over TCP of one worker: its clients' connections are bounded as well, and each of these wants one. Another is
+/// refused (508), or closed if it was the peer's wish.
+pub const STREAMS_MAX: usize = 1_024;
+
+/// How long a peer may take to answer, and then the client to join a connection (RFC 6062 §5.2, §5.3: 30 seconds at least). After it
+/// the connection is closed.
+pub const STREAM_PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long a reserved port waits (RFC 8656 §7.2: 30 seconds at least).
 pub const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
 

@@ -61,7 +61,11 @@ impl Relay {
         let number = message.channel_number().flatten().filter(|number| channels.contains(number));
         let (Some(number), Some(Some(peer))) = (number, message.xor_peer_address()) else { return Err(400) };
         self.check_peer(index, &peer, |policy| policy.admits(peer))?;
-        let allocation = self.allocation_mut(index).ok_or(437u16)?;
+        // Channels are for datagrams, and peers over TCP have connections (RFC 6062 §3).
+        let allocation = self
+            .allocation_mut(index)
+            .ok_or(437u16)
+            .and_then(|it| if it.is_tcp { Err(400) } else { Ok(it) })?;
         allocation.bind(now, number, peer).map_err(|unbound| match unbound {
             Unbound::Taken => 400u16,
             Unbound::Full => 508,
@@ -71,7 +75,7 @@ impl Relay {
     }
 
     /// Whether a peer can be reached from the allocation, and may be.
-    fn check_peer(
+    pub(crate) fn check_peer(
         &self,
         index: u32,
         peer: &SocketAddr,

@@ -12,6 +12,8 @@ pub struct Quotas {
     pub allocations_per_user: u32,
     /// Relay ports of one user, reserved ones too. Default 48: no user empties the pool.
     pub ports_per_user: u32,
+    /// Connections with peers over TCP of one user. Default 64: a browser does not want any; whoever does, wants several.
+    pub connections_per_user: u32,
     /// Allocations from one IPv4 address or IPv6 /64. Default 512: an office behind one NAT.
     pub allocations_per_address: u32,
     /// Allocations of this worker. Default 8192.
@@ -27,6 +29,7 @@ impl Default for Quotas {
         Self {
             allocations_per_user: 24,
             ports_per_user: 48,
+            connections_per_user: 64,
             allocations_per_address: 512,
             allocations: crate::limits::ALLOCATIONS_MAX as u32,
             bits_per_second_per_allocation: 0,
@@ -48,6 +51,7 @@ pub(crate) struct Ledger {
 struct Held {
     allocations: u32,
     ports: u32,
+    connections: u32,
 }
 
 impl Ledger {
@@ -71,7 +75,7 @@ impl Ledger {
         {
             return false;
         }
-        let held = Held { allocations: held.allocations + 1, ports: held.ports + ports };
+        let held = Held { allocations: held.allocations + 1, ports: held.ports + ports, ..held };
         self.users.insert(user.into(), held);
         self.addresses.insert(one_source(address), of_address + 1);
         self.total.allocations += 1;
@@ -97,6 +101,20 @@ impl Ledger {
         self.change(user, |held| held.ports -= ports);
     }
 
+    /// Enters a connection with a peer, if the user may have another. A user without an allocation has none.
+    pub(crate) fn enter_stream(&mut self, quotas: &Quotas, user: &[u8]) -> bool {
+        let held = self.users.get_mut(user).filter(|held| held.connections < quotas.connections_per_user);
+        let may = held.map(|held| held.connections += 1).is_some();
+        self.total.connections += u32::from(may);
+        may
+    }
+
+    /// A connection with a peer is no more.
+    pub(crate) fn leave_stream(&mut self, user: &[u8]) {
+        self.total.connections -= 1;
+        self.change(user, |held| held.connections -= 1);
+    }
+
     fn change(&mut self, user: &[u8], change: impl FnOnce(&mut Held)) {
         if let Some(held) = self.users.get_mut(user) {
             change(held);
@@ -108,6 +126,10 @@ impl Ledger {
 
     pub(crate) fn allocations(&self) -> usize {
         self.total.allocations as usize
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.total.connections as usize
     }
 
     pub(crate) fn ports(&self) -> usize {

@@ -4,14 +4,18 @@ use crate::allocation::{Allocation, Relayed};
 use crate::bucket::Bucket;
 use crate::counters::{Counter, Counters};
 use crate::events::{Command, End, Event};
-use crate::limits::{ALLOCATIONS_MAX, EVENTS_MAX};
+use crate::limits::{ALLOCATIONS_MAX, EVENTS_MAX, STREAMS_MAX};
 use crate::nonce::Nonces;
 use crate::places::Places;
 use crate::quota::Ledger;
 use crate::settings::Settings;
+use crate::streams::{FIRST_DEADLINE, PeerStreams};
 use crate::table::{Keyed, Table};
 use crate::throttle::Throttle;
-use machine::{Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx};
+use machine::{
+    Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Towards,
+    Tx,
+};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use stun::Family;
@@ -29,11 +33,12 @@ pub struct Relay {
     /// Whose the last datagram of a client was: the next is often of the same.
     last: Option<(Path, u32)>,
     pub(crate) places: Places,
+    pub(crate) streams: PeerStreams,
     pub(crate) reservations: Vec<Option<Reservation>>,
     pub(crate) ledger: Ledger,
     /// All payload, both ways.
     pub(crate) total: Bucket,
-    /// Of allocations by their index, and behind those of reservations.
+    /// Of allocations by their index, behind those of reservations, and of connections with peers.
     pub(crate) deadlines: Deadlines,
     pub(crate) orders: VecDeque<SocketOrder>,
     events: VecDeque<Event>,
@@ -65,6 +70,7 @@ impl Relay {
             throttle: Throttle::new(settings.answers_per_second, &mut rng),
             by_client: Table::with_hasher(Keyed::new(&mut rng)),
             ledger: Ledger::new(&mut rng),
+            streams: PeerStreams::new(&mut rng),
             settings,
             rng,
             allocations: Vec::new(),
@@ -103,6 +109,11 @@ impl Relay {
             Some("ports that are nobody's")
         } else if self.places.len() != self.ledger.ports() {
             Some("sockets that are not entered")
+        } else if self.streams.len() > STREAMS_MAX
+            || self.ledger.connections() != self.streams.len()
+            || live().map(|allocation| allocation.streams.len()).sum::<usize>() != self.streams.len()
+        {
+            Some("connections with peers that are not entered")
         } else if live().any(|allocation| !allocation.is_within_bounds()) {
             Some("more permissions or channels than may be")
         } else {
@@ -176,11 +187,15 @@ impl Relay {
                 self.end(index, End::Revoked);
             }
         }
+        let policy = &self.settings.policy;
+        let outside = self.streams.outside(|peer| policy.admits_host(peer.ip()));
+        outside.into_iter().for_each(|stream| self.close_stream(stream));
     }
 
     fn count_what_exists(&mut self) {
         self.counters.set(Counter::Allocations, self.ledger.allocations());
         self.counters.set(Counter::Sockets, self.places.len());
+        self.counters.set(Counter::PeerConnections, self.streams.len());
     }
 }
 
@@ -212,8 +227,12 @@ impl Machine for Relay {
         self.count_what_exists();
     }
 
-    fn on_timeout(&mut self, now: Instant, _tx: &mut impl Tx) {
+    fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
         while let Some(owner) = self.deadlines.pop(now) {
+            if let Some(stream) = (owner as usize).checked_sub(FIRST_DEADLINE) {
+                self.on_stream_late(StreamId(stream as u16), tx);
+                continue;
+            }
             match (owner as usize).checked_sub(ALLOCATIONS_MAX) {
                 Some(slot) => self.on_reservation_expired(slot),
                 None => {
@@ -247,6 +266,37 @@ impl Machine for Relay {
         tx: &mut impl Tx,
     ) {
         self.on_opened(now, local, opened, tx);
+        self.count_what_exists();
+    }
+
+    fn on_stream_offered(
+        &mut self,
+        now: Instant,
+        local: LocalId,
+        remote: SocketAddr,
+        tx: &mut impl Tx,
+    ) -> Option<StreamId> {
+        let stream = self.on_offered(now, local, remote, tx);
+        self.count_what_exists();
+        stream
+    }
+
+    fn on_stream_connected(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
+        self.on_connected(now, stream, tx);
+    }
+
+    fn on_stream_passed(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        towards: Towards,
+        bytes: usize,
+    ) -> Instant {
+        self.on_passed(now, stream, towards, bytes)
+    }
+
+    fn on_stream_closed(&mut self, _now: Instant, stream: StreamId, tx: &mut impl Tx) {
+        self.on_closed(stream, tx);
         self.count_what_exists();
     }
 

@@ -8,15 +8,16 @@ use crate::limits::UNKNOWN_ATTRIBUTES_MAX;
 use crate::relay::Relay;
 use machine::{Instant, Path, Tx};
 use stun::attribute::{
-    CHANNEL_NUMBER, DATA, DONT_FRAGMENT, ERROR_CODE, EVEN_PORT, LIFETIME, MAPPED_ADDRESS, MESSAGE_INTEGRITY,
-    MESSAGE_INTEGRITY_SHA256, NONCE, PASSWORD_ALGORITHM, REALM, REQUESTED_ADDRESS_FAMILY,
+    CHANNEL_NUMBER, CONNECTION_ID, DATA, DONT_FRAGMENT, ERROR_CODE, EVEN_PORT, LIFETIME, MAPPED_ADDRESS,
+    MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, NONCE, PASSWORD_ALGORITHM, REALM, REQUESTED_ADDRESS_FAMILY,
     REQUESTED_TRANSPORT, RESERVATION_TOKEN, UNKNOWN_ATTRIBUTES, USERHASH, USERNAME, XOR_MAPPED_ADDRESS,
     XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS,
 };
 use stun::{Class, Message, Method};
 
 /// What we understand in requests and indications.
-pub(crate) const KNOWN: [u16; 21] = [
+pub(crate) const KNOWN: [u16; 22] = [
+    CONNECTION_ID,
     MAPPED_ADDRESS,
     USERNAME,
     MESSAGE_INTEGRITY,
@@ -100,8 +101,10 @@ impl Relay {
             let fill = |writer: &mut stun::Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
             return self.refuse_with(&asked, &caller.key, 420, tx, fill);
         }
-        if message.method() == Method::ALLOCATE {
-            return self.on_allocate(now, &asked, &caller, message, tx);
+        match message.method() {
+            Method::ALLOCATE => return self.on_allocate(now, &asked, &caller, message, tx),
+            Method::CONNECTION_BIND => return self.on_connection_bind(&asked, &caller, message, tx),
+            _ => {}
         }
         let index = match self.allocation_of(path, &caller) {
             Ok(index) => index,
@@ -110,6 +113,7 @@ impl Relay {
         match message.method() {
             Method::REFRESH => self.on_refresh(now, &asked, &caller, index, message, tx),
             Method::CREATE_PERMISSION => self.on_create_permission(now, &asked, &caller, index, message, tx),
+            Method::CONNECT => self.on_connect(now, &asked, &caller, index, message, tx),
             _ => self.on_channel_bind(now, &asked, &caller, index, message, tx),
         }
     }
@@ -124,5 +128,13 @@ impl Relay {
 }
 
 fn is_served(method: Method) -> bool {
-    [Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION, Method::CHANNEL_BIND].contains(&method)
+    [
+        Method::ALLOCATE,
+        Method::REFRESH,
+        Method::CREATE_PERMISSION,
+        Method::CHANNEL_BIND,
+        Method::CONNECT,
+        Method::CONNECTION_BIND,
+    ]
+    .contains(&method)
 }

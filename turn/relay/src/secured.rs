@@ -9,7 +9,8 @@ use crate::limits::{DTLS_CLIENTS_MAX, DTLS_HALF_OPEN_MAX, DTLS_IDLE_MAX, DTLS_SW
 use crate::relay::Relay;
 use crate::table::{Keyed, Table};
 use machine::{
-    Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx,
+    Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId,
+    Towards, Tx,
 };
 use std::net::SocketAddr;
 
@@ -386,6 +387,35 @@ impl Machine for Secured {
         tx: &mut impl Tx,
     ) {
         self.with_relay(now, tx, |relay, tx| relay.on_socket_opened(now, local, opened, tx));
+    }
+
+    fn on_stream_offered(
+        &mut self,
+        now: Instant,
+        local: LocalId,
+        remote: SocketAddr,
+        tx: &mut impl Tx,
+    ) -> Option<StreamId> {
+        // Its client is behind TCP, and what is sent to it so as it is.
+        self.relay.on_stream_offered(now, local, remote, tx)
+    }
+
+    fn on_stream_connected(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
+        self.relay.on_stream_connected(now, stream, tx);
+    }
+
+    fn on_stream_passed(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        towards: Towards,
+        bytes: usize,
+    ) -> Instant {
+        self.relay.on_stream_passed(now, stream, towards, bytes)
+    }
+
+    fn on_stream_closed(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
+        self.relay.on_stream_closed(now, stream, tx);
     }
 
     fn poll_event(&mut self) -> Option<Event> {

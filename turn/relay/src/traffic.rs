@@ -44,7 +44,9 @@ impl Relay {
     fn relay_to_peer(&mut self, now: Instant, index: u32, peer: SocketAddr, data: &[u8], tx: &mut impl Tx) {
         let Self { allocations, counters, settings, total, .. } = self;
         let Some(Some(allocation)) = allocations.get_mut(index as usize) else { return };
-        let Some(relayed) = allocation.relayed_for(&peer).filter(|_| allocation.permits(now, peer.ip()))
+        let Some(relayed) = allocation
+            .relayed_for(&peer)
+            .filter(|_| !allocation.is_tcp && allocation.permits(now, peer.ip()))
         else {
             return counters.count(Counter::NoPermission);
         };

@@ -1,13 +1,14 @@
-//! A client over UDP: just enough to hold an allocation.
+//! A client: just enough to hold an allocation, over UDP or TCP.
 
 use crate::PATIENCE;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use stun::attribute::{NONCE, REALM};
 use stun::{Class, Integrity, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
 
 /// A client with a credential.
 pub struct Client {
-    socket: UdpSocket,
+    wire: Wire,
     username: String,
     password: String,
     nonce: Vec<u8>,
@@ -15,18 +16,65 @@ pub struct Client {
     last_id: u8,
 }
 
+/// How messages get there.
+enum Wire {
+    Udp(UdpSocket),
+    Tcp(TcpStream),
+}
+
+impl Wire {
+    fn send(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Udp(socket) => assert_eq!(socket.send(bytes).unwrap(), bytes.len()),
+            Self::Tcp(stream) => stream.write_all(bytes).unwrap(),
+        }
+    }
+
+    /// The next message, whole.
+    fn receive(&mut self) -> Vec<u8> {
+        let mut message = vec![0; 1024];
+        let len = match self {
+            Self::Udp(socket) => socket.recv(&mut message).expect("a message"),
+            Self::Tcp(stream) => {
+                stream.read_exact(&mut message[..20]).expect("a message");
+                let len = 20 + usize::from(u16::from_be_bytes([message[2], message[3]]));
+                stream.read_exact(&mut message[20..len]).expect("the rest of it");
+                len
+            }
+        };
+        message.truncate(len);
+        message
+    }
+}
+
 impl Client {
     pub fn new(port: u16, username: &str, password: &str) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(("127.0.0.1", port)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::with(Wire::Udp(socket), username, password)
+    }
+
+    pub fn over_tcp(port: u16, username: &str, password: &str) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self::with(Wire::Tcp(stream), username, password)
+    }
+
+    fn with(wire: Wire, username: &str, password: &str) -> Self {
         let (username, password) = (username.to_owned(), password.to_owned());
-        Self { socket, username, password, nonce: Vec::new(), realm: Vec::new(), last_id: 0 }
+        Self { wire, username, password, nonce: Vec::new(), realm: Vec::new(), last_id: 0 }
     }
 
     /// Allocates: the relayed address, or the code.
     pub fn allocate(&mut self) -> Result<SocketAddr, u16> {
-        let transport = |writer: &mut Writer<'_>| _ = writer.requested_transport(stun::UDP);
+        self.allocate_for(stun::UDP)
+    }
+
+    /// The same, to be reached by peers over this protocol.
+    pub fn allocate_for(&mut self, protocol: u8) -> Result<SocketAddr, u16> {
+        let transport = |writer: &mut Writer<'_>| _ = writer.requested_transport(protocol);
         let challenge = self.ask(Method::ALLOCATE, transport);
         let challenge = Message::new(&challenge).unwrap();
         if challenge.error_code().unwrap().0 != 401 {
@@ -48,7 +96,39 @@ impl Client {
         Message::new(&answer).unwrap().error_code().map_or(0, |(code, _)| code)
     }
 
-    fn ask(&mut self, method: Method, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+    /// The connection with a peer that has this number, as a stream over which its bytes come and go. This client has a connection
+    /// for it, and knows of the other one the realm and the nonce.
+    pub fn join(mut self, of: &Self, connection_id: u32) -> TcpStream {
+        (self.realm, self.nonce) = (of.realm.clone(), of.nonce.clone());
+        let answer = self.ask(Method::CONNECTION_BIND, |writer| _ = writer.connection_id(connection_id));
+        assert_eq!(Message::new(&answer).unwrap().error_code(), None);
+        let Wire::Tcp(stream) = self.wire else { panic!("datagrams are no stream") };
+        stream
+    }
+
+    /// The same by somebody who does not wait for the answer.
+    pub fn join_at_once(mut self, of: &Self, connection_id: u32, bytes: &[u8]) {
+        (self.realm, self.nonce) = (of.realm.clone(), of.nonce.clone());
+        let bind = |writer: &mut Writer<'_>| _ = writer.connection_id(connection_id);
+        let (_, request) = self.request(Method::CONNECTION_BIND, bind);
+        self.wire.send(&[&request, bytes].concat());
+    }
+
+    /// What the server says by itself.
+    pub fn hear(&mut self) -> Vec<u8> {
+        self.wire.receive()
+    }
+
+    /// Asks, and waits for the answer.
+    pub fn ask(&mut self, method: Method, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+        let (id, request) = self.request(method, fill);
+        self.wire.send(&request);
+        let answer = self.wire.receive();
+        assert_eq!(Message::new(&answer).unwrap().transaction_id(), id);
+        answer
+    }
+
+    fn request(&mut self, method: Method, fill: impl FnOnce(&mut Writer<'_>)) -> (TransactionId, Vec<u8>) {
         self.last_id += 1;
         let id = TransactionId([self.last_id; 12]);
         let mut buffer = [0; 1024];
@@ -60,11 +140,6 @@ impl Client {
             writer.username(parts[0]).realm(&self.realm).nonce(&self.nonce).integrity(&key);
         }
         let len = writer.finish().unwrap();
-        self.socket.send(&buffer[..len]).unwrap();
-        let mut answer = vec![0; 1024];
-        let len = self.socket.recv(&mut answer).expect("an answer");
-        answer.truncate(len);
-        assert_eq!(Message::new(&answer).unwrap().transaction_id(), id);
-        answer
+        (id, buffer[..len].to_vec())
     }
 }

@@ -7,6 +7,7 @@ mod client;
 mod coturn;
 mod operation;
 mod server;
+mod streams;
 
 use std::time::Duration;
 

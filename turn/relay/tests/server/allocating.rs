@@ -38,7 +38,7 @@ fn what_an_allocate_request_may_not_say() {
     type Fill = fn(&mut Writer<'_>);
     let cases: &[(u16, Fill)] = &[
         (400, |_| {}),
-        (442, |writer| _ = writer.requested_transport(stun::TCP)),
+        (400, |writer| _ = writer.requested_transport(stun::TCP)),
         (442, |writer| _ = writer.requested_transport(1)),
         (400, |writer| {
             _ = writer.requested_transport(stun::UDP).reservation_token(*b"nonsense").even_port(true)

@@ -7,3 +7,4 @@ mod quotas;
 mod relaying;
 mod rig;
 mod strangers;
+mod streams;

@@ -1,6 +1,6 @@
 //! A relay without a network: a driver that opens what is ordered, and clients that know the protocol by the library's own reader.
 
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Tx};
 use relay::{Command, Counter, Credentials, Policy, Quotas, Relay, Settings};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -34,6 +34,8 @@ pub struct Rig {
     pub outbox: Outbox,
     /// Open relay sockets.
     pub sockets: BTreeMap<LocalId, SocketAddr>,
+    /// Connections with peers that are not closed, and the clients' connections that they are joined with.
+    pub streams: BTreeMap<StreamId, Option<Path>>,
     pub kept: Vec<Path>,
     pub hung_up: Vec<Path>,
     /// Whether sockets opened must not fragment.
@@ -77,6 +79,7 @@ impl Rig {
             now: Instant::from_nanos(5_000_000_000),
             outbox: Outbox::default(),
             sockets: BTreeMap::new(),
+            streams: BTreeMap::new(),
             kept: Vec::new(),
             hung_up: Vec::new(),
             dont_fragment: false,
@@ -120,6 +123,24 @@ impl Rig {
                     };
                     self.relay.on_socket_opened(self.now, local, opened, &mut self.outbox);
                 }
+                SocketOrder::Listen { local, is_ipv6 } => {
+                    let opened = match self.refusal {
+                        Some(refusal) => Err(refusal),
+                        None => Ok(self.open(local, None, is_ipv6)),
+                    };
+                    self.relay.on_socket_opened(self.now, local, opened, &mut self.outbox);
+                }
+                SocketOrder::Connect { stream, local, remote: _ } => {
+                    assert!(self.sockets.contains_key(&local), "only from what is open");
+                    assert_eq!(self.streams.insert(stream, None), None, "a number that is not in use");
+                }
+                SocketOrder::Join { stream, path } => {
+                    let joined = self.streams.get_mut(&stream).expect("only what is open is joined");
+                    assert_eq!(joined.replace(path), None, "once");
+                }
+                SocketOrder::CloseStream { stream } => {
+                    self.streams.remove(&stream).expect("only what is open is closed");
+                }
                 SocketOrder::Close { local } => {
                     self.sockets.remove(&local).expect("only what is open is closed");
                 }
@@ -129,6 +150,7 @@ impl Rig {
         }
         assert_eq!(self.relay.audit(), None);
         assert_eq!(self.sockets.len() as u64, self.count(Counter::Sockets));
+        assert_eq!(self.streams.len() as u64, self.count(Counter::PeerConnections));
     }
 
     fn open(&mut self, local: LocalId, next: Option<LocalId>, is_ipv6: bool) -> SocketAddr {
@@ -161,6 +183,31 @@ impl Rig {
     pub fn peer_sends(&mut self, from: &str, to: SocketAddr, bytes: &[u8]) -> Option<(Path, Vec<u8>)> {
         let (local, _) = self.sockets.iter().find(|(_, address)| **address == to)?;
         self.receive(Path { local: *local, remote: at(from) }, bytes).pop()
+    }
+
+    /// A peer connects to a relayed address: the stream, if it is taken, and what the client is told.
+    pub fn peer_connects(&mut self, from: &str, to: SocketAddr) -> Option<(StreamId, Answer)> {
+        let (local, _) = self.sockets.iter().find(|(_, address)| **address == to)?;
+        let stream = self.relay.on_stream_offered(self.now, *local, at(from), &mut self.outbox)?;
+        assert_eq!(self.streams.insert(stream, None), None, "a number that is not in use");
+        self.carry_out_orders();
+        let (_, bytes) = self.sent().pop().expect("an indication");
+        Some((stream, Answer(bytes)))
+    }
+
+    /// A peer that a client wants to reach has answered: the client's answer.
+    pub fn peer_accepts(&mut self, stream: StreamId) -> Answer {
+        self.relay.on_stream_connected(self.now, stream, &mut self.outbox);
+        self.carry_out_orders();
+        Answer(self.sent().pop().expect("an answer").1)
+    }
+
+    /// A stream closes by itself; what is sent then.
+    pub fn stream_closes(&mut self, stream: StreamId) -> Option<Answer> {
+        self.streams.remove(&stream).expect("only what is open closes");
+        self.relay.on_stream_closed(self.now, stream, &mut self.outbox);
+        self.carry_out_orders();
+        self.sent().pop().map(|(_, bytes)| Answer(bytes))
     }
 
     pub fn count(&self, counter: Counter) -> u64 {
@@ -205,6 +252,10 @@ impl Answer {
             Class::Success => 0,
             _ => self.message().error_code().expect("a bad answer has a code").0,
         }
+    }
+
+    pub fn connection_id(&self) -> u32 {
+        self.message().connection_id().flatten().expect("a connection's number")
     }
 
     pub fn relayed(&self) -> Vec<SocketAddr> {
@@ -312,6 +363,32 @@ impl Client {
     pub fn bind(&self, rig: &mut Rig, number: u16, peer: &str) -> u16 {
         let fill = |writer: &mut Writer<'_>| _ = writer.channel_number(number).xor_peer_address(at(peer));
         self.ask(rig, Method::CHANNEL_BIND, fill).code()
+    }
+
+    /// An allocation that peers reach over TCP: the relayed address.
+    pub fn allocated_tcp(&mut self, rig: &mut Rig) -> SocketAddr {
+        self.knock(rig);
+        let answer = self.ask(rig, Method::ALLOCATE, |writer| _ = writer.requested_transport(stun::TCP));
+        assert_eq!(answer.code(), 0);
+        answer.relayed()[0]
+    }
+
+    /// Asks to be connected with a peer: the stream that is then on its way, or the code of the answer.
+    pub fn connect(&self, rig: &mut Rig, peer: &str) -> Result<StreamId, u16> {
+        let before: Vec<StreamId> = rig.streams.keys().copied().collect();
+        let id = rig.id();
+        let request = self.signed(id, Method::CONNECT, |writer| _ = writer.xor_peer_address(at(peer)));
+        let sent = rig.receive(self.path, &request).pop();
+        match sent {
+            Some((_, bytes)) => Err(Answer(bytes).code()),
+            None => Ok(*rig.streams.keys().find(|stream| !before.contains(stream)).expect("a stream")),
+        }
+    }
+
+    /// Joins a new connection, which is this client's, with the one of this number.
+    pub fn join(&mut self, rig: &mut Rig, connection_id: u32) -> u16 {
+        self.knock(rig);
+        self.ask(rig, Method::CONNECTION_BIND, |writer| _ = writer.connection_id(connection_id)).code()
     }
 
     pub fn refresh(&self, rig: &mut Rig, seconds: u32) -> Answer {

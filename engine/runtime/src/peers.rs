@@ -1,0 +1,467 @@
+//! TCP connections whose bytes the machine never sees: listeners that it has ordered, those who connect to them or are connected to,
+//! and the clients' connections that they are joined with (RFC 6062).
+//!
+//! Bytes pass as they are and no faster than they are taken: nothing is read from one side before the other has taken what came
+//! before, so that of each direction one read's worth waits here. An end passes as well: what comes behind it the other way still does.
+
+use crate::framing::{FrameQueue, Framing};
+use crate::limits::{ACCEPT_RETRY, ACCEPTS_PER_TURN, LINGER_MAX, PEER_STREAMS_MAX, READ_BYTES};
+use crate::on_demand::OnDemand;
+use crate::stream::Stream;
+use crate::streams::{CONNECTION_TOKEN, Streams, canonical, is_of_one_connection};
+use crate::sys::set_option;
+use machine::{Deadlines, Instant, LocalId, SocketError, StreamId, Towards};
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
+
+/// Streams have the tokens from here on, by their numbers, and listeners those behind, by theirs.
+pub(crate) const STREAM_TOKEN: usize = CONNECTION_TOKEN << 1;
+const LISTENER_TOKEN: usize = STREAM_TOKEN << 1;
+
+/// All of them of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    listeners: BTreeMap<LocalId, Listener>,
+    /// Listeners behind which somebody may wait, each once.
+    waiting: VecDeque<LocalId>,
+    accept_at: Option<Instant>,
+    /// By [`StreamId`].
+    peers: Vec<Option<Peer>>,
+    /// Those to look at, each once.
+    news: VecDeque<StreamId>,
+    /// When to look at one without news.
+    deadlines: Deadlines,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    is_waiting: bool,
+}
+
+/// Somebody at the other end of a stream.
+#[derive(Debug)]
+struct Peer {
+    socket: TcpStream,
+    is_connected: bool,
+    /// The client's connection that it is joined with.
+    client: Option<u32>,
+    /// What the peer has not taken yet.
+    queue: FrameQueue,
+    is_readable: bool,
+    is_news: bool,
+    to_client: Way,
+    to_peer: Way,
+    /// When everything ends, since one side has.
+    ends_at: Option<Instant>,
+}
+
+/// One of the two directions.
+#[derive(Debug, Default)]
+struct Way {
+    /// Nothing is read before.
+    resume_at: Instant,
+    /// Nothing comes any more.
+    has_ended: bool,
+    /// And the other side has been told.
+    is_shut: bool,
+}
+
+/// What became of a stream when it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing that concerns anybody.
+    Nothing,
+    /// It has reached whom it should.
+    Connected,
+    /// It is no more.
+    Closed,
+}
+
+impl Peers {
+    /// Opens a listener where sockets on demand may be. Yields its address.
+    pub(crate) fn listen(
+        &mut self,
+        registry: &Registry,
+        places: &mut OnDemand,
+        local: LocalId,
+        is_ipv6: bool,
+    ) -> Result<SocketAddr, SocketError> {
+        let (mut socket, address) = places.take_place(is_ipv6, open_listener)?;
+        let token = Token(LISTENER_TOKEN + usize::from(local.0));
+        if self.listeners.contains_key(&local)
+            || registry.register(&mut socket, token, Interest::READABLE).is_err()
+        {
+            places.leave_place(address);
+            return Err(SocketError::System);
+        }
+        self.listeners.insert(local, Listener { socket, address, is_waiting: false });
+        Ok(address)
+    }
+
+    /// Closes a listener, if there is one of this number.
+    pub(crate) fn close_listener(&mut self, places: &mut OnDemand, local: LocalId) {
+        if let Some(listener) = self.listeners.remove(&local) {
+            places.leave_place(listener.address);
+            self.waiting.retain(|other| *other != local);
+        }
+    }
+
+    /// Connects from a listener's address. What becomes of it is seen later; an error is seen at once.
+    pub(crate) fn connect(
+        &mut self,
+        registry: &Registry,
+        stream: StreamId,
+        local: LocalId,
+        remote: SocketAddr,
+    ) -> io::Result<()> {
+        let from = self.listeners.get(&local).ok_or(io::ErrorKind::NotFound)?.address;
+        self.insert(registry, stream, open_connection(from, remote)?, false)
+    }
+
+    /// Somebody who has connected is this stream.
+    pub(crate) fn admit(
+        &mut self,
+        registry: &Registry,
+        stream: StreamId,
+        socket: TcpStream,
+    ) -> io::Result<()> {
+        self.insert(registry, stream, socket, true)
+    }
+
+    fn insert(
+        &mut self,
+        registry: &Registry,
+        stream: StreamId,
+        mut socket: TcpStream,
+        is_connected: bool,
+    ) -> io::Result<()> {
+        let index = usize::from(stream.0);
+        if index >= PEER_STREAMS_MAX || self.peers.get(index).is_some_and(Option::is_some) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // What has been passed on was sent by somebody who does not wait either.
+        socket.set_nodelay(true)?;
+        let token = Token(STREAM_TOKEN + index);
+        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        if index >= self.peers.len() {
+            self.peers.resize_with(index + 1, || None);
+        }
+        self.peers[index] = Some(Peer {
+            socket,
+            is_connected,
+            client: None,
+            queue: FrameQueue::new(Framing::Stun),
+            is_readable: true,
+            is_news: false,
+            to_client: Way::default(),
+            to_peer: Way::default(),
+            ends_at: None,
+        });
+        Ok(())
+    }
+
+    /// Joins a stream with a client's connection. False if one of the two is not there, or not alone.
+    pub(crate) fn join(&mut self, stream: StreamId, client: Option<u32>) -> bool {
+        let peer = self.peer(stream).filter(|peer| peer.is_connected && peer.client.is_none());
+        let (Some(peer), Some(_)) = (peer, client) else { return false };
+        peer.client = client;
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; READ_BYTES];
+        }
+        self.note(stream);
+        true
+    }
+
+    /// Closes a stream, and the client's connection that it is joined with. False if it is not there.
+    pub(crate) fn close(&mut self, streams: &mut Streams, stream: StreamId) -> bool {
+        let peer = self.peers.get_mut(usize::from(stream.0)).and_then(Option::take);
+        self.deadlines.set(stream.0.into(), None);
+        let client = peer.as_ref().and_then(|peer| peer.client);
+        client.into_iter().for_each(|client| streams.part(client));
+        peer.is_some()
+    }
+
+    /// Takes note of readiness, if the token is of a stream or a listener of these.
+    pub(crate) fn take_readiness(&mut self, event: &Event) {
+        let Token(token) = event.token();
+        if let Some(local) = token.checked_sub(LISTENER_TOKEN) {
+            self.note_waiting(LocalId(local as u16));
+        } else if let Some(stream) = token.checked_sub(STREAM_TOKEN).map(|stream| StreamId(stream as u16))
+            && let Some(peer) = self.peer(stream)
+        {
+            peer.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            self.note(stream);
+        }
+    }
+
+    fn note_waiting(&mut self, local: LocalId) {
+        if let Some(listener) = self.listeners.get_mut(&local)
+            && !std::mem::replace(&mut listener.is_waiting, true)
+        {
+            self.waiting.push_back(local);
+        }
+    }
+
+    /// There is something new about this stream.
+    pub(crate) fn note(&mut self, stream: StreamId) {
+        if let Some(peer) = self.peer(stream)
+            && !std::mem::replace(&mut peer.is_news, true)
+        {
+            self.news.push_back(stream);
+        }
+    }
+
+    /// Whether there may be something to do, now or later.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.has_work() || self.next_timeout().is_some()
+    }
+
+    /// Whether there is something to do without waiting.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.news.is_empty() || (self.accept_at.is_none() && !self.waiting.is_empty())
+    }
+
+    /// When there is something to do without an event.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.deadlines.next().into_iter().chain(self.accept_at).min()
+    }
+
+    /// Those whose time has come are looked at.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        self.accept_at = self.accept_at.filter(|at| *at > now);
+        while let Some(stream) = self.deadlines.pop(now) {
+            self.note(StreamId(stream as u16));
+        }
+    }
+
+    /// Takes in those who have connected to a listener, a bounded number: the listener's number, and who they are.
+    pub(crate) fn accept(&mut self, now: Instant) -> Vec<(LocalId, TcpStream, SocketAddr)> {
+        let mut accepted = Vec::new();
+        while self.accept_at.is_none()
+            && accepted.len() < ACCEPTS_PER_TURN
+            && let Some(local) = self.waiting.front().copied()
+        {
+            let Some(listener) = self.listeners.get_mut(&local) else { break };
+            match listener.socket.accept() {
+                Ok((socket, remote)) => accepted.push((local, socket, canonical(remote))),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    listener.is_waiting = false;
+                    self.waiting.pop_front();
+                }
+                // No descriptor or no memory left. Who waits stays in the kernel's queue.
+                Err(_) => self.accept_at = Some(now + ACCEPT_RETRY),
+            }
+        }
+        accepted
+    }
+
+    /// The next stream with news.
+    pub(crate) fn next(&mut self) -> Option<StreamId> {
+        let stream = self.news.pop_front()?;
+        if let Some(peer) = self.peer(stream) {
+            peer.is_news = false;
+        }
+        Some(stream)
+    }
+
+    /// Looks at a stream: whether it is connected, and what can be passed on, one read each way. `passed` is told, and tells when to
+    /// go on.
+    pub(crate) fn look(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        streams: &mut Streams,
+        passed: impl FnMut(Towards, usize) -> Instant,
+    ) -> Seen {
+        let Some(Some(peer)) = self.peers.get_mut(usize::from(stream.0)) else { return Seen::Nothing };
+        let seen = if peer.is_connected {
+            peer.pass(now, streams, &mut self.buffer, passed)
+        } else {
+            peer.look_for_answer()
+        };
+        match seen {
+            Ok(seen) => {
+                let wake_at = peer.wake_at(now);
+                let has_more = peer.client.is_some() && peer.has_more(now, streams);
+                self.deadlines.set(stream.0.into(), wake_at);
+                if has_more {
+                    self.note(stream);
+                }
+                seen
+            }
+            Err(_) => {
+                self.close(streams, stream);
+                Seen::Closed
+            }
+        }
+    }
+
+    fn peer(&mut self, stream: StreamId) -> Option<&mut Peer> {
+        self.peers.get_mut(usize::from(stream.0))?.as_mut()
+    }
+}
+
+impl Peer {
+    /// Whether the connection that was begun has come to be.
+    fn look_for_answer(&mut self) -> io::Result<Seen> {
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        match self.socket.peer_addr() {
+            Ok(_) => {
+                self.is_connected = true;
+                Ok(Seen::Connected)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(Seen::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Passes on what there is. An error is the end of both sides.
+    fn pass(
+        &mut self,
+        now: Instant,
+        streams: &mut Streams,
+        buffer: &mut [u8],
+        mut passed: impl FnMut(Towards, usize) -> Instant,
+    ) -> io::Result<Seen> {
+        let Some(index) = self.client else {
+            // What a peer sends to nobody stays in the kernel, but one that is gone need not be waited for.
+            return self.socket.take_error()?.map_or(Ok(Seen::Nothing), Err);
+        };
+        self.flush()?;
+        streams.write(now, index);
+        let client = streams.live(index).ok_or(io::ErrorKind::NotConnected)?;
+        if self.may_read_peer(now, client) {
+            match at_its_end(self.socket.read(buffer), &mut self.is_readable)? {
+                Some(0) => self.to_client.has_ended = true,
+                Some(len) => {
+                    client.queue.push_raw(now, &buffer[..len]);
+                    self.to_client.resume_at = passed(Towards::Client, len);
+                    streams.write(now, index);
+                }
+                None => {}
+            }
+        }
+        let client = streams.live(index).ok_or(io::ErrorKind::NotConnected)?;
+        if self.may_read_client(now, client) {
+            let read = client.read(buffer);
+            match at_its_end(read, &mut client.is_readable)? {
+                Some(0) => self.to_peer.has_ended = true,
+                Some(len) => {
+                    self.queue.push_raw(now, &buffer[..len]);
+                    self.to_peer.resume_at = passed(Towards::Peer, len);
+                    self.flush()?;
+                }
+                None => {}
+            }
+        }
+        self.pass_on_ends(now, client)
+    }
+
+    /// One side has said that nothing more comes: the other is told once it has taken everything.
+    fn pass_on_ends(&mut self, now: Instant, client: &mut Stream) -> io::Result<Seen> {
+        if self.to_client.has_ended && !self.to_client.is_shut && client.has_taken_all() {
+            self.to_client.is_shut = true;
+            client.shut()?;
+        }
+        if self.to_peer.has_ended && !self.to_peer.is_shut && self.queue.is_empty() {
+            self.to_peer.is_shut = true;
+            self.socket.shutdown(Shutdown::Write)?;
+        }
+        if self.to_client.has_ended || self.to_peer.has_ended {
+            self.ends_at.get_or_insert(now + LINGER_MAX);
+        }
+        let is_over = self.to_client.is_shut && self.to_peer.is_shut;
+        if is_over || self.ends_at.is_some_and(|at| at <= now) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        Ok(Seen::Nothing)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.queue.write(&mut self.socket) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn may_read_peer(&self, now: Instant, client: &Stream) -> bool {
+        self.is_readable
+            && !self.to_client.has_ended
+            && self.to_client.resume_at <= now
+            && client.has_taken_all()
+    }
+
+    fn may_read_client(&self, now: Instant, client: &Stream) -> bool {
+        client.is_readable
+            && !self.to_peer.has_ended
+            && self.to_peer.resume_at <= now
+            && self.queue.is_empty()
+    }
+
+    /// Whether there is more to pass on at once.
+    fn has_more(&self, now: Instant, streams: &mut Streams) -> bool {
+        let client = self.client.and_then(|index| streams.live(index));
+        client.is_some_and(|client| self.may_read_peer(now, client) || self.may_read_client(now, client))
+    }
+
+    /// When to look at it without news.
+    fn wake_at(&self, now: Instant) -> Option<Instant> {
+        let pauses = [&self.to_client, &self.to_peer].map(|way| way.resume_at).into_iter();
+        pauses.filter(|at| *at > now).chain(self.ends_at).min()
+    }
+}
+
+/// How much was read, nothing being the end; `None` if there is nothing to read for now.
+fn at_its_end(read: io::Result<usize>, is_readable: &mut bool) -> io::Result<Option<usize>> {
+    match read {
+        Ok(len) => Ok(Some(len)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            *is_readable = false;
+            Ok(None)
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn open_listener(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = new_socket(address)?;
+    socket.bind(&address.into())?;
+    socket.listen(ACCEPTS_PER_TURN as i32)?;
+    // Only now, when nobody else has the port: connections from it share it with the listener.
+    set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    Ok((TcpListener::from_std(socket.into()), address))
+}
+
+fn open_connection(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = new_socket(from)?;
+    set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    socket.bind(&from.into())?;
+    match socket.connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_cloexec(true)?;
+    // Connections of an allocation before this one may still be closing.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
