@@ -122,6 +122,14 @@ need_janus() {
 # What the tests of the TURN server speak with.
 need_coturn() { need turnutils_uclient coturn; }
 
+# What the tests behind NATs make them of. They run as root.
+need_namespaces() {
+    need ip iproute2
+    need iptables
+    need sysctl procps
+    need nsenter util-linux
+}
+
 # npm_ci FOLDER: installs exactly what the lock file says, and nothing when that was done already.
 npm_ci() {
     local stamp="$1/node_modules/.leat-lock"

@@ -1,6 +1,7 @@
 //! A peer on a real socket, in real time. It does nothing by itself: whoever wants something of it lets it take its turns.
 
 use crate::PATIENCE;
+use crate::relayed::Relayed;
 use control::{Candidate, Protocol};
 use dtls::{Certificate, Fingerprint, Options, Settings};
 use leat_tests::{Client, Received};
@@ -10,7 +11,7 @@ use oracle_rtp::packet::Packet;
 use oracle_util::marshal::{Marshal, Unmarshal};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -53,13 +54,32 @@ impl Caller {
         self.run_until("connected", |caller| caller.client.is_connected());
     }
 
+    /// Whether there are keys.
+    pub fn is_connected(&self) -> bool {
+        self.client.is_connected()
+    }
+
     /// Takes turns until `is_done`. Panics when that takes too long.
     pub fn run_until(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
-        let deadline = now() + PATIENCE;
+        self.run_until_at_most(std::time::Instant::now() + PATIENCE, what, is_done);
+    }
+
+    /// The same with a deadline of one's own.
+    pub fn run_until_at_most(
+        &mut self,
+        deadline: std::time::Instant,
+        what: &str,
+        is_done: impl Fn(&Self) -> bool,
+    ) {
         while !is_done(self) {
-            assert!(now() < deadline, "not {what} within {PATIENCE:?}");
+            assert!(std::time::Instant::now() < deadline, "not {what} in time");
             self.turn();
         }
+    }
+
+    /// From now on its datagrams go through the TURN server.
+    pub fn go_by_relay(&mut self) {
+        self.way = Way::Relayed(Relayed::to(self.engine.address, READ_TIMEOUT));
     }
 
     /// Takes turns for a while.
@@ -129,6 +149,8 @@ enum Way {
     Udp(UdpSocket),
     /// As frames (RFC 4571), with what came of one that is not whole.
     Tcp(TcpStream, Vec<u8>),
+    /// Through a TURN server.
+    Relayed(Relayed),
 }
 
 impl Way {
@@ -148,6 +170,7 @@ impl Way {
         match self {
             Self::Udp(socket) => socket.local_addr(),
             Self::Tcp(stream, _) => stream.local_addr(),
+            Self::Relayed(relayed) => Ok(relayed.relayed),
         }
         .unwrap()
     }
@@ -158,6 +181,7 @@ impl Way {
             Self::Tcp(stream, _) => {
                 stream.write_all(&[&(datagram.len() as u16).to_be_bytes(), datagram].concat()).unwrap();
             }
+            Self::Relayed(relayed) => _ = relayed.send(datagram).unwrap(),
         }
     }
 
@@ -167,6 +191,7 @@ impl Way {
         let received = match self {
             Self::Udp(socket) => socket.recv(&mut buffer),
             Self::Tcp(stream, _) => stream.read(&mut buffer),
+            Self::Relayed(relayed) => relayed.receive(&mut buffer),
         };
         let len = match received {
             Ok(len) => len,
@@ -208,17 +233,16 @@ pub fn settings() -> Settings {
 
 /// A socket of the engine's family that speaks to it only.
 pub fn socket_to(engine: SocketAddr) -> UdpSocket {
-    let own = SocketAddr::new(
-        if engine.is_ipv4() { IpAddr::from([127, 0, 0, 1]) } else { IpAddr::from(LOOPBACK_6) },
-        0,
-    );
-    let socket = UdpSocket::bind(own).unwrap();
+    let own: IpAddr = match engine.ip() {
+        ip if ip.is_loopback() => ip,
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((own, 0)).unwrap();
     socket.connect(engine).unwrap();
     socket.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
     socket
 }
-
-const LOOPBACK_6: [u16; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
 
 /// The present moment, as machines count it.
 pub fn now() -> Instant {

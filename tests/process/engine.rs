@@ -3,13 +3,14 @@
 use crate::PATIENCE;
 use crate::controller::Controller;
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -33,8 +34,14 @@ impl Engine {
     pub fn start_with(flags: &[&str]) -> Self {
         let (port, socket) = (free_ports(), socket_path());
         let mut command = command(port, &socket);
+        command.args(flags);
+        Self::start_by(command, port, socket)
+    }
+
+    /// By this command line, which says where it is controlled. Waits until it listens.
+    pub fn start_by(mut command: Command, port: u16, socket: PathBuf) -> Self {
         let log = File::create(socket.with_extension("log")).unwrap();
-        let process = command.args(flags).stderr(log).spawn().expect("the engine starts");
+        let process = command.stderr(log).spawn().expect("the engine starts");
         let mut engine = Self { process, port, socket };
         let deadline = Instant::now() + PATIENCE;
         while !engine.socket.exists() {
@@ -90,7 +97,7 @@ impl Drop for Engine {
 
 /// The engine's command line with a port and a socket; more flags may follow.
 pub fn command(port: u16, socket: &Path) -> Command {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(binary("leat-engine"));
     command.arg("--rtc-port").arg(port.to_string()).arg("--control-socket").arg(socket);
     command.env("LEAT_LOG", "info").stdin(Stdio::null());
     command
@@ -158,23 +165,26 @@ pub fn free_ports() -> u16 {
     panic!("no free port");
 }
 
-/// The engine to test: `LEAT_ENGINE` if set, else the one beside this test's own binary, built if it is not there or older than
-/// its sources.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(path) = std::env::var_os("LEAT_ENGINE") {
+/// A program to test: for the engine `LEAT_ENGINE` if set, else the one beside this test's own binary, built if it is not there or older
+/// than its sources.
+pub fn binary(name: &'static str) -> PathBuf {
+    static FOUND: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
+    // Held while one is built: a second test waits for it.
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let find = || {
+        if let Some(path) = std::env::var_os("LEAT_ENGINE").filter(|_| name == "leat-engine") {
             return PathBuf::from(path);
         }
         // target/debug/deps/process-…
         let own = std::env::current_exe().unwrap();
         let profile = own.parent().and_then(Path::parent).expect("cargo's folders");
-        let path = profile.join("leat-engine");
+        let path = profile.join(name);
         if !is_fresh(&path) {
-            build(profile);
+            build(name, profile);
         }
         path
-    })
+    };
+    found.entry(name).or_insert_with(find).clone()
 }
 
 /// Whether the binary is there, and newer than every source that went into it, by cargo's own list.
@@ -187,12 +197,12 @@ fn is_fresh(binary: &Path) -> bool {
     sources.split_whitespace().all(|source| modified(Path::new(source)).is_some_and(|source| source <= built))
 }
 
-fn build(profile: &Path) {
+fn build(name: &str, profile: &Path) {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--package", "leat-engine", "--target-dir"]).arg(profile.parent().unwrap());
+    cargo.args(["build", "--package", name, "--target-dir"]).arg(profile.parent().unwrap());
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
     let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
-    assert!(status.success(), "the engine does not build");
+    assert!(status.success(), "{name} does not build");
 }

@@ -9,6 +9,8 @@ mod caller;
 mod child;
 mod controller;
 mod engine;
+mod network;
+mod relayed;
 
 mod commands;
 mod connecting;
@@ -16,6 +18,7 @@ mod controllers;
 mod hostile_ring;
 mod hostile_srtp;
 mod media;
+mod nat;
 mod plain;
 mod program;
 mod starting;

@@ -1,0 +1,142 @@
+//! A way to the engine through a TURN server, as a browser takes it that reaches nothing else: an allocation over UDP, and a channel
+//! for the engine's address.
+
+use crate::PATIENCE;
+use crate::engine::binary;
+use crate::network::{Namespace, SERVER};
+use std::fs::File;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use stun::attribute::{NONCE, REALM};
+use stun::{ChannelData, Class, Integrity, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
+
+/// Where the server listens; a second worker behind it.
+pub const TURN_PORT: u16 = 3478;
+
+/// A TURN server's process, with the user `u`, password `p`.
+#[derive(Debug)]
+pub struct TurnServer {
+    process: Child,
+    log: PathBuf,
+}
+
+impl TurnServer {
+    /// Beside the engine, which it relays to, and to nobody else.
+    pub fn start(at: &Namespace, engine: SocketAddr) -> Self {
+        let log = crate::engine::socket_path().with_extension("turn");
+        let process = at
+            .command(binary("leat-turn"))
+            .args(["--listen-ip", &SERVER.to_string(), "--port", &TURN_PORT.to_string(), "--workers", "2"])
+            .args(["--user", "u:p", "--allow-peer", &engine.to_string()])
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut server = Self { process, log };
+        let deadline = Instant::now() + PATIENCE;
+        while !server.said().contains("TURN server is up") {
+            assert_eq!(server.process.try_wait().unwrap(), None, "the server ended: {}", server.said());
+            assert!(Instant::now() < deadline, "the server is not up: {}", server.said());
+            sleep(Duration::from_millis(5));
+        }
+        server
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for TurnServer {
+    fn drop(&mut self) {
+        // Fails if it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("what the TURN server said:\n{}", self.said());
+        }
+        let _ = std::fs::remove_file(&self.log);
+    }
+}
+
+/// An allocation, and a channel to the engine.
+#[derive(Debug)]
+pub struct Relayed {
+    socket: UdpSocket,
+    /// Where the engine sees its datagrams come from.
+    pub relayed: SocketAddr,
+}
+
+const CHANNEL: u16 = 0x4000;
+
+impl Relayed {
+    /// Makes both.
+    pub fn to(engine: SocketAddr, read_timeout: Duration) -> Self {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect((SERVER, TURN_PORT)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let transport = |writer: &mut Writer<'_>| _ = writer.requested_transport(stun::UDP);
+        let challenge = ask(&socket, Method::ALLOCATE, None, transport);
+        let challenge = Message::new(&challenge).unwrap();
+        let nonce = challenge.attribute(NONCE).expect("a challenge").to_vec();
+        let realm = challenge.attribute(REALM).unwrap().to_vec();
+        let allocated = ask(&socket, Method::ALLOCATE, Some((&realm, &nonce)), transport);
+        let relayed = Message::new(&allocated).unwrap().xor_relayed_addresses().next().flatten();
+        let bound = ask(&socket, Method::CHANNEL_BIND, Some((&realm, &nonce)), |writer| {
+            writer.channel_number(CHANNEL).xor_peer_address(engine);
+        });
+        assert_eq!(Message::new(&bound).unwrap().error_code(), None);
+        socket.set_read_timeout(Some(read_timeout)).unwrap();
+        Self { socket, relayed: relayed.expect("an allocation") }
+    }
+
+    pub fn send(&self, datagram: &[u8]) -> std::io::Result<usize> {
+        let header = ChannelData::header(CHANNEL, datagram.len() as u16);
+        self.socket.send(&[&header, datagram].concat())
+    }
+
+    /// The next datagram of the engine's, which has a channel: the server has nothing else to say.
+    pub fn receive(&self, into: &mut [u8]) -> std::io::Result<usize> {
+        let len = self.socket.recv(into)?;
+        let channel = ChannelData::new(&into[..len]).expect("ChannelData");
+        assert_eq!(channel.number, CHANNEL);
+        let (start, len) = (stun::CHANNEL_HEADER_LEN, channel.data.len());
+        into.copy_within(start..start + len, 0);
+        Ok(len)
+    }
+}
+
+/// Which address the server at this port sees a socket's datagrams come from.
+pub fn mapped(socket: &UdpSocket, port: u16) -> SocketAddr {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.connect((SERVER, port)).unwrap();
+    let answer = ask(socket, Method::BINDING, None, |_| {});
+    Message::new(&answer).unwrap().xor_mapped_address().expect("an address")
+}
+
+fn ask(
+    socket: &UdpSocket,
+    method: Method,
+    known: Option<(&[u8], &[u8])>,
+    fill: impl FnOnce(&mut Writer<'_>),
+) -> Vec<u8> {
+    let mut id = TransactionId([0; 12]);
+    crate::caller::rng().fill(&mut id.0);
+    let mut buffer = [0; 1024];
+    let mut writer = Writer::new(&mut buffer, Class::Request, method, id).unwrap();
+    fill(&mut writer);
+    if let Some((realm, nonce)) = known {
+        let key = Key::long_term(PasswordAlgorithm::Md5, [b"u", realm, b"p"], Integrity::Sha1);
+        writer.username(b"u").realm(realm).nonce(nonce).integrity(&key);
+    }
+    let len = writer.finish().unwrap();
+    socket.send(&buffer[..len]).unwrap();
+    let mut answer = vec![0; 1024];
+    let len = socket.recv(&mut answer).expect("an answer");
+    answer.truncate(len);
+    assert_eq!(Message::new(&answer).unwrap().transaction_id(), id);
+    answer
+}
