@@ -66,6 +66,7 @@ async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
     let mut ended = std::pin::pin!(termination().context("cannot listen for signals")?);
     // Whoever has the port may well answer that it is ready: another Leat.
     drop(crate::http::bind(options.http.http).await?);
+    check_turn_ports(&options)?;
     let control_socket = prepare_control_socket(options.control_socket.as_deref())?;
     let mut engine = Supervised::new("leat-engine", engine_arguments(&options, &control_socket, format))?;
     let mut signaling =
@@ -300,6 +301,31 @@ fn turn_arguments(options: &cli::Up, format: Format) -> Vec<OsString> {
     }
     arguments.push("--die-with-parent".into());
     arguments
+}
+
+/// The TURN server would name its own options, which nobody gave.
+fn check_turn_ports(options: &cli::Up) -> anyhow::Result<()> {
+    let taken = |option: &str, protocol: &str, address: SocketAddr, bound: io::Result<()>| match bound {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => bail!(
+            "{option} {port}: {protocol} port {port} on {ip} is in use by another process: stop it, choose another port, or start \
+             no TURN server with --turn-port 0",
+            port = address.port(),
+            ip = address.ip()
+        ),
+        // The server tells of anything else, in words that fit.
+        _ => Ok(()),
+    };
+    let has_tls = options.turn_certificate.is_some();
+    let ports = [("--turn-port", options.turn_port), ("--turn-tls-port", options.turn_tls_port)];
+    for (option, port) in ports.into_iter().take(1 + usize::from(has_tls)).filter(|_| options.turn_port != 0)
+    {
+        for ip in listen_ips(options) {
+            let address = SocketAddr::new(ip, port);
+            taken(option, "UDP", address, std::net::UdpSocket::bind(address).map(drop))?;
+            taken(option, "TCP", address, std::net::TcpListener::bind(address).map(drop))?;
+        }
+    }
+    Ok(())
 }
 
 /// Where clients find the TURN server: by its name, or by the addresses that they are told of the engine too. Loopback only where

@@ -2,7 +2,7 @@
 
 use signaling::token::Verifier;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
@@ -66,6 +66,37 @@ fn a_port_in_use_costs_exit_code_1_and_says_what_to_change() {
             && text.contains("--http"),
         "{text}"
     );
+}
+
+#[test]
+fn a_turn_port_in_use_costs_up_exit_code_1_and_is_told_by_ups_own_option() {
+    let (udp, tcp) =
+        (UdpSocket::bind("127.0.0.1:0").expect("a port"), TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let [udp, tcp] =
+        [udp.local_addr(), tcp.local_addr()].map(|address| address.expect("bound").port().to_string());
+    // Where nobody listens, or the run would end for that.
+    let free = || {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+        socket.local_addr().expect("bound").port().to_string()
+    };
+    let (http, other) = (format!("127.0.0.1:{}", free()), free());
+    let certificate = ["--turn-certificate", "cert.pem", "--turn-private-key", "key.pem"];
+    let cases: [(&[&str], &str); 3] = [
+        (&["--turn-port", &udp], &format!("--turn-port {udp}: UDP port {udp} on 127.0.0.1 is in use")),
+        (&["--turn-port", &tcp], &format!("--turn-port {tcp}: TCP port {tcp} on 127.0.0.1 is in use")),
+        (
+            &["--turn-port", &other, "--turn-tls-port", &tcp],
+            &format!("--turn-tls-port {tcp}: TCP port {tcp} on 127.0.0.1 is in use"),
+        ),
+    ];
+    for (ports, wanted) in cases {
+        let arguments =
+            [&["up", "--http", &http, "--listen-ip", "127.0.0.1"][..], ports, &certificate].concat();
+        let output = run(env!("CARGO_BIN_EXE_leat"), &arguments);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(wanted), "{text}");
+    }
 }
 
 #[test]
