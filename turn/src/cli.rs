@@ -81,31 +81,31 @@ pub struct Cli {
     #[arg(long, value_name = "IP:PORT")]
     pub alternate_server: Option<SocketAddr>,
 
-    /// Allocations of one user, of each worker.
+    /// Allocations of one user.
     #[arg(long, value_name = "COUNT", default_value_t = 24)]
     pub allocations_per_user: u32,
 
-    /// Relay ports of one user, of each worker, reserved ones too.
+    /// Relay ports of one user, reserved ones too.
     #[arg(long, value_name = "COUNT", default_value_t = 48)]
     pub ports_per_user: u32,
 
-    /// TCP connections with peers (RFC 6062) of one user, of each worker.
+    /// TCP connections with peers (RFC 6062) of one user.
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub connections_per_user: u32,
 
-    /// Allocations from one IPv4 address or IPv6 /64, of each worker.
+    /// Allocations from one IPv4 address or IPv6 /64.
     #[arg(long, value_name = "COUNT", default_value_t = 512)]
     pub allocations_per_address: u32,
 
-    /// Allocations of all users of each worker together.
-    #[arg(long, value_name = "COUNT", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=8192))]
-    pub allocations: u32,
+    /// Allocations of all users together. Default: 8192 for each worker, which is what one can have.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_032_192))]
+    pub allocations: Option<u32>,
 
     /// Bits of payload a second of one allocation in each direction. 0: no bound.
     #[arg(long, value_name = "BITS", default_value_t = 0)]
     pub bits_per_second_per_allocation: u64,
 
-    /// Bits of payload a second of each worker, both directions together. 0: no bound.
+    /// Bits of payload a second of all allocations, both directions together. 0: no bound.
     #[arg(long, value_name = "BITS", default_value_t = 0)]
     pub bits_per_second: u64,
 

@@ -3,6 +3,7 @@
 use crate::cli::{Cli, PortRange};
 use crate::config_file::{self, BadFile};
 use clap::Parser;
+use relay::limits::ALLOCATIONS_MAX;
 use relay::{BadCredentials, Credentials, Policy, Quotas, Settings};
 use runtime::Places;
 use std::ffi::OsString;
@@ -184,7 +185,7 @@ fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Setting
             ports_per_user: cli.ports_per_user,
             connections_per_user: cli.connections_per_user,
             allocations_per_address: cli.allocations_per_address,
-            allocations: cli.allocations,
+            allocations: cli.allocations.unwrap_or(ALLOCATIONS_MAX as u32 * u32::from(cli.workers)),
             bits_per_second_per_allocation: cli.bits_per_second_per_allocation,
             bits_per_second: cli.bits_per_second,
         },

@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod config_file;
 mod control;
+mod ledger;
 mod limits;
 mod metrics;
 mod server;

@@ -3,6 +3,7 @@
 use crate::certificates::{BadCertificate, Certificates};
 use crate::config::{Config, WorkerConfig};
 use crate::control::{self, Board, Endpoint, Order};
+use crate::ledger::Shared;
 use crate::limits::{DRAIN_POLL, ORDERS_MAX, OTHER_DESCRIPTORS};
 use crate::{chain, metrics};
 use crossbeam_channel::{Sender, TrySendError, bounded};
@@ -175,6 +176,8 @@ fn start_workers(
     let options = dtls::Options { peers: dtls::Peers::Anybody, ..dtls::Options::default() };
     let dtls_settings = dtls::Settings::new(Instant::now() - clock.now().since_epoch(), options);
     let mut handles = Vec::new();
+    // A user has what it has, whichever worker it asks.
+    let mut ledger = None;
     for (index, (sockets, listeners)) in sockets.into_iter().enumerate() {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Failure::Randomness)?;
@@ -187,7 +190,8 @@ fn start_workers(
             certificate,
             first,
         });
-        let relay = Relay::new(settings.clone(), rng.fork());
+        let ledger = Box::new(ledger.get_or_insert_with(|| Shared::new(&mut rng)).clone());
+        let relay = Relay::sharing(ledger, settings.clone(), rng.fork());
         let relay = Secured::new(relay, dtls, &mut rng);
         let (orders, orders_out) = bounded(ORDERS_MAX);
         let board = Board::default();
@@ -233,8 +237,8 @@ fn bind(
 fn allow_descriptors(config: &Config) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let connections = runtime::limits::CONNECTIONS_MAX + relay::limits::STREAMS_MAX;
-    let each = connections + 2 * config.settings.quotas.allocations as usize;
-    let wanted = (config.workers.len() * each + OTHER_DESCRIPTORS) as u64;
+    let relay_sockets = 2 * config.settings.quotas.allocations as usize;
+    let wanted = (config.workers.len() * connections + relay_sockets + OTHER_DESCRIPTORS) as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let granted = wanted.min(maximum.unwrap_or(u64::MAX));
     if current.is_some_and(|current| current < granted) {

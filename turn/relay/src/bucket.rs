@@ -3,13 +3,13 @@
 use machine::Instant;
 use std::time::Duration;
 
-/// When the bucket will be full again.
+/// A bucket of tokens, by when it will be full again: all there is to remember of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Bucket(Instant);
+pub struct Bucket(pub Instant);
 
 impl Bucket {
     /// Takes what comes back in the time `cost`, if the bucket, which fills in the time `depth`, has as much.
-    pub(crate) fn take(&mut self, now: Instant, cost: Duration, depth: Duration) -> bool {
+    pub fn take(&mut self, now: Instant, cost: Duration, depth: Duration) -> bool {
         let full_at = self.0.max(now) + cost;
         let may = full_at.saturating_since(now) <= depth;
         if may {
@@ -19,7 +19,7 @@ impl Bucket {
     }
 
     /// Takes so many bytes of a rate in bits a second, of which a second's worth may come at once. A rate of zero is no bound.
-    pub(crate) fn take_bytes(&mut self, now: Instant, bytes: usize, rate_bps: u64) -> bool {
+    pub fn take_bytes(&mut self, now: Instant, bytes: usize, rate_bps: u64) -> bool {
         if rate_bps == 0 {
             return true;
         }
@@ -27,7 +27,7 @@ impl Bucket {
     }
 
     /// Takes so many bytes that have gone already; yields when the rate allows more.
-    pub(crate) fn spend_bytes(&mut self, now: Instant, bytes: usize, rate_bps: u64) -> Instant {
+    pub fn spend_bytes(&mut self, now: Instant, bytes: usize, rate_bps: u64) -> Instant {
         if rate_bps == 0 {
             return now;
         }

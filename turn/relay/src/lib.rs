@@ -36,11 +36,12 @@ mod table;
 mod throttle;
 mod traffic;
 
+pub use bucket::Bucket;
 pub use counters::{Counter, Counters};
 pub use credentials::{BadCredentials, Credentials, Derivation, mint};
 pub use events::{Command, End, Event};
 pub use policy::{Allowed, BadAllowed, PeerIp, Policy};
-pub use quota::Quotas;
+pub use quota::{Books, Ledger, Quotas};
 pub use relay::Relay;
 pub use secured::{DtlsSettings, Secured};
 pub use settings::Settings;

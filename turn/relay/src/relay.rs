@@ -1,13 +1,12 @@
 //! The machine: what it remembers, and where what comes in goes.
 
 use crate::allocation::{Allocation, Relayed};
-use crate::bucket::Bucket;
 use crate::counters::{Counter, Counters};
 use crate::events::{Command, End, Event};
 use crate::limits::{ALLOCATIONS_MAX, EVENTS_MAX, STREAMS_MAX};
 use crate::nonce::Nonces;
 use crate::places::Places;
-use crate::quota::Ledger;
+use crate::quota::{Account, Ledger};
 use crate::settings::Settings;
 use crate::streams::{FIRST_DEADLINE, PeerStreams};
 use crate::table::{Keyed, Table};
@@ -35,9 +34,7 @@ pub struct Relay {
     pub(crate) places: Places,
     pub(crate) streams: PeerStreams,
     pub(crate) reservations: Vec<Option<Reservation>>,
-    pub(crate) ledger: Ledger,
-    /// All payload, both ways.
-    pub(crate) total: Bucket,
+    pub(crate) ledger: Account,
     /// Of allocations by their index, behind those of reservations, and of connections with peers.
     pub(crate) deadlines: Deadlines,
     pub(crate) orders: VecDeque<SocketOrder>,
@@ -65,11 +62,21 @@ impl Relay {
     /// One without clients. All its chance comes from `rng`, which must be seeded by the operating system where it faces a network:
     /// nonces, reservation tokens and hashes hang on it.
     pub fn new(settings: Settings, mut rng: Rng) -> Self {
+        let account = Account::alone(&mut rng);
+        Self::with(account, settings, rng)
+    }
+
+    /// One of several that make up a server: what its users have counts together, in a ledger that all are handed.
+    pub fn sharing(ledger: Box<dyn Ledger>, settings: Settings, rng: Rng) -> Self {
+        Self::with(Account::of(ledger), settings, rng)
+    }
+
+    fn with(ledger: Account, settings: Settings, mut rng: Rng) -> Self {
         Self {
             nonces: Nonces::new(settings.credentials.takes_userhash(), &mut rng),
             throttle: Throttle::new(settings.answers_per_second, &mut rng),
             by_client: Table::with_hasher(Keyed::new(&mut rng)),
-            ledger: Ledger::new(&mut rng),
+            ledger,
             streams: PeerStreams::new(&mut rng),
             settings,
             rng,
@@ -78,7 +85,6 @@ impl Relay {
             last: None,
             places: Places::default(),
             reservations: Vec::new(),
-            total: Bucket::default(),
             deadlines: Deadlines::default(),
             orders: VecDeque::new(),
             events: VecDeque::new(),

@@ -253,7 +253,7 @@ impl Relay {
         towards: Towards,
         bytes: usize,
     ) -> Instant {
-        let Self { streams, allocations, counters, settings, total, .. } = self;
+        let Self { streams, allocations, counters, settings, ledger, .. } = self;
         let index = streams.get(stream).map(|entry| entry.allocation as usize);
         let Some(Some(allocation)) = index.and_then(|index| allocations.get_mut(index)) else { return now };
         let (direction, counter) = match towards {
@@ -264,7 +264,7 @@ impl Relay {
         counters.add(counter, bytes as u64);
         let quotas = &settings.quotas;
         let own = direction.bucket.spend_bytes(now, bytes, quotas.bits_per_second_per_allocation);
-        own.max(total.spend_bytes(now, bytes, quotas.bits_per_second))
+        own.max(ledger.spend_bytes(now, bytes, quotas.bits_per_second))
     }
 
     /// The peer has not answered in time, or nobody has come for it.

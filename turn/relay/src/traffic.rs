@@ -42,7 +42,7 @@ impl Relay {
     }
 
     fn relay_to_peer(&mut self, now: Instant, index: u32, peer: SocketAddr, data: &[u8], tx: &mut impl Tx) {
-        let Self { allocations, counters, settings, total, .. } = self;
+        let Self { allocations, counters, settings, ledger, .. } = self;
         let Some(Some(allocation)) = allocations.get_mut(index as usize) else { return };
         let Some(relayed) = allocation
             .relayed_for(&peer)
@@ -52,7 +52,7 @@ impl Relay {
         };
         let quotas = &settings.quotas;
         if !allocation.to_peers.bucket.take_bytes(now, data.len(), quotas.bits_per_second_per_allocation)
-            || !total.take_bytes(now, data.len(), quotas.bits_per_second)
+            || !ledger.take_bytes(now, data.len(), quotas.bits_per_second)
         {
             return counters.count(Counter::OverBitrate);
         }
@@ -77,14 +77,14 @@ impl Relay {
         let Some(Owner::Allocation(index, _)) = self.places.owner(local) else {
             return self.counters.count(Counter::NoPermission);
         };
-        let Self { allocations, counters, settings, total, rng, .. } = self;
+        let Self { allocations, counters, settings, ledger, rng, .. } = self;
         let Some(Some(allocation)) = allocations.get_mut(index as usize) else { return };
         if !allocation.permits(now, peer.ip()) {
             return counters.count(Counter::NoPermission);
         }
         let quotas = &settings.quotas;
         if !allocation.to_client.bucket.take_bytes(now, data.len(), quotas.bits_per_second_per_allocation)
-            || !total.take_bytes(now, data.len(), quotas.bits_per_second)
+            || !ledger.take_bytes(now, data.len(), quotas.bits_per_second)
         {
             return counters.count(Counter::OverBitrate);
         }

@@ -151,3 +151,40 @@ fn connections_without_an_allocation_are_closed() {
     server.await_metric("tcp_connections", 0);
     let _ = stranger.write_all(b"x");
 }
+
+/// A user has what it has, whichever worker it asks; and so has the server.
+#[test]
+fn quotas_and_metrics_are_those_of_all_workers_together() {
+    let flags = [
+        "--workers",
+        "2",
+        "--allocations-per-user",
+        "2",
+        "--allocations",
+        "3",
+        "--user",
+        "v:p",
+        "--user",
+        "w:p",
+    ];
+    let server = Server::start(&flags);
+    let workers = [server.port, server.port + 1];
+    let mut held = workers.map(|port| {
+        let mut client = Client::new(port, "u", "p");
+        client.allocate().unwrap();
+        client
+    });
+    for port in workers {
+        assert_eq!(Client::new(port, "u", "p").allocate(), Err(486), "one on each worker are two");
+    }
+    let mut other = Client::new(workers[1], "v", "p");
+    other.allocate().unwrap();
+    for port in workers {
+        assert_eq!(Client::new(port, "w", "p").allocate(), Err(486), "three are all there may be");
+    }
+    server.await_metric("allocations", 3);
+    server.await_metric("allocations_created_total", 3);
+    server.await_metric("quota_reached_total", 4);
+    assert_eq!(held[0].refresh(0), 0);
+    Client::new(workers[1], "u", "p").allocate().expect("what one worker has given back another may give");
+}
