@@ -99,7 +99,7 @@ impl Link {
     /// A datagram enters at `now`; every copy that will leave goes to `arrivals` with its time.
     pub fn carry(&mut self, now: Instant, bytes: Vec<u8>, arrivals: &mut Vec<(Instant, Vec<u8>)>) {
         self.carried += 1;
-        let is_media = stun::demux(&bytes) == Demux::Rtp;
+        let is_media = matches!(stun::demux(&bytes), Demux::Rtp | Demux::TurnChannel);
         let Some(departure) = (!self.loses(now)).then(|| self.queue(now, &bytes)).flatten() else {
             self.lost += 1;
             return;

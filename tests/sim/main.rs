@@ -20,6 +20,7 @@ mod order;
 mod plain;
 mod presence;
 mod pressure;
+mod relaying;
 mod replay;
 mod reports;
 mod sources;

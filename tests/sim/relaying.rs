@@ -1,0 +1,300 @@
+//! The TURN server on bad networks: requests that are sent again, datagrams that are lost, come twice or late, what ends while
+//! something is on its way, and one user who wants everything.
+
+use leat_tests::{Answered, ClientId, FarId, Heard, MS, RelayWorld, SEC};
+use machine::Instant;
+use relay::{Counter, End, Event, Quotas};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use stun::{Message, Method, Writer};
+
+const CHANNEL: u16 = 0x4000;
+
+/// A client with an allocation and a channel to a peer.
+fn talking(world: &mut RelayWorld) -> (ClientId, FarId, SocketAddr) {
+    let (client, far) = (world.client("u"), world.far());
+    let relayed = world.allocate(client).expect("an answer").relayed();
+    assert_eq!(code(world.bind(client, CHANNEL, far)), 0);
+    (client, far, relayed)
+}
+
+#[track_caller]
+fn code(answered: Option<Answered>) -> u16 {
+    answered.expect("an answer").code
+}
+
+/// A payload that begins as RTP does, so that a link may let others overtake it.
+fn numbered(number: u32) -> Vec<u8> {
+    [&[0x80, 111][..], &number.to_be_bytes(), &[number as u8; 94]].concat()
+}
+
+fn number(heard: &Heard) -> u32 {
+    let bytes = heard.bytes[2..6].try_into().unwrap();
+    assert_eq!(heard.bytes, numbered(u32::from_be_bytes(bytes)), "it comes as it was sent");
+    u32::from_be_bytes(bytes)
+}
+
+#[test]
+fn requests_that_come_again_are_answered_again_and_do_nothing_twice() {
+    let (mut again, mut twice) = (0, 0);
+    for seed in 0..40 {
+        let mut world = RelayWorld::new(seed, &["u"], Quotas::default());
+        let (client, far) = (world.client("u"), world.far());
+        world.client_link(client).loss(0.3).duplicate(0.3).delay(30 * MS).jitter(40 * MS);
+        let Some(allocated) = world.allocate(client) else {
+            // Seven sendings with a third lost each way: of forty worlds hardly one.
+            continue;
+        };
+        assert_eq!(allocated.code, 0, "{world}");
+        again += allocated.sendings - 1 - allocated.renewals;
+        world.run_for(2 * SEC);
+        for later in world.later_answers(client, allocated.id) {
+            let message = Message::new(&later).unwrap();
+            let relayed = message.xor_relayed_addresses().next().flatten();
+            assert_eq!(relayed, Some(allocated.relayed()), "{world}: the same answer every time");
+            twice += 1;
+        }
+        assert_eq!((world.count(Counter::Allocations), world.sockets()), (1, 1), "{world}");
+        assert_eq!(world.count(Counter::AllocationsCreated), 1, "{world}");
+        for granted in [world.permit(client, far), world.bind(client, CHANNEL, far)].into_iter().flatten() {
+            assert_eq!(granted.code, 0, "{world}");
+        }
+        // The first answer may be lost: then the second says that there is nothing to end (RFC 8656 §8.3).
+        if let Some(ended) = world.refresh(client, 0) {
+            assert!(matches!(ended.code, 0 | 437), "{world}: {}", ended.code);
+        }
+        world.run_for(2 * SEC);
+        assert_eq!((world.count(Counter::Allocations), world.sockets()), (0, 0), "{world}");
+        let ends =
+            world.events.iter().filter(|event| matches!(event, Event::Ended { end: End::Released, .. }));
+        assert_eq!(ends.count(), 1, "{world}");
+    }
+    assert!(again > 20 && twice > 20, "{again} sent again, {twice} answered again: the network was too good");
+}
+
+/// The relay loses nothing, makes nothing up, and keeps the order: what is missing, doubled or late is the links' doing.
+#[test]
+fn datagrams_pass_as_the_network_lets_them() {
+    for seed in 0..5 {
+        let mut world = RelayWorld::new(seed, &["u"], Quotas::default());
+        let (client, far, relayed) = talking(&mut world);
+        let silent = world.far();
+        assert_eq!(code(world.permit(client, silent)), 0);
+        world.client_link(client).loss(0.05).duplicate(0.02).reorder(0.02, 3).delay(20 * MS).jitter(5 * MS);
+        world.far_link(far).loss(0.05).duplicate(0.02).reorder(0.02, 3).delay(20 * MS).jitter(5 * MS);
+        world.far_link(silent).delay(20 * MS);
+        let (lost_before, _) = world.lost_and_carried();
+        const SENT: u32 = 5_000;
+        for sent in 0..SENT {
+            world.send(client, CHANNEL, &numbered(sent));
+            world.reply(far, relayed, &numbered(sent));
+            if sent % 10 == 0 {
+                world.indicate(client, silent, &numbered(sent));
+                world.reply(silent, relayed, &numbered(sent));
+            }
+            world.run_for(2 * MS);
+        }
+        world.run_for(2 * SEC);
+        let (lost, _) = world.lost_and_carried();
+        assert!(lost - lost_before > 800, "{world}: {} lost", lost - lost_before);
+        let (there, back) = (world.heard_by_far(far), world.heard_by_client(client));
+        let by_indication: Vec<&Heard> = back.iter().filter(|heard| heard.from.is_some()).collect();
+        assert!(by_indication.iter().all(|heard| heard.from == Some(world.address(silent))), "{world}");
+        assert!(there.iter().all(|heard| heard.from == Some(relayed)), "{world}");
+        let by_channel: Vec<&Heard> = back.iter().filter(|heard| heard.from.is_none()).collect();
+        for heard in [there.iter().collect::<Vec<_>>(), by_channel] {
+            let mut times: BTreeMap<u32, u32> = BTreeMap::new();
+            heard.iter().for_each(|heard| *times.entry(number(heard)).or_default() += 1);
+            assert!(times.keys().all(|number| *number < SENT), "{world}: nothing is made up");
+            // Two links lose 5 % each, and double 2 % each.
+            let share = times.len() as f64 / f64::from(SENT);
+            assert!((0.88..0.93).contains(&share), "{world}: {share} came");
+            assert!(times.values().all(|times| *times <= 4), "{world}");
+            assert!(times.values().any(|times| *times > 1), "{world}: some come twice");
+            assert!(heard.is_sorted_by_key(|heard| heard.at));
+            assert!(!heard.is_sorted_by_key(|heard| number(heard)), "{world}: some are overtaken");
+        }
+        // Whatever reached it left it.
+        let (to_peers, to_clients) =
+            (world.count(Counter::ToPeersPackets), world.count(Counter::ToClientsPackets));
+        assert!(to_peers as usize >= there.len() + world.heard_by_far(silent).len(), "{world}");
+        assert!(to_clients as usize >= back.len(), "{world}");
+        let refused = [Counter::NoPermission, Counter::NoChannel, Counter::Malformed, Counter::TxFull];
+        assert_eq!(refused.map(|counter| world.count(counter)), [0; 4], "{world}");
+    }
+}
+
+/// An allocation lives exactly as long as it was told: a refresh that arrives a moment before saves it, one a moment later does not.
+#[test]
+fn a_refresh_on_its_way_when_the_lifetime_ends_comes_too_late() {
+    for (lead, is_saved) in [(201 * MS, true), (199 * MS, false)] {
+        let mut world = RelayWorld::new(1, &["u"], Quotas::default());
+        let (client, far) = (world.client("u"), world.far());
+        world.client_link(client).delay(200 * MS);
+        let allocated = world.allocate(client).expect("an answer");
+        // Its lifetime began when the relay answered, which was a way ago.
+        let ends_at = world.now() + 600 * SEC - 200 * MS;
+        world.run_for(ends_at.saturating_since(world.now()) - lead);
+        let refreshed = world.refresh(client, 600).expect("an answer");
+        assert_eq!(refreshed.code, if is_saved { 0 } else { 437 }, "{lead:?} before the end");
+        assert_eq!(world.sockets(), usize::from(is_saved));
+        let bound = code(world.bind(client, CHANNEL, far));
+        assert_eq!(bound, if is_saved { 0 } else { 437 });
+        if is_saved {
+            world.reply(far, allocated.relayed(), &numbered(7));
+            world.run_for(SEC);
+            assert_eq!(world.heard_by_client(client).len(), 1);
+        }
+    }
+}
+
+/// Refreshed in good time, an allocation outlives any network that a call outlives.
+#[test]
+fn refreshes_a_minute_before_the_end_survive_heavy_loss() {
+    for seed in 0..10 {
+        let mut world = RelayWorld::new(seed, &["u"], Quotas::default());
+        let (client, _, _) = talking(&mut world);
+        world.client_link(client).bursts(0.05, 10.0).loss(0.2).delay(100 * MS).jitter(100 * MS);
+        for _ in 0..12 {
+            world.run_for(540 * SEC);
+            // As browsers do: a refresh that is not answered is tried again as another.
+            let refreshed = (0..2).find_map(|_| world.refresh(client, 600));
+            assert_eq!(code(refreshed), 0, "{world}");
+        }
+        assert_eq!(world.count(Counter::AllocationsExpired), 0, "{world}");
+        assert_eq!(world.sockets(), 1, "{world}");
+    }
+}
+
+/// A permission ends after five minutes, a channel after ten, whatever is on its way then; binding again renews both.
+#[test]
+fn permissions_and_channels_end_on_time_in_the_middle_of_a_conversation() {
+    let mut world = RelayWorld::new(3, &["u"], Quotas::default());
+    let (client, far, relayed) = talking(&mut world);
+    world.client_link(client).delay(40 * MS);
+    world.far_link(far).delay(10 * MS);
+    let bound_at = world.now();
+    let mut sent = 0;
+    let mut talk_until = |world: &mut RelayWorld, end: Instant| {
+        while world.now() < end {
+            world.send(client, CHANNEL, &numbered(sent));
+            world.reply(far, relayed, &numbered(sent));
+            sent += 1;
+            world.run_for(100 * MS);
+        }
+    };
+    talk_until(&mut world, bound_at + 310 * SEC);
+    let permission_ends = bound_at + 300 * SEC;
+    // The relay is 40 ms from the client and 10 ms from the peer.
+    let last_there = world.heard_by_far(far).last().unwrap().at;
+    assert!((permission_ends - 100 * MS..permission_ends + 11 * MS).contains(&last_there), "{world}");
+    let last_back = world.heard_by_client(client).last().unwrap().at;
+    assert!((permission_ends - 60 * MS..permission_ends + 41 * MS).contains(&last_back), "{world}");
+    assert!(world.count(Counter::NoPermission) > 150);
+
+    // The channel is still there: a permission alone brings both ways back, by the same number.
+    assert_eq!(code(world.permit(client, far)), 0);
+    let permitted_at = world.now();
+    talk_until(&mut world, permitted_at + 5 * SEC);
+    assert!(world.heard_by_far(far).len() > 40 && world.heard_by_client(client).len() > 40);
+
+    world.run_for((bound_at + 590 * SEC).saturating_since(world.now()));
+    assert_eq!(code(world.refresh(client, 1_200)), 0);
+    assert_eq!(code(world.permit(client, far)), 0);
+    talk_until(&mut world, bound_at + 610 * SEC);
+    let channel_ends = bound_at + 600 * SEC;
+    let last_there = world.heard_by_far(far).last().unwrap().at;
+    assert!((channel_ends - 100 * MS..channel_ends + 11 * MS).contains(&last_there), "{world}");
+    // What the peer says comes all the same, now in Data indications.
+    let back = world.heard_by_client(client);
+    let (by_channel, indicated): (Vec<&Heard>, Vec<&Heard>) =
+        back.iter().partition(|heard| heard.from.is_none());
+    assert!(by_channel.iter().all(|heard| heard.at < channel_ends + 41 * MS), "{world}");
+    assert!(indicated.len() > 80 && indicated.iter().all(|heard| heard.from == Some(world.address(far))));
+    // Every tenth of a second one was heard.
+    let gaps = back.windows(2).map(|pair| pair[1].at.saturating_since(pair[0].at));
+    assert!(gaps.max().unwrap() <= 101 * MS, "{world}");
+
+    assert_eq!(code(world.bind(client, CHANNEL, far)), 0);
+    world.send(client, CHANNEL, &numbered(sent));
+    world.run_for(SEC);
+    assert!(world.heard_by_far(far).iter().any(|heard| number(heard) == sent));
+}
+
+/// Nonces are good for an hour. A call that lasts longer is told another one when it refreshes, and does not notice.
+#[test]
+fn a_nonce_that_grows_stale_costs_a_call_nothing() {
+    for seed in 0..5 {
+        let mut world = RelayWorld::new(seed, &["u"], Quotas::default());
+        let (client, far, relayed) = talking(&mut world);
+        world.client_link(client).loss(0.1).delay(50 * MS);
+        let (mut renewals, mut sent) = (0, 0);
+        // An hour and a half, a renewal every four minutes, a datagram each way every second.
+        for _ in 0..22 {
+            for _ in 0..240 {
+                world.send(client, CHANNEL, &numbered(sent));
+                world.reply(far, relayed, &numbered(sent));
+                sent += 1;
+                world.run_for(SEC);
+            }
+            for renewed in [world.refresh(client, 600), world.bind(client, CHANNEL, far)] {
+                let renewed = renewed.expect("an answer");
+                assert_eq!(renewed.code, 0, "{world}");
+                renewals += renewed.renewals;
+            }
+        }
+        assert_eq!(renewals, 1, "{world}: within an hour and a half one is due");
+        assert_eq!(world.count(Counter::StaleNonces) > 0, renewals > 0, "{world}");
+        for heard in [world.heard_by_far(far), world.heard_by_client(client)] {
+            let share = heard.len() as f64 / f64::from(sent);
+            assert!((0.88..0.92).contains(&share), "{world}: {share} of them, with 10 % lost");
+        }
+    }
+}
+
+/// Whoever takes all it can get, from wherever it can ask, leaves the pool to the others; and a pool that is empty says so and fills
+/// again.
+#[test]
+fn one_user_who_wants_every_port_does_not_keep_others_from_theirs() {
+    let quotas = Quotas { allocations_per_user: 12, ports_per_user: 16, ..Quotas::default() };
+    let mut world = RelayWorld::new(9, &["greedy", "u", "v", "w"], quotas);
+    world.pool = 24;
+    let far = world.far();
+    let speaker = world.client("u");
+    let relayed = world.allocate(speaker).expect("an answer").relayed();
+    assert_eq!(code(world.bind(speaker, CHANNEL, far)), 0);
+
+    let even = |writer: &mut Writer<'_>| _ = writer.requested_transport(stun::UDP).even_port(true);
+    let mut greedy = BTreeMap::new();
+    for attempt in 0..60 {
+        let client = world.client("greedy");
+        world.client_link(client).loss(0.1).duplicate(0.1).delay(10 * MS);
+        let answered = match attempt % 2 {
+            0 => world.ask(client, Method::ALLOCATE, even),
+            _ => world.allocate(client),
+        };
+        *greedy.entry(code(answered)).or_insert(0) += 1;
+        // Meanwhile somebody talks.
+        world.send(speaker, CHANNEL, &numbered(attempt));
+        world.reply(far, relayed, &numbered(attempt));
+        world.run_for(10 * MS);
+    }
+    assert!(world.sockets() <= 1 + 16, "{world}: {} ports", world.sockets());
+    assert!(greedy[&0] <= 12 && greedy[&486] >= 48, "{greedy:?}");
+    assert_eq!((world.heard_by_far(far).len(), world.heard_by_client(speaker).len()), (60, 60), "{world}");
+
+    // The others have theirs, until the machine itself has no port left; and that is told as what it is.
+    let mut others = Vec::new();
+    let mut codes = Vec::new();
+    for nth in 0..10 {
+        let client = world.client(if nth % 2 == 0 { "v" } else { "w" });
+        codes.push(code(world.allocate(client)));
+        others.push(client);
+    }
+    // Of 24 the speaker has one, and the greedy its 16.
+    assert_eq!(codes.iter().filter(|code| **code == 0).count(), 7, "{codes:?}");
+    assert!(codes.iter().all(|code| matches!(code, 0 | 508)), "{codes:?}");
+    assert_eq!(code(world.refresh(others[0], 0)), 0);
+    let late = world.client("w");
+    assert_eq!(code(world.allocate(late)), 0, "one port is given back, and one more is to be had");
+}
