@@ -11,12 +11,41 @@ use signaling::hall::Admission;
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
 use signaling::token::{self, Claims, Permissions, Verifier};
+use signaling::turn::Turn;
 use std::time::Duration;
 
 fn start() -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
     let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
     (engine, signaling)
+}
+
+/// A call may outlive the credential that its join gave: new transports and ICE restarts come with another.
+#[tokio::test]
+async fn a_new_transport_and_an_ice_restart_bring_a_fresh_turn_credential() {
+    const TTL: Duration = Duration::from_secs(600);
+    let engine = Engine::start(&socket_path());
+    let urls = vec!["turn:192.0.2.1:3478?transport=udp".to_owned()];
+    let turn = Turn::new(urls.clone(), "north", TTL).unwrap_or_else(|error| panic!("{error}"));
+    let signaling = Signaling::start_with_turn(&engine.path, turn);
+    let ada = signaling.client();
+    let expiry = |servers: &[proto::IceServer], user: &str| -> u64 {
+        let [server] = servers else { panic!("{servers:?}") };
+        assert_eq!(server.urls, urls);
+        let (expiry, name) = server.username.split_once(':').expect("EXPIRY:USER");
+        assert_eq!(name, user);
+        expiry.parse().expect("seconds")
+    };
+    let joined = ada.join(join("stage", "Ada")).await;
+    let at_join = expiry(&joined.ice_servers, &joined.user);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let transport = ada.transport("send").await;
+    let at_transport = expiry(&transport.ice_servers, &joined.user);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let restart = Payload::RestartIce(proto::RestartIce { transport_id: transport.id });
+    let Payload::IceRestarted(restarted) = ada.ask(restart).await else { panic!("no restart") };
+    let at_restart = expiry(&restarted.ice_servers, &joined.user);
+    assert!(at_join < at_transport && at_transport < at_restart, "{at_join}, {at_transport}, {at_restart}");
 }
 
 #[tokio::test]

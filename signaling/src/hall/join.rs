@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::limits;
 use crate::ortc::capabilities;
 use crate::proto::{
-    self, EncodingPolicy, ErrorCode, Goodbye, JoinRoom, Joined, PeerAway, Resume, signal::Payload,
+    self, EncodingPolicy, ErrorCode, Goodbye, IceServer, JoinRoom, Joined, PeerAway, Resume, signal::Payload,
 };
 use crate::token::{self, Grant, Permissions};
 use aws_lc_rs::{constant_time, digest};
@@ -94,8 +94,7 @@ impl Hall {
         for news in state.layers_news(id) {
             connection.outbox.send(super::encode(news));
         }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let ice_servers = self.turn.iter().map(|turn| turn.ice_server(&peer.user, now)).collect();
+        let ice_servers = self.ice_servers(&peer.user);
         let others = state.rooms[&peer.room].peers.iter().filter(|other| **other != id);
         Ok(Payload::Joined(Joined {
             peer_id: id.to_string(),
@@ -117,6 +116,12 @@ impl Hall {
             }),
             ice_servers,
         }))
+    }
+
+    /// Where this user finds relays, with a credential that is good from now on.
+    pub(super) fn ice_servers(&self, user: &str) -> Vec<IceServer> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.turn.iter().map(|turn| turn.ice_server(user, now)).collect()
     }
 
     /// What the token is good for.

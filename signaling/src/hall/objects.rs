@@ -39,11 +39,13 @@ impl Hall {
         let entered = state.transports.get_mut(&transport).ok_or_else(gone)?;
         entered.made = made.request();
         let Event::TransportCreated { ice, fingerprint, candidates, .. } = made else { return Err(gone()) };
+        let ice_servers = self.ice_servers(&state.peers.get(&peer).ok_or_else(gone)?.user);
         Ok(Payload::TransportCreated(TransportCreated {
             id: transport.to_string(),
             ice_parameters: Some(dtls::ice(&ice)),
             ice_candidates: dtls::candidates(&candidates),
             dtls_parameters: Some(dtls::parameters(&fingerprint)),
+            ice_servers,
         }))
     }
 
@@ -121,10 +123,15 @@ impl Hall {
     }
 
     pub(super) async fn restart_ice(&self, peer: PeerId, restart: RestartIce) -> Result<Payload, Failure> {
-        let (transport, worker) = own_transport(&self.state(), peer, &restart.transport_id)?;
+        let (transport, worker, user) = {
+            let state = self.state();
+            let (transport, worker) = own_transport(&state, peer, &restart.transport_id)?;
+            (transport, worker, state.peers[&peer].user.clone())
+        };
+        let ice_servers = self.ice_servers(&user);
         match self.engine.ask(worker, Command::RestartIce { transport }).await? {
             Event::IceRestarted { ice, .. } => {
-                Ok(Payload::IceRestarted(IceRestarted { ice_parameters: Some(dtls::ice(&ice)) }))
+                Ok(Payload::IceRestarted(IceRestarted { ice_parameters: Some(dtls::ice(&ice)), ice_servers }))
             }
             other => Err(wrong_answer(&other)),
         }

@@ -12,6 +12,7 @@ use signaling::failure::Failure;
 use signaling::hall::{Admission, Connection, Hall, Patience};
 use signaling::media::MediaConfig;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
+use signaling::turn::Turn;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,8 +38,23 @@ impl Signaling {
     }
 
     pub fn start_with(control_socket: &Path, admission: Admission, media: MediaConfig) -> Self {
+        Self::start_whole(control_socket, admission, media, None)
+    }
+
+    /// One that sends clients to a TURN server.
+    pub fn start_with_turn(control_socket: &Path, turn: Turn) -> Self {
+        let admission = Admission::Everybody { tokens: None };
+        Self::start_whole(control_socket, admission, MediaConfig::default(), Some(turn))
+    }
+
+    fn start_whole(
+        control_socket: &Path,
+        admission: Admission,
+        media: MediaConfig,
+        turn: Option<Turn>,
+    ) -> Self {
         let engine = Engine::new();
-        let hall = Hall::new(engine.clone(), admission, media, None, PATIENCE);
+        let hall = Hall::new(engine.clone(), admission, media, turn, PATIENCE);
         let (news, heard) = mpsc::channel(64);
         start(engine, control_socket.to_path_buf(), news).expect("a thread");
         let follower = tokio::spawn(hall.clone().follow(heard));

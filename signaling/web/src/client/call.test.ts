@@ -458,6 +458,27 @@ describe('when ICE loses its path', () => {
     expect(server.count('createTransport')).toBe(2);
   });
 
+  test('a restart gathers with the relays and the credential that came with it', async () => {
+    const order: string[] = [];
+    const update = vi.spyOn(recv(), 'updateIceServers').mockImplementation(async () => void order.push('update'));
+    vi.spyOn(recv(), 'restartIce').mockImplementation(async () => void order.push('restart'));
+    const urls = ['turn:192.0.2.1:3478?transport=udp'];
+    const fresh = { urls, username: '1800000600:ada', credential: 'later' };
+    server.iceServers = [fresh];
+    setConnectionState(recv(), 'failed');
+    await vi.waitFor(() => expect(order).toEqual(['update', 'restart']), SOON);
+    expect(update).toHaveBeenCalledWith({ iceServers: [fresh] });
+  });
+
+  test('where there are no relays a restart leaves them alone', async () => {
+    const update = vi.spyOn(recv(), 'updateIceServers');
+    setConnectionState(recv(), 'failed');
+    await vi.waitFor(() => expect(server.count('restartIce')).toBe(1), SOON);
+    setConnectionState(recv(), 'connected');
+    await session('Connected');
+    expect(update).not.toHaveBeenCalled();
+  });
+
   test('a short disconnection is waited out', async () => {
     setConnectionState(recv(), 'disconnected');
     await session('Reconnecting');

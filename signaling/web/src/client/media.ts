@@ -17,6 +17,7 @@ import {
 import type { MediaKind } from './roster';
 import {
   fromIceParameters,
+  fromIceServers,
   fromRtpParameters,
   fromTransportCreated,
   toDtlsParameters,
@@ -275,10 +276,14 @@ export class Media {
   /** New ICE credentials for a transport that lost its path. */
   async restartIce(direction: Direction): Promise<void> {
     const leg = this.#legs[direction];
-    const { iceParameters } = await this.#unlessClosed(
+    const { iceParameters, iceServers } = await this.#unlessClosed(
       this.#request({ case: 'restartIce', value: { transportId: leg.transport.id } }, 'iceRestarted'),
     );
     if (!iceParameters) throw new Error('IceRestarted carries no ICE parameters');
+    // The restart gathers anew, and the credential that the transport was made with may have expired.
+    if (iceServers.length > 0) {
+      await this.#unlessClosed(leg.transport.updateIceServers({ iceServers: fromIceServers(iceServers) }));
+    }
     await this.#unlessClosed(leg.transport.restartIce({ iceParameters: fromIceParameters(iceParameters) }));
     leg.wantsRestart = false;
     clearTimeout(leg.timer);

@@ -22,6 +22,8 @@ export class FakeServer {
   epoch = 'first';
   /** What Joined says on top of the usual. */
   joined: JoinedFields = {};
+  /** Relays that come with every transport and restart. */
+  iceServers: { urls: string[]; username: string; credential: string }[] = [];
 
   readonly #answers: PayloadInit[] = [];
   readonly #http: HttpServer = createServer();
@@ -113,7 +115,10 @@ export class FakeServer {
       case 'createTransport': {
         const { iceParameters, dtlsParameters } = testFakeParameters.generateTransportRemoteParameters();
         const iceCandidates = [{ foundation: '1', priority: 1, address: '127.0.0.1', protocol: 'udp', port: 9, type: 'host' }];
-        return { case: 'transportCreated', value: { id, iceParameters, iceCandidates, dtlsParameters } };
+        return {
+          case: 'transportCreated',
+          value: { id, iceParameters, iceCandidates, dtlsParameters, iceServers: this.iceServers },
+        };
       }
       case 'produceMedia':
         return { case: 'producerCreated', value: { id } };
@@ -131,7 +136,10 @@ export class FakeServer {
       case 'restartIce':
         return {
           case: 'iceRestarted',
-          value: { iceParameters: testFakeParameters.generateTransportRemoteParameters().iceParameters },
+          value: {
+            iceParameters: testFakeParameters.generateTransportRemoteParameters().iceParameters,
+            iceServers: this.iceServers,
+          },
         };
       default:
         return { case: 'ack', value: {} };

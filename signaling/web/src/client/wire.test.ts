@@ -1,7 +1,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ortc, testFakeParameters, type types } from 'mediasoup-client';
 import { expect, test } from 'vitest';
-import { RtpCapabilitiesSchema, RtpParametersSchema, TransportCreatedSchema } from '../gen/signal_pb';
+import { IceServerSchema, RtpCapabilitiesSchema, RtpParametersSchema, TransportCreatedSchema } from '../gen/signal_pb';
 import { fromRtpCapabilities, fromRtpParameters, fromTransportCreated, toRtpCapabilities, toRtpParameters } from './wire';
 
 /** Over the wire and back: the objects mediasoup-client will see at the other end. */
@@ -73,6 +73,22 @@ test('parameters come back as mediasoup-client made them', () => {
 
 test('a transport without DTLS parameters is refused before the browser sees it', () => {
   expect(() => fromTransportCreated(create(TransportCreatedSchema, { id: 't' }))).toThrow(/DTLS/);
+});
+
+test('a transport has the relays that came with it, and else those of the join', () => {
+  const server = (credential: string) => ({ urls: ['turn:a'], username: 'u', credential });
+  const [old, fresh] = [server('old'), server('fresh')];
+  const relays = (iceServers: object[]) => {
+    const message = create(TransportCreatedSchema, {
+      id: 't',
+      iceParameters: { usernameFragment: 'u', password: 'p', iceLite: true },
+      dtlsParameters: { role: 'auto', fingerprints: [{ algorithm: 'sha-256', value: 'AA:BB' }] },
+      iceServers,
+    });
+    return fromTransportCreated(message, [create(IceServerSchema, old)]).iceServers;
+  };
+  expect(relays([])).toEqual([old]);
+  expect(relays([fresh])).toEqual([fresh]);
 });
 
 test('a candidate carries its address under both names mediasoup-client reads', () => {

@@ -154,7 +154,12 @@ export function toDtlsParameters(parameters: types.DtlsParameters) {
   return create(DtlsParametersSchema, { role: parameters.role ?? 'auto', fingerprints: parameters.fingerprints });
 }
 
-/** What `createSendTransport` and `createRecvTransport` take. */
+/** TURN servers as a browser wants them. */
+export function fromIceServers(servers: IceServer[]): RTCIceServer[] {
+  return servers.map(({ urls, username, credential }) => ({ urls, username, credential }));
+}
+
+/** What `createSendTransport` and `createRecvTransport` take; `iceServers` where the message names none, as older servers do. */
 export function fromTransportCreated(message: TransportCreated, iceServers: IceServer[] = []): types.TransportOptions {
   const { iceParameters, dtlsParameters } = message;
   if (!iceParameters || !dtlsParameters) throw new Error('TransportCreated lacks ICE or DTLS parameters');
@@ -162,7 +167,7 @@ export function fromTransportCreated(message: TransportCreated, iceServers: IceS
     id: message.id,
     iceParameters: fromIceParameters(iceParameters),
     iceCandidates: message.iceCandidates.map(fromIceCandidate),
-    iceServers: iceServers.map(({ urls, username, credential }) => ({ urls, username, credential })),
+    iceServers: fromIceServers(message.iceServers.length > 0 ? message.iceServers : iceServers),
     dtlsParameters: {
       role: (dtlsParameters.role || 'auto') as types.DtlsRole,
       fingerprints: dtlsParameters.fingerprints.map(({ algorithm, value }) => ({
