@@ -113,8 +113,8 @@ pub struct Cli {
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(600..=3600))]
     pub lifetime_max: u64,
 
-    /// Answers a second to one source over UDP that has not authenticated; twice as many at once. Each challenge is larger than the
-    /// question, which anybody may ask in another's name.
+    /// Answers a second to one source over UDP that has not authenticated; twice as many at once. A challenge is larger than the
+    /// shortest question, which anybody may ask in another's name.
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub answers_per_second: u32,
 

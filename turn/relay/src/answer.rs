@@ -3,9 +3,10 @@
 use crate::allocation::STRANGERS;
 use crate::counters::Counter;
 use crate::limits::ANSWER_BYTES_MAX;
+use crate::nonce::{Form, NONCE_LEN_MAX};
 use crate::relay::Relay;
 use machine::{Flow, Instant, Path, Tx};
-use stun::{Class, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
+use stun::{Class, HEADER_LEN, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
 
 /// What of a request matters for its answer.
 #[derive(Clone, Copy, Debug)]
@@ -83,15 +84,27 @@ impl Relay {
         }
     }
 
-    /// Asks for a credential (401), or for the same with another nonce (438).
-    pub(crate) fn challenge(&mut self, now: Instant, asked: &Asked, code: u16, tx: &mut impl Tx) {
-        let nonce = self.nonces.make(now, asked.path);
+    /// Asks for a credential (401), or for the same with another nonce (438). `question_len`: bytes of what is answered.
+    ///
+    /// Over UDP an answer may go to somebody whose address was forged, so that it says what the server can beyond MD5 only to who has
+    /// asked with as many bytes (RFC 8489 §9.2.4: PASSWORD-ALGORITHMS may be missing). Browsers, which know nothing else, ask with 28.
+    pub(crate) fn challenge(
+        &mut self,
+        now: Instant,
+        asked: &Asked,
+        question_len: usize,
+        code: u16,
+        tx: &mut impl Tx,
+    ) {
         let realm = self.settings.credentials.realm();
+        let fits = featured_challenge_len(&realm, asked.fingerprint) <= question_len;
+        let form = if asked.path.local.is_tcp() || fits { Form::Featured } else { Form::Plain };
+        let nonce = self.nonces.make(now, asked.path, form);
         self.refuse_stranger(now, asked, code, tx, |writer| {
-            writer
-                .realm(realm.as_bytes())
-                .nonce(&nonce)
-                .password_algorithms([PasswordAlgorithm::Sha256, PasswordAlgorithm::Md5]);
+            writer.realm(realm.as_bytes()).nonce(nonce.as_bytes());
+            if form == Form::Featured {
+                writer.password_algorithms([PasswordAlgorithm::Sha256, PasswordAlgorithm::Md5]);
+            }
         });
     }
 
@@ -126,6 +139,13 @@ impl Relay {
             None => self.counters.count(Counter::TxFull),
         }
     }
+}
+
+/// Bytes of a challenge that says everything: ERROR-CODE, REALM, NONCE, PASSWORD-ALGORITHMS, and FINGERPRINT if it was asked for.
+fn featured_challenge_len(realm: &str, fingerprint: bool) -> usize {
+    let attribute = |len: usize| 4 + len.next_multiple_of(4);
+    let fingerprint = if fingerprint { attribute(4) } else { 0 };
+    HEADER_LEN + attribute(4) + attribute(realm.len()) + attribute(NONCE_LEN_MAX) + attribute(8) + fingerprint
 }
 
 fn counter(code: u16) -> Counter {

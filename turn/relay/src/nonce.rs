@@ -16,11 +16,15 @@ const PASSWORD_ALGORITHMS: u8 = 0x80;
 /// Security feature "user name anonymity": USERHASH instead of USERNAME.
 const USERNAME_ANONYMITY: u8 = 0x40;
 const FEATURES_LEN: usize = encoded_len(3);
-/// The second it was made, and as much of the HMAC as keeps anybody from guessing within an hour.
-const SECONDS_LEN: usize = 4;
-const MAC_LEN: usize = 8;
+/// The second it was made, by as much of it as does not come again while a nonce is good, and as much of the HMAC as keeps anybody from
+/// guessing within an hour. Nine bytes are twelve digits: every challenge carries them.
+const SECONDS_LEN: usize = 2;
+const MAC_LEN: usize = 7;
 const STAMP_LEN: usize = encoded_len(SECONDS_LEN + MAC_LEN);
-const NONCE_LEN: usize = COOKIE.len() + FEATURES_LEN + STAMP_LEN;
+const PREFIX_LEN: usize = COOKIE.len() + FEATURES_LEN;
+/// Bytes of a nonce that tells everything.
+pub(crate) const NONCE_LEN_MAX: usize = PREFIX_LEN + STAMP_LEN;
+const _: () = assert!(NONCE_LIFETIME.as_secs() < 1 << (8 * SECONDS_LEN));
 
 /// Makes nonces and tells whether they are good.
 #[derive(Debug)]
@@ -29,8 +33,27 @@ pub(crate) struct Nonces {
     features: [u8; FEATURES_LEN],
 }
 
+/// Whether a nonce tells what the server can beyond MD5 and user names in the clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// It does, at the cost of 13 bytes.
+    Featured,
+    /// It does not.
+    Plain,
+}
+
 /// A nonce, as text.
-pub(crate) type Nonce = [u8; NONCE_LEN];
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nonce {
+    bytes: [u8; NONCE_LEN_MAX],
+    start: usize,
+}
+
+impl Nonce {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
 
 impl Nonces {
     /// With a key of its own, so that a restarted server makes all nonces stale.
@@ -44,20 +67,27 @@ impl Nonces {
     }
 
     /// One for the client behind this path.
-    pub(crate) fn make(&self, now: Instant, path: Path) -> Nonce {
-        self.stamped(now.since_epoch().as_secs() as u32, path)
+    pub(crate) fn make(&self, now: Instant, path: Path, form: Form) -> Nonce {
+        self.stamped(now.since_epoch().as_secs() as u32, path, form)
     }
 
     /// Whether this nonce was made for that client, not too long ago.
     pub(crate) fn is_good(&self, now: Instant, path: Path, nonce: &[u8]) -> bool {
+        let form = match nonce.len() {
+            NONCE_LEN_MAX => Form::Featured,
+            STAMP_LEN => Form::Plain,
+            _ => return false,
+        };
         // Made anew for the second it names: what differs anywhere was not made here.
-        let Some(second) = second_of(nonce) else { return false };
-        let age = (now.since_epoch().as_secs() as u32).wrapping_sub(second);
+        let Some(low) = second_of(&nonce[nonce.len() - STAMP_LEN..]) else { return false };
+        let now = now.since_epoch().as_secs() as u32;
+        let age = u32::from((now as u16).wrapping_sub(low));
         Duration::from_secs(age.into()) <= NONCE_LIFETIME
-            && verify_slices_are_equal(&self.stamped(second, path), nonce).is_ok()
+            && verify_slices_are_equal(self.stamped(now.wrapping_sub(age), path, form).as_bytes(), nonce)
+                .is_ok()
     }
 
-    fn stamped(&self, second: u32, path: Path) -> Nonce {
+    fn stamped(&self, second: u32, path: Path, form: Form) -> Nonce {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(&second.to_be_bytes());
         // The connections of one client share a nonce: each connection with a peer has one of its own (RFC 6062 §4.3).
@@ -70,24 +100,25 @@ impl Nonces {
             IpAddr::V6(ip) => context.update(&ip.octets()),
         }
         let mut stamp = [0; SECONDS_LEN + MAC_LEN];
-        stamp[..SECONDS_LEN].copy_from_slice(&second.to_be_bytes());
+        stamp[..SECONDS_LEN].copy_from_slice(&(second as u16).to_be_bytes());
         stamp[SECONDS_LEN..].copy_from_slice(&context.sign().as_ref()[..MAC_LEN]);
 
-        let mut nonce = [0; NONCE_LEN];
-        let (cookie, rest) = nonce.split_at_mut(COOKIE.len());
-        let (features, text) = rest.split_at_mut(FEATURES_LEN);
+        let mut bytes = [0; NONCE_LEN_MAX];
+        let (prefix, text) = bytes.split_at_mut(PREFIX_LEN);
+        let (cookie, features) = prefix.split_at_mut(COOKIE.len());
         cookie.copy_from_slice(COOKIE);
         features.copy_from_slice(&self.features);
         encode(&stamp, text);
-        nonce
+        let start = if form == Form::Featured { 0 } else { PREFIX_LEN };
+        Nonce { bytes, start }
     }
 }
 
-/// The second that a nonce says it was made in.
-fn second_of(nonce: &[u8]) -> Option<u32> {
-    let digits = nonce.get(COOKIE.len() + FEATURES_LEN..)?.get(..6)?;
-    let bits = digits.iter().try_fold(0_u64, |bits, digit| Some(bits << 6 | u64::from(value(*digit)?)))?;
-    Some((bits >> 4) as u32)
+/// The low bits of the second that a stamp says it was made in.
+fn second_of(stamp: &[u8]) -> Option<u16> {
+    let digits = stamp.get(..3)?;
+    let bits = digits.iter().try_fold(0_u32, |bits, digit| Some(bits << 6 | u32::from(value(*digit)?)))?;
+    Some((bits >> 2) as u16)
 }
 
 /// Of a digit of base64.
@@ -114,19 +145,29 @@ mod tests {
     fn a_nonce_is_good_for_an_hour_for_its_client_at_its_server() {
         let mut rng = Rng::from_number(1);
         let nonces = Nonces::new(true, &mut rng);
-        let now = Instant::EPOCH + Duration::from_secs(1_000_000);
+        let other_server = Nonces::new(true, &mut rng);
         let client = path("192.0.2.1:4000");
-        let nonce = nonces.make(now, client);
-        assert!(nonce.starts_with(b"obMatJos2wAAA"));
-        assert!(nonces.is_good(now, client, &nonce));
-        assert!(nonces.is_good(now + NONCE_LIFETIME, client, &nonce));
-        assert!(!nonces.is_good(now + NONCE_LIFETIME + Duration::from_secs(1), client, &nonce));
-        assert!(!nonces.is_good(now - Duration::from_secs(1), client, &nonce), "made in the future");
-        for other in ["192.0.2.1:4001", "192.0.2.2:4000", "[2001:db8::1]:4000"] {
-            assert!(!nonces.is_good(now, path(other), &nonce));
+        // The second is told by its low bits, which come again within a day.
+        for seconds in [7, 1_000_000, 0xffff, 0x1_0000, u64::from(u32::MAX)] {
+            let now = Instant::EPOCH + Duration::from_secs(seconds);
+            for (form, len) in [(Form::Featured, 25), (Form::Plain, 12)] {
+                let made = nonces.make(now, client, form);
+                let nonce = made.as_bytes();
+                assert_eq!(nonce.len(), len);
+                assert_eq!(nonce.starts_with(b"obMatJos2wAAA"), form == Form::Featured);
+                assert!(nonces.is_good(now, client, nonce));
+                assert!(nonces.is_good(now + NONCE_LIFETIME, client, nonce));
+                for age in [NONCE_LIFETIME.as_secs() + 1, 1 << 16, (1 << 16) + 9, 1 << 17] {
+                    assert!(!nonces.is_good(now + Duration::from_secs(age), client, nonce), "{age} s old");
+                }
+                assert!(!nonces.is_good(now - Duration::from_secs(1), client, nonce), "made in the future");
+                for other in ["192.0.2.1:4001", "192.0.2.2:4000", "[2001:db8::1]:4000"] {
+                    assert!(!nonces.is_good(now, path(other), nonce));
+                }
+                assert!(!nonces.is_good(now, Path { local: LocalId(1), ..client }, nonce));
+                assert!(!other_server.is_good(now, client, nonce), "of another server");
+            }
         }
-        assert!(!nonces.is_good(now, Path { local: LocalId(1), ..client }, &nonce));
-        assert!(!Nonces::new(true, &mut rng).is_good(now, client, &nonce), "of another server");
     }
 
     #[test]
@@ -134,42 +175,48 @@ mod tests {
         let nonces = Nonces::new(true, &mut Rng::from_number(4));
         let now = Instant::EPOCH + Duration::from_secs(1_000_000);
         let over = |local, remote| Path { local, ..path(remote) };
-        let nonce = nonces.make(now, over(LocalId::tcp(0), "192.0.2.1:4000"));
-        assert!(nonces.is_good(now, over(LocalId::tcp(1), "192.0.2.1:4001"), &nonce));
-        assert!(!nonces.is_good(now, over(LocalId::tcp(0), "192.0.2.2:4000"), &nonce));
-        assert!(!nonces.is_good(now, path("192.0.2.1:4000"), &nonce), "over UDP");
+        let made = nonces.make(now, over(LocalId::tcp(0), "192.0.2.1:4000"), Form::Featured);
+        let nonce = made.as_bytes();
+        assert!(nonces.is_good(now, over(LocalId::tcp(1), "192.0.2.1:4001"), nonce));
+        assert!(!nonces.is_good(now, over(LocalId::tcp(0), "192.0.2.2:4000"), nonce));
+        assert!(!nonces.is_good(now, path("192.0.2.1:4000"), nonce), "over UDP");
     }
 
     #[test]
     fn no_bit_of_a_nonce_can_be_another() {
         let nonces = Nonces::new(false, &mut Rng::from_number(2));
         let (now, client) = (Instant::EPOCH + Duration::from_secs(9_999), path("192.0.2.1:4000"));
-        let nonce = nonces.make(now, client);
-        for bit in 0..nonce.len() * 8 {
-            let mut bent = nonce;
-            bent[bit / 8] ^= 1 << (bit % 8);
-            assert!(!nonces.is_good(now, client, &bent), "bit {bit}");
-        }
-        for len in 0..nonce.len() {
-            assert!(!nonces.is_good(now, client, &nonce[..len]));
+        for form in [Form::Featured, Form::Plain] {
+            let made = nonces.make(now, client, form);
+            let nonce = made.as_bytes();
+            for bit in 0..nonce.len() * 8 {
+                let mut bent = nonce.to_vec();
+                bent[bit / 8] ^= 1 << (bit % 8);
+                assert!(!nonces.is_good(now, client, &bent), "bit {bit}");
+            }
+            // The last twelve of the longer form are the shorter one.
+            for len in (0..nonce.len()).filter(|len| *len != STAMP_LEN) {
+                assert!(!nonces.is_good(now, client, &nonce[..len]));
+            }
         }
     }
 
     /// A thousand nonces of different clients have a thousand different codes, in which every bit is as often one as zero.
     #[test]
     fn nonces_cannot_be_told_from_chance() {
+        const BITS: usize = 8 * MAC_LEN;
         let nonces = Nonces::new(false, &mut Rng::from_number(3));
-        let mut ones = [0_u32; 64];
+        let mut ones = [0_u32; 6 * STAMP_LEN];
         for port in 1..=1_000 {
             let client = Path { local: LocalId(0), remote: ([192, 0, 2, 1], port).into() };
-            let nonce = nonces.make(Instant::EPOCH, client);
-            let digits = &nonce[NONCE_LEN - 12..];
-            for (at, digit) in digits.iter().enumerate().filter(|(at, _)| *at > 1) {
+            let nonce = nonces.make(Instant::EPOCH, client, Form::Plain);
+            for (at, digit) in nonce.as_bytes().iter().enumerate() {
                 let value = value(*digit).expect("a digit");
-                (0..6).for_each(|bit| ones[(at - 2) * 6 + bit] += u32::from(value >> bit & 1));
+                (0..6).for_each(|bit| ones[at * 6 + bit] += u32::from(value >> (5 - bit) & 1));
             }
         }
+        let code = &ones[8 * SECONDS_LEN..][..BITS];
         // 1000 throws of a coin are within 5 standard deviations of the middle but once in two million times.
-        assert!(ones[..60].iter().all(|count| (421..=579).contains(count)), "{ones:?}");
+        assert!(code.iter().all(|count| (421..=579).contains(count)), "{ones:?}");
     }
 }

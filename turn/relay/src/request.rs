@@ -67,7 +67,9 @@ impl Relay {
         let Some(message) = message else { return self.counters.count(Counter::Malformed) };
         match (message.class(), message.method()) {
             (Class::Request, Method::BINDING) => self.on_binding(now, path, &message, tx),
-            (Class::Request, method) if is_served(method) => self.on_request(now, path, &message, tx),
+            (Class::Request, method) if is_served(method) => {
+                self.on_request(now, path, (&message, bytes.len()), tx);
+            }
             (Class::Indication, Method::SEND) => self.on_send(now, path, &message, tx),
             // Keeps a NAT binding alive (RFC 8445 §11).
             (Class::Indication, Method::BINDING) => {}
@@ -90,11 +92,17 @@ impl Relay {
     }
 
     /// Everything else wants a credential.
-    fn on_request(&mut self, now: Instant, path: Path, message: &Message<'_>, tx: &mut impl Tx) {
+    fn on_request(
+        &mut self,
+        now: Instant,
+        path: Path,
+        (message, len): (&Message<'_>, usize),
+        tx: &mut impl Tx,
+    ) {
         let asked = Asked::new(path, message);
         let caller = match self.authenticate(now, path, message) {
             Ok(caller) => caller,
-            Err(code @ (401 | 438)) => return self.challenge(now, &asked, code, tx),
+            Err(code @ (401 | 438)) => return self.challenge(now, &asked, len, code, tx),
             Err(code) => return self.refuse_stranger(now, &asked, code, tx, |_| {}),
         };
         if let Some(unknown) = Unknown::of(message) {

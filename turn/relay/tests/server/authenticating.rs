@@ -6,16 +6,27 @@ use std::time::Duration;
 use stun::attribute::{LIFETIME, NONCE, PASSWORD_ALGORITHMS, REALM, USERNAME};
 use stun::{Class, Integrity, Method, PasswordAlgorithm, Writer};
 
+/// What it can beyond MD5 the server tells behind a connection, and over UDP whoever asks with as many bytes as that takes.
 #[test]
 fn a_request_without_a_credential_is_challenged() {
     let mut rig = Rig::new(settings());
-    let answer = rig.client("8.8.8.8:4000").knock(&mut rig);
-    assert_eq!(answer.code(), 401);
-    let message = answer.message();
-    assert_eq!(message.attribute(REALM), Some(&b"leat"[..]));
-    assert!(message.attribute(NONCE).is_some_and(|nonce| nonce.starts_with(b"obMatJos2")));
-    assert_eq!(message.attribute(PASSWORD_ALGORITHMS), Some(&[0, 2, 0, 0, 0, 1, 0, 0][..]));
-    assert!(!message.has_integrity() && message.software().is_none());
+    let long = |writer: &mut Writer<'_>| _ = writer.software(&"x".repeat(52));
+    let short = |writer: &mut Writer<'_>| _ = writer.software(&"x".repeat(44));
+    let (mut near, mut far) = (rig.client("8.8.8.8:4000"), rig.tcp_client("8.8.8.8:4000"));
+    for (answer, is_told) in [
+        (near.knock(&mut rig), false),
+        (near.knock_with(&mut rig, short), false),
+        (near.knock_with(&mut rig, long), true),
+        (far.knock(&mut rig), true),
+    ] {
+        assert_eq!(answer.code(), 401);
+        let message = answer.message();
+        assert_eq!(message.attribute(REALM), Some(&b"leat"[..]));
+        assert_eq!(message.attribute(NONCE).map(|nonce| nonce.starts_with(b"obMatJos2")), Some(is_told));
+        let algorithms = &[0, 2, 0, 0, 0, 1, 0, 0][..];
+        assert_eq!(message.attribute(PASSWORD_ALGORITHMS), is_told.then_some(algorithms));
+        assert!(!message.has_integrity() && message.software().is_none());
+    }
     assert!(rig.relay.is_idle());
 }
 
@@ -26,7 +37,8 @@ fn either_digest_either_integrity_and_a_userhash_open_the_server() {
             for userhash in [false, true] {
                 let mut rig = Rig::new(settings());
                 let mut client = rig.client("8.8.8.8:4000");
-                let challenge = client.knock(&mut rig);
+                let long = |writer: &mut Writer<'_>| _ = writer.software(&"x".repeat(52));
+                let challenge = client.knock_with(&mut rig, long);
                 (client.algorithm, client.integrity, client.userhash) = (algorithm, integrity, userhash);
                 client.algorithms = challenge.message().attribute(PASSWORD_ALGORITHMS).map(<[u8]>::to_vec);
                 let answer = client

@@ -330,10 +330,15 @@ impl Client {
 
     /// An Allocate request without a credential: how every client begins. Remembers the nonce.
     pub fn knock(&mut self, rig: &mut Rig) -> Answer {
-        let mut buffer = [0; 64];
-        let len = Writer::new(&mut buffer, Class::Request, Method::ALLOCATE, rig.id())
-            .and_then(|mut writer| writer.requested_transport(stun::UDP).finish())
-            .expect("room");
+        self.knock_with(rig, |_| {})
+    }
+
+    /// The same with more in it.
+    pub fn knock_with(&mut self, rig: &mut Rig, fill: impl FnOnce(&mut Writer<'_>)) -> Answer {
+        let mut buffer = [0; 256];
+        let mut writer = Writer::new(&mut buffer, Class::Request, Method::ALLOCATE, rig.id()).expect("room");
+        fill(writer.requested_transport(stun::UDP));
+        let len = writer.finish().expect("room");
         let (_, bytes) = rig.receive(self.path, &buffer[..len]).pop().expect("an answer");
         let answer = Answer(bytes);
         self.nonce = answer.message().attribute(NONCE).expect("a nonce").to_vec();

@@ -4,6 +4,7 @@ use crate::rig::{Answer, Rig, settings};
 use machine::{LocalId, Path};
 use relay::Counter;
 use std::time::Duration;
+use stun::attribute::{LIFETIME, REQUESTED_TRANSPORT, SOFTWARE};
 use stun::{Class, Method, Writer};
 
 fn request(method: Method, number: u32) -> Vec<u8> {
@@ -46,15 +47,62 @@ fn a_flood_in_anothers_name_is_answered_with_less_than_it_was() {
     }
 }
 
-/// A challenge needs a realm and a nonce, so that it cannot be as short as the shortest question. This is how long it is.
+/// What a stranger gets for what it sends, in bytes. A challenge needs a realm and a nonce, and an address takes the bytes that it has:
+/// neither can be as short as the shortest question, and both are as short as they can be (`docs/decisions/0010-strangers.md`).
 #[test]
-fn a_challenge_is_at_most_three_times_the_shortest_question() {
+fn an_answer_to_a_stranger_is_as_short_as_can_be() {
+    let question = |method, attributes: &[(u16, usize)]| {
+        let mut buffer = [0; 256];
+        let writer = Writer::new(&mut buffer, Class::Request, method, stun::TransactionId([7; 12]));
+        let mut writer = writer.expect("room");
+        attributes.iter().for_each(|(kind, len)| _ = writer.attribute(*kind, &[b'x'; 128][..*len]));
+        let len = writer.finish().expect("room");
+        buffer[..len].to_vec()
+    };
+    let (v4, v6) = ("8.8.8.8:4000", "[2600::1]:4000");
+    let transport = (REQUESTED_TRANSPORT, 4);
+    for (what, from, method, attributes, (asked, answered)) in [
+        ("an address, IPv4", v4, Method::BINDING, &[][..], (20, 32)),
+        ("an address, IPv6", v6, Method::BINDING, &[], (20, 44)),
+        ("Chromium's first Allocate", v4, Method::ALLOCATE, &[transport], (28, 52)),
+        ("the same with a lifetime", v4, Method::ALLOCATE, &[transport, (LIFETIME, 4)], (36, 52)),
+        ("with a SOFTWARE", v4, Method::ALLOCATE, &[transport, (SOFTWARE, 20)], (52, 52)),
+        ("with a long one", v4, Method::ALLOCATE, &[transport, (SOFTWARE, 52)], (84, 80)),
+        ("the shortest of all", v4, Method::REFRESH, &[], (20, 52)),
+    ] {
+        let mut rig = Rig::new(settings());
+        let path = Path { local: LocalId(0), remote: crate::rig::at(from) };
+        let question = question(method, attributes);
+        let (_, answer) = rig.receive(path, &question).pop().expect("an answer");
+        assert_eq!((question.len(), answer.len()), (asked, answered), "{what}");
+    }
+}
+
+/// What a stranger can have sent to somebody else in a second: what it must send for it itself is soon more.
+#[test]
+fn a_stranger_gains_little_by_anothers_name_however_fast_it_asks() {
+    for (per_second, gained_at_most) in [(10, 250), (50, 1_250), (100, 1_250), (1_000, 0), (20_000, 0)] {
+        let mut rig = Rig::new(settings());
+        let victim = Path { local: LocalId(0), remote: crate::rig::at("8.8.8.8:53") };
+        // What may come at once is used up first.
+        (0..200).for_each(|number| drop(rig.receive(victim, &request(Method::ALLOCATE, number))));
+        let (mut asked, mut answered) = (0, 0);
+        for number in 0..10 * per_second {
+            rig.run_for(Duration::from_secs(1) / per_second);
+            let request = request(Method::ALLOCATE, number);
+            asked += request.len();
+            answered += rig.receive(victim, &request).iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+        }
+        let gained = answered.saturating_sub(asked) / 10;
+        assert!(gained <= gained_at_most, "{gained} bytes a second at {per_second} questions a second");
+    }
+}
+
+/// Every answer to an error but a challenge.
+#[test]
+fn a_refusal_is_no_longer_than_what_it_refuses() {
     let mut rig = Rig::new(settings());
     let path = Path { local: LocalId(0), remote: crate::rig::at("8.8.8.8:4000") };
-    let question = request(Method::ALLOCATE, 1);
-    let (_, answer) = rig.receive(path, &question).pop().expect("an answer");
-    assert!(answer.len() <= 3 * question.len(), "{} bytes for {}", answer.len(), question.len());
-    // Every other answer to a stranger is no longer than what it asks.
     let mut buffer = [0; 128];
     let writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, rig.id());
     let fill = |writer: &mut Writer<'_>| (0..20).for_each(|kind| _ = writer.attribute(0x7000 + kind, &[]));
