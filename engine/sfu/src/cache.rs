@@ -62,14 +62,20 @@ impl Cache {
         }
     }
 
-    /// Keeps a packet in place of the one `len` sequence numbers before it. One longer than the bound is not kept.
-    pub fn insert(&mut self, packet: &MediaPacket<'_>) {
+    /// How many packets it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Keeps a packet in place of the one `len` sequence numbers before it. One longer than the bound is not kept, nor one in whose
+    /// place there is a newer one. Whether it is.
+    pub fn insert(&mut self, packet: &MediaPacket<'_>) -> bool {
         let index = self.index(packet.seq);
         let entry = &mut self.entries[index];
         let is_stale = entry.seq.is_some_and(|kept| kept > packet.seq);
         let (payload_len, descriptor_len) = (packet.payload.len(), packet.descriptor.len());
         if payload_len + descriptor_len > limits::CACHED_LEN_MAX || is_stale {
-            return;
+            return false;
         }
         *entry = Entry {
             seq: Some(packet.seq),
@@ -83,6 +89,7 @@ impl Cache {
         let bytes = &mut self.bytes[index * limits::CACHED_LEN_MAX..][..payload_len + descriptor_len];
         bytes[..payload_len].copy_from_slice(packet.payload);
         bytes[payload_len..].copy_from_slice(packet.descriptor);
+        true
     }
 
     /// The packet with this sequence number, if it is still there.
@@ -140,7 +147,7 @@ mod tests {
     fn the_oldest_goes_when_the_cache_is_full() {
         let mut cache = Cache::new(4);
         for seq in 10..15 {
-            cache.insert(&packet(seq, &[seq as u8; 7]));
+            assert!(cache.insert(&packet(seq, &[seq as u8; 7])));
         }
         assert!(cache.packet(SeqNo(10)).is_none());
         assert_eq!(cache.packet(SeqNo(11)).expect("within the last four").payload, [11; 7]);
@@ -151,17 +158,17 @@ mod tests {
     #[test]
     fn a_late_packet_does_not_push_out_a_newer_one() {
         let mut cache = Cache::new(4);
-        cache.insert(&packet(14, b"new"));
-        cache.insert(&packet(10, b"old"));
+        assert!(cache.insert(&packet(14, b"new")));
+        assert!(!cache.insert(&packet(10, b"old")));
         assert_eq!(cache.packet(SeqNo(14)).expect("still there").payload, b"new");
     }
 
     #[test]
     fn a_packet_beyond_the_bound_is_not_kept() {
         let mut cache = Cache::new(4);
-        cache.insert(&packet(1, &[0; limits::CACHED_LEN_MAX - 2]));
+        assert!(!cache.insert(&packet(1, &[0; limits::CACHED_LEN_MAX - 2])));
         assert!(cache.packet(SeqNo(1)).is_none());
-        cache.insert(&packet(2, &[9; limits::CACHED_LEN_MAX - 3]));
+        assert!(cache.insert(&packet(2, &[9; limits::CACHED_LEN_MAX - 3])));
         assert!(cache.packet(SeqNo(2)).is_some());
     }
 }

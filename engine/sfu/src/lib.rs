@@ -2,7 +2,7 @@
 //!
 //! A shard owns routers, their transports, and the producers and consumers on those. Datagrams, commands and time come in
 //! as arguments; datagrams leave through a [`Tx`](machine::Tx), answers and news are polled. The way of a packet:
-//! `shard` tells protocols apart → `media` unprotects it, finds its producer and fans it out → `consumer` writes its own
+//! `shard` tells protocols apart → `media` unprotects it and finds its producer → `fan_out`, at the end of the batch → `consumer` writes its own
 //! header and encrypts into the send batch. `feedback` is the same for RTCP, `reports` is the RTCP we send by the clock, `connect` is STUN and DTLS,
 //! `plain` the transports that have neither, `commands` for what the controller asks.
 //!
@@ -20,6 +20,7 @@ mod connect;
 mod consumer;
 mod egress;
 mod events;
+mod fan_out;
 mod feedback;
 mod frame;
 mod ice;

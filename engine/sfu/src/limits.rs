@@ -54,6 +54,13 @@ pub const AUDIO_CACHE_LEN: usize = 64;
 /// numbers its publisher gave it.
 pub const CACHED_LEN_MAX: usize = 1400;
 
+/// Packets of one receive batch that wait to be given out together. When there are more, those that wait go at once.
+pub const HELD_MAX: usize = 64;
+
+/// Packets of one producer that a consumer is given in one go: three frames of usual size, or half of a keyframe. More take another walk over
+/// the consumers.
+pub const TOGETHER_MAX: usize = 32;
+
 /// Bytes of a dependency descriptor that is forwarded: a browser's for L3T3, with its structure, has about 95. A longer one
 /// is dropped, and its packet forwarded as if it had none.
 pub const DESCRIPTOR_LEN_MAX: usize = 128;

@@ -1,18 +1,15 @@
 //! The packet path: from a datagram of SRTP to the send batch.
 
-use crate::consumer::Consumer;
-use crate::egress::Egress;
-use crate::events::Events;
 use crate::limits;
-use crate::packet::{Carried, MediaPacket};
+use crate::packet::Carried;
 use crate::producer::{Producer, Received, Role};
 use crate::shard::Shard;
 use crate::slots::{Slot, Slots};
 use crate::transport::{self, Labels, Source, Transport, Twcc};
-use control::{Counter, Counters, Discard, Event, ExtensionKind};
-use machine::{Datagram, Deadlines, Instant, Tx};
+use control::{Counter, Discard, ExtensionKind};
+use machine::{Datagram, Instant, Tx};
 use rtcp::twcc::Recorder;
-use rtp::{Ssrc, TwccSeq};
+use rtp::{Ssrc, TwccSeq, dependency_descriptor};
 
 impl Shard {
     /// A datagram of RTP from a transport's peer: unprotect once, understand once, fan out.
@@ -39,6 +36,11 @@ impl Shard {
             self.deadlines.hasten(slot.index(), now + limits::TWCC_INTERVAL);
         }
         let router = transport.router;
+        // What came before goes out by the numbers and the structure it came under.
+        if transport.sources.find(rtp.ssrc()).is_none() || dependency_descriptor::has_structure(descriptor) {
+            self.give_out(now, tx);
+        }
+        let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
         let (source, role) = find_source(now, transport, &mut self.producers, &rtp, &labels)?;
         if matches!(role, Role::Media(_)) {
             self.hear(now, router, source.producer, &carried);
@@ -48,25 +50,16 @@ impl Shard {
         let stream = usize::from(source.stream);
         let packet = producer.receive(now, stream, &received);
         let has_changed_activity = std::mem::take(&mut producer.has_changed_activity);
-        if let Ok(packet) = &packet {
-            let needs_keyframe = fan_out(
-                now,
-                packet,
-                producer,
-                stream,
-                &mut self.consumers,
-                &mut self.transports,
-                &mut self.deadlines,
-                tx,
-                &mut self.counters,
-                &mut self.events,
-            );
-            if needs_keyframe {
-                producer.streams[stream].keyframes.want();
-            }
-        }
         let has_wishes = producer.next_timeout().is_some();
+        match &packet {
+            Ok(packet) => self.take_in(now, source.producer, stream, packet, tx),
+            Err(Discard::ProducerPaused | Discard::NotLoudest) => {
+                self.pass_over(now, source.producer, stream, tx);
+            }
+            Err(_) => {}
+        }
         if has_changed_activity {
+            self.give_out(now, tx);
             self.retarget_all(now, source.producer, tx);
         }
         if has_wishes {
@@ -74,41 +67,6 @@ impl Shard {
         }
         packet.map(|_| ())
     }
-}
-
-/// Gives one packet to every consumer of its producer. True if one of them cannot get to the layers it wants without a keyframe.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the shard's tables, borrowed apart for the loop over consumers"
-)]
-fn fan_out(
-    now: Instant,
-    packet: &MediaPacket<'_>,
-    producer: &Producer,
-    stream: usize,
-    consumers: &mut Slots<Consumer>,
-    transports: &mut Slots<Transport>,
-    deadlines: &mut Deadlines,
-    tx: &mut impl Tx,
-    counters: &mut Counters,
-    events: &mut Events,
-) -> bool {
-    let mut needs_keyframe = false;
-    let is_layered = producer.is_layered();
-    for slot in &producer.consumers {
-        let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
-        let Some(transport) = transports.find_mut(consumer.transport) else { continue };
-        let Some((leg, send_side)) = transport.leg_and_side() else { continue };
-        let out = &mut Egress::new(now, leg, send_side, tx, counters);
-        needs_keyframe |= consumer.forward(packet, producer, stream, out);
-        if let Some(at) = transport.send_side.as_ref().and_then(|side| side.pacer.next_timeout()) {
-            deadlines.hasten(consumer.transport.index(), at);
-        }
-        if is_layered && let Some(layers) = consumer.take_layer_news(producer) {
-            events.tell(Event::LayersChanged { consumer: consumer.spec.consumer, layers });
-        }
-    }
-    needs_keyframe
 }
 
 /// What a packet's header extensions say.

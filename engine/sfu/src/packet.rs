@@ -31,6 +31,23 @@ pub struct MediaPacket<'a> {
 }
 
 impl MediaPacket<'_> {
+    /// All of it but its bytes.
+    pub fn without_bytes(&self) -> MediaPacket<'static> {
+        let Self { seq, timestamp, marker, codec, starts_keyframe, frame, picture, carried, .. } = *self;
+        MediaPacket {
+            seq,
+            timestamp,
+            marker,
+            codec,
+            starts_keyframe,
+            frame,
+            picture,
+            carried,
+            descriptor: &[],
+            payload: &[],
+        }
+    }
+
     /// Nothing of it but its place in the stream.
     pub fn emptied(self) -> Self {
         Self {
@@ -69,6 +86,9 @@ struct Value {
 }
 
 impl Carried {
+    /// No values.
+    pub const NONE: Self = Self { values: [Value { len: 0, bytes: [0; VALUE_LEN_MAX] }; CARRIED.len()] };
+
     /// Keeps `value` if its kind is one that travels and its length is possible.
     pub fn keep(&mut self, kind: ExtensionKind, value: &[u8]) {
         let Some(index) = CARRIED.iter().position(|(carried, _)| *carried == kind) else { return };

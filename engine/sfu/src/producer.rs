@@ -180,8 +180,8 @@ impl Producer {
         }
     }
 
-    /// Takes a packet of stream `index` in: orders it, caches it, and gives back what the fan-out needs. `Ok(None)`: useful, but
-    /// not to be forwarded.
+    /// Takes a packet of stream `index` in: orders it, and gives back what is to be cached and given out. One that is useful but not to be
+    /// forwarded is an error too.
     pub fn receive<'a>(
         &mut self,
         now: Instant,
@@ -232,7 +232,6 @@ impl Producer {
         if self.is_held_back {
             return Err(Discard::NotLoudest);
         }
-        self.streams[index].cache.insert(&media);
         Ok(media)
     }
 

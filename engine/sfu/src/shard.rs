@@ -3,7 +3,9 @@
 use crate::adapt::Sharing;
 use crate::consumer::Consumer;
 use crate::events::Events;
+use crate::fan_out::Held;
 use crate::ice::Ufrag;
+use crate::limits;
 use crate::plain::Ears;
 use crate::producer::Producer;
 use crate::router::Router;
@@ -94,6 +96,8 @@ pub struct Shard {
     pub(crate) dtls_buffer: Vec<u8>,
     /// What bandwidth is shared out in.
     pub(crate) sharing: Sharing,
+    /// What is given out at the end of the batch.
+    pub(crate) held: Vec<Held>,
 }
 
 impl Shard {
@@ -124,6 +128,7 @@ impl Shard {
             counters: Counters::default(),
             dtls_buffer: Vec::new(),
             sharing: Sharing::default(),
+            held: Vec::with_capacity(limits::HELD_MAX),
         }
     }
 
@@ -197,8 +202,14 @@ impl Machine for Shard {
         self.on_closed_path(now, path);
     }
 
-    /// Nothing is kept back until the end of a batch: what a packet causes is written while its bytes are hot.
-    fn on_batch_end(&mut self, _now: Instant, _tx: &mut impl Tx) {}
+    fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx) {
+        if self.held.is_empty() {
+            return;
+        }
+        let mut sent = std::mem::take(&mut self.sent);
+        self.give_out(now, &mut Counted::new(tx, &mut sent));
+        self.sent = sent;
+    }
 
     fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
         // First, because closing gives transports something to do.

@@ -56,6 +56,8 @@ pub struct Stream {
     seen: Seen,
     reception: Reception,
     sender_report: Option<SenderReport>,
+    /// The newest that its consumers were given, as far as the cache goes; see [`given_out`](Self::given_out).
+    given_out: Option<SeqNo>,
     /// Counts SSRC changes: a consumer that sees another number continues its own numbering across the gap.
     epoch: u32,
 }
@@ -104,6 +106,7 @@ impl Stream {
             seen: Seen::new(),
             reception: Reception::new(clock_rate_hz),
             sender_report: None,
+            given_out: None,
             epoch: 0,
         }
     }
@@ -120,6 +123,7 @@ impl Stream {
             self.reception = Reception::new(self.clock_rate_hz);
             self.forget_gaps();
             self.sender_report = None;
+            self.given_out = None;
             self.cache.clear();
             self.structure = None;
             self.keyframe = None;
@@ -150,6 +154,22 @@ impl Stream {
     /// The newest sequence number received.
     pub fn highest(&self) -> Option<SeqNo> {
         self.extender.highest()
+    }
+
+    /// The newest sequence number that consumers were given. All packets of the cache up to this one have been given out; those behind
+    /// it wait for the end of their batch.
+    pub fn given_out(&self) -> Option<SeqNo> {
+        self.given_out
+    }
+
+    /// A packet that was the newest has been given out.
+    pub fn on_given_out(&mut self, seq: SeqNo) {
+        self.given_out = self.given_out.max(Some(seq));
+    }
+
+    /// What has been received goes nowhere, and nothing waits.
+    pub fn on_passed_over(&mut self) {
+        self.given_out = self.highest();
     }
 
     /// A first transmission arrived: its extended sequence number, if it is news.
@@ -268,7 +288,10 @@ impl Stream {
         if now.saturating_since(at) > limits::KEYFRAME_CACHED_AGE_MAX {
             return None;
         }
-        let newest = self.highest()?;
+        let newest = self.given_out()?;
+        if newest < first {
+            return None; // It is about to be given out.
+        }
         let mut len = 0;
         for seq in first.0..=newest.0 {
             len += self.cache.packet(SeqNo(seq))?.payload.len();

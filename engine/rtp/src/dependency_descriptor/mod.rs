@@ -118,6 +118,11 @@ pub fn mandatory(value: &[u8]) -> Option<Mandatory> {
     })
 }
 
+/// Whether a descriptor says that it brings a structure, the first bit behind what every descriptor has.
+pub fn has_structure(value: &[u8]) -> bool {
+    value.get(MANDATORY_LEN).is_some_and(|extended| extended & 0x80 != 0)
+}
+
 /// Reads a descriptor, which follows the structure it brings or else `known`. A structure it brings is
 /// returned beside it, for the caller to keep; nothing is when the descriptor cannot be read whole.
 ///

@@ -124,7 +124,7 @@ impl Consumer {
     }
 
     fn catch_up(&mut self, behind: SeqNo, stream: &Stream, source: Source, out: &mut Egress<'_, impl Tx>) {
-        let newest = stream.highest().unwrap_or(behind);
+        let newest = stream.given_out().unwrap_or(behind);
         for seq in behind.0 + 1..=newest.0 {
             if let Some(later) = stream.cached(SeqNo(seq)) {
                 self.pass(&later, stream, source, out);

@@ -1,0 +1,218 @@
+//! From a receive batch to the send batch: consumer by consumer over all packets of one producer.
+//!
+//! A frame comes as a burst of ten packets or so. Given out packet by packet, each would walk over all consumers, whose state (numbers, pacer,
+//! what was sent) is cold again by the time the next one does. So a packet waits, as a reference into its producer's cache, until the
+//! end of its batch; then each consumer is fetched once and gets them all, which also makes one run of them for the send batch.
+//!
+//! Only a packet that is the newest of its stream waits. What comes late goes at once, behind those that wait: so all that is in a cache
+//! and not newer than [`Stream::given_out`](crate::stream::Stream::given_out) has been given out, and nobody gets anything twice.
+
+use crate::consumer::Consumer;
+use crate::egress::Egress;
+use crate::events::Events;
+use crate::frame::Frame;
+use crate::limits;
+use crate::packet::{Carried, MediaPacket};
+use crate::producer::Producer;
+use crate::shard::Shard;
+use crate::slots::{Slot, Slots};
+use crate::transport::Transport;
+use control::{Codec, Counters, Event};
+use machine::{Deadlines, Instant, Tx};
+use rtp::SeqNo;
+
+/// A packet that waits for the end of its batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    producer: Slot,
+    stream: u8,
+    /// Its place among those that wait.
+    number: u8,
+    /// Without its bytes, which are in the cache.
+    packet: MediaPacket<'static>,
+}
+
+const _: () = assert!(limits::HELD_MAX <= u8::MAX as usize);
+
+/// A packet on its way to the consumers of its producer.
+#[derive(Clone, Copy, Debug)]
+struct Outgoing<'a> {
+    stream: usize,
+    packet: MediaPacket<'a>,
+}
+
+impl Outgoing<'_> {
+    const NONE: Self = Self {
+        stream: 0,
+        packet: MediaPacket {
+            seq: SeqNo(0),
+            timestamp: 0,
+            marker: false,
+            codec: Codec::Opus,
+            starts_keyframe: false,
+            frame: Frame::Opaque,
+            picture: None,
+            carried: Carried::NONE,
+            descriptor: &[],
+            payload: &[],
+        },
+    };
+}
+
+impl Held {
+    fn outgoing<'a>(&self, producer: &'a Producer) -> Option<Outgoing<'a>> {
+        let stream = usize::from(self.stream);
+        let cached = producer.streams.get(stream)?.cache.packet(self.packet.seq)?;
+        let packet: MediaPacket<'a> = self.packet;
+        let packet = MediaPacket { descriptor: cached.descriptor, payload: cached.payload, ..packet };
+        Some(Outgoing { stream, packet })
+    }
+}
+
+impl Shard {
+    /// Takes a packet that has just been received: it is given out at the end of the batch, or at once if it cannot wait.
+    pub(crate) fn take_in(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        stream: usize,
+        packet: &MediaPacket<'_>,
+        tx: &mut impl Tx,
+    ) {
+        let Some(producer) = self.producers.find(slot) else { return };
+        let of_stream = &producer.streams[stream];
+        let can_wait = of_stream.highest() == Some(packet.seq);
+        // What has waited longest must not be pushed out of the cache.
+        let first = self.held.iter().find(|held| held.producer == slot && usize::from(held.stream) == stream);
+        let is_far = first.is_some_and(|first| {
+            packet.seq.0.saturating_sub(first.packet.seq.0) >= of_stream.cache.len() as u64
+        });
+        if !can_wait || is_far || self.held.len() == limits::HELD_MAX {
+            self.give_out(now, tx);
+        }
+        let Some(producer) = self.producers.find_mut(slot) else { return };
+        let is_kept = producer.streams[stream].cache.insert(packet);
+        if can_wait && is_kept {
+            let number = self.held.len() as u8;
+            self.held.push(Held {
+                producer: slot,
+                stream: stream as u8,
+                number,
+                packet: packet.without_bytes(),
+            });
+            return;
+        }
+        self.give_out(now, tx);
+        let Some(producer) = self.producers.find(slot) else { return };
+        let packets = &[Outgoing { stream, packet: *packet }];
+        let Self { consumers, transports, deadlines, counters, events, .. } = self;
+        let missed = fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events);
+        let newest = can_wait.then_some((stream, packet.seq));
+        self.after_fan_out(now, slot, newest.into_iter(), missed);
+    }
+
+    /// A packet of this stream was received and goes nowhere. Those after it are no continuation of those before.
+    pub(crate) fn pass_over(&mut self, now: Instant, slot: Slot, stream: usize, tx: &mut impl Tx) {
+        self.give_out(now, tx);
+        if let Some(producer) = self.producers.find_mut(slot) {
+            producer.streams[stream].on_passed_over();
+        }
+    }
+
+    /// Gives out all that waits.
+    pub(crate) fn give_out(&mut self, now: Instant, tx: &mut impl Tx) {
+        if self.held.is_empty() {
+            return;
+        }
+        let mut held = std::mem::take(&mut self.held);
+        held.sort_unstable_by_key(|held| (held.producer, held.number));
+        for of_producer in held.chunk_by(|one, other| one.producer == other.producer) {
+            for together in of_producer.chunks(limits::TOGETHER_MAX) {
+                self.give_out_together(now, together[0].producer, together, tx);
+            }
+        }
+        held.clear();
+        self.held = held;
+    }
+
+    fn give_out_together(&mut self, now: Instant, slot: Slot, together: &[Held], tx: &mut impl Tx) {
+        let Some(producer) = self.producers.find(slot) else { return };
+        let mut packets = [Outgoing::NONE; limits::TOGETHER_MAX];
+        let mut count = 0;
+        for packet in together.iter().filter_map(|held| held.outgoing(producer)) {
+            packets[count] = packet;
+            count += 1;
+        }
+        let packets = &packets[..count];
+        let Self { consumers, transports, deadlines, counters, events, .. } = self;
+        let missed = fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events);
+        let given = together.iter().map(|held| (usize::from(held.stream), held.packet.seq));
+        self.after_fan_out(now, slot, given, missed);
+    }
+
+    /// These packets have been given out, and in these streams somebody needs a keyframe.
+    fn after_fan_out(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        given: impl Iterator<Item = (usize, SeqNo)>,
+        Missed(missed): Missed,
+    ) {
+        let Some(producer) = self.producers.find_mut(slot) else { return };
+        for (stream, seq) in given {
+            producer.streams[stream].on_given_out(seq);
+        }
+        if missed == 0 {
+            return;
+        }
+        for (index, stream) in producer.streams.iter_mut().enumerate() {
+            if missed & 1 << index != 0 {
+                stream.keyframes.want();
+            }
+        }
+        let transport = producer.transport;
+        self.rearm(now, transport);
+    }
+}
+
+/// Bit `n`: some consumer cannot get to the layers it wants without a keyframe of stream `n`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Missed(u8);
+
+const _: () = assert!(limits::ENCODINGS_MAX <= 8);
+
+/// Gives packets to every consumer of their producer.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the shard's tables, borrowed apart for the loop over consumers"
+)]
+fn fan_out(
+    now: Instant,
+    packets: &[Outgoing<'_>],
+    producer: &Producer,
+    consumers: &mut Slots<Consumer>,
+    transports: &mut Slots<Transport>,
+    deadlines: &mut Deadlines,
+    tx: &mut impl Tx,
+    counters: &mut Counters,
+    events: &mut Events,
+) -> Missed {
+    let mut missed = 0;
+    let is_layered = producer.is_layered();
+    for slot in &producer.consumers {
+        let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
+        let Some(transport) = transports.find_mut(consumer.transport) else { continue };
+        let Some((leg, send_side)) = transport.leg_and_side() else { continue };
+        let out = &mut Egress::new(now, leg, send_side, tx, counters);
+        for Outgoing { stream, packet } in packets {
+            missed |= u8::from(consumer.forward(packet, producer, *stream, out)) << stream;
+        }
+        if let Some(at) = transport.send_side.as_ref().and_then(|side| side.pacer.next_timeout()) {
+            deadlines.hasten(consumer.transport.index(), at);
+        }
+        if is_layered && let Some(layers) = consumer.take_layer_news(producer) {
+            events.tell(Event::LayersChanged { consumer: consumer.spec.consumer, layers });
+        }
+    }
+    Missed(missed)
+}
