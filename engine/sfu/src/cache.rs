@@ -10,7 +10,7 @@ use rtp::SeqNo;
 #[derive(Debug)]
 pub struct Cache {
     entries: Box<[Entry]>,
-    /// Of each entry its payload and behind it its dependency descriptor.
+    /// Of each entry its dependency descriptor, behind that its payload, and behind that its padding.
     bytes: Box<[u8]>,
 }
 
@@ -24,6 +24,7 @@ struct Entry {
     carried: Carried,
     payload_len: u16,
     descriptor_len: u16,
+    padding_len: u8,
 }
 
 /// A packet as it is kept: what can be read from its bytes is read again by whoever asks for it.
@@ -41,6 +42,8 @@ pub struct Cached<'a> {
     pub descriptor: &'a [u8],
     /// The payload without padding.
     pub payload: &'a [u8],
+    /// The payload with the padding it was [given](Cache::pad).
+    pub padded: &'a [u8],
 }
 
 impl Cache {
@@ -55,6 +58,7 @@ impl Cache {
             carried: Carried::default(),
             payload_len: 0,
             descriptor_len: 0,
+            padding_len: 0,
         };
         Self {
             entries: vec![empty; len].into_boxed_slice(),
@@ -85,11 +89,27 @@ impl Cache {
             carried: packet.carried,
             payload_len: payload_len as u16,
             descriptor_len: descriptor_len as u16,
+            padding_len: 0,
         };
         let bytes = &mut self.bytes[index * limits::CACHED_LEN_MAX..][..payload_len + descriptor_len];
-        bytes[..payload_len].copy_from_slice(packet.payload);
-        bytes[payload_len..].copy_from_slice(packet.descriptor);
+        bytes[..descriptor_len].copy_from_slice(packet.descriptor);
+        bytes[descriptor_len..].copy_from_slice(packet.payload);
         true
+    }
+
+    /// Pads a packet that is kept (RFC 3550 §5.1: the last byte counts them), if there is room behind it.
+    pub fn pad(&mut self, seq: SeqNo, padding_len: u8) {
+        let index = self.index(seq);
+        let entry = &mut self.entries[index];
+        let len = usize::from(entry.descriptor_len + entry.payload_len);
+        let padding_end = len + usize::from(padding_len);
+        if entry.seq != Some(seq) || padding_len == 0 || padding_end > limits::CACHED_LEN_MAX {
+            return;
+        }
+        entry.padding_len = padding_len;
+        let padding = &mut self.bytes[index * limits::CACHED_LEN_MAX..][len..padding_end];
+        padding.fill(0);
+        padding[usize::from(padding_len) - 1] = padding_len;
     }
 
     /// The packet with this sequence number, if it is still there.
@@ -100,14 +120,15 @@ impl Cache {
             return None;
         }
         let bytes = &self.bytes[index * limits::CACHED_LEN_MAX..];
-        let (payload, rest) = bytes.split_at(usize::from(entry.payload_len));
+        let (descriptor, rest) = bytes.split_at(usize::from(entry.descriptor_len));
         Some(Cached {
             timestamp: entry.timestamp,
             marker: entry.marker,
             codec: entry.codec,
             carried: entry.carried,
-            descriptor: &rest[..usize::from(entry.descriptor_len)],
-            payload,
+            descriptor,
+            payload: &rest[..usize::from(entry.payload_len)],
+            padded: &rest[..usize::from(entry.payload_len) + usize::from(entry.padding_len)],
         })
     }
 
@@ -140,6 +161,7 @@ mod tests {
             carried: Carried::default(),
             descriptor: &[0x80, 0, 1],
             payload,
+            padded: payload,
         }
     }
 
@@ -161,6 +183,22 @@ mod tests {
         assert!(cache.insert(&packet(14, b"new")));
         assert!(!cache.insert(&packet(10, b"old")));
         assert_eq!(cache.packet(SeqNo(14)).expect("still there").payload, b"new");
+    }
+
+    #[test]
+    fn padding_counts_itself_and_lies_behind_the_payload() {
+        let mut cache = Cache::new(4);
+        assert!(cache.insert(&packet(1, b"payload")));
+        cache.pad(SeqNo(1), 3);
+        cache.pad(SeqNo(2), 3);
+        let kept = cache.packet(SeqNo(1)).expect("just now");
+        assert_eq!((kept.payload, kept.padded), (&b"payload"[..], &b"payload\0\0\x03"[..]));
+        assert_eq!(kept.descriptor, [0x80, 0, 1]);
+        assert!(cache.packet(SeqNo(2)).is_none());
+        assert!(cache.insert(&packet(2, &[9; limits::CACHED_LEN_MAX - 4])));
+        cache.pad(SeqNo(2), 2);
+        let kept = cache.packet(SeqNo(2)).expect("just now");
+        assert_eq!(kept.padded.len(), kept.payload.len(), "there is room for one byte only");
     }
 
     #[test]

@@ -122,21 +122,38 @@ impl Stamps {
     }
 }
 
+/// What goes behind a header.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<'a> {
+    /// The payload, with its padding.
+    pub bytes: &'a [u8],
+    /// The last byte counts bytes of padding (RFC 3550 §5.1).
+    pub is_padded: bool,
+}
+
+impl<'a> Body<'a> {
+    /// A payload as it is.
+    pub fn plain(payload: &'a [u8]) -> Self {
+        Self { bytes: payload, is_padded: false }
+    }
+}
+
 /// Claims a slot, writes the header and encrypts the payload behind it. The length, or `None` if the batch is full.
 pub fn write(
     header: &Header,
     roc: u32,
     extensions: &Extensions,
-    payload: &[u8],
+    body: Body<'_>,
     out: &mut Egress<'_, impl Tx>,
 ) -> Option<usize> {
     let header_len = Header::encoded_len(extensions);
     let Egress { leg, tx, .. } = out;
-    let len = header_len + payload.len() + leg.outbound.rtp_overhead();
+    let len = header_len + body.bytes.len() + leg.outbound.rtp_overhead();
     let slot = tx.slot(leg.flow, leg.path, len)?;
-    let written = header
-        .write(extensions, slot)
-        .and_then(|header_len| leg.outbound.protect_rtp(roc, header_len, payload, slot));
+    let written = header.write(extensions, slot).and_then(|header_len| {
+        slot[0] |= if body.is_padded { PADDING_BIT } else { 0 };
+        leg.outbound.protect_rtp(roc, header_len, body.bytes, slot)
+    });
     match written {
         Some(len) => out.on_written(len, Purpose::Media),
         None => out.tx.cancel(),
@@ -151,7 +168,6 @@ pub fn write_padding(
     extensions: &Extensions,
     out: &mut Egress<'_, impl Tx>,
 ) -> Option<usize> {
-    const PADDING_BIT: u8 = 0x20;
     let mut padding = [0; PADDING_LEN];
     padding[PADDING_LEN - 1] = PADDING_LEN as u8;
     let Egress { leg, tx, .. } = out;
@@ -167,6 +183,8 @@ pub fn write_padding(
     }
     written
 }
+
+const PADDING_BIT: u8 = 0x20;
 
 /// As much as one byte can count.
 const PADDING_LEN: usize = 255;

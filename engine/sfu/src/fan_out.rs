@@ -17,7 +17,7 @@ use crate::producer::Producer;
 use crate::shard::Shard;
 use crate::slots::{Slot, Slots};
 use crate::transport::Transport;
-use control::{Codec, Counters, Event};
+use control::{Codec, Counters, Event, Kind};
 use machine::{Deadlines, Instant, Tx};
 use rtp::SeqNo;
 
@@ -28,6 +28,8 @@ pub(crate) struct Held {
     stream: u8,
     /// Its place among those that wait.
     number: u8,
+    /// Bytes of its payload.
+    len: u16,
     /// Without its bytes, which are in the cache.
     packet: MediaPacket<'static>,
 }
@@ -55,6 +57,7 @@ impl Outgoing<'_> {
             carried: Carried::NONE,
             descriptor: &[],
             payload: &[],
+            padded: &[],
         },
     };
 }
@@ -64,7 +67,12 @@ impl Held {
         let stream = usize::from(self.stream);
         let cached = producer.streams.get(stream)?.cache.packet(self.packet.seq)?;
         let packet: MediaPacket<'a> = self.packet;
-        let packet = MediaPacket { descriptor: cached.descriptor, payload: cached.payload, ..packet };
+        let packet = MediaPacket {
+            descriptor: cached.descriptor,
+            payload: cached.payload,
+            padded: cached.padded,
+            ..packet
+        };
         Some(Outgoing { stream, packet })
     }
 }
@@ -94,12 +102,9 @@ impl Shard {
         let is_kept = producer.streams[stream].cache.insert(packet);
         if can_wait && is_kept {
             let number = self.held.len() as u8;
-            self.held.push(Held {
-                producer: slot,
-                stream: stream as u8,
-                number,
-                packet: packet.without_bytes(),
-            });
+            let (stream, len) = (stream as u8, packet.payload.len() as u16);
+            let packet = packet.without_bytes();
+            self.held.push(Held { producer: slot, stream, number, len, packet });
             return;
         }
         self.give_out(now, tx);
@@ -136,7 +141,9 @@ impl Shard {
     }
 
     fn give_out_together(&mut self, now: Instant, slot: Slot, together: &[Held], tx: &mut impl Tx) {
-        let Some(producer) = self.producers.find(slot) else { return };
+        let Some(producer) = self.producers.find_mut(slot) else { return };
+        level(together, producer);
+        let producer = &*producer;
         let mut packets = [Outgoing::NONE; limits::TOGETHER_MAX];
         let mut count = 0;
         for packet in together.iter().filter_map(|held| held.outgoing(producer)) {
@@ -172,6 +179,33 @@ impl Shard {
         }
         let transport = producer.transport;
         self.rearm(now, transport);
+    }
+}
+
+/// Pads packets of video in a row to the length of the longest, if they differ by little: packets of one length make one run of the send batch,
+/// which costs the kernel little more than one packet. The last of a row may be shorter.
+fn level(together: &[Held], producer: &mut Producer) {
+    if producer.kind() != Kind::Video {
+        return;
+    }
+    let mut rest = together;
+    while let [first, ..] = rest {
+        let (mut least, mut most) = (first.len, first.len);
+        let alike = rest.iter().take_while(|held| {
+            let (shorter, longer) = (least.min(held.len), most.max(held.len));
+            let is_alike =
+                held.stream == first.stream && shorter > 0 && longer - shorter <= limits::LEVELLED_MAX;
+            if is_alike {
+                (least, most) = (shorter, longer);
+            }
+            is_alike
+        });
+        let (row, behind) = rest.split_at(alike.count().max(1));
+        for held in &row[..row.len() - 1] {
+            let stream = &mut producer.streams[usize::from(held.stream)];
+            stream.cache.pad(held.packet.seq, (most - held.len) as u8);
+        }
+        rest = behind;
     }
 }
 

@@ -61,6 +61,11 @@ pub const HELD_MAX: usize = 64;
 /// the consumers.
 pub const TOGETHER_MAX: usize = 32;
 
+/// Bytes by which packets of one row may differ in length and still be made equal by padding. Browsers cut a frame into packets that differ by
+/// one byte; their extensions may add a word. Beyond, another run is cheaper than the bytes.
+pub const LEVELLED_MAX: u16 = 8;
+const _: () = assert!(LEVELLED_MAX <= u8::MAX as u16 && CACHED_LEN_MAX <= u16::MAX as usize);
+
 /// Bytes of a dependency descriptor that is forwarded: a browser's for L3T3, with its structure, has about 95. A longer one
 /// is dropped, and its packet forwarded as if it had none.
 pub const DESCRIPTOR_LEN_MAX: usize = 128;

@@ -28,6 +28,8 @@ pub struct MediaPacket<'a> {
     pub descriptor: &'a [u8],
     /// The payload without padding; empty in a packet that is only padding.
     pub payload: &'a [u8],
+    /// The same with padding of ours (RFC 3550 §5.1) where that makes it as long as its neighbours.
+    pub padded: &'a [u8],
 }
 
 impl MediaPacket<'_> {
@@ -45,6 +47,7 @@ impl MediaPacket<'_> {
             carried,
             descriptor: &[],
             payload: &[],
+            padded: &[],
         }
     }
 
@@ -57,6 +60,7 @@ impl MediaPacket<'_> {
             carried: Carried::default(),
             descriptor: &[],
             payload: &[],
+            padded: &[],
             ..self
         }
     }

@@ -220,6 +220,7 @@ impl Producer {
             carried: packet.carried,
             descriptor: packet.descriptor,
             payload,
+            padded: payload,
         };
         stream.counts.on_packet(now, &media, matches!(packet.role, Role::Retransmission(_)));
         if is_video {

@@ -279,6 +279,7 @@ impl Stream {
             carried: cached.carried,
             descriptor: cached.descriptor,
             payload: cached.payload,
+            padded: cached.padded,
         })
     }
 

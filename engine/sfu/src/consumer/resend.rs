@@ -3,7 +3,7 @@
 use super::Consumer;
 use super::write::{Patch, write_patched};
 use crate::bandwidth::Class;
-use crate::egress::{Egress, write, write_padding};
+use crate::egress::{Body, Egress, write, write_padding};
 use crate::limits;
 use crate::packet::MediaPacket;
 use crate::producer::Producer;
@@ -28,11 +28,19 @@ impl Consumer {
         if !self.resent.admit(out.now, seq, self.rtt.unwrap_or(Resent::RTT_UNKNOWN)) {
             return;
         }
+        if self.stamps.may_vary() && !self.has_rtx(&packet) {
+            // It was not negotiated, and its header has numbers of its own: sent again it would be another packet under the same index.
+            return;
+        }
         self.resend_credit = credit;
         let waiting = Waiting { ssrc: self.ssrc(), seq: ours, is_retransmission: true };
         if out.admit(Class::Retransmission, packet.payload.len(), waiting) {
             self.write_again(&packet, ours, &numbering, out);
         }
+    }
+
+    fn has_rtx(&self, packet: &MediaPacket<'_>) -> bool {
+        self.spec.rtx_ssrc.is_some() && self.payload_types_of(packet).is_some_and(|types| types.rtx.is_some())
     }
 
     /// A packet that waited may leave now. One that is gone meanwhile is counted; the peer will ask for it, or for a keyframe.
@@ -110,12 +118,12 @@ impl Consumer {
                 if let Some(patch) = patch {
                     patch.apply(&mut payload[2..len]);
                 }
-                write(&header, self.rtx_seq.roc(), &extensions, &payload[..len], out)
+                write(&header, self.rtx_seq.roc(), &extensions, Body::plain(&payload[..len]), out)
             }
             // The very same bytes as the first time, so the same key and index protect nothing new.
             _ => {
                 let header = self.header(packet, payload_types.media, ours, numbering);
-                write_patched(&header, ours.roc(), &extensions, packet.payload, patch, out)
+                write_patched(&header, ours.roc(), &extensions, Body::plain(packet.payload), patch, out)
             }
         };
         match written {

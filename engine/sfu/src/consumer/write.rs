@@ -2,7 +2,7 @@
 
 use super::{Consumer, PayloadTypes};
 use crate::bandwidth::Class;
-use crate::egress::{Egress, write};
+use crate::egress::{Body, Egress, write};
 use crate::limits;
 use crate::packet::MediaPacket;
 use crate::picture::{PictureNumbers, PictureOffset};
@@ -52,7 +52,10 @@ impl Consumer {
     ) {
         let extensions = self.extensions(packet, numbering, out);
         let patch = Patch::of(packet, numbering);
-        if let Some(len) = write_patched(header, seq.roc(), &extensions, packet.payload, patch, out) {
+        // One that is sent again under the same number has to be the same, and knows of no padding.
+        let body = if self.stamps.may_vary() { packet.padded } else { packet.payload };
+        let body = Body { bytes: body, is_padded: body.len() > packet.payload.len() };
+        if let Some(len) = write_patched(header, seq.roc(), &extensions, body, patch, out) {
             out.counters.count(Counter::RtpOut);
             out.counters.add(Counter::RtpBytesOut, len as u64);
             if self.class == Class::Audio
@@ -105,7 +108,7 @@ impl Consumer {
         let header = Header { marker: false, ..self.header(packet, media, hole, numbering) };
         let mut extensions = self.labels();
         out.stamp(&self.stamps, &mut extensions);
-        match write(&header, hole.roc(), &extensions, &[], out) {
+        match write(&header, hole.roc(), &extensions, Body::plain(&[]), out) {
             Some(len) => {
                 out.counters.count(Counter::RtpOut);
                 out.counters.add(Counter::RtpBytesOut, len as u64);
@@ -126,7 +129,7 @@ impl Consumer {
         let Some(content) = self.red_content.filter(|_| packet.codec == Codec::Red) else { return packet };
         match rtp::red::Payload::parse(packet.payload).map(|red| red.primary) {
             Some(primary) if primary.pt == content => {
-                MediaPacket { codec: Codec::Opus, payload: primary.bytes, ..packet }
+                MediaPacket { codec: Codec::Opus, payload: primary.bytes, padded: primary.bytes, ..packet }
             }
             _ => packet,
         }
@@ -211,16 +214,16 @@ pub(super) fn write_patched(
     header: &Header,
     roc: u32,
     extensions: &Extensions,
-    payload: &[u8],
+    body: Body<'_>,
     patch: Option<Patch>,
     out: &mut Egress<'_, impl Tx>,
 ) -> Option<usize> {
-    let Some(patch) = patch.filter(|_| payload.len() <= limits::CACHED_LEN_MAX) else {
-        return write(header, roc, extensions, payload, out);
+    let Some(patch) = patch.filter(|_| body.bytes.len() <= limits::CACHED_LEN_MAX) else {
+        return write(header, roc, extensions, body, out);
     };
     let mut copy = [0; limits::CACHED_LEN_MAX];
-    let copy = &mut copy[..payload.len()];
-    copy.copy_from_slice(payload);
+    let copy = &mut copy[..body.bytes.len()];
+    copy.copy_from_slice(body.bytes);
     patch.apply(copy);
-    write(header, roc, extensions, copy, out)
+    write(header, roc, extensions, Body { bytes: copy, ..body }, out)
 }

@@ -19,6 +19,7 @@ fn packet(number: u32, frame: Frame, starts_keyframe: bool) -> MediaPacket<'stat
         carried: Carried::default(),
         descriptor: &[],
         payload: &[0; 10],
+        padded: &[0; 10],
     }
 }
 
