@@ -263,13 +263,28 @@ impl World {
         self.now = self.now.max(end);
     }
 
+    /// The next datagram, if it comes to the engine at this very moment: then it is of the same batch.
+    fn next_up(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        let is_up = |due: &Due| due.at <= self.now && matches!(due.what, What::Up(..));
+        self.queue.peek().filter(|Reverse(due)| is_up(due))?;
+        match self.queue.pop()?.0.what {
+            What::Up(from, bytes) => Some((from, bytes)),
+            _ => None,
+        }
+    }
+
     fn happen(&mut self, what: What) {
         match what {
-            What::Up(from, mut bytes) => {
-                let path = Path { local: LocalId(0), remote: from };
-                let datagram = Datagram { path, received_at: self.now, bytes: &mut bytes };
+            What::Up(from, bytes) => {
+                let mut batch = vec![(from, bytes)];
+                while let Some((from, bytes)) = self.next_up() {
+                    batch.push((from, bytes));
+                }
                 self.with_shard(|shard, now, outbox| {
-                    shard.on_datagram(now, datagram, outbox);
+                    for (remote, bytes) in &mut batch {
+                        let path = Path { local: LocalId(0), remote: *remote };
+                        shard.on_datagram(now, Datagram { path, received_at: now, bytes }, outbox);
+                    }
                     shard.on_batch_end(now, outbox);
                 });
             }
