@@ -96,6 +96,10 @@ pub trait Tx {
     /// Gives back the slot claimed last: nothing is sent. For a writer that failed midway.
     fn cancel(&mut self);
 
+    /// All that is to leave by one flow for now has been written: an implementation may send what it has, of which nothing more would
+    /// make a longer run.
+    fn end_of_flow(&mut self) {}
+
     /// Sends `head` and behind it `body`, which is a part of the datagram that is just being received: an implementation may send
     /// that from where it lies, without a copy. False when the batch is full, as with [`slot`](Self::slot).
     fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {

@@ -51,6 +51,10 @@ pub const SEND_SLOTS: usize = 8 << 10;
 pub const DATAGRAM_BYTES_MAX: usize = 65_507;
 
 /// Flow numbers are dense, so this is peers of one worker, far beyond what it can serve. Beyond it a datagram is dropped as if the
+/// Bytes of a send batch from which on it leaves as soon as a flow is complete, so that it is still in the cache when the kernel copies it, and the
+/// first peer does not wait for the work on the last.
+pub const SEND_FLOW_BYTES: usize = 512 << 10;
+
 /// batch were full: a wild number must not cost its square in memory.
 pub const FLOWS_MAX: usize = 1 << 20;
 

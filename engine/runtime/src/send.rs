@@ -7,7 +7,7 @@
 
 use crate::limits::{
     DATAGRAM_BYTES_MAX, FLOWS_MAX, FORWARD_BYTES_MIN, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES,
-    SEND_SLOTS, SOCKETS_MAX, WOULD_BLOCK_TRIES,
+    SEND_FLOW_BYTES, SEND_SLOTS, SOCKETS_MAX, WOULD_BLOCK_TRIES,
 };
 use crate::sockets::Sockets;
 use crate::streams::Streams;
@@ -520,6 +520,12 @@ impl Tx for Outbox<'_> {
             self.batch.add_received(place);
         }
         true
+    }
+
+    fn end_of_flow(&mut self) {
+        if self.batch.used >= SEND_FLOW_BYTES && !self.batch.has_received {
+            self.batch.flush(self.sockets, self.streams, self.now);
+        }
     }
 
     fn cancel(&mut self) {

@@ -464,3 +464,20 @@ fn a_batch_full_of_forwarded_datagrams_refuses_more() {
     batch.flush_received(&sockets, &mut streams, Instant::EPOCH, &arena);
     assert_eq!(batch.stats().datagrams, 4);
 }
+
+#[test]
+fn a_large_batch_leaves_between_flows_and_a_small_one_waits() {
+    let sockets = sockets(true);
+    let (_socket, path) = peer();
+    let mut batch = SendBatch::new(&sockets);
+    let mut streams = Streams::none();
+    let each = SEND_FLOW_BYTES / 2 / 1024;
+    for flow in 0..4 {
+        let mut outbox = batch.outbox(&sockets, &mut streams, Instant::EPOCH);
+        for _ in 0..each {
+            assert!(claim(&mut outbox, flow, path, &[flow as u8; 1024]));
+        }
+        outbox.end_of_flow();
+        assert_eq!(batch.len(), if flow % 2 == 0 { each } else { 0 });
+    }
+}

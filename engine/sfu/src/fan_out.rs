@@ -250,3 +250,4 @@ fn fan_out(
     }
     Missed(missed)
 }
+        out.tx.end_of_flow();

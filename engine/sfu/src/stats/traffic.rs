@@ -75,6 +75,10 @@ impl<T: Tx> Tx for Counted<'_, T> {
         Some(slot)
     }
 
+    fn end_of_flow(&mut self) {
+        self.tx.end_of_flow();
+    }
+
     fn cancel(&mut self) {
         self.tx.cancel();
         if let Some((flow, len)) = self.last.take() {
