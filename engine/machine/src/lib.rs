@@ -134,6 +134,12 @@ pub trait Machine {
         let _ = (now, path, tx);
     }
 
+    /// Until when the end of the batch may be put off, because more of what has just come should be here in a moment and would be cheaper to
+    /// handle together with it. Asked after the datagrams of a batch; `None`: there is nothing to wait for.
+    fn gathering_until(&self) -> Option<Instant> {
+        None
+    }
+
     /// The last datagram of a receive batch has been handed in.
     fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx);
 

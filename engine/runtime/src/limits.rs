@@ -1,6 +1,7 @@
 //! Every bound of the loop, its reason, and what happens when it is reached.
 
 use crate::control::CONTROL_TOKEN;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Listening addresses of one worker: IPv4 and IPv6 on a few interfaces. More are refused at start.
@@ -35,6 +36,13 @@ pub const RECEIVE_STAGGER: usize = 17 * 64;
 /// turn, which then does not sleep.
 pub const RECEIVES_PER_TURN: usize = 4;
 
+/// How long a worker sleeps at a time while the machine waits for the rest of what has begun to come. With the scheduler's delay it becomes
+/// about twice as long; a burst of ten packets takes a sender as long.
+pub const GATHER_SLEEP: Duration = Duration::from_micros(20);
+
+/// How much later than asked for the kernel may wake a worker, nanoseconds; by default it is 50 000, longer than [`GATHER_SLEEP`].
+pub const TIMER_SLACK_NS: NonZeroU64 = NonZeroU64::new(1_000).expect("not zero");
+
 /// How long a socket is left alone after a receive failed other than by finding nothing. A failure that lasts would keep a core
 /// busy; the kernel's buffer holds what comes meanwhile.
 pub const RECEIVE_RETRY: Duration = Duration::from_millis(1);
@@ -42,6 +50,10 @@ pub const RECEIVE_RETRY: Duration = Duration::from_millis(1);
 /// Bytes of the send arena: a burst of 10 packets of 1200 bytes to 340 subscribers before a flush. A larger one falls out
 /// of the cache, a smaller one cuts runs. When full, the worker flushes early.
 pub const SEND_ARENA_BYTES: usize = 4 << 20;
+
+/// Bytes of a send batch from which on it leaves as soon as a flow is complete, so that it is still in the cache when the kernel copies it, and the
+/// first peer does not wait for the work on the last.
+pub const SEND_FLOW_BYTES: usize = 512 << 10;
 
 /// Datagrams of one send batch: [`SEND_ARENA_BYTES`] of datagrams of 512 bytes (audio and feedback are
 /// shorter, video is longer). When full, the worker flushes early.
@@ -51,10 +63,6 @@ pub const SEND_SLOTS: usize = 8 << 10;
 pub const DATAGRAM_BYTES_MAX: usize = 65_507;
 
 /// Flow numbers are dense, so this is peers of one worker, far beyond what it can serve. Beyond it a datagram is dropped as if the
-/// Bytes of a send batch from which on it leaves as soon as a flow is complete, so that it is still in the cache when the kernel copies it, and the
-/// first peer does not wait for the work on the last.
-pub const SEND_FLOW_BYTES: usize = 512 << 10;
-
 /// batch were full: a wild number must not cost its square in memory.
 pub const FLOWS_MAX: usize = 1 << 20;
 

@@ -3,8 +3,8 @@
 use crate::clock::{Clock, Stamps};
 use crate::control::{CONTROL_TOKEN, Control, LoopStats, Report};
 use crate::limits::{
-    COMMANDS_PER_TURN, EVENTS_PER_TURN, PASSES_PER_TURN, POLL_EVENTS, READS_PER_TURN, RECEIVE_RETRY,
-    RECEIVES_PER_TURN, SOCKETS_MAX, TIMEOUTS_PER_TURN,
+    COMMANDS_PER_TURN, EVENTS_PER_TURN, GATHER_SLEEP, PASSES_PER_TURN, POLL_EVENTS, READS_PER_TURN,
+    RECEIVE_RETRY, RECEIVES_PER_TURN, SOCKETS_MAX, TIMEOUTS_PER_TURN, TIMER_SLACK_NS,
 };
 use crate::listen::Listeners;
 use crate::peers::{Peers, STREAM_TOKEN, Seen};
@@ -112,6 +112,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     /// Turns until the control says to stop, then gives machine and control back. An error is the poll's own, and none that
     /// a peer can cause.
     pub fn run(mut self) -> io::Result<(M, C)> {
+        // Where that is refused, sleeps are longer and nothing else.
+        let _ = rustix::thread::set_current_timer_slack(Some(TIMER_SLACK_NS));
         while self.turn()?.is_continue() {}
         Ok((self.machine, self.control))
     }
@@ -238,14 +240,11 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     /// Receives one batch from one socket. After a failure, when to ask it again.
     fn receive_batch(&mut self, local: LocalId, stamps: &Stamps) -> Result<Left, Instant> {
         let now = self.clock.now();
-        let arena = self.receiver.arena().as_ptr_range();
-        let outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-        let mut outbox = outbox.receiving(arena.start.addr()..arena.end.addr());
-        let left = self.receiver.receive(&self.sockets, local, stamps, now, |datagram| {
-            self.machine.on_datagram(now, datagram, &mut outbox);
-        });
+        let left = self.hand_over_batch(local, stamps, now);
         match left {
             Ok(left) => {
+                let (left, now) = self.gather(local, stamps, (left, now));
+                let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
                 self.machine.on_batch_end(now, &mut outbox);
                 self.batch.flush_received(&self.sockets, &mut self.streams, now, self.receiver.arena());
                 self.carry_out_orders(now);
@@ -254,6 +253,40 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Left::Nothing),
             Err(_) => Err(now + RECEIVE_RETRY),
         }
+    }
+
+    /// Receives what there is, and hands it to the machine.
+    fn hand_over_batch(&mut self, local: LocalId, stamps: &Stamps, now: Instant) -> io::Result<Left> {
+        let arena = self.receiver.arena().as_ptr_range();
+        let outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+        let mut outbox = outbox.receiving(arena.start.addr()..arena.end.addr());
+        self.receiver.receive(&self.sockets, local, stamps, now, |datagram| {
+            self.machine.on_datagram(now, datagram, &mut outbox);
+        })
+    }
+
+    /// Adds to a batch what the machine expects to come in a moment. Sleeping costs less than looking again and again. A machine that sends
+    /// from the receive arena expects nothing: the next batch would overwrite that.
+    fn gather(
+        &mut self,
+        local: LocalId,
+        stamps: &Stamps,
+        (mut left, mut now): (Left, Instant),
+    ) -> (Left, Instant) {
+        while self.machine.gathering_until().is_some_and(|until| now < until) {
+            if left == Left::Nothing {
+                std::thread::sleep(GATHER_SLEEP);
+            }
+            now = self.clock.now();
+            self.stats.gathers += 1;
+            match self.hand_over_batch(local, stamps, now) {
+                Ok(more) => left = more,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => left = Left::Nothing,
+                // Whatever it is, it will be met again.
+                Err(_) => return (Left::Perhaps, now),
+            }
+        }
+        (left, now)
     }
 
     /// Takes in new connections, and receives from a bounded number of those that have something.

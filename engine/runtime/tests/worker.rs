@@ -53,6 +53,8 @@ struct Echo {
     batches: u64,
     late: bool,
     silent: bool,
+    /// How many more datagrams are to come in one batch, and until when they are waited for.
+    gathering: (u32, Option<Instant>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,8 @@ enum Do {
     Send(SocketAddr, u32),
     /// Say how many batches there were.
     Count,
+    /// Wait for as many datagrams, so that they are one batch.
+    Gather(u32),
     /// Stop saying what is heard.
     Hush,
     /// Say this much at once.
@@ -83,6 +87,7 @@ impl Machine for Echo {
 
     fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
         self.late |= datagram.received_at > now;
+        self.gathering = (self.gathering.0.saturating_sub(1), Some(now + Duration::from_secs(20)));
         let bytes = &*datagram.bytes;
         tx.slot(Flow(u32::from(datagram.path.remote.port())), datagram.path, bytes.len())
             .unwrap()
@@ -90,6 +95,10 @@ impl Machine for Echo {
         if !self.silent {
             self.events.push_back(Said::Heard { len: bytes.len(), from: datagram.path.remote });
         }
+    }
+
+    fn gathering_until(&self) -> Option<Instant> {
+        self.gathering.1.filter(|_| self.gathering.0 > 0)
     }
 
     fn on_batch_end(&mut self, _now: Instant, _tx: &mut impl Tx) {
@@ -112,6 +121,10 @@ impl Machine for Echo {
                 self.events.push_back(Said::Did(count));
             }
             Do::Count => self.events.push_back(Said::Batches(self.batches)),
+            Do::Gather(count) => {
+                self.gathering.0 = count;
+                self.events.push_back(Said::Did(count));
+            }
             Do::Hush => self.silent = true,
             Do::Chatter(count) => self.events.extend((0..count).map(Said::Did)),
         }
@@ -294,6 +307,23 @@ fn without_gro_and_gso_the_same_arrives() {
     let (_, report) = running.stop();
     assert_eq!(report.received.dropped_truncated, 1);
     assert_eq!((report.received.datagrams, report.received.messages, report.sent.gso_runs), (51, 51, 0));
+}
+
+#[test]
+fn what_the_machine_waits_for_is_of_the_same_batch() {
+    let running = Running::start(SocketOptions::default());
+    running.tell(Message::Do(Do::Gather(3)));
+    assert_eq!(running.heard(), Said::Did(3));
+    let client = client();
+    for index in 0..3u8 {
+        client.send_to(&[index], running.address).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for index in 0..3u8 {
+        assert_eq!(next(&client), [index]);
+    }
+    let (machine, report) = running.stop();
+    assert_eq!((machine.batches, report.sent.runs), (1, 1), "answered together, when the last was there");
 }
 
 #[test]

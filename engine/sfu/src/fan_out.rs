@@ -28,6 +28,8 @@ pub(crate) struct Held {
     stream: u8,
     /// Its place among those that wait.
     number: u8,
+    /// When the first of those that wait came.
+    since: Instant,
     /// Bytes of its payload.
     len: u16,
     /// Without its bytes, which are in the cache.
@@ -103,8 +105,9 @@ impl Shard {
         if can_wait && is_kept {
             let number = self.held.len() as u8;
             let (stream, len) = (stream as u8, packet.payload.len() as u16);
+            let since = self.held.first().map_or(now, |first| first.since);
             let packet = packet.without_bytes();
-            self.held.push(Held { producer: slot, stream, number, len, packet });
+            self.held.push(Held { producer: slot, stream, number, since, len, packet });
             return;
         }
         self.give_out(now, tx);
@@ -114,6 +117,16 @@ impl Shard {
         let missed = fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events);
         let newest = can_wait.then_some((stream, packet.seq));
         self.after_fan_out(now, slot, newest.into_iter(), missed);
+    }
+
+    /// Until when the rest of a frame is waited for: at most as long as giving it out together saves.
+    pub(crate) fn rest_of_frame_until(&self) -> Option<Instant> {
+        let Held { producer, stream, packet, since, .. } = self.held.last()?;
+        let producer = self.producers.find(*producer)?;
+        let comes_at_once = producer.streams[usize::from(*stream)].comes_in_bursts();
+        let wait = limits::GATHER_PER_CONSUMER * producer.consumers.len() as u32;
+        let is_worth_it = wait >= limits::GATHER_MIN && comes_at_once && !packet.marker;
+        is_worth_it.then(|| *since + wait.min(limits::GATHER_MAX))
     }
 
     /// A packet of this stream was received and goes nowhere. Those after it are no continuation of those before.
@@ -241,6 +254,7 @@ fn fan_out(
         for Outgoing { stream, packet } in packets {
             missed |= u8::from(consumer.forward(packet, producer, *stream, out)) << stream;
         }
+        out.tx.end_of_flow();
         if let Some(at) = transport.send_side.as_ref().and_then(|side| side.pacer.next_timeout()) {
             deadlines.hasten(consumer.transport.index(), at);
         }
@@ -250,4 +264,3 @@ fn fan_out(
     }
     Missed(missed)
 }
-        out.tx.end_of_flow();

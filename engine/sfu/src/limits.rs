@@ -66,6 +66,19 @@ pub const TOGETHER_MAX: usize = 32;
 pub const LEVELLED_MAX: u16 = 8;
 const _: () = assert!(LEVELLED_MAX <= u8::MAX as u16 && CACHED_LEN_MAX <= u16::MAX as usize);
 
+/// How long the rest of a frame is waited for, for each consumer of it: what one run of the send batch more would cost to each, so that waiting
+/// in vain never costs more than twice what it could have saved.
+pub const GATHER_PER_CONSUMER: Duration = Duration::from_micros(1);
+
+/// Frames of so few consumers that they would be waited for no longer than this are not waited for: a sleep costs as much.
+pub const GATHER_MIN: Duration = Duration::from_micros(20);
+
+/// How long the rest of a frame is waited for at most. What comes later goes by itself.
+pub const GATHER_MAX: Duration = Duration::from_micros(200);
+
+/// How far apart packets of a frame usually are at most, for the rest of one to be waited for: those of a sender that spreads them come too late.
+pub const GATHER_DISTANCE_MAX: Duration = Duration::from_micros(50);
+
 /// Bytes of a dependency descriptor that is forwarded: a browser's for L3T3, with its structure, has about 95. A longer one
 /// is dropped, and its packet forwarded as if it had none.
 pub const DESCRIPTOR_LEN_MAX: usize = 128;

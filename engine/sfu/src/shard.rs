@@ -202,6 +202,10 @@ impl Machine for Shard {
         self.on_closed_path(now, path);
     }
 
+    fn gathering_until(&self) -> Option<Instant> {
+        self.rest_of_frame_until()
+    }
+
     fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx) {
         if self.held.is_empty() {
             return;

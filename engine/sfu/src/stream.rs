@@ -56,6 +56,8 @@ pub struct Stream {
     seen: Seen,
     reception: Reception,
     sender_report: Option<SenderReport>,
+    /// How packets of a frame follow each other: when the newest came, and the usual distance.
+    burst: Burst,
     /// The newest that its consumers were given, as far as the cache goes; see [`given_out`](Self::given_out).
     given_out: Option<SeqNo>,
     /// Counts SSRC changes: a consumer that sees another number continues its own numbering across the gap.
@@ -68,6 +70,24 @@ struct SenderReport {
     ntp: NtpTime,
     rtp_timestamp: u32,
     received_at: Instant,
+}
+
+/// The distance of packets of one frame.
+#[derive(Clone, Copy, Debug, Default)]
+struct Burst {
+    newest: Instant,
+    timestamp: u32,
+    usual: Duration,
+}
+
+impl Burst {
+    fn on_packet(&mut self, at: Instant, timestamp: u32) {
+        let distance = at.saturating_since(std::mem::replace(&mut self.newest, at));
+        if std::mem::replace(&mut self.timestamp, timestamp) == timestamp {
+            // One that was held up on its way says little of the others.
+            self.usual = (self.usual * 7 + distance.min(limits::GATHER_DISTANCE_MAX * 4)) / 8;
+        }
+    }
 }
 
 /// A point on both of a publisher's clocks.
@@ -106,6 +126,7 @@ impl Stream {
             seen: Seen::new(),
             reception: Reception::new(clock_rate_hz),
             sender_report: None,
+            burst: Burst::default(),
             given_out: None,
             epoch: 0,
         }
@@ -156,6 +177,11 @@ impl Stream {
         self.extender.highest()
     }
 
+    /// Whether the packets of a frame usually come at once, so that the next one can be waited for.
+    pub fn comes_in_bursts(&self) -> bool {
+        self.burst.usual <= limits::GATHER_DISTANCE_MAX
+    }
+
     /// The newest sequence number that consumers were given. All packets of the cache up to this one have been given out; those behind
     /// it wait for the end of their batch.
     pub fn given_out(&self) -> Option<SeqNo> {
@@ -183,6 +209,7 @@ impl Stream {
         let extended = self.extender.peek(seq);
         self.novelty(extended)?;
         self.extender.extend(seq);
+        self.burst.on_packet(received_at, timestamp);
         self.reception.on_packet(seq, timestamp, received_at.since_epoch());
         if let Some(nack) = &mut self.nack {
             nack.on_packet(now, extended);
