@@ -21,10 +21,11 @@ const PWD_LEN: usize = 24;
 /// An ICE-lite session.
 #[derive(Debug)]
 pub struct Ice {
-    credentials: Credentials,
+    /// Boxed as they are looked at once in seconds, and lie beside what every packet needs.
+    credentials: Box<Credentials>,
     /// Before a restart; serve until a pair is nominated with the new ones (RFC 8445 §9: make before break). If none ever is,
     /// they serve on.
-    previous: Option<Credentials>,
+    previous: Option<Box<Credentials>>,
     /// Those that passed a check, the most recently checked last.
     valid: Vec<Pair>,
     selected: Option<Selected>,
@@ -80,7 +81,7 @@ impl Ice {
     /// New credentials, no pair.
     pub fn new(rng: &mut Rng) -> Self {
         Self {
-            credentials: Credentials::new(rng),
+            credentials: Box::new(Credentials::new(rng)),
             previous: None,
             valid: Vec::with_capacity(limits::PAIRS_PER_TRANSPORT_MAX),
             selected: None,
@@ -106,7 +107,7 @@ impl Ice {
 
     /// New credentials; those of a restart that never completed are forgotten and returned.
     pub fn restart(&mut self, rng: &mut Rng) -> Option<Ufrag> {
-        let old = std::mem::replace(&mut self.credentials, Credentials::new(rng));
+        let old = std::mem::replace(&mut self.credentials, Box::new(Credentials::new(rng)));
         // Of two restarts in a row the peer may have seen neither: what works now must go on working.
         if self.previous.is_some() {
             return Some(old.ufrag);

@@ -113,20 +113,18 @@ impl Carried {
 }
 
 /// The extension ids of one leg, both ways.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ExtensionMap {
-    kinds: [Option<ExtensionKind>; 256],
-}
-
-impl Default for ExtensionMap {
-    fn default() -> Self {
-        Self { kinds: [None; 256] }
-    }
+    /// By id. Empty until one is declared: where nothing is received, none is.
+    kinds: Box<[Option<ExtensionKind>]>,
 }
 
 impl ExtensionMap {
     /// Declares `id` to mean `kind`. False if the leg already uses the id for something else.
     pub fn declare(&mut self, kind: ExtensionKind, id: u8) -> bool {
+        if self.kinds.is_empty() {
+            self.kinds = vec![None; usize::from(u8::MAX) + 1].into_boxed_slice();
+        }
         let entry = &mut self.kinds[usize::from(id)];
         let free = entry.is_none_or(|declared| declared == kind);
         if free {
@@ -137,12 +135,12 @@ impl ExtensionMap {
 
     /// Whether [`declare`](Self::declare) would accept it.
     pub fn accepts(&self, kind: ExtensionKind, id: u8) -> bool {
-        self.kinds[usize::from(id)].is_none_or(|declared| declared == kind)
+        self.kind(ExtId(id)).is_none_or(|declared| declared == kind)
     }
 
     /// What `id` means.
     pub fn kind(&self, id: ExtId) -> Option<ExtensionKind> {
-        self.kinds[usize::from(id.0)]
+        self.kinds.get(usize::from(id.0)).copied().flatten()
     }
 }
 

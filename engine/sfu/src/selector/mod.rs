@@ -25,8 +25,10 @@ pub struct Selector {
     ceiling: Layers,
     /// The highest forwarded.
     current: Layers,
-    recent: Recent,
-    history: History,
+    /// Where what is followed began, and what was in force there.
+    begun: Option<Change>,
+    /// What was decided since. Allocated with the first frame that there is something to decide about: most tracks have none.
+    memory: Option<Box<Memory>>,
     /// VP9: of the layers below the current one nothing has been left out since the keyframe, so the step down is free.
     is_lower_whole: bool,
     vp9: Vp9Layers,
@@ -51,8 +53,8 @@ impl Selector {
         Self {
             ceiling,
             current: Layers { spatial: 0, temporal: 0 },
-            recent: Recent::default(),
-            history: History::default(),
+            begun: None,
+            memory: None,
             is_lower_whole: true,
             vp9: Vp9Layers::default(),
             described: None,
@@ -94,7 +96,32 @@ impl Selector {
         if !matches!(packet.frame, Frame::Described(_)) {
             self.described = None;
         }
-        self.history.note(source, packet.seq, self.in_force());
+        let change = (source, packet.seq, self.in_force());
+        match &mut self.memory {
+            Some(memory) => memory.history.note(change),
+            None => self.begun = Some(change),
+        }
+    }
+
+    /// Remembers from now on, beginning with what is followed.
+    fn remember(&mut self) -> &mut Memory {
+        self.memory.get_or_insert_with(|| {
+            let mut memory = Box::<Memory>::default();
+            self.begun.take().into_iter().for_each(|begun| memory.history.note(begun));
+            memory
+        })
+    }
+
+    /// What was in force at a place of a stream.
+    fn in_force_at(&self, source: Source, seq: SeqNo) -> Option<InForce> {
+        match &self.memory {
+            Some(memory) => memory.history.at(source, seq),
+            None => in_force_at(self.begun, source, seq),
+        }
+    }
+
+    fn verdict_on(&self, name: FrameName) -> Option<Verdict> {
+        self.memory.as_ref()?.recent.find(name)
     }
 
     /// What to do with a packet that is late, of the stream that is followed or of one that was.
@@ -105,10 +132,10 @@ impl Selector {
         if matches!(packet.frame, Frame::Opaque) {
             return Verdict::Forward;
         }
-        if let Some(verdict) = self.recent.find(FrameName::of(packet, source)) {
+        if let Some(verdict) = self.verdict_on(FrameName::of(packet, source)) {
             return verdict;
         }
-        let Some(InForce { layers, target }) = self.history.at(source, packet.seq) else {
+        let Some(InForce { layers, target }) = self.in_force_at(source, packet.seq) else {
             return Verdict::LeaveOut; // Later than anybody waits for it.
         };
         let goes = match (&packet.frame, target) {
@@ -138,7 +165,7 @@ impl Selector {
             return Verdict::Forward;
         }
         let name = FrameName::of(packet, source);
-        if let Some(verdict) = self.recent.find(name) {
+        if let Some(verdict) = self.verdict_on(name) {
             return verdict;
         }
         if packet.starts_keyframe {
@@ -165,10 +192,11 @@ impl Selector {
             Frame::Opaque | Frame::Unreadable => true,
         };
         if self.in_force() != before {
-            self.history.note(source, packet.seq, self.in_force());
+            let change = (source, packet.seq, self.in_force());
+            self.remember().history.note(change);
         }
         let verdict = if goes { Verdict::Forward } else { Verdict::LeaveOut };
-        self.recent.note(name, verdict);
+        self.remember().recent.note(name, verdict);
         verdict
     }
 
@@ -242,9 +270,23 @@ struct InForce {
 }
 
 /// From where on in its stream what was in force.
+type Change = (Source, SeqNo, InForce);
+
+fn in_force_at(change: Option<Change>, source: Source, seq: SeqNo) -> Option<InForce> {
+    change.filter(|(of, from, _)| *of == source && *from <= seq).map(|(.., in_force)| in_force)
+}
+
+/// What is remembered of a stream with layers.
+#[derive(Debug, Default)]
+struct Memory {
+    recent: Recent,
+    history: History,
+}
+
+/// What was in force lately.
 #[derive(Debug, Default)]
 struct History {
-    changes: [Option<(Source, SeqNo, InForce)>; History::LEN],
+    changes: [Option<Change>; History::LEN],
     next: usize,
 }
 
@@ -253,15 +295,14 @@ impl History {
     /// retransmission takes.
     const LEN: usize = 32;
 
-    fn note(&mut self, source: Source, from: SeqNo, in_force: InForce) {
-        self.changes[self.next] = Some((source, from, in_force));
+    fn note(&mut self, change: Change) {
+        self.changes[self.next] = Some(change);
         self.next = (self.next + 1) % Self::LEN;
     }
 
     fn at(&self, source: Source, seq: SeqNo) -> Option<InForce> {
         (1..=Self::LEN).find_map(|back| {
-            let entry = self.changes[(self.next + Self::LEN - back) % Self::LEN];
-            entry.filter(|(of, from, _)| *of == source && *from <= seq).map(|(.., in_force)| in_force)
+            in_force_at(self.changes[(self.next + Self::LEN - back) % Self::LEN], source, seq)
         })
     }
 }
