@@ -96,6 +96,11 @@ pub trait Tx {
     /// Gives back the slot claimed last: nothing is sent. For a writer that failed midway.
     fn cancel(&mut self);
 
+    /// What lies here will be read in a moment: an implementation may have the processor fetch it meanwhile. A hint, and nothing else.
+    fn prefetch<T: ?Sized>(&self, soon: &T) {
+        let _ = soon;
+    }
+
     /// All that is to leave by one flow for now has been written: an implementation may send what it has, of which nothing more would
     /// make a longer run.
     fn end_of_flow(&mut self) {}

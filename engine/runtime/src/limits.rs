@@ -55,6 +55,9 @@ pub const SEND_ARENA_BYTES: usize = 4 << 20;
 /// first peer does not wait for the work on the last.
 pub const SEND_FLOW_BYTES: usize = 512 << 10;
 
+/// Bytes that are fetched ahead at once: as many lines as a core can have under way.
+pub const PREFETCH_BYTES_MAX: usize = 16 * 64;
+
 /// Datagrams of one send batch: [`SEND_ARENA_BYTES`] of datagrams of 512 bytes (audio and feedback are
 /// shorter, video is longer). When full, the worker flushes early.
 pub const SEND_SLOTS: usize = 8 << 10;

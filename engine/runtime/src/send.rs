@@ -522,6 +522,10 @@ impl Tx for Outbox<'_> {
         true
     }
 
+    fn prefetch<T: ?Sized>(&self, soon: &T) {
+        sys::prefetch(soon);
+    }
+
     fn end_of_flow(&mut self) {
         if self.batch.used >= SEND_FLOW_BYTES && !self.batch.has_received {
             self.batch.flush(self.sockets, self.streams, self.now);

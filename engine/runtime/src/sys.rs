@@ -1,7 +1,7 @@
 //! The system calls that take a batch. All `unsafe` of this crate is here; every function is safe to call with anything.
 
 use crate::address::{self, ADDRESS_BYTES};
-use crate::limits::{RECEIVE_MESSAGES, SEND_MESSAGES, SEND_PIECES};
+use crate::limits::{PREFETCH_BYTES_MAX, RECEIVE_MESSAGES, SEND_MESSAGES, SEND_PIECES};
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::net::SocketAddr;
@@ -171,6 +171,21 @@ pub(crate) fn receive(
         incoming.truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
     }
     Ok(received)
+}
+
+/// Has the processor fetch what will be read soon, up to [`PREFETCH_BYTES_MAX`] of it.
+pub(crate) fn prefetch<T: ?Sized>(soon: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let start = ptr::from_ref(soon).cast::<i8>();
+        for line in (0..size_of_val(soon).min(PREFETCH_BYTES_MAX)).step_by(64) {
+            // SAFETY: the address lies inside of `soon`; nothing is read or written by the program, and no address makes it fault.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(line)) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = soon;
 }
 
 /// A part of the send arena, or of the receive arena if it is sent from where it came in.

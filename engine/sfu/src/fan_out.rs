@@ -228,6 +228,28 @@ struct Missed(u8);
 
 const _: () = assert!(limits::ENCODINGS_MAX <= 8);
 
+/// Has what the next consumers need fetched while this one is given its packets: one needs forty lines of memory, which nobody has touched since
+/// the last frame. What is at the end of a pointer can only be fetched once the pointer is here, so each step is one consumer nearer.
+fn look_ahead(rest: &[Slot], consumers: &Slots<Consumer>, transports: &Slots<Transport>, tx: &impl Tx) {
+    let transport_of = |ahead: usize| {
+        let consumer = consumers.find(*rest.get(ahead)?)?;
+        Some(consumer.transport)
+    };
+    if let Some(place) = rest.get(4).and_then(|slot| consumers.place(*slot)) {
+        tx.prefetch(place);
+    }
+    if let Some(place) = transport_of(3).and_then(|slot| transports.place(slot)) {
+        tx.prefetch(place);
+    }
+    let side_of = |ahead| transports.find(transport_of(ahead)?)?.send_side.as_deref();
+    if let Some(side) = side_of(2) {
+        side.prefetch(tx);
+    }
+    if let Some(side) = side_of(1) {
+        tx.prefetch(side.estimator.next_entries());
+    }
+}
+
 /// Gives packets to every consumer of their producer.
 #[expect(
     clippy::too_many_arguments,
@@ -246,7 +268,8 @@ fn fan_out(
 ) -> Missed {
     let mut missed = 0;
     let is_layered = producer.is_layered();
-    for slot in &producer.consumers {
+    for (index, slot) in producer.consumers.iter().enumerate() {
+        look_ahead(&producer.consumers[index..], consumers, transports, tx);
         let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
         let Some(transport) = transports.find_mut(consumer.transport) else { continue };
         let Some((leg, send_side)) = transport.leg_and_side() else { continue };

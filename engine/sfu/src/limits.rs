@@ -79,6 +79,10 @@ pub const GATHER_MAX: Duration = Duration::from_micros(200);
 /// How far apart packets of a frame usually are at most, for the rest of one to be waited for: those of a sender that spreads them come too late.
 pub const GATHER_DISTANCE_MAX: Duration = Duration::from_micros(50);
 
+/// Header extensions of a consumer that its packets may have: MID, dependency descriptor, and the five kinds of value that travel. Were one
+/// negotiated under two ids, those beyond would be left out.
+pub const EXTENSIONS_WRITTEN_MAX: usize = 8;
+
 /// Bytes of a dependency descriptor that is forwarded: a browser's for L3T3, with its structure, has about 95. A longer one
 /// is dropped, and its packet forwarded as if it had none.
 pub const DESCRIPTOR_LEN_MAX: usize = 128;

@@ -93,6 +93,11 @@ impl Carried {
     /// No values.
     pub const NONE: Self = Self { values: [Value { len: 0, bytes: [0; VALUE_LEN_MAX] }; CARRIED.len()] };
 
+    /// Whether values of this kind travel.
+    pub fn travels(kind: ExtensionKind) -> bool {
+        CARRIED.iter().any(|(carried, _)| *carried == kind)
+    }
+
     /// Keeps `value` if its kind is one that travels and its length is possible.
     pub fn keep(&mut self, kind: ExtensionKind, value: &[u8]) {
         let Some(index) = CARRIED.iter().position(|(carried, _)| *carried == kind) else { return };

@@ -7,7 +7,7 @@ use crate::bandwidth::{Bounds, Class, Estimator, Offer, Pacer, Purpose};
 use crate::limits;
 use crate::rate::Meter;
 use control::{Counter, Counters};
-use machine::Instant;
+use machine::{Instant, Tx};
 use rtp::{SeqNo, Ssrc, TwccSeq};
 
 /// The sending side of one transport.
@@ -93,6 +93,12 @@ impl SendSide {
             self.estimator.on_unnumbered(now, len);
         }
         self.pacer.on_sent(now, len);
+    }
+
+    /// Has fetched what sending needs of it.
+    pub fn prefetch(&self, tx: &impl Tx) {
+        tx.prefetch(&self.pacer);
+        self.estimator.prefetch(tx);
     }
 
     /// … and it was sound.

@@ -21,8 +21,9 @@ pub struct Slots<T> {
     free: Vec<u32>,
 }
 
+/// A place for an object.
 #[derive(Debug)]
-struct Entry<T> {
+pub struct Entry<T> {
     generation: u32,
     value: Option<T>,
 }
@@ -62,6 +63,11 @@ impl<T> Slots<T> {
             .get(slot.index as usize)
             .filter(|entry| entry.generation == slot.generation)
             .and_then(|entry| entry.value.as_ref())
+    }
+
+    /// Where the object lives, to be fetched ahead: without a look at whether it does.
+    pub fn place(&self, slot: Slot) -> Option<&Entry<T>> {
+        self.entries.get(slot.index as usize)
     }
 
     /// The object, if it still lives.

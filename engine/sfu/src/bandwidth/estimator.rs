@@ -8,7 +8,7 @@ use super::history::{Fate, History, PeerTime, SentPacket};
 use super::limits;
 use super::loss::{LossBound, Rate};
 use super::probe::{Found, Prober, Situation};
-use machine::Instant;
+use machine::{Instant, Tx};
 use rtcp::Twcc;
 use rtp::TwccSeq;
 use std::time::Duration;
@@ -174,6 +174,19 @@ impl Estimator {
         if purpose == Purpose::Padding {
             self.padding_bytes += u64::from(size);
         }
+    }
+
+    /// Has fetched what [`on_sent`](Self::on_sent) needs.
+    pub fn prefetch(&self, tx: &impl Tx) {
+        tx.prefetch(&self.history);
+        tx.prefetch(&self.sent);
+        tx.prefetch(&self.heard);
+        self.prober.prefetch(tx);
+    }
+
+    /// Where the next packets will be noted, to be fetched.
+    pub fn next_entries(&self) -> &[impl Sized] {
+        self.history.next_entries()
     }
 
     /// A datagram has been sent that carries no number, and of which nothing will be heard: only how much is sent changes.

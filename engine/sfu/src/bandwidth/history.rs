@@ -99,6 +99,12 @@ impl History {
         self.next += 1;
     }
 
+    /// Where the next packets of a frame will be noted.
+    pub fn next_entries(&self) -> &[impl Sized] {
+        let rest = self.entries.get(index(self.next)..).unwrap_or_default();
+        &rest[..rest.len().min(FRAME_LEN)]
+    }
+
     /// Statuses that matched no packet, since the beginning.
     pub fn unmatched(&self) -> u64 {
         self.unmatched
@@ -155,6 +161,9 @@ impl History {
         (behind < HISTORY_LEN as u64).then(|| &mut self.entries[index(number)])
     }
 }
+
+/// Packets of a frame of usual size.
+const FRAME_LEN: usize = 16;
 
 fn index(number: u64) -> usize {
     number as usize & (HISTORY_LEN - 1)

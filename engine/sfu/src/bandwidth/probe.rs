@@ -6,7 +6,7 @@
 
 use super::history::{PeerTime, SentPacket};
 use super::limits;
-use machine::Instant;
+use machine::{Instant, Tx};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
@@ -114,6 +114,11 @@ impl Prober {
     /// The cluster that packets sent now belong to.
     pub fn cluster(&self) -> Option<ClusterId> {
         self.sending.map(|sending| sending.id)
+    }
+
+    /// Has fetched what [`on_sent`](Self::on_sent) needs.
+    pub fn prefetch(&self, tx: &impl Tx) {
+        tx.prefetch(&self.sending);
     }
 
     /// Begins a cluster if one is due; true if so.

@@ -9,14 +9,14 @@ use crate::bandwidth::{Class, Steadiness};
 use crate::egress::Stamps;
 use crate::layers::{Allowance, lower};
 use crate::limits;
-use crate::packet::MediaPacket;
+use crate::packet::{Carried, MediaPacket};
 use crate::producer::Producer;
 use crate::rewrite::Rewriter;
 use crate::selector::Selector;
 use crate::slots::Slot;
 use crate::stats::{ConsumerCounts, mouth_to_ear};
 use crate::stream::Stream;
-use control::{Codec, Consume, Kind, Layers, PlayoutDelay};
+use control::{Codec, Consume, Extension, ExtensionKind, Kind, Layers, PlayoutDelay};
 use machine::{Instant, Rng};
 use resend::Resent;
 use rtcp::{ReportBlock, SenderInfo};
@@ -59,6 +59,12 @@ pub struct Consumer {
     /// The layers it was last known to be sent.
     reported: Option<Layers>,
     mid: Option<Mid>,
+    ssrc: Ssrc,
+    /// The header extensions that its packets may have, of those it negotiated. Beside the rest, as the SSRC: what every packet needs is
+    /// not looked for at the end of a pointer.
+    extensions: [Option<Extension>; limits::EXTENSIONS_WRITTEN_MAX],
+    /// The codec that its producer sends, and its payload types.
+    usual: (Codec, PayloadTypes),
     /// Payload types of the codecs it takes.
     payload_types: Vec<(Codec, PayloadTypes)>,
     /// Our latest numbers that an empty packet took.
@@ -101,6 +107,14 @@ impl Consumer {
             .codecs
             .iter()
             .map(|codec| (codec.codec, PayloadTypes { media: Pt(codec.pt), rtx: codec.rtx_pt.map(Pt) }));
+        let payload_types: Vec<_> = payload_types.collect();
+        let of_codec = |codec: Codec| payload_types.iter().find(|(taken, _)| *taken == codec);
+        let first = producer.codecs().first().and_then(|first| of_codec(first.codec));
+        let none = PayloadTypes { media: Pt(0), rtx: None };
+        let usual = first.or(payload_types.first()).copied().unwrap_or((Codec::Opus, none));
+        let mut extensions = [None; limits::EXTENSIONS_WRITTEN_MAX];
+        let written = spec.extensions.iter().filter(|extension| may_be_written(extension.kind));
+        extensions.iter_mut().zip(written).for_each(|(place, extension)| *place = Some(*extension));
         let takes = |codec| spec.codecs.iter().any(|taken| taken.codec == codec);
         let opus = producer.codecs().iter().find(|codec| codec.codec == Codec::Opus);
         let red_content = opus.filter(|_| takes(Codec::Opus) && !takes(Codec::Red)).map(|opus| Pt(opus.pt));
@@ -123,7 +137,10 @@ impl Consumer {
             wanted: 0,
             reported: None,
             mid: spec.mid.as_ref().and_then(|mid| Mid::new(mid.as_str().as_bytes())),
-            payload_types: payload_types.collect(),
+            ssrc: Ssrc(spec.ssrc),
+            extensions,
+            usual,
+            payload_types,
             filled: VecDeque::new(),
             red_content,
             rtx_seq: SeqNo(u64::from(rng.below(1 << 15))),
@@ -139,7 +156,7 @@ impl Consumer {
 
     /// The SSRC its peer sees.
     pub fn ssrc(&self) -> Ssrc {
-        Ssrc(self.spec.ssrc)
+        self.ssrc
     }
 
     /// Stops sending; the next packet sent will begin a keyframe.
@@ -308,6 +325,14 @@ impl Consumer {
     }
 
     fn payload_types_of(&self, packet: &MediaPacket<'_>) -> Option<PayloadTypes> {
+        if packet.codec == self.usual.0 && !self.payload_types.is_empty() {
+            return Some(self.usual.1);
+        }
         self.payload_types.iter().find(|(codec, _)| *codec == packet.codec).map(|(_, types)| *types)
     }
+}
+
+/// Whether an extension of this kind is one that [`Consumer::extensions`] has a value for. The others are stamped, or only received.
+fn may_be_written(kind: ExtensionKind) -> bool {
+    matches!(kind, ExtensionKind::Mid | ExtensionKind::DependencyDescriptor) || Carried::travels(kind)
 }

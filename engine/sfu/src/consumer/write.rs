@@ -138,7 +138,7 @@ impl Consumer {
     /// The extensions of a packet without media.
     pub(super) fn labels(&self) -> Extensions {
         let mut extensions = Extensions::new();
-        let mid = self.spec.extensions.iter().find(|extension| extension.kind == ExtensionKind::Mid);
+        let mid = self.extensions.iter().flatten().find(|extension| extension.kind == ExtensionKind::Mid);
         if let (Some(extension), Some(mid)) = (mid, &self.mid) {
             extensions.push(ExtId(extension.id), mid.as_bytes());
         }
@@ -152,7 +152,7 @@ impl Consumer {
         out: &mut Egress<'_, impl Tx>,
     ) -> Extensions {
         let mut extensions = Extensions::new();
-        for extension in &self.spec.extensions {
+        for extension in self.extensions.iter().flatten() {
             let id = ExtId(extension.id);
             // One that does not fit is left out: an extension is never worth the packet.
             match (extension.kind, &self.mid) {

@@ -75,6 +75,10 @@ impl<T: Tx> Tx for Counted<'_, T> {
         Some(slot)
     }
 
+    fn prefetch<S: ?Sized>(&self, soon: &S) {
+        self.tx.prefetch(soon);
+    }
+
     fn end_of_flow(&mut self) {
         self.tx.end_of_flow();
     }
