@@ -153,12 +153,12 @@ impl SendSide {
         self.padded_at = now;
     }
 
-    /// When there is next something to do.
-    pub fn next_timeout(&self) -> Instant {
+    /// When there is next something to do that cannot wait, as [`adapt_at`](Self::adapt_at) can for a moment.
+    pub fn next_timeout(&self) -> Option<Instant> {
         let padding = self.estimator.next_padding();
         // If none could be written, time has to pass before the next try.
         let padding = padding.map(|at| at.max(self.padded_at + crate::bandwidth::limits::PACER_INTERVAL));
-        self.pacer.next_timeout().into_iter().chain(padding).fold(self.adapt_at, Instant::min)
+        self.pacer.next_timeout().into_iter().chain(padding).min()
     }
 
     /// Counts what has come to nothing since this was called last.

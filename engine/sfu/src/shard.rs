@@ -148,9 +148,10 @@ impl Shard {
     fn transport_deadline(&self, now: Instant, slot: Slot) -> Option<Instant> {
         let transport = self.transports.find(slot)?;
         let own = [
-            transport.report_due,
+            transport.report_due.map(at_tick),
             transport.twcc.as_ref().and_then(|twcc| twcc.due),
-            transport.send_side.as_ref().map(|side| side.next_timeout()),
+            transport.send_side.as_ref().map(|side| at_tick(side.adapt_at)),
+            transport.send_side.as_ref().and_then(|side| side.next_timeout()),
             transport.webrtc().and_then(|webrtc| webrtc.next_timeout(now)),
         ];
         // A transport that cannot send has nothing to ask for; it will be armed anew when it can.
@@ -172,6 +173,12 @@ impl Shard {
         let deadline = self.transport_deadline(now, slot);
         self.deadlines.set(slot.index(), deadline);
     }
+}
+
+/// When something that may be a little late is done: together with the same of other transports, because to wake up for it costs more than to do it.
+fn at_tick(due: Instant) -> Instant {
+    let tick = limits::TICK.as_nanos() as u64;
+    due.as_nanos().checked_next_multiple_of(tick).map_or(due, Instant::from_nanos)
 }
 
 impl Machine for Shard {
