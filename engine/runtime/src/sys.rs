@@ -179,9 +179,11 @@ pub(crate) fn prefetch<T: ?Sized>(soon: &T) {
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         let start = ptr::from_ref(soon).cast::<i8>();
-        for line in (0..size_of_val(soon).min(PREFETCH_BYTES_MAX)).step_by(64) {
+        let len = size_of_val(soon).min(PREFETCH_BYTES_MAX);
+        // It need not begin with a line: the last byte may lie in one more.
+        for offset in (0..len).step_by(64).chain(len.checked_sub(1)) {
             // SAFETY: the address lies inside of `soon`; nothing is read or written by the program, and no address makes it fault.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(line)) };
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(offset)) };
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -20,6 +20,10 @@ impl Shard {
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
         let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
+        if let Some(side) = transport.send_side.as_deref() {
+            // Most are feedback. What it tells of is here by the time it is decrypted.
+            side.estimator.prefetch_for_feedback(tx);
+        }
         let protection = transport.protection.as_mut().ok_or(Discard::MediaBeforeKeys)?;
         let len = datagram.bytes.len();
         let plain = protection.unprotect_rtcp(datagram.bytes)?;

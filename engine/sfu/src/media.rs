@@ -109,7 +109,8 @@ fn record_arrival(
     seq: TwccSeq,
     media: Ssrc,
 ) -> bool {
-    let twcc = transport.twcc.get_or_insert_with(|| Twcc { recorder: Recorder::new(), media, due: None });
+    let twcc =
+        transport.twcc.get_or_insert_with(|| Box::new(Twcc { recorder: Recorder::new(), media, due: None }));
     twcc.recorder.record(seq, received_at.since_epoch());
     twcc.media = media;
     let was_idle = twcc.due.is_none();

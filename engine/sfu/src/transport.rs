@@ -44,7 +44,7 @@ pub struct Transport {
     /// The SSRC of our own RTCP.
     pub local_ssrc: Ssrc,
     /// Arrival times for transport-wide feedback, from the first packet that carries a transport-wide number on.
-    pub twcc: Option<Twcc>,
+    pub twcc: Option<Box<Twcc>>,
     /// What the controller wants of its rates.
     pub bitrates: Bitrates,
     /// Congestion control of what is sent here, where it is negotiated.

@@ -184,6 +184,15 @@ impl Estimator {
         self.prober.prefetch(tx);
     }
 
+    /// Has fetched what [`on_feedback`](Self::on_feedback) needs.
+    pub fn prefetch_for_feedback(&self, tx: &impl Tx) {
+        tx.prefetch(self.history.awaited_entries());
+        tx.prefetch(&self.delay);
+        tx.prefetch(&self.acked);
+        tx.prefetch(&self.aimd);
+        tx.prefetch(&self.loss);
+    }
+
     /// Where the next packets will be noted, to be fetched.
     pub fn next_entries(&self) -> &[impl Sized] {
         self.history.next_entries()

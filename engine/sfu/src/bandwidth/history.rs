@@ -51,6 +51,8 @@ pub struct History {
     entries: Box<[Entry]>,
     /// Of the next packet; the lower 16 bits go out.
     next: u64,
+    /// Behind the newest that feedback has told of.
+    awaited: u64,
     clock: PeerClock,
     /// Statuses on packets that were never sent, or so long ago that they are forgotten.
     unmatched: u64,
@@ -79,7 +81,14 @@ const EMPTY: Entry = Entry { sent_at: Instant::EPOCH, size: 0, cluster: None, to
 impl Default for History {
     /// Nothing was sent yet.
     fn default() -> Self {
-        Self { entries: Box::default(), next: 0, clock: PeerClock::default(), unmatched: 0, duplicates: 0 }
+        Self {
+            entries: Box::default(),
+            next: 0,
+            awaited: 0,
+            clock: PeerClock::default(),
+            unmatched: 0,
+            duplicates: 0,
+        }
     }
 }
 
@@ -101,8 +110,17 @@ impl History {
 
     /// Where the next packets of a frame will be noted.
     pub fn next_entries(&self) -> &[impl Sized] {
-        let rest = self.entries.get(index(self.next)..).unwrap_or_default();
-        &rest[..rest.len().min(FRAME_LEN)]
+        self.entries_from(self.next, FRAME_LEN)
+    }
+
+    /// What the next feedback will tell of.
+    pub fn awaited_entries(&self) -> &[impl Sized] {
+        self.entries_from(self.awaited, (self.next - self.awaited) as usize)
+    }
+
+    fn entries_from(&self, number: u64, len: usize) -> &[Entry] {
+        let rest = self.entries.get(index(number)..).unwrap_or_default();
+        &rest[..rest.len().min(len)]
     }
 
     /// Statuses that matched no packet, since the beginning.
@@ -158,7 +176,11 @@ impl History {
         // The newest packet that has this number in its lower bits.
         let behind = u64::from((self.next as u16).wrapping_sub(1).wrapping_sub(seq.0));
         let number = self.next.checked_sub(1)?.checked_sub(behind)?;
-        (behind < HISTORY_LEN as u64).then(|| &mut self.entries[index(number)])
+        if behind >= HISTORY_LEN as u64 {
+            return None;
+        }
+        self.awaited = self.awaited.max(number + 1);
+        Some(&mut self.entries[index(number)])
     }
 }
 
