@@ -50,6 +50,23 @@ fn joining_survives_a_batch_that_is_often_full() {
 
 /// One subscriber asks for every packet it can name, all the time.
 #[test]
+fn a_nack_that_was_not_negotiated_is_not_answered() {
+    let mut world = World::new(119);
+    let (alice, mallory) = (world.join(), world.join());
+    world.connect();
+    let microphone = world.publish(alice, Track { nack: false, ..Track::microphone() });
+    let hoard = world.subscribe(mallory, microphone);
+    world.run_for(2 * SEC);
+    // Its packets carry transport-wide numbers: sent again, one would be another packet under the same SRTP index.
+    world.order_sink(hoard, |sink| sink.flood_with_nacks());
+    world.run_for(2 * SEC);
+    let counters = world.shard().counters();
+    assert!(counters.value(Counter::NacksIn) > 100, "{world}: hardly a flood");
+    assert_eq!(counters.value(Counter::RtxOut), 0, "{world}");
+    assert_eq!(world.sink(hoard).duplicates(), 0, "{world}");
+}
+
+#[test]
 fn a_flood_of_nacks_costs_at_most_the_track_twice() {
     let mut world = World::new(118);
     let (alice, bob, mallory) = (world.join(), world.join(), world.join());

@@ -202,24 +202,30 @@ fn level(together: &[Held], producer: &mut Producer) {
         return;
     }
     let mut rest = together;
-    while let [first, ..] = rest {
-        let (mut least, mut most) = (first.len, first.len);
-        let alike = rest.iter().take_while(|held| {
-            let (shorter, longer) = (least.min(held.len), most.max(held.len));
-            let is_alike =
-                held.stream == first.stream && shorter > 0 && longer - shorter <= limits::LEVELLED_MAX;
-            if is_alike {
-                (least, most) = (shorter, longer);
-            }
-            is_alike
-        });
-        let (row, behind) = rest.split_at(alike.count().max(1));
-        for held in &row[..row.len() - 1] {
+    while !rest.is_empty() {
+        let (count, most) = row(rest.iter().map(|held| (held.stream, held.len)));
+        let (row, behind) = rest.split_at(count);
+        for held in &row[..count - 1] {
             let stream = &mut producer.streams[usize::from(held.stream)];
             stream.cache.pad(held.packet.seq, (most - held.len) as u8);
         }
         rest = behind;
     }
+}
+
+/// How many packets, one at least, are of the first one's stream and differ by little, and the length of the longest.
+fn row(mut packets: impl Iterator<Item = (u8, u16)>) -> (usize, u16) {
+    let Some((of_stream, len)) = packets.next() else { return (0, 0) };
+    let (mut count, mut least, mut most) = (1, len, len);
+    for (stream, len) in packets {
+        let (shorter, longer) = (least.min(len), most.max(len));
+        // What is empty is not sent.
+        if stream != of_stream || shorter == 0 || longer - shorter > limits::LEVELLED_MAX {
+            break;
+        }
+        (count, least, most) = (count + 1, shorter, longer);
+    }
+    (count, most)
 }
 
 /// Bit `n`: some consumer cannot get to the layers it wants without a keyframe of stream `n`.
@@ -286,4 +292,20 @@ fn fan_out(
         }
     }
     Missed(missed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_of_one_stream_and_of_nearly_one_length() {
+        let row = |lens: &[(u8, u16)]| super::row(lens.iter().copied());
+        assert_eq!(row(&[(0, 1200), (0, 1199), (0, 1200), (0, 1199)]), (4, 1200));
+        assert_eq!(row(&[(0, 1192), (0, 1200), (0, 1191)]), (2, 1200), "the third would need nine bytes");
+        assert_eq!(row(&[(0, 1200), (1, 1200)]), (1, 1200));
+        assert_eq!(row(&[(0, 3), (0, 0), (0, 3)]), (1, 3));
+        assert_eq!(row(&[(0, 0), (0, 0)]), (1, 0));
+        assert_eq!(row(&[]), (0, 0));
+    }
 }
