@@ -185,8 +185,9 @@ impl World {
         self.now
     }
 
-    /// Lets time pass, and calls the shard when it wants to be called.
+    /// Lets time pass, and calls the shard when it wants to be called. No driver lets a batch wait as long.
     pub(crate) fn advance(&mut self, by: Duration) {
+        self.end_batch();
         let end = self.now + by;
         let mut calls = 0;
         while let Some(due) = self.shard.next_timeout().filter(|due| *due <= end) {

@@ -296,7 +296,6 @@ fn fan_out(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     #[test]
     fn a_row_is_of_one_stream_and_of_nearly_one_length() {
