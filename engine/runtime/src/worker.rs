@@ -265,15 +265,16 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         })
     }
 
-    /// Adds to a batch what the machine expects to come in a moment. Sleeping costs less than looking again and again. A machine that sends
-    /// from the receive arena expects nothing: the next batch would overwrite that.
+    /// Adds to a batch what the machine expects to come in a moment: until then, and not until what it expects after that. Sleeping costs less
+    /// than looking again and again. A machine that sends from the receive arena expects nothing: the next batch would overwrite that.
     fn gather(
         &mut self,
         local: LocalId,
         stamps: &Stamps,
         (mut left, mut now): (Left, Instant),
     ) -> (Left, Instant) {
-        while self.machine.gathering_until().is_some_and(|until| now < until) {
+        let Some(until) = self.machine.gathering_until() else { return (left, now) };
+        while now < until && self.machine.gathering_until().is_some() {
             if left == Left::Nothing {
                 std::thread::sleep(GATHER_SLEEP);
             }

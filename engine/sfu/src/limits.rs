@@ -219,7 +219,7 @@ pub const DTLS_ATTEMPTS_MAX: u8 = 3;
 pub const RTCP_LEN_MAX: usize = 1160;
 
 /// Reports and sharings of bandwidth wait for the next multiple of this, so that those of many transports are done in one go. 200 transports would
-/// otherwise wake the worker 2000 times a second. Small beside the intervals of both.
+/// otherwise wake the worker up to 2000 times a second. Small beside the intervals of both.
 pub const TICK: Duration = Duration::from_millis(20);
 
 /// Between two sharings of a transport's bandwidth, while anything is sent: as often as feedback comes.
