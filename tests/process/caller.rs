@@ -198,6 +198,8 @@ impl Way {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 return Vec::new();
             }
+            // The kernel wakes who waits with a timeout also when the process is frozen and goes on.
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Vec::new(),
             // What nobody listened to at the other end, reported by ICMP.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Vec::new(),
             Err(error) => panic!("{error}"),
