@@ -8,7 +8,7 @@ import { sleep, until } from './lib/wait.js';
 
 const names = ['Ada', 'Grace', 'Katherine'];
 /** Pictures that take what bitrate there is: an estimate grows no further than half again as much as is sent. */
-const RESTLESS = { width: 640, height: 360, frameRate: 15, spots: 8 };
+const RESTLESS = { width: 640, height: 360, frameRate: 15, spots: 16 };
 
 test('a call of three', { timeout: 180_000 }, async (t) => {
   await inRoom(t, { names, before: [[restlessCamera, RESTLESS]] }, async ({ peers, step }) => {

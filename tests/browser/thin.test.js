@@ -15,10 +15,10 @@ import { sleep } from './lib/wait.js';
  */
 const MEDIA = 'video:\n  scalabilityMode: L3T1\n';
 /**
- * So many new spots a frame make the middle size cost what it may, and leave the smallest its frames. The fake camera's middle size comes to about 400 kbit/s, and
+ * So many spots make the middle size cost what it may, and leave the smallest its frames. The fake camera's middle size comes to about 400 kbit/s, and
  * whether that fits is a close call.
  */
-const RESTLESS = { width: 1280, height: 720, frameRate: 15, spots: 20 };
+const RESTLESS = { width: 1280, height: 720, frameRate: 15, spots: 28 };
 /** A bad mobile connection: it carries the smallest encoding and sound, and neither of the others. */
 const THIN = { bitsPerSecond: 400_000, queueMs: 200 };
 

@@ -39,8 +39,8 @@ export class SignalClient {
 
   #hear(bytes) {
     const { payload } = fromBinary(SignalSchema, bytes);
-    if (payload.case === 'batch') payload.value.signals.forEach((signal) => this.#hear(signal));
-    else this.heard.push(payload);
+    if (payload.case !== 'batch') this.heard.push(payload);
+    else for (const signal of payload.value.signals) this.#hear(signal);
   }
 
   /** What the answer says; another one than the named is an error. */

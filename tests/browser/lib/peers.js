@@ -60,8 +60,9 @@ export function constrainCamera({ steady = false, ...capture }) {
 }
 
 /**
- * Runs in the page, before the app: a camera with much to tell, for the fake one's picture is so plain that its sender is never short of bitrate: `spots` new ones
- * a frame.
+ * Runs in the page, before the app: a camera with much to tell, for the fake one's picture is so plain that its sender is never short of bitrate: `spots`, each frame
+ * elsewhere. No more than that differs between any two frames: were something added with each, one that an encoder leaves out would make the next cost the more, and
+ * it would never catch up.
  */
 export function restlessCamera({ width, height, frameRate, spots }) {
   const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -72,6 +73,8 @@ export function restlessCamera({ width, height, frameRate, spots }) {
     const canvas = Object.assign(document.createElement('canvas'), { width, height });
     const context = canvas.getContext('2d');
     setInterval(() => {
+      context.fillStyle = '#777';
+      context.fillRect(0, 0, width, height);
       for (let spot = 0; spot < spots; spot += 1) {
         context.fillStyle = `hsl(${Math.random() * 360} 70% ${Math.random() * 100}%)`;
         context.fillRect(Math.random() * width, Math.random() * height, 48, 48);
