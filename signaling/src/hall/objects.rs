@@ -27,19 +27,12 @@ impl Hall {
         let router = self.router(peer).await?;
         let (transport, app_data) = self.enter_transport(peer, router.worker, sends, false)?;
         let command = control::CreateTransport { router: router.id, transport, app_data };
-        let answer = self.engine.ask(router.worker, Command::CreateTransport(command)).await;
-        let mut state = self.state();
-        let made = match answer {
-            Ok(event @ Event::TransportCreated { .. }) => event,
-            other => {
-                state.remove_transport(transport);
-                return Err(self.give_up(router.worker, other, Command::CloseTransport { transport }));
-            }
+        let made = self.make_transport(router.worker, transport, Command::CreateTransport(command)).await?;
+        let Event::TransportCreated { ice, fingerprint, candidates, .. } = made else {
+            return Err(wrong_answer(&made));
         };
-        let entered = state.transports.get_mut(&transport).ok_or_else(gone)?;
-        entered.made = made.request();
-        let Event::TransportCreated { ice, fingerprint, candidates, .. } = made else { return Err(gone()) };
-        let ice_servers = self.ice_servers(&state.peers.get(&peer).ok_or_else(gone)?.user);
+        let user = self.state().peers.get(&peer).ok_or_else(gone)?.user.clone();
+        let ice_servers = self.ice_servers(&user);
         Ok(Payload::TransportCreated(TransportCreated {
             id: transport.to_string(),
             ice_parameters: Some(dtls::ice(&ice)),
@@ -68,6 +61,27 @@ impl Hall {
         let transport = TransportId(random_id());
         state.insert_transport(transport, new_transport(peer, worker, sends, is_plain));
         Ok((transport, app_data))
+    }
+
+    /// Asks the engine for a transport that is entered: its answer, that it is there. If it is not, it is forgotten here too.
+    pub(super) async fn make_transport(
+        &self,
+        worker: Worker,
+        transport: TransportId,
+        command: Command,
+    ) -> Result<Event, Failure> {
+        let answer = self.engine.ask(worker, command).await;
+        let mut state = self.state();
+        match answer {
+            Ok(made @ (Event::TransportCreated { .. } | Event::PlainTransportCreated { .. })) => {
+                state.transports.get_mut(&transport).ok_or_else(gone)?.made = made.request();
+                Ok(made)
+            }
+            other => {
+                state.remove_transport(transport);
+                Err(self.give_up(worker, other, Command::CloseTransport { transport }))
+            }
+        }
     }
 
     /// The router of the peer's room, made if there is none. Asking twice for the same one does no harm.
@@ -393,7 +407,7 @@ impl Hall {
 
     /// The failure of a request to make something, whose answer was not that it is there. Where the engine may have made it all
     /// the same, `undo` is sent after it.
-    pub(super) fn give_up(&self, worker: Worker, answer: Result<Event, AskError>, undo: Command) -> Failure {
+    fn give_up(&self, worker: Worker, answer: Result<Event, AskError>, undo: Command) -> Failure {
         match answer {
             Ok(other) => {
                 self.engine.tell(worker, undo);
@@ -500,7 +514,6 @@ pub(super) fn own_consumer(state: &State, peer: PeerId, id: &str) -> Result<(Con
     })
 }
 
-/// A producer of somebody else in the same room, confirmed by the engine.
 /// The producer that a new one is to be a backup of; `None` if of none.
 fn backup_for(state: &State, peer: PeerId, id: &str, kind: Kind) -> Result<Option<ProducerId>, Failure> {
     if id.is_empty() {
@@ -514,6 +527,7 @@ fn backup_for(state: &State, peer: PeerId, id: &str, kind: Kind) -> Result<Optio
     Ok(Some(first))
 }
 
+/// A producer of somebody else in the same room, confirmed by the engine.
 fn others_producer(state: &State, peer: PeerId, id: &str) -> Result<ProducerId, Failure> {
     let id = parse_id(id).map(ProducerId);
     let found = id.filter(|id| {
@@ -545,7 +559,7 @@ pub(super) fn not_joined() -> Failure {
 }
 
 /// It was made, and was closed before the answer arrived.
-pub(super) fn gone() -> Failure {
+fn gone() -> Failure {
     Failure::new(ErrorCode::EngineUnavailable, "it was closed again while it was being made; try again")
         .retry_after(std::time::Duration::from_millis(500))
 }

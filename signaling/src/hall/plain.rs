@@ -1,7 +1,7 @@
 //! Plain transports: for programs that know neither ICE nor DTLS, made by a client that speaks for them.
 
 use super::Hall;
-use super::objects::{gone, not_joined, own_transport, permitted, sends};
+use super::objects::{not_joined, own_transport, permitted, sends, wrong_answer};
 use super::state::{PeerId, State};
 use crate::failure::Failure;
 use crate::ortc::plain;
@@ -37,18 +37,9 @@ impl Hall {
             srtp,
             app_data,
         });
-        let answer = self.engine.ask(router.worker, command).await;
-        let mut state = self.state();
-        let made = match answer {
-            Ok(event @ Event::PlainTransportCreated { .. }) => event,
-            other => {
-                state.remove_transport(transport);
-                return Err(self.give_up(router.worker, other, Command::CloseTransport { transport }));
-            }
-        };
-        state.transports.get_mut(&transport).ok_or_else(gone)?.made = made.request();
+        let made = self.make_transport(router.worker, transport, command).await?;
         let Event::PlainTransportCreated { address, rtcp_address, srtp, .. } = made else {
-            return Err(gone());
+            return Err(wrong_answer(&made));
         };
         Ok(Payload::PlainTransportCreated(PlainTransportCreated {
             id: transport.to_string(),
