@@ -31,6 +31,7 @@ mod relay_world;
 mod room;
 mod sockets;
 mod track;
+mod turn_request;
 mod world;
 
 pub use client::{Client, Received};
@@ -44,6 +45,7 @@ pub use plain::PlainSent;
 pub use relay_world::{Answered, ClientId, FarId, Heard, RelayWorld};
 pub use sockets::SocketsOnDemand;
 pub use track::Track;
+pub use turn_request::{Known, turn_request};
 pub use world::{PeerId, World};
 
 use std::time::Duration;

@@ -4,6 +4,7 @@
 //! one. Everything else is the test's to say: what is sent when, and what should have come of it.
 
 use crate::link::{Link, LinkEdit};
+use crate::turn_request::{Known, turn_request};
 use crate::{Outbox, SocketsOnDemand};
 use machine::{Datagram, Instant, LocalId, Machine, Path, Rng, SocketError};
 use relay::{Command, Counter, Credentials, Event, Policy, Quotas, Relay, Settings};
@@ -13,7 +14,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use stun::attribute::NONCE;
-use stun::{ChannelData, Class, Integrity, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
+use stun::{ChannelData, Class, Message, Method, TransactionId, Writer};
 
 const REALM: &str = "leat";
 const PASSWORD: &str = "p";
@@ -373,17 +374,9 @@ impl RelayWorld {
     ) -> (TransactionId, Vec<u8>) {
         let id = self.id();
         let Client { user, nonce, .. } = &self.clients[client];
-        let mut buffer = vec![0; 1_024];
-        let mut writer = Writer::new(&mut buffer, Class::Request, method, id).expect("room");
-        fill(&mut writer);
-        if !nonce.is_empty() {
-            let parts = [user.as_bytes(), REALM.as_bytes(), PASSWORD.as_bytes()];
-            let key = Key::long_term(PasswordAlgorithm::Md5, parts, Integrity::Sha1);
-            writer.username(user.as_bytes()).realm(REALM.as_bytes()).nonce(nonce).integrity(&key);
-        }
-        let len = writer.finish().expect("room");
-        buffer.truncate(len);
-        (id, buffer)
+        let known = Known { user, password: PASSWORD, realm: REALM.as_bytes(), nonce };
+        let known = Some(known).filter(|known| !known.nonce.is_empty());
+        (id, turn_request(method, id, known, fill))
     }
 
     /// Sends a request until it is answered.

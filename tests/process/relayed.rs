@@ -4,6 +4,7 @@
 use crate::PATIENCE;
 use crate::engine::binary;
 use crate::network::{Namespace, SERVER};
+use leat_tests::{Known, turn_request};
 use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use stun::attribute::{NONCE, REALM};
-use stun::{ChannelData, Class, Integrity, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
+use stun::{ChannelData, Message, Method, TransactionId, Writer};
 
 /// Where the server listens; a second worker behind it.
 pub const TURN_PORT: u16 = 3478;
@@ -81,11 +82,12 @@ impl Relayed {
         let transport = |writer: &mut Writer<'_>| _ = writer.requested_transport(stun::UDP);
         let challenge = ask(&socket, Method::ALLOCATE, None, transport);
         let challenge = Message::new(&challenge).unwrap();
-        let nonce = challenge.attribute(NONCE).expect("a challenge").to_vec();
-        let realm = challenge.attribute(REALM).unwrap().to_vec();
-        let allocated = ask(&socket, Method::ALLOCATE, Some((&realm, &nonce)), transport);
+        let nonce = challenge.attribute(NONCE).expect("a challenge");
+        let realm = challenge.attribute(REALM).unwrap();
+        let known = Some(Known { user: "u", password: "p", realm, nonce });
+        let allocated = ask(&socket, Method::ALLOCATE, known, transport);
         let relayed = Message::new(&allocated).unwrap().xor_relayed_addresses().next().flatten();
-        let bound = ask(&socket, Method::CHANNEL_BIND, Some((&realm, &nonce)), |writer| {
+        let bound = ask(&socket, Method::CHANNEL_BIND, known, |writer| {
             writer.channel_number(CHANNEL).xor_peer_address(engine);
         });
         assert_eq!(Message::new(&bound).unwrap().error_code(), None);
@@ -120,20 +122,12 @@ pub fn mapped(socket: &UdpSocket, port: u16) -> SocketAddr {
 fn ask(
     socket: &UdpSocket,
     method: Method,
-    known: Option<(&[u8], &[u8])>,
+    known: Option<Known<'_>>,
     fill: impl FnOnce(&mut Writer<'_>),
 ) -> Vec<u8> {
     let mut id = TransactionId([0; 12]);
     crate::caller::rng().fill(&mut id.0);
-    let mut buffer = [0; 1024];
-    let mut writer = Writer::new(&mut buffer, Class::Request, method, id).unwrap();
-    fill(&mut writer);
-    if let Some((realm, nonce)) = known {
-        let key = Key::long_term(PasswordAlgorithm::Md5, [b"u", realm, b"p"], Integrity::Sha1);
-        writer.username(b"u").realm(realm).nonce(nonce).integrity(&key);
-    }
-    let len = writer.finish().unwrap();
-    socket.send(&buffer[..len]).unwrap();
+    socket.send(&turn_request(method, id, known, fill)).unwrap();
     let mut answer = vec![0; 1024];
     let len = socket.recv(&mut answer).expect("an answer");
     answer.truncate(len);
