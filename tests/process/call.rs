@@ -138,18 +138,7 @@ impl Call {
 
 /// Makes a transport, and a peer that knows it. The engine knows the peer's fingerprint.
 pub fn join(engine: &Engine, controller: &mut Controller, transport: TransportId, family: Family) -> Caller {
-    join_in(engine, controller, ROUTER, transport, family)
-}
-
-/// The same in another room.
-pub fn join_in(
-    engine: &Engine,
-    controller: &mut Controller,
-    router: RouterId,
-    transport: TransportId,
-    family: Family,
-) -> Caller {
-    let caller = join_unannounced_in(engine, controller, router, transport, family);
+    let caller = join_unannounced(engine, controller, transport, family);
     controller.demand(Command::ConnectTransport { transport, fingerprint: certificate().fingerprint().0 });
     caller
 }
@@ -161,17 +150,7 @@ pub fn join_unannounced(
     transport: TransportId,
     family: Family,
 ) -> Caller {
-    join_unannounced_in(engine, controller, ROUTER, transport, family)
-}
-
-fn join_unannounced_in(
-    engine: &Engine,
-    controller: &mut Controller,
-    router: RouterId,
-    transport: TransportId,
-    family: Family,
-) -> Caller {
-    let created = controller.request(create_transport(router, transport));
+    let created = controller.request(create_transport(ROUTER, transport));
     let Event::TransportCreated { ice, fingerprint, candidates, .. } = created else { panic!("{created:?}") };
     Caller::new(candidate(&candidates, family, engine.port), &ice, Fingerprint(fingerprint))
 }

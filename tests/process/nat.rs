@@ -8,7 +8,7 @@ use crate::controller::Controller;
 use crate::engine::{Engine, binary, socket_path};
 use crate::network::{Internet, Mapping, NAT, SERVER};
 use crate::relayed::{TURN_PORT, TurnServer, mapped};
-use control::Command;
+use control::{Command, TransportId};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -101,14 +101,8 @@ fn behind_a_nat_that_lets_only_the_turn_ports_through_a_call_is_up_by_relays() {
         // Nothing gets to the engine itself.
         service.internet.client.live(|| {
             let mut controller = Controller::attach(&service.engine.socket);
-            controller.demand(create_router(control::RouterId(9)));
-            let mut blocked = crate::call::join_in(
-                &service.engine,
-                &mut controller,
-                control::RouterId(9),
-                control::TransportId(90),
-                Family::V4,
-            );
+            controller.demand(create_router(ROUTER));
+            let mut blocked = join(&service.engine, &mut controller, TransportId(90), Family::V4);
             blocked.run_for(Duration::from_millis(500));
             assert!(!blocked.is_connected(), "{mapping:?}: the engine is reached past the block");
         });
