@@ -48,7 +48,6 @@ fn joining_survives_a_batch_that_is_often_full() {
     assert!(world.shard().counters().value(Counter::TxFull) > 0, "{world}");
 }
 
-/// One subscriber asks for every packet it can name, all the time.
 #[test]
 fn a_nack_that_was_not_negotiated_is_not_answered() {
     let mut world = World::new(119);
@@ -66,6 +65,7 @@ fn a_nack_that_was_not_negotiated_is_not_answered() {
     assert_eq!(world.sink(hoard).duplicates(), 0, "{world}");
 }
 
+/// One subscriber asks for every packet it can name, all the time.
 #[test]
 fn a_flood_of_nacks_costs_at_most_the_track_twice() {
     let mut world = World::new(118);
