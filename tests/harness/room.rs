@@ -161,18 +161,21 @@ impl World {
 
     /// A peer subscribes to a track, and tells of every packet of its transport when it came: what it is sent follows its path.
     pub fn subscribe_with_feedback(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
-        let consumer = ConsumerId(self.next_id());
-        let mut consume = self.consume(peer, producer, consumer);
-        consume.extensions.push(TRANSPORT_CC);
+        let consume = self.consume_with_feedback(peer, producer);
         self.subscribe_by(peer, consume)
     }
 
     /// The same as clients do it: the consumer is made paused, and resumed when the client is ready for it.
     pub fn subscribe_paused(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
+        let consume = self.consume_with_feedback(peer, producer);
+        self.subscribe_by(peer, Consume { paused: true, ..consume })
+    }
+
+    fn consume_with_feedback(&mut self, peer: PeerId, producer: ProducerId) -> Consume {
         let consumer = ConsumerId(self.next_id());
         let mut consume = self.consume(peer, producer, consumer);
         consume.extensions.push(TRANSPORT_CC);
-        self.subscribe_by(peer, Consume { paused: true, ..consume })
+        consume
     }
 
     fn subscribe_by(&mut self, peer: PeerId, consume: Consume) -> ConsumerId {
