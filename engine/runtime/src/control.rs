@@ -65,8 +65,6 @@ pub struct LoopStats {
     pub events: u64,
     /// Calls of the machine's timer.
     pub timeouts: u64,
-    /// Looks for the rest of what had begun to come.
-    pub gathers: u64,
 }
 
 /// All counters of a worker as of the end of a turn.

@@ -279,7 +279,6 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                 std::thread::sleep(GATHER_SLEEP);
             }
             now = self.clock.now();
-            self.stats.gathers += 1;
             match self.hand_over_batch(local, stamps, now) {
                 Ok(more) => left = more,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => left = Left::Nothing,

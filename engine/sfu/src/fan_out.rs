@@ -296,7 +296,6 @@ fn fan_out(
 
 #[cfg(test)]
 mod tests {
-
     #[test]
     fn a_row_is_of_one_stream_and_of_nearly_one_length() {
         let row = |lens: &[(u8, u16)]| super::row(lens.iter().copied());

@@ -21,9 +21,8 @@ pub struct Slots<T> {
     free: Vec<u32>,
 }
 
-/// A place for an object.
 #[derive(Debug)]
-pub struct Entry<T> {
+struct Entry<T> {
     generation: u32,
     value: Option<T>,
 }
@@ -66,7 +65,7 @@ impl<T> Slots<T> {
     }
 
     /// Where the object lives, to be fetched ahead: without a look at whether it does.
-    pub fn place(&self, slot: Slot) -> Option<&Entry<T>> {
+    pub fn place(&self, slot: Slot) -> Option<&impl Sized> {
         self.entries.get(slot.index as usize)
     }
 

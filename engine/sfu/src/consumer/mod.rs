@@ -63,8 +63,8 @@ pub struct Consumer {
     /// The header extensions that its packets may have, of those it negotiated. Beside the rest, as the SSRC: what every packet needs is
     /// not looked for at the end of a pointer.
     extensions: [Option<Extension>; limits::EXTENSIONS_WRITTEN_MAX],
-    /// The codec that its producer sends, and its payload types.
-    usual: (Codec, PayloadTypes),
+    /// The codec that its producer begins with, and its payload types.
+    usual: Option<(Codec, PayloadTypes)>,
     /// Payload types of the codecs it takes.
     payload_types: Vec<(Codec, PayloadTypes)>,
     /// Our latest numbers that an empty packet took.
@@ -110,8 +110,7 @@ impl Consumer {
         let payload_types: Vec<_> = payload_types.collect();
         let of_codec = |codec: Codec| payload_types.iter().find(|(taken, _)| *taken == codec);
         let first = producer.codecs().first().and_then(|first| of_codec(first.codec));
-        let none = PayloadTypes { media: Pt(0), rtx: None };
-        let usual = first.or(payload_types.first()).copied().unwrap_or((Codec::Opus, none));
+        let usual = first.copied();
         let mut extensions = [None; limits::EXTENSIONS_WRITTEN_MAX];
         let written = spec.extensions.iter().filter(|extension| may_be_written(extension.kind));
         extensions.iter_mut().zip(written).for_each(|(place, extension)| *place = Some(*extension));
@@ -325,10 +324,9 @@ impl Consumer {
     }
 
     fn payload_types_of(&self, packet: &MediaPacket<'_>) -> Option<PayloadTypes> {
-        if packet.codec == self.usual.0 && !self.payload_types.is_empty() {
-            return Some(self.usual.1);
-        }
-        self.payload_types.iter().find(|(codec, _)| *codec == packet.codec).map(|(_, types)| *types)
+        let is_its = |(codec, _): &&(Codec, PayloadTypes)| *codec == packet.codec;
+        let found = self.usual.as_ref().filter(is_its).or_else(|| self.payload_types.iter().find(is_its));
+        found.map(|(_, types)| *types)
     }
 }
 
