@@ -16,7 +16,7 @@ const _: () = assert!(PAYLOAD_BYTES_MAX as usize > MESSAGE_BYTES_MAX / 3 * 4 + 4
 /// later ends the connection.
 pub const ATTACHMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections of one signaling process, joined or not: thirty full rooms. One more is closed at once.
+/// Connections of one signaling process, joined or not: thirty full rooms. One more is refused at once, and told so.
 pub const CONNECTIONS_MAX: usize = 16_384;
 /// How long a client that has connected may take to join, before its connection is closed: clients join at once, and a join
 /// waits [`SETTLE_TIMEOUT`] at most.

@@ -5,6 +5,7 @@ use crate::hall::{Batch, Connection, Hall};
 use crate::limits;
 use bytes::Bytes;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
+use socketioxide::handler::ConnectHandler;
 use socketioxide::layer::SocketIoLayer;
 use socketioxide::{ParserConfig, SocketIo};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,20 +30,21 @@ pub fn layer(hall: Arc<Hall>) -> SocketIoLayer {
         .ping_interval(limits::PING_INTERVAL)
         .ping_timeout(limits::PING_TIMEOUT)
         .build_layer();
-    io.ns("/", async move |socket: SocketRef| on_connect(&hall, socket));
+    // A handler of the connection itself is a task that may begin when the client, told that it is connected, has spoken already: in vain.
+    let before = async move |socket: SocketRef| listen(&hall, socket);
+    io.ns("/", (async || {}).with(before));
     layer
 }
 
-fn on_connect(hall: &Arc<Hall>, socket: SocketRef) {
+/// Listens to what a client says once it is told that it is connected. An error is what it is told instead.
+fn listen(hall: &Arc<Hall>, socket: SocketRef) -> Result<(), &'static str> {
     if hall.connection_count() >= limits::CONNECTIONS_MAX {
         tracing::warn!(connections = limits::CONNECTIONS_MAX, "turned away a client: too many connections");
-        let _ = socket.disconnect();
-        return;
+        return Err("too many connections; try again later");
     }
     let (connection, queue) = hall.connect();
     let (joined, is_joined) = oneshot::channel();
     let joined = Arc::new(Mutex::new(Some(joined)));
-    tokio::spawn(send_queue(socket.clone(), queue, is_joined));
 
     // A closed socket keeps its message handlers, and they keep what they use: the sending task must end first, for it
     // keeps the socket. It waits for one of two senders, and both are dropped here.
@@ -53,6 +55,7 @@ fn on_connect(hall: &Arc<Hall>, socket: SocketRef) {
             drop(take(&joined));
         }
     };
+    tokio::spawn(send_queue(socket.clone(), queue, is_joined, gone.clone()));
     // Each message is a task of its own, and so is the end; the runtime begins with whichever it likes. What was said before the end counts
     // all the same, Leave above all: so the end waits until nobody reads this lock.
     let under_way = Arc::new(RwLock::new(()));
@@ -73,15 +76,11 @@ fn on_connect(hall: &Arc<Hall>, socket: SocketRef) {
             drop(reading);
         }
     });
-    let on_disconnect = gone.clone();
     socket.on_disconnect(async move || {
         let _all_said = under_way.write().await;
-        on_disconnect();
-    });
-    // A socket that closed before there was a handler has called none.
-    if !socket.connected() {
         gone();
-    }
+    });
+    Ok(())
 }
 
 fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
@@ -103,9 +102,16 @@ async fn answer(
 }
 
 /// Sends what the hall has for the client, and closes the socket when the hall lets go of it.
-async fn send_queue(socket: SocketRef, mut queue: mpsc::Receiver<Bytes>, joined: oneshot::Receiver<()>) {
+async fn send_queue(
+    socket: SocketRef,
+    mut queue: mpsc::Receiver<Bytes>,
+    joined: oneshot::Receiver<()>,
+    gone: impl FnOnce(),
+) {
     // News of a room must not overtake the answer that says what the room is like.
     if timeout(limits::JOIN_TIMEOUT, joined).await.is_err() {
+        // One that was away before it could be told that it is connected is never said to be gone.
+        gone();
         return close(&socket).await;
     }
     let mut batch = Batch::default();

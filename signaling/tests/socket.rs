@@ -323,11 +323,15 @@ async fn who_does_not_read_is_let_go_of_and_told() {
 }
 
 #[tokio::test]
-async fn more_connections_than_there_may_be_are_closed_at_once() {
+async fn more_connections_than_there_may_be_are_refused() {
     let (_engine, signaling, address) = serve().await;
     let taken: Vec<_> = (0..limits::CONNECTIONS_MAX).map(|_| signaling.client()).collect();
     let client = PollingClient::open(address).await;
-    while !client.poll().await.iter().any(|packet| packet == "41") {}
+    let refusal = client.poll().await;
+    assert!(
+        refusal.iter().any(|it| it.starts_with("44") && it.contains("too many connections")),
+        "{refusal:?}"
+    );
     drop(taken);
     let client = PollingClient::connect(address).await;
     eventually(|| signaling.hall.connection_count() == 1).await;

@@ -12,6 +12,9 @@ export const PROTOCOL_VERSION = '1';
 /** The engine answers in milliseconds; a request without an answer after this long is not going to get one. */
 const REQUEST_TIMEOUT_MS = 8_000;
 
+/** A full server has room again when somebody leaves. */
+const REFUSED_PAUSE_MS = 2_000;
+
 export type Payload = Signal['payload'];
 export type PayloadCase = Exclude<Payload['case'], undefined>;
 export type PayloadValue<C extends PayloadCase> = Extract<Payload, { case: C }>['value'];
@@ -32,6 +35,7 @@ export interface ChannelEvents {
 export class SignalChannel {
   readonly #socket: Socket;
   readonly #requestTimeoutMs: number;
+  #retry: ReturnType<typeof setTimeout> | undefined;
 
   /** `url` is the server's origin; undefined means the page's own. */
   constructor(url: string | undefined, events: ChannelEvents, requestTimeoutMs = REQUEST_TIMEOUT_MS) {
@@ -54,6 +58,10 @@ export class SignalChannel {
       // The one reason after which socket.io does not reconnect by itself, besides our own close().
       if (reason === 'io server disconnect') this.#socket.connect();
     });
+    this.#socket.on('connect_error', () => {
+      // What fails below Socket.IO it tries again by itself; what the server refuses, a full one above all, it does not.
+      if (!this.#socket.active) this.#retry = setTimeout(() => this.#socket.connect(), REFUSED_PAUSE_MS);
+    });
     this.#socket.on('signal', (bytes: ArrayBuffer | Uint8Array) => {
       let signal: Signal;
       try {
@@ -75,11 +83,13 @@ export class SignalChannel {
   }
 
   close(): void {
+    clearTimeout(this.#retry);
     this.#socket.disconnect();
   }
 
   /** Gives the connection up for a new one, of which the server knows nothing. */
   reopen(): void {
+    clearTimeout(this.#retry);
     this.#socket.disconnect().connect();
   }
 
