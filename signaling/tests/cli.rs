@@ -138,17 +138,28 @@ fn leat_up_is_not_fooled_by_another_leat_on_the_port() {
 fn leat_token_mints_what_the_server_takes() {
     let secret = "an operator's secret of 32 bytes";
     let leat = env!("CARGO_BIN_EXE_leat");
-    let output = run(
-        leat,
-        &["token", "--room", "stage", "--user", "ada", "--ttl", "5m", "--no-publish", "--secret", secret],
-    );
-    assert!(output.status.success());
-    let token = String::from_utf8(output.stdout).expect("text");
+    let mint = |option: &str| {
+        let output = run(
+            leat,
+            &["token", "--room", "stage", "--user", "ada", "--ttl", "5m", option, "--secret", secret],
+        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
+    };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let verifier = Verifier::with_secret(secret.as_bytes(), Duration::ZERO).expect("a good secret");
-    let grant = verifier.verify(token.trim_end(), "stage", now).expect("admitted");
-    assert!(grant.user == "ada" && !grant.permissions.can_publish && grant.permissions.can_subscribe);
-    verifier.verify(token.trim_end(), "stage", now + Duration::from_secs(301)).expect_err("expired");
+    for (option, can) in [
+        ("--no-publish", (false, true, false)),
+        ("--no-subscribe", (true, false, false)),
+        ("--plain", (true, true, true)),
+    ] {
+        let grant = verifier.verify(&mint(option), "stage", now).expect("admitted");
+        let it = grant.permissions;
+        assert_eq!((it.can_publish, it.can_subscribe, it.can_use_plain_transports), can, "{option}");
+        assert_eq!(grant.user, "ada");
+    }
+    let later = now + Duration::from_secs(302);
+    verifier.verify(&mint("--no-publish"), "stage", later).expect_err("expired");
 
     for (room, user, ttl, words) in [
         ("stage", "ada", "soon", "--ttl <TTL>"),
