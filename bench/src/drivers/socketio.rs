@@ -6,7 +6,11 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+/// What a connection reads at once. The library's own 128 KiB are zeroed for each connection, which takes a sixth of the time of joining.
+const READ_BUFFER_LEN: usize = 8 * 1024;
 
 /// A connection.
 #[derive(Debug)]
@@ -29,8 +33,10 @@ impl SocketIo {
     /// Connects to the server at `url`, for example `ws://127.0.0.1:7080`.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
         let address = format!("{}/socket.io/?EIO=4&transport=websocket", url.trim_end_matches('/'));
-        let (stream, _) =
-            connect_async(&address).await.with_context(|| format!("cannot connect to {address}"))?;
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_LEN);
+        // A request waits for its answer: no delay, so that its second message does not wait for the first one's acknowledgement.
+        let connecting = connect_async_with_config(&address, Some(config), true).await;
+        let (stream, _) = connecting.with_context(|| format!("cannot connect to {address}"))?;
         let mut socket = Self { stream, next_id: 0 };
         socket.send("40").await?;
         while !matches!(socket.receive().await?, Packet::Connected) {}
