@@ -32,6 +32,9 @@ pub struct Signaling {
     /// Ends with the process that started it
     #[arg(long)]
     pub die_with_parent: bool,
+    /// How far to step back where the media engine is on the same cores, from 0 (not at all) to 19: added to the niceness it is started with
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u8).range(..=19))]
+    pub nice: u8,
     /// How to log [default: text on a terminal, else json]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log: Option<Format>,

@@ -85,6 +85,8 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// Whether to end with the parent process.
     pub die_with_parent: bool,
+    /// What is added to its niceness.
+    pub nice: u8,
     /// How to log.
     pub log: Format,
 }
@@ -105,6 +107,7 @@ impl TryFrom<cli::Signaling> for Config {
             turn: turn(cli.turn)?,
             control_socket: cli.control_socket.unwrap_or_else(control_socket),
             die_with_parent: cli.die_with_parent,
+            nice: cli.nice,
             log: cli.log.unwrap_or_else(Format::for_stderr),
         })
     }

@@ -17,6 +17,10 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, 2),
     };
     log::start(config.log);
+    // Before there are other threads, for each has a niceness of its own. Where it is refused, media waits for signaling now and then, and nothing else.
+    if let Err(error) = rustix::process::nice(config.nice.into()) {
+        tracing::warn!(%error, "--nice {}: cannot step back", config.nice);
+    }
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error.as_ref(), if error.is::<ConfigError>() { 2 } else { 1 }),

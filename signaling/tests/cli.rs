@@ -23,6 +23,7 @@ fn a_wrong_option_costs_exit_code_2_and_is_named() {
         (&["--secret", "short"], &["--secret", "32"]),
         (&["--secret-file", "/nonexistent/secret"], &["--secret-file", "/nonexistent/secret"]),
         (&["--log", "xml"], &["--log", "xml", "text", "json"]),
+        (&["--nice", "20"], &["--nice <NUMBER>", "20", "0..=19"]),
         (&["--nonsense"], &["--nonsense"]),
     ] {
         let (code, text) = signaling(arguments);
@@ -30,6 +31,43 @@ fn a_wrong_option_costs_exit_code_2_and_is_named() {
         for word in words {
             assert!(text.contains(word), "{arguments:?} should say {word:?}: {text}");
         }
+    }
+}
+
+#[test]
+fn it_steps_back_for_media_as_far_as_it_is_told() {
+    let niceness = |pid: u32| -> Vec<String> {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+        let stats = threads.flatten().filter_map(|it| std::fs::read_to_string(it.path().join("stat")).ok());
+        // The 19th field; the second is in parentheses and may have blanks.
+        let field = |stat: String| stat.rsplit(')').next()?.split_whitespace().nth(16).map(str::to_owned);
+        stats.filter_map(field).collect()
+    };
+    for (arguments, wanted) in [(&[][..], "10"), (&["--nice", "3"], "3"), (&["--nice", "0"], "0")] {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_leat-signaling"))
+            .args(["--http", "127.0.0.1:0", "--control-socket", "/nonexistent/control.sock"])
+            .args(arguments)
+            .env_remove("LEAT_SECRET")
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the program runs");
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let own = niceness(std::process::id())[0].parse::<i32>().expect("a number");
+        let wanted = (own + wanted.parse::<i32>().expect("a number")).min(19).to_string();
+        // It has more than one thread once it works.
+        let mut found = Vec::new();
+        while (found.len() < 3 || found.iter().any(|it| *it != wanted))
+            && std::time::Instant::now() < deadline
+        {
+            std::thread::sleep(Duration::from_millis(10));
+            found = niceness(process.id());
+        }
+        process.kill().expect("it runs");
+        process.wait().expect("it ends");
+        assert!(
+            found.len() >= 3 && found.iter().all(|it| *it == wanted),
+            "{arguments:?}: {found:?}, not {wanted}"
+        );
     }
 }
 
