@@ -10,6 +10,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,6 +52,11 @@ pub async fn serve(listener: TcpListener, hall: Arc<Hall>) -> io::Result<()> {
     if is_open {
         router = router.layer(axum::middleware::from_fn(visitors::only_local_pages));
     }
+    // An answer is small and waited for: it must not wait itself for the client to acknowledge what was said before.
+    let listener = listener.tap_io(|stream| {
+        // A client that is gone already has no use for it.
+        let _ = stream.set_nodelay(true);
+    });
     axum::serve(listener, router).await
 }
 
