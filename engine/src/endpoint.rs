@@ -241,8 +241,12 @@ impl Control<Shard> for Endpoint {
 const LOOP_STATISTICS_LEN: usize = 4;
 const SOCKET_STATISTICS_LEN: usize = 6;
 const STREAM_STATISTICS_LEN: usize = 13;
-const STATISTICS_LEN: usize =
-    Counters::LEN + LOOP_STATISTICS_LEN + SOCKET_STATISTICS_LEN + STREAM_STATISTICS_LEN;
+const HAND_OFF_STATISTICS_LEN: usize = 4;
+const STATISTICS_LEN: usize = Counters::LEN
+    + LOOP_STATISTICS_LEN
+    + SOCKET_STATISTICS_LEN
+    + STREAM_STATISTICS_LEN
+    + HAND_OFF_STATISTICS_LEN;
 
 /// The statistics page. First the shard's counters, then the loop's: turns, ns spent busy, ns of the longest turn, and ns since
 /// the engine's epoch. Then what the worker's sockets lost since it started:
@@ -253,7 +257,7 @@ const STATISTICS_LEN: usize =
 /// | 1 | messages dropped as too long, or without a usable source | 4 | datagrams dropped, the batch being full |
 /// | 2 | receive calls that failed | 5 | datagrams whose destination could not be sent to |
 ///
-/// Last, the worker's TCP connections and the frames on them:
+/// Then the worker's TCP connections and the frames on them:
 ///
 /// | connections | | frames | |
 /// |---|---|---|---|
@@ -264,10 +268,14 @@ const STATISTICS_LEN: usize =
 /// | 4 | closed, announcing a frame longer than any | 11 | dropped, having waited too long |
 /// | 5 | closed, being of no use any more | 12 | dropped, the connection being gone |
 /// | 6 | closed by the peer | | |
+///
+/// Last, what it handed to other workers: parcels given, parcels lost because the other's mailbox was full, parcels taken, and how often it woke
+/// another.
 fn write_statistics(counters: &Counters, report: &Report, page: &mut [u64; STATISTICS_LEN]) {
     let (of_shard, others) = page.split_at_mut(Counters::LEN);
     let (of_loop, others) = others.split_at_mut(LOOP_STATISTICS_LEN);
-    let (of_sockets, of_streams) = others.split_at_mut(SOCKET_STATISTICS_LEN);
+    let (of_sockets, others) = others.split_at_mut(SOCKET_STATISTICS_LEN);
+    let (of_streams, of_hand_offs) = others.split_at_mut(STREAM_STATISTICS_LEN);
     of_shard.copy_from_slice(counters.as_slots());
     of_loop.copy_from_slice(&[
         report.turns.turns,
@@ -300,6 +308,8 @@ fn write_statistics(counters: &Counters, report: &Report, page: &mut [u64; STATI
         streams.queued.dropped_late,
         streams.dropped_closed,
     ]);
+    let handed = &report.handed;
+    of_hand_offs.copy_from_slice(&[handed.given, handed.dropped, handed.taken, handed.wakes]);
 }
 
 fn decode(record: &[u8]) -> Input {
@@ -316,10 +326,10 @@ const _: () = assert!(STATISTICS_LEN <= shm::limits::STATS_SLOTS);
 mod tests {
     use super::*;
     use runtime::framing::QueueCounts;
-    use runtime::{LoopStats, ReceiveStats, SendStats, StreamStats};
+    use runtime::{HandOffStats, LoopStats, ReceiveStats, SendStats, StreamStats};
 
     #[test]
-    fn the_statistics_page_ends_with_what_sockets_and_connections_lost() {
+    fn the_statistics_page_ends_with_what_sockets_connections_and_mailboxes_lost() {
         let received = ReceiveStats {
             dropped_by_kernel: 1,
             dropped_truncated: 20,
@@ -344,11 +354,12 @@ mod tests {
             queued: QueueCounts { sent: 19, dropped_full: 20, dropped_late: 21 },
             dropped_closed: 22,
         };
-        let report = Report { now: Instant::from_nanos(8), turns, received, sent, streams };
+        let handed = HandOffStats { given: 23, dropped: 24, taken: 25, wakes: 26 };
+        let report = Report { now: Instant::from_nanos(8), turns, received, sent, handed, streams };
         let mut page = [0xa5; STATISTICS_LEN];
         write_statistics(&Counters::default(), &report, &mut page);
         assert_eq!(page[..Counters::LEN], [0; Counters::LEN]);
         assert_eq!(page[Counters::LEN..][..10], [7, 0, 0, 8, 1, 22, 3, 4, 5, 6]);
-        assert_eq!(page[Counters::LEN + 10..], std::array::from_fn::<u64, 13, _>(|index| 10 + index as u64));
+        assert_eq!(page[Counters::LEN + 10..], std::array::from_fn::<u64, 17, _>(|index| 10 + index as u64));
     }
 }

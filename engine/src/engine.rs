@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use machine::Rng;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use runtime::{Clock, Listeners, SocketOptions, Sockets, Worker};
+use runtime::{Clock, HandOffs, Listeners, SocketOptions, Sockets, Worker};
 use sfu::Shard;
 use shm::{Listener, ListenerEvent, WorkerEnd};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -174,6 +174,7 @@ fn start_workers(
     allow_descriptors(config);
 
     let mut handles = Vec::new();
+    let mut hand_offs = HandOffs::between(config.workers.len()).into_iter();
     for (index, (worker, (sockets, listeners))) in config.workers.iter().zip(sockets).enumerate() {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Failure::Randomness)?;
@@ -182,6 +183,7 @@ fn start_workers(
         let endpoint = Endpoint::new(index, orders_out, notices.clone(), main.clone());
         let worker = Worker::new(sockets, clock, shard, endpoint).and_then(|worker| worker.listen(listeners));
         let worker = worker.map_err(system("make a worker"))?;
+        let worker = worker.with_hand_offs(hand_offs.next().unwrap_or_default());
         let waker = worker.waker();
         let guard = EndGuard { ended: ended.clone(), main: main.clone() };
         let run = move || {

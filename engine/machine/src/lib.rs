@@ -59,6 +59,10 @@ impl LocalId {
     }
 }
 
+/// Which worker of an engine, from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(pub u16);
+
 /// A dense number for one remote peer, chosen by the machine: the send batch groups the datagrams of
 /// one flow into runs without hashing. Flows of live peers are distinct; numbers are reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,12 +118,20 @@ pub trait Tx {
         back.copy_from_slice(body);
         true
     }
+
+    /// Hands `head` and behind it `body`, copied once, to the machine of another worker, whose [`Machine::on_hand_off`] is called with them.
+    /// False if there is no such worker or its queue is full: they are then lost, and the implementation has counted it. What is handed to
+    /// one worker comes there in this order.
+    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+        let _ = (worker, head, body);
+        false
+    }
 }
 
 /// A protocol as a state machine without I/O.
 ///
-/// `now` never goes backwards between calls. After a batch of [`on_datagram`](Self::on_datagram) calls the
-/// driver calls [`on_batch_end`](Self::on_batch_end) once, flushes the `Tx`, then looks at
+/// `now` never goes backwards between calls. After a batch of [`on_datagram`](Self::on_datagram) or [`on_hand_off`](Self::on_hand_off)
+/// calls the driver calls [`on_batch_end`](Self::on_batch_end) once, flushes the `Tx`, then looks at
 /// [`next_timeout`](Self::next_timeout).
 pub trait Machine {
     /// What the controller may ask.
@@ -129,6 +141,11 @@ pub trait Machine {
 
     /// A datagram arrived. Anything unusable is counted and dropped; there is no error to return.
     fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx);
+
+    /// The machine of another worker has [handed this over](Tx::hand_off). Anything unusable is counted and dropped.
+    fn on_hand_off(&mut self, now: Instant, from: WorkerId, bytes: &[u8], tx: &mut impl Tx) {
+        let _ = (now, from, bytes, tx);
+    }
 
     /// The TCP connection behind this path is closed: nothing comes from there any more, and nothing gets there. A new
     /// connection from the same address is another one, and has nothing yet.

@@ -1,5 +1,6 @@
 //! What a worker needs from whoever controls it. The engine's binary fills this with the shared-memory ring; tests with vectors.
 
+use crate::hand_off::HandOffStats;
 use crate::receive::ReceiveStats;
 use crate::send::SendStats;
 use crate::streams::StreamStats;
@@ -78,6 +79,8 @@ pub struct Report {
     pub received: ReceiveStats,
     /// Out.
     pub sent: SendStats,
+    /// To other workers, and from them.
+    pub handed: HandOffStats,
     /// TCP, both ways.
     pub streams: StreamStats,
 }

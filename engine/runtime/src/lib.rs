@@ -2,7 +2,8 @@
 //!
 //! A [`Worker`] drives one [`machine::Machine`] on one thread with its own sockets: `recvmmsg` with GRO in, `sendmmsg`
 //! with GSO out, TCP connections that carry datagrams as frames, timers, and a [`Control`] that brings commands and takes events. Nothing here
-//! allocates per packet once it is warm, and nothing is shared with another worker.
+//! allocates per packet once it is warm, and nothing is shared with another worker but the [mailboxes](HandOffs) that their machines hand
+//! each other packets by.
 //!
 //! It is *not* a general async runtime, and it knows no protocol.
 
@@ -14,6 +15,7 @@ mod address;
 mod clock;
 mod control;
 pub mod framing;
+mod hand_off;
 pub mod limits;
 mod listen;
 mod on_demand;
@@ -31,6 +33,7 @@ mod worker;
 pub use clock::{Clock, Stamps};
 pub use control::{CONTROL_TOKEN, Control, LoopStats, Report};
 pub use framing::Framing;
+pub use hand_off::{HandOffStats, HandOffs};
 pub use listen::{BindError, Listeners, Listening, Protocol};
 pub use on_demand::Places;
 pub use pin::pin_to_core;

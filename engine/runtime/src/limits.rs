@@ -180,3 +180,13 @@ pub const TLS_BUFFER_BYTES: usize = 16 << 10;
 /// Bytes that the kernel may take of a TCP connection without being able to send them yet: enough not to be woken for every
 /// frame, and little beside [`QUEUE_BYTES_MAX`], since those bytes can no longer be dropped.
 pub const UNSENT_BYTES_MAX: i32 = 16 << 10;
+
+/// Parcels that wait for one worker: what a gigabit a second brings in 20 ms, and 4 MiB if ever so many wait. When full, what is handed to it is dropped and counted.
+pub const HAND_OFF_PARCELS: usize = 2048;
+
+/// Bytes of one parcel: a packet of a 1500-byte link, and what is said of it. A longer one is dropped and counted. With the parcel's own four
+/// bytes it is 2 KiB.
+pub const HAND_OFF_BYTES_MAX: usize = (2 << 10) - 4;
+
+/// Parcels of other workers taken in one turn: a quarter of what may wait. The rest comes next turn, which does not sleep.
+pub const HAND_OFFS_PER_TURN: usize = HAND_OFF_PARCELS / 4;

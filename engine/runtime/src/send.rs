@@ -5,6 +5,7 @@
 //! from where it was received) and cut into datagrams again by
 //! the kernel or the network card (UDP GSO). All runs of a socket leave by `sendmmsg`. What is for a TCP connection is queued there.
 
+use crate::hand_off::HandOffs;
 use crate::limits::{
     DATAGRAM_BYTES_MAX, FLOWS_MAX, FORWARD_BYTES_MIN, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES,
     SEND_FLOW_BYTES, SEND_SLOTS, SOCKETS_MAX, WOULD_BLOCK_TRIES,
@@ -12,7 +13,7 @@ use crate::limits::{
 use crate::sockets::Sockets;
 use crate::streams::Streams;
 use crate::sys::{self, Piece, Run};
-use machine::{Flow, Instant, LocalId, Path, Tx};
+use machine::{Flow, Instant, LocalId, Path, Tx, WorkerId};
 use std::io;
 use std::ops::Range;
 
@@ -62,6 +63,8 @@ pub struct SendBatch {
     gso: bool,
     plan: Plan,
     stats: SendStats,
+    /// The way to other workers.
+    pub(crate) hand_offs: HandOffs,
 }
 
 /// What a flush of one socket sends. Kept for its capacity.
@@ -149,6 +152,7 @@ impl SendBatch {
             gso,
             plan: Plan { pieces: Vec::with_capacity(slots_max), runs: Vec::with_capacity(slots_max) },
             stats: SendStats::default(),
+            hand_offs: HandOffs::default(),
         }
     }
 
@@ -202,6 +206,7 @@ impl SendBatch {
         now: Instant,
         received: &[u8],
     ) {
+        self.hand_offs.ring();
         if self.slots.is_empty() {
             self.on_demand.clear();
             return;
@@ -530,6 +535,10 @@ impl Tx for Outbox<'_> {
         if self.batch.used >= SEND_FLOW_BYTES && !self.batch.has_received {
             self.batch.flush(self.sockets, self.streams, self.now);
         }
+    }
+
+    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+        self.batch.hand_offs.give(worker, head, body)
     }
 
     fn cancel(&mut self) {

@@ -2,9 +2,10 @@
 
 use crate::clock::{Clock, Stamps};
 use crate::control::{CONTROL_TOKEN, Control, LoopStats, Report};
+use crate::hand_off::HandOffs;
 use crate::limits::{
-    COMMANDS_PER_TURN, EVENTS_PER_TURN, GATHER_SLEEP, PASSES_PER_TURN, POLL_EVENTS, READS_PER_TURN,
-    RECEIVE_RETRY, RECEIVES_PER_TURN, SOCKETS_MAX, TIMEOUTS_PER_TURN, TIMER_SLACK_NS,
+    COMMANDS_PER_TURN, EVENTS_PER_TURN, GATHER_SLEEP, HAND_OFFS_PER_TURN, PASSES_PER_TURN, POLL_EVENTS,
+    READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN, SOCKETS_MAX, TIMEOUTS_PER_TURN, TIMER_SLACK_NS,
 };
 use crate::listen::Listeners;
 use crate::peers::{Peers, STREAM_TOKEN, Seen};
@@ -89,6 +90,13 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         Ok(self)
     }
 
+    /// Hands packets to the other workers by this, and takes theirs.
+    pub fn with_hand_offs(mut self, hand_offs: HandOffs) -> Self {
+        hand_offs.begin(self.waker.clone());
+        self.batch.hand_offs = hand_offs;
+        self
+    }
+
     /// Wakes the worker out of its poll, from any thread, to have [`Control::on_wake`] called.
     pub fn waker(&self) -> Arc<Waker> {
         self.waker.clone()
@@ -127,6 +135,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         self.retry_failed(started);
         self.receive();
         self.receive_frames();
+        self.take_hand_offs();
         self.serve_peers();
         self.fire_timers();
         self.take_commands();
@@ -138,6 +147,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             turns: self.stats,
             received: self.receiver.stats(),
             sent: self.batch.stats(),
+            handed: self.batch.hand_offs.stats(),
             streams: self.streams.stats(),
         };
         self.control.end_turn(&mut self.machine, &report);
@@ -149,6 +159,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     fn wait(&mut self) -> io::Result<()> {
         let has_input = self.is_readable() || self.streams.has_work() || self.peers.has_work();
         let idle = !self.unfinished && !has_input && !self.woken && self.control.may_sleep();
+        // Last, because from then on others think it asleep.
+        let idle = idle && self.batch.hand_offs.may_sleep();
         let timeout = if idle {
             let own =
                 self.retry_at.into_iter().chain(self.streams.next_timeout()).chain(self.peers.next_timeout());
@@ -158,7 +170,9 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         } else {
             Some(Duration::ZERO)
         };
-        match self.poll.poll(&mut self.events, timeout) {
+        let polled = self.poll.poll(&mut self.events, timeout);
+        self.batch.hand_offs.wake_up();
+        match polled {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.events.clear();
                 Ok(())
@@ -244,6 +258,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         match left {
             Ok(left) => {
                 let (left, now) = self.gather(local, stamps, (left, now));
+                // Other workers begin with their part of the fan-out before this one does.
+                self.batch.hand_offs.ring();
                 let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
                 self.machine.on_batch_end(now, &mut outbox);
                 self.batch.flush_received(&self.sockets, &mut self.streams, now, self.receiver.arena());
@@ -287,6 +303,34 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             }
         }
         (left, now)
+    }
+
+    /// Takes what other workers have handed over, a bounded number, and gathers the rest of a frame as with what comes by a socket.
+    fn take_hand_offs(&mut self) {
+        if !self.batch.hand_offs.has_work() {
+            return;
+        }
+        let mut now = self.clock.now();
+        let mut left = HAND_OFFS_PER_TURN;
+        loop {
+            while left > 0
+                && let Some(parcel) = self.batch.hand_offs.take()
+            {
+                let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+                self.machine.on_hand_off(now, parcel.from(), parcel.bytes(), &mut outbox);
+                self.batch.hand_offs.give_back(parcel);
+                left -= 1;
+            }
+            if left == 0 || self.machine.gathering_until().is_none_or(|until| until <= now) {
+                break;
+            }
+            std::thread::sleep(GATHER_SLEEP);
+            now = self.clock.now();
+        }
+        self.unfinished |= left == 0;
+        self.machine.on_batch_end(now, &mut self.batch.outbox(&self.sockets, &mut self.streams, now));
+        self.batch.flush(&self.sockets, &mut self.streams, now);
+        self.carry_out_orders(now);
     }
 
     /// Takes in new connections, and receives from a bounded number of those that have something.

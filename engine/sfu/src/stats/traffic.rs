@@ -3,7 +3,7 @@
 //! Counted where it leaves, around the send batch: so nothing is missed that anybody sends, and nobody who sends has to
 //! think of it.
 
-use machine::{Flow, Path, Tx};
+use machine::{Flow, Path, Tx, WorkerId};
 
 /// Datagrams and bytes, one entry for each transport by its slot's index, which is its flow.
 #[derive(Debug, Default)]
@@ -81,6 +81,10 @@ impl<T: Tx> Tx for Counted<'_, T> {
 
     fn end_of_flow(&mut self) {
         self.tx.end_of_flow();
+    }
+
+    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+        self.tx.hand_off(worker, head, body)
     }
 
     fn cancel(&mut self) {

@@ -1,0 +1,269 @@
+//! From worker to worker: what one machine hands to another, copied once.
+//!
+//! Each worker has a mailbox: a bounded queue of parcels, and a second one with those that are empty. A sender takes an empty parcel, fills it,
+//! and puts it into the first; the receiver reads it where it lies, and gives it back. So nothing is shared but the two queues. There
+//! are as many parcels as have ever waited at once, up to a bound; then the mailbox is full.
+//!
+//! A receiver that is at work finds its parcels by itself. Only one that is about to sleep has to be woken: it says so in a flag, looks once
+//! more, and then sleeps; a sender that finds the flag takes it away, and wakes. Flag and queue are sequentially consistent, so that of
+//! a parcel that comes meanwhile one of the two knows.
+
+use crate::limits::{HAND_OFF_BYTES_MAX, HAND_OFF_PARCELS};
+use crossbeam_queue::ArrayQueue;
+use machine::WorkerId;
+use mio::Waker;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// What has been handed over, since the worker was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HandOffStats {
+    /// Parcels given to other workers.
+    pub given: u64,
+    /// Parcels not given, because the other worker's mailbox was full, or there is no such worker, or they were too long.
+    pub dropped: u64,
+    /// Parcels of other workers taken.
+    pub taken: u64,
+    /// Times that another worker was woken.
+    pub wakes: u64,
+}
+
+/// Bytes on their way, and who they are from.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    from: WorkerId,
+    len: u16,
+    bytes: [u8; HAND_OFF_BYTES_MAX],
+}
+
+const _: () = assert!(HAND_OFF_BYTES_MAX <= u16::MAX as usize);
+
+impl Parcel {
+    pub(crate) fn from(&self) -> WorkerId {
+        self.from
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+#[derive(Debug)]
+struct Mailbox {
+    filled: ArrayQueue<Box<Parcel>>,
+    empty: ArrayQueue<Box<Parcel>>,
+    /// Parcels that there are.
+    made: AtomicUsize,
+    is_asleep: AtomicBool,
+    /// Set when its worker is made.
+    waker: OnceLock<Arc<Waker>>,
+}
+
+impl Mailbox {
+    fn new() -> Self {
+        Self {
+            filled: ArrayQueue::new(HAND_OFF_PARCELS),
+            empty: ArrayQueue::new(HAND_OFF_PARCELS),
+            made: AtomicUsize::new(0),
+            is_asleep: AtomicBool::new(false),
+            waker: OnceLock::new(),
+        }
+    }
+
+    /// One that is empty; the first few times, a new one.
+    fn empty(&self) -> Option<Box<Parcel>> {
+        if let Some(parcel) = self.empty.pop() {
+            return Some(parcel);
+        }
+        let has_room = |made: usize| (made < HAND_OFF_PARCELS).then_some(made + 1);
+        self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, has_room).ok()?;
+        Some(Box::new(Parcel { from: WorkerId(0), len: 0, bytes: [0; HAND_OFF_BYTES_MAX] }))
+    }
+}
+
+/// One worker's way to the others, and its own mailbox.
+#[derive(Debug, Default)]
+pub struct HandOffs {
+    own: WorkerId,
+    /// All mailboxes, this worker's among them. Empty where there are no others.
+    mailboxes: Box<[Arc<Mailbox>]>,
+    /// Whose mailbox has got something since they were woken last.
+    touched: Vec<WorkerId>,
+    stats: HandOffStats,
+}
+
+impl HandOffs {
+    /// The ends of so many workers, in their order. Where there is only one there is nobody to hand anything to.
+    pub fn between(workers: usize) -> Vec<Self> {
+        let mailboxes: Vec<Arc<Mailbox>> = match workers {
+            0 | 1 => Vec::new(),
+            several => (0..several).map(|_| Arc::new(Mailbox::new())).collect(),
+        };
+        let end = |own: usize| Self {
+            own: WorkerId(own as u16),
+            mailboxes: mailboxes.clone().into_boxed_slice(),
+            touched: Vec::with_capacity(workers),
+            stats: HandOffStats::default(),
+        };
+        (0..workers).map(end).collect()
+    }
+
+    /// From now on the worker can be woken.
+    pub(crate) fn begin(&self, waker: Arc<Waker>) {
+        if let Some(mailbox) = self.own() {
+            // A worker is made once.
+            let _ = mailbox.waker.set(waker);
+        }
+    }
+
+    /// What has been handed over so far.
+    pub fn stats(&self) -> HandOffStats {
+        self.stats
+    }
+
+    fn own(&self) -> Option<&Mailbox> {
+        self.mailboxes.get(usize::from(self.own.0)).map(|mailbox| &**mailbox)
+    }
+
+    /// Copies `head` and behind it `body` into the mailbox of `worker`. False, and counted, if that cannot be.
+    pub(crate) fn give(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+        let len = head.len() + body.len();
+        let mailbox = self.mailboxes.get(usize::from(worker.0)).filter(|_| worker != self.own);
+        let parcel = mailbox.filter(|_| len <= HAND_OFF_BYTES_MAX).and_then(|mailbox| mailbox.empty());
+        let (Some(mailbox), Some(mut parcel)) = (mailbox, parcel) else {
+            self.stats.dropped += 1;
+            return false;
+        };
+        parcel.from = self.own;
+        parcel.len = len as u16;
+        parcel.bytes[..head.len()].copy_from_slice(head);
+        parcel.bytes[head.len()..len].copy_from_slice(body);
+        // Never full: there are no more parcels than places.
+        let _ = mailbox.filled.push(parcel);
+        self.stats.given += 1;
+        if !self.touched.contains(&worker) {
+            self.touched.push(worker);
+        }
+        true
+    }
+
+    /// Wakes those who have got something and sleep.
+    pub(crate) fn ring(&mut self) {
+        for worker in self.touched.drain(..) {
+            let Some(mailbox) = self.mailboxes.get(usize::from(worker.0)) else { continue };
+            if mailbox.is_asleep.swap(false, Ordering::SeqCst)
+                && let Some(waker) = mailbox.waker.get()
+            {
+                self.stats.wakes += 1;
+                // Fails only if that worker's poll is gone, and then nobody is there to read.
+                let _ = waker.wake();
+            }
+        }
+    }
+
+    /// The oldest parcel for this worker. It is to be [given back](Self::give_back).
+    pub(crate) fn take(&mut self) -> Option<Box<Parcel>> {
+        let parcel = self.own()?.filled.pop()?;
+        self.stats.taken += 1;
+        Some(parcel)
+    }
+
+    /// A parcel that has been read: the next sender may have it.
+    pub(crate) fn give_back(&self, parcel: Box<Parcel>) {
+        if let Some(mailbox) = self.own() {
+            // Never full, as above.
+            let _ = mailbox.empty.push(parcel);
+        }
+    }
+
+    /// Whether there is a parcel for this worker.
+    pub(crate) fn has_work(&self) -> bool {
+        self.own().is_some_and(|mailbox| !mailbox.filled.is_empty())
+    }
+
+    /// The worker is about to sleep: whether it may. If so, whoever gives it something from now on wakes it.
+    pub(crate) fn may_sleep(&self) -> bool {
+        let Some(mailbox) = self.own() else { return true };
+        mailbox.is_asleep.store(true, Ordering::SeqCst);
+        mailbox.filled.is_empty()
+    }
+
+    /// The worker is at work, and looks by itself.
+    pub(crate) fn wake_up(&self) {
+        if let Some(mailbox) = self.own() {
+            mailbox.is_asleep.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (HandOffs, HandOffs) {
+        let mut ends = HandOffs::between(2).into_iter();
+        (ends.next().expect("two"), ends.next().expect("two"))
+    }
+
+    const SECOND: WorkerId = WorkerId(1);
+
+    #[test]
+    fn what_is_given_comes_in_order_and_says_from_whom() {
+        let (mut first, mut second) = pair();
+        assert!(first.give(SECOND, b"head", b"body"));
+        assert!(first.give(SECOND, b"", &[7; HAND_OFF_BYTES_MAX]));
+        let parcel = second.take().expect("given");
+        assert_eq!((parcel.from(), parcel.bytes()), (WorkerId(0), &b"headbody"[..]));
+        second.give_back(parcel);
+        assert_eq!(second.take().expect("given").bytes(), [7; HAND_OFF_BYTES_MAX]);
+        assert!(second.take().is_none() && first.take().is_none());
+    }
+
+    #[test]
+    fn a_full_mailbox_takes_nothing_until_it_is_read() {
+        let (mut first, mut second) = pair();
+        for _ in 0..HAND_OFF_PARCELS {
+            assert!(first.give(SECOND, b"x", b""));
+        }
+        assert!(!first.give(SECOND, b"x", b""));
+        let parcel = second.take().expect("given");
+        assert!(!first.give(SECOND, b"x", b""), "it is being read");
+        second.give_back(parcel);
+        assert!(first.give(SECOND, b"x", b""));
+        assert_eq!(first.stats().dropped, 2);
+    }
+
+    #[test]
+    fn there_is_nobody_to_give_to_beyond_the_others() {
+        let (mut first, _second) = pair();
+        for nobody in [WorkerId(0), WorkerId(2), WorkerId(u16::MAX)] {
+            assert!(!first.give(nobody, b"x", b""));
+        }
+        assert!(!first.give(SECOND, b"x", &[0; HAND_OFF_BYTES_MAX]));
+        assert_eq!(first.stats(), HandOffStats { dropped: 4, ..HandOffStats::default() });
+        let mut only = HandOffs::between(1).remove(0);
+        assert!(!only.give(WorkerId(0), b"x", b"") && !only.has_work() && only.may_sleep());
+    }
+
+    #[test]
+    fn a_sleeper_is_woken_once_and_one_at_work_not_at_all() {
+        let poll = mio::Poll::new().expect("a poll");
+        let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).expect("a waker"));
+        let (mut first, mut second) = pair();
+        second.begin(waker);
+        first.give(SECOND, b"x", b"");
+        first.ring();
+        assert_eq!(first.stats().wakes, 0, "it has not said that it sleeps");
+        assert!(!second.may_sleep(), "there is something to read");
+        second.wake_up();
+        let parcel = second.take().expect("given");
+        second.give_back(parcel);
+        assert!(second.may_sleep());
+        first.give(SECOND, b"x", b"");
+        first.give(SECOND, b"y", b"");
+        first.ring();
+        first.give(SECOND, b"z", b"");
+        first.ring();
+        assert_eq!(first.stats().wakes, 1);
+    }
+}
