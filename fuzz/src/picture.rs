@@ -162,6 +162,10 @@ impl Picture {
                 assert!(self.routers.contains(&create.router));
                 self.transports.insert(create.transport, create.router);
             }
+            Command::CreatePipe(create) => {
+                assert!(self.routers.contains(&create.router));
+                self.transports.insert(create.transport, create.router);
+            }
             Command::Produce(Produce { producer, transport, .. }) => {
                 assert!(self.transports.contains_key(&transport));
                 self.producers.insert(producer, transport);
@@ -194,7 +198,8 @@ impl Picture {
         let shown = match *item {
             SnapshotItem::Router { router, .. } => Shown::Router(router),
             SnapshotItem::Transport { transport, router, .. }
-            | SnapshotItem::PlainTransport { transport, router, .. } => Shown::Transport(transport, router),
+            | SnapshotItem::PlainTransport { transport, router, .. }
+            | SnapshotItem::Pipe { transport, router, .. } => Shown::Transport(transport, router),
             SnapshotItem::Producer { producer, transport, .. } => Shown::Producer(producer, transport),
             SnapshotItem::Consumer { consumer, transport, producer, .. } => {
                 Shown::Consumer(consumer, transport, producer)

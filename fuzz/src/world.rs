@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use control::{Candidate, Command, Event, Request, RequestId, TransportId};
 use dtls::{Certificate, Endpoint, Output};
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, Tx};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, Tx, WorkerId};
 use sfu::{Config, Input, Shard};
 use srtp::{Discard, Inbound, Outbound};
 use stun::{Class, Demux, Key, Method, TransactionId, Writer};
@@ -28,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) rtcp_opened: u64,
     /// Packets sent again, under an SSRC of their own.
     pub(crate) repaired: u64,
+    /// Packets of media taken from another worker.
+    pub(crate) piped: u64,
     /// Packets of media that a plain transport has sent to its peer.
     pub(crate) plain_heard: u64,
 }
@@ -222,6 +224,13 @@ impl World {
         self.shard.on_path_closed(self.now, path, &mut self.sink);
         self.owners.remove(&path);
         self.peers.values_mut().for_each(|peer| _ = peer.proven.remove(&path));
+        self.look();
+    }
+
+    /// Another worker hands something over.
+    pub(crate) fn take_over(&mut self, from: WorkerId, bytes: &[u8]) {
+        self.shard.on_hand_off(self.now, from, bytes, &mut self.sink);
+        self.tally.piped = self.shard.counters().value(control::Counter::PipedIn);
         self.look();
     }
 

@@ -1,6 +1,6 @@
 //! The send batch of a machine under test: keeps what is written, and can be full.
 
-use machine::{Flow, Path, Rng, Tx};
+use machine::{Flow, Path, Rng, Tx, WorkerId};
 use std::ops::Range;
 
 /// Collects the datagrams of one turn. Slots start as `0xa5`, so that a byte nobody wrote shows.
@@ -11,17 +11,37 @@ pub struct Outbox {
     /// Chance that a slot is refused, as if the batch were full.
     refusal: Option<(Rng, f64)>,
     refused: u64,
+    handed: Vec<(WorkerId, Vec<u8>)>,
+    /// Chance that something handed over is lost, as if the other worker's mailbox were full.
+    hand_off_refusal: Option<(Rng, f64)>,
 }
 
 impl Outbox {
     /// Never full.
     pub fn new() -> Self {
-        Self { bytes: Vec::new(), datagrams: Vec::new(), refusal: None, refused: 0 }
+        Self {
+            bytes: Vec::new(),
+            datagrams: Vec::new(),
+            refusal: None,
+            refused: 0,
+            handed: Vec::new(),
+            hand_off_refusal: None,
+        }
     }
 
     /// From now on, refuses slots with this probability.
     pub fn refuse(&mut self, rng: Rng, probability: f64) {
         self.refusal = Some((rng, probability));
+    }
+
+    /// From now on, loses what is handed to other workers with this probability.
+    pub fn refuse_hand_offs(&mut self, rng: Rng, probability: f64) {
+        self.hand_off_refusal = Some((rng, probability));
+    }
+
+    /// Takes out what was handed to other workers, in order.
+    pub fn drain_handed(&mut self) -> Vec<(WorkerId, Vec<u8>)> {
+        std::mem::take(&mut self.handed)
     }
 
     /// How many slots were refused.
@@ -56,6 +76,16 @@ impl Tx for Outbox {
         self.bytes.resize(start + len, 0xa5);
         self.datagrams.push((path, start..start + len));
         Some(&mut self.bytes[start..])
+    }
+
+    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+        if let Some((rng, probability)) = &mut self.hand_off_refusal
+            && rng.chance(*probability)
+        {
+            return false;
+        }
+        self.handed.push((worker, [head, body].concat()));
+        true
     }
 
     fn cancel(&mut self) {

@@ -1,7 +1,7 @@
 //! The sockets that a shard orders for plain transports, and whoever is at their other ends: tests play those themselves,
 //! from whatever addresses they like. Nothing is lost or late on this way.
 
-use crate::world::PLAIN_IP;
+use crate::world::{PLAIN_IP, Worker};
 use crate::{SocketsOnDemand, World};
 use machine::{Datagram, Machine, Path, SocketError};
 use std::net::SocketAddr;
@@ -72,7 +72,8 @@ impl World {
     }
 
     /// As a driver must after every command and timer.
-    pub(crate) fn carry_out_orders(&mut self) {
-        self.plain.sockets.carry_out_orders(self.now, &mut self.shard, &mut self.outbox);
+    pub(crate) fn carry_out_orders(&mut self, worker: usize) {
+        let Worker { shard, outbox, .. } = &mut self.workers[worker];
+        self.plain.sockets.carry_out_orders(self.now, shard, outbox);
     }
 }

@@ -10,9 +10,9 @@ use crate::track::{RED_PT_RECEIVED, received_ext, received_extensions};
 use crate::world::{certificates, dtls_settings, engine_address};
 use crate::{PeerId, Track, World};
 use control::{
-    Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Event, Extension, ExtensionKind,
-    IceParameters, Kind, Layers, ProducerId, Request, RequestId, RouterId, SnapshotItem, StatsItem, StatsOf,
-    Text, TransportId,
+    AppData, Codec, CodecParameters, Command, Consume, ConsumerId, CreatePipe, CreateTransport, Event,
+    Extension, ExtensionKind, IceParameters, Kind, Layers, Produce, ProducerId, Request, RequestId, RouterId,
+    SnapshotItem, StatsItem, StatsOf, Text, TransportId,
 };
 use dtls::Fingerprint;
 use machine::Instant;
@@ -26,7 +26,7 @@ impl World {
     /// Asks the shard for something; its answer.
     pub fn request(&mut self, command: Command) -> Event {
         let (request, told_before) = self.send_request(command);
-        let mut answers = self.news[told_before..].iter().map(|(_, event)| event);
+        let mut answers = self.news()[told_before..].iter().map(|(_, event)| event);
         let answer = answers.find(|event| event.request() == Some(request)).cloned();
         answer.unwrap_or_else(|| panic!("{self}: request {request} got no answer"))
     }
@@ -34,7 +34,7 @@ impl World {
     /// Everything the shard says it holds.
     pub fn snapshot(&mut self) -> Vec<SnapshotItem> {
         let (request, told_before) = self.send_request(Command::Snapshot);
-        let mut told = self.news[told_before..].iter().map(|(_, event)| event);
+        let mut told = self.news()[told_before..].iter().map(|(_, event)| event);
         assert_eq!(told.next_back(), Some(&Event::SnapshotEnd { request }), "{self}");
         told.filter_map(|event| match event {
             Event::Snapshot { item, .. } => Some(item.clone()),
@@ -46,7 +46,7 @@ impl World {
     /// Statistics, as the shard tells them.
     pub fn stats(&mut self, of: StatsOf) -> Vec<StatsItem> {
         let (request, told_before) = self.send_request(Command::Stats { of });
-        let mut told = self.news[told_before..].iter().map(|(_, event)| event);
+        let mut told = self.news()[told_before..].iter().map(|(_, event)| event);
         assert_eq!(told.next_back(), Some(&Event::StatsEnd { request }), "{self}");
         told.filter_map(|event| match event {
             Event::Stats { item, .. } => Some(item.clone()),
@@ -57,7 +57,7 @@ impl World {
 
     fn send_request(&mut self, command: Command) -> (RequestId, usize) {
         self.last_request.0 += 1;
-        let (request, told_before) = (self.last_request, self.news.len());
+        let (request, told_before) = (self.last_request, self.news().len());
         self.command(Input::Request(Request { id: request, command }));
         (request, told_before)
     }
@@ -75,7 +75,7 @@ impl World {
 
     /// Everything the shard has told so far, and when.
     pub fn news(&self) -> &[(Instant, Event)] {
-        &self.news
+        &self.workers[self.current].news
     }
 
     /// What the shard has told of a transport.
@@ -85,7 +85,7 @@ impl World {
             | Event::TransportClosed { transport: other, .. } => *other == transport,
             _ => false,
         };
-        self.news.iter().filter(|(_, event)| is_of(event)).collect()
+        self.news().iter().filter(|(_, event)| is_of(event)).collect()
     }
 
     /// The router that peers join.
@@ -110,6 +110,14 @@ impl World {
         peer
     }
 
+    /// A peer joins at this worker, to which is spoken from now on.
+    pub fn join_at(&mut self, worker: usize) -> PeerId {
+        self.turn_to(worker);
+        let (router, app_data) = (self.router, Default::default());
+        self.demand(Command::CreateRouter { router, app_data });
+        self.join()
+    }
+
     /// A peer joins whose fingerprint the engine does not know yet.
     pub fn join_unannounced(&mut self) -> PeerId {
         let transport = TransportId(self.next_id());
@@ -118,7 +126,7 @@ impl World {
         let Event::TransportCreated { ice, fingerprint, .. } = answer else { panic!("{self}: {answer:?}") };
         let introduction = Introduction {
             cname: format!("peer-{}", self.members.len()),
-            engine: engine_address(self.seed()),
+            engine: engine_address(self.seed(), self.current),
             ice,
             fingerprint: Fingerprint(fingerprint),
             certificate: certificates().1.clone(),
@@ -137,7 +145,7 @@ impl World {
     pub fn publish(&mut self, peer: PeerId, track: Track) -> ProducerId {
         let producer = self.publish_unannounced(peer, track);
         let produce = self.source(producer).produce(self.transport(peer), producer);
-        self.demand(Command::Produce(produce));
+        self.produce(peer, produce);
         producer
     }
 
@@ -184,7 +192,7 @@ impl World {
         let sink = Sink::new(self.now, kind, consume.clone());
         self.subscribers.insert(consumer, peer);
         self.order(peer, |peer, now| peer.receive(now, consumer, sink));
-        self.demand(Command::Consume(consume));
+        self.demand_consume(peer, consume);
         consumer
     }
 
@@ -198,8 +206,37 @@ impl World {
         let sink = Sink::new(self.now, Kind::Audio, consume.clone());
         self.subscribers.insert(consumer, peer);
         self.order(peer, |peer, now| peer.receive(now, consumer, sink));
-        self.demand(Command::Consume(consume));
+        self.demand_consume(peer, consume);
         consumer
+    }
+
+    /// Has a track produced on the worker that its publisher is at.
+    fn produce(&mut self, peer: PeerId, produce: Produce) {
+        self.turn_to(self.members[peer.0].worker);
+        self.produced.insert(produce.producer, produce.clone());
+        self.demand(Command::Produce(produce));
+    }
+
+    /// Has a track consumed on the worker that the subscriber is at, which first has it piped there if it is another's.
+    fn demand_consume(&mut self, peer: PeerId, consume: Consume) {
+        let (worker, producer) = (self.members[peer.0].worker, consume.producer);
+        self.turn_to(worker);
+        let origin = self.publishers.get(&producer).map(|publisher| self.members[publisher.0].worker);
+        if let Some(origin) = origin.filter(|origin| *origin != worker) {
+            self.pipe(producer, origin, worker);
+        }
+        self.demand(Command::Consume(consume));
+    }
+
+    /// What signaling does before a track of one worker is consumed on another.
+    pub fn pipe(&mut self, producer: ProducerId, origin: usize, worker: usize) {
+        self.turn_to(worker);
+        let (router, produce) = (self.router, self.produced[&producer].clone());
+        let (transport, app_data) = (produce.transport, AppData::default());
+        let create = CreatePipe { router, transport, worker: origin as u16, app_data };
+        self.demand(Command::CreateRouter { router, app_data: Default::default() });
+        self.demand(Command::CreatePipe(create));
+        self.demand(Command::Produce(produce));
     }
 
     /// A peer publishes a layered track.
@@ -223,7 +260,7 @@ impl World {
         let produce = source.produce(self.transport(peer), producer);
         self.publishers.insert(producer, peer);
         self.order(peer, |peer, _| peer.send_layered(producer, source));
-        self.demand(Command::Produce(produce));
+        self.produce(peer, produce);
         producer
     }
 
@@ -264,7 +301,7 @@ impl World {
         let sink = Sink::layered(self.now, consume.clone(), view);
         self.subscribers.insert(consumer, peer);
         self.order(peer, |peer, now| peer.receive(now, consumer, sink));
-        self.demand(Command::Consume(consume));
+        self.demand_consume(peer, consume);
         consumer
     }
 

@@ -4,9 +4,9 @@ use crate::link::{Link, LinkEdit};
 use crate::outbox::Outbox;
 use crate::peer::Peer;
 use crate::plain::PlainSockets;
-use control::{Candidate, ConsumerId, Event, ProducerId, RequestId, RouterId, TransportId};
+use control::{Candidate, ConsumerId, Event, Produce, ProducerId, RequestId, RouterId, TransportId};
 use dtls::{Certificate, Options, Settings};
-use machine::{Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng};
+use machine::{Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng, WorkerId};
 use sfu::{Config, Input, Shard};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -16,8 +16,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use stun::Demux;
 
-/// The shard's number among the deadlines; peers follow.
-const SHARD: u32 = 0;
+/// Workers have the numbers below this among the deadlines; peers follow.
+const WORKERS_MAX: u32 = 8;
 
 /// Calls in one moment after which a machine does not let time go on.
 const CALLS_IN_A_MOMENT_MAX: u32 = 10_000;
@@ -26,14 +26,23 @@ const CALLS_IN_A_MOMENT_MAX: u32 = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId(pub(crate) usize);
 
-/// A shard, its peers, and the network between them.
+/// One worker of the engine.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub shard: Shard,
+    pub outbox: Outbox,
+    pub news: Vec<(Instant, Event)>,
+}
+
+/// A shard, its peers, and the network between them. Or several shards, of one engine: then one of them is spoken to at a time, and everything
+/// that says "the shard" means that one.
 #[derive(Debug)]
 pub struct World {
     seed: u64,
     pub(crate) now: Instant,
     pub(crate) rng: Rng,
-    pub(crate) shard: Shard,
-    pub(crate) outbox: Outbox,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) current: usize,
     pub(crate) plain: PlainSockets,
     pub(crate) members: Vec<Member>,
     addresses: BTreeMap<SocketAddr, usize>,
@@ -42,10 +51,10 @@ pub struct World {
     queued: u64,
     deadlines: Deadlines,
     calls: (Instant, u32),
-    pub(crate) news: Vec<(Instant, Event)>,
     pub(crate) last_request: RequestId,
     pub(crate) last_id: u64,
     pub(crate) router: RouterId,
+    pub(crate) produced: BTreeMap<ProducerId, Produce>,
     pub(crate) publishers: BTreeMap<ProducerId, PeerId>,
     pub(crate) subscribers: BTreeMap<ConsumerId, PeerId>,
 }
@@ -55,6 +64,8 @@ pub struct World {
 pub(crate) struct Member {
     pub peer: Peer,
     pub transport: TransportId,
+    /// Which it is at.
+    pub worker: usize,
     /// As the engine sees it.
     pub address: SocketAddr,
     /// On the network that the peer is leaving, if it is: media goes from there until a pair of the new one is nominated.
@@ -72,10 +83,12 @@ struct Due {
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    /// A datagram reaches the engine, from this address.
-    Up(SocketAddr, Vec<u8>),
-    /// A datagram reaches whoever has this address now.
-    Down(SocketAddr, Vec<u8>),
+    /// A datagram reaches this worker of the engine, from this address.
+    Up(usize, SocketAddr, Vec<u8>),
+    /// A datagram of this worker reaches whoever has this address now.
+    Down(usize, SocketAddr, Vec<u8>),
+    /// What one worker has handed over reaches the other.
+    Across(usize, usize, Vec<u8>),
     /// A peer's uplink may let go of packets it holds back.
     ReleaseUp(usize),
     /// A peer's downlink may.
@@ -90,21 +103,37 @@ impl World {
 
     /// Of this grace period.
     pub fn with_grace_period(seed: u64, grace_period: Duration) -> Self {
+        Self::of(seed, 1, grace_period)
+    }
+
+    /// Of an engine with so many workers, of which the first is spoken to.
+    pub fn with_workers(seed: u64, workers: usize) -> Self {
+        Self::of(seed, workers, Duration::from_secs(30))
+    }
+
+    fn of(seed: u64, workers: usize, grace_period: Duration) -> Self {
+        assert!(workers <= WORKERS_MAX as usize);
         let mut rng = Rng::from_number(seed);
-        let config = Config {
-            candidates: vec![Candidate::udp(engine_address(seed))],
+        let config = |worker: usize| Config {
+            candidates: vec![Candidate::udp(engine_address(seed, worker))],
             plain_ips: vec![PLAIN_IP],
             certificate: certificates().0.clone(),
             dtls: dtls_settings(seed, 1),
             grace_period,
         };
+        let workers = (0..workers).map(|worker| Worker {
+            shard: Shard::new(config(worker), rng.fork()),
+            outbox: Outbox::new(),
+            news: Vec::new(),
+        });
+        let workers = workers.collect();
         let mut world = Self {
             seed,
             // Not the epoch: a machine for which zero is special would not be found out.
             now: Instant::from_nanos(5_000_000_000),
-            shard: Shard::new(config, rng.fork()),
+            workers,
+            current: 0,
             rng,
-            outbox: Outbox::new(),
             plain: PlainSockets::default(),
             members: Vec::new(),
             addresses: BTreeMap::new(),
@@ -112,10 +141,10 @@ impl World {
             queued: 0,
             deadlines: Deadlines::default(),
             calls: (Instant::EPOCH, 0),
-            news: Vec::new(),
             last_request: RequestId(0),
             last_id: 0,
             router: RouterId(0),
+            produced: BTreeMap::new(),
             publishers: BTreeMap::new(),
             subscribers: BTreeMap::new(),
         };
@@ -133,14 +162,20 @@ impl World {
         self.now
     }
 
+    /// From now on this worker is spoken to.
+    pub fn turn_to(&mut self, worker: usize) {
+        assert!(worker < self.workers.len(), "{self}: there is no worker {worker}");
+        self.current = worker;
+    }
+
     /// The engine's shard.
     pub fn shard(&self) -> &Shard {
-        &self.shard
+        &self.workers[self.current].shard
     }
 
     /// The shard's send batch, to be made smaller.
     pub fn outbox(&mut self) -> &mut Outbox {
-        &mut self.outbox
+        &mut self.workers[self.current].outbox
     }
 
     /// Both directions of a peer's path.
@@ -263,24 +298,35 @@ impl World {
         self.now = self.now.max(end);
     }
 
-    /// The next datagram, if it comes to the engine at this very moment: then it is of the same batch.
-    fn next_up(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
-        let is_up = |due: &Due| due.at <= self.now && matches!(due.what, What::Up(..));
+    /// The next datagram, if it comes to this worker at this very moment: then it is of the same batch.
+    fn next_up(&mut self, worker: usize) -> Option<(SocketAddr, Vec<u8>)> {
+        let is_up = |due: &Due| due.at <= self.now && matches!(&due.what, What::Up(to, ..) if *to == worker);
         self.queue.peek().filter(|Reverse(due)| is_up(due))?;
         match self.queue.pop()?.0.what {
-            What::Up(from, bytes) => Some((from, bytes)),
+            What::Up(_, from, bytes) => Some((from, bytes)),
+            _ => None,
+        }
+    }
+
+    /// The same for what other workers have handed over.
+    fn next_across(&mut self, worker: usize) -> Option<(usize, Vec<u8>)> {
+        let is_across =
+            |due: &Due| due.at <= self.now && matches!(&due.what, What::Across(_, to, _) if *to == worker);
+        self.queue.peek().filter(|Reverse(due)| is_across(due))?;
+        match self.queue.pop()?.0.what {
+            What::Across(from, _, bytes) => Some((from, bytes)),
             _ => None,
         }
     }
 
     fn happen(&mut self, what: What) {
         match what {
-            What::Up(from, bytes) => {
+            What::Up(worker, from, bytes) => {
                 let mut batch = vec![(from, bytes)];
-                while let Some((from, bytes)) = self.next_up() {
+                while let Some((from, bytes)) = self.next_up(worker) {
                     batch.push((from, bytes));
                 }
-                self.with_shard(|shard, now, outbox| {
+                self.with_worker(worker, |shard, now, outbox| {
                     for (remote, bytes) in &mut batch {
                         let path = Path { local: LocalId(0), remote: *remote };
                         shard.on_datagram(now, Datagram { path, received_at: now, bytes }, outbox);
@@ -288,9 +334,21 @@ impl World {
                     shard.on_batch_end(now, outbox);
                 });
             }
-            What::Down(to, mut bytes) => {
+            What::Across(from, worker, bytes) => {
+                let mut batch = vec![(from, bytes)];
+                while let Some((from, bytes)) = self.next_across(worker) {
+                    batch.push((from, bytes));
+                }
+                self.with_worker(worker, |shard, now, outbox| {
+                    for (from, bytes) in &batch {
+                        shard.on_hand_off(now, WorkerId(*from as u16), bytes, outbox);
+                    }
+                    shard.on_batch_end(now, outbox);
+                });
+            }
+            What::Down(worker, to, mut bytes) => {
                 let Some(index) = self.addresses.get(&to).copied() else { return };
-                let path = Path { local: LocalId(0), remote: engine_address(self.seed) };
+                let path = Path { local: LocalId(0), remote: engine_address(self.seed, worker) };
                 let datagram = Datagram { path, received_at: self.now, bytes: &mut bytes };
                 let mut outbox = Outbox::new();
                 self.members[index].peer.on_datagram(self.now, datagram, &mut outbox);
@@ -299,12 +357,12 @@ impl World {
             What::ReleaseUp(index) => {
                 let mut arrivals = Vec::new();
                 self.members[index].up.release(self.now, &mut arrivals);
-                self.enqueue_up(self.members[index].address, arrivals);
+                self.enqueue_up(index, self.members[index].address, arrivals);
             }
             What::ReleaseDown(index) => {
                 let mut arrivals = Vec::new();
                 self.members[index].down.release(self.now, &mut arrivals);
-                self.enqueue_down(self.members[index].address, arrivals);
+                self.enqueue_down(index, self.members[index].address, arrivals);
             }
         }
     }
@@ -316,10 +374,10 @@ impl World {
             self.calls.1 < CALLS_IN_A_MOMENT_MAX,
             "{self}: number {owner} wants to be woken again and again"
         );
-        if owner == SHARD {
-            self.with_shard(|shard, now, outbox| shard.on_timeout(now, outbox));
+        if owner < WORKERS_MAX {
+            self.with_worker(owner as usize, |shard, now, outbox| shard.on_timeout(now, outbox));
         } else {
-            let index = owner as usize - 1;
+            let index = (owner - WORKERS_MAX) as usize;
             let mut outbox = Outbox::new();
             self.members[index].peer.on_timeout(self.now, &mut outbox);
             self.after_peer(index, outbox);
@@ -333,27 +391,45 @@ impl World {
 
     /// Calls the shard, and does what its driver does afterwards.
     pub(crate) fn with_shard(&mut self, call: impl FnOnce(&mut Shard, Instant, &mut Outbox)) {
-        call(&mut self.shard, self.now, &mut self.outbox);
-        self.after_shard();
+        self.with_worker(self.current, call);
+    }
+
+    fn with_worker(&mut self, worker: usize, call: impl FnOnce(&mut Shard, Instant, &mut Outbox)) {
+        let Worker { shard, outbox, .. } = &mut self.workers[worker];
+        call(shard, self.now, outbox);
+        self.after_shard(worker);
+    }
+
+    /// Another worker hands something to the one that is spoken to.
+    pub fn hand_over(&mut self, from: u16, bytes: &[u8]) {
+        self.with_shard(|shard, now, outbox| {
+            shard.on_hand_off(now, WorkerId(from), bytes, outbox);
+            shard.on_batch_end(now, outbox);
+        });
     }
 
     pub(crate) fn add_member(&mut self, peer: Peer, transport: TransportId) -> PeerId {
         let index = self.members.len();
         let [high, low] = (index as u16).to_be_bytes();
-        let ip = match engine_address(self.seed) {
+        let ip = match engine_address(self.seed, 0) {
             SocketAddr::V4(_) => IpAddr::from([10, 0, high, low]),
             SocketAddr::V6(_) => IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, index as u16]),
         };
         let address = SocketAddr::new(ip, 40_000);
         let (up, down) = (Link::new(self.rng.fork()), Link::new(self.rng.fork()));
-        self.members.push(Member { peer, transport, address, former: None, up, down });
+        let worker = self.current;
+        self.members.push(Member { peer, transport, worker, address, former: None, up, down });
         self.addresses.insert(address, index);
         self.rearm_peer(index);
         PeerId(index)
     }
 
-    fn after_shard(&mut self) {
-        for (path, bytes) in self.outbox.drain() {
+    fn after_shard(&mut self, worker: usize) {
+        for (to, bytes) in self.workers[worker].outbox.drain_handed() {
+            assert!(usize::from(to.0) < self.workers.len(), "{self}: there is no {to:?}");
+            self.enqueue(self.now, What::Across(worker, to.0.into(), bytes));
+        }
+        for (path, bytes) in self.workers[worker].outbox.drain() {
             if self.plain.take(path, &bytes) {
                 continue;
             }
@@ -363,16 +439,17 @@ impl World {
             let link = &mut self.members[index].down;
             link.carry(self.now, bytes, &mut arrivals);
             let release = link.next_release();
-            self.enqueue_down(path.remote, arrivals);
+            self.enqueue_down(index, path.remote, arrivals);
             if let Some(at) = release {
                 self.enqueue(at, What::ReleaseDown(index));
             }
         }
-        self.carry_out_orders();
-        while let Some(event) = self.shard.poll_event() {
-            self.news.push((self.now, event));
+        self.carry_out_orders(worker);
+        let Worker { shard, news, .. } = &mut self.workers[worker];
+        while let Some(event) = shard.poll_event() {
+            news.push((self.now, event));
         }
-        self.deadlines.set(SHARD, self.shard.next_timeout());
+        self.deadlines.set(worker as u32, shard.next_timeout());
     }
 
     fn after_peer(&mut self, index: usize, mut outbox: Outbox) {
@@ -387,7 +464,7 @@ impl World {
             let link = &mut member.up;
             link.carry(self.now, bytes, &mut arrivals);
             let release = link.next_release();
-            self.enqueue_up(from, arrivals);
+            self.enqueue_up(index, from, arrivals);
             if let Some(at) = release {
                 self.enqueue(at, What::ReleaseUp(index));
             }
@@ -396,18 +473,20 @@ impl World {
     }
 
     fn rearm_peer(&mut self, index: usize) {
-        self.deadlines.set(index as u32 + 1, self.members[index].peer.next_timeout());
+        self.deadlines.set(index as u32 + WORKERS_MAX, self.members[index].peer.next_timeout());
     }
 
-    fn enqueue_up(&mut self, from: SocketAddr, arrivals: Vec<(Instant, Vec<u8>)>) {
+    fn enqueue_up(&mut self, index: usize, from: SocketAddr, arrivals: Vec<(Instant, Vec<u8>)>) {
+        let worker = self.members[index].worker;
         for (at, bytes) in arrivals {
-            self.enqueue(at, What::Up(from, bytes));
+            self.enqueue(at, What::Up(worker, from, bytes));
         }
     }
 
-    fn enqueue_down(&mut self, to: SocketAddr, arrivals: Vec<(Instant, Vec<u8>)>) {
+    fn enqueue_down(&mut self, index: usize, to: SocketAddr, arrivals: Vec<(Instant, Vec<u8>)>) {
+        let worker = self.members[index].worker;
         for (at, bytes) in arrivals {
-            self.enqueue(at, What::Down(to, bytes));
+            self.enqueue(at, What::Down(worker, to, bytes));
         }
     }
 
@@ -424,14 +503,14 @@ impl std::fmt::Display for World {
     }
 }
 
-/// The one address the engine listens on: of IPv4 for even seeds, of IPv6 for odd ones, so that whatever has several seeds has
+/// The address that a worker of the engine listens on: of IPv4 for even seeds, of IPv6 for odd ones, so that whatever has several seeds has
 /// both families (RFC 5737, RFC 3849).
-pub(crate) fn engine_address(seed: u64) -> SocketAddr {
+pub(crate) fn engine_address(seed: u64, worker: usize) -> SocketAddr {
     let ip = match seed % 2 {
         0 => IpAddr::from([192, 0, 2, 1]),
         _ => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
     };
-    SocketAddr::new(ip, 7081)
+    SocketAddr::new(ip, 7081 + worker as u16)
 }
 
 /// Where plain transports listen.

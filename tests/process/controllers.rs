@@ -103,7 +103,7 @@ fn media_outlives_its_controller_and_the_next_one_finds_everything() {
                 assert_eq!((*transport, *producer), (SUBSCRIBING, PRODUCER));
                 assert_eq!(app_data.0, b"loudspeaker");
             }
-            SnapshotItem::PlainTransport { .. } => panic!("nobody made {item:?}"),
+            SnapshotItem::PlainTransport { .. } | SnapshotItem::Pipe { .. } => panic!("nobody made {item:?}"),
         }
     }
 
@@ -145,6 +145,7 @@ fn ids(snapshot: &[SnapshotItem]) -> Vec<String> {
         SnapshotItem::Transport { transport, .. } | SnapshotItem::PlainTransport { transport, .. } => {
             format!("transport {}", transport.0)
         }
+        SnapshotItem::Pipe { transport, .. } => format!("pipe {}", transport.0),
         SnapshotItem::Producer { producer, .. } => format!("producer {}", producer.0),
         SnapshotItem::Consumer { consumer, .. } => format!("consumer {}", consumer.0),
     };

@@ -17,6 +17,7 @@ mod layers;
 mod loss;
 mod model;
 mod order;
+mod pipes;
 mod plain;
 mod presence;
 mod pressure;

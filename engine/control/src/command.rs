@@ -6,6 +6,7 @@ use crate::media::{
     AppData, AudioObserver, CodecParameters, ContentHint, Encoding, Extension, Kind, Layers, PlayoutDelay,
     Text,
 };
+use crate::pipe::CreatePipe;
 use crate::plain::{ConnectPlainTransport, CreatePlainTransport};
 use crate::stats::StatsOf;
 
@@ -181,6 +182,8 @@ pub enum Command {
     CreatePlainTransport(CreatePlainTransport),
     /// A plain transport's peer is known: from now on it may send, and is sent to.
     ConnectPlainTransport(ConnectPlainTransport),
+    /// Tracks of another worker will be consumed on this one.
+    CreatePipe(CreatePipe),
     /// Everything this worker holds, as [`Event::Snapshot`](crate::Event::Snapshot) items and an end.
     Snapshot,
 }
@@ -212,6 +215,7 @@ wire_enum!(Command, "command" {
     24 => SetContentHint { producer, hint },
     25 => SetPlayoutDelay { consumer, delay },
     26 => SetIgnoreDtx { consumer, ignore },
+    27 => CreatePipe(create),
 });
 
 /// A new WebRTC transport.

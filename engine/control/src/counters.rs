@@ -67,6 +67,12 @@ counted! {
         PacedDrops => "paced_drops",
         /// Packets that transport-wide feedback names and that were never sent, or so long ago that they are forgotten.
         TwccUnmatched => "twcc_unmatched",
+        /// Packets handed to other workers.
+        PipedOut => "piped_out",
+        /// Packets of other workers.
+        PipedIn => "piped_in",
+        /// Packets and messages not handed to another worker, because it has too many waiting.
+        PipedLost => "piped_lost",
         /// Routers that exist.
         Routers => "routers",
         /// Transports that exist.
@@ -132,6 +138,10 @@ counted! {
         RtcpMalformed => "rtcp_malformed",
         /// RTCP feedback about an SSRC that this transport does not have.
         RtcpUnknownSsrc => "rtcp_unknown_ssrc",
+        /// From another worker, and not what workers say to each other: a bug of ours.
+        ParcelMalformed => "parcel_malformed",
+        /// From another worker, about something that is not here any more: what was on its way when it closed.
+        ParcelStale => "parcel_stale",
         /// Data inside DTLS; data channels are not negotiated.
         DtlsData => "dtls_data",
     }

@@ -18,6 +18,7 @@ mod event;
 mod ids;
 pub mod limits;
 mod media;
+mod pipe;
 mod plain;
 mod stats;
 
@@ -30,6 +31,7 @@ pub use media::{
     AppData, AudioObserver, Candidate, Codec, CodecParameters, ContentHint, Encoding, Extension,
     ExtensionKind, IceParameters, Kind, Layers, PlayoutDelay, Protocol, Text, Volume,
 };
+pub use pipe::CreatePipe;
 pub use plain::{
     ConnectPlainTransport, CreatePlainTransport, IpFamily, SrtpKey, SrtpParameters, SrtpProfile,
 };
@@ -39,4 +41,4 @@ pub use stats::{
 
 /// The version of everything in this crate. Signaling and engine must agree on it exactly: they are
 /// installed together, and the attach handshake refuses anything else.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;

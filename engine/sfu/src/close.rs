@@ -47,6 +47,7 @@ impl Shard {
                 }
             }
             Link::Plain(plain) => self.ears.close(plain.ears()),
+            Link::Pipe(_) => {}
         }
         if let Some(router) = self.routers.find_mut(transport.router) {
             forget(&mut router.transports, slot);
@@ -57,7 +58,7 @@ impl Shard {
         self.events.tell(Event::TransportClosed { transport: transport.id, closed });
     }
 
-    /// Closes a producer and its consumers.
+    /// Closes a producer and its consumers; and a pipe that brings nothing any more.
     pub(crate) fn close_producer(&mut self, slot: Slot, closed: Closed) {
         while let Some(consumer) =
             self.producers.find(slot).and_then(|producer| producer.consumers.last().copied())
@@ -69,9 +70,14 @@ impl Shard {
             forget(&mut transport.producers, slot);
             transport.sources.forget(slot);
         }
+        self.tell_neighbours_end(slot, &producer);
         self.producer_ids.remove(&producer.spec.producer);
         self.counters.uncount(Counter::Producers);
         self.events.tell(Event::ProducerClosed { producer: producer.spec.producer, closed });
+        let pipe = self.transports.find(producer.transport).filter(|transport| transport.pipe().is_some());
+        if pipe.is_some_and(|pipe| pipe.producers.is_empty()) {
+            self.close_transport(producer.transport, closed);
+        }
     }
 
     /// Closes a consumer.

@@ -3,6 +3,7 @@
 use crate::consumer::Consumer;
 use crate::layers::Allowance;
 use crate::limits;
+use crate::pipe::Pipe;
 use crate::plain;
 use crate::producer::Producer;
 use crate::router::Router;
@@ -66,9 +67,16 @@ impl Shard {
             }
             Command::CreatePlainTransport(create) => return self.create_plain_transport(request, create),
             Command::ConnectPlainTransport(connect) => self.connect_plain_transport(now, connect)?,
+            Command::CreatePipe(create) => self.create_pipe(create)?,
             Command::Produce(produce) => self.produce(now, produce)?,
-            Command::PauseProducer { producer } => self.pause_producer(producer)?,
-            Command::ResumeProducer { producer } => self.resume_producer(now, producer, tx)?,
+            Command::PauseProducer { producer } => {
+                let slot = self.own_producer(producer)?;
+                self.pause(slot);
+            }
+            Command::ResumeProducer { producer } => {
+                let slot = self.own_producer(producer)?;
+                self.resume(now, slot, tx);
+            }
             Command::CloseProducer { producer } => {
                 let slot = self.producer(producer)?;
                 self.close_producer(slot, Closed::Requested);
@@ -107,10 +115,11 @@ impl Shard {
                 }
             }
             Command::SetContentHint { producer, hint } => {
-                let slot = self.producer(producer)?;
+                let slot = self.own_producer(producer)?;
                 if let Some(producer) = self.producers.find_mut(slot) {
                     producer.content_hint = hint;
                 }
+                self.tell_neighbours_state(slot);
             }
             Command::SetPlayoutDelay { consumer, delay } => {
                 delay.as_ref().map_or(Ok(()), check_playout_delay)?;
@@ -211,7 +220,7 @@ impl Shard {
     ) -> Result<(), Refused> {
         let slot = self.transport(id)?;
         let webrtc = self.transports.find_mut(slot).and_then(Transport::webrtc_mut);
-        let webrtc = webrtc.ok_or_else(|| invalid(format!("transport {id} is plain")))?;
+        let webrtc = webrtc.ok_or_else(|| invalid(format!("transport {id} has no DTLS")))?;
         match webrtc.dtls.fingerprint {
             Some(known) => {
                 same_or_exists(known == fingerprint, format_args!("a fingerprint for transport {id}"))?
@@ -229,7 +238,7 @@ impl Shard {
         let slot = self.transport(id)?;
         let rng = &mut self.rng;
         let webrtc = self.transports.find_mut(slot).and_then(Transport::webrtc_mut);
-        let ice = &mut webrtc.ok_or_else(|| invalid(format!("transport {id} is plain")))?.ice;
+        let ice = &mut webrtc.ok_or_else(|| invalid(format!("transport {id} has no ICE")))?.ice;
         if let Some(forgotten) = ice.restart(rng) {
             self.by_ufrag.remove(&forgotten);
         }
@@ -276,7 +285,8 @@ impl Shard {
         for wish in &produce.extensions {
             transport.extensions.declare(wish.kind, wish.id);
         }
-        let producer = self.producers.insert_with(|_| Producer::new(produce, slot));
+        let origin = transport.pipe().map(Pipe::origin);
+        let producer = self.producers.insert_with(|_| Producer::new(produce, slot, origin));
         self.producer_ids.insert(id, producer);
         transport.producers.push(producer);
         if let Some(made) = self.producers.find(producer) {
@@ -296,9 +306,9 @@ impl Shard {
         Ok(())
     }
 
-    fn pause_producer(&mut self, id: ProducerId) -> Result<(), Refused> {
-        let slot = self.producer(id)?;
-        let Some(producer) = self.producers.find_mut(slot) else { return Ok(()) };
+    /// Stops forwarding a producer, here and on all workers that take it.
+    pub(crate) fn pause(&mut self, slot: Slot) {
+        let Some(producer) = self.producers.find_mut(slot) else { return };
         producer.paused = true;
         producer.forget_keyframes();
         for consumer in &producer.consumers {
@@ -309,20 +319,18 @@ impl Shard {
         if let Some(router) = self.router_of_producer(slot) {
             self.lose_voice(router, slot);
         }
-        Ok(())
+        self.tell_neighbours_state(slot);
     }
 
-    fn resume_producer(&mut self, now: Instant, id: ProducerId, tx: &mut impl Tx) -> Result<(), Refused> {
-        let slot = self.producer(id)?;
-        let Some(producer) = self.producers.find_mut(slot) else { return Ok(()) };
-        let was_paused = std::mem::replace(&mut producer.paused, false);
-        if was_paused {
-            producer.streams.iter_mut().for_each(Stream::forget_gaps);
+    /// Forwards it again.
+    pub(crate) fn resume(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        let Some(producer) = self.producers.find_mut(slot) else { return };
+        if !std::mem::replace(&mut producer.paused, false) {
+            return;
         }
-        if was_paused {
-            self.retarget_all(now, slot, tx);
-        }
-        Ok(())
+        producer.streams.iter_mut().for_each(Stream::forget_gaps);
+        self.tell_neighbours_state(slot);
+        self.retarget_all(now, slot, tx);
     }
 
     fn consume(&mut self, now: Instant, consume: Consume, tx: &mut impl Tx) -> Result<(), Refused> {
@@ -359,6 +367,9 @@ impl Shard {
             "consumers of a transport",
         )?;
         check_limit(producer.consumers.len(), limits::CONSUMERS_PER_PRODUCER_MAX, "consumers of a producer")?;
+        if transport.pipe().is_some() {
+            return Err(invalid(format!("transport {} is a pipe, and leads to nobody", consume.transport)));
+        }
         let codec =
             |codec: &CodecParameters| producer.codecs().iter().any(|produced| produced.codec == codec.codec);
         if !consume.codecs.iter().all(codec) {
@@ -384,8 +395,11 @@ impl Shard {
         self.consumer_ids.insert(id, consumer);
         transport.add_consumer(ssrc, consumer);
         producer.consumers.push(consumer);
+        let producing = producer.transport;
         self.counters.count(Counter::Consumers);
         self.wake(now, consumer, tx);
+        // Where it comes from another worker, that one hears of it before somebody looks.
+        self.rearm(now, producing);
         self.rearm(now, transport_slot);
         Ok(())
     }
@@ -440,6 +454,15 @@ impl Shard {
 
     fn producer(&self, id: ProducerId) -> Result<Slot, Refused> {
         self.producer_ids.get(&id).copied().ok_or_else(|| not_found(format_args!("producer {id}")))
+    }
+
+    /// One that does not come from another worker, where it is to be asked for.
+    fn own_producer(&self, id: ProducerId) -> Result<Slot, Refused> {
+        let slot = self.producer(id)?;
+        match self.producers.find(slot).is_some_and(|producer| producer.piped.is_some()) {
+            true => Err(invalid(format!("producer {id} comes from another worker, which is the one to ask"))),
+            false => Ok(slot),
+        }
     }
 
     fn consumer(&self, id: ConsumerId) -> Result<Slot, Refused> {

@@ -83,6 +83,7 @@ impl Shard {
         if !source.is_retransmission {
             let stream = &mut producer.streams[usize::from(source.stream)];
             stream.on_sender_report(received_at, report.ntp(), report.rtp_timestamp());
+            self.tell_neighbours_clock(source.producer, usize::from(source.stream));
         }
         Ok(())
     }
@@ -174,6 +175,9 @@ impl Shard {
     /// Asks the peer for the keyframes that its producers' governors want now.
     pub(crate) fn request_keyframes(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
         let Some(transport) = self.transports.find_mut(slot) else { return };
+        if transport.pipe().is_some() {
+            return self.ask_origins(now, slot);
+        }
         if transport.leg().is_none() {
             return; // Keyframes are wanted again when the transport can ask.
         }

@@ -139,7 +139,9 @@ impl Shard {
     pub(crate) fn tell_wanted_layers(&mut self, now: Instant, slot: Slot) {
         let Some(transport) = self.transports.find(slot) else { return };
         for producer in &transport.producers {
-            let Some(producer) = self.producers.find_mut(*producer) else { continue };
+            let producer = self.producers.find_mut(*producer);
+            // Where it comes from that is told, of all workers together.
+            let Some(producer) = producer.filter(|producer| producer.piped.is_none()) else { continue };
             if let Some(spatial) = producer.takers.poll(now) {
                 let producer = producer.spec.producer;
                 self.events.tell(Event::LayersWanted { producer, spatial });
@@ -204,7 +206,8 @@ impl Shard {
         if producer.consumers.is_empty() {
             producer.forget_keyframes();
         }
-        if let Some(at) = producer.takers.next_timeout() {
+        let told = producer.takers.next_timeout().into_iter().chain(producer.next_word_to_origin());
+        if let Some(at) = told.min() {
             self.deadlines.hasten(producer.transport.index(), at);
         }
     }

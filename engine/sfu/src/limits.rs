@@ -266,3 +266,21 @@ pub const SNAPSHOTS_MAX: usize = 4;
 /// How much a screen that gets nothing may exceed what is estimated, in bits a second: what other servers take (Jitsi's `max-oversend-bitrate`). Beyond
 /// it the screen is paused, as a camera is at once.
 pub const OVERSEND_BPS_MAX: u64 = 500_000;
+
+/// Other workers that take one producer: the cores of a large machine. Beyond, they are told that there is no such producer.
+pub const NEIGHBOURS_MAX: usize = 256;
+
+/// Messages to other workers, packets apart, that wait to be sent together: all that a full room says in one turn. Beyond, they are not said;
+/// whoever waits for one asks again.
+pub const PARCELS_MAX: usize = 4096;
+
+/// Between two messages of a worker that it still takes a producer, with which the first is repeated and everything else confirmed: what a
+/// full queue swallowed is made good as late. A few hundred a second in a full room.
+pub const SUBSCRIBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The same as long as the other worker has not answered: nothing is seen until then.
+pub const SUBSCRIBE_RETRY: Duration = Duration::from_millis(50);
+
+/// A worker that has not said for so long that it takes a producer gets no more of it: it would say so five times, and its farewell was lost.
+pub const NEIGHBOUR_SILENT_MAX: Duration = Duration::from_secs(5);
+const _: () = assert!(NEIGHBOUR_SILENT_MAX.as_secs() > 3 * SUBSCRIBE_INTERVAL.as_secs());

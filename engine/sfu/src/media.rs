@@ -42,28 +42,42 @@ impl Shard {
         }
         let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
         let (source, role) = find_source(now, transport, &mut self.producers, &rtp, &labels)?;
-        if matches!(role, Role::Media(_)) {
-            self.hear(now, router, source.producer, &carried);
-        }
-        let producer = self.producers.find_mut(source.producer).ok_or(Discard::RtpUnroutable)?;
         let received = Received { rtp, role, carried, descriptor, received_at: datagram.received_at };
-        let stream = usize::from(source.stream);
-        let packet = producer.receive(now, stream, &received);
+        self.accept(now, router, (source.producer, usize::from(source.stream)), &received, tx)
+    }
+
+    /// A packet whose producer and stream are known: to other workers that take it, and to those who consume it here.
+    pub(crate) fn accept(
+        &mut self,
+        now: Instant,
+        router: Slot,
+        (slot, stream): (Slot, usize),
+        received: &Received<'_>,
+        tx: &mut impl Tx,
+    ) -> Result<(), Discard> {
+        if matches!(received.role, Role::Media(_)) {
+            self.hear(now, router, slot, &received.carried);
+        }
+        let producer = self.producers.find_mut(slot).ok_or(Discard::RtpUnroutable)?;
+        let packet = producer.receive(now, stream, received);
+        // Who is among the loudest is for each worker to find out.
+        if !producer.neighbours.is_empty() && matches!(packet, Ok(_) | Err(Discard::NotLoudest)) {
+            producer.hand_over(now, stream, received, tx, &mut self.counters);
+        }
+        let transport = producer.transport;
         let has_changed_activity = std::mem::take(&mut producer.has_changed_activity);
         let has_wishes = producer.next_timeout().is_some();
         match &packet {
-            Ok(packet) => self.take_in(now, source.producer, stream, packet, tx),
-            Err(Discard::ProducerPaused | Discard::NotLoudest) => {
-                self.pass_over(now, source.producer, stream, tx);
-            }
+            Ok(packet) => self.take_in(now, slot, stream, packet, tx),
+            Err(Discard::ProducerPaused | Discard::NotLoudest) => self.pass_over(now, slot, stream, tx),
             Err(_) => {}
         }
         if has_changed_activity {
             self.give_out(now, tx);
-            self.retarget_all(now, source.producer, tx);
+            self.retarget_all(now, slot, tx);
         }
         if has_wishes {
-            self.rearm(now, slot);
+            self.rearm(now, transport);
         }
         packet.map(|_| ())
     }
@@ -71,19 +85,19 @@ impl Shard {
 
 /// What a packet's header extensions say.
 #[derive(Default)]
-struct Read<'a> {
+pub(crate) struct Read<'a> {
     /// For routing.
     labels: Labels,
     /// Values that travel on.
-    carried: Carried,
+    pub(crate) carried: Carried,
     /// The transport-wide number.
     twcc_seq: Option<TwccSeq>,
     /// The dependency descriptor; empty where there is none.
-    descriptor: &'a [u8],
+    pub(crate) descriptor: &'a [u8],
 }
 
 /// One walk over the header extensions.
-fn read_extensions<'a>(transport: &Transport, rtp: &rtp::Packet<'a>) -> Read<'a> {
+pub(crate) fn read_extensions<'a>(transport: &Transport, rtp: &rtp::Packet<'a>) -> Read<'a> {
     let Read { mut labels, mut carried, mut twcc_seq, mut descriptor } = Read::default();
     for (id, value) in rtp.extensions() {
         match transport.extensions.kind(id) {

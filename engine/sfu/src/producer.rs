@@ -5,11 +5,12 @@ use crate::layers::Takers;
 use crate::limits;
 use crate::packet::{Carried, MediaPacket};
 use crate::picture::PictureNumbers;
+use crate::pipe::{Neighbour, Piped};
 use crate::slots::Slot;
 use crate::speakers::Voice;
 use crate::stream::Stream;
 use control::{CodecParameters, ContentHint, Discard, Kind, Produce};
-use machine::Instant;
+use machine::{Instant, WorkerId};
 use rtp::{Mid, Pt, Rid, Ssrc};
 
 /// One track, in one or more streams.
@@ -25,6 +26,10 @@ pub struct Producer {
     pub streams: Vec<Stream>,
     /// Who receives it.
     pub consumers: Vec<Slot>,
+    /// Other workers that take it.
+    pub neighbours: Vec<Neighbour>,
+    /// That it comes from another worker, if it does.
+    pub piped: Option<Piped>,
     /// Received but not forwarded.
     pub paused: bool,
     /// Not among the loudest of its router, where only those are forwarded.
@@ -68,11 +73,13 @@ pub struct Received<'a> {
 }
 
 impl Producer {
-    /// A producer of the streams that the command describes. The command's texts have been checked.
-    pub fn new(spec: Produce, transport: Slot) -> Self {
+    /// A producer of the streams that the command describes, which come from a peer or from another worker. The command's texts have been
+    /// checked.
+    pub fn new(spec: Produce, transport: Slot, origin: Option<WorkerId>) -> Self {
         let first = spec.codecs.first();
         let clock_rate_hz = first.map_or(90_000, |codec| codec.clock_rate_hz);
-        let nack = first.is_some_and(|codec| codec.nack);
+        // What is missing is asked for by the worker that the publisher is at.
+        let nack = origin.is_none() && first.is_some_and(|codec| codec.nack);
         let streams = spec.encodings.iter().map(|encoding| {
             let mut stream = Stream::new(spec.kind, clock_rate_hz, nack);
             stream.rid = encoding.rid.as_ref().and_then(|rid| Rid::new(rid.as_str().as_bytes()));
@@ -90,6 +97,8 @@ impl Producer {
             mid: spec.mid.as_ref().and_then(|mid| Mid::new(mid.as_str().as_bytes())),
             streams,
             consumers: Vec::new(),
+            neighbours: Vec::new(),
+            piped: origin.map(Piped::new),
             paused: spec.paused,
             is_held_back: false,
             is_voice: false,
@@ -160,8 +169,11 @@ impl Producer {
         })
     }
 
-    /// When there is next something to ask of the publisher: a packet, or a keyframe.
+    /// When there is next something to ask of the publisher: a packet, or a keyframe; or to tell the worker it comes from.
     pub fn next_timeout(&self) -> Option<Instant> {
+        if self.piped.is_some() {
+            return self.next_word_to_origin();
+        }
         if !self.is_forwarded() {
             return None;
         }

@@ -6,6 +6,7 @@ use crate::events::Events;
 use crate::fan_out::Held;
 use crate::ice::Ufrag;
 use crate::limits;
+use crate::pipe::Outgoing;
 use crate::plain::Ears;
 use crate::producer::Producer;
 use crate::router::Router;
@@ -17,7 +18,9 @@ use control::{
     Candidate, Command, ConsumerId, Counter, Counters, DecodeError, Discard, Event, ProducerId, Refusal,
     Request, RequestId, RouterId, Text, TransportId,
 };
-use machine::{Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx};
+use machine::{
+    Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx, WorkerId,
+};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::{IpAddr, SocketAddr};
@@ -98,6 +101,8 @@ pub struct Shard {
     pub(crate) sharing: Sharing,
     /// What is given out at the end of the batch.
     pub(crate) held: Vec<Held>,
+    /// What other workers are to be told.
+    pub(crate) outgoing: Outgoing,
 }
 
 impl Shard {
@@ -129,6 +134,7 @@ impl Shard {
             dtls_buffer: Vec::new(),
             sharing: Sharing::default(),
             held: Vec::with_capacity(limits::HELD_MAX),
+            outgoing: Outgoing::default(),
         }
     }
 
@@ -155,7 +161,7 @@ impl Shard {
             transport.webrtc().and_then(|webrtc| webrtc.next_timeout(now)),
         ];
         // A transport that cannot send has nothing to ask for; it will be armed anew when it can.
-        let asking = if transport.leg().is_some() { &transport.producers[..] } else { &[] };
+        let asking = if transport.can_ask() { &transport.producers[..] } else { &[] };
         let of_producers = asking.iter().filter_map(|slot| self.producers.find(*slot)?.next_timeout());
         own.into_iter().flatten().chain(of_producers).min()
     }
@@ -164,6 +170,7 @@ impl Shard {
         self.check_liveness(now, slot);
         self.on_dtls_timeout(now, slot, tx);
         self.wake_consumers(now, slot, tx);
+        self.subscribe_if_due(now, slot);
         self.request_repairs(now, slot, tx);
         self.request_keyframes(now, slot, tx);
         self.drive_send_side(now, slot, tx);
@@ -205,6 +212,16 @@ impl Machine for Shard {
         }
     }
 
+    fn on_hand_off(&mut self, now: Instant, from: WorkerId, bytes: &[u8], tx: &mut impl Tx) {
+        let mut sent = std::mem::take(&mut self.sent);
+        let taken = self.on_parcel(now, from, bytes, &mut Counted::new(tx, &mut sent));
+        self.sent = sent;
+        if let Err(discard) = taken {
+            self.counters.discard(discard);
+        }
+        self.send_parcels(tx);
+    }
+
     fn on_path_closed(&mut self, now: Instant, path: Path, _tx: &mut impl Tx) {
         self.on_closed_path(now, path);
     }
@@ -226,14 +243,15 @@ impl Machine for Shard {
         // First, because closing gives transports something to do.
         self.close_abandoned(now);
         let mut sent = std::mem::take(&mut self.sent);
-        let tx = &mut Counted::new(tx, &mut sent);
+        let counted = &mut Counted::new(tx, &mut sent);
         while let Some(owner) = self.deadlines.pop(now) {
             if let Some(slot) = self.transports.slot_at(owner) {
-                self.on_transport_timeout(now, slot, tx);
+                self.on_transport_timeout(now, slot, counted);
             }
         }
         self.sent = sent;
         self.observe_speakers(now);
+        self.send_parcels(tx);
     }
 
     fn on_command(&mut self, now: Instant, input: Input, tx: &mut impl Tx) {
@@ -253,6 +271,7 @@ impl Machine for Shard {
             }
             Input::ControllerLost => self.on_controller_lost(now),
         }
+        self.send_parcels(tx);
     }
 
     fn poll_socket_order(&mut self) -> Option<SocketOrder> {
@@ -274,6 +293,7 @@ impl Machine for Shard {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.deadlines.next().into_iter().chain(self.observations.next()).chain(self.abandon_at).min()
+        let own = [self.deadlines.next(), self.observations.next(), self.abandon_at];
+        own.into_iter().chain([self.outgoing.next_timeout()]).flatten().min()
     }
 }

@@ -12,6 +12,16 @@ impl Slot {
     pub fn index(self) -> u32 {
         self.index
     }
+
+    /// As a number, for somebody who only keeps it.
+    pub fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// From [such a number](Self::to_bits).
+    pub fn from_bits(bits: u64) -> Self {
+        Self { index: bits as u32, generation: (bits >> 32) as u32 }
+    }
 }
 
 /// A table of `T` whose slots are reused.

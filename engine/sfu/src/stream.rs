@@ -138,20 +138,25 @@ impl Stream {
         let former = self.ssrc.filter(|known| *known != ssrc);
         if let Some(former) = former {
             self.former = Some((former, now));
-            self.extender = SeqExtender::new();
-            self.seen = Seen::new();
-            self.counts.restart(self.reception.cumulative_lost());
-            self.reception = Reception::new(self.clock_rate_hz);
-            self.forget_gaps();
-            self.sender_report = None;
-            self.given_out = None;
-            self.cache.clear();
-            self.structure = None;
-            self.keyframe = None;
-            self.epoch = self.epoch.wrapping_add(1);
+            self.begin_anew();
         }
         self.ssrc = Some(ssrc);
         former.is_some()
+    }
+
+    /// What comes next has nothing to do with what came before.
+    pub fn begin_anew(&mut self) {
+        self.extender = SeqExtender::new();
+        self.seen = Seen::new();
+        self.counts.restart(self.reception.cumulative_lost());
+        self.reception = Reception::new(self.clock_rate_hz);
+        self.forget_gaps();
+        self.sender_report = None;
+        self.given_out = None;
+        self.cache.clear();
+        self.structure = None;
+        self.keyframe = None;
+        self.epoch = self.epoch.wrapping_add(1);
     }
 
     /// What was lost while nobody was sent anything is not worth asking for.
@@ -378,6 +383,12 @@ impl Stream {
             ntp: NtpTime(report.ntp.0.wrapping_add(ntp_span(elapsed))),
             rtp_timestamp: report.rtp_timestamp.wrapping_add(ticks),
         })
+    }
+
+    /// What the publisher reported last: its wall clock, its RTP clock at the same moment, and when that came.
+    pub fn sender_report(&self) -> Option<(NtpTime, u32, Instant)> {
+        let SenderReport { ntp, rtp_timestamp, received_at } = self.sender_report?;
+        Some((ntp, rtp_timestamp, received_at))
     }
 
     /// Our reception report on this stream; `None` before its first packet. Starts the next report's interval.

@@ -4,6 +4,7 @@ use crate::egress::Leg;
 use crate::ice::Ice;
 use crate::limits;
 use crate::packet::ExtensionMap;
+use crate::pipe::Pipe;
 use crate::plain::Plain;
 use crate::producer::{Producer, Role};
 use crate::protection::Protection;
@@ -65,6 +66,8 @@ pub enum Link {
     WebRtc(WebRtc),
     /// By what the controller says.
     Plain(Box<Plain>),
+    /// It has none.
+    Pipe(Box<Pipe>),
 }
 
 /// ICE and DTLS.
@@ -163,7 +166,7 @@ impl Transport {
     pub fn webrtc(&self) -> Option<&WebRtc> {
         match &self.link {
             Link::WebRtc(webrtc) => Some(webrtc),
-            Link::Plain(_) => None,
+            Link::Plain(_) | Link::Pipe(_) => None,
         }
     }
 
@@ -171,14 +174,14 @@ impl Transport {
     pub fn webrtc_mut(&mut self) -> Option<&mut WebRtc> {
         match &mut self.link {
             Link::WebRtc(webrtc) => Some(webrtc),
-            Link::Plain(_) => None,
+            Link::Plain(_) | Link::Pipe(_) => None,
         }
     }
 
     /// The plain transport, if it is one.
     pub fn plain(&self) -> Option<&Plain> {
         match &self.link {
-            Link::WebRtc(_) => None,
+            Link::WebRtc(_) | Link::Pipe(_) => None,
             Link::Plain(plain) => Some(plain),
         }
     }
@@ -186,9 +189,22 @@ impl Transport {
     /// The plain transport, if it is one.
     pub fn plain_mut(&mut self) -> Option<&mut Plain> {
         match &mut self.link {
-            Link::WebRtc(_) => None,
+            Link::WebRtc(_) | Link::Pipe(_) => None,
             Link::Plain(plain) => Some(plain),
         }
+    }
+
+    /// The pipe, if it is one.
+    pub fn pipe(&self) -> Option<&Pipe> {
+        match &self.link {
+            Link::WebRtc(_) | Link::Plain(_) => None,
+            Link::Pipe(pipe) => Some(pipe),
+        }
+    }
+
+    /// Whether something can be asked of whoever the tracks received here come from.
+    pub fn can_ask(&self) -> bool {
+        self.leg().is_some() || self.pipe().is_some()
     }
 
     /// The way to the peer; `None` until it is known.
@@ -196,6 +212,7 @@ impl Transport {
         match &self.link {
             Link::WebRtc(webrtc) => webrtc.ice.selected(),
             Link::Plain(plain) => plain.path(),
+            Link::Pipe(_) => None,
         }
     }
 
@@ -204,6 +221,7 @@ impl Transport {
         match &self.link {
             Link::WebRtc(webrtc) => webrtc.ice.selected(),
             Link::Plain(plain) => plain.rtcp_path(),
+            Link::Pipe(_) => None,
         }
     }
 

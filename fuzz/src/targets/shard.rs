@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use control::{
     AppData, AudioObserver, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId,
-    ContentHint, CreatePlainTransport, CreateTransport, Encoding, Extension, ExtensionKind, IpFamily, Kind,
-    Layers, PlayoutDelay, Produce, ProducerId, Request, RouterId, SrtpParameters, SrtpProfile, StatsOf, Text,
-    TransportId,
+    ContentHint, CreatePipe, CreatePlainTransport, CreateTransport, Encoding, Extension, ExtensionKind,
+    IpFamily, Kind, Layers, PlayoutDelay, Produce, ProducerId, Request, RouterId, SrtpParameters,
+    SrtpProfile, StatsOf, Text, TransportId,
 };
 use leat_tests::{LayeredSource, LayeredTrack};
-use machine::{Rng, SocketError};
+use machine::{Rng, SocketError, WorkerId};
 use oracle_util::marshal::Marshal;
 use rtcp::Writer;
 use rtp::{ExtId, Extensions, Header, Pt, Seq, Ssrc};
@@ -107,6 +107,17 @@ fn step(
             0 => world.lose_controller(),
             1 => world.compare_snapshot(),
             2 => world.close_path(path(script.u8())),
+            3 => world.command(Command::CreatePipe(CreatePipe {
+                router: RouterId(u64::from(script.u8() % 3)),
+                transport: transport(script),
+                worker: u16::from(script.u8() % 2),
+                app_data: AppData(Vec::new()),
+            })),
+            4 => world.take_over(WorkerId(u16::from(script.u8() % 2)), script.blob()),
+            5 => {
+                let parcel = parcel(script);
+                world.take_over(WorkerId(u16::from(script.u8() % 2)), &parcel);
+            }
             _ => world.end_batch(),
         },
         14 => world.limit_room(usize::from(script.u8() % 4)),
@@ -190,6 +201,32 @@ fn step(
                 world.send_rtp(transport, from, &bytes, payload);
             }
         }
+    }
+}
+
+/// What another worker says: of a kind that there is, about a producer or a place that there may be.
+fn parcel(script: &mut Script<'_>) -> Vec<u8> {
+    let (kind, place, flags) = (script.u8() % 7, script.u8(), script.u8());
+    let producer = u64::from(place % 4).to_le_bytes();
+    let slot = (u64::from(place >> 4 & 3) << 32 | u64::from(place >> 2 & 3)).to_le_bytes();
+    let at = 7_000_000_000u64.to_le_bytes();
+    let header = Header {
+        pt: Pt(script.choice(&[96, 111, 97])),
+        marker: flags & 1 == 1,
+        seq: Seq(script.u16()),
+        timestamp: u32::from(flags) * 3000,
+        ssrc: media_ssrc(script),
+    };
+    let mut packet = [0xa5; rtp::HEADER_LEN];
+    header.write(&Extensions::new(), &mut packet);
+    let payload = if flags & 2 == 0 { &VP8_KEYFRAME[..] } else { &VP8_INTERFRAME[..] };
+    match kind {
+        0 | 2 => [&[kind][..], &producer, &slot, &[flags]].concat(),
+        1 => [&[kind][..], &producer, &slot].concat(),
+        3 => [&[kind][..], &slot, &[flags]].concat(),
+        4 => [&[kind][..], &slot].concat(),
+        5 => [&[kind][..], &slot, &[flags % 4], &at, &at, &[0; 4]].concat(),
+        _ => [&[kind][..], &slot, &[flags >> 6], &at, &packet, payload].concat(),
     }
 }
 
@@ -526,6 +563,12 @@ mod tests {
     fn the_corpus_has_plain_transports() {
         let tally = run(include_bytes!("../../corpus/shard/plain-rtp-in-and-srtp-out"));
         assert!(tally.plain_heard >= 16 + 2 * 16, "{tally:?}");
+    }
+
+    #[test]
+    fn the_corpus_has_pipes() {
+        let tally = run(include_bytes!("../../corpus/shard/a-track-of-another-worker"));
+        assert_eq!(tally.piped, 4, "{tally:?}");
     }
 
     #[test]

@@ -85,7 +85,8 @@ impl Hall {
             let (what, close) = match &item {
                 SnapshotItem::Router { router, .. } => ("router", Command::CloseRouter { router: *router }),
                 SnapshotItem::Transport { transport, .. }
-                | SnapshotItem::PlainTransport { transport, .. } => {
+                | SnapshotItem::PlainTransport { transport, .. }
+                | SnapshotItem::Pipe { transport, .. } => {
                     ("transport", Command::CloseTransport { transport: *transport })
                 }
                 SnapshotItem::Producer { producer, .. } => {
@@ -151,6 +152,8 @@ impl Hall {
             SnapshotItem::PlainTransport { transport, router, app_data, .. } => {
                 self.adopt_transport(worker, transport, rooms.get(&router)?, held::unpack(&app_data)?, true)
             }
+            // Nothing of ours makes one.
+            SnapshotItem::Pipe { .. } => None,
             SnapshotItem::Producer { producer, transport, kind, paused, app_data } => {
                 let HeldProducer { source, rtp_parameters, backup_for } = held::unpack(&app_data)?;
                 let produced = Produced::new(kind, &rtp_parameters?).ok()?;
@@ -247,7 +250,8 @@ impl Hall {
             match item {
                 SnapshotItem::Router { router, .. } => _ = routers.insert(*router),
                 SnapshotItem::Transport { transport, .. }
-                | SnapshotItem::PlainTransport { transport, .. } => {
+                | SnapshotItem::PlainTransport { transport, .. }
+                | SnapshotItem::Pipe { transport, .. } => {
                     _ = transports.insert(*transport);
                 }
                 SnapshotItem::Producer { producer, .. } => _ = producers.insert(*producer),

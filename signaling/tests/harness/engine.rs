@@ -158,6 +158,8 @@ struct Worker {
     transports: BTreeMap<TransportId, (RouterId, AppData)>,
     /// Those of them that are plain.
     plain: BTreeSet<TransportId>,
+    /// Those of them that are pipes, and from where.
+    pipes: BTreeMap<TransportId, u16>,
     producers: BTreeMap<ProducerId, (TransportId, Kind, bool, AppData)>,
     consumers: BTreeMap<ConsumerId, (TransportId, ProducerId, bool, AppData)>,
 }
@@ -276,6 +278,11 @@ impl Worker {
             Command::ConnectPlainTransport(connect) => {
                 _ = self.plain.get(&connect.transport).ok_or("no such transport")?
             }
+            Command::CreatePipe(create) => {
+                self.routers.get(&create.router).ok_or("no such router")?;
+                self.transports.insert(create.transport, (create.router, create.app_data));
+                self.pipes.insert(create.transport, create.worker);
+            }
             Command::Snapshot => {
                 self.snapshot(request);
                 return Ok(None);
@@ -287,6 +294,7 @@ impl Worker {
     fn close_transport(&mut self, transport: TransportId, closed: Closed) {
         self.transports.remove(&transport);
         self.plain.remove(&transport);
+        self.pipes.remove(&transport);
         let producers: Vec<_> =
             self.producers.iter().filter(|(_, entry)| entry.0 == transport).map(|(id, _)| *id).collect();
         producers.into_iter().for_each(|producer| self.close_producer(producer, closed));
@@ -390,7 +398,9 @@ impl Worker {
             .map(|(router, app_data)| SnapshotItem::Router { router: *router, app_data: app_data.clone() });
         let transports = self.transports.iter().map(|(transport, (router, app_data))| {
             let (transport, router, app_data) = (*transport, *router, app_data.clone());
-            if self.plain.contains(&transport) {
+            if let Some(worker) = self.pipes.get(&transport) {
+                SnapshotItem::Pipe { transport, router, worker: *worker, app_data }
+            } else if self.plain.contains(&transport) {
                 let (address, rtcp_address, remote, rtcp_remote) = (PLAIN, None, None, None);
                 SnapshotItem::PlainTransport {
                     transport,

@@ -2,11 +2,11 @@
 
 use control::{
     AppData, AudioObserver, Candidate, Closed, Codec, CodecParameters, Command, ConnectPlainTransport,
-    Consume, ConsumerId, ConsumerStats, ContentHint, CreatePlainTransport, CreateTransport, DtlsState,
-    Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, IpFamily, Kind, LayerStats, Layers,
-    PlayoutDelay, Produce, ProducerId, ProducerStats, Refusal, Request, RequestId, RouterId, Scored,
-    SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, StatsItem, StatsOf, StreamStats, Text, TransportId,
-    TransportState, TransportStats, Volume, limits,
+    Consume, ConsumerId, ConsumerStats, ContentHint, CreatePipe, CreatePlainTransport, CreateTransport,
+    DtlsState, Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, IpFamily, Kind,
+    LayerStats, Layers, PlayoutDelay, Produce, ProducerId, ProducerStats, Refusal, Request, RequestId,
+    RouterId, Scored, SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, StatsItem, StatsOf, StreamStats,
+    Text, TransportId, TransportState, TransportStats, Volume, limits,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -67,6 +67,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => create_transport().prop_map(Command::CreateTransport),
         1 => create_plain_transport().prop_map(Command::CreatePlainTransport),
         1 => connect_plain_transport().prop_map(Command::ConnectPlainTransport),
+        1 => create_pipe().prop_map(Command::CreatePipe),
         2 => produce().prop_map(Command::Produce),
         2 => consume().prop_map(Command::Consume),
         1 => Just(Command::Snapshot),
@@ -158,6 +159,12 @@ fn snapshot_item() -> impl Strategy<Value = SnapshotItem> {
                     rtcp_address,
                     remote,
                     rtcp_remote,
+                    app_data: app_data.clone(),
+                }),
+                Just(SnapshotItem::Pipe {
+                    transport: TransportId(id),
+                    router: RouterId(parent),
+                    worker: other as u16,
                     app_data,
                 }),
             ]
@@ -304,6 +311,12 @@ fn create_transport() -> impl Strategy<Value = CreateTransport> {
         router: RouterId(router),
         transport,
         app_data,
+    })
+}
+
+fn create_pipe() -> impl Strategy<Value = CreatePipe> {
+    (any::<u64>(), transport(), any::<u16>(), app_data()).prop_map(|(router, transport, worker, app_data)| {
+        CreatePipe { router: RouterId(router), transport, worker, app_data }
     })
 }
 

@@ -1,0 +1,567 @@
+//! One room over two workers: what crosses, how often, what is asked back, and how both ends close.
+
+use control::{
+    AudioObserver, Closed, Command, ConsumerId, ContentHint, Counter, CreatePipe, Discard, Event, Layers,
+    ProducerId, Refusal, RouterId, SnapshotItem, TransportId,
+};
+use leat_tests::{LayeredTrack, MS, PeerId, SEC, Track, World};
+use machine::Instant;
+use std::time::Duration;
+
+/// Alice is at the first worker, everybody else at the second.
+struct Call {
+    world: World,
+    alice: PeerId,
+    others: Vec<PeerId>,
+}
+
+impl Call {
+    fn new(seed: u64, others: usize) -> Self {
+        let mut world = World::with_workers(seed, 2);
+        let alice = world.join_at(0);
+        world.link(alice).delay(25 * MS);
+        let others: Vec<PeerId> = (0..others).map(|_| world.join_at(1)).collect();
+        others.iter().for_each(|peer| _ = world.link(*peer).delay(25 * MS));
+        world.connect();
+        Self { world, alice, others }
+    }
+
+    /// The first of the others watches a camera of Alice's, and leaves it to the engine to ask for keyframes.
+    fn watched(seed: u64) -> (Self, ProducerId, ConsumerId) {
+        let mut call = Self::new(seed, 1);
+        let camera = call.world.publish(call.alice, Track::camera());
+        let view = call.world.subscribe(call.others[0], camera);
+        call.world.order_sink(view, |sink| sink.leave_keyframes_to_the_engine());
+        call.world.run_for(2 * SEC);
+        (call, camera, view)
+    }
+
+    fn counted(&mut self, worker: usize, counter: Counter) -> u64 {
+        self.world.turn_to(worker);
+        self.world.shard().counters().value(counter)
+    }
+
+    fn discarded(&mut self, worker: usize, discard: Discard) -> u64 {
+        self.world.turn_to(worker);
+        self.world.shard().counters().discarded(discard)
+    }
+
+    fn demand(&mut self, worker: usize, command: Command) {
+        self.world.turn_to(worker);
+        self.world.demand(command);
+    }
+
+    fn closings(&mut self, worker: usize) -> Vec<Event> {
+        self.world.turn_to(worker);
+        let is_closing = |event: &&Event| {
+            matches!(
+                event,
+                Event::ProducerClosed { .. } | Event::ConsumerClosed { .. } | Event::TransportClosed { .. }
+            )
+        };
+        self.world.news().iter().map(|(_, event)| event).filter(is_closing).cloned().collect()
+    }
+
+    /// Frames that have come since.
+    fn frames_since(&self, view: ConsumerId, since: Instant) -> usize {
+        self.world.sink(view).frames().iter().filter(|frame| frame.at >= since).count()
+    }
+}
+
+#[test]
+fn a_packet_crosses_once_for_a_worker_and_arrives_whole_at_everybody() {
+    for seed in 1600..1604 {
+        let mut call = Call::new(seed, 3);
+        // What is lost on the way up is repaired where the publisher is, what is lost on the way down where the subscriber is.
+        let everybody: Vec<PeerId> = std::iter::once(call.alice).chain(call.others.clone()).collect();
+        for peer in &everybody {
+            call.world.link(*peer).loss(0.03).jitter(5 * MS);
+        }
+        let tracks = [Track::camera(), Track::microphone(), Track::camera().without_rtx()];
+        let tracks = tracks.map(|track| call.world.publish(call.alice, track));
+        let beside = call.world.join_at(0);
+        let mut views = Vec::new();
+        for peer in call.others.iter().chain([&beside]) {
+            views.extend(tracks.map(|track| (call.world.subscribe(*peer, track), track)));
+        }
+        call.world.run_for(10 * SEC);
+        call.world.finish();
+        call.world.assert_sound();
+        for (view, track) in views {
+            let (sink, sent) = (call.world.sink(view), call.world.source(track).packets());
+            assert!(sink.packets().len() as f64 > sent as f64 * 0.985, "{}: {view}", call.world);
+            assert!(sink.missing_share() < 0.005, "{}: {view} misses {}", call.world, sink.missing());
+            assert!(sink.nacks() > 0, "{}", call.world);
+        }
+        // Of three consumers there each packet crossed once, and everything that was new.
+        let (given, taken) = (call.counted(0, Counter::PipedOut), call.counted(1, Counter::PipedIn));
+        assert_eq!((given, call.counted(0, Counter::PipedLost)), (taken, 0), "{}", call.world);
+        let sent: u64 = tracks.iter().map(|track| call.world.source(*track).packets()).sum();
+        assert!(given <= sent && given as f64 > sent as f64 * 0.98, "{}: {given} of {sent}", call.world);
+        assert_eq!(call.counted(1, Counter::PipedOut), 0, "{}", call.world);
+        assert_eq!(call.counted(1, Counter::NacksOut), 0, "{}", call.world);
+        for discard in [Discard::ParcelMalformed, Discard::ParcelStale] {
+            assert_eq!(call.discarded(0, discard) + call.discarded(1, discard), 0, "{}", call.world);
+        }
+    }
+}
+
+/// As on one worker: see `keyframes.rs`.
+#[test]
+fn a_keyframe_is_asked_of_the_publisher_through_the_pipe_and_once_for_all() {
+    let mut call = Call::new(1610, 5);
+    let camera = call.world.publish(call.alice, Track::camera());
+    call.world.run_for(3 * SEC);
+    let asked_at = call.world.now();
+    let views: Vec<ConsumerId> =
+        call.others.clone().into_iter().map(|peer| call.world.subscribe(peer, camera)).collect();
+    views.iter().for_each(|view| call.world.order_sink(*view, |sink| sink.leave_keyframes_to_the_engine()));
+    call.world.run_for(3 * SEC);
+    call.world.assert_sound();
+    for view in views {
+        let first = call.world.sink(view).frames()[0];
+        assert!(first.is_keyframe, "{}", call.world);
+        let waited = first.at.saturating_since(asked_at);
+        assert!(waited < 150 * MS, "{}: {waited:?}", call.world);
+    }
+    assert_eq!(call.world.source(camera).keyframe_requests().len(), 1, "{}", call.world);
+    assert_eq!(call.counted(0, Counter::KeyframeRequestsOut), 1, "{}", call.world);
+}
+
+#[test]
+fn clocks_cross_so_that_sound_and_picture_stay_together() {
+    let mut call = Call::new(1615, 1);
+    let tracks = [(Track::camera(), 90_000.0), (Track::microphone(), 48_000.0)];
+    let views = tracks.map(|(track, clock_rate_hz)| {
+        let producer = call.world.publish(call.alice, track);
+        (call.world.subscribe(call.others[0], producer), clock_rate_hz)
+    });
+    call.world.run_for(10 * SEC);
+    call.world.assert_sound();
+    for (view, clock_rate_hz) in views {
+        let sink = call.world.sink(view);
+        let (_, first) = sink.packets().first_key_value().unwrap();
+        let captured_at = first.payload.stamp.captured_at.as_nanos() as f64;
+        assert!(sink.sender_reports().len() >= 7, "{}", call.world);
+        for report in sink.sender_reports() {
+            let ticks = f64::from(report.rtp_timestamp.wrapping_sub(first.timestamp) as i32);
+            let by_rtp = captured_at + ticks / clock_rate_hz * 1e9;
+            let apart_ms = (report.wall_nanos as f64 - by_rtp).abs() / 1e6;
+            assert!(apart_ms < 1.0, "{}: the clocks of {view} are {apart_ms} ms apart", call.world);
+        }
+    }
+}
+
+const fn layers(spatial: u8) -> Layers {
+    Layers { spatial, temporal: 2 }
+}
+
+/// What signaling is told at this worker of the layers that have takers.
+fn wanted(world: &mut World, worker: usize, camera: ProducerId) -> Option<u8> {
+    world.turn_to(worker);
+    let mut news = world.news().iter().rev();
+    news.find_map(|(_, event)| match event {
+        Event::LayersWanted { producer, spatial } if *producer == camera => Some(*spatial),
+        _ => None,
+    })
+}
+
+#[test]
+fn layers_that_another_worker_watches_are_wanted_and_others_are_not() {
+    for (seed, track) in [(1620, LayeredTrack::vp8_simulcast()), (1621, LayeredTrack::av1_simulcast())] {
+        let mut call = Call::new(seed, 2);
+        let beside = call.world.join_at(0);
+        call.world.connect();
+        let camera = call.world.publish_layered(call.alice, track);
+        let here = call.world.subscribe_layered(beside, camera, Some(layers(0)));
+        let there = [0, 1].map(|nth| {
+            let view = call.world.subscribe_layered(call.others[nth], camera, Some(layers(0)));
+            call.world.order_sink(view, |sink| sink.leave_keyframes_to_the_engine());
+            view
+        });
+        call.world.run_for(4 * SEC);
+        let told = |call: &mut Call, worker| wanted(&mut call.world, worker, camera);
+        assert_eq!(told(&mut call, 0), Some(0b001), "{}", call.world);
+        for (consumer, spatial, expected) in [(there[0], 2, 0b101), (there[1], 1, 0b111)] {
+            call.demand(1, Command::SetPreferredLayers { consumer, layers: layers(spatial) });
+            call.world.run_for(4 * SEC);
+            assert_eq!(told(&mut call, 0), Some(expected), "{}", call.world);
+            let since = call.world.now();
+            call.world.run_for(SEC);
+            let arrivals = call.world.receiver(consumer).arrivals().iter();
+            let highest = arrivals.filter(|(at, _)| *at > since).map(|(_, layers)| layers.spatial).max();
+            assert_eq!(highest, Some(spatial), "{}", call.world);
+        }
+        for consumer in there {
+            call.demand(1, Command::CloseConsumer { consumer });
+        }
+        call.world.run_for(4 * SEC);
+        assert_eq!(told(&mut call, 0), Some(0b001), "{}", call.world);
+        call.demand(0, Command::CloseConsumer { consumer: here });
+        call.world.run_for(4 * SEC);
+        assert_eq!((told(&mut call, 0), told(&mut call, 1)), (Some(0), None), "{}", call.world);
+        call.world.finish();
+        call.world.assert_sound();
+        for view in there {
+            assert!(call.world.receiver(view).undecodable().is_empty(), "{}: {view}", call.world);
+        }
+    }
+}
+
+#[test]
+fn a_track_that_is_paused_is_paused_everywhere_and_goes_on_with_a_keyframe() {
+    let (mut call, producer, view) = Call::watched(1630);
+    call.demand(0, Command::PauseProducer { producer });
+    call.world.run_for(200 * MS);
+    let (paused_at, crossed) = (call.world.now(), call.counted(0, Counter::PipedOut));
+    call.world.run_for(3 * SEC);
+    assert_eq!(call.frames_since(view, paused_at), 0, "{}", call.world);
+    assert_eq!(call.counted(0, Counter::PipedOut), crossed, "{}: nobody needs it there", call.world);
+    call.world.turn_to(1);
+    let paused = call.world.snapshot().into_iter().find_map(|item| match item {
+        SnapshotItem::Producer { paused, .. } => Some(paused),
+        _ => None,
+    });
+    assert_eq!(paused, Some(true), "{}", call.world);
+    call.demand(0, Command::ResumeProducer { producer });
+    call.world.run_for(SEC);
+    let resumed = call.world.sink(view).frames().iter().find(|frame| frame.at > paused_at).copied().unwrap();
+    assert!(resumed.is_keyframe, "{}", call.world);
+    assert!(call.frames_since(view, paused_at) >= 20, "{}", call.world);
+    call.world.finish();
+    call.world.assert_sound();
+    assert_eq!(call.world.sink(view).missing(), 0, "{}", call.world);
+    // Not where it only passes by.
+    call.world.turn_to(1);
+    let refused = call.world.request(Command::PauseProducer { producer });
+    assert!(matches!(refused, Event::Refused { refusal: Refusal::Invalid, .. }), "{refused:?}");
+}
+
+#[test]
+fn a_stream_that_begins_anew_does_so_on_both_workers() {
+    let (mut call, camera, view) = Call::watched(1635);
+    for _ in 0..3 {
+        call.world.order_source(camera, |source| source.change_ssrc());
+        call.world.run_for(2 * SEC);
+    }
+    let since = call.world.now();
+    call.world.run_for(SEC);
+    assert!(call.frames_since(view, since) >= 28, "{}", call.world);
+    call.world.finish();
+    call.world.assert_sound();
+    assert_eq!(call.world.sink(view).missing(), 0, "{}", call.world);
+}
+
+#[test]
+fn what_closes_at_either_end_closes_there_once_and_is_told_once() {
+    let closed = Closed::Requested;
+    // The origin: all that came from it goes.
+    let (mut call, producer, consumer) = Call::watched(1640);
+    call.demand(0, Command::CloseProducer { producer });
+    call.world.run_for(SEC);
+    let (consumer_closed, producer_closed) =
+        (Event::ConsumerClosed { consumer, closed }, Event::ProducerClosed { producer, closed });
+    assert_eq!(call.closings(0), std::slice::from_ref(&producer_closed), "{}", call.world);
+    // With the last that it brings the pipe closes.
+    let pipe_closed = Event::TransportClosed { transport: call.world.transport(call.alice), closed };
+    assert_eq!(call.closings(1), [consumer_closed, producer_closed, pipe_closed], "{}", call.world);
+    // That signaling does so as well changes nothing.
+    call.world.turn_to(1);
+    let again = call.world.request(Command::CloseProducer { producer });
+    assert!(matches!(again, Event::Refused { refusal: Refusal::NotFound, .. }), "{again:?}");
+
+    // The taker: the origin sends no more, and everything else of it is as it was.
+    let (mut call, producer, consumer) = Call::watched(1641);
+    let transport = call.world.transport(call.alice);
+    call.demand(1, Command::CloseTransport { transport });
+    call.world.run_for(20 * MS);
+    let crossed = call.counted(0, Counter::PipedOut);
+    call.world.run_for(SEC);
+    assert_eq!(call.counted(0, Counter::PipedOut), crossed, "{}", call.world);
+    let transport_closed = Event::TransportClosed { transport, closed };
+    let expected = [
+        Event::ConsumerClosed { consumer, closed },
+        Event::ProducerClosed { producer, closed },
+        transport_closed,
+    ];
+    assert_eq!(call.closings(1), expected, "{}", call.world);
+    assert_eq!(call.closings(0), [], "{}", call.world);
+    let view = call.world.subscribe(call.others[0], producer);
+    let since = call.world.now();
+    call.world.run_for(2 * SEC);
+    assert!(call.frames_since(view, since) > 40, "{}: it can be had again", call.world);
+    call.world.assert_sound();
+}
+
+#[test]
+fn what_nobody_there_takes_does_not_cross() {
+    let mut call = Call::new(1645, 2);
+    let camera = call.world.publish(call.alice, Track::camera());
+    call.world.pipe(camera, 0, 1);
+    call.world.run_for(2 * SEC);
+    assert_eq!(call.counted(0, Counter::PipedOut), 0, "{}: nobody watches", call.world);
+    for round in 0..3 {
+        let watchers = call.others.clone();
+        let views: Vec<ConsumerId> =
+            watchers.into_iter().map(|peer| call.world.subscribe(peer, camera)).collect();
+        views.iter().for_each(|view| {
+            call.world.order_sink(*view, |sink| sink.leave_keyframes_to_the_engine());
+        });
+        let since = call.world.now();
+        call.world.run_for(3 * SEC);
+        for view in &views {
+            assert!(call.frames_since(*view, since) > 70, "{}: {round}", call.world);
+        }
+        for consumer in views {
+            call.demand(1, Command::CloseConsumer { consumer });
+        }
+        call.world.run_for(100 * MS);
+        let crossed = call.counted(0, Counter::PipedOut);
+        // Longer than it takes the numbers of its packets to come half round, in one of them.
+        let pause = if round == 1 { 120 * SEC } else { SEC };
+        call.world.run_for(pause);
+        assert_eq!(call.counted(0, Counter::PipedOut), crossed, "{}: {round}", call.world);
+    }
+    call.world.assert_sound();
+}
+
+/// A quarter of everything that crosses is lost; then all of it while both ends close.
+#[test]
+fn nothing_waits_for_a_message_that_was_lost() {
+    for seed in 1650..1658 {
+        let mut call = Call::new(seed, 1);
+        for worker in 0..2 {
+            call.world.turn_to(worker);
+            let rng = machine::Rng::from_number(seed + worker as u64);
+            call.world.outbox().refuse_hand_offs(rng, 0.25);
+        }
+        let camera = call.world.publish_layered(call.alice, LayeredTrack::vp8_simulcast());
+        let view = call.world.subscribe_layered(call.others[0], camera, Some(layers(0)));
+        call.world.run_for(10 * SEC);
+        assert_eq!(wanted(&mut call.world, 0, camera), Some(0b001), "{}", call.world);
+        assert!(call.counted(0, Counter::PipedLost) > 100, "{}", call.world);
+        for (paused, command) in [
+            (true, Command::PauseProducer { producer: camera }),
+            (false, Command::ResumeProducer { producer: camera }),
+        ] {
+            call.demand(0, command);
+            call.world.run_for(10 * SEC);
+            call.world.turn_to(1);
+            let is_paused = |item: &SnapshotItem| matches!(item, SnapshotItem::Producer { paused: true, .. });
+            assert_eq!(call.world.snapshot().iter().any(is_paused), paused, "{}", call.world);
+        }
+        call.world.turn_to(0);
+        call.world.outbox().refuse_hand_offs(machine::Rng::from_number(seed), 0.0);
+        call.world.run_for(5 * SEC);
+        let since = call.world.now();
+        call.world.run_for(2 * SEC);
+        let arrivals = call.world.receiver(view).arrivals().iter().filter(|(at, _)| *at > since).count();
+        assert!(arrivals > 50, "{}: {arrivals}", call.world);
+        call.world.assert_sound();
+
+        // The farewell of the taker is lost: a while later it is taken for gone.
+        call.world.turn_to(1);
+        call.world.outbox().refuse_hand_offs(machine::Rng::from_number(seed), 1.0);
+        let transport = call.world.transport(call.alice);
+        call.demand(1, Command::CloseTransport { transport });
+        call.world.run_for(6 * SEC);
+        let crossed = call.counted(0, Counter::PipedOut);
+        call.world.run_for(2 * SEC);
+        assert_eq!(call.counted(0, Counter::PipedOut), crossed, "{}", call.world);
+        assert!(call.discarded(1, Discard::ParcelStale) > 0, "{}", call.world);
+        assert_eq!(wanted(&mut call.world, 0, camera), Some(0), "{}", call.world);
+
+        // The farewell of the origin is lost: it is answered when the taker next says that it is there.
+        call.world.outbox().refuse_hand_offs(machine::Rng::from_number(seed), 0.0);
+        call.world.turn_to(1);
+        call.world.outbox().refuse_hand_offs(machine::Rng::from_number(seed), 0.0);
+        call.world.subscribe_layered(call.others[0], camera, None);
+        call.world.run_for(SEC);
+        call.world.turn_to(0);
+        call.world.outbox().refuse_hand_offs(machine::Rng::from_number(seed), 1.0);
+        call.demand(0, Command::CloseProducer { producer: camera });
+        call.world.outbox().refuse_hand_offs(machine::Rng::from_number(seed), 0.0);
+        let told = call.closings(1).len();
+        call.world.run_for(SEC + 10 * MS);
+        assert_eq!(call.closings(1).len(), told + 3, "{}", call.world);
+    }
+}
+
+#[test]
+fn a_snapshot_tells_what_comes_from_where() {
+    let (mut call, producer, consumer) = Call::watched(1660);
+    let (pipe, receiving) = (call.world.transport(call.alice), call.world.transport(call.others[0]));
+    let router = call.world.router();
+    call.world.turn_to(1);
+    let items = call.world.snapshot();
+    let has = |wanted: &dyn Fn(&SnapshotItem) -> bool| items.iter().filter(|item| wanted(item)).count() == 1;
+    assert!(has(&|item| matches!(item, SnapshotItem::Router { router: id, .. } if *id == router)));
+    assert!(has(&|item| matches!(item,
+        SnapshotItem::Pipe { transport, router: of, worker: 0, .. } if (*transport, *of) == (pipe, router))));
+    assert!(has(&|item| matches!(item,
+        SnapshotItem::Producer { producer: id, transport, .. } if (*id, *transport) == (producer, pipe))));
+    assert!(has(&|item| matches!(item, SnapshotItem::Consumer { consumer: id, transport, producer: of, .. }
+        if (*id, *transport, *of) == (consumer, receiving, producer))));
+    assert_eq!(items.len(), 5, "{}: {items:?}", call.world);
+}
+
+#[test]
+fn commands_that_make_pipes_can_be_repeated_and_contradictions_are_refused() {
+    let (mut call, producer, _) = Call::watched(1665);
+    call.world.pipe(producer, 0, 1);
+    let (router, transport) = (call.world.router(), call.world.transport(call.alice));
+    let create = |router, transport, worker| {
+        Command::CreatePipe(CreatePipe { router, transport, worker, app_data: Default::default() })
+    };
+    let refused = |call: &mut Call, command| match call.world.request(command) {
+        Event::Refused { refusal, .. } => refusal,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(&mut call, create(router, transport, 7)), Refusal::Exists);
+    assert_eq!(refused(&mut call, create(RouterId(99), TransportId(98), 0)), Refusal::NotFound);
+    let bobs = call.world.transport(call.others[0]);
+    assert_eq!(refused(&mut call, create(router, bobs, 0)), Refusal::Exists);
+    for command in
+        [Command::ConnectTransport { transport, fingerprint: [0; 32] }, Command::RestartIce { transport }]
+    {
+        assert_eq!(refused(&mut call, command), Refusal::Invalid);
+    }
+}
+
+/// What a better picture means is said where the track comes from, and counts where its layers are chosen.
+#[test]
+fn a_screen_gets_pixels_first_on_another_worker_too() {
+    let within_half = |hint: ContentHint| {
+        let mut call = Call::new(1666, 1);
+        let track = call.world.publish_layered(call.alice, LayeredTrack::vp9_svc());
+        let view = call.world.subscribe_layered_with_feedback(call.others[0], track);
+        call.demand(0, Command::SetContentHint { producer: track, hint });
+        let transport = call.world.transport(call.others[0]);
+        let bounds = (Some(650_000), Some(650_000));
+        let (min_outgoing_bps, max_outgoing_bps) = bounds;
+        let max_incoming_bps = None;
+        call.demand(
+            1,
+            Command::SetBitrates { transport, max_incoming_bps, min_outgoing_bps, max_outgoing_bps },
+        );
+        call.world.run_for(15 * SEC);
+        call.world.assert_sound();
+        let sent = call.world.news().iter().filter_map(|(_, event)| match event {
+            Event::LayersChanged { consumer, layers } if *consumer == view => *layers,
+            _ => None,
+        });
+        sent.map(|layers| layers.spatial).max()
+    };
+    assert_eq!([ContentHint::Motion, ContentHint::Detail].map(within_half), [Some(1), Some(2)]);
+}
+
+/// Who may speak is found out on each worker, and both find the same.
+#[test]
+fn both_workers_hear_everybody_and_forward_the_same_voices() {
+    let mut world = World::with_workers(1670, 2);
+    let peers = [0, 0, 1, 1].map(|worker| world.join_at(worker));
+    let (router, one) = (world.router(), 1);
+    let observer = AudioObserver { interval_ms: 300, threshold_dbov: -60, loudest_forwarded: Some(one) };
+    for worker in 0..2 {
+        world.turn_to(worker);
+        world.demand(Command::ObserveAudio { router, observer: Some(observer) });
+    }
+    world.connect();
+    let microphones = peers.map(|peer| world.publish(peer, Track::microphone()));
+    microphones.iter().for_each(|microphone| world.order_source(*microphone, |source| source.set_level(90)));
+    let mut ears = Vec::new();
+    for (at, peer) in peers.iter().enumerate() {
+        for (of, microphone) in microphones.iter().enumerate().filter(|(of, _)| *of != at) {
+            ears.push((at, of, world.subscribe(*peer, *microphone)));
+        }
+    }
+    world.run_for(SEC);
+    for speaker in 0..4 {
+        for (of, microphone) in microphones.iter().enumerate() {
+            let level = if of == speaker { 20 } else { 90 };
+            world.order_source(*microphone, |source| source.set_level(level));
+        }
+        world.run_for(4 * SEC);
+        let heard: Vec<usize> = ears.iter().map(|(.., ear)| world.sink(*ear).packets().len()).collect();
+        world.run_for(2 * SEC);
+        for ((at, of, ear), heard) in ears.iter().zip(heard) {
+            let more = world.sink(*ear).packets().len() - heard;
+            let expected = if *of == speaker { 98..=102 } else { 0..=0 };
+            assert!(expected.contains(&more), "{world}: {at} heard {more} packets of {of}");
+        }
+        for worker in 0..2 {
+            world.turn_to(worker);
+            let dominant = world.news().iter().rev().find_map(|(_, event)| match event {
+                Event::Speakers { dominant, .. } => Some(*dominant),
+                _ => None,
+            });
+            assert_eq!(dominant, Some(Some(microphones[speaker])), "{world}: at {worker}");
+        }
+    }
+    world.assert_sound();
+}
+
+/// Whatever comes instead of a parcel, or of one that is late, is counted and changes nothing.
+#[test]
+fn parcels_that_make_no_sense_are_counted() {
+    let (mut call, producer, view) = Call::watched(1680);
+    let stale = |call: &mut Call, worker| call.discarded(worker, Discard::ParcelStale);
+    let malformed = |call: &mut Call, worker| call.discarded(worker, Discard::ParcelMalformed);
+    let before = (malformed(&mut call, 1), stale(&mut call, 1));
+    for nonsense in [&[][..], &[0], &[7; 30], &[3; 9], &[6; 17], &[255; 2000]] {
+        call.world.hand_over(0, nonsense);
+    }
+    assert_eq!(malformed(&mut call, 1), before.0 + 6, "{}", call.world);
+    // Messages about a slot that nobody has, or of somebody whose it is not.
+    let slot = |index: u32, generation: u32| [index.to_le_bytes(), generation.to_le_bytes()].concat();
+    let state = |slot: &[u8]| [&[3], slot, &[1]].concat();
+    let gone = |slot: &[u8]| [&[4], slot].concat();
+    for message in [state(&slot(0, 9)), state(&slot(u32::MAX, 0)), gone(&slot(77, 0)), gone(&slot(0, 1))] {
+        call.world.hand_over(0, &message);
+    }
+    call.world.hand_over(5, &state(&slot(0, 0)));
+    call.world.hand_over(5, &gone(&slot(0, 0)));
+    assert_eq!(stale(&mut call, 1), before.1 + 6, "{}", call.world);
+    // A packet of an encoding that there is not; one that is none; one of a payload type that it has not.
+    let media = |stream: u8, packet: &[u8]| {
+        [&[6][..], &slot(0, 0), &[stream], &5_000_000_000u64.to_le_bytes(), packet].concat()
+    };
+    let mut packet = [0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2];
+    call.world.hand_over(0, &media(3, &packet));
+    assert_eq!(malformed(&mut call, 1), before.0 + 7, "{}", call.world);
+    call.world.hand_over(0, &media(0, &packet[..11]));
+    assert_eq!(call.discarded(1, Discard::RtpMalformed), 1, "{}", call.world);
+    packet[1] = 5;
+    call.world.hand_over(0, &media(0, &packet));
+    assert_eq!(call.discarded(1, Discard::RtpUnknownPt), 1, "{}", call.world);
+    // The taker's own words, at the origin, from somebody who has not subscribed.
+    let producer_id = producer.0.to_le_bytes();
+    call.world.turn_to(0);
+    for message in
+        [[&[1], &producer_id[..], &slot(0, 0)].concat(), [&[2], &producer_id[..], &slot(0, 0), &[0]].concat()]
+    {
+        call.world.hand_over(6, &message);
+    }
+    assert_eq!(stale(&mut call, 0), 2, "{}", call.world);
+    let since = call.world.now();
+    call.world.run_for(SEC);
+    assert!(call.frames_since(view, since) >= 28, "{}", call.world);
+    call.world.assert_sound();
+}
+
+#[test]
+fn a_pipe_leads_to_nobody_and_dies_with_its_router() {
+    let (mut call, producer, _) = Call::watched(1690);
+    let alice = call.world.transport(call.alice);
+    let router = call.world.router();
+    call.demand(1, Command::CloseRouter { router });
+    call.world.run_for(20 * MS);
+    let crossed = call.counted(0, Counter::PipedOut);
+    call.world.run_for(Duration::from_secs(1));
+    assert_eq!(call.counted(0, Counter::PipedOut), crossed, "{}", call.world);
+    call.world.turn_to(1);
+    assert_eq!(call.world.snapshot(), [], "{}: {producer} on {alice}", call.world);
+    for counter in [Counter::Routers, Counter::Transports, Counter::Producers, Counter::Consumers] {
+        assert_eq!(call.counted(1, counter), 0, "{}: {counter:?}", call.world);
+    }
+}
