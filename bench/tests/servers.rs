@@ -37,6 +37,10 @@ struct Leat {
 
 impl Leat {
     fn start(name: &str) -> Self {
+        Self::start_with(name, "1", &[])
+    }
+
+    fn start_with(name: &str, workers: &str, options: &[&str]) -> Self {
         let directory = Directory::new(name);
         let http = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let media = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -46,7 +50,7 @@ impl Leat {
             .args([
                 "up",
                 "--workers",
-                "1",
+                workers,
                 "--listen-ip",
                 "127.0.0.1",
                 "--rtc-tcp-port",
@@ -54,6 +58,7 @@ impl Leat {
                 "--turn-port",
                 "0",
             ])
+            .args(options)
             .args(["--http", &format!("127.0.0.1:{http}"), "--rtc-port", &media.to_string()])
             .arg("--control-socket")
             .arg(directory.0.join("control/socket"))
@@ -127,6 +132,17 @@ fn a_load_on_leat_arrives_whole() {
     assert_eq!(number(&report, "complete"), 4, "everybody gets sound and pictures: {report}");
     assert!(report["loss_ratio"].as_f64().unwrap() < 0.01, "{report}");
     assert!(report["server_cost"]["cpu_ns_per_packet"].as_f64().unwrap() > 0.0, "{report}");
+}
+
+/// Every peer is at another worker than the one before: the publisher at the first, half of the subscribers at the second.
+#[test]
+fn a_room_over_two_workers_arrives_whole() {
+    let leat = Leat::start_with("spread", "2", &["--spread-above", "0"]);
+    let report = leat.load("--subscribers 5 --audio --bitrate 600 --loss 2 --warm-up 8 --duration 3");
+    assert_sound(&report);
+    assert_eq!(number(&report, "complete"), 5, "everybody gets sound and pictures: {report}");
+    // Of sound nothing is asked for again.
+    assert!(number(&report, "repaired") > 0, "{report}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Command lines of both binaries, typed. What the values mean together is `config.rs`'s business.
 
+use crate::limits;
 use crate::log::Format;
 use crate::token;
 use clap::{Args, Parser, Subcommand};
@@ -26,6 +27,9 @@ pub struct Signaling {
     /// The TURN server that clients are told of.
     #[command(flatten)]
     pub turn: Turn,
+    /// Where rooms go.
+    #[command(flatten)]
+    pub rooms: Rooms,
     /// The engine's control socket [default: $XDG_RUNTIME_DIR/leat/control.sock, or /tmp/leat-UID/control.sock]
     #[arg(long, value_name = "PATH")]
     pub control_socket: Option<PathBuf>,
@@ -55,6 +59,14 @@ pub struct Media {
     /// docs/media-config.md]
     #[arg(long, value_name = "FILE")]
     pub media: Option<PathBuf>,
+}
+
+/// Where rooms go.
+#[derive(Clone, Debug, Args)]
+pub struct Rooms {
+    /// Peers of a room beyond which more of them go to other workers of the engine; 0: from the first on
+    #[arg(long, value_name = "PEERS", default_value_t = limits::SPREAD_ABOVE)]
+    pub spread_above: usize,
 }
 
 /// The TURN server that clients are told of; none unless URLs are given.
@@ -137,6 +149,9 @@ pub struct Up {
     /// What clients may send, and how.
     #[command(flatten)]
     pub media: Media,
+    /// Where rooms go.
+    #[command(flatten)]
+    pub rooms: Rooms,
     /// First UDP port for media; worker N has this plus N
     #[arg(long, value_name = "PORT", default_value_t = 7000)]
     pub rtc_port: u16,

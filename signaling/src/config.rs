@@ -81,6 +81,8 @@ pub struct Config {
     pub media: MediaConfig,
     /// The TURN server that clients are told of.
     pub turn: Option<Turn>,
+    /// Peers of a room beyond which it is spread over the engine's workers.
+    pub spread_above: usize,
     /// Where the engine is.
     pub control_socket: PathBuf,
     /// Whether to end with the parent process.
@@ -105,6 +107,7 @@ impl TryFrom<cli::Signaling> for Config {
             admission,
             media: media(&cli.media)?,
             turn: turn(cli.turn)?,
+            spread_above: cli.rooms.spread_above,
             control_socket: cli.control_socket.unwrap_or_else(control_socket),
             die_with_parent: cli.die_with_parent,
             nice: cli.nice,

@@ -14,6 +14,9 @@ pub struct HeldRouter {
     /// The room whose media it holds.
     #[prost(string, tag = "1")]
     pub room: String,
+    /// Where the room is at home, counted from 1, if that is another worker; else 0.
+    #[prost(uint32, tag = "2")]
+    pub mirror_of: u32,
 }
 
 /// Beside a transport: whose it is. Each transport of a peer tells the whole peer.

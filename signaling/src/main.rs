@@ -45,7 +45,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
         );
     }
     let engine = Engine::new();
-    let hall = Hall::new(engine.clone(), config.admission, config.media, config.turn, Patience::default());
+    let patience = Patience::default();
+    let hall =
+        Hall::new(engine.clone(), config.admission, config.media, config.turn, patience, config.spread_above);
     let (news, heard) = mpsc::channel(limits::NEWS_LEN);
     engine::start(engine, config.control_socket, news).context("cannot start a thread")?;
     tokio::spawn(hall.clone().follow(heard));

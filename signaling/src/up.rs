@@ -375,6 +375,7 @@ fn signaling_arguments(options: &cli::Up, control_socket: &Path, format: Format)
     if let Some(path) = &options.media.media {
         push("--media", path.into());
     }
+    push("--spread-above", options.rooms.spread_above.to_string().into());
     if options.turn_port != 0 {
         turn_urls(options).into_iter().for_each(|url| push("--turn-url", url.into()));
     }

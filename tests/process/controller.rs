@@ -90,10 +90,15 @@ impl Controller {
 
     /// Everything the first worker holds.
     pub fn snapshot(&mut self) -> Vec<SnapshotItem> {
-        let id = self.send(0, Command::Snapshot);
+        self.snapshot_of(0)
+    }
+
+    /// Everything a worker holds.
+    pub fn snapshot_of(&mut self, worker: usize) -> Vec<SnapshotItem> {
+        let id = self.send(worker, Command::Snapshot);
         let mut items = Vec::new();
         loop {
-            match self.answer_of(0, Some(id)) {
+            match self.answer_of(worker, Some(id)) {
                 Event::Snapshot { item, .. } => items.push(item),
                 Event::SnapshotEnd { .. } => return items,
                 other => panic!("{other:?}"),
@@ -103,12 +108,26 @@ impl Controller {
 
     /// Waits for news like this, and forgets those before it.
     pub fn await_news(&mut self, patience: Duration, is_it: impl Fn(&Event) -> bool) -> Event {
+        self.await_news_within(0, patience, is_it)
+    }
+
+    /// The same of a worker.
+    pub fn await_news_of(&mut self, worker: usize, is_it: impl Fn(&Event) -> bool) -> Event {
+        self.await_news_within(worker, PATIENCE, is_it)
+    }
+
+    fn await_news_within(
+        &mut self,
+        worker: usize,
+        patience: Duration,
+        is_it: impl Fn(&Event) -> bool,
+    ) -> Event {
         let deadline = Instant::now() + patience;
         loop {
             if let Some(at) = self.news.iter().position(&is_it) {
                 return self.news.drain(..=at).next_back().expect("it was found there");
             }
-            match self.pop(0) {
+            match self.pop(worker) {
                 Some(event) => self.news.push(event),
                 None => assert!(Instant::now() < deadline, "not told within {patience:?}; {:?}", self.news),
             }
@@ -146,7 +165,7 @@ impl Controller {
             self.snapshot();
             let slots = self.attachment.workers[0].stats.read().expect("writes are short");
             let mut of_streams = [0; 13];
-            // The page's last part, behind four numbers of the loop and six of the sockets.
+            // A part of the page, behind four numbers of the loop and six of the sockets.
             of_streams.copy_from_slice(&slots[Counters::LEN + 10..][..13]);
             let [open, accepted, refused, unproven, malformed, idle, by_peer, _, _, sent, full, late, _] =
                 of_streams;

@@ -19,6 +19,7 @@ mod hostile_ring;
 mod hostile_srtp;
 mod media;
 mod nat;
+mod pipes;
 mod plain;
 mod program;
 mod starting;

@@ -198,13 +198,13 @@ impl Hall {
     }
 
     fn remove(&self, state: &mut State, id: PeerId, why: &'static str) {
-        let Some(Removed { peer, transports, router }) = state.remove_peer(id) else { return };
+        let Some(Removed { peer, transports, routers }) = state.remove_peer(id) else { return };
         tracing::info!(roomId = %peer.room, userId = %peer.user, peerId = %id, "{why}");
         for (transport, worker) in transports {
             self.engine.tell(worker, Command::CloseTransport { transport });
         }
-        if let Some(router) = router {
-            self.engine.tell(router.worker, Command::CloseRouter { router: router.id });
+        for (router, worker) in routers {
+            self.engine.tell(worker, Command::CloseRouter { router });
         }
     }
 }

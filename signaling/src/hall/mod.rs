@@ -11,6 +11,7 @@ mod news;
 mod objects;
 mod outbox;
 mod plain;
+mod spread;
 mod state;
 mod stats;
 mod wishes;
@@ -75,6 +76,8 @@ pub struct Hall {
     media: MediaConfig,
     turn: Option<Turn>,
     patience: Patience,
+    /// Peers of a room beyond which it is spread over the engine's workers.
+    spread_above: usize,
     joins: Mutex<Bucket>,
     goodbyes: Mutex<Bucket>,
     /// Whether a returning client would find its objects by now.
@@ -93,13 +96,14 @@ pub struct Connection {
 }
 
 impl Hall {
-    /// An empty hall.
+    /// An empty hall. Rooms of more than `spread_above` peers are spread over the engine's workers.
     pub fn new(
         engine: Engine,
         admission: Admission,
         media: MediaConfig,
         turn: Option<Turn>,
         patience: Patience,
+        spread_above: usize,
     ) -> Arc<Self> {
         let joins = Bucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
         let goodbyes = Bucket::new(limits::GOODBYES_PER_SECOND, limits::GOODBYES_BURST, Instant::now());
@@ -110,6 +114,7 @@ impl Hall {
             media,
             turn,
             patience,
+            spread_above,
             joins: Mutex::new(joins),
             goodbyes: Mutex::new(goodbyes),
             settled: watch::channel(false).0,

@@ -2,7 +2,7 @@
 
 use super::Hall;
 use super::objects::new_transport;
-use super::state::{BEFORE_US, Consumer, Media, Peer, PeerId, Producer, Router, consumer_closed};
+use super::state::{BEFORE_US, Consumer, Media, Peer, PeerId, Producer, Room, Router, consumer_closed};
 use crate::engine::{News, Worker};
 use crate::held::{self, HeldConsumer, HeldProducer, HeldRouter, HeldTransport};
 use crate::ortc::Produced;
@@ -24,7 +24,7 @@ impl Hall {
                 News::Snapshot { worker, request, items } => {
                     self.on_snapshot(worker, request, items, has_lost)
                 }
-                News::Event { event, .. } => self.on_event(event),
+                News::Event { worker, event } => self.on_event(worker, event),
                 News::Lost { reason } => {
                     has_lost = true;
                     self.on_lost(reason);
@@ -35,8 +35,12 @@ impl Hall {
 
     fn on_attached(&self, epoch: u64, workers: usize) {
         tracing::info!(engineEpoch = %format_args!("{epoch:016x}"), workers, "attached to the media engine");
-        self.state().media =
-            Media::Settling { epoch, load: vec![0; workers], awaited: (0..workers).collect() };
+        self.state().media = Media::Settling {
+            epoch,
+            load: vec![0; workers],
+            awaited: (0..workers).collect(),
+            late: Vec::new(),
+        };
     }
 
     fn on_lost(&self, reason: String) {
@@ -64,8 +68,12 @@ impl Hall {
             (true, true) => self.clear(worker, &items),
             (false, _) => self.reconcile(worker, request, &items),
         }
+        let is_last = matches!(&self.state().media, Media::Settling { awaited, .. } if awaited.is_empty());
+        if is_last {
+            self.finish_take_over();
+        }
         let mut state = self.state();
-        if let Media::Settling { epoch, load, awaited } = &mut state.media
+        if let Media::Settling { epoch, load, awaited, .. } = &mut state.media
             && awaited.is_empty()
         {
             let (epoch, load) = (*epoch, std::mem::take(load));
@@ -79,68 +87,92 @@ impl Hall {
 
     /// Rebuilds rooms and peers from what a predecessor left in the engine. Whoever it was for is away until it comes back.
     fn take_over(self: &Arc<Self>, worker: Worker, items: Vec<SnapshotItem>) {
-        // Whose router is whose: there may be 10 000 rooms, and each transport asks.
-        let mut rooms = HashMap::new();
+        let mut known = Known::default();
         for item in items {
-            let (what, close) = match &item {
-                SnapshotItem::Router { router, .. } => ("router", Command::CloseRouter { router: *router }),
-                SnapshotItem::Transport { transport, .. }
-                | SnapshotItem::PlainTransport { transport, .. }
-                | SnapshotItem::Pipe { transport, .. } => {
-                    ("transport", Command::CloseTransport { transport: *transport })
+            match item {
+                // Its producer may be another worker's.
+                SnapshotItem::Consumer { .. } => {
+                    if let Media::Settling { late, .. } = &mut self.state().media {
+                        late.push((worker, item));
+                    }
                 }
-                SnapshotItem::Producer { producer, .. } => {
-                    ("producer", Command::CloseProducer { producer: *producer })
-                }
-                SnapshotItem::Consumer { consumer, .. } => {
-                    ("consumer", Command::CloseConsumer { consumer: *consumer })
-                }
-            };
-            if self.adopt(worker, item, &mut rooms).is_none() {
-                tracing::warn!(
-                    worker,
-                    object = what,
-                    "an object in the engine belongs to nobody; closing it"
-                );
-                self.engine.tell(worker, close);
+                _ => self.adopt_or_close(worker, item, &mut known),
             }
-        }
-        let mut guard = self.state();
-        let state = &mut *guard;
-        for transport in state.transports.values_mut().filter(|transport| transport.worker == worker) {
-            // The client may remember MIDs of consumers that are closed by now; so begin far above all it can have seen.
-            transport.next_mid = (transport.next_mid / MID_GAP + 1) * MID_GAP;
-        }
-        let mut empty = Vec::new();
-        state.rooms.retain(|_, room| {
-            let router = room.router.filter(|router| room.peers.is_empty() && router.worker == worker);
-            empty.extend(router);
-            router.is_none()
-        });
-        for router in empty {
-            self.engine.tell(router.worker, Command::CloseRouter { router: router.id });
         }
     }
 
-    /// Enters one object into the tables; `None` if it makes no sense. `rooms` are those of the routers entered before.
-    fn adopt(
-        self: &Arc<Self>,
-        worker: Worker,
-        item: SnapshotItem,
-        rooms: &mut HashMap<RouterId, String>,
-    ) -> Option<()> {
+    /// All workers have told what they hold.
+    fn finish_take_over(self: &Arc<Self>) {
+        let late = match &mut self.state().media {
+            Media::Settling { late, .. } => std::mem::take(late),
+            Media::Away | Media::Ready { .. } => Vec::new(),
+        };
+        for (worker, item) in late {
+            self.adopt_or_close(worker, item, &mut Known::default());
+        }
+        let mut guard = self.state();
+        let state = &mut *guard;
+        for transport in state.transports.values_mut() {
+            // The client may remember MIDs of consumers that are closed by now; so begin far above all it can have seen.
+            transport.next_mid = (transport.next_mid / MID_GAP + 1) * MID_GAP;
+        }
+        state.piped.retain(|(producer, _)| state.producers.contains_key(producer));
+        let mut empty = Vec::new();
+        state.rooms.retain(|_, room| {
+            let is_over = room.peers.is_empty() && room.router.is_some();
+            if is_over {
+                empty.extend(room.routers());
+            }
+            !is_over
+        });
+        for (router, worker) in empty {
+            self.engine.tell(worker, Command::CloseRouter { router });
+        }
+    }
+
+    fn adopt_or_close(self: &Arc<Self>, worker: Worker, item: SnapshotItem, known: &mut Known) {
+        let (what, close) = match &item {
+            SnapshotItem::Router { router, .. } => ("router", Command::CloseRouter { router: *router }),
+            SnapshotItem::Transport { transport, .. }
+            | SnapshotItem::PlainTransport { transport, .. }
+            | SnapshotItem::Pipe { transport, .. } => {
+                ("transport", Command::CloseTransport { transport: *transport })
+            }
+            SnapshotItem::Producer { producer, .. } => {
+                ("producer", Command::CloseProducer { producer: *producer })
+            }
+            SnapshotItem::Consumer { consumer, .. } => {
+                ("consumer", Command::CloseConsumer { consumer: *consumer })
+            }
+        };
+        if self.adopt(worker, item, known).is_none() {
+            tracing::warn!(worker, object = what, "an object in the engine belongs to nobody; closing it");
+            self.engine.tell(worker, close);
+        }
+    }
+
+    /// Enters one object into the tables; `None` if it makes no sense.
+    fn adopt(self: &Arc<Self>, worker: Worker, item: SnapshotItem, known: &mut Known) -> Option<()> {
+        let Known { rooms, pipes } = known;
         match item {
             SnapshotItem::Router { router: id, app_data } => {
-                let HeldRouter { room: name } = held::unpack(&app_data)?;
+                let HeldRouter { room: name, mirror_of } = held::unpack(&app_data)?;
                 if name.is_empty() {
                     return None;
                 }
+                let home = (mirror_of as Worker).checked_sub(1).unwrap_or(worker);
                 let mut state = self.state();
                 let room = state.rooms.entry(name.clone()).or_default();
-                if room.router.is_some() {
+                // Home may tell of it later, or not any more: then it is made there again.
+                let router = room.router.get_or_insert(Router { id, worker: home, made: None });
+                if (router.id, router.worker) != (id, home) || (worker == home && router.made.is_some()) {
                     return None;
                 }
-                room.router = Some(Router { id, worker, made: Some(BEFORE_US) });
+                if worker == home {
+                    router.made = Some(BEFORE_US);
+                } else {
+                    room.mirrors.insert(worker, BEFORE_US);
+                }
                 rooms.insert(id, name);
                 self.engine.tell(worker, Command::ClaimRouter { router: id });
                 self.observe_audio(worker, id);
@@ -152,8 +184,16 @@ impl Hall {
             SnapshotItem::PlainTransport { transport, router, app_data, .. } => {
                 self.adopt_transport(worker, transport, rooms.get(&router)?, held::unpack(&app_data)?, true)
             }
-            // Nothing of ours makes one.
-            SnapshotItem::Pipe { .. } => None,
+            SnapshotItem::Pipe { transport, router, .. } => {
+                rooms.get(&router)?;
+                pipes.insert(transport);
+                Some(())
+            }
+            // One of another worker, which tells of it itself.
+            SnapshotItem::Producer { producer, transport, .. } if pipes.contains(&transport) => {
+                self.state().piped.insert((producer, worker));
+                Some(())
+            }
             SnapshotItem::Producer { producer, transport, kind, paused, app_data } => {
                 let HeldProducer { source, rtp_parameters, backup_for } = held::unpack(&app_data)?;
                 let produced = Produced::new(kind, &rtp_parameters?).ok()?;
@@ -263,14 +303,13 @@ impl Hall {
         // What was asked for after the snapshot is not in it, and what is unanswered may not be.
         let expected = |made: Option<RequestId>| made.is_some_and(|made| made < request);
         let here = |transport: &TransportId| state.worker_of(*transport) == Some(worker);
-        let lost_routers: Vec<_> = state.rooms.values().filter_map(|room| room.router).collect();
-        let lost_routers: Vec<_> = lost_routers
-            .into_iter()
-            .filter(|router| {
-                router.worker == worker && expected(router.made) && !routers.contains(&router.id)
-            })
-            .map(|router| router.id)
-            .collect();
+        let router_here = |room: &Room| {
+            let router = room.router?;
+            let at_home = (router.worker == worker).then_some(router.made);
+            let made = at_home.unwrap_or_else(|| room.mirrors.get(&worker).copied());
+            (expected(made) && !routers.contains(&router.id)).then_some(router.id)
+        };
+        let lost_routers: Vec<_> = state.rooms.values().filter_map(router_here).collect();
         let gone =
             |id: &TransportId| here(id) && expected(state.transports[id].made) && !transports.contains(id);
         let lost_transports: Vec<_> = state.transports.keys().copied().filter(gone).collect();
@@ -290,6 +329,8 @@ impl Hall {
             })
             .map(|(id, _)| *id)
             .collect();
+        // One that was made since is made again, which does no harm.
+        state.piped.retain(|(producer, at)| *at != worker || producers.contains(producer));
         let known_routers: HashSet<_> =
             state.rooms.values().filter_map(|room| room.router).map(|router| router.id).collect();
         for router in routers.difference(&known_routers).copied() {
@@ -306,20 +347,22 @@ impl Hall {
         }
         drop(state);
         let closed = Closed::Requested;
-        lost_routers.into_iter().for_each(|router| self.on_event(Event::RouterClosed { router, closed }));
+        lost_routers
+            .into_iter()
+            .for_each(|router| self.on_event(worker, Event::RouterClosed { router, closed }));
         lost_transports
             .into_iter()
-            .for_each(|transport| self.on_event(Event::TransportClosed { transport, closed }));
+            .for_each(|transport| self.on_event(worker, Event::TransportClosed { transport, closed }));
         lost_producers
             .into_iter()
-            .for_each(|producer| self.on_event(Event::ProducerClosed { producer, closed }));
+            .for_each(|producer| self.on_event(worker, Event::ProducerClosed { producer, closed }));
         lost_consumers
             .into_iter()
-            .for_each(|consumer| self.on_event(Event::ConsumerClosed { consumer, closed }));
+            .for_each(|consumer| self.on_event(worker, Event::ConsumerClosed { consumer, closed }));
     }
 
     /// News of one object. What is not in the tables any more was closed from here, and everybody knows.
-    fn on_event(&self, event: Event) {
+    fn on_event(&self, worker: Worker, event: Event) {
         let mut state = self.state();
         match event {
             Event::TransportState { transport, state: now } => {
@@ -327,6 +370,8 @@ impl Hall {
                 let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
                 tracing::debug!(peerId = %peer, transport = %transport, ice = ?now.ice, dtls = ?now.dtls, "a transport changed");
             }
+            // A pipe: with it close the copies that it brought.
+            Event::TransportClosed { transport, .. } if state.worker_of(transport) != Some(worker) => {}
             Event::TransportClosed { transport, closed } => {
                 let Some(removed) = state.remove_transport(transport) else { return };
                 tracing::info!(peerId = %removed.peer, transport = %transport, reason = ?closed, "the engine closed a transport");
@@ -336,6 +381,7 @@ impl Hall {
                 };
                 state.send(removed.peer, Payload::TransportClosed(closed));
             }
+            Event::ProducerClosed { producer, .. } if state.piped.remove(&(producer, worker)) => {}
             Event::ProducerClosed { producer, closed } => {
                 let Some(removed) = state.remove_producer(producer) else { return };
                 tracing::info!(peerId = %removed.peer, producer = %producer, reason = ?closed, "the engine closed a producer");
@@ -352,7 +398,12 @@ impl Hall {
                     .find(|(_, room)| room.router.is_some_and(|known| known.id == router));
                 let Some((name, room)) = room else { return };
                 tracing::warn!(roomId = %name, reason = ?closed, "the engine closed a room's router");
-                room.router = None;
+                let is_home = room.router.is_some_and(|router| router.worker == worker);
+                match &mut room.router {
+                    Some(router) if is_home && !room.mirrors.is_empty() => router.made = None,
+                    router if is_home => *router = None,
+                    _ => _ = room.mirrors.remove(&worker),
+                }
                 let peers: Vec<_> = room.peers.iter().copied().collect();
                 for peer in peers {
                     let transports: Vec<_> = state
@@ -360,6 +411,7 @@ impl Hall {
                         .get(&peer)
                         .into_iter()
                         .flat_map(|peer| peer.transports.iter().copied())
+                        .filter(|transport| state.worker_of(*transport) == Some(worker))
                         .collect();
                     for transport in transports {
                         state.remove_transport(transport);
@@ -371,7 +423,9 @@ impl Hall {
                     }
                 }
             }
-            Event::Speakers { router, dominant, volumes } => state.on_speakers(router, dominant, &volumes),
+            Event::Speakers { router, dominant, volumes } => {
+                state.on_speakers(worker, router, dominant, &volumes)
+            }
             Event::Score { of, score } => state.on_score(of, score),
             Event::LayersChanged { consumer, layers } => state.on_layers_changed(consumer, layers),
             Event::LayersWanted { producer, spatial } => state.on_layers_wanted(producer, spatial),
@@ -382,6 +436,15 @@ impl Hall {
             _ => {}
         }
     }
+}
+
+/// What a worker has told of itself so far.
+#[derive(Default)]
+struct Known {
+    /// Whose router is whose: there may be 10 000 rooms, and each transport asks.
+    rooms: HashMap<RouterId, String>,
+    /// What is on these comes from another worker.
+    pipes: HashSet<TransportId>,
 }
 
 /// MIDs of one transport's consumers before a takeover: no call closes and opens as many between two restarts.

@@ -1,17 +1,17 @@
 //! Transports, producers and consumers: what a client asks for and the engine makes.
 
-use super::state::{Consumer, PeerId, Producer, Router, State, Transport};
+use super::state::{Consumer, PeerId, Producer, State, Transport};
 use super::{Hall, layers, random_id, wishes};
 use crate::engine::{AskError, Worker};
 use crate::failure::Failure;
-use crate::held::{self, HeldConsumer, HeldProducer, HeldRouter, HeldTransport};
+use crate::held::{self, HeldConsumer, HeldProducer, HeldTransport};
 use crate::limits;
 use crate::ortc::{self, ConsumerSsrcs, Produced, dtls};
 use crate::proto::{
     self, ConnectTransport, ConsumeMedia, ConsumerCreated, CreateTransport, ErrorCode, IceRestarted,
     NewProducer, ProduceMedia, ProducerCreated, RestartIce, TransportCreated, signal::Payload,
 };
-use control::{AppData, Command, ConsumerId, Event, Kind, ProducerId, RouterId, Text, TransportId};
+use control::{AppData, Command, ConsumerId, Event, Kind, ProducerId, Text, TransportId};
 use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
@@ -80,45 +80,6 @@ impl Hall {
             other => {
                 state.remove_transport(transport);
                 Err(self.give_up(worker, other, Command::CloseTransport { transport }))
-            }
-        }
-    }
-
-    /// The router of the peer's room, made if there is none. Asking twice for the same one does no harm.
-    pub(super) async fn router(&self, peer: PeerId) -> Result<Router, Failure> {
-        let (router, room) = {
-            let mut guard = self.state();
-            let state = &mut *guard;
-            let peer = state.peers.get(&peer).ok_or_else(not_joined)?;
-            let worker = state.media.least_loaded().ok_or(AskError::Away)?;
-            let room = state.rooms.get_mut(&peer.room).ok_or_else(not_joined)?;
-            let router =
-                *room.router.get_or_insert_with(|| Router { id: RouterId(random_id()), worker, made: None });
-            (router, peer.room.clone())
-        };
-        if router.made.is_some() {
-            return Ok(router);
-        }
-        let app_data = held::pack(&HeldRouter { room: room.clone() })?;
-        let command = Command::CreateRouter { router: router.id, app_data };
-        let answer = self.engine.ask(router.worker, command).await;
-        let mut state = self.state();
-        let current = state.rooms.get_mut(&room).map(|room| &mut room.router);
-        let current = current.filter(|current| current.is_some_and(|current| current.id == router.id));
-        match (answer, current) {
-            (Ok(event), Some(Some(current))) => {
-                current.made = event.request();
-                self.observe_audio(current.worker, current.id);
-                Ok(*current)
-            }
-            (Ok(_), _) => Err(gone()),
-            (Err(error), current) => {
-                // The next one to ask starts over; a router that was made all the same is abandoned there.
-                if let Some(current) = current {
-                    *current = None;
-                }
-                self.engine.tell(router.worker, Command::CloseRouter { router: router.id });
-                Err(error.into())
             }
         }
     }
@@ -232,6 +193,9 @@ impl Hall {
             app_data,
         };
         let answer = self.engine.ask(worker, Command::Produce(command)).await;
+        if answer.is_ok() && kind == Kind::Audio {
+            self.let_home_listen(peer, producer).await;
+        }
         let mut state = self.state();
         let made = match answer {
             Ok(Event::Done { request }) => request,
@@ -364,7 +328,13 @@ impl Hall {
             (command, parameters, kind, worker)
         };
         let producer = command.producer;
-        let answer = self.engine.ask(worker, Command::Consume(command.clone())).await;
+        let answer = match self.pipe(producer, worker).await {
+            Ok(()) => self.engine.ask(worker, Command::Consume(command.clone())).await,
+            Err(failure) => {
+                self.state().remove_consumer(consumer);
+                return Err(failure);
+            }
+        };
         let mut state = self.state();
         let made = match answer {
             Ok(Event::Done { request }) => request,
@@ -559,7 +529,7 @@ pub(super) fn not_joined() -> Failure {
 }
 
 /// It was made, and was closed before the answer arrived.
-fn gone() -> Failure {
+pub(super) fn gone() -> Failure {
     Failure::new(ErrorCode::EngineUnavailable, "it was closed again while it was being made; try again")
         .retry_after(std::time::Duration::from_millis(500))
 }

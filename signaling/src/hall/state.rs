@@ -8,8 +8,8 @@ use crate::engine::Worker;
 use crate::ortc::{self, Produced};
 use crate::proto::{self, ProducerInfo, signal::Payload};
 use crate::token::Permissions;
-use control::{Codec, ConsumerId, Kind, Layers, ProducerId, RequestId, RouterId, TransportId};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use control::{Codec, ConsumerId, Kind, Layers, ProducerId, RequestId, RouterId, SnapshotItem, TransportId};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Instant;
 
@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) transports: HashMap<TransportId, Transport>,
     pub(super) producers: HashMap<ProducerId, Producer>,
     pub(super) consumers: HashMap<ConsumerId, Consumer>,
+    /// Other workers that producers can be consumed on.
+    pub(super) piped: BTreeSet<(ProducerId, Worker)>,
 }
 
 /// How things stand with the engine.
@@ -43,7 +45,13 @@ pub(super) enum Media {
     #[default]
     Away,
     /// Attached; snapshots of these workers are still to come.
-    Settling { epoch: u64, load: Vec<usize>, awaited: HashSet<Worker> },
+    Settling {
+        epoch: u64,
+        load: Vec<usize>,
+        awaited: HashSet<Worker>,
+        /// What can be understood only when all have come.
+        late: Vec<(Worker, SnapshotItem)>,
+    },
     /// All is known.
     Ready { epoch: u64, load: Vec<usize> },
 }
@@ -79,6 +87,8 @@ impl Media {
 pub(super) struct Room {
     pub(super) peers: BTreeSet<PeerId>,
     pub(super) router: Option<Router>,
+    /// Other workers that have it too, and the requests that made it there.
+    pub(super) mirrors: BTreeMap<Worker, RequestId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -148,6 +158,14 @@ pub(super) struct Consumer {
     /// The layers it is sent, or that it is sent nothing; the outer `None` while the engine has not said.
     pub(super) layers: Option<Option<Layers>>,
     pub(super) made: Option<RequestId>,
+}
+
+impl Room {
+    /// Its router on each worker that has it.
+    pub(super) fn routers(&self) -> Vec<(RouterId, Worker)> {
+        let Some(router) = self.router else { return Vec::new() };
+        std::iter::once(router.worker).chain(self.mirrors.keys().copied()).map(|at| (router.id, at)).collect()
+    }
 }
 
 impl Producer {
@@ -278,6 +296,7 @@ impl State {
     /// Forgets a producer and its consumers, and tells the others in the room.
     pub(super) fn remove_producer(&mut self, id: ProducerId) -> Option<Producer> {
         let producer = self.producers.remove(&id)?;
+        self.forget_copies(id);
         if let Some(transport) = self.transports.get_mut(&producer.transport) {
             transport.producers.remove(&id);
         }
@@ -294,6 +313,13 @@ impl State {
         Some(producer)
     }
 
+    /// The engine closes the copies of a producer with it.
+    fn forget_copies(&mut self, id: ProducerId) {
+        while let Some(copy) = self.piped.range((id, 0)..=(id, Worker::MAX)).next().copied() {
+            self.piped.remove(&copy);
+        }
+    }
+
     /// Forgets a consumer. Tells nobody.
     pub(super) fn remove_consumer(&mut self, id: ConsumerId) -> Option<Consumer> {
         let consumer = self.consumers.remove(&id)?;
@@ -308,7 +334,7 @@ impl State {
     }
 
     /// Forgets a peer and all it holds, and tells the others `PeerLeft`, once. Returns its transports for the engine to
-    /// close, and the router if the room is empty now.
+    /// close, and its routers if the room is empty now.
     pub(super) fn remove_peer(&mut self, id: PeerId) -> Option<Removed> {
         let mut peer = self.peers.remove(&id)?;
         if let Some((connection, _)) = &peer.socket {
@@ -318,15 +344,15 @@ impl State {
         let transports = std::mem::take(&mut peer.transports);
         let closed =
             transports.into_iter().filter_map(|id| Some((id, self.remove_transport(id)?.worker))).collect();
-        let mut router = None;
+        let mut routers = Vec::new();
         if let Some(room) = self.rooms.get_mut(&peer.room) {
             room.peers.remove(&id);
             if room.peers.is_empty() {
-                router = self.rooms.remove(&peer.room).and_then(|room| room.router);
+                routers = self.rooms.remove(&peer.room).map_or_else(Vec::new, |room| room.routers());
             }
         }
         self.broadcast(&peer.room, None, Payload::PeerLeft(proto::PeerLeft { peer_id: id.to_string() }));
-        Some(Removed { peer, transports: closed, router })
+        Some(Removed { peer, transports: closed, routers })
     }
 
     /// Forgets all media: the engine that held it is gone.
@@ -335,7 +361,11 @@ impl State {
         self.transports.clear();
         self.producers.clear();
         self.consumers.clear();
-        self.rooms.values_mut().for_each(|room| room.router = None);
+        self.piped.clear();
+        for room in self.rooms.values_mut() {
+            room.router = None;
+            room.mirrors.clear();
+        }
         self.peers.values_mut().for_each(|peer| peer.transports.clear());
     }
 }
@@ -344,7 +374,7 @@ impl State {
 pub(super) struct Removed {
     pub(super) peer: Peer,
     pub(super) transports: Vec<(TransportId, Worker)>,
-    pub(super) router: Option<Router>,
+    pub(super) routers: Vec<(RouterId, Worker)>,
 }
 
 /// For the owner of a consumer that it did not close itself.

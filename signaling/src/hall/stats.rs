@@ -56,8 +56,14 @@ impl Hall {
 }
 
 impl State {
-    /// Tells the room of a router who speaks there.
-    pub(super) fn on_speakers(&self, router: RouterId, dominant: Option<ProducerId>, volumes: &[Volume]) {
+    /// Tells the room of a router who speaks there, if it is at home on this worker: the others hear the same.
+    pub(super) fn on_speakers(
+        &self,
+        worker: Worker,
+        router: RouterId,
+        dominant: Option<ProducerId>,
+        volumes: &[Volume],
+    ) {
         // Whoever is named is in the router's room. Only where the last one is gone have all rooms to be looked through.
         let mut named = dominant.into_iter().chain(volumes.iter().map(|volume| volume.producer));
         let room = named.find_map(|producer| self.room_of(producer)).or_else(|| {
@@ -67,6 +73,10 @@ impl State {
                 .map(|(name, _)| name.as_str())
         });
         let Some(room) = room else { return };
+        let home = self.rooms.get(room).and_then(|room| room.router);
+        if home.is_none_or(|home| home.worker != worker) {
+            return;
+        }
         let owner = |producer: ProducerId| Some(self.producers.get(&producer)?.peer.to_string());
         let dominant = dominant.and_then(|producer| Some((owner(producer)?, producer.to_string())));
         let (dominant_peer_id, dominant_producer_id) = dominant.unwrap_or_default();

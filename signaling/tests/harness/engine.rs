@@ -18,7 +18,7 @@ use std::time::Duration;
 /// A running engine. Dropped, it is gone as if killed.
 pub struct Engine {
     orders: SyncSender<Order>,
-    commands: Arc<Mutex<Vec<Command>>>,
+    commands: Arc<Mutex<Vec<(usize, Command)>>>,
     thread: Option<JoinHandle<()>>,
     pub epoch: u64,
     pub path: PathBuf,
@@ -29,8 +29,10 @@ enum Order {
     LoseConsent(TransportId),
     /// Forgets a transport, and says only that something was lost.
     Overflow(TransportId),
-    /// The first worker tells this.
-    Tell(Event),
+    /// This worker tells this.
+    Tell(usize, Event),
+    /// This worker does what nobody asked it for, and tells of it.
+    Do(usize, Command),
     /// Answers nothing any more.
     FallSilent,
     Die,
@@ -63,8 +65,18 @@ impl Engine {
         self.orders.send(Order::Overflow(forgets)).expect("running");
     }
 
+    /// The first worker tells this.
     pub fn tell(&self, event: Event) {
-        self.orders.send(Order::Tell(event)).expect("running");
+        self.tell_at(0, event);
+    }
+
+    pub fn tell_at(&self, worker: usize, event: Event) {
+        self.orders.send(Order::Tell(worker, event)).expect("running");
+    }
+
+    /// As if another worker, or the peer, had brought it about.
+    pub fn do_at(&self, worker: usize, command: Command) {
+        self.orders.send(Order::Do(worker, command)).expect("running");
     }
 
     pub fn fall_silent(&self) {
@@ -73,6 +85,11 @@ impl Engine {
 
     /// All commands so far.
     pub fn commands(&self) -> Vec<Command> {
+        self.commands_by_worker().into_iter().map(|(_, command)| command).collect()
+    }
+
+    /// All commands so far, and to which worker.
+    pub fn commands_by_worker(&self) -> Vec<(usize, Command)> {
         self.commands.lock().expect("no panic while held").clone()
     }
 
@@ -99,7 +116,7 @@ impl Drop for Engine {
     }
 }
 
-fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<Command>>) {
+fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<(usize, Command)>>) {
     let mut ends: Vec<WorkerEnd> = Vec::new();
     let mut workers = [Worker::default(), Worker::default()];
     let mut silent = false;
@@ -112,10 +129,10 @@ fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<Command>
             }
         }
         let mut record = Vec::new();
-        for (end, worker) in ends.iter_mut().zip(&mut workers) {
+        for (index, (end, worker)) in ends.iter_mut().zip(&mut workers).enumerate() {
             while end.commands.pop(&mut record).expect("a sound ring").is_some() {
                 let request = Request::decode(&record).expect("a sound record");
-                log.lock().expect("no panic while held").push(request.command.clone());
+                log.lock().expect("no panic while held").push((index, request.command.clone()));
                 if !silent {
                     worker.on_request(request);
                 }
@@ -123,7 +140,11 @@ fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<Command>
         }
         match orders.try_recv() {
             Ok(Order::Die) => return,
-            Ok(Order::Tell(event)) => workers[0].events.push(event),
+            Ok(Order::Tell(worker, event)) => workers[worker].events.push(event),
+            Ok(Order::Do(worker, command)) => {
+                // The answer is nobody's.
+                let _ = workers[worker].apply(control::RequestId(u64::MAX), command);
+            }
             Ok(Order::FallSilent) => silent = true,
             Ok(Order::LoseConsent(transport)) => {
                 for worker in workers.iter_mut().filter(|worker| worker.transports.contains_key(&transport)) {

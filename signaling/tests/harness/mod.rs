@@ -38,13 +38,20 @@ impl Signaling {
     }
 
     pub fn start_with(control_socket: &Path, admission: Admission, media: MediaConfig) -> Self {
-        Self::start_whole(control_socket, admission, media, None)
+        Self::start_whole(control_socket, admission, media, None, signaling::limits::SPREAD_ABOVE)
     }
 
     /// One that sends clients to a TURN server.
     pub fn start_with_turn(control_socket: &Path, turn: Turn) -> Self {
         let admission = Admission::Everybody { tokens: None };
-        Self::start_whole(control_socket, admission, MediaConfig::default(), Some(turn))
+        let spread_above = signaling::limits::SPREAD_ABOVE;
+        Self::start_whole(control_socket, admission, MediaConfig::default(), Some(turn), spread_above)
+    }
+
+    /// One that spreads every room over both workers.
+    pub fn start_spread(control_socket: &Path) -> Self {
+        let admission = Admission::Everybody { tokens: None };
+        Self::start_whole(control_socket, admission, MediaConfig::default(), None, 0)
     }
 
     fn start_whole(
@@ -52,9 +59,10 @@ impl Signaling {
         admission: Admission,
         media: MediaConfig,
         turn: Option<Turn>,
+        spread_above: usize,
     ) -> Self {
         let engine = Engine::new();
-        let hall = Hall::new(engine.clone(), admission, media, turn, PATIENCE);
+        let hall = Hall::new(engine.clone(), admission, media, turn, PATIENCE, spread_above);
         let (news, heard) = mpsc::channel(64);
         start(engine, control_socket.to_path_buf(), news).expect("a thread");
         let follower = tokio::spawn(hall.clone().follow(heard));
