@@ -2,7 +2,7 @@
 //! reports, feedback and keyframe requests.
 
 use control::{Counter, Discard};
-use rig::{Call, Counting, Shape};
+use rig::{Call, Counting, Shape, Spread};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -58,4 +58,20 @@ fn a_warm_call_allocates_nothing() {
     }
     assert_eq!(counters.discarded(Discard::SrtpUnauthenticated), 0);
     assert_eq!(call.allocations() - allocations, 0, "in {} forwarded packets", gained(Counter::RtpOut));
+}
+
+#[test]
+fn a_warm_room_over_two_workers_allocates_nothing_either() {
+    let mut spread = Spread::new(2, 0, 10, 1200, 10);
+    for _ in 0..3 * FRAMES {
+        spread.turn();
+    }
+    let (allocations, crossed) = (spread.allocations(), spread.crossed());
+    assert!(allocations > 0, "the first parcels are allocated, so the allocator counts");
+    for _ in 0..3 * FRAMES {
+        spread.turn();
+    }
+    assert_eq!(spread.check(), 100, "the last frame is everybody's");
+    assert_eq!(spread.crossed() - crossed, 30 * FRAMES as u64);
+    assert_eq!(spread.allocations() - allocations, 0);
 }

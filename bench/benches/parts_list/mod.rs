@@ -1,6 +1,6 @@
 //! What is measured, by time and by instructions: one turn of each part of the packet path.
 
-use rig::{Call, Shape};
+use rig::{Call, Shape, Spread};
 use rtp::{ExtId, Packet};
 use shm::{Listener, ListenerEvent};
 use srtp::{Inbound, MasterKey, Outbound, Profile};
@@ -22,6 +22,8 @@ pub const PARTS: &[Part] = &[
     Part { name: "protect", prepare: protect },
     Part { name: "there and back", prepare: there_and_back },
     Part { name: "fan-out", prepare: fan_out },
+    Part { name: "hop", prepare: hop },
+    Part { name: "no hop", prepare: no_hop },
     Part { name: "ring round trip", prepare: ring },
 ];
 
@@ -110,6 +112,24 @@ fn fan_out() -> Box<dyn FnMut()> {
         let mut frame = call.frame();
         call.forward(&mut frame);
     })
+}
+
+/// A frame of ten packets from one worker to another, where it has one subscriber.
+fn hop() -> Box<dyn FnMut()> {
+    frames_to_one(Spread::new(2, 1, 1, PAYLOAD_LEN, 10), 10)
+}
+
+/// The same on the worker that it arrives at: the difference is what ten hops cost.
+fn no_hop() -> Box<dyn FnMut()> {
+    frames_to_one(Spread::new(1, 0, 1, PAYLOAD_LEN, 10), 0)
+}
+
+fn frames_to_one(mut spread: Spread, hops: u64) -> Box<dyn FnMut()> {
+    let (forwarded, crossed) = (spread.forwarded(), spread.crossed());
+    spread.turn();
+    assert_eq!((spread.forwarded() - forwarded, spread.crossed() - crossed), (10, hops));
+    assert_eq!(spread.check(), 10, "whole");
+    Box::new(move || spread.turn())
 }
 
 /// A command to a worker and an event back, through shared memory, both ends on this thread.

@@ -11,10 +11,12 @@
 mod call;
 mod counting;
 mod sink;
+mod spread;
 
 pub use call::{Call, Shape};
 pub use counting::{Counting, allocations, held_bytes};
 pub use sink::Sink;
+pub use spread::Spread;
 
 use std::time::Duration;
 

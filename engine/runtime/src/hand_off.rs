@@ -30,7 +30,7 @@ pub struct HandOffStats {
 
 /// Bytes on their way, and who they are from.
 #[derive(Debug)]
-pub(crate) struct Parcel {
+pub struct Parcel {
     from: WorkerId,
     len: u16,
     bytes: [u8; HAND_OFF_BYTES_MAX],
@@ -39,11 +39,13 @@ pub(crate) struct Parcel {
 const _: () = assert!(HAND_OFF_BYTES_MAX <= u16::MAX as usize);
 
 impl Parcel {
-    pub(crate) fn from(&self) -> WorkerId {
+    /// Who has handed it over.
+    pub fn from(&self) -> WorkerId {
         self.from
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// What.
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
 }
@@ -126,7 +128,7 @@ impl HandOffs {
     }
 
     /// Copies `head` and behind it `body` into the mailbox of `worker`. False, and counted, if that cannot be.
-    pub(crate) fn give(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+    pub fn give(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
         let len = head.len() + body.len();
         let mailbox = self.mailboxes.get(usize::from(worker.0)).filter(|_| worker != self.own);
         let parcel = mailbox.filter(|_| len <= HAND_OFF_BYTES_MAX).and_then(|mailbox| mailbox.empty());
@@ -162,14 +164,14 @@ impl HandOffs {
     }
 
     /// The oldest parcel for this worker. It is to be [given back](Self::give_back).
-    pub(crate) fn take(&mut self) -> Option<Box<Parcel>> {
+    pub fn take(&mut self) -> Option<Box<Parcel>> {
         let parcel = self.own()?.filled.pop()?;
         self.stats.taken += 1;
         Some(parcel)
     }
 
     /// A parcel that has been read: the next sender may have it.
-    pub(crate) fn give_back(&self, parcel: Box<Parcel>) {
+    pub fn give_back(&self, parcel: Box<Parcel>) {
         if let Some(mailbox) = self.own() {
             // Never full, as above.
             let _ = mailbox.empty.push(parcel);

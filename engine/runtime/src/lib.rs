@@ -33,7 +33,7 @@ mod worker;
 pub use clock::{Clock, Stamps};
 pub use control::{CONTROL_TOKEN, Control, LoopStats, Report};
 pub use framing::Framing;
-pub use hand_off::{HandOffStats, HandOffs};
+pub use hand_off::{HandOffStats, HandOffs, Parcel};
 pub use listen::{BindError, Listeners, Listening, Protocol};
 pub use on_demand::Places;
 pub use pin::pin_to_core;

@@ -1,0 +1,341 @@
+//! One track over several shards, which hand each other packets through the runtime's mailboxes: what a hop costs, without threads.
+//!
+//! All peers are plain ones, so that there is nothing to shake hands about; what they are sent is encrypted as for browsers.
+
+use crate::{Sink, allocations};
+use control::{
+    Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter, CreatePipe,
+    CreatePlainTransport, Encoding, Event, IpFamily, Kind, Produce, ProducerId, Request, RequestId, RouterId,
+    SrtpKey, SrtpParameters, SrtpProfile, Text, TransportId,
+};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketOrder, Tx, WorkerId};
+use oracle_srtp::context::Context;
+use oracle_srtp::protection_profile::ProtectionProfile;
+use runtime::HandOffs;
+use sfu::{Config, Input, Shard};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// A track that is published on the first worker, and subscribed to on all alike.
+pub struct Spread {
+    payload_len: usize,
+    burst: usize,
+    now: Instant,
+    workers: Vec<Worker>,
+    /// By its number: which worker a subscriber is at, and what opens its packets.
+    subscribers: Vec<(usize, Context)>,
+    /// Packets made so far.
+    made: u64,
+    last_request: u64,
+    /// Made inside of the shards and the mailboxes.
+    allocations: u64,
+}
+
+struct Worker {
+    shard: Shard,
+    sink: Sink,
+    hand_offs: HandOffs,
+    /// The socket that was opened last.
+    opened: Option<LocalId>,
+}
+
+/// A send batch and the way to the other workers.
+struct Out<'a> {
+    sink: &'a mut Sink,
+    hand_offs: &'a mut HandOffs,
+}
+
+impl Tx for Out<'_> {
+    fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
+        self.sink.slot(flow, path, len)
+    }
+
+    fn cancel(&mut self) {
+        self.sink.cancel();
+    }
+
+    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+        self.hand_offs.give(worker, head, body)
+    }
+}
+
+const FRAME_INTERVAL: Duration = Duration::from_nanos(33_333_333);
+const ROUTER: RouterId = RouterId(1);
+const PUBLISHING: TransportId = TransportId(1);
+const PRODUCER: ProducerId = ProducerId(1);
+const SSRC: u32 = 0x0a0a_0a0a;
+const PT: u8 = 96;
+const HEADER_LEN: usize = 12;
+const PLAIN_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+impl Spread {
+    /// Subscribers are spread over `workers`; `first` is where the first of them is.
+    ///
+    /// # Panics
+    /// If anything of that fails: there is nothing to measure then.
+    pub fn new(workers: usize, first: usize, subscribers: usize, payload_len: usize, burst: usize) -> Self {
+        let mut rng = Rng::from_number(1);
+        let certificate = dtls::Certificate::generate();
+        let settings = dtls::Settings::new(std::time::Instant::now(), dtls::Options::default());
+        let worker = |hand_offs| Worker {
+            shard: Shard::new(
+                Config {
+                    candidates: Vec::new(),
+                    plain_ips: vec![PLAIN_IP],
+                    certificate: certificate.clone(),
+                    dtls: settings.clone(),
+                    grace_period: Duration::from_secs(60),
+                },
+                rng.fork(),
+            ),
+            sink: Sink::new(),
+            hand_offs,
+            opened: None,
+        };
+        let mut spread = Self {
+            payload_len,
+            burst,
+            now: Instant::EPOCH + Duration::from_secs(1),
+            workers: HandOffs::between(workers).into_iter().map(worker).collect(),
+            subscribers: Vec::new(),
+            made: 0,
+            last_request: 0,
+            allocations: 0,
+        };
+        for worker in 0..workers {
+            spread.request(worker, Command::CreateRouter { router: ROUTER, app_data: Default::default() });
+        }
+        spread.join(0, PUBLISHING, None);
+        spread.request(0, Command::Produce(produce()));
+        for subscriber in 0..subscribers {
+            spread.subscribe(subscriber, (first + subscriber) % workers);
+        }
+        spread.turn();
+        assert_eq!(spread.check(), (burst * subscribers) as u64, "the first frame is a keyframe, for all");
+        spread
+    }
+
+    /// A frame of the publisher's arrives as one batch, and whoever has something to do does it.
+    pub fn turn(&mut self) {
+        let mut frame: Vec<Vec<u8>> = (0..self.burst).map(|_| self.packet()).collect();
+        let path = Path { local: self.workers[0].opened_first(), remote: peer_address(0) };
+        self.workers.iter_mut().for_each(|worker| worker.sink.flush());
+        let before = allocations();
+        let now = self.now;
+        self.workers[0].with(|shard, out| {
+            for bytes in &mut frame {
+                shard.on_datagram(now, Datagram { path, received_at: now, bytes }, out);
+            }
+            shard.on_batch_end(now, out);
+        });
+        self.settle();
+        self.now += FRAME_INTERVAL;
+        self.settle();
+        self.allocations += allocations() - before;
+    }
+
+    /// Timers fire and parcels are read, until nobody has anything to do.
+    fn settle(&mut self) {
+        let now = self.now;
+        loop {
+            let mut is_quiet = true;
+            for worker in &mut self.workers {
+                is_quiet &= !worker.read(now);
+                while worker.shard.next_timeout().is_some_and(|at| at <= now) {
+                    is_quiet = false;
+                    worker.with(|shard, out| shard.on_timeout(now, out));
+                }
+            }
+            if is_quiet {
+                return;
+            }
+        }
+    }
+
+    /// Opens all that the last frame has sent; how many packets that were. Each must be that of the publisher.
+    pub fn check(&mut self) -> u64 {
+        let mut checked = 0;
+        let written = self.workers.iter().map(|worker| {
+            let of_media = worker.sink.written().filter(|(_, bytes)| bytes[1] & 0x7f == 120);
+            of_media.map(|(path, bytes)| (path, bytes.to_vec())).collect::<Vec<_>>()
+        });
+        for (worker, written) in written.collect::<Vec<_>>().into_iter().enumerate() {
+            for (path, bytes) in written {
+                let subscriber = usize::from(path.remote.port()) - 10_001;
+                let (at, context) = &mut self.subscribers[subscriber];
+                assert_eq!(*at, worker);
+                let plain = context.decrypt_rtp(&bytes).expect("authentic");
+                let number = u64::from_be_bytes(plain[HEADER_LEN + 8..][..8].try_into().expect("eight"));
+                assert_eq!(plain[HEADER_LEN..], self.payload(number), "packet {number}");
+                checked += 1;
+            }
+        }
+        checked
+    }
+
+    /// Media packets written so far.
+    pub fn forwarded(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.shard.counters().value(Counter::RtpOut)).sum()
+    }
+
+    /// Packets that have crossed so far.
+    pub fn crossed(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.shard.counters().value(Counter::PipedIn)).sum()
+    }
+
+    /// Heap allocations made in the shards and mailboxes so far. Zero unless [`Counting`](crate::Counting) is the global allocator.
+    pub fn allocations(&self) -> u64 {
+        self.allocations
+    }
+
+    fn packet(&mut self) -> Vec<u8> {
+        let number = self.made;
+        self.made += 1;
+        let is_last = (number + 1).is_multiple_of(self.burst as u64);
+        let mut packet = vec![0x80, PT | u8::from(is_last) << 7];
+        packet.extend((1_000u16.wrapping_add(number as u16)).to_be_bytes());
+        packet.extend(((number / self.burst as u64) as u32 * 3_000).to_be_bytes());
+        packet.extend(SSRC.to_be_bytes());
+        packet.extend(self.payload(number));
+        packet
+    }
+
+    /// VP8 without its numbers (RFC 7741), which would be rewritten: a keyframe at first, then none.
+    fn payload(&self, number: u64) -> Vec<u8> {
+        let begins = u8::from(number.is_multiple_of(self.burst as u64));
+        let is_interframe = u8::from(number >= self.burst as u64);
+        let mut payload = vec![begins << 4, is_interframe, 0, 0, 0x9d, 0x01, 0x2a, 0x80];
+        payload.extend(number.to_be_bytes());
+        payload.resize(self.payload_len, number as u8);
+        payload
+    }
+
+    fn subscribe(&mut self, subscriber: usize, worker: usize) {
+        let transport = TransportId(100 + subscriber as u64);
+        let key = self.join(worker, transport, Some(subscriber)).expect("it has SRTP");
+        if worker != 0 {
+            let (router, app_data) = (ROUTER, Default::default());
+            let create = CreatePipe { router, transport: PUBLISHING, worker: 0, app_data };
+            self.request(worker, Command::CreatePipe(create));
+            self.request(worker, Command::Produce(produce()));
+        }
+        let consume = Consume {
+            transport,
+            producer: PRODUCER,
+            consumer: ConsumerId(subscriber as u64),
+            mid: None,
+            codecs: vec![codec(120)],
+            ssrc: 0x0100_0000 + subscriber as u32,
+            rtx_ssrc: None,
+            cname: Text::new("publisher"),
+            extensions: Vec::new(),
+            preferred_layers: None,
+            priority: 1,
+            paused: false,
+            app_data: Default::default(),
+        };
+        self.request(worker, Command::Consume(consume));
+        let (key, salt) = key.0.split_at(16);
+        let context = Context::new(key, salt, ProtectionProfile::AeadAes128Gcm, None, None);
+        self.subscribers.push((worker, context.expect("of the profile's lengths")));
+    }
+
+    /// Makes a plain transport: the publisher's in the open, others with SRTP, whose key this is.
+    fn join(&mut self, worker: usize, transport: TransportId, subscriber: Option<usize>) -> Option<SrtpKey> {
+        let profile = subscriber.map(|_| SrtpProfile::AeadAes128Gcm);
+        let create = CreatePlainTransport {
+            router: ROUTER,
+            transport,
+            family: IpFamily::V4,
+            rtcp_mux: true,
+            comedia: false,
+            srtp: profile,
+            app_data: Default::default(),
+        };
+        let created = self.request(worker, Command::CreatePlainTransport(create));
+        let Event::PlainTransportCreated { srtp, .. } = created else { panic!("{created:?}") };
+        let theirs = profile.map(|profile| SrtpParameters { profile, key: SrtpKey(vec![7; 28]) });
+        let remote = Some(peer_address(subscriber.map_or(0, |subscriber| subscriber + 1)));
+        let connect = ConnectPlainTransport { transport, remote, rtcp_remote: None, srtp: theirs };
+        self.request(worker, Command::ConnectPlainTransport(connect));
+        srtp.map(|srtp| srtp.key)
+    }
+
+    fn request(&mut self, worker: usize, command: Command) -> Event {
+        self.last_request += 1;
+        let id = RequestId(self.last_request);
+        let (now, request) = (self.now, Input::Request(Request { id, command }));
+        let worker = &mut self.workers[worker];
+        worker.with(|shard, out| shard.on_command(now, request, out));
+        while let Some(order) = worker.shard.poll_socket_order() {
+            let SocketOrder::Open { local, .. } = order else { continue };
+            worker.opened = worker.opened.or(Some(local));
+            let address = SocketAddr::new(PLAIN_IP, 20_000 + local.0);
+            worker.with(|shard, out| shard.on_socket_opened(now, local, Ok(address), out));
+        }
+        let events = std::iter::from_fn(|| worker.shard.poll_event());
+        let answer =
+            events.filter(|event| event.request() == Some(id)).last().expect("every request is answered");
+        assert!(!matches!(answer, Event::Refused { .. }), "{answer:?}");
+        self.settle();
+        answer
+    }
+}
+
+impl Worker {
+    fn with(&mut self, call: impl FnOnce(&mut Shard, &mut Out<'_>)) {
+        let Self { shard, sink, hand_offs, .. } = self;
+        call(shard, &mut Out { sink, hand_offs });
+    }
+
+    /// Takes what others have handed over; whether there was something.
+    fn read(&mut self, now: Instant) -> bool {
+        let mut is_any = false;
+        while let Some(parcel) = self.hand_offs.take() {
+            self.with(|shard, out| shard.on_hand_off(now, parcel.from(), parcel.bytes(), out));
+            self.hand_offs.give_back(parcel);
+            is_any = true;
+        }
+        if is_any {
+            self.with(|shard, out| shard.on_batch_end(now, out));
+        }
+        is_any
+    }
+
+    /// The publisher's, on the first worker.
+    fn opened_first(&self) -> LocalId {
+        self.opened.expect("somebody has joined here")
+    }
+}
+
+/// The publisher's, then the subscribers'.
+fn peer_address(peer: usize) -> SocketAddr {
+    SocketAddr::from(([198, 51, 100, 1], 10_000 + peer as u16))
+}
+
+fn codec(pt: u8) -> CodecParameters {
+    CodecParameters {
+        codec: Codec::Vp8,
+        pt,
+        rtx_pt: None,
+        clock_rate_hz: 90_000,
+        nack: false,
+        pli: true,
+        fir: false,
+        transport_cc: false,
+    }
+}
+
+fn produce() -> Produce {
+    Produce {
+        transport: PUBLISHING,
+        producer: PRODUCER,
+        kind: Kind::Video,
+        mid: None,
+        codecs: vec![codec(PT)],
+        encodings: vec![Encoding { ssrc: Some(SSRC), ..Encoding::SINGLE }],
+        extensions: Vec::new(),
+        paused: false,
+        app_data: Default::default(),
+    }
+}
