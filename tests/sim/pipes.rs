@@ -2,7 +2,7 @@
 
 use control::{
     AudioObserver, Closed, Command, ConsumerId, ContentHint, Counter, CreatePipe, Discard, Event, Layers,
-    ProducerId, Refusal, RouterId, SnapshotItem, TransportId,
+    ProducerId, Refusal, RouterId, SnapshotItem, StatsOf, TransportId,
 };
 use leat_tests::{LayeredTrack, MS, PeerId, SEC, Track, World};
 use machine::Instant;
@@ -403,6 +403,13 @@ fn a_snapshot_tells_what_comes_from_where() {
     assert!(has(&|item| matches!(item, SnapshotItem::Consumer { consumer: id, transport, producer: of, .. }
         if (*id, *transport, *of) == (consumer, receiving, producer))));
     assert_eq!(items.len(), 5, "{}: {items:?}", call.world);
+
+    // Statistics of everything are told by all workers, and each object by one of them.
+    let counted = [0, 1].map(|worker| {
+        call.world.turn_to(worker);
+        call.world.stats(StatsOf::Worker).len()
+    });
+    assert_eq!(counted, [2, 2], "{}: a transport each, a producer here and a consumer there", call.world);
 }
 
 #[test]

@@ -419,10 +419,13 @@ impl Shard {
             StatsOf::Producer(id) => self.producer_stats(now, self.producer(id)?),
             StatsOf::Consumer(id) => self.consumer_stats(now, self.consumer(id)?),
             StatsOf::Router(_) | StatsOf::Worker => {
-                let transports = match of {
+                let mut transports = match of {
                     StatsOf::Router(id) => self.transports_of(self.router(id)?),
                     _ => self.transport_ids.values().copied().collect(),
                 };
+                // What comes from another worker is counted there.
+                let is_pipe = |slot| self.transports.find(slot).is_some_and(|found| found.pipe().is_some());
+                transports.retain(|slot| !is_pipe(*slot));
                 check_limit(self.walks.len(), limits::STATS_WALKS_MAX, "requests for statistics under way")?;
                 self.walk_stats(now, request, transports);
                 return Ok(());
