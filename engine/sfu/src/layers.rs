@@ -203,7 +203,7 @@ impl Shard {
     pub(crate) fn withdraw(&mut self, consumer: &mut Consumer) {
         let Some(producer) = self.producers.find_mut(consumer.producer) else { return };
         producer.takers.replace(consumer.take_wanted(), 0);
-        if producer.consumers.is_empty() {
+        if producer.consumers.is_empty() && producer.neighbours.is_empty() {
             producer.forget_keyframes();
         }
         let told = producer.takers.next_timeout().into_iter().chain(producer.next_word_to_origin());
