@@ -31,7 +31,9 @@ impl Consumer {
             self.pass(packet, stream, source, out);
             return self.selector.needs_keyframe();
         }
-        if packet.starts_keyframe && self.may_begin(index, producer) && !self.is_spared(packet) {
+        // One from before the beginning of what is followed leads nowhere: all that came behind it was sent.
+        let may_begin = following != Some(source) && self.may_begin(index, producer);
+        if packet.starts_keyframe && may_begin && !self.is_spared(packet) {
             self.begin(out.now, packet, producer, index);
             self.pass(packet, stream, source, out);
             // The keyframe's first packet may have been the one that was lost: what follows it is here already.
