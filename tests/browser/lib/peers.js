@@ -9,7 +9,7 @@ import { until } from './wait.js';
 const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
 
 /** Four participants encode and decode in software on two cores: the picture is kept small, so that a freeze is the server's and not the CPU's. */
-const CAPTURE = { width: 640, height: 360, frameRate: 15 };
+export const CAPTURE = { width: 640, height: 360, frameRate: 15 };
 
 /** `frameRate` is the fake camera's, `args` are more of Chromium's. */
 export function launch({ frameRate = CAPTURE.frameRate, args = [] } = {}) {
