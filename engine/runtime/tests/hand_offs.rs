@@ -1,41 +1,18 @@
 //! Workers that hand each other what they receive: it arrives whole and in order, wakes who sleeps, and costs no allocation.
 
 #![allow(clippy::unwrap_used)]
-// A global allocator that counts cannot be written without.
-#![allow(unsafe_code)]
 
+mod counting;
+
+use counting::{ALLOCATIONS, Counting};
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Tx, WorkerId};
 use runtime::limits::HAND_OFF_PARCELS;
 use runtime::{Clock, Control, HandOffStats, HandOffs, Report, SocketOptions, Sockets, Worker};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-/// Counts the allocations of each thread by itself.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is the system allocator's; counting touches a `Cell` without a destructor, which
-// allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

@@ -1,16 +1,15 @@
 //! A whole worker over real loopback sockets: echo, timers, commands, events, GRO, and nothing allocated per packet.
 
 #![allow(clippy::unwrap_used)]
-// A global allocator that counts cannot be written without.
-#![allow(unsafe_code)]
 
+mod counting;
+
+use counting::{ALLOCATIONS, Counting};
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Tx};
 use runtime::{
     CONTROL_TOKEN, Clock, Control, Listeners, LoopStats, ReceiveStats, Report, SendStats, SocketOptions,
     Sockets, Worker,
 };
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -18,28 +17,6 @@ use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
-
-/// Counts the allocations of each thread by itself.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is the system allocator's; counting touches a `Cell` without a destructor, which
-// allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
