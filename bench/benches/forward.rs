@@ -50,7 +50,13 @@ fn main() {
 }
 
 fn measure(payload_len: usize) {
-    let mut call = Call::new(Shape { subscribers: SUBSCRIBERS, payload_len, burst: BURST, feedback: false });
+    let mut call = Call::new(Shape {
+        subscribers: SUBSCRIBERS,
+        payload_len,
+        burst: BURST,
+        feedback: false,
+        layers: false,
+    });
     for _ in 0..WARM_UP_ROUNDS {
         round(&mut call);
     }

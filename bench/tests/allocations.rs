@@ -7,7 +7,7 @@ use rig::{Call, Counting, Shape, Spread};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const SHAPE: Shape = Shape { subscribers: 40, payload_len: 1200, burst: 10, feedback: false };
+const SHAPE: Shape = Shape { subscribers: 40, payload_len: 1200, burst: 10, feedback: false, layers: false };
 
 /// Frames in a second, and so between the peers' reports.
 const FRAMES: usize = 30;

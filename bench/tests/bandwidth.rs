@@ -6,7 +6,7 @@ use rig::{Call, Counting, Shape};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const SHAPE: Shape = Shape { subscribers: 20, payload_len: 1200, burst: 10, feedback: true };
+const SHAPE: Shape = Shape { subscribers: 20, payload_len: 1200, burst: 10, feedback: true, layers: false };
 
 /// Frames in a second.
 const FRAMES: usize = 30;

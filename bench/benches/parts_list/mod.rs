@@ -97,7 +97,8 @@ fn protect() -> Box<dyn FnMut()> {
 
 /// A frame of ten packets to fifty subscribers: 500 packets leave in a turn, and timers fire.
 fn fan_out() -> Box<dyn FnMut()> {
-    let shape = Shape { subscribers: 50, payload_len: PAYLOAD_LEN, burst: 10, feedback: false };
+    let shape =
+        Shape { subscribers: 50, payload_len: PAYLOAD_LEN, burst: 10, feedback: false, layers: false };
     let mut call = Call::new(shape);
     let mut frame = call.frame();
     call.forward(&mut frame);

@@ -3,8 +3,8 @@
 use crate::{Sink, allocations, held_bytes};
 use control::{
     Candidate, Codec, CodecParameters, Command, Consume, ConsumerId, Counter, Counters, CreateTransport,
-    Encoding, Event, Extension, ExtensionKind, Kind, Produce, ProducerId, Request, RequestId, RouterId, Text,
-    TransportId,
+    Encoding, Event, Extension, ExtensionKind, Kind, Layers, Produce, ProducerId, Request, RequestId,
+    RouterId, Text, TransportId,
 };
 use dtls::{Certificate, Fingerprint, Settings};
 use leat_tests::peer::rtcp::{self, AnyPacket, Arrivals, ReceiverReport, ReceptionReport, SenderReport};
@@ -27,6 +27,8 @@ pub struct Shape {
     pub burst: usize,
     /// Whether subscribers have negotiated transport-wide feedback.
     pub feedback: bool,
+    /// Whether every other frame is of a second temporal layer.
+    pub layers: bool,
 }
 
 /// A call in which everybody is connected and one video track is published and subscribed.
@@ -146,8 +148,8 @@ impl Call {
         self.held_bytes
     }
 
-    /// Everybody consumes the track `times` more on the same transport. What that brings is not for [`check`](Self::check).
-    pub fn consume_more(&mut self, times: u32) {
+    /// Everybody consumes the track `times` more on the same transport, up to these layers. What that brings is not for [`check`](Self::check).
+    pub fn consume_more(&mut self, times: u32, preferred_layers: Option<Layers>) {
         for subscriber in 1..=self.shape.subscribers {
             for nth in 1..=times {
                 let another = nth << 16;
@@ -157,6 +159,7 @@ impl Call {
                     mid: Some(Text::new(nth.to_string())),
                     ssrc: first.ssrc | another,
                     rtx_ssrc: first.rtx_ssrc.map(|ssrc| ssrc | another),
+                    preferred_layers,
                     ..first
                 }));
             }
@@ -204,14 +207,26 @@ impl Call {
     /// request is a keyframe; the number; and a filling that is another for each packet.
     fn payload(&self, number: u64) -> Vec<u8> {
         let mut payload = vec![(number as u8).wrapping_mul(31).wrapping_add(7); self.shape.payload_len];
-        payload[0] = 0x10;
-        payload[1] = u8::from(!self.keyframes.contains(&number));
-        payload[2..10].copy_from_slice(&number.to_be_bytes());
+        let is_key = self.keyframes.contains(&number);
+        let mut front = vec![0x10];
+        if self.shape.layers {
+            let of_keyframe = self.keyframes.contains(&(number - number % self.shape.burst as u64));
+            let tid = if of_keyframe { 0 } else { (self.frame_of(number) % 2) as u8 };
+            // A layer sync is where the layer may be begun.
+            front = vec![0x90, 0x20, tid << 6 | 0x20];
+        }
+        front.push(u8::from(!is_key));
+        front.extend_from_slice(&number.to_be_bytes());
+        payload[..front.len()].copy_from_slice(&front);
         payload
     }
 
+    fn frame_of(&self, number: u64) -> u64 {
+        number / self.shape.burst as u64
+    }
+
     fn header(&self, number: u64, pt: u8, ssrc: u32, seq: u16) -> Header {
-        let frame = number / self.shape.burst as u64;
+        let frame = self.frame_of(number);
         Header {
             pt: Pt(pt),
             marker: (number + 1).is_multiple_of(self.shape.burst as u64),
@@ -428,7 +443,8 @@ impl Call {
 }
 
 fn number_in(payload: &[u8]) -> u64 {
-    let bytes = payload.get(2..10).and_then(|bytes| bytes.try_into().ok());
+    let at = if payload.first().is_some_and(|first| first & 0x80 != 0) { 4 } else { 2 };
+    let bytes = payload.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
     u64::from_be_bytes(bytes.expect("payloads are at least 16 bytes"))
 }
 

@@ -101,9 +101,9 @@ pub const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 const _: () = assert!(CATCH_UP_MAX.as_millis() > NACK_AGE_MAX.as_millis());
 
 /// Runs of packets a consumer remembers the numbers of, to answer NACKs for them. A run ends where a layer is left out: with every
-/// other frame of 30 a second, four seconds. Beyond, the oldest is forgotten and its packets cannot be asked for again.
-/// 48 bytes each; a consumer that is sent everything has none.
-pub const NUMBERINGS_REMEMBERED: usize = 64;
+/// other frame of 30 a second, three seconds. Beyond, the oldest is forgotten and its packets cannot be asked for again.
+/// 32 bytes each; a consumer that is sent everything has none.
+pub const NUMBERINGS_REMEMBERED: usize = 48;
 
 /// Numbers a consumer remembers that were taken by an empty packet, so that a NACK for one is not answered with what was left
 /// out. Beyond, it is, which does no harm but costs a packet.

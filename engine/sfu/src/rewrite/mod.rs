@@ -8,6 +8,7 @@
 //! asks for packets of the past by the numbers they had then.
 
 mod numbering;
+mod past;
 
 pub use numbering::{Beginning, LeftOut, Numbering, Source};
 
@@ -15,9 +16,9 @@ use crate::limits;
 use crate::picture::{LastPicture, PictureOffset};
 use crate::stream::ticks;
 use machine::{Instant, Rng};
+use past::Past;
 use rtp::dependency_descriptor::FrameNumber;
 use rtp::{Seq, SeqNo};
-use std::collections::VecDeque;
 
 /// What was sent last, in our numbers.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +42,7 @@ pub struct Rewriter {
     begun: SeqNo,
     /// The publisher's newest number of the present source that was seen, whether it was forwarded or not.
     head: SeqNo,
-    /// Ended runs with their lengths, the newest last.
-    past: VecDeque<(Numbering, u64)>,
+    past: Past,
     last: Last,
     /// The picture that was left out last: its other packets are of the same one.
     picture_left_out: Option<u16>,
@@ -63,7 +63,7 @@ impl Rewriter {
             is_paused: false,
             begun: SeqNo(0),
             head: SeqNo(0),
-            past: VecDeque::new(),
+            past: Past::default(),
             last: Last {
                 seq: SeqNo(u64::from(rng.below(1 << 15))),
                 timestamp: rng.next_u32(),
@@ -181,15 +181,8 @@ impl Rewriter {
     /// The present run ends with the newest packet seen.
     fn end_run(&mut self) {
         if let Some(present) = self.present.filter(|present| self.head >= present.first) {
-            self.remember(present, self.head.0 + 1 - present.first.0);
+            self.past.remember(&present, self.head.0 + 1 - present.first.0);
         }
-    }
-
-    fn remember(&mut self, numbering: Numbering, len: u64) {
-        if self.past.len() == limits::NUMBERINGS_REMEMBERED {
-            self.past.pop_front();
-        }
-        self.past.push_back((numbering, len));
     }
 
     /// Our number for a packet that is forwarded, with the numbering it belongs to: the present one, or for a late packet one of
@@ -205,10 +198,7 @@ impl Rewriter {
             }
             return (!self.is_paused || seq <= self.head).then(|| (present.seq(seq), present));
         }
-        let of_past = self.past.iter().rev().find(|(numbering, len)| {
-            numbering.source == source && seq >= numbering.first && seq.0 - numbering.first.0 < *len
-        });
-        of_past.map(|(numbering, _)| (numbering.seq(seq), *numbering))
+        self.past.of(source, seq, self.last.seq).map(|numbering| (numbering.seq(seq), numbering))
     }
 
     /// A packet of the present source is not forwarded. One that is the newest takes no number; one that comes late leaves a hole
@@ -220,7 +210,7 @@ impl Rewriter {
         let mut present = self.present?;
         let is_same_frame = self.frame_left_out.is_some_and(|before| before.is_of_frame_of(&left_out));
         if seq > present.first && !is_same_frame {
-            self.remember(present, seq.0 - present.first.0);
+            self.past.remember(&present, seq.0 - present.first.0);
             present.ours = present.seq(seq);
         }
         present.first = seq.next();
@@ -283,7 +273,7 @@ impl Rewriter {
     /// From this packet on, which is the newest, `present` will be another run.
     fn cut(&mut self, present: &mut Numbering, from: SeqNo) {
         if from > present.first {
-            self.remember(*present, from.0 - present.first.0);
+            self.past.remember(present, from.0 - present.first.0);
             present.ours = present.seq(from);
             present.first = from;
         }
@@ -319,9 +309,8 @@ impl Rewriter {
             let original = SeqNo(present.first.0 + (ours.0 - present.ours.0));
             return (original <= self.head).then_some((original, ours, present));
         }
-        let (numbering, _) =
-            self.past.iter().rev().find(|(past, len)| ours >= past.ours && ours.0 - past.ours.0 < *len)?;
-        Some((SeqNo(numbering.first.0 + (ours.0 - numbering.ours.0)), ours, *numbering))
+        let numbering = self.past.of_ours(ours)?;
+        Some((SeqNo(numbering.first.0 + (ours.0 - numbering.ours.0)), ours, numbering))
     }
 }
 

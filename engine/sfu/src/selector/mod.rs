@@ -9,14 +9,16 @@
 //! of the moment it comes in, it would go where its neighbours were left out, or be left out where they hang on it.
 
 mod described;
+mod memory;
 
 use crate::frame::{Frame, Vp9Frame};
 use crate::packet::MediaPacket;
 use crate::rewrite::Source;
 use control::Layers;
 use described::Described;
+use memory::{Change, FrameName, InForce, Memory, Target, in_force_at};
 use rtp::SeqNo;
-use rtp::dependency_descriptor::{self, FrameNumber, Structure};
+use rtp::dependency_descriptor::Structure;
 
 /// The layers inside the encoding that a consumer follows.
 #[derive(Debug)]
@@ -96,7 +98,7 @@ impl Selector {
         if !matches!(packet.frame, Frame::Described(_)) {
             self.described = None;
         }
-        let change = (source, packet.seq, self.in_force());
+        let change = Change::new(source, packet.seq, self.in_force());
         match &mut self.memory {
             Some(memory) => memory.history.note(change),
             None => self.begun = Some(change),
@@ -141,7 +143,7 @@ impl Selector {
         let goes = match (&packet.frame, target) {
             (Frame::Vp8(frame), _) => frame.tid <= layers.temporal,
             (Frame::Vp9(frame), _) => is_of_use(frame, layers),
-            (Frame::Described(descriptor), Some(target)) => described::contains(descriptor, target),
+            (Frame::Described(descriptor), Some(target)) => described::contains(descriptor, target.get()),
             (Frame::Described(_) | Frame::Opaque | Frame::Unreadable, _) => true,
         };
         if goes { Verdict::Forward } else { Verdict::LeaveOut }
@@ -192,7 +194,7 @@ impl Selector {
             Frame::Opaque | Frame::Unreadable => true,
         };
         if self.in_force() != before {
-            let change = (source, packet.seq, self.in_force());
+            let change = Change::new(source, packet.seq, self.in_force());
             self.remember().history.note(change);
         }
         let verdict = if goes { Verdict::Forward } else { Verdict::LeaveOut };
@@ -211,7 +213,7 @@ impl Selector {
     }
 
     fn in_force(&self) -> InForce {
-        let target = self.described.as_ref().map(|described| described.target());
+        let target = self.described.as_ref().map(|described| Target::new(described.target()));
         InForce { layers: self.current, target }
     }
 
@@ -261,52 +263,6 @@ fn is_of_use(frame: &Vp9Frame, layers: Layers) -> bool {
     frame.tid <= layers.temporal && frame.sid <= layers.spatial && !is_passed_over
 }
 
-/// What decides about a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct InForce {
-    layers: Layers,
-    /// The decode target, where the stream has a dependency descriptor.
-    target: Option<usize>,
-}
-
-/// From where on in its stream what was in force.
-type Change = (Source, SeqNo, InForce);
-
-fn in_force_at(change: Option<Change>, source: Source, seq: SeqNo) -> Option<InForce> {
-    change.filter(|(of, from, _)| *of == source && *from <= seq).map(|(.., in_force)| in_force)
-}
-
-/// What is remembered of a stream with layers.
-#[derive(Debug, Default)]
-struct Memory {
-    recent: Recent,
-    history: History,
-}
-
-/// What was in force lately.
-#[derive(Debug, Default)]
-struct History {
-    changes: [Option<Change>; History::LEN],
-    next: usize,
-}
-
-impl History {
-    /// Changes remembered: frame by frame up through all layers and down again, some times over, within the time that a
-    /// retransmission takes.
-    const LEN: usize = 32;
-
-    fn note(&mut self, change: Change) {
-        self.changes[self.next] = Some(change);
-        self.next = (self.next + 1) % Self::LEN;
-    }
-
-    fn at(&self, source: Source, seq: SeqNo) -> Option<InForce> {
-        (1..=Self::LEN).find_map(|back| {
-            in_force_at(self.changes[(self.next + Self::LEN - back) % Self::LEN], source, seq)
-        })
-    }
-}
-
 /// Which spatial layers a VP9 stream has. Its keyframes tell, but an encoder that runs short of bits leaves some out without
 /// a word.
 #[derive(Clone, Copy, Debug)]
@@ -348,63 +304,6 @@ impl Vp9Layers {
         let highest = wanted.min(self.count.saturating_sub(1)).min(7);
         let is_there = |sid: &u8| self.pictures_without[usize::from(*sid)] < Self::MISSED_MAX;
         (0..=highest).rev().find(is_there).unwrap_or(0)
-    }
-}
-
-/// Decisions on the latest frames, for their later packets: a frame arrives within a few milliseconds, a retransmission of its
-/// packets within some round trips.
-#[derive(Debug)]
-struct Recent {
-    frames: [Option<(FrameName, Verdict)>; Recent::LEN],
-    next: usize,
-}
-
-/// What all packets of a frame share, and no other frame of the producer that is near.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FrameName {
-    source: Source,
-    place: Place,
-}
-
-/// Where a frame is in its stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Its number in the dependency descriptor.
-    Number(FrameNumber),
-    /// Its timestamp and its spatial layer.
-    Time(u32, u8),
-}
-
-impl FrameName {
-    fn of(packet: &MediaPacket<'_>, source: Source) -> Self {
-        let place = match dependency_descriptor::mandatory(packet.descriptor) {
-            Some(fields) => Place::Number(fields.frame_number),
-            None => Place::Time(packet.timestamp, packet.frame.layer().0),
-        };
-        Self { source, place }
-    }
-}
-
-impl Default for Recent {
-    fn default() -> Self {
-        Self { frames: [None; Self::LEN], next: 0 }
-    }
-}
-
-impl Recent {
-    const LEN: usize = 64;
-
-    fn find(&self, name: FrameName) -> Option<Verdict> {
-        // The newest first: it is nearly always that one.
-        (1..=Self::LEN).find_map(|back| {
-            let entry = self.frames[(self.next + Self::LEN - back) % Self::LEN];
-            entry.filter(|(of, _)| *of == name).map(|(_, verdict)| verdict)
-        })
-    }
-
-    fn note(&mut self, name: FrameName, verdict: Verdict) {
-        self.frames[self.next] = Some((name, verdict));
-        self.next = (self.next + 1) % Self::LEN;
     }
 }
 
