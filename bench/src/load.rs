@@ -67,10 +67,10 @@ pub async fn run<D: Driver>(
     watch.pause("warming up", Duration::from_secs_f64(load.warm_up)).await;
     world.measure();
     let before = target.pid.map(Account::of);
-    let cpu_before = Account::of(std::process::id());
+    let cpu_before = Account::own();
     watch.pause("measuring", Duration::from_secs_f64(load.duration)).await;
     let after = target.pid.map(Account::of);
-    let cpu_after = Account::of(std::process::id());
+    let cpu_after = Account::own();
     let harvest = world.harvest().await?;
 
     let (tally, seconds) = (&harvest.tally, harvest.time.as_secs_f64());

@@ -20,8 +20,17 @@ pub struct Account {
 impl Account {
     /// Of the process `root` and all its descendants, now. Processes that have ended are not in it.
     pub fn of(root: u32) -> Self {
+        Self::sum(&family(root))
+    }
+
+    /// Of this process alone: what it has started is measured, and measures nothing.
+    pub fn own() -> Self {
+        Self::sum(&[std::process::id()])
+    }
+
+    fn sum(pids: &[u32]) -> Self {
         let mut sum = Self::default();
-        for pid in family(root) {
+        for pid in pids.iter().copied() {
             let Some((user, system)) = ticks(pid) else { continue };
             sum.user_ticks += user;
             sum.system_ticks += system;

@@ -29,7 +29,8 @@ pub struct Encoder {
 /// How many times as large as other frames a keyframe is: what 720p at 2.5 Mbit/s shows in browsers.
 const KEYFRAME_RATIO: f64 = 6.0;
 
-/// Without requests, a keyframe comes so often.
+/// Without requests, a keyframe comes so often on average, from half of it to half as much again: those who were asked at the same time, when somebody joined,
+/// must not go on in step.
 const KEYFRAME_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Requests are answered no faster.
@@ -86,20 +87,22 @@ impl Encoder {
         if is_due {
             self.wants_keyframe = false;
             self.last_keyframe = Some(now);
-            self.keyframe_at = Some(now + KEYFRAME_INTERVAL);
+            self.keyframe_at = Some(now + KEYFRAME_INTERVAL.mul_f64(0.5 + self.throw()));
         }
         is_due
     }
 
-    /// Between -1 and 1, small values more likely: the mean of two throws (xorshift64*).
+    /// Between -1 and 1, small values more likely: the mean of two throws.
     fn scatter(&mut self) -> f64 {
-        let mut throw = || {
-            self.random ^= self.random >> 12;
-            self.random ^= self.random << 25;
-            self.random ^= self.random >> 27;
-            (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
-        };
-        throw() + throw() - 1.0
+        self.throw() + self.throw() - 1.0
+    }
+
+    /// Between 0 and 1 (xorshift64*).
+    fn throw(&mut self) -> f64 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
@@ -125,7 +128,7 @@ mod tests {
     fn sizes_scatter_and_keyframes_are_large_and_rare() {
         let frames = minute(&mut Encoder::new(true, 2_500_000, INTERVAL, 7));
         let keyframes: Vec<_> = frames.iter().filter(|frame| frame.is_keyframe).collect();
-        assert_eq!(keyframes.len(), 6, "one in ten seconds");
+        assert!((4..=8).contains(&keyframes.len()), "one in ten seconds: {}", keyframes.len());
         assert!(keyframes.iter().all(|frame| frame.len > 35_000), "{keyframes:?}");
         let sizes: std::collections::BTreeSet<_> = frames.iter().map(|frame| frame.len).collect();
         assert!(sizes.len() > 1000, "{} sizes", sizes.len());
