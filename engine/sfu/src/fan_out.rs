@@ -137,17 +137,14 @@ impl Shard {
         }
     }
 
-    /// Gives out all that waits.
+    /// Gives out all that waits: of whom least waits first, so that sound and small frames do not wait for somebody's keyframe.
     pub(crate) fn give_out(&mut self, now: Instant, tx: &mut impl Tx) {
         if self.held.is_empty() {
             return;
         }
         let mut held = std::mem::take(&mut self.held);
-        held.sort_unstable_by_key(|held| (held.producer, held.number));
-        for of_producer in held.chunk_by(|one, other| one.producer == other.producer) {
-            for together in of_producer.chunks(limits::TOGETHER_MAX) {
-                self.give_out_together(now, together[0].producer, together, tx);
-            }
+        for together in by_producer(&mut held).flat_map(|held| held.chunks(limits::TOGETHER_MAX)) {
+            self.give_out_together(now, together[0].producer, together, tx);
         }
         held.clear();
         self.held = held;
@@ -193,6 +190,19 @@ impl Shard {
         let transport = producer.transport;
         self.rearm(now, transport);
     }
+}
+
+/// What waits of each producer, in order; who has least comes first.
+fn by_producer(held: &mut [Held]) -> impl Iterator<Item = &[Held]> {
+    held.sort_unstable_by_key(|held| (held.producer, held.number));
+    let mut groups = [&[][..]; limits::HELD_MAX];
+    let mut count = 0;
+    for group in held.chunk_by(|one, other| one.producer == other.producer) {
+        groups[count] = group;
+        count += 1;
+    }
+    groups[..count].sort_unstable_by_key(|group| (group.len(), group[0].producer));
+    groups.into_iter().take(count)
 }
 
 /// Pads packets of video in a row to the length of the longest, if they differ by little: packets of one length make one run of the send batch,
@@ -296,6 +306,26 @@ fn fan_out(
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_least_comes_first_and_each_keeps_its_order() {
+        let producers = [7, 3, 3, 7, 5, 3, 7];
+        let held = producers.iter().enumerate().map(|(number, producer)| Held {
+            producer: Slot::from_bits(*producer),
+            stream: 0,
+            number: number as u8,
+            since: Instant::EPOCH,
+            len: 0,
+            packet: Outgoing::NONE.packet,
+        });
+        let mut held: Vec<Held> = held.collect();
+        let groups =
+            by_producer(&mut held).map(|group| group.iter().map(|held| held.number).collect::<Vec<_>>());
+        assert_eq!(groups.collect::<Vec<_>>(), [vec![4], vec![1, 2, 5], vec![0, 3, 6]]);
+        assert_eq!(by_producer(&mut []).count(), 0);
+    }
+
     #[test]
     fn a_row_is_of_one_stream_and_of_nearly_one_length() {
         let row = |lens: &[(u8, u16)]| super::row(lens.iter().copied());
