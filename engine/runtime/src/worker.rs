@@ -5,7 +5,7 @@ use crate::control::{CONTROL_TOKEN, Control, LoopStats, Report};
 use crate::hand_off::HandOffs;
 use crate::limits::{
     COMMANDS_PER_TURN, EVENTS_PER_TURN, GATHER_SLEEP, HAND_OFFS_PER_TURN, PASSES_PER_TURN, POLL_EVENTS,
-    READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN, SOCKETS_MAX, TIMEOUTS_PER_TURN, TIMER_SLACK_NS,
+    READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN, SOCKETS_MAX, TIME_SLICE_NS, TIMER_SLACK_NS,
 };
 use crate::listen::Listeners;
 use crate::peers::{Peers, STREAM_TOKEN, Seen};
@@ -13,6 +13,7 @@ use crate::receive::{Left, Receiver};
 use crate::send::SendBatch;
 use crate::sockets::Sockets;
 use crate::streams::Streams;
+use crate::sys;
 use machine::{Instant, LocalId, Machine, SocketOrder};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -122,6 +123,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     pub fn run(mut self) -> io::Result<(M, C)> {
         // Where that is refused, sleeps are longer and nothing else.
         let _ = rustix::thread::set_current_timer_slack(Some(TIMER_SLACK_NS));
+        // Likewise packets wait for whoever else is on this core.
+        let _ = sys::set_time_slice(TIME_SLICE_NS);
         while self.turn()?.is_continue() {}
         Ok((self.machine, self.control))
     }
@@ -407,21 +410,16 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         self.close_streams(now);
     }
 
+    /// Calls the machine's timer once, if it is due. A machine that still has one due is called again in the next turn, which does not sleep:
+    /// what has arrived comes in between.
     fn fire_timers(&mut self) {
         let now = self.clock.now();
-        for _ in 0..TIMEOUTS_PER_TURN {
-            if !self.is_due(now) {
-                break;
-            }
+        if self.machine.next_timeout().is_some_and(|at| at <= now) {
             self.machine.on_timeout(now, &mut self.batch.outbox(&self.sockets, &mut self.streams, now));
             self.carry_out_orders(now);
             self.stats.timeouts += 1;
         }
         self.batch.flush(&self.sockets, &mut self.streams, now);
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        self.machine.next_timeout().is_some_and(|at| at <= now)
     }
 
     fn take_commands(&mut self) {

@@ -32,6 +32,8 @@ struct Echo {
     silent: bool,
     /// How many more datagrams are to come in one batch, and until when they are waited for.
     gathering: (u32, Option<Instant>),
+    /// How many more alarms are due at once.
+    tolls: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,8 @@ enum Said {
 enum Do {
     /// Be called when so much time has passed.
     Wake(Duration),
+    /// Be called so many times, each time at once.
+    Toll(u32),
     /// Send this many datagrams there.
     Send(SocketAddr, u32),
     /// Say how many batches there were.
@@ -56,6 +60,15 @@ enum Do {
     Hush,
     /// Say this much at once.
     Chatter(u32),
+}
+
+impl Echo {
+    fn toll(&mut self, now: Instant) {
+        if self.tolls > 0 {
+            self.tolls -= 1;
+            self.alarm = Some(now);
+        }
+    }
 }
 
 impl Machine for Echo {
@@ -85,11 +98,16 @@ impl Machine for Echo {
     fn on_timeout(&mut self, now: Instant, _tx: &mut impl Tx) {
         let alarm = self.alarm.take().unwrap();
         self.events.push_back(Said::Alarm { late_by: now.saturating_since(alarm) });
+        self.toll(now);
     }
 
     fn on_command(&mut self, now: Instant, command: Do, tx: &mut impl Tx) {
         match command {
             Do::Wake(after) => self.alarm = Some(now + after),
+            Do::Toll(count) => {
+                self.tolls = count;
+                self.toll(now);
+            }
             Do::Send(remote, count) => {
                 for index in 0..count {
                     let path = Path { local: LocalId(0), remote };
@@ -214,6 +232,19 @@ fn next(socket: &UdpSocket) -> Vec<u8> {
     let len = socket.recv(&mut buffer).unwrap();
     buffer.truncate(len);
     buffer
+}
+
+#[test]
+fn what_has_arrived_comes_before_the_next_timer() {
+    let running = Running::start(SocketOptions::default());
+    running.tell(Message::Do(Do::Toll(100)));
+    for _ in 0..100 {
+        assert!(matches!(running.heard(), Said::Alarm { .. }));
+    }
+    let (_, report) = running.stop();
+    let LoopStats { turns, timeouts, .. } = report.turns;
+    assert_eq!(timeouts, 100);
+    assert!(turns >= 100, "{turns} turns: each looks at the sockets before its timer");
 }
 
 #[test]

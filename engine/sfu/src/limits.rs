@@ -222,6 +222,9 @@ pub const RTCP_LEN_MAX: usize = 1160;
 /// otherwise wake the worker up to 2000 times a second. Small beside the intervals of both.
 pub const TICK: Duration = Duration::from_millis(20);
 
+/// Transports whose timers are seen to in one go, some 10 µs each. What has arrived meanwhile comes before the rest.
+pub const TRANSPORTS_PER_TIMEOUT: usize = 16;
+
 /// Between two sharings of a transport's bandwidth, while anything is sent: as often as feedback comes.
 pub const ADAPT_INTERVAL: Duration = Duration::from_millis(100);
 

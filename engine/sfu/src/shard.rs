@@ -244,7 +244,8 @@ impl Machine for Shard {
         self.close_abandoned(now);
         let mut sent = std::mem::take(&mut self.sent);
         let counted = &mut Counted::new(tx, &mut sent);
-        while let Some(owner) = self.deadlines.pop(now) {
+        for _ in 0..limits::TRANSPORTS_PER_TIMEOUT {
+            let Some(owner) = self.deadlines.pop(now) else { break };
             if let Some(slot) = self.transports.slot_at(owner) {
                 self.on_transport_timeout(now, slot, counted);
             }
