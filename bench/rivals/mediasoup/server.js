@@ -26,6 +26,8 @@ const MEDIA_CODECS = [
 
 const worker = await createWorker({ logLevel: 'warn' });
 worker.on('died', () => process.exit(1));
+// On a signal mediasoup closes its worker, and would leave this process to listen without one.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(0));
 
 const rooms = new Map();
 const router = (room) => {
