@@ -196,6 +196,8 @@ impl Loop {
             for event in &events {
                 if event.token() != WAKER {
                     self.receive(event.token().0);
+                    // Who is to speak now does not wait until all have listened.
+                    self.fire();
                 }
             }
             if !self.obey() {

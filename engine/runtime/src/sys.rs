@@ -358,7 +358,10 @@ mod tests {
             set_time_slice(200_000).unwrap();
             let (slice, nice_now, policy_now) = attributes();
             assert_eq!((nice_now, policy_now), (nice, policy));
-            assert!(slice == 200_000 || slice == 0, "{slice}: what was asked for, or a kernel that knows none");
+            assert!(
+                slice == 200_000 || slice == 0,
+                "{slice}: what was asked for, or a kernel that knows none"
+            );
         });
         thread.join().unwrap();
     }
