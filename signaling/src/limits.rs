@@ -158,7 +158,7 @@ pub const AWAY_AFTER_RESTART: Duration = Duration::from_secs(20);
 /// that has media on its mind: with 200 clients, each 5 s, a twelfth of all that a livestream to them costs.
 pub const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// See [`PING_INTERVAL`].
-pub const PING_TIMEOUT: Duration = Duration::from_secs(8);
+pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of a resume secret: nobody guesses 256 bits.
 pub const SECRET_BYTES: usize = 32;
