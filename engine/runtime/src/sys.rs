@@ -40,33 +40,25 @@ pub(crate) fn set_option(
 /// Asks for shorter turns on the processor for this thread, of so many nanoseconds (sched_setattr(2); from Linux 6.12 on, before it nothing changes):
 /// one that wants little at a time is let in before one that runs has had its own, longer turn. Policy and niceness stay as they are.
 pub(crate) fn set_time_slice(ns: u64) -> io::Result<()> {
-    // SAFETY: no memory is passed. An error is told from a niceness of -1 by errno, which is cleared first.
-    let nice = unsafe {
-        *libc::__errno_location() = 0;
-        libc::getpriority(libc::PRIO_PROCESS, 0)
-    };
-    let failed = io::Error::last_os_error();
-    if nice == -1 && failed.raw_os_error() != Some(0) {
-        return Err(failed);
-    }
-    // SAFETY: as above.
-    let policy = unsafe { libc::sched_getscheduler(0) };
+    let mut attributes = scheduling()?;
+    let policy = attributes.sched_policy as libc::c_int;
     if policy != libc::SCHED_OTHER && policy != libc::SCHED_BATCH {
         return Ok(()); // Whoever chose a real-time policy for it needs no slice.
     }
-    let attributes = libc::sched_attr {
-        size: size_of::<libc::sched_attr>() as u32,
-        sched_policy: policy as u32,
-        sched_flags: 0,
-        sched_nice: nice,
-        sched_priority: 0,
-        sched_runtime: ns,
-        sched_deadline: 0,
-        sched_period: 0,
-    };
+    attributes.sched_runtime = ns;
     // SAFETY: the kernel reads as many bytes as `size` says from `attributes`, which lives until the call returns.
     let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// How this thread is scheduled.
+fn scheduling() -> io::Result<libc::sched_attr> {
+    let mut attributes = MaybeUninit::<libc::sched_attr>::zeroed();
+    let len = size_of::<libc::sched_attr>();
+    // SAFETY: the kernel writes at most `len` bytes to `attributes`, which lives until the call returns.
+    let result = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, attributes.as_mut_ptr(), len, 0) };
+    // SAFETY: zeroes are attributes, and so is what the kernel writes.
+    if result == 0 { Ok(unsafe { attributes.assume_init() }) } else { Err(io::Error::last_os_error()) }
 }
 
 /// What came with one received message; its bytes are in the arena.
@@ -344,20 +336,12 @@ mod tests {
 
     #[test]
     fn a_thread_asks_for_shorter_turns_and_changes_nothing_else() {
-        let attributes = || {
-            // SAFETY: zeroes are attributes; the kernel writes as many bytes as it is told there are.
-            unsafe {
-                let mut attributes: libc::sched_attr = std::mem::zeroed();
-                let len = size_of::<libc::sched_attr>();
-                assert_eq!(libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, len, 0), 0);
-                (attributes.sched_runtime, attributes.sched_nice, attributes.sched_policy)
-            }
-        };
-        let thread = std::thread::spawn(move || {
-            let (_, nice, policy) = attributes();
+        let thread = std::thread::spawn(|| {
+            let before = scheduling().unwrap();
             set_time_slice(200_000).unwrap();
-            let (slice, nice_now, policy_now) = attributes();
-            assert_eq!((nice_now, policy_now), (nice, policy));
+            let after = scheduling().unwrap();
+            assert_eq!((after.sched_nice, after.sched_policy), (before.sched_nice, before.sched_policy));
+            let slice = after.sched_runtime;
             assert!(
                 slice == 200_000 || slice == 0,
                 "{slice}: what was asked for, or a kernel that knows none"
