@@ -11,6 +11,7 @@ mod measure;
 mod media;
 mod peer;
 mod place;
+mod random;
 mod servers;
 mod turn;
 mod watch;

@@ -1,6 +1,7 @@
 //! Sizes of frames as an encoder with rate control makes them: keyframes several times as large as others, the others scattered, and
 //! what a large frame took is saved on those that follow. It encodes nothing.
 
+use crate::random::throw;
 use std::time::{Duration, Instant};
 
 /// What an encoder has made.
@@ -87,22 +88,14 @@ impl Encoder {
         if is_due {
             self.wants_keyframe = false;
             self.last_keyframe = Some(now);
-            self.keyframe_at = Some(now + KEYFRAME_INTERVAL.mul_f64(0.5 + self.throw()));
+            self.keyframe_at = Some(now + KEYFRAME_INTERVAL.mul_f64(0.5 + throw(&mut self.random)));
         }
         is_due
     }
 
     /// Between -1 and 1, small values more likely: the mean of two throws.
     fn scatter(&mut self) -> f64 {
-        self.throw() + self.throw() - 1.0
-    }
-
-    /// Between 0 and 1 (xorshift64*).
-    fn throw(&mut self) -> f64 {
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
+        throw(&mut self.random) + throw(&mut self.random) - 1.0
     }
 }
 
@@ -128,8 +121,17 @@ mod tests {
     fn sizes_scatter_and_keyframes_are_large_and_rare() {
         let frames = minute(&mut Encoder::new(true, 2_500_000, INTERVAL, 7));
         let keyframes: Vec<_> = frames.iter().filter(|frame| frame.is_keyframe).collect();
-        assert!((4..=8).contains(&keyframes.len()), "one in ten seconds: {}", keyframes.len());
-        assert!(keyframes.iter().all(|frame| frame.len > 35_000), "{keyframes:?}");
+        let at =
+            |frame: &Frame| frames.iter().position(|other| std::ptr::eq(other, frame)).unwrap() as f64 / 30.0;
+        let gaps: Vec<f64> = keyframes.windows(2).map(|two| at(two[1]) - at(two[0])).collect();
+        assert!(gaps.iter().all(|gap| (5.0..15.1).contains(gap)), "{gaps:?}");
+        let of_seed = |seed| {
+            let frames = minute(&mut Encoder::new(true, 2_500_000, INTERVAL, seed));
+            frames.iter().filter(|frame| frame.is_keyframe).count()
+        };
+        let of_hundred: usize = (1..=100).map(of_seed).sum();
+        // The first, and of those behind it each gap's mean of 10 s and variance of 8.3 s² (renewals): 6.54 in a minute.
+        assert!((630..=680).contains(&of_hundred), "{of_hundred} in a hundred minutes");
         let sizes: std::collections::BTreeSet<_> = frames.iter().map(|frame| frame.len).collect();
         assert!(sizes.len() > 1000, "{} sizes", sizes.len());
     }

@@ -5,6 +5,7 @@ mod timers;
 
 use crate::measure::{Tally, thread_time};
 use crate::peer::{Local, Media, Peer, Remote, Surroundings};
+use crate::random::throw;
 use anyhow::Context;
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket::{BUFFER_LEN, CONTROL_LEN, Socket};
@@ -365,12 +366,4 @@ impl Loop {
 /// RTP, and no RTCP (RFC 5761 §4).
 fn is_media(datagram: &[u8]) -> bool {
     matches!(datagram, [128..=191, second, ..] if !(192..=223).contains(second))
-}
-
-/// Between 0 and 1 (xorshift64*).
-fn throw(random: &mut u64) -> f64 {
-    *random ^= *random >> 12;
-    *random ^= *random << 25;
-    *random ^= *random >> 27;
-    (random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
 }
