@@ -155,7 +155,7 @@ pub const AWAY_AFTER_RESTART: Duration = Duration::from_secs(20);
 
 /// A ping to each client so often; one that is silent for [`PING_TIMEOUT`] after it has lost its socket. Who closes a page or a
 /// connection says so, and is not waited for: this is for networks that vanish. A ping and its answer cost a tenth of a millisecond of a core
-/// that has media on its mind: with 200 clients, each 5 s, a twelfth of all that a livestream to them costs.
+/// that has media on its mind: with 200 clients, each 5 s, a fourteenth of all that a livestream to them costs.
 pub const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// See [`PING_INTERVAL`].
 pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
