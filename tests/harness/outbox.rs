@@ -3,14 +3,18 @@
 use machine::{Flow, Path, Rng, Tx, WorkerId};
 use std::ops::Range;
 
+/// Refusals in one call after which a machine does not take no for an answer: more than any call has to send.
+const REFUSED_IN_A_ROW_MAX: u32 = 100_000;
+
 /// Collects the datagrams of one turn. Slots start as `0xa5`, so that a byte nobody wrote shows.
 #[derive(Debug)]
 pub struct Outbox {
     bytes: Vec<u8>,
-    datagrams: Vec<(Path, Range<usize>)>,
+    datagrams: Vec<(Flow, Path, Range<usize>)>,
     /// Chance that a slot is refused, as if the batch were full.
     refusal: Option<(Rng, f64)>,
     refused: u64,
+    refused_in_a_row: u32,
     handed: Vec<(WorkerId, Vec<u8>)>,
     /// Chance that something handed over is lost, as if the other worker's mailbox were full.
     hand_off_refusal: Option<(Rng, f64)>,
@@ -24,6 +28,7 @@ impl Outbox {
             datagrams: Vec::new(),
             refusal: None,
             refused: 0,
+            refused_in_a_row: 0,
             handed: Vec::new(),
             hand_off_refusal: None,
         }
@@ -51,8 +56,14 @@ impl Outbox {
 
     /// Takes out what was written, in order.
     pub fn drain(&mut self) -> Vec<(Path, Vec<u8>)> {
-        let taken =
-            self.datagrams.drain(..).map(|(path, range)| (path, self.bytes[range].to_vec())).collect();
+        self.drain_flows().into_iter().map(|(_, path, bytes)| (path, bytes)).collect()
+    }
+
+    /// The same, with whose they are.
+    pub fn drain_flows(&mut self) -> Vec<(Flow, Path, Vec<u8>)> {
+        self.refused_in_a_row = 0;
+        let datagrams = self.datagrams.drain(..);
+        let taken = datagrams.map(|(flow, path, range)| (flow, path, self.bytes[range].to_vec())).collect();
         self.bytes.clear();
         taken
     }
@@ -65,16 +76,19 @@ impl Default for Outbox {
 }
 
 impl Tx for Outbox {
-    fn slot(&mut self, _flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
+    fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
         if let Some((rng, probability)) = &mut self.refusal
             && rng.chance(*probability)
         {
             self.refused += 1;
+            self.refused_in_a_row += 1;
+            assert!(self.refused_in_a_row < REFUSED_IN_A_ROW_MAX, "a full batch is asked again and again");
             return None;
         }
+        self.refused_in_a_row = 0;
         let start = self.bytes.len();
         self.bytes.resize(start + len, 0xa5);
-        self.datagrams.push((path, start..start + len));
+        self.datagrams.push((flow, path, start..start + len));
         Some(&mut self.bytes[start..])
     }
 
@@ -89,7 +103,7 @@ impl Tx for Outbox {
     }
 
     fn cancel(&mut self) {
-        if let Some((_, range)) = self.datagrams.pop() {
+        if let Some((_, _, range)) = self.datagrams.pop() {
             self.bytes.truncate(range.start);
         }
     }

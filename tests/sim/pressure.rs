@@ -1,7 +1,7 @@
 //! A send batch that is full: what does not fit is lost like on any network, and comes again like it.
 
 use control::Counter;
-use leat_tests::{MS, SEC, Track, World};
+use leat_tests::{LayeredTrack, MS, SEC, Track, World};
 use machine::Rng;
 
 #[test]
@@ -33,6 +33,30 @@ fn what_a_full_batch_refuses_is_repaired() {
         .map(|sink| sink.packets().len() as u64 + sink.duplicates())
         .sum();
     assert_eq!(sent, received, "{world}");
+}
+
+#[test]
+fn padding_that_a_full_batch_refuses_is_given_up_until_the_next_turn() {
+    let mut world = World::new(103);
+    let (alice, bob) = (world.join(), world.join());
+    world.link(bob).delay(20 * MS);
+    world.connect();
+    let camera = world.publish_layered(alice, LayeredTrack::vp8_simulcast());
+    let view = world.subscribe_layered_with_feedback(bob, camera);
+    for round in 0..5 {
+        let before = world.peer(bob).padding();
+        // A probe that lacks bytes, and then a batch that takes nothing.
+        world.run_until(20 * SEC, |world| world.peer(bob).padding() > before);
+        let refused = world.outbox().refused();
+        world.outbox().refuse(Rng::from_number(103), 1.0);
+        world.run_for(200 * MS);
+        assert!(world.outbox().refused() > refused, "{world}: round {round}");
+        world.outbox().refuse(Rng::from_number(103), 0.0);
+        world.run_for(3 * SEC);
+    }
+    let before = world.sink(view).packets().len();
+    world.run_for(SEC);
+    assert!(world.sink(view).packets().len() > before, "{world}");
 }
 
 #[test]

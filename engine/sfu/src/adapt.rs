@@ -3,7 +3,6 @@
 
 use crate::bandwidth::{Allocator, Certainty, Demand, LAYERS_MAX, Prefer, Rates};
 use crate::consumer::Consumer;
-use crate::egress::Egress;
 use crate::layers::Allowance;
 use crate::limits;
 use crate::oversend::oversend;
@@ -96,11 +95,11 @@ impl Shard {
                 continue;
             };
             let Some(producer) = self.producers.find(consumer.producer) else { continue };
-            let Some((leg, send_side)) = transport.leg_and_side().filter(|_| consumer.is_sending()) else {
-                continue;
-            };
-            let out = &mut Egress::new(now, leg, send_side, tx, &mut self.counters);
-            consumer.release(waiting, producer, out);
+            if consumer.is_sending()
+                && let Some(out) = &mut transport.egress(now, tx, &mut self.counters)
+            {
+                consumer.release(waiting, producer, out);
+            }
         }
     }
 
@@ -119,9 +118,12 @@ impl Shard {
         let Some(consumer) = able.and_then(|(_, consumer)| self.consumers.find_mut(*consumer)) else {
             return;
         };
-        let Some((leg, send_side)) = transport.leg_and_side() else { return };
-        let out = &mut Egress::new(now, leg, send_side, tx, &mut self.counters);
-        while out.padding_due() && consumer.pad(out) {}
+        let Some(out) = &mut transport.egress(now, tx, &mut self.counters) else { return };
+        for _ in 0..limits::PADDING_PACKETS_MAX {
+            if !out.padding_due() || !consumer.pad(out) {
+                break;
+            }
+        }
     }
 
     /// Shares the estimate out anew, if it is time.

@@ -190,8 +190,6 @@ impl Shard {
     pub(crate) fn insert_transport(&mut self, id: TransportId, router: Slot, link: Link) -> Slot {
         let rng = &mut self.rng;
         let slot = self.transports.insert_with(|slot| Transport::new(id, slot, router, link, rng));
-        self.received.begin(slot.index());
-        self.sent.begin(slot.index());
         self.transport_ids.insert(id, slot);
         if let Some(router) = self.routers.find_mut(router) {
             router.transports.push(slot);

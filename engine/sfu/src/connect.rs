@@ -5,7 +5,7 @@ use crate::limits;
 use crate::protection::{Protection, Srtp};
 use crate::shard::Shard;
 use crate::slots::Slot;
-use crate::transport::{Transport, WebRtc};
+use crate::transport::{Link, Transport, WebRtc};
 use control::{Closed, Counter, Discard, Event};
 use dtls::{Connected, Endpoint, Failed, Output};
 use machine::{Datagram, Instant, Path, Tx};
@@ -43,11 +43,14 @@ impl Shard {
         let ice = &mut transport.webrtc_mut().ok_or(Discard::StunUnknownUser)?.ice;
 
         let (answer, accepted) = ice.on_check(now, path, &ufrag, &message)?;
-        self.received.count(slot.index(), datagram.bytes.len());
         let mut bytes = [0; STUN_ANSWER_LEN_MAX];
         let len = ice.write_answer(answer, &ufrag, path, &message, &mut bytes);
+        transport.traffic.received.count(datagram.bytes.len());
         match len.and_then(|len| Some((len, tx.slot(flow, path, len)?))) {
-            Some((len, slot)) => slot.copy_from_slice(&bytes[..len]),
+            Some((len, slot)) => {
+                slot.copy_from_slice(&bytes[..len]);
+                transport.traffic.sent.count(len);
+            }
             None => self.counters.count(Counter::TxFull),
         }
         self.on_accepted(now, slot, accepted);
@@ -109,8 +112,10 @@ impl Shard {
                 none.insert(Box::new(Endpoint::server(&config.dtls, &config.certificate, fingerprint, now)))
             }
         };
-        self.received.count(slot.index(), datagram.bytes.len());
         let taken = endpoint.on_datagram(now, datagram.bytes);
+        if let Some(transport) = self.transports.find_mut(slot) {
+            transport.traffic.received.count(datagram.bytes.len());
+        }
         self.drive_dtls(now, slot, taken, tx);
         Ok(())
     }
@@ -142,14 +147,19 @@ impl Shard {
         let none = Ok(Drained::Running);
         let Some(transport) = self.transports.find_mut(slot) else { return none };
         let flow = transport.flow();
-        let Some(WebRtc { ice, dtls, .. }) = transport.webrtc_mut() else { return none };
+        let Transport { link: Link::WebRtc(WebRtc { ice, dtls, .. }), traffic, .. } = transport else {
+            return none;
+        };
         let path = ice.selected();
         let Some(endpoint) = &mut dtls.endpoint else { return none };
         let mut connected = None;
         let timeout = loop {
             match endpoint.poll(&mut self.dtls_buffer) {
                 Output::Datagram(bytes) => match path.and_then(|path| tx.slot(flow, path, bytes.len())) {
-                    Some(slot) => slot.copy_from_slice(bytes),
+                    Some(slot) => {
+                        slot.copy_from_slice(bytes);
+                        traffic.sent.count(bytes.len());
+                    }
                     None => self.counters.count(Counter::TxFull),
                 },
                 Output::Connected(keys) => connected = Some(keys),

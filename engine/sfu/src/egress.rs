@@ -3,6 +3,7 @@
 use crate::bandwidth::{Class, Purpose};
 use crate::protection::Outbound;
 use crate::send_side::{SendSide, Waiting};
+use crate::stats::Amount;
 use control::{CodecParameters, Consume, Counters, ExtensionKind};
 use machine::{Flow, Instant, Path, Tx};
 use rtp::ext::abs_send_time::{self, AbsSendTime};
@@ -35,20 +36,11 @@ pub struct Egress<'a, T> {
     pub tx: &'a mut T,
     /// What is counted.
     pub counters: &'a mut Counters,
+    /// What is counted of the transport's datagrams.
+    pub sent: &'a mut Amount,
 }
 
-impl<'a, T: Tx> Egress<'a, T> {
-    /// By a way that was found.
-    pub fn new(
-        now: Instant,
-        leg: Leg<'a>,
-        send_side: Option<&'a mut SendSide>,
-        tx: &'a mut T,
-        counters: &'a mut Counters,
-    ) -> Self {
-        Self { now, leg, send_side, is_numbered: false, tx, counters }
-    }
-
+impl<T: Tx> Egress<'_, T> {
     /// Whether a packet may be written now; otherwise it waits for its turn, or is dropped.
     pub fn admit(&mut self, class: Class, payload_len: usize, waiting: Waiting) -> bool {
         let Some(side) = self.send_side.as_deref_mut() else { return true };
@@ -74,6 +66,7 @@ impl<'a, T: Tx> Egress<'a, T> {
 
     /// A datagram has been written.
     fn on_written(&mut self, len: usize, purpose: Purpose) {
+        self.sent.count(len);
         let is_numbered = std::mem::take(&mut self.is_numbered);
         if let Some(side) = self.send_side.as_deref_mut() {
             side.on_sent(self.now, len, is_numbered, purpose);

@@ -8,7 +8,6 @@
 //! and not newer than [`Stream::given_out`](crate::stream::Stream::given_out) has been given out, and nobody gets anything twice.
 
 use crate::consumer::Consumer;
-use crate::egress::Egress;
 use crate::events::Events;
 use crate::frame::Frame;
 use crate::limits;
@@ -288,8 +287,7 @@ fn fan_out(
         look_ahead(&producer.consumers[index..], consumers, transports, tx);
         let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
         let Some(transport) = transports.find_mut(consumer.transport) else { continue };
-        let Some((leg, send_side)) = transport.leg_and_side() else { continue };
-        let out = &mut Egress::new(now, leg, send_side, tx, counters);
+        let Some(out) = &mut transport.egress(now, tx, counters) else { continue };
         for Outgoing { stream, packet } in packets {
             missed |= u8::from(consumer.forward(packet, producer, *stream, out)) << stream;
         }

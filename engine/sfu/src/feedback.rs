@@ -1,7 +1,6 @@
 //! RTCP from peers: reports, and what they ask for.
 
 use crate::consumer::Consumer;
-use crate::egress::Egress;
 use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::transport::Transport;
@@ -29,7 +28,7 @@ impl Shard {
         let plain = protection.unprotect_rtcp(datagram.bytes)?;
         let compound = Compound::new(plain).map_err(|_| Discard::RtcpMalformed)?;
         self.counters.count(Counter::RtcpIn);
-        self.received.count(slot.index(), len);
+        transport.traffic.received.count(len);
         for packet in compound.packets() {
             if let Err(discard) = self.on_rtcp_packet(now, slot, datagram.received_at, &packet, tx) {
                 self.counters.discard(discard);
@@ -115,10 +114,10 @@ impl Shard {
         let consumer = transport.consumer(nack.media()).ok_or(Discard::RtcpUnknownSsrc)?;
         let consumer = self.consumers.find_mut(consumer).ok_or(Discard::RtcpUnknownSsrc)?;
         let producer = self.producers.find(consumer.producer).ok_or(Discard::RtcpUnknownSsrc)?;
-        let Some((leg, send_side)) = transport.leg_and_side().filter(|_| !consumer.paused) else {
+        if consumer.paused {
             return Ok(());
-        };
-        let out = &mut Egress::new(now, leg, send_side, tx, &mut self.counters);
+        }
+        let Some(out) = &mut transport.egress(now, tx, &mut self.counters) else { return Ok(()) };
         for seq in nack.losses() {
             out.counters.count(Counter::NacksIn);
             consumer.counts.nacks += 1;
@@ -292,7 +291,9 @@ pub(crate) fn protect_rtcp(transport: &mut Transport, tx: &mut impl Tx, compound
     let len = compound.len() + protection.rtcp_overhead();
     let Some(slot) = tx.slot(flow, path, len) else { return false };
     let is_written = protection.protect_rtcp(compound, slot);
-    if !is_written {
+    if is_written {
+        transport.traffic.sent.count(len);
+    } else {
         tx.cancel();
     }
     is_written

@@ -2,7 +2,6 @@
 //! union over its consumers, which is what its publisher needs to encode.
 
 use crate::consumer::Consumer;
-use crate::egress::Egress;
 use crate::limits;
 use crate::shard::Shard;
 use crate::slots::Slot;
@@ -174,12 +173,13 @@ impl Shard {
         let Some(consumer) = self.consumers.find_mut(slot).filter(|consumer| !consumer.paused) else {
             return;
         };
-        let way = self.transports.find_mut(consumer.transport).and_then(|transport| transport.leg_and_side());
         let producer = self.producers.find(consumer.producer);
         let producer = producer.filter(|producer| producer.kind() == Kind::Video && !producer.paused);
         let transport = consumer.transport;
-        if let (Some((leg, send_side)), Some(producer)) = (way, producer) {
-            let out = &mut Egress::new(now, leg, send_side, tx, &mut self.counters);
+        if let Some(producer) = producer
+            && let Some(leaving_by) = self.transports.find_mut(transport)
+            && let Some(out) = &mut leaving_by.egress(now, tx, &mut self.counters)
+        {
             consumer.begin_from_cache(producer, out);
         }
         self.retarget(now, slot, tx);

@@ -26,7 +26,7 @@ impl Shard {
         let plain = protection.unprotect_rtp(datagram.bytes)?;
         let rtp = rtp::Packet::new(plain).map_err(|_| Discard::RtpMalformed)?;
         self.counters.count(Counter::RtpIn);
-        self.received.count(slot.index(), len);
+        transport.traffic.received.count(len);
 
         let Read { labels, carried, twcc_seq, descriptor } = read_extensions(transport, &rtp);
         if let Some(seq) = twcc_seq

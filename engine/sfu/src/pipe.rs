@@ -289,11 +289,11 @@ impl Shard {
         let known = producer.streams.get(stream).ok_or(Discard::ParcelMalformed)?.ssrc;
         let has_changed = matches!(role, Role::Media(_)) && known != Some(rtp.ssrc());
         let transport_slot = producer.transport;
-        let transport = self.transports.find(transport_slot).ok_or(Discard::ParcelStale)?;
+        let transport = self.transports.find_mut(transport_slot).ok_or(Discard::ParcelStale)?;
         let router = transport.router;
+        transport.traffic.received.count(bytes.len());
         let read = crate::media::read_extensions(transport, &rtp);
         self.counters.count(Counter::PipedIn);
-        self.received.count(transport_slot.index(), bytes.len());
         // What came before goes out by the numbers and the structure it came under.
         if has_changed || dependency_descriptor::has_structure(read.descriptor) {
             self.give_out(now, tx);

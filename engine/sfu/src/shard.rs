@@ -12,14 +12,14 @@ use crate::producer::Producer;
 use crate::router::Router;
 use crate::slots::{Slot, Slots};
 use crate::snapshot::Cursor;
-use crate::stats::{Counted, Traffic, Walk};
+use crate::stats::Walk;
 use crate::transport::Transport;
 use control::{
-    Candidate, Command, ConsumerId, Counter, Counters, DecodeError, Discard, Event, ProducerId, Refusal,
-    Request, RequestId, RouterId, Text, TransportId,
+    Candidate, ConsumerId, Counter, Counters, DecodeError, Discard, Event, ProducerId, Refusal, Request,
+    RequestId, RouterId, Text, TransportId,
 };
 use machine::{
-    Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx, WorkerId,
+    Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx, WorkerId,
 };
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -91,9 +91,6 @@ pub struct Shard {
     pub(crate) events: Events,
     pub(crate) snapshots: Vec<Cursor>,
     pub(crate) walks: Vec<Walk>,
-    /// What came from each transport, and what went there.
-    pub(crate) received: Traffic,
-    pub(crate) sent: Traffic,
     pub(crate) counters: Counters,
     /// What DTLS endpoints write their datagrams into, shared by all.
     pub(crate) dtls_buffer: Vec<u8>,
@@ -128,8 +125,6 @@ impl Shard {
             events: Events::default(),
             snapshots: Vec::new(),
             walks: Vec::new(),
-            received: Traffic::default(),
-            sent: Traffic::default(),
             counters: Counters::default(),
             dtls_buffer: Vec::new(),
             sharing: Sharing::default(),
@@ -141,6 +136,12 @@ impl Shard {
     /// What has been counted so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// The transport whose datagrams have this flow, and a number that no other transport of the shard has or had.
+    pub fn transport_with(&self, flow: Flow) -> Option<(TransportId, u64)> {
+        let slot = self.transports.slot_at(flow.0)?;
+        Some((self.transports.find(slot)?.id, slot.to_bits()))
     }
 
     /// Brings the transport's next call forward to what its state now asks for.
@@ -195,8 +196,6 @@ impl Machine for Shard {
     fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
         self.counters.count(Counter::DatagramsIn);
         self.counters.add(Counter::BytesIn, datagram.bytes.len() as u64);
-        let mut sent = std::mem::take(&mut self.sent);
-        let tx = &mut Counted::new(tx, &mut sent);
         let (path, demux) = (datagram.path, stun::demux(datagram.bytes));
         let taken = match demux {
             _ if path.local.on_demand_index().is_some() => self.on_plain(now, datagram, tx),
@@ -206,17 +205,13 @@ impl Machine for Shard {
             Demux::Rtcp => self.transport_at(path).and_then(|slot| self.on_rtcp(now, slot, datagram, tx)),
             Demux::TurnChannel | Demux::Zrtp | Demux::Unknown => Err(Discard::UnknownProtocol),
         };
-        self.sent = sent;
         if let Err(discard) = taken {
             self.counters.discard(discard);
         }
     }
 
     fn on_hand_off(&mut self, now: Instant, from: WorkerId, bytes: &[u8], tx: &mut impl Tx) {
-        let mut sent = std::mem::take(&mut self.sent);
-        let taken = self.on_parcel(now, from, bytes, &mut Counted::new(tx, &mut sent));
-        self.sent = sent;
-        if let Err(discard) = taken {
+        if let Err(discard) = self.on_parcel(now, from, bytes, tx) {
             self.counters.discard(discard);
         }
         self.send_parcels(tx);
@@ -231,41 +226,25 @@ impl Machine for Shard {
     }
 
     fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx) {
-        if self.held.is_empty() {
-            return;
-        }
-        let mut sent = std::mem::take(&mut self.sent);
-        self.give_out(now, &mut Counted::new(tx, &mut sent));
-        self.sent = sent;
+        self.give_out(now, tx);
     }
 
     fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
         // First, because closing gives transports something to do.
         self.close_abandoned(now);
-        let mut sent = std::mem::take(&mut self.sent);
-        let counted = &mut Counted::new(tx, &mut sent);
         for _ in 0..limits::TRANSPORTS_PER_TIMEOUT {
             let Some(owner) = self.deadlines.pop(now) else { break };
             if let Some(slot) = self.transports.slot_at(owner) {
-                self.on_transport_timeout(now, slot, counted);
+                self.on_transport_timeout(now, slot, tx);
             }
         }
-        self.sent = sent;
         self.observe_speakers(now);
         self.send_parcels(tx);
     }
 
     fn on_command(&mut self, now: Instant, input: Input, tx: &mut impl Tx) {
         match input {
-            // What is sent is looked at and begun anew here, and these send nothing themselves.
-            Input::Request(
-                request @ Request { command: Command::CreateTransport(_) | Command::Stats { .. }, .. },
-            ) => self.on_request(now, request, tx),
-            Input::Request(request) => {
-                let mut sent = std::mem::take(&mut self.sent);
-                self.on_request(now, request, &mut Counted::new(tx, &mut sent));
-                self.sent = sent;
-            }
+            Input::Request(request) => self.on_request(now, request, tx),
             Input::BadRecord { request, error } => {
                 let text = Text::new(format!("the record cannot be read: {error}"));
                 self.events.answer(Event::Refused { request, refusal: Refusal::BadRecord, text });

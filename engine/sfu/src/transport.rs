@@ -1,6 +1,6 @@
 //! A transport: the session with one peer, by ICE and DTLS or plain, and what travels over it.
 
-use crate::egress::Leg;
+use crate::egress::{Egress, Leg};
 use crate::ice::Ice;
 use crate::limits;
 use crate::packet::ExtensionMap;
@@ -10,9 +10,10 @@ use crate::producer::{Producer, Role};
 use crate::protection::Protection;
 use crate::send_side::{Bitrates, SendSide};
 use crate::slots::{Slot, Slots};
-use control::{CreateTransport, Discard, DtlsState, TransportId, TransportState};
+use crate::stats::Traffic;
+use control::{Counters, CreateTransport, Discard, DtlsState, TransportId, TransportState};
 use dtls::{Endpoint, Fingerprint};
-use machine::{Flow, Instant, Path, Rng};
+use machine::{Flow, Instant, Path, Rng, Tx};
 use rtcp::twcc::Recorder;
 use rtp::{Mid, Pt, Rid, Ssrc};
 use std::collections::BTreeSet;
@@ -56,6 +57,8 @@ pub struct Transport {
     pub rtt: Option<Duration>,
     /// It has just become able to send, and its consumers do not know yet.
     pub has_become_able: bool,
+    /// Datagrams and bytes, both ways.
+    pub traffic: Traffic,
 }
 
 /// How a transport finds its peer, and what makes an address its.
@@ -154,6 +157,7 @@ impl Transport {
             report_due: None,
             rtt: None,
             has_become_able: false,
+            traffic: Traffic::default(),
         }
     }
 
@@ -231,11 +235,25 @@ impl Transport {
         Some(Leg { flow: self.flow(), path: self.path()?, outbound })
     }
 
-    /// [`leg`](Self::leg), with the congestion control of what takes it.
-    pub fn leg_and_side(&mut self) -> Option<(Leg<'_>, Option<&mut SendSide>)> {
+    /// [`leg`](Self::leg), with all that sending media changes. `None` until the way is known and the keys are there.
+    pub fn egress<'a, T: Tx>(
+        &'a mut self,
+        now: Instant,
+        tx: &'a mut T,
+        counters: &'a mut Counters,
+    ) -> Option<Egress<'a, T>> {
         let (flow, path) = (self.flow(), self.path()?);
         let outbound = self.protection.as_ref()?.outbound();
-        Some((Leg { flow, path, outbound }, self.send_side.as_deref_mut()))
+        let leg = Leg { flow, path, outbound };
+        Some(Egress {
+            now,
+            leg,
+            send_side: self.send_side.as_deref_mut(),
+            is_numbered: false,
+            tx,
+            counters,
+            sent: &mut self.traffic.sent,
+        })
     }
 
     /// How far ICE and DTLS have come; `None` without them.

@@ -74,20 +74,24 @@ impl Consumer {
         self.stamps.has_number() && self.spec.rtx_ssrc.is_some() && has_rtx && self.class == Class::Video
     }
 
-    /// Sends a packet of nothing but padding on the stream of retransmissions, where receivers drop it. False if it cannot.
+    /// Sends a packet of nothing but padding on the stream of retransmissions, where receivers drop it. False if it cannot, or if the batch is
+    /// full: then what is due stays due, and trying again at once would never end.
     pub fn pad(&mut self, out: &mut Egress<'_, impl Tx>) -> bool {
         let pt = self.payload_types.iter().find_map(|(_, types)| types.rtx);
         let (Some(pt), Some(ssrc)) = (pt, self.spec.rtx_ssrc.map(Ssrc)) else { return false };
-        self.rtx_seq = self.rtx_seq.next();
+        let seq = self.rtx_seq.next();
         let timestamp = self.rewriter.latest().map_or(0, |numbering| numbering.timestamp(0));
-        let header = Header { pt, marker: false, seq: self.rtx_seq.seq(), timestamp, ssrc };
+        let header = Header { pt, marker: false, seq: seq.seq(), timestamp, ssrc };
         let mut extensions = self.labels();
         out.stamp(&self.stamps, &mut extensions);
-        match write_padding(&header, self.rtx_seq.roc(), &extensions, out) {
-            Some(len) => out.counters.add(Counter::PaddingBytesOut, len as u64),
-            None => out.counters.count(Counter::TxFull),
-        }
+        let written = write_padding(&header, seq.roc(), &extensions, out);
         out.is_numbered = false;
+        let Some(len) = written else {
+            out.counters.count(Counter::TxFull);
+            return false;
+        };
+        self.rtx_seq = seq;
+        out.counters.add(Counter::PaddingBytesOut, len as u64);
         true
     }
 

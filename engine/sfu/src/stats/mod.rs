@@ -7,11 +7,9 @@
 mod quality;
 #[cfg(test)]
 mod tests;
-mod traffic;
 mod voice;
 
 pub use quality::Quality;
-pub use traffic::{Counted, Traffic};
 pub use voice::mouth_to_ear;
 
 use crate::limits;
@@ -28,6 +26,33 @@ use control::{
 use machine::Instant;
 use rtcp::ReportBlock;
 use std::time::Duration;
+
+/// What came from a transport's peer and what was written for it, whatever it was. Part of the transport, so that one that takes the slot of
+/// another begins with nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// Datagrams taken from the peer, and from another worker where the transport is a pipe.
+    pub received: Amount,
+    /// Datagrams in the send batch.
+    pub sent: Amount,
+}
+
+/// Datagrams and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Datagrams.
+    pub packets: u64,
+    /// Their UDP payload bytes.
+    pub bytes: u64,
+}
+
+impl Amount {
+    /// Adds a datagram.
+    pub fn count(&mut self, len: usize) {
+        self.packets += 1;
+        self.bytes += len as u64;
+    }
+}
 
 /// What is counted of a received stream.
 #[derive(Clone, Debug)]
@@ -264,7 +289,7 @@ impl Shard {
 
     pub(crate) fn transport_stats(&self, now: Instant, slot: Slot) -> Option<StatsItem> {
         let transport = self.transports.find(slot)?;
-        let (received, sent) = (self.received.of(slot.index()), self.sent.of(slot.index()));
+        let Traffic { received, sent } = transport.traffic;
         let remote = transport.plain().and_then(Plain::path).map(|path| path.remote);
         let without_ice = TransportState { ice: IceState::New, dtls: DtlsState::New, remote };
         Some(StatsItem::Transport(TransportStats {
