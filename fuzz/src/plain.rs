@@ -187,6 +187,9 @@ impl World {
             return;
         }
         let packet = rtp::Packet::new(plain).expect("what is sent is RTP");
+        if let Some(keys) = &mut peer.keys {
+            keys.note_opened(packet.ssrc(), packet.seq());
+        }
         self.picture.check_sent(*transport, packet.ssrc(), packet.pt());
         self.tally.plain_heard += 1;
     }
@@ -196,6 +199,11 @@ impl Plain {
     /// What the peer protects with, if with anything.
     pub(crate) fn keys(&mut self, transport: TransportId) -> Option<&mut Keys> {
         self.peers.get_mut(&transport)?.keys.as_mut()
+    }
+
+    /// The same, to look at.
+    pub(crate) fn keys_of(&self, transport: TransportId) -> Option<&Keys> {
+        self.peers.get(&transport)?.keys.as_ref()
     }
 
     fn on_created(&mut self, event: &Event, create: &CreatePlainTransport) {

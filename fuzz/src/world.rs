@@ -1,7 +1,7 @@
 //! A shard, its controller and a few browsers, played by a script: what [`shard`](crate::shard) drives.
 //!
-//! Everything the shard sends is looked at by somebody: SRTP must open at the peer it is for and may use no
-//! index twice, RTCP must be a compound, nothing goes to an address that has not proved itself. Everything it
+//! Everything the shard sends is looked at by somebody: SRTP must open at the peer it is for, and an index used twice must protect the
+//! same bytes ([`SentIndices`]); RTCP must be a compound, nothing goes to an address that has not proved itself. Everything it
 //! tells is held against [`Picture`](crate::picture::Picture), a controller's naive idea of what exists.
 
 use std::collections::{HashMap, HashSet};
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use control::{Candidate, Command, Event, Request, RequestId, TransportId};
 use dtls::{Certificate, Endpoint, Output};
+use leat_tests::SentIndices;
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, Tx, WorkerId};
 use sfu::{Config, Input, Shard};
 use srtp::{Discard, Inbound, Outbound};
@@ -28,6 +29,8 @@ pub(crate) struct Tally {
     pub(crate) rtcp_opened: u64,
     /// Packets sent again, under an SSRC of their own.
     pub(crate) repaired: u64,
+    /// Packets sent again as the very same bytes.
+    pub(crate) repeated: u64,
     /// Packets of media taken from another worker.
     pub(crate) piped: u64,
     /// Packets of media that a plain transport has sent to its peer.
@@ -40,11 +43,18 @@ pub(crate) struct Sink {
     sent: Vec<(Flow, Path, Vec<u8>)>,
     /// How many datagrams it takes before it is full.
     room: usize,
+    /// Slots refused in one call.
+    refused: u32,
 }
+
+/// More than any call has to send.
+const REFUSED_MAX: u32 = 100_000;
 
 impl Tx for Sink {
     fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
         if self.sent.len() >= self.room {
+            self.refused += 1;
+            assert!(self.refused < REFUSED_MAX, "a full batch is asked again and again");
             return None;
         }
         self.sent.push((flow, path, vec![0xa5; len]));
@@ -82,6 +92,14 @@ impl Keys {
         Self { outbound, inbound, sent: HashMap::new(), opened: HashSet::new(), newest: Vec::new() }
     }
 
+    /// A packet has been opened, and may be asked for again.
+    pub(crate) fn note_opened(&mut self, ssrc: rtp::Ssrc, seq: rtp::Seq) {
+        self.newest.push((ssrc, seq));
+        if self.newest.len() > 32 {
+            self.newest.remove(0);
+        }
+    }
+
     /// Protects what it is given: header and payload need not be RTP.
     fn protect_rtp(&mut self, header: &[u8], payload: &[u8]) -> Vec<u8> {
         let seq = u16::from_be_bytes([header[2], header[3]]);
@@ -116,6 +134,8 @@ pub(crate) struct World {
     next_request: u64,
     pub(crate) picture: Picture,
     pub(crate) plain: Plain,
+    /// Everything that was sent.
+    pub(crate) sent: SentIndices,
     /// What the controller has asked for last.
     asked: Option<Command>,
     pub(crate) peers: HashMap<TransportId, Peer>,
@@ -168,11 +188,12 @@ impl World {
         };
         Self {
             shard: Shard::new(config, Rng::from_number(1)),
-            sink: Sink { sent: Vec::new(), room: usize::MAX },
+            sink: Sink { room: usize::MAX, ..Sink::default() },
             now: Instant::from_nanos(1_000_000_000),
             next_request: 1,
             picture: Picture::default(),
             plain: Plain::default(),
+            sent: SentIndices::default(),
             asked: None,
             peers: HashMap::new(),
             owners: HashMap::new(),
@@ -381,6 +402,7 @@ impl World {
     /// What a peer has opened last, newest last.
     pub(crate) fn newest(&self, transport: TransportId) -> &[(rtp::Ssrc, rtp::Seq)] {
         let keys = self.peers.get(&transport).and_then(|peer| peer.keys.as_ref());
+        let keys = keys.or_else(|| self.plain.keys_of(transport));
         keys.map_or(&[], |keys| &keys.newest)
     }
 
@@ -392,8 +414,11 @@ impl World {
     /// Looks at everything the last call has sent and told.
     fn look(&mut self) {
         let sent = std::mem::take(&mut self.sink.sent);
-        self.sink.room = usize::MAX;
-        for (_, path, bytes) in sent {
+        (self.sink.room, self.sink.refused) = (usize::MAX, 0);
+        for (flow, path, bytes) in sent {
+            if let Err(fault) = self.sent.on_sent(&self.shard, flow, &bytes) {
+                panic!("{fault}");
+            }
             self.look_at(path, bytes);
         }
         self.carry_out_orders();
@@ -425,6 +450,11 @@ impl World {
             }
             _ => {}
         }
+        if let Event::Stats { item, .. } = &event
+            && let Err(fault) = self.sent.on_stats(&self.shard, item)
+        {
+            panic!("{fault}");
+        }
         let asked = self.asked.take();
         self.picture.told(event.clone());
         self.on_plain_event(&event, asked.as_ref());
@@ -455,10 +485,7 @@ impl World {
                             let is_repair = self.picture.check_sent(*transport, ssrc, pt);
                             self.tally.repaired += u64::from(is_repair);
                             self.tally.rtp_opened += 1;
-                            keys.newest.push((ssrc, packet.seq()));
-                            if keys.newest.len() > 32 {
-                                keys.newest.remove(0);
-                            }
+                            keys.note_opened(ssrc, packet.seq());
                             keys.opened.insert(cipher);
                             return;
                         }

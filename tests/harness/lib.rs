@@ -22,6 +22,7 @@ pub mod capture;
 mod client;
 pub mod decoder;
 pub mod dependency;
+mod indices;
 pub mod layered;
 mod link;
 mod outbox;
@@ -35,6 +36,7 @@ mod turn_request;
 mod world;
 
 pub use client::{Client, Received};
+pub use indices::SentIndices;
 pub use layered::{LayeredSource, LayeredTrack};
 pub use link::{Link, LinkEdit};
 pub use outbox::Outbox;

@@ -1,5 +1,6 @@
 //! Time, and what happens in it: the one loop that drives the shard and all peers.
 
+use crate::indices::SentIndices;
 use crate::link::{Link, LinkEdit};
 use crate::outbox::Outbox;
 use crate::peer::Peer;
@@ -31,6 +32,7 @@ pub struct PeerId(pub(crate) usize);
 pub(crate) struct Worker {
     pub shard: Shard,
     pub outbox: Outbox,
+    pub sent: SentIndices,
     pub news: Vec<(Instant, Event)>,
 }
 
@@ -124,6 +126,7 @@ impl World {
         let workers = (0..workers).map(|worker| Worker {
             shard: Shard::new(config(worker), rng.fork()),
             outbox: Outbox::new(),
+            sent: SentIndices::default(),
             news: Vec::new(),
         });
         let workers = workers.collect();
@@ -171,6 +174,11 @@ impl World {
     /// The engine's shard.
     pub fn shard(&self) -> &Shard {
         &self.workers[self.current].shard
+    }
+
+    /// What the shard has sent. Every datagram is held against it, see [`SentIndices`].
+    pub fn sent(&self) -> &SentIndices {
+        &self.workers[self.current].sent
     }
 
     /// The shard's send batch, to be made smaller.
@@ -429,7 +437,11 @@ impl World {
             assert!(usize::from(to.0) < self.workers.len(), "{self}: there is no {to:?}");
             self.enqueue(self.now, What::Across(worker, to.0.into(), bytes));
         }
-        for (path, bytes) in self.workers[worker].outbox.drain() {
+        for (flow, path, bytes) in self.workers[worker].outbox.drain_flows() {
+            let Worker { shard, sent, .. } = &mut self.workers[worker];
+            if let Err(fault) = sent.on_sent(shard, flow, &bytes) {
+                panic!("{self}: {fault}");
+            }
             if self.plain.take(path, &bytes) {
                 continue;
             }
@@ -445,10 +457,16 @@ impl World {
             }
         }
         self.carry_out_orders(worker);
-        let Worker { shard, news, .. } = &mut self.workers[worker];
-        while let Some(event) = shard.poll_event() {
+        while let Some(event) = self.workers[worker].shard.poll_event() {
+            let Worker { shard, sent, news, .. } = &mut self.workers[worker];
+            if let Event::Stats { item, .. } = &event
+                && let Err(fault) = sent.on_stats(shard, item)
+            {
+                panic!("{self}: {fault}");
+            }
             news.push((self.now, event));
         }
+        let shard = &self.workers[worker].shard;
         self.deadlines.set(worker as u32, shard.next_timeout());
     }
 

@@ -12,6 +12,7 @@ mod continuity;
 mod estimator;
 mod golden;
 mod grace;
+mod indices;
 mod keyframes;
 mod layers;
 mod loss;

@@ -2,7 +2,7 @@
 //! the publisher, from which each consumer's own packet is written again on request.
 
 use crate::limits;
-use crate::packet::{Carried, MediaPacket};
+use crate::packet::{Carried, Marker, MediaPacket};
 use control::Codec;
 use rtp::SeqNo;
 
@@ -19,7 +19,7 @@ struct Entry {
     /// `None` until written.
     seq: Option<SeqNo>,
     timestamp: u32,
-    marker: bool,
+    marker: Marker,
     codec: Codec,
     carried: Carried,
     payload_len: u16,
@@ -27,13 +27,16 @@ struct Entry {
     padding_len: u8,
 }
 
-/// A packet as it is kept: what can be read from its bytes is read again by whoever asks for it.
+const _: () = assert!(size_of::<Entry>() == 112, "512 for each stream of video");
+
+/// A packet as it is kept. Everything that a header is made from is kept as it was at first; what only decides whether the packet goes is read
+/// from its bytes again.
 #[derive(Clone, Copy, Debug)]
 pub struct Cached<'a> {
     /// RTP timestamp on the publisher's leg.
     pub timestamp: u32,
-    /// The marker bit.
-    pub marker: bool,
+    /// What its marker bit is at each consumer.
+    pub marker: Marker,
     /// What it is coded with.
     pub codec: Codec,
     /// Header-extension values that travel with the media.
@@ -53,7 +56,7 @@ impl Cache {
         let empty = Entry {
             seq: None,
             timestamp: 0,
-            marker: false,
+            marker: Marker::default(),
             codec: Codec::Opus,
             carried: Carried::default(),
             payload_len: 0,
@@ -153,7 +156,7 @@ mod tests {
         MediaPacket {
             seq: SeqNo(seq),
             timestamp: seq as u32,
-            marker: false,
+            marker: Marker::default(),
             codec: Codec::Vp8,
             starts_keyframe: false,
             frame: Frame::Opaque,

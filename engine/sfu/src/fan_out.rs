@@ -11,7 +11,7 @@ use crate::consumer::Consumer;
 use crate::events::Events;
 use crate::frame::Frame;
 use crate::limits;
-use crate::packet::{Carried, MediaPacket};
+use crate::packet::{Carried, Marker, MediaPacket};
 use crate::producer::Producer;
 use crate::shard::Shard;
 use crate::slots::{Slot, Slots};
@@ -50,7 +50,7 @@ impl Outgoing<'_> {
         packet: MediaPacket {
             seq: SeqNo(0),
             timestamp: 0,
-            marker: false,
+            marker: Marker::NONE,
             codec: Codec::Opus,
             starts_keyframe: false,
             frame: Frame::Opaque,
@@ -124,7 +124,7 @@ impl Shard {
         let producer = self.producers.find(*producer)?;
         let comes_at_once = producer.streams[usize::from(*stream)].comes_in_bursts();
         let wait = limits::GATHER_PER_CONSUMER * producer.consumers.len() as u32;
-        let is_worth_it = wait >= limits::GATHER_MIN && comes_at_once && !packet.marker;
+        let is_worth_it = wait >= limits::GATHER_MIN && comes_at_once && !packet.marker.is_set();
         is_worth_it.then(|| *since + wait.min(limits::GATHER_MAX))
     }
 

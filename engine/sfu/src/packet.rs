@@ -12,8 +12,8 @@ pub struct MediaPacket<'a> {
     pub seq: SeqNo,
     /// RTP timestamp on the publisher's leg.
     pub timestamp: u32,
-    /// The marker bit.
-    pub marker: bool,
+    /// What its marker bit is at each consumer.
+    pub marker: Marker,
     /// What it is coded with.
     pub codec: Codec,
     /// Begins a keyframe; for audio, always: a consumer may start at any packet.
@@ -54,7 +54,7 @@ impl MediaPacket<'_> {
     /// Nothing of it but its place in the stream.
     pub fn emptied(self) -> Self {
         Self {
-            marker: false,
+            marker: Marker::default(),
             frame: Frame::Opaque,
             picture: None,
             carried: Carried::default(),
@@ -63,6 +63,38 @@ impl MediaPacket<'_> {
             padded: &[],
             ..self
         }
+    }
+}
+
+/// What decides a packet's marker bit at each consumer: the publisher's bit, and the spatial layer whose frame the packet ends.
+///
+/// It is read once, when the packet is received, and cached with it. A packet that is sent again without RTX has the same SRTP index, so its
+/// header must be the same too (RFC 7714 §8.1); read again, the descriptor could mean another layer under a structure that came later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marker(u8);
+
+impl Marker {
+    /// The publisher's bit. The bits below hold the layer and one.
+    const SET: u8 = 0x80;
+
+    /// Of a packet that ends nothing.
+    pub const NONE: Self = Self(0);
+
+    /// Of a received packet.
+    pub fn new(is_set: bool, frame: &Frame) -> Self {
+        let layer = if frame.ends() { frame.layer().0.saturating_add(1) & !Self::SET } else { 0 };
+        Self(layer | if is_set { Self::SET } else { 0 })
+    }
+
+    /// Whether the publisher has set it.
+    pub fn is_set(self) -> bool {
+        self.0 & Self::SET != 0
+    }
+
+    /// The bit for a consumer that is sent the spatial layers up to `top`: the end of the highest layer sent is the end of the picture
+    /// (RFC 9628 §4.1).
+    pub fn at(self, top: u8) -> bool {
+        self.is_set() || self.0.checked_sub(1) == Some(top)
     }
 }
 
@@ -162,6 +194,30 @@ mod tests {
         assert_eq!(carried.value(ExtensionKind::AudioLevel), Some(&[0x85][..]));
         assert_eq!(carried.value(ExtensionKind::PlayoutDelay), None);
         assert_eq!(carried.value(ExtensionKind::Mid), None);
+    }
+
+    #[test]
+    fn marker_is_set_at_the_end_of_the_highest_layer_sent() {
+        let frame = |sid, ends| {
+            Frame::Vp9(crate::frame::Vp9Frame {
+                sid,
+                tid: 0,
+                inter_picture_predicted: false,
+                switching_up: false,
+                inter_layer_predicted: false,
+                not_for_upper_layers: false,
+                ends,
+                layers: None,
+            })
+        };
+        let at_tops = |marker: Marker| [0, 1, 2].map(|top| marker.at(top));
+        assert_eq!(at_tops(Marker::new(false, &frame(1, true))), [false, true, false]);
+        assert_eq!(at_tops(Marker::new(false, &frame(0, true))), [true, false, false]);
+        assert_eq!(at_tops(Marker::new(false, &frame(1, false))), [false; 3]);
+        assert_eq!(at_tops(Marker::new(true, &frame(2, true))), [true; 3]);
+        assert_eq!(at_tops(Marker::new(true, &Frame::Opaque)), [true; 3]);
+        assert_eq!(at_tops(Marker::default()), [false; 3]);
+        assert_eq!(size_of::<Marker>(), 1, "a cached packet is 112 bytes beside its own");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::frame::understand;
 use crate::layers::Takers;
 use crate::limits;
-use crate::packet::{Carried, MediaPacket};
+use crate::packet::{Carried, Marker, MediaPacket};
 use crate::picture::PictureNumbers;
 use crate::pipe::{Neighbour, Piped};
 use crate::slots::Slot;
@@ -224,7 +224,7 @@ impl Producer {
         let media = MediaPacket {
             seq,
             timestamp: packet.rtp.timestamp(),
-            marker: packet.rtp.marker(),
+            marker: Marker::new(packet.rtp.marker(), &understood.frame),
             codec,
             starts_keyframe,
             frame: understood.frame,

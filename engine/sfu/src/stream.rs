@@ -296,7 +296,8 @@ impl Stream {
         self.structure.as_ref().map(|(structure, _)| &**structure)
     }
 
-    /// A packet that is kept, understood once more.
+    /// A packet that is kept. What a header is made from is as it was when the packet came; its place among the layers is read again, by the
+    /// present structure.
     pub fn cached(&self, seq: SeqNo) -> Option<MediaPacket<'_>> {
         let cached = self.cache.packet(seq)?;
         let understood = understand(cached.codec, cached.payload, cached.descriptor, self.structure());

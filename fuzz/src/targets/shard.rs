@@ -40,7 +40,7 @@ fn run(data: &[u8]) -> Tally {
         step(&mut world, &mut camera, &mut script, &mut time_left);
     }
     world.compare_snapshot();
-    world.tally
+    Tally { repeated: world.sent.repeated(), ..world.tally }
 }
 
 /// One step: what happens is the first byte modulo 22, the rest depends on it.
@@ -147,6 +147,10 @@ fn step(
             if flags & 8 != 0 {
                 camera.set_spatial_layers((flags >> 4) % camera.track().spatial_layers + 1);
             }
+            if flags & 4 != 0 {
+                // Another structure, from a keyframe on.
+                camera.resize(0, 320 << (flags >> 6), 180 << (flags >> 6));
+            }
             let lost = script.u16();
             for (nth, packet) in camera.frame(world.now()).into_iter().enumerate() {
                 if lost >> (nth % 16) & 1 == 0 {
@@ -236,7 +240,8 @@ const VP8_INTERFRAME: [u8; 8] = [0x90, 0xe0, 0x91, 0x24, 0x08, 0x20, 0x51, 0x02]
 
 /// A track as browsers send it.
 fn layered_track(script: &mut Script<'_>) -> LayeredTrack {
-    let track = match script.u8() % 8 {
+    let kind = script.u8();
+    let track = match kind % 8 {
         0 => LayeredTrack::vp8_simulcast(),
         1 => LayeredTrack::vp8_simulcast().short_picture_ids().with_descriptor(),
         2 => LayeredTrack::h264_temporal_simulcast(),
@@ -247,7 +252,8 @@ fn layered_track(script: &mut Script<'_>) -> LayeredTrack {
         _ => LayeredTrack::av1_simulcast(),
     };
     // The padding of the published writer is not padding as it is meant here.
-    track.without_padding()
+    let track = track.without_padding();
+    if kind & 0x40 != 0 { track.without_rtx() } else { track }
 }
 
 fn transport(script: &mut Script<'_>) -> TransportId {
@@ -569,6 +575,14 @@ mod tests {
     fn the_corpus_has_pipes() {
         let tally = run(include_bytes!("../../corpus/shard/a-track-of-another-worker"));
         assert_eq!(tally.piped, 4, "{tally:?}");
+    }
+
+    #[test]
+    fn the_corpus_has_repairs_without_rtx() {
+        let tally = run(include_bytes!("../../corpus/shard/repairs-without-rtx-after-another-structure"));
+        assert!(tally.rtp_opened >= 12 && tally.repeated >= 8, "{tally:?}");
+        let tally = run(include_bytes!("../../corpus/shard/repairs-without-rtx-of-a-plain-receiver"));
+        assert!(tally.plain_heard >= 12 && tally.repeated >= 8, "{tally:?}");
     }
 
     #[test]

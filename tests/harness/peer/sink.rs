@@ -293,7 +293,8 @@ impl Sink {
         self.asks_for_keyframes = false;
     }
 
-    pub(crate) fn consume(&self) -> &Consume {
+    /// What signaling asked for it.
+    pub fn consume(&self) -> &Consume {
         &self.consume
     }
 

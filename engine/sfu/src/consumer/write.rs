@@ -72,7 +72,8 @@ impl Consumer {
         }
     }
 
-    /// The header of a packet as this consumer's peer sees it: the same whenever it is written.
+    /// The header of a packet as this consumer's peer sees it: the same whenever it is written, because the packet's part of it is cached and
+    /// the numbering's is remembered. Nothing that may change meanwhile goes into it, as the stream's structure.
     pub(super) fn header(
         &self,
         packet: &MediaPacket<'_>,
@@ -80,11 +81,9 @@ impl Consumer {
         seq: SeqNo,
         numbering: &Numbering,
     ) -> Header {
-        // The end of the highest layer sent is the end of the picture (RFC 9628 §4.1).
-        let ends_picture = packet.frame.ends() && packet.frame.layer().0 == numbering.top;
         Header {
             pt,
-            marker: packet.marker || ends_picture,
+            marker: packet.marker.at(numbering.top),
             seq: seq.seq(),
             timestamp: numbering.timestamp(packet.timestamp),
             ssrc: self.ssrc(),

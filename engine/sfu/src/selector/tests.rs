@@ -1,6 +1,6 @@
 use super::*;
 use crate::frame::Vp8Frame;
-use crate::packet::Carried;
+use crate::packet::{Carried, Marker};
 use control::Codec;
 use rtp::SeqNo;
 
@@ -11,7 +11,7 @@ fn packet(number: u32, frame: Frame, starts_keyframe: bool) -> MediaPacket<'stat
     MediaPacket {
         seq: SeqNo(u64::from(number)),
         timestamp: number * 3_000,
-        marker: true,
+        marker: Marker::new(true, &Frame::Opaque),
         codec: Codec::Vp8,
         starts_keyframe,
         frame,
