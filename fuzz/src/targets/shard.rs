@@ -40,7 +40,8 @@ fn run(data: &[u8]) -> Tally {
         step(&mut world, &mut camera, &mut script, &mut time_left);
     }
     world.compare_snapshot();
-    Tally { repeated: world.sent.repeated(), ..world.tally }
+    world.tally.repeated += world.sent.repeated();
+    world.tally
 }
 
 /// One step: what happens is the first byte modulo 22, the rest depends on it.
