@@ -69,6 +69,9 @@ pub struct Endpoint {
     outgoing: Vec<u8>,
     /// An event that the ring had no room for.
     held: Option<Event>,
+    /// Commands may be left in the ring, not read because of `held`. The controller has rung for them already, so nothing
+    /// but this says that they are there once the event is gone.
+    has_deferred_commands: bool,
     has_pushed: bool,
     stats_due: Instant,
     has_unpublished_stats: bool,
@@ -89,6 +92,7 @@ impl Endpoint {
             incoming: Vec::new(),
             outgoing: Vec::new(),
             held: None,
+            has_deferred_commands: false,
             has_pushed: false,
             stats_due: Instant::EPOCH,
             has_unpublished_stats: false,
@@ -120,6 +124,7 @@ impl Endpoint {
     /// The shard is to know that nobody controls it; an event that had no room is nobody's any more.
     fn on_lost(&mut self) {
         self.held = None;
+        self.has_deferred_commands = false;
         self.own.push_back(Input::ControllerLost);
     }
 
@@ -186,8 +191,10 @@ impl Control<Shard> for Endpoint {
         }
         // A controller that does not read its answers is not given more of them.
         if self.held.is_some() {
+            self.has_deferred_commands = true;
             return None;
         }
+        self.has_deferred_commands = false;
         let end = self.end.as_mut()?;
         match end.commands.pop(&mut self.incoming) {
             Ok(popped) => popped.map(|_| decode(&self.incoming)),
@@ -208,9 +215,11 @@ impl Control<Shard> for Endpoint {
         self.flush_held();
     }
 
-    /// A ring found corrupt while events were pushed leaves the controller's loss to be told.
+    /// A ring found corrupt while events were pushed leaves the controller's loss to be reported. And an event that found room
+    /// leaves the commands that were not read before it: their doorbell has been cleared.
     fn may_sleep(&mut self) -> bool {
-        self.own.is_empty()
+        let can_read_commands = self.has_deferred_commands && self.held.is_none();
+        self.own.is_empty() && !can_read_commands
     }
 
     /// The controller does not ring when it makes room; and what a worker counted before it fell idle is to be seen too.
@@ -361,5 +370,86 @@ mod tests {
         assert_eq!(page[..Counters::LEN], [0; Counters::LEN]);
         assert_eq!(page[Counters::LEN..][..10], [7, 0, 0, 8, 1, 22, 3, 4, 5, 6]);
         assert_eq!(page[Counters::LEN + 10..], std::array::from_fn::<u64, 17, _>(|index| 10 + index as u64));
+    }
+
+    /// An endpoint with an attached controller, and the controller's end of the ring.
+    struct Attached {
+        endpoint: Endpoint,
+        controller: shm::Attachment,
+        _orders: Sender<Order>,
+        _poll: mio::Poll,
+        listener: shm::Listener,
+        path: std::path::PathBuf,
+    }
+
+    impl Attached {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("leat-endpoint-{name}-{}.sock", std::process::id()));
+            let mut listener = shm::Listener::bind(&path, 1, control::PROTOCOL_VERSION).expect("a socket");
+            let at = path.clone();
+            let controller = std::thread::spawn(move || {
+                shm::attach(at, control::PROTOCOL_VERSION, Duration::from_secs(10)).expect("let in")
+            });
+            let mut ends = loop {
+                match listener.poll() {
+                    Some(shm::ListenerEvent::Attached(ends)) => break ends,
+                    _ => std::thread::sleep(Duration::from_millis(1)),
+                }
+            };
+            let poll = mio::Poll::new().expect("a poll");
+            let waker = Arc::new(Waker::new(poll.registry(), mio::Token(9)).expect("a waker"));
+            let (orders, orders_out) = crossbeam_channel::bounded(4);
+            let (notices, _) = crossbeam_channel::bounded(4);
+            let mut endpoint = Endpoint::new(0, orders_out, notices, waker);
+            orders.send(Order::Attach { attachment: 1, end: Box::new(ends.remove(0)) }).expect("room");
+            assert!(endpoint.on_wake(poll.registry()).is_continue());
+            let controller = controller.join().expect("attached");
+            Self { endpoint, controller, _orders: orders, _poll: poll, listener, path }
+        }
+
+        /// The controller asks for something, rings, and the worker looks at its doorbell.
+        fn command(&mut self, request: u64) {
+            let mut record = Vec::new();
+            Request { id: control::RequestId(request), command: control::Command::Snapshot }
+                .encode(&mut record);
+            let end = &mut self.controller.workers[0];
+            end.commands.push(&record).expect("room");
+            end.peer_doorbell.ring();
+            self.endpoint.on_ready();
+        }
+    }
+
+    impl Drop for Attached {
+        fn drop(&mut self) {
+            let _ = &self.listener;
+            for left in [self.path.clone(), self.path.with_extension("sock.lock")] {
+                let _ = std::fs::remove_file(left);
+            }
+        }
+    }
+
+    #[test]
+    fn worker_does_not_sleep_on_commands_deferred_by_a_full_event_ring() {
+        let mut attached = Attached::new("deferred");
+        let mut pushed = 0;
+        while attached.endpoint.can_take_event() {
+            attached.endpoint.push_event(Event::Done { request: control::RequestId(pushed) });
+            pushed += 1;
+        }
+        attached.command(77);
+        assert!(attached.endpoint.next_command().is_none(), "the event that waits comes first");
+        assert!(attached.endpoint.may_sleep(), "nothing can be done before the controller reads");
+        assert_eq!(attached.endpoint.retry_after(), Some(HELD_RETRY));
+
+        let mut record = Vec::new();
+        while attached.controller.workers[0].events.pop(&mut record).expect("sound").is_some() {}
+        // The worker's next turn: commands, then events.
+        assert!(attached.endpoint.next_command().is_none());
+        assert!(attached.endpoint.can_take_event(), "there is room again");
+        assert!(!attached.endpoint.may_sleep(), "a command waits, and its doorbell has been cleared");
+        let command = attached.endpoint.next_command();
+        assert!(matches!(command, Some(Input::Request(Request { id: control::RequestId(77), .. }))));
+        assert!(attached.endpoint.next_command().is_none());
+        assert!(attached.endpoint.may_sleep(), "nothing is left to do");
     }
 }

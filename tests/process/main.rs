@@ -15,6 +15,7 @@ mod relayed;
 mod commands;
 mod connecting;
 mod controllers;
+mod full_ring;
 mod hostile_ring;
 mod hostile_srtp;
 mod media;
