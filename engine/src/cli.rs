@@ -59,6 +59,10 @@ pub struct Cli {
     #[arg(long, value_name = "VERSION", default_value = "1.2")]
     pub dtls: DtlsVersion,
 
+    /// For tests: carry out the command that makes a worker panic while it handles a transport. Refused without this.
+    #[arg(long, hide = true)]
+    pub allow_injected_panics: bool,
+
     /// End when the parent process does.
     #[arg(long)]
     pub die_with_parent: bool,

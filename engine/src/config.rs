@@ -21,6 +21,8 @@ pub struct Config {
     pub grace_period: Duration,
     /// Which DTLS to speak.
     pub dtls: dtls::Version,
+    /// Whether a controller may have workers panic; for tests.
+    pub allow_injected_panics: bool,
     /// Addresses that are told without being listened on, to be tried at the start; empty unless asked for.
     pub to_check: Vec<IpAddr>,
 }
@@ -151,6 +153,7 @@ impl TryFrom<&Cli> for Config {
                 DtlsVersion::Only12 => dtls::Version::Dtls12,
                 DtlsVersion::Auto => dtls::Version::Auto,
             },
+            allow_injected_panics: cli.allow_injected_panics,
             to_check,
         })
     }

@@ -6,7 +6,7 @@ use machine::Instant;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Waker};
 use runtime::{CONTROL_TOKEN, Control, Report};
-use sfu::{Input, Shard};
+use sfu::{Contained, Input};
 use shm::{PushError, WorkerEnd};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -164,7 +164,7 @@ impl Endpoint {
     }
 }
 
-impl Control<Shard> for Endpoint {
+impl Control<Contained> for Endpoint {
     fn on_wake(&mut self, registry: &Registry) -> ControlFlow<()> {
         while let Ok(order) = self.orders.try_recv() {
             match order {
@@ -231,7 +231,7 @@ impl Control<Shard> for Endpoint {
         }
     }
 
-    fn end_turn(&mut self, shard: &mut Shard, report: &Report) {
+    fn end_turn(&mut self, machine: &mut Contained, report: &Report) {
         let Some(end) = &mut self.end else { return };
         if std::mem::take(&mut self.has_pushed) && end.events.wants_doorbell() {
             end.peer_doorbell.ring();
@@ -240,7 +240,7 @@ impl Control<Shard> for Endpoint {
         if !self.has_unpublished_stats {
             self.stats_due = report.now + STATS_INTERVAL;
             let mut page = [0; STATISTICS_LEN];
-            write_statistics(shard.counters(), report, &mut page);
+            write_statistics(machine.shard().counters(), report, &mut page);
             end.stats.write(&page);
         }
     }

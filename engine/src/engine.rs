@@ -8,7 +8,7 @@ use machine::Rng;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use runtime::{Clock, HandOffs, Listeners, SocketOptions, Sockets, Worker};
-use sfu::Shard;
+use sfu::{Contained, Fault, Shard};
 use shm::{Listener, ListenerEvent, WorkerEnd};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io;
@@ -178,7 +178,11 @@ fn start_workers(
     for (index, (worker, (sockets, listeners))) in config.workers.iter().zip(sockets).enumerate() {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Failure::Randomness)?;
-        let shard = Shard::new(shard_config(worker), Rng::from_seed(seed));
+        let mut shard = Shard::new(shard_config(worker), Rng::from_seed(seed));
+        if config.allow_injected_panics {
+            shard.accept_injected_panics();
+        }
+        let shard = Contained::new(shard, move |fault| log_fault(index, &fault));
         let (orders, orders_out) = bounded(limits::ORDERS_MAX);
         let endpoint = Endpoint::new(index, orders_out, notices.clone(), main.clone());
         let worker = Worker::new(sockets, clock, shard, endpoint).and_then(|worker| worker.listen(listeners));
@@ -194,6 +198,32 @@ fn start_workers(
         handles.push(Handle { orders, waker, thread });
     }
     Ok(handles)
+}
+
+/// A panic that was contained. What it said and where is in the log already, by the panic hook.
+fn log_fault(worker: usize, fault: &Fault) {
+    let Fault { stage, message, closed, replaced, unreported } = fault;
+    let (stage, closed) =
+        (stage.name(), closed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+    match replaced {
+        Some(why) => tracing::error!(
+            worker,
+            stage,
+            message,
+            closed,
+            unreported,
+            %why,
+            "contained a panic and replaced the worker's shard: its routers are closed, their peers have to join again"
+        ),
+        None => tracing::error!(
+            worker,
+            stage,
+            message,
+            closed,
+            unreported,
+            "contained a panic: this is a bug; the transports named here are closed, everything else goes on"
+        ),
+    }
 }
 
 /// Each TCP connection takes a descriptor, and systems allow a process 1024 by default, but more to who asks.

@@ -7,6 +7,7 @@ mod config;
 mod endpoint;
 mod engine;
 mod limits;
+mod panics;
 mod self_ping;
 
 use clap::Parser;
@@ -26,6 +27,7 @@ const EXIT_FAILURE: u8 = 1;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(cli.log);
+    panics::install_hook();
     if cli.die_with_parent {
         let signal = rustix::process::Signal::TERM;
         if rustix::process::set_parent_process_death_signal(Some(signal)).is_err() {

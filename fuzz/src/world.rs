@@ -406,6 +406,11 @@ impl World {
         keys.map_or(&[], |keys| &keys.newest)
     }
 
+    /// The shard's tables agree with each other.
+    pub(crate) fn check_consistency(&self) {
+        assert_eq!(self.shard.check_consistency(), Ok(()));
+    }
+
     /// What the shard holds is what the controller was told.
     pub(crate) fn compare_snapshot(&mut self) {
         self.command(Command::Snapshot);

@@ -354,3 +354,60 @@ async fn a_worker_that_loses_the_room_takes_along_only_its_own_peers() {
         routers(&engine).into_iter().map(|(_, router)| router).collect();
     assert_eq!(ids.len(), 1, "the room is still one");
 }
+
+#[tokio::test]
+async fn fault_of_a_worker_moves_its_peers_to_new_transports_and_copies_are_made_again() {
+    let (engine, signaling) = start();
+    let mut ada = Member::enter(&signaling, "Ada").await;
+    let mut bob = Member::enter(&signaling, "Bob").await;
+    let there = worker_of(&engine, &bob.send);
+    let video = ada.client.produce(&ada.send, "video").await;
+    assert!(matches!(bob.client.hears().await, Payload::NewProducer(_)));
+    bob.client.consume(&bob.recv, &video).await;
+    assert!(matches!(ada.client.hears().await, Payload::PeerJoined(_)));
+
+    engine.replace_shard(there);
+    for _ in 0..2 {
+        match bob.client.hears().await {
+            Payload::TransportClosed(closed) => {
+                assert!([&bob.send, &bob.recv].contains(&&closed.transport_id));
+                assert!(closed.reason.contains("connect again"), "{}", closed.reason);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let before = engine.commands().len();
+    let recv = bob.client.transport("recv").await.id;
+    bob.client.consume(&recv, &video).await;
+    let since = engine.commands().split_off(before);
+    let has = |is_it: fn(&Command) -> bool| since.iter().any(is_it);
+    assert!(has(|command| matches!(command, Command::CreatePipe(_))), "the copy is made again: {since:#?}");
+    assert!(has(|command| matches!(command, Command::Consume(_))), "{since:#?}");
+    ada.client.heard_all();
+}
+
+#[tokio::test]
+async fn consumer_of_a_copy_closed_by_a_fault_can_be_made_again() {
+    let (engine, signaling) = start();
+    let ada = Member::enter(&signaling, "Ada").await;
+    let mut bob = Member::enter(&signaling, "Bob").await;
+    let there = worker_of(&engine, &bob.send);
+    let video = ada.client.produce(&ada.send, "video").await;
+    assert!(matches!(bob.client.hears().await, Payload::NewProducer(_)));
+    let consumer = bob.client.consume(&bob.recv, &video).await.id;
+
+    // The pipe to Bob's worker is closed: first the consumers of what it brought, then its copies, then itself.
+    engine.panic_at(there, transport_id(&ada.send));
+    match bob.client.hears().await {
+        Payload::ConsumerClosed(closed) => assert_eq!(closed.consumer_id, consumer),
+        other => panic!("{other:?}"),
+    }
+    match bob.client.hears().await {
+        Payload::NewProducer(new) => assert_eq!(new.producer.expect("which").id, video),
+        other => panic!("{other:?}"),
+    }
+    let before = engine.commands().len();
+    bob.client.consume(&bob.recv, &video).await;
+    let since = engine.commands().split_off(before);
+    assert!(since.iter().any(|command| matches!(command, Command::CreatePipe(_))), "{since:#?}");
+}

@@ -8,12 +8,12 @@ use crate::plain::PlainSockets;
 use control::{Candidate, ConsumerId, Event, Produce, ProducerId, RequestId, RouterId, TransportId};
 use dtls::{Certificate, Options, Settings};
 use machine::{Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng, WorkerId};
-use sfu::{Config, Input, Shard};
+use sfu::{Config, Contained, Fault, Input, Shard};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use stun::Demux;
 
@@ -30,7 +30,7 @@ pub struct PeerId(pub(crate) usize);
 /// One worker of the engine.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    pub shard: Shard,
+    pub shard: Contained,
     pub outbox: Outbox,
     pub sent: SentIndices,
     pub news: Vec<(Instant, Event)>,
@@ -41,6 +41,8 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 pub struct World {
     seed: u64,
+    /// Panics of shards, once they are expected.
+    faults: Faults,
     pub(crate) now: Instant,
     pub(crate) rng: Rng,
     pub(crate) workers: Vec<Worker>,
@@ -123,8 +125,9 @@ impl World {
             dtls: dtls_settings(seed, 1),
             grace_period,
         };
+        let faults = Arc::new(Mutex::new(None));
         let workers = (0..workers).map(|worker| Worker {
-            shard: Shard::new(config(worker), rng.fork()),
+            shard: contained(seed, config(worker), rng.fork(), &faults),
             outbox: Outbox::new(),
             sent: SentIndices::default(),
             news: Vec::new(),
@@ -132,6 +135,7 @@ impl World {
         let workers = workers.collect();
         let mut world = Self {
             seed,
+            faults,
             // Not the epoch: a machine for which zero is special would not be found out.
             now: Instant::from_nanos(5_000_000_000),
             workers,
@@ -173,7 +177,26 @@ impl World {
 
     /// The engine's shard.
     pub fn shard(&self) -> &Shard {
-        &self.workers[self.current].shard
+        self.workers[self.current].shard.shard()
+    }
+
+    /// From now on tests may cause panics of shards, which are collected instead of failing the test.
+    pub fn expect_faults(&mut self) {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
+    }
+
+    /// Takes out the panics of shards so far.
+    pub fn take_faults(&mut self) -> Vec<Fault> {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Panics if the tables of a shard contradict each other.
+    pub fn assert_consistent(&self) {
+        for (index, worker) in self.workers.iter().enumerate() {
+            let checked = worker.shard.shard().check_consistency();
+            assert_eq!(checked, Ok(()), "{self}: worker {index}");
+        }
     }
 
     /// What the shard has sent. Every datagram is held against it, see [`SentIndices`].
@@ -398,11 +421,11 @@ impl World {
     }
 
     /// Calls the shard, and does what its driver does afterwards.
-    pub(crate) fn with_shard(&mut self, call: impl FnOnce(&mut Shard, Instant, &mut Outbox)) {
+    pub(crate) fn with_shard(&mut self, call: impl FnOnce(&mut Contained, Instant, &mut Outbox)) {
         self.with_worker(self.current, call);
     }
 
-    fn with_worker(&mut self, worker: usize, call: impl FnOnce(&mut Shard, Instant, &mut Outbox)) {
+    fn with_worker(&mut self, worker: usize, call: impl FnOnce(&mut Contained, Instant, &mut Outbox)) {
         let Worker { shard, outbox, .. } = &mut self.workers[worker];
         call(shard, self.now, outbox);
         self.after_shard(worker);
@@ -439,7 +462,7 @@ impl World {
         }
         for (flow, path, bytes) in self.workers[worker].outbox.drain_flows() {
             let Worker { shard, sent, .. } = &mut self.workers[worker];
-            if let Err(fault) = sent.on_sent(shard, flow, &bytes) {
+            if let Err(fault) = sent.on_sent(shard.shard(), flow, &bytes) {
                 panic!("{self}: {fault}");
             }
             if self.plain.take(path, &bytes) {
@@ -460,7 +483,7 @@ impl World {
         while let Some(event) = self.workers[worker].shard.poll_event() {
             let Worker { shard, sent, news, .. } = &mut self.workers[worker];
             if let Event::Stats { item, .. } = &event
-                && let Err(fault) = sent.on_stats(shard, item)
+                && let Err(fault) = sent.on_stats(shard.shard(), item)
             {
                 panic!("{self}: {fault}");
             }
@@ -519,6 +542,20 @@ impl std::fmt::Display for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "seed {}, {:?} in", self.seed, self.now.since_epoch())
     }
+}
+
+/// Panics of shards; `None` while none is expected, and each fails the test.
+type Faults = Arc<Mutex<Option<Vec<Fault>>>>;
+
+/// A shard of this configuration, in which tests may cause panics.
+fn contained(seed: u64, config: Config, rng: Rng, faults: &Faults) -> Contained {
+    let faults = faults.clone();
+    let mut shard = Shard::new(config, rng);
+    shard.accept_injected_panics();
+    Contained::new(shard, move |fault| match faults.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        Some(expected) => expected.push(fault),
+        None => panic!("seed {seed}: the shard panicked: {fault:?}"),
+    })
 }
 
 /// The address that a worker of the engine listens on: of IPv4 for even seeds, of IPv6 for odd ones, so that whatever has several seeds has

@@ -14,6 +14,7 @@ mod relayed;
 
 mod commands;
 mod connecting;
+mod containment;
 mod controllers;
 mod full_ring;
 mod hostile_ring;

@@ -8,6 +8,7 @@ mod bandwidth;
 mod captures;
 mod chaos;
 mod congestion;
+mod containment;
 mod continuity;
 mod estimator;
 mod golden;

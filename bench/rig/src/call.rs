@@ -11,7 +11,7 @@ use leat_tests::peer::rtcp::{self, AnyPacket, Arrivals, ReceiverReport, Receptio
 use leat_tests::{Client, Received};
 use machine::{Datagram, Instant, LocalId, Machine, Path, Rng};
 use rtp::{ExtId, Extensions, Header, Mid, Pt, Seq, Ssrc, TwccSeq};
-use sfu::{Config, Input, Shard};
+use sfu::{Config, Contained, Input, Shard};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub struct Shape {
 pub struct Call {
     shape: Shape,
     now: Instant,
-    shard: Shard,
+    shard: Contained,
     sink: Sink,
     /// The publisher, then the subscribers.
     peers: Vec<Client>,
@@ -93,7 +93,9 @@ impl Call {
         let mut call = Self {
             shape,
             now: Instant::EPOCH + Duration::from_secs(1),
-            shard: Shard::new(config, rng.fork()),
+            shard: Contained::new(Shard::new(config, rng.fork()), |fault| {
+                panic!("the shard panicked: {fault:?}")
+            }),
             sink: Sink::new(),
             peers: Vec::new(),
             made: 0,
@@ -129,7 +131,7 @@ impl Call {
 
     /// What the shard has counted.
     pub fn counters(&self) -> &Counters {
-        self.shard.counters()
+        self.shard.shard().counters()
     }
 
     /// Where it sends to.
@@ -279,7 +281,7 @@ impl Call {
         self.now = end;
     }
 
-    fn in_shard<T>(&mut self, call: impl FnOnce(&mut Shard, &mut Sink) -> T) -> T {
+    fn in_shard<T>(&mut self, call: impl FnOnce(&mut Contained, &mut Sink) -> T) -> T {
         let before = (allocations(), held_bytes());
         let result = call(&mut self.shard, &mut self.sink);
         self.allocations += allocations() - before.0;
@@ -331,7 +333,7 @@ impl Call {
 
     /// What the engine thinks it may send to the first subscriber.
     pub fn estimate_bps(&self) -> Option<u64> {
-        self.shard.estimate_bps(transport_of(1))
+        self.shard.shard().estimate_bps(transport_of(1))
     }
 
     fn send_rtcp(&mut self, peer: usize, packets: Vec<AnyPacket>) {

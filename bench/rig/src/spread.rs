@@ -12,7 +12,7 @@ use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketOrder,
 use oracle_srtp::context::Context;
 use oracle_srtp::protection_profile::ProtectionProfile;
 use runtime::HandOffs;
-use sfu::{Config, Input, Shard};
+use sfu::{Config, Contained, Input, Shard};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub struct Spread {
 }
 
 struct Worker {
-    shard: Shard,
+    shard: Contained,
     sink: Sink,
     hand_offs: HandOffs,
     /// The socket that was opened last.
@@ -77,20 +77,17 @@ impl Spread {
         let mut rng = Rng::from_number(1);
         let certificate = dtls::Certificate::generate();
         let settings = dtls::Settings::new(std::time::Instant::now(), dtls::Options::default());
-        let worker = |hand_offs| Worker {
-            shard: Shard::new(
-                Config {
-                    candidates: Vec::new(),
-                    plain_ips: vec![PLAIN_IP],
-                    certificate: certificate.clone(),
-                    dtls: settings.clone(),
-                    grace_period: Duration::from_secs(60),
-                },
-                rng.fork(),
-            ),
-            sink: Sink::new(),
-            hand_offs,
-            opened: None,
+        let config = Config {
+            candidates: Vec::new(),
+            plain_ips: vec![PLAIN_IP],
+            certificate,
+            dtls: settings,
+            grace_period: Duration::from_secs(60),
+        };
+        let worker = |hand_offs| {
+            let shard = Shard::new(config.clone(), rng.fork());
+            let shard = Contained::new(shard, |fault| panic!("the shard panicked: {fault:?}"));
+            Worker { shard, sink: Sink::new(), hand_offs, opened: None }
         };
         let mut spread = Self {
             payload_len,
@@ -175,12 +172,12 @@ impl Spread {
 
     /// Media packets written so far.
     pub fn forwarded(&self) -> u64 {
-        self.workers.iter().map(|worker| worker.shard.counters().value(Counter::RtpOut)).sum()
+        self.workers.iter().map(|worker| worker.shard.shard().counters().value(Counter::RtpOut)).sum()
     }
 
     /// Packets that have crossed so far.
     pub fn crossed(&self) -> u64 {
-        self.workers.iter().map(|worker| worker.shard.counters().value(Counter::PipedIn)).sum()
+        self.workers.iter().map(|worker| worker.shard.shard().counters().value(Counter::PipedIn)).sum()
     }
 
     /// Heap allocations made in the shards and mailboxes so far. Zero unless [`Counting`](crate::Counting) is the global allocator.
@@ -283,7 +280,7 @@ impl Spread {
 }
 
 impl Worker {
-    fn with(&mut self, call: impl FnOnce(&mut Shard, &mut Out<'_>)) {
+    fn with(&mut self, call: impl FnOnce(&mut Contained, &mut Out<'_>)) {
         let Self { shard, sink, hand_offs, .. } = self;
         call(shard, &mut Out { sink, hand_offs });
     }

@@ -1,6 +1,7 @@
 //! What signaling may ask of a worker.
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
+use crate::fault::Stage;
 use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
 use crate::media::{
     AppData, AudioObserver, CodecParameters, ContentHint, Encoding, Extension, Kind, Layers, PlayoutDelay,
@@ -184,6 +185,14 @@ pub enum Command {
     ConnectPlainTransport(ConnectPlainTransport),
     /// Tracks of another worker will be consumed on this one.
     CreatePipe(CreatePipe),
+    /// For tests: the engine panics when it next handles something of a transport in this stage. Refused unless the engine was
+    /// started for that.
+    InjectPanic {
+        /// Whose.
+        transport: TransportId,
+        /// When.
+        stage: Stage,
+    },
     /// Everything this worker holds, as [`Event::Snapshot`](crate::Event::Snapshot) items and an end.
     Snapshot,
 }
@@ -216,6 +225,7 @@ wire_enum!(Command, "command" {
     25 => SetPlayoutDelay { consumer, delay },
     26 => SetIgnoreDtx { consumer, ignore },
     27 => CreatePipe(create),
+    28 => InjectPanic { transport, stage },
 });
 
 /// A new WebRTC transport.

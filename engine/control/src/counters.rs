@@ -73,6 +73,10 @@ counted! {
         PipedIn => "piped_in",
         /// Packets and messages not handed to another worker, because it has too many waiting.
         PipedLost => "piped_lost",
+        /// Panics that were contained: bugs of the engine. Each has closed the transports it may have damaged.
+        Panics => "panics",
+        /// Times that all objects of the worker were closed and its state made afresh after panics.
+        ShardsReplaced => "shards_replaced",
         /// Routers that exist.
         Routers => "routers",
         /// Transports that exist.
@@ -168,6 +172,13 @@ impl Counters {
     /// Takes back one of what exists.
     pub fn uncount(&mut self, counter: Counter) {
         self.0[counter as usize] = self.0[counter as usize].saturating_sub(1);
+    }
+
+    /// Nothing exists any more.
+    pub fn clear_existing(&mut self) {
+        for counter in [Counter::Routers, Counter::Transports, Counter::Producers, Counter::Consumers] {
+            self.0[counter as usize] = 0;
+        }
     }
 
     /// Counts one discarded datagram.

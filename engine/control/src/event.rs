@@ -244,8 +244,10 @@ pub enum Refusal {
     Invalid,
     /// A bound of the engine is reached; the text names it.
     Limit,
+    /// The engine panicked while it carried the command out: a bug. What it had done by then may remain.
+    Fault,
 }
-wire_enum!(Refusal, "refusal" { 0 => BadRecord, 1 => NotFound, 2 => Exists, 3 => Invalid, 4 => Limit });
+wire_enum!(Refusal, "refusal" { 0 => BadRecord, 1 => NotFound, 2 => Exists, 3 => Invalid, 4 => Limit, 5 => Fault });
 
 /// Why an object closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,9 +264,11 @@ pub enum Closed {
     PeerClosed,
     /// No controller claimed the router within the grace period.
     Abandoned,
+    /// The engine panicked while it handled something of this object: a bug. A peer may connect again.
+    Fault,
 }
 wire_enum!(Closed, "closing reason" {
-    0 => Requested, 1 => ConsentLost, 2 => NeverConnected, 3 => DtlsFailed, 4 => PeerClosed, 5 => Abandoned,
+    0 => Requested, 1 => ConsentLost, 2 => NeverConnected, 3 => DtlsFailed, 4 => PeerClosed, 5 => Abandoned, 6 => Fault,
 });
 
 /// ICE, as mediasoup names its states.

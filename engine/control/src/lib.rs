@@ -15,6 +15,7 @@ mod codec;
 mod command;
 mod counters;
 mod event;
+mod fault;
 mod ids;
 pub mod limits;
 mod media;
@@ -26,6 +27,7 @@ pub use codec::DecodeError;
 pub use command::{Command, Consume, CreateTransport, Produce, Request};
 pub use counters::{Counter, Counters, Discard};
 pub use event::{Closed, DtlsState, Event, IceState, Refusal, SnapshotItem, TransportState};
+pub use fault::Stage;
 pub use ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
 pub use media::{
     AppData, AudioObserver, Candidate, Codec, CodecParameters, ContentHint, Encoding, Extension,
@@ -41,4 +43,4 @@ pub use stats::{
 
 /// The version of everything in this crate. Signaling and engine must agree on it exactly: they are
 /// installed together, and the attach handshake refuses anything else.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;

@@ -132,6 +132,7 @@ impl Shard {
             .map(|(slot, _)| slot)
             .collect();
         for slot in over {
+            self.handling.of_router(Some(slot));
             self.close_router(slot, Closed::Abandoned);
         }
         self.update_abandon_at();

@@ -14,8 +14,8 @@ use crate::stream::Stream;
 use crate::transport::{Link, Source, Transport, WebRtc};
 use control::{
     AppData, AudioObserver, Closed, CodecParameters, Command, Consume, ConsumerId, Counter, CreateTransport,
-    Event, Kind, PlayoutDelay, Produce, ProducerId, Refusal, Request, RequestId, RouterId, StatsOf, Text,
-    TransportId,
+    Event, Kind, PlayoutDelay, Produce, ProducerId, Refusal, Request, RequestId, RouterId, Stage, StatsOf,
+    Text, TransportId,
 };
 use dtls::Fingerprint;
 use machine::{Instant, Tx};
@@ -29,7 +29,11 @@ impl Shard {
     pub(crate) fn on_request(&mut self, now: Instant, request: Request, tx: &mut impl Tx) {
         let id = request.id;
         self.events.be_heard();
-        match self.carry_out(now, id, request.command, tx) {
+        self.handling.of_any(self.transport_of(&request.command));
+        self.handling.of_router(self.router_of_command(&request.command));
+        let carried_out = self.carry_out(now, id, request.command, tx);
+        self.handling.check_trap();
+        match carried_out {
             Ok(Some(answer)) => self.events.answer(answer),
             Ok(None) => {}
             Err((refusal, text)) => {
@@ -149,6 +153,10 @@ impl Shard {
             Command::Stats { of } => {
                 self.stats(now, request, of)?;
                 return Ok(None);
+            }
+            Command::InjectPanic { transport, stage } => {
+                let slot = self.transport(transport)?;
+                self.inject_panic(slot, stage)?;
             }
             Command::Snapshot => {
                 self.begin_snapshot(request);
@@ -395,6 +403,7 @@ impl Shard {
         producer.consumers.push(consumer);
         let producing = producer.transport;
         self.counters.count(Counter::Consumers);
+        self.handling.check_trap();
         self.wake(now, consumer, tx);
         // Where it comes from another worker, that one hears of it before somebody looks.
         self.rearm(now, producing);
@@ -430,6 +439,17 @@ impl Shard {
             }
         };
         self.tell_stats(request, item);
+        Ok(())
+    }
+
+    fn inject_panic(&mut self, slot: Slot, stage: Stage) -> Result<(), Refused> {
+        if !self.handling.accepts_traps() {
+            return Err(invalid("the engine was not started for tests that inject panics".to_owned()));
+        }
+        if !Stage::INJECTABLE.contains(&stage) {
+            return Err(invalid(format!("no panic can be injected in stage {}", stage.name())));
+        }
+        self.handling.set_trap(stage, slot);
         Ok(())
     }
 

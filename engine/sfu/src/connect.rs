@@ -6,7 +6,7 @@ use crate::protection::{Protection, Srtp};
 use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::transport::{Link, Transport, WebRtc};
-use control::{Closed, Counter, Discard, Event};
+use control::{Closed, Counter, Discard, Event, Stage};
 use dtls::{Connected, Endpoint, Failed, Output};
 use machine::{Datagram, Instant, Path, Tx};
 use stun::{Class, Message, Method};
@@ -38,6 +38,7 @@ impl Shard {
         }
         let ufrag = ice::local_ufrag(&message).ok_or(Discard::StunUnknownUser)?;
         let slot = *self.by_ufrag.get(&ufrag).ok_or(Discard::StunUnknownUser)?;
+        self.handling.of(Stage::Stun, slot);
         let transport = self.transports.find_mut(slot).ok_or(Discard::StunUnknownUser)?;
         let flow = transport.flow();
         let ice = &mut transport.webrtc_mut().ok_or(Discard::StunUnknownUser)?.ice;
@@ -53,6 +54,7 @@ impl Shard {
             }
             None => self.counters.count(Counter::TxFull),
         }
+        self.handling.check_trap();
         self.on_accepted(now, slot, accepted);
         Ok(())
     }
@@ -81,6 +83,7 @@ impl Shard {
     /// A TCP connection closed: what it was a pair of goes on by another pair, or waits for one as long as consent lasts.
     pub(crate) fn on_closed_path(&mut self, now: Instant, path: Path) {
         let Some(slot) = self.by_path.remove(&path) else { return };
+        self.handling.of(Stage::PathClosed, slot);
         if let Some(webrtc) = self.transports.find_mut(slot).and_then(Transport::webrtc_mut) {
             webrtc.ice.forget(now, path);
             self.report_state(now, slot);
@@ -101,6 +104,7 @@ impl Shard {
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
         let slot = self.transport_at(datagram.path)?;
+        self.handling.of(Stage::Dtls, slot);
         let webrtc = self.transports.find_mut(slot).and_then(Transport::webrtc_mut);
         let dtls = &mut webrtc.ok_or(Discard::NoValidPair)?.dtls;
         let fingerprint = dtls.fingerprint.ok_or(Discard::DtlsBeforeConnect)?;
@@ -116,6 +120,7 @@ impl Shard {
         if let Some(transport) = self.transports.find_mut(slot) {
             transport.traffic.received.count(datagram.bytes.len());
         }
+        self.handling.check_trap();
         self.drive_dtls(now, slot, taken, tx);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What a shard has to tell its controller, oldest first.
 
 use crate::limits;
-use control::Event;
+use control::{Event, RequestId};
 use std::collections::VecDeque;
 
 /// Answers are never lost; news is, at the bound, and then says how much.
@@ -17,6 +17,11 @@ impl Events {
     /// An answer to a request. There are no more of these than requests taken.
     pub fn answer(&mut self, event: Event) {
         self.queue.push_back(event);
+    }
+
+    /// Whether an answer to this request waits.
+    pub fn has_answered(&self, request: RequestId) -> bool {
+        self.queue.iter().any(|event| event.request() == Some(request))
     }
 
     /// Something that happened by itself.
@@ -54,7 +59,7 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use control::{Closed, RequestId, RouterId};
+    use control::{Closed, RouterId};
 
     #[test]
     fn news_that_nobody_hears_is_not_kept_for_the_next_controller() {

@@ -10,6 +10,7 @@
 use crate::consumer::Consumer;
 use crate::events::Events;
 use crate::frame::Frame;
+use crate::handling::Handling;
 use crate::limits;
 use crate::packet::{Carried, Marker, MediaPacket};
 use crate::producer::Producer;
@@ -112,8 +113,9 @@ impl Shard {
         self.give_out(now, tx);
         let Some(producer) = self.producers.find(slot) else { return };
         let packets = &[Outgoing { stream, packet: *packet }];
-        let Self { consumers, transports, deadlines, counters, events, .. } = self;
-        let missed = fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events);
+        let Self { consumers, transports, deadlines, counters, events, handling, .. } = self;
+        let missed =
+            fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events, handling);
         let newest = can_wait.then_some((stream, packet.seq));
         self.after_fan_out(now, slot, newest.into_iter(), missed);
     }
@@ -160,8 +162,9 @@ impl Shard {
             count += 1;
         }
         let packets = &packets[..count];
-        let Self { consumers, transports, deadlines, counters, events, .. } = self;
-        let missed = fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events);
+        let Self { consumers, transports, deadlines, counters, events, handling, .. } = self;
+        let missed =
+            fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events, handling);
         let given = together.iter().map(|held| (usize::from(held.stream), held.packet.seq));
         self.after_fan_out(now, slot, given, missed);
     }
@@ -280,6 +283,7 @@ fn fan_out(
     tx: &mut impl Tx,
     counters: &mut Counters,
     events: &mut Events,
+    handling: &mut Handling,
 ) -> Missed {
     let mut missed = 0;
     let is_layered = producer.is_layered();
@@ -288,9 +292,11 @@ fn fan_out(
         let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
         let Some(transport) = transports.find_mut(consumer.transport) else { continue };
         let Some(out) = &mut transport.egress(now, tx, counters) else { continue };
+        handling.give_out(producer.transport, consumer.transport);
         for Outgoing { stream, packet } in packets {
             missed |= u8::from(consumer.forward(packet, producer, *stream, out)) << stream;
         }
+        handling.check_give_out_trap();
         out.tx.end_of_flow();
         if let Some(at) = transport.send_side.as_ref().and_then(|side| side.pacer.next_timeout()) {
             deadlines.hasten(consumer.transport.index(), at);
@@ -299,6 +305,7 @@ fn fan_out(
             events.tell(Event::LayersChanged { consumer: consumer.spec.consumer, layers });
         }
     }
+    handling.end_give_out();
     Missed(missed)
 }
 

@@ -4,7 +4,7 @@ use crate::consumer::Consumer;
 use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::transport::Transport;
-use control::{Counter, Discard, Kind};
+use control::{Counter, Discard, Kind, Stage};
 use machine::{Datagram, Instant, Tx};
 use rtcp::{Compound, Nack, Packet, ReportBlock, SenderReport};
 use rtp::{SeqNo, Ssrc};
@@ -18,6 +18,7 @@ impl Shard {
         datagram: Datagram<'_>,
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
+        self.handling.of(Stage::Rtcp, slot);
         let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
         if let Some(side) = transport.send_side.as_deref() {
             // Most are feedback. What it tells of is here by the time it is decrypted.
@@ -33,6 +34,7 @@ impl Shard {
             if let Err(discard) = self.on_rtcp_packet(now, slot, datagram.received_at, &packet, tx) {
                 self.counters.discard(discard);
             }
+            self.handling.check_trap();
         }
         Ok(())
     }

@@ -49,6 +49,11 @@ impl Takers {
         self.unwanted_since = None;
     }
 
+    /// How often each layer is wanted.
+    pub fn counts(&self) -> &[u32] {
+        &self.counts
+    }
+
     /// How many spatial layers there are.
     pub fn layers(&self) -> u8 {
         self.counts.len() as u8

@@ -267,6 +267,17 @@ pub const SCORE_NEWS_INTERVAL: Duration = Duration::from_secs(2);
 /// frame a second.
 pub const SILENT_VIDEO_AFTER: Duration = Duration::from_millis(2500);
 
+/// Panics within [`PANIC_WINDOW`] after which a shard is replaced. Each alone closes the transports it may have damaged; five in so short a time
+/// are damage that was not found, or a peer that comes back with the same poison.
+pub const PANICS_MAX: usize = 5;
+
+/// See [`PANICS_MAX`]. A peer that was closed is back within a second, so the same one can panic a shard as often in this time.
+pub const PANIC_WINDOW: Duration = Duration::from_secs(10);
+
+/// Contained panics reported within [`PANIC_WINDOW`]: enough to find the bug. More are counted, and their number goes with the next report, so that
+/// whoever found a poisonous datagram cannot fill a disk with log lines.
+pub const FAULTS_REPORTED_MAX: u32 = 20;
+
 /// Snapshots waiting to be told: one per attachment is what a controller needs, and it waits for the end. More are refused.
 pub const SNAPSHOTS_MAX: usize = 4;
 

@@ -6,7 +6,7 @@ use crate::producer::{Producer, Received, Role};
 use crate::shard::Shard;
 use crate::slots::{Slot, Slots};
 use crate::transport::{self, Labels, Source, Transport, Twcc};
-use control::{Counter, Discard, ExtensionKind};
+use control::{Counter, Discard, ExtensionKind, Stage};
 use machine::{Datagram, Instant, Tx};
 use rtcp::twcc::Recorder;
 use rtp::{Ssrc, TwccSeq, dependency_descriptor};
@@ -20,6 +20,7 @@ impl Shard {
         datagram: Datagram<'_>,
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
+        self.handling.of(Stage::Rtp, slot);
         let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
         let protection = transport.protection.as_mut().ok_or(Discard::MediaBeforeKeys)?;
         let len = datagram.bytes.len();
@@ -60,6 +61,7 @@ impl Shard {
         }
         let producer = self.producers.find_mut(slot).ok_or(Discard::RtpUnroutable)?;
         let packet = producer.receive(now, stream, received);
+        self.handling.check_trap();
         // Who is among the loudest is for each worker to find out.
         if !producer.neighbours.is_empty() && matches!(packet, Ok(_) | Err(Discard::NotLoudest)) {
             producer.hand_over(now, stream, received, tx, &mut self.counters);

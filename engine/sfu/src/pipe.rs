@@ -16,7 +16,7 @@ use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::stream::Stream;
 use crate::transport::{Link, Transport};
-use control::{Closed, ContentHint, Counter, Counters, CreatePipe, Discard, Kind, ProducerId};
+use control::{Closed, ContentHint, Counter, Counters, CreatePipe, Discard, Kind, ProducerId, Stage};
 use machine::{Instant, Tx, WorkerId};
 use rtp::dependency_descriptor;
 
@@ -71,6 +71,13 @@ pub struct Neighbour {
     taker: Slot,
     wanted: u8,
     heard_at: Instant,
+}
+
+impl Neighbour {
+    /// The layers it is counted for.
+    pub fn wanted(&self) -> u8 {
+        self.wanted
+    }
 }
 
 /// What is to be said to other workers.
@@ -222,13 +229,22 @@ impl Shard {
     /// A producer here that comes from that worker.
     fn piped(&mut self, from: WorkerId, taker: Slot) -> Result<&mut Producer, Discard> {
         let producer = self.producers.find_mut(taker).filter(|producer| producer.origin() == Some(from));
-        producer.ok_or(Discard::ParcelStale)
+        let producer = producer.ok_or(Discard::ParcelStale)?;
+        self.handling.of(Stage::HandOff, producer.transport);
+        Ok(producer)
     }
 
     /// A producer of this worker, and who of its neighbours this is.
-    fn neighbour(&self, from: WorkerId, producer: ProducerId, taker: Slot) -> Result<(Slot, usize), Discard> {
+    fn neighbour(
+        &mut self,
+        from: WorkerId,
+        producer: ProducerId,
+        taker: Slot,
+    ) -> Result<(Slot, usize), Discard> {
         let slot = *self.producer_ids.get(&producer).ok_or(Discard::ParcelStale)?;
-        let neighbours = &self.producers.find(slot).ok_or(Discard::ParcelStale)?.neighbours;
+        let producer = self.producers.find(slot).ok_or(Discard::ParcelStale)?;
+        self.handling.of(Stage::HandOff, producer.transport);
+        let neighbours = &producer.neighbours;
         let is_it = |neighbour: &Neighbour| (neighbour.worker, neighbour.taker) == (from, taker);
         Ok((slot, neighbours.iter().position(is_it).ok_or(Discard::ParcelStale)?))
     }
@@ -239,6 +255,7 @@ impl Shard {
         let Some(producer) = producer.filter(|producer| producer.piped.is_none()) else {
             return self.outgoing.say(worker, Parcel::Gone { taker });
         };
+        self.handling.of(Stage::HandOff, producer.transport);
         let neighbours = &mut producer.neighbours;
         let known = neighbours.iter().position(|neighbour| neighbour.worker == worker);
         if known.is_none() && neighbours.len() >= limits::NEIGHBOURS_MAX {

@@ -148,11 +148,16 @@ pub struct Ears {
     opening: Vec<Opening>,
 }
 
+/// What a socket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ear {
+pub enum Ear {
+    /// There is none by this number.
     Free,
+    /// The driver has not opened it yet.
     Opening,
+    /// RTP of this transport, and RTCP if that has no socket of its own.
     Rtp(Slot),
+    /// RTCP of this transport.
     Rtcp(Slot),
 }
 
@@ -176,6 +181,33 @@ impl Ears {
             self.orders.push_back(SocketOrder::Close { local });
             self.set(local, Ear::Free);
         }
+    }
+
+    /// Closes all sockets. Returns the requests that wait for theirs.
+    pub fn close_all(&mut self) -> Vec<RequestId> {
+        let used =
+            |(index, ear): (usize, &Ear)| (*ear != Ear::Free).then_some(LocalId::on_demand(index as u16));
+        let locals: Vec<LocalId> = self.ears.iter().enumerate().filter_map(used).collect();
+        self.close(locals.into_iter());
+        self.opening.drain(..).map(|opening| opening.request).collect()
+    }
+
+    /// Whether this request waits for its sockets.
+    pub fn is_opening(&self, request: RequestId) -> bool {
+        self.opening.iter().any(|opening| opening.request == request)
+    }
+
+    /// The transport that a socket belongs to.
+    pub fn owner(&self, local: LocalId) -> Option<Slot> {
+        match self.find(local)? {
+            Ear::Rtp(slot) | Ear::Rtcp(slot) => Some(slot),
+            Ear::Free | Ear::Opening => None,
+        }
+    }
+
+    /// All sockets by their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (LocalId, Ear)> {
+        self.ears.iter().enumerate().map(|(index, ear)| (LocalId::on_demand(index as u16), *ear))
     }
 
     /// Whether so many more may be opened.

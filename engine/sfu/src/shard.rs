@@ -4,6 +4,7 @@ use crate::adapt::Sharing;
 use crate::consumer::Consumer;
 use crate::events::Events;
 use crate::fan_out::Held;
+use crate::handling::Handling;
 use crate::ice::Ufrag;
 use crate::limits;
 use crate::pipe::Outgoing;
@@ -16,7 +17,7 @@ use crate::stats::Walk;
 use crate::transport::Transport;
 use control::{
     Candidate, ConsumerId, Counter, Counters, DecodeError, Discard, Event, ProducerId, Refusal, Request,
-    RequestId, RouterId, Text, TransportId,
+    RequestId, RouterId, Stage, Text, TransportId,
 };
 use machine::{
     Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx, WorkerId,
@@ -100,6 +101,8 @@ pub struct Shard {
     pub(crate) held: Vec<Held>,
     /// What other workers are to be told.
     pub(crate) outgoing: Outgoing,
+    /// What a panic is attributed to.
+    pub(crate) handling: Handling,
 }
 
 impl Shard {
@@ -130,7 +133,13 @@ impl Shard {
             sharing: Sharing::default(),
             held: Vec::with_capacity(limits::HELD_MAX),
             outgoing: Outgoing::default(),
+            handling: Handling::default(),
         }
+    }
+
+    /// Carries out [`Command::InjectPanic`] from now on; by default it is refused.
+    pub fn accept_injected_panics(&mut self) {
+        self.handling.accept_traps();
     }
 
     /// What has been counted so far.
@@ -172,6 +181,7 @@ impl Shard {
         self.on_dtls_timeout(now, slot, tx);
         self.wake_consumers(now, slot, tx);
         self.subscribe_if_due(now, slot);
+        self.handling.check_trap();
         self.request_repairs(now, slot, tx);
         self.request_keyframes(now, slot, tx);
         self.drive_send_side(now, slot, tx);
@@ -235,9 +245,11 @@ impl Machine for Shard {
         for _ in 0..limits::TRANSPORTS_PER_TIMEOUT {
             let Some(owner) = self.deadlines.pop(now) else { break };
             if let Some(slot) = self.transports.slot_at(owner) {
+                self.handling.of(Stage::Timer, slot);
                 self.on_transport_timeout(now, slot, tx);
             }
         }
+        self.handling.begin(Stage::Timer);
         self.observe_speakers(now);
         self.send_parcels(tx);
     }

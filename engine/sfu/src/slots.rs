@@ -29,6 +29,8 @@ impl Slot {
 pub struct Slots<T> {
     entries: Vec<Entry<T>>,
     free: Vec<u32>,
+    /// Of entries that have never been used.
+    first_generation: u32,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,7 @@ struct Entry<T> {
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), free: Vec::new() }
+        Self { entries: Vec::new(), free: Vec::new(), first_generation: 0 }
     }
 }
 
@@ -47,13 +49,20 @@ impl<T> Slots<T> {
     /// Puts the value made by `make`, which is told where it will live.
     pub fn insert_with(&mut self, make: impl FnOnce(Slot) -> T) -> Slot {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(Entry { generation: 0, value: None });
+            self.entries.push(Entry { generation: self.first_generation, value: None });
             (self.entries.len() - 1) as u32
         });
         let entry = &mut self.entries[index as usize];
         let slot = Slot { index, generation: entry.generation };
         entry.value = Some(make(slot));
         slot
+    }
+
+    /// An empty table in which no slot of this one names anything.
+    pub fn successor(&self) -> Self {
+        let generations = self.entries.iter().map(|entry| entry.generation);
+        let last = generations.max().unwrap_or(self.first_generation);
+        Self { first_generation: last.wrapping_add(1), ..Self::default() }
     }
 
     /// Takes the object out; every copy of its slot then finds nothing.
@@ -127,5 +136,20 @@ mod tests {
         assert_eq!(slots.remove(first), None);
         assert_eq!(slots.find(second), Some(&"second"));
         assert_eq!(slots.len(), 1);
+    }
+
+    #[test]
+    fn no_slot_of_a_table_names_anything_in_its_successor() {
+        let mut slots = Slots::default();
+        let mut named = Vec::new();
+        for round in 0..3 {
+            named.extend((0..4).map(|_| slots.insert_with(|_| round)));
+            slots.remove(named[round]);
+            slots.remove(named[4 * round + 3]);
+            slots = slots.successor();
+            let own: Vec<Slot> = (0..4).map(|_| slots.insert_with(|_| round)).collect();
+            assert!(named.iter().all(|slot| slots.find(*slot).is_none()), "round {round}");
+            named.extend(own);
+        }
     }
 }

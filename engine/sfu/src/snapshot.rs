@@ -24,6 +24,13 @@ enum Table {
     Consumers,
 }
 
+impl Cursor {
+    /// The request that it answers.
+    pub fn request(&self) -> RequestId {
+        self.request
+    }
+}
+
 impl Shard {
     /// Answers with everything the shard holds, or that too many of these wait already: each may be long, and a controller that
     /// asks again and again would have them pile up.

@@ -318,6 +318,11 @@ pub struct Labels {
 }
 
 impl Sources {
+    /// The producers that SSRCs lead to.
+    pub fn producers(&self) -> impl Iterator<Item = Slot> {
+        self.sources.iter().map(|source| source.producer)
+    }
+
     /// What this SSRC is known to be.
     pub fn find(&self, ssrc: Ssrc) -> Option<Source> {
         let index = self.ssrcs.iter().position(|known| *known == ssrc)?;

@@ -38,6 +38,7 @@ fn run(data: &[u8]) -> Tally {
             break;
         }
         step(&mut world, &mut camera, &mut script, &mut time_left);
+        world.check_consistency();
     }
     world.compare_snapshot();
     world.tally.repeated += world.sent.repeated();

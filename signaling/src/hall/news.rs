@@ -387,9 +387,15 @@ impl Hall {
                 tracing::info!(peerId = %removed.peer, producer = %producer, reason = ?closed, "the engine closed a producer");
                 state.send(removed.peer, producer_closed(removed.peer, producer));
             }
-            Event::ConsumerClosed { consumer, .. } => {
+            Event::ConsumerClosed { consumer, closed } => {
                 let Some(removed) = state.remove_consumer(consumer) else { return };
                 state.send(removed.peer, consumer_closed(consumer));
+                // With a fault of this worker a copy has closed. Its producer is on another worker, and can be consumed again.
+                let producing = state.producers.get(&removed.producer);
+                let is_copy = producing.is_some_and(|of| state.worker_of(of.transport) != Some(worker));
+                if closed == Closed::Fault && is_copy {
+                    state.announce_again(removed.peer, removed.producer);
+                }
             }
             Event::RouterClosed { router, closed } => {
                 let room = state
@@ -405,6 +411,9 @@ impl Hall {
                     _ => _ = room.mirrors.remove(&worker),
                 }
                 let peers: Vec<_> = room.peers.iter().copied().collect();
+                // Copies of the room's tracks closed with the router, whether or not the engine still reported each.
+                let tracks: Vec<_> = peers.iter().flat_map(|peer| state.producers_of(*peer)).collect();
+                tracks.into_iter().for_each(|track| _ = state.piped.remove(&(track, worker)));
                 for peer in peers {
                     let transports: Vec<_> = state
                         .peers
@@ -473,5 +482,6 @@ fn sentence(closed: Closed) -> &'static str {
         Closed::DtlsFailed => "the DTLS handshake failed",
         Closed::PeerClosed => "the client closed its DTLS session",
         Closed::Abandoned => "nobody claimed the room in time after a restart",
+        Closed::Fault => "the media engine had an internal error; connect again",
     }
 }

@@ -226,6 +226,15 @@ impl State {
         })
     }
 
+    /// Tells a peer of a producer that it knows and whose consumer has closed, as of a new one.
+    pub(super) fn announce_again(&self, peer: PeerId, id: ProducerId) {
+        let Some(producing) = self.producers.get(&id).map(|producer| producer.peer) else { return };
+        if let Some(producer) = self.producer_info(id) {
+            let (peer_id, producer) = (producing.to_string(), Some(producer));
+            self.send(peer, Payload::NewProducer(proto::NewProducer { peer_id, producer }));
+        }
+    }
+
     /// The producers of a peer.
     pub(super) fn producers_of(&self, peer: PeerId) -> impl Iterator<Item = ProducerId> {
         self.transports_of(peer).flat_map(|transport| transport.producers.iter().copied())

@@ -33,6 +33,10 @@ enum Order {
     Tell(usize, Event),
     /// This worker does what nobody asked it for, and tells of it.
     Do(usize, Command),
+    /// This worker panics while it handles this transport.
+    Panic(usize, TransportId),
+    /// This worker's shard is replaced by an empty one.
+    Replace(usize),
     /// Answers nothing any more.
     FallSilent,
     Die,
@@ -77,6 +81,16 @@ impl Engine {
     /// As if another worker, or the peer, had brought it about.
     pub fn do_at(&self, worker: usize, command: Command) {
         self.orders.send(Order::Do(worker, command)).expect("running");
+    }
+
+    /// A worker panics while it handles a transport, or a pipe from there, which is closed.
+    pub fn panic_at(&self, worker: usize, transport: TransportId) {
+        self.orders.send(Order::Panic(worker, transport)).expect("running");
+    }
+
+    /// A worker's shard is replaced after repeated panics: only its routers are reported as closed.
+    pub fn replace_shard(&self, worker: usize) {
+        self.orders.send(Order::Replace(worker)).expect("running");
     }
 
     pub fn fall_silent(&self) {
@@ -144,6 +158,12 @@ fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<(usize, 
             Ok(Order::Do(worker, command)) => {
                 // The answer is nobody's.
                 let _ = workers[worker].apply(control::RequestId(u64::MAX), command);
+            }
+            Ok(Order::Panic(worker, transport)) => workers[worker].close_transport(transport, Closed::Fault),
+            Ok(Order::Replace(worker)) => {
+                let former = std::mem::take(&mut workers[worker]);
+                let closed = |router| Event::RouterClosed { router, closed: Closed::Fault };
+                workers[worker].events = former.routers.into_keys().map(closed).collect();
             }
             Ok(Order::FallSilent) => silent = true,
             Ok(Order::LoseConsent(transport)) => {
@@ -299,6 +319,8 @@ impl Worker {
             Command::ConnectPlainTransport(connect) => {
                 _ = self.plain.get(&connect.transport).ok_or("no such transport")?
             }
+            // For tests of the engine itself.
+            Command::InjectPanic { .. } => {}
             Command::CreatePipe(create) => {
                 self.routers.get(&create.router).ok_or("no such router")?;
                 self.transports.insert(create.transport, (create.router, create.app_data));

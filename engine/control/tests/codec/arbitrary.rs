@@ -5,8 +5,8 @@ use control::{
     Consume, ConsumerId, ConsumerStats, ContentHint, CreatePipe, CreatePlainTransport, CreateTransport,
     DtlsState, Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, IpFamily, Kind,
     LayerStats, Layers, PlayoutDelay, Produce, ProducerId, ProducerStats, Refusal, Request, RequestId,
-    RouterId, Scored, SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, StatsItem, StatsOf, StreamStats,
-    Text, TransportId, TransportState, TransportStats, Volume, limits,
+    RouterId, Scored, SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, Stage, StatsItem, StatsOf,
+    StreamStats, Text, TransportId, TransportState, TransportStats, Volume, limits,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -32,6 +32,8 @@ pub fn command() -> impl Strategy<Value = Command> {
             Just(Command::ConnectTransport { transport, fingerprint }),
             Just(Command::RestartIce { transport }),
             Just(Command::CloseTransport { transport }),
+            proptest::sample::select(Stage::INJECTABLE.to_vec())
+                .prop_map(move |stage| Command::InjectPanic { transport, stage }),
             any::<[Option<u32>; 3]>().prop_map(
                 move |[max_incoming_bps, min_outgoing_bps, max_outgoing_bps]| {
                     Command::SetBitrates { transport, max_incoming_bps, min_outgoing_bps, max_outgoing_bps }
@@ -61,7 +63,7 @@ pub fn command() -> impl Strategy<Value = Command> {
     });
     prop_oneof![
         3 => with_router,
-        4 => with_transport,
+        5 => with_transport,
         4 => with_producer,
         8 => with_consumer,
         1 => create_transport().prop_map(Command::CreateTransport),
@@ -500,10 +502,18 @@ fn candidate() -> impl Strategy<Value = Candidate> {
 
 fn refusal() -> impl Strategy<Value = Refusal> {
     use Refusal::*;
-    proptest::sample::select(vec![BadRecord, NotFound, Exists, Invalid, Limit])
+    proptest::sample::select(vec![BadRecord, NotFound, Exists, Invalid, Limit, Fault])
 }
 
 fn closed() -> impl Strategy<Value = Closed> {
     use Closed::*;
-    proptest::sample::select(vec![Requested, ConsentLost, NeverConnected, DtlsFailed, PeerClosed, Abandoned])
+    proptest::sample::select(vec![
+        Requested,
+        ConsentLost,
+        NeverConnected,
+        DtlsFailed,
+        PeerClosed,
+        Abandoned,
+        Fault,
+    ])
 }

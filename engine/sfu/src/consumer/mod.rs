@@ -229,6 +229,11 @@ impl Consumer {
         (std::mem::replace(&mut self.wanted, wanted), wanted)
     }
 
+    /// The layers it is counted for.
+    pub fn wanted(&self) -> u8 {
+        self.wanted
+    }
+
     /// The layers it was counted for, which it wants no more.
     pub fn take_wanted(&mut self) -> u8 {
         std::mem::take(&mut self.wanted)

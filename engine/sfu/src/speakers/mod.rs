@@ -167,10 +167,9 @@ impl Shard {
     /// Looks at routers whose time has come, and tells what has changed there.
     pub(crate) fn observe_speakers(&mut self, now: Instant) {
         while let Some(index) = self.observations.pop(now) {
-            let Some(router) = self.routers.slot_at(index).and_then(|slot| self.routers.find_mut(slot))
-            else {
-                continue;
-            };
+            let slot = self.routers.slot_at(index);
+            self.handling.of_router(slot);
+            let Some(router) = slot.and_then(|slot| self.routers.find_mut(slot)) else { continue };
             let Some(speakers) = &mut router.speakers else { continue };
             let was_fresh = speakers.is_fresh;
             speakers.look(now, &mut self.producers);

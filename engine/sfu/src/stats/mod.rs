@@ -239,6 +239,13 @@ pub struct Walk {
     objects: Vec<Object>,
 }
 
+impl Walk {
+    /// The request that it answers.
+    pub fn request(&self) -> RequestId {
+        self.request
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Object {
     Producer(Slot),
