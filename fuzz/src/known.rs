@@ -89,19 +89,13 @@ fn rtp_elements_are_odd(packet: &[u8]) -> bool {
 /// About `rtcp`; the input is one packet of a compound.
 pub const RTCP: &[Known] = &[
     Known {
-        conflict: Conflict::Differs,
-        reason: "it leaves padding in the body and takes it for blocks, entries or text (RFC 3550 §6.4.1)",
-        applies: rtcp_is_padded,
-    },
-    Known {
         conflict: Conflict::OnlyTheyAccept,
-        reason: "as above, and where the padding is more than the body it does not notice",
-        applies: rtcp_is_padded,
-    },
-    Known {
-        conflict: Conflict::OnlyWeAccept,
-        reason: "as above, and stumbles over the padding",
-        applies: rtcp_is_padded,
+        reason: "it does not look at the count of padding, which is zero or more than the body (RFC 3550 §6.4.1)",
+        applies: |packet| {
+            let count = packet.last().map_or(0, |count| usize::from(*count));
+            let is_padded = packet.first().is_some_and(|first| first & 0x20 != 0);
+            is_padded && (count == 0 || count + 4 > packet.len())
+        },
     },
     Known {
         conflict: Conflict::Differs,
@@ -115,8 +109,16 @@ pub const RTCP: &[Known] = &[
     },
     Known {
         conflict: Conflict::OnlyWeAccept,
-        reason: "it takes all application layer feedback for REMB, and refuses REMB that names a media source",
-        applies: |packet| rtcp_kind(packet) == Some((206, 15)),
+        reason: "it takes all application layer feedback for REMB",
+        applies: |packet| rtcp_kind(packet) == Some((206, 15)) && packet.get(12..16) != Some(b"REMB"),
+    },
+    Known {
+        conflict: Conflict::OnlyWeAccept,
+        reason: "it refuses REMB that names a media source, which is to be zero and means nothing",
+        applies: |packet| {
+            let is_remb = rtcp_kind(packet) == Some((206, 15)) && packet.get(12..16) == Some(b"REMB");
+            is_remb && packet.get(8..12) != Some(&[0; 4])
+        },
     },
     Known {
         conflict: Conflict::OnlyTheyAccept,
@@ -153,7 +155,9 @@ pub const RTCP: &[Known] = &[
     Known {
         conflict: Conflict::OnlyWeAccept,
         reason: "it reads SDES chunks up to the packet's end, however many are announced",
-        applies: |packet| sdes_shape(packet).is_some_and(|shape| shape.end < packet.len()),
+        applies: |packet| {
+            sdes_shape(packet).is_some_and(|shape| shape.end.is_some_and(|end| end < packet.len()))
+        },
     },
     Known {
         conflict: Conflict::OnlyWeAccept,
@@ -162,10 +166,9 @@ pub const RTCP: &[Known] = &[
     },
     Known {
         conflict: Conflict::OnlyTheyAccept,
-        reason: "as above, and so does not see that such an item runs past the packet",
+        reason: "as above, and so does not see that such an item, or what follows it, runs past the packet",
         applies: |packet| {
-            matches!(rtcp_kind(packet), Some((202, _)))
-                && sdes_shape(packet).is_none_or(|shape| shape.has_unknown_kind)
+            sdes_shape(packet).is_some_and(|shape| shape.end.is_none() && shape.has_unknown_kind)
         },
     },
     Known {
@@ -191,10 +194,6 @@ fn rtcp_kind(packet: &[u8]) -> Option<(u8, u8)> {
     Some((*packet.get(1)?, packet[0] & 0x1f))
 }
 
-fn rtcp_is_padded(packet: &[u8]) -> bool {
-    packet.first().is_some_and(|first| first & 0x20 != 0)
-}
-
 /// The word with exponent and mantissa.
 fn remb_bitrate(packet: &[u8]) -> Option<u32> {
     if rtcp_kind(packet) != Some((206, 15)) || packet.get(12..16) != Some(b"REMB") {
@@ -205,24 +204,29 @@ fn remb_bitrate(packet: &[u8]) -> Option<u32> {
 
 /// What the chunks of a source description say, byte by byte.
 struct SdesShape {
-    /// Where the announced chunks end.
-    end: usize,
-    /// An item of a kind beyond those of RFC 3550 §12.2.
+    /// Where the announced chunks end; `None` if that is past the packet.
+    end: Option<usize>,
+    /// An item of a kind beyond those of RFC 3550 §12.2, as far as the chunks go within the packet.
     has_unknown_kind: bool,
 }
 
 fn sdes_shape(packet: &[u8]) -> Option<SdesShape> {
     let (202, count) = rtcp_kind(packet)? else { return None };
-    let mut shape = SdesShape { end: 4, has_unknown_kind: false };
-    for _ in 0..count {
-        shape.end += 4;
-        while *packet.get(shape.end)? != 0 {
-            shape.has_unknown_kind |= packet[shape.end] > 8;
-            shape.end += 2 + usize::from(*packet.get(shape.end + 1)?);
+    let mut has_unknown_kind = false;
+    let mut walk = || {
+        let mut at = 4;
+        for _ in 0..count {
+            at += 4;
+            while *packet.get(at)? != 0 {
+                has_unknown_kind |= packet[at] > 8;
+                at += 2 + usize::from(*packet.get(at + 1)?);
+            }
+            at = (at + 1).next_multiple_of(4);
         }
-        shape.end = (shape.end + 1).next_multiple_of(4);
-    }
-    Some(shape)
+        (at <= packet.len()).then_some(at)
+    };
+    let end = walk();
+    Some(SdesShape { end, has_unknown_kind })
 }
 
 /// Whether an extended report holds a block other than the two we read.

@@ -138,7 +138,7 @@ counted! {
         ProducerPaused => "producer_paused",
         /// Of an audio producer that is not among the loudest, where only those are forwarded.
         NotLoudest => "not_loudest",
-        /// Authenticated, but not a well-formed RTCP compound packet (RFC 3550 §6.1).
+        /// Authenticated, but not a well-formed RTCP packet (RFC 3550 §6.1). It is skipped; the others of its datagram are taken.
         RtcpMalformed => "rtcp_malformed",
         /// RTCP feedback about an SSRC that this transport does not have.
         RtcpUnknownSsrc => "rtcp_unknown_ssrc",

@@ -14,8 +14,7 @@ use crate::twcc::Twcc;
 use crate::xr::Xr;
 use crate::{format, packet_type, u16_at};
 
-/// Why bytes are no RTCP compound packet. One bad packet condemns the whole datagram: its sender counts
-/// wrong.
+/// Why a packet, or what is left of a datagram, cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Malformed {
     /// No packet at all.
@@ -34,8 +33,57 @@ pub enum Malformed {
     Body,
 }
 
-/// A datagram of RTCP whose lengths have all been checked. A first packet other than SR or RR is accepted
-/// (reduced-size RTCP, RFC 5506).
+/// Walks a received datagram. A first packet other than SR or RR is accepted (reduced-size RTCP, RFC 5506).
+///
+/// A packet that is framed but malformed is one `Err`, and the walk goes on behind it: some senders write an SDES without the final
+/// null or an FIR without entries beside reports that are sound. Where the framing itself ends (`TooShort`, `Version`, `Cut`),
+/// the walk ends with that `Err`.
+#[derive(Clone, Debug)]
+pub struct Walk<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Walk<'a> {
+    /// Begins at the first packet of the datagram.
+    pub fn new(datagram: &'a [u8]) -> Walk<'a> {
+        Walk { rest: datagram }
+    }
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = Result<Packet<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Result<Packet<'a>, Malformed>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (packet, after) = match split_packet(self.rest) {
+            Ok(split) => split,
+            Err(malformed) => {
+                self.rest = &[];
+                return Some(Err(malformed));
+            }
+        };
+        self.rest = after;
+        Some(Packet::read(packet, after.is_empty()))
+    }
+}
+
+impl std::iter::FusedIterator for Walk<'_> {}
+
+/// Splits off the packet at the front. `Err` where no packet is framed.
+fn split_packet(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    if bytes.len() < HEADER_LEN {
+        return Err(Malformed::TooShort);
+    }
+    if bytes[0] >> 6 != 2 {
+        return Err(Malformed::Version);
+    }
+    bytes.split_at_checked(packet_len(bytes)).ok_or(Malformed::Cut)
+}
+
+/// A datagram of RTCP in which every packet is sound: what we write ourselves. A receiver keeps the sound packets of any datagram with
+/// [`Walk`].
 #[derive(Clone, Copy, Debug)]
 pub struct Compound<'a> {
     bytes: &'a [u8],
@@ -47,37 +95,13 @@ impl<'a> Compound<'a> {
         if bytes.is_empty() {
             return Err(Malformed::Empty);
         }
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            if rest.len() < HEADER_LEN {
-                return Err(Malformed::TooShort);
-            }
-            if rest[0] >> 6 != 2 {
-                return Err(Malformed::Version);
-            }
-            let (packet, after) = rest.split_at_checked(packet_len(rest)).ok_or(Malformed::Cut)?;
-            if packet[0] & PADDING_BIT != 0 {
-                if !after.is_empty() {
-                    return Err(Malformed::PaddingBeforeEnd);
-                }
-                // The count includes the byte that holds it. It need not be a multiple of four: libwebrtc
-                // pads its transport feedback to the next word with one to three bytes.
-                let count = usize::from(packet[packet.len() - 1]);
-                if count == 0 || count > packet.len() - HEADER_LEN {
-                    return Err(Malformed::Padding);
-                }
-            }
-            if !Packet::view(packet).is_sound() {
-                return Err(Malformed::Body);
-            }
-            rest = after;
-        }
+        Walk::new(bytes).try_for_each(|packet| packet.map(|_| ()))?;
         Ok(Compound { bytes })
     }
 
     /// The packets, in their order; at least one.
     pub fn packets(&self) -> PacketIter<'a> {
-        PacketIter { rest: self.bytes }
+        PacketIter(Walk::new(self.bytes))
     }
 
     /// The whole datagram.
@@ -97,20 +121,13 @@ impl<'a> IntoIterator for Compound<'a> {
 
 /// Walks the packets of a [`Compound`].
 #[derive(Clone, Debug)]
-pub struct PacketIter<'a> {
-    rest: &'a [u8],
-}
+pub struct PacketIter<'a>(Walk<'a>);
 
 impl<'a> Iterator for PacketIter<'a> {
     type Item = Packet<'a>;
 
     fn next(&mut self) -> Option<Packet<'a>> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let (packet, rest) = self.rest.split_at(packet_len(self.rest));
-        self.rest = rest;
-        Some(Packet::view(packet))
+        self.0.next()?.ok()
     }
 }
 
@@ -157,7 +174,24 @@ pub struct Unknown<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// The view of a well-framed packet.
+    /// Checks a framed packet's padding and body.
+    fn read(packet: &'a [u8], is_last: bool) -> Result<Packet<'a>, Malformed> {
+        if packet[0] & PADDING_BIT != 0 {
+            if !is_last {
+                return Err(Malformed::PaddingBeforeEnd);
+            }
+            // The count includes the byte that holds it. It need not be a multiple of four: libwebrtc
+            // pads its transport feedback to the next word with one to three bytes.
+            let count = usize::from(packet[packet.len() - 1]);
+            if count == 0 || count > packet.len() - HEADER_LEN {
+                return Err(Malformed::Padding);
+            }
+        }
+        let view = Packet::view(packet);
+        if view.is_sound() { Ok(view) } else { Err(Malformed::Body) }
+    }
+
+    /// The view of a framed packet whose padding has been checked.
     fn view(packet: &'a [u8]) -> Packet<'a> {
         let (count, packet_type) = (packet[0] & 0x1f, packet[1]);
         let padding_len = if packet[0] & PADDING_BIT == 0 { 0 } else { packet[packet.len() - 1] };
@@ -371,6 +405,68 @@ mod tests {
         assert_eq!(Compound::new(&padded).err(), Some(Malformed::Body), "padding where the SSRC should be");
     }
 
+    /// Each packet's name, or what is wrong with it.
+    fn walked(bytes: &[u8]) -> Vec<Result<&'static str, Malformed>> {
+        let name = |packet| match packet {
+            Packet::SenderReport(_) => "SR",
+            Packet::ReceiverReport(_) => "RR",
+            Packet::Sdes(_) => "SDES",
+            Packet::Pli(_) => "PLI",
+            other => panic!("{other:?}"),
+        };
+        Walk::new(bytes).map(|packet| packet.map(name)).collect()
+    }
+
+    #[test]
+    fn a_malformed_packet_is_skipped_and_those_around_it_are_kept() {
+        let report = packet(0, packet_type::SR, &[0; 24]);
+        let pli = packet(format::PLI, packet_type::PSFB, &[0, 0, 0, 1, 0, 0, 0, 2]);
+        let mut padded_report = report.clone();
+        padded_report[0] |= PADDING_BIT;
+        let bad = [
+            (
+                "SDES without the final null",
+                packet(1, packet_type::SDES, b"\0\0\0\x07\x01\x06janus1"),
+                Malformed::Body,
+            ),
+            (
+                "SDES whose text leaves the packet",
+                packet(1, packet_type::SDES, b"\0\0\0\x07\x01\xc8ja"),
+                Malformed::Body,
+            ),
+            ("SDES of two chunks that has one", packet(2, packet_type::SDES, &[0; 8]), Malformed::Body),
+            ("FIR without entries", packet(format::FIR, packet_type::PSFB, &[0; 8]), Malformed::Body),
+            ("NACK without entries", packet(format::NACK, packet_type::RTPFB, &[0; 8]), Malformed::Body),
+            ("RR of four bytes", packet(0, packet_type::RR, &[]), Malformed::Body),
+            ("RR of one block that has none", packet(1, packet_type::RR, &[0; 4]), Malformed::Body),
+            ("SR that is padded", padded_report, Malformed::PaddingBeforeEnd),
+        ];
+        for (name, bad, malformed) in bad {
+            let around = walked(&[&report[..], &bad, &pli].concat());
+            assert_eq!(around, [Ok("SR"), Err(malformed), Ok("PLI")], "{name}");
+            assert_eq!(walked(&[&bad[..], &report].concat()), [Err(malformed), Ok("SR")], "{name} first");
+            let twice = walked(&[&report[..], &bad, &bad, &pli].concat());
+            assert_eq!(twice, [Ok("SR"), Err(malformed), Err(malformed), Ok("PLI")], "{name} twice");
+        }
+    }
+
+    #[test]
+    fn where_the_framing_ends_what_came_before_is_kept() {
+        let report = packet(0, packet_type::SR, &[0; 24]);
+        // An SDES that announces two words more than there are.
+        let mut cut = packet(1, packet_type::SDES, b"\0\0\0\x07\x01\x05janus\0");
+        cut[3] += 2;
+        let mut stranger = packet(0, packet_type::RR, &[0; 4]);
+        stranger[0] = 0x40;
+        for (end, malformed) in
+            [(cut, Malformed::Cut), (stranger, Malformed::Version), (vec![0x80, 201], Malformed::TooShort)]
+        {
+            assert_eq!(walked(&[&report[..], &end].concat()), [Ok("SR"), Err(malformed)]);
+            assert_eq!(walked(&end), [Err(malformed)]);
+        }
+        assert_eq!(walked(&[]), []);
+    }
+
     #[test]
     fn another_version_is_another_protocol() {
         for version in [0x00, 0x40, 0xc0] {
@@ -399,9 +495,9 @@ mod tests {
     }
 
     /// Asks everything of everything.
-    fn read_all(compound: Compound<'_>) -> usize {
+    fn read_all<'a>(packets: impl IntoIterator<Item = Packet<'a>>) -> usize {
         let mut things = 0;
-        for packet in compound {
+        for packet in packets {
             things += match packet {
                 Packet::SenderReport(view) => {
                     let _ = view.info();
@@ -473,11 +569,13 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = Compound::new(&bytes).map(read_all);
+            let _ = read_all(Walk::new(&bytes).flatten());
         }
 
         #[test]
         fn no_framed_bytes_panic(bytes in any_framed()) {
             let _ = Compound::new(&bytes).map(read_all);
+            let _ = read_all(Walk::new(&bytes).flatten());
         }
 
         /// A datagram of everything with one byte changed: the likeliest way to something half right.

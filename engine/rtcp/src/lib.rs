@@ -1,6 +1,6 @@
 //! RTCP (RFC 3550 §6, RFC 4585) as checked views over bytes, and its builders.
 //!
-//! [`Compound::new`] checks every length of a received datagram once; the packets it then hands out are views
+//! [`Walk`] checks each packet of a received datagram once, and skips a malformed one; the packets it hands out are views
 //! whose accessors cannot fail. [`Writer`] appends packets to a buffer. On top: [`twcc::Recorder`], the
 //! receiving side of transport-wide congestion control, and [`reception::Reception`], the statistics of RFC
 //! 3550 appendix A. What is *not* here: when to send anything, and SRTCP.
@@ -19,7 +19,7 @@ pub mod twcc;
 mod writer;
 mod xr;
 
-pub use compound::{Compound, Malformed, Packet, PacketIter, Unknown};
+pub use compound::{Compound, Malformed, Packet, PacketIter, Unknown, Walk};
 pub use feedback::{Fir, LossIter, Nack, Pli, Remb};
 pub use report::{ReceiverReport, ReportBlock, SenderInfo, SenderReport};
 pub use sdes::{App, Bye, Chunk, ChunkIter, Item, ItemIter, Sdes};

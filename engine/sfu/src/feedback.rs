@@ -6,7 +6,7 @@ use crate::slots::Slot;
 use crate::transport::Transport;
 use control::{Counter, Discard, Kind, Stage};
 use machine::{Datagram, Instant, Tx};
-use rtcp::{Compound, Nack, Packet, ReportBlock, SenderReport};
+use rtcp::{Nack, Packet, ReportBlock, SenderReport, Walk};
 use rtp::{SeqNo, Ssrc};
 
 impl Shard {
@@ -27,11 +27,18 @@ impl Shard {
         let protection = transport.protection.as_mut().ok_or(Discard::MediaBeforeKeys)?;
         let len = datagram.bytes.len();
         let plain = protection.unprotect_rtcp(datagram.bytes)?;
-        let compound = Compound::new(plain).map_err(|_| Discard::RtcpMalformed)?;
+        // One malformed packet is no reason to lose the others. A datagram without a sound one is not RTCP.
+        if !Walk::new(plain).any(|packet| packet.is_ok()) {
+            return Err(Discard::RtcpMalformed);
+        }
         self.counters.count(Counter::RtcpIn);
         transport.traffic.received.count(len);
-        for packet in compound.packets() {
-            if let Err(discard) = self.on_rtcp_packet(now, slot, datagram.received_at, &packet, tx) {
+        for packet in Walk::new(plain) {
+            let taken = match packet {
+                Ok(packet) => self.on_rtcp_packet(now, slot, datagram.received_at, &packet, tx),
+                Err(_) => Err(Discard::RtcpMalformed),
+            };
+            if let Err(discard) = taken {
                 self.counters.discard(discard);
             }
             self.handling.check_trap();
