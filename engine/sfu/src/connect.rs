@@ -11,9 +11,6 @@ use dtls::{Connected, Endpoint, Failed, Output};
 use machine::{Datagram, Instant, Path, Tx};
 use stun::{Class, Message, Method};
 
-/// The longest answer to a check: header, XOR-MAPPED-ADDRESS (IPv6) or error, integrity and fingerprint.
-const STUN_ANSWER_LEN_MAX: usize = 128;
-
 /// How a DTLS endpoint was left after its outputs were drained.
 enum Drained {
     Running,
@@ -44,7 +41,7 @@ impl Shard {
         let ice = &mut transport.webrtc_mut().ok_or(Discard::StunUnknownUser)?.ice;
 
         let (answer, accepted) = ice.on_check(now, path, &ufrag, &message)?;
-        let mut bytes = [0; STUN_ANSWER_LEN_MAX];
+        let mut bytes = [0; limits::STUN_ANSWER_LEN_MAX];
         let len = ice.write_answer(answer, &ufrag, path, &message, &mut bytes);
         transport.traffic.received.count(datagram.bytes.len());
         match len.and_then(|len| Some((len, tx.slot(flow, path, len)?))) {

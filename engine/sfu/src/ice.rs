@@ -71,8 +71,8 @@ pub struct Accepted {
 pub enum Answer {
     /// The check is good.
     Success,
-    /// A comprehension-required attribute is unknown (RFC 8489 §6.3.1): 420.
-    UnknownAttribute(u16),
+    /// Comprehension-required attributes are unknown (RFC 8489 §6.3.1): 420, which lists them.
+    UnknownAttributes,
     /// The peer claims the controlled role, which a lite agent always has (RFC 8445 §7.3.1.1): 487.
     RoleConflict,
 }
@@ -129,8 +129,8 @@ impl Ice {
         if !message.verify_integrity(key) || message.verify_fingerprint() == Some(false) {
             return Err(Discard::StunUnauthenticated);
         }
-        if let Some(kind) = message.unknown_required().next() {
-            return Ok((Answer::UnknownAttribute(kind), Accepted::default()));
+        if message.unknown_required().next().is_some() {
+            return Ok((Answer::UnknownAttributes, Accepted::default()));
         }
         if message.ice_controlled().is_some() {
             return Ok((Answer::RoleConflict, Accepted::default()));
@@ -193,8 +193,11 @@ impl Ice {
         let mut writer = Writer::new(out, class, Method::BINDING, message.transaction_id())?;
         match answer {
             Answer::Success => writer.xor_mapped_address(path.remote),
-            Answer::UnknownAttribute(kind) => {
-                writer.error_code(420, "Unknown Attribute").unknown_attributes(&[kind])
+            Answer::UnknownAttributes => {
+                let mut kinds = [0; limits::UNKNOWN_ATTRIBUTES_MAX];
+                let unknown = kinds.iter_mut().zip(message.unknown_required());
+                let count = unknown.map(|(place, kind)| *place = kind).count();
+                writer.error_code(420, "Unknown Attribute").unknown_attributes(&kinds[..count])
             }
             Answer::RoleConflict => writer.error_code(487, "Role Conflict"),
         };
@@ -307,11 +310,15 @@ mod tests {
     use super::*;
     use machine::LocalId;
     use std::time::Duration;
-    use stun::TransactionId;
+    use stun::{Integrity, PasswordAlgorithm, TransactionId};
 
     struct Check {
         use_candidate: bool,
         controlled: bool,
+        /// Types of empty attributes that are written too.
+        others: Vec<u16>,
+        /// MESSAGE-INTEGRITY-SHA256 comes before MESSAGE-INTEGRITY.
+        sha256: bool,
         pwd: Vec<u8>,
         ufrag: Vec<u8>,
     }
@@ -321,13 +328,15 @@ mod tests {
             Self {
                 use_candidate: false,
                 controlled: false,
+                others: Vec::new(),
+                sha256: false,
                 pwd: ice.credentials.pwd.to_vec(),
                 ufrag: ice.credentials.ufrag.to_vec(),
             }
         }
 
         fn bytes(&self) -> Vec<u8> {
-            let mut out = vec![0xa5; 256];
+            let mut out = vec![0xa5; 4096];
             let mut writer =
                 Writer::new(&mut out, Class::Request, Method::BINDING, TransactionId([3; 12])).expect("fits");
             let mut username = self.ufrag.clone();
@@ -340,6 +349,14 @@ mod tests {
                 writer.ice_controlled(1);
             } else {
                 writer.ice_controlling(1);
+            }
+            for kind in &self.others {
+                writer.attribute(*kind, &[]);
+            }
+            if self.sha256 {
+                // With any key: a lite agent has one for MESSAGE-INTEGRITY only.
+                let parts = [&b"a"[..], b"b", b"c"];
+                writer.integrity(&Key::long_term(PasswordAlgorithm::Md5, parts, Integrity::Sha256));
             }
             let len =
                 writer.integrity(&Key::short_term(&self.pwd)).fingerprint().finish().expect("it all fits");
@@ -399,6 +416,55 @@ mod tests {
         let check = Check { controlled: true, ..Check::of(&ice) };
         let (answer, accepted) = check.send(&mut ice, at(1), path(1)).expect("authentic");
         assert_eq!((answer, accepted), (Answer::RoleConflict, Accepted::default()));
+    }
+
+    /// The types that the answer to a check complains about.
+    fn unknown_in_answer(check: &Check) -> Vec<u16> {
+        let mut ice = Ice::new(&mut Rng::from_number(1));
+        let check = Check {
+            ufrag: ice.ufrag().to_vec(),
+            pwd: ice.credentials.pwd.to_vec(),
+            others: check.others.clone(),
+            ..*check
+        };
+        let bytes = check.bytes();
+        let message = Message::new(&bytes).expect("well-formed");
+        let ufrag = ice.ufrag();
+        let (answer, accepted) = ice.on_check(at(1), path(1), &ufrag, &message).expect("authentic");
+        assert_eq!(
+            (answer, accepted, ice.selected()),
+            (Answer::UnknownAttributes, Accepted::default(), None)
+        );
+        let mut out = [0xa5; limits::STUN_ANSWER_LEN_MAX];
+        let len = ice.write_answer(answer, &ufrag, path(1), &message, &mut out).expect("it fits");
+        let answer = Message::new(&out[..len]).expect("well-formed");
+        assert!(answer.verify_integrity(&ice.credentials.key));
+        assert_eq!(answer.error_code(), Some((420, "Unknown Attribute")));
+        let listed = answer.attribute(stun::attribute::UNKNOWN_ATTRIBUTES).expect("a 420 lists them");
+        listed.as_chunks().0.iter().map(|kind| u16::from_be_bytes(*kind)).collect()
+    }
+
+    #[test]
+    fn every_unknown_attribute_that_must_be_understood_is_listed() {
+        let check = Check::of(&Ice::new(&mut Rng::from_number(1)));
+        // The one in the middle may be ignored.
+        let others = vec![0x7001, 0x8fff, 0x0017, 0x7003];
+        assert_eq!(unknown_in_answer(&Check { others, ..check }), [0x7001, 0x0017, 0x7003]);
+        let check = Check::of(&Ice::new(&mut Rng::from_number(1)));
+        let others: Vec<u16> = (0x4000..0x4000 + 900).collect();
+        let listed = unknown_in_answer(&Check { others: others.clone(), ..check });
+        assert_eq!(listed, others[..limits::UNKNOWN_ATTRIBUTES_MAX], "as many as there may be");
+    }
+
+    #[test]
+    fn a_check_with_integrity_by_sha256_before_the_other_is_good() {
+        let mut ice = Ice::new(&mut Rng::from_number(1));
+        let check = Check { sha256: true, use_candidate: true, ..Check::of(&ice) };
+        let (answer, accepted) = check.send(&mut ice, at(1), path(1)).expect("authentic");
+        assert_eq!((answer, accepted.valid, ice.selected()), (Answer::Success, Some(path(1)), Some(path(1))));
+        let mut forged = Check { sha256: true, ..Check::of(&ice) };
+        forged.pwd[0] ^= 1;
+        assert_eq!(forged.send(&mut ice, at(1), path(2)), Err(Discard::StunUnauthenticated));
     }
 
     #[test]

@@ -30,9 +30,30 @@ pub const SSRCS_SENT_PER_TRANSPORT_MAX: usize = 65_536;
 /// longer on its way. They are dropped and counted.
 pub const SSRC_LINGER: Duration = Duration::from_secs(1);
 
+/// Bytes of a packet that does not continue its stream's numbers, kept until the next packet tells whether the source has started again
+/// (RFC 3550 §A.1): any packet of an Ethernet. A longer one is dropped; then the restarted stream begins with its second packet. One packet
+/// a stream.
+pub const APART_LEN_MAX: usize = 1500;
+
+/// A step of a source's RTP clock against the time of arrival, in seconds, that shows another clock: that of a program that has started
+/// again. Networks and jitter buffers hold nothing back for so long.
+pub const CLOCK_STEP_SECONDS_MAX: u32 = 10;
+
+/// How far ahead of the newest packet a retransmission may be: a probe that carries what was lost at the end. As many as may be asked for
+/// again; one that is farther ahead is dropped and counted.
+pub const RTX_AHEAD_MAX: u64 = NACK_PENDING_MAX as u64;
+
 /// Address pairs of a transport that have passed a check: host, reflexive and relayed, IPv4 and IPv6. At the bound the
 /// pair heard from least recently, other than the selected one, is forgotten.
 pub const PAIRS_PER_TRANSPORT_MAX: usize = 8;
+
+/// Unknown attributes that the answer to an ICE check lists: more than a check of 1,200 bytes has room for, at four bytes each. Of a longer
+/// check those beyond are left out.
+pub const UNKNOWN_ATTRIBUTES_MAX: usize = 288;
+
+/// Bytes of the longest answer to an ICE check: header, error with its phrase, unknown attributes, integrity and fingerprint. It is shorter
+/// than the check it answers.
+pub const STUN_ANSWER_LEN_MAX: usize = 96 + 4 + 2 * UNKNOWN_ATTRIBUTES_MAX;
 
 /// UDP sockets of the plain transports of one shard, one or two each. At the bound another transport is refused. Each is a file
 /// descriptor of the process and a system call a batch.

@@ -69,11 +69,13 @@ pub const ICE_CONTROLLING: u16 = 0x802a;
 /// Types from here on may be ignored by a receiver that does not know them (RFC 8489 §14).
 pub const COMPREHENSION_OPTIONAL: u16 = 0x8000;
 
-/// What an ICE agent understands in a Binding request or its answer.
-pub const KNOWN_TO_ICE: [u16; 10] = [
+/// What an ICE agent understands in a Binding request or its answer. MESSAGE-INTEGRITY-SHA256 is among them: a peer that does not know
+/// what the other side supports writes it beside MESSAGE-INTEGRITY (RFC 8489 §9.1.2), in either order.
+pub const KNOWN_TO_ICE: [u16; 11] = [
     MAPPED_ADDRESS,
     USERNAME,
     MESSAGE_INTEGRITY,
+    MESSAGE_INTEGRITY_SHA256,
     ERROR_CODE,
     UNKNOWN_ATTRIBUTES,
     REALM,

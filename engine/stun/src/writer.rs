@@ -4,8 +4,8 @@
 //! which [`Writer::finish`] then says once.
 
 use crate::attribute::{
-    ERROR_CODE, FINGERPRINT, ICE_CONTROLLED, ICE_CONTROLLING, NONCE, PRIORITY, REALM, SOFTWARE,
-    UNKNOWN_ATTRIBUTES, USE_CANDIDATE, USERNAME, XOR_MAPPED_ADDRESS,
+    ERROR_CODE, FINGERPRINT, ICE_CONTROLLED, ICE_CONTROLLING, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256,
+    NONCE, PRIORITY, REALM, SOFTWARE, UNKNOWN_ATTRIBUTES, USE_CANDIDATE, USERNAME, XOR_MAPPED_ADDRESS,
 };
 use crate::crc32::crc32;
 use crate::key::Key;
@@ -35,6 +35,8 @@ pub struct Writer<'a> {
     len: usize,
     id: TransactionId,
     stage: Stage,
+    /// Which of the two MESSAGE-INTEGRITYs are there.
+    signed: [bool; 2],
 }
 
 /// What may still be added. In the order a message goes through it.
@@ -42,7 +44,7 @@ pub struct Writer<'a> {
 enum Stage {
     /// Anything.
     Attributes,
-    /// Only FINGERPRINT: the HMAC does not cover what follows it.
+    /// Only the other MESSAGE-INTEGRITY and FINGERPRINT: the HMAC does not cover what follows it.
     Integrity,
     /// Nothing.
     Fingerprint,
@@ -61,7 +63,7 @@ impl<'a> Writer<'a> {
         header[2..4].fill(0);
         header[4..8].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
         header[8..].copy_from_slice(&id.0);
-        Some(Self { buffer, len: HEADER_LEN, id, stage: Stage::Attributes })
+        Some(Self { buffer, len: HEADER_LEN, id, stage: Stage::Attributes, signed: [false; 2] })
     }
 
     /// USERNAME, at most 508 bytes (RFC 8489 §14.3).
@@ -159,15 +161,18 @@ impl<'a> Writer<'a> {
         self
     }
 
-    /// Any attribute.
+    /// Any attribute other than MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT: those are computed over the message, by
+    /// [`integrity`](Self::integrity) and [`fingerprint`](Self::fingerprint), and any other value of theirs is one that receivers refuse.
     pub fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.attribute_of(kind, &[value])
     }
 
-    /// The key's kind of MESSAGE-INTEGRITY over all of the above. Only FINGERPRINT may follow.
+    /// The key's kind of MESSAGE-INTEGRITY over all of the above. Only the other kind and FINGERPRINT may follow.
     pub fn integrity(&mut self, key: &Key) -> &mut Self {
         let (at, integrity) = (self.len, key.integrity());
-        if self.claim(integrity.attribute(), integrity.len(), Stage::Attributes).is_some() {
+        let is_signed = std::mem::replace(&mut self.signed[integrity as usize], true);
+        let latest = if is_signed { Stage::Attributes } else { Stage::Integrity };
+        if self.claim(integrity.attribute(), integrity.len(), latest).is_some() {
             // The length field already counts the attribute itself, as the HMAC wants it.
             let (message, end) = self.buffer.split_at_mut(at);
             let (header, attributes) = message.split_at(HEADER_LEN);
@@ -199,6 +204,9 @@ impl<'a> Writer<'a> {
     }
 
     fn attribute_of(&mut self, kind: u16, parts: &[&[u8]]) -> &mut Self {
+        if matches!(kind, MESSAGE_INTEGRITY | MESSAGE_INTEGRITY_SHA256 | FINGERPRINT) {
+            return self.spoil();
+        }
         let len = parts.iter().map(|part| part.len()).sum();
         if let Some(mut value) = self.claim(kind, len, Stage::Attributes) {
             for part in parts {

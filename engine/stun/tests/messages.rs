@@ -5,13 +5,22 @@
 
 use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr};
-use stun::attribute::{COMPREHENSION_OPTIONAL, FINGERPRINT, MESSAGE_INTEGRITY, USE_CANDIDATE, USERNAME};
-use stun::{Class, HEADER_LEN, Key, MAGIC_COOKIE, Malformed, Message, Method, TransactionId, Writer};
+use stun::attribute::{
+    COMPREHENSION_OPTIONAL, FINGERPRINT, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, USE_CANDIDATE, USERNAME,
+};
+use stun::{
+    Class, HEADER_LEN, Integrity, Key, MAGIC_COOKIE, Malformed, Message, Method, PasswordAlgorithm,
+    TransactionId, Writer,
+};
 
 const ID: TransactionId = TransactionId(*b"transaction!");
 
 fn key() -> Key {
     Key::short_term("a password of 22 chars")
+}
+
+fn sha256_key() -> Key {
+    Key::long_term(PasswordAlgorithm::Sha256, [b"user", b"realm", b"password"], Integrity::Sha256)
 }
 
 /// A Binding request with these raw attributes, lengths as given.
@@ -187,6 +196,32 @@ fn codes_out_of_range_are_refused_both_ways() {
 }
 
 #[test]
+fn a_check_is_not_written_as_a_plain_attribute() {
+    for kind in [MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, FINGERPRINT] {
+        for len in [0, 4, 7, 20, 32] {
+            let mut buffer = [0; 256];
+            let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, ID).unwrap();
+            assert_eq!(writer.attribute(kind, &[0xab; 32][..len]).finish(), None, "{kind:#x} of {len} bytes");
+        }
+    }
+}
+
+#[test]
+fn both_kinds_of_integrity_are_right_in_either_order() {
+    let forth =
+        written(|w| _ = w.username(b"us:them").integrity(&key()).integrity(&sha256_key()).fingerprint());
+    let back =
+        written(|w| _ = w.username(b"us:them").integrity(&sha256_key()).integrity(&key()).fingerprint());
+    for bytes in [forth, back] {
+        let message = Message::new(&bytes).unwrap();
+        assert!(message.verify_integrity(&key()) && message.verify_integrity(&sha256_key()));
+        assert_eq!(message.verify_fingerprint(), Some(true));
+        assert_eq!(message.username(), Some(&b"us:them"[..]));
+        assert_eq!(message.unknown_required().count(), 0, "an ICE agent understands both");
+    }
+}
+
+#[test]
 fn nothing_may_follow_the_checks() {
     let spoiled = |write: &dyn Fn(&mut Writer<'_>)| {
         let mut buffer = [0; 256];
@@ -196,6 +231,8 @@ fn nothing_may_follow_the_checks() {
     };
     assert!(spoiled(&|w| _ = w.integrity(&key()).priority(1)));
     assert!(spoiled(&|w| _ = w.integrity(&key()).integrity(&key())));
+    assert!(spoiled(&|w| _ = w.integrity(&key()).integrity(&sha256_key()).integrity(&key())));
+    assert!(spoiled(&|w| _ = w.integrity(&sha256_key()).priority(1)));
     assert!(spoiled(&|w| _ = w.fingerprint().integrity(&key())));
     assert!(spoiled(&|w| _ = w.fingerprint().fingerprint()));
     assert!(spoiled(&|w| _ = w.username(&[b'u'; 509])));

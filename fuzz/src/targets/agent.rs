@@ -13,6 +13,10 @@ use crate::known;
 use crate::oracle::{Verdict, ask, hold_against, same};
 use crate::script::Script;
 
+/// Attributes whose value is computed over the message.
+const CHECKS: [u16; 3] =
+    [attribute::MESSAGE_INTEGRITY, attribute::MESSAGE_INTEGRITY_SHA256, attribute::FINGERPRINT];
+
 const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 
 /// The bytes as a received message, held against the oracle; then the bytes as a script of a message to build,
@@ -59,7 +63,7 @@ fn compare(ours: &Message<'_>, theirs: &TheirMessage) -> Result<(), String> {
     compare_checks(ours, theirs)
 }
 
-/// Their attributes without those between MESSAGE-INTEGRITY and FINGERPRINT, which nobody has signed.
+/// Their attributes without those between the first MESSAGE-INTEGRITY of either kind and FINGERPRINT, which are not signed.
 fn counted(theirs: &TheirMessage) -> Vec<(u16, Vec<u8>)> {
     let mut is_signed = true;
     let mut counted = Vec::new();
@@ -67,7 +71,7 @@ fn counted(theirs: &TheirMessage) -> Vec<(u16, Vec<u8>)> {
         if is_signed || raw.typ.0 == attribute::FINGERPRINT {
             counted.push((raw.typ.0, raw.value.clone()));
         }
-        is_signed &= raw.typ.0 != attribute::MESSAGE_INTEGRITY;
+        is_signed &= !matches!(raw.typ.0, attribute::MESSAGE_INTEGRITY | attribute::MESSAGE_INTEGRITY_SHA256);
     }
     counted
 }
@@ -108,10 +112,12 @@ fn build(script: &mut Script<'_>) {
             0 => {
                 let kind = script.u16();
                 let value = script.blob();
-                if kind != attribute::MESSAGE_INTEGRITY && kind != attribute::FINGERPRINT {
-                    writer.attribute(kind, value);
-                    expected.push((kind, value.to_vec()));
-                }
+                writer.attribute(kind, value);
+                assert!(
+                    !CHECKS.contains(&kind) || writer.finish().is_none(),
+                    "a check is computed, not told"
+                );
+                expected.push((kind, value.to_vec()));
             }
             1 => {
                 let name = script.blob();
@@ -165,9 +171,7 @@ fn build(script: &mut Script<'_>) {
     if address.is_some() {
         assert!(message.attribute(attribute::XOR_MAPPED_ADDRESS).is_some());
     }
-    let plain = message
-        .attributes()
-        .filter(|a| a.kind != attribute::MESSAGE_INTEGRITY && a.kind != attribute::FINGERPRINT);
+    let plain = message.attributes().filter(|attribute| !CHECKS.contains(&attribute.kind));
     assert!(plain.map(|a| (a.kind, a.value.len())).eq(expected.iter().map(|(kind, v)| (*kind, v.len()))));
     read(&buffer[..len]);
 

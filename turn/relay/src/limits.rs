@@ -76,8 +76,10 @@ pub const EVENTS_MAX: usize = 1_024;
 pub const ANSWER_BYTES_MAX: usize = 512;
 const _: () = assert!(ANSWER_BYTES_MAX > 300 + REALM_LEN_MAX);
 
-/// Attributes in the answer to a request with some that must be understood and are not. The first of them are named.
-pub const UNKNOWN_ATTRIBUTES_MAX: usize = 8;
+/// Unknown attributes that a 420 lists (RFC 8489 §6.3.1), two bytes for each of at least four in the request. Of a request with more, those
+/// beyond are left out.
+pub const UNKNOWN_ATTRIBUTES_MAX: usize = 128;
+const _: () = assert!(ANSWER_BYTES_MAX > 100 + 2 * UNKNOWN_ATTRIBUTES_MAX);
 
 /// Clients of one worker over DTLS, some 20 KiB each. Beyond, a ClientHello is not answered.
 pub const DTLS_CLIENTS_MAX: usize = 4_096;

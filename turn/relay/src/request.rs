@@ -41,7 +41,7 @@ pub(crate) const KNOWN: [u16; 22] = [
     XOR_MAPPED_ADDRESS,
 ];
 
-/// Attributes that must be understood and are not: the first of them.
+/// Attributes that must be understood and are not.
 struct Unknown {
     kinds: [u16; UNKNOWN_ATTRIBUTES_MAX],
     len: usize,

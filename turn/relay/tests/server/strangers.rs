@@ -4,7 +4,7 @@ use crate::rig::{Answer, Rig, settings};
 use machine::{LocalId, Path};
 use relay::Counter;
 use std::time::Duration;
-use stun::attribute::{LIFETIME, REQUESTED_TRANSPORT, SOFTWARE};
+use stun::attribute::{LIFETIME, REQUESTED_TRANSPORT, SOFTWARE, UNKNOWN_ATTRIBUTES};
 use stun::{Class, Method, Writer};
 
 fn request(method: Method, number: u32) -> Vec<u8> {
@@ -114,6 +114,9 @@ fn a_refusal_is_no_longer_than_what_it_refuses() {
     let (_, answer) = rig.receive(path, question).pop().expect("an answer");
     assert_eq!(Answer(answer.clone()).code(), 420);
     assert!(answer.len() <= question.len());
+    let listed = Answer(answer).message().attribute(UNKNOWN_ATTRIBUTES).map(<[u8]>::to_vec);
+    let all: Vec<u8> = (0..20).flat_map(|kind| (0x7000_u16 + kind).to_be_bytes()).collect();
+    assert_eq!(listed, Some(all), "every attribute that is not known (RFC 8489 §6.3.1)");
 }
 
 /// Behind a connection there is somebody: an office behind one address is not throttled there.
