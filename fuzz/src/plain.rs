@@ -247,7 +247,7 @@ impl Plain {
         }
         let next = |rtp: SocketAddr| SocketAddr::new(rtp.ip(), rtp.port() + 1);
         peer.known.extend(connect.remote.map(|remote| (peer.rtp, remote)));
-        peer.known.extend(peer.rtcp.zip(connect.rtcp_remote.or(connect.remote.map(next))));
+        peer.known.extend(peer.rtcp.zip(connect.rtcp_remote.or_else(|| connect.remote.map(next))));
         if let (Some(ours), Some(theirs)) = (&connect.srtp, &peer.theirs) {
             let profile = library_profile(ours.profile);
             let inbound = Inbound::new(profile, &master_key(theirs));

@@ -167,21 +167,26 @@ fn free_ports(count: u16) -> u16 {
         .expect("some of 8000 ports are free")
 }
 
-/// The receiving ffmpeg: decodes so much, writes a line for each frame, and takes any error for the end.
-fn ffmpeg_receiver(sdp: &TextFile) -> Program {
+/// The receiving ffmpeg: decodes so many frames of picture and of sound, writes a line for each, and takes any error for the end.
+fn ffmpeg_receiver(sdp: &TextFile, [video, audio]: [usize; 2]) -> Program {
     let sdp = sdp.0.display();
     Program::start(&format!(
         "ffmpeg -hide_banner -nostats -loglevel warning -xerror -err_detect explode \
-         -protocol_whitelist file,udp,rtp,srtp -i {sdp} -frames:v {FRAMES} -frames:a {FRAMES} -f framecrc -"
+         -protocol_whitelist file,udp,rtp,srtp -i {sdp} -frames:v {video} -frames:a {audio} -f framecrc -"
     ))
 }
 
-/// The sending ffmpeg: a moving picture and a tone, in real time, for longer than anybody listens.
+/// The sending ffmpeg: a moving picture and a tone, in real time, for longer than any test listens.
 fn ffmpeg_sender(video: &str, audio: &str) -> Program {
+    ffmpeg_sender_for(30, video, audio)
+}
+
+/// The same for so many seconds.
+fn ffmpeg_sender_for(seconds: u32, video: &str, audio: &str) -> Program {
     Program::start(&format!(
         "ffmpeg -hide_banner -nostats -loglevel warning \
-         -re -f lavfi -i testsrc2=size=320x240:rate=30:duration=30 \
-         -re -f lavfi -i sine=sample_rate=48000:duration=30 \
+         -re -f lavfi -i testsrc2=size=320x240:rate=30:duration={seconds} \
+         -re -f lavfi -i sine=sample_rate=48000:duration={seconds} \
          -map 0:v -c:v libvpx -deadline realtime -cpu-used 8 -g 15 -b:v 400k -payload_type 96 -f rtp {video} \
          -map 1:a -c:a libopus -ac 2 -payload_type 97 -f rtp {audio}"
     ))
@@ -200,12 +205,12 @@ fn sdp(video: u16, audio: u16, crypto: Option<[String; 2]>) -> TextFile {
     TextFile::new("sdp", &text)
 }
 
-/// A receiver has decoded what it was to decode, and nothing displeased it.
-fn assert_received(receiver: Program) {
+/// A receiver has decoded what it was to decode, without a complaint.
+fn assert_received(receiver: Program, expected: [usize; 2]) {
     let (frames, complaints) = receiver.finish();
-    for stream in ["0,", "1,"] {
+    for (stream, expected) in ["0,", "1,"].into_iter().zip(expected) {
         let count = frames.lines().filter(|line| line.starts_with(stream)).count();
-        assert_eq!(count, FRAMES, "stream {stream} {complaints}");
+        assert_eq!(count, expected, "stream {stream} {complaints}");
     }
     // Whether a decoder came upon anything it could not use.
     let is_fault = |line: &&str| {
@@ -231,12 +236,12 @@ fn what_ffmpeg_sends_another_ffmpeg_plays() {
     VIDEO.sink(&mut controller, port, None);
     AUDIO.sink(&mut controller, port + 2, None);
     let sdp = sdp(port, port + 2, None);
-    let mut receiver = ffmpeg_receiver(&sdp);
+    let mut receiver = ffmpeg_receiver(&sdp, [FRAMES; 2]);
     receiver.await_listening(loopback(), port + 3);
     let way =
         |to: SocketAddr, from: u16| format!("rtp://{to}?localrtpport={from}&localrtcpport={}", from + 1);
     let _sender = ffmpeg_sender(&way(video, from), &way(audio, from + 2));
-    assert_received(receiver);
+    assert_received(receiver, [FRAMES; 2]);
     // The sender's clocks have come too, by RTCP on a port of its own.
     let counters = controller.await_counters(|counters| counters.value(Counter::RtcpIn) >= 2);
     assert!(has_clean_ingress(&counters), "{counters:?}");
@@ -258,7 +263,7 @@ fn srtp_goes_through_from_one_ffmpeg_to_another_and_nobody_else_is_heard() {
         format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\n", base64(&ours.key.0))
     });
     let sdp = sdp(port, port + 2, Some(crypto));
-    let mut receiver = ffmpeg_receiver(&sdp);
+    let mut receiver = ffmpeg_receiver(&sdp, [FRAMES; 2]);
     receiver.await_listening(loopback(), port + 3);
 
     // The first to send to either is an impostor without the key.
@@ -278,7 +283,7 @@ fn srtp_goes_through_from_one_ffmpeg_to_another_and_nobody_else_is_heard() {
         format!("-srtp_out_suite AES_CM_128_HMAC_SHA1_80 -srtp_out_params {key} srtp://{address}")
     };
     let _sender = ffmpeg_sender(&output(video, &video_key), &output(audio, &audio_key));
-    assert_received(receiver);
+    assert_received(receiver, [FRAMES; 2]);
     let counters = controller.await_counters(|counters| counters.value(Counter::RtpIn) >= 2 * FRAMES as u64);
     assert!(has_clean_ingress(&counters), "{counters:?}");
     assert_eq!(counters.discarded(Discard::SrtpReplayed), 0);
@@ -290,8 +295,8 @@ fn plain_packet(pt: u8, seq: u16) -> Vec<u8> {
     packet.marshal().unwrap().to_vec()
 }
 
-/// The receiving half of a GStreamer pipeline: decodes so much, then ends.
-fn gstreamer_receiver(port: u16, media: Media, decoder: &str) -> Program {
+/// The receiving half of a GStreamer pipeline: decodes so many frames, then ends.
+fn gstreamer_receiver(port: u16, media: Media, decoder: &str, frames: usize) -> Program {
     let (kind, name) = match media.kind {
         Kind::Video => ("video", "VP8"),
         Kind::Audio => ("audio", "OPUS"),
@@ -300,7 +305,7 @@ fn gstreamer_receiver(port: u16, media: Media, decoder: &str) -> Program {
     Program::start(&format!(
         "gst-launch-1.0 -q udpsrc address={} port={port} \
          caps=application/x-rtp,media={kind},encoding-name={name},clock-rate={clock_rate},payload={pt} \
-         ! rtpjitterbuffer ! {decoder} ! fakesink num-buffers={FRAMES}",
+         ! rtpjitterbuffer ! {decoder} ! fakesink num-buffers={frames}",
         loopback()
     ))
 }
@@ -313,8 +318,8 @@ fn what_gstreamer_sends_another_gstreamer_plays() {
     VIDEO.sink(&mut controller, port, None);
     AUDIO.sink(&mut controller, port + 2, None);
     let receivers = [
-        gstreamer_receiver(port, VIDEO, "rtpvp8depay ! vp8dec"),
-        gstreamer_receiver(port + 2, AUDIO, "rtpopusdepay ! opusdec"),
+        gstreamer_receiver(port, VIDEO, "rtpvp8depay ! vp8dec", FRAMES),
+        gstreamer_receiver(port + 2, AUDIO, "rtpopusdepay ! opusdec", FRAMES),
     ];
     let receivers = receivers.into_iter().zip([port, port + 2]).map(|(mut receiver, port)| {
         receiver.await_listening(loopback(), port);
@@ -338,13 +343,55 @@ fn what_gstreamer_sends_another_gstreamer_plays() {
         way(0, video),
         way(1, audio)
     ));
-    for receiver in receivers {
-        let (_, complaints) = receiver.finish();
-        let is_fault = |line: &&str| ["ERROR", "depay", "dec"].iter().any(|word| line.contains(word));
-        let faults: Vec<_> = complaints.lines().filter(is_fault).collect();
-        assert!(faults.is_empty(), "{complaints}");
-    }
+    receivers.into_iter().for_each(assert_decoded);
     let counters = controller.await_counters(|counters| counters.value(Counter::RtcpIn) >= 2);
+    assert!(has_clean_ingress(&counters), "{counters:?}");
+    assert_eq!(counters.discarded(Discard::PlainStranger), 0);
+}
+
+/// A receiving pipeline has come to its end without a complaint of a depayloader or a decoder.
+fn assert_decoded(receiver: Program) {
+    let (_, complaints) = receiver.finish();
+    let is_fault = |line: &&str| ["ERROR", "depay", "dec"].iter().any(|word| line.contains(word));
+    let faults: Vec<_> = complaints.lines().filter(is_fault).collect();
+    assert!(faults.is_empty(), "{complaints}");
+}
+
+/// GStreamer is started four times in a row for two seconds each, and one receiver of each kind plays all of it.
+#[test]
+fn gstreamer_started_four_times_is_played_on() {
+    let (_engine, mut controller) = start();
+    let port = free_ports(8);
+    let from = port + 4;
+    let video = VIDEO.source(&mut controller, Some(from), None).port();
+    let audio = AUDIO.source(&mut controller, Some(from + 2), None).port();
+    VIDEO.sink(&mut controller, port, None);
+    AUDIO.sink(&mut controller, port + 2, None);
+    // Of sixty frames of picture and a hundred of sound a start.
+    let receivers = [
+        gstreamer_receiver(port, VIDEO, "rtpvp8depay ! vp8dec", 220),
+        gstreamer_receiver(port + 2, AUDIO, "rtpopusdepay ! opusdec", 360),
+    ];
+    let receivers = receivers.into_iter().zip([port, port + 2]).map(|(mut receiver, port)| {
+        receiver.await_listening(loopback(), port);
+        receiver
+    });
+    let receivers: Vec<Program> = receivers.collect();
+    let host = loopback();
+    for _ in 0..4 {
+        let sender = Program::start(&format!(
+            "gst-launch-1.0 -q \
+             videotestsrc is-live=true pattern=ball num-buffers=60 ! video/x-raw,width=320,height=240,framerate=30/1 \
+             ! vp8enc deadline=1 keyframe-max-dist=15 ! rtpvp8pay pt=96 \
+             ! udpsink host={host} port={video} bind-port={from} \
+             audiotestsrc is-live=true num-buffers=100 samplesperbuffer=960 ! audio/x-raw,rate=48000 \
+             ! opusenc ! rtpopuspay pt=97 ! udpsink host={host} port={audio} bind-port={}",
+            from + 2
+        ));
+        sender.finish();
+    }
+    receivers.into_iter().for_each(assert_decoded);
+    let counters = controller.await_counters(|counters| counters.value(Counter::RtpIn) >= 4 * (60 + 100));
     assert!(has_clean_ingress(&counters), "{counters:?}");
     assert_eq!(counters.discarded(Discard::PlainStranger), 0);
 }

@@ -23,6 +23,7 @@ mod pipes;
 mod plain;
 mod presence;
 mod pressure;
+mod programs;
 mod relaying;
 mod replay;
 mod reports;

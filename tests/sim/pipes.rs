@@ -508,6 +508,31 @@ fn both_workers_hear_everybody_and_forward_the_same_voices() {
     world.assert_sound();
 }
 
+/// The origin says with each packet which life of the stream it is of: where a source that nothing protects starts its numbers over, its
+/// SSRC does not show it.
+#[test]
+fn a_stream_whose_numbers_start_over_does_so_on_both_workers() {
+    let (mut call, camera, view) = Call::watched(1675);
+    call.world.turn_to(1);
+    let ssrc = call.world.source(camera).ssrc();
+    let slot = [0u32.to_le_bytes(), 0u32.to_le_bytes()].concat();
+    let at = call.world.now().as_nanos().to_le_bytes();
+    // A keyframe of VP8 in one packet, with a number far behind, of the next life of the first stream.
+    let mut packet = vec![0x80, 0x80 | 96, 0, 5, 0, 0, 0, 9];
+    packet.extend(ssrc.to_be_bytes());
+    packet.extend([0x10, 0, 0, 0, 0x9d, 1, 0x2a, 0, 1, 0, 1]);
+    let out = call.counted(1, Counter::RtpOut);
+    call.world.hand_over(0, &[&[6][..], &slot, &[0, 1], &at, &packet].concat());
+    assert_eq!(call.counted(1, Counter::RtpOut), out + 1, "{}", call.world);
+    for discard in [Discard::RtpTooOld, Discard::RtpDuplicate] {
+        assert_eq!(call.discarded(1, discard), 0, "{}", call.world);
+    }
+    // What the origin really sends is of the former life again, and begins with a keyframe, which is asked for.
+    let since = call.world.now();
+    call.world.run_for(2 * SEC);
+    assert!(call.frames_since(view, since) >= 30, "{}", call.world);
+}
+
 /// Whatever comes instead of a parcel, or of one that is late, is counted and changes nothing.
 #[test]
 fn parcels_that_make_no_sense_are_counted() {
@@ -531,7 +556,7 @@ fn parcels_that_make_no_sense_are_counted() {
     assert_eq!(stale(&mut call, 1), before.1 + 6, "{}", call.world);
     // A packet of an encoding that there is not; one that is none; one of a payload type that it has not.
     let media = |stream: u8, packet: &[u8]| {
-        [&[6][..], &slot(0, 0), &[stream], &5_000_000_000u64.to_le_bytes(), packet].concat()
+        [&[6][..], &slot(0, 0), &[stream, 0], &5_000_000_000u64.to_le_bytes(), packet].concat()
     };
     let mut packet = [0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2];
     call.world.hand_over(0, &media(3, &packet));

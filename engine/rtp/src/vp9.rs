@@ -1,7 +1,8 @@
 //! VP9 (RTP payload RFC 9628): the payload descriptor, and whether a picture is a key picture.
 //!
 //! A *frame* here is one spatial layer of a *picture*; the packets of one picture share a timestamp and a
-//! PictureID. What is *not* here: the VP9 bytes themselves. The descriptor tells all a forwarder asks.
+//! PictureID. What is *not* here: the VP9 bytes themselves, but for their first four, by which [`FrameHeader`] tells a keyframe
+//! of a sender whose descriptors do not.
 //!
 //! ```text
 //!        0 1 2 3 4 5 6 7
@@ -238,6 +239,45 @@ pub fn is_keyframe(payload: &[u8]) -> bool {
         .is_some_and(|descriptor| descriptor.starts_key_picture() && payload.len() > descriptor.len)
 }
 
+/// Whether the descriptor says that the packet's frame refers to earlier pictures (P).
+pub fn is_inter_picture_predicted(payload: &[u8]) -> bool {
+    payload.first().is_some_and(|first| first & P != 0)
+}
+
+/// What the first bits of a VP9 frame say of it (VP9 bitstream specification, §6.2 and §7.2).
+///
+/// Some payloaders (that of ffmpeg 5) never set the descriptor's P bit, so that by their descriptors every frame is a key frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameHeader {
+    /// A key frame, with its sync code.
+    Key,
+    /// An inter frame, an intra-only frame, or a frame that is shown again: nothing a decoder can begin with.
+    Inter,
+    /// Not a VP9 frame header: cut short, or encrypted end to end.
+    Unreadable,
+}
+
+impl FrameHeader {
+    /// Reads the beginning of a frame: what follows the descriptor in a packet with [`Descriptor::start_of_frame`].
+    pub fn read(frame: &[u8]) -> FrameHeader {
+        let Some(&first) = frame.first() else { return FrameHeader::Unreadable };
+        if first >> 6 != FRAME_MARKER {
+            return FrameHeader::Unreadable;
+        }
+        // Profile 3 has a reserved bit, which moves all that follows by one.
+        let shift = u32::from(first & PROFILE == PROFILE);
+        let (shows_existing, is_inter) = (first << shift & 0x08 != 0, first << shift & 0x04 != 0);
+        if shows_existing || is_inter {
+            return FrameHeader::Inter;
+        }
+        let sync = frame.get(1..5 - usize::from(shift == 0)).map(|bytes| {
+            let bits = bytes.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
+            if shift == 0 { bits } else { bits >> 7 & 0x00ff_ffff }
+        });
+        if sync == Some(SYNC_CODE) { FrameHeader::Key } else { FrameHeader::Unreadable }
+    }
+}
+
 fn group_picture<'a>(rest: &mut &'a [u8]) -> Option<GroupPicture<'a>> {
     let first = byte(rest)?;
     let diffs = take(rest, usize::from(first >> 2 & 0x03))?;
@@ -275,6 +315,12 @@ const D: u8 = 0x01;
 const N: u8 = 0x01;
 const SS_Y: u8 = 0x10;
 const SS_G: u8 = 0x08;
+/// Of every frame header.
+const FRAME_MARKER: u8 = 2;
+/// Both bits of the profile.
+const PROFILE: u8 = 0x30;
+/// Of every key frame.
+const SYNC_CODE: u32 = 0x49_8342;
 /// RFC 9628 §4.2: P_DIFF is there up to three times, one for each reference a VP9 frame can have.
 const REFERENCES_MAX: usize = 3;
 
@@ -396,6 +442,33 @@ mod tests {
             !Descriptor::parse(&middle).expect("whole").ends_picture(false, 1),
             "more of the frame comes"
         );
+    }
+
+    #[test]
+    fn the_frame_header_tells_a_keyframe() {
+        use FrameHeader::{Inter, Key, Unreadable};
+        // Of libvpx by ffmpeg: profile 0, shown.
+        assert_eq!(FrameHeader::read(&[0x82, 0x49, 0x83, 0x42, 0x00]), Key);
+        assert_eq!(FrameHeader::read(&[0x86, 0x00, 0x40, 0x92]), Inter);
+        // Profiles 1 and 2, the latter error resilient and not shown.
+        assert_eq!(FrameHeader::read(&[0xa2, 0x49, 0x83, 0x42]), Key);
+        assert_eq!(FrameHeader::read(&[0x91, 0x49, 0x83, 0x42]), Key);
+        assert_eq!(FrameHeader::read(&[0xa6]), Inter);
+        // Profile 3: 10 11 0, then 0 0 1 0 and the sync code, all one bit later.
+        let [high, middle, low, rest] = (SYNC_CODE << 7).to_be_bytes();
+        assert_eq!(FrameHeader::read(&[0b1011_0001, high, middle, low, rest]), Key);
+        assert_eq!(FrameHeader::read(&[0b1011_0001, high | 0x80, middle, low, rest | 0x7f]), Key);
+        assert_eq!(FrameHeader::read(&[0b1011_0011, 0, 0, 0, 0]), Inter);
+        // A frame that is shown again.
+        assert_eq!(FrameHeader::read(&[0x88]), Inter);
+        assert_eq!(FrameHeader::read(&[0b1011_0100]), Inter);
+        // Another marker, another sync code, and what is cut short.
+        for frame in
+            [&[0x42, 0x49, 0x83, 0x42][..], &[0x82, 0x49, 0x83, 0x43], &[0x82, 0x49, 0x83], &[0x82], &[]]
+        {
+            assert_eq!(FrameHeader::read(frame), Unreadable, "{frame:x?}");
+        }
+        assert_eq!(FrameHeader::read(&[0b1011_0001, high, middle, low]), Unreadable);
     }
 
     #[test]
@@ -532,7 +605,7 @@ mod tests {
 
         #[test]
         fn no_payload_panics(payload in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = is_keyframe(&payload);
+            let _ = (is_keyframe(&payload), FrameHeader::read(&payload));
             if let Some(descriptor) = Descriptor::parse(&payload) {
                 prop_assert!(descriptor.len <= payload.len());
                 if let Some(structure) = descriptor.structure {

@@ -5,6 +5,7 @@ use crate::packet::Carried;
 use crate::producer::{Producer, Received, Role};
 use crate::shard::Shard;
 use crate::slots::{Slot, Slots};
+use crate::stream::{Apart, Continuity};
 use crate::transport::{self, Labels, Source, Transport, Twcc};
 use control::{Counter, Discard, ExtensionKind, Stage};
 use machine::{Datagram, Instant, Tx};
@@ -24,6 +25,7 @@ impl Shard {
         let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
         let protection = transport.protection.as_mut().ok_or(Discard::MediaBeforeKeys)?;
         let len = datagram.bytes.len();
+        let is_open = protection.is_open();
         let plain = protection.unprotect_rtp(datagram.bytes)?;
         let rtp = rtp::Packet::new(plain).map_err(|_| Discard::RtpMalformed)?;
         self.counters.count(Counter::RtpIn);
@@ -44,7 +46,63 @@ impl Shard {
         let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
         let (source, role) = find_source(now, transport, &mut self.producers, &rtp, &labels)?;
         let received = Received { rtp, role, carried, descriptor, received_at: datagram.received_at };
-        self.accept(now, router, (source.producer, usize::from(source.stream)), &received, tx)
+        let place = (source.producer, usize::from(source.stream));
+        if is_open && matches!(role, Role::Media(_)) && !self.follows_on(now, router, place, &received, tx) {
+            return Ok(());
+        }
+        self.accept(now, router, place, &received, tx)
+    }
+
+    /// A source that nothing protects may start its numbers over under the same SSRC (RFC 3550 §A.1): then the stream begins anew, with the
+    /// packet that was kept first. False for a packet that is kept, because only the next one tells whether it is the first of those.
+    fn follows_on(
+        &mut self,
+        now: Instant,
+        router: Slot,
+        place: (Slot, usize),
+        received: &Received<'_>,
+        tx: &mut impl Tx,
+    ) -> bool {
+        let (slot, index) = place;
+        let Some(producer) = self.producers.find_mut(slot) else { return true };
+        let (rtp, stream) = (&received.rtp, &mut producer.streams[index]);
+        let continuity = stream.continuity(received.received_at, rtp.seq(), rtp.timestamp());
+        let kept = match continuity {
+            Continuity::Continues => stream.take_apart(),
+            Continuity::Apart => {
+                if stream.keep_apart(rtp.seq(), received.received_at, rtp.as_bytes()) {
+                    self.counters.discard(Discard::RtpTooOld);
+                }
+                return false;
+            }
+            Continuity::Restarts => stream.take_apart(),
+        };
+        let Some(kept) = kept else { return true };
+        if continuity == Continuity::Continues {
+            // Noise, or from before a restart.
+            self.counters.discard(Discard::RtpTooOld);
+            return true;
+        }
+        // What came before goes out by the numbers it came under.
+        self.give_out(now, tx);
+        let Some(producer) = self.producers.find_mut(slot) else { return true };
+        producer.streams[index].begin_anew();
+        producer.on_new_beginning(index);
+        let first = self.reread(place, &kept).ok_or(Discard::RtpTooOld);
+        if let Err(discard) = first.and_then(|first| self.accept(now, router, place, &first, tx)) {
+            self.counters.discard(discard);
+        }
+        true
+    }
+
+    /// A packet that was kept, understood once more.
+    fn reread<'a>(&self, (slot, _): (Slot, usize), kept: &'a Apart) -> Option<Received<'a>> {
+        let producer = self.producers.find(slot)?;
+        let transport = self.transports.find(producer.transport)?;
+        let rtp = rtp::Packet::new(&kept.bytes).ok()?;
+        let role = producer.role(rtp.pt())?;
+        let Read { carried, descriptor, .. } = read_extensions(transport, &rtp);
+        Some(Received { rtp, role, carried, descriptor, received_at: kept.received_at })
     }
 
     /// A packet whose producer and stream are known: to other workers that take it, and to those who consume it here.
@@ -152,6 +210,7 @@ fn find_source(
         }
         return Err(Discard::RtpUnknownPt);
     }
+    let is_plain = transport.plain().is_some();
     let Transport { sources, producers: of_transport, .. } = transport;
-    transport::learn(now, sources, of_transport, producers, rtp.ssrc(), rtp.pt(), labels)
+    transport::learn(now, sources, of_transport, producers, rtp, labels, is_plain)
 }

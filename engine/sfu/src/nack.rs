@@ -93,6 +93,11 @@ impl NackGenerator {
         }
     }
 
+    /// Whether a packet is missing and may still be asked for.
+    pub fn is_missing(&self, seq: SeqNo) -> bool {
+        self.missing.binary_search_by_key(&seq, |missing| missing.seq).is_ok()
+    }
+
     /// A keyframe starts at `seq`: nothing before it is needed any more.
     pub fn on_keyframe(&mut self, seq: SeqNo) {
         self.keyframe = self.keyframe.max(seq);

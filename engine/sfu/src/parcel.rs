@@ -69,6 +69,8 @@ pub enum Parcel {
         taker: Slot,
         /// Of which encoding.
         stream: u8,
+        /// Which life of that encoding's stream: another one continues none of the numbers before it.
+        life: u8,
         /// When the kernel received it.
         received_at: Instant,
     },
@@ -167,8 +169,8 @@ impl Parcel {
                 .u64(received_at.as_nanos())
                 .u64(ntp.0)
                 .put(rtp_timestamp.to_le_bytes()),
-            Self::Media { taker, stream, received_at } => {
-                Written::new(6).slot(taker).u8(stream).u64(received_at.as_nanos())
+            Self::Media { taker, stream, life, received_at } => {
+                Written::new(6).slot(taker).u8(stream).u8(life).u64(received_at.as_nanos())
             }
         }
     }
@@ -197,8 +199,8 @@ impl Parcel {
                 Self::Clock { taker, stream, received_at, ntp, rtp_timestamp }
             }
             6 => {
-                let (taker, stream) = (reader.slot()?, reader.u8()?);
-                Self::Media { taker, stream, received_at: reader.instant()? }
+                let (taker, stream, life) = (reader.slot()?, reader.u8()?, reader.u8()?);
+                Self::Media { taker, stream, life, received_at: reader.instant()? }
             }
             _ => return None,
         };
@@ -223,7 +225,7 @@ mod tests {
             Parcel::State { taker, paused: false, is_detail: true },
             Parcel::Gone { taker },
             Parcel::Clock { taker, stream: 1, received_at, ntp: NtpTime(9 << 32), rtp_timestamp: 3 },
-            Parcel::Media { taker, stream: 3, received_at },
+            Parcel::Media { taker, stream: 3, life: 200, received_at },
         ];
         for parcel in parcels {
             let written = parcel.write();

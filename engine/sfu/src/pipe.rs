@@ -134,7 +134,8 @@ impl Producer {
         tx: &mut impl Tx,
         counters: &mut Counters,
     ) {
-        let Self { neighbours, takers, .. } = self;
+        let Self { neighbours, takers, streams, .. } = self;
+        let life = streams[stream].life();
         neighbours.retain(|neighbour| {
             let is_there = now.saturating_since(neighbour.heard_at) < limits::NEIGHBOUR_SILENT_MAX;
             if !is_there {
@@ -144,7 +145,7 @@ impl Producer {
         });
         for Neighbour { worker, taker, .. } in neighbours {
             let (taker, received_at) = (*taker, packet.received_at);
-            let head = Parcel::Media { taker, stream: stream as u8, received_at }.write();
+            let head = Parcel::Media { taker, stream: stream as u8, life, received_at }.write();
             let is_given = tx.hand_off(*worker, head.as_bytes(), packet.rtp.as_bytes());
             counters.count(if is_given { Counter::PipedOut } else { Counter::PipedLost });
         }
@@ -220,8 +221,8 @@ impl Shard {
                 stream.on_sender_report(received_at.min(now), ntp, rtp_timestamp);
                 Ok(())
             }
-            Parcel::Media { taker, stream, received_at } => {
-                self.on_piped_packet(now, (from, taker), stream, received_at.min(now), packet, tx)
+            Parcel::Media { taker, stream, life, received_at } => {
+                self.on_piped_packet(now, (from, taker), (stream, life), received_at.min(now), packet, tx)
             }
         }
     }
@@ -294,7 +295,7 @@ impl Shard {
         &mut self,
         now: Instant,
         (from, slot): (WorkerId, Slot),
-        stream: u8,
+        (stream, life): (u8, u8),
         received_at: Instant,
         bytes: &[u8],
         tx: &mut impl Tx,
@@ -303,8 +304,9 @@ impl Shard {
         let stream = usize::from(stream);
         let rtp = rtp::Packet::new(bytes).map_err(|_| Discard::RtpMalformed)?;
         let role = producer.role(rtp.pt()).ok_or(Discard::RtpUnknownPt)?;
-        let known = producer.streams.get(stream).ok_or(Discard::ParcelMalformed)?.ssrc;
-        let has_changed = matches!(role, Role::Media(_)) && known != Some(rtp.ssrc());
+        let known = producer.streams.get_mut(stream).ok_or(Discard::ParcelMalformed)?;
+        let has_restarted = known.follow_life(life);
+        let has_changed = matches!(role, Role::Media(_)) && known.ssrc != Some(rtp.ssrc());
         let transport_slot = producer.transport;
         let transport = self.transports.find_mut(transport_slot).ok_or(Discard::ParcelStale)?;
         let router = transport.router;
@@ -312,11 +314,15 @@ impl Shard {
         let read = crate::media::read_extensions(transport, &rtp);
         self.counters.count(Counter::PipedIn);
         // What came before goes out by the numbers and the structure it came under.
-        if has_changed || dependency_descriptor::has_structure(read.descriptor) {
+        if has_restarted || has_changed || dependency_descriptor::has_structure(read.descriptor) {
             self.give_out(now, tx);
         }
         let producer = self.piped(from, slot)?;
-        if has_changed && producer.streams[stream].learn_ssrc(now, rtp.ssrc()) {
+        let begins_anew = has_changed && producer.streams[stream].learn_ssrc(now, rtp.ssrc());
+        if has_restarted && !begins_anew {
+            producer.streams[stream].begin_anew();
+        }
+        if has_restarted || begins_anew {
             producer.on_new_beginning(stream);
         }
         let (carried, descriptor) = (read.carried, read.descriptor);

@@ -60,7 +60,8 @@ impl Plain {
         rng: &mut Rng,
     ) -> Self {
         let way = |local, address| Way { local, address, remote: None };
-        let next = SocketAddr::new(address.ip(), address.port().saturating_add(1));
+        // The first of the two is even, and so not the last there is.
+        let next = next_port(address).unwrap_or(address);
         let key = create.srtp.map(|profile| {
             let profile = library_profile(profile);
             let mut key = vec![0; profile.key_len() + profile.salt_len()];
@@ -353,8 +354,7 @@ impl Shard {
         if let Some(remote) = connect.remote {
             plain.rtp.remote = Some(remote);
             if let Some(rtcp) = &mut plain.rtcp {
-                let next = SocketAddr::new(remote.ip(), remote.port() + 1);
-                rtcp.remote = connect.rtcp_remote.or(Some(next));
+                rtcp.remote = connect.rtcp_remote.or_else(|| next_port(remote));
             }
         }
         plain.connected = Some(connect);
@@ -401,8 +401,7 @@ impl Shard {
             (Verdict::Candidate, Demux::Rtcp) => return Err(Discard::PlainStranger),
             _ => return Err(Discard::UnknownProtocol),
         };
-        // A paused producer's packet is as good as any. What a good one is, SRTP says, and whether it is a producer's.
-        if verdict == Verdict::Candidate && matches!(taken, Ok(()) | Err(Discard::ProducerPaused)) {
+        if verdict == Verdict::Candidate && is_of_a_producer(taken) {
             self.on_plain_peer(now, slot, is_rtcp_port, remote);
         }
         taken
@@ -429,6 +428,17 @@ impl Shard {
     fn plain_ip(&self, family: IpFamily) -> Option<IpAddr> {
         self.config.plain_ips.iter().copied().find(|ip| ip.is_ipv6() == (family == IpFamily::V6))
     }
+}
+
+/// Whether a packet that was taken so is authentic, where there is SRTP, and belongs to a producer: what becomes of it there does not matter.
+fn is_of_a_producer(taken: Result<(), Discard>) -> bool {
+    use Discard::{NotLoudest, ProducerPaused, RtpDuplicate, RtpTooOld, RtxEmpty};
+    matches!(taken, Ok(()) | Err(ProducerPaused | NotLoudest | RtpDuplicate | RtpTooOld | RtxEmpty))
+}
+
+/// The address with the next port, where RTCP is (RFC 3550 §11). `None` after the last port.
+fn next_port(rtp: SocketAddr) -> Option<SocketAddr> {
+    Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?))
 }
 
 /// A producer without MID and SSRC is known by its payload types alone, which must then be nobody else's on the transport.
@@ -473,7 +483,7 @@ fn check_remotes(create: &CreatePlainTransport, connect: &ConnectPlainTransport)
         }
     }
     let needs_next = !create.rtcp_mux && connect.rtcp_remote.is_none();
-    if needs_next && connect.remote.is_some_and(|remote| remote.port() == u16::MAX) {
+    if needs_next && connect.remote.is_some_and(|remote| next_port(remote).is_none()) {
         return Err(invalid("there is no port after 65535 for RTCP".to_owned()));
     }
     Ok(())

@@ -9,7 +9,7 @@ use crate::pipe::{Neighbour, Piped};
 use crate::slots::Slot;
 use crate::speakers::Voice;
 use crate::stream::Stream;
-use control::{CodecParameters, ContentHint, Discard, Kind, Produce};
+use control::{Codec, CodecParameters, ContentHint, Discard, Kind, Produce};
 use machine::{Instant, WorkerId};
 use rtp::{Mid, Pt, Rid, Ssrc};
 
@@ -184,7 +184,7 @@ impl Producer {
         nacks.chain(keyframes).chain(self.takers.next_timeout()).min()
     }
 
-    /// A stream began anew under another SSRC: every consumer waits for a keyframe, and if the publisher's own is
+    /// A stream began anew, under another SSRC or with other numbers: every consumer waits for a keyframe, and if the publisher's own is
     /// lost, nobody else asks for one.
     pub fn on_new_beginning(&mut self, index: usize) {
         if self.kind() == Kind::Video && !self.paused && !self.consumers.is_empty() {
@@ -217,6 +217,9 @@ impl Producer {
         };
         let codec = self.spec.codecs[usize::from(codec)].codec;
         let is_video = self.spec.kind == Kind::Video;
+        if codec == Codec::Vp9 {
+            stream.on_vp9(payload);
+        }
         let understood = understand(codec, payload, packet.descriptor, stream.structure());
         let starts_keyframe = understood.starts_keyframe
             && (understood.structure.is_some()

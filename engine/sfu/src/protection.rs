@@ -31,6 +31,11 @@ pub enum Outbound<'a> {
 }
 
 impl Protection {
+    /// Whether nothing is protected: then numbers may come again.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+
     /// The RTP packet inside, decrypted in place.
     pub fn unprotect_rtp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p mut [u8], Discard> {
         match self {

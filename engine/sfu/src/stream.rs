@@ -13,10 +13,12 @@ use crate::stats::StreamCounts;
 use control::{Codec, Discard, Kind, Layers};
 use machine::Instant;
 use rtcp::ReportBlock;
+use rtcp::limits::{DROPOUT_MAX, MISORDER_MAX};
 use rtcp::reception::Reception;
 use rtp::dependency_descriptor::Structure;
 use rtp::h264::NalKind;
 use rtp::ntp::NtpTime;
+use rtp::vp9::{self, FrameHeader};
 use rtp::{Rid, Seq, SeqExtender, SeqNo, Ssrc};
 use std::time::Duration;
 
@@ -43,6 +45,12 @@ pub struct Stream {
     structure: Option<(Box<Structure>, SeqNo)>,
     /// H.264: parameter sets come with its keyframes, so that those are where one has to begin.
     has_parameter_sets: bool,
+    /// VP9: its payload descriptors tell which frames refer to others (P). Until one has, the frames' own headers do.
+    sets_p_bit: bool,
+    /// The latest packet that did not continue the numbers.
+    apart: Option<Apart>,
+    /// Which life of the stream another worker sends, where the stream comes from one.
+    origin_life: Option<u8>,
     /// Where the latest keyframe begins, and when it came.
     keyframe: Option<(SeqNo, Instant)>,
     /// Of the newest packet: tells where a frame begins.
@@ -62,6 +70,28 @@ pub struct Stream {
     given_out: Option<SeqNo>,
     /// Counts SSRC changes: a consumer that sees another number continues its own numbering across the gap.
     epoch: u32,
+}
+
+/// How a packet of a source that nothing protects goes on from those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continuity {
+    /// In their numbers: in order, late, or behind a loss.
+    Continues,
+    /// Far from them. It may be the first of a source that has started again: the next packet tells.
+    Apart,
+    /// It follows on the packet that was apart: the source has started again.
+    Restarts,
+}
+
+/// A packet that did not continue the numbers. If the next follows on it, it is the first one of the source's new life.
+#[derive(Clone, Debug)]
+pub struct Apart {
+    /// What the next would have to be.
+    next: Seq,
+    /// The packet; empty if it was too long to keep.
+    pub bytes: Vec<u8>,
+    /// When the kernel received it.
+    pub received_at: Instant,
 }
 
 /// The publisher's latest statement of how its RTP clock relates to its wall clock (RFC 3550 §6.4.1).
@@ -117,6 +147,9 @@ impl Stream {
             keyframes: KeyframeGovernor::default(),
             structure: None,
             has_parameter_sets: false,
+            sets_p_bit: false,
+            apart: None,
+            origin_life: None,
             keyframe: None,
             newest_timestamp: 0,
             frames_missed: limits::FRAMES_MISSED_MAX,
@@ -155,6 +188,8 @@ impl Stream {
         self.given_out = None;
         self.cache.clear();
         self.structure = None;
+        self.sets_p_bit = false;
+        self.apart = None;
         self.keyframe = None;
         self.epoch = self.epoch.wrapping_add(1);
     }
@@ -175,6 +210,80 @@ impl Stream {
     /// Which incarnation of the stream this is.
     pub fn epoch(&self) -> u32 {
         self.epoch
+    }
+
+    /// The same in the few bits that another worker is told with each packet.
+    pub fn life(&self) -> u8 {
+        self.epoch as u8
+    }
+
+    /// Another worker's packet is of this life of the stream. Whether that is another than before.
+    pub fn follow_life(&mut self, life: u8) -> bool {
+        self.origin_life.replace(life).is_some_and(|before| before != life)
+    }
+
+    /// Whether media came, and none for so long that nothing of it is on its way any more.
+    pub fn is_silent(&self, now: Instant) -> bool {
+        self.highest().is_some() && now.saturating_since(self.burst.newest) >= limits::SSRC_LINGER
+    }
+
+    /// How a first transmission goes on from what came before, by RFC 3550 §A.1: two packets in sequence that are apart from the others
+    /// are a source that has started again. Only for a source that nothing protects: of an SRTP source no number comes again, and what
+    /// is far ahead was sent behind a long loss.
+    ///
+    /// Numbers alone do not show every restart, since a program may start with one near the last. So a packet in the range of loss and
+    /// reordering is apart too, if its timestamp is of another clock, or if it is not newer than what came and came long ago.
+    pub fn continuity(&self, at: Instant, seq: Seq, timestamp: u32) -> Continuity {
+        let Some(highest) = self.highest() else { return Continuity::Continues };
+        let ahead = highest.seq().forward_distance(seq);
+        if ahead == 1 {
+            return Continuity::Continues;
+        }
+        let is_older = ahead == 0 || ahead > u16::MAX / 2;
+        let is_near = ahead < DROPOUT_MAX || ahead > u16::MAX - MISORDER_MAX;
+        let continues = if is_older && self.is_silent(at) {
+            false
+        } else if is_near {
+            self.is_of_clock(at, timestamp)
+        } else {
+            // One that came before comes a second time, unchanged.
+            let extended = self.extender.peek(seq);
+            self.cache.packet(extended).is_some_and(|cached| cached.timestamp == timestamp)
+        };
+        // What was asked for may come late, however old it is.
+        if continues || self.nack.as_ref().is_some_and(|nack| nack.is_missing(self.extender.peek(seq))) {
+            return Continuity::Continues;
+        }
+        if self.apart.as_ref().is_some_and(|apart| apart.next == seq) {
+            Continuity::Restarts
+        } else {
+            Continuity::Apart
+        }
+    }
+
+    /// Whether a timestamp is about what the stream's clock shows when it comes.
+    fn is_of_clock(&self, at: Instant, timestamp: u32) -> bool {
+        let passed = ticks(at.saturating_since(self.burst.newest), self.clock_rate_hz);
+        let step = timestamp.wrapping_sub(self.burst.timestamp.wrapping_add(passed)) as i32;
+        step.unsigned_abs() <= self.clock_rate_hz.saturating_mul(limits::CLOCK_STEP_SECONDS_MAX)
+    }
+
+    /// Keeps a packet that is apart. Whether another one was kept, of which nothing comes now.
+    pub fn keep_apart(&mut self, seq: Seq, received_at: Instant, bytes: &[u8]) -> bool {
+        let former = self.apart.take();
+        let was_kept = former.is_some();
+        let mut kept = former.map_or_else(Vec::new, |former| former.bytes);
+        kept.clear();
+        if bytes.len() <= limits::APART_LEN_MAX {
+            kept.extend_from_slice(bytes);
+        }
+        self.apart = Some(Apart { next: seq.next(), bytes: kept, received_at });
+        was_kept
+    }
+
+    /// The packet that was kept, if one was.
+    pub fn take_apart(&mut self) -> Option<Apart> {
+        self.apart.take()
     }
 
     /// The newest sequence number received.
@@ -222,14 +331,16 @@ impl Stream {
         Ok(extended)
     }
 
-    /// A retransmission of `seq` arrived. It repairs a gap, it does not move the stream's head: a retransmission of
-    /// something newer than all that was received is no retransmission.
+    /// A retransmission of `seq` arrived. It repairs a gap; or it is a probe that carries what was lost behind the newest, and then moves
+    /// the stream's head. Before the first packet, and far ahead of the newest, it is of another life of the stream.
     pub fn on_retransmission(&mut self, now: Instant, seq: Seq) -> Result<SeqNo, Discard> {
         let extended = self.extender.peek(seq);
-        if self.highest().is_none_or(|highest| extended > highest) {
+        let is_near = |highest: SeqNo| extended.0.saturating_sub(highest.0) <= limits::RTX_AHEAD_MAX;
+        if !self.highest().is_some_and(is_near) {
             return Err(Discard::RtpTooOld);
         }
         self.novelty(extended)?;
+        self.extender.extend(seq);
         if let Some(nack) = &mut self.nack {
             nack.on_packet(now, extended);
         }
@@ -254,7 +365,13 @@ impl Stream {
     /// before it is one only for senders that tell these elsewhere (RFC 6184 §8.2.1, `sprop-parameter-sets`). That it is a
     /// sender of that kind, and not one whose parameter sets are missing, shows in the packet before: it is here,
     /// and of another picture.
+    ///
+    /// A VP9 frame whose descriptor refers to no other is one, unless the sender's descriptors never tell which frames do and the frame's own
+    /// header says otherwise.
     pub fn can_begin_with(&mut self, codec: Codec, seq: SeqNo, timestamp: u32, payload: &[u8]) -> bool {
+        if codec == Codec::Vp9 {
+            return self.begins_vp9_keyframe(payload);
+        }
         if codec != Codec::H264 {
             return true;
         }
@@ -265,6 +382,16 @@ impl Stream {
             before.is_some_and(|before| before.timestamp != timestamp)
         };
         has_sets || (!self.has_parameter_sets && is_first())
+    }
+
+    fn begins_vp9_keyframe(&self, payload: &[u8]) -> bool {
+        let frame = vp9::Descriptor::parse(payload).and_then(|descriptor| payload.get(descriptor.len..));
+        self.sets_p_bit || frame.map(FrameHeader::read) != Some(FrameHeader::Inter)
+    }
+
+    /// A packet of VP9: whether its descriptor says that its frame refers to another.
+    pub fn on_vp9(&mut self, payload: &[u8]) {
+        self.sets_p_bit |= vp9::is_inter_picture_predicted(payload);
     }
 
     /// A packet has been understood: keeps what later ones need.
@@ -301,12 +428,15 @@ impl Stream {
     pub fn cached(&self, seq: SeqNo) -> Option<MediaPacket<'_>> {
         let cached = self.cache.packet(seq)?;
         let understood = understand(cached.codec, cached.payload, cached.descriptor, self.structure());
+        let is_by_descriptor = cached.codec != Codec::Vp9 || understood.structure.is_some();
+        let starts_keyframe =
+            understood.starts_keyframe && (is_by_descriptor || self.begins_vp9_keyframe(cached.payload));
         Some(MediaPacket {
             seq,
             timestamp: cached.timestamp,
             marker: cached.marker,
             codec: cached.codec,
-            starts_keyframe: understood.starts_keyframe,
+            starts_keyframe,
             frame: understood.frame,
             picture: PictureNumbers::read(cached.codec, cached.payload),
             carried: cached.carried,
@@ -449,7 +579,114 @@ mod tests {
         assert_eq!(repaired.seq(), Seq(2));
         assert_eq!(stream.on_retransmission(at(1), Seq(2)), Err(Discard::RtpDuplicate));
         assert_eq!(stream.on_media(at(1), at(1), Seq(2), 0), Err(Discard::RtpDuplicate));
-        assert_eq!(stream.on_retransmission(at(1), Seq(9)), Err(Discard::RtpTooOld));
+    }
+
+    #[test]
+    fn a_retransmission_ahead_of_the_stream_moves_its_head() {
+        let mut stream = stream();
+        assert_eq!(
+            stream.on_retransmission(at(0), Seq(1)),
+            Err(Discard::RtpTooOld),
+            "before the first packet"
+        );
+        stream.on_media(at(0), at(0), Seq(1), 0).expect("new");
+        let probe = stream.on_retransmission(at(1), Seq(4)).expect("within reach");
+        assert_eq!(stream.highest(), Some(probe));
+        assert_eq!(stream.on_media(at(1), at(1), Seq(4), 0), Err(Discard::RtpDuplicate));
+        let mut asked = Vec::new();
+        stream.nack.as_mut().expect("negotiated").poll(at(200), |seq| asked.push(seq.seq().0));
+        assert_eq!(asked, [2, 3]);
+        let farthest = 4 + limits::RTX_AHEAD_MAX as u16;
+        assert_eq!(stream.on_retransmission(at(1), Seq(farthest + 1)), Err(Discard::RtpTooOld));
+        stream.on_retransmission(at(1), Seq(farthest)).expect("within reach");
+    }
+
+    /// A stream of sound that has received so many packets from `first` on, 20 ms apart, the last at the returned time.
+    fn sound(first: u16, count: u16, nack: bool) -> (Stream, u64) {
+        let mut stream = Stream::new(Kind::Audio, 48_000, nack);
+        stream.learn_ssrc(at(0), Ssrc(1));
+        for n in 0..count {
+            let now = at(u64::from(n) * 20);
+            stream.on_media(now, now, Seq(first.wrapping_add(n)), 7 + u32::from(n) * 960).expect("new");
+        }
+        (stream, u64::from(count - 1) * 20)
+    }
+
+    #[test]
+    fn two_packets_in_sequence_apart_from_the_others_are_a_restart() {
+        for (last, next) in
+            [(30_000u16, 100u16), (30_000, 29_000), (30_000, 28_900), (30_000, 62_000), (60_000, 20_000)]
+        {
+            // The clock goes on as it was: the numbers alone show it.
+            let (mut stream, ms) = sound(last.wrapping_sub(99), 100, false);
+            let timestamp = |n: u32| 7 + (99 + n) * 960;
+            let (first, second) = (at(ms + 20), at(ms + 40));
+            assert_eq!(stream.continuity(first, Seq(next), timestamp(1)), Continuity::Apart, "{last} {next}");
+            assert!(!stream.keep_apart(Seq(next), first, &[1, 2, 3]));
+            assert_eq!(
+                stream.continuity(second, Seq(next + 1), timestamp(2)),
+                Continuity::Restarts,
+                "{last} {next}"
+            );
+            assert_eq!(
+                stream.continuity(second, Seq(next + 2), timestamp(2)),
+                Continuity::Apart,
+                "not in sequence"
+            );
+            let kept = stream.take_apart().expect("it was kept");
+            assert_eq!((kept.bytes, kept.received_at), (vec![1, 2, 3], first));
+        }
+    }
+
+    #[test]
+    fn loss_reordering_and_what_was_asked_for_are_no_restart() {
+        let (mut stream, ms) = sound(30_000, 100, true);
+        let now = at(ms + 20);
+        for ahead in [1i32, 2, 50, i32::from(DROPOUT_MAX) - 1, 0, -1, -99, 1 - i32::from(MISORDER_MAX)] {
+            let seq = Seq((30_099 + ahead) as u16);
+            let timestamp = (7 + (99 + ahead) * 960) as u32;
+            // Up to a loss of ten seconds; beyond, the clock is another one.
+            let expected = if ahead < 500 { Continuity::Continues } else { Continuity::Apart };
+            assert_eq!(stream.continuity(now, seq, timestamp), expected, "{ahead} ahead");
+        }
+        // A resend on the same stream, long after.
+        stream.on_media(now, now, Seq(30_400), 7 + 400 * 960).expect("new");
+        assert_eq!(stream.continuity(at(ms + 30), Seq(30_150), 7 + 150 * 960), Continuity::Continues);
+        // Not asked for, and as old.
+        assert_eq!(stream.continuity(at(ms + 30), Seq(30_050), 7 + 50 * 960), Continuity::Apart);
+    }
+
+    #[test]
+    fn a_program_that_starts_again_near_its_last_number_is_known_by_its_clock_or_by_the_pause() {
+        let (stream, ms) = sound(1_000, 100, false);
+        let soon = at(ms + 300);
+        assert_eq!(stream.continuity(soon, Seq(1_200), 0x7000_0000), Continuity::Apart, "another clock");
+        assert_eq!(stream.continuity(soon, Seq(1_050), 0x7000_0000), Continuity::Apart, "another clock");
+        let later = at(ms + 3_000);
+        // The very numbers and timestamps of before, as with fixed offsets.
+        assert_eq!(stream.continuity(later, Seq(1_000), 7), Continuity::Apart);
+        assert_eq!(stream.continuity(later, Seq(1_099), 7 + 99 * 960), Continuity::Apart);
+        // A source that only paused goes on.
+        assert_eq!(stream.continuity(later, Seq(1_100), 7 + 100 * 960), Continuity::Continues);
+        assert_eq!(stream.continuity(later, Seq(1_102), 7 + 252 * 960), Continuity::Continues);
+    }
+
+    #[test]
+    fn vp9_whose_p_bit_is_never_set_is_read_by_its_frame_headers() {
+        let mut stream = stream();
+        let mut can_begin = |payload: &[u8]| {
+            stream.on_vp9(payload);
+            stream.can_begin_with(Codec::Vp9, SeqNo(1), 0, payload)
+        };
+        let (key, inter) = ([0x0c, 0x82, 0x49, 0x83, 0x42], [0x0c, 0x86, 0x00, 0x40, 0x92]);
+        assert!(!can_begin(&inter), "also before the first keyframe");
+        assert!(can_begin(&key));
+        assert!(!can_begin(&inter));
+        // Encrypted: the descriptor is all there is.
+        assert!(can_begin(&[0x0c, 0x13, 0x37, 0x13, 0x37]));
+        // A sender that does set it knows best, even if a header looks like that of an inter frame.
+        can_begin(&[0x4c, 0x86, 0x00, 0x40, 0x92]);
+        assert!(can_begin(&inter));
     }
 
     #[test]

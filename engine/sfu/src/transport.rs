@@ -1,5 +1,6 @@
 //! A transport: the session with one peer, by ICE and DTLS or plain, and what travels over it.
 
+use crate::commands::has_labels;
 use crate::egress::{Egress, Leg};
 use crate::ice::Ice;
 use crate::limits;
@@ -360,15 +361,19 @@ impl Sources {
 }
 
 /// Finds the producer and stream of a packet whose SSRC is unknown, and learns the SSRC.
+///
+/// On a plain transport, which `is_plain` says, an SSRC may also replace the one before without a MID, by its payload type alone: a program
+/// that starts again chooses another (RFC 3550 §8.2).
 pub fn learn(
     now: Instant,
     sources: &mut Sources,
     of_transport: &[Slot],
     producers: &mut Slots<Producer>,
-    ssrc: Ssrc,
-    pt: Pt,
+    rtp: &rtp::Packet<'_>,
     labels: &Labels,
+    is_plain: bool,
 ) -> Result<(Source, Role), Discard> {
+    let (ssrc, pt) = (rtp.ssrc(), rtp.pt());
     let slot = find_producer(of_transport, producers, pt, labels).ok_or(Discard::RtpUnroutable)?;
     let producer = producers.find_mut(slot).ok_or(Discard::RtpUnroutable)?;
     let role = producer.role(pt).ok_or(Discard::RtpUnknownPt)?;
@@ -384,10 +389,11 @@ pub fn learn(
     if !is_retransmission && stream.is_former(now, ssrc) {
         return Err(Discard::RtpTooOld);
     }
-    // A payload type alone may name a stream, but not rename one: browsers leave the MID out once a report has come, and a
-    // straggler of a closed producer then looks just like this.
+    // A payload type alone may name a stream, but not rename one of a browser: browsers leave the MID out once a report has come,
+    // and a straggler of a closed producer then looks just like this.
     let known = if is_retransmission { stream.rtx_ssrc } else { stream.ssrc };
-    if labels.mid.is_none() && known.is_some() {
+    let may_rename = labels.mid.is_some() || is_plain && may_restart(now, producer, is_retransmission);
+    if known.is_some() && !may_rename {
         return Err(Discard::RtpUnroutable);
     }
     let source = Source { producer: slot, stream: index as u8, is_retransmission };
@@ -401,6 +407,18 @@ pub fn learn(
         producer.on_new_beginning(index);
     }
     Ok((source, role))
+}
+
+/// Whether a new SSRC of one of a producer's payload types can be that of its source, started again. A producer that is known by its payload
+/// types alone has no other source. One whose SSRC or MID was signaled is left to that source while it sends.
+fn may_restart(now: Instant, producer: &Producer, is_retransmission: bool) -> bool {
+    let ([stream], [encoding]) = (&producer.streams[..], &producer.spec.encodings[..]) else { return false };
+    if !has_labels(&producer.spec) {
+        return true;
+    }
+    // Retransmissions follow their media.
+    let has_restarted = is_retransmission && stream.ssrc != encoding.ssrc.map(Ssrc);
+    has_restarted || stream.is_silent(now)
 }
 
 /// By MID; where there is none, by a payload type that only one producer has (RFC 9143 §9.2).
