@@ -9,11 +9,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use control::{Candidate, Command, Event, Request, RequestId, TransportId};
+use control::{Candidate, Command, Counter, Event, Request, RequestId, TransportId};
 use dtls::{Certificate, Endpoint, Output};
 use leat_tests::SentIndices;
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, Tx, WorkerId};
-use sfu::{Config, Input, Shard};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, Tx, WorkerId, meter};
+use sfu::{Config, Input, Shard, limits};
 use srtp::{Discard, Inbound, Outbound};
 use stun::{Class, Demux, Key, Method, TransactionId, Writer};
 
@@ -144,6 +144,8 @@ pub(crate) struct World {
     /// DTLS from the shard, for the peer whose handshake is under way.
     flight: Vec<Vec<u8>>,
     fed: u64,
+    /// What there was after the call before.
+    objects: u64,
     pub(crate) tally: Tally,
 }
 
@@ -178,6 +180,8 @@ pub(crate) fn path(nth: u8) -> Path {
 
 impl World {
     pub(crate) fn new() -> Self {
+        // What this thread did before is nobody's.
+        meter::take();
         let common = common();
         let config = Config {
             candidates: vec![Candidate::udp(SocketAddr::from((ENGINE_IP, 7000)))],
@@ -199,6 +203,7 @@ impl World {
             owners: HashMap::new(),
             flight: Vec::new(),
             fed: 0,
+            objects: 0,
             tally: Tally::default(),
         }
     }
@@ -416,8 +421,19 @@ impl World {
         self.command(Command::Snapshot);
     }
 
+    /// The last call has cost what it may: more only for what there is, not for what somebody chose.
+    fn check_work(&mut self) {
+        let kinds = [Counter::Routers, Counter::Transports, Counter::Producers, Counter::Consumers];
+        let objects: u64 = kinds.into_iter().map(|kind| self.shard.counters().value(kind)).sum();
+        let most = objects.max(std::mem::replace(&mut self.objects, objects));
+        let steps = meter::take();
+        let bound = limits::WORK_PER_CALL + limits::WORK_PER_OBJECT * most;
+        assert!(steps <= bound, "a call took {steps} steps, with {most} objects");
+    }
+
     /// Looks at everything the last call has sent and told.
     fn look(&mut self) {
+        self.check_work();
         let sent = std::mem::take(&mut self.sink.sent);
         (self.sink.room, self.sink.refused) = (usize::MAX, 0);
         for (flow, path, bytes) in sent {

@@ -5,10 +5,10 @@ use crate::link::{Link, LinkEdit};
 use crate::outbox::Outbox;
 use crate::peer::Peer;
 use crate::plain::PlainSockets;
-use control::{Candidate, ConsumerId, Event, Produce, ProducerId, RequestId, RouterId, TransportId};
+use control::{Candidate, ConsumerId, Counter, Event, Produce, ProducerId, RequestId, RouterId, TransportId};
 use dtls::{Certificate, Options, Settings};
-use machine::{Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng, WorkerId};
-use sfu::{Config, Contained, Fault, Input, Shard};
+use machine::{Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng, WorkerId, meter};
+use sfu::{Config, Contained, Fault, Input, Shard, limits};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -357,7 +357,7 @@ impl World {
                 while let Some((from, bytes)) = self.next_up(worker) {
                     batch.push((from, bytes));
                 }
-                self.with_worker(worker, |shard, now, outbox| {
+                self.with_worker(worker, batch.len() + 1, |shard, now, outbox| {
                     for (remote, bytes) in &mut batch {
                         let path = Path { local: LocalId(0), remote: *remote };
                         shard.on_datagram(now, Datagram { path, received_at: now, bytes }, outbox);
@@ -370,7 +370,7 @@ impl World {
                 while let Some((from, bytes)) = self.next_across(worker) {
                     batch.push((from, bytes));
                 }
-                self.with_worker(worker, |shard, now, outbox| {
+                self.with_worker(worker, batch.len() + 1, |shard, now, outbox| {
                     for (from, bytes) in &batch {
                         shard.on_hand_off(now, WorkerId(*from as u16), bytes, outbox);
                     }
@@ -406,7 +406,8 @@ impl World {
             "{self}: number {owner} wants to be woken again and again"
         );
         if owner < WORKERS_MAX {
-            self.with_worker(owner as usize, |shard, now, outbox| shard.on_timeout(now, outbox));
+            let calls = limits::TRANSPORTS_PER_TIMEOUT;
+            self.with_worker(owner as usize, calls, |shard, now, outbox| shard.on_timeout(now, outbox));
         } else {
             let index = (owner - WORKERS_MAX) as usize;
             let mut outbox = Outbox::new();
@@ -422,12 +423,23 @@ impl World {
 
     /// Calls the shard, and does what its driver does afterwards.
     pub(crate) fn with_shard(&mut self, call: impl FnOnce(&mut Contained, Instant, &mut Outbox)) {
-        self.with_worker(self.current, call);
+        self.with_worker(self.current, 2, call);
     }
 
-    fn with_worker(&mut self, worker: usize, call: impl FnOnce(&mut Contained, Instant, &mut Outbox)) {
+    /// Makes so many calls. What they cost must not grow with what a peer chose, but only with what there is.
+    fn with_worker(
+        &mut self,
+        worker: usize,
+        calls: usize,
+        call: impl FnOnce(&mut Contained, Instant, &mut Outbox),
+    ) {
         let Worker { shard, outbox, .. } = &mut self.workers[worker];
+        let objects = objects_of(shard.shard());
+        meter::take();
         call(shard, self.now, outbox);
+        let (steps, objects) = (meter::take(), objects.max(objects_of(shard.shard())));
+        let bound = calls as u64 * (limits::WORK_PER_CALL + limits::WORK_PER_OBJECT * objects);
+        assert!(steps <= bound, "{self}: {calls} calls took {steps} steps, with {objects} objects");
         self.after_shard(worker);
     }
 
@@ -556,6 +568,12 @@ fn contained(seed: u64, config: Config, rng: Rng, faults: &Faults) -> Contained 
         Some(expected) => expected.push(fault),
         None => panic!("seed {seed}: the shard panicked: {fault:?}"),
     })
+}
+
+/// Everything that the shard holds.
+fn objects_of(shard: &Shard) -> u64 {
+    let kinds = [Counter::Routers, Counter::Transports, Counter::Producers, Counter::Consumers];
+    kinds.into_iter().map(|kind| shard.counters().value(kind)).sum()
 }
 
 /// The address that a worker of the engine listens on: of IPv4 for even seeds, of IPv6 for odd ones, so that whatever has several seeds has

@@ -124,6 +124,24 @@ fn a_room_that_is_silent_says_so_once() {
     assert_eq!(told(&world).len(), before, "{world}");
 }
 
+/// Whoever was heard before knows the room still when it listens again.
+#[test]
+fn voices_are_told_again_when_somebody_asks_again() {
+    let (mut world, microphones) = room(206, 3, OBSERVER);
+    let router = world.router();
+    let (_, speaker) = microphones[0];
+    speak(&mut world, &microphones, speaker, 2 * SEC);
+    assert_eq!(told(&world).last().map(|told| told.1), Some(Some(speaker)), "{world}");
+    world.demand(Command::ObserveAudio { router, observer: None });
+    world.run_for(SEC);
+    world.demand(Command::ObserveAudio { router, observer: Some(OBSERVER) });
+    let before = told(&world).len();
+    let (_, speaker) = microphones[1];
+    speak(&mut world, &microphones, speaker, 3 * SEC);
+    assert!(told(&world).len() > before, "{world}");
+    assert_eq!(told(&world).last().map(|told| told.1), Some(Some(speaker)), "{world}");
+}
+
 #[test]
 fn an_observer_beyond_its_bounds_is_refused() {
     let mut world = World::new(203);

@@ -201,7 +201,7 @@ impl Leg {
         while let Some((_, bytes)) = self.feedback.pop_front_if(|(at, _)| *at <= now) {
             for packet in Compound::new(&bytes).unwrap().packets() {
                 let Packet::Twcc(twcc) = packet else { panic!("the recorder builds {packet:?}") };
-                self.estimator.on_feedback(now, &twcc);
+                self.estimator.on_feedback(now, &twcc, &mut { usize::MAX });
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Plain transports: whom they believe, what they forward, and what becomes of their sockets.
 
 use control::{
-    Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter,
+    Closed, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter,
     CreatePlainTransport, Discard, Encoding, Event, IpFamily, Kind, Produce, ProducerId, Refusal,
     SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, Text, TransportId,
 };
@@ -13,6 +13,7 @@ use oracle_rtp::packet::Packet;
 use oracle_srtp::context::Context;
 use oracle_srtp::protection_profile::ProtectionProfile;
 use oracle_util::marshal::{Marshal, Unmarshal};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 const SOURCE: TransportId = TransportId(900);
@@ -427,9 +428,10 @@ fn the_publisher_outside_is_asked_for_what_is_missing() {
     let sent = world.take_plain_sent();
     let nack = sent.iter().find(|sent| Some(sent.to) == rtcp_remote).unwrap();
     assert_eq!(Some(nack.from), source.rtcp_address);
-    // An empty receiver report, and behind it the NACK for number 4 (RFC 4585 §6.2.1).
-    assert_eq!(nack.bytes[8..10], [0x81, 205]);
-    assert_eq!(nack.bytes[16..], [&SENT_SSRC.to_be_bytes()[..], &[0, 4, 0, 0]].concat());
+    // An empty receiver report, our name (RFC 3550 §6.1), and behind them the NACK for number 4 (RFC 4585 §6.2.1).
+    assert_eq!((nack.bytes[..2].to_vec(), nack.bytes[8..10].to_vec()), (vec![0x80, 201], vec![0x81, 202]));
+    assert_eq!(nack.bytes[28..30], [0x81, 205]);
+    assert_eq!(nack.bytes[36..], [&SENT_SSRC.to_be_bytes()[..], &[0, 4, 0, 0]].concat());
 }
 
 #[test]
@@ -606,4 +608,108 @@ fn a_producer_known_by_its_payload_type_alone_shares_it_with_nobody() {
     let counters = world.shard().counters();
     assert_eq!(counters.discarded(Discard::RtpUnroutable), 1, "{world}");
     assert_eq!(counters.value(Counter::RtpIn), 5, "{world}");
+}
+
+/// Tracks of so many encodings that one report has no room for them (RFC 3550 §6.4.1).
+#[test]
+fn each_of_forty_streams_is_reported_on_and_each_report_says_whose_it_is() {
+    let mut world = World::new(61);
+    let source = CreatePlainTransport { rtcp_mux: true, ..create(&world, SOURCE) };
+    let source = make(&mut world, source);
+    world.demand(Command::ConnectPlainTransport(connect(SOURCE, Some(sender()))));
+    let ssrcs: Vec<u32> = (0..40).map(|nth| 0x4000 + nth).collect();
+    for (nth, ssrcs) in ssrcs.chunks(8).enumerate() {
+        let encodings = ssrcs.iter().map(|ssrc| Encoding { ssrc: Some(*ssrc), ..Encoding::SINGLE });
+        let video = CodecParameters { codec: Codec::Vp8, clock_rate_hz: 90_000, ..codec(SENT_PT) };
+        world.demand(Command::Produce(Produce {
+            producer: ProducerId(700 + nth as u64),
+            kind: Kind::Video,
+            codecs: vec![video],
+            encodings: encodings.collect(),
+            ..produce(SOURCE)
+        }));
+    }
+    for ssrc in &ssrcs {
+        let mut packet = packet(7);
+        packet.header.ssrc = *ssrc;
+        world.send_plain(sender(), source.address, &packet.marshal().unwrap());
+    }
+    world.take_plain_sent();
+    world.run_for(2 * SEC);
+    let mut reported = BTreeSet::new();
+    for sent in world.take_plain_sent() {
+        let packets: Vec<_> = ::rtcp::Compound::new(&sent.bytes).unwrap().packets().collect();
+        // RFC 3550 §6.1: a report first, and a name in every compound.
+        let [::rtcp::Packet::ReceiverReport(report), ::rtcp::Packet::Sdes(sdes), ..] = packets[..] else {
+            panic!("{world}: {packets:?}");
+        };
+        assert!(sdes.cname(report.ssrc()).is_some_and(|name| !name.is_empty()), "{world}");
+        reported.extend(report.reports().map(|block| block.ssrc.0));
+    }
+    assert_eq!(reported, ssrcs.into_iter().collect(), "{world}");
+}
+
+#[test]
+fn what_is_longer_than_an_mtu_is_dropped_and_counted() {
+    let mut world = World::new(62);
+    let source = create(&world, SOURCE);
+    let (source, sink) = wire_up(&mut world, source);
+    world.demand(Command::ConnectPlainTransport(connect(SOURCE, Some(sender()))));
+    let long = |seq, len: usize| {
+        let mut packet = packet(seq);
+        packet.payload = vec![0x55; len - 12].into();
+        packet.marshal().unwrap().to_vec()
+    };
+    for (seq, len) in [(1, 1500), (2, 1501), (3, 60_000), (4, 100)] {
+        world.send_plain(sender(), source.address, &long(seq, len));
+    }
+    let heard = heard(&world.take_plain_sent(), sink.address, receiver());
+    let lens: Vec<usize> = heard.iter().map(|packet| packet.payload.len() + 12).collect();
+    assert_eq!(lens, [1500, 100], "{world}");
+    assert_eq!(world.shard().counters().discarded(Discard::DatagramTooLong), 2, "{world}");
+}
+
+/// Each SSRC is one more to be told from a replayed one, for as long as the keys are used.
+#[test]
+fn keys_that_have_protected_as_many_streams_as_they_may_close_their_transport() {
+    let mut world = World::new(63);
+    let profile = SrtpProfile::AeadAes128Gcm;
+    let source = CreatePlainTransport { srtp: Some(profile), ..create(&world, SOURCE) };
+    let (source, _) = wire_up(&mut world, source);
+    let key = SrtpKey(vec![7; 28]);
+    let srtp = Some(SrtpParameters { profile, key });
+    world.demand(Command::ConnectPlainTransport(ConnectPlainTransport {
+        srtp,
+        ..connect(SOURCE, Some(sender()))
+    }));
+    let library = srtp::Profile::AeadAes128Gcm;
+    let master = srtp::MasterKey::new(library, &[7; 16], &[7; 12]).unwrap();
+    let outbound = srtp::Outbound::new(library, &master);
+    let send = |world: &mut World, ssrc: u32, is_authentic: bool| {
+        let mut bytes = rtp(7);
+        bytes[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        let payload = bytes.split_off(12);
+        bytes.resize(12 + payload.len() + 16, 0);
+        outbound.protect_rtp(0, 12, &payload, &mut bytes).unwrap();
+        if !is_authentic {
+            bytes[20] ^= 1;
+        }
+        world.send_plain(sender(), source.address, &bytes);
+    };
+    let most = (srtp::limits::SSRCS_MAX + srtp::limits::SSRCS_RETIRED_MAX) as u32;
+    for ssrc in 0..most {
+        send(&mut world, ssrc, true);
+    }
+    // What nobody signed closes nothing.
+    send(&mut world, most, false);
+    let closed = |world: &World| {
+        let closed = world.news().iter().filter_map(|(_, event)| match event {
+            Event::TransportClosed { transport, closed } => Some((*transport, *closed)),
+            _ => None,
+        });
+        closed.collect::<Vec<_>>()
+    };
+    assert_eq!(closed(&world), [], "{world}");
+    send(&mut world, most, true);
+    assert_eq!(closed(&world), [(SOURCE, Closed::KeysUsedUp)], "{world}");
 }

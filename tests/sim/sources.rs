@@ -99,3 +99,23 @@ fn stragglers_of_a_closed_screen_share_are_not_the_camera() {
         assert_eq!(world.sink(view).keyframes(), keyframes, "{world}: the camera began anew");
     }
 }
+
+/// A track that is switched off and on all day, each time under another SSRC.
+#[test]
+fn a_track_that_has_had_three_hundred_ssrcs_is_still_heard() {
+    let mut world = World::new(96);
+    let (alice, bob) = (world.join(), world.join());
+    world.connect();
+    let microphone = world.publish(alice, Track::microphone());
+    let view = world.subscribe(bob, microphone);
+    world.run_for(SEC);
+    for _ in 0..300 {
+        world.order_source(microphone, Source::change_ssrc);
+        world.run_for(100 * MS);
+    }
+    let before = world.sink(view).packets().len();
+    world.run_for(SEC);
+    assert!(world.sink(view).packets().len() > before + 40, "{world}");
+    assert_eq!(world.shard().counters().discarded(Discard::SsrcLimit), 0, "{world}");
+    world.assert_sound();
+}

@@ -94,6 +94,8 @@ counted! {
     Discard {
         /// The first byte belongs to no protocol we speak (RFC 7983 §7).
         UnknownProtocol => "unknown_protocol",
+        /// Longer than an MTU: what the kernel or a TCP connection put together from pieces. No consumer could be sent it.
+        DatagramTooLong => "datagram_too_long",
         /// Not a well-formed STUN message (RFC 8489 §6.3).
         StunMalformed => "stun_malformed",
         /// STUN, but not a Binding request: an ICE-lite agent sends none, so it expects no answer.
@@ -120,7 +122,7 @@ counted! {
         SrtpUnauthenticated => "srtp_unauthenticated",
         /// SRTCP that says it is not encrypted; refused.
         SrtcpUnencrypted => "srtcp_unencrypted",
-        /// More SSRCs on one transport than the bound.
+        /// More SSRCs on one transport than the bound. Where its keys are used up, the transport is closed.
         SsrcLimit => "ssrc_limit",
         /// Authenticated, but not a well-formed RTP packet (RFC 3550 §5.1, RFC 8285).
         RtpMalformed => "rtp_malformed",

@@ -266,9 +266,13 @@ pub enum Closed {
     Abandoned,
     /// The engine panicked while it handled something of this object: a bug. A peer may connect again.
     Fault,
+    /// The peer has sent more streams than its keys can tell apart from replayed ones (RFC 3711 §9.1): it needs new keys, and so a new
+    /// transport.
+    KeysUsedUp,
 }
 wire_enum!(Closed, "closing reason" {
     0 => Requested, 1 => ConsentLost, 2 => NeverConnected, 3 => DtlsFailed, 4 => PeerClosed, 5 => Abandoned, 6 => Fault,
+    7 => KeysUsedUp,
 });
 
 /// ICE, as mediasoup names its states.

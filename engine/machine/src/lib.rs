@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod deadlines;
+pub mod meter;
 mod rng;
 mod socket;
 mod time;

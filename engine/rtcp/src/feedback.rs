@@ -27,6 +27,12 @@ impl<'a> Nack<'a> {
         LossIter { entries: &self.body[FEEDBACK_LEN..], next: 0 }
     }
 
+    /// How many numbers [`losses`](Self::losses) yields, without a walk over them.
+    pub fn loss_count(&self) -> usize {
+        let entries = self.body[FEEDBACK_LEN..].chunks_exact(4);
+        entries.map(|entry| 1 + u16_at(entry, 2).count_ones() as usize).sum()
+    }
+
     pub(crate) fn is_sound(&self) -> bool {
         self.body.len() > FEEDBACK_LEN && self.body.len().is_multiple_of(4)
     }

@@ -14,6 +14,10 @@ const _: () = assert!(TWCC_WINDOW.is_power_of_two() && TWCC_WINDOW <= 32768);
 /// each and seven of them in a chunk, this many still fit an MTU of 1200.
 pub const TWCC_STATUSES_MAX: usize = 512;
 
+/// Feedbacks that a [`Recorder`](crate::twcc::Recorder) puts into one compound. One is usual; a peer that sends old numbers late can
+/// make each arrival need its own. The rest remains for the next compound.
+pub const TWCC_FEEDBACKS_MAX: usize = 8;
+
 /// A step ahead in sequence numbers that still counts as loss (RFC 3550 §A.1, MAX_DROPOUT): a minute of
 /// audio, five seconds of 6 Mbit/s video. A wider step is taken for a restart of the source if the packet
 /// after it follows on.

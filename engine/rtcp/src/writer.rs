@@ -40,6 +40,11 @@ impl<'a> Writer<'a> {
         self.out.len() - self.len
     }
 
+    /// Drops what has been written behind the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// The compound so far.
     pub fn as_bytes(&self) -> &[u8] {
         &self.out[..self.len]
@@ -369,6 +374,7 @@ mod tests {
                 let entries = [0xff, 0xfa, 0x80, 0x11, 0x00, 0x0b, 0x80, 0x00];
                 assert_eq!(view.body[FEEDBACK_LEN..], entries);
                 assert_eq!(view.losses().collect::<Vec<_>>(), [65530, 65531, 65535, 10, 11, 27].map(Seq));
+                assert_eq!(view.loss_count(), 6);
             },
         );
     }

@@ -11,6 +11,8 @@
 //!  | TID |SID|  -  |  if X
 //! ```
 
+use crate::limits::AV1_ELEMENTS_MAX;
+
 /// The payload of a packet, all elements checked to be whole (AV1 RTP §4.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload<'a> {
@@ -72,7 +74,12 @@ impl<'a> Payload<'a> {
         let parsed = Payload { continues, continued: header & Y != 0, count, new_sequence, elements };
         let mut walk = parsed.elements();
         walk.next()?;
-        while walk.next().is_some() {}
+        // More than may be are left over, and make it none.
+        for _ in 1..AV1_ELEMENTS_MAX {
+            if walk.next().is_none() {
+                break;
+            }
+        }
         let complete = count == 0 || walk.index == count;
         (walk.rest.is_empty() && complete).then_some(parsed)
     }

@@ -43,3 +43,7 @@ pub const FRAME_DIFFS_MAX: usize = 16;
 /// Copies in one payload of redundant audio (RFC 2198). Its syntax has no bound; Chrome sends one or two, and no packet of
 /// audio has room for many. A payload with more is not read.
 pub const RED_COPIES_MAX: usize = 16;
+
+/// Elements of one AV1 payload. Its syntax has no bound; an encoder sends a few OBUs in a packet, and the work for a packet grows with
+/// them. A payload with more is not read.
+pub const AV1_ELEMENTS_MAX: usize = 256;

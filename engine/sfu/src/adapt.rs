@@ -12,7 +12,7 @@ use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::transport::Transport;
 use control::{ContentHint, Discard, Kind, Layers, TransportId};
-use machine::{Instant, Tx};
+use machine::{Instant, Tx, meter};
 use rtcp::{Remb, Twcc};
 
 /// Working space for one transport at a time, kept by the shard.
@@ -42,10 +42,16 @@ impl Shard {
     }
 
     /// Transport-wide feedback from a peer.
-    pub(crate) fn on_twcc(&mut self, now: Instant, slot: Slot, twcc: &Twcc<'_>) -> Result<(), Discard> {
+    pub(crate) fn on_twcc(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        twcc: &Twcc<'_>,
+        budget: &mut usize,
+    ) -> Result<(), Discard> {
         let transport = self.transports.find_mut(slot).ok_or(Discard::RtcpUnknownSsrc)?;
         let side = transport.send_side.as_deref_mut().ok_or(Discard::RtcpUnknownSsrc)?;
-        side.estimator.on_feedback(now, twcc);
+        side.estimator.on_feedback(now, twcc, budget);
         self.on_estimate(now, slot);
         Ok(())
     }
@@ -84,7 +90,7 @@ impl Shard {
 
     /// Writes the packets whose turn has come.
     fn release_waiting(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
-        loop {
+        for _ in 0..limits::RELEASED_PER_TIMEOUT {
             let Some(transport) = self.transports.find_mut(slot) else { return };
             let Some(waiting) = transport.send_side.as_deref_mut().and_then(|side| side.pacer.pop(now))
             else {
@@ -100,6 +106,10 @@ impl Shard {
             {
                 consumer.release(waiting, producer, out);
             }
+        }
+        let transport = self.transports.find_mut(slot);
+        if let Some(side) = transport.and_then(|transport| transport.send_side.as_deref_mut()) {
+            side.pacer.resume_at(now + limits::TIMEOUT_PAUSE);
         }
     }
 
@@ -169,6 +179,7 @@ impl Shard {
         // Sound is not chosen from: what it takes is gone.
         let audio_bps = side.audio_bps(now);
         for (_, slot) in &transport.consumers {
+            meter::charge(1, 4_000);
             let Some(consumer) = self.consumers.find(*slot) else { continue };
             shared.can_pad |= consumer.can_pad();
             let Some(producer) = self.producers.find(consumer.producer) else { continue };

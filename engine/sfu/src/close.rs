@@ -4,7 +4,7 @@ use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::transport::{Link, WebRtc};
 use control::{Closed, Counter, Event};
-use machine::Instant;
+use machine::{Instant, meter};
 
 impl Shard {
     /// Closes a router and its transports.
@@ -15,6 +15,7 @@ impl Shard {
             self.close_transport(transport, closed);
         }
         let Some(router) = self.routers.remove(slot) else { return };
+        meter::charge(1, 3_000);
         self.observations.set(slot.index(), None);
         self.router_ids.remove(&router.id);
         self.counters.uncount(Counter::Routers);
@@ -34,6 +35,7 @@ impl Shard {
             self.close_consumer(consumer.1, closed);
         }
         let Some(transport) = self.transports.remove(slot) else { return };
+        meter::charge(1, 3_000);
         match &transport.link {
             Link::WebRtc(WebRtc { ice, .. }) => {
                 for path in ice.paths() {
@@ -66,6 +68,7 @@ impl Shard {
             self.close_consumer(consumer, closed);
         }
         let Some(producer) = self.producers.remove(slot) else { return };
+        meter::charge(1, 3_000);
         if let Some(transport) = self.transports.find_mut(producer.transport) {
             forget(&mut transport.producers, slot);
             transport.sources.forget(slot);
@@ -83,6 +86,7 @@ impl Shard {
     /// Closes a consumer.
     pub(crate) fn close_consumer(&mut self, slot: Slot, closed: Closed) {
         let Some(mut consumer) = self.consumers.remove(slot) else { return };
+        meter::charge(1, 3_000);
         if let Some(producer) = self.producers.find_mut(consumer.producer) {
             forget(&mut producer.consumers, slot);
         }

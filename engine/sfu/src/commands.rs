@@ -79,7 +79,7 @@ impl Shard {
             }
             Command::ResumeProducer { producer } => {
                 let slot = self.own_producer(producer)?;
-                self.resume(now, slot, tx);
+                self.resume(now, slot);
             }
             Command::CloseProducer { producer } => {
                 let slot = self.producer(producer)?;
@@ -91,7 +91,7 @@ impl Shard {
                 if let Some(consumer) = self.consumers.find_mut(slot) {
                     consumer.pause();
                 }
-                self.retarget(now, slot, tx);
+                self.retarget(now, slot);
             }
             Command::ResumeConsumer { consumer } => self.resume_consumer(now, consumer, tx)?,
             Command::CloseConsumer { consumer } => {
@@ -102,7 +102,7 @@ impl Shard {
                 let slot = self.consumer(consumer)?;
                 if let Some(consumer) = self.consumers.find(slot) {
                     let (producer, stream) = (consumer.producer, self.stream_of_interest(consumer));
-                    self.want_keyframe(now, producer, stream, tx);
+                    self.want_keyframe(producer, stream);
                 }
             }
             Command::SetPreferredLayers { consumer, layers } => {
@@ -110,7 +110,7 @@ impl Shard {
                 if let Some(consumer) = self.consumers.find_mut(slot) {
                     consumer.preferred_layers = Some(layers);
                 }
-                self.retarget(now, slot, tx);
+                self.retarget(now, slot);
             }
             Command::SetPriority { consumer, priority } => {
                 let slot = self.consumer(consumer)?;
@@ -329,14 +329,14 @@ impl Shard {
     }
 
     /// Forwards it again.
-    pub(crate) fn resume(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+    pub(crate) fn resume(&mut self, now: Instant, slot: Slot) {
         let Some(producer) = self.producers.find_mut(slot) else { return };
         if !std::mem::replace(&mut producer.paused, false) {
             return;
         }
         producer.streams.iter_mut().for_each(Stream::forget_gaps);
         self.tell_neighbours_state(slot);
-        self.retarget_all(now, slot, tx);
+        self.retarget_all(now, slot);
     }
 
     fn consume(&mut self, now: Instant, consume: Consume, tx: &mut impl Tx) -> Result<(), Refused> {

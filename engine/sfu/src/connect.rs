@@ -220,6 +220,13 @@ impl Shard {
         }
     }
 
+    /// An authentic packet came of a stream that the transport's keys can no longer tell from a replayed one. Media of every new stream
+    /// would be lost for good; the peer gets a new transport, with new keys.
+    pub(crate) fn on_keys_used_up(&mut self, slot: Slot) -> Discard {
+        self.close_transport(slot, Closed::KeysUsedUp);
+        Discard::SsrcLimit
+    }
+
     /// Closes a transport whose peer is gone or never came, and tells of one that has fallen silent.
     pub(crate) fn check_liveness(&mut self, now: Instant, slot: Slot) {
         let Some(webrtc) = self.transports.find(slot).and_then(Transport::webrtc) else { return };

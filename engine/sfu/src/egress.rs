@@ -47,6 +47,16 @@ impl<T: Tx> Egress<'_, T> {
         side.admit(self.now, class, payload_len, waiting, self.counters)
     }
 
+    /// The same for one that was sent before. With `must_wait` it is not written now, whatever the bucket says.
+    pub fn admit_again(&mut self, payload_len: usize, waiting: Waiting, must_wait: bool) -> bool {
+        let Some(side) = self.send_side.as_deref_mut() else { return !must_wait };
+        if must_wait {
+            side.put_off(self.now, payload_len, waiting, self.counters);
+            return false;
+        }
+        side.admit(self.now, Class::Retransmission, payload_len, waiting, self.counters)
+    }
+
     /// Adds what a packet that is written next says of its sending.
     pub fn stamp(&mut self, stamps: &Stamps, extensions: &mut Extensions) {
         if let Some(id) = stamps.send_time {

@@ -18,7 +18,7 @@ use crate::shard::Shard;
 use crate::slots::{Slot, Slots};
 use crate::transport::Transport;
 use control::{Codec, Counters, Event, Kind};
-use machine::{Deadlines, Instant, Tx};
+use machine::{Deadlines, Instant, Tx, meter};
 use rtp::SeqNo;
 
 /// A packet that waits for the end of its batch.
@@ -117,7 +117,7 @@ impl Shard {
         let missed =
             fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events, handling);
         let newest = can_wait.then_some((stream, packet.seq));
-        self.after_fan_out(now, slot, newest.into_iter(), missed);
+        self.after_fan_out(slot, newest.into_iter(), missed);
     }
 
     /// Until when the rest of a frame is waited for: at most as long as giving it out together saves.
@@ -166,13 +166,12 @@ impl Shard {
         let missed =
             fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events, handling);
         let given = together.iter().map(|held| (usize::from(held.stream), held.packet.seq));
-        self.after_fan_out(now, slot, given, missed);
+        self.after_fan_out(slot, given, missed);
     }
 
     /// These packets have been given out, and in these streams somebody needs a keyframe.
     fn after_fan_out(
         &mut self,
-        now: Instant,
         slot: Slot,
         given: impl Iterator<Item = (usize, SeqNo)>,
         Missed(missed): Missed,
@@ -189,8 +188,7 @@ impl Shard {
                 stream.keyframes.want();
             }
         }
-        let transport = producer.transport;
-        self.rearm(now, transport);
+        self.rearm_producer(slot);
     }
 }
 
@@ -288,6 +286,7 @@ fn fan_out(
     let mut missed = 0;
     let is_layered = producer.is_layered();
     for (index, slot) in producer.consumers.iter().enumerate() {
+        meter::charge(1 + packets.len(), 300);
         look_ahead(&producer.consumers[index..], consumers, transports, tx);
         let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
         let Some(transport) = transports.find_mut(consumer.transport) else { continue };

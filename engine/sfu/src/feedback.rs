@@ -4,8 +4,8 @@ use crate::consumer::Consumer;
 use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::transport::Transport;
-use control::{Counter, Discard, Kind, Stage};
-use machine::{Datagram, Instant, Tx};
+use control::{Counter, Counters, Discard, Kind, Stage};
+use machine::{Datagram, Instant, Tx, meter};
 use rtcp::{Nack, Packet, ReportBlock, SenderReport, Walk};
 use rtp::{SeqNo, Ssrc};
 
@@ -26,16 +26,21 @@ impl Shard {
         }
         let protection = transport.protection.as_mut().ok_or(Discard::MediaBeforeKeys)?;
         let len = datagram.bytes.len();
-        let plain = protection.unprotect_rtcp(datagram.bytes)?;
+        let plain = match protection.unprotect_rtcp(datagram.bytes) {
+            Err(Discard::SsrcLimit) => return Err(self.on_keys_used_up(slot)),
+            unprotected => unprotected?,
+        };
         // One malformed packet is no reason to lose the others. A datagram without a sound one is not RTCP.
         if !Walk::new(plain).any(|packet| packet.is_ok()) {
             return Err(Discard::RtcpMalformed);
         }
         self.counters.count(Counter::RtcpIn);
         transport.traffic.received.count(len);
+        let budget = &mut Budget::new();
         for packet in Walk::new(plain) {
+            meter::charge(1, 50);
             let taken = match packet {
-                Ok(packet) => self.on_rtcp_packet(now, slot, datagram.received_at, &packet, tx),
+                Ok(packet) => self.on_rtcp_packet(now, slot, datagram.received_at, &packet, budget, tx),
                 Err(_) => Err(Discard::RtcpMalformed),
             };
             if let Err(discard) = taken {
@@ -52,6 +57,7 @@ impl Shard {
         slot: Slot,
         received_at: Instant,
         packet: &Packet<'_>,
+        budget: &mut Budget,
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
         match packet {
@@ -63,16 +69,16 @@ impl Shard {
                 report.reports().for_each(|block| self.on_report_block(now, slot, &block));
                 Ok(())
             }
-            Packet::Twcc(twcc) => self.on_twcc(now, slot, twcc),
+            Packet::Twcc(twcc) => self.on_twcc(now, slot, twcc, &mut budget.statuses),
             Packet::Remb(remb) => {
                 self.on_remb(now, slot, remb);
                 Ok(())
             }
-            Packet::Nack(nack) => self.on_nack(now, slot, nack, tx),
-            Packet::Pli(pli) => self.on_keyframe_request(now, slot, pli.media(), Asked::Pli, tx),
+            Packet::Nack(nack) => self.on_nack(now, slot, nack, budget, tx),
+            Packet::Pli(pli) => self.on_keyframe_request(slot, pli.media(), Asked::Pli, budget),
             Packet::Fir(fir) => fir
                 .entries()
-                .try_for_each(|(media, _)| self.on_keyframe_request(now, slot, media, Asked::Fir, tx)),
+                .try_for_each(|(media, _)| self.on_keyframe_request(slot, media, Asked::Fir, budget)),
             // Names we gave ourselves, a farewell that signaling tells too, and what nobody asked for.
             _ => Ok(()),
         }
@@ -98,6 +104,7 @@ impl Shard {
 
     /// A report on an SSRC that is no consumer's is one on a retransmission stream, or late.
     fn on_report_block(&mut self, now: Instant, slot: Slot, block: &ReportBlock) {
+        meter::charge(1, 500);
         let Some(transport) = self.transports.find_mut(slot) else { return };
         let Some(consumer_slot) = transport.consumer(block.ssrc) else { return };
         let Some(consumer) = self.consumers.find_mut(consumer_slot) else { return };
@@ -117,33 +124,47 @@ impl Shard {
         now: Instant,
         slot: Slot,
         nack: &Nack<'_>,
+        budget: &mut Budget,
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
         let transport = self.transports.find_mut(slot).ok_or(Discard::RtcpUnknownSsrc)?;
         let consumer = transport.consumer(nack.media()).ok_or(Discard::RtcpUnknownSsrc)?;
         let consumer = self.consumers.find_mut(consumer).ok_or(Discard::RtcpUnknownSsrc)?;
         let producer = self.producers.find(consumer.producer).ok_or(Discard::RtcpUnknownSsrc)?;
+        let asked = nack.loss_count();
+        self.counters.add(Counter::NacksIn, asked as u64);
+        consumer.counts.nacks += asked as u64;
         if consumer.paused {
             return Ok(());
         }
         let Some(out) = &mut transport.egress(now, tx, &mut self.counters) else { return Ok(()) };
-        for seq in nack.losses() {
-            out.counters.count(Counter::NacksIn);
-            consumer.counts.nacks += 1;
-            consumer.resend(seq, producer, out);
+        for (nth, seq) in nack.losses().enumerate() {
+            if budget.losses == 0 {
+                out.counters.add(Counter::NacksOverBudget, (asked - nth) as u64);
+                break;
+            }
+            budget.losses -= 1;
+            meter::charge(1, 100);
+            if consumer.resend(seq, producer, budget.resends == 0, out) {
+                budget.resends -= 1;
+            }
         }
-        self.rearm(now, slot);
+        self.rearm_send_side(slot);
         Ok(())
     }
 
     fn on_keyframe_request(
         &mut self,
-        now: Instant,
         slot: Slot,
         media: Ssrc,
         asked: Asked,
-        tx: &mut impl Tx,
+        budget: &mut Budget,
     ) -> Result<(), Discard> {
+        meter::charge(1, 20);
+        if !budget.is_first_request(media) {
+            return Ok(());
+        }
+        meter::charge(1, 400);
         let transport = self.transports.find(slot).ok_or(Discard::RtcpUnknownSsrc)?;
         let consumer = transport.consumer(media).ok_or(Discard::RtcpUnknownSsrc)?;
         let consumer = self.consumers.find_mut(consumer).ok_or(Discard::RtcpUnknownSsrc)?;
@@ -157,7 +178,7 @@ impl Shard {
         let stream =
             self.producers.find(producer).map_or(0, |producer| consumer.stream_of_interest(producer));
         if !is_paused {
-            self.want_keyframe(now, producer, stream, tx);
+            self.want_keyframe(producer, stream);
         }
         Ok(())
     }
@@ -167,17 +188,16 @@ impl Shard {
         self.producers.find(consumer.producer).map_or(0, |producer| consumer.stream_of_interest(producer))
     }
 
-    /// Somebody needs a keyframe of this encoding: asks now, or when the governor allows.
-    pub(crate) fn want_keyframe(&mut self, now: Instant, slot: Slot, stream: usize, tx: &mut impl Tx) {
+    /// A consumer needs a keyframe of this encoding. The publisher is asked when timers run next, or when the governor allows: however
+    /// many ask in the meantime, this costs each of them the same.
+    pub(crate) fn want_keyframe(&mut self, slot: Slot, stream: usize) {
         let Some(producer) = self.producers.find_mut(slot) else { return };
         if producer.kind() == Kind::Audio || producer.paused {
             return;
         }
         let Some(stream) = producer.streams.get_mut(stream) else { return };
         stream.keyframes.want();
-        let transport = producer.transport;
-        self.request_keyframes(now, transport, tx);
-        self.rearm(now, transport);
+        self.rearm_producer(slot);
     }
 
     /// Asks the peer for the keyframes that its producers' governors want now.
@@ -189,8 +209,11 @@ impl Shard {
         if transport.leg().is_none() {
             return; // Keyframes are wanted again when the transport can ask.
         }
+        let mut buffer = [0; crate::limits::RTCP_LEN_MAX];
+        let mut requests = Requests::new(&mut buffer);
         for index in 0..transport.producers.len() {
             let Some(producer) = self.producers.find_mut(transport.producers[index]) else { continue };
+            meter::charge(producer.streams.len(), 20);
             let can_pli = producer.codecs().first().is_some_and(|codec| codec.pli);
             for stream in &mut producer.streams {
                 let Some(media) = stream.ssrc else { continue };
@@ -201,16 +224,16 @@ impl Shard {
                     producer.fir_seq = producer.fir_seq.wrapping_add(1);
                 }
                 let (sender, fir_seq) = (transport.local_ssrc, producer.fir_seq);
-                let sent = send_rtcp(transport, tx, |writer| {
+                let written = requests.add(transport, tx, &mut self.counters, |writer| {
                     if can_pli { writer.pli(sender, media) } else { writer.fir(sender, &[(media, fir_seq)]) }
                 });
-                if sent {
+                if written {
                     *(if can_pli { &mut stream.counts.plis } else { &mut stream.counts.firs }) += 1;
                     self.counters.count(Counter::KeyframeRequestsOut);
-                    self.counters.count(Counter::RtcpOut);
                 }
             }
         }
+        requests.send(transport, tx, &mut self.counters);
     }
 
     /// Asks the peer for packets of its producers that are missing.
@@ -219,25 +242,116 @@ impl Shard {
         if transport.leg().is_none() {
             return;
         }
+        let mut buffer = [0; crate::limits::RTCP_LEN_MAX];
+        let mut requests = Requests::new(&mut buffer);
+        let mut looked_at = 0;
         for index in 0..transport.producers.len() {
             let producer = self.producers.find_mut(transport.producers[index]);
             let Some(producer) = producer.filter(|producer| producer.is_forwarded()) else { continue };
+            meter::charge(producer.streams.len(), 20);
             for stream in &mut producer.streams {
                 let (Some(media), Some(nack)) = (stream.ssrc, &mut stream.nack) else { continue };
+                if nack.next_timeout().is_none_or(|due| due > now)
+                    || looked_at >= crate::limits::REPAIRS_PER_TIMEOUT
+                {
+                    continue;
+                }
+                looked_at += nack.missing();
                 let mut lost = Lost::default();
                 nack.poll(now, |seq| lost.push(seq));
                 self.counters.add(Counter::NacksGivenUp, nack.take_given_up());
                 let sender = transport.local_ssrc;
                 for chunk in lost.seqs().chunks(Lost::PER_PACKET) {
                     let seqs = chunk.iter().map(|seq| seq.seq());
-                    if send_rtcp(transport, tx, |writer| writer.nack(sender, media, seqs)) {
+                    let written = requests.add(transport, tx, &mut self.counters, |writer| {
+                        writer.nack(sender, media, seqs.clone())
+                    });
+                    if written {
                         self.counters.add(Counter::NacksOut, chunk.len() as u64);
                         stream.counts.nacks += chunk.len() as u64;
-                        self.counters.count(Counter::RtcpOut);
                     }
                 }
             }
         }
+        requests.send(transport, tx, &mut self.counters);
+    }
+}
+
+/// What one datagram of RTCP may still cost. One compound holds hundreds of requests; without this, work would grow with what a peer
+/// puts into it.
+struct Budget {
+    /// Statuses of transport-wide feedback to look at.
+    statuses: usize,
+    /// Missing packets to look for.
+    losses: usize,
+    /// Packets to send again at once.
+    resends: usize,
+    /// Whose keyframe has been asked for; a ring.
+    requested: [Option<Ssrc>; Self::REQUESTED_LEN],
+    requests: usize,
+}
+
+impl Budget {
+    /// Streams that a repeated request is recognised for.
+    const REQUESTED_LEN: usize = 8;
+
+    fn new() -> Self {
+        Self {
+            statuses: crate::limits::STATUSES_PER_DATAGRAM,
+            losses: crate::limits::LOSSES_PER_DATAGRAM,
+            resends: crate::limits::RESENDS_PER_DATAGRAM,
+            requested: [None; Self::REQUESTED_LEN],
+            requests: 0,
+        }
+    }
+
+    /// Requests for a keyframe of one stream count as one, whether by PLI or by FIR.
+    fn is_first_request(&mut self, media: Ssrc) -> bool {
+        let is_too_much = self.requests >= crate::limits::KEYFRAME_REQUESTS_PER_DATAGRAM;
+        if is_too_much || self.requested.contains(&Some(media)) {
+            return false;
+        }
+        self.requested[self.requests % Self::REQUESTED_LEN] = Some(media);
+        self.requests += 1;
+        true
+    }
+}
+
+/// Feedback to one peer in as few compound packets as it fits into: each costs as much as a packet of media.
+struct Requests<'a> {
+    writer: rtcp::Writer<'a>,
+    /// Where the first request begins; 0 before there is one.
+    begun: usize,
+}
+
+impl<'a> Requests<'a> {
+    fn new(buffer: &'a mut [u8]) -> Self {
+        Self { writer: rtcp::Writer::new(buffer), begun: 0 }
+    }
+
+    /// Adds a packet. One that does not fit any more goes into the next compound. False if it fits nowhere.
+    fn add(
+        &mut self,
+        transport: &mut Transport,
+        tx: &mut impl Tx,
+        counters: &mut Counters,
+        write: impl Fn(&mut rtcp::Writer<'_>) -> bool,
+    ) -> bool {
+        if self.begun > 0 && write(&mut self.writer) {
+            return true;
+        }
+        self.send(transport, tx, counters);
+        self.begun = if begin_compound(transport, &mut self.writer) { self.writer.len() } else { 0 };
+        self.begun > 0 && write(&mut self.writer)
+    }
+
+    /// Sends what has been added.
+    fn send(&mut self, transport: &mut Transport, tx: &mut impl Tx, counters: &mut Counters) {
+        if self.writer.len() > self.begun && protect_rtcp(transport, tx, self.writer.as_bytes()) {
+            counters.count(Counter::RtcpOut);
+        }
+        self.writer.truncate(0);
+        self.begun = 0;
     }
 }
 
@@ -262,7 +376,7 @@ impl Default for Lost {
 
 impl Lost {
     /// Sequence numbers in one NACK: at worst each takes an entry of 4 bytes.
-    const PER_PACKET: usize = (crate::limits::RTCP_LEN_MAX - 32) / 4;
+    const PER_PACKET: usize = (crate::limits::RTCP_LEN_MAX - COMPOUND_BEGIN_LEN_MAX - 12) / 4;
 
     fn push(&mut self, seq: SeqNo) {
         if let Some(entry) = self.seqs.get_mut(self.len) {
@@ -276,8 +390,18 @@ impl Lost {
     }
 }
 
-/// Sends one compound packet: an empty receiver report as RFC 3550 §6.1 demands, then what `write` appends. False if the transport
-/// cannot send, or nothing was appended.
+/// Bytes of a compound packet's [beginning](begin_compound): 8 of the report, 20 of the name.
+pub(crate) const COMPOUND_BEGIN_LEN_MAX: usize = 28;
+
+/// Begins a compound packet as RFC 3550 §6.1 demands: with a report, here an empty one, and the name of who sends it. A peer that
+/// takes reduced-size RTCP (RFC 5506) takes this too.
+pub(crate) fn begin_compound(transport: &Transport, writer: &mut rtcp::Writer<'_>) -> bool {
+    writer.receiver_report(transport.local_ssrc, &[])
+        && writer.sdes_cname(transport.local_ssrc, transport.cname())
+}
+
+/// Sends one compound packet: its [beginning](begin_compound), then what `write` appends. False if the transport cannot send, or
+/// nothing was appended.
 pub(crate) fn send_rtcp(
     transport: &mut Transport,
     tx: &mut impl Tx,
@@ -285,7 +409,7 @@ pub(crate) fn send_rtcp(
 ) -> bool {
     let mut buffer = [0; crate::limits::RTCP_LEN_MAX];
     let mut writer = rtcp::Writer::new(&mut buffer);
-    if !writer.receiver_report(transport.local_ssrc, &[]) || !write(&mut writer) {
+    if !begin_compound(transport, &mut writer) || !write(&mut writer) {
         return false;
     }
     protect_rtcp(transport, tx, writer.as_bytes())

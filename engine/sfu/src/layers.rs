@@ -6,7 +6,7 @@ use crate::limits;
 use crate::shard::Shard;
 use crate::slots::Slot;
 use control::{Event, Kind, Layers};
-use machine::{Instant, Tx};
+use machine::{Instant, Tx, meter};
 
 /// What bandwidth allows a consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,7 +106,8 @@ impl Takers {
 impl Shard {
     /// What a consumer wants, may have or can get has changed: follows the encoding that is best now, and asks for the keyframe
     /// that takes.
-    pub(crate) fn retarget(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+    pub(crate) fn retarget(&mut self, now: Instant, slot: Slot) {
+        meter::charge(1, 600);
         let Some(consumer) = self.consumers.find_mut(slot) else { return };
         let Some(producer) = self.producers.find_mut(consumer.producer) else { return };
         if producer.kind() == Kind::Audio {
@@ -120,11 +121,9 @@ impl Shard {
         if let Some(stream) = consumer.stream_missed(producer).filter(|_| can_send && !producer.paused) {
             producer.streams[stream].keyframes.want();
         }
-        let transport = producer.transport;
         let waits = !consumer.paused && !producer.paused && consumer.allowance == Allowance::Nothing;
-        let receiving = consumer.transport;
-        self.request_keyframes(now, transport, tx);
-        self.rearm(now, transport);
+        let (receiving, producer) = (consumer.transport, consumer.producer);
+        self.rearm_producer(producer);
         if waits {
             self.hasten_sharing(now, receiving);
         }
@@ -142,6 +141,7 @@ impl Shard {
     /// Tells the controller which layers of this transport's producers have takers, where that is news.
     pub(crate) fn tell_wanted_layers(&mut self, now: Instant, slot: Slot) {
         let Some(transport) = self.transports.find(slot) else { return };
+        meter::charge(transport.producers.len(), 50);
         for producer in &transport.producers {
             let producer = self.producers.find_mut(*producer);
             // Where it comes from that is told, of all workers together.
@@ -164,12 +164,12 @@ impl Shard {
     }
 
     /// After an encoding fell silent or came back: everybody looks for the best one.
-    pub(crate) fn retarget_all(&mut self, now: Instant, producer: Slot, tx: &mut impl Tx) {
+    pub(crate) fn retarget_all(&mut self, now: Instant, producer: Slot) {
         let count = self.producers.find(producer).map_or(0, |producer| producer.consumers.len());
         for index in 0..count {
             let consumer = self.producers.find(producer).and_then(|producer| producer.consumers.get(index));
             let Some(consumer) = consumer.copied() else { return };
-            self.retarget(now, consumer, tx);
+            self.retarget(now, consumer);
         }
     }
 
@@ -187,8 +187,8 @@ impl Shard {
         {
             consumer.begin_from_cache(producer, out);
         }
-        self.retarget(now, slot, tx);
-        self.rearm(now, transport);
+        self.retarget(now, slot);
+        self.rearm_send_side(transport);
     }
 
     /// The transport can send from now on: the video it consumes begins.

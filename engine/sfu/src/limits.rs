@@ -2,6 +2,51 @@
 
 use std::time::Duration;
 
+/// What one call may cost, in instructions: a datagram, a message of another worker, a command, or one transport's timers. Tests hold
+/// every handler against it (`tests/work`, counted), and so do simulations and the shard's fuzzer (in steps).
+pub const WORK_PER_CALL: u64 = 150_000;
+
+/// … and for each consumer or other object that the call concerns: a packet encrypted, or something closed and reported.
+pub const WORK_PER_OBJECT: u64 = 20_000;
+
+/// Bytes of a datagram, or of one frame of a TCP connection: the MTU of Ethernet. A longer one was put together by IP or by a sender that
+/// counts wrong; no consumer behind an MTU could be sent it, and the work for one datagram grows with its length. It is dropped and
+/// counted.
+pub const DATAGRAM_LEN_MAX: usize = 1500;
+
+/// Statuses of transport-wide feedback that one datagram may hold: 100 ms at 5,000 packets a second, and as many as our own feedback
+/// holds. Those beyond count as unmatched, and the packets they are about as neither arrived nor lost.
+pub const STATUSES_PER_DATAGRAM: usize = 512;
+
+/// Missing packets that one datagram may ask for. Browsers ask for what they have just found missing, a burst at most. Those beyond are
+/// not looked for, and are counted as over budget; the peer asks again.
+pub const LOSSES_PER_DATAGRAM: usize = 72;
+
+/// Streams of which one datagram may ask for a keyframe. Requests beyond are dropped; receivers repeat them until a keyframe comes.
+pub const KEYFRAME_REQUESTS_PER_DATAGRAM: usize = 64;
+
+/// Packets that are sent again at once for one datagram. More wait in the transport's pacer; where it has none, they are not sent, and
+/// are counted as over budget.
+pub const RESENDS_PER_DATAGRAM: usize = 10;
+
+/// Packets that leave a transport's pacer in one call: more than its rate allows in as long as [`TIMEOUT_PAUSE`]. What is left goes with
+/// the next call.
+pub const RELEASED_PER_TIMEOUT: usize = 20;
+
+/// Missing packets that are looked at in one call for one transport, of all its streams; the stream with which it is reached is looked at
+/// whole. The other streams follow in the next call.
+pub const REPAIRS_PER_TIMEOUT: usize = NACK_PENDING_MAX;
+
+/// Between two calls for a transport whose work did not fit into the first: time for the others.
+pub const TIMEOUT_PAUSE: Duration = Duration::from_millis(1);
+
+/// Compound packets of transport-wide feedback that are sent in one call: three hold all that a
+/// [`Recorder`](rtcp::twcc::Recorder) remembers. The rest follows with the next feedback.
+pub const TWCC_PER_TIMEOUT: usize = 4;
+
+/// Routers whose speakers are looked at in one go. The rest follows after what has arrived meanwhile.
+pub const ROUTERS_PER_TIMEOUT: usize = 16;
+
 /// Routers of one shard. Creating more is refused.
 pub const ROUTERS_MAX: usize = 10_000;
 
@@ -157,6 +202,11 @@ pub const UNWANTED_AFTER: Duration = Duration::from_secs(2);
 /// Age of a keyframe a new consumer is given from the cache instead of waiting for the publisher's next. What follows it is sent along,
 /// so that the consumer is at once where the others are; an older one would be too much to decode at once.
 pub const KEYFRAME_CACHED_AGE_MAX: Duration = Duration::from_secs(2);
+
+/// Packets behind the beginning of a keyframe that a consumer is given together with it, when the beginning comes late or is taken from the
+/// cache: with [`KEYFRAME_CACHED_LEN_MAX`] the most that one packet can make us send to one consumer. When there are more, another
+/// keyframe is asked for.
+pub const CATCH_UP_PACKETS_MAX: usize = 256;
 
 /// Payload bytes that a new consumer is given at once that way. More is asked of the publisher instead.
 pub const KEYFRAME_CACHED_LEN_MAX: usize = 192 << 10;

@@ -26,7 +26,10 @@ impl Shard {
         let protection = transport.protection.as_mut().ok_or(Discard::MediaBeforeKeys)?;
         let len = datagram.bytes.len();
         let is_open = protection.is_open();
-        let plain = protection.unprotect_rtp(datagram.bytes)?;
+        let plain = match protection.unprotect_rtp(datagram.bytes) {
+            Err(Discard::SsrcLimit) => return Err(self.on_keys_used_up(slot)),
+            unprotected => unprotected?,
+        };
         let rtp = rtp::Packet::new(plain).map_err(|_| Discard::RtpMalformed)?;
         self.counters.count(Counter::RtpIn);
         transport.traffic.received.count(len);
@@ -124,7 +127,6 @@ impl Shard {
         if !producer.neighbours.is_empty() && matches!(packet, Ok(_) | Err(Discard::NotLoudest)) {
             producer.hand_over(now, stream, received, tx, &mut self.counters);
         }
-        let transport = producer.transport;
         let has_changed_activity = std::mem::take(&mut producer.has_changed_activity);
         let has_wishes = producer.next_timeout().is_some();
         match &packet {
@@ -134,10 +136,10 @@ impl Shard {
         }
         if has_changed_activity {
             self.give_out(now, tx);
-            self.retarget_all(now, slot, tx);
+            self.retarget_all(now, slot);
         }
         if has_wishes {
-            self.rearm(now, transport);
+            self.rearm_producer(slot);
         }
         packet.map(|_| ())
     }

@@ -1,7 +1,7 @@
 //! Which packets of a received stream to ask for again, and when (RFC 4585 §6.2.1).
 
 use crate::limits;
-use machine::Instant;
+use machine::{Instant, meter};
 use rtp::SeqNo;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct NackGenerator {
     /// Smoothed time from a request to the retransmission it brought.
     rtt: Duration,
     given_up: u64,
+    /// When [`poll`](Self::poll) next has something to do. May be too early, because a packet has arrived since; never too late.
+    due: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +45,7 @@ impl NackGenerator {
             keyframe: SeqNo(0),
             rtt: limits::NACK_RTT_INITIAL,
             given_up: 0,
+            due: None,
         }
     }
 
@@ -61,9 +64,15 @@ impl NackGenerator {
             return;
         }
         self.highest = Some(seq);
+        // Only the last few missing before this packet can have become late enough by it.
+        let was_too_near = |missing: &&Missing| highest.0 - missing.seq.0 < limits::NACK_REORDER_PACKETS;
+        let overtaken = self.missing.iter().rev().take_while(was_too_near);
+        let due = overtaken.map(|missing| missing.timeout(self.highest, self.interval())).min();
+        self.hasten(due);
         // After a jump longer than the bound, only the newest part of the gap is worth asking for.
         let first = (highest.0 + 1).max(seq.0.saturating_sub(limits::NACK_PENDING_MAX as u64));
         self.given_up += first - (highest.0 + 1);
+        meter::charge((seq.0 - first) as usize, 15);
         for missing in first..seq.0 {
             if self.missing.len() == limits::NACK_PENDING_MAX {
                 self.missing.pop_front();
@@ -71,14 +80,24 @@ impl NackGenerator {
             }
             self.missing.push_back(Missing::noticed_at(now, SeqNo(missing)));
         }
+        if first < seq.0 {
+            // Of those noticed now the first is the first to be due.
+            let due = Missing::noticed_at(now, SeqNo(first)).timeout(self.highest, self.interval());
+            self.hasten(Some(due));
+        }
     }
 
     /// A packet from before the first: the stream began earlier than it seemed, and what lies between is missing too.
     fn on_early_packet(&mut self, now: Instant, seq: SeqNo) {
         let first = (seq.0 + 1).max(self.keyframe.0);
         let room = limits::NACK_PENDING_MAX - self.missing.len();
+        meter::charge(room, 15);
         for missing in (first..self.lowest.0).rev().take(room) {
             self.missing.push_front(Missing::noticed_at(now, SeqNo(missing)));
+        }
+        if let Some(lowest) = self.missing.front() {
+            let due = lowest.timeout(self.highest, self.interval());
+            self.hasten(Some(due));
         }
         self.lowest = seq;
     }
@@ -89,8 +108,13 @@ impl NackGenerator {
         // A packet that was asked for once answers that request: a round-trip sample.
         if let (Some(requested_at), 1) = (found.requested_at, found.requests) {
             let sample = now.saturating_since(requested_at);
+            let before = self.interval();
             self.rtt = (self.rtt * 7 + sample) / 8;
+            // What has been asked for is due earlier by as much as the interval is shorter.
+            let shorter = before.saturating_sub(self.interval());
+            self.due = self.due.map(|due| due - shorter);
         }
+        self.rest_if_whole();
     }
 
     /// Whether a packet is missing and may still be asked for.
@@ -103,40 +127,57 @@ impl NackGenerator {
         self.keyframe = self.keyframe.max(seq);
         let needed_from = self.missing.partition_point(|missing| missing.seq < seq);
         self.given_up += self.missing.drain(..needed_from).len() as u64;
+        self.rest_if_whole();
     }
 
     /// Gives every packet to be asked for now to `request`, in ascending order, and counts it as asked for.
     pub fn poll(&mut self, now: Instant, mut request: impl FnMut(SeqNo)) {
-        let highest = self.highest;
-        let interval = self.rtt.max(limits::NACK_INTERVAL_MIN);
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        meter::charge(self.missing.len(), 20);
+        let (highest, interval) = (self.highest, self.interval());
         let before = self.missing.len();
-        self.missing.retain(|missing| {
-            missing.requests < limits::NACK_RETRIES_MAX
-                && now.saturating_since(missing.noticed_at) < limits::NACK_AGE_MAX
-        });
-        self.given_up += (before - self.missing.len()) as u64;
-        for missing in &mut self.missing {
+        let mut next: Option<Instant> = None;
+        self.missing.retain_mut(|missing| {
+            if missing.is_hopeless(now) {
+                return false;
+            }
             if missing.due_at(highest, interval) <= now {
                 missing.requests += 1;
                 missing.requested_at = Some(now);
                 request(missing.seq);
             }
-        }
+            let due = missing.timeout(highest, interval);
+            next = Some(next.map_or(due, |next| next.min(due)));
+            true
+        });
+        self.given_up += (before - self.missing.len()) as u64;
+        self.due = next;
     }
 
-    /// When [`poll`](Self::poll) next has something to do.
+    /// When [`poll`](Self::poll) next has something to do, or somewhat earlier. A value that is kept: this is asked with every packet.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let interval = self.rtt.max(limits::NACK_INTERVAL_MIN);
-        self.missing
-            .iter()
-            .map(|missing| {
-                if missing.requests < limits::NACK_RETRIES_MAX {
-                    missing.due_at(self.highest, interval).min(missing.noticed_at + limits::NACK_AGE_MAX)
-                } else {
-                    missing.noticed_at + limits::NACK_AGE_MAX
-                }
-            })
-            .min()
+        self.due
+    }
+
+    /// How many packets are missing: what one [`poll`](Self::poll) looks at.
+    pub fn missing(&self) -> usize {
+        self.missing.len()
+    }
+
+    fn interval(&self) -> Duration {
+        self.rtt.max(limits::NACK_INTERVAL_MIN)
+    }
+
+    fn hasten(&mut self, due: Option<Instant>) {
+        self.due = self.due.into_iter().chain(due).min();
+    }
+
+    fn rest_if_whole(&mut self) {
+        if self.missing.is_empty() {
+            self.due = None;
+        }
     }
 
     /// Packets given up since the last call.
@@ -148,6 +189,17 @@ impl NackGenerator {
 impl Missing {
     fn noticed_at(now: Instant, seq: SeqNo) -> Self {
         Self { seq, noticed_at: now, requested_at: None, requests: 0 }
+    }
+
+    /// Not worth asking for any more.
+    fn is_hopeless(&self, now: Instant) -> bool {
+        self.requests >= limits::NACK_RETRIES_MAX
+            || now.saturating_since(self.noticed_at) >= limits::NACK_AGE_MAX
+    }
+
+    /// When something is to be done about it: to ask for it, or to give it up.
+    fn timeout(&self, highest: Option<SeqNo>, interval: Duration) -> Instant {
+        self.due_at(highest, interval).min(self.noticed_at + limits::NACK_AGE_MAX)
     }
 
     fn due_at(&self, highest: Option<SeqNo>, interval: Duration) -> Instant {
@@ -258,6 +310,41 @@ mod tests {
         assert_eq!(requested(&mut generator, ms(200)), [12], "before the keyframe nothing is needed");
         generator.on_packet(ms(201), SeqNo(1));
         assert_eq!(generator.missing.len(), 1);
+    }
+
+    /// The kept deadline is never later than a walk over all that is missing would find, and nothing is asked for later than then.
+    #[test]
+    fn the_kept_deadline_is_never_late() {
+        for seed in 0..200 {
+            let mut rng = machine::Rng::from_number(seed);
+            let mut generator = NackGenerator::new();
+            let (mut now, mut head) = (1_000, 2_000u64);
+            for _ in 0..400 {
+                now += u64::from(rng.below(30));
+                match rng.below(8) {
+                    0 => head += u64::from(rng.below(700)),
+                    1..=4 => head += 1,
+                    _ => {}
+                }
+                let back = if rng.below(3) == 0 { u64::from(rng.below(40)) } else { 0 };
+                generator.on_packet(ms(now), SeqNo(head - back));
+                if rng.below(50) == 0 {
+                    generator.on_keyframe(SeqNo(head - u64::from(rng.below(10))));
+                }
+                let walked = |generator: &NackGenerator| {
+                    let timeout =
+                        |missing: &Missing| missing.timeout(generator.highest, generator.interval());
+                    generator.missing.iter().map(timeout).min()
+                };
+                let exact = walked(&generator);
+                assert_eq!(generator.next_timeout().is_some(), exact.is_some(), "seed {seed}");
+                assert!(generator.next_timeout() <= exact, "seed {seed}");
+                if rng.below(3) == 0 {
+                    generator.poll(ms(now), |_| {});
+                    assert!(walked(&generator).is_none_or(|due| due > ms(now)), "seed {seed}");
+                }
+            }
+        }
     }
 
     #[test]

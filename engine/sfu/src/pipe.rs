@@ -17,7 +17,7 @@ use crate::slots::Slot;
 use crate::stream::Stream;
 use crate::transport::{Link, Transport};
 use control::{Closed, ContentHint, Counter, Counters, CreatePipe, Discard, Kind, ProducerId, Stage};
-use machine::{Instant, Tx, WorkerId};
+use machine::{Instant, Tx, WorkerId, meter};
 use rtp::dependency_descriptor;
 
 /// A transport without a peer: what is produced on it comes from another worker.
@@ -87,6 +87,7 @@ pub struct Outgoing(Vec<(WorkerId, Parcel)>);
 impl Outgoing {
     /// To be sent in a moment. At the bound it is not said; whoever waits for it asks again.
     pub fn say(&mut self, worker: WorkerId, parcel: Parcel) {
+        meter::charge(1, 40);
         if self.0.len() < limits::PARCELS_MAX {
             self.0.push((worker, parcel));
         }
@@ -143,6 +144,7 @@ impl Producer {
             }
             is_there
         });
+        meter::charge(neighbours.len(), 300);
         for Neighbour { worker, taker, .. } in neighbours {
             let (taker, received_at) = (*taker, packet.received_at);
             let head = Parcel::Media { taker, stream: stream as u8, life, received_at }.write();
@@ -170,6 +172,7 @@ impl Shard {
 
     /// Says to other workers what is to be said.
     pub(crate) fn send_parcels(&mut self, tx: &mut impl Tx) {
+        meter::charge(self.outgoing.0.len(), 200);
         for (worker, parcel) in self.outgoing.0.drain(..) {
             if !tx.hand_off(worker, parcel.write().as_bytes(), &[]) {
                 self.counters.count(Counter::PipedLost);
@@ -194,7 +197,7 @@ impl Shard {
             Parcel::Unsubscribe { producer, taker } => self.on_unsubscribe(now, from, producer, taker),
             Parcel::Keyframe { producer, taker, stream } => {
                 let (slot, _) = self.neighbour(from, producer, taker)?;
-                self.want_keyframe(now, slot, usize::from(stream), tx);
+                self.want_keyframe(slot, usize::from(stream));
                 Ok(())
             }
             Parcel::State { taker, paused, is_detail } => {
@@ -205,7 +208,7 @@ impl Shard {
                 }
                 match (producer.paused, paused) {
                     (false, true) => self.pause(taker),
-                    (true, false) => self.resume(now, taker, tx),
+                    (true, false) => self.resume(now, taker),
                     _ => {}
                 }
                 Ok(())

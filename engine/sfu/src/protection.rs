@@ -1,6 +1,7 @@
 //! How the packets of a transport are protected: by SRTP (RFC 3711), or, where the controller wants it so, not at all.
 
 use control::Discard;
+use machine::meter;
 
 /// Both directions of a transport.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ impl Protection {
 
     /// The RTP packet inside, decrypted in place.
     pub fn unprotect_rtp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p mut [u8], Discard> {
+        meter::charge(packet.len(), 4);
         match self {
             Self::Srtp(keys) => keys.inbound.unprotect_rtp(packet).map_err(discard),
             Self::Open => Ok(packet),
@@ -46,6 +48,7 @@ impl Protection {
 
     /// The RTCP compound inside, decrypted in place.
     pub fn unprotect_rtcp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p mut [u8], Discard> {
+        meter::charge(packet.len(), 4);
         match self {
             Self::Srtp(keys) => keys.inbound.unprotect_rtcp(packet).map_err(discard),
             Self::Open => Ok(packet),
@@ -70,6 +73,7 @@ impl Protection {
 
     /// Writes a compound into `out`, which has room for exactly that. False if the key is used up.
     pub fn protect_rtcp(&mut self, compound: &[u8], out: &mut [u8]) -> bool {
+        meter::charge(1, 1_000 + 3 * compound.len() as u64);
         match self {
             Self::Srtp(keys) => keys.outbound.protect_rtcp(compound, out).is_some(),
             Self::Open => {
@@ -92,6 +96,7 @@ impl Outbound<'_> {
     /// Completes an RTP packet whose header is written. Yields its length; `None` if it does not fit. See
     /// [`srtp::Outbound::protect_rtp`] for what must never be repeated.
     pub fn protect_rtp(self, roc: u32, header_len: usize, payload: &[u8], out: &mut [u8]) -> Option<usize> {
+        meter::charge(1, 1_500 + 3 * payload.len() as u64);
         match self {
             Self::Srtp(outbound) => outbound.protect_rtp(roc, header_len, payload, out),
             Self::Open => {

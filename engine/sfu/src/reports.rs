@@ -4,8 +4,9 @@ use crate::feedback::{protect_rtcp, send_rtcp};
 use crate::limits;
 use crate::shard::Shard;
 use crate::slots::Slot;
-use control::Counter;
-use machine::{Instant, Tx};
+use crate::transport::Transport;
+use control::{Counter, Counters};
+use machine::{Instant, Tx, meter};
 use rtcp::{ReportBlock, Writer};
 use rtp::Ssrc;
 use std::time::Duration;
@@ -20,11 +21,14 @@ impl Shard {
         let Some(mut twcc) = transport.twcc.take_if(|twcc| twcc.due.is_some_and(|due| due <= now)) else {
             return;
         };
-        twcc.due = None;
         let (sender, media) = (transport.local_ssrc, twcc.media);
-        while send_rtcp(transport, tx, |writer| twcc.recorder.build(sender, media, writer)) {
+        for _ in 0..limits::TWCC_PER_TIMEOUT {
+            if !send_rtcp(transport, tx, |writer| twcc.recorder.build(sender, media, writer)) {
+                break;
+            }
             self.counters.count(Counter::RtcpOut);
         }
+        twcc.due = twcc.recorder.has_news().then(|| now + limits::TWCC_INTERVAL);
         transport.twcc = Some(twcc);
     }
 
@@ -49,26 +53,19 @@ impl Shard {
         let Some(transport) = self.transports.find_mut(slot) else { return };
         let mut blocks = [EMPTY_BLOCK; BLOCKS_MAX];
         let mut count = 0;
-        for producer in &transport.producers {
-            let Some(producer) = self.producers.find_mut(*producer) else { continue };
-            for stream in &mut producer.streams {
-                if count < BLOCKS_MAX
-                    && let Some(block) = stream.report(now)
-                {
-                    blocks[count] = block;
-                    count += 1;
+        for index in 0..transport.producers.len() {
+            let Some(producer) = self.producers.find_mut(transport.producers[index]) else { continue };
+            for block in producer.streams.iter_mut().filter_map(|stream| stream.report(now)) {
+                blocks[count] = block;
+                count += 1;
+                if count == BLOCKS_MAX {
+                    send_blocks(transport, &blocks, tx, &mut self.counters);
+                    count = 0;
                 }
             }
         }
-        if count == 0 {
-            return;
-        }
-        let mut buffer = [0; limits::RTCP_LEN_MAX];
-        let mut writer = Writer::new(&mut buffer);
-        if writer.receiver_report(transport.local_ssrc, &blocks[..count])
-            && protect_rtcp(transport, tx, writer.as_bytes())
-        {
-            self.counters.count(Counter::RtcpOut);
+        if count > 0 {
+            send_blocks(transport, &blocks[..count], tx, &mut self.counters);
         }
     }
 
@@ -93,6 +90,7 @@ impl Shard {
         let Some(transport) = self.transports.find_mut(slot) else { return };
         let mut buffer = [0; limits::RTCP_LEN_MAX];
         let mut writer = Writer::new(&mut buffer);
+        meter::charge(transport.consumers.len(), 500);
         for index in 0..transport.consumers.len() {
             let Some(consumer) = self.consumers.find_mut(transport.consumers[index].1) else { continue };
             let producer = self.producers.find(consumer.producer);
@@ -112,6 +110,18 @@ impl Shard {
         if !writer.is_empty() && protect_rtcp(transport, tx, writer.as_bytes()) {
             self.counters.count(Counter::RtcpOut);
         }
+    }
+}
+
+/// Sends a receiver report. One for more streams than a packet has blocks for is sent in several datagrams (RFC 3550 §6.4.2 wants all
+/// sources told of in each interval).
+fn send_blocks(transport: &mut Transport, blocks: &[ReportBlock], tx: &mut impl Tx, counters: &mut Counters) {
+    let mut buffer = [0; limits::RTCP_LEN_MAX];
+    let mut writer = Writer::new(&mut buffer);
+    let is_written = writer.receiver_report(transport.local_ssrc, blocks)
+        && writer.sdes_cname(transport.local_ssrc, transport.cname());
+    if is_written && protect_rtcp(transport, tx, writer.as_bytes()) {
+        counters.count(Counter::RtcpOut);
     }
 }
 

@@ -120,14 +120,8 @@ impl SendSide {
         waiting: Waiting,
         counters: &mut Counters,
     ) -> bool {
-        if class == Class::Retransmission {
-            // What is left of the estimate, or a tenth of it: repairs that add to the queue which lost the packets mend nothing.
-            let estimate = self.estimator.estimate_bps();
-            if self.retransmitted.bps(now) > estimate.saturating_sub(self.shared_bps).max(estimate / 10) {
-                counters.count(Counter::NacksOverBudget);
-                return false;
-            }
-            self.retransmitted.count(now, payload_len);
+        if class == Class::Retransmission && !self.may_repair(now, payload_len, counters) {
+            return false;
         }
         match self.pacer.offer(now, class) {
             Offer::Now => return true,
@@ -135,6 +129,31 @@ impl SendSide {
             Offer::Never => {}
         }
         false
+    }
+
+    /// A retransmission is not to be written now: it waits, if it may be sent at all.
+    pub fn put_off(&mut self, now: Instant, payload_len: usize, waiting: Waiting, counters: &mut Counters) {
+        if !self.may_repair(now, payload_len, counters) {
+            return;
+        }
+        if self.pacer.len() < crate::bandwidth::limits::PACER_QUEUE_LEN {
+            let size = payload_len + limits::OVERHEAD_LEN;
+            self.pacer.push(now, Class::Retransmission, size, waiting);
+        } else {
+            counters.count(Counter::PacedDrops);
+        }
+    }
+
+    /// Whether there is bandwidth for a repair, which then counts as used: what is left of the estimate, or a tenth of it. Repairs that add
+    /// to the queue which lost the packets mend nothing.
+    fn may_repair(&mut self, now: Instant, payload_len: usize, counters: &mut Counters) -> bool {
+        let estimate = self.estimator.estimate_bps();
+        if self.retransmitted.bps(now) > estimate.saturating_sub(self.shared_bps).max(estimate / 10) {
+            counters.count(Counter::NacksOverBudget);
+            return false;
+        }
+        self.retransmitted.count(now, payload_len);
+        true
     }
 
     /// So much of the estimate was given out.

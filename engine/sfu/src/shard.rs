@@ -21,6 +21,7 @@ use control::{
 };
 use machine::{
     Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx, WorkerId,
+    meter,
 };
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -160,6 +161,23 @@ impl Shard {
         }
     }
 
+    /// The same for what one producer asks of its publisher, or of the worker it comes from: its own state alone is looked at.
+    pub(crate) fn rearm_producer(&mut self, slot: Slot) {
+        let Some(producer) = self.producers.find(slot) else { return };
+        let Some(deadline) = producer.next_timeout() else { return };
+        if self.transports.find(producer.transport).is_some_and(Transport::can_ask) {
+            self.deadlines.hasten(producer.transport.index(), deadline);
+        }
+    }
+
+    /// The same for what waits to be sent to a transport's peer.
+    pub(crate) fn rearm_send_side(&mut self, slot: Slot) {
+        let side = self.transports.find(slot).and_then(|transport| transport.send_side.as_deref());
+        if let Some(deadline) = side.and_then(|side| side.next_timeout()) {
+            self.deadlines.hasten(slot.index(), deadline);
+        }
+    }
+
     /// When the transport next has something to do by itself.
     fn transport_deadline(&self, now: Instant, slot: Slot) -> Option<Instant> {
         let transport = self.transports.find(slot)?;
@@ -173,10 +191,12 @@ impl Shard {
         // A transport that cannot send has nothing to ask for; it will be armed anew when it can.
         let asking = if transport.can_ask() { &transport.producers[..] } else { &[] };
         let of_producers = asking.iter().filter_map(|slot| self.producers.find(*slot)?.next_timeout());
+        meter::charge(asking.len(), 60);
         own.into_iter().flatten().chain(of_producers).min()
     }
 
     fn on_transport_timeout(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        meter::charge(1, 1_000);
         self.check_liveness(now, slot);
         self.on_dtls_timeout(now, slot, tx);
         self.wake_consumers(now, slot, tx);
@@ -188,7 +208,9 @@ impl Shard {
         self.tell_wanted_layers(now, slot);
         self.send_twcc_if_due(now, slot, tx);
         self.send_reports_if_due(now, slot, tx);
+        // What did not fit into this call goes on in a moment, when others have had their turn.
         let deadline = self.transport_deadline(now, slot);
+        let deadline = deadline.map(|at| if at <= now { now + limits::TIMEOUT_PAUSE } else { at });
         self.deadlines.set(slot.index(), deadline);
     }
 }
@@ -206,8 +228,10 @@ impl Machine for Shard {
     fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
         self.counters.count(Counter::DatagramsIn);
         self.counters.add(Counter::BytesIn, datagram.bytes.len() as u64);
+        meter::charge(datagram.bytes.len(), 1);
         let (path, demux) = (datagram.path, stun::demux(datagram.bytes));
         let taken = match demux {
+            _ if datagram.bytes.len() > limits::DATAGRAM_LEN_MAX => Err(Discard::DatagramTooLong),
             _ if path.local.on_demand_index().is_some() => self.on_plain(now, datagram, tx),
             Demux::Stun => self.on_stun(now, datagram, tx),
             Demux::Dtls => self.on_dtls(now, datagram, tx),

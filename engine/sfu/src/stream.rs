@@ -11,7 +11,7 @@ use crate::picture::PictureNumbers;
 use crate::seen::{Novelty, Seen};
 use crate::stats::StreamCounts;
 use control::{Codec, Discard, Kind, Layers};
-use machine::Instant;
+use machine::{Instant, meter};
 use rtcp::ReportBlock;
 use rtcp::limits::{DROPOUT_MAX, MISORDER_MAX};
 use rtcp::reception::Reception;
@@ -456,11 +456,22 @@ impl Stream {
         if newest < first {
             return None; // It is about to be given out.
         }
-        let mut len = 0;
-        for seq in first.0..=newest.0 {
-            len += self.cache.packet(SeqNo(seq))?.payload.len();
+        if !self.can_be_caught_up(first) {
+            return None;
         }
-        (len <= limits::KEYFRAME_CACHED_LEN_MAX).then_some(first)
+        let is_whole = (first.0..=newest.0).all(|seq| self.cache.packet(SeqNo(seq)).is_some());
+        is_whole.then_some(first)
+    }
+
+    /// Whether what has been given out from this packet on is little enough to be sent to a consumer at once.
+    pub fn can_be_caught_up(&self, first: SeqNo) -> bool {
+        let Some(newest) = self.given_out() else { return true };
+        if newest.0.saturating_sub(first.0) > limits::CATCH_UP_PACKETS_MAX as u64 {
+            return false;
+        }
+        meter::charge(newest.0.saturating_sub(first.0) as usize, 10);
+        let lens = (first.0..=newest.0).filter_map(|seq| self.cache.packet(SeqNo(seq)));
+        lens.map(|packet| packet.payload.len()).sum::<usize>() <= limits::KEYFRAME_CACHED_LEN_MAX
     }
 
     /// Whether the encoding brings frames as its siblings do.

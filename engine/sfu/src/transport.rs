@@ -46,6 +46,8 @@ pub struct Transport {
     pub sent_ssrcs: BTreeSet<Ssrc>,
     /// The SSRC of our own RTCP.
     pub local_ssrc: Ssrc,
+    /// Our name beside it (RFC 3550 §6.5.1), which only has to differ from the peer's: the SSRC, which is random, in hexadecimal.
+    cname: [u8; 8],
     /// Arrival times for transport-wide feedback, from the first packet that carries a transport-wide number on.
     pub twcc: Option<Box<Twcc>>,
     /// What the controller wants of its rates.
@@ -140,6 +142,8 @@ impl WebRtc {
 impl Transport {
     /// A transport without tracks.
     pub fn new(id: TransportId, slot: Slot, router: Slot, link: Link, rng: &mut Rng) -> Self {
+        let local_ssrc = Ssrc(rng.next_u32());
+        let digit = |nth: usize| b"0123456789abcdef"[(local_ssrc.0 >> (28 - 4 * nth)) as usize & 15];
         Self {
             id,
             slot,
@@ -151,7 +155,8 @@ impl Transport {
             producers: Vec::new(),
             consumers: Vec::new(),
             sent_ssrcs: BTreeSet::new(),
-            local_ssrc: Ssrc(rng.next_u32()),
+            local_ssrc,
+            cname: std::array::from_fn(digit),
             twcc: None,
             bitrates: Bitrates::default(),
             send_side: None,
@@ -160,6 +165,11 @@ impl Transport {
             has_become_able: false,
             traffic: Traffic::default(),
         }
+    }
+
+    /// Our name in the reports to its peer.
+    pub fn cname(&self) -> &str {
+        std::str::from_utf8(&self.cname).unwrap_or("leat")
     }
 
     /// Groups its datagrams in the send batch.

@@ -2,9 +2,10 @@
 
 use crate::cipher::{Cipher, ENCRYPTED, RtcpNonce, RtpNonce};
 use crate::header::{RTCP_HEADER_LEN, RtpHeader, rtcp_ssrc, rtp_header_len};
-use crate::limits::{RTP_INDEX_MAX, SSRCS_MAX};
+use crate::limits::{RTP_INDEX_MAX, SSRCS_MAX, SSRCS_RETIRED_MAX};
 use crate::replay::Window;
 use crate::{Discard, MasterKey, Profile};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The receiving side of a session: the peer's keys, and per source the roll-over counter and the
@@ -13,6 +14,10 @@ use std::fmt;
 /// A source becomes known by its first authentic packet, whose roll-over counter must be 0
 /// (RFC 3711 §3.3.1): a sender's first packets must not all get lost right before its sequence number
 /// wraps. Browsers start in the lower half to that end.
+///
+/// Of a source that gives way to a newer one, only the highest index is kept: its packets are then taken again from the next index
+/// on. A context that can keep no more says [`SsrcLimit`](Discard::SsrcLimit) to every authentic packet of a new source, and needs a new
+/// key.
 ///
 /// For both methods: a packet is looked up, checked against the replay window, authenticated, and only
 /// then noted; on `Err` the context is as it was, and the packet's bytes are worth nothing any more.
@@ -51,19 +56,15 @@ impl Inbound {
         let header_len = rtp_header_len(packet, tag_len)?;
         let RtpHeader { seq, ssrc } = RtpHeader::read(packet).ok_or(Discard::TooShort)?;
 
-        let source = self.rtp_sources.find(ssrc)?;
-        let index = match source {
-            Some(at) => {
-                let window = self.rtp_sources.window(at);
-                let index = estimate(window.highest(), seq)?;
-                window.check(index)?;
-                index
-            }
+        let source = self.rtp_sources.find(ssrc);
+        let index = match self.rtp_sources.highest(source) {
+            Some(highest) => estimate(highest, seq)?,
             None => u64::from(seq),
         };
+        self.rtp_sources.check(source, index)?;
         let nonce = RtpNonce { ssrc, index };
         self.rtp.open_rtp(nonce, packet, header_len).map_err(|_| Discard::AuthFailed)?;
-        self.rtp_sources.accept(source, ssrc, index);
+        self.rtp_sources.accept(source, ssrc, index)?;
 
         let len = packet.len() - tag_len;
         Ok(&mut packet[..len])
@@ -82,13 +83,11 @@ impl Inbound {
         }
         let index = word & !ENCRYPTED;
 
-        let source = self.rtcp_sources.find(ssrc)?;
-        if let Some(at) = source {
-            self.rtcp_sources.window(at).check(index.into())?;
-        }
+        let source = self.rtcp_sources.find(ssrc);
+        self.rtcp_sources.check(source, index.into())?;
         let nonce = RtcpNonce { ssrc, index };
         self.rtcp.open_rtcp(nonce, packet).map_err(|_| Discard::AuthFailed)?;
-        self.rtcp_sources.accept(source, ssrc, index.into());
+        self.rtcp_sources.accept(source, ssrc, index.into())?;
 
         let len = packet.len() - overhead;
         Ok(&mut packet[..len])
@@ -111,31 +110,91 @@ impl fmt::Debug for Inbound {
 struct Sources {
     ssrcs: Vec<u32>,
     /// In the same order.
-    windows: Vec<Window>,
+    sources: Vec<Source>,
+    /// Counts packets, to tell which source has been silent longest.
+    clock: u64,
+    /// The highest index of each source that has given way to another.
+    retired: BTreeMap<u32, u64>,
+}
+
+struct Source {
+    window: Window,
+    /// The clock at its newest packet.
+    used_at: u64,
+}
+
+/// What is known of a source.
+#[derive(Clone, Copy)]
+enum Known {
+    /// Its window, at this place.
+    Whole(usize),
+    /// Its highest index.
+    Retired(u64),
+    Nothing,
 }
 
 impl Sources {
-    /// Where a known source is; `None` for one there is still room for.
-    fn find(&self, ssrc: u32) -> Result<Option<usize>, Discard> {
+    fn find(&self, ssrc: u32) -> Known {
         match self.ssrcs.iter().position(|known| *known == ssrc) {
-            None if self.ssrcs.len() >= SSRCS_MAX => Err(Discard::SsrcLimit),
-            at => Ok(at),
+            Some(at) => Known::Whole(at),
+            None => self.retired.get(&ssrc).map_or(Known::Nothing, |highest| Known::Retired(*highest)),
         }
     }
 
-    fn window(&self, at: usize) -> &Window {
-        &self.windows[at]
+    fn highest(&self, source: Known) -> Option<u64> {
+        match source {
+            Known::Whole(at) => Some(self.sources[at].window.highest()),
+            Known::Retired(highest) => Some(highest),
+            Known::Nothing => None,
+        }
+    }
+
+    /// Whether a packet of this index is still wanted. Changes nothing.
+    fn check(&self, source: Known, index: u64) -> Result<(), Discard> {
+        match source {
+            Known::Whole(at) => self.sources[at].window.check(index),
+            // Which of those before the highest have been seen is forgotten.
+            Known::Retired(highest) if index <= highest => Err(Discard::TooOld),
+            Known::Retired(_) | Known::Nothing => Ok(()),
+        }
     }
 
     /// Notes an authentic packet of a source, as [`find`](Self::find) found it.
-    fn accept(&mut self, at: Option<usize>, ssrc: u32, index: u64) {
-        match at {
-            Some(at) => self.windows[at].accept(index),
-            None => {
-                self.ssrcs.push(ssrc);
-                self.windows.push(Window::new(index));
+    fn accept(&mut self, source: Known, ssrc: u32, index: u64) -> Result<(), Discard> {
+        self.clock += 1;
+        let window = match source {
+            Known::Whole(at) => {
+                let source = &mut self.sources[at];
+                source.window.accept(index);
+                source.used_at = self.clock;
+                return Ok(());
             }
+            Known::Retired(highest) => {
+                self.retired.remove(&ssrc);
+                Window::behind(highest, index)
+            }
+            Known::Nothing => Window::new(index),
+        };
+        self.make_room()?;
+        self.ssrcs.push(ssrc);
+        self.sources.push(Source { window, used_at: self.clock });
+        Ok(())
+    }
+
+    /// Has the source that has been silent longest give way, if there are as many as there may be.
+    fn make_room(&mut self) -> Result<(), Discard> {
+        if self.ssrcs.len() < SSRCS_MAX {
+            return Ok(());
         }
+        if self.retired.len() >= SSRCS_RETIRED_MAX {
+            return Err(Discard::SsrcLimit);
+        }
+        let longest = self.sources.iter().enumerate().min_by_key(|(_, source)| source.used_at);
+        if let Some((at, _)) = longest {
+            let source = self.sources.swap_remove(at);
+            self.retired.insert(self.ssrcs.swap_remove(at), source.window.highest());
+        }
+        Ok(())
     }
 }
 
@@ -176,6 +235,49 @@ mod tests {
                 Err(other) => prop_assert!(false, "{:?}", other),
             }
         }
+    }
+
+    /// What a source that gave way had sent is not taken again, and what it sends next is.
+    #[test]
+    fn a_source_that_gave_way_goes_on_behind_its_highest_index() {
+        let mut sources = Sources::default();
+        let mut take = |ssrc, index| {
+            let source = sources.find(ssrc);
+            sources.check(source, index).and_then(|()| sources.accept(source, ssrc, index))
+        };
+        for ssrc in 0..SSRCS_MAX as u32 {
+            for index in [70_000, 70_005, 70_003] {
+                assert_eq!(take(ssrc, index), Ok(()));
+            }
+        }
+        // The first is heard again, so the second has been silent longest.
+        assert_eq!(take(0, 70_001), Ok(()));
+        assert_eq!(take(1000, 1), Ok(()));
+        assert_eq!(take(0, 70_002), Ok(()), "it has its whole window");
+        for index in [70_000, 70_004, 70_005] {
+            assert_eq!(take(1, index), Err(Discard::TooOld), "{index}");
+        }
+        assert_eq!(take(1, 70_007), Ok(()));
+        assert_eq!(take(1, 70_006), Ok(()), "late, and behind the highest of before");
+        assert_eq!(take(1, 70_007), Err(Discard::Replayed));
+        assert_eq!(take(1, 70_004), Err(Discard::Replayed));
+    }
+
+    #[test]
+    fn as_many_sources_as_can_be_told_apart_are_taken_and_no_more() {
+        let mut sources = Sources::default();
+        let all = (SSRCS_MAX + SSRCS_RETIRED_MAX) as u32;
+        for ssrc in 0..all {
+            let source = sources.find(ssrc);
+            assert_eq!(sources.accept(source, ssrc, 7), Ok(()), "{ssrc}");
+        }
+        let source = sources.find(all);
+        assert_eq!(sources.accept(source, all, 7), Err(Discard::SsrcLimit));
+        for ssrc in [0, all - 1] {
+            let source = sources.find(ssrc);
+            assert_eq!(sources.accept(source, ssrc, 8), Ok(()), "{ssrc} is known");
+        }
+        assert_eq!((sources.ssrcs.len(), sources.retired.len()), (SSRCS_MAX, SSRCS_RETIRED_MAX));
     }
 
     #[test]

@@ -24,6 +24,13 @@ impl Window {
         window
     }
 
+    /// A window in which everything up to `highest` counts as seen, and then `index`, which is higher.
+    pub(crate) fn behind(highest: u64, index: u64) -> Self {
+        let mut window = Self { highest, seen: [u64::MAX; WORDS] };
+        window.accept(index);
+        window
+    }
+
     /// The highest index accepted.
     pub(crate) fn highest(&self) -> u64 {
         self.highest

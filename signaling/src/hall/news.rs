@@ -481,6 +481,7 @@ fn sentence(closed: Closed) -> &'static str {
         Closed::NeverConnected => "the client never connected",
         Closed::DtlsFailed => "the DTLS handshake failed",
         Closed::PeerClosed => "the client closed its DTLS session",
+        Closed::KeysUsedUp => "its keys have protected as many streams as they may",
         Closed::Abandoned => "nobody claimed the room in time after a restart",
         Closed::Fault => "the media engine had an internal error; connect again",
     }

@@ -176,15 +176,18 @@ impl Symbols {
     }
 
     /// Bytes the deltas of all symbols left take; `None` with a reserved one among them.
-    fn delta_bytes(mut self) -> Option<usize> {
-        if self.width == 0 {
-            return Some(usize::from(self.left) * delta_len(self.bits >> 14)?);
+    fn delta_bytes(self) -> Option<usize> {
+        match self.width {
+            0 => Some(usize::from(self.left) * delta_len(self.bits >> 14)?),
+            // Counted at once: a datagram holds thousands of symbols.
+            1 => Some((self.bits & !(u16::MAX >> self.left)).count_ones() as usize),
+            _ => {
+                let bits = self.bits & !(u16::MAX.checked_shr(2 * u32::from(self.left)).unwrap_or(0));
+                let (large, small) = (bits >> 1 & 0x5555, bits & 0x5555);
+                let is_reserved = large & small != 0;
+                (!is_reserved).then(|| (small.count_ones() + 2 * large.count_ones()) as usize)
+            }
         }
-        let mut bytes = 0;
-        while self.left > 0 {
-            bytes += delta_len(self.pop())?;
-        }
-        Some(bytes)
     }
 }
 

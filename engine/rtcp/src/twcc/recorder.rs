@@ -7,7 +7,7 @@ use rtp::{Seq, SeqExtender, SeqNo, Ssrc, TwccSeq};
 use super::encode::{Feedback, body_len_max, status_len};
 use crate::Writer;
 use crate::compound::HEADER_LEN;
-use crate::limits::{TWCC_STATUSES_MAX, TWCC_WINDOW};
+use crate::limits::{TWCC_FEEDBACKS_MAX, TWCC_STATUSES_MAX, TWCC_WINDOW};
 
 /// Records the arrivals of one transport and builds feedback for them.
 ///
@@ -82,14 +82,14 @@ impl Recorder {
     /// for any of it.
     ///
     /// It may take several feedbacks: when two arrivals are more than 8 s apart, or for more than
-    /// [`TWCC_STATUSES_MAX`] packets. What did not fit into `out` remains for the next call, so a caller goes
-    /// on with fresh buffers until this says `false`.
+    /// [`TWCC_STATUSES_MAX`] packets. What did not fit into `out`, or is beyond [`TWCC_FEEDBACKS_MAX`] feedbacks, remains for the
+    /// next call, so a caller goes on with fresh buffers until this says `false`.
     pub fn build(&mut self, sender: Ssrc, media: Ssrc, out: &mut Writer<'_>) -> bool {
-        let mut appended = false;
-        while self.has_news() && self.build_one(sender, media, out) {
-            appended = true;
+        let mut appended = 0;
+        while appended < TWCC_FEEDBACKS_MAX && self.has_news() && self.build_one(sender, media, out) {
+            appended += 1;
         }
-        appended
+        appended > 0
     }
 
     fn build_one(&mut self, sender: Ssrc, media: Ssrc, out: &mut Writer<'_>) -> bool {

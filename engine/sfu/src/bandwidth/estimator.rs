@@ -8,7 +8,7 @@ use super::history::{Fate, History, PeerTime, SentPacket};
 use super::limits;
 use super::loss::{LossBound, Rate};
 use super::probe::{Found, Prober, Situation};
-use machine::{Instant, Tx};
+use machine::{Instant, Tx, meter};
 use rtcp::Twcc;
 use rtp::TwccSeq;
 use std::time::Duration;
@@ -234,15 +234,18 @@ impl Estimator {
         }
     }
 
-    /// Transport-wide feedback from the peer.
-    pub fn on_feedback(&mut self, now: Instant, feedback: &Twcc<'_>) {
+    /// Transport-wide feedback from the peer, of which no more than `budget` statuses are looked at: what is looked at is taken off. Of a
+    /// feedback that finds nothing left, nothing is taken.
+    pub fn on_feedback(&mut self, now: Instant, feedback: &Twcc<'_>, budget: &mut usize) {
+        meter::charge(1, 300);
         let Self { history, acked, delay, prober, .. } = self;
         let (mut received, mut lost) = (0, 0);
         let mut found = None;
         let mut newest: Option<Instant> = None;
-        history.on_feedback(feedback, |fate| match fate {
+        history.on_feedback(feedback, budget, |fate| match fate {
             Fate::Missing(_) => lost += 1,
             Fate::Arrived { packet, at, was_missing } => {
+                meter::charge(1, 60);
                 received += 1;
                 lost -= i32::from(was_missing);
                 newest = newest.max(Some(packet.sent_at));
@@ -518,7 +521,7 @@ mod tests {
         assert!(is_written);
         let compound = Compound::new(writer.as_bytes()).expect("well formed");
         let Some(Packet::Twcc(twcc)) = compound.packets().next() else { panic!("a feedback") };
-        estimator.on_feedback(now, &twcc);
+        estimator.on_feedback(now, &twcc, &mut { usize::MAX });
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::limits::HISTORY_LEN;
 use super::probe::ClusterId;
-use machine::Instant;
+use machine::{Instant, meter};
 use rtcp::Twcc;
 use rtp::TwccSeq;
 
@@ -133,13 +133,20 @@ impl History {
         self.duplicates
     }
 
-    /// Takes a feedback apart: `each` gets what is new of every packet, in the order they were sent.
-    pub fn on_feedback(&mut self, feedback: &Twcc<'_>, mut each: impl FnMut(Fate)) {
+    /// Takes a feedback apart: `each` gets what is new of every packet, in the order they were sent. What is looked at is taken off
+    /// `budget`; what is beyond counts as unmatched.
+    pub fn on_feedback(&mut self, feedback: &Twcc<'_>, budget: &mut usize, mut each: impl FnMut(Fate)) {
         let mut at = self.clock.reference(feedback.reference_time());
         // A few bytes can speak of 65535 packets; what is beyond the ring cannot match.
-        let beyond = usize::from(feedback.status_count()).saturating_sub(HISTORY_LEN);
-        self.unmatched += beyond as u64;
-        for (seq, delta) in feedback.statuses().take(HISTORY_LEN) {
+        let told = usize::from(feedback.status_count());
+        let taken = told.min(HISTORY_LEN).min(*budget);
+        *budget -= taken;
+        self.unmatched += (told - taken) as u64;
+        if taken == 0 {
+            return;
+        }
+        meter::charge(taken, 30);
+        for (seq, delta) in feedback.statuses().take(taken) {
             let arrived = delta.map(|delta| {
                 at.0 += i64::from(delta) * DELTA_MICROS;
                 at
@@ -235,7 +242,7 @@ mod tests {
         let compound = Compound::new(writer.as_bytes()).expect("well formed");
         let Some(Packet::Twcc(twcc)) = compound.packets().next() else { panic!("a feedback") };
         let mut fates = Vec::new();
-        history.on_feedback(&twcc, |fate| fates.push(fate));
+        history.on_feedback(&twcc, &mut { HISTORY_LEN }, |fate| fates.push(fate));
         fates
     }
 

@@ -143,6 +143,11 @@ impl<E: Copy> Pacer<E> {
         Some(next.entry)
     }
 
+    /// Not all that may leave has left: [`pop`](Self::pop) is to be called again at `at`.
+    pub fn resume_at(&mut self, at: Instant) {
+        self.release_at = self.release_at.map(|release_at| release_at.min(at));
+    }
+
     /// When [`pop`](Self::pop) may have something; `None` while nothing waits.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.release_at

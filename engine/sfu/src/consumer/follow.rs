@@ -10,7 +10,7 @@ use crate::rewrite::{Beginning, LeftOut, Source};
 use crate::selector::Verdict;
 use crate::stream::Stream;
 use control::Codec;
-use machine::{Instant, Tx};
+use machine::{Instant, Tx, meter};
 use rtp::dependency_descriptor::{self, FrameNumber};
 use rtp::{SeqNo, opus, red};
 
@@ -34,6 +34,10 @@ impl Consumer {
         // One from before the beginning of what is followed leads nowhere: all that came behind it was sent.
         let may_begin = following != Some(source) && self.may_begin(index, producer);
         if packet.starts_keyframe && may_begin && !self.is_spared(packet) {
+            if !stream.can_be_caught_up(packet.seq) {
+                // It comes so late that all behind it would be too much at once.
+                return true;
+            }
             self.begin(out.now, packet, producer, index);
             self.pass(packet, stream, source, out);
             // The keyframe's first packet may have been the one that was lost: what follows it is here already.
@@ -128,6 +132,7 @@ impl Consumer {
     fn catch_up(&mut self, behind: SeqNo, stream: &Stream, source: Source, out: &mut Egress<'_, impl Tx>) {
         let newest = stream.given_out().unwrap_or(behind);
         for seq in behind.0 + 1..=newest.0 {
+            meter::charge(1, 500);
             if let Some(later) = stream.cached(SeqNo(seq)) {
                 self.pass(&later, stream, source, out);
             }

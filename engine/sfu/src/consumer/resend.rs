@@ -10,33 +10,49 @@ use crate::producer::Producer;
 use crate::rewrite::Numbering;
 use crate::send_side::Waiting;
 use control::Counter;
-use machine::{Instant, Tx};
+use machine::{Instant, Tx, meter};
 use rtp::{Header, Seq, SeqNo, Ssrc};
 use std::time::Duration;
 
 impl Consumer {
-    /// The peer misses `seq` of this consumer: sends it again, by RTX (RFC 4588) where negotiated.
-    pub fn resend(&mut self, seq: Seq, producer: &Producer, out: &mut Egress<'_, impl Tx>) {
+    /// The peer misses `seq` of this consumer: sends it again, by RTX (RFC 4588) where negotiated. With `must_wait` enough has been sent
+    /// at once: it waits for the pacer, where there is one. True if a packet was written now.
+    ///
+    /// What costs least is asked first: a peer may ask for the same packets again and again.
+    pub fn resend(
+        &mut self,
+        seq: Seq,
+        producer: &Producer,
+        must_wait: bool,
+        out: &mut Egress<'_, impl Tx>,
+    ) -> bool {
+        if self.resend_credit == 0 || (must_wait && out.send_side.is_none()) {
+            out.counters.count(Counter::NacksOverBudget);
+            return false;
+        }
+        if self.resent.is_recent(out.now, seq, self.rtt.unwrap_or(Resent::RTT_UNKNOWN)) {
+            return false;
+        }
         let Some((packet, ours, numbering)) = self.find(seq, producer) else {
             out.counters.count(Counter::NackCacheMisses);
-            return;
+            return false;
         };
         let Some(credit) = self.resend_credit.checked_sub(packet.payload.len() as u32) else {
             out.counters.count(Counter::NacksOverBudget);
-            return;
+            return false;
         };
-        if !self.resent.admit(out.now, seq, self.rtt.unwrap_or(Resent::RTT_UNKNOWN)) {
-            return;
-        }
+        self.resent.note(out.now, seq);
         if self.stamps.may_vary() && !self.has_rtx(&packet) {
             // It was not negotiated, and its header has numbers of its own: sent again it would be another packet under the same index.
-            return;
+            return false;
         }
         self.resend_credit = credit;
         let waiting = Waiting { ssrc: self.ssrc(), seq: ours, is_retransmission: true };
-        if out.admit(Class::Retransmission, packet.payload.len(), waiting) {
+        let may_leave = out.admit_again(packet.payload.len(), waiting, must_wait);
+        if may_leave {
             self.write_again(&packet, ours, &numbering, out);
         }
+        may_leave
     }
 
     fn has_rtx(&self, packet: &MediaPacket<'_>) -> bool {
@@ -59,6 +75,7 @@ impl Consumer {
 
     /// The packet that was sent under one of our numbers, if it is still at hand.
     fn find<'a>(&self, seq: Seq, producer: &'a Producer) -> Option<(MediaPacket<'a>, SeqNo, Numbering)> {
+        meter::charge(1, 400);
         let (original, ours, numbering) = self.rewriter.original(seq)?;
         let stream = producer.streams.get(usize::from(numbering.source.stream))?;
         let stream = Some(stream).filter(|stream| stream.epoch() == numbering.source.epoch)?;
@@ -153,13 +170,14 @@ impl Resent {
     /// Assumed while no reception report has come: short, because a second copy costs less than a late one.
     const RTT_UNKNOWN: Duration = Duration::from_millis(30);
 
-    /// Whether `seq` may be sent again now; if so, it counts as sent.
-    fn admit(&mut self, now: Instant, seq: Seq, rtt: Duration) -> bool {
+    /// Whether `seq` was sent again less than a round trip ago.
+    fn is_recent(&self, now: Instant, seq: Seq, rtt: Duration) -> bool {
         let rtt = rtt.max(limits::RESEND_INTERVAL_MIN);
-        let again = self.recent.iter().any(|(sent, at)| *sent == seq && now.saturating_since(*at) < rtt);
-        if again {
-            return false;
-        }
+        self.recent.iter().any(|(sent, at)| *sent == seq && now.saturating_since(*at) < rtt)
+    }
+
+    /// `seq` is sent again now.
+    fn note(&mut self, now: Instant, seq: Seq) {
         if self.recent.len() < limits::RESENDS_REMEMBERED {
             self.recent.reserve_exact(limits::RESENDS_REMEMBERED - self.recent.len());
             self.recent.push((seq, now));
@@ -167,7 +185,6 @@ impl Resent {
             self.recent[self.next] = (seq, now);
             self.next = (self.next + 1) % limits::RESENDS_REMEMBERED;
         }
-        true
     }
 }
 
@@ -180,12 +197,19 @@ mod tests {
         let mut resent = Resent::default();
         let rtt = Duration::from_millis(50);
         let at = |ms| Instant::EPOCH + Duration::from_millis(ms);
-        assert!(resent.admit(at(0), Seq(7), rtt));
-        assert!(!resent.admit(at(49), Seq(7), rtt));
-        assert!(resent.admit(at(49), Seq(8), rtt));
-        assert!(resent.admit(at(50), Seq(7), rtt));
+        let mut admit = |at, seq| {
+            let is_admitted = !resent.is_recent(at, seq, rtt);
+            if is_admitted {
+                resent.note(at, seq);
+            }
+            is_admitted
+        };
+        assert!(admit(at(0), Seq(7)));
+        assert!(!admit(at(49), Seq(7)));
+        assert!(admit(at(49), Seq(8)));
+        assert!(admit(at(50), Seq(7)));
         for seq in 100..200 {
-            assert!(resent.admit(at(60), Seq(seq), rtt));
+            assert!(admit(at(60), Seq(seq)));
         }
         assert_eq!(resent.recent.len(), limits::RESENDS_REMEMBERED);
     }

@@ -18,7 +18,7 @@ use crate::shard::Shard;
 use crate::slots::{Slot, Slots};
 use control::{AudioObserver, Event, ExtensionKind, ProducerId, Volume};
 use loudest::{Admission, Loudest};
-use machine::Instant;
+use machine::{Instant, meter};
 use std::time::Duration;
 
 /// The audio observer of one router.
@@ -69,6 +69,7 @@ impl Speakers {
         }
         self.dominant = self.dominant.filter(|slot| is_heard(*slot));
         self.next.volumes.clear();
+        meter::charge(self.voices.len(), 500);
         for slot in &self.voices {
             let Some(producer) = producers.find_mut(*slot) else { continue };
             producer.voice.catch_up(now);
@@ -93,6 +94,7 @@ impl Shard {
     pub(crate) fn observe_audio(&mut self, now: Instant, router: Slot, observer: Option<AudioObserver>) {
         let Some(found) = self.routers.find_mut(router) else { return };
         let former = found.speakers.take();
+        let transports = &found.transports;
         let Some(observer) = observer else {
             if let Some(former) = former {
                 self.set_held_back(&former.voices, false);
@@ -105,7 +107,17 @@ impl Shard {
                 found.speakers = Some(speakers);
             }
             former => {
-                let voices = former.map_or_else(Vec::new, |former| former.voices);
+                let voices = match former {
+                    Some(former) => former.voices,
+                    // Who was heard under an earlier observer is known already, and is not added again when heard again.
+                    None => {
+                        let transports = transports.iter().filter_map(|slot| self.transports.find(*slot));
+                        let producers = transports.flat_map(|transport| &transport.producers).copied();
+                        let is_voice =
+                            |slot: &Slot| self.producers.find(*slot).is_some_and(|found| found.is_voice);
+                        producers.filter(is_voice).collect()
+                    }
+                };
                 let mut speakers = Box::new(Speakers::new(observer));
                 speakers.voices.clone_from(&voices);
                 found.speakers = Some(speakers);
@@ -166,7 +178,8 @@ impl Shard {
 
     /// Looks at routers whose time has come, and tells what has changed there.
     pub(crate) fn observe_speakers(&mut self, now: Instant) {
-        while let Some(index) = self.observations.pop(now) {
+        for _ in 0..limits::ROUTERS_PER_TIMEOUT {
+            let Some(index) = self.observations.pop(now) else { break };
             let slot = self.routers.slot_at(index);
             self.handling.of_router(slot);
             let Some(router) = slot.and_then(|slot| self.routers.find_mut(slot)) else { continue };
@@ -200,6 +213,7 @@ impl Shard {
                 producer.streams.iter_mut().for_each(crate::stream::Stream::forget_gaps);
                 continue;
             }
+            meter::charge(producer.consumers.len(), 50);
             for consumer in &producer.consumers {
                 if let Some(consumer) = self.consumers.find_mut(*consumer) {
                     consumer.interrupt();

@@ -1,0 +1,36 @@
+//! Counts what a call does, for tests that hold it against a bound: each loop over something that a peer chose charges its steps here.
+//!
+//! A step is about an instruction. Counted per thread, and only in builds with debug assertions: in others nothing of it is left. What the
+//! steps are worth is calibrated where instructions are counted, in `tests/work`.
+
+use std::cell::Cell;
+
+thread_local! {
+    static STEPS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Charges this many steps, for each of `times` turns of a loop.
+pub fn charge(times: usize, steps: u64) {
+    if cfg!(debug_assertions) {
+        STEPS.set(STEPS.get() + times as u64 * steps);
+    }
+}
+
+/// The steps charged on this thread since this was called last.
+pub fn take() -> u64 {
+    STEPS.take()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_add_up_until_they_are_taken() {
+        let _ = take();
+        charge(3, 10);
+        charge(1, 5);
+        assert_eq!(take(), if cfg!(debug_assertions) { 35 } else { 0 });
+        assert_eq!(take(), 0);
+    }
+}

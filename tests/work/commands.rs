@@ -1,0 +1,286 @@
+//! Rows for what the controller asks, at the bounds of the tables that it concerns.
+
+use crate::Row;
+use crate::datagrams::{publisher, publisher_with_holes, viewer};
+use crate::names;
+use crate::stage::{KEYFRAME, ROUTER, Stage, consume, produce};
+use crate::timers::voices;
+use control::{
+    AppData, AudioObserver, Command, ConnectPlainTransport, Consume, ConsumerId, ContentHint, CreatePipe,
+    CreatePlainTransport, CreateTransport, Encoding, IpFamily, Layers, PlayoutDelay, Produce, ProducerId,
+    RouterId, StatsOf, Text, TransportId,
+};
+use machine::Machine;
+use sfu::{Input, limits};
+
+/// Peers of a room, each of which publishes and consumes.
+const PEERS: usize = 100;
+
+/// A row for the command that `prepare` makes, which has this name.
+fn row(
+    name: &str,
+    case: &'static str,
+    objects: usize,
+    prepare: impl FnOnce(&mut Stage) -> Command + 'static,
+) -> Row {
+    let handler = format!("command {name}");
+    let expected = handler.clone();
+    Row::new(handler, case, move || {
+        let stage = &mut Stage::new();
+        let command = prepare(stage);
+        assert_eq!(names::of_command(&command), expected);
+        stage.measure_command(command);
+    })
+    .of(objects)
+}
+
+/// One publisher whose first track many peers consume.
+fn watched(stage: &mut Stage) {
+    let (alice, ssrcs) = publisher(stage);
+    for nth in 0..PEERS as u64 {
+        let bob = stage.party();
+        stage.consume(&bob, 0, nth, 0x9999);
+    }
+    stage.feed(alice.path, &alice.rtp(ssrcs[0], 101, 6000, &KEYFRAME));
+    stage.settle();
+}
+
+/// The transport of [`publisher`], and one that [`viewer`] has made after it.
+const PUBLISHING: TransportId = TransportId(1);
+const VIEWING: TransportId = TransportId(2);
+
+pub fn rows() -> Vec<Row> {
+    let app_data = || AppData(vec![7; control::limits::APP_DATA_LEN_MAX]);
+    let all = limits::CONSUMERS_PER_TRANSPORT_MAX;
+    vec![
+        row("CreateRouter", "with as much data as it may have", 0, move |_| Command::CreateRouter {
+            router: RouterId(2),
+            app_data: app_data(),
+        }),
+        row("CloseRouter", "of a room", PEERS + 100, |stage| {
+            watched(stage);
+            Command::CloseRouter { router: ROUTER }
+        }),
+        row("ClaimRouter", "among many", 0, |stage| {
+            for nth in 2..1000 {
+                stage.demand(Command::CreateRouter { router: RouterId(nth), app_data: AppData::default() });
+            }
+            Command::ClaimRouter { router: ROUTER }
+        }),
+        row("CreateTransport", "with as much data as it may have", 0, move |_| {
+            Command::CreateTransport(CreateTransport {
+                router: ROUTER,
+                transport: TransportId(7),
+                app_data: app_data(),
+            })
+        }),
+        row("ConnectTransport", "a new one", 0, |stage| {
+            let app_data = AppData::default();
+            let create = CreateTransport { router: ROUTER, transport: TransportId(7), app_data };
+            stage.demand(Command::CreateTransport(create));
+            Command::ConnectTransport { transport: TransportId(7), fingerprint: [7; 32] }
+        }),
+        row("RestartIce", "a second time", 0, |stage| {
+            let (transport, ..) = stage.webrtc();
+            stage.demand(Command::RestartIce { transport });
+            Command::RestartIce { transport }
+        }),
+        row("CloseTransport", "with as many consumers as it may have", all, move |stage| {
+            publisher(stage);
+            viewer(stage, all);
+            Command::CloseTransport { transport: VIEWING }
+        }),
+        row("Produce", "with as many encodings and extensions as it may have", 0, |stage| {
+            let (alice, _) = publisher_with_holes(stage);
+            Command::Produce(produce(alice.transport, 77, 0x7000, limits::ENCODINGS_MAX as u32))
+        })
+        .allowed(
+            8_000_000,
+            "memory for the packets of as many streams, which the allocator may have to zero",
+        ),
+        row("Produce", "of which everything is too much", 0, |stage| {
+            let alice = stage.party();
+            let long = Text::new("x".repeat(control::limits::TEXT_LEN_MAX));
+            let made = produce(alice.transport, 77, 0x7000, 1);
+            let codecs = vec![made.codecs[0]; control::limits::LIST_LEN_MAX];
+            let encodings =
+                vec![Encoding { rid: Some(long), ..Encoding::SINGLE }; control::limits::LIST_LEN_MAX];
+            let extensions = vec![made.extensions[0]; control::limits::LIST_LEN_MAX];
+            Command::Produce(Produce { codecs, encodings, extensions, ..made })
+        }),
+        row("PauseProducer", "with many consumers", PEERS, |stage| {
+            watched(stage);
+            Command::PauseProducer { producer: ProducerId(0) }
+        }),
+        row("ResumeProducer", "with many consumers", PEERS, |stage| {
+            watched(stage);
+            stage.demand(Command::PauseProducer { producer: ProducerId(0) });
+            Command::ResumeProducer { producer: ProducerId(0) }
+        }),
+        row("CloseProducer", "with many consumers", PEERS, |stage| {
+            watched(stage);
+            Command::CloseProducer { producer: ProducerId(0) }
+        }),
+        row(
+            "Consume",
+            "the last that there may be, of a track whose keyframe is at hand",
+            limits::CATCH_UP_PACKETS_MAX,
+            move |stage| {
+                let (alice, ssrcs) = publisher(stage);
+                viewer(stage, all - 1);
+                stage.feed(alice.path, &alice.rtp(ssrcs[0], 101, 6000, &KEYFRAME));
+                for seq in 102..250 {
+                    stage.feed(
+                        alice.path,
+                        &alice.rtp(ssrcs[0], seq, 6000, &[&KEYFRAME[..1], &[0x55; 1100]].concat()),
+                    );
+                }
+                stage.settle();
+                Command::Consume(consume(VIEWING, 0, 99_999, 0x77_7777))
+            },
+        ),
+        row("PauseConsumer", "one of many", 0, move |stage| {
+            publisher_with_holes(stage);
+            viewer(stage, all);
+            Command::PauseConsumer { consumer: ConsumerId(1) }
+        }),
+        row(
+            "ResumeConsumer",
+            "of a track whose keyframe is at hand",
+            limits::CATCH_UP_PACKETS_MAX,
+            |stage| {
+                let (alice, ssrcs) = publisher(stage);
+                let bob = stage.party();
+                stage.demand(Command::Consume(Consume {
+                    paused: true,
+                    ..consume(bob.transport, 0, 0, 0x9999)
+                }));
+                for seq in 101..250 {
+                    stage.feed(
+                        alice.path,
+                        &alice.rtp(ssrcs[0], seq, 6000, &[&KEYFRAME[..1], &[0x55; 1100]].concat()),
+                    );
+                }
+                stage.settle();
+                Command::ResumeConsumer { consumer: ConsumerId(0) }
+            },
+        ),
+        row("CloseConsumer", "one of many", 1, move |stage| {
+            publisher_with_holes(stage);
+            viewer(stage, all);
+            Command::CloseConsumer { consumer: ConsumerId(1) }
+        }),
+        row("RequestKeyframe", "beside holes in all streams", 0, |stage| {
+            publisher_with_holes(stage);
+            viewer(stage, 10);
+            Command::RequestKeyframe { consumer: ConsumerId(1) }
+        }),
+        row("SetPreferredLayers", "beside holes in all streams", 0, move |stage| {
+            publisher_with_holes(stage);
+            viewer(stage, all);
+            Command::SetPreferredLayers {
+                consumer: ConsumerId(1),
+                layers: Layers { spatial: 7, temporal: 7 },
+            }
+        }),
+        row("SetPriority", "one of many", 0, |stage| {
+            publisher(stage);
+            viewer(stage, 10);
+            Command::SetPriority { consumer: ConsumerId(1), priority: 255 }
+        }),
+        row("SetContentHint", "one of many", 0, |stage| {
+            watched(stage);
+            Command::SetContentHint { producer: ProducerId(0), hint: ContentHint::Detail }
+        }),
+        row("SetPlayoutDelay", "one of many", 0, |stage| {
+            publisher(stage);
+            viewer(stage, 10);
+            let delay = PlayoutDelay { min_ms: 10, max_ms: 1000 };
+            Command::SetPlayoutDelay { consumer: ConsumerId(1), delay: Some(delay) }
+        }),
+        row("SetIgnoreDtx", "one of many", 0, |stage| {
+            publisher(stage);
+            viewer(stage, 10);
+            Command::SetIgnoreDtx { consumer: ConsumerId(1), ignore: true }
+        }),
+        row("SetBitrates", "with as many consumers as there may be", 0, move |stage| {
+            publisher(stage);
+            viewer(stage, all);
+            Command::SetBitrates {
+                transport: VIEWING,
+                max_incoming_bps: Some(1),
+                min_outgoing_bps: Some(1),
+                max_outgoing_bps: Some(1),
+            }
+        }),
+        row(
+            "ObserveAudio",
+            "of a large room, with places to be given",
+            10 * limits::PRODUCERS_PER_TRANSPORT_MAX,
+            |stage| {
+                let observer = |loudest_forwarded| AudioObserver {
+                    interval_ms: 100,
+                    threshold_dbov: -60,
+                    loudest_forwarded,
+                };
+                stage.demand(Command::ObserveAudio { router: ROUTER, observer: Some(observer(None)) });
+                voices(stage, 10);
+                Command::ObserveAudio { router: ROUTER, observer: Some(observer(Some(1))) }
+            },
+        ),
+        row("Stats", "of everything", 0, |stage| {
+            watched(stage);
+            Command::Stats { of: StatsOf::Worker }
+        }),
+        row("Stats", "of one", 0, |stage| {
+            watched(stage);
+            Command::Stats { of: StatsOf::Producer(ProducerId(0)) }
+        }),
+        row("CreatePlainTransport", "beside many", 0, |stage| {
+            (0..PEERS).for_each(|_| _ = stage.party());
+            Command::CreatePlainTransport(CreatePlainTransport {
+                router: ROUTER,
+                transport: TransportId(7_777),
+                family: IpFamily::V4,
+                rtcp_mux: false,
+                comedia: false,
+                srtp: None,
+                app_data: AppData::default(),
+            })
+        }),
+        row("ConnectPlainTransport", "another peer for one that has one", 0, |stage| {
+            publisher_with_holes(stage);
+            Command::ConnectPlainTransport(ConnectPlainTransport {
+                transport: PUBLISHING,
+                remote: Some(([198, 51, 100, 77], 7).into()),
+                rtcp_remote: None,
+                srtp: None,
+            })
+        }),
+        row("CreatePipe", "with as much data as it may have", 0, move |_| {
+            Command::CreatePipe(CreatePipe {
+                router: ROUTER,
+                transport: TransportId(7),
+                worker: 1,
+                app_data: app_data(),
+            })
+        }),
+        row("InjectPanic", "in an engine that refuses it", 0, |stage| {
+            publisher(stage);
+            Command::InjectPanic { transport: PUBLISHING, stage: control::Stage::Rtcp }
+        }),
+        row("Snapshot", "of a room", 0, |stage| {
+            watched(stage);
+            Command::Snapshot
+        }),
+        Row::new("controller lost", "with many routers", || {
+            let stage = &mut Stage::new();
+            for nth in 2..1000 {
+                stage.demand(Command::CreateRouter { router: RouterId(nth), app_data: AppData::default() });
+            }
+            let Stage { shard, now, tx, .. } = stage;
+            crate::stage::measure(|| shard.on_command(*now, Input::ControllerLost, tx));
+        })
+        .of(1000),
+    ]
+}
