@@ -102,3 +102,23 @@ fn answers_and_news_of_the_old_controller_are_not_told_to_the_new_one() {
     assert_eq!(told.len(), items.len() + 1, "{world}: {told:?}");
     assert_eq!(items.len(), 6, "{world}: two routers, two transports, a producer, a consumer");
 }
+
+#[test]
+fn app_data_set_later_is_what_the_next_controller_finds() {
+    let (mut world, _, _) = call(114);
+    let of = |world: &mut World| -> Vec<(control::TransportId, control::AppData)> {
+        let items = world.snapshot().into_iter();
+        items
+            .filter_map(|item| match item {
+                SnapshotItem::Transport { transport, app_data, .. } => Some((transport, app_data)),
+                _ => None,
+            })
+            .collect()
+    };
+    let mut expected = of(&mut world);
+    expected[0].1 = control::AppData(b"fewer rights".to_vec());
+    let (transport, app_data) = expected[0].clone();
+    world.demand(Command::SetAppData { transport, app_data });
+    world.lose_controller();
+    assert_eq!(of(&mut world), expected, "{world}");
+}

@@ -265,6 +265,10 @@ pub fn rows() -> Vec<Row> {
                 app_data: app_data(),
             })
         }),
+        row("SetAppData", "with as much data as it may have", 0, move |stage| {
+            publisher(stage);
+            Command::SetAppData { transport: PUBLISHING, app_data: app_data() }
+        }),
         row("InjectPanic", "in an engine that refuses it", 0, |stage| {
             publisher(stage);
             Command::InjectPanic { transport: PUBLISHING, stage: control::Stage::Rtcp }

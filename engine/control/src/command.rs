@@ -193,6 +193,13 @@ pub enum Command {
         /// When.
         stage: Stage,
     },
+    /// Replaces what a transport was created with, pipes excepted: snapshots give this back from now on.
+    SetAppData {
+        /// Whose.
+        transport: TransportId,
+        /// Given back in snapshots.
+        app_data: AppData,
+    },
     /// Everything this worker holds, as [`Event::Snapshot`](crate::Event::Snapshot) items and an end.
     Snapshot,
 }
@@ -226,6 +233,7 @@ wire_enum!(Command, "command" {
     26 => SetIgnoreDtx { consumer, ignore },
     27 => CreatePipe(create),
     28 => InjectPanic { transport, stage },
+    29 => SetAppData { transport, app_data },
 });
 
 /// A new WebRTC transport.

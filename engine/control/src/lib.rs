@@ -43,4 +43,4 @@ pub use stats::{
 
 /// The version of everything in this crate. Signaling and engine must agree on it exactly: they are
 /// installed together, and the attach handshake refuses anything else.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;

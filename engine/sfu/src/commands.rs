@@ -143,6 +143,11 @@ impl Shard {
                 let bitrates = Bitrates::new(max_incoming_bps, min_outgoing_bps, max_outgoing_bps);
                 self.set_bitrates(now, slot, bitrates);
             }
+            Command::SetAppData { transport, app_data } => {
+                let slot = self.transport(transport)?;
+                let kept = self.transports.find_mut(slot).and_then(Transport::app_data_mut);
+                *kept.ok_or_else(|| not_found(format_args!("client's transport {transport}")))? = app_data;
+            }
             Command::ObserveAudio { router, observer } => {
                 let slot = self.router(router)?;
                 if let Some(observer) = &observer {

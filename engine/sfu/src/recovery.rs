@@ -80,6 +80,7 @@ impl Shard {
             Command::ConnectTransport { transport, .. }
             | Command::RestartIce { transport }
             | Command::CloseTransport { transport }
+            | Command::SetAppData { transport, .. }
             | Command::SetBitrates { transport, .. } => self.transport_ids.get(transport).copied(),
             Command::PauseProducer { producer }
             | Command::ResumeProducer { producer }

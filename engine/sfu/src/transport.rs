@@ -12,7 +12,7 @@ use crate::protection::Protection;
 use crate::send_side::{Bitrates, SendSide};
 use crate::slots::{Slot, Slots};
 use crate::stats::Traffic;
-use control::{Counters, CreateTransport, Discard, DtlsState, TransportId, TransportState};
+use control::{AppData, Counters, CreateTransport, Discard, DtlsState, TransportId, TransportState};
 use dtls::{Endpoint, Fingerprint};
 use machine::{Flow, Instant, Path, Rng, Tx};
 use rtcp::twcc::Recorder;
@@ -206,6 +206,15 @@ impl Transport {
         match &mut self.link {
             Link::WebRtc(_) | Link::Pipe(_) => None,
             Link::Plain(plain) => Some(plain),
+        }
+    }
+
+    /// What snapshots give back of a client's transport; `None` for a pipe.
+    pub fn app_data_mut(&mut self) -> Option<&mut AppData> {
+        match &mut self.link {
+            Link::WebRtc(webrtc) => Some(&mut webrtc.spec.app_data),
+            Link::Plain(plain) => Some(&mut plain.spec.app_data),
+            Link::Pipe(_) => None,
         }
     }
 

@@ -34,6 +34,7 @@ pub fn command() -> impl Strategy<Value = Command> {
             Just(Command::CloseTransport { transport }),
             proptest::sample::select(Stage::INJECTABLE.to_vec())
                 .prop_map(move |stage| Command::InjectPanic { transport, stage }),
+            app_data().prop_map(move |app_data| Command::SetAppData { transport, app_data }),
             any::<[Option<u32>; 3]>().prop_map(
                 move |[max_incoming_bps, min_outgoing_bps, max_outgoing_bps]| {
                     Command::SetBitrates { transport, max_incoming_bps, min_outgoing_bps, max_outgoing_bps }
