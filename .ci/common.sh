@@ -119,6 +119,12 @@ need_janus() {
     need ip iproute2
 }
 
+# What the tests put before signaling.
+need_proxies() {
+    need /usr/sbin/nginx nginx-light
+    need /usr/sbin/haproxy haproxy
+}
+
 # What the tests of the TURN server speak with.
 need_coturn() { need turnutils_uclient coturn; }
 

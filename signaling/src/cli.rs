@@ -1,7 +1,9 @@
 //! Command lines of both binaries, typed. What the values mean together is `config.rs`'s business.
 
+use crate::edge::Network;
 use crate::limits;
 use crate::log::Format;
+use crate::origins::Allowed;
 use crate::token;
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +20,9 @@ pub struct Signaling {
     /// Where clients connect.
     #[command(flatten)]
     pub http: Http,
+    /// Who may connect.
+    #[command(flatten)]
+    pub edge: Edge,
     /// The key for tokens.
     #[command(flatten)]
     pub key: Key,
@@ -52,6 +57,21 @@ pub struct Http {
     pub http: SocketAddr,
 }
 
+/// Who may connect, and as whom.
+#[derive(Clone, Debug, Args)]
+pub struct Edge {
+    /// A proxy that is believed when it tells a client's address, by X-Forwarded-For or PROXY protocol v2: an address or a network such as
+    /// 10.0.0.0/8; may be given several times
+    #[arg(long, value_name = "CIDR")]
+    pub trusted_proxy: Vec<Network>,
+    /// Connections of one IPv4 address or IPv6 /64, and sessions; raise it where many clients share one address
+    #[arg(long, value_name = "COUNT", default_value_t = limits::CONNECTIONS_PER_ADDRESS as u32, value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections_per_address: u32,
+    /// Origin whose pages may use this server, beside its own, such as https://app.example.org; * for all; may be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_origin: Vec<Allowed>,
+}
+
 /// What clients may send, and how.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Media {
@@ -67,6 +87,9 @@ pub struct Rooms {
     /// Peers of a room beyond which more of them go to other workers of the engine; 0: from the first on
     #[arg(long, value_name = "PEERS", default_value_t = limits::SPREAD_ABOVE)]
     pub spread_above: usize,
+    /// Peers of one user in one room; one more takes the place of one that has lost its connection, or is refused
+    #[arg(long, value_name = "COUNT", default_value_t = limits::PEERS_PER_USER as u32, value_parser = clap::value_parser!(u32).range(1..))]
+    pub peers_per_user: u32,
 }
 
 /// The TURN server that clients are told of; none unless URLs are given.
@@ -143,6 +166,9 @@ pub struct Up {
     /// Where clients connect.
     #[command(flatten)]
     pub http: Http,
+    /// Who may connect.
+    #[command(flatten)]
+    pub edge: Edge,
     /// The key for tokens.
     #[command(flatten)]
     pub key: Key,

@@ -2,7 +2,9 @@
 
 use crate::cli;
 use crate::development;
+use crate::edge::{self, address::Trusted};
 use crate::hall::Admission;
+use crate::http;
 use crate::log::Format;
 use crate::media::{MediaConfig, MediaError};
 use crate::token::{KeyError, Verifier};
@@ -75,6 +77,8 @@ pub enum ConfigError {
 pub struct Config {
     /// Where clients connect.
     pub http: SocketAddr,
+    /// Who may connect.
+    pub http_settings: http::Settings,
     /// Who gets in.
     pub admission: Admission,
     /// What clients may send, and how.
@@ -83,6 +87,8 @@ pub struct Config {
     pub turn: Option<Turn>,
     /// Peers of a room beyond which it is spread over the engine's workers.
     pub spread_above: usize,
+    /// Peers of one user in one room.
+    pub peers_per_user: usize,
     /// Where the engine is.
     pub control_socket: PathBuf,
     /// Whether to end with the parent process.
@@ -104,15 +110,30 @@ impl TryFrom<cli::Signaling> for Config {
         }
         Ok(Self {
             http,
+            http_settings: http_settings(cli.edge),
             admission,
             media: media(&cli.media)?,
             turn: turn(cli.turn)?,
             spread_above: cli.rooms.spread_above,
+            peers_per_user: cli.rooms.peers_per_user as usize,
             control_socket: cli.control_socket.unwrap_or_else(control_socket),
             die_with_parent: cli.die_with_parent,
             nice: cli.nice,
             log: cli.log.unwrap_or_else(Format::for_stderr),
         })
+    }
+}
+
+fn http_settings(cli: cli::Edge) -> http::Settings {
+    let defaults = http::Settings::default();
+    http::Settings {
+        edge: edge::Settings {
+            trusted: Trusted(cli.trusted_proxy),
+            connections_per_address: cli.connections_per_address as usize,
+            ..defaults.edge
+        },
+        allowed_origins: cli.allow_origin,
+        ..defaults
     }
 }
 

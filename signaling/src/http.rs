@@ -1,20 +1,26 @@
 //! The HTTP port: Socket.IO, the web app, the last word of pages that go away, and whether all is well.
 
+use crate::edge::{self, Client};
 use crate::failure::Failure;
 use crate::hall::Hall;
+use crate::origins::{self, Origins};
 use crate::proto::ErrorCode;
-use crate::{limits, socket, visitors, web};
-use axum::Router;
+use crate::socket::{self, Sessions};
+use crate::{limits, visitors, web};
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::ListenerExt;
+use axum::{Extension, Router};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+
+/// Where the last word of a page goes.
+pub const LEAVE: &str = "/leave";
 
 /// The port cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -40,24 +46,44 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
-/// Serves clients, for good.
-pub async fn serve(listener: TcpListener, hall: Arc<Hall>) -> io::Result<()> {
-    let is_open = hall.is_open();
-    let mut router = Router::new()
-        .route("/healthz", get(healthz))
-        .route("/leave", post(leave).layer(DefaultBodyLimit::max(limits::GOODBYE_BYTES_MAX)))
-        .fallback(get(web::serve))
-        .with_state(hall.clone())
-        .layer(socket::layer(hall));
-    if is_open {
-        router = router.layer(axum::middleware::from_fn(visitors::only_local_pages));
+/// What an operator may choose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Of connections.
+    pub edge: edge::Settings,
+    /// Sessions of Socket.IO, those that have not joined included.
+    pub sessions: usize,
+    /// Origins whose pages may talk to this server, beside its own.
+    pub allowed_origins: Vec<origins::Allowed>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { edge: edge::Settings::default(), sessions: limits::SESSIONS_MAX, allowed_origins: Vec::new() }
     }
-    // An answer is small and waited for: it must not wait itself for the client to acknowledge what was said before.
-    let listener = listener.tap_io(|stream| {
-        // A client that is gone already has no use for it.
-        let _ = stream.set_nodelay(true);
-    });
-    axum::serve(listener, router).await
+}
+
+/// Serves clients until the process ends.
+pub async fn serve(listener: TcpListener, hall: Arc<Hall>, settings: Settings) {
+    let is_open = hall.is_open();
+    let Settings { edge, sessions, allowed_origins } = settings;
+    let sessions = Sessions::new(sessions, edge.connections_per_address);
+    let origins = Arc::new(Origins::new(allowed_origins, is_open));
+    let app = Router::new()
+        .route("/healthz", get(healthz))
+        .route(LEAVE, post(leave).layer(DefaultBodyLimit::max(limits::GOODBYE_BYTES_MAX)))
+        .fallback(get(web::serve))
+        .with_state(hall.clone());
+    // The last layer is the first that a request meets.
+    let mut router = Router::new()
+        .fallback_service(socket::service(hall, sessions.clone(), app))
+        .layer(from_fn_with_state(sessions, socket::admit))
+        .layer(from_fn_with_state(origins.clone(), origins::only_allowed))
+        .layer(origins::cors(&origins));
+    if is_open {
+        router = router.layer(from_fn(visitors::only_local_pages));
+    }
+    edge::serve(listener, router, edge).await;
 }
 
 /// 200 as long as this process serves; `engine` says whether media can be had too.
@@ -68,8 +94,12 @@ async fn healthz(State(hall): State<Arc<Hall>>) -> impl IntoResponse {
 }
 
 /// A page that is gone wants no answer; the status is for people who look for what went wrong.
-async fn leave(State(hall): State<Arc<Hall>>, goodbye: Bytes) -> Response {
-    let Err(Failure { code, message, retry_after }) = hall.on_goodbye(&goodbye) else {
+async fn leave(
+    State(hall): State<Arc<Hall>>,
+    Extension(client): Extension<Client>,
+    goodbye: Bytes,
+) -> Response {
+    let Err(Failure { code, message, retry_after }) = hall.on_goodbye(client.address, &goodbye) else {
         return StatusCode::NO_CONTENT.into_response();
     };
     let status = match code {

@@ -13,6 +13,7 @@ mod addresses;
 pub mod cli;
 pub mod config;
 pub mod development;
+pub mod edge;
 pub mod engine;
 pub mod failure;
 pub mod hall;
@@ -21,14 +22,17 @@ pub mod http;
 pub mod limits;
 pub mod log;
 pub mod media;
+pub mod origins;
 pub mod ortc;
 pub mod rate;
 pub mod socket;
+mod socketio;
 pub mod token;
 pub mod turn;
 pub mod up;
 mod visitors;
 mod web;
+pub mod wire;
 
 /// `proto/signal.proto`, compiled.
 pub mod proto {

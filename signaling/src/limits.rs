@@ -2,26 +2,68 @@
 
 use std::time::Duration;
 
-/// Bytes of one serialised `Signal` from a client. A browser's capabilities take 6 KiB; a resume in a room of 500 with audio and
-/// video each takes 240 KiB. A longer one is answered with `BAD_MESSAGE`; one so long that Socket.IO refuses to
-/// buffer it ([`PAYLOAD_BYTES_MAX`]) ends the connection.
-pub const MESSAGE_BYTES_MAX: usize = 512 * 1024;
+/// TCP connections of one signaling process: a session that polls has two at a time, and each takes a descriptor. One more is closed at once.
+pub const CONNECTIONS_MAX: usize = 2 * SESSIONS_MAX;
+/// TCP connections of one IPv4 address or IPv6 /64, and as many sessions, unless the operator says otherwise: a school behind one address has a
+/// thousand browsers, and whoever wants to lock others out needs 32 addresses. One more connection is closed at once, one more session is
+/// answered with 429.
+pub const CONNECTIONS_PER_ADDRESS: usize = 1_024;
+/// Descriptors beside those of connections: the engine's rings, logs, the runtime.
+pub const OTHER_DESCRIPTORS: usize = 256;
+/// Pause after a connection could not be accepted, mostly for want of descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long the head of a request may take, from the connection or from the answer before; so also how long a connection may be idle.
+/// Beyond it, the connection closes.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of the head of a request: browsers send 1 KiB, and proxies add little. A longer one is answered with 431.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// How long a POST may take with its body: [`PAYLOAD_BYTES_MAX`] over 64 kbit/s. Beyond it, it is answered with 408.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a client may read nothing of what waits to be sent, before its connection closes: as long as a phone takes to change networks, and
+/// some more.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes that the kernel keeps for a client, before it doubles them: enough for 2 MB/s at 100 ms.
+pub const SEND_BUFFER_BYTES: usize = 128 * 1024;
+/// What a client that was refused for want of room is told to wait.
+pub const FULL_PAUSE: Duration = Duration::from_secs(5);
+/// Between two lines in the log about refused clients.
+pub const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Bytes Socket.IO buffers for one packet, over HTTP polling or in a WebSocket message: a message and its framing,
-/// with base64 over HTTP polling. A longer one ends the connection.
-pub const PAYLOAD_BYTES_MAX: u64 = 1024 * 1024;
-const _: () = assert!(PAYLOAD_BYTES_MAX as usize > MESSAGE_BYTES_MAX / 3 * 4 + 4096);
-
-/// How long a message may follow the packet that announced it: ten seconds for 512 KiB is a very slow uplink. One that comes
-/// later ends the connection.
-pub const ATTACHMENT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Connections of one signaling process, joined or not: thirty full rooms. One more is refused at once, and told so.
-pub const CONNECTIONS_MAX: usize = 16_384;
-/// How long a client that has connected may take to join, before its connection is closed: clients join at once, and a join
-/// waits [`SETTLE_TIMEOUT`] at most.
+/// Sessions of Socket.IO of one signaling process, joined or not: thirty full rooms. One more is answered with 503.
+pub const SESSIONS_MAX: usize = 16_384;
+/// Bytes of the address of a request to Socket.IO, which a session keeps: clients send 80. A longer one is answered with 414.
+pub const SESSION_URI_BYTES_MAX: usize = 512;
+/// Bytes of a namespace's name that is answered: there is only `/`. A longer one ends the session.
+pub const NAMESPACE_BYTES_MAX: usize = 64;
+/// How long a client that has connected may take to join, before its session is closed: clients join at once, and a join
+/// waits [`SETTLE_TIMEOUT`] at most. One that has left a room may take up to twice as long to join again.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
 const _: () = assert!(JOIN_TIMEOUT.as_secs() > 2 * SETTLE_TIMEOUT.as_secs());
+
+/// Bytes of one serialised `Signal` from a client: a browser's capabilities take 6 KiB, a resume with 1 000 consumers 21 KiB. A longer one is
+/// answered with `BAD_MESSAGE`; one so long that Socket.IO refuses to buffer it ([`PAYLOAD_BYTES_MAX`]) ends the session.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Messages and list elements in a `Signal` from a client: Chrome's capabilities are 1 100, a resume with 1 000 consumers as many. Each takes up
+/// to 200 bytes in memory, for two on the wire. More are answered with `BAD_MESSAGE`, before they are built.
+pub const MESSAGE_ELEMENTS_MAX: usize = 4_096;
+/// How deep messages may lie within messages: in `signal.proto` six.
+pub const MESSAGE_DEPTH_MAX: usize = 8;
+
+/// Bytes Engine.IO buffers for one packet, over HTTP polling or in a WebSocket message: a message and its framing,
+/// with base64 over HTTP polling. A longer one ends the session.
+pub const PAYLOAD_BYTES_MAX: u64 = 128 * 1024;
+const _: () = assert!(PAYLOAD_BYTES_MAX as usize > MESSAGE_BYTES_MAX / 3 * 4 + 4096);
+
+/// How long a message may follow the packet that announced it: ten seconds for 64 KiB is a very slow uplink. One that comes
+/// later ends the session.
+pub const ATTACHMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of requests that a client which has not joined may have unanswered: its JoinRoom, and another. More are answered with `LIMIT`.
+pub const REQUEST_BYTES_BEFORE_JOIN: usize = 2 * MESSAGE_BYTES_MAX;
+/// The same once it has joined: everybody in a full room consumed at once, with a browser's capabilities each.
+pub const REQUEST_BYTES_UNDER_WAY: usize = 8 * 1024 * 1024;
+/// When to try again.
+pub const UNDER_WAY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Messages a second from one connection: 40 peers' audio and video consumed and resumed at once are 160. Above it,
 /// each message is answered with `LIMIT` and when to try again.
@@ -38,16 +80,22 @@ pub const JOINS_BURST: f64 = 1_000.0;
 
 /// Bytes of a `POST /leave`: an id, a secret and room for fields to come. A longer one is answered with 413.
 pub const GOODBYE_BYTES_MAX: usize = 1024;
-/// Goodbyes a second over all clients: as many as join. Above it they are answered with 429, and who says one stays for [`AWAY_TIMEOUT`].
-pub const GOODBYES_PER_SECOND: f64 = JOINS_PER_SECOND;
-/// How many may come at once.
-pub const GOODBYES_BURST: f64 = JOINS_BURST;
+/// Goodbyes a second from one IPv4 address or IPv6 /64. Above it they are answered with 429, and a peer that says one stays for
+/// [`AWAY_TIMEOUT`].
+pub const GOODBYES_PER_SECOND: f64 = 50.0;
+/// How many may come at once: a full room behind one address whose pages close together.
+pub const GOODBYES_BURST: f64 = PEERS_PER_ROOM_MAX as f64;
+/// Addresses whose rates are remembered. While so many use up their bursts at a time, goodbyes from others are answered with 429.
+pub const RATED_ADDRESSES_MAX: usize = 16_384;
 
 /// Rooms of one signaling process. A join that would make another is answered with `LIMIT`.
 pub const ROOMS_MAX: usize = 10_000;
 /// Peers in one room, also those away. Each hears of every other, so a room costs the square of this. One more is
 /// answered with `LIMIT`.
 pub const PEERS_PER_ROOM_MAX: usize = 500;
+/// Peers of one user in one room, unless the operator says otherwise: a few devices, and some pages whose end was not noticed. One more
+/// takes the place of one that is away, or is answered with `LIMIT`.
+pub const PEERS_PER_USER: usize = 8;
 /// Transports of one peer: one to send, one to receive, and both once more while they are being replaced. One
 /// more is answered with `LIMIT`.
 pub const TRANSPORTS_PER_PEER_MAX: usize = 4;
@@ -72,6 +120,9 @@ pub const ROOM_LEN_MAX: usize = 64;
 pub const DISPLAY_NAME_LEN_MAX: usize = 64;
 /// Characters of a user id in a token; `TOKEN_MALFORMED` beyond.
 pub const USER_LEN_MAX: usize = 128;
+/// Bytes of a user id in a token; `TOKEN_MALFORMED` beyond. With a time before it, it is the user name of a TURN credential, which has less
+/// than 509 bytes (RFC 8489 §14.3).
+pub const USER_BYTES_MAX: usize = 256;
 /// Characters of a producer's source; `BAD_MESSAGE` beyond.
 pub const SOURCE_LEN_MAX: usize = 32;
 /// Bytes of a token: room for an RS256 signature and generous claims. `TOKEN_MALFORMED` beyond.
@@ -94,16 +145,24 @@ pub const MEDIA_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Notifications that come closer together than this go in one event: each event is two WebSocket messages and a turn of the client's event loop, and
 /// in a room of 400 that fills within a second each client is told of 400 others.
 pub const BATCH_INTERVAL: Duration = Duration::from_millis(25);
-/// Bytes of such an event, beyond which it does not wait for more: a dozen newcomers. With [`OUTBOX_LEN`] it bounds what a client that does not read costs, to 2 MiB.
+/// Bytes of such an event, beyond which it does not wait for more: a dozen newcomers.
 pub const BATCH_BYTES_MAX: usize = 1 << 10;
 
-/// Signals waiting to be sent to one client: everything a full room can say in one burst. A client that
-/// does not keep up is disconnected; when it comes back, `Joined` tells it all.
+/// Bytes on their way to one client, notifications and acknowledgements: `Joined` of a full room has 500 KiB at most. A client
+/// that is further behind loses its connection; when it comes back, `Joined` has all of it.
+pub const OUTSTANDING_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// What a message costs beside its bytes, in the queue and in Engine.IO's.
+pub const MESSAGE_OVERHEAD: usize = 256;
+/// Signals waiting to be sent to one client, beside the bound of their bytes: everything a full room can say in one burst.
 pub const OUTBOX_LEN: usize = 2_048;
 
-/// Pause between two attempts to close a socket whose client does not read: it has at most [`PING_TIMEOUT`] and one
-/// [`PING_INTERVAL`] to go.
-pub const DISCONNECT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a client may take to close its session once it was told that it is over, before it is closed from here.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// When to connect again to a server that goes down: its successor is up by then.
+pub const DRAINING_PAUSE: Duration = Duration::from_millis(500);
+/// How long a process that is asked to end waits until its clients have been told. A supervisor kills it after 3 s.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+const _: () = assert!(DRAIN_TIMEOUT.as_millis() > FAREWELL_TIMEOUT.as_millis());
 
 /// Peers of a room beyond which more of them go to other workers, unless told otherwise. A room of 32 in which everybody watches 16 others costs
 /// about a fifth of a core: below that, spreading it would only make every packet cross.

@@ -6,10 +6,12 @@ use anyhow::Context;
 use clap::Parser;
 use signaling::config::{Config, ConfigError};
 use signaling::engine::{self, Engine};
-use signaling::hall::{Admission, Hall, Patience};
-use signaling::{cli, failure, http, limits, log, up};
+use signaling::hall::{self, Admission, Hall, Patience};
+use signaling::{cli, edge, failure, http, limits, log, up};
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
 fn main() -> ExitCode {
     let config = match Config::try_from(cli::Signaling::parse()) {
@@ -45,18 +47,41 @@ async fn run(config: Config) -> anyhow::Result<()> {
         );
     }
     let engine = Engine::new();
-    let patience = Patience::default();
-    let hall =
-        Hall::new(engine.clone(), config.admission, config.media, config.turn, patience, config.spread_above);
+    let settings = hall::Settings {
+        admission: config.admission,
+        media: config.media,
+        turn: config.turn,
+        patience: Patience::default(),
+        spread_above: config.spread_above,
+        peers_per_user: config.peers_per_user,
+    };
+    let hall = Hall::new(engine.clone(), settings);
     let (news, heard) = mpsc::channel(limits::NEWS_LEN);
     engine::start(engine, config.control_socket, news).context("cannot start a thread")?;
     tokio::spawn(hall.clone().follow(heard));
+    let mut settings = config.http_settings;
+    settings.edge.connections = edge::allow_descriptors(settings.edge.connections);
     tracing::info!(address = %listener.local_addr()?, "listening");
     tokio::select! {
-        result = http::serve(listener, hall) => result.context("serving HTTP failed"),
+        () = http::serve(listener, hall.clone(), settings) => {}
         signal = ended => {
             tracing::info!(signal, "asked to end");
-            Ok(())
         }
     }
+    drain(&hall).await;
+    Ok(())
 }
+
+/// Tells the clients that this process ends, and waits until they know. New connections are not accepted any more.
+async fn drain(hall: &Hall) {
+    hall.drain();
+    let all_told = async {
+        while hall.connection_count() > 0 {
+            sleep(DRAIN_POLL).await;
+        }
+    };
+    let _ = timeout(limits::DRAIN_TIMEOUT, all_told).await;
+}
+
+/// Between two looks whether all clients have been told.
+const DRAIN_POLL: Duration = Duration::from_millis(20);

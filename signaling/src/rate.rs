@@ -1,5 +1,8 @@
-//! A token bucket. The time comes in as an argument.
+//! Token buckets. The time comes in as an argument.
 
+use crate::limits;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// Lets `per_second` through in the long run, and `burst` at once.
@@ -17,6 +20,12 @@ impl Bucket {
         Self { per_second, burst, tokens: burst, filled: now }
     }
 
+    /// Whether nothing of the burst is missing.
+    fn is_full(&self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.tokens + elapsed * self.per_second >= self.burst
+    }
+
     /// Takes one token, or says when there will be one.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
@@ -30,9 +39,70 @@ impl Bucket {
     }
 }
 
+/// A bucket for each client address.
+#[derive(Debug)]
+pub struct Buckets {
+    per_second: f64,
+    burst: f64,
+    by_address: HashMap<IpAddr, Bucket>,
+}
+
+impl Buckets {
+    /// Full buckets for everybody.
+    pub fn new(per_second: f64, burst: f64) -> Self {
+        Self { per_second, burst, by_address: HashMap::new() }
+    }
+
+    /// Takes one token of this address, or says when there will be one.
+    pub fn take(&mut self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        let address = site(address);
+        if self.by_address.len() >= limits::RATED_ADDRESSES_MAX && !self.by_address.contains_key(&address) {
+            // A full bucket is like none. While all are in use, others wait for as long as the slowest takes to fill.
+            self.by_address.retain(|_, bucket| !bucket.is_full(now));
+            if self.by_address.len() >= limits::RATED_ADDRESSES_MAX {
+                return Err(Duration::from_secs_f64(self.burst / self.per_second));
+            }
+        }
+        let new = || Bucket::new(self.per_second, self.burst, now);
+        self.by_address.entry(address).or_insert_with(new).take(now)
+    }
+}
+
+/// What is limited as one: an IPv4 address, or the /64 of an IPv6 address, all of which one customer has (RFC 6177).
+pub fn site(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        ip @ IpAddr::V4(_) => ip,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_address_has_its_own_bucket_and_an_ipv6_network_has_one() {
+        let now = Instant::now();
+        let mut buckets = Buckets::new(1.0, 1.0);
+        let mut take = |address: &str| buckets.take(address.parse().expect("an address"), now).is_ok();
+        assert!(take("192.0.2.1") && !take("192.0.2.1") && !take("::ffff:192.0.2.1"));
+        assert!(take("192.0.2.2"));
+        assert!(take("2001:db8::1") && !take("2001:db8::ffff:1") && take("2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn the_table_of_addresses_is_bounded_and_forgets_who_is_idle() {
+        let now = Instant::now();
+        let mut buckets = Buckets::new(1.0, 1.0);
+        let address = |number: usize| IpAddr::from((number as u32).to_be_bytes());
+        for number in 0..limits::RATED_ADDRESSES_MAX {
+            buckets.take(address(number), now).expect("a full bucket");
+        }
+        let another = address(limits::RATED_ADDRESSES_MAX);
+        assert_eq!(buckets.take(another, now), Err(Duration::from_secs(1)));
+        buckets.take(another, now + Duration::from_secs(1)).expect("the others are idle");
+        assert_eq!(buckets.by_address.len(), 1);
+    }
 
     #[test]
     fn a_burst_passes_and_then_the_rate_holds() {

@@ -1,142 +1,384 @@
-//! Socket.IO: one event, `signal`, whose argument is one serialised `Signal`, acknowledged with another.
+//! Socket.IO: one event, `signal`, whose argument is one serialised `Signal`, acknowledged with another. Sessions are Engine.IO's; here they
+//! are counted, their messages go to the hall and its answers back, and they end when they cost too much.
 
+use crate::edge::{Client, Place, Places, StreamHandle, refusal};
 use crate::failure::Failure;
-use crate::hall::{Batch, Connection, Hall};
+use crate::hall::{Batch, Connection, Counted, Hall, Queue};
 use crate::limits;
+use crate::socketio::{self, Packet};
+use axum::extract::{OriginalUri, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use socketioxide::extract::{AckSender, SocketRef, TryData};
-use socketioxide::handler::ConnectHandler;
-use socketioxide::layer::SocketIoLayer;
-use socketioxide::{ParserConfig, SocketIo};
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{RwLock, mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use engineioxide::config::EngineIoConfig;
+use engineioxide::handler::EngineIoHandler;
+use engineioxide::service::EngineIoService;
+use engineioxide::socket::Sid;
+use engineioxide::{DisconnectReason, Socket, Str};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::{RwLock, oneshot};
+use tokio::time::{Instant, interval_at, timeout, timeout_at};
 
-/// The only event, in both directions.
-const EVENT: &str = "signal";
+/// Where Socket.IO is.
+pub const PATH: &str = "/socket.io";
 
-/// A layer that serves Socket.IO for `hall`.
-pub fn layer(hall: Arc<Hall>) -> SocketIoLayer {
-    let parser = ParserConfig::common()
-        .max_incoming_binaries(1)
-        .max_incoming_binary_buf_size(limits::PAYLOAD_BYTES_MAX as usize)
-        .packet_completion_timeout(limits::ATTACHMENT_TIMEOUT);
-    let (layer, io) = SocketIo::builder()
-        .with_parser(parser)
+/// The sessions there may be, and the connections they use.
+pub struct Sessions {
+    places: Arc<Places>,
+    upgrades: Mutex<HashMap<Sid, Upgraded>>,
+}
+
+/// The connection of a session that began with polling and went on with a WebSocket.
+type Upgraded = Arc<Mutex<Option<StreamHandle>>>;
+
+/// What a session keeps of the request that opened it, for as long as it lives.
+#[derive(Clone)]
+struct Opening {
+    address: IpAddr,
+    stream: StreamHandle,
+    _place: Arc<Place>,
+}
+
+impl Sessions {
+    /// So many of all, and so many of one address.
+    pub fn new(all: usize, per_address: usize) -> Arc<Self> {
+        Arc::new(Self { places: Places::new(all, per_address), upgrades: Mutex::default() })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.places.count()
+    }
+
+    fn upgrades(&self) -> MutexGuard<'_, HashMap<Sid, Upgraded>> {
+        self.upgrades.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves Socket.IO for `hall`, and all else by `rest`.
+pub fn service<S: Clone>(hall: Arc<Hall>, sessions: Arc<Sessions>, rest: S) -> EngineIoService<Handler, S> {
+    let config = EngineIoConfig::builder()
+        .req_path(PATH)
         .ws_max_message_size(limits::PAYLOAD_BYTES_MAX as usize)
         .ws_max_frame_size(limits::PAYLOAD_BYTES_MAX as usize)
         .max_payload(limits::PAYLOAD_BYTES_MAX)
         .max_buffer_size(limits::OUTBOX_LEN)
         .ping_interval(limits::PING_INTERVAL)
         .ping_timeout(limits::PING_TIMEOUT)
-        .build_layer();
-    // A handler of the connection itself is a task that may begin when the client, told that it is connected, has spoken already: in vain.
-    let before = async move |socket: SocketRef| listen(&hall, socket);
-    io.ns("/", (async || {}).with(before));
-    layer
+        .build();
+    EngineIoService::with_config_inner(rest, Arc::new(Handler { hall, sessions }), config)
 }
 
-/// Listens to what a client says once it is told that it is connected. An error is what it is told instead.
-fn listen(hall: &Arc<Hall>, socket: SocketRef) -> Result<(), &'static str> {
-    if hall.connection_count() >= limits::CONNECTIONS_MAX {
-        tracing::warn!(connections = limits::CONNECTIONS_MAX, "turned away a client: too many connections");
-        return Err("too many connections; try again later");
+/// Counts a session before it exists. Engine.IO keeps the head of the request that opened it for as long as it lives, and header values are
+/// parts of the buffer that they were read into: only what is needed goes on, in a copy.
+pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next: Next) -> Response {
+    if !is_ours(request.uri().path()) {
+        return next.run(request).await;
     }
-    let (connection, queue) = hall.connect();
-    let (joined, is_joined) = oneshot::channel();
-    let joined = Arc::new(Mutex::new(Some(joined)));
-
-    // A closed socket keeps its message handlers, and they keep what they use: the sending task must end first, for it
-    // keeps the socket. It waits for one of two senders, and both are dropped here.
-    let gone = {
-        let (hall, connection, joined) = (hall.clone(), connection.clone(), joined.clone());
-        move || {
-            hall.disconnect(&connection);
-            drop(take(&joined));
-        }
+    let (mut parts, body) = request.into_parts();
+    let uri = parts.uri.to_string();
+    let (Some(client), true) =
+        (parts.extensions.remove::<Client>(), uri.len() <= limits::SESSION_URI_BYTES_MAX)
+    else {
+        return (StatusCode::URI_TOO_LONG, "the address is too long\n").into_response();
     };
-    tokio::spawn(send_queue(socket.clone(), queue, is_joined, gone.clone()));
-    // Each message is a task of its own, and so is the end; the runtime begins with whichever it likes. What was said before the end counts
-    // all the same, Leave above all: so the end waits until nobody reads this lock.
-    let under_way = Arc::new(RwLock::new(()));
-    let (asking, reading) = ((hall.clone(), connection), under_way.clone());
-    socket.on(EVENT, move |TryData(message): TryData<Bytes>, ack: AckSender| {
-        // Here still in the order of what came; none comes after the end.
-        let reading = reading.try_read_owned();
-        async move {
-            let (hall, connection) = &asking;
-            let answer = answer(hall, connection, message).await;
-            // Without an acknowledgement asked for, or with the socket gone, nobody wants to know.
-            let _ = ack.send(&answer);
-            if hall.has_joined(connection)
-                && let Some(joined) = take(&joined)
-            {
-                let _ = joined.send(());
+    let Ok(uri) = uri.parse() else { return StatusCode::BAD_REQUEST.into_response() };
+    parts.uri = uri;
+    parts.extensions.remove::<OriginalUri>();
+    let mut headers = HeaderMap::new();
+    for name in [header::SEC_WEBSOCKET_KEY, header::CONTENT_TYPE] {
+        let value = parts.headers.get(&name).and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
+        value.into_iter().for_each(|value| _ = headers.insert(name.clone(), value));
+    }
+    parts.headers = headers;
+    // As Engine.IO reads it: the first one counts, and one that is no session's opens none.
+    let sid = parts.uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sid=")));
+    match sid {
+        None => match sessions.places.take(Some(client.address)) {
+            Ok(place) => {
+                let Client { address, stream, .. } = client;
+                parts.extensions.insert(Opening { address, stream, _place: Arc::new(place) });
             }
-            drop(reading);
+            Err(full) => return refusal(full),
+        },
+        Some(sid) if parts.headers.contains_key(header::SEC_WEBSOCKET_KEY) => {
+            let upgraded = sid.parse().ok().and_then(|sid: Sid| sessions.upgrades().get(&sid).cloned());
+            if let Some(upgraded) = upgraded {
+                *upgraded.lock().unwrap_or_else(PoisonError::into_inner) = Some(client.stream);
+            }
         }
-    });
-    socket.on_disconnect(async move || {
-        let _all_said = under_way.write().await;
-        gone();
-    });
-    Ok(())
+        Some(_) => {}
+    }
+    next.run(Request::from_parts(parts, body)).await
 }
 
-fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+/// Whether Engine.IO takes this path.
+pub fn is_ours(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-async fn answer(
-    hall: &Arc<Hall>,
-    connection: &Connection,
-    message: Result<Bytes, impl std::fmt::Display>,
-) -> Bytes {
-    match message {
-        Ok(message) => hall.on_message(connection, &message).await,
-        Err(_) => hall.on_nonsense(
+/// What Engine.IO calls.
+pub struct Handler {
+    hall: Arc<Hall>,
+    sessions: Arc<Sessions>,
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handler(_)")
+    }
+}
+
+type EngineSocket = Socket<OnceLock<Arc<Session>>>;
+
+impl EngineIoHandler for Handler {
+    type Data = OnceLock<Arc<Session>>;
+
+    fn on_connect(self: Arc<Self>, socket: Arc<EngineSocket>) {
+        // `admit` puts it into every request that opens a session.
+        let opening = socket.req_parts.extensions.get::<Opening>();
+        let address = opening.map_or(Ipv4Addr::UNSPECIFIED.into(), |opening| opening.address);
+        let upgraded = Upgraded::default();
+        self.sessions.upgrades().insert(socket.id, upgraded.clone());
+        let (connection, queue) = self.hall.connect(address);
+        let (joined, is_joined) = oneshot::channel();
+        let session = Arc::new(Session {
+            hall: self.hall.clone(),
             connection,
-            Failure::bad("the event's only argument must be a binary attachment: a serialised Signal"),
-        ),
+            upgraded,
+            dialogue: Mutex::new(Dialogue { is_connected: false, awaited: None, joined: Some(joined) }),
+            under_way: Arc::default(),
+            bytes_under_way: AtomicUsize::new(0),
+        });
+        // A socket is new here: nothing is in it.
+        let session = socket.data.get_or_init(|| session).clone();
+        tokio::spawn(session.send_queue(socket, queue, is_joined));
+    }
+
+    fn on_disconnect(&self, socket: Arc<EngineSocket>, _: DisconnectReason) {
+        self.sessions.upgrades().remove(&socket.id);
+        let Some(session) = socket.data.get().cloned() else { return };
+        tokio::spawn(session.end());
+    }
+
+    fn on_message(self: &Arc<Self>, text: Str, socket: Arc<EngineSocket>) {
+        if let Some(session) = socket.data.get().cloned() {
+            session.on_text(&socket, &text);
+        }
+    }
+
+    fn on_binary(self: &Arc<Self>, bytes: Bytes, socket: Arc<EngineSocket>) {
+        if let Some(session) = socket.data.get().cloned() {
+            session.on_attachment(&socket, bytes);
+        }
     }
 }
 
-/// Sends what the hall has for the client, and closes the socket when the hall lets go of it.
-async fn send_queue(
-    socket: SocketRef,
-    mut queue: mpsc::Receiver<Bytes>,
-    joined: oneshot::Receiver<()>,
-    gone: impl FnOnce(),
-) {
-    // News of a room must not overtake the answer that says what the room is like.
-    if timeout(limits::JOIN_TIMEOUT, joined).await.is_err() {
-        // One that was away before it could be told that it is connected is never said to be gone.
-        gone();
-        return close(&socket).await;
+/// One client's session.
+pub struct Session {
+    hall: Arc<Hall>,
+    connection: Arc<Connection>,
+    upgraded: Upgraded,
+    dialogue: Mutex<Dialogue>,
+    /// Read by every request until it is answered, and written by the end: what was said before the end counts, Leave above all.
+    under_way: Arc<RwLock<()>>,
+    /// Bytes of requests that are not answered yet.
+    bytes_under_way: AtomicUsize,
+}
+
+/// How far a client has come.
+struct Dialogue {
+    /// To the namespace.
+    is_connected: bool,
+    /// A signal whose bytes are to come: the number of its acknowledgement, and until when.
+    awaited: Option<(Option<u64>, Instant)>,
+    /// To be told of the first join.
+    joined: Option<oneshot::Sender<()>>,
+}
+
+/// What a client sent as a signal.
+enum Message {
+    Bytes(Bytes),
+    Nonsense(Failure),
+}
+
+impl Session {
+    fn on_text(self: Arc<Self>, socket: &Arc<EngineSocket>, text: &str) {
+        let mut dialogue = self.dialogue();
+        let packet = match socketio::read(text) {
+            // An attachment follows its packet at once.
+            Ok(packet) if dialogue.awaited.is_none() => packet,
+            _ => return close(socket),
+        };
+        match packet {
+            Packet::Connect { namespace: "/" } => {
+                dialogue.is_connected = true;
+                // Where there is no room for it, the client has asked for it thousands of times.
+                let _ = socket.emit(socketio::connected(&socket.id.to_string()));
+            }
+            Packet::Connect { namespace } if namespace.len() <= limits::NAMESPACE_BYTES_MAX => {
+                let _ = socket.emit(socketio::no_such_namespace(namespace));
+            }
+            Packet::Signal { ack } if dialogue.is_connected => {
+                dialogue.awaited = Some((ack, Instant::now() + limits::ATTACHMENT_TIMEOUT));
+            }
+            Packet::Other { ack } if dialogue.is_connected => {
+                drop(dialogue);
+                let text = "the event must be \"signal\", its only argument a binary attachment: a serialised Signal";
+                self.on_signal(socket, ack, Message::Nonsense(Failure::bad(text)));
+            }
+            Packet::Connect { .. } | Packet::Disconnect | Packet::Signal { .. } | Packet::Other { .. } => {
+                close(socket);
+            }
+        }
     }
-    let mut batch = Batch::default();
-    let mut may_leave_at = Instant::now();
-    while let Some(signal) = queue.recv().await {
-        batch.push(signal);
-        // At once where nothing was said a moment ago; else with what is said until the moment is over.
-        while !batch.is_full() {
-            let Ok(Some(signal)) = timeout_at(may_leave_at, queue.recv()).await else { break };
+
+    fn on_attachment(self: Arc<Self>, socket: &Arc<EngineSocket>, bytes: Bytes) {
+        let awaited = self.dialogue().awaited.take();
+        match awaited {
+            Some((ack, until)) if Instant::now() <= until => {
+                self.on_signal(socket, ack, Message::Bytes(bytes))
+            }
+            _ => close(socket),
+        }
+    }
+
+    fn on_signal(self: Arc<Self>, socket: &Arc<EngineSocket>, ack: Option<u64>, message: Message) {
+        // Here still in the order of what came; none comes after the end.
+        let Ok(reading) = self.under_way.clone().try_read_owned() else { return };
+        let cost = match &message {
+            Message::Bytes(bytes) => bytes.len() + limits::MESSAGE_OVERHEAD,
+            Message::Nonsense(_) => limits::MESSAGE_OVERHEAD,
+        };
+        let bytes_max = match self.dialogue().joined {
+            Some(_) => limits::REQUEST_BYTES_BEFORE_JOIN,
+            None => limits::REQUEST_BYTES_UNDER_WAY,
+        };
+        let others = self.bytes_under_way.fetch_add(cost, Ordering::Relaxed);
+        let message = if others > 0 && others + cost > bytes_max {
+            let text = "too many requests of this connection are unanswered";
+            Message::Nonsense(Failure::limit(text).retry_after(limits::UNDER_WAY_PAUSE))
+        } else {
+            message
+        };
+        let socket = socket.clone();
+        tokio::spawn(async move {
+            let answer = match message {
+                Message::Bytes(bytes) => self.hall.on_message(&self.connection, &bytes).await,
+                Message::Nonsense(failure) => self.hall.on_nonsense(&self.connection, failure),
+            };
+            self.bytes_under_way.fetch_sub(cost, Ordering::Relaxed);
+            if let Some(ack) = ack {
+                self.send(
+                    &socket,
+                    socketio::acknowledgement(ack),
+                    self.connection.outstanding().count(answer),
+                );
+            }
+            let joined =
+                if self.hall.has_joined(&self.connection) { self.dialogue().joined.take() } else { None };
+            // A session that is at its end waits for nothing.
+            let _ = joined.map(|joined| joined.send(()));
+            drop(reading);
+        });
+    }
+
+    /// Sends a packet and its attachment; a client that is too far behind loses its connection.
+    fn send(&self, socket: &EngineSocket, packet: String, attachment: Counted) {
+        let is_over = self.connection.outstanding().is_over();
+        match socket.reserve() {
+            Ok(permit) if !is_over => {
+                permit.emit_many(packet.into(), VecDeque::from([attachment.into_bytes()]));
+            }
+            // Closed already.
+            Err(_) if socket.is_closed() => {}
+            _ => self.cut(socket),
+        }
+    }
+
+    /// Sends what the hall has for the client, and closes the session when the hall lets go of it or the client has no use for it.
+    async fn send_queue(
+        self: Arc<Self>,
+        socket: Arc<EngineSocket>,
+        mut queue: Queue,
+        joined: oneshot::Receiver<()>,
+    ) {
+        // News of a room must not overtake the answer that says what the room is like.
+        let has_joined = tokio::select! {
+            joined = timeout(limits::JOIN_TIMEOUT, joined) => matches!(joined, Ok(Ok(()))),
+            () = self.hall.drained() => false,
+        };
+        if !has_joined {
+            return self.cut(&socket);
+        }
+        let mut batch = Batch::default();
+        let mut may_leave_at = Instant::now();
+        let mut check = interval_at(Instant::now() + limits::JOIN_TIMEOUT, limits::JOIN_TIMEOUT);
+        let mut has_left = false;
+        loop {
+            let signal = tokio::select! {
+                signal = queue.recv() => signal,
+                _ = check.tick() => {
+                    let is_outside = !self.hall.has_joined(&self.connection);
+                    if has_left && is_outside {
+                        break;
+                    }
+                    has_left = is_outside;
+                    continue;
+                }
+            };
+            let Some(signal) = signal else { break };
             batch.push(signal);
+            // At once where nothing was said a moment ago; else with what is said until the moment is over.
+            while !batch.is_full() {
+                let Ok(Some(signal)) = timeout_at(may_leave_at, queue.recv()).await else { break };
+                batch.push(signal);
+            }
+            may_leave_at = Instant::now() + limits::BATCH_INTERVAL;
+            if let Some(signal) = batch.take() {
+                self.send(&socket, socketio::event(), signal);
+            }
         }
-        may_leave_at = Instant::now() + limits::BATCH_INTERVAL;
-        if batch.take().is_some_and(|signal| socket.emit(EVENT, &signal).is_err()) {
-            break;
+        if queue.has_overflowed() {
+            return self.cut(&socket);
+        }
+        // The client closes the session when it reads this.
+        if socket.emit(socketio::disconnected()).is_ok() {
+            let _ = timeout(limits::FAREWELL_TIMEOUT, socket.closed()).await;
+        }
+        self.cut(&socket);
+    }
+
+    /// Ends the session and its connection. A WebSocket whose client does not read would stay until it does.
+    fn cut(&self, socket: &EngineSocket) {
+        close(socket);
+        let upgraded = self.upgraded.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(stream) = upgraded {
+            stream.cut();
+        } else if socket.transport_type() == engineioxide::TransportType::Websocket
+            && let Some(opening) = socket.req_parts.extensions.get::<Opening>()
+        {
+            opening.stream.cut();
         }
     }
-    drop(queue);
-    close(&socket).await;
+
+    /// The session is over: once all that the client has said is done, so is its connection.
+    async fn end(self: Arc<Self>) {
+        let _all_done = self.under_way.write().await;
+        self.hall.disconnect(&self.connection);
+        self.dialogue().joined = None;
+    }
+
+    fn dialogue(&self) -> MutexGuard<'_, Dialogue> {
+        self.dialogue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Closes the socket. Saying so takes a place in its buffer: where a client that does not read has left none, this
-/// waits until it reads or its pings fail. One that is closed already may have a successor under the same id, which
-/// another attempt would take out of the table.
-async fn close(socket: &SocketRef) {
-    while socket.connected() && socket.clone().disconnect().is_err() {
-        sleep(limits::DISCONNECT_PAUSE).await;
-    }
+fn close(socket: &EngineSocket) {
+    socket.close(DisconnectReason::TransportClose);
 }

@@ -8,7 +8,8 @@ use crate::limits;
 use crate::proto::ErrorCode;
 use aws_lc_rs::constant_time;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
 /// What a token says.
@@ -21,17 +22,40 @@ pub struct Claims {
     pub name: Option<String>,
     /// The one room it is for.
     pub room: String,
-    /// When it ends, seconds since the epoch.
-    pub exp: u64,
-    /// When it begins, seconds since the epoch.
+    /// When it ends.
+    pub exp: NumericDate,
+    /// When it begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nbf: Option<u64>,
-    /// When it was made, seconds since the epoch. For people; not checked.
+    pub nbf: Option<NumericDate>,
+    /// When it was made. For people: it must be a date, and is not compared with any clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub iat: Option<u64>,
+    pub iat: Option<NumericDate>,
     /// What its bearer may do there.
     #[serde(default)]
     pub permissions: Permissions,
+}
+
+/// Seconds since the epoch, rounded down (RFC 7519 §2: a JSON number, "non-integer values can be represented"). Libraries write
+/// `1764417600`, `1764417600.336`, `1764417600.0` and `1.7644176e9`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct NumericDate(pub u64);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Number {
+            Integer(u64),
+            Float(f64),
+        }
+        match Number::deserialize(deserializer)? {
+            Number::Integer(seconds) => Ok(Self(seconds)),
+            // The conversion saturates: a date beyond what fits is the last there is.
+            Number::Float(seconds) if seconds >= 0.0 => Ok(Self(seconds as u64)),
+            Number::Float(_) => Err(D::Error::custom("a date before 1970")),
+        }
+    }
 }
 
 /// What a peer may do in its room: what a browser does, unless a token says otherwise.
@@ -49,6 +73,17 @@ pub struct Permissions {
 impl Default for Permissions {
     fn default() -> Self {
         Self { can_publish: true, can_subscribe: true, can_use_plain_transports: false }
+    }
+}
+
+impl Permissions {
+    /// What both permit.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            can_publish: self.can_publish && other.can_publish,
+            can_subscribe: self.can_subscribe && other.can_subscribe,
+            can_use_plain_transports: self.can_use_plain_transports && other.can_use_plain_transports,
+        }
     }
 }
 
@@ -74,10 +109,19 @@ pub enum KeyError {
     /// Not a public key of a kind we verify with.
     #[error("not an Ed25519 or RSA public key in DER (SubjectPublicKeyInfo) inside PEM")]
     NoPublicKey,
+    /// RFC 7518 §3.3: a key for RS256 has 2048 bits or more.
+    #[error(
+        "the RSA key has {0} bits; RS256 needs {RSA_BITS_MIN} to {RSA_BITS_MAX} (RFC 7518 §3.3), for example from `openssl genrsa 2048`"
+    )]
+    RsaLength(usize),
 }
 
 /// Bytes of the shortest secret.
 pub const SECRET_LEN_MIN: usize = 32;
+/// Bits of the shortest RSA key.
+pub const RSA_BITS_MIN: usize = 2048;
+/// Bits of the longest RSA key: verification costs the square of its length, and the library verifies with no longer one.
+pub const RSA_BITS_MAX: usize = 8192;
 
 /// Checks tokens with one key and one algorithm.
 pub struct Verifier {
@@ -99,9 +143,18 @@ impl Verifier {
             (DecodingKey::from_ed_pem(pem), Algorithm::EdDSA),
             (DecodingKey::from_rsa_pem(pem), Algorithm::RS256),
         ];
-        keys.into_iter()
-            .find_map(|(key, algorithm)| key.ok().map(|key| Self { key, algorithm, leeway }))
-            .ok_or(KeyError::NoPublicKey)
+        let (key, algorithm) = keys
+            .into_iter()
+            .find_map(|(key, algorithm)| Some((key.ok()?, algorithm)))
+            .ok_or(KeyError::NoPublicKey)?;
+        if algorithm == Algorithm::RS256 {
+            let der = key.try_get_as_bytes().map_err(|_| KeyError::NoPublicKey)?;
+            let bits = modulus_bits(der).ok_or(KeyError::NoPublicKey)?;
+            if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits) {
+                return Err(KeyError::RsaLength(bits));
+            }
+        }
+        Ok(Self { key, algorithm, leeway })
     }
 
     /// Whom `token` admits to `room` at `now` (since the epoch).
@@ -115,7 +168,7 @@ impl Verifier {
     /// anybody in.
     pub fn verify_but_for_expiry(&self, token: &str, room: &str, now: Duration) -> Result<Grant, Failure> {
         let claims = self.claims(token)?;
-        let unexpired = Claims { exp: u64::MAX, ..claims };
+        let unexpired = Claims { exp: NumericDate(u64::MAX), ..claims };
         self.check_times(&unexpired, now)?;
         grant(unexpired, room)
     }
@@ -125,15 +178,17 @@ impl Verifier {
         if token.is_empty() {
             return Err(Failure::new(ErrorCode::TokenMissing, "this server wants a token in JoinRoom.token"));
         }
-        self.check_algorithm(token)?;
+        self.check_header(token)?;
         self.check_signature(token)
     }
 
-    /// Reads `alg` by itself: "none" is no algorithm the library would even name.
-    fn check_algorithm(&self, token: &str) -> Result<(), Failure> {
+    /// Reads the header itself: "none" is no algorithm that the library would name, and it ignores `crit`.
+    fn check_header(&self, token: &str) -> Result<(), Failure> {
         #[derive(Deserialize)]
-        struct Alg {
+        struct JoseHeader {
             alg: String,
+            #[serde(default, rename = "crit", deserialize_with = "is_present")]
+            is_critical: bool,
         }
         if token.len() > limits::TOKEN_LEN_MAX {
             return Err(malformed(&format!("it is longer than {} bytes", limits::TOKEN_LEN_MAX)));
@@ -144,7 +199,7 @@ impl Verifier {
             return Err(malformed("it is not three parts between dots"));
         };
         let header = base64url(header).ok_or_else(|| malformed("its header is not base64url"))?;
-        let header: Alg =
+        let header: JoseHeader =
             serde_json::from_slice(&header).map_err(|_| malformed("its header is not JSON with an alg"))?;
         if header.alg != format!("{:?}", self.algorithm) {
             let text = format!(
@@ -152,6 +207,10 @@ impl Verifier {
                 self.algorithm
             );
             return Err(Failure::new(ErrorCode::TokenAlgorithm, text));
+        }
+        // RFC 7515 §4.1.11: a token with an extension that is critical and not understood is invalid. None is understood here.
+        if header.is_critical {
+            return Err(malformed("its header has crit, and no extension is supported here"));
         }
         Ok(())
     }
@@ -173,17 +232,19 @@ impl Verifier {
                 ErrorKind::InvalidAlgorithm => {
                     Failure::new(ErrorCode::TokenAlgorithm, "the token's algorithm is not this server's")
                 }
-                _ => malformed("its claims must be JSON with sub, room and exp"),
+                _ => malformed(
+                    "its claims must be JSON with sub, room and exp; exp, nbf and iat are numbers, seconds since 1970",
+                ),
             }
         })
     }
 
     fn check_times(&self, claims: &Claims, now: Duration) -> Result<(), Failure> {
         let (now, leeway) = (now.as_secs(), self.leeway.as_secs());
-        if claims.exp.saturating_add(leeway) <= now {
+        if claims.exp.0.saturating_add(leeway) <= now {
             return Err(Failure::new(ErrorCode::TokenExpired, "the token has expired; get a new one"));
         }
-        if claims.nbf.is_some_and(|nbf| nbf > now.saturating_add(leeway)) {
+        if claims.nbf.is_some_and(|nbf| nbf.0 > now.saturating_add(leeway)) {
             return Err(Failure::new(
                 ErrorCode::TokenNotYetValid,
                 "the token is not valid yet; compare both clocks",
@@ -204,10 +265,13 @@ pub fn check_room(room: &str) -> Result<(), String> {
 
 /// Whether a user can have this id; else, what it must be.
 pub fn check_user(user: &str) -> Result<(), String> {
-    if (1..=limits::USER_LEN_MAX).contains(&user.chars().count()) {
+    let has_length =
+        (1..=limits::USER_LEN_MAX).contains(&user.chars().count()) && user.len() <= limits::USER_BYTES_MAX;
+    if has_length && !user.chars().any(char::is_control) {
         return Ok(());
     }
-    Err(format!("1 to {} characters", limits::USER_LEN_MAX))
+    let (chars, bytes) = (limits::USER_LEN_MAX, limits::USER_BYTES_MAX);
+    Err(format!("1 to {chars} characters in at most {bytes} bytes, none of them a control character"))
 }
 
 fn grant(claims: Claims, room: &str) -> Result<Grant, Failure> {
@@ -228,6 +292,35 @@ pub fn mint(claims: &Claims, secret: &[u8]) -> Result<String, KeyError> {
 
 fn check_secret(secret: &[u8]) -> Result<(), KeyError> {
     if secret.len() < SECRET_LEN_MIN { Err(KeyError::ShortSecret(secret.len())) } else { Ok(()) }
+}
+
+/// Whether a member is there, whatever its value.
+fn is_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+/// Bits of the modulus of an RSAPublicKey (RFC 8017 A.1.1): a SEQUENCE whose first element is that INTEGER.
+fn modulus_bits(der: &[u8]) -> Option<usize> {
+    let modulus = der_value(0x02, der_value(0x30, der)?)?;
+    let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+    let first = modulus.get(zeros)?;
+    Some((modulus.len() - zeros) * 8 - first.leading_zeros() as usize)
+}
+
+/// The value of the element that `der` begins with, if it has this tag (X.690 §8.1).
+fn der_value(tag: u8, der: &[u8]) -> Option<&[u8]> {
+    let [first, length, rest @ ..] = der else { return None };
+    if *first != tag {
+        return None;
+    }
+    let (len, rest) = match *length {
+        short @ 0..0x80 => (usize::from(short), rest),
+        long => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(long & 0x7f)).filter(|_| long <= 0x84)?;
+            (bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)), rest)
+        }
+    };
+    rest.get(..len)
 }
 
 fn malformed(what: &str) -> Failure {

@@ -11,9 +11,9 @@ fn claims() -> Claims {
         sub: "ada".into(),
         name: Some("Ada L.".into()),
         room: "stage".into(),
-        exp: now + 3_600,
-        nbf: Some(now - 10),
-        iat: Some(now - 10),
+        exp: NumericDate(now + 3_600),
+        nbf: Some(NumericDate(now - 10)),
+        iat: Some(NumericDate(now - 10)),
         permissions: Permissions::default(),
     }
 }
@@ -64,8 +64,11 @@ fn each_fault_has_its_own_code() {
     assert_eq!(code("!.!.!"), ErrorCode::TokenMalformed);
     assert_eq!(code(&"x".repeat(limits::TOKEN_LEN_MAX + 1)), ErrorCode::TokenMalformed);
     assert_eq!(code(&mint(&claims(), OTHER).expect("a good secret")), ErrorCode::TokenSignature);
-    assert_eq!(code(&signed(&Claims { exp: now - 31, ..claims() })), ErrorCode::TokenExpired);
-    assert_eq!(code(&signed(&Claims { nbf: Some(now + 31), ..claims() })), ErrorCode::TokenNotYetValid);
+    assert_eq!(code(&signed(&Claims { exp: NumericDate(now - 31), ..claims() })), ErrorCode::TokenExpired);
+    assert_eq!(
+        code(&signed(&Claims { nbf: Some(NumericDate(now + 31)), ..claims() })),
+        ErrorCode::TokenNotYetValid
+    );
     assert_eq!(code(&signed(&Claims { room: "elsewhere".into(), ..claims() })), ErrorCode::TokenRoom);
     assert_eq!(code(&signed(&Claims { sub: String::new(), ..claims() })), ErrorCode::TokenMalformed);
 }
@@ -73,9 +76,11 @@ fn each_fault_has_its_own_code() {
 #[test]
 fn clocks_may_differ_by_the_leeway() {
     let now = NOW.as_secs();
-    verify(&signed(&Claims { exp: now - 29, ..claims() }), "stage").expect("within the leeway");
-    verify(&signed(&Claims { nbf: Some(now + 30), ..claims() }), "stage").expect("within the leeway");
-    verify(&signed(&Claims { exp: u64::MAX, nbf: Some(0), ..claims() }), "stage").expect("no overflow");
+    verify(&signed(&Claims { exp: NumericDate(now - 29), ..claims() }), "stage").expect("within the leeway");
+    verify(&signed(&Claims { nbf: Some(NumericDate(now + 30)), ..claims() }), "stage")
+        .expect("within the leeway");
+    verify(&signed(&Claims { exp: NumericDate(u64::MAX), nbf: Some(NumericDate(0)), ..claims() }), "stage")
+        .expect("no overflow");
 }
 
 #[test]
@@ -96,12 +101,12 @@ fn no_algorithm_but_the_servers_is_taken() {
 #[test]
 fn the_signature_comes_before_everything_the_token_claims() {
     // Expired, for another room, and signed by somebody else: only the last is told.
-    let wrong = Claims { exp: 0, room: "elsewhere".into(), sub: String::new(), ..claims() };
+    let wrong = Claims { exp: NumericDate(0), room: "elsewhere".into(), sub: String::new(), ..claims() };
     assert_eq!(code(&mint(&wrong, OTHER).expect("a good secret")), ErrorCode::TokenSignature);
     // And times before the room.
     assert_eq!(code(&signed(&wrong)), ErrorCode::TokenExpired);
     assert_eq!(
-        code(&signed(&Claims { exp: u64::MAX, nbf: Some(u64::MAX), ..wrong })),
+        code(&signed(&Claims { exp: NumericDate(u64::MAX), nbf: Some(NumericDate(u64::MAX)), ..wrong })),
         ErrorCode::TokenNotYetValid
     );
 }
@@ -136,6 +141,120 @@ fn a_signed_token_without_its_claims_is_malformed() {
             jsonwebtoken::encode(&Header::new(Algorithm::HS256), &body, &EncodingKey::from_secret(SECRET))
                 .expect("signed");
         assert_eq!(code(&token), ErrorCode::TokenMalformed, "{body}");
+    }
+}
+
+/// A token with this header and these claims, as text, signed with the operator's secret.
+fn written(header: &str, claims: &str) -> String {
+    let body = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
+    let key = EncodingKey::from_secret(SECRET);
+    let signature = jsonwebtoken::crypto::sign(body.as_bytes(), &key, Algorithm::HS256).expect("signed");
+    format!("{body}.{signature}")
+}
+
+#[test]
+fn dates_are_taken_as_php_python_java_and_go_write_them() {
+    // NOW is 1800000000.
+    for (library, dates) in [
+        ("firebase/php-jwt, PyJWT, jjwt, java-jwt", r#""exp":1800003600,"nbf":1799999990,"iat":1799999990"#),
+        ("lcobucci/jwt", r#""exp":1800003600.336,"nbf":1799999990.336447,"iat":1799999990.336447"#),
+        ("PHP with serialize_precision 17", r#""exp":1800003600.3359999,"iat":1799999990.0"#),
+        (
+            "PHP with JSON_PRESERVE_ZERO_FRACTION",
+            r#""exp":1800003600.0,"nbf":1799999990.0,"iat":1799999990.0"#,
+        ),
+        ("Python's time.time()", r#""exp":1800003600.3364475,"iat":1799999990.3364475"#),
+        ("Java's double", r#""exp":1.8000036E9,"nbf":1.79999999E9,"iat":1.79999999E9"#),
+        ("Go's float64 with %e", r#""exp":1.8000036e+09,"iat":1.688e9"#),
+        ("golang-jwt with a precision of microseconds", r#""exp":1800003600.000001,"iat":1799999990.5"#),
+        ("a date made in the future", r#""exp":1800003600,"iat":1900000000"#),
+        ("a date that is absent as null", r#""exp":1800003600,"nbf":null,"iat":null"#),
+        ("no end in practice", r#""exp":1e300"#),
+    ] {
+        let token = written(r#"{"alg":"HS256"}"#, &format!(r#"{{"sub":"ada","room":"stage",{dates}}}"#));
+        assert_eq!(verify(&token, "stage").map(|grant| grant.user), Ok("ada".into()), "{library}");
+    }
+    for (dates, wanted) in [
+        (r#""exp":1799999969.9"#, ErrorCode::TokenExpired),
+        (r#""exp":1.799999969e9"#, ErrorCode::TokenExpired),
+        (r#""exp":1800003600,"nbf":1.800000031e9"#, ErrorCode::TokenNotYetValid),
+        (r#""exp":-1.5"#, ErrorCode::TokenMalformed),
+        (r#""exp":-1"#, ErrorCode::TokenMalformed),
+        (r#""exp":1e999"#, ErrorCode::TokenMalformed),
+        (r#""exp":null"#, ErrorCode::TokenMalformed),
+        (r#""exp":"1800003600""#, ErrorCode::TokenMalformed),
+        (r#""exp":1800003600,"iat":"yesterday""#, ErrorCode::TokenMalformed),
+        (r#""exp":1800003600,"exp":1800003601"#, ErrorCode::TokenMalformed),
+    ] {
+        let token = written(r#"{"alg":"HS256"}"#, &format!(r#"{{"sub":"ada","room":"stage",{dates}}}"#));
+        assert_eq!(code(&token), wanted, "{dates}");
+    }
+}
+
+#[test]
+fn a_critical_extension_is_refused() {
+    let claims = r#"{"sub":"ada","room":"stage","exp":1800003600}"#;
+    verify(&written(r#"{"alg":"HS256","typ":"JWT","kid":"1"}"#, claims), "stage")
+        .expect("others are ignored");
+    for crit in
+        [r#"["exp"]"#, r#"["b64"]"#, r#"["http://example.com/UNDEFINED"]"#, "[]", "null", "true", r#""b64""#]
+    {
+        let token = written(&format!(r#"{{"alg":"HS256","b64":true,"crit":{crit}}}"#), claims);
+        assert_eq!(code(&token), ErrorCode::TokenMalformed, "{crit}");
+    }
+}
+
+#[test]
+fn a_user_with_control_characters_or_too_long_is_refused() {
+    for sub in [r"a\u0000", r"a\nb", r"\u001b[2J", r"\u0085", r"\u007f"] {
+        let claims = format!(r#"{{"sub":"{sub}","room":"stage","exp":1800003600}}"#);
+        assert_eq!(code(&written(r#"{"alg":"HS256"}"#, &claims)), ErrorCode::TokenMalformed, "{sub}");
+    }
+    let fox = "\u{1f98a}";
+    for (sub, is_taken) in [
+        ("a".repeat(limits::USER_LEN_MAX), true),
+        ("a".repeat(limits::USER_LEN_MAX + 1), false),
+        (fox.repeat(limits::USER_BYTES_MAX / fox.len()), true),
+        (fox.repeat(limits::USER_BYTES_MAX / fox.len() + 1), false),
+    ] {
+        let taken = verify(&signed(&Claims { sub: sub.clone(), ..claims() }), "stage");
+        assert_eq!(taken.is_ok(), is_taken, "{sub}");
+    }
+}
+
+#[test]
+fn rsa_keys_below_2048_bits_are_refused() {
+    // Moduli of these lengths, as `openssl genrsa` makes them; the key is only measured here.
+    let pem = |bits: usize, is_pkcs1: bool| {
+        let element = |tag: u8, value: &[u8]| {
+            let len = u16::try_from(value.len()).expect("short").to_be_bytes();
+            [&[tag, 0x82][..], &len, value].concat()
+        };
+        let mut modulus = vec![0xa5; bits.div_ceil(8) + 1];
+        modulus[0] = 0;
+        modulus[1] = 0xff >> (8 - 1 - (bits - 1) % 8);
+        let key = element(0x30, &[element(0x02, &modulus), vec![2, 3, 1, 0, 1]].concat());
+        let algorithm = [0x30, 0x0d, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0];
+        let (label, der) = match is_pkcs1 {
+            true => ("RSA PUBLIC KEY", key),
+            false => {
+                let bits = element(0x03, &[&[0][..], &key].concat());
+                ("PUBLIC KEY", element(0x30, &[&algorithm[..], &bits].concat()))
+            }
+        };
+        let base64 = encode(&der).replace('-', "+").replace('_', "/");
+        let padding = "=".repeat((4 - base64.len() % 4) % 4);
+        format!("-----BEGIN {label}-----\n{base64}{padding}\n-----END {label}-----\n")
+    };
+    for is_pkcs1 in [false, true] {
+        for bits in [512, 1024, 2040, 2047, 8193] {
+            let error = Verifier::with_public_key(pem(bits, is_pkcs1).as_bytes(), LEEWAY).err();
+            assert!(matches!(error, Some(KeyError::RsaLength(found)) if found == bits), "{bits}: {error:?}");
+        }
+        for bits in [2048, 3072, 4096, 8192] {
+            Verifier::with_public_key(pem(bits, is_pkcs1).as_bytes(), LEEWAY)
+                .unwrap_or_else(|error| panic!("{error}"));
+        }
     }
 }
 

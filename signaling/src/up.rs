@@ -376,6 +376,10 @@ fn signaling_arguments(options: &cli::Up, control_socket: &Path, format: Format)
         push("--media", path.into());
     }
     push("--spread-above", options.rooms.spread_above.to_string().into());
+    push("--peers-per-user", options.rooms.peers_per_user.to_string().into());
+    push("--connections-per-address", options.edge.connections_per_address.to_string().into());
+    options.edge.trusted_proxy.iter().for_each(|it| push("--trusted-proxy", it.to_string().into()));
+    options.edge.allow_origin.iter().for_each(|it| push("--allow-origin", it.to_string().into()));
     if options.turn_port != 0 {
         turn_urls(options).into_iter().for_each(|url| push("--turn-url", url.into()));
     }

@@ -31,7 +31,7 @@ fn is_local(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a name can only mean this machine (RFC 6761 §6.3).
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<IpAddr>() {
         Ok(ip) => ip.is_loopback(),

@@ -10,7 +10,7 @@ use prost::Message;
 use signaling::hall::Admission;
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
-use signaling::token::{self, Claims, Permissions, Verifier};
+use signaling::token::{self, Claims, NumericDate, Permissions, Verifier};
 use signaling::turn::Turn;
 use std::time::Duration;
 
@@ -208,9 +208,9 @@ async fn a_dropped_socket_keeps_its_place_for_a_while() {
         peer_id: joined.peer_id.clone(),
         secret: joined.resume_secret.clone(),
         engine_epoch: joined.engine_epoch.clone(),
-        transports: vec![proto::HeldTransport { id: send.clone(), direction: "send".into() }],
-        producers: vec![proto::HeldProducer { id: video.clone(), ..Default::default() }],
-        consumers: vec![proto::HeldConsumer { id: "0000000000000001".into(), ..Default::default() }],
+        transports: vec![proto::HeldTransport { id: send.clone() }],
+        producers: vec![proto::HeldProducer { id: video.clone() }],
+        consumers: vec![proto::HeldConsumer { id: "0000000000000001".into() }],
     };
     let again = |resume: &proto::Resume| proto::JoinRoom { resume: Some(resume.clone()), ..join("r", "") };
     let thief = proto::Resume { secret: vec![0; 32], ..resume.clone() };
@@ -305,7 +305,12 @@ fn token(room: &str, permissions: Permissions) -> String {
 }
 
 fn token_until(exp: u64, room: &str, permissions: Permissions) -> String {
-    let (room, sub) = (room.into(), "ada".into());
+    token_of("ada", exp, room, permissions)
+}
+
+fn token_of(user: &str, exp: u64, room: &str, permissions: Permissions) -> String {
+    let (room, sub) = (room.into(), user.into());
+    let exp = NumericDate(exp);
     let claims = Claims { sub, name: None, room, exp, nbf: None, iat: None, permissions };
     token::mint(&claims, SECRET).expect("a good secret")
 }
@@ -354,7 +359,7 @@ async fn a_call_outlives_its_token() {
     let resume = |secret: &[u8]| proto::Resume {
         peer_id: joined.peer_id.clone(),
         secret: secret.to_vec(),
-        transports: vec![proto::HeldTransport { id: send.clone(), direction: "send".into() }],
+        transports: vec![proto::HeldTransport { id: send.clone() }],
         ..Default::default()
     };
     let again = |token: String, resume: Option<proto::Resume>| {
@@ -394,14 +399,134 @@ async fn a_token_that_permits_less_ends_what_it_does_not_permit() {
     let resume = proto::Resume {
         peer_id: joined.peer_id.clone(),
         secret: joined.resume_secret.clone(),
-        transports: vec![proto::HeldTransport { id: send.clone(), direction: "send".into() }],
-        producers: vec![proto::HeldProducer { id: video.clone(), ..Default::default() }],
+        transports: vec![proto::HeldTransport { id: send.clone() }],
+        producers: vec![proto::HeldProducer { id: video.clone() }],
         ..Default::default()
     };
     let mute = Permissions { can_publish: false, ..Permissions::default() };
     let back = ada.join(proto::JoinRoom { resume: Some(resume), ..with(mute) }).await;
     assert!(back.resumed && back.kept_transports == [send] && back.kept_producers.is_empty());
     engine.has_got("to close the video", |c| matches!(c, Command::CloseProducer { .. })).await;
+}
+
+/// The engine keeps what a peer may do, for the next signaling process: also what a later token has changed.
+#[tokio::test]
+async fn a_peer_that_a_new_token_demoted_is_no_more_after_a_restart() {
+    let engine = Engine::start(&socket_path());
+    let admission = || {
+        let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+        Admission::Tokens(verifier)
+    };
+    let first = Signaling::start(&engine.path, admission());
+    let all = Permissions { can_use_plain_transports: true, ..Permissions::default() };
+    let ada = first.client();
+    let joined = ada.join(proto::JoinRoom { token: token("r", all), ..join("r", "") }).await;
+    let (send, recv) = (ada.transport("send").await.id, ada.transport("recv").await.id);
+    ada.disconnect();
+    let resume = || proto::Resume {
+        peer_id: joined.peer_id.clone(),
+        secret: joined.resume_secret.clone(),
+        transports: [&send, &recv].map(|id| proto::HeldTransport { id: id.clone() }).to_vec(),
+        ..Default::default()
+    };
+    let again = |token: String| proto::JoinRoom { token, resume: Some(resume()), ..join("r", "") };
+    let mute = Permissions { can_publish: false, ..Permissions::default() };
+    let ada = first.client();
+    assert!(ada.join(again(token("r", mute))).await.resumed);
+    assert_eq!(ada.fails(produce(&send, "video")).await, ErrorCode::TokenPermission);
+    first.kill().await;
+    drop(ada);
+
+    let second = Signaling::start(&engine.path, admission());
+    let ada = second.client();
+    // A token of before the change, expired since: enough to go on, not to get back what was taken away.
+    let back = ada.join(again(token_until(1, "r", all))).await;
+    assert!(back.resumed && back.kept_transports.len() == 2, "{back:?}");
+    assert_eq!(ada.fails(produce(&send, "video")).await, ErrorCode::TokenPermission);
+    let plain = proto::CreatePlainTransport { direction: "send".into(), ..Default::default() };
+    assert_eq!(ada.fails(Payload::CreatePlainTransport(plain)).await, ErrorCode::TokenPermission);
+}
+
+#[tokio::test]
+async fn a_user_is_in_a_room_a_few_times_at_most() {
+    let engine = Engine::start(&socket_path());
+    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let of = |user: &str, room: &str| {
+        let token = token_of(user, u64::MAX, room, Permissions::default());
+        proto::JoinRoom { token, ..join(room, "") }
+    };
+    let mut bob = signaling.client();
+    bob.join(of("bob", "r")).await;
+    let mut adas = Vec::new();
+    for _ in 0..limits::PEERS_PER_USER {
+        let ada = signaling.client();
+        ada.join(of("ada", "r")).await;
+        assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+        adas.push(ada);
+    }
+    let another = signaling.client();
+    assert_eq!(another.fails(Payload::JoinRoom(of("ada", "r"))).await, ErrorCode::Limit);
+    let taking_over = proto::JoinRoom { take_over: true, ..of("ada", "r") };
+    assert_eq!(another.fails(Payload::JoinRoom(taking_over.clone())).await, ErrorCode::Limit, "none is away");
+    bob.heard_all();
+    let elsewhere = signaling.client();
+    elsewhere.join(of("ada", "other")).await;
+    signaling.client().join(of("carl", "r")).await;
+    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+
+    // Of three that are away, the one that went first gives way; all of them do to one that takes over.
+    for ada in adas.drain(..3) {
+        ada.disconnect();
+        assert!(matches!(bob.hears().await, Payload::PeerAway(away) if away.away));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    another.join(of("ada", "r")).await;
+    assert!(matches!(bob.hears().await, Payload::PeerLeft(_)));
+    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+    let last = signaling.client();
+    last.join(taking_over).await;
+    for _ in 0..2 {
+        assert!(matches!(bob.hears().await, Payload::PeerLeft(_)));
+    }
+    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+    bob.heard_all();
+}
+
+#[tokio::test]
+async fn a_router_that_one_of_two_requests_got_is_not_closed_by_the_other() {
+    let (engine, signaling) = start();
+    let (ada, bob) = (signaling.client(), signaling.client());
+    ada.join(join("r", "Ada")).await;
+    bob.join(join("r", "Bob")).await;
+    engine.lose_answers(1);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let create = Payload::CreateTransport(proto::CreateTransport { direction: "send".into() });
+    let later = async {
+        engine.has_got("to make the router", |c| matches!(c, Command::CreateRouter { .. })).await;
+        bob.transport("send").await.id
+    };
+    // Ada's answer is lost, Bob's comes: her request fails when his router has long been in use.
+    let (first, second) = tokio::join!(ada.ask(create), later);
+    assert!(matches!(first, Payload::TransportCreated(_)), "{first:?}");
+    bob.produce(&second, "audio").await;
+    assert!(!engine.commands().iter().any(|command| matches!(command, Command::CloseRouter { .. })));
+}
+
+#[tokio::test]
+async fn a_router_that_no_request_got_is_closed_and_made_again() {
+    let (engine, signaling) = start();
+    let (ada, bob) = (signaling.client(), signaling.client());
+    ada.join(join("r", "Ada")).await;
+    bob.join(join("r", "Bob")).await;
+    engine.lose_answers(2);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let create = || Payload::CreateTransport(proto::CreateTransport { direction: "send".into() });
+    let (first, second) = tokio::join!(ada.fails(create()), bob.fails(create()));
+    assert_eq!((first, second), (ErrorCode::EngineUnavailable, ErrorCode::EngineUnavailable));
+    engine.has_got("to close the router", |c| matches!(c, Command::CloseRouter { .. })).await;
+    let transport = ada.transport("send").await.id;
+    ada.produce(&transport, "audio").await;
 }
 
 #[tokio::test]

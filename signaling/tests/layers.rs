@@ -4,14 +4,14 @@ mod harness;
 
 use control::{Codec, Command, ConsumerId, ContentHint, Event, Layers, PlayoutDelay, ProducerId};
 use harness::engine::{Engine, socket_path};
-use harness::{Client, Signaling, consume, join, produce, transport_id};
-use signaling::hall::Admission;
+use harness::{Client, Signaling, consume, join, produce, settings, transport_id};
+use signaling::hall::Settings;
 use signaling::media::MediaConfig;
 use signaling::proto::{self, ErrorCode, signal::Payload};
 
 fn start(media: MediaConfig) -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start_with(&engine.path, Admission::Everybody { tokens: None }, media);
+    let signaling = Signaling::start_with(&engine.path, Settings { media, ..settings() });
     (engine, signaling)
 }
 
@@ -158,10 +158,8 @@ async fn who_comes_back_hears_what_changed_meanwhile() {
         peer_id: joined.peer_id,
         secret: joined.resume_secret,
         engine_epoch: joined.engine_epoch,
-        transports: vec![proto::HeldTransport { id: send.clone(), direction: "send".into() }],
-        producers: [&first, &second]
-            .map(|id| proto::HeldProducer { id: id.clone(), ..Default::default() })
-            .to_vec(),
+        transports: vec![proto::HeldTransport { id: send.clone() }],
+        producers: [&first, &second].map(|id| proto::HeldProducer { id: id.clone() }).to_vec(),
         ..Default::default()
     };
     let back = ada.join(proto::JoinRoom { resume: Some(resume), ..join("stage", "") }).await;

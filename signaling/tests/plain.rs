@@ -7,7 +7,7 @@ use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, join, produce, transport_id};
 use signaling::hall::Admission;
 use signaling::proto::{self, ErrorCode, signal::Payload};
-use signaling::token::{self, Claims, Permissions, Verifier};
+use signaling::token::{self, Claims, NumericDate, Permissions, Verifier};
 use std::time::Duration;
 
 const SECRET: &[u8] = b"a secret of thirty-two bytes at least";
@@ -23,7 +23,7 @@ fn token(permissions: Permissions) -> String {
         sub: "ada".into(),
         name: None,
         room: "r".into(),
-        exp: u64::MAX / 2,
+        exp: NumericDate(u64::MAX / 2),
         nbf: None,
         iat: None,
         permissions,
@@ -187,12 +187,11 @@ async fn they_need_a_token_that_says_so() {
     let (plain, webrtc) = (create(&program, sending()).await.id, program.transport("recv").await.id);
     program.disconnect();
     // It comes back with a token that permits less.
-    let held =
-        |id: &String, direction: &str| proto::HeldTransport { id: id.clone(), direction: direction.into() };
+    let held = |id: &String| proto::HeldTransport { id: id.clone() };
     let resume = proto::Resume {
         peer_id: joined.peer_id,
         secret: joined.resume_secret,
-        transports: vec![held(&plain, "send"), held(&webrtc, "recv")],
+        transports: vec![held(&plain), held(&webrtc)],
         ..Default::default()
     };
     let back = signaling
@@ -226,8 +225,8 @@ async fn they_outlive_the_signaling_process() {
         peer_id: joined.peer_id,
         secret: joined.resume_secret,
         engine_epoch: joined.engine_epoch,
-        transports: vec![proto::HeldTransport { id: plain.clone(), direction: "send".into() }],
-        producers: vec![proto::HeldProducer { id: video.id.clone(), ..Default::default() }],
+        transports: vec![proto::HeldTransport { id: plain.clone() }],
+        producers: vec![proto::HeldProducer { id: video.id.clone() }],
         ..Default::default()
     };
     let program = second.client();

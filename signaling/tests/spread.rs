@@ -32,17 +32,14 @@ impl Member {
         producers: &[&String],
         consumers: &[&String],
     ) -> (Client, proto::Joined) {
-        let transport = |id: &String, direction: &str| proto::HeldTransport {
-            id: id.clone(),
-            direction: direction.into(),
-        };
-        let producer = |id: &&String| proto::HeldProducer { id: (*id).clone(), ..Default::default() };
-        let consumer = |id: &&String| proto::HeldConsumer { id: (*id).clone(), ..Default::default() };
+        let transport = |id: &String| proto::HeldTransport { id: id.clone() };
+        let producer = |id: &&String| proto::HeldProducer { id: (*id).clone() };
+        let consumer = |id: &&String| proto::HeldConsumer { id: (*id).clone() };
         let resume = proto::Resume {
             peer_id: self.joined.peer_id.clone(),
             secret: self.joined.resume_secret.clone(),
             engine_epoch: self.joined.engine_epoch.clone(),
-            transports: vec![transport(&self.send, "send"), transport(&self.recv, "recv")],
+            transports: vec![transport(&self.send), transport(&self.recv)],
             producers: producers.iter().map(producer).collect(),
             consumers: consumers.iter().map(consumer).collect(),
         };

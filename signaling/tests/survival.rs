@@ -44,8 +44,8 @@ async fn a_new_signaling_process_finds_the_same_rooms() {
     let mut ada = second.client();
     let ada_back = ada
         .join(again(proto::Resume {
-            transports: vec![proto::HeldTransport { id: send.clone(), direction: "send".into() }],
-            producers: vec![proto::HeldProducer { id: video.clone(), ..Default::default() }],
+            transports: vec![proto::HeldTransport { id: send.clone() }],
+            producers: vec![proto::HeldProducer { id: video.clone() }],
             ..resume(&ada_joined)
         }))
         .await;
@@ -67,8 +67,8 @@ async fn a_new_signaling_process_finds_the_same_rooms() {
     let bob = second.client();
     let bob_back = bob
         .join(again(proto::Resume {
-            transports: vec![proto::HeldTransport { id: recv.clone(), direction: "recv".into() }],
-            consumers: vec![proto::HeldConsumer { id: watched.id.clone(), ..Default::default() }],
+            transports: vec![proto::HeldTransport { id: recv.clone() }],
+            consumers: vec![proto::HeldConsumer { id: watched.id.clone() }],
             ..resume(&bob_joined)
         }))
         .await;

@@ -32,6 +32,8 @@ pub fn start(core: usize) -> anyhow::Result<Start> {
         ["--turn-port", "0"],
         ["--listen-ip", "127.0.0.1"],
         ["--control-socket", &socket],
+        // All peers come from this machine.
+        ["--connections-per-address", "32768"],
     ];
     let arguments: Vec<&str> = std::iter::once("up").chain(arguments.into_iter().flatten()).collect();
     let mut running = Running::start(&program, &arguments, core, directory, || is_ready(http))?;

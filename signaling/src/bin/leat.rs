@@ -5,7 +5,7 @@
 use clap::Parser;
 use signaling::cli::{Leat, LeatCommand, Token};
 use signaling::config::{self, ConfigError};
-use signaling::token::{self, Claims, Permissions};
+use signaling::token::{self, Claims, NumericDate, Permissions};
 use signaling::{development, failure, up};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -45,9 +45,9 @@ fn mint(options: Token) -> Result<String, ConfigError> {
         sub: options.user,
         name: options.name,
         room: options.room,
-        exp: now.saturating_add(options.ttl.as_secs()),
+        exp: NumericDate(now.saturating_add(options.ttl.as_secs())),
         nbf: None,
-        iat: Some(now),
+        iat: Some(NumericDate(now)),
         permissions: Permissions {
             can_publish: !options.no_publish,
             can_subscribe: !options.no_subscribe,

@@ -2,7 +2,7 @@
 
 use super::state::{Peer, PeerId, Removed, State};
 use super::{Admission, Connection, Hall, random_id};
-use crate::engine::Worker;
+use crate::engine::{AskError, Worker};
 use crate::failure::Failure;
 use crate::limits;
 use crate::ortc::capabilities;
@@ -13,6 +13,7 @@ use crate::token::{self, Grant, Permissions};
 use aws_lc_rs::{constant_time, digest};
 use control::Command;
 use prost::Message;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,13 +29,15 @@ enum Ticket {
     },
 }
 
-/// What a returning client still holds, sorted into what it keeps and what the engine is to close.
+/// What a returning client still holds, and what the engine is to do about the rest.
 #[derive(Default)]
 struct Held {
     transports: Vec<String>,
     producers: Vec<String>,
     consumers: Vec<String>,
-    close: Vec<(Worker, Command)>,
+    commands: Vec<(Worker, Command)>,
+    /// What has to be done before the client hears that it is back.
+    updates: Vec<(Worker, Command)>,
 }
 
 impl Hall {
@@ -52,6 +55,23 @@ impl Hall {
         // A client that comes back to a new process must not be faster than the engine's snapshot.
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
 
+        let (joined, updates) = self.admit_peer(connection, &join, ticket)?;
+        for (worker, command) in updates {
+            // An engine that is away has lost the transports as well; a slow one is told again.
+            if let Err(AskError::TimedOut | AskError::Busy) = self.engine.ask(worker, command.clone()).await {
+                self.engine.tell(worker, command);
+            }
+        }
+        Ok(Payload::Joined(joined))
+    }
+
+    /// Lets a new or a returning peer in: the answer, and what the engine has to do before it is given.
+    fn admit_peer(
+        &self,
+        connection: &Connection,
+        join: &JoinRoom,
+        ticket: Ticket,
+    ) -> Result<(Joined, Vec<(Worker, Command)>), Failure> {
         let mut state = self.state();
         match state.connections.get(&connection.id) {
             Some(None) => {}
@@ -79,24 +99,34 @@ impl Hall {
                     Ticket::Valid(grant) => Some(grant),
                     Ticket::Expired { failure, .. } => return Err(failure),
                 };
-                let (id, secret) = enter(&mut state, &join, socket, grant)?;
+                if let Some(grant) = &grant {
+                    self.make_place(&mut state, join, &grant.user)?;
+                }
+                let (id, secret) = enter(&mut state, join, socket, grant)?;
                 (id, secret, None)
             }
         };
         state.connections.insert(connection.id, Some(id));
         let resumed = held.is_some();
         let held = held.unwrap_or_default();
-        for (worker, command) in held.close {
+        for (worker, command) in held.commands {
             self.engine.tell(worker, command);
         }
         let peer = &state.peers[&id];
-        tracing::info!(roomId = %peer.room, userId = %peer.user, peerId = %id, resumed, "a peer joined");
+        tracing::info!(
+            roomId = %peer.room,
+            userId = %peer.user,
+            peerId = %id,
+            clientAddress = %connection.address,
+            resumed,
+            "a peer joined"
+        );
         for news in state.layers_news(id) {
             connection.outbox.send(super::encode(news));
         }
         let ice_servers = self.ice_servers(&peer.user);
         let others = state.rooms[&peer.room].peers.iter().filter(|other| **other != id);
-        Ok(Payload::Joined(Joined {
+        let joined = Joined {
             peer_id: id.to_string(),
             resume_secret: secret,
             room: peer.room.clone(),
@@ -115,7 +145,8 @@ impl Hall {
                 opus_dtx: self.media.opus.dtx,
             }),
             ice_servers,
-        }))
+        };
+        Ok((joined, held.updates))
     }
 
     /// Where this user finds relays, with a credential that is good from now on.
@@ -152,14 +183,44 @@ impl Hall {
             return;
         }
         peer.socket = None;
+        peer.away_since = Instant::now();
         peer.absences += 1;
         let absence = peer.absences;
         let room = peer.room.clone();
-        tracing::info!(roomId = %room, userId = %peer.user, peerId = %id, "a peer's socket is gone; its place waits");
+        tracing::info!(
+            roomId = %room,
+            userId = %peer.user,
+            peerId = %id,
+            clientAddress = %connection.address,
+            "a peer's connection is gone; its place waits"
+        );
         let away = PeerAway { peer_id: id.to_string(), away: true };
         state.broadcast(&room, Some(id), Payload::PeerAway(away));
         drop(state);
         self.expire(id, absence, self.patience.away);
+    }
+
+    /// Sees that one more peer of this user fits into the room. Peers of the user that are away give way: all of them if the client wants
+    /// to take over, else those that went away first, as many as it takes.
+    fn make_place(&self, state: &mut State, join: &JoinRoom, user: &str) -> Result<(), Failure> {
+        let peers = state.peers_of_user(&join.room, user);
+        let is_away = |id: &PeerId| state.peers.get(id).is_some_and(|peer| peer.socket.is_none());
+        let mut away: Vec<_> = peers.iter().copied().filter(is_away).collect();
+        if peers.len() - away.len() >= self.peers_per_user {
+            let text = format!(
+                "this user is in the room {} times, and may be {} times; leave it elsewhere first",
+                peers.len(),
+                self.peers_per_user
+            );
+            return Err(Failure::limit(text));
+        }
+        away.sort_by_key(|id| state.peers[id].away_since);
+        let too_many = (peers.len() + 1).saturating_sub(self.peers_per_user);
+        let gives_way = if join.take_over { away.len() } else { too_many };
+        for id in away.into_iter().take(gives_way) {
+            self.remove(state, id, "a peer gave way to another of the same user");
+        }
+        Ok(())
     }
 
     /// Removes a peer that is not back from this absence in time.
@@ -181,9 +242,11 @@ impl Hall {
     }
 
     /// Takes the last word of a page that is gone: its peer leaves, whatever became of its socket.
-    pub fn on_goodbye(&self, message: &[u8]) -> Result<(), Failure> {
-        let taken = self.goodbyes.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
-        taken.map_err(|pause| Failure::limit("too many goodbyes at this server").retry_after(pause))?;
+    pub fn on_goodbye(&self, address: IpAddr, message: &[u8]) -> Result<(), Failure> {
+        let mut goodbyes = self.goodbyes.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = goodbyes.take(address, Instant::now());
+        drop(goodbyes);
+        taken.map_err(|pause| Failure::limit("too many goodbyes from this address").retry_after(pause))?;
         let goodbye =
             Goodbye::decode(message).map_err(|error| Failure::bad(format!("not a Goodbye: {error}")))?;
         let id = parse_peer(&goodbye.peer_id)
@@ -268,9 +331,11 @@ fn come_back(
     grant: Option<Grant>,
 ) -> Held {
     let peer = state.peers.get_mut(&id).expect("the caller found this peer");
+    let before = peer.permissions;
     if let Some(grant) = grant {
         peer.permissions = grant.permissions;
     }
+    let is_changed = peer.permissions != before;
     let room = peer.room.clone();
     match peer.socket.replace(socket) {
         Some((old, outbox)) => {
@@ -284,7 +349,12 @@ fn come_back(
             state.broadcast(&room, Some(id), Payload::PeerAway(back));
         }
     }
-    sort_held(state, id, resume)
+    let mut held = sort_held(state, id, resume);
+    if is_changed {
+        // Else the next process would find the former permissions beside the transports.
+        held.updates = super::objects::permission_updates(state, id);
+    }
+    held
 }
 
 fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
@@ -307,7 +377,7 @@ fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
         if is_permitted && transports.contains(&transport) {
             held.transports.push(transport.to_string());
         } else if let Some(removed) = state.remove_transport(transport) {
-            held.close.push((removed.worker, Command::CloseTransport { transport }));
+            held.commands.push((removed.worker, Command::CloseTransport { transport }));
         }
     }
     let ours: Vec<_> = state.producers_of(id).collect();
@@ -316,7 +386,7 @@ fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
         if can_publish && producers.contains(&producer) {
             held.producers.push(producer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_producer(producer)) {
-            held.close.push((worker, Command::CloseProducer { producer }));
+            held.commands.push((worker, Command::CloseProducer { producer }));
         }
     }
     let ours: Vec<_> = state.consumers_of(id).collect();
@@ -325,7 +395,7 @@ fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
         if can_subscribe && consumers.contains(&consumer) {
             held.consumers.push(consumer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_consumer(consumer)) {
-            held.close.push((worker, Command::CloseConsumer { consumer }));
+            held.commands.push((worker, Command::CloseConsumer { consumer }));
         }
     }
     held
@@ -372,6 +442,7 @@ fn enter(
         secret_hash: hash(&secret),
         permissions,
         socket: Some(socket),
+        away_since: Instant::now(),
         absences: 0,
         transports: Default::default(),
     };

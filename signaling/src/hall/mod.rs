@@ -16,7 +16,7 @@ mod state;
 mod stats;
 mod wishes;
 
-pub use outbox::{Batch, ConnectionId, Outbox, encode};
+pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue, encode};
 pub use state::PeerId;
 
 use crate::engine::{AskError, Engine};
@@ -24,12 +24,14 @@ use crate::failure::Failure;
 use crate::limits;
 use crate::media::MediaConfig;
 use crate::proto::{Ack, ErrorCode, RouterCapabilities, Signal, signal::Payload};
-use crate::rate::Bucket;
+use crate::rate::{Bucket, Buckets};
 use crate::token::Verifier;
 use crate::turn::Turn;
+use crate::wire;
 use bytes::Bytes;
 use prost::Message;
 use state::State;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -68,6 +70,22 @@ impl Default for Patience {
     }
 }
 
+/// What a hall needs to know.
+pub struct Settings {
+    /// Who gets in.
+    pub admission: Admission,
+    /// What clients may send, and how.
+    pub media: MediaConfig,
+    /// The TURN server that clients are sent to.
+    pub turn: Option<Turn>,
+    /// How long to wait for what.
+    pub patience: Patience,
+    /// Peers of a room beyond which it is spread over the engine's workers.
+    pub spread_above: usize,
+    /// Peers of one user in one room.
+    pub peers_per_user: usize,
+}
+
 /// The hall. One per process.
 pub struct Hall {
     state: Mutex<State>,
@@ -76,12 +94,14 @@ pub struct Hall {
     media: MediaConfig,
     turn: Option<Turn>,
     patience: Patience,
-    /// Peers of a room beyond which it is spread over the engine's workers.
     spread_above: usize,
+    peers_per_user: usize,
     joins: Mutex<Bucket>,
-    goodbyes: Mutex<Bucket>,
+    goodbyes: Mutex<Buckets>,
     /// Whether a returning client would find its objects by now.
     settled: watch::Sender<bool>,
+    /// Whether this process is about to end.
+    draining: watch::Sender<bool>,
     connections: AtomicU64,
     /// Shared with every connection there is.
     alive: Arc<()>,
@@ -90,23 +110,26 @@ pub struct Hall {
 /// One client's connection.
 pub struct Connection {
     id: ConnectionId,
+    /// Where the client is.
+    address: IpAddr,
     outbox: Outbox,
     messages: Mutex<Bucket>,
     _alive: Arc<()>,
 }
 
+impl Connection {
+    /// What is on its way to the client.
+    pub fn outstanding(&self) -> &Outstanding {
+        self.outbox.outstanding()
+    }
+}
+
 impl Hall {
-    /// An empty hall. Rooms of more than `spread_above` peers are spread over the engine's workers.
-    pub fn new(
-        engine: Engine,
-        admission: Admission,
-        media: MediaConfig,
-        turn: Option<Turn>,
-        patience: Patience,
-        spread_above: usize,
-    ) -> Arc<Self> {
+    /// An empty hall.
+    pub fn new(engine: Engine, settings: Settings) -> Arc<Self> {
+        let Settings { admission, media, turn, patience, spread_above, peers_per_user } = settings;
         let joins = Bucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
-        let goodbyes = Bucket::new(limits::GOODBYES_PER_SECOND, limits::GOODBYES_BURST, Instant::now());
+        let goodbyes = Buckets::new(limits::GOODBYES_PER_SECOND, limits::GOODBYES_BURST);
         let hall = Arc::new(Self {
             state: Mutex::default(),
             engine,
@@ -115,9 +138,11 @@ impl Hall {
             turn,
             patience,
             spread_above,
+            peers_per_user,
             joins: Mutex::new(joins),
             goodbyes: Mutex::new(goodbyes),
             settled: watch::channel(false).0,
+            draining: watch::channel(false).0,
             connections: AtomicU64::new(0),
             alive: Arc::default(),
         });
@@ -130,14 +155,30 @@ impl Hall {
     }
 
     /// A client connected: its connection, and the queue of what to send it.
-    pub fn connect(&self) -> (Arc<Connection>, tokio::sync::mpsc::Receiver<Bytes>) {
+    pub fn connect(&self, address: IpAddr) -> (Arc<Connection>, Queue) {
         let id = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
         let (outbox, queue) = Outbox::new();
         let messages = Bucket::new(limits::MESSAGES_PER_SECOND, limits::MESSAGES_BURST, Instant::now());
         self.state().connections.insert(id, None);
-        let connection =
-            Connection { id, outbox, messages: Mutex::new(messages), _alive: self.alive.clone() };
-        (Arc::new(connection), queue)
+        let messages = Mutex::new(messages);
+        (Arc::new(Connection { id, address, outbox, messages, _alive: self.alive.clone() }), queue)
+    }
+
+    /// This process is about to end: tells every client so, and takes no request any more but to leave. Peers and their media stay in the
+    /// engine, where the next process finds them.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+        let state = self.state();
+        state.broadcast_all(Payload::Error(draining().into()));
+        for (_, outbox) in state.peers.values().filter_map(|peer| peer.socket.as_ref()) {
+            outbox.end();
+        }
+    }
+
+    /// Resolves when [`Self::drain`] was called.
+    pub async fn drained(&self) {
+        // The sender lives as long as the hall.
+        let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 
     /// How many connections take memory: the open ones, and those on their way out.
@@ -178,6 +219,9 @@ impl Hall {
         connection: &Connection,
         request: Payload,
     ) -> Result<Payload, Failure> {
+        if *self.draining.borrow() && !matches!(request, Payload::Leave(_)) {
+            return Err(draining());
+        }
         if let Payload::JoinRoom(join) = request {
             return self.join(connection, join).await;
         }
@@ -243,6 +287,7 @@ fn decode(connection: &Connection, message: &[u8]) -> Result<Payload, Failure> {
             format!("a message of {} bytes; at most {} are taken", message.len(), limits::MESSAGE_BYTES_MAX);
         return Err(Failure::bad(text));
     }
+    wire::check(message).map_err(|error| Failure::bad(format!("not a Signal: {error}")))?;
     let signal = Signal::decode(message).map_err(|error| Failure::bad(format!("not a Signal: {error}")))?;
     if signal.version.split('.').next() != Some(crate::SIGNAL_VERSION) {
         let text = format!(
@@ -258,6 +303,11 @@ fn decode(connection: &Connection, message: &[u8]) -> Result<Payload, Failure> {
         )
     };
     signal.payload.ok_or_else(missing)
+}
+
+fn draining() -> Failure {
+    Failure::new(ErrorCode::Draining, "this server is going down; connect again, perhaps to another one")
+        .retry_after(limits::DRAINING_PAUSE)
 }
 
 /// Refuses what is no request of the object flow, whoever sends it.

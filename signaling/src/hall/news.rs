@@ -11,6 +11,7 @@ use crate::token::Permissions;
 use control::{Closed, Command, Event, ProducerId, RequestId, RouterId, SnapshotItem, TransportId};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::mpsc;
 
 impl Hall {
@@ -164,7 +165,7 @@ impl Hall {
                 let mut state = self.state();
                 let room = state.rooms.entry(name.clone()).or_default();
                 // Home may tell of it later, or not any more: then it is made there again.
-                let router = room.router.get_or_insert(Router { id, worker: home, made: None });
+                let router = room.router.get_or_insert(Router { id, worker: home, made: None, asked_by: 0 });
                 if (router.id, router.worker) != (id, home) || (worker == home && router.made.is_some()) {
                     return None;
                 }
@@ -247,23 +248,28 @@ impl Hall {
         let state = &mut *guard;
         let room = state.rooms.get_mut(name)?;
         let peer = PeerId(held.peer);
+        let permissions = Permissions {
+            can_publish: held.can_publish,
+            can_subscribe: held.can_subscribe,
+            can_use_plain_transports: held.can_use_plain_transports,
+        };
         if room.peers.insert(peer) {
             let entry = Peer {
                 room: name.to_owned(),
                 user: held.user,
                 display_name: held.display_name,
                 secret_hash: held.secret_hash,
-                permissions: Permissions {
-                    can_publish: held.can_publish,
-                    can_subscribe: held.can_subscribe,
-                    can_use_plain_transports: held.can_use_plain_transports,
-                },
+                permissions,
                 socket: None,
+                away_since: Instant::now(),
                 absences: 0,
                 transports: BTreeSet::new(),
             };
             state.peers.insert(peer, entry);
             self.expire(peer, 0, self.patience.restart);
+        } else if let Some(known) = state.peers.get_mut(&peer) {
+            // A process that died while it changed them has left two answers: the peer may do what both permit.
+            known.permissions = known.permissions.and(permissions);
         }
         let mut transport = new_transport(peer, worker, held.sends, is_plain);
         transport.made = Some(BEFORE_US);

@@ -436,6 +436,17 @@ fn held_transport(state: &State, id: PeerId, sends: bool) -> Result<HeldTranspor
     })
 }
 
+/// What the engine has to keep beside the transports of a peer whose permissions have changed.
+pub(super) fn permission_updates(state: &State, id: PeerId) -> Vec<(Worker, Command)> {
+    let transports = state.peers.get(&id).into_iter().flat_map(|peer| peer.transports.iter().copied());
+    let update = |transport: TransportId| {
+        let of = state.transports.get(&transport)?;
+        let app_data = held::pack(&held_transport(state, id, of.sends).ok()?).ok()?;
+        Some((of.worker, Command::SetAppData { transport, app_data }))
+    };
+    transports.filter_map(update).collect()
+}
+
 fn check_permission(permissions: crate::token::Permissions, sends: bool) -> Result<(), Failure> {
     if sends {
         permitted(permissions.can_publish, "canPublish")

@@ -24,36 +24,58 @@ impl Hall {
             let worker = state.place(peer, self.spread_above)?;
             let room = state.peers.get(&peer).ok_or_else(not_joined)?.room.clone();
             let entry = state.rooms.get_mut(&room).ok_or_else(not_joined)?;
-            let home =
-                *entry.router.get_or_insert_with(|| Router { id: RouterId(random_id()), worker, made: None });
-            (home, room, worker)
+            let home = entry.router.get_or_insert_with(|| Router {
+                id: RouterId(random_id()),
+                worker,
+                made: None,
+                asked_by: 0,
+            });
+            if home.made.is_none() {
+                home.asked_by += 1;
+            }
+            (*home, room, worker)
         };
         let home = if home.made.is_some() { home } else { self.make_home(&room, home).await? };
         self.mirror(&room, home, worker).await?;
         Ok(Router { worker, ..home })
     }
 
+    /// Asks the engine for a room's router. Several requests may ask for the same one at a time; it is there when one of them is answered,
+    /// and given up when all of them have failed.
     async fn make_home(&self, room: &str, router: Router) -> Result<Router, Failure> {
-        let app_data = held::pack(&HeldRouter { room: room.to_owned(), mirror_of: 0 })?;
-        let command = Command::CreateRouter { router: router.id, app_data };
-        let answer = self.engine.ask(router.worker, command).await;
+        let app_data = held::pack(&HeldRouter { room: room.to_owned(), mirror_of: 0 });
+        let answer = match app_data {
+            Ok(app_data) => {
+                let command = Command::CreateRouter { router: router.id, app_data };
+                self.engine.ask(router.worker, command).await.map_err(Failure::from)
+            }
+            Err(failure) => Err(failure),
+        };
         let mut state = self.state();
-        let current = state.rooms.get_mut(room).map(|room| &mut room.router);
-        let current = current.filter(|current| current.is_some_and(|current| current.id == router.id));
-        match (answer, current) {
-            (Ok(event), Some(Some(current))) => {
-                current.made = event.request();
+        let home = state.rooms.get_mut(room).map(|room| &mut room.router);
+        let home = home.filter(|home| home.is_some_and(|home| home.id == router.id));
+        let Some(Some(current)) = home else {
+            // The room has ended, or the engine's life has: what was made belongs to nobody.
+            self.engine.tell(router.worker, Command::CloseRouter { router: router.id });
+            return Err(answer.err().unwrap_or_else(gone));
+        };
+        current.asked_by = current.asked_by.saturating_sub(1);
+        match answer {
+            Ok(event) => {
+                current.made = current.made.or(event.request());
                 self.observe_audio(current.worker, current.id);
                 Ok(*current)
             }
-            (Ok(_), _) => Err(gone()),
-            (Err(error), current) => {
-                // The next one to ask starts over; a router that was made all the same is abandoned there.
-                if let Some(current) = current {
-                    *current = None;
+            Err(_) if current.made.is_some() => Ok(*current),
+            Err(failure) => {
+                if current.asked_by == 0 {
+                    // The next one to ask starts over; a router that was made all the same is closed.
+                    if let Some(room) = state.rooms.get_mut(room) {
+                        room.router = None;
+                    }
+                    self.engine.tell(router.worker, Command::CloseRouter { router: router.id });
                 }
-                self.engine.tell(router.worker, Command::CloseRouter { router: router.id });
-                Err(error.into())
+                Err(failure)
             }
         }
     }

@@ -97,6 +97,8 @@ pub(super) struct Router {
     pub(super) worker: Worker,
     /// The request that made it; `None` while it is unanswered.
     pub(super) made: Option<RequestId>,
+    /// How many requests of clients wait for it to be made.
+    pub(super) asked_by: usize,
 }
 
 /// Objects that a predecessor of this process asked for: before any request of ours.
@@ -111,6 +113,8 @@ pub(super) struct Peer {
     pub(super) permissions: Permissions,
     /// `None` while it is away.
     pub(super) socket: Option<(ConnectionId, Outbox)>,
+    /// When it went away last; while it is not away, when it came.
+    pub(super) away_since: Instant,
     /// How often it went away: tells an old timer from the current one.
     pub(super) absences: u64,
     pub(super) transports: BTreeSet<TransportId>,
@@ -243,6 +247,12 @@ impl State {
     /// The consumers of a peer.
     pub(super) fn consumers_of(&self, peer: PeerId) -> impl Iterator<Item = ConsumerId> {
         self.transports_of(peer).flat_map(|transport| transport.consumers.iter().copied())
+    }
+
+    /// The peers of a user in a room.
+    pub(super) fn peers_of_user(&self, room: &str, user: &str) -> Vec<PeerId> {
+        let peers = self.rooms.get(room).into_iter().flat_map(|room| room.peers.iter().copied());
+        peers.filter(|id| self.peers.get(id).is_some_and(|peer| peer.user == user)).collect()
     }
 
     fn transports_of(&self, peer: PeerId) -> impl Iterator<Item = &Transport> {

@@ -39,6 +39,8 @@ enum Order {
     Replace(usize),
     /// Answers nothing any more.
     FallSilent,
+    /// Carries out so many commands without an answer.
+    LoseAnswers(usize),
     Die,
 }
 
@@ -97,6 +99,11 @@ impl Engine {
         self.orders.send(Order::FallSilent).expect("running");
     }
 
+    /// The answers to the next commands are lost.
+    pub fn lose_answers(&self, count: usize) {
+        self.orders.send(Order::LoseAnswers(count)).expect("running");
+    }
+
     /// All commands so far.
     pub fn commands(&self) -> Vec<Command> {
         self.commands_by_worker().into_iter().map(|(_, command)| command).collect()
@@ -134,6 +141,7 @@ fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<(usize, 
     let mut ends: Vec<WorkerEnd> = Vec::new();
     let mut workers = [Worker::default(), Worker::default()];
     let mut silent = false;
+    let mut answers_lost = 0;
     loop {
         while let Some(event) = listener.poll() {
             match event {
@@ -147,7 +155,10 @@ fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<(usize, 
             while end.commands.pop(&mut record).expect("a sound ring").is_some() {
                 let request = Request::decode(&record).expect("a sound record");
                 log.lock().expect("no panic while held").push((index, request.command.clone()));
-                if !silent {
+                if answers_lost > 0 {
+                    answers_lost -= 1;
+                    let _ = worker.apply(request.id, request.command);
+                } else if !silent {
                     worker.on_request(request);
                 }
             }
@@ -166,6 +177,7 @@ fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<(usize, 
                 workers[worker].events = former.routers.into_keys().map(closed).collect();
             }
             Ok(Order::FallSilent) => silent = true,
+            Ok(Order::LoseAnswers(count)) => answers_lost = count,
             Ok(Order::LoseConsent(transport)) => {
                 for worker in workers.iter_mut().filter(|worker| worker.transports.contains_key(&transport)) {
                     worker.close_transport(transport, Closed::ConsentLost);
@@ -325,6 +337,9 @@ impl Worker {
                 self.routers.get(&create.router).ok_or("no such router")?;
                 self.transports.insert(create.transport, (create.router, create.app_data));
                 self.pipes.insert(create.transport, create.worker);
+            }
+            Command::SetAppData { transport, app_data } => {
+                self.transports.get_mut(&transport).ok_or("no such transport")?.1 = app_data;
             }
             Command::Snapshot => {
                 self.snapshot(request);

@@ -3,16 +3,17 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod engine;
+pub mod polling;
 
-use bytes::Bytes;
 use control::TransportId;
 use prost::Message;
 use signaling::engine::{Engine, start};
 use signaling::failure::Failure;
-use signaling::hall::{Admission, Connection, Hall, Patience};
+use signaling::hall::{Admission, Connection, Hall, Patience, Queue, Settings};
 use signaling::media::MediaConfig;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
 use signaling::turn::Turn;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,43 +35,30 @@ pub const PATIENCE: Patience = Patience {
 
 impl Signaling {
     pub fn start(control_socket: &Path, admission: Admission) -> Self {
-        Self::start_with(control_socket, admission, MediaConfig::default())
+        Self::start_with(control_socket, Settings { admission, ..settings() })
     }
 
-    pub fn start_with(control_socket: &Path, admission: Admission, media: MediaConfig) -> Self {
-        Self::start_whole(control_socket, admission, media, None, signaling::limits::SPREAD_ABOVE)
-    }
-
-    /// One that sends clients to a TURN server.
-    pub fn start_with_turn(control_socket: &Path, turn: Turn) -> Self {
-        let admission = Admission::Everybody { tokens: None };
-        let spread_above = signaling::limits::SPREAD_ABOVE;
-        Self::start_whole(control_socket, admission, MediaConfig::default(), Some(turn), spread_above)
-    }
-
-    /// One that spreads every room over both workers.
-    pub fn start_spread(control_socket: &Path) -> Self {
-        let admission = Admission::Everybody { tokens: None };
-        Self::start_whole(control_socket, admission, MediaConfig::default(), None, 0)
-    }
-
-    fn start_whole(
-        control_socket: &Path,
-        admission: Admission,
-        media: MediaConfig,
-        turn: Option<Turn>,
-        spread_above: usize,
-    ) -> Self {
+    pub fn start_with(control_socket: &Path, settings: Settings) -> Self {
         let engine = Engine::new();
-        let hall = Hall::new(engine.clone(), admission, media, turn, PATIENCE, spread_above);
+        let hall = Hall::new(engine.clone(), settings);
         let (news, heard) = mpsc::channel(64);
         start(engine, control_socket.to_path_buf(), news).expect("a thread");
         let follower = tokio::spawn(hall.clone().follow(heard));
         Self { hall, follower }
     }
 
+    /// One that sends clients to a TURN server.
+    pub fn start_with_turn(control_socket: &Path, turn: Turn) -> Self {
+        Self::start_with(control_socket, Settings { turn: Some(turn), ..settings() })
+    }
+
+    /// One that spreads every room over both workers.
+    pub fn start_spread(control_socket: &Path) -> Self {
+        Self::start_with(control_socket, Settings { spread_above: 0, ..settings() })
+    }
+
     pub fn client(&self) -> Client {
-        let (connection, queue) = self.hall.connect();
+        let (connection, queue) = self.hall.connect(HERE);
         Client { hall: self.hall.clone(), connection, queue }
     }
 
@@ -83,11 +71,26 @@ impl Signaling {
     }
 }
 
+/// Where all clients are.
+pub const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Everybody gets in; all else is as an operator finds it.
+pub fn settings() -> Settings {
+    Settings {
+        admission: Admission::Everybody { tokens: None },
+        media: MediaConfig::default(),
+        turn: None,
+        patience: PATIENCE,
+        spread_above: signaling::limits::SPREAD_ABOVE,
+        peers_per_user: signaling::limits::PEERS_PER_USER,
+    }
+}
+
 /// One connection of one client.
 pub struct Client {
     pub hall: Arc<Hall>,
     connection: Arc<Connection>,
-    queue: mpsc::Receiver<Bytes>,
+    queue: Queue,
 }
 
 impl Client {
@@ -159,7 +162,7 @@ impl Client {
     pub async fn hears(&mut self) -> Payload {
         let next = tokio::time::timeout(Duration::from_secs(5), self.queue.recv()).await;
         let bytes = next.expect("a notification within 5 s").expect("an open connection");
-        Signal::decode(bytes).expect("a Signal").payload.expect("a payload")
+        Signal::decode(bytes.as_ref()).expect("a Signal").payload.expect("a payload")
     }
 
     /// Whether the server has let go of this connection, once everything queued is read.
@@ -169,8 +172,8 @@ impl Client {
 
     /// Nothing has been said that was not heard.
     pub fn heard_all(&mut self) {
-        if let Ok(bytes) = self.queue.try_recv() {
-            panic!("unexpected: {:?}", Signal::decode(bytes));
+        if let Some(bytes) = self.queue.try_recv() {
+            panic!("unexpected: {:?}", Signal::decode(bytes.as_ref()));
         }
     }
 

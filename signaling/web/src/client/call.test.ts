@@ -73,6 +73,7 @@ describe('joining', () => {
     expect(server.asked[0]?.case).toBe('joinRoom');
     expect(server.last('joinRoom')).toMatchObject({ room: 'millpond', displayName: 'Ada', token: 'secret' });
     expect(server.last('joinRoom').resume).toBe(undefined);
+    expect(server.last('joinRoom').takeOver).toBe(true);
     expect(server.count('createTransport')).toBe(2);
     expect(server.count('connectTransport')).toBe(2);
     expect(server.count('produceMedia')).toBe(2);
@@ -268,15 +269,15 @@ describe('when the socket is lost', () => {
     expect(view.session).toBe('Connected');
     await vi.waitFor(() => expect(view.online).toBe(true), SOON);
 
-    const { resume } = server.last('joinRoom');
+    const { resume, takeOver } = server.last('joinRoom');
+    expect(takeOver).toBe(false);
     expect(resume).toMatchObject({ peerId: 'me', engineEpoch: 'first' });
     expect([...(resume?.secret ?? [])]).toEqual([1, 2, 3]);
-    expect(resume?.transports.map(({ direction }) => direction)).toEqual(['send', 'recv']);
-    expect(resume?.producers.map(({ source }) => source).sort()).toEqual(['camera', 'microphone']);
-    expect(resume?.consumers.map(({ producerId, peerId }) => [producerId, peerId]).sort()).toEqual([
-      ['audio-1', 'bob'],
-      ['video-1', 'bob'],
-    ]);
+    const ids = (objects: { id?: string }[] = []) => objects.map(({ id }) => id).sort();
+    expect(ids(resume?.transports)).toEqual(ids(server.answered('transportCreated')));
+    expect(ids(resume?.producers)).toEqual(ids(server.answered('producerCreated')));
+    expect(ids(resume?.consumers)).toEqual(ids(server.answered('consumerCreated')));
+    expect([resume?.transports.length, resume?.producers.length, resume?.consumers.length]).toEqual([2, 2, 2]);
 
     expect(tracks()).toEqual(before);
     expect([server.count('createTransport'), server.count('produceMedia'), server.count('consumeMedia')]).toEqual([2, 2, 2]);
@@ -297,10 +298,12 @@ describe('when the socket is lost', () => {
 
   test('what the server lost is made anew, what is new is fetched, what has gone goes', async () => {
     server.instead.joinRoom = ({ value }) => {
-      const { resume } = value as JoinRoom;
+      // One is asked for after the other, and answered in the same order.
+      const sources = server.asked.flatMap((asked) => (asked.case === 'produceMedia' ? [asked.value.source] : []));
+      const microphone = server.answered('producerCreated')[sources.indexOf('microphone')]?.id ?? '';
       return server.keepAll(value as JoinRoom, {
         peers: [bob('video-2')],
-        keptProducers: resume?.producers.filter(({ source }) => source === 'microphone').map(({ id }) => id),
+        keptProducers: [microphone],
         keptConsumers: [],
       });
     };

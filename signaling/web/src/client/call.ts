@@ -230,7 +230,8 @@ export class Call {
     const resume = identity && { peerId: identity.peerId, secret: identity.secret, ...this.#media?.held() };
     try {
       const joined = await this.#channel.request(
-        { case: 'joinRoom', value: { room, displayName, token, resume: resume ?? undefined } },
+        // What an earlier page of this user left behind makes way for this one.
+        { case: 'joinRoom', value: { room, displayName, token, resume: resume ?? undefined, takeOver: !identity } },
         'joined',
       );
       await this.#onJoined(joined);
@@ -399,6 +400,10 @@ export class Call {
         break;
       case 'evicted':
         this.#fail(new Error(payload.value.reason || 'You were removed from the room.'));
+        break;
+      case 'error':
+        // Told that the server goes down; its socket closes, and the next one is tried.
+        this.#note(`the server says: ${payload.value.message}`);
         break;
       case 'activeSpeakers':
       case 'scoreChanged':

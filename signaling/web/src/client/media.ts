@@ -461,24 +461,9 @@ export class Media {
   held() {
     return {
       engineEpoch: this.epoch,
-      transports: Object.values(this.#legs).map(({ transport, direction }) => ({ id: transport.id, direction })),
-      producers: [...this.outgoing.values()].map(({ producer, serverPaused }) => ({
-        id: producer.id,
-        transportId: this.#legs.send.transport.id,
-        kind: producer.kind,
-        source: String(producer.appData.source),
-        paused: serverPaused,
-        rtpParameters: toRtpParameters(producer.rtpParameters),
-      })),
-      consumers: [...this.incoming.values()].map(({ consumer, peerId, serverPaused }) => ({
-        id: consumer.id,
-        transportId: this.#legs.recv.transport.id,
-        producerId: consumer.producerId,
-        kind: consumer.kind,
-        paused: serverPaused,
-        rtpParameters: toRtpParameters(consumer.rtpParameters),
-        peerId,
-      })),
+      transports: Object.values(this.#legs).map(({ transport: { id } }) => ({ id })),
+      producers: [...this.outgoing.values()].map(({ producer: { id } }) => ({ id })),
+      consumers: [...this.incoming.values()].map(({ consumer: { id } }) => ({ id })),
     };
   }
 
