@@ -54,6 +54,11 @@ pub struct Cli {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub grace_period: u64,
 
+    /// Seconds without an ICE check and without authentic media after which a peer is taken to be gone and its transport is closed:
+    /// 10 to 3600, or 0 for never. With 0 signaling alone ends the transports of clients that disappear.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = consent_timeout)]
+    pub consent_timeout: u64,
+
     /// DTLS version. 1.2 gets AES-GCM from every browser; auto speaks 1.3 where offered, at 3.5 times the cipher cost with
     /// Chrome.
     #[arg(long, value_name = "VERSION", default_value = "1.2")]
@@ -70,6 +75,12 @@ pub struct Cli {
     /// Form of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug).
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub log: LogForm,
+}
+
+/// Reads a `--consent-timeout`. A shorter one would close the transports of browsers between two of their checks.
+fn consent_timeout(text: &str) -> Result<u64, String> {
+    let seconds = text.parse().ok().filter(|seconds| matches!(seconds, 0 | 10..=3600));
+    seconds.ok_or_else(|| "expected 0, or 10 to 3600 seconds".to_owned())
 }
 
 /// What `--announced-ip` may be.

@@ -19,6 +19,8 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// How long unclaimed rooms live.
     pub grace_period: Duration,
+    /// How long a silent peer keeps its transport; `None`: forever.
+    pub consent_timeout: Option<Duration>,
     /// Which DTLS to speak.
     pub dtls: dtls::Version,
     /// Whether a controller may have workers panic; for tests.
@@ -149,6 +151,7 @@ impl TryFrom<&Cli> for Config {
             workers: (0..workers as u16).zip(shares).map(worker).collect(),
             control_socket: cli.control_socket.clone(),
             grace_period: Duration::from_secs(cli.grace_period),
+            consent_timeout: (cli.consent_timeout != 0).then(|| Duration::from_secs(cli.consent_timeout)),
             dtls: match cli.dtls {
                 DtlsVersion::Only12 => dtls::Version::Dtls12,
                 DtlsVersion::Auto => dtls::Version::Auto,
@@ -368,6 +371,19 @@ mod tests {
         assert_eq!(listens("--listen-ip 127.0.0.1"), here(7001));
         assert_eq!(listens("--listen-ip 127.0.0.1 --rtc-tcp-port 443"), here(444));
         assert_eq!(listens("--listen-ip 127.0.0.1 --rtc-tcp-port 0"), []);
+    }
+
+    #[test]
+    fn the_consent_timeout_is_thirty_seconds_by_default_and_off_at_zero() {
+        let timeout = |flags| config(flags).expect("sound").consent_timeout.map(|timeout| timeout.as_secs());
+        assert_eq!(timeout(""), Some(sfu::limits::ICE_CONSENT_TIMEOUT.as_secs()));
+        assert_eq!(timeout("--consent-timeout 60"), Some(60));
+        assert_eq!(timeout("--consent-timeout 0"), None);
+        for wrong in ["1", "9", "3601", "-1", "x"] {
+            let flags = ["leat-engine", "--control-socket", "/run/leat.sock", "--consent-timeout", wrong];
+            let error = Cli::try_parse_from(flags).expect_err(wrong).to_string();
+            assert!(error.contains("--consent-timeout"), "{error}");
+        }
     }
 
     #[test]

@@ -162,6 +162,7 @@ fn start_workers(
         certificate: certificate.clone(),
         dtls: dtls::Settings::new(epoch, options),
         grace_period: config.grace_period,
+        consent_timeout: config.consent_timeout,
     };
     // Every port is taken before any thread runs: an engine is up whole or not at all.
     let sockets = config.workers.iter().enumerate().map(|(index, worker)| {

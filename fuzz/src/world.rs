@@ -189,6 +189,7 @@ impl World {
             certificate: common.engine.clone(),
             dtls: common.settings.clone(),
             grace_period: Duration::from_secs(20),
+            consent_timeout: Some(sfu::limits::ICE_CONSENT_TIMEOUT),
         };
         Self {
             shard: Shard::new(config, Rng::from_number(1)),

@@ -218,6 +218,10 @@ pub struct Up {
     /// How long the engine keeps a room that no signaling process claims, in seconds [default: the engine's own]
     #[arg(long, value_name = "SECONDS")]
     pub grace_period: Option<u32>,
+    /// Seconds without an ICE check and without media after which the engine takes a client to be gone: 10 to 3600, or 0 for never
+    /// [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = consent_timeout)]
+    pub consent_timeout: Option<u16>,
     /// The control socket between the two [default: $XDG_RUNTIME_DIR/leat/control.sock, or /tmp/leat-UID/control.sock]
     #[arg(long, value_name = "PATH")]
     pub control_socket: Option<PathBuf>,
@@ -263,6 +267,12 @@ fn room(text: &str) -> Result<String, String> {
 fn user(text: &str) -> Result<String, String> {
     token::check_user(text).map_err(|wanted| format!("expected {wanted}"))?;
     Ok(text.to_owned())
+}
+
+/// As the engine reads it.
+fn consent_timeout(text: &str) -> Result<u16, String> {
+    let seconds = text.parse().ok().filter(|seconds| matches!(seconds, 0 | 10..=3600));
+    seconds.ok_or_else(|| "expected 0, or 10 to 3600 seconds".to_owned())
 }
 
 /// Reads "90s", "5m", "1h" or "7d".

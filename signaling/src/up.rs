@@ -244,6 +244,9 @@ fn engine_arguments(options: &cli::Up, control_socket: &Path, format: Format) ->
     if let Some(seconds) = options.grace_period {
         push("--grace-period", seconds.to_string().into());
     }
+    if let Some(seconds) = options.consent_timeout {
+        push("--consent-timeout", seconds.to_string().into());
+    }
     if let Some(port) = options.rtc_tcp_port {
         push("--rtc-tcp-port", port.to_string().into());
     }

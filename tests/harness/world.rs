@@ -8,6 +8,7 @@ use crate::plain::PlainSockets;
 use control::{Candidate, ConsumerId, Counter, Event, Produce, ProducerId, RequestId, RouterId, TransportId};
 use dtls::{Certificate, Options, Settings};
 use machine::{Datagram, Deadlines, Instant, LocalId, Machine, Path, Rng, WorkerId, meter};
+use sfu::limits::ICE_CONSENT_TIMEOUT;
 use sfu::{Config, Contained, Fault, Input, Shard, limits};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -107,15 +108,20 @@ impl World {
 
     /// Of this grace period.
     pub fn with_grace_period(seed: u64, grace_period: Duration) -> Self {
-        Self::of(seed, 1, grace_period)
+        Self::of(seed, 1, grace_period, Some(ICE_CONSENT_TIMEOUT))
     }
 
     /// Of an engine with so many workers, of which the first is spoken to.
     pub fn with_workers(seed: u64, workers: usize) -> Self {
-        Self::of(seed, workers, Duration::from_secs(30))
+        Self::of(seed, workers, Duration::from_secs(30), Some(ICE_CONSENT_TIMEOUT))
     }
 
-    fn of(seed: u64, workers: usize, grace_period: Duration) -> Self {
+    /// Of an engine with this consent timeout.
+    pub fn with_consent_timeout(seed: u64, consent_timeout: Option<Duration>) -> Self {
+        Self::of(seed, 1, Duration::from_secs(30), consent_timeout)
+    }
+
+    fn of(seed: u64, workers: usize, grace_period: Duration, consent_timeout: Option<Duration>) -> Self {
         assert!(workers <= WORKERS_MAX as usize);
         let mut rng = Rng::from_number(seed);
         let config = |worker: usize| Config {
@@ -124,6 +130,7 @@ impl World {
             certificate: certificates().0.clone(),
             dtls: dtls_settings(seed, 1),
             grace_period,
+            consent_timeout,
         };
         let faults = Arc::new(Mutex::new(None));
         let workers = (0..workers).map(|worker| Worker {
@@ -264,6 +271,13 @@ impl World {
         let (former, new) = (member.address, SocketAddr::new(member.address.ip(), member.address.port() + 1));
         (member.former, member.address) = (Some(former), new);
         self.addresses.insert(new, peer.0);
+    }
+
+    /// A check of this peer, authentic in every way, arrives from an address that need not be the peer's. Its answer goes there.
+    pub fn check_from(&mut self, peer: PeerId, from: SocketAddr) {
+        let check = self.members[peer.0].peer.agent_mut().nomination();
+        let worker = self.members[peer.0].worker;
+        self.enqueue(self.now, What::Up(worker, from, check));
     }
 
     /// The peer's new network carries nothing to it (or does again).

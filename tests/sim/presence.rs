@@ -1,14 +1,17 @@
 //! How a peer comes, moves, and goes: ICE consent, restarts, and addresses that change. What is about addresses has an even and an odd seed: IPv4
 //! and IPv6.
 
-use control::{Closed, Command, Discard, Event, IceState, TransportId};
+use control::{Closed, Command, Discard, Event, IceState, TransportId, TransportState};
 use leat_tests::{MS, PeerId, SEC, Track, World};
 use machine::Instant;
 use std::time::Duration;
 
 /// Alice publishes her camera, Bob watches.
 fn call(seed: u64) -> (World, PeerId, PeerId, control::ConsumerId) {
-    let mut world = World::new(seed);
+    call_in(World::new(seed))
+}
+
+fn call_in(mut world: World) -> (World, PeerId, PeerId, control::ConsumerId) {
     let (alice, bob) = (world.join(), world.join());
     world.link(alice).delay(25 * MS);
     world.link(bob).delay(25 * MS);
@@ -17,6 +20,14 @@ fn call(seed: u64) -> (World, PeerId, PeerId, control::ConsumerId) {
     let view = world.subscribe(bob, camera);
     world.run_for(2 * SEC);
     (world, alice, bob, view)
+}
+
+/// What the controller was last told of a peer's transport.
+fn state(world: &World, peer: PeerId) -> Option<TransportState> {
+    world.news().iter().rev().find_map(|(_, event)| match event {
+        Event::TransportState { transport, state } if *transport == world.transport(peer) => Some(*state),
+        _ => None,
+    })
 }
 
 fn closing(world: &World, transport: TransportId) -> Option<(Instant, Closed)> {
@@ -36,8 +47,8 @@ fn longest_gap(world: &World, view: control::ConsumerId) -> Duration {
 fn a_peer_that_stops_consent_is_gone_in_thirty_seconds() {
     let (mut world, alice, bob, _) = call(91);
     let silent_from = world.now();
-    world.order(bob, |peer, _| peer.agent_mut().fall_silent());
-    // Its last check was up to 2.5 s ago.
+    // Neither checks nor reports arrive.
+    world.uplink(bob).loss(1.0);
     world.run_for(27 * SEC);
     let transport = world.transport(bob);
     assert_eq!(closing(&world, transport), None, "{world}");
@@ -54,9 +65,102 @@ fn a_peer_that_stops_consent_is_gone_in_thirty_seconds() {
     let told = world.news().iter().filter(|(_, event)| matches!(event, Event::ConsumerClosed { .. }));
     assert_eq!(told.count(), 1, "{world}");
     // From an address without a transport, nothing has any effect.
+    world.uplink(bob).loss(0.0);
     let discarded = world.shard().counters().discarded(Discard::NoValidPair);
     world.run_for(5 * SEC);
     assert!(world.shard().counters().discarded(Discard::NoValidPair) > discarded, "{world}");
+}
+
+#[test]
+fn media_without_checks_keeps_consent_until_it_ends_too() {
+    let (mut world, alice, bob, view) = call(121);
+    for peer in [alice, bob] {
+        world.order(peer, |peer, _| peer.agent_mut().fall_silent());
+    }
+    world.run_for(60 * SEC);
+    for peer in [alice, bob] {
+        assert_eq!(closing(&world, world.transport(peer)), None, "{world}");
+        assert_eq!(state(&world, peer).map(|state| state.ice), Some(IceState::Completed), "{world}");
+    }
+    assert!(longest_gap(&world, view) < 250 * MS, "{world}");
+    world.uplink(alice).loss(1.0);
+    world.run_for(31 * SEC);
+    let closed = closing(&world, world.transport(alice)).map(|(_, closed)| closed);
+    assert_eq!(closed, Some(Closed::ConsentLost), "{world}");
+    assert_eq!(closing(&world, world.transport(bob)), None, "{world}: its reports go on");
+}
+
+#[test]
+fn without_a_consent_timeout_a_silent_peer_is_disconnected_and_comes_back() {
+    let (mut world, _, bob, view) = call_in(World::with_consent_timeout(122, None));
+    world.order(bob, |peer, _| peer.agent_mut().fall_silent());
+    world.uplink(bob).loss(1.0);
+    world.run_for(300 * SEC);
+    assert_eq!(closing(&world, world.transport(bob)), None, "{world}");
+    assert_eq!(state(&world, bob).map(|state| state.ice), Some(IceState::Disconnected), "{world}");
+    world.uplink(bob).loss(0.0);
+    world.run_for(2 * SEC);
+    assert_eq!(state(&world, bob).map(|state| state.ice), Some(IceState::Completed), "{world}: by its media");
+    let last = world.sink(view).frames().last().expect("there were frames before").at;
+    assert!(world.now().saturating_since(last) < 100 * MS, "{world}");
+}
+
+#[test]
+fn another_consent_timeout_closes_a_silent_peer_after_that_time() {
+    let (mut world, _, bob, _) = call_in(World::with_consent_timeout(123, Some(10 * SEC)));
+    let silent_from = world.now();
+    world.uplink(bob).loss(1.0);
+    world.run_for(11 * SEC);
+    let (at, closed) = closing(&world, world.transport(bob)).unwrap_or_else(|| panic!("{world}"));
+    assert_eq!(closed, Closed::ConsentLost, "{world}");
+    assert!(at.saturating_since(silent_from) <= 10 * SEC + 25 * MS, "{world}: at {at:?}");
+}
+
+#[test]
+fn a_forged_check_does_not_take_the_path_of_a_peer_that_is_seen_there() {
+    for (seed, has_checks) in [(124, true), (125, true), (126, false), (127, false)] {
+        let (mut world, alice, bob, view) = call(seed);
+        let mallory = world.join();
+        world.connect();
+        let own = world.address(mallory);
+        if !has_checks {
+            [alice, bob].map(|peer| world.order(peer, |peer, _| peer.agent_mut().fall_silent()));
+        }
+        for victim in [alice, bob] {
+            let remote = world.address(victim);
+            for _ in 0..80 {
+                world.check_from(mallory, remote);
+                world.run_for(250 * MS);
+            }
+            assert_eq!(state(&world, victim).and_then(|state| state.remote), Some(remote), "{world}");
+        }
+        assert_eq!(world.shard().counters().discarded(Discard::StunPathHeld), 160, "{world}");
+        assert_eq!(state(&world, mallory).and_then(|state| state.remote), Some(own), "{world}");
+        let gap = longest_gap(&world, view);
+        assert!(gap < 250 * MS, "{world}: {gap:?} without a picture");
+        world.assert_sound();
+    }
+}
+
+#[test]
+fn a_path_whose_owner_has_been_silent_passes_to_whoever_checks_it() {
+    for seed in 128..=129 {
+        let (mut world, _, bob, _) = call(seed);
+        let carol = world.join();
+        world.connect();
+        let (address, transport) = (world.address(bob), world.transport(bob));
+        world.uplink(bob).loss(1.0);
+        world.run_for(13 * SEC);
+        world.check_from(carol, address);
+        world.run_for(2 * SEC + 100 * MS);
+        assert_eq!(world.shard().counters().discarded(Discard::StunPathHeld), 1, "{world}");
+        world.check_from(carol, address);
+        world.run_for(SEC);
+        assert_eq!(world.shard().counters().discarded(Discard::StunPathHeld), 1, "{world}");
+        assert_eq!(state(&world, carol).and_then(|state| state.remote), Some(address), "{world}");
+        assert_eq!(state(&world, bob).map(|state| (state.ice, state.remote)), Some((IceState::Disconnected, None)));
+        assert_eq!(closing(&world, transport), None, "{world}");
+    }
 }
 
 #[test]
@@ -98,12 +202,7 @@ fn a_subscriber_is_followed_to_its_new_address() {
         for _ in 0..3 {
             world.rebind(bob);
             world.run_for(4 * SEC);
-            let state = world.news().iter().rev().find_map(|(_, event)| match event {
-                Event::TransportState { transport, state } if *transport == world.transport(bob) => {
-                    Some(*state)
-                }
-                _ => None,
-            });
+            let state = state(&world, bob);
             assert_eq!(state.and_then(|state| state.remote), Some(world.address(bob)), "{world}");
             assert_eq!(state.map(|state| state.ice), Some(IceState::Completed), "{world}");
         }

@@ -89,6 +89,7 @@ impl Call {
             certificate,
             dtls: dtls.clone(),
             grace_period: Duration::from_secs(60),
+            consent_timeout: Some(sfu::limits::ICE_CONSENT_TIMEOUT),
         };
         let mut call = Self {
             shape,

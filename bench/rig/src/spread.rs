@@ -83,6 +83,7 @@ impl Spread {
             certificate,
             dtls: settings,
             grace_period: Duration::from_secs(60),
+            consent_timeout: Some(sfu::limits::ICE_CONSENT_TIMEOUT),
         };
         let worker = |hand_offs| {
             let shard = Shard::new(config.clone(), rng.fork());

@@ -105,6 +105,9 @@ counted! {
         StunUnknownUser => "stun_unknown_user",
         /// A Binding request whose MESSAGE-INTEGRITY is absent or wrong (RFC 8489 §9.1.3), or whose FINGERPRINT is wrong.
         StunUnauthenticated => "stun_unauthenticated",
+        /// A Binding request that is authentic for one transport, from the address of another whose peer was there within the last 15
+        /// seconds: its source address is forged.
+        StunPathHeld => "stun_path_held",
         /// Not STUN, from an address without a validated ICE pair. DTLS and media from there change nothing.
         NoValidPair => "no_valid_pair",
         /// To a plain transport, from another address than its peer's, or before that is known: RTP that somebody injects, or

@@ -36,11 +36,12 @@ impl Shard {
         let ufrag = ice::local_ufrag(&message).ok_or(Discard::StunUnknownUser)?;
         let slot = *self.by_ufrag.get(&ufrag).ok_or(Discard::StunUnknownUser)?;
         self.handling.of(Stage::Stun, slot);
+        let is_held = self.is_held_by_another(now, path, slot);
         let transport = self.transports.find_mut(slot).ok_or(Discard::StunUnknownUser)?;
         let flow = transport.flow();
         let ice = &mut transport.webrtc_mut().ok_or(Discard::StunUnknownUser)?.ice;
 
-        let (answer, accepted) = ice.on_check(now, path, &ufrag, &message)?;
+        let (answer, accepted) = ice.on_check(now, path, is_held, &ufrag, &message)?;
         let mut bytes = [0; limits::STUN_ANSWER_LEN_MAX];
         let len = ice.write_answer(answer, &ufrag, path, &message, &mut bytes);
         transport.traffic.received.count(datagram.bytes.len());
@@ -56,6 +57,14 @@ impl Shard {
         Ok(())
     }
 
+    /// Whether this path is that of another transport, whose peer was there recently. A source address is easily forged, so an
+    /// authentic check alone does not take it away.
+    fn is_held_by_another(&self, now: Instant, path: Path, slot: Slot) -> bool {
+        let owner = self.by_path.get(&path).filter(|owner| **owner != slot);
+        let owner = owner.and_then(|owner| self.transports.find(*owner)?.webrtc());
+        owner.is_some_and(|webrtc| webrtc.ice.holds(now, path))
+    }
+
     fn on_accepted(&mut self, now: Instant, slot: Slot, accepted: Accepted) {
         if let Some(evicted) = accepted.evicted {
             self.by_path.remove(&evicted);
@@ -65,11 +74,11 @@ impl Shard {
         }
         if let Some(path) = accepted.valid {
             let former = self.by_path.insert(path, slot).filter(|former| *former != slot);
-            // A NAT gave the address of one peer to another: whoever proves itself there now has it.
+            // A NAT gave the address of one peer, which has long been silent there, to another.
             if let Some(former) = former
                 && let Some(webrtc) = self.transports.find_mut(former).and_then(Transport::webrtc_mut)
             {
-                webrtc.ice.forget(now, path);
+                webrtc.ice.forget(now, path, self.config.consent_timeout);
                 self.report_state(now, former);
             }
         }
@@ -82,7 +91,7 @@ impl Shard {
         let Some(slot) = self.by_path.remove(&path) else { return };
         self.handling.of(Stage::PathClosed, slot);
         if let Some(webrtc) = self.transports.find_mut(slot).and_then(Transport::webrtc_mut) {
-            webrtc.ice.forget(now, path);
+            webrtc.ice.forget(now, path, self.config.consent_timeout);
             self.report_state(now, slot);
             self.rearm(now, slot);
         }
@@ -230,7 +239,7 @@ impl Shard {
     /// Closes a transport whose peer is gone or never came, and tells of one that has fallen silent.
     pub(crate) fn check_liveness(&mut self, now: Instant, slot: Slot) {
         let Some(webrtc) = self.transports.find(slot).and_then(Transport::webrtc) else { return };
-        if webrtc.ice.is_expired(now) {
+        if webrtc.ice.is_expired(now, self.config.consent_timeout) {
             self.close_transport(slot, Closed::ConsentLost);
         } else if webrtc.connect_deadline.is_some_and(|deadline| deadline <= now) {
             self.close_transport(slot, Closed::NeverConnected);

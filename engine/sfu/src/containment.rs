@@ -316,10 +316,15 @@ mod tests {
     use std::time::Duration;
 
     /// The lengths of the datagrams that would be sent.
-    #[derive(Default)]
     struct Batch {
         sent: Vec<usize>,
         arena: [u8; 64],
+    }
+
+    impl Default for Batch {
+        fn default() -> Self {
+            Self { sent: Vec::new(), arena: [0; 64] }
+        }
     }
 
     impl Tx for Batch {
@@ -364,6 +369,7 @@ mod tests {
             certificate: dtls::Certificate::generate(),
             dtls: dtls::Settings::new(std::time::Instant::now(), dtls::Options::default()),
             grace_period: Duration::from_secs(60),
+            consent_timeout: Some(crate::limits::ICE_CONSENT_TIMEOUT),
         };
         let faults = Arc::new(Mutex::new(Vec::new()));
         let report = faults.clone();

@@ -30,6 +30,9 @@ impl Shard {
             Err(Discard::SsrcLimit) => return Err(self.on_keys_used_up(slot)),
             unprotected => unprotected?,
         };
+        if transport.on_authentic(now, datagram.path) {
+            self.deadlines.hasten(slot.index(), now);
+        }
         // One malformed packet is no reason to lose the others. A datagram without a sound one is not RTCP.
         if !Walk::new(plain).any(|packet| packet.is_ok()) {
             return Err(Discard::RtcpMalformed);

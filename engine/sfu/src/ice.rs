@@ -1,12 +1,14 @@
 //! One transport's half of ICE: a lite agent (RFC 8445 §2.5) with host candidates only.
 //!
 //! It answers authenticated checks and originates none. A check that carries the right credentials makes its address
-//! pair valid; USE-CANDIDATE selects it; checks that stop coming withdraw consent (RFC 7675). The peer's own candidates do
-//! not matter, and are never looked at: names under `.local` are nothing to resolve here.
+//! pair valid; USE-CANDIDATE selects it. Consent (RFC 7675) lasts while checks or authentic media arrive: some clients send no
+//! checks while media flows. The peer's own candidates do not matter, and are never looked at: names under `.local` are nothing
+//! to resolve here.
 
 use crate::limits;
 use control::{Discard, IceParameters, IceState, Text};
 use machine::{Instant, Path, Rng};
+use std::time::Duration;
 use stun::{Class, Key, Message, Method, Writer};
 
 /// A username fragment of ours: fixed length, so that it is a key without allocation.
@@ -29,7 +31,10 @@ pub struct Ice {
     /// Those that passed a check, the most recently checked last.
     valid: Vec<Pair>,
     selected: Option<Selected>,
-    last_check: Option<Instant>,
+    /// When the peer last sent something authentic: a check or media.
+    last_seen: Option<Instant>,
+    /// When media last counted as a sign of the peer.
+    media_counted_at: Instant,
 }
 
 #[derive(Debug)]
@@ -42,8 +47,8 @@ struct Credentials {
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     path: Path,
-    /// When the peer last checked it.
-    checked_at: Instant,
+    /// When a check or authentic media last came by it.
+    seen_at: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +56,8 @@ struct Selected {
     path: Path,
     /// When the peer last nominated it (or, where it followed a pair that went stale, that one).
     nominated_at: Option<Instant>,
-    /// When the peer last checked this very pair.
-    checked_at: Instant,
+    /// When a check or authentic media last came by this pair.
+    seen_at: Instant,
 }
 
 /// What an accepted check changed outside of this session.
@@ -85,7 +90,8 @@ impl Ice {
             previous: None,
             valid: Vec::with_capacity(limits::PAIRS_PER_TRANSPORT_MAX),
             selected: None,
-            last_check: None,
+            last_seen: None,
+            media_counted_at: Instant::EPOCH,
         }
     }
 
@@ -116,11 +122,13 @@ impl Ice {
         None
     }
 
-    /// A Binding request that named one of our username fragments. `Err`: not authentic, nothing changed.
+    /// A Binding request that named one of our username fragments. `is_held`: another transport [holds](Self::holds) this path.
+    /// `Err`: not authentic, or from an address that another peer uses; nothing changed.
     pub fn on_check(
         &mut self,
         now: Instant,
         path: Path,
+        is_held: bool,
         ufrag: &Ufrag,
         message: &Message<'_>,
     ) -> Result<(Answer, Accepted), Discard> {
@@ -128,6 +136,10 @@ impl Ice {
         let key = self.key_of(ufrag).ok_or(Discard::StunUnknownUser)?;
         if !message.verify_integrity(key) || message.verify_fingerprint() == Some(false) {
             return Err(Discard::StunUnauthenticated);
+        }
+        // Not answered either: the answer would go to the other peer.
+        if is_held {
+            return Err(Discard::StunPathHeld);
         }
         if message.unknown_required().next().is_some() {
             return Ok((Answer::UnknownAttributes, Accepted::default()));
@@ -142,14 +154,38 @@ impl Ice {
             accepted.retired = self.previous.take().map(|previous| previous.ufrag);
         }
         accepted.evicted = self.validate(now, path);
-        self.last_check = Some(now);
+        self.last_seen = Some(now);
         let selected = match accepted.retired {
             // A restart is complete: what was selected before it is the old pair.
-            Some(_) => Selected { path, nominated_at: Some(now), checked_at: now },
+            Some(_) => Selected { path, nominated_at: Some(now), seen_at: now },
             None => self.select(now, path, nominated),
         };
         self.selected = Some(selected);
         Ok((Answer::Success, accepted))
+    }
+
+    /// An authentic packet of media came by `path`. It renews the pair and the consent as a check does. To keep the cost per packet
+    /// low, one packet counts in each [`MEDIA_COUNTS_EVERY`](limits::MEDIA_COUNTS_EVERY). True if the peer had been disconnected.
+    pub fn on_media(&mut self, now: Instant, path: Path) -> bool {
+        if now.saturating_since(self.media_counted_at) < limits::MEDIA_COUNTS_EVERY {
+            return false;
+        }
+        self.media_counted_at = now;
+        if let Some(pair) = self.valid.iter_mut().find(|pair| pair.path == path) {
+            pair.seen_at = now;
+        }
+        if let Some(selected) = self.selected.as_mut().filter(|selected| selected.path == path) {
+            selected.seen_at = now;
+        }
+        let was_disconnected = self.state(now) == IceState::Disconnected;
+        self.last_seen = Some(now);
+        was_disconnected
+    }
+
+    /// Whether this peer was at `path` so recently that no other transport may take it.
+    pub fn holds(&self, now: Instant, path: Path) -> bool {
+        let is_recent = |pair: &Pair| now.saturating_since(pair.seen_at) < limits::PATH_HELD_FOR;
+        self.valid.iter().any(|pair| pair.path == path && is_recent(pair))
     }
 
     /// What is selected after a check of `path`.
@@ -160,14 +196,14 @@ impl Ice {
     /// It also nominates every pair that it checks at first, over UDP and TCP alike, and means the best of them: UDP, as our
     /// candidates' priorities say. Chrome nominates the pair it uses with every check, and means it when it moves to TCP.
     fn select(&self, now: Instant, path: Path, nominated: bool) -> Selected {
-        let fresh = Selected { path, nominated_at: nominated.then_some(now), checked_at: now };
+        let fresh = Selected { path, nominated_at: nominated.then_some(now), seen_at: now };
         // Media may flow on the first valid pair; the nomination follows in the same second.
         let Some(selected) = self.selected else { return fresh };
         let nominated_at = fresh.nominated_at.or(selected.nominated_at);
         if selected.path == path {
-            return Selected { checked_at: now, nominated_at, ..selected };
+            return Selected { seen_at: now, nominated_at, ..selected };
         }
-        if now.saturating_since(selected.checked_at) >= limits::PAIR_STALE_AFTER {
+        if now.saturating_since(selected.seen_at) >= limits::PAIR_STALE_AFTER {
             return Selected { nominated_at, ..fresh };
         }
         let is_better = !path.local.is_tcp() && selected.path.local.is_tcp();
@@ -217,25 +253,26 @@ impl Ice {
     }
 
     /// This pair is no longer ours: another transport authenticated its address, or its connection has closed. Of the others, the
-    /// one checked last serves if it still has consent, over UDP rather than TCP.
-    pub fn forget(&mut self, now: Instant, path: Path) {
+    /// one seen last serves if it still has consent, over UDP rather than TCP.
+    pub fn forget(&mut self, now: Instant, path: Path, consent_timeout: Option<Duration>) {
         self.valid.retain(|valid| valid.path != path);
         if self.selected() == Some(path) {
-            let has_consent =
-                |pair: &&Pair| now.saturating_since(pair.checked_at) < limits::ICE_CONSENT_EXPIRY;
+            let has_consent = |pair: &&Pair| {
+                consent_timeout.is_none_or(|timeout| now.saturating_since(pair.seen_at) < timeout)
+            };
             let next = self.valid.iter().filter(has_consent);
-            let next = next.max_by_key(|pair| (!pair.path.local.is_tcp(), pair.checked_at));
-            self.selected = next.map(|Pair { path, checked_at }| Selected {
+            let next = next.max_by_key(|pair| (!pair.path.local.is_tcp(), pair.seen_at));
+            self.selected = next.map(|Pair { path, seen_at }| Selected {
                 path: *path,
                 nominated_at: None,
-                checked_at: *checked_at,
+                seen_at: *seen_at,
             });
         }
     }
 
     /// The state at `now`.
     pub fn state(&self, now: Instant) -> IceState {
-        match (self.selected, self.last_check) {
+        match (self.selected, self.last_seen) {
             (Some(_), Some(last)) if now.saturating_since(last) >= limits::ICE_DISCONNECTED_AFTER => {
                 IceState::Disconnected
             }
@@ -247,16 +284,18 @@ impl Ice {
         }
     }
 
-    /// Whether the peer has withdrawn its consent by silence (RFC 7675 §5.1).
-    pub fn is_expired(&self, now: Instant) -> bool {
-        self.last_check.is_some_and(|last| now.saturating_since(last) >= limits::ICE_CONSENT_EXPIRY)
+    /// Whether the peer has withdrawn its consent by silence of this length (RFC 7675 §5.1). `None`: it never does.
+    pub fn is_expired(&self, now: Instant, consent_timeout: Option<Duration>) -> bool {
+        let silent_since = self.last_seen.zip(consent_timeout);
+        silent_since.is_some_and(|(last, timeout)| now.saturating_since(last) >= timeout)
     }
 
-    /// When [`state`](Self::state) or [`is_expired`](Self::is_expired) next changes without a check.
-    pub fn next_timeout(&self, now: Instant) -> Option<Instant> {
-        let last = self.last_check?;
-        let disconnected_at = last + limits::ICE_DISCONNECTED_AFTER;
-        Some(if now < disconnected_at { disconnected_at } else { last + limits::ICE_CONSENT_EXPIRY })
+    /// When [`state`](Self::state) or [`is_expired`](Self::is_expired) next changes if the peer is silent.
+    pub fn next_timeout(&self, now: Instant, consent_timeout: Option<Duration>) -> Option<Instant> {
+        let last = self.last_seen?;
+        let disconnected_at = Some(last + limits::ICE_DISCONNECTED_AFTER).filter(|at| now < *at);
+        let expires_at = consent_timeout.map(|timeout| last + timeout);
+        disconnected_at.into_iter().chain(expires_at).min()
     }
 
     /// Moves `path` to the end of the valid pairs; returns the pair that had to make room.
@@ -268,7 +307,7 @@ impl Ice {
             let oldest = self.valid.iter().position(|valid| Some(valid.path) != selected).unwrap_or(0);
             evicted = Some(self.valid.remove(oldest).path);
         }
-        self.valid.push(Pair { path, checked_at: now });
+        self.valid.push(Pair { path, seen_at: now });
         evicted
     }
 
@@ -309,8 +348,9 @@ pub fn local_ufrag(message: &Message<'_>) -> Option<Ufrag> {
 mod tests {
     use super::*;
     use machine::LocalId;
-    use std::time::Duration;
     use stun::{Integrity, PasswordAlgorithm, TransactionId};
+
+    const TIMEOUT: Option<Duration> = Some(limits::ICE_CONSENT_TIMEOUT);
 
     struct Check {
         use_candidate: bool,
@@ -368,7 +408,7 @@ mod tests {
             let bytes = self.bytes();
             let message = Message::new(&bytes).expect("well-formed");
             let ufrag = local_ufrag(&message).ok_or(Discard::StunUnknownUser)?;
-            ice.on_check(now, from, &ufrag, &message)
+            ice.on_check(now, from, false, &ufrag, &message)
         }
     }
 
@@ -407,7 +447,7 @@ mod tests {
         check.pwd[0] ^= 1;
         assert_eq!(check.send(&mut ice, at(1), path(1)), Err(Discard::StunUnauthenticated));
         assert_eq!((ice.selected(), ice.paths().count()), (None, 0));
-        assert!(!ice.is_expired(at(1_000)));
+        assert!(!ice.is_expired(at(1_000), TIMEOUT));
     }
 
     #[test]
@@ -473,10 +513,43 @@ mod tests {
         let check = Check { use_candidate: true, ..Check::of(&ice) };
         check.send(&mut ice, at(100), path(1)).expect("authentic");
         assert_eq!(ice.state(at(114)), IceState::Completed);
-        assert_eq!(ice.next_timeout(at(114)), Some(at(115)));
+        assert_eq!(ice.next_timeout(at(114), TIMEOUT), Some(at(115)));
         assert_eq!(ice.state(at(115)), IceState::Disconnected);
-        assert_eq!(ice.next_timeout(at(115)), Some(at(130)));
-        assert!(!ice.is_expired(at(129)) && ice.is_expired(at(130)));
+        assert_eq!(ice.next_timeout(at(115), TIMEOUT), Some(at(130)));
+        assert!(!ice.is_expired(at(129), TIMEOUT) && ice.is_expired(at(130), TIMEOUT));
+        // A shorter timeout comes before the state that it would otherwise pass through; without one the state is the last news.
+        assert_eq!(ice.next_timeout(at(101), Some(Duration::from_secs(10))), Some(at(110)));
+        assert!(!ice.is_expired(at(1_000_000), None));
+        assert_eq!((ice.next_timeout(at(114), None), ice.next_timeout(at(115), None)), (Some(at(115)), None));
+    }
+
+    #[test]
+    fn media_renews_consent_and_the_pair_that_it_came_by() {
+        let mut ice = Ice::new(&mut Rng::from_number(1));
+        let nomination = Check { use_candidate: true, ..Check::of(&ice) };
+        nomination.send(&mut ice, at(1), path(1)).expect("authentic");
+        for second in 2..100 {
+            assert!(!ice.on_media(at(second), path(1)));
+        }
+        assert_eq!(ice.state(at(100)), IceState::Completed);
+        Check::of(&ice).send(&mut ice, at(100), path(2)).expect("authentic");
+        assert_eq!(ice.selected(), Some(path(1)), "media still comes by it");
+        assert!(ice.holds(at(113), path(1)) && !ice.holds(at(114), path(1)));
+        assert!(!ice.is_expired(at(129), TIMEOUT) && ice.is_expired(at(130), TIMEOUT));
+        assert!(ice.on_media(at(129), path(1)), "it was disconnected");
+        assert_eq!(ice.state(at(129)), IceState::Completed);
+        assert!(!ice.is_expired(at(158), TIMEOUT) && ice.is_expired(at(159), TIMEOUT));
+    }
+
+    #[test]
+    fn a_check_from_a_held_path_changes_nothing() {
+        let mut ice = Ice::new(&mut Rng::from_number(1));
+        let check = Check { use_candidate: true, ..Check::of(&ice) };
+        let bytes = check.bytes();
+        let message = Message::new(&bytes).expect("well-formed");
+        let ufrag = local_ufrag(&message).expect("ours");
+        assert_eq!(ice.on_check(at(1), path(1), true, &ufrag, &message), Err(Discard::StunPathHeld));
+        assert_eq!((ice.selected(), ice.paths().count(), ice.state(at(1))), (None, 0, IceState::New));
     }
 
     #[test]
@@ -579,11 +652,11 @@ mod tests {
         nomination.send(&mut ice, at(40), tcp(4)).expect("authentic");
         assert_eq!((ice.selected(), ice.state(at(40))), (Some(tcp(4)), IceState::Completed));
         for (closed, next) in [(tcp(4), Some(path(2))), (path(2), Some(tcp(3))), (tcp(3), None)] {
-            ice.forget(at(40), closed);
+            ice.forget(at(40), closed, TIMEOUT);
             assert_eq!(ice.selected(), next, "after {closed:?}; the first pair has lost its consent");
         }
         assert_eq!(ice.state(at(40)), IceState::Disconnected);
-        assert!(!ice.is_expired(at(69)) && ice.is_expired(at(70)));
+        assert!(!ice.is_expired(at(69), TIMEOUT) && ice.is_expired(at(70), TIMEOUT));
         check.send(&mut ice, at(41), tcp(5)).expect("authentic");
         assert_eq!((ice.selected(), ice.state(at(41))), (Some(tcp(5)), IceState::Connected));
     }

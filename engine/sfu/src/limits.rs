@@ -262,11 +262,19 @@ pub const TWCC_INTERVAL: Duration = Duration::from_millis(100);
 /// Between RTCP reports on one transport (RFC 3550 §6.2 with the reduced minimum of §6.2 for a session of two).
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A transport without a check for so long is reported as disconnected. Chrome checks every 2.5 s, Firefox every 4 to 6 s:
-/// one lost check is no reason.
+/// A transport from which neither a check nor authentic media comes for so long is reported as disconnected. Chrome checks every
+/// 2.5 s, Firefox every 4 to 6 s: one lost check is no reason.
 pub const ICE_DISCONNECTED_AFTER: Duration = Duration::from_secs(15);
 
-/// A selected pair without a check for so long gives way to one that is checked: a consent interval of Firefox (5 s and a
+/// For so long after the last check or authentic media from an address, no other transport may take it: a check with a forged source
+/// address must not end another peer's call. As long as its owner is not disconnected; a NAT keeps an address for a client twice as
+/// long (RFC 4787 §4.3). A check of another transport from there is discarded.
+pub const PATH_HELD_FOR: Duration = ICE_DISCONNECTED_AFTER;
+
+/// Of authentic media, one packet in this time counts as a sign of its peer, so that the others cost one comparison.
+pub const MEDIA_COUNTS_EVERY: Duration = Duration::from_millis(500);
+
+/// A selected pair without a check or authentic media for so long gives way to one that is checked: a consent interval of Firefox (5 s and a
 /// fifth, RFC 7675 §5.1) and some delay.
 pub const PAIR_STALE_AFTER: Duration = Duration::from_millis(6500);
 
@@ -280,8 +288,9 @@ const _: () = assert!(UDP_NOMINATION_HOLDS.as_millis() < PAIR_STALE_AFTER.as_mil
 /// every datagram, and must not fill the event ring with that. The last one is told with the next report's timer.
 pub const REMOTE_NEWS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A transport without a check for so long has lost consent (RFC 7675 §5.1) and is closed.
-pub const ICE_CONSENT_EXPIRY: Duration = Duration::from_secs(30);
+/// A transport from which neither a check nor authentic media comes for so long has lost consent (RFC 7675 §5.1) and is closed,
+/// unless the operator chooses another time.
+pub const ICE_CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A transport whose peer's fingerprint is known must have completed DTLS within this, or is closed.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(45);

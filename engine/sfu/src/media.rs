@@ -30,6 +30,9 @@ impl Shard {
             Err(Discard::SsrcLimit) => return Err(self.on_keys_used_up(slot)),
             unprotected => unprotected?,
         };
+        if transport.on_authentic(now, datagram.path) {
+            self.deadlines.hasten(slot.index(), now);
+        }
         let rtp = rtp::Packet::new(plain).map_err(|_| Discard::RtpMalformed)?;
         self.counters.count(Counter::RtpIn);
         transport.traffic.received.count(len);

@@ -48,6 +48,9 @@ pub struct Config {
     pub dtls: dtls::Settings,
     /// How long a router lives on without a controller that claims it.
     pub grace_period: Duration,
+    /// A transport is closed when neither a check nor authentic media comes from its peer for so long; `None`: never. The default is
+    /// [`limits::ICE_CONSENT_TIMEOUT`].
+    pub consent_timeout: Option<Duration>,
 }
 
 /// What a controller gives a shard.
@@ -186,7 +189,7 @@ impl Shard {
             transport.twcc.as_ref().and_then(|twcc| twcc.due),
             transport.send_side.as_ref().map(|side| at_tick(side.adapt_at)),
             transport.send_side.as_ref().and_then(|side| side.next_timeout()),
-            transport.webrtc().and_then(|webrtc| webrtc.next_timeout(now)),
+            transport.webrtc().and_then(|webrtc| webrtc.next_timeout(now, self.config.consent_timeout)),
         ];
         // A transport that cannot send has nothing to ask for; it will be armed anew when it can.
         let asking = if transport.can_ask() { &transport.producers[..] } else { &[] };

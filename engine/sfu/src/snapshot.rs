@@ -139,6 +139,7 @@ mod tests {
             certificate: dtls::Certificate::generate(),
             dtls: dtls::Settings::new(std::time::Instant::now(), dtls::Options::default()),
             grace_period: Duration::from_secs(60),
+            consent_timeout: Some(limits::ICE_CONSENT_TIMEOUT),
         };
         let mut shard = Shard::new(config, Rng::from_number(1));
         let beyond = limits::SNAPSHOTS_MAX as u64 + 1;

@@ -133,8 +133,8 @@ impl WebRtc {
     }
 
     /// When it next has something to do by itself.
-    pub fn next_timeout(&self, now: Instant) -> Option<Instant> {
-        let own = [self.dtls.timeout, self.connect_deadline, self.ice.next_timeout(now)];
+    pub fn next_timeout(&self, now: Instant, consent_timeout: Option<Duration>) -> Option<Instant> {
+        let own = [self.dtls.timeout, self.connect_deadline, self.ice.next_timeout(now, consent_timeout)];
         own.into_iter().flatten().min()
     }
 }
@@ -285,6 +285,11 @@ impl Transport {
             (None, None) => DtlsState::New,
         };
         Some(TransportState { ice: ice.state(now), dtls, remote: ice.selected().map(|path| path.remote) })
+    }
+
+    /// An authentic packet of media has come by `path`. True if the peer had been disconnected: the next call of the timer reports it.
+    pub fn on_authentic(&mut self, now: Instant, path: Path) -> bool {
+        self.webrtc_mut().is_some_and(|webrtc| webrtc.ice.on_media(now, path))
     }
 
     /// The consumer whose SSRC this is.

@@ -121,17 +121,27 @@ impl Agent {
             false => CHECK_INTERVAL,
         };
         self.next_check = Some(now + interval);
+        Some(self.write_check(TransactionId(id), self.is_connected() && !is_consent_only))
+    }
 
+    /// A check with USE-CANDIDATE whose answer is not waited for.
+    pub fn nomination(&mut self) -> Vec<u8> {
+        let mut id = [0; 12];
+        self.rng.fill(&mut id);
+        self.write_check(TransactionId(id), true)
+    }
+
+    fn write_check(&self, id: TransactionId, nominates: bool) -> Vec<u8> {
         let mut bytes = vec![0xa5; 256];
-        let mut writer = Writer::new(&mut bytes, Class::Request, Method::BINDING, TransactionId(id))?;
+        let mut writer = Writer::new(&mut bytes, Class::Request, Method::BINDING, id).expect("it fits");
         writer.username(format!("{}:{}", self.remote_ufrag, self.ufrag).as_bytes());
         writer.priority(0x6e00_1eff).ice_controlling(self.tie_breaker);
-        if self.is_connected() && !is_consent_only {
+        if nominates {
             writer.use_candidate();
         }
         let len = writer.integrity(&self.key).fingerprint().finish().expect("a check fits into 256 bytes");
         bytes.truncate(len);
-        Some(bytes)
+        bytes
     }
 
     /// An answer, or what looks like one. `Err` says what is wrong with it.

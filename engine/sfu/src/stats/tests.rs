@@ -34,6 +34,7 @@ fn shard() -> Shard {
         certificate: dtls::Certificate::generate(),
         dtls: dtls::Settings::new(std::time::Instant::now(), dtls::Options::default()),
         grace_period: Duration::from_secs(60),
+        consent_timeout: Some(crate::limits::ICE_CONSENT_TIMEOUT),
     };
     Shard::new(config, Rng::from_number(1))
 }
