@@ -7,6 +7,8 @@
 use crate::base64::{encode, encoded_len};
 use crate::limits::{SECRET_LEN_MAX, SECRETS_MAX, USERNAME_LEN_MAX, USERS_MAX};
 use aws_lc_rs::{digest, hmac};
+use precis_profiles::OpaqueString;
+use precis_profiles::precis_core::profile::PrecisFastInvocation;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -98,6 +100,21 @@ pub enum BadCredentials {
     /// A user name that is empty or too long.
     #[error("the user name {0:?} cannot be: expected 1 to {USERNAME_LEN_MAX} bytes")]
     UserName(String),
+    /// A text that no client can send, as RFC 8489 wants it prepared.
+    #[error(
+        "{what} has a character that RFC 8265 does not allow, such as a control character, or none at all: remove it"
+    )]
+    NotOpaque {
+        /// What it is.
+        what: String,
+    },
+}
+
+/// A realm, user name or password in the form in which clients send it and make keys of it (RFC 8489 §9.2.2: the OpaqueString profile of
+/// RFC 8265): spaces of every kind are the ASCII space, and characters are composed (NFC). `what` is for the error.
+pub fn prepare(what: &str, text: &str) -> Result<String, BadCredentials> {
+    let prepared = OpaqueString::enforce(text);
+    prepared.map(Into::into).map_err(|_| BadCredentials::NotOpaque { what: what.to_owned() })
 }
 
 impl Credentials {
@@ -106,12 +123,20 @@ impl Credentials {
         Self { realm: realm.into(), users: BTreeMap::new(), names: BTreeMap::new(), secrets: Vec::new() }
     }
 
-    /// Adds a user with a password.
+    /// Adds a user with a password, both as [prepared](prepare) for comparison.
     pub fn user(mut self, name: &str, password: &str) -> Result<Self, BadCredentials> {
-        if !(1..=USERNAME_LEN_MAX).contains(&name.len()) {
+        let is_possible = |name: &str| (1..=USERNAME_LEN_MAX).contains(&name.len());
+        if !is_possible(name) {
             return Err(BadCredentials::UserName(name.to_owned()));
         }
-        check_secret(&format!("the password of {name:?}"), password.as_bytes())?;
+        let of_password = format!("the password of {name:?}");
+        check_secret(&of_password, password.as_bytes())?;
+        let name = prepare(&format!("the user name {name:?}"), name)?;
+        let password = prepare(&of_password, password)?;
+        if !is_possible(&name) {
+            return Err(BadCredentials::UserName(name));
+        }
+        check_secret(&of_password, password.as_bytes())?;
         self.names.insert(stun::userhash(name.as_bytes(), self.realm.as_bytes()), name.as_bytes().into());
         self.users.insert(name.as_bytes().into(), password.as_bytes().into());
         if self.users.len() > USERS_MAX {
@@ -286,6 +311,24 @@ mod tests {
         }
         let hash = stun::userhash(b"bob", b"leat");
         assert_eq!(credentials.name(&hash), Some(&b"bob"[..]));
+    }
+
+    #[test]
+    fn configured_names_and_passwords_match_however_their_characters_are_encoded() {
+        // Decomposed, with an ideographic and a no-break space; clients send what RFC 8265 §4.2 makes of it.
+        let (name, password) = ("Zoe\u{308}\u{3000}M", "pa\u{a0}sse\u{301}");
+        let (sent_name, sent_password) = ("Zo\u{eb} M", "pa ss\u{e9}");
+        let credentials = Credentials::new("leat").user(name, password).expect("a user");
+        assert!(is_good(&credentials, sent_name, sent_password, NOW));
+        assert!(!is_good(&credentials, name, password, NOW), "no client that follows RFC 8489 sends this");
+        assert!(!is_good(&credentials, "zo\u{eb} m", sent_password, NOW), "case is kept");
+        let hash = stun::userhash(sent_name.as_bytes(), b"leat");
+        assert_eq!(credentials.name(&hash), Some(sent_name.as_bytes()));
+        for (name, password) in [("a\u{7}b", "x"), ("ab", "x\ny"), ("a\u{378}", "x")] {
+            let error = Credentials::new("leat").user(name, password).expect_err("not allowed").to_string();
+            assert!(error.contains("RFC 8265"), "{error}");
+        }
+        assert_eq!(prepare("the realm", "Mu\u{308}hle").expect("a realm"), "M\u{fc}hle");
     }
 
     #[test]

@@ -38,7 +38,7 @@ mod traffic;
 
 pub use bucket::Bucket;
 pub use counters::{Counter, Counters};
-pub use credentials::{BadCredentials, Credentials, Derivation, mint};
+pub use credentials::{BadCredentials, Credentials, Derivation, mint, prepare};
 pub use events::{Command, End, Event};
 pub use policy::{Allowed, BadAllowed, PeerIp, Policy};
 pub use quota::{Books, Ledger, Quotas};
