@@ -56,7 +56,7 @@ impl Rig {
             policy: Policy::default(),
             quotas: Quotas::default(),
             lifetime_max: Duration::from_secs(3600),
-            answers_per_second: 1_000_000,
+            excess_bytes_per_second: 1_000_000_000,
             old_channels: false,
             alternate_server: None,
             announced: Vec::new(),

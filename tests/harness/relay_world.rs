@@ -172,7 +172,7 @@ impl RelayWorld {
             policy: Policy { allowed: Vec::new(), own: vec![SERVER] },
             quotas,
             lifetime_max: Duration::from_secs(3600),
-            answers_per_second: 50,
+            excess_bytes_per_second: relay::limits::EXCESS_BYTES_PER_SECOND,
             old_channels: false,
             alternate_server: None,
             announced: Vec::new(),

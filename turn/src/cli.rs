@@ -2,6 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use relay::Allowed;
+use relay::limits::{EXCESS_BYTES_PER_SECOND, EXCESS_BYTES_PER_SECOND_MIN};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -94,7 +95,7 @@ pub struct Cli {
     pub connections_per_user: u32,
 
     /// Allocations from one IPv4 address or IPv6 /64.
-    #[arg(long, value_name = "COUNT", default_value_t = 512)]
+    #[arg(long, value_name = "COUNT", default_value_t = 2048)]
     pub allocations_per_address: u32,
 
     /// Allocations of all users together. Default: 8192 for each worker, which is what one can have.
@@ -113,10 +114,11 @@ pub struct Cli {
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(600..=3600))]
     pub lifetime_max: u64,
 
-    /// Answers a second to one source over UDP that has not authenticated; twice as many at once. A challenge is larger than the
-    /// shortest question, which anybody may ask in another's name.
-    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    pub answers_per_second: u32,
+    /// Bytes per second that one IPv4 address or IPv6 /64 gets over UDP, before it has authenticated, beyond the bytes that it sent; twice
+    /// as many at once. A challenge has about 24 bytes more than the first request of a browser. Raise it where more than a thousand
+    /// clients behind one address connect in the same second; the price is what a forged source address makes this server send.
+    #[arg(long, value_name = "BYTES", default_value_t = EXCESS_BYTES_PER_SECOND, value_parser = clap::value_parser!(u32).range(i64::from(EXCESS_BYTES_PER_SECOND_MIN)..))]
+    pub excess_bytes_per_second: u32,
 
     /// Where Prometheus fetches metrics, by HTTP: GET /metrics. Without it there are none.
     #[arg(long, value_name = "IP:PORT")]

@@ -171,9 +171,6 @@ impl Config {
 }
 
 fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Settings, BadConfig> {
-    if !(1..=relay::limits::REALM_LEN_MAX).contains(&cli.realm.len()) {
-        return Err(BadConfig::Realm(cli.realm.len()));
-    }
     if cli.allow_peer.len() > relay::limits::ALLOWED_MAX {
         return Err(BadConfig::TooManyAllowed(cli.allow_peer.len()));
     }
@@ -190,7 +187,7 @@ fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Setting
             bits_per_second: cli.bits_per_second,
         },
         lifetime_max: Duration::from_secs(cli.lifetime_max),
-        answers_per_second: cli.answers_per_second,
+        excess_bytes_per_second: cli.excess_bytes_per_second,
         old_channels: cli.old_channels,
         alternate_server: cli.alternate_server,
         announced: cli.announced_ip.clone(),
@@ -200,7 +197,11 @@ fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Setting
 }
 
 fn credentials(cli: &Cli) -> Result<Credentials, BadConfig> {
-    let mut credentials = Credentials::new(&cli.realm);
+    let realm = relay::prepare("--realm", &cli.realm)?;
+    if !(1..=relay::limits::REALM_LEN_MAX).contains(&realm.len()) {
+        return Err(BadConfig::Realm(realm.len()));
+    }
+    let mut credentials = Credentials::new(&realm);
     for user in &cli.user {
         credentials = credentials.user(&user.name, &user.password)?;
     }

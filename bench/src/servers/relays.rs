@@ -29,7 +29,7 @@ fn leat(core: usize) -> anyhow::Result<Start> {
         ["--allocations-per-user", "8192"],
         ["--ports-per-user", "8192"],
         ["--allocations-per-address", "8192"],
-        ["--answers-per-second", "1000000"],
+        ["--excess-bytes-per-second", "1000000000"],
     ];
     let arguments = arguments.into_iter().flatten().collect::<Vec<_>>();
     let mut running = Running::start(&program, &arguments, core, Directory::new()?, || is_open(port))?;

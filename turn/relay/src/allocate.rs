@@ -163,6 +163,7 @@ impl Relay {
             next: None,
             reserves_next: wish == Wish::Even(first, true),
             dont_fragment: message.dont_fragment(),
+            asked_len: asked.len,
             fingerprint: asked.fingerprint,
         };
         let who = (caller.name.as_bytes(), caller.key.clone(), origin);
@@ -258,7 +259,8 @@ impl Relay {
         let Some(opening) = allocation.opening.filter(|opening| opening.waiting == 0) else { return };
         allocation.opening = None;
         let (path, id) = (allocation.client, allocation.transaction_id);
-        let asked = Asked { path, method: Method::ALLOCATE, id, fingerprint: opening.fingerprint };
+        let asked =
+            Asked { path, method: Method::ALLOCATE, id, len: opening.asked_len, fingerprint: opening.fingerprint };
         if let Some(code) = opening.failed[opening.first as usize] {
             let key = allocation.key.clone();
             self.forget(index);

@@ -80,6 +80,8 @@ pub(crate) struct Opening {
     pub reserves_next: bool,
     /// Whether it was asked for.
     pub dont_fragment: bool,
+    /// Bytes of the request.
+    pub asked_len: usize,
     /// Whether the answer is to have a FINGERPRINT.
     pub fingerprint: bool,
 }

@@ -14,14 +14,16 @@ pub(crate) struct Asked {
     pub path: Path,
     pub method: Method,
     pub id: TransactionId,
+    /// Bytes of the request.
+    pub len: usize,
     /// Whether the request had a FINGERPRINT: then the answer has one.
     pub fingerprint: bool,
 }
 
 impl Asked {
-    pub(crate) fn new(path: Path, message: &Message<'_>) -> Self {
+    pub(crate) fn new(path: Path, message: &Message<'_>, len: usize) -> Self {
         let fingerprint = message.verify_fingerprint().is_some();
-        Self { path, method: message.method(), id: message.transaction_id(), fingerprint }
+        Self { path, method: message.method(), id: message.transaction_id(), len, fingerprint }
     }
 }
 
@@ -66,7 +68,7 @@ impl Relay {
         });
     }
 
-    /// The bad answer to a stranger: as short as can be, and not to everybody who asks.
+    /// The bad answer to a stranger: as short as can be, and within what its source may get.
     pub(crate) fn refuse_stranger(
         &mut self,
         now: Instant,
@@ -76,28 +78,37 @@ impl Relay {
         fill: impl FnOnce(&mut Writer<'_>),
     ) {
         self.counters.count(counter(code));
-        if self.may_answer_stranger(now, asked.path) {
-            self.write(asked, STRANGERS, Class::Error, tx, |writer| {
-                writer.error_code(code, "");
-                fill(writer);
-            });
-        }
+        self.answer_stranger(now, asked, Class::Error, tx, |writer| {
+            writer.error_code(code, "");
+            fill(writer);
+        });
     }
 
-    /// Asks for a credential (401), or for the same with another nonce (438). `question_len`: bytes of what is answered.
-    ///
-    /// Over UDP an answer may go to somebody whose address was forged, so that it says what the server can beyond MD5 only to who has
-    /// asked with as many bytes (RFC 8489 §9.2.4: PASSWORD-ALGORITHMS may be missing). Browsers, which know nothing else, ask with 28.
-    pub(crate) fn challenge(
+    /// An answer to a stranger, if its source may get what it has more bytes than the request. False if not.
+    pub(crate) fn answer_stranger(
         &mut self,
         now: Instant,
         asked: &Asked,
-        question_len: usize,
-        code: u16,
+        class: Class,
         tx: &mut impl Tx,
-    ) {
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) -> bool {
+        let mut buffer = [0; ANSWER_BYTES_MAX];
+        let len = compose(&mut buffer, asked, class, fill);
+        let may = self.may_answer_stranger(now, asked.path, len.saturating_sub(asked.len));
+        if may {
+            self.send(asked, STRANGERS, &buffer[..len], tx);
+        }
+        may
+    }
+
+    /// Asks for a credential (401), or for the same with another nonce (438).
+    ///
+    /// Over UDP an answer may go to somebody whose address was forged, so that it says what the server can beyond MD5 only to who has
+    /// asked with as many bytes (RFC 8489 §9.2.4: PASSWORD-ALGORITHMS may be missing). Browsers, which know nothing else, ask with 28.
+    pub(crate) fn challenge(&mut self, now: Instant, asked: &Asked, code: u16, tx: &mut impl Tx) {
         let realm = self.settings.credentials.realm();
-        let fits = featured_challenge_len(&realm, asked.fingerprint) <= question_len;
+        let fits = featured_challenge_len(&realm, asked.fingerprint) <= asked.len;
         let form = if asked.path.local.is_tcp() || fits { Form::Featured } else { Form::Plain };
         let nonce = self.nonces.make(now, asked.path, form);
         self.refuse_stranger(now, asked, code, tx, |writer| {
@@ -108,9 +119,10 @@ impl Relay {
         });
     }
 
-    /// Whether to answer somebody who may not be who its address says. Behind a TCP connection there is somebody.
-    pub(crate) fn may_answer_stranger(&mut self, now: Instant, path: Path) -> bool {
-        let may = path.local.is_tcp() || self.throttle.take(now, path.remote.ip());
+    /// Whether to send a stranger so many bytes more than it sent. Its source address may be forged, except behind a TCP connection.
+    pub(crate) fn may_answer_stranger(&mut self, now: Instant, path: Path, excess: usize) -> bool {
+        let rate = self.settings.excess_bytes_per_second;
+        let may = path.local.is_tcp() || self.throttle.take(now, path.remote.ip(), excess, rate);
         if !may {
             self.counters.count(Counter::Throttled);
         }
@@ -127,18 +139,33 @@ impl Relay {
         fill: impl FnOnce(&mut Writer<'_>),
     ) {
         let mut buffer = [0; ANSWER_BYTES_MAX];
-        let Some(mut writer) = Writer::new(&mut buffer, class, asked.method, asked.id) else { return };
-        fill(&mut writer);
-        if asked.fingerprint {
-            writer.fingerprint();
-        }
-        let len = writer.finish().expect("an answer has room: a constant assertion beside its bound says so");
-        // The length is known only now, and a slot's cannot be changed: so a short answer is copied.
-        match tx.slot(flow, asked.path, len) {
-            Some(slot) => slot.copy_from_slice(&buffer[..len]),
+        let len = compose(&mut buffer, asked, class, fill);
+        self.send(asked, flow, &buffer[..len], tx);
+    }
+
+    /// The length of an answer is known only when it is written, and a slot's cannot be changed: so a short answer is copied.
+    fn send(&mut self, asked: &Asked, flow: Flow, answer: &[u8], tx: &mut impl Tx) {
+        match tx.slot(flow, asked.path, answer.len()) {
+            Some(slot) => slot.copy_from_slice(answer),
             None => self.counters.count(Counter::TxFull),
         }
     }
+}
+
+/// Writes an answer; its length.
+fn compose(
+    buffer: &mut [u8; ANSWER_BYTES_MAX],
+    asked: &Asked,
+    class: Class,
+    fill: impl FnOnce(&mut Writer<'_>),
+) -> usize {
+    let has_room = "an answer has room: a constant assertion beside its bound says so";
+    let mut writer = Writer::new(buffer, class, asked.method, asked.id).expect(has_room);
+    fill(&mut writer);
+    if asked.fingerprint {
+        writer.fingerprint();
+    }
+    writer.finish().expect(has_room)
 }
 
 /// Bytes of a challenge that says everything: ERROR-CODE, REALM, NONCE, PASSWORD-ALGORITHMS, and FINGERPRINT if it was asked for.

@@ -64,6 +64,18 @@ pub const USERS_MAX: usize = 10_000;
 /// Exceptions from what peers may not be. More are refused at start: each is looked at for every peer that the rules refuse.
 pub const ALLOWED_MAX: usize = 64;
 
+/// Bytes per second that strangers of one source get beyond those that they sent, by default. 400 clients behind one address whose
+/// questions come at once, each for two allocations with an address looked up before each, get 29 kB beyond their questions, which is
+/// less than the burst of twice this. Somebody who forges the address of another makes that one get 32 kB/s more than the forger
+/// sends itself.
+pub const EXCESS_BYTES_PER_SECOND: u32 = 32_000;
+
+/// The least that an operator may choose: of what two seconds bring, the longest answer to a stranger can be paid.
+pub const EXCESS_BYTES_PER_SECOND_MIN: u32 = ANSWER_BYTES_MAX as u32;
+
+/// What the answer to a ClientHello counts as beyond it: a flight with a certificate.
+pub const DTLS_FLIGHT_EXCESS: usize = 800;
+
 /// Cells of the table that counts answers to strangers. Sources whose hash is the same share one, and so a share of answers;
 /// with a secret hash nobody can choose with whom. 64 KiB.
 pub const THROTTLE_CELLS: usize = 4_096;

@@ -16,7 +16,8 @@ pub struct Quotas {
     pub ports_per_user: u32,
     /// Connections with peers over TCP of one user. Default 64: a browser does not want any; whoever does, wants several.
     pub connections_per_user: u32,
-    /// Allocations from one IPv4 address or IPv6 /64. Default 512: an office behind one NAT.
+    /// Allocations from one IPv4 address or IPv6 /64. Default 2048: a school behind one NAT, 400 browsers with two transports of two TURN
+    /// URLs each.
     pub allocations_per_address: u32,
     /// Allocations of the server. Default 8192, which is the bound of one worker.
     pub allocations: u32,
@@ -32,7 +33,7 @@ impl Default for Quotas {
             allocations_per_user: 24,
             ports_per_user: 48,
             connections_per_user: 64,
-            allocations_per_address: 512,
+            allocations_per_address: 2_048,
             allocations: crate::limits::ALLOCATIONS_MAX as u32,
             bits_per_second_per_allocation: 0,
             bits_per_second: 0,

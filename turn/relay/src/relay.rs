@@ -74,7 +74,7 @@ impl Relay {
     fn with(ledger: Account, settings: Settings, mut rng: Rng) -> Self {
         Self {
             nonces: Nonces::new(settings.credentials.takes_userhash(), &mut rng),
-            throttle: Throttle::new(settings.answers_per_second, &mut rng),
+            throttle: Throttle::new(&mut rng),
             by_client: Table::with_hasher(Keyed::new(&mut rng)),
             ledger,
             streams: PeerStreams::new(&mut rng),

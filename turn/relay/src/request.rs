@@ -1,6 +1,5 @@
 //! What becomes of a STUN message: whether it makes sense, who sent it, and which method it calls.
 
-use crate::allocation::STRANGERS;
 use crate::answer::Asked;
 use crate::authenticate::Caller;
 use crate::counters::Counter;
@@ -66,9 +65,11 @@ impl Relay {
         let message = Message::new(bytes).ok().filter(|message| message.verify_fingerprint() != Some(false));
         let Some(message) = message else { return self.counters.count(Counter::Malformed) };
         match (message.class(), message.method()) {
-            (Class::Request, Method::BINDING) => self.on_binding(now, path, &message, tx),
+            (Class::Request, Method::BINDING) => {
+                self.on_binding(now, &Asked::new(path, &message, bytes.len()), &message, tx);
+            }
             (Class::Request, method) if is_served(method) => {
-                self.on_request(now, path, (&message, bytes.len()), tx);
+                self.on_request(now, &Asked::new(path, &message, bytes.len()), &message, tx);
             }
             (Class::Indication, Method::SEND) => self.on_send(now, path, &message, tx),
             // Keeps a NAT binding alive (RFC 8445 §11).
@@ -78,51 +79,42 @@ impl Relay {
     }
 
     /// "What is my address?" Anybody may ask.
-    fn on_binding(&mut self, now: Instant, path: Path, message: &Message<'_>, tx: &mut impl Tx) {
-        let asked = Asked::new(path, message);
+    fn on_binding(&mut self, now: Instant, asked: &Asked, message: &Message<'_>, tx: &mut impl Tx) {
         if let Some(unknown) = Unknown::of(message) {
             let fill = |writer: &mut stun::Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
-            return self.refuse_stranger(now, &asked, 420, tx, fill);
+            return self.refuse_stranger(now, asked, 420, tx, fill);
         }
-        if self.may_answer_stranger(now, path) {
+        let fill = |writer: &mut stun::Writer<'_>| _ = writer.xor_mapped_address(asked.path.remote);
+        if self.answer_stranger(now, asked, Class::Success, tx, fill) {
             self.counters.count(Counter::Bindings);
-            let fill = |writer: &mut stun::Writer<'_>| _ = writer.xor_mapped_address(path.remote);
-            self.write(&asked, STRANGERS, Class::Success, tx, fill);
         }
     }
 
     /// Everything else wants a credential.
-    fn on_request(
-        &mut self,
-        now: Instant,
-        path: Path,
-        (message, len): (&Message<'_>, usize),
-        tx: &mut impl Tx,
-    ) {
-        let asked = Asked::new(path, message);
-        let caller = match self.authenticate(now, path, message) {
+    fn on_request(&mut self, now: Instant, asked: &Asked, message: &Message<'_>, tx: &mut impl Tx) {
+        let caller = match self.authenticate(now, asked.path, message) {
             Ok(caller) => caller,
-            Err(code @ (401 | 438)) => return self.challenge(now, &asked, len, code, tx),
-            Err(code) => return self.refuse_stranger(now, &asked, code, tx, |_| {}),
+            Err(code @ (401 | 438)) => return self.challenge(now, asked, code, tx),
+            Err(code) => return self.refuse_stranger(now, asked, code, tx, |_| {}),
         };
         if let Some(unknown) = Unknown::of(message) {
             let fill = |writer: &mut stun::Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
-            return self.refuse_with(&asked, &caller.key, 420, tx, fill);
+            return self.refuse_with(asked, &caller.key, 420, tx, fill);
         }
         match message.method() {
-            Method::ALLOCATE => return self.on_allocate(now, &asked, &caller, message, tx),
-            Method::CONNECTION_BIND => return self.on_connection_bind(&asked, &caller, message, tx),
+            Method::ALLOCATE => return self.on_allocate(now, asked, &caller, message, tx),
+            Method::CONNECTION_BIND => return self.on_connection_bind(asked, &caller, message, tx),
             _ => {}
         }
-        let index = match self.allocation_of(path, &caller) {
+        let index = match self.allocation_of(asked.path, &caller) {
             Ok(index) => index,
-            Err(code) => return self.refuse(&asked, &caller.key, code, tx),
+            Err(code) => return self.refuse(asked, &caller.key, code, tx),
         };
         match message.method() {
-            Method::REFRESH => self.on_refresh(now, &asked, &caller, index, message, tx),
-            Method::CREATE_PERMISSION => self.on_create_permission(now, &asked, &caller, index, message, tx),
-            Method::CONNECT => self.on_connect(now, &asked, &caller, index, message, tx),
-            _ => self.on_channel_bind(now, &asked, &caller, index, message, tx),
+            Method::REFRESH => self.on_refresh(now, asked, &caller, index, message, tx),
+            Method::CREATE_PERMISSION => self.on_create_permission(now, asked, &caller, index, message, tx),
+            Method::CONNECT => self.on_connect(now, asked, &caller, index, message, tx),
+            _ => self.on_channel_bind(now, asked, &caller, index, message, tx),
         }
     }
 

@@ -18,8 +18,9 @@ pub struct Settings {
     /// How long an allocation may ask to live without a refresh; between [`LIFETIME_DEFAULT`](crate::limits::LIFETIME_DEFAULT) and
     /// [`LIFETIME_MAX`](crate::limits::LIFETIME_MAX).
     pub lifetime_max: Duration,
-    /// Answers a second to one source that has not authenticated: challenges, addresses told, errors. Over UDP only.
-    pub answers_per_second: u32,
+    /// Bytes per second that one source gets over UDP, before it has authenticated, beyond the bytes that it sent: challenges, its
+    /// address, errors. Twice as many may be sent at once.
+    pub excess_bytes_per_second: u32,
     /// Whether channels may have the numbers of RFC 5766 as well, for clients from before RFC 8656.
     pub old_channels: bool,
     /// Where clients are sent instead of being given an allocation (RFC 8489 §10).

@@ -201,7 +201,8 @@ impl Relay {
         };
         let mut id = TransactionId([0; 12]);
         self.rng.fill(&mut id.0);
-        let attempt = Asked { path: client, method: Method::CONNECTION_ATTEMPT, id, fingerprint: false };
+        let attempt =
+            Asked { path: client, method: Method::CONNECTION_ATTEMPT, id, len: 0, fingerprint: false };
         self.counters.count(Counter::PeerConnectionsMade);
         // One that is lost, since the batch is full, is closed when nobody has come for it.
         self.write(&attempt, client_flow(index), Class::Indication, tx, |writer: &mut Writer<'_>| {

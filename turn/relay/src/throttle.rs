@@ -1,7 +1,8 @@
-//! How many answers a stranger gets: before somebody has authenticated, its address may be forged, and each answer then goes to
-//! somebody else.
+//! How many bytes strangers get beyond those that they sent: until a client has authenticated, its source address may be forged, and
+//! each answer then goes to somebody else.
 //!
-//! One bucket of tokens for each cell of a fixed table, which a source finds by a keyed hash: nothing grows, whatever comes.
+//! One bucket for each cell of a fixed table, which a source finds by a keyed hash: nothing grows, whatever comes. An answer that is
+//! no longer than its question costs nothing: the sender could as well have sent it to the other address itself.
 
 use crate::bucket::Bucket;
 use crate::limits::THROTTLE_CELLS;
@@ -11,30 +12,31 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Counts answers by source.
+/// Counts bytes by source.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     keyed: Keyed,
     cells: Box<[Bucket]>,
-    /// What one answer takes.
-    cost: Duration,
 }
 
 /// What comes back in so long may be taken at once.
 const DEPTH: Duration = Duration::from_secs(2);
 
 impl Throttle {
-    /// So many answers a second to one source, and twice as many at once.
-    pub(crate) fn new(answers_per_second: u32, rng: &mut Rng) -> Self {
-        let cost = Duration::from_secs(1) / answers_per_second.max(1);
+    /// One in which no source has taken anything.
+    pub(crate) fn new(rng: &mut Rng) -> Self {
         let cells = vec![Bucket::default(); THROTTLE_CELLS].into_boxed_slice();
-        Self { keyed: Keyed::new(rng), cells, cost }
+        Self { keyed: Keyed::new(rng), cells }
     }
 
-    /// Whether this source may be answered once more.
-    pub(crate) fn take(&mut self, now: Instant, source: IpAddr) -> bool {
+    /// Whether this source may be sent so many bytes more than it sent, at a rate of so many a second.
+    pub(crate) fn take(&mut self, now: Instant, source: IpAddr, excess: usize, bytes_per_second: u32) -> bool {
+        if excess == 0 {
+            return true;
+        }
+        let cost = Duration::from_nanos(excess as u64 * 1_000_000_000 / u64::from(bytes_per_second.max(1)));
         let cell = self.keyed.hash_one(one_source(source)) as usize % THROTTLE_CELLS;
-        self.cells[cell].take(now, self.cost, DEPTH)
+        self.cells[cell].take(now, cost, DEPTH)
     }
 }
 
@@ -52,19 +54,21 @@ mod tests {
 
     #[test]
     fn a_source_gets_its_rate_and_a_burst_and_others_theirs() {
-        let mut throttle = Throttle::new(10, &mut Rng::from_number(1));
+        const RATE: u32 = 1_000;
+        let mut throttle = Throttle::new(&mut Rng::from_number(1));
         let (one, other): (IpAddr, IpAddr) =
             ("192.0.2.1".parse().expect("an address"), "2001:db8::1".parse().expect("an address"));
-        let mut answered = 0;
+        let mut bytes = 0;
         for millis in 0..10_000 {
             let now = Instant::EPOCH + Duration::from_millis(millis);
-            answered += u32::from(throttle.take(now, one));
+            bytes += if throttle.take(now, one, 24, RATE) { 24 } else { 0 };
         }
-        assert!((110..=121).contains(&answered), "{answered} answers in 10 s");
+        assert!((11_950..=12_000).contains(&bytes), "{bytes} bytes in 10 s");
         let now = Instant::EPOCH + Duration::from_secs(10);
-        assert!(throttle.take(now, other), "another source has its own");
+        assert!((0..1_000).all(|_| throttle.take(now, one, 0, RATE)), "what is not longer is free");
+        assert!(throttle.take(now, other, 100, RATE), "another source has its own");
         let neighbour: IpAddr = "2001:db8::2".parse().expect("an address");
-        assert!((0..19).all(|_| throttle.take(now, neighbour)));
-        assert!(!throttle.take(now, other), "but not another address of the same network");
+        assert!((0..19).all(|_| throttle.take(now, neighbour, 100, RATE)));
+        assert!(!throttle.take(now, other, 100, RATE), "but not another address of the same network");
     }
 }

@@ -55,7 +55,7 @@ pub fn settings() -> Settings {
         policy: Policy { allowed: allowed.to_vec(), own: vec![server_ip(false), server_ip(true)] },
         quotas: Quotas::default(),
         lifetime_max: Duration::from_secs(3600),
-        answers_per_second: 50,
+        excess_bytes_per_second: relay::limits::EXCESS_BYTES_PER_SECOND,
         old_channels: false,
         alternate_server: None,
         announced: Vec::new(),
