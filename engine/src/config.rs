@@ -379,7 +379,7 @@ mod tests {
         assert_eq!(timeout(""), Some(sfu::limits::ICE_CONSENT_TIMEOUT.as_secs()));
         assert_eq!(timeout("--consent-timeout 60"), Some(60));
         assert_eq!(timeout("--consent-timeout 0"), None);
-        for wrong in ["1", "9", "3601", "-1", "x"] {
+        for wrong in ["1", "9", "3601", "x"] {
             let flags = ["leat-engine", "--control-socket", "/run/leat.sock", "--consent-timeout", wrong];
             let error = Cli::try_parse_from(flags).expect_err(wrong).to_string();
             assert!(error.contains("--consent-timeout"), "{error}");

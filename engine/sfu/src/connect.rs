@@ -254,7 +254,8 @@ impl Shard {
         let (id, state) = (transport.id, transport.state(now));
         let (Some(state), Some(webrtc)) = (state, transport.webrtc_mut()) else { return };
         let told = webrtc.reported;
-        let has_moved_only = (state.ice, state.dtls) == (told.ice, told.dtls);
+        // That there is no address any more is news in any case.
+        let has_moved_only = (state.ice, state.dtls) == (told.ice, told.dtls) && state.remote.is_some();
         let is_too_soon = now.saturating_since(webrtc.reported_at) < limits::REMOTE_NEWS_INTERVAL;
         if state == told || has_moved_only && is_too_soon {
             return;

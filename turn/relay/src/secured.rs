@@ -5,7 +5,9 @@
 
 use crate::counters::Counters;
 use crate::events::{Command, Event};
-use crate::limits::{DTLS_CLIENTS_MAX, DTLS_FLIGHT_EXCESS, DTLS_HALF_OPEN_MAX, DTLS_IDLE_MAX, DTLS_SWEEP_INTERVAL};
+use crate::limits::{
+    DTLS_CLIENTS_MAX, DTLS_FLIGHT_EXCESS, DTLS_HALF_OPEN_MAX, DTLS_IDLE_MAX, DTLS_SWEEP_INTERVAL,
+};
 use crate::relay::Relay;
 use crate::table::{Keyed, Table};
 use machine::{
@@ -170,7 +172,9 @@ impl Secured {
         let index = match known {
             Some(index) => index,
             // Anybody may begin, in anybody's name: as with other answers to strangers.
-            None if is_client_hello(bytes) && self.relay.may_answer_stranger(now, path, DTLS_FLIGHT_EXCESS) => {
+            None if is_client_hello(bytes)
+                && self.relay.may_answer_stranger(now, path, DTLS_FLIGHT_EXCESS) =>
+            {
                 if !is_of_our_version(bytes) {
                     return send(tx, FLOW, path, &alert(PROTOCOL_VERSION));
                 }

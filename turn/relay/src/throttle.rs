@@ -30,7 +30,13 @@ impl Throttle {
     }
 
     /// Whether this source may be sent so many bytes more than it sent, at a rate of so many a second.
-    pub(crate) fn take(&mut self, now: Instant, source: IpAddr, excess: usize, bytes_per_second: u32) -> bool {
+    pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        excess: usize,
+        bytes_per_second: u32,
+    ) -> bool {
         if excess == 0 {
             return true;
         }
