@@ -1,9 +1,10 @@
 //! What the TURN server's packet path allocates, and what it does for strangers: nothing.
 
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketOrder, Tx};
-use relay::{Counter, Credentials, Policy, Quotas, Relay, Settings};
+use relay::{Counter, Credentials, EvenClock, Policy, Quotas, Relay, Settings};
 use rig::{Counting, allocations};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use stun::attribute::{DATA, NONCE};
 use stun::{ChannelData, Class, Integrity, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
@@ -61,7 +62,8 @@ impl Rig {
             alternate_server: None,
             announced: Vec::new(),
             families: [true, false],
-            unix_at_epoch: Duration::from_secs(1_800_000_000),
+            tcp_peers: true,
+            wall_clock: Arc::new(EvenClock(Duration::from_secs(1_800_000_000))),
         };
         let relay = Relay::new(settings, Rng::from_number(1));
         let tx = Last { bytes: [0; 2048], len: 0, count: 0 };

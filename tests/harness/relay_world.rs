@@ -7,11 +7,12 @@ use crate::link::{Link, LinkEdit};
 use crate::turn_request::{Known, turn_request};
 use crate::{Outbox, SocketsOnDemand};
 use machine::{Datagram, Instant, LocalId, Machine, Path, Rng, SocketError};
-use relay::{Command, Counter, Credentials, Event, Policy, Quotas, Relay, Settings};
+use relay::{Command, Counter, Credentials, EvenClock, Event, Policy, Quotas, Relay, Settings};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use stun::attribute::NONCE;
 use stun::{ChannelData, Class, Message, Method, TransactionId, Writer};
@@ -169,7 +170,7 @@ impl RelayWorld {
         let account = |all: Credentials, user: &&str| all.user(user, PASSWORD);
         let settings = Settings {
             credentials: users.iter().try_fold(Credentials::new(REALM), account).expect("accounts"),
-            policy: Policy { allowed: Vec::new(), own: vec![SERVER] },
+            policy: Policy { own: vec![SERVER], ..Policy::default() },
             quotas,
             lifetime_max: Duration::from_secs(3600),
             excess_bytes_per_second: relay::limits::EXCESS_BYTES_PER_SECOND,
@@ -177,7 +178,8 @@ impl RelayWorld {
             alternate_server: None,
             announced: Vec::new(),
             families: [true, false],
-            unix_at_epoch: Duration::from_secs(1_800_000_000),
+            tcp_peers: true,
+            wall_clock: Arc::new(EvenClock(Duration::from_secs(1_800_000_000))),
         };
         Self {
             seed,

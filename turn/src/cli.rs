@@ -74,6 +74,11 @@ pub struct Cli {
     #[arg(long, value_name = "PEERS")]
     pub allow_peer: Vec<Allowed>,
 
+    /// Let clients reach the peers of --allow-peer and no others, over UDP only (without RFC 6062): for a server that relays to one
+    /// media server.
+    #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub allowed_peers_only: bool,
+
     /// Let channels have numbers up to 0x7FFF (RFC 5766), for clients from before RFC 8656, such as coturn's turnutils_uclient.
     #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub old_channels: bool,

@@ -2,6 +2,7 @@
 
 use crate::cli::{Cli, PortRange};
 use crate::config_file::{self, BadFile};
+use crate::wall_clock::SystemClock;
 use clap::Parser;
 use relay::limits::ALLOCATIONS_MAX;
 use relay::{BadCredentials, Credentials, Policy, Quotas, Settings};
@@ -10,6 +11,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything the server needs to start.
@@ -17,7 +19,7 @@ use std::time::Duration;
 pub struct Config {
     /// What each worker listens on.
     pub workers: Vec<WorkerConfig>,
-    /// Who may have what. The time is yet to be filled in.
+    /// Who may have what. The addresses of interfaces are yet to be filled in.
     pub settings: Settings,
     /// Certificate and private key.
     pub certificate: Option<(PathBuf, PathBuf)>,
@@ -122,6 +124,11 @@ pub enum BadConfig {
     /// Announced, but nothing relays there.
     #[error("--announced-ip {0} has no --relay-ip of the same family behind it: add one")]
     NothingBehind(IpAddr),
+    /// Nobody could be reached.
+    #[error(
+        "--allowed-peers-only without --allow-peer leaves no peer that clients may reach: add --allow-peer"
+    )]
+    NoPeers,
     /// More exceptions than are looked at.
     #[error("{0} times --allow-peer: at most {max} are possible; name networks instead of addresses", max = relay::limits::ALLOWED_MAX)]
     TooManyAllowed(usize),
@@ -174,9 +181,17 @@ fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Setting
     if cli.allow_peer.len() > relay::limits::ALLOWED_MAX {
         return Err(BadConfig::TooManyAllowed(cli.allow_peer.len()));
     }
+    if cli.allowed_peers_only && cli.allow_peer.is_empty() {
+        return Err(BadConfig::NoPeers);
+    }
     Ok(Settings {
         credentials: credentials(cli)?,
-        policy: Policy { allowed: cli.allow_peer.clone(), own },
+        policy: Policy {
+            allowed: cli.allow_peer.clone(),
+            allowed_only: cli.allowed_peers_only,
+            own,
+            ..Policy::default()
+        },
         quotas: Quotas {
             allocations_per_user: cli.allocations_per_user,
             ports_per_user: cli.ports_per_user,
@@ -192,7 +207,9 @@ fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Setting
         alternate_server: cli.alternate_server,
         announced: cli.announced_ip.clone(),
         families: [false, true].map(|is_ipv6| relay_ips.iter().any(|ip| ip.is_ipv6() == is_ipv6)),
-        unix_at_epoch: Duration::ZERO,
+        // Nobody needs them to reach a media server.
+        tcp_peers: !cli.allowed_peers_only,
+        wall_clock: Arc::new(SystemClock),
     })
 }
 
@@ -314,6 +331,7 @@ mod tests {
             ("--workers 3 --port 65534", "the last needs port 65536"),
             ("--workers 2 --relay-ports 5000-5002", "too few for 2 workers"),
             ("--certificate x.pem", "--private-key"),
+            ("--allowed-peers-only", "add --allow-peer"),
             ("--secret-file /nowhere", "--secret-file /nowhere: cannot read it"),
             ("--config /nowhere", "--config /nowhere"),
             ("--relay-ports 9", "a range is two ports"),

@@ -20,5 +20,11 @@ pub const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two looks whether a draining server has become idle.
 pub const DRAIN_POLL: Duration = Duration::from_millis(200);
 
+/// Between two readings of the interfaces' addresses when the kernel reports no change: a report may be lost.
+pub const INTERFACES_READ_EVERY: Duration = Duration::from_secs(30);
+
+/// The same where the kernel cannot report changes, and after a reading that failed.
+pub const INTERFACES_RETRY: Duration = Duration::from_secs(1);
+
 /// Descriptors beside those of relay sockets and TCP connections.
 pub const OTHER_DESCRIPTORS: usize = 1024;

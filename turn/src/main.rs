@@ -7,10 +7,12 @@ mod cli;
 mod config;
 mod config_file;
 mod control;
+mod interfaces;
 mod ledger;
 mod limits;
 mod metrics;
 mod server;
+mod wall_clock;
 
 use clap::Parser;
 use cli::{Cli, LogForm};

@@ -3,13 +3,14 @@
 use crate::certificates::{BadCertificate, Certificates};
 use crate::config::{Config, WorkerConfig};
 use crate::control::{self, Board, Endpoint, Order};
+use crate::interfaces::{self, Changes};
 use crate::ledger::Shared;
 use crate::limits::{DRAIN_POLL, ORDERS_MAX, OTHER_DESCRIPTORS};
 use crate::{chain, metrics};
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use machine::{LocalId, Rng};
 use mio::Waker;
-use relay::{Command, Counter, DtlsSettings, Relay, Secured, Settings};
+use relay::{Command, Counter, DtlsSettings, Interfaces, Relay, Secured};
 use runtime::{Clock, Framing, Listeners, Listening, SocketOptions, Sockets, Worker};
 use rustls::ServerConfig;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -95,7 +96,13 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
     let tls = certificates.as_ref().map(Certificates::config).transpose()?;
     let clock = Clock::start();
     let dtls = certificates.as_ref().and_then(|certificates| certificates.for_dtls());
-    let workers = start_workers(&config, clock, tls, dtls)?;
+    // Before the first reading, so that no change is missed.
+    let changes = Changes::open()
+        .inspect_err(|error| tracing::warn!(%error, "the kernel reports no changes of addresses; they are read every second"));
+    let interfaces = interfaces::read().map_err(system("read the addresses of the interfaces"))?;
+    let workers = start_workers(&config, &interfaces, clock, tls, dtls)?;
+    let ends = workers.iter().map(|worker| (worker.orders.clone(), worker.waker.clone())).collect();
+    interfaces::watch(changes.ok(), interfaces, ends).map_err(system("start a thread"))?;
     if let Some(address) = config.metrics {
         let boards = workers.iter().map(|worker| worker.board.clone()).collect();
         metrics::serve(address, boards).map_err(|source| Failure::Metrics { address, source })?;
@@ -108,7 +115,7 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
     );
     let ended_by = loop {
         match signals.forever().next() {
-            Some(SIGHUP) => reload(arguments, clock, &workers, certificates.as_deref()),
+            Some(SIGHUP) => reload(arguments, &workers, certificates.as_deref()),
             Some(signal) => break signal,
             None => break SIGTERM,
         }
@@ -121,7 +128,7 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
 }
 
 /// Options, secrets and certificate as they are now. What listens stays as it is, and after a mistake everything does.
-fn reload(arguments: &[OsString], clock: Clock, workers: &[Handle], certificates: Option<&Certificates>) {
+fn reload(arguments: &[OsString], workers: &[Handle], certificates: Option<&Certificates>) {
     let config = match Config::read(arguments) {
         Ok(config) => config,
         Err(error) => {
@@ -133,9 +140,8 @@ fn reload(arguments: &[OsString], clock: Clock, workers: &[Handle], certificates
     {
         return tracing::error!(error = chain(&error), "not reloaded: everything stays as it was");
     }
-    let settings = Settings { unix_at_epoch: clock.unix_at_epoch(), ..config.settings };
     for worker in workers {
-        worker.order(Order::Command(Command::Reload(Box::new(settings.clone()))));
+        worker.order(Order::Command(Command::Reload(Box::new(config.settings.clone()))));
         let certificate = certificates.and_then(Certificates::for_dtls);
         certificate.into_iter().for_each(|new| worker.order(Order::Command(Command::SetCertificate(new))));
     }
@@ -162,6 +168,7 @@ fn drain(workers: &[Handle], deadline: Duration, signals: &mut Signals) {
 
 fn start_workers(
     config: &Config,
+    interfaces: &Interfaces,
     clock: Clock,
     tls: Option<Arc<ServerConfig>>,
     dtls: Option<dtls::Certificate>,
@@ -172,7 +179,8 @@ fn start_workers(
         bind(addresses, tls.as_ref(), dtls.is_some()).map_err(|source| Failure::Bind { worker, source })
     });
     let sockets: Vec<(Sockets, Listeners)> = sockets.collect::<Result<_, _>>()?;
-    let settings = Settings { unix_at_epoch: clock.unix_at_epoch(), ..config.settings.clone() };
+    let mut settings = config.settings.clone();
+    settings.policy.interfaces = interfaces.clone();
     let options = dtls::Options { peers: dtls::Peers::Anybody, ..dtls::Options::default() };
     let dtls_settings = dtls::Settings::new(Instant::now() - clock.now().since_epoch(), options);
     let mut handles = Vec::new();

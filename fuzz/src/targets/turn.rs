@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use machine::{
     Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Towards, Tx,
 };
-use relay::{Command, Credentials, Policy, Quotas, Relay, Settings};
+use relay::{Command, Credentials, EvenClock, Policy, Quotas, Relay, Settings};
 use stun::attribute::{DATA, DONT_FRAGMENT, NONCE};
 use stun::{Class, Family, Integrity, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
 
@@ -53,7 +54,7 @@ const fn v4(last: u8, port: u16) -> SocketAddr {
 
 fn policy(is_open: bool) -> Policy {
     let allowed = is_open.then(|| "10.0.0.1:7000".parse().expect("an exception"));
-    Policy { allowed: allowed.into_iter().collect(), own: vec![v4(1, 1).ip()] }
+    Policy { allowed: allowed.into_iter().collect(), own: vec![v4(1, 1).ip()], ..Policy::default() }
 }
 
 /// Connections with peers over TCP of one user.
@@ -84,7 +85,8 @@ fn settings(is_open: bool, users: &[&str]) -> Settings {
         alternate_server: None,
         announced: Vec::new(),
         families: [true, true],
-        unix_at_epoch: Duration::from_secs(1_800_000_000),
+        tcp_peers: true,
+        wall_clock: Arc::new(EvenClock(Duration::from_secs(1_800_000_000))),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::events::{End, Event};
 use crate::limits::{ALLOCATIONS_MAX, LIFETIME_DEFAULT, RESERVATION_LIFETIME, RESERVATIONS_MAX};
 use crate::places::Owner;
 use crate::relay::{Relay, Reservation};
+use crate::settings::Settings;
 use machine::{Instant, LocalId, SocketError, SocketOrder, Tx};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,11 +30,11 @@ enum Wish {
 }
 
 impl Wish {
-    /// Reads it, or says by which code it is refused, in the order of RFC 8656 §7.2. `families` are those there are, IPv4 and IPv6.
-    fn of(message: &Message<'_>, comes_by_tcp: bool, families: [bool; 2]) -> Result<Self, u16> {
+    /// Reads it, or says by which code it is refused, in the order of RFC 8656 §7.2.
+    fn of(message: &Message<'_>, comes_by_tcp: bool, settings: &Settings) -> Result<Self, u16> {
         let is_tcp = match message.requested_transport() {
             Some(Some(stun::UDP)) => false,
-            Some(Some(stun::TCP)) => true,
+            Some(Some(stun::TCP)) if settings.tcp_peers => true,
             Some(Some(_)) => return Err(442),
             _ => return Err(400),
         };
@@ -60,7 +61,7 @@ impl Wish {
             Some(_) => return Err(400),
         };
         // Who names none means IPv4. Browsers never name one; where there is no IPv4 it is IPv6 or nothing.
-        let unnamed = if families == [false, true] { Family::V6 } else { Family::V4 };
+        let unnamed = if settings.families == [false, true] { Family::V6 } else { Family::V4 };
         let family = family.unwrap_or(unnamed);
         match message.even_port() {
             None if is_tcp => Ok(Self::Listeners(family, is_dual.then_some(Family::V6))),
@@ -98,7 +99,7 @@ impl Relay {
         if self.is_draining {
             return self.refuse(asked, &caller.key, 403, tx);
         }
-        let made = Wish::of(message, asked.path.local.is_tcp(), self.settings.families)
+        let made = Wish::of(message, asked.path.local.is_tcp(), &self.settings)
             .and_then(|wish| self.make(asked, caller, message, wish));
         match made {
             // A port that was reserved is open already.
@@ -223,20 +224,26 @@ impl Relay {
         tx: &mut impl Tx,
     ) {
         let Some(Owner::Allocation(index, family)) = self.places.owner(local) else { return };
+        let slot = self.free_reservation();
         let Some(allocation) = self.allocation_mut(index) else { return };
         let Some(opening) = &mut allocation.opening else { return };
         opening.waiting -= 1;
         let (next, reserves_next) = (opening.next.take(), opening.reserves_next);
         match opened {
+            // A port that cannot be reserved is not what the client asked for (RFC 8656 §7.2).
+            Ok(_) if reserves_next && slot.is_none() => {
+                opening.failed[family as usize] = Some(508);
+                [Some(local), next].into_iter().flatten().for_each(|local| self.close(local));
+            }
             Ok(address) => {
                 let told = self.told(address);
                 if let Some(allocation) = self.allocation_mut(index) {
                     allocation.relayed[family as usize] = Some(Relayed { local, address: told });
                 }
-                match next {
-                    Some(next) if reserves_next => self.reserve(now, index, next, told),
-                    Some(next) => self.close(next),
-                    None => {}
+                match (next, slot) {
+                    (Some(next), Some(slot)) if reserves_next => self.reserve(now, index, slot, next, told),
+                    (Some(next), _) => self.close(next),
+                    (None, _) => {}
                 }
             }
             Err(error) => {
@@ -259,8 +266,13 @@ impl Relay {
         let Some(opening) = allocation.opening.filter(|opening| opening.waiting == 0) else { return };
         allocation.opening = None;
         let (path, id) = (allocation.client, allocation.transaction_id);
-        let asked =
-            Asked { path, method: Method::ALLOCATE, id, len: opening.asked_len, fingerprint: opening.fingerprint };
+        let asked = Asked {
+            path,
+            method: Method::ALLOCATE,
+            id,
+            len: opening.asked_len,
+            fingerprint: opening.fingerprint,
+        };
         if let Some(code) = opening.failed[opening.first as usize] {
             let key = allocation.key.clone();
             self.forget(index);
@@ -313,13 +325,14 @@ impl Relay {
         });
     }
 
-    /// Keeps the port after an even one for whoever has the token.
-    fn reserve(&mut self, now: Instant, index: u32, local: LocalId, first: SocketAddr) {
+    /// Where a reservation can be entered; `None` if there are as many as may be.
+    fn free_reservation(&self) -> Option<usize> {
         let slot = self.reservations.iter().position(Option::is_none).unwrap_or(self.reservations.len());
-        if slot >= RESERVATIONS_MAX {
-            self.give_back_port(index);
-            return self.close(local);
-        }
+        (slot < RESERVATIONS_MAX).then_some(slot)
+    }
+
+    /// Keeps the port after an even one for whoever has the token.
+    fn reserve(&mut self, now: Instant, index: u32, slot: usize, local: LocalId, first: SocketAddr) {
         let mut token = [0; 8];
         self.rng.fill(&mut token);
         let socket = Relayed { local, address: SocketAddr::new(first.ip(), first.port() + 1) };

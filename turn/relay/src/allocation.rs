@@ -158,19 +158,24 @@ impl Allocation {
 
     /// Makes or renews permissions, all or none. False if there would be too many.
     pub(crate) fn permit(&mut self, now: Instant, peers: impl Iterator<Item = IpAddr> + Clone) -> bool {
+        let has_room = self.has_room_for(now, peers.clone());
+        if has_room {
+            peers.for_each(|peer| self.permissions.insert(peer, now + PERMISSION_LIFETIME));
+        }
+        has_room
+    }
+
+    /// Whether these peers can be permitted, after expired permissions are forgotten.
+    fn has_room_for(&mut self, now: Instant, peers: impl Iterator<Item = IpAddr> + Clone) -> bool {
         let new =
             |permissions: &Sorted<_, _>| peers.clone().filter(|peer| permissions.get(peer).is_none()).count();
         if self.permissions.len() + new(&self.permissions) > PERMISSIONS_MAX {
             self.permissions.retain(|_, expires_at| *expires_at > now);
-            if self.permissions.len() + new(&self.permissions) > PERMISSIONS_MAX {
-                return false;
-            }
         }
-        peers.for_each(|peer| self.permissions.insert(peer, now + PERMISSION_LIFETIME));
-        true
+        self.permissions.len() + new(&self.permissions) <= PERMISSIONS_MAX
     }
 
-    /// Binds or renews a channel.
+    /// Binds or renews a channel, and the permission that comes with it (RFC 8656 §12.2): both or none.
     pub(crate) fn bind(&mut self, now: Instant, number: u16, peer: SocketAddr) -> Result<(), Unbound> {
         let is_bound = self.channels.get(&number).is_some();
         if self.channels.len() >= CHANNELS_MAX && !is_bound {
@@ -184,9 +189,11 @@ impl Allocation {
         {
             return Err(Unbound::Taken);
         }
-        if self.channels.len() >= CHANNELS_MAX && !is_bound {
+        let permitted = std::iter::once(peer.ip());
+        if self.channels.len() >= CHANNELS_MAX && !is_bound || !self.has_room_for(now, permitted.clone()) {
             return Err(Unbound::Full);
         }
+        self.permit(now, permitted);
         // What either was bound to before has expired.
         self.forget_channels(|channel| channel.peer != peer);
         self.numbers.retain(|_, other| *other != number);

@@ -88,7 +88,7 @@ impl Relay {
         {
             return Some(Caller { name, key: allocation.key.clone(), origin: None });
         }
-        let unix = self.settings.unix_at_epoch + now.since_epoch();
+        let unix = self.settings.wall_clock.since_1970(now);
         let (key, origin) =
             self.settings.credentials.verify(message, name.as_bytes(), algorithm, integrity, unix)?;
         Some(Caller { name, key, origin: Some(origin) })

@@ -1,14 +1,17 @@
 //! What a relay is told while it runs, and what it tells.
 
+use crate::policy::Interfaces;
 use crate::settings::Settings;
 use std::net::SocketAddr;
 
 /// What its operator may ask.
 #[derive(Debug)]
 pub enum Command {
-    /// Other settings from now on. Allocations whose credential comes from a user or secret that is not there any more end; so do
-    /// permissions and channels to peers that may not be reached any more.
+    /// Other settings from now on, except the addresses of interfaces. Allocations whose credential comes from a user or secret that is
+    /// not there any more end; so do permissions and channels to peers that may not be reached any more.
     Reload(Box<Settings>),
+    /// The addresses of this host's interfaces, which have changed. Permissions, channels and connections to them end.
+    SetInterfaces(Interfaces),
     /// Another certificate for clients that come over DTLS from now on.
     SetCertificate(dtls::Certificate),
     /// No new allocations from now on: a client that asks is sent to the alternate server, or refused.

@@ -69,9 +69,7 @@ impl Relay {
         allocation.bind(now, number, peer).map_err(|unbound| match unbound {
             Unbound::Taken => 400u16,
             Unbound::Full => 508,
-        })?;
-        // A channel is a permission, too (RFC 8656 §12.2).
-        if allocation.permit(now, std::iter::once(peer.ip())) { Ok(()) } else { Err(508) }
+        })
     }
 
     /// Whether a peer can be reached from the allocation, and may be.

@@ -1,8 +1,8 @@
-//! Whom a client may reach through the relay: nobody that the public internet could not.
+//! Which peers a client may reach through the relay: those that everybody on the public internet can reach.
 //!
-//! A TURN server stands inside somebody's network. What it relays to a private address arrives from a trusted host, so that
-//! addresses which mean something only there are refused unless the operator names them. Six times has another server's filter been
-//! got round by writing the same address differently: here an address is read once, as a number, by [`PeerIp`].
+//! A TURN server is part of a private network. What it relays to a private address arrives from a trusted host, so
+//! addresses that have a meaning only there are refused unless the operator allows them. Filters of other servers have been bypassed by
+//! another way to write the same address: here an address is read once, as a number, by [`PeerIp`], and what it contains is judged too.
 
 use crate::limits::ALLOWED_MAX;
 use std::fmt;
@@ -10,15 +10,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// A peer's address, with the IPv4 address that it leads to if it is an IPv6 address that stands for one.
+/// A peer's address, with the IPv4 address that it leads to if it is an IPv6 address whose prefix stands for IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerIp {
     /// An IPv4 address.
     V4(Ipv4Addr),
     /// An IPv6 address that stands for itself.
     V6(Ipv6Addr),
-    /// An IPv6 address behind which a gateway finds this IPv4 address: NAT64 (RFC 6052 §2.1), 6to4 (RFC 3056), SIIT (RFC 7915), ISATAP
-    /// (RFC 5214).
+    /// An IPv6 address whose prefix makes a gateway send to this IPv4 address: NAT64 (RFC 6052 §2.1), 6to4 (RFC 3056), SIIT (RFC 7915).
     Embedded(Ipv6Addr, Ipv4Addr),
     /// An IPv6 address that never travels, as it is but another way to write an IPv4 address (RFC 4291 §2.5.5), or is that of a
     /// tunnel whose far end cannot be told (RFC 4380, RFC 8215).
@@ -46,12 +45,18 @@ impl PeerIp {
             Self::Embedded(ip, v4(0))
         } else if is_in(0x2002, 16) {
             Self::Embedded(ip, v4(80))
-        } else if matches!((bits >> 32) as u32, 0x0000_5efe | 0x0200_5efe) {
-            Self::Embedded(ip, v4(0))
         } else {
             Self::V6(ip)
         }
     }
+}
+
+/// The IPv4 address in an interface identifier of ISATAP (RFC 5214 §6.1), to which a host of such a site sends. It does not depend on the
+/// prefix, which has to be public as well. Of the identifier's first byte, the two bits with a meaning of their own do not matter.
+fn isatap(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let identifier = ip.to_bits() as u64;
+    let is_isatap = (identifier >> 32) as u32 & !0x0300_0000 == 0x0000_5efe;
+    is_isatap.then(|| Ipv4Addr::from_bits(identifier as u32))
 }
 
 /// A network: so many leading bits of an address.
@@ -84,7 +89,7 @@ impl Network {
     }
 }
 
-/// What no client may reach over IPv4 (RFC 6890 and what came after, and where clouds put what hosts are to know).
+/// What no client may reach over IPv4 (the IANA IPv4 Special-Purpose Address Registry, multicast, and the metadata services of clouds).
 const REFUSED_V4: &[Network] = &[
     Network::v4(0, 0, 0, 0, 8),
     Network::v4(10, 0, 0, 0, 8),
@@ -106,7 +111,7 @@ const REFUSED_V4: &[Network] = &[
 /// The only IPv6 addresses that are public (RFC 4291 §2.4).
 const PUBLIC_V6: Network = Network::v6(0b001, 3);
 
-/// What no client may reach among those: special purposes, documentation.
+/// What no client may reach among those (the IANA IPv6 Special-Purpose Address Registry; 6to4 is judged by what it contains).
 const REFUSED_V6: &[Network] =
     &[Network::v6(0x2001_0000 >> 9, 23), Network::v6(0x2001_0db8, 32), Network::v6(0x3fff_0000 >> 12, 20)];
 
@@ -168,8 +173,33 @@ impl fmt::Display for Allowed {
 pub struct Policy {
     /// What may be reached in spite of the rules.
     pub allowed: Vec<Allowed>,
-    /// This server's own addresses, which only an exception opens: whatever else listens there would be reached from its own host.
+    /// Whether nothing else may be reached.
+    pub allowed_only: bool,
+    /// This server's own addresses by its options, announced ones too. Only an exception opens them: other services of this host
+    /// would be reached from the host itself.
     pub own: Vec<IpAddr>,
+    /// The addresses of this host's interfaces, which count as its own too. The driver keeps them up to date.
+    pub interfaces: Interfaces,
+}
+
+/// Addresses of the host's interfaces, sorted: a host with many containers has hundreds, and each datagram in a Send indication is
+/// judged. How many there are is the host's own choice, not a peer's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interfaces(Vec<IpAddr>);
+
+impl FromIterator<IpAddr> for Interfaces {
+    fn from_iter<T: IntoIterator<Item = IpAddr>>(ips: T) -> Self {
+        let mut ips: Vec<IpAddr> = ips.into_iter().collect();
+        ips.sort_unstable();
+        ips.dedup();
+        Self(ips)
+    }
+}
+
+impl Interfaces {
+    fn contains(&self, ip: IpAddr) -> bool {
+        self.0.binary_search(&ip).is_ok()
+    }
 }
 
 impl Policy {
@@ -187,13 +217,25 @@ impl Policy {
     fn judge(&self, ip: IpAddr, reaches: impl Fn(&Allowed) -> bool) -> bool {
         let is_public = match PeerIp::from(ip) {
             PeerIp::Never(_) => return self.is_allowed(ip, reaches) && ip == IpAddr::V6(Ipv6Addr::LOCALHOST),
-            PeerIp::V4(v4) => is_public_v4(v4) && !self.own.contains(&ip),
-            PeerIp::V6(v6) => is_public_v6(v6) && !self.own.contains(&ip),
-            PeerIp::Embedded(_, v4) => {
-                is_public_v4(v4) && !self.own.contains(&ip) && !self.own.contains(&IpAddr::V4(v4))
-            }
+            PeerIp::V4(v4) => self.is_foreign_v4(v4),
+            PeerIp::V6(v6) => is_public_v6(v6) && self.leads_abroad(v6),
+            PeerIp::Embedded(v6, v4) => self.is_foreign_v4(v4) && self.leads_abroad(v6),
         };
-        is_public || self.is_allowed(ip, reaches)
+        is_public && !self.allowed_only || self.is_allowed(ip, reaches)
+    }
+
+    /// Whether an IPv4 address is public and not this host's.
+    fn is_foreign_v4(&self, ip: Ipv4Addr) -> bool {
+        is_public_v4(ip) && !self.is_own(IpAddr::V4(ip))
+    }
+
+    /// Whether an IPv6 address is not this host's, nor that of a tunnel to an IPv4 address that may not be reached.
+    fn leads_abroad(&self, ip: Ipv6Addr) -> bool {
+        !self.is_own(IpAddr::V6(ip)) && isatap(ip).is_none_or(|v4| self.is_foreign_v4(v4))
+    }
+
+    fn is_own(&self, ip: IpAddr) -> bool {
+        self.own.contains(&ip) || self.interfaces.contains(ip)
     }
 
     fn is_allowed(&self, ip: IpAddr, reaches: impl Fn(&Allowed) -> bool) -> bool {
@@ -240,6 +282,8 @@ mod tests {
             "64:ff9b::8.8.8.8",
             "2002:808:808::1",
             "::ffff:0:8.8.8.8",
+            "2600::5efe:8.8.8.8",
+            "2002:808:808:1:200:5efe:808:404",
         ] {
             assert!(policy.admits_host(ip(public)), "{public}");
             assert!(policy.admits(SocketAddr::new(ip(public), 9)), "{public}");
@@ -256,12 +300,47 @@ mod tests {
     }
 
     #[test]
+    fn interface_addresses_count_as_own_however_they_are_written() {
+        let interfaces = ["8.8.8.8", "2600::1", "9.9.9.9", "8.8.8.8"].map(ip).into_iter().collect();
+        let policy = Policy { interfaces, ..Policy::default() };
+        for own in
+            ["8.8.8.8", "9.9.9.9", "2600::1", "64:ff9b::8.8.8.8", "2002:909:909::1", "2600::5efe:8.8.8.8"]
+        {
+            assert!(!policy.admits_host(ip(own)), "{own}");
+        }
+        assert!(["8.8.4.4", "2600::2"].into_iter().all(|other| policy.admits_host(ip(other))));
+        let allowed = vec!["9.9.9.9:7000".parse().expect("an exception")];
+        let policy = Policy { allowed, ..policy };
+        let admits = |peer: &str| policy.admits(peer.parse().expect("an address"));
+        assert!(admits("9.9.9.9:7000") && !admits("9.9.9.9:6379") && !admits("8.8.8.8:7000"));
+    }
+
+    #[test]
+    fn allowed_peers_only_means_no_other_peer() {
+        let allowed = vec!["203.0.113.7:7000-7007".parse().expect("an exception")];
+        let policy = Policy { allowed, allowed_only: true, ..Policy::default() };
+        let admits = |peer: &str| policy.admits(peer.parse().expect("an address"));
+        assert!(admits("203.0.113.7:7000") && admits("203.0.113.7:7007"));
+        for peer in [
+            "203.0.113.7:7008",
+            "203.0.113.8:7000",
+            "8.8.8.8:7000",
+            "[2600::1]:7000",
+            "[64:ff9b::cb00:7107]:7000",
+        ] {
+            assert!(!admits(peer), "{peer}");
+        }
+        assert!(!policy.admits_host(ip("8.8.8.8")) && !policy.admits_host(ip("2600::1")));
+    }
+
+    #[test]
     fn an_exception_opens_what_it_names_and_nothing_else() {
         let policy = Policy {
             allowed: ["127.0.0.1:7000-7001", "10.1.0.0/16", "[::1]:7000", "fd00::5"]
                 .map(|text| text.parse().expect("an exception"))
                 .to_vec(),
             own: vec![ip("127.0.0.1")],
+            ..Policy::default()
         };
         for (peer, may) in [
             ("127.0.0.1:7000", true),

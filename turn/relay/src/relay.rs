@@ -183,16 +183,24 @@ impl Relay {
     }
 
     fn reload(&mut self, settings: Settings) {
-        let indices = 0..self.allocations.len() as u32;
+        let interfaces = std::mem::take(&mut self.settings.policy.interfaces);
         self.settings = settings;
-        for index in indices {
-            let Some(allocation) = &mut self.allocations[index as usize] else { continue };
-            if self.settings.credentials.still_has(&allocation.user, allocation.origin) {
-                allocation.obey(&self.settings.policy);
-            } else {
+        self.settings.policy.interfaces = interfaces;
+        for index in 0..self.allocations.len() as u32 {
+            let Some(allocation) = &self.allocations[index as usize] else { continue };
+            let Settings { credentials, tcp_peers, .. } = &self.settings;
+            let has_lost = allocation.is_tcp && !tcp_peers;
+            if has_lost || !credentials.still_has(&allocation.user, allocation.origin) {
                 self.end(index, End::Revoked);
             }
         }
+        self.apply_policy();
+    }
+
+    /// Ends permissions, channels and connections to peers that may not be reached any more.
+    fn apply_policy(&mut self) {
+        let policy = &self.settings.policy;
+        self.allocations.iter_mut().flatten().for_each(|allocation| allocation.obey(policy));
         let policy = &self.settings.policy;
         let outside = self.streams.outside(|peer| policy.admits_host(peer.ip()));
         outside.into_iter().for_each(|stream| self.close_stream(stream));
@@ -253,6 +261,10 @@ impl Machine for Relay {
     fn on_command(&mut self, _now: Instant, command: Command, _tx: &mut impl Tx) {
         match command {
             Command::Reload(settings) => self.reload(*settings),
+            Command::SetInterfaces(interfaces) => {
+                self.settings.policy.interfaces = interfaces;
+                self.apply_policy();
+            }
             Command::Drain => self.is_draining = true,
             // For whoever decrypts what comes here.
             Command::SetCertificate(_) => {}

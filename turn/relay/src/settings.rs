@@ -3,7 +3,10 @@
 use crate::credentials::Credentials;
 use crate::policy::Policy;
 use crate::quota::Quotas;
+use machine::Instant;
+use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything a relay is told. The first part may change while it runs.
@@ -30,6 +33,24 @@ pub struct Settings {
     pub announced: Vec<IpAddr>,
     /// Which families relay sockets can be had of: IPv4, IPv6.
     pub families: [bool; 2],
-    /// The wall clock at [`Instant::EPOCH`](machine::Instant::EPOCH), since 1970: by it minted credentials expire.
-    pub unix_at_epoch: Duration,
+    /// Whether peers may be reached over TCP (RFC 6062).
+    pub tcp_peers: bool,
+    /// By it minted credentials expire. Read for each authentication, as it may be set while the server runs.
+    pub wall_clock: Arc<dyn WallClock>,
+}
+
+/// What time it is for people.
+pub trait WallClock: Debug + Send + Sync {
+    /// The time since 1970 at this moment.
+    fn since_1970(&self, now: Instant) -> Duration;
+}
+
+/// A wall clock that nobody sets, by the time at [`Instant::EPOCH`]. For tests.
+#[derive(Clone, Copy, Debug)]
+pub struct EvenClock(pub Duration);
+
+impl WallClock for EvenClock {
+    fn since_1970(&self, now: Instant) -> Duration {
+        self.0 + now.since_epoch()
+    }
 }

@@ -8,6 +8,7 @@ use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use stun::{Message, Method};
 
 #[test]
 fn help_tells_every_option_with_its_unit_and_default() {
@@ -31,6 +32,9 @@ fn a_mistake_costs_exit_code_2_and_says_what_is_expected() {
     for (flags, wanted) in [
         (&["--port", "0"][..], "--port <PORT>"),
         (&["--listen-ip", "127.0.0.1"], "nobody could allocate"),
+        (&["--user", "u:p", "--allowed-peers-only"], "add --allow-peer"),
+        (&["--user", "a\u{7}:p"], "RFC 8265"),
+        (&["--user", "u:p", "--realm", "a\u{7}"], "--realm has a character that RFC 8265 does not allow"),
         (&["--config", &file], "line 2: invalid value 'nowhere' for '--allow-peer <PEERS>'"),
         (&["--user", "u:p", "--listen-ip", "0.0.0.0"], "give --relay-ip"),
     ] {
@@ -39,6 +43,20 @@ fn a_mistake_costs_exit_code_2_and_says_what_is_expected() {
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.contains(wanted), "{text}");
     }
+}
+
+#[test]
+fn a_server_for_allowed_peers_only_relays_to_those_and_not_over_tcp() {
+    let server = Server::start(&["--allowed-peers-only"]);
+    let mut client = Client::new(server.port, "u", "p");
+    client.allocate().unwrap();
+    let mut permit = |peer: &str| {
+        let peer = peer.parse().unwrap();
+        let answer = client.ask(Method::CREATE_PERMISSION, |writer| _ = writer.xor_peer_address(peer));
+        Message::new(&answer).unwrap().error_code().map_or(0, |(code, _)| code)
+    };
+    assert_eq!([permit("127.0.0.1:9"), permit("8.8.8.8:9"), permit("127.0.0.2:9")], [0, 403, 403]);
+    assert_eq!(Client::over_tcp(server.port, "u", "p").allocate_for(stun::TCP), Err(442));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use crate::rig::{Rig, settings};
 use machine::{Machine, SocketError};
-use relay::{Command, Counter, End, Event, Settings};
+use relay::limits::RESERVATIONS_MAX;
+use relay::{Command, Counter, End, Event, Quotas, Settings};
 use std::time::Duration;
 use stun::attribute::{ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, ALTERNATE_SERVER, EVEN_PORT};
 use stun::{Family, Method, Writer};
@@ -155,6 +156,27 @@ fn an_even_port_comes_with_the_next_one_reserved_for_the_same_user() {
     assert_eq!(rig.client("8.8.8.8:5").allocate(&mut rig, with_token).code(), 508, "taken");
     assert_eq!(second.refresh(&mut rig, 0).code(), 0);
     assert_eq!(rig.sockets.len(), 2);
+}
+
+/// RFC 8656 §7.2: a client that asks for the next port as well gets both or neither.
+#[test]
+fn an_even_port_whose_next_one_cannot_be_reserved_is_refused() {
+    let quotas = Quotas { allocations_per_user: 1_000, ports_per_user: 1_000, ..Quotas::default() };
+    let mut rig = Rig::new(Settings { quotas, ..settings() });
+    let reserve = |writer: &mut Writer<'_>| _ = writer.even_port(true);
+    for port in 1..=RESERVATIONS_MAX {
+        let answer = rig.client(&format!("8.8.8.8:{port}")).allocate(&mut rig, reserve);
+        assert!(answer.message().reservation_token().is_some());
+    }
+    let open = rig.sockets.len();
+    let mut late = rig.client("8.8.8.8:9000");
+    assert_eq!(late.allocate(&mut rig, reserve).code(), 508);
+    assert_eq!((rig.sockets.len(), rig.count(Counter::NoCapacity)), (open, 1), "nothing is left of it");
+    assert_eq!(late.allocate(&mut rig, |writer| _ = writer.even_port(false)).code(), 0);
+    // When the reservations have run out, there is room again.
+    rig.run_for(Duration::from_secs(31));
+    let answer = rig.client("8.8.8.8:9001").allocate(&mut rig, reserve);
+    assert!(answer.message().reservation_token().is_some());
 }
 
 #[test]

@@ -1,10 +1,43 @@
 //! The long-term credential mechanism (RFC 8489 §9.2), and credentials that expire.
 
 use crate::rig::{Rig, UNIX, settings};
-use relay::{Command, Counter, Credentials, Derivation, Settings, mint};
+use machine::Instant;
+use relay::{Command, Counter, Credentials, Derivation, Settings, WallClock, mint};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use stun::attribute::{LIFETIME, NONCE, PASSWORD_ALGORITHMS, REALM, USERNAME};
 use stun::{Class, Integrity, Method, PasswordAlgorithm, Writer};
+
+/// A wall clock that is set.
+#[derive(Debug, Default)]
+struct SetClock(AtomicU64);
+
+impl WallClock for SetClock {
+    fn since_1970(&self, _now: Instant) -> Duration {
+        Duration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn credentials_expire_by_the_wall_clock_as_it_is_when_they_are_used() {
+    let clock = Arc::new(SetClock::default());
+    let set = |since_1970: Duration| clock.0.store(since_1970.as_secs(), Ordering::Relaxed);
+    let mut rig = Rig::new(Settings { wall_clock: clock.clone(), ..settings() });
+    let (username, password) = mint(b"north", Derivation::Sha1, UNIX, "alice");
+    let mut allocate = |port: u16| {
+        let mut client = rig.client(&format!("8.8.8.8:{port}"));
+        (client.username, client.password) = (username.clone(), password.clone());
+        client.allocate(&mut rig, |_| {}).code()
+    };
+    set(UNIX - Duration::from_secs(1));
+    assert_eq!(allocate(1), 0);
+    // The clock was slow, and is corrected without a restart; or it was fast.
+    set(UNIX + Duration::from_secs(1));
+    assert_eq!(allocate(2), 401);
+    set(UNIX);
+    assert_eq!(allocate(3), 0);
+}
 
 /// What it can beyond MD5 the server tells behind a connection, and over UDP whoever asks with as many bytes as that takes.
 #[test]

@@ -1,6 +1,7 @@
 //! Permissions, channels, and what passes (RFC 8656 §9 to §12).
 
 use crate::rig::{Rig, at, settings};
+use relay::limits::PERMISSIONS_MAX;
 use relay::{Counter, Settings};
 use std::time::Duration;
 use stun::{ChannelData, Class, Family, Message, Method};
@@ -87,6 +88,27 @@ fn a_number_is_one_peers_and_a_peer_has_one_number() {
     client.allocated(&mut rig);
     assert_eq!(client.bind(&mut rig, 0x7fff, PEER), 0);
     assert!(client.send_channel(&mut rig, 0x7fff, b"x").is_some());
+}
+
+/// A channel comes with a permission (RFC 8656 §12.2): both or neither.
+#[test]
+fn a_channel_bind_that_fails_leaves_neither_channel_nor_permission() {
+    let mut rig = Rig::new(settings());
+    let mut client = rig.client("8.8.8.8:1");
+    client.allocate(&mut rig, |writer| _ = writer.lifetime(3600));
+    for host in 0..PERMISSIONS_MAX {
+        assert_eq!(client.permit(&mut rig, &format!("198.51.100.{host}:1")), 0);
+    }
+    let beyond = "198.51.100.200:1";
+    assert_eq!(client.bind(&mut rig, 0x4000, beyond), 508);
+    assert_eq!(client.send_channel(&mut rig, 0x4000, b"x"), None);
+    assert_eq!(rig.count(Counter::NoChannel), 1, "there is no such channel");
+    assert_eq!(client.bind(&mut rig, 0x4000, "198.51.100.0:1"), 0, "the number is free");
+    assert_eq!(client.bind(&mut rig, 0x4000, "198.51.100.1:1"), 400);
+    rig.run_for(Duration::from_secs(301));
+    assert_eq!(client.bind(&mut rig, 0x4000, "198.51.100.2:1"), 400, "still another peer's");
+    assert_eq!(client.send(&mut rig, "198.51.100.2:1", b"x"), None, "no permission comes of it");
+    assert_eq!(client.bind(&mut rig, 0x4001, beyond), 0, "the peer has no number yet");
 }
 
 #[test]

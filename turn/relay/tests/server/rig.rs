@@ -1,9 +1,10 @@
 //! A relay without a network: a driver that opens what is ordered, and clients that know the protocol by the library's own reader.
 
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Tx};
-use relay::{Command, Counter, Credentials, Policy, Quotas, Relay, Settings};
+use relay::{Command, Counter, Credentials, EvenClock, Policy, Quotas, Relay, Settings};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use stun::attribute::{NONCE, PASSWORD_ALGORITHMS};
 use stun::{ChannelData, Class, Integrity, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer};
@@ -52,7 +53,11 @@ pub fn settings() -> Settings {
     let allowed = ["198.51.100.0/24", "2001:db8::/32"].map(|text| text.parse().expect("an exception"));
     Settings {
         credentials: credentials.secret(b"north").expect("a secret"),
-        policy: Policy { allowed: allowed.to_vec(), own: vec![server_ip(false), server_ip(true)] },
+        policy: Policy {
+            allowed: allowed.to_vec(),
+            own: vec![server_ip(false), server_ip(true)],
+            ..Policy::default()
+        },
         quotas: Quotas::default(),
         lifetime_max: Duration::from_secs(3600),
         excess_bytes_per_second: relay::limits::EXCESS_BYTES_PER_SECOND,
@@ -60,7 +65,8 @@ pub fn settings() -> Settings {
         alternate_server: None,
         announced: Vec::new(),
         families: [true, true],
-        unix_at_epoch: UNIX,
+        tcp_peers: true,
+        wall_clock: Arc::new(EvenClock(UNIX)),
     }
 }
 

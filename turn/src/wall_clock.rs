@@ -1,0 +1,29 @@
+//! The system's wall clock, which an operator or NTP may set while the server runs.
+
+use machine::Instant;
+use relay::WallClock;
+use std::time::{Duration, SystemTime};
+
+/// Read each time that it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock;
+
+impl WallClock for SystemClock {
+    fn since_1970(&self, _now: Instant) -> Duration {
+        // A clock before 1970 is not set; then no minted credential has expired.
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_does_not_depend_on_the_machines_time() {
+        let since_1970 = |now| SystemClock.since_1970(now).as_secs();
+        let later = Instant::EPOCH + Duration::from_secs(1_000_000_000);
+        assert!(since_1970(Instant::EPOCH) > 1_700_000_000);
+        assert!(since_1970(later) - since_1970(Instant::EPOCH) < 1_000_000);
+    }
+}
