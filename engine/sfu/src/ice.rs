@@ -470,7 +470,7 @@ mod tests {
         let bytes = check.bytes();
         let message = Message::new(&bytes).expect("well-formed");
         let ufrag = ice.ufrag();
-        let (answer, accepted) = ice.on_check(at(1), path(1), &ufrag, &message).expect("authentic");
+        let (answer, accepted) = ice.on_check(at(1), path(1), false, &ufrag, &message).expect("authentic");
         assert_eq!(
             (answer, accepted, ice.selected()),
             (Answer::UnknownAttributes, Accepted::default(), None)
