@@ -248,6 +248,51 @@ fn what_ffmpeg_sends_another_ffmpeg_plays() {
     assert_eq!(counters.discarded(Discard::PlainStranger), 0);
 }
 
+/// ffmpeg is started four times in a row for two seconds each, with these options for its RTP, and one receiver plays all of it. Each
+/// start has ports of its own again, as the last has left them.
+fn play_four_starts(comedia: bool, options: &str) {
+    let (_engine, mut controller) = start();
+    let port = free_ports(8);
+    let from = port + 4;
+    let told = |port: u16| (!comedia).then_some(port);
+    let video = VIDEO.source(&mut controller, told(from), None);
+    let audio = AUDIO.source(&mut controller, told(from + 2), None);
+    VIDEO.sink(&mut controller, port, None);
+    AUDIO.sink(&mut controller, port + 2, None);
+    let sdp = sdp(port, port + 2, None);
+    // Sixty frames of picture and a hundred of sound a start: so many come only if all four are heard, nearly from their beginnings on.
+    let expected = [220, 360];
+    let mut receiver = ffmpeg_receiver(&sdp, expected);
+    receiver.await_listening(loopback(), port + 3);
+    let way = |to: SocketAddr, from: u16| {
+        format!("{options} rtp://{to}?localrtpport={from}&localrtcpport={}", from + 1)
+    };
+    for _ in 0..4 {
+        ffmpeg_sender_for(2, &way(video, from), &way(audio, from + 2)).finish();
+    }
+    assert_received(receiver, expected);
+    let counters = controller.await_counters(|counters| counters.value(Counter::RtpIn) >= 4 * (60 + 100));
+    assert!(has_clean_ingress(&counters), "{counters:?}");
+    // With comedia the first report of either track comes before the address is known.
+    let strangers = if comedia { 2 } else { 0 };
+    assert!(counters.discarded(Discard::PlainStranger) <= strangers, "{counters:?}");
+}
+
+#[test]
+fn ffmpeg_started_four_times_is_played_on_where_its_address_was_told() {
+    play_four_starts(false, "");
+}
+
+#[test]
+fn ffmpeg_started_four_times_is_played_on_with_comedia() {
+    play_four_starts(true, "");
+}
+
+#[test]
+fn ffmpeg_started_four_times_with_the_same_ssrc_is_played_on() {
+    play_four_starts(false, "-ssrc 7");
+}
+
 #[test]
 fn srtp_goes_through_from_one_ffmpeg_to_another_and_nobody_else_is_heard() {
     let (_engine, mut controller) = start();

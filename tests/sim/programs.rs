@@ -363,6 +363,28 @@ fn a_program_that_repeats_its_numbers_and_timestamps_after_a_pause_is_heard() {
     assert_continuous(&call.world, &seen);
 }
 
+/// Packets as ffmpeg makes them, which fill an Ethernet frame: a receiver tells by the numbers of the pictures whether one is missing.
+#[test]
+fn numbers_of_pictures_go_on_in_packets_as_long_as_an_ethernet_holds() {
+    let mut call = Call::new(715, produce(Codec::Vp8, None, Encoding::SINGLE), false);
+    let mut seen = Vec::new();
+    for start in 0..3u16 {
+        for n in 0..30u16 {
+            // X and S; I; a PictureID of 15 bits, which begins anew at each start.
+            let mut payload = [&[0x90, 0x80, 0x80, n as u8][..], &vp8(n == 0)[1..]].concat();
+            payload.resize(1_472 - 12, 7);
+            let seq = 1_000 + 100 * start + n;
+            call.play(frame(70 + u32::from(start), seq, u32::from(n) * 3_000, &payload), 33 * MS);
+        }
+        seen.extend(call.media());
+    }
+    assert_eq!(seen.len(), 90, "{}", call.world);
+    let numbers =
+        seen.iter().map(|packet| u16::from_be_bytes([packet.payload[2], packet.payload[3]]) & 0x7fff);
+    let numbers: Vec<u16> = numbers.collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{}: {numbers:?}", call.world);
+}
+
 #[test]
 fn one_packet_apart_from_the_others_is_noise() {
     let mut call = Call::new(706, produce(Codec::Opus, None, Encoding::SINGLE), false);

@@ -116,9 +116,9 @@ pub const VIDEO_CACHE_LEN: usize = 512;
 pub const AUDIO_CACHE_LEN: usize = 64;
 
 /// Bytes of one cached packet: its payload, and its dependency descriptor if it has one. Browsers keep RTP packets at about
-/// 1,200 bytes; a longer one is forwarded but not cached, and so cannot be asked for again. A longer one also keeps the picture
-/// numbers its publisher gave it.
-pub const CACHED_LEN_MAX: usize = 1400;
+/// 1,200 bytes, GStreamer at 1,400; ffmpeg fills an Ethernet frame, 1,472 bytes with the RTP header. A longer one is forwarded but not cached,
+/// and so cannot be asked for again. It also keeps the picture numbers its publisher gave it.
+pub const CACHED_LEN_MAX: usize = 1472;
 
 /// Packets of one receive batch that wait to be given out together. When there are more, those that wait go at once.
 pub const HELD_MAX: usize = 64;
