@@ -26,6 +26,7 @@ mod plain;
 mod program;
 mod starting;
 mod tcp;
+mod turn_own;
 
 use std::time::Duration;
 

@@ -64,7 +64,8 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    fn new() -> Self {
+    /// One with loopback alone.
+    pub fn new() -> Self {
         // Longer than any test, should this process die without a word.
         let holder = Command::new("unshare").args(["--net", "sleep", "300"]).stdin(Stdio::null()).spawn();
         let mut namespace = Self { holder: holder.expect("unshare, of util-linux") };

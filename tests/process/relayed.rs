@@ -27,11 +27,17 @@ pub struct TurnServer {
 impl TurnServer {
     /// Beside the engine, which it relays to, and to nobody else.
     pub fn start(at: &Namespace, engine: SocketAddr) -> Self {
+        let (listen_ip, engine) = (SERVER.to_string(), engine.to_string());
+        Self::start_with(at, &["--listen-ip", &listen_ip, "--workers", "2", "--allow-peer", &engine])
+    }
+
+    /// With these options.
+    pub fn start_with(at: &Namespace, options: &[&str]) -> Self {
         let log = crate::engine::socket_path().with_extension("turn");
         let process = at
             .command(binary("leat-turn"))
-            .args(["--listen-ip", &SERVER.to_string(), "--port", &TURN_PORT.to_string(), "--workers", "2"])
-            .args(["--user", "u:p", "--allow-peer", &engine.to_string()])
+            .args(["--port", &TURN_PORT.to_string(), "--user", "u:p"])
+            .args(options)
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
             .spawn()
@@ -119,7 +125,8 @@ pub fn mapped(socket: &UdpSocket, port: u16) -> SocketAddr {
     Message::new(&answer).unwrap().xor_mapped_address().expect("an address")
 }
 
-fn ask(
+/// Asks over UDP, and waits for the answer.
+pub fn ask(
     socket: &UdpSocket,
     method: Method,
     known: Option<Known<'_>>,
