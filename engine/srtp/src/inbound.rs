@@ -1,8 +1,8 @@
 //! What arrives: verify, decrypt in place, remember (RFC 3711 §3.3).
 
-use crate::cipher::{Cipher, ENCRYPTED, RtcpNonce, RtpNonce};
+use crate::cipher::{BadTag, Cipher, ENCRYPTED, RtcpNonce, RtpNonce};
 use crate::header::{RTCP_HEADER_LEN, RtpHeader, rtcp_ssrc, rtp_header_len};
-use crate::limits::{RTP_INDEX_MAX, SSRCS_MAX, SSRCS_RETIRED_MAX};
+use crate::limits::{FIRST_LEN_MAX, RTP_INDEX_MAX, SSRCS_MAX, SSRCS_RETIRED_MAX};
 use crate::replay::Window;
 use crate::{Discard, MasterKey, Profile};
 use std::collections::BTreeMap;
@@ -11,9 +11,9 @@ use std::fmt;
 /// The receiving side of a session: the peer's keys, and per source the roll-over counter and the
 /// replay window.
 ///
-/// A source becomes known by its first authentic packet, whose roll-over counter must be 0
-/// (RFC 3711 §3.3.1): a sender's first packets must not all get lost right before its sequence number
-/// wraps. Browsers start in the lower half to that end.
+/// A source becomes known by its first authentic packet. Its roll-over counter should be 0 (RFC 3711 §3.3.1), but is 1 if all packets
+/// were lost that came before the sequence number wrapped: a sender may start close to the end, or send for minutes before anything
+/// arrives. So 1 is tried when 0 is not authentic. More is not tried: each counter costs every forged packet one more decryption.
 ///
 /// Of a source that gives way to a newer one, only the highest index is kept: its packets are then taken again from the next index
 /// on. A context that can keep no more says [`SsrcLimit`](Discard::SsrcLimit) to every authentic packet of a new source, and needs a new
@@ -57,13 +57,15 @@ impl Inbound {
         let RtpHeader { seq, ssrc } = RtpHeader::read(packet).ok_or(Discard::TooShort)?;
 
         let source = self.rtp_sources.find(ssrc);
-        let index = match self.rtp_sources.highest(source) {
-            Some(highest) => estimate(highest, seq)?,
-            None => u64::from(seq),
+        let opened = match self.rtp_sources.highest(source) {
+            Some(highest) => {
+                let index = estimate(highest, seq)?;
+                self.rtp_sources.check(source, index)?;
+                self.rtp.open_rtp(RtpNonce { ssrc, index }, packet, header_len).map(|()| index)
+            }
+            None => open_first(&self.rtp, RtpHeader { seq, ssrc }, packet, header_len),
         };
-        self.rtp_sources.check(source, index)?;
-        let nonce = RtpNonce { ssrc, index };
-        self.rtp.open_rtp(nonce, packet, header_len).map_err(|_| Discard::AuthFailed)?;
+        let index = opened.map_err(|_| Discard::AuthFailed)?;
         self.rtp_sources.accept(source, ssrc, index)?;
 
         let len = packet.len() - tag_len;
@@ -196,6 +198,29 @@ impl Sources {
         }
         Ok(())
     }
+}
+
+/// Opens the first packet of a source, whose roll-over counter is 0 or 1; yields its index.
+fn open_first(
+    cipher: &Cipher,
+    RtpHeader { seq, ssrc }: RtpHeader,
+    packet: &mut [u8],
+    header_len: usize,
+) -> Result<u64, BadTag> {
+    // AES-GCM overwrites what it cannot open.
+    let mut copy = [0; FIRST_LEN_MAX];
+    let kept = copy.get_mut(..packet.len());
+    let kept = kept.map(|kept| {
+        kept.copy_from_slice(packet);
+        &*kept
+    });
+    let index = u64::from(seq);
+    if cipher.open_rtp(RtpNonce { ssrc, index }, packet, header_len).is_ok() {
+        return Ok(index);
+    }
+    packet.copy_from_slice(kept.ok_or(BadTag)?);
+    let index = 1 << 16 | index;
+    cipher.open_rtp(RtpNonce { ssrc, index }, packet, header_len).map(|()| index)
 }
 
 /// The index that is closest to the highest one so far (RFC 3711 §3.3.1, appendix A).

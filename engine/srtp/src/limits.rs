@@ -22,3 +22,7 @@ pub const RTCP_INDEX_MAX: u32 = (1 << 31) - 1;
 
 /// RTP packets of one source under one key: 48 bits of index (RFC 3711 §9.2).
 pub const RTP_INDEX_MAX: u64 = (1 << 48) - 1;
+
+/// Bytes of a source's first packet up to which a roll-over counter of 1 is tried as well, on a copy. Longer ones must have a counter of 0:
+/// media packets fit the usual MTU.
+pub const FIRST_LEN_MAX: usize = 1500;
