@@ -33,11 +33,6 @@ pub const RTP: &[Known] = &[
         applies: |packet| packet.first().is_some_and(|first| first >> 6 != 2),
     },
     Known {
-        conflict: Conflict::OnlyTheyAccept,
-        reason: "it takes a padding count of zero, which would not count itself (RFC 3550 §5.1)",
-        applies: |packet| packet.first().is_some_and(|first| first & 0x20 != 0) && packet.last() == Some(&0),
-    },
-    Known {
         conflict: Conflict::OnlyWeAccept,
         reason: "its walk over extension elements leaves the block, and takes payload for extensions",
         applies: rtp_elements_are_odd,

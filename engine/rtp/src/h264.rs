@@ -1,8 +1,8 @@
 //! H.264 (RTP payload RFC 6184): which NAL units a packet carries, and whether it begins a keyframe.
 //!
 //! The packetization modes browsers use, 0 and 1: single NAL units, STAP-A and FU-A. What is *not* here: the
-//! interleaved mode (STAP-B, MTAP, FU-B), which no browser offers, and anything inside a NAL unit. The payload
-//! has no layer numbers; those come with the dependency descriptor.
+//! interleaved mode (STAP-B, MTAP, FU-B), which no browser offers, and anything inside a NAL unit but the id of a parameter set.
+//! The payload has no layer numbers; those come with the dependency descriptor.
 //!
 //! ```text
 //!          0 1 2 3 4 5 6 7
@@ -33,6 +33,8 @@ pub enum Payload<'a> {
 /// A NAL unit or a piece of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nal<'a> {
+    /// Its header byte; of a fragment, the one that the whole NAL unit has.
+    pub header: u8,
     /// What it holds.
     pub kind: NalKind,
     /// How much it matters that it arrives, 0 to 3 (NRI); 0: no picture refers to it.
@@ -76,15 +78,22 @@ impl Payload<'_> {
             STAP_A => Payload::Aggregate(Aggregate::parse(rest)?),
             FU_A => {
                 let (&fragment, bytes) = rest.split_first()?;
+                // RFC 6184 §5.8 forbids both at once, since a NAL unit in one piece needs no fragment. Hardware encoders send it all the same
+                // for small ones, and receivers take it for what it is: a whole NAL unit.
                 let (start, end) = (fragment & S != 0, fragment & E != 0);
-                // RFC 6184 §5.8: a NAL unit in one piece is not fragmented.
-                if start && end {
-                    return None;
-                }
                 Payload::Fragment { nal: Nal::new(header & !TYPE | fragment & TYPE, bytes), start, end }
             }
             _ => return None,
         })
+    }
+
+    /// Calls `each` with every NAL unit that is whole in the packet.
+    pub fn whole_units<'a>(&'a self, mut each: impl FnMut(Nal<'a>)) {
+        match *self {
+            Payload::Single(nal) | Payload::Fragment { nal, start: true, end: true } => each(nal),
+            Payload::Aggregate(aggregate) => aggregate.for_each(each),
+            Payload::Fragment { .. } => {}
+        }
     }
 
     /// Whether a NAL unit of this kind begins in the packet.
@@ -110,8 +119,32 @@ pub fn is_keyframe(payload: &[u8]) -> bool {
 
 impl<'a> Nal<'a> {
     fn new(header: u8, bytes: &'a [u8]) -> Nal<'a> {
-        Nal { kind: NalKind::new(header & TYPE), ref_idc: header >> 5 & 0x03, bytes }
+        Nal { header, kind: NalKind::new(header & TYPE), ref_idc: header >> 5 & 0x03, bytes }
     }
+
+    /// The id of a parameter set (ITU-T H.264 §7.3.2.1.1, §7.3.2.2): a later set of the same kind and id replaces it. `None` if it is none, or if
+    /// its id is beyond what the standard allows.
+    pub fn parameter_set_id(&self) -> Option<u8> {
+        let (at, id_max) = match self.kind {
+            // Behind profile, constraints and level.
+            NalKind::Sps => (3, 31),
+            NalKind::Pps => (0, 255),
+            _ => return None,
+        };
+        let id = exp_golomb(self.bytes.get(at..)?)?;
+        u8::try_from(id).ok().filter(|id| *id <= id_max)
+    }
+}
+
+/// The unsigned Exp-Golomb code that the bytes begin with (ITU-T H.264 §9.1), up to 16 bits of value.
+fn exp_golomb(bytes: &[u8]) -> Option<u32> {
+    let word = bytes.iter().chain([0; 4].iter()).take(4).fold(0, |word, byte| word << 8 | u32::from(*byte));
+    let zeros = word.leading_zeros();
+    let len = 2 * zeros + 1;
+    if zeros > 15 || len as usize > 8 * bytes.len() {
+        return None;
+    }
+    Some((word << zeros >> (31 - zeros)) - 1)
 }
 
 impl NalKind {
@@ -177,8 +210,8 @@ mod tests {
         assert_eq!(
             units,
             [
-                Nal { kind: NalKind::Sps, ref_idc: 3, bytes: &[0x42, 0xc0, 0x1f] },
-                Nal { kind: NalKind::Pps, ref_idc: 3, bytes: &[0xce, 0x3c, 0x80] },
+                Nal { header: 0x67, kind: NalKind::Sps, ref_idc: 3, bytes: &[0x42, 0xc0, 0x1f] },
+                Nal { header: 0x68, kind: NalKind::Pps, ref_idc: 3, bytes: &[0xce, 0x3c, 0x80] },
             ]
         );
         assert!(is_keyframe(&PARAMETER_SETS));
@@ -195,7 +228,7 @@ mod tests {
         assert_eq!(
             Payload::parse(&start),
             Some(Payload::Fragment {
-                nal: Nal { kind: NalKind::Idr, ref_idc: 3, bytes: &[0x88, 0x84] },
+                nal: Nal { header: 0x65, kind: NalKind::Idr, ref_idc: 3, bytes: &[0x88, 0x84] },
                 start: true,
                 end: false,
             })
@@ -205,7 +238,40 @@ mod tests {
         assert!(!is_keyframe(&[0x7c, 0x05, 0x88]), "in the middle");
         assert!(!is_keyframe(&[0x7c, 0x45, 0x88]), "the end");
         assert!(!is_keyframe(&[0x7c, 0x81, 0x88]), "no IDR");
-        assert_eq!(Payload::parse(&[0x7c, 0xc5, 0x88]), None, "start and end at once");
+    }
+
+    #[test]
+    fn fragment_with_start_and_end_is_a_whole_unit() {
+        assert!(is_keyframe(&[0x7c, 0xc5, 0x88]) && is_keyframe(&[0x7c, 0xc7, 0x42]));
+        assert!(!is_keyframe(&[0x7c, 0xc8, 0xce]) && !is_keyframe(&[0x7c, 0xc1, 0x9a]));
+        let units = |payload: &[u8]| {
+            let mut units = Vec::new();
+            Payload::parse(payload)
+                .expect("whole")
+                .whole_units(|nal| units.push((nal.header, nal.bytes.to_vec())));
+            units
+        };
+        assert_eq!(units(&[0x7c, 0xc7, 0x42, 0xc0]), [(0x67, vec![0x42, 0xc0])]);
+        assert_eq!(units(&[0x67, 0x42, 0xc0]), [(0x67, vec![0x42, 0xc0])]);
+        assert_eq!(units(&[0x7c, 0x87, 0x42, 0xc0]), [], "its end is missing");
+        let headers: Vec<u8> = units(&PARAMETER_SETS).iter().map(|(header, _)| *header).collect();
+        assert_eq!(headers, [0x67, 0x68]);
+    }
+
+    #[test]
+    fn parameter_sets_have_ids() {
+        let id = |unit: &[u8]| Nal::new(unit[0], &unit[1..]).parameter_set_id();
+        assert_eq!(id(&[0x67, 0x42, 0xc0, 0x1f, 0x8c]), Some(0), "as x264 writes it");
+        assert_eq!(id(&[0x67, 0x42, 0xc0, 0x1f, 0b0110_0000]), Some(2));
+        assert_eq!(id(&[0x67, 0x42, 0xc0, 0x1f, 0b0000_0100, 0b0000_0000]), Some(31));
+        assert_eq!(id(&[0x67, 0x42, 0xc0, 0x1f, 0b0000_0100, 0b0010_0000]), None, "32");
+        assert_eq!(id(&[0x67, 0x42, 0xc0, 0x1f]), None, "cut");
+        assert_eq!(id(&[0x68, 0xce, 0x3c, 0x80]), Some(0));
+        assert_eq!(id(&[0x68, 0x00, 0x80, 0x00]), Some(255));
+        assert_eq!(id(&[0x68, 0x00, 0x80]), None, "cut");
+        assert_eq!(id(&[0x68, 0x00, 0x80, 0x80]), None, "256");
+        assert_eq!(id(&[0x68, 0, 0, 0, 0, 0x80]), None);
+        assert_eq!(id(&[0x65, 0x88]), None, "a slice");
     }
 
     #[test]
@@ -217,7 +283,7 @@ mod tests {
         }
         assert_eq!(
             Payload::parse(&[0x01, 0xa5]),
-            Some(Payload::Single(Nal { kind: NalKind::Slice, ref_idc: 0, bytes: &[0xa5] }))
+            Some(Payload::Single(Nal { header: 0x01, kind: NalKind::Slice, ref_idc: 0, bytes: &[0xa5] }))
         );
     }
 

@@ -25,7 +25,7 @@ pub enum Malformed {
     CsrcsCut,
     /// The extension block the header announces runs past the end.
     ExtensionCut,
-    /// Padding is announced, but its length is zero or more than what follows the header.
+    /// Padding is announced, but nothing follows the header, or less than the padding has.
     Padding,
 }
 
@@ -62,9 +62,11 @@ impl<'a> Packet<'a> {
         let padding_len = if bytes[0] & PADDING_BIT == 0 {
             0
         } else {
-            // The count includes the byte that holds it (RFC 3550 §5.1), so zero contradicts itself.
+            // The count includes the byte that holds it (RFC 3550 §5.1), so zero contradicts itself. Devices that set the bit and do not pad
+            // send it: there is no padding then, and the byte belongs to the payload.
             let count = bytes[bytes.len() - 1];
-            if count == 0 || usize::from(count) > bytes.len() - header_len {
+            let behind = bytes.len() - header_len;
+            if behind == 0 || usize::from(count) > behind {
                 return Err(Malformed::Padding);
             }
             count
@@ -266,13 +268,15 @@ mod tests {
         let bytes = full();
         for len in 0..bytes.len() {
             let expected = match len {
-                0..12 => Malformed::TooShort,
-                12..20 => Malformed::CsrcsCut,
-                20..28 => Malformed::ExtensionCut,
-                _ => Malformed::Padding,
+                0..12 => Some(Malformed::TooShort),
+                12..20 => Some(Malformed::CsrcsCut),
+                20..28 => Some(Malformed::ExtensionCut),
+                // Cut in the padding, the count is one of its zeros.
+                34..36 => None,
+                // Cut in the payload, it is 0xd5.
+                _ => Some(Malformed::Padding),
             };
-            // Cut in the payload, the last byte left (0xd5, or 0) is taken for the padding count.
-            assert_eq!(Packet::new(&bytes[..len]).err(), Some(expected), "{len} bytes");
+            assert_eq!(Packet::new(&bytes[..len]).err(), expected, "{len} bytes");
         }
     }
 
@@ -292,10 +296,20 @@ mod tests {
         bytes.extend([0, 0, 0, 4]);
         let packet = Packet::new(&bytes).expect("well formed");
         assert_eq!((packet.payload().len(), packet.padding_len()), (0, 4));
-        for count in [0, 5, 255] {
+        for count in [5, 255] {
             bytes[15] = count;
             assert_eq!(Packet::new(&bytes).err(), Some(Malformed::Padding), "{count} of 4");
         }
+    }
+
+    #[test]
+    fn padding_count_of_zero_is_no_padding() {
+        let mut bytes = vec![0xa0, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xaa, 0xbb, 0];
+        let packet = Packet::new(&bytes).expect("well formed");
+        assert_eq!((packet.payload(), packet.padding_len()), (&[0xaa, 0xbb, 0][..], 0));
+        bytes.truncate(12);
+        bytes[11] = 0;
+        assert_eq!(Packet::new(&bytes).err(), Some(Malformed::Padding), "the zero is of the header");
     }
 
     #[test]

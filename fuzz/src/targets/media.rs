@@ -256,8 +256,16 @@ fn h264(data: &[u8]) {
         }
         Some(Payload::Fragment { nal, start, end }) => {
             assert_eq!(nal.bytes.len(), data.len() - 2);
-            assert!(!(start && end));
+            let mut whole = 0;
+            Payload::Fragment { nal, start, end }.whole_units(|_| whole += 1);
+            assert_eq!(whole == 1, start && end);
         }
+    }
+    if let Some(payload) = Payload::parse(data) {
+        payload.whole_units(|nal| {
+            let is_set = matches!(nal.kind, NalKind::Sps | NalKind::Pps);
+            assert!(nal.parameter_set_id().is_none() || is_set);
+        });
     }
 }
 
