@@ -491,7 +491,7 @@ impl World {
             if let Err(fault) = sent.on_sent(shard.shard(), flow, &bytes) {
                 panic!("{self}: {fault}");
             }
-            if self.plain.take(path, &bytes) {
+            if self.plain.take(worker, path, &bytes) {
                 continue;
             }
             // To an address nobody has (any more): lost.

@@ -52,6 +52,8 @@ const AUDIO: Media = Media {
     ids: 2_000,
 };
 
+const H264: Media = Media { codec: Codec::H264, ids: 3_000, ..VIDEO };
+
 impl Media {
     fn codec(self, pt: u8) -> CodecParameters {
         CodecParameters {
@@ -332,6 +334,72 @@ fn srtp_goes_through_from_one_ffmpeg_to_another_and_nobody_else_is_heard() {
     let counters = controller.await_counters(|counters| counters.value(Counter::RtpIn) >= 2 * FRAMES as u64);
     assert!(has_clean_ingress(&counters), "{counters:?}");
     assert_eq!(counters.discarded(Discard::SrtpReplayed), 0);
+}
+
+/// Passes on the RTP of a sender of H.264, but its parameter sets only once, as encoders do that send them at their start.
+fn pass_parameter_sets_once(sender: &UdpSocket, out: &UdpSocket, to: SocketAddr) {
+    let mut buffer = [0; 2048];
+    let mut passed = [false; 32];
+    let mut seq = 100u16;
+    while let Ok((len, _)) = sender.recv_from(&mut buffer) {
+        // Single NAL units: the type is in the byte behind the header.
+        let kind = usize::from(buffer[12] & 0x1f);
+        if matches!(kind, 7 | 8) && std::mem::replace(&mut passed[kind], true) {
+            continue;
+        }
+        buffer[2..4].copy_from_slice(&seq.to_be_bytes());
+        seq = seq.wrapping_add(1);
+        if out.send_to(&buffer[..len], to).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn late_receiver_of_h264_with_parameter_sets_sent_once_decodes_it() {
+    let (_engine, mut controller) = start();
+    let port = free_ports(8);
+    let (from, between) = (port + 4, port + 6);
+    let source = H264.source(&mut controller, Some(from), None);
+    let bind = |port: u16| {
+        let socket = UdpSocket::bind((loopback(), port)).unwrap();
+        socket.set_read_timeout(Some(crate::PATIENCE)).unwrap();
+        socket
+    };
+    // The sender's RTCP goes nowhere.
+    let (sender, out, _rtcp) = (bind(between), bind(from), bind(between + 1));
+    std::thread::spawn(move || pass_parameter_sets_once(&sender, &out, source));
+    let _sender = Program::start(&format!(
+        "ffmpeg -hide_banner -nostats -loglevel warning -re -f lavfi -i testsrc2=size=320x240:rate=30:duration=60 \
+         -c:v libx264 -preset ultrafast -tune zerolatency -x264-params slice-max-size=1100 -g 15 -b:v 400k -pix_fmt yuv420p \
+         -payload_type 96 -rtpflags h264_mode0 -f rtp rtp://{}:{between}",
+        url_host()
+    ));
+    // Some keyframes without parameter sets have passed by now, and the one with them is no more at hand.
+    controller.await_counters(|counters| counters.value(Counter::RtpIn) >= 200);
+    let ip = format!("IP{} {}", if loopback().is_ipv4() { 4 } else { 6 }, loopback());
+    // Nothing tells the receiver the parameter sets (`sprop-parameter-sets`).
+    let sdp = TextFile::new(
+        "sdp",
+        &format!(
+            "v=0\no=- 0 0 IN {ip}\ns=leat\nc=IN {ip}\nt=0 0\n\
+             m=video {port} RTP/AVP 101\na=rtpmap:101 H264/90000\na=fmtp:101 packetization-mode=1\n"
+        ),
+    );
+    let mut receiver = ffmpeg_receiver(&sdp);
+    receiver.await_listening(loopback(), port + 1);
+    H264.sink(&mut controller, port, None);
+    let (frames, complaints) = receiver.finish();
+    let count = frames.lines().filter(|line| line.starts_with("0,")).count();
+    assert_eq!(count, FRAMES, "{complaints}");
+}
+
+/// Loopback as URLs have it.
+fn url_host() -> String {
+    match loopback() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
 }
 
 fn plain_packet(pt: u8, seq: u16) -> Vec<u8> {

@@ -29,4 +29,5 @@ mod replay;
 mod reports;
 mod sources;
 mod stats;
+mod tolerance;
 mod wishes;

@@ -540,10 +540,10 @@ fn parcels_that_make_no_sense_are_counted() {
     let stale = |call: &mut Call, worker| call.discarded(worker, Discard::ParcelStale);
     let malformed = |call: &mut Call, worker| call.discarded(worker, Discard::ParcelMalformed);
     let before = (malformed(&mut call, 1), stale(&mut call, 1));
-    for nonsense in [&[][..], &[0], &[7; 30], &[3; 9], &[6; 17], &[255; 2000]] {
+    for nonsense in [&[][..], &[0], &[8; 30], &[7; 10], &[3; 9], &[6; 17], &[255; 2000]] {
         call.world.hand_over(0, nonsense);
     }
-    assert_eq!(malformed(&mut call, 1), before.0 + 6, "{}", call.world);
+    assert_eq!(malformed(&mut call, 1), before.0 + 7, "{}", call.world);
     // Messages about a slot that nobody has, or of somebody whose it is not.
     let slot = |index: u32, generation: u32| [index.to_le_bytes(), generation.to_le_bytes()].concat();
     let state = |slot: &[u8]| [&[3], slot, &[1]].concat();

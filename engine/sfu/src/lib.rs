@@ -35,6 +35,7 @@ mod media;
 mod nack;
 mod oversend;
 mod packet;
+mod parameter_sets;
 mod parcel;
 mod picture;
 mod pipe;

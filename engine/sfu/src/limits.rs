@@ -75,6 +75,10 @@ pub const SSRCS_SENT_PER_TRANSPORT_MAX: usize = 65_536;
 /// longer on its way. They are dropped and counted.
 pub const SSRC_LINGER: Duration = Duration::from_secs(1);
 
+/// … unless the sender goes on with the former SSRC, as from hold, and nothing of the present one comes between two packets in sequence. Earlier
+/// than this after the change they may have been on their way since before it.
+pub const SSRC_RETURN_MIN: Duration = Duration::from_millis(100);
+
 /// Bytes of a packet that does not continue its stream's numbers, kept until the next packet tells whether the source has started again
 /// (RFC 3550 §A.1): any packet of an Ethernet. A longer one is dropped; then the restarted stream begins with its second packet. One packet
 /// a stream.
@@ -148,6 +152,17 @@ pub const GATHER_DISTANCE_MAX: Duration = Duration::from_micros(50);
 /// Packets of padding that are written in one go: those of a whole probe cluster, each as long as padding can be. What is due beyond waits for
 /// the pacer's next turn.
 pub const PADDING_PACKETS_MAX: usize = crate::bandwidth::limits::PROBE_BYTES_MAX as usize / 255 + 1;
+
+/// Parameter sets of H.264 that a stream keeps: encoders have one or two of each kind. Those beyond are not kept, and a consumer begins where the
+/// encoder sends them itself.
+pub const PARAMETER_SETS_MAX: usize = 8;
+
+/// … and their bytes. An encoder's are about 40; whoever begins is sent all of them, so a publisher must not be able to multiply its bytes by much.
+pub const PARAMETER_SETS_LEN_MAX: usize = 1024;
+
+/// Packets of one picture before its first slice: a delimiter, a few of supplemental information. With more, a consumer does not begin at that
+/// picture unless it brings parameter sets.
+pub const PICTURE_HEAD_MAX: u64 = 8;
 
 /// Header extensions of a consumer that its packets may have: MID, dependency descriptor, and the five kinds of value that travel. Were one
 /// negotiated under two ids, those beyond would be left out.

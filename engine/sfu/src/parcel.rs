@@ -63,6 +63,13 @@ pub enum Parcel {
         /// The RTP clock at the same moment.
         rtp_timestamp: u32,
     },
+    /// From where a producer is: a parameter set of H.264 that came before the other worker took it; the NAL unit follows.
+    ParameterSet {
+        /// For whom.
+        taker: Slot,
+        /// Of which encoding.
+        stream: u8,
+    },
     /// From where a producer is: a packet, whose bytes follow as they came, decrypted.
     Media {
         /// For whom.
@@ -172,10 +179,11 @@ impl Parcel {
             Self::Media { taker, stream, life, received_at } => {
                 Written::new(6).slot(taker).u8(stream).u8(life).u64(received_at.as_nanos())
             }
+            Self::ParameterSet { taker, stream } => Written::new(7).slot(taker).u8(stream),
         }
     }
 
-    /// From bytes, and the packet behind it, which only one kind has. `None` if it is none of ours.
+    /// From bytes, and the packet or NAL unit behind it, where its kind has one. `None` if it is none of ours.
     pub fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let mut reader = Reader(bytes);
         let parcel = match reader.u8()? {
@@ -202,9 +210,10 @@ impl Parcel {
                 let (taker, stream, life) = (reader.slot()?, reader.u8()?, reader.u8()?);
                 Self::Media { taker, stream, life, received_at: reader.instant()? }
             }
+            7 => Self::ParameterSet { taker: reader.slot()?, stream: reader.u8()? },
             _ => return None,
         };
-        let has_packet = matches!(parcel, Self::Media { .. });
+        let has_packet = matches!(parcel, Self::Media { .. } | Self::ParameterSet { .. });
         (reader.0.is_empty() != has_packet).then_some((parcel, reader.0))
     }
 }
@@ -226,13 +235,14 @@ mod tests {
             Parcel::Gone { taker },
             Parcel::Clock { taker, stream: 1, received_at, ntp: NtpTime(9 << 32), rtp_timestamp: 3 },
             Parcel::Media { taker, stream: 3, life: 200, received_at },
+            Parcel::ParameterSet { taker, stream: 1 },
         ];
         for parcel in parcels {
             let written = parcel.write();
             let bytes = written.as_bytes();
             let longer = [bytes, b"x"].concat();
             let (whole, other): (&[u8], &[u8]) = match parcel {
-                Parcel::Media { .. } => (&longer, bytes),
+                Parcel::Media { .. } | Parcel::ParameterSet { .. } => (&longer, bytes),
                 _ => (bytes, &longer),
             };
             assert_eq!(Parcel::read(whole), Some((parcel, &longer[bytes.len()..whole.len()])));
@@ -241,6 +251,6 @@ mod tests {
                 assert_eq!(Parcel::read(&bytes[..len]), None, "{len} bytes of {parcel:?}");
             }
         }
-        assert_eq!(Parcel::read(&[7; 40]), None);
+        assert_eq!(Parcel::read(&[8; 40]), None);
     }
 }

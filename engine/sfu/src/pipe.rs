@@ -16,7 +16,7 @@ use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::stream::Stream;
 use crate::transport::{Link, Transport};
-use control::{Closed, ContentHint, Counter, Counters, CreatePipe, Discard, Kind, ProducerId, Stage};
+use control::{Closed, Codec, ContentHint, Counter, Counters, CreatePipe, Discard, Kind, ProducerId, Stage};
 use machine::{Instant, Tx, WorkerId, meter};
 use rtp::dependency_descriptor;
 
@@ -192,6 +192,7 @@ impl Shard {
         match parcel {
             Parcel::Subscribe { producer, taker, wanted } => {
                 self.on_subscribe(now, from, producer, taker, wanted);
+                self.hand_over_parameter_sets(from, producer, taker, tx);
                 Ok(())
             }
             Parcel::Unsubscribe { producer, taker } => self.on_unsubscribe(now, from, producer, taker),
@@ -222,6 +223,15 @@ impl Shard {
                 let stream = self.piped(from, taker)?.streams.get_mut(usize::from(stream));
                 let stream = stream.ok_or(Discard::ParcelMalformed)?;
                 stream.on_sender_report(received_at.min(now), ntp, rtp_timestamp);
+                Ok(())
+            }
+            Parcel::ParameterSet { taker, stream } => {
+                let producer = self.piped(from, taker)?;
+                if !producer.codecs().iter().any(|codec| codec.codec == Codec::H264) {
+                    return Err(Discard::ParcelMalformed);
+                }
+                let stream = producer.streams.get_mut(usize::from(stream)).ok_or(Discard::ParcelMalformed)?;
+                stream.on_earlier_parameter_set(packet);
                 Ok(())
             }
             Parcel::Media { taker, stream, life, received_at } => {
@@ -276,6 +286,21 @@ impl Shard {
         }
         let transport = producer.transport;
         self.rearm(now, transport);
+    }
+
+    /// Hands the parameter sets of a producer to a worker that takes it: they may have come once, before anybody there did.
+    fn hand_over_parameter_sets(&mut self, worker: WorkerId, id: ProducerId, taker: Slot, tx: &mut impl Tx) {
+        let Ok((slot, _)) = self.neighbour(worker, id, taker) else { return };
+        let Some(producer) = self.producers.find(slot) else { return };
+        for (index, stream) in producer.streams.iter().enumerate() {
+            let Some(sets) = stream.parameter_sets() else { continue };
+            let head = Parcel::ParameterSet { taker, stream: index as u8 }.write();
+            for unit in (0..sets.len()).filter_map(|set| sets.unit(set)) {
+                if !tx.hand_off(worker, head.as_bytes(), unit) {
+                    self.counters.count(Counter::PipedLost);
+                }
+            }
+        }
     }
 
     fn on_unsubscribe(

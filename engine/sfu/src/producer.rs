@@ -221,6 +221,7 @@ impl Producer {
             stream.on_vp9(payload);
         }
         let understood = understand(codec, payload, packet.descriptor, stream.structure());
+        stream.note_parameter_sets(codec, seq, payload);
         let starts_keyframe = understood.starts_keyframe
             && (understood.structure.is_some()
                 || stream.can_begin_with(codec, seq, packet.rtp.timestamp(), payload));

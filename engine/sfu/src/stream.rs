@@ -7,6 +7,7 @@ use crate::layer_rates::LayerRates;
 use crate::limits;
 use crate::nack::NackGenerator;
 use crate::packet::MediaPacket;
+use crate::parameter_sets::{ParameterSets, may_hold_sets};
 use crate::picture::PictureNumbers;
 use crate::seen::{Novelty, Seen};
 use crate::stats::StreamCounts;
@@ -16,10 +17,11 @@ use rtcp::ReportBlock;
 use rtcp::limits::{DROPOUT_MAX, MISORDER_MAX};
 use rtcp::reception::Reception;
 use rtp::dependency_descriptor::Structure;
-use rtp::h264::NalKind;
+use rtp::h264::{NalKind, Payload};
 use rtp::ntp::NtpTime;
 use rtp::vp9::{self, FrameHeader};
 use rtp::{Rid, Seq, SeqExtender, SeqNo, Ssrc};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Ingress state of one encoding. Where SSRCs are not signaled they are learned from MID and RID.
@@ -29,8 +31,8 @@ pub struct Stream {
     pub rid: Option<Rid>,
     /// The media SSRC, once known.
     pub ssrc: Option<Ssrc>,
-    /// The media SSRC before, and when it was left.
-    former: Option<(Ssrc, Instant)>,
+    /// The media SSRC before.
+    former: Option<Former>,
     /// The retransmission SSRC, once known.
     pub rtx_ssrc: Option<Ssrc>,
     /// Recent packets, shared by all consumers.
@@ -43,7 +45,7 @@ pub struct Stream {
     pub keyframes: KeyframeGovernor,
     /// What its dependency descriptors follow, and the packet that brought it. Allocated with the first.
     structure: Option<(Box<Structure>, SeqNo)>,
-    /// H.264: parameter sets come with its keyframes, so that those are where one has to begin.
+    /// H.264: it has brought a sequence parameter set, so a consumer begins where there is one, or with those that are kept.
     has_parameter_sets: bool,
     /// VP9: its payload descriptors tell which frames refer to others (P). Until one has, the frames' own headers do.
     sets_p_bit: bool,
@@ -51,6 +53,8 @@ pub struct Stream {
     apart: Option<Apart>,
     /// Which life of the stream another worker sends, where the stream comes from one.
     origin_life: Option<u8>,
+    /// H.264: the latest parameter sets, shared with the consumers that were sent them. Allocated with the first.
+    parameter_sets: Option<Arc<ParameterSets>>,
     /// Where the latest keyframe begins, and when it came.
     keyframe: Option<(SeqNo, Instant)>,
     /// Of the newest packet: tells where a frame begins.
@@ -92,6 +96,15 @@ pub struct Apart {
     pub bytes: Vec<u8>,
     /// When the kernel received it.
     pub received_at: Instant,
+}
+
+/// An SSRC that was left for another.
+#[derive(Clone, Copy, Debug)]
+struct Former {
+    ssrc: Ssrc,
+    left_at: Instant,
+    /// Its packet that came last, and what the newest of the present SSRC was then.
+    latest: Option<(Seq, Option<SeqNo>)>,
 }
 
 /// The publisher's latest statement of how its RTP clock relates to its wall clock (RFC 3550 §6.4.1).
@@ -150,6 +163,7 @@ impl Stream {
             sets_p_bit: false,
             apart: None,
             origin_life: None,
+            parameter_sets: None,
             keyframe: None,
             newest_timestamp: 0,
             frames_missed: limits::FRAMES_MISSED_MAX,
@@ -170,7 +184,7 @@ impl Stream {
     pub fn learn_ssrc(&mut self, now: Instant, ssrc: Ssrc) -> bool {
         let former = self.ssrc.filter(|known| *known != ssrc);
         if let Some(former) = former {
-            self.former = Some((former, now));
+            self.former = Some(Former { ssrc: former, left_at: now, latest: None });
             self.begin_anew();
         }
         self.ssrc = Some(ssrc);
@@ -191,6 +205,10 @@ impl Stream {
         self.sets_p_bit = false;
         self.apart = None;
         self.keyframe = None;
+        // The encoder may be the same. If it is not, its own sets come before its first keyframe.
+        if let Some(sets) = &mut self.parameter_sets {
+            Arc::make_mut(sets).forget_numbers();
+        }
         self.epoch = self.epoch.wrapping_add(1);
     }
 
@@ -199,12 +217,18 @@ impl Stream {
         self.nack = self.nack.take().map(|_| NackGenerator::new());
     }
 
-    /// Whether a packet of `ssrc` is a late one from before a change. Taken for a change back, it would tear the new stream
-    /// apart.
-    pub fn is_former(&self, now: Instant, ssrc: Ssrc) -> bool {
-        self.former.is_some_and(|(former, left_at)| {
-            former == ssrc && now.saturating_since(left_at) < limits::SSRC_LINGER
-        })
+    /// Whether a packet of `ssrc`, which is not the present one, is a late one from before a change. Taken for a change back, it would tear the
+    /// new stream apart. A sender that did go back, as from hold, shows it by two packets in sequence with none of the present SSRC between
+    /// them, when what was on its way at the change has long arrived.
+    pub fn is_straggler(&mut self, now: Instant, ssrc: Ssrc, seq: Seq) -> bool {
+        let newest = self.highest();
+        let Some(former) = self.former.as_mut().filter(|former| former.ssrc == ssrc) else { return false };
+        let age = now.saturating_since(former.left_at);
+        let before = former.latest.replace((seq, newest));
+        let is_in_sequence =
+            before.is_some_and(|(before, then)| before.forward_distance(seq) == 1 && then == newest);
+        let has_returned = age >= limits::SSRC_RETURN_MIN && is_in_sequence;
+        age < limits::SSRC_LINGER && !has_returned
     }
 
     /// Which incarnation of the stream this is.
@@ -361,27 +385,72 @@ impl Stream {
         self.sender_report = Some(SenderReport { ntp, rtp_timestamp, received_at });
     }
 
-    /// Whether a consumer can begin with a packet that looks like the beginning of a keyframe. An IDR slice without the parameter sets
-    /// before it is one only for senders that tell these elsewhere (RFC 6184 §8.2.1, `sprop-parameter-sets`). That it is a
-    /// sender of that kind, and not one whose parameter sets are missing, shows in the packet before: it is here,
-    /// and of another picture.
+    /// Keeps the parameter sets of a packet, if it has any.
+    pub fn note_parameter_sets(&mut self, codec: Codec, seq: SeqNo, payload: &[u8]) {
+        if codec != Codec::H264 || !may_hold_sets(payload) {
+            return;
+        }
+        let Some(payload) = Payload::parse(payload) else { return };
+        self.has_parameter_sets |= payload.starts(NalKind::Sps);
+        // Those who were sent the former sets keep them: they may ask for them again.
+        if self.parameter_sets.as_ref().is_none_or(|sets| sets.is_news(&payload)) {
+            Arc::make_mut(self.parameter_sets.get_or_insert_default()).note(seq, &payload);
+        }
+    }
+
+    /// Whether a consumer can begin with a packet that looks like the beginning of a keyframe. An IDR slice without parameter sets before it is
+    /// one only if these came earlier and are kept, or if the sender tells them elsewhere (RFC 6184 §8.2.1, `sprop-parameter-sets`).
     ///
     /// A VP9 frame whose descriptor refers to no other is one, unless the sender's descriptors never tell which frames do and the frame's own
     /// header says otherwise.
-    pub fn can_begin_with(&mut self, codec: Codec, seq: SeqNo, timestamp: u32, payload: &[u8]) -> bool {
+    pub fn can_begin_with(&self, codec: Codec, seq: SeqNo, timestamp: u32, payload: &[u8]) -> bool {
         if codec == Codec::Vp9 {
             return self.begins_vp9_keyframe(payload);
         }
-        if codec != Codec::H264 {
+        if codec != Codec::H264 || Payload::parse(payload).is_some_and(|payload| payload.starts(NalKind::Sps))
+        {
             return true;
         }
-        let has_sets = rtp::h264::Payload::parse(payload).is_some_and(|payload| payload.starts(NalKind::Sps));
-        self.has_parameter_sets |= has_sets;
-        let is_first = || {
-            let before = seq.0.checked_sub(1).and_then(|before| self.cache.packet(SeqNo(before)));
-            before.is_some_and(|before| before.timestamp != timestamp)
-        };
-        has_sets || (!self.has_parameter_sets && is_first())
+        let suffice = |sets: &Arc<ParameterSets>| sets.suffice_at(seq);
+        let may_lack_sets = !self.has_parameter_sets || self.parameter_sets.as_ref().is_some_and(suffice);
+        may_lack_sets && self.begins_picture(seq, timestamp)
+    }
+
+    /// Whether the slice in packet `seq` is the first of its picture, and no parameter set of the picture is missing before it: the packet before
+    /// is here and of another picture, or holds nothing that a decoder needs.
+    fn begins_picture(&self, seq: SeqNo, timestamp: u32) -> bool {
+        for distance in 1..=limits::PICTURE_HEAD_MAX {
+            let before = seq.0.checked_sub(distance).and_then(|before| self.cache.packet(SeqNo(before)));
+            let Some(before) = before else { return false };
+            if before.timestamp != timestamp {
+                return true;
+            }
+            match Payload::parse(before.payload) {
+                Some(Payload::Single(nal)) if matches!(nal.kind, NalKind::Delimiter | NalKind::Sei) => {}
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// The parameter sets that a decoder needs which begins with this packet, if the packet does not bring them. Not where there is a dependency
+    /// descriptor: it says where a frame begins and ends, and the frame may be encrypted end to end.
+    pub fn parameter_sets_for(&self, packet: &MediaPacket<'_>) -> Option<&Arc<ParameterSets>> {
+        let sets = self.parameter_sets.as_ref()?;
+        let needs_sets = packet.codec == Codec::H264
+            && packet.descriptor.is_empty()
+            && Payload::parse(packet.payload).is_some_and(|payload| !payload.starts(NalKind::Sps));
+        Some(sets).filter(|sets| needs_sets && sets.suffice_at(packet.seq))
+    }
+
+    /// The parameter sets that are kept.
+    pub fn parameter_sets(&self) -> Option<&ParameterSets> {
+        self.parameter_sets.as_deref()
+    }
+
+    /// A parameter set that came to another worker before this one took the stream, as a NAL unit.
+    pub fn on_earlier_parameter_set(&mut self, unit: &[u8]) {
+        self.note_parameter_sets(Codec::H264, SeqNo(0), unit);
     }
 
     fn begins_vp9_keyframe(&self, payload: &[u8]) -> bool {
@@ -710,12 +779,32 @@ mod tests {
     }
 
     #[test]
+    fn former_ssrc_returns_by_two_packets_in_sequence_with_none_of_the_present_between() {
+        let mut stream = stream();
+        stream.on_media(at(0), at(0), Seq(65_534), 0).expect("new");
+        assert!(stream.learn_ssrc(at(0), Ssrc(2)));
+        stream.on_media(at(1), at(1), Seq(5), 0).expect("new");
+        // What was on its way comes in sequence too, a moment after the change.
+        assert!(
+            stream.is_straggler(at(2), Ssrc(1), Seq(65_535)) && stream.is_straggler(at(3), Ssrc(1), Seq(0))
+        );
+        assert!(stream.is_straggler(at(300), Ssrc(1), Seq(7)), "one alone");
+        stream.on_media(at(301), at(301), Seq(6), 0).expect("new");
+        assert!(stream.is_straggler(at(302), Ssrc(1), Seq(8)), "the present SSRC goes on");
+        assert!(stream.is_straggler(at(303), Ssrc(1), Seq(10)), "with a gap");
+        assert!(!stream.is_straggler(at(304), Ssrc(1), Seq(11)), "in sequence");
+        assert!(!stream.is_straggler(at(304), Ssrc(3), Seq(11)), "an SSRC that is new");
+    }
+
+    #[test]
     fn another_ssrc_starts_the_stream_over() {
         let mut stream = stream();
         stream.on_media(at(0), at(0), Seq(60_000), 0).expect("new");
         assert!(stream.learn_ssrc(at(10), Ssrc(2)));
         assert_eq!((stream.epoch(), stream.highest()), (1, None));
-        assert!(stream.is_former(at(1009), Ssrc(1)) && !stream.is_former(at(1010), Ssrc(1)));
+        assert!(
+            stream.is_straggler(at(1009), Ssrc(1), Seq(9)) && !stream.is_straggler(at(1010), Ssrc(1), Seq(3))
+        );
         stream.on_media(at(1), at(1), Seq(5), 0).expect("new in the new stream");
     }
 }

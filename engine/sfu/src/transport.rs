@@ -409,8 +409,8 @@ pub fn learn(
         (None, _) => None,
     };
     let index = index.ok_or(Discard::RtpUnroutable)?;
-    let stream = &producer.streams[index];
-    if !is_retransmission && stream.is_former(now, ssrc) {
+    let stream = &mut producer.streams[index];
+    if !is_retransmission && stream.is_straggler(now, ssrc, rtp.seq()) {
         return Err(Discard::RtpTooOld);
     }
     // A payload type alone may name a stream, but not rename one of a browser: browsers leave the MID out once a report has come,

@@ -212,7 +212,7 @@ fn step(
 
 /// What another worker says: of a kind that there is, about a producer or a place that there may be.
 fn parcel(script: &mut Script<'_>) -> Vec<u8> {
-    let (kind, place, flags) = (script.u8() % 7, script.u8(), script.u8());
+    let (kind, place, flags) = (script.u8() % 8, script.u8(), script.u8());
     let producer = u64::from(place % 4).to_le_bytes();
     let slot = (u64::from(place >> 4 & 3) << 32 | u64::from(place >> 2 & 3)).to_le_bytes();
     let at = 7_000_000_000u64.to_le_bytes();
@@ -231,11 +231,13 @@ fn parcel(script: &mut Script<'_>) -> Vec<u8> {
         1 => [&[kind][..], &producer, &slot].concat(),
         3 => [&[kind][..], &slot, &[flags]].concat(),
         4 => [&[kind][..], &slot].concat(),
+        7 => [&[kind][..], &slot, &[flags >> 6], &H264_SPS[flags as usize % 5..]].concat(),
         5 => [&[kind][..], &slot, &[flags % 4], &at, &at, &[0; 4]].concat(),
         _ => [&[kind][..], &slot, &[flags >> 6], &at, &packet, payload].concat(),
     }
 }
 
+const H264_SPS: [u8; 6] = [0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x68];
 const VP8_KEYFRAME: [u8; 16] =
     [0x90, 0xe0, 0x91, 0x23, 0x07, 0x20, 0x50, 0x42, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01];
 const VP8_INTERFRAME: [u8; 8] = [0x90, 0xe0, 0x91, 0x24, 0x08, 0x20, 0x51, 0x02];

@@ -10,7 +10,7 @@ use crate::rewrite::{Beginning, LeftOut, Source};
 use crate::selector::Verdict;
 use crate::stream::Stream;
 use control::Codec;
-use machine::{Instant, Tx, meter};
+use machine::{Tx, meter};
 use rtp::dependency_descriptor::{self, FrameNumber};
 use rtp::{SeqNo, opus, red};
 
@@ -38,7 +38,7 @@ impl Consumer {
                 // It comes so late that all behind it would be too much at once.
                 return true;
             }
-            self.begin(out.now, packet, producer, index);
+            self.begin(packet, producer, index, out);
             self.pass(packet, stream, source, out);
             // The keyframe's first packet may have been the one that was lost: what follows it is here already.
             self.catch_up(packet.seq, stream, source, out);
@@ -73,7 +73,7 @@ impl Consumer {
             return false; // Its structure has been replaced since.
         }
         let source = Source { stream: index as u8, epoch: stream.epoch() };
-        self.begin(out.now, &packet, producer, index);
+        self.begin(&packet, producer, index, out);
         self.pass(&packet, stream, source, out);
         self.catch_up(packet.seq, stream, source, out);
         true
@@ -102,7 +102,13 @@ impl Consumer {
         producer.streams.len() == 1 || index == producer.best_stream(wanted) || (is_idle && index <= wanted)
     }
 
-    fn begin(&mut self, now: Instant, packet: &MediaPacket<'_>, producer: &Producer, index: usize) {
+    fn begin(
+        &mut self,
+        packet: &MediaPacket<'_>,
+        producer: &Producer,
+        index: usize,
+        out: &mut Egress<'_, impl Tx>,
+    ) {
         let stream = &producer.streams[index];
         let source = Source { stream: index as u8, epoch: stream.epoch() };
         self.update_ceiling(producer);
@@ -115,7 +121,8 @@ impl Consumer {
             frame: frame_number(packet),
             top: self.selector.current().spatial,
         };
-        self.rewriter.start(now, source, first);
+        self.rewriter.start(out.now, source, first);
+        self.insert_parameter_sets(packet, stream, out);
     }
 
     /// Our timestamp for one of a stream's, by the publisher's clock: the moment in which the stream followed before would have that
@@ -156,6 +163,7 @@ impl Consumer {
         if !is_late {
             self.rewriter.catch_up_time(packet.timestamp, packet.seq);
             self.rewriter.set_top(self.selector.current().spatial, packet.seq);
+            self.insert_parameter_sets_again(packet, stream, out);
         }
         match verdict {
             Verdict::Forward => {

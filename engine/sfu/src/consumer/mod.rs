@@ -2,6 +2,7 @@
 //! plaintext, encrypts it straight into the send batch, and sends again what its peer misses.
 
 mod follow;
+mod insert;
 mod resend;
 mod write;
 
@@ -17,11 +18,13 @@ use crate::slots::Slot;
 use crate::stats::{ConsumerCounts, mouth_to_ear};
 use crate::stream::Stream;
 use control::{Codec, Consume, Extension, ExtensionKind, Kind, Layers, PlayoutDelay};
+use insert::Inserted;
 use machine::{Instant, Rng};
 use resend::Resent;
 use rtcp::{ReportBlock, SenderInfo};
 use rtp::{Mid, Pt, SeqNo, Ssrc};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One track on its way to one peer.
@@ -69,6 +72,8 @@ pub struct Consumer {
     payload_types: Vec<(Codec, PayloadTypes)>,
     /// Our latest numbers that an empty packet took.
     filled: VecDeque<SeqNo>,
+    /// The packets it was sent in addition to its producer's.
+    inserted: Option<Arc<Inserted>>,
     /// It takes Opus but no RED: what the publisher's RED has inside, by its payload type there.
     red_content: Option<Pt>,
     rtx_seq: SeqNo,
@@ -141,6 +146,7 @@ impl Consumer {
             usual,
             payload_types,
             filled: VecDeque::new(),
+            inserted: None,
             red_content,
             rtx_seq: SeqNo(u64::from(rng.below(1 << 15))),
             resent: Resent::default(),

@@ -1,6 +1,7 @@
 //! What a consumer sends again or later: answers to NACKs by RTX (RFC 4588), what waited in the pacer, and padding.
 
 use super::Consumer;
+use super::insert::Inserted;
 use super::write::{Patch, write_patched};
 use crate::bandwidth::Class;
 use crate::egress::{Body, Egress, write, write_padding};
@@ -33,7 +34,8 @@ impl Consumer {
         if self.resent.is_recent(out.now, seq, self.rtt.unwrap_or(Resent::RTT_UNKNOWN)) {
             return false;
         }
-        let Some((packet, ours, numbering)) = self.find(seq, producer) else {
+        let inserted = self.inserted.clone();
+        let Some((packet, ours, numbering)) = self.find(seq, producer, inserted.as_deref()) else {
             out.counters.count(Counter::NackCacheMisses);
             return false;
         };
@@ -61,7 +63,9 @@ impl Consumer {
 
     /// A packet that waited may leave now. One that is gone meanwhile is counted; the peer will ask for it, or for a keyframe.
     pub fn release(&mut self, waiting: Waiting, producer: &Producer, out: &mut Egress<'_, impl Tx>) {
-        let Some((packet, ours, numbering)) = self.find(waiting.seq.seq(), producer) else {
+        let inserted = self.inserted.clone();
+        let Some((packet, ours, numbering)) = self.find(waiting.seq.seq(), producer, inserted.as_deref())
+        else {
             out.counters.count(Counter::PacedDrops);
             return;
         };
@@ -74,8 +78,19 @@ impl Consumer {
     }
 
     /// The packet that was sent under one of our numbers, if it is still at hand.
-    fn find<'a>(&self, seq: Seq, producer: &'a Producer) -> Option<(MediaPacket<'a>, SeqNo, Numbering)> {
+    fn find<'a>(
+        &self,
+        seq: Seq,
+        producer: &'a Producer,
+        inserted: Option<&'a Inserted>,
+    ) -> Option<(MediaPacket<'a>, SeqNo, Numbering)> {
         meter::charge(1, 400);
+        if let Some(inserted) = inserted
+            && let Some(ours) = self.rewriter.sent(seq)
+            && let Some((packet, numbering)) = inserted.packet(ours)
+        {
+            return Some((packet, ours, numbering));
+        }
         let (original, ours, numbering) = self.rewriter.original(seq)?;
         let stream = producer.streams.get(usize::from(numbering.source.stream))?;
         let stream = Some(stream).filter(|stream| stream.epoch() == numbering.source.epoch)?;

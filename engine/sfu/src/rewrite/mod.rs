@@ -297,14 +297,30 @@ impl Rewriter {
         self.last.sent_at = Some(now);
     }
 
+    /// Takes `count` numbers of ours out of the stream's, right before packet `from`, which is the newest or the first: for packets that the
+    /// publisher did not send. The first of them, and the numbering that `from` has.
+    pub fn make_room(&mut self, from: SeqNo, count: u64) -> Option<(SeqNo, Numbering)> {
+        let mut present = self.present?;
+        self.cut(&mut present, from);
+        let first = present.ours;
+        present.ours = SeqNo(first.0 + count);
+        self.present = Some(present);
+        Some((first, present))
+    }
+
+    /// A number of ours in full. `None` if it is newer than all that was sent.
+    pub fn sent(&self, ours: Seq) -> Option<SeqNo> {
+        let behind = ours.forward_distance(self.last.seq.seq());
+        if behind >= 1 << 15 {
+            return None;
+        }
+        self.last.seq.checked_sub(u64::from(behind))
+    }
+
     /// What a NACK asks for: the publisher's number for ours, ours in full, and the numbering. `None` if we did not send it, or too
     /// long ago.
     pub fn original(&self, ours: Seq) -> Option<(SeqNo, SeqNo, Numbering)> {
-        let behind = ours.forward_distance(self.last.seq.seq());
-        if behind >= 1 << 15 {
-            return None; // newer than all we sent
-        }
-        let ours = self.last.seq.checked_sub(u64::from(behind))?;
+        let ours = self.sent(ours)?;
         if let Some(present) = self.present.filter(|present| ours >= present.ours) {
             let original = SeqNo(present.first.0 + (ours.0 - present.ours.0));
             return (original <= self.head).then_some((original, ours, present));

@@ -259,3 +259,28 @@ fn no_number_is_given_twice() {
         }
     }
 }
+
+#[test]
+fn numbers_taken_for_other_packets_lie_before_a_packet_and_lead_to_none_of_the_publishers() {
+    let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
+    rewriter.start(at(0), FIRST, beginning(100, 1_000));
+    let (first, numbering) = rewriter.make_room(SeqNo(100), 2).expect("it has begun");
+    for ours in [first.0, first.0 + 1] {
+        rewriter.on_sent(at(0), SeqNo(ours), numbering.timestamp(1_000), None, None);
+    }
+    assert_eq!(send(&mut rewriter, FIRST, at(0), 100, 1_000).0, first.0 + 2);
+    assert_eq!(send(&mut rewriter, FIRST, at(0), 101, 1_000).0, first.0 + 3);
+    // In the middle of a run, of which packets before are still missing.
+    assert_eq!(rewriter.place(FIRST, SeqNo(104)).map(|(seq, _)| seq.0), Some(first.0 + 6));
+    let (second, _) = rewriter.make_room(SeqNo(106), 1).expect("it goes on");
+    assert_eq!(second.0, first.0 + 8);
+    rewriter.on_sent(at(9), second, 0, None, None);
+    assert_eq!(send(&mut rewriter, FIRST, at(9), 106, 4_000).0, first.0 + 9);
+    assert_eq!(send(&mut rewriter, FIRST, at(9), 105, 4_000).0, first.0 + 7, "its number waited");
+    for (ours, theirs) in
+        [(2, Some(100)), (3, Some(101)), (7, Some(105)), (9, Some(106)), (0, None), (1, None), (8, None)]
+    {
+        let original = rewriter.original(SeqNo(first.0 + ours).seq()).map(|(original, ..)| original.0);
+        assert_eq!(original, theirs, "{ours}");
+    }
+}

@@ -1,0 +1,178 @@
+//! The parameter sets of an H.264 stream (RFC 6184 §8.4): without them a decoder cannot begin.
+//!
+//! Browsers repeat them before every keyframe. Some encoders send them once, at their start. A consumer that begins later is then sent the sets
+//! that are kept here, as packets of its own, before the keyframe it begins with.
+
+use crate::limits;
+use rtp::SeqNo;
+use rtp::h264::{Nal, NalKind, Payload};
+use std::cmp::Reverse;
+
+/// The latest parameter sets, sequence sets first.
+#[derive(Clone, Debug, Default)]
+pub struct ParameterSets {
+    sets: Vec<ParameterSet>,
+}
+
+#[derive(Clone, Debug)]
+struct ParameterSet {
+    is_picture: bool,
+    id: u8,
+    /// The packet that brought it; zero if that was before the stream's present SSRC.
+    seq: SeqNo,
+    /// The whole NAL unit.
+    unit: Vec<u8>,
+}
+
+/// Whether a payload may hold a whole parameter set, by its first byte or two: most do not, and are looked at no further.
+pub fn may_hold_sets(payload: &[u8]) -> bool {
+    match payload {
+        [header, ..] if matches!(header & 0x1f, 7 | 8 | 24) => true,
+        [header, fragment, ..] => header & 0x1f == 28 && matches!(fragment & 0x1f, 7 | 8),
+        _ => false,
+    }
+}
+
+impl ParameterSets {
+    /// A packet has been received. Whether [`note`](Self::note) would change more than the place of a set.
+    pub fn is_news(&self, payload: &Payload<'_>) -> bool {
+        let mut is_news = false;
+        payload.whole_units(|nal| {
+            if let Some((is_picture, id)) = name(&nal) {
+                let known = self.sets.iter().find(|set| (set.is_picture, set.id) == (is_picture, id));
+                is_news |= known.is_none_or(|set| !set.is(&nal));
+            }
+        });
+        is_news
+    }
+
+    /// Keeps the sets of a packet. One that does not fit is not kept, nor is the former one of its id, which it replaces.
+    pub fn note(&mut self, seq: SeqNo, payload: &Payload<'_>) {
+        payload.whole_units(|nal| {
+            let Some((is_picture, id)) = name(&nal) else { return };
+            let known = self.sets.iter().position(|set| (set.is_picture, set.id) == (is_picture, id));
+            if known.is_some_and(|known| self.sets[known].seq > seq) {
+                return; // Late.
+            }
+            if let Some(known) = known {
+                self.sets.remove(known);
+            }
+            let mut unit = Vec::with_capacity(1 + nal.bytes.len());
+            unit.push(nal.header);
+            unit.extend_from_slice(nal.bytes);
+            let total: usize = self.sets.iter().map(|set| set.unit.len()).sum();
+            if self.sets.len() < limits::PARAMETER_SETS_MAX
+                && total + unit.len() <= limits::PARAMETER_SETS_LEN_MAX
+            {
+                self.sets.push(ParameterSet { is_picture, id, seq, unit });
+                // A picture set refers to a sequence set, which has to be there first.
+                self.sets.sort_by_key(|set| (set.is_picture, Reverse(set.seq)));
+            }
+        });
+    }
+
+    /// The stream goes on under another SSRC: the numbers of packets mean nothing any more.
+    pub fn forget_numbers(&mut self) {
+        self.sets.iter_mut().for_each(|set| set.seq = SeqNo(0));
+    }
+
+    /// Whether a decoder that has these can begin at packet `seq`: there is a set of each kind, and all came before it.
+    pub fn suffice_at(&self, seq: SeqNo) -> bool {
+        let has = |is_picture| self.sets.iter().any(|set| set.is_picture == is_picture);
+        has(false) && has(true) && self.sets.iter().all(|set| set.seq < seq)
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// The NAL unit of one of them.
+    pub fn unit(&self, index: usize) -> Option<&[u8]> {
+        self.sets.get(index).map(|set| &set.unit[..])
+    }
+}
+
+impl ParameterSet {
+    fn is(&self, nal: &Nal<'_>) -> bool {
+        self.unit.split_first() == Some((&nal.header, nal.bytes))
+    }
+}
+
+fn name(nal: &Nal<'_>) -> Option<(bool, u8)> {
+    Some((nal.kind == NalKind::Pps, nal.parameter_set_id()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPS: [u8; 5] = [0x67, 0x42, 0xc0, 0x1f, 0x8c];
+    const PPS: [u8; 4] = [0x68, 0xce, 0x3c, 0x80];
+
+    fn note(sets: &mut ParameterSets, seq: u64, payload: &[u8]) -> bool {
+        assert!(may_hold_sets(payload));
+        let payload = Payload::parse(payload).expect("whole");
+        let is_news = sets.is_news(&payload);
+        sets.note(SeqNo(seq), &payload);
+        is_news
+    }
+
+    fn units(sets: &ParameterSets) -> Vec<&[u8]> {
+        (0..sets.len()).map(|index| sets.unit(index).expect("one of them")).collect()
+    }
+
+    #[test]
+    fn latest_set_of_each_id_is_kept_with_sequence_sets_first() {
+        let mut sets = ParameterSets::default();
+        assert!(note(&mut sets, 10, &PPS) && note(&mut sets, 11, &SPS));
+        assert_eq!(units(&sets), [&SPS[..], &PPS]);
+        assert!(!note(&mut sets, 20, &SPS), "the same again");
+        let other = [0x67, 0x42, 0xc0, 0x28, 0x8c];
+        assert!(note(&mut sets, 30, &other) && !note(&mut sets, 31, &other));
+        assert!(note(&mut sets, 25, &SPS), "a late one is looked at");
+        assert_eq!(units(&sets), [&other[..], &PPS], "and not taken");
+        // In one packet, and as a fragment with start and end.
+        let stap = [&[0x78, 0, 5][..], &SPS, &[0, 4], &PPS].concat();
+        note(&mut sets, 40, &stap);
+        assert_eq!(units(&sets), [&SPS[..], &PPS]);
+        note(&mut sets, 41, &[0x7c, 0xc8, 0xce, 0x3c, 0x81]);
+        assert_eq!(units(&sets), [&SPS[..], &[0x68, 0xce, 0x3c, 0x81]]);
+    }
+
+    #[test]
+    fn sets_suffice_once_both_kinds_are_there_and_only_for_later_packets() {
+        let mut sets = ParameterSets::default();
+        assert!(!sets.suffice_at(SeqNo(9)));
+        note(&mut sets, 10, &SPS);
+        assert!(!sets.suffice_at(SeqNo(90)));
+        note(&mut sets, 12, &PPS);
+        assert!(sets.suffice_at(SeqNo(13)) && !sets.suffice_at(SeqNo(12)));
+        sets.forget_numbers();
+        assert!(sets.suffice_at(SeqNo(1)));
+    }
+
+    #[test]
+    fn sets_beyond_the_bounds_are_not_kept() {
+        let mut sets = ParameterSets::default();
+        for id in 0..32u8 {
+            // As many zeros as the number has bits behind its first: eleven bits at most.
+            let code = (u32::from(id) + 1) << (31 - 2 * (u32::from(id) + 1).ilog2());
+            let [first, second, ..] = code.to_be_bytes();
+            note(&mut sets, 10 + u64::from(id), &[0x67, 0x42, 0xc0, 0x1f, first, second]);
+        }
+        assert_eq!(sets.len(), limits::PARAMETER_SETS_MAX);
+        let long = [&PPS[..], &[0; limits::PARAMETER_SETS_LEN_MAX]].concat();
+        let mut sets = ParameterSets::default();
+        note(&mut sets, 1, &PPS);
+        note(&mut sets, 2, &long);
+        assert_eq!(sets.len(), 0, "the former one has been replaced");
+    }
+
+    #[test]
+    fn payloads_without_sets_are_recognised_by_their_first_bytes() {
+        for payload in [&[0x65, 0x88][..], &[0x41], &[], &[0x7c], &[0x7c, 0x85, 0x88], &[0x7c, 0x41]] {
+            assert!(!may_hold_sets(payload), "{payload:02x?}");
+        }
+    }
+}
