@@ -233,7 +233,7 @@ fn parcel(script: &mut Script<'_>) -> Vec<u8> {
         4 => [&[kind][..], &slot].concat(),
         7 => [&[kind][..], &slot, &[flags >> 6], &H264_SPS[flags as usize % 5..]].concat(),
         5 => [&[kind][..], &slot, &[flags % 4], &at, &at, &[0; 4]].concat(),
-        _ => [&[kind][..], &slot, &[flags >> 6], &at, &packet, payload].concat(),
+        _ => [&[kind][..], &slot, &[flags >> 6, 0], &at, &packet, payload].concat(),
     }
 }
 
