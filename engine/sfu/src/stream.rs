@@ -264,7 +264,7 @@ impl Stream {
             return Continuity::Continues;
         }
         let is_older = ahead == 0 || ahead > u16::MAX / 2;
-        let is_near = ahead < DROPOUT_MAX || ahead > u16::MAX - MISORDER_MAX;
+        let is_near = !(DROPOUT_MAX..=u16::MAX - MISORDER_MAX).contains(&ahead);
         let continues = if is_older && self.is_silent(at) {
             false
         } else if is_near {
