@@ -2,12 +2,15 @@
 # small scripts in .ci/, which check for what they need and install what is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test families lint build setup fuzz bench bench-icount clean
+.PHONY: help run test families lint build setup fuzz bench bench-icount soak clean
 
 # Seconds for each fuzz target: make fuzz SECONDS=600
 SECONDS ?= 60
 # Which fuzz targets, separated by blanks; empty means all: make fuzz TARGETS="rtp stun"
 TARGETS ?=
+
+# Rounds of a soak: make soak ROUNDS=6
+ROUNDS ?= 14
 
 # Flags for leat up: make run ARGS="--listen-ip 192.168.1.5"
 ARGS ?=
@@ -41,6 +44,9 @@ bench: ## Run the benchmarks
 
 bench-icount: ## Count the instructions of each part of the packet path
 	@exec .ci/bench-icount
+
+soak: ## Join and leave for many rounds, and see that the engine's memory comes back: make soak ROUNDS=14
+	@exec .ci/soak "$(ROUNDS)"
 
 clean: ## Remove everything that was built
 	rm -rf target signaling/web/dist signaling/web/node_modules tests/browser/node_modules

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, WorkerConfig};
 use crate::endpoint::{Endpoint, Notice, Order};
+use crate::memory::{self, Keeper};
 use crate::{limits, self_ping};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use machine::Rng;
@@ -10,17 +11,20 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use runtime::{Clock, HandOffs, Listeners, SocketOptions, Sockets, Worker};
 use sfu::{Contained, Fault, Shard};
 use shm::{Listener, ListenerEvent, WorkerEnd};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use std::io;
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use std::ffi::c_int;
+use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 const LISTENER: Token = Token(0);
 const SIGNAL: Token = Token(1);
 const NOTICE: Token = Token(2);
+const QUESTION: Token = Token(3);
 
 /// Why the engine cannot start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -97,11 +101,14 @@ impl Drop for EndGuard {
 pub fn run(config: &Config) -> Result<(), Failure> {
     let mut poll = Poll::new().map_err(system("make a poll"))?;
     let main = Arc::new(Waker::new(poll.registry(), NOTICE).map_err(system("make a waker"))?);
-    let signals = signals().map_err(system("take signals"))?;
+    let ends = signals(&[SIGINT, SIGTERM]).map_err(system("take signals"))?;
+    let questions = signals(&[SIGUSR1]).map_err(system("take signals"))?;
     let (notices_in, notices) = bounded(limits::NOTICES_MAX);
     let mut listener =
         Listener::bind(&config.control_socket, config.workers.len() as u16, control::PROTOCOL_VERSION)?;
-    for (fd, token) in [(listener.as_raw_fd(), LISTENER), (signals.as_raw_fd(), SIGNAL)] {
+    let sources =
+        [(listener.as_raw_fd(), LISTENER), (ends.as_raw_fd(), SIGNAL), (questions.as_raw_fd(), QUESTION)];
+    for (fd, token) in sources {
         poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE).map_err(system("poll"))?;
     }
 
@@ -118,8 +125,9 @@ pub fn run(config: &Config) -> Result<(), Failure> {
 
     let mut events = Events::with_capacity(16);
     let mut attachment = 0;
+    let mut keeper = Keeper::new(Instant::now());
     loop {
-        if let Err(error) = poll.poll(&mut events, None)
+        if let Err(error) = poll.poll(&mut events, Some(keeper.timeout(Instant::now())))
             && error.kind() != io::ErrorKind::Interrupted
         {
             return Err(system("poll")(error));
@@ -127,6 +135,11 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         if events.iter().any(|event| event.token() == SIGNAL) {
             break;
         }
+        if events.iter().any(|event| event.token() == QUESTION) {
+            drain(&questions);
+            memory::log_usage();
+        }
+        keeper.look(Instant::now());
         serve_controllers(&mut listener, &mut attachment, &workers, &notices);
         if ended.load(Ordering::Acquire) {
             break;
@@ -136,14 +149,19 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     stop(workers)
 }
 
-/// A socket that becomes readable on SIGINT and SIGTERM.
-fn signals() -> io::Result<UnixStream> {
+/// A socket that becomes readable on these signals.
+fn signals(which: &[c_int]) -> io::Result<UnixStream> {
     let (read, write) = UnixStream::pair()?;
     read.set_nonblocking(true)?;
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+    for signal in which {
+        signal_hook::low_level::pipe::register(*signal, write.try_clone()?)?;
     }
     Ok(read)
+}
+
+/// Reads all that is there, so that the next signal makes it readable again.
+fn drain(mut signals: &UnixStream) {
+    while matches!(signals.read(&mut [0; 64]), Ok(1..)) {}
 }
 
 fn start_workers(

@@ -7,6 +7,7 @@ mod config;
 mod endpoint;
 mod engine;
 mod limits;
+mod memory;
 mod panics;
 mod self_ping;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(cli.log);
     panics::install_hook();
+    runtime::memory::map_large_blocks();
     if cli.die_with_parent {
         let signal = rustix::process::Signal::TERM;
         if rustix::process::set_parent_process_death_signal(Some(signal)).is_err() {

@@ -20,6 +20,7 @@ mod full_ring;
 mod hostile_ring;
 mod hostile_srtp;
 mod media;
+mod memory;
 mod nat;
 mod pipes;
 mod plain;

@@ -8,7 +8,8 @@
 //! It is *not* a general async runtime, and it knows no protocol.
 
 // Three system calls have no safe wrapper that takes a batch: `recvmmsg`, `sendmmsg`, and `setsockopt` for the
-// options that make batches. They are in `sys.rs`, each behind a safe function; there is no other `unsafe`.
+// options that make batches; nor have the functions by which glibc's allocator is set up. They are in `sys.rs`, each behind a safe
+// function; there is no other `unsafe`.
 #![allow(unsafe_code)]
 
 mod address;
@@ -18,6 +19,7 @@ pub mod framing;
 mod hand_off;
 pub mod limits;
 mod listen;
+pub mod memory;
 mod on_demand;
 mod peers;
 mod pin;

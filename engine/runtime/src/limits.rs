@@ -4,6 +4,10 @@ use crate::control::CONTROL_TOKEN;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+/// Bytes from which on a block of the heap is mapped by itself, and goes back to the system when it is freed: the caches of tracks and the
+/// windows of transports are larger. Smaller blocks come and go with every peer, and a system call for each would be felt by those that join.
+pub const LARGE_BLOCK_BYTES: usize = 64 << 10;
+
 /// Listening addresses of one worker: IPv4 and IPv6 on a few interfaces. More are refused at start.
 pub const SOCKETS_MAX: usize = 16;
 

@@ -1,4 +1,4 @@
-//! The system calls that take a batch. All `unsafe` of this crate is here; every function is safe to call with anything.
+//! The system calls that take a batch, and the settings of the C library's allocator. All `unsafe` of this crate is here; every function is safe to call with anything.
 
 use crate::address::{self, ADDRESS_BYTES};
 use crate::limits::{PREFETCH_BYTES_MAX, RECEIVE_MESSAGES, SEND_MESSAGES, SEND_PIECES};
@@ -59,6 +59,39 @@ fn scheduling() -> io::Result<libc::sched_attr> {
     let result = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, attributes.as_mut_ptr(), len, 0) };
     // SAFETY: zeroes are attributes, and so is what the kernel writes.
     if result == 0 { Ok(unsafe { attributes.assume_init() }) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Bytes of blocks that have been allocated and not freed, as glibc counts them.
+#[cfg(target_env = "gnu")]
+pub(crate) fn heap_bytes() -> Option<u64> {
+    // SAFETY: takes no pointers, and locks whatever it reads.
+    let info = unsafe { libc::mallinfo2() };
+    Some((info.uordblks + info.hblkhd) as u64)
+}
+
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn heap_bytes() -> Option<u64> {
+    None
+}
+
+/// Blocks of at least so many bytes are mapped one by one (mallopt(3), M_MMAP_THRESHOLD).
+pub(crate) fn set_mmap_threshold(bytes: usize) {
+    #[cfg(target_env = "gnu")]
+    {
+        let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+        // SAFETY: takes no pointers, and only sets a number of the allocator. It is refused only if out of range, and then nothing changes.
+        unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
+    }
+    let _ = bytes;
+}
+
+/// Gives the free pages of all arenas back (malloc_trim(3)).
+pub(crate) fn release_free_pages() {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: takes no pointers, and locks each arena while it works on it.
+        unsafe { libc::malloc_trim(0) };
+    }
 }
 
 /// What came with one received message; its bytes are in the arena.
