@@ -88,7 +88,11 @@ pub fn rows() -> Vec<Row> {
                 stage.measure_timers();
                 stage.now += limits::TIMEOUT_PAUSE;
             }
-        }),
+        })
+        .allowed(
+            250_000,
+            "padding of a probe, which has a bound of its own (PROBE_BYTES_MAX), beside what waited",
+        ),
         Row::new("end of a batch", "as many packets as wait, of as many tracks as there may be", || {
             let stage = &mut Stage::new();
             let (alice, ssrcs) = publisher(stage);

@@ -20,14 +20,14 @@ pub const STATUSES_PER_DATAGRAM: usize = 512;
 
 /// Missing packets that one datagram may ask for. Browsers ask for what they have just found missing, a burst at most. Those beyond are
 /// not looked for, and are counted as over budget; the peer asks again.
-pub const LOSSES_PER_DATAGRAM: usize = 72;
+pub const LOSSES_PER_DATAGRAM: usize = 48;
 
 /// Streams of which one datagram may ask for a keyframe. Requests beyond are dropped; receivers repeat them until a keyframe comes.
 pub const KEYFRAME_REQUESTS_PER_DATAGRAM: usize = 64;
 
 /// Packets that are sent again at once for one datagram. More wait in the transport's pacer; where it has none, they are not sent, and
 /// are counted as over budget.
-pub const RESENDS_PER_DATAGRAM: usize = 10;
+pub const RESENDS_PER_DATAGRAM: usize = 8;
 
 /// Packets that leave a transport's pacer in one call: more than its rate allows in as long as [`TIMEOUT_PAUSE`]. What is left goes with
 /// the next call.
