@@ -270,13 +270,13 @@ async fn a_server_that_goes_down_tells_every_client_and_takes_no_request() {
 }
 
 async fn eventually(is_so: impl Fn() -> bool) {
-    for _ in 0..3_000 {
+    for _ in 0..6_000 {
         if is_so() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("not within 30 s");
+    panic!("not within a minute");
 }
 
 #[tokio::test]

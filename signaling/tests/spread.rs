@@ -194,7 +194,7 @@ async fn copies_come_and_go_unheard_and_the_room_ends_on_every_worker() {
     ada.client.done(Payload::Leave(proto::Leave {})).await;
     bob.client.done(Payload::Leave(proto::Leave {})).await;
     for worker in 0..2 {
-        for _ in 0..500 {
+        for _ in 0..6_000 {
             let is_it = |(at, command): &(usize, Command)| {
                 *at == worker
                     && matches!(command, Command::CloseRouter { router: closed } if *closed == router)
@@ -286,7 +286,7 @@ async fn a_room_that_nobody_comes_back_to_ends_on_both_workers() {
     let _bob = Member::enter(&first, "Bob").await;
     first.kill().await;
     let _second = Signaling::start_spread(&engine.path);
-    let deadline = harness::PATIENCE.restart + Duration::from_secs(5);
+    let deadline = harness::PATIENCE.restart + harness::LIMIT;
     let closed = || {
         let commands = engine.commands_by_worker();
         let of = commands.iter().filter(|(_, command)| matches!(command, Command::CloseRouter { .. }));

@@ -83,7 +83,7 @@ async fn a_process_that_takes_over_observes_again() {
     signaling.kill().await;
     let _successor = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
     engine.has_got("to claim", |command| matches!(command, Command::ClaimRouter { .. })).await;
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         if observed(&engine).len() == 2 {
             break;
         }

@@ -172,7 +172,6 @@ async fn what_a_busy_engine_could_not_take_is_told_again() {
     }
     // All requests there may be stay without an answer, and there is one more.
     engine.fall_silent();
-    tokio::time::sleep(Duration::from_millis(50)).await;
     for id in 0..=limits::REQUESTS_MAX as u64 {
         handle.tell(0, Command::CloseTransport { transport: TransportId(id) });
     }

@@ -5,12 +5,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encrypted, framesOpened, giveKey } from './lib/encryption.js';
 import { movesThroughAllLayers, withLayers } from './lib/layers.js';
-import { until } from './lib/wait.js';
+import { TEST_LIMIT, until } from './lib/wait.js';
 
 /** Frames come, and without the key none of them is a picture; then the key is given. */
 async function seesNothingWithoutTheKey(grace) {
   const row = () => grace.stream('Ada', 'video');
-  await until('Grace receives', async () => (await row())?.packets > 100, { timeoutMs: 20_000 });
+  await until('Grace receives', async () => (await row())?.packets > 100);
   const { frames } = await row();
   assert.equal(frames, 0, 'pictures without the key');
   await giveKey(grace);
@@ -21,7 +21,7 @@ for (const [codec, mode] of [
   ['VP9', 'L3T3_KEY'],
   ['AV1', 'L3T3'],
 ]) {
-  test(`${codec} encrypted end to end: a subscriber moves through all layers on command`, { timeout: 120_000 }, async (t) => {
+  test(`${codec} encrypted end to end: a subscriber moves through all layers on command`, TEST_LIMIT, async (t) => {
     const options = { codec, mode, options: encrypted, prepare: seesNothingWithoutTheKey };
     await withLayers(t, options, async (room) => {
       await movesThroughAllLayers(t, room, `video/${codec}`);

@@ -1,11 +1,9 @@
 // Who closes the tab is gone, also when the last word on the socket never gets through.
 
+import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inRoom } from './lib/room.js';
-import { until } from './lib/wait.js';
-
-/** Below the server's patience with a lost socket, which is 15 s. */
-const GONE_MS = 12_000;
+import { TEST_LIMIT, until } from './lib/wait.js';
 
 /** Runs in the page, before the app: from the moment the page is hidden on, its sockets swallow what they are given. */
 function loseLastWords() {
@@ -20,14 +18,16 @@ function loseLastWords() {
   WebSocket.prototype.close = () => undefined;
 }
 
-test('a closed tab is gone although its socket says nothing', { timeout: 90_000 }, async (t) => {
-  await inRoom(t, { names: ['Ada'] }, async ({ peers, enter }) => {
+test('a closed tab is gone although its socket says nothing', TEST_LIMIT, async (t) => {
+  await inRoom(t, { names: ['Ada'] }, async ({ leat, peers, enter }) => {
     const [ada] = peers;
     const grace = await enter('Grace', { before: [[loseLastWords]] });
     await grace.connected();
     await until('Ada sees Grace', async () => (await ada.tiles()).join() === 'Grace');
     await grace.page.close({ runBeforeUnload: false });
     peers.splice(peers.indexOf(grace), 1);
-    await until('Ada is alone', async () => (await ada.tiles()).length === 0, { timeoutMs: GONE_MS });
+    await until('Ada is alone', async () => (await ada.tiles()).length === 0);
+    assert.match(leat.log, /a peer left with its page/);
+    assert.doesNotMatch(leat.log, /a peer did not come back/);
   });
 });

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LOOPBACK } from './lib/family.js';
-import { showsLines } from './lib/layers.js';
+import { encoded, showsLines } from './lib/layers.js';
 import { behindLink, Link } from './lib/link.js';
 import { CAPTURE_720, constrainCamera, progress, restlessCamera, withoutDevices } from './lib/peers.js';
 import { inRoom } from './lib/room.js';
-import { sleep } from './lib/wait.js';
+import { PATIENCE_MS, TEST_LIMIT, until } from './lib/wait.js';
 
 /**
  * Three sizes in one frame rate each: the engine rightly takes a larger picture at half its frames for the better one, and a link that carries half the frames of the
@@ -22,14 +22,17 @@ const RESTLESS = { width: 1280, height: 720, frameRate: 15, spots: 28 };
 /** A bad mobile connection: it carries the smallest encoding and sound, and neither of the others. */
 const THIN = { bitsPerSecond: 400_000, queueMs: 200 };
 
-/** For the estimates to find what the links carry. */
-const SETTLING_MS = 20_000;
-const WATCHED_S = 30;
-const FROZEN_MAX_S = 1;
+/** What both links carry is found within this many frames. */
+const SETTLING_FRAMES = 300;
+/** Thirty seconds of the camera. */
+const WATCHED_FRAMES = 450;
+/**
+ * Two seconds of the camera: a picture that has not moved for so many frames of its sender has frozen. The link is emulated by this process, and what it loses
+ * when a busy machine gives it no time takes a while to be repaired.
+ */
+const STILL_FRAMES_MAX = 30;
 
-test('a subscriber behind 400 kbit/s gets the lowest encoding without freezes, another the highest', {
-  timeout: 150_000,
-}, async (t) => {
+test('a subscriber behind 400 kbit/s gets the lowest encoding without freezes, another the highest', TEST_LIMIT, async (t) => {
   await inRoom(t, { names: [], media: MEDIA, frameRate: RESTLESS.frameRate }, async ({ leat, enter, step }) => {
     const link = await Link.open(leat.rtcPorts, THIN);
     try {
@@ -45,8 +48,9 @@ test('a subscriber behind 400 kbit/s gets the lowest encoding without freezes, a
         await peer.receives(['Ada']);
         await peer.pin('Ada', { spatialLayer: 2, temporalLayer: 0 });
       }
-      await showsLines(wide, 'Ada', 720, SETTLING_MS);
-      await sleep(SETTLING_MS);
+      await showsLines(wide, 'Ada', 720);
+      const settled = (await encoded(ada)) + SETTLING_FRAMES;
+      await until('the estimates settle', async () => (await encoded(ada)) >= settled);
 
       const pairs = (await thin.pairs()).filter(({ direction }) => direction === 'recv');
       assert.equal(pairs.length, 1);
@@ -58,39 +62,48 @@ test('a subscriber behind 400 kbit/s gets the lowest encoding without freezes, a
         bytes: link.carried.bytes,
         dropped: link.dropped,
       };
-      const heights = { wide: [], thin: [] };
-      const frames = [];
-      for (let second = 0; second < WATCHED_S; second += 1) {
-        await sleep(1_000);
-        heights.wide.push((await wide.stream('Ada', 'video')).height);
-        const row = await thin.stream('Ada', 'video');
-        heights.thin.push(row.height);
-        frames.push(row.frames);
-      }
+      const heights = { wide: new Set(), thin: new Set() };
+      const end = (await encoded(ada)) + WATCHED_FRAMES;
+      /** By viewer: its last count of frames, what the sender had encoded then, and the longest that it stood still. */
+      const moves = { wide: [-1, 0, 0], thin: [-1, 0, 0] };
+      await until(
+        `Ada encodes ${WATCHED_FRAMES} frames`,
+        async () => {
+          for (const [who, peer] of Object.entries({ wide, thin })) {
+            const [sent, row] = [await encoded(ada), await peer.stream('Ada', 'video')];
+            heights[who].add(row.height);
+            const [decoded, since, still] = moves[who];
+            moves[who] =
+              row.frames === decoded ? [decoded, since, Math.max(still, sent - since)] : [row.frames, await encoded(ada), still];
+          }
+          return (await encoded(ada)) >= end;
+        },
+        { timeoutMs: 5 * PATIENCE_MS },
+      );
       const video = async (peer, before) => progress(before, await peer.received()).find(({ kind }) => kind === 'video');
       const seen = { wide: await video(wide, start.wide), thin: await video(thin, start.thin) };
       const carried = link.carried.bytes - start.bytes;
-      for (const who of ['wide', 'thin']) t.diagnostic(`${who}: ${JSON.stringify(seen[who])}, lines ${heights[who].join(' ')}`);
+      for (const who of ['wide', 'thin'])
+        t.diagnostic(
+          `${who}: ${JSON.stringify(seen[who])}, lines ${[...heights[who]].join(' ')}, still for at most ${moves[who][2]} frames`,
+        );
       t.diagnostic(
         `the thin link carried ${carried} bytes and dropped ${link.dropped - start.dropped} datagrams, ${start.dropped} before`,
       );
 
       await step('the thin one sees the smallest picture, all the time', () => {
-        assert.deepEqual([...new Set(heights.thin)], [180]);
+        assert.deepEqual([...heights.thin], [180]);
         // It all came through the link.
         assert.ok(carried > seen.thin.bytes, `${carried} bytes came over the link, and ${seen.thin.bytes} arrived`);
       });
 
       await step('it does not freeze', () => {
-        assert.ok(seen.thin.frames >= WATCHED_S * 5, `${seen.thin.frames} frames in ${WATCHED_S} s`);
-        // The browser counts a freeze when it ends: one that has not ended shows here.
-        assert.equal(new Set(frames).size, WATCHED_S, `frames decoded, second by second: ${frames}`);
-        assert.ok(seen.thin.frozenS < FROZEN_MAX_S, `frozen for ${seen.thin.frozenS} s of ${WATCHED_S}`);
+        assert.ok(moves.thin[2] < STILL_FRAMES_MAX, `the picture stood still for ${moves.thin[2]} frames`);
       });
 
       await step('the other one sees the largest, all the time', () => {
-        assert.deepEqual([...new Set(heights.wide)], [720]);
-        assert.ok(seen.wide.frames >= WATCHED_S * 5, `${seen.wide.frames} frames in ${WATCHED_S} s`);
+        assert.deepEqual([...heights.wide], [720]);
+        assert.ok(moves.wide[2] < STILL_FRAMES_MAX, `the picture stood still for ${moves.wide[2]} frames`);
       });
     } finally {
       await link.close();

@@ -5,7 +5,7 @@ import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { Leat } from './lib/leat.js';
 import { launch, Peer } from './lib/peers.js';
-import { machineLoad } from './lib/wait.js';
+import { machineLoad, TEST_LIMIT, until } from './lib/wait.js';
 
 const SECRET = 'a secret of the tests, and of nobody else';
 const ROOM = 'millpond';
@@ -13,8 +13,8 @@ const ROOM = 'millpond';
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 /** A token as RFC 7519 has it, made without the server's help. */
-function token({ alg = 'HS256', secret = SECRET, room = ROOM, expiresInS = 600, permissions } = {}) {
-  const claims = { sub: 'ada', room, exp: Math.floor(Date.now() / 1000) + expiresInS, permissions };
+function token({ alg = 'HS256', secret = SECRET, room = ROOM, expiresInS = 600, permissions, name } = {}) {
+  const claims = { sub: 'ada', name, room, exp: Math.floor(Date.now() / 1000) + expiresInS, permissions };
   const signed = `${part({ alg, typ: 'JWT' })}.${part(claims)}`;
   const signature = alg === 'none' ? '' : createHmac('sha256', secret).update(signed).digest('base64url');
   return `${signed}.${signature}`;
@@ -42,11 +42,11 @@ const refused = [
 ];
 
 for (const [what, jwt, code] of refused) {
-  test(`${what} is refused as ${code}`, { timeout: 60_000 }, async () => {
-    const ada = await Peer.open(browser, leat.url, { room: ROOM, name: 'Ada', token: jwt });
+  test(`${what} is refused as ${code}`, TEST_LIMIT, async () => {
+    const ada = await Peer.open(browser, leat.url, { room: ROOM, name: 'Ada', token: jwt, needsClick: true });
     try {
       const alert = ada.page.getByRole('alert');
-      await alert.waitFor({ timeout: 15_000 });
+      await alert.waitFor();
       assert.equal(await alert.getAttribute('data-code'), code);
       assert.notEqual((await alert.textContent()).trim(), '');
       // The page asks for a better one, and a better one is enough.
@@ -62,18 +62,19 @@ for (const [what, jwt, code] of refused) {
   });
 }
 
-test('a token without canPublish is one to watch and listen with', { timeout: 60_000 }, async () => {
+test('a token without canPublish is one to watch and listen with', TEST_LIMIT, async () => {
   const room = 'lecture';
-  const ada = await Peer.open(browser, leat.url, { room, name: 'Ada', token: token({ room }) });
+  const ada = await Peer.open(browser, leat.url, { room, name: 'Ada', token: token({ room }), needsClick: true });
   const grace = await Peer.open(browser, leat.url, {
     room,
     name: 'Grace',
     token: token({ room, permissions: { canPublish: false } }),
+    needsClick: true,
   });
   try {
     for (const peer of [ada, grace]) await peer.connected();
     await grace.receives(['Ada']);
-    await grace.page.getByText('You may not send your camera in this room.').waitFor({ timeout: 5_000 });
+    await grace.page.getByText('You may not send your camera in this room.').waitFor();
     await ada.tileOf('Grace').waitFor();
     assert.deepEqual(await ada.received(), [], 'streams of somebody who may not send');
     const { length } = (await grace.history()).filter(({ what }) => what.startsWith('send '));
@@ -83,5 +84,27 @@ test('a token without canPublish is one to watch and listen with', { timeout: 60
     throw error;
   } finally {
     await Promise.all([ada.close(), grace.close()]);
+  }
+});
+
+test('a link with a token joins after a click only, and the token leaves the address bar', TEST_LIMIT, async () => {
+  const room = 'studio';
+  // The camera is allowed already, as if remembered.
+  const ada = await Peer.open(browser, leat.url, { room, name: 'Mallory', token: token({ room, name: 'Ada Lovelace' }) });
+  try {
+    await ada.page.getByRole('heading', { name: 'Join a room' }).waitFor();
+    await until('the preview shows the camera', () => ada.page.locator('.preview video').isVisible());
+    assert.equal(await ada.session(), null, 'in a call without a click');
+    const address = new URL(ada.page.url());
+    assert.equal(address.hash, '', 'the token is in the address bar');
+    assert.equal(address.searchParams.get('room'), room);
+    // A reload of this tab keeps it.
+    await ada.page.reload();
+    await ada.press('Join');
+    await ada.connected();
+    const shown = () => ada.page.evaluate(() => window.__leat.store.getState().call?.displayName);
+    assert.equal(await shown(), 'Ada Lovelace', 'the signed name counts, not the typed one');
+  } finally {
+    await ada.close();
   }
 });

@@ -61,20 +61,22 @@ impl Caller {
 
     /// Takes turns until `is_done`. Panics when that takes too long.
     pub fn run_until(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
-        self.run_until_at_most(std::time::Instant::now() + PATIENCE, what, is_done);
-    }
-
-    /// The same with a deadline of one's own.
-    pub fn run_until_at_most(
-        &mut self,
-        deadline: std::time::Instant,
-        what: &str,
-        is_done: impl Fn(&Self) -> bool,
-    ) {
+        let deadline = std::time::Instant::now() + PATIENCE;
         while !is_done(self) {
-            assert!(std::time::Instant::now() < deadline, "not {what} in time");
+            assert!(std::time::Instant::now() < deadline, "not {what} within {PATIENCE:?}");
             self.turn();
         }
+    }
+
+    /// The same, within so many turns.
+    pub fn run_until_within(&mut self, turns: u32, what: &str, is_done: impl Fn(&Self) -> bool) {
+        for _ in 0..turns {
+            if is_done(self) {
+                return;
+            }
+            self.turn();
+        }
+        assert!(is_done(self), "not {what} within {turns} turns");
     }
 
     /// From now on its datagrams go through the TURN server.

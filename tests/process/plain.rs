@@ -608,7 +608,10 @@ fn ports_come_back_and_run_out() {
     let Event::Refused { text, .. } = controller.request(third.clone()) else { panic!("there is no port") };
     assert!(text.as_str().contains("port"), "{text:?}");
     controller.demand(Command::CloseTransport { transport: TransportId(0) });
-    std::thread::sleep(Duration::from_millis(20));
-    assert!(UdpSocket::bind((loopback(), first)).is_ok(), "the port is free again");
+    let deadline = std::time::Instant::now() + crate::PATIENCE;
+    while UdpSocket::bind((loopback(), first)).is_err() {
+        assert!(std::time::Instant::now() < deadline, "the port is not free again");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     assert!(matches!(controller.request(third), Event::PlainTransportCreated { .. }));
 }

@@ -15,7 +15,7 @@ fn sockets(gso: bool) -> Sockets {
 /// A plain receiver: what arrives here was cut by the kernel, whoever joined it.
 fn peer() -> (UdpSocket, Path) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
-    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
     let remote = socket.local_addr().expect("bound");
     (socket, Path { local: LocalId(0), remote })
 }

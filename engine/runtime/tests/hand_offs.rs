@@ -103,7 +103,7 @@ fn row(is_over: &Arc<AtomicBool>) -> Vec<Worker<Relay, Watch>> {
 
 fn client() -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     socket
 }
 

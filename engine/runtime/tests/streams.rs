@@ -17,7 +17,7 @@ use std::time::Duration;
 /// More than any test here says or hears before it looks.
 const QUEUE_LEN: usize = 4096;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends back what begins with an `e`, and takes the rest in silence.
 #[derive(Default)]

@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const PROTOCOL: u32 = 3;
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits, as the engine's main thread would, for the listener to become readable.
 fn next_event(listener: &mut Listener) -> ListenerEvent {

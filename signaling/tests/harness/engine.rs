@@ -1,5 +1,6 @@
 //! An engine that holds objects and moves no media, behind the real ring and the real records.
 
+use super::LIMIT;
 use control::{
     AppData, Candidate, Closed, Command, ConsumerId, ConsumerStats, DtlsState, Event, IceParameters,
     IceState, Kind, ProducerId, ProducerStats, Refusal, Request, RouterId, SnapshotItem, SrtpKey,
@@ -38,7 +39,7 @@ enum Order {
     /// This worker's shard is replaced by an empty one.
     Replace(usize),
     /// Answers nothing any more.
-    FallSilent,
+    FallSilent(SyncSender<()>),
     /// Carries out so many commands without an answer.
     LoseAnswers(usize),
     Die,
@@ -95,8 +96,11 @@ impl Engine {
         self.orders.send(Order::Replace(worker)).expect("running");
     }
 
+    /// From when this returns on, it answers nothing.
     pub fn fall_silent(&self) {
-        self.orders.send(Order::FallSilent).expect("running");
+        let (done, is_done) = sync_channel(1);
+        self.orders.send(Order::FallSilent(done)).expect("running");
+        is_done.recv().expect("running");
     }
 
     /// The answers to the next commands are lost.
@@ -116,7 +120,8 @@ impl Engine {
 
     /// Waits until a command like this has come.
     pub async fn has_got(&self, what: &str, is_it: impl Fn(&Command) -> bool) {
-        for _ in 0..500 {
+        let deadline = tokio::time::Instant::now() + LIMIT;
+        while tokio::time::Instant::now() < deadline {
             if self.commands().iter().any(&is_it) {
                 return;
             }
@@ -176,8 +181,11 @@ fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<(usize, 
                 let closed = |router| Event::RouterClosed { router, closed: Closed::Fault };
                 workers[worker].events = former.routers.into_keys().map(closed).collect();
             }
-            Ok(Order::FallSilent) => silent = true,
             Ok(Order::LoseAnswers(count)) => answers_lost = count,
+            Ok(Order::FallSilent(done)) => {
+                silent = true;
+                let _ = done.send(());
+            }
             Ok(Order::LoseConsent(transport)) => {
                 for worker in workers.iter_mut().filter(|worker| worker.transports.contains_key(&transport)) {
                     worker.close_transport(transport, Closed::ConsentLost);

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { ROOT } from './leat.js';
-import { until } from './wait.js';
+import { PATIENCE_MS, until } from './wait.js';
 
 const WEB = join(ROOT, 'signaling/web');
 // The libraries of the web app: the protocol is the same.
@@ -46,7 +46,7 @@ export class SignalClient {
   /** What the answer says; another one than the named is an error. */
   async ask(request, value, answer = 'ack') {
     const signal = create(SignalSchema, { version: '1', payload: { case: request, value } });
-    const bytes = await this.#socket.timeout(8_000).emitWithAck('signal', toBinary(SignalSchema, signal));
+    const bytes = await this.#socket.timeout(PATIENCE_MS).emitWithAck('signal', toBinary(SignalSchema, signal));
     const { payload } = fromBinary(SignalSchema, new Uint8Array(bytes));
     if (payload.case !== answer) throw new Error(`${request} was answered with ${payload.case}: ${payload.value.message ?? ''}`);
     return payload.value;

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { IS_IPV6, LOOPBACK, LOOPBACK_HOST, loopback } from './family.js';
-import { machineLoad, until } from './wait.js';
+import { machineLoad, PATIENCE_MS, until } from './wait.js';
 
 export const ROOT = resolve(fileURLToPath(import.meta.url), '../../../..');
 const LEAT_BIN = resolve(process.env.LEAT_BIN ?? join(ROOT, 'target/debug/leat'));
@@ -18,8 +18,7 @@ const LEAT_BIN = resolve(process.env.LEAT_BIN ?? join(ROOT, 'target/debug/leat')
 /** Screenshots and logs that a person may want to look at afterwards. */
 export const ARTEFACTS = join(ROOT, 'target/browser');
 
-const START_TIMEOUT_MS = 20_000;
-const STOP_TIMEOUT_MS = 10_000;
+const STOP_TIMEOUT_MS = PATIENCE_MS;
 /** More than one, so that there is something to get wrong between them; as many on every machine. */
 const WORKERS = 2;
 /** Where the engine's ports are looked for: below the range the system hands out by itself, which starts at 32768 on Linux. */
@@ -78,7 +77,7 @@ export class Leat {
       });
     }
     try {
-      await until('leat up answers over HTTP', () => leat.#answers(), { timeoutMs: START_TIMEOUT_MS });
+      await until('leat up answers over HTTP', () => leat.#answers());
     } catch (error) {
       await leat.stop();
       throw new Error(`${error.message} (${machineLoad()})\n${leat.log}`);
@@ -114,6 +113,15 @@ export class Leat {
     if (pid === null) throw new Error(`${name} does not run below leat up (${this.#process.pid})`);
     process.kill(pid, 'SIGKILL');
     return pid;
+  }
+
+  /** Stops `leat up` itself, and nothing below it, until `release`: what dies meanwhile stays dead. */
+  hold() {
+    this.#process.kill('SIGSTOP');
+  }
+
+  release() {
+    this.#process.kill('SIGCONT');
   }
 
   /** Ctrl-C, and all of it must be gone. */

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { ARTEFACTS } from './leat.js';
-import { until } from './wait.js';
+import { PATIENCE_MS, until } from './wait.js';
 
 const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
 
@@ -96,21 +96,30 @@ export class Peer {
 
   /**
    * Opens the app and joins; `camera` is a function for the page, with its argument, that puts another camera in place of the fake one; `before` are more of
-   * such functions, which run after it and before the app. `served` are scripts by path, which the page gets as if from the server.
+   * such functions, which run after it and before the app. `served` are scripts by path, which the page gets as if from the server. `needsClick`: the server
+   * has a key, and joining takes a click.
    */
-  static async open(browser, url, { room, name, token, camera = [constrainCamera, CAPTURE], before = [], served = {} }) {
+  static async open(
+    browser,
+    url,
+    { room, name, token, camera = [constrainCamera, CAPTURE], before = [], served = {}, needsClick = false },
+  ) {
     const peer = new Peer();
     peer.name = name;
     const context = await browser.newContext({ permissions: ['camera', 'microphone'], viewport: { width: 1280, height: 800 } });
     peer.page = await context.newPage();
+    peer.page.setDefaultTimeout(PATIENCE_MS);
     peer.page.on('pageerror', (error) => peer.errors.push(error.message));
     await peer.page.addInitScript(...camera);
     for (const script of before) await peer.page.addInitScript(...script);
     for (const [path, body] of Object.entries(served)) {
       await peer.page.route(url + path, (route) => route.fulfill({ contentType: 'text/javascript', body }));
     }
-    const query = new URLSearchParams({ room, name, join: '1', ...(token === undefined ? {} : { token }) });
-    await peer.page.goto(`${url}/?${query}`);
+    const query = new URLSearchParams({ room, name, join: '1' });
+    const fragment = token === undefined ? '' : `#${new URLSearchParams({ token })}`;
+    await peer.page.goto(`${url}/?${query}${fragment}`);
+    // Where tokens are wanted, a link alone does not join.
+    if (needsClick) await peer.press('Join');
     return peer;
   }
 
@@ -132,7 +141,7 @@ export class Peer {
     return this.page.evaluate(() => window.__leat.call?.history ?? []);
   }
 
-  async connected(timeoutMs = 20_000) {
+  async connected(timeoutMs = PATIENCE_MS) {
     await until(`${this.name} is connected`, async () => (await this.session()) === 'Connected', { timeoutMs });
   }
 
@@ -179,7 +188,7 @@ export class Peer {
   }
 
   /** Picture and sound of all of these have begun. */
-  async receives(names, timeoutMs = 20_000) {
+  async receives(names, timeoutMs = PATIENCE_MS) {
     let rows = [];
     try {
       await until(
