@@ -8,6 +8,7 @@ use crate::ortc::{ScalabilityMode, scalability};
 use control::limits::PLAYOUT_DELAY_MS_MAX;
 use control::{Codec, PlayoutDelay};
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use std::cmp::Reverse;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,7 +16,7 @@ use std::path::Path;
 /// What `media.yml` says. The default is the file that is built in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaConfig {
-    /// Video codecs of every room, the first choice first. Never empty, none twice.
+    /// Video codecs of every room, the preferred first. Never empty, none twice.
     pub video_codecs: Vec<Codec>,
     /// Layers of a camera.
     pub scalability_mode: ScalabilityMode,
@@ -23,6 +24,8 @@ pub struct MediaConfig {
     pub playout_delay: Option<PlayoutDelay>,
     /// How to encode sound.
     pub opus: Opus,
+    /// Every priority in the file is at most [`LOW_PRIORITY_MAX`]: it may be a file from when 1 was the first choice.
+    pub has_only_low_priorities: bool,
 }
 
 /// `audio.opus`.
@@ -82,6 +85,9 @@ const CODECS: [(&str, Codec); 4] =
 /// The greatest number a priority may be.
 const PRIORITY_MAX: i64 = 1_000;
 
+/// Files from when 1 was the first choice numbered their four codecs from 1 on.
+pub const LOW_PRIORITY_MAX: i64 = 10;
+
 impl Default for MediaConfig {
     fn default() -> Self {
         let nothing = Self {
@@ -89,6 +95,7 @@ impl Default for MediaConfig {
             scalability_mode: ScalabilityMode::SINGLE,
             playout_delay: None,
             opus: Opus { stereo: false, dtx: false },
+            has_only_low_priorities: false,
         };
         nothing.overlaid_with(BUILT_IN).expect("the built-in media.yml is sound: a test reads it")
     }
@@ -138,7 +145,12 @@ impl MediaConfig {
     fn read_video(&mut self, video: &Node<'_>) -> Result<(), Mistake> {
         for (name, node) in video.entries(&["codecs", "scalabilityMode", "playoutDelay"])? {
             match name {
-                "codecs" => self.video_codecs = codecs(&node)?,
+                "codecs" => {
+                    let codecs = codecs(&node)?;
+                    self.has_only_low_priorities =
+                        codecs.iter().all(|(priority, _)| *priority <= LOW_PRIORITY_MAX);
+                    self.video_codecs = codecs.into_iter().map(|(_, codec)| codec).collect();
+                }
                 "playoutDelay" => self.playout_delay = playout_delay(&node)?,
                 _ => {
                     let mode = node.text().and_then(|text| text.parse().ok());
@@ -186,8 +198,8 @@ fn playout_delay(delay: &Node<'_>) -> Result<Option<PlayoutDelay>, Mistake> {
     }
 }
 
-/// The list of codecs, in the order of their priorities; of equal ones in the order of the file.
-fn codecs(list: &Node<'_>) -> Result<Vec<Codec>, Mistake> {
+/// The list of codecs, the highest priority first; equal priorities stay in the order of the file.
+fn codecs(list: &Node<'_>) -> Result<Vec<(i64, Codec)>, Mistake> {
     let wanted = || list.mistake("a list of codecs, each with name and priority");
     let elements = list.yaml.data.as_vec().filter(|list| !list.is_empty()).ok_or_else(wanted)?;
     let mut found: Vec<(i64, Codec)> = Vec::new();
@@ -207,8 +219,8 @@ fn codecs(list: &Node<'_>) -> Result<Vec<Codec>, Mistake> {
         let codec = codec.ok_or_else(|| element.missing("name", &names()))?;
         found.push((priority.ok_or_else(|| element.missing("priority", &priority_wanted()))?, codec));
     }
-    found.sort_by_key(|(priority, _)| *priority);
-    Ok(found.into_iter().map(|(_, codec)| codec).collect())
+    found.sort_by_key(|(priority, _)| Reverse(*priority));
+    Ok(found)
 }
 
 fn codec(node: &Node<'_>, before: &[(i64, Codec)]) -> Result<Codec, Mistake> {
@@ -226,7 +238,7 @@ fn names() -> String {
 }
 
 fn priority_wanted() -> String {
-    format!("a whole number from 1 to {PRIORITY_MAX}, 1 the first choice")
+    format!("a whole number from 1 to {PRIORITY_MAX}, the highest is preferred")
 }
 
 /// A value in the file, and where it is.
@@ -316,15 +328,39 @@ mod tests {
     #[test]
     fn the_built_in_file_is_sound() {
         let config = MediaConfig::default();
-        assert_eq!(config.video_codecs, [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1]);
+        assert_eq!(config.video_codecs, [Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1]);
         assert_eq!(config.scalability_mode.to_string(), "L3T3_KEY");
         assert_eq!(config.opus, Opus { stereo: false, dtx: true });
+        assert!(!config.has_only_low_priorities);
         assert_eq!(MediaConfig::parse(BUILT_IN), Ok(config));
     }
 
     #[test]
-    fn codecs_come_by_priority_and_what_is_left_out_stays() {
-        let text = "video:\n  codecs:\n  - {name: H264, priority: 30}\n  - name: av1\n    priority: 2\n  - {name: VP8, priority: 30}\n";
+    fn the_file_of_the_requirements_prefers_vp8_in_three_layers_and_stereo_without_dtx() {
+        let text = include_str!("../../tests/vectors/media/requirements.yml");
+        let config = MediaConfig::parse(text).expect("sound");
+        assert_eq!(config.video_codecs, [Codec::Vp8, Codec::H264]);
+        assert_eq!(config.scalability_mode.to_string(), "L3T3");
+        assert_eq!(config.opus, Opus { stereo: true, dtx: false });
+        assert!(!config.has_only_low_priorities);
+    }
+
+    #[test]
+    fn a_file_whose_priorities_are_all_low_is_marked() {
+        let marked = |priorities: [u32; 2]| {
+            let [first, second] = priorities;
+            let text = format!(
+                "video: {{codecs: [{{name: VP9, priority: {first}}}, {{name: VP8, priority: {second}}}]}}"
+            );
+            MediaConfig::parse(&text).expect("sound").has_only_low_priorities
+        };
+        assert_eq!([[1, 2], [10, 10], [1, 11], [100, 50]].map(marked), [true, true, false, false]);
+        assert!(!MediaConfig::parse("audio: {opus: {stereo: true}}").expect("sound").has_only_low_priorities);
+    }
+
+    #[test]
+    fn codecs_come_by_descending_priority_and_what_is_left_out_stays() {
+        let text = "video:\n  codecs:\n  - {name: H264, priority: 30}\n  - name: av1\n    priority: 200\n  - {name: VP8, priority: 30}\n";
         let config = MediaConfig::parse(text).expect("sound");
         assert_eq!(config.video_codecs, [Codec::Av1, Codec::H264, Codec::Vp8]);
         let rest = MediaConfig { video_codecs: MediaConfig::default().video_codecs, ..config };

@@ -185,7 +185,7 @@ async fn who_comes_back_hears_what_changed_meanwhile() {
 
 #[tokio::test]
 async fn a_room_has_the_codecs_and_the_policy_of_the_configuration() {
-    let text = "video:\n  codecs: [{name: VP9, priority: 2}, {name: H264, priority: 1}]\n  scalabilityMode: L3T2\naudio: {opus: {stereo: true, dtx: false}}";
+    let text = "video:\n  codecs: [{name: VP9, priority: 50}, {name: H264, priority: 100}]\n  scalabilityMode: L3T2\naudio: {opus: {stereo: true, dtx: false}}";
     let config = MediaConfig::parse(text).expect("sound");
     assert_eq!(config.video_codecs, [Codec::H264, Codec::Vp9]);
     let (_engine, signaling) = start(config);

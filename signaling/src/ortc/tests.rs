@@ -152,7 +152,7 @@ fn the_router_says_everything_once() {
     let rtx = "video/rtx";
     assert_eq!(
         names,
-        ["audio/opus", "audio/red", "video/VP8", rtx, "video/VP9", rtx, "video/H264", rtx, "video/AV1", rtx]
+        ["audio/opus", "audio/red", "video/VP8", rtx, "video/H264", rtx, "video/VP9", rtx, "video/AV1", rtx]
     );
 }
 
