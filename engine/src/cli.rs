@@ -1,6 +1,7 @@
 //! The flags, typed. What they mean together is decided in [`config`](crate::config).
 
 use clap::{Parser, ValueEnum};
+use leat_log::Format;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -74,7 +75,7 @@ pub struct Cli {
 
     /// Form of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug).
     #[arg(long, value_name = "FORM", default_value = "text")]
-    pub log: LogForm,
+    pub log: Format,
 }
 
 /// Reads a `--consent-timeout`. A shorter one would close the transports of browsers between two of their checks.
@@ -145,13 +146,4 @@ pub enum DtlsVersion {
     Only12,
     /// The newest that the peer offers.
     Auto,
-}
-
-/// What `--log` may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogForm {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }

@@ -11,44 +11,58 @@ mod memory;
 mod panics;
 mod self_ping;
 
-use clap::Parser;
-use cli::{Cli, LogForm};
+use cli::Cli;
 use config::Config;
-use std::error::Error;
-use std::io::IsTerminal;
+use leat_log::Format;
+use std::ffi::OsString;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
 
-/// Exit code for flags that make no sense, alone or together; clap uses the same.
-const EXIT_BAD_CONFIG: u8 = 2;
+const PROGRAM: &str = "leat-engine";
 
 /// Exit code when the system does not give what the flags ask for, such as a port in use.
 const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    start_log(cli.log);
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli: Cli = match leat_log::command_line(PROGRAM, &arguments, Format::Text) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    leat_log::start(cli.log, "info");
+    // Behind the log's own, which it replaces: it logs by the same formatter.
     panics::install_hook();
     runtime::memory::map_large_blocks();
-    if cli.die_with_parent {
-        let signal = rustix::process::Signal::TERM;
-        if rustix::process::set_parent_process_death_signal(Some(signal)).is_err() {
-            eprintln!("leat-engine: --die-with-parent: the kernel does not tell when the parent dies");
-            return ExitCode::from(EXIT_FAILURE);
-        }
-        if is_orphan() {
-            eprintln!("leat-engine: --die-with-parent: the process that started this one is gone already");
-            return ExitCode::from(EXIT_FAILURE);
-        }
+    if cli.die_with_parent
+        && let Err(error) = die_with_parent()
+    {
+        return leat_log::fatal(cli.log, PROGRAM, &error, EXIT_FAILURE);
     }
     let config = match Config::try_from(&cli) {
         Ok(config) => config,
-        Err(error) => return fail(&error, EXIT_BAD_CONFIG),
+        Err(error) => return leat_log::fatal(cli.log, PROGRAM, &error, leat_log::EXIT_USAGE),
     };
     match engine::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error, EXIT_FAILURE),
+        Err(error) => leat_log::fatal(cli.log, PROGRAM, &error, EXIT_FAILURE),
     }
+}
+
+/// `--die-with-parent` cannot be done.
+#[derive(Debug, thiserror::Error)]
+enum NoParent {
+    /// The kernel has no parent-death signal.
+    #[error("--die-with-parent: the kernel does not report when the parent dies")]
+    NotReported,
+    /// It died before the kernel was asked.
+    #[error("--die-with-parent: the process that started this one has ended already")]
+    Gone,
+}
+
+/// Has the kernel end this process when its parent dies.
+fn die_with_parent() -> Result<(), NoParent> {
+    let signal = rustix::process::Signal::TERM;
+    rustix::process::set_parent_process_death_signal(Some(signal)).map_err(|_| NoParent::NotReported)?;
+    if is_orphan() { Err(NoParent::Gone) } else { Ok(()) }
 }
 
 /// Whether the parent died before the kernel was asked to tell: then another process, which adopts orphans, is the parent
@@ -59,24 +73,4 @@ fn is_orphan() -> bool {
         Ok(supervisor) => supervisor != parent.to_string(),
         Err(_) => parent == 1,
     }
-}
-
-fn start_log(form: LogForm) {
-    let level = EnvFilter::try_from_env("LEAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr);
-    match form {
-        LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
-        LogForm::Json => log.json().flatten_event(true).with_target(false).init(),
-    }
-}
-
-/// Prints the whole chain of causes, once.
-fn fail(error: &dyn Error, code: u8) -> ExitCode {
-    eprintln!("leat-engine: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprintln!("  because {error}");
-        cause = error.source();
-    }
-    ExitCode::from(code)
 }

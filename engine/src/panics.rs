@@ -27,7 +27,7 @@ fn log(info: &PanicHookInfo<'_>, unlogged: u64) {
     let thread = thread.name().unwrap_or("unnamed");
     let message = info.payload_as_str().unwrap_or("no text");
     let location = info.location().map(ToString::to_string).unwrap_or_default();
-    tracing::error!(thread, location, unlogged, "panic: {message}");
+    tracing::error!(thread, location, unlogged, error = message, "panic: {message}");
 }
 
 #[derive(Debug, Default)]

@@ -2,10 +2,10 @@
 
 use crate::edge::Network;
 use crate::limits;
-use crate::log::Format;
 use crate::origins::Allowed;
 use crate::token;
 use clap::{Args, Parser, Subcommand};
+use leat_log::Format;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -117,6 +117,9 @@ impl std::fmt::Debug for Turn {
     }
 }
 
+/// By what the environment gives the secret that tokens are signed with.
+pub const SECRET_VARIABLE: &str = "LEAT_SECRET";
+
 /// The key that tokens are checked with. None: development mode, everybody is let in, on loopback only.
 #[derive(Clone, Default, Args)]
 pub struct Key {
@@ -124,8 +127,12 @@ pub struct Key {
     #[arg(long, value_name = "PATH", group = "token_key")]
     pub secret_file: Option<PathBuf>,
     /// The secret itself; others on this machine may see it in the process list, so prefer --secret-file
-    #[arg(long, value_name = "TEXT", group = "token_key", env = "LEAT_SECRET", hide_env_values = true)]
+    /// or the environment variable LEAT_SECRET
+    #[arg(long, value_name = "TEXT", group = "token_key")]
     pub secret: Option<String>,
+    /// The secret by the environment
+    #[arg(skip = std::env::var(SECRET_VARIABLE).ok())]
+    pub secret_of_environment: Option<String>,
     /// PEM file with the public key that tokens are checked with: Ed25519 (EdDSA) or RSA (RS256)
     #[arg(long, value_name = "PATH", group = "token_key")]
     pub public_key_file: Option<PathBuf>,
@@ -137,6 +144,7 @@ impl std::fmt::Debug for Key {
         f.debug_struct("Key")
             .field("secret_file", &self.secret_file)
             .field("secret", &self.secret.as_ref().map(|_| "…"))
+            .field("secret_of_environment", &self.secret_of_environment.as_ref().map(|_| "…"))
             .field("public_key_file", &self.public_key_file)
             .finish()
     }
@@ -153,6 +161,7 @@ pub struct Leat {
 
 /// What `leat` can do.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one, at the start of a process")]
 pub enum LeatCommand {
     /// Starts the media engine, the signaling server and the TURN server, and starts each again when it dies
     Up(Up),

@@ -5,13 +5,13 @@ use crate::development;
 use crate::edge::{self, address::Trusted};
 use crate::hall::Admission;
 use crate::http;
-use crate::log::Format;
 use crate::media::{MediaConfig, MediaError};
 use crate::token::{KeyError, Verifier};
 use crate::turn::{BadTurn, Turn};
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -60,6 +60,20 @@ pub enum ConfigError {
     /// `leat up` has to know where to look.
     #[error("--http {0}: give a port from 1 to 65535")]
     NoPort(SocketAddr),
+    /// Two keys, of which one is easily forgotten.
+    #[error(
+        "the environment variable LEAT_SECRET is set, and {option} is given too: which key is meant? Unset LEAT_SECRET, or leave out {option}"
+    )]
+    TwoKeys {
+        /// The option beside the variable.
+        option: &'static str,
+    },
+    /// A public key checks tokens and signs none.
+    #[error(
+        "--public-key-file {}: a public key cannot sign a token; sign it with the private key, or give --secret-file",
+        .0.display()
+    )]
+    CannotSign(PathBuf),
     /// There is neither a secret nor a development key to sign with.
     #[error(
         "{}: cannot keep a development key; give --secret-file or --secret (or the environment variable LEAT_SECRET), the same as the server's",
@@ -95,8 +109,6 @@ pub struct Config {
     pub die_with_parent: bool,
     /// What is added to its niceness.
     pub nice: u8,
-    /// How to log.
-    pub log: Format,
 }
 
 impl TryFrom<cli::Signaling> for Config {
@@ -104,6 +116,11 @@ impl TryFrom<cli::Signaling> for Config {
 
     fn try_from(cli: cli::Signaling) -> Result<Self, ConfigError> {
         let http = cli.http.http;
+        for (option, path) in
+            [("--secret-file", &cli.key.secret_file), ("--turn-secret-file", &cli.turn.turn_secret_file)]
+        {
+            path.iter().for_each(|path| warn_if_open(option, path));
+        }
         let admission = admission(&cli.key)?;
         if matches!(admission, Admission::Everybody { .. }) && !http.ip().is_loopback() {
             return Err(ConfigError::DevelopmentModeInPublic(http));
@@ -119,7 +136,6 @@ impl TryFrom<cli::Signaling> for Config {
             control_socket: cli.control_socket.unwrap_or_else(control_socket),
             die_with_parent: cli.die_with_parent,
             nice: cli.nice,
-            log: cli.log.unwrap_or_else(Format::for_stderr),
         })
     }
 }
@@ -157,6 +173,7 @@ fn turn(cli: cli::Turn) -> Result<Option<Turn>, ConfigError> {
 
 /// Who gets in with this key.
 pub fn admission(key: &cli::Key) -> Result<Admission, ConfigError> {
+    check_one(key)?;
     if let Some(path) = &key.public_key_file {
         let option = "--public-key-file";
         let pem = read(option, path)?;
@@ -174,13 +191,43 @@ pub fn admission(key: &cli::Key) -> Result<Admission, ConfigError> {
     Ok(Admission::Tokens(verifier))
 }
 
-/// The secret, and the option it came by.
+/// The options exclude each other; the environment has to be looked at beside them.
+fn check_one(key: &cli::Key) -> Result<(), ConfigError> {
+    let given = [
+        ("--secret-file", key.secret_file.is_some()),
+        ("--secret", key.secret.is_some()),
+        ("--public-key-file", key.public_key_file.is_some()),
+    ];
+    match given.into_iter().find(|(_, is_given)| *is_given && key.secret_of_environment.is_some()) {
+        Some((option, _)) => Err(ConfigError::TwoKeys { option }),
+        None => Ok(()),
+    }
+}
+
+/// Warns of a file with a secret that other users of this machine can read or replace.
+fn warn_if_open(option: &str, path: &Path) {
+    // One that cannot be looked at is not read either, and that is an error of its own.
+    let Ok(mode) = std::fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o777) else {
+        return;
+    };
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            path = %path.display(),
+            mode = %format_args!("{mode:04o}"),
+            "{option}: others than its owner have access to this key; run chmod 600 on it"
+        );
+    }
+}
+
+/// The secret, and where it came from.
 pub fn secret(key: &cli::Key) -> Result<Option<(&'static str, Vec<u8>)>, ConfigError> {
+    check_one(key)?;
     if let Some(path) = &key.secret_file {
         let bytes = read("--secret-file", path)?;
         return Ok(Some(("--secret-file", bytes.trim_ascii_end().to_vec())));
     }
-    Ok(key.secret.as_ref().map(|secret| ("--secret", secret.clone().into_bytes())))
+    let given = [("--secret", &key.secret), (cli::SECRET_VARIABLE, &key.secret_of_environment)];
+    Ok(given.into_iter().find_map(|(from, secret)| Some((from, secret.clone()?.into_bytes()))))
 }
 
 fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
@@ -250,8 +297,7 @@ mod tests {
     fn a_short_secret_and_a_missing_file_are_told_by_option() {
         let error = config(&["--secret", "short"]).err().expect("refused");
         assert!(
-            crate::failure::chain(&error).contains("--secret")
-                && crate::failure::chain(&error).contains("at least 32"),
+            leat_log::chain(&error).contains("--secret") && leat_log::chain(&error).contains("at least 32"),
             "{error}"
         );
         let error = config(&["--secret-file", "/nonexistent/file"]).err().expect("refused");

@@ -46,15 +46,3 @@ impl From<Failure> for proto::Error {
         Self { code: failure.code.into(), message: failure.message, retry_after_ms }
     }
 }
-
-/// An error and its causes on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}

@@ -20,7 +20,6 @@ pub mod hall;
 pub mod held;
 pub mod http;
 pub mod limits;
-pub mod log;
 pub mod media;
 pub mod origins;
 pub mod ortc;
@@ -33,6 +32,9 @@ pub mod up;
 mod visitors;
 mod web;
 pub mod wire;
+
+/// What is logged unless `LEAT_LOG` says otherwise: all of ours from info on, and warnings of others.
+pub const LOG_FILTER: &str = "warn,signaling=info,leat=info";
 
 /// `proto/signal.proto`, compiled.
 pub mod proto {

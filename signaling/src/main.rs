@@ -3,35 +3,43 @@
 #![forbid(unsafe_code)]
 
 use anyhow::Context;
-use clap::Parser;
+use leat_log::Format;
 use signaling::config::{Config, ConfigError};
 use signaling::engine::{self, Engine};
 use signaling::hall::{self, Admission, Hall, Patience};
-use signaling::{cli, edge, failure, http, limits, log, up};
+use signaling::media::LOW_PRIORITY_MAX;
+use signaling::{LOG_FILTER, cli, edge, http, limits, up};
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+const PROGRAM: &str = "leat-signaling";
+
 fn main() -> ExitCode {
-    let config = match Config::try_from(cli::Signaling::parse()) {
-        Ok(config) => config,
-        Err(error) => return fail(&error, 2),
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let options: cli::Signaling = match leat_log::command_line(PROGRAM, &arguments, Format::for_stderr()) {
+        Ok(options) => options,
+        Err(code) => return code,
     };
-    log::start(config.log);
+    let format = options.log.unwrap_or_else(Format::for_stderr);
+    leat_log::start(format, LOG_FILTER);
+    let config = match Config::try_from(options) {
+        Ok(config) => config,
+        Err(error) => return leat_log::fatal(format, PROGRAM, &error, leat_log::EXIT_USAGE),
+    };
     // Before there are other threads, for each has a niceness of its own. Where it is refused, media waits for signaling now and then, and nothing else.
     if let Err(error) = rustix::process::nice(config.nice.into()) {
         tracing::warn!(%error, "--nice {}: cannot step back", config.nice);
     }
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(error.as_ref(), if error.is::<ConfigError>() { 2 } else { 1 }),
+        Err(error) => {
+            let code = if error.is::<ConfigError>() { leat_log::EXIT_USAGE } else { 1 };
+            leat_log::fatal(format, PROGRAM, error.as_ref(), code)
+        }
     }
-}
-
-fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    eprintln!("leat-signaling: {}", failure::chain(error));
-    ExitCode::from(code)
 }
 
 #[tokio::main]
@@ -40,6 +48,12 @@ async fn run(config: Config) -> anyhow::Result<()> {
         up::die_with_parent().context("--die-with-parent")?;
     }
     let ended = up::termination().context("cannot listen for signals")?;
+    if config.media.has_only_low_priorities {
+        tracing::warn!(
+            "--media: all priorities are {LOW_PRIORITY_MAX} or less; the highest number is now preferred, \
+             where 1 was the first choice before"
+        );
+    }
     let listener = http::bind(config.http).await?;
     if matches!(config.admission, Admission::Everybody { .. }) {
         tracing::warn!(

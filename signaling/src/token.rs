@@ -17,7 +17,7 @@ use std::time::Duration;
 pub struct Claims {
     /// The user's id: `sub`.
     pub sub: String,
-    /// What others see, unless the client says otherwise.
+    /// What others see. Over what the client says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The one room it is for.
@@ -92,7 +92,7 @@ impl Permissions {
 pub struct Grant {
     /// The user's id.
     pub user: String,
-    /// What others see, unless the client says otherwise.
+    /// What others see. Over what the client says.
     pub name: Option<String>,
     /// What it may do.
     pub permissions: Permissions,

@@ -7,10 +7,9 @@ use crate::addresses::{default_listen_ips, own_address};
 use crate::cli;
 use crate::config::{self, ConfigError};
 use crate::development::private_dir;
-use crate::failure::chain;
 use crate::hall::Admission;
-use crate::log::{self, Format};
 use anyhow::{Context, bail};
+use leat_log::Format;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::io;
@@ -38,13 +37,9 @@ const END_TIMEOUT: Duration = Duration::from_secs(3);
 const READY_POLL: Duration = Duration::from_millis(50);
 
 /// Runs until asked to end. The result is the exit code; that of a child whose first start failed is passed on.
-pub fn run(options: cli::Up) -> anyhow::Result<u8> {
-    let format = options.log.unwrap_or_else(Format::for_stderr);
-    log::start(format);
-    if let Err(error) = check(&options) {
-        eprintln!("leat: {}", chain(&error));
-        return Ok(2);
-    }
+pub fn run(options: cli::Up, format: Format) -> anyhow::Result<u8> {
+    leat_log::start(format, crate::LOG_FILTER);
+    check(&options)?;
     // One thread, which lives as long as the process: the kernel's parent-death signal is about threads.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
@@ -64,6 +59,8 @@ fn check(options: &cli::Up) -> Result<(), ConfigError> {
 
 async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
     let mut ended = std::pin::pin!(termination().context("cannot listen for signals")?);
+    // Without a listener it would kill this process alone.
+    let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     // Whoever has the port may well answer that it is ready: another Leat.
     drop(crate::http::bind(options.http.http).await?);
     check_turn_ports(&options)?;
@@ -71,9 +68,9 @@ async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
     let mut engine = Supervised::new("leat-engine", engine_arguments(&options, &control_socket, format))?;
     let mut signaling =
         Supervised::new("leat-signaling", signaling_arguments(&options, &control_socket, format))?;
-    if let Some(secret) = &options.key.secret {
+    if let Some(secret) = options.key.secret.as_ref().or(options.key.secret_of_environment.as_ref()) {
         // Not among the arguments, where everybody on the machine could read it.
-        signaling.environment.push(("LEAT_SECRET".into(), secret.into()));
+        signaling.environment.push((SECRET_VARIABLE.into(), secret.into()));
     }
     let mut turn = match options.turn_port {
         0 => None,
@@ -100,6 +97,13 @@ async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
             () = &mut ready, if !is_up => {
                 is_up = true;
                 println!("Leat is up: {}", address(options.http.http));
+                continue;
+            }
+            Some(()) = hangups.recv() => {
+                match &turn {
+                    Some(turn) => turn.hang_up(),
+                    None => tracing::info!("SIGHUP: there is no TURN server to read its files again; ignored"),
+                }
                 continue;
             }
             status = engine.died() => (&mut engine, status?),
@@ -176,9 +180,12 @@ impl Supervised {
 
     fn start(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);
-        // A process group of its own: Ctrl-C reaches this process alone, which then ends the others in order.
+        // What is secret reaches those alone that need it. A process group of its own: Ctrl-C reaches this process alone, which then ends the
+        // others in order.
         command
             .args(&self.arguments)
+            .env_remove(SECRET_VARIABLE)
+            .env_remove(TURN_SECRET_VARIABLE)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .process_group(0)
@@ -193,9 +200,11 @@ impl Supervised {
 
     /// Waits until the child dies; starts it first, when it is time to. Can be dropped and called again.
     async fn died(&mut self) -> anyhow::Result<ExitStatus> {
-        if self.child.is_none() {
+        while self.child.is_none() {
             tokio::time::sleep_until(self.start_at).await;
-            self.start()?;
+            if let Err(error) = self.start() {
+                self.put_off(error.as_ref());
+            }
         }
         let child = self.child.as_mut().expect("it was just started");
         let status = child.wait().await.with_context(|| format!("cannot wait for {}", self.name))?;
@@ -203,16 +212,31 @@ impl Supervised {
         Ok(status)
     }
 
+    /// It could not be started again: the program is being replaced, or the machine lacks memory or process numbers for the moment.
+    fn put_off(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.quick_deaths = self.quick_deaths.max(1) + 1;
+        let pause = pause(self.quick_deaths);
+        let pause_ms = pause.as_millis() as u64;
+        tracing::error!(process = self.name, error, pause_ms, "could not be started again; trying later");
+        self.start_at = Instant::now() + pause;
+    }
+
     fn plan_restart(&mut self, status: &ExitStatus) {
         let lived = self.started.elapsed();
         self.quick_deaths = if lived < QUICK { self.quick_deaths + 1 } else { 0 };
-        let pause = match self.quick_deaths {
-            0 | 1 => Duration::ZERO,
-            deaths => (PAUSE_MIN * 2u32.saturating_pow(deaths - 2)).min(PAUSE_MAX),
-        };
+        let pause = pause(self.quick_deaths);
         let (lived_ms, pause_ms) = (lived.as_millis() as u64, pause.as_millis() as u64);
         tracing::error!(process = self.name, status = %status, lived_ms, pause_ms, "died; starting it again");
         self.start_at = Instant::now() + pause;
+    }
+
+    /// Passes SIGHUP on.
+    fn hang_up(&self) {
+        let pid = self.child.as_ref().and_then(|child| Pid::from_raw(child.id()?.cast_signed()));
+        if let Some(pid) = pid {
+            // It may have died a moment ago; then it reads its files when it is started again.
+            let _ = kill_process(pid, Signal::HUP);
+        }
     }
 
     /// Asks the child to end, and makes it.
@@ -227,6 +251,14 @@ impl Supervised {
             tracing::warn!(process = self.name, "did not end within {END_TIMEOUT:?}; killing it");
             let _ = child.kill().await;
         }
+    }
+}
+
+/// Before the next start, after so many quick deaths or failed starts in a row.
+fn pause(quick_deaths: u32) -> Duration {
+    match quick_deaths {
+        0 | 1 => Duration::ZERO,
+        deaths => PAUSE_MIN.saturating_mul(2u32.saturating_pow(deaths - 2)).min(PAUSE_MAX),
     }
 }
 
@@ -440,6 +472,9 @@ fn address(http: SocketAddr) -> String {
 
 /// Addresses of the TURN server that clients are told: one of each family.
 const TURN_HOSTS_MAX: usize = 2;
+
+/// By what signaling learns the key for tokens.
+const SECRET_VARIABLE: &str = crate::cli::SECRET_VARIABLE;
 
 /// By what the TURN server and signaling learn the secret they share.
 const TURN_SECRET_VARIABLE: &str = "LEAT_TURN_SECRET";

@@ -1,22 +1,39 @@
 //! Development mode lets in everybody on this machine, and a browser on this machine runs pages of everybody. So there, only pages
 //! that came from this machine may talk to the server: neither a foreign page's script (`Origin`), nor one whose
 //! name was made to point here after it was loaded (DNS rebinding: `Host`).
+//!
+//! A reverse proxy on this machine makes every client local, and may rewrite `Host`. A request that shows a proxy's traces is refused: its headers, or
+//! HTTP/1.0, which nginx speaks to its upstreams unless told otherwise and browsers do not speak at all.
 
 use axum::extract::Request;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 
 /// Turns away what does not come from a page of this machine.
 pub(crate) async fn only_local_pages(request: Request, next: Next) -> Response {
+    if is_proxied(request.version(), request.headers()) {
+        let text = "This server runs in development mode and takes no requests from a proxy. Start it with --secret-file to put a proxy \
+                    before it.\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
     if is_local(request.headers()) {
         return next.run(request).await;
     }
     let text = "This server runs in development mode and talks to pages from localhost only. Start it with --secret-file to use it \
                 under another name.\n";
     (StatusCode::FORBIDDEN, text).into_response()
+}
+
+/// Whether a proxy has passed the request on (RFC 7239, RFC 9110 §7.6.3).
+fn is_proxied(version: Version, headers: &HeaderMap) -> bool {
+    let is_trace = |name: &HeaderName| {
+        let name = name.as_str();
+        matches!(name, "forwarded" | "via" | "x-real-ip") || name.starts_with("x-forwarded-")
+    };
+    version < Version::HTTP_11 || headers.keys().any(is_trace)
 }
 
 fn is_local(headers: &HeaderMap) -> bool {
@@ -62,6 +79,19 @@ mod tests {
             assert!(from(host, Some("http://localhost:5173")), "{host}");
         }
         assert!(from("localhost:7080", Some("http://[::1]:7080")));
+    }
+
+    #[test]
+    fn what_a_proxy_passes_on_is_seen_by_its_headers_and_version() {
+        assert!(!is_proxied(Version::HTTP_11, &HeaderMap::new()));
+        assert!(is_proxied(Version::HTTP_10, &HeaderMap::new()));
+        for name in
+            ["Forwarded", "Via", "X-Real-IP", "X-Forwarded-For", "x-forwarded-proto", "X-Forwarded-Anything"]
+        {
+            let name: HeaderName = name.parse().expect("a name");
+            let headers = [(name.clone(), HeaderValue::from_static(""))].into_iter().collect();
+            assert!(is_proxied(Version::HTTP_11, &headers), "{name}");
+        }
     }
 
     #[test]

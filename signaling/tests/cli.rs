@@ -1,9 +1,10 @@
 //! The binaries, as an operator meets them.
 
 use signaling::token::Verifier;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, UdpSocket};
-use std::process::{Command, Output};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 fn run(program: &str, arguments: &[&str]) -> Output {
@@ -12,7 +13,17 @@ fn run(program: &str, arguments: &[&str]) -> Output {
 
 fn signaling(arguments: &[&str]) -> (Option<i32>, String) {
     let output = run(env!("CARGO_BIN_EXE_leat-signaling"), arguments);
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    (output.status.code(), errors(&output))
+}
+
+/// What a program that failed says. Where it logs JSON, the texts of the errors.
+fn errors(output: &Output) -> String {
+    let plain = |line: &str| {
+        let object: Option<serde_json::Value> = serde_json::from_str(line).ok();
+        let error = object.as_ref().and_then(|object| object["error"]["message"].as_str());
+        error.unwrap_or(line).to_owned() + "\n"
+    };
+    String::from_utf8_lossy(&output.stderr).lines().map(plain).collect()
 }
 
 #[test]
@@ -51,7 +62,7 @@ fn it_steps_back_for_media_as_far_as_it_is_told() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .expect("the program runs");
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
         let own = niceness(std::process::id())[0].parse::<i32>().expect("a number");
         let wanted = (own + wanted.parse::<i32>().expect("a number")).min(19).to_string();
         // It has more than one thread once it works.
@@ -79,7 +90,7 @@ fn a_mistake_in_media_yml_is_told_with_its_line_and_costs_exit_code_2() {
     let file = path.display().to_string();
     let signaling = signaling(&["--http", "127.0.0.1:0", "--media", &file]);
     let up = run(env!("CARGO_BIN_EXE_leat"), &["up", "--http", "127.0.0.1:7079", "--media", &file]);
-    let up = (up.status.code(), String::from_utf8_lossy(&up.stderr).into_owned());
+    let up = (up.status.code(), errors(&up));
     std::fs::remove_file(&path).expect("our own file");
     let missing = self::signaling(&["--media", &file]);
     for (code, text) in [signaling, up] {
@@ -91,6 +102,25 @@ fn a_mistake_in_media_yml_is_told_with_its_line_and_costs_exit_code_2() {
     }
     assert_eq!(missing.0, Some(2), "{}", missing.1);
     assert!(missing.1.contains(&format!("--media {file}: cannot read it: No such file")), "{}", missing.1);
+}
+
+#[test]
+fn a_media_yml_whose_priorities_are_all_low_is_warned_of_once_and_no_other_is() {
+    let warnings = |priorities: [u32; 2]| {
+        let path = std::env::temp_dir().join(format!(
+            "leat-cli-priorities-{}-{}.yml",
+            std::process::id(),
+            priorities[0]
+        ));
+        let [vp8, vp9] = priorities;
+        let text =
+            format!("video: {{codecs: [{{name: VP8, priority: {vp8}}}, {{name: VP9, priority: {vp9}}}]}}\n");
+        std::fs::write(&path, text).expect("our own file");
+        let lines = log_of_start(&["--media", &path.display().to_string()]);
+        std::fs::remove_file(&path).expect("our own file");
+        lines.iter().filter(|line| line.contains("the highest number is now preferred")).count()
+    };
+    assert_eq!([[1, 2], [100, 50]].map(warnings), [1, 0]);
 }
 
 #[test]
@@ -131,7 +161,7 @@ fn a_turn_port_in_use_costs_up_exit_code_1_and_is_told_by_ups_own_option() {
         let arguments =
             [&["up", "--http", &http, "--listen-ip", "127.0.0.1"][..], ports, &certificate].concat();
         let output = run(env!("CARGO_BIN_EXE_leat"), &arguments);
-        let text = String::from_utf8_lossy(&output.stderr);
+        let text = errors(&output);
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(text.contains(wanted), "{text}");
     }
@@ -146,7 +176,7 @@ fn whose_parent_died_before_it_could_ask_for_the_signal_ends_by_itself() {
         .env("LEAT_PARENT", "0")
         .output()
         .expect("the program runs");
-    let text = String::from_utf8_lossy(&output.stderr);
+    let text = errors(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("--die-with-parent") && text.contains("LEAT_PARENT=0"), "{text}");
 }
@@ -238,4 +268,87 @@ fn without_a_secret_a_token_is_signed_with_this_users_development_key() {
     std::fs::remove_dir_all(&dir).expect("our own");
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--secret-file"));
+}
+
+#[test]
+fn leat_token_signs_nothing_with_a_public_key() {
+    let file = std::env::temp_dir().join(format!("leat-cli-public-{}.pem", std::process::id()));
+    std::fs::write(&file, "-----BEGIN PUBLIC KEY-----\n").expect("our own file");
+    let arguments = ["token", "--room", "stage", "--user", "ada", "--public-key-file"];
+    let path = file.display().to_string();
+    let output = run(env!("CARGO_BIN_EXE_leat"), &[&arguments[..], &[&path]].concat());
+    std::fs::remove_file(&file).expect("our own file");
+    let text = errors(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(output.stdout.is_empty(), "it must not print a token");
+    assert!(text.contains("a public key cannot sign a token") && text.contains(&path), "{text}");
+}
+
+#[test]
+fn a_key_by_option_and_another_by_the_environment_are_named_as_such() {
+    let (room, user) = (["--room", "stage"], ["--user", "ada"]);
+    let token = [&["token"][..], &room, &user].concat();
+    for (program, first) in [
+        (env!("CARGO_BIN_EXE_leat-signaling"), &["--http", "127.0.0.1:0"][..]),
+        (env!("CARGO_BIN_EXE_leat"), &["up", "--http", "127.0.0.1:7079"]),
+        (env!("CARGO_BIN_EXE_leat"), &token),
+    ] {
+        for option in ["--secret-file", "--secret"] {
+            let arguments = [first, &[option, "an operator's secret of 32 bytes"]].concat();
+            let output = Command::new(program)
+                .args(&arguments)
+                .env("LEAT_SECRET", "another secret with 32 bytes, too")
+                .output()
+                .expect("the program runs");
+            let text = errors(&output);
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+            assert!(
+                text.contains("LEAT_SECRET is set, and") && text.contains(option),
+                "{arguments:?}: {text}"
+            );
+        }
+    }
+    let (code, text) = signaling(&["--secret", "a", "--secret-file", "b"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("--secret-file") && !text.contains("LEAT_SECRET"), "{text}");
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_warned_of_and_one_for_its_owner_alone_is_not() {
+    let warnings = |mode: u32| {
+        let file = std::env::temp_dir().join(format!("leat-cli-key-{mode:o}-{}", std::process::id()));
+        std::fs::write(&file, "an operator's secret of 32 bytes").expect("our own file");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("our own file");
+        let path = file.display().to_string();
+        let log = log_of_start(&[
+            "--secret-file",
+            &path,
+            "--turn-url",
+            "turn:127.0.0.1:1",
+            "--turn-secret-file",
+            &path,
+        ]);
+        std::fs::remove_file(&file).expect("our own file");
+        let about = |option: &str| {
+            log.iter().filter(|line| line.contains(option) && line.contains("chmod 600")).count()
+        };
+        [about("\"--secret-file:"), about("\"--turn-secret-file:")]
+    };
+    assert_eq!([0o644, 0o640, 0o604, 0o600, 0o400].map(warnings), [[1, 1], [1, 1], [1, 1], [0, 0], [0, 0]]);
+}
+
+/// What signaling logs from its start on until it listens.
+fn log_of_start(arguments: &[&str]) -> Vec<String> {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_leat-signaling"))
+        .args(["--http", "127.0.0.1:0", "--control-socket", "/nonexistent/control.sock", "--log", "json"])
+        .args(arguments)
+        .env_remove("LEAT_SECRET")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let lines = BufReader::new(process.stderr.take().expect("piped")).lines();
+    let lines = lines.map_while(Result::ok).take_while(|line| !line.contains("\"listening\"")).collect();
+    process.kill().expect("it runs");
+    process.wait().expect("it ends");
+    lines
 }

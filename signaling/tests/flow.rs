@@ -294,7 +294,6 @@ async fn rooms_spread_over_workers_and_a_silent_engine_is_told_as_such() {
     ada.transport("send").await;
     let transport = bob.transport("send").await.id;
     engine.fall_silent();
-    tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(bob.fails(produce(&transport, "audio")).await, ErrorCode::EngineUnavailable);
     engine.has_got("to undo what it may have done", |c| matches!(c, Command::CloseProducer { .. })).await;
 }
@@ -624,4 +623,32 @@ async fn any_bytes_get_an_answer() {
     })
     .await
     .expect("no panic");
+}
+
+#[tokio::test]
+async fn a_name_in_the_token_counts_more_than_the_clients() {
+    let engine = Engine::start(&socket_path());
+    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signed = |name: Option<&str>| {
+        let (sub, room, name) = ("ada".into(), "r".into(), name.map(str::to_owned));
+        let permissions = Permissions::default();
+        let claims =
+            Claims { sub, name, room, exp: NumericDate(u64::MAX), nbf: None, iat: None, permissions };
+        token::mint(&claims, SECRET).expect("a good secret")
+    };
+    let long = "x".repeat(limits::DISPLAY_NAME_LEN_MAX + 1);
+    for (name, typed, shown) in [
+        (Some("Ada Lovelace"), "The Host", "Ada Lovelace"),
+        (Some(" "), "The Host", "The Host"),
+        (Some("Ada\u{202a}\n"), "", "Ada\u{202a}"),
+        (Some(long.as_str()), "", &long[1..]),
+        (None, "The Host", "The Host"),
+        (None, "", "ada"),
+    ] {
+        let client = signaling.client();
+        let join = proto::JoinRoom { token: signed(name), ..join("r", typed) };
+        assert_eq!(client.join(join).await.display_name, shown, "{name:?} and {typed:?}");
+        client.done(Payload::Leave(proto::Leave {})).await;
+    }
 }

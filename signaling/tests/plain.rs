@@ -60,7 +60,7 @@ async fn a_program_is_told_where_to_send_and_says_where_it_is() {
     assert_eq!(plain.srtp_parameters, None);
     let connect = proto::ConnectPlainTransport {
         transport_id: plain.id.clone(),
-        address: "192.0.2.7".into(),
+        address: "127.0.0.7".into(),
         port: 5_004,
         ..Default::default()
     };
@@ -68,7 +68,7 @@ async fn a_program_is_told_where_to_send_and_says_where_it_is() {
     engine
         .has_got("the program's address", |command| {
             matches!(command, Command::ConnectPlainTransport(connect) if connect.transport == transport_id(&plain.id)
-                && connect.remote == "192.0.2.7:5004".parse().ok() && connect.rtcp_remote.is_none())
+                && connect.remote == "127.0.0.7:5004".parse().ok() && connect.rtcp_remote.is_none())
         })
         .await;
     // Its payload type is enough there, and nowhere else.
@@ -235,4 +235,32 @@ async fn they_outlive_the_signaling_process() {
     assert_eq!((&back.kept_transports, &back.kept_producers), (&vec![plain], &vec![video.id]));
     // What it may do is remembered too.
     create(&program, sending()).await;
+}
+
+#[tokio::test]
+async fn in_development_mode_they_send_to_loopback_only() {
+    let (engine, signaling) = start();
+    let ada = signaling.client();
+    ada.join(join("r", "Ada")).await;
+    let plain =
+        create(&ada, proto::CreatePlainTransport { direction: "recv".into(), ..Default::default() }).await;
+    let connect = |address: &str| {
+        let address = address.into();
+        let connect = proto::ConnectPlainTransport {
+            transport_id: plain.id.clone(),
+            address,
+            port: 5_004,
+            ..Default::default()
+        };
+        Payload::ConnectPlainTransport(connect)
+    };
+    for beyond in
+        ["192.0.2.7", "10.0.0.1", "0.0.0.0", "2001:db8::1", "fe80::1", "::ffff:192.0.2.7", "::ffff:127.0.0.1"]
+    {
+        assert_eq!(ada.fails(connect(beyond)).await, ErrorCode::TokenPermission, "{beyond}");
+    }
+    assert!(!engine.commands().iter().any(|command| matches!(command, Command::ConnectPlainTransport(_))));
+    for loopback in ["127.0.0.1", "127.9.9.9"] {
+        ada.done(connect(loopback)).await;
+    }
 }

@@ -30,6 +30,7 @@ pub mod peer;
 mod plain;
 mod relay_world;
 mod room;
+pub mod schema;
 mod sockets;
 mod track;
 mod turn_request;

@@ -47,6 +47,8 @@ pub const PLAN: &[Room] = &[
     machine("leat-dtls", "engine/dtls", &["leat-machine", "leat-srtp"]),
     machine("leat-sctp", "engine/sctp", &["leat-machine"]),
     machine("leat-control", "engine/control", &[]),
+    // The log of every binary.
+    top("leat-log", "log", &[]),
     fenced("leat-shm", "engine/shm", &[]),
     fenced("leat-runtime", "engine/runtime", &["leat-machine"]),
     // The machines that serve.
@@ -69,10 +71,10 @@ pub const PLAN: &[Room] = &[
     top(
         "leat-engine",
         "engine",
-        &["leat-control", "leat-dtls", "leat-machine", "leat-runtime", "leat-sfu", "leat-shm"],
+        &["leat-control", "leat-dtls", "leat-log", "leat-machine", "leat-runtime", "leat-sfu", "leat-shm"],
     ),
-    top("leat-signaling", "signaling", &["leat-control", "leat-shm"]),
-    top("leat-turn", "turn", &["leat-dtls", "leat-machine", "leat-relay", "leat-runtime"]),
+    top("leat-signaling", "signaling", &["leat-control", "leat-log", "leat-shm"]),
+    top("leat-turn", "turn", &["leat-dtls", "leat-log", "leat-machine", "leat-relay", "leat-runtime"]),
     // What measures and tests may know everything below it.
     // The load generator shares no code with what it measures, so that no bug of ours cancels itself out; what its micro benches
     // run on does.
@@ -87,6 +89,7 @@ const EVERYTHING: &[&str] = &[
     "leat-control",
     "leat-dtls",
     "leat-engine",
+    "leat-log",
     "leat-rig",
     "leat-machine",
     "leat-relay",
@@ -119,6 +122,7 @@ pub const TOP_LEVEL: &[&str] = &[
     "docs",
     "engine",
     "fuzz",
+    "log",
     "rust-toolchain.toml",
     "rustfmt.toml",
     "signaling",

@@ -19,20 +19,23 @@ mod controllers;
 mod full_ring;
 mod hostile_ring;
 mod hostile_srtp;
+mod logs;
 mod media;
 mod memory;
 mod nat;
 mod pipes;
 mod plain;
 mod program;
+mod proxied;
 mod starting;
+mod supervisor;
 mod tcp;
 mod turn_own;
 
 use std::time::Duration;
 
 /// How long something may take that should happen at once: the machine may be busy with all the other tests.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long to listen for what should not come. Loopback delivers within microseconds.
 const SILENCE: Duration = Duration::from_millis(200);

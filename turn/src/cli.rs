@@ -1,6 +1,7 @@
 //! The options, typed. What they mean together is decided in [`config`](crate::config).
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use leat_log::Format;
 use relay::Allowed;
 use relay::limits::{EXCESS_BYTES_PER_SECOND, EXCESS_BYTES_PER_SECOND_MIN};
 use std::net::{IpAddr, SocketAddr};
@@ -139,7 +140,7 @@ pub struct Cli {
 
     /// Form of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug). Default: text.
     #[arg(long, value_name = "FORM")]
-    pub log: Option<LogForm>,
+    pub log: Option<Format>,
 }
 
 /// What `--relay-ports` may be: two ports, the first not above the last.
@@ -190,13 +191,4 @@ impl FromStr for UserPassword {
             _ => Err("a user is a name and a password, such as alice:wonderland"),
         }
     }
-}
-
-/// What `--log` may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogForm {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }

@@ -4,13 +4,15 @@ use crate::cli::{Cli, PortRange};
 use crate::config_file::{self, BadFile};
 use crate::wall_clock::SystemClock;
 use clap::Parser;
+use leat_log::Format;
 use relay::limits::ALLOCATIONS_MAX;
 use relay::{BadCredentials, Credentials, Policy, Quotas, Settings};
 use runtime::Places;
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,6 +137,12 @@ pub enum BadConfig {
 }
 
 impl Config {
+    /// How to log, whether or not the options make sense otherwise: as the command line asks, or else the file that it names.
+    pub fn log(cli: &Cli) -> Format {
+        let in_file = || config_file::log(cli.config.as_deref()?);
+        cli.log.or_else(in_file).unwrap_or(Format::Text)
+    }
+
     /// Reads the command line, and the file that it names.
     pub fn read(arguments: &[OsString]) -> Result<Self, BadConfig> {
         let parse = |arguments: &[OsString]| {
@@ -222,6 +230,14 @@ fn credentials(cli: &Cli) -> Result<Credentials, BadConfig> {
     for user in &cli.user {
         credentials = credentials.user(&user.name, &user.password)?;
     }
+    // A file of options is secret if passwords are among them.
+    let config = cli.config.as_ref().filter(|_| !cli.user.is_empty());
+    let files = [
+        ("--config", config),
+        ("--secret-file", cli.secret_file.as_ref()),
+        ("--private-key", cli.private_key.as_ref()),
+    ];
+    files.into_iter().for_each(|(option, path)| path.into_iter().for_each(|path| warn_if_open(option, path)));
     let secrets = match &cli.secret_file {
         Some(path) => std::fs::read_to_string(path)
             .map_err(|source| BadConfig::SecretFile { path: path.clone(), source })?,
@@ -231,6 +247,21 @@ fn credentials(cli: &Cli) -> Result<Credentials, BadConfig> {
         credentials = credentials.secret(secret.as_bytes())?;
     }
     if credentials.is_empty() { Err(BadConfig::Nobody) } else { Ok(credentials) }
+}
+
+/// Warns of a file with a secret that other users of this machine can read or replace.
+fn warn_if_open(option: &str, path: &Path) {
+    // One that cannot be looked at is not read either, and that is an error of its own.
+    let Ok(mode) = std::fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o777) else {
+        return;
+    };
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            path = %path.display(),
+            mode = %format_args!("{mode:04o}"),
+            "{option}: others than its owner have access to this file, which holds a key or passwords; run chmod 600 on it"
+        );
+    }
 }
 
 /// Of each family the address given, or the first that is listened on.
@@ -338,7 +369,7 @@ mod tests {
             ("--user ab", "a user is a name and a password"),
             ("--lifetime-max 10", "10 is not in 600..=3600"),
         ] {
-            let error = crate::chain(&config(options).expect_err(options));
+            let error = leat_log::chain(&config(options).expect_err(options));
             assert!(error.contains(wanted), "{options}: {error}");
         }
         let nobody = Config::read(&["leat-turn".into()]).expect_err("nobody").to_string();

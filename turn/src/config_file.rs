@@ -3,7 +3,8 @@
 
 use crate::cli::Cli;
 use crate::limits::CONFIG_BYTES_MAX;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, ValueEnum};
+use leat_log::Format;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
@@ -47,6 +48,15 @@ pub fn arguments(path: &Path) -> Result<Vec<OsString>, BadFile> {
     let mut text = String::new();
     File::open(path)?.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > CONFIG_BYTES_MAX { Err(BadFile::TooLong) } else { parse(&text) }
+}
+
+/// The `log` line of a file, although the rest of it may be wrong. The last one counts.
+pub fn log(path: &Path) -> Option<Format> {
+    let mut text = String::new();
+    File::open(path).ok()?.take(CONFIG_BYTES_MAX).read_to_string(&mut text).ok()?;
+    let lines = text.lines().filter_map(|line| line.split_once('='));
+    let formats = lines.filter(|(name, _)| name.trim() == "log");
+    formats.filter_map(|(_, value)| Format::from_str(value.trim(), false).ok()).next_back()
 }
 
 fn parse(text: &str) -> Result<Vec<OsString>, BadFile> {

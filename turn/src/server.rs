@@ -6,7 +6,7 @@ use crate::control::{self, Board, Endpoint, Order};
 use crate::interfaces::{self, Changes};
 use crate::ledger::Shared;
 use crate::limits::{DRAIN_POLL, ORDERS_MAX, OTHER_DESCRIPTORS};
-use crate::{chain, metrics};
+use crate::metrics;
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use machine::{LocalId, Rng};
 use mio::Waker;
@@ -15,6 +15,7 @@ use runtime::{Clock, Framing, Listeners, Listening, SocketOptions, Sockets, Work
 use rustls::ServerConfig;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::error::Error;
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
@@ -132,13 +133,19 @@ fn reload(arguments: &[OsString], workers: &[Handle], certificates: Option<&Cert
     let config = match Config::read(arguments) {
         Ok(config) => config,
         Err(error) => {
-            return tracing::error!(error = chain(&error), "not reloaded: everything stays as it was");
+            return tracing::error!(
+                error = &error as &(dyn Error + 'static),
+                "not reloaded: everything stays as it was"
+            );
         }
     };
     if let (Some(certificates), Some((certificate, key))) = (certificates, &config.certificate)
         && let Err(error) = certificates.reload(certificate, key)
     {
-        return tracing::error!(error = chain(&error), "not reloaded: everything stays as it was");
+        return tracing::error!(
+            error = &error as &(dyn Error + 'static),
+            "not reloaded: everything stays as it was"
+        );
     }
     for worker in workers {
         worker.order(Order::Command(Command::Reload(Box::new(config.settings.clone()))));

@@ -2,31 +2,44 @@
 
 #![forbid(unsafe_code)]
 
-use clap::Parser;
+use leat_log::Format;
 use signaling::cli::{Leat, LeatCommand, Token};
 use signaling::config::{self, ConfigError};
 use signaling::token::{self, Claims, NumericDate, Permissions};
-use signaling::{development, failure, up};
+use signaling::{development, up};
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+const PROGRAM: &str = "leat";
+
 fn main() -> ExitCode {
-    let (result, code) = match Leat::parse().command {
-        LeatCommand::Up(options) => match up::run(options) {
-            Ok(code) => return ExitCode::from(code),
-            Err(error) => (Err(error), 1),
-        },
-        LeatCommand::Token(options) => (mint(options).map_err(anyhow::Error::from), 2),
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // `leat up` logs, the other commands speak to the person who calls them.
+    let is_up = arguments.get(1).is_some_and(|argument| argument == "up");
+    let default = if is_up { Format::for_stderr() } else { Format::Text };
+    let options: Leat = match leat_log::command_line(PROGRAM, &arguments, default) {
+        Ok(options) => options,
+        Err(code) => return code,
     };
-    match result {
-        Ok(token) => {
-            println!("{token}");
-            ExitCode::SUCCESS
+    match options.command {
+        LeatCommand::Up(options) => {
+            let format = options.log.unwrap_or_else(Format::for_stderr);
+            match up::run(options, format) {
+                Ok(code) => ExitCode::from(code),
+                Err(error) => {
+                    let code = if error.is::<ConfigError>() { leat_log::EXIT_USAGE } else { 1 };
+                    leat_log::fatal(format, PROGRAM, error.as_ref(), code)
+                }
+            }
         }
-        Err(error) => {
-            eprintln!("leat: {}", failure::chain(error.as_ref()));
-            ExitCode::from(code)
-        }
+        LeatCommand::Token(options) => match mint(options) {
+            Ok(token) => {
+                println!("{token}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => leat_log::fatal(Format::Text, PROGRAM, &error, leat_log::EXIT_USAGE),
+        },
     }
 }
 
@@ -36,6 +49,9 @@ fn development_secret() -> Result<Vec<u8>, ConfigError> {
 }
 
 fn mint(options: Token) -> Result<String, ConfigError> {
+    if let Some(path) = options.key.public_key_file {
+        return Err(ConfigError::CannotSign(path));
+    }
     let (option, secret) = match config::secret(&options.key)? {
         Some(given) => given,
         None => ("the development key", development_secret()?),

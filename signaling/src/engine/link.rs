@@ -4,9 +4,9 @@
 //! the rings fill, and the engine says that it left news out.
 
 use super::{CommandRing, Engine, Worker};
-use crate::failure::chain;
 use crate::limits;
 use control::{Event, RequestId, SnapshotItem};
+use leat_log::chain;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use shm::{Attachment, Consumer, ControllerEnd, Corrupt, Doorbell, Link};

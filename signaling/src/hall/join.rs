@@ -432,9 +432,13 @@ fn enter(
         }
     };
     let shown =
-        [Some(join.display_name.clone()), name].into_iter().flatten().find(|name| !name.trim().is_empty());
-    let display_name =
-        shown.unwrap_or_else(|| user.clone()).chars().take(limits::DISPLAY_NAME_LEN_MAX).collect();
+        [name, Some(join.display_name.clone())].into_iter().flatten().find(|name| !name.trim().is_empty());
+    let display_name = shown
+        .unwrap_or_else(|| user.clone())
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(limits::DISPLAY_NAME_LEN_MAX)
+        .collect();
     let peer = Peer {
         room: join.room.clone(),
         user,

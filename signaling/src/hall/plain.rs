@@ -6,7 +6,8 @@ use super::state::{PeerId, State};
 use crate::failure::Failure;
 use crate::ortc::plain;
 use crate::proto::{
-    ConnectPlainTransport, CreatePlainTransport, PlainTransportCreated, PlainTransportTuple, signal::Payload,
+    ConnectPlainTransport, CreatePlainTransport, ErrorCode, PlainTransportCreated, PlainTransportTuple,
+    signal::Payload,
 };
 use control::{Command, Event, TransportId};
 use std::net::SocketAddr;
@@ -56,6 +57,11 @@ impl Hall {
         connect: ConnectPlainTransport,
     ) -> Result<(), Failure> {
         let (remote, rtcp_remote) = plain::remotes(&connect)?;
+        // Everybody is admitted: nobody but this machine is to receive what they have sent.
+        if self.is_open() && [remote, rtcp_remote].iter().flatten().any(|remote| !remote.ip().is_loopback()) {
+            let text = "in development mode a plain transport sends to loopback addresses only; start the server with --secret-file";
+            return Err(Failure::new(ErrorCode::TokenPermission, text));
+        }
         let srtp = connect.srtp_parameters.as_ref().map(plain::srtp).transpose()?;
         let (transport, worker) = own_transport(&self.state(), peer, &connect.transport_id)?;
         let command = control::ConnectPlainTransport { transport, remote, rtcp_remote, srtp };

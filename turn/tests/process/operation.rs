@@ -153,7 +153,7 @@ fn metrics_count_and_logs_are_json() {
     server.await_metric("relay_sockets", 0);
     server.await_log("allocation ended");
     for line in server.log().lines() {
-        assert!(line.starts_with("{\"timestamp\":\"") && line.ends_with('}'), "{line}");
+        assert!(line.starts_with('{') && line.ends_with('}'), "{line}");
     }
 }
 

@@ -1,0 +1,111 @@
+use super::*;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+
+#[path = "../../tests/harness/schema.rs"]
+mod schema;
+
+/// Collects lines instead of writing them.
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.lock().expect("no panic while held").push(Line::of(event).to_string());
+    }
+}
+
+/// The lines of what is logged meanwhile, each as the schema wants it.
+fn logged(log: impl FnOnce()) -> Vec<Value> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(Lines(lines.clone())), log);
+    let lines = lines.lock().expect("no panic while held");
+    lines.iter().map(|line| sound(line)).collect()
+}
+
+fn sound(line: &str) -> Value {
+    assert!(!line.contains('\n'), "{line}");
+    let schema = include_str!("../../tests/vectors/log/schema.json");
+    let (schema, object) =
+        (serde_json::from_str(schema).expect("JSON"), serde_json::from_str(line).expect("JSON"));
+    assert_eq!(schema::check(&schema, &object), Ok(()), "{line}");
+    object
+}
+
+#[test]
+fn every_level_and_type_of_field_makes_a_line_of_the_schema() {
+    let io = io::Error::other("it broke");
+    let lines = logged(|| {
+        tracing::trace!("t");
+        tracing::debug!(flag = true, ratio = 0.5, left = -3, list = ?[1, 2], "d");
+        tracing::info!(roomId = "a\"b\n", userId = %"u", peerId = 7, "what {}", "happened");
+        tracing::warn!(error = %"it broke", "w");
+        tracing::error!(error = &io as &(dyn Error + 'static), other = &io as &(dyn Error + 'static), "e");
+    });
+    let levels: Vec<_> = lines.iter().map(|line| line["level"].as_str().expect("a string")).collect();
+    assert_eq!(levels, ["debug", "debug", "info", "warn", "error"]);
+    assert_eq!(lines[1]["context"], json!({"flag": true, "ratio": 0.5, "left": -3, "list": "[1, 2]"}));
+    assert_eq!(lines[2]["context"], json!({"roomId": "a\"b\n", "userId": "u", "peerId": "7"}));
+    assert_eq!(lines[2]["message"], "what happened");
+    assert_eq!(lines[2].get("error"), None);
+    assert_eq!(lines[3]["error"], json!({"name": "Error", "message": "it broke"}));
+    assert_eq!(lines[4]["error"], json!({"name": "Custom", "message": "it broke"}));
+    assert_eq!(lines[4]["context"], json!({"other": "it broke"}));
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_millis() as u64;
+    let timestamp = lines[0]["timestamp"].as_u64().expect("a number");
+    assert!(timestamp > 1_700_000_000_000 && timestamp <= now, "{timestamp}");
+}
+
+#[test]
+fn a_stack_belongs_to_its_error() {
+    let line = sound(
+        &Line::new(Level::ERROR, "m".into()).with_error("Panic", "why").with_stack("at a\nat b").to_string(),
+    );
+    assert_eq!(line["error"], json!({"name": "Panic", "message": "why", "stack": "at a\nat b"}));
+}
+
+#[test]
+fn the_format_is_found_among_arguments_that_are_wrong() {
+    let asked = |text: &str| Format::asked_for(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+    assert_eq!(asked("x --nonsense --log json"), Some(Format::Json));
+    assert_eq!(asked("x --log=text --port"), Some(Format::Text));
+    assert_eq!(asked("x --log xml --log"), None);
+}
+
+#[test]
+fn an_error_is_named_by_its_type_or_variant() {
+    assert_eq!(line::name_of(&io::Error::from(io::ErrorKind::AddrInUse)), "Kind");
+    assert_eq!(line::name_of(&"x".parse::<u8>().expect_err("no number")), "ParseIntError");
+    assert_eq!(line::name_of(&*Box::<dyn Error + Send + Sync>::from("only text")), "Error");
+}
+
+#[test]
+fn a_panic_is_a_line_of_the_schema() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let hook = lines.clone();
+    std::panic::set_hook(Box::new(move |info| {
+        hook.lock().expect("no panic while held").push(of_panic(info))
+    }));
+    std::panic::catch_unwind(|| panic!("no {}", "way")).expect_err("it panics");
+    drop(std::panic::take_hook());
+    let line = sound(&lines.lock().expect("no panic while held")[0]);
+    assert_eq!((&line["error"]["name"], &line["error"]["message"]), (&json!("Panic"), &json!("no way")));
+    assert!(line["message"].as_str().expect("a string").contains("tests.rs"), "{line}");
+}
+
+#[test]
+fn a_wrong_option_is_told_on_one_line_with_what_is_expected() {
+    #[derive(Debug, clap::Parser)]
+    struct Options {
+        #[arg(long)]
+        format: Format,
+    }
+    let said = |arguments: &[&str]| {
+        let error = <Options as clap::Parser>::try_parse_from(arguments).expect_err("wrong").to_string();
+        on_one_line(&error)
+    };
+    assert_eq!(
+        said(&["x", "--format", "xml"]),
+        "invalid value 'xml' for '--format <FORMAT>' [possible values: text, json]"
+    );
+    assert_eq!(said(&["x"]), "the following required arguments were not provided: --format <FORMAT>");
+}
