@@ -22,5 +22,8 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts'],
     environment: 'node',
+    // Waits for conditions end long before: a busy machine fails no test.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });

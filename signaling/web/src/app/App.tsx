@@ -4,13 +4,12 @@ import { CallPage } from './components/CallPage';
 import { JoinPage } from './components/JoinPage';
 import { Notices } from './components/Notices';
 
-const autoJoin = new URLSearchParams(location.search).get('join') === '1';
-
 /** Two pages, and what may lie over both. */
 export function App() {
   const inCall = useStore((state) => state.call !== null);
   const openDevices = useStore((state) => state.openDevices);
   const join = useStore((state) => state.join);
+  const joinsAtOnce = useStore((state) => state.joinsAtOnce);
 
   useEffect(() => {
     if (inCall) return;
@@ -18,8 +17,8 @@ export function App() {
   }, [inCall, openDevices]);
 
   useEffect(() => {
-    if (autoJoin) void join();
-  }, [join]);
+    if (joinsAtOnce) void join();
+  }, [joinsAtOnce, join]);
 
   return (
     <>

@@ -5,7 +5,7 @@ import { ErrorCode, type JoinRoom, PeerSchema } from '../gen/signal_pb';
 import { Call, type CallView } from './call';
 import { type FakeSender, FakeServer, fakeDevice, fakeTrack, refusal } from './testing';
 
-const SOON = { timeout: 4_000, interval: 5 };
+const SOON = { timeout: 30_000, interval: 5 };
 
 let server: FakeServer;
 let call: Call;

@@ -5,7 +5,7 @@ import { ErrorCode, GoodbyeSchema, type JoinRoom, type Peer, PeerSchema } from '
 import { Call, type CallView } from './call';
 import { FakeServer, fakeDevice, fakeTrack, refusal, setConnectionState } from './testing';
 
-const SOON = { timeout: 4_000, interval: 5 };
+const SOON = { timeout: 30_000, interval: 5 };
 
 let server: FakeServer;
 let url: string;

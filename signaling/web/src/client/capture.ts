@@ -15,34 +15,42 @@ const microphone: MediaTrackConstraints = {
   channelCount: { ideal: 2 },
 };
 
+export type DeviceKind = 'audio' | 'video';
+
 export interface Captured {
   audio: MediaStreamTrack | null;
   video: MediaStreamTrack | null;
-  /** Why something is missing; null when nothing is. */
+  /** Which device is missing, why, and what the user can do; null when nothing is missing. */
   problem: string | null;
 }
 
 /** Both devices in one question to the user; where that fails, whichever of them there is. */
 export async function captureDevices(): Promise<Captured> {
   if (!navigator.mediaDevices) {
-    return { audio: null, video: null, problem: 'Browsers give out camera and microphone only on https or localhost.' };
+    return { audio: null, video: null, problem: 'Browsers allow camera and microphone only on https or localhost.' };
   }
   try {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: microphone, video: camera });
     return { audio: stream.getAudioTracks()[0] ?? null, video: stream.getVideoTracks()[0] ?? null, problem: null };
-  } catch (error) {
+  } catch {
     const [audio, video] = await Promise.all([captureOne('audio'), captureOne('video')]);
-    return { audio, video, problem: audio && video ? null : problemOf(error) };
+    const failed = { audio: 'error' in audio ? audio.error : null, video: 'error' in video ? video.error : null };
+    return {
+      audio: 'track' in audio ? audio.track : null,
+      video: 'track' in video ? video.track : null,
+      problem: problemOf(failed),
+    };
   }
 }
 
-/** One device, or null. */
-export async function captureOne(kind: 'audio' | 'video'): Promise<MediaStreamTrack | null> {
+/** One device, or why there is none. */
+export async function captureOne(kind: DeviceKind): Promise<{ track: MediaStreamTrack } | { error: unknown }> {
   try {
     const stream = await navigator.mediaDevices.getUserMedia(kind === 'audio' ? { audio: microphone } : { video: camera });
-    return stream.getTracks()[0] ?? null;
-  } catch {
-    return null;
+    const track = stream.getTracks()[0];
+    return track ? { track } : { error: new DOMException('the stream has no track', 'NotFoundError') };
+  } catch (error) {
+    return { error };
   }
 }
 
@@ -59,15 +67,33 @@ export async function captureScreen(): Promise<MediaStreamTrack | null> {
   }
 }
 
-function problemOf(error: unknown): string {
-  switch (error instanceof DOMException ? error.name : '') {
+/** What to tell the user of the devices that failed; null if none has. */
+export function problemOf({ audio, video }: Record<DeviceKind, unknown>): string | null {
+  const [ofAudio, ofVideo] = [nameOf(audio), nameOf(video)];
+  if (ofAudio !== null && ofAudio === ofVideo) return sentence('camera and microphone', 'buttons', ofAudio);
+  const sentences = [
+    ofVideo !== null && sentence('camera', 'button', ofVideo),
+    ofAudio !== null && sentence('microphone', 'button', ofAudio),
+  ];
+  return sentences.filter(Boolean).join(' ') || null;
+}
+
+function nameOf(error: unknown): string | null {
+  if (error === null || error === undefined) return null;
+  return error instanceof Error || error instanceof DOMException ? error.name : 'Error';
+}
+
+function sentence(device: string, button: string, error: string): string {
+  const be = button === 'buttons' ? 'are' : 'is';
+  const again = `press the ${device} ${button}`;
+  switch (error) {
     case 'NotAllowedError':
-      return 'Camera or microphone is blocked. Allow it in the address bar, or join without.';
+      return `Your ${device} ${be} blocked for this page. Allow it with the icon in the address bar, then ${again}.`;
     case 'NotFoundError':
-      return 'No camera or microphone was found. You can join without.';
+      return `No ${device} was found. Plug one in, then ${again}.`;
     case 'NotReadableError':
-      return 'Another program is using the camera or microphone. You can join without.';
+      return `Your ${device} could not be read: another program may be using it. Close that program, then ${again}.`;
     default:
-      return 'Camera or microphone could not be started. You can join without.';
+      return `Your ${device} could not be started (${error}). To try again, ${again}.`;
   }
 }

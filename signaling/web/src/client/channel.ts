@@ -15,6 +15,15 @@ const REQUEST_TIMEOUT_MS = 8_000;
 /** A full server has room again when somebody leaves. */
 const REFUSED_PAUSE_MS = 2_000;
 
+/**
+ * After the server has closed the connection: the pause before the next, doubled with each such end in a row, and spread by half of it, so that the clients of
+ * a room do not come back all at once.
+ */
+const CLOSED_PAUSE_MIN_MS = 500;
+const CLOSED_PAUSE_MAX_MS = 15_000;
+/** A connection that lasted this long begins the row anew. */
+const LASTED_MS = 30_000;
+
 export type Payload = Signal['payload'];
 export type PayloadCase = Exclude<Payload['case'], undefined>;
 export type PayloadValue<C extends PayloadCase> = Extract<Payload, { case: C }>['value'];
@@ -36,6 +45,9 @@ export class SignalChannel {
   readonly #socket: Socket;
   readonly #requestTimeoutMs: number;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  /** Times in a row that the server has closed the connection. */
+  #closures = 0;
+  #upSince = 0;
 
   /** `url` is the server's origin; undefined means the page's own. */
   constructor(url: string | undefined, events: ChannelEvents, requestTimeoutMs = REQUEST_TIMEOUT_MS) {
@@ -52,11 +64,16 @@ export class SignalChannel {
       timeout: 5_000,
     };
     this.#socket = url === undefined ? io(options) : io(url, options);
-    this.#socket.on('connect', () => events.onUp());
+    this.#socket.on('connect', () => {
+      this.#upSince = Date.now();
+      events.onUp();
+    });
     this.#socket.on('disconnect', (reason) => {
       events.onDown(reason);
       // The one reason after which socket.io does not reconnect by itself, besides our own close().
-      if (reason === 'io server disconnect') this.#socket.connect();
+      if (reason !== 'io server disconnect') return;
+      this.#closures = Date.now() - this.#upSince < LASTED_MS ? this.#closures + 1 : 1;
+      this.#retry = setTimeout(() => this.#socket.connect(), closedPauseMs(this.#closures));
     });
     this.#socket.on('connect_error', () => {
       // What fails below Socket.IO it tries again by itself; what the server refuses, a full one above all, it does not.
@@ -112,6 +129,12 @@ export class SignalChannel {
   tell(payload: PayloadInit): void {
     if (this.#socket.connected) this.#socket.emit('signal', encode(payload), () => undefined);
   }
+}
+
+/** The pause after the server has closed the connection so many times in a row; `chance` is from 0 to 1. */
+export function closedPauseMs(closures: number, chance = Math.random()): number {
+  const pause = Math.min(CLOSED_PAUSE_MIN_MS * 2 ** (closures - 1), CLOSED_PAUSE_MAX_MS);
+  return pause * (1 + chance / 2);
 }
 
 /** The one, or those of a batch; a malformed one among them is skipped. */

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test, vi } from 'vitest';
-import type { CallEvents, CallView, LocalSource } from '../client';
+import type { CallEvents, CallView, Captured, LocalSource } from '../client';
 import { fakeTrack } from '../client/testing';
 import { useStore } from './store';
 
@@ -42,11 +42,14 @@ const { FakeCall, calls } = vi.hoisted(() => {
   return { FakeCall, calls: made };
 });
 
+/** How the browser answers when it is asked for both devices. */
+const answer = vi.hoisted(() => ({ devices: null as null | (() => Promise<Captured>) }));
+
 vi.mock('../client', async (real) => ({
   ...(await real<typeof import('../client')>()),
   Call: FakeCall,
-  captureDevices: async () => ({ audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null }),
-  captureOne: async (kind: 'audio' | 'video') => fakeTrack(kind),
+  captureDevices: async () => answer.devices?.() ?? { audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null },
+  captureOne: async (kind: 'audio' | 'video') => ({ track: fakeTrack(kind) }),
   captureScreen: async () => fakeTrack('video'),
 }));
 
@@ -99,4 +102,35 @@ test('a screen that is not shared any more is not captured either', async () => 
   await state().toggleScreen();
   expect(running().local.has('screen')).toBe(false);
   expect(screen.readyState).toBe('ended');
+});
+
+test('a permission prompt that nobody answers does not hold up the call, and what it gives later is sent', async () => {
+  await state().leave();
+  let allow: (captured: Captured) => void = () => undefined;
+  answer.devices = () =>
+    new Promise((done) => {
+      allow = done;
+    });
+  void state().openDevices();
+  await state().join();
+  answer.devices = null;
+  expect(state().call?.session).toBe('Connected');
+  expect([...running().local.keys()]).toEqual([]);
+  expect(state().notices.at(-1)?.text).toContain('Your browser asks');
+  allow({ audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null });
+  await vi.waitFor(() => expect([...running().local.keys()]).toEqual(['microphone', 'camera']));
+});
+
+test('a call without a camera says why, until that is dismissed', async () => {
+  await state().leave();
+  const problem = 'Your camera is blocked for this page.';
+  answer.devices = async () => ({ audio: fakeTrack('audio'), video: null, problem });
+  void state().openDevices();
+  await state().join();
+  answer.devices = null;
+  expect([...running().local.keys()]).toEqual(['microphone']);
+  const notice = state().notices.find(({ text }) => text === problem);
+  expect(notice).toBeDefined();
+  state().dismiss(notice?.id ?? 0);
+  expect(state().notices.some(({ text }) => text === problem)).toBe(false);
 });

@@ -2,11 +2,14 @@
 // from here and call its actions; they hold no state of a call themselves.
 
 import { create } from 'zustand';
-import { Call, type CallView, captureDevices, captureOne, captureScreen, SignalError } from '../client';
+import { Call, type CallView, captureDevices, captureOne, captureScreen, problemOf, SignalError } from '../client';
+import { readLink } from './link';
 
 /** Notices on screen at once; an older one makes room. */
 const NOTICES_MAX = 4;
 const NOTICE_MS = 7_000;
+/** How long a join waits for camera and microphone. The user may leave the browser's question unanswered. */
+const DEVICES_PAUSE_MS = 1_000;
 
 export interface Notice {
   id: number;
@@ -32,6 +35,8 @@ export interface AppState {
   room: string;
   name: string;
   token: string;
+  /** The page was opened with `join=1`, and this server lets a link do that. */
+  joinsAtOnce: boolean;
   devices: Devices;
   /** Null before the first join and after leaving. */
   call: CallView | null;
@@ -53,7 +58,8 @@ export interface AppState {
   showAt(sourceId: string, lines: number): void;
   togglePeople(): void;
   setSoundBlocked(blocked: boolean): void;
-  notify(text: string): void;
+  /** `stays`: until the user dismisses it. */
+  notify(text: string, stays?: boolean): void;
   dismiss(id: number): void;
 }
 
@@ -66,7 +72,7 @@ export function currentCall(): Call | null {
   return call;
 }
 
-const query = new URLSearchParams(typeof location === 'undefined' ? '' : location.search);
+const link = readLink();
 
 export const useStore = create<AppState>()((set, get) => {
   const patchDevices = (patch: Partial<Devices>) => set(({ devices }) => ({ devices: { ...devices, ...patch } }));
@@ -77,11 +83,13 @@ export const useStore = create<AppState>()((set, get) => {
     const on = kind === 'audio' ? 'audioOn' : 'videoOn';
     let track = get().devices[kind];
     if (!track || track.readyState === 'ended') {
-      track = await captureOne(kind);
-      if (!track) {
-        get().notify(`The ${source} could not be started.`);
+      const captured = await captureOne(kind);
+      if ('error' in captured) {
+        const problem = problemOf({ audio: null, video: null, [kind]: captured.error });
+        if (problem) get().notify(problem, true);
         return;
       }
+      track = captured.track;
       patchDevices({ [kind]: track, [on]: true });
       call?.setSource(source, track);
       return;
@@ -115,9 +123,10 @@ export const useStore = create<AppState>()((set, get) => {
   };
 
   return {
-    room: query.get('room') ?? '',
-    name: query.get('name') ?? '',
-    token: query.get('token') ?? '',
+    room: link.room,
+    name: link.name,
+    token: link.token,
+    joinsAtOnce: link.join,
     devices: { audio: null, video: null, audioOn: true, videoOn: true, pending: false, problem: null },
     call: null,
     failure: null,
@@ -181,12 +190,27 @@ export const useStore = create<AppState>()((set, get) => {
       );
       call = joining;
       set({ failure: null, soundBlocked: false });
-      // A page opened with `join=1` gets here before its devices do.
-      await opening;
+      const offerDevices = () => {
+        if (call !== joining) return;
+        const { audio, video, audioOn, videoOn, problem } = get().devices;
+        if (audio) joining.setSource('microphone', audio, !audioOn);
+        if (video) joining.setSource('camera', video, !videoOn);
+        if (problem) get().notify(problem, true);
+      };
+      // A page opened with `join=1` gets here before its devices do. The call begins without them if the user has not answered by then.
+      const devices = opening;
+      const isReady = await Promise.race([
+        Promise.resolve(devices).then(() => true),
+        new Promise<boolean>((done) => setTimeout(done, DEVICES_PAUSE_MS, false)),
+      ]);
       if (call !== joining) return;
-      const { audio, video, audioOn, videoOn } = get().devices;
-      if (audio) joining.setSource('microphone', audio, !audioOn);
-      if (video) joining.setSource('camera', video, !videoOn);
+      if (isReady) offerDevices();
+      else {
+        get().notify(
+          'Your browser asks whether this page may use camera and microphone. You are in the call; answer to be seen and heard.',
+        );
+        void devices?.then(offerDevices);
+      }
       joining.join();
     },
 
@@ -205,10 +229,10 @@ export const useStore = create<AppState>()((set, get) => {
     togglePeople: () => set(({ peopleOpen }) => ({ peopleOpen: !peopleOpen })),
     setSoundBlocked: (soundBlocked) => set({ soundBlocked }),
 
-    notify: (text) => {
+    notify: (text, stays = false) => {
       const id = ++noticeId;
       set(({ notices }) => ({ notices: [...notices, { id, text }].slice(-NOTICES_MAX) }));
-      setTimeout(() => get().dismiss(id), NOTICE_MS);
+      if (!stays) setTimeout(() => get().dismiss(id), NOTICE_MS);
     },
     dismiss: (id) => set(({ notices }) => ({ notices: notices.filter((notice) => notice.id !== id) })),
   };
