@@ -1,15 +1,22 @@
 //! The same load on several servers in turn, and what came of it side by side.
 
 use crate::cli::{CompareArguments, Load, Server};
-use crate::measure::Report;
+use crate::measure::{Family, Report};
 use crate::servers::{self, Network, Start};
 use crate::watch::Watch;
 use crate::{Place, html, pin, put, write};
+use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// `leat-bench compare`: 0 if everything that was looked at was sound.
+/// A server that loses more than this has more to do than it can: it spends no CPU on what it drops, so its CPU for each delivered packet does not
+/// compare with that of one that delivers everything.
+const SATURATED_ABOVE: f64 = 0.01;
+
+/// `leat-bench compare`: 0 if everything that was looked at was sound, and no server ended in a round.
 pub fn run(arguments: &CompareArguments, watch: &Watch) -> anyhow::Result<u8> {
+    forbid_core_dumps()?;
     // Before it is pinned: then it would see one core.
     let place = Place::here();
     let network = Network::enter()?;
@@ -28,6 +35,7 @@ pub fn run(arguments: &CompareArguments, watch: &Watch) -> anyhow::Result<u8> {
         }
     }
     let mut sweep = Vec::new();
+    let mut is_any_void = rivals.iter().any(|rival| !rival.void.is_empty());
     for subscribers in &arguments.sweep {
         let load = Load { subscribers: Some(*subscribers), ..arguments.load.clone() };
         for rival in rivals.iter().filter(|rival| rival.skipped.is_none()) {
@@ -38,6 +46,10 @@ pub fn run(arguments: &CompareArguments, watch: &Watch) -> anyhow::Result<u8> {
             let mut point = Rival::new(rival.server);
             point.measure(&load, arguments.server_cpu, &network, watch)?;
             sweep.extend(point.rounds);
+            for why in point.void {
+                eprintln!("{subscribers} subscribers: void: {why}");
+                is_any_void = true;
+            }
         }
     }
     let comparison = Comparison::of(&arguments.load, arguments.rounds, &rivals);
@@ -50,7 +62,14 @@ pub fn run(arguments: &CompareArguments, watch: &Watch) -> anyhow::Result<u8> {
         let sweep: Vec<&Report> = sweep.iter().collect();
         write(path, &html::comparison(&table(&place, &comparison, &rivals), &rounds, &sweep))?;
     }
-    Ok(u8::from(!rivals.iter().flat_map(|rival| &rival.rounds).all(Report::is_sound)))
+    let is_sound = rivals.iter().flat_map(|rival| &rival.rounds).all(Report::is_sound);
+    Ok(u8::from(!is_sound || is_any_void))
+}
+
+/// Of this process and those it starts: a server that crashes should not fill the disk.
+fn forbid_core_dumps() -> anyhow::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_CORE)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, hard).context("cannot turn core dumps off")
 }
 
 /// A server, and what was measured of it.
@@ -60,11 +79,13 @@ struct Rival {
     version: String,
     skipped: Option<String>,
     rounds: Vec<Report>,
+    /// Why rounds do not count.
+    void: Vec<String>,
 }
 
 impl Rival {
     fn new(server: Server) -> Self {
-        Self { server, version: String::new(), skipped: None, rounds: Vec::new() }
+        Self { server, version: String::new(), skipped: None, rounds: Vec::new(), void: Vec::new() }
     }
 
     /// Starts the server, puts the load on it, and ends it.
@@ -73,10 +94,20 @@ impl Rival {
             Start::Skipped(why) => self.skipped = Some(why),
             Start::Running(running) => {
                 self.version.clone_from(&running.version);
+                let family = Family::of(running.pid());
                 let report = put(load, self.server, &running.url, Some(running.pid()), watch);
                 // One that was cut short is no round like the others.
-                if !watch.is_interrupted() {
-                    self.rounds.push(report?);
+                if watch.is_interrupted() {
+                    return Ok(());
+                }
+                match report {
+                    Ok(report) if report.server_ended.is_empty() => self.rounds.push(report),
+                    Ok(report) => self.void.push(format!("{} ended in it", report.server_ended.join(", "))),
+                    // It failed because there was no server any more.
+                    Err(error) if !family.ended().is_empty() => {
+                        self.void.push(format!("{} ended in it: {error:#}", family.ended().join(", ")))
+                    }
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -103,11 +134,21 @@ enum Outcome {
         cpu_ns_per_packet: f64,
         delivered_pps: f64,
         loss_ratio: f64,
+        /// It loses so much that its CPU for each packet does not compare.
+        saturated: bool,
+        /// Why rounds do not count; the figures are of the others.
+        void_rounds: Vec<String>,
         /// Of all rounds, and with what was not authentic: one must not hide behind a median.
         payload_errors: u64,
         latency_us: Latencies,
         rss_bytes_per_peer: f64,
         joins_per_s: f64,
+    },
+    /// No round of it counts.
+    Void {
+        server: &'static str,
+        version: String,
+        void_rounds: Vec<String>,
     },
     Skipped {
         server: &'static str,
@@ -139,6 +180,9 @@ impl Outcome {
         if let Some(skipped) = &rival.skipped {
             return Self::Skipped { server, skipped: skipped.clone() };
         }
+        if rival.rounds.is_empty() && !rival.void.is_empty() {
+            return Self::Void { server, version: rival.version.clone(), void_rounds: rival.void.clone() };
+        }
         if rival.rounds.is_empty() {
             return Self::Skipped { server, skipped: "interrupted before a round was over".to_owned() };
         }
@@ -149,6 +193,8 @@ impl Outcome {
             cpu_ns_per_packet: median(cpu),
             delivered_pps: median(|report| report.delivered_pps),
             loss_ratio: median(|report| report.loss_ratio),
+            saturated: is_saturated(rival),
+            void_rounds: rival.void.clone(),
             payload_errors: rival
                 .rounds
                 .iter()
@@ -165,6 +211,16 @@ impl Outcome {
             joins_per_s: median(|report| report.joins.per_s),
         }
     }
+}
+
+fn is_saturated(rival: &Rival) -> bool {
+    spread(&rival.rounds, |report| report.loss_ratio)[1] > SATURATED_ABOVE
+}
+
+/// Of CPU for each packet, to that of the first server. Not a comparison if either is saturated.
+fn ratio(of: f64, to: f64, is_saturated: bool) -> String {
+    let mark = if is_saturated { ", saturated" } else { "" };
+    format!("{:.2}{mark}", of / to)
 }
 
 fn cpu(report: &Report) -> f64 {
@@ -191,21 +247,27 @@ fn table(place: &Place, comparison: &Comparison, rivals: &[Rival]) -> String {
          |---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
         place, comparison.shape, comparison.subscribers, comparison.rounds
     );
-    let first =
-        rivals.iter().find(|rival| !rival.rounds.is_empty()).map(|rival| spread(&rival.rounds, cpu)[1]);
+    let first = rivals.iter().find(|rival| !rival.rounds.is_empty());
+    let (first_cpu, is_first_saturated) =
+        first.map_or((0.0, false), |rival| (spread(&rival.rounds, cpu)[1], is_saturated(rival)));
     for (rival, outcome) in rivals.iter().zip(&comparison.results) {
         let _ = match outcome {
             Outcome::Skipped { server, skipped } => writeln!(text, "| {server} | skipped: {skipped} |"),
+            Outcome::Void { server, version, .. } => {
+                writeln!(text, "| {server} {version} | no round counts, see below |")
+            }
             Outcome::Measured {
                 server,
                 version,
                 cpu_ns_per_packet,
                 delivered_pps,
                 loss_ratio,
+                saturated,
                 payload_errors,
                 latency_us,
                 rss_bytes_per_peer,
                 joins_per_s,
+                ..
             } => {
                 let [least, _, most] = spread(&rival.rounds, cpu);
                 let part = |figure: fn(&crate::measure::ServerCost) -> f64| {
@@ -215,8 +277,8 @@ fn table(place: &Place, comparison: &Comparison, rivals: &[Rival]) -> String {
                 let limit = rival.rounds.iter().any(|report| report.generator_is_bottleneck);
                 writeln!(
                     text,
-                    "| {server} {version} | {cpu_ns_per_packet:.0} ({least:.0} to {most:.0}) | {:.2} | {:.0} / {:.0} | {delivered_pps:.0} | {:.4} % | {payload_errors} | {} | {} | {} | {:.1} | {joins_per_s:.0} | {generator:.2}{} |",
-                    cpu_ns_per_packet / first.unwrap_or(*cpu_ns_per_packet),
+                    "| {server} {version} | {cpu_ns_per_packet:.0} ({least:.0} to {most:.0}) | {} | {:.0} / {:.0} | {delivered_pps:.0} | {:.4} % | {payload_errors} | {} | {} | {} | {:.1} | {joins_per_s:.0} | {generator:.2}{} |",
+                    ratio(*cpu_ns_per_packet, first_cpu, *saturated || is_first_saturated),
                     part(|cost| cost.user_ns_per_packet),
                     part(|cost| cost.system_ns_per_packet),
                     loss_ratio * 100.0,
@@ -229,5 +291,30 @@ fn table(place: &Place, comparison: &Comparison, rivals: &[Rival]) -> String {
             }
         };
     }
+    let is_any_saturated = rivals.iter().any(|rival| !rival.rounds.is_empty() && is_saturated(rival));
+    if is_any_saturated {
+        let _ = writeln!(
+            text,
+            "\nSaturated: it, or the server it is compared with, lost more than {:.0} %. What is lost costs less than what is delivered, so the ratio \
+             is no comparison.",
+            SATURATED_ABOVE * 100.0
+        );
+    }
+    for rival in rivals {
+        for why in &rival.void {
+            let _ = writeln!(text, "\nA round of {} is void and in no figure: {why}.", rival.server.name());
+        }
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ratio_of_a_saturated_server_is_marked() {
+        assert_eq!(ratio(3.0, 2.0, false), "1.50");
+        assert_eq!(ratio(3.0, 2.0, true), "1.50, saturated");
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::{Load, Shape};
 use crate::drivers::{Driver, Feed, Me};
-use crate::measure::{Account, Joins, Latency, Report, ServerCost, percentiles};
+use crate::measure::{Account, Family, Joins, Latency, Report, ServerCost, percentiles};
 use crate::media::{Codec, Track};
 use crate::peer::{Identity, Local, Media, Outgoing, Scrutiny, Surroundings};
 use crate::watch::Watch;
@@ -52,6 +52,7 @@ pub async fn run<D: Driver>(
     let world = Rc::new(World::start(settings)?);
     let party = Party { driver: Rc::new(driver), world: world.clone(), fingerprint };
     let empty = target.pid.map(Account::of);
+    let mut families: Vec<Family> = target.pid.map(Family::of).into_iter().collect();
     let publishers = load.publishers() * load.rooms as usize;
     let subscribers = load.subscribers();
     let begun = Instant::now();
@@ -67,10 +68,15 @@ pub async fn run<D: Driver>(
     watch.pause("warming up", Duration::from_secs_f64(load.warm_up)).await;
     world.measure();
     let before = target.pid.map(Account::of);
+    // Some start processes with their first room.
+    families.extend(target.pid.map(Family::of));
     let cpu_before = Account::own();
     watch.pause("measuring", Duration::from_secs_f64(load.duration)).await;
     let after = target.pid.map(Account::of);
     let cpu_after = Account::own();
+    let mut server_ended: Vec<String> = families.iter().flat_map(Family::ended).collect();
+    server_ended.sort();
+    server_ended.dedup();
     let harvest = world.harvest().await?;
 
     let (tally, seconds) = (&harvest.tally, harvest.time.as_secs_f64());
@@ -120,6 +126,7 @@ pub async fn run<D: Driver>(
         keyframe_requests: tally.keyframe_requests,
         latency_us: Latency::of(tally),
         server_cost,
+        server_ended,
         joins: Joins {
             connected,
             failed: peers - connected,

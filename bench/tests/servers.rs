@@ -68,7 +68,7 @@ impl Leat {
             .spawn()
             .unwrap();
         let leat = Self { process, http, _directory: directory };
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while !leat.is_ready() {
             assert!(Instant::now() < deadline, "leat does not serve in time");
             std::thread::sleep(Duration::from_millis(50));
@@ -187,6 +187,8 @@ fn leat_and_janus_are_compared_and_a_rival_that_is_not_there_is_skipped() {
             assert!(result[figure].as_f64().unwrap() > 0.0, "{figure} in {result}");
         }
         assert_eq!(result["payload_errors"], 0, "{result}");
+        assert_eq!(result["void_rounds"], Value::Array(Vec::new()), "{result}");
+        assert_eq!(result["saturated"], result["loss_ratio"].as_f64().unwrap() > 0.01, "{result}");
         assert!(result["latency_us"]["p999"].as_u64() >= result["latency_us"]["p50"].as_u64(), "{result}");
     }
     assert_eq!(results.len(), 3);
@@ -229,4 +231,62 @@ fn an_interruption_ends_with_a_report_of_what_was_measured() {
     bench.stdout.take().unwrap().read_to_string(&mut report).unwrap();
     assert!(bench.wait().unwrap().success(), "{report}");
     assert!(report.contains("interrupted") && report.contains("delivered"), "{report}");
+}
+
+/// The process of this name below another one.
+fn below(root: u32, name: &str) -> Option<u32> {
+    let children = |pid: u32| -> Vec<u32> {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+        lists
+            .flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>())
+            .collect()
+    };
+    let is_it = |pid: &u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)
+    };
+    children(root).into_iter().find_map(|child| Some(child).filter(is_it).or_else(|| below(child, name)))
+}
+
+#[test]
+fn a_round_in_which_a_server_restarts_is_void_and_its_figures_are_in_no_median() {
+    let directory = Directory::new("void");
+    let json = directory.0.join("report.json");
+    let mut bench = Command::new(BENCH)
+        .args(
+            "compare --rivals leat --rounds 1 --subscribers 2 --bitrate 300 --warm-up 1 --duration 4"
+                .split(' '),
+        )
+        .args(["--json", json.to_str().unwrap()])
+        .current_dir(&directory.0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut steps = BufReader::new(bench.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(steps.any(|step| step == "measuring"), "it ended before it measured");
+    let [leat, engine] =
+        ["leat", "leat-engine"].map(|name| below(bench.id(), name).unwrap_or_else(|| panic!("no {name}")));
+    // A core would be written into its working directory.
+    let cwd = std::fs::read_link(format!("/proc/{engine}/cwd")).unwrap();
+    assert_ne!(cwd, directory.0.canonicalize().unwrap());
+    let limits = std::fs::read_to_string(format!("/proc/{engine}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+
+    // `leat up` starts it again at once, and the process that was started lives on.
+    assert!(Command::new("kill").args(["-ABRT", &engine.to_string()]).status().unwrap().success());
+    let mut report = String::new();
+    bench.stdout.take().unwrap().read_to_string(&mut report).unwrap();
+    assert_eq!(bench.wait().unwrap().code(), Some(1), "{report}");
+    assert!(!Path::new(&format!("/proc/{leat}")).exists(), "it is ended with the round");
+    let wanted = format!("A round of leat is void and in no figure: leat-engine ({engine}) ended in it");
+    assert!(report.contains(&wanted) && report.contains("no round counts"), "{report}");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let result = &report["results"][0];
+    assert_eq!(result["void_rounds"].as_array().map(Vec::len), Some(1), "{result}");
+    assert_eq!(result["cpu_ns_per_packet"], Value::Null, "{result}");
+    let left: Vec<_> =
+        std::fs::read_dir(&directory.0).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["report.json"], "something landed in the working directory");
 }

@@ -51,6 +51,49 @@ impl Account {
     }
 }
 
+/// A process and its descendants as they were at one moment, to find out later which have ended.
+#[derive(Clone, Debug)]
+pub struct Family(Vec<Member>);
+
+#[derive(Clone, Debug)]
+struct Member {
+    pid: u32,
+    name: String,
+    /// Tells it from a later process of the same number, in ticks of the kernel's clock since boot.
+    started: u64,
+}
+
+impl Family {
+    /// As it is now.
+    pub fn of(root: u32) -> Self {
+        Self(family(root).into_iter().filter_map(Member::of).collect())
+    }
+
+    /// Those that do not run any more, each as "leat-engine (1234)".
+    pub fn ended(&self) -> Vec<String> {
+        let ended = self.0.iter().filter(|member| !member.runs());
+        ended.map(|member| format!("{} ({})", member.name, member.pid)).collect()
+    }
+}
+
+impl Member {
+    fn of(pid: u32) -> Option<Self> {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned();
+        Some(Self { pid, name, started: running_since(pid)? })
+    }
+
+    fn runs(&self) -> bool {
+        running_since(self.pid) == Some(self.started)
+    }
+}
+
+/// Field 22; none of a process that has ended, also if its parent has not asked for its status yet.
+fn running_since(pid: u32) -> Option<u64> {
+    let fields = stat(pid)?;
+    let has_ended = matches!(fields.first()?.as_str(), "Z" | "X");
+    if has_ended { None } else { fields.get(19)?.parse().ok() }
+}
+
 /// A process and its descendants.
 fn family(root: u32) -> Vec<u32> {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -122,6 +165,23 @@ mod tests {
         let (user, system) = after.since(&before);
         assert!(user + system >= Duration::from_millis(49), "{user:?} {system:?}");
         assert!(after.rss > 1 << 20, "{}", after.rss);
+    }
+
+    #[test]
+    fn a_process_that_ends_is_missed_before_its_parent_knows() {
+        let mut child = Command::new("sleep").arg("300").stdin(Stdio::null()).spawn().unwrap();
+        let family = Family::of(child.id());
+        assert_eq!(family.ended(), [""; 0]);
+        child.kill().unwrap();
+        // Not waited for: it stays as a zombie.
+        while running_since(child.id()).is_some() {
+            std::thread::yield_now();
+        }
+        // Before it ran another program, it had the name of this one.
+        let [ended] = &family.ended()[..] else { panic!("{:?}", family.ended()) };
+        assert!(ended.ends_with(&format!("({})", child.id())), "{ended}");
+        child.wait().unwrap();
+        assert_eq!(family.ended().len(), 1);
     }
 
     #[test]

@@ -4,6 +4,6 @@ mod account;
 mod report;
 mod tally;
 
-pub use account::{Account, thread_time};
+pub use account::{Account, Family, thread_time};
 pub use report::{Joins, Latency, Report, ServerCost, percentiles};
 pub use tally::Tally;

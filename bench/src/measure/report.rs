@@ -62,6 +62,8 @@ pub struct Report {
     pub latency_us: Latency,
     /// Absent if nobody said which process to look at.
     pub server_cost: Option<ServerCost>,
+    /// Processes of the server that ended meanwhile: then the figures are of two servers, or of none.
+    pub server_ended: Vec<String>,
     /// How peers joined.
     pub joins: Joins,
     /// Cores that the generator used.
@@ -149,9 +151,9 @@ pub fn percentiles(times: &[Duration]) -> [f64; 4] {
 }
 
 impl Report {
-    /// Whether every packet that was looked at was authentic and whole, and anything came at all.
+    /// Whether every packet that was looked at was authentic and whole, anything came at all, and the server lived through it.
     pub fn is_sound(&self) -> bool {
-        self.payload_errors == 0 && self.unauthentic == 0 && self.checked > 0
+        self.payload_errors == 0 && self.unauthentic == 0 && self.checked > 0 && self.server_ended.is_empty()
     }
 }
 
@@ -229,6 +231,13 @@ impl fmt::Display for Report {
             write!(
                 f,
                 "\n  WARNING: the generator was the bottleneck, not the server; what is said of the server is too little"
+            )?;
+        }
+        if !self.server_ended.is_empty() {
+            write!(
+                f,
+                "\n  VOID: these processes of the server ended meanwhile: {}; the figures are not those of one server",
+                self.server_ended.join(", ")
             )?;
         }
         for failure in &self.failures {

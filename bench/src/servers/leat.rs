@@ -11,7 +11,8 @@ use std::time::Duration;
 fn program() -> Option<PathBuf> {
     let named = std::env::var_os("LEAT_BIN").map(PathBuf::from);
     let beside = || Some(std::env::current_exe().ok()?.with_file_name("leat"));
-    named.or_else(beside).filter(|program| program.is_file())
+    // Whole: it is started in another directory.
+    named.or_else(beside).and_then(|program| program.canonicalize().ok()).filter(|program| program.is_file())
 }
 
 pub fn start(core: usize) -> anyhow::Result<Start> {

@@ -75,6 +75,8 @@ impl Running {
         command.arg("-c").arg(core.to_string()).arg(program);
         // A process group of its own: Ctrl-C ends the measurement, and only then the server.
         command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+        // What it leaves behind when it crashes goes with its directory.
+        command.current_dir(&directory.0);
         let process = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let mut running = Self { process, directory, url: String::new(), version: String::new() };
         let deadline = Instant::now() + PATIENCE;
