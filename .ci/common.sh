@@ -56,6 +56,12 @@ need() { have "$1" || apt_install "${2:-$1}"; }
 need_rust() {
     need gcc
     [ -e /usr/include/stdio.h ] || apt_install libc6-dev
+    # What `boring-sys` builds BoringSSL with: it patches a copy of the sources, and reads their headers by libclang.
+    need g++
+    need make
+    need cmake
+    need git
+    compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || [ -n "${LIBCLANG_PATH:-}" ] || apt_install libclang-dev
     # The load generator's DTLS.
     need pkg-config
     [ -e /usr/include/openssl/ssl.h ] || apt_install libssl-dev

@@ -60,9 +60,8 @@ pub struct Cli {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = consent_timeout)]
     pub consent_timeout: u64,
 
-    /// DTLS version. 1.2 gets AES-GCM from every browser; auto speaks 1.3 where offered, at 3.5 times the cipher cost with
-    /// Chrome.
-    #[arg(long, value_name = "VERSION", default_value = "1.2")]
+    /// DTLS version. auto speaks 1.3 where it is offered, and else 1.2. Both choose AES-GCM for media where it is offered.
+    #[arg(long, value_name = "VERSION", default_value = "auto")]
     pub dtls: DtlsVersion,
 
     /// For tests: carry out the command that makes a worker panic while it handles a transport. Refused without this.

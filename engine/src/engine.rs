@@ -171,14 +171,13 @@ fn start_workers(
     ended: &Arc<AtomicBool>,
 ) -> Result<Vec<Handle>, Failure> {
     let clock = Clock::start();
-    let epoch = std::time::Instant::now() - clock.now().since_epoch();
     let certificate = dtls::Certificate::generate();
     let options = dtls::Options { version: config.dtls, ..dtls::Options::default() };
     let shard_config = |worker: &WorkerConfig| sfu::Config {
         candidates: worker.candidates.clone(),
         plain_ips: worker.plain_ips.clone(),
         certificate: certificate.clone(),
-        dtls: dtls::Settings::new(epoch, options),
+        dtls: dtls::Settings::new(options),
         grace_period: config.grace_period,
         consent_timeout: config.consent_timeout,
     };

@@ -161,10 +161,7 @@ fn common() -> &'static Common {
     COMMON.get_or_init(|| Common {
         engine: Certificate::generate(),
         peer: Certificate::generate(),
-        settings: dtls::Settings::new(
-            std::time::Instant::now(),
-            dtls::Options { rng_seed: Some(7), ..dtls::Options::default() },
-        ),
+        settings: dtls::Settings::new(dtls::Options::default()),
     })
 }
 

@@ -19,13 +19,16 @@ test('a call of three', TEST_LIMIT, async (t) => {
       await seeAndHear(peers, { frames: 100 });
     });
 
-    await step('SRTP is AES-GCM on every transport', async () => {
+    await step('DTLS is 1.3 and SRTP is AES-GCM on every transport', async () => {
       for (const peer of peers) {
         const transports = await peer.transports();
         assert.equal(transports.length, 2, `${peer.name} has ${JSON.stringify(transports)}`);
-        for (const { direction, dtlsState, srtpCipher } of transports) {
+        for (const { direction, dtlsState, srtpCipher, tlsVersion, dtlsCipher } of transports) {
           assert.equal(dtlsState, 'connected', `${direction} of ${peer.name}`);
-          assert.match(srtpCipher, /^(SRTP_)?AEAD_AES_(128|256)_GCM$/, `${direction} of ${peer.name}`);
+          assert.match(srtpCipher, /^(SRTP_)?AEAD_AES_128_GCM$/, `${direction} of ${peer.name}`);
+          // RFC 9147 §5.3: the version's two bytes.
+          assert.equal(tlsVersion, 'FEFC', `${direction} of ${peer.name}`);
+          assert.match(dtlsCipher, /^TLS_(AES_(128|256)_GCM|CHACHA20_POLY1305)_SHA/, `${direction} of ${peer.name}`);
         }
       }
     });

@@ -128,7 +128,7 @@ impl World {
             candidates: vec![Candidate::udp(engine_address(seed, worker))],
             plain_ips: vec![PLAIN_IP],
             certificate: certificates().0.clone(),
-            dtls: dtls_settings(seed, 1),
+            dtls: dtls_settings(),
             grace_period,
             consent_timeout,
         };
@@ -457,6 +457,16 @@ impl World {
         self.after_shard(worker);
     }
 
+    /// A datagram arrives that someone has sent with this source address.
+    pub fn feed_from(&mut self, from: SocketAddr, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        self.with_shard(|shard, now, outbox| {
+            let path = Path { local: LocalId(0), remote: from };
+            shard.on_datagram(now, Datagram { path, received_at: now, bytes: &mut bytes }, outbox);
+            shard.on_batch_end(now, outbox);
+        });
+    }
+
     /// Another worker hands something to the one that is spoken to.
     pub fn hand_over(&mut self, from: u16, bytes: &[u8]) {
         self.with_shard(|shard, now, outbox| {
@@ -609,9 +619,8 @@ pub(crate) fn certificates() -> &'static (Certificate, Certificate) {
     CERTIFICATES.get_or_init(|| (Certificate::generate(), Certificate::generate()))
 }
 
-/// How one side speaks DTLS. The sides differ in `side`, or their randoms would be the same.
-pub(crate) fn dtls_settings(seed: u64, side: u64) -> Settings {
-    static EPOCH: OnceLock<std::time::Instant> = OnceLock::new();
-    let epoch = *EPOCH.get_or_init(std::time::Instant::now);
-    Settings::new(epoch, Options { rng_seed: Some(seed ^ side << 63), ..Options::default() })
+/// How both sides speak DTLS.
+pub(crate) fn dtls_settings() -> Settings {
+    static SETTINGS: OnceLock<Settings> = OnceLock::new();
+    SETTINGS.get_or_init(|| Settings::new(Options::default())).clone()
 }

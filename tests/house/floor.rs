@@ -42,9 +42,10 @@ pub const PLAN: &[Room] = &[
     machine("leat-rtp", "engine/rtp", &[]),
     machine("leat-stun", "engine/stun", &[]),
     machine("leat-rtcp", "engine/rtcp", &["leat-rtp"]),
-    // On the ground. DTLS ends in SRTP's keys.
+    // On the ground. DTLS ends in SRTP's keys, and stands on the bindings of BoringSSL.
     machine("leat-srtp", "engine/srtp", &["leat-rtp"]),
-    machine("leat-dtls", "engine/dtls", &["leat-machine", "leat-srtp"]),
+    fenced("leat-ssl", "engine/ssl", &[]),
+    machine("leat-dtls", "engine/dtls", &["leat-machine", "leat-srtp", "leat-ssl"]),
     machine("leat-sctp", "engine/sctp", &["leat-machine"]),
     machine("leat-control", "engine/control", &[]),
     // The log of every binary.
@@ -101,6 +102,7 @@ const EVERYTHING: &[&str] = &[
     "leat-shm",
     "leat-signaling",
     "leat-srtp",
+    "leat-ssl",
     "leat-stun",
     "leat-tests",
     "leat-turn",
@@ -170,7 +172,11 @@ pub fn violations(metadata: &Metadata) -> Vec<String> {
             None => found.push(format!("{} is not on the floor plan", package.name)),
         }
     }
+    if metadata.resolve.is_none() {
+        found.push("cargo resolved no graph: what depends on what cannot be checked".to_owned());
+    }
     check_oracles_stay_out(metadata, &mut found);
+    check_one_library_of_a_name(metadata, &mut found);
     found
 }
 
@@ -204,16 +210,29 @@ fn check_edges(package: &Package, room: &Room, ours: &BTreeSet<&str>, found: &mu
     }
 }
 
-/// Walks the resolved graph of each server along normal and build dependencies.
+/// What a server reaches.
 fn check_oracles_stay_out(metadata: &Metadata, found: &mut Vec<String>) {
-    let Some(resolve) = &metadata.resolve else {
-        found.push("cargo resolved no graph: who depends on whom cannot be told".to_owned());
-        return;
-    };
-    let packages: BTreeMap<&PackageId, &Package> = metadata.packages.iter().map(|p| (&p.id, p)).collect();
-    let edges: BTreeMap<&PackageId, Vec<&PackageId>> = resolve
-        .nodes
-        .iter()
+    let ours = metadata.workspace_packages().into_iter();
+    for server in ours.filter(|p| SERVERS.contains(&p.name.as_str())) {
+        let published = reached(metadata, server).into_iter().filter(|name| is_other_implementation(name));
+        found.extend(published.map(|name| format!("{} reaches the published {name}", server.name)));
+    }
+}
+
+/// OpenSSL and BoringSSL have functions of the same names: a program that links both calls the wrong ones.
+fn check_one_library_of_a_name(metadata: &Metadata, found: &mut Vec<String>) {
+    for package in metadata.workspace_packages() {
+        let reached = reached(metadata, package);
+        if reached.contains("openssl-sys") && reached.contains("boring-sys") {
+            found.push(format!("{} links OpenSSL and BoringSSL", package.name));
+        }
+    }
+}
+
+/// The names of all packages that one is made of, along normal and build dependencies.
+fn reached<'a>(metadata: &'a Metadata, package: &'a Package) -> BTreeSet<&'a str> {
+    let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
+    let edges: BTreeMap<&PackageId, Vec<&PackageId>> = nodes
         .map(|node| {
             let known = node.deps.iter().filter(|dep| {
                 dep.dep_kinds.is_empty()
@@ -222,24 +241,14 @@ fn check_oracles_stay_out(metadata: &Metadata, found: &mut Vec<String>) {
             (&node.id, known.map(|dep| &dep.pkg).collect())
         })
         .collect();
-    let servers = metadata.workspace_packages();
-    for server in servers.iter().filter(|p| SERVERS.contains(&p.name.as_str())) {
-        let mut seen = BTreeSet::from([&server.id]);
-        let mut queue = VecDeque::from([&server.id]);
-        while let Some(id) = queue.pop_front() {
-            for &next in edges.get(id).into_iter().flatten() {
-                if !seen.insert(next) {
-                    continue;
-                }
-                queue.push_back(next);
-                if let Some(package) = packages.get(next)
-                    && is_other_implementation(&package.name)
-                {
-                    found.push(format!("{} reaches the published {}", server.name, package.name));
-                }
-            }
-        }
+    let mut seen = BTreeSet::from([&package.id]);
+    let mut queue = VecDeque::from([&package.id]);
+    while let Some(id) = queue.pop_front() {
+        let next = edges.get(id).into_iter().flatten().copied();
+        queue.extend(next.filter(|next| seen.insert(next)));
     }
+    let packages = metadata.packages.iter().filter(|found| seen.contains(&found.id));
+    packages.filter(|found| found.id != package.id).map(|found| found.name.as_str()).collect()
 }
 
 fn is_other_implementation(package: &str) -> bool {

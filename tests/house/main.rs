@@ -258,6 +258,32 @@ fn an_oracle_in_a_server_is_found_however_deep() {
     }
 }
 
+#[test]
+fn a_program_with_two_libraries_of_one_name_is_found() {
+    let mut doctored = metadata();
+    // A package that the engine reaches turns out to be OpenSSL.
+    let victim = below(&doctored, "leat-machine").expect("the machine contract uses a published package");
+    let name = parsed("openssl-sys");
+    doctored.packages.iter_mut().find(|p| p.id == victim).expect("a known package").name = name;
+    assert_found(&floor::violations(&doctored), "leat-engine links OpenSSL and BoringSSL");
+}
+
+/// The load generator's library brings OpenSSL, and what its benches and tests measure brings BoringSSL.
+#[test]
+fn what_measures_the_engine_does_not_link_the_load_generator() {
+    let mut found = Vec::new();
+    for folder in ["bench/benches", "bench/tests"] {
+        let entries = fs::read_dir(root().join(folder)).expect("a readable folder");
+        let files = entries.map(|entry| entry.expect("a readable entry").path());
+        for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
+            if read(&path).contains("bench::") {
+                found.push(format!("{} uses the library of leat-bench", path.display()));
+            }
+        }
+    }
+    assert_clean(found);
+}
+
 /// A package that is not ours among those that `package` depends on.
 fn below(metadata: &Metadata, package: &str) -> Option<PackageId> {
     let id = &metadata.packages.iter().find(|p| p.name.as_str() == package)?.id;
@@ -305,8 +331,8 @@ fn forbidden_words_are_found_in_code_only() {
     assert_found(&says(machine, "let t = HashMap::new();"), "global randomness");
     assert_found(&says(machine, "getrandom::fill(&mut seed)"), "global randomness");
     assert_found(&says(machine, "struct S { m: Mutex<u8> }"), "something shared");
-    assert_found(&says(machine, "unsafe { *p }"), "belongs in shm and runtime");
-    assert_found(&says(binary, "unsafe fn f() {}"), "belongs in shm and runtime");
+    assert_found(&says(machine, "unsafe { *p }"), "belongs in shm, ssl and runtime");
+    assert_found(&says(binary, "unsafe fn f() {}"), "belongs in shm, ssl and runtime");
 
     assert_clean(says(binary, "let now = Instant::now();"));
     assert_clean(says(fenced, "unsafe { *p }"));

@@ -1,4 +1,4 @@
-//! What the sources themselves must not say: `unsafe` outside the two fenced crates, and in a
+//! What the sources themselves must not say: `unsafe` outside the fenced crates, and in a
 //! machine a socket, a clock, global randomness, a lock or a thread.
 //!
 //! This reads Rust just well enough for that: comments, literals and `#[cfg(test)]` items are
@@ -55,7 +55,7 @@ pub fn violations(room: &Room, file: &str, source: &str) -> Vec<String> {
     let code = without_tests(&code_only(source));
     let mut found = Vec::new();
     if !room.may_be_unsafe && contains_path(&code, "unsafe") {
-        found.push(format!("{file}: `unsafe` belongs in shm and runtime"));
+        found.push(format!("{file}: `unsafe` belongs in shm, ssl and runtime"));
     }
     if room.is_machine {
         for (path, meaning) in FORBIDDEN_IN_MACHINES {

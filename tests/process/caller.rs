@@ -232,7 +232,7 @@ pub fn certificate() -> &'static Certificate {
 /// How all callers speak DTLS.
 pub fn settings() -> Settings {
     static SETTINGS: OnceLock<Settings> = OnceLock::new();
-    SETTINGS.get_or_init(|| Settings::new(epoch(), Options::default())).clone()
+    SETTINGS.get_or_init(|| Settings::new(Options::default())).clone()
 }
 
 /// A socket of the engine's family that speaks to it only.

@@ -16,6 +16,7 @@ mod commands;
 mod connecting;
 mod containment;
 mod controllers;
+mod dtls_programs;
 mod full_ring;
 mod hostile_ring;
 mod hostile_srtp;

@@ -1,11 +1,11 @@
 //! The certificate of TLS and DTLS, read from files, and again when asked to: connections that begin afterwards get the new one.
 
+use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SignatureAlgorithm};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -35,6 +35,9 @@ pub enum BadCertificate {
     /// The two do not belong together, or the library cannot use them.
     #[error("--certificate and --private-key: cannot be used together")]
     Unusable(#[from] rustls::Error),
+    /// The same, for DTLS.
+    #[error("--certificate and --private-key: cannot be used together for DTLS")]
+    UnusableForDtls(#[from] dtls::BadCertificate),
 }
 
 /// The certificate in use.
@@ -44,8 +47,7 @@ pub struct Certificates(RwLock<Pair>);
 #[derive(Clone)]
 struct Pair {
     tls: Arc<CertifiedKey>,
-    /// The DTLS library signs by ECDSA alone.
-    dtls: Option<dtls::Certificate>,
+    dtls: dtls::Certificate,
 }
 
 impl Certificates {
@@ -61,8 +63,8 @@ impl Certificates {
         Ok(())
     }
 
-    /// The same for DTLS; `None` if that cannot use it.
-    pub fn for_dtls(&self) -> Option<dtls::Certificate> {
+    /// The same for DTLS.
+    pub fn for_dtls(&self) -> dtls::Certificate {
         self.0.read().unwrap_or_else(PoisonError::into_inner).dtls.clone()
     }
 
@@ -97,10 +99,6 @@ fn read(certificate: &Path, key: &Path) -> Result<Pair, BadCertificate> {
         .map_err(|source| BadCertificate::Key { path: key.to_owned(), source })?;
     let (first, secret) = (chain[0].to_vec(), key.secret_der().to_vec());
     let tls = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())?;
-    let is_ecdsa = tls.key.algorithm() == SignatureAlgorithm::ECDSA;
-    let dtls = is_ecdsa.then(|| dtls::Certificate::from_der(first, secret));
-    if dtls.is_none() {
-        tracing::warn!("the certificate's key is no ECDSA key: there is TLS, and no DTLS");
-    }
+    let dtls = dtls::Certificate::from_der(&first, &secret)?;
     Ok(Pair { tls: Arc::new(tls), dtls })
 }

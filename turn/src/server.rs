@@ -96,7 +96,7 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
     };
     let tls = certificates.as_ref().map(Certificates::config).transpose()?;
     let clock = Clock::start();
-    let dtls = certificates.as_ref().and_then(|certificates| certificates.for_dtls());
+    let dtls = certificates.as_ref().map(|certificates| certificates.for_dtls());
     // Before the first reading, so that no change is missed.
     let changes = Changes::open()
         .inspect_err(|error| tracing::warn!(%error, "the kernel reports no changes of addresses; they are read every second"));
@@ -149,7 +149,7 @@ fn reload(arguments: &[OsString], workers: &[Handle], certificates: Option<&Cert
     }
     for worker in workers {
         worker.order(Order::Command(Command::Reload(Box::new(config.settings.clone()))));
-        let certificate = certificates.and_then(Certificates::for_dtls);
+        let certificate = certificates.map(Certificates::for_dtls);
         certificate.into_iter().for_each(|new| worker.order(Order::Command(Command::SetCertificate(new))));
     }
     tracing::info!("options, secrets and certificate are read again");
@@ -189,7 +189,7 @@ fn start_workers(
     let mut settings = config.settings.clone();
     settings.policy.interfaces = interfaces.clone();
     let options = dtls::Options { peers: dtls::Peers::Anybody, ..dtls::Options::default() };
-    let dtls_settings = dtls::Settings::new(Instant::now() - clock.now().since_epoch(), options);
+    let dtls_settings = dtls::Settings::new(options);
     let mut handles = Vec::new();
     // A user has what it has, whichever worker it asks.
     let mut ledger = None;

@@ -82,7 +82,7 @@ impl Call {
     pub fn new(shape: Shape) -> Self {
         let mut rng = Rng::from_number(1);
         let certificate = Certificate::generate();
-        let dtls = Settings::new(std::time::Instant::now(), dtls::Options::default());
+        let dtls = Settings::new(dtls::Options::default());
         let config = Config {
             candidates: vec![Candidate::udp(engine_address())],
             plain_ips: Vec::new(),

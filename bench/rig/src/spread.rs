@@ -76,7 +76,7 @@ impl Spread {
     pub fn new(workers: usize, first: usize, subscribers: usize, payload_len: usize, burst: usize) -> Self {
         let mut rng = Rng::from_number(1);
         let certificate = dtls::Certificate::generate();
-        let settings = dtls::Settings::new(std::time::Instant::now(), dtls::Options::default());
+        let settings = dtls::Settings::new(dtls::Options::default());
         let config = Config {
             candidates: Vec::new(),
             plain_ips: vec![PLAIN_IP],

@@ -115,6 +115,8 @@ counted! {
         PlainStranger => "plain_stranger",
         /// DTLS before the peer's fingerprint is known. The peer retransmits.
         DtlsBeforeConnect => "dtls_before_connect",
+        /// DTLS within half a second of a handshake that failed. The peer retransmits.
+        DtlsTooSoon => "dtls_too_soon",
         /// Media before the DTLS handshake has produced keys, usually reordering; or before a plain transport was told its peer's.
         MediaBeforeKeys => "media_before_keys",
         /// SRTP or SRTCP that is too short to hold its header and tag.

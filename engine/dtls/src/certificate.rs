@@ -1,45 +1,45 @@
 //! Our certificate: self-signed, named by its fingerprint (RFC 8827 §6.5).
 
+use crate::BadCertificate;
 use crate::Fingerprint;
-use dimpl::DtlsCertificate;
+use ssl::Credential;
 use std::fmt;
 use std::sync::Arc;
 
-/// A self-signed ECDSA P-256 certificate with its key. Cloning shares it; one serves all endpoints.
+/// A certificate with its key. Cloning shares it; one serves all endpoints.
 #[derive(Clone)]
 pub struct Certificate(Arc<Shared>);
 
 struct Shared {
-    certificate: DtlsCertificate,
+    credential: Credential,
     fingerprint: Fingerprint,
 }
 
 impl Certificate {
-    /// Makes a new one, valid for a year, with entropy and the date from the operating system: call it
-    /// at start-up. A process that runs longer needs not care, as browsers look at the fingerprint only.
+    /// Makes a self-signed ECDSA P-256 certificate, valid for a year, with randomness and the date from the operating system: call it
+    /// at start-up. A process that runs longer need not care, as browsers look at the fingerprint only.
     ///
     /// # Panics
-    /// If the operating system has no entropy to give; nothing could start then.
+    /// If the operating system has no randomness; nothing could start then.
     pub fn generate() -> Self {
-        let certificate = dimpl::certificate::generate_self_signed_certificate()
-            .expect("a P-256 key and a certificate for it can be made");
-        let fingerprint = Fingerprint::of(&certificate.certificate);
-        Self(Arc::new(Shared { certificate, fingerprint }))
+        let (credential, certificate) = Credential::generate();
+        Self(Arc::new(Shared { credential, fingerprint: Fingerprint::of(&certificate) }))
     }
 
-    /// One that an operator has: the certificate and its private key (ECDSA P-256 or P-384, PKCS #8 or SEC 1), DER both.
-    pub fn from_der(certificate: Vec<u8>, private_key: Vec<u8>) -> Self {
-        let fingerprint = Fingerprint::of(&certificate);
-        Self(Arc::new(Shared { certificate: DtlsCertificate { certificate, private_key }, fingerprint }))
+    /// One that an operator has: the certificate and its private key (PKCS #8, PKCS #1 or SEC 1), both in DER. The key is
+    /// RSA, ECDSA or Ed25519.
+    pub fn from_der(certificate: &[u8], private_key: &[u8]) -> Result<Self, BadCertificate> {
+        let credential = Credential::from_der(certificate, private_key)?;
+        Ok(Self(Arc::new(Shared { credential, fingerprint: Fingerprint::of(certificate) })))
     }
 
-    /// What the peer must be told: `a=fingerprint:sha-256 …`.
+    /// What the peer must be given: `a=fingerprint:sha-256 …`.
     pub fn fingerprint(&self) -> Fingerprint {
         self.0.fingerprint
     }
 
-    pub(crate) fn to_dimpl(&self) -> DtlsCertificate {
-        self.0.certificate.clone()
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.0.credential
     }
 }
 

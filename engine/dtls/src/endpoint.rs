@@ -1,68 +1,45 @@
 //! One end of one DTLS association.
-//!
-//! The library emits what happens as a sequence in which a certificate, "connected" and the SRTP keys
-//! are three events of no promised order. Until all three have been seen, [`Endpoint`] takes everything
-//! out of the library as soon as it appears, compares the certificate, and only lets the keys out when
-//! it was the right one. Afterwards it hands through.
 
-use crate::limits::{DATAGRAM_MAX, RECEIVE_QUEUE_LEN, SEND_MAX, SEND_QUEUE_LEN};
-use crate::settings::Clock;
-use crate::{Certificate, Failed, Fingerprint, Settings, Version};
-use dimpl::{Dtls, SrtpProfile};
+use crate::guard::{Guard, Step};
+use crate::limits::{DATAGRAM_MAX, HANDSHAKE_TIMEOUT, SEND_MAX, SEND_QUEUE_LEN};
+use crate::record::{ALERT, Record, Records};
+use crate::{Certificate, Failed, Fingerprint, Peers, Settings, ValidCookie};
 use machine::Instant;
 use srtp::{MasterKey, Profile};
+use ssl::{Connection, Failure, Role, SrtpProfile};
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
-
-/// A timer further away than this means none: the library says "ten years".
-const NO_TIMER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+use zeroize::Zeroizing;
 
 /// One end of one association. After every call that can fail, and after [`send`](Self::send) and
 /// [`close`](Self::close), call [`poll`](Self::poll) until it yields [`Output::Timeout`] or
-/// [`Output::Idle`].
+/// [`Output::Idle`]; also after a failure, whose alert is polled like every datagram.
 ///
-/// Garbage is ignored as far as the protocol allows; what it does not forgive is a [`Failed`]. An
-/// endpoint that failed has given up its memory and stays failed.
+/// What nobody has signed cannot end a server's handshake with an [announced](crate::Peers::Announced) peer. What the protocol
+/// does not forgive otherwise is a [`Failed`]; an endpoint that failed has released its memory and stays failed.
 pub struct Endpoint {
-    /// `None` once failed. Boxed: an endpoint is a small part of a transport most of the time.
-    dtls: Option<Box<Dtls>>,
+    state: State,
     failed: Option<Failed>,
-    clock: Clock,
+    is_for_media: bool,
     role: Role,
-    /// `None`: anybody may be the peer, and there are no keys of SRTP.
-    expected: Option<Fingerprint>,
-    handshake: Handshake,
-    /// What the library had to say while it was searched for events.
-    held: VecDeque<Held>,
-    /// Bytes fed so far, up to what the library keeps: no certificate can be longer than that.
-    fed: usize,
-    /// Datagrams put into the library's queue since it was last seen empty.
-    unsent: usize,
+    /// The keys until they are polled.
+    connected: Option<Connected>,
+    is_connected: bool,
+    is_closing: bool,
+    is_closed_polled: bool,
+    /// What is left to send of a connection that is gone.
+    unsent: VecDeque<Vec<u8>>,
+    /// Of a client, and of a server that is open to any peer: when it began.
+    started_at: Option<Instant>,
     last_now: Instant,
 }
 
-/// What of the handshake has been seen; in the order it is needed, not the order it comes.
-#[derive(Debug, Default)]
-struct Handshake {
-    certificate_verified: bool,
-    finished: bool,
-    keys: Option<Connected>,
-    announced: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Client,
-    Server,
-}
-
-#[derive(Debug)]
-enum Held {
-    Datagram(Vec<u8>),
-    ApplicationData(Vec<u8>),
-    Closed,
+enum State {
+    /// A server whose peer has not shown yet who it is. Boxed: an endpoint is a small part of a transport most of the time.
+    Guarded(Box<Guard>),
+    /// Every other.
+    Open(Box<Connection>),
+    Gone,
 }
 
 /// The keys of a finished handshake with the expected peer.
@@ -76,7 +53,7 @@ pub struct Connected {
     pub outbound: MasterKey,
 }
 
-/// What an endpoint has to say. The bytes are in the caller's buffer.
+/// What comes out of an endpoint. The bytes are in the caller's buffer.
 #[derive(Debug)]
 pub enum Output<'a> {
     /// To be sent to the peer.
@@ -85,7 +62,7 @@ pub enum Output<'a> {
     Connected(Connected),
     /// From the peer, authenticated.
     ApplicationData(&'a [u8]),
-    /// The peer has said goodbye. Once. A last datagram may follow.
+    /// The peer has closed the association. Once. A last datagram may follow.
     Closed,
     /// Nothing more now; call [`on_timeout`](Endpoint::on_timeout) at that instant.
     Timeout(Instant),
@@ -121,97 +98,154 @@ impl Endpoint {
         expected: Fingerprint,
         now: Instant,
     ) -> Self {
-        Self::new(settings, certificate, Some(expected), now, Role::Server)
+        let guard = Guard::new(settings.context().clone(), certificate.credential().clone(), expected.0);
+        Self::new(State::Guarded(Box::new(guard)), Role::Server, true, now)
     }
 
-    /// The end that waits for anybody's ClientHello, with settings for [anybody](crate::Peers::Anybody): only application data
-    /// follows, once it [is connected](Self::is_connected); [`Output::Connected`] is never said.
-    pub fn server_for_anybody(settings: &Settings, certificate: &Certificate, now: Instant) -> Self {
-        Self::new(settings, certificate, None, now, Role::Server)
+    /// The end for a client that has shown by a [cookie](crate::Cookies) where it is, with settings for
+    /// [anybody](crate::Peers::Anybody): only application data follows, once it [is connected](Self::is_connected);
+    /// [`Output::Connected`] never comes. The first datagram is to be the ClientHello with the cookie.
+    pub fn server_after_cookie(
+        settings: &Settings,
+        certificate: &Certificate,
+        cookie: ValidCookie,
+        now: Instant,
+    ) -> Self {
+        let mut endpoint = Self::open(settings, certificate, None, Role::Server, now);
+        if let State::Open(connection) = &mut endpoint.state {
+            connection.begin_after_cookie(cookie.record_number);
+        }
+        endpoint
     }
 
-    /// The end that sends one (`a=setup:active`). The first datagram is ready to be polled.
+    /// The end that sends a ClientHello (`a=setup:active`), which is ready to be polled. What nobody has signed can end it: it cannot tell the
+    /// answers of two servers apart. Make a new one then.
     pub fn client(
         settings: &Settings,
         certificate: &Certificate,
         expected: Fingerprint,
         now: Instant,
     ) -> Self {
-        Self::new(settings, certificate, Some(expected), now, Role::Client)
+        let mut endpoint = Self::open(settings, certificate, Some(expected), Role::Client, now);
+        // A failure is kept for later.
+        let _ = endpoint.step(|connection| connection.start(now.since_epoch()));
+        endpoint
     }
 
-    fn new(
+    fn open(
         settings: &Settings,
         certificate: &Certificate,
         expected: Option<Fingerprint>,
-        now: Instant,
         role: Role,
+        now: Instant,
     ) -> Self {
-        let clock = settings.clock();
-        let (config, certificate, at) = (settings.config(), certificate.to_dimpl(), clock.to_std(now));
-        let mut dtls = Box::new(match settings.options().version {
-            Version::Dtls12 => Dtls::new_12(config, certificate, at),
-            Version::Auto => Dtls::new_auto(config, certificate, at),
-        });
-        dtls.set_active(role == Role::Client);
-
-        let mut endpoint = Self {
-            dtls: Some(dtls),
-            failed: None,
-            clock,
-            role,
-            expected,
-            handshake: Handshake::default(),
-            held: VecDeque::new(),
-            fed: 0,
-            unsent: 0,
-            last_now: now,
-        };
-        // The library wants to be told the time before anything else. A failure is kept for later.
-        let _ = endpoint.on_timeout(now);
+        let expected = expected.map(|fingerprint| fingerprint.0);
+        let is_for_media = settings.options().peers == Peers::Announced;
+        let connection = Connection::new(settings.context(), certificate.credential(), role, expected);
+        let state = connection.map_or(State::Gone, |connection| State::Open(Box::new(connection)));
+        let mut endpoint = Self::new(state, role, is_for_media, now);
+        endpoint.failed = matches!(endpoint.state, State::Gone).then_some(Failed::Internal);
+        endpoint.started_at = Some(now);
         endpoint
+    }
+
+    fn new(state: State, role: Role, is_for_media: bool, now: Instant) -> Self {
+        Self {
+            state,
+            failed: None,
+            is_for_media,
+            role,
+            connected: None,
+            is_connected: false,
+            is_closing: false,
+            is_closed_polled: false,
+            unsent: VecDeque::new(),
+            started_at: None,
+            last_now: now,
+        }
     }
 
     /// A datagram has arrived from the peer. One that is no DTLS, or larger than [`DATAGRAM_MAX`],
     /// changes nothing.
     pub fn on_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), Failed> {
+        self.check()?;
+        self.last_now = now;
         if datagram.len() > DATAGRAM_MAX {
-            return self.failed.map_or(Ok(()), Err);
+            return Ok(());
         }
-        self.fed = (self.fed + datagram.len()).min(RECEIVE_QUEUE_LEN * DATAGRAM_MAX);
-        self.drive(now, |dtls| dtls.handle_packet(datagram))
+        match &mut self.state {
+            State::Guarded(guard) => match guard.on_datagram(now, datagram) {
+                Ok(Step::Running) => Ok(()),
+                Ok(Step::Established(connection)) => {
+                    while let Some(datagram) = guard.poll_datagram() {
+                        self.unsent.push_back(datagram);
+                    }
+                    self.state = State::Open(connection);
+                    self.step(|_| Ok(()))
+                }
+                Err(failure) => Err(self.fail(failure.into())),
+            },
+            State::Open(_) => {
+                // What is left when it has come to keys is only for their owner.
+                let without_plain = self.is_connected || self.connected.is_some();
+                let datagram = without_noise(datagram, without_plain);
+                if datagram.is_empty() {
+                    return Ok(());
+                }
+                self.step(|connection| connection.on_datagram(now.since_epoch(), datagram))
+            }
+            State::Gone => Ok(()),
+        }
     }
 
     /// The instant of [`Output::Timeout`] has come (or passed).
     pub fn on_timeout(&mut self, now: Instant) -> Result<(), Failed> {
-        self.drive(now, |_| Ok(()))
+        self.check()?;
+        self.last_now = now;
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            return Err(self.fail(Failed::TimedOut));
+        }
+        match &mut self.state {
+            State::Guarded(guard) => guard.on_timeout(now).map_err(|failure| self.fail(failure.into())),
+            State::Open(connection) => {
+                let is_due = connection.timeout(now.since_epoch()).is_some_and(|left| left.is_zero());
+                if is_due { self.step(|connection| connection.on_timeout(now.since_epoch())) } else { Ok(()) }
+            }
+            State::Gone => Ok(()),
+        }
     }
 
     /// Hands `data` to the peer as one record.
     pub fn send(&mut self, now: Instant, data: &[u8]) -> Result<(), SendError> {
-        if let Some(failed) = self.failed {
-            return Err(failed.into());
-        }
-        if !self.handshake.announced {
+        self.check()?;
+        self.last_now = now;
+        if !self.is_connected {
             return Err(SendError::NotConnected);
         }
         if data.len() > SEND_MAX {
             return Err(SendError::TooLong);
         }
-        if self.unsent >= SEND_QUEUE_LEN {
+        let State::Open(connection) = &mut self.state else { return Err(SendError::NotConnected) };
+        if connection.outbound_len() >= SEND_QUEUE_LEN {
             return Err(SendError::Full);
         }
-        if self.dtls.as_ref().is_none_or(|dtls| dtls.is_closed() || dtls.is_closing()) {
+        if self.is_closing || connection.is_closed() {
             return Err(SendError::Closed);
         }
-        self.unsent += 1;
-        Ok(self.drive(now, |dtls| dtls.send_application_data(data).map(|_| ()))?)
+        connection.send(now.since_epoch(), data).map_err(|failure| self.fail(failure.into()).into())
     }
 
-    /// Says goodbye: the alert is ready to be polled, and nothing can be sent any more. Before the
+    /// Closes the association: the alert is ready to be polled, and nothing can be sent any more. Before the
     /// handshake is done it just ends.
     pub fn close(&mut self, now: Instant) -> Result<(), Failed> {
-        self.drive(now, Dtls::close)
+        self.check()?;
+        self.last_now = now;
+        self.is_closing = true;
+        match &mut self.state {
+            State::Open(connection) if connection.is_established() => connection.close(now.since_epoch()),
+            _ => self.state = State::Gone,
+        }
+        Ok(())
     }
 
     /// Why the endpoint is of no use any more, if so.
@@ -219,153 +253,112 @@ impl Endpoint {
         self.failed
     }
 
-    /// Whether [`Output::Connected`] has been said.
+    /// Whether the handshake is done, and [`Output::Connected`], if it is to come, has come.
     pub fn is_connected(&self) -> bool {
-        self.handshake.announced && self.failed.is_none()
+        self.is_connected && self.failed.is_none()
     }
 
-    /// The next thing there is to say. `buffer` is for the bytes of the answer only and may be shared by
+    /// Whether DTLS 1.3 is spoken. `None` before the handshake is done.
+    pub fn is_dtls_1_3(&self) -> Option<bool> {
+        match &self.state {
+            State::Open(connection) if connection.is_established() => connection.is_dtls_1_3(),
+            _ => None,
+        }
+    }
+
+    /// The next output. `buffer` is for the bytes of the answer only and may be shared by
     /// all endpoints; it is grown to [`DATAGRAM_MAX`] once.
     pub fn poll<'b>(&mut self, buffer: &'b mut Vec<u8>) -> Output<'b> {
-        if self.failed.is_some() {
-            return Output::Idle;
-        }
         if buffer.len() < DATAGRAM_MAX {
             buffer.resize(DATAGRAM_MAX, 0);
         }
-        if let Some(connected) = self.handshake.announce() {
+        if let Some(datagram) = self.poll_datagram() {
+            return Output::Datagram(copy(&datagram, buffer));
+        }
+        if self.failed.is_some() {
+            return Output::Idle;
+        }
+        if let Some(connected) = self.connected.take() {
+            self.is_connected = true;
             return Output::Connected(connected);
         }
-        match self.held.pop_front() {
-            Some(Held::Datagram(bytes)) => return Output::Datagram(copy(&bytes, buffer)),
-            Some(Held::ApplicationData(bytes)) => return Output::ApplicationData(copy(&bytes, buffer)),
-            Some(Held::Closed) => return Output::Closed,
-            None => {}
-        }
-        self.poll_library(buffer)
-    }
-
-    /// Only when no event can be pending in the library: it panics if a certificate does not fit.
-    fn poll_library<'b>(&mut self, buffer: &'b mut [u8]) -> Output<'b> {
-        let Some(dtls) = &mut self.dtls else { return Output::Idle };
-        let polled = catch_unwind(AssertUnwindSafe(move || {
-            // Given away, not lent again, or the answer could not outlive the closure.
-            let buffer = buffer;
-            dtls.poll_output(buffer)
-        }));
-        match polled {
-            Ok(dimpl::Output::Packet(bytes)) => Output::Datagram(bytes),
-            Ok(dimpl::Output::ApplicationData(bytes)) => Output::ApplicationData(bytes),
-            Ok(dimpl::Output::CloseNotify) => Output::Closed,
-            Ok(dimpl::Output::Timeout(at)) => {
-                self.unsent = 0;
-                let at = self.clock.to_machine(at);
-                let far = at.saturating_since(self.last_now) > NO_TIMER;
-                if far { Output::Idle } else { Output::Timeout(at) }
+        if let State::Open(connection) = &mut self.state {
+            if let Some(data) = connection.poll_received() {
+                return Output::ApplicationData(copy(&data, buffer));
             }
-            _ => {
-                self.fail(Failed::Internal);
-                Output::Idle
+            if connection.is_closed() && !std::mem::replace(&mut self.is_closed_polled, true) {
+                return Output::Closed;
             }
         }
-    }
-
-    /// Tells the library the time, lets it act, and sees what has come of it.
-    fn drive(
-        &mut self,
-        now: Instant,
-        act: impl FnOnce(&mut Dtls) -> Result<(), dimpl::Error>,
-    ) -> Result<(), Failed> {
-        if let Some(failed) = self.failed {
-            return Err(failed);
-        }
-        self.last_now = now;
-        let at = self.clock.to_std(now);
-        let result = self.contain(|dtls| {
-            dtls.handle_timeout(at)?;
-            act(dtls)
-        });
-        result.and_then(|()| self.advance()).map_err(|failed| self.fail(failed))
-    }
-
-    /// Runs the library. It has assertions; one that fires ends this endpoint, not the worker and the
-    /// thousand calls on it. Nothing of what unwound is used again.
-    fn contain(&mut self, act: impl FnOnce(&mut Dtls) -> Result<(), dimpl::Error>) -> Result<(), Failed> {
-        let dtls = self.dtls.as_mut().ok_or(Failed::Internal)?;
-        match catch_unwind(AssertUnwindSafe(|| act(dtls))) {
-            Ok(result) => result.map_err(Failed::from),
-            Err(_) => Err(Failed::Internal),
+        match self.timeout() {
+            Some(at) => Output::Timeout(at),
+            None => Output::Idle,
         }
     }
 
-    /// Takes everything out of the library until the handshake is through.
-    fn advance(&mut self) -> Result<(), Failed> {
-        if self.handshake.announced {
-            return Ok(());
-        }
-        // Room for the longest certificate that can have arrived, as the library insists.
-        let mut scratch = vec![0; self.fed.max(DATAGRAM_MAX)];
-        let Self { role, expected, handshake, held, .. } = self;
-        let (role, expected, handshake, held) = (*role, *expected, handshake, held);
-        let dtls = self.dtls.as_mut().ok_or(Failed::Internal)?;
-        let drained = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                match dtls.poll_output(&mut scratch) {
-                    dimpl::Output::PeerCert(der) => {
-                        if expected.is_some_and(|expected| !expected.matches(der)) {
-                            return Err(Failed::FingerprintMismatch);
-                        }
-                        handshake.certificate_verified = true;
-                    }
-                    dimpl::Output::Connected => handshake.finished = true,
-                    dimpl::Output::KeyingMaterial(material, profile) => {
-                        handshake.keys = Some(connected(role, profile, &material).ok_or(Failed::Internal)?);
-                    }
-                    dimpl::Output::Packet(bytes) => held.push_back(Held::Datagram(bytes.to_vec())),
-                    dimpl::Output::ApplicationData(bytes) => {
-                        held.push_back(Held::ApplicationData(bytes.to_vec()));
-                    }
-                    dimpl::Output::CloseNotify => held.push_back(Held::Closed),
-                    dimpl::Output::Timeout(_) => return Ok(()),
-                    _ => return Err(Failed::Internal),
+    fn poll_datagram(&mut self) -> Option<Vec<u8>> {
+        self.unsent.pop_front().or_else(|| self.state.poll_datagram())
+    }
+
+    fn timeout(&self) -> Option<Instant> {
+        let repetition = match &self.state {
+            State::Guarded(guard) => guard.timeout(self.last_now),
+            State::Open(connection) => {
+                connection.timeout(self.last_now.since_epoch()).map(|left| self.last_now + left)
+            }
+            State::Gone => None,
+        };
+        repetition.into_iter().chain(self.deadline()).min()
+    }
+
+    /// When a handshake that is not done has failed.
+    fn deadline(&self) -> Option<Instant> {
+        let started_at = match &self.state {
+            State::Guarded(guard) => guard.started_at(),
+            State::Open(connection) if !connection.is_established() => self.started_at,
+            _ => None,
+        };
+        started_at.map(|started_at| started_at + HANDSHAKE_TIMEOUT)
+    }
+
+    /// Lets the connection act, and takes the keys as soon as there are some.
+    fn step(&mut self, act: impl FnOnce(&mut Connection) -> Result<(), Failure>) -> Result<(), Failed> {
+        let State::Open(connection) = &mut self.state else { return Ok(()) };
+        let result = act(connection).map_err(Failed::from).and_then(|()| {
+            let is_new = connection.is_established() && !self.is_connected && self.connected.is_none();
+            match (is_new, self.is_for_media) {
+                (false, _) => Ok(()),
+                (true, true) => keys(connection, self.role).map(|keys| self.connected = Some(keys)),
+                (true, false) => {
+                    self.is_connected = true;
+                    Ok(())
                 }
             }
-        }));
-        drained.unwrap_or(Err(Failed::Internal))?;
-        if self.expected.is_none() {
-            self.handshake.announced = self.handshake.finished;
-            return Ok(());
-        }
-        self.handshake.check()
+        });
+        result.map_err(|failed| self.fail(failed))
     }
 
+    fn check(&self) -> Result<(), Failed> {
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    /// Only the alert is left.
     fn fail(&mut self, failed: Failed) -> Failed {
+        let mut state = std::mem::replace(&mut self.state, State::Gone);
+        self.unsent.extend(std::iter::from_fn(|| state.poll_datagram()));
         self.failed = Some(failed);
-        self.dtls = None;
-        self.held = VecDeque::new();
-        self.handshake.keys = None;
+        self.connected = None;
         failed
     }
 }
 
-impl Handshake {
-    /// The library finishes only with a certificate, and tells the keys in the same breath.
-    fn check(&self) -> Result<(), Failed> {
-        match (self.finished, self.certificate_verified, &self.keys) {
-            (true, false, _) => Err(Failed::BadCertificate),
-            (true, true, None) => Err(Failed::NoSrtpProfile),
-            _ => Ok(()),
+impl State {
+    fn poll_datagram(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Self::Guarded(guard) => guard.poll_datagram(),
+            Self::Open(connection) => connection.poll_datagram(),
+            Self::Gone => None,
         }
-    }
-
-    /// The keys, once, when everything has been seen.
-    fn announce(&mut self) -> Option<Connected> {
-        if !(self.finished && self.certificate_verified) {
-            return None;
-        }
-        let connected = self.keys.take()?;
-        self.announced = true;
-        Some(connected)
     }
 }
 
@@ -374,30 +367,51 @@ impl fmt::Debug for Endpoint {
         f.debug_struct("Endpoint")
             .field("role", &self.role)
             .field("failed", &self.failed)
-            .field("connected", &self.handshake.announced)
+            .field("connected", &self.is_connected)
             .finish_non_exhaustive()
     }
 }
 
+/// A datagram without alerts that nobody has signed (RFC 6347 §4.1.2.7), or without anything that nobody has signed.
+fn without_noise(datagram: &[u8], without_plain: bool) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(datagram.len());
+    let mut rest = datagram;
+    let mut records = Records(datagram);
+    while let Some(record) = records.next() {
+        let bytes = &rest[..rest.len() - records.0.len()];
+        rest = records.0;
+        let is_noise = match record {
+            Record::Plain { kind, .. } => kind == ALERT || without_plain,
+            Record::Protected(_) => false,
+        };
+        if !is_noise {
+            kept.extend_from_slice(bytes);
+        }
+    }
+    kept
+}
+
 /// The client's keys come first in what is exported (RFC 5764 §4.2).
-fn connected(role: Role, profile: SrtpProfile, material: &[u8]) -> Option<Connected> {
-    let profile = match profile {
-        SrtpProfile::AEAD_AES_128_GCM => Profile::AeadAes128Gcm,
-        SrtpProfile::AEAD_AES_256_GCM => Profile::AeadAes256Gcm,
-        SrtpProfile::AES128_CM_SHA1_80 => Profile::AesCm128HmacSha1_80,
-        _ => return None,
+fn keys(connection: &Connection, role: Role) -> Result<Connected, Failed> {
+    let profile = match connection.srtp_profile().ok_or(Failed::NoSrtpProfile)? {
+        SrtpProfile::AeadAes128Gcm => Profile::AeadAes128Gcm,
+        SrtpProfile::AeadAes256Gcm => Profile::AeadAes256Gcm,
+        SrtpProfile::AesCm128HmacSha1_80 => Profile::AesCm128HmacSha1_80,
     };
-    let (client, server) = MasterKey::pair_from_exported(profile, material)?;
+    let mut material = Zeroizing::new(vec![0; 2 * (profile.key_len() + profile.salt_len())]);
+    connection.export("EXTRACTOR-dtls_srtp", &mut material)?;
+    let (client, server) = MasterKey::pair_from_exported(profile, &material).ok_or(Failed::Internal)?;
     let (inbound, outbound) = match role {
         Role::Client => (server, client),
         Role::Server => (client, server),
     };
-    Some(Connected { profile, inbound, outbound })
+    Ok(Connected { profile, inbound, outbound })
 }
 
-/// What was held came out of a buffer no larger than this one.
+/// A datagram that is larger than the buffer, which no setting allows, is cut.
 fn copy<'b>(bytes: &[u8], buffer: &'b mut [u8]) -> &'b [u8] {
-    let target = &mut buffer[..bytes.len()];
-    target.copy_from_slice(bytes);
+    let len = bytes.len().min(buffer.len());
+    let target = &mut buffer[..len];
+    target.copy_from_slice(&bytes[..len]);
     target
 }

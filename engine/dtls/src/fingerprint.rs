@@ -1,6 +1,5 @@
 //! The fingerprint of a certificate, as `a=fingerprint:sha-256 …` carries it (RFC 8122 §5).
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use std::fmt;
 use std::str::FromStr;
@@ -20,11 +19,6 @@ impl Fingerprint {
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(digest(&SHA256, certificate).as_ref());
         Self(fingerprint)
-    }
-
-    /// Whether the certificate is the one; in constant time, though neither side is a secret.
-    pub(crate) fn matches(&self, certificate: &[u8]) -> bool {
-        verify_slices_are_equal(&self.0, &Self::of(certificate).0).is_ok()
     }
 }
 

@@ -1,32 +1,26 @@
 //! What all endpoints of a process have in common.
 
-use crate::limits::{
-    DATAGRAM_MAX, FLIGHT_RETRIES, FLIGHT_TIMEOUT, HANDSHAKE_TIMEOUT, MTU_MIN, RECEIVE_QUEUE_LEN,
-    SEND_QUEUE_LEN,
-};
-use machine::Instant;
-use std::sync::Arc;
+use crate::limits::{CERTIFICATES_LEN_MAX, DATAGRAM_MAX, FLIGHT_TIMEOUT, MTU_MIN, SEND_QUEUE_LEN};
+use ssl::Context;
 
 /// Which versions to speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
-    /// DTLS 1.2 only. The default, because of what follows from it for every packet afterwards: asked
-    /// by Chrome, the library's 1.2 server chooses AES-GCM for SRTP, its 1.3 server HMAC-SHA1, which
-    /// costs 3.5 times as much.
-    #[default]
+    /// DTLS 1.2 only.
     Dtls12,
-    /// DTLS 1.3 where the peer offers it, else 1.2.
+    /// DTLS 1.3 where the peer offers it, else 1.2. Both choose AES-GCM for SRTP where the peer offers that.
+    #[default]
     Auto,
 }
 
 /// Who the peer may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Peers {
-    /// Whom signaling announced by a fingerprint, and ICE has found: media and data channels.
+    /// The peer that signaling announced by a fingerprint, and ICE has found: media and data channels.
     #[default]
     Announced,
     /// Anybody, without a certificate and from any address: a server on a port of its own, such as TURN's. A client has to show by
-    /// a cookie that it is where it says it is.
+    /// a [cookie](crate::Cookies) that it is where its datagrams say it is.
     Anybody,
 }
 
@@ -35,53 +29,40 @@ pub enum Peers {
 pub struct Options {
     /// Who the peer may be.
     pub peers: Peers,
-    /// Which versions to speak.
+    /// Which versions to speak. With anybody it is DTLS 1.2: the cookie exchange of 1.3 is another.
     pub version: Version,
     /// Bytes of the largest datagram to send in a handshake, UDP payload; moved into
     /// [`MTU_MIN`]`..=`[`DATAGRAM_MAX`]. The default of 1200 gets through everywhere.
     pub mtu: usize,
-    /// Makes jitter, hello randoms, session ids and record nonces repeatable, for simulations. Never
-    /// ephemeral keys nor signatures: packet *contents* differ from run to run all the same, and the
-    /// length of a flight by a few bytes with the encoding of its signature.
-    pub rng_seed: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { peers: Peers::default(), version: Version::default(), mtu: 1200, rng_seed: None }
+        Self { peers: Peers::default(), version: Version::default(), mtu: 1200 }
     }
 }
 
 /// Settings made ready: build once, give every endpoint a reference.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Settings {
-    /// The instant that stands for [`Instant::EPOCH`], as the library counts in the system's instants.
-    epoch: std::time::Instant,
     options: Options,
-    config: Arc<dimpl::Config>,
+    context: Context,
 }
 
 impl Settings {
-    /// `epoch` is the system's instant at [`Instant::EPOCH`], read once by the driver.
-    ///
-    /// # Panics
-    /// If the crypto library fails its own test vectors; nothing could be trusted then.
-    pub fn new(epoch: std::time::Instant, options: Options) -> Self {
-        let mut builder = dimpl::Config::builder()
-            .mtu(options.mtu.clamp(MTU_MIN, DATAGRAM_MAX))
-            .max_queue_rx(RECEIVE_QUEUE_LEN)
-            .max_queue_tx(SEND_QUEUE_LEN)
-            .require_client_certificate(options.peers == Peers::Announced)
-            // The cookie shows that the client receives where it says it is. ICE would have shown that.
-            .use_server_cookie(options.peers == Peers::Anybody)
-            .flight_start_rto(FLIGHT_TIMEOUT)
-            .flight_retries(FLIGHT_RETRIES)
-            .handshake_timeout(HANDSHAKE_TIMEOUT);
-        if let Some(seed) = options.rng_seed {
-            builder = builder.dangerously_set_rng_seed(seed);
-        }
-        let config = builder.build().expect("the bounds are sound and the crypto library is in order");
-        Self { epoch, options, config: Arc::new(config) }
+    /// Makes them ready.
+    pub fn new(options: Options) -> Self {
+        let mtu = options.mtu.clamp(MTU_MIN, DATAGRAM_MAX);
+        let is_for_media = options.peers == Peers::Announced;
+        let context = Context::new(ssl::Options {
+            dtls_1_3: is_for_media && options.version == Version::Auto,
+            is_for_media,
+            mtu: u32::try_from(mtu).unwrap_or(u32::MAX),
+            flight_timeout: FLIGHT_TIMEOUT,
+            certificates_len_max: CERTIFICATES_LEN_MAX,
+            send_queue_len: SEND_QUEUE_LEN,
+        });
+        Self { options, context }
     }
 
     /// What was chosen.
@@ -89,34 +70,7 @@ impl Settings {
         &self.options
     }
 
-    pub(crate) fn config(&self) -> Arc<dimpl::Config> {
-        Arc::clone(&self.config)
-    }
-
-    pub(crate) fn clock(&self) -> Clock {
-        Clock { epoch: self.epoch }
-    }
-}
-
-impl std::fmt::Debug for Settings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").field("options", &self.options).finish_non_exhaustive()
-    }
-}
-
-/// Translates between the machine's instants and the system's. Reads no clock.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    epoch: std::time::Instant,
-}
-
-impl Clock {
-    pub(crate) fn to_std(self, now: Instant) -> std::time::Instant {
-        // A machine's time ends after 584 years, the system's perhaps earlier.
-        self.epoch.checked_add(now.since_epoch()).unwrap_or(self.epoch)
-    }
-
-    pub(crate) fn to_machine(self, at: std::time::Instant) -> Instant {
-        Instant::EPOCH + at.saturating_duration_since(self.epoch)
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 }

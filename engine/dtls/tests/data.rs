@@ -5,15 +5,14 @@
 mod common;
 
 use common::{CLIENT, DELAY, SERVER, World, clean, settings};
-use dtls::{Options, SendError, Version, limits};
+use dtls::{SendError, Version, limits};
 use std::time::Duration;
 
 const VERSIONS: [Version; 2] = [Version::Dtls12, Version::Auto];
 const WHILE: Duration = Duration::from_secs(5);
 
 fn connected(version: Version) -> World {
-    let options = Options { version, rng_seed: Some(3), ..Options::default() };
-    let mut world = World::new(&settings(options), clean());
+    let mut world = World::new(&settings(version), clean());
     world.run_until(WHILE, World::both_connected);
     assert!(world.both_connected());
     world
@@ -38,7 +37,7 @@ fn data_crosses_both_ways() {
 
 #[test]
 fn data_is_refused_before_its_time_and_beyond_its_bounds() {
-    let mut world = World::new(&settings(Options::default()), clean());
+    let mut world = World::new(&settings(Version::Auto), clean());
     let now = world.now;
     assert_eq!(world.sides[CLIENT].endpoint.send(now, b"early"), Err(SendError::NotConnected));
 
@@ -115,8 +114,7 @@ fn goodbye_is_heard_and_answered() {
 #[test]
 fn a_handshake_can_be_given_up() {
     for version in VERSIONS {
-        let options = Options { version, ..Options::default() };
-        let mut world = World::new(&settings(options), clean());
+        let mut world = World::new(&settings(version), clean());
         let now = world.now;
         world.sides[SERVER].endpoint.close(now).unwrap();
         assert_eq!(world.sides[SERVER].drain(), (Vec::new(), None));

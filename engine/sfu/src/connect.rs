@@ -117,7 +117,10 @@ impl Shard {
         let endpoint = match &mut dtls.endpoint {
             Some(endpoint) => endpoint,
             none => {
-                dtls.attempts += 1;
+                let is_too_soon = |failed_at| now.saturating_since(failed_at) < limits::DTLS_ATTEMPT_INTERVAL;
+                if dtls.failed_at.is_some_and(is_too_soon) {
+                    return Err(Discard::DtlsTooSoon);
+                }
                 let config = &self.config;
                 none.insert(Box::new(Endpoint::server(&config.dtls, &config.certificate, fingerprint, now)))
             }
@@ -145,11 +148,13 @@ impl Shard {
 
     /// After the endpoint was given something: sends what it wants sent, and acts on what it has become.
     fn drive_dtls(&mut self, now: Instant, slot: Slot, taken: Result<(), Failed>, tx: &mut impl Tx) {
-        match taken.and_then(|()| self.drain_dtls(slot, tx)) {
+        // What has failed still has its alert to send.
+        let drained = self.drain_dtls(slot, tx);
+        match taken.and(drained) {
             Ok(Drained::Running) => self.report_state(now, slot),
             Ok(Drained::Connected(connected)) => self.on_dtls_connected(now, slot, connected),
             Ok(Drained::Closed) => return self.close_transport(slot, Closed::PeerClosed),
-            Err(failed) => return self.on_dtls_failed(slot, failed),
+            Err(failed) => return self.on_dtls_failed(now, slot, failed),
         }
         self.rearm(now, slot);
     }
@@ -212,7 +217,9 @@ impl Shard {
         self.deadlines.hasten(slot.index(), Instant::EPOCH);
     }
 
-    fn on_dtls_failed(&mut self, slot: Slot, failed: Failed) {
+    /// Only a peer that has shown a certificate that is not its own is closed for it: every other failure can be the work of someone who is
+    /// not the peer, and the peer's own handshake may still come. The transport ends by its connect timeout if it does not.
+    fn on_dtls_failed(&mut self, now: Instant, slot: Slot, failed: Failed) {
         let Some(transport) = self.transports.find_mut(slot) else { return };
         let is_connected = transport.protection.is_some();
         let Some(WebRtc { dtls, .. }) = transport.webrtc_mut() else { return };
@@ -223,9 +230,11 @@ impl Shard {
         }
         self.counters.count(Counter::DtlsFailed);
         dtls.endpoint = None;
-        let is_final = matches!(failed, Failed::FingerprintMismatch);
-        if is_final || dtls.attempts >= limits::DTLS_ATTEMPTS_MAX {
+        dtls.failed_at = Some(now);
+        if failed == Failed::FingerprintMismatch {
             self.close_transport(slot, Closed::DtlsFailed);
+        } else {
+            self.rearm(now, slot);
         }
     }
 

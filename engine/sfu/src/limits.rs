@@ -310,9 +310,9 @@ pub const ICE_CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A transport whose peer's fingerprint is known must have completed DTLS within this, or is closed.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// DTLS handshakes attempted on one transport before it is closed. A browser makes one; a second covers a peer that
-/// restarts after a timeout.
-pub const DTLS_ATTEMPTS_MAX: u8 = 3;
+/// How soon after a failed DTLS handshake another begins on the same transport. A failure can be the work of someone who writes the peer's
+/// address into its datagrams: the transport stays until [`CONNECT_TIMEOUT`], and this bounds what its handshakes cost.
+pub const DTLS_ATTEMPT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The longest RTCP compound packet we write, before protection: fits the smallest MTU a browser assumes.
 pub const RTCP_LEN_MAX: usize = 1160;

@@ -102,8 +102,8 @@ pub struct Dtls {
     pub endpoint: Option<Box<Endpoint>>,
     /// When the endpoint wants to be called.
     pub timeout: Option<Instant>,
-    /// Endpoints made so far.
-    pub attempts: u8,
+    /// When the last endpoint failed; another is made some time later.
+    pub failed_at: Option<Instant>,
 }
 
 /// The receiving side of transport-wide congestion control.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use dtls::{Certificate, Endpoint, Output, Settings};
+use dtls::{Certificate, Cookies, Endpoint, Output, Settings, Stranger};
 use machine::Instant;
 use oracle_srtp::context::Context;
 use oracle_srtp::protection_profile::ProtectionProfile;
@@ -207,19 +207,18 @@ struct Common {
     server: Certificate,
     client: Certificate,
     settings: [Settings; 2],
+    cookies: Cookies,
 }
 
 fn common() -> &'static Common {
     static COMMON: OnceLock<Common> = OnceLock::new();
     COMMON.get_or_init(|| {
-        let settings = |version| {
-            let options = dtls::Options { version, rng_seed: Some(3), ..dtls::Options::default() };
-            Settings::new(std::time::Instant::now(), options)
-        };
+        let settings = |version| Settings::new(dtls::Options { version, ..dtls::Options::default() });
         Common {
             server: Certificate::generate(),
             client: Certificate::generate(),
             settings: [settings(dtls::Version::Dtls12), settings(dtls::Version::Auto)],
+            cookies: Cookies::new([3; 32]),
         }
     })
 }
@@ -256,7 +255,9 @@ pub fn dtls_records(data: &[u8]) {
                 }
             }
             4 => {
-                let _ = server.on_datagram(now, script.blob());
+                let blob = script.blob();
+                let _ = server.on_datagram(now, blob);
+                open_to_anybody(now, blob);
             }
             5 if !to_server.is_empty() => {
                 let at = usize::from(script.u8()) % to_server.len();
@@ -299,6 +300,15 @@ pub fn dtls_records(data: &[u8]) {
         assert_eq!(server.outbound.key(), client.inbound.key());
         assert_eq!(server.inbound.salt(), client.outbound.salt());
         assert_ne!(server.inbound.key(), server.outbound.key());
+    }
+}
+
+/// What a server that is open to anybody makes of the same bytes: with a cookie that nobody has given out, never a place.
+fn open_to_anybody(now: Instant, datagram: &[u8]) {
+    match common().cookies.judge(now, b"address", datagram) {
+        Stranger::Verified(_) => panic!("a cookie was forged"),
+        Stranger::Unverified(answer) => assert!(answer.len() <= datagram.len()),
+        Stranger::Noise | Stranger::TooOld => {}
     }
 }
 

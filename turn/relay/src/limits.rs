@@ -73,9 +73,6 @@ pub const EXCESS_BYTES_PER_SECOND: u32 = 32_000;
 /// The least that an operator may choose: of what two seconds bring, the longest answer to a stranger can be paid.
 pub const EXCESS_BYTES_PER_SECOND_MIN: u32 = ANSWER_BYTES_MAX as u32;
 
-/// What the answer to a ClientHello counts as beyond it: a flight with a certificate.
-pub const DTLS_FLIGHT_EXCESS: usize = 800;
-
 /// Cells of the table that counts answers to strangers. Sources whose hash is the same share one, and so a share of answers;
 /// with a secret hash nobody can choose with whom. 64 KiB.
 pub const THROTTLE_CELLS: usize = 4_096;
@@ -93,11 +90,11 @@ const _: () = assert!(ANSWER_BYTES_MAX > 300 + REALM_LEN_MAX);
 pub const UNKNOWN_ATTRIBUTES_MAX: usize = 128;
 const _: () = assert!(ANSWER_BYTES_MAX > 100 + 2 * UNKNOWN_ATTRIBUTES_MAX);
 
-/// Clients of one worker over DTLS, some 20 KiB each. Beyond, a ClientHello is not answered.
+/// Clients of one worker over DTLS, some 10 KiB each. Beyond, a ClientHello with a valid cookie is not answered.
 pub const DTLS_CLIENTS_MAX: usize = 4_096;
 
-/// Those of them that have not finished their handshake: at worst 0.7 MB each, if they do their best. Beyond, a ClientHello is not
-/// answered, until one of them has finished or has run into its timeout.
+/// Those of them that have not finished their handshake: at worst 250 KB each. All have shown by a cookie that they receive at their address.
+/// Beyond, a ClientHello is not answered, until one of them has finished or has run into its timeout.
 pub const DTLS_HALF_OPEN_MAX: usize = 128;
 
 /// How long a client over DTLS that has no allocation may be silent.

@@ -5,16 +5,15 @@
 
 use crate::counters::Counters;
 use crate::events::{Command, Event};
-use crate::limits::{
-    DTLS_CLIENTS_MAX, DTLS_FLIGHT_EXCESS, DTLS_HALF_OPEN_MAX, DTLS_IDLE_MAX, DTLS_SWEEP_INTERVAL,
-};
+use crate::limits::{DTLS_CLIENTS_MAX, DTLS_HALF_OPEN_MAX, DTLS_IDLE_MAX, DTLS_SWEEP_INTERVAL};
 use crate::relay::Relay;
 use crate::table::{Keyed, Table};
+use dtls::{Cookies, Stranger, ValidCookie};
 use machine::{
     Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId,
     Towards, Tx,
 };
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A relay, and what it takes to speak DTLS.
 #[derive(Debug)]
@@ -38,6 +37,7 @@ pub struct DtlsSettings {
 #[derive(Debug)]
 struct Dtls {
     settings: DtlsSettings,
+    cookies: Cookies,
     by_path: Table<Path, u32>,
     clients: Vec<Option<Client>>,
     free: Vec<u32>,
@@ -108,14 +108,24 @@ fn is_dtls(first: Option<LocalId>, local: LocalId) -> bool {
     first.is_some_and(|first| (first..LocalId::TCP).contains(&local))
 }
 
-/// Whether a datagram begins a handshake: a record of type handshake, in it a ClientHello (RFC 6347 §4.1, §4.2.2).
-fn is_client_hello(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&22) && bytes.get(13) == Some(&1)
+/// What a cookie is bound to: the socket, and the address behind it.
+fn named(path: Path) -> [u8; 20] {
+    let ip = match path.remote.ip() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    let mut name = [0; 20];
+    name[..2].copy_from_slice(&path.local.0.to_be_bytes());
+    name[2..18].copy_from_slice(&ip.octets());
+    name[18..].copy_from_slice(&path.remote.port().to_be_bytes());
+    name
 }
 
-/// Whether a ClientHello offers DTLS 1.2 or more, which says so in the field of old (RFC 9147 §5.3).
-fn is_of_our_version(client_hello: &[u8]) -> bool {
-    client_hello.get(25..27) == Some(&[0xfe, 0xfd])
+/// For cookies; they need not outlive the process.
+fn secret(rng: &mut Rng) -> [u8; 32] {
+    let mut secret = [0; 32];
+    rng.fill(&mut secret);
+    secret
 }
 
 impl Secured {
@@ -123,6 +133,7 @@ impl Secured {
     pub fn new(relay: Relay, dtls: Option<DtlsSettings>, rng: &mut Rng) -> Self {
         let dtls = dtls.map(|settings| Dtls {
             settings,
+            cookies: Cookies::new(secret(rng)),
             by_path: Table::with_hasher(Keyed::new(rng)),
             clients: Vec::new(),
             free: Vec::new(),
@@ -171,19 +182,18 @@ impl Secured {
         let known = dtls.by_path.get(&path).copied();
         let index = match known {
             Some(index) => index,
-            // Anybody may begin, in anybody's name: as with other answers to strangers.
-            None if is_client_hello(bytes)
-                && self.relay.may_answer_stranger(now, path, DTLS_FLIGHT_EXCESS) =>
-            {
-                if !is_of_our_version(bytes) {
-                    return send(tx, FLOW, path, &alert(PROTOCOL_VERSION));
-                }
-                match dtls.admit(now, path) {
+            None => match dtls.cookies.judge(now, &named(path), bytes) {
+                Stranger::Verified(cookie) => match dtls.admit(now, path, cookie) {
                     Some(index) => index,
                     None => return,
+                },
+                // Anybody may begin, from an address that may be forged: nothing is kept, and the answer is sent once.
+                Stranger::Unverified(answer) => return self.answer_stranger(now, path, bytes, &answer, tx),
+                Stranger::TooOld => {
+                    return self.answer_stranger(now, path, bytes, &alert(PROTOCOL_VERSION), tx);
                 }
-            }
-            None => return,
+                Stranger::Noise => return,
+            },
         };
         if let Some(Some(client)) = dtls.clients.get_mut(index as usize) {
             client.seen_at = now;
@@ -191,6 +201,21 @@ impl Secured {
             let _ = client.endpoint.on_datagram(now, bytes);
         }
         self.follow(now, index, tx);
+    }
+
+    /// Sends an answer within the bound for strangers, which counts what it has beyond the question.
+    fn answer_stranger(
+        &mut self,
+        now: Instant,
+        path: Path,
+        question: &[u8],
+        answer: &[u8],
+        tx: &mut impl Tx,
+    ) {
+        let excess = answer.len().saturating_sub(question.len());
+        if self.relay.may_answer_stranger(now, path, excess) {
+            send(tx, FLOW, path, answer);
+        }
     }
 
     /// Does what an endpoint says, until it says no more.
@@ -207,9 +232,6 @@ impl Secured {
                     }
                 }
                 Said::Ended(path) => {
-                    if dtls.clients[index as usize].as_ref().is_some_and(|client| !client.is_open) {
-                        send(tx, FLOW, path, &alert(HANDSHAKE_FAILURE));
-                    }
                     dtls.forget(index);
                     return self.with_relay(now, tx, |relay, tx| relay.on_path_closed(now, path, tx));
                 }
@@ -242,14 +264,14 @@ enum Said {
 }
 
 impl Dtls {
-    /// A place for a new client. `None` if there is none: of those that have not finished their handshake, as many as may be wait
-    /// for their timeout.
-    fn admit(&mut self, now: Instant, path: Path) -> Option<u32> {
+    /// A place for a new client that has shown where it is. `None` if there is none: of those that have not finished their
+    /// handshake, as many as may be wait for their timeout.
+    fn admit(&mut self, now: Instant, path: Path, cookie: ValidCookie) -> Option<u32> {
         if self.half_open >= DTLS_HALF_OPEN_MAX || self.by_path.len() >= DTLS_CLIENTS_MAX {
             return None;
         }
         let DtlsSettings { settings, certificate, .. } = &self.settings;
-        let endpoint = dtls::Endpoint::server_for_anybody(settings, certificate, now);
+        let endpoint = dtls::Endpoint::server_after_cookie(settings, certificate, cookie, now);
         let index = self.free.pop().unwrap_or_else(|| {
             self.clients.push(None);
             self.clients.len() as u32 - 1
@@ -311,12 +333,10 @@ impl Dtls {
     }
 }
 
-/// Alerts (RFC 5246 §7.2).
-const HANDSHAKE_FAILURE: u8 = 40;
+/// An alert (RFC 5246 §7.2).
 const PROTOCOL_VERSION: u8 = 70;
 
-/// A fatal alert in a record of DTLS 1.0, which every version reads; the sequence number is one that a handshake has not come to. The
-/// library says nothing when it gives up, and a client might try in another way.
+/// A fatal alert in a record of DTLS 1.0, which every version reads; the sequence number is one that a handshake has not come to.
 fn alert(description: u8) -> [u8; 15] {
     [21, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 2, 2, description]
 }

@@ -1,15 +1,18 @@
 //! Two endpoints and a link between them whose every datagram the test may lose, hold or swap.
 
 #![allow(dead_code)]
+#![allow(clippy::unwrap_used)]
 
-use dtls::{Certificate, Connected, Endpoint, Failed, Fingerprint, Options, Output, Settings};
+pub mod keys;
+
+use dtls::{Certificate, Connected, Endpoint, Failed, Fingerprint, Options, Output, Settings, Version};
 use machine::{Instant, Rng};
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// Fresh settings for a simulated time that starts now.
-pub fn settings(options: Options) -> Settings {
-    Settings::new(std::time::Instant::now(), options)
+/// Both ends speak this version.
+pub fn settings(version: Version) -> Settings {
+    Settings::new(Options { version, ..Options::default() })
 }
 
 /// One side of the world.

@@ -6,5 +6,6 @@ mod peers;
 mod quotas;
 mod relaying;
 mod rig;
+mod secured;
 mod strangers;
 mod streams;

@@ -1,0 +1,376 @@
+//! A server's end of a handshake, until the peer has shown who it is.
+//!
+//! Up to that point everything that arrives may come from someone who only writes the peer's address into its datagrams and does not see
+//! the answers. The library takes the first message of each number and ends a handshake that does not fit together; so it is
+//! given only what fits:
+//!
+//! - Alerts are discarded (RFC 6347 §4.1.2.7). A handshake that never completes ends by its timeout.
+//! - Each ClientHello gets an answer of its own, a [`Candidate`]. What follows decides which of them the peer has seen.
+//! - In DTLS 1.3 everything that follows is encrypted, and the library discards what does not decrypt.
+//! - In DTLS 1.2 the client's flight is put together here, and the library is given it only when its signature fits. It covers
+//!   our random bytes and key share, which only someone who sees our answers knows. A flight that a *wrong* certificate has signed is
+//!   the peer's as well: the library is given it, and reports it.
+//!
+//! A peer with which no handshake is possible can show nothing: it has no certificate, or nothing in common with us. The library judges it
+//! after [`VERDICT_DELAY`], if no other handshake has come to its end by then; its alert tells the peer.
+
+use crate::assembly::Assembly;
+use crate::candidate::{
+    CERTIFICATE_SEQ, Candidate, Flight, HELLO_SEQ, KEY_EXCHANGE_SEQ, SECOND_HELLO_SEQ, VERIFY_SEQ,
+};
+use crate::limits::{
+    CANDIDATE_AGE_MIN, CANDIDATES_MAX, CERTIFICATES_LEN_MAX, HELLO_LEN_MAX, KEY_EXCHANGE_LEN_MAX,
+    VARIANTS_MAX, VERDICT_DELAY, VERIFY_LEN_MAX,
+};
+use crate::ration::Ration;
+use crate::record::{
+    CERTIFICATE, CERTIFICATE_VERIFY, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, Fragment, Fragments, HANDSHAKE,
+    Record, Records,
+};
+use machine::Instant;
+use ssl::{Connection, Context, Credential, Failure, Role};
+use std::collections::VecDeque;
+
+#[derive(Debug)]
+pub(crate) struct Guard {
+    context: Context,
+    credential: Credential,
+    expected: [u8; 32],
+    /// In the order in which their hellos came last. Only the last one sends.
+    candidates: VecDeque<Candidate>,
+    hellos: Assembly,
+    second_hellos: Assembly,
+    flight: Assemblies,
+    hello_ration: Ration,
+    signature_ration: Ration,
+    verdict: Option<Verdict>,
+    outbound: VecDeque<Vec<u8>>,
+    started_at: Option<Instant>,
+}
+
+/// The client's flight of DTLS 1.2.
+#[derive(Debug)]
+struct Assemblies {
+    certificates: Assembly,
+    key_exchanges: Assembly,
+    verifies: Assembly,
+}
+
+#[derive(Debug)]
+struct OwnedFlight {
+    certificate: Vec<u8>,
+    key_exchange: Vec<u8>,
+    verify: Vec<u8>,
+}
+
+/// What becomes of the handshake if nothing better comes.
+#[derive(Debug)]
+enum Verdict {
+    /// A ClientHello that the library has refused, with its alert.
+    Hello(Instant, Failure, Connection),
+    /// The client's flight as it is.
+    Flight(Instant),
+}
+
+/// What a step has come to.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// The handshake goes on.
+    Running,
+    /// The peer has shown who it is and has finished.
+    Established(Box<Connection>),
+}
+
+impl Guard {
+    pub(crate) fn new(context: Context, credential: Credential, expected: [u8; 32]) -> Self {
+        Self {
+            context,
+            credential,
+            expected,
+            candidates: VecDeque::new(),
+            hellos: Assembly::new(HELLO_LEN_MAX, VARIANTS_MAX),
+            second_hellos: Assembly::new(HELLO_LEN_MAX, VARIANTS_MAX),
+            flight: Assemblies {
+                certificates: Assembly::new(CERTIFICATES_LEN_MAX, VARIANTS_MAX),
+                key_exchanges: Assembly::new(KEY_EXCHANGE_LEN_MAX, VARIANTS_MAX),
+                verifies: Assembly::new(VERIFY_LEN_MAX, VARIANTS_MAX),
+            },
+            hello_ration: Ration::of_hellos(),
+            signature_ration: Ration::of_signatures(),
+            verdict: None,
+            outbound: VecDeque::new(),
+            started_at: None,
+        }
+    }
+
+    /// When the first ClientHello was answered.
+    pub(crate) fn started_at(&self) -> Option<Instant> {
+        self.started_at
+    }
+
+    pub(crate) fn on_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<Step, Failure> {
+        let mut is_to_be_decided = false;
+        for record in Records(datagram) {
+            match record {
+                Record::Plain { kind: HANDSHAKE, body } => {
+                    for fragment in Fragments(body) {
+                        is_to_be_decided |= self.on_fragment(now, &fragment)?;
+                    }
+                }
+                // Alerts, data and whatever else nobody has signed.
+                Record::Plain { .. } => {}
+                Record::Protected(bytes) => {
+                    // The end of a flight usually shares a datagram with the rest of it.
+                    if std::mem::take(&mut is_to_be_decided) {
+                        self.decide(now)?;
+                    }
+                    if let Step::Established(connection) = self.on_protected(now, bytes)? {
+                        return Ok(Step::Established(connection));
+                    }
+                }
+            }
+        }
+        if is_to_be_decided {
+            self.decide(now)?;
+        }
+        Ok(Step::Running)
+    }
+
+    pub(crate) fn on_timeout(&mut self, now: Instant) -> Result<(), Failure> {
+        if let Some(at) = self.verdict.as_ref().map(Verdict::at)
+            && at <= now
+        {
+            self.pass(now)?;
+        }
+        if self.candidates.len() == 1 { self.repeat(now) } else { Ok(()) }
+    }
+
+    pub(crate) fn timeout(&self, now: Instant) -> Option<Instant> {
+        // Of several, each is repeated only when its own hello is: the others would mislead the peer.
+        let only = self.candidates.front().filter(|_| self.candidates.len() == 1);
+        let repetition = only.and_then(|only| only.connection.timeout(now.since_epoch()));
+        let verdict = self.verdict.as_ref().map(Verdict::at);
+        repetition.map(|left| now + left).into_iter().chain(verdict).min()
+    }
+
+    pub(crate) fn poll_datagram(&mut self) -> Option<Vec<u8>> {
+        self.outbound.pop_front()
+    }
+
+    /// Whether the client's flight may be whole now.
+    fn on_fragment(&mut self, now: Instant, fragment: &Fragment<'_>) -> Result<bool, Failure> {
+        let assembly = match (fragment.kind, fragment.seq) {
+            (CLIENT_HELLO, HELLO_SEQ) => {
+                if self.hellos.absorb(fragment) {
+                    self.on_hello(now)?;
+                }
+                return Ok(false);
+            }
+            (CLIENT_HELLO, SECOND_HELLO_SEQ) => {
+                if self.second_hellos.absorb(fragment) {
+                    self.on_second_hello(now)?;
+                }
+                return Ok(false);
+            }
+            (CERTIFICATE, CERTIFICATE_SEQ) => &mut self.flight.certificates,
+            (CLIENT_KEY_EXCHANGE, KEY_EXCHANGE_SEQ) => &mut self.flight.key_exchanges,
+            (CERTIFICATE_VERIFY, VERIFY_SEQ) => &mut self.flight.verifies,
+            _ => return Ok(false),
+        };
+        // Before our answer there is nothing that they could answer.
+        Ok(!self.candidates.is_empty() && assembly.absorb(fragment))
+    }
+
+    /// The newest ClientHello has just become whole.
+    fn on_hello(&mut self, now: Instant) -> Result<(), Failure> {
+        let Some(hello) = self.hellos.newest_first().next() else { return Ok(()) };
+        if let Some(at) = self.candidates.iter().position(|candidate| candidate.hello == hello) {
+            // Its sender is waiting for an answer.
+            let repeated = self.candidates.remove(at);
+            self.candidates.extend(repeated);
+            return self.repeat(now);
+        }
+        let is_old = |candidate: &Candidate| now.saturating_since(candidate.since) >= CANDIDATE_AGE_MIN;
+        let replaced = self.candidates.iter().position(is_old);
+        if self.candidates.len() >= CANDIDATES_MAX && replaced.is_none() || !self.hello_ration.take(now) {
+            return Ok(());
+        }
+        let connection = Connection::new(&self.context, &self.credential, Role::Server, Some(self.expected));
+        let connection = connection?;
+        match Candidate::new(connection, hello, now) {
+            Ok(mut candidate) => {
+                self.started_at.get_or_insert(now);
+                self.outbound.clear();
+                while let Some(datagram) = candidate.connection.poll_datagram() {
+                    self.outbound.push_back(datagram);
+                }
+                candidate.note_answer(&self.outbound);
+                if self.candidates.len() >= CANDIDATES_MAX {
+                    replaced.map(|at| self.candidates.remove(at));
+                }
+                self.candidates.push_back(candidate);
+                if matches!(self.verdict, Some(Verdict::Hello(..))) {
+                    self.verdict = None;
+                }
+            }
+            Err((connection, failure)) if self.candidates.is_empty() && self.verdict.is_none() => {
+                self.verdict = Some(Verdict::Hello(now + VERDICT_DELAY, failure, connection));
+            }
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Repeats the flight of the last candidate, if that is due.
+    fn repeat(&mut self, now: Instant) -> Result<(), Failure> {
+        let Some(candidate) = self.candidates.back_mut() else { return Ok(()) };
+        if candidate.connection.timeout(now.since_epoch()).is_some_and(|left| left.is_zero()) {
+            candidate.connection.on_timeout(now.since_epoch())?;
+            self.collect();
+        }
+        Ok(())
+    }
+
+    fn on_second_hello(&mut self, now: Instant) -> Result<(), Failure> {
+        let Some(hello) = self.second_hellos.newest_first().next() else { return Ok(()) };
+        for candidate in &mut self.candidates {
+            candidate.on_second_hello(now, hello)?;
+        }
+        self.collect();
+        Ok(())
+    }
+
+    /// Looks for a flight that is signed, and gives it to the library.
+    fn decide(&mut self, now: Instant) -> Result<(), Failure> {
+        if let Some((at, flight)) = self.find_signed(now) {
+            return self.admit(now, at, &flight);
+        }
+        if self.verdict.is_none() && self.flight.newest().is_some() {
+            self.verdict = Some(Verdict::Flight(now + VERDICT_DELAY));
+        }
+        Ok(())
+    }
+
+    /// The newest messages first, each with all answers: what has just come from an honest client is found at the first try, or with a stranger's
+    /// hellos after a few.
+    fn find_signed(&mut self, now: Instant) -> Option<(usize, OwnedFlight)> {
+        let Self { candidates, flight: Assemblies { certificates, key_exchanges, verifies }, .. } = self;
+        for verify in verifies.newest_first() {
+            for certificate in certificates.newest_first() {
+                for key_exchange in key_exchanges.newest_first() {
+                    let flight = Flight { certificate, key_exchange, verify };
+                    for (at, candidate) in
+                        candidates.iter().enumerate().rev().filter(|(_, it)| it.awaits_flight())
+                    {
+                        if !self.signature_ration.take(now) {
+                            return None;
+                        }
+                        if candidate.is_signed(flight) {
+                            return Some((at, flight.into()));
+                        }
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn admit(&mut self, now: Instant, at: usize, flight: &OwnedFlight) -> Result<(), Failure> {
+        self.verdict = None;
+        self.keep_only(at);
+        let Some(candidate) = self.candidates.front_mut() else { return Ok(()) };
+        let result = candidate.admit(now, flight.as_ref());
+        self.collect();
+        result
+    }
+
+    /// Lets the library judge what nothing better has come for.
+    fn pass(&mut self, now: Instant) -> Result<(), Failure> {
+        match self.verdict.take() {
+            Some(Verdict::Hello(_, failure, mut connection)) => {
+                self.outbound.extend(std::iter::from_fn(|| connection.poll_datagram()));
+                Err(failure)
+            }
+            Some(Verdict::Flight(_)) => {
+                let at = self.candidates.iter().rposition(Candidate::awaits_flight);
+                match (at, self.flight.newest()) {
+                    (Some(at), Some(flight)) => self.admit(now, at, &flight),
+                    _ => Ok(()),
+                }
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn on_protected(&mut self, now: Instant, records: &[u8]) -> Result<Step, Failure> {
+        for at in (0..self.candidates.len()).rev() {
+            let candidate = &mut self.candidates[at];
+            let result = candidate.on_protected(now, records);
+            if result.is_err() || candidate.connection.is_established() {
+                // Either is by the keys' owner.
+                self.keep_only(at);
+                self.collect();
+                result?;
+                if let Some(candidate) = self.candidates.pop_front() {
+                    return Ok(Step::Established(Box::new(candidate.connection)));
+                }
+            }
+        }
+        self.collect();
+        Ok(Step::Running)
+    }
+
+    fn keep_only(&mut self, at: usize) {
+        self.candidates.swap(0, at);
+        self.candidates.truncate(1);
+    }
+
+    /// Takes what the last candidate sends. What the others send would only mislead the peer.
+    fn collect(&mut self) {
+        while let Some(datagram) = self.candidates.back_mut().and_then(|last| last.connection.poll_datagram())
+        {
+            self.outbound.push_back(datagram);
+        }
+    }
+}
+
+impl Assemblies {
+    /// The flight as the library would have taken it. Without a certificate there is no signature.
+    fn newest(&self) -> Option<OwnedFlight> {
+        let certificate = self.certificates.newest_first().next()?;
+        let key_exchange = self.key_exchanges.newest_first().next()?;
+        let verify = match certificate {
+            NO_CERTIFICATE => &[],
+            _ => self.verifies.newest_first().next()?,
+        };
+        Some(Flight { certificate, key_exchange, verify }.into())
+    }
+}
+
+/// The body of a Certificate message without any.
+const NO_CERTIFICATE: &[u8] = &[0, 0, 0];
+
+impl From<Flight<'_>> for OwnedFlight {
+    fn from(flight: Flight<'_>) -> Self {
+        let Flight { certificate, key_exchange, verify } = flight;
+        Self {
+            certificate: certificate.to_vec(),
+            key_exchange: key_exchange.to_vec(),
+            verify: verify.to_vec(),
+        }
+    }
+}
+
+impl OwnedFlight {
+    fn as_ref(&self) -> Flight<'_> {
+        Flight { certificate: &self.certificate, key_exchange: &self.key_exchange, verify: &self.verify }
+    }
+}
+
+impl Verdict {
+    fn at(&self) -> Instant {
+        match self {
+            Self::Hello(at, ..) | Self::Flight(at) => *at,
+        }
+    }
+}

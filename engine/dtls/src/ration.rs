@@ -1,0 +1,60 @@
+//! How much costly work a handshake may ask for before its peer has shown who it is.
+
+use crate::limits::{HELLO_BURST, HELLO_INTERVAL, SIGNATURE_BURST, SIGNATURE_INTERVAL};
+use machine::Instant;
+use std::time::Duration;
+
+/// A number of portions, and a new one each interval.
+#[derive(Debug)]
+pub(crate) struct Ration {
+    left: u32,
+    burst: u32,
+    interval: Duration,
+    filled_at: Option<Instant>,
+}
+
+impl Ration {
+    pub(crate) fn of_hellos() -> Self {
+        Self { left: HELLO_BURST, burst: HELLO_BURST, interval: HELLO_INTERVAL, filled_at: None }
+    }
+
+    pub(crate) fn of_signatures() -> Self {
+        Self { left: SIGNATURE_BURST, burst: SIGNATURE_BURST, interval: SIGNATURE_INTERVAL, filled_at: None }
+    }
+
+    /// Takes a portion, if one is left.
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        let filled_at = *self.filled_at.get_or_insert(now);
+        let earned = now.saturating_since(filled_at).as_nanos() / self.interval.as_nanos();
+        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+        if earned > 0 {
+            self.left = self.left.saturating_add(earned).min(self.burst);
+            self.filled_at = Some(filled_at + self.interval.saturating_mul(earned));
+        }
+        let is_left = self.left > 0;
+        self.left -= u32::from(is_left);
+        is_left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_comes_back_with_time_and_not_beyond_the_burst() {
+        let mut ration = Ration::of_hellos();
+        let mut now = Instant::EPOCH;
+        for _ in 0..HELLO_BURST {
+            assert!(ration.take(now));
+        }
+        assert!(!ration.take(now));
+        now = now + HELLO_INTERVAL;
+        assert!(ration.take(now) && !ration.take(now));
+        now = now + HELLO_INTERVAL.saturating_mul(100);
+        for _ in 0..HELLO_BURST {
+            assert!(ration.take(now));
+        }
+        assert!(!ration.take(now));
+    }
+}

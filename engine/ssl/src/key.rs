@@ -1,0 +1,204 @@
+//! Public keys of peers: which are accepted, and what they have signed.
+
+use boring::hash::MessageDigest;
+use boring::pkey::{Id, PKey, Public};
+use boring::rsa::Padding;
+use boring::sign::{RsaPssSaltlen, Verifier};
+use boring::ssl::SslSignatureAlgorithm as Scheme;
+
+/// Bits of the shortest RSA key that is accepted: what NIST SP 800-131A allows.
+pub(crate) const RSA_BITS_MIN: u32 = 2048;
+
+/// Bits of the longest: a signature of such a key costs the most that a peer can ask for.
+const RSA_BITS_MAX: u32 = 8192;
+
+/// The signatures that are accepted, in the order in which they are offered. No SHA-1.
+pub(crate) const SCHEMES: [Scheme; 9] = [
+    Scheme::ECDSA_SECP256R1_SHA256,
+    Scheme::ED25519,
+    Scheme::ECDSA_SECP384R1_SHA384,
+    Scheme::RSA_PSS_RSAE_SHA256,
+    Scheme::RSA_PKCS1_SHA256,
+    Scheme::RSA_PSS_RSAE_SHA384,
+    Scheme::RSA_PKCS1_SHA384,
+    Scheme::RSA_PSS_RSAE_SHA512,
+    Scheme::RSA_PKCS1_SHA512,
+];
+
+/// The public key of a certificate, if it is one that is accepted: RSA of at least 2048 bits, ECDSA on P-256 or P-384, Ed25519.
+pub(crate) fn of(certificate: &[u8]) -> Option<PKey<Public>> {
+    let key = PKey::public_key_from_der(subject_public_key_info(certificate)?).ok()?;
+    let is_accepted = match key.id() {
+        Id::RSA => (RSA_BITS_MIN..=RSA_BITS_MAX).contains(&key.bits()),
+        Id::EC => [256, 384].contains(&key.bits()),
+        Id::ED25519 => true,
+        _ => false,
+    };
+    is_accepted.then_some(key)
+}
+
+/// Whether the certificate's key has signed `message`, as CertificateVerify of DTLS 1.2 shows it: the two
+/// bytes that name the scheme (RFC 5246 §7.4.1.4.1, RFC 8446 §4.2.3), and the signature. Certificates whose keys are not
+/// accepted have signed nothing.
+pub fn has_signed(certificate: &[u8], scheme: u16, message: &[u8], signature: &[u8]) -> bool {
+    of(certificate).is_some_and(|key| verify(&key, scheme, message, signature).unwrap_or(false))
+}
+
+fn verify(
+    key: &PKey<Public>,
+    scheme: u16,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<bool, boring::error::ErrorStack> {
+    let (id, digest, is_pss) = match scheme {
+        0x0403 => (Id::EC, MessageDigest::sha256(), false),
+        0x0503 => (Id::EC, MessageDigest::sha384(), false),
+        0x0401 => (Id::RSA, MessageDigest::sha256(), false),
+        0x0501 => (Id::RSA, MessageDigest::sha384(), false),
+        0x0601 => (Id::RSA, MessageDigest::sha512(), false),
+        0x0804 => (Id::RSA, MessageDigest::sha256(), true),
+        0x0805 => (Id::RSA, MessageDigest::sha384(), true),
+        0x0806 => (Id::RSA, MessageDigest::sha512(), true),
+        0x0807 if key.id() == Id::ED25519 => {
+            return Verifier::new_without_digest(key)?.verify_oneshot(signature, message);
+        }
+        _ => return Ok(false),
+    };
+    if key.id() != id {
+        return Ok(false);
+    }
+    let mut verifier = Verifier::new(digest, key)?;
+    if is_pss {
+        verifier.set_rsa_padding(Padding::PKCS1_PSS)?;
+        verifier.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
+    }
+    verifier.update(message)?;
+    verifier.verify(signature)
+}
+
+/// The field of a certificate (RFC 5280 §4.1) that holds the key, tag and length included.
+fn subject_public_key_info(certificate: &[u8]) -> Option<&[u8]> {
+    let (_, certificate, _) = element(certificate, SEQUENCE)?;
+    let (_, mut rest, _) = element(certificate, SEQUENCE)?;
+    if rest.first() == Some(&VERSION) {
+        rest = element(rest, VERSION)?.2;
+    }
+    rest = element(rest, INTEGER)?.2;
+    // The algorithm of the signature, issuer, validity, subject.
+    for _ in 0..4 {
+        rest = element(rest, SEQUENCE)?.2;
+    }
+    element(rest, SEQUENCE).map(|(whole, _, _)| whole)
+}
+
+const INTEGER: u8 = 0x02;
+const SEQUENCE: u8 = 0x30;
+const VERSION: u8 = 0xa0;
+
+/// An element of DER with this tag: all of it, its content, and what follows.
+fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8], &[u8])> {
+    let (&found, rest) = bytes.split_first()?;
+    let (&first, mut rest) = rest.split_first()?;
+    let mut len = usize::from(first);
+    if first >= 0x80 {
+        let (digits, after) =
+            rest.split_at_checked(usize::from(first & 0x7f)).filter(|(d, _)| d.len() <= 3)?;
+        len = digits.iter().fold(0, |len, digit| len << 8 | usize::from(*digit));
+        rest = after;
+    }
+    let (content, after) = rest.split_at_checked(len)?;
+    let whole = &bytes[..bytes.len() - after.len()];
+    (found == tag).then_some((whole, content, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boring::asn1::Asn1Time;
+    use boring::ec::{EcGroup, EcKey};
+    use boring::nid::Nid;
+    use boring::pkey::Private;
+    use boring::rsa::Rsa;
+    use boring::sign::Signer;
+    use boring::x509::X509;
+
+    fn ec(curve: Nid) -> PKey<Private> {
+        let group = EcGroup::from_curve_name(curve).expect("a curve");
+        PKey::from_ec_key(EcKey::generate(&group).expect("a key")).expect("a key")
+    }
+
+    fn rsa(bits: u32) -> PKey<Private> {
+        PKey::from_rsa(Rsa::generate(bits).expect("a key")).expect("a key")
+    }
+
+    /// A certificate for the key. Who signs it does not matter here.
+    fn certificate(key: &PKey<Private>) -> Vec<u8> {
+        let mut certificate = X509::builder().expect("a builder");
+        certificate.set_version(2).expect("a version");
+        certificate.set_not_before(&Asn1Time::from_unix(0).expect("a time")).expect("a time");
+        certificate.set_not_after(&Asn1Time::from_unix(1 << 31).expect("a time")).expect("a time");
+        certificate.set_pubkey(key).expect("a key");
+        certificate.sign(&ec(Nid::X9_62_PRIME256V1), MessageDigest::sha256()).expect("a signature");
+        certificate.build().to_der().expect("DER")
+    }
+
+    fn sign(key: &PKey<Private>, scheme: u16, message: &[u8]) -> Vec<u8> {
+        let digest = match scheme >> 8 {
+            8 if scheme == 0x0807 => {
+                let mut signer = Signer::new_without_digest(key).expect("a signer");
+                return signer.sign_oneshot_to_vec(message).expect("a signature");
+            }
+            5 => MessageDigest::sha384(),
+            _ => MessageDigest::sha256(),
+        };
+        let mut signer = Signer::new(digest, key).expect("a signer");
+        if scheme == 0x0804 {
+            signer.set_rsa_padding(Padding::PKCS1_PSS).expect("RSA");
+            signer.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH).expect("RSA");
+        }
+        signer.update(message).expect("a message");
+        signer.sign_to_vec().expect("a signature")
+    }
+
+    fn accepted_keys() -> [(PKey<Private>, &'static [u16]); 4] {
+        [
+            (ec(Nid::X9_62_PRIME256V1), &[0x0403]),
+            (ec(Nid::SECP384R1), &[0x0503]),
+            (rsa(2048), &[0x0401, 0x0804]),
+            (PKey::generate(Id::ED25519).expect("a key"), &[0x0807]),
+        ]
+    }
+
+    #[test]
+    fn the_key_of_every_accepted_kind_is_found_and_no_other() {
+        for (key, schemes) in accepted_keys() {
+            let certificate = certificate(&key);
+            assert!(of(&certificate).is_some_and(|found| found.public_eq(&key)), "{schemes:x?}");
+            for end in 0..certificate.len() {
+                assert!(subject_public_key_info(&certificate[..end]).is_none(), "{schemes:x?} cut at {end}");
+            }
+        }
+        for refused in [rsa(1024), ec(Nid::SECP521R1), ec(Nid::SECP224R1)] {
+            assert!(of(&certificate(&refused)).is_none(), "{} bits", refused.bits());
+        }
+        assert!(of(b"").is_none());
+    }
+
+    #[test]
+    fn a_signature_counts_only_for_its_message_its_scheme_and_its_key() {
+        let other = certificate(&ec(Nid::X9_62_PRIME256V1));
+        for (key, schemes) in accepted_keys() {
+            let certificate = certificate(&key);
+            for &scheme in schemes {
+                let signature = sign(&key, scheme, b"transcript");
+                assert!(has_signed(&certificate, scheme, b"transcript", &signature), "{scheme:x}");
+                assert!(!has_signed(&certificate, scheme, b"another", &signature), "{scheme:x}");
+                assert!(!has_signed(&other, scheme, b"transcript", &signature), "{scheme:x}");
+                for claimed in [0, 0x0201, 0x0203, 0x0403, 0x0503, 0x0401, 0x0804, 0x0807] {
+                    let counts = has_signed(&certificate, claimed, b"transcript", &signature);
+                    assert_eq!(counts, claimed == scheme, "{scheme:x} as {claimed:x}");
+                }
+            }
+        }
+    }
+}
