@@ -367,7 +367,7 @@ mod tests {
             candidates: Vec::new(),
             plain_ips: Vec::new(),
             certificate: dtls::Certificate::generate(),
-            dtls: dtls::Settings::new(std::time::Instant::now(), dtls::Options::default()),
+            dtls: dtls::Settings::new(dtls::Options::default()),
             grace_period: Duration::from_secs(60),
             consent_timeout: Some(crate::limits::ICE_CONSENT_TIMEOUT),
         };
