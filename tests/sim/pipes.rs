@@ -77,9 +77,10 @@ fn a_packet_crosses_once_for_a_worker_and_arrives_whole_at_everybody() {
         for peer in &everybody {
             call.world.link(*peer).loss(0.03).jitter(5 * MS);
         }
+        let beside = call.world.join_at(0);
+        call.world.connect();
         let tracks = [Track::camera(), Track::microphone(), Track::camera().without_rtx()];
         let tracks = tracks.map(|track| call.world.publish(call.alice, track));
-        let beside = call.world.join_at(0);
         let mut views = Vec::new();
         for peer in call.others.iter().chain([&beside]) {
             views.extend(tracks.map(|track| (call.world.subscribe(*peer, track), track)));
