@@ -156,10 +156,7 @@ impl Stage {
             candidates: vec![control::Candidate::udp(SocketAddr::new(ENGINE, 7000))],
             plain_ips: vec![ENGINE],
             certificate: Certificate::generate(),
-            dtls: Settings::new(
-                std::time::Instant::now(),
-                Options { rng_seed: Some(1), ..Options::default() },
-            ),
+            dtls: Settings::new(Options::default()),
             grace_period: Duration::from_secs(60),
         };
         let mut stage = Self {
