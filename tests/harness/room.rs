@@ -406,7 +406,7 @@ impl World {
     pub fn connect(&mut self) {
         self.run_until(crate::SEC * 20, |world| {
             // A client of DTLS 1.3 has its keys before the engine has.
-            let shards = world.workers.iter().map(|worker| &worker.shard);
+            let shards = world.workers.iter().map(|worker| worker.shard.shard());
             let made: u64 = shards.map(|shard| shard.counters().value(control::Counter::DtlsConnected)).sum();
             let peers = world.members.iter().map(|member| &member.peer);
             peers.clone().all(|peer| peer.connected_at().is_some()) && made >= peers.count() as u64
