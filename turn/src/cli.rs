@@ -34,11 +34,11 @@ pub struct Cli {
     pub tls_port: u16,
 
     /// The certificate and those that vouch for it, PEM. Without it there is no TLS.
-    #[arg(long, value_name = "PATH", requires = "private_key")]
+    #[arg(long, value_name = "PATH")]
     pub certificate: Option<PathBuf>,
 
     /// The certificate's private key, PEM.
-    #[arg(long, value_name = "PATH", requires = "certificate")]
+    #[arg(long, value_name = "PATH")]
     pub private_key: Option<PathBuf>,
 
     /// Address that peers see, at most one of each family. Default: the first --listen-ip of each family.

@@ -67,6 +67,14 @@ pub enum BadConfig {
     /// What is in it, or a user.
     #[error(transparent)]
     Credentials(#[from] BadCredentials),
+    /// A certificate without its key, or a key without its certificate.
+    #[error("{given} needs {missing} too, here or in the file of --config")]
+    HalfCertificate {
+        /// The option that is there.
+        given: &'static str,
+        /// The option that is not.
+        missing: &'static str,
+    },
     /// Nobody could use the server.
     #[error("nobody could allocate: give --secret-file (or LEAT_TURN_SECRET), or --user")]
     Nobody,
@@ -166,7 +174,7 @@ impl Config {
         {
             return Err(BadConfig::NothingBehind(*ip));
         }
-        let certificate = cli.certificate.clone().zip(cli.private_key.clone());
+        let certificate = certificate(cli)?;
         let at = |port: u16| listen.iter().map(move |ip| SocketAddr::new(*ip, port)).collect::<Vec<_>>();
         let shares = relay_ports(cli.relay_ports, cli.workers)?;
         let workers = (0..cli.workers).zip(shares).map(|(index, ports)| WorkerConfig {
@@ -219,6 +227,17 @@ fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Setting
         tcp_peers: !cli.allowed_peers_only,
         wall_clock: Arc::new(SystemClock),
     })
+}
+
+/// Both, or neither: each may be given here or in the file.
+fn certificate(cli: &Cli) -> Result<Option<(PathBuf, PathBuf)>, BadConfig> {
+    let half = |given, missing| Err(BadConfig::HalfCertificate { given, missing });
+    match (&cli.certificate, &cli.private_key) {
+        (Some(certificate), Some(key)) => Ok(Some((certificate.clone(), key.clone()))),
+        (None, None) => Ok(None),
+        (Some(_), None) => half("--certificate", "--private-key"),
+        (None, Some(_)) => half("--private-key", "--certificate"),
+    }
 }
 
 fn credentials(cli: &Cli) -> Result<Credentials, BadConfig> {
@@ -361,8 +380,9 @@ mod tests {
             ("--listen-ip 127.0.0.1 --announced-ip 2001:db8::1", "no --relay-ip of the same family"),
             ("--workers 3 --port 65534", "the last needs port 65536"),
             ("--workers 2 --relay-ports 5000-5002", "too few for 2 workers"),
-            ("--certificate x.pem", "--private-key"),
             ("--allowed-peers-only", "add --allow-peer"),
+            ("--certificate x.pem", "--certificate needs --private-key too"),
+            ("--private-key x.pem", "--private-key needs --certificate too"),
             ("--secret-file /nowhere", "--secret-file /nowhere: cannot read it"),
             ("--config /nowhere", "--config /nowhere"),
             ("--relay-ports 9", "a range is two ports"),

@@ -77,9 +77,7 @@ fn parse(text: &str) -> Result<Vec<OsString>, BadFile> {
         }
         let argument = OsString::from(format!("--{name}={value}"));
         // By itself, so that a mistake is told with its line. What options want of each other is seen when all are there.
-        if let Err(error) = Cli::try_parse_from([OsString::from("leat-turn"), argument.clone()])
-            && error.kind() != clap::error::ErrorKind::MissingRequiredArgument
-        {
+        if let Err(error) = Cli::try_parse_from([OsString::from("leat-turn"), argument.clone()]) {
             let text = error.to_string();
             let why = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
             return Err(BadFile::Value { line, why });

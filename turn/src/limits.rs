@@ -14,7 +14,7 @@ pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of a request for metrics. A longer one is answered with 400.
 pub const METRICS_REQUEST_BYTES_MAX: usize = 4096;
 
-/// How long whoever asks for metrics may take. The next waits meanwhile.
+/// How long a request for metrics may take in all, its answer included. The next one waits meanwhile.
 pub const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Between two looks whether a draining server has become idle.

@@ -9,6 +9,7 @@ use runtime::Report;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 /// Serves for as long as the process lives, on a thread of its own. An error if the address is not to be had.
 pub fn serve(address: SocketAddr, boards: Vec<Board>) -> io::Result<()> {
@@ -22,9 +23,8 @@ pub fn serve(address: SocketAddr, boards: Vec<Board>) -> io::Result<()> {
     Ok(())
 }
 
-fn answer(mut connection: TcpStream, boards: &[Board]) -> io::Result<()> {
-    connection.set_read_timeout(Some(METRICS_TIMEOUT))?;
-    connection.set_write_timeout(Some(METRICS_TIMEOUT))?;
+fn answer(connection: TcpStream, boards: &[Board]) -> io::Result<()> {
+    let mut connection = Hurried { connection, until: Instant::now() + METRICS_TIMEOUT };
     let mut request = Vec::new();
     let mut buffer = [0; 512];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -41,7 +41,38 @@ fn answer(mut connection: TcpStream, boards: &[Board]) -> io::Result<()> {
     }
 }
 
-fn respond(connection: &mut TcpStream, status: &str, body: &str) -> io::Result<()> {
+/// A connection with one time limit for all that is read and written, however small the pieces.
+struct Hurried {
+    connection: TcpStream,
+    until: Instant,
+}
+
+impl Hurried {
+    fn rest(&self) -> io::Result<Option<Duration>> {
+        let rest = self.until.saturating_duration_since(Instant::now());
+        if rest.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(rest)) }
+    }
+}
+
+impl Read for Hurried {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.connection.set_read_timeout(self.rest()?)?;
+        self.connection.read(buffer)
+    }
+}
+
+impl Write for Hurried {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.connection.set_write_timeout(self.rest()?)?;
+        self.connection.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.connection.flush()
+    }
+}
+
+fn respond(connection: &mut impl Write, status: &str, body: &str) -> io::Result<()> {
     let len = body.len();
     write!(
         connection,

@@ -114,9 +114,10 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
         tls_port = config.workers[0].listen_tls.first().map(SocketAddr::port),
         "TURN server is up"
     );
+    let mut config = config;
     let ended_by = loop {
         match signals.forever().next() {
-            Some(SIGHUP) => reload(arguments, &workers, certificates.as_deref()),
+            Some(SIGHUP) => reload(&mut config, arguments, &workers, certificates.as_deref()),
             Some(signal) => break signal,
             None => break SIGTERM,
         }
@@ -128,10 +129,15 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
     stop(workers)
 }
 
-/// Options, secrets and certificate as they are now. What listens stays as it is, and after a mistake everything does.
-fn reload(arguments: &[OsString], workers: &[Handle], certificates: Option<&Certificates>) {
-    let config = match Config::read(arguments) {
-        Ok(config) => config,
+/// Options, secrets and certificate as they are now. What listens and relays stays as it is, and after a mistake everything does.
+fn reload(
+    config: &mut Config,
+    arguments: &[OsString],
+    workers: &[Handle],
+    certificates: Option<&Certificates>,
+) {
+    let new = match Config::read(arguments) {
+        Ok(new) => new,
         Err(error) => {
             return tracing::error!(
                 error = &error as &(dyn Error + 'static),
@@ -139,7 +145,7 @@ fn reload(arguments: &[OsString], workers: &[Handle], certificates: Option<&Cert
             );
         }
     };
-    if let (Some(certificates), Some((certificate, key))) = (certificates, &config.certificate)
+    if let (Some(certificates), Some((certificate, key))) = (certificates, &new.certificate)
         && let Err(error) = certificates.reload(certificate, key)
     {
         return tracing::error!(
@@ -147,12 +153,28 @@ fn reload(arguments: &[OsString], workers: &[Handle], certificates: Option<&Cert
             "not reloaded: everything stays as it was"
         );
     }
+    if is_elsewhere(config, &new) {
+        tracing::warn!(
+            "addresses, ports, the number of workers, and whether there is TLS are read at the start alone: restart to change them"
+        );
+    }
+    config.drain_deadline = new.drain_deadline;
+    // The relay sockets are those of the start, and so are the families there are.
+    let families = config.settings.families;
+    config.settings = relay::Settings { families, ..new.settings };
     for worker in workers {
         worker.order(Order::Command(Command::Reload(Box::new(config.settings.clone()))));
         let certificate = certificates.map(Certificates::for_dtls);
         certificate.into_iter().for_each(|new| worker.order(Order::Command(Command::SetCertificate(new))));
     }
     tracing::info!("options, secrets and certificate are read again");
+}
+
+/// Whether what listens or relays would be another.
+fn is_elsewhere(config: &Config, new: &Config) -> bool {
+    new.workers != config.workers
+        || new.metrics != config.metrics
+        || new.certificate.is_some() != config.certificate.is_some()
 }
 
 /// Makes no allocations any more, and waits for those there are: until the deadline, or another signal.

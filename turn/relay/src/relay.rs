@@ -183,6 +183,11 @@ impl Relay {
     }
 
     fn reload(&mut self, settings: Settings) {
+        let takes_userhash = settings.credentials.takes_userhash();
+        if takes_userhash != self.settings.credentials.takes_userhash() {
+            // A nonce tells what the server can do (RFC 8489 §9.2): those from before are stale now.
+            self.nonces = Nonces::new(takes_userhash, &mut self.rng);
+        }
         let interfaces = std::mem::take(&mut self.settings.policy.interfaces);
         self.settings = settings;
         self.settings.policy.interfaces = interfaces;

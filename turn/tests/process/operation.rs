@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::server::{Folder, Server, command};
 use rustix::process::Signal;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -95,6 +95,62 @@ fn sighup_reads_users_and_certificate_again_and_a_mistake_changes_nothing() {
     assert_eq!(alice.refresh(600), 401, "what she had is revoked");
     assert_eq!(Client::new(server.port, "alice", "one").allocate(), Err(401));
     assert_eq!(name_in_certificate(server.tls_port), "second");
+}
+
+#[test]
+fn the_certificate_may_be_an_option_and_its_key_in_the_file() {
+    let folder = Folder::new();
+    folder.make_certificate("here");
+    let (certificate, key) = (folder.argument("cert.pem"), folder.argument("key.pem"));
+    let config = folder.write("turn.conf", &format!("private-key = {key}\n"));
+    let server = Server::start_in(folder, &["--config", &config, "--certificate", &certificate]);
+    assert_eq!(name_in_certificate(server.tls_port), "here");
+    for option in ["--certificate", "--private-key"] {
+        let output = command().args(["--user", "u:p", option, &certificate]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(&format!("{option} needs --")), "{text}");
+    }
+}
+
+#[test]
+fn sighup_renews_the_drain_deadline_and_leaves_what_listens() {
+    let folder = Folder::new();
+    let config = folder.write("turn.conf", "drain-deadline = 600\n");
+    let mut server = Server::start_in(folder, &["--config", &config]);
+    let mut client = Client::new(server.port, "u", "p");
+    client.allocate().unwrap();
+    server.await_metric("allocations", 1);
+    server.folder().write("turn.conf", "drain-deadline = 0\nworkers = 2\n");
+    server.signal(Signal::HUP);
+    server.await_log("are read again");
+    server.await_log("restart to change them");
+    assert_eq!(client.refresh(600), 0, "what was allocated stays");
+    server.signal(Signal::TERM);
+    assert!(server.wait().success(), "it waits for no allocation");
+}
+
+#[test]
+fn who_asks_for_metrics_byte_by_byte_does_not_keep_others_from_them() {
+    let server = Server::start(&[]);
+    let mut slow = TcpStream::connect(("127.0.0.1", server.metrics_port)).unwrap();
+    let trickle = std::thread::spawn(move || {
+        // For as long as the server lets it, and no longer than a minute.
+        for _ in 0..300 {
+            if slow.write_all(b"x").is_err() {
+                return true;
+            }
+            sleep(Duration::from_millis(200));
+        }
+        false
+    });
+    let mut other = TcpStream::connect(("127.0.0.1", server.metrics_port)).unwrap();
+    other.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    other.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let mut page = String::new();
+    other.read_to_string(&mut page).expect("an answer while the first one still asks");
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    assert!(trickle.join().unwrap(), "the slow one is cut off");
 }
 
 /// Whose certificate is shown there.
