@@ -562,6 +562,8 @@ fn a_keyframe_request_beside_a_malformed_packet_is_answered() {
         let counted = |call: &Call| call.world.shard().counters().value(Counter::RtcpIn);
         let before = counted(&call);
         call.answer(&[&bad[..], &pli].concat());
+        // The publisher is asked when the timers run next.
+        call.world.run_for(MS);
         assert_eq!(call.sent().asked_for(206, 1), 1, "{}: {name}", call.world);
         assert_eq!((counted(&call), call.discarded(Discard::RtcpMalformed)), (before + 1, 1), "{name}");
         // A datagram of nothing else is none.
