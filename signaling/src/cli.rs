@@ -4,6 +4,7 @@ use crate::edge::Network;
 use crate::limits;
 use crate::origins::Allowed;
 use crate::token;
+use crate::turn;
 use clap::{Args, Parser, Subcommand};
 use leat_log::Format;
 use std::net::{IpAddr, SocketAddr};
@@ -219,7 +220,7 @@ pub struct Up {
     #[arg(long, value_name = "PATH", requires = "turn_certificate")]
     pub turn_private_key: Option<PathBuf>,
     /// The name that clients are told of the TURN server, as in its certificate [default: its addresses]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = turn::host)]
     pub turn_host: Option<String>,
     /// Engine workers, one thread each [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=126))]

@@ -8,6 +8,7 @@ use crate::proto::IceServer;
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// The TURN server that clients are sent to.
@@ -58,14 +59,55 @@ impl Turn {
     }
 }
 
+/// Whether a URL is as RFC 7065 §3.1 has it, with a host and a port that exist.
 fn is_turn(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once(':') else { return false };
-    let (host, transport) = rest.split_once("?transport=").unwrap_or((rest, "udp"));
+    let (place, transport) = rest.split_once("?transport=").unwrap_or((rest, "udp"));
     let is_secure = scheme == "turns";
-    !host.is_empty()
-        && !host.contains(['?', '/', ' ', '@'])
+    // Behind the brackets of an IPv6 address, the first colon is the port's.
+    let after_brackets = place.find(']').map_or(0, |end| end + 1);
+    let (host, port) = match place[after_brackets..].find(':') {
+        Some(colon) => (&place[..after_brackets + colon], Some(&place[after_brackets + colon + 1..])),
+        None => (place, None),
+    };
+    host_of_url(host)
+        && port.is_none_or(is_port)
         && (scheme == "turn" || is_secure)
         && (transport == "tcp" || transport == "udp" && !(is_secure && rest.contains("?transport")))
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port != 0)
+}
+
+/// An IPv6 address in brackets, an IPv4 address, or a name.
+fn host_of_url(text: &str) -> bool {
+    match text.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()),
+        None => text.parse::<Ipv4Addr>().is_ok() || is_host_name(text),
+    }
+}
+
+/// A name that DNS can have (RFC 1123 §2.1). One that ends with a number would be an address.
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.len() <= 253 && text.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Reads a `--turn-host`: a name or an address, as a URL has it.
+pub fn host(text: &str) -> Result<String, &'static str> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    match bare.parse::<Ipv6Addr>() {
+        Ok(ip) => Ok(format!("[{ip}]")),
+        Err(_) if host_of_url(text) => Ok(text.to_owned()),
+        Err(_) => Err("expected a host name or an IP address, without a port"),
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +135,9 @@ mod tests {
             "turn:a",
             "turn:[::1]:3478?transport=tcp",
             "turns:turn.example.org:443?transport=tcp",
+            "turn:192.0.2.1:65535",
+            "turn:[2001:db8::1]",
+            "turn:xn--mhle-0ra.example:3478",
         ] {
             assert!(is_turn(url), "{url}");
         }
@@ -104,11 +149,53 @@ mod tests {
             "turn:a?transport=sctp",
             "turns:a?transport=udp",
             "http://a",
+            "turn:a:99999",
+            "turn:a:65536",
+            "turn:a:0",
+            "turn:a:",
+            "turn:a:+1",
+            "turn:a:3478:3478",
+            "turn:2001:db8::1",
+            "turn:2001:db8::1:3478",
+            "turn:[2001:db8::1",
+            "turn:[2001:db8::1]3478",
+            "turn:[192.0.2.1]:3478",
+            "turn:[::g]:3478",
+            "turn:192.0.2.256:3478",
+            "turn:192.0.2:3478",
+            "turn:-a:3478",
+            "turn:a_b:3478",
+            "turn:a..b:3478",
+            "turn:a b:3478",
+            "turn:u@a:3478",
+            "turn:a/b",
         ] {
             let error = Turn::new(vec![url.into()], "s", Duration::ZERO)
                 .err()
                 .unwrap_or_else(|| panic!("{url} was taken"));
             assert!(error.to_string().contains("expected turn:HOST:PORT"), "{error}");
+        }
+        for (text, url) in [
+            ("2001:db8::1", "[2001:db8::1]"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("turn.example.org", "turn.example.org"),
+        ] {
+            assert_eq!(host(text).as_deref(), Ok(url));
+            assert!(is_turn(&format!("turn:{url}:3478?transport=udp")), "{url}");
+        }
+        for text in [
+            "",
+            "a:3478",
+            "192.0.2.1:3478",
+            "[2001:db8::1]:3478",
+            "2001:db8::g",
+            "turn:a",
+            "192.0.2.256",
+            "a/b",
+            "a b",
+        ] {
+            assert!(host(text).is_err(), "{text}");
         }
         let many = vec!["turn:a".to_owned(); TURN_URLS_MAX + 1];
         assert_eq!(Turn::new(many, "s", Duration::ZERO).err(), Some(BadTurn::TooMany(TURN_URLS_MAX + 1)));

@@ -334,6 +334,7 @@ fn turn_arguments(options: &cli::Up, format: Format) -> Vec<OsString> {
         let first = SocketAddr::new(*ip, options.rtc_port);
         push("--allow-peer", format!("{first}-{last}").into());
     }
+    arguments.push("--allowed-peers-only".into());
     arguments.push("--die-with-parent".into());
     arguments
 }
