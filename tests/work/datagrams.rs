@@ -387,7 +387,7 @@ fn rtcp_rows() -> Vec<Row> {
         rtcp_row("of as many consumers as fit", MANY, move |ssrc, _| one(fir(&|nth| ssrc + nth))),
         rtcp_row("as many entries as fit for one consumer", MANY, move |ssrc, _| one(fir(&|_| ssrc))),
         rtcp_row("estimates that fall and rise", MANY, |_, _| {
-            let estimate = |nth: u32| (1 + nth % 2 * 5) << 18 | 20_000 + nth;
+            let estimate = |nth: u32| ((1 + nth % 2 * 5) << 18) | (20_000 + nth);
             let remb =
                 |nth: u32| packet(15, 206, &words(&[9, 0, u32::from_be_bytes(*b"REMB"), estimate(nth)]));
             one(compound(remb))

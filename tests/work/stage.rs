@@ -158,6 +158,7 @@ impl Stage {
             certificate: Certificate::generate(),
             dtls: Settings::new(Options::default()),
             grace_period: Duration::from_secs(60),
+            consent_timeout: Some(sfu::limits::ICE_CONSENT_TIMEOUT),
         };
         let mut stage = Self {
             shard: Shard::new(config, Rng::from_number(1)),
