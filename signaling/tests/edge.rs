@@ -287,7 +287,7 @@ impl Program {
                 panic!("{name} cannot be run ({error}); .ci/test installs what the tests need")
             });
         let stderr: ChildStderr = process.stderr.take().expect("piped");
-        let (sender, lines) = mpsc::channel();
+        let (sender, lines) = mpsc::sync_channel(10_000);
         std::thread::spawn(move || {
             BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| _ = sender.send(line));
         });
