@@ -561,7 +561,7 @@ fn parcels_that_make_no_sense_are_counted() {
     };
     let mut packet = [0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2];
     call.world.hand_over(0, &media(3, &packet));
-    assert_eq!(malformed(&mut call, 1), before.0 + 7, "{}", call.world);
+    assert_eq!(malformed(&mut call, 1), before.0 + 8, "{}", call.world);
     call.world.hand_over(0, &media(0, &packet[..11]));
     assert_eq!(call.discarded(1, Discard::RtpMalformed), 1, "{}", call.world);
     packet[1] = 5;
