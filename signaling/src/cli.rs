@@ -207,9 +207,14 @@ pub struct Up {
     /// When the engine starts, send a packet to each announced address and warn if it does not come back
     #[arg(long)]
     pub check_announced: bool,
-    /// UDP and TCP port of the TURN server, for clients that cannot reach the media ports; 0: no TURN server
-    #[arg(long, value_name = "PORT", default_value_t = 3478)]
-    pub turn_port: u16,
+    /// UDP and TCP port of the TURN server, for clients that cannot reach the media ports; 0: no TURN server [default: 3478, and no TURN
+    /// server where that is in use]
+    #[arg(long, value_name = "PORT")]
+    pub turn_port: Option<u16>,
+    /// Address that the TURN server relays from, where --listen-ip names all addresses; one of each family at most [default: this machine's
+    /// address towards its default route, or --announced-ip where this machine has it]
+    #[arg(long, value_name = "IP")]
+    pub relay_ip: Vec<IpAddr>,
     /// TCP port of the TURN server for TLS; wants --turn-certificate
     #[arg(long, value_name = "PORT", default_value_t = 5349)]
     pub turn_tls_port: u16,

@@ -10,7 +10,7 @@ use crate::token::{KeyError, Verifier};
 use crate::turn::{BadTurn, Turn};
 use std::ffi::OsString;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,6 +57,11 @@ pub enum ConfigError {
         default = cli::HTTP_DEFAULT
     )]
     DevelopmentModeInPublic(SocketAddr),
+    /// The TURN server cannot relay from there.
+    #[error(
+        "--relay-ip {0}: give an address of this machine, of a family that --listen-ip has, and at most one of each family"
+    )]
+    RelayIp(IpAddr),
     /// `leat up` has to know where to look.
     #[error("--http {0}: give a port from 1 to 65535")]
     NoPort(SocketAddr),

@@ -54,7 +54,21 @@ fn check(options: &cli::Up) -> Result<(), ConfigError> {
     if matches!(admission, Admission::Everybody { .. }) && !http.ip().is_loopback() {
         return Err(ConfigError::DevelopmentModeInPublic(http));
     }
+    check_relay_ips(options)?;
     if http.port() == 0 { Err(ConfigError::NoPort(http)) } else { Ok(()) }
+}
+
+fn check_relay_ips(options: &cli::Up) -> Result<(), ConfigError> {
+    let listen_ips = listen_ips(options);
+    let same_family = |a: &IpAddr, b: &IpAddr| a.is_ipv4() == b.is_ipv4();
+    for (index, ip) in options.relay_ip.iter().enumerate() {
+        let is_second = options.relay_ip[..index].iter().any(|first| same_family(first, ip));
+        let has_family = listen_ips.iter().any(|listen| same_family(listen, ip));
+        if is_second || !has_family || ip.is_unspecified() || ip.is_multicast() {
+            return Err(ConfigError::RelayIp(*ip));
+        }
+    }
+    Ok(())
 }
 
 async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
@@ -63,18 +77,20 @@ async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
     let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     // Whoever has the port may well answer that it is ready: another Leat.
     drop(crate::http::bind(options.http.http).await?);
-    check_turn_ports(&options)?;
+    let turn_place = turn_place(&options)?;
     let control_socket = prepare_control_socket(options.control_socket.as_deref())?;
     let mut engine = Supervised::new("leat-engine", engine_arguments(&options, &control_socket, format))?;
-    let mut signaling =
-        Supervised::new("leat-signaling", signaling_arguments(&options, &control_socket, format))?;
+    let mut signaling = Supervised::new(
+        "leat-signaling",
+        signaling_arguments(&options, turn_place.as_ref(), &control_socket, format),
+    )?;
     if let Some(secret) = options.key.secret.as_ref().or(options.key.secret_of_environment.as_ref()) {
         // Not among the arguments, where everybody on the machine could read it.
         signaling.environment.push((SECRET_VARIABLE.into(), secret.into()));
     }
-    let mut turn = match options.turn_port {
-        0 => None,
-        _ => Some(Supervised::new("leat-turn", turn_arguments(&options, format))?),
+    let mut turn = match &turn_place {
+        None => None,
+        Some(place) => Some(Supervised::new("leat-turn", turn_arguments(&options, place, format))?),
     };
     if let Some(turn) = &mut turn {
         // Nobody else has to know it: both get the same, and keep it when either is started again.
@@ -113,7 +129,9 @@ async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
                 None => continue,
             },
         };
-        let is_first_start = !is_up || who.starts == 1 && who.started.elapsed() < QUICK;
+        // Calls work without a TURN server. One that nobody asked for ends nothing; it is started again.
+        let is_needed = who.name != "leat-turn" || has_turn_option(&options);
+        let is_first_start = is_needed && (!is_up || who.starts == 1 && who.started.elapsed() < QUICK);
         if is_first_start && !status.success() && status.code().is_some() {
             tracing::error!(process = who.name, status = %status, "did not start; its own words are above");
             break u8::try_from(status.code().unwrap_or(1)).unwrap_or(1);
@@ -297,40 +315,114 @@ fn listen_ips(options: &cli::Up) -> Vec<IpAddr> {
     if options.listen_ip.is_empty() { default_listen_ips() } else { options.listen_ip.clone() }
 }
 
-/// Where clients are told to send media. A name that has no address is the engine's to complain of.
+/// Where clients are told to send media, of the families that are listened on. A name that has no address is the engine's to refuse.
 fn announced_ips(options: &cli::Up) -> Vec<IpAddr> {
     let found = |host: &String| (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
-    options.announced_ip.iter().flat_map(found).map(|address| address.ip()).collect()
+    let ips = options.announced_ip.iter().flat_map(found).map(|address| address.ip());
+    of_families(&listen_ips(options), ips)
 }
 
-/// The TURN server listens where the engine does, and relays to nobody but the engine.
-fn turn_arguments(options: &cli::Up, format: Format) -> Vec<OsString> {
+/// Those of a family that is listened on: a name may well have addresses of both. Each once.
+fn of_families(listen_ips: &[IpAddr], ips: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut kept = Vec::new();
+    for ip in ips.filter(|ip| listen_ips.iter().any(|listen| listen.is_ipv4() == ip.is_ipv4())) {
+        if !kept.contains(&ip) {
+            kept.push(ip);
+        }
+    }
+    kept
+}
+
+/// Where the TURN server is: of each family for which there is an address to relay from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct TurnPlace {
+    port: u16,
+    listen_ips: Vec<IpAddr>,
+    /// Only where another than a listening address is needed.
+    relay_ips: Vec<IpAddr>,
+    announced_ips: Vec<IpAddr>,
+}
+
+/// Where there is to be a TURN server. `None`, with a line in the log, where it cannot be for a reason that no option of the operator
+/// has: calls work without it for all clients but those that cannot reach the media ports.
+fn turn_place(options: &cli::Up) -> anyhow::Result<Option<TurnPlace>> {
+    let port = options.turn_port.unwrap_or(TURN_PORT_DEFAULT);
+    if port == 0 {
+        return Ok(None);
+    }
+    let is_here = |ip: IpAddr| std::net::UdpSocket::bind((ip, 0)).is_ok();
+    let (listen_ips, announced_ips) = (listen_ips(options), announced_ips(options));
+    let place = TurnPlace { port, ..plan_turn(options, &listen_ips, &announced_ips, own_address, is_here) };
+    if place.listen_ips.is_empty() {
+        tracing::warn!("no TURN server: this machine has no address to relay from; name one with --relay-ip");
+        return Ok(None);
+    }
+    match check_turn_ports(options, &place) {
+        Err(error) if !has_turn_option(options) => {
+            tracing::warn!("no TURN server: {error}");
+            Ok(None)
+        }
+        checked => checked.map(|()| Some(place)),
+    }
+}
+
+/// Whether the operator has chosen something about the TURN server.
+fn has_turn_option(options: &cli::Up) -> bool {
+    let is_given =
+        [options.turn_port.is_some(), options.turn_certificate.is_some(), options.turn_host.is_some()];
+    is_given.contains(&true) || !options.relay_ip.is_empty()
+}
+
+fn plan_turn(
+    options: &cli::Up,
+    listen_ips: &[IpAddr],
+    announced_ips: &[IpAddr],
+    own_address: impl Fn(bool) -> Option<IpAddr>,
+    is_here: impl Fn(IpAddr) -> bool,
+) -> TurnPlace {
+    let mut place = TurnPlace::default();
+    for is_ipv6 in [false, true] {
+        let of_family = |ip: &&IpAddr| ip.is_ipv6() == is_ipv6;
+        let listen = listen_ips.iter().filter(of_family).copied();
+        let announced = || announced_ips.iter().filter(of_family).copied();
+        let given = options.relay_ip.iter().find(of_family).copied();
+        // A server that listens on all addresses has to relay from one of them.
+        let chosen = || own_address(is_ipv6).or_else(|| announced().find(|ip| is_here(*ip)));
+        let relay = match listen.clone().any(|ip| ip.is_unspecified()) {
+            true => given.or_else(chosen),
+            false => given,
+        };
+        if relay.is_some() || listen.clone().any(|ip| !ip.is_unspecified()) {
+            place.listen_ips.extend(listen.filter(|ip| relay.is_some() || !ip.is_unspecified()));
+            place.relay_ips.extend(relay);
+            place.announced_ips.extend(announced());
+        }
+    }
+    place
+}
+
+/// The TURN server listens where the engine does, and relays to the engine only.
+fn turn_arguments(options: &cli::Up, place: &TurnPlace, format: Format) -> Vec<OsString> {
     let mut arguments = Vec::new();
     let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
-    push("--port", options.turn_port.to_string().into());
+    push("--port", place.port.to_string().into());
     push("--log", format.name().into());
-    let (listen_ips, announced_ips) = (listen_ips(options), announced_ips(options));
-    listen_ips.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
+    place.listen_ips.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
+    place.relay_ips.iter().for_each(|ip| push("--relay-ip", ip.to_string().into()));
     if let (Some(certificate), Some(key)) = (&options.turn_certificate, &options.turn_private_key) {
         push("--tls-port", options.turn_tls_port.to_string().into());
         push("--certificate", certificate.into());
         push("--private-key", key.into());
     }
     for is_ipv6 in [false, true] {
-        let of_family = |ip: &&IpAddr| ip.is_ipv6() == is_ipv6;
-        // Who listens on all addresses has to relay from one of them.
-        let any = listen_ips.iter().filter(of_family).any(|ip| ip.is_unspecified());
-        own_address(is_ipv6)
-            .filter(|_| any)
-            .into_iter()
-            .for_each(|ip| push("--relay-ip", ip.to_string().into()));
-        let announced = announced_ips.iter().find(of_family);
+        let announced = place.announced_ips.iter().find(|ip| ip.is_ipv6() == is_ipv6);
         announced.into_iter().for_each(|ip| push("--announced-ip", ip.to_string().into()));
     }
     // As the engine counts them.
     let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
     let last = options.rtc_port.saturating_add(options.workers.unwrap_or_else(cores) - 1);
-    for ip in listen_ips.iter().chain(&announced_ips).filter(|ip| !ip.is_unspecified()) {
+    let engine = [listen_ips(options), announced_ips(options)].concat();
+    for ip in engine.iter().filter(|ip| !ip.is_unspecified()) {
         let first = SocketAddr::new(*ip, options.rtc_port);
         push("--allow-peer", format!("{first}-{last}").into());
     }
@@ -340,7 +432,7 @@ fn turn_arguments(options: &cli::Up, format: Format) -> Vec<OsString> {
 }
 
 /// The TURN server would name its own options, which nobody gave.
-fn check_turn_ports(options: &cli::Up) -> anyhow::Result<()> {
+fn check_turn_ports(options: &cli::Up, place: &TurnPlace) -> anyhow::Result<()> {
     let taken = |option: &str, protocol: &str, address: SocketAddr, bound: io::Result<()>| match bound {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => bail!(
             "{option} {port}: {protocol} port {port} on {ip} is in use by another process: stop it, choose another port, or start \
@@ -352,11 +444,10 @@ fn check_turn_ports(options: &cli::Up) -> anyhow::Result<()> {
         _ => Ok(()),
     };
     let has_tls = options.turn_certificate.is_some();
-    let ports = [("--turn-port", options.turn_port), ("--turn-tls-port", options.turn_tls_port)];
-    for (option, port) in ports.into_iter().take(1 + usize::from(has_tls)).filter(|_| options.turn_port != 0)
-    {
-        for ip in listen_ips(options) {
-            let address = SocketAddr::new(ip, port);
+    let ports = [("--turn-port", place.port), ("--turn-tls-port", options.turn_tls_port)];
+    for (option, port) in ports.into_iter().take(1 + usize::from(has_tls)) {
+        for ip in &place.listen_ips {
+            let address = SocketAddr::new(*ip, port);
             taken(option, "UDP", address, std::net::UdpSocket::bind(address).map(drop))?;
             taken(option, "TCP", address, std::net::TcpListener::bind(address).map(drop))?;
         }
@@ -366,8 +457,8 @@ fn check_turn_ports(options: &cli::Up) -> anyhow::Result<()> {
 
 /// Where clients find the TURN server: by its name, or by the addresses that they are told of the engine too. Loopback only where
 /// there is nothing else.
-fn turn_urls(options: &cli::Up) -> Vec<String> {
-    let (listen_ips, announced_ips) = (listen_ips(options), announced_ips(options));
+fn turn_urls(options: &cli::Up, place: &TurnPlace) -> Vec<String> {
+    let TurnPlace { listen_ips, announced_ips, .. } = place;
     let announced = |ip: &&IpAddr| !announced_ips.iter().any(|told| told.is_ipv4() == ip.is_ipv4());
     let told: Vec<IpAddr> =
         announced_ips.iter().chain(listen_ips.iter().filter(announced)).copied().collect();
@@ -379,7 +470,7 @@ fn turn_urls(options: &cli::Up) -> Vec<String> {
             ips.iter().take(TURN_HOSTS_MAX).map(|ip| turn_host(*ip)).collect()
         }
     };
-    let (port, tls_port) = (options.turn_port, options.turn_tls_port);
+    let (port, tls_port) = (place.port, options.turn_tls_port);
     let urls = |host: &String| {
         let plain = ["udp", "tcp"].map(|transport| format!("turn:{host}:{port}?transport={transport}"));
         let secure =
@@ -396,7 +487,12 @@ fn turn_host(ip: IpAddr) -> String {
     }
 }
 
-fn signaling_arguments(options: &cli::Up, control_socket: &Path, format: Format) -> Vec<OsString> {
+fn signaling_arguments(
+    options: &cli::Up,
+    turn: Option<&TurnPlace>,
+    control_socket: &Path,
+    format: Format,
+) -> Vec<OsString> {
     let mut arguments = Vec::new();
     let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
     push("--http", options.http.http.to_string().into());
@@ -416,8 +512,8 @@ fn signaling_arguments(options: &cli::Up, control_socket: &Path, format: Format)
     push("--connections-per-address", options.edge.connections_per_address.to_string().into());
     options.edge.trusted_proxy.iter().for_each(|it| push("--trusted-proxy", it.to_string().into()));
     options.edge.allow_origin.iter().for_each(|it| push("--allow-origin", it.to_string().into()));
-    if options.turn_port != 0 {
-        turn_urls(options).into_iter().for_each(|url| push("--turn-url", url.into()));
+    for url in turn.into_iter().flat_map(|place| turn_urls(options, place)) {
+        push("--turn-url", url.into());
     }
     arguments.push("--die-with-parent".into());
     arguments
@@ -471,6 +567,9 @@ fn address(http: SocketAddr) -> String {
     }
 }
 
+/// As registered (RFC 8656 §18).
+const TURN_PORT_DEFAULT: u16 = 3478;
+
 /// Addresses of the TURN server that clients are told: one of each family.
 const TURN_HOSTS_MAX: usize = 2;
 
@@ -512,6 +611,83 @@ pub fn termination() -> io::Result<impl Future<Output = &'static str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    fn up(flags: &str) -> cli::Up {
+        let flags = ["leat", "up"].into_iter().chain(flags.split_whitespace());
+        let cli::LeatCommand::Up(up) = cli::Leat::parse_from(flags).command else { panic!("it is up") };
+        up
+    }
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().expect("an address")).collect()
+    }
+
+    /// As on a machine with these addresses of its own.
+    fn plan(flags: &str, announced: &[&str], own: &[&str]) -> TurnPlace {
+        let (options, own) = (up(flags), ips(own));
+        let listen_ips = listen_ips(&options);
+        let announced_ips = of_families(&listen_ips, ips(announced).into_iter());
+        let own_address = |is_ipv6| own.iter().copied().find(|ip| ip.is_ipv6() == is_ipv6);
+        plan_turn(&options, &listen_ips, &announced_ips, own_address, |ip| {
+            ip == IpAddr::from([203, 0, 113, 7])
+        })
+    }
+
+    #[test]
+    fn turn_relays_from_an_address_of_the_machine_or_not_at_all() {
+        let any = "--listen-ip 0.0.0.0";
+        let announced = &["203.0.113.7", "2001:db8::7"][..];
+        let place = |relay: &str| TurnPlace {
+            listen_ips: ips(&["0.0.0.0"]),
+            relay_ips: ips(&[relay]),
+            announced_ips: ips(&["203.0.113.7"]),
+            ..TurnPlace::default()
+        };
+        // A name with addresses of both families is announced of the one that is listened on.
+        assert_eq!(plan(any, announced, &["10.0.0.5", "2001:db8::5"]), place("10.0.0.5"));
+        assert_eq!(plan(&format!("{any} --relay-ip 10.0.0.9"), announced, &["10.0.0.5"]), place("10.0.0.9"));
+        // Without a default route: the announced address, where the machine has it.
+        assert_eq!(plan(any, announced, &[]), place("203.0.113.7"));
+        assert_eq!(plan(any, &["203.0.113.8"], &[]), TurnPlace::default());
+        // IPv6 has an address to relay from, IPv4 has none.
+        let both = plan("--listen-ip 0.0.0.0 --listen-ip ::", &["203.0.113.8"], &["2001:db8::5"]);
+        assert_eq!((both.listen_ips, both.relay_ips), (ips(&["::"]), ips(&["2001:db8::5"])));
+        let named = announced_ips(&up("--listen-ip 127.0.0.1 --announced-ip localhost"));
+        assert_eq!(named, ips(&["127.0.0.1"]), "the hosts file often has ::1 as well");
+        // An address that is listened on needs no other.
+        let one = plan("--listen-ip 192.0.2.1", &[], &["10.0.0.5"]);
+        assert_eq!((one.listen_ips, one.relay_ips), (ips(&["192.0.2.1"]), Vec::new()));
+    }
+
+    #[test]
+    fn turn_relays_to_the_engine_only() {
+        let options = up("--listen-ip 192.0.2.1 --rtc-port 7000 --workers 8 --turn-port 3478");
+        let place = TurnPlace { port: 3478, ..plan("--listen-ip 192.0.2.1", &[], &[]) };
+        let arguments = turn_arguments(&options, &place, Format::Json);
+        let arguments: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+        let allowed: Vec<_> =
+            arguments.windows(2).filter(|pair| pair[0] == "--allow-peer").map(|pair| pair[1]).collect();
+        assert_eq!(allowed, ["192.0.2.1:7000-7007"]);
+        assert!(arguments.contains(&"--allowed-peers-only"));
+    }
+
+    #[test]
+    fn an_address_that_turn_cannot_relay_from_is_named() {
+        let check = |flags| check_relay_ips(&up(flags)).map_err(|error| error.to_string());
+        assert_eq!(
+            check("--listen-ip 0.0.0.0 --listen-ip :: --relay-ip 10.0.0.5 --relay-ip fd00::5"),
+            Ok(())
+        );
+        for flags in [
+            "--listen-ip 0.0.0.0 --relay-ip fd00::5",
+            "--listen-ip 0.0.0.0 --relay-ip 0.0.0.0",
+            "--listen-ip 0.0.0.0 --relay-ip 224.0.0.1",
+            "--listen-ip 0.0.0.0 --relay-ip 10.0.0.5 --relay-ip 10.0.0.6",
+        ] {
+            assert!(check(flags).expect_err(flags).contains("--relay-ip"));
+        }
+    }
 
     #[test]
     fn restarts_come_at_once_and_then_back_off() {

@@ -198,8 +198,10 @@ fn is_fresh(binary: &Path) -> bool {
 }
 
 fn build(name: &str, profile: &Path) {
+    // Its package has another name.
+    let package = if name == "leat" { "leat-signaling" } else { name };
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--package", name, "--target-dir"]).arg(profile.parent().unwrap());
+    cargo.args(["build", "--package", package, "--target-dir"]).arg(profile.parent().unwrap());
     if profile.ends_with("release") {
         cargo.arg("--release");
     }

@@ -32,6 +32,7 @@ mod starting;
 mod supervisor;
 mod tcp;
 mod turn_own;
+mod up;
 
 use std::time::Duration;
 
