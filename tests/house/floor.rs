@@ -49,7 +49,7 @@ pub const PLAN: &[Room] = &[
     machine("leat-sctp", "engine/sctp", &["leat-machine"]),
     machine("leat-control", "engine/control", &[]),
     // The log of every binary.
-    top("leat-log", "log", &[]),
+    top("leat-log", "engine/log", &[]),
     fenced("leat-shm", "engine/shm", &[]),
     fenced("leat-runtime", "engine/runtime", &["leat-machine"]),
     // The machines that serve.
@@ -124,7 +124,6 @@ pub const TOP_LEVEL: &[&str] = &[
     "docs",
     "engine",
     "fuzz",
-    "log",
     "rust-toolchain.toml",
     "rustfmt.toml",
     "signaling",

@@ -24,7 +24,7 @@ fn logged(log: impl FnOnce()) -> Vec<Value> {
 
 fn sound(line: &str) -> Value {
     assert!(!line.contains('\n'), "{line}");
-    let schema = include_str!("../../tests/vectors/log/schema.json");
+    let schema = include_str!("../../../tests/vectors/log/schema.json");
     let (schema, object) =
         (serde_json::from_str(schema).expect("JSON"), serde_json::from_str(line).expect("JSON"));
     assert_eq!(schema::check(&schema, &object), Ok(()), "{line}");
