@@ -386,7 +386,7 @@ fn late_receiver_of_h264_with_parameter_sets_sent_once_decodes_it() {
              m=video {port} RTP/AVP 101\na=rtpmap:101 H264/90000\na=fmtp:101 packetization-mode=1\n"
         ),
     );
-    let mut receiver = ffmpeg_receiver(&sdp);
+    let mut receiver = ffmpeg_receiver(&sdp, [FRAMES, FRAMES]);
     receiver.await_listening(loopback(), port + 1);
     H264.sink(&mut controller, port, None);
     let (frames, complaints) = receiver.finish();

@@ -51,7 +51,7 @@ fn a_producer_that_nobody_consumes_is_told_so_before_it_has_sent_anything() {
         told.collect::<Vec<_>>()
     };
     world.run_for(SEC);
-    assert_eq!(told(&world), [], "{world}: somebody may be about to come");
+    assert!(told(&world).is_empty(), "{world}: a consumer may come within a moment");
     world.run_for(2 * SEC);
     assert_eq!(told(&world), [0], "{world}");
     let bob = world.join();

@@ -49,9 +49,9 @@ mod tests {
             assert!(ration.take(now));
         }
         assert!(!ration.take(now));
-        now = now + HELLO_INTERVAL;
+        now += HELLO_INTERVAL;
         assert!(ration.take(now) && !ration.take(now));
-        now = now + HELLO_INTERVAL.saturating_mul(100);
+        now += HELLO_INTERVAL.saturating_mul(100);
         for _ in 0..HELLO_BURST {
             assert!(ration.take(now));
         }

@@ -2,7 +2,7 @@ use super::*;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
-#[path = "../../tests/harness/schema.rs"]
+#[path = "../../../tests/harness/schema.rs"]
 mod schema;
 
 /// Collects lines instead of writing them.
