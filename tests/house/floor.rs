@@ -218,10 +218,14 @@ fn check_oracles_stay_out(metadata: &Metadata, found: &mut Vec<String>) {
     }
 }
 
-/// OpenSSL and BoringSSL have functions of the same names: a program that links both calls the wrong ones.
+/// OpenSSL and BoringSSL have libraries and functions of the same names: a program that links both calls the wrong ones, and one that may
+/// find both links the wrong one. Cargo gives the tests of a package the search paths of its development dependencies too.
 fn check_one_library_of_a_name(metadata: &Metadata, found: &mut Vec<String>) {
     for package in metadata.workspace_packages() {
-        let reached = reached(metadata, package);
+        let for_tests = package.dependencies.iter().filter(|dep| dep.kind == DependencyKind::Development);
+        let for_tests = for_tests.filter_map(|dep| metadata.packages.iter().find(|p| p.name == dep.name));
+        let reached: BTreeSet<_> =
+            for_tests.chain([package]).flat_map(|package| reached(metadata, package)).collect();
         if reached.contains("openssl-sys") && reached.contains("boring-sys") {
             found.push(format!("{} links OpenSSL and BoringSSL", package.name));
         }

@@ -269,22 +269,6 @@ fn a_program_with_two_libraries_of_one_name_is_found() {
     assert_found(&floor::violations(&doctored), "leat-engine links OpenSSL and BoringSSL");
 }
 
-/// The load generator's library brings OpenSSL, and what its benches and tests measure brings BoringSSL.
-#[test]
-fn what_measures_the_engine_does_not_link_the_load_generator() {
-    let mut found = Vec::new();
-    for folder in ["bench/benches", "bench/tests"] {
-        let entries = fs::read_dir(root().join(folder)).expect("a readable folder");
-        let files = entries.map(|entry| entry.expect("a readable entry").path());
-        for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
-            if read(&path).contains("bench::") {
-                found.push(format!("{} uses the library of leat-bench", path.display()));
-            }
-        }
-    }
-    assert_clean(found);
-}
-
 /// A package that is not ours among those that `package` depends on.
 fn below(metadata: &Metadata, package: &str) -> Option<PackageId> {
     let id = &metadata.packages.iter().find(|p| p.name.as_str() == package)?.id;

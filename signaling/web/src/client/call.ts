@@ -382,7 +382,8 @@ export class Call {
         const { consumerId, layers = null } = payload.value;
         this.#media?.sent.set(consumerId, { layers, at: Date.now() });
         clearTimeout(this.#starvedTimer);
-        this.#starvedTimer = setTimeout(() => this.#publish(), STARVED_AFTER_MS);
+        // A timer may fire up to a millisecond before the clock has moved that far.
+        this.#starvedTimer = setTimeout(() => this.#publish(), STARVED_AFTER_MS + 2);
         break;
       }
       case 'transportClosed':

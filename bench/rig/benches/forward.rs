@@ -1,6 +1,6 @@
 //! What the engine's own work costs for one forwarded packet: one publisher, 200 subscribers, real SRTP, no kernel.
 //!
-//! `cargo bench -p leat-bench` prints a record as `bench/record/` keeps them. A round is 100 frames of 10 packets, each frame
+//! `cargo bench -p leat-rig` prints a record as `bench/record/` keeps them. A round is 100 frames of 10 packets, each frame
 //! one receive batch, with all timers that fall due meanwhile (reports, feedback). After each round the last frame is
 //! decrypted for every subscriber and compared with what was published, and the counts must be those that follow from
 //! the shape: a fast wrong answer ends the bench.
@@ -9,9 +9,9 @@ use control::Counter;
 use rig::{Call, Counting, Shape, thread_time};
 use std::time::{Duration, Instant};
 
-// Not by the library it belongs to, which links OpenSSL: what is measured here links BoringSSL, whose functions have the same names.
+// Not through the library of leat-bench, which links OpenSSL: what is measured here links BoringSSL, whose functions have the same names.
 #[allow(dead_code)]
-#[path = "../src/place.rs"]
+#[path = "../../src/place.rs"]
 mod place;
 use place::Place;
 
@@ -40,7 +40,7 @@ struct Round {
 fn main() {
     println!("# Forwarding, without the kernel\n");
     println!("{}\n", Place::here());
-    println!("Command: `cargo bench -p leat-bench --bench forward`\n");
+    println!("Command: `cargo bench -p leat-rig --bench forward`\n");
     println!(
         "1 publisher, {SUBSCRIBERS} subscribers, bursts of {BURST} packets, {ROUNDS} rounds of {} packets; timers included.\n",
         FRAMES * BURST

@@ -1,14 +1,14 @@
 //! What a second worker costs: one publisher, real SRTP, no kernel and no threads, all on one worker and spread over two.
 //!
-//! `cargo bench -p leat-bench --bench spread` prints a record as `bench/record/` keeps them. Each round ends with the last frame decrypted for
+//! `cargo bench -p leat-rig --bench spread` prints a record as `bench/record/` keeps them. Each round ends with the last frame decrypted for
 //! every subscriber, and the counts must be those that follow from the shape.
 
 use rig::{Counting, Spread, thread_time};
 use std::time::Duration;
 
-// Not by the library it belongs to, which links OpenSSL: what is measured here links BoringSSL, whose functions have the same names.
+// Not through the library of leat-bench, which links OpenSSL: what is measured here links BoringSSL, whose functions have the same names.
 #[allow(dead_code)]
-#[path = "../src/place.rs"]
+#[path = "../../src/place.rs"]
 mod place;
 use place::Place;
 
@@ -25,7 +25,7 @@ const SUBSCRIBERS: [usize; 4] = [2, 10, 50, 200];
 fn main() {
     println!("# A room over two workers, without the kernel\n");
     println!("{}\n", Place::here());
-    println!("Command: `cargo bench -p leat-bench --bench spread`\n");
+    println!("Command: `cargo bench -p leat-rig --bench spread`\n");
     println!(
         "1 publisher, bursts of {BURST} packets of {PAYLOAD_LEN} bytes, {ROUNDS} rounds of {} packets, which alternate; timers included. CPU ns, medians. The hop is \
          what a packet costs more that crosses, its second reception and cache included.\n",

@@ -1,4 +1,4 @@
-//! The parts of the packet path one by one, by criterion: `cargo bench -p leat-bench --bench parts`. Each checks its answers before it is
+//! The parts of the packet path one by one, by criterion: `cargo bench -p leat-rig --bench parts`. Each checks its answers before it is
 //! measured; what they cost together is `forward`'s to say.
 
 mod parts_list;
