@@ -72,8 +72,8 @@ fn unknown_tags_are_named() {
     }
     let mut record = Vec::new();
     Event::RouterClosed { router: RouterId(1), closed: Closed::Abandoned }.encode(&mut record);
-    *record.last_mut().expect("the closing reason") = 6;
-    assert_eq!(Event::decode(&record), Err(DecodeError::UnknownTag { what: "closing reason", tag: 6 }));
+    *record.last_mut().expect("the closing reason") = 8;
+    assert_eq!(Event::decode(&record), Err(DecodeError::UnknownTag { what: "closing reason", tag: 8 }));
     let address = "192.0.2.1:7000".parse().expect("an address");
     Event::TransportCreated {
         request: RequestId(1),
