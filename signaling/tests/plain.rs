@@ -155,7 +155,7 @@ async fn what_makes_no_sense_is_refused_before_the_engine_hears_of_it() {
         })
     };
     assert_eq!(ada.fails(to("example.com", 5_004)).await, ErrorCode::BadMessage);
-    assert_eq!(ada.fails(to("192.0.2.7", 0)).await, ErrorCode::BadMessage);
+    assert_eq!(ada.fails(to("127.0.0.7", 0)).await, ErrorCode::BadMessage);
     let count = |commands: Vec<Command>| {
         let is_plain = |command: &&Command| {
             matches!(command, Command::CreatePlainTransport(_) | Command::ConnectPlainTransport(_))
@@ -167,7 +167,7 @@ async fn what_makes_no_sense_is_refused_before_the_engine_hears_of_it() {
     // Another peer's is not to be connected.
     let eve = signaling.client();
     eve.join(join("r", "Eve")).await;
-    assert_eq!(eve.fails(to("192.0.2.66", 5_004)).await, ErrorCode::NoSuchTransport);
+    assert_eq!(eve.fails(to("127.0.0.66", 5_004)).await, ErrorCode::NoSuchTransport);
 }
 
 #[tokio::test]
