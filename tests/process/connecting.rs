@@ -45,7 +45,8 @@ fn a_certificate_with_another_fingerprint_gets_no_keys_and_no_media() {
         call.publisher.publish(&packet);
     }
     assert_eq!(call.subscriber.receive_for(SILENCE), []);
-    assert!(!call.subscriber.client().is_connected());
+    // With DTLS 1.3 the caller has keys before the engine has judged its certificate, and learns the verdict from an alert. That the engine has
+    // none shows in its counters.
     let counters = controller.await_counters(|counters| counters.value(Counter::RtpIn) == 20);
     assert_eq!(counters.value(Counter::RtpOut), 0);
     assert_eq!((counters.value(Counter::DtlsConnected), counters.value(Counter::DtlsFailed)), (1, 1));
