@@ -92,13 +92,19 @@ impl Caller {
         }
     }
 
-    /// Sends what is due, and takes in what arrives within a few milliseconds.
+    /// Sends what is due, takes in what arrives within a few milliseconds, and sends what follows from that: with DTLS 1.3 the client has
+    /// keys before its last flight has left.
     pub fn turn(&mut self) {
-        for datagram in self.client.poll(now()).expect("DTLS goes well") {
-            self.send(&datagram);
-        }
+        self.send_due();
         for datagram in self.way.receive() {
             self.take(&datagram);
+        }
+        self.send_due();
+    }
+
+    fn send_due(&mut self) {
+        for datagram in self.client.poll(now()).expect("DTLS goes well") {
+            self.send(&datagram);
         }
     }
 

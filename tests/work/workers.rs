@@ -119,5 +119,15 @@ pub fn rows() -> Vec<Row> {
             }
         })
         .of(CONSUMERS),
+        row(7, "parameter sets, more than are kept and as long as they may be", |stage| {
+            piped(stage, CONSUMERS);
+            for nth in 0..2 * limits::PARAMETER_SETS_MAX as u8 {
+                // A sequence parameter set; its third byte on says which.
+                let unit = [&[0x67, 66, 0, 30, 0xff - nth][..], &[0x55; limits::PARAMETER_SETS_LEN_MAX - 5]]
+                    .concat();
+                stage.measure_hand_off(OTHER, &[&[7][..], &slot(0), &[0], &unit].concat());
+            }
+        })
+        .of(CONSUMERS),
     ]
 }

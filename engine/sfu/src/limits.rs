@@ -7,7 +7,7 @@ use std::time::Duration;
 pub const WORK_PER_CALL: u64 = 150_000;
 
 /// … and for each consumer or other object that the call concerns: a packet encrypted, or something closed and reported.
-pub const WORK_PER_OBJECT: u64 = 20_000;
+pub const WORK_PER_OBJECT: u64 = 22_000;
 
 /// Bytes of a datagram, or of one frame of a TCP connection: the MTU of Ethernet. A longer one was put together by IP or by a sender that
 /// counts wrong; no consumer behind an MTU could be sent it, and the work for one datagram grows with its length. It is dropped and
