@@ -34,7 +34,7 @@ fn usage(engine: &Engine) -> (u64, u64) {
     loop {
         let log = engine.log();
         if lines(&log) > before && log.ends_with('\n') {
-            let line = log.lines().filter(|line| line.contains("memory in use")).next_back().unwrap();
+            let line = log.lines().rfind(|line| line.contains("memory in use")).unwrap();
             let field = |name: &str| {
                 let value = line.split_whitespace().find_map(|word| word.strip_prefix(name));
                 value.unwrap_or_else(|| panic!("no {name} in {line}")).parse().unwrap()

@@ -218,7 +218,7 @@ impl Encoder {
     /// Pictures of which every thirtieth is an IDR.
     fn run(&mut self, call: &mut Call, pictures: u32) {
         for _ in 0..pictures {
-            self.picture(call, if self.picture % 30 == 0 { IDR } else { SLICE });
+            self.picture(call, if self.picture.is_multiple_of(30) { IDR } else { SLICE });
         }
     }
 }
