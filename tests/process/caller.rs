@@ -102,6 +102,17 @@ impl Caller {
         self.send_due();
     }
 
+    /// Takes a turn of a handshake that the engine may refuse: how the client's DTLS has failed, if it has.
+    pub fn turn_until_refused(&mut self) -> Option<String> {
+        self.send_due();
+        let received = self.way.receive();
+        let failed = received.iter().find_map(|datagram| self.client.on_datagram(now(), datagram).err());
+        if failed.is_none() {
+            self.send_due();
+        }
+        failed
+    }
+
     fn send_due(&mut self) {
         for datagram in self.client.poll(now()).expect("DTLS goes well") {
             self.send(&datagram);

@@ -34,10 +34,17 @@ fn a_certificate_with_another_fingerprint_gets_no_keys_and_no_media() {
     controller.demand(Command::Consume(consume(SUBSCRIBING, PRODUCER, CONSUMER)));
     let deadline = Instant::now() + PATIENCE;
     let closed = Event::TransportClosed { transport: SUBSCRIBING, closed: Closed::DtlsFailed };
-    while !controller.news().contains(&closed) {
-        assert!(Instant::now() < deadline, "the transport is not closed");
-        impostor.turn();
+    let (mut is_closed, mut refused) = (false, None);
+    while !is_closed || refused.is_none() {
+        assert!(
+            Instant::now() < deadline,
+            "closed: {is_closed}, and the caller was refused with {refused:?}"
+        );
+        is_closed = is_closed || controller.news().contains(&closed);
+        refused = refused.or_else(|| impostor.turn_until_refused());
     }
+    // `bad_certificate` (RFC 8122 §6.2, RFC 5246 §7.2).
+    assert!(refused.as_ref().is_some_and(|reason| reason.contains("alert 42")), "{refused:?}");
 
     let mut call = Call::of(publisher, impostor);
     for _ in 0..20 {
