@@ -51,6 +51,12 @@ impl Client {
         self.profile().is_some()
     }
 
+    /// Whether the engine has keys too: there are keys, and nothing of the handshake is to be sent again. A client of DTLS 1.3 has keys
+    /// one flight before the engine, which acknowledges that flight (RFC 9147 §7).
+    pub fn is_acknowledged(&self) -> bool {
+        self.is_connected() && self.secure.as_ref().is_some_and(|secure| secure.next_timeout().is_none())
+    }
+
     /// How media is protected, once connected.
     pub fn profile(&self) -> Option<Profile> {
         self.secure.as_ref().and_then(Secure::profile)

@@ -49,9 +49,9 @@ impl Caller {
         self.way.local_addr()
     }
 
-    /// Takes turns until there are keys.
+    /// Takes turns until both ends have keys, so that no media is early: what others send may reach the engine by another socket.
     pub fn connect(&mut self) {
-        self.run_until("connected", |caller| caller.client.is_connected());
+        self.run_until("connected", |caller| caller.client.is_acknowledged());
     }
 
     /// Whether there are keys.

@@ -32,10 +32,14 @@ impl Up {
             fs::hard_link(binary(program), folder.join(program)).unwrap();
         }
         let (port, http) = (free_ports(), TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-        let process = Command::new(folder.join("leat"))
-            .args(["up", "--log", "json", "--workers", "1", "--listen-ip", "127.0.0.1"])
+        let mut command = Command::new(folder.join("leat"));
+        command.arg("up");
+        if !arguments.contains(&"--turn-port") {
+            command.args(["--turn-port", &(port + 1).to_string()]);
+        }
+        let process = command
+            .args(["--log", "json", "--workers", "1", "--listen-ip", "127.0.0.1"])
             .args(["--http", &http.to_string(), "--rtc-port", &port.to_string()])
-            .args(["--turn-port", &(port + 1).to_string()])
             .arg("--control-socket")
             .arg(folder.join("control/socket"))
             .args(arguments)

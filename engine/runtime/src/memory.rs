@@ -40,31 +40,3 @@ fn resident_bytes() -> Option<u64> {
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
 }
-
-#[cfg(all(test, target_env = "gnu"))]
-mod tests {
-    use super::*;
-
-    /// Many blocks below the threshold, of which every other is freed first, as peers leave.
-    #[test]
-    fn freed_blocks_are_not_resident_after_a_release() {
-        const BLOCK: usize = 48 << 10;
-        const COUNT: usize = 2_000;
-        let before = usage().expect("glibc tells");
-        let mut blocks: Vec<Vec<u8>> = (0..COUNT).map(|_| vec![1; BLOCK]).collect();
-        let used = usage().expect("glibc tells");
-        let bytes = (COUNT * BLOCK) as u64;
-        assert!(used.heap >= before.heap + bytes, "{before:?} {used:?}");
-        assert!(used.resident >= before.resident + bytes * 9 / 10, "{before:?} {used:?}");
-        let mut index = 0;
-        blocks.retain(|_| {
-            index += 1;
-            index % 50 == 0
-        });
-        release();
-        let after = usage().expect("glibc tells");
-        assert!(after.heap < used.heap - bytes * 9 / 10, "{used:?} {after:?}");
-        assert!(after.resident < used.resident - bytes * 8 / 10, "{used:?} {after:?}");
-        assert_eq!(blocks.len(), COUNT / 50);
-    }
-}
