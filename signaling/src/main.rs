@@ -76,17 +76,23 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let mut settings = config.http_settings;
     settings.edge.connections = edge::allow_descriptors(settings.edge.connections);
     tracing::info!(address = %listener.local_addr()?, "listening");
+    let serving = http::serve(listener, hall.clone(), settings);
+    tokio::pin!(serving);
     tokio::select! {
-        () = http::serve(listener, hall.clone(), settings) => {}
+        () = &mut serving => return Ok(()),
         signal = ended => {
             tracing::info!(signal, "asked to end");
         }
     }
-    drain(&hall).await;
+    // A client that polls asks for the news that it is to leave by a connection of its own.
+    tokio::select! {
+        () = serving => {}
+        () = drain(&hall) => {}
+    }
     Ok(())
 }
 
-/// Tells the clients that this process ends, and waits until they know. New connections are not accepted any more.
+/// Tells the clients that this process ends, and waits until they know.
 async fn drain(hall: &Hall) {
     hall.drain();
     let all_told = async {

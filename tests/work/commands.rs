@@ -1,9 +1,9 @@
 //! Rows for what the controller asks, at the bounds of the tables that it concerns.
 
 use crate::Row;
-use crate::datagrams::{publisher, publisher_with_holes, viewer};
+use crate::datagrams::{ENCODINGS, publisher, publisher_with_holes, viewer};
 use crate::names;
-use crate::stage::{KEYFRAME, ROUTER, Stage, consume, produce};
+use crate::stage::{INTERFRAME, KEYFRAME, ROUTER, Stage, consume, produce};
 use crate::timers::voices;
 use control::{
     AppData, AudioObserver, Command, ConnectPlainTransport, Consume, ConsumerId, ContentHint, CreatePipe,
@@ -11,6 +11,7 @@ use control::{
     RouterId, StatsOf, Text, TransportId,
 };
 use machine::Machine;
+use sfu::limits::{WORK_PER_CALL, WORK_PER_CATCH_UP};
 use sfu::{Input, limits};
 
 /// Peers of a room, each of which publishes and consumes.
@@ -34,6 +35,18 @@ fn row(
     .of(objects)
 }
 
+/// A row for a command with which a consumer begins, from a keyframe that is at hand.
+fn beginning_row(name: &str, prepare: impl FnOnce(&mut Stage) -> Command + 'static) -> Row {
+    Row::new(format!("command {name}"), "of a track whose keyframe is at hand", move || {
+        let stage = &mut Stage::new();
+        let command = prepare(stage);
+        let sent = stage.tx.sent;
+        stage.measure_command(command);
+        assert!(stage.tx.sent - sent > CAUGHT_UP, "the consumer has begun");
+    })
+    .allowed(WORK_PER_CALL + WORK_PER_CATCH_UP, "all that is behind the keyframe is encrypted at once")
+}
+
 /// One publisher whose first track many peers consume.
 fn watched(stage: &mut Stage) {
     let (alice, ssrcs) = publisher(stage);
@@ -43,6 +56,32 @@ fn watched(stage: &mut Stage) {
     }
     stage.feed(alice.path, &alice.rtp(ssrcs[0], 101, 6000, &KEYFRAME));
     stage.settle();
+}
+
+/// A publisher of whose largest encoding a keyframe is at hand, with as much behind it as is given to a consumer at once; and
+/// a transport that consumes its first track so many times already.
+fn viewer_without_pacer(stage: &mut Stage, consumers: usize) {
+    let (alice, ssrcs) = publisher(stage);
+    let bob = stage.party();
+    for nth in 0..consumers as u64 {
+        let made = without_pacer(consume(bob.transport, 0, nth, 0x9999 + nth as u32));
+        stage.demand(Command::Consume(made));
+    }
+    let largest = ssrcs[ENCODINGS as usize - 1];
+    stage.feed(alice.path, &alice.rtp(largest, 101, 6000, &KEYFRAME));
+    let payload = [&INTERFRAME[..], &[0x55; 1_100]].concat();
+    for seq in 102..102 + CAUGHT_UP as u16 {
+        stage.feed(alice.path, &alice.rtp(largest, seq, 6000, &payload));
+    }
+    stage.settle();
+}
+
+/// Packets of 1,100 bytes that are caught up with: about as many as [`limits::KEYFRAME_CACHED_LEN_MAX`] allows.
+const CAUGHT_UP: usize = 170;
+
+/// Without transport-wide numbers, so that its transport gets no congestion control.
+fn without_pacer(consume: Consume) -> Consume {
+    Consume { extensions: Vec::new(), ..consume }
 }
 
 /// The transport of [`publisher`], and one that [`viewer`] has made after it.
@@ -121,50 +160,21 @@ pub fn rows() -> Vec<Row> {
             watched(stage);
             Command::CloseProducer { producer: ProducerId(0) }
         }),
-        row(
-            "Consume",
-            "the last that there may be, of a track whose keyframe is at hand",
-            limits::CATCH_UP_PACKETS_MAX,
-            move |stage| {
-                let (alice, ssrcs) = publisher(stage);
-                viewer(stage, all - 1);
-                stage.feed(alice.path, &alice.rtp(ssrcs[0], 101, 6000, &KEYFRAME));
-                for seq in 102..250 {
-                    stage.feed(
-                        alice.path,
-                        &alice.rtp(ssrcs[0], seq, 6000, &[&KEYFRAME[..1], &[0x55; 1100]].concat()),
-                    );
-                }
-                stage.settle();
-                Command::Consume(consume(VIEWING, 0, 99_999, 0x77_7777))
-            },
-        ),
+        beginning_row("Consume", move |stage| {
+            viewer_without_pacer(stage, all - 1);
+            Command::Consume(without_pacer(consume(VIEWING, 0, 99_999, 0x77_7777)))
+        }),
         row("PauseConsumer", "one of many", 0, move |stage| {
             publisher_with_holes(stage);
             viewer(stage, all);
             Command::PauseConsumer { consumer: ConsumerId(1) }
         }),
-        row(
-            "ResumeConsumer",
-            "of a track whose keyframe is at hand",
-            limits::CATCH_UP_PACKETS_MAX,
-            |stage| {
-                let (alice, ssrcs) = publisher(stage);
-                let bob = stage.party();
-                stage.demand(Command::Consume(Consume {
-                    paused: true,
-                    ..consume(bob.transport, 0, 0, 0x9999)
-                }));
-                for seq in 101..250 {
-                    stage.feed(
-                        alice.path,
-                        &alice.rtp(ssrcs[0], seq, 6000, &[&KEYFRAME[..1], &[0x55; 1100]].concat()),
-                    );
-                }
-                stage.settle();
-                Command::ResumeConsumer { consumer: ConsumerId(0) }
-            },
-        ),
+        beginning_row("ResumeConsumer", |stage| {
+            viewer_without_pacer(stage, 0);
+            let made = without_pacer(consume(VIEWING, 0, 0, 0x9999));
+            stage.demand(Command::Consume(Consume { paused: true, ..made }));
+            Command::ResumeConsumer { consumer: ConsumerId(0) }
+        }),
         row("CloseConsumer", "one of many", 1, move |stage| {
             publisher_with_holes(stage);
             viewer(stage, all);

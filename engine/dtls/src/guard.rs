@@ -20,7 +20,7 @@ use crate::candidate::{
 };
 use crate::limits::{
     CANDIDATE_AGE_MIN, CANDIDATES_MAX, CERTIFICATES_LEN_MAX, HELLO_LEN_MAX, KEY_EXCHANGE_LEN_MAX,
-    VARIANTS_MAX, VERDICT_DELAY, VERIFY_LEN_MAX,
+    REFUSED_MAX, VARIANTS_MAX, VERDICT_DELAY, VERIFY_LEN_MAX,
 };
 use crate::ration::Ration;
 use crate::record::{
@@ -30,6 +30,7 @@ use crate::record::{
 use machine::Instant;
 use ssl::{Connection, Context, Credential, Failure, Role};
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hasher};
 
 #[derive(Debug)]
 pub(crate) struct Guard {
@@ -39,6 +40,10 @@ pub(crate) struct Guard {
     /// In the order in which their hellos came last. Only the last one sends.
     candidates: VecDeque<Candidate>,
     hellos: Assembly,
+    /// Hashes of those that the library has refused, the newest last.
+    refused: VecDeque<u64>,
+    /// One was ignored because it came too soon: it may have been the peer's.
+    has_ignored: bool,
     second_hellos: Assembly,
     flight: Assemblies,
     hello_ration: Ration,
@@ -89,6 +94,8 @@ impl Guard {
             expected,
             candidates: VecDeque::new(),
             hellos: Assembly::new(HELLO_LEN_MAX, VARIANTS_MAX),
+            refused: VecDeque::new(),
+            has_ignored: false,
             second_hellos: Assembly::new(HELLO_LEN_MAX, VARIANTS_MAX),
             flight: Assemblies {
                 certificates: Assembly::new(CERTIFICATES_LEN_MAX, VARIANTS_MAX),
@@ -142,19 +149,23 @@ impl Guard {
         {
             self.pass(now)?;
         }
-        if self.candidates.len() == 1 { self.repeat(now) } else { Ok(()) }
+        if self.only_candidate().is_some() { self.repeat(now) } else { Ok(()) }
     }
 
     pub(crate) fn timeout(&self, now: Instant) -> Option<Instant> {
-        // Of several, each is repeated only when its own hello is: the others would mislead the peer.
-        let only = self.candidates.front().filter(|_| self.candidates.len() == 1);
-        let repetition = only.and_then(|only| only.connection.timeout(now.since_epoch()));
+        let repetition = self.only_candidate().and_then(|only| only.connection.timeout(now.since_epoch()));
         let verdict = self.verdict.as_ref().map(Verdict::at);
         repetition.map(|left| now + left).into_iter().chain(verdict).min()
     }
 
     pub(crate) fn poll_datagram(&mut self) -> Option<Vec<u8>> {
         self.outbound.pop_front()
+    }
+
+    /// The candidate whose flight is repeated by the clock. Of several, and after a hello was ignored, each is repeated only when its own
+    /// hello is: the others would mislead the peer.
+    fn only_candidate(&self) -> Option<&Candidate> {
+        self.candidates.front().filter(|_| self.candidates.len() == 1 && !self.has_ignored)
     }
 
     /// Whether the client's flight may be whole now.
@@ -190,9 +201,14 @@ impl Guard {
             self.candidates.extend(repeated);
             return self.repeat(now);
         }
+        let hash = hash(hello);
+        if self.refused.contains(&hash) {
+            return Ok(());
+        }
         let is_old = |candidate: &Candidate| now.saturating_since(candidate.since) >= CANDIDATE_AGE_MIN;
         let replaced = self.candidates.iter().position(is_old);
         if self.candidates.len() >= CANDIDATES_MAX && replaced.is_none() || !self.hello_ration.take(now) {
+            self.has_ignored = true;
             return Ok(());
         }
         let connection = Connection::new(&self.context, &self.credential, Role::Server, Some(self.expected));
@@ -213,10 +229,15 @@ impl Guard {
                     self.verdict = None;
                 }
             }
-            Err((connection, failure)) if self.candidates.is_empty() && self.verdict.is_none() => {
-                self.verdict = Some(Verdict::Hello(now + VERDICT_DELAY, failure, connection));
+            Err((connection, failure)) => {
+                if self.refused.len() >= REFUSED_MAX {
+                    self.refused.pop_front();
+                }
+                self.refused.push_back(hash);
+                if self.candidates.is_empty() && self.verdict.is_none() {
+                    self.verdict = Some(Verdict::Hello(now + VERDICT_DELAY, failure, connection));
+                }
             }
-            Err(_) => {}
         }
         Ok(())
     }
@@ -320,7 +341,9 @@ impl Guard {
         Ok(Step::Running)
     }
 
+    /// The others are not the peer's.
     fn keep_only(&mut self, at: usize) {
+        self.has_ignored = false;
         self.candidates.swap(0, at);
         self.candidates.truncate(1);
     }
@@ -345,6 +368,12 @@ impl Assemblies {
         };
         Some(Flight { certificate, key_exchange, verify }.into())
     }
+}
+
+fn hash(hello: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(hello);
+    hasher.finish()
 }
 
 /// The body of a Certificate message without any.

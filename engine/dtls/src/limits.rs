@@ -57,6 +57,9 @@ pub const HELLO_BURST: u32 = 4;
 /// See [`HELLO_BURST`].
 pub const HELLO_INTERVAL: Duration = Duration::from_millis(250);
 
+/// ClientHellos that were refused and are known again when they are repeated, which then costs nothing. The oldest makes room.
+pub const REFUSED_MAX: usize = 8;
+
 /// Signatures that are verified without pause, and between two beyond, while the peer has not shown who it is. An honest handshake
 /// needs one.
 pub const SIGNATURE_BURST: u32 = 8;

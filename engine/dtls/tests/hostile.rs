@@ -471,6 +471,29 @@ fn flights(settings: &Settings) -> Vec<Vec<u8>> {
     recorded.take()
 }
 
+/// The answer to a stranger's hello misleads the client. While the client's own waits for its turn, that answer must not be repeated.
+#[test]
+fn an_answer_is_not_repeated_by_the_clock_once_another_hello_has_come() {
+    for (version, settings) in SETTINGS.iter().enumerate() {
+        let mut world = world(settings);
+        let now = world.now;
+        let hello = FLIGHTS[version][0].clone();
+        let server = &mut world.sides[SERVER].endpoint;
+        assert_eq!(server.on_datagram(now, &hello), Ok(()));
+        assert_ne!(drain(server), Vec::<Vec<u8>>::new());
+        // Hellos without an answer use up the ration.
+        for nth in 1..=limits::HELLO_BURST as usize {
+            let mut refused = hello.clone();
+            let versions = 25;
+            refused[versions] = nth as u8;
+            assert_eq!(server.on_datagram(now, &refused), Ok(()));
+            drain(server);
+        }
+        world.run_until(LONG, |world| world.both_connected() || world.any_failed());
+        assert!(world.both_connected(), "{:?}", world.sides[SERVER].failed);
+    }
+}
+
 static FLIGHTS: LazyLock<[Vec<Vec<u8>>; 2]> =
     LazyLock::new(|| [flights(&SETTINGS[0]), flights(&SETTINGS[1])]);
 

@@ -16,6 +16,17 @@ pub fn charge(times: usize, steps: u64) {
     }
 }
 
+/// Does something that has a bound of its own, in steps, and does not count towards the call's. Panics beyond it.
+pub fn apart<T>(bound: u64, act: impl FnOnce() -> T) -> T {
+    let before = STEPS.get();
+    let result = act();
+    if cfg!(debug_assertions) {
+        let steps = STEPS.replace(before) - before;
+        assert!(steps <= bound, "{steps} steps, of {bound} at most");
+    }
+    result
+}
+
 /// The steps charged on this thread since this was called last.
 pub fn take() -> u64 {
     STEPS.take()
@@ -32,5 +43,8 @@ mod tests {
         charge(1, 5);
         assert_eq!(take(), if cfg!(debug_assertions) { 35 } else { 0 });
         assert_eq!(take(), 0);
+        charge(1, 7);
+        assert_eq!(apart(5, || charge(1, 5)), ());
+        assert_eq!(take(), if cfg!(debug_assertions) { 7 } else { 0 });
     }
 }

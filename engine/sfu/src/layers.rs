@@ -175,32 +175,41 @@ impl Shard {
 
     /// A consumer may be sent from now on: from the keyframe that is at hand, or else from the next.
     pub(crate) fn wake(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        self.wake_with(now, slot, limits::CATCH_UP_PACKETS_MAX, tx);
+    }
+
+    /// The same with at most so many packets behind the beginning of that keyframe. How many there were.
+    fn wake_with(&mut self, now: Instant, slot: Slot, packets_max: usize, tx: &mut impl Tx) -> usize {
         let Some(consumer) = self.consumers.find_mut(slot).filter(|consumer| !consumer.paused) else {
-            return;
+            return 0;
         };
         let producer = self.producers.find(consumer.producer);
         let producer = producer.filter(|producer| producer.kind() == Kind::Video && !producer.paused);
         let transport = consumer.transport;
+        let mut behind = 0;
         if let Some(producer) = producer
             && let Some(leaving_by) = self.transports.find_mut(transport)
             && let Some(out) = &mut leaving_by.egress(now, tx, &mut self.counters)
         {
-            consumer.begin_from_cache(producer, out);
+            behind = consumer.begin_from_cache(producer, packets_max, out);
         }
         self.retarget(now, slot);
         self.rearm_send_side(transport);
+        behind
     }
 
-    /// The transport can send from now on: the video it consumes begins.
+    /// The transport can send from now on: the video it consumes begins. All of it together gets as many packets from the caches as one
+    /// consumer may; the rest begins with the publishers' next keyframes.
     pub(crate) fn wake_consumers(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
         let Some(transport) = self.transports.find_mut(slot) else { return };
         if !std::mem::take(&mut transport.has_become_able) {
             return;
         }
+        let mut packets_max = limits::CATCH_UP_PACKETS_MAX;
         for index in 0..transport.consumers.len() {
             let consumer = self.transports.find(slot).and_then(|transport| transport.consumers.get(index));
             let Some((_, consumer)) = consumer.copied() else { return };
-            self.wake(now, consumer, tx);
+            packets_max = packets_max.saturating_sub(self.wake_with(now, consumer, packets_max, tx));
         }
     }
 

@@ -7,7 +7,12 @@ use std::time::Duration;
 pub const WORK_PER_CALL: u64 = 150_000;
 
 /// … and for each consumer or other object that the call concerns: a packet encrypted, or something closed and reported.
-pub const WORK_PER_OBJECT: u64 = 22_000;
+pub const WORK_PER_OBJECT: u64 = 20_000;
+
+/// What it may cost to give one consumer what is behind the beginning of a keyframe ([`CATCH_UP_PACKETS_MAX`],
+/// [`KEYFRAME_CACHED_LEN_MAX`]), beside the rest of the call: none of these packets has been sent to it before, so none has cost anything.
+/// Without a pacer all of them are encrypted in that call.
+pub const WORK_PER_CATCH_UP: u64 = 1_200_000;
 
 /// Bytes of a datagram, or of one frame of a TCP connection: the MTU of Ethernet. A longer one was put together by IP or by a sender that
 /// counts wrong; no consumer behind an MTU could be sent it, and the work for one datagram grows with its length. It is dropped and

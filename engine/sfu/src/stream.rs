@@ -515,8 +515,8 @@ impl Stream {
         })
     }
 
-    /// Where the latest keyframe begins, if it is young, and everything since then is at hand and not too much.
-    pub fn cached_keyframe(&self, now: Instant) -> Option<SeqNo> {
+    /// Where the latest keyframe begins, if it is young, and everything since then is at hand and not too much: at most so many packets.
+    pub fn cached_keyframe(&self, now: Instant, packets_max: usize) -> Option<SeqNo> {
         let (first, at) = self.keyframe?;
         if now.saturating_since(at) > limits::KEYFRAME_CACHED_AGE_MAX {
             return None;
@@ -525,22 +525,28 @@ impl Stream {
         if newest < first {
             return None; // It is about to be given out.
         }
-        if !self.can_be_caught_up(first) {
+        if !self.can_be_caught_up(first, packets_max) {
             return None;
         }
         let is_whole = (first.0..=newest.0).all(|seq| self.cache.packet(SeqNo(seq)).is_some());
         is_whole.then_some(first)
     }
 
-    /// Whether what has been given out from this packet on is little enough to be sent to a consumer at once.
-    pub fn can_be_caught_up(&self, first: SeqNo) -> bool {
-        let Some(newest) = self.given_out() else { return true };
-        if newest.0.saturating_sub(first.0) > limits::CATCH_UP_PACKETS_MAX as u64 {
+    /// Whether what has been given out from this packet on is little enough to be sent to a consumer at once: at most so many packets.
+    pub fn can_be_caught_up(&self, first: SeqNo, packets_max: usize) -> bool {
+        let behind = self.packets_behind(first);
+        if behind > packets_max {
             return false;
         }
-        meter::charge(newest.0.saturating_sub(first.0) as usize, 10);
-        let lens = (first.0..=newest.0).filter_map(|seq| self.cache.packet(SeqNo(seq)));
+        meter::charge(behind, 10);
+        let seqs = first.0..=first.0 + behind as u64;
+        let lens = seqs.filter_map(|seq| self.cache.packet(SeqNo(seq)));
         lens.map(|packet| packet.payload.len()).sum::<usize>() <= limits::KEYFRAME_CACHED_LEN_MAX
+    }
+
+    /// Numbers between this packet and the newest one given out.
+    pub fn packets_behind(&self, first: SeqNo) -> usize {
+        self.given_out().map_or(0, |newest| newest.0.saturating_sub(first.0)) as usize
     }
 
     /// Whether the encoding brings frames as its siblings do.

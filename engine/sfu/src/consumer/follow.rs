@@ -34,7 +34,7 @@ impl Consumer {
         // One from before the beginning of what is followed leads nowhere: all that came behind it was sent.
         let may_begin = following != Some(source) && self.may_begin(index, producer);
         if packet.starts_keyframe && may_begin && !self.is_spared(packet) {
-            if !stream.can_be_caught_up(packet.seq) {
+            if !stream.can_be_caught_up(packet.seq, limits::CATCH_UP_PACKETS_MAX) {
                 // It comes so late that all behind it would be too much at once.
                 return true;
             }
@@ -54,29 +54,34 @@ impl Consumer {
         false
     }
 
-    /// Begins with a keyframe that is still at hand instead of waiting for the publisher's next. False if there is none.
-    pub fn begin_from_cache(&mut self, producer: &Producer, out: &mut Egress<'_, impl Tx>) -> bool {
+    /// Begins with a keyframe that is still at hand, with at most so many packets behind its beginning, instead of waiting for the publisher's
+    /// next. How many packets were behind it; 0 if there is no such keyframe.
+    pub fn begin_from_cache(
+        &mut self,
+        producer: &Producer,
+        packets_max: usize,
+        out: &mut Egress<'_, impl Tx>,
+    ) -> usize {
         // Whoever was sent something a moment ago would see it again.
         let has_recent = self
             .rewriter
             .last_sent_at()
             .is_some_and(|at| out.now.saturating_since(at) <= limits::KEYFRAME_CACHED_AGE_MAX);
         if has_recent || self.rewriter.source().is_some() {
-            return false;
+            return 0;
         }
-        let Some(index) = self.stream_missed(producer) else { return false };
+        let Some(index) = self.stream_missed(producer) else { return 0 };
         let stream = &producer.streams[index];
-        let Some(packet) = stream.cached_keyframe(out.now).and_then(|first| stream.cached(first)) else {
-            return false;
-        };
+        let first = stream.cached_keyframe(out.now, packets_max);
+        let Some(packet) = first.and_then(|first| stream.cached(first)) else { return 0 };
         if !packet.starts_keyframe {
-            return false; // Its structure has been replaced since.
+            return 0; // Its structure has been replaced since.
         }
         let source = Source { stream: index as u8, epoch: stream.epoch() };
         self.begin(&packet, producer, index, out);
         self.pass(&packet, stream, source, out);
         self.catch_up(packet.seq, stream, source, out);
-        true
+        stream.packets_behind(packet.seq)
     }
 
     /// Whether it is sound that says that nothing is said, and the consumer does not want to hear so. Of redundant sound the primary counts;
@@ -138,12 +143,14 @@ impl Consumer {
 
     fn catch_up(&mut self, behind: SeqNo, stream: &Stream, source: Source, out: &mut Egress<'_, impl Tx>) {
         let newest = stream.given_out().unwrap_or(behind);
-        for seq in behind.0 + 1..=newest.0 {
-            meter::charge(1, 500);
-            if let Some(later) = stream.cached(SeqNo(seq)) {
-                self.pass(&later, stream, source, out);
+        meter::apart(limits::WORK_PER_CATCH_UP, || {
+            for seq in behind.0 + 1..=newest.0 {
+                meter::charge(1, 500);
+                if let Some(later) = stream.cached(SeqNo(seq)) {
+                    self.pass(&later, stream, source, out);
+                }
             }
-        }
+        });
     }
 
     /// A packet of the stream that is followed: forwarded, or left out.
