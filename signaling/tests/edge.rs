@@ -473,7 +473,7 @@ async fn clients_behind_nginx_are_told_apart() {
     let config = folder.write(
         "nginx.conf",
         &format!(
-            "daemon off; worker_processes 1; pid {path}/pid; error_log stderr;
+            "daemon off; master_process off; pid {path}/pid; error_log stderr;
             events {{ worker_connections 256; }}
             http {{
                 access_log off;
