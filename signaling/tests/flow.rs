@@ -2,7 +2,7 @@
 
 mod harness;
 
-use control::Command;
+use control::{Closed, Command};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, consume, dtls, join, produce, transport_id};
 use proptest::prelude::*;
@@ -258,23 +258,32 @@ async fn the_engines_news_reach_those_whom_they_concern() {
     ada.join(join("r", "Ada")).await;
     bob.join(join("r", "Bob")).await;
     assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
-    for overflow in [false, true] {
+    // Each reason for which the engine closes a transport by itself, and news that were lost.
+    let reasons = [
+        Some((Closed::ConsentLost, "the client stopped answering (RFC 7675)")),
+        Some((Closed::KeysUsedUp, "its keys have protected as many streams as they may")),
+        Some((Closed::Fault, "the media engine had an internal error; connect again")),
+        None,
+    ];
+    for closed in reasons {
         let send = ada.transport("send").await.id;
         let video = ada.produce(&send, "video").await;
         assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
         let recv = bob.transport("recv").await.id;
         let consumer = bob.consume(&recv, &video).await.id;
-        match overflow {
-            false => engine.lose_consent(transport_id(&send)),
-            true => engine.overflow(transport_id(&send)),
+        match closed {
+            Some((closed, _)) => engine.close_transport(transport_id(&send), closed),
+            None => engine.overflow(transport_id(&send)),
         }
         // After an overflow the transport is all that is told; else its producer was reported on its own before it.
-        if !overflow {
+        if closed.is_some() {
             assert!(
                 matches!(ada.hears().await, Payload::ProducerClosed(closed) if closed.producer_id == video)
             );
         }
-        assert!(matches!(ada.hears().await, Payload::TransportClosed(closed) if closed.transport_id == send));
+        let Payload::TransportClosed(told) = ada.hears().await else { panic!("{closed:?}") };
+        assert_eq!(told.transport_id, send);
+        assert!(closed.is_none_or(|(_, sentence)| told.reason == sentence), "{}", told.reason);
         assert!(
             matches!(bob.hears().await, Payload::ConsumerClosed(closed) if closed.consumer_id == consumer)
         );

@@ -27,7 +27,7 @@ pub struct Engine {
 
 enum Order {
     /// Closes a transport as if consent had ended.
-    LoseConsent(TransportId),
+    CloseTransport(TransportId, Closed),
     /// Forgets a transport, and says only that something was lost.
     Overflow(TransportId),
     /// This worker tells this.
@@ -64,8 +64,9 @@ impl Engine {
         Self { orders, commands, thread: Some(thread), epoch, path: path.to_path_buf() }
     }
 
-    pub fn lose_consent(&self, transport: TransportId) {
-        self.orders.send(Order::LoseConsent(transport)).expect("running");
+    /// It closes a transport by itself, for this reason.
+    pub fn close_transport(&self, transport: TransportId, closed: Closed) {
+        self.orders.send(Order::CloseTransport(transport, closed)).expect("running");
     }
 
     pub fn overflow(&self, forgets: TransportId) {
@@ -186,9 +187,9 @@ fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<(usize, 
                 silent = true;
                 let _ = done.send(());
             }
-            Ok(Order::LoseConsent(transport)) => {
+            Ok(Order::CloseTransport(transport, closed)) => {
                 for worker in workers.iter_mut().filter(|worker| worker.transports.contains_key(&transport)) {
-                    worker.close_transport(transport, Closed::ConsentLost);
+                    worker.close_transport(transport, closed);
                 }
             }
             Ok(Order::Overflow(transport)) => {
