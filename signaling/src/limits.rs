@@ -78,6 +78,12 @@ pub const JOINS_PER_SECOND: f64 = 1_000.0;
 /// How many joins may come at once: two full rooms.
 pub const JOINS_BURST: f64 = 1_000.0;
 
+/// The same of one user, so that nobody uses up everybody's joins by joining and leaving in turn. Above it, a join is answered with
+/// `LIMIT`.
+pub const JOINS_PER_SECOND_OF_USER: f64 = 20.0;
+/// How many of them may come at once, and at least twice what `--peers-per-user` lets in.
+pub const JOINS_BURST_OF_USER: usize = 100;
+
 /// Bytes of a `POST /leave`: an id, a secret and room for fields to come. A longer one is answered with 413.
 pub const GOODBYE_BYTES_MAX: usize = 1024;
 /// Goodbyes a second from one IPv4 address or IPv6 /64. Above it they are answered with 429, and a peer that says one stays for
@@ -85,8 +91,9 @@ pub const GOODBYE_BYTES_MAX: usize = 1024;
 pub const GOODBYES_PER_SECOND: f64 = 50.0;
 /// How many may come at once: a full room behind one address whose pages close together.
 pub const GOODBYES_BURST: f64 = PEERS_PER_ROOM_MAX as f64;
-/// Addresses whose rates are remembered. While so many use up their bursts at a time, goodbyes from others are answered with 429.
-pub const RATED_ADDRESSES_MAX: usize = 16_384;
+/// Addresses and users whose rates are remembered. While so many use up their bursts at a time, goodbyes and joins of others are refused for
+/// the moment.
+pub const RATED_MAX: usize = 16_384;
 
 /// Rooms of one signaling process. A join that would make another is answered with `LIMIT`.
 pub const ROOMS_MAX: usize = 10_000;

@@ -2,6 +2,7 @@
 
 use crate::limits;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
@@ -39,32 +40,38 @@ impl Bucket {
     }
 }
 
-/// A bucket for each client address.
+/// A bucket for each client address, or for each of whatever else is limited.
 #[derive(Debug)]
-pub struct Buckets {
+pub struct Buckets<K = IpAddr> {
     per_second: f64,
     burst: f64,
-    by_address: HashMap<IpAddr, Bucket>,
+    by_key: HashMap<K, Bucket>,
 }
 
 impl Buckets {
-    /// Full buckets for everybody.
-    pub fn new(per_second: f64, burst: f64) -> Self {
-        Self { per_second, burst, by_address: HashMap::new() }
-    }
-
     /// Takes one token of this address, or says when there will be one.
     pub fn take(&mut self, address: IpAddr, now: Instant) -> Result<(), Duration> {
-        let address = site(address);
-        if self.by_address.len() >= limits::RATED_ADDRESSES_MAX && !self.by_address.contains_key(&address) {
+        self.take_of(site(address), now)
+    }
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    /// Full buckets for everybody.
+    pub fn new(per_second: f64, burst: f64) -> Self {
+        Self { per_second, burst, by_key: HashMap::new() }
+    }
+
+    /// Takes one token of this key, or says when there will be one.
+    pub fn take_of(&mut self, key: K, now: Instant) -> Result<(), Duration> {
+        if self.by_key.len() >= limits::RATED_MAX && !self.by_key.contains_key(&key) {
             // A full bucket is like none. While all are in use, others wait for as long as the slowest takes to fill.
-            self.by_address.retain(|_, bucket| !bucket.is_full(now));
-            if self.by_address.len() >= limits::RATED_ADDRESSES_MAX {
+            self.by_key.retain(|_, bucket| !bucket.is_full(now));
+            if self.by_key.len() >= limits::RATED_MAX {
                 return Err(Duration::from_secs_f64(self.burst / self.per_second));
             }
         }
         let new = || Bucket::new(self.per_second, self.burst, now);
-        self.by_address.entry(address).or_insert_with(new).take(now)
+        self.by_key.entry(key).or_insert_with(new).take(now)
     }
 }
 
@@ -95,13 +102,13 @@ mod tests {
         let now = Instant::now();
         let mut buckets = Buckets::new(1.0, 1.0);
         let address = |number: usize| IpAddr::from((number as u32).to_be_bytes());
-        for number in 0..limits::RATED_ADDRESSES_MAX {
+        for number in 0..limits::RATED_MAX {
             buckets.take(address(number), now).expect("a full bucket");
         }
-        let another = address(limits::RATED_ADDRESSES_MAX);
+        let another = address(limits::RATED_MAX);
         assert_eq!(buckets.take(another, now), Err(Duration::from_secs(1)));
         buckets.take(another, now + Duration::from_secs(1)).expect("the others are idle");
-        assert_eq!(buckets.by_address.len(), 1);
+        assert_eq!(buckets.by_key.len(), 1);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct Sessions {
     upgrades: Mutex<HashMap<Sid, Upgraded>>,
 }
 
-/// The connection of a session that began with polling and went on with a WebSocket.
+/// The connection of a session that has a WebSocket, from its beginning or since it ended polling.
 type Upgraded = Arc<Mutex<Option<StreamHandle>>>;
 
 /// What a session keeps of the request that opened it, for as long as it lives.
@@ -109,7 +109,14 @@ pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next
         Some(sid) if parts.headers.contains_key(header::SEC_WEBSOCKET_KEY) => {
             let upgraded = sid.parse().ok().and_then(|sid: Sid| sessions.upgrades().get(&sid).cloned());
             if let Some(upgraded) = upgraded {
-                *upgraded.lock().unwrap_or_else(PoisonError::into_inner) = Some(client.stream);
+                let mut stream = upgraded.lock().unwrap_or_else(PoisonError::into_inner);
+                // Behind a proxy a WebSocket is counted by its session alone, so that a session has one; and the one that is there is the
+                // one to cut.
+                if stream.as_ref().is_some_and(StreamHandle::is_open) {
+                    return (StatusCode::BAD_REQUEST, "the session has a WebSocket already\n")
+                        .into_response();
+                }
+                *stream = Some(client.stream);
             }
         }
         Some(_) => {}
@@ -143,7 +150,9 @@ impl EngineIoHandler for Handler {
         // `admit` puts it into every request that opens a session.
         let opening = socket.req_parts.extensions.get::<Opening>();
         let address = opening.map_or(Ipv4Addr::UNSPECIFIED.into(), |opening| opening.address);
-        let upgraded = Upgraded::default();
+        let is_websocket = socket.transport_type() == engineioxide::TransportType::Websocket;
+        let stream = opening.filter(|_| is_websocket).map(|opening| opening.stream.clone());
+        let upgraded: Upgraded = Arc::new(Mutex::new(stream));
         self.sessions.upgrades().insert(socket.id, upgraded.clone());
         let (connection, queue) = self.hall.connect(address);
         let (joined, is_joined) = oneshot::channel();
@@ -360,10 +369,6 @@ impl Session {
         let upgraded = self.upgraded.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(stream) = upgraded {
             stream.cut();
-        } else if socket.transport_type() == engineioxide::TransportType::Websocket
-            && let Some(opening) = socket.req_parts.extensions.get::<Opening>()
-        {
-            opening.stream.cut();
         }
     }
 

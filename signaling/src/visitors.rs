@@ -5,6 +5,7 @@
 //! A reverse proxy on this machine makes every client local, and may rewrite `Host`. A request that shows a proxy's traces is refused: its headers, or
 //! HTTP/1.0, which nginx speaks to its upstreams unless told otherwise and browsers do not speak at all.
 
+use crate::edge::Client;
 use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, Version, header};
@@ -14,7 +15,10 @@ use std::net::IpAddr;
 
 /// Turns away what does not come from a page of this machine.
 pub(crate) async fn only_local_pages(request: Request, next: Next) -> Response {
-    if is_proxied(request.version(), request.headers()) {
+    // A proxy that is believed has told where the client is.
+    let is_elsewhere =
+        request.extensions().get::<Client>().is_none_or(|client| !client.address.is_loopback());
+    if is_elsewhere || is_proxied(request.version(), request.headers()) {
         let text = "This server runs in development mode and takes no requests from a proxy. Start it with --secret-file to put a proxy \
                     before it.\n";
         return (StatusCode::FORBIDDEN, text).into_response();

@@ -10,7 +10,7 @@ use signaling::edge::address::Trusted;
 use signaling::hall::{self, Admission};
 use signaling::proto::{ErrorCode, Signal, signal::Payload};
 use signaling::token::{self, Claims, NumericDate, Permissions, Verifier};
-use signaling::{http, limits};
+use signaling::{edge, http, limits, socket};
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -150,7 +150,7 @@ async fn a_body_that_does_not_come_ends_its_request() {
 }
 
 #[tokio::test]
-async fn heads_are_bounded_and_so_is_what_a_session_keeps_of_them() {
+async fn heads_are_bounded() {
     let (_engine, _signaling, server) = serve(|_| {}).await;
     let long = |len: usize| Http::to(server).with(&format!("X-Long: {}", "x".repeat(len)));
     assert_eq!(long(limits::HEAD_BYTES_MAX / 2).get(HANDSHAKE).await.status, 200);
@@ -158,6 +158,22 @@ async fn heads_are_bounded_and_so_is_what_a_session_keeps_of_them() {
     assert!(refused.as_ref().is_none_or(|answer| answer.status == 431), "{refused:?}");
     let uri = format!("{HANDSHAKE}&t={}", "x".repeat(limits::SESSION_URI_BYTES_MAX));
     assert_eq!(Http::to(server).get(&uri).await.status, 414);
+}
+
+/// Engine.IO keeps the head of the request that opens a session: it is given what it reads, and no more.
+#[tokio::test]
+async fn engine_io_is_given_no_header_that_it_does_not_read() {
+    let given = |headers: axum::http::HeaderMap| async move {
+        headers.keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    let admit = axum::middleware::from_fn_with_state(socket::Sessions::new(9, 9), socket::admit);
+    let router = axum::Router::new().fallback(given).layer(admit);
+    let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    let server = listener.local_addr().expect("bound");
+    tokio::spawn(edge::serve(listener, router, edge::Settings::default()));
+    let client = Http::to(server).with("X-Long: x").with("Cookie: a=b").with("User-Agent: test");
+    assert_eq!(client.get(HANDSHAKE).await.body, "content-type");
+    assert!(client.get("/").await.body.contains("x-long"), "others keep theirs");
 }
 
 #[tokio::test]
@@ -179,7 +195,7 @@ async fn a_session_that_does_not_join_is_closed_with_its_connection() {
 }
 
 #[tokio::test]
-async fn before_it_joins_a_client_has_little_unanswered() {
+async fn a_message_of_more_than_64_kib_is_refused_before_it_is_decoded() {
     let (_engine, _signaling, server) = serve(|_| {}).await;
     let client = PollingClient::connect(Http::to(server)).await;
     let head = |id: usize| format!("451-{id}[\"signal\",{{\"_placeholder\":true,\"num\":0}}]");
@@ -203,6 +219,39 @@ async fn before_it_joins_a_client_has_little_unanswered() {
     client.post(&format!("{}\x1eb{}", head(1), padded(limits::MESSAGE_BYTES_MAX + 1))).await;
     match client.next_binary().await.1.payload {
         Some(Payload::Error(error)) => assert_eq!(error.code(), ErrorCode::BadMessage),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// There is no engine, for whose snapshot joins wait.
+#[tokio::test]
+async fn requests_beyond_the_unanswered_ones_are_refused_before_a_client_joins() {
+    let patience = hall::Patience { settle: Duration::from_secs(3_600), ..harness::PATIENCE };
+    let signaling = Signaling::start_with(&socket_path(), hall::Settings { patience, ..settings() });
+    let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    let server = listener.local_addr().expect("bound");
+    tokio::spawn(http::serve(listener, signaling.hall.clone(), http::Settings::default()));
+    let client = PollingClient::connect(Http::to(server)).await;
+    let mut message = entry("ada");
+    // Field 99, which is skipped.
+    let padding = 50_000_usize;
+    message.extend([
+        0x9a,
+        0x06,
+        padding as u8 & 0x7f | 0x80,
+        (padding >> 7) as u8 & 0x7f | 0x80,
+        (padding >> 14) as u8,
+    ]);
+    message.resize(message.len() + padding, 0);
+    let fit = limits::REQUEST_BYTES_BEFORE_JOIN / message.len();
+    for id in 0..=fit {
+        let head = format!("451-{id}[\"signal\",{{\"_placeholder\":true,\"num\":0}}]");
+        client.post(&format!("{head}\x1eb{}", harness::polling::to_base64(&message))).await;
+    }
+    let (head, answer) = client.next_binary().await;
+    assert!(head.starts_with(&format!("461-{fit}[")), "the last is answered first: {head}");
+    match answer.payload {
+        Some(Payload::Error(error)) => assert_eq!(error.code(), ErrorCode::Limit),
         other => panic!("{other:?}"),
     }
 }
@@ -267,6 +316,73 @@ async fn what_a_stranger_says_of_its_address_is_not_believed() {
     let mut answer = Vec::new();
     let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed");
     assert!(!answer.starts_with(b"HTTP/1.1 200"), "{:?}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
+async fn development_mode_admits_nobody_whom_a_trusted_proxy_says_to_be_elsewhere() {
+    let engine = Engine::start(&socket_path());
+    let signaling = Signaling::start_with(&engine.path, settings());
+    let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    let server = listener.local_addr().expect("bound");
+    let mut edge = http::Settings::default();
+    edge.edge.trusted = trusting(&["127.0.0.1"]);
+    tokio::spawn(http::serve(listener, signaling.hall.clone(), edge));
+    for (source, status) in [([203, 0, 113, 7], "403"), ([127, 0, 0, 5], "200")] {
+        let mut stream = Http::from(server, "127.0.0.1").connect().await;
+        let header =
+            [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &source, &[127, 0, 0, 1, 0, 1, 0, 2]].concat();
+        let request = format!("GET {HANDSHAKE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(&[&header, request.as_bytes()].concat()).await.expect("send");
+        let mut answer = String::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+        read.expect("closed").expect("text");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{source:?}: {answer}");
+    }
+}
+
+/// Behind a proxy, connections are not counted by address: sessions and requests are.
+#[tokio::test]
+async fn a_session_has_one_websocket() {
+    let (_engine, _signaling, server) = serve(|settings| {
+        settings.edge.connections_per_address = 2;
+        settings.edge.trusted = trusting(&["127.0.0.1"]);
+    })
+    .await;
+    let client = Http::from(server, "127.0.0.1").with("X-Forwarded-For: 192.0.2.1");
+    let session = PollingClient::open(client.clone()).await;
+    let path = session.path.replace("transport=polling", "transport=websocket");
+    assert_eq!(further_websockets(&client, &path).await, 1, "it began with polling");
+    let (mut websocket, _) = client.upgrade().await;
+    let mut open = Vec::new();
+    while !open.ends_with(b"\",") {
+        let read = tokio::time::timeout(PATIENCE, websocket.read_u8()).await;
+        open.push(read.expect("in time").expect("its open packet"));
+    }
+    let open = String::from_utf8_lossy(&open).into_owned();
+    let sid = open.split("\"sid\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a session id");
+    let path = format!("/socket.io/?EIO=4&transport=websocket&sid={sid}");
+    assert_eq!(further_websockets(&client, &path).await, 0, "it began with a WebSocket");
+}
+
+/// How many of 20 more WebSockets a session gets.
+async fn further_websockets(client: &Http, path: &str) -> usize {
+    let mut held = Vec::new();
+    let mut upgraded = 0;
+    for _ in 0..20 {
+        let mut stream = client.connect().await;
+        let head = format!(
+            "GET {path} HTTP/1.1\r\n{}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+            client.lines.join("\r\n")
+        );
+        stream.write_all(head.as_bytes()).await.expect("send");
+        let mut status = [0; 12];
+        let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut status)).await;
+        let _ = read.expect("an answer").expect("a head");
+        upgraded += usize::from(&status == b"HTTP/1.1 101");
+        held.push(stream);
+    }
+    upgraded
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------------

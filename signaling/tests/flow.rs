@@ -502,6 +502,28 @@ async fn a_user_is_in_a_room_a_few_times_at_most() {
 }
 
 #[tokio::test]
+async fn a_user_who_joins_and_leaves_in_turn_uses_up_nobody_elses_joins() {
+    let engine = Engine::start(&socket_path());
+    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let of = |user: &str| {
+        let token = token_of(user, u64::MAX, "r", Permissions::default());
+        Payload::JoinRoom(proto::JoinRoom { token, ..join("r", "") })
+    };
+    let ada = signaling.client();
+    let mut joins = 0;
+    while matches!(ada.ask(of("ada")).await, Payload::Joined(_)) {
+        ada.done(Payload::Leave(proto::Leave {})).await;
+        joins += 1;
+        assert!(joins < limits::MESSAGES_BURST as usize / 2, "nothing bounds the joins of one user");
+    }
+    match signaling.client().ask(of("bob")).await {
+        Payload::Joined(_) => {}
+        other => panic!("after {joins} joins of another user: {other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn a_router_that_one_of_two_requests_got_is_not_closed_by_the_other() {
     let (engine, signaling) = start();
     let (ada, bob) = (signaling.client(), signaling.client());

@@ -229,6 +229,34 @@ async fn a_client_that_does_not_read_its_acknowledgements_is_cut_off() {
     }
 }
 
+/// Neither the number of messages nor an unanswered ping can end this session: only their bytes.
+#[tokio::test]
+async fn unread_bytes_end_a_session_that_answers_its_pings() {
+    const REQUESTS: usize = 1_500;
+    const _: () = assert!(REQUESTS < limits::OUTBOX_LEN && REQUESTS < limits::MESSAGES_BURST as usize);
+    let (_engine, _signaling, address) = serve().await;
+    let signal = |payload| Signal { version: "1".into(), payload: Some(payload) }.encode_to_vec();
+    let client = PollingClient::connect(Http::to(address)).await;
+    client.ask(0, &signal(Payload::JoinRoom(join("r", "Ada")))).await;
+    let ask = signal(Payload::GetRouterCapabilities(proto::GetRouterCapabilities {}));
+    let head = |id: usize| format!("451-{id}[\"signal\",{{\"_placeholder\":true,\"num\":0}}]");
+    let mut is_open = true;
+    for first in (1..REQUESTS).step_by(50) {
+        if is_open {
+            let ids = first..first + 50;
+            let requests: Vec<_> = ids.map(|id| format!("{}\x1eb{}", head(id), to_base64(&ask))).collect();
+            let body = requests.join("\x1e");
+            is_open = client.http.ask("POST", &client.path, body.as_bytes()).await.status == 200;
+        }
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while is_open {
+        assert!(std::time::Instant::now() < deadline, "it has left {REQUESTS} answers unread");
+        is_open = client.http.ask("POST", &client.path, b"3").await.status == 200;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_read_its_room_is_cut_off() {
     let (_engine, signaling, address) = serve().await;

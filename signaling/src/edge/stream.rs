@@ -32,6 +32,11 @@ impl StreamHandle {
         Self(Arc::downgrade(tcp))
     }
 
+    /// Whether the connection is still there.
+    pub fn is_open(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
     /// Ends the connection at once, in both directions. What the client has not read is dropped.
     pub fn cut(&self) {
         let Some(tcp) = self.0.upgrade() else { return };

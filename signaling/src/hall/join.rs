@@ -29,6 +29,16 @@ enum Ticket {
     },
 }
 
+impl Ticket {
+    /// Whose it is.
+    fn user(&self) -> Option<&str> {
+        match self {
+            Self::NotAsked => None,
+            Self::Valid(Grant { user, .. }) | Self::Expired { user, .. } => Some(user),
+        }
+    }
+}
+
 /// What a returning client still holds, and what the engine is to do about the rest.
 #[derive(Default)]
 struct Held {
@@ -48,6 +58,12 @@ impl Hall {
     ) -> Result<Payload, Failure> {
         check(&join)?;
         let ticket = self.admit(&join)?;
+        if let Some(user) = ticket.user() {
+            let mut joins = self.joins_of_users.lock().unwrap_or_else(PoisonError::into_inner);
+            let taken = joins.take_of(user.to_owned(), Instant::now());
+            drop(joins);
+            taken.map_err(|pause| Failure::limit("too many joins of this user").retry_after(pause))?;
+        }
         // Below the token, so that nobody without one uses up everybody's joins. Verifying is bounded per connection.
         let taken = self.joins.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         taken.map_err(|pause| Failure::limit("too many joins at this server").retry_after(pause))?;

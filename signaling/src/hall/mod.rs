@@ -97,6 +97,7 @@ pub struct Hall {
     spread_above: usize,
     peers_per_user: usize,
     joins: Mutex<Bucket>,
+    joins_of_users: Mutex<Buckets<String>>,
     goodbyes: Mutex<Buckets>,
     /// Whether a returning client would find its objects by now.
     settled: watch::Sender<bool>,
@@ -129,6 +130,8 @@ impl Hall {
     pub fn new(engine: Engine, settings: Settings) -> Arc<Self> {
         let Settings { admission, media, turn, patience, spread_above, peers_per_user } = settings;
         let joins = Bucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
+        let burst = limits::JOINS_BURST_OF_USER.max(peers_per_user.saturating_mul(2)) as f64;
+        let joins_of_users = Buckets::new(limits::JOINS_PER_SECOND_OF_USER, burst);
         let goodbyes = Buckets::new(limits::GOODBYES_PER_SECOND, limits::GOODBYES_BURST);
         let hall = Arc::new(Self {
             state: Mutex::default(),
@@ -140,6 +143,7 @@ impl Hall {
             spread_above,
             peers_per_user,
             joins: Mutex::new(joins),
+            joins_of_users: Mutex::new(joins_of_users),
             goodbyes: Mutex::new(goodbyes),
             settled: watch::channel(false).0,
             draining: watch::channel(false).0,

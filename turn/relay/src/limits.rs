@@ -97,6 +97,14 @@ pub const DTLS_CLIENTS_MAX: usize = 4_096;
 /// Beyond, a ClientHello is not answered, until one of them has finished or has run into its timeout.
 pub const DTLS_HALF_OPEN_MAX: usize = 128;
 
+/// Those of them from one IPv4 address or IPv6 /64: a host that begins handshakes and leaves them leaves places for others. An office whose clients
+/// connect at the same moment gets these many at a time; the others repeat their ClientHello.
+pub const DTLS_HALF_OPEN_PER_ADDRESS_MAX: usize = DTLS_HALF_OPEN_MAX / 4;
+
+/// Clients of one worker over DTLS from one IPv4 address or IPv6 /64: a school of 400 browsers with two transports each. Beyond, as with
+/// [`DTLS_CLIENTS_MAX`]: whoever keeps handshakes open has no need of an allocation for it.
+pub const DTLS_CLIENTS_PER_ADDRESS_MAX: usize = DTLS_CLIENTS_MAX / 4;
+
 /// How long a client over DTLS that has no allocation may be silent.
 pub const DTLS_IDLE_MAX: Duration = Duration::from_secs(30);
 

@@ -5,9 +5,13 @@
 
 use crate::counters::Counters;
 use crate::events::{Command, Event};
-use crate::limits::{DTLS_CLIENTS_MAX, DTLS_HALF_OPEN_MAX, DTLS_IDLE_MAX, DTLS_SWEEP_INTERVAL};
+use crate::limits::{
+    DTLS_CLIENTS_MAX, DTLS_CLIENTS_PER_ADDRESS_MAX, DTLS_HALF_OPEN_MAX, DTLS_HALF_OPEN_PER_ADDRESS_MAX,
+    DTLS_IDLE_MAX, DTLS_SWEEP_INTERVAL,
+};
 use crate::relay::Relay;
 use crate::table::{Keyed, Table};
+use crate::throttle::one_source;
 use dtls::{Cookies, Stranger, ValidCookie};
 use machine::{
     Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId,
@@ -42,6 +46,8 @@ struct Dtls {
     clients: Vec<Option<Client>>,
     free: Vec<u32>,
     half_open: usize,
+    /// The same by source. Never more entries than `by_path`.
+    by_source: Table<IpAddr, Taken>,
     deadlines: Deadlines,
     sweep_at: Option<Instant>,
     /// What the relay has written for clients behind DTLS, to be encrypted.
@@ -50,6 +56,13 @@ struct Dtls {
     buffer: Vec<u8>,
     /// What has been decrypted, until the relay has seen it.
     opened: Vec<u8>,
+}
+
+/// What one source has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    clients: usize,
+    half_open: usize,
 }
 
 #[derive(Debug)]
@@ -138,6 +151,7 @@ impl Secured {
             clients: Vec::new(),
             free: Vec::new(),
             half_open: 0,
+            by_source: Table::with_hasher(Keyed::new(rng)),
             deadlines: Deadlines::default(),
             sweep_at: None,
             plain: Vec::new(),
@@ -270,6 +284,14 @@ impl Dtls {
         if self.half_open >= DTLS_HALF_OPEN_MAX || self.by_path.len() >= DTLS_CLIENTS_MAX {
             return None;
         }
+        let source = one_source(path.remote.ip());
+        let taken = self.by_source.get(&source).copied().unwrap_or_default();
+        if taken.half_open >= DTLS_HALF_OPEN_PER_ADDRESS_MAX || taken.clients >= DTLS_CLIENTS_PER_ADDRESS_MAX
+        {
+            return None;
+        }
+        let one_more = Taken { clients: taken.clients + 1, half_open: taken.half_open + 1 };
+        self.by_source.insert(source, one_more);
         let DtlsSettings { settings, certificate, .. } = &self.settings;
         let endpoint = dtls::Endpoint::server_after_cookie(settings, certificate, cookie, now);
         let index = self.free.pop().unwrap_or_else(|| {
@@ -286,10 +308,13 @@ impl Dtls {
     /// The next thing an endpoint says that somebody else has to act on; datagrams are sent.
     fn next(&mut self, index: u32, tx: &mut impl Tx) -> Said {
         let Some(Some(client)) = self.clients.get_mut(index as usize) else { return Said::Nothing };
+        let path = client.path;
         if client.endpoint.is_connected() && !std::mem::replace(&mut client.is_open, true) {
             self.half_open -= 1;
+            if let Some(taken) = self.by_source.get_mut(&one_source(path.remote.ip())) {
+                taken.half_open -= 1;
+            }
         }
-        let path = client.path;
         loop {
             match client.endpoint.poll(&mut self.buffer) {
                 dtls::Output::Datagram(bytes) => send(tx, FLOW, path, bytes),
@@ -329,7 +354,16 @@ impl Dtls {
         self.by_path.remove(&client.path);
         self.deadlines.set(index, None);
         self.free.push(index);
-        self.half_open -= usize::from(!client.is_open);
+        let half_open = usize::from(!client.is_open);
+        self.half_open -= half_open;
+        let source = one_source(client.path.remote.ip());
+        if let Some(taken) = self.by_source.get_mut(&source) {
+            taken.clients -= 1;
+            taken.half_open -= half_open;
+            if taken.clients == 0 {
+                self.by_source.remove(&source);
+            }
+        }
     }
 }
 

@@ -143,3 +143,43 @@ fn a_client_of_an_old_version_is_told_so() {
     assert_eq!(answers.len(), 1);
     assert_eq!((answers[0][0], &answers[0][13..]), (21, &[2, 70][..]), "protocol_version");
 }
+
+/// Places are for clients that have shown where they are; of those, too, none takes all of them.
+#[test]
+fn a_host_that_leaves_its_handshakes_unfinished_keeps_nobody_else_out() {
+    let mut server = Server::new();
+    let begin = |server: &mut Server, remote: SocketAddr| {
+        let mut client = server.client();
+        let hello = drain(&mut client).remove(0);
+        let cookie = server.receive(remote, &hello).remove(0);
+        client.on_datagram(server.now, &cookie).unwrap();
+        let second = drain(&mut client).remove(0);
+        !server.receive(remote, &second).is_empty()
+    };
+    let begun =
+        (0..400).filter(|port| begin(&mut server, SocketAddr::from(([8, 8, 4, 4], 4_000 + port)))).count();
+    assert_eq!(begun, relay::limits::DTLS_HALF_OPEN_PER_ADDRESS_MAX);
+    let (mut client, remote) = (server.client(), at("1.1.1.1:4000"));
+    converse(&mut server, &mut client, remote);
+    assert!(client.is_connected(), "another host");
+    // What was left is forgotten, and the host gets places again.
+    server.run_for(Duration::from_secs(60));
+    assert!(begin(&mut server, at("8.8.4.4:9000")));
+}
+
+#[test]
+fn a_host_whose_clients_ask_for_nothing_keeps_nobody_else_out() {
+    let mut server = Server::new();
+    let connect = |server: &mut Server, remote: SocketAddr| {
+        let mut client = server.client();
+        converse(server, &mut client, remote);
+        client.is_connected()
+    };
+    for port in 0..relay::limits::DTLS_CLIENTS_PER_ADDRESS_MAX as u16 {
+        assert!(connect(&mut server, SocketAddr::from(([8, 8, 4, 4], 4_000 + port))), "{port}");
+    }
+    assert!(!connect(&mut server, at("8.8.4.4:9000")), "one more of that host");
+    assert!(connect(&mut server, at("1.1.1.1:4000")), "another host");
+    server.run_for(Duration::from_secs(60));
+    assert!(connect(&mut server, at("8.8.4.4:9000")), "those that were silent are forgotten");
+}
