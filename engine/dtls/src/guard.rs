@@ -313,11 +313,19 @@ impl Guard {
                 Err(failure)
             }
             Some(Verdict::Flight(_)) => {
-                let at = self.candidates.iter().rposition(Candidate::awaits_flight);
-                match (at, self.flight.newest()) {
-                    (Some(at), Some(flight)) => self.admit(now, at, &flight),
-                    _ => Ok(()),
+                // The peer's own hello may have come after what somebody else left here.
+                let newest = self.candidates.iter().map(|candidate| candidate.since).max();
+                if let Some(at) = newest.map(|since| since + VERDICT_DELAY).filter(|at| *at > now) {
+                    self.verdict = Some(Verdict::Flight(at));
+                    return Ok(());
                 }
+                let at = self.candidates.iter().rposition(Candidate::awaits_flight);
+                let (Some(at), Some(flight)) = (at, self.flight.newest()) else { return Ok(()) };
+                // The library looks at the certificate before it looks for a signature. Without one it is nobody's.
+                self.admit(now, at, &flight).map_err(|failure| match failure {
+                    Failure::WrongCertificate => Failure::Protocol,
+                    other => other,
+                })
             }
             None => Ok(()),
         }
