@@ -6,7 +6,7 @@ mod common;
 
 use common::keys::{self, Kind};
 use common::{CLIENT, DELAY, SERVER, World, clean};
-use dtls::{Certificate, Endpoint, Failed, Fingerprint, Options, Output, Settings, Version, limits};
+use dtls::{Certificate, Endpoint, Failed, Fingerprint, Options, Output, Peers, Settings, Version, limits};
 use machine::{Instant, Rng};
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -413,6 +413,20 @@ fn a_client_that_cannot_be_served_is_told_why() {
     server.on_datagram(NOW, &hello).unwrap();
     let (failed, sent) = run_until_failed(&mut server, NOW);
     assert_eq!((failed, plain_alert(&sent)), (Failed::Incompatible, Some(PROTOCOL_VERSION)));
+}
+
+/// The handshake goes through, and without this the client would wait for media.
+#[test]
+fn a_client_without_an_srtp_profile_is_told_that_nothing_follows() {
+    for (version, settings) in VERSIONS.into_iter().zip(&*SETTINGS) {
+        let without = Settings::new(Options { version, peers: Peers::Anybody, ..Options::default() });
+        let [client, server] = &*CERTIFICATES;
+        let expected = [server.fingerprint(), client.fingerprint()];
+        let mut world = World::expecting([&without, settings], clean(), [client, server], expected);
+        world.run_until(LONG, |world| world.sides[CLIENT].closed);
+        assert_eq!(world.sides[SERVER].failed, Some(Failed::NoSrtpProfile), "{version:?}");
+        assert!(world.sides[CLIENT].closed, "{version:?}");
+    }
 }
 
 #[test]
