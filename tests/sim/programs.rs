@@ -572,6 +572,25 @@ fn a_keyframe_request_beside_a_malformed_packet_is_answered() {
     }
 }
 
+/// A conference client asks for all its tracks at once, of which one may have closed.
+#[test]
+fn an_fir_for_a_closed_consumer_and_an_open_one_is_answered() {
+    let mut call = Call::new(713, produce(Codec::Vp8, None, Encoding::SINGLE), false);
+    for n in 0..70u16 {
+        call.play(frame(7, n, u32::from(n) * 3_000, &vp8(n == 0)), 33 * MS);
+    }
+    call.sent();
+    let mut fir = vec![0x84, 206, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0];
+    for ssrc in [VIEW_SSRC ^ 1, VIEW_SSRC] {
+        fir.extend(ssrc.to_be_bytes());
+        fir.extend([1, 0, 0, 0]);
+    }
+    call.answer(&fir);
+    call.world.run_for(MS);
+    assert_eq!(call.sent().asked_for(206, 1), 1, "{}", call.world);
+    assert_eq!(call.discarded(Discard::RtcpUnknownSsrc), 1, "{}", call.world);
+}
+
 /// The extension block of a packet with an audio level (RFC 6464) under id 1.
 fn with_level(mut packet: Vec<u8>, level: u8) -> Vec<u8> {
     packet[0] |= 0x10;

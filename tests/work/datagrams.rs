@@ -4,7 +4,8 @@ use crate::Row;
 use crate::names;
 use crate::stage::{INTERFRAME, KEYFRAME, LEVEL_ID, Party, RTX_PT, Stage, produce, vp8};
 use control::{Codec, CodecParameters, Command, Encoding, Kind, Produce};
-use machine::{LocalId, Path};
+use dtls::{Certificate, Endpoint, Options, Output, Settings, Version};
+use machine::{Instant, LocalId, Path};
 use rtcp::Compound;
 use sfu::limits::{self, WORK_PER_CALL, WORK_PER_CATCH_UP};
 use std::time::Duration;
@@ -488,7 +489,63 @@ fn others() -> Vec<Row> {
                 let bytes: Vec<u8> = (0..100).flat_map(record).collect();
                 stage.measure_datagram(path, &bytes);
             }
+        }),
+        Row::new(names::of_protocol(&Demux::Dtls), "a ClientHello of each version", || {
+            for version in [Version::Dtls12, Version::Auto] {
+                let settings = Settings::new(Options { version, ..Options::default() });
+                let peer = Certificate::generate();
+                let stage = &mut Stage::new();
+                let (_, ice, path) = stage.webrtc();
+                stage.feed(path, &check(&ice, &Key::short_term(ice.pwd.as_str()), |_| {}));
+                let mut client = Endpoint::client(&settings, &peer, peer.fingerprint(), Instant::EPOCH);
+                for hello in drain(&mut client) {
+                    stage.measure_datagram(path, &hello);
+                }
+            }
         })
-        .allowed(3_000_000, "the first makes an endpoint, once in an attempt"),
+        .allowed(HELLO, "a key exchange and a signature, with a ration"),
+        flights("forged flights behind as many hellos as are answered", |_| [7; 32])
+            .allowed(SIGNATURE, "one signature is verified, with a ration"),
+        flights("flights of the peer's certificate, signed over something else", |peer| peer.fingerprint().0)
+            .allowed(4 * SIGNATURE, "a signature is verified for each answer that is open, with a ration"),
     ]
+}
+
+/// Flights of DTLS 1.2 that belong to no handshake here, behind as many ClientHellos as are answered.
+fn flights(case: &'static str, expected: fn(&Certificate) -> [u8; 32]) -> Row {
+    Row::new(names::of_protocol(&Demux::Dtls), case, move || {
+        let now = Instant::EPOCH;
+        let settings = Settings::new(Options { version: Version::Dtls12, ..Options::default() });
+        let [peer, other] = [(); 2].map(|()| Certificate::generate());
+        let hello = |client: &mut Endpoint| drain(client).remove(0);
+        let stage = &mut Stage::new();
+        let (_, ice, path) = stage.webrtc_of(expected(&peer));
+        stage.feed(path, &check(&ice, &Key::short_term(ice.pwd.as_str()), |_| {}));
+        for _ in 0..dtls::limits::CANDIDATES_MAX {
+            stage.feed(path, &hello(&mut Endpoint::client(&settings, &peer, other.fingerprint(), now)));
+        }
+        for _ in 0..dtls::limits::VARIANTS_MAX {
+            let mut client = Endpoint::client(&settings, &peer, other.fingerprint(), now);
+            let mut server = Endpoint::server(&settings, &other, peer.fingerprint(), now);
+            server.on_datagram(now, &hello(&mut client)).unwrap();
+            drain(&mut server).iter().for_each(|answer| client.on_datagram(now, answer).unwrap());
+            for flight in drain(&mut client) {
+                stage.measure_datagram(path, &flight);
+            }
+        }
+    })
+}
+
+/// To verify a signature with P-256, and what is around it.
+const SIGNATURE: u64 = 900_000;
+
+/// To answer a ClientHello.
+const HELLO: u64 = 4_000_000;
+
+fn drain(endpoint: &mut Endpoint) -> Vec<Vec<u8>> {
+    let (mut buffer, mut datagrams) = (Vec::new(), Vec::new());
+    while let Output::Datagram(bytes) = endpoint.poll(&mut buffer) {
+        datagrams.push(bytes.to_vec());
+    }
+    datagrams
 }

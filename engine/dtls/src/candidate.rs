@@ -150,7 +150,7 @@ impl Candidate {
 }
 
 /// The first certificate in the body of a Certificate message (RFC 5246 §7.4.2).
-fn first_certificate(body: &[u8]) -> Option<&[u8]> {
+pub(crate) fn first_certificate(body: &[u8]) -> Option<&[u8]> {
     let (list_len, list) = body.split_at_checked(3)?;
     let (len, rest) = list.split_at_checked(3)?;
     let len = len.iter().fold(0, |len, byte| len << 8 | usize::from(*byte));

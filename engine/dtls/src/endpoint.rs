@@ -345,6 +345,10 @@ impl Endpoint {
     /// Only the alert is left.
     fn fail(&mut self, failed: Failed) -> Failed {
         let mut state = std::mem::replace(&mut self.state, State::Gone);
+        if let State::Open(connection) = &mut state {
+            // Where the handshake itself has gone through, as without an SRTP profile, this tells the peer that it leads to nothing.
+            connection.close(self.last_now.since_epoch());
+        }
         self.unsent.extend(std::iter::from_fn(|| state.poll_datagram()));
         self.failed = Some(failed);
         self.connected = None;

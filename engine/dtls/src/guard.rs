@@ -14,9 +14,11 @@
 //! A peer with which no handshake is possible can show nothing: it has no certificate, or nothing in common with us. The library judges it
 //! after [`VERDICT_DELAY`], if no other handshake has come to its end by then; its alert tells the peer.
 
+use crate::Fingerprint;
 use crate::assembly::Assembly;
 use crate::candidate::{
     CERTIFICATE_SEQ, Candidate, Flight, HELLO_SEQ, KEY_EXCHANGE_SEQ, SECOND_HELLO_SEQ, VERIFY_SEQ,
+    first_certificate,
 };
 use crate::limits::{
     CANDIDATE_AGE_MIN, CANDIDATES_MAX, CERTIFICATES_LEN_MAX, HELLO_LEN_MAX, KEY_EXCHANGE_LEN_MAX,
@@ -48,6 +50,8 @@ pub(crate) struct Guard {
     flight: Assemblies,
     hello_ration: Ration,
     signature_ration: Ration,
+    /// The same for certificates that are not the expected one.
+    foreign_ration: Ration,
     verdict: Option<Verdict>,
     outbound: VecDeque<Vec<u8>>,
     started_at: Option<Instant>,
@@ -104,6 +108,7 @@ impl Guard {
             },
             hello_ration: Ration::of_hellos(),
             signature_ration: Ration::of_signatures(),
+            foreign_ration: Ration::of_foreign_signatures(),
             verdict: None,
             outbound: VecDeque::new(),
             started_at: None,
@@ -274,20 +279,31 @@ impl Guard {
 
     /// The newest messages first, each with all answers: what has just come from an honest client is found at the first try, or with a stranger's
     /// hellos after a few.
+    ///
+    /// The expected certificate comes before all others, and has signatures verified for itself: nobody who has not seen a handshake of the
+    /// peer can send it.
     fn find_signed(&mut self, now: Instant) -> Option<(usize, OwnedFlight)> {
+        let expected = self.expected;
+        let is_expected = |certificate: &[u8]| {
+            first_certificate(certificate).is_some_and(|leaf| Fingerprint::of(leaf).0 == expected)
+        };
         let Self { candidates, flight: Assemblies { certificates, key_exchanges, verifies }, .. } = self;
-        for verify in verifies.newest_first() {
-            for certificate in certificates.newest_first() {
-                for key_exchange in key_exchanges.newest_first() {
-                    let flight = Flight { certificate, key_exchange, verify };
-                    for (at, candidate) in
-                        candidates.iter().enumerate().rev().filter(|(_, it)| it.awaits_flight())
-                    {
-                        if !self.signature_ration.take(now) {
-                            return None;
-                        }
-                        if candidate.is_signed(flight) {
-                            return Some((at, flight.into()));
+        let (own, foreign): (Vec<&[u8]>, Vec<&[u8]>) =
+            certificates.newest_first().partition(|certificate| is_expected(certificate));
+        let rations = [(own, &mut self.signature_ration), (foreign, &mut self.foreign_ration)];
+        for (certificates, ration) in rations {
+            for verify in verifies.newest_first() {
+                for &certificate in &certificates {
+                    for key_exchange in key_exchanges.newest_first() {
+                        let flight = Flight { certificate, key_exchange, verify };
+                        let awaiting = candidates.iter().enumerate().rev();
+                        for (at, candidate) in awaiting.filter(|(_, it)| it.awaits_flight()) {
+                            if !ration.take(now) {
+                                return None;
+                            }
+                            if candidate.is_signed(flight) {
+                                return Some((at, flight.into()));
+                            }
                         }
                     }
                 }
@@ -313,11 +329,19 @@ impl Guard {
                 Err(failure)
             }
             Some(Verdict::Flight(_)) => {
-                let at = self.candidates.iter().rposition(Candidate::awaits_flight);
-                match (at, self.flight.newest()) {
-                    (Some(at), Some(flight)) => self.admit(now, at, &flight),
-                    _ => Ok(()),
+                // The peer's own hello may have come after what somebody else left here.
+                let newest = self.candidates.iter().map(|candidate| candidate.since).max();
+                if let Some(at) = newest.map(|since| since + VERDICT_DELAY).filter(|at| *at > now) {
+                    self.verdict = Some(Verdict::Flight(at));
+                    return Ok(());
                 }
+                let at = self.candidates.iter().rposition(Candidate::awaits_flight);
+                let (Some(at), Some(flight)) = (at, self.flight.newest()) else { return Ok(()) };
+                // The library looks at the certificate before it looks for a signature. Without one it is nobody's.
+                self.admit(now, at, &flight).map_err(|failure| match failure {
+                    Failure::WrongCertificate => Failure::Protocol,
+                    other => other,
+                })
             }
             None => Ok(()),
         }
@@ -401,5 +425,48 @@ impl Verdict {
         match self {
             Self::Hello(at, ..) | Self::Flight(at) => *at,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::SIGNATURE_BURST;
+    use crate::{Certificate, Endpoint, Options, Output, Settings, Version};
+
+    fn datagrams(endpoint: &mut Endpoint) -> Vec<Vec<u8>> {
+        let (mut buffer, mut datagrams) = (Vec::new(), Vec::new());
+        while let Output::Datagram(bytes) = endpoint.poll(&mut buffer) {
+            datagrams.push(bytes.to_vec());
+        }
+        datagrams
+    }
+
+    /// Each signature costs the better part of a millisecond with P-384, and a forged one only a datagram.
+    #[test]
+    fn forged_flights_use_up_no_signatures_of_the_peers_certificate_and_few_others() {
+        let now = Instant::EPOCH;
+        let settings = Settings::new(Options { version: Version::Dtls12, ..Options::default() });
+        let [own, peer, stranger] = [(); 3].map(|()| Certificate::generate());
+        let credential = own.credential().clone();
+        let mut guard = Guard::new(settings.context().clone(), credential, peer.fingerprint().0);
+        for _ in 0..CANDIDATES_MAX {
+            let mut client = Endpoint::client(&settings, &stranger, own.fingerprint(), now);
+            for hello in datagrams(&mut client) {
+                assert!(guard.on_datagram(now, &hello).is_ok());
+            }
+        }
+        for _ in 0..3 {
+            // The flight of a handshake with another server.
+            let mut server = Endpoint::server(&settings, &own, stranger.fingerprint(), now);
+            let mut client = Endpoint::client(&settings, &stranger, own.fingerprint(), now);
+            datagrams(&mut client).iter().for_each(|hello| server.on_datagram(now, hello).expect("a hello"));
+            datagrams(&mut server).iter().for_each(|it| client.on_datagram(now, it).expect("an answer"));
+            for flight in datagrams(&mut client) {
+                assert!(guard.on_datagram(now, &flight).is_ok());
+            }
+        }
+        assert_eq!(guard.signature_ration.left(), SIGNATURE_BURST);
+        assert_eq!(guard.foreign_ration.left(), 0, "they were looked at");
     }
 }

@@ -60,11 +60,18 @@ pub const HELLO_INTERVAL: Duration = Duration::from_millis(250);
 /// ClientHellos that were refused and are known again when they are repeated, which then costs nothing. The oldest makes room.
 pub const REFUSED_MAX: usize = 8;
 
-/// Signatures that are verified without pause, and between two beyond, while the peer has not shown who it is. An honest handshake
-/// needs one.
-pub const SIGNATURE_BURST: u32 = 8;
+/// Signatures of the expected certificate that are verified without pause, and the pause before each further one, while the peer has not
+/// shown who it is. An honest handshake needs one, or one for each answer that is open ([`CANDIDATES_MAX`]). One takes up to 0.8 ms (P-384), so
+/// this is also the most that one datagram can ask for.
+pub const SIGNATURE_BURST: u32 = 4;
 /// See [`SIGNATURE_BURST`].
-pub const SIGNATURE_INTERVAL: Duration = Duration::from_millis(50);
+pub const SIGNATURE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The same for signatures of another certificate, which are verified only to report at once that the peer has a wrong one. Anybody can send
+/// them who writes the peer's address into a datagram.
+pub const FOREIGN_SIGNATURE_BURST: u32 = 1;
+/// See [`FOREIGN_SIGNATURE_BURST`].
+pub const FOREIGN_SIGNATURE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a handshake goes on after something that would end it, if only it were certain who has sent it. An honest client repeats
 /// its flight two or three times meanwhile.

@@ -1,6 +1,9 @@
 //! How much costly work a handshake may ask for before its peer has shown who it is.
 
-use crate::limits::{HELLO_BURST, HELLO_INTERVAL, SIGNATURE_BURST, SIGNATURE_INTERVAL};
+use crate::limits::{
+    FOREIGN_SIGNATURE_BURST, FOREIGN_SIGNATURE_INTERVAL, HELLO_BURST, HELLO_INTERVAL, SIGNATURE_BURST,
+    SIGNATURE_INTERVAL,
+};
 use machine::Instant;
 use std::time::Duration;
 
@@ -20,6 +23,16 @@ impl Ration {
 
     pub(crate) fn of_signatures() -> Self {
         Self { left: SIGNATURE_BURST, burst: SIGNATURE_BURST, interval: SIGNATURE_INTERVAL, filled_at: None }
+    }
+
+    pub(crate) fn of_foreign_signatures() -> Self {
+        let (burst, interval) = (FOREIGN_SIGNATURE_BURST, FOREIGN_SIGNATURE_INTERVAL);
+        Self { left: burst, burst, interval, filled_at: None }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn left(&self) -> u32 {
+        self.left
     }
 
     /// Takes a portion, if one is left.

@@ -6,7 +6,7 @@ mod common;
 
 use common::keys::{self, Kind};
 use common::{CLIENT, DELAY, SERVER, World, clean};
-use dtls::{Certificate, Endpoint, Failed, Fingerprint, Options, Output, Settings, Version, limits};
+use dtls::{Certificate, Endpoint, Failed, Fingerprint, Options, Output, Peers, Settings, Version, limits};
 use machine::{Instant, Rng};
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -302,6 +302,63 @@ fn a_wrong_certificate_is_reported_and_answered_with_bad_certificate_at_once() {
     assert_eq!(plain_alert(&drain(&mut world.sides[SERVER].endpoint)), Some(BAD_CERTIFICATE));
 }
 
+/// A stranger's hello and flight, with a signature over nothing: nothing shows that its certificate is the peer's, so it must not be reported as
+/// such. The peer's transport would be closed for it.
+#[test]
+fn a_wrong_certificate_that_has_signed_nothing_is_not_the_peers() {
+    let stranger = Certificate::generate();
+    let mut client = Endpoint::client(&SETTINGS[0], &stranger, CERTIFICATES[SERVER].fingerprint(), NOW);
+    let mut server = server(&SETTINGS[0]);
+    for hello in drain(&mut client) {
+        assert_eq!(server.on_datagram(NOW, &hello), Ok(()));
+    }
+    // The stranger does not see the answer. What it sends is the flight of another handshake.
+    drain(&mut server);
+    for flight in flight_of(&stranger) {
+        assert_eq!(server.on_datagram(NOW, &flight), Ok(()));
+    }
+    let (failed, _) = run_until_failed(&mut server, NOW);
+    assert_ne!(failed, Failed::FingerprintMismatch);
+}
+
+/// The flight of a client of DTLS 1.2 in a handshake with some server.
+fn flight_of(client: &Certificate) -> Vec<Vec<u8>> {
+    let settings = &SETTINGS[0];
+    let mut server = Endpoint::server(settings, &CERTIFICATES[SERVER], client.fingerprint(), NOW);
+    let mut client = Endpoint::client(settings, client, CERTIFICATES[SERVER].fingerprint(), NOW);
+    for hello in drain(&mut client) {
+        server.on_datagram(NOW, &hello).unwrap();
+    }
+    for answer in drain(&mut server) {
+        client.on_datagram(NOW, &answer).unwrap();
+    }
+    drain(&mut client)
+}
+
+/// The peer's own handshake is under way when what a stranger has left is judged.
+#[test]
+fn a_foreign_flight_that_is_judged_late_does_not_end_the_peers_own_handshake() {
+    for settings in &*SETTINGS {
+        let stranger = Certificate::generate();
+        let mut world = world(settings);
+        let now = world.now;
+        let mut foreign = Endpoint::client(&SETTINGS[0], &stranger, CERTIFICATES[SERVER].fingerprint(), now);
+        let server = &mut world.sides[SERVER].endpoint;
+        for datagram in drain(&mut foreign).into_iter().chain(flight_of(&stranger)) {
+            assert_eq!(server.on_datagram(now, &datagram), Ok(()));
+        }
+        drain(server);
+        // The peer begins as late as its network lets it.
+        let late = now + limits::VERDICT_DELAY - 2 * DELAY;
+        let result = server.on_timeout(late);
+        assert_eq!(result, Ok(()));
+        drain(server);
+        world.now = late;
+        world.run_until(LONG, |world| world.both_connected() || world.any_failed());
+        assert!(world.both_connected(), "{settings:?}: {:?}", world.sides[SERVER].failed);
+    }
+}
+
 /// Lets client and server of DTLS 1.2 speak until the server has the client's flight, bent by `bend`.
 fn with_flight(client: &Certificate, bend: impl Fn(Vec<u8>) -> Vec<u8>) -> Endpoint {
     let settings = &SETTINGS[0];
@@ -356,6 +413,20 @@ fn a_client_that_cannot_be_served_is_told_why() {
     server.on_datagram(NOW, &hello).unwrap();
     let (failed, sent) = run_until_failed(&mut server, NOW);
     assert_eq!((failed, plain_alert(&sent)), (Failed::Incompatible, Some(PROTOCOL_VERSION)));
+}
+
+/// The handshake goes through, and without this the client would wait for media.
+#[test]
+fn a_client_without_an_srtp_profile_is_told_that_nothing_follows() {
+    for (version, settings) in VERSIONS.into_iter().zip(&*SETTINGS) {
+        let without = Settings::new(Options { version, peers: Peers::Anybody, ..Options::default() });
+        let [client, server] = &*CERTIFICATES;
+        let expected = [server.fingerprint(), client.fingerprint()];
+        let mut world = World::expecting([&without, settings], clean(), [client, server], expected);
+        world.run_until(LONG, |world| world.sides[CLIENT].closed);
+        assert_eq!(world.sides[SERVER].failed, Some(Failed::NoSrtpProfile), "{version:?}");
+        assert!(world.sides[CLIENT].closed, "{version:?}");
+    }
 }
 
 #[test]

@@ -79,9 +79,10 @@ impl Shard {
             }
             Packet::Nack(nack) => self.on_nack(now, slot, nack, budget, tx),
             Packet::Pli(pli) => self.on_keyframe_request(slot, pli.media(), Asked::Pli, budget),
-            Packet::Fir(fir) => fir
-                .entries()
-                .try_for_each(|(media, _)| self.on_keyframe_request(slot, media, Asked::Fir, budget)),
+            // One entry for a consumer that has closed is no reason to lose the others.
+            Packet::Fir(fir) => fir.entries().fold(Ok(()), |taken, (media, _)| {
+                taken.and(self.on_keyframe_request(slot, media, Asked::Fir, budget))
+            }),
             // Names we gave ourselves, a farewell that signaling tells too, and what nobody asked for.
             _ => Ok(()),
         }
