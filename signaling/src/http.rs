@@ -70,7 +70,7 @@ pub async fn serve(listener: TcpListener, hall: Arc<Hall>, settings: Settings) {
     let sessions = Sessions::new(sessions, edge.connections_per_address);
     let origins = Arc::new(Origins::new(allowed_origins, is_open));
     let app = Router::new()
-        .route("/healthz", get(healthz))
+        .route(edge::HEALTH, get(healthz))
         .route(LEAVE, post(leave).layer(DefaultBodyLimit::max(limits::GOODBYE_BYTES_MAX)))
         .fallback(get(web::serve))
         .with_state(hall.clone());

@@ -75,7 +75,7 @@ impl<K: Eq + Hash> Buckets<K> {
     }
 }
 
-/// What is limited as one: an IPv4 address, or the /64 of an IPv6 address, all of which one customer has (RFC 6177).
+/// What is limited as one: an IPv4 address, or the /64 of an IPv6 address: one link, on which one host takes any address (RFC 4291 §2.5.4).
 pub fn site(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),

@@ -1,6 +1,9 @@
 //! How packets find their producer, and what happens when their SSRC changes.
 
-use control::{Command, Discard};
+use control::{
+    Codec, CodecParameters, Command, Discard, Encoding, Event, Extension, ExtensionKind, Kind, Produce,
+    ProducerId, Refusal, Text,
+};
 use leat_tests::{MS, SEC, Source, Track, World};
 
 /// In the middle of the call the publisher changes its SSRC. Both tracks go on, numbered as if nothing had been.
@@ -118,4 +121,48 @@ fn a_track_that_has_had_three_hundred_ssrcs_is_still_heard() {
     assert!(world.sink(view).packets().len() > before + 40, "{world}");
     assert_eq!(world.shard().counters().discarded(Discard::SsrcLimit), 0, "{world}");
     world.assert_sound();
+}
+
+/// A track in eight encodings with retransmissions, all of which are recognised by their RID.
+fn in_eight_encodings(transport: control::TransportId, nth: u64) -> Produce {
+    let codec = CodecParameters {
+        codec: Codec::Vp8,
+        pt: 96,
+        rtx_pt: Some(97),
+        clock_rate_hz: 90_000,
+        nack: true,
+        pli: true,
+        fir: true,
+        transport_cc: false,
+    };
+    let encoding = |nth| Encoding { rid: Some(Text::new(format!("r{nth}"))), ..Encoding::SINGLE };
+    let kinds = [ExtensionKind::Mid, ExtensionKind::Rid, ExtensionKind::RepairedRid];
+    Produce {
+        transport,
+        producer: ProducerId(70_000 + nth),
+        kind: Kind::Video,
+        mid: Some(Text::new(format!("m{nth}"))),
+        codecs: vec![codec],
+        encodings: (0..8).map(encoding).collect(),
+        extensions: kinds.into_iter().zip(1..).map(|(kind, id)| Extension { kind, id }).collect(),
+        paused: false,
+        app_data: Default::default(),
+    }
+}
+
+#[test]
+fn a_track_whose_ssrcs_could_not_all_be_known_is_refused() {
+    let mut world = World::new(88);
+    let alice = world.join();
+    world.connect();
+    let transport = world.transport(alice);
+    // 6 times 8 encodings and their retransmissions are 96.
+    for nth in 0..6 {
+        world.demand(Command::Produce(in_eight_encodings(transport, nth)));
+    }
+    let answer = world.request(Command::Produce(in_eight_encodings(transport, 6)));
+    let Event::Refused { refusal: Refusal::Limit, text, .. } = answer else { panic!("{world}: {answer:?}") };
+    assert!(text.as_str().contains("96 received SSRCs"), "{text:?}");
+    world.demand(Command::CloseProducer { producer: ProducerId(70_000) });
+    world.demand(Command::Produce(in_eight_encodings(transport, 6)));
 }

@@ -13,8 +13,8 @@ use stun::{Class, Demux, Key, Method, TransactionId, Writer};
 
 /// Encodings of one track.
 pub const ENCODINGS: u32 = limits::ENCODINGS_MAX as u32;
-/// Tracks of so many encodings that a transport knows all their SSRCs.
-const TRACKS: u32 = limits::SSRCS_PER_TRANSPORT_MAX as u32 / ENCODINGS;
+/// As many tracks with so many encodings as a transport may have SSRCs for, of which the first has retransmissions.
+const TRACKS: u32 = limits::SSRCS_PER_TRANSPORT_MAX as u32 / ENCODINGS - 1;
 /// Bytes of a compound of RTCP that leave room for its protection.
 const COMPOUND_LEN: usize = limits::DATAGRAM_LEN_MAX - 20;
 
@@ -28,7 +28,11 @@ pub fn publisher(stage: &mut Stage) -> (Party, Vec<u32>) {
     let mut ssrcs = Vec::new();
     for track in 0..TRACKS {
         let first = 0x1000 + 0x100 * track;
-        stage.produce(&alice, u64::from(track), first, ENCODINGS);
+        let mut produce = produce(alice.transport, u64::from(track), first, ENCODINGS);
+        if track > 0 {
+            produce.codecs[0].rtx_pt = None;
+        }
+        stage.demand(Command::Produce(produce));
         ssrcs.extend(first..first + ENCODINGS);
     }
     for ssrc in &ssrcs {

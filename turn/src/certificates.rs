@@ -97,8 +97,9 @@ fn read(certificate: &Path, key: &Path) -> Result<Pair, BadCertificate> {
     }
     let key = PrivateKeyDer::from_pem_file(key)
         .map_err(|source| BadCertificate::Key { path: key.to_owned(), source })?;
-    let (first, secret) = (chain[0].to_vec(), key.secret_der().to_vec());
+    let secret = key.secret_der().to_vec();
+    let intermediates: Vec<&[u8]> = chain[1..].iter().map(|certificate| &certificate[..]).collect();
+    let dtls = dtls::Certificate::from_der(&chain[0], &intermediates, &secret)?;
     let tls = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())?;
-    let dtls = dtls::Certificate::from_der(&first, &secret)?;
     Ok(Pair { tls: Arc::new(tls), dtls })
 }

@@ -26,10 +26,14 @@ impl Certificate {
         Self(Arc::new(Shared { credential, fingerprint: Fingerprint::of(&certificate) }))
     }
 
-    /// One that an operator has: the certificate and its private key (PKCS #8, PKCS #1 or SEC 1), both in DER. The key is
-    /// RSA, ECDSA or Ed25519.
-    pub fn from_der(certificate: &[u8], private_key: &[u8]) -> Result<Self, BadCertificate> {
-        let credential = Credential::from_der(certificate, private_key)?;
+    /// One that an operator has: the certificate, those that lead to a root (each signed by the next), and its private key (PKCS #8, PKCS #1
+    /// or SEC 1), all in DER. The key is RSA, ECDSA or Ed25519.
+    pub fn from_der(
+        certificate: &[u8],
+        intermediates: &[&[u8]],
+        private_key: &[u8],
+    ) -> Result<Self, BadCertificate> {
+        let credential = Credential::from_der(certificate, intermediates, private_key)?;
         Ok(Self(Arc::new(Shared { credential, fingerprint: Fingerprint::of(certificate) })))
     }
 

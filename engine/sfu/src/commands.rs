@@ -289,6 +289,12 @@ impl Shard {
                 mid.unwrap_or_default()
             )));
         }
+        if transport.pipe().is_none() {
+            let taken: usize = others.clone().map(|other| sources_of(&other.spec)).sum();
+            // As many as the last one needs beside its first.
+            let needed = taken + sources_of(&produce).saturating_sub(1);
+            check_limit(needed, limits::SSRCS_PER_TRANSPORT_MAX, "received SSRCs of a transport")?;
+        }
         if let Some(ssrc) = signaled_ssrcs(&produce).find(|ssrc| transport.sources.find(*ssrc).is_some()) {
             return Err(invalid(format!("SSRC {} already belongs to a producer of this transport", ssrc.0)));
         }
@@ -305,7 +311,7 @@ impl Shard {
                 for (ssrc, is_retransmission) in [(stream.ssrc, false), (stream.rtx_ssrc, true)] {
                     let source = Source { producer, stream: index as u8, is_retransmission };
                     if let Some(ssrc) = ssrc {
-                        // At the bound the SSRC is learned from its MID later, when others have gone.
+                        // There is room: the bound is checked above.
                         transport.sources.learn(ssrc, source);
                     }
                 }
@@ -636,6 +642,12 @@ fn check_extension_ids(ids: impl Iterator<Item = u8>) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// SSRCs that a producer's packets may have at a time: one for each encoding, and one for what is sent again of it.
+fn sources_of(produce: &Produce) -> usize {
+    let has_rtx = produce.codecs.iter().any(|codec| codec.rtx_pt.is_some());
+    produce.encodings.len() * (1 + usize::from(has_rtx))
 }
 
 pub(crate) fn check_limit(count: usize, max: usize, what: &str) -> Result<(), Refused> {

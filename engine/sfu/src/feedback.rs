@@ -80,9 +80,13 @@ impl Shard {
             Packet::Nack(nack) => self.on_nack(now, slot, nack, budget, tx),
             Packet::Pli(pli) => self.on_keyframe_request(slot, pli.media(), Asked::Pli, budget),
             // One entry for a consumer that has closed is no reason to lose the others.
-            Packet::Fir(fir) => fir.entries().fold(Ok(()), |taken, (media, _)| {
-                taken.and(self.on_keyframe_request(slot, media, Asked::Fir, budget))
-            }),
+            Packet::Fir(fir) => {
+                let mut taken = Ok(());
+                for (media, _) in fir.entries() {
+                    taken = taken.and(self.on_keyframe_request(slot, media, Asked::Fir, budget));
+                }
+                taken
+            }
             // Names we gave ourselves, a farewell that signaling tells too, and what nobody asked for.
             _ => Ok(()),
         }

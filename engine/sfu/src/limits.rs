@@ -68,7 +68,7 @@ pub const CONSUMERS_PER_TRANSPORT_MAX: usize = 1024;
 pub const CONSUMERS_PER_PRODUCER_MAX: usize = 16_384;
 
 /// Received SSRCs a transport remembers: media and retransmission of each encoding, three layers of every
-/// producer. At the bound a new SSRC is not learned and its packets are dropped and counted.
+/// producer. A producer that could need more is refused.
 pub const SSRCS_PER_TRANSPORT_MAX: usize = 96;
 
 /// SSRCs that the consumers of a transport may have over its life, those of closed consumers too: a track with

@@ -38,13 +38,19 @@ impl Credential {
     fn try_generate() -> Result<(Self, Vec<u8>), BadCredential> {
         let key = PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?)?)?;
         let certificate = self_signed(&key)?;
-        Ok((Self { inner: Arc::new(raw::credential(&certificate, &key)?) }, certificate))
+        Ok((Self { inner: Arc::new(raw::credential(&[&certificate], &key)?) }, certificate))
     }
 
-    /// One that exists: the certificate, and its private key as PKCS #8, PKCS #1 or SEC 1, both in DER.
-    pub fn from_der(certificate: &[u8], private_key: &[u8]) -> Result<Self, BadCredential> {
+    /// One that exists: the certificate, those that lead to a root (each signed by the next), and the first one's private key as PKCS #8,
+    /// PKCS #1 or SEC 1, all in DER.
+    pub fn from_der(
+        certificate: &[u8],
+        intermediates: &[&[u8]],
+        private_key: &[u8],
+    ) -> Result<Self, BadCredential> {
         let key = PKey::private_key_from_der(private_key)?;
-        Ok(Self { inner: Arc::new(raw::credential(certificate, &key)?) })
+        let chain = [&[certificate], intermediates].concat();
+        Ok(Self { inner: Arc::new(raw::credential(&chain, &key)?) })
     }
 }
 

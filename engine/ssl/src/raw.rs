@@ -52,9 +52,9 @@ extern "C" fn present(_: *const ffi::SSL, out: *mut ffi::timeval) {
     }
 }
 
-/// A certificate in DER with its key.
-pub(crate) fn credential(certificate: &[u8], key: &PKeyRef<Private>) -> Result<SslCredential, ErrorStack> {
-    // SAFETY: the credential is owned by the wrapper as soon as it is known to exist; the buffer is
+/// Certificates in DER, each signed by the next, and the key of the first.
+pub(crate) fn credential(chain: &[&[u8]], key: &PKeyRef<Private>) -> Result<SslCredential, ErrorStack> {
+    // SAFETY: the credential is owned by the wrapper as soon as it is known to exist; the buffers are
     // counted by the credential and released here; both calls copy or count what they are given.
     unsafe {
         let credential = ffi::SSL_CREDENTIAL_new_x509();
@@ -62,12 +62,13 @@ pub(crate) fn credential(certificate: &[u8], key: &PKeyRef<Private>) -> Result<S
             return Err(ErrorStack::get());
         }
         let credential = SslCredential::from_ptr(credential);
-        let buffer = ffi::CRYPTO_BUFFER_new(certificate.as_ptr(), certificate.len(), std::ptr::null_mut());
-        let chain = [buffer];
-        let taken = !buffer.is_null()
-            && ffi::SSL_CREDENTIAL_set1_cert_chain(credential.as_ptr(), chain.as_ptr(), 1) == 1
+        let buffer = |der: &&[u8]| ffi::CRYPTO_BUFFER_new(der.as_ptr(), der.len(), std::ptr::null_mut());
+        let buffers: Vec<_> = chain.iter().map(buffer).collect();
+        let taken = buffers.iter().all(|buffer| !buffer.is_null())
+            && ffi::SSL_CREDENTIAL_set1_cert_chain(credential.as_ptr(), buffers.as_ptr(), buffers.len()) == 1
             && ffi::SSL_CREDENTIAL_set1_private_key(credential.as_ptr(), key.as_ptr()) == 1;
-        ffi::CRYPTO_BUFFER_free(buffer);
+        // Releasing a null pointer does nothing.
+        buffers.into_iter().for_each(|buffer| ffi::CRYPTO_BUFFER_free(buffer));
         if taken { Ok(credential) } else { Err(ErrorStack::get()) }
     }
 }

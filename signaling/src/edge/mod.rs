@@ -33,6 +33,9 @@ use stream::ClientStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
+/// Where a supervisor or a proxy asks whether this process serves.
+pub const HEALTH: &str = "/healthz";
+
 /// What an operator may choose.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -184,6 +187,8 @@ impl Edge {
         if client.is_behind_proxy {
             match forwarded_for(request.headers(), &self.trusted) {
                 Some(address) => client.address = address,
+                // A proxy's own health checks are for no client.
+                None if request.uri().path() == HEALTH => {}
                 None => {
                     if let Some(others) = self.unnamed.now(Instant::now()) {
                         let proxy = client.address;

@@ -1,8 +1,7 @@
 //! How many of something there may be, of one address and of all.
 
-use crate::rate::site;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Counts what is taken.
@@ -16,8 +15,8 @@ pub struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// Never more entries than `all`.
-    by_site: HashMap<IpAddr, usize>,
+    /// By network and the length of its prefix. Never more than three entries for each of `all`.
+    by_network: HashMap<(IpAddr, u8), usize>,
 }
 
 /// Which bound was reached.
@@ -35,31 +34,36 @@ pub enum Full {
 #[derive(Debug)]
 pub struct Place {
     of: Arc<Places>,
-    site: Option<IpAddr>,
+    address: Option<IpAddr>,
 }
 
 impl Places {
-    /// So many of all, and so many of one IPv4 address or IPv6 /64.
+    /// So many of all, and so many of one IPv4 address or IPv6 /64. Providers give one customer a /56 or a /48 too (RFC 6177): those may take
+    /// 4 and 8 times as many.
     pub fn new(all: usize, per_address: usize) -> Arc<Self> {
         Arc::new(Self { all, per_address, taken: Mutex::default() })
     }
 
     /// Takes a place for an address; without one, it counts among all alone.
     pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Full> {
-        let site = address.map(site);
         let mut taken = self.taken();
         if taken.all >= self.all {
             return Err(Full::All);
         }
-        if let Some(site) = site {
-            let of_site = taken.by_site.get(&site).copied().unwrap_or(0);
-            if of_site >= self.per_address {
+        if let Some(address) = address {
+            let is_full = |(key, times): ((IpAddr, u8), usize)| {
+                taken
+                    .by_network
+                    .get(&key)
+                    .is_some_and(|taken| *taken >= self.per_address.saturating_mul(times))
+            };
+            if networks(address).any(is_full) {
                 return Err(Full::Address);
             }
-            taken.by_site.insert(site, of_site + 1);
+            networks(address).for_each(|(key, _)| *taken.by_network.entry(key).or_default() += 1);
         }
         taken.all += 1;
-        Ok(Place { of: self.clone(), site })
+        Ok(Place { of: self.clone(), address })
     }
 
     /// Exchanges a place for one that counts for an address.
@@ -82,14 +86,32 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.of.taken();
         taken.all -= 1;
-        if let Some(site) = self.site
-            && let Some(of_site) = taken.by_site.get_mut(&site)
-        {
-            *of_site -= 1;
-            if *of_site == 0 {
-                taken.by_site.remove(&site);
+        for (key, _) in self.address.into_iter().flat_map(networks) {
+            if let Some(of_network) = taken.by_network.get_mut(&key) {
+                *of_network -= 1;
+                if *of_network == 0 {
+                    taken.by_network.remove(&key);
+                }
             }
         }
+    }
+}
+
+/// The networks that an address counts for, each with its prefix length, and how many times the bound of one address it may take.
+fn networks(address: IpAddr) -> impl Iterator<Item = ((IpAddr, u8), usize)> {
+    let address = address.to_canonical();
+    let prefixes: &[(u8, usize)] = match address {
+        IpAddr::V4(_) => &[(32, 1)],
+        IpAddr::V6(_) => &[(64, 1), (56, 4), (48, 8)],
+    };
+    prefixes.iter().map(move |(len, times)| ((network(address, *len), *len), *times))
+}
+
+/// The first address of the network of this prefix length.
+fn network(address: IpAddr, len: u8) -> IpAddr {
+    match address {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << (128 - len))).into(),
+        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & (u32::MAX << (32 - len))).into(),
     }
 }
 
@@ -121,8 +143,23 @@ mod tests {
         let proxied = places.take(None).expect("a place");
         let counted =
             places.take_instead(proxied, "2001:db8::1".parse().expect("an address")).expect("a place");
-        assert_eq!((places.count(), places.taken().by_site.len()), (1, 1));
+        assert_eq!((places.count(), places.taken().by_network.len()), (1, 3));
         drop(counted);
-        assert_eq!((places.count(), places.taken().by_site.len()), (0, 0));
+        assert_eq!((places.count(), places.taken().by_network.len()), (0, 0));
+    }
+
+    #[test]
+    fn one_customers_ipv6_networks_take_a_few_times_the_places_of_one_address() {
+        let places = Places::new(1_000, 2);
+        let of = |network: u16, nth: u16| Some(IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, nth]));
+        // Of a /56, four times as many as one /64 may take; of a /48, eight times.
+        let held: Vec<_> = (0..0x1000).filter_map(|network| places.take(of(network, 1)).ok()).collect();
+        assert_eq!(held.len(), 16);
+        let first: Vec<_> = held.iter().filter_map(|place| place.address).take(9).collect();
+        assert_eq!((first[7], first[8]), (of(7, 1).expect("an address"), of(0x100, 1).expect("an address")));
+        assert_eq!(places.take(of(0xffff, 1)).err(), Some(Full::Address));
+        let _another = places.take(ip("2001:db8:1::1")).expect("another customer");
+        drop(held);
+        assert_eq!((places.count(), places.taken().by_network.len()), (1, 3));
     }
 }

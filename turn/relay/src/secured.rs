@@ -210,7 +210,6 @@ impl Secured {
             },
         };
         if let Some(Some(client)) = dtls.clients.get_mut(index as usize) {
-            client.seen_at = now;
             // A failure shows in what is said next.
             let _ = client.endpoint.on_datagram(now, bytes);
         }
@@ -236,7 +235,7 @@ impl Secured {
     fn follow(&mut self, now: Instant, index: u32, tx: &mut impl Tx) {
         loop {
             let Some(dtls) = &mut self.dtls else { return };
-            match dtls.next(index, tx) {
+            match dtls.next(now, index, tx) {
                 Said::Data(path) => {
                     let mut opened = std::mem::take(&mut dtls.opened);
                     let datagram = Datagram { path, received_at: now, bytes: &mut opened };
@@ -306,7 +305,7 @@ impl Dtls {
     }
 
     /// The next thing an endpoint says that somebody else has to act on; datagrams are sent.
-    fn next(&mut self, index: u32, tx: &mut impl Tx) -> Said {
+    fn next(&mut self, now: Instant, index: u32, tx: &mut impl Tx) -> Said {
         let Some(Some(client)) = self.clients.get_mut(index as usize) else { return Said::Nothing };
         let path = client.path;
         if client.endpoint.is_connected() && !std::mem::replace(&mut client.is_open, true) {
@@ -319,6 +318,8 @@ impl Dtls {
             match client.endpoint.poll(&mut self.buffer) {
                 dtls::Output::Datagram(bytes) => send(tx, FLOW, path, bytes),
                 dtls::Output::ApplicationData(bytes) => {
+                    // What is not authentic keeps no place.
+                    client.seen_at = now;
                     self.opened.clear();
                     self.opened.extend_from_slice(bytes);
                     return Said::Data(path);

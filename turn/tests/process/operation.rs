@@ -98,6 +98,24 @@ fn sighup_reads_users_and_certificate_again_and_a_mistake_changes_nothing() {
 }
 
 #[test]
+fn sighup_takes_another_kind_of_key_and_a_chain_over_tls_and_dtls() {
+    let folder = Folder::new();
+    folder.make_certificate("first");
+    let (certificate, key) = (folder.argument("cert.pem"), folder.argument("key.pem"));
+    let mut server =
+        Server::start_in(folder, &["--user", "u:p", "--certificate", &certificate, "--private-key", &key]);
+    for protocol in ["-tls1_3", "-dtls1_2"] {
+        assert_eq!(names_in_chain(server.tls_port, protocol), ["first"], "{protocol}");
+    }
+    server.folder().make_rsa_chain("second");
+    server.signal(Signal::HUP);
+    server.await_log("are read again");
+    for protocol in ["-tls1_3", "-tls1_2", "-dtls1_2"] {
+        assert_eq!(names_in_chain(server.tls_port, protocol), ["second", "issuer"], "{protocol}");
+    }
+}
+
+#[test]
 fn the_certificate_may_be_an_option_and_its_key_in_the_file() {
     let folder = Folder::new();
     folder.make_certificate("here");
@@ -155,20 +173,22 @@ fn who_asks_for_metrics_byte_by_byte_does_not_keep_others_from_them() {
 
 /// Whose certificate is shown there.
 fn name_in_certificate(port: u16) -> String {
-    let mut client = Command::new("openssl")
-        .args(["s_client", "-connect", &format!("127.0.0.1:{port}"), "-verify_quiet"])
+    names_in_chain(port, "-tls1_3").first().cloned().unwrap_or_default()
+}
+
+/// The names of all certificates that the server sends to OpenSSL's client, the first one's first.
+fn names_in_chain(port: u16, protocol: &str) -> Vec<String> {
+    let output = Command::new("openssl")
+        .args(["s_client", "-connect", &format!("127.0.0.1:{port}"), "-verify_quiet", "-showcerts", protocol])
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
+        .output()
         .expect("openssl, which .ci/test installs");
-    let output = {
-        let _ = client.wait();
-        client.wait_with_output().unwrap()
-    };
     let text = String::from_utf8_lossy(&output.stdout);
-    let subject = text.lines().find_map(|line| line.strip_prefix("subject=")).unwrap_or_default();
-    subject.trim_start_matches("CN").trim_start_matches([' ', '=']).to_owned()
+    // " 0 s:CN = first"
+    let subjects = text.lines().filter_map(|line| line.split_once(" s:").map(|(_, subject)| subject));
+    subjects
+        .map(|subject| subject.trim_start_matches("CN").trim_start_matches([' ', '=']).to_owned())
+        .collect()
 }
 
 #[test]

@@ -157,15 +157,39 @@ impl Folder {
 
     /// Writes `cert.pem` and `key.pem`, for this name.
     pub fn make_certificate(&self, name: &str) {
+        self.make_certificate_of(name, EC, &[], "cert.pem", "key.pem");
+    }
+
+    /// Writes an RSA key to `key.pem`, and its certificate, signed by another one, with that one to `cert.pem`.
+    pub fn make_rsa_chain(&self, name: &str) {
+        self.make_certificate_of("issuer", EC, &[], "issuer.pem", "issuer-key.pem");
+        let issuer = [("-CA", self.path("issuer.pem")), ("-CAkey", self.path("issuer-key.pem"))];
+        self.make_certificate_of(name, &["rsa:2048"], &issuer, "leaf.pem", "key.pem");
+        let chain = ["leaf.pem", "issuer.pem"].map(|file| fs::read(self.path(file)).unwrap()).concat();
+        fs::write(self.path("cert.pem"), chain).unwrap();
+    }
+
+    fn make_certificate_of(
+        &self,
+        name: &str,
+        key: &[&str],
+        issuer: &[(&str, PathBuf)],
+        certificate: &str,
+        private_key: &str,
+    ) {
         let output = Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
-            .args(["-days", "2", "-subj", &format!("/CN={name}")])
-            .args([Path::new("-keyout"), &self.path("key.pem"), Path::new("-out"), &self.path("cert.pem")])
+            .args(["req", "-x509", "-nodes", "-days", "2", "-subj", &format!("/CN={name}"), "-newkey"])
+            .args(key)
+            .args(issuer.iter().flat_map(|(option, path)| [Path::new(option), path]))
+            .args([Path::new("-keyout"), &self.path(private_key), Path::new("-out"), &self.path(certificate)])
             .output()
             .expect("openssl, which .ci/test installs");
         assert!(output.status.success(), "{output:?}");
     }
 }
+
+/// What `openssl req -newkey` is told for ECDSA on P-256.
+const EC: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
 
 impl Drop for Folder {
     fn drop(&mut self) {

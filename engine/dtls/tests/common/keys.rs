@@ -31,7 +31,7 @@ pub fn certificate(kind: Kind) -> Certificate {
 pub fn with_name_parts(kind: Kind, parts: usize) -> Certificate {
     let key = key(kind);
     let certificate = self_made(&key, parts);
-    Certificate::from_der(&certificate, &key.private_key_to_der_pkcs8().unwrap()).unwrap()
+    Certificate::from_der(&certificate, &[], &key.private_key_to_der_pkcs8().unwrap()).unwrap()
 }
 
 fn key(kind: Kind) -> PKey<Private> {
