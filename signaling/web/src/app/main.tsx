@@ -1,6 +1,6 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { currentCall, useStore } from '../store/store';
+import { currentCall, useCallStore } from '../stores/useCallStore';
 import { App } from './App';
 import './style.css';
 
@@ -10,12 +10,12 @@ declare global {
      * For debugging in the console and for browser tests: the store, and the running call with its `history` and `getStats`. Nothing in the app
      * reads it.
      */
-    __leat: { store: typeof useStore; readonly call: ReturnType<typeof currentCall> };
+    __leat: { store: typeof useCallStore; readonly call: ReturnType<typeof currentCall> };
   }
 }
 
 window.__leat = {
-  store: useStore,
+  store: useCallStore,
   get call() {
     return currentCall();
   },

@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef, useState } from 'react';
-import type { CallView, PeerView } from '../../client';
-import { useStore } from '../../store/store';
+import type { CallView, PeerView } from '../../sdk';
+import { useCallStore } from '../../stores/useCallStore';
 import { layout } from '../layout';
 import { Tile, type TileProps } from './Tile';
 
@@ -60,7 +60,7 @@ function ownTiles({ local, peerId, displayName, speaking }: CallView): TileProps
 export function Grid({ call }: { call: CallView }) {
   const element = useRef<HTMLDivElement>(null);
   const [space, setSpace] = useState({ width: 0, height: 0 });
-  const notify = useStore((state) => state.notify);
+  const notify = useCallStore((state) => state.notify);
 
   useLayoutEffect(() => {
     const grid = element.current;

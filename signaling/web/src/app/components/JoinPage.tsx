@@ -1,5 +1,5 @@
 import { type FormEvent, useState } from 'react';
-import { useStore } from '../../store/store';
+import { useCallStore } from '../../stores/useCallStore';
 import { Icon, Mark } from './Icon';
 import { Video } from './Video';
 
@@ -8,8 +8,8 @@ const ROOM_PATTERN = '[A-Za-z0-9._\\-]{1,64}';
 const NAME_LEN_MAX = 64;
 
 function Preview() {
-  const devices = useStore((state) => state.devices);
-  const { toggleMicrophone, toggleCamera } = useStore.getState();
+  const devices = useCallStore((state) => state.devices);
+  const { toggleMicrophone, toggleCamera } = useCallStore.getState();
   const visible = devices.video !== null && devices.videoOn;
   const audible = devices.audio !== null && devices.audioOn;
   return (
@@ -46,8 +46,8 @@ function Preview() {
 
 /** Before the call: who, where, and how one looks. */
 export function JoinPage() {
-  const { room, name, token, failure } = useStore();
-  const { setForm, join } = useStore.getState();
+  const { room, name, token, failure } = useCallStore();
+  const { setForm, join } = useCallStore.getState();
   const [joining, setJoining] = useState(false);
   // Most servers people try this on need no token; one that does says so.
   const [tokenShown, setTokenShown] = useState(token !== '');

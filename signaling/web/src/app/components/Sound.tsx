@@ -1,11 +1,11 @@
 import { useEffect, useRef } from 'react';
-import { useStore } from '../../store/store';
+import { useCallStore } from '../../stores/useCallStore';
 
 /** One remote audio track, audible. */
 function Sound({ track }: { track: MediaStreamTrack }) {
   const element = useRef<HTMLAudioElement>(null);
-  const setSoundBlocked = useStore((state) => state.setSoundBlocked);
-  const blocked = useStore((state) => state.soundBlocked);
+  const setSoundBlocked = useCallStore((state) => state.setSoundBlocked);
+  const blocked = useCallStore((state) => state.soundBlocked);
 
   useEffect(() => {
     const audio = element.current;
@@ -28,7 +28,7 @@ function Sound({ track }: { track: MediaStreamTrack }) {
 
 /** Everything there is to hear. */
 export function Sounds() {
-  const peers = useStore((state) => state.call?.peers);
+  const peers = useCallStore((state) => state.call?.peers);
   const sources = (peers ?? []).flatMap((peer) => peer.sources);
   return sources.map(({ id, kind, track }) => kind === 'audio' && track && <Sound key={id} track={track} />);
 }

@@ -1,5 +1,5 @@
 import { useEffect, useRef } from 'react';
-import { useStore } from '../../store/store';
+import { useCallStore } from '../../stores/useCallStore';
 import { hue, initials } from '../names';
 import { Icon } from './Icon';
 import { Video } from './Video';
@@ -28,7 +28,7 @@ export interface TileProps {
 /** Tells the call how large the source is shown, so that no larger picture comes than fits. */
 function useDisplayHeight(sourceId: string | null) {
   const element = useRef<HTMLElement>(null);
-  const showAt = useStore((state) => state.showAt);
+  const showAt = useCallStore((state) => state.showAt);
   useEffect(() => {
     const tile = element.current;
     if (!tile || sourceId === null) return;

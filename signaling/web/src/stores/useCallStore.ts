@@ -2,7 +2,7 @@
 // from here and call its actions; they hold no state of a call themselves.
 
 import { create } from 'zustand';
-import { Call, type CallView, captureDevices, captureOne, captureScreen, problemOf, SignalError } from '../client';
+import { Call, type CallView, captureDevices, captureOne, captureScreen, problemOf, SignalError } from '../sdk';
 import { readLink } from './link';
 
 /** Notices on screen at once; an older one makes room. */
@@ -31,7 +31,7 @@ export interface Failure {
   message: string;
 }
 
-export interface AppState {
+export interface CallState {
   room: string;
   name: string;
   token: string;
@@ -47,7 +47,7 @@ export interface AppState {
   /** The browser does not play sound before the user touches the page. */
   soundBlocked: boolean;
 
-  setForm(form: Partial<Pick<AppState, 'room' | 'name' | 'token'>>): void;
+  setForm(form: Partial<Pick<CallState, 'room' | 'name' | 'token'>>): void;
   openDevices(): Promise<void>;
   toggleMicrophone(): Promise<void>;
   toggleCamera(): Promise<void>;
@@ -74,7 +74,7 @@ export function currentCall(): Call | null {
 
 const link = readLink();
 
-export const useStore = create<AppState>()((set, get) => {
+export const useCallStore = create<CallState>()((set, get) => {
   const patchDevices = (patch: Partial<Devices>) => set(({ devices }) => ({ devices: { ...devices, ...patch } }));
 
   /** Switches a device: in the call when there is one, and in the preview always. */

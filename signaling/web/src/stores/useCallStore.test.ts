@@ -1,7 +1,7 @@
 import { beforeEach, expect, test, vi } from 'vitest';
-import type { CallEvents, CallView, Captured, LocalSource } from '../client';
-import { fakeTrack } from '../client/testing';
-import { useStore } from './store';
+import type { CallEvents, CallView, Captured, LocalSource } from '../sdk';
+import { fakeTrack } from '../sdk/testing';
+import { useCallStore } from './useCallStore';
 
 /** A call that does what it is told, and shows it at once. Hoisted, as the mock below is, which needs it. */
 const { FakeCall, calls } = vi.hoisted(() => {
@@ -45,15 +45,15 @@ const { FakeCall, calls } = vi.hoisted(() => {
 /** How the browser answers when it is asked for both devices. */
 const answer = vi.hoisted(() => ({ devices: null as null | (() => Promise<Captured>) }));
 
-vi.mock('../client', async (real) => ({
-  ...(await real<typeof import('../client')>()),
+vi.mock('../sdk', async (real) => ({
+  ...(await real<typeof import('../sdk')>()),
   Call: FakeCall,
   captureDevices: async () => answer.devices?.() ?? { audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null },
   captureOne: async (kind: 'audio' | 'video') => ({ track: fakeTrack(kind) }),
   captureScreen: async () => fakeTrack('video'),
 }));
 
-const state = () => useStore.getState();
+const state = () => useCallStore.getState();
 const running = () => calls.at(-1) as InstanceType<typeof FakeCall>;
 const trackOf = (source: string) => running().local.get(source)?.track as MediaStreamTrack;
 

@@ -8,8 +8,8 @@ import { Device } from 'mediasoup-client';
 import { ErrorCode, type IceServer, type Joined } from '../gen/signal_pb';
 import { type Payload, SignalChannel } from './channel';
 import { isFinal, SignalError, SocketLost } from './errors';
-import { sendGoodbye } from './goodbye';
 import { defaultPolicy, type EncodingPolicy, spatialLayerFor } from './layers';
+import { sendLeaveBeacon } from './leave_beacon';
 import { type Backup, type Direction, type Incoming, type Layers, type LocalSource, Media } from './media';
 import * as roster from './roster';
 import { next, type SessionEvent, type SessionState } from './session';
@@ -173,7 +173,7 @@ export class Call {
   /** The page is going away: there is no time to wait for an answer. What it says last on its socket is lost sometimes, so it is said twice. */
   abandon(): void {
     this.#channel.tell({ case: 'leave', value: {} });
-    if (this.#identity && !this.#ended) sendGoodbye(this.#options.url, this.#identity.peerId, this.#identity.secret);
+    if (this.#identity && !this.#ended) sendLeaveBeacon(this.#options.url, this.#identity.peerId, this.#identity.secret);
     this.#dispatch('CLIENT_DISCONNECT');
     this.#channel.close();
   }
