@@ -2,8 +2,9 @@ import { create, fromBinary } from '@bufbuild/protobuf';
 import type { types } from 'mediasoup-client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ErrorCode, GoodbyeSchema, type JoinRoom, type Peer, PeerSchema } from '../gen/signal_pb';
-import { Call, type CallView } from './call';
+import { Call } from './call';
 import { FakeServer, fakeDevice, fakeTrack, refusal, setConnectionState } from './testing';
+import type { CallView } from './view';
 
 const SOON = { timeout: 30_000, interval: 5 };
 

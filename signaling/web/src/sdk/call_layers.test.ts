@@ -2,8 +2,9 @@ import { create } from '@bufbuild/protobuf';
 import type { types } from 'mediasoup-client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ErrorCode, type JoinRoom, PeerSchema } from '../gen/signal_pb';
-import { Call, type CallView } from './call';
+import { Call } from './call';
 import { type FakeSender, FakeServer, fakeDevice, fakeTrack, refusal } from './testing';
+import type { CallView } from './view';
 
 const SOON = { timeout: 30_000, interval: 5 };
 

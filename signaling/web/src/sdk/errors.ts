@@ -50,3 +50,12 @@ export function isFinal(error: unknown): boolean {
       return error.retryAfterMs === 0;
   }
 }
+
+/** The pause that the server asks for; 0 when it asks for none. */
+export function retryAfterMs(error: unknown): number {
+  return error instanceof SignalError ? error.retryAfterMs : 0;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,7 +1,11 @@
-// The client library: everything a user interface needs for a call, and nothing of one.
+// The SDK: everything an application needs for a call. It knows neither React nor the page.
 
-export { Call, type CallEvents, type CallOptions, type CallView, type PeerView, type SourceView } from './call';
+export { Call } from './call';
 export { type Captured, captureDevices, captureOne, captureScreen, problemOf } from './capture';
+export type { CallOptions } from './entry';
 export { SignalError } from './errors';
-export type { Layers, LocalSource } from './media';
+export type { HistoryEntry } from './history';
+export type { Layers } from './layers';
 export type { SessionState } from './session';
+export type { Direction, LocalSource } from './sources';
+export type { CallEvents, CallView, PeerView, SourceView } from './view';

@@ -14,6 +14,12 @@ export interface EncodingPolicy {
 /** What a client does without a word from the server. */
 export const defaultPolicy: EncodingPolicy = { scalabilityMode: 'L1T1', opusStereo: false, opusDtx: true };
 
+/** A pair of layers. As a preference without `temporalLayer`: all frame rates. */
+export interface Layers {
+  spatialLayer: number;
+  temporalLayer?: number;
+}
+
 export interface LayerCounts {
   spatial: number;
   temporal: number;

@@ -1,5 +1,6 @@
-// The media of one life of the engine: a send and a receive transport, what goes out and what comes in. Nothing here outlives its engine;
-// after a loss the call makes a new one. Methods do one thing each and may fail; what is wanted, and when to try again, the call decides.
+// The media of one life of the engine: a send and a receive transport, and their producers and consumers. Nothing here outlives its engine;
+// after a loss, `lifecycle.ts` opens a new `Media`. Each method does one thing and may fail. `sync.ts` decides what is to be done, `work.ts` when
+// to try again.
 
 import type { Device, types } from 'mediasoup-client';
 import type { IceServer } from '../gen/signal_pb';
@@ -9,12 +10,14 @@ import {
   countsOf,
   type EncodingPolicy,
   isSimulcastCodec,
+  type Layers,
   modeFor,
   type Share,
   sharesOf,
   supports,
 } from './layers';
 import type { MediaKind } from './roster';
+import { type Backup, type Direction, Hints, type Incoming, type LocalSource, type Outgoing } from './sources';
 import {
   fromIceParameters,
   fromIceServers,
@@ -39,60 +42,7 @@ const SCREEN_PRIORITY = 10;
 /** Where the browser's estimate begins, so that the picture is sharp in the first second. Kilobits a second. */
 const VIDEO_START_KBPS = 1_000;
 
-export type Direction = 'send' | 'recv';
-
-/** Something this client sends or wants to send. */
-export interface LocalSource {
-  readonly source: string;
-  readonly kind: MediaKind;
-  readonly track: MediaStreamTrack;
-  readonly paused: boolean;
-}
-
-/** The same source in a second codec, for those who cannot play the first. */
-export interface Backup {
-  /** Names it among what goes out. */
-  readonly key: string;
-  /** The producer that it stands in for. */
-  readonly producerId: string;
-  readonly mimeType: string;
-}
-
-/** A producer, and what the server believes of it. */
-export interface Outgoing {
-  readonly producer: types.Producer;
-  /** The source's name, or a backup's key. */
-  readonly key: string;
-  /** How it is encoded while everything of it is wanted. */
-  readonly encodings: readonly types.RtpEncodingParameters[];
-  serverPaused: boolean;
-  /** The spatial layers that its encoder was last told to send; null is all. */
-  sending: ReadonlySet<number> | null;
-}
-
-/** A pair of layers; as a wish without `temporalLayer`, all frame rates. */
-export interface Layers {
-  spatialLayer: number;
-  temporalLayer?: number;
-}
-
-/** A consumer, and what the server believes of it. */
-export interface Incoming {
-  readonly consumer: types.Consumer;
-  readonly peerId: string;
-  /** Spatial layers there are; 1 where there is nothing to choose. */
-  readonly spatialLayers: number;
-  serverPaused: boolean;
-  preferred: Layers | null;
-}
-
-/** What a consumer is sent, as the server says, and since when (milliseconds since the epoch). Null layers are nothing. */
-export interface Sent {
-  layers: Layers | null;
-  at: number;
-}
-
-interface Leg {
+interface TransportPath {
   readonly direction: Direction;
   readonly transport: types.Transport;
   wantsRestart: boolean;
@@ -127,24 +77,15 @@ export class Media {
   readonly outgoing = new Map<string, Outgoing>();
   /** By producer id. */
   readonly incoming = new Map<string, Incoming>();
-  /** Names of work under way or waiting for its next try; the call's, kept here because they die together. */
-  readonly busy = new Set<string>();
-  /** How often each of them has failed in a row. */
-  readonly failures = new Map<string, number>();
-  /** By producer id, the spatial layers that somebody takes. The server may say so before its answer tells the producer's id. */
-  readonly wanted = new Map<string, ReadonlySet<number>>();
-  /** Backups that the server has asked for, by key. */
-  readonly backups = new Map<string, Backup>();
-  /** By consumer id. */
-  readonly sent = new Map<string, Sent>();
+  readonly hints = new Hints();
 
   readonly #device: Device;
   readonly #request: Request;
   readonly #events: MediaEvents;
-  readonly #legs: Record<Direction, Leg>;
+  readonly #paths: Record<Direction, TransportPath>;
   readonly #whenClosed: Promise<never>;
   #reject: (reason: MediaClosed) => void = () => undefined;
-  #broken = false;
+  #broken: Error | null = null;
   #closed = false;
 
   /** Makes both transports in the engine. */
@@ -186,15 +127,15 @@ export class Media {
     this.#device = device;
     this.#request = request;
     this.#events = events;
-    this.#legs = { send: this.#leg('send', send), recv: this.#leg('recv', recv) };
+    this.#paths = { send: this.#watch('send', send), recv: this.#watch('recv', recv) };
     this.#whenClosed = new Promise((_, reject) => {
       this.#reject = reject;
     });
     this.#whenClosed.catch(() => undefined);
   }
 
-  #leg(direction: Direction, transport: types.Transport): Leg {
-    const leg: Leg = { direction, transport, wantsRestart: false, timer: undefined };
+  #watch(direction: Direction, transport: types.Transport): TransportPath {
+    const path: TransportPath = { direction, transport, wantsRestart: false, timer: undefined };
     transport.on('connect', ({ dtlsParameters }, done, failed) => {
       if (this.#broken) {
         failed(new MediaBroken());
@@ -206,7 +147,7 @@ export class Media {
       ).then(
         () => done(),
         (error: Error) => {
-          this.#broken = true;
+          this.#broken ??= error;
           failed(error);
         },
       );
@@ -230,17 +171,17 @@ export class Media {
         ).then(({ id }) => done({ id }), failed);
       });
     }
-    transport.on('connectionstatechange', (state) => this.#onState(leg, state));
-    return leg;
+    transport.on('connectionstatechange', (state) => this.#onState(path, state));
+    return path;
   }
 
-  #onState(leg: Leg, state: types.ConnectionState): void {
-    clearTimeout(leg.timer);
-    if (state === 'connected') leg.wantsRestart = false;
-    if (state === 'failed') leg.wantsRestart = true;
+  #onState(path: TransportPath, state: types.ConnectionState): void {
+    clearTimeout(path.timer);
+    if (state === 'connected') path.wantsRestart = false;
+    if (state === 'failed') path.wantsRestart = true;
     if (state === 'disconnected') {
-      leg.timer = setTimeout(() => {
-        leg.wantsRestart = true;
+      path.timer = setTimeout(() => {
+        path.wantsRestart = true;
         this.#events.onPath();
       }, RESTART_AFTER_MS);
     }
@@ -248,47 +189,47 @@ export class Media {
   }
 
   /**
-   * A transport did not get as far as its handshake. mediasoup-client has added the first track to its peer connection by then and does not take it
-   * out again, so that whatever is tried on this transport later fails: only a new one helps.
+   * Why a transport could not be connected, or null. mediasoup-client has added the first track to its peer connection by then and does not remove it,
+   * so every later action on this transport fails: only a new transport helps.
    */
-  get broken(): boolean {
+  get broken(): Error | null {
     return this.#broken;
   }
 
   /** False while a transport that was in use has no path. */
   get pathUp(): boolean {
-    return Object.values(this.#legs).every(({ transport }) => !['disconnected', 'failed'].includes(transport.connectionState));
+    return Object.values(this.#paths).every(({ transport }) => !['disconnected', 'failed'].includes(transport.connectionState));
   }
 
   /** True when every transport either carries media or has none to carry. */
   get pathSettled(): boolean {
     const idle = { send: this.outgoing.size === 0, recv: this.incoming.size === 0 };
-    return Object.values(this.#legs).every(
+    return Object.values(this.#paths).every(
       ({ transport, direction }) =>
         transport.connectionState === 'connected' || (transport.connectionState === 'new' && idle[direction]),
     );
   }
 
   get restartsDue(): Direction[] {
-    return (['send', 'recv'] as const).filter((direction) => this.#legs[direction].wantsRestart);
+    return (['send', 'recv'] as const).filter((direction) => this.#paths[direction].wantsRestart);
   }
 
   /** New ICE credentials for a transport that lost its path. */
   async restartIce(direction: Direction): Promise<void> {
-    const leg = this.#legs[direction];
+    const path = this.#paths[direction];
     const { iceParameters, iceServers } = await this.#unlessClosed(
-      this.#request({ case: 'restartIce', value: { transportId: leg.transport.id } }, 'iceRestarted'),
+      this.#request({ case: 'restartIce', value: { transportId: path.transport.id } }, 'iceRestarted'),
     );
     if (!iceParameters) throw new Error('IceRestarted carries no ICE parameters');
     // The restart gathers anew, and the credential that the transport was made with may have expired.
     if (iceServers.length > 0) {
-      await this.#unlessClosed(leg.transport.updateIceServers({ iceServers: fromIceServers(iceServers) }));
+      await this.#unlessClosed(path.transport.updateIceServers({ iceServers: fromIceServers(iceServers) }));
     }
-    await this.#unlessClosed(leg.transport.restartIce({ iceParameters: fromIceParameters(iceParameters) }));
-    leg.wantsRestart = false;
-    clearTimeout(leg.timer);
-    leg.timer = setTimeout(() => {
-      if (leg.transport.connectionState !== 'connected')
+    await this.#unlessClosed(path.transport.restartIce({ iceParameters: fromIceParameters(iceParameters) }));
+    path.wantsRestart = false;
+    clearTimeout(path.timer);
+    path.timer = setTimeout(() => {
+      if (path.transport.connectionState !== 'connected')
         this.#events.onDead(`ICE restart of the ${direction} transport led nowhere`);
     }, RESTART_GIVES_UP_MS);
   }
@@ -302,7 +243,7 @@ export class Media {
     const first = [...this.outgoing.values()].find(({ producer }) => producer.id === producerId);
     if (!first || !this.#codec(mimeType)) return;
     const key = `${first.key} in ${mimeType}`;
-    this.backups.set(key, { key, producerId, mimeType });
+    this.hints.backups.set(key, { key, producerId, mimeType });
   }
 
   /** The codec to send: the first, or a certain one. */
@@ -320,7 +261,7 @@ export class Media {
         : await this.#videoOptions(source, track, policy, this.#codec(backup?.mimeType));
     const appData = { source, paused, contentHint: track.contentHint, backupFor: backup?.producerId };
     const producer = await this.#unlessClosed(
-      this.#legs.send.transport.produce({ track, stopTracks: false, appData, ...encoding }),
+      this.#paths.send.transport.produce({ track, stopTracks: false, appData, ...encoding }),
     );
     if (paused) producer.pause();
     producer.on('trackended', () => this.#events.onSourceEnded(source));
@@ -347,7 +288,7 @@ export class Media {
 
   /** Has the encoder send what somebody takes, and nothing else. Without a word to the server: it asked for this. */
   async sendWanted(outgoing: Outgoing): Promise<void> {
-    const wanted = this.wanted.get(outgoing.producer.id) ?? null;
+    const wanted = this.hints.wanted.get(outgoing.producer.id) ?? null;
     const sender = outgoing.producer.rtpSender;
     if (sender) {
       const parameters = sender.getParameters();
@@ -381,17 +322,13 @@ export class Media {
     if (!outgoing) return;
     outgoing.producer.close();
     this.outgoing.delete(key);
-    this.wanted.delete(outgoing.producer.id);
-    // The server closes backups with what they stand in for.
-    for (const backup of [...this.backups.values()].filter(({ producerId }) => producerId === outgoing.producer.id)) {
-      this.backups.delete(backup.key);
-      this.forgetProducer(backup.key);
-    }
+    // The server closes backups together with their producer.
+    for (const { key } of this.hints.forgetProducer(outgoing.producer.id)) this.forgetProducer(key);
   }
 
   /** Receives a producer. The consumer begins paused on the server: `resumeConsumer` starts it once the decoder is ready. */
   async consume(producerId: string, peerId: string, source: string): Promise<void> {
-    const recv = this.#legs.recv.transport;
+    const recv = this.#paths.recv.transport;
     const answer = await this.#unlessClosed(
       this.#request(
         {
@@ -445,7 +382,7 @@ export class Media {
     if (!incoming) return;
     incoming.consumer.close();
     this.incoming.delete(producerId);
-    this.sent.delete(incoming.consumer.id);
+    this.hints.sent.delete(incoming.consumer.id);
   }
 
   producerIdOf(consumerId: string): string | undefined {
@@ -453,31 +390,37 @@ export class Media {
     return undefined;
   }
 
-  hasTransport(id: string): boolean {
-    return Object.values(this.#legs).some(({ transport }) => transport.id === id);
+  /** The layers a source is received with, as the server reports them; null is nothing, undefined means not reported yet. */
+  layersOf(producerId: string): Layers | null | undefined {
+    const incoming = this.incoming.get(producerId);
+    return incoming && this.hints.sent.get(incoming.consumer.id)?.layers;
   }
 
-  /** What a `Resume` says of this media. */
+  hasTransport(id: string): boolean {
+    return Object.values(this.#paths).some(({ transport }) => transport.id === id);
+  }
+
+  /** What a `Resume` lists of this media. */
   held() {
     return {
       engineEpoch: this.epoch,
-      transports: Object.values(this.#legs).map(({ transport: { id } }) => ({ id })),
+      transports: Object.values(this.#paths).map(({ transport: { id } }) => ({ id })),
       producers: [...this.outgoing.values()].map(({ producer: { id } }) => ({ id })),
       consumers: [...this.incoming.values()].map(({ consumer: { id } }) => ({ id })),
     };
   }
 
   getStats(direction: Direction): Promise<RTCStatsReport> {
-    return this.#legs[direction].transport.getStats();
+    return this.#paths[direction].transport.getStats();
   }
 
   /** Ends it on this side. Work under way ends with `MediaClosed`. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const leg of Object.values(this.#legs)) {
-      clearTimeout(leg.timer);
-      leg.transport.close();
+    for (const path of Object.values(this.#paths)) {
+      clearTimeout(path.timer);
+      path.transport.close();
     }
     this.outgoing.clear();
     this.incoming.clear();
@@ -486,7 +429,7 @@ export class Media {
 
   /** Ends it on both sides, when the engine still has it. */
   closeEverywhere(): void {
-    for (const { transport } of Object.values(this.#legs)) closeOnServer(this.#request, transport.id);
+    for (const { transport } of Object.values(this.#paths)) closeOnServer(this.#request, transport.id);
     this.close();
   }
 

@@ -39,3 +39,26 @@ export function next(state: SessionState, event: SessionEvent): SessionState | n
       return null;
   }
 }
+
+/** The part of `Media` that moves a session on. */
+export interface PathState {
+  /** False while a transport that was in use has no path. */
+  readonly pathUp: boolean;
+  /** True when every transport either carries media or has none to carry. */
+  readonly pathSettled: boolean;
+  readonly restartsDue: readonly unknown[];
+}
+
+/** The event that the state of the media path brings about now. `isSending`: what this client sends has been accepted, or cannot be sent. */
+export function eventDue(state: SessionState, path: PathState, isSending: boolean): SessionEvent | null {
+  switch (state) {
+    case 'Negotiating':
+      return isSending ? 'OFFER_ACCEPTED' : null;
+    case 'Connected':
+      return path.pathUp ? null : 'ICE_DISCONNECT';
+    case 'Reconnecting':
+      return isSending && path.pathSettled && path.restartsDue.length === 0 ? 'ICE_RESTART' : null;
+    default:
+      return null;
+  }
+}
