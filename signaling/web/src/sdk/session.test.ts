@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { next, type SessionEvent, type SessionState } from './session';
+import { eventDue, next, type SessionEvent, type SessionState } from './session';
 
 const states: SessionState[] = ['Handshaking', 'Negotiating', 'Connected', 'Reconnecting', 'Ended'];
 const events: SessionEvent[] = ['AUTH_VALID', 'OFFER_ACCEPTED', 'ICE_DISCONNECT', 'ICE_RESTART', 'CLIENT_DISCONNECT'];
@@ -24,4 +24,14 @@ test('a call with an outage walks the whole figure', () => {
   const walked: (SessionState | null)[] = ['Handshaking'];
   for (const event of events) walked.push(next(walked.at(-1) as SessionState, event));
   expect(walked).toEqual(['Handshaking', 'Negotiating', 'Connected', 'Reconnecting', 'Connected', 'Ended']);
+});
+
+test('the event due follows from the path and from what is sent', () => {
+  const up = { pathUp: true, pathSettled: true, restartsDue: [] };
+  const lost = { pathUp: false, pathSettled: false, restartsDue: ['send'] };
+  const due = (path: typeof lost | typeof up, isSending: boolean) => states.map((state) => eventDue(state, path, isSending));
+  expect(due(up, true)).toEqual([null, 'OFFER_ACCEPTED', null, 'ICE_RESTART', null]);
+  expect(due(up, false)).toEqual([null, null, null, null, null]);
+  expect(due(lost, true)).toEqual([null, 'OFFER_ACCEPTED', 'ICE_DISCONNECT', null, null]);
+  expect(due({ ...up, restartsDue: ['recv'] }, true)[3]).toBe(null);
 });
