@@ -162,6 +162,39 @@ describe('notifications', () => {
   });
 });
 
+describe('who speaks', () => {
+  const report = (...peers: string[]) =>
+    server.tell({
+      case: 'activeSpeakers',
+      value: { volumes: peers.map((peerId) => ({ peerId, producerId: `audio of ${peerId}`, dbov: -20 })) },
+    });
+  const speaking = (...peers: string[]) => vi.waitFor(() => expect([...view.speaking]).toEqual(peers), SOON);
+
+  test('is what the server reports of the others; the own microphone is asked in the browser', async () => {
+    await inCall();
+    const recv = transports.find(({ direction }) => direction === 'recv') as types.Transport;
+    const getStats = vi.spyOn(recv, 'getStats');
+    report('bob', 'me');
+    await speaking('bob');
+    report('me');
+    await speaking();
+    expect(getStats).not.toHaveBeenCalled();
+  });
+
+  test('is not known while the socket or the engine is away', async () => {
+    await inCall();
+    report('bob');
+    await speaking('bob');
+    server.cut();
+    await speaking();
+    await vi.waitFor(() => expect(view.online).toBe(true), SOON);
+    report('bob');
+    await speaking('bob');
+    server.tell({ case: 'mediaLost', value: {} });
+    await speaking();
+  });
+});
+
 describe('a token that does not allow', () => {
   test('to send: that is said, and one sees and hears the others', async () => {
     server.instead.produceMedia = () => refusal(ErrorCode.TOKEN_PERMISSION);

@@ -7,7 +7,7 @@ import { type CallOptions, Entry } from './entry';
 import { History } from './history';
 import { type LifecycleEvents, MediaLifecycle } from './lifecycle';
 import type { Media } from './media';
-import { apply } from './notifications';
+import { apply, type Effect } from './notifications';
 import { consequenceOf } from './refusals';
 import { Room } from './room';
 import { emptyRoster, resumeRoster, rosterOf, withoutSources } from './roster';
@@ -24,7 +24,11 @@ export class CallCore {
   readonly #options: CallOptions;
   readonly #events: CallEvents;
   readonly #lifecycle: MediaLifecycle;
-  readonly #speaking = new Speaking(() => this.#publish());
+  readonly #speaking = new Speaking({
+    onChange: () => this.#publish(),
+    microphone: () => this.media?.outgoing.get('microphone')?.producer,
+    ownId: () => this.entry.identity?.peerId ?? '',
+  });
   #session: SessionState = 'Handshaking';
   #failure: Error | null = null;
   #starvedTimer: ReturnType<typeof setTimeout> | undefined;
@@ -55,6 +59,7 @@ export class CallCore {
       onChange: () => this.changed(),
       onEngineLost: () => {
         this.room.roster = withoutSources(this.room.roster);
+        this.#speaking.onReportsLost();
       },
       onDropped: () => this.dispatch('ICE_DISCONNECT'),
       onRefused: (media, action, error) => {
@@ -85,10 +90,7 @@ export class CallCore {
   start(): void {
     this.#publish();
     this.channel.open();
-    this.#speaking.start(
-      () => this.media,
-      () => this.entry.identity?.peerId ?? '',
-    );
+    this.#speaking.start();
   }
 
   #onJoined(joined: Joined, kept: Media | null, early: readonly Payload[]): void {
@@ -101,20 +103,24 @@ export class CallCore {
 
   #onDown(reason: string): void {
     this.entry.onDown();
+    this.#speaking.onReportsLost();
     this.history.note(`socket lost: ${reason}`);
     this.#publish();
   }
 
   #onNotification(payload: Payload): void {
     if (this.#session === 'Ended' || this.entry.keepEarly(payload)) return;
-    this.#apply(payload);
-    this.changed();
+    // Speakers change several times a second, and nothing has to be done about them.
+    if (this.#apply(payload)?.on !== 'speakers') this.changed();
   }
 
-  #apply(payload: Payload): void {
+  #apply(payload: Payload): Effect | null {
     const { roster, effect } = apply(this.room.roster, payload);
     this.room.roster = roster;
     switch (effect?.on) {
+      case 'speakers':
+        this.#speaking.onReport(effect.volumes);
+        break;
       case 'consumerClosed': {
         const producerId = this.media?.producerIdOf(effect.consumerId);
         if (producerId) this.room.removeSource(producerId);
@@ -131,6 +137,7 @@ export class CallCore {
         if (effect.change.on === 'layersChanged') this.#publishOnceStarved();
         break;
     }
+    return effect;
   }
 
   #publishOnceStarved(): void {

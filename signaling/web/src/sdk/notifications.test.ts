@@ -79,6 +79,10 @@ test.each<[PayloadInit, Effect | null]>([
     { case: 'error', value: { message: 'stopping' } },
     { on: 'note', what: 'the server says: stopping' },
   ],
+  [
+    { case: 'activeSpeakers', value: {} },
+    { on: 'speakers', volumes: [] },
+  ],
   [{ case: 'scoreChanged', value: {} }, null],
   [
     { case: 'ack', value: {} },

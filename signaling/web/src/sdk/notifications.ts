@@ -3,6 +3,7 @@
 import type { Payload } from './channel';
 import type { Layers } from './layers';
 import * as roster from './roster';
+import type { Volume } from './speaking';
 
 /** Changes of transports, of this client's producers, and of consumers. */
 export type MediaChange =
@@ -17,6 +18,7 @@ export type Effect =
   | { on: 'media'; change: MediaChange }
   /** The server closed a consumer: its producer cannot be received any longer. */
   | { on: 'consumerClosed'; consumerId: string }
+  | { on: 'speakers'; volumes: readonly Volume[] }
   | { on: 'evicted'; reason: string }
   /** An entry for the history. */
   | { on: 'note'; what: string };
@@ -91,6 +93,7 @@ function effectOf(payload: Payload): Effect | null {
       // The server shuts down. Its socket closes next, and the client connects again.
       return { on: 'note', what: `the server says: ${payload.value.message}` };
     case 'activeSpeakers':
+      return { on: 'speakers', volumes: payload.value.volumes };
     case 'scoreChanged':
       return null; // Several a second: the history does not list them.
     default:
