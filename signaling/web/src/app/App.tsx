@@ -4,7 +4,7 @@ import { CallPage } from './components/CallPage';
 import { JoinPage } from './components/JoinPage';
 import { Notices } from './components/Notices';
 
-/** Two pages, and what may lie over both. */
+/** The join page or the call page, and the notices over both. */
 export function App() {
   const inCall = useCallStore((state) => state.call !== null);
   const openDevices = useCallStore((state) => state.openDevices);

@@ -21,9 +21,9 @@ window.__leat = {
   },
 };
 
-// A closed tab leaves at once; without this the others would look at a still picture until the server's patience ends.
+// A closed tab leaves immediately. Without this, the others would see a still picture until the server's timeout.
 window.addEventListener('pagehide', () => currentCall()?.abandon());
-// A page that comes back out of the browser's back/forward cache still shows the call it abandoned on the way in.
+// A page restored from the browser's back/forward cache still shows the call that it left.
 window.addEventListener('pageshow', ({ persisted }) => {
   if (persisted) location.reload();
 });

@@ -69,7 +69,7 @@ async function inCall(): Promise<void> {
 }
 
 describe('joining', () => {
-  test('walks the object flow', async () => {
+  test('creates transports, producers and consumers in the order of the protocol', async () => {
     await inCall();
     expect(server.asked[0]?.case).toBe('joinRoom');
     expect(server.last('joinRoom')).toMatchObject({ room: 'millpond', displayName: 'Ada', token: 'secret' });
@@ -89,7 +89,7 @@ describe('joining', () => {
     expect(server.count('pauseProducer')).toBe(0);
   });
 
-  test('without devices one still sees the others', async () => {
+  test('without devices, the others are still received', async () => {
     server.joined = { peers: [bob('video-1')] };
     call.join();
     await session('Connected');
@@ -97,7 +97,7 @@ describe('joining', () => {
     expect(server.count('produceMedia')).toBe(0);
   });
 
-  test('a refused token ends it, with the server’s reason, and is not tried again', async () => {
+  test('a refused token ends the call with the server’s reason, without another try', async () => {
     server.instead.joinRoom = () => refusal(ErrorCode.TOKEN_EXPIRED, 'The token expired at noon.');
     call.join();
     await session('Ended');
@@ -106,7 +106,7 @@ describe('joining', () => {
     expect(server.count('joinRoom')).toBe(1);
   });
 
-  test('an answer that does not come in time leads to a new socket', async () => {
+  test('an answer that does not arrive in time leads to a new socket', async () => {
     const sockets = new Set<string>();
     server.instead.joinRoom = ({ value }, socket) => {
       sockets.add(socket);
@@ -116,11 +116,11 @@ describe('joining', () => {
     await session('Connected');
     expect(sockets.size).toBe(2);
     expect(server.count('joinRoom')).toBe(2);
-    // On the old socket, where somebody may have joined without knowing.
+    // On the old socket, where the server may have let the client in.
     expect(server.count('leave')).toBe(1);
   });
 
-  test('before there is an engine it waits for one', async () => {
+  test('without an engine it waits for one', async () => {
     server.epoch = '';
     call.setSource('camera', fakeTrack('video'));
     call.join();
@@ -130,7 +130,7 @@ describe('joining', () => {
     await session('Connected');
   });
 
-  test('a notification that overtakes Joined is not lost', async () => {
+  test('a notification that arrives before Joined is not lost', async () => {
     server.instead.joinRoom = ({ value }) => {
       server.tell({ case: 'peerJoined', value: { peer: bob('video-1') } });
       return server.keepAll(value as JoinRoom, { resumed: false, peers: [] });
@@ -141,7 +141,7 @@ describe('joining', () => {
 });
 
 describe('notifications', () => {
-  test('of one event are heard in order, and a malformed one among them costs no other', async () => {
+  test('in one event are applied in order, and a malformed one is skipped alone', async () => {
     await inCall();
     const malformed = { case: 'batch' as const, value: { signals: [new Uint8Array([0xff])] } };
     server.tell(malformed);
@@ -170,7 +170,7 @@ describe('who speaks', () => {
     });
   const speaking = (...peers: string[]) => vi.waitFor(() => expect([...view.speaking]).toEqual(peers), SOON);
 
-  test('is what the server reports of the others; the own microphone is asked in the browser', async () => {
+  test('is what the server reports about the others; only the own microphone is read in the browser', async () => {
     await inCall();
     const recv = transports.find(({ direction }) => direction === 'recv') as types.Transport;
     const getStats = vi.spyOn(recv, 'getStats');
@@ -196,7 +196,7 @@ describe('who speaks', () => {
 });
 
 describe('a token that does not allow', () => {
-  test('to send: that is said, and one sees and hears the others', async () => {
+  test('to send: a notice for each source, and the others are received', async () => {
     server.instead.produceMedia = () => refusal(ErrorCode.TOKEN_PERMISSION);
     await inCall();
     expect(notices.sort()).toEqual([
@@ -210,7 +210,7 @@ describe('a token that does not allow', () => {
     expect(server.count('createTransport')).toBe(2);
   });
 
-  test('to receive: that is said once, and the others see and hear one', async () => {
+  test('to receive: one notice, and this client still sends', async () => {
     server.instead.consumeMedia = () => refusal(ErrorCode.TOKEN_PERMISSION);
     server.joined = { peers: [bob('audio-1', 'video-1')] };
     call.setSource('camera', fakeTrack('video'));
@@ -226,7 +226,7 @@ describe('a token that does not allow', () => {
   });
 });
 
-test('a bound that was reached is final for a source, a rate limit is not', async () => {
+test('a limit without a pause is final for a source, a limit with a pause is not', async () => {
   const answers = [refusal(ErrorCode.LIMIT, 'too many messages', 400), undefined, refusal(ErrorCode.LIMIT, 'too many producers')];
   const askedAt: number[] = [];
   server.instead.produceMedia = () => {
@@ -245,8 +245,8 @@ test('a bound that was reached is final for a source, a rate limit is not', asyn
   expect([...view.local.keys()]).toEqual(['camera']);
 });
 
-describe('the others', () => {
-  test('come, send, pause and go', async () => {
+describe('other peers', () => {
+  test('join, send, pause and leave', async () => {
     call.join();
     await session('Connected');
     server.tell({ case: 'peerJoined', value: { peer: bob() } });
@@ -260,7 +260,7 @@ describe('the others', () => {
     await vi.waitFor(() => expect(view.peers).toEqual([]), SOON);
   });
 
-  test('a producer that is gone by the time it is asked for is forgotten', async () => {
+  test('a producer that is gone when it is requested is removed', async () => {
     server.instead.consumeMedia = () => refusal(ErrorCode.NO_SUCH_PRODUCER);
     server.joined = { peers: [bob('video-1')] };
     call.join();
@@ -269,7 +269,7 @@ describe('the others', () => {
     expect(notices).toEqual([]);
   });
 
-  test('what this browser cannot play is said once and not asked for again', async () => {
+  test('a codec that this browser cannot play gives one notice, without another request', async () => {
     server.instead.consumeMedia = () => refusal(ErrorCode.CANNOT_CONSUME);
     server.joined = { peers: [bob('video-1')] };
     call.join();
@@ -279,7 +279,7 @@ describe('the others', () => {
     expect(server.count('consumeMedia')).toBe(1);
   });
 
-  test('a refusal of the moment is tried again', async () => {
+  test('a temporary refusal is tried again', async () => {
     let refused = 0;
     server.instead.resumeConsumer = () => {
       if (refused++ === 0) return refusal(ErrorCode.ENGINE_REFUSED);
@@ -295,7 +295,7 @@ describe('the others', () => {
 describe('when the socket is lost', () => {
   beforeEach(inCall);
 
-  test('it says what it holds, and media stays untouched', async () => {
+  test('the resume lists all objects, and media is not touched', async () => {
     const before = tracks();
     server.instead.joinRoom = ({ value }) => server.keepAll(value as JoinRoom, { peers: [bob('audio-1', 'video-1')] });
     server.cut();
@@ -318,7 +318,7 @@ describe('when the socket is lost', () => {
     expect(view.session).toBe('Connected');
   });
 
-  test('a peer who is not back yet is neither cut off nor asked for again', async () => {
+  test('a peer that is not back yet keeps its consumers, without another request', async () => {
     const before = tracks();
     server.instead.joinRoom = ({ value }) => server.keepAll(value as JoinRoom, { peers: [] });
     server.cut();
@@ -330,9 +330,9 @@ describe('when the socket is lost', () => {
     expect(server.count('consumeMedia')).toBe(2);
   });
 
-  test('what the server lost is made anew, what is new is fetched, what has gone goes', async () => {
+  test('objects that the server lost are created again, new ones are requested, closed ones are removed', async () => {
     server.instead.joinRoom = ({ value }) => {
-      // One is asked for after the other, and answered in the same order.
+      // Requests are sent one after the other, and answered in the same order.
       const sources = server.asked.flatMap((asked) => (asked.case === 'produceMedia' ? [asked.value.source] : []));
       const microphone = server.answered('producerCreated')[sources.indexOf('microphone')]?.id ?? '';
       return server.keepAll(value as JoinRoom, {
@@ -349,7 +349,7 @@ describe('when the socket is lost', () => {
     expect(server.count('createTransport')).toBe(2);
   });
 
-  test('a mute while it was away reaches the server afterwards', async () => {
+  test('a mute without a socket reaches the server after the resume', async () => {
     server.instead.joinRoom = ({ value }) => server.keepAll(value as JoinRoom, { peers: [bob('audio-1', 'video-1')] });
     server.cut();
     await vi.waitFor(() => expect(view.online).toBe(false), SOON);
@@ -357,7 +357,7 @@ describe('when the socket is lost', () => {
     await vi.waitFor(() => expect(server.count('pauseProducer')).toBe(1), SOON);
   });
 
-  test('a place that is not its own any more is given up for a new one', async () => {
+  test('a refused resume secret leads to a join as a new client', async () => {
     server.instead.joinRoom = ({ value }) =>
       (value as JoinRoom).resume ? refusal(ErrorCode.RESUME_SECRET) : server.keepAll(value as JoinRoom, { resumed: false });
     server.cut();
@@ -367,7 +367,7 @@ describe('when the socket is lost', () => {
     expect(server.count('createTransport')).toBe(4);
   });
 
-  test('a return the server has answered without its knowing is made on another socket, and media stays untouched', async () => {
+  test('a resume refused as a second join is repeated on another socket, and media is not touched', async () => {
     const before = tracks();
     const sockets = new Set<string>();
     server.instead.joinRoom = ({ value }, socket) => {
@@ -383,7 +383,7 @@ describe('when the socket is lost', () => {
     expect(server.count('createTransport')).toBe(2);
   });
 
-  test('a server that knows nothing of it is joined as by somebody new', async () => {
+  test('a server without its session is joined as by a new client', async () => {
     server.epoch = 'second';
     server.cut();
     await vi.waitFor(() => expect(server.count('createTransport')).toBe(4), SOON);
@@ -393,7 +393,7 @@ describe('when the socket is lost', () => {
   });
 });
 
-describe('when a transport does not get as far as its handshake', () => {
+describe('when a transport cannot be connected', () => {
   beforeEach(() => {
     server.instead.joinRoom = ({ value }) =>
       server.keepAll(value as JoinRoom, {
@@ -404,7 +404,7 @@ describe('when a transport does not get as far as its handshake', () => {
     call.setSource('camera', fakeTrack('video'));
   });
 
-  test('because the socket was lost, it is given up, and the next ones are good', async () => {
+  test('because the socket was lost, it is dropped, and the next ones work', async () => {
     server.instead.connectTransport = () => {
       server.instead.connectTransport = undefined;
       server.cut();
@@ -418,7 +418,7 @@ describe('when a transport does not get as far as its handshake', () => {
     expect(notices).toEqual([]);
   });
 
-  test('because the server refused, it is given back, and the next ones are good', async () => {
+  test('because the server refused, it is closed, and the next ones work', async () => {
     server.instead.connectTransport = () => {
       server.instead.connectTransport = undefined;
       return refusal(ErrorCode.ENGINE_REFUSED);
@@ -430,7 +430,7 @@ describe('when a transport does not get as far as its handshake', () => {
     await receiving(2);
   });
 
-  test('again and again, it is tried later and later, and said once', async () => {
+  test('repeatedly, the pauses grow, and one notice names the first error', async () => {
     server.instead.connectTransport = () => refusal(ErrorCode.ENGINE_REFUSED, 'No port is free.');
     call.join();
     await vi.waitFor(() => expect(notices).toEqual(['No port is free. Still trying.']), SOON);
@@ -442,7 +442,7 @@ describe('when a transport does not get as far as its handshake', () => {
 describe('when the engine is lost', () => {
   beforeEach(inCall);
 
-  test('it waits, and then makes everything anew on the same socket', async () => {
+  test('it waits, and then creates everything again on the same socket', async () => {
     server.tell({ case: 'mediaLost', value: { reason: 'engine exited' } });
     await session('Reconnecting');
     expect(view.peers.map(({ sources }) => sources)).toEqual([[]]);
@@ -458,7 +458,7 @@ describe('when the engine is lost', () => {
     expect(view.failure).toBe(null);
   });
 
-  test('a request that dies with the engine does not hold up the next one', async () => {
+  test('a request that is lost with the engine does not delay the next one', async () => {
     server.instead.createTransport = () => null;
     server.tell({ case: 'mediaLost', value: {} });
     server.tell({ case: 'mediaReady', value: { engineEpoch: 'second' } });
@@ -469,7 +469,7 @@ describe('when the engine is lost', () => {
     await session('Connected');
   });
 
-  test('a transport the server closed is replaced', async () => {
+  test('a transport that the server closed is replaced', async () => {
     const { transportId } = server.last('produceMedia');
     server.tell({ case: 'transportClosed', value: { transportId, reason: 'consent ended' } });
     await vi.waitFor(() => expect(server.count('createTransport')).toBe(4), SOON);
@@ -478,12 +478,12 @@ describe('when the engine is lost', () => {
   });
 });
 
-describe('when ICE loses its path', () => {
+describe('when ICE loses the path', () => {
   beforeEach(inCall);
 
   const recv = () => transports.findLast(({ direction }) => direction === 'recv') as types.Transport;
 
-  test('a failed transport is restarted, and keeps its consumers', async () => {
+  test('a failed transport has its ICE restarted and keeps its consumers', async () => {
     const before = tracks();
     setConnectionState(recv(), 'failed');
     await session('Reconnecting');
@@ -495,7 +495,7 @@ describe('when ICE loses its path', () => {
     expect(server.count('createTransport')).toBe(2);
   });
 
-  test('a restart gathers with the relays and the credential that came with it', async () => {
+  test('a restart gathers with the relays and the credential of its answer', async () => {
     const order: string[] = [];
     const update = vi.spyOn(recv(), 'updateIceServers').mockImplementation(async () => void order.push('update'));
     vi.spyOn(recv(), 'restartIce').mockImplementation(async () => void order.push('restart'));
@@ -507,7 +507,7 @@ describe('when ICE loses its path', () => {
     expect(update).toHaveBeenCalledWith({ iceServers: [fresh] });
   });
 
-  test('where there are no relays a restart leaves them alone', async () => {
+  test('a restart without relays does not update them', async () => {
     const update = vi.spyOn(recv(), 'updateIceServers');
     setConnectionState(recv(), 'failed');
     await vi.waitFor(() => expect(server.count('restartIce')).toBe(1), SOON);
@@ -516,7 +516,7 @@ describe('when ICE loses its path', () => {
     expect(update).not.toHaveBeenCalled();
   });
 
-  test('a short disconnection is waited out', async () => {
+  test('a short disconnection leads to no restart', async () => {
     setConnectionState(recv(), 'disconnected');
     await session('Reconnecting');
     setConnectionState(recv(), 'connected');
@@ -524,7 +524,7 @@ describe('when ICE loses its path', () => {
     expect(server.count('restartIce')).toBe(0);
   });
 
-  test('a restart the server has no transport for ends in new ones', async () => {
+  test('a restart of a transport that the server does not know leads to new transports', async () => {
     server.instead.restartIce = () => refusal(ErrorCode.NO_SUCH_TRANSPORT);
     setConnectionState(recv(), 'failed');
     await vi.waitFor(() => expect(server.count('createTransport')).toBe(4), SOON);
@@ -533,7 +533,7 @@ describe('when ICE loses its path', () => {
   });
 });
 
-test('leaving says so', async () => {
+test('leave sends a request', async () => {
   await inCall();
   await call.leave();
   expect(view.session).toBe('Ended');
@@ -541,7 +541,7 @@ test('leaving says so', async () => {
   expect(server.count('leave')).toBe(1);
 });
 
-describe('a page that goes away', () => {
+describe('a page that is closing', () => {
   let beacons: [string, Uint8Array][];
   beforeEach(() => {
     beacons = [];
@@ -549,7 +549,7 @@ describe('a page that goes away', () => {
   });
   afterEach(() => vi.unstubAllGlobals());
 
-  test('says so beside its socket as well', async () => {
+  test('sends a beacon beside the message on its socket', async () => {
     await inCall();
     call.abandon();
     expect(view.session).toBe('Ended');
@@ -558,7 +558,7 @@ describe('a page that goes away', () => {
     expect([peerId, [...secret]]).toEqual(['me', [1, 2, 3]]);
   });
 
-  test('says nothing before it has joined or after it has left', async () => {
+  test('sends no beacon before it has joined or after it has left', async () => {
     call.abandon();
     expect(beacons).toEqual([]);
     await call.leave();
@@ -567,7 +567,7 @@ describe('a page that goes away', () => {
   });
 });
 
-test('an evicted client stays away', async () => {
+test('an evicted client does not join again', async () => {
   await inCall();
   server.tell({ case: 'evicted', value: { reason: 'You joined from another window.' } });
   await session('Ended');

@@ -16,7 +16,7 @@ let producers: types.Producer[];
 beforeEach(async () => {
   server = new FakeServer();
   producers = [];
-  const heard = (transport: types.Transport) => {
+  const watch = (transport: types.Transport) => {
     transport.observer.on('newproducer', (producer) => producers.push(producer));
   };
   call = new Call(
@@ -24,7 +24,7 @@ beforeEach(async () => {
       room: 'millpond',
       displayName: 'Ada',
       url: await server.listen(),
-      makeDevice: () => fakeDevice(heard),
+      makeDevice: () => fakeDevice(watch),
       requestTimeoutMs: 1_000,
     },
     {
@@ -79,7 +79,7 @@ const want = (...spatialLayers: number[]) =>
   server.tell({ case: 'layersWanted', value: { producerId: camera().id, spatialLayers } });
 
 describe('what this client sends', () => {
-  test('a camera has the sizes of the policy, a screen one', async () => {
+  test('a camera has the sizes of the policy, a screen has one', async () => {
     await inCall();
     const encodings = camera().rtpParameters.encodings ?? [];
     expect(encodings.map(({ scaleResolutionDownBy }) => scaleResolutionDownBy)).toEqual([4, 2, 1]);
@@ -88,7 +88,7 @@ describe('what this client sends', () => {
     expect(producers[2]?.rtpParameters.encodings).toHaveLength(1);
   });
 
-  test('sizes that nobody takes are switched off, and on again', async () => {
+  test('sizes without receivers are switched off, and on again', async () => {
     await inCall();
     want(0, 1);
     await vi.waitFor(() => expect(sender().set).toEqual([[true, true, false]]), SOON);
@@ -96,14 +96,14 @@ describe('what this client sends', () => {
     await vi.waitFor(() => expect(sender().set.at(-1)).toEqual([false, false, false]), SOON);
     want(2);
     await vi.waitFor(() => expect(sender().set.at(-1)).toEqual([false, false, true]), SOON);
-    // What is so already is not set again.
+    // Unchanged encodings are not set again.
     want(2);
     want(0, 1, 2, 3, 4, 5, 6, 7);
     await vi.waitFor(() => expect(sender().set.at(-1)).toEqual([true, true, true]), SOON);
     expect(sender().set).toHaveLength(4);
   });
 
-  test('one stream is on while anybody takes a layer of it', async () => {
+  test('one stream is on while one of its layers has a receiver', async () => {
     await inCall('L1T3');
     want();
     await vi.waitFor(() => expect(sender().set).toEqual([[false]]), SOON);
@@ -111,7 +111,7 @@ describe('what this client sends', () => {
     await vi.waitFor(() => expect(sender().set).toEqual([[false], [true]]), SOON);
   });
 
-  test('what it shows is told as the track has it', async () => {
+  test('the content hint is the track’s', async () => {
     await inCall();
     const screen = Object.assign(fakeTrack('video'), { contentHint: 'text' });
     call.setSource('screen', screen);
@@ -120,7 +120,7 @@ describe('what this client sends', () => {
     expect(producers[2]?.rtpParameters.encodings).toMatchObject([{ scalabilityMode: 'L1T3' }]);
   });
 
-  test('what is wanted may be told before the producer is', async () => {
+  test('the wanted layers may arrive before the producer’s id', async () => {
     server.instead.produceMedia = ({ value }) => {
       const { kind } = value as { kind: string };
       if (kind === 'video') server.tell({ case: 'layersWanted', value: { producerId: 'camera-1', spatialLayers: [0] } });
@@ -130,7 +130,7 @@ describe('what this client sends', () => {
     await vi.waitFor(() => expect(sender().set).toEqual([[true, false, false]]), SOON);
   });
 
-  test('after a return everything is wanted until the server says otherwise', async () => {
+  test('after a resume all layers are wanted until the server reports others', async () => {
     await inCall();
     want(0);
     await vi.waitFor(() => expect(sender().set).toHaveLength(1), SOON);
@@ -160,7 +160,7 @@ describe('a second codec', () => {
       name === 'produceMedia' ? [(value as { backupFor: string }).backupFor] : [],
     );
 
-  test('is produced beside the first, and goes with it', async () => {
+  test('is produced beside the first, and closed with it', async () => {
     await inCall();
     wantBackup('video/vp8');
     wantBackup('video/vp8');
@@ -175,7 +175,7 @@ describe('a second codec', () => {
     expect(server.count('closeProducer')).toBe(1);
   });
 
-  test('that this browser has not is not tried, and one that is refused costs nothing', async () => {
+  test('that this browser cannot encode is ignored, and one that is refused does not stop the first', async () => {
     await inCall();
     wantBackup('video/h266');
     server.instead.produceMedia = () => refusal(ErrorCode.LIMIT);
@@ -192,7 +192,7 @@ describe('what this client receives', () => {
   const asked = () =>
     server.asked.flatMap((payload) => (payload.case === 'setPreferredLayers' ? [payload.value.layers?.spatialLayer] : []));
 
-  test('is asked for in the size of its tile, once the tile stands still', async () => {
+  test('is requested in the size of its tile, once the size is stable', async () => {
     await inCall();
     for (const lines of [500, 400, 300, 200]) call.setDisplayHeight('video-1', lines);
     await vi.waitFor(() => expect(asked()).toEqual([0]), SOON);
@@ -201,14 +201,14 @@ describe('what this client receives', () => {
     call.setDisplayHeight('video-1', 900);
     await vi.waitFor(() => expect(asked()).toEqual([0, 2]), SOON);
     call.setDisplayHeight('video-1', 901);
-    // Sound has no size, and who is not here has none either.
+    // Sound has no size, and neither has a producer that is not in the room.
     call.setDisplayHeight('audio-1', 10);
     call.setDisplayHeight('video-9', 10);
     await new Promise((done) => setTimeout(done, 400));
     expect(asked()).toEqual([0, 2]);
   });
 
-  test('a tile that is there before its video asks before it is resumed', async () => {
+  test('a tile that exists before its video sets the layers before the consumer is resumed', async () => {
     call.setDisplayHeight('video-1', 100);
     await inCall();
     const order = server.asked
@@ -218,7 +218,7 @@ describe('what this client receives', () => {
     expect(asked()).toEqual([0]);
   });
 
-  test('layers asked for by hand stand until they are let go', async () => {
+  test('pinned layers stay until they are released', async () => {
     await inCall();
     call.setDisplayHeight('video-1', 2_000);
     await vi.waitFor(() => expect(asked()).toEqual([2]), SOON);
@@ -232,11 +232,11 @@ describe('what this client receives', () => {
     await vi.waitFor(() => expect(asked()).toEqual([2, 1, 1, 0]), SOON);
   });
 
-  test('what cannot be played yet is asked for again', async () => {
+  test('a source that cannot be played yet is requested again', async () => {
     server.instead.consumeMedia = ({ value }) => {
       if ((value as { producerId: string }).producerId !== 'video-1') return null;
       delete server.instead.consumeMedia;
-      return refusal(ErrorCode.CANNOT_CONSUME, 'the maker has been asked', 20);
+      return refusal(ErrorCode.CANNOT_CONSUME, 'the sender has been asked', 20);
     };
     await inCall();
     const asked = server.asked.filter(({ case: name }) => name === 'consumeMedia');
@@ -244,7 +244,7 @@ describe('what this client receives', () => {
     expect(view.peers[0]?.sources.every(({ unplayable }) => !unplayable)).toBe(true);
   });
 
-  test('a refusal of the moment is tried again', async () => {
+  test('a temporary refusal is tried again', async () => {
     await inCall();
     server.instead.setPreferredLayers = () => {
       delete server.instead.setPreferredLayers;
@@ -254,7 +254,7 @@ describe('what this client receives', () => {
     await vi.waitFor(() => expect(asked()).toEqual([0, 0]), SOON);
   });
 
-  test('that nothing of it comes for want of bandwidth shows after a moment', async () => {
+  test('a source without bandwidth is shown as starved after a moment', async () => {
     await inCall();
     const video = () => view.peers[0]?.sources.find(({ id }) => id === 'video-1');
     const consumerId = consumerOf('video-1');

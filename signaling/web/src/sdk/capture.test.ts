@@ -4,7 +4,7 @@ import { fakeTrack } from './testing';
 
 type Answer = 'ok' | string;
 
-/** A browser whose devices answer so. The question for both fails if either does. */
+/** A browser whose devices answer like this. A request for both fails if one of them fails. */
 function devices(audio: Answer, video: Answer) {
   const fail = (name: string) => Promise.reject(new DOMException('refused', name));
   vi.stubGlobal('navigator', {
@@ -43,7 +43,7 @@ describe('devices that fail are named, with what to do', () => {
     });
   }
 
-  test('and nothing is said where both are there', async () => {
+  test('no problem is reported when both are present', async () => {
     devices('ok', 'ok');
     expect((await captureDevices()).problem).toBe(null);
   });

@@ -1,6 +1,6 @@
-// Microphone, camera and screen: what is asked of the browser, and what to tell the user when it says no.
+// Microphone, camera and screen: the requests to the browser, and what the user reads when they fail.
 
-/** What a tile on a laptop can show, and enough lines for three sizes. */
+/** Fits a tile on a laptop, and is high enough for three sizes. */
 const camera: MediaTrackConstraints = {
   width: { ideal: 1280 },
   height: { ideal: 720 },
@@ -24,7 +24,7 @@ export interface Captured {
   problem: string | null;
 }
 
-/** Both devices in one question to the user; where that fails, whichever of them there is. */
+/** Requests both devices in one permission prompt. If that fails, requests each of them alone. */
 export async function captureDevices(): Promise<Captured> {
   if (!navigator.mediaDevices) {
     return { audio: null, video: null, problem: 'Browsers allow camera and microphone only on https or localhost.' };
@@ -43,7 +43,7 @@ export async function captureDevices(): Promise<Captured> {
   }
 }
 
-/** One device, or why there is none. */
+/** One device, or the error. */
 export async function captureOne(kind: DeviceKind): Promise<{ track: MediaStreamTrack } | { error: unknown }> {
   try {
     const stream = await navigator.mediaDevices.getUserMedia(kind === 'audio' ? { audio: microphone } : { video: camera });
@@ -54,12 +54,12 @@ export async function captureOne(kind: DeviceKind): Promise<{ track: MediaStream
   }
 }
 
-/** The screen the user picks, or null when they pick none. */
+/** The screen that the user selects; null when they cancel. */
 export async function captureScreen(): Promise<MediaStreamTrack | null> {
   try {
     const stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } } });
     const track = stream.getVideoTracks()[0] ?? null;
-    // Text wants sharp pixels more than many frames.
+    // Text needs sharp pixels rather than many frames.
     if (track) track.contentHint = 'detail';
     return track;
   } catch {
@@ -67,7 +67,7 @@ export async function captureScreen(): Promise<MediaStreamTrack | null> {
   }
 }
 
-/** What to tell the user of the devices that failed; null if none has. */
+/** The text for the user about the devices that failed; null if none has. */
 export function problemOf({ audio, video }: Record<DeviceKind, unknown>): string | null {
   const [ofAudio, ofVideo] = [nameOf(audio), nameOf(video)];
   if (ofAudio !== null && ofAudio === ofVideo) return sentence('camera and microphone', 'buttons', ofAudio);

@@ -27,7 +27,7 @@ test('a server that closes every connection is not connected to again at once', 
     // Timers and the clock round differently.
     expect(pauses[0]).toBeGreaterThan(495);
     expect(pauses[1]).toBeGreaterThan(995);
-    // A close of our own ends the waiting, too.
+    // close() ends the pause, too.
     channel.close();
     await new Promise((done) => setTimeout(done, 100));
     expect(connected.length).toBe(3);

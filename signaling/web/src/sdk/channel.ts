@@ -1,5 +1,5 @@
-// The signaling channel: one Socket.IO connection that carries serialised `Signal`s, requests with an answer one way,
-// notifications the other. It reconnects by itself; what to do after that is the call's business.
+// The signaling channel: one Socket.IO connection that carries serialised `Signal`s: requests with an answer to the server, notifications from it. It
+// reconnects by itself; `entry.ts` then joins again.
 
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { io, type Socket } from 'socket.io-client';
@@ -9,19 +9,19 @@ import { SignalError, SocketLost, UnexpectedAnswer } from './errors';
 /** Of the protocol in signal.proto. */
 export const PROTOCOL_VERSION = '1';
 
-/** The engine answers in milliseconds; a request without an answer after this long is not going to get one. */
+/** The engine answers in milliseconds. A request without an answer after this long has failed. */
 const REQUEST_TIMEOUT_MS = 8_000;
 
-/** A full server has room again when somebody leaves. */
+/** Pause after a server refused the connection because it is full. */
 const REFUSED_PAUSE_MS = 2_000;
 
 /**
- * After the server has closed the connection: the pause before the next, doubled with each such end in a row, and spread by half of it, so that the clients of
- * a room do not come back all at once.
+ * After the server has closed the connection: the pause before the next one. It doubles with each closure in a row and gets up to half of it added at
+ * random, so that the clients of a room do not reconnect at the same time.
  */
 const CLOSED_PAUSE_MIN_MS = 500;
 const CLOSED_PAUSE_MAX_MS = 15_000;
-/** A connection that lasted this long begins the row anew. */
+/** A connection that lasted this long resets the count of closures. */
 const LASTED_MS = 30_000;
 
 export type Payload = Signal['payload'];
@@ -29,11 +29,11 @@ export type PayloadCase = Exclude<Payload['case'], undefined>;
 export type PayloadValue<C extends PayloadCase> = Extract<Payload, { case: C }>['value'];
 export type PayloadInit = NonNullable<MessageInitShape<typeof SignalSchema>['payload']>;
 
-/** Sends a request and gives the answer of the named kind, or throws one of `errors.ts`. */
+/** Sends a request and returns the answer of the given kind, or throws one of `errors.ts`. */
 export type Request = <C extends PayloadCase>(payload: PayloadInit, answer: C) => Promise<PayloadValue<C>>;
 
 export interface ChannelEvents {
-  /** The socket is up, for the first time or again; the server knows nothing about it yet. */
+  /** The socket is up, for the first time or again. The server does not know yet which client it is. */
   onUp(): void;
   onDown(reason: string): void;
   onNotification(payload: Payload): void;
@@ -57,7 +57,7 @@ export class SignalChannel {
       forceNew: true,
       transports: ['websocket', 'polling'],
       tryAllTransports: true,
-      // A restarted server is back within a second: try soon, then back off, and spread a room's clients out.
+      // A restarted server is back within a second: try soon, then back off, with a random share against simultaneous reconnects.
       reconnectionDelay: 100,
       reconnectionDelayMax: 2_000,
       randomizationFactor: 0.5,
@@ -70,13 +70,13 @@ export class SignalChannel {
     });
     this.#socket.on('disconnect', (reason) => {
       events.onDown(reason);
-      // The one reason after which socket.io does not reconnect by itself, besides our own close().
+      // Besides our own close(), the only reason after which socket.io does not reconnect by itself.
       if (reason !== 'io server disconnect') return;
       this.#closures = Date.now() - this.#upSince < LASTED_MS ? this.#closures + 1 : 1;
       this.#retry = setTimeout(() => this.#socket.connect(), closedPauseMs(this.#closures));
     });
     this.#socket.on('connect_error', () => {
-      // What fails below Socket.IO it tries again by itself; what the server refuses, a full one above all, it does not.
+      // socket.io retries after transport errors, but not after a refusal by the server, for example a full one.
       if (!this.#socket.active) this.#retry = setTimeout(() => this.#socket.connect(), REFUSED_PAUSE_MS);
     });
     this.#socket.on('signal', (bytes: ArrayBuffer | Uint8Array) => {
@@ -104,14 +104,14 @@ export class SignalChannel {
     this.#socket.disconnect();
   }
 
-  /** Gives the connection up for a new one, of which the server knows nothing. */
+  /** Replaces the connection by a new one. */
   reopen(): void {
     clearTimeout(this.#retry);
     this.#socket.disconnect().connect();
   }
 
   readonly request: Request = async (payload, answer) => {
-    // Nothing is queued for a later connection: after a reconnect the call starts from what the server says then.
+    // Nothing is queued for a later connection: after a reconnect, the call starts from the server's state at that time.
     if (!this.#socket.connected) throw new SocketLost('not connected');
     let bytes: ArrayBuffer | Uint8Array;
     try {
@@ -125,19 +125,19 @@ export class SignalChannel {
     return received.value as PayloadValue<typeof answer>;
   };
 
-  /** A message whose answer nobody waits for: the last word before the page goes away. */
+  /** Sends a message without waiting for its answer, for a page that is closing. */
   tell(payload: PayloadInit): void {
     if (this.#socket.connected) this.#socket.emit('signal', encode(payload), () => undefined);
   }
 }
 
-/** The pause after the server has closed the connection so many times in a row; `chance` is from 0 to 1. */
+/** The pause after this many closures in a row; `chance` is from 0 to 1. */
 export function closedPauseMs(closures: number, chance = Math.random()): number {
   const pause = Math.min(CLOSED_PAUSE_MIN_MS * 2 ** (closures - 1), CLOSED_PAUSE_MAX_MS);
   return pause * (1 + chance / 2);
 }
 
-/** The one, or those of a batch; a malformed one among them is skipped. */
+/** The notification itself, or those of a batch. A malformed one in a batch is skipped. */
 function* notifications({ payload }: Signal, events: ChannelEvents): Generator<Payload> {
   if (payload.case !== 'batch') {
     yield payload;

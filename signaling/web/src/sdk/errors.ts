@@ -1,8 +1,8 @@
-// What can go wrong with a request, and whose turn it is then.
+// The errors of a request, and which of them are final.
 
 import { ErrorCode, type Error as ErrorMessage } from '../gen/signal_pb';
 
-/** The server refused a request and said why. */
+/** The server refused a request and gave a reason. */
 export class SignalError extends Error {
   readonly code: ErrorCode;
   readonly retryAfterMs: number;
@@ -14,13 +14,13 @@ export class SignalError extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 
-  /** The code as the protocol spells it, for logs and tests: "TOKEN_EXPIRED". */
+  /** The code's name in the protocol, for logs and tests: "TOKEN_EXPIRED". */
   get codeName(): string {
     return ErrorCode[this.code] ?? String(this.code);
   }
 }
 
-/** The socket went away before the answer came, or the answer did not come in time. Whether the request was done is unknown; the next JoinRoom tells. */
+/** The socket was lost before the answer arrived, or the answer did not arrive in time. Whether the request was carried out is unknown until the next JoinRoom. */
 export class SocketLost extends Error {
   constructor(reason: string) {
     super(`The connection to the server was lost (${reason}).`);
@@ -28,7 +28,7 @@ export class SocketLost extends Error {
   }
 }
 
-/** The server answered with something that does not belong to the request. A fault of the server. */
+/** The answer does not belong to the request: a fault of the server. */
 export class UnexpectedAnswer extends Error {
   constructor(asked: string | undefined, answered: string | undefined) {
     super(`The server answered ${asked ?? 'nothing'} with ${answered ?? 'nothing'}.`);
@@ -36,7 +36,7 @@ export class UnexpectedAnswer extends Error {
   }
 }
 
-/** True when joining failed in a way that will not change by asking again. */
+/** True when joining failed and another try would fail as well. */
 export function isFinal(error: unknown): boolean {
   if (error instanceof SocketLost) return false;
   if (!(error instanceof SignalError)) return true;

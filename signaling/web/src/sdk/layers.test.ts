@@ -13,7 +13,7 @@ test('VP8 and H264 send each size as a stream, the smallest first', () => {
   expect(cameraEncodings(policy('L1T2'), 'video/VP8', 720, false)).toEqual([{ maxBitrate: 2_000_000, scalabilityMode: 'L1T2' }]);
 });
 
-test('VP9 and AV1 send one stream in the given mode, or without layers where the browser cannot', () => {
+test('VP9 and AV1 send one stream in the given mode, or without layers if the browser does not support it', () => {
   for (const codec of ['video/VP9', 'video/AV1']) {
     expect(cameraEncodings(policy('L3T3_KEY'), codec, 720, true)).toEqual([
       { maxBitrate: 2_000_000, scalabilityMode: 'L3T3_KEY' },
@@ -34,7 +34,7 @@ test('a small picture has fewer sizes', () => {
   ]);
 });
 
-test('a mode that is none has no layers', () => {
+test('an invalid mode has no layers', () => {
   for (const mode of [undefined, '', 'T3', 'L0T1', 'VP8']) expect(countsOf(mode)).toEqual({ spatial: 1, temporal: 1 });
   expect(countsOf('L2T3_KEY_SHIFT')).toEqual({ spatial: 2, temporal: 3 });
 });
@@ -50,7 +50,7 @@ describe('the layer for a tile', () => {
     [2_000, 2],
   ])('%i lines of three sizes take layer %i', (lines, layer) => expect(spatialLayerFor(lines, 3)).toBe(layer));
 
-  test('never asks for one that is not there', () => {
+  test('is always one that exists', () => {
     for (const layers of [0, 1, 2, 3]) {
       for (const lines of [0, 100, 400, 10_000]) {
         expect(spatialLayerFor(lines, layers)).toBeLessThan(Math.max(1, layers));
@@ -68,17 +68,17 @@ describe('the layer for a tile', () => {
   });
 });
 
-describe('what is sent of what is wanted', () => {
+describe('the share that is sent', () => {
   const set = (wanted: number[] | null) => wanted && new Set(wanted);
 
-  test('of several streams those that have takers', () => {
+  test('of several streams: those that have receivers', () => {
     const active = (wanted: number[] | null) => sharesOf([{}, {}, {}], set(wanted)).map((share) => share.active);
     expect(active(null)).toEqual([true, true, true]);
     expect(active([0, 2])).toEqual([true, false, true]);
     expect(active([])).toEqual([false, false, false]);
   });
 
-  test('one stream without sizes within while anybody takes it', () => {
+  test('of one stream with one size: all while it has a receiver', () => {
     expect(sharesOf([{ maxBitrate: 9 }], set([2]))).toEqual([{ active: true }]);
     expect(sharesOf([{ scalabilityMode: 'L1T3' }], set([]))).toEqual([{ active: false }]);
     expect(sharesOf([], set([0]))).toEqual([]);
@@ -92,13 +92,13 @@ describe('what is sent of what is wanted', () => {
     [[0, 1, 2, 3, 7], all],
     [[0, 1], { active: true, scalabilityMode: 'L2T3_KEY', scaleResolutionDownBy: 2, maxBitrate: 606_061 }],
     [[0], { active: true, scalabilityMode: 'L1T3', scaleResolutionDownBy: 4, maxBitrate: 183_655 }],
-    // Nothing: off, and otherwise as it is when everything is wanted.
+    // Nothing: off, and otherwise unchanged.
     [[], { ...all, active: false }],
-  ])('one stream with sizes within, of which %o are wanted', (wanted, share) =>
+  ])('of one stream with several sizes, of which %o are wanted', (wanted, share) =>
     expect(sharesOf([full], set(wanted))).toEqual([share]),
   );
 
-  test('sizes that differ by half are that much smaller', () => {
+  test('in modes with ratio 1.5, sizes differ by 1.5', () => {
     const [share] = sharesOf([{ scalabilityMode: 'L2T2h' }], set([0]));
     expect(share).toEqual({ active: true, scalabilityMode: 'L1T2', scaleResolutionDownBy: 1.5 });
   });

@@ -1,9 +1,8 @@
-// Layers of video: how a camera is encoded under the server's policy, and which layer is enough for a tile. Numbers in, numbers out; whom to tell is
-// the call's business.
+// Layers of video: how a camera is encoded under the server's policy, and which layer is enough for a tile. Pure, except for `supports`.
 
 import type { types } from 'mediasoup-client';
 
-/** As `Joined` gives it. */
+/** As in `Joined`. */
 export interface EncodingPolicy {
   /** "L3T3_KEY" and so on (W3C WebRTC-SVC). */
   scalabilityMode: string;
@@ -11,7 +10,7 @@ export interface EncodingPolicy {
   opusDtx: boolean;
 }
 
-/** What a client does without a word from the server. */
+/** Without a policy from the server. */
 export const defaultPolicy: EncodingPolicy = { scalabilityMode: 'L1T1', opusStereo: false, opusDtx: true };
 
 /** A pair of layers. As a preference without `temporalLayer`: all frame rates. */
@@ -25,14 +24,14 @@ export interface LayerCounts {
   temporal: number;
 }
 
-/** Lines of the smallest layer of a camera that this client sends, whether it has three sizes (720p) or two (360p); each further layer doubles them. */
+/** Height of a camera's smallest layer, with three sizes (720p) as with two (360p). Each further layer doubles it. */
 const SMALLEST_HEIGHT = 180;
-/** Below this a smaller layer is of no use; browsers leave it out by themselves, at 135 lines for a picture of 16:9. */
+/** Below this height a smaller layer is of no use. Browsers leave it out by themselves, at 135 lines for a picture of 16:9. */
 const HEIGHT_MIN = 135;
-/** A tile may be so much larger than a layer before the next one is worth its bits. */
+/** A tile may be this much larger than a layer before the next layer is worth its bitrate. */
 const STRETCH_MAX = 1.25;
 
-/** What a picture so high is worth at 30 frames a second, in bits a second; congestion control finds what really fits. */
+/** The maximum bitrate for a picture of this height at 30 frames a second, in bits a second. Congestion control may lower it. */
 const BITRATES: readonly (readonly [height: number, bitrate: number])[] = [
   [720, 2_000_000],
   [540, 1_200_000],
@@ -42,20 +41,20 @@ const BITRATES: readonly (readonly [height: number, bitrate: number])[] = [
   [0, 120_000],
 ];
 
-/** Between a picture and one of half its height, about; see above. */
+/** Bitrate of a picture over that of half its height, from the table above. */
 const BITRATE_RATIO = 3.3;
 
 export function bitrateOf(height: number): number {
   return BITRATES.find(([from]) => height >= from)?.[1] ?? 120_000;
 }
 
-/** How many layers a mode has; a mode that is none has one of each. */
+/** How many layers a mode has. An invalid mode has one of each. */
 export function countsOf(mode: string | undefined): LayerCounts {
   const [, spatial, temporal] = /^[LS]([1-9])T([1-9])/.exec(mode ?? '') ?? [];
   return { spatial: Number(spatial ?? 1), temporal: Number(temporal ?? 1) };
 }
 
-/** The mode with as many sizes as a picture of this height has room for. */
+/** The mode with as many sizes as are useful for a picture of this height. */
 export function modeFor(mode: string, height: number): string {
   const { spatial, temporal } = countsOf(mode);
   let fit = spatial;
@@ -63,14 +62,14 @@ export function modeFor(mode: string, height: number): string {
   return fit === spatial ? mode : modeOf(mode, fit, temporal);
 }
 
-/** Codecs whose streams have one size: several sizes are several streams. */
+/** Codecs whose streams have one size each: several sizes need several streams. */
 export function isSimulcastCodec(mimeType: string): boolean {
   return /^video\/(vp8|h264)$/i.test(mimeType);
 }
 
 /**
- * How a camera is sent. `height` is the shorter side of what is captured; `supportsMode` says whether the browser has the mode that `modeFor` gives, and
- * matters only where the sizes are within one stream. A browser that has not sends one size.
+ * The encodings of a camera. `height` is the shorter side of the captured picture. `supportsMode`: the browser supports the mode that `modeFor` returns;
+ * it matters only for codecs with all sizes in one stream, and without it the browser sends one size.
  */
 export function cameraEncodings(
   policy: EncodingPolicy,
@@ -90,7 +89,7 @@ export function cameraEncodings(
   });
 }
 
-/** Whether this browser encodes so. */
+/** Whether this browser can encode in this mode. */
 export async function supports(mimeType: string, scalabilityMode: string, height: number): Promise<boolean> {
   if (typeof navigator === 'undefined' || !navigator.mediaCapabilities?.encodingInfo) return false;
   const video = {
@@ -108,7 +107,7 @@ export async function supports(mimeType: string, scalabilityMode: string, height
   }
 }
 
-/** The smallest spatial layer of `layers` that fills so many lines of the screen. Nothing shown (0) is like the smallest. */
+/** The smallest of `layers` spatial layers that fills this height on screen. Height 0 (not shown) gives the smallest. */
 export function spatialLayerFor(lines: number, layers: number): number {
   for (let layer = 0; layer < layers - 1; layer += 1) {
     if (lines <= SMALLEST_HEIGHT * 2 ** layer * STRETCH_MAX) return layer;
@@ -116,7 +115,7 @@ export function spatialLayerFor(lines: number, layers: number): number {
   return Math.max(0, layers - 1);
 }
 
-/** The half of an encoding that says how much of it is sent. */
+/** The part of an encoding that sets how much of it is sent. */
 export interface Share {
   active?: boolean;
   scalabilityMode?: string;
@@ -125,9 +124,9 @@ export interface Share {
 }
 
 /**
- * How much of each encoding is to be sent, of `full` as it was made: of several those that are wanted; of one with several sizes within, as many as the
- * highest wanted takes. Null is everything. A stream of fewer sizes is one of a smaller picture, as W3C's WebRTC-SVC gives the whole picture to
- * the highest layer there is.
+ * How much to send of each encoding in `full`. Of several encodings: those that are wanted. Of one encoding with several sizes: the sizes up to the
+ * highest that is wanted. Null means all. A stream with fewer sizes is encoded from a smaller picture, because W3C WebRTC-SVC gives the full picture
+ * to the highest layer.
  */
 export function sharesOf(full: readonly types.RtpEncodingParameters[], wanted: ReadonlySet<number> | null): Share[] {
   const [only, ...others] = full;
@@ -136,7 +135,7 @@ export function sharesOf(full: readonly types.RtpEncodingParameters[], wanted: R
   const { scalabilityMode: mode, maxBitrate } = only;
   const { spatial, temporal } = countsOf(mode);
   if (!mode || spatial === 1) return [{ active }];
-  // What nobody takes is off as it is: it need not begin anew with another mode.
+  // A stream without receivers is switched off with its mode unchanged, so that it need not restart with another mode.
   const sent = wanted?.size ? Math.min(Math.max(...wanted) + 1, spatial) : spatial;
   const missing = spatial - sent;
   const ratio = mode.endsWith('h') ? 1.5 : 2;
@@ -150,7 +149,7 @@ export function sharesOf(full: readonly types.RtpEncodingParameters[], wanted: R
   ];
 }
 
-/** The mode with only so many sizes. */
+/** The mode with fewer sizes. */
 function modeOf(mode: string, spatial: number, temporal: number): string {
   return spatial === 1 ? `L1T${temporal}` : mode.replace(/^([LS])\d/, `$1${spatial}`);
 }

@@ -28,18 +28,18 @@ import {
   toRtpParameters,
 } from './wire';
 
-/** Chrome says `disconnected` after some seconds without an answer, and often recovers by itself; wait a moment before a restart. */
+/** Chrome reports `disconnected` after some seconds without an answer, and often recovers by itself; wait before a restart. */
 const RESTART_AFTER_MS = 1_000;
-/** A restarted ICE that is not through by then will not be: start over with new transports. */
+/** An ICE restart without a connection after this long has failed: start over with new transports. */
 const RESTART_GIVES_UP_MS = 8_000;
 
 /** Slides and text: few frames, many pixels. Bits a second. */
 const SCREEN_BITRATE_MAX = 2_500_000;
-/** Whoever lacks the bandwidth for all its frames gets fewer, all sharp. A browser that has no such mode sends all. */
+/** A receiver with little bandwidth gets fewer frames, at full resolution. A browser without this mode sends one layer. */
 const SCREEN_MODE = 'L1T3';
-/** Of somebody's screen beside cameras, when bandwidth is short: one looks at it to read. Of 1 to 255. */
+/** Priority of a shared screen over cameras when bandwidth is short, because people read it. 1 to 255. */
 const SCREEN_PRIORITY = 10;
-/** Where the browser's estimate begins, so that the picture is sharp in the first second. Kilobits a second. */
+/** The start value of the browser's bandwidth estimate, so that the picture is sharp in the first second. Kilobits a second. */
 const VIDEO_START_KBPS = 1_000;
 
 interface TransportPath {
@@ -50,20 +50,20 @@ interface TransportPath {
 }
 
 export interface MediaEvents {
-  /** The path of a transport came or went, or a restart is due: look again. */
+  /** The path of a transport is up or lost, or a restart is due. */
   onPath(): void;
-  /** This media cannot be saved; make a new one. */
+  /** This media cannot recover and must be replaced. */
   onDead(reason: string): void;
   /** The device behind a source stopped (unplugged, or screen sharing ended from the browser's own bar). */
   onSourceEnded(source: string): void;
 }
 
-/** A piece of work was overtaken by `close()`; nobody has to be told. */
+/** `close()` was called while an action ran. Not an error for the user. */
 export class MediaClosed extends Error {
   override name = 'MediaClosed';
 }
 
-/** A transport was to be used that could not be connected before. */
+/** An action needs a transport that could not be connected before. */
 export class MediaBroken extends Error {
   override name = 'MediaBroken';
 
@@ -88,7 +88,7 @@ export class Media {
   #broken: Error | null = null;
   #closed = false;
 
-  /** Makes both transports in the engine. */
+  /** Creates both transports in the engine. */
   static async open(
     device: Device,
     epoch: string,
@@ -221,7 +221,7 @@ export class Media {
       this.#request({ case: 'restartIce', value: { transportId: path.transport.id } }, 'iceRestarted'),
     );
     if (!iceParameters) throw new Error('IceRestarted carries no ICE parameters');
-    // The restart gathers anew, and the credential that the transport was made with may have expired.
+    // The restart gathers candidates again, and the credential that the transport was created with may have expired.
     if (iceServers.length > 0) {
       await this.#unlessClosed(path.transport.updateIceServers({ iceServers: fromIceServers(iceServers) }));
     }
@@ -230,7 +230,7 @@ export class Media {
     clearTimeout(path.timer);
     path.timer = setTimeout(() => {
       if (path.transport.connectionState !== 'connected')
-        this.#events.onDead(`ICE restart of the ${direction} transport led nowhere`);
+        this.#events.onDead(`ICE restart of the ${direction} transport gave no connection`);
     }, RESTART_GIVES_UP_MS);
   }
 
@@ -238,7 +238,7 @@ export class Media {
     return this.#device.canProduce(kind);
   }
 
-  /** Notes that the server asks for a producer of ours in another codec; one that this browser does not encode is not noted. */
+  /** Records that the server asks for one of our producers in another codec. A codec that this browser cannot encode is ignored. */
   wantBackup(producerId: string, mimeType: string): void {
     const first = [...this.outgoing.values()].find(({ producer }) => producer.id === producerId);
     if (!first || !this.#codec(mimeType)) return;
@@ -246,7 +246,7 @@ export class Media {
     this.hints.backups.set(key, { key, producerId, mimeType });
   }
 
-  /** The codec to send: the first, or a certain one. */
+  /** The codec to send: the one given, or the first. */
   #codec(mimeType?: string): types.RtpCodecCapability | undefined {
     const wanted = (codec: types.RtpCodecCapability) =>
       mimeType ? codec.mimeType.toLowerCase() === mimeType.toLowerCase() : codec.mimeType.startsWith('video/');
@@ -278,7 +278,7 @@ export class Media {
     const codecOptions = { videoGoogleStartBitrate: VIDEO_START_KBPS };
     if (source !== 'camera')
       return { codec, codecOptions, encodings: [{ maxBitrate: SCREEN_BITRATE_MAX, scalabilityMode: SCREEN_MODE }] };
-    // What is not told (by a track that has no picture yet) is taken for what was asked for.
+    // A track without a picture so far has no size: assume the requested one.
     const { width = 1280, height = 720 } = track.getSettings();
     const shorter = Math.min(width, height);
     const mimeType = codec?.mimeType ?? 'video/VP8';
@@ -286,7 +286,7 @@ export class Media {
     return { codec, codecOptions, encodings: cameraEncodings(policy, mimeType, shorter, supported) };
   }
 
-  /** Has the encoder send what somebody takes, and nothing else. Without a word to the server: it asked for this. */
+  /** Sets the encoder to the layers that have receivers. The server is not informed: it asked for this. */
   async sendWanted(outgoing: Outgoing): Promise<void> {
     const wanted = this.hints.wanted.get(outgoing.producer.id) ?? null;
     const sender = outgoing.producer.rtpSender;
@@ -300,7 +300,7 @@ export class Media {
     outgoing.sending = wanted;
   }
 
-  /** Tells the server what is wanted; the browser's side follows at once, whatever the server says. */
+  /** On the server only. The browser's side has been muted or unmuted before. */
   async pauseProducer(outgoing: Outgoing, paused: boolean): Promise<void> {
     const producerId = outgoing.producer.id;
     await this.#unlessClosed(
@@ -316,7 +316,7 @@ export class Media {
     await this.#unlessClosed(this.#request({ case: 'closeProducer', value: { producerId: outgoing.producer.id } }, 'ack'));
   }
 
-  /** Closes on this side only. */
+  /** Closes in the browser only. */
   forgetProducer(key: string): void {
     const outgoing = this.outgoing.get(key);
     if (!outgoing) return;
@@ -326,7 +326,7 @@ export class Media {
     for (const { key } of this.hints.forgetProducer(outgoing.producer.id)) this.forgetProducer(key);
   }
 
-  /** Receives a producer. The consumer begins paused on the server: `resumeConsumer` starts it once the decoder is ready. */
+  /** Receives a producer. The consumer starts paused on the server; `resumeConsumer` follows when the decoder is ready. */
   async consume(producerId: string, peerId: string, source: string): Promise<void> {
     const recv = this.#paths.recv.transport;
     const answer = await this.#unlessClosed(
@@ -357,7 +357,7 @@ export class Media {
         }),
       );
     } catch (error) {
-      // The next try makes another one: do not leave this one behind.
+      // The next try creates another consumer: close this one.
       this.#request({ case: 'closeConsumer', value: { consumerId: answer.id } }, 'ack').catch(() => undefined);
       throw error;
     }
@@ -376,7 +376,7 @@ export class Media {
     incoming.serverPaused = false;
   }
 
-  /** Closes on this side only: the server closes a consumer with its producer, or has said so itself. */
+  /** Closes in the browser only: the server closes a consumer with its producer. */
   forgetConsumer(producerId: string): void {
     const incoming = this.incoming.get(producerId);
     if (!incoming) return;
@@ -414,7 +414,7 @@ export class Media {
     return this.#paths[direction].transport.getStats();
   }
 
-  /** Ends it on this side. Work under way ends with `MediaClosed`. */
+  /** Closes in the browser. Running actions end with `MediaClosed`. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -427,13 +427,13 @@ export class Media {
     this.#reject(new MediaClosed('closed'));
   }
 
-  /** Ends it on both sides, when the engine still has it. */
+  /** Closes in the browser and on the server. */
   closeEverywhere(): void {
     for (const { transport } of Object.values(this.#paths)) closeOnServer(this.#request, transport.id);
     this.close();
   }
 
-  /** mediasoup-client leaves some promises open when a transport closes under them; these are not. */
+  /** mediasoup-client never settles some promises when their transport closes; this one rejects. */
   async #unlessClosed<T>(work: Promise<T>): Promise<T> {
     const result = await Promise.race([work, this.#whenClosed]);
     if (this.#closed) throw new MediaClosed('closed');
@@ -450,12 +450,12 @@ function isSame(one: Share, other: Share | undefined): boolean {
   );
 }
 
-/** Retransmission and in-band FEC cost little for a voice that arrives. */
+/** Retransmission and in-band FEC cost little bandwidth and repair lost speech. */
 function audioOptions({ opusStereo, opusDtx }: EncodingPolicy): types.ProducerCodecOptions {
   return { opusStereo, opusDtx, opusFec: true, opusNack: true };
 }
 
-/** A courtesy: what is not closed now goes when the session does. */
+/** Without waiting for the answer: the server closes all transports with the session anyway. */
 function closeOnServer(request: Request, transportId: string): void {
   request({ case: 'closeTransport', value: { transportId } }, 'ack').catch(() => undefined);
 }

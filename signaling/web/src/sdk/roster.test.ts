@@ -19,21 +19,21 @@ test('notifications are idempotent', () => {
   expect(roster.leave(roster.leave(twice, 'bob'), 'bob').size).toBe(0);
 });
 
-test('a change leaves the roster before it as it was', () => {
+test('a change does not modify the roster before it', () => {
   const before = roster.rosterOf([peer('bob', [info('v1')])]);
   roster.setPaused(before, 'v1', true);
   roster.removeSource(before, 'v1');
   expect(before.get('bob')?.sources.get('v1')?.paused).toBe(false);
 });
 
-test('what is said of somebody unknown changes nothing', () => {
+test('a notification about an unknown peer changes nothing', () => {
   const before = roster.rosterOf([peer('bob')]);
   expect(roster.addSource(before, 'eve', info('x'))).toBe(before);
   expect(roster.setPaused(before, 'x', true)).toBe(before);
   expect(roster.setAway(before, 'eve', true)).toBe(before);
 });
 
-test('a kind from the future is skipped', () => {
+test('an unknown kind is skipped', () => {
   expect(sources(roster.rosterOf([peer('bob', [info('d1', 'data'), info('a1', 'audio')])]), 'bob')).toEqual(['a1']);
 });
 
@@ -41,7 +41,7 @@ test('a peer without a display name is called by its user', () => {
   expect(roster.peerOf(create(PeerSchema, { id: 'x', user: 'xavier' })).name).toBe('xavier');
 });
 
-test('a lost engine takes the sources and leaves the people', () => {
+test('a lost engine removes the sources and keeps the peers', () => {
   const after = roster.withoutSources(roster.rosterOf([peer('bob', [info('v1')]), peer('eve', [info('v2')])]));
   expect([...after.keys()]).toEqual(['bob', 'eve']);
   expect(sources(after, 'bob')).toEqual([]);
@@ -50,7 +50,7 @@ test('a lost engine takes the sources and leaves the people', () => {
 describe('resume', () => {
   const before = roster.rosterOf([peer('bob', [info('v1'), info('a1', 'audio')]), peer('eve', [info('v2')])]);
 
-  test('a peer who has not come back keeps what still flows, and counts as away', () => {
+  test('a peer that is not back keeps the sources that still flow, and counts as away', () => {
     const after = roster.resumeRoster(before, [peer('eve', [info('v2')])], new Set(['v1', 'v2']));
     expect(sources(after, 'bob')).toEqual(['v1']);
     expect(after.get('bob')?.away).toBe(true);
@@ -61,7 +61,7 @@ describe('resume', () => {
     expect([...roster.resumeRoster(before, [], new Set(['v2'])).keys()]).toEqual(['eve']);
   });
 
-  test('what is new is there, what is closed is not, and the order of tiles stays', () => {
+  test('new sources are added, closed ones removed, and the order of tiles stays', () => {
     const after = roster.resumeRoster(
       before,
       [peer('carol'), peer('eve', [info('v3')]), peer('bob', [info('v1', 'video', true)])],
@@ -73,7 +73,7 @@ describe('resume', () => {
     expect(sources(after, 'bob')).toEqual(['v1']);
   });
 
-  test('when the late peer comes back, it is the same one', () => {
+  test('a peer that comes back late keeps its sources', () => {
     const resumed = roster.resumeRoster(before, [], new Set(['v1', 'a1']));
     const back = roster.join(resumed, roster.peerOf(peer('bob')));
     expect(sources(back, 'bob')).toEqual(['v1', 'a1']);

@@ -1,5 +1,5 @@
-// Who is in the room and what they send, as the server tells it: plain values, changed by pure functions. Every notification may
-// come twice or out of a resume, so each of these is idempotent.
+// Who is in the room and what they send, as the server reports it: plain values and pure functions. A notification may arrive twice, or after a
+// resume that contains it already, so each function is idempotent.
 
 import type { Peer, ProducerInfo } from '../gen/signal_pb';
 
@@ -9,7 +9,7 @@ export type MediaKind = 'audio' | 'video';
 export interface RemoteSource {
   id: string;
   kind: MediaKind;
-  /** The sender's word for it: "microphone", "camera", "screen". */
+  /** The name that its sender gave it: "microphone", "camera", "screen". */
   source: string;
   paused: boolean;
 }
@@ -19,7 +19,7 @@ export interface RemotePeer {
   id: string;
   user: string;
   name: string;
-  /** Its socket is gone; its media may still flow. */
+  /** Its socket is lost; its media may still flow. */
   away: boolean;
   sources: ReadonlyMap<string, RemoteSource>;
 }
@@ -50,8 +50,8 @@ export function rosterOf(peers: readonly Peer[]): Roster {
 }
 
 /**
- * The roster after a resume: what the server lists, and besides that every source in `kept`, whose consumer still receives. A server that
- * has just restarted does not list a peer whose socket has not come back yet; dropping it would cut media that flows.
+ * The roster after a resume: what the server lists, and every source in `kept`, whose consumer still receives. A server that has just restarted does not
+ * list peers whose sockets are not back yet; removing them would stop media that flows.
  */
 export function resumeRoster(before: Roster, peers: readonly Peer[], kept: ReadonlySet<string>): Roster {
   const listed = rosterOf(peers);
@@ -72,7 +72,7 @@ function withPeer(roster: Roster, peerId: string, change: (peer: RemotePeer) => 
   return new Map(roster).set(peerId, change(peer));
 }
 
-/** A peer who is here already keeps the sources known of it: a returning peer may be announced before its producers are. */
+/** A peer that is in the roster already keeps its sources: a returning peer may be announced before its producers. */
 export function join(roster: Roster, joined: RemotePeer): Roster {
   const known = roster.get(joined.id);
   const sources = known ? new Map([...known.sources, ...joined.sources]) : joined.sources;
@@ -96,7 +96,7 @@ export function addSource(roster: Roster, peerId: string, info: ProducerInfo): R
   return withPeer(roster, peerId, (peer) => ({ ...peer, sources: new Map(peer.sources).set(source.id, source) }));
 }
 
-/** Takes a source away, wherever it is. */
+/** Removes a source, whichever peer it belongs to. */
 export function removeSource(roster: Roster, sourceId: string): Roster {
   const owner = ownerOf(roster, sourceId);
   if (!owner) return roster;
@@ -114,7 +114,7 @@ export function setPaused(roster: Roster, sourceId: string, paused: boolean): Ro
   return withPeer(roster, owner.id, (peer) => ({ ...peer, sources: new Map(peer.sources).set(sourceId, { ...source, paused }) }));
 }
 
-/** The engine died: everybody is still here, nothing of what they sent is. */
+/** After the loss of the engine: all peers stay, and all their sources are gone. */
 export function withoutSources(roster: Roster): Roster {
   return new Map([...roster].map(([id, peer]) => [id, { ...peer, sources: new Map() }]));
 }

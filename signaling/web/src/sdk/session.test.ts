@@ -4,7 +4,7 @@ import { eventDue, next, type SessionEvent, type SessionState } from './session'
 const states: SessionState[] = ['Handshaking', 'Negotiating', 'Connected', 'Reconnecting', 'Ended'];
 const events: SessionEvent[] = ['AUTH_VALID', 'OFFER_ACCEPTED', 'ICE_DISCONNECT', 'ICE_RESTART', 'CLIENT_DISCONNECT'];
 
-/** The figure at the top of session.ts, as a table; every pair that is not here leads nowhere. */
+/** The figure at the top of session.ts, as a table. Other pairs have no next state. */
 const table: Record<string, SessionState> = {
   'Handshaking AUTH_VALID': 'Negotiating',
   'Negotiating OFFER_ACCEPTED': 'Connected',
@@ -20,7 +20,7 @@ test.each(states.flatMap((state) => events.map((event) => [state, event] as cons
   expect(next(state, event)).toBe(table[`${state} ${event}`] ?? null);
 });
 
-test('a call with an outage walks the whole figure', () => {
+test('a call with an outage goes through all states', () => {
   const walked: (SessionState | null)[] = ['Handshaking'];
   for (const event of events) walked.push(next(walked.at(-1) as SessionState, event));
   expect(walked).toEqual(['Handshaking', 'Negotiating', 'Connected', 'Reconnecting', 'Connected', 'Ended']);

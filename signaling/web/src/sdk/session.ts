@@ -1,5 +1,5 @@
-// The states a session walks through, as its user sees them; the server keeps peers and their objects, and no such states. Losing the
-// socket is not among them: media flows on without it, so it is a property beside the state, not a state.
+// The states of a session as its user sees them. The server has no such states: it keeps peers and their objects. The loss of the socket is not a
+// state, because media flows on without it: `online` in the view shows it.
 //
 //   Handshaking --AUTH_VALID--> Negotiating --OFFER_ACCEPTED--> Connected --CLIENT_DISCONNECT--> Ended
 //                                                               |      ^
@@ -12,18 +12,18 @@
 export type SessionState = 'Handshaking' | 'Negotiating' | 'Connected' | 'Reconnecting' | 'Ended';
 
 export type SessionEvent =
-  /** The server took the token: Joined arrived. */
+  /** The server accepted the token: Joined arrived. */
   | 'AUTH_VALID'
-  /** Transports stand and what this client sends was accepted. */
+  /** The transports exist, and the server has accepted what this client sends. */
   | 'OFFER_ACCEPTED'
-  /** The media path is gone: ICE lost it, or the engine at its end died. */
+  /** The media path is lost: by ICE, or with the engine. */
   | 'ICE_DISCONNECT'
-  /** There is a media path again, by an ICE restart or by new transports. */
+  /** The media path is up again, by an ICE restart or with new transports. */
   | 'ICE_RESTART'
   /** The user left, or the session was refused for good. */
   | 'CLIENT_DISCONNECT';
 
-/** The state after `event`, or `null` where the event means nothing in this state. */
+/** The state after `event`; null when the event has no meaning in this state. */
 export function next(state: SessionState, event: SessionEvent): SessionState | null {
   if (event === 'CLIENT_DISCONNECT') return state === 'Ended' ? null : 'Ended';
   switch (state) {

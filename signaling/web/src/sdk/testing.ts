@@ -1,5 +1,5 @@
-// A signaling server small enough to read, for tests of the call: it answers every request as a real one would, writes down what was asked, and
-// lets a test speak the notifications. WebRTC is mediasoup-client's own fake.
+// A small signaling server for tests of the call: it answers every request like a real one, records the requests, and sends the notifications that a
+// test wants. WebRTC is mediasoup-client's own fake.
 
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -17,10 +17,10 @@ type JoinedFields = Partial<Omit<PayloadValue<'joined'>, '$typeName' | '$unknown
 export class FakeServer {
   /** Every request so far, in order. */
   readonly asked: Payload[] = [];
-  /** Answers that a test puts in place of the usual ones; `null` leaves a request unanswered. */
+  /** Answers that replace the usual ones; `null` leaves a request unanswered. */
   readonly instead: Partial<Record<PayloadCase, (payload: Payload, socket: string) => Answer>> = {};
   epoch = 'first';
-  /** What Joined says on top of the usual. */
+  /** Fields of Joined beside the usual ones. */
   joined: JoinedFields = {};
   /** Relays that come with every transport and restart. */
   iceServers: { urls: string[]; username: string; credential: string }[] = [];
@@ -54,17 +54,17 @@ export class FakeServer {
     this.#io.emit('signal', encode(payload));
   }
 
-  /** All of it in one event. */
+  /** Sends all of them in one event. */
   tellTogether(...payloads: PayloadInit[]): void {
     this.tell({ case: 'batch', value: { signals: payloads.map(encode) } });
   }
 
-  /** Cuts every connection, as a crash would; the server is back at once. */
+  /** Cuts every connection, as a crash would. The server accepts new ones immediately. */
   cut(): void {
     for (const socket of this.#io.sockets.sockets.values()) (socket as Socket).conn.close();
   }
 
-  /** How often something was asked. */
+  /** The number of requests of a kind. */
   count(wanted: PayloadCase): number {
     return this.asked.filter((payload) => payload.case === wanted).length;
   }
@@ -76,11 +76,11 @@ export class FakeServer {
 
   last<C extends PayloadCase>(wanted: C): PayloadValue<C> {
     const payload = this.asked.findLast((asked) => asked.case === wanted);
-    if (!payload) throw new Error(`nobody asked for ${wanted}`);
+    if (!payload) throw new Error(`no request ${wanted}`);
     return payload.value as PayloadValue<C>;
   }
 
-  /** Joined for a client that returns: everything it holds is still there. */
+  /** Joined for a client that returns: the server has kept everything. */
   keepAll(join: JoinRoom, rest: JoinedFields = {}): PayloadInit {
     return {
       case: 'joined',
@@ -155,14 +155,14 @@ export function fakeTrack(kind: 'audio' | 'video'): MediaStreamTrack {
   return new FakeMediaStreamTrack({ kind }) as unknown as MediaStreamTrack;
 }
 
-/** The ICE agent of a fake transport says this. */
+/** Sets the connection state of a fake transport. */
 export function setConnectionState(transport: types.Transport, state: types.ConnectionState): void {
   (transport.handler as FakeHandler).setConnectionState(state);
 }
 
-/** The half of an RTCRtpSender that says which encodings are on. */
+/** The part of an RTCRtpSender that switches encodings on and off. */
 export class FakeSender {
-  /** What `setParameters` was called with, call by call. */
+  /** The arguments of `setParameters`, call by call. */
   readonly set: boolean[][] = [];
   #encodings: { active: boolean }[];
 
@@ -180,7 +180,7 @@ export class FakeSender {
   }
 }
 
-/** A device whose transports are connected as soon as they carry something. `made` hears of each of them. */
+/** A device whose transports are connected as soon as they carry something. `made` is called with each of them. */
 export async function fakeDevice(made: (transport: types.Transport) => void = () => undefined): Promise<Device> {
   const device = new Device({ handlerFactory: FakeHandler.createFactory(testFakeParameters) });
   device.observer.on('newtransport', (transport) => {

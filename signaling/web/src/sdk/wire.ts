@@ -1,5 +1,5 @@
-// Between protobuf messages and the plain objects of mediasoup-client. The names are the same on both sides, so nearly all of
-// this is about what protobuf cannot say: `string | number` values, and fields that are absent rather than empty.
+// Conversion between protobuf messages and the plain objects of mediasoup-client. The names are the same on both sides. Most of the code handles what
+// protobuf cannot express: `string | number` values, and fields that are absent rather than empty.
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { types } from 'mediasoup-client';
@@ -154,12 +154,12 @@ export function toDtlsParameters(parameters: types.DtlsParameters) {
   return create(DtlsParametersSchema, { role: parameters.role ?? 'auto', fingerprints: parameters.fingerprints });
 }
 
-/** TURN servers as a browser wants them. */
+/** TURN servers in the browser's form. */
 export function fromIceServers(servers: IceServer[]): RTCIceServer[] {
   return servers.map(({ urls, username, credential }) => ({ urls, username, credential }));
 }
 
-/** What `createSendTransport` and `createRecvTransport` take; `iceServers` where the message names none, as older servers do. */
+/** The argument of `createSendTransport` and `createRecvTransport`. `iceServers` apply when the message has none, as from older servers. */
 export function fromTransportCreated(message: TransportCreated, iceServers: IceServer[] = []): types.TransportOptions {
   const { iceParameters, dtlsParameters } = message;
   if (!iceParameters || !dtlsParameters) throw new Error('TransportCreated lacks ICE or DTLS parameters');

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { readLink } from './link';
 
-/** A page at this address. `mode` is what the server wrote into it. */
+/** A page at this address. `mode` is the mode that the server wrote into it. */
 function page(address: string, { mode = 'token', state = null as unknown } = {}) {
   const { pathname, search, hash } = new URL(address, 'https://meet.example');
   const replaceState = vi.fn();

@@ -1,7 +1,7 @@
 // The address that the page was opened with: `?room=ROOM&name=NAME&join=1#token=TOKEN`.
 //
-// The token is in the fragment, which browsers send to no server: it is in no log and in no Referer. It leaves the address bar at once, so that nobody
-// reads it there or copies it with the address; the history entry keeps it for a reload of this tab.
+// The token is in the fragment, which browsers do not send to servers: it is in no log and in no Referer. `readLink` removes it from the address bar, so
+// that it is not read there or copied with the address. The history entry keeps it for a reload of this tab.
 
 export interface Link {
   room: string;
@@ -11,10 +11,10 @@ export interface Link {
   join: boolean;
 }
 
-/** What `leat-signaling` writes into the page in development mode, where everybody is admitted. */
+/** `leat-signaling` writes this into the page in development mode, where no token is needed. */
 const MODE = 'meta[name="leat-mode"][content="development"]';
 
-/** Reads the page's address, and takes the token out of it. */
+/** Reads the page's address, and removes the token from it. */
 export function readLink(page: Pick<Window, 'location' | 'history' | 'document'> | undefined = globalThis.window): Link {
   if (!page) return { room: '', name: '', token: '', join: false };
   const query = new URLSearchParams(page.location.search);
@@ -26,7 +26,7 @@ export function readLink(page: Pick<Window, 'location' | 'history' | 'document'>
     const rest = fragment.toString();
     page.history.replaceState({ token }, '', `${page.location.pathname}${page.location.search}${rest && `#${rest}`}`);
   }
-  // Elsewhere a link that somebody sent must not put a camera on the air whose permission the browser remembers: that takes a click.
+  // Outside development mode a link must not start a camera whose permission the browser remembers: the user has to click.
   const isDevelopment = page.document.querySelector(MODE) !== null;
   return {
     room: query.get('room') ?? '',

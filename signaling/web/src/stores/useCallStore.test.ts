@@ -3,7 +3,7 @@ import type { CallEvents, CallView, Captured, LocalSource } from '../sdk';
 import { fakeTrack } from '../sdk/testing';
 import { useCallStore } from './useCallStore';
 
-/** A call that does what it is told, and shows it at once. Hoisted, as the mock below is, which needs it. */
+/** A call that accepts everything and publishes it immediately. Hoisted, because the mock below is hoisted and needs it. */
 const { FakeCall, calls } = vi.hoisted(() => {
   class FakeCall {
     readonly local = new Map<string, LocalSource>();
@@ -42,7 +42,7 @@ const { FakeCall, calls } = vi.hoisted(() => {
   return { FakeCall, calls: made };
 });
 
-/** How the browser answers when it is asked for both devices. */
+/** The browser's answer to a request for both devices. */
 const answer = vi.hoisted(() => ({ devices: null as null | (() => Promise<Captured>) }));
 
 vi.mock('../sdk', async (real) => ({
@@ -85,7 +85,7 @@ test('a call that was left leaves no device running', async () => {
   expect(tracks.map(({ readyState }) => readyState)).toEqual(['ended', 'ended', 'ended']);
 });
 
-test('a camera the server does not take is switched off, and offered again when it is switched on', async () => {
+test('a camera that the server refuses is switched off, and offered again when it is switched on', async () => {
   const refused = trackOf('camera');
   running().setSource('camera', null);
   expect(refused.readyState).toBe('ended');
@@ -96,7 +96,7 @@ test('a camera the server does not take is switched off, and offered again when 
   expect(running().local.get('camera')?.paused).toBe(false);
 });
 
-test('a screen that is not shared any more is not captured either', async () => {
+test('a screen that is no longer shared is no longer captured', async () => {
   await state().toggleScreen();
   const screen = trackOf('screen');
   await state().toggleScreen();
@@ -104,7 +104,7 @@ test('a screen that is not shared any more is not captured either', async () => 
   expect(screen.readyState).toBe('ended');
 });
 
-test('a permission prompt that nobody answers does not hold up the call, and what it gives later is sent', async () => {
+test('a permission prompt without an answer does not delay the call, and devices that it gives later are sent', async () => {
   await state().leave();
   let allow: (captured: Captured) => void = () => undefined;
   answer.devices = () =>
@@ -121,7 +121,7 @@ test('a permission prompt that nobody answers does not hold up the call, and wha
   await vi.waitFor(() => expect([...running().local.keys()]).toEqual(['microphone', 'camera']));
 });
 
-test('a call without a camera says why, until that is dismissed', async () => {
+test('a call without a camera shows the reason until it is dismissed', async () => {
   await state().leave();
   const problem = 'Your camera is blocked for this page.';
   answer.devices = async () => ({ audio: fakeTrack('audio'), video: null, problem });

@@ -1,14 +1,14 @@
-// The one store of the app: the form before a call, the call as the client library shows it, and what the user should read. Components read
-// from here and call its actions; they hold no state of a call themselves.
+// The only store of the app: the form before a call, the view of the call from the sdk, and the notices. Components read from here and call its
+// actions; they hold no state of a call themselves.
 
 import { create } from 'zustand';
 import { Call, type CallView, captureDevices, captureOne, captureScreen, problemOf, SignalError } from '../sdk';
 import { readLink } from './link';
 
-/** Notices on screen at once; an older one makes room. */
+/** Notices on screen at once; a new one replaces the oldest. */
 const NOTICES_MAX = 4;
 const NOTICE_MS = 7_000;
-/** How long a join waits for camera and microphone. The user may leave the browser's question unanswered. */
+/** How long a join waits for camera and microphone. The user may leave the browser's permission prompt unanswered. */
 const DEVICES_PAUSE_MS = 1_000;
 
 export interface Notice {
@@ -26,7 +26,7 @@ export interface Devices {
 }
 
 export interface Failure {
-  /** "TOKEN_EXPIRED" and the like; empty when the failure is none of the protocol's. */
+  /** A code of the protocol, for example "TOKEN_EXPIRED"; empty for other failures. */
   code: string;
   message: string;
 }
@@ -35,16 +35,16 @@ export interface CallState {
   room: string;
   name: string;
   token: string;
-  /** The page was opened with `join=1`, and this server lets a link do that. */
+  /** The page was opened with `join=1`, and this server allows that. */
   joinsAtOnce: boolean;
   devices: Devices;
   /** Null before the first join and after leaving. */
   call: CallView | null;
-  /** Why the last call ended, if not by the user's will. */
+  /** Why the last call ended; null if the user ended it. */
   failure: Failure | null;
   notices: readonly Notice[];
   peopleOpen: boolean;
-  /** The browser does not play sound before the user touches the page. */
+  /** The browser does not play sound before the user interacts with the page. */
   soundBlocked: boolean;
 
   setForm(form: Partial<Pick<CallState, 'room' | 'name' | 'token'>>): void;
@@ -54,16 +54,16 @@ export interface CallState {
   toggleScreen(): Promise<void>;
   join(): Promise<void>;
   leave(): Promise<void>;
-  /** A source of another peer is shown on so many lines of the screen. */
+  /** A source of another peer is shown at this height, in device pixels. */
   showAt(sourceId: string, lines: number): void;
   togglePeople(): void;
   setSoundBlocked(blocked: boolean): void;
-  /** `stays`: until the user dismisses it. */
+  /** `stays`: the notice stays until the user dismisses it. */
   notify(text: string, stays?: boolean): void;
   dismiss(id: number): void;
 }
 
-/** The running call. Not in the store: it is a process, not a value. */
+/** The running call. Not in the store, because it is not an immutable value. */
 let call: Call | null = null;
 let opening: Promise<void> | null = null;
 let noticeId = 0;
@@ -77,7 +77,7 @@ const link = readLink();
 export const useCallStore = create<CallState>()((set, get) => {
   const patchDevices = (patch: Partial<Devices>) => set(({ devices }) => ({ devices: { ...devices, ...patch } }));
 
-  /** Switches a device: in the call when there is one, and in the preview always. */
+  /** Switches a device on or off, in the preview and in the call if there is one. */
   const toggle = async (kind: 'audio' | 'video') => {
     const source = kind === 'audio' ? 'microphone' : 'camera';
     const on = kind === 'audio' ? 'audioOn' : 'videoOn';
@@ -95,15 +95,15 @@ export const useCallStore = create<CallState>()((set, get) => {
       return;
     }
     const wanted = !get().devices[on];
-    // In a call the producer switches the track, which is this one; in the preview nobody else does.
+    // In a call, the producer enables and disables this track; in the preview, it is done here.
     if (!call) track.enabled = wanted;
     patchDevices({ [on]: wanted });
     call?.setPaused(source, !wanted);
   };
 
   /**
-   * What the call no longer sends, by the server's refusal or because the device stopped, is not left running. Switching it on again starts the device
-   * anew and offers it to the call anew.
+   * Stops devices that the call no longer sends, because the server refused them or the device ended. Switching one on starts the device again and
+   * offers it to the call again.
    */
   const stopDropped = (before: CallView | null, now: CallView) => {
     for (const { source, track } of before?.local.values() ?? []) {
@@ -178,7 +178,7 @@ export const useCallStore = create<CallState>()((set, get) => {
               set({ call: view });
             } else if (view.failure) {
               call = null;
-              // The page before the call opens them again, for its preview.
+              // The join page opens them again for its preview.
               view.local.get('screen')?.track.stop();
               closeDevices();
               const code = view.failure instanceof SignalError ? view.failure.codeName : '';
@@ -197,7 +197,7 @@ export const useCallStore = create<CallState>()((set, get) => {
         if (video) joining.setSource('camera', video, !videoOn);
         if (problem) get().notify(problem, true);
       };
-      // A page opened with `join=1` gets here before its devices do. The call begins without them if the user has not answered by then.
+      // A page opened with `join=1` joins before its devices are open. The call starts without them if the user has not answered in time.
       const devices = opening;
       const isReady = await Promise.race([
         Promise.resolve(devices).then(() => true),

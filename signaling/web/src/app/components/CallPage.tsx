@@ -6,7 +6,7 @@ import { People } from './People';
 import { Sounds } from './Sound';
 import { StateChip } from './StateChip';
 
-/** In the call. */
+/** The page during a call. */
 export function CallPage() {
   const call = useCallStore((state) => state.call);
   const peopleOpen = useCallStore((state) => state.peopleOpen);

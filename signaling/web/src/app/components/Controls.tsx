@@ -34,7 +34,7 @@ function Control({ icon, label, shortcut, tone, pressed, badge, onClick }: Contr
   );
 }
 
-/** Keys work wherever the focus is, except where one types. */
+/** Keyboard shortcuts, except while the focus is in a text field. */
 function useShortcuts(keys: Record<string, () => void>) {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {

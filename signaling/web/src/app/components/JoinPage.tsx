@@ -44,12 +44,12 @@ function Preview() {
   );
 }
 
-/** Before the call: who, where, and how one looks. */
+/** The page before a call: room, name and preview. */
 export function JoinPage() {
   const { room, name, token, failure } = useCallStore();
   const { setForm, join } = useCallStore.getState();
   const [joining, setJoining] = useState(false);
-  // Most servers people try this on need no token; one that does says so.
+  // Most test servers need no token. A server that does reports it in the failure.
   const [tokenShown, setTokenShown] = useState(token !== '');
   const tokenWanted = tokenShown || (failure?.code.startsWith('TOKEN_') ?? false);
 
@@ -70,7 +70,7 @@ export function JoinPage() {
         <Preview />
         <form onSubmit={submit}>
           <h1>Join a room</h1>
-          <p className="lead">Whoever enters the same name meets here.</p>
+          <p className="lead">Everyone who enters the same room name meets here.</p>
           {failure && (
             <div className="failure" role="alert" data-code={failure.code}>
               {failure.message}
@@ -113,7 +113,7 @@ export function JoinPage() {
                 onChange={(event) => setForm({ token: event.target.value })}
                 autoComplete="off"
                 spellCheck={false}
-                placeholder="From whoever runs the server"
+                placeholder="From the operator of the server"
               />
             </label>
           ) : (

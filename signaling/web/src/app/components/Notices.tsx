@@ -1,7 +1,7 @@
 import { useCallStore } from '../../stores/useCallStore';
 import { Icon } from './Icon';
 
-/** Short messages in a corner; they go by themselves. */
+/** Short messages in a corner, which disappear after some seconds. */
 export function Notices() {
   const notices = useCallStore((state) => state.notices);
   const dismiss = useCallStore((state) => state.dismiss);

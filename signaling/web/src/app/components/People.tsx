@@ -32,7 +32,7 @@ function Person({ id, name, note, audible, visible, speaking }: PersonProps) {
   );
 }
 
-/** Who is here. */
+/** The list of participants. */
 export function People({ call }: { call: CallView }) {
   const togglePeople = useCallStore((state) => state.togglePeople);
   const sends = (sources: Iterable<{ source: string; paused: boolean }>, wanted: string) =>
