@@ -2,7 +2,7 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
 
-// `npm run dev` serves the page itself and hands everything of the signaling server through to it.
+// `npm run dev` serves the page and forwards the signaling server's paths to it.
 const signaling = process.env.LEAT_SIGNALING ?? 'http://127.0.0.1:7080';
 
 export default defineConfig({
@@ -15,14 +15,14 @@ export default defineConfig({
   },
   build: {
     target: 'es2022',
-    // The binary embeds dist/: one script, one style sheet, and nothing that has to be fetched from elsewhere.
+    // The binary embeds dist/: one script, one style sheet, and no files from other servers.
     assetsInlineLimit: 8192,
     chunkSizeWarningLimit: 900,
   },
   test: {
     include: ['src/**/*.test.ts'],
     environment: 'node',
-    // Waits for conditions end long before: a busy machine fails no test.
+    // Tests wait for conditions with shorter limits, so a busy machine does not reach these.
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

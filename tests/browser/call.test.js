@@ -50,6 +50,15 @@ test('a call of three', TEST_LIMIT, async (t) => {
       await ada.press('Who is here');
     });
 
+    await step('a peer whose microphone picks up sound is marked as speaking, and a muted one is not', async () => {
+      const isSpeaking = async () => (await grace.tileOf('Ada').getAttribute('class')).includes('speaking');
+      await until('Grace sees that Ada speaks', isSpeaking);
+      await ada.press('Mute microphone');
+      await until('Grace sees that Ada is silent', async () => !(await isSpeaking()));
+      await ada.press('Unmute microphone');
+      await until('Grace sees again that Ada speaks', isSpeaking);
+    });
+
     await step('a muted microphone is silent and shows it, and comes back', async () => {
       await ada.press('Mute microphone');
       const tile = grace.tileOf('Ada');

@@ -1,15 +1,15 @@
 import { useEffect } from 'react';
-import { useStore } from '../store/store';
+import { useCallStore } from '../stores/useCallStore';
 import { CallPage } from './components/CallPage';
 import { JoinPage } from './components/JoinPage';
 import { Notices } from './components/Notices';
 
-/** Two pages, and what may lie over both. */
+/** The join page or the call page, and the notices over both. */
 export function App() {
-  const inCall = useStore((state) => state.call !== null);
-  const openDevices = useStore((state) => state.openDevices);
-  const join = useStore((state) => state.join);
-  const joinsAtOnce = useStore((state) => state.joinsAtOnce);
+  const inCall = useCallStore((state) => state.call !== null);
+  const openDevices = useCallStore((state) => state.openDevices);
+  const join = useCallStore((state) => state.join);
+  const joinsAtOnce = useCallStore((state) => state.joinsAtOnce);
 
   useEffect(() => {
     if (inCall) return;

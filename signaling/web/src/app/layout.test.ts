@@ -8,7 +8,7 @@ test('a wide window puts two side by side, a phone puts them one above the other
   expect(layout(2, 380, 700, GAP).columns).toBe(1);
 });
 
-test('four on a laptop are two by two', () => {
+test('four tiles on a laptop are two by two', () => {
   expect(layout(4, 1280, 720, GAP).columns).toBe(2);
 });
 
@@ -27,6 +27,6 @@ test.each([1, 2, 3, 4, 5, 7, 9, 12, 16, 25])('%i tiles fit, whatever the window'
   }
 });
 
-test('before the window is measured nothing is shown, and nothing breaks', () => {
+test('before the window is measured, tiles have no size', () => {
   expect(layout(3, 0, 0, GAP)).toEqual({ columns: 1, width: 0, height: 0 });
 });

@@ -1,6 +1,6 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { currentCall, useStore } from '../store/store';
+import { currentCall, useCallStore } from '../stores/useCallStore';
 import { App } from './App';
 import './style.css';
 
@@ -10,20 +10,20 @@ declare global {
      * For debugging in the console and for browser tests: the store, and the running call with its `history` and `getStats`. Nothing in the app
      * reads it.
      */
-    __leat: { store: typeof useStore; readonly call: ReturnType<typeof currentCall> };
+    __leat: { store: typeof useCallStore; readonly call: ReturnType<typeof currentCall> };
   }
 }
 
 window.__leat = {
-  store: useStore,
+  store: useCallStore,
   get call() {
     return currentCall();
   },
 };
 
-// A closed tab leaves at once; without this the others would look at a still picture until the server's patience ends.
+// A closed tab leaves immediately. Without this, the others would see a still picture until the server's timeout.
 window.addEventListener('pagehide', () => currentCall()?.abandon());
-// A page that comes back out of the browser's back/forward cache still shows the call it abandoned on the way in.
+// A page restored from the browser's back/forward cache still shows the call that it left.
 window.addEventListener('pageshow', ({ persisted }) => {
   if (persisted) location.reload();
 });

@@ -11,7 +11,7 @@ test.each([
   expect(initials(name)).toBe(letters);
 });
 
-test('a hue is one', () => {
+test('a hue is between 0 and 359', () => {
   for (const id of ['', 'a', 'peer-1', '🦦']) {
     expect(hue(id)).toBeGreaterThanOrEqual(0);
     expect(hue(id)).toBeLessThan(360);

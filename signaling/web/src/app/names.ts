@@ -1,6 +1,6 @@
-// What stands for a person while there is no picture.
+// Initials and colour of a person without a picture.
 
-/** One or two letters: "Ada Lovelace" → "AL". By code point, so that a name in any script keeps its first letter whole. */
+/** One or two letters: "Ada Lovelace" → "AL". By code point, so that no letter of any script is split. */
 export function initials(name: string): string {
   const words = name.trim().split(/\s+/).filter(Boolean);
   const picked = words.length > 1 ? [words[0], words.at(-1)] : words.slice(0, 1);

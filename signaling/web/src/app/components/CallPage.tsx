@@ -1,4 +1,4 @@
-import { useStore } from '../../store/store';
+import { useCallStore } from '../../stores/useCallStore';
 import { Controls } from './Controls';
 import { copyInvitation, Grid, invitation } from './Grid';
 import { Icon, Mark } from './Icon';
@@ -6,13 +6,13 @@ import { People } from './People';
 import { Sounds } from './Sound';
 import { StateChip } from './StateChip';
 
-/** In the call. */
+/** The page during a call. */
 export function CallPage() {
-  const call = useStore((state) => state.call);
-  const peopleOpen = useStore((state) => state.peopleOpen);
-  const soundBlocked = useStore((state) => state.soundBlocked);
-  const setSoundBlocked = useStore((state) => state.setSoundBlocked);
-  const notify = useStore((state) => state.notify);
+  const call = useCallStore((state) => state.call);
+  const peopleOpen = useCallStore((state) => state.peopleOpen);
+  const soundBlocked = useCallStore((state) => state.soundBlocked);
+  const setSoundBlocked = useCallStore((state) => state.setSoundBlocked);
+  const notify = useCallStore((state) => state.notify);
   if (!call) return null;
 
   const copy = () => {

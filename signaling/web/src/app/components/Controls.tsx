@@ -1,6 +1,6 @@
 import { useEffect } from 'react';
-import type { CallView } from '../../client';
-import { useStore } from '../../store/store';
+import type { CallView } from '../../sdk';
+import { useCallStore } from '../../stores/useCallStore';
 import { Icon, type IconName } from './Icon';
 
 interface ControlProps {
@@ -34,7 +34,7 @@ function Control({ icon, label, shortcut, tone, pressed, badge, onClick }: Contr
   );
 }
 
-/** Keys work wherever the focus is, except where one types. */
+/** Keyboard shortcuts, except while the focus is in a text field. */
 function useShortcuts(keys: Record<string, () => void>) {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
@@ -49,8 +49,8 @@ function useShortcuts(keys: Record<string, () => void>) {
 
 /** The bar at the bottom. */
 export function Controls({ call }: { call: CallView }) {
-  const { toggleMicrophone, toggleCamera, toggleScreen, togglePeople, leave } = useStore.getState();
-  const peopleOpen = useStore((state) => state.peopleOpen);
+  const { toggleMicrophone, toggleCamera, toggleScreen, togglePeople, leave } = useCallStore.getState();
+  const peopleOpen = useCallStore((state) => state.peopleOpen);
   const microphone = call.local.get('microphone');
   const camera = call.local.get('camera');
   const audible = Boolean(microphone && !microphone.paused);

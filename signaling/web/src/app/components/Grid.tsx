@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef, useState } from 'react';
-import type { CallView, PeerView } from '../../client';
-import { useStore } from '../../store/store';
+import type { CallView, PeerView } from '../../sdk';
+import { useCallStore } from '../../stores/useCallStore';
 import { layout } from '../layout';
 import { Tile, type TileProps } from './Tile';
 
@@ -56,11 +56,11 @@ function ownTiles({ local, peerId, displayName, speaking }: CallView): TileProps
   return [{ ...shared, id: 'self-screen', source: 'screen', track: screen.track, muted: null, speaking: false }, own];
 }
 
-/** Everybody, as large as the window allows. */
+/** A tile for each participant and screen, as large as the window allows. */
 export function Grid({ call }: { call: CallView }) {
   const element = useRef<HTMLDivElement>(null);
   const [space, setSpace] = useState({ width: 0, height: 0 });
-  const notify = useStore((state) => state.notify);
+  const notify = useCallStore((state) => state.notify);
 
   useLayoutEffect(() => {
     const grid = element.current;
@@ -74,12 +74,12 @@ export function Grid({ call }: { call: CallView }) {
 
   const tiles = [...call.peers.flatMap((peer) => tilesOf(peer, call.speaking)), ...ownTiles(call)];
   const alone = call.peers.length === 0;
-  // The invitation below the own picture takes a line when nobody else is here.
+  // Alone in the room: the invitation below the own picture takes a line.
   const fit = layout(tiles.length, space.width, space.height - (alone ? 64 : 0), GAP);
 
   const copyLink = async () => {
     await copyInvitation(call.room).then(
-      () => notify('Link copied. Send it to whom you want here.'),
+      () => notify('Link copied. Send it to the people you want to invite.'),
       () => notify(invitation(call.room)),
     );
   };
@@ -112,7 +112,7 @@ export function Grid({ call }: { call: CallView }) {
   );
 }
 
-/** The page's address with the room and nothing of the user in it. */
+/** The page's address with the room, and without the user's name and token. */
 export function invitation(room: string): string {
   return `${location.origin}${location.pathname}?room=${encodeURIComponent(room)}`;
 }

@@ -1,4 +1,4 @@
-// Line icons on a 24-unit grid. Decorative always: the control around one carries the name.
+// Line icons on a 24-unit grid. Always decorative: the surrounding control has the accessible name.
 
 const paths = {
   microphone: ['M12 4a3 3 0 0 0-3 3v5a3 3 0 0 0 6 0V7a3 3 0 0 0-3-3Z', 'M6 11.5a6 6 0 0 0 12 0', 'M12 17.5V21'],
@@ -47,7 +47,7 @@ export function Icon({ name }: { name: IconName }) {
   );
 }
 
-/** One channel, many mills. */
+/** The logo. */
 export function Mark() {
   return (
     <svg className="mark" viewBox="0 0 32 32" aria-hidden="true" focusable="false">

@@ -1,5 +1,5 @@
 import { type FormEvent, useState } from 'react';
-import { useStore } from '../../store/store';
+import { useCallStore } from '../../stores/useCallStore';
 import { Icon, Mark } from './Icon';
 import { Video } from './Video';
 
@@ -8,8 +8,8 @@ const ROOM_PATTERN = '[A-Za-z0-9._\\-]{1,64}';
 const NAME_LEN_MAX = 64;
 
 function Preview() {
-  const devices = useStore((state) => state.devices);
-  const { toggleMicrophone, toggleCamera } = useStore.getState();
+  const devices = useCallStore((state) => state.devices);
+  const { toggleMicrophone, toggleCamera } = useCallStore.getState();
   const visible = devices.video !== null && devices.videoOn;
   const audible = devices.audio !== null && devices.audioOn;
   return (
@@ -44,12 +44,12 @@ function Preview() {
   );
 }
 
-/** Before the call: who, where, and how one looks. */
+/** The page before a call: room, name and preview. */
 export function JoinPage() {
-  const { room, name, token, failure } = useStore();
-  const { setForm, join } = useStore.getState();
+  const { room, name, token, failure } = useCallStore();
+  const { setForm, join } = useCallStore.getState();
   const [joining, setJoining] = useState(false);
-  // Most servers people try this on need no token; one that does says so.
+  // Most test servers need no token. A server that does reports it in the failure.
   const [tokenShown, setTokenShown] = useState(token !== '');
   const tokenWanted = tokenShown || (failure?.code.startsWith('TOKEN_') ?? false);
 
@@ -70,7 +70,7 @@ export function JoinPage() {
         <Preview />
         <form onSubmit={submit}>
           <h1>Join a room</h1>
-          <p className="lead">Whoever enters the same name meets here.</p>
+          <p className="lead">Everyone who enters the same room name meets here.</p>
           {failure && (
             <div className="failure" role="alert" data-code={failure.code}>
               {failure.message}
@@ -113,7 +113,7 @@ export function JoinPage() {
                 onChange={(event) => setForm({ token: event.target.value })}
                 autoComplete="off"
                 spellCheck={false}
-                placeholder="From whoever runs the server"
+                placeholder="From the operator of the server"
               />
             </label>
           ) : (

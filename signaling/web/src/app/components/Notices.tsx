@@ -1,10 +1,10 @@
-import { useStore } from '../../store/store';
+import { useCallStore } from '../../stores/useCallStore';
 import { Icon } from './Icon';
 
-/** Short messages in a corner; they go by themselves. */
+/** Short messages in a corner, which disappear after some seconds. */
 export function Notices() {
-  const notices = useStore((state) => state.notices);
-  const dismiss = useStore((state) => state.dismiss);
+  const notices = useCallStore((state) => state.notices);
+  const dismiss = useCallStore((state) => state.dismiss);
   return (
     <div className="notices" role="status" aria-live="polite">
       {notices.map(({ id, text }) => (

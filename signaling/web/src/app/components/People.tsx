@@ -1,5 +1,5 @@
-import type { CallView } from '../../client';
-import { useStore } from '../../store/store';
+import type { CallView } from '../../sdk';
+import { useCallStore } from '../../stores/useCallStore';
 import { hue, initials } from '../names';
 import { Icon } from './Icon';
 
@@ -32,9 +32,9 @@ function Person({ id, name, note, audible, visible, speaking }: PersonProps) {
   );
 }
 
-/** Who is here. */
+/** The list of participants. */
 export function People({ call }: { call: CallView }) {
-  const togglePeople = useStore((state) => state.togglePeople);
+  const togglePeople = useCallStore((state) => state.togglePeople);
   const sends = (sources: Iterable<{ source: string; paused: boolean }>, wanted: string) =>
     [...sources].some(({ source, paused }) => source === wanted && !paused);
   return (

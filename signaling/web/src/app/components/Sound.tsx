@@ -1,17 +1,17 @@
 import { useEffect, useRef } from 'react';
-import { useStore } from '../../store/store';
+import { useCallStore } from '../../stores/useCallStore';
 
-/** One remote audio track, audible. */
+/** Plays one remote audio track. */
 function Sound({ track }: { track: MediaStreamTrack }) {
   const element = useRef<HTMLAudioElement>(null);
-  const setSoundBlocked = useStore((state) => state.setSoundBlocked);
-  const blocked = useStore((state) => state.soundBlocked);
+  const setSoundBlocked = useCallStore((state) => state.setSoundBlocked);
+  const blocked = useCallStore((state) => state.soundBlocked);
 
   useEffect(() => {
     const audio = element.current;
     if (!audio) return;
     audio.srcObject = new MediaStream([track]);
-    // `autoPlay` would do, but it does not say when the browser forbids it; each new stream has to be asked about.
+    // `autoPlay` does not report when the browser forbids playback; `play()` does, for each new stream.
     if (!blocked) {
       audio.play().catch((error: unknown) => {
         if (error instanceof DOMException && error.name === 'NotAllowedError') setSoundBlocked(true);
@@ -26,9 +26,9 @@ function Sound({ track }: { track: MediaStreamTrack }) {
   return <audio ref={element} autoPlay />;
 }
 
-/** Everything there is to hear. */
+/** Plays all remote audio tracks. */
 export function Sounds() {
-  const peers = useStore((state) => state.call?.peers);
+  const peers = useCallStore((state) => state.call?.peers);
   const sources = (peers ?? []).flatMap((peer) => peer.sources);
   return sources.map(({ id, kind, track }) => kind === 'audio' && track && <Sound key={id} track={track} />);
 }

@@ -1,5 +1,5 @@
-import type { SessionState } from '../../client';
-import { useStore } from '../../store/store';
+import type { SessionState } from '../../sdk';
+import { useCallStore } from '../../stores/useCallStore';
 
 const words: Record<SessionState, string> = {
   Handshaking: 'Joining…',
@@ -9,11 +9,11 @@ const words: Record<SessionState, string> = {
   Ended: 'Ended',
 };
 
-/** Where the session stands, in a word and a colour. */
+/** The state of the session, as a word and a colour. */
 export function StateChip() {
-  const session = useStore((state) => state.call?.session ?? 'Ended');
-  const online = useStore((state) => state.call?.online ?? false);
-  // People still see and hear each other; only joins, leaves and mute signs have to wait.
+  const session = useCallStore((state) => state.call?.session ?? 'Ended');
+  const online = useCallStore((state) => state.call?.online ?? false);
+  // Media still flows; only joins, leaves and mute signs are delayed.
   const serverAway = session === 'Connected' && !online;
   const tone = session === 'Connected' && online ? 'good' : 'busy';
   return (

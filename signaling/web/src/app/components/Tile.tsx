@@ -1,5 +1,5 @@
 import { useEffect, useRef } from 'react';
-import { useStore } from '../../store/store';
+import { useCallStore } from '../../stores/useCallStore';
 import { hue, initials } from '../names';
 import { Icon } from './Icon';
 import { Video } from './Video';
@@ -8,27 +8,27 @@ export interface TileProps {
   id: string;
   peerId: string;
   name: string;
-  /** What the tile shows: "camera", "screen". */
+  /** "camera" or "screen". */
   source: string;
-  /** Its id at the server; null for one's own, and where there is none. */
+  /** Its producer id; null for local sources, and where there is none. */
   sourceId: string | null;
-  /** Null: there is none, or it is not here yet. */
+  /** Null: there is none, or it is not received yet. */
   track: MediaStreamTrack | null;
-  /** Sent, but no picture has come so far. */
+  /** Sent, but no picture has arrived yet. */
   waiting: boolean;
-  /** The server sends nothing of it, for want of bandwidth; what is to be seen is the last picture that came. */
+  /** The server sends nothing of it, because bandwidth is missing; the tile shows the last picture. */
   starved: boolean;
-  /** Null where the tile has no sound of its own. */
+  /** Null where the tile has no sound. */
   muted: boolean | null;
   speaking: boolean;
   away: boolean;
   self: boolean;
 }
 
-/** Tells the call how large the source is shown, so that no larger picture comes than fits. */
+/** Passes the size on screen to the call, so that no larger picture is requested. */
 function useDisplayHeight(sourceId: string | null) {
   const element = useRef<HTMLElement>(null);
-  const showAt = useStore((state) => state.showAt);
+  const showAt = useCallStore((state) => state.showAt);
   useEffect(() => {
     const tile = element.current;
     if (!tile || sourceId === null) return;
@@ -56,7 +56,7 @@ export function Tile({ peerId, name, source, sourceId, track, waiting, starved, 
       data-muted={muted ?? undefined}
       style={{ '--hue': hue(peerId) } as React.CSSProperties}
     >
-      {/* Below the picture, so that there is somebody before its first frame. */}
+      {/* Below the picture: visible before its first frame. */}
       <div className="avatar" aria-hidden="true">
         {initials(name)}
       </div>

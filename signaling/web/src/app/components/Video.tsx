@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'react';
 
-/** A track in a video element. Always muted: sound comes from `Sound`, which survives a tile that goes away and comes back. */
+/** A track in a video element. Always muted: `Sound` plays the sound, independently of tiles that are removed and added. */
 export function Video({
   track,
   mirrored = false,

@@ -1,0 +1,97 @@
+// A call: one session in one room, from join to leave, over any number of sockets and engines. This is what an application uses; `core.ts` does the
+// work.
+
+import { CallCore } from './core';
+import type { CallOptions } from './entry';
+import type { HistoryEntry } from './history';
+import type { Layers } from './layers';
+import { sendLeaveBeacon } from './leave_beacon';
+import type { SessionState } from './session';
+import type { Direction } from './sources';
+import type { CallEvents } from './view';
+
+/** How long `leave` waits for the server's answer. */
+const LEAVE_MS = 500;
+/** While a window is resized, every frame has a new size; only the last one counts. */
+const DISPLAY_DEBOUNCE_MS = 250;
+
+export class Call {
+  readonly #url: string | undefined;
+  readonly #core: CallCore;
+  #displayTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: CallOptions, events: CallEvents) {
+    this.#url = options.url;
+    this.#core = new CallCore(options, events);
+  }
+
+  get session(): SessionState {
+    return this.#core.session;
+  }
+
+  /** For debugging and tests. */
+  get history(): readonly HistoryEntry[] {
+    return this.#core.history.entries;
+  }
+
+  join(): void {
+    this.#core.start();
+  }
+
+  /** Leaves for good. The tracks stay the caller's. */
+  async leave(): Promise<void> {
+    const { session, entry, channel } = this.#core;
+    if (session === 'Ended') return;
+    const left = entry.joined ? channel.request({ case: 'leave', value: {} }, 'ack') : Promise.resolve();
+    this.#end();
+    await Promise.race([left.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, LEAVE_MS))]);
+    channel.close();
+  }
+
+  /** The page is closing: there is no time to wait for an answer. The last message on a socket is lost sometimes, so a beacon repeats it. */
+  abandon(): void {
+    const { session, entry, channel } = this.#core;
+    channel.tell({ case: 'leave', value: {} });
+    if (entry.identity && session !== 'Ended') sendLeaveBeacon(this.#url, entry.identity.peerId, entry.identity.secret);
+    this.#end();
+    channel.close();
+  }
+
+  #end(): void {
+    clearTimeout(this.#displayTimer);
+    this.#core.dispatch('CLIENT_DISCONNECT');
+  }
+
+  /** Starts to send a track under a name, or ends the source with that name. */
+  setSource(source: string, track: MediaStreamTrack | null, paused = false): void {
+    this.#core.room.setSource(source, track, paused);
+    this.#core.changed();
+  }
+
+  setPaused(source: string, paused: boolean): void {
+    if (this.#core.room.setPaused(source, paused)) this.#core.changed();
+  }
+
+  /** The height in device pixels at which a source of another peer is shown. This client requests no more than that needs. */
+  setDisplayHeight(sourceId: string, lines: number): void {
+    this.#core.room.lines.set(sourceId, lines);
+    clearTimeout(this.#displayTimer);
+    this.#displayTimer = setTimeout(() => this.#core.changed(), DISPLAY_DEBOUNCE_MS);
+  }
+
+  /** The layers of another peer's source to request, whatever its size on screen; null returns to the size on screen. */
+  pinLayers(sourceId: string, layers: Layers | null): void {
+    this.#core.room.pinLayers(sourceId, layers);
+    this.#core.changed();
+  }
+
+  /** The layers a source is received with, as the server reports them; null is nothing, undefined means not reported yet. */
+  layersOf(sourceId: string): Layers | null | undefined {
+    return this.#core.media?.layersOf(sourceId);
+  }
+
+  /** WebRTC statistics of a transport; null while there is none. */
+  async getStats(direction: Direction): Promise<RTCStatsReport | null> {
+    return (await this.#core.media?.getStats(direction)) ?? null;
+  }
+}

@@ -1,0 +1,211 @@
+// The running parts of a call, connected: `entry.ts` joins, `notifications.ts` updates the roster, `sync.ts` compares what is wanted with what exists,
+// `lifecycle.ts` and `work.ts` act on the differences, and `view.ts` shows the result.
+
+import type { Joined } from '../gen/signal_pb';
+import { type Payload, SignalChannel } from './channel';
+import { type CallOptions, Entry } from './entry';
+import { History } from './history';
+import { type LifecycleEvents, MediaLifecycle } from './lifecycle';
+import type { Media } from './media';
+import { apply, type Effect } from './notifications';
+import { consequenceOf } from './refusals';
+import { Room } from './room';
+import { emptyRoster, resumeRoster, rosterOf, withoutSources } from './roster';
+import { eventDue, next, type SessionEvent, type SessionState } from './session';
+import { Speaking } from './speaking';
+import { differences } from './sync';
+import { type CallEvents, STARVED_AFTER_MS, viewOf } from './view';
+
+export class CallCore {
+  readonly history = new History();
+  readonly channel: SignalChannel;
+  readonly entry: Entry;
+  readonly room = new Room();
+  readonly #options: CallOptions;
+  readonly #events: CallEvents;
+  readonly #lifecycle: MediaLifecycle;
+  readonly #speaking = new Speaking({
+    onChange: () => this.#publish(),
+    microphone: () => this.media?.outgoing.get('microphone')?.producer,
+    ownId: () => this.entry.identity?.peerId ?? '',
+  });
+  #session: SessionState = 'Handshaking';
+  #failure: Error | null = null;
+  #starvedTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: CallOptions, events: CallEvents) {
+    this.#options = options;
+    this.#events = events;
+    const { note } = this.history;
+    const channelEvents = {
+      onUp: () => void this.entry.enter(),
+      onDown: (reason: string) => this.#onDown(reason),
+      onNotification: (payload: Payload) => this.#onNotification(payload),
+      onMalformed: (error: unknown) => note(`skipped a malformed notification: ${error}`),
+    };
+    this.channel = new SignalChannel(options.url, channelEvents, options.requestTimeoutMs);
+    this.#lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
+    this.entry = new Entry(options, this.channel, {
+      onSocket: () => this.#lifecycle.onSocket(),
+      onJoined: (joined, device, early) => this.#onJoined(joined, this.#lifecycle.onJoined(joined, device), early),
+      onPlaceLost: (reason) => this.#lifecycle.drop(reason),
+      onRefused: (error) => this.#fail(error),
+      note,
+    });
+  }
+
+  #lifecycleEvents(): LifecycleEvents {
+    return {
+      onChange: () => this.changed(),
+      onEngineLost: () => {
+        this.room.roster = withoutSources(this.room.roster);
+        this.#speaking.onReportsLost();
+      },
+      onDropped: () => this.dispatch('ICE_DISCONNECT'),
+      onRefused: (media, action, error) => {
+        const consequence = consequenceOf(action, error, this.room.roster);
+        const notice = consequence && this.room.accept(consequence, media);
+        if (notice) this.#events.onNotice(notice);
+        return consequence !== null;
+      },
+      onSourceEnded: (source) => {
+        this.#events.onNotice(`Your ${source} stopped.`);
+        this.room.setSource(source, null, false);
+        this.changed();
+      },
+      onNotice: (message) => this.#events.onNotice(message),
+      note: this.history.note,
+      isJoined: () => this.entry.joined,
+    };
+  }
+
+  get session(): SessionState {
+    return this.#session;
+  }
+
+  get media(): Media | null {
+    return this.#lifecycle.media;
+  }
+
+  start(): void {
+    this.#publish();
+    this.channel.open();
+    this.#speaking.start();
+  }
+
+  #onJoined(joined: Joined, kept: Media | null, early: readonly Payload[]): void {
+    const { room } = this;
+    room.roster = kept ? resumeRoster(room.roster, joined.peers, new Set(kept.incoming.keys())) : rosterOf(joined.peers);
+    this.dispatch('AUTH_VALID');
+    for (const payload of early) this.#apply(payload);
+    this.changed();
+  }
+
+  #onDown(reason: string): void {
+    this.entry.onDown();
+    this.#speaking.onReportsLost();
+    this.history.note(`socket lost: ${reason}`);
+    this.#publish();
+  }
+
+  #onNotification(payload: Payload): void {
+    if (this.#session === 'Ended' || this.entry.keepEarly(payload)) return;
+    // Speakers change several times a second, and nothing has to be done about them.
+    if (this.#apply(payload)?.on !== 'speakers') this.changed();
+  }
+
+  #apply(payload: Payload): Effect | null {
+    const { roster, effect } = apply(this.room.roster, payload);
+    this.room.roster = roster;
+    switch (effect?.on) {
+      case 'speakers':
+        this.#speaking.onReport(effect.volumes);
+        break;
+      case 'consumerClosed': {
+        const producerId = this.media?.producerIdOf(effect.consumerId);
+        if (producerId) this.room.removeSource(producerId);
+        break;
+      }
+      case 'evicted':
+        this.#fail(new Error(effect.reason));
+        break;
+      case 'note':
+        this.history.note(effect.what);
+        break;
+      case 'media':
+        this.#lifecycle.apply(effect.change);
+        if (effect.change.on === 'layersChanged') this.#publishOnceStarved();
+        break;
+    }
+    return effect;
+  }
+
+  #publishOnceStarved(): void {
+    clearTimeout(this.#starvedTimer);
+    // A timer may fire up to a millisecond before the clock has moved that far.
+    this.#starvedTimer = setTimeout(() => this.#publish(), STARVED_AFTER_MS + 2);
+  }
+
+  /** Something changed: act on the differences, move the session on, show the result. */
+  changed(): void {
+    this.#sync();
+    const { media } = this;
+    if (media) {
+      this.#lifecycle.settle();
+      const event = eventDue(this.#session, media, this.room.isSending(media));
+      if (event) this.dispatch(event);
+    }
+    this.#publish();
+  }
+
+  #sync(): void {
+    if (!this.entry.joined || !this.#lifecycle.hasEngine) return;
+    if (!this.media) {
+      void this.#lifecycle.open();
+      return;
+    }
+    this.#lifecycle.run(differences(this.room, this.media));
+    this.room.prune();
+  }
+
+  dispatch(event: SessionEvent): void {
+    const state = next(this.#session, event);
+    if (state === null) return;
+    this.#session = state;
+    this.history.note(`${event}: ${state}`);
+    if (state === 'Ended') {
+      clearTimeout(this.#starvedTimer);
+      this.entry.end();
+      this.#lifecycle.end();
+      this.#speaking.stop();
+      this.room.roster = emptyRoster;
+    }
+    this.#publish();
+  }
+
+  #fail(error: Error): void {
+    this.#failure = error;
+    this.history.note(`ended: ${error.message}`);
+    this.dispatch('CLIENT_DISCONNECT');
+    this.channel.close();
+  }
+
+  #publish(): void {
+    const { identity, joined } = this.entry;
+    const { roster, unplayable, local } = this.room;
+    const shown = {
+      session: this.#session,
+      online: joined,
+      room: this.#options.room,
+      peerId: identity?.peerId ?? '',
+      displayName: identity?.displayName || this.#options.displayName,
+      roster,
+      local,
+      unplayable,
+      media: this.media,
+      speaking: this.#speaking.now,
+      failure: this.#failure,
+    };
+    this.#events.onView(viewOf(shown, Date.now()));
+  }
+}

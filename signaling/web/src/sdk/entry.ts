@@ -1,0 +1,174 @@
+// Entry into the room: joins on every new socket, resumes what the client still holds, and decides what to do when the server refuses.
+
+import { Device } from 'mediasoup-client';
+import { ErrorCode, type Joined } from '../gen/signal_pb';
+import type { Payload, SignalChannel } from './channel';
+import { isFinal, retryAfterMs, SignalError, SocketLost } from './errors';
+import type { Media } from './media';
+import { fromRtpCapabilities } from './wire';
+
+/** After a JoinRoom without a result, the pause before the next socket. */
+const SOCKET_CHANGE_MS = 1_000;
+/** After a refusal that names no pause. */
+const JOIN_RETRY_MS = 1_000;
+
+export interface CallOptions {
+  room: string;
+  displayName: string;
+  token?: string;
+  /** The server's origin; by default the page's own. */
+  url?: string;
+  /** For tests: another WebRTC implementation. */
+  makeDevice?: () => Promise<Device>;
+  /** For tests: a shorter wait for the server. */
+  requestTimeoutMs?: number;
+}
+
+/** The place in the room that the server has given to this client. */
+export interface Identity {
+  readonly peerId: string;
+  readonly secret: Uint8Array;
+  readonly displayName: string;
+}
+
+export interface EntryEvents {
+  /** A socket is up, and `JoinRoom` follows. Returns the objects to resume. */
+  onSocket(): ReturnType<Media['held']> | undefined;
+  /** The client is in the room. `early` are the notifications that came before the answer; they are about the state after it. */
+  onJoined(joined: Joined, device: Device, early: readonly Payload[]): void;
+  /** The server has given the place away: this client enters as a new one. */
+  onPlaceLost(reason: string): void;
+  /** The server refuses this client for good. */
+  onRefused(error: Error): void;
+  note(what: string): void;
+}
+
+/** What follows a failed `JoinRoom`. */
+export type AfterFailure =
+  /** Nothing: the next socket joins. */
+  { do: 'wait' } | { do: 'enterAsNew' } | { do: 'changeSocket' } | { do: 'end' } | { do: 'retry'; afterMs: number };
+
+export class Entry {
+  readonly #options: CallOptions;
+  readonly #channel: SignalChannel;
+  readonly #events: EntryEvents;
+  #identity: Identity | null = null;
+  #joined = false;
+  #ended = false;
+  #early: Payload[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #device: Promise<Device> | null = null;
+
+  constructor(options: CallOptions, channel: SignalChannel, events: EntryEvents) {
+    this.#options = options;
+    this.#channel = channel;
+    this.#events = events;
+  }
+
+  get identity(): Identity | null {
+    return this.#identity;
+  }
+
+  /** True from Joined until the socket is lost: the server knows this socket. */
+  get joined(): boolean {
+    return this.#joined;
+  }
+
+  /** The socket is up. */
+  async enter(): Promise<void> {
+    clearTimeout(this.#timer);
+    if (this.#ended) return;
+    const { room, displayName, token = '' } = this.#options;
+    const held = this.#events.onSocket();
+    const identity = this.#identity;
+    const resume = identity ? { peerId: identity.peerId, secret: identity.secret, ...held } : undefined;
+    try {
+      const joined = await this.#channel.request(
+        // A new page takes over from an earlier page of the same user.
+        { case: 'joinRoom', value: { room, displayName, token, resume, takeOver: !identity } },
+        'joined',
+      );
+      await this.#onJoined(joined);
+    } catch (error) {
+      this.#onFailed(error, identity !== null);
+    }
+  }
+
+  async #onJoined(joined: Joined): Promise<void> {
+    // Once: the router's capabilities are configuration, the same in every life of the engine.
+    this.#device ??= this.#loadDevice(joined).catch((error) => {
+      this.#device = null;
+      throw error;
+    });
+    const device = await this.#device;
+    if (!this.#channel.up || this.#ended) return;
+    this.#identity = { peerId: joined.peerId, secret: joined.resumeSecret, displayName: joined.displayName };
+    this.#joined = true;
+    this.#events.note(joined.resumed ? `joined again, epoch ${joined.engineEpoch}` : `joined, epoch ${joined.engineEpoch}`);
+    this.#events.onJoined(joined, device, this.#early.splice(0));
+  }
+
+  async #loadDevice({ routerCapabilities }: Joined): Promise<Device> {
+    if (!routerCapabilities) throw new Error('Joined carries no router capabilities');
+    const device = await (this.#options.makeDevice ?? Device.factory)();
+    await device.load({ routerRtpCapabilities: fromRtpCapabilities(routerCapabilities) });
+    return device;
+  }
+
+  #onFailed(error: unknown, isResume: boolean): void {
+    this.#early = [];
+    const after = afterFailure(error, isResume, this.#channel.up);
+    if (after.do === 'changeSocket' || after.do === 'retry') this.#events.note(`join failed: ${error}`);
+    switch (after.do) {
+      case 'wait':
+        break;
+      case 'enterAsNew':
+        this.#identity = null;
+        this.#events.onPlaceLost(error instanceof Error ? error.message : String(error));
+        void this.enter();
+        break;
+      case 'changeSocket':
+        // The server may have let a new client in without its knowledge. This removes it at once.
+        if (!isResume) this.#channel.tell({ case: 'leave', value: {} });
+        this.#timer = setTimeout(() => this.#channel.reopen(), SOCKET_CHANGE_MS);
+        break;
+      case 'end':
+        this.#events.onRefused(error instanceof Error ? error : new Error(String(error)));
+        break;
+      case 'retry':
+        this.#timer = setTimeout(() => this.#channel.up && this.enter(), after.afterMs);
+        break;
+    }
+  }
+
+  /** The socket is lost. */
+  onDown(): void {
+    clearTimeout(this.#timer);
+    this.#joined = false;
+    this.#early = [];
+  }
+
+  /** Keeps a notification that comes before Joined. False when the client is in the room. */
+  keepEarly(payload: Payload): boolean {
+    if (!this.#joined) this.#early.push(payload);
+    return !this.#joined;
+  }
+
+  /** The call has ended. */
+  end(): void {
+    this.#ended = true;
+    this.#joined = false;
+    clearTimeout(this.#timer);
+  }
+}
+
+export function afterFailure(error: unknown, isResume: boolean, isSocketUp: boolean): AfterFailure {
+  if (error instanceof SocketLost && !isSocketUp) return { do: 'wait' };
+  const code = error instanceof SignalError ? error.code : null;
+  if (isResume && code === ErrorCode.RESUME_SECRET) return { do: 'enterAsNew' };
+  // The socket is up, but the answer came too late, or to an attempt that had been given up. For the server this socket is in the room, and it refuses
+  // every further JoinRoom on it. A new socket starts clean.
+  if (error instanceof SocketLost || code === ErrorCode.ALREADY_JOINED) return { do: 'changeSocket' };
+  if (isFinal(error)) return { do: 'end' };
+  return { do: 'retry', afterMs: retryAfterMs(error) || JOIN_RETRY_MS };
+}

@@ -1,0 +1,61 @@
+// The errors of a request, and which of them are final.
+
+import { ErrorCode, type Error as ErrorMessage } from '../gen/signal_pb';
+
+/** The server refused a request and gave a reason. */
+export class SignalError extends Error {
+  readonly code: ErrorCode;
+  readonly retryAfterMs: number;
+
+  constructor({ code, message, retryAfterMs }: Pick<ErrorMessage, 'code' | 'message' | 'retryAfterMs'>) {
+    super(message || `The server refused the request (${ErrorCode[code] ?? code}).`);
+    this.name = 'SignalError';
+    this.code = code;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  /** The code's name in the protocol, for logs and tests: "TOKEN_EXPIRED". */
+  get codeName(): string {
+    return ErrorCode[this.code] ?? String(this.code);
+  }
+}
+
+/** The socket was lost before the answer arrived, or the answer did not arrive in time. Whether the request was carried out is unknown until the next JoinRoom. */
+export class SocketLost extends Error {
+  constructor(reason: string) {
+    super(`The connection to the server was lost (${reason}).`);
+    this.name = 'SocketLost';
+  }
+}
+
+/** The answer does not belong to the request: a fault of the server. */
+export class UnexpectedAnswer extends Error {
+  constructor(asked: string | undefined, answered: string | undefined) {
+    super(`The server answered ${asked ?? 'nothing'} with ${answered ?? 'nothing'}.`);
+    this.name = 'UnexpectedAnswer';
+  }
+}
+
+/** True when joining failed and another try would fail as well. */
+export function isFinal(error: unknown): boolean {
+  if (error instanceof SocketLost) return false;
+  if (!(error instanceof SignalError)) return true;
+  switch (error.code) {
+    case ErrorCode.INTERNAL:
+    case ErrorCode.DRAINING:
+    case ErrorCode.ENGINE_UNAVAILABLE:
+    case ErrorCode.ENGINE_REFUSED:
+      return false;
+    default:
+      return error.retryAfterMs === 0;
+  }
+}
+
+/** The pause that the server asks for; 0 when it asks for none. */
+export function retryAfterMs(error: unknown): number {
+  return error instanceof SignalError ? error.retryAfterMs : 0;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,11 @@
+// The SDK: everything an application needs for a call. It knows neither React nor the page.
+
+export { Call } from './call';
+export { type Captured, captureDevices, captureOne, captureScreen, problemOf } from './capture';
+export type { CallOptions } from './entry';
+export { SignalError } from './errors';
+export type { HistoryEntry } from './history';
+export type { Layers } from './layers';
+export type { SessionState } from './session';
+export type { Direction, LocalSource } from './sources';
+export type { CallEvents, CallView, PeerView, SourceView } from './view';

@@ -1,0 +1,260 @@
+// The media of a call over the lives of the engine: opens transports when there is an engine, replaces them when they fail, and drops them when
+// their engine is lost.
+
+import type { Device } from 'mediasoup-client';
+import { ErrorCode, type IceServer, type Joined } from '../gen/signal_pb';
+import type { Request } from './channel';
+import { messageOf, SignalError } from './errors';
+import { defaultPolicy, type EncodingPolicy } from './layers';
+import { Media } from './media';
+import type { MediaChange } from './notifications';
+import { perform } from './perform';
+import type { Action } from './sync';
+import { backoffMs, FAILURES_BEFORE_NOTICE, type Verdict, Work } from './work';
+
+export interface LifecycleEvents {
+  /** Something changed: compare again. */
+  onChange(): void;
+  /** The engine is lost, and all sources in the room with it. */
+  onEngineLost(): void;
+  /** The transports are gone. */
+  onDropped(): void;
+  /** True when the refusal has had its consequence, false when the action is to be tried again. */
+  onRefused(media: Media, action: Action, error: SignalError): boolean;
+  /** The device behind a source stopped. */
+  onSourceEnded(source: string): void;
+  onNotice(message: string): void;
+  note(what: string): void;
+  /** The server knows this socket. */
+  isJoined(): boolean;
+}
+
+export class MediaLifecycle {
+  readonly #request: Request;
+  readonly #events: LifecycleEvents;
+  #device: Device | null = null;
+  #iceServers: IceServer[] = [];
+  #policy: EncodingPolicy = defaultPolicy;
+  /** The engine's present life; empty while there is none. */
+  #epoch = '';
+  #current: { readonly media: Media; readonly work: Work } | null = null;
+  /** The latest attempt to make transports; an older one finds another here, or none, and gives up. */
+  #opening: object | null = null;
+  /** Attempts in a row that gave no transports, or none that could be used. */
+  #openFailures = 0;
+  /** Media whose transports could not be connected, and which waits for its replacement. */
+  #broken: Media | null = null;
+
+  constructor(request: Request, events: LifecycleEvents) {
+    this.#request = request;
+    this.#events = events;
+  }
+
+  get media(): Media | null {
+    return this.#current?.media ?? null;
+  }
+
+  get hasEngine(): boolean {
+    return this.#epoch !== '';
+  }
+
+  /** Before a `JoinRoom`: what the resume lists. The server closes everything else. */
+  onSocket(): ReturnType<Media['held']> | undefined {
+    if (this.media?.broken) this.drop('the socket was lost before its transports were connected');
+    return this.media?.held();
+  }
+
+  /** Returns the media that the server has kept; null when everything is to be made again. */
+  onJoined(joined: Joined, device: Device): Media | null {
+    this.#device = device;
+    this.#policy = joined.encodingPolicy ?? defaultPolicy;
+    this.#iceServers = joined.iceServers;
+    const { media } = this;
+    const isSame = joined.resumed && joined.engineEpoch !== '' && joined.engineEpoch === media?.epoch;
+    if (media && isSame) this.#keep(media, joined);
+    else this.drop('the server has another engine than before');
+    this.#restart(joined.engineEpoch);
+    return this.media;
+  }
+
+  /** Media flowed on while the socket was away: keep what the server kept, and change nothing else. */
+  #keep(media: Media, joined: Joined): void {
+    const transports = new Set(joined.keptTransports);
+    if (media.held().transports.some(({ id }) => !transports.has(id))) {
+      this.drop('the server no longer has its transports');
+      return;
+    }
+    const producers = new Set(joined.keptProducers);
+    for (const { producer, key } of [...media.outgoing.values()]) {
+      if (!producers.has(producer.id)) media.forgetProducer(key);
+    }
+    // A restarted server does not know which layers have receivers, and reports them again only when they change.
+    media.hints.wanted.clear();
+    media.hints.sent.clear();
+    const consumers = new Set(joined.keptConsumers);
+    for (const [producerId, { consumer }] of [...media.incoming]) {
+      if (!consumers.has(consumer.id)) media.forgetConsumer(producerId);
+    }
+  }
+
+  #restart(epoch: string): void {
+    this.#epoch = epoch;
+    this.#opening = null;
+    this.#openFailures = 0;
+  }
+
+  /** Applies what a notification says about transports, producers of this client, and consumers. */
+  apply(change: MediaChange): void {
+    const { media } = this;
+    switch (change.on) {
+      case 'layersWanted':
+        media?.hints.wanted.set(change.producerId, change.layers);
+        break;
+      case 'backupWanted':
+        media?.wantBackup(change.producerId, change.mimeType);
+        break;
+      case 'layersChanged':
+        media?.hints.sent.set(change.consumerId, { layers: change.layers, at: Date.now() });
+        break;
+      case 'transportClosed':
+        if (media?.hasTransport(change.transportId)) this.#replace(`the server closed a transport: ${change.reason}`);
+        break;
+      case 'mediaLost':
+        this.#loseEngine(change.reason);
+        break;
+      case 'mediaReady':
+        if (this.hasEngine && this.#epoch !== change.epoch) this.#loseEngine('replaced');
+        this.#epoch = change.epoch;
+        this.#events.note(`media ready, epoch ${this.#epoch}`);
+        break;
+    }
+  }
+
+  #loseEngine(reason: string): void {
+    this.#events.note(`media lost: ${reason}`);
+    this.#restart('');
+    this.#events.onEngineLost();
+    this.drop(reason);
+  }
+
+  /** Closes the media on this side; the next comparison makes it again. */
+  drop(reason: string): void {
+    const media = this.#close();
+    if (!media) return;
+    this.#events.note(`media dropped: ${reason}`);
+    this.#events.onDropped();
+  }
+
+  #close(): Media | null {
+    const current = this.#current;
+    this.#current = null;
+    this.#broken = null;
+    current?.work.close();
+    current?.media.close();
+    return current?.media ?? null;
+  }
+
+  /** One transport failed for good: close both, because they stay a pair, and make new ones. */
+  #replace(reason: string): void {
+    const { media } = this;
+    this.drop(reason);
+    media?.closeEverywhere();
+    this.#events.onChange();
+  }
+
+  /** Starts the actions that do not run yet. */
+  run(actions: readonly Action[]): void {
+    for (const action of actions) this.#current?.work.start(action);
+  }
+
+  /** Called after each comparison: transports count as good once nothing is left to do on them. */
+  settle(): void {
+    if (this.#current?.work.idle && !this.#broken) this.#openFailures = 0;
+  }
+
+  #onFailed(media: Media, name: string, action: Action, error: unknown): Verdict {
+    this.#events.note(`${name} failed: ${messageOf(error)}`);
+    const isRefused = error instanceof SignalError;
+    if (isRefused && error.code === ErrorCode.NO_SUCH_TRANSPORT) this.drop('the server has no such transport');
+    if (media === this.media && media.broken && this.#events.isJoined()) {
+      this.#replaceBroken(media, media.broken);
+      return 'stop';
+    }
+    const hasConsequence = isRefused && this.#events.onRefused(media, action, error);
+    // Without a socket there is nothing to wait for but the next Joined, after which everything is compared.
+    return hasConsequence || !this.#events.isJoined() || media !== this.media ? 'settled' : 'retry';
+  }
+
+  /** Transports that were never connected are replaced, with a longer pause after each failure. */
+  #replaceBroken(media: Media, error: unknown): void {
+    if (this.#broken === media) return;
+    this.#broken = media;
+    this.#countOpenFailure(error);
+    const replace = () => {
+      // Without a socket: `onSocket` finds it broken.
+      if (media === this.media && this.#events.isJoined()) this.#replace('a transport could not be connected');
+    };
+    setTimeout(replace, backoffMs(this.#openFailures));
+  }
+
+  #countOpenFailure(error: unknown): void {
+    this.#openFailures += 1;
+    if (this.#openFailures === FAILURES_BEFORE_NOTICE) this.#onStuck(error);
+  }
+
+  #onStuck(error: unknown): void {
+    this.#events.onNotice(`${messageOf(error)} Still trying.`);
+  }
+
+  /** Makes transports, unless an attempt is under way. */
+  async open(): Promise<void> {
+    const device = this.#device;
+    if (this.#opening || !device) return;
+    const attempt = {};
+    this.#opening = attempt;
+    const epoch = this.#epoch;
+    let media: Media;
+    try {
+      media = await Media.open(device, epoch, this.#iceServers, this.#request, {
+        onPath: () => this.#events.onChange(),
+        onDead: (reason) => this.#replace(reason),
+        onSourceEnded: (source) => this.#events.onSourceEnded(source),
+      });
+    } catch (error) {
+      if (this.#opening !== attempt) return;
+      this.#events.note(`making transports failed: ${messageOf(error)}`);
+      this.#countOpenFailure(error);
+      const again = () => {
+        if (this.#opening !== attempt) return;
+        this.#opening = null;
+        this.#events.onChange();
+      };
+      setTimeout(again, backoffMs(this.#openFailures));
+      return;
+    }
+    // If the engine or the socket was lost meanwhile, these transports went with it.
+    if (this.#opening !== attempt || !this.#events.isJoined() || epoch !== this.#epoch) {
+      media.closeEverywhere();
+      return;
+    }
+    this.#opening = null;
+    const work = new Work((action) => this.#perform(media, action), {
+      onChange: () => this.#events.onChange(),
+      onFailed: (name, action, error) => this.#onFailed(media, name, action, error),
+      onStuck: (error) => this.#onStuck(error),
+    });
+    this.#current = { media, work };
+    this.#events.onChange();
+  }
+
+  async #perform(media: Media, action: Action): Promise<void> {
+    await perform(action, media, this.#policy);
+    if (action.do === 'consume' && media === this.media) this.#events.note(`receiving ${action.source} of ${action.peerId}`);
+  }
+
+  /** The call has ended. */
+  end(): void {
+    this.#opening = null;
+    this.#close();
+  }
+}

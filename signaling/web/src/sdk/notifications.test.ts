@@ -1,0 +1,97 @@
+import { create } from '@bufbuild/protobuf';
+import { expect, test } from 'vitest';
+import { SignalSchema } from '../gen/signal_pb';
+import type { PayloadInit } from './channel';
+import { apply, type Effect } from './notifications';
+import { emptyRoster, type Roster } from './roster';
+
+const applied = (roster: Roster, payload: PayloadInit) => apply(roster, create(SignalSchema, { payload }).payload);
+const effectOf = (payload: PayloadInit) => applied(emptyRoster, payload).effect;
+
+const peer = { id: 'bob', displayName: 'Bob', producers: [{ id: 'v1', kind: 'video', source: 'camera' }] };
+const withBob = applied(emptyRoster, { case: 'peerJoined', value: { peer } }).roster;
+
+test('peers and their sources come, change and go', () => {
+  const after = (payload: PayloadInit) => {
+    const { roster, effect } = applied(withBob, payload);
+    expect(effect).toBe(null);
+    return roster.get('bob');
+  };
+  const value = { peerId: 'bob', producerId: 'v1' };
+  const producer = { id: 'a1', kind: 'audio', source: 'microphone' };
+  expect(after({ case: 'peerLeft', value: { peerId: 'bob' } })).toBe(undefined);
+  expect(after({ case: 'peerAway', value: { peerId: 'bob', away: true } })?.away).toBe(true);
+  expect([...(after({ case: 'newProducer', value: { peerId: 'bob', producer } })?.sources.keys() ?? [])]).toEqual(['v1', 'a1']);
+  expect(after({ case: 'producerClosed', value })?.sources.size).toBe(0);
+  expect(after({ case: 'producerPaused', value })?.sources.get('v1')?.paused).toBe(true);
+  expect(after({ case: 'producerResumed', value })?.sources.get('v1')?.paused).toBe(false);
+});
+
+test('a peer or producer that is missing changes nothing', () => {
+  const payloads: PayloadInit[] = [
+    { case: 'peerJoined', value: {} },
+    { case: 'newProducer', value: { peerId: 'bob' } },
+    { case: 'producerClosed', value: { producerId: 'v9' } },
+  ];
+  for (const payload of payloads) {
+    expect(applied(withBob, payload)).toEqual({ roster: withBob, effect: null });
+  }
+});
+
+test.each<[PayloadInit, Effect | null]>([
+  [
+    { case: 'consumerClosed', value: { consumerId: 'c1' } },
+    { on: 'consumerClosed', consumerId: 'c1' },
+  ],
+  [
+    { case: 'layersWanted', value: { producerId: 'p1', spatialLayers: [0, 2] } },
+    { on: 'media', change: { on: 'layersWanted', producerId: 'p1', layers: new Set([0, 2]) } },
+  ],
+  [
+    { case: 'backupWanted', value: { producerId: 'p1', mimeType: 'video/VP8' } },
+    { on: 'media', change: { on: 'backupWanted', producerId: 'p1', mimeType: 'video/VP8' } },
+  ],
+  [
+    { case: 'layersChanged', value: { consumerId: 'c1' } },
+    { on: 'media', change: { on: 'layersChanged', consumerId: 'c1', layers: null } },
+  ],
+  [
+    { case: 'transportClosed', value: { transportId: 't1', reason: 'consent ended' } },
+    { on: 'media', change: { on: 'transportClosed', transportId: 't1', reason: 'consent ended' } },
+  ],
+  [
+    { case: 'mediaLost', value: { reason: 'exited' } },
+    { on: 'media', change: { on: 'mediaLost', reason: 'exited' } },
+  ],
+  [
+    { case: 'mediaReady', value: { engineEpoch: 'e2' } },
+    { on: 'media', change: { on: 'mediaReady', epoch: 'e2' } },
+  ],
+  [
+    { case: 'evicted', value: {} },
+    { on: 'evicted', reason: 'You were removed from the room.' },
+  ],
+  [
+    { case: 'evicted', value: { reason: 'Elsewhere.' } },
+    { on: 'evicted', reason: 'Elsewhere.' },
+  ],
+  [
+    { case: 'error', value: { message: 'stopping' } },
+    { on: 'note', what: 'the server says: stopping' },
+  ],
+  [
+    { case: 'activeSpeakers', value: {} },
+    { on: 'speakers', volumes: [] },
+  ],
+  [{ case: 'scoreChanged', value: {} }, null],
+  [
+    { case: 'ack', value: {} },
+    { on: 'note', what: 'skipped a notification: ack' },
+  ],
+])('%o has the effect %o and leaves the roster as it is', (payload, effect) => {
+  expect(applied(withBob, payload)).toEqual({ roster: withBob, effect });
+});
+
+test('a message from a later version is skipped', () => {
+  expect(effectOf({ case: undefined })).toEqual({ on: 'note', what: 'skipped a notification: empty or unknown' });
+});

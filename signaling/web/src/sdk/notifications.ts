@@ -1,0 +1,102 @@
+// What a notification changes: the roster, and beside it one effect at most. Pure.
+
+import type { Payload } from './channel';
+import type { Layers } from './layers';
+import * as roster from './roster';
+import type { Volume } from './speaking';
+
+/** Changes of transports, of this client's producers, and of consumers. */
+export type MediaChange =
+  | { on: 'layersWanted'; producerId: string; layers: ReadonlySet<number> }
+  | { on: 'backupWanted'; producerId: string; mimeType: string }
+  | { on: 'layersChanged'; consumerId: string; layers: Layers | null }
+  | { on: 'transportClosed'; transportId: string; reason: string }
+  | { on: 'mediaLost'; reason: string }
+  | { on: 'mediaReady'; epoch: string };
+
+export type Effect =
+  | { on: 'media'; change: MediaChange }
+  /** The server closed a consumer: its producer cannot be received any longer. */
+  | { on: 'consumerClosed'; consumerId: string }
+  | { on: 'speakers'; volumes: readonly Volume[] }
+  | { on: 'evicted'; reason: string }
+  /** An entry for the history. */
+  | { on: 'note'; what: string };
+
+export interface Applied {
+  roster: roster.Roster;
+  effect: Effect | null;
+}
+
+export function apply(before: roster.Roster, payload: Payload): Applied {
+  return { roster: rosterAfter(before, payload), effect: effectOf(payload) };
+}
+
+function rosterAfter(before: roster.Roster, payload: Payload): roster.Roster {
+  switch (payload.case) {
+    case 'peerJoined':
+      return payload.value.peer ? roster.join(before, roster.peerOf(payload.value.peer)) : before;
+    case 'peerLeft':
+      return roster.leave(before, payload.value.peerId);
+    case 'peerAway':
+      return roster.setAway(before, payload.value.peerId, payload.value.away);
+    case 'newProducer': {
+      const { peerId, producer } = payload.value;
+      return producer ? roster.addSource(before, peerId, producer) : before;
+    }
+    case 'producerClosed':
+      return roster.removeSource(before, payload.value.producerId);
+    case 'producerPaused':
+      return roster.setPaused(before, payload.value.producerId, true);
+    case 'producerResumed':
+      return roster.setPaused(before, payload.value.producerId, false);
+    default:
+      return before;
+  }
+}
+
+function effectOf(payload: Payload): Effect | null {
+  switch (payload.case) {
+    case 'peerJoined':
+    case 'peerLeft':
+    case 'peerAway':
+    case 'newProducer':
+    case 'producerClosed':
+    case 'producerPaused':
+    case 'producerResumed':
+      return null;
+    case 'consumerClosed':
+      return { on: 'consumerClosed', consumerId: payload.value.consumerId };
+    case 'layersWanted': {
+      const { producerId, spatialLayers } = payload.value;
+      return { on: 'media', change: { on: 'layersWanted', producerId, layers: new Set(spatialLayers) } };
+    }
+    case 'backupWanted': {
+      const { producerId, mimeType } = payload.value;
+      return { on: 'media', change: { on: 'backupWanted', producerId, mimeType } };
+    }
+    case 'layersChanged': {
+      const { consumerId, layers = null } = payload.value;
+      return { on: 'media', change: { on: 'layersChanged', consumerId, layers } };
+    }
+    case 'transportClosed': {
+      const { transportId, reason } = payload.value;
+      return { on: 'media', change: { on: 'transportClosed', transportId, reason } };
+    }
+    case 'mediaLost':
+      return { on: 'media', change: { on: 'mediaLost', reason: payload.value.reason } };
+    case 'mediaReady':
+      return { on: 'media', change: { on: 'mediaReady', epoch: payload.value.engineEpoch } };
+    case 'evicted':
+      return { on: 'evicted', reason: payload.value.reason || 'You were removed from the room.' };
+    case 'error':
+      // The server shuts down. Its socket closes next, and the client connects again.
+      return { on: 'note', what: `the server says: ${payload.value.message}` };
+    case 'activeSpeakers':
+      return { on: 'speakers', volumes: payload.value.volumes };
+    case 'scoreChanged':
+      return null; // Several a second: the history does not list them.
+    default:
+      return { on: 'note', what: `skipped a notification: ${payload.case ?? 'empty or unknown'}` };
+  }
+}

@@ -1,0 +1,46 @@
+// Carries out one action of `sync.ts` on the media.
+
+import type { EncodingPolicy } from './layers';
+import type { Media } from './media';
+import type { Action } from './sync';
+
+/** An object that has been closed since the comparison needs nothing. Throws what the request throws. */
+export async function perform(action: Action, media: Media, policy: EncodingPolicy): Promise<void> {
+  switch (action.do) {
+    case 'restartIce':
+      return media.restartIce(action.direction);
+    case 'produce':
+      return media.produce(action.local, policy, action.backup);
+    case 'consume':
+      return media.consume(action.producerId, action.peerId, action.source);
+    case 'forgetConsumer':
+      return media.forgetConsumer(action.producerId);
+    case 'setLayers':
+    case 'resumeConsumer': {
+      const incoming = media.incoming.get(action.producerId);
+      if (!incoming) return;
+      return action.do === 'setLayers' ? media.setPreferredLayers(incoming, action.layers) : media.resumeConsumer(incoming);
+    }
+    default:
+      return performOnProducer(action, media);
+  }
+}
+
+type OnProducer = Extract<Action, { do: 'sendWanted' | 'replaceTrack' | 'mute' | 'pauseProducer' | 'closeProducer' }>;
+
+async function performOnProducer(action: OnProducer, media: Media): Promise<void> {
+  const outgoing = media.outgoing.get(action.key);
+  if (!outgoing) return;
+  switch (action.do) {
+    case 'sendWanted':
+      return media.sendWanted(outgoing);
+    case 'replaceTrack':
+      return outgoing.producer.replaceTrack({ track: action.track });
+    case 'mute':
+      return action.muted ? outgoing.producer.pause() : outgoing.producer.resume();
+    case 'pauseProducer':
+      return media.pauseProducer(outgoing, action.paused);
+    case 'closeProducer':
+      return media.closeProducer(outgoing);
+  }
+}

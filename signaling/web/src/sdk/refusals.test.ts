@@ -1,0 +1,51 @@
+import { create } from '@bufbuild/protobuf';
+import { expect, test } from 'vitest';
+import { ErrorCode, PeerSchema } from '../gen/signal_pb';
+import { type Consequence, consequenceOf } from './refusals';
+import { rosterOf } from './roster';
+import type { Action } from './sync';
+
+const roster = rosterOf([
+  create(PeerSchema, { id: 'bob', displayName: 'Bob', producers: [{ id: 'v1', kind: 'video', source: 'camera' }] }),
+]);
+const local = { source: 'camera', kind: 'video', track: {} as MediaStreamTrack, paused: false } as const;
+const key = 'camera in video/VP8';
+
+const consume: Action = { do: 'consume', producerId: 'v1', peerId: 'bob', source: 'camera' };
+const resume: Action = { do: 'resumeConsumer', producerId: 'v1' };
+const produce: Action = { do: 'produce', key: 'camera', local };
+const pause: Action = { do: 'pauseProducer', key: 'camera', source: 'camera', paused: true };
+const backup: Action = { do: 'produce', key, local, backup: { key, producerId: 'p1', mimeType: 'video/VP8' } };
+const pauseBackup: Action = { do: 'pauseProducer', key, source: 'camera', paused: true };
+
+const { NO_SUCH_PRODUCER, NO_SUCH_CONSUMER, CANNOT_CONSUME, TOKEN_PERMISSION, LIMIT, UNSUPPORTED_CODEC, ENGINE_REFUSED } =
+  ErrorCode;
+
+const cannotPlay = 'This browser cannot play the camera of Bob.';
+const mayNotReceive = 'You may not see and hear the others in this room.';
+
+test.each<[Action, ErrorCode, Consequence | null]>([
+  [consume, NO_SUCH_PRODUCER, { removeSource: 'v1' }],
+  [resume, NO_SUCH_CONSUMER, { forgetConsumer: 'v1' }],
+  [consume, CANNOT_CONSUME, { unplayable: 'v1', notice: cannotPlay }],
+  [consume, TOKEN_PERMISSION, { unplayable: 'v1', forgetConsumer: 'v1', notice: mayNotReceive, noticeOnce: true }],
+  [consume, ENGINE_REFUSED, null],
+  [pause, NO_SUCH_PRODUCER, { forgetProducer: 'camera' }],
+  [produce, TOKEN_PERMISSION, { stopSource: 'camera', notice: 'You may not send your camera in this room.' }],
+  [produce, LIMIT, { stopSource: 'camera', notice: 'The server does not take your camera.' }],
+  [produce, UNSUPPORTED_CODEC, { stopSource: 'camera', notice: 'The server does not take your camera.' }],
+  [produce, ENGINE_REFUSED, null],
+  [backup, LIMIT, { dropBackup: key }],
+  [backup, ENGINE_REFUSED, { dropBackup: key }],
+  [pauseBackup, TOKEN_PERMISSION, { dropBackup: key }],
+  [{ do: 'restartIce', direction: 'send' }, ErrorCode.NO_SUCH_TRANSPORT, null],
+])('%o refused with code %i leads to %o', (action, code, consequence) => {
+  expect(consequenceOf(action, { code, retryAfterMs: 0 }, roster)).toEqual(consequence);
+  // With a pause to wait, every refusal is about the moment.
+  expect(consequenceOf(action, { code, retryAfterMs: 400 }, roster)).toBe(null);
+});
+
+test('a source that left the roster meanwhile has a notice without its name', () => {
+  const consequence = consequenceOf(consume, { code: CANNOT_CONSUME, retryAfterMs: 0 }, new Map());
+  expect(consequence?.notice).toBe('This browser cannot play the stream of a participant.');
+});

@@ -1,0 +1,82 @@
+// What a refusal by the server means for the object that the request was about. Pure.
+
+import { ErrorCode } from '../gen/signal_pb';
+import type { SignalError } from './errors';
+import { ownerOf, type Roster } from './roster';
+import type { Action } from './sync';
+
+export interface Consequence {
+  /** Producer id: the producer no longer exists. */
+  removeSource?: string;
+  /** Producer id: not to be requested again. */
+  unplayable?: string;
+  /** Producer id: the consumer no longer exists. */
+  forgetConsumer?: string;
+  /** Key of a producer of this client that no longer exists. */
+  forgetProducer?: string;
+  /** Key of a backup that the server does not accept. The first codec goes on: its receivers must not lose it. */
+  dropBackup?: string;
+  /** Name of a local source that the server does not accept. */
+  stopSource?: string;
+  notice?: string;
+  /** The notice holds for the whole call: the user reads it once. */
+  noticeOnce?: boolean;
+}
+
+/** Null: the refusal is about the moment, and the action is to be tried again. */
+export function consequenceOf(
+  action: Action,
+  { code, retryAfterMs }: Pick<SignalError, 'code' | 'retryAfterMs'>,
+  roster: Roster,
+): Consequence | null {
+  // With any code: too many messages, an engine that is away, or a codec that the sender has been asked for.
+  if (retryAfterMs > 0) return null;
+  switch (action.do) {
+    case 'consume':
+    case 'setLayers':
+    case 'resumeConsumer':
+      return ofSource(action.producerId, code, roster);
+    case 'produce':
+      return ofLocal(action.local.source, action.key, code);
+    case 'pauseProducer':
+      return ofLocal(action.source, action.key, code);
+    default:
+      return null;
+  }
+}
+
+function ofSource(producerId: string, code: ErrorCode, roster: Roster): Consequence | null {
+  switch (code) {
+    case ErrorCode.NO_SUCH_PRODUCER:
+      return { removeSource: producerId };
+    case ErrorCode.NO_SUCH_CONSUMER:
+      return { forgetConsumer: producerId };
+    case ErrorCode.CANNOT_CONSUME: {
+      const owner = ownerOf(roster, producerId);
+      const source = owner?.sources.get(producerId)?.source ?? 'stream';
+      const notice = `This browser cannot play the ${source} of ${owner?.name ?? 'a participant'}.`;
+      return { unplayable: producerId, notice };
+    }
+    case ErrorCode.TOKEN_PERMISSION: {
+      const notice = 'You may not see and hear the others in this room.';
+      return { unplayable: producerId, forgetConsumer: producerId, notice, noticeOnce: true };
+    }
+    default:
+      return null;
+  }
+}
+
+function ofLocal(source: string, key: string, code: ErrorCode): Consequence | null {
+  if (key !== source) return { dropBackup: key };
+  switch (code) {
+    case ErrorCode.NO_SUCH_PRODUCER:
+      return { forgetProducer: key };
+    case ErrorCode.TOKEN_PERMISSION:
+      return { stopSource: source, notice: `You may not send your ${source} in this room.` };
+    case ErrorCode.UNSUPPORTED_CODEC:
+    case ErrorCode.LIMIT:
+      return { stopSource: source, notice: `The server does not take your ${source}.` };
+    default:
+      return null;
+  }
+}

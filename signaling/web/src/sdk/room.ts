@@ -1,0 +1,66 @@
+// What this client knows about its room and wants from it: who is there and what they send, its own sources, and what it shows. Notifications,
+// refusals and the user change it; `sync.ts` compares it with the media.
+
+import type { Layers } from './layers';
+import type { Media } from './media';
+import type { Consequence } from './refusals';
+import { emptyRoster, ownerOf, type Roster, removeSource } from './roster';
+import type { LocalSource } from './sources';
+import type { Wanted } from './sync';
+
+export class Room implements Wanted {
+  roster: Roster = emptyRoster;
+  readonly local = new Map<string, LocalSource>();
+  readonly unplayable = new Set<string>();
+  readonly lines = new Map<string, number>();
+  readonly pinned = new Map<string, Layers>();
+  readonly #noticesGiven = new Set<string>();
+
+  setSource(source: string, track: MediaStreamTrack | null, paused: boolean): void {
+    if (track) this.local.set(source, { source, kind: track.kind === 'audio' ? 'audio' : 'video', track, paused });
+    else this.local.delete(source);
+  }
+
+  /** False when nothing has changed. */
+  setPaused(source: string, paused: boolean): boolean {
+    const local = this.local.get(source);
+    if (!local || local.paused === paused) return false;
+    this.local.set(source, { ...local, paused });
+    return true;
+  }
+
+  pinLayers(producerId: string, layers: Layers | null): void {
+    if (layers) this.pinned.set(producerId, layers);
+    else this.pinned.delete(producerId);
+  }
+
+  removeSource(producerId: string): void {
+    this.roster = removeSource(this.roster, producerId);
+  }
+
+  /** Removes sizes and layers of producers that are not in the room. */
+  prune(): void {
+    for (const map of [this.lines, this.pinned]) {
+      for (const id of map.keys()) if (!ownerOf(this.roster, id)) map.delete(id);
+    }
+  }
+
+  /** True when every local source has a producer, or cannot have one. */
+  isSending(media: Pick<Media, 'outgoing' | 'canProduce'>): boolean {
+    return [...this.local.values()].every(({ source, kind }) => media.outgoing.has(source) || !media.canProduce(kind));
+  }
+
+  /** Applies the consequence of a refusal. Returns the notice for the user, if there is one. */
+  accept(consequence: Consequence, media: Pick<Media, 'forgetConsumer' | 'forgetProducer' | 'hints'>): string | null {
+    const { notice = null, noticeOnce } = consequence;
+    if (consequence.removeSource) this.removeSource(consequence.removeSource);
+    if (consequence.unplayable) this.unplayable.add(consequence.unplayable);
+    if (consequence.stopSource) this.local.delete(consequence.stopSource);
+    if (consequence.forgetConsumer) media.forgetConsumer(consequence.forgetConsumer);
+    if (consequence.forgetProducer) media.forgetProducer(consequence.forgetProducer);
+    if (consequence.dropBackup) media.hints.backups.delete(consequence.dropBackup);
+    if (notice === null || (noticeOnce && this.#noticesGiven.has(notice))) return null;
+    this.#noticesGiven.add(notice);
+    return notice;
+  }
+}

@@ -1,0 +1,125 @@
+// Who is in the room and what they send, as the server reports it: plain values and pure functions. A notification may arrive twice, or after a
+// resume that contains it already, so each function is idempotent.
+
+import type { Peer, ProducerInfo } from '../gen/signal_pb';
+
+export type MediaKind = 'audio' | 'video';
+
+/** Something another peer sends. */
+export interface RemoteSource {
+  id: string;
+  kind: MediaKind;
+  /** The name that its sender gave it: "microphone", "camera", "screen". */
+  source: string;
+  paused: boolean;
+}
+
+/** Another participant. */
+export interface RemotePeer {
+  id: string;
+  user: string;
+  name: string;
+  /** Its socket is lost; its media may still flow. */
+  away: boolean;
+  sources: ReadonlyMap<string, RemoteSource>;
+}
+
+/** By peer id, in the order in which this client learned of them. */
+export type Roster = ReadonlyMap<string, RemotePeer>;
+
+export const emptyRoster: Roster = new Map();
+
+function sourceOf(info: ProducerInfo): RemoteSource | null {
+  if (info.kind !== 'audio' && info.kind !== 'video') return null;
+  return { id: info.id, kind: info.kind, source: info.source, paused: info.paused };
+}
+
+export function peerOf(peer: Peer): RemotePeer {
+  const sources = peer.producers.map(sourceOf).filter((source) => source !== null);
+  return {
+    id: peer.id,
+    user: peer.user,
+    name: peer.displayName || peer.user || 'Guest',
+    away: peer.away,
+    sources: new Map(sources.map((source) => [source.id, source])),
+  };
+}
+
+export function rosterOf(peers: readonly Peer[]): Roster {
+  return new Map(peers.map((peer) => [peer.id, peerOf(peer)]));
+}
+
+/**
+ * The roster after a resume: what the server lists, and every source in `kept`, whose consumer still receives. A server that has just restarted does not
+ * list peers whose sockets are not back yet; removing them would stop media that flows.
+ */
+export function resumeRoster(before: Roster, peers: readonly Peer[], kept: ReadonlySet<string>): Roster {
+  const listed = rosterOf(peers);
+  const after = new Map<string, RemotePeer>();
+  for (const [id, peer] of before) {
+    const survivors = [...peer.sources].filter(([source]) => kept.has(source));
+    const now = listed.get(id);
+    if (now) after.set(id, { ...now, sources: new Map([...survivors, ...now.sources]) });
+    else if (survivors.length > 0) after.set(id, { ...peer, away: true, sources: new Map(survivors) });
+  }
+  for (const [id, peer] of listed) if (!after.has(id)) after.set(id, peer);
+  return after;
+}
+
+function withPeer(roster: Roster, peerId: string, change: (peer: RemotePeer) => RemotePeer): Roster {
+  const peer = roster.get(peerId);
+  if (!peer) return roster;
+  return new Map(roster).set(peerId, change(peer));
+}
+
+/** A peer that is in the roster already keeps its sources: a returning peer may be announced before its producers. */
+export function join(roster: Roster, joined: RemotePeer): Roster {
+  const known = roster.get(joined.id);
+  const sources = known ? new Map([...known.sources, ...joined.sources]) : joined.sources;
+  return new Map(roster).set(joined.id, { ...joined, sources });
+}
+
+export function leave(roster: Roster, peerId: string): Roster {
+  if (!roster.has(peerId)) return roster;
+  const after = new Map(roster);
+  after.delete(peerId);
+  return after;
+}
+
+export function setAway(roster: Roster, peerId: string, away: boolean): Roster {
+  return withPeer(roster, peerId, (peer) => ({ ...peer, away }));
+}
+
+export function addSource(roster: Roster, peerId: string, info: ProducerInfo): Roster {
+  const source = sourceOf(info);
+  if (!source) return roster;
+  return withPeer(roster, peerId, (peer) => ({ ...peer, sources: new Map(peer.sources).set(source.id, source) }));
+}
+
+/** Removes a source, whichever peer it belongs to. */
+export function removeSource(roster: Roster, sourceId: string): Roster {
+  const owner = ownerOf(roster, sourceId);
+  if (!owner) return roster;
+  return withPeer(roster, owner.id, (peer) => {
+    const sources = new Map(peer.sources);
+    sources.delete(sourceId);
+    return { ...peer, sources };
+  });
+}
+
+export function setPaused(roster: Roster, sourceId: string, paused: boolean): Roster {
+  const owner = ownerOf(roster, sourceId);
+  const source = owner?.sources.get(sourceId);
+  if (!owner || !source) return roster;
+  return withPeer(roster, owner.id, (peer) => ({ ...peer, sources: new Map(peer.sources).set(sourceId, { ...source, paused }) }));
+}
+
+/** After the loss of the engine: all peers stay, and all their sources are gone. */
+export function withoutSources(roster: Roster): Roster {
+  return new Map([...roster].map(([id, peer]) => [id, { ...peer, sources: new Map() }]));
+}
+
+export function ownerOf(roster: Roster, sourceId: string): RemotePeer | undefined {
+  for (const peer of roster.values()) if (peer.sources.has(sourceId)) return peer;
+  return undefined;
+}

@@ -1,0 +1,64 @@
+// The states of a session as its user sees them. The server has no such states: it keeps peers and their objects. The loss of the socket is not a
+// state, because media flows on without it: `online` in the view shows it.
+//
+//   Handshaking --AUTH_VALID--> Negotiating --OFFER_ACCEPTED--> Connected --CLIENT_DISCONNECT--> Ended
+//                                                               |      ^
+//                                                     ICE_DISCONNECT  ICE_RESTART
+//                                                               v      |
+//                                                              Reconnecting
+//
+// CLIENT_DISCONNECT ends a session from every state.
+
+export type SessionState = 'Handshaking' | 'Negotiating' | 'Connected' | 'Reconnecting' | 'Ended';
+
+export type SessionEvent =
+  /** The server accepted the token: Joined arrived. */
+  | 'AUTH_VALID'
+  /** The transports exist, and the server has accepted what this client sends. */
+  | 'OFFER_ACCEPTED'
+  /** The media path is lost: by ICE, or with the engine. */
+  | 'ICE_DISCONNECT'
+  /** The media path is up again, by an ICE restart or with new transports. */
+  | 'ICE_RESTART'
+  /** The user left, or the session was refused for good. */
+  | 'CLIENT_DISCONNECT';
+
+/** The state after `event`; null when the event has no meaning in this state. */
+export function next(state: SessionState, event: SessionEvent): SessionState | null {
+  if (event === 'CLIENT_DISCONNECT') return state === 'Ended' ? null : 'Ended';
+  switch (state) {
+    case 'Handshaking':
+      return event === 'AUTH_VALID' ? 'Negotiating' : null;
+    case 'Negotiating':
+      return event === 'OFFER_ACCEPTED' ? 'Connected' : null;
+    case 'Connected':
+      return event === 'ICE_DISCONNECT' ? 'Reconnecting' : null;
+    case 'Reconnecting':
+      return event === 'ICE_RESTART' ? 'Connected' : null;
+    case 'Ended':
+      return null;
+  }
+}
+
+/** The part of `Media` that moves a session on. */
+export interface PathState {
+  /** False while a transport that was in use has no path. */
+  readonly pathUp: boolean;
+  /** True when every transport either carries media or has none to carry. */
+  readonly pathSettled: boolean;
+  readonly restartsDue: readonly unknown[];
+}
+
+/** The event that the state of the media path brings about now. `isSending`: what this client sends has been accepted, or cannot be sent. */
+export function eventDue(state: SessionState, path: PathState, isSending: boolean): SessionEvent | null {
+  switch (state) {
+    case 'Negotiating':
+      return isSending ? 'OFFER_ACCEPTED' : null;
+    case 'Connected':
+      return path.pathUp ? null : 'ICE_DISCONNECT';
+    case 'Reconnecting':
+      return isSending && path.pathSettled && path.restartsDue.length === 0 ? 'ICE_RESTART' : null;
+    default:
+      return null;
+  }
+}

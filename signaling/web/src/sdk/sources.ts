@@ -1,0 +1,70 @@
+// What this client sends and receives, as data. `media.ts` creates these records and changes them; `sync.ts` and `view.ts` read them.
+
+import type { types } from 'mediasoup-client';
+import type { Layers } from './layers';
+import type { MediaKind } from './roster';
+
+export type Direction = 'send' | 'recv';
+
+/** Something this client sends or wants to send. */
+export interface LocalSource {
+  readonly source: string;
+  readonly kind: MediaKind;
+  readonly track: MediaStreamTrack;
+  readonly paused: boolean;
+}
+
+/** The same source in a second codec, for receivers that cannot play the first. */
+export interface Backup {
+  /** Key in `outgoing`. */
+  readonly key: string;
+  /** The producer that it replaces for those receivers. */
+  readonly producerId: string;
+  readonly mimeType: string;
+}
+
+/** A producer, and its state on the server as far as this client knows. */
+export interface Outgoing {
+  readonly producer: types.Producer;
+  /** The source's name, or a backup's key. */
+  readonly key: string;
+  /** The encodings when all of them are wanted. */
+  readonly encodings: readonly types.RtpEncodingParameters[];
+  serverPaused: boolean;
+  /** The spatial layers that the encoder is set to send; null means all. */
+  sending: ReadonlySet<number> | null;
+}
+
+/** A consumer, and its state on the server as far as this client knows. */
+export interface Incoming {
+  readonly consumer: types.Consumer;
+  readonly peerId: string;
+  /** Number of spatial layers; 1 where there is no choice. */
+  readonly spatialLayers: number;
+  serverPaused: boolean;
+  preferred: Layers | null;
+}
+
+/** The layers that the server sends to a consumer, and since when (milliseconds since the epoch). Null layers: the server sends nothing. */
+export interface Sent {
+  layers: Layers | null;
+  at: number;
+}
+
+/** What the server has reported about the producers and consumers of this client. It is valid as long as their transports. */
+export class Hints {
+  /** By producer id, the spatial layers that have receivers. The report may arrive before the answer that carries the producer's id. */
+  readonly wanted = new Map<string, ReadonlySet<number>>();
+  /** By key, the backups that the server has asked for. */
+  readonly backups = new Map<string, Backup>();
+  /** By consumer id. */
+  readonly sent = new Map<string, Sent>();
+
+  /** Removes a producer, and returns its backups, which it removes as well. */
+  forgetProducer(producerId: string): Backup[] {
+    this.wanted.delete(producerId);
+    const backups = [...this.backups.values()].filter((backup) => backup.producerId === producerId);
+    for (const { key } of backups) this.backups.delete(key);
+    return backups;
+  }
+}

@@ -1,0 +1,155 @@
+// The differences between what is wanted (sources this client sends, sources in the roster) and what exists (producers, consumers), as a list
+// of actions. Pure: `perform.ts` carries the actions out, and `work.ts` repeats those that fail. Every change of state leads to a new comparison, so
+// joining, a new producer, a socket that is back and a restarted engine need no code path of their own.
+
+import type { types } from 'mediasoup-client';
+import { type Layers, spatialLayerFor } from './layers';
+import { type MediaKind, ownerOf, type Roster } from './roster';
+import type { Backup, Direction, Hints, Incoming, LocalSource, Outgoing } from './sources';
+
+/** What the user wants to send and to receive. */
+export interface Wanted {
+  /** By name. */
+  readonly local: ReadonlyMap<string, LocalSource>;
+  readonly roster: Roster;
+  /** Producers that this client does not request again. */
+  readonly unplayable: ReadonlySet<string>;
+  /** By producer id, the height on screen in device pixels. */
+  readonly lines: ReadonlyMap<string, number>;
+  /** By producer id, layers that are requested whatever the height on screen is. */
+  readonly pinned: ReadonlyMap<string, Layers>;
+}
+
+/** What exists: the part of `Media` that is compared. */
+export interface Existing {
+  readonly outgoing: ReadonlyMap<string, ExistingOutgoing>;
+  readonly incoming: ReadonlyMap<string, Pick<Incoming, 'spatialLayers' | 'serverPaused' | 'preferred'>>;
+  readonly hints: Pick<Hints, 'wanted' | 'backups'>;
+  readonly restartsDue: readonly Direction[];
+  canProduce(kind: MediaKind): boolean;
+}
+
+export interface ExistingOutgoing extends Pick<Outgoing, 'key' | 'serverPaused' | 'sending'> {
+  readonly producer: Pick<types.Producer, 'id' | 'track' | 'paused'>;
+}
+
+/** `key` names a producer of this client: by its source, or by a backup's key. */
+export type Action =
+  | { do: 'restartIce'; direction: Direction }
+  | { do: 'produce'; key: string; local: LocalSource; backup?: Backup }
+  | { do: 'sendWanted'; key: string }
+  | { do: 'replaceTrack'; key: string; track: MediaStreamTrack }
+  /** In the browser only; takes effect immediately. */
+  | { do: 'mute'; key: string; muted: boolean }
+  /** On the server. */
+  | { do: 'pauseProducer'; key: string; source: string; paused: boolean }
+  | { do: 'closeProducer'; key: string }
+  | { do: 'consume'; producerId: string; peerId: string; source: string }
+  | { do: 'setLayers'; producerId: string; layers: Layers }
+  | { do: 'resumeConsumer'; producerId: string }
+  /** In the browser only. */
+  | { do: 'forgetConsumer'; producerId: string };
+
+/** What has to be done, in this order. */
+export function differences(wanted: Wanted, existing: Existing): Action[] {
+  return [
+    ...existing.restartsDue.map((direction): Action => ({ do: 'restartIce', direction })),
+    ...[...wanted.local.values()].flatMap((local) => differencesOfLocal(existing, local, local.source)),
+    ...differencesOfBackups(wanted, existing),
+    ...differencesOfRoster(wanted, existing),
+  ];
+}
+
+/** The name of an action in the history and for retries: one action of a name runs at a time. Null: it takes effect at once and does not fail. */
+export function nameOf(action: Action): string | null {
+  switch (action.do) {
+    case 'restartIce':
+      return `restart ICE of ${action.direction}`;
+    case 'produce':
+      return `send ${action.key}`;
+    case 'sendWanted':
+      return `layers of ${action.key}`;
+    case 'replaceTrack':
+      return `replace ${action.key}`;
+    case 'pauseProducer':
+      return `${action.paused ? 'pause' : 'resume'} ${action.key}`;
+    case 'closeProducer':
+      return `end ${action.key}`;
+    case 'consume':
+      return `receive ${action.producerId}`;
+    case 'setLayers':
+      return `layers of ${action.producerId}`;
+    case 'resumeConsumer':
+      return `resume ${action.producerId}`;
+    case 'mute':
+    case 'forgetConsumer':
+      return null;
+  }
+}
+
+/** One producer of a local source: its first, or a backup. */
+function differencesOfLocal(existing: Existing, local: LocalSource, key: string, backup?: Backup): Action[] {
+  const outgoing = existing.outgoing.get(key);
+  if (!outgoing) return existing.canProduce(local.kind) ? [{ do: 'produce', key, local, backup }] : [];
+  const { producer, sending, serverPaused } = outgoing;
+  const actions: Action[] = [];
+  if ((existing.hints.wanted.get(producer.id) ?? null) !== sending) actions.push({ do: 'sendWanted', key });
+  if (producer.track !== local.track) actions.push({ do: 'replaceTrack', key, track: local.track });
+  // In the browser immediately, without the server's answer: a muted microphone must not be sent any longer.
+  if (local.paused !== producer.paused) actions.push({ do: 'mute', key, muted: local.paused });
+  if (local.paused !== serverPaused) actions.push({ do: 'pauseProducer', key, source: local.source, paused: local.paused });
+  return actions;
+}
+
+function differencesOfBackups({ local }: Wanted, existing: Existing): Action[] {
+  const { outgoing, hints } = existing;
+  const actions: Action[] = [];
+  for (const backup of hints.backups.values()) {
+    const first = [...outgoing.values()].find(({ producer }) => producer.id === backup.producerId);
+    const source = first && local.get(first.key);
+    if (source) actions.push(...differencesOfLocal(existing, source, backup.key, backup));
+  }
+  for (const key of outgoing.keys()) {
+    // Closing a producer closes its backups.
+    if (!local.has(key) && !hints.backups.has(key)) actions.push({ do: 'closeProducer', key });
+  }
+  return actions;
+}
+
+function differencesOfRoster(wanted: Wanted, { incoming }: Existing): Action[] {
+  const actions: Action[] = [];
+  for (const [peerId, peer] of wanted.roster) {
+    for (const { id, source } of peer.sources.values()) {
+      const found = incoming.get(id);
+      if (!found) {
+        if (!wanted.unplayable.has(id)) actions.push({ do: 'consume', producerId: id, peerId, source });
+        continue;
+      }
+      // Before the consumer is resumed, so that its first keyframe has the right size.
+      const layers = layersFor(wanted, id, found);
+      if (layers && !sameLayers(layers, found.preferred)) actions.push({ do: 'setLayers', producerId: id, layers });
+      else if (found.serverPaused) actions.push({ do: 'resumeConsumer', producerId: id });
+    }
+  }
+  for (const producerId of incoming.keys()) {
+    if (!ownerOf(wanted.roster, producerId)) actions.push({ do: 'forgetConsumer', producerId });
+  }
+  return actions;
+}
+
+/** The layers to request; null keeps the server's default, which is the highest. */
+function layersFor(
+  { pinned, lines }: Wanted,
+  id: string,
+  { spatialLayers, preferred }: Pick<Incoming, 'spatialLayers' | 'preferred'>,
+): Layers | null {
+  const byHand = pinned.get(id);
+  if (byHand) return byHand;
+  const height = lines.get(id);
+  if (height !== undefined && spatialLayers > 1) return { spatialLayer: spatialLayerFor(height, spatialLayers) };
+  return preferred && { spatialLayer: spatialLayers - 1 };
+}
+
+function sameLayers(a: Layers, b: Layers | null): boolean {
+  return a.spatialLayer === b?.spatialLayer && a.temporalLayer === b?.temporalLayer;
+}

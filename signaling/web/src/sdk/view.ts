@@ -1,0 +1,78 @@
+// What a user interface needs to know about a call, as one immutable value. Pure.
+
+import type { RemotePeer, RemoteSource, Roster } from './roster';
+import type { SessionState } from './session';
+import type { Incoming, LocalSource, Sent } from './sources';
+
+/** A video may have no picture for this long, between two layers, before it counts as starved. */
+export const STARVED_AFTER_MS = 1_500;
+
+/** Something another peer sends, with its track once it is received. */
+export interface SourceView extends RemoteSource {
+  track: MediaStreamTrack | null;
+  /** There will be no track: this browser cannot play it, or may not receive it. */
+  unplayable: boolean;
+  /** The server sends nothing of it, because bandwidth is missing. */
+  starved: boolean;
+}
+
+export interface PeerView extends Omit<RemotePeer, 'sources'> {
+  sources: readonly SourceView[];
+}
+
+export interface CallView {
+  session: SessionState;
+  /** The signaling connection is up. Media does not need it. */
+  online: boolean;
+  room: string;
+  peerId: string;
+  displayName: string;
+  peers: readonly PeerView[];
+  local: ReadonlyMap<string, LocalSource>;
+  /** Peer ids, this client's own among them. */
+  speaking: ReadonlySet<string>;
+  /** Why the session ended; null if the user ended it. */
+  failure: Error | null;
+}
+
+export interface CallEvents {
+  /** The call has changed. */
+  onView(view: CallView): void;
+  /** Something the user should read once. */
+  onNotice(message: string): void;
+}
+
+/** The part of `Media` that is shown. */
+export interface Received {
+  readonly incoming: ReadonlyMap<string, ReceivedTrack>;
+  readonly hints: { readonly sent: ReadonlyMap<string, Sent> };
+}
+
+export interface ReceivedTrack extends Pick<Incoming, 'serverPaused'> {
+  readonly consumer: { readonly id: string; readonly track: MediaStreamTrack };
+}
+
+/** What a view is made of. */
+export interface Shown extends Omit<CallView, 'peers'> {
+  roster: Roster;
+  unplayable: ReadonlySet<string>;
+  media: Received | null;
+}
+
+/** `now` is in milliseconds since the epoch. */
+export function viewOf({ roster, unplayable, media, local, ...rest }: Shown, now: number): CallView {
+  const sourceView = (source: RemoteSource): SourceView => ({
+    ...source,
+    track: media?.incoming.get(source.id)?.consumer.track ?? null,
+    unplayable: unplayable.has(source.id),
+    starved: !source.paused && isStarved(media, source.id, now),
+  });
+  const peers = [...roster.values()].map((peer) => ({ ...peer, sources: [...peer.sources.values()].map(sourceView) }));
+  return { ...rest, peers, local: new Map(local) };
+}
+
+function isStarved(media: Received | null, producerId: string, now: number): boolean {
+  const incoming = media?.incoming.get(producerId);
+  const sent = incoming && media?.hints.sent.get(incoming.consumer.id);
+  return sent?.layers === null && !incoming?.serverPaused && now - sent.at >= STARVED_AFTER_MS;
+}

@@ -1,0 +1,136 @@
+import { beforeEach, expect, test, vi } from 'vitest';
+import type { CallEvents, CallView, Captured, LocalSource } from '../sdk';
+import { fakeTrack } from '../sdk/testing';
+import { useCallStore } from './useCallStore';
+
+/** A call that accepts everything and publishes it immediately. Hoisted, because the mock below is hoisted and needs it. */
+const { FakeCall, calls } = vi.hoisted(() => {
+  class FakeCall {
+    readonly local = new Map<string, LocalSource>();
+    readonly #events: CallEvents;
+
+    constructor(_options: unknown, events: CallEvents) {
+      this.#events = events;
+      made.push(this);
+    }
+
+    show(patch: Partial<CallView> = {}): void {
+      const view = { session: 'Connected', failure: null, local: new Map(this.local), ...patch };
+      this.#events.onView(view as CallView);
+    }
+
+    join(): void {
+      this.show();
+    }
+
+    setSource(source: string, track: MediaStreamTrack | null, paused = false): void {
+      if (track) this.local.set(source, { source, kind: track.kind as 'audio' | 'video', track, paused });
+      else this.local.delete(source);
+      this.show();
+    }
+
+    setPaused(source: string, paused: boolean): void {
+      const local = this.local.get(source);
+      if (local) this.local.set(source, { ...local, paused });
+      this.show();
+    }
+
+    async leave(): Promise<void> {}
+  }
+
+  const made: FakeCall[] = [];
+  return { FakeCall, calls: made };
+});
+
+/** The browser's answer to a request for both devices. */
+const answer = vi.hoisted(() => ({ devices: null as null | (() => Promise<Captured>) }));
+
+vi.mock('../sdk', async (real) => ({
+  ...(await real<typeof import('../sdk')>()),
+  Call: FakeCall,
+  captureDevices: async () => answer.devices?.() ?? { audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null },
+  captureOne: async (kind: 'audio' | 'video') => ({ track: fakeTrack(kind) }),
+  captureScreen: async () => fakeTrack('video'),
+}));
+
+const state = () => useCallStore.getState();
+const running = () => calls.at(-1) as InstanceType<typeof FakeCall>;
+const trackOf = (source: string) => running().local.get(source)?.track as MediaStreamTrack;
+
+beforeEach(async () => {
+  await state().leave();
+  await state().openDevices();
+  await state().join();
+});
+
+test('a call sends what the preview showed', () => {
+  expect([...running().local.keys()]).toEqual(['microphone', 'camera']);
+  expect(trackOf('camera')).toBe(state().devices.video);
+});
+
+test('a call that failed leaves no device running', async () => {
+  await state().toggleScreen();
+  const tracks = ['microphone', 'camera', 'screen'].map(trackOf);
+  expect(tracks.map(({ readyState }) => readyState)).toEqual(['live', 'live', 'live']);
+  running().show({ session: 'Ended', failure: new Error('You were removed from the room.') });
+  expect(tracks.map(({ readyState }) => readyState)).toEqual(['ended', 'ended', 'ended']);
+  expect(state()).toMatchObject({ call: null, failure: { message: 'You were removed from the room.' } });
+  expect(state().devices).toMatchObject({ audio: null, video: null });
+});
+
+test('a call that was left leaves no device running', async () => {
+  await state().toggleScreen();
+  const tracks = ['microphone', 'camera', 'screen'].map(trackOf);
+  await state().leave();
+  expect(tracks.map(({ readyState }) => readyState)).toEqual(['ended', 'ended', 'ended']);
+});
+
+test('a camera that the server refuses is switched off, and offered again when it is switched on', async () => {
+  const refused = trackOf('camera');
+  running().setSource('camera', null);
+  expect(refused.readyState).toBe('ended');
+  expect(state().devices.video).toBe(null);
+  await state().toggleCamera();
+  expect(trackOf('camera').readyState).toBe('live');
+  expect(trackOf('camera')).toBe(state().devices.video);
+  expect(running().local.get('camera')?.paused).toBe(false);
+});
+
+test('a screen that is no longer shared is no longer captured', async () => {
+  await state().toggleScreen();
+  const screen = trackOf('screen');
+  await state().toggleScreen();
+  expect(running().local.has('screen')).toBe(false);
+  expect(screen.readyState).toBe('ended');
+});
+
+test('a permission prompt without an answer does not delay the call, and devices that it gives later are sent', async () => {
+  await state().leave();
+  let allow: (captured: Captured) => void = () => undefined;
+  answer.devices = () =>
+    new Promise((done) => {
+      allow = done;
+    });
+  void state().openDevices();
+  await state().join();
+  answer.devices = null;
+  expect(state().call?.session).toBe('Connected');
+  expect([...running().local.keys()]).toEqual([]);
+  expect(state().notices.at(-1)?.text).toContain('Your browser asks');
+  allow({ audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null });
+  await vi.waitFor(() => expect([...running().local.keys()]).toEqual(['microphone', 'camera']));
+});
+
+test('a call without a camera shows the reason until it is dismissed', async () => {
+  await state().leave();
+  const problem = 'Your camera is blocked for this page.';
+  answer.devices = async () => ({ audio: fakeTrack('audio'), video: null, problem });
+  void state().openDevices();
+  await state().join();
+  answer.devices = null;
+  expect([...running().local.keys()]).toEqual(['microphone']);
+  const notice = state().notices.find(({ text }) => text === problem);
+  expect(notice).toBeDefined();
+  state().dismiss(notice?.id ?? 0);
+  expect(state().notices.some(({ text }) => text === problem)).toBe(false);
+});

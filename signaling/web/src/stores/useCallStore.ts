@@ -1,0 +1,239 @@
+// The only store of the app: the form before a call, the view of the call from the sdk, and the notices. Components read from here and call its
+// actions; they hold no state of a call themselves.
+
+import { create } from 'zustand';
+import { Call, type CallView, captureDevices, captureOne, captureScreen, problemOf, SignalError } from '../sdk';
+import { readLink } from './link';
+
+/** Notices on screen at once; a new one replaces the oldest. */
+const NOTICES_MAX = 4;
+const NOTICE_MS = 7_000;
+/** How long a join waits for camera and microphone. The user may leave the browser's permission prompt unanswered. */
+const DEVICES_PAUSE_MS = 1_000;
+
+export interface Notice {
+  id: number;
+  text: string;
+}
+
+export interface Devices {
+  audio: MediaStreamTrack | null;
+  video: MediaStreamTrack | null;
+  audioOn: boolean;
+  videoOn: boolean;
+  pending: boolean;
+  problem: string | null;
+}
+
+export interface Failure {
+  /** A code of the protocol, for example "TOKEN_EXPIRED"; empty for other failures. */
+  code: string;
+  message: string;
+}
+
+export interface CallState {
+  room: string;
+  name: string;
+  token: string;
+  /** The page was opened with `join=1`, and this server allows that. */
+  joinsAtOnce: boolean;
+  devices: Devices;
+  /** Null before the first join and after leaving. */
+  call: CallView | null;
+  /** Why the last call ended; null if the user ended it. */
+  failure: Failure | null;
+  notices: readonly Notice[];
+  peopleOpen: boolean;
+  /** The browser does not play sound before the user interacts with the page. */
+  soundBlocked: boolean;
+
+  setForm(form: Partial<Pick<CallState, 'room' | 'name' | 'token'>>): void;
+  openDevices(): Promise<void>;
+  toggleMicrophone(): Promise<void>;
+  toggleCamera(): Promise<void>;
+  toggleScreen(): Promise<void>;
+  join(): Promise<void>;
+  leave(): Promise<void>;
+  /** A source of another peer is shown at this height, in device pixels. */
+  showAt(sourceId: string, lines: number): void;
+  togglePeople(): void;
+  setSoundBlocked(blocked: boolean): void;
+  /** `stays`: the notice stays until the user dismisses it. */
+  notify(text: string, stays?: boolean): void;
+  dismiss(id: number): void;
+}
+
+/** The running call. Not in the store, because it is not an immutable value. */
+let call: Call | null = null;
+let opening: Promise<void> | null = null;
+let noticeId = 0;
+
+export function currentCall(): Call | null {
+  return call;
+}
+
+const link = readLink();
+
+export const useCallStore = create<CallState>()((set, get) => {
+  const patchDevices = (patch: Partial<Devices>) => set(({ devices }) => ({ devices: { ...devices, ...patch } }));
+
+  /** Switches a device on or off, in the preview and in the call if there is one. */
+  const toggle = async (kind: 'audio' | 'video') => {
+    const source = kind === 'audio' ? 'microphone' : 'camera';
+    const on = kind === 'audio' ? 'audioOn' : 'videoOn';
+    let track = get().devices[kind];
+    if (!track || track.readyState === 'ended') {
+      const captured = await captureOne(kind);
+      if ('error' in captured) {
+        const problem = problemOf({ audio: null, video: null, [kind]: captured.error });
+        if (problem) get().notify(problem, true);
+        return;
+      }
+      track = captured.track;
+      patchDevices({ [kind]: track, [on]: true });
+      call?.setSource(source, track);
+      return;
+    }
+    const wanted = !get().devices[on];
+    // In a call, the producer enables and disables this track; in the preview, it is done here.
+    if (!call) track.enabled = wanted;
+    patchDevices({ [on]: wanted });
+    call?.setPaused(source, !wanted);
+  };
+
+  /**
+   * Stops devices that the call no longer sends, because the server refused them or the device ended. Switching one on starts the device again and
+   * offers it to the call again.
+   */
+  const stopDropped = (before: CallView | null, now: CallView) => {
+    for (const { source, track } of before?.local.values() ?? []) {
+      if (now.local.has(source)) continue;
+      track.stop();
+      const { audio, video } = get().devices;
+      if (track === audio) patchDevices({ audio: null });
+      if (track === video) patchDevices({ video: null });
+    }
+  };
+
+  const closeDevices = () => {
+    const { audio, video } = get().devices;
+    audio?.stop();
+    video?.stop();
+    patchDevices({ audio: null, video: null });
+  };
+
+  return {
+    room: link.room,
+    name: link.name,
+    token: link.token,
+    joinsAtOnce: link.join,
+    devices: { audio: null, video: null, audioOn: true, videoOn: true, pending: false, problem: null },
+    call: null,
+    failure: null,
+    notices: [],
+    peopleOpen: false,
+    soundBlocked: false,
+
+    setForm: (form) => set(form),
+
+    openDevices: () => {
+      opening ??= (async () => {
+        patchDevices({ pending: true });
+        const captured = await captureDevices();
+        const { audioOn, videoOn } = get().devices;
+        if (captured.audio) captured.audio.enabled = audioOn;
+        if (captured.video) captured.video.enabled = videoOn;
+        patchDevices({ ...captured, pending: false });
+        opening = null;
+      })();
+      return opening;
+    },
+
+    toggleMicrophone: () => toggle('audio'),
+    toggleCamera: () => toggle('video'),
+
+    toggleScreen: async () => {
+      if (!call) return;
+      const sharing = get().call?.local.get('screen');
+      if (sharing) {
+        call.setSource('screen', null);
+        return;
+      }
+      const track = await captureScreen();
+      // The call may have ended while the user was choosing.
+      if (call && track) call.setSource('screen', track);
+      else track?.stop();
+    },
+
+    join: async () => {
+      if (call) return;
+      const { room, name, token } = get();
+      const joining = new Call(
+        { room: room.trim(), displayName: name.trim(), token: token.trim() },
+        {
+          onView: (view) => {
+            if (call !== joining) return;
+            if (view.session !== 'Ended') {
+              stopDropped(get().call, view);
+              set({ call: view });
+            } else if (view.failure) {
+              call = null;
+              // The join page opens them again for its preview.
+              view.local.get('screen')?.track.stop();
+              closeDevices();
+              const code = view.failure instanceof SignalError ? view.failure.codeName : '';
+              set({ call: null, peopleOpen: false, failure: { code, message: view.failure.message } });
+            }
+          },
+          onNotice: (text) => get().notify(text),
+        },
+      );
+      call = joining;
+      set({ failure: null, soundBlocked: false });
+      const offerDevices = () => {
+        if (call !== joining) return;
+        const { audio, video, audioOn, videoOn, problem } = get().devices;
+        if (audio) joining.setSource('microphone', audio, !audioOn);
+        if (video) joining.setSource('camera', video, !videoOn);
+        if (problem) get().notify(problem, true);
+      };
+      // A page opened with `join=1` joins before its devices are open. The call starts without them if the user has not answered in time.
+      const devices = opening;
+      const isReady = await Promise.race([
+        Promise.resolve(devices).then(() => true),
+        new Promise<boolean>((done) => setTimeout(done, DEVICES_PAUSE_MS, false)),
+      ]);
+      if (call !== joining) return;
+      if (isReady) offerDevices();
+      else {
+        get().notify(
+          'Your browser asks whether this page may use camera and microphone. You are in the call; answer to be seen and heard.',
+        );
+        void devices?.then(offerDevices);
+      }
+      joining.join();
+    },
+
+    leave: async () => {
+      const leaving = call;
+      if (!leaving) return;
+      call = null;
+      const screen = get().call?.local.get('screen');
+      set({ call: null, peopleOpen: false });
+      screen?.track.stop();
+      closeDevices();
+      await leaving.leave();
+    },
+
+    showAt: (sourceId, lines) => call?.setDisplayHeight(sourceId, lines),
+    togglePeople: () => set(({ peopleOpen }) => ({ peopleOpen: !peopleOpen })),
+    setSoundBlocked: (soundBlocked) => set({ soundBlocked }),
+
+    notify: (text, stays = false) => {
+      const id = ++noticeId;
+      set(({ notices }) => ({ notices: [...notices, { id, text }].slice(-NOTICES_MAX) }));
+      if (!stays) setTimeout(() => get().dismiss(id), NOTICE_MS);
+    },
+    dismiss: (id) => set(({ notices }) => ({ notices: notices.filter((notice) => notice.id !== id) })),
+  };
+});
