@@ -426,7 +426,7 @@ mod tests {
     fn panic_that_leaves_tables_inconsistent_replaces_the_shard_at_once() {
         let (mut contained, faults) = contained();
         panic_after(&mut contained, 1, Stage::Command, |shard| {
-            shard.router_ids.insert(control::RouterId(7), crate::slots::Slot::from_bits(0));
+            shard.router_ids.insert(control::RouterId(7), crate::base::slots::Slot::from_bits(0));
         });
         let fault = faults.lock().expect("no panic here").pop().expect("reported");
         assert!(matches!(fault.replaced, Some(Replaced::Inconsistent(_))), "{fault:?}");

@@ -11,51 +11,17 @@
 
 #![forbid(unsafe_code)]
 
-mod adapt;
 pub mod bandwidth;
-mod cache;
-mod close;
-mod commands;
-mod connect;
-mod consistency;
-mod consumer;
+mod base;
 mod containment;
 mod egress;
-mod events;
-mod fan_out;
-mod feedback;
-mod frame;
-mod handling;
-mod ice;
-mod keyframe;
-mod layer_rates;
-mod layers;
+mod ingress;
 pub mod limits;
-mod media;
-mod nack;
-mod oversend;
+mod objects;
 mod packet;
-mod parameter_sets;
-mod parcel;
-mod picture;
 mod pipe;
-mod plain;
-mod producer;
-mod protection;
-mod rate;
-mod recovery;
-mod reports;
-mod rewrite;
-mod router;
-mod seen;
-mod selector;
-mod send_side;
 mod shard;
-mod slots;
-mod snapshot;
 mod speakers;
-mod stats;
-mod stream;
 mod transport;
 
 pub use containment::{Contained, Fault, Replaced};

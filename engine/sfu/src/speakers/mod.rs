@@ -11,11 +11,11 @@ mod voice;
 
 pub use voice::Voice;
 
+use crate::base::slots::{Slot, Slots};
+use crate::ingress::producer::Producer;
 use crate::limits;
-use crate::packet::Carried;
-use crate::producer::Producer;
+use crate::packet::media_packet::Carried;
 use crate::shard::Shard;
-use crate::slots::{Slot, Slots};
 use control::{AudioObserver, Event, ExtensionKind, ProducerId, Volume};
 use loudest::{Admission, Loudest};
 use machine::{Instant, meter};
@@ -210,7 +210,7 @@ impl Shard {
                 continue;
             }
             if !is_held_back {
-                producer.streams.iter_mut().for_each(crate::stream::Stream::forget_gaps);
+                producer.streams.iter_mut().for_each(crate::ingress::stream::Stream::forget_gaps);
                 continue;
             }
             meter::charge(producer.consumers.len(), 50);

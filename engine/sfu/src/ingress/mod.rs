@@ -1,0 +1,7 @@
+//! State of what a peer sends: producers, their streams, and what they need to ask for.
+
+pub mod keyframe;
+pub mod layer_rates;
+pub mod nack;
+pub mod producer;
+pub mod stream;

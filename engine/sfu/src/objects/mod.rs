@@ -1,0 +1,3 @@
+//! The objects of a shard.
+
+pub mod router;

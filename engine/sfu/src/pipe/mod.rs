@@ -1,0 +1,3 @@
+//! State of pipes: what workers of one engine send to each other.
+
+pub mod message;

@@ -1,0 +1,318 @@
+//! A transport's bandwidth at work: lets waiting packets go, fills probes up with padding, and ten times a second shares the estimate
+//! among the consumers.
+
+use crate::bandwidth::oversend::oversend;
+use crate::bandwidth::sender::{Bitrates, SendSide};
+use crate::bandwidth::{Allocator, Certainty, Demand, LAYERS_MAX, Prefer, Rates};
+use crate::base::slots::Slot;
+use crate::egress::consumer::Consumer;
+use crate::ingress::producer::Producer;
+use crate::limits;
+use crate::shard::Shard;
+use crate::shard::targets::Allowance;
+use crate::transport::Transport;
+use control::{ContentHint, Discard, Kind, Layers, TransportId};
+use machine::{Instant, Tx, meter};
+use rtcp::{Remb, Twcc};
+
+/// Working space for one transport at a time, kept by the shard.
+#[derive(Debug, Default)]
+pub struct Sharing {
+    allocator: Allocator,
+    demands: Vec<Demand>,
+    consumers: Vec<Slot>,
+}
+
+impl Shard {
+    /// What may be sent to a transport's peer, in bits a second; `None` where nobody estimates.
+    pub fn estimate_bps(&self, transport: TransportId) -> Option<u64> {
+        let transport = self.transports.find(*self.transport_ids.get(&transport)?)?;
+        Some(transport.send_side.as_ref()?.estimator.estimate_bps())
+    }
+
+    /// The controller wants other rates.
+    pub(crate) fn set_bitrates(&mut self, now: Instant, slot: Slot, bitrates: Bitrates) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        transport.bitrates = bitrates;
+        if let Some(side) = transport.send_side.as_deref_mut() {
+            side.estimator.set_bounds(bitrates.outgoing);
+            side.adapt_at = now;
+            self.deadlines.hasten(slot.index(), now);
+        }
+    }
+
+    /// Transport-wide feedback from a peer.
+    pub(crate) fn on_twcc(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        twcc: &Twcc<'_>,
+        budget: &mut usize,
+    ) -> Result<(), Discard> {
+        let transport = self.transports.find_mut(slot).ok_or(Discard::RtcpUnknownSsrc)?;
+        let side = transport.send_side.as_deref_mut().ok_or(Discard::RtcpUnknownSsrc)?;
+        side.estimator.on_feedback(now, twcc, budget);
+        self.on_estimate(now, slot);
+        Ok(())
+    }
+
+    /// A peer's own estimate.
+    pub(crate) fn on_remb(&mut self, now: Instant, slot: Slot, remb: &Remb<'_>) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        if transport.consumers.is_empty() {
+            return;
+        }
+        let bounds = transport.bitrates.outgoing;
+        let side = transport.send_side.get_or_insert_with(|| Box::new(SendSide::new(now, bounds)));
+        side.estimator.on_remb(now, remb.bitrate_bps());
+        self.on_estimate(now, slot);
+    }
+
+    /// The estimate may be another. Less is shared out at once, more when the time has come.
+    fn on_estimate(&mut self, now: Instant, slot: Slot) {
+        let Some(side) =
+            self.transports.find_mut(slot).and_then(|transport| transport.send_side.as_deref_mut())
+        else {
+            return;
+        };
+        if side.estimator.estimate_bps() < side.shared_bps() {
+            side.adapt_at = now;
+            self.deadlines.hasten(slot.index(), now);
+        }
+    }
+
+    /// What a transport's way out has to do by the clock.
+    pub(crate) fn drive_send_side(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        self.release_waiting(now, slot, tx);
+        self.adapt(now, slot, tx);
+        self.fill_probe(now, slot, tx);
+    }
+
+    /// Writes the packets whose turn has come.
+    fn release_waiting(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        for _ in 0..limits::RELEASED_PER_TIMEOUT {
+            let Some(transport) = self.transports.find_mut(slot) else { return };
+            let Some(waiting) = transport.send_side.as_deref_mut().and_then(|side| side.pacer.pop(now))
+            else {
+                return;
+            };
+            let consumer = transport.consumer(waiting.ssrc);
+            let Some(consumer) = consumer.and_then(|consumer| self.consumers.find_mut(consumer)) else {
+                continue;
+            };
+            let Some(producer) = self.producers.find(consumer.producer) else { continue };
+            if consumer.is_sending()
+                && let Some(out) = &mut transport.egress(now, tx, &mut self.counters)
+            {
+                consumer.release(waiting, producer, out);
+            }
+        }
+        let transport = self.transports.find_mut(slot);
+        if let Some(side) = transport.and_then(|transport| transport.send_side.as_deref_mut()) {
+            side.pacer.resume_at(now + limits::TIMEOUT_PAUSE);
+        }
+    }
+
+    /// Sends the padding that a probe lacks by now.
+    fn fill_probe(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        let Some(transport) = self.transports.find_mut(slot) else { return };
+        let Some(side) = transport.send_side.as_deref_mut() else { return };
+        if side.estimator.padding_due(now) == 0 {
+            return;
+        }
+        side.on_padding(now);
+        let able = transport
+            .consumers
+            .iter()
+            .find(|(_, consumer)| self.consumers.find(*consumer).is_some_and(Consumer::can_pad));
+        let Some(consumer) = able.and_then(|(_, consumer)| self.consumers.find_mut(*consumer)) else {
+            return;
+        };
+        let Some(out) = &mut transport.egress(now, tx, &mut self.counters) else { return };
+        for _ in 0..limits::PADDING_PACKETS_MAX {
+            if !out.padding_due() || !consumer.pad(out) {
+                break;
+            }
+        }
+    }
+
+    /// Shares the estimate out anew, if it is time.
+    fn adapt(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
+        let Some(transport) = self.transports.find(slot) else { return };
+        if transport.send_side.as_ref().is_none_or(|side| side.adapt_at > now) {
+            return;
+        }
+        let can_send = transport.leg().is_some();
+        // A track begins with a keyframe: while one waits, no other begins.
+        let may_begin = side_is_calm(transport);
+        let mut sharing = std::mem::take(&mut self.sharing);
+        let shared = self.share(now, slot, &mut sharing);
+        let mut has_begun = false;
+        for (consumer, demand) in sharing.consumers.iter().zip(&sharing.demands) {
+            has_begun |= self.allow(now, *consumer, demand, shared.is_blind(), may_begin && !has_begun, tx);
+        }
+        self.sharing = sharing;
+        let Some(side) =
+            self.transports.find_mut(slot).and_then(|transport| transport.send_side.as_deref_mut())
+        else {
+            return;
+        };
+        side.count(&mut self.counters);
+        side.on_shared(now, shared.allocated_bps);
+        let wanted_bps = if shared.can_pad && can_send { shared.wanted_bps } else { 0 };
+        side.estimator.set_shares(now, shared.allocated_bps, wanted_bps);
+        side.estimator.poll(now);
+        let is_idle = shared.wanted_bps == 0 && side.pacer.is_empty();
+        let interval = if is_idle { limits::ADAPT_INTERVAL_IDLE } else { limits::ADAPT_INTERVAL };
+        side.adapt_at = now + interval;
+    }
+
+    /// Collects what the consumers of a transport want, and shares the estimate among them.
+    fn share(&mut self, now: Instant, slot: Slot, sharing: &mut Sharing) -> Shared {
+        sharing.demands.clear();
+        sharing.consumers.clear();
+        let mut shared = Shared::default();
+        let Some(transport) = self.transports.find(slot) else { return shared };
+        let Some(side) = transport.send_side.as_deref() else { return shared };
+        shared.is_heard = side.estimator.is_heard();
+        shared.is_the_peers = side.estimator.is_the_peers();
+        // Sound is not chosen from: what it takes is gone.
+        let audio_bps = side.audio_bps(now);
+        for (_, slot) in &transport.consumers {
+            meter::charge(1, 4_000);
+            let Some(consumer) = self.consumers.find(*slot) else { continue };
+            shared.can_pad |= consumer.can_pad();
+            let Some(producer) = self.producers.find(consumer.producer) else { continue };
+            if consumer.paused || producer.paused {
+                continue;
+            }
+            match producer.kind() {
+                Kind::Audio => {}
+                Kind::Video => {
+                    sharing.demands.push(demand(now, consumer, producer));
+                    sharing.consumers.push(*slot);
+                }
+            }
+        }
+        let budget_bps = side.estimator.estimate_bps().saturating_sub(audio_bps);
+        let Sharing { allocator, demands, .. } = sharing;
+        // A small picture is here soonest, and what the path carries is known a moment later.
+        let certainty = side.estimator.certainty(now);
+        let allocated = allocator.allocate_of(now, budget_bps, certainty, demands);
+        let over_bps = if certainty == Certainty::Known {
+            let cap_bps = transport.bitrates.outgoing.max_bps.saturating_sub(audio_bps + allocated.bps);
+            oversend(budget_bps.saturating_sub(allocated.bps), cap_bps, demands)
+        } else {
+            0
+        };
+        shared.allocated_bps = allocated.bps + over_bps + audio_bps;
+        shared.wanted_bps = allocated.wanted_bps + audio_bps;
+        shared
+    }
+
+    /// Lets a consumer have what it was given. True if it begins now.
+    fn allow(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        demand: &Demand,
+        is_blind: bool,
+        may_begin: bool,
+        tx: &mut impl Tx,
+    ) -> bool {
+        let Some(consumer) = self.consumers.find_mut(slot) else { return false };
+        let allowance = match demand.layers {
+            Some(layers) => Allowance::UpTo(layers),
+            None if is_blind => Allowance::UpTo(Layers::default()),
+            None => Allowance::Nothing,
+        };
+        let begins = consumer.allowance == Allowance::Nothing && allowance != Allowance::Nothing;
+        if begins && !may_begin {
+            return false;
+        }
+        consumer.steadiness = if is_blind { Default::default() } else { demand.steadiness };
+        if std::mem::replace(&mut consumer.allowance, allowance) != allowance {
+            self.wake(now, slot, tx);
+        }
+        begins
+    }
+}
+
+fn side_is_calm(transport: &Transport) -> bool {
+    transport.send_side.as_ref().is_some_and(|side| side.pacer.len() <= limits::BEGIN_QUEUE_LEN)
+}
+
+/// What came of one sharing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shared {
+    allocated_bps: u64,
+    wanted_bps: u64,
+    /// Some consumer has a stream for padding.
+    can_pad: bool,
+    /// The peer has told of what it received.
+    is_heard: bool,
+    /// The estimate is its own.
+    is_the_peers: bool,
+}
+
+impl Shared {
+    /// Nobody knows what the path carries, or could find out: then nobody is cut off for the sake of a guess.
+    fn is_blind(&self) -> bool {
+        !self.is_heard || !(self.can_pad || self.is_the_peers)
+    }
+}
+
+fn demand(now: Instant, consumer: &Consumer, producer: &Producer) -> Demand {
+    let layers = match consumer.allowance {
+        Allowance::UpTo(layers) => Some(layers),
+        // Everything: it has just come, and is given what there is.
+        Allowance::Everything | Allowance::Nothing => None,
+    };
+    Demand {
+        priority: consumer.priority,
+        prefer: match producer.content_hint {
+            ContentHint::Motion => Prefer::Motion,
+            ContentHint::Detail => Prefer::Detail,
+        },
+        max: consumer.wish(producer),
+        rates: rates(now, producer, layers),
+        layers,
+        steadiness: consumer.steadiness,
+    }
+}
+
+/// What the layers of a producer cost who is sent `current`. An encoding that is silent has been switched off because nobody wanted it, or has not begun: it
+/// counts for what it is expected to be, or it would never be wanted again.
+fn rates(now: Instant, producer: &Producer, current: Option<Layers>) -> Rates {
+    let mut rates = Rates::default();
+    let is_simulcast = producer.streams.len() > 1;
+    let spatials = usize::from(producer.spatial_layers()).min(LAYERS_MAX);
+    let temporals = usize::from(producer.temporal_layers()).min(LAYERS_MAX);
+    for (spatial, of_spatial) in rates.iter_mut().enumerate().take(spatials) {
+        for (temporal, rate) in of_spatial.iter_mut().enumerate().take(temporals) {
+            let (index, inside) = if is_simulcast { (spatial, u8::MAX) } else { (0, spatial as u8) };
+            let upto = Layers { spatial: inside, temporal: temporal as u8 };
+            let expected = expected(producer, index, spatial);
+            let price = producer.streams[index].rates.price(now, upto, expected);
+            let layers = Layers { spatial: spatial as u8, temporal: temporal as u8 };
+            let is_sent = current.is_some_and(|current| layers <= current);
+            let bps = if is_sent { price.to_go_on } else { price.to_begin };
+            // Headers and tags are a twentieth of full packets.
+            *rate = u32::try_from(bps + bps / 20).unwrap_or(u32::MAX);
+        }
+    }
+    rates
+}
+
+/// What is announced of an encoding is said of all its layers.
+fn expected(producer: &Producer, index: usize, spatial: usize) -> u64 {
+    let announced = producer.spec.encodings.get(index).and_then(|encoding| encoding.max_bitrate_bps);
+    let usual = |spatial: usize| limits::EXPECTED_BPS[spatial.min(LAYERS_MAX - 1)];
+    match announced.map(u64::from) {
+        Some(all) if producer.streams.len() == 1 => {
+            all * usual(spatial) / usual(usize::from(producer.spatial_layers()).saturating_sub(1))
+        }
+        Some(all) => all,
+        None => usual(spatial),
+    }
+}

@@ -1,0 +1,343 @@
+//! From a receive batch to the send batch: consumer by consumer over all packets of one producer.
+//!
+//! A frame comes as a burst of ten packets or so. Given out packet by packet, each would walk over all consumers, whose state (numbers, pacer,
+//! what was sent) is cold again by the time the next one does. So a packet waits, as a reference into its producer's cache, until the
+//! end of its batch; then each consumer is fetched once and gets them all, which also makes one run of them for the send batch.
+//!
+//! Only a packet that is the newest of its stream waits. What comes late goes at once, behind those that wait: so all that is in a cache
+//! and not newer than [`Stream::given_out`](crate::ingress::stream::Stream::given_out) has been given out, and nobody gets anything twice.
+
+use crate::base::slots::{Slot, Slots};
+use crate::egress::consumer::Consumer;
+use crate::ingress::producer::Producer;
+use crate::limits;
+use crate::packet::frame::Frame;
+use crate::packet::media_packet::{Carried, Marker, MediaPacket};
+use crate::shard::Shard;
+use crate::shard::events::Events;
+use crate::shard::handling::Handling;
+use crate::transport::Transport;
+use control::{Codec, Counters, Event, Kind};
+use machine::{Deadlines, Instant, Tx, meter};
+use rtp::SeqNo;
+
+/// A packet that waits for the end of its batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    producer: Slot,
+    stream: u8,
+    /// Its place among those that wait.
+    number: u8,
+    /// When the first of those that wait came.
+    since: Instant,
+    /// Bytes of its payload.
+    len: u16,
+    /// Without its bytes, which are in the cache.
+    packet: MediaPacket<'static>,
+}
+
+const _: () = assert!(limits::HELD_MAX <= u8::MAX as usize);
+
+/// A packet on its way to the consumers of its producer.
+#[derive(Clone, Copy, Debug)]
+struct Outgoing<'a> {
+    stream: usize,
+    packet: MediaPacket<'a>,
+}
+
+impl Outgoing<'_> {
+    const NONE: Self = Self {
+        stream: 0,
+        packet: MediaPacket {
+            seq: SeqNo(0),
+            timestamp: 0,
+            marker: Marker::NONE,
+            codec: Codec::Opus,
+            starts_keyframe: false,
+            frame: Frame::Opaque,
+            picture: None,
+            carried: Carried::NONE,
+            descriptor: &[],
+            payload: &[],
+            padded: &[],
+        },
+    };
+}
+
+impl Held {
+    fn outgoing<'a>(&self, producer: &'a Producer) -> Option<Outgoing<'a>> {
+        let stream = usize::from(self.stream);
+        let cached = producer.streams.get(stream)?.cache.packet(self.packet.seq)?;
+        let packet: MediaPacket<'a> = self.packet;
+        let packet = MediaPacket {
+            descriptor: cached.descriptor,
+            payload: cached.payload,
+            padded: cached.padded,
+            ..packet
+        };
+        Some(Outgoing { stream, packet })
+    }
+}
+
+impl Shard {
+    /// Takes a packet that has just been received: it is given out at the end of the batch, or at once if it cannot wait.
+    pub(crate) fn take_in(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        stream: usize,
+        packet: &MediaPacket<'_>,
+        tx: &mut impl Tx,
+    ) {
+        let Some(producer) = self.producers.find(slot) else { return };
+        let of_stream = &producer.streams[stream];
+        let can_wait = of_stream.highest() == Some(packet.seq);
+        // What has waited longest must not be pushed out of the cache.
+        let first = self.held.iter().find(|held| held.producer == slot && usize::from(held.stream) == stream);
+        let is_far = first.is_some_and(|first| {
+            packet.seq.0.saturating_sub(first.packet.seq.0) >= of_stream.cache.len() as u64
+        });
+        if !can_wait || is_far || self.held.len() == limits::HELD_MAX {
+            self.give_out(now, tx);
+        }
+        let Some(producer) = self.producers.find_mut(slot) else { return };
+        let is_kept = producer.streams[stream].cache.insert(packet);
+        if can_wait && is_kept {
+            let number = self.held.len() as u8;
+            let (stream, len) = (stream as u8, packet.payload.len() as u16);
+            let since = self.held.first().map_or(now, |first| first.since);
+            let packet = packet.without_bytes();
+            self.held.push(Held { producer: slot, stream, number, since, len, packet });
+            return;
+        }
+        self.give_out(now, tx);
+        let Some(producer) = self.producers.find(slot) else { return };
+        let packets = &[Outgoing { stream, packet: *packet }];
+        let Self { consumers, transports, deadlines, counters, events, handling, .. } = self;
+        let missed =
+            fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events, handling);
+        let newest = can_wait.then_some((stream, packet.seq));
+        self.after_fan_out(slot, newest.into_iter(), missed);
+    }
+
+    /// Until when the rest of a frame is waited for: at most as long as giving it out together saves.
+    pub(crate) fn rest_of_frame_until(&self) -> Option<Instant> {
+        let Held { producer, stream, packet, since, .. } = self.held.last()?;
+        let producer = self.producers.find(*producer)?;
+        let comes_at_once = producer.streams[usize::from(*stream)].comes_in_bursts();
+        let wait = limits::GATHER_PER_CONSUMER * producer.consumers.len() as u32;
+        let is_worth_it = wait >= limits::GATHER_MIN && comes_at_once && !packet.marker.is_set();
+        is_worth_it.then(|| *since + wait.min(limits::GATHER_MAX))
+    }
+
+    /// A packet of this stream was received and goes nowhere. Those after it are no continuation of those before.
+    pub(crate) fn pass_over(&mut self, now: Instant, slot: Slot, stream: usize, tx: &mut impl Tx) {
+        self.give_out(now, tx);
+        if let Some(producer) = self.producers.find_mut(slot) {
+            producer.streams[stream].on_passed_over();
+        }
+    }
+
+    /// Gives out all that waits: of whom least waits first, so that sound and small frames do not wait for somebody's keyframe.
+    pub(crate) fn give_out(&mut self, now: Instant, tx: &mut impl Tx) {
+        if self.held.is_empty() {
+            return;
+        }
+        let mut held = std::mem::take(&mut self.held);
+        for together in by_producer(&mut held).flat_map(|held| held.chunks(limits::TOGETHER_MAX)) {
+            self.give_out_together(now, together[0].producer, together, tx);
+        }
+        held.clear();
+        self.held = held;
+    }
+
+    fn give_out_together(&mut self, now: Instant, slot: Slot, together: &[Held], tx: &mut impl Tx) {
+        let Some(producer) = self.producers.find_mut(slot) else { return };
+        level(together, producer);
+        let producer = &*producer;
+        let mut packets = [Outgoing::NONE; limits::TOGETHER_MAX];
+        let mut count = 0;
+        for packet in together.iter().filter_map(|held| held.outgoing(producer)) {
+            packets[count] = packet;
+            count += 1;
+        }
+        let packets = &packets[..count];
+        let Self { consumers, transports, deadlines, counters, events, handling, .. } = self;
+        let missed =
+            fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events, handling);
+        let given = together.iter().map(|held| (usize::from(held.stream), held.packet.seq));
+        self.after_fan_out(slot, given, missed);
+    }
+
+    /// These packets have been given out, and in these streams somebody needs a keyframe.
+    fn after_fan_out(
+        &mut self,
+        slot: Slot,
+        given: impl Iterator<Item = (usize, SeqNo)>,
+        Missed(missed): Missed,
+    ) {
+        let Some(producer) = self.producers.find_mut(slot) else { return };
+        for (stream, seq) in given {
+            producer.streams[stream].on_given_out(seq);
+        }
+        if missed == 0 {
+            return;
+        }
+        for (index, stream) in producer.streams.iter_mut().enumerate() {
+            if missed & 1 << index != 0 {
+                stream.keyframes.want();
+            }
+        }
+        self.rearm_producer(slot);
+    }
+}
+
+/// What waits of each producer, in order; who has least comes first.
+fn by_producer(held: &mut [Held]) -> impl Iterator<Item = &[Held]> {
+    held.sort_unstable_by_key(|held| (held.producer, held.number));
+    let mut groups = [&[][..]; limits::HELD_MAX];
+    let mut count = 0;
+    for group in held.chunk_by(|one, other| one.producer == other.producer) {
+        groups[count] = group;
+        count += 1;
+    }
+    groups[..count].sort_unstable_by_key(|group| (group.len(), group[0].producer));
+    groups.into_iter().take(count)
+}
+
+/// Pads packets of video in a row to the length of the longest, if they differ by little: packets of one length make one run of the send batch,
+/// which costs the kernel little more than one packet. The last of a row may be shorter.
+fn level(together: &[Held], producer: &mut Producer) {
+    if producer.kind() != Kind::Video {
+        return;
+    }
+    let mut rest = together;
+    while !rest.is_empty() {
+        let (count, most) = row(rest.iter().map(|held| (held.stream, held.len)));
+        let (row, behind) = rest.split_at(count);
+        for held in &row[..count - 1] {
+            let stream = &mut producer.streams[usize::from(held.stream)];
+            stream.cache.pad(held.packet.seq, (most - held.len) as u8);
+        }
+        rest = behind;
+    }
+}
+
+/// How many packets, one at least, are of the first one's stream and differ by little, and the length of the longest.
+fn row(mut packets: impl Iterator<Item = (u8, u16)>) -> (usize, u16) {
+    let Some((of_stream, len)) = packets.next() else { return (0, 0) };
+    let (mut count, mut least, mut most) = (1, len, len);
+    for (stream, len) in packets {
+        let (shorter, longer) = (least.min(len), most.max(len));
+        // What is empty is not sent.
+        if stream != of_stream || shorter == 0 || longer - shorter > limits::LEVELLED_MAX {
+            break;
+        }
+        (count, least, most) = (count + 1, shorter, longer);
+    }
+    (count, most)
+}
+
+/// Bit `n`: some consumer cannot get to the layers it wants without a keyframe of stream `n`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Missed(u8);
+
+const _: () = assert!(limits::ENCODINGS_MAX <= 8);
+
+/// Has what the next consumers need fetched while this one is given its packets: one needs forty lines of memory, which nobody has touched since
+/// the last frame. What is at the end of a pointer can only be fetched once the pointer is here, so each step is one consumer nearer.
+fn look_ahead(rest: &[Slot], consumers: &Slots<Consumer>, transports: &Slots<Transport>, tx: &impl Tx) {
+    let transport_of = |ahead: usize| {
+        let consumer = consumers.find(*rest.get(ahead)?)?;
+        Some(consumer.transport)
+    };
+    if let Some(place) = rest.get(4).and_then(|slot| consumers.place(*slot)) {
+        tx.prefetch(place);
+    }
+    if let Some(place) = transport_of(3).and_then(|slot| transports.place(slot)) {
+        tx.prefetch(place);
+    }
+    let side_of = |ahead| transports.find(transport_of(ahead)?)?.send_side.as_deref();
+    if let Some(side) = side_of(2) {
+        side.prefetch(tx);
+    }
+    if let Some(side) = side_of(1) {
+        tx.prefetch(side.estimator.next_entries());
+    }
+}
+
+/// Gives packets to every consumer of their producer.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the shard's tables, borrowed apart for the loop over consumers"
+)]
+fn fan_out(
+    now: Instant,
+    packets: &[Outgoing<'_>],
+    producer: &Producer,
+    consumers: &mut Slots<Consumer>,
+    transports: &mut Slots<Transport>,
+    deadlines: &mut Deadlines,
+    tx: &mut impl Tx,
+    counters: &mut Counters,
+    events: &mut Events,
+    handling: &mut Handling,
+) -> Missed {
+    let mut missed = 0;
+    let is_layered = producer.is_layered();
+    for (index, slot) in producer.consumers.iter().enumerate() {
+        meter::charge(1 + packets.len(), 300);
+        look_ahead(&producer.consumers[index..], consumers, transports, tx);
+        let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
+        let Some(transport) = transports.find_mut(consumer.transport) else { continue };
+        let Some(out) = &mut transport.egress(now, tx, counters) else { continue };
+        handling.give_out(producer.transport, consumer.transport);
+        for Outgoing { stream, packet } in packets {
+            missed |= u8::from(consumer.forward(packet, producer, *stream, out)) << stream;
+        }
+        handling.check_give_out_trap();
+        out.tx.end_of_flow();
+        if let Some(at) = transport.send_side.as_ref().and_then(|side| side.pacer.next_timeout()) {
+            deadlines.hasten(consumer.transport.index(), at);
+        }
+        if is_layered && let Some(layers) = consumer.take_layer_news(producer) {
+            events.tell(Event::LayersChanged { consumer: consumer.spec.consumer, layers });
+        }
+    }
+    handling.end_give_out();
+    Missed(missed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_least_comes_first_and_each_keeps_its_order() {
+        let producers = [7, 3, 3, 7, 5, 3, 7];
+        let held = producers.iter().enumerate().map(|(number, producer)| Held {
+            producer: Slot::from_bits(*producer),
+            stream: 0,
+            number: number as u8,
+            since: Instant::EPOCH,
+            len: 0,
+            packet: Outgoing::NONE.packet,
+        });
+        let mut held: Vec<Held> = held.collect();
+        let groups =
+            by_producer(&mut held).map(|group| group.iter().map(|held| held.number).collect::<Vec<_>>());
+        assert_eq!(groups.collect::<Vec<_>>(), [vec![4], vec![1, 2, 5], vec![0, 3, 6]]);
+        assert_eq!(by_producer(&mut []).count(), 0);
+    }
+
+    #[test]
+    fn a_row_is_of_one_stream_and_of_nearly_one_length() {
+        let row = |lens: &[(u8, u16)]| super::row(lens.iter().copied());
+        assert_eq!(row(&[(0, 1200), (0, 1199), (0, 1200), (0, 1199)]), (4, 1200));
+        assert_eq!(row(&[(0, 1192), (0, 1200), (0, 1191)]), (2, 1200), "the third would need nine bytes");
+        assert_eq!(row(&[(0, 1200), (1, 1200)]), (1, 1200));
+        assert_eq!(row(&[(0, 3), (0, 0), (0, 3)]), (1, 3));
+        assert_eq!(row(&[(0, 0), (0, 0)]), (1, 0));
+        assert_eq!(row(&[]), (0, 0));
+    }
+}

@@ -1,0 +1,221 @@
+//! The packet path: from a datagram of SRTP to the send batch.
+
+use crate::base::slots::{Slot, Slots};
+use crate::ingress::producer::{Producer, Received, Role};
+use crate::ingress::stream::{Apart, Continuity};
+use crate::limits;
+use crate::packet::media_packet::Carried;
+use crate::shard::Shard;
+use crate::transport::{self, Labels, Source, Transport, Twcc};
+use control::{Counter, Discard, ExtensionKind, Stage};
+use machine::{Datagram, Instant, Tx};
+use rtcp::twcc::Recorder;
+use rtp::{Ssrc, TwccSeq, dependency_descriptor};
+
+impl Shard {
+    /// A datagram of RTP from a transport's peer: unprotect once, understand once, fan out.
+    pub(crate) fn on_rtp(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        datagram: Datagram<'_>,
+        tx: &mut impl Tx,
+    ) -> Result<(), Discard> {
+        self.handling.of(Stage::Rtp, slot);
+        let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
+        let protection = transport.protection.as_mut().ok_or(Discard::MediaBeforeKeys)?;
+        let len = datagram.bytes.len();
+        let is_open = protection.is_open();
+        let plain = match protection.unprotect_rtp(datagram.bytes) {
+            Err(Discard::SsrcLimit) => return Err(self.on_keys_used_up(slot)),
+            unprotected => unprotected?,
+        };
+        if transport.on_authentic(now, datagram.path) {
+            self.deadlines.hasten(slot.index(), now);
+        }
+        let rtp = rtp::Packet::new(plain).map_err(|_| Discard::RtpMalformed)?;
+        self.counters.count(Counter::RtpIn);
+        transport.traffic.received.count(len);
+
+        let Read { labels, carried, twcc_seq, descriptor } = read_extensions(transport, &rtp);
+        if let Some(seq) = twcc_seq
+            && record_arrival(transport, now, datagram.received_at, seq, rtp.ssrc())
+        {
+            // For a packet that leads nowhere too: it has arrived, and the sender's estimator counts on hearing so.
+            self.deadlines.hasten(slot.index(), now + limits::TWCC_INTERVAL);
+        }
+        let router = transport.router;
+        // What came before goes out by the numbers and the structure it came under.
+        if transport.sources.find(rtp.ssrc()).is_none() || dependency_descriptor::has_structure(descriptor) {
+            self.give_out(now, tx);
+        }
+        let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
+        let (source, role) = find_source(now, transport, &mut self.producers, &rtp, &labels)?;
+        let received = Received { rtp, role, carried, descriptor, received_at: datagram.received_at };
+        let place = (source.producer, usize::from(source.stream));
+        if is_open && matches!(role, Role::Media(_)) && !self.follows_on(now, router, place, &received, tx) {
+            return Ok(());
+        }
+        self.accept(now, router, place, &received, tx)
+    }
+
+    /// A source that nothing protects may start its numbers over under the same SSRC (RFC 3550 §A.1): then the stream begins anew, with the
+    /// packet that was kept first. False for a packet that is kept, because only the next one tells whether it is the first of those.
+    fn follows_on(
+        &mut self,
+        now: Instant,
+        router: Slot,
+        place: (Slot, usize),
+        received: &Received<'_>,
+        tx: &mut impl Tx,
+    ) -> bool {
+        let (slot, index) = place;
+        let Some(producer) = self.producers.find_mut(slot) else { return true };
+        let (rtp, stream) = (&received.rtp, &mut producer.streams[index]);
+        let continuity = stream.continuity(received.received_at, rtp.seq(), rtp.timestamp());
+        let kept = match continuity {
+            Continuity::Continues => stream.take_apart(),
+            Continuity::Apart => {
+                if stream.keep_apart(rtp.seq(), received.received_at, rtp.as_bytes()) {
+                    self.counters.discard(Discard::RtpTooOld);
+                }
+                return false;
+            }
+            Continuity::Restarts => stream.take_apart(),
+        };
+        let Some(kept) = kept else { return true };
+        if continuity == Continuity::Continues {
+            // Noise, or from before a restart.
+            self.counters.discard(Discard::RtpTooOld);
+            return true;
+        }
+        // What came before goes out by the numbers it came under.
+        self.give_out(now, tx);
+        let Some(producer) = self.producers.find_mut(slot) else { return true };
+        producer.streams[index].begin_anew();
+        producer.on_new_beginning(index);
+        let first = self.reread(place, &kept).ok_or(Discard::RtpTooOld);
+        if let Err(discard) = first.and_then(|first| self.accept(now, router, place, &first, tx)) {
+            self.counters.discard(discard);
+        }
+        true
+    }
+
+    /// A packet that was kept, understood once more.
+    fn reread<'a>(&self, (slot, _): (Slot, usize), kept: &'a Apart) -> Option<Received<'a>> {
+        let producer = self.producers.find(slot)?;
+        let transport = self.transports.find(producer.transport)?;
+        let rtp = rtp::Packet::new(&kept.bytes).ok()?;
+        let role = producer.role(rtp.pt())?;
+        let Read { carried, descriptor, .. } = read_extensions(transport, &rtp);
+        Some(Received { rtp, role, carried, descriptor, received_at: kept.received_at })
+    }
+
+    /// A packet whose producer and stream are known: to other workers that take it, and to those who consume it here.
+    pub(crate) fn accept(
+        &mut self,
+        now: Instant,
+        router: Slot,
+        (slot, stream): (Slot, usize),
+        received: &Received<'_>,
+        tx: &mut impl Tx,
+    ) -> Result<(), Discard> {
+        if matches!(received.role, Role::Media(_)) {
+            self.hear(now, router, slot, &received.carried);
+        }
+        let producer = self.producers.find_mut(slot).ok_or(Discard::RtpUnroutable)?;
+        let packet = producer.receive(now, stream, received);
+        self.handling.check_trap();
+        // Who is among the loudest is for each worker to find out.
+        if !producer.neighbours.is_empty() && matches!(packet, Ok(_) | Err(Discard::NotLoudest)) {
+            producer.hand_over(now, stream, received, tx, &mut self.counters);
+        }
+        let has_changed_activity = std::mem::take(&mut producer.has_changed_activity);
+        let has_wishes = producer.next_timeout().is_some();
+        match &packet {
+            Ok(packet) => self.take_in(now, slot, stream, packet, tx),
+            Err(Discard::ProducerPaused | Discard::NotLoudest) => self.pass_over(now, slot, stream, tx),
+            Err(_) => {}
+        }
+        if has_changed_activity {
+            self.give_out(now, tx);
+            self.retarget_all(now, slot);
+        }
+        if has_wishes {
+            self.rearm_producer(slot);
+        }
+        packet.map(|_| ())
+    }
+}
+
+/// What a packet's header extensions say.
+#[derive(Default)]
+pub(crate) struct Read<'a> {
+    /// For routing.
+    labels: Labels,
+    /// Values that travel on.
+    pub(crate) carried: Carried,
+    /// The transport-wide number.
+    twcc_seq: Option<TwccSeq>,
+    /// The dependency descriptor; empty where there is none.
+    pub(crate) descriptor: &'a [u8],
+}
+
+/// One walk over the header extensions.
+pub(crate) fn read_extensions<'a>(transport: &Transport, rtp: &rtp::Packet<'a>) -> Read<'a> {
+    let Read { mut labels, mut carried, mut twcc_seq, mut descriptor } = Read::default();
+    for (id, value) in rtp.extensions() {
+        match transport.extensions.kind(id) {
+            Some(ExtensionKind::Mid) => labels.mid = rtp::ext::mid::read(value),
+            Some(ExtensionKind::Rid) => labels.rid = rtp::ext::rid::read(value),
+            Some(ExtensionKind::RepairedRid) => labels.repaired_rid = rtp::ext::rid::read(value),
+            Some(ExtensionKind::TransportCc) => twcc_seq = rtp::ext::transport_cc::read(value),
+            Some(ExtensionKind::DependencyDescriptor) if value.len() <= limits::DESCRIPTOR_LEN_MAX => {
+                descriptor = value;
+            }
+            Some(kind) => carried.keep(kind, value),
+            None => {}
+        }
+    }
+    Read { labels, carried, twcc_seq, descriptor }
+}
+
+/// Notes an arrival for transport-wide feedback. True if feedback was not due before.
+fn record_arrival(
+    transport: &mut Transport,
+    now: Instant,
+    received_at: Instant,
+    seq: TwccSeq,
+    media: Ssrc,
+) -> bool {
+    let twcc =
+        transport.twcc.get_or_insert_with(|| Box::new(Twcc { recorder: Recorder::new(), media, due: None }));
+    twcc.recorder.record(seq, received_at.since_epoch());
+    twcc.media = media;
+    let was_idle = twcc.due.is_none();
+    if was_idle {
+        twcc.due = Some(now + limits::TWCC_INTERVAL);
+    }
+    was_idle
+}
+
+/// Which stream of which producer a packet belongs to: by its SSRC, or by what its header says.
+fn find_source(
+    now: Instant,
+    transport: &mut Transport,
+    producers: &mut Slots<Producer>,
+    rtp: &rtp::Packet<'_>,
+    labels: &Labels,
+) -> Result<(Source, Role), Discard> {
+    if let Some(source) = transport.sources.find(rtp.ssrc()) {
+        let producer = producers.find(source.producer).ok_or(Discard::RtpUnroutable)?;
+        let role = producer.role(rtp.pt()).ok_or(Discard::RtpUnknownPt)?;
+        if matches!(role, Role::Retransmission(_)) == source.is_retransmission {
+            return Ok((source, role));
+        }
+        return Err(Discard::RtpUnknownPt);
+    }
+    let is_plain = transport.plain().is_some();
+    let Transport { sources, producers: of_transport, .. } = transport;
+    transport::learn(now, sources, of_transport, producers, rtp, labels, is_plain)
+}
