@@ -8,7 +8,7 @@ const WINDOW: u64 = 1024;
 
 /// A bitmap over the newest [`WINDOW`] sequence numbers.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct SequenceWindow {
     bits: [u64; (WINDOW / 64) as usize],
     highest: Option<SeqNo>,
 }
@@ -24,7 +24,7 @@ pub enum Novelty {
     TooOld,
 }
 
-impl Seen {
+impl SequenceWindow {
     /// Nothing seen.
     pub fn new() -> Self {
         Self { bits: [0; (WINDOW / 64) as usize], highest: None }
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn agrees_with_a_set() {
         let mut rng = Rng::from_number(5);
-        let (mut seen, mut set, mut highest) = (Seen::new(), HashSet::new(), 10_000u64);
+        let (mut seen, mut set, mut highest) = (SequenceWindow::new(), HashSet::new(), 10_000u64);
         assert_eq!(seen.insert(SeqNo(highest)), Novelty::New);
         set.insert(highest);
         for _ in 0..50_000 {

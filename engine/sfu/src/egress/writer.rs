@@ -12,7 +12,7 @@ use rtp::{ExtId, Extensions, Header};
 
 /// Where a transport's packets go, and how they are protected: borrowed from the transport for one fan-out.
 #[derive(Clone, Copy, Debug)]
-pub struct Leg<'a> {
+pub struct SendPath<'a> {
     /// Groups the transport's datagrams in the send batch.
     pub flow: Flow,
     /// The selected pair.
@@ -27,7 +27,7 @@ pub struct Egress<'a, T> {
     /// The time of this turn.
     pub now: Instant,
     /// The transport's way out.
-    pub leg: Leg<'a>,
+    pub leg: SendPath<'a>,
     /// The transport's congestion control, if it has any.
     pub send_side: Option<&'a mut SendSide>,
     /// The packet that is being written carries the next transport-wide number.
@@ -58,12 +58,12 @@ impl<T: Tx> Egress<'_, T> {
     }
 
     /// Adds what a packet that is written next says of its sending.
-    pub fn stamp(&mut self, stamps: &Stamps, extensions: &mut Extensions) {
-        if let Some(id) = stamps.send_time {
+    pub fn stamp(&mut self, send_extensions: &SendExtensions, extensions: &mut Extensions) {
+        if let Some(id) = send_extensions.send_time {
             let time = AbsSendTime::from_duration(self.now.since_epoch());
             extensions.push(id, &abs_send_time::write(time));
         }
-        self.is_numbered = match (stamps.number, self.send_side.as_deref()) {
+        self.is_numbered = match (send_extensions.number, self.send_side.as_deref()) {
             (Some(id), Some(side)) => extensions.push(id, &transport_cc::write(side.next_seq())),
             _ => false,
         };
@@ -87,7 +87,7 @@ impl<T: Tx> Egress<'_, T> {
 /// What packets of one consumer say of their sending, each time another thing. Nothing where a packet may be sent again on its own stream:
 /// one SRTP index would protect two headers then, which gives the authentication key away (RFC 7714 §8.1).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Stamps {
+pub struct SendExtensions {
     /// No packet is sent again on its own stream.
     may_vary: bool,
     /// The transport-wide number, under this id.
@@ -96,7 +96,7 @@ pub struct Stamps {
     send_time: Option<ExtId>,
 }
 
-impl Stamps {
+impl SendExtensions {
     /// As the consumer negotiated.
     pub fn of(spec: &Consume) -> Self {
         let has_rtx = |codec: &CodecParameters| codec.rtx_pt.is_some() && spec.rtx_ssrc.is_some();
@@ -227,8 +227,8 @@ mod tests {
 
     #[test]
     fn what_may_be_sent_again_on_its_own_stream_is_never_stamped() {
-        assert!(Stamps::of(&consume(true, Some(97))).has_number());
-        assert!(Stamps::of(&consume(false, None)).has_number());
-        assert!(!Stamps::of(&consume(true, None)).has_number());
+        assert!(SendExtensions::of(&consume(true, Some(97))).has_number());
+        assert!(SendExtensions::of(&consume(false, None)).has_number());
+        assert!(!SendExtensions::of(&consume(true, None)).has_number());
     }
 }

@@ -3,11 +3,11 @@
 use crate::base::slots::Slot;
 use crate::ingress::stream::Stream;
 use crate::limits;
-use crate::packet::frame::understand;
+use crate::packet::frame::parse_frame;
 use crate::packet::media_packet::{Carried, Marker, MediaPacket};
 use crate::packet::picture::PictureNumbers;
-use crate::shard::pipe::{Neighbour, Piped};
-use crate::shard::targets::Takers;
+use crate::shard::pipe::{PipeSource, PipeSubscriber};
+use crate::shard::targets::LayerDemand;
 use crate::speakers::Voice;
 use control::{Codec, CodecParameters, ContentHint, Discard, Kind, Produce};
 use machine::{Instant, WorkerId};
@@ -27,9 +27,9 @@ pub struct Producer {
     /// Who receives it.
     pub consumers: Vec<Slot>,
     /// Other workers that take it.
-    pub neighbours: Vec<Neighbour>,
+    pub subscribers: Vec<PipeSubscriber>,
     /// That it comes from another worker, if it does.
-    pub piped: Option<Piped>,
+    pub pipe_source: Option<PipeSource>,
     /// Received but not forwarded.
     pub paused: bool,
     /// Not among the loudest of its router, where only those are forwarded.
@@ -39,7 +39,7 @@ pub struct Producer {
     /// How loud it is; audio only.
     pub voice: Voice,
     /// Which layers have takers.
-    pub takers: Takers,
+    pub layer_demand: LayerDemand,
     /// What a better picture of it means.
     pub content_hint: ContentHint,
     /// An encoding fell silent or came back: consumers may have to follow another one.
@@ -97,13 +97,13 @@ impl Producer {
             mid: spec.mid.as_ref().and_then(|mid| Mid::new(mid.as_str().as_bytes())),
             streams,
             consumers: Vec::new(),
-            neighbours: Vec::new(),
-            piped: origin.map(Piped::new),
+            subscribers: Vec::new(),
+            pipe_source: origin.map(PipeSource::new),
             paused: spec.paused,
             is_held_back: false,
             is_voice: false,
             voice: Voice::new(),
-            takers: Takers::new(spec.kind, spatial_layers),
+            layer_demand: LayerDemand::new(spec.kind, spatial_layers),
             content_hint: ContentHint::default(),
             has_changed_activity: false,
             fir_seq: 0,
@@ -123,7 +123,7 @@ impl Producer {
 
     /// Spatial layers as announced: encodings of simulcast, or layers of the only one.
     pub fn spatial_layers(&self) -> u8 {
-        self.takers.layers()
+        self.layer_demand.layers()
     }
 
     /// Temporal layers as announced, the most of any encoding.
@@ -171,8 +171,8 @@ impl Producer {
 
     /// When there is next something to ask of the publisher: a packet, or a keyframe; or to tell the worker it comes from.
     pub fn next_timeout(&self) -> Option<Instant> {
-        if self.piped.is_some() {
-            return self.next_word_to_origin();
+        if self.pipe_source.is_some() {
+            return self.next_message_to_origin();
         }
         if !self.is_forwarded() {
             return None;
@@ -181,7 +181,7 @@ impl Producer {
         // Without an SSRC there is nobody to ask for a keyframe; the first packet brings it.
         let named = self.streams.iter().filter(|stream| stream.ssrc.is_some());
         let keyframes = named.filter_map(|stream| stream.keyframes.next_timeout());
-        nacks.chain(keyframes).chain(self.takers.next_timeout()).min()
+        nacks.chain(keyframes).chain(self.layer_demand.next_timeout()).min()
     }
 
     /// A stream began anew, under another SSRC or with other numbers: every consumer waits for a keyframe, and if the publisher's own is
@@ -220,7 +220,7 @@ impl Producer {
         if codec == Codec::Vp9 {
             stream.on_vp9(payload);
         }
-        let understood = understand(codec, payload, packet.descriptor, stream.structure());
+        let understood = parse_frame(codec, payload, packet.descriptor, stream.structure());
         stream.note_parameter_sets(codec, seq, payload);
         let starts_keyframe = understood.starts_keyframe
             && (understood.structure.is_some()

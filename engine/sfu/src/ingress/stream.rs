@@ -1,12 +1,12 @@
 //! One received RTP stream of a producer: order, loss, repair, its sender's clock, and its cache.
 
-use crate::base::window::{Novelty, Seen};
+use crate::base::window::{Novelty, SequenceWindow};
 use crate::ingress::keyframe::KeyframeGovernor;
 use crate::ingress::layer_rates::LayerRates;
 use crate::ingress::nack::NackGenerator;
 use crate::limits;
 use crate::packet::cache::Cache;
-use crate::packet::frame::understand;
+use crate::packet::frame::parse_frame;
 use crate::packet::media_packet::MediaPacket;
 use crate::packet::parameter_sets::{ParameterSets, may_hold_sets};
 use crate::packet::picture::PictureNumbers;
@@ -65,13 +65,13 @@ pub struct Stream {
     pub rates: LayerRates,
     clock_rate_hz: u32,
     extender: SeqExtender,
-    seen: Seen,
+    seen: SequenceWindow,
     reception: Reception,
     sender_report: Option<SenderReport>,
     /// How packets of a frame follow each other: when the newest came, and the usual distance.
     burst: Burst,
-    /// The newest that its consumers were given, as far as the cache goes; see [`given_out`](Self::given_out).
-    given_out: Option<SeqNo>,
+    /// The newest that its consumers were given, as far as the cache goes; see [`forwarded_up_to`](Self::forwarded_up_to).
+    forwarded_up_to: Option<SeqNo>,
     /// Counts SSRC changes: a consumer that sees another number continues its own numbering across the gap.
     epoch: u32,
 }
@@ -170,11 +170,11 @@ impl Stream {
             rates: LayerRates::default(),
             clock_rate_hz,
             extender: SeqExtender::new(),
-            seen: Seen::new(),
+            seen: SequenceWindow::new(),
             reception: Reception::new(clock_rate_hz),
             sender_report: None,
             burst: Burst::default(),
-            given_out: None,
+            forwarded_up_to: None,
             epoch: 0,
         }
     }
@@ -185,21 +185,21 @@ impl Stream {
         let former = self.ssrc.filter(|known| *known != ssrc);
         if let Some(former) = former {
             self.former = Some(Former { ssrc: former, left_at: now, latest: None });
-            self.begin_anew();
+            self.reset();
         }
         self.ssrc = Some(ssrc);
         former.is_some()
     }
 
     /// What comes next has nothing to do with what came before.
-    pub fn begin_anew(&mut self) {
+    pub fn reset(&mut self) {
         self.extender = SeqExtender::new();
-        self.seen = Seen::new();
+        self.seen = SequenceWindow::new();
         self.counts.restart(self.reception.cumulative_lost());
         self.reception = Reception::new(self.clock_rate_hz);
         self.forget_gaps();
         self.sender_report = None;
-        self.given_out = None;
+        self.forwarded_up_to = None;
         self.cache.clear();
         self.structure = None;
         self.sets_p_bit = false;
@@ -322,18 +322,18 @@ impl Stream {
 
     /// The newest sequence number that consumers were given. All packets of the cache up to this one have been given out; those behind
     /// it wait for the end of their batch.
-    pub fn given_out(&self) -> Option<SeqNo> {
-        self.given_out
+    pub fn forwarded_up_to(&self) -> Option<SeqNo> {
+        self.forwarded_up_to
     }
 
     /// A packet that was the newest has been given out.
-    pub fn on_given_out(&mut self, seq: SeqNo) {
-        self.given_out = self.given_out.max(Some(seq));
+    pub fn on_forwarded(&mut self, seq: SeqNo) {
+        self.forwarded_up_to = self.forwarded_up_to.max(Some(seq));
     }
 
     /// What has been received goes nowhere, and nothing waits.
-    pub fn on_passed_over(&mut self) {
-        self.given_out = self.highest();
+    pub fn on_skipped(&mut self) {
+        self.forwarded_up_to = self.highest();
     }
 
     /// A first transmission arrived: its extended sequence number, if it is news.
@@ -496,7 +496,7 @@ impl Stream {
     /// present structure.
     pub fn cached(&self, seq: SeqNo) -> Option<MediaPacket<'_>> {
         let cached = self.cache.packet(seq)?;
-        let understood = understand(cached.codec, cached.payload, cached.descriptor, self.structure());
+        let understood = parse_frame(cached.codec, cached.payload, cached.descriptor, self.structure());
         let is_by_descriptor = cached.codec != Codec::Vp9 || understood.structure.is_some();
         let starts_keyframe =
             understood.starts_keyframe && (is_by_descriptor || self.begins_vp9_keyframe(cached.payload));
@@ -521,7 +521,7 @@ impl Stream {
         if now.saturating_since(at) > limits::KEYFRAME_CACHED_AGE_MAX {
             return None;
         }
-        let newest = self.given_out()?;
+        let newest = self.forwarded_up_to()?;
         if newest < first {
             return None; // It is about to be given out.
         }
@@ -546,7 +546,7 @@ impl Stream {
 
     /// Numbers between this packet and the newest one given out.
     pub fn packets_behind(&self, first: SeqNo) -> usize {
-        self.given_out().map_or(0, |newest| newest.0.saturating_sub(first.0)) as usize
+        self.forwarded_up_to().map_or(0, |newest| newest.0.saturating_sub(first.0)) as usize
     }
 
     /// Whether the encoding brings frames as its siblings do.

@@ -56,7 +56,7 @@ pub struct Vp9Frame {
 
 /// What was understood of one packet.
 #[derive(Debug)]
-pub struct Understood {
+pub struct FrameInfo {
     /// Its frame.
     pub frame: Frame,
     /// A consumer may begin with this packet.
@@ -88,7 +88,7 @@ impl Frame {
 
 /// Reads a packet's payload and its dependency descriptor, which is empty where there is none. `known` is the stream's present
 /// structure.
-pub fn understand(codec: Codec, payload: &[u8], descriptor: &[u8], known: Option<&Structure>) -> Understood {
+pub fn parse_frame(codec: Codec, payload: &[u8], descriptor: &[u8], known: Option<&Structure>) -> FrameInfo {
     if !descriptor.is_empty() {
         match dependency_descriptor::read(descriptor, known) {
             Ok((descriptor, structure)) => {
@@ -100,16 +100,16 @@ pub fn understand(codec: Codec, payload: &[u8], descriptor: &[u8], known: Option
                     Frame::Vp8(frame) => Frame::Vp8(frame),
                     _ => Frame::Described(descriptor),
                 };
-                return Understood { frame, starts_keyframe, structure };
+                return FrameInfo { frame, starts_keyframe, structure };
             }
             Err(Unread::NoStructure | Unread::UnknownTemplate) => {
-                return Understood { frame: Frame::Unreadable, starts_keyframe: false, structure: None };
+                return FrameInfo { frame: Frame::Unreadable, starts_keyframe: false, structure: None };
             }
             // Noise, or beyond our bounds: as if it were not there.
             Err(Unread::Short | Unread::Excess) => {}
         }
     }
-    Understood {
+    FrameInfo {
         frame: by_payload(codec, payload),
         starts_keyframe: starts_keyframe(codec, payload),
         structure: None,

@@ -10,7 +10,7 @@ use rtp::ntp::NtpTime;
 
 /// A message to another worker. `taker` is where the piped producer lives on the worker that takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parcel {
+pub enum PipeMessage {
     /// To where a producer is: this worker takes it.
     Subscribe {
         /// Which.
@@ -84,18 +84,18 @@ pub enum Parcel {
 }
 
 /// The bytes of the longest, without the packet.
-pub const PARCEL_LEN_MAX: usize = 30;
+pub const MESSAGE_LEN_MAX: usize = 30;
 
 /// A message as bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Written {
-    bytes: [u8; PARCEL_LEN_MAX],
+    bytes: [u8; MESSAGE_LEN_MAX],
     len: usize,
 }
 
 impl Written {
     fn new(tag: u8) -> Self {
-        let mut bytes = [0; PARCEL_LEN_MAX];
+        let mut bytes = [0; MESSAGE_LEN_MAX];
         bytes[0] = tag;
         Self { bytes, len: 1 }
     }
@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Parcel {
+impl PipeMessage {
     /// As bytes.
     pub fn write(&self) -> Written {
         match *self {
@@ -227,30 +227,30 @@ mod tests {
         let (producer, taker) = (ProducerId(u64::MAX - 1), Slot::from_bits(0x0123_4567_89ab_cdef));
         let received_at = Instant::from_nanos(77);
         let parcels = [
-            Parcel::Subscribe { producer, taker, wanted: 5 },
-            Parcel::Unsubscribe { producer, taker },
-            Parcel::Keyframe { producer, taker, stream: 2 },
-            Parcel::State { taker, paused: true, is_detail: false },
-            Parcel::State { taker, paused: false, is_detail: true },
-            Parcel::Gone { taker },
-            Parcel::Clock { taker, stream: 1, received_at, ntp: NtpTime(9 << 32), rtp_timestamp: 3 },
-            Parcel::Media { taker, stream: 3, life: 200, received_at },
-            Parcel::ParameterSet { taker, stream: 1 },
+            PipeMessage::Subscribe { producer, taker, wanted: 5 },
+            PipeMessage::Unsubscribe { producer, taker },
+            PipeMessage::Keyframe { producer, taker, stream: 2 },
+            PipeMessage::State { taker, paused: true, is_detail: false },
+            PipeMessage::State { taker, paused: false, is_detail: true },
+            PipeMessage::Gone { taker },
+            PipeMessage::Clock { taker, stream: 1, received_at, ntp: NtpTime(9 << 32), rtp_timestamp: 3 },
+            PipeMessage::Media { taker, stream: 3, life: 200, received_at },
+            PipeMessage::ParameterSet { taker, stream: 1 },
         ];
         for parcel in parcels {
             let written = parcel.write();
             let bytes = written.as_bytes();
             let longer = [bytes, b"x"].concat();
             let (whole, other): (&[u8], &[u8]) = match parcel {
-                Parcel::Media { .. } | Parcel::ParameterSet { .. } => (&longer, bytes),
+                PipeMessage::Media { .. } | PipeMessage::ParameterSet { .. } => (&longer, bytes),
                 _ => (bytes, &longer),
             };
-            assert_eq!(Parcel::read(whole), Some((parcel, &longer[bytes.len()..whole.len()])));
-            assert_eq!(Parcel::read(other), None, "{parcel:?}");
+            assert_eq!(PipeMessage::read(whole), Some((parcel, &longer[bytes.len()..whole.len()])));
+            assert_eq!(PipeMessage::read(other), None, "{parcel:?}");
             for len in 0..bytes.len() {
-                assert_eq!(Parcel::read(&bytes[..len]), None, "{len} bytes of {parcel:?}");
+                assert_eq!(PipeMessage::read(&bytes[..len]), None, "{len} bytes of {parcel:?}");
             }
         }
-        assert_eq!(Parcel::read(&[8; 40]), None);
+        assert_eq!(PipeMessage::read(&[8; 40]), None);
     }
 }

@@ -9,7 +9,7 @@ use crate::egress::consumer::Consumer;
 use crate::ingress::producer::Producer;
 use crate::limits;
 use crate::shard::Shard;
-use crate::shard::targets::Allowance;
+use crate::shard::targets::LayerBudget;
 use crate::transport::Transport;
 use control::{ContentHint, Discard, Kind, Layers, TransportId};
 use machine::{Instant, Tx, meter};
@@ -17,7 +17,7 @@ use rtcp::{Remb, Twcc};
 
 /// Working space for one transport at a time, kept by the shard.
 #[derive(Debug, Default)]
-pub struct Sharing {
+pub struct AllocationScratch {
     allocator: Allocator,
     demands: Vec<Demand>,
     consumers: Vec<Slot>,
@@ -142,7 +142,7 @@ impl Shard {
         if transport.send_side.as_ref().is_none_or(|side| side.adapt_at > now) {
             return;
         }
-        let can_send = transport.leg().is_some();
+        let can_send = transport.send_path().is_some();
         // A track begins with a keyframe: while one waits, no other begins.
         let may_begin = side_is_calm(transport);
         let mut sharing = std::mem::take(&mut self.sharing);
@@ -168,7 +168,7 @@ impl Shard {
     }
 
     /// Collects what the consumers of a transport want, and shares the estimate among them.
-    fn share(&mut self, now: Instant, slot: Slot, sharing: &mut Sharing) -> Shared {
+    fn share(&mut self, now: Instant, slot: Slot, sharing: &mut AllocationScratch) -> Shared {
         sharing.demands.clear();
         sharing.consumers.clear();
         let mut shared = Shared::default();
@@ -195,7 +195,7 @@ impl Shard {
             }
         }
         let budget_bps = side.estimator.estimate_bps().saturating_sub(audio_bps);
-        let Sharing { allocator, demands, .. } = sharing;
+        let AllocationScratch { allocator, demands, .. } = sharing;
         // A small picture is here soonest, and what the path carries is known a moment later.
         let certainty = side.estimator.certainty(now);
         let allocated = allocator.allocate_of(now, budget_bps, certainty, demands);
@@ -222,16 +222,16 @@ impl Shard {
     ) -> bool {
         let Some(consumer) = self.consumers.find_mut(slot) else { return false };
         let allowance = match demand.layers {
-            Some(layers) => Allowance::UpTo(layers),
-            None if is_blind => Allowance::UpTo(Layers::default()),
-            None => Allowance::Nothing,
+            Some(layers) => LayerBudget::UpTo(layers),
+            None if is_blind => LayerBudget::UpTo(Layers::default()),
+            None => LayerBudget::Nothing,
         };
-        let begins = consumer.allowance == Allowance::Nothing && allowance != Allowance::Nothing;
+        let begins = consumer.layer_budget == LayerBudget::Nothing && allowance != LayerBudget::Nothing;
         if begins && !may_begin {
             return false;
         }
         consumer.steadiness = if is_blind { Default::default() } else { demand.steadiness };
-        if std::mem::replace(&mut consumer.allowance, allowance) != allowance {
+        if std::mem::replace(&mut consumer.layer_budget, allowance) != allowance {
             self.wake(now, slot, tx);
         }
         begins
@@ -263,10 +263,10 @@ impl Shared {
 }
 
 fn demand(now: Instant, consumer: &Consumer, producer: &Producer) -> Demand {
-    let layers = match consumer.allowance {
-        Allowance::UpTo(layers) => Some(layers),
+    let layers = match consumer.layer_budget {
+        LayerBudget::UpTo(layers) => Some(layers),
         // Everything: it has just come, and is given what there is.
-        Allowance::Everything | Allowance::Nothing => None,
+        LayerBudget::Everything | LayerBudget::Nothing => None,
     };
     Demand {
         priority: consumer.priority,
@@ -274,7 +274,7 @@ fn demand(now: Instant, consumer: &Consumer, producer: &Producer) -> Demand {
             ContentHint::Motion => Prefer::Motion,
             ContentHint::Detail => Prefer::Detail,
         },
-        max: consumer.wish(producer),
+        max: consumer.target_layers(producer),
         rates: rates(now, producer, layers),
         layers,
         steadiness: consumer.steadiness,

@@ -73,7 +73,7 @@ impl Shard {
             forget(&mut transport.producers, slot);
             transport.sources.forget(slot);
         }
-        self.tell_neighbours_end(slot, &producer);
+        self.send_end_to_subscribers(slot, &producer);
         self.producer_ids.remove(&producer.spec.producer);
         self.counters.uncount(Counter::Producers);
         self.events.tell(Event::ProducerClosed { producer: producer.spec.producer, closed });

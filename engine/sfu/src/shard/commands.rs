@@ -10,7 +10,7 @@ use crate::objects::router::Router;
 use crate::shard::Shard;
 use crate::shard::pipe::Pipe;
 use crate::shard::plain;
-use crate::shard::targets::Allowance;
+use crate::shard::targets::LayerBudget;
 use crate::transport::{Link, Source, Transport, WebRtc};
 use control::{
     AppData, AudioObserver, Closed, CodecParameters, Command, Consume, ConsumerId, Counter, CreateTransport,
@@ -123,7 +123,7 @@ impl Shard {
                 if let Some(producer) = self.producers.find_mut(slot) {
                     producer.content_hint = hint;
                 }
-                self.tell_neighbours_state(slot);
+                self.send_state_to_subscribers(slot);
             }
             Command::SetPlayoutDelay { consumer, delay } => {
                 delay.as_ref().map_or(Ok(()), check_playout_delay)?;
@@ -328,9 +328,9 @@ impl Shard {
             }
         }
         if let Some(router) = self.router_of_producer(slot) {
-            self.lose_voice(router, slot);
+            self.reset_audio_level(router, slot);
         }
-        self.tell_neighbours_state(slot);
+        self.send_state_to_subscribers(slot);
     }
 
     /// Forwards it again.
@@ -340,7 +340,7 @@ impl Shard {
             return;
         }
         producer.streams.iter_mut().for_each(Stream::forget_gaps);
-        self.tell_neighbours_state(slot);
+        self.send_state_to_subscribers(slot);
         self.retarget_all(now, slot);
     }
 
@@ -398,7 +398,7 @@ impl Shard {
         if let Some(side) = transport.send_side.as_deref_mut() {
             // A picture begins when it has been given something, which is in a moment. Sound is not chosen from.
             if producer.kind() == Kind::Video {
-                made.allowance = Allowance::Nothing;
+                made.layer_budget = LayerBudget::Nothing;
             }
             side.adapt_at = now;
         }
@@ -443,7 +443,7 @@ impl Shard {
                 return Ok(());
             }
         };
-        self.tell_stats(request, item);
+        self.answer_stats(request, item);
         Ok(())
     }
 
@@ -485,7 +485,7 @@ impl Shard {
     /// One that does not come from another worker, where it is to be asked for.
     fn own_producer(&self, id: ProducerId) -> Result<Slot, Refused> {
         let slot = self.producer(id)?;
-        match self.producers.find(slot).is_some_and(|producer| producer.piped.is_some()) {
+        match self.producers.find(slot).is_some_and(|producer| producer.pipe_source.is_some()) {
             true => Err(invalid(format!("producer {id} comes from another worker, which is the one to ask"))),
             false => Ok(slot),
         }

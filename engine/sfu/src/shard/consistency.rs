@@ -6,7 +6,7 @@
 use crate::base::slots::{Slot, Slots};
 use crate::limits;
 use crate::shard::Shard;
-use crate::shard::plain::Ear;
+use crate::shard::plain::SocketSlot;
 use crate::transport::ice::Ufrag;
 use crate::transport::{Link, Transport};
 use control::Counter;
@@ -90,7 +90,7 @@ impl Shard {
             let lists = transport.map_or(&[][..], |transport| &transport.producers);
             expect(is_once(lists, slot), || format!("producer {id} is not listed once by its transport"))?;
             let is_piped = transport.is_some_and(|transport| transport.pipe().is_some());
-            let says_so = producer.piped.is_some();
+            let says_so = producer.pipe_source.is_some();
             expect(is_piped == says_so, || format!("producer {id} is piped or not, unlike its transport"))?;
             let mut wanted = vec![0; usize::from(producer.spatial_layers())];
             let mut count = |mask: u8| {
@@ -104,8 +104,8 @@ impl Shard {
                 expect(found.is_some(), || format!("producer {id} lists a consumer of another"))?;
                 count(found.map_or(0, |found| found.wanted()));
             }
-            producer.neighbours.iter().for_each(|neighbour| count(neighbour.wanted()));
-            let counted = producer.takers.counts();
+            producer.subscribers.iter().for_each(|neighbour| count(neighbour.wanted()));
+            let counted = producer.layer_demand.counts();
             expect(counted == wanted, || {
                 format!("layers of producer {id} are wanted {wanted:?} times, and counted {counted:?}")
             })?;
@@ -163,7 +163,7 @@ impl Shard {
             }
         }
         for (local, ear) in self.ears.iter() {
-            let (Ear::Rtp(slot) | Ear::Rtcp(slot)) = ear else { continue };
+            let (SocketSlot::Rtp(slot) | SocketSlot::Rtcp(slot)) = ear else { continue };
             let plain = self.transports.find(slot).and_then(Transport::plain);
             let has = |local: LocalId| plain.is_some_and(|plain| plain.ears().any(|own| own == local));
             expect(has(local), || format!("socket {local:?} belongs to a transport that does not have it"))?;

@@ -5,7 +5,7 @@
 //! end of its batch; then each consumer is fetched once and gets them all, which also makes one run of them for the send batch.
 //!
 //! Only a packet that is the newest of its stream waits. What comes late goes at once, behind those that wait: so all that is in a cache
-//! and not newer than [`Stream::given_out`](crate::ingress::stream::Stream::given_out) has been given out, and nobody gets anything twice.
+//! and not newer than [`Stream::forwarded_up_to`](crate::ingress::stream::Stream::forwarded_up_to) has been given out, and nobody gets anything twice.
 
 use crate::base::slots::{Slot, Slots};
 use crate::egress::consumer::Consumer;
@@ -23,7 +23,7 @@ use rtp::SeqNo;
 
 /// A packet that waits for the end of its batch.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Held {
+pub(crate) struct PendingPacket {
     producer: Slot,
     stream: u8,
     /// Its place among those that wait.
@@ -64,7 +64,7 @@ impl Outgoing<'_> {
     };
 }
 
-impl Held {
+impl PendingPacket {
     fn outgoing<'a>(&self, producer: &'a Producer) -> Option<Outgoing<'a>> {
         let stream = usize::from(self.stream);
         let cached = producer.streams.get(stream)?.cache.packet(self.packet.seq)?;
@@ -81,7 +81,7 @@ impl Held {
 
 impl Shard {
     /// Takes a packet that has just been received: it is given out at the end of the batch, or at once if it cannot wait.
-    pub(crate) fn take_in(
+    pub(crate) fn enqueue(
         &mut self,
         now: Instant,
         slot: Slot,
@@ -98,7 +98,7 @@ impl Shard {
             packet.seq.0.saturating_sub(first.packet.seq.0) >= of_stream.cache.len() as u64
         });
         if !can_wait || is_far || self.held.len() == limits::HELD_MAX {
-            self.give_out(now, tx);
+            self.forward_pending(now, tx);
         }
         let Some(producer) = self.producers.find_mut(slot) else { return };
         let is_kept = producer.streams[stream].cache.insert(packet);
@@ -107,10 +107,10 @@ impl Shard {
             let (stream, len) = (stream as u8, packet.payload.len() as u16);
             let since = self.held.first().map_or(now, |first| first.since);
             let packet = packet.without_bytes();
-            self.held.push(Held { producer: slot, stream, number, since, len, packet });
+            self.held.push(PendingPacket { producer: slot, stream, number, since, len, packet });
             return;
         }
-        self.give_out(now, tx);
+        self.forward_pending(now, tx);
         let Some(producer) = self.producers.find(slot) else { return };
         let packets = &[Outgoing { stream, packet: *packet }];
         let Self { consumers, transports, deadlines, counters, events, handling, .. } = self;
@@ -122,7 +122,7 @@ impl Shard {
 
     /// Until when the rest of a frame is waited for: at most as long as giving it out together saves.
     pub(crate) fn rest_of_frame_until(&self) -> Option<Instant> {
-        let Held { producer, stream, packet, since, .. } = self.held.last()?;
+        let PendingPacket { producer, stream, packet, since, .. } = self.held.last()?;
         let producer = self.producers.find(*producer)?;
         let comes_at_once = producer.streams[usize::from(*stream)].comes_in_bursts();
         let wait = limits::GATHER_PER_CONSUMER * producer.consumers.len() as u32;
@@ -131,27 +131,27 @@ impl Shard {
     }
 
     /// A packet of this stream was received and goes nowhere. Those after it are no continuation of those before.
-    pub(crate) fn pass_over(&mut self, now: Instant, slot: Slot, stream: usize, tx: &mut impl Tx) {
-        self.give_out(now, tx);
+    pub(crate) fn skip(&mut self, now: Instant, slot: Slot, stream: usize, tx: &mut impl Tx) {
+        self.forward_pending(now, tx);
         if let Some(producer) = self.producers.find_mut(slot) {
-            producer.streams[stream].on_passed_over();
+            producer.streams[stream].on_skipped();
         }
     }
 
     /// Gives out all that waits: of whom least waits first, so that sound and small frames do not wait for somebody's keyframe.
-    pub(crate) fn give_out(&mut self, now: Instant, tx: &mut impl Tx) {
+    pub(crate) fn forward_pending(&mut self, now: Instant, tx: &mut impl Tx) {
         if self.held.is_empty() {
             return;
         }
         let mut held = std::mem::take(&mut self.held);
         for together in by_producer(&mut held).flat_map(|held| held.chunks(limits::TOGETHER_MAX)) {
-            self.give_out_together(now, together[0].producer, together, tx);
+            self.forward_group(now, together[0].producer, together, tx);
         }
         held.clear();
         self.held = held;
     }
 
-    fn give_out_together(&mut self, now: Instant, slot: Slot, together: &[Held], tx: &mut impl Tx) {
+    fn forward_group(&mut self, now: Instant, slot: Slot, together: &[PendingPacket], tx: &mut impl Tx) {
         let Some(producer) = self.producers.find_mut(slot) else { return };
         level(together, producer);
         let producer = &*producer;
@@ -178,7 +178,7 @@ impl Shard {
     ) {
         let Some(producer) = self.producers.find_mut(slot) else { return };
         for (stream, seq) in given {
-            producer.streams[stream].on_given_out(seq);
+            producer.streams[stream].on_forwarded(seq);
         }
         if missed == 0 {
             return;
@@ -193,7 +193,7 @@ impl Shard {
 }
 
 /// What waits of each producer, in order; who has least comes first.
-fn by_producer(held: &mut [Held]) -> impl Iterator<Item = &[Held]> {
+fn by_producer(held: &mut [PendingPacket]) -> impl Iterator<Item = &[PendingPacket]> {
     held.sort_unstable_by_key(|held| (held.producer, held.number));
     let mut groups = [&[][..]; limits::HELD_MAX];
     let mut count = 0;
@@ -207,7 +207,7 @@ fn by_producer(held: &mut [Held]) -> impl Iterator<Item = &[Held]> {
 
 /// Pads packets of video in a row to the length of the longest, if they differ by little: packets of one length make one run of the send batch,
 /// which costs the kernel little more than one packet. The last of a row may be shorter.
-fn level(together: &[Held], producer: &mut Producer) {
+fn level(together: &[PendingPacket], producer: &mut Producer) {
     if producer.kind() != Kind::Video {
         return;
     }
@@ -291,7 +291,7 @@ fn fan_out(
         let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
         let Some(transport) = transports.find_mut(consumer.transport) else { continue };
         let Some(out) = &mut transport.egress(now, tx, counters) else { continue };
-        handling.give_out(producer.transport, consumer.transport);
+        handling.forward_pending(producer.transport, consumer.transport);
         for Outgoing { stream, packet } in packets {
             missed |= u8::from(consumer.forward(packet, producer, *stream, out)) << stream;
         }
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn who_has_least_comes_first_and_each_keeps_its_order() {
         let producers = [7, 3, 3, 7, 5, 3, 7];
-        let held = producers.iter().enumerate().map(|(number, producer)| Held {
+        let held = producers.iter().enumerate().map(|(number, producer)| PendingPacket {
             producer: Slot::from_bits(*producer),
             stream: 0,
             number: number as u8,
@@ -323,7 +323,7 @@ mod tests {
             len: 0,
             packet: Outgoing::NONE.packet,
         });
-        let mut held: Vec<Held> = held.collect();
+        let mut held: Vec<PendingPacket> = held.collect();
         let groups =
             by_producer(&mut held).map(|group| group.iter().map(|held| held.number).collect::<Vec<_>>());
         assert_eq!(groups.collect::<Vec<_>>(), [vec![4], vec![1, 2, 5], vec![0, 3, 6]]);

@@ -51,7 +51,7 @@ impl Handling {
     }
 
     /// Packets that came by `source` are written for `target`.
-    pub fn give_out(&mut self, source: Slot, target: Slot) {
+    pub fn forward_pending(&mut self, source: Slot, target: Slot) {
         self.fan_out = Some((source, target));
     }
 

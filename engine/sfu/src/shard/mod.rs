@@ -23,12 +23,12 @@ use crate::egress::consumer::Consumer;
 use crate::ingress::producer::Producer;
 use crate::limits;
 use crate::objects::router::Router;
-use crate::shard::adapt::Sharing;
+use crate::shard::adapt::AllocationScratch;
 use crate::shard::events::Events;
-use crate::shard::fan_out::Held;
+use crate::shard::fan_out::PendingPacket;
 use crate::shard::handling::Handling;
 use crate::shard::pipe::Outgoing;
-use crate::shard::plain::Ears;
+use crate::shard::plain::PlainSockets;
 use crate::shard::snapshot::Cursor;
 use crate::shard::stats::Walk;
 use crate::transport::Transport;
@@ -104,7 +104,7 @@ pub struct Shard {
     pub(crate) by_path: Table<Path, Slot>,
     pub(crate) by_ufrag: Table<Ufrag, Slot>,
     /// The sockets of plain transports.
-    pub(crate) ears: Ears,
+    pub(crate) ears: PlainSockets,
     /// One deadline per transport, by its slot's index.
     pub(crate) deadlines: Deadlines,
     /// When to look at each router's speakers, by its slot's index.
@@ -118,9 +118,9 @@ pub struct Shard {
     /// What DTLS endpoints write their datagrams into, shared by all.
     pub(crate) dtls_buffer: Vec<u8>,
     /// What bandwidth is shared out in.
-    pub(crate) sharing: Sharing,
+    pub(crate) sharing: AllocationScratch,
     /// What is given out at the end of the batch.
-    pub(crate) held: Vec<Held>,
+    pub(crate) held: Vec<PendingPacket>,
     /// What other workers are to be told.
     pub(crate) outgoing: Outgoing,
     /// What a panic is attributed to.
@@ -143,7 +143,7 @@ impl Shard {
             consumer_ids: Table::default(),
             by_path: Table::default(),
             by_ufrag: Table::default(),
-            ears: Ears::default(),
+            ears: PlainSockets::default(),
             deadlines: Deadlines::default(),
             observations: Deadlines::default(),
             abandon_at: None,
@@ -152,7 +152,7 @@ impl Shard {
             walks: Vec::new(),
             counters: Counters::default(),
             dtls_buffer: Vec::new(),
-            sharing: Sharing::default(),
+            sharing: AllocationScratch::default(),
             held: Vec::with_capacity(limits::HELD_MAX),
             outgoing: Outgoing::default(),
             handling: Handling::default(),
@@ -226,7 +226,7 @@ impl Shard {
         self.request_repairs(now, slot, tx);
         self.request_keyframes(now, slot, tx);
         self.drive_send_side(now, slot, tx);
-        self.tell_wanted_layers(now, slot);
+        self.report_wanted_layers(now, slot);
         self.send_twcc_if_due(now, slot, tx);
         self.send_reports_if_due(now, slot, tx);
         // What did not fit into this call goes on in a moment, when others have had their turn.
@@ -266,10 +266,10 @@ impl Machine for Shard {
     }
 
     fn on_hand_off(&mut self, now: Instant, from: WorkerId, bytes: &[u8], tx: &mut impl Tx) {
-        if let Err(discard) = self.on_parcel(now, from, bytes, tx) {
+        if let Err(discard) = self.on_pipe_message(now, from, bytes, tx) {
             self.counters.discard(discard);
         }
-        self.send_parcels(tx);
+        self.send_pipe_messages(tx);
     }
 
     fn on_path_closed(&mut self, now: Instant, path: Path, _tx: &mut impl Tx) {
@@ -281,7 +281,7 @@ impl Machine for Shard {
     }
 
     fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx) {
-        self.give_out(now, tx);
+        self.forward_pending(now, tx);
     }
 
     fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
@@ -296,7 +296,7 @@ impl Machine for Shard {
         }
         self.handling.begin(Stage::Timer);
         self.observe_speakers(now);
-        self.send_parcels(tx);
+        self.send_pipe_messages(tx);
     }
 
     fn on_command(&mut self, now: Instant, input: Input, tx: &mut impl Tx) {
@@ -308,7 +308,7 @@ impl Machine for Shard {
             }
             Input::ControllerLost => self.on_controller_lost(now),
         }
-        self.send_parcels(tx);
+        self.send_pipe_messages(tx);
     }
 
     fn poll_socket_order(&mut self) -> Option<SocketOrder> {

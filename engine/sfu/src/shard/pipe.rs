@@ -12,7 +12,7 @@ use crate::base::slots::Slot;
 use crate::ingress::producer::{Producer, Received, Role};
 use crate::ingress::stream::Stream;
 use crate::limits;
-use crate::pipe::message::Parcel;
+use crate::pipe::message::PipeMessage;
 use crate::shard::Shard;
 use crate::shard::commands::{Refused, check_limit, same_or_exists};
 use crate::transport::{Link, Transport};
@@ -36,7 +36,7 @@ impl Pipe {
 
 /// What a piped producer has beside others.
 #[derive(Debug)]
-pub struct Piped {
+pub struct PipeSource {
     origin: WorkerId,
     /// The origin was told that it is taken here.
     is_subscribed: bool,
@@ -48,7 +48,7 @@ pub struct Piped {
     due: Instant,
 }
 
-impl Piped {
+impl PipeSource {
     /// One that has not subscribed yet.
     pub fn new(origin: WorkerId) -> Self {
         Self { origin, is_subscribed: false, told: 0, is_confirmed: false, due: Instant::EPOCH }
@@ -66,14 +66,14 @@ impl Piped {
 
 /// A worker that takes a producer of this one.
 #[derive(Clone, Copy, Debug)]
-pub struct Neighbour {
+pub struct PipeSubscriber {
     worker: WorkerId,
     taker: Slot,
     wanted: u8,
     heard_at: Instant,
 }
 
-impl Neighbour {
+impl PipeSubscriber {
     /// The layers it is counted for.
     pub fn wanted(&self) -> u8 {
         self.wanted
@@ -82,11 +82,11 @@ impl Neighbour {
 
 /// What is to be said to other workers.
 #[derive(Debug, Default)]
-pub struct Outgoing(Vec<(WorkerId, Parcel)>);
+pub struct Outgoing(Vec<(WorkerId, PipeMessage)>);
 
 impl Outgoing {
     /// To be sent in a moment. At the bound it is not said; whoever waits for it asks again.
-    pub fn say(&mut self, worker: WorkerId, parcel: Parcel) {
+    pub fn say(&mut self, worker: WorkerId, parcel: PipeMessage) {
         meter::charge(1, 40);
         if self.0.len() < limits::PARCELS_MAX {
             self.0.push((worker, parcel));
@@ -102,7 +102,7 @@ impl Outgoing {
 impl Producer {
     /// The worker it comes from, if it is another.
     fn origin(&self) -> Option<WorkerId> {
-        self.piped.as_ref().map(|piped| piped.origin)
+        self.pipe_source.as_ref().map(|piped| piped.origin)
     }
 
     /// Whether anybody here takes it. Sound is also listened to for who speaks.
@@ -111,23 +111,23 @@ impl Producer {
     }
 
     /// When to tell the worker it comes from something, if it comes from another.
-    pub fn next_word_to_origin(&self) -> Option<Instant> {
-        let piped = self.piped.as_ref()?;
+    pub fn next_message_to_origin(&self) -> Option<Instant> {
+        let piped = self.pipe_source.as_ref()?;
         let is_taken = self.is_taken();
         let keyframes = self.streams.iter().filter_map(|stream| stream.keyframes.next_timeout());
         let keyframes = keyframes.filter(|_| is_taken);
-        keyframes.chain(piped.next_timeout(is_taken, self.takers.wanted())).min()
+        keyframes.chain(piped.next_timeout(is_taken, self.layer_demand.wanted())).min()
     }
 
     /// How it stands, for a worker that takes it.
-    fn state(&self, taker: Slot) -> Parcel {
+    fn state(&self, taker: Slot) -> PipeMessage {
         let is_detail = self.content_hint == ContentHint::Detail;
-        Parcel::State { taker, paused: self.paused, is_detail }
+        PipeMessage::State { taker, paused: self.paused, is_detail }
     }
 
     /// Hands a packet to every worker that takes it, and forgets those that have fallen silent. A layer that nobody there watches goes too: by
     /// its frames it is known to be there, and by its rate what it would take.
-    pub(crate) fn hand_over(
+    pub(crate) fn send_to_subscribers(
         &mut self,
         now: Instant,
         stream: usize,
@@ -135,19 +135,19 @@ impl Producer {
         tx: &mut impl Tx,
         counters: &mut Counters,
     ) {
-        let Self { neighbours, takers, streams, .. } = self;
+        let Self { subscribers, layer_demand, streams, .. } = self;
         let life = streams[stream].life();
-        neighbours.retain(|neighbour| {
+        subscribers.retain(|neighbour| {
             let is_there = now.saturating_since(neighbour.heard_at) < limits::NEIGHBOUR_SILENT_MAX;
             if !is_there {
-                takers.replace(neighbour.wanted, 0);
+                layer_demand.replace(neighbour.wanted, 0);
             }
             is_there
         });
-        meter::charge(neighbours.len(), 300);
-        for Neighbour { worker, taker, .. } in neighbours {
+        meter::charge(subscribers.len(), 300);
+        for PipeSubscriber { worker, taker, .. } in subscribers {
             let (taker, received_at) = (*taker, packet.received_at);
-            let head = Parcel::Media { taker, stream: stream as u8, life, received_at }.write();
+            let head = PipeMessage::Media { taker, stream: stream as u8, life, received_at }.write();
             let is_given = tx.hand_off(*worker, head.as_bytes(), packet.rtp.as_bytes());
             counters.count(if is_given { Counter::PipedOut } else { Counter::PipedLost });
         }
@@ -171,7 +171,7 @@ impl Shard {
     }
 
     /// Says to other workers what is to be said.
-    pub(crate) fn send_parcels(&mut self, tx: &mut impl Tx) {
+    pub(crate) fn send_pipe_messages(&mut self, tx: &mut impl Tx) {
         meter::charge(self.outgoing.0.len(), 200);
         for (worker, parcel) in self.outgoing.0.drain(..) {
             if !tx.hand_off(worker, parcel.write().as_bytes(), &[]) {
@@ -181,30 +181,30 @@ impl Shard {
     }
 
     /// Something another worker says.
-    pub(crate) fn on_parcel(
+    pub(crate) fn on_pipe_message(
         &mut self,
         now: Instant,
         from: WorkerId,
         bytes: &[u8],
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
-        let (parcel, packet) = Parcel::read(bytes).ok_or(Discard::ParcelMalformed)?;
+        let (parcel, packet) = PipeMessage::read(bytes).ok_or(Discard::ParcelMalformed)?;
         match parcel {
-            Parcel::Subscribe { producer, taker, wanted } => {
+            PipeMessage::Subscribe { producer, taker, wanted } => {
                 self.on_subscribe(now, from, producer, taker, wanted);
-                self.hand_over_parameter_sets(from, producer, taker, tx);
+                self.send_parameter_sets(from, producer, taker, tx);
                 Ok(())
             }
-            Parcel::Unsubscribe { producer, taker } => self.on_unsubscribe(now, from, producer, taker),
-            Parcel::Keyframe { producer, taker, stream } => {
+            PipeMessage::Unsubscribe { producer, taker } => self.on_unsubscribe(now, from, producer, taker),
+            PipeMessage::Keyframe { producer, taker, stream } => {
                 let (slot, _) = self.neighbour(from, producer, taker)?;
                 self.want_keyframe(slot, usize::from(stream));
                 Ok(())
             }
-            Parcel::State { taker, paused, is_detail } => {
+            PipeMessage::State { taker, paused, is_detail } => {
                 let producer = self.piped(from, taker)?;
                 producer.content_hint = if is_detail { ContentHint::Detail } else { ContentHint::Motion };
-                if let Some(piped) = &mut producer.piped {
+                if let Some(piped) = &mut producer.pipe_source {
                     piped.is_confirmed = true;
                 }
                 match (producer.paused, paused) {
@@ -214,18 +214,18 @@ impl Shard {
                 }
                 Ok(())
             }
-            Parcel::Gone { taker } => {
+            PipeMessage::Gone { taker } => {
                 self.piped(from, taker)?;
                 self.close_producer(taker, Closed::Requested);
                 Ok(())
             }
-            Parcel::Clock { taker, stream, received_at, ntp, rtp_timestamp } => {
+            PipeMessage::Clock { taker, stream, received_at, ntp, rtp_timestamp } => {
                 let stream = self.piped(from, taker)?.streams.get_mut(usize::from(stream));
                 let stream = stream.ok_or(Discard::ParcelMalformed)?;
                 stream.on_sender_report(received_at.min(now), ntp, rtp_timestamp);
                 Ok(())
             }
-            Parcel::ParameterSet { taker, stream } => {
+            PipeMessage::ParameterSet { taker, stream } => {
                 let producer = self.piped(from, taker)?;
                 if !producer.codecs().iter().any(|codec| codec.codec == Codec::H264) {
                     return Err(Discard::ParcelMalformed);
@@ -234,7 +234,7 @@ impl Shard {
                 stream.on_earlier_parameter_set(packet);
                 Ok(())
             }
-            Parcel::Media { taker, stream, life, received_at } => {
+            PipeMessage::Media { taker, stream, life, received_at } => {
                 self.on_piped_packet(now, (from, taker), (stream, life), received_at.min(now), packet, tx)
             }
         }
@@ -258,26 +258,26 @@ impl Shard {
         let slot = *self.producer_ids.get(&producer).ok_or(Discard::ParcelStale)?;
         let producer = self.producers.find(slot).ok_or(Discard::ParcelStale)?;
         self.handling.of(Stage::HandOff, producer.transport);
-        let neighbours = &producer.neighbours;
-        let is_it = |neighbour: &Neighbour| (neighbour.worker, neighbour.taker) == (from, taker);
-        Ok((slot, neighbours.iter().position(is_it).ok_or(Discard::ParcelStale)?))
+        let subscribers = &producer.subscribers;
+        let is_it = |neighbour: &PipeSubscriber| (neighbour.worker, neighbour.taker) == (from, taker);
+        Ok((slot, subscribers.iter().position(is_it).ok_or(Discard::ParcelStale)?))
     }
 
     fn on_subscribe(&mut self, now: Instant, worker: WorkerId, id: ProducerId, taker: Slot, wanted: u8) {
         let producer = self.producer_ids.get(&id).and_then(|slot| self.producers.find_mut(*slot));
         // What comes from elsewhere is to be had there.
-        let Some(producer) = producer.filter(|producer| producer.piped.is_none()) else {
-            return self.outgoing.say(worker, Parcel::Gone { taker });
+        let Some(producer) = producer.filter(|producer| producer.pipe_source.is_none()) else {
+            return self.outgoing.say(worker, PipeMessage::Gone { taker });
         };
         self.handling.of(Stage::HandOff, producer.transport);
-        let neighbours = &mut producer.neighbours;
-        let known = neighbours.iter().position(|neighbour| neighbour.worker == worker);
-        if known.is_none() && neighbours.len() >= limits::NEIGHBOURS_MAX {
-            return self.outgoing.say(worker, Parcel::Gone { taker });
+        let subscribers = &mut producer.subscribers;
+        let known = subscribers.iter().position(|neighbour| neighbour.worker == worker);
+        if known.is_none() && subscribers.len() >= limits::NEIGHBOURS_MAX {
+            return self.outgoing.say(worker, PipeMessage::Gone { taker });
         }
-        let former = known.map_or(0, |index| neighbours.swap_remove(index).wanted);
-        neighbours.push(Neighbour { worker, taker, wanted, heard_at: now });
-        producer.takers.replace(former, wanted);
+        let former = known.map_or(0, |index| subscribers.swap_remove(index).wanted);
+        subscribers.push(PipeSubscriber { worker, taker, wanted, heard_at: now });
+        producer.layer_demand.replace(former, wanted);
         self.outgoing.say(worker, producer.state(taker));
         for (stream, clock) in producer.streams.iter().enumerate() {
             if let Some(clock) = clock_of(clock, stream) {
@@ -289,12 +289,12 @@ impl Shard {
     }
 
     /// Hands the parameter sets of a producer to a worker that takes it: they may have come once, before anybody there did.
-    fn hand_over_parameter_sets(&mut self, worker: WorkerId, id: ProducerId, taker: Slot, tx: &mut impl Tx) {
+    fn send_parameter_sets(&mut self, worker: WorkerId, id: ProducerId, taker: Slot, tx: &mut impl Tx) {
         let Ok((slot, _)) = self.neighbour(worker, id, taker) else { return };
         let Some(producer) = self.producers.find(slot) else { return };
         for (index, stream) in producer.streams.iter().enumerate() {
             let Some(sets) = stream.parameter_sets() else { continue };
-            let head = Parcel::ParameterSet { taker, stream: index as u8 }.write();
+            let head = PipeMessage::ParameterSet { taker, stream: index as u8 }.write();
             for unit in (0..sets.len()).filter_map(|set| sets.unit(set)) {
                 if !tx.hand_off(worker, head.as_bytes(), unit) {
                     self.counters.count(Counter::PipedLost);
@@ -312,8 +312,8 @@ impl Shard {
     ) -> Result<(), Discard> {
         let (slot, index) = self.neighbour(worker, id, taker)?;
         let producer = self.producers.find_mut(slot).ok_or(Discard::ParcelStale)?;
-        let neighbour = producer.neighbours.swap_remove(index);
-        producer.takers.replace(neighbour.wanted, 0);
+        let neighbour = producer.subscribers.swap_remove(index);
+        producer.layer_demand.replace(neighbour.wanted, 0);
         let transport = producer.transport;
         self.rearm(now, transport);
         Ok(())
@@ -343,12 +343,12 @@ impl Shard {
         self.counters.count(Counter::PipedIn);
         // What came before goes out by the numbers and the structure it came under.
         if has_restarted || has_changed || dependency_descriptor::has_structure(read.descriptor) {
-            self.give_out(now, tx);
+            self.forward_pending(now, tx);
         }
         let producer = self.piped(from, slot)?;
         let begins_anew = has_changed && producer.streams[stream].learn_ssrc(now, rtp.ssrc());
         if has_restarted && !begins_anew {
-            producer.streams[stream].begin_anew();
+            producer.streams[stream].reset();
         }
         if has_restarted || begins_anew {
             producer.on_new_beginning(stream);
@@ -366,22 +366,22 @@ impl Shard {
         };
         for taker in &transport.producers {
             let Some(producer) = self.producers.find_mut(*taker) else { continue };
-            let (is_taken, wanted) = (producer.is_taken(), producer.takers.wanted());
+            let (is_taken, wanted) = (producer.is_taken(), producer.layer_demand.wanted());
             let id = producer.spec.producer;
-            let Some(piped) = &mut producer.piped else { continue };
+            let Some(piped) = &mut producer.pipe_source else { continue };
             if piped.next_timeout(is_taken, wanted).is_none_or(|at| at > now) {
                 continue;
             }
             if !is_taken {
                 // By the time somebody takes it again, its numbers may have gone round.
-                producer.streams.iter_mut().for_each(Stream::begin_anew);
-                self.outgoing.say(piped.origin, Parcel::Unsubscribe { producer: id, taker: *taker });
-                *piped = Piped::new(piped.origin);
+                producer.streams.iter_mut().for_each(Stream::reset);
+                self.outgoing.say(piped.origin, PipeMessage::Unsubscribe { producer: id, taker: *taker });
+                *piped = PipeSource::new(piped.origin);
                 continue;
             }
             let pause = if piped.is_confirmed { limits::SUBSCRIBE_INTERVAL } else { limits::SUBSCRIBE_RETRY };
             (piped.is_subscribed, piped.told, piped.due) = (true, wanted, now + pause);
-            self.outgoing.say(piped.origin, Parcel::Subscribe { producer: id, taker: *taker, wanted });
+            self.outgoing.say(piped.origin, PipeMessage::Subscribe { producer: id, taker: *taker, wanted });
         }
     }
 
@@ -395,7 +395,7 @@ impl Shard {
             let (Some(origin), id) = (producer.origin(), producer.spec.producer) else { continue };
             for (index, stream) in producer.streams.iter_mut().enumerate() {
                 if stream.keyframes.poll(now) {
-                    let parcel = Parcel::Keyframe { producer: id, taker: *taker, stream: index as u8 };
+                    let parcel = PipeMessage::Keyframe { producer: id, taker: *taker, stream: index as u8 };
                     self.outgoing.say(origin, parcel);
                 }
             }
@@ -403,37 +403,37 @@ impl Shard {
     }
 
     /// Tells the other workers that take a producer how it stands.
-    pub(crate) fn tell_neighbours_state(&mut self, slot: Slot) {
+    pub(crate) fn send_state_to_subscribers(&mut self, slot: Slot) {
         let Some(producer) = self.producers.find(slot) else { return };
-        for Neighbour { worker, taker, .. } in &producer.neighbours {
+        for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
             self.outgoing.say(*worker, producer.state(*taker));
         }
     }
 
     /// Tells the other workers that take a producer of its publisher's clocks, of which one has just been told.
-    pub(crate) fn tell_neighbours_clock(&mut self, slot: Slot, stream: usize) {
+    pub(crate) fn send_clock_to_subscribers(&mut self, slot: Slot, stream: usize) {
         let Some(producer) = self.producers.find(slot) else { return };
         let Some(clock) = producer.streams.get(stream).and_then(|of| clock_of(of, stream)) else { return };
-        for Neighbour { worker, taker, .. } in &producer.neighbours {
+        for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
             self.outgoing.say(*worker, clock(*taker));
         }
     }
 
     /// A producer has been closed: those who took it, or whom it was taken from, need not find out by themselves.
-    pub(crate) fn tell_neighbours_end(&mut self, slot: Slot, producer: &Producer) {
-        for Neighbour { worker, taker, .. } in &producer.neighbours {
-            self.outgoing.say(*worker, Parcel::Gone { taker: *taker });
+    pub(crate) fn send_end_to_subscribers(&mut self, slot: Slot, producer: &Producer) {
+        for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
+            self.outgoing.say(*worker, PipeMessage::Gone { taker: *taker });
         }
         if let Some(origin) = producer.origin() {
             let producer = producer.spec.producer;
-            self.outgoing.say(origin, Parcel::Unsubscribe { producer, taker: slot });
+            self.outgoing.say(origin, PipeMessage::Unsubscribe { producer, taker: slot });
         }
     }
 }
 
 /// What is known of the publisher's clocks, to be told.
-fn clock_of(of: &Stream, stream: usize) -> Option<impl Fn(Slot) -> Parcel + use<>> {
+fn clock_of(of: &Stream, stream: usize) -> Option<impl Fn(Slot) -> PipeMessage + use<>> {
     let (ntp, rtp_timestamp, received_at) = of.sender_report()?;
     let stream = stream as u8;
-    Some(move |taker| Parcel::Clock { taker, stream, received_at, ntp, rtp_timestamp })
+    Some(move |taker| PipeMessage::Clock { taker, stream, received_at, ntp, rtp_timestamp })
 }

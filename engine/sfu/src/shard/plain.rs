@@ -30,23 +30,23 @@ pub struct Plain {
     /// The command that told its peer: tells a repetition from a contradiction.
     connected: Option<ConnectPlainTransport>,
     /// For RTP, and for RTCP if that has no port of its own.
-    rtp: Way,
+    rtp: AddressPair,
     /// For RTCP.
-    rtcp: Option<Way>,
+    rtcp: Option<AddressPair>,
     /// The key we send with.
     key: Option<SrtpKey>,
 }
 
 /// A socket of ours and who is at the other end.
 #[derive(Clone, Copy, Debug)]
-struct Way {
+struct AddressPair {
     local: LocalId,
     /// As the peer is told.
     address: SocketAddr,
     remote: Option<SocketAddr>,
 }
 
-impl Way {
+impl AddressPair {
     fn path(&self) -> Option<Path> {
         Some(Path { local: self.local, remote: self.remote? })
     }
@@ -59,7 +59,7 @@ impl Plain {
         ears: (LocalId, Option<LocalId>),
         rng: &mut Rng,
     ) -> Self {
-        let way = |local, address| Way { local, address, remote: None };
+        let way = |local, address| AddressPair { local, address, remote: None };
         // The first of the two is even, and so not the last there is.
         let next = next_port(address).unwrap_or(address);
         let key = create.srtp.map(|profile| {
@@ -142,8 +142,8 @@ enum Verdict {
 
 /// The sockets of a shard's plain transports, by their number on demand.
 #[derive(Debug, Default)]
-pub struct Ears {
-    ears: Vec<Ear>,
+pub struct PlainSockets {
+    ears: Vec<SocketSlot>,
     orders: VecDeque<SocketOrder>,
     /// Transports that wait for their sockets. Drivers open them at once, so there is one at most.
     opening: Vec<Opening>,
@@ -151,7 +151,7 @@ pub struct Ears {
 
 /// What a socket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ear {
+pub enum SocketSlot {
     /// There is none by this number.
     Free,
     /// The driver has not opened it yet.
@@ -170,7 +170,7 @@ struct Opening {
     rtcp: Option<LocalId>,
 }
 
-impl Ears {
+impl PlainSockets {
     /// What the driver is to open or close.
     pub fn poll_order(&mut self) -> Option<SocketOrder> {
         self.orders.pop_front()
@@ -180,14 +180,15 @@ impl Ears {
     pub fn close(&mut self, ears: impl Iterator<Item = LocalId>) {
         for local in ears {
             self.orders.push_back(SocketOrder::Close { local });
-            self.set(local, Ear::Free);
+            self.set(local, SocketSlot::Free);
         }
     }
 
     /// Closes all sockets. Returns the requests that wait for theirs.
     pub fn close_all(&mut self) -> Vec<RequestId> {
-        let used =
-            |(index, ear): (usize, &Ear)| (*ear != Ear::Free).then_some(LocalId::on_demand(index as u16));
+        let used = |(index, ear): (usize, &SocketSlot)| {
+            (*ear != SocketSlot::Free).then_some(LocalId::on_demand(index as u16))
+        };
         let locals: Vec<LocalId> = self.ears.iter().enumerate().filter_map(used).collect();
         self.close(locals.into_iter());
         self.opening.drain(..).map(|opening| opening.request).collect()
@@ -201,37 +202,37 @@ impl Ears {
     /// The transport that a socket belongs to.
     pub fn owner(&self, local: LocalId) -> Option<Slot> {
         match self.find(local)? {
-            Ear::Rtp(slot) | Ear::Rtcp(slot) => Some(slot),
-            Ear::Free | Ear::Opening => None,
+            SocketSlot::Rtp(slot) | SocketSlot::Rtcp(slot) => Some(slot),
+            SocketSlot::Free | SocketSlot::Opening => None,
         }
     }
 
     /// All sockets by their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (LocalId, Ear)> {
+    pub fn iter(&self) -> impl Iterator<Item = (LocalId, SocketSlot)> {
         self.ears.iter().enumerate().map(|(index, ear)| (LocalId::on_demand(index as u16), *ear))
     }
 
     /// Whether so many more may be opened.
     fn has_room(&self, more: usize) -> bool {
-        self.ears.iter().filter(|ear| **ear != Ear::Free).count() + more <= limits::PLAIN_SOCKETS_MAX
+        self.ears.iter().filter(|ear| **ear != SocketSlot::Free).count() + more <= limits::PLAIN_SOCKETS_MAX
     }
 
     fn reserve(&mut self) -> LocalId {
-        let index = self.ears.iter().position(|ear| *ear == Ear::Free).unwrap_or(self.ears.len());
+        let index = self.ears.iter().position(|ear| *ear == SocketSlot::Free).unwrap_or(self.ears.len());
         let local = LocalId::on_demand(index as u16);
-        self.set(local, Ear::Opening);
+        self.set(local, SocketSlot::Opening);
         local
     }
 
-    fn set(&mut self, local: LocalId, ear: Ear) {
+    fn set(&mut self, local: LocalId, ear: SocketSlot) {
         let Some(index) = local.on_demand_index().map(usize::from) else { return };
         if index >= self.ears.len() {
-            self.ears.resize(index + 1, Ear::Free);
+            self.ears.resize(index + 1, SocketSlot::Free);
         }
         self.ears[index] = ear;
     }
 
-    fn find(&self, local: LocalId) -> Option<Ear> {
+    fn find(&self, local: LocalId) -> Option<SocketSlot> {
         self.ears.get(usize::from(local.on_demand_index()?)).copied()
     }
 }
@@ -295,7 +296,7 @@ impl Shard {
         let Opening { request, create, rtp, rtcp } = opening;
         let ears = [Some(rtp), rtcp].into_iter().flatten();
         let port = opened.map(|address| address.port()).map_err(|error| {
-            ears.clone().for_each(|local| self.ears.set(local, Ear::Free));
+            ears.clone().for_each(|local| self.ears.set(local, SocketSlot::Free));
             no_socket(error, create.family)
         })?;
         let place = self.plain_ip(create.family).ok_or_else(|| no_family(create.family));
@@ -312,9 +313,9 @@ impl Shard {
         let plain = Plain::new(create, SocketAddr::new(ip, port), (rtp, rtcp), &mut self.rng);
         let created = plain.created(request);
         let slot = self.insert_transport(id, router, Link::Plain(Box::new(plain)));
-        self.ears.set(rtp, Ear::Rtp(slot));
+        self.ears.set(rtp, SocketSlot::Rtp(slot));
         if let Some(rtcp) = rtcp {
-            self.ears.set(rtcp, Ear::Rtcp(slot));
+            self.ears.set(rtcp, SocketSlot::Rtcp(slot));
         }
         if let Some(transport) = self.transports.find_mut(slot).filter(|_| is_open) {
             transport.protection = Some(Protection::Open);
@@ -364,7 +365,7 @@ impl Shard {
             let inbound = srtp::Inbound::new(profile, &theirs);
             transport.protection = Some(Protection::Srtp(Srtp { inbound, outbound }));
         }
-        if transport.leg().is_some() {
+        if transport.send_path().is_some() {
             self.begin_to_send(now, slot);
             self.rearm(now, slot);
         }
@@ -380,9 +381,9 @@ impl Shard {
     ) -> Result<(), Discard> {
         let Path { local, remote } = datagram.path;
         let (slot, is_rtcp_port) = match self.ears.find(local) {
-            Some(Ear::Rtp(slot)) => (slot, false),
-            Some(Ear::Rtcp(slot)) => (slot, true),
-            Some(Ear::Free | Ear::Opening) | None => return Err(Discard::PlainStranger),
+            Some(SocketSlot::Rtp(slot)) => (slot, false),
+            Some(SocketSlot::Rtcp(slot)) => (slot, true),
+            Some(SocketSlot::Free | SocketSlot::Opening) | None => return Err(Discard::PlainStranger),
         };
         let plain = self.transports.find(slot).and_then(Transport::plain).ok_or(Discard::PlainStranger)?;
         let verdict = match plain.judge(is_rtcp_port, remote) {

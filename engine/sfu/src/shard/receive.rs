@@ -6,7 +6,7 @@ use crate::ingress::stream::{Apart, Continuity};
 use crate::limits;
 use crate::packet::media_packet::Carried;
 use crate::shard::Shard;
-use crate::transport::{self, Labels, Source, Transport, Twcc};
+use crate::transport::{self, RtpIdentifiers, Source, Transport, Twcc};
 use control::{Counter, Discard, ExtensionKind, Stage};
 use machine::{Datagram, Instant, Tx};
 use rtcp::twcc::Recorder;
@@ -47,7 +47,7 @@ impl Shard {
         let router = transport.router;
         // What came before goes out by the numbers and the structure it came under.
         if transport.sources.find(rtp.ssrc()).is_none() || dependency_descriptor::has_structure(descriptor) {
-            self.give_out(now, tx);
+            self.forward_pending(now, tx);
         }
         let transport = self.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
         let (source, role) = find_source(now, transport, &mut self.producers, &rtp, &labels)?;
@@ -90,9 +90,9 @@ impl Shard {
             return true;
         }
         // What came before goes out by the numbers it came under.
-        self.give_out(now, tx);
+        self.forward_pending(now, tx);
         let Some(producer) = self.producers.find_mut(slot) else { return true };
-        producer.streams[index].begin_anew();
+        producer.streams[index].reset();
         producer.on_new_beginning(index);
         let first = self.reread(place, &kept).ok_or(Discard::RtpTooOld);
         if let Err(discard) = first.and_then(|first| self.accept(now, router, place, &first, tx)) {
@@ -121,24 +121,24 @@ impl Shard {
         tx: &mut impl Tx,
     ) -> Result<(), Discard> {
         if matches!(received.role, Role::Media(_)) {
-            self.hear(now, router, slot, &received.carried);
+            self.on_audio_level(now, router, slot, &received.carried);
         }
         let producer = self.producers.find_mut(slot).ok_or(Discard::RtpUnroutable)?;
         let packet = producer.receive(now, stream, received);
         self.handling.check_trap();
         // Who is among the loudest is for each worker to find out.
-        if !producer.neighbours.is_empty() && matches!(packet, Ok(_) | Err(Discard::NotLoudest)) {
-            producer.hand_over(now, stream, received, tx, &mut self.counters);
+        if !producer.subscribers.is_empty() && matches!(packet, Ok(_) | Err(Discard::NotLoudest)) {
+            producer.send_to_subscribers(now, stream, received, tx, &mut self.counters);
         }
         let has_changed_activity = std::mem::take(&mut producer.has_changed_activity);
         let has_wishes = producer.next_timeout().is_some();
         match &packet {
-            Ok(packet) => self.take_in(now, slot, stream, packet, tx),
-            Err(Discard::ProducerPaused | Discard::NotLoudest) => self.pass_over(now, slot, stream, tx),
+            Ok(packet) => self.enqueue(now, slot, stream, packet, tx),
+            Err(Discard::ProducerPaused | Discard::NotLoudest) => self.skip(now, slot, stream, tx),
             Err(_) => {}
         }
         if has_changed_activity {
-            self.give_out(now, tx);
+            self.forward_pending(now, tx);
             self.retarget_all(now, slot);
         }
         if has_wishes {
@@ -152,7 +152,7 @@ impl Shard {
 #[derive(Default)]
 pub(crate) struct Read<'a> {
     /// For routing.
-    labels: Labels,
+    labels: RtpIdentifiers,
     /// Values that travel on.
     pub(crate) carried: Carried,
     /// The transport-wide number.
@@ -205,7 +205,7 @@ fn find_source(
     transport: &mut Transport,
     producers: &mut Slots<Producer>,
     rtp: &rtp::Packet<'_>,
-    labels: &Labels,
+    labels: &RtpIdentifiers,
 ) -> Result<(Source, Role), Discard> {
     if let Some(source) = transport.sources.find(rtp.ssrc()) {
         let producer = producers.find(source.producer).ok_or(Discard::RtpUnroutable)?;

@@ -100,7 +100,7 @@ impl Shard {
         if !source.is_retransmission {
             let stream = &mut producer.streams[usize::from(source.stream)];
             stream.on_sender_report(received_at, report.ntp(), report.rtp_timestamp());
-            self.tell_neighbours_clock(source.producer, usize::from(source.stream));
+            self.send_clock_to_subscribers(source.producer, usize::from(source.stream));
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Shard {
                 side.estimator.on_rtt(rtt);
             }
         }
-        self.tell_score(now, consumer_slot);
+        self.report_score(now, consumer_slot);
     }
 
     fn on_nack(
@@ -209,7 +209,7 @@ impl Shard {
         if transport.pipe().is_some() {
             return self.ask_origins(now, slot);
         }
-        if transport.leg().is_none() {
+        if transport.send_path().is_none() {
             return; // Keyframes are wanted again when the transport can ask.
         }
         let mut buffer = [0; crate::limits::RTCP_LEN_MAX];
@@ -242,7 +242,7 @@ impl Shard {
     /// Asks the peer for packets of its producers that are missing.
     pub(crate) fn request_repairs(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
         let Some(transport) = self.transports.find_mut(slot) else { return };
-        if transport.leg().is_none() {
+        if transport.send_path().is_none() {
             return;
         }
         let mut buffer = [0; crate::limits::RTCP_LEN_MAX];

@@ -55,7 +55,7 @@ impl Shard {
                 Table::Consumers => (self.consumers.end(), self.consumer_item(cursor.index)),
             };
             if cursor.table == Table::Producers {
-                self.tell_wanted_layers_again(cursor.index);
+                self.forget_reported_layers(cursor.index);
             }
             cursor.index += 1;
             if let Some(item) = item {

@@ -251,7 +251,7 @@ enum Object {
 
 impl Shard {
     /// Answers with the statistics of one object.
-    pub(crate) fn tell_stats(&mut self, request: RequestId, item: Option<StatsItem>) {
+    pub(crate) fn answer_stats(&mut self, request: RequestId, item: Option<StatsItem>) {
         if let Some(item) = item {
             self.events.answer(Event::Stats { request, item });
         }
@@ -397,7 +397,7 @@ impl Shard {
     }
 
     /// The same for a consumer, whose peer has just reported.
-    pub(crate) fn tell_score(&mut self, now: Instant, slot: Slot) {
+    pub(crate) fn report_score(&mut self, now: Instant, slot: Slot) {
         let Some(consumer) = self.consumers.find_mut(slot) else { return };
         if let Some(score) = consumer.counts.quality.news(now) {
             let of = Scored::Consumer { consumer: consumer.spec.consumer };

@@ -10,7 +10,7 @@ use machine::{Instant, Tx, meter};
 
 /// What bandwidth allows a consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Allowance {
+pub enum LayerBudget {
     /// Everything; also where nobody estimates.
     #[default]
     Everything,
@@ -22,7 +22,7 @@ pub enum Allowance {
 
 /// How many consumers want each spatial layer of a producer, and what its publisher was told.
 #[derive(Debug)]
-pub struct Takers {
+pub struct LayerDemand {
     counts: Vec<u32>,
     /// What the publisher begins with, untold.
     initial: u8,
@@ -31,7 +31,7 @@ pub struct Takers {
     unwanted_since: Option<Instant>,
 }
 
-impl Takers {
+impl LayerDemand {
     /// Of a producer with so many spatial layers, at least one. Its publisher begins with all of them. Of audio there is never
     /// anything to tell.
     pub fn new(kind: Kind, layers: u8) -> Self {
@@ -44,7 +44,7 @@ impl Takers {
     }
 
     /// Whoever was told may have forgotten, and begins anew.
-    pub fn forget_told(&mut self) {
+    pub fn forget_reported(&mut self) {
         self.told = self.initial;
         self.unwanted_since = None;
     }
@@ -115,13 +115,13 @@ impl Shard {
         }
         consumer.update_ceiling(producer);
         let (old, new) = consumer.replace_wanted(producer);
-        producer.takers.replace(old, new);
+        producer.layer_demand.replace(old, new);
         let can_send =
-            self.transports.find(consumer.transport).is_some_and(|transport| transport.leg().is_some());
+            self.transports.find(consumer.transport).is_some_and(|transport| transport.send_path().is_some());
         if let Some(stream) = consumer.stream_missed(producer).filter(|_| can_send && !producer.paused) {
             producer.streams[stream].keyframes.want();
         }
-        let waits = !consumer.paused && !producer.paused && consumer.allowance == Allowance::Nothing;
+        let waits = !consumer.paused && !producer.paused && consumer.layer_budget == LayerBudget::Nothing;
         let (receiving, producer) = (consumer.transport, consumer.producer);
         self.rearm_producer(producer);
         if waits {
@@ -139,14 +139,14 @@ impl Shard {
     }
 
     /// Tells the controller which layers of this transport's producers have takers, where that is news.
-    pub(crate) fn tell_wanted_layers(&mut self, now: Instant, slot: Slot) {
+    pub(crate) fn report_wanted_layers(&mut self, now: Instant, slot: Slot) {
         let Some(transport) = self.transports.find(slot) else { return };
         meter::charge(transport.producers.len(), 50);
         for producer in &transport.producers {
             let producer = self.producers.find_mut(*producer);
             // Where it comes from that is told, of all workers together.
-            let Some(producer) = producer.filter(|producer| producer.piped.is_none()) else { continue };
-            if let Some(spatial) = producer.takers.poll(now) {
+            let Some(producer) = producer.filter(|producer| producer.pipe_source.is_none()) else { continue };
+            if let Some(spatial) = producer.layer_demand.poll(now) {
                 let producer = producer.spec.producer;
                 self.events.tell(Event::LayersWanted { producer, spatial });
             }
@@ -154,11 +154,11 @@ impl Shard {
     }
 
     /// A controller that asks for everything has not heard, or not kept, which layers have takers.
-    pub(crate) fn tell_wanted_layers_again(&mut self, index: u32) {
+    pub(crate) fn forget_reported_layers(&mut self, index: u32) {
         let Some(slot) = self.producers.slot_at(index) else { return };
         let Some(producer) = self.producers.find_mut(slot) else { return };
-        producer.takers.forget_told();
-        if let Some(at) = producer.takers.next_timeout() {
+        producer.layer_demand.forget_reported();
+        if let Some(at) = producer.layer_demand.next_timeout() {
             self.deadlines.hasten(producer.transport.index(), at);
         }
     }
@@ -216,11 +216,11 @@ impl Shard {
     /// A consumer is being closed: it wants nothing any more.
     pub(crate) fn withdraw(&mut self, consumer: &mut Consumer) {
         let Some(producer) = self.producers.find_mut(consumer.producer) else { return };
-        producer.takers.replace(consumer.take_wanted(), 0);
-        if producer.consumers.is_empty() && producer.neighbours.is_empty() {
+        producer.layer_demand.replace(consumer.take_wanted(), 0);
+        if producer.consumers.is_empty() && producer.subscribers.is_empty() {
             producer.forget_keyframes();
         }
-        let told = producer.takers.next_timeout().into_iter().chain(producer.next_word_to_origin());
+        let told = producer.layer_demand.next_timeout().into_iter().chain(producer.next_message_to_origin());
         if let Some(at) = told.min() {
             self.deadlines.hasten(producer.transport.index(), at);
         }
@@ -247,56 +247,56 @@ mod tests {
 
     #[test]
     fn layers_with_takers_are_told_at_once_and_those_without_after_a_while() {
-        let mut takers = Takers::new(Kind::Video, 3);
-        takers.replace(0, 0b001);
-        assert_eq!(takers.poll(at(0)), None);
-        assert_eq!(takers.poll(at(1_999)), None);
-        assert_eq!(takers.poll(at(2_000)), Some(0b001), "the publisher began with all three");
-        takers.replace(0, 0b111);
-        assert_eq!(takers.poll(at(3_000)), Some(0b111));
-        takers.replace(0b111, 0);
-        assert_eq!(takers.poll(at(4_000)), None);
-        takers.replace(0, 0b111);
-        assert_eq!(takers.next_timeout(), None, "back in time");
-        takers.replace(0b111, 0);
-        takers.replace(0b001, 0);
-        assert_eq!(takers.next_timeout(), Some(Instant::EPOCH), "to be dated");
-        assert_eq!(takers.poll(at(6_000)), None);
-        assert_eq!(takers.next_timeout(), Some(at(8_000)));
-        assert_eq!(takers.poll(at(8_000)), Some(0));
-        assert_eq!(takers.poll(at(9_000)), None);
+        let mut layer_demand = LayerDemand::new(Kind::Video, 3);
+        layer_demand.replace(0, 0b001);
+        assert_eq!(layer_demand.poll(at(0)), None);
+        assert_eq!(layer_demand.poll(at(1_999)), None);
+        assert_eq!(layer_demand.poll(at(2_000)), Some(0b001), "the publisher began with all three");
+        layer_demand.replace(0, 0b111);
+        assert_eq!(layer_demand.poll(at(3_000)), Some(0b111));
+        layer_demand.replace(0b111, 0);
+        assert_eq!(layer_demand.poll(at(4_000)), None);
+        layer_demand.replace(0, 0b111);
+        assert_eq!(layer_demand.next_timeout(), None, "back in time");
+        layer_demand.replace(0b111, 0);
+        layer_demand.replace(0b001, 0);
+        assert_eq!(layer_demand.next_timeout(), Some(Instant::EPOCH), "to be dated");
+        assert_eq!(layer_demand.poll(at(6_000)), None);
+        assert_eq!(layer_demand.next_timeout(), Some(at(8_000)));
+        assert_eq!(layer_demand.poll(at(8_000)), Some(0));
+        assert_eq!(layer_demand.poll(at(9_000)), None);
     }
 
     #[test]
     fn a_layer_goes_only_a_while_after_another_has_come_for_it() {
-        let mut takers = Takers::new(Kind::Video, 3);
-        takers.replace(0, 0b001);
-        assert_eq!(takers.poll(at(0)), None);
-        assert_eq!(takers.poll(at(2_000)), Some(0b001));
-        takers.replace(0b001, 0b100);
+        let mut layer_demand = LayerDemand::new(Kind::Video, 3);
+        layer_demand.replace(0, 0b001);
+        assert_eq!(layer_demand.poll(at(0)), None);
+        assert_eq!(layer_demand.poll(at(2_000)), Some(0b001));
+        layer_demand.replace(0b001, 0b100);
         assert_eq!(
-            takers.poll(at(3_000)),
+            layer_demand.poll(at(3_000)),
             Some(0b101),
             "the small one is watched until the large one is here"
         );
-        assert_eq!(takers.next_timeout(), Some(at(5_000)));
-        assert_eq!(takers.poll(at(4_999)), None);
-        assert_eq!(takers.poll(at(5_000)), Some(0b100));
-        assert_eq!(takers.next_timeout(), None);
+        assert_eq!(layer_demand.next_timeout(), Some(at(5_000)));
+        assert_eq!(layer_demand.poll(at(4_999)), None);
+        assert_eq!(layer_demand.poll(at(5_000)), Some(0b100));
+        assert_eq!(layer_demand.next_timeout(), None);
     }
 
     #[test]
     fn who_begins_anew_is_told_again() {
-        let mut takers = Takers::new(Kind::Video, 2);
-        takers.replace(0, 0b10);
-        assert_eq!(takers.poll(at(0)), None);
-        assert_eq!(takers.poll(at(2_000)), Some(0b10));
-        takers.forget_told();
-        assert_eq!(takers.next_timeout(), Some(Instant::EPOCH), "to be dated");
-        assert_eq!(takers.poll(at(3_000)), None);
-        assert_eq!(takers.poll(at(5_000)), Some(0b10));
-        let mut audio = Takers::new(Kind::Audio, 1);
-        audio.forget_told();
+        let mut layer_demand = LayerDemand::new(Kind::Video, 2);
+        layer_demand.replace(0, 0b10);
+        assert_eq!(layer_demand.poll(at(0)), None);
+        assert_eq!(layer_demand.poll(at(2_000)), Some(0b10));
+        layer_demand.forget_reported();
+        assert_eq!(layer_demand.next_timeout(), Some(Instant::EPOCH), "to be dated");
+        assert_eq!(layer_demand.poll(at(3_000)), None);
+        assert_eq!(layer_demand.poll(at(5_000)), Some(0b10));
+        let mut audio = LayerDemand::new(Kind::Audio, 1);
+        audio.forget_reported();
         assert_eq!(audio.next_timeout(), None);
     }
 

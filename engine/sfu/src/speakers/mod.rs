@@ -129,7 +129,7 @@ impl Shard {
     }
 
     /// A packet of a producer has come; if it carries a level, the router's observer hears it.
-    pub(crate) fn hear(&mut self, now: Instant, router: Slot, producer: Slot, carried: &Carried) {
+    pub(crate) fn on_audio_level(&mut self, now: Instant, router: Slot, producer: Slot, carried: &Carried) {
         let Some(speakers) = self.routers.find_mut(router).and_then(|router| router.speakers.as_mut()) else {
             return;
         };
@@ -163,7 +163,7 @@ impl Shard {
     }
 
     /// A producer is paused: it has no voice and no place until it is heard again.
-    pub(crate) fn lose_voice(&mut self, router: Slot, producer: Slot) {
+    pub(crate) fn reset_audio_level(&mut self, router: Slot, producer: Slot) {
         let Some(found) = self.producers.find_mut(producer) else { return };
         (found.is_voice, found.is_held_back) = (false, false);
         found.voice = Voice::new();

@@ -5,7 +5,7 @@ pub mod protection;
 
 use crate::bandwidth::sender::{Bitrates, SendSide};
 use crate::base::slots::{Slot, Slots};
-use crate::egress::writer::{Egress, Leg};
+use crate::egress::writer::{Egress, SendPath};
 use crate::ingress::producer::{Producer, Role};
 use crate::limits;
 use crate::packet::media_packet::ExtensionMap;
@@ -231,7 +231,7 @@ impl Transport {
 
     /// Whether something can be asked of whoever the tracks received here come from.
     pub fn can_ask(&self) -> bool {
-        self.leg().is_some() || self.pipe().is_some()
+        self.send_path().is_some() || self.pipe().is_some()
     }
 
     /// The way to the peer; `None` until it is known.
@@ -253,12 +253,12 @@ impl Transport {
     }
 
     /// Where and how to send media; `None` until the way is known and the keys are there.
-    pub fn leg(&self) -> Option<Leg<'_>> {
+    pub fn send_path(&self) -> Option<SendPath<'_>> {
         let outbound = self.protection.as_ref()?.outbound();
-        Some(Leg { flow: self.flow(), path: self.path()?, outbound })
+        Some(SendPath { flow: self.flow(), path: self.path()?, outbound })
     }
 
-    /// [`leg`](Self::leg), with all that sending media changes. `None` until the way is known and the keys are there.
+    /// [`send_path`](Self::send_path), with all that sending media changes. `None` until the way is known and the keys are there.
     pub fn egress<'a, T: Tx>(
         &'a mut self,
         now: Instant,
@@ -267,7 +267,7 @@ impl Transport {
     ) -> Option<Egress<'a, T>> {
         let (flow, path) = (self.flow(), self.path()?);
         let outbound = self.protection.as_ref()?.outbound();
-        let leg = Leg { flow, path, outbound };
+        let leg = SendPath { flow, path, outbound };
         Some(Egress {
             now,
             leg,
@@ -336,7 +336,7 @@ pub struct Sources {
 
 /// What the header of an unknown SSRC says of itself.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Labels {
+pub struct RtpIdentifiers {
     /// MID (RFC 9143).
     pub mid: Option<Mid>,
     /// RtpStreamId (RFC 8852).
@@ -397,7 +397,7 @@ pub fn learn(
     of_transport: &[Slot],
     producers: &mut Slots<Producer>,
     rtp: &rtp::Packet<'_>,
-    labels: &Labels,
+    labels: &RtpIdentifiers,
     is_plain: bool,
 ) -> Result<(Source, Role), Discard> {
     let (ssrc, pt) = (rtp.ssrc(), rtp.pt());
@@ -453,7 +453,7 @@ fn find_producer(
     of_transport: &[Slot],
     producers: &Slots<Producer>,
     pt: Pt,
-    labels: &Labels,
+    labels: &RtpIdentifiers,
 ) -> Option<Slot> {
     let of_transport = || of_transport.iter().filter_map(|slot| Some((*slot, producers.find(*slot)?)));
     if let Some(mid) = labels.mid {

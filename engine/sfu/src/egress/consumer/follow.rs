@@ -8,7 +8,7 @@ use crate::ingress::producer::Producer;
 use crate::ingress::stream::Stream;
 use crate::limits;
 use crate::packet::media_packet::MediaPacket;
-use crate::shard::targets::Allowance;
+use crate::shard::targets::LayerBudget;
 use control::Codec;
 use machine::{Tx, meter};
 use rtp::dependency_descriptor::{self, FrameNumber};
@@ -99,7 +99,7 @@ impl Consumer {
 
     /// Whether to follow an encoding from its keyframe on: the best there is; or, rather than show nothing, any that is not too much.
     fn may_begin(&self, index: usize, producer: &Producer) -> bool {
-        if self.allowance == Allowance::Nothing {
+        if self.layer_budget == LayerBudget::Nothing {
             return false;
         }
         let wanted = usize::from(self.ceiling(producer).spatial);
@@ -142,7 +142,7 @@ impl Consumer {
     }
 
     fn catch_up(&mut self, behind: SeqNo, stream: &Stream, source: Source, out: &mut Egress<'_, impl Tx>) {
-        let newest = stream.given_out().unwrap_or(behind);
+        let newest = stream.forwarded_up_to().unwrap_or(behind);
         meter::apart(limits::WORK_PER_CATCH_UP, || {
             for seq in behind.0 + 1..=newest.0 {
                 meter::charge(1, 500);

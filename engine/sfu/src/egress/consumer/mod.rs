@@ -11,13 +11,13 @@ use crate::base::emodel::mouth_to_ear;
 use crate::base::slots::Slot;
 use crate::egress::rewrite::Rewriter;
 use crate::egress::selector::Selector;
-use crate::egress::writer::Stamps;
+use crate::egress::writer::SendExtensions;
 use crate::ingress::producer::Producer;
 use crate::ingress::stream::Stream;
 use crate::limits;
 use crate::packet::media_packet::{Carried, MediaPacket};
 use crate::shard::stats::ConsumerCounts;
-use crate::shard::targets::{Allowance, lower};
+use crate::shard::targets::{LayerBudget, lower};
 use control::{Codec, Consume, Extension, ExtensionKind, Kind, Layers, PlayoutDelay};
 use insert::Inserted;
 use machine::{Instant, Rng};
@@ -48,12 +48,12 @@ pub struct Consumer {
     /// What is counted of it.
     pub counts: ConsumerCounts,
     /// What the transport's bandwidth allows it.
-    pub allowance: Allowance,
+    pub layer_budget: LayerBudget,
     /// When that was changed.
     pub steadiness: Steadiness,
     /// What it is to a pacer.
     class: Class,
-    stamps: Stamps,
+    send_extensions: SendExtensions,
     /// What its packets say of the playout delay instead of what the publisher's say.
     playout_delay: Option<[u8; 3]>,
     selector: Selector,
@@ -132,10 +132,10 @@ impl Consumer {
             priority: spec.priority,
             ignores_dtx: false,
             counts: ConsumerCounts::new(),
-            allowance: Allowance::default(),
+            layer_budget: LayerBudget::default(),
             steadiness: Steadiness::default(),
             class: if producer.kind() == Kind::Audio { Class::Audio } else { Class::Video },
-            stamps: Stamps::of(&spec),
+            send_extensions: SendExtensions::of(&spec),
             playout_delay: None,
             selector: Selector::new(Layers::default()),
             rewriter: Rewriter::new(rng, clock_rate_hz),
@@ -178,7 +178,7 @@ impl Consumer {
             let [min, max] = [min_ms, max_ms].map(|ms| Duration::from_millis(ms.into()));
             rtp::ext::playout_delay::write(rtp::ext::playout_delay::PlayoutDelay { min, max })
         });
-        if value != self.playout_delay && self.packet_count > 0 && !self.stamps.may_vary() {
+        if value != self.playout_delay && self.packet_count > 0 && !self.send_extensions.may_vary() {
             return Err(
                 "the playout delay of a consumer without RTX is set before its first packet".to_owned()
             );
@@ -193,7 +193,7 @@ impl Consumer {
     }
 
     /// The highest layers it is to be sent, bandwidth permitting.
-    pub fn wish(&self, producer: &Producer) -> Layers {
+    pub fn target_layers(&self, producer: &Producer) -> Layers {
         let there =
             Layers { spatial: producer.spatial_layers() - 1, temporal: limits::TEMPORAL_LAYERS_MAX - 1 };
         self.preferred_layers.map_or(there, |preferred| Layers {
@@ -204,11 +204,11 @@ impl Consumer {
 
     /// The highest layers it may be sent, of those the producer has.
     pub fn ceiling(&self, producer: &Producer) -> Layers {
-        let wanted = self.wish(producer);
-        match self.allowance {
-            Allowance::Everything => wanted,
-            Allowance::UpTo(allowed) => lower(wanted, allowed),
-            Allowance::Nothing => Layers::default(),
+        let wanted = self.target_layers(producer);
+        match self.layer_budget {
+            LayerBudget::Everything => wanted,
+            LayerBudget::UpTo(allowed) => lower(wanted, allowed),
+            LayerBudget::Nothing => Layers::default(),
         }
     }
 
@@ -218,7 +218,7 @@ impl Consumer {
         // Of simulcast the spatial layer is the encoding, which has one layer inside.
         let spatial = if producer.streams.len() > 1 { 0 } else { ceiling.spatial };
         self.selector.set_ceiling(Layers { spatial, temporal: ceiling.temporal });
-        if self.allowance == Allowance::Nothing {
+        if self.layer_budget == LayerBudget::Nothing {
             self.rewriter.pause();
         }
     }
@@ -248,7 +248,7 @@ impl Consumer {
 
     /// The encoding it should be following and is not, if it is to be sent anything.
     pub fn stream_missed(&self, producer: &Producer) -> Option<usize> {
-        if self.paused || self.allowance == Allowance::Nothing {
+        if self.paused || self.layer_budget == LayerBudget::Nothing {
             return None;
         }
         let best = producer.best_stream(usize::from(self.ceiling(producer).spatial));
@@ -285,12 +285,12 @@ impl Consumer {
 
     /// Neither paused, nor without any bandwidth.
     pub fn is_sending(&self) -> bool {
-        !self.paused && self.allowance != Allowance::Nothing
+        !self.paused && self.layer_budget != LayerBudget::Nothing
     }
 
     /// Whether its packets carry transport-wide numbers.
     pub fn is_numbered(&self) -> bool {
-        self.stamps.has_number()
+        self.send_extensions.has_number()
     }
 
     /// The peer's reception report on this consumer; the round trip, if it shows one.

@@ -44,7 +44,7 @@ impl Consumer {
             return false;
         };
         self.resent.note(out.now, seq);
-        if self.stamps.may_vary() && !self.has_rtx(&packet) {
+        if self.send_extensions.may_vary() && !self.has_rtx(&packet) {
             // It was not negotiated, and its header has numbers of its own: sent again it would be another packet under the same index.
             return false;
         }
@@ -103,7 +103,10 @@ impl Consumer {
     /// Whether it has a stream for packets that only fill a probe.
     pub fn can_pad(&self) -> bool {
         let has_rtx = self.payload_types.iter().any(|(_, types)| types.rtx.is_some());
-        self.stamps.has_number() && self.spec.rtx_ssrc.is_some() && has_rtx && self.class == Class::Video
+        self.send_extensions.has_number()
+            && self.spec.rtx_ssrc.is_some()
+            && has_rtx
+            && self.class == Class::Video
     }
 
     /// Sends a packet of nothing but padding on the stream of retransmissions, where receivers drop it. False if it cannot, or if the batch is
@@ -115,7 +118,7 @@ impl Consumer {
         let timestamp = self.rewriter.latest().map_or(0, |numbering| numbering.timestamp(0));
         let header = Header { pt, marker: false, seq: seq.seq(), timestamp, ssrc };
         let mut extensions = self.labels();
-        out.stamp(&self.stamps, &mut extensions);
+        out.stamp(&self.send_extensions, &mut extensions);
         let written = write_padding(&header, seq.roc(), &extensions, out);
         out.is_numbered = false;
         let Some(len) = written else {

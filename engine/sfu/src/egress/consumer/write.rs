@@ -53,7 +53,7 @@ impl Consumer {
         let extensions = self.extensions(packet, numbering, out);
         let patch = Patch::of(packet, numbering);
         // One that is sent again under the same number has to be the same, and knows of no padding.
-        let body = if self.stamps.may_vary() { packet.padded } else { packet.payload };
+        let body = if self.send_extensions.may_vary() { packet.padded } else { packet.payload };
         let body = Body { bytes: body, is_padded: body.len() > packet.payload.len() };
         if let Some(len) = write_patched(header, seq.roc(), &extensions, body, patch, out) {
             out.counters.count(Counter::RtpOut);
@@ -106,7 +106,7 @@ impl Consumer {
         }
         let header = Header { marker: false, ..self.header(packet, media, hole, numbering) };
         let mut extensions = self.labels();
-        out.stamp(&self.stamps, &mut extensions);
+        out.stamp(&self.send_extensions, &mut extensions);
         match write(&header, hole.roc(), &extensions, Body::plain(&[]), out) {
             Some(len) => {
                 out.counters.count(Counter::RtpOut);
@@ -169,7 +169,7 @@ impl Consumer {
                 }
             }
         }
-        out.stamp(&self.stamps, &mut extensions);
+        out.stamp(&self.send_extensions, &mut extensions);
         extensions
     }
 }
