@@ -154,10 +154,6 @@ pub const GATHER_MAX: Duration = Duration::from_micros(200);
 /// How far apart packets of a frame usually are at most, for the rest of one to be waited for: those of a sender that spreads them come too late.
 pub const GATHER_DISTANCE_MAX: Duration = Duration::from_micros(50);
 
-/// Packets of padding that are written in one go: those of a whole probe cluster, each as long as padding can be. What is due beyond waits for
-/// the pacer's next turn.
-pub const PADDING_PACKETS_MAX: usize = crate::bandwidth::limits::PROBE_BYTES_MAX as usize / 255 + 1;
-
 /// Parameter sets of H.264 that a stream keeps: encoders have one or two of each kind. Those beyond are not kept, and a consumer begins where the
 /// encoder sends them itself.
 pub const PARAMETER_SETS_MAX: usize = 8;

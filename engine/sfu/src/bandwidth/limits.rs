@@ -69,3 +69,7 @@ pub const HOLD_TIME: Duration = Duration::from_secs(10);
 
 /// … and that one not before.
 pub const RAISE_WAIT: Duration = Duration::from_secs(2);
+
+/// Packets of padding that are written in one go: those of a whole probe cluster, each as long as padding can be. What is due beyond waits for
+/// the pacer's next turn.
+pub const PADDING_PACKETS_MAX: usize = PROBE_BYTES_MAX as usize / 255 + 1;

@@ -23,5 +23,5 @@ pub(crate) mod sender;
 
 pub use allocator::{Allocated, Allocator, Certainty, Demand, LAYERS_MAX, Prefer, Rates, Steadiness};
 pub use estimator::{Bounds, Estimator, Purpose};
+pub use history::ClusterId;
 pub use pacer::{Class, Offer, Pacer};
-pub use probe::ClusterId;

@@ -2,24 +2,14 @@
 
 use crate::bandwidth::sender::{SendSide, Waiting};
 use crate::bandwidth::{Class, Purpose};
-use crate::shard::stats::Amount;
-use crate::transport::protection::Outbound;
+use crate::base::traffic::Amount;
+use crate::transport::Transport;
+use crate::transport::send_path::SendPath;
 use control::{CodecParameters, Consume, Counters, ExtensionKind};
-use machine::{Flow, Instant, Path, Tx};
+use machine::{Instant, Tx};
 use rtp::ext::abs_send_time::{self, AbsSendTime};
 use rtp::ext::transport_cc;
 use rtp::{ExtId, Extensions, Header};
-
-/// Where a transport's packets go, and how they are protected: borrowed from the transport for one fan-out.
-#[derive(Clone, Copy, Debug)]
-pub struct SendPath<'a> {
-    /// Groups the transport's datagrams in the send batch.
-    pub flow: Flow,
-    /// The selected pair.
-    pub path: Path,
-    /// How they are protected.
-    pub outbound: Outbound<'a>,
-}
 
 /// Where the packets of one consumer go, for as long as one thing is done.
 #[derive(Debug)]
@@ -40,7 +30,28 @@ pub struct Egress<'a, T> {
     pub sent: &'a mut Amount,
 }
 
-impl<T: Tx> Egress<'_, T> {
+impl<'a, T: Tx> Egress<'a, T> {
+    /// The way out of a transport. `None` until the way is known and the keys are there.
+    pub fn of(
+        transport: &'a mut Transport,
+        now: Instant,
+        tx: &'a mut T,
+        counters: &'a mut Counters,
+    ) -> Option<Self> {
+        let (flow, path) = (transport.flow(), transport.path()?);
+        let outbound = transport.protection.as_ref()?.outbound();
+        let leg = SendPath { flow, path, outbound };
+        Some(Self {
+            now,
+            leg,
+            send_side: transport.send_side.as_deref_mut(),
+            is_numbered: false,
+            tx,
+            counters,
+            sent: &mut transport.traffic.sent,
+        })
+    }
+
     /// Whether a packet may be written now; otherwise it waits for its turn, or is dropped.
     pub fn admit(&mut self, class: Class, payload_len: usize, waiting: Waiting) -> bool {
         let Some(side) = self.send_side.as_deref_mut() else { return true };

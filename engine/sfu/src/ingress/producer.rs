@@ -1,14 +1,17 @@
 //! A producer: one track that a peer sends, and who receives it.
 
 use crate::base::slots::Slot;
+use crate::ingress::layer_demand::LayerDemand;
 use crate::ingress::stream::Stream;
 use crate::limits;
 use crate::packet::frame::parse_frame;
-use crate::packet::media_packet::{Carried, Marker, MediaPacket};
+use crate::packet::media_packet::{Marker, MediaPacket};
 use crate::packet::picture::PictureNumbers;
-use crate::shard::pipe::{PipeSource, PipeSubscriber};
-use crate::shard::targets::LayerDemand;
-use crate::speakers::Voice;
+use crate::packet::received::Received;
+use crate::packet::received::Role;
+use crate::pipe::subscription::PipeSource;
+use crate::pipe::subscription::PipeSubscriber;
+use crate::speakers::voice::Voice;
 use control::{Codec, CodecParameters, ContentHint, Discard, Kind, Produce};
 use machine::{Instant, WorkerId};
 use rtp::{Mid, Pt, Rid, Ssrc};
@@ -46,30 +49,6 @@ pub struct Producer {
     pub has_changed_activity: bool,
     /// Counts FIRs, as each new one must (RFC 5104 §4.3.1.2).
     pub fir_seq: u8,
-}
-
-/// What a payload type means to a producer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Media of the codec with this index.
-    Media(u8),
-    /// Retransmissions (RFC 4588) of it.
-    Retransmission(u8),
-}
-
-/// An authenticated packet of a producer, with its header understood.
-#[derive(Clone, Copy, Debug)]
-pub struct Received<'a> {
-    /// The view over the decrypted packet.
-    pub rtp: rtp::Packet<'a>,
-    /// Media or retransmission, and of which codec.
-    pub role: Role,
-    /// The extension values that travel on.
-    pub carried: Carried,
-    /// The dependency descriptor; empty where there is none.
-    pub descriptor: &'a [u8],
-    /// When the kernel received it.
-    pub received_at: Instant,
 }
 
 impl Producer {
@@ -169,6 +148,25 @@ impl Producer {
         })
     }
 
+    /// The worker it comes from, if it is another.
+    pub fn origin(&self) -> Option<WorkerId> {
+        self.pipe_source.as_ref().map(|piped| piped.origin)
+    }
+
+    /// Whether anybody here takes it. Sound is also listened to for who speaks.
+    pub fn is_taken(&self) -> bool {
+        !self.consumers.is_empty() || self.kind() == Kind::Audio
+    }
+
+    /// When to tell the worker it comes from something, if it comes from another.
+    pub fn next_message_to_origin(&self) -> Option<Instant> {
+        let piped = self.pipe_source.as_ref()?;
+        let is_taken = self.is_taken();
+        let keyframes = self.streams.iter().filter_map(|stream| stream.keyframes.next_timeout());
+        let keyframes = keyframes.filter(|_| is_taken);
+        keyframes.chain(piped.next_timeout(is_taken, self.layer_demand.wanted())).min()
+    }
+
     /// When there is next something to ask of the publisher: a packet, or a keyframe; or to tell the worker it comes from.
     pub fn next_timeout(&self) -> Option<Instant> {
         if self.pipe_source.is_some() {
@@ -265,4 +263,9 @@ impl Producer {
             self.has_changed_activity |= fell_silent;
         }
     }
+}
+
+/// Whether its streams can be told apart by more than their payload types.
+pub fn has_labels(produce: &Produce) -> bool {
+    produce.mid.is_some() || produce.encodings.iter().all(|encoding| encoding.ssrc.is_some())
 }

@@ -1,6 +1,10 @@
 //! One received RTP stream of a producer: order, loss, repair, its sender's clock, and its cache.
 
+use crate::base::clock::ClockPoint;
+use crate::base::clock::ntp_span;
+use crate::base::clock::ticks;
 use crate::base::window::{Novelty, SequenceWindow};
+use crate::ingress::counts::StreamCounts;
 use crate::ingress::keyframe::KeyframeGovernor;
 use crate::ingress::layer_rates::LayerRates;
 use crate::ingress::nack::NackGenerator;
@@ -10,7 +14,6 @@ use crate::packet::frame::parse_frame;
 use crate::packet::media_packet::MediaPacket;
 use crate::packet::parameter_sets::{ParameterSets, may_hold_sets};
 use crate::packet::picture::PictureNumbers;
-use crate::shard::stats::StreamCounts;
 use control::{Codec, Discard, Kind, Layers};
 use machine::{Instant, meter};
 use rtcp::ReportBlock;
@@ -131,15 +134,6 @@ impl Burst {
             self.usual = (self.usual * 7 + distance.min(limits::GATHER_DISTANCE_MAX * 4)) / 8;
         }
     }
-}
-
-/// A point on both of a publisher's clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockPoint {
-    /// The publisher's wall clock.
-    pub ntp: NtpTime,
-    /// Its RTP clock for this stream, at the same moment.
-    pub rtp_timestamp: u32,
 }
 
 impl Stream {
@@ -629,16 +623,6 @@ impl Stream {
     pub fn clock_rate_hz(&self) -> u32 {
         self.clock_rate_hz
     }
-}
-
-/// RTP clock ticks in `span`, modulo 2³² as timestamps are.
-pub fn ticks(span: Duration, clock_rate_hz: u32) -> u32 {
-    (span.as_nanos() * u128::from(clock_rate_hz) / 1_000_000_000) as u32
-}
-
-/// `span` in units of 2⁻³² s.
-fn ntp_span(span: Duration) -> u64 {
-    ((span.as_nanos() << 32) / 1_000_000_000) as u64
 }
 
 #[cfg(test)]

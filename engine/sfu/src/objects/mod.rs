@@ -1,3 +1,4 @@
 //! The objects of a shard.
 
+pub mod plain_sockets;
 pub mod router;

@@ -1,7 +1,7 @@
 //! A router: the media of one room.
 
 use crate::base::slots::Slot;
-use crate::speakers::Speakers;
+use crate::speakers::observer::Speakers;
 use control::{AppData, RouterId};
 use machine::Instant;
 

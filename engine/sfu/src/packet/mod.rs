@@ -5,3 +5,4 @@ pub mod frame;
 pub mod media_packet;
 pub mod parameter_sets;
 pub mod picture;
+pub mod received;

@@ -6,10 +6,11 @@ use crate::bandwidth::sender::{Bitrates, SendSide};
 use crate::bandwidth::{Allocator, Certainty, Demand, LAYERS_MAX, Prefer, Rates};
 use crate::base::slots::Slot;
 use crate::egress::consumer::Consumer;
+use crate::egress::layer_budget::LayerBudget;
+use crate::egress::writer::Egress;
 use crate::ingress::producer::Producer;
 use crate::limits;
 use crate::shard::Shard;
-use crate::shard::targets::LayerBudget;
 use crate::transport::Transport;
 use control::{ContentHint, Discard, Kind, Layers, TransportId};
 use machine::{Instant, Tx, meter};
@@ -102,7 +103,7 @@ impl Shard {
             };
             let Some(producer) = self.producers.find(consumer.producer) else { continue };
             if consumer.is_sending()
-                && let Some(out) = &mut transport.egress(now, tx, &mut self.counters)
+                && let Some(out) = &mut Egress::of(transport, now, tx, &mut self.counters)
             {
                 consumer.release(waiting, producer, out);
             }
@@ -128,8 +129,8 @@ impl Shard {
         let Some(consumer) = able.and_then(|(_, consumer)| self.consumers.find_mut(*consumer)) else {
             return;
         };
-        let Some(out) = &mut transport.egress(now, tx, &mut self.counters) else { return };
-        for _ in 0..limits::PADDING_PACKETS_MAX {
+        let Some(out) = &mut Egress::of(transport, now, tx, &mut self.counters) else { return };
+        for _ in 0..crate::bandwidth::limits::PADDING_PACKETS_MAX {
             if !out.padding_due() || !consumer.pad(out) {
                 break;
             }

@@ -3,27 +3,33 @@
 use crate::bandwidth::sender::{Bitrates, SendSide};
 use crate::base::slots::Slot;
 use crate::egress::consumer::Consumer;
+use crate::egress::layer_budget::LayerBudget;
 use crate::ingress::producer::Producer;
-use crate::ingress::stream::Stream;
+use crate::ingress::producer::has_labels;
 use crate::limits;
 use crate::objects::router::Router;
 use crate::shard::Shard;
-use crate::shard::pipe::Pipe;
-use crate::shard::plain;
-use crate::shard::targets::LayerBudget;
-use crate::transport::{Link, Source, Transport, WebRtc};
+use crate::shard::refusal::Refused;
+use crate::shard::refusal::check_limit;
+use crate::shard::refusal::invalid;
+use crate::shard::refusal::not_found;
+use crate::shard::refusal::same_or_exists;
+use crate::shard::validate::check_consume;
+use crate::shard::validate::check_observer;
+use crate::shard::validate::check_payload_types;
+use crate::shard::validate::check_playout_delay;
+use crate::shard::validate::check_produce;
+use crate::shard::validate::signaled_ssrcs;
+use crate::transport::pipe::Pipe;
+use crate::transport::sources::SsrcMeaning;
+use crate::transport::{Link, Transport, WebRtc};
 use control::{
-    AppData, AudioObserver, Closed, CodecParameters, Command, Consume, ConsumerId, Counter, CreateTransport,
-    Event, Kind, PlayoutDelay, Produce, ProducerId, Refusal, Request, RequestId, RouterId, Stage, StatsOf,
-    Text, TransportId,
+    AppData, Closed, CodecParameters, Command, Consume, ConsumerId, Counter, CreateTransport, Event, Kind,
+    Produce, ProducerId, Request, RequestId, RouterId, Stage, StatsOf, Text, TransportId,
 };
 use dtls::Fingerprint;
 use machine::{Instant, Tx};
-use rtp::{Mid, Rid, Ssrc};
-use std::collections::BTreeSet;
-
-/// Why a request is refused, for programs and for people.
-pub(crate) type Refused = (Refusal, String);
+use rtp::Ssrc;
 
 impl Shard {
     pub(crate) fn on_request(&mut self, now: Instant, request: Request, tx: &mut impl Tx) {
@@ -269,7 +275,7 @@ impl Shard {
         check_limit(count, limits::PRODUCERS_PER_TRANSPORT_MAX, "producers of a transport")?;
         if transport.plain().is_some() {
             let others = transport.producers.iter().filter_map(|slot| self.producers.find(*slot));
-            plain::check_payload_types(&produce, others)?;
+            check_payload_types(&produce, others)?;
         } else if !has_labels(&produce) {
             return Err(invalid("a producer without SSRC needs a MID to be recognised by".to_owned()));
         }
@@ -303,7 +309,7 @@ impl Shard {
         if let Some(made) = self.producers.find(producer) {
             for (index, stream) in made.streams.iter().enumerate() {
                 for (ssrc, is_retransmission) in [(stream.ssrc, false), (stream.rtx_ssrc, true)] {
-                    let source = Source { producer, stream: index as u8, is_retransmission };
+                    let source = SsrcMeaning { producer, stream: index as u8, is_retransmission };
                     if let Some(ssrc) = ssrc {
                         // At the bound the SSRC is learned from its MID later, when others have gone.
                         transport.sources.learn(ssrc, source);
@@ -315,33 +321,6 @@ impl Shard {
         // Nobody takes any of its layers yet; if it stays so, its publisher hears of it even before it has sent anything.
         self.rearm(now, slot);
         Ok(())
-    }
-
-    /// Stops forwarding a producer, here and on all workers that take it.
-    pub(crate) fn pause(&mut self, slot: Slot) {
-        let Some(producer) = self.producers.find_mut(slot) else { return };
-        producer.paused = true;
-        producer.forget_keyframes();
-        for consumer in &producer.consumers {
-            if let Some(consumer) = self.consumers.find_mut(*consumer) {
-                consumer.interrupt();
-            }
-        }
-        if let Some(router) = self.router_of_producer(slot) {
-            self.reset_audio_level(router, slot);
-        }
-        self.send_state_to_subscribers(slot);
-    }
-
-    /// Forwards it again.
-    pub(crate) fn resume(&mut self, now: Instant, slot: Slot) {
-        let Some(producer) = self.producers.find_mut(slot) else { return };
-        if !std::mem::replace(&mut producer.paused, false) {
-            return;
-        }
-        producer.streams.iter_mut().for_each(Stream::forget_gaps);
-        self.send_state_to_subscribers(slot);
-        self.retarget_all(now, slot);
     }
 
     fn consume(&mut self, now: Instant, consume: Consume, tx: &mut impl Tx) -> Result<(), Refused> {
@@ -466,7 +445,7 @@ impl Shard {
         self.transports.find(transport).map(|transport| transport.router)
     }
 
-    fn router_of_producer(&self, producer: Slot) -> Option<Slot> {
+    pub(crate) fn router_of_producer(&self, producer: Slot) -> Option<Slot> {
         self.router_of(self.producers.find(producer)?.transport)
     }
 
@@ -494,167 +473,4 @@ impl Shard {
     fn consumer(&self, id: ConsumerId) -> Result<Slot, Refused> {
         self.consumer_ids.get(&id).copied().ok_or_else(|| not_found(format_args!("consumer {id}")))
     }
-}
-
-/// Whether its streams can be told apart by more than their payload types.
-pub(crate) fn has_labels(produce: &Produce) -> bool {
-    produce.mid.is_some() || produce.encodings.iter().all(|encoding| encoding.ssrc.is_some())
-}
-
-fn signaled_ssrcs(produce: &Produce) -> impl Iterator<Item = Ssrc> {
-    let of_encodings = produce.encodings.iter().flat_map(|encoding| [encoding.ssrc, encoding.rtx_ssrc]);
-    of_encodings.flatten().map(Ssrc)
-}
-
-fn check_produce(produce: &Produce) -> Result<(), Refused> {
-    check_codecs(&produce.codecs)?;
-    check_mid(produce.mid.as_ref())?;
-    check_encodings(produce)?;
-    let ssrcs: BTreeSet<Ssrc> = signaled_ssrcs(produce).collect();
-    if ssrcs.len() != signaled_ssrcs(produce).count() {
-        return Err(invalid("an SSRC stands for two streams".to_owned()));
-    }
-    check_extension_ids(produce.extensions.iter().map(|extension| extension.id))
-}
-
-fn check_encodings(produce: &Produce) -> Result<(), Refused> {
-    let encodings = &produce.encodings;
-    let (count, max) = (encodings.len(), limits::ENCODINGS_MAX);
-    if !(1..=max).contains(&count) {
-        return Err(invalid(format!("a producer has 1 to {max} encodings, not {count}")));
-    }
-    if count > 1 && produce.kind == Kind::Audio {
-        return Err(invalid(format!("audio has one encoding, not {count}")));
-    }
-    let mut rids = BTreeSet::new();
-    for encoding in encodings {
-        let has_name = encoding.ssrc.is_some() || (produce.mid.is_some() && encoding.rid.is_some());
-        if count > 1 && !has_name {
-            return Err(invalid(
-                "one of several encodings needs an SSRC, or a MID and a RID, to be told apart".to_owned(),
-            ));
-        }
-        for (what, layers, max) in [
-            ("spatial", encoding.spatial_layers, limits::SPATIAL_LAYERS_MAX),
-            ("temporal", encoding.temporal_layers, limits::TEMPORAL_LAYERS_MAX),
-        ] {
-            if !(1..=max).contains(&layers) {
-                return Err(invalid(format!("an encoding has 1 to {max} {what} layers, not {layers}")));
-            }
-        }
-        let Some(rid) = encoding.rid.as_ref().map(Text::as_str) else { continue };
-        if Rid::new(rid.as_bytes()).is_none() {
-            return Err(invalid(format!("RID {rid:?} is empty or longer than 16 bytes")));
-        }
-        if !rids.insert(rid) {
-            return Err(invalid(format!("RID {rid:?} stands for two encodings")));
-        }
-    }
-    Ok(())
-}
-
-fn check_consume(consume: &Consume) -> Result<(), Refused> {
-    let cname_len = consume.cname.as_str().len();
-    // RFC 3550 §6.5: an item's length has eight bits, and a CNAME is not optional.
-    if !(1..=255).contains(&cname_len) {
-        return Err(invalid(format!("a CNAME has 1 to 255 bytes, not {cname_len}")));
-    }
-    check_codecs(&consume.codecs)?;
-    check_mid(consume.mid.as_ref())?;
-    if consume.rtx_ssrc == Some(consume.ssrc) {
-        return Err(invalid("media and retransmissions cannot share an SSRC".to_owned()));
-    }
-    check_extension_ids(consume.extensions.iter().map(|extension| extension.id))
-}
-
-fn check_playout_delay(delay: &PlayoutDelay) -> Result<(), Refused> {
-    let (PlayoutDelay { min_ms, max_ms }, bound) = (*delay, control::limits::PLAYOUT_DELAY_MS_MAX);
-    if min_ms <= max_ms && max_ms <= bound {
-        return Ok(());
-    }
-    Err(invalid(format!("a playout delay of {min_ms} to {max_ms} ms is not a range within 0 to {bound} ms")))
-}
-
-fn check_observer(observer: &AudioObserver) -> Result<(), Refused> {
-    let intervals = limits::SPEAKERS_NEWS_INTERVAL_MS;
-    if !intervals.contains(&observer.interval_ms) {
-        return Err(invalid(format!(
-            "an interval of {} ms is not within {}–{}",
-            observer.interval_ms,
-            intervals.start(),
-            intervals.end()
-        )));
-    }
-    if observer.threshold_dbov > 0 {
-        return Err(invalid(format!("a threshold of {} dBov is louder than loud", observer.threshold_dbov)));
-    }
-    match observer.loudest_forwarded {
-        None | Some(1..=limits::LOUDEST_FORWARDED_MAX) => Ok(()),
-        Some(count) => Err(invalid(format!(
-            "of the loudest, 1 to {} can be forwarded, not {count}",
-            limits::LOUDEST_FORWARDED_MAX
-        ))),
-    }
-}
-
-fn check_codecs(codecs: &[CodecParameters]) -> Result<(), Refused> {
-    let Some(first) = codecs.first() else {
-        return Err(invalid("a track needs at least one codec".to_owned()));
-    };
-    if first.clock_rate_hz == 0 {
-        return Err(invalid("a clock rate is at least 1 Hz".to_owned()));
-    }
-    let mut seen = BTreeSet::new();
-    for pt in codecs.iter().flat_map(|codec| [Some(codec.pt), codec.rtx_pt]).flatten() {
-        // RFC 5761 §4: with RTCP on the same port, 64 to 95 would look like RTCP.
-        if pt > 127 || (64..=95).contains(&pt) {
-            return Err(invalid(format!("payload type {pt} is not within 0–63 or 96–127")));
-        }
-        if !seen.insert(pt) {
-            return Err(invalid(format!("payload type {pt} stands for two formats")));
-        }
-    }
-    Ok(())
-}
-
-fn check_mid(mid: Option<&Text>) -> Result<(), Refused> {
-    match mid.filter(|mid| Mid::new(mid.as_str().as_bytes()).is_none()) {
-        Some(mid) => Err(invalid(format!("MID {:?} is empty or longer than 16 bytes", mid.as_str()))),
-        None => Ok(()),
-    }
-}
-
-fn check_extension_ids(ids: impl Iterator<Item = u8>) -> Result<(), Refused> {
-    let mut seen = BTreeSet::new();
-    for id in ids {
-        // RFC 8285 §4.2: 0 is padding, 15 is reserved in the one-byte form.
-        if id == 0 || id == 15 {
-            return Err(invalid(format!("extension id {id} is not within 1–14 or 16–255")));
-        }
-        if !seen.insert(id) {
-            return Err(invalid(format!("extension id {id} stands for two extensions")));
-        }
-    }
-    Ok(())
-}
-
-pub(crate) fn check_limit(count: usize, max: usize, what: &str) -> Result<(), Refused> {
-    if count < max {
-        Ok(())
-    } else {
-        Err((Refusal::Limit, format!("there are {max} {what}, which is the bound")))
-    }
-}
-
-/// The command came before: the same again is answered the same, another with the same id is refused.
-pub(crate) fn same_or_exists(is_same: bool, what: std::fmt::Arguments<'_>) -> Result<(), Refused> {
-    if is_same { Ok(()) } else { Err((Refusal::Exists, format!("{what} exists, with other parameters"))) }
-}
-
-pub(crate) fn not_found(what: std::fmt::Arguments<'_>) -> Refused {
-    (Refusal::NotFound, format!("{what} does not exist on this worker"))
-}
-
-pub(crate) fn invalid(text: String) -> Refused {
-    (Refusal::Invalid, text)
 }

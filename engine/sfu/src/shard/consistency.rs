@@ -5,8 +5,8 @@
 
 use crate::base::slots::{Slot, Slots};
 use crate::limits;
+use crate::objects::plain_sockets::SocketSlot;
 use crate::shard::Shard;
-use crate::shard::plain::SocketSlot;
 use crate::transport::ice::Ufrag;
 use crate::transport::{Link, Transport};
 use control::Counter;
@@ -104,7 +104,7 @@ impl Shard {
                 expect(found.is_some(), || format!("producer {id} lists a consumer of another"))?;
                 count(found.map_or(0, |found| found.wanted()));
             }
-            producer.subscribers.iter().for_each(|neighbour| count(neighbour.wanted()));
+            producer.subscribers.iter().for_each(|neighbour| count(neighbour.wanted));
             let counted = producer.layer_demand.counts();
             expect(counted == wanted, || {
                 format!("layers of producer {id} are wanted {wanted:?} times, and counted {counted:?}")

@@ -9,6 +9,7 @@
 
 use crate::base::slots::{Slot, Slots};
 use crate::egress::consumer::Consumer;
+use crate::egress::writer::Egress;
 use crate::ingress::producer::Producer;
 use crate::limits;
 use crate::packet::frame::Frame;
@@ -290,7 +291,7 @@ fn fan_out(
         look_ahead(&producer.consumers[index..], consumers, transports, tx);
         let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
         let Some(transport) = transports.find_mut(consumer.transport) else { continue };
-        let Some(out) = &mut transport.egress(now, tx, counters) else { continue };
+        let Some(out) = &mut Egress::of(transport, now, tx, counters) else { continue };
         handling.forward_pending(producer.transport, consumer.transport);
         for Outgoing { stream, packet } in packets {
             missed |= u8::from(consumer.forward(packet, producer, *stream, out)) << stream;

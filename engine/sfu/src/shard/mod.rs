@@ -5,32 +5,41 @@ pub(crate) mod close;
 pub(crate) mod commands;
 pub(crate) mod connect;
 pub(crate) mod consistency;
+pub(crate) mod demux;
 pub(crate) mod events;
 pub(crate) mod fan_out;
 pub(crate) mod handling;
-pub(crate) mod pipe;
+pub(crate) mod news;
+pub(crate) mod pausing;
+pub(crate) mod pipe_in;
+pub(crate) mod pipe_out;
 pub(crate) mod plain;
 pub(crate) mod receive;
 pub(crate) mod recovery;
+pub(crate) mod refusal;
 pub(crate) mod reports;
+pub(crate) mod requests;
 pub(crate) mod rtcp_in;
+pub(crate) mod rtcp_out;
 pub(crate) mod snapshot;
+pub(crate) mod speakers;
 pub(crate) mod stats;
 pub(crate) mod targets;
+pub(crate) mod validate;
 
 use crate::base::slots::{Slot, Slots};
 use crate::egress::consumer::Consumer;
 use crate::ingress::producer::Producer;
 use crate::limits;
+use crate::objects::plain_sockets::PlainSockets;
 use crate::objects::router::Router;
+use crate::pipe::outbox::PipeOutbox;
 use crate::shard::adapt::AllocationScratch;
 use crate::shard::events::Events;
 use crate::shard::fan_out::PendingPacket;
 use crate::shard::handling::Handling;
-use crate::shard::pipe::Outgoing;
-use crate::shard::plain::PlainSockets;
-use crate::shard::snapshot::Cursor;
-use crate::shard::stats::Walk;
+use crate::shard::news::Cursor;
+use crate::shard::news::Walk;
 use crate::transport::Transport;
 use crate::transport::ice::Ufrag;
 use control::{
@@ -112,8 +121,8 @@ pub struct Shard {
     /// The earliest [`Router::abandoned_at`].
     pub(crate) abandon_at: Option<Instant>,
     pub(crate) events: Events,
-    pub(crate) snapshots: Vec<Cursor>,
-    pub(crate) walks: Vec<Walk>,
+    snapshots: Vec<Cursor>,
+    walks: Vec<Walk>,
     pub(crate) counters: Counters,
     /// What DTLS endpoints write their datagrams into, shared by all.
     pub(crate) dtls_buffer: Vec<u8>,
@@ -122,7 +131,7 @@ pub struct Shard {
     /// What is given out at the end of the batch.
     pub(crate) held: Vec<PendingPacket>,
     /// What other workers are to be told.
-    pub(crate) outgoing: Outgoing,
+    pub(crate) outgoing: PipeOutbox,
     /// What a panic is attributed to.
     pub(crate) handling: Handling,
 }
@@ -154,7 +163,7 @@ impl Shard {
             dtls_buffer: Vec::new(),
             sharing: AllocationScratch::default(),
             held: Vec::with_capacity(limits::HELD_MAX),
-            outgoing: Outgoing::default(),
+            outgoing: PipeOutbox::default(),
             handling: Handling::default(),
         }
     }

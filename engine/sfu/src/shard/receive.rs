@@ -1,13 +1,16 @@
 //! The packet path: from a datagram of SRTP to the send batch.
 
-use crate::base::slots::{Slot, Slots};
-use crate::ingress::producer::{Producer, Received, Role};
+use crate::base::slots::Slot;
 use crate::ingress::stream::{Apart, Continuity};
 use crate::limits;
-use crate::packet::media_packet::Carried;
+use crate::packet::received::Received;
+use crate::packet::received::Role;
 use crate::shard::Shard;
-use crate::transport::{self, RtpIdentifiers, Source, Transport, Twcc};
-use control::{Counter, Discard, ExtensionKind, Stage};
+use crate::shard::demux::Read;
+use crate::shard::demux::find_source;
+use crate::shard::demux::read_extensions;
+use crate::transport::{Transport, Twcc};
+use control::{Counter, Discard, Stage};
 use machine::{Datagram, Instant, Tx};
 use rtcp::twcc::Recorder;
 use rtp::{Ssrc, TwccSeq, dependency_descriptor};
@@ -148,38 +151,6 @@ impl Shard {
     }
 }
 
-/// What a packet's header extensions say.
-#[derive(Default)]
-pub(crate) struct Read<'a> {
-    /// For routing.
-    labels: RtpIdentifiers,
-    /// Values that travel on.
-    pub(crate) carried: Carried,
-    /// The transport-wide number.
-    twcc_seq: Option<TwccSeq>,
-    /// The dependency descriptor; empty where there is none.
-    pub(crate) descriptor: &'a [u8],
-}
-
-/// One walk over the header extensions.
-pub(crate) fn read_extensions<'a>(transport: &Transport, rtp: &rtp::Packet<'a>) -> Read<'a> {
-    let Read { mut labels, mut carried, mut twcc_seq, mut descriptor } = Read::default();
-    for (id, value) in rtp.extensions() {
-        match transport.extensions.kind(id) {
-            Some(ExtensionKind::Mid) => labels.mid = rtp::ext::mid::read(value),
-            Some(ExtensionKind::Rid) => labels.rid = rtp::ext::rid::read(value),
-            Some(ExtensionKind::RepairedRid) => labels.repaired_rid = rtp::ext::rid::read(value),
-            Some(ExtensionKind::TransportCc) => twcc_seq = rtp::ext::transport_cc::read(value),
-            Some(ExtensionKind::DependencyDescriptor) if value.len() <= limits::DESCRIPTOR_LEN_MAX => {
-                descriptor = value;
-            }
-            Some(kind) => carried.keep(kind, value),
-            None => {}
-        }
-    }
-    Read { labels, carried, twcc_seq, descriptor }
-}
-
 /// Notes an arrival for transport-wide feedback. True if feedback was not due before.
 fn record_arrival(
     transport: &mut Transport,
@@ -197,25 +168,4 @@ fn record_arrival(
         twcc.due = Some(now + limits::TWCC_INTERVAL);
     }
     was_idle
-}
-
-/// Which stream of which producer a packet belongs to: by its SSRC, or by what its header says.
-fn find_source(
-    now: Instant,
-    transport: &mut Transport,
-    producers: &mut Slots<Producer>,
-    rtp: &rtp::Packet<'_>,
-    labels: &RtpIdentifiers,
-) -> Result<(Source, Role), Discard> {
-    if let Some(source) = transport.sources.find(rtp.ssrc()) {
-        let producer = producers.find(source.producer).ok_or(Discard::RtpUnroutable)?;
-        let role = producer.role(rtp.pt()).ok_or(Discard::RtpUnknownPt)?;
-        if matches!(role, Role::Retransmission(_)) == source.is_retransmission {
-            return Ok((source, role));
-        }
-        return Err(Discard::RtpUnknownPt);
-    }
-    let is_plain = transport.plain().is_some();
-    let Transport { sources, producers: of_transport, .. } = transport;
-    transport::learn(now, sources, of_transport, producers, rtp, labels, is_plain)
 }

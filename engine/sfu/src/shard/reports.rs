@@ -3,7 +3,8 @@
 use crate::base::slots::Slot;
 use crate::limits;
 use crate::shard::Shard;
-use crate::shard::rtcp_in::{protect_rtcp, send_rtcp};
+use crate::shard::rtcp_out::protect_rtcp;
+use crate::shard::rtcp_out::send_rtcp;
 use crate::transport::Transport;
 use control::{Counter, Counters};
 use machine::{Instant, Tx, meter};

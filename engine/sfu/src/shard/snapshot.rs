@@ -5,31 +5,9 @@
 
 use crate::limits;
 use crate::shard::Shard;
+use crate::shard::news::{Cursor, Table};
 use crate::transport::Link;
 use control::{Event, Refusal, RequestId, SnapshotItem, Text};
-
-/// How far a snapshot has come.
-#[derive(Clone, Copy, Debug)]
-pub struct Cursor {
-    request: RequestId,
-    table: Table,
-    index: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Table {
-    Routers,
-    Transports,
-    Producers,
-    Consumers,
-}
-
-impl Cursor {
-    /// The request that it answers.
-    pub fn request(&self) -> RequestId {
-        self.request
-    }
-}
 
 impl Shard {
     /// Answers with everything the shard holds, or that too many of these wait already: each may be long, and a controller that

@@ -1,14 +1,15 @@
 //! What a consumer follows: which encoding, from which keyframe on, and which of its packets go.
 
 use super::Consumer;
-use crate::egress::rewrite::{Beginning, LeftOut, Source};
+use crate::egress::layer_budget::LayerBudget;
+use crate::egress::rewrite::{Beginning, LeftOut};
 use crate::egress::selector::Verdict;
+use crate::egress::source::Source;
 use crate::egress::writer::Egress;
 use crate::ingress::producer::Producer;
 use crate::ingress::stream::Stream;
 use crate::limits;
 use crate::packet::media_packet::MediaPacket;
-use crate::shard::targets::LayerBudget;
 use control::Codec;
 use machine::{Tx, meter};
 use rtp::dependency_descriptor::{self, FrameNumber};

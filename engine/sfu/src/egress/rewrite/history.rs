@@ -1,6 +1,7 @@
 //! Runs that have ended: packets of the past are asked for by the numbers they had then.
 
-use super::numbering::{Numbering, Source};
+use super::numbering::Numbering;
+use crate::egress::source::Source;
 use crate::limits;
 use crate::packet::picture::PictureOffset;
 use rtp::SeqNo;

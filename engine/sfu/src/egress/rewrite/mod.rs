@@ -10,9 +10,11 @@
 mod history;
 mod numbering;
 
-pub use numbering::{Beginning, LeftOut, Numbering, Source};
+pub use numbering::{Beginning, LeftOut, Numbering};
 
-use crate::ingress::stream::ticks;
+use crate::base::clock::ticks;
+use crate::egress::source::Source;
+
 use crate::limits;
 use crate::packet::picture::{LastPicture, PictureOffset};
 use history::Past;

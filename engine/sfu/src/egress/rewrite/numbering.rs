@@ -1,17 +1,9 @@
 //! One run of numbers, and what packets say that bears on it.
 
+use crate::egress::source::Source;
 use crate::packet::picture::{PictureNumbers, PictureOffset};
 use rtp::SeqNo;
 use rtp::dependency_descriptor::FrameNumber;
-
-/// One life of one stream of the producer: its index, and how often its SSRC has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// Index among the producer's streams.
-    pub stream: u8,
-    /// [`Stream::epoch`](crate::ingress::stream::Stream::epoch).
-    pub epoch: u32,
-}
 
 /// How the numbers of a run of packets are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

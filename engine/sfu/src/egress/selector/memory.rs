@@ -1,7 +1,7 @@
 //! What is remembered of a stream with layers. Many consumers have that at once, so it is laid out to be small.
 
-use super::Verdict;
-use crate::egress::rewrite::Source;
+use super::verdict::Verdict;
+use crate::egress::source::Source;
 use crate::packet::media_packet::MediaPacket;
 use control::Layers;
 use rtp::SeqNo;

@@ -10,8 +10,11 @@
 
 mod dependency;
 mod memory;
+mod verdict;
 
-use crate::egress::rewrite::Source;
+pub use verdict::Verdict;
+
+use crate::egress::source::Source;
 use crate::packet::frame::{Frame, Vp9Frame};
 use crate::packet::media_packet::MediaPacket;
 use control::Layers;
@@ -38,15 +41,6 @@ pub struct Selector {
     described: Option<Box<Described>>,
     /// The ceiling cannot be reached without a keyframe.
     needs_keyframe: bool,
-}
-
-/// What to do with a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It goes.
-    Forward,
-    /// It is of a layer that is not forwarded.
-    LeaveOut,
 }
 
 impl Selector {
