@@ -4,8 +4,7 @@
 //! never rise again, and one of a transport on which everything is paused would stay at nothing. A cluster is made of whatever media
 //! leaves while it lasts, and of padding for the rest.
 
-use super::history::ClusterId;
-use super::history::{PeerTime, SentPacket};
+use super::history::{ClusterId, PeerTime, SentPacket};
 use super::limits;
 use machine::{Instant, Tx};
 use std::num::NonZeroU16;

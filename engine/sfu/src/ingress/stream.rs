@@ -1,8 +1,6 @@
 //! One received RTP stream of a producer: order, loss, repair, its sender's clock, and its cache.
 
-use crate::base::clock::ClockPoint;
-use crate::base::clock::ntp_span;
-use crate::base::clock::ticks;
+use crate::base::clock::{ClockPoint, ntp_span, ticks};
 use crate::base::window::{Novelty, SequenceWindow};
 use crate::ingress::counts::StreamCounts;
 use crate::ingress::keyframe::KeyframeGovernor;

@@ -1,155 +1,132 @@
-//! Closing: an object takes with it what depends on it, each once, each told once.
+//! Closes objects. What depends on an object is closed with it, and each closed object is reported once.
 
 use crate::base::slots::Slot;
-use crate::shard::Shard;
-use crate::transport::{Link, WebRtc};
+use crate::objects::Objects;
+use crate::shard::pipe_out::send_end_to_subscribers;
+use crate::shard::targets::withdraw;
+use crate::shard::timers::Timers;
+use crate::shard::turn::Turn;
 use control::{Closed, Counter, Event};
-use machine::{Instant, meter};
+use machine::{Instant, Tx, meter};
 
-impl Shard {
-    /// Closes a router and its transports.
-    pub(crate) fn close_router(&mut self, slot: Slot, closed: Closed) {
-        while let Some(transport) =
-            self.routers.find(slot).and_then(|router| router.transports.last().copied())
-        {
-            self.close_transport(transport, closed);
-        }
-        let Some(router) = self.routers.remove(slot) else { return };
-        meter::charge(1, 3_000);
-        self.observations.set(slot.index(), None);
-        self.router_ids.remove(&router.id);
-        self.counters.uncount(Counter::Routers);
-        self.events.tell(Event::RouterClosed { router: router.id, closed });
+/// Closes a router and its transports.
+pub(super) fn close_router(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, closed: Closed) {
+    while let Some(transport) =
+        objects.routers.find(slot).and_then(|router| router.transports.last().copied())
+    {
+        close_transport(objects, turn, transport, closed);
     }
+    let Some(router) = objects.remove_router(slot) else { return };
+    meter::charge(1, 3_000);
+    turn.timers.routers.set(slot.index(), None);
+    turn.counters.uncount(Counter::Routers);
+    turn.news.tell(Event::RouterClosed { router: router.id, closed });
+}
 
-    /// Closes a transport, its producers with their consumers, and its consumers.
-    pub(crate) fn close_transport(&mut self, slot: Slot, closed: Closed) {
-        while let Some(producer) =
-            self.transports.find(slot).and_then(|transport| transport.producers.last().copied())
-        {
-            self.close_producer(producer, closed);
-        }
-        while let Some(consumer) =
-            self.transports.find(slot).and_then(|transport| transport.consumers.last().copied())
-        {
-            self.close_consumer(consumer.1, closed);
-        }
-        let Some(transport) = self.transports.remove(slot) else { return };
-        meter::charge(1, 3_000);
-        match &transport.link {
-            Link::WebRtc(WebRtc { ice, .. }) => {
-                for path in ice.paths() {
-                    // The address may since have been proved to be another's.
-                    if self.by_path.get(&path) == Some(&slot) {
-                        self.by_path.remove(&path);
-                    }
-                }
-                for ufrag in ice.ufrags() {
-                    self.by_ufrag.remove(&ufrag);
-                }
-            }
-            Link::Plain(plain) => self.ears.close(plain.ears()),
-            Link::Pipe(_) => {}
-        }
-        if let Some(router) = self.routers.find_mut(transport.router) {
-            forget(&mut router.transports, slot);
-        }
-        self.deadlines.set(slot.index(), None);
-        self.transport_ids.remove(&transport.id);
-        self.counters.uncount(Counter::Transports);
-        self.events.tell(Event::TransportClosed { transport: transport.id, closed });
+/// Closes a transport, its producers with their consumers, and its consumers.
+pub(super) fn close_transport(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    closed: Closed,
+) {
+    while let Some(producer) =
+        objects.transports.find(slot).and_then(|transport| transport.producers.last().copied())
+    {
+        close_producer(objects, turn, producer, closed);
     }
-
-    /// Closes a producer and its consumers; and a pipe that brings nothing any more.
-    pub(crate) fn close_producer(&mut self, slot: Slot, closed: Closed) {
-        while let Some(consumer) =
-            self.producers.find(slot).and_then(|producer| producer.consumers.last().copied())
-        {
-            self.close_consumer(consumer, closed);
-        }
-        let Some(producer) = self.producers.remove(slot) else { return };
-        meter::charge(1, 3_000);
-        if let Some(transport) = self.transports.find_mut(producer.transport) {
-            forget(&mut transport.producers, slot);
-            transport.sources.forget(slot);
-        }
-        self.send_end_to_subscribers(slot, &producer);
-        self.producer_ids.remove(&producer.spec.producer);
-        self.counters.uncount(Counter::Producers);
-        self.events.tell(Event::ProducerClosed { producer: producer.spec.producer, closed });
-        let pipe = self.transports.find(producer.transport).filter(|transport| transport.pipe().is_some());
-        if pipe.is_some_and(|pipe| pipe.producers.is_empty()) {
-            self.close_transport(producer.transport, closed);
-        }
+    while let Some(consumer) =
+        objects.transports.find(slot).and_then(|transport| transport.consumers.last().copied())
+    {
+        close_consumer(objects, turn, consumer.1, closed);
     }
+    let Some(transport) = objects.remove_transport(slot) else { return };
+    meter::charge(1, 3_000);
+    turn.timers.transports.set(slot.index(), None);
+    turn.counters.uncount(Counter::Transports);
+    turn.news.tell(Event::TransportClosed { transport: transport.id, closed });
+}
 
-    /// Closes a consumer.
-    pub(crate) fn close_consumer(&mut self, slot: Slot, closed: Closed) {
-        let Some(mut consumer) = self.consumers.remove(slot) else { return };
-        meter::charge(1, 3_000);
-        if let Some(producer) = self.producers.find_mut(consumer.producer) {
-            forget(&mut producer.consumers, slot);
-        }
-        self.withdraw(&mut consumer);
-        if let Some(transport) = self.transports.find_mut(consumer.transport) {
-            transport.remove_consumer(consumer.ssrc());
-        }
-        self.consumer_ids.remove(&consumer.spec.consumer);
-        self.counters.uncount(Counter::Consumers);
-        self.events.tell(Event::ConsumerClosed { consumer: consumer.spec.consumer, closed });
+/// Closes a producer and its consumers; and a pipe that brings nothing any more.
+pub(super) fn close_producer(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    closed: Closed,
+) {
+    while let Some(consumer) =
+        objects.producers.find(slot).and_then(|producer| producer.consumers.last().copied())
+    {
+        close_consumer(objects, turn, consumer, closed);
     }
-
-    /// The controller has gone: whatever nobody claims will be closed after the grace period.
-    pub(crate) fn on_controller_lost(&mut self, now: Instant) {
-        self.events.fall_silent();
-        self.snapshots.clear();
-        self.walks.clear();
-        let abandoned_at = now + self.config.grace_period;
-        let slots: Vec<Slot> = self.routers.iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
-            if let Some(router) = self.routers.find_mut(slot) {
-                // A controller that dies in a loop does not prolong the life of what it never claimed.
-                router.abandoned_at.get_or_insert(abandoned_at);
-            }
-        }
-        self.update_abandon_at();
-    }
-
-    /// A controller cares for this router.
-    pub(crate) fn claim_router(&mut self, slot: Slot) {
-        if let Some(router) = self.routers.find_mut(slot) {
-            router.abandoned_at = None;
-        }
-        self.update_abandon_at();
-    }
-
-    /// Closes the routers whose grace period is over.
-    pub(crate) fn close_abandoned(&mut self, now: Instant) {
-        if self.abandon_at.is_none_or(|at| at > now) {
-            return;
-        }
-        let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        let over: Vec<Slot> = self
-            .routers
-            .iter()
-            .filter(|(_, router)| is_over(router.abandoned_at))
-            .map(|(slot, _)| slot)
-            .collect();
-        for slot in over {
-            self.handling.of_router(Some(slot));
-            self.close_router(slot, Closed::Abandoned);
-        }
-        self.update_abandon_at();
-    }
-
-    fn update_abandon_at(&mut self) {
-        self.abandon_at = self.routers.iter().filter_map(|(_, router)| router.abandoned_at).min();
+    let Some(producer) = objects.remove_producer(slot) else { return };
+    meter::charge(1, 3_000);
+    send_end_to_subscribers(turn.pipes, slot, &producer);
+    turn.counters.uncount(Counter::Producers);
+    turn.news.tell(Event::ProducerClosed { producer: producer.spec.producer, closed });
+    let pipe = objects.transports.find(producer.transport).filter(|transport| transport.pipe().is_some());
+    if pipe.is_some_and(|pipe| pipe.producers.is_empty()) {
+        close_transport(objects, turn, producer.transport, closed);
     }
 }
 
-/// Takes a child off its parent's list. Whoever closes all children takes them from the end, so the search begins there.
-fn forget(children: &mut Vec<Slot>, child: Slot) {
-    if let Some(index) = children.iter().rposition(|other| *other == child) {
-        children.swap_remove(index);
+/// Closes a consumer.
+pub(super) fn close_consumer(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    closed: Closed,
+) {
+    let Some(mut consumer) = objects.remove_consumer(slot) else { return };
+    meter::charge(1, 3_000);
+    withdraw(objects, turn.timers, &mut consumer);
+    turn.counters.uncount(Counter::Consumers);
+    turn.news.tell(Event::ConsumerClosed { consumer: consumer.spec.consumer, closed });
+}
+
+/// The controller has gone: whatever nobody claims will be closed after the grace period.
+pub(super) fn on_controller_lost(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) {
+    let now = turn.now;
+    turn.news.clear();
+    let abandoned_at = now + turn.config.grace_period;
+    let slots: Vec<Slot> = objects.routers.iter().map(|(slot, _)| slot).collect();
+    for slot in slots {
+        if let Some(router) = objects.routers.find_mut(slot) {
+            // A controller that dies in a loop does not prolong the life of what it never claimed.
+            router.abandoned_at.get_or_insert(abandoned_at);
+        }
     }
+    update_abandon_at(objects, turn.timers);
+}
+
+/// A controller cares for this router.
+pub(super) fn claim_router(objects: &mut Objects, timers: &mut Timers, slot: Slot) {
+    if let Some(router) = objects.routers.find_mut(slot) {
+        router.abandoned_at = None;
+    }
+    update_abandon_at(objects, timers);
+}
+
+/// Closes the routers whose grace period is over.
+pub(super) fn close_abandoned(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) {
+    let now = turn.now;
+    if turn.timers.abandon_at.is_none_or(|at| at > now) {
+        return;
+    }
+    let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+    let over: Vec<Slot> = objects
+        .routers
+        .iter()
+        .filter(|(_, router)| is_over(router.abandoned_at))
+        .map(|(slot, _)| slot)
+        .collect();
+    for slot in over {
+        turn.handling.of_router(Some(slot));
+        close_router(objects, turn, slot, Closed::Abandoned);
+    }
+    update_abandon_at(objects, turn.timers);
+}
+
+fn update_abandon_at(objects: &Objects, timers: &mut Timers) {
+    timers.abandon_at = objects.routers.iter().filter_map(|(_, router)| router.abandoned_at).min();
 }

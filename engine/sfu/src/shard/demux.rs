@@ -1,16 +1,12 @@
 //! Which stream of which producer a packet belongs to.
 
-use crate::base::slots::Slot;
-use crate::base::slots::Slots;
-use crate::ingress::producer::Producer;
-use crate::ingress::producer::has_labels;
+use crate::base::slots::{Slot, Slots};
+use crate::ingress::producer::{Producer, has_labels};
 use crate::limits;
 use crate::packet::media_packet::Carried;
 use crate::packet::received::Role;
 use crate::transport::Transport;
-use crate::transport::sources::RtpIdentifiers;
-use crate::transport::sources::Sources;
-use crate::transport::sources::SsrcMeaning;
+use crate::transport::sources::{RtpIdentifiers, Sources, SsrcMeaning};
 use control::{Discard, ExtensionKind};
 use machine::Instant;
 use rtp::{Pt, Ssrc, TwccSeq};

@@ -12,32 +12,16 @@ use crate::egress::consumer::Consumer;
 use crate::egress::writer::Egress;
 use crate::ingress::producer::Producer;
 use crate::limits;
+use crate::objects::Objects;
 use crate::packet::frame::Frame;
 use crate::packet::media_packet::{Carried, Marker, MediaPacket};
-use crate::shard::Shard;
-use crate::shard::events::Events;
-use crate::shard::handling::Handling;
+use crate::shard::pending::PendingPacket;
+use crate::shard::rearm::rearm_producer;
+use crate::shard::turn::Turn;
 use crate::transport::Transport;
-use control::{Codec, Counters, Event, Kind};
-use machine::{Deadlines, Instant, Tx, meter};
+use control::{Codec, Event, Kind};
+use machine::{Instant, Tx, meter};
 use rtp::SeqNo;
-
-/// A packet that waits for the end of its batch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PendingPacket {
-    producer: Slot,
-    stream: u8,
-    /// Its place among those that wait.
-    number: u8,
-    /// When the first of those that wait came.
-    since: Instant,
-    /// Bytes of its payload.
-    len: u16,
-    /// Without its bytes, which are in the cache.
-    packet: MediaPacket<'static>,
-}
-
-const _: () = assert!(limits::HELD_MAX <= u8::MAX as usize);
 
 /// A packet on its way to the consumers of its producer.
 #[derive(Clone, Copy, Debug)]
@@ -80,117 +64,118 @@ impl PendingPacket {
     }
 }
 
-impl Shard {
-    /// Takes a packet that has just been received: it is given out at the end of the batch, or at once if it cannot wait.
-    pub(crate) fn enqueue(
-        &mut self,
-        now: Instant,
-        slot: Slot,
-        stream: usize,
-        packet: &MediaPacket<'_>,
-        tx: &mut impl Tx,
-    ) {
-        let Some(producer) = self.producers.find(slot) else { return };
-        let of_stream = &producer.streams[stream];
-        let can_wait = of_stream.highest() == Some(packet.seq);
-        // What has waited longest must not be pushed out of the cache.
-        let first = self.held.iter().find(|held| held.producer == slot && usize::from(held.stream) == stream);
-        let is_far = first.is_some_and(|first| {
-            packet.seq.0.saturating_sub(first.packet.seq.0) >= of_stream.cache.len() as u64
-        });
-        if !can_wait || is_far || self.held.len() == limits::HELD_MAX {
-            self.forward_pending(now, tx);
-        }
-        let Some(producer) = self.producers.find_mut(slot) else { return };
-        let is_kept = producer.streams[stream].cache.insert(packet);
-        if can_wait && is_kept {
-            let number = self.held.len() as u8;
-            let (stream, len) = (stream as u8, packet.payload.len() as u16);
-            let since = self.held.first().map_or(now, |first| first.since);
-            let packet = packet.without_bytes();
-            self.held.push(PendingPacket { producer: slot, stream, number, since, len, packet });
-            return;
-        }
-        self.forward_pending(now, tx);
-        let Some(producer) = self.producers.find(slot) else { return };
-        let packets = &[Outgoing { stream, packet: *packet }];
-        let Self { consumers, transports, deadlines, counters, events, handling, .. } = self;
-        let missed =
-            fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events, handling);
-        let newest = can_wait.then_some((stream, packet.seq));
-        self.after_fan_out(slot, newest.into_iter(), missed);
+/// Takes a packet that has just been received: it is given out at the end of the batch, or at once if it cannot wait.
+pub(super) fn enqueue(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    stream: usize,
+    packet: &MediaPacket<'_>,
+) {
+    let now = turn.now;
+    let Some(producer) = objects.producers.find(slot) else { return };
+    let of_stream = &producer.streams[stream];
+    let can_wait = of_stream.highest() == Some(packet.seq);
+    // What has waited longest must not be pushed out of the cache.
+    let first = turn.pending.iter().find(|held| held.producer == slot && usize::from(held.stream) == stream);
+    let is_far = first
+        .is_some_and(|first| packet.seq.0.saturating_sub(first.packet.seq.0) >= of_stream.cache.len() as u64);
+    if !can_wait || is_far || turn.pending.len() == limits::HELD_MAX {
+        forward_pending(objects, turn);
     }
+    let Some(producer) = objects.producers.find_mut(slot) else { return };
+    let is_kept = producer.streams[stream].cache.insert(packet);
+    if can_wait && is_kept {
+        let number = turn.pending.len() as u8;
+        let (stream, len) = (stream as u8, packet.payload.len() as u16);
+        let since = turn.pending.first().map_or(now, |first| first.since);
+        let packet = packet.without_bytes();
+        turn.pending.push(PendingPacket { producer: slot, stream, number, since, len, packet });
+        return;
+    }
+    forward_pending(objects, turn);
+    let Some(producer) = objects.producers.find(slot) else { return };
+    let packets = &[Outgoing { stream, packet: *packet }];
+    let Objects { consumers, transports, .. } = objects;
+    let missed = fan_out(packets, producer, consumers, transports, turn);
+    let newest = can_wait.then_some((stream, packet.seq));
+    after_fan_out(objects, turn, slot, newest.into_iter(), missed);
+}
 
-    /// Until when the rest of a frame is waited for: at most as long as giving it out together saves.
-    pub(crate) fn rest_of_frame_until(&self) -> Option<Instant> {
-        let PendingPacket { producer, stream, packet, since, .. } = self.held.last()?;
-        let producer = self.producers.find(*producer)?;
-        let comes_at_once = producer.streams[usize::from(*stream)].comes_in_bursts();
-        let wait = limits::GATHER_PER_CONSUMER * producer.consumers.len() as u32;
-        let is_worth_it = wait >= limits::GATHER_MIN && comes_at_once && !packet.marker.is_set();
-        is_worth_it.then(|| *since + wait.min(limits::GATHER_MAX))
-    }
+/// Until when the rest of a frame is waited for: at most as long as giving it out together saves.
+pub(super) fn rest_of_frame_until(objects: &Objects, pending: &[PendingPacket]) -> Option<Instant> {
+    let PendingPacket { producer, stream, packet, since, .. } = pending.last()?;
+    let producer = objects.producers.find(*producer)?;
+    let comes_at_once = producer.streams[usize::from(*stream)].comes_in_bursts();
+    let wait = limits::GATHER_PER_CONSUMER * producer.consumers.len() as u32;
+    let is_worth_it = wait >= limits::GATHER_MIN && comes_at_once && !packet.marker.is_set();
+    is_worth_it.then(|| *since + wait.min(limits::GATHER_MAX))
+}
 
-    /// A packet of this stream was received and goes nowhere. Those after it are no continuation of those before.
-    pub(crate) fn skip(&mut self, now: Instant, slot: Slot, stream: usize, tx: &mut impl Tx) {
-        self.forward_pending(now, tx);
-        if let Some(producer) = self.producers.find_mut(slot) {
-            producer.streams[stream].on_skipped();
-        }
+/// A packet of this stream was received and goes nowhere. Those after it are no continuation of those before.
+pub(super) fn skip(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, stream: usize) {
+    forward_pending(objects, turn);
+    if let Some(producer) = objects.producers.find_mut(slot) {
+        producer.streams[stream].on_skipped();
     }
+}
 
-    /// Gives out all that waits: of whom least waits first, so that sound and small frames do not wait for somebody's keyframe.
-    pub(crate) fn forward_pending(&mut self, now: Instant, tx: &mut impl Tx) {
-        if self.held.is_empty() {
-            return;
-        }
-        let mut held = std::mem::take(&mut self.held);
-        for together in by_producer(&mut held).flat_map(|held| held.chunks(limits::TOGETHER_MAX)) {
-            self.forward_group(now, together[0].producer, together, tx);
-        }
-        held.clear();
-        self.held = held;
+/// Gives out all that waits: of whom least waits first, so that sound and small frames do not wait for somebody's keyframe.
+pub(super) fn forward_pending(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) {
+    if turn.pending.is_empty() {
+        return;
     }
+    let mut held = std::mem::take(turn.pending);
+    for together in by_producer(&mut held).flat_map(|held| held.chunks(limits::TOGETHER_MAX)) {
+        forward_group(objects, turn, together[0].producer, together);
+    }
+    held.clear();
+    *turn.pending = held;
+}
 
-    fn forward_group(&mut self, now: Instant, slot: Slot, together: &[PendingPacket], tx: &mut impl Tx) {
-        let Some(producer) = self.producers.find_mut(slot) else { return };
-        level(together, producer);
-        let producer = &*producer;
-        let mut packets = [Outgoing::NONE; limits::TOGETHER_MAX];
-        let mut count = 0;
-        for packet in together.iter().filter_map(|held| held.outgoing(producer)) {
-            packets[count] = packet;
-            count += 1;
-        }
-        let packets = &packets[..count];
-        let Self { consumers, transports, deadlines, counters, events, handling, .. } = self;
-        let missed =
-            fan_out(now, packets, producer, consumers, transports, deadlines, tx, counters, events, handling);
-        let given = together.iter().map(|held| (usize::from(held.stream), held.packet.seq));
-        self.after_fan_out(slot, given, missed);
+fn forward_group(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    together: &[PendingPacket],
+) {
+    let Some(producer) = objects.producers.find_mut(slot) else { return };
+    level(together, producer);
+    let producer = &*producer;
+    let mut packets = [Outgoing::NONE; limits::TOGETHER_MAX];
+    let mut count = 0;
+    for packet in together.iter().filter_map(|held| held.outgoing(producer)) {
+        packets[count] = packet;
+        count += 1;
     }
+    let packets = &packets[..count];
+    let Objects { consumers, transports, .. } = objects;
+    let missed = fan_out(packets, producer, consumers, transports, turn);
+    let given = together.iter().map(|held| (usize::from(held.stream), held.packet.seq));
+    after_fan_out(objects, turn, slot, given, missed);
+}
 
-    /// These packets have been given out, and in these streams somebody needs a keyframe.
-    fn after_fan_out(
-        &mut self,
-        slot: Slot,
-        given: impl Iterator<Item = (usize, SeqNo)>,
-        Missed(missed): Missed,
-    ) {
-        let Some(producer) = self.producers.find_mut(slot) else { return };
-        for (stream, seq) in given {
-            producer.streams[stream].on_forwarded(seq);
-        }
-        if missed == 0 {
-            return;
-        }
-        for (index, stream) in producer.streams.iter_mut().enumerate() {
-            if missed & 1 << index != 0 {
-                stream.keyframes.want();
-            }
-        }
-        self.rearm_producer(slot);
+/// These packets have been given out, and in these streams somebody needs a keyframe.
+fn after_fan_out(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    given: impl Iterator<Item = (usize, SeqNo)>,
+    Missed(missed): Missed,
+) {
+    let Some(producer) = objects.producers.find_mut(slot) else { return };
+    for (stream, seq) in given {
+        producer.streams[stream].on_forwarded(seq);
     }
+    if missed == 0 {
+        return;
+    }
+    for (index, stream) in producer.streams.iter_mut().enumerate() {
+        if missed & 1 << index != 0 {
+            stream.keyframes.want();
+        }
+    }
+    rearm_producer(objects, turn.timers, slot);
 }
 
 /// What waits of each producer, in order; who has least comes first.
@@ -268,30 +253,22 @@ fn look_ahead(rest: &[Slot], consumers: &Slots<Consumer>, transports: &Slots<Tra
 }
 
 /// Gives packets to every consumer of their producer.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the shard's tables, borrowed apart for the loop over consumers"
-)]
 fn fan_out(
-    now: Instant,
     packets: &[Outgoing<'_>],
     producer: &Producer,
     consumers: &mut Slots<Consumer>,
     transports: &mut Slots<Transport>,
-    deadlines: &mut Deadlines,
-    tx: &mut impl Tx,
-    counters: &mut Counters,
-    events: &mut Events,
-    handling: &mut Handling,
+    turn: &mut Turn<'_, impl Tx>,
 ) -> Missed {
+    let Turn { now, tx, timers, news, counters, handling, .. } = turn;
     let mut missed = 0;
     let is_layered = producer.is_layered();
     for (index, slot) in producer.consumers.iter().enumerate() {
         meter::charge(1 + packets.len(), 300);
-        look_ahead(&producer.consumers[index..], consumers, transports, tx);
+        look_ahead(&producer.consumers[index..], consumers, transports, *tx);
         let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
         let Some(transport) = transports.find_mut(consumer.transport) else { continue };
-        let Some(out) = &mut Egress::of(transport, now, tx, counters) else { continue };
+        let Some(out) = &mut Egress::of(transport, *now, *tx, counters) else { continue };
         handling.forward_pending(producer.transport, consumer.transport);
         for Outgoing { stream, packet } in packets {
             missed |= u8::from(consumer.forward(packet, producer, *stream, out)) << stream;
@@ -299,10 +276,10 @@ fn fan_out(
         handling.check_give_out_trap();
         out.tx.end_of_flow();
         if let Some(at) = transport.send_side.as_ref().and_then(|side| side.pacer.next_timeout()) {
-            deadlines.hasten(consumer.transport.index(), at);
+            timers.hasten(consumer.transport, at);
         }
         if is_layered && let Some(layers) = consumer.take_layer_news(producer) {
-            events.tell(Event::LayersChanged { consumer: consumer.spec.consumer, layers });
+            news.tell(Event::LayersChanged { consumer: consumer.spec.consumer, layers });
         }
     }
     handling.end_give_out();

@@ -6,10 +6,12 @@ use crate::base::slots::Slot;
 use crate::ingress::producer::Producer;
 use crate::ingress::stream::Stream;
 use crate::limits;
+use crate::objects::Objects;
 use crate::packet::received::Received;
 use crate::pipe::message::PipeMessage;
+use crate::pipe::outbox::PipeOutbox;
 use crate::pipe::subscription::{PipeSource, PipeSubscriber};
-use crate::shard::Shard;
+use crate::shard::turn::Turn;
 use control::{ContentHint, Counter, Counters};
 use machine::{Instant, Tx, meter};
 
@@ -49,87 +51,91 @@ impl Producer {
     }
 }
 
-impl Shard {
-    /// Says to other workers what is to be said.
-    pub(crate) fn send_pipe_messages(&mut self, tx: &mut impl Tx) {
-        meter::charge(self.outgoing.len(), 200);
-        for (worker, parcel) in self.outgoing.drain() {
-            if !tx.hand_off(worker, parcel.write().as_bytes(), &[]) {
-                self.counters.count(Counter::PipedLost);
+/// Says to other workers what is to be said.
+pub(super) fn send_pipe_messages(turn: &mut Turn<'_, impl Tx>) {
+    meter::charge(turn.pipes.len(), 200);
+    for (worker, parcel) in turn.pipes.drain() {
+        if !turn.tx.hand_off(worker, parcel.write().as_bytes(), &[]) {
+            turn.counters.count(Counter::PipedLost);
+        }
+    }
+}
+
+/// Tells the origins of what this pipe brings whether it is taken, and which layers are wanted.
+pub(super) fn subscribe_if_due(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(transport) = objects.transports.find(slot).filter(|transport| transport.pipe().is_some()) else {
+        return;
+    };
+    for taker in &transport.producers {
+        let Some(producer) = objects.producers.find_mut(*taker) else { continue };
+        let (is_taken, wanted) = (producer.is_taken(), producer.layer_demand.wanted());
+        let id = producer.spec.producer;
+        let Some(piped) = &mut producer.pipe_source else { continue };
+        if piped.next_timeout(is_taken, wanted).is_none_or(|at| at > now) {
+            continue;
+        }
+        if !is_taken {
+            // By the time somebody takes it again, its numbers may have gone round.
+            producer.streams.iter_mut().for_each(Stream::reset);
+            turn.pipes.push(piped.origin, PipeMessage::Unsubscribe { producer: id, taker: *taker });
+            *piped = PipeSource::new(piped.origin);
+            continue;
+        }
+        let pause = if piped.is_confirmed { limits::SUBSCRIBE_INTERVAL } else { limits::SUBSCRIBE_RETRY };
+        (piped.is_subscribed, piped.told, piped.due) = (true, wanted, now + pause);
+        turn.pipes.push(piped.origin, PipeMessage::Subscribe { producer: id, taker: *taker, wanted });
+    }
+}
+
+/// Asks the origins for the keyframes that are wanted of what this pipe brings.
+pub(super) fn ask_origins(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    // Who has not subscribed is not answered.
+    subscribe_if_due(objects, turn, slot);
+    let Some(transport) = objects.transports.find(slot) else { return };
+    for taker in &transport.producers {
+        let Some(producer) = objects.producers.find_mut(*taker) else { continue };
+        let (Some(origin), id) = (producer.origin(), producer.spec.producer) else { continue };
+        for (index, stream) in producer.streams.iter_mut().enumerate() {
+            if stream.keyframes.poll(now) {
+                let parcel = PipeMessage::Keyframe { producer: id, taker: *taker, stream: index as u8 };
+                turn.pipes.push(origin, parcel);
             }
         }
     }
+}
 
-    /// Tells the origins of what this pipe brings whether it is taken, and which layers are wanted.
-    pub(crate) fn subscribe_if_due(&mut self, now: Instant, slot: Slot) {
-        let Some(transport) = self.transports.find(slot).filter(|transport| transport.pipe().is_some())
-        else {
-            return;
-        };
-        for taker in &transport.producers {
-            let Some(producer) = self.producers.find_mut(*taker) else { continue };
-            let (is_taken, wanted) = (producer.is_taken(), producer.layer_demand.wanted());
-            let id = producer.spec.producer;
-            let Some(piped) = &mut producer.pipe_source else { continue };
-            if piped.next_timeout(is_taken, wanted).is_none_or(|at| at > now) {
-                continue;
-            }
-            if !is_taken {
-                // By the time somebody takes it again, its numbers may have gone round.
-                producer.streams.iter_mut().for_each(Stream::reset);
-                self.outgoing.push(piped.origin, PipeMessage::Unsubscribe { producer: id, taker: *taker });
-                *piped = PipeSource::new(piped.origin);
-                continue;
-            }
-            let pause = if piped.is_confirmed { limits::SUBSCRIBE_INTERVAL } else { limits::SUBSCRIBE_RETRY };
-            (piped.is_subscribed, piped.told, piped.due) = (true, wanted, now + pause);
-            self.outgoing.push(piped.origin, PipeMessage::Subscribe { producer: id, taker: *taker, wanted });
-        }
+/// Tells the other workers that take a producer how it stands.
+pub(super) fn send_state_to_subscribers(objects: &Objects, pipes: &mut PipeOutbox, slot: Slot) {
+    let Some(producer) = objects.producers.find(slot) else { return };
+    for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
+        pipes.push(*worker, producer.state(*taker));
     }
+}
 
-    /// Asks the origins for the keyframes that are wanted of what this pipe brings.
-    pub(crate) fn ask_origins(&mut self, now: Instant, slot: Slot) {
-        // Who has not subscribed is not answered.
-        self.subscribe_if_due(now, slot);
-        let Some(transport) = self.transports.find(slot) else { return };
-        for taker in &transport.producers {
-            let Some(producer) = self.producers.find_mut(*taker) else { continue };
-            let (Some(origin), id) = (producer.origin(), producer.spec.producer) else { continue };
-            for (index, stream) in producer.streams.iter_mut().enumerate() {
-                if stream.keyframes.poll(now) {
-                    let parcel = PipeMessage::Keyframe { producer: id, taker: *taker, stream: index as u8 };
-                    self.outgoing.push(origin, parcel);
-                }
-            }
-        }
+/// Tells the other workers that take a producer of its publisher's clocks, of which one has just been told.
+pub(super) fn send_clock_to_subscribers(
+    objects: &Objects,
+    pipes: &mut PipeOutbox,
+    slot: Slot,
+    stream: usize,
+) {
+    let Some(producer) = objects.producers.find(slot) else { return };
+    let Some(clock) = producer.streams.get(stream).and_then(|of| clock_of(of, stream)) else { return };
+    for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
+        pipes.push(*worker, clock(*taker));
     }
+}
 
-    /// Tells the other workers that take a producer how it stands.
-    pub(crate) fn send_state_to_subscribers(&mut self, slot: Slot) {
-        let Some(producer) = self.producers.find(slot) else { return };
-        for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
-            self.outgoing.push(*worker, producer.state(*taker));
-        }
+/// A producer has been closed: those who took it, or whom it was taken from, need not find out by themselves.
+pub(super) fn send_end_to_subscribers(pipes: &mut PipeOutbox, slot: Slot, producer: &Producer) {
+    for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
+        pipes.push(*worker, PipeMessage::Gone { taker: *taker });
     }
-
-    /// Tells the other workers that take a producer of its publisher's clocks, of which one has just been told.
-    pub(crate) fn send_clock_to_subscribers(&mut self, slot: Slot, stream: usize) {
-        let Some(producer) = self.producers.find(slot) else { return };
-        let Some(clock) = producer.streams.get(stream).and_then(|of| clock_of(of, stream)) else { return };
-        for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
-            self.outgoing.push(*worker, clock(*taker));
-        }
-    }
-
-    /// A producer has been closed: those who took it, or whom it was taken from, need not find out by themselves.
-    pub(crate) fn send_end_to_subscribers(&mut self, slot: Slot, producer: &Producer) {
-        for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
-            self.outgoing.push(*worker, PipeMessage::Gone { taker: *taker });
-        }
-        if let Some(origin) = producer.origin() {
-            let producer = producer.spec.producer;
-            self.outgoing.push(origin, PipeMessage::Unsubscribe { producer, taker: slot });
-        }
+    if let Some(origin) = producer.origin() {
+        let producer = producer.spec.producer;
+        pipes.push(origin, PipeMessage::Unsubscribe { producer, taker: slot });
     }
 }
 

@@ -1,124 +1,109 @@
-//! What becomes of a shard after a panic: what was being handled is closed, or everything is.
+//! After a panic: the objects that were being handled are closed.
 
 use crate::base::slots::Slot;
 use crate::limits;
-use crate::shard::Shard;
-use control::{Closed, Command, Counter, Event, Refusal, RequestId, Text, TransportId};
+use crate::objects::Objects;
+use crate::shard::close::{close_router, close_transport};
+use crate::shard::news::News;
+use crate::shard::pending::PendingPacket;
+use crate::shard::turn::Turn;
+use control::{Closed, Command, Event, Refusal, RequestId, Text, TransportId};
+use machine::Tx;
 
-impl Shard {
-    /// Closes what was being handled when a panic came, and puts back what was taken out of the shard meanwhile.
-    pub(crate) fn close_after_panic(&mut self) -> Vec<TransportId> {
-        self.restore_taken();
-        let transports: Vec<_> = self.handling.transports().collect();
-        let mut closed = Vec::new();
-        for slot in transports {
-            let id = self.transports.find(slot).map(|transport| transport.id);
-            self.close_transport(slot, Closed::Fault);
-            closed.extend(id);
-        }
-        if let Some(router) = self.handling.router() {
-            self.close_router(router, Closed::Fault);
-        }
-        closed
+/// Closes what was being handled when a panic came. Returns the transports.
+pub(super) fn close_after_panic(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) -> Vec<TransportId> {
+    restore_taken(turn.pending);
+    let transports: Vec<_> = turn.handling.transports().collect();
+    let mut closed = Vec::new();
+    for slot in transports {
+        let id = objects.transports.find(slot).map(|transport| transport.id);
+        close_transport(objects, turn, slot, Closed::Fault);
+        closed.extend(id);
     }
-
-    /// Replaces everything by an empty shard with the same configuration, and reports all routers as closed. What was counted and what waits
-    /// to be told is kept.
-    ///
-    /// No slot of the former shard names anything in the new one: other workers may go on handing over packets for them.
-    pub(crate) fn renew(&mut self) {
-        let mut new = Self::new(self.config.clone(), self.rng.fork());
-        new.routers = self.routers.successor();
-        new.transports = self.transports.successor();
-        new.producers = self.producers.successor();
-        new.consumers = self.consumers.successor();
-        new.counters = std::mem::take(&mut self.counters);
-        new.counters.clear_existing();
-        new.counters.count(Counter::ShardsReplaced);
-        new.handling = std::mem::take(&mut self.handling);
-        new.events = std::mem::take(&mut self.events);
-        new.ears = std::mem::take(&mut self.ears);
-        for request in new.ears.close_all() {
-            let text = Text::new("the worker's state was replaced after a fault of its own");
-            new.events.answer(Event::Refused { request: Some(request), refusal: Refusal::Fault, text });
-        }
-        for snapshot in &self.snapshots {
-            new.events.answer(Event::SnapshotEnd { request: snapshot.request() });
-        }
-        for walk in &self.walks {
-            new.events.answer(Event::StatsEnd { request: walk.request() });
-        }
-        for router in self.router_ids.keys() {
-            new.events.tell(Event::RouterClosed { router: *router, closed: Closed::Fault });
-        }
-        *self = new;
+    if let Some(router) = turn.handling.router() {
+        close_router(objects, turn, router, Closed::Fault);
     }
+    closed
+}
 
-    /// Answers a command that ended in a panic, unless it has been answered or still will be.
-    pub(crate) fn answer_after_panic(&mut self, request: RequestId) {
-        let is_pending = self.snapshots.iter().any(|snapshot| snapshot.request() == request)
-            || self.walks.iter().any(|walk| walk.request() == request)
-            || self.ears.is_opening(request);
-        if is_pending || self.events.has_answered(request) {
-            return;
-        }
-        let text = Text::new("the engine met a fault of its own while it carried this out; see its log");
-        self.events.answer(Event::Refused { request: Some(request), refusal: Refusal::Fault, text });
+/// Answers a command that ended in a panic, unless it has been answered or still will be.
+pub(super) fn answer_after_panic(objects: &Objects, news: &mut News, request: RequestId) {
+    if news.has_answer(request) || objects.plain_sockets.is_opening(request) {
+        return;
     }
+    let text = Text::new("the engine met a fault of its own while it carried this out; see its log");
+    news.answer(Event::Refused { request: Some(request), refusal: Refusal::Fault, text });
+}
 
-    /// The slot of the transport that a command is about.
-    pub(crate) fn transport_of(&self, command: &Command) -> Option<Slot> {
-        let of_producer = |id| Some(self.producers.find(*self.producer_ids.get(id)?)?.transport);
-        let of_consumer = |id| Some(self.consumers.find(*self.consumer_ids.get(id)?)?.transport);
-        match command {
-            Command::CreateTransport(create) => self.transport_ids.get(&create.transport).copied(),
-            Command::CreatePlainTransport(create) => self.transport_ids.get(&create.transport).copied(),
-            Command::CreatePipe(create) => self.transport_ids.get(&create.transport).copied(),
-            Command::ConnectPlainTransport(connect) => self.transport_ids.get(&connect.transport).copied(),
-            Command::Produce(produce) => self.transport_ids.get(&produce.transport).copied(),
-            Command::Consume(consume) => self.transport_ids.get(&consume.transport).copied(),
-            Command::ConnectTransport { transport, .. }
-            | Command::RestartIce { transport }
-            | Command::CloseTransport { transport }
-            | Command::SetAppData { transport, .. }
-            | Command::SetBitrates { transport, .. } => self.transport_ids.get(transport).copied(),
-            Command::PauseProducer { producer }
-            | Command::ResumeProducer { producer }
-            | Command::CloseProducer { producer }
-            | Command::SetContentHint { producer, .. } => of_producer(producer),
-            Command::PauseConsumer { consumer }
-            | Command::ResumeConsumer { consumer }
-            | Command::CloseConsumer { consumer }
-            | Command::RequestKeyframe { consumer }
-            | Command::SetPreferredLayers { consumer, .. }
-            | Command::SetPriority { consumer, .. }
-            | Command::SetPlayoutDelay { consumer, .. }
-            | Command::SetIgnoreDtx { consumer, .. } => of_consumer(consumer),
-            // What only reads, and what concerns a whole router.
-            Command::Stats { .. }
-            | Command::Snapshot
-            | Command::InjectPanic { .. }
-            | Command::CreateRouter { .. }
-            | Command::CloseRouter { .. }
-            | Command::ClaimRouter { .. }
-            | Command::ObserveAudio { .. } => None,
-        }
+/// Ends what a shard had under way when it is replaced: each request gets its answer, each router is reported as closed.
+pub(super) fn end_all(objects: &mut Objects, news: &mut News) {
+    for request in objects.plain_sockets.close_all() {
+        let text = Text::new("the worker's state was replaced after a fault of its own");
+        news.answer(Event::Refused { request: Some(request), refusal: Refusal::Fault, text });
     }
-
-    /// The slot of the router that a command is about as a whole.
-    pub(crate) fn router_of_command(&self, command: &Command) -> Option<Slot> {
-        match command {
-            Command::CloseRouter { router }
-            | Command::ClaimRouter { router }
-            | Command::ObserveAudio { router, .. } => self.router_ids.get(router).copied(),
-            _ => None,
-        }
+    for snapshot in std::mem::take(&mut news.snapshots) {
+        news.answer(Event::SnapshotEnd { request: snapshot.request() });
     }
+    for walk in std::mem::take(&mut news.walks) {
+        news.answer(Event::StatsEnd { request: walk.request() });
+    }
+    for router in objects.router_ids.keys() {
+        news.tell(Event::RouterClosed { router: *router, closed: Closed::Fault });
+    }
+}
 
-    /// State that a stage takes out of the shard while it works is lost with a panic; from here on there is an empty one of its kind.
-    fn restore_taken(&mut self) {
-        if self.held.capacity() < limits::HELD_MAX {
-            self.held.reserve(limits::HELD_MAX);
-        }
+/// A stage that takes the pending packets out while it works loses them with a panic. This makes room for others.
+fn restore_taken(pending: &mut Vec<PendingPacket>) {
+    if pending.capacity() < limits::HELD_MAX {
+        pending.reserve(limits::HELD_MAX);
+    }
+}
+
+/// The slot of the transport that a command is about.
+pub(super) fn transport_of(objects: &Objects, command: &Command) -> Option<Slot> {
+    let of_producer = |id| Some(objects.producers.find(*objects.producer_ids.get(id)?)?.transport);
+    let of_consumer = |id| Some(objects.consumers.find(*objects.consumer_ids.get(id)?)?.transport);
+    match command {
+        Command::CreateTransport(create) => objects.transport_ids.get(&create.transport).copied(),
+        Command::CreatePlainTransport(create) => objects.transport_ids.get(&create.transport).copied(),
+        Command::CreatePipe(create) => objects.transport_ids.get(&create.transport).copied(),
+        Command::ConnectPlainTransport(connect) => objects.transport_ids.get(&connect.transport).copied(),
+        Command::Produce(produce) => objects.transport_ids.get(&produce.transport).copied(),
+        Command::Consume(consume) => objects.transport_ids.get(&consume.transport).copied(),
+        Command::ConnectTransport { transport, .. }
+        | Command::RestartIce { transport }
+        | Command::CloseTransport { transport }
+        | Command::SetAppData { transport, .. }
+        | Command::SetBitrates { transport, .. } => objects.transport_ids.get(transport).copied(),
+        Command::PauseProducer { producer }
+        | Command::ResumeProducer { producer }
+        | Command::CloseProducer { producer }
+        | Command::SetContentHint { producer, .. } => of_producer(producer),
+        Command::PauseConsumer { consumer }
+        | Command::ResumeConsumer { consumer }
+        | Command::CloseConsumer { consumer }
+        | Command::RequestKeyframe { consumer }
+        | Command::SetPreferredLayers { consumer, .. }
+        | Command::SetPriority { consumer, .. }
+        | Command::SetPlayoutDelay { consumer, .. }
+        | Command::SetIgnoreDtx { consumer, .. } => of_consumer(consumer),
+        // What only reads, and what concerns a whole router.
+        Command::Stats { .. }
+        | Command::Snapshot
+        | Command::InjectPanic { .. }
+        | Command::CreateRouter { .. }
+        | Command::CloseRouter { .. }
+        | Command::ClaimRouter { .. }
+        | Command::ObserveAudio { .. } => None,
+    }
+}
+
+/// The slot of the router that a command is about as a whole.
+pub(super) fn router_of_command(objects: &Objects, command: &Command) -> Option<Slot> {
+    match command {
+        Command::CloseRouter { router }
+        | Command::ClaimRouter { router }
+        | Command::ObserveAudio { router, .. } => objects.router_ids.get(router).copied(),
+        _ => None,
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::base::slots::Slot;
 use crate::limits;
-use crate::shard::Shard;
-use crate::shard::rtcp_out::protect_rtcp;
-use crate::shard::rtcp_out::send_rtcp;
+use crate::objects::Objects;
+use crate::shard::rtcp_out::{protect_rtcp, send_rtcp};
+use crate::shard::stats::assess_streams;
+use crate::shard::turn::Turn;
 use crate::transport::Transport;
 use control::{Counter, Counters};
-use machine::{Instant, Tx, meter};
+use machine::{Tx, meter};
 use rtcp::{ReportBlock, Writer};
 use rtp::Ssrc;
 use std::time::Duration;
@@ -15,102 +16,103 @@ use std::time::Duration;
 /// Report blocks in one packet (RFC 3550 §6.4.1: five bits).
 const BLOCKS_MAX: usize = 31;
 
-impl Shard {
-    /// Feedback on everything that arrived since the last, 100 ms after the first of it.
-    pub(crate) fn send_twcc_if_due(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
-        let Some(transport) = self.transports.find_mut(slot) else { return };
-        let Some(mut twcc) = transport.twcc.take_if(|twcc| twcc.due.is_some_and(|due| due <= now)) else {
-            return;
+/// Feedback on everything that arrived since the last, 100 ms after the first of it.
+pub(super) fn send_twcc_if_due(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    let Some(mut twcc) = transport.twcc.take_if(|twcc| twcc.due.is_some_and(|due| due <= now)) else {
+        return;
+    };
+    let (sender, media) = (transport.local_ssrc, twcc.media);
+    for _ in 0..limits::TWCC_PER_TIMEOUT {
+        if !send_rtcp(transport, turn.tx, |writer| twcc.recorder.build(sender, media, writer)) {
+            break;
+        }
+        turn.counters.count(Counter::RtcpOut);
+    }
+    twcc.due = twcc.recorder.has_news().then(|| now + limits::TWCC_INTERVAL);
+    transport.twcc = Some(twcc);
+}
+
+/// Our reports on what we receive from this peer, and on what we send to it.
+pub(super) fn send_reports_if_due(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    if transport.report_due.is_none_or(|due| due > now) {
+        return;
+    }
+    // RFC 3550 §6.2: intervals vary at random, so that reports of many transports do not fall into step.
+    let jitter = limits::REPORT_INTERVAL.as_millis() as u32 / 5;
+    let next = limits::REPORT_INTERVAL * 9 / 10 + Duration::from_millis(u64::from(turn.rng.below(jitter)));
+    transport.report_due = Some(now + next);
+    assess_streams(objects, turn, slot);
+    send_receiver_reports(objects, turn, slot);
+    send_sender_reports(objects, turn, slot);
+    send_remb(objects, turn, slot);
+}
+
+fn send_receiver_reports(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    let mut blocks = [EMPTY_BLOCK; BLOCKS_MAX];
+    let mut count = 0;
+    for index in 0..transport.producers.len() {
+        let Some(producer) = objects.producers.find_mut(transport.producers[index]) else { continue };
+        for block in producer.streams.iter_mut().filter_map(|stream| stream.report(now)) {
+            blocks[count] = block;
+            count += 1;
+            if count == BLOCKS_MAX {
+                send_blocks(transport, &blocks, turn.tx, turn.counters);
+                count = 0;
+            }
+        }
+    }
+    if count > 0 {
+        send_blocks(transport, &blocks[..count], turn.tx, turn.counters);
+    }
+}
+
+/// Asks a peer not to send more than the controller wants, again and again: it forgets.
+fn send_remb(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    let Some(bps) = transport.bitrates.max_incoming_bps else { return };
+    let mut ssrcs = [Ssrc(0); limits::SSRCS_PER_TRANSPORT_MAX];
+    let streams = transport.producers.iter().filter_map(|slot| objects.producers.find(*slot));
+    let streams = streams.flat_map(|producer| &producer.streams).filter_map(|stream| stream.ssrc);
+    let count = ssrcs.iter_mut().zip(streams).map(|(entry, ssrc)| *entry = ssrc).count();
+    let sender = transport.local_ssrc;
+    if count > 0
+        && send_rtcp(transport, turn.tx, |writer| writer.remb(sender, u64::from(bps), &ssrcs[..count]))
+    {
+        turn.counters.count(Counter::RtcpOut);
+    }
+}
+
+/// Several consumers share a datagram: each a sender report and its CNAME (RFC 3550 §6.1).
+fn send_sender_reports(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    let mut buffer = [0; limits::RTCP_LEN_MAX];
+    let mut writer = Writer::new(&mut buffer);
+    meter::charge(transport.consumers.len(), 500);
+    for index in 0..transport.consumers.len() {
+        let Some(consumer) = objects.consumers.find_mut(transport.consumers[index].1) else { continue };
+        let producer = objects.producers.find(consumer.producer);
+        let Some(info) = producer.and_then(|producer| consumer.sender_info(now, producer)) else {
+            continue;
         };
-        let (sender, media) = (transport.local_ssrc, twcc.media);
-        for _ in 0..limits::TWCC_PER_TIMEOUT {
-            if !send_rtcp(transport, tx, |writer| twcc.recorder.build(sender, media, writer)) {
-                break;
+        if writer.remaining() < SR_AND_SDES_LEN_MAX {
+            if protect_rtcp(transport, turn.tx, writer.as_bytes()) {
+                turn.counters.count(Counter::RtcpOut);
             }
-            self.counters.count(Counter::RtcpOut);
+            writer = Writer::new(&mut buffer);
         }
-        twcc.due = twcc.recorder.has_news().then(|| now + limits::TWCC_INTERVAL);
-        transport.twcc = Some(twcc);
-    }
-
-    /// Our reports on what we receive from this peer, and on what we send to it.
-    pub(crate) fn send_reports_if_due(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
-        let Some(transport) = self.transports.find_mut(slot) else { return };
-        if transport.report_due.is_none_or(|due| due > now) {
-            return;
-        }
-        // RFC 3550 §6.2: intervals vary at random, so that reports of many transports do not fall into step.
-        let jitter = limits::REPORT_INTERVAL.as_millis() as u32 / 5;
-        let next =
-            limits::REPORT_INTERVAL * 9 / 10 + Duration::from_millis(u64::from(self.rng.below(jitter)));
-        transport.report_due = Some(now + next);
-        self.assess_streams(now, slot);
-        self.send_receiver_reports(now, slot, tx);
-        self.send_sender_reports(now, slot, tx);
-        self.send_remb(slot, tx);
-    }
-
-    fn send_receiver_reports(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
-        let Some(transport) = self.transports.find_mut(slot) else { return };
-        let mut blocks = [EMPTY_BLOCK; BLOCKS_MAX];
-        let mut count = 0;
-        for index in 0..transport.producers.len() {
-            let Some(producer) = self.producers.find_mut(transport.producers[index]) else { continue };
-            for block in producer.streams.iter_mut().filter_map(|stream| stream.report(now)) {
-                blocks[count] = block;
-                count += 1;
-                if count == BLOCKS_MAX {
-                    send_blocks(transport, &blocks, tx, &mut self.counters);
-                    count = 0;
-                }
-            }
-        }
-        if count > 0 {
-            send_blocks(transport, &blocks[..count], tx, &mut self.counters);
+        if writer.sender_report(&info, &[]) {
+            writer.sdes_cname(info.ssrc, consumer.spec.cname.as_str());
         }
     }
-
-    /// Asks a peer not to send more than the controller wants, again and again: it forgets.
-    fn send_remb(&mut self, slot: Slot, tx: &mut impl Tx) {
-        let Some(transport) = self.transports.find_mut(slot) else { return };
-        let Some(bps) = transport.bitrates.max_incoming_bps else { return };
-        let mut ssrcs = [Ssrc(0); limits::SSRCS_PER_TRANSPORT_MAX];
-        let streams = transport.producers.iter().filter_map(|slot| self.producers.find(*slot));
-        let streams = streams.flat_map(|producer| &producer.streams).filter_map(|stream| stream.ssrc);
-        let count = ssrcs.iter_mut().zip(streams).map(|(entry, ssrc)| *entry = ssrc).count();
-        let sender = transport.local_ssrc;
-        if count > 0
-            && send_rtcp(transport, tx, |writer| writer.remb(sender, u64::from(bps), &ssrcs[..count]))
-        {
-            self.counters.count(Counter::RtcpOut);
-        }
-    }
-
-    /// Several consumers share a datagram: each a sender report and its CNAME (RFC 3550 §6.1).
-    fn send_sender_reports(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
-        let Some(transport) = self.transports.find_mut(slot) else { return };
-        let mut buffer = [0; limits::RTCP_LEN_MAX];
-        let mut writer = Writer::new(&mut buffer);
-        meter::charge(transport.consumers.len(), 500);
-        for index in 0..transport.consumers.len() {
-            let Some(consumer) = self.consumers.find_mut(transport.consumers[index].1) else { continue };
-            let producer = self.producers.find(consumer.producer);
-            let Some(info) = producer.and_then(|producer| consumer.sender_info(now, producer)) else {
-                continue;
-            };
-            if writer.remaining() < SR_AND_SDES_LEN_MAX {
-                if protect_rtcp(transport, tx, writer.as_bytes()) {
-                    self.counters.count(Counter::RtcpOut);
-                }
-                writer = Writer::new(&mut buffer);
-            }
-            if writer.sender_report(&info, &[]) {
-                writer.sdes_cname(info.ssrc, consumer.spec.cname.as_str());
-            }
-        }
-        if !writer.is_empty() && protect_rtcp(transport, tx, writer.as_bytes()) {
-            self.counters.count(Counter::RtcpOut);
-        }
+    if !writer.is_empty() && protect_rtcp(transport, turn.tx, writer.as_bytes()) {
+        turn.counters.count(Counter::RtcpOut);
     }
 }
 

@@ -3,107 +3,108 @@
 use crate::base::slots::Slot;
 use crate::egress::consumer::Consumer;
 use crate::limits;
-use crate::shard::Shard;
-use crate::shard::rtcp_out::COMPOUND_BEGIN_LEN_MAX;
-use crate::shard::rtcp_out::begin_compound;
-use crate::shard::rtcp_out::protect_rtcp;
+use crate::objects::Objects;
+use crate::shard::pipe_out::ask_origins;
+use crate::shard::rearm::rearm_producer;
+use crate::shard::rtcp_out::{COMPOUND_BEGIN_LEN_MAX, begin_compound, protect_rtcp};
+use crate::shard::timers::Timers;
+use crate::shard::turn::Turn;
 use crate::transport::Transport;
 use control::{Counter, Counters, Kind};
-use machine::{Instant, Tx, meter};
+use machine::{Tx, meter};
 use rtp::SeqNo;
 
-impl Shard {
-    /// The encoding whose keyframe helps a consumer.
-    pub(crate) fn stream_of_interest(&self, consumer: &Consumer) -> usize {
-        self.producers.find(consumer.producer).map_or(0, |producer| consumer.stream_of_interest(producer))
-    }
+/// The encoding whose keyframe helps a consumer.
+pub(super) fn stream_of_interest(objects: &Objects, consumer: &Consumer) -> usize {
+    objects.producers.find(consumer.producer).map_or(0, |producer| consumer.stream_of_interest(producer))
+}
 
-    /// A consumer needs a keyframe of this encoding. The publisher is asked when timers run next, or when the governor allows: however
-    /// many ask in the meantime, this costs each of them the same.
-    pub(crate) fn want_keyframe(&mut self, slot: Slot, stream: usize) {
-        let Some(producer) = self.producers.find_mut(slot) else { return };
-        if producer.kind() == Kind::Audio || producer.paused {
-            return;
-        }
-        let Some(stream) = producer.streams.get_mut(stream) else { return };
-        stream.keyframes.want();
-        self.rearm_producer(slot);
+/// A consumer needs a keyframe of this encoding. The publisher is asked when timers run next, or when the governor allows: however
+/// many ask in the meantime, this costs each of them the same.
+pub(super) fn want_keyframe(objects: &mut Objects, timers: &mut Timers, slot: Slot, stream: usize) {
+    let Some(producer) = objects.producers.find_mut(slot) else { return };
+    if producer.kind() == Kind::Audio || producer.paused {
+        return;
     }
+    let Some(stream) = producer.streams.get_mut(stream) else { return };
+    stream.keyframes.want();
+    rearm_producer(objects, timers, slot);
+}
 
-    /// Asks the peer for the keyframes that its producers' governors want now.
-    pub(crate) fn request_keyframes(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
-        let Some(transport) = self.transports.find_mut(slot) else { return };
-        if transport.pipe().is_some() {
-            return self.ask_origins(now, slot);
+/// Asks the peer for the keyframes that its producers' governors want now.
+pub(super) fn request_keyframes(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    if transport.pipe().is_some() {
+        return ask_origins(objects, turn, slot);
+    }
+    if transport.send_path().is_none() {
+        return; // Keyframes are wanted again when the transport can ask.
+    }
+    let mut buffer = [0; limits::RTCP_LEN_MAX];
+    let mut requests = Requests::new(&mut buffer);
+    for index in 0..transport.producers.len() {
+        let Some(producer) = objects.producers.find_mut(transport.producers[index]) else { continue };
+        meter::charge(producer.streams.len(), 20);
+        let can_pli = producer.codecs().first().is_some_and(|codec| codec.pli);
+        for stream in &mut producer.streams {
+            let Some(media) = stream.ssrc else { continue };
+            if !stream.keyframes.poll(now) {
+                continue;
+            }
+            if !can_pli {
+                producer.fir_seq = producer.fir_seq.wrapping_add(1);
+            }
+            let (sender, fir_seq) = (transport.local_ssrc, producer.fir_seq);
+            let written = requests.add(transport, turn.tx, turn.counters, |writer| {
+                if can_pli { writer.pli(sender, media) } else { writer.fir(sender, &[(media, fir_seq)]) }
+            });
+            if written {
+                *(if can_pli { &mut stream.counts.plis } else { &mut stream.counts.firs }) += 1;
+                turn.counters.count(Counter::KeyframeRequestsOut);
+            }
         }
-        if transport.send_path().is_none() {
-            return; // Keyframes are wanted again when the transport can ask.
-        }
-        let mut buffer = [0; limits::RTCP_LEN_MAX];
-        let mut requests = Requests::new(&mut buffer);
-        for index in 0..transport.producers.len() {
-            let Some(producer) = self.producers.find_mut(transport.producers[index]) else { continue };
-            meter::charge(producer.streams.len(), 20);
-            let can_pli = producer.codecs().first().is_some_and(|codec| codec.pli);
-            for stream in &mut producer.streams {
-                let Some(media) = stream.ssrc else { continue };
-                if !stream.keyframes.poll(now) {
-                    continue;
-                }
-                if !can_pli {
-                    producer.fir_seq = producer.fir_seq.wrapping_add(1);
-                }
-                let (sender, fir_seq) = (transport.local_ssrc, producer.fir_seq);
-                let written = requests.add(transport, tx, &mut self.counters, |writer| {
-                    if can_pli { writer.pli(sender, media) } else { writer.fir(sender, &[(media, fir_seq)]) }
+    }
+    requests.send(transport, turn.tx, turn.counters);
+}
+
+/// Asks the peer for packets of its producers that are missing.
+pub(super) fn request_repairs(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    if transport.send_path().is_none() {
+        return;
+    }
+    let mut buffer = [0; limits::RTCP_LEN_MAX];
+    let mut requests = Requests::new(&mut buffer);
+    let mut looked_at = 0;
+    for index in 0..transport.producers.len() {
+        let producer = objects.producers.find_mut(transport.producers[index]);
+        let Some(producer) = producer.filter(|producer| producer.is_forwarded()) else { continue };
+        meter::charge(producer.streams.len(), 20);
+        for stream in &mut producer.streams {
+            let (Some(media), Some(nack)) = (stream.ssrc, &mut stream.nack) else { continue };
+            if nack.next_timeout().is_none_or(|due| due > now) || looked_at >= limits::REPAIRS_PER_TIMEOUT {
+                continue;
+            }
+            looked_at += nack.missing();
+            let mut lost = Lost::default();
+            nack.poll(now, |seq| lost.push(seq));
+            turn.counters.add(Counter::NacksGivenUp, nack.take_given_up());
+            let sender = transport.local_ssrc;
+            for chunk in lost.seqs().chunks(Lost::PER_PACKET) {
+                let seqs = chunk.iter().map(|seq| seq.seq());
+                let written = requests.add(transport, turn.tx, turn.counters, |writer| {
+                    writer.nack(sender, media, seqs.clone())
                 });
                 if written {
-                    *(if can_pli { &mut stream.counts.plis } else { &mut stream.counts.firs }) += 1;
-                    self.counters.count(Counter::KeyframeRequestsOut);
+                    turn.counters.add(Counter::NacksOut, chunk.len() as u64);
+                    stream.counts.nacks += chunk.len() as u64;
                 }
             }
         }
-        requests.send(transport, tx, &mut self.counters);
     }
-
-    /// Asks the peer for packets of its producers that are missing.
-    pub(crate) fn request_repairs(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
-        let Some(transport) = self.transports.find_mut(slot) else { return };
-        if transport.send_path().is_none() {
-            return;
-        }
-        let mut buffer = [0; limits::RTCP_LEN_MAX];
-        let mut requests = Requests::new(&mut buffer);
-        let mut looked_at = 0;
-        for index in 0..transport.producers.len() {
-            let producer = self.producers.find_mut(transport.producers[index]);
-            let Some(producer) = producer.filter(|producer| producer.is_forwarded()) else { continue };
-            meter::charge(producer.streams.len(), 20);
-            for stream in &mut producer.streams {
-                let (Some(media), Some(nack)) = (stream.ssrc, &mut stream.nack) else { continue };
-                if nack.next_timeout().is_none_or(|due| due > now) || looked_at >= limits::REPAIRS_PER_TIMEOUT
-                {
-                    continue;
-                }
-                looked_at += nack.missing();
-                let mut lost = Lost::default();
-                nack.poll(now, |seq| lost.push(seq));
-                self.counters.add(Counter::NacksGivenUp, nack.take_given_up());
-                let sender = transport.local_ssrc;
-                for chunk in lost.seqs().chunks(Lost::PER_PACKET) {
-                    let seqs = chunk.iter().map(|seq| seq.seq());
-                    let written = requests.add(transport, tx, &mut self.counters, |writer| {
-                        writer.nack(sender, media, seqs.clone())
-                    });
-                    if written {
-                        self.counters.add(Counter::NacksOut, chunk.len() as u64);
-                        stream.counts.nacks += chunk.len() as u64;
-                    }
-                }
-            }
-        }
-        requests.send(transport, tx, &mut self.counters);
-    }
+    requests.send(transport, turn.tx, turn.counters);
 }
 
 /// Feedback to one peer in as few compound packets as it fits into: each costs as much as a packet of media.

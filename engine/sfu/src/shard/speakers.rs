@@ -3,145 +3,158 @@
 use crate::base::slots::{Slot, Slots};
 use crate::ingress::producer::Producer;
 use crate::limits;
+use crate::objects::Objects;
 use crate::packet::media_packet::Carried;
-use crate::shard::Shard;
+use crate::shard::turn::Turn;
 use crate::speakers::dominant;
 use crate::speakers::loudest::Admission;
 use crate::speakers::observer::{Speakers, Told};
 use crate::speakers::voice::Voice;
 use control::{AudioObserver, Event, ExtensionKind, Volume};
-use machine::{Instant, meter};
+use machine::{Instant, Tx, meter};
 use std::time::Duration;
 
-impl Shard {
-    /// The controller wants to know who speaks, or no longer.
-    pub(crate) fn observe_audio(&mut self, now: Instant, router: Slot, observer: Option<AudioObserver>) {
-        let Some(found) = self.routers.find_mut(router) else { return };
-        let former = found.speakers.take();
-        let transports = &found.transports;
-        let Some(observer) = observer else {
-            if let Some(former) = former {
-                self.set_held_back(&former.voices, false);
-            }
-            return;
-        };
-        match former {
-            Some(mut speakers) if speakers.observer.loudest_forwarded == observer.loudest_forwarded => {
-                speakers.observer = observer;
-                found.speakers = Some(speakers);
-            }
-            former => {
-                let voices = match former {
-                    Some(former) => former.voices,
-                    // Who was heard under an earlier observer is known already, and is not added again when heard again.
-                    None => {
-                        let transports = transports.iter().filter_map(|slot| self.transports.find(*slot));
-                        let producers = transports.flat_map(|transport| &transport.producers).copied();
-                        let is_voice =
-                            |slot: &Slot| self.producers.find(*slot).is_some_and(|found| found.is_voice);
-                        producers.filter(is_voice).collect()
-                    }
-                };
-                let mut speakers = Box::new(Speakers::new(observer));
-                speakers.voices.clone_from(&voices);
-                found.speakers = Some(speakers);
-                // With places to be given anew, nobody has one: the next packets decide.
-                self.set_held_back(&voices, observer.loudest_forwarded.is_some());
-            }
+/// The controller wants to know who speaks, or no longer.
+pub(super) fn observe_audio(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    router: Slot,
+    observer: Option<AudioObserver>,
+) {
+    let now = turn.now;
+    let Some(found) = objects.routers.find_mut(router) else { return };
+    let former = found.speakers.take();
+    let transports = &found.transports;
+    let Some(observer) = observer else {
+        if let Some(former) = former {
+            set_held_back(objects, &former.voices, false);
         }
-        self.observations.hasten(router.index(), now + limits::SPEAKERS_INTERVAL);
-    }
-
-    /// A packet of a producer has come; if it carries a level, the router's observer hears it.
-    pub(crate) fn on_audio_level(&mut self, now: Instant, router: Slot, producer: Slot, carried: &Carried) {
-        let Some(speakers) = self.routers.find_mut(router).and_then(|router| router.speakers.as_mut()) else {
-            return;
-        };
-        let level = carried.value(ExtensionKind::AudioLevel).and_then(rtp::ext::audio_level::read);
-        let Some(level) = level else { return };
-        let Some(found) = self.producers.find_mut(producer).filter(|producer| !producer.paused) else {
-            return;
-        };
-        found.voice.on_level(now, level.level_dbov);
-        if !speakers.is_fresh {
-            speakers.is_fresh = true;
-            self.observations.hasten(router.index(), now + limits::SPEAKERS_INTERVAL);
+        return;
+    };
+    match former {
+        Some(mut speakers) if speakers.observer.loudest_forwarded == observer.loudest_forwarded => {
+            speakers.observer = observer;
+            found.speakers = Some(speakers);
         }
-        let is_new = !std::mem::replace(&mut found.is_voice, true);
-        if is_new {
-            speakers.voices.push(producer);
-        }
-        let has_place = !is_new && !found.is_held_back;
-        let Some(loudest) = speakers.loudest.as_mut().filter(|_| !has_place) else { return };
-        let voice = found.voice;
-        let producers = &mut self.producers;
-        let admission = loudest.admit(now, producer, &voice, |holder| {
-            let holder = producers.find_mut(holder)?;
-            holder.voice.catch_up(now);
-            Some(holder.voice)
-        });
-        if let Admission::InsteadOf(former) = admission {
-            self.set_held_back(&[former], true);
-        }
-        self.set_held_back(&[producer], admission == Admission::Refused);
-    }
-
-    /// A producer is paused: it has no voice and no place until it is heard again.
-    pub(crate) fn reset_audio_level(&mut self, router: Slot, producer: Slot) {
-        let Some(found) = self.producers.find_mut(producer) else { return };
-        (found.is_voice, found.is_held_back) = (false, false);
-        found.voice = Voice::new();
-        let Some(speakers) = self.routers.find_mut(router).and_then(|router| router.speakers.as_mut()) else {
-            return;
-        };
-        speakers.voices.retain(|voice| *voice != producer);
-        if let Some(loudest) = &mut speakers.loudest {
-            loudest.retain(|holder| holder != producer);
-        }
-    }
-
-    /// Looks at routers whose time has come, and tells what has changed there.
-    pub(crate) fn observe_speakers(&mut self, now: Instant) {
-        for _ in 0..limits::ROUTERS_PER_TIMEOUT {
-            let Some(index) = self.observations.pop(now) else { break };
-            let slot = self.routers.slot_at(index);
-            self.handling.of_router(slot);
-            let Some(router) = slot.and_then(|slot| self.routers.find_mut(slot)) else { continue };
-            let Some(speakers) = &mut router.speakers else { continue };
-            let was_fresh = speakers.is_fresh;
-            look(speakers, now, &mut self.producers);
-            let is_news = speakers.next != speakers.told;
-            let interval = Duration::from_millis(speakers.observer.interval_ms.into());
-            if is_news && speakers.told_at.is_none_or(|told_at| told_at + interval <= now) {
-                let Told { dominant, volumes } = &speakers.next;
-                let (router, dominant, volumes) = (router.id, *dominant, volumes.clone());
-                std::mem::swap(&mut speakers.told, &mut speakers.next);
-                speakers.told_at = Some(now);
-                self.events.tell(Event::Speakers { router, dominant, volumes });
-            }
-            // What fades needs looking at too; a router that nobody is heard in needs none.
-            if was_fresh || is_news || !speakers.told.volumes.is_empty() {
-                self.observations.hasten(index, now + limits::SPEAKERS_INTERVAL);
-            }
-        }
-    }
-
-    /// Whether these producers are forwarded. Consumers of one that is not any more go on after a pause as after any other.
-    fn set_held_back(&mut self, producers: &[Slot], is_held_back: bool) {
-        for slot in producers {
-            let Some(producer) = self.producers.find_mut(*slot) else { continue };
-            if std::mem::replace(&mut producer.is_held_back, is_held_back) == is_held_back {
-                continue;
-            }
-            if !is_held_back {
-                producer.streams.iter_mut().for_each(crate::ingress::stream::Stream::forget_gaps);
-                continue;
-            }
-            meter::charge(producer.consumers.len(), 50);
-            for consumer in &producer.consumers {
-                if let Some(consumer) = self.consumers.find_mut(*consumer) {
-                    consumer.interrupt();
+        former => {
+            let voices = match former {
+                Some(former) => former.voices,
+                // Who was heard under an earlier observer is known already, and is not added again when heard again.
+                None => {
+                    let transports = transports.iter().filter_map(|slot| objects.transports.find(*slot));
+                    let producers = transports.flat_map(|transport| &transport.producers).copied();
+                    let is_voice =
+                        |slot: &Slot| objects.producers.find(*slot).is_some_and(|found| found.is_voice);
+                    producers.filter(is_voice).collect()
                 }
+            };
+            let mut speakers = Box::new(Speakers::new(observer));
+            speakers.voices.clone_from(&voices);
+            found.speakers = Some(speakers);
+            // With places to be given anew, nobody has one: the next packets decide.
+            set_held_back(objects, &voices, observer.loudest_forwarded.is_some());
+        }
+    }
+    turn.timers.routers.hasten(router.index(), now + limits::SPEAKERS_INTERVAL);
+}
+
+/// A packet of a producer has come; if it carries a level, the router's observer hears it.
+pub(super) fn on_audio_level(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    router: Slot,
+    producer: Slot,
+    carried: &Carried,
+) {
+    let now = turn.now;
+    let Some(speakers) = objects.routers.find_mut(router).and_then(|router| router.speakers.as_mut()) else {
+        return;
+    };
+    let level = carried.value(ExtensionKind::AudioLevel).and_then(rtp::ext::audio_level::read);
+    let Some(level) = level else { return };
+    let Some(found) = objects.producers.find_mut(producer).filter(|producer| !producer.paused) else {
+        return;
+    };
+    found.voice.on_level(now, level.level_dbov);
+    if !speakers.is_fresh {
+        speakers.is_fresh = true;
+        turn.timers.routers.hasten(router.index(), now + limits::SPEAKERS_INTERVAL);
+    }
+    let is_new = !std::mem::replace(&mut found.is_voice, true);
+    if is_new {
+        speakers.voices.push(producer);
+    }
+    let has_place = !is_new && !found.is_held_back;
+    let Some(loudest) = speakers.loudest.as_mut().filter(|_| !has_place) else { return };
+    let voice = found.voice;
+    let producers = &mut objects.producers;
+    let admission = loudest.admit(now, producer, &voice, |holder| {
+        let holder = producers.find_mut(holder)?;
+        holder.voice.catch_up(now);
+        Some(holder.voice)
+    });
+    if let Admission::InsteadOf(former) = admission {
+        set_held_back(objects, &[former], true);
+    }
+    set_held_back(objects, &[producer], admission == Admission::Refused);
+}
+
+/// A producer is paused: it has no voice and no place until it is heard again.
+pub(super) fn reset_audio_level(objects: &mut Objects, router: Slot, producer: Slot) {
+    let Some(found) = objects.producers.find_mut(producer) else { return };
+    (found.is_voice, found.is_held_back) = (false, false);
+    found.voice = Voice::new();
+    let Some(speakers) = objects.routers.find_mut(router).and_then(|router| router.speakers.as_mut()) else {
+        return;
+    };
+    speakers.voices.retain(|voice| *voice != producer);
+    if let Some(loudest) = &mut speakers.loudest {
+        loudest.retain(|holder| holder != producer);
+    }
+}
+
+/// Looks at routers whose time has come, and tells what has changed there.
+pub(super) fn observe_speakers(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) {
+    let now = turn.now;
+    for _ in 0..limits::ROUTERS_PER_TIMEOUT {
+        let Some(index) = turn.timers.routers.pop(now) else { break };
+        let slot = objects.routers.slot_at(index);
+        turn.handling.of_router(slot);
+        let Some(router) = slot.and_then(|slot| objects.routers.find_mut(slot)) else { continue };
+        let Some(speakers) = &mut router.speakers else { continue };
+        let was_fresh = speakers.is_fresh;
+        look(speakers, now, &mut objects.producers);
+        let is_news = speakers.next != speakers.told;
+        let interval = Duration::from_millis(speakers.observer.interval_ms.into());
+        if is_news && speakers.told_at.is_none_or(|told_at| told_at + interval <= now) {
+            let Told { dominant, volumes } = &speakers.next;
+            let (router, dominant, volumes) = (router.id, *dominant, volumes.clone());
+            std::mem::swap(&mut speakers.told, &mut speakers.next);
+            speakers.told_at = Some(now);
+            turn.news.tell(Event::Speakers { router, dominant, volumes });
+        }
+        // What fades needs looking at too; a router that nobody is heard in needs none.
+        if was_fresh || is_news || !speakers.told.volumes.is_empty() {
+            turn.timers.routers.hasten(index, now + limits::SPEAKERS_INTERVAL);
+        }
+    }
+}
+
+/// Whether these producers are forwarded. Consumers of one that is not any more go on after a pause as after any other.
+fn set_held_back(objects: &mut Objects, producers: &[Slot], is_held_back: bool) {
+    for slot in producers {
+        let Some(producer) = objects.producers.find_mut(*slot) else { continue };
+        if std::mem::replace(&mut producer.is_held_back, is_held_back) == is_held_back {
+            continue;
+        }
+        if !is_held_back {
+            producer.streams.iter_mut().for_each(crate::ingress::stream::Stream::forget_gaps);
+            continue;
+        }
+        meter::charge(producer.consumers.len(), 50);
+        for consumer in &producer.consumers {
+            if let Some(consumer) = objects.consumers.find_mut(*consumer) {
+                consumer.interrupt();
             }
         }
     }

@@ -6,130 +6,134 @@ use crate::egress::consumer::Consumer;
 use crate::egress::layer_budget::LayerBudget;
 use crate::egress::writer::Egress;
 use crate::limits;
-use crate::shard::Shard;
+use crate::objects::Objects;
+use crate::shard::rearm::{rearm_producer, rearm_send_side};
+use crate::shard::timers::Timers;
+use crate::shard::turn::Turn;
 use control::{Event, Kind};
-use machine::{Instant, Tx, meter};
+use machine::{Tx, meter};
 
-impl Shard {
-    /// What a consumer wants, may have or can get has changed: follows the encoding that is best now, and asks for the keyframe
-    /// that takes.
-    pub(crate) fn retarget(&mut self, now: Instant, slot: Slot) {
-        meter::charge(1, 600);
-        let Some(consumer) = self.consumers.find_mut(slot) else { return };
-        let Some(producer) = self.producers.find_mut(consumer.producer) else { return };
-        if producer.kind() == Kind::Audio {
-            return;
-        }
-        consumer.update_ceiling(producer);
-        let (old, new) = consumer.replace_wanted(producer);
-        producer.layer_demand.replace(old, new);
-        let can_send =
-            self.transports.find(consumer.transport).is_some_and(|transport| transport.send_path().is_some());
-        if let Some(stream) = consumer.stream_missed(producer).filter(|_| can_send && !producer.paused) {
-            producer.streams[stream].keyframes.want();
-        }
-        let waits = !consumer.paused && !producer.paused && consumer.layer_budget == LayerBudget::Nothing;
-        let (receiving, producer) = (consumer.transport, consumer.producer);
-        self.rearm_producer(producer);
-        if waits {
-            self.hasten_sharing(now, receiving);
+/// What a consumer wants, may have or can get has changed: follows the encoding that is best now, and asks for the keyframe
+/// that takes.
+pub(super) fn retarget(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    meter::charge(1, 600);
+    let Some(consumer) = objects.consumers.find_mut(slot) else { return };
+    let Some(producer) = objects.producers.find_mut(consumer.producer) else { return };
+    if producer.kind() == Kind::Audio {
+        return;
+    }
+    consumer.update_ceiling(producer);
+    let (old, new) = consumer.replace_wanted(producer);
+    producer.layer_demand.replace(old, new);
+    let can_send =
+        objects.transports.find(consumer.transport).is_some_and(|transport| transport.send_path().is_some());
+    if let Some(stream) = consumer.stream_missed(producer).filter(|_| can_send && !producer.paused) {
+        producer.streams[stream].keyframes.want();
+    }
+    let waits = !consumer.paused && !producer.paused && consumer.layer_budget == LayerBudget::Nothing;
+    let (receiving, producer) = (consumer.transport, consumer.producer);
+    rearm_producer(objects, turn.timers, producer);
+    if waits {
+        hasten_sharing(objects, turn, receiving);
+    }
+}
+
+/// Somebody waits to be given something: where nothing was wanted until now, bandwidth is shared out once a second.
+fn hasten_sharing(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    if let Some(side) = transport.send_side.as_deref_mut() {
+        side.adapt_at = side.adapt_at.min(now);
+        turn.timers.hasten(slot, now);
+    }
+}
+
+/// Tells the controller which layers of this transport's producers have takers, where that is news.
+pub(super) fn report_wanted_layers(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(transport) = objects.transports.find(slot) else { return };
+    meter::charge(transport.producers.len(), 50);
+    for producer in &transport.producers {
+        let producer = objects.producers.find_mut(*producer);
+        // Where it comes from that is told, of all workers together.
+        let Some(producer) = producer.filter(|producer| producer.pipe_source.is_none()) else { continue };
+        if let Some(spatial) = producer.layer_demand.poll(now) {
+            let producer = producer.spec.producer;
+            turn.news.tell(Event::LayersWanted { producer, spatial });
         }
     }
+}
 
-    /// Somebody waits to be given something: where nothing was wanted until now, bandwidth is shared out once a second.
-    fn hasten_sharing(&mut self, now: Instant, slot: Slot) {
-        let Some(transport) = self.transports.find_mut(slot) else { return };
-        if let Some(side) = transport.send_side.as_deref_mut() {
-            side.adapt_at = side.adapt_at.min(now);
-            self.deadlines.hasten(slot.index(), now);
-        }
+/// A controller that asks for everything has not heard, or not kept, which layers have takers.
+pub(super) fn forget_reported_layers(objects: &mut Objects, timers: &mut Timers, index: u32) {
+    let Some(slot) = objects.producers.slot_at(index) else { return };
+    let Some(producer) = objects.producers.find_mut(slot) else { return };
+    producer.layer_demand.forget_reported();
+    if let Some(at) = producer.layer_demand.next_timeout() {
+        timers.hasten(producer.transport, at);
     }
+}
 
-    /// Tells the controller which layers of this transport's producers have takers, where that is news.
-    pub(crate) fn report_wanted_layers(&mut self, now: Instant, slot: Slot) {
-        let Some(transport) = self.transports.find(slot) else { return };
-        meter::charge(transport.producers.len(), 50);
-        for producer in &transport.producers {
-            let producer = self.producers.find_mut(*producer);
-            // Where it comes from that is told, of all workers together.
-            let Some(producer) = producer.filter(|producer| producer.pipe_source.is_none()) else { continue };
-            if let Some(spatial) = producer.layer_demand.poll(now) {
-                let producer = producer.spec.producer;
-                self.events.tell(Event::LayersWanted { producer, spatial });
-            }
-        }
+/// After an encoding fell silent or came back: everybody looks for the best one.
+pub(super) fn retarget_all(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, producer: Slot) {
+    let count = objects.producers.find(producer).map_or(0, |producer| producer.consumers.len());
+    for index in 0..count {
+        let consumer = objects.producers.find(producer).and_then(|producer| producer.consumers.get(index));
+        let Some(consumer) = consumer.copied() else { return };
+        retarget(objects, turn, consumer);
     }
+}
 
-    /// A controller that asks for everything has not heard, or not kept, which layers have takers.
-    pub(crate) fn forget_reported_layers(&mut self, index: u32) {
-        let Some(slot) = self.producers.slot_at(index) else { return };
-        let Some(producer) = self.producers.find_mut(slot) else { return };
-        producer.layer_demand.forget_reported();
-        if let Some(at) = producer.layer_demand.next_timeout() {
-            self.deadlines.hasten(producer.transport.index(), at);
-        }
+/// A consumer may be sent from now on: from the keyframe that is at hand, or else from the next.
+pub(super) fn wake(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    wake_with(objects, turn, slot, limits::CATCH_UP_PACKETS_MAX);
+}
+
+/// The same with at most so many packets behind the beginning of that keyframe. How many there were.
+fn wake_with(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, packets_max: usize) -> usize {
+    let now = turn.now;
+    let Some(consumer) = objects.consumers.find_mut(slot).filter(|consumer| !consumer.paused) else {
+        return 0;
+    };
+    let producer = objects.producers.find(consumer.producer);
+    let producer = producer.filter(|producer| producer.kind() == Kind::Video && !producer.paused);
+    let transport = consumer.transport;
+    let mut behind = 0;
+    if let Some(producer) = producer
+        && let Some(leaving_by) = objects.transports.find_mut(transport)
+        && let Some(out) = &mut Egress::of(leaving_by, now, turn.tx, turn.counters)
+    {
+        behind = consumer.begin_from_cache(producer, packets_max, out);
     }
+    retarget(objects, turn, slot);
+    rearm_send_side(objects, turn.timers, transport);
+    behind
+}
 
-    /// After an encoding fell silent or came back: everybody looks for the best one.
-    pub(crate) fn retarget_all(&mut self, now: Instant, producer: Slot) {
-        let count = self.producers.find(producer).map_or(0, |producer| producer.consumers.len());
-        for index in 0..count {
-            let consumer = self.producers.find(producer).and_then(|producer| producer.consumers.get(index));
-            let Some(consumer) = consumer.copied() else { return };
-            self.retarget(now, consumer);
-        }
+/// The transport can send from now on: the video it consumes begins. All of it together gets as many packets from the caches as one
+/// consumer may; the rest begins with the publishers' next keyframes.
+pub(super) fn wake_consumers(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    if !std::mem::take(&mut transport.has_become_able) {
+        return;
     }
-
-    /// A consumer may be sent from now on: from the keyframe that is at hand, or else from the next.
-    pub(crate) fn wake(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
-        self.wake_with(now, slot, limits::CATCH_UP_PACKETS_MAX, tx);
+    let mut packets_max = limits::CATCH_UP_PACKETS_MAX;
+    for index in 0..transport.consumers.len() {
+        let consumer = objects.transports.find(slot).and_then(|transport| transport.consumers.get(index));
+        let Some((_, consumer)) = consumer.copied() else { return };
+        packets_max = packets_max.saturating_sub(wake_with(objects, turn, consumer, packets_max));
     }
+}
 
-    /// The same with at most so many packets behind the beginning of that keyframe. How many there were.
-    fn wake_with(&mut self, now: Instant, slot: Slot, packets_max: usize, tx: &mut impl Tx) -> usize {
-        let Some(consumer) = self.consumers.find_mut(slot).filter(|consumer| !consumer.paused) else {
-            return 0;
-        };
-        let producer = self.producers.find(consumer.producer);
-        let producer = producer.filter(|producer| producer.kind() == Kind::Video && !producer.paused);
-        let transport = consumer.transport;
-        let mut behind = 0;
-        if let Some(producer) = producer
-            && let Some(leaving_by) = self.transports.find_mut(transport)
-            && let Some(out) = &mut Egress::of(leaving_by, now, tx, &mut self.counters)
-        {
-            behind = consumer.begin_from_cache(producer, packets_max, out);
-        }
-        self.retarget(now, slot);
-        self.rearm_send_side(transport);
-        behind
+/// A consumer is being closed: it wants nothing any more.
+pub(super) fn withdraw(objects: &mut Objects, timers: &mut Timers, consumer: &mut Consumer) {
+    let Some(producer) = objects.producers.find_mut(consumer.producer) else { return };
+    producer.layer_demand.replace(consumer.take_wanted(), 0);
+    if producer.consumers.is_empty() && producer.subscribers.is_empty() {
+        producer.forget_keyframes();
     }
-
-    /// The transport can send from now on: the video it consumes begins. All of it together gets as many packets from the caches as one
-    /// consumer may; the rest begins with the publishers' next keyframes.
-    pub(crate) fn wake_consumers(&mut self, now: Instant, slot: Slot, tx: &mut impl Tx) {
-        let Some(transport) = self.transports.find_mut(slot) else { return };
-        if !std::mem::take(&mut transport.has_become_able) {
-            return;
-        }
-        let mut packets_max = limits::CATCH_UP_PACKETS_MAX;
-        for index in 0..transport.consumers.len() {
-            let consumer = self.transports.find(slot).and_then(|transport| transport.consumers.get(index));
-            let Some((_, consumer)) = consumer.copied() else { return };
-            packets_max = packets_max.saturating_sub(self.wake_with(now, consumer, packets_max, tx));
-        }
-    }
-
-    /// A consumer is being closed: it wants nothing any more.
-    pub(crate) fn withdraw(&mut self, consumer: &mut Consumer) {
-        let Some(producer) = self.producers.find_mut(consumer.producer) else { return };
-        producer.layer_demand.replace(consumer.take_wanted(), 0);
-        if producer.consumers.is_empty() && producer.subscribers.is_empty() {
-            producer.forget_keyframes();
-        }
-        let told = producer.layer_demand.next_timeout().into_iter().chain(producer.next_message_to_origin());
-        if let Some(at) = told.min() {
-            self.deadlines.hasten(producer.transport.index(), at);
-        }
+    let told = producer.layer_demand.next_timeout().into_iter().chain(producer.next_message_to_origin());
+    if let Some(at) = told.min() {
+        timers.hasten(producer.transport, at);
     }
 }

@@ -1,10 +1,8 @@
 //! What a command must fulfil on its own, before the shard looks at its objects.
 
-use crate::ingress::producer::Producer;
-use crate::ingress::producer::has_labels;
+use crate::ingress::producer::{Producer, has_labels};
 use crate::limits;
-use crate::shard::refusal::Refused;
-use crate::shard::refusal::invalid;
+use crate::shard::refusal::{Refused, invalid};
 use crate::transport::plain::next_port;
 use control::{
     AudioObserver, CodecParameters, ConnectPlainTransport, Consume, CreatePlainTransport, IpFamily, Kind,

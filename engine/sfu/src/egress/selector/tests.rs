@@ -1,7 +1,6 @@
 use super::*;
 use crate::packet::frame::Vp8Frame;
-use crate::packet::media_packet::MediaPacket;
-use crate::packet::media_packet::{Carried, Marker};
+use crate::packet::media_packet::{Carried, Marker, MediaPacket};
 use control::Codec;
 use rtp::SeqNo;
 

@@ -107,7 +107,7 @@ fn crowd() -> Shard {
 
 /// How many objects the walk under way still has before it.
 fn ahead(shard: &Shard) -> usize {
-    shard.walks.first().map_or(0, |walk| walk.objects.len())
+    shard.news.walks.first().map_or(0, |walk| walk.objects.len())
 }
 
 #[test]

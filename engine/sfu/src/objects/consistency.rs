@@ -1,32 +1,31 @@
 //! Whether the tables of a shard agree with each other.
 //!
-//! After a panic that decides whether the shard can go on. Tests and fuzzers ask it after every step, where a wrong answer is a bug of whatever
-//! ran before. It walks over everything, so nothing on the packet path may ask it.
+//! After a panic this decides whether the shard can continue. Tests and fuzzers check it after every step. It walks over all
+//! objects, so the packet path must not call it.
 
 use crate::base::slots::{Slot, Slots};
-use crate::limits;
+use crate::objects::Objects;
 use crate::objects::plain_sockets::SocketSlot;
-use crate::shard::Shard;
 use crate::transport::ice::Ufrag;
 use crate::transport::{Link, Transport};
-use control::Counter;
+use control::{Counter, Counters};
 use machine::{LocalId, Path};
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::{BuildHasher, Hash};
 
-type Checked = Result<(), String>;
+/// `Err` says what is inconsistent.
+pub type Checked = Result<(), String>;
 
-impl Shard {
+impl Objects {
     /// Walks over all tables. `Err` says what does not fit.
-    pub fn check_consistency(&self) -> Checked {
+    pub fn check_consistency(&self, counters: &Counters) -> Checked {
         self.check_ids()?;
-        self.check_counts()?;
+        self.check_counts(counters)?;
         self.check_transports()?;
         self.check_producers()?;
         self.check_consumers()?;
-        self.check_addresses()?;
-        self.check_taken()
+        self.check_addresses()
     }
 
     fn check_ids(&self) -> Checked {
@@ -36,14 +35,14 @@ impl Shard {
         check_table("consumer", &self.consumer_ids, &self.consumers, |consumer| consumer.spec.consumer)
     }
 
-    fn check_counts(&self) -> Checked {
+    fn check_counts(&self, counters: &Counters) -> Checked {
         for (counter, len) in [
             (Counter::Routers, self.routers.len()),
             (Counter::Transports, self.transports.len()),
             (Counter::Producers, self.producers.len()),
             (Counter::Consumers, self.consumers.len()),
         ] {
-            let counted = self.counters.value(counter);
+            let counted = counters.value(counter);
             expect(counted == len as u64, || {
                 format!("{len} {} exist, {counted} are counted", counter.name())
             })?;
@@ -154,7 +153,7 @@ impl Shard {
                 }
                 Link::Plain(plain) => {
                     for local in plain.ears() {
-                        let owner = self.ears.owner(local);
+                        let owner = self.plain_sockets.owner(local);
                         let is_own = owner == Some(transport.slot);
                         expect(is_own, || format!("a socket of transport {id} is another's"))?;
                     }
@@ -162,18 +161,13 @@ impl Shard {
                 Link::Pipe(_) => {}
             }
         }
-        for (local, ear) in self.ears.iter() {
+        for (local, ear) in self.plain_sockets.iter() {
             let (SocketSlot::Rtp(slot) | SocketSlot::Rtcp(slot)) = ear else { continue };
             let plain = self.transports.find(slot).and_then(Transport::plain);
             let has = |local: LocalId| plain.is_some_and(|plain| plain.ears().any(|own| own == local));
             expect(has(local), || format!("socket {local:?} belongs to a transport that does not have it"))?;
         }
         Ok(())
-    }
-
-    /// What a stage takes out of the shard while it works is there again.
-    fn check_taken(&self) -> Checked {
-        expect(self.held.capacity() >= limits::HELD_MAX, || "the packets of the batch are taken out".into())
     }
 }
 
