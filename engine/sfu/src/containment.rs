@@ -9,7 +9,6 @@
 
 use crate::limits;
 use crate::shard::{Input, NoTx, Shard};
-use control::Counter;
 use control::{Event, Request, Stage, TransportId};
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, SocketError, SocketOrder, Tx, WorkerId};
 use std::any::Any;
@@ -301,6 +300,7 @@ impl<T: Tx> Tx for Guarded<'_, T> {
 mod tests {
     use super::*;
     use crate::shard::Config;
+    use control::Counter;
     use machine::Rng;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;

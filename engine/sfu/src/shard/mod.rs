@@ -7,6 +7,7 @@ mod close;
 mod commands;
 mod config;
 mod connect;
+mod create;
 mod demux;
 mod events;
 mod fan_out;
