@@ -6,7 +6,7 @@ use crate::limits;
 use crate::packet::media_packet::Carried;
 use crate::packet::received::Role;
 use crate::transport::Transport;
-use crate::transport::sources::{RtpIdentifiers, Sources, SsrcMeaning};
+use crate::transport::sources::{RtpIdentifiers, SsrcMeaning};
 use control::{Discard, ExtensionKind};
 use machine::Instant;
 use rtp::{Pt, Ssrc, TwccSeq};
@@ -15,7 +15,7 @@ use rtp::{Pt, Ssrc, TwccSeq};
 #[derive(Default)]
 pub(super) struct Read<'a> {
     /// For routing.
-    pub(super) labels: RtpIdentifiers,
+    pub(super) identifiers: RtpIdentifiers,
     /// Values that travel on.
     pub(super) carried: Carried,
     /// The transport-wide number.
@@ -26,12 +26,12 @@ pub(super) struct Read<'a> {
 
 /// One walk over the header extensions.
 pub(super) fn read_extensions<'a>(transport: &Transport, rtp: &rtp::Packet<'a>) -> Read<'a> {
-    let Read { mut labels, mut carried, mut twcc_seq, mut descriptor } = Read::default();
+    let Read { mut identifiers, mut carried, mut twcc_seq, mut descriptor } = Read::default();
     for (id, value) in rtp.extensions() {
         match transport.extensions.kind(id) {
-            Some(ExtensionKind::Mid) => labels.mid = rtp::ext::mid::read(value),
-            Some(ExtensionKind::Rid) => labels.rid = rtp::ext::rid::read(value),
-            Some(ExtensionKind::RepairedRid) => labels.repaired_rid = rtp::ext::rid::read(value),
+            Some(ExtensionKind::Mid) => identifiers.mid = rtp::ext::mid::read(value),
+            Some(ExtensionKind::Rid) => identifiers.rid = rtp::ext::rid::read(value),
+            Some(ExtensionKind::RepairedRid) => identifiers.repaired_rid = rtp::ext::rid::read(value),
             Some(ExtensionKind::TransportCc) => twcc_seq = rtp::ext::transport_cc::read(value),
             Some(ExtensionKind::DependencyDescriptor) if value.len() <= limits::DESCRIPTOR_LEN_MAX => {
                 descriptor = value;
@@ -40,7 +40,7 @@ pub(super) fn read_extensions<'a>(transport: &Transport, rtp: &rtp::Packet<'a>) 
             None => {}
         }
     }
-    Read { labels, carried, twcc_seq, descriptor }
+    Read { identifiers, carried, twcc_seq, descriptor }
 }
 
 /// Which stream of which producer a packet belongs to: by its SSRC, or by what its header says.
@@ -49,7 +49,7 @@ pub(super) fn find_source(
     transport: &mut Transport,
     producers: &mut Slots<Producer>,
     rtp: &rtp::Packet<'_>,
-    labels: &RtpIdentifiers,
+    identifiers: &RtpIdentifiers,
 ) -> Result<(SsrcMeaning, Role), Discard> {
     if let Some(source) = transport.sources.find(rtp.ssrc()) {
         let producer = producers.find(source.producer).ok_or(Discard::RtpUnroutable)?;
@@ -59,30 +59,27 @@ pub(super) fn find_source(
         }
         return Err(Discard::RtpUnknownPt);
     }
-    let is_plain = transport.plain().is_some();
-    let Transport { sources, producers: of_transport, .. } = transport;
-    learn(now, sources, of_transport, producers, rtp, labels, is_plain)
+    learn(now, transport, producers, rtp, identifiers)
 }
 
 /// Finds the producer and stream of a packet whose SSRC is unknown, and learns the SSRC.
 ///
-/// On a plain transport, which `is_plain` says, an SSRC may also replace the one before without a MID, by its payload type alone: a program
+/// On a plain transport an SSRC may also replace the one before without a MID, by its payload type alone: a program
 /// that starts again chooses another (RFC 3550 §8.2).
 fn learn(
     now: Instant,
-    sources: &mut Sources,
-    of_transport: &[Slot],
+    transport: &mut Transport,
     producers: &mut Slots<Producer>,
     rtp: &rtp::Packet<'_>,
-    labels: &RtpIdentifiers,
-    is_plain: bool,
+    identifiers: &RtpIdentifiers,
 ) -> Result<(SsrcMeaning, Role), Discard> {
     let (ssrc, pt) = (rtp.ssrc(), rtp.pt());
-    let slot = find_producer(of_transport, producers, pt, labels).ok_or(Discard::RtpUnroutable)?;
+    let slot =
+        find_producer(&transport.producers, producers, pt, identifiers).ok_or(Discard::RtpUnroutable)?;
     let producer = producers.find_mut(slot).ok_or(Discard::RtpUnroutable)?;
     let role = producer.role(pt).ok_or(Discard::RtpUnknownPt)?;
     let is_retransmission = matches!(role, Role::Retransmission(_));
-    let rid = if is_retransmission { labels.repaired_rid } else { labels.rid };
+    let rid = if is_retransmission { identifiers.repaired_rid } else { identifiers.rid };
     let index = match (rid, producer.streams.len()) {
         (_, 1) => Some(0),
         (Some(rid), _) => producer.streams.iter().position(|stream| stream.rid == Some(rid)),
@@ -96,12 +93,13 @@ fn learn(
     // A payload type alone may name a stream, but not rename one of a browser: browsers leave the MID out once a report has come,
     // and a straggler of a closed producer then looks just like this.
     let known = if is_retransmission { stream.rtx_ssrc } else { stream.ssrc };
-    let may_rename = labels.mid.is_some() || is_plain && may_restart(now, producer, is_retransmission);
+    let may_rename = identifiers.mid.is_some()
+        || transport.plain().is_some() && may_restart(now, producer, is_retransmission);
     if known.is_some() && !may_rename {
         return Err(Discard::RtpUnroutable);
     }
     let source = SsrcMeaning { producer: slot, stream: index as u8, is_retransmission };
-    if !sources.learn(ssrc, source) {
+    if !transport.sources.learn(ssrc, source) {
         return Err(Discard::SsrcLimit);
     }
     let stream = &mut producer.streams[index];
@@ -130,10 +128,10 @@ fn find_producer(
     of_transport: &[Slot],
     producers: &Slots<Producer>,
     pt: Pt,
-    labels: &RtpIdentifiers,
+    identifiers: &RtpIdentifiers,
 ) -> Option<Slot> {
     let of_transport = || of_transport.iter().filter_map(|slot| Some((*slot, producers.find(*slot)?)));
-    if let Some(mid) = labels.mid {
+    if let Some(mid) = identifiers.mid {
         return of_transport().find(|(_, producer)| producer.mid == Some(mid)).map(|(slot, _)| slot);
     }
     let mut with_pt = of_transport().filter(|(_, producer)| producer.role(pt).is_some());

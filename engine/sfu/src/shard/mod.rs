@@ -117,6 +117,7 @@ impl Shard {
     }
 
     /// The objects, and everything else for one call.
+    #[inline]
     fn turn<'t, T: Tx>(&'t mut self, now: Instant, tx: &'t mut T) -> (&'t mut Objects, Turn<'t, T>) {
         let Self { config, objects, timers, news, pipes, pending, scratch, rng, counters, handling } = self;
         (objects, Turn { now, tx, config, rng, timers, news, pipes, pending, scratch, counters, handling })

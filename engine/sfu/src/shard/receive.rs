@@ -42,7 +42,7 @@ pub(super) fn on_rtp(
     turn.counters.count(Counter::RtpIn);
     transport.traffic.received.count(len);
 
-    let Read { labels, carried, twcc_seq, descriptor } = read_extensions(transport, &rtp);
+    let Read { identifiers, carried, twcc_seq, descriptor } = read_extensions(transport, &rtp);
     if let Some(seq) = twcc_seq
         && record_arrival(transport, now, datagram.received_at, seq, rtp.ssrc())
     {
@@ -55,7 +55,7 @@ pub(super) fn on_rtp(
         forward_pending(objects, turn);
     }
     let transport = objects.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
-    let (source, role) = find_source(now, transport, &mut objects.producers, &rtp, &labels)?;
+    let (source, role) = find_source(now, transport, &mut objects.producers, &rtp, &identifiers)?;
     let received = Received { rtp, role, carried, descriptor, received_at: datagram.received_at };
     let place = (source.producer, usize::from(source.stream));
     if is_open && matches!(role, Role::Media(_)) && !follows_on(objects, turn, router, place, &received) {
@@ -116,6 +116,7 @@ fn reread<'a>(objects: &Objects, (slot, _): (Slot, usize), kept: &'a Apart) -> O
 }
 
 /// A packet whose producer and stream are known: to other workers that take it, and to those who consume it here.
+#[inline]
 pub(super) fn accept(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
