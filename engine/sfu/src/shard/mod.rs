@@ -178,7 +178,8 @@ impl Machine for Shard {
     type Event = Event;
 
     fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
-        let (objects, turn) = &mut self.turn(now, tx);
+        let (objects, mut turn) = self.turn(now, tx);
+        let turn = &mut turn;
         turn.counters.count(Counter::DatagramsIn);
         turn.counters.add(Counter::BytesIn, datagram.bytes.len() as u64);
         meter::charge(datagram.bytes.len(), 1);
@@ -200,7 +201,8 @@ impl Machine for Shard {
     }
 
     fn on_hand_off(&mut self, now: Instant, from: WorkerId, bytes: &[u8], tx: &mut impl Tx) {
-        let (objects, turn) = &mut self.turn(now, tx);
+        let (objects, mut turn) = self.turn(now, tx);
+        let turn = &mut turn;
         if let Err(discard) = pipe_in::on_pipe_message(objects, turn, from, bytes) {
             turn.counters.discard(discard);
         }
@@ -208,7 +210,8 @@ impl Machine for Shard {
     }
 
     fn on_path_closed(&mut self, now: Instant, path: Path, tx: &mut impl Tx) {
-        let (objects, turn) = &mut self.turn(now, tx);
+        let (objects, mut turn) = self.turn(now, tx);
+        let turn = &mut turn;
         connect::on_closed_path(objects, turn, path);
     }
 
@@ -217,12 +220,14 @@ impl Machine for Shard {
     }
 
     fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx) {
-        let (objects, turn) = &mut self.turn(now, tx);
+        let (objects, mut turn) = self.turn(now, tx);
+        let turn = &mut turn;
         fan_out::forward_pending(objects, turn);
     }
 
     fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
-        let (objects, turn) = &mut self.turn(now, tx);
+        let (objects, mut turn) = self.turn(now, tx);
+        let turn = &mut turn;
         // First, because closing gives transports something to do.
         close::close_abandoned(objects, turn);
         timeout::serve_transports(objects, turn);
@@ -232,7 +237,8 @@ impl Machine for Shard {
     }
 
     fn on_command(&mut self, now: Instant, input: Input, tx: &mut impl Tx) {
-        let (objects, turn) = &mut self.turn(now, tx);
+        let (objects, mut turn) = self.turn(now, tx);
+        let turn = &mut turn;
         match input {
             Input::Request(request) => commands::on_request(objects, turn, request),
             Input::BadRecord { request, error } => {
@@ -255,7 +261,8 @@ impl Machine for Shard {
         opened: Result<SocketAddr, SocketError>,
         tx: &mut impl Tx,
     ) {
-        let (objects, turn) = &mut self.turn(now, tx);
+        let (objects, mut turn) = self.turn(now, tx);
+        let turn = &mut turn;
         plain::on_plain_opened(objects, turn, local, opened);
     }
 
