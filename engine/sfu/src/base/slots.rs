@@ -13,7 +13,7 @@ impl Slot {
         self.index
     }
 
-    /// As a number, for somebody who only keeps it.
+    /// As a number, for code that only stores it.
     pub fn to_bits(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }

@@ -5,12 +5,12 @@ use control::Layers;
 /// What bandwidth allows a consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LayerBudget {
-    /// Everything; also where nobody estimates.
+    /// Everything; also where there is no estimate.
     #[default]
     Everything,
     /// No more than these layers.
     UpTo(Layers),
-    /// Nothing: its picture stands still until there is room again.
+    /// Nothing: video is paused until there is room again.
     Nothing,
 }
 

@@ -74,7 +74,7 @@ impl StreamCounts {
         self.last_at = now;
     }
 
-    /// The stream begins anew, after so many were lost of the old one.
+    /// The stream is reset. `lost` packets were lost of the old one.
     pub fn restart(&mut self, lost: i32) {
         self.lost_before = self.lost_before.saturating_add(lost);
         self.assessed = (0, self.packets);
@@ -85,10 +85,10 @@ impl StreamCounts {
         self.lost_before.saturating_add(lost)
     }
 
-    /// About once a second: `expected` packets should be here since the stream began (anew), and they come with this jitter.
+    /// About once a second: `expected` packets should be here since the stream began or was reset, and they come with this jitter.
     pub fn assess(&mut self, now: Instant, kind: Kind, expected: u64, jitter: Duration) {
         if kind == Kind::Audio {
-            // How long the publisher's way to us takes, nobody tells.
+            // The delay from the publisher to us is unknown.
             self.quality.set_delay(mouth_to_ear(Duration::ZERO, jitter));
         }
         let (expected_before, received_before) = self.assessed;
@@ -96,7 +96,7 @@ impl StreamCounts {
         let missing = gained as i64 - (self.packets - received_before) as i64;
         self.quality.on_interval(gained, missing);
         self.assessed = (expected, self.packets);
-        // Sound may pause for as long as nobody speaks (discontinuous transmission); pictures do not.
+        // Audio may pause in silence (discontinuous transmission); video does not.
         let has_ceased =
             kind == Kind::Video && now.saturating_since(self.last_at) > limits::SILENT_VIDEO_AFTER;
         self.quality.set_silent(self.packets == 0 || has_ceased);

@@ -27,7 +27,7 @@ impl LayerDemand {
         Self { counts, initial, told: initial, unwanted_since: None }
     }
 
-    /// Whoever was told may have forgotten, and begins anew.
+    /// The controller may have lost what was reported: reports it again.
     pub fn forget_reported(&mut self) {
         self.told = self.initial;
         self.unwanted_since = None;

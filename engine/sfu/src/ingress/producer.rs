@@ -123,12 +123,12 @@ impl Producer {
         lower.or_else(|| (wanted + 1..self.streams.len()).find(active)).unwrap_or(wanted)
     }
 
-    /// Nobody needs a keyframe of any encoding.
+    /// No consumer needs a keyframe of any encoding.
     pub fn forget_keyframes(&mut self) {
         self.streams.iter_mut().for_each(|stream| stream.keyframes.forget());
     }
 
-    /// Whether what it sends is wanted by anybody at all.
+    /// Whether its packets are forwarded at all.
     pub fn is_forwarded(&self) -> bool {
         !self.paused && !self.is_held_back
     }
@@ -151,7 +151,7 @@ impl Producer {
         self.pipe_source.as_ref().map(|piped| piped.origin)
     }
 
-    /// Whether anybody here takes it. Sound is also listened to for who speaks.
+    /// Whether this worker needs its packets. Audio is also needed for active-speaker detection.
     pub fn is_taken(&self) -> bool {
         !self.consumers.is_empty() || self.kind() == Kind::Audio
     }
@@ -174,14 +174,14 @@ impl Producer {
             return None;
         }
         let nacks = self.streams.iter().filter_map(|stream| stream.nack.as_ref()?.next_timeout());
-        // Without an SSRC there is nobody to ask for a keyframe; the first packet brings it.
+        // A keyframe request needs an SSRC; the first packet brings it.
         let named = self.streams.iter().filter(|stream| stream.ssrc.is_some());
         let keyframes = named.filter_map(|stream| stream.keyframes.next_timeout());
         nacks.chain(keyframes).chain(self.layer_demand.next_timeout()).min()
     }
 
-    /// A stream began anew, under another SSRC or with other numbers: every consumer waits for a keyframe, and if the publisher's own is
-    /// lost, nobody else asks for one.
+    /// A stream was reset, under another SSRC or with other numbers: every consumer waits for a keyframe, and if the publisher's own is
+    /// lost, nothing else would request one.
     pub fn on_new_beginning(&mut self, index: usize) {
         if self.kind() == Kind::Video && !self.paused && !self.consumers.is_empty() {
             self.streams[index].keyframes.want();

@@ -183,7 +183,7 @@ impl Stream {
         former.is_some()
     }
 
-    /// What comes next has nothing to do with what came before.
+    /// Starts over: what comes next does not continue what came before.
     pub fn reset(&mut self) {
         self.extender = SeqExtender::new();
         self.seen = SequenceWindow::new();
@@ -204,7 +204,7 @@ impl Stream {
         self.epoch = self.epoch.wrapping_add(1);
     }
 
-    /// What was lost while nobody was sent anything is not worth asking for.
+    /// Packets that were lost while nothing was forwarded are not requested.
     pub fn forget_gaps(&mut self) {
         self.nack = self.nack.take().map(|_| NackGenerator::new());
     }

@@ -135,7 +135,7 @@ impl Cache {
         })
     }
 
-    /// Forgets everything: the stream began anew under another SSRC.
+    /// Forgets everything: the stream was reset under another SSRC.
     pub fn clear(&mut self) {
         for entry in &mut self.entries {
             entry.seq = None;

@@ -1,7 +1,7 @@
-//! What workers say to each other: small messages of fixed form, and in one of them a packet.
+//! Messages between workers: small, of fixed form, and in one of them a packet.
 //!
-//! None of them has to arrive. Whoever takes something says so again and again, and is answered each time with all that it must know; whoever
-//! falls silent is forgotten.
+//! Any of them may be lost. A worker that takes a producer repeats its subscription, and each repetition is answered with all that the
+//! worker has to know. A worker whose repetitions stop is removed.
 
 use crate::base::slots::Slot;
 use control::ProducerId;
@@ -27,7 +27,7 @@ pub enum PipeMessage {
         /// Who got it.
         taker: Slot,
     },
-    /// To where a producer is: somebody needs a keyframe of this encoding.
+    /// To where a producer is: a consumer needs a keyframe of this encoding.
     Keyframe {
         /// Whose.
         producer: ProducerId,
@@ -38,7 +38,7 @@ pub enum PipeMessage {
     },
     /// From where a producer is: how things stand.
     State {
-        /// For whom.
+        /// The receiving producer.
         taker: Slot,
         /// Whether it is paused.
         paused: bool,
@@ -47,12 +47,12 @@ pub enum PipeMessage {
     },
     /// From where a producer was: it is no more.
     Gone {
-        /// For whom.
+        /// The receiving producer.
         taker: Slot,
     },
     /// From where a producer is: its publisher's clocks (RFC 3550 §6.4.1).
     Clock {
-        /// For whom.
+        /// The receiving producer.
         taker: Slot,
         /// Of which encoding.
         stream: u8,
@@ -65,14 +65,14 @@ pub enum PipeMessage {
     },
     /// From where a producer is: a parameter set of H.264 that came before the other worker took it; the NAL unit follows.
     ParameterSet {
-        /// For whom.
+        /// The receiving producer.
         taker: Slot,
         /// Of which encoding.
         stream: u8,
     },
     /// From where a producer is: a packet, whose bytes follow as they came, decrypted.
     Media {
-        /// For whom.
+        /// The receiving producer.
         taker: Slot,
         /// Of which encoding.
         stream: u8,

@@ -1,5 +1,5 @@
-//! A transport's bandwidth at work: lets waiting packets go, fills probes up with padding, and ten times a second shares the estimate
-//! among the consumers.
+//! The send side of a transport: sends paced packets, fills probes up with padding, and ten times a second allocates the estimate to the
+//! consumers.
 
 use crate::bandwidth::oversend::oversend;
 use crate::bandwidth::sender::{Bitrates, SendSide};
@@ -134,7 +134,7 @@ fn fill_probe(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     }
 }
 
-/// Shares the estimate out anew, if it is time.
+/// Allocates the estimate to the consumers, if it is time.
 fn adapt(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find(slot) else { return };
@@ -259,7 +259,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Nobody knows what the path carries, or could find out: then nobody is cut off for the sake of a guess.
+    /// The capacity of the path is unknown and cannot be measured: then no consumer is paused because of a guess.
     fn is_blind(&self) -> bool {
         !self.is_heard || !(self.can_pad || self.is_the_peers)
     }
@@ -284,7 +284,8 @@ fn demand(now: Instant, consumer: &Consumer, producer: &Producer) -> Demand {
     }
 }
 
-/// What the layers of a producer cost who is sent `current`. An encoding that is silent has been switched off because nobody wanted it, or has not begun: it
+/// The rates of a producer's layers for a consumer that is sent `current`. A silent encoding was switched off because no consumer wanted
+/// it, or has not begun: it
 /// counts for what it is expected to be, or it would never be wanted again.
 fn rates(now: Instant, producer: &Producer, current: Option<Layers>) -> Rates {
     let mut rates = Rates::default();

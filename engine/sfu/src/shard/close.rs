@@ -84,7 +84,7 @@ pub(super) fn close_consumer(
     turn.news.tell(Event::ConsumerClosed { consumer: consumer.spec.consumer, closed });
 }
 
-/// The controller has gone: whatever nobody claims will be closed after the grace period.
+/// The controller is gone: routers that are not claimed are closed after the grace period.
 pub(super) fn on_controller_lost(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) {
     let now = turn.now;
     turn.news.clear();
@@ -99,7 +99,7 @@ pub(super) fn on_controller_lost(objects: &mut Objects, turn: &mut Turn<'_, impl
     update_abandon_at(objects, turn.timers);
 }
 
-/// A controller cares for this router.
+/// A controller claims this router.
 pub(super) fn claim_router(objects: &mut Objects, timers: &mut Timers, slot: Slot) {
     if let Some(router) = objects.routers.find_mut(slot) {
         router.abandoned_at = None;

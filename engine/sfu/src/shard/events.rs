@@ -1,4 +1,4 @@
-//! What a shard has to tell its controller, oldest first.
+//! Events and answers that wait for the controller, oldest first.
 
 use crate::limits;
 use control::{Event, RequestId};
@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 pub struct Events {
     queue: VecDeque<Event>,
     lost: u64,
-    /// Nobody listens: the next controller begins with a snapshot, which says all that news could.
+    /// There is no controller. The next one begins with a snapshot, which has everything that events could report.
     is_unheard: bool,
 }
 
@@ -45,7 +45,7 @@ impl Events {
         (lost > 0).then_some(Event::Overflow { lost })
     }
 
-    /// A controller has asked for something: from now on there is somebody to tell.
+    /// A controller has sent a request: events are kept from now on.
     pub fn be_heard(&mut self) {
         self.is_unheard = false;
     }

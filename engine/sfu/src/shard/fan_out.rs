@@ -1,11 +1,12 @@
 //! From a receive batch to the send batch: consumer by consumer over all packets of one producer.
 //!
-//! A frame comes as a burst of ten packets or so. Given out packet by packet, each would walk over all consumers, whose state (numbers, pacer,
-//! what was sent) is cold again by the time the next one does. So a packet waits, as a reference into its producer's cache, until the
+//! A frame comes as a burst of about ten packets. If each were forwarded alone, each would walk over all consumers, whose state (numbers, pacer,
+//! history) has left the cache by the time of the next. So a packet waits, as a reference into its producer's cache, until the
 //! end of its batch; then each consumer is fetched once and gets them all, which also makes one run of them for the send batch.
 //!
 //! Only a packet that is the newest of its stream waits. What comes late goes at once, behind those that wait: so all that is in a cache
-//! and not newer than [`Stream::forwarded_up_to`](crate::ingress::stream::Stream::forwarded_up_to) has been given out, and nobody gets anything twice.
+//! and not newer than [`Stream::forwarded_up_to`](crate::ingress::stream::Stream::forwarded_up_to) has been forwarded, and no consumer
+//! gets a packet twice.
 
 use crate::base::slots::{Slot, Slots};
 use crate::egress::consumer::Consumer;
@@ -65,6 +66,7 @@ impl PendingPacket {
 }
 
 /// Takes a packet that has just been received: it is given out at the end of the batch, or at once if it cannot wait.
+#[inline]
 pub(super) fn enqueue(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -120,7 +122,7 @@ pub(super) fn skip(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Sl
     }
 }
 
-/// Gives out all that waits: of whom least waits first, so that sound and small frames do not wait for somebody's keyframe.
+/// Forwards all pending packets. The producer with the fewest comes first, so that audio and small frames do not wait for a keyframe.
 pub(super) fn forward_pending(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) {
     if turn.pending.is_empty() {
         return;
@@ -155,7 +157,7 @@ fn forward_group(
     after_fan_out(objects, turn, slot, given, missed);
 }
 
-/// These packets have been given out, and in these streams somebody needs a keyframe.
+/// These packets have been forwarded, and in these streams a consumer needs a keyframe.
 fn after_fan_out(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -230,8 +232,8 @@ struct Missed(u8);
 
 const _: () = assert!(limits::ENCODINGS_MAX <= 8);
 
-/// Has what the next consumers need fetched while this one is given its packets: one needs forty lines of memory, which nobody has touched since
-/// the last frame. What is at the end of a pointer can only be fetched once the pointer is here, so each step is one consumer nearer.
+/// Prefetches the state of the next consumers: about forty cache lines each, not used since the last frame. A pointer can only be followed
+/// when it is in the cache, so each step is one consumer nearer.
 fn look_ahead(rest: &[Slot], consumers: &Slots<Consumer>, transports: &Slots<Transport>, tx: &impl Tx) {
     let transport_of = |ahead: usize| {
         let consumer = consumers.find(*rest.get(ahead)?)?;
@@ -252,7 +254,7 @@ fn look_ahead(rest: &[Slot], consumers: &Slots<Consumer>, transports: &Slots<Tra
     }
 }
 
-/// Gives packets to every consumer of their producer.
+/// Writes packets for every consumer of their producer.
 fn fan_out(
     packets: &[Outgoing<'_>],
     producer: &Producer,

@@ -30,7 +30,7 @@ impl Default for Handling {
 }
 
 impl Handling {
-    /// The driver calls: nothing is known yet of whom the input concerns.
+    /// The driver calls: it is not known yet which objects the input concerns.
     pub fn begin(&mut self, stage: Stage) {
         (self.stage, self.transport, self.router, self.fan_out) = (stage, None, None, None);
     }

@@ -2,11 +2,11 @@
 //!
 //! A producer lives where its publisher is. A worker that has consumers for it has a second one, by the same id and with the same
 //! parameters, on a transport without a peer, a [`Pipe`]. Each packet crosses once, as it came and decrypted, and is there received, cached and
-//! given out like any other; NACKs are answered from the cache of the worker that they come to. What cannot be had there is asked of
-//! the origin: keyframes, through its governor, and layers, as those of one consumer more.
+//! forwarded like any other; NACKs are answered from the cache of the worker that they come to. Requests for keyframes and layers are sent
+//! to the origin, where they count as those of one more consumer.
 //!
-//! The taker subscribes, and goes on saying so; the origin answers each time with all that the taker must know. So any message may be lost,
-//! and nothing is ever waited for.
+//! The worker with the consumers subscribes and repeats the subscription. The origin answers each repetition with all that the other worker
+//! has to know. So any message may be lost, and no worker waits for another.
 
 use crate::base::slots::Slot;
 use crate::ingress::producer::Producer;
@@ -49,7 +49,7 @@ pub(super) fn create_pipe(
     Ok(())
 }
 
-/// Something another worker says.
+/// A message of another worker.
 pub(super) fn on_pipe_message(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -122,7 +122,7 @@ fn piped<'a>(
     Ok(producer)
 }
 
-/// A producer of this worker, and who of its neighbours this is.
+/// A producer of this worker, and the index of this subscriber.
 fn neighbour(
     objects: &Objects,
     handling: &mut Handling,
@@ -148,7 +148,7 @@ fn on_subscribe(
 ) {
     let now = turn.now;
     let producer = objects.producer_ids.get(&id).and_then(|slot| objects.producers.find_mut(*slot));
-    // What comes from elsewhere is to be had there.
+    // A piped producer is served by its origin, not from here.
     let Some(producer) = producer.filter(|producer| producer.pipe_source.is_none()) else {
         return turn.pipes.push(worker, PipeMessage::Gone { taker });
     };
@@ -171,7 +171,7 @@ fn on_subscribe(
     rearm(objects, turn, transport);
 }
 
-/// Hands the parameter sets of a producer to a worker that takes it: they may have come once, before anybody there did.
+/// Sends the parameter sets of a producer to a worker that takes it: they may have come once, before the subscription.
 fn send_parameter_sets(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,

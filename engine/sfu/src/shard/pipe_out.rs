@@ -22,7 +22,8 @@ impl Producer {
         PipeMessage::State { taker, paused: self.paused, is_detail }
     }
 
-    /// Hands a packet to every worker that takes it, and forgets those that have fallen silent. A layer that nobody there watches goes too: by
+    /// Sends a packet to every subscribed worker, and removes those whose subscription was not repeated. A layer without consumers there
+    /// is sent too: by
     /// its frames it is known to be there, and by its rate what it would take.
     pub(crate) fn send_to_subscribers(
         &mut self,
@@ -76,7 +77,7 @@ pub(super) fn subscribe_if_due(objects: &mut Objects, turn: &mut Turn<'_, impl T
             continue;
         }
         if !is_taken {
-            // By the time somebody takes it again, its numbers may have gone round.
+            // By the next subscription its sequence numbers may have wrapped.
             producer.streams.iter_mut().for_each(Stream::reset);
             turn.pipes.push(piped.origin, PipeMessage::Unsubscribe { producer: id, taker: *taker });
             *piped = PipeSource::new(piped.origin);
@@ -128,7 +129,7 @@ pub(super) fn send_clock_to_subscribers(
     }
 }
 
-/// A producer has been closed: those who took it, or whom it was taken from, need not find out by themselves.
+/// A producer has been closed: tells its subscribers, or the worker that it came from.
 pub(super) fn send_end_to_subscribers(pipes: &mut PipeOutbox, slot: Slot, producer: &Producer) {
     for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
         pipes.push(*worker, PipeMessage::Gone { taker: *taker });

@@ -174,6 +174,7 @@ pub(super) fn connect_plain_transport(
 }
 
 /// A datagram on the socket of a plain transport.
+#[inline]
 pub(super) fn on_plain(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,

@@ -1,4 +1,4 @@
-//! The packet path: from a datagram of SRTP to the send batch.
+//! A datagram of RTP or SRTP: decrypts it, finds its producer, and takes the packet.
 
 use crate::base::slots::Slot;
 use crate::ingress::stream::{Apart, Continuity};
@@ -64,7 +64,7 @@ pub(super) fn on_rtp(
     accept(objects, turn, router, place, &received)
 }
 
-/// A source that nothing protects may start its numbers over under the same SSRC (RFC 3550 §A.1): then the stream begins anew, with the
+/// A source without SRTP may start its numbers over under the same SSRC (RFC 3550 §A.1): then the stream is reset, with the
 /// packet that was kept first. False for a packet that is kept, because only the next one tells whether it is the first of those.
 fn follows_on(
     objects: &mut Objects,
@@ -131,7 +131,7 @@ pub(super) fn accept(
     let producer = objects.producers.find_mut(slot).ok_or(Discard::RtpUnroutable)?;
     let packet = producer.receive(now, stream, received);
     turn.handling.check_trap();
-    // Who is among the loudest is for each worker to find out.
+    // Each worker finds the loudest by itself.
     if !producer.subscribers.is_empty() && matches!(packet, Ok(_) | Err(Discard::NotLoudest)) {
         producer.send_to_subscribers(now, stream, received, turn.tx, turn.counters);
     }

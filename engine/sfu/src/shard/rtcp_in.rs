@@ -86,7 +86,7 @@ fn on_rtcp_packet(
         Packet::Fir(fir) => fir
             .entries()
             .try_for_each(|(media, _)| on_keyframe_request(objects, turn, slot, media, Asked::Fir, budget)),
-        // Names we gave ourselves, a farewell that signaling tells too, and what nobody asked for.
+        // SDES, BYE (signaling reports the end of a track) and packets that were not negotiated.
         _ => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! Who speaks: levels of packets, the clock, and what the controller is told.
+//! The audio observer: takes the levels of packets, chooses the speakers by the clock, and reports them to the controller.
 
 use crate::base::slots::{Slot, Slots};
 use crate::ingress::producer::Producer;
@@ -51,14 +51,14 @@ pub(super) fn observe_audio(
             let mut speakers = Box::new(Speakers::new(observer));
             speakers.voices.clone_from(&voices);
             found.speakers = Some(speakers);
-            // With places to be given anew, nobody has one: the next packets decide.
+            // No producer has a place now: the next packets decide.
             set_held_back(objects, &voices, observer.loudest_forwarded.is_some());
         }
     }
     turn.timers.routers.hasten(router.index(), now + limits::SPEAKERS_INTERVAL);
 }
 
-/// A packet of a producer has come; if it carries a level, the router's observer hears it.
+/// A packet of a producer has come: takes its level, if it carries one and the router has an observer.
 pub(super) fn on_audio_level(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -99,7 +99,7 @@ pub(super) fn on_audio_level(
     set_held_back(objects, &[producer], admission == Admission::Refused);
 }
 
-/// A producer is paused: it has no voice and no place until it is heard again.
+/// A producer is paused: it has no level and no place until its next packet.
 pub(super) fn reset_audio_level(objects: &mut Objects, router: Slot, producer: Slot) {
     let Some(found) = objects.producers.find_mut(producer) else { return };
     (found.is_voice, found.is_held_back) = (false, false);
@@ -133,7 +133,7 @@ pub(super) fn observe_speakers(objects: &mut Objects, turn: &mut Turn<'_, impl T
             speakers.told_at = Some(now);
             turn.news.tell(Event::Speakers { router, dominant, volumes });
         }
-        // What fades needs looking at too; a router that nobody is heard in needs none.
+        // A level that fades needs another look; a router without levels needs none.
         if was_fresh || is_news || !speakers.told.volumes.is_empty() {
             turn.timers.routers.hasten(index, now + limits::SPEAKERS_INTERVAL);
         }

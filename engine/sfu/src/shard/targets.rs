@@ -1,5 +1,5 @@
-//! Which layers of a producer are wanted: of one consumer its own wish within what its bandwidth allows, of the producer the
-//! union over its consumers, which is what its publisher needs to encode.
+//! Target layers: of a consumer its preferred layers within its bandwidth; of a producer the union over its consumers, which is what its
+//! publisher needs to encode.
 
 use crate::base::slots::Slot;
 use crate::egress::consumer::Consumer;
@@ -38,7 +38,7 @@ pub(super) fn retarget(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot
     }
 }
 
-/// Somebody waits to be given something: where nothing was wanted until now, bandwidth is shared out once a second.
+/// A consumer waits for bandwidth: allocates soon. Where no consumer wanted any until now, the next allocation may be a second away.
 fn hasten_sharing(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find_mut(slot) else { return };
@@ -48,14 +48,14 @@ fn hasten_sharing(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slo
     }
 }
 
-/// Tells the controller which layers of this transport's producers have takers, where that is news.
+/// Reports to the controller which layers of this transport's producers have consumers, where that has changed.
 pub(super) fn report_wanted_layers(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find(slot) else { return };
     meter::charge(transport.producers.len(), 50);
     for producer in &transport.producers {
         let producer = objects.producers.find_mut(*producer);
-        // Where it comes from that is told, of all workers together.
+        // The origin reports it, for all workers together.
         let Some(producer) = producer.filter(|producer| producer.pipe_source.is_none()) else { continue };
         if let Some(spatial) = producer.layer_demand.poll(now) {
             let producer = producer.spec.producer;
@@ -64,7 +64,7 @@ pub(super) fn report_wanted_layers(objects: &mut Objects, turn: &mut Turn<'_, im
     }
 }
 
-/// A controller that asks for everything has not heard, or not kept, which layers have takers.
+/// A controller that asks for a snapshot does not know which layers have consumers: they are reported again.
 pub(super) fn forget_reported_layers(objects: &mut Objects, timers: &mut Timers, index: u32) {
     let Some(slot) = objects.producers.slot_at(index) else { return };
     let Some(producer) = objects.producers.find_mut(slot) else { return };
@@ -74,7 +74,7 @@ pub(super) fn forget_reported_layers(objects: &mut Objects, timers: &mut Timers,
     }
 }
 
-/// After an encoding fell silent or came back: everybody looks for the best one.
+/// After an encoding fell silent or came back: every consumer chooses the best one again.
 pub(super) fn retarget_all(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, producer: Slot) {
     let count = objects.producers.find(producer).map_or(0, |producer| producer.consumers.len());
     for index in 0..count {

@@ -1,4 +1,4 @@
-//! What a command must fulfil on its own, before the shard looks at its objects.
+//! Checks of a command by itself, before the shard looks at its objects.
 
 use crate::ingress::producer::{Producer, has_labels};
 use crate::limits;
@@ -148,7 +148,7 @@ fn check_extension_ids(ids: impl Iterator<Item = u8>) -> Result<(), Refused> {
     Ok(())
 }
 
-/// A producer without MID and SSRC is known by its payload types alone, which must then be nobody else's on the transport.
+/// A producer without MID and SSRC is known by its payload types alone, which no other producer of the transport may have.
 pub(super) fn check_payload_types<'a>(
     produce: &Produce,
     mut others: impl Iterator<Item = &'a Producer>,

@@ -10,13 +10,13 @@ use machine::Instant;
 pub struct Speakers {
     /// What the controller wants to know.
     pub observer: AudioObserver,
-    /// Every producer that was heard.
+    /// Every producer with a level.
     pub voices: Vec<Slot>,
     /// `None`: all are forwarded.
     pub loudest: Option<Loudest<Slot>>,
     /// The speaker.
     pub dominant: Option<Slot>,
-    /// Somebody was heard since the last look.
+    /// A level came since the last look.
     pub is_fresh: bool,
     /// What was told last.
     pub told: Told,
@@ -36,7 +36,7 @@ pub struct Told {
 }
 
 impl Speakers {
-    /// Nobody was heard yet.
+    /// An observer that has seen no level yet.
     pub fn new(observer: AudioObserver) -> Self {
         Self {
             observer,

@@ -127,9 +127,9 @@ impl Plain {
 pub enum Sender {
     /// The peer.
     Peer,
-    /// Nobody is known yet: the peer, if the datagram is good.
+    /// The peer is not known yet. This is the peer if the datagram is good.
     Candidate,
-    /// Somebody else.
+    /// Not the peer.
     Stranger,
 }
 

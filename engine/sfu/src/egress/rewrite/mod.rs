@@ -99,7 +99,7 @@ impl Rewriter {
         self.is_paused = true;
     }
 
-    /// Whether a packet is from before the present source began, or began anew.
+    /// Whether a packet is from before the present source began, or was reset.
     pub fn is_of_past(&self, seq: SeqNo) -> bool {
         seq < self.begun
     }
