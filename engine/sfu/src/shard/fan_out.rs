@@ -79,7 +79,8 @@ pub(super) fn enqueue(
     let of_stream = &producer.streams[stream];
     let can_wait = of_stream.highest() == Some(packet.seq);
     // What has waited longest must not be pushed out of the cache.
-    let first = turn.pending.iter().find(|held| held.producer == slot && usize::from(held.stream) == stream);
+    let first =
+        turn.pending.iter().find(|pending| pending.producer == slot && usize::from(pending.stream) == stream);
     let is_far = first
         .is_some_and(|first| packet.seq.0.saturating_sub(first.packet.seq.0) >= of_stream.cache.len() as u64);
     if !can_wait || is_far || turn.pending.len() == limits::HELD_MAX {
@@ -127,12 +128,12 @@ pub(super) fn forward_pending(objects: &mut Objects, turn: &mut Turn<'_, impl Tx
     if turn.pending.is_empty() {
         return;
     }
-    let mut held = std::mem::take(turn.pending);
-    for together in by_producer(&mut held).flat_map(|held| held.chunks(limits::TOGETHER_MAX)) {
+    let mut pending = std::mem::take(turn.pending);
+    for together in by_producer(&mut pending).flat_map(|pending| pending.chunks(limits::TOGETHER_MAX)) {
         forward_group(objects, turn, together[0].producer, together);
     }
-    held.clear();
-    *turn.pending = held;
+    pending.clear();
+    *turn.pending = pending;
 }
 
 fn forward_group(
@@ -142,18 +143,18 @@ fn forward_group(
     together: &[PendingPacket],
 ) {
     let Some(producer) = objects.producers.find_mut(slot) else { return };
-    level(together, producer);
+    pad_to_equal_length(together, producer);
     let producer = &*producer;
     let mut packets = [Outgoing::NONE; limits::TOGETHER_MAX];
     let mut count = 0;
-    for packet in together.iter().filter_map(|held| held.outgoing(producer)) {
+    for packet in together.iter().filter_map(|pending| pending.outgoing(producer)) {
         packets[count] = packet;
         count += 1;
     }
     let packets = &packets[..count];
     let Objects { consumers, transports, .. } = objects;
     let missed = fan_out(packets, producer, consumers, transports, turn);
-    let given = together.iter().map(|held| (usize::from(held.stream), held.packet.seq));
+    let given = together.iter().map(|pending| (usize::from(pending.stream), pending.packet.seq));
     after_fan_out(objects, turn, slot, given, missed);
 }
 
@@ -181,11 +182,11 @@ fn after_fan_out(
 }
 
 /// What waits of each producer, in order; who has least comes first.
-fn by_producer(held: &mut [PendingPacket]) -> impl Iterator<Item = &[PendingPacket]> {
-    held.sort_unstable_by_key(|held| (held.producer, held.number));
+fn by_producer(pending: &mut [PendingPacket]) -> impl Iterator<Item = &[PendingPacket]> {
+    pending.sort_unstable_by_key(|pending| (pending.producer, pending.number));
     let mut groups = [&[][..]; limits::HELD_MAX];
     let mut count = 0;
-    for group in held.chunk_by(|one, other| one.producer == other.producer) {
+    for group in pending.chunk_by(|one, other| one.producer == other.producer) {
         groups[count] = group;
         count += 1;
     }
@@ -193,26 +194,26 @@ fn by_producer(held: &mut [PendingPacket]) -> impl Iterator<Item = &[PendingPack
     groups.into_iter().take(count)
 }
 
-/// Pads packets of video in a row to the length of the longest, if they differ by little: packets of one length make one run of the send batch,
-/// which costs the kernel little more than one packet. The last of a row may be shorter.
-fn level(together: &[PendingPacket], producer: &mut Producer) {
+/// Pads consecutive packets of video to the length of the longest, if they differ by little: packets of one length make one run of the send
+/// batch, which costs the kernel little more than one packet. The last of a run may be shorter.
+fn pad_to_equal_length(together: &[PendingPacket], producer: &mut Producer) {
     if producer.kind() != Kind::Video {
         return;
     }
     let mut rest = together;
     while !rest.is_empty() {
-        let (count, most) = row(rest.iter().map(|held| (held.stream, held.len)));
-        let (row, behind) = rest.split_at(count);
-        for held in &row[..count - 1] {
-            let stream = &mut producer.streams[usize::from(held.stream)];
-            stream.cache.pad(held.packet.seq, (most - held.len) as u8);
+        let (count, most) = run_of(rest.iter().map(|pending| (pending.stream, pending.len)));
+        let (run, behind) = rest.split_at(count);
+        for pending in &run[..count - 1] {
+            let stream = &mut producer.streams[usize::from(pending.stream)];
+            stream.cache.pad(pending.packet.seq, (most - pending.len) as u8);
         }
         rest = behind;
     }
 }
 
 /// How many packets, one at least, are of the first one's stream and differ by little, and the length of the longest.
-fn row(mut packets: impl Iterator<Item = (u8, u16)>) -> (usize, u16) {
+fn run_of(mut packets: impl Iterator<Item = (u8, u16)>) -> (usize, u16) {
     let Some((of_stream, len)) = packets.next() else { return (0, 0) };
     let (mut count, mut least, mut most) = (1, len, len);
     for (stream, len) in packets {
@@ -271,11 +272,11 @@ fn fan_out(
         let Some(consumer) = consumers.find_mut(*slot).filter(|consumer| !consumer.paused) else { continue };
         let Some(transport) = transports.find_mut(consumer.transport) else { continue };
         let Some(out) = &mut Egress::of(transport, *now, *tx, counters) else { continue };
-        handling.forward_pending(producer.transport, consumer.transport);
+        handling.forward(producer.transport, consumer.transport);
         for Outgoing { stream, packet } in packets {
             missed |= u8::from(consumer.forward(packet, producer, *stream, out)) << stream;
         }
-        handling.check_give_out_trap();
+        handling.check_forward_trap();
         out.tx.end_of_flow();
         if let Some(at) = transport.send_side.as_ref().and_then(|side| side.pacer.next_timeout()) {
             timers.hasten(consumer.transport, at);
@@ -284,7 +285,7 @@ fn fan_out(
             news.tell(Event::LayersChanged { consumer: consumer.spec.consumer, layers });
         }
     }
-    handling.end_give_out();
+    handling.end_forward();
     Missed(missed)
 }
 
@@ -295,7 +296,7 @@ mod tests {
     #[test]
     fn who_has_least_comes_first_and_each_keeps_its_order() {
         let producers = [7, 3, 3, 7, 5, 3, 7];
-        let held = producers.iter().enumerate().map(|(number, producer)| PendingPacket {
+        let pending = producers.iter().enumerate().map(|(number, producer)| PendingPacket {
             producer: Slot::from_bits(*producer),
             stream: 0,
             number: number as u8,
@@ -303,21 +304,21 @@ mod tests {
             len: 0,
             packet: Outgoing::NONE.packet,
         });
-        let mut held: Vec<PendingPacket> = held.collect();
-        let groups =
-            by_producer(&mut held).map(|group| group.iter().map(|held| held.number).collect::<Vec<_>>());
+        let mut pending: Vec<PendingPacket> = pending.collect();
+        let groups = by_producer(&mut pending)
+            .map(|group| group.iter().map(|pending| pending.number).collect::<Vec<_>>());
         assert_eq!(groups.collect::<Vec<_>>(), [vec![4], vec![1, 2, 5], vec![0, 3, 6]]);
         assert_eq!(by_producer(&mut []).count(), 0);
     }
 
     #[test]
-    fn a_row_is_of_one_stream_and_of_nearly_one_length() {
-        let row = |lens: &[(u8, u16)]| super::row(lens.iter().copied());
-        assert_eq!(row(&[(0, 1200), (0, 1199), (0, 1200), (0, 1199)]), (4, 1200));
-        assert_eq!(row(&[(0, 1192), (0, 1200), (0, 1191)]), (2, 1200), "the third would need nine bytes");
-        assert_eq!(row(&[(0, 1200), (1, 1200)]), (1, 1200));
-        assert_eq!(row(&[(0, 3), (0, 0), (0, 3)]), (1, 3));
-        assert_eq!(row(&[(0, 0), (0, 0)]), (1, 0));
-        assert_eq!(row(&[]), (0, 0));
+    fn run_has_one_stream_and_nearly_one_length() {
+        let run_of = |lens: &[(u8, u16)]| super::run_of(lens.iter().copied());
+        assert_eq!(run_of(&[(0, 1200), (0, 1199), (0, 1200), (0, 1199)]), (4, 1200));
+        assert_eq!(run_of(&[(0, 1192), (0, 1200), (0, 1191)]), (2, 1200), "the third would need nine bytes");
+        assert_eq!(run_of(&[(0, 1200), (1, 1200)]), (1, 1200));
+        assert_eq!(run_of(&[(0, 3), (0, 0), (0, 3)]), (1, 3));
+        assert_eq!(run_of(&[(0, 0), (0, 0)]), (1, 0));
+        assert_eq!(run_of(&[]), (0, 0));
     }
 }

@@ -51,12 +51,12 @@ impl Handling {
     }
 
     /// Packets that came by `source` are written for `target`.
-    pub fn forward_pending(&mut self, source: Slot, target: Slot) {
+    pub fn forward(&mut self, source: Slot, target: Slot) {
         self.fan_out = Some((source, target));
     }
 
     /// As [`check_trap`](Self::check_trap), while packets are given out: some have been written for the target, and nothing is noted of it.
-    pub fn check_give_out_trap(&mut self) {
+    pub fn check_forward_trap(&mut self) {
         if let Some((stage, transport)) = self.trap
             && stage == Stage::BatchEnd
             && self.fan_out.is_some_and(|(_, target)| target == transport)
@@ -66,7 +66,7 @@ impl Handling {
     }
 
     /// All packets have been given out.
-    pub fn end_give_out(&mut self) {
+    pub fn end_forward(&mut self) {
         self.fan_out = None;
     }
 
