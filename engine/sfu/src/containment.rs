@@ -172,7 +172,7 @@ impl Contained {
         (self.report)(fault);
     }
 
-    /// After a panic in a question: nobody knows what is damaged.
+    /// After a panic in a question: it is unknown what is damaged.
     fn mend_questions(&mut self) {
         if self.has_failed_question.take() {
             self.shard.begin(Stage::Timer);

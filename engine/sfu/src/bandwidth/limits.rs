@@ -41,7 +41,7 @@ pub const PROBES_PENDING_MAX: usize = 4;
 
 /// Between two probes that look for more than was found last: the first, and the longest after probes that found nothing.
 pub const PROBE_INTERVAL_MIN: Duration = Duration::from_secs(3);
-/// … and when much more is wanted than at the last: somebody has come, or looks closer.
+/// … and when much more is wanted than at the last: a track was added, or a larger layer is wanted.
 pub const PROBE_INTERVAL_WANTED: Duration = Duration::from_secs(1);
 /// See [`PROBE_INTERVAL_MIN`].
 pub const PROBE_INTERVAL_MAX: Duration = Duration::from_secs(6);

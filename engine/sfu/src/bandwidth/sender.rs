@@ -17,7 +17,7 @@ pub struct SendSide {
     pub estimator: Estimator,
     /// What waits for its turn.
     pub pacer: Pacer<Waiting>,
-    /// When bandwidth is next shared out anew.
+    /// When bandwidth is next allocated.
     pub adapt_at: Instant,
     /// When padding was last written, or could not be.
     padded_at: Instant,

@@ -35,7 +35,7 @@ fn mos(r: f32) -> f32 {
 /// R of a perfect network (G.107 §3.7).
 const R_UNIMPAIRED: f32 = 93.2;
 
-/// Bpl: how well a codec bears loss, in percent. Nobody has published Opus's; this is that of GSM EFR (G.113 Appendix I), which conceals what is
+/// Bpl: how well a codec bears loss, in percent. There is no published value for Opus; this is that of GSM EFR (G.113 Appendix I), which conceals what is
 /// missing as Opus does. Codecs without concealment have 4, the best have 30.
 const LOSS_ROBUSTNESS: f32 = 10.0;
 

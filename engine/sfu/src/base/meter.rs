@@ -51,7 +51,7 @@ impl<const SLICE_MS: u64> Meter<SLICE_MS> {
             return;
         }
         if passed >= SLICES as u64 || self.filled == 0 {
-            // Silence for a second, or the very first: measured anew.
+            // Silence for a second, or the very first: the window is reset.
             *self = Self { newest: slice, filled: 1, ..Self::default() };
             return;
         }

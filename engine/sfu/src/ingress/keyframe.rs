@@ -29,12 +29,12 @@ struct Keyframe {
 }
 
 impl KeyframeGovernor {
-    /// Somebody needs a keyframe.
+    /// A consumer needs a keyframe.
     pub fn want(&mut self) {
         self.wanted = true;
     }
 
-    /// A keyframe began to arrive: whoever asked until now is served.
+    /// A keyframe began to arrive: all requests until now are answered.
     pub fn on_keyframe(&mut self, now: Instant, timestamp: u32) {
         self.wanted = false;
         self.last_keyframe = Some(Keyframe { timestamp, began_at: now, bytes: 0, pause: Duration::ZERO });
@@ -55,7 +55,7 @@ impl KeyframeGovernor {
         keyframe.pause = Duration::from_millis(keyframe.bytes * 8_000 / payable_bps).min(KEYFRAME_PAUSE_MAX);
     }
 
-    /// Nobody is left to want one.
+    /// No consumer is left that needs one.
     pub fn forget(&mut self) {
         self.wanted = false;
     }
@@ -108,7 +108,7 @@ mod tests {
         governor.on_packet(8, 1_000_000, || 1);
         governor.want();
         assert_eq!(governor.next_timeout(), Some(START + Duration::from_secs(2)));
-        // A huge one on a thin link does not keep everybody waiting for ever.
+        // A huge one on a slow link does not block all requests for ever.
         governor.on_packet(7, 10_000_000, || 1_000);
         assert_eq!(governor.next_timeout(), Some(START + KEYFRAME_PAUSE_MAX));
     }

@@ -88,7 +88,7 @@ impl LayerRate {
 const MEASURED_AFTER: Duration = Duration::from_secs(1);
 /// … and for less than this, too low: an encoder takes as long as its uplink's estimate does. In the second half of it less and less is expected.
 const SETTLED_AFTER: Duration = Duration::from_secs(12);
-/// After a longer silence it begins anew.
+/// After a longer silence it is reset.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

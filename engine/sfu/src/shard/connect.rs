@@ -1,4 +1,4 @@
-//! How a peer comes and goes: STUN makes an address its own, DTLS makes the keys, silence ends it.
+//! The session with a peer: STUN validates its address, DTLS makes the keys, and a transport without consent is closed.
 
 use crate::base::slots::Slot;
 use crate::limits;

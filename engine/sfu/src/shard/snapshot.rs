@@ -1,6 +1,6 @@
-//! Everything a shard holds, told object by object as the event ring has room: parents before children.
+//! A snapshot: reports all objects of the shard, one by one as the event ring has room, parents before children.
 //!
-//! A snapshot walks the tables while media flows. What closes meanwhile is told by its own event and not
+//! A snapshot walks the tables while media flows. An object that closes meanwhile is reported by its own event and not
 //! listed afterwards; a controller creates nothing before the snapshot's end.
 
 use crate::limits;

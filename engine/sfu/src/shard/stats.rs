@@ -1,8 +1,8 @@
-//! Statistics and scores: what is counted on the way of the packets, and how it is told.
+//! Reports statistics and scores.
 //!
-//! Counting is an addition to a plain field beside the state that the packet touches anyway. Telling walks from transport to
-//! transport and makes one item each time the controller has room for an event, between which media flows: reading those of a
-//! whole worker never keeps it longer than reading those of one object.
+//! The packet path counts in plain fields beside the state that it changes anyway. A report of many objects walks from transport to
+//! transport and makes one item each time the controller has room for an event. Media flows in between: a report of a whole worker never
+//! blocks it longer than the report of one object.
 
 use crate::base::meter::Meter;
 use crate::base::slots::Slot;

@@ -616,7 +616,7 @@ mod tests {
 
     #[test]
     fn udp_is_preferred_to_tcp_while_it_works() {
-        // Nobody has nominated yet: UDP as soon as it is there.
+        // No nomination yet: UDP as soon as it is there.
         let mut ice = Ice::new(&mut Rng::from_number(1));
         let check = Check::of(&ice);
         check.send(&mut ice, at(1), tcp(1)).expect("authentic");

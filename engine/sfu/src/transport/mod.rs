@@ -123,7 +123,7 @@ pub struct Twcc {
 }
 
 impl WebRtc {
-    /// Of a transport nobody has checked yet.
+    /// Of a transport without an ICE check yet.
     pub fn new(spec: CreateTransport, rng: &mut Rng) -> Self {
         let ice = Ice::new(rng);
         let reported = TransportState { ice: ice.state(Instant::EPOCH), dtls: DtlsState::New, remote: None };
@@ -231,7 +231,7 @@ impl Transport {
         }
     }
 
-    /// Whether something can be asked of whoever the tracks received here come from.
+    /// Whether requests can be sent to the publisher, or to the worker that the tracks come from.
     pub fn can_ask(&self) -> bool {
         self.send_path().is_some() || self.pipe().is_some()
     }

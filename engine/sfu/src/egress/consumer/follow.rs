@@ -63,7 +63,7 @@ impl Consumer {
         packets_max: usize,
         out: &mut Egress<'_, impl Tx>,
     ) -> usize {
-        // Whoever was sent something a moment ago would see it again.
+        // A consumer that was sent packets a moment ago would receive them again.
         let has_recent = self
             .rewriter
             .last_sent_at()
@@ -85,8 +85,8 @@ impl Consumer {
         stream.packets_behind(packet.seq)
     }
 
-    /// Whether it is sound that says that nothing is said, and the consumer does not want to hear so. Of redundant sound the primary counts;
-    /// its copies were sent before.
+    /// True for comfort-noise (DTX) packets that this consumer skips. Of redundant audio the primary block counts; its copies were sent
+    /// before.
     fn is_spared(&self, packet: &MediaPacket<'_>) -> bool {
         self.ignores_dtx
             && match packet.codec {

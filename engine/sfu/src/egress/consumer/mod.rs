@@ -41,9 +41,9 @@ pub struct Consumer {
     pub paused: bool,
     /// The layers to send at most; `None` is as many as there are.
     pub preferred_layers: Option<Layers>,
-    /// What it counts for beside the transport's other consumers.
+    /// Priority relative to the transport's other consumers.
     pub priority: u8,
-    /// Packets that say that nothing is said are left out.
+    /// Comfort-noise (DTX) packets are left out.
     pub ignores_dtx: bool,
     /// What is counted of it.
     pub counts: ConsumerCounts,
@@ -223,7 +223,7 @@ impl Consumer {
         }
     }
 
-    /// Counts anew which layers it wants: the mask it had, and the one it has.
+    /// Updates the layers it wants: the former mask, and the new one.
     pub fn replace_wanted(&mut self, producer: &Producer) -> (u8, u8) {
         let ceiling = usize::from(self.ceiling(producer).spatial);
         let wanted = match producer.streams.len() {

@@ -242,7 +242,7 @@ impl Rewriter {
     pub fn catch_up_time(&mut self, timestamp: u32, from: SeqNo) {
         let Some((offset_due, mut present)) = self.timestamp_offset_due.zip(self.present) else { return };
         let newest = self.newest().timestamp;
-        // Whose what is missing in between would be, nobody knows.
+        // It is unknown which source the missing numbers belong to.
         let is_sure = from == self.head.next();
         if !is_sure || present.timestamp(timestamp) == newest {
             return;

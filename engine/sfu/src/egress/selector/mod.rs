@@ -132,7 +132,7 @@ impl Selector {
             return verdict;
         }
         let Some(InForce { layers, target }) = self.in_force_at(source, packet.seq) else {
-            return Verdict::LeaveOut; // Later than anybody waits for it.
+            return Verdict::LeaveOut; // Too late to be useful.
         };
         let goes = match (&packet.frame, target) {
             (Frame::Vp8(frame), _) => frame.tid <= layers.temporal,

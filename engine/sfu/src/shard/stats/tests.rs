@@ -10,7 +10,7 @@ use machine::{Flow, Instant, Machine, Path, Rng, Tx};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Nobody listens.
+/// A send batch that takes nothing.
 struct Void;
 
 impl Tx for Void {
