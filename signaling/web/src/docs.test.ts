@@ -52,7 +52,19 @@ test.each(all)('diagram at $place parses', async ({ source }) => {
 });
 
 test('broken diagrams do not parse', async () => {
-  const page = ['text', '```mermaid', 'graph TD', 'A --> --> B', '```', '```sh', 'ls', '```', ' ```mermaid', ' sequenceDiagram', ' A-->'];
+  const page = [
+    'text',
+    '```mermaid',
+    'graph TD',
+    'A --> --> B',
+    '```',
+    '```sh',
+    'ls',
+    '```',
+    ' ```mermaid',
+    ' sequenceDiagram',
+    ' A-->',
+  ];
   const broken = diagrams('page.md', page.join('\n'));
   expect(broken.map(({ place }) => place)).toEqual(['page.md:2', 'page.md:9']);
   for (const { source } of broken) await expect(mermaid.parse(source)).rejects.toThrow();
