@@ -132,7 +132,9 @@ export class Leat {
       const ended = once(this.#process, 'exit');
       this.#process.kill('SIGINT');
       const late = Symbol('late');
-      const outcome = await Promise.race([ended, new Promise((done) => setTimeout(done, STOP_TIMEOUT_MS, late))]);
+      // Unreferenced: a timer that is still running would keep the test process from ending.
+      const timer = new Promise((done) => setTimeout(done, STOP_TIMEOUT_MS, late).unref());
+      const outcome = await Promise.race([ended, timer]);
       if (outcome === late) {
         for (const child of [pid, ...below]) endQuietly(child);
         throw new Error(`leat up did not end within ${STOP_TIMEOUT_MS} ms of SIGINT\n${this.log}`);
