@@ -1,6 +1,7 @@
 //! The flags, typed. What they mean together is decided in [`config`](crate::config).
 
 use clap::{Parser, ValueEnum};
+use host::PortRange;
 use leat_log::Format;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -112,28 +113,6 @@ impl FromStr for Host {
             return Ok(Self::Name(text.to_owned()));
         }
         Err("neither an IP address nor a host name")
-    }
-}
-
-/// What `--plain-ports` may be: two ports, the first not above the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortRange {
-    /// Not 0.
-    pub first: u16,
-    /// At least `first`.
-    pub last: u16,
-}
-
-impl FromStr for PortRange {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let ports =
-            text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
-        match ports {
-            Some((first, last)) if 0 < first && first <= last => Ok(Self { first, last }),
-            _ => Err("a range is two ports, such as 10000-11999"),
-        }
     }
 }
 

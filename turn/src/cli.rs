@@ -1,6 +1,7 @@
 //! The options, typed. What they mean together is decided in [`config`](crate::config).
 
 use clap::Parser;
+use host::PortRange;
 use leat_log::Format;
 use relay::Allowed;
 use relay::limits::{EXCESS_BYTES_PER_SECOND, EXCESS_BYTES_PER_SECOND_MIN};
@@ -141,28 +142,6 @@ pub struct Cli {
     /// Form of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug). Default: text.
     #[arg(long, value_name = "FORM")]
     pub log: Option<Format>,
-}
-
-/// What `--relay-ports` may be: two ports, the first not above the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortRange {
-    /// Not 0.
-    pub first: u16,
-    /// At least `first`.
-    pub last: u16,
-}
-
-impl FromStr for PortRange {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let ports =
-            text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
-        match ports {
-            Some((first, last)) if 0 < first && first <= last => Ok(Self { first, last }),
-            _ => Err("a range is two ports, such as 49152-65535"),
-        }
-    }
 }
 
 /// What `--user` may be.
