@@ -15,7 +15,7 @@ use crate::throttle::one_source;
 use dtls::{Cookies, Stranger, ValidCookie};
 use machine::{
     Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId,
-    Towards, Tx,
+    Towards, Tx, WorkerId,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -108,11 +108,19 @@ impl<T: Tx> Tx for Outside<'_, T> {
             self.is_plain = false;
             return self.tx.forward(flow, path, head, body);
         }
-        let Some(slot) = self.slot(flow, path, head.len() + body.len()) else { return false };
-        let (front, back) = slot.split_at_mut(head.len());
-        front.copy_from_slice(head);
-        back.copy_from_slice(body);
-        true
+        machine::forward_by_copy(self, flow, path, head, body)
+    }
+
+    fn prefetch<S: ?Sized>(&self, soon: &S) {
+        self.tx.prefetch(soon);
+    }
+
+    fn end_of_flow(&mut self) {
+        self.tx.end_of_flow();
+    }
+
+    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+        self.tx.hand_off(worker, head, body)
     }
 }
 
