@@ -4,7 +4,7 @@ use crate::limits::REPORT_INTERVAL;
 use crossbeam_channel::Receiver;
 use machine::Instant;
 use mio::Registry;
-use relay::{Command, Counters, Event, Secured};
+use relay::{Command, Counters, DtlsRelay, Event};
 use runtime::{Control, Report};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -55,7 +55,7 @@ impl Endpoint {
     }
 }
 
-impl Control<Secured> for Endpoint {
+impl Control<DtlsRelay> for Endpoint {
     fn on_wake(&mut self, _registry: &Registry) -> ControlFlow<()> {
         while let Ok(order) = self.orders.try_recv() {
             match order {
@@ -86,7 +86,7 @@ impl Control<Secured> for Endpoint {
         self.has_news.then_some(REPORT_INTERVAL)
     }
 
-    fn end_turn(&mut self, relay: &mut Secured, report: &Report) {
+    fn end_turn(&mut self, relay: &mut DtlsRelay, report: &Report) {
         self.has_news = report.now < self.due;
         if !self.has_news {
             self.due = report.now + REPORT_INTERVAL;

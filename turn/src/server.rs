@@ -10,7 +10,7 @@ use crate::metrics;
 use crossbeam_channel::bounded;
 use host::{MainThread, StartError, Workers, system};
 use machine::LocalId;
-use relay::{Command, Counter, DtlsSettings, Interfaces, Relay, Secured};
+use relay::{Command, Counter, DtlsRelay, DtlsSettings, Interfaces, Relay};
 use runtime::{Clock, Framing, Listeners, Listening, SocketOptions, Sockets, Worker};
 use rustls::ServerConfig;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -208,7 +208,7 @@ fn start_workers(
         });
         let ledger = Box::new(ledger.get_or_insert_with(|| Shared::new(&mut rng)).clone());
         let relay = Relay::sharing(ledger, settings.clone(), rng.fork());
-        let relay = Secured::new(relay, dtls, &mut rng);
+        let relay = DtlsRelay::new(relay, dtls, &mut rng);
         let (orders, orders_out) = bounded(ORDERS_MAX);
         let board = Board::default();
         let endpoint = Endpoint::new(orders_out, board.clone());

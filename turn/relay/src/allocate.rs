@@ -1,14 +1,14 @@
 //! Allocate (RFC 8656 §7, RFC 6062 §5.1): what a client wants, whether it may have that, and the answer once its sockets are open.
 
 use crate::allocation::{Allocation, Opening, Relayed, Socket, client_flow};
-use crate::answer::Asked;
-use crate::authenticate::Caller;
+use crate::authenticate::AuthenticatedUser;
 use crate::counters::Counter;
 use crate::credentials::quota_name;
 use crate::events::{End, Event};
 use crate::limits::{ALLOCATIONS_MAX, LIFETIME_DEFAULT, RESERVATION_LIFETIME, RESERVATIONS_MAX};
-use crate::places::Owner;
 use crate::relay::{Relay, Reservation};
+use crate::relay_sockets::Owner;
+use crate::respond::RequestHeader;
 use crate::settings::Settings;
 use machine::{Instant, LocalId, SocketError, SocketOrder, Tx};
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use stun::{Family, Message, Method, Writer};
 
 /// What a client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+enum AllocateRequest {
     /// A socket of the first family, or one of each.
     Families(Family, Option<Family>),
     /// One with an even port, and perhaps the next port reserved.
@@ -29,7 +29,7 @@ enum Wish {
     Listeners(Family, Option<Family>),
 }
 
-impl Wish {
+impl AllocateRequest {
     /// Reads it, or says by which code it is refused, in the order of RFC 8656 §7.2.
     fn of(message: &Message<'_>, comes_by_tcp: bool, settings: &Settings) -> Result<Self, u16> {
         let is_tcp = match message.requested_transport() {
@@ -84,27 +84,27 @@ impl Relay {
     pub(crate) fn on_allocate(
         &mut self,
         now: Instant,
-        asked: &Asked,
-        caller: &Caller,
+        header: &RequestHeader,
+        user: &AuthenticatedUser,
         message: &Message<'_>,
         tx: &mut impl Tx,
     ) {
-        if let Some(index) = self.find(asked.path) {
-            return self.on_allocate_again(now, asked, caller, index, tx);
+        if let Some(index) = self.find(header.path) {
+            return self.on_allocate_again(now, header, user, index, tx);
         }
         if let Some(server) = self.settings.alternate_server {
             let fill = |writer: &mut Writer<'_>| _ = writer.address(ALTERNATE_SERVER, server);
-            return self.refuse_with(asked, &caller.key, 300, tx, fill);
+            return self.error_response_with(header, &user.key, 300, tx, fill);
         }
         if self.is_draining {
-            return self.refuse(asked, &caller.key, 403, tx);
+            return self.error_response(header, &user.key, 403, tx);
         }
-        let made = Wish::of(message, asked.path.local.is_tcp(), &self.settings)
-            .and_then(|wish| self.make(asked, caller, message, wish));
+        let made = AllocateRequest::of(message, header.path.local.is_tcp(), &self.settings)
+            .and_then(|wish| self.make(header, user, message, wish));
         match made {
             // A port that was reserved is open already.
             Ok(index) => self.answer_if_open(now, index, tx),
-            Err(code) => self.refuse(asked, &caller.key, code, tx),
+            Err(code) => self.error_response(header, &user.key, code, tx),
         }
     }
 
@@ -112,68 +112,68 @@ impl Relay {
     fn on_allocate_again(
         &mut self,
         now: Instant,
-        asked: &Asked,
-        caller: &Caller,
+        header: &RequestHeader,
+        user: &AuthenticatedUser,
         index: u32,
         tx: &mut impl Tx,
     ) {
         let Some(allocation) = self.allocation(index) else { return };
-        if allocation.transaction_id != asked.id {
-            return self.refuse(asked, &caller.key, 437, tx);
+        if allocation.transaction_id != header.id {
+            return self.error_response(header, &user.key, 437, tx);
         }
         // While its sockets are being opened the answer is still to come.
         if allocation.opening.is_none() {
-            self.tell_allocation(now, asked, index, None, tx);
+            self.tell_allocation(now, header, index, None, tx);
         }
     }
 
     /// Enters the allocation, and orders its sockets. The code if it cannot be.
     fn make(
         &mut self,
-        asked: &Asked,
-        caller: &Caller,
+        header: &RequestHeader,
+        user: &AuthenticatedUser,
         message: &Message<'_>,
-        wish: Wish,
+        wish: AllocateRequest,
     ) -> Result<u32, u16> {
         // A caller without an allocation is known by its credential.
-        let origin = caller.origin.ok_or(437u16)?;
+        let origin = user.origin.ok_or(437u16)?;
         let lifetime = self.lifetime(message)?;
-        let user = quota_name(caller.name.as_bytes());
+        let quota_name = quota_name(user.name.as_bytes());
         let first = match wish {
-            Wish::Families(first, _) | Wish::Listeners(first, _) => first,
-            Wish::Even(family, _) => family,
-            Wish::Reserved(token) => self.reserved(token, user).ok_or(508u16)?.family(),
+            AllocateRequest::Families(first, _) | AllocateRequest::Listeners(first, _) => first,
+            AllocateRequest::Even(family, _) => family,
+            AllocateRequest::Reserved(token) => self.reserved(token, quota_name).ok_or(508u16)?.family(),
         };
         if !self.settings.families[first as usize] {
             return Err(440);
         }
         if self.slots_used() >= ALLOCATIONS_MAX
-            || !self.ledger.enter(&self.settings.quotas, user, asked.path.remote.ip(), wish.ports())
+            || !self.ledger.enter(&self.settings.quotas, quota_name, header.path.remote.ip(), wish.ports())
         {
             return Err(486);
         }
         let opening = Opening {
             socket: match wish {
-                Wish::Even(..) => Socket::Even,
-                Wish::Listeners(..) => Socket::Listener,
-                Wish::Families(..) | Wish::Reserved(_) => Socket::Plain,
+                AllocateRequest::Even(..) => Socket::Even,
+                AllocateRequest::Listeners(..) => Socket::Listener,
+                AllocateRequest::Families(..) | AllocateRequest::Reserved(_) => Socket::Plain,
             },
             waiting: 0,
             first,
             failed: [None; 2],
             next: None,
-            reserves_next: wish == Wish::Even(first, true),
+            reserves_next: wish == AllocateRequest::Even(first, true),
             dont_fragment: message.dont_fragment(),
-            asked_len: asked.len,
-            fingerprint: asked.fingerprint,
+            asked_len: header.len,
+            fingerprint: header.fingerprint,
         };
-        let who = (caller.name.as_bytes(), caller.key.clone(), origin);
+        let who = (user.name.as_bytes(), user.key.clone(), origin);
         let index =
-            self.insert(Allocation::new(asked.path, who, asked.id, (lifetime, wish.ports()), opening));
+            self.insert(Allocation::new(header.path, who, header.id, (lifetime, wish.ports()), opening));
         match wish {
-            Wish::Reserved(token) => self.take_reserved(index, token),
-            Wish::Even(family, _) => self.order(index, family),
-            Wish::Families(first, second) | Wish::Listeners(first, second) => {
+            AllocateRequest::Reserved(token) => self.take_reserved(index, token),
+            AllocateRequest::Even(family, _) => self.order(index, family),
+            AllocateRequest::Families(first, second) | AllocateRequest::Listeners(first, second) => {
                 [Some(first), second].into_iter().flatten().for_each(|family| self.order(index, family));
             }
         }
@@ -194,8 +194,8 @@ impl Relay {
         let socket = self.allocation(index).and_then(|allocation| Some(allocation.opening?.socket));
         let is_even = socket == Some(Socket::Even);
         let has_family = self.settings.families[family as usize];
-        let local = if has_family { self.places.take(Owner::Allocation(index, family)) } else { None };
-        let next = local.filter(|_| is_even).and_then(|_| self.places.take(Owner::Next));
+        let local = if has_family { self.sockets.take(Owner::Allocation(index, family)) } else { None };
+        let next = local.filter(|_| is_even).and_then(|_| self.sockets.take(Owner::Next));
         let Some(allocation) = &mut self.allocations[index as usize] else { return };
         let Some(opening) = &mut allocation.opening else { return };
         match local {
@@ -210,7 +210,7 @@ impl Relay {
             }
             local => {
                 opening.failed[family as usize] = Some(if has_family { 508 } else { 440 });
-                local.into_iter().for_each(|local| self.places.release(local));
+                local.into_iter().for_each(|local| self.sockets.release(local));
             }
         }
     }
@@ -223,7 +223,7 @@ impl Relay {
         opened: Result<SocketAddr, SocketError>,
         tx: &mut impl Tx,
     ) {
-        let Some(Owner::Allocation(index, family)) = self.places.owner(local) else { return };
+        let Some(Owner::Allocation(index, family)) = self.sockets.owner(local) else { return };
         let slot = self.free_reservation();
         let Some(allocation) = self.allocation_mut(index) else { return };
         let Some(opening) = &mut allocation.opening else { return };
@@ -248,7 +248,7 @@ impl Relay {
             }
             Err(error) => {
                 opening.failed[family as usize] = Some(if error == SocketError::Family { 440 } else { 508 });
-                [Some(local), next].into_iter().flatten().for_each(|local| self.places.release(local));
+                [Some(local), next].into_iter().flatten().for_each(|local| self.sockets.release(local));
             }
         }
         self.answer_if_open(now, index, tx);
@@ -266,7 +266,7 @@ impl Relay {
         let Some(opening) = allocation.opening.filter(|opening| opening.waiting == 0) else { return };
         allocation.opening = None;
         let (path, id) = (allocation.client, allocation.transaction_id);
-        let asked = Asked {
+        let header = RequestHeader {
             path,
             method: Method::ALLOCATE,
             id,
@@ -276,7 +276,7 @@ impl Relay {
         if let Some(code) = opening.failed[opening.first as usize] {
             let key = allocation.key.clone();
             self.forget(index);
-            return self.refuse(&asked, &key, code, tx);
+            return self.error_response(&header, &key, code, tx);
         }
         let second = opening.failed.iter().copied().flatten().next();
         if second.is_some() {
@@ -292,7 +292,7 @@ impl Relay {
         }
         self.counters.count(Counter::AllocationsCreated);
         self.tell_created(index);
-        self.tell_allocation(now, &asked, index, second, tx);
+        self.tell_allocation(now, &header, index, second, tx);
     }
 
     fn tell_created(&mut self, index: u32) {
@@ -309,7 +309,7 @@ impl Relay {
     fn tell_allocation(
         &mut self,
         now: Instant,
-        asked: &Asked,
+        header: &RequestHeader,
         index: u32,
         second_failed: Option<u16>,
         tx: &mut impl Tx,
@@ -317,9 +317,9 @@ impl Relay {
         let Some(allocation) = self.allocation(index) else { return };
         let (key, relayed, token) = (allocation.key.clone(), allocation.relayed, allocation.token);
         let left = allocation.expires_at.saturating_since(now).as_secs() as u32;
-        self.agree(asked, &key, client_flow(index), tx, |writer| {
+        self.success_response(header, &key, client_flow(index), tx, |writer| {
             relayed.iter().flatten().for_each(|relayed| _ = writer.xor_relayed_address(relayed.address));
-            writer.lifetime(left).xor_mapped_address(asked.path.remote);
+            writer.lifetime(left).xor_mapped_address(header.path.remote);
             token.into_iter().for_each(|token| _ = writer.reservation_token(token));
             second_failed.into_iter().for_each(|code| _ = writer.address_error_code(Family::V6, code));
         });
@@ -346,7 +346,7 @@ impl Relay {
             Some(free) => *free = reservation,
             None => self.reservations.push(reservation),
         }
-        self.places.pass(local, Owner::Reservation(slot as u32));
+        self.sockets.pass(local, Owner::Reservation(slot as u32));
         self.deadlines.set((ALLOCATIONS_MAX + slot) as u32, Some(now + RESERVATION_LIFETIME));
     }
 
@@ -372,7 +372,7 @@ impl Relay {
         self.deadlines.set((ALLOCATIONS_MAX + slot) as u32, None);
         // It counts for the allocation from now on.
         self.ledger.give_back(&kept.user, 1);
-        self.places.pass(kept.socket.local, Owner::Allocation(index, kept.family()));
+        self.sockets.pass(kept.socket.local, Owner::Allocation(index, kept.family()));
         if let Some(allocation) = self.allocation_mut(index) {
             allocation.relayed[kept.family() as usize] = Some(kept.socket);
         }
@@ -428,6 +428,6 @@ impl Relay {
 
     fn close(&mut self, local: LocalId) {
         self.orders.push_back(SocketOrder::Close { local });
-        self.places.release(local);
+        self.sockets.release(local);
     }
 }

@@ -13,7 +13,7 @@ use stun::{Integrity, Key, Message, PasswordAlgorithm};
 
 /// Somebody with a good credential.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller {
+pub(crate) struct AuthenticatedUser {
     pub name: Name,
     pub key: Key,
     /// What the credential came from; `None` if it was recognised by the key of its allocation.
@@ -52,7 +52,7 @@ impl Relay {
         now: Instant,
         path: Path,
         message: &Message<'_>,
-    ) -> Result<Caller, u16> {
+    ) -> Result<AuthenticatedUser, u16> {
         let Some(integrity) = message.integrity() else { return Err(401) };
         let credentials = &self.settings.credentials;
         let (Some(realm), Some(nonce)) = (message.attribute(REALM), message.attribute(NONCE)) else {
@@ -78,7 +78,7 @@ impl Relay {
         message: &Message<'_>,
         name: Name,
         (algorithm, integrity): (PasswordAlgorithm, Integrity),
-    ) -> Option<Caller> {
+    ) -> Option<AuthenticatedUser> {
         // An allocation outlives its credential, so that a call is not ended by the clock. It costs no second computation of the key, either.
         let allocation = self.find(path).and_then(|index| self.allocation(index));
         let allocation = allocation.or_else(|| self.allocation_named(message));
@@ -86,12 +86,12 @@ impl Relay {
             && *allocation.user == *name.as_bytes()
             && message.verify_integrity(&allocation.key)
         {
-            return Some(Caller { name, key: allocation.key.clone(), origin: None });
+            return Some(AuthenticatedUser { name, key: allocation.key.clone(), origin: None });
         }
         let unix = self.settings.wall_clock.since_1970(now);
         let (key, origin) =
             self.settings.credentials.verify(message, name.as_bytes(), algorithm, integrity, unix)?;
-        Some(Caller { name, key, origin: Some(origin) })
+        Some(AuthenticatedUser { name, key, origin: Some(origin) })
     }
 }
 

@@ -6,29 +6,29 @@
 //! is decided about media, and nothing is kept of a client before it has authenticated.
 //!
 //! Read it in this order: [`Relay`] sorts what comes in; `request` authenticates and answers; `allocate`, `refresh` and
-//! `permit` are the methods; `traffic` is the packet path, and `streams` the one for TCP with peers (RFC 6062). [`Secured`] puts DTLS around all of it.
+//! `permit` are the methods; `traffic` is the packet path, and `streams` the one for TCP with peers (RFC 6062). [`DtlsRelay`] puts DTLS around all of it.
 
 #![forbid(unsafe_code)]
 
 mod allocate;
 mod allocation;
-mod answer;
 mod authenticate;
 mod base64;
 mod bucket;
 mod counters;
 mod credentials;
+mod dtls_relay;
 mod events;
 pub mod limits;
 mod nonce;
 mod permit;
-mod places;
 mod policy;
 mod quota;
 mod refresh;
 mod relay;
+mod relay_sockets;
 mod request;
-mod secured;
+mod respond;
 mod settings;
 mod sorted;
 mod streams;
@@ -39,9 +39,9 @@ mod traffic;
 pub use bucket::Bucket;
 pub use counters::{Counter, Counters};
 pub use credentials::{BadCredentials, Credentials, Derivation, mint, prepare};
+pub use dtls_relay::{DtlsRelay, DtlsSettings};
 pub use events::{Command, End, Event};
 pub use policy::{Allowed, BadAllowed, Interfaces, PeerIp, Policy};
 pub use quota::{Books, Ledger, Quotas};
 pub use relay::Relay;
-pub use secured::{DtlsSettings, Secured};
 pub use settings::{EvenClock, Settings, WallClock};

@@ -1,10 +1,10 @@
 //! CreatePermission and ChannelBind (RFC 8656 §10, §12): whom a client exchanges datagrams with.
 
 use crate::allocation::{Unbound, client_flow};
-use crate::answer::Asked;
-use crate::authenticate::Caller;
+use crate::authenticate::AuthenticatedUser;
 use crate::limits::PEERS_PER_REQUEST_MAX;
 use crate::relay::Relay;
+use crate::respond::RequestHeader;
 use machine::{Instant, Tx};
 use std::net::SocketAddr;
 use stun::{CHANNELS, CHANNELS_RFC5766, Message};
@@ -13,15 +13,15 @@ impl Relay {
     pub(crate) fn on_create_permission(
         &mut self,
         now: Instant,
-        asked: &Asked,
-        caller: &Caller,
+        header: &RequestHeader,
+        user: &AuthenticatedUser,
         index: u32,
         message: &Message<'_>,
         tx: &mut impl Tx,
     ) {
         match self.permit(now, index, message) {
-            Ok(()) => self.agree(asked, &caller.key, client_flow(index), tx, |_| {}),
-            Err(code) => self.refuse(asked, &caller.key, code, tx),
+            Ok(()) => self.success_response(header, &user.key, client_flow(index), tx, |_| {}),
+            Err(code) => self.error_response(header, &user.key, code, tx),
         }
     }
 
@@ -44,15 +44,15 @@ impl Relay {
     pub(crate) fn on_channel_bind(
         &mut self,
         now: Instant,
-        asked: &Asked,
-        caller: &Caller,
+        header: &RequestHeader,
+        user: &AuthenticatedUser,
         index: u32,
         message: &Message<'_>,
         tx: &mut impl Tx,
     ) {
         match self.bind(now, index, message) {
-            Ok(()) => self.agree(asked, &caller.key, client_flow(index), tx, |_| {}),
-            Err(code) => self.refuse(asked, &caller.key, code, tx),
+            Ok(()) => self.success_response(header, &user.key, client_flow(index), tx, |_| {}),
+            Err(code) => self.error_response(header, &user.key, code, tx),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Refresh (RFC 8656 §8): an allocation is to live on, or to end.
 
 use crate::allocation::client_flow;
-use crate::answer::Asked;
-use crate::authenticate::Caller;
+use crate::authenticate::AuthenticatedUser;
 use crate::events::End;
 use crate::relay::Relay;
+use crate::respond::RequestHeader;
 use machine::{Instant, Tx};
 use std::time::Duration;
 use stun::{Family, Message};
@@ -13,8 +13,8 @@ impl Relay {
     pub(crate) fn on_refresh(
         &mut self,
         now: Instant,
-        asked: &Asked,
-        caller: &Caller,
+        header: &RequestHeader,
+        user: &AuthenticatedUser,
         index: u32,
         message: &Message<'_>,
         tx: &mut impl Tx,
@@ -22,12 +22,14 @@ impl Relay {
         match self.refreshed(now, index, message) {
             Ok(lifetime) => {
                 let seconds = lifetime.as_secs() as u32;
-                self.agree(asked, &caller.key, client_flow(index), tx, |writer| _ = writer.lifetime(seconds));
+                self.success_response(header, &user.key, client_flow(index), tx, |writer| {
+                    _ = writer.lifetime(seconds)
+                });
                 if lifetime.is_zero() {
                     self.end(index, End::Released);
                 }
             }
-            Err(code) => self.refuse(asked, &caller.key, code, tx),
+            Err(code) => self.error_response(header, &user.key, code, tx),
         }
     }
 

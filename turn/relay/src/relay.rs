@@ -5,8 +5,8 @@ use crate::counters::{Counter, Counters};
 use crate::events::{Command, End, Event};
 use crate::limits::{ALLOCATIONS_MAX, EVENTS_MAX, STREAMS_MAX};
 use crate::nonce::Nonces;
-use crate::places::Places;
 use crate::quota::{Account, Ledger};
+use crate::relay_sockets::RelaySockets;
 use crate::settings::Settings;
 use crate::streams::{FIRST_DEADLINE, PeerStreams};
 use crate::table::{Keyed, Table};
@@ -31,7 +31,7 @@ pub struct Relay {
     by_client: Table<Path, u32>,
     /// Whose the last datagram of a client was: the next is often of the same.
     last: Option<(Path, u32)>,
-    pub(crate) places: Places,
+    pub(crate) sockets: RelaySockets,
     pub(crate) streams: PeerStreams,
     pub(crate) reservations: Vec<Option<Reservation>>,
     pub(crate) ledger: Account,
@@ -83,7 +83,7 @@ impl Relay {
             allocations: Vec::new(),
             free: Vec::new(),
             last: None,
-            places: Places::default(),
+            sockets: RelaySockets::default(),
             reservations: Vec::new(),
             deadlines: Deadlines::default(),
             orders: VecDeque::new(),
@@ -113,7 +113,7 @@ impl Relay {
             Some("allocations that are not entered")
         } else if self.ledger.ports() != held + reserved {
             Some("ports that are nobody's")
-        } else if self.places.len() != self.ledger.ports() {
+        } else if self.sockets.len() != self.ledger.ports() {
             Some("sockets that are not entered")
         } else if self.streams.len() > STREAMS_MAX
             || self.ledger.connections() != self.streams.len()
@@ -213,7 +213,7 @@ impl Relay {
 
     fn count_what_exists(&mut self) {
         self.counters.set(Counter::Allocations, self.ledger.allocations());
-        self.counters.set(Counter::Sockets, self.places.len());
+        self.counters.set(Counter::Sockets, self.sockets.len());
         self.counters.set(Counter::PeerConnections, self.streams.len());
     }
 }

@@ -1,10 +1,10 @@
 //! What becomes of a STUN message: whether it makes sense, who sent it, and which method it calls.
 
-use crate::answer::Asked;
-use crate::authenticate::Caller;
+use crate::authenticate::AuthenticatedUser;
 use crate::counters::Counter;
 use crate::limits::UNKNOWN_ATTRIBUTES_MAX;
 use crate::relay::Relay;
+use crate::respond::RequestHeader;
 use machine::{Instant, Path, Tx};
 use stun::attribute::{
     CHANNEL_NUMBER, CONNECTION_ID, DATA, DONT_FRAGMENT, ERROR_CODE, EVEN_PORT, LIFETIME, MAPPED_ADDRESS,
@@ -66,10 +66,10 @@ impl Relay {
         let Some(message) = message else { return self.counters.count(Counter::Malformed) };
         match (message.class(), message.method()) {
             (Class::Request, Method::BINDING) => {
-                self.on_binding(now, &Asked::new(path, &message, bytes.len()), &message, tx);
+                self.on_binding(now, &RequestHeader::new(path, &message, bytes.len()), &message, tx);
             }
             (Class::Request, method) if is_served(method) => {
-                self.on_request(now, &Asked::new(path, &message, bytes.len()), &message, tx);
+                self.on_request(now, &RequestHeader::new(path, &message, bytes.len()), &message, tx);
             }
             (Class::Indication, Method::SEND) => self.on_send(now, path, &message, tx),
             // Keeps a NAT binding alive (RFC 8445 §11).
@@ -79,51 +79,51 @@ impl Relay {
     }
 
     /// "What is my address?" Anybody may ask.
-    fn on_binding(&mut self, now: Instant, asked: &Asked, message: &Message<'_>, tx: &mut impl Tx) {
+    fn on_binding(&mut self, now: Instant, header: &RequestHeader, message: &Message<'_>, tx: &mut impl Tx) {
         if let Some(unknown) = Unknown::of(message) {
             let fill = |writer: &mut stun::Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
-            return self.refuse_stranger(now, asked, 420, tx, fill);
+            return self.stranger_error(now, header, 420, tx, fill);
         }
-        let fill = |writer: &mut stun::Writer<'_>| _ = writer.xor_mapped_address(asked.path.remote);
-        if self.answer_stranger(now, asked, Class::Success, tx, fill) {
+        let fill = |writer: &mut stun::Writer<'_>| _ = writer.xor_mapped_address(header.path.remote);
+        if self.stranger_response(now, header, Class::Success, tx, fill) {
             self.counters.count(Counter::Bindings);
         }
     }
 
     /// Everything else wants a credential.
-    fn on_request(&mut self, now: Instant, asked: &Asked, message: &Message<'_>, tx: &mut impl Tx) {
-        let caller = match self.authenticate(now, asked.path, message) {
-            Ok(caller) => caller,
-            Err(code @ (401 | 438)) => return self.challenge(now, asked, code, tx),
-            Err(code) => return self.refuse_stranger(now, asked, code, tx, |_| {}),
+    fn on_request(&mut self, now: Instant, header: &RequestHeader, message: &Message<'_>, tx: &mut impl Tx) {
+        let user = match self.authenticate(now, header.path, message) {
+            Ok(user) => user,
+            Err(code @ (401 | 438)) => return self.challenge(now, header, code, tx),
+            Err(code) => return self.stranger_error(now, header, code, tx, |_| {}),
         };
         if let Some(unknown) = Unknown::of(message) {
             let fill = |writer: &mut stun::Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
-            return self.refuse_with(asked, &caller.key, 420, tx, fill);
+            return self.error_response_with(header, &user.key, 420, tx, fill);
         }
         match message.method() {
-            Method::ALLOCATE => return self.on_allocate(now, asked, &caller, message, tx),
-            Method::CONNECTION_BIND => return self.on_connection_bind(asked, &caller, message, tx),
+            Method::ALLOCATE => return self.on_allocate(now, header, &user, message, tx),
+            Method::CONNECTION_BIND => return self.on_connection_bind(header, &user, message, tx),
             _ => {}
         }
-        let index = match self.allocation_of(asked.path, &caller) {
+        let index = match self.allocation_of(header.path, &user) {
             Ok(index) => index,
-            Err(code) => return self.refuse(asked, &caller.key, code, tx),
+            Err(code) => return self.error_response(header, &user.key, code, tx),
         };
         match message.method() {
-            Method::REFRESH => self.on_refresh(now, asked, &caller, index, message, tx),
-            Method::CREATE_PERMISSION => self.on_create_permission(now, asked, &caller, index, message, tx),
-            Method::CONNECT => self.on_connect(now, asked, &caller, index, message, tx),
-            _ => self.on_channel_bind(now, asked, &caller, index, message, tx),
+            Method::REFRESH => self.on_refresh(now, header, &user, index, message, tx),
+            Method::CREATE_PERMISSION => self.on_create_permission(now, header, &user, index, message, tx),
+            Method::CONNECT => self.on_connect(now, header, &user, index, message, tx),
+            _ => self.on_channel_bind(now, header, &user, index, message, tx),
         }
     }
 
     /// The caller's allocation behind this path.
-    fn allocation_of(&self, path: Path, caller: &Caller) -> Result<u32, u16> {
+    fn allocation_of(&self, path: Path, user: &AuthenticatedUser) -> Result<u32, u16> {
         let index = self.find(path).ok_or(437u16)?;
         let allocation =
             self.allocation(index).filter(|allocation| allocation.opening.is_none()).ok_or(437u16)?;
-        if *allocation.user == *caller.name.as_bytes() { Ok(index) } else { Err(441) }
+        if *allocation.user == *user.name.as_bytes() { Ok(index) } else { Err(441) }
     }
 }
 

@@ -4,12 +4,12 @@
 //! What is decided here is who may; the bytes of a joined connection never come by, only their number does.
 
 use crate::allocation::{Allocation, client_flow};
-use crate::answer::Asked;
-use crate::authenticate::Caller;
+use crate::authenticate::AuthenticatedUser;
 use crate::counters::Counter;
 use crate::limits::{ALLOCATIONS_MAX, RESERVATIONS_MAX, STREAM_PATIENCE, STREAMS_MAX};
-use crate::places::Owner;
 use crate::relay::Relay;
+use crate::relay_sockets::Owner;
+use crate::respond::RequestHeader;
 use crate::table::{Keyed, Table};
 use machine::{Instant, LocalId, Rng, SocketOrder, StreamId, Towards, Tx};
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ pub(crate) struct PeerStream {
 #[derive(Debug)]
 enum State {
     /// The peer has not answered yet, and neither has the request been, which was signed with this key.
-    Connecting(Box<(Asked, Key)>),
+    Connecting(Box<(RequestHeader, Key)>),
     /// The client has been told, and is to join a connection of its own.
     Waiting,
     /// Bytes pass.
@@ -103,22 +103,22 @@ impl Relay {
     pub(crate) fn on_connect(
         &mut self,
         now: Instant,
-        asked: &Asked,
-        caller: &Caller,
+        header: &RequestHeader,
+        user: &AuthenticatedUser,
         index: u32,
         message: &Message<'_>,
         tx: &mut impl Tx,
     ) {
-        if let Err(code) = self.connect(now, asked, caller, index, message) {
-            self.refuse(asked, &caller.key, code, tx);
+        if let Err(code) = self.connect(now, header, user, index, message) {
+            self.error_response(header, &user.key, code, tx);
         }
     }
 
     fn connect(
         &mut self,
         now: Instant,
-        asked: &Asked,
-        caller: &Caller,
+        header: &RequestHeader,
+        user: &AuthenticatedUser,
         index: u32,
         message: &Message<'_>,
     ) -> Result<(), u16> {
@@ -137,7 +137,7 @@ impl Relay {
         self.check_peer(index, &peer, |policy| policy.admits(peer))?;
         let relayed =
             self.allocation(index).and_then(|allocation| allocation.relayed_for(&peer)).ok_or(443u16)?;
-        let state = State::Connecting(Box::new((*asked, caller.key.clone())));
+        let state = State::Connecting(Box::new((*header, user.key.clone())));
         let (stream, _) = self.add_stream(now, index, peer, state).ok_or(508u16)?;
         self.orders.push_back(SocketOrder::Connect { stream, local: relayed.local, remote: peer });
         Ok(())
@@ -174,10 +174,12 @@ impl Relay {
         let Some(entry) = self.streams.get_mut(stream) else { return };
         let (index, connection_id) = (entry.allocation, entry.connection_id);
         let State::Connecting(asker) = std::mem::replace(&mut entry.state, State::Waiting) else { return };
-        let (asked, key) = *asker;
+        let (header, key) = *asker;
         self.deadlines.set(deadline_of(stream), Some(now + STREAM_PATIENCE));
         self.counters.count(Counter::PeerConnectionsMade);
-        self.agree(&asked, &key, client_flow(index), tx, |writer| _ = writer.connection_id(connection_id));
+        self.success_response(&header, &key, client_flow(index), tx, |writer| {
+            _ = writer.connection_id(connection_id)
+        });
     }
 
     /// A peer has connected to a relayed address (RFC 6062 §5.3): the client is told, if it permits that peer.
@@ -188,7 +190,7 @@ impl Relay {
         peer: SocketAddr,
         tx: &mut impl Tx,
     ) -> Option<StreamId> {
-        let Some(Owner::Allocation(index, _)) = self.places.owner(local) else { return None };
+        let Some(Owner::Allocation(index, _)) = self.sockets.owner(local) else { return None };
         let allocation = self.allocation(index).filter(|allocation| allocation.opening.is_none())?;
         if !allocation.permits(now, peer.ip()) {
             self.counters.count(Counter::NoPermission);
@@ -201,8 +203,13 @@ impl Relay {
         };
         let mut id = TransactionId([0; 12]);
         self.rng.fill(&mut id.0);
-        let attempt =
-            Asked { path: client, method: Method::CONNECTION_ATTEMPT, id, len: 0, fingerprint: false };
+        let attempt = RequestHeader {
+            path: client,
+            method: Method::CONNECTION_ATTEMPT,
+            id,
+            len: 0,
+            fingerprint: false,
+        };
         self.counters.count(Counter::PeerConnectionsMade);
         // One that is lost, since the batch is full, is closed when nobody has come for it.
         self.write(&attempt, client_flow(index), Class::Indication, tx, |writer: &mut Writer<'_>| {
@@ -214,30 +221,30 @@ impl Relay {
     /// ConnectionBind (RFC 6062 §5.4): the client's new connection is for this peer.
     pub(crate) fn on_connection_bind(
         &mut self,
-        asked: &Asked,
-        caller: &Caller,
+        header: &RequestHeader,
+        user: &AuthenticatedUser,
         message: &Message<'_>,
         tx: &mut impl Tx,
     ) {
-        let waiting = self.streams.named(message).filter(|stream| self.is_waiting_for(*stream, caller));
+        let waiting = self.streams.named(message).filter(|stream| self.is_waiting_for(*stream, user));
         // A connection that has an allocation is where its client is told of others.
-        let is_new = asked.path.local.is_tcp() && self.find(asked.path).is_none();
+        let is_new = header.path.local.is_tcp() && self.find(header.path).is_none();
         let Some(stream) = waiting.filter(|_| is_new) else {
-            return self.refuse(asked, &caller.key, 400, tx);
+            return self.error_response(header, &user.key, 400, tx);
         };
         if let Some(entry) = self.streams.get_mut(stream) {
             entry.state = State::Joined;
         }
         self.deadlines.set(deadline_of(stream), None);
-        self.agree(asked, &caller.key, crate::allocation::STRANGERS, tx, |_| {});
-        self.orders.push_back(SocketOrder::Join { stream, path: asked.path });
+        self.success_response(header, &user.key, crate::allocation::STRANGERS, tx, |_| {});
+        self.orders.push_back(SocketOrder::Join { stream, path: header.path });
     }
 
-    fn is_waiting_for(&self, stream: StreamId, caller: &Caller) -> bool {
+    fn is_waiting_for(&self, stream: StreamId, user: &AuthenticatedUser) -> bool {
         let is_waiting = |entry: &&PeerStream| matches!(entry.state, State::Waiting);
         let allocation =
             self.streams.get(stream).filter(is_waiting).and_then(|entry| self.allocation(entry.allocation));
-        allocation.is_some_and(|allocation| *allocation.user == *caller.name.as_bytes())
+        allocation.is_some_and(|allocation| *allocation.user == *user.name.as_bytes())
     }
 
     /// The allocation that a ConnectionBind is about.
@@ -278,7 +285,7 @@ impl Relay {
     pub(crate) fn on_closed(&mut self, stream: StreamId, tx: &mut impl Tx) {
         let Some(entry) = self.forget_stream(stream) else { return };
         if let State::Connecting(asker) = entry.state {
-            self.refuse(&asker.0, &asker.1, 447, tx);
+            self.error_response(&asker.0, &asker.1, 447, tx);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::allocation::{Allocation, client_flow, peers_flow};
 use crate::counters::Counter;
-use crate::places::Owner;
 use crate::relay::Relay;
+use crate::relay_sockets::Owner;
 use crate::request::KNOWN;
 use machine::{Instant, LocalId, Path, Tx};
 use std::net::SocketAddr;
@@ -74,7 +74,7 @@ impl Relay {
         data: &[u8],
         tx: &mut impl Tx,
     ) {
-        let Some(Owner::Allocation(index, _)) = self.places.owner(local) else {
+        let Some(Owner::Allocation(index, _)) = self.sockets.owner(local) else {
             return self.counters.count(Counter::NoPermission);
         };
         let Self { allocations, counters, settings, ledger, rng, .. } = self;

@@ -17,12 +17,12 @@ pub(crate) enum Owner {
 
 /// Who owns which socket.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct RelaySockets {
     owners: Vec<Option<Owner>>,
     free: Vec<u16>,
 }
 
-impl Places {
+impl RelaySockets {
     /// A number that is not in use. `None` if all are.
     pub(crate) fn take(&mut self, owner: Owner) -> Option<LocalId> {
         let index = self.free.pop().or_else(|| {

@@ -21,7 +21,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// A relay, and what it takes to speak DTLS.
 #[derive(Debug)]
-pub struct Secured {
+pub struct DtlsRelay {
     relay: Relay,
     dtls: Option<Dtls>,
 }
@@ -74,7 +74,7 @@ struct Client {
 }
 
 /// The send batch as the relay sees it.
-struct Outside<'a, T> {
+struct ClientTx<'a, T> {
     tx: &'a mut T,
     first: Option<LocalId>,
     plain: &'a mut Vec<(Flow, Path, Vec<u8>)>,
@@ -82,7 +82,7 @@ struct Outside<'a, T> {
     is_plain: bool,
 }
 
-impl<T: Tx> Tx for Outside<'_, T> {
+impl<T: Tx> Tx for ClientTx<'_, T> {
     fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
         self.is_plain = is_dtls(self.first, path.local);
         if !self.is_plain {
@@ -149,7 +149,7 @@ fn secret(rng: &mut Rng) -> [u8; 32] {
     secret
 }
 
-impl Secured {
+impl DtlsRelay {
     /// Without `dtls`, everything passes.
     pub fn new(relay: Relay, dtls: Option<DtlsSettings>, rng: &mut Rng) -> Self {
         let dtls = dtls.map(|settings| Dtls {
@@ -179,16 +179,16 @@ impl Secured {
         &mut self,
         now: Instant,
         tx: &mut T,
-        act: impl FnOnce(&mut Relay, &mut Outside<'_, T>),
+        act: impl FnOnce(&mut Relay, &mut ClientTx<'_, T>),
     ) {
         let Some(dtls) = &mut self.dtls else {
             return act(
                 &mut self.relay,
-                &mut Outside { tx, first: None, plain: &mut Vec::new(), is_plain: false },
+                &mut ClientTx { tx, first: None, plain: &mut Vec::new(), is_plain: false },
             );
         };
         let first = Some(dtls.settings.first);
-        act(&mut self.relay, &mut Outside { tx, first, plain: &mut dtls.plain, is_plain: false });
+        act(&mut self.relay, &mut ClientTx { tx, first, plain: &mut dtls.plain, is_plain: false });
         let mut plain = std::mem::take(&mut dtls.plain);
         for (flow, path, bytes) in plain.drain(..) {
             if let Some(index) = dtls.by_path.get(&path).copied() {
@@ -210,9 +210,9 @@ impl Secured {
                     None => return,
                 },
                 // Anybody may begin, from an address that may be forged: nothing is kept, and the answer is sent once.
-                Stranger::Unverified(answer) => return self.answer_stranger(now, path, bytes, &answer, tx),
+                Stranger::Unverified(answer) => return self.stranger_response(now, path, bytes, &answer, tx),
                 Stranger::TooOld => {
-                    return self.answer_stranger(now, path, bytes, &alert(PROTOCOL_VERSION), tx);
+                    return self.stranger_response(now, path, bytes, &alert(PROTOCOL_VERSION), tx);
                 }
                 Stranger::Noise => return,
             },
@@ -225,7 +225,7 @@ impl Secured {
     }
 
     /// Sends an answer within the bound for strangers, which counts what it has beyond the question.
-    fn answer_stranger(
+    fn stranger_response(
         &mut self,
         now: Instant,
         path: Path,
@@ -394,7 +394,7 @@ fn send(tx: &mut impl Tx, flow: Flow, path: Path, bytes: &[u8]) {
     }
 }
 
-impl Machine for Secured {
+impl Machine for DtlsRelay {
     type Command = Command;
     type Event = Event;
 

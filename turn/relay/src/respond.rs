@@ -1,4 +1,4 @@
-//! Answers: what of a request is repeated in them, and what may not be missing.
+//! Responses: what they repeat of their request, and what each of them must have.
 
 use crate::allocation::STRANGERS;
 use crate::counters::Counter;
@@ -10,7 +10,7 @@ use stun::{Class, HEADER_LEN, Key, Message, Method, PasswordAlgorithm, Transacti
 
 /// What of a request matters for its answer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RequestHeader {
     pub path: Path,
     pub method: Method,
     pub id: TransactionId,
@@ -20,7 +20,7 @@ pub(crate) struct Asked {
     pub fingerprint: bool,
 }
 
-impl Asked {
+impl RequestHeader {
     pub(crate) fn new(path: Path, message: &Message<'_>, len: usize) -> Self {
         let fingerprint = message.verify_fingerprint().is_some();
         Self { path, method: message.method(), id: message.transaction_id(), len, fingerprint }
@@ -32,36 +32,36 @@ const SOFTWARE: &str = "leat-turn";
 
 impl Relay {
     /// The good answer to somebody who has authenticated.
-    pub(crate) fn agree(
+    pub(crate) fn success_response(
         &mut self,
-        asked: &Asked,
+        header: &RequestHeader,
         key: &Key,
         flow: Flow,
         tx: &mut impl Tx,
         fill: impl FnOnce(&mut Writer<'_>),
     ) {
-        self.write(asked, flow, Class::Success, tx, |writer| {
+        self.write(header, flow, Class::Success, tx, |writer| {
             fill(writer);
             writer.software(SOFTWARE).integrity(key);
         });
     }
 
     /// The bad answer to somebody who has authenticated.
-    pub(crate) fn refuse(&mut self, asked: &Asked, key: &Key, code: u16, tx: &mut impl Tx) {
-        self.refuse_with(asked, key, code, tx, |_| {});
+    pub(crate) fn error_response(&mut self, header: &RequestHeader, key: &Key, code: u16, tx: &mut impl Tx) {
+        self.error_response_with(header, key, code, tx, |_| {});
     }
 
     /// The same, and what more there is to say.
-    pub(crate) fn refuse_with(
+    pub(crate) fn error_response_with(
         &mut self,
-        asked: &Asked,
+        header: &RequestHeader,
         key: &Key,
         code: u16,
         tx: &mut impl Tx,
         fill: impl FnOnce(&mut Writer<'_>),
     ) {
         self.counters.count(counter(code));
-        self.write(asked, STRANGERS, Class::Error, tx, |writer| {
+        self.write(header, STRANGERS, Class::Error, tx, |writer| {
             writer.error_code(code, phrase(code));
             fill(writer);
             writer.integrity(key);
@@ -69,35 +69,35 @@ impl Relay {
     }
 
     /// The bad answer to a stranger: as short as can be, and within what its source may get.
-    pub(crate) fn refuse_stranger(
+    pub(crate) fn stranger_error(
         &mut self,
         now: Instant,
-        asked: &Asked,
+        header: &RequestHeader,
         code: u16,
         tx: &mut impl Tx,
         fill: impl FnOnce(&mut Writer<'_>),
     ) {
         self.counters.count(counter(code));
-        self.answer_stranger(now, asked, Class::Error, tx, |writer| {
+        self.stranger_response(now, header, Class::Error, tx, |writer| {
             writer.error_code(code, "");
             fill(writer);
         });
     }
 
     /// An answer to a stranger, if its source may get what it has more bytes than the request. False if not.
-    pub(crate) fn answer_stranger(
+    pub(crate) fn stranger_response(
         &mut self,
         now: Instant,
-        asked: &Asked,
+        header: &RequestHeader,
         class: Class,
         tx: &mut impl Tx,
         fill: impl FnOnce(&mut Writer<'_>),
     ) -> bool {
         let mut buffer = [0; ANSWER_BYTES_MAX];
-        let len = compose(&mut buffer, asked, class, fill);
-        let may = self.may_answer_stranger(now, asked.path, len.saturating_sub(asked.len));
+        let len = compose(&mut buffer, header, class, fill);
+        let may = self.may_answer_stranger(now, header.path, len.saturating_sub(header.len));
         if may {
-            self.send(asked, STRANGERS, &buffer[..len], tx);
+            self.send(header, STRANGERS, &buffer[..len], tx);
         }
         may
     }
@@ -106,12 +106,12 @@ impl Relay {
     ///
     /// Over UDP an answer may go to somebody whose address was forged, so that it says what the server can beyond MD5 only to who has
     /// asked with as many bytes (RFC 8489 §9.2.4: PASSWORD-ALGORITHMS may be missing). Browsers, which know nothing else, ask with 28.
-    pub(crate) fn challenge(&mut self, now: Instant, asked: &Asked, code: u16, tx: &mut impl Tx) {
+    pub(crate) fn challenge(&mut self, now: Instant, header: &RequestHeader, code: u16, tx: &mut impl Tx) {
         let realm = self.settings.credentials.realm();
-        let fits = featured_challenge_len(&realm, asked.fingerprint) <= asked.len;
-        let form = if asked.path.local.is_tcp() || fits { Form::Featured } else { Form::Plain };
-        let nonce = self.nonces.make(now, asked.path, form);
-        self.refuse_stranger(now, asked, code, tx, |writer| {
+        let fits = featured_challenge_len(&realm, header.fingerprint) <= header.len;
+        let form = if header.path.local.is_tcp() || fits { Form::Featured } else { Form::Plain };
+        let nonce = self.nonces.make(now, header.path, form);
+        self.stranger_error(now, header, code, tx, |writer| {
             writer.realm(realm.as_bytes()).nonce(nonce.as_bytes());
             if form == Form::Featured {
                 writer.password_algorithms([PasswordAlgorithm::Sha256, PasswordAlgorithm::Md5]);
@@ -132,20 +132,20 @@ impl Relay {
     /// Writes an answer into the batch.
     pub(crate) fn write(
         &mut self,
-        asked: &Asked,
+        header: &RequestHeader,
         flow: Flow,
         class: Class,
         tx: &mut impl Tx,
         fill: impl FnOnce(&mut Writer<'_>),
     ) {
         let mut buffer = [0; ANSWER_BYTES_MAX];
-        let len = compose(&mut buffer, asked, class, fill);
-        self.send(asked, flow, &buffer[..len], tx);
+        let len = compose(&mut buffer, header, class, fill);
+        self.send(header, flow, &buffer[..len], tx);
     }
 
     /// The length of an answer is known only when it is written, and a slot's cannot be changed: so a short answer is copied.
-    fn send(&mut self, asked: &Asked, flow: Flow, answer: &[u8], tx: &mut impl Tx) {
-        match tx.slot(flow, asked.path, answer.len()) {
+    fn send(&mut self, header: &RequestHeader, flow: Flow, answer: &[u8], tx: &mut impl Tx) {
+        match tx.slot(flow, header.path, answer.len()) {
             Some(slot) => slot.copy_from_slice(answer),
             None => self.counters.count(Counter::TxFull),
         }
@@ -155,14 +155,14 @@ impl Relay {
 /// Writes an answer; its length.
 fn compose(
     buffer: &mut [u8; ANSWER_BYTES_MAX],
-    asked: &Asked,
+    header: &RequestHeader,
     class: Class,
     fill: impl FnOnce(&mut Writer<'_>),
 ) -> usize {
     let has_room = "an answer has room: a constant assertion beside its bound says so";
-    let mut writer = Writer::new(buffer, class, asked.method, asked.id).expect(has_room);
+    let mut writer = Writer::new(buffer, class, header.method, header.id).expect(has_room);
     fill(&mut writer);
-    if asked.fingerprint {
+    if header.fingerprint {
         writer.fingerprint();
     }
     writer.finish().expect(has_room)
