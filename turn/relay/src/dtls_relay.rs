@@ -267,7 +267,7 @@ impl DtlsRelay {
         for index in 0..dtls.clients.len() as u32 {
             let Some(Some(client)) = dtls.clients.get(index as usize) else { continue };
             let is_idle = now.saturating_since(client.seen_at) >= DTLS_IDLE_MAX;
-            if is_idle && self.relay.find(client.path).is_none() {
+            if is_idle && !self.relay.has_allocation(client.path) {
                 dtls.forget(index);
             }
         }

@@ -1,7 +1,10 @@
 //! What a relay is told while it runs, and what it tells.
 
+use crate::counters::{Counter, Counters};
+use crate::limits::EVENTS_MAX;
 use crate::policy::Interfaces;
 use crate::settings::Settings;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 /// What its operator may ask.
@@ -67,5 +70,24 @@ impl End {
             Self::Disconnected => "disconnected",
             Self::Revoked => "revoked",
         }
+    }
+}
+
+/// Events that the controller has not taken yet.
+#[derive(Debug, Default)]
+pub(crate) struct EventQueue(VecDeque<Event>);
+
+impl EventQueue {
+    /// Beyond [`EVENTS_MAX`] an event is lost and counted.
+    pub(crate) fn push(&mut self, event: Event, counters: &mut Counters) {
+        if self.0.len() < EVENTS_MAX {
+            self.0.push_back(event);
+        } else {
+            counters.count(Counter::EventsLost);
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        self.0.pop_front()
     }
 }

@@ -1,6 +1,7 @@
 //! What an operator chooses.
 
 use crate::credentials::Credentials;
+use crate::limits::LIFETIME_DEFAULT;
 use crate::policy::Policy;
 use crate::quota::Quotas;
 use machine::Instant;
@@ -8,6 +9,7 @@ use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use stun::Message;
 
 /// Everything a relay is told. The first part may change while it runs.
 #[derive(Clone, Debug)]
@@ -37,6 +39,23 @@ pub struct Settings {
     pub tcp_peers: bool,
     /// By it minted credentials expire. Read for each authentication, as it may be set while the server runs.
     pub wall_clock: Arc<dyn WallClock>,
+}
+
+impl Settings {
+    /// How long an allocation lives: what the client asks for, within bounds.
+    pub(crate) fn lifetime(&self, message: &Message<'_>) -> Result<Duration, u16> {
+        let wanted = match message.lifetime() {
+            None => LIFETIME_DEFAULT,
+            Some(seconds) => Duration::from_secs(seconds.ok_or(400u16)?.into()),
+        };
+        Ok(wanted.min(self.lifetime_max).max(LIFETIME_DEFAULT))
+    }
+
+    /// The address of a socket as clients see it.
+    pub(crate) fn announced(&self, address: SocketAddr) -> SocketAddr {
+        let announced = self.announced.iter().find(|ip| ip.is_ipv4() == address.is_ipv4());
+        SocketAddr::new(announced.copied().unwrap_or(address.ip()), address.port())
+    }
 }
 
 /// What time it is for people.
