@@ -121,7 +121,7 @@ fn start_workers(
     Ok(workers)
 }
 
-/// A panic that was contained. What it said and where is in the log already, by the panic hook.
+/// Logs a contained panic. Its message and location are in the log already, by the panic hook.
 fn log_fault(worker: usize, fault: &Fault) {
     let Fault { stage, message, closed, replaced, unreported } = fault;
     let (stage, closed) =
@@ -167,7 +167,7 @@ fn serve_controllers(
 ) {
     while let Ok(Notice::Corrupt { worker, attachment: corrupt, why }) = notices.try_recv() {
         if corrupt == *attachment && listener.is_attached() {
-            // Said first, so that whoever sees the attachment end finds the reason.
+            // Logged first, so that the reason precedes the end of the attachment in the log.
             tracing::error!(worker, why, "the controller's ring is corrupt; it is detached");
             listener.detach();
             workers.send_each(|| Order::Detach);

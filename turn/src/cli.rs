@@ -46,7 +46,7 @@ pub struct Cli {
     #[arg(long, value_name = "IP")]
     pub relay_ip: Vec<IpAddr>,
 
-    /// Address to tell clients instead of --relay-ip, where a 1:1 NAT stands before the host; at most one of each family.
+    /// Public address to announce to clients instead of --relay-ip (for 1:1 NAT); at most one of each family.
     #[arg(long, value_name = "IP")]
     pub announced_ip: Vec<IpAddr>,
 
@@ -58,7 +58,7 @@ pub struct Cli {
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=126))]
     pub workers: u16,
 
-    /// For whom the users are: at most 127 bytes, sent with every challenge, so a short one is better.
+    /// Realm of the users: at most 127 bytes. Every challenge carries it, so a short one is better.
     #[arg(long, value_name = "NAME", default_value = "leat")]
     pub realm: String,
 
@@ -67,7 +67,7 @@ pub struct Cli {
     #[arg(long, value_name = "PATH")]
     pub secret_file: Option<PathBuf>,
 
-    /// A user with a password of its own; may be repeated. Everybody on this host can read the command line: put it in the file.
+    /// A user with a password of its own; may be repeated. All users of this host can read the command line: put it in the file.
     #[arg(long, value_name = "NAME:PASSWORD")]
     pub user: Vec<UserPassword>,
 

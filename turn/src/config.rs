@@ -76,8 +76,8 @@ pub enum BadConfig {
         /// The option that is not.
         missing: &'static str,
     },
-    /// Nobody could use the server.
-    #[error("nobody could allocate: give --secret-file (or LEAT_TURN_SECRET), or --user")]
+    /// No client could use the server.
+    #[error("no credentials configured: pass --secret-file (or LEAT_TURN_SECRET), or --user")]
     Nobody,
     /// The realm is sent with every challenge.
     #[error("--realm has {0} bytes: expected 1 to {max}", max = relay::limits::REALM_LEN_MAX)]
@@ -109,7 +109,7 @@ pub enum BadConfig {
     /// Announced, but nothing relays there.
     #[error("--announced-ip {0} has no --relay-ip of the same family behind it: add one")]
     NothingBehind(IpAddr),
-    /// Nobody could be reached.
+    /// No peer could be reached.
     #[error(
         "--allowed-peers-only without --allow-peer leaves no peer that clients may reach: add --allow-peer"
     )]
@@ -199,7 +199,7 @@ fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Setting
         alternate_server: cli.alternate_server,
         announced: cli.announced_ip.clone(),
         families: [false, true].map(|is_ipv6| relay_ips.iter().any(|ip| ip.is_ipv6() == is_ipv6)),
-        // Nobody needs them to reach a media server.
+        // Clients do not need them to reach a media server.
         tcp_peers: !cli.allowed_peers_only,
         wall_clock: Arc::new(SystemClock),
     })
@@ -335,6 +335,6 @@ mod tests {
             assert!(error.contains(wanted), "{options}: {error}");
         }
         let nobody = Config::read(&["leat-turn".into()]).expect_err("nobody").to_string();
-        assert!(nobody.contains("nobody could allocate"), "{nobody}");
+        assert!(nobody.contains("no credentials configured"), "{nobody}");
     }
 }

@@ -105,7 +105,7 @@ fn is_end(signal: &c_int) -> bool {
     *signal != SIGHUP
 }
 
-/// Options, secrets and certificate as they are now. What listens and relays stays as it is, and after a mistake everything does.
+/// Reads options, secrets and certificate again. Listening and relay addresses stay; after a mistake everything stays as it was.
 fn reload(
     config: &mut Config,
     arguments: &[OsString],
@@ -145,7 +145,7 @@ fn reload(
     tracing::info!("options, secrets and certificate are read again");
 }
 
-/// Whether what listens or relays would be another.
+/// Whether listening or relay addresses would change.
 fn is_elsewhere(config: &Config, new: &Config) -> bool {
     new.workers != config.workers
         || new.metrics != config.metrics
@@ -194,7 +194,7 @@ fn start_workers(
     let options = dtls::Options { peers: dtls::Peers::Anybody, ..dtls::Options::default() };
     let dtls_settings = dtls::Settings::new(options);
     let (mut workers, mut boards) = (Workers::default(), Vec::new());
-    // A user has what it has, whichever worker it asks.
+    // Quotas of a user hold over all workers.
     let mut ledger = None;
     for (index, (sockets, listeners)) in sockets.into_iter().enumerate() {
         let mut rng = host::rng()?;

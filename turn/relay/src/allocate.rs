@@ -30,7 +30,7 @@ enum AllocateRequest {
 }
 
 impl AllocateRequest {
-    /// Reads it, or says by which code it is refused, in the order of RFC 8656 §7.2.
+    /// Reads it, or returns the code of the error response, in the order of RFC 8656 §7.2.
     fn of(message: &Message<'_>, comes_by_tcp: bool, settings: &Settings) -> Result<Self, u16> {
         let is_tcp = match message.requested_transport() {
             Some(Some(stun::UDP)) => false,
@@ -56,11 +56,11 @@ impl AllocateRequest {
         };
         let is_dual = match additional {
             None => false,
-            // Only IPv6 beside IPv4, which is then not asked for by name.
+            // Only IPv6 beside IPv4; the request must not name IPv4 then.
             Some(Some(Family::V6)) if family.is_none() => true,
             Some(_) => return Err(400),
         };
-        // Who names none means IPv4. Browsers never name one; where there is no IPv4 it is IPv6 or nothing.
+        // A client that names no family means IPv4. Browsers never name one: without IPv4 they get IPv6.
         let unnamed = if settings.families == [false, true] { Family::V6 } else { Family::V4 };
         let family = family.unwrap_or(unnamed);
         match message.even_port() {

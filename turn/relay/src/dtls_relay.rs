@@ -239,7 +239,7 @@ impl DtlsRelay {
         }
     }
 
-    /// Does what an endpoint says, until it says no more.
+    /// Handles all outputs of an endpoint.
     fn follow(&mut self, now: Instant, index: u32, tx: &mut impl Tx) {
         loop {
             let Some(dtls) = &mut self.dtls else { return };
@@ -275,11 +275,11 @@ impl DtlsRelay {
     }
 }
 
-/// What an endpoint had to say.
+/// An output of an endpoint.
 enum Said {
     /// A datagram of the client behind this path is in `opened`.
     Data(Path),
-    /// It is of no more use.
+    /// It is closed or has failed.
     Ended(Path),
     Nothing,
 }
@@ -312,7 +312,7 @@ impl Dtls {
         Some(index)
     }
 
-    /// The next thing an endpoint says that somebody else has to act on; datagrams are sent.
+    /// Sends the datagrams of an endpoint, up to its next other output.
     fn next(&mut self, now: Instant, index: u32, tx: &mut impl Tx) -> Said {
         let Some(Some(client)) = self.clients.get_mut(index as usize) else { return Said::Nothing };
         let path = client.path;

@@ -1,4 +1,4 @@
-//! What a relay is told while it runs, and what it tells.
+//! Commands and events of a relay.
 
 use crate::counters::{Counter, Counters};
 use crate::limits::EVENTS_MAX;
@@ -7,21 +7,21 @@ use crate::settings::Settings;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-/// What its operator may ask.
+/// Commands of the operator.
 #[derive(Debug)]
 pub enum Command {
     /// Other settings from now on, except the addresses of interfaces. Allocations whose credential comes from a user or secret that is
-    /// not there any more end; so do permissions and channels to peers that may not be reached any more.
+    /// not there any more end; so do permissions and channels to peers that the policy does not admit.
     Reload(Box<Settings>),
     /// The addresses of this host's interfaces, which have changed. Permissions, channels and connections to them end.
     SetInterfaces(Interfaces),
     /// Another certificate for clients that come over DTLS from now on.
     SetCertificate(dtls::Certificate),
-    /// No new allocations from now on: a client that asks is sent to the alternate server, or refused.
+    /// No new allocations from now on: the response to a request is the alternate server, or an error.
     Drain,
 }
 
-/// What a relay tells: for the log.
+/// Events of a relay, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A client has an allocation.
@@ -33,7 +33,7 @@ pub enum Event {
         /// Where its peers reach it; of a dual allocation the first.
         relayed: SocketAddr,
     },
-    /// An allocation is no more.
+    /// An allocation has ended.
     Ended {
         /// Of this user.
         user: String,
@@ -51,13 +51,13 @@ pub enum Event {
 /// Why an allocation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The client wanted so.
+    /// The client released it.
     Released,
-    /// Nobody refreshed it.
+    /// The client did not refresh it in time.
     Expired,
     /// Its TCP connection is closed.
     Disconnected,
-    /// Its user or secret is not there any more.
+    /// Its user or secret does not exist any more.
     Revoked,
 }
 

@@ -13,7 +13,7 @@ pub(crate) const FIRST_DEADLINE: usize = ALLOCATIONS_MAX + RESERVATIONS_MAX;
 /// A connection with a peer.
 #[derive(Debug)]
 pub(crate) struct PeerStream {
-    /// Whose it is.
+    /// The allocation that owns it.
     pub allocation: u32,
     pub peer: SocketAddr,
     /// What the client knows it by.
@@ -86,7 +86,7 @@ impl PeerStreams {
         Some(removed)
     }
 
-    /// Of the connection that a request names.
+    /// The connection that a request names.
     pub(crate) fn named(&self, message: &Message<'_>) -> Option<StreamId> {
         self.by_connection.get(&message.connection_id()??).copied()
     }

@@ -1,10 +1,10 @@
-//! The numbers of the relay's sockets: dense, reused, and whose each is.
+//! The numbers of the relay's sockets, which are dense and reused, and the owner of each.
 
 use crate::limits::SOCKETS_MAX;
 use machine::LocalId;
 use stun::Family;
 
-/// Whose a socket is.
+/// The owner of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// An allocation's, of this family.

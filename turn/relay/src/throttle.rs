@@ -1,5 +1,5 @@
 //! How many bytes strangers get beyond those that they sent: until a client has authenticated, its source address may be forged, and
-//! each answer then goes to somebody else.
+//! each response then goes to another host.
 //!
 //! One bucket for each cell of a fixed table, which a source finds by a keyed hash: nothing grows, whatever comes. An answer that is
 //! no longer than its question costs nothing: the sender could as well have sent it to the other address itself.
