@@ -7,12 +7,14 @@
 
 #![forbid(unsafe_code)]
 
+mod adaptor;
 mod deadlines;
 pub mod meter;
 mod rng;
 mod socket;
 mod time;
 
+pub use adaptor::Adaptor;
 pub use deadlines::Deadlines;
 pub use rng::Rng;
 pub use socket::{SocketError, SocketOrder, StreamId, Towards};

@@ -4,7 +4,7 @@
 //! is. This is *not* the fast path: the DTLS library allocates for every record.
 
 use crate::counters::Counters;
-use crate::events::{Command, Event};
+use crate::events::Command;
 use crate::limits::{
     DTLS_CLIENTS_MAX, DTLS_CLIENTS_PER_ADDRESS_MAX, DTLS_HALF_OPEN_MAX, DTLS_HALF_OPEN_PER_ADDRESS_MAX,
     DTLS_IDLE_MAX, DTLS_SWEEP_INTERVAL,
@@ -13,11 +13,8 @@ use crate::relay::Relay;
 use crate::table::{Keyed, Table};
 use crate::throttle::one_source;
 use dtls::{Cookies, Stranger, ValidCookie};
-use machine::{
-    Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId,
-    Towards, Tx, WorkerId,
-};
-use std::net::{IpAddr, SocketAddr};
+use machine::{Adaptor, Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, Tx, WorkerId};
+use std::net::IpAddr;
 
 /// A relay, and what it takes to speak DTLS.
 #[derive(Debug)]
@@ -74,32 +71,32 @@ struct Client {
 }
 
 /// The send batch as the relay sees it.
-struct ClientTx<'a, T> {
+#[derive(Debug)]
+pub struct ClientTx<'a, T> {
     tx: &'a mut T,
     first: Option<LocalId>,
-    plain: &'a mut Vec<(Flow, Path, Vec<u8>)>,
+    /// `None` where there is no DTLS.
+    plain: Option<&'a mut Vec<(Flow, Path, Vec<u8>)>>,
     /// Whether the slot claimed last is among those to be encrypted.
     is_plain: bool,
 }
 
 impl<T: Tx> Tx for ClientTx<'_, T> {
     fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
-        self.is_plain = is_dtls(self.first, path.local);
-        if !self.is_plain {
-            return self.tx.slot(flow, path, len);
-        }
+        let plain = self.plain.as_deref_mut().filter(|_| is_dtls(self.first, path.local));
+        self.is_plain = plain.is_some();
+        let Some(plain) = plain else { return self.tx.slot(flow, path, len) };
         if len > dtls::limits::SEND_MAX {
             return None;
         }
-        self.plain.push((flow, path, vec![0; len]));
-        self.plain.last_mut().map(|(_, _, bytes)| &mut bytes[..])
+        plain.push((flow, path, vec![0; len]));
+        plain.last_mut().map(|(_, _, bytes)| &mut bytes[..])
     }
 
     fn cancel(&mut self) {
-        if self.is_plain {
-            self.plain.pop();
-        } else {
-            self.tx.cancel();
+        match self.plain.as_deref_mut().filter(|_| self.is_plain) {
+            Some(plain) => _ = plain.pop(),
+            None => self.tx.cancel(),
         }
     }
 
@@ -174,28 +171,11 @@ impl DtlsRelay {
         self.relay.counters()
     }
 
-    /// Lets the relay do something, and encrypts what it has written meanwhile.
-    fn with_relay<T: Tx>(
-        &mut self,
-        now: Instant,
-        tx: &mut T,
-        act: impl FnOnce(&mut Relay, &mut ClientTx<'_, T>),
-    ) {
-        let Some(dtls) = &mut self.dtls else {
-            return act(
-                &mut self.relay,
-                &mut ClientTx { tx, first: None, plain: &mut Vec::new(), is_plain: false },
-            );
-        };
-        let first = Some(dtls.settings.first);
-        act(&mut self.relay, &mut ClientTx { tx, first, plain: &mut dtls.plain, is_plain: false });
-        let mut plain = std::mem::take(&mut dtls.plain);
-        for (flow, path, bytes) in plain.drain(..) {
-            if let Some(index) = dtls.by_path.get(&path).copied() {
-                dtls.seal(now, index, flow, &bytes, tx);
-            }
-        }
-        dtls.plain = plain;
+    /// Hands a datagram to the relay as it is.
+    fn pass_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
+        let (relay, mut client_tx) = self.enter(tx);
+        relay.on_datagram(now, datagram, &mut client_tx);
+        self.leave(now, tx);
     }
 
     /// A datagram on a socket that carries DTLS.
@@ -247,14 +227,14 @@ impl DtlsRelay {
                 Said::Data(path) => {
                     let mut opened = std::mem::take(&mut dtls.opened);
                     let datagram = Datagram { path, received_at: now, bytes: &mut opened };
-                    self.with_relay(now, tx, |relay, tx| relay.on_datagram(now, datagram, tx));
+                    self.pass_datagram(now, datagram, tx);
                     if let Some(dtls) = &mut self.dtls {
                         dtls.opened = opened;
                     }
                 }
                 Said::Ended(path) => {
                     dtls.forget(index);
-                    return self.with_relay(now, tx, |relay, tx| relay.on_path_closed(now, path, tx));
+                    return self.on_path_closed(now, path, tx);
                 }
                 Said::Nothing => return,
             }
@@ -394,36 +374,59 @@ fn send(tx: &mut impl Tx, flow: Flow, path: Path, bytes: &[u8]) {
     }
 }
 
-impl Machine for DtlsRelay {
-    type Command = Command;
-    type Event = Event;
+impl Adaptor for DtlsRelay {
+    type Inner = Relay;
+    type InnerTx<'t, T: Tx + 't> = ClientTx<'t, T>;
 
-    fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
+    fn inner(&self) -> &Relay {
+        &self.relay
+    }
+
+    fn inner_mut(&mut self) -> &mut Relay {
+        &mut self.relay
+    }
+
+    fn enter<'t, T: Tx>(&'t mut self, tx: &'t mut T) -> (&'t mut Relay, ClientTx<'t, T>) {
+        let first = self.dtls.as_ref().map(|dtls| dtls.settings.first);
+        let plain = self.dtls.as_mut().map(|dtls| &mut dtls.plain);
+        (&mut self.relay, ClientTx { tx, first, plain, is_plain: false })
+    }
+
+    /// Encrypts what the relay has written for clients behind DTLS.
+    fn leave(&mut self, now: Instant, tx: &mut impl Tx) {
+        let Some(dtls) = &mut self.dtls else { return };
+        let mut plain = std::mem::take(&mut dtls.plain);
+        for (flow, path, bytes) in plain.drain(..) {
+            if let Some(index) = dtls.by_path.get(&path).copied() {
+                dtls.seal(now, index, flow, &bytes, tx);
+            }
+        }
+        dtls.plain = plain;
+    }
+
+    fn adapt_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
         let first = self.dtls.as_ref().map(|dtls| dtls.settings.first);
         if is_dtls(first, datagram.path.local) {
             self.on_record(now, datagram.path, datagram.bytes, tx);
         } else {
-            self.with_relay(now, tx, |relay, tx| relay.on_datagram(now, datagram, tx));
+            self.pass_datagram(now, datagram, tx);
         }
     }
 
-    fn on_path_closed(&mut self, now: Instant, path: Path, tx: &mut impl Tx) {
-        self.with_relay(now, tx, |relay, tx| relay.on_path_closed(now, path, tx));
-    }
-
-    fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx) {
-        self.with_relay(now, tx, |relay, tx| relay.on_batch_end(now, tx));
-    }
-
-    fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
-        if self.relay.next_timeout().is_some_and(|at| at <= now) {
-            self.with_relay(now, tx, |relay, tx| relay.on_timeout(now, tx));
+    fn adapt_command(&mut self, command: &Command) {
+        if let Command::SetCertificate(certificate) = command
+            && let Some(dtls) = &mut self.dtls
+        {
+            dtls.settings.certificate = certificate.clone();
         }
+    }
+
+    fn adapt_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
         while let Some(index) = self.dtls.as_mut().and_then(|dtls| dtls.deadlines.pop(now)) {
             if let Some(Some(client)) =
                 self.dtls.as_mut().and_then(|dtls| dtls.clients.get_mut(index as usize))
             {
-                // A failure shows in what is said next.
+                // A failure shows in the next output.
                 let _ = client.endpoint.on_timeout(now);
             }
             self.follow(now, index, tx);
@@ -433,64 +436,8 @@ impl Machine for DtlsRelay {
         }
     }
 
-    fn on_command(&mut self, now: Instant, command: Command, tx: &mut impl Tx) {
-        if let Command::SetCertificate(certificate) = &command
-            && let Some(dtls) = &mut self.dtls
-        {
-            dtls.settings.certificate = certificate.clone();
-        }
-        self.with_relay(now, tx, |relay, tx| relay.on_command(now, command, tx));
-    }
-
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
-        self.relay.poll_socket_order()
-    }
-
-    fn on_socket_opened(
-        &mut self,
-        now: Instant,
-        local: LocalId,
-        opened: Result<SocketAddr, SocketError>,
-        tx: &mut impl Tx,
-    ) {
-        self.with_relay(now, tx, |relay, tx| relay.on_socket_opened(now, local, opened, tx));
-    }
-
-    fn on_stream_offered(
-        &mut self,
-        now: Instant,
-        local: LocalId,
-        remote: SocketAddr,
-        tx: &mut impl Tx,
-    ) -> Option<StreamId> {
-        // Its client is behind TCP, and what is sent to it so as it is.
-        self.relay.on_stream_offered(now, local, remote, tx)
-    }
-
-    fn on_stream_connected(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
-        self.relay.on_stream_connected(now, stream, tx);
-    }
-
-    fn on_stream_passed(
-        &mut self,
-        now: Instant,
-        stream: StreamId,
-        towards: Towards,
-        bytes: usize,
-    ) -> Instant {
-        self.relay.on_stream_passed(now, stream, towards, bytes)
-    }
-
-    fn on_stream_closed(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
-        self.relay.on_stream_closed(now, stream, tx);
-    }
-
-    fn poll_event(&mut self) -> Option<Event> {
-        self.relay.poll_event()
-    }
-
-    fn next_timeout(&self) -> Option<Instant> {
-        let dtls = self.dtls.iter().flat_map(|dtls| dtls.deadlines.next().into_iter().chain(dtls.sweep_at));
-        dtls.chain(self.relay.next_timeout()).min()
+    fn adapted_timeout(&self) -> Option<Instant> {
+        let dtls = self.dtls.as_ref()?;
+        dtls.deadlines.next().into_iter().chain(dtls.sweep_at).min()
     }
 }
