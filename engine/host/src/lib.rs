@@ -25,4 +25,4 @@ pub use main_thread::MainThread;
 pub use ports::{BadPorts, PortRange, check_ports, port_shares};
 pub use program::Program;
 pub use start_error::{StartError, rng, system};
-pub use workers::{EndGuard, Workers};
+pub use workers::Workers;

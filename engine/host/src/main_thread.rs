@@ -62,7 +62,7 @@ impl MainThread {
     }
 
     /// A guard for one worker thread, which reports its end.
-    pub fn guard(&self) -> EndGuard {
+    pub(crate) fn guard(&self) -> EndGuard {
         EndGuard::new(self.ended.clone(), self.waker.clone())
     }
 

@@ -28,7 +28,7 @@ struct Handle<M> {
 /// Reports the end of a worker to the main thread. Its drop does it, so that a panic is reported like a return. There is a flag beside
 /// the wake, because the thread still counts as running at that moment.
 #[derive(Debug)]
-pub struct EndGuard {
+pub(crate) struct EndGuard {
     ended: Arc<AtomicBool>,
     main: Arc<Waker>,
 }
