@@ -2,6 +2,7 @@
 //! and what stands at the top level. Each rule is also shown to be able to fail, on a doctored copy.
 
 mod floor;
+mod modules;
 mod promises;
 mod source;
 
@@ -120,6 +121,53 @@ const COUNTING_ALLOCATOR: &str = "bench/rig/src/counting.rs";
 /// The one place of a protocol crate with state of its thread: it counts steps for tests, and does nothing in a release build. As an
 /// argument it would be one more parameter of every function on the packet path.
 const WORK_METER: &str = "engine/machine/src/meter.rs";
+
+/// The sources of a crate with floors, by their paths from its folder of sources.
+fn modules_of(floors: &modules::Floors) -> modules::Imports {
+    let folder = root().join(floors.sources);
+    let room = PLAN.iter().find(|room| {
+        folder.starts_with(root().join(room.folder)) && folder.ends_with(format!("{}/src", room.folder))
+    });
+    let files = sources(room.expect("a crate of the plan"));
+    let files: Vec<(String, String)> = files
+        .iter()
+        .filter_map(|path| Some((path.strip_prefix(&folder).ok()?.to_str()?.to_owned(), read(path))))
+        .collect();
+    modules::imports(files.iter().map(|(path, text)| (path.as_str(), text.as_str())))
+}
+
+#[test]
+fn modules_import_only_from_lower_floors_and_in_no_circle() {
+    let mut found = Vec::new();
+    for floors in modules::FLOORS {
+        let imports = modules_of(floors);
+        let count = imports.values().flatten().count();
+        assert!(count > floors.floors.len(), "the imports of {} were not read", floors.sources);
+        found.extend(modules::circles(&imports));
+        found.extend(modules::climbs(&imports, floors));
+    }
+    assert_clean(found);
+}
+
+/// Stages borrow what they need. If they could name the shard, each could change everything.
+#[test]
+fn only_the_entry_of_the_shard_names_it() {
+    let sfu = floor::room("leat-sfu").expect("the SFU is on the plan");
+    let may = ["lib.rs", "containment.rs", "shard/mod.rs"];
+    let mut found = Vec::new();
+    for path in sources(sfu) {
+        let code = source::without_tests(&source::code_only(&read(&path)));
+        let is_entry = may.iter().any(|file| path.ends_with(format!("engine/sfu/src/{file}")));
+        if !is_entry && source::contains_path(&code, "Shard") {
+            found.push(format!("{} names Shard", path.display()));
+        }
+        let adds = code.contains(".insert_with(") && !path.starts_with(root().join("engine/sfu/src/objects"));
+        if adds && !path.ends_with("base/slots.rs") {
+            found.push(format!("{} adds an object beside objects/", path.display()));
+        }
+    }
+    assert_clean(found);
+}
 
 #[test]
 fn crates_outside_the_fence_forbid_unsafe() {
@@ -335,6 +383,30 @@ fn forbidden_words_are_found_in_code_only() {
     assert_found(&says(machine, "#[cfg(test)] use x::Y; fn f() { Instant::now(); }"), "a clock read");
     assert_found(&says(machine, "fn f<'a>(x: &'a u8) { unsafe { } }"), "belongs in shm");
     assert_found(&says(machine, "let c = '\\''; unsafe { }"), "belongs in shm");
+}
+
+#[test]
+fn a_circle_of_imports_and_an_import_that_climbs_are_found() {
+    let sources = [
+        ("lib.rs", "mod limits; mod shard; mod base;"),
+        ("limits.rs", "use crate::base::{slots::Slot, clock};"),
+        ("base/mod.rs", "pub mod slots; pub mod clock;"),
+        ("base/slots.rs", "use super::clock::Clock;"),
+        (
+            "base/clock.rs",
+            "#[cfg(test)] mod tests { use crate::shard::Shard; } fn f() { crate::base::slots::g() }",
+        ),
+        ("shard/mod.rs", "mod close; use close::close;"),
+        ("shard/close.rs", "use crate::shard::Input; use super::Config; // use crate::stranger::X"),
+        ("stranger.rs", ""),
+    ];
+    let imports = modules::imports(sources);
+    assert_eq!(modules::circles(&imports), ["a circle of imports: base::clock, base::slots"]);
+    let climbs = modules::climbs(&imports, &modules::FLOORS[0]);
+    assert_found(&climbs, "limits imports base::clock");
+    assert_found(&climbs, "limits imports base::slots");
+    assert_found(&climbs, "stranger is on no floor");
+    assert_eq!(climbs.len(), 3, "{climbs:#?}");
 }
 
 #[test]

@@ -88,7 +88,7 @@ pub fn forbids_unsafe(room: &Room, root: &str) -> bool {
 
 /// Looks for `path` with neither end inside a longer word. A path that begins further up
 /// (`std::net::UdpSocket` for `UdpSocket`) is found as well.
-fn contains_path(code: &str, path: &str) -> bool {
+pub fn contains_path(code: &str, path: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(path)
         .any(|(at, _)| !code[..at].ends_with(is_word) && !code[at + path.len()..].starts_with(is_word))
@@ -176,7 +176,7 @@ fn character(rest: &[char]) -> usize {
 
 /// Blanks out every item under `#[cfg(test)]`: a test may well bind a socket. Takes the output of
 /// [`code_only`], so braces count.
-fn without_tests(code: &str) -> String {
+pub fn without_tests(code: &str) -> String {
     let mut kept = String::with_capacity(code.len());
     let mut rest = code;
     while let Some(at) = rest.find("#[cfg(test)]") {

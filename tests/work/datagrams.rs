@@ -14,7 +14,7 @@ use stun::{Class, Demux, Key, Method, TransactionId, Writer};
 /// Encodings of one track.
 pub const ENCODINGS: u32 = limits::ENCODINGS_MAX as u32;
 /// As many tracks with so many encodings as a transport may have SSRCs for, of which the first has retransmissions.
-const TRACKS: u32 = limits::SSRCS_PER_TRANSPORT_MAX as u32 / ENCODINGS - 1;
+pub const TRACKS: u32 = limits::SSRCS_PER_TRANSPORT_MAX as u32 / ENCODINGS - 1;
 /// Bytes of a compound of RTCP that leave room for its protection.
 const COMPOUND_LEN: usize = limits::DATAGRAM_LEN_MAX - 20;
 

@@ -1,7 +1,7 @@
 //! Rows for what a shard does by the clock, and at the end of a batch. One call serves several transports; here one is at its bounds.
 
 use crate::Row;
-use crate::datagrams::{publisher, publisher_with_holes, viewer};
+use crate::datagrams::{TRACKS, publisher, publisher_with_holes, viewer};
 use crate::stage::{INTERFRAME, KEYFRAME, LEVEL_ID, Stage, measure, produce, vp8};
 use control::{AudioObserver, Codec, CodecParameters, Command, Encoding, Kind, Produce, RouterId};
 use machine::Machine;
@@ -27,7 +27,7 @@ pub fn rows() -> Vec<Row> {
             stage.pass(Duration::from_secs(3));
             // Whoever comes needs a keyframe of what it begins with.
             let bob = stage.party();
-            for track in 0..12 {
+            for track in 0..u64::from(TRACKS) {
                 stage.consume(&bob, track, track, 0x9000 + track as u32);
             }
             stage.measure_timers();

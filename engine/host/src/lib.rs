@@ -12,6 +12,7 @@
 
 mod addresses;
 mod descriptors;
+mod end_guard;
 mod main_thread;
 mod panics;
 mod ports;

@@ -1,7 +1,7 @@
 //! The main thread: it waits for signals, for the end of a worker, and for what the program adds.
 
+use crate::end_guard::EndGuard;
 use crate::start_error::{StartError, system};
-use crate::workers::EndGuard;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::iterator::backend::SignalDelivery;

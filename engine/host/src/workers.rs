@@ -1,7 +1,7 @@
 //! The worker threads, as the main thread sees them: start, messages, end.
 //!
 //! A worker that ends by itself ends the process, whether it returned or panicked ([decision
-//! 22](../../../docs/decisions/0022-end-of-a-worker.md)).
+//! 23](../../../docs/decisions/0023-end-of-a-worker.md)).
 
 use crate::main_thread::MainThread;
 use crate::start_error::{StartError, system};
@@ -9,7 +9,6 @@ use crossbeam_channel::{Sender, TrySendError};
 use mio::Waker;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 /// The worker threads. `M` is what the main thread sends them.
@@ -23,28 +22,6 @@ struct Handle<M> {
     messages: Sender<M>,
     waker: Arc<Waker>,
     thread: JoinHandle<io::Result<()>>,
-}
-
-/// Reports the end of a worker to the main thread. Its drop does it, so that a panic is reported like a return. There is a flag beside
-/// the wake, because the thread still counts as running at that moment.
-#[derive(Debug)]
-pub(crate) struct EndGuard {
-    ended: Arc<AtomicBool>,
-    main: Arc<Waker>,
-}
-
-impl EndGuard {
-    pub(crate) fn new(ended: Arc<AtomicBool>, main: Arc<Waker>) -> Self {
-        Self { ended, main }
-    }
-}
-
-impl Drop for EndGuard {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Release);
-        // Fails only if the main thread's poll is gone, and then no thread waits.
-        let _ = self.main.wake();
-    }
 }
 
 impl<M> Default for Workers<M> {

@@ -8,8 +8,8 @@
 //! with other bytes, because the keys go with the transport.
 
 use crate::limits;
-use crate::shard::{Input, Shard};
-use control::{Counter, Event, Request, Stage, TransportId};
+use crate::shard::{Input, NoTx, Shard};
+use control::{Event, Request, Stage, TransportId};
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, SocketError, SocketOrder, Tx, WorkerId};
 use std::any::Any;
 use std::cell::Cell;
@@ -102,7 +102,7 @@ impl Contained {
         call: impl FnOnce(&mut Shard, &mut Guarded<'_, X>) -> T,
     ) -> Option<T> {
         self.now = now;
-        self.shard.handling.begin(stage);
+        self.shard.begin(stage);
         let mut guarded = Guarded { tx, has_claimed: false };
         let shard = &mut self.shard;
         match catch_unwind(AssertUnwindSafe(|| call(shard, &mut guarded))) {
@@ -127,13 +127,13 @@ impl Contained {
     #[cold]
     fn on_panic(&mut self, payload: &(dyn Any + Send)) {
         let shard = &mut self.shard;
-        shard.counters.count(Counter::Panics);
-        let stage = shard.handling.stage();
+        let stage = shard.on_panic();
+        let now = self.now;
         let mut fault =
             Fault { stage, message: message(payload), closed: Vec::new(), replaced: None, unreported: 0 };
         // Before a datagram's transport is known, nothing has changed: a stranger must not have a whole shard checked or replaced.
         if stage != Stage::Datagram {
-            let closed = catch_unwind(AssertUnwindSafe(|| shard.close_after_panic()));
+            let closed = catch_unwind(AssertUnwindSafe(|| shard.close_after_panic(now)));
             let checked = closed.and_then(|closed| {
                 fault.closed = closed;
                 catch_unwind(AssertUnwindSafe(|| shard.check_consistency()))
@@ -172,10 +172,10 @@ impl Contained {
         (self.report)(fault);
     }
 
-    /// After a panic in a question: nobody knows what is damaged.
+    /// After a panic in a question: it is unknown what is damaged.
     fn mend_questions(&mut self) {
         if self.has_failed_question.take() {
-            self.shard.handling.begin(Stage::Timer);
+            self.shard.begin(Stage::Timer);
             self.on_panic(&"a question to the shard panicked");
         }
     }
@@ -296,33 +296,11 @@ impl<T: Tx> Tx for Guarded<'_, T> {
     }
 }
 
-/// For calls that send nothing.
-struct NoTx;
-
-impl Tx for NoTx {
-    fn slot(&mut self, _: Flow, _: Path, _: usize) -> Option<&mut [u8]> {
-        None
-    }
-
-    fn cancel(&mut self) {}
-
-    fn prefetch<T: ?Sized>(&self, _soon: &T) {}
-
-    fn end_of_flow(&mut self) {}
-
-    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
-        machine::forward_by_copy(self, flow, path, head, body)
-    }
-
-    fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
-        false
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::shard::Config;
+    use control::Counter;
     use machine::Rng;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
@@ -450,7 +428,7 @@ mod tests {
     fn panic_that_leaves_tables_inconsistent_replaces_the_shard_at_once() {
         let (mut contained, faults) = contained();
         panic_after(&mut contained, 1, Stage::Command, |shard| {
-            shard.router_ids.insert(control::RouterId(7), crate::slots::Slot::from_bits(0));
+            shard.parts().0.router_ids.insert(control::RouterId(7), crate::base::slots::Slot::from_bits(0));
         });
         let fault = faults.lock().expect("no panic here").pop().expect("reported");
         assert!(matches!(fault.replaced, Some(Replaced::Inconsistent(_))), "{fault:?}");
@@ -460,7 +438,7 @@ mod tests {
     #[test]
     fn what_a_stage_had_taken_out_of_the_shard_is_there_again_after_a_panic() {
         let (mut contained, faults) = contained();
-        panic_after(&mut contained, 1, Stage::BatchEnd, |shard| drop(std::mem::take(&mut shard.held)));
+        panic_after(&mut contained, 1, Stage::BatchEnd, |shard| drop(std::mem::take(shard.parts().1)));
         let fault = faults.lock().expect("no panic here").pop().expect("reported");
         assert_eq!(fault.replaced, None);
         assert_eq!(contained.shard().check_consistency(), Ok(()));

@@ -1,61 +1,31 @@
 //! The selective forwarding unit as a [`Machine`](machine::Machine): one [`Shard`] a worker.
 //!
 //! A shard owns routers, their transports, and the producers and consumers on those. Datagrams, commands and time come in
-//! as arguments; datagrams leave through a [`Tx`](machine::Tx), answers and news are polled. The way of a packet:
-//! `shard` tells protocols apart → `media` unprotects it and finds its producer → `fan_out`, at the end of the batch → `consumer` writes its own
-//! header and encrypts into the send batch. `feedback` is the same for RTCP, `reports` is the RTCP we send by the clock, `connect` is STUN and DTLS,
-//! `plain` the transports that have neither, `commands` for what the controller asks.
+//! as arguments; datagrams leave through a [`Tx`](machine::Tx), answers and events are polled.
+//!
+//! State is below, stages are above: `limits`, then `base` and `packet`, then `bandwidth`, `speakers` and `pipe`, then `ingress` and
+//! `transport`, then `egress`, then `objects`, then `shard`. Imports go down only. A stage is a function of `shard` that borrows the
+//! objects and the turn. The path of a packet: `shard` reads the protocol → `receive` decrypts the packet and finds its producer →
+//! `fan_out`, at the end of the batch → `egress::consumer` writes its own header and encrypts into the send batch. `rtcp_in` is the same for RTCP,
+//! `reports` sends RTCP by the clock, `connect` is STUN and DTLS, `plain` the transports that have neither, `commands` the controller's
+//! requests.
 //!
 //! It is *not* a signaling server: it knows no SDP, no JSON, no rooms by name. State is plain data, and nothing is
 //! shared between shards.
 
 #![forbid(unsafe_code)]
 
-mod adapt;
 pub mod bandwidth;
-mod cache;
-mod close;
-mod commands;
-mod connect;
-mod consistency;
-mod consumer;
+mod base;
 mod containment;
 mod egress;
-mod events;
-mod fan_out;
-mod feedback;
-mod frame;
-mod handling;
-mod ice;
-mod keyframe;
-mod layer_rates;
-mod layers;
+mod ingress;
 pub mod limits;
-mod media;
-mod nack;
-mod oversend;
+mod objects;
 mod packet;
-mod parameter_sets;
-mod parcel;
-mod picture;
 mod pipe;
-mod plain;
-mod producer;
-mod protection;
-mod rate;
-mod recovery;
-mod reports;
-mod rewrite;
-mod router;
-mod seen;
-mod selector;
-mod send_side;
 mod shard;
-mod slots;
-mod snapshot;
 mod speakers;
-mod stats;
-mod stream;
 mod transport;
 
 pub use containment::{Contained, Fault, Replaced};

@@ -154,15 +154,11 @@ pub const GATHER_MAX: Duration = Duration::from_micros(200);
 /// How far apart packets of a frame usually are at most, for the rest of one to be waited for: those of a sender that spreads them come too late.
 pub const GATHER_DISTANCE_MAX: Duration = Duration::from_micros(50);
 
-/// Packets of padding that are written in one go: those of a whole probe cluster, each as long as padding can be. What is due beyond waits for
-/// the pacer's next turn.
-pub const PADDING_PACKETS_MAX: usize = crate::bandwidth::limits::PROBE_BYTES_MAX as usize / 255 + 1;
-
 /// Parameter sets of H.264 that a stream keeps: encoders have one or two of each kind. Those beyond are not kept, and a consumer begins where the
 /// encoder sends them itself.
 pub const PARAMETER_SETS_MAX: usize = 8;
 
-/// … and their bytes. An encoder's are about 40; whoever begins is sent all of them, so a publisher must not be able to multiply its bytes by much.
+/// … and their bytes. An encoder's are about 40; a consumer that begins is sent all of them, so a publisher must not be able to multiply its bytes by much.
 pub const PARAMETER_SETS_LEN_MAX: usize = 1024;
 
 /// Packets of one picture before its first slice: a delimiter, a few of supplemental information. With more, a consumer does not begin at that
@@ -375,7 +371,7 @@ pub const PANICS_MAX: usize = 5;
 pub const PANIC_WINDOW: Duration = Duration::from_secs(10);
 
 /// Contained panics reported within [`PANIC_WINDOW`]: enough to find the bug. More are counted, and their number goes with the next report, so that
-/// whoever found a poisonous datagram cannot fill a disk with log lines.
+/// a client that can cause a panic cannot fill a disk with log lines.
 pub const FAULTS_REPORTED_MAX: u32 = 20;
 
 /// Snapshots waiting to be told: one per attachment is what a controller needs, and it waits for the end. More are refused.
@@ -389,7 +385,7 @@ pub const OVERSEND_BPS_MAX: u64 = 500_000;
 pub const NEIGHBOURS_MAX: usize = 256;
 
 /// Messages to other workers, packets apart, that wait to be sent together: all that a full room says in one turn. Beyond, they are not said;
-/// whoever waits for one asks again.
+/// the worker that waits for one asks again.
 pub const PARCELS_MAX: usize = 4096;
 
 /// Between two messages of a worker that it still takes a producer, with which the first is repeated and everything else confirmed: what a

@@ -55,11 +55,17 @@ fn uclient(flags: &[&str], peer: &Peer) -> String {
 /// At least so many were sent (clients come in pairs, RTP and RTCP), and as many came back.
 #[track_caller]
 fn assert_no_loss(said: &str, sent_at_least: u64) {
+    let (sent, received) = sent_and_received(said);
+    assert_eq!(sent, received, "{said}");
+    assert!(sent >= sent_at_least, "{said}");
+    assert!(said.contains("Total lost packets 0 (0.000000%), total send dropped 0"), "{said}");
+}
+
+/// Messages that the client has sent and received, by its last line about them.
+fn sent_and_received(said: &str) -> (u64, u64) {
     let totals = said.lines().filter_map(|line| line.split_once("start_mclient: tot_send_msgs=")).next_back();
     let (sent, received) = totals.and_then(|(_, totals)| totals.split_once(", tot_recv_msgs=")).expect(said);
-    assert_eq!(sent, received, "{said}");
-    assert!(sent.parse::<u64>().unwrap() >= sent_at_least, "{said}");
-    assert!(said.contains("Total lost packets 0 (0.000000%), total send dropped 0"), "{said}");
+    (sent.parse().unwrap(), received.parse().unwrap())
 }
 
 #[test]
@@ -103,8 +109,8 @@ fn uclient_loses_nothing_with_peers_over_tcp() {
     server.await_metric("connection_failed_total", 0);
 }
 
-/// One client, and not as fast: two messages that arrive at once, since the machine was busy, are one too many for
-/// `turnutils_uclient` over TLS, whoever serves it.
+/// When two messages arrive at once over TLS, `turnutils_uclient` does not read the second one until another message arrives. On a busy machine
+/// that happens, so the server's counters show that nothing was lost: TLS delivers what was written.
 #[test]
 fn uclient_loses_nothing_over_tls() {
     let (folder, peer) = (Folder::new(), Peer::start());
@@ -114,7 +120,13 @@ fn uclient_loses_nothing_over_tls() {
         Server::start_in(folder, &["--old-channels", "--certificate", &certificate, "--private-key", &key]);
     let port = server.tls_port.to_string();
     let flags = ["-t", "-S", "-u", "u", "-w", "p", "-p", &port, "-n", "30", "-m", "1", "-z", "100"];
-    assert_no_loss(&uclient(&flags, &peer), 30);
+    let said = uclient(&flags, &peer);
+    let (sent, received) = sent_and_received(&said);
+    assert!(sent >= 30 && received > 0, "{said}");
+    for name in ["to_peers_packets_total", "to_clients_packets_total"] {
+        server.await_metric(name, sent);
+    }
+    server.await_metric("tx_full_total", 0);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// What a packet is sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Somebody wants it: media, and its retransmissions.
+    /// Media and its retransmissions.
     Media,
     /// Only to fill a probe.
     Padding,
@@ -476,7 +476,7 @@ const RECOVERY_WAIT: Duration = Duration::from_millis(500);
 const RECOVERY_SHARE: f64 = 0.85;
 /// A peer tells of what it receives ten times a second; the first probes have this long to have results.
 const FIRST_RESULTS_WAIT: Duration = Duration::from_secs(2);
-/// A queue that has grown for no longer may be a moment's disturbance: the peer was busy, or somebody else's burst went by.
+/// A queue that has grown for no longer may be a moment's disturbance: the peer was busy, or a burst of other traffic passed.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// What is given out is sent at rates that swing by so much.
 const SHARED_SWING: f64 = 1.25;

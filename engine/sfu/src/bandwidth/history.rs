@@ -2,10 +2,14 @@
 //! (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 
 use super::limits::HISTORY_LEN;
-use super::probe::ClusterId;
 use machine::{Instant, meter};
 use rtcp::Twcc;
 use rtp::TwccSeq;
+use std::num::NonZeroU16;
+
+/// Names a cluster among the recent ones; wraps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterId(pub NonZeroU16);
 
 /// A moment on the peer's clock, in microseconds since a moment that only the peer knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -41,7 +41,7 @@ pub const PROBES_PENDING_MAX: usize = 4;
 
 /// Between two probes that look for more than was found last: the first, and the longest after probes that found nothing.
 pub const PROBE_INTERVAL_MIN: Duration = Duration::from_secs(3);
-/// … and when much more is wanted than at the last: somebody has come, or looks closer.
+/// … and when much more is wanted than at the last: a track was added, or a larger layer is wanted.
 pub const PROBE_INTERVAL_WANTED: Duration = Duration::from_secs(1);
 /// See [`PROBE_INTERVAL_MIN`].
 pub const PROBE_INTERVAL_MAX: Duration = Duration::from_secs(6);
@@ -69,3 +69,7 @@ pub const HOLD_TIME: Duration = Duration::from_secs(10);
 
 /// … and that one not before.
 pub const RAISE_WAIT: Duration = Duration::from_secs(2);
+
+/// Packets of padding that are written in one go: those of a whole probe cluster, each as long as padding can be. What is due beyond waits for
+/// the pacer's next turn.
+pub const PADDING_PACKETS_MAX: usize = PROBE_BYTES_MAX as usize / 255 + 1;

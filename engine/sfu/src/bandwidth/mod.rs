@@ -16,10 +16,12 @@ mod estimator;
 pub mod history;
 pub mod limits;
 mod loss;
+pub(crate) mod oversend;
 mod pacer;
 mod probe;
+pub(crate) mod sender;
 
 pub use allocator::{Allocated, Allocator, Certainty, Demand, LAYERS_MAX, Prefer, Rates, Steadiness};
 pub use estimator::{Bounds, Estimator, Purpose};
+pub use history::ClusterId;
 pub use pacer::{Class, Offer, Pacer};
-pub use probe::ClusterId;

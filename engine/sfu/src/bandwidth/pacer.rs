@@ -176,7 +176,7 @@ impl<E: Copy> Pacer<E> {
     fn drain(&mut self, now: Instant) {
         let elapsed = now.saturating_since(self.drained_at).as_secs_f64();
         self.drained_at = now;
-        // A queue that would not be gone in time leaves faster: late pictures help nobody, but neither do lost ones.
+        // A queue that would not be gone in time leaves faster: late frames are useless, but so are lost ones.
         let in_time = self.queued_bytes as f64 / (limits::PACER_WAIT / 2).as_secs_f64();
         let rate = self.rate.pacing.max(in_time.min(self.rate.pacing * HURRY));
         self.level = (self.level - elapsed * rate).max(0.0);

@@ -4,15 +4,11 @@
 //! never rise again, and one of a transport on which everything is paused would stay at nothing. A cluster is made of whatever media
 //! leaves while it lasts, and of padding for the rest.
 
-use super::history::{PeerTime, SentPacket};
+use super::history::{ClusterId, PeerTime, SentPacket};
 use super::limits;
 use machine::{Instant, Tx};
 use std::num::NonZeroU16;
 use std::time::Duration;
-
-/// Names a cluster among the recent ones; wraps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClusterId(NonZeroU16);
 
 /// Decides when to probe, meters the cluster out, and reads the results.
 #[derive(Debug)]

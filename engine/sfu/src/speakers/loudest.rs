@@ -22,7 +22,7 @@ struct Place<K> {
     since: Instant,
 }
 
-/// What became of somebody without a place.
+/// The result for a producer without a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission<K> {
     /// It has none still.
@@ -58,7 +58,7 @@ impl<K: Copy + PartialEq> Loudest<K> {
             return Admission::Refused;
         }
         let holders = self.places.iter_mut().map(|place| (voice_of(place.holder), place));
-        // `None`, a holder that is no more, comes before everybody.
+        // `None`, a holder that was closed, comes first.
         let strength = |voice: &Option<Voice>| voice.map(|voice| (is_speaking(&voice), voice.loudness()));
         let Some((holder, weakest)) = holders.min_by_key(|(voice, _)| strength(voice)) else {
             return Admission::Refused;
@@ -75,7 +75,7 @@ impl<K: Copy + PartialEq> Loudest<K> {
         Admission::InsteadOf(former.holder)
     }
 
-    /// Frees the places of those for whom `stays` is false.
+    /// Frees the places of the holders for which `stays` is false.
     pub fn retain(&mut self, mut stays: impl FnMut(K) -> bool) {
         self.places.retain(|place| stays(place.holder));
     }
@@ -88,13 +88,13 @@ fn is_speaking(voice: &Voice) -> bool {
 /// 1 s: a pause between sentences. So long a place is not for the taking after its holder's last sound.
 const HOLD_SLOTS: u32 = 50;
 
-/// A place that somebody speaks from is not taken sooner after it was given.
+/// The place of an active speaker is not taken sooner after it was given.
 const TENURE_MIN: Duration = Duration::from_secs(1);
 
 /// Twice the amplitude.
 const LOUDER_BY: Loudness = Loudness::db(6);
 
-/// 200 ms of the last 400: a cough takes no place from somebody who speaks.
+/// 200 ms of the last 400: a cough takes no place from an active speaker.
 const SPEECH_MIN: u32 = 10;
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
         voices: Vec<Voice>,
         loudest: Loudest<usize>,
         forwarded: BTreeSet<usize>,
-        /// Packets forwarded of each, and how often somebody lost a place.
+        /// Packets forwarded of each, and how often a place was lost.
         packets: Vec<u64>,
         losses: u64,
     }

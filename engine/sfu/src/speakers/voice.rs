@@ -185,7 +185,7 @@ mod tests {
     }
 
     /// A packet every 20 ms of this level.
-    fn hear(voice: &mut Voice, ms: std::ops::Range<u64>, level_dbov: u8) {
+    fn on_audio_level(voice: &mut Voice, ms: std::ops::Range<u64>, level_dbov: u8) {
         ms.step_by(20).for_each(|ms| voice.on_level(at(ms), level_dbov));
     }
 
@@ -202,19 +202,19 @@ mod tests {
     #[test]
     fn speech_counts_on_every_scale() {
         let mut voice = Voice::new();
-        hear(&mut voice, 0..2_000, 90);
+        on_audio_level(&mut voice, 0..2_000, 90);
         assert_eq!((voice.medium(), voice.long(), voice.is_active()), (0, 0, false));
-        hear(&mut voice, 2_000..2_200, 30);
+        on_audio_level(&mut voice, 2_000..2_200, 30);
         assert_eq!((voice.medium(), voice.long(), voice.is_active()), (10, 10, true));
         assert_eq!(voice.loudness().dbov(), -30);
-        hear(&mut voice, 2_200..4_000, 30);
+        on_audio_level(&mut voice, 2_200..4_000, 30);
         assert_eq!((voice.medium(), voice.long()), (MEDIUM_SLOTS, LONG_SLOTS));
     }
 
     #[test]
     fn a_gap_holds_a_packet_and_then_is_silence() {
         let mut voice = Voice::new();
-        hear(&mut voice, 0..1_000, 30);
+        on_audio_level(&mut voice, 0..1_000, 30);
         voice.catch_up(at(1_020));
         assert_eq!(voice.medium(), MEDIUM_SLOTS, "the packet may have been of 60 ms");
         voice.catch_up(at(1_220));
@@ -239,13 +239,13 @@ mod tests {
     #[test]
     fn a_fan_becomes_the_floor_and_speech_does_not() {
         let mut fan = Voice::new();
-        hear(&mut fan, 0..10_000, 50);
+        on_audio_level(&mut fan, 0..10_000, 50);
         assert_eq!(fan.long(), 0);
         // Words of half a second, pauses of a fifth.
         let mut speech = Voice::new();
         for word in 0..20 {
-            hear(&mut speech, word * 700..word * 700 + 500, 30);
-            hear(&mut speech, word * 700 + 500..word * 700 + 700, 75);
+            on_audio_level(&mut speech, word * 700..word * 700 + 500, 30);
+            on_audio_level(&mut speech, word * 700 + 500..word * 700 + 700, 75);
         }
         assert!(speech.long() >= 35, "{}", speech.long());
     }
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn what_came_out_of_order_changes_no_older_slot() {
         let mut voice = Voice::new();
-        hear(&mut voice, 0..400, 90);
+        on_audio_level(&mut voice, 0..400, 90);
         voice.on_level(at(300), 30);
         assert_eq!(voice.medium(), 1, "the newest slot has it");
     }

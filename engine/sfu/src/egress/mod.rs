@@ -1,0 +1,9 @@
+//! State of what a peer receives: consumers, and how they choose, number and write packets.
+
+pub mod consumer;
+pub mod counts;
+pub mod layer_budget;
+pub mod rewrite;
+pub mod selector;
+pub mod source;
+pub mod writer;

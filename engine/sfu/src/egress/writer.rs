@@ -1,0 +1,245 @@
+//! The way out of one consumer's packets: which path, under which key, at whose pace, and what they say of their sending.
+
+use crate::bandwidth::sender::{SendSide, Waiting};
+use crate::bandwidth::{Class, Purpose};
+use crate::base::traffic::Amount;
+use crate::transport::Transport;
+use crate::transport::send_path::SendPath;
+use control::{CodecParameters, Consume, Counters, ExtensionKind};
+use machine::{Instant, Tx};
+use rtp::ext::abs_send_time::{self, AbsSendTime};
+use rtp::ext::transport_cc;
+use rtp::{ExtId, Extensions, Header};
+
+/// Where the packets of one consumer go, for as long as one thing is done.
+#[derive(Debug)]
+pub struct Egress<'a, T> {
+    /// The time of this turn.
+    pub now: Instant,
+    /// The transport's way out.
+    pub leg: SendPath<'a>,
+    /// The transport's congestion control, if it has any.
+    pub send_side: Option<&'a mut SendSide>,
+    /// The packet that is being written carries the next transport-wide number.
+    pub is_numbered: bool,
+    /// The send batch.
+    pub tx: &'a mut T,
+    /// What is counted.
+    pub counters: &'a mut Counters,
+    /// What is counted of the transport's datagrams.
+    pub sent: &'a mut Amount,
+}
+
+impl<'a, T: Tx> Egress<'a, T> {
+    /// The way out of a transport. `None` until the way is known and the keys are there.
+    pub fn of(
+        transport: &'a mut Transport,
+        now: Instant,
+        tx: &'a mut T,
+        counters: &'a mut Counters,
+    ) -> Option<Self> {
+        let (flow, path) = (transport.flow(), transport.path()?);
+        let outbound = transport.protection.as_ref()?.outbound();
+        let leg = SendPath { flow, path, outbound };
+        Some(Self {
+            now,
+            leg,
+            send_side: transport.send_side.as_deref_mut(),
+            is_numbered: false,
+            tx,
+            counters,
+            sent: &mut transport.traffic.sent,
+        })
+    }
+
+    /// Whether a packet may be written now; otherwise it waits for its turn, or is dropped.
+    pub fn admit(&mut self, class: Class, payload_len: usize, waiting: Waiting) -> bool {
+        let Some(side) = self.send_side.as_deref_mut() else { return true };
+        side.admit(self.now, class, payload_len, waiting, self.counters)
+    }
+
+    /// The same for one that was sent before. With `must_wait` it is not written now, whatever the bucket says.
+    pub fn admit_again(&mut self, payload_len: usize, waiting: Waiting, must_wait: bool) -> bool {
+        let Some(side) = self.send_side.as_deref_mut() else { return !must_wait };
+        if must_wait {
+            side.put_off(self.now, payload_len, waiting, self.counters);
+            return false;
+        }
+        side.admit(self.now, Class::Retransmission, payload_len, waiting, self.counters)
+    }
+
+    /// Adds what a packet that is written next says of its sending.
+    pub fn stamp(&mut self, send_extensions: &SendExtensions, extensions: &mut Extensions) {
+        if let Some(id) = send_extensions.send_time {
+            let time = AbsSendTime::from_duration(self.now.since_epoch());
+            extensions.push(id, &abs_send_time::write(time));
+        }
+        self.is_numbered = match (send_extensions.number, self.send_side.as_deref()) {
+            (Some(id), Some(side)) => extensions.push(id, &transport_cc::write(side.next_seq())),
+            _ => false,
+        };
+    }
+
+    /// Whether a probe lacks something.
+    pub fn padding_due(&self) -> bool {
+        self.send_side.as_ref().is_some_and(|side| side.estimator.padding_due(self.now) > 0)
+    }
+
+    /// A datagram has been written.
+    fn on_written(&mut self, len: usize, purpose: Purpose) {
+        self.sent.count(len);
+        let is_numbered = std::mem::take(&mut self.is_numbered);
+        if let Some(side) = self.send_side.as_deref_mut() {
+            side.on_sent(self.now, len, is_numbered, purpose);
+        }
+    }
+}
+
+/// What packets of one consumer say of their sending, each time another thing. Nothing where a packet may be sent again on its own stream:
+/// one SRTP index would protect two headers then, which gives the authentication key away (RFC 7714 §8.1).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SendExtensions {
+    /// No packet is sent again on its own stream.
+    may_vary: bool,
+    /// The transport-wide number, under this id.
+    number: Option<ExtId>,
+    /// When it was sent: what a peer's own estimate is made from.
+    send_time: Option<ExtId>,
+}
+
+impl SendExtensions {
+    /// As the consumer negotiated.
+    pub fn of(spec: &Consume) -> Self {
+        let has_rtx = |codec: &CodecParameters| codec.rtx_pt.is_some() && spec.rtx_ssrc.is_some();
+        if !spec.codecs.iter().all(|codec| !codec.nack || has_rtx(codec)) {
+            return Self::default();
+        }
+        let id = |kind| {
+            let extension = spec.extensions.iter().find(|extension| extension.kind == kind)?;
+            Some(ExtId(extension.id))
+        };
+        Self {
+            may_vary: true,
+            number: id(ExtensionKind::TransportCc),
+            send_time: id(ExtensionKind::AbsSendTime),
+        }
+    }
+
+    /// Whether one packet's header may say other things each time it is sent.
+    pub fn may_vary(&self) -> bool {
+        self.may_vary
+    }
+
+    /// Whether packets carry transport-wide numbers.
+    pub fn has_number(&self) -> bool {
+        self.number.is_some()
+    }
+}
+
+/// What goes behind a header.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<'a> {
+    /// The payload, with its padding.
+    pub bytes: &'a [u8],
+    /// The last byte counts bytes of padding (RFC 3550 §5.1).
+    pub is_padded: bool,
+}
+
+impl<'a> Body<'a> {
+    /// A payload as it is.
+    pub fn plain(payload: &'a [u8]) -> Self {
+        Self { bytes: payload, is_padded: false }
+    }
+}
+
+/// Claims a slot, writes the header and encrypts the payload behind it. The length, or `None` if the batch is full.
+pub fn write(
+    header: &Header,
+    roc: u32,
+    extensions: &Extensions,
+    body: Body<'_>,
+    out: &mut Egress<'_, impl Tx>,
+) -> Option<usize> {
+    let header_len = Header::encoded_len(extensions);
+    let Egress { leg, tx, .. } = out;
+    let len = header_len + body.bytes.len() + leg.outbound.rtp_overhead();
+    let slot = tx.slot(leg.flow, leg.path, len)?;
+    let written = header.write(extensions, slot).and_then(|header_len| {
+        slot[0] |= if body.is_padded { PADDING_BIT } else { 0 };
+        leg.outbound.protect_rtp(roc, header_len, body.bytes, slot)
+    });
+    match written {
+        Some(len) => out.on_written(len, Purpose::Media),
+        None => out.tx.cancel(),
+    }
+    written
+}
+
+/// A packet of padding as long as padding can be (RFC 3550 §5.1: its last byte counts it), encrypted like a payload.
+pub fn write_padding(
+    header: &Header,
+    roc: u32,
+    extensions: &Extensions,
+    out: &mut Egress<'_, impl Tx>,
+) -> Option<usize> {
+    let mut padding = [0; PADDING_LEN];
+    padding[PADDING_LEN - 1] = PADDING_LEN as u8;
+    let Egress { leg, tx, .. } = out;
+    let len = Header::encoded_len(extensions) + padding.len() + leg.outbound.rtp_overhead();
+    let slot = tx.slot(leg.flow, leg.path, len)?;
+    let written = header.write(extensions, slot).and_then(|header_len| {
+        slot[0] |= PADDING_BIT;
+        leg.outbound.protect_rtp(roc, header_len, &padding, slot)
+    });
+    match written {
+        Some(len) => out.on_written(len, Purpose::Padding),
+        None => out.tx.cancel(),
+    }
+    written
+}
+
+const PADDING_BIT: u8 = 0x20;
+
+/// As much as one byte can count.
+const PADDING_LEN: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use control::{AppData, Codec, ConsumerId, Extension, ProducerId, Text, TransportId};
+
+    fn consume(nack: bool, rtx_pt: Option<u8>) -> Consume {
+        let codec = CodecParameters {
+            codec: Codec::Vp8,
+            pt: 96,
+            rtx_pt,
+            clock_rate_hz: 90_000,
+            nack,
+            pli: true,
+            fir: true,
+            transport_cc: true,
+        };
+        Consume {
+            transport: TransportId(1),
+            producer: ProducerId(1),
+            consumer: ConsumerId(1),
+            mid: None,
+            codecs: vec![codec],
+            ssrc: 1,
+            rtx_ssrc: rtx_pt.map(|_| 2),
+            cname: Text::new("peer"),
+            extensions: vec![Extension { kind: ExtensionKind::TransportCc, id: 5 }],
+            preferred_layers: None,
+            priority: 1,
+            paused: false,
+            app_data: AppData::default(),
+        }
+    }
+
+    #[test]
+    fn what_may_be_sent_again_on_its_own_stream_is_never_stamped() {
+        assert!(SendExtensions::of(&consume(true, Some(97))).has_number());
+        assert!(SendExtensions::of(&consume(false, None)).has_number());
+        assert!(!SendExtensions::of(&consume(true, None)).has_number());
+    }
+}

@@ -1,0 +1,798 @@
+//! One received RTP stream of a producer: order, loss, repair, its sender's clock, and its cache.
+
+use crate::base::clock::{ClockPoint, ntp_span, ticks};
+use crate::base::window::{Novelty, SequenceWindow};
+use crate::ingress::counts::StreamCounts;
+use crate::ingress::keyframe::KeyframeGovernor;
+use crate::ingress::layer_rates::LayerRates;
+use crate::ingress::nack::NackGenerator;
+use crate::limits;
+use crate::packet::cache::Cache;
+use crate::packet::frame::parse_frame;
+use crate::packet::media_packet::MediaPacket;
+use crate::packet::parameter_sets::{ParameterSets, may_hold_sets};
+use crate::packet::picture::PictureNumbers;
+use control::{Codec, Discard, Kind, Layers};
+use machine::{Instant, meter};
+use rtcp::ReportBlock;
+use rtcp::limits::{DROPOUT_MAX, MISORDER_MAX};
+use rtcp::reception::Reception;
+use rtp::dependency_descriptor::Structure;
+use rtp::h264::{NalKind, Payload};
+use rtp::ntp::NtpTime;
+use rtp::vp9::{self, FrameHeader};
+use rtp::{Rid, Seq, SeqExtender, SeqNo, Ssrc};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Ingress state of one encoding. Where SSRCs are not signaled they are learned from MID and RID.
+#[derive(Debug)]
+pub struct Stream {
+    /// `a=rid`, if the encoding has one.
+    pub rid: Option<Rid>,
+    /// The media SSRC, once known.
+    pub ssrc: Option<Ssrc>,
+    /// The media SSRC before.
+    former: Option<Former>,
+    /// The retransmission SSRC, once known.
+    pub rtx_ssrc: Option<Ssrc>,
+    /// Recent packets, shared by all consumers.
+    pub cache: Cache,
+    /// What to ask the publisher for again; `None` if NACK was not negotiated.
+    pub nack: Option<NackGenerator>,
+    /// What is counted of it, over all its incarnations.
+    pub counts: StreamCounts,
+    /// When to ask the publisher for a keyframe.
+    pub keyframes: KeyframeGovernor,
+    /// What its dependency descriptors follow, and the packet that brought it. Allocated with the first.
+    structure: Option<(Box<Structure>, SeqNo)>,
+    /// H.264: it has brought a sequence parameter set, so a consumer begins where there is one, or with those that are kept.
+    has_parameter_sets: bool,
+    /// VP9: its payload descriptors tell which frames refer to others (P). Until one has, the frames' own headers do.
+    sets_p_bit: bool,
+    /// The latest packet that did not continue the numbers.
+    apart: Option<Apart>,
+    /// Which life of the stream another worker sends, where the stream comes from one.
+    origin_life: Option<u8>,
+    /// H.264: the latest parameter sets, shared with the consumers that were sent them. Allocated with the first.
+    parameter_sets: Option<Arc<ParameterSets>>,
+    /// Where the latest keyframe begins, and when it came.
+    keyframe: Option<(SeqNo, Instant)>,
+    /// Of the newest packet: tells where a frame begins.
+    newest_timestamp: u32,
+    /// Frames that other encodings of the producer have brought since this one's last; before the first, too many.
+    frames_missed: u8,
+    /// Rates by layer; video only.
+    pub rates: LayerRates,
+    clock_rate_hz: u32,
+    extender: SeqExtender,
+    seen: SequenceWindow,
+    reception: Reception,
+    sender_report: Option<SenderReport>,
+    /// How packets of a frame follow each other: when the newest came, and the usual distance.
+    burst: Burst,
+    /// The newest that its consumers were given, as far as the cache goes; see [`forwarded_up_to`](Self::forwarded_up_to).
+    forwarded_up_to: Option<SeqNo>,
+    /// Counts SSRC changes: a consumer that sees another number continues its own numbering across the gap.
+    epoch: u32,
+}
+
+/// How a packet of a source that nothing protects goes on from those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continuity {
+    /// In their numbers: in order, late, or behind a loss.
+    Continues,
+    /// Far from them. It may be the first of a source that has started again: the next packet tells.
+    Apart,
+    /// It follows on the packet that was apart: the source has started again.
+    Restarts,
+}
+
+/// A packet that did not continue the numbers. If the next follows on it, it is the first one of the source's new life.
+#[derive(Clone, Debug)]
+pub struct Apart {
+    /// What the next would have to be.
+    next: Seq,
+    /// The packet; empty if it was too long to keep.
+    pub bytes: Vec<u8>,
+    /// When the kernel received it.
+    pub received_at: Instant,
+}
+
+/// An SSRC that was left for another.
+#[derive(Clone, Copy, Debug)]
+struct Former {
+    ssrc: Ssrc,
+    left_at: Instant,
+    /// Its packet that came last, and what the newest of the present SSRC was then.
+    latest: Option<(Seq, Option<SeqNo>)>,
+}
+
+/// The publisher's latest statement of how its RTP clock relates to its wall clock (RFC 3550 §6.4.1).
+#[derive(Clone, Copy, Debug)]
+struct SenderReport {
+    ntp: NtpTime,
+    rtp_timestamp: u32,
+    received_at: Instant,
+}
+
+/// The distance of packets of one frame.
+#[derive(Clone, Copy, Debug, Default)]
+struct Burst {
+    newest: Instant,
+    timestamp: u32,
+    usual: Duration,
+}
+
+impl Burst {
+    fn on_packet(&mut self, at: Instant, timestamp: u32) {
+        let distance = at.saturating_since(std::mem::replace(&mut self.newest, at));
+        if std::mem::replace(&mut self.timestamp, timestamp) == timestamp {
+            // One that was held up on its way says little of the others.
+            self.usual = (self.usual * 7 + distance.min(limits::GATHER_DISTANCE_MAX * 4)) / 8;
+        }
+    }
+}
+
+impl Stream {
+    /// A stream nothing has been received of.
+    pub fn new(kind: Kind, clock_rate_hz: u32, nack: bool) -> Self {
+        let cache_len = match kind {
+            Kind::Audio => limits::AUDIO_CACHE_LEN,
+            Kind::Video => limits::VIDEO_CACHE_LEN,
+        };
+        Self {
+            rid: None,
+            ssrc: None,
+            former: None,
+            rtx_ssrc: None,
+            cache: Cache::new(cache_len),
+            nack: nack.then(NackGenerator::new),
+            counts: StreamCounts::new(),
+            keyframes: KeyframeGovernor::default(),
+            structure: None,
+            has_parameter_sets: false,
+            sets_p_bit: false,
+            apart: None,
+            origin_life: None,
+            parameter_sets: None,
+            keyframe: None,
+            newest_timestamp: 0,
+            frames_missed: limits::FRAMES_MISSED_MAX,
+            rates: LayerRates::default(),
+            clock_rate_hz,
+            extender: SeqExtender::new(),
+            seen: SequenceWindow::new(),
+            reception: Reception::new(clock_rate_hz),
+            sender_report: None,
+            burst: Burst::default(),
+            forwarded_up_to: None,
+            epoch: 0,
+        }
+    }
+
+    /// The media SSRC is (now) this one. A change starts the stream over: numbers of the old one mean nothing in the new.
+    /// Whether it was one.
+    pub fn learn_ssrc(&mut self, now: Instant, ssrc: Ssrc) -> bool {
+        let former = self.ssrc.filter(|known| *known != ssrc);
+        if let Some(former) = former {
+            self.former = Some(Former { ssrc: former, left_at: now, latest: None });
+            self.reset();
+        }
+        self.ssrc = Some(ssrc);
+        former.is_some()
+    }
+
+    /// Starts over: what comes next does not continue what came before.
+    pub fn reset(&mut self) {
+        self.extender = SeqExtender::new();
+        self.seen = SequenceWindow::new();
+        self.counts.restart(self.reception.cumulative_lost());
+        self.reception = Reception::new(self.clock_rate_hz);
+        self.forget_gaps();
+        self.sender_report = None;
+        self.forwarded_up_to = None;
+        self.cache.clear();
+        self.structure = None;
+        self.sets_p_bit = false;
+        self.apart = None;
+        self.keyframe = None;
+        // The encoder may be the same. If it is not, its own sets come before its first keyframe.
+        if let Some(sets) = &mut self.parameter_sets {
+            Arc::make_mut(sets).forget_numbers();
+        }
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// Packets that were lost while nothing was forwarded are not requested.
+    pub fn forget_gaps(&mut self) {
+        self.nack = self.nack.take().map(|_| NackGenerator::new());
+    }
+
+    /// Whether a packet of `ssrc`, which is not the present one, is a late one from before a change. Taken for a change back, it would tear the
+    /// new stream apart. A sender that did go back, as from hold, shows it by two packets in sequence with none of the present SSRC between
+    /// them, when what was on its way at the change has long arrived.
+    pub fn is_straggler(&mut self, now: Instant, ssrc: Ssrc, seq: Seq) -> bool {
+        let newest = self.highest();
+        let Some(former) = self.former.as_mut().filter(|former| former.ssrc == ssrc) else { return false };
+        let age = now.saturating_since(former.left_at);
+        let before = former.latest.replace((seq, newest));
+        let is_in_sequence =
+            before.is_some_and(|(before, then)| before.forward_distance(seq) == 1 && then == newest);
+        let has_returned = age >= limits::SSRC_RETURN_MIN && is_in_sequence;
+        age < limits::SSRC_LINGER && !has_returned
+    }
+
+    /// Which incarnation of the stream this is.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The same in the few bits that another worker is told with each packet.
+    pub fn life(&self) -> u8 {
+        self.epoch as u8
+    }
+
+    /// Another worker's packet is of this life of the stream. Whether that is another than before.
+    pub fn follow_life(&mut self, life: u8) -> bool {
+        self.origin_life.replace(life).is_some_and(|before| before != life)
+    }
+
+    /// Whether media came, and none for so long that nothing of it is on its way any more.
+    pub fn is_silent(&self, now: Instant) -> bool {
+        self.highest().is_some() && now.saturating_since(self.burst.newest) >= limits::SSRC_LINGER
+    }
+
+    /// How a first transmission goes on from what came before, by RFC 3550 §A.1: two packets in sequence that are apart from the others
+    /// are a source that has started again. Only for a source that nothing protects: of an SRTP source no number comes again, and what
+    /// is far ahead was sent behind a long loss.
+    ///
+    /// Numbers alone do not show every restart, since a program may start with one near the last. So a packet in the range of loss and
+    /// reordering is apart too, if its timestamp is of another clock, or if it is not newer than what came and came long ago.
+    pub fn continuity(&self, at: Instant, seq: Seq, timestamp: u32) -> Continuity {
+        let Some(highest) = self.highest() else { return Continuity::Continues };
+        let ahead = highest.seq().forward_distance(seq);
+        if ahead == 1 {
+            return Continuity::Continues;
+        }
+        let is_older = ahead == 0 || ahead > u16::MAX / 2;
+        let is_near = !(DROPOUT_MAX..=u16::MAX - MISORDER_MAX).contains(&ahead);
+        let continues = if is_older && self.is_silent(at) {
+            false
+        } else if is_near {
+            self.is_of_clock(at, timestamp)
+        } else {
+            // One that came before comes a second time, unchanged.
+            let extended = self.extender.peek(seq);
+            self.cache.packet(extended).is_some_and(|cached| cached.timestamp == timestamp)
+        };
+        // What was asked for may come late, however old it is.
+        if continues || self.nack.as_ref().is_some_and(|nack| nack.is_missing(self.extender.peek(seq))) {
+            return Continuity::Continues;
+        }
+        if self.apart.as_ref().is_some_and(|apart| apart.next == seq) {
+            Continuity::Restarts
+        } else {
+            Continuity::Apart
+        }
+    }
+
+    /// Whether a timestamp is about what the stream's clock shows when it comes.
+    fn is_of_clock(&self, at: Instant, timestamp: u32) -> bool {
+        let passed = ticks(at.saturating_since(self.burst.newest), self.clock_rate_hz);
+        let step = timestamp.wrapping_sub(self.burst.timestamp.wrapping_add(passed)) as i32;
+        step.unsigned_abs() <= self.clock_rate_hz.saturating_mul(limits::CLOCK_STEP_SECONDS_MAX)
+    }
+
+    /// Keeps a packet that is apart. Whether another one was kept, of which nothing comes now.
+    pub fn keep_apart(&mut self, seq: Seq, received_at: Instant, bytes: &[u8]) -> bool {
+        let former = self.apart.take();
+        let was_kept = former.is_some();
+        let mut kept = former.map_or_else(Vec::new, |former| former.bytes);
+        kept.clear();
+        if bytes.len() <= limits::APART_LEN_MAX {
+            kept.extend_from_slice(bytes);
+        }
+        self.apart = Some(Apart { next: seq.next(), bytes: kept, received_at });
+        was_kept
+    }
+
+    /// The packet that was kept, if one was.
+    pub fn take_apart(&mut self) -> Option<Apart> {
+        self.apart.take()
+    }
+
+    /// The newest sequence number received.
+    pub fn highest(&self) -> Option<SeqNo> {
+        self.extender.highest()
+    }
+
+    /// Whether the packets of a frame usually come at once, so that the next one can be waited for.
+    pub fn comes_in_bursts(&self) -> bool {
+        self.burst.usual <= limits::GATHER_DISTANCE_MAX
+    }
+
+    /// The newest sequence number that consumers were given. All packets of the cache up to this one have been given out; those behind
+    /// it wait for the end of their batch.
+    pub fn forwarded_up_to(&self) -> Option<SeqNo> {
+        self.forwarded_up_to
+    }
+
+    /// A packet that was the newest has been given out.
+    pub fn on_forwarded(&mut self, seq: SeqNo) {
+        self.forwarded_up_to = self.forwarded_up_to.max(Some(seq));
+    }
+
+    /// What has been received goes nowhere, and nothing waits.
+    pub fn on_skipped(&mut self) {
+        self.forwarded_up_to = self.highest();
+    }
+
+    /// A first transmission arrived: its extended sequence number, if it is news.
+    pub fn on_media(
+        &mut self,
+        now: Instant,
+        received_at: Instant,
+        seq: Seq,
+        timestamp: u32,
+    ) -> Result<SeqNo, Discard> {
+        let extended = self.extender.peek(seq);
+        self.novelty(extended)?;
+        self.extender.extend(seq);
+        self.burst.on_packet(received_at, timestamp);
+        self.reception.on_packet(seq, timestamp, received_at.since_epoch());
+        if let Some(nack) = &mut self.nack {
+            nack.on_packet(now, extended);
+        }
+        Ok(extended)
+    }
+
+    /// A retransmission of `seq` arrived. It repairs a gap; or it is a probe that carries what was lost behind the newest, and then moves
+    /// the stream's head. Before the first packet, and far ahead of the newest, it is of another life of the stream.
+    pub fn on_retransmission(&mut self, now: Instant, seq: Seq) -> Result<SeqNo, Discard> {
+        let extended = self.extender.peek(seq);
+        let is_near = |highest: SeqNo| extended.0.saturating_sub(highest.0) <= limits::RTX_AHEAD_MAX;
+        if !self.highest().is_some_and(is_near) {
+            return Err(Discard::RtpTooOld);
+        }
+        self.novelty(extended)?;
+        self.extender.extend(seq);
+        if let Some(nack) = &mut self.nack {
+            nack.on_packet(now, extended);
+        }
+        Ok(extended)
+    }
+
+    fn novelty(&mut self, seq: SeqNo) -> Result<(), Discard> {
+        match self.seen.insert(seq) {
+            Novelty::New => Ok(()),
+            Novelty::Duplicate => Err(Discard::RtpDuplicate),
+            Novelty::TooOld => Err(Discard::RtpTooOld),
+        }
+    }
+
+    /// The publisher's sender report.
+    pub fn on_sender_report(&mut self, received_at: Instant, ntp: NtpTime, rtp_timestamp: u32) {
+        self.reception.on_sender_report(ntp, received_at.since_epoch());
+        self.sender_report = Some(SenderReport { ntp, rtp_timestamp, received_at });
+    }
+
+    /// Keeps the parameter sets of a packet, if it has any.
+    pub fn note_parameter_sets(&mut self, codec: Codec, seq: SeqNo, payload: &[u8]) {
+        if codec != Codec::H264 || !may_hold_sets(payload) {
+            return;
+        }
+        let Some(payload) = Payload::parse(payload) else { return };
+        self.has_parameter_sets |= payload.starts(NalKind::Sps);
+        // Those who were sent the former sets keep them: they may ask for them again.
+        if self.parameter_sets.as_ref().is_none_or(|sets| sets.is_news(&payload)) {
+            Arc::make_mut(self.parameter_sets.get_or_insert_default()).note(seq, &payload);
+        }
+    }
+
+    /// Whether a consumer can begin with a packet that looks like the beginning of a keyframe. An IDR slice without parameter sets before it is
+    /// one only if these came earlier and are kept, or if the sender tells them elsewhere (RFC 6184 §8.2.1, `sprop-parameter-sets`).
+    ///
+    /// A VP9 frame whose descriptor refers to no other is one, unless the sender's descriptors never tell which frames do and the frame's own
+    /// header says otherwise.
+    pub fn can_begin_with(&self, codec: Codec, seq: SeqNo, timestamp: u32, payload: &[u8]) -> bool {
+        if codec == Codec::Vp9 {
+            return self.begins_vp9_keyframe(payload);
+        }
+        if codec != Codec::H264 || Payload::parse(payload).is_some_and(|payload| payload.starts(NalKind::Sps))
+        {
+            return true;
+        }
+        let suffice = |sets: &Arc<ParameterSets>| sets.suffice_at(seq);
+        let may_lack_sets = !self.has_parameter_sets || self.parameter_sets.as_ref().is_some_and(suffice);
+        may_lack_sets && self.begins_picture(seq, timestamp)
+    }
+
+    /// Whether the slice in packet `seq` is the first of its picture, and no parameter set of the picture is missing before it: the packet before
+    /// is here and of another picture, or holds nothing that a decoder needs.
+    fn begins_picture(&self, seq: SeqNo, timestamp: u32) -> bool {
+        for distance in 1..=limits::PICTURE_HEAD_MAX {
+            let before = seq.0.checked_sub(distance).and_then(|before| self.cache.packet(SeqNo(before)));
+            let Some(before) = before else { return false };
+            if before.timestamp != timestamp {
+                return true;
+            }
+            match Payload::parse(before.payload) {
+                Some(Payload::Single(nal)) if matches!(nal.kind, NalKind::Delimiter | NalKind::Sei) => {}
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// The parameter sets that a decoder needs which begins with this packet, if the packet does not bring them. Not where there is a dependency
+    /// descriptor: it says where a frame begins and ends, and the frame may be encrypted end to end.
+    pub fn parameter_sets_for(&self, packet: &MediaPacket<'_>) -> Option<&Arc<ParameterSets>> {
+        let sets = self.parameter_sets.as_ref()?;
+        let needs_sets = packet.codec == Codec::H264
+            && packet.descriptor.is_empty()
+            && Payload::parse(packet.payload).is_some_and(|payload| !payload.starts(NalKind::Sps));
+        Some(sets).filter(|sets| needs_sets && sets.suffice_at(packet.seq))
+    }
+
+    /// The parameter sets that are kept.
+    pub fn parameter_sets(&self) -> Option<&ParameterSets> {
+        self.parameter_sets.as_deref()
+    }
+
+    /// A parameter set that came to another worker before this one took the stream, as a NAL unit.
+    pub fn on_earlier_parameter_set(&mut self, unit: &[u8]) {
+        self.note_parameter_sets(Codec::H264, SeqNo(0), unit);
+    }
+
+    fn begins_vp9_keyframe(&self, payload: &[u8]) -> bool {
+        let frame = vp9::Descriptor::parse(payload).and_then(|descriptor| payload.get(descriptor.len..));
+        self.sets_p_bit || frame.map(FrameHeader::read) != Some(FrameHeader::Inter)
+    }
+
+    /// A packet of VP9: whether its descriptor says that its frame refers to another.
+    pub fn on_vp9(&mut self, payload: &[u8]) {
+        self.sets_p_bit |= vp9::is_inter_picture_predicted(payload);
+    }
+
+    /// A packet has been understood: keeps what later ones need.
+    pub fn on_understood(&mut self, now: Instant, packet: &MediaPacket<'_>, structure: Option<Structure>) {
+        if let Some(structure) = structure
+            && self.structure.as_ref().is_none_or(|(_, since)| *since < packet.seq)
+        {
+            self.structure = Some((Box::new(structure), packet.seq));
+        }
+        if packet.starts_keyframe {
+            self.keyframes.on_keyframe(now, packet.timestamp);
+            if self.keyframe.is_none_or(|(known, _)| known < packet.seq) {
+                self.keyframe = Some((packet.seq, now));
+            }
+            if let Some(nack) = &mut self.nack {
+                nack.on_keyframe(packet.seq);
+            }
+        }
+        let (spatial, temporal) = packet.frame.layer();
+        let layers = Layers { spatial, temporal };
+        let is_keyframe = self.keyframes.is_of_keyframe(packet.timestamp);
+        self.rates.count(now, layers, packet.payload.len(), is_keyframe);
+        let rates = &self.rates;
+        self.keyframes.on_packet(packet.timestamp, packet.payload.len(), || rates.bps(now));
+    }
+
+    /// What the dependency descriptors follow now.
+    pub fn structure(&self) -> Option<&Structure> {
+        self.structure.as_ref().map(|(structure, _)| &**structure)
+    }
+
+    /// A packet that is kept. What a header is made from is as it was when the packet came; its place among the layers is read again, by the
+    /// present structure.
+    pub fn cached(&self, seq: SeqNo) -> Option<MediaPacket<'_>> {
+        let cached = self.cache.packet(seq)?;
+        let understood = parse_frame(cached.codec, cached.payload, cached.descriptor, self.structure());
+        let is_by_descriptor = cached.codec != Codec::Vp9 || understood.structure.is_some();
+        let starts_keyframe =
+            understood.starts_keyframe && (is_by_descriptor || self.begins_vp9_keyframe(cached.payload));
+        Some(MediaPacket {
+            seq,
+            timestamp: cached.timestamp,
+            marker: cached.marker,
+            codec: cached.codec,
+            starts_keyframe,
+            frame: understood.frame,
+            picture: PictureNumbers::read(cached.codec, cached.payload),
+            carried: cached.carried,
+            descriptor: cached.descriptor,
+            payload: cached.payload,
+            padded: cached.padded,
+        })
+    }
+
+    /// Where the latest keyframe begins, if it is young, and everything since then is at hand and not too much: at most so many packets.
+    pub fn cached_keyframe(&self, now: Instant, packets_max: usize) -> Option<SeqNo> {
+        let (first, at) = self.keyframe?;
+        if now.saturating_since(at) > limits::KEYFRAME_CACHED_AGE_MAX {
+            return None;
+        }
+        let newest = self.forwarded_up_to()?;
+        if newest < first {
+            return None; // It is about to be given out.
+        }
+        if !self.can_be_caught_up(first, packets_max) {
+            return None;
+        }
+        let is_whole = (first.0..=newest.0).all(|seq| self.cache.packet(SeqNo(seq)).is_some());
+        is_whole.then_some(first)
+    }
+
+    /// Whether what has been given out from this packet on is little enough to be sent to a consumer at once: at most so many packets.
+    pub fn can_be_caught_up(&self, first: SeqNo, packets_max: usize) -> bool {
+        let behind = self.packets_behind(first);
+        if behind > packets_max {
+            return false;
+        }
+        meter::charge(behind, 10);
+        let seqs = first.0..=first.0 + behind as u64;
+        let lens = seqs.filter_map(|seq| self.cache.packet(SeqNo(seq)));
+        lens.map(|packet| packet.payload.len()).sum::<usize>() <= limits::KEYFRAME_CACHED_LEN_MAX
+    }
+
+    /// Numbers between this packet and the newest one given out.
+    pub fn packets_behind(&self, first: SeqNo) -> usize {
+        self.forwarded_up_to().map_or(0, |newest| newest.0.saturating_sub(first.0)) as usize
+    }
+
+    /// Whether the encoding brings frames as its siblings do.
+    pub fn is_active(&self) -> bool {
+        self.frames_missed < limits::FRAMES_MISSED_MAX
+    }
+
+    /// A sibling has brought a frame. True if this one now counts as silent, and did not before.
+    pub fn miss_frame(&mut self) -> bool {
+        let was_active = self.is_active();
+        self.frames_missed = self.frames_missed.saturating_add(1);
+        was_active && !self.is_active()
+    }
+
+    /// A packet of media: whether it begins a frame, and whether the encoding was silent until now.
+    pub fn on_frame_packet(&mut self, seq: SeqNo, timestamp: u32) -> (bool, bool) {
+        let is_newest = self.highest() == Some(seq);
+        let begins = is_newest && (timestamp != self.newest_timestamp || !self.is_active());
+        let was_silent = !self.is_active();
+        if is_newest {
+            self.newest_timestamp = timestamp;
+            self.frames_missed = 0;
+        }
+        (begins, was_silent && is_newest)
+    }
+
+    /// The publisher's wall clock at one of its RTP timestamps; `None` before its first sender report.
+    pub fn ntp_of(&self, rtp_timestamp: u32) -> Option<NtpTime> {
+        let report = self.sender_report?;
+        let ticks = i64::from(rtp_timestamp.wrapping_sub(report.rtp_timestamp) as i32);
+        let span = (ticks << 32) / i64::from(self.clock_rate_hz);
+        Some(NtpTime(report.ntp.0.wrapping_add_signed(span)))
+    }
+
+    /// The RTP timestamp at a moment of the publisher's wall clock; `None` before its first sender report.
+    pub fn rtp_at(&self, ntp: NtpTime) -> Option<u32> {
+        let report = self.sender_report?;
+        let span = i128::from(ntp.0.wrapping_sub(report.ntp.0) as i64);
+        // Rounded, so that a tick is not lost with every change of the source.
+        let ticks = (span * i128::from(self.clock_rate_hz) + (1 << 31)) >> 32;
+        Some(report.rtp_timestamp.wrapping_add(ticks as u32))
+    }
+
+    /// The publisher's clocks at `now`, carried forward from its last report; `None` before the first. Consumers' reports
+    /// are made from this, so that sound and picture of one publisher share its wall clock.
+    pub fn clock_at(&self, now: Instant) -> Option<ClockPoint> {
+        let report = self.sender_report?;
+        let elapsed = now.saturating_since(report.received_at);
+        let ticks = ticks(elapsed, self.clock_rate_hz);
+        Some(ClockPoint {
+            ntp: NtpTime(report.ntp.0.wrapping_add(ntp_span(elapsed))),
+            rtp_timestamp: report.rtp_timestamp.wrapping_add(ticks),
+        })
+    }
+
+    /// What the publisher reported last: its wall clock, its RTP clock at the same moment, and when that came.
+    pub fn sender_report(&self) -> Option<(NtpTime, u32, Instant)> {
+        let SenderReport { ntp, rtp_timestamp, received_at } = self.sender_report?;
+        Some((ntp, rtp_timestamp, received_at))
+    }
+
+    /// Our reception report on this stream; `None` before its first packet. Starts the next report's interval.
+    pub fn report(&mut self, now: Instant) -> Option<ReportBlock> {
+        let ssrc = self.ssrc?;
+        self.reception.report(ssrc, now.since_epoch())
+    }
+
+    /// How it is received (RFC 3550 §6.4.1).
+    pub fn reception(&self) -> &Reception {
+        &self.reception
+    }
+
+    /// Packets that should have come under the present SSRC.
+    pub fn expected(&self) -> u64 {
+        let expected = i64::from(self.reception.received()) + i64::from(self.reception.cumulative_lost());
+        expected.unsigned_abs()
+    }
+
+    /// RTP clock ticks in a second.
+    pub fn clock_rate_hz(&self) -> u32 {
+        self.clock_rate_hz
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::EPOCH + Duration::from_millis(ms)
+    }
+
+    fn stream() -> Stream {
+        let mut stream = Stream::new(Kind::Video, 90_000, true);
+        stream.learn_ssrc(at(0), Ssrc(1));
+        stream
+    }
+
+    #[test]
+    fn a_retransmission_fills_a_gap_once() {
+        let mut stream = stream();
+        for seq in [1, 3] {
+            stream.on_media(at(0), at(0), Seq(seq), 0).expect("new");
+        }
+        let repaired = stream.on_retransmission(at(1), Seq(2)).expect("missing until now");
+        assert_eq!(repaired.seq(), Seq(2));
+        assert_eq!(stream.on_retransmission(at(1), Seq(2)), Err(Discard::RtpDuplicate));
+        assert_eq!(stream.on_media(at(1), at(1), Seq(2), 0), Err(Discard::RtpDuplicate));
+    }
+
+    #[test]
+    fn a_retransmission_ahead_of_the_stream_moves_its_head() {
+        let mut stream = stream();
+        assert_eq!(
+            stream.on_retransmission(at(0), Seq(1)),
+            Err(Discard::RtpTooOld),
+            "before the first packet"
+        );
+        stream.on_media(at(0), at(0), Seq(1), 0).expect("new");
+        let probe = stream.on_retransmission(at(1), Seq(4)).expect("within reach");
+        assert_eq!(stream.highest(), Some(probe));
+        assert_eq!(stream.on_media(at(1), at(1), Seq(4), 0), Err(Discard::RtpDuplicate));
+        let mut asked = Vec::new();
+        stream.nack.as_mut().expect("negotiated").poll(at(200), |seq| asked.push(seq.seq().0));
+        assert_eq!(asked, [2, 3]);
+        let farthest = 4 + limits::RTX_AHEAD_MAX as u16;
+        assert_eq!(stream.on_retransmission(at(1), Seq(farthest + 1)), Err(Discard::RtpTooOld));
+        stream.on_retransmission(at(1), Seq(farthest)).expect("within reach");
+    }
+
+    /// A stream of sound that has received so many packets from `first` on, 20 ms apart, the last at the returned time.
+    fn sound(first: u16, count: u16, nack: bool) -> (Stream, u64) {
+        let mut stream = Stream::new(Kind::Audio, 48_000, nack);
+        stream.learn_ssrc(at(0), Ssrc(1));
+        for n in 0..count {
+            let now = at(u64::from(n) * 20);
+            stream.on_media(now, now, Seq(first.wrapping_add(n)), 7 + u32::from(n) * 960).expect("new");
+        }
+        (stream, u64::from(count - 1) * 20)
+    }
+
+    #[test]
+    fn two_packets_in_sequence_apart_from_the_others_are_a_restart() {
+        for (last, next) in
+            [(30_000u16, 100u16), (30_000, 29_000), (30_000, 28_900), (30_000, 62_000), (60_000, 20_000)]
+        {
+            // The clock goes on as it was: the numbers alone show it.
+            let (mut stream, ms) = sound(last.wrapping_sub(99), 100, false);
+            let timestamp = |n: u32| 7 + (99 + n) * 960;
+            let (first, second) = (at(ms + 20), at(ms + 40));
+            assert_eq!(stream.continuity(first, Seq(next), timestamp(1)), Continuity::Apart, "{last} {next}");
+            assert!(!stream.keep_apart(Seq(next), first, &[1, 2, 3]));
+            assert_eq!(
+                stream.continuity(second, Seq(next + 1), timestamp(2)),
+                Continuity::Restarts,
+                "{last} {next}"
+            );
+            assert_eq!(
+                stream.continuity(second, Seq(next + 2), timestamp(2)),
+                Continuity::Apart,
+                "not in sequence"
+            );
+            let kept = stream.take_apart().expect("it was kept");
+            assert_eq!((kept.bytes, kept.received_at), (vec![1, 2, 3], first));
+        }
+    }
+
+    #[test]
+    fn loss_reordering_and_what_was_asked_for_are_no_restart() {
+        let (mut stream, ms) = sound(30_000, 100, true);
+        let now = at(ms + 20);
+        for ahead in [1i32, 2, 50, i32::from(DROPOUT_MAX) - 1, 0, -1, -99, 1 - i32::from(MISORDER_MAX)] {
+            let seq = Seq((30_099 + ahead) as u16);
+            let timestamp = (7 + (99 + ahead) * 960) as u32;
+            // Up to a loss of ten seconds; beyond, the clock is another one.
+            let expected = if ahead < 500 { Continuity::Continues } else { Continuity::Apart };
+            assert_eq!(stream.continuity(now, seq, timestamp), expected, "{ahead} ahead");
+        }
+        // A resend on the same stream, long after.
+        stream.on_media(now, now, Seq(30_400), 7 + 400 * 960).expect("new");
+        assert_eq!(stream.continuity(at(ms + 30), Seq(30_150), 7 + 150 * 960), Continuity::Continues);
+        // Not asked for, and as old.
+        assert_eq!(stream.continuity(at(ms + 30), Seq(30_050), 7 + 50 * 960), Continuity::Apart);
+    }
+
+    #[test]
+    fn a_program_that_starts_again_near_its_last_number_is_known_by_its_clock_or_by_the_pause() {
+        let (stream, ms) = sound(1_000, 100, false);
+        let soon = at(ms + 300);
+        assert_eq!(stream.continuity(soon, Seq(1_200), 0x7000_0000), Continuity::Apart, "another clock");
+        assert_eq!(stream.continuity(soon, Seq(1_050), 0x7000_0000), Continuity::Apart, "another clock");
+        let later = at(ms + 3_000);
+        // The very numbers and timestamps of before, as with fixed offsets.
+        assert_eq!(stream.continuity(later, Seq(1_000), 7), Continuity::Apart);
+        assert_eq!(stream.continuity(later, Seq(1_099), 7 + 99 * 960), Continuity::Apart);
+        // A source that only paused goes on.
+        assert_eq!(stream.continuity(later, Seq(1_100), 7 + 100 * 960), Continuity::Continues);
+        assert_eq!(stream.continuity(later, Seq(1_102), 7 + 252 * 960), Continuity::Continues);
+    }
+
+    #[test]
+    fn vp9_whose_p_bit_is_never_set_is_read_by_its_frame_headers() {
+        let mut stream = stream();
+        let mut can_begin = |payload: &[u8]| {
+            stream.on_vp9(payload);
+            stream.can_begin_with(Codec::Vp9, SeqNo(1), 0, payload)
+        };
+        let (key, inter) = ([0x0c, 0x82, 0x49, 0x83, 0x42], [0x0c, 0x86, 0x00, 0x40, 0x92]);
+        assert!(!can_begin(&inter), "also before the first keyframe");
+        assert!(can_begin(&key));
+        assert!(!can_begin(&inter));
+        // Encrypted: the descriptor is all there is.
+        assert!(can_begin(&[0x0c, 0x13, 0x37, 0x13, 0x37]));
+        // A sender that does set it knows best, even if a header looks like that of an inter frame.
+        can_begin(&[0x4c, 0x86, 0x00, 0x40, 0x92]);
+        assert!(can_begin(&inter));
+    }
+
+    #[test]
+    fn the_publishers_clocks_are_carried_forward_together() {
+        let mut stream = stream();
+        assert_eq!(stream.clock_at(at(0)), None);
+        stream.on_sender_report(at(1000), NtpTime(7 << 32), 90_000);
+        let point = stream.clock_at(at(3000)).expect("reported");
+        assert_eq!(point, ClockPoint { ntp: NtpTime(9 << 32), rtp_timestamp: 270_000 });
+    }
+
+    #[test]
+    fn former_ssrc_returns_by_two_packets_in_sequence_with_none_of_the_present_between() {
+        let mut stream = stream();
+        stream.on_media(at(0), at(0), Seq(65_534), 0).expect("new");
+        assert!(stream.learn_ssrc(at(0), Ssrc(2)));
+        stream.on_media(at(1), at(1), Seq(5), 0).expect("new");
+        // What was on its way comes in sequence too, a moment after the change.
+        assert!(
+            stream.is_straggler(at(2), Ssrc(1), Seq(65_535)) && stream.is_straggler(at(3), Ssrc(1), Seq(0))
+        );
+        assert!(stream.is_straggler(at(300), Ssrc(1), Seq(7)), "one alone");
+        stream.on_media(at(301), at(301), Seq(6), 0).expect("new");
+        assert!(stream.is_straggler(at(302), Ssrc(1), Seq(8)), "the present SSRC goes on");
+        assert!(stream.is_straggler(at(303), Ssrc(1), Seq(10)), "with a gap");
+        assert!(!stream.is_straggler(at(304), Ssrc(1), Seq(11)), "in sequence");
+        assert!(!stream.is_straggler(at(304), Ssrc(3), Seq(11)), "an SSRC that is new");
+    }
+
+    #[test]
+    fn another_ssrc_starts_the_stream_over() {
+        let mut stream = stream();
+        stream.on_media(at(0), at(0), Seq(60_000), 0).expect("new");
+        assert!(stream.learn_ssrc(at(10), Ssrc(2)));
+        assert_eq!((stream.epoch(), stream.highest()), (1, None));
+        assert!(
+            stream.is_straggler(at(1009), Ssrc(1), Seq(9)) && !stream.is_straggler(at(1010), Ssrc(1), Seq(3))
+        );
+        stream.on_media(at(1), at(1), Seq(5), 0).expect("new in the new stream");
+    }
+}

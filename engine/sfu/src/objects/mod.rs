@@ -1,0 +1,199 @@
+//! The objects of a shard and the tables that lead to them. Objects are added and removed here only, so that a table and its
+//! objects agree ([`consistency`]).
+
+pub mod consistency;
+pub mod plain_sockets;
+pub mod router;
+
+use crate::base::slots::{Slot, Slots};
+use crate::egress::consumer::Consumer;
+use crate::ingress::producer::Producer;
+use crate::objects::plain_sockets::PlainSockets;
+use crate::objects::router::Router;
+use crate::transport::ice::Ufrag;
+use crate::transport::sources::SsrcMeaning;
+use crate::transport::{Link, Transport, WebRtc};
+use control::{ConsumerId, Produce, ProducerId, RouterId, TransportId};
+use machine::{Path, Rng, WorkerId};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+
+/// Tables keyed by what authenticated peers and the controller chose. SipHash with a fixed key: a shard takes no randomness
+/// but its own, and an entry costs the adversary an ICE session.
+pub type Table<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
+/// All objects of a shard. The fields are open, so that a stage can borrow several tables at a time.
+#[derive(Debug, Default)]
+pub struct Objects {
+    /// Routers.
+    pub routers: Slots<Router>,
+    /// Transports.
+    pub transports: Slots<Transport>,
+    /// Producers.
+    pub producers: Slots<Producer>,
+    /// Consumers.
+    pub consumers: Slots<Consumer>,
+    /// Routers by their ids.
+    pub router_ids: Table<RouterId, Slot>,
+    /// Transports by their ids.
+    pub transport_ids: Table<TransportId, Slot>,
+    /// Producers by their ids.
+    pub producer_ids: Table<ProducerId, Slot>,
+    /// Consumers by their ids.
+    pub consumer_ids: Table<ConsumerId, Slot>,
+    /// Transports by the addresses of their valid ICE pairs.
+    pub by_path: Table<Path, Slot>,
+    /// Transports by their ICE username fragments.
+    pub by_ufrag: Table<Ufrag, Slot>,
+    /// The sockets of plain transports.
+    pub plain_sockets: PlainSockets,
+}
+
+impl Objects {
+    /// No objects, in tables in which no slot of these tables names anything.
+    pub fn successor(&self) -> Self {
+        Self {
+            routers: self.routers.successor(),
+            transports: self.transports.successor(),
+            producers: self.producers.successor(),
+            consumers: self.consumers.successor(),
+            ..Self::default()
+        }
+    }
+
+    /// The transports of a router.
+    pub fn transports_of(&self, router: Slot) -> Vec<Slot> {
+        self.routers.find(router).map_or_else(Vec::new, |router| router.transports.clone())
+    }
+
+    /// The router of a transport.
+    pub fn router_of(&self, transport: Slot) -> Option<Slot> {
+        self.transports.find(transport).map(|transport| transport.router)
+    }
+
+    /// The router of a producer.
+    pub fn router_of_producer(&self, producer: Slot) -> Option<Slot> {
+        self.router_of(self.producers.find(producer)?.transport)
+    }
+
+    /// Adds a router.
+    pub fn insert_router(&mut self, router: Router) -> Slot {
+        let id = router.id;
+        let slot = self.routers.insert_with(|_| router);
+        self.router_ids.insert(id, slot);
+        slot
+    }
+
+    /// Adds a transport to its router.
+    pub fn insert_transport(&mut self, id: TransportId, router: Slot, link: Link, rng: &mut Rng) -> Slot {
+        let slot = self.transports.insert_with(|slot| Transport::new(id, slot, router, link, rng));
+        self.transport_ids.insert(id, slot);
+        if let Some(router) = self.routers.find_mut(router) {
+            router.transports.push(slot);
+        }
+        if let Some(webrtc) = self.transports.find(slot).and_then(Transport::webrtc) {
+            self.by_ufrag.insert(webrtc.ice.ufrag(), slot);
+        }
+        slot
+    }
+
+    /// Adds a producer to its transport, with the SSRCs that were signaled.
+    pub fn insert_producer(&mut self, produce: Produce, transport: Slot, origin: Option<WorkerId>) -> Slot {
+        let id = produce.producer;
+        let slot = self.producers.insert_with(|_| Producer::new(produce, transport, origin));
+        self.producer_ids.insert(id, slot);
+        if let (Some(transport), Some(producer)) =
+            (self.transports.find_mut(transport), self.producers.find(slot))
+        {
+            transport.producers.push(slot);
+            for (index, stream) in producer.streams.iter().enumerate() {
+                for (ssrc, is_retransmission) in [(stream.ssrc, false), (stream.rtx_ssrc, true)] {
+                    let meaning = SsrcMeaning { producer: slot, stream: index as u8, is_retransmission };
+                    if let Some(ssrc) = ssrc {
+                        // There is room: the bound is checked when a producer is created.
+                        transport.sources.learn(ssrc, meaning);
+                    }
+                }
+            }
+        }
+        slot
+    }
+
+    /// Adds a consumer to its transport and its producer.
+    pub fn insert_consumer(&mut self, consumer: Consumer) -> Slot {
+        let (id, ssrc) = (consumer.spec.consumer, consumer.ssrc());
+        let (transport, producer) = (consumer.transport, consumer.producer);
+        let slot = self.consumers.insert_with(|_| consumer);
+        self.consumer_ids.insert(id, slot);
+        if let Some(transport) = self.transports.find_mut(transport) {
+            transport.add_consumer(ssrc, slot);
+        }
+        if let Some(producer) = self.producers.find_mut(producer) {
+            producer.consumers.push(slot);
+        }
+        slot
+    }
+
+    /// Removes a router, which must have no transports.
+    pub fn remove_router(&mut self, slot: Slot) -> Option<Router> {
+        let router = self.routers.remove(slot)?;
+        self.router_ids.remove(&router.id);
+        Some(router)
+    }
+
+    /// Removes a transport, which must have no producers and consumers, and closes its sockets.
+    pub fn remove_transport(&mut self, slot: Slot) -> Option<Transport> {
+        let transport = self.transports.remove(slot)?;
+        match &transport.link {
+            Link::WebRtc(WebRtc { ice, .. }) => {
+                for path in ice.paths() {
+                    // The address may since have been proved to be another's.
+                    if self.by_path.get(&path) == Some(&slot) {
+                        self.by_path.remove(&path);
+                    }
+                }
+                for ufrag in ice.ufrags() {
+                    self.by_ufrag.remove(&ufrag);
+                }
+            }
+            Link::Plain(plain) => self.plain_sockets.close(plain.ears()),
+            Link::Pipe(_) => {}
+        }
+        if let Some(router) = self.routers.find_mut(transport.router) {
+            forget(&mut router.transports, slot);
+        }
+        self.transport_ids.remove(&transport.id);
+        Some(transport)
+    }
+
+    /// Removes a producer, which must have no consumers.
+    pub fn remove_producer(&mut self, slot: Slot) -> Option<Producer> {
+        let producer = self.producers.remove(slot)?;
+        if let Some(transport) = self.transports.find_mut(producer.transport) {
+            forget(&mut transport.producers, slot);
+            transport.sources.forget(slot);
+        }
+        self.producer_ids.remove(&producer.spec.producer);
+        Some(producer)
+    }
+
+    /// Removes a consumer. The layers that it wanted are still counted.
+    pub fn remove_consumer(&mut self, slot: Slot) -> Option<Consumer> {
+        let consumer = self.consumers.remove(slot)?;
+        if let Some(producer) = self.producers.find_mut(consumer.producer) {
+            forget(&mut producer.consumers, slot);
+        }
+        if let Some(transport) = self.transports.find_mut(consumer.transport) {
+            transport.remove_consumer(consumer.ssrc());
+        }
+        self.consumer_ids.remove(&consumer.spec.consumer);
+        Some(consumer)
+    }
+}
+
+/// Takes a child off its parent's list. When all children are closed, they are taken from the end: so the search begins there.
+fn forget(children: &mut Vec<Slot>, child: Slot) {
+    if let Some(index) = children.iter().rposition(|other| *other == child) {
+        children.swap_remove(index);
+    }
+}

@@ -1,0 +1,215 @@
+//! One retransmission cache per producer stream, shared by all its consumers: plaintext packets as they came from
+//! the publisher, from which each consumer's own packet is written again on request.
+
+use crate::limits;
+use crate::packet::media_packet::{Carried, Marker, MediaPacket};
+use control::Codec;
+use rtp::SeqNo;
+
+/// A ring of recent packets, indexed by sequence number. Allocated once, when the producer is created.
+#[derive(Debug)]
+pub struct Cache {
+    entries: Box<[Entry]>,
+    /// Of each entry its dependency descriptor, behind that its payload, and behind that its padding.
+    bytes: Box<[u8]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// `None` until written.
+    seq: Option<SeqNo>,
+    timestamp: u32,
+    marker: Marker,
+    codec: Codec,
+    carried: Carried,
+    payload_len: u16,
+    descriptor_len: u16,
+    padding_len: u8,
+}
+
+const _: () = assert!(size_of::<Entry>() == 112, "512 for each stream of video");
+
+/// A packet as it is kept. Everything that a header is made from is kept as it was at first; what only decides whether the packet goes is read
+/// from its bytes again.
+#[derive(Clone, Copy, Debug)]
+pub struct Cached<'a> {
+    /// RTP timestamp on the publisher's leg.
+    pub timestamp: u32,
+    /// What its marker bit is at each consumer.
+    pub marker: Marker,
+    /// What it is coded with.
+    pub codec: Codec,
+    /// Header-extension values that travel with the media.
+    pub carried: Carried,
+    /// Its dependency descriptor; empty where there is none.
+    pub descriptor: &'a [u8],
+    /// The payload without padding.
+    pub payload: &'a [u8],
+    /// The payload with the padding it was [given](Cache::pad).
+    pub padded: &'a [u8],
+}
+
+impl Cache {
+    /// A cache of `len` packets, a power of two.
+    pub fn new(len: usize) -> Self {
+        assert!(len.is_power_of_two(), "cache lengths are constants in limits.rs");
+        let empty = Entry {
+            seq: None,
+            timestamp: 0,
+            marker: Marker::default(),
+            codec: Codec::Opus,
+            carried: Carried::default(),
+            payload_len: 0,
+            descriptor_len: 0,
+            padding_len: 0,
+        };
+        Self {
+            entries: vec![empty; len].into_boxed_slice(),
+            bytes: vec![0; len * limits::CACHED_LEN_MAX].into_boxed_slice(),
+        }
+    }
+
+    /// How many packets it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Keeps a packet in place of the one `len` sequence numbers before it. One longer than the bound is not kept, nor one in whose
+    /// place there is a newer one. Whether it is.
+    pub fn insert(&mut self, packet: &MediaPacket<'_>) -> bool {
+        let index = self.index(packet.seq);
+        let entry = &mut self.entries[index];
+        let is_stale = entry.seq.is_some_and(|kept| kept > packet.seq);
+        let (payload_len, descriptor_len) = (packet.payload.len(), packet.descriptor.len());
+        if payload_len + descriptor_len > limits::CACHED_LEN_MAX || is_stale {
+            return false;
+        }
+        *entry = Entry {
+            seq: Some(packet.seq),
+            timestamp: packet.timestamp,
+            marker: packet.marker,
+            codec: packet.codec,
+            carried: packet.carried,
+            payload_len: payload_len as u16,
+            descriptor_len: descriptor_len as u16,
+            padding_len: 0,
+        };
+        let bytes = &mut self.bytes[index * limits::CACHED_LEN_MAX..][..payload_len + descriptor_len];
+        bytes[..descriptor_len].copy_from_slice(packet.descriptor);
+        bytes[descriptor_len..].copy_from_slice(packet.payload);
+        true
+    }
+
+    /// Pads a packet that is kept (RFC 3550 §5.1: the last byte counts them), if there is room behind it.
+    pub fn pad(&mut self, seq: SeqNo, padding_len: u8) {
+        let index = self.index(seq);
+        let entry = &mut self.entries[index];
+        let len = usize::from(entry.descriptor_len + entry.payload_len);
+        let padding_end = len + usize::from(padding_len);
+        if entry.seq != Some(seq) || padding_len == 0 || padding_end > limits::CACHED_LEN_MAX {
+            return;
+        }
+        entry.padding_len = padding_len;
+        let padding = &mut self.bytes[index * limits::CACHED_LEN_MAX..][len..padding_end];
+        padding.fill(0);
+        padding[usize::from(padding_len) - 1] = padding_len;
+    }
+
+    /// The packet with this sequence number, if it is still there.
+    pub fn packet(&self, seq: SeqNo) -> Option<Cached<'_>> {
+        let index = self.index(seq);
+        let entry = &self.entries[index];
+        if entry.seq != Some(seq) {
+            return None;
+        }
+        let bytes = &self.bytes[index * limits::CACHED_LEN_MAX..];
+        let (descriptor, rest) = bytes.split_at(usize::from(entry.descriptor_len));
+        Some(Cached {
+            timestamp: entry.timestamp,
+            marker: entry.marker,
+            codec: entry.codec,
+            carried: entry.carried,
+            descriptor,
+            payload: &rest[..usize::from(entry.payload_len)],
+            padded: &rest[..usize::from(entry.payload_len) + usize::from(entry.padding_len)],
+        })
+    }
+
+    /// Forgets everything: the stream was reset under another SSRC.
+    pub fn clear(&mut self) {
+        for entry in &mut self.entries {
+            entry.seq = None;
+        }
+    }
+
+    fn index(&self, seq: SeqNo) -> usize {
+        (seq.0 as usize) & (self.entries.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::frame::Frame;
+
+    fn packet(seq: u64, payload: &[u8]) -> MediaPacket<'_> {
+        MediaPacket {
+            seq: SeqNo(seq),
+            timestamp: seq as u32,
+            marker: Marker::default(),
+            codec: Codec::Vp8,
+            starts_keyframe: false,
+            frame: Frame::Opaque,
+            picture: None,
+            carried: Carried::default(),
+            descriptor: &[0x80, 0, 1],
+            payload,
+            padded: payload,
+        }
+    }
+
+    #[test]
+    fn the_oldest_goes_when_the_cache_is_full() {
+        let mut cache = Cache::new(4);
+        for seq in 10..15 {
+            assert!(cache.insert(&packet(seq, &[seq as u8; 7])));
+        }
+        assert!(cache.packet(SeqNo(10)).is_none());
+        assert_eq!(cache.packet(SeqNo(11)).expect("within the last four").payload, [11; 7]);
+        let newest = cache.packet(SeqNo(14)).expect("the newest");
+        assert_eq!((newest.payload, newest.descriptor), (&[14; 7][..], &[0x80, 0, 1][..]));
+    }
+
+    #[test]
+    fn a_late_packet_does_not_push_out_a_newer_one() {
+        let mut cache = Cache::new(4);
+        assert!(cache.insert(&packet(14, b"new")));
+        assert!(!cache.insert(&packet(10, b"old")));
+        assert_eq!(cache.packet(SeqNo(14)).expect("still there").payload, b"new");
+    }
+
+    #[test]
+    fn padding_counts_itself_and_lies_behind_the_payload() {
+        let mut cache = Cache::new(4);
+        assert!(cache.insert(&packet(1, b"payload")));
+        cache.pad(SeqNo(1), 3);
+        cache.pad(SeqNo(2), 3);
+        let kept = cache.packet(SeqNo(1)).expect("just now");
+        assert_eq!((kept.payload, kept.padded), (&b"payload"[..], &b"payload\0\0\x03"[..]));
+        assert_eq!(kept.descriptor, [0x80, 0, 1]);
+        assert!(cache.packet(SeqNo(2)).is_none());
+        assert!(cache.insert(&packet(2, &[9; limits::CACHED_LEN_MAX - 4])));
+        cache.pad(SeqNo(2), 2);
+        let kept = cache.packet(SeqNo(2)).expect("just now");
+        assert_eq!(kept.padded.len(), kept.payload.len(), "there is room for one byte only");
+    }
+
+    #[test]
+    fn a_packet_beyond_the_bound_is_not_kept() {
+        let mut cache = Cache::new(4);
+        assert!(!cache.insert(&packet(1, &[0; limits::CACHED_LEN_MAX - 2])));
+        assert!(cache.packet(SeqNo(1)).is_none());
+        assert!(cache.insert(&packet(2, &[9; limits::CACHED_LEN_MAX - 3])));
+        assert!(cache.packet(SeqNo(2)).is_some());
+    }
+}

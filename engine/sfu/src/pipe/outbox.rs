@@ -1,0 +1,34 @@
+//! Messages to other workers.
+
+use crate::limits;
+use crate::pipe::message::PipeMessage;
+use machine::{Instant, WorkerId, meter};
+
+/// Messages that wait to be sent to other workers.
+#[derive(Debug, Default)]
+pub struct PipeOutbox(Vec<(WorkerId, PipeMessage)>);
+
+impl PipeOutbox {
+    /// Adds a message. At the bound it is dropped; the other worker asks again.
+    pub fn push(&mut self, worker: WorkerId, parcel: PipeMessage) {
+        meter::charge(1, 40);
+        if self.0.len() < limits::PARCELS_MAX {
+            self.0.push((worker, parcel));
+        }
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes all of them.
+    pub fn drain(&mut self) -> impl Iterator<Item = (WorkerId, PipeMessage)> {
+        self.0.drain(..)
+    }
+
+    /// When to send: at once, if there is something.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        (!self.0.is_empty()).then_some(Instant::EPOCH)
+    }
+}

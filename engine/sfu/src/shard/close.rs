@@ -1,0 +1,132 @@
+//! Closes objects. What depends on an object is closed with it, and each closed object is reported once.
+
+use crate::base::slots::Slot;
+use crate::objects::Objects;
+use crate::shard::pipe_out::send_end_to_subscribers;
+use crate::shard::targets::withdraw;
+use crate::shard::timers::Timers;
+use crate::shard::turn::Turn;
+use control::{Closed, Counter, Event};
+use machine::{Instant, Tx, meter};
+
+/// Closes a router and its transports.
+pub(super) fn close_router(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, closed: Closed) {
+    while let Some(transport) =
+        objects.routers.find(slot).and_then(|router| router.transports.last().copied())
+    {
+        close_transport(objects, turn, transport, closed);
+    }
+    let Some(router) = objects.remove_router(slot) else { return };
+    meter::charge(1, 3_000);
+    turn.timers.routers.set(slot.index(), None);
+    turn.counters.uncount(Counter::Routers);
+    turn.news.tell(Event::RouterClosed { router: router.id, closed });
+}
+
+/// Closes a transport, its producers with their consumers, and its consumers.
+pub(super) fn close_transport(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    closed: Closed,
+) {
+    while let Some(producer) =
+        objects.transports.find(slot).and_then(|transport| transport.producers.last().copied())
+    {
+        close_producer(objects, turn, producer, closed);
+    }
+    while let Some(consumer) =
+        objects.transports.find(slot).and_then(|transport| transport.consumers.last().copied())
+    {
+        close_consumer(objects, turn, consumer.1, closed);
+    }
+    let Some(transport) = objects.remove_transport(slot) else { return };
+    meter::charge(1, 3_000);
+    turn.timers.transports.set(slot.index(), None);
+    turn.counters.uncount(Counter::Transports);
+    turn.news.tell(Event::TransportClosed { transport: transport.id, closed });
+}
+
+/// Closes a producer and its consumers; and a pipe that brings nothing any more.
+pub(super) fn close_producer(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    closed: Closed,
+) {
+    while let Some(consumer) =
+        objects.producers.find(slot).and_then(|producer| producer.consumers.last().copied())
+    {
+        close_consumer(objects, turn, consumer, closed);
+    }
+    let Some(producer) = objects.remove_producer(slot) else { return };
+    meter::charge(1, 3_000);
+    send_end_to_subscribers(turn.pipes, slot, &producer);
+    turn.counters.uncount(Counter::Producers);
+    turn.news.tell(Event::ProducerClosed { producer: producer.spec.producer, closed });
+    let pipe = objects.transports.find(producer.transport).filter(|transport| transport.pipe().is_some());
+    if pipe.is_some_and(|pipe| pipe.producers.is_empty()) {
+        close_transport(objects, turn, producer.transport, closed);
+    }
+}
+
+/// Closes a consumer.
+pub(super) fn close_consumer(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    closed: Closed,
+) {
+    let Some(mut consumer) = objects.remove_consumer(slot) else { return };
+    meter::charge(1, 3_000);
+    withdraw(objects, turn.timers, &mut consumer);
+    turn.counters.uncount(Counter::Consumers);
+    turn.news.tell(Event::ConsumerClosed { consumer: consumer.spec.consumer, closed });
+}
+
+/// The controller is gone: routers that are not claimed are closed after the grace period.
+pub(super) fn on_controller_lost(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) {
+    let now = turn.now;
+    turn.news.clear();
+    let abandoned_at = now + turn.config.grace_period;
+    let slots: Vec<Slot> = objects.routers.iter().map(|(slot, _)| slot).collect();
+    for slot in slots {
+        if let Some(router) = objects.routers.find_mut(slot) {
+            // A controller that dies in a loop does not prolong the life of what it never claimed.
+            router.abandoned_at.get_or_insert(abandoned_at);
+        }
+    }
+    update_abandon_at(objects, turn.timers);
+}
+
+/// A controller claims this router.
+pub(super) fn claim_router(objects: &mut Objects, timers: &mut Timers, slot: Slot) {
+    if let Some(router) = objects.routers.find_mut(slot) {
+        router.abandoned_at = None;
+    }
+    update_abandon_at(objects, timers);
+}
+
+/// Closes the routers whose grace period is over.
+pub(super) fn close_abandoned(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) {
+    let now = turn.now;
+    if turn.timers.abandon_at.is_none_or(|at| at > now) {
+        return;
+    }
+    let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+    let over: Vec<Slot> = objects
+        .routers
+        .iter()
+        .filter(|(_, router)| is_over(router.abandoned_at))
+        .map(|(slot, _)| slot)
+        .collect();
+    for slot in over {
+        turn.handling.of_router(Some(slot));
+        close_router(objects, turn, slot, Closed::Abandoned);
+    }
+    update_abandon_at(objects, turn.timers);
+}
+
+fn update_abandon_at(objects: &Objects, timers: &mut Timers) {
+    timers.abandon_at = objects.routers.iter().filter_map(|(_, router)| router.abandoned_at).min();
+}

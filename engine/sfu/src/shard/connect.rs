@@ -1,0 +1,284 @@
+//! The session with a peer: STUN validates its address, DTLS makes the keys, and a transport without consent is closed.
+
+use crate::base::slots::Slot;
+use crate::limits;
+use crate::objects::Objects;
+use crate::shard::close::close_transport;
+use crate::shard::rearm::rearm;
+use crate::shard::turn::Turn;
+use crate::transport::ice::{self, Accepted};
+use crate::transport::protection::{Protection, Srtp};
+use crate::transport::{Link, Transport, WebRtc};
+use control::{Closed, Counter, Discard, Event, Stage};
+use dtls::{Connected, Endpoint, Failed, Output};
+use machine::{Datagram, Instant, Path, Tx};
+use stun::{Class, Message, Method};
+
+/// How a DTLS endpoint was left after its outputs were drained.
+enum Drained {
+    Running,
+    Connected(Connected),
+    Closed,
+}
+
+/// A datagram that looks like STUN. Only an authentic check of one of our transports changes anything or is answered;
+/// whatever else comes costs one lookup, and gets no answer that could be aimed at somebody (RFC 8489 §6.3.1 would allow
+/// an error).
+pub(super) fn on_stun(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    datagram: Datagram<'_>,
+) -> Result<(), Discard> {
+    let now = turn.now;
+    let path = datagram.path;
+    let message = Message::new(datagram.bytes).map_err(|_| Discard::StunMalformed)?;
+    if (message.class(), message.method()) != (Class::Request, Method::BINDING) {
+        return Err(Discard::StunUnexpected);
+    }
+    let ufrag = ice::local_ufrag(&message).ok_or(Discard::StunUnknownUser)?;
+    let slot = *objects.by_ufrag.get(&ufrag).ok_or(Discard::StunUnknownUser)?;
+    turn.handling.of(Stage::Stun, slot);
+    let is_held = is_held_by_another(objects, now, path, slot);
+    let transport = objects.transports.find_mut(slot).ok_or(Discard::StunUnknownUser)?;
+    let flow = transport.flow();
+    let ice = &mut transport.webrtc_mut().ok_or(Discard::StunUnknownUser)?.ice;
+
+    let (answer, accepted) = ice.on_check(now, path, is_held, &ufrag, &message)?;
+    let mut bytes = [0; limits::STUN_ANSWER_LEN_MAX];
+    let len = ice.write_answer(answer, &ufrag, path, &message, &mut bytes);
+    transport.traffic.received.count(datagram.bytes.len());
+    match len.and_then(|len| Some((len, turn.tx.slot(flow, path, len)?))) {
+        Some((len, slot)) => {
+            slot.copy_from_slice(&bytes[..len]);
+            transport.traffic.sent.count(len);
+        }
+        None => turn.counters.count(Counter::TxFull),
+    }
+    turn.handling.check_trap();
+    on_accepted(objects, turn, slot, accepted);
+    Ok(())
+}
+
+/// Whether this path is that of another transport, whose peer was there recently. A source address is easily forged, so an
+/// authentic check alone does not take it away.
+fn is_held_by_another(objects: &Objects, now: Instant, path: Path, slot: Slot) -> bool {
+    let owner = objects.by_path.get(&path).filter(|owner| **owner != slot);
+    let owner = owner.and_then(|owner| objects.transports.find(*owner)?.webrtc());
+    owner.is_some_and(|webrtc| webrtc.ice.holds(now, path))
+}
+
+fn on_accepted(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, accepted: Accepted) {
+    let now = turn.now;
+    if let Some(evicted) = accepted.evicted {
+        objects.by_path.remove(&evicted);
+    }
+    if let Some(ufrag) = accepted.retired {
+        objects.by_ufrag.remove(&ufrag);
+    }
+    if let Some(path) = accepted.valid {
+        let former = objects.by_path.insert(path, slot).filter(|former| *former != slot);
+        // A NAT gave the address of one peer, which has long been silent there, to another.
+        if let Some(former) = former
+            && let Some(webrtc) = objects.transports.find_mut(former).and_then(Transport::webrtc_mut)
+        {
+            webrtc.ice.forget(now, path, turn.config.consent_timeout);
+            report_state(objects, turn, former);
+        }
+    }
+    report_state(objects, turn, slot);
+    rearm(objects, turn, slot);
+}
+
+/// A TCP connection closed: what it was a pair of goes on by another pair, or waits for one as long as consent lasts.
+pub(super) fn on_closed_path(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, path: Path) {
+    let now = turn.now;
+    let Some(slot) = objects.by_path.remove(&path) else { return };
+    turn.handling.of(Stage::PathClosed, slot);
+    if let Some(webrtc) = objects.transports.find_mut(slot).and_then(Transport::webrtc_mut) {
+        webrtc.ice.forget(now, path, turn.config.consent_timeout);
+        report_state(objects, turn, slot);
+        rearm(objects, turn, slot);
+    }
+}
+
+/// The WebRTC transport that a datagram other than STUN belongs to: the one with a valid pair at this address.
+pub(super) fn transport_at(objects: &Objects, path: Path) -> Result<Slot, Discard> {
+    objects.by_path.get(&path).copied().ok_or(Discard::NoValidPair)
+}
+
+/// A DTLS datagram. The handshake starts with the first one after the controller has told the peer's fingerprint.
+pub(super) fn on_dtls(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    datagram: Datagram<'_>,
+) -> Result<(), Discard> {
+    let now = turn.now;
+    let slot = transport_at(objects, datagram.path)?;
+    turn.handling.of(Stage::Dtls, slot);
+    let webrtc = objects.transports.find_mut(slot).and_then(Transport::webrtc_mut);
+    let dtls = &mut webrtc.ok_or(Discard::NoValidPair)?.dtls;
+    let fingerprint = dtls.fingerprint.ok_or(Discard::DtlsBeforeConnect)?;
+    let endpoint = match &mut dtls.endpoint {
+        Some(endpoint) => endpoint,
+        none => {
+            let is_too_soon = |failed_at| now.saturating_since(failed_at) < limits::DTLS_ATTEMPT_INTERVAL;
+            if dtls.failed_at.is_some_and(is_too_soon) {
+                return Err(Discard::DtlsTooSoon);
+            }
+            let config = &turn.config;
+            none.insert(Box::new(Endpoint::server(&config.dtls, &config.certificate, fingerprint, now)))
+        }
+    };
+    let taken = endpoint.on_datagram(now, datagram.bytes);
+    if let Some(transport) = objects.transports.find_mut(slot) {
+        transport.traffic.received.count(datagram.bytes.len());
+    }
+    turn.handling.check_trap();
+    drive_dtls(objects, turn, slot, taken);
+    Ok(())
+}
+
+pub(super) fn on_dtls_timeout(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(webrtc) = objects.transports.find_mut(slot).and_then(Transport::webrtc_mut) else { return };
+    if webrtc.dtls.timeout.is_none_or(|timeout| timeout > now) {
+        return;
+    }
+    webrtc.dtls.timeout = None;
+    if let Some(endpoint) = &mut webrtc.dtls.endpoint {
+        let taken = endpoint.on_timeout(now);
+        drive_dtls(objects, turn, slot, taken);
+    }
+}
+
+/// After the endpoint was given something: sends what it wants sent, and acts on what it has become.
+fn drive_dtls(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, taken: Result<(), Failed>) {
+    // What has failed still has its alert to send.
+    let drained = drain_dtls(objects, turn, slot);
+    match taken.and(drained) {
+        Ok(Drained::Running) => report_state(objects, turn, slot),
+        Ok(Drained::Connected(connected)) => on_dtls_connected(objects, turn, slot, connected),
+        Ok(Drained::Closed) => return close_transport(objects, turn, slot, Closed::PeerClosed),
+        Err(failed) => return on_dtls_failed(objects, turn, slot, failed),
+    }
+    rearm(objects, turn, slot);
+}
+
+fn drain_dtls(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) -> Result<Drained, Failed> {
+    let none = Ok(Drained::Running);
+    let Some(transport) = objects.transports.find_mut(slot) else { return none };
+    let flow = transport.flow();
+    let Transport { link: Link::WebRtc(WebRtc { ice, dtls, .. }), traffic, .. } = transport else {
+        return none;
+    };
+    let path = ice.selected();
+    let Some(endpoint) = &mut dtls.endpoint else { return none };
+    let mut connected = None;
+    let timeout = loop {
+        match endpoint.poll(&mut turn.scratch.dtls) {
+            Output::Datagram(bytes) => match path.and_then(|path| turn.tx.slot(flow, path, bytes.len())) {
+                Some(slot) => {
+                    slot.copy_from_slice(bytes);
+                    traffic.sent.count(bytes.len());
+                }
+                None => turn.counters.count(Counter::TxFull),
+            },
+            Output::Connected(keys) => connected = Some(keys),
+            Output::ApplicationData(_) => turn.counters.discard(Discard::DtlsData),
+            Output::Closed => return Ok(Drained::Closed),
+            Output::Timeout(timeout) => break Some(timeout),
+            Output::Idle => break None,
+        }
+    };
+    dtls.timeout = timeout;
+    match endpoint.failed() {
+        Some(failed) => Err(failed),
+        None => Ok(connected.map_or(Drained::Running, Drained::Connected)),
+    }
+}
+
+fn on_dtls_connected(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, connected: Connected) {
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    transport.protection = Some(Protection::Srtp(Srtp {
+        inbound: srtp::Inbound::new(connected.profile, &connected.inbound),
+        outbound: srtp::Outbound::new(connected.profile, &connected.outbound),
+    }));
+    if let Some(webrtc) = transport.webrtc_mut() {
+        webrtc.connect_deadline = None;
+    }
+    turn.counters.count(Counter::DtlsConnected);
+    begin_to_send(objects, turn, slot);
+    report_state(objects, turn, slot);
+}
+
+/// The transport can send from now on: it reports, and its consumers begin.
+pub(super) fn begin_to_send(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    // A random phase spreads the reports of peers who joined together (RFC 3550 §6.3.1).
+    let phase = limits::REPORT_INTERVAL.mul_f64(f64::from(turn.rng.below(1000)) / 1000.0);
+    transport.report_due = Some(now + phase);
+    // Not before the flight that completes the peer's own handshake is on its way: when the next timers run.
+    transport.has_become_able = true;
+    turn.timers.hasten(slot, Instant::EPOCH);
+}
+
+/// Only a peer that has shown a certificate that is not its own is closed for it: every other failure can be the work of someone who is
+/// not the peer, and the peer's own handshake may still come. The transport ends by its connect timeout if it does not.
+fn on_dtls_failed(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, failed: Failed) {
+    let now = turn.now;
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    let is_connected = transport.protection.is_some();
+    let Some(WebRtc { dtls, .. }) = transport.webrtc_mut() else { return };
+    dtls.timeout = None;
+    if is_connected {
+        // Keys are made; media needs DTLS no more, and noise on the handshake's port must not end a call.
+        return;
+    }
+    turn.counters.count(Counter::DtlsFailed);
+    dtls.endpoint = None;
+    dtls.failed_at = Some(now);
+    if failed == Failed::FingerprintMismatch {
+        close_transport(objects, turn, slot, Closed::DtlsFailed);
+    } else {
+        rearm(objects, turn, slot);
+    }
+}
+
+/// An authentic packet came of a stream that the transport's keys can no longer tell from a replayed one. Media of every new stream
+/// would be lost for good; the peer gets a new transport, with new keys.
+pub(super) fn on_keys_used_up(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) -> Discard {
+    close_transport(objects, turn, slot, Closed::KeysUsedUp);
+    Discard::SsrcLimit
+}
+
+/// Closes a transport whose peer is gone or never came, and tells of one that has fallen silent.
+pub(super) fn check_liveness(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(webrtc) = objects.transports.find(slot).and_then(Transport::webrtc) else { return };
+    if webrtc.ice.is_expired(now, turn.config.consent_timeout) {
+        close_transport(objects, turn, slot, Closed::ConsentLost);
+    } else if webrtc.connect_deadline.is_some_and(|deadline| deadline <= now) {
+        close_transport(objects, turn, slot, Closed::NeverConnected);
+    } else {
+        report_state(objects, turn, slot);
+    }
+}
+
+/// Tells the controller if the transport's state is another than it was told.
+pub(super) fn report_state(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    let (id, state) = (transport.id, transport.state(now));
+    let (Some(state), Some(webrtc)) = (state, transport.webrtc_mut()) else { return };
+    let told = webrtc.reported;
+    // That there is no address any more is news in any case.
+    let has_moved_only = (state.ice, state.dtls) == (told.ice, told.dtls) && state.remote.is_some();
+    let is_too_soon = now.saturating_since(webrtc.reported_at) < limits::REMOTE_NEWS_INTERVAL;
+    if state == told || has_moved_only && is_too_soon {
+        return;
+    }
+    webrtc.reported = state;
+    webrtc.reported_at = now;
+    turn.news.tell(Event::TransportState { transport: id, state });
+}

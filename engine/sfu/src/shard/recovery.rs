@@ -1,0 +1,109 @@
+//! After a panic: the objects that were being handled are closed.
+
+use crate::base::slots::Slot;
+use crate::limits;
+use crate::objects::Objects;
+use crate::shard::close::{close_router, close_transport};
+use crate::shard::news::News;
+use crate::shard::pending::PendingPacket;
+use crate::shard::turn::Turn;
+use control::{Closed, Command, Event, Refusal, RequestId, Text, TransportId};
+use machine::Tx;
+
+/// Closes what was being handled when a panic came. Returns the transports.
+pub(super) fn close_after_panic(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) -> Vec<TransportId> {
+    restore_taken(turn.pending);
+    let transports: Vec<_> = turn.handling.transports().collect();
+    let mut closed = Vec::new();
+    for slot in transports {
+        let id = objects.transports.find(slot).map(|transport| transport.id);
+        close_transport(objects, turn, slot, Closed::Fault);
+        closed.extend(id);
+    }
+    if let Some(router) = turn.handling.router() {
+        close_router(objects, turn, router, Closed::Fault);
+    }
+    closed
+}
+
+/// Answers a command that ended in a panic, unless it has been answered or still will be.
+pub(super) fn answer_after_panic(objects: &Objects, news: &mut News, request: RequestId) {
+    if news.has_answer(request) || objects.plain_sockets.is_opening(request) {
+        return;
+    }
+    let text = Text::new("the engine met a fault of its own while it carried this out; see its log");
+    news.answer(Event::Refused { request: Some(request), refusal: Refusal::Fault, text });
+}
+
+/// Ends what a shard had under way when it is replaced: each request gets its answer, each router is reported as closed.
+pub(super) fn end_all(objects: &mut Objects, news: &mut News) {
+    for request in objects.plain_sockets.close_all() {
+        let text = Text::new("the worker's state was replaced after a fault of its own");
+        news.answer(Event::Refused { request: Some(request), refusal: Refusal::Fault, text });
+    }
+    for snapshot in std::mem::take(&mut news.snapshots) {
+        news.answer(Event::SnapshotEnd { request: snapshot.request() });
+    }
+    for walk in std::mem::take(&mut news.walks) {
+        news.answer(Event::StatsEnd { request: walk.request() });
+    }
+    for router in objects.router_ids.keys() {
+        news.tell(Event::RouterClosed { router: *router, closed: Closed::Fault });
+    }
+}
+
+/// A stage that takes the pending packets out while it works loses them with a panic. This makes room for others.
+fn restore_taken(pending: &mut Vec<PendingPacket>) {
+    if pending.capacity() < limits::HELD_MAX {
+        pending.reserve(limits::HELD_MAX);
+    }
+}
+
+/// The slot of the transport that a command is about.
+pub(super) fn transport_of(objects: &Objects, command: &Command) -> Option<Slot> {
+    let of_producer = |id| Some(objects.producers.find(*objects.producer_ids.get(id)?)?.transport);
+    let of_consumer = |id| Some(objects.consumers.find(*objects.consumer_ids.get(id)?)?.transport);
+    match command {
+        Command::CreateTransport(create) => objects.transport_ids.get(&create.transport).copied(),
+        Command::CreatePlainTransport(create) => objects.transport_ids.get(&create.transport).copied(),
+        Command::CreatePipe(create) => objects.transport_ids.get(&create.transport).copied(),
+        Command::ConnectPlainTransport(connect) => objects.transport_ids.get(&connect.transport).copied(),
+        Command::Produce(produce) => objects.transport_ids.get(&produce.transport).copied(),
+        Command::Consume(consume) => objects.transport_ids.get(&consume.transport).copied(),
+        Command::ConnectTransport { transport, .. }
+        | Command::RestartIce { transport }
+        | Command::CloseTransport { transport }
+        | Command::SetAppData { transport, .. }
+        | Command::SetBitrates { transport, .. } => objects.transport_ids.get(transport).copied(),
+        Command::PauseProducer { producer }
+        | Command::ResumeProducer { producer }
+        | Command::CloseProducer { producer }
+        | Command::SetContentHint { producer, .. } => of_producer(producer),
+        Command::PauseConsumer { consumer }
+        | Command::ResumeConsumer { consumer }
+        | Command::CloseConsumer { consumer }
+        | Command::RequestKeyframe { consumer }
+        | Command::SetPreferredLayers { consumer, .. }
+        | Command::SetPriority { consumer, .. }
+        | Command::SetPlayoutDelay { consumer, .. }
+        | Command::SetIgnoreDtx { consumer, .. } => of_consumer(consumer),
+        // What only reads, and what concerns a whole router.
+        Command::Stats { .. }
+        | Command::Snapshot
+        | Command::InjectPanic { .. }
+        | Command::CreateRouter { .. }
+        | Command::CloseRouter { .. }
+        | Command::ClaimRouter { .. }
+        | Command::ObserveAudio { .. } => None,
+    }
+}
+
+/// The slot of the router that a command is about as a whole.
+pub(super) fn router_of_command(objects: &Objects, command: &Command) -> Option<Slot> {
+    match command {
+        Command::CloseRouter { router }
+        | Command::ClaimRouter { router }
+        | Command::ObserveAudio { router, .. } => objects.router_ids.get(router).copied(),
+        _ => None,
+    }
+}

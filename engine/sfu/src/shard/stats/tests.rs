@@ -1,0 +1,206 @@
+//! Reading statistics costs a worker one object at a time, however many there are.
+
+use crate::limits;
+use crate::shard::{Config, Input, Shard};
+use control::{
+    Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding, Event, Kind, Produce,
+    ProducerId, Refusal, Request, RequestId, RouterId, StatsItem, StatsOf, Text, TransportId,
+};
+use machine::{Flow, Instant, Machine, Path, Rng, Tx, WorkerId};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A send batch that takes nothing.
+struct Void;
+
+impl Tx for Void {
+    fn slot(&mut self, _: Flow, _: Path, _: usize) -> Option<&mut [u8]> {
+        None
+    }
+
+    fn cancel(&mut self) {}
+
+    fn prefetch<T: ?Sized>(&self, _soon: &T) {}
+
+    fn end_of_flow(&mut self) {}
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        machine::forward_by_copy(self, flow, path, head, body)
+    }
+
+    fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
+        false
+    }
+}
+
+const ROUTER: RouterId = RouterId(1);
+const PRODUCER: ProducerId = ProducerId(1);
+const SUBSCRIBERS: u64 = 10;
+const CONSUMERS_EACH: u64 = 1_000;
+const ALL_CONSUMERS: u64 = SUBSCRIBERS * CONSUMERS_EACH;
+
+fn shard() -> Shard {
+    let config = Config {
+        candidates: Vec::new(),
+        plain_ips: Vec::new(),
+        certificate: dtls::Certificate::generate(),
+        dtls: dtls::Settings::new(dtls::Options::default()),
+        grace_period: Duration::from_secs(60),
+        consent_timeout: Some(crate::limits::ICE_CONSENT_TIMEOUT),
+    };
+    Shard::new(config, Rng::from_number(1))
+}
+
+fn ask(shard: &mut Shard, id: u64, command: Command) {
+    let request = Request { id: RequestId(id), command };
+    shard.on_command(Instant::EPOCH, Input::Request(request), &mut Void);
+}
+
+fn demand(shard: &mut Shard, command: Command) {
+    ask(shard, 1, command);
+    let answer = shard.poll_event().expect("an answer");
+    assert!(matches!(answer, Event::Done { .. } | Event::TransportCreated { .. }), "{answer:?}");
+}
+
+fn codec() -> CodecParameters {
+    CodecParameters {
+        codec: Codec::Opus,
+        pt: 111,
+        rtx_pt: None,
+        clock_rate_hz: 48_000,
+        nack: true,
+        pli: false,
+        fir: false,
+        transport_cc: true,
+    }
+}
+
+/// A publisher on transport 0, ten subscribers with a thousand consumers each.
+fn crowd() -> Shard {
+    let mut shard = shard();
+    demand(&mut shard, Command::CreateRouter { router: ROUTER, app_data: Default::default() });
+    for transport in 0..=SUBSCRIBERS {
+        let transport = TransportId(transport);
+        let create = CreateTransport { router: ROUTER, transport, app_data: Default::default() };
+        demand(&mut shard, Command::CreateTransport(create));
+    }
+    let produce = Produce {
+        transport: TransportId(0),
+        producer: PRODUCER,
+        kind: Kind::Audio,
+        mid: Some(Text::new("0")),
+        codecs: vec![codec()],
+        encodings: vec![Encoding::SINGLE],
+        extensions: Vec::new(),
+        paused: false,
+        app_data: Default::default(),
+    };
+    demand(&mut shard, Command::Produce(produce));
+    for consumer in 0..ALL_CONSUMERS {
+        let consume = Consume {
+            transport: TransportId(1 + consumer / CONSUMERS_EACH),
+            producer: PRODUCER,
+            consumer: ConsumerId(consumer),
+            mid: None,
+            codecs: vec![codec()],
+            ssrc: consumer as u32,
+            rtx_ssrc: None,
+            cname: Text::new("somebody"),
+            extensions: Vec::new(),
+            preferred_layers: None,
+            priority: 1,
+            paused: false,
+            app_data: Default::default(),
+        };
+        demand(&mut shard, Command::Consume(consume));
+    }
+    shard
+}
+
+/// How many objects the walk under way still has before it.
+fn ahead(shard: &Shard) -> usize {
+    shard.news.walks.first().map_or(0, |walk| walk.objects.len())
+}
+
+#[test]
+fn reading_ten_thousand_consumers_is_ten_thousand_small_steps() {
+    let mut shard = crowd();
+    for of in [StatsOf::Worker, StatsOf::Router(ROUTER)] {
+        ask(&mut shard, 7, Command::Stats { of });
+        let (mut transports, mut producers, mut consumers) = (0, 0, BTreeSet::new());
+        let mut polls = 0;
+        loop {
+            let before = ahead(&shard);
+            polls += 1;
+            match shard.poll_event().expect("until the end there is one more") {
+                Event::Stats { request: RequestId(7), item } => {
+                    // One object was made an event of, and no other looked at; a transport's own are listed by their slots.
+                    match item {
+                        StatsItem::Transport(_) => {
+                            assert_eq!(before, 0, "the transport before is told in full");
+                            assert!(ahead(&shard) <= limits::CONSUMERS_PER_TRANSPORT_MAX + 1);
+                            transports += 1;
+                        }
+                        StatsItem::Producer(_) => {
+                            assert_eq!(before - ahead(&shard), 1);
+                            producers += 1;
+                        }
+                        StatsItem::Consumer(stats) => {
+                            assert_eq!(before - ahead(&shard), 1);
+                            assert!(consumers.insert(stats.consumer), "{} told twice", stats.consumer);
+                        }
+                    }
+                }
+                Event::StatsEnd { request: RequestId(7) } => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((transports, producers, consumers.len() as u64), (11, 1, ALL_CONSUMERS));
+        assert_eq!(polls, 11 + 1 + ALL_CONSUMERS + 1, "one event a poll");
+        assert_eq!(shard.poll_event(), None);
+    }
+}
+
+#[test]
+fn what_happens_meanwhile_is_told_first_and_what_closes_is_not_told() {
+    let mut shard = crowd();
+    ask(&mut shard, 7, Command::Stats { of: StatsOf::Worker });
+    for _ in 0..100 {
+        assert!(matches!(shard.poll_event(), Some(Event::Stats { .. })));
+    }
+    ask(&mut shard, 8, Command::CloseProducer { producer: PRODUCER });
+    for _ in 0..ALL_CONSUMERS.min(limits::EVENTS_MAX as u64) {
+        assert!(matches!(shard.poll_event(), Some(Event::ConsumerClosed { .. })));
+    }
+    assert_eq!(shard.poll_event(), Some(Event::Done { request: RequestId(8) }));
+    let rest: Vec<Event> = std::iter::from_fn(|| shard.poll_event()).collect();
+    let of_transports = |event: &Event| matches!(event, Event::Stats { item: StatsItem::Transport(_), .. });
+    let others: Vec<&Event> = rest.iter().filter(|event| !of_transports(event)).collect();
+    assert!(
+        matches!(others[..], [Event::Overflow { .. }, Event::StatsEnd { request: RequestId(7) }]),
+        "{others:?}"
+    );
+}
+
+#[test]
+fn walks_beyond_the_bound_are_refused_and_one_object_is_answered_at_once() {
+    let mut shard = crowd();
+    for id in 0..limits::STATS_WALKS_MAX as u64 {
+        ask(&mut shard, id, Command::Stats { of: StatsOf::Worker });
+    }
+    ask(&mut shard, 77, Command::Stats { of: StatsOf::Worker });
+    let refused = shard.poll_event();
+    assert!(matches!(refused, Some(Event::Refused { refusal: Refusal::Limit, .. })), "{refused:?}");
+    ask(&mut shard, 78, Command::Stats { of: StatsOf::Producer(PRODUCER) });
+    let answered = shard.poll_event();
+    let Some(Event::Stats { request: RequestId(78), item: StatsItem::Producer(stats) }) = answered else {
+        panic!("{answered:?}");
+    };
+    assert_eq!((stats.producer, stats.transport, stats.kind), (PRODUCER, TransportId(0), Kind::Audio));
+    assert_eq!(shard.poll_event(), Some(Event::StatsEnd { request: RequestId(78) }));
+    ask(&mut shard, 79, Command::Stats { of: StatsOf::Consumer(ConsumerId(u64::MAX)) });
+    let refused = shard.poll_event();
+    assert!(matches!(refused, Some(Event::Refused { refusal: Refusal::NotFound, .. })), "{refused:?}");
+    shard.on_command(Instant::EPOCH, Input::ControllerLost, &mut Void);
+    assert_eq!(shard.poll_event(), None, "the next controller asked for nothing");
+}
