@@ -1,6 +1,7 @@
 //! The flags, typed. What they mean together is decided in [`config`](crate::config).
 
 use clap::{Parser, ValueEnum};
+use host::PortRange;
 use leat_log::Format;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ pub struct Cli {
     #[arg(long, value_name = "PORT")]
     pub rtc_tcp_port: Option<u16>,
 
-    /// Offer peers TCP only. UDP is listened on all the same; for tests of what a blocked UDP does.
+    /// Offer TCP candidates only. For tests of blocked UDP: the engine still listens on UDP.
     #[arg(long)]
     pub no_udp_candidates: bool,
 
@@ -31,9 +32,9 @@ pub struct Cli {
     #[arg(long, value_name = "IP")]
     pub listen_ip: Vec<IpAddr>,
 
-    /// Address to tell peers instead of the listening ones of its family, where a 1:1 NAT stands before the
-    /// host or all addresses are listened on; may be repeated, the preferred first. Add the listening address to have it told too.
-    /// A host name is resolved once, at the start, and stands for its addresses of every family that is listened on.
+    /// Public address to advertise in ICE candidates (for 1:1 NAT), instead of the listening addresses of its family. Needed where all
+    /// addresses are listened on. May be repeated, the preferred first; add the listening address to advertise it too. A host name is
+    /// resolved once, at the start, to its addresses of every family that --listen-ip has.
     #[arg(long, value_name = "IP|NAME")]
     pub announced_ip: Vec<Host>,
 
@@ -47,7 +48,7 @@ pub struct Cli {
     #[arg(long, value_name = "FIRST-LAST", default_value = "10000-11999")]
     pub plain_ports: PortRange,
 
-    /// Unix socket at which signaling attaches. Whoever may connect to it controls the engine; its mode is 0600.
+    /// Unix socket at which signaling attaches. A process that may connect to it controls the engine; its mode is 0600.
     #[arg(long, value_name = "PATH")]
     pub control_socket: PathBuf,
 
@@ -112,28 +113,6 @@ impl FromStr for Host {
             return Ok(Self::Name(text.to_owned()));
         }
         Err("neither an IP address nor a host name")
-    }
-}
-
-/// What `--plain-ports` may be: two ports, the first not above the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortRange {
-    /// Not 0.
-    pub first: u16,
-    /// At least `first`.
-    pub last: u16,
-}
-
-impl FromStr for PortRange {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let ports =
-            text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
-        match ports {
-            Some((first, last)) if 0 < first && first <= last => Ok(Self { first, last }),
-            _ => Err("a range is two ports, such as 10000-11999"),
-        }
     }
 }
 

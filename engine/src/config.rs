@@ -1,10 +1,11 @@
 //! What the flags mean together, checked before anything starts.
 
-use crate::cli::{Cli, DtlsVersion, Host, PortRange};
+use crate::cli::{Cli, DtlsVersion, Host};
 use crate::limits;
 use control::Candidate;
+use host::{BadPorts, GivenTwice, check_once, check_ports, loopback, port_shares, same_family};
 use runtime::Places;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -47,33 +48,12 @@ pub struct WorkerConfig {
 /// Flags that contradict each other. Each names the flag, the value and what is expected instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadConfig {
-    /// The last worker's port would be beyond 65535.
-    #[error(
-        "{flag} {port} leaves no room for {workers} workers: the last needs port {last}, at most 65535 exists"
-    )]
-    Ports {
-        /// Which.
-        flag: &'static str,
-        /// As given.
-        port: u16,
-        /// As given, or the cores.
-        workers: usize,
-        /// What would be needed.
-        last: usize,
-    },
-    /// A worker without ports for plain transports.
-    #[error("--plain-ports {first}-{last} are too few for {workers} workers: each needs two at least")]
-    PlainPorts {
-        /// As given.
-        first: u16,
-        /// As given.
-        last: u16,
-        /// As given, or the cores.
-        workers: usize,
-    },
-    /// An address can be listened on once; the second time it would seem to be another process's.
-    #[error("--listen-ip {0} is given twice: each address once is enough")]
-    ListenTwice(IpAddr),
+    /// Ports that are too few for the workers.
+    #[error(transparent)]
+    Ports(#[from] BadPorts),
+    /// A listening address that is there already.
+    #[error(transparent)]
+    ListenTwice(#[from] GivenTwice),
     /// Peers cannot be told to connect to "any address".
     #[error(
         "--listen-ip {0} listens on all addresses, so peers must be told which to use: add --announced-ip with an address of the same family"
@@ -121,16 +101,14 @@ impl TryFrom<&Cli> for Config {
             return Err(BadConfig::NoWayIn);
         }
         let listen = if cli.listen_ip.is_empty() { loopback() } else { cli.listen_ip.clone() };
-        if let Some((_, ip)) = listen.iter().enumerate().find(|(index, ip)| listen[..*index].contains(ip)) {
-            return Err(BadConfig::ListenTwice(*ip));
-        }
+        check_once("--listen-ip", &listen)?;
         let announced = announced(&listen, &resolve(&listen, &cli.announced_ip)?)?;
         let is_elsewhere = |ip: &&IpAddr| cli.check_announced && !listen.contains(ip);
         let to_check = announced.iter().filter(is_elsewhere).copied().collect();
         let at = |ips: &[IpAddr], port: Option<u16>| -> Vec<SocketAddr> {
             port.map_or_else(Vec::new, |port| ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
         };
-        let shares = plain_ports(cli.plain_ports, workers)?;
+        let shares = port_shares("--plain-ports", cli.plain_ports, workers)?;
         // Those that peers can be told of, or that stand for such.
         let plain_listen = listen.iter().copied().filter(|ip| is_announceable(ip) || ip.is_unspecified());
         let plain_listen: Vec<IpAddr> = plain_listen.collect();
@@ -160,33 +138,6 @@ impl TryFrom<&Cli> for Config {
             to_check,
         })
     }
-}
-
-/// Whether each worker can have the port of its number.
-fn check_ports(flag: &'static str, port: u16, workers: usize) -> Result<(), BadConfig> {
-    let last = usize::from(port) + workers - 1;
-    if last > usize::from(u16::MAX) {
-        return Err(BadConfig::Ports { flag, port, workers, last });
-    }
-    Ok(())
-}
-
-/// Each worker's share: as many as any other's, from an even port on.
-fn plain_ports(range: PortRange, workers: usize) -> Result<Vec<RangeInclusive<u16>>, BadConfig> {
-    let PortRange { first, last } = range;
-    let even = u32::from(first).next_multiple_of(2);
-    let share = (u32::from(last) + 1).saturating_sub(even) / workers as u32 / 2 * 2;
-    if share == 0 {
-        return Err(BadConfig::PlainPorts { first, last, workers });
-    }
-    let firsts = (0..workers as u32).map(|worker| even + worker * share);
-    Ok(firsts.map(|first| first as u16..=(first + share - 1) as u16).collect())
-}
-
-/// The loopback addresses this machine has: containers often have no IPv6.
-fn loopback() -> Vec<IpAddr> {
-    let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    both.into_iter().filter(|ip| UdpSocket::bind((*ip, 0)).is_ok()).collect()
 }
 
 /// The addresses that names stand for, in their order. Asks the system's resolver, which may take seconds.
@@ -248,10 +199,6 @@ fn is_announceable(ip: &IpAddr) -> bool {
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
     !ip.is_unspecified() && !ip.is_multicast() && !is_link_local
-}
-
-fn same_family(a: &IpAddr, b: &IpAddr) -> bool {
-    a.is_ipv4() == b.is_ipv4()
 }
 
 #[cfg(test)]

@@ -64,6 +64,18 @@ impl Tx for Sink {
     fn cancel(&mut self) {
         self.sent.pop().expect("only a claimed slot is given back");
     }
+
+    fn prefetch<T: ?Sized>(&self, _soon: &T) {}
+
+    fn end_of_flow(&mut self) {}
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        machine::forward_by_copy(self, flow, path, head, body)
+    }
+
+    fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
+        false
+    }
 }
 
 /// A browser, as far as the shard can tell.

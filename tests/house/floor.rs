@@ -52,6 +52,8 @@ pub const PLAN: &[Room] = &[
     top("leat-log", "engine/log", &[]),
     fenced("leat-shm", "engine/shm", &[]),
     fenced("leat-runtime", "engine/runtime", &["leat-machine"]),
+    // What the processes of engine and TURN server have in common.
+    top("leat-host", "engine/host", &["leat-log", "leat-machine", "leat-runtime"]),
     // The machines that serve.
     machine(
         "leat-sfu",
@@ -72,10 +74,23 @@ pub const PLAN: &[Room] = &[
     top(
         "leat-engine",
         "engine",
-        &["leat-control", "leat-dtls", "leat-log", "leat-machine", "leat-runtime", "leat-sfu", "leat-shm"],
+        &[
+            "leat-control",
+            "leat-dtls",
+            "leat-host",
+            "leat-log",
+            "leat-machine",
+            "leat-runtime",
+            "leat-sfu",
+            "leat-shm",
+        ],
     ),
     top("leat-signaling", "signaling", &["leat-control", "leat-log", "leat-shm"]),
-    top("leat-turn", "turn", &["leat-dtls", "leat-log", "leat-machine", "leat-relay", "leat-runtime"]),
+    top(
+        "leat-turn",
+        "turn",
+        &["leat-dtls", "leat-host", "leat-log", "leat-machine", "leat-relay", "leat-runtime"],
+    ),
     // What measures and tests may know everything below it.
     // The load generator shares no code with what it measures, so that no bug of ours cancels itself out; what its micro benches
     // run on does.
@@ -90,6 +105,7 @@ const EVERYTHING: &[&str] = &[
     "leat-control",
     "leat-dtls",
     "leat-engine",
+    "leat-host",
     "leat-log",
     "leat-rig",
     "leat-machine",

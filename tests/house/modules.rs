@@ -16,19 +16,46 @@ pub struct Floors {
 }
 
 /// The crates whose modules have floors.
-pub const FLOORS: &[Floors] = &[Floors {
-    sources: "engine/sfu/src",
-    floors: &[
-        &["limits"],
-        &["base", "packet"],
-        &["bandwidth", "speakers", "pipe"],
-        &["ingress", "transport"],
-        &["egress"],
-        &["objects"],
-        &["shard"],
-        &["containment"],
-    ],
-}];
+pub const FLOORS: &[Floors] = &[
+    Floors {
+        sources: "engine/sfu/src",
+        floors: &[
+            &["limits"],
+            &["base", "packet"],
+            &["bandwidth", "speakers", "pipe"],
+            &["ingress", "transport"],
+            &["egress"],
+            &["objects"],
+            &["shard"],
+            &["containment"],
+        ],
+    },
+    Floors {
+        sources: "turn/relay/src",
+        floors: &[
+            &["base64", "bucket", "counters", "limits", "request_attributes", "sorted", "table"],
+            &["credentials", "nonce", "policy", "relay_sockets", "throttle"],
+            &["allocation", "quota", "request_context"],
+            &["peer_streams", "settings"],
+            &["events"],
+            &["allocations", "call"],
+            &["authenticate", "respond", "traffic"],
+            &["allocate", "permit", "refresh"],
+            &["streams"],
+            &["request"],
+            &["relay"],
+            &["dtls_relay"],
+        ],
+    },
+    Floors {
+        sources: "engine/host/src",
+        floors: &[
+            &["addresses", "descriptors", "end_guard", "panics", "ports", "start_error"],
+            &["main_thread", "program"],
+            &["workers"],
+        ],
+    },
+];
 
 /// The imports of each module, by its path inside the crate (`shard::close`; empty for the root).
 pub type Imports = BTreeMap<String, BTreeSet<String>>;

@@ -81,6 +81,14 @@ impl Tx for Nowhere {
         self.handed += 1;
         true
     }
+
+    fn prefetch<T: ?Sized>(&self, _soon: &T) {}
+
+    fn end_of_flow(&mut self) {}
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        machine::forward_by_copy(self, flow, path, head, body)
+    }
 }
 
 /// A peer of a plain transport.

@@ -56,7 +56,7 @@ impl Certificates {
         Ok(Arc::new(Self(RwLock::new(read(certificate, key)?))))
     }
 
-    /// Reads the files anew. After an error the former certificate stays in use.
+    /// Reads the files again. After an error the former certificate stays in use.
     pub fn reload(&self, certificate: &Path, key: &Path) -> Result<(), BadCertificate> {
         let new = read(certificate, key)?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;

@@ -1,6 +1,7 @@
 //! The options, typed. What they mean together is decided in [`config`](crate::config).
 
 use clap::Parser;
+use host::PortRange;
 use leat_log::Format;
 use relay::Allowed;
 use relay::limits::{EXCESS_BYTES_PER_SECOND, EXCESS_BYTES_PER_SECOND_MIN};
@@ -45,7 +46,7 @@ pub struct Cli {
     #[arg(long, value_name = "IP")]
     pub relay_ip: Vec<IpAddr>,
 
-    /// Address to tell clients instead of --relay-ip, where a 1:1 NAT stands before the host; at most one of each family.
+    /// Public address to announce to clients instead of --relay-ip (for 1:1 NAT); at most one of each family.
     #[arg(long, value_name = "IP")]
     pub announced_ip: Vec<IpAddr>,
 
@@ -57,7 +58,7 @@ pub struct Cli {
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=126))]
     pub workers: u16,
 
-    /// For whom the users are: at most 127 bytes, sent with every challenge, so a short one is better.
+    /// Realm of the users: at most 127 bytes. Every challenge carries it, so a short one is better.
     #[arg(long, value_name = "NAME", default_value = "leat")]
     pub realm: String,
 
@@ -66,7 +67,7 @@ pub struct Cli {
     #[arg(long, value_name = "PATH")]
     pub secret_file: Option<PathBuf>,
 
-    /// A user with a password of its own; may be repeated. Everybody on this host can read the command line: put it in the file.
+    /// A user with a password of its own; may be repeated. All users of this host can read the command line: put it in the file.
     #[arg(long, value_name = "NAME:PASSWORD")]
     pub user: Vec<UserPassword>,
 
@@ -141,28 +142,6 @@ pub struct Cli {
     /// Form of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug). Default: text.
     #[arg(long, value_name = "FORM")]
     pub log: Option<Format>,
-}
-
-/// What `--relay-ports` may be: two ports, the first not above the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortRange {
-    /// Not 0.
-    pub first: u16,
-    /// At least `first`.
-    pub last: u16,
-}
-
-impl FromStr for PortRange {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let ports =
-            text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
-        match ports {
-            Some((first, last)) if 0 < first && first <= last => Ok(Self { first, last }),
-            _ => Err("a range is two ports, such as 49152-65535"),
-        }
-    }
 }
 
 /// What `--user` may be.

@@ -1,16 +1,17 @@
 //! What the options mean together, checked before anything starts.
 
-use crate::cli::{Cli, PortRange};
+use crate::cli::Cli;
 use crate::config_file::{self, BadFile};
 use crate::wall_clock::SystemClock;
 use clap::Parser;
+use host::{BadPorts, GivenTwice, check_once, check_ports, loopback, port_shares, same_family};
 use leat_log::Format;
 use relay::limits::ALLOCATIONS_MAX;
 use relay::{BadCredentials, Credentials, Policy, Quotas, Settings};
 use runtime::Places;
 use std::ffi::OsString;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,44 +76,18 @@ pub enum BadConfig {
         /// The option that is not.
         missing: &'static str,
     },
-    /// Nobody could use the server.
-    #[error("nobody could allocate: give --secret-file (or LEAT_TURN_SECRET), or --user")]
+    /// No client could use the server.
+    #[error("no credentials configured: pass --secret-file (or LEAT_TURN_SECRET), or --user")]
     Nobody,
     /// The realm is sent with every challenge.
     #[error("--realm has {0} bytes: expected 1 to {max}", max = relay::limits::REALM_LEN_MAX)]
     Realm(usize),
-    /// An address can be listened on once.
-    #[error("{option} {ip} is given twice: each address once is enough")]
-    Twice {
-        /// Which.
-        option: &'static str,
-        /// As given.
-        ip: IpAddr,
-    },
-    /// The last worker's port would be beyond 65535.
-    #[error(
-        "{option} {port} leaves no room for {workers} workers: the last needs port {last}, at most 65535 exists"
-    )]
-    Ports {
-        /// Which.
-        option: &'static str,
-        /// As given.
-        port: u16,
-        /// As given.
-        workers: u16,
-        /// What would be needed.
-        last: u32,
-    },
-    /// A worker without relay ports.
-    #[error("--relay-ports {first}-{last} are too few for {workers} workers: each needs two at least")]
-    RelayPorts {
-        /// As given.
-        first: u16,
-        /// As given.
-        last: u16,
-        /// As given.
-        workers: u16,
-    },
+    /// A listening address that is there already.
+    #[error(transparent)]
+    Twice(#[from] GivenTwice),
+    /// Ports that are too few for the workers.
+    #[error(transparent)]
+    Ports(#[from] BadPorts),
     /// Peers cannot send to "any address".
     #[error(
         "{option} {ip} is not an address a peer can send to: give --relay-ip with an address of this host, and --announced-ip if a NAT stands before it"
@@ -134,7 +109,7 @@ pub enum BadConfig {
     /// Announced, but nothing relays there.
     #[error("--announced-ip {0} has no --relay-ip of the same family behind it: add one")]
     NothingBehind(IpAddr),
-    /// Nobody could be reached.
+    /// No peer could be reached.
     #[error(
         "--allowed-peers-only without --allow-peer leaves no peer that clients may reach: add --allow-peer"
     )]
@@ -166,8 +141,9 @@ impl Config {
     fn of(cli: &Cli) -> Result<Self, BadConfig> {
         let listen = if cli.listen_ip.is_empty() { loopback() } else { cli.listen_ip.clone() };
         check_once("--listen-ip", &listen)?;
-        check_ports("--port", cli.port, cli.workers)?;
-        check_ports("--tls-port", cli.tls_port, cli.workers)?;
+        let workers = usize::from(cli.workers);
+        check_ports("--port", cli.port, workers)?;
+        check_ports("--tls-port", cli.tls_port, workers)?;
         let relay_ips = relay_ips(&listen, &cli.relay_ip)?;
         one_of_each("--announced-ip", &cli.announced_ip)?;
         if let Some(ip) = cli.announced_ip.iter().find(|ip| !relay_ips.iter().any(|own| same_family(own, ip)))
@@ -176,7 +152,7 @@ impl Config {
         }
         let certificate = certificate(cli)?;
         let at = |port: u16| listen.iter().map(move |ip| SocketAddr::new(*ip, port)).collect::<Vec<_>>();
-        let shares = relay_ports(cli.relay_ports, cli.workers)?;
+        let shares = port_shares("--relay-ports", cli.relay_ports, workers)?;
         let workers = (0..cli.workers).zip(shares).map(|(index, ports)| WorkerConfig {
             listen: at(cli.port + index),
             listen_tls: if certificate.is_some() { at(cli.tls_port + index) } else { Vec::new() },
@@ -223,7 +199,7 @@ fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Setting
         alternate_server: cli.alternate_server,
         announced: cli.announced_ip.clone(),
         families: [false, true].map(|is_ipv6| relay_ips.iter().any(|ip| ip.is_ipv6() == is_ipv6)),
-        // Nobody needs them to reach a media server.
+        // Clients do not need them to reach a media server.
         tcp_peers: !cli.allowed_peers_only,
         wall_clock: Arc::new(SystemClock),
     })
@@ -299,30 +275,6 @@ fn relay_ips(listen: &[IpAddr], given: &[IpAddr]) -> Result<Vec<IpAddr>, BadConf
     Ok(ips)
 }
 
-/// Each worker's share: as many as any other's, from an even port on.
-fn relay_ports(range: PortRange, workers: u16) -> Result<Vec<std::ops::RangeInclusive<u16>>, BadConfig> {
-    let PortRange { first, last } = range;
-    let even = u32::from(first).next_multiple_of(2);
-    let share = (u32::from(last) + 1).saturating_sub(even) / u32::from(workers) / 2 * 2;
-    if share == 0 {
-        return Err(BadConfig::RelayPorts { first, last, workers });
-    }
-    let firsts = (0..u32::from(workers)).map(|worker| even + worker * share);
-    Ok(firsts.map(|first| first as u16..=(first + share - 1) as u16).collect())
-}
-
-fn check_ports(option: &'static str, port: u16, workers: u16) -> Result<(), BadConfig> {
-    let last = u32::from(port) + u32::from(workers) - 1;
-    if last > u32::from(u16::MAX) { Err(BadConfig::Ports { option, port, workers, last }) } else { Ok(()) }
-}
-
-fn check_once(option: &'static str, ips: &[IpAddr]) -> Result<(), BadConfig> {
-    match ips.iter().enumerate().find(|(index, ip)| ips[..*index].contains(ip)) {
-        Some((_, ip)) => Err(BadConfig::Twice { option, ip: *ip }),
-        None => Ok(()),
-    }
-}
-
 fn one_of_each(option: &'static str, ips: &[IpAddr]) -> Result<(), BadConfig> {
     let second = |(index, ip): (usize, &IpAddr)| {
         ips[..index].iter().any(|first| same_family(first, ip)).then_some(*ip)
@@ -331,16 +283,6 @@ fn one_of_each(option: &'static str, ips: &[IpAddr]) -> Result<(), BadConfig> {
         Some(ip) => Err(BadConfig::OneOfEach { option, ip }),
         None => Ok(()),
     }
-}
-
-/// The loopback addresses this machine has: containers often have no IPv6.
-fn loopback() -> Vec<IpAddr> {
-    let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    both.into_iter().filter(|ip| UdpSocket::bind((*ip, 0)).is_ok()).collect()
-}
-
-fn same_family(a: &IpAddr, b: &IpAddr) -> bool {
-    a.is_ipv4() == b.is_ipv4()
 }
 
 #[cfg(test)]
@@ -393,6 +335,6 @@ mod tests {
             assert!(error.contains(wanted), "{options}: {error}");
         }
         let nobody = Config::read(&["leat-turn".into()]).expect_err("nobody").to_string();
-        assert!(nobody.contains("nobody could allocate"), "{nobody}");
+        assert!(nobody.contains("no credentials configured"), "{nobody}");
     }
 }

@@ -1,17 +1,17 @@
-//! A worker's end of what the main thread and it tell each other: orders in; events into the log, and counters for the metrics, out.
+//! A worker's connection to the main thread: orders in; events to the log and counters to the metrics.
 
 use crate::limits::REPORT_INTERVAL;
 use crossbeam_channel::Receiver;
 use machine::Instant;
 use mio::Registry;
-use relay::{Command, Counters, Event, Secured};
+use relay::{Command, Counters, DtlsRelay, Event};
 use runtime::{Control, Report};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What the main thread tells a worker.
+/// A message of the main thread to a worker.
 #[derive(Debug)]
 pub enum Order {
     /// Something for its relay.
@@ -20,7 +20,7 @@ pub enum Order {
     Stop,
 }
 
-/// What a worker last told of itself: absolute values, so that a lost report costs staleness and never a wrong sum.
+/// The last report of a worker: absolute values, so that a lost report never makes a sum wrong.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     /// Of its relay.
@@ -29,10 +29,10 @@ pub struct Status {
     pub report: Option<Report>,
 }
 
-/// Where it tells that.
+/// Where a worker puts its reports.
 pub type Board = Arc<Mutex<Status>>;
 
-/// What a board says.
+/// The last report on a board.
 pub fn read(board: &Board) -> Status {
     board.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
@@ -49,13 +49,13 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Takes orders from there, and tells on that board.
+    /// Reads `orders` and puts reports on `board`.
     pub fn new(orders: Receiver<Order>, board: Board) -> Self {
         Self { orders, board, due: Instant::EPOCH, has_news: false, commands: VecDeque::new() }
     }
 }
 
-impl Control<Secured> for Endpoint {
+impl Control<DtlsRelay> for Endpoint {
     fn on_wake(&mut self, _registry: &Registry) -> ControlFlow<()> {
         while let Ok(order) = self.orders.try_recv() {
             match order {
@@ -86,7 +86,7 @@ impl Control<Secured> for Endpoint {
         self.has_news.then_some(REPORT_INTERVAL)
     }
 
-    fn end_turn(&mut self, relay: &mut Secured, report: &Report) {
+    fn end_turn(&mut self, relay: &mut DtlsRelay, report: &Report) {
         self.has_news = report.now < self.due;
         if !self.has_news {
             self.due = report.now + REPORT_INTERVAL;

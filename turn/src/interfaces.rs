@@ -53,7 +53,7 @@ impl Changes {
     }
 }
 
-/// Tells every worker of each change, as long as the process lives. `known` is what they were started with.
+/// Sends each change to all workers, as long as the process lives. `known` is what they were started with.
 pub fn watch(
     changes: Option<Changes>,
     mut known: Interfaces,

@@ -11,12 +11,12 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Serves for as long as the process lives, on a thread of its own. An error if the address is not to be had.
+/// Serves for as long as the process lives, on a thread of its own. An error if the address cannot be bound.
 pub fn serve(address: SocketAddr, boards: Vec<Board>) -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
         for connection in listener.incoming().flatten() {
-            // Whoever asked is gone, or slow; it will ask again.
+            // The client is gone, or slow; Prometheus fetches again.
             let _ = answer(connection, &boards);
         }
     })?;

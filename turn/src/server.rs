@@ -7,36 +7,28 @@ use crate::interfaces::{self, Changes};
 use crate::ledger::Shared;
 use crate::limits::{DRAIN_POLL, ORDERS_MAX, OTHER_DESCRIPTORS};
 use crate::metrics;
-use crossbeam_channel::{Sender, TrySendError, bounded};
-use machine::{LocalId, Rng};
-use mio::Waker;
-use relay::{Command, Counter, DtlsSettings, Interfaces, Relay, Secured};
+use crossbeam_channel::bounded;
+use host::{MainThread, StartError, Workers, system};
+use machine::LocalId;
+use relay::{Command, Counter, DtlsRelay, DtlsSettings, Interfaces, Relay};
 use runtime::{Clock, Framing, Listeners, Listening, SocketOptions, Sockets, Worker};
 use rustls::ServerConfig;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use std::error::Error;
-use std::ffi::OsString;
+use std::ffi::{OsString, c_int};
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// The options that set the first worker's ports.
+const PORT_OPTIONS: &str = "--port and --tls-port";
+
 /// Why the server cannot start, or had to end.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// A port or address is not to be had.
-    #[error(
-        "worker {worker} cannot listen (its ports are --port and --tls-port plus its number, its addresses --listen-ip)"
-    )]
-    Bind {
-        /// Which worker.
-        worker: usize,
-        /// The cause.
-        source: runtime::BindError,
-    },
-    /// The metrics' address is not to be had.
+#[derive(thiserror::Error)]
+pub enum ServerError {
+    /// The address for metrics cannot be bound.
     #[error("--metrics {address}: cannot listen there")]
     Metrics {
         /// As given.
@@ -47,49 +39,27 @@ pub enum Failure {
     /// The certificate.
     #[error(transparent)]
     Certificate(#[from] BadCertificate),
-    /// The operating system's random generator failed.
-    #[error("the system gives no randomness: {0}")]
-    Randomness(getrandom::Error),
-    /// A worker panicked: a bug of ours. The supervisor starts the server anew.
-    #[error("worker {0} panicked; this is a bug")]
-    Panicked(usize),
-    /// Something the operating system should always give.
-    #[error("cannot {doing}")]
-    System {
-        /// What was tried.
-        doing: &'static str,
-        /// The cause.
-        source: io::Error,
-    },
+    /// What is the same for every process of Leat.
+    #[error(transparent)]
+    Host(#[from] StartError),
 }
 
-fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Failure {
-    move |source| Failure::System { doing, source }
-}
-
-/// A worker's thread, seen from the main thread.
-#[derive(Debug)]
-struct Handle {
-    orders: Sender<Order>,
-    waker: Arc<Waker>,
-    board: Board,
-    thread: JoinHandle<io::Result<()>>,
-}
-
-impl Handle {
-    fn order(&self, order: Order) {
-        // One that has ended hears nothing more; its join says why.
-        if let Err(TrySendError::Full(_)) = self.orders.try_send(order) {
-            tracing::error!("a worker takes no orders");
+/// The log takes the name of an error from here: for [`Host`](Self::Host) it is the cause's.
+impl fmt::Debug for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Metrics { address, source } => {
+                f.debug_struct("Metrics").field("address", address).field("source", source).finish()
+            }
+            Self::Certificate(error) => f.debug_tuple("Certificate").field(error).finish(),
+            Self::Host(error) => error.fmt(f),
         }
-        // Without a wake the order is taken at the worker's next turn all the same.
-        let _ = self.waker.wake();
     }
 }
 
 /// Runs until SIGINT or SIGTERM, or until a worker ends by itself, which is a failure.
-pub fn run(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(system("take signals"))?;
+pub fn run(config: Config, arguments: &[OsString]) -> Result<(), ServerError> {
+    let mut main = MainThread::new(&[SIGHUP, SIGINT, SIGTERM])?;
     let certificates = match &config.certificate {
         Some((certificate, key)) => Some(Certificates::read(certificate, key)?),
         None => None,
@@ -101,12 +71,11 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
     let changes = Changes::open()
         .inspect_err(|error| tracing::warn!(%error, "the kernel reports no changes of addresses; they are read every second"));
     let interfaces = interfaces::read().map_err(system("read the addresses of the interfaces"))?;
-    let workers = start_workers(&config, &interfaces, clock, tls, dtls)?;
-    let ends = workers.iter().map(|worker| (worker.orders.clone(), worker.waker.clone())).collect();
-    interfaces::watch(changes.ok(), interfaces, ends).map_err(system("start a thread"))?;
+    let (workers, boards) = start_workers(&config, &main, &interfaces, clock, tls, dtls)?;
+    interfaces::watch(changes.ok(), interfaces, workers.senders()).map_err(system("start a thread"))?;
     if let Some(address) = config.metrics {
-        let boards = workers.iter().map(|worker| worker.board.clone()).collect();
-        metrics::serve(address, boards).map_err(|source| Failure::Metrics { address, source })?;
+        let serve = metrics::serve(address, boards.clone());
+        serve.map_err(|source| ServerError::Metrics { address, source })?;
     }
     tracing::info!(
         workers = workers.len(),
@@ -115,25 +84,32 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
         "TURN server is up"
     );
     let mut config = config;
-    let ended_by = loop {
-        match signals.forever().next() {
-            Some(SIGHUP) => reload(&mut config, arguments, &workers, certificates.as_deref()),
-            Some(signal) => break signal,
-            None => break SIGTERM,
+    while !main.has_lost_a_worker() {
+        let signals = main.wait(None)?;
+        if signals.contains(&SIGHUP) {
+            reload(&mut config, arguments, &workers, certificates.as_deref());
         }
-    };
-    if ended_by == SIGTERM {
-        drain(&workers, config.drain_deadline, &mut signals);
+        if let Some(signal) = signals.into_iter().find(is_end) {
+            if signal == SIGTERM {
+                drain(&workers, &boards, config.drain_deadline, &mut main)?;
+            }
+            break;
+        }
     }
     tracing::info!("TURN server is ending");
-    stop(workers)
+    Ok(workers.stop(|| Order::Stop)?)
 }
 
-/// Options, secrets and certificate as they are now. What listens and relays stays as it is, and after a mistake everything does.
+/// Whether a signal asks for the end of the server.
+fn is_end(signal: &c_int) -> bool {
+    *signal != SIGHUP
+}
+
+/// Reads options, secrets and certificate again. Listening and relay addresses stay; after a mistake everything stays as it was.
 fn reload(
     config: &mut Config,
     arguments: &[OsString],
-    workers: &[Handle],
+    workers: &Workers<Order>,
     certificates: Option<&Certificates>,
 ) {
     let new = match Config::read(arguments) {
@@ -162,63 +138,66 @@ fn reload(
     // The relay sockets are those of the start, and so are the families there are.
     let families = config.settings.families;
     config.settings = relay::Settings { families, ..new.settings };
-    for worker in workers {
-        worker.order(Order::Command(Command::Reload(Box::new(config.settings.clone()))));
-        let certificate = certificates.map(Certificates::for_dtls);
-        certificate.into_iter().for_each(|new| worker.order(Order::Command(Command::SetCertificate(new))));
+    workers.send_each(|| Order::Command(Command::Reload(Box::new(config.settings.clone()))));
+    if let Some(certificates) = certificates {
+        workers.send_each(|| Order::Command(Command::SetCertificate(certificates.for_dtls())));
     }
     tracing::info!("options, secrets and certificate are read again");
 }
 
-/// Whether what listens or relays would be another.
+/// Whether listening or relay addresses would change.
 fn is_elsewhere(config: &Config, new: &Config) -> bool {
     new.workers != config.workers
         || new.metrics != config.metrics
         || new.certificate.is_some() != config.certificate.is_some()
 }
 
-/// Makes no allocations any more, and waits for those there are: until the deadline, or another signal.
-fn drain(workers: &[Handle], deadline: Duration, signals: &mut Signals) {
+/// Makes no allocations any more, and waits for those there are: until the deadline, another signal, or the end of a worker.
+fn drain(
+    workers: &Workers<Order>,
+    boards: &[Board],
+    deadline: Duration,
+    main: &mut MainThread,
+) -> Result<(), StartError> {
     if deadline.is_zero() {
-        return;
+        return Ok(());
     }
-    workers.iter().for_each(|worker| worker.order(Order::Command(Command::Drain)));
+    workers.send_each(|| Order::Command(Command::Drain));
     tracing::info!(deadline_seconds = deadline.as_secs(), "draining: no allocation is made any more");
     let end = Instant::now() + deadline;
-    let has_allocations =
-        |worker: &Handle| control::read(&worker.board).counters.value(Counter::Allocations) > 0;
-    while Instant::now() < end && workers.iter().any(has_allocations) {
-        std::thread::sleep(DRAIN_POLL);
-        if signals.pending().any(|signal| signal != SIGHUP) {
+    let has_allocations = |board: &Board| control::read(board).counters.value(Counter::Allocations) > 0;
+    while Instant::now() < end && boards.iter().any(has_allocations) && !main.has_lost_a_worker() {
+        if main.wait(Some(DRAIN_POLL))?.iter().any(is_end) {
             break;
         }
     }
+    Ok(())
 }
 
 fn start_workers(
     config: &Config,
+    main: &MainThread,
     interfaces: &Interfaces,
     clock: Clock,
     tls: Option<Arc<ServerConfig>>,
     dtls: Option<dtls::Certificate>,
-) -> Result<Vec<Handle>, Failure> {
+) -> Result<(Workers<Order>, Vec<Board>), StartError> {
     allow_descriptors(config);
     // Every port is taken before any thread runs: a server is up whole or not at all.
     let sockets = config.workers.iter().enumerate().map(|(worker, addresses)| {
-        bind(addresses, tls.as_ref(), dtls.is_some()).map_err(|source| Failure::Bind { worker, source })
+        let bound = bind(addresses, tls.as_ref(), dtls.is_some());
+        bound.map_err(|source| StartError::Bind { worker, port_options: PORT_OPTIONS, source })
     });
     let sockets: Vec<(Sockets, Listeners)> = sockets.collect::<Result<_, _>>()?;
     let mut settings = config.settings.clone();
     settings.policy.interfaces = interfaces.clone();
     let options = dtls::Options { peers: dtls::Peers::Anybody, ..dtls::Options::default() };
     let dtls_settings = dtls::Settings::new(options);
-    let mut handles = Vec::new();
-    // A user has what it has, whichever worker it asks.
+    let (mut workers, mut boards) = (Workers::default(), Vec::new());
+    // Quotas of a user hold over all workers.
     let mut ledger = None;
     for (index, (sockets, listeners)) in sockets.into_iter().enumerate() {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(Failure::Randomness)?;
-        let mut rng = Rng::from_seed(seed);
+        let mut rng = host::rng()?;
         let sockets = sockets.with_random_ports(rng.fork());
         // Behind the sockets for plain UDP.
         let first = LocalId(config.workers[index].listen.len() as u16);
@@ -229,31 +208,17 @@ fn start_workers(
         });
         let ledger = Box::new(ledger.get_or_insert_with(|| Shared::new(&mut rng)).clone());
         let relay = Relay::sharing(ledger, settings.clone(), rng.fork());
-        let relay = Secured::new(relay, dtls, &mut rng);
+        let relay = DtlsRelay::new(relay, dtls, &mut rng);
         let (orders, orders_out) = bounded(ORDERS_MAX);
         let board = Board::default();
         let endpoint = Endpoint::new(orders_out, board.clone());
         let worker = Worker::new(sockets, clock, relay, endpoint).and_then(|worker| worker.listen(listeners));
         let worker = worker.map_err(system("make a worker"))?;
         let waker = worker.waker();
-        let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-        let thread = thread.spawn(move || run_worker(worker)).map_err(system("start a thread"))?;
-        handles.push(Handle { orders, waker, board, thread });
+        workers.start(main, orders, waker, move || worker.run().map(|_| ()))?;
+        boards.push(board);
     }
-    Ok(handles)
-}
-
-/// Asks the main thread to end when the worker does by itself, also by a panic.
-fn run_worker(worker: Worker<Secured, Endpoint>) -> io::Result<()> {
-    struct EndGuard;
-    impl Drop for EndGuard {
-        fn drop(&mut self) {
-            // It only fails for a signal that does not exist.
-            let _ = signal_hook::low_level::raise(SIGINT);
-        }
-    }
-    let _guard = EndGuard;
-    worker.run().map(|_| ())
+    Ok((workers, boards))
 }
 
 fn bind(
@@ -270,34 +235,10 @@ fn bind(
     Ok((udp.with_places(addresses.relay.clone()), tcp))
 }
 
-/// Each relay socket and TCP connection takes a descriptor, and systems allow a process 1024 by default, but more to who asks.
+/// Each relay socket and TCP connection takes a descriptor. What is beyond the limit is answered with 508.
 fn allow_descriptors(config: &Config) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let connections = runtime::limits::CONNECTIONS_MAX + relay::limits::STREAMS_MAX;
     let relay_sockets = 2 * config.settings.quotas.allocations as usize;
-    let wanted = (config.workers.len() * connections + relay_sockets + OTHER_DESCRIPTORS) as u64;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let granted = wanted.min(maximum.unwrap_or(u64::MAX));
-    if current.is_some_and(|current| current < granted) {
-        // Refused only by a sandbox; then the old limit holds, and what is beyond it is answered with 508.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(granted), maximum });
-    }
-    if granted < wanted {
-        tracing::info!(
-            granted,
-            wanted,
-            "allocations and TCP connections are limited by the descriptors this process may have"
-        );
-    }
-}
-
-/// Ends all workers, and says of the first that failed how it did.
-fn stop(workers: Vec<Handle>) -> Result<(), Failure> {
-    workers.iter().for_each(|worker| worker.order(Order::Stop));
-    let ends = workers.into_iter().enumerate().map(|(index, worker)| match worker.thread.join() {
-        Ok(end) => end.map_err(system("keep a worker running")),
-        Err(_) => Err(Failure::Panicked(index)),
-    });
-    // Each is waited for, also after a failure.
-    ends.fold(Ok(()), Result::and)
+    let wanted = config.workers.len() * connections + relay_sockets + OTHER_DESCRIPTORS;
+    host::raise_descriptor_limit(wanted, "allocations and TCP connections are");
 }

@@ -4,7 +4,7 @@ use machine::Instant;
 use relay::WallClock;
 use std::time::{Duration, SystemTime};
 
-/// Read each time that it is asked.
+/// Read at each call.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock;
 

@@ -1,6 +1,6 @@
 //! A send batch that leads nowhere.
 
-use machine::{Flow, Path, Tx};
+use machine::{Flow, Path, Tx, WorkerId};
 use std::ops::Range;
 
 /// Bytes of the arena, as the runtime's send batch has it: larger would fall out of the cache, smaller would stay in it
@@ -83,5 +83,17 @@ impl Tx for Sink {
             self.datagrams -= 1;
             self.bytes -= range.len() as u64;
         }
+    }
+
+    fn prefetch<T: ?Sized>(&self, _soon: &T) {}
+
+    fn end_of_flow(&mut self) {}
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        machine::forward_by_copy(self, flow, path, head, body)
+    }
+
+    fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
+        false
     }
 }

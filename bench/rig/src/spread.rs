@@ -57,6 +57,18 @@ impl Tx for Out<'_> {
     fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
         self.hand_offs.give(worker, head, body)
     }
+
+    fn prefetch<T: ?Sized>(&self, soon: &T) {
+        self.sink.prefetch(soon);
+    }
+
+    fn end_of_flow(&mut self) {
+        self.sink.end_of_flow();
+    }
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        self.sink.forward(flow, path, head, body)
+    }
 }
 
 const FRAME_INTERVAL: Duration = Duration::from_nanos(33_333_333);

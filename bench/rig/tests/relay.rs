@@ -1,6 +1,6 @@
 //! What the TURN server's packet path allocates, and what it does for strangers: nothing.
 
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketOrder, Tx};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketOrder, Tx, WorkerId};
 use relay::{Counter, Credentials, EvenClock, Policy, Quotas, Relay, Settings};
 use rig::{Counting, allocations};
 use std::net::SocketAddr;
@@ -28,6 +28,18 @@ impl Tx for Last {
 
     fn cancel(&mut self) {
         self.count -= 1;
+    }
+
+    fn prefetch<T: ?Sized>(&self, _soon: &T) {}
+
+    fn end_of_flow(&mut self) {}
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        machine::forward_by_copy(self, flow, path, head, body)
+    }
+
+    fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
+        false
     }
 }
 

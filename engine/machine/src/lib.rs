@@ -7,12 +7,14 @@
 
 #![forbid(unsafe_code)]
 
+mod adaptor;
 mod deadlines;
 pub mod meter;
 mod rng;
 mod socket;
 mod time;
 
+pub use adaptor::Adaptor;
 pub use deadlines::Deadlines;
 pub use rng::Rng;
 pub use socket::{SocketError, SocketOrder, StreamId, Towards};
@@ -90,6 +92,8 @@ pub struct Datagram<'a> {
 }
 
 /// The send batch: a machine claims a slot, writes the datagram straight into it, and is done.
+///
+/// No method has a default, so that a wrapper cannot forget to pass one on.
 pub trait Tx {
     /// Claims `len` bytes that leave for `path`, all of which the caller must write (their content
     /// is unspecified before). `None` when the batch is full: the datagram is then lost as on any
@@ -101,32 +105,30 @@ pub trait Tx {
     /// Gives back the slot claimed last: nothing is sent. For a writer that failed midway.
     fn cancel(&mut self);
 
-    /// What lies here will be read in a moment: an implementation may have the processor fetch it meanwhile. A hint, and nothing else.
-    fn prefetch<T: ?Sized>(&self, soon: &T) {
-        let _ = soon;
-    }
+    /// The machine reads `soon` in a moment: an implementation may have the processor fetch it. A hint, and nothing else.
+    fn prefetch<T: ?Sized>(&self, soon: &T);
 
-    /// All that is to leave by one flow for now has been written: an implementation may send what it has, of which nothing more would
-    /// make a longer run.
-    fn end_of_flow(&mut self) {}
+    /// All datagrams of one flow are written for now. An implementation may send them, since waiting would not make a longer run.
+    fn end_of_flow(&mut self);
 
     /// Sends `head` and behind it `body`, which is a part of the datagram that is just being received: an implementation may send
-    /// that from where it lies, without a copy. False when the batch is full, as with [`slot`](Self::slot).
-    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
-        let Some(slot) = self.slot(flow, path, head.len() + body.len()) else { return false };
-        let (front, back) = slot.split_at_mut(head.len());
-        front.copy_from_slice(head);
-        back.copy_from_slice(body);
-        true
-    }
+    /// that from where it lies, without a copy. False when the batch is full, as with [`slot`](Self::slot). [`forward_by_copy`] does it
+    /// with a slot.
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool;
 
     /// Hands `head` and behind it `body`, copied once, to the machine of another worker, whose [`Machine::on_hand_off`] is called with them.
     /// False if there is no such worker or its queue is full: they are then lost, and the implementation has counted it. What is handed to
     /// one worker comes there in this order.
-    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
-        let _ = (worker, head, body);
-        false
-    }
+    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool;
+}
+
+/// [`Tx::forward`] for an implementation that copies: claims a slot and writes both parts into it.
+pub fn forward_by_copy(tx: &mut impl Tx, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+    let Some(slot) = tx.slot(flow, path, head.len() + body.len()) else { return false };
+    let (front, back) = slot.split_at_mut(head.len());
+    front.copy_from_slice(head);
+    back.copy_from_slice(body);
+    true
 }
 
 /// A protocol as a state machine without I/O.

@@ -472,6 +472,20 @@ impl Tx for SendBatch {
             }
         }
     }
+
+    fn prefetch<T: ?Sized>(&self, soon: &T) {
+        sys::prefetch(soon);
+    }
+
+    fn end_of_flow(&mut self) {}
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        machine::forward_by_copy(self, flow, path, head, body)
+    }
+
+    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+        self.hand_offs.give(worker, head, body)
+    }
 }
 
 /// A [`SendBatch`] with its sockets and connections at hand: when it is full it is flushed, instead of losing datagrams.
@@ -538,7 +552,7 @@ impl Tx for Outbox<'_> {
     }
 
     fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
-        self.batch.hand_offs.give(worker, head, body)
+        self.batch.hand_off(worker, head, body)
     }
 
     fn cancel(&mut self) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use machine::{
     Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Towards, Tx,
+    WorkerId,
 };
 use relay::{Command, Credentials, EvenClock, Policy, Quotas, Relay, Settings};
 use stun::attribute::{DATA, DONT_FRAGMENT, NONCE};
@@ -101,6 +102,18 @@ impl Tx for Sink {
 
     fn cancel(&mut self) {
         self.0.pop().expect("only a claimed slot is given back");
+    }
+
+    fn prefetch<T: ?Sized>(&self, _soon: &T) {}
+
+    fn end_of_flow(&mut self) {}
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        machine::forward_by_copy(self, flow, path, head, body)
+    }
+
+    fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
+        false
     }
 }
 

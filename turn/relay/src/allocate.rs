@@ -1,24 +1,24 @@
-//! Allocate (RFC 8656 §7, RFC 6062 §5.1): what a client wants, whether it may have that, and the answer once its sockets are open.
+//! Allocate (RFC 8656 §7, RFC 6062 §5.1): what a client wants, whether it may have that, and the response once its sockets are open.
 
 use crate::allocation::{Allocation, Opening, Relayed, Socket, client_flow};
-use crate::answer::Asked;
-use crate::authenticate::Caller;
+use crate::allocations::Allocations;
+use crate::call::Call;
 use crate::counters::Counter;
 use crate::credentials::quota_name;
-use crate::events::{End, Event};
-use crate::limits::{ALLOCATIONS_MAX, LIFETIME_DEFAULT, RESERVATION_LIFETIME, RESERVATIONS_MAX};
-use crate::places::Owner;
-use crate::relay::{Relay, Reservation};
+use crate::events::Event;
+use crate::limits::{ALLOCATIONS_MAX, RESERVATION_LIFETIME};
+use crate::relay_sockets::Owner;
+use crate::request_context::{RequestContext, RequestHeader};
+use crate::respond::{error_response, error_response_with, success_response};
 use crate::settings::Settings;
-use machine::{Instant, LocalId, SocketError, SocketOrder, Tx};
+use machine::{LocalId, SocketError, SocketOrder, Tx};
 use std::net::SocketAddr;
-use std::time::Duration;
 use stun::attribute::ALTERNATE_SERVER;
 use stun::{Family, Message, Method, Writer};
 
 /// What a client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+enum AllocateRequest {
     /// A socket of the first family, or one of each.
     Families(Family, Option<Family>),
     /// One with an even port, and perhaps the next port reserved.
@@ -29,8 +29,8 @@ enum Wish {
     Listeners(Family, Option<Family>),
 }
 
-impl Wish {
-    /// Reads it, or says by which code it is refused, in the order of RFC 8656 §7.2.
+impl AllocateRequest {
+    /// Reads it, or returns the code of the error response, in the order of RFC 8656 §7.2.
     fn of(message: &Message<'_>, comes_by_tcp: bool, settings: &Settings) -> Result<Self, u16> {
         let is_tcp = match message.requested_transport() {
             Some(Some(stun::UDP)) => false,
@@ -56,11 +56,11 @@ impl Wish {
         };
         let is_dual = match additional {
             None => false,
-            // Only IPv6 beside IPv4, which is then not asked for by name.
+            // Only IPv6 beside IPv4; the request must not name IPv4 then.
             Some(Some(Family::V6)) if family.is_none() => true,
             Some(_) => return Err(400),
         };
-        // Who names none means IPv4. Browsers never name one; where there is no IPv4 it is IPv6 or nothing.
+        // A client that names no family means IPv4. Browsers never name one: without IPv4 they get IPv6.
         let unnamed = if settings.families == [false, true] { Family::V6 } else { Family::V4 };
         let family = family.unwrap_or(unnamed);
         match message.even_port() {
@@ -80,354 +80,200 @@ impl Wish {
     }
 }
 
-impl Relay {
-    pub(crate) fn on_allocate(
-        &mut self,
-        now: Instant,
-        asked: &Asked,
-        caller: &Caller,
-        message: &Message<'_>,
-        tx: &mut impl Tx,
-    ) {
-        if let Some(index) = self.find(asked.path) {
-            return self.on_allocate_again(now, asked, caller, index, tx);
-        }
-        if let Some(server) = self.settings.alternate_server {
-            let fill = |writer: &mut Writer<'_>| _ = writer.address(ALTERNATE_SERVER, server);
-            return self.refuse_with(asked, &caller.key, 300, tx, fill);
-        }
-        if self.is_draining {
-            return self.refuse(asked, &caller.key, 403, tx);
-        }
-        let made = Wish::of(message, asked.path.local.is_tcp(), &self.settings)
-            .and_then(|wish| self.make(asked, caller, message, wish));
-        match made {
-            // A port that was reserved is open already.
-            Ok(index) => self.answer_if_open(now, index, tx),
-            Err(code) => self.refuse(asked, &caller.key, code, tx),
+pub(crate) fn on_allocate(
+    allocations: &mut Allocations,
+    call: &mut Call<'_, impl Tx>,
+    request: &RequestContext<'_>,
+) {
+    let RequestContext { header, user, message } = request;
+    if let Some(index) = allocations.find(header.path) {
+        return on_allocate_again(allocations, call, request, index);
+    }
+    if let Some(server) = call.settings.alternate_server {
+        let fill = |writer: &mut Writer<'_>| _ = writer.address(ALTERNATE_SERVER, server);
+        return error_response_with(call, header, &user.key, 300, fill);
+    }
+    if call.is_draining {
+        return error_response(call, header, &user.key, 403);
+    }
+    let made = AllocateRequest::of(message, header.path.local.is_tcp(), call.settings)
+        .and_then(|wanted| make(allocations, call, request, wanted));
+    match made {
+        // A port that was reserved is open already.
+        Ok(index) => respond_if_open(allocations, call, index),
+        Err(code) => error_response(call, header, &user.key, code),
+    }
+}
+
+/// The client has an allocation: its request has come twice, or the client lost its state.
+fn on_allocate_again(
+    allocations: &Allocations,
+    call: &mut Call<'_, impl Tx>,
+    request: &RequestContext<'_>,
+    index: u32,
+) {
+    let Some(allocation) = allocations.get(index) else { return };
+    if allocation.transaction_id != request.header.id {
+        return error_response(call, &request.header, &request.user.key, 437);
+    }
+    // While its sockets are being opened the response is still to come.
+    if allocation.opening.is_none() {
+        respond(allocation, call, &request.header, index, None);
+    }
+}
+
+/// Enters the allocation, and orders its sockets; or returns the code of the error response.
+fn make<T>(
+    allocations: &mut Allocations,
+    call: &Call<'_, T>,
+    request: &RequestContext<'_>,
+    wanted: AllocateRequest,
+) -> Result<u32, u16> {
+    let RequestContext { header, user, message } = request;
+    // A user without an allocation has a credential.
+    let origin = user.origin.ok_or(437u16)?;
+    let lifetime = call.settings.lifetime(message)?;
+    let quota_name = quota_name(user.name.as_bytes());
+    let first = match wanted {
+        AllocateRequest::Families(first, _) | AllocateRequest::Listeners(first, _) => first,
+        AllocateRequest::Even(family, _) => family,
+        AllocateRequest::Reserved(token) => allocations.reserved(token, quota_name).ok_or(508u16)?.family(),
+    };
+    let has = |family: Family| call.settings.families[family as usize];
+    if !has(first) {
+        return Err(440);
+    }
+    let (quotas, ip, ports) = (&call.settings.quotas, header.path.remote.ip(), wanted.ports());
+    if allocations.len() >= ALLOCATIONS_MAX || !allocations.ledger.enter(quotas, quota_name, ip, ports) {
+        return Err(486);
+    }
+    let opening = Opening {
+        socket: match wanted {
+            AllocateRequest::Even(..) => Socket::Even,
+            AllocateRequest::Listeners(..) => Socket::Listener,
+            AllocateRequest::Families(..) | AllocateRequest::Reserved(_) => Socket::Plain,
+        },
+        waiting: 0,
+        first,
+        failed: [None; 2],
+        next: None,
+        reserves_next: wanted == AllocateRequest::Even(first, true),
+        dont_fragment: message.dont_fragment(),
+        asked_len: header.len,
+        fingerprint: header.fingerprint,
+    };
+    let owner = (user.name.as_bytes(), user.key.clone(), origin);
+    let allocation = Allocation::new(header.path, owner, header.id, (lifetime, ports), opening);
+    let index = allocations.insert(allocation);
+    match wanted {
+        AllocateRequest::Reserved(token) => allocations.take_reserved(index, token),
+        AllocateRequest::Even(family, _) => allocations.order(index, family, has(family)),
+        AllocateRequest::Families(first, second) | AllocateRequest::Listeners(first, second) => {
+            let families = [Some(first), second].into_iter().flatten();
+            families.for_each(|family| allocations.order(index, family, has(family)));
         }
     }
+    Ok(index)
+}
 
-    /// The client has an allocation: its request has come twice, or it has forgotten.
-    fn on_allocate_again(
-        &mut self,
-        now: Instant,
-        asked: &Asked,
-        caller: &Caller,
-        index: u32,
-        tx: &mut impl Tx,
-    ) {
-        let Some(allocation) = self.allocation(index) else { return };
-        if allocation.transaction_id != asked.id {
-            return self.refuse(asked, &caller.key, 437, tx);
+/// The result of an order for a socket.
+pub(crate) fn on_opened(
+    allocations: &mut Allocations,
+    call: &mut Call<'_, impl Tx>,
+    local: LocalId,
+    opened: Result<SocketAddr, SocketError>,
+) {
+    let Some(Owner::Allocation(index, family)) = allocations.sockets.owner(local) else { return };
+    let slot = allocations.free_reservation();
+    let Some(allocation) = allocations.get_mut(index) else { return };
+    let Some(opening) = &mut allocation.opening else { return };
+    opening.waiting -= 1;
+    let (next, reserves_next) = (opening.next.take(), opening.reserves_next);
+    match opened {
+        // A port that cannot be reserved is not what the client asked for (RFC 8656 §7.2).
+        Ok(_) if reserves_next && slot.is_none() => {
+            opening.failed[family as usize] = Some(508);
+            [Some(local), next].into_iter().flatten().for_each(|local| allocations.close(local));
         }
-        // While its sockets are being opened the answer is still to come.
-        if allocation.opening.is_none() {
-            self.tell_allocation(now, asked, index, None, tx);
-        }
-    }
-
-    /// Enters the allocation, and orders its sockets. The code if it cannot be.
-    fn make(
-        &mut self,
-        asked: &Asked,
-        caller: &Caller,
-        message: &Message<'_>,
-        wish: Wish,
-    ) -> Result<u32, u16> {
-        // A caller without an allocation is known by its credential.
-        let origin = caller.origin.ok_or(437u16)?;
-        let lifetime = self.lifetime(message)?;
-        let user = quota_name(caller.name.as_bytes());
-        let first = match wish {
-            Wish::Families(first, _) | Wish::Listeners(first, _) => first,
-            Wish::Even(family, _) => family,
-            Wish::Reserved(token) => self.reserved(token, user).ok_or(508u16)?.family(),
-        };
-        if !self.settings.families[first as usize] {
-            return Err(440);
-        }
-        if self.slots_used() >= ALLOCATIONS_MAX
-            || !self.ledger.enter(&self.settings.quotas, user, asked.path.remote.ip(), wish.ports())
-        {
-            return Err(486);
-        }
-        let opening = Opening {
-            socket: match wish {
-                Wish::Even(..) => Socket::Even,
-                Wish::Listeners(..) => Socket::Listener,
-                Wish::Families(..) | Wish::Reserved(_) => Socket::Plain,
-            },
-            waiting: 0,
-            first,
-            failed: [None; 2],
-            next: None,
-            reserves_next: wish == Wish::Even(first, true),
-            dont_fragment: message.dont_fragment(),
-            asked_len: asked.len,
-            fingerprint: asked.fingerprint,
-        };
-        let who = (caller.name.as_bytes(), caller.key.clone(), origin);
-        let index =
-            self.insert(Allocation::new(asked.path, who, asked.id, (lifetime, wish.ports()), opening));
-        match wish {
-            Wish::Reserved(token) => self.take_reserved(index, token),
-            Wish::Even(family, _) => self.order(index, family),
-            Wish::Families(first, second) | Wish::Listeners(first, second) => {
-                [Some(first), second].into_iter().flatten().for_each(|family| self.order(index, family));
-            }
-        }
-        Ok(index)
-    }
-
-    /// How long the allocation is to live: what the client asks for, within bounds.
-    pub(crate) fn lifetime(&self, message: &Message<'_>) -> Result<Duration, u16> {
-        let wanted = match message.lifetime() {
-            None => LIFETIME_DEFAULT,
-            Some(seconds) => Duration::from_secs(seconds.ok_or(400u16)?.into()),
-        };
-        Ok(wanted.min(self.settings.lifetime_max).max(LIFETIME_DEFAULT))
-    }
-
-    /// Orders a socket for the allocation, or two of which the first is to have an even port.
-    fn order(&mut self, index: u32, family: Family) {
-        let socket = self.allocation(index).and_then(|allocation| Some(allocation.opening?.socket));
-        let is_even = socket == Some(Socket::Even);
-        let has_family = self.settings.families[family as usize];
-        let local = if has_family { self.places.take(Owner::Allocation(index, family)) } else { None };
-        let next = local.filter(|_| is_even).and_then(|_| self.places.take(Owner::Next));
-        let Some(allocation) = &mut self.allocations[index as usize] else { return };
-        let Some(opening) = &mut allocation.opening else { return };
-        match local {
-            Some(local) if next.is_some() == is_even => {
-                opening.waiting += 1;
-                opening.next = next;
-                let (is_ipv6, dont_fragment) = (family == Family::V6, opening.dont_fragment);
-                self.orders.push_back(match opening.socket {
-                    Socket::Listener => SocketOrder::Listen { local, is_ipv6 },
-                    Socket::Plain | Socket::Even => SocketOrder::Open { local, next, is_ipv6, dont_fragment },
-                });
-            }
-            local => {
-                opening.failed[family as usize] = Some(if has_family { 508 } else { 440 });
-                local.into_iter().for_each(|local| self.places.release(local));
-            }
-        }
-    }
-
-    /// What became of an order.
-    pub(crate) fn on_opened(
-        &mut self,
-        now: Instant,
-        local: LocalId,
-        opened: Result<SocketAddr, SocketError>,
-        tx: &mut impl Tx,
-    ) {
-        let Some(Owner::Allocation(index, family)) = self.places.owner(local) else { return };
-        let slot = self.free_reservation();
-        let Some(allocation) = self.allocation_mut(index) else { return };
-        let Some(opening) = &mut allocation.opening else { return };
-        opening.waiting -= 1;
-        let (next, reserves_next) = (opening.next.take(), opening.reserves_next);
-        match opened {
-            // A port that cannot be reserved is not what the client asked for (RFC 8656 §7.2).
-            Ok(_) if reserves_next && slot.is_none() => {
-                opening.failed[family as usize] = Some(508);
-                [Some(local), next].into_iter().flatten().for_each(|local| self.close(local));
-            }
-            Ok(address) => {
-                let told = self.told(address);
-                if let Some(allocation) = self.allocation_mut(index) {
-                    allocation.relayed[family as usize] = Some(Relayed { local, address: told });
+        Ok(address) => {
+            let address = call.settings.announced(address);
+            allocation.relayed[family as usize] = Some(Relayed { local, address });
+            match (next, slot) {
+                (Some(next), Some(slot)) if reserves_next => {
+                    let mut token = [0; 8];
+                    call.rng.fill(&mut token);
+                    let address = SocketAddr::new(address.ip(), address.port() + 1);
+                    let expires_at = call.now + RESERVATION_LIFETIME;
+                    allocations.reserve(index, slot, Relayed { local: next, address }, token, expires_at);
                 }
-                match (next, slot) {
-                    (Some(next), Some(slot)) if reserves_next => self.reserve(now, index, slot, next, told),
-                    (Some(next), _) => self.close(next),
-                    (None, _) => {}
-                }
-            }
-            Err(error) => {
-                opening.failed[family as usize] = Some(if error == SocketError::Family { 440 } else { 508 });
-                [Some(local), next].into_iter().flatten().for_each(|local| self.places.release(local));
+                (Some(next), _) => allocations.close(next),
+                (None, _) => {}
             }
         }
-        self.answer_if_open(now, index, tx);
-    }
-
-    /// The address that clients are to be told of a socket.
-    fn told(&self, address: SocketAddr) -> SocketAddr {
-        let announced = self.settings.announced.iter().find(|ip| ip.is_ipv4() == address.is_ipv4());
-        SocketAddr::new(announced.copied().unwrap_or(address.ip()), address.port())
-    }
-
-    /// Answers the request that made the allocation, when nothing is waited for any more.
-    fn answer_if_open(&mut self, now: Instant, index: u32, tx: &mut impl Tx) {
-        let Some(allocation) = self.allocation_mut(index) else { return };
-        let Some(opening) = allocation.opening.filter(|opening| opening.waiting == 0) else { return };
-        allocation.opening = None;
-        let (path, id) = (allocation.client, allocation.transaction_id);
-        let asked = Asked {
-            path,
-            method: Method::ALLOCATE,
-            id,
-            len: opening.asked_len,
-            fingerprint: opening.fingerprint,
-        };
-        if let Some(code) = opening.failed[opening.first as usize] {
-            let key = allocation.key.clone();
-            self.forget(index);
-            return self.refuse(&asked, &key, code, tx);
-        }
-        let second = opening.failed.iter().copied().flatten().next();
-        if second.is_some() {
-            self.give_back_port(index);
-        }
-        let Some(allocation) = self.allocation_mut(index) else { return };
-        allocation.expires_at = now + allocation.lifetime;
-        allocation.dont_fragment = opening.dont_fragment;
-        let expires_at = allocation.expires_at;
-        self.deadlines.set(index, Some(expires_at));
-        if path.local.is_tcp() {
-            self.orders.push_back(SocketOrder::Keep { path });
-        }
-        self.counters.count(Counter::AllocationsCreated);
-        self.tell_created(index);
-        self.tell_allocation(now, &asked, index, second, tx);
-    }
-
-    fn tell_created(&mut self, index: u32) {
-        let Some(allocation) = self.allocation(index) else { return };
-        let Some(relayed) = allocation.relayed.iter().flatten().next() else { return };
-        self.tell(Event::Created {
-            user: String::from_utf8_lossy(&allocation.user).into_owned(),
-            client: allocation.client.remote,
-            relayed: relayed.address,
-        });
-    }
-
-    /// The good answer, the first time or again.
-    fn tell_allocation(
-        &mut self,
-        now: Instant,
-        asked: &Asked,
-        index: u32,
-        second_failed: Option<u16>,
-        tx: &mut impl Tx,
-    ) {
-        let Some(allocation) = self.allocation(index) else { return };
-        let (key, relayed, token) = (allocation.key.clone(), allocation.relayed, allocation.token);
-        let left = allocation.expires_at.saturating_since(now).as_secs() as u32;
-        self.agree(asked, &key, client_flow(index), tx, |writer| {
-            relayed.iter().flatten().for_each(|relayed| _ = writer.xor_relayed_address(relayed.address));
-            writer.lifetime(left).xor_mapped_address(asked.path.remote);
-            token.into_iter().for_each(|token| _ = writer.reservation_token(token));
-            second_failed.into_iter().for_each(|code| _ = writer.address_error_code(Family::V6, code));
-        });
-    }
-
-    /// Where a reservation can be entered; `None` if there are as many as may be.
-    fn free_reservation(&self) -> Option<usize> {
-        let slot = self.reservations.iter().position(Option::is_none).unwrap_or(self.reservations.len());
-        (slot < RESERVATIONS_MAX).then_some(slot)
-    }
-
-    /// Keeps the port after an even one for whoever has the token.
-    fn reserve(&mut self, now: Instant, index: u32, slot: usize, local: LocalId, first: SocketAddr) {
-        let mut token = [0; 8];
-        self.rng.fill(&mut token);
-        let socket = Relayed { local, address: SocketAddr::new(first.ip(), first.port() + 1) };
-        let Some(allocation) = self.allocation_mut(index) else { return };
-        allocation.token = Some(token);
-        // The port counts for the reservation from now on.
-        allocation.ports -= 1;
-        let user = allocation.quota_name().into();
-        let reservation = Some(Reservation { token, socket, user });
-        match self.reservations.get_mut(slot) {
-            Some(free) => *free = reservation,
-            None => self.reservations.push(reservation),
-        }
-        self.places.pass(local, Owner::Reservation(slot as u32));
-        self.deadlines.set((ALLOCATIONS_MAX + slot) as u32, Some(now + RESERVATION_LIFETIME));
-    }
-
-    /// One of the ports that were entered for an allocation is not to be had.
-    fn give_back_port(&mut self, index: u32) {
-        let Some(allocation) = self.allocations[index as usize].as_mut() else { return };
-        allocation.ports -= 1;
-        self.ledger.give_back(allocation.quota_name(), 1);
-    }
-
-    /// The reservation with this token, if it was made for this user.
-    fn reserved(&self, token: [u8; 8], user: &[u8]) -> Option<&Reservation> {
-        self.reservations.iter().flatten().find(|kept| kept.token == token && *kept.user == *user)
-    }
-
-    /// Makes a reserved port the allocation's.
-    fn take_reserved(&mut self, index: u32, token: [u8; 8]) {
-        let slot =
-            self.reservations.iter().position(|kept| kept.as_ref().is_some_and(|kept| kept.token == token));
-        let Some((slot, kept)) = slot.and_then(|slot| Some((slot, self.reservations[slot].take()?))) else {
-            return;
-        };
-        self.deadlines.set((ALLOCATIONS_MAX + slot) as u32, None);
-        // It counts for the allocation from now on.
-        self.ledger.give_back(&kept.user, 1);
-        self.places.pass(kept.socket.local, Owner::Allocation(index, kept.family()));
-        if let Some(allocation) = self.allocation_mut(index) {
-            allocation.relayed[kept.family() as usize] = Some(kept.socket);
+        Err(error) => {
+            opening.failed[family as usize] = Some(if error == SocketError::Family { 440 } else { 508 });
+            let unused = [Some(local), next].into_iter().flatten();
+            unused.for_each(|local| allocations.sockets.release(local));
         }
     }
+    respond_if_open(allocations, call, index);
+}
 
-    /// Nobody has come for a reserved port.
-    pub(crate) fn on_reservation_expired(&mut self, slot: usize) {
-        if let Some(kept) = self.reservations.get_mut(slot).and_then(Option::take) {
-            self.ledger.give_back(&kept.user, 1);
-            self.close(kept.socket.local);
-        }
+/// Responds to the request that made the allocation, when no socket of it is being opened any more.
+fn respond_if_open(allocations: &mut Allocations, call: &mut Call<'_, impl Tx>, index: u32) {
+    let Some(allocation) = allocations.get_mut(index) else { return };
+    let Some(opening) = allocation.opening.filter(|opening| opening.waiting == 0) else { return };
+    allocation.opening = None;
+    let (path, id) = (allocation.client, allocation.transaction_id);
+    let (len, fingerprint) = (opening.asked_len, opening.fingerprint);
+    let header = RequestHeader { path, method: Method::ALLOCATE, id, len, fingerprint };
+    if let Some(code) = opening.failed[opening.first as usize] {
+        let key = allocation.key.clone();
+        allocations.remove(index);
+        return error_response(call, &header, &key, code);
     }
+    let second = opening.failed.iter().copied().flatten().next();
+    if second.is_some() {
+        allocations.give_back_port(index);
+    }
+    let Some(allocation) = allocations.get_mut(index) else { return };
+    allocation.expires_at = call.now + allocation.lifetime;
+    allocation.dont_fragment = opening.dont_fragment;
+    let expires_at = allocation.expires_at;
+    allocations.deadlines.set(index, Some(expires_at));
+    if path.local.is_tcp() {
+        allocations.orders.push_back(SocketOrder::Keep { path });
+    }
+    let Some(allocation) = allocations.get(index) else { return };
+    call.counters.count(Counter::AllocationsCreated);
+    report_created(allocation, call);
+    respond(allocation, call, &header, index, second);
+}
 
-    /// Ends an allocation that its client has been told of.
-    pub(crate) fn end(&mut self, index: u32, end: End) {
-        let Some(allocation) = self.allocation(index) else { return };
-        let event = Event::Ended {
-            user: String::from_utf8_lossy(&allocation.user).into_owned(),
-            client: allocation.client.remote,
-            end,
-            to_peers_bytes: allocation.to_peers.bytes,
-            to_client_bytes: allocation.to_client.bytes,
-        };
-        let path = allocation.client;
-        self.tell(event);
-        self.forget(index);
-        if path.local.is_tcp() && end != End::Disconnected {
-            self.orders.push_back(SocketOrder::HangUp { path });
-        }
-    }
+fn report_created<T>(allocation: &Allocation, call: &mut Call<'_, T>) {
+    let Some(relayed) = allocation.relayed.iter().flatten().next() else { return };
+    let event = Event::Created {
+        user: String::from_utf8_lossy(&allocation.user).into_owned(),
+        client: allocation.client.remote,
+        relayed: relayed.address,
+    };
+    call.events.push(event, call.counters);
+}
 
-    /// Removes an allocation with all it has.
-    fn forget(&mut self, index: u32) {
-        let streams = self.allocation_mut(index).map(|allocation| std::mem::take(&mut allocation.streams));
-        streams.into_iter().flatten().for_each(|stream| self.close_stream(stream));
-        let Some(allocation) = self.remove(index) else { return };
-        self.deadlines.set(index, None);
-        for relayed in allocation.relayed.iter().flatten() {
-            self.close(relayed.local);
-        }
-        self.ledger.give_back(allocation.quota_name(), allocation.ports);
-        self.ledger.leave(allocation.quota_name(), allocation.client.remote.ip());
-    }
-
-    /// Gives up one of two relayed addresses.
-    pub(crate) fn release(&mut self, index: u32, family: Family) {
-        let Some(allocation) = self.allocation_mut(index) else { return };
-        if let Some(relayed) = allocation.relayed[family as usize].take() {
-            self.close(relayed.local);
-            self.give_back_port(index);
-        }
-    }
-
-    fn close(&mut self, local: LocalId) {
-        self.orders.push_back(SocketOrder::Close { local });
-        self.places.release(local);
-    }
+/// The success response, the first time or again.
+fn respond(
+    allocation: &Allocation,
+    call: &mut Call<'_, impl Tx>,
+    header: &RequestHeader,
+    index: u32,
+    second_failed: Option<u16>,
+) {
+    let left = allocation.expires_at.saturating_since(call.now).as_secs() as u32;
+    success_response(call, header, &allocation.key, client_flow(index), |writer| {
+        let relayed = allocation.relayed.iter().flatten();
+        relayed.for_each(|relayed| _ = writer.xor_relayed_address(relayed.address));
+        writer.lifetime(left).xor_mapped_address(header.path.remote);
+        allocation.token.into_iter().for_each(|token| _ = writer.reservation_token(token));
+        second_failed.into_iter().for_each(|code| _ = writer.address_error_code(Family::V6, code));
+    });
 }

@@ -1,4 +1,4 @@
-//! One allocation: its client, its relayed addresses, whom it may exchange datagrams with, and by which channels (RFC 8656 §3.2).
+//! One allocation: its client, its relayed addresses, its permissions and its channels (RFC 8656 §3.2).
 
 use crate::bucket::Bucket;
 use crate::credentials::{Origin, quota_name};
@@ -50,7 +50,7 @@ pub(crate) struct Allocation {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Relayed {
     pub local: LocalId,
-    /// As the client is told.
+    /// As the client sees it.
     pub address: SocketAddr,
 }
 
@@ -69,7 +69,7 @@ pub(crate) enum Socket {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opening {
     pub socket: Socket,
-    /// Sockets asked for and not there yet.
+    /// Sockets that are ordered and not open yet.
     pub waiting: u8,
     /// The family without which there is no allocation.
     pub first: Family,
@@ -78,7 +78,7 @@ pub(crate) struct Opening {
     /// The socket behind an even port, and whether it is to be reserved.
     pub next: Option<LocalId>,
     pub reserves_next: bool,
-    /// Whether it was asked for.
+    /// Whether the request has DONT-FRAGMENT.
     pub dont_fragment: bool,
     /// Bytes of the request.
     pub asked_len: usize,
@@ -141,7 +141,7 @@ impl Allocation {
         }
     }
 
-    /// Whose quota it counts against.
+    /// The user whose quota it counts against.
     pub(crate) fn quota_name(&self) -> &[u8] {
         quota_name(&self.user)
     }
@@ -226,7 +226,7 @@ impl Allocation {
         self.forget_channels(|channel| policy.admits(channel.peer));
     }
 
-    /// Whether no more is remembered than may be, and the two sides of each channel agree.
+    /// Whether all tables are within their bounds, and the two sides of each channel agree.
     pub(crate) fn is_within_bounds(&self) -> bool {
         self.permissions.len() <= PERMISSIONS_MAX
             && self.channels.len() <= CHANNELS_MAX
@@ -244,5 +244,5 @@ pub(crate) fn peers_flow(index: u32) -> Flow {
     Flow(2 * index + 3)
 }
 
-/// The flow of answers to whoever has no allocation.
+/// The flow of responses to clients without an allocation.
 pub(crate) const STRANGERS: Flow = Flow(0);

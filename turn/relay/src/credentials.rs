@@ -1,4 +1,4 @@
-//! Who may allocate: users with a password, and holders of a time-limited credential that somebody minted who knows a shared secret.
+//! Who may allocate: users with a password, and holders of a time-limited credential that was made with a shared secret.
 //!
 //! The latter is coturn's scheme ("TURN REST API", draft-uberti-behave-turn-rest): the user name is `EXPIRY:USER`, the expiry in
 //! seconds since 1970, and the password the base64 of an HMAC of that name. Nothing is looked up, and nothing has to be told to
@@ -18,7 +18,7 @@ use stun::{Integrity, Key, Message, PasswordAlgorithm};
 /// Which HMAC makes the password of a minted credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Derivation {
-    /// HMAC-SHA1: what coturn and everybody else understands.
+    /// HMAC-SHA1, which coturn and all other servers understand.
     Sha1,
     /// HMAC-SHA256.
     Sha256,
@@ -156,7 +156,7 @@ impl Credentials {
         Ok(self)
     }
 
-    /// Whether nobody can get in.
+    /// Whether there are no credentials.
     pub fn is_empty(&self) -> bool {
         self.users.is_empty() && self.secrets.is_empty()
     }

@@ -5,30 +5,48 @@
 //! there. What comes from a peer with a *permission* goes to the client as ChannelData or in a Data indication, and back. Nothing
 //! is decided about media, and nothing is kept of a client before it has authenticated.
 //!
-//! Read it in this order: [`Relay`] sorts what comes in; `request` authenticates and answers; `allocate`, `refresh` and
-//! `permit` are the methods; `traffic` is the packet path, and `streams` the one for TCP with peers (RFC 6062). [`Secured`] puts DTLS around all of it.
+//! State is below, stages are above, and imports go one way:
+//!
+//! | files | what they are |
+//! |---|---|
+//! | `dtls_relay` | [`DtlsRelay`], the machine with DTLS around it |
+//! | `relay` | [`Relay`], the machine: which stage handles what comes in |
+//! | `request` | a STUN message: is it well-formed, who sent it, which method does it call |
+//! | `allocate`, `refresh`, `permit`, `streams` | the methods; `streams` is TCP with peers (RFC 6062) |
+//! | `traffic` | the packet path |
+//! | `authenticate`, `respond` | credentials of a request, and the response to it |
+//! | `call`, `request_context` | what a stage borrows for one call, and the request that it serves |
+//! | `allocations` | the tables: allocations, sockets, reservations, connections with peers |
+//! | the others | the parts of the tables, and what an operator chooses |
+//!
+//! A stage is a function that borrows `Allocations` and a `Call`.
 
 #![forbid(unsafe_code)]
 
 mod allocate;
 mod allocation;
-mod answer;
+mod allocations;
 mod authenticate;
 mod base64;
 mod bucket;
+mod call;
 mod counters;
 mod credentials;
+mod dtls_relay;
 mod events;
 pub mod limits;
 mod nonce;
+mod peer_streams;
 mod permit;
-mod places;
 mod policy;
 mod quota;
 mod refresh;
 mod relay;
+mod relay_sockets;
 mod request;
-mod secured;
+mod request_attributes;
+mod request_context;
+mod respond;
 mod settings;
 mod sorted;
 mod streams;
@@ -39,9 +57,9 @@ mod traffic;
 pub use bucket::Bucket;
 pub use counters::{Counter, Counters};
 pub use credentials::{BadCredentials, Credentials, Derivation, mint, prepare};
+pub use dtls_relay::{DtlsRelay, DtlsSettings};
 pub use events::{Command, End, Event};
 pub use policy::{Allowed, BadAllowed, Interfaces, PeerIp, Policy};
 pub use quota::{Books, Ledger, Quotas};
 pub use relay::Relay;
-pub use secured::{DtlsSettings, Secured};
 pub use settings::{EvenClock, Settings, WallClock};

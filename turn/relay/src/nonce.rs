@@ -1,5 +1,5 @@
 //! Nonces without a memory of them (RFC 8489 §9.2, §18.1): when it was made, and an HMAC that says so, over the client's address
-//! too, and over UDP its port. One that somebody else was given, or that is too old, is stale.
+//! too, and over UDP its port. Another client's nonce, or one that is too old, is stale.
 
 use crate::base64::{encode, encoded_len};
 use crate::limits::NONCE_LIFETIME;
@@ -22,11 +22,11 @@ const SECONDS_LEN: usize = 2;
 const MAC_LEN: usize = 7;
 const STAMP_LEN: usize = encoded_len(SECONDS_LEN + MAC_LEN);
 const PREFIX_LEN: usize = COOKIE.len() + FEATURES_LEN;
-/// Bytes of a nonce that tells everything.
+/// Bytes of a nonce with security features.
 pub(crate) const NONCE_LEN_MAX: usize = PREFIX_LEN + STAMP_LEN;
 const _: () = assert!(NONCE_LIFETIME.as_secs() < 1 << (8 * SECONDS_LEN));
 
-/// Makes nonces and tells whether they are good.
+/// Makes and checks nonces.
 #[derive(Debug)]
 pub(crate) struct Nonces {
     key: hmac::Key,
@@ -78,7 +78,7 @@ impl Nonces {
             STAMP_LEN => Form::Plain,
             _ => return false,
         };
-        // Made anew for the second it names: what differs anywhere was not made here.
+        // Compare with the nonce of the second that it names: any difference means that this server did not make it.
         let Some(low) = second_of(&nonce[nonce.len() - STAMP_LEN..]) else { return false };
         let now = now.since_epoch().as_secs() as u32;
         let age = u32::from((now as u16).wrapping_sub(low));

@@ -1,93 +1,100 @@
-//! CreatePermission and ChannelBind (RFC 8656 §10, §12): whom a client exchanges datagrams with.
+//! CreatePermission and ChannelBind (RFC 8656 §10, §12): the peers that a client exchanges datagrams with.
 
 use crate::allocation::{Unbound, client_flow};
-use crate::answer::Asked;
-use crate::authenticate::Caller;
+use crate::allocations::Allocations;
+use crate::call::Call;
 use crate::limits::PEERS_PER_REQUEST_MAX;
-use crate::relay::Relay;
-use machine::{Instant, Tx};
+use crate::request_context::RequestContext;
+use crate::respond::{error_response, success_response};
+use machine::Tx;
 use std::net::SocketAddr;
-use stun::{CHANNELS, CHANNELS_RFC5766, Message};
+use stun::{CHANNELS, CHANNELS_RFC5766};
 
-impl Relay {
-    pub(crate) fn on_create_permission(
-        &mut self,
-        now: Instant,
-        asked: &Asked,
-        caller: &Caller,
-        index: u32,
-        message: &Message<'_>,
-        tx: &mut impl Tx,
-    ) {
-        match self.permit(now, index, message) {
-            Ok(()) => self.agree(asked, &caller.key, client_flow(index), tx, |_| {}),
-            Err(code) => self.refuse(asked, &caller.key, code, tx),
-        }
+pub(crate) fn on_create_permission(
+    allocations: &mut Allocations,
+    call: &mut Call<'_, impl Tx>,
+    request: &RequestContext<'_>,
+    index: u32,
+) {
+    let permitted = permit(allocations, call, request, index);
+    respond(call, request, index, permitted);
+}
+
+pub(crate) fn on_channel_bind(
+    allocations: &mut Allocations,
+    call: &mut Call<'_, impl Tx>,
+    request: &RequestContext<'_>,
+    index: u32,
+) {
+    let bound = bind(allocations, call, request, index);
+    respond(call, request, index, bound);
+}
+
+fn respond(call: &mut Call<'_, impl Tx>, request: &RequestContext<'_>, index: u32, done: Result<(), u16>) {
+    let RequestContext { header, user, .. } = request;
+    match done {
+        Ok(()) => success_response(call, header, &user.key, client_flow(index), |_| {}),
+        Err(code) => error_response(call, header, &user.key, code),
     }
+}
 
-    /// All of the peers are permitted, or none is.
-    fn permit(&mut self, now: Instant, index: u32, message: &Message<'_>) -> Result<(), u16> {
-        let peers = || message.xor_peer_addresses();
-        if !(1..=PEERS_PER_REQUEST_MAX).contains(&peers().take(PEERS_PER_REQUEST_MAX + 1).count())
-            || peers().any(|peer| peer.is_none())
-        {
-            return Err(400);
-        }
-        for peer in peers().flatten() {
-            self.check_peer(index, &peer, |policy| policy.admits_host(peer.ip()))?;
-        }
-        let allocation = self.allocation_mut(index).ok_or(437u16)?;
-        let ips = message.xor_peer_addresses().flatten().map(|peer| peer.ip());
-        if allocation.permit(now, ips) { Ok(()) } else { Err(508) }
+/// Permits all of the peers, or none.
+fn permit<T>(
+    allocations: &mut Allocations,
+    call: &Call<'_, T>,
+    request: &RequestContext<'_>,
+    index: u32,
+) -> Result<(), u16> {
+    let peers = || request.message.xor_peer_addresses();
+    if !(1..=PEERS_PER_REQUEST_MAX).contains(&peers().take(PEERS_PER_REQUEST_MAX + 1).count())
+        || peers().any(|peer| peer.is_none())
+    {
+        return Err(400);
     }
-
-    pub(crate) fn on_channel_bind(
-        &mut self,
-        now: Instant,
-        asked: &Asked,
-        caller: &Caller,
-        index: u32,
-        message: &Message<'_>,
-        tx: &mut impl Tx,
-    ) {
-        match self.bind(now, index, message) {
-            Ok(()) => self.agree(asked, &caller.key, client_flow(index), tx, |_| {}),
-            Err(code) => self.refuse(asked, &caller.key, code, tx),
-        }
+    for peer in peers().flatten() {
+        check_peer(allocations, index, &peer, call.settings.policy.admits_host(peer.ip()))?;
     }
+    let allocation = allocations.get_mut(index).ok_or(437u16)?;
+    let ips = peers().flatten().map(|peer| peer.ip());
+    if allocation.permit(call.now, ips) { Ok(()) } else { Err(508) }
+}
 
-    fn bind(&mut self, now: Instant, index: u32, message: &Message<'_>) -> Result<(), u16> {
-        let channels = if self.settings.old_channels { CHANNELS_RFC5766 } else { CHANNELS };
-        let number = message.channel_number().flatten().filter(|number| channels.contains(number));
-        let (Some(number), Some(Some(peer))) = (number, message.xor_peer_address()) else { return Err(400) };
-        self.check_peer(index, &peer, |policy| policy.admits(peer))?;
-        // Channels are for datagrams, and peers over TCP have connections (RFC 6062 §3).
-        let allocation = self
-            .allocation_mut(index)
-            .ok_or(437u16)
-            .and_then(|it| if it.is_tcp { Err(400) } else { Ok(it) })?;
-        allocation.bind(now, number, peer).map_err(|unbound| match unbound {
-            Unbound::Taken => 400u16,
-            Unbound::Full => 508,
-        })
+fn bind<T>(
+    allocations: &mut Allocations,
+    call: &Call<'_, T>,
+    request: &RequestContext<'_>,
+    index: u32,
+) -> Result<(), u16> {
+    let message = &request.message;
+    let channels = if call.settings.old_channels { CHANNELS_RFC5766 } else { CHANNELS };
+    let number = message.channel_number().flatten().filter(|number| channels.contains(number));
+    let (Some(number), Some(Some(peer))) = (number, message.xor_peer_address()) else { return Err(400) };
+    check_peer(allocations, index, &peer, call.settings.policy.admits(peer))?;
+    let allocation = allocations.get_mut(index).ok_or(437u16)?;
+    // Channels are for datagrams, and peers over TCP have connections (RFC 6062 §3).
+    if allocation.is_tcp {
+        return Err(400);
     }
+    allocation.bind(call.now, number, peer).map_err(|unbound| match unbound {
+        Unbound::Taken => 400u16,
+        Unbound::Full => 508,
+    })
+}
 
-    /// Whether a peer can be reached from the allocation, and may be.
-    pub(crate) fn check_peer(
-        &self,
-        index: u32,
-        peer: &SocketAddr,
-        admits: impl FnOnce(&crate::policy::Policy) -> bool,
-    ) -> Result<(), u16> {
-        let has_family =
-            self.allocation(index).is_some_and(|allocation| allocation.relayed_for(peer).is_some());
-        // First the policy: whoever asks for a forbidden peer is told so, whatever the family it is written in.
-        if !admits(&self.settings.policy) {
-            Err(403)
-        } else if !has_family {
-            Err(443)
-        } else {
-            Ok(())
-        }
+/// Whether the allocation can reach a peer, which the policy admits or not.
+pub(crate) fn check_peer(
+    allocations: &Allocations,
+    index: u32,
+    peer: &SocketAddr,
+    is_admitted: bool,
+) -> Result<(), u16> {
+    let has_family = allocations.get(index).is_some_and(|allocation| allocation.relayed_for(peer).is_some());
+    // First the policy: a client that asks for a forbidden peer gets 403, whatever the family it is written in.
+    if !is_admitted {
+        Err(403)
+    } else if !has_family {
+        Err(443)
+    } else {
+        Ok(())
     }
 }

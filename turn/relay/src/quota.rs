@@ -14,7 +14,7 @@ pub struct Quotas {
     pub allocations_per_user: u32,
     /// Relay ports of one user, reserved ones too. Default 48: no user empties the pool.
     pub ports_per_user: u32,
-    /// Connections with peers over TCP of one user. Default 64: a browser does not want any; whoever does, wants several.
+    /// Connections with peers over TCP of one user. Default 64: browsers use none; other clients use several.
     pub connections_per_user: u32,
     /// Allocations from one IPv4 address or IPv6 /64. Default 2048: a school behind one NAT, 400 browsers with two transports of two TURN
     /// URLs each.
@@ -77,7 +77,7 @@ pub struct Books {
     allocations: u32,
 }
 
-/// What somebody holds.
+/// What a user holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Held {
     allocations: u32,
@@ -86,7 +86,7 @@ struct Held {
 }
 
 impl Books {
-    /// Empty ones, in which nobody can make others' entries collide.
+    /// Empty ones. Their hashes are keyed, so that no client can make entries of others collide.
     pub fn new(rng: &mut Rng) -> Self {
         let (users, addresses) = (Keyed::new(rng), Keyed::new(rng));
         Self { users: Table::with_hasher(users), addresses: Table::with_hasher(addresses), allocations: 0 }
@@ -153,7 +153,7 @@ impl Account {
         Self { ledger, own: Held::default() }
     }
 
-    /// Enters an allocation with so many ports, if nobody's bound is reached by it.
+    /// Enters an allocation with so many ports, if no bound is exceeded by it.
     pub(crate) fn enter(&mut self, quotas: &Quotas, user: &[u8], address: IpAddr, ports: u32) -> bool {
         let mut may = false;
         self.ledger.open(&mut |books| may = books.enter(quotas, user, address, ports));
@@ -164,7 +164,7 @@ impl Account {
         may
     }
 
-    /// An allocation is no more. Its ports are given back one by one.
+    /// An allocation has ended. Its ports are given back one by one.
     pub(crate) fn leave(&mut self, user: &[u8], address: IpAddr) {
         self.own.allocations -= 1;
         self.ledger.open(&mut |books| books.leave(user, address));
@@ -184,7 +184,7 @@ impl Account {
         may
     }
 
-    /// A connection with a peer is no more.
+    /// A connection with a peer has ended.
     pub(crate) fn leave_stream(&mut self, user: &[u8]) {
         self.own.connections -= 1;
         self.ledger.open(&mut |books| books.change(user, |held| held.connections -= 1));

@@ -1,63 +1,69 @@
-//! Refresh (RFC 8656 §8): an allocation is to live on, or to end.
+//! Refresh (RFC 8656 §8): an allocation lives longer, or ends.
 
 use crate::allocation::client_flow;
-use crate::answer::Asked;
-use crate::authenticate::Caller;
+use crate::allocations::Allocations;
+use crate::call::Call;
 use crate::events::End;
-use crate::relay::Relay;
-use machine::{Instant, Tx};
+use crate::request_context::RequestContext;
+use crate::respond::{error_response, success_response};
+use machine::Tx;
 use std::time::Duration;
-use stun::{Family, Message};
+use stun::Family;
 
-impl Relay {
-    pub(crate) fn on_refresh(
-        &mut self,
-        now: Instant,
-        asked: &Asked,
-        caller: &Caller,
-        index: u32,
-        message: &Message<'_>,
-        tx: &mut impl Tx,
-    ) {
-        match self.refreshed(now, index, message) {
-            Ok(lifetime) => {
-                let seconds = lifetime.as_secs() as u32;
-                self.agree(asked, &caller.key, client_flow(index), tx, |writer| _ = writer.lifetime(seconds));
-                if lifetime.is_zero() {
-                    self.end(index, End::Released);
-                }
+pub(crate) fn on_refresh(
+    allocations: &mut Allocations,
+    call: &mut Call<'_, impl Tx>,
+    request: &RequestContext<'_>,
+    index: u32,
+) {
+    let RequestContext { header, user, .. } = request;
+    match refresh(allocations, call, request, index) {
+        Ok(lifetime) => {
+            let seconds = lifetime.as_secs() as u32;
+            success_response(call, header, &user.key, client_flow(index), |writer| {
+                _ = writer.lifetime(seconds)
+            });
+            if lifetime.is_zero() {
+                let event = allocations.end(index, End::Released);
+                event.into_iter().for_each(|event| call.events.push(event, call.counters));
             }
-            Err(code) => self.refuse(asked, &caller.key, code, tx),
         }
+        Err(code) => error_response(call, header, &user.key, code),
     }
+}
 
-    /// The lifetime from now on, or the code.
-    fn refreshed(&mut self, now: Instant, index: u32, message: &Message<'_>) -> Result<Duration, u16> {
-        let lifetime = match message.lifetime() {
-            Some(Some(0)) => Duration::ZERO,
-            _ => self.lifetime(message)?,
-        };
-        let family = message.requested_address_family();
-        let Some(allocation) = self.allocation_mut(index) else { return Err(437) };
-        let has = |family: Family| allocation.relayed[family as usize].is_some();
-        match family {
-            None => {}
-            Some(Some(family)) if !has(family) => return Err(443),
-            Some(None) => return Err(443),
-            // One of two addresses is given up; the allocation lives on with the other (RFC 8656 §8.2).
-            Some(Some(family)) if lifetime.is_zero() && has(Family::V4) && has(Family::V6) => {
-                let left = allocation.lifetime;
-                self.release(index, family);
-                return Ok(left);
-            }
-            Some(Some(_)) => {}
+/// The lifetime from now on, or the code of the error response.
+fn refresh<T>(
+    allocations: &mut Allocations,
+    call: &Call<'_, T>,
+    request: &RequestContext<'_>,
+    index: u32,
+) -> Result<Duration, u16> {
+    let message = &request.message;
+    let lifetime = match message.lifetime() {
+        Some(Some(0)) => Duration::ZERO,
+        _ => call.settings.lifetime(message)?,
+    };
+    let family = message.requested_address_family();
+    let Some(allocation) = allocations.get_mut(index) else { return Err(437) };
+    let has = |family: Family| allocation.relayed[family as usize].is_some();
+    match family {
+        None => {}
+        Some(Some(family)) if !has(family) => return Err(443),
+        Some(None) => return Err(443),
+        // The client gives up one of two addresses; the allocation keeps the other (RFC 8656 §8.2).
+        Some(Some(family)) if lifetime.is_zero() && has(Family::V4) && has(Family::V6) => {
+            let left = allocation.lifetime;
+            allocations.release(index, family);
+            return Ok(left);
         }
-        if !lifetime.is_zero() {
-            allocation.lifetime = lifetime;
-            allocation.expires_at = now + lifetime;
-            let expires_at = allocation.expires_at;
-            self.deadlines.set(index, Some(expires_at));
-        }
-        Ok(lifetime)
+        Some(Some(_)) => {}
     }
+    if !lifetime.is_zero() {
+        allocation.lifetime = lifetime;
+        allocation.expires_at = call.now + lifetime;
+        let expires_at = allocation.expires_at;
+        allocations.deadlines.set(index, Some(expires_at));
+    }
+    Ok(lifetime)
 }

@@ -1,44 +1,16 @@
-//! What becomes of a STUN message: whether it makes sense, who sent it, and which method it calls.
+//! STUN messages of clients: whether they make sense, who sent them, and which method they call.
 
-use crate::answer::Asked;
-use crate::authenticate::Caller;
+use crate::allocations::Allocations;
+use crate::authenticate::authenticate;
+use crate::call::Call;
 use crate::counters::Counter;
 use crate::limits::UNKNOWN_ATTRIBUTES_MAX;
-use crate::relay::Relay;
-use machine::{Instant, Path, Tx};
-use stun::attribute::{
-    CHANNEL_NUMBER, CONNECTION_ID, DATA, DONT_FRAGMENT, ERROR_CODE, EVEN_PORT, LIFETIME, MAPPED_ADDRESS,
-    MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, NONCE, PASSWORD_ALGORITHM, REALM, REQUESTED_ADDRESS_FAMILY,
-    REQUESTED_TRANSPORT, RESERVATION_TOKEN, UNKNOWN_ATTRIBUTES, USERHASH, USERNAME, XOR_MAPPED_ADDRESS,
-    XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS,
-};
-use stun::{Class, Message, Method};
-
-/// What we understand in requests and indications.
-pub(crate) const KNOWN: [u16; 22] = [
-    CONNECTION_ID,
-    MAPPED_ADDRESS,
-    USERNAME,
-    MESSAGE_INTEGRITY,
-    ERROR_CODE,
-    UNKNOWN_ATTRIBUTES,
-    CHANNEL_NUMBER,
-    LIFETIME,
-    XOR_PEER_ADDRESS,
-    DATA,
-    REALM,
-    NONCE,
-    XOR_RELAYED_ADDRESS,
-    REQUESTED_ADDRESS_FAMILY,
-    EVEN_PORT,
-    REQUESTED_TRANSPORT,
-    DONT_FRAGMENT,
-    MESSAGE_INTEGRITY_SHA256,
-    PASSWORD_ALGORITHM,
-    USERHASH,
-    RESERVATION_TOKEN,
-    XOR_MAPPED_ADDRESS,
-];
+use crate::request_attributes::KNOWN;
+use crate::request_context::{AuthenticatedUser, RequestContext, RequestHeader};
+use crate::respond::{challenge, error_response, error_response_with, stranger_error, stranger_response};
+use crate::{allocate, permit, refresh, streams, traffic};
+use machine::{Path, Tx};
+use stun::{Class, Message, Method, Writer};
 
 /// Attributes that must be understood and are not.
 struct Unknown {
@@ -59,72 +31,81 @@ impl Unknown {
     }
 }
 
-impl Relay {
-    /// A STUN message of a client.
-    pub(crate) fn on_message(&mut self, now: Instant, path: Path, bytes: &[u8], tx: &mut impl Tx) {
-        let message = Message::new(bytes).ok().filter(|message| message.verify_fingerprint() != Some(false));
-        let Some(message) = message else { return self.counters.count(Counter::Malformed) };
-        match (message.class(), message.method()) {
-            (Class::Request, Method::BINDING) => {
-                self.on_binding(now, &Asked::new(path, &message, bytes.len()), &message, tx);
-            }
-            (Class::Request, method) if is_served(method) => {
-                self.on_request(now, &Asked::new(path, &message, bytes.len()), &message, tx);
-            }
-            (Class::Indication, Method::SEND) => self.on_send(now, path, &message, tx),
-            // Keeps a NAT binding alive (RFC 8445 §11).
-            (Class::Indication, Method::BINDING) => {}
-            _ => self.counters.count(Counter::Unexpected),
+/// A STUN message of a client.
+pub(crate) fn on_message(
+    allocations: &mut Allocations,
+    call: &mut Call<'_, impl Tx>,
+    path: Path,
+    bytes: &[u8],
+) {
+    let message = Message::new(bytes).ok().filter(|message| message.verify_fingerprint() != Some(false));
+    let Some(message) = message else { return call.counters.count(Counter::Malformed) };
+    match (message.class(), message.method()) {
+        (Class::Request, Method::BINDING) => {
+            on_binding(call, &RequestHeader::new(path, &message, bytes.len()), &message);
         }
+        (Class::Request, method) if is_served(method) => {
+            on_request(allocations, call, &RequestHeader::new(path, &message, bytes.len()), &message);
+        }
+        (Class::Indication, Method::SEND) => traffic::on_send(allocations, call, path, &message),
+        // Keeps a NAT binding alive (RFC 8445 §11).
+        (Class::Indication, Method::BINDING) => {}
+        _ => call.counters.count(Counter::Unexpected),
     }
+}
 
-    /// "What is my address?" Anybody may ask.
-    fn on_binding(&mut self, now: Instant, asked: &Asked, message: &Message<'_>, tx: &mut impl Tx) {
-        if let Some(unknown) = Unknown::of(message) {
-            let fill = |writer: &mut stun::Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
-            return self.refuse_stranger(now, asked, 420, tx, fill);
-        }
-        let fill = |writer: &mut stun::Writer<'_>| _ = writer.xor_mapped_address(asked.path.remote);
-        if self.answer_stranger(now, asked, Class::Success, tx, fill) {
-            self.counters.count(Counter::Bindings);
-        }
+/// Binding: the client wants to know its address. It needs no credential.
+fn on_binding(call: &mut Call<'_, impl Tx>, header: &RequestHeader, message: &Message<'_>) {
+    if let Some(unknown) = Unknown::of(message) {
+        let fill = |writer: &mut Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
+        return stranger_error(call, header, 420, fill);
     }
+    let fill = |writer: &mut Writer<'_>| _ = writer.xor_mapped_address(header.path.remote);
+    if stranger_response(call, header, Class::Success, fill) {
+        call.counters.count(Counter::Bindings);
+    }
+}
 
-    /// Everything else wants a credential.
-    fn on_request(&mut self, now: Instant, asked: &Asked, message: &Message<'_>, tx: &mut impl Tx) {
-        let caller = match self.authenticate(now, asked.path, message) {
-            Ok(caller) => caller,
-            Err(code @ (401 | 438)) => return self.challenge(now, asked, code, tx),
-            Err(code) => return self.refuse_stranger(now, asked, code, tx, |_| {}),
-        };
-        if let Some(unknown) = Unknown::of(message) {
-            let fill = |writer: &mut stun::Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
-            return self.refuse_with(asked, &caller.key, 420, tx, fill);
-        }
-        match message.method() {
-            Method::ALLOCATE => return self.on_allocate(now, asked, &caller, message, tx),
-            Method::CONNECTION_BIND => return self.on_connection_bind(asked, &caller, message, tx),
-            _ => {}
-        }
-        let index = match self.allocation_of(asked.path, &caller) {
-            Ok(index) => index,
-            Err(code) => return self.refuse(asked, &caller.key, code, tx),
-        };
-        match message.method() {
-            Method::REFRESH => self.on_refresh(now, asked, &caller, index, message, tx),
-            Method::CREATE_PERMISSION => self.on_create_permission(now, asked, &caller, index, message, tx),
-            Method::CONNECT => self.on_connect(now, asked, &caller, index, message, tx),
-            _ => self.on_channel_bind(now, asked, &caller, index, message, tx),
-        }
+/// All other methods need a credential.
+fn on_request(
+    allocations: &mut Allocations,
+    call: &mut Call<'_, impl Tx>,
+    header: &RequestHeader,
+    message: &Message<'_>,
+) {
+    let user = match authenticate(allocations, call, header.path, message) {
+        Ok(user) => user,
+        Err(code @ (401 | 438)) => return challenge(call, header, code),
+        Err(code) => return stranger_error(call, header, code, |_| {}),
+    };
+    if let Some(unknown) = Unknown::of(message) {
+        let fill = |writer: &mut Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
+        return error_response_with(call, header, &user.key, 420, fill);
     }
+    let request = &RequestContext { header: *header, user: &user, message: *message };
+    match message.method() {
+        Method::ALLOCATE => return allocate::on_allocate(allocations, call, request),
+        Method::CONNECTION_BIND => return streams::on_connection_bind(allocations, call, request),
+        _ => {}
+    }
+    let index = match allocation_of(allocations, header.path, &user) {
+        Ok(index) => index,
+        Err(code) => return error_response(call, header, &user.key, code),
+    };
+    match message.method() {
+        Method::REFRESH => refresh::on_refresh(allocations, call, request, index),
+        Method::CREATE_PERMISSION => permit::on_create_permission(allocations, call, request, index),
+        Method::CONNECT => streams::on_connect(allocations, call, request, index),
+        _ => permit::on_channel_bind(allocations, call, request, index),
+    }
+}
 
-    /// The caller's allocation behind this path.
-    fn allocation_of(&self, path: Path, caller: &Caller) -> Result<u32, u16> {
-        let index = self.find(path).ok_or(437u16)?;
-        let allocation =
-            self.allocation(index).filter(|allocation| allocation.opening.is_none()).ok_or(437u16)?;
-        if *allocation.user == *caller.name.as_bytes() { Ok(index) } else { Err(441) }
-    }
+/// The user's allocation behind this path.
+fn allocation_of(allocations: &Allocations, path: Path, user: &AuthenticatedUser) -> Result<u32, u16> {
+    let index = allocations.find(path).ok_or(437u16)?;
+    let allocation = allocations.get(index).filter(|allocation| allocation.opening.is_none());
+    let allocation = allocation.ok_or(437u16)?;
+    if *allocation.user == *user.name.as_bytes() { Ok(index) } else { Err(441) }
 }
 
 fn is_served(method: Method) -> bool {

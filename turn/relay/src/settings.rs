@@ -1,6 +1,7 @@
 //! What an operator chooses.
 
 use crate::credentials::Credentials;
+use crate::limits::LIFETIME_DEFAULT;
 use crate::policy::Policy;
 use crate::quota::Quotas;
 use machine::Instant;
@@ -8,13 +9,14 @@ use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use stun::Message;
 
-/// Everything a relay is told. The first part may change while it runs.
+/// The settings of a relay.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Who may allocate.
     pub credentials: Credentials,
-    /// Whom they may reach.
+    /// The peers that they may reach.
     pub policy: Policy,
     /// How much they may have.
     pub quotas: Quotas,
@@ -28,10 +30,10 @@ pub struct Settings {
     pub old_channels: bool,
     /// Where clients are sent instead of being given an allocation (RFC 8489 §10).
     pub alternate_server: Option<SocketAddr>,
-    /// Addresses to tell clients instead of those the relay sockets have, where a 1:1 NAT stands before the host: at most one of
+    /// Addresses to announce to clients instead of those of the relay sockets, where a 1:1 NAT stands before the host: at most one of
     /// each family.
     pub announced: Vec<IpAddr>,
-    /// Which families relay sockets can be had of: IPv4, IPv6.
+    /// The families of relay sockets: IPv4, IPv6.
     pub families: [bool; 2],
     /// Whether peers may be reached over TCP (RFC 6062).
     pub tcp_peers: bool,
@@ -39,13 +41,30 @@ pub struct Settings {
     pub wall_clock: Arc<dyn WallClock>,
 }
 
-/// What time it is for people.
+impl Settings {
+    /// How long an allocation lives: what the client asks for, within bounds.
+    pub(crate) fn lifetime(&self, message: &Message<'_>) -> Result<Duration, u16> {
+        let wanted = match message.lifetime() {
+            None => LIFETIME_DEFAULT,
+            Some(seconds) => Duration::from_secs(seconds.ok_or(400u16)?.into()),
+        };
+        Ok(wanted.min(self.lifetime_max).max(LIFETIME_DEFAULT))
+    }
+
+    /// The address of a socket as clients see it.
+    pub(crate) fn announced(&self, address: SocketAddr) -> SocketAddr {
+        let announced = self.announced.iter().find(|ip| ip.is_ipv4() == address.is_ipv4());
+        SocketAddr::new(announced.copied().unwrap_or(address.ip()), address.port())
+    }
+}
+
+/// The time of day.
 pub trait WallClock: Debug + Send + Sync {
     /// The time since 1970 at this moment.
     fn since_1970(&self, now: Instant) -> Duration;
 }
 
-/// A wall clock that nobody sets, by the time at [`Instant::EPOCH`]. For tests.
+/// A wall clock that is never set, by the time at [`Instant::EPOCH`]. For tests.
 #[derive(Clone, Copy, Debug)]
 pub struct EvenClock(pub Duration);
 

@@ -1,4 +1,4 @@
-//! Hash tables whose keys strangers choose: the hash is keyed, so that nobody can make them collide.
+//! Hash tables whose keys strangers choose: the hash is keyed, so that they cannot make keys collide.
 
 use machine::Rng;
 use std::collections::HashMap;

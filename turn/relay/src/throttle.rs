@@ -1,13 +1,14 @@
 //! How many bytes strangers get beyond those that they sent: until a client has authenticated, its source address may be forged, and
-//! each answer then goes to somebody else.
+//! each response then goes to another host.
 //!
 //! One bucket for each cell of a fixed table, which a source finds by a keyed hash: nothing grows, whatever comes. An answer that is
 //! no longer than its question costs nothing: the sender could as well have sent it to the other address itself.
 
 use crate::bucket::Bucket;
+use crate::counters::{Counter, Counters};
 use crate::limits::THROTTLE_CELLS;
 use crate::table::Keyed;
-use machine::{Instant, Rng};
+use machine::{Instant, Path, Rng};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,14 +30,24 @@ impl Throttle {
         Self { keyed: Keyed::new(rng), cells }
     }
 
-    /// Whether this source may be sent so many bytes more than it sent, at a rate of so many a second.
-    pub(crate) fn take(
+    /// Whether to send so many bytes more than a stranger sent. Its source address may be forged, except behind a TCP connection.
+    pub(crate) fn may_answer(
         &mut self,
         now: Instant,
-        source: IpAddr,
+        path: Path,
         excess: usize,
         bytes_per_second: u32,
+        counters: &mut Counters,
     ) -> bool {
+        let may = path.local.is_tcp() || self.take(now, path.remote.ip(), excess, bytes_per_second);
+        if !may {
+            counters.count(Counter::Throttled);
+        }
+        may
+    }
+
+    /// Whether this source may be sent so many bytes more than it sent, at a rate of so many a second.
+    fn take(&mut self, now: Instant, source: IpAddr, excess: usize, bytes_per_second: u32) -> bool {
         if excess == 0 {
             return true;
         }

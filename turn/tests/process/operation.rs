@@ -31,7 +31,7 @@ fn a_mistake_costs_exit_code_2_and_says_what_is_expected() {
     let file = folder.write("turn.conf", "realm = leat\nallow-peer = nowhere\n");
     for (flags, wanted) in [
         (&["--port", "0"][..], "--port <PORT>"),
-        (&["--listen-ip", "127.0.0.1"], "nobody could allocate"),
+        (&["--listen-ip", "127.0.0.1"], "no credentials configured"),
         (&["--user", "u:p", "--allowed-peers-only"], "add --allow-peer"),
         (&["--user", "a\u{7}:p"], "RFC 8265"),
         (&["--user", "u:p", "--realm", "a\u{7}"], "--realm has a character that RFC 8265 does not allow"),

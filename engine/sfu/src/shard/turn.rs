@@ -9,7 +9,7 @@ use crate::shard::news::News;
 use crate::shard::pending::PendingPacket;
 use crate::shard::timers::Timers;
 use control::Counters;
-use machine::{Flow, Instant, Path, Rng, Tx};
+use machine::{Flow, Instant, Path, Rng, Tx, WorkerId};
 
 /// What a stage may use beside the objects: borrowed from the shard for one call of its driver.
 pub struct Turn<'t, T> {
@@ -66,4 +66,16 @@ impl Tx for NoTx {
     }
 
     fn cancel(&mut self) {}
+
+    fn prefetch<T: ?Sized>(&self, _soon: &T) {}
+
+    fn end_of_flow(&mut self) {}
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        machine::forward_by_copy(self, flow, path, head, body)
+    }
+
+    fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
+        false
+    }
 }

@@ -1,6 +1,8 @@
 //! A relay without a network: a driver that opens what is ordered, and clients that know the protocol by the library's own reader.
 
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Tx};
+use machine::{
+    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Tx, WorkerId,
+};
 use relay::{Command, Counter, Credentials, EvenClock, Policy, Quotas, Relay, Settings};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +27,18 @@ impl Tx for Outbox {
 
     fn cancel(&mut self) {
         self.0.pop();
+    }
+
+    fn prefetch<T: ?Sized>(&self, _soon: &T) {}
+
+    fn end_of_flow(&mut self) {}
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        machine::forward_by_copy(self, flow, path, head, body)
+    }
+
+    fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
+        false
     }
 }
 

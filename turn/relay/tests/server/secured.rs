@@ -5,7 +5,7 @@
 use crate::rig::{Outbox, at, settings};
 use dtls::{Certificate, Endpoint, Options, Output, Peers, Settings};
 use machine::{Datagram, Instant, LocalId, Machine, Path, Rng};
-use relay::{DtlsSettings, Relay, Secured};
+use relay::{DtlsRelay, DtlsSettings, Relay};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use stun::{Class, Message, Method, TransactionId, Writer};
@@ -13,7 +13,7 @@ use stun::{Class, Message, Method, TransactionId, Writer};
 const DTLS: LocalId = LocalId(1);
 
 struct Server {
-    secured: Secured,
+    secured: DtlsRelay,
     certificate: Certificate,
     now: Instant,
 }
@@ -23,7 +23,7 @@ impl Server {
         let mut rng = Rng::from_number(5);
         let certificate = Certificate::generate();
         let dtls = DtlsSettings { settings: for_anybody(), certificate: certificate.clone(), first: DTLS };
-        let secured = Secured::new(Relay::new(settings(), rng.fork()), Some(dtls), &mut rng);
+        let secured = DtlsRelay::new(Relay::new(settings(), rng.fork()), Some(dtls), &mut rng);
         Self { secured, certificate, now: Instant::from_nanos(5_000_000_000) }
     }
 

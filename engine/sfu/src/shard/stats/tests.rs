@@ -6,7 +6,7 @@ use control::{
     Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding, Event, Kind, Produce,
     ProducerId, Refusal, Request, RequestId, RouterId, StatsItem, StatsOf, Text, TransportId,
 };
-use machine::{Flow, Instant, Machine, Path, Rng, Tx};
+use machine::{Flow, Instant, Machine, Path, Rng, Tx, WorkerId};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -19,6 +19,18 @@ impl Tx for Void {
     }
 
     fn cancel(&mut self) {}
+
+    fn prefetch<T: ?Sized>(&self, _soon: &T) {}
+
+    fn end_of_flow(&mut self) {}
+
+    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
+        machine::forward_by_copy(self, flow, path, head, body)
+    }
+
+    fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
+        false
+    }
 }
 
 const ROUTER: RouterId = RouterId(1);

@@ -1,10 +1,10 @@
-//! The numbers of the relay's sockets: dense, reused, and whose each is.
+//! The numbers of the relay's sockets, which are dense and reused, and the owner of each.
 
 use crate::limits::SOCKETS_MAX;
 use machine::LocalId;
 use stun::Family;
 
-/// Whose a socket is.
+/// The owner of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// An allocation's, of this family.
@@ -17,12 +17,12 @@ pub(crate) enum Owner {
 
 /// Who owns which socket.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct RelaySockets {
     owners: Vec<Option<Owner>>,
     free: Vec<u16>,
 }
 
-impl Places {
+impl RelaySockets {
     /// A number that is not in use. `None` if all are.
     pub(crate) fn take(&mut self, owner: Owner) -> Option<LocalId> {
         let index = self.free.pop().or_else(|| {

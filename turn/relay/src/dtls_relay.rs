@@ -4,7 +4,7 @@
 //! is. This is *not* the fast path: the DTLS library allocates for every record.
 
 use crate::counters::Counters;
-use crate::events::{Command, Event};
+use crate::events::Command;
 use crate::limits::{
     DTLS_CLIENTS_MAX, DTLS_CLIENTS_PER_ADDRESS_MAX, DTLS_HALF_OPEN_MAX, DTLS_HALF_OPEN_PER_ADDRESS_MAX,
     DTLS_IDLE_MAX, DTLS_SWEEP_INTERVAL,
@@ -13,15 +13,12 @@ use crate::relay::Relay;
 use crate::table::{Keyed, Table};
 use crate::throttle::one_source;
 use dtls::{Cookies, Stranger, ValidCookie};
-use machine::{
-    Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId,
-    Towards, Tx,
-};
-use std::net::{IpAddr, SocketAddr};
+use machine::{Adaptor, Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, Tx, WorkerId};
+use std::net::IpAddr;
 
 /// A relay, and what it takes to speak DTLS.
 #[derive(Debug)]
-pub struct Secured {
+pub struct DtlsRelay {
     relay: Relay,
     dtls: Option<Dtls>,
 }
@@ -74,32 +71,32 @@ struct Client {
 }
 
 /// The send batch as the relay sees it.
-struct Outside<'a, T> {
+#[derive(Debug)]
+pub struct ClientTx<'a, T> {
     tx: &'a mut T,
     first: Option<LocalId>,
-    plain: &'a mut Vec<(Flow, Path, Vec<u8>)>,
+    /// `None` where there is no DTLS.
+    plain: Option<&'a mut Vec<(Flow, Path, Vec<u8>)>>,
     /// Whether the slot claimed last is among those to be encrypted.
     is_plain: bool,
 }
 
-impl<T: Tx> Tx for Outside<'_, T> {
+impl<T: Tx> Tx for ClientTx<'_, T> {
     fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
-        self.is_plain = is_dtls(self.first, path.local);
-        if !self.is_plain {
-            return self.tx.slot(flow, path, len);
-        }
+        let plain = self.plain.as_deref_mut().filter(|_| is_dtls(self.first, path.local));
+        self.is_plain = plain.is_some();
+        let Some(plain) = plain else { return self.tx.slot(flow, path, len) };
         if len > dtls::limits::SEND_MAX {
             return None;
         }
-        self.plain.push((flow, path, vec![0; len]));
-        self.plain.last_mut().map(|(_, _, bytes)| &mut bytes[..])
+        plain.push((flow, path, vec![0; len]));
+        plain.last_mut().map(|(_, _, bytes)| &mut bytes[..])
     }
 
     fn cancel(&mut self) {
-        if self.is_plain {
-            self.plain.pop();
-        } else {
-            self.tx.cancel();
+        match self.plain.as_deref_mut().filter(|_| self.is_plain) {
+            Some(plain) => _ = plain.pop(),
+            None => self.tx.cancel(),
         }
     }
 
@@ -108,11 +105,19 @@ impl<T: Tx> Tx for Outside<'_, T> {
             self.is_plain = false;
             return self.tx.forward(flow, path, head, body);
         }
-        let Some(slot) = self.slot(flow, path, head.len() + body.len()) else { return false };
-        let (front, back) = slot.split_at_mut(head.len());
-        front.copy_from_slice(head);
-        back.copy_from_slice(body);
-        true
+        machine::forward_by_copy(self, flow, path, head, body)
+    }
+
+    fn prefetch<S: ?Sized>(&self, soon: &S) {
+        self.tx.prefetch(soon);
+    }
+
+    fn end_of_flow(&mut self) {
+        self.tx.end_of_flow();
+    }
+
+    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+        self.tx.hand_off(worker, head, body)
     }
 }
 
@@ -141,7 +146,7 @@ fn secret(rng: &mut Rng) -> [u8; 32] {
     secret
 }
 
-impl Secured {
+impl DtlsRelay {
     /// Without `dtls`, everything passes.
     pub fn new(relay: Relay, dtls: Option<DtlsSettings>, rng: &mut Rng) -> Self {
         let dtls = dtls.map(|settings| Dtls {
@@ -166,28 +171,11 @@ impl Secured {
         self.relay.counters()
     }
 
-    /// Lets the relay do something, and encrypts what it has written meanwhile.
-    fn with_relay<T: Tx>(
-        &mut self,
-        now: Instant,
-        tx: &mut T,
-        act: impl FnOnce(&mut Relay, &mut Outside<'_, T>),
-    ) {
-        let Some(dtls) = &mut self.dtls else {
-            return act(
-                &mut self.relay,
-                &mut Outside { tx, first: None, plain: &mut Vec::new(), is_plain: false },
-            );
-        };
-        let first = Some(dtls.settings.first);
-        act(&mut self.relay, &mut Outside { tx, first, plain: &mut dtls.plain, is_plain: false });
-        let mut plain = std::mem::take(&mut dtls.plain);
-        for (flow, path, bytes) in plain.drain(..) {
-            if let Some(index) = dtls.by_path.get(&path).copied() {
-                dtls.seal(now, index, flow, &bytes, tx);
-            }
-        }
-        dtls.plain = plain;
+    /// Hands a datagram to the relay as it is.
+    fn pass_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
+        let (relay, mut client_tx) = self.enter(tx);
+        relay.on_datagram(now, datagram, &mut client_tx);
+        self.leave(now, tx);
     }
 
     /// A datagram on a socket that carries DTLS.
@@ -202,9 +190,9 @@ impl Secured {
                     None => return,
                 },
                 // Anybody may begin, from an address that may be forged: nothing is kept, and the answer is sent once.
-                Stranger::Unverified(answer) => return self.answer_stranger(now, path, bytes, &answer, tx),
+                Stranger::Unverified(answer) => return self.stranger_response(now, path, bytes, &answer, tx),
                 Stranger::TooOld => {
-                    return self.answer_stranger(now, path, bytes, &alert(PROTOCOL_VERSION), tx);
+                    return self.stranger_response(now, path, bytes, &alert(PROTOCOL_VERSION), tx);
                 }
                 Stranger::Noise => return,
             },
@@ -217,7 +205,7 @@ impl Secured {
     }
 
     /// Sends an answer within the bound for strangers, which counts what it has beyond the question.
-    fn answer_stranger(
+    fn stranger_response(
         &mut self,
         now: Instant,
         path: Path,
@@ -231,7 +219,7 @@ impl Secured {
         }
     }
 
-    /// Does what an endpoint says, until it says no more.
+    /// Handles all outputs of an endpoint.
     fn follow(&mut self, now: Instant, index: u32, tx: &mut impl Tx) {
         loop {
             let Some(dtls) = &mut self.dtls else { return };
@@ -239,14 +227,14 @@ impl Secured {
                 Said::Data(path) => {
                     let mut opened = std::mem::take(&mut dtls.opened);
                     let datagram = Datagram { path, received_at: now, bytes: &mut opened };
-                    self.with_relay(now, tx, |relay, tx| relay.on_datagram(now, datagram, tx));
+                    self.pass_datagram(now, datagram, tx);
                     if let Some(dtls) = &mut self.dtls {
                         dtls.opened = opened;
                     }
                 }
                 Said::Ended(path) => {
                     dtls.forget(index);
-                    return self.with_relay(now, tx, |relay, tx| relay.on_path_closed(now, path, tx));
+                    return self.on_path_closed(now, path, tx);
                 }
                 Said::Nothing => return,
             }
@@ -259,7 +247,7 @@ impl Secured {
         for index in 0..dtls.clients.len() as u32 {
             let Some(Some(client)) = dtls.clients.get(index as usize) else { continue };
             let is_idle = now.saturating_since(client.seen_at) >= DTLS_IDLE_MAX;
-            if is_idle && self.relay.find(client.path).is_none() {
+            if is_idle && !self.relay.has_allocation(client.path) {
                 dtls.forget(index);
             }
         }
@@ -267,11 +255,11 @@ impl Secured {
     }
 }
 
-/// What an endpoint had to say.
+/// An output of an endpoint.
 enum Said {
     /// A datagram of the client behind this path is in `opened`.
     Data(Path),
-    /// It is of no more use.
+    /// It is closed or has failed.
     Ended(Path),
     Nothing,
 }
@@ -304,7 +292,7 @@ impl Dtls {
         Some(index)
     }
 
-    /// The next thing an endpoint says that somebody else has to act on; datagrams are sent.
+    /// Sends the datagrams of an endpoint, up to its next other output.
     fn next(&mut self, now: Instant, index: u32, tx: &mut impl Tx) -> Said {
         let Some(Some(client)) = self.clients.get_mut(index as usize) else { return Said::Nothing };
         let path = client.path;
@@ -386,36 +374,59 @@ fn send(tx: &mut impl Tx, flow: Flow, path: Path, bytes: &[u8]) {
     }
 }
 
-impl Machine for Secured {
-    type Command = Command;
-    type Event = Event;
+impl Adaptor for DtlsRelay {
+    type Inner = Relay;
+    type InnerTx<'t, T: Tx + 't> = ClientTx<'t, T>;
 
-    fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
+    fn inner(&self) -> &Relay {
+        &self.relay
+    }
+
+    fn inner_mut(&mut self) -> &mut Relay {
+        &mut self.relay
+    }
+
+    fn enter<'t, T: Tx>(&'t mut self, tx: &'t mut T) -> (&'t mut Relay, ClientTx<'t, T>) {
+        let first = self.dtls.as_ref().map(|dtls| dtls.settings.first);
+        let plain = self.dtls.as_mut().map(|dtls| &mut dtls.plain);
+        (&mut self.relay, ClientTx { tx, first, plain, is_plain: false })
+    }
+
+    /// Encrypts what the relay has written for clients behind DTLS.
+    fn leave(&mut self, now: Instant, tx: &mut impl Tx) {
+        let Some(dtls) = &mut self.dtls else { return };
+        let mut plain = std::mem::take(&mut dtls.plain);
+        for (flow, path, bytes) in plain.drain(..) {
+            if let Some(index) = dtls.by_path.get(&path).copied() {
+                dtls.seal(now, index, flow, &bytes, tx);
+            }
+        }
+        dtls.plain = plain;
+    }
+
+    fn adapt_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
         let first = self.dtls.as_ref().map(|dtls| dtls.settings.first);
         if is_dtls(first, datagram.path.local) {
             self.on_record(now, datagram.path, datagram.bytes, tx);
         } else {
-            self.with_relay(now, tx, |relay, tx| relay.on_datagram(now, datagram, tx));
+            self.pass_datagram(now, datagram, tx);
         }
     }
 
-    fn on_path_closed(&mut self, now: Instant, path: Path, tx: &mut impl Tx) {
-        self.with_relay(now, tx, |relay, tx| relay.on_path_closed(now, path, tx));
-    }
-
-    fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx) {
-        self.with_relay(now, tx, |relay, tx| relay.on_batch_end(now, tx));
-    }
-
-    fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
-        if self.relay.next_timeout().is_some_and(|at| at <= now) {
-            self.with_relay(now, tx, |relay, tx| relay.on_timeout(now, tx));
+    fn adapt_command(&mut self, command: &Command) {
+        if let Command::SetCertificate(certificate) = command
+            && let Some(dtls) = &mut self.dtls
+        {
+            dtls.settings.certificate = certificate.clone();
         }
+    }
+
+    fn adapt_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
         while let Some(index) = self.dtls.as_mut().and_then(|dtls| dtls.deadlines.pop(now)) {
             if let Some(Some(client)) =
                 self.dtls.as_mut().and_then(|dtls| dtls.clients.get_mut(index as usize))
             {
-                // A failure shows in what is said next.
+                // A failure shows in the next output.
                 let _ = client.endpoint.on_timeout(now);
             }
             self.follow(now, index, tx);
@@ -425,64 +436,8 @@ impl Machine for Secured {
         }
     }
 
-    fn on_command(&mut self, now: Instant, command: Command, tx: &mut impl Tx) {
-        if let Command::SetCertificate(certificate) = &command
-            && let Some(dtls) = &mut self.dtls
-        {
-            dtls.settings.certificate = certificate.clone();
-        }
-        self.with_relay(now, tx, |relay, tx| relay.on_command(now, command, tx));
-    }
-
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
-        self.relay.poll_socket_order()
-    }
-
-    fn on_socket_opened(
-        &mut self,
-        now: Instant,
-        local: LocalId,
-        opened: Result<SocketAddr, SocketError>,
-        tx: &mut impl Tx,
-    ) {
-        self.with_relay(now, tx, |relay, tx| relay.on_socket_opened(now, local, opened, tx));
-    }
-
-    fn on_stream_offered(
-        &mut self,
-        now: Instant,
-        local: LocalId,
-        remote: SocketAddr,
-        tx: &mut impl Tx,
-    ) -> Option<StreamId> {
-        // Its client is behind TCP, and what is sent to it so as it is.
-        self.relay.on_stream_offered(now, local, remote, tx)
-    }
-
-    fn on_stream_connected(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
-        self.relay.on_stream_connected(now, stream, tx);
-    }
-
-    fn on_stream_passed(
-        &mut self,
-        now: Instant,
-        stream: StreamId,
-        towards: Towards,
-        bytes: usize,
-    ) -> Instant {
-        self.relay.on_stream_passed(now, stream, towards, bytes)
-    }
-
-    fn on_stream_closed(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
-        self.relay.on_stream_closed(now, stream, tx);
-    }
-
-    fn poll_event(&mut self) -> Option<Event> {
-        self.relay.poll_event()
-    }
-
-    fn next_timeout(&self) -> Option<Instant> {
-        let dtls = self.dtls.iter().flat_map(|dtls| dtls.deadlines.next().into_iter().chain(dtls.sweep_at));
-        dtls.chain(self.relay.next_timeout()).min()
+    fn adapted_timeout(&self) -> Option<Instant> {
+        let dtls = self.dtls.as_ref()?;
+        dtls.deadlines.next().into_iter().chain(dtls.sweep_at).min()
     }
 }

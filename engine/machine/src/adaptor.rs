@@ -1,0 +1,143 @@
+//! A machine around another one.
+
+use crate::{
+    Datagram, Instant, LocalId, Machine, Path, SocketError, SocketOrder, StreamId, Towards, Tx, WorkerId,
+};
+use std::net::SocketAddr;
+
+/// A machine around an inner one. It changes how datagrams come in and go out and adds timers of its own; every other call of the driver
+/// reaches the inner machine. So an adaptor cannot forget to pass on a call that has a default in [`Machine`].
+///
+/// Every adaptor is a [`Machine`] with the commands and events of the inner one.
+pub trait Adaptor {
+    /// The machine inside.
+    type Inner: Machine;
+    /// The send batch as the inner machine sees it.
+    type InnerTx<'t, T: Tx + 't>: Tx
+    where
+        Self: 't;
+
+    /// The inner machine.
+    fn inner(&self) -> &Self::Inner;
+
+    /// The inner machine, to take orders and events from.
+    fn inner_mut(&mut self) -> &mut Self::Inner;
+
+    /// The inner machine and its send batch, for one call.
+    fn enter<'t, T: Tx>(&'t mut self, tx: &'t mut T) -> (&'t mut Self::Inner, Self::InnerTx<'t, T>);
+
+    /// After that call: what the inner machine wrote can be sent.
+    fn leave(&mut self, now: Instant, tx: &mut impl Tx);
+
+    /// As [`Machine::on_datagram`].
+    fn adapt_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx);
+
+    /// Looks at a command before the inner machine carries it out.
+    fn adapt_command(&mut self, command: &<Self::Inner as Machine>::Command);
+
+    /// After the timers of the inner machine, those of the adaptor.
+    fn adapt_timeout(&mut self, now: Instant, tx: &mut impl Tx);
+
+    /// When [`adapt_timeout`](Self::adapt_timeout) has something to do.
+    fn adapted_timeout(&self) -> Option<Instant>;
+}
+
+/// Has the inner machine handle a call.
+macro_rules! pass {
+    ($adaptor:ident, $now:ident, $tx:ident, |$inner:ident, $inner_tx:ident| $call:expr) => {{
+        let result = {
+            let ($inner, mut inner_tx) = $adaptor.enter($tx);
+            let $inner_tx = &mut inner_tx;
+            $call
+        };
+        $adaptor.leave($now, $tx);
+        result
+    }};
+}
+
+impl<A: Adaptor> Machine for A {
+    type Command = <A::Inner as Machine>::Command;
+    type Event = <A::Inner as Machine>::Event;
+
+    fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
+        self.adapt_datagram(now, datagram, tx);
+    }
+
+    fn on_hand_off(&mut self, now: Instant, from: WorkerId, bytes: &[u8], tx: &mut impl Tx) {
+        pass!(self, now, tx, |inner, tx| inner.on_hand_off(now, from, bytes, tx));
+    }
+
+    fn on_path_closed(&mut self, now: Instant, path: Path, tx: &mut impl Tx) {
+        pass!(self, now, tx, |inner, tx| inner.on_path_closed(now, path, tx));
+    }
+
+    fn gathering_until(&self) -> Option<Instant> {
+        self.inner().gathering_until()
+    }
+
+    fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx) {
+        pass!(self, now, tx, |inner, tx| inner.on_batch_end(now, tx));
+    }
+
+    fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
+        if self.inner().next_timeout().is_some_and(|at| at <= now) {
+            pass!(self, now, tx, |inner, tx| inner.on_timeout(now, tx));
+        }
+        self.adapt_timeout(now, tx);
+    }
+
+    fn on_command(&mut self, now: Instant, command: Self::Command, tx: &mut impl Tx) {
+        self.adapt_command(&command);
+        pass!(self, now, tx, |inner, tx| inner.on_command(now, command, tx));
+    }
+
+    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
+        self.inner_mut().poll_socket_order()
+    }
+
+    fn on_socket_opened(
+        &mut self,
+        now: Instant,
+        local: LocalId,
+        opened: Result<SocketAddr, SocketError>,
+        tx: &mut impl Tx,
+    ) {
+        pass!(self, now, tx, |inner, tx| inner.on_socket_opened(now, local, opened, tx));
+    }
+
+    fn on_stream_offered(
+        &mut self,
+        now: Instant,
+        local: LocalId,
+        remote: SocketAddr,
+        tx: &mut impl Tx,
+    ) -> Option<StreamId> {
+        pass!(self, now, tx, |inner, tx| inner.on_stream_offered(now, local, remote, tx))
+    }
+
+    fn on_stream_connected(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
+        pass!(self, now, tx, |inner, tx| inner.on_stream_connected(now, stream, tx));
+    }
+
+    fn on_stream_passed(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        towards: Towards,
+        bytes: usize,
+    ) -> Instant {
+        self.inner_mut().on_stream_passed(now, stream, towards, bytes)
+    }
+
+    fn on_stream_closed(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
+        pass!(self, now, tx, |inner, tx| inner.on_stream_closed(now, stream, tx));
+    }
+
+    fn poll_event(&mut self) -> Option<Self::Event> {
+        self.inner_mut().poll_event()
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.adapted_timeout().into_iter().chain(self.inner().next_timeout()).min()
+    }
+}
