@@ -1,4 +1,4 @@
-//! The floor plan: which crate lives where, who may know whom, what stands at the top level.
+//! The plan: the folder of each crate, its allowed dependencies, and the entries of the top level.
 //!
 //! The plan is a table of *allowed* edges: a crate that does not exist yet breaks nothing, an edge
 //! that is not written here does. Development dependencies are free, because a test may hold two
@@ -10,33 +10,45 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use cargo_metadata::{DependencyKind, Metadata, Package, PackageId};
 
 /// One crate of ours: its package, its folder, and the crates of ours it may depend on.
-pub struct Room {
+pub struct CrateRule {
     /// The package's name.
     pub package: &'static str,
     /// Its folder, from the top of the tree.
     pub folder: &'static str,
     /// Which of our packages it may name in `[dependencies]` or `[build-dependencies]`.
-    pub may_know: &'static [&'static str],
+    pub may_depend_on: &'static [&'static str],
     /// A protocol: time, chance and packets come in as arguments.
     pub is_machine: bool,
     /// May hold `unsafe`, each block behind a safe interface and with its reason.
     pub may_be_unsafe: bool,
 }
 
-const fn machine(package: &'static str, folder: &'static str, may_know: &'static [&'static str]) -> Room {
-    Room { package, folder, may_know, is_machine: true, may_be_unsafe: false }
+const fn machine(
+    package: &'static str,
+    folder: &'static str,
+    may_depend_on: &'static [&'static str],
+) -> CrateRule {
+    CrateRule { package, folder, may_depend_on, is_machine: true, may_be_unsafe: false }
 }
 
-const fn fenced(package: &'static str, folder: &'static str, may_know: &'static [&'static str]) -> Room {
-    Room { package, folder, may_know, is_machine: false, may_be_unsafe: true }
+const fn fenced(
+    package: &'static str,
+    folder: &'static str,
+    may_depend_on: &'static [&'static str],
+) -> CrateRule {
+    CrateRule { package, folder, may_depend_on, is_machine: false, may_be_unsafe: true }
 }
 
-const fn top(package: &'static str, folder: &'static str, may_know: &'static [&'static str]) -> Room {
-    Room { package, folder, may_know, is_machine: false, may_be_unsafe: false }
+const fn top(
+    package: &'static str,
+    folder: &'static str,
+    may_depend_on: &'static [&'static str],
+) -> CrateRule {
+    CrateRule { package, folder, may_depend_on, is_machine: false, may_be_unsafe: false }
 }
 
 /// Every package of the workspace, ground floor first.
-pub const PLAN: &[Room] = &[
+pub const PLAN: &[CrateRule] = &[
     // Ground. RTCP speaks of RTP's nouns (SSRC, NTP time).
     machine("leat-machine", "engine/machine", &[]),
     machine("leat-rtp", "engine/rtp", &[]),
@@ -162,16 +174,35 @@ const WORLDLY: &[&str] = &[
     "tracing-subscriber",
 ];
 
-/// The other implementation of our protocols: oracles in fuzzers and tests, peers in benches. They
-/// panic on malformed input, so they never stand in a process that faces the network.
-const OTHER_IMPLEMENTATION: &[&str] = &["dtls", "rtcp", "rtp", "srtp", "stun", "turn", "webrtc"];
+/// Other implementations of our protocols: oracles in fuzzers and tests, peers in benches. They panic on malformed input, so no process
+/// that serves the network may contain them. By package: `webrtc-sdp`, a parser of SDP, is not one of them.
+const OTHER_IMPLEMENTATIONS: &[&str] = &[
+    "dtls",
+    "rtc-dtls",
+    "rtc-rtcp",
+    "rtc-rtp",
+    "rtc-srtp",
+    "rtc-stun",
+    "rtc-turn",
+    "rtcp",
+    "rtp",
+    "srtp",
+    "stun",
+    "turn",
+    "webrtc",
+    "webrtc-dtls",
+    "webrtc-ice",
+    "webrtc-sctp",
+    "webrtc-srtp",
+    "webrtc-util",
+];
 
 /// The processes that face the network.
 const SERVERS: &[&str] = &["leat-engine", "leat-signaling", "leat-turn"];
 
 /// The plan's entry for a package of ours.
-pub fn room(package: &str) -> Option<&'static Room> {
-    PLAN.iter().find(|room| room.package == package)
+pub fn rule(package: &str) -> Option<&'static CrateRule> {
+    PLAN.iter().find(|rule| rule.package == package)
 }
 
 /// Everything in the workspace's metadata that the plan does not allow, one sentence each.
@@ -179,10 +210,10 @@ pub fn violations(metadata: &Metadata) -> Vec<String> {
     let mut found = Vec::new();
     let ours: BTreeSet<&str> = metadata.workspace_packages().iter().map(|p| p.name.as_str()).collect();
     for package in metadata.workspace_packages() {
-        match room(&package.name) {
-            Some(room) => {
-                check_place(metadata, package, room, &mut found);
-                check_edges(package, room, &ours, &mut found);
+        match rule(&package.name) {
+            Some(rule) => {
+                check_place(metadata, package, rule, &mut found);
+                check_edges(package, rule, &ours, &mut found);
             }
             None => found.push(format!("{} is not on the floor plan", package.name)),
         }
@@ -195,31 +226,31 @@ pub fn violations(metadata: &Metadata) -> Vec<String> {
     found
 }
 
-fn check_place(metadata: &Metadata, package: &Package, room: &Room, found: &mut Vec<String>) {
-    let expected = metadata.workspace_root.join(room.folder).join("Cargo.toml");
+fn check_place(metadata: &Metadata, package: &Package, rule: &CrateRule, found: &mut Vec<String>) {
+    let expected = metadata.workspace_root.join(rule.folder).join("Cargo.toml");
     if package.manifest_path != expected {
-        found.push(format!("{} lives in {}, not in {}", package.name, package.manifest_path, room.folder));
+        found.push(format!("{} lives in {}, not in {}", package.name, package.manifest_path, rule.folder));
     }
     // Library names are the short ones, so that a path reads as the field's noun: `rtp::Packet`.
     let short = package.name.trim_start_matches("leat-");
     let libraries = package.targets.iter().filter(|t| t.kind.iter().any(|k| k.to_string() == "lib"));
-    for library in libraries.filter(|_| room.is_machine || room.may_be_unsafe) {
+    for library in libraries.filter(|_| rule.is_machine || rule.may_be_unsafe) {
         if library.name != short {
             found.push(format!("the library of {} is called {}, not {short}", package.name, library.name));
         }
     }
 }
 
-fn check_edges(package: &Package, room: &Room, ours: &BTreeSet<&str>, found: &mut Vec<String>) {
+fn check_edges(package: &Package, rule: &CrateRule, ours: &BTreeSet<&str>, found: &mut Vec<String>) {
     for dependency in &package.dependencies {
         let name = dependency.name.as_str();
         if dependency.kind == DependencyKind::Development {
             continue;
         }
-        if ours.contains(name) && !room.may_know.contains(&name) {
+        if ours.contains(name) && !rule.may_depend_on.contains(&name) {
             found.push(format!("{} may not know {name}", package.name));
         }
-        if room.is_machine && WORLDLY.contains(&name) {
+        if rule.is_machine && WORLDLY.contains(&name) {
             found.push(format!("{} is a machine and may not know the world through {name}", package.name));
         }
     }
@@ -271,7 +302,7 @@ fn reached<'a>(metadata: &'a Metadata, package: &'a Package) -> BTreeSet<&'a str
 }
 
 fn is_other_implementation(package: &str) -> bool {
-    OTHER_IMPLEMENTATION.contains(&package) || package.starts_with("webrtc-") || package.starts_with("rtc-")
+    OTHER_IMPLEMENTATIONS.contains(&package)
 }
 
 /// Entries at the top level that the plan does not name.

@@ -1,5 +1,5 @@
-//! The house as it was planned: who knows whom, where `unsafe` is, what a machine may not reach for,
-//! and what stands at the top level. Each rule is also shown to be able to fail, on a doctored copy.
+//! The structure of the tree: which crate may depend on which, where `unsafe` is allowed, what a machine must not use,
+//! and what is at the top level. Each rule is also shown to be able to fail, on a doctored copy.
 
 mod floor;
 mod modules;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
-use floor::{PLAN, Room};
+use floor::{CrateRule, PLAN};
 
 /// The top of the tree.
 fn root() -> &'static Path {
@@ -27,12 +27,12 @@ fn metadata() -> Metadata {
         .expect("cargo metadata describes the workspace")
 }
 
-/// The Rust sources of a room, without those of rooms inside its folder, and without test files.
-fn sources(room: &Room) -> Vec<PathBuf> {
+/// The Rust sources of a rule, without those of crates inside its folder, and without test files.
+fn sources(rule: &CrateRule) -> Vec<PathBuf> {
     let inner: Vec<PathBuf> =
-        PLAN.iter().filter(|r| r.package != room.package).map(|r| root().join(r.folder)).collect();
+        PLAN.iter().filter(|r| r.package != rule.package).map(|r| root().join(r.folder)).collect();
     let mut files = Vec::new();
-    let mut folders = vec![root().join(room.folder)];
+    let mut folders = vec![root().join(rule.folder)];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for path in entries.map(|entry| entry.expect("a readable folder").path()) {
@@ -55,12 +55,9 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Top-level entries: what git tracks or would track; without git, what lies there.
+/// Top-level entries that git tracks; without git, those that exist.
 fn top_level() -> Vec<String> {
-    let git = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .current_dir(root())
-        .output();
+    let git = Command::new("git").args(["ls-files", "-z", "--cached"]).current_dir(root()).output();
     let mut entries: Vec<String> = match git {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout)
             .split('\0')
@@ -81,7 +78,7 @@ fn top_level() -> Vec<String> {
 
 #[track_caller]
 fn assert_clean(found: Vec<String>) {
-    assert!(found.is_empty(), "the house is not as planned:\n  {}", found.join("\n  "));
+    assert!(found.is_empty(), "the structure is not as planned:\n  {}", found.join("\n  "));
 }
 
 #[track_caller]
@@ -90,25 +87,25 @@ fn assert_found(found: &[String], part: &str) {
 }
 
 #[test]
-fn crates_know_whom_they_may_know() {
+fn crates_depend_only_on_allowed_crates() {
     assert_clean(floor::violations(&metadata()));
 }
 
 #[test]
-fn only_planned_things_stand_at_the_top_level() {
+fn top_level_has_only_planned_entries() {
     let entries = top_level();
     assert!(entries.iter().any(|entry| entry == "Cargo.toml"), "the top level was not read: {entries:?}");
     assert_clean(floor::strangers(entries.iter().map(String::as_str)));
 }
 
 #[test]
-fn sources_say_only_what_they_may() {
+fn sources_use_no_forbidden_api() {
     let mut found = Vec::new();
-    for room in PLAN {
-        for path in sources(room) {
+    for rule in PLAN {
+        for path in sources(rule) {
             let name = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
             if name != COUNTING_ALLOCATOR && name != WORK_METER {
-                found.extend(source::violations(room, &name, &read(&path)));
+                found.extend(source::violations(rule, &name, &read(&path)));
             }
         }
     }
@@ -125,10 +122,10 @@ const WORK_METER: &str = "engine/machine/src/meter.rs";
 /// The sources of a crate with floors, by their paths from its folder of sources.
 fn modules_of(floors: &modules::Floors) -> modules::Imports {
     let folder = root().join(floors.sources);
-    let room = PLAN.iter().find(|room| {
-        folder.starts_with(root().join(room.folder)) && folder.ends_with(format!("{}/src", room.folder))
+    let rule = PLAN.iter().find(|rule| {
+        folder.starts_with(root().join(rule.folder)) && folder.ends_with(format!("{}/src", rule.folder))
     });
-    let files = sources(room.expect("a crate of the plan"));
+    let files = sources(rule.expect("a crate of the plan"));
     let files: Vec<(String, String)> = files
         .iter()
         .filter_map(|path| Some((path.strip_prefix(&folder).ok()?.to_str()?.to_owned(), read(path))))
@@ -151,8 +148,8 @@ fn modules_import_only_from_lower_floors_and_in_no_circle() {
 
 /// Stages borrow what they need. If they could name the shard, each could change everything.
 #[test]
-fn only_the_entry_of_the_shard_names_it() {
-    let sfu = floor::room("leat-sfu").expect("the SFU is on the plan");
+fn only_its_own_module_names_the_shard() {
+    let sfu = floor::rule("leat-sfu").expect("the SFU is on the plan");
     let may = ["lib.rs", "containment.rs", "shard/mod.rs"];
     let mut found = Vec::new();
     for path in sources(sfu) {
@@ -170,17 +167,17 @@ fn only_the_entry_of_the_shard_names_it() {
 }
 
 #[test]
-fn crates_outside_the_fence_forbid_unsafe() {
+fn crates_forbid_unsafe_unless_listed() {
     let mut found = Vec::new();
     let metadata = metadata();
     for package in metadata.workspace_packages() {
         // The crate of the counting allocator denies it, and allows it in that one file.
-        let Some(room) = floor::room(&package.name).filter(|room| room.package != "leat-rig") else {
+        let Some(rule) = floor::rule(&package.name).filter(|rule| rule.package != "leat-rig") else {
             continue;
         };
         for target in &package.targets {
             let is_crate_root = target.kind.iter().any(|kind| ["lib", "bin"].contains(&&*kind.to_string()));
-            if is_crate_root && !source::forbids_unsafe(room, &read(target.src_path.as_std_path())) {
+            if is_crate_root && !source::forbids_unsafe(rule, &read(target.src_path.as_std_path())) {
                 found.push(format!("{} does not say #![forbid(unsafe_code)]", target.src_path));
             }
         }
@@ -194,7 +191,7 @@ fn every_crate_takes_the_lints_of_the_workspace() {
     for package in metadata().workspace_packages() {
         let manifest = read(package.manifest_path.as_std_path());
         // A fenced crate writes its own, because `unsafe` is not denied there but to be reasoned.
-        let is_fenced = floor::room(&package.name).is_some_and(|room| room.may_be_unsafe);
+        let is_fenced = floor::rule(&package.name).is_some_and(|rule| rule.may_be_unsafe);
         let has_its_own = is_fenced && manifest.contains("undocumented_unsafe_blocks");
         if !inherits_lints(&manifest) && !has_its_own {
             found.push(format!("{} has no `[lints] workspace = true`", package.manifest_path));
@@ -204,7 +201,7 @@ fn every_crate_takes_the_lints_of_the_workspace() {
 }
 
 #[test]
-fn no_file_is_left_open_or_outgrows_its_reader() {
+fn files_are_short_and_leave_nothing_open() {
     let mut found = Vec::new();
     for path in PLAN.iter().flat_map(sources) {
         let text = read(&path);
@@ -229,7 +226,7 @@ fn every_promise_names_a_test_that_exists() {
 }
 
 #[test]
-fn a_promise_without_a_test_is_found() {
+fn detects_a_promise_without_a_test() {
     let page = "| promise | test |\n| A | `b.rs: c` |\n| `A` | B |\n";
     let named = promises::named(page);
     assert_eq!(named[0], Ok(promises::Named { file: "b.rs", test: "c" }));
@@ -262,7 +259,7 @@ fn doctor_edge(metadata: &mut Metadata, from: &str, to: &str, kind: DependencyKi
 }
 
 #[test]
-fn a_wrong_edge_is_found() {
+fn detects_a_forbidden_dependency() {
     for (from, to) in [
         ("leat-rtp", "leat-stun"),
         ("leat-machine", "leat-rtp"),
@@ -291,7 +288,7 @@ fn a_wrong_edge_of_a_build_script_is_found_and_one_of_a_test_is_not() {
 }
 
 #[test]
-fn a_machine_that_reaches_for_the_world_is_found() {
+fn detects_io_in_a_machine() {
     for world in ["mio", "tokio", "getrandom", "socket2"] {
         let mut doctored = metadata();
         doctor_edge(&mut doctored, "leat-sfu", world, DependencyKind::Normal);
@@ -300,7 +297,7 @@ fn a_machine_that_reaches_for_the_world_is_found() {
 }
 
 #[test]
-fn an_oracle_in_a_server_is_found_however_deep() {
+fn detects_an_oracle_among_the_dependencies_of_a_server() {
     let mut doctored = metadata();
     // Two steps below the engine, a package that is not ours turns out to be the published one.
     let victim = below(&doctored, "leat-machine").expect("the machine contract uses a published package");
@@ -334,7 +331,7 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(name: &str) -> T {
 }
 
 #[test]
-fn a_crate_in_the_wrong_place_is_found() {
+fn detects_a_crate_in_the_wrong_folder() {
     let mut doctored = metadata();
     package(&mut doctored, "leat-stun").manifest_path =
         root().join("stun/Cargo.toml").try_into().expect("UTF-8");
@@ -350,16 +347,16 @@ fn a_crate_in_the_wrong_place_is_found() {
 }
 
 #[test]
-fn a_stranger_at_the_top_level_is_found() {
+fn detects_an_unplanned_top_level_entry() {
     assert_eq!(floor::strangers(["engine", "shared"]), ["shared does not belong at the top level"]);
 }
 
 #[test]
 fn forbidden_words_are_found_in_code_only() {
-    let machine = floor::room("leat-sfu").expect("the SFU is on the plan");
-    let fenced = floor::room("leat-shm").expect("the rings are on the plan");
-    let binary = floor::room("leat-engine").expect("the engine is on the plan");
-    let says = |room, code| source::violations(room, "x.rs", code);
+    let machine = floor::rule("leat-sfu").expect("the SFU is on the plan");
+    let fenced = floor::rule("leat-shm").expect("the rings are on the plan");
+    let binary = floor::rule("leat-engine").expect("the engine is on the plan");
+    let says = |rule, code| source::violations(rule, "x.rs", code);
 
     assert_found(&says(machine, "let s = std::net::UdpSocket::bind(a);"), "a socket");
     assert_found(&says(machine, "let now = Instant::now();"), "a clock read");
@@ -410,7 +407,7 @@ fn a_circle_of_imports_and_an_import_that_climbs_are_found() {
 }
 
 #[test]
-fn an_untidy_file_is_found() {
+fn detects_a_long_or_unfinished_file() {
     let says = |text: &str| source::untidiness(text).collect::<Vec<_>>();
     assert_found(&says(&"\n".repeat(901)), "has 901 lines");
     assert_found(&says(concat!("// TO", "DO: later")), "leaves something open");
@@ -419,8 +416,8 @@ fn an_untidy_file_is_found() {
 }
 
 #[test]
-fn a_missing_fence_is_found() {
-    let machine = floor::room("leat-rtp").expect("RTP is on the plan");
+fn detects_a_missing_unsafe_ban() {
+    let machine = floor::rule("leat-rtp").expect("RTP is on the plan");
     assert!(source::forbids_unsafe(machine, "//! Views.\n#![forbid(unsafe_code)]\n"));
     assert!(!source::forbids_unsafe(machine, "//! Views.\n// #![forbid(unsafe_code)]\n"));
     assert!(inherits_lints("[package]\nname = \"x\"\n\n[lints]\nworkspace = true\n"));

@@ -5,7 +5,7 @@
 //! blanked out, then whole words are looked for. It is *not* a parser, and a macro could fool it; the
 //! dependency rules of [`crate::floor`] stand behind it.
 
-use crate::floor::Room;
+use crate::floor::CrateRule;
 
 /// Names through which a machine would reach for time, chance, the network or another thread. Each
 /// stands for a whole path segment or path.
@@ -51,13 +51,13 @@ const FORBIDDEN_IN_MACHINES: &[(&str, &str)] = &[
 ];
 
 /// What one file says that it may not, one sentence each.
-pub fn violations(room: &Room, file: &str, source: &str) -> Vec<String> {
+pub fn violations(rule: &CrateRule, file: &str, source: &str) -> Vec<String> {
     let code = without_tests(&code_only(source));
     let mut found = Vec::new();
-    if !room.may_be_unsafe && contains_path(&code, "unsafe") {
+    if !rule.may_be_unsafe && contains_path(&code, "unsafe") {
         found.push(format!("{file}: `unsafe` belongs in shm, ssl and runtime"));
     }
-    if room.is_machine {
+    if rule.is_machine {
         for (path, meaning) in FORBIDDEN_IN_MACHINES {
             if contains_path(&code, path) {
                 found.push(format!("{file}: `{path}` is {meaning}; a machine is handed what it needs"));
@@ -70,7 +70,7 @@ pub fn violations(room: &Room, file: &str, source: &str) -> Vec<String> {
 /// The longest a source file may be, in lines: beyond it wants splitting by meaning.
 const LINES_MAX: usize = 900;
 
-/// What a file of any room must not have.
+/// What a file of any rule must not have.
 pub fn untidiness(source: &str) -> impl Iterator<Item = String> {
     let lines = source.lines().count();
     let long = (lines > LINES_MAX).then(|| format!("has {lines} lines: split it by meaning"));
@@ -82,8 +82,8 @@ pub fn untidiness(source: &str) -> impl Iterator<Item = String> {
 }
 
 /// Whether a crate root forbids `unsafe`, or need not.
-pub fn forbids_unsafe(room: &Room, root: &str) -> bool {
-    room.may_be_unsafe || code_only(root).replace(' ', "").contains("#![forbid(unsafe_code)]")
+pub fn forbids_unsafe(rule: &CrateRule, root: &str) -> bool {
+    rule.may_be_unsafe || code_only(root).replace(' ', "").contains("#![forbid(unsafe_code)]")
 }
 
 /// Looks for `path` with neither end inside a longer word. A path that begins further up
