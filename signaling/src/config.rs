@@ -187,7 +187,7 @@ pub fn admission(key: &cli::Key) -> Result<Admission, ConfigError> {
         return Ok(Admission::Tokens(verifier));
     }
     let Some((option, secret)) = secret(key)? else {
-        let development = development::secret(&development::path()).ok();
+        let development = development::secret(&development::path(&control_socket())).ok();
         let tokens = development.and_then(|secret| Verifier::with_secret(&secret, LEEWAY).ok());
         return Ok(Admission::Everybody { tokens });
     };

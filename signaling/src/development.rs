@@ -1,16 +1,15 @@
 //! The development key: what signs tokens on a machine where no key is configured. It lies in a directory of this
 //! user alone, beside the control socket, and is made when first needed.
 
-use crate::config;
 use rustix::process::getuid;
 use std::fs::{DirBuilder, OpenOptions, Permissions, symlink_metadata};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Where the key is.
-pub fn path() -> PathBuf {
-    config::control_socket().with_file_name("development-secret")
+/// The path of the key, for the default path of the control socket.
+pub fn path(control_socket: &Path) -> PathBuf {
+    control_socket.with_file_name("development-secret")
 }
 
 /// The key at `path`; made if it is not there.

@@ -19,9 +19,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// Where the last word of a page goes.
-pub const LEAVE: &str = "/leave";
-
 /// The port cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -71,7 +68,7 @@ pub async fn serve(listener: TcpListener, hall: Arc<Hall>, settings: Settings) {
     let origins = Arc::new(Origins::new(allowed_origins, is_open));
     let app = Router::new()
         .route(edge::HEALTH, get(healthz))
-        .route(LEAVE, post(leave).layer(DefaultBodyLimit::max(limits::GOODBYE_BYTES_MAX)))
+        .route(edge::LEAVE, post(leave).layer(DefaultBodyLimit::max(limits::GOODBYE_BYTES_MAX)))
         .fallback(get(web::serve))
         .with_state(hall.clone());
     // The last layer is the first that a request meets.

@@ -57,6 +57,13 @@ pub const FLOORS: &[Floors] = &[
     },
 ];
 
+/// Circles that the redesign has not removed yet. The list may only become shorter.
+pub const KNOWN_CIRCLES: &[&str] = &[
+    "signaling: a circle of imports: hall::layers, hall::objects, hall::wishes",
+    "signaling: a circle of imports: ortc::capabilities, ortc::formats, ortc::produce",
+    "fuzz: a circle of imports: plain, world",
+];
+
 /// The imports of each module, by its path inside the crate (`shard::close`; empty for the root).
 pub type Imports = BTreeMap<String, BTreeSet<String>>;
 

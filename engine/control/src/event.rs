@@ -1,9 +1,10 @@
 //! What a worker tells signaling.
 
-use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
+use crate::codec::{DecodeError, Input, Wire, wire_enum};
 use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
 use crate::media::{AppData, Candidate, IceParameters, Kind, Layers, Text, Volume};
 use crate::plain::SrtpParameters;
+use crate::state::TransportState;
 use crate::stats::{Scored, StatsItem};
 use std::net::SocketAddr;
 
@@ -274,44 +275,6 @@ wire_enum!(Closed, "closing reason" {
     0 => Requested, 1 => ConsentLost, 2 => NeverConnected, 3 => DtlsFailed, 4 => PeerClosed, 5 => Abandoned, 6 => Fault,
     7 => KeysUsedUp,
 });
-
-/// ICE, as mediasoup names its states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IceState {
-    /// No valid check yet.
-    New,
-    /// A pair is valid; the peer has not nominated it.
-    Connected,
-    /// A pair is nominated.
-    Completed,
-    /// Checks have stopped coming; consent still holds.
-    Disconnected,
-}
-wire_enum!(IceState, "ICE state" { 0 => New, 1 => Connected, 2 => Completed, 3 => Disconnected });
-
-/// DTLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DtlsState {
-    /// No ClientHello yet.
-    New,
-    /// Handshaking.
-    Connecting,
-    /// Keys are there; media flows.
-    Connected,
-}
-wire_enum!(DtlsState, "DTLS state" { 0 => New, 1 => Connecting, 2 => Connected });
-
-/// How far a transport has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TransportState {
-    /// ICE.
-    pub ice: IceState,
-    /// DTLS.
-    pub dtls: DtlsState,
-    /// The peer's address in the selected pair.
-    pub remote: Option<SocketAddr>,
-}
-wire_struct!(TransportState { ice, dtls, remote });
 
 /// One object, as a snapshot tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,12 +21,13 @@ pub mod limits;
 mod media;
 mod pipe;
 mod plain;
+mod state;
 mod stats;
 
 pub use codec::DecodeError;
 pub use command::{Command, Consume, CreateTransport, Produce, Request};
 pub use counters::{Counter, Counters, Discard};
-pub use event::{Closed, DtlsState, Event, IceState, Refusal, SnapshotItem, TransportState};
+pub use event::{Closed, Event, Refusal, SnapshotItem};
 pub use fault::Stage;
 pub use ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
 pub use media::{
@@ -37,6 +38,7 @@ pub use pipe::CreatePipe;
 pub use plain::{
     ConnectPlainTransport, CreatePlainTransport, IpFamily, SrtpKey, SrtpParameters, SrtpProfile,
 };
+pub use state::{DtlsState, IceState, TransportState};
 pub use stats::{
     ConsumerStats, LayerStats, ProducerStats, Scored, StatsItem, StatsOf, StreamStats, TransportStats,
 };

@@ -4,9 +4,9 @@
 //! time. Rates are over the last second. What a peer reported is the peer's word.
 
 use crate::codec::{wire_enum, wire_struct};
-use crate::event::TransportState;
 use crate::ids::{ConsumerId, ProducerId, RouterId, TransportId};
 use crate::media::{Kind, Layers, Text};
+use crate::state::TransportState;
 
 /// Whose statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,20 +5,17 @@ use crate::receive::ReceiveStats;
 use crate::send::SendStats;
 use crate::streams::StreamStats;
 use machine::{Instant, Machine};
-use mio::{Registry, Token};
+use mio::Registry;
 use std::ops::ControlFlow;
 use std::time::Duration;
-
-/// The token under which a [`Control`] registers its descriptors.
-pub const CONTROL_TOKEN: Token = Token(1 << 16);
 
 /// Where commands come from and events go. All methods are called on the worker's thread; none may block.
 pub trait Control<M: Machine> {
     /// Called before the first turn and whenever the worker's waker was woken: take the main thread's messages, and register (under
-    /// [`CONTROL_TOKEN`]) or deregister descriptors. [`Break`](ControlFlow::Break) ends the worker after this turn.
+    /// [`CONTROL_TOKEN`](crate::CONTROL_TOKEN)) or deregister descriptors. [`Break`](ControlFlow::Break) ends the worker after this turn.
     fn on_wake(&mut self, registry: &Registry) -> ControlFlow<()>;
 
-    /// A descriptor registered under [`CONTROL_TOKEN`] became ready (edge-triggered): clear the doorbell.
+    /// A descriptor registered under [`CONTROL_TOKEN`](crate::CONTROL_TOKEN) became ready (edge-triggered): clear the doorbell.
     fn on_ready(&mut self) {}
 
     /// The next command, oldest first. Asked every turn, whether or not something was ready.

@@ -1,6 +1,5 @@
 //! Every bound of the loop, its reason, and what happens when it is reached.
 
-use crate::control::CONTROL_TOKEN;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -14,8 +13,6 @@ pub const SOCKETS_MAX: usize = 16;
 /// Sockets that the machine may have ordered at once; their numbers are dense. Another is refused to it. As many as there are
 /// ports that systems call dynamic (RFC 6335 §6).
 pub const ON_DEMAND_SOCKETS_MAX: usize = 16_384;
-// Their tokens lie below the control's.
-const _: () = assert!(machine::LocalId::ON_DEMAND.0 as usize + ON_DEMAND_SOCKETS_MAX < CONTROL_TOKEN.0);
 
 /// Ports of other processes that a search for a free one may meet, some 20 µs each, before it gives up. The next begins
 /// behind them.

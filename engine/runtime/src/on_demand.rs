@@ -2,7 +2,7 @@
 //! They are bound, received from and sent by like the listening ones.
 
 use crate::limits::{ON_DEMAND_SOCKETS_MAX, PORT_TRIES_MAX};
-use crate::sockets::{Open, SocketOptions, open_on};
+use crate::udp_socket::{Open, SocketOptions, open_on};
 use machine::{LocalId, Rng, SocketError};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};

@@ -8,8 +8,9 @@ use crate::framing::{FrameQueue, Framing};
 use crate::limits::{ACCEPT_RETRY, ACCEPTS_PER_TURN, LINGER_MAX, PEER_STREAMS_MAX, READ_BYTES};
 use crate::on_demand::OnDemand;
 use crate::stream::Stream;
-use crate::streams::{CONNECTION_TOKEN, Streams, canonical, is_of_one_connection};
+use crate::streams::{Streams, canonical, is_of_one_connection};
 use crate::sys::set_option;
+use crate::tokens::{PEER_LISTENER_TOKEN, PEER_STREAM_TOKEN};
 use machine::{Deadlines, Instant, LocalId, SocketError, StreamId, Towards};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
@@ -19,10 +20,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
-
-/// Streams have the tokens from here on, by their numbers, and listeners those behind, by theirs.
-pub(crate) const STREAM_TOKEN: usize = CONNECTION_TOKEN << 1;
-const LISTENER_TOKEN: usize = STREAM_TOKEN << 1;
 
 /// All of them of one worker.
 #[derive(Debug, Default)]
@@ -96,7 +93,7 @@ impl Peers {
         is_ipv6: bool,
     ) -> Result<SocketAddr, SocketError> {
         let (mut socket, address) = places.take_place(is_ipv6, open_listener)?;
-        let token = Token(LISTENER_TOKEN + usize::from(local.0));
+        let token = Token(PEER_LISTENER_TOKEN + usize::from(local.0));
         if self.listeners.contains_key(&local)
             || registry.register(&mut socket, token, Interest::READABLE).is_err()
         {
@@ -150,7 +147,7 @@ impl Peers {
         }
         // What has been passed on was sent by somebody who does not wait either.
         socket.set_nodelay(true)?;
-        let token = Token(STREAM_TOKEN + index);
+        let token = Token(PEER_STREAM_TOKEN + index);
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         if index >= self.peers.len() {
             self.peers.resize_with(index + 1, || None);
@@ -193,9 +190,10 @@ impl Peers {
     /// Takes note of readiness, if the token is of a stream or a listener of these.
     pub(crate) fn take_readiness(&mut self, event: &Event) {
         let Token(token) = event.token();
-        if let Some(local) = token.checked_sub(LISTENER_TOKEN) {
+        if let Some(local) = token.checked_sub(PEER_LISTENER_TOKEN) {
             self.note_waiting(LocalId(local as u16));
-        } else if let Some(stream) = token.checked_sub(STREAM_TOKEN).map(|stream| StreamId(stream as u16))
+        } else if let Some(stream) =
+            token.checked_sub(PEER_STREAM_TOKEN).map(|stream| StreamId(stream as u16))
             && let Some(peer) = self.peer(stream)
         {
             peer.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();

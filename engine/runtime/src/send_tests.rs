@@ -1,7 +1,7 @@
 //! The batch alone, and over real loopback sockets.
 
 use super::*;
-use crate::sockets::SocketOptions;
+use crate::udp_socket::SocketOptions;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};

@@ -4,39 +4,10 @@ use crate::limits::SOCKETS_MAX;
 use crate::listen::{BindError, Protocol, bind_error};
 use crate::on_demand::{OnDemand, Places};
 use crate::sys::set_option;
+use crate::udp_socket::{BufferSizes, Open, SocketOptions, finish, open};
 use machine::{LocalId, Rng};
-use socket2::{Domain, Protocol as IpProtocol, Socket, Type};
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-
-/// How to open the sockets.
-#[derive(Clone, Copy, Debug)]
-pub struct SocketOptions {
-    /// Kernel receive buffer per socket, bytes. Default 4 MiB: 15 ms at 2 Gbit/s. Capped by `net.core.rmem_max`.
-    pub receive_buffer_bytes: usize,
-    /// Kernel send buffer per socket, bytes. Default 4 MiB: one full batch. Capped by `net.core.wmem_max`.
-    pub send_buffer_bytes: usize,
-    /// Let the kernel join received datagrams of one peer (UDP GRO), where it can. Default: yes.
-    pub gro: bool,
-    /// Let the kernel cut runs into datagrams (UDP GSO), where it can. Default: yes.
-    pub gso: bool,
-}
-
-impl Default for SocketOptions {
-    fn default() -> Self {
-        Self { receive_buffer_bytes: 4 << 20, send_buffer_bytes: 4 << 20, gro: true, gso: true }
-    }
-}
-
-/// What the kernel granted, bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BufferSizes {
-    /// Receive buffer.
-    pub receive: usize,
-    /// Send buffer.
-    pub send: usize,
-}
 
 /// The sockets of one worker: those that listen from the start, of which [`LocalId`] is the index, and those on demand.
 #[derive(Debug)]
@@ -45,14 +16,6 @@ pub struct Sockets {
     on_demand: OnDemand,
     gro: bool,
     gso: bool,
-}
-
-/// An open socket.
-#[derive(Debug)]
-pub(crate) struct Open {
-    pub(crate) socket: UdpSocket,
-    pub(crate) address: SocketAddr,
-    buffers: BufferSizes,
 }
 
 impl Sockets {
@@ -106,7 +69,7 @@ impl Sockets {
     pub(crate) fn of_descriptor(descriptor: std::os::fd::OwnedFd) -> Self {
         let buffers = BufferSizes { receive: 0, send: 0 };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let open = Open { socket: UdpSocket::from(descriptor), address, buffers };
+        let open = Open { socket: std::net::UdpSocket::from(descriptor), address, buffers };
         let on_demand = OnDemand::new(SocketOptions::default());
         Self { sockets: vec![open], on_demand, gro: false, gso: false }
     }
@@ -158,56 +121,6 @@ impl Sockets {
     pub(crate) fn on_demand(&mut self) -> &mut OnDemand {
         &mut self.on_demand
     }
-}
-
-fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(IpProtocol::UDP))?;
-    socket.set_cloexec(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // The kernel cuts these to its own maximum without an error; what was granted is reported.
-    socket.set_recv_buffer_size(options.receive_buffer_bytes)?;
-    socket.set_send_buffer_size(options.send_buffer_bytes)?;
-    set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
-    set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
-    // Media fits every path by its size. Believing "fragmentation needed" would let anyone who forges that message
-    // stop our runs to a peer: the kernel refuses a run whose segments exceed the path MTU it believes in.
-    if address.is_ipv4() {
-        set_option(socket.as_fd(), libc::SOL_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_INTERFACE)?;
-    } else {
-        set_option(socket.as_fd(), libc::SOL_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_INTERFACE)?;
-    }
-    socket.bind(&address.into())?;
-    Ok(socket)
-}
-
-/// Opens a socket while the worker runs. It is to deliver and to take what those do that listen from the start, whose
-/// `options` say what the kernel can.
-pub(crate) fn open_on(address: SocketAddr, options: &SocketOptions, dont_fragment: bool) -> io::Result<Open> {
-    let socket = open(address, options)?;
-    if dont_fragment {
-        // As with what listens from the start, "fragmentation needed" is not believed: whoever wants this bit looks for the
-        // path MTU itself.
-        let (level, name, value) = if address.is_ipv4() {
-            (libc::SOL_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
-        } else {
-            (libc::SOL_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)
-        };
-        set_option(socket.as_fd(), level, name, value)?;
-    }
-    if options.gro {
-        set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1)?;
-    }
-    finish(socket)
-}
-
-fn finish(socket: Socket) -> io::Result<Open> {
-    // The kernel reports twice what it granted: it counts its own bookkeeping.
-    let buffers =
-        BufferSizes { receive: socket.recv_buffer_size()? / 2, send: socket.send_buffer_size()? / 2 };
-    let socket = UdpSocket::from(socket);
-    Ok(Open { address: socket.local_addr()?, socket, buffers })
 }
 
 /// A buffer that the kernel cut.

@@ -3,9 +3,9 @@
 use crate::framing::{Deframer, FrameQueue, Framing};
 use crate::limits::{BLOCKED_MAX, IDLE_MAX, PROOF_TIMEOUT, UNSENT_BYTES_MAX};
 use crate::listen;
-use crate::streams::CONNECTION_TOKEN;
 use crate::sys::set_option;
 use crate::tls::Tls;
+use crate::tokens::CONNECTION_TOKEN;
 use machine::{Instant, Path, StreamId};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};

@@ -4,14 +4,13 @@
 //! the machine's sending to it, or told by the machine. Anybody may connect, so everything is bounded: connections, those of one host, what is read
 //! ahead, what waits to be written, and how long a connection may be of no use.
 
-use crate::control::CONTROL_TOKEN;
 use crate::framing::{Deframer, Foreign, QueueCounts};
 use crate::limits::{
-    ACCEPT_RETRY, ACCEPTS_PER_TURN, CONNECTIONS_MAX, CONNECTIONS_PER_HOST_MAX, READ_BYTES, SOCKETS_MAX,
-    SWEEP_INTERVAL,
+    ACCEPT_RETRY, ACCEPTS_PER_TURN, CONNECTIONS_MAX, CONNECTIONS_PER_HOST_MAX, READ_BYTES, SWEEP_INTERVAL,
 };
 use crate::listen::{self, Listeners};
 use crate::stream::{End, Stream};
+use crate::tokens::{CONNECTION_TOKEN, LISTENER_TOKEN};
 use machine::{Datagram, Instant, LocalId, Path, StreamId};
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -19,12 +18,6 @@ use mio::{Interest, Registry, Token};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-
-/// Listeners have the tokens after the sockets', connections those from here on, by their index.
-pub(crate) const CONNECTION_TOKEN: usize = 1 << 20;
-pub(crate) const LISTENER_TOKEN: usize = SOCKETS_MAX;
-const _: () =
-    assert!(LISTENER_TOKEN + SOCKETS_MAX <= CONTROL_TOKEN.0 && CONNECTION_TOKEN > CONTROL_TOKEN.0 + 1);
 
 /// What became of connections and their frames, since the worker was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

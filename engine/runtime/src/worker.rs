@@ -1,19 +1,20 @@
 //! One worker: a machine, its sockets, its control, one thread.
 
 use crate::clock::{Clock, Stamps};
-use crate::control::{CONTROL_TOKEN, Control, LoopStats, Report};
+use crate::control::{Control, LoopStats, Report};
 use crate::hand_off::HandOffs;
 use crate::limits::{
     COMMANDS_PER_TURN, EVENTS_PER_TURN, GATHER_SLEEP, HAND_OFFS_PER_TURN, PASSES_PER_TURN, POLL_EVENTS,
     READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN, SOCKETS_MAX, TIME_SLICE_NS, TIMER_SLACK_NS,
 };
 use crate::listen::Listeners;
-use crate::peers::{Peers, STREAM_TOKEN, Seen};
+use crate::peers::{Peers, Seen};
 use crate::receive::{Left, Receiver};
 use crate::send::SendBatch;
 use crate::sockets::Sockets;
 use crate::streams::Streams;
 use crate::sys;
+use crate::tokens::{CONTROL_TOKEN, ON_DEMAND_TOKEN, PEER_STREAM_TOKEN, WAKE_TOKEN};
 use machine::{Instant, LocalId, Machine, SocketOrder};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -22,10 +23,6 @@ use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Sockets on demand have the tokens from here on, by their numbers.
-const ON_DEMAND_TOKEN: usize = LocalId::ON_DEMAND.0 as usize;
-const WAKE_TOKEN: Token = Token(CONTROL_TOKEN.0 + 1);
 
 /// A machine with all it needs to run. Made on the main thread, where errors are reported; [`run`](Self::run) belongs on a
 /// thread of its own.
@@ -193,7 +190,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                 Token(socket) if (ON_DEMAND_TOKEN..CONTROL_TOKEN.0).contains(&socket) => {
                     self.sockets.on_demand().on_readable(LocalId(socket as u16));
                 }
-                Token(token) if token < STREAM_TOKEN => self.streams.take_readiness(now, event),
+                Token(token) if token < PEER_STREAM_TOKEN => self.streams.take_readiness(now, event),
                 _ => self.peers.take_readiness(event),
             }
         }

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn development_secret() -> Result<Vec<u8>, ConfigError> {
-    let path = development::path();
+    let path = development::path(&config::control_socket());
     development::secret(&path).map_err(|source| ConfigError::NothingToSignWith { path, source })
 }
 

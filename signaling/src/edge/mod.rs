@@ -33,6 +33,9 @@ use stream::ClientStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
+/// Where a page that is closed sends its LEAVE.
+pub const LEAVE: &str = "/leave";
+
 /// Where a supervisor or a proxy asks whether this process serves.
 pub const HEALTH: &str = "/healthz";
 
