@@ -20,7 +20,7 @@ for (const codec of ['VP8', 'H264']) {
       await step('sizes follow, and nothing freezes', () => movesThroughAllLayers(t, room, `video/${codec}`));
 
       if (codec !== 'VP8') return;
-      await step('sizes that nobody takes are switched off, and are back within thirty frames', async () => {
+      await step('sizes without subscribers are switched off, and are back within thirty frames', async () => {
         await grace.pin('Ada', { spatialLayer: 0, temporalLayer: 2 });
         const top = async () => (await ada.sent()).find(({ rid }) => rid === 'r2');
         await until('the large one is off', async () => !(await top()).active);

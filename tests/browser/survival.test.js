@@ -69,7 +69,7 @@ test('kill -9 of signaling: media does not notice', TEST_LIMIT, async (t) => {
       );
     }
 
-    await step('sizes that nobody takes are off again', async () => {
+    await step('sizes without subscribers are off again', async () => {
       // Everybody shows everybody large: of the two sizes of 360 lines the small one has no takers.
       for (const peer of peers) {
         const small = async () => (await peer.sent()).find(({ rid }) => rid === 'r0');

@@ -280,7 +280,7 @@ impl Guard {
     /// The newest messages first, each with all answers: what has just come from an honest client is found at the first try, or with a stranger's
     /// hellos after a few.
     ///
-    /// The expected certificate comes before all others, and has signatures verified for itself: nobody who has not seen a handshake of the
+    /// The expected certificate comes before all others, and has a ration of its own: only a host that has seen a handshake of the
     /// peer can send it.
     fn find_signed(&mut self, now: Instant) -> Option<(usize, OwnedFlight)> {
         let expected = self.expected;
@@ -329,7 +329,7 @@ impl Guard {
                 Err(failure)
             }
             Some(Verdict::Flight(_)) => {
-                // The peer's own hello may have come after what somebody else left here.
+                // The peer's own hello may have come after messages that were forged.
                 let newest = self.candidates.iter().map(|candidate| candidate.since).max();
                 if let Some(at) = newest.map(|since| since + VERDICT_DELAY).filter(|at| *at > now) {
                     self.verdict = Some(Verdict::Flight(at));
@@ -337,7 +337,7 @@ impl Guard {
                 }
                 let at = self.candidates.iter().rposition(Candidate::awaits_flight);
                 let (Some(at), Some(flight)) = (at, self.flight.newest()) else { return Ok(()) };
-                // The library looks at the certificate before it looks for a signature. Without one it is nobody's.
+                // The library looks at the certificate before it looks for a signature. Without a signature, it proves nothing about the sender.
                 self.admit(now, at, &flight).map_err(|failure| match failure {
                     Failure::WrongCertificate => Failure::Protocol,
                     other => other,

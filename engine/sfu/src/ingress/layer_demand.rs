@@ -16,8 +16,8 @@ pub struct LayerDemand {
 }
 
 impl LayerDemand {
-    /// Of a producer with so many spatial layers, at least one. Its publisher begins with all of them. Of audio there is never
-    /// anything to tell.
+    /// Of a producer with `layers` spatial layers, at least one. Its publisher begins with all of them. Audio causes no
+    /// events.
     pub fn new(kind: Kind, layers: u8) -> Self {
         let counts = vec![0; usize::from(layers.clamp(1, limits::SPATIAL_LAYERS_MAX))];
         let initial = match kind {

@@ -507,7 +507,7 @@ impl Stream {
         })
     }
 
-    /// Where the latest keyframe begins, if it is young, and everything since then is at hand and not too much: at most so many packets.
+    /// The beginning of the latest keyframe, if it is recent and all packets since then are cached and at most `packets_max`.
     pub fn cached_keyframe(&self, now: Instant, packets_max: usize) -> Option<SeqNo> {
         let (first, at) = self.keyframe?;
         if now.saturating_since(at) > limits::KEYFRAME_CACHED_AGE_MAX {
@@ -524,7 +524,7 @@ impl Stream {
         is_whole.then_some(first)
     }
 
-    /// Whether what has been given out from this packet on is little enough to be sent to a consumer at once: at most so many packets.
+    /// Whether the packets forwarded since `first` can be sent to a consumer at once: at most `packets_max`, and within the bound of bytes.
     pub fn can_be_caught_up(&self, first: SeqNo, packets_max: usize) -> bool {
         let behind = self.packets_behind(first);
         if behind > packets_max {

@@ -84,7 +84,7 @@ impl PlainSockets {
         self.ears.iter().enumerate().map(|(index, ear)| (LocalId::on_demand(index as u16), *ear))
     }
 
-    /// Whether so many more may be opened.
+    /// Whether `more` sockets may be opened beside those that are open.
     pub fn has_room(&self, more: usize) -> bool {
         self.ears.iter().filter(|ear| **ear != SocketSlot::Free).count() + more <= limits::PLAIN_SOCKETS_MAX
     }

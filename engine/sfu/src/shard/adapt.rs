@@ -85,7 +85,7 @@ pub(super) fn drive_send_side(objects: &mut Objects, turn: &mut Turn<'_, impl Tx
     fill_probe(objects, turn, slot);
 }
 
-/// Writes the packets whose turn has come.
+/// Writes the packets that the pacer releases.
 fn release_waiting(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     for _ in 0..limits::RELEASED_PER_TIMEOUT {

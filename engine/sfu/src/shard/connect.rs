@@ -21,9 +21,9 @@ enum Drained {
     Closed,
 }
 
-/// A datagram that looks like STUN. Only an authentic check of one of our transports changes anything or is answered;
-/// whatever else comes costs one lookup, and gets no answer that could be aimed at somebody (RFC 8489 §6.3.1 would allow
-/// an error).
+/// A datagram that looks like STUN. Only an authentic check of one of our transports changes state or is answered. All
+/// others cost one lookup and get no answer, because the source address can be forged (RFC 8489 §6.3.1 would allow an
+/// error).
 pub(super) fn on_stun(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,

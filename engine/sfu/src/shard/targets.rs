@@ -89,7 +89,7 @@ pub(super) fn wake(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Sl
     wake_with(objects, turn, slot, limits::CATCH_UP_PACKETS_MAX);
 }
 
-/// The same with at most so many packets behind the beginning of that keyframe. How many there were.
+/// The same with at most `packets_max` packets behind the beginning of that keyframe. Returns their number.
 fn wake_with(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, packets_max: usize) -> usize {
     let now = turn.now;
     let Some(consumer) = objects.consumers.find_mut(slot).filter(|consumer| !consumer.paused) else {

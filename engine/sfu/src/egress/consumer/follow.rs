@@ -55,7 +55,7 @@ impl Consumer {
         false
     }
 
-    /// Begins with a keyframe that is still at hand, with at most so many packets behind its beginning, instead of waiting for the publisher's
+    /// Begins with a keyframe that is still at hand, with at most `packets_max` packets behind its beginning, instead of waiting for the publisher's
     /// next. How many packets were behind it; 0 if there is no such keyframe.
     pub fn begin_from_cache(
         &mut self,

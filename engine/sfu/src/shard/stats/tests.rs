@@ -1,37 +1,15 @@
 //! Reading statistics costs a worker one object at a time, however many there are.
 
 use crate::limits;
+use crate::shard::turn::NoTx;
 use crate::shard::{Config, Input, Shard};
 use control::{
     Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding, Event, Kind, Produce,
     ProducerId, Refusal, Request, RequestId, RouterId, StatsItem, StatsOf, Text, TransportId,
 };
-use machine::{Flow, Instant, Machine, Path, Rng, Tx, WorkerId};
+use machine::{Instant, Machine, Rng};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// A send batch that takes nothing.
-struct Void;
-
-impl Tx for Void {
-    fn slot(&mut self, _: Flow, _: Path, _: usize) -> Option<&mut [u8]> {
-        None
-    }
-
-    fn cancel(&mut self) {}
-
-    fn prefetch<T: ?Sized>(&self, _soon: &T) {}
-
-    fn end_of_flow(&mut self) {}
-
-    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
-        machine::forward_by_copy(self, flow, path, head, body)
-    }
-
-    fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
-        false
-    }
-}
 
 const ROUTER: RouterId = RouterId(1);
 const PRODUCER: ProducerId = ProducerId(1);
@@ -53,7 +31,7 @@ fn shard() -> Shard {
 
 fn ask(shard: &mut Shard, id: u64, command: Command) {
     let request = Request { id: RequestId(id), command };
-    shard.on_command(Instant::EPOCH, Input::Request(request), &mut Void);
+    shard.on_command(Instant::EPOCH, Input::Request(request), &mut NoTx);
 }
 
 fn demand(shard: &mut Shard, command: Command) {
@@ -201,6 +179,6 @@ fn walks_beyond_the_bound_are_refused_and_one_object_is_answered_at_once() {
     ask(&mut shard, 79, Command::Stats { of: StatsOf::Consumer(ConsumerId(u64::MAX)) });
     let refused = shard.poll_event();
     assert!(matches!(refused, Some(Event::Refused { refusal: Refusal::NotFound, .. })), "{refused:?}");
-    shard.on_command(Instant::EPOCH, Input::ControllerLost, &mut Void);
+    shard.on_command(Instant::EPOCH, Input::ControllerLost, &mut NoTx);
     assert_eq!(shard.poll_event(), None, "the next controller asked for nothing");
 }
