@@ -346,10 +346,6 @@ pub enum SnapshotItem {
         transport: TransportId,
         /// Its router.
         router: RouterId,
-        /// The worker that has the transport whose shadow it is.
-        worker: u16,
-        /// As given at creation.
-        app_data: AppData,
     },
 }
 wire_enum!(SnapshotItem, "snapshot item" {
@@ -358,5 +354,5 @@ wire_enum!(SnapshotItem, "snapshot item" {
     2 => Producer { producer, transport, kind, paused, app_data },
     3 => Consumer { consumer, transport, producer, paused, app_data },
     4 => PlainTransport { transport, router, address, rtcp_address, remote, rtcp_remote, app_data },
-    5 => Pipe { transport, router, worker, app_data },
+    5 => Pipe { transport, router },
 });

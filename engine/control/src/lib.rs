@@ -16,6 +16,8 @@ mod command;
 mod counters;
 mod event;
 mod fault;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 mod ids;
 pub mod limits;
 mod media;
@@ -45,4 +47,4 @@ pub use stats::{
 
 /// The version of everything in this crate. Signaling and engine must agree on it exactly: they are
 /// installed together, and the attach handshake refuses anything else.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;

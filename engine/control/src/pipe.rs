@@ -2,7 +2,6 @@
 
 use crate::codec::wire_struct;
 use crate::ids::{RouterId, TransportId};
-use crate::media::AppData;
 
 /// A pipe: the shadow of a transport that another worker has. It has no peer; what is [produced](crate::Produce) on it, by the ids and the
 /// parameters that it has there, comes from that worker, packet by packet, for as long as it is there.
@@ -15,7 +14,5 @@ pub struct CreatePipe {
     pub transport: TransportId,
     /// The worker that has that transport, from 0.
     pub worker: u16,
-    /// Given back in snapshots.
-    pub app_data: AppData,
 }
-wire_struct!(CreatePipe { router, transport, worker, app_data });
+wire_struct!(CreatePipe { router, transport, worker });
