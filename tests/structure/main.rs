@@ -1,6 +1,7 @@
 //! The structure of the tree: which crate may depend on which, where `unsafe` is allowed, what a machine must not use,
 //! and what is at the top level. Each rule is also shown to be able to fail, on a doctored copy.
 
+mod diagrams;
 mod figures;
 mod floor;
 mod modules;
@@ -551,4 +552,66 @@ fn a_wrong_figure_is_found() {
     assert_found(&faults("At most 5 KiB (`QUEUE`)."), "QUEUE");
     assert_found(&faults("After 1 s\n(`PAUSE`)."), "PAUSE");
     assert_found(&faults("8 (`GONE`)"), "no constant is called GONE");
+}
+
+/// Which crate of ours depends on which, without development dependencies.
+fn crate_edges(metadata: &Metadata) -> diagrams::Edges {
+    let short = |name: &str| name.trim_start_matches("leat-").to_owned();
+    let packages = metadata.workspace_packages();
+    let ours: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let needs = |package: &Package| -> BTreeSet<String> {
+        let needed = package.dependencies.iter().filter(|needed| needed.kind != DependencyKind::Development);
+        needed
+            .filter(|needed| ours.contains(needed.name.as_str()))
+            .map(|needed| short(&needed.name))
+            .collect()
+    };
+    packages.iter().map(|package| (short(&package.name), needs(package))).collect()
+}
+
+/// Which child of a module imports which; an empty `parent` is the root of the crate.
+fn module_edges(package: &str, parent: &str) -> diagrams::Edges {
+    let child = |module: &str| -> Option<String> {
+        let inner =
+            if parent.is_empty() { module } else { module.strip_prefix(parent)?.strip_prefix("::")? };
+        inner.split("::").next().filter(|child| !child.is_empty()).map(str::to_owned)
+    };
+    let mut found = diagrams::Edges::new();
+    for (module, imported) in modules_of(floor::rule(package).expect("a package of ours")) {
+        let Some(from) = child(&module) else { continue };
+        let to = imported.iter().filter_map(|imported| child(imported)).filter(|to| *to != from);
+        found.entry(from.clone()).or_default().extend(to);
+    }
+    found
+}
+
+#[test]
+fn diagrams_of_crates_and_modules_show_the_code() {
+    let page = read(&root().join("docs/architecture.md"));
+    let code = [
+        ("crates", crate_edges(&metadata())),
+        ("modules of leat-sfu", module_edges("leat-sfu", "")),
+        ("modules of leat-runtime", module_edges("leat-runtime", "")),
+        ("modules of leat-relay", module_edges("leat-relay", "")),
+        ("modules of rooms", module_edges("leat-signaling", "rooms")),
+    ];
+    let mut found = Vec::new();
+    for (title, code) in code {
+        assert!(code.len() > 5, "the modules of {title} were not read");
+        let drawn = diagrams::drawn(&page, title).unwrap_or_default();
+        found.extend(diagrams::differences(title, &drawn, &code));
+    }
+    assert_clean(found);
+}
+
+#[test]
+fn a_diagram_that_differs_from_the_code_is_found() {
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let code =
+        diagrams::Edges::from([("a".to_owned(), set(&["b", "c"])), ("b".to_owned(), set(&["c", "d"]))]);
+    let page = "## One\n```mermaid\nflowchart TD\n%% letters\na[First] --> b\nb --> c & e\n```\n a --> z";
+    let drawn = diagrams::drawn(page, "letters").expect("it is there");
+    let found = diagrams::differences("letters", &drawn, &code);
+    assert_eq!(found, ["letters lacks b --> d", "letters has b --> e, the code has not"]);
+    assert_eq!(diagrams::drawn(page, "numbers"), None);
 }
