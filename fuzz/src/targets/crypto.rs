@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use dtls::{Certificate, Cookies, Endpoint, Output, Settings, Stranger};
+use dtls::{Certificate, Cookies, Endpoint, FirstDatagram, Output, Settings};
 use machine::Instant;
 use oracle_srtp::context::Context;
 use oracle_srtp::protection_profile::ProtectionProfile;
@@ -305,10 +305,10 @@ pub fn dtls_records(data: &[u8]) {
 
 /// What a server that is open to anybody makes of the same bytes: with a cookie that nobody has given out, never a place.
 fn open_to_anybody(now: Instant, datagram: &[u8]) {
-    match identities().cookies.judge(now, b"address", datagram) {
-        Stranger::Verified(_) => panic!("a cookie was forged"),
-        Stranger::Unverified(answer) => assert!(answer.len() <= datagram.len()),
-        Stranger::Noise | Stranger::TooOld => {}
+    match identities().cookies.classify(now, b"address", datagram) {
+        FirstDatagram::Verified(_) => panic!("a cookie was forged"),
+        FirstDatagram::Unverified(answer) => assert!(answer.len() <= datagram.len()),
+        FirstDatagram::Noise | FirstDatagram::TooOld => {}
     }
 }
 

@@ -1,4 +1,4 @@
-//! Any command and any event, with every variant about as often as any other.
+//! Any command and any event, every variant about equally often.
 
 use control::{
     AppData, AudioObserver, Candidate, Closed, Codec, CodecParameters, Command, ConnectPlainTransport,
@@ -412,7 +412,7 @@ fn app_data() -> impl Strategy<Value = AppData> {
 }
 
 fn text() -> impl Strategy<Value = Text> {
-    // Of one to four bytes a character.
+    // One to four bytes per character.
     "[a-zß€🌊]{0,40}".prop_map(Text::new)
 }
 
@@ -485,7 +485,7 @@ fn state() -> impl Strategy<Value = TransportState> {
         .prop_map(|(ice, dtls, remote)| TransportState { ice, dtls, remote })
 }
 
-/// Without flow label and scope, which a candidate has not.
+/// Without flow label and scope, which a candidate does not have.
 fn address() -> impl Strategy<Value = SocketAddr> {
     prop_oneof![
         any::<([u8; 4], u16)>().prop_map(SocketAddr::from),

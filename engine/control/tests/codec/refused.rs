@@ -1,4 +1,4 @@
-//! Tags without a meaning, and lengths beyond their bounds.
+//! Unknown tags, and lengths beyond their bounds.
 
 use control::{
     AppData, Candidate, Closed, Command, ConnectPlainTransport, Consume, ConsumerId, CreateTransport,
@@ -22,7 +22,7 @@ fn create_router(app_data_len: usize) -> Vec<u8> {
     encoded(Command::CreateRouter { router: RouterId(1), app_data: AppData(vec![7; app_data_len]) })
 }
 
-/// The largest track the engine would accept.
+/// The largest track that the engine accepts.
 fn produce(codecs: usize, extensions: usize) -> Produce {
     let codec = fixtures::vp8(96, 97);
     let label = || Some(Text::new("x".repeat(16)));
@@ -75,7 +75,7 @@ fn unknown_tags_are_named() {
 }
 
 #[test]
-fn a_boolean_is_nothing_but_zero_or_one() {
+fn a_boolean_is_zero_or_one() {
     let mut record = encoded(Command::Produce(Produce { app_data: AppData::default(), ..produce(1, 1) }));
     // Before the length of the empty app data.
     let at = record.len() - 5;
@@ -92,9 +92,9 @@ fn app_data_has_a_bound() {
     assert_eq!(error, DecodeError::TooLong { what: "app data", len: max + 1, max });
 }
 
-/// A claimed length costs nothing before it has been checked.
+/// A claimed length is checked before memory is allocated for it.
 #[test]
-fn a_claimed_length_allocates_nothing() {
+fn a_claimed_length_is_checked_before_allocation() {
     let mut record = create_router(0);
     let at = record.len() - 4;
     record[at..].copy_from_slice(&u32::MAX.to_le_bytes());
