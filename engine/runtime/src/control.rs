@@ -1,9 +1,9 @@
 //! What a worker needs from whoever controls it. The engine's binary fills this with the shared-memory ring; tests with vectors.
 
-use crate::hand_off::HandOffStats;
-use crate::receive::ReceiveStats;
-use crate::send::SendStats;
-use crate::streams::StreamStats;
+use crate::mailbox::HandOffStats;
+use crate::tcp::connections::StreamStats;
+use crate::udp::receive::ReceiveStats;
+use crate::udp::send::SendStats;
 use machine::{Instant, Machine};
 use mio::Registry;
 use std::ops::ControlFlow;

@@ -12,39 +12,30 @@
 // function; there is no other `unsafe`.
 #![allow(unsafe_code)]
 
-mod address;
+mod bind_error;
 mod clock;
 mod control;
-pub mod framing;
-mod hand_off;
 pub mod limits;
-mod listen;
+mod mailbox;
 pub mod memory;
-mod on_demand;
-mod peers;
-mod pin;
-mod receive;
-mod send;
-mod sockets;
-mod stream;
-mod streams;
 mod sys;
-mod tls;
+mod tcp;
 mod tokens;
-mod udp_socket;
+mod udp;
 mod worker;
 
+pub use bind_error::{BindError, Protocol};
 pub use clock::{Clock, Stamps};
 pub use control::{Control, LoopStats, Report};
-pub use framing::Framing;
-pub use hand_off::{HandOffStats, HandOffs, Parcel};
-pub use listen::{BindError, Listeners, Listening, Protocol};
-pub use on_demand::Places;
-pub use pin::pin_to_core;
-pub use receive::{ReceiveStats, Receiver};
-pub use send::{Outbox, SendBatch, SendStats};
-pub use sockets::Sockets;
-pub use streams::{StreamStats, Streams};
+pub use mailbox::{HandOffStats, HandOffs, Parcel};
+pub use sys::pin::pin_to_core;
+pub use tcp::connections::{StreamStats, Streams};
+pub use tcp::framing::{self, Framing};
+pub use tcp::listen::{Listeners, Listening};
 pub use tokens::CONTROL_TOKEN;
-pub use udp_socket::{BufferSizes, SocketOptions};
+pub use udp::open::{BufferSizes, SocketOptions};
+pub use udp::port_pool::Places;
+pub use udp::receive::{ReceiveStats, Receiver};
+pub use udp::send::{Outbox, SendBatch, SendStats};
+pub use udp::sockets::Sockets;
 pub use worker::Worker;

@@ -2,19 +2,19 @@
 
 use crate::clock::{Clock, Stamps};
 use crate::control::{Control, LoopStats, Report};
-use crate::hand_off::HandOffs;
 use crate::limits::{
     COMMANDS_PER_TURN, EVENTS_PER_TURN, GATHER_SLEEP, HAND_OFFS_PER_TURN, PASSES_PER_TURN, POLL_EVENTS,
     READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN, SOCKETS_MAX, TIME_SLICE_NS, TIMER_SLACK_NS,
 };
-use crate::listen::Listeners;
-use crate::peers::{Peers, Seen};
-use crate::receive::{Left, Receiver};
-use crate::send::SendBatch;
-use crate::sockets::Sockets;
-use crate::streams::Streams;
+use crate::mailbox::HandOffs;
 use crate::sys;
+use crate::tcp::bridge::{Peers, Seen};
+use crate::tcp::connections::Streams;
+use crate::tcp::listen::Listeners;
 use crate::tokens::{CONTROL_TOKEN, ON_DEMAND_TOKEN, PEER_STREAM_TOKEN, WAKE_TOKEN};
+use crate::udp::receive::{Left, Receiver};
+use crate::udp::send::SendBatch;
+use crate::udp::sockets::Sockets;
 use machine::{Instant, LocalId, Machine, SocketOrder};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};

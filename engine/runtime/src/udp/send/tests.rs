@@ -1,7 +1,7 @@
 //! The batch alone, and over real loopback sockets.
 
 use super::*;
-use crate::udp_socket::SocketOptions;
+use crate::udp::open::SocketOptions;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};

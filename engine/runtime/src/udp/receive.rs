@@ -2,8 +2,8 @@
 
 use crate::clock::Stamps;
 use crate::limits::{RECEIVE_BYTES_GRO, RECEIVE_BYTES_PLAIN, RECEIVE_MESSAGES, RECEIVE_STAGGER};
-use crate::sockets::Sockets;
 use crate::sys::{self, Incoming};
+use crate::udp::sockets::Sockets;
 use machine::{Datagram, Instant, LocalId, Path};
 use std::io;
 

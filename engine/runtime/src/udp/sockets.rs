@@ -1,10 +1,11 @@
 //! The UDP sockets of one worker.
 
+use crate::bind_error::{BindError, Protocol, bind_error};
 use crate::limits::SOCKETS_MAX;
-use crate::listen::{BindError, Protocol, bind_error};
-use crate::on_demand::{OnDemand, Places};
 use crate::sys::set_option;
-use crate::udp_socket::{BufferSizes, Open, SocketOptions, finish, open};
+use crate::udp::on_demand::OnDemand;
+use crate::udp::open::{BufferSizes, Open, SocketOptions, finish, open};
+use crate::udp::port_pool::Places;
 use machine::{LocalId, Rng};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -4,12 +4,12 @@
 //! the machine's sending to it, or told by the machine. Anybody may connect, so everything is bounded: connections, those of one host, what is read
 //! ahead, what waits to be written, and how long a connection may be of no use.
 
-use crate::framing::{Deframer, Foreign, QueueCounts};
 use crate::limits::{
     ACCEPT_RETRY, ACCEPTS_PER_TURN, CONNECTIONS_MAX, CONNECTIONS_PER_HOST_MAX, READ_BYTES, SWEEP_INTERVAL,
 };
-use crate::listen::{self, Listeners};
-use crate::stream::{End, Stream};
+use crate::tcp::connection::{End, Stream};
+use crate::tcp::framing::{Deframer, Foreign, QueueCounts};
+use crate::tcp::listen::{self, Listeners};
 use crate::tokens::{CONNECTION_TOKEN, LISTENER_TOKEN};
 use machine::{Datagram, Instant, LocalId, Path, StreamId};
 use mio::event::Event;

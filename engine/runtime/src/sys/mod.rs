@@ -1,7 +1,10 @@
 //! The system calls that take a batch, and the settings of the C library's allocator. All `unsafe` of this crate is here; every function is safe to call with anything.
 
-use crate::address::{self, ADDRESS_BYTES};
+pub(crate) mod address;
+pub(crate) mod pin;
+
 use crate::limits::{PREFETCH_BYTES_MAX, RECEIVE_MESSAGES, SEND_MESSAGES, SEND_PIECES};
+use address::ADDRESS_BYTES;
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::net::SocketAddr;

@@ -2,24 +2,15 @@
 //! They are bound, received from and sent by like the listening ones.
 
 use crate::limits::{ON_DEMAND_SOCKETS_MAX, PORT_TRIES_MAX};
-use crate::udp_socket::{Open, SocketOptions, open_on};
+use crate::udp::open::{Open, SocketOptions, open_on};
+use crate::udp::port_pool::Places;
 use machine::{LocalId, Rng, SocketError};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-
-/// Where sockets on demand may listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
-    /// The addresses: the first of a family is used for it.
-    pub ips: Vec<IpAddr>,
-    /// The ports, which no other worker has.
-    pub ports: RangeInclusive<u16>,
-}
 
 /// The sockets on demand of one worker.
 #[derive(Debug)]

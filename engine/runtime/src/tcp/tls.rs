@@ -1,7 +1,7 @@
 //! TLS on one TCP connection. The protocol is rustls', which does no I/O of its own.
 
-use crate::framing::FrameQueue;
 use crate::limits::TLS_BUFFER_BYTES;
+use crate::tcp::framing::FrameQueue;
 use rustls::{ServerConfig, ServerConnection};
 use std::io::{self, Read, Write};
 use std::sync::Arc;

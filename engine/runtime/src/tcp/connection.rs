@@ -1,10 +1,10 @@
 //! One TCP connection: its bytes in and out, behind TLS or not, and how long it may live.
 
-use crate::framing::{Deframer, FrameQueue, Framing};
 use crate::limits::{BLOCKED_MAX, IDLE_MAX, PROOF_TIMEOUT, UNSENT_BYTES_MAX};
-use crate::listen;
 use crate::sys::set_option;
-use crate::tls::Tls;
+use crate::tcp::framing::{Deframer, FrameQueue, Framing};
+use crate::tcp::listen;
+use crate::tcp::tls::Tls;
 use crate::tokens::CONNECTION_TOKEN;
 use machine::{Instant, Path, StreamId};
 use mio::net::TcpStream;

@@ -5,14 +5,14 @@
 //! from where it was received) and cut into datagrams again by
 //! the kernel or the network card (UDP GSO). All runs of a socket leave by `sendmmsg`. What is for a TCP connection is queued there.
 
-use crate::hand_off::HandOffs;
 use crate::limits::{
     DATAGRAM_BYTES_MAX, FLOWS_MAX, FORWARD_BYTES_MIN, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES,
     SEND_FLOW_BYTES, SEND_SLOTS, SOCKETS_MAX, WOULD_BLOCK_TRIES,
 };
-use crate::sockets::Sockets;
-use crate::streams::Streams;
+use crate::mailbox::HandOffs;
 use crate::sys::{self, Piece, Run};
+use crate::tcp::connections::Streams;
+use crate::udp::sockets::Sockets;
 use machine::{Flow, Instant, LocalId, Path, Tx, WorkerId};
 use std::io;
 use std::ops::Range;
@@ -561,5 +561,4 @@ impl Tx for Outbox<'_> {
 }
 
 #[cfg(test)]
-#[path = "send_tests.rs"]
 mod tests;

@@ -290,5 +290,4 @@ impl FrameQueue {
 }
 
 #[cfg(test)]
-#[path = "framing_tests.rs"]
 mod tests;

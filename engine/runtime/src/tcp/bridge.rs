@@ -4,13 +4,13 @@
 //! Bytes pass as they are and no faster than they are taken: nothing is read from one side before the other has taken what came
 //! before, so that of each direction one read's worth waits here. An end passes as well: what comes behind it the other way still does.
 
-use crate::framing::{FrameQueue, Framing};
 use crate::limits::{ACCEPT_RETRY, ACCEPTS_PER_TURN, LINGER_MAX, PEER_STREAMS_MAX, READ_BYTES};
-use crate::on_demand::OnDemand;
-use crate::stream::Stream;
-use crate::streams::{Streams, canonical, is_of_one_connection};
 use crate::sys::set_option;
+use crate::tcp::connection::Stream;
+use crate::tcp::connections::{Streams, canonical, is_of_one_connection};
+use crate::tcp::framing::{FrameQueue, Framing};
 use crate::tokens::{PEER_LISTENER_TOKEN, PEER_STREAM_TOKEN};
+use crate::udp::on_demand::OnDemand;
 use machine::{Deadlines, Instant, LocalId, SocketError, StreamId, Towards};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
