@@ -97,18 +97,18 @@ const OF_LOOP: &[OfLoop] = &[
     ("udp_send_dropped", "Datagrams dropped since a socket's buffer was full.", |report| {
         report.sent.dropped_wouldblock + report.sent.dropped_full
     }),
-    ("tcp_accepted", "TCP connections accepted.", |report| report.streams.accepted),
+    ("tcp_accepted", "TCP connections accepted.", |report| report.connections.accepted),
     ("tcp_refused", "TCP connections closed at once, since there was no room.", |report| {
-        report.streams.refused
+        report.connections.refused
     }),
     ("tcp_malformed", "TCP connections closed since they spoke neither TURN nor TLS.", |report| {
-        report.streams.closed_malformed
+        report.connections.closed_malformed
     }),
     ("tcp_unproven", "TCP connections closed since they had no allocation in time.", |report| {
-        report.streams.closed_unproven
+        report.connections.closed_unproven
     }),
     ("tcp_frames_dropped", "Datagrams for clients over TCP that were too slow.", |report| {
-        report.streams.queued.dropped_full + report.streams.queued.dropped_late
+        report.connections.queued.dropped_full + report.connections.queued.dropped_late
     }),
     ("busy_microseconds", "Time not spent waiting, of all workers.", |report| {
         report.turns.busy.as_micros() as u64
@@ -140,7 +140,7 @@ fn page(boards: &[Board]) -> String {
     for (name, help, value) in OF_LOOP {
         put(name, help, false, reports.iter().map(value).sum());
     }
-    let open = reports.iter().map(|report| report.streams.open).sum();
+    let open = reports.iter().map(|report| report.connections.open).sum();
     put("tcp_connections", "TCP connections that are open.", true, open);
     page
 }

@@ -17,14 +17,14 @@ mod time;
 pub use adaptor::Adaptor;
 pub use deadlines::Deadlines;
 pub use rng::Rng;
-pub use socket::{SocketError, SocketOrder, StreamId, Towards};
+pub use socket::{SocketError, SocketRequest, StreamId, Towards};
 pub use time::Instant;
 
 use std::net::SocketAddr;
 
 /// Which local socket of a worker a datagram came in on, and must leave by: below [`TCP`](Self::TCP) an index into the
 /// worker's UDP sockets, below [`ON_DEMAND`](Self::ON_DEMAND) one into its TCP listeners, from there on a socket that
-/// the machine [ordered](SocketOrder).
+/// the machine [ordered](SocketRequest).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocalId(pub u16);
 
@@ -154,7 +154,7 @@ pub trait Machine {
     /// connection from the same address is another one, and has nothing yet.
     ///
     /// A driver closes a connection by itself when the machine has sent nothing to it for long, or, where a machine answers
-    /// strangers, when it has not been told to [keep](SocketOrder::Keep) it.
+    /// strangers, when it has not been told to [keep](SocketRequest::Keep) it.
     fn on_path_closed(&mut self, now: Instant, path: Path, tx: &mut impl Tx) {
         let _ = (now, path, tx);
     }
@@ -177,11 +177,11 @@ pub trait Machine {
     /// The next socket to open or to close, oldest first. The driver asks after each [`on_batch_end`](Self::on_batch_end),
     /// [`on_path_closed`](Self::on_path_closed), [`on_command`](Self::on_command) and [`on_timeout`](Self::on_timeout), and carries out
     /// what it is told before it calls anything else.
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
+    fn poll_socket_request(&mut self) -> Option<SocketRequest> {
         None
     }
 
-    /// What became of [`SocketOrder::Open`]: the address that the socket `local` has, or why there is none.
+    /// What became of [`SocketRequest::Open`]: the address that the socket `local` has, or why there is none.
     fn on_socket_opened(
         &mut self,
         now: Instant,
@@ -204,7 +204,7 @@ pub trait Machine {
         None
     }
 
-    /// [`SocketOrder::Connect`] has reached whom it should.
+    /// [`SocketRequest::Connect`] has reached whom it should.
     fn on_stream_connected(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
         let _ = (now, stream, tx);
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 /// A TCP connection with somebody that the machine wants to reach, or lets reach one of its listeners: a number of the machine's
 /// choice, dense and not in use. Its bytes do not pass through the machine: the driver hands them to a client's connection, and back,
-/// once the two are [joined](SocketOrder::Join).
+/// once the two are [joined](SocketRequest::Join).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub u16);
 
@@ -21,7 +21,7 @@ pub enum Towards {
 /// A socket to open or to close, whose number is the machine's choice, from [`LocalId::ON_DEMAND`] on: dense, and not in
 /// use. Or what becomes of a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SocketOrder {
+pub enum SocketRequest {
     /// Opens a socket on a port of the driver's choice, where it listens in this family. The driver tells what became of it.
     Open {
         /// What it is to be called.

@@ -1,7 +1,7 @@
 //! What a worker needs from whoever controls it. The engine's binary fills this with the shared-memory ring; tests with vectors.
 
-use crate::mailbox::HandOffStats;
-use crate::tcp::connections::StreamStats;
+use crate::mailbox::MailboxStats;
+use crate::tcp::connections::ConnectionStats;
 use crate::udp::receive::ReceiveStats;
 use crate::udp::send::SendStats;
 use machine::{Instant, Machine};
@@ -77,7 +77,7 @@ pub struct Report {
     /// Out.
     pub sent: SendStats,
     /// To other workers, and from them.
-    pub handed: HandOffStats,
+    pub mailboxes: MailboxStats,
     /// TCP, both ways.
-    pub streams: StreamStats,
+    pub connections: ConnectionStats,
 }

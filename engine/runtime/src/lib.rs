@@ -2,7 +2,7 @@
 //!
 //! A [`Worker`] drives one [`machine::Machine`] on one thread with its own sockets: `recvmmsg` with GRO in, `sendmmsg`
 //! with GSO out, TCP connections that carry datagrams as frames, timers, and a [`Control`] that brings commands and takes events. Nothing here
-//! allocates per packet once it is warm, and nothing is shared with another worker but the [mailboxes](HandOffs) that their machines hand
+//! allocates per packet once it is warm, and nothing is shared with another worker but the [mailboxes](Mailboxes) that their machines hand
 //! each other packets by.
 //!
 //! It is *not* a general async runtime, and it knows no protocol.
@@ -25,16 +25,16 @@ mod udp;
 mod worker;
 
 pub use bind_error::{BindError, Protocol};
-pub use clock::{Clock, Stamps};
+pub use clock::{Clock, ReceiveTimestamps};
 pub use control::{Control, LoopStats, Report};
-pub use mailbox::{HandOffStats, HandOffs, Parcel};
+pub use mailbox::{Envelope, MailboxStats, Mailboxes};
 pub use sys::pin::pin_to_core;
-pub use tcp::connections::{StreamStats, Streams};
+pub use tcp::connections::{ConnectionStats, Connections};
 pub use tcp::framing::{self, Framing};
-pub use tcp::listen::{Listeners, Listening};
+pub use tcp::listen::{ListenerConfig, Listeners};
 pub use tokens::CONTROL_TOKEN;
 pub use udp::open::{BufferSizes, SocketOptions};
-pub use udp::port_pool::Places;
+pub use udp::port_pool::PortPool;
 pub use udp::receive::{ReceiveStats, Receiver};
 pub use udp::send::{Outbox, SendBatch, SendStats};
 pub use udp::sockets::Sockets;

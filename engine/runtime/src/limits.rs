@@ -7,7 +7,7 @@ use std::time::Duration;
 /// windows of transports are larger. Smaller blocks come and go with every peer, and a system call for each would be felt by those that join.
 pub const LARGE_BLOCK_BYTES: usize = 64 << 10;
 
-/// Listening addresses of one worker: IPv4 and IPv6 on a few interfaces. More are refused at start.
+/// ListenerConfig addresses of one worker: IPv4 and IPv6 on a few interfaces. More are refused at start.
 pub const SOCKETS_MAX: usize = 16;
 
 /// Sockets that the machine may have ordered at once; their numbers are dense. Another is refused to it. As many as there are
@@ -95,9 +95,9 @@ pub const FORWARD_BYTES_MIN: usize = 256;
 /// fit where a larger did not, but each attempt is a system call on a socket that is overloaded.
 pub const WOULD_BLOCK_TRIES: usize = 8;
 
-/// How far back a kernel receive stamp may lie. The stamps are wall-clock time; an older one is a clock that was set, and is
+/// How far back a kernel receive stamp may lie. The timestamps are wall-clock time; an older one is a clock that was set, and is
 /// replaced by now.
-pub const STAMP_AGE_MAX: Duration = Duration::from_secs(1);
+pub const TIMESTAMP_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Commands of one turn: joins are the expensive ones, about 100 µs each. The rest wait for the next turn, which does
 /// not sleep.
@@ -143,7 +143,7 @@ pub const BLOCKED_MAX: Duration = Duration::from_secs(30);
 /// Between two looks at all connections for those of no use: how late [`PROOF_TIMEOUT`] and its like may come.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Streams that the machine may have at once; their numbers are dense. Another is refused to it. Each has a client's connection, of which
+/// Connections that the machine may have at once; their numbers are dense. Another is refused to it. Each has a client's connection, of which
 /// there are no more than [`CONNECTIONS_MAX`].
 pub const PEER_STREAMS_MAX: usize = CONNECTIONS_MAX;
 
@@ -183,12 +183,12 @@ pub const TLS_BUFFER_BYTES: usize = 16 << 10;
 /// frame, and little beside [`QUEUE_BYTES_MAX`], since those bytes can no longer be dropped.
 pub const UNSENT_BYTES_MAX: i32 = 16 << 10;
 
-/// Parcels that wait for one worker: what a gigabit a second brings in 20 ms, and 4 MiB if ever so many wait. When full, what is handed to it is dropped and counted.
-pub const HAND_OFF_PARCELS: usize = 2048;
+/// Envelopes that wait for one worker: what a gigabit a second brings in 20 ms, and 4 MiB if ever so many wait. When full, what is handed to it is dropped and counted.
+pub const MAILBOX_ENVELOPES_MAX: usize = 2048;
 
-/// Bytes of one parcel: a packet of a 1500-byte link, and what is said of it. A longer one is dropped and counted. With the parcel's own four
+/// Bytes of one envelope: a packet of a 1500-byte link, and what is said of it. A longer one is dropped and counted. With the envelope's own four
 /// bytes it is 2 KiB.
-pub const HAND_OFF_BYTES_MAX: usize = (2 << 10) - 4;
+pub const ENVELOPE_BYTES_MAX: usize = (2 << 10) - 4;
 
-/// Parcels of other workers taken in one turn: a quarter of what may wait. The rest comes next turn, which does not sleep.
-pub const HAND_OFFS_PER_TURN: usize = HAND_OFF_PARCELS / 4;
+/// Envelopes of other workers taken in one turn: a quarter of what may wait. The rest comes next turn, which does not sleep.
+pub const ENVELOPES_PER_TURN: usize = MAILBOX_ENVELOPES_MAX / 4;

@@ -1,14 +1,14 @@
 //! From worker to worker: what one machine hands to another, copied once.
 //!
-//! Each worker has a mailbox: a bounded queue of parcels, and a second one with those that are empty. A sender takes an empty parcel, fills it,
+//! Each worker has a mailbox: a bounded queue of envelopes, and a second one with those that are empty. A sender takes an empty envelope, fills it,
 //! and puts it into the first; the receiver reads it where it lies, and gives it back. So nothing is shared but the two queues. There
-//! are as many parcels as have ever waited at once, up to a bound; then the mailbox is full.
+//! are as many envelopes as have ever waited at once, up to a bound; then the mailbox is full.
 //!
-//! A receiver that is at work finds its parcels by itself. Only one that is about to sleep has to be woken: it says so in a flag, looks once
+//! A receiver that is at work finds its envelopes by itself. Only one that is about to sleep has to be woken: it says so in a flag, looks once
 //! more, and then sleeps; a sender that finds the flag takes it away, and wakes. Flag and queue are sequentially consistent, so that of
-//! a parcel that comes meanwhile one of the two knows.
+//! a envelope that comes meanwhile one of the two knows.
 
-use crate::limits::{HAND_OFF_BYTES_MAX, HAND_OFF_PARCELS};
+use crate::limits::{ENVELOPE_BYTES_MAX, MAILBOX_ENVELOPES_MAX};
 use crossbeam_queue::ArrayQueue;
 use machine::WorkerId;
 use mio::Waker;
@@ -17,28 +17,28 @@ use std::sync::{Arc, OnceLock};
 
 /// What has been handed over, since the worker was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HandOffStats {
-    /// Parcels given to other workers.
-    pub given: u64,
-    /// Parcels not given, because the other worker's mailbox was full, or there is no such worker, or they were too long.
+pub struct MailboxStats {
+    /// Envelopes given to other workers.
+    pub sent: u64,
+    /// Envelopes not given, because the other worker's mailbox was full, or there is no such worker, or they were too long.
     pub dropped: u64,
-    /// Parcels of other workers taken.
-    pub taken: u64,
+    /// Envelopes of other workers taken.
+    pub received: u64,
     /// Times that another worker was woken.
     pub wakes: u64,
 }
 
 /// Bytes on their way, and who they are from.
 #[derive(Debug)]
-pub struct Parcel {
+pub struct Envelope {
     from: WorkerId,
     len: u16,
-    bytes: [u8; HAND_OFF_BYTES_MAX],
+    bytes: [u8; ENVELOPE_BYTES_MAX],
 }
 
-const _: () = assert!(HAND_OFF_BYTES_MAX <= u16::MAX as usize);
+const _: () = assert!(ENVELOPE_BYTES_MAX <= u16::MAX as usize);
 
-impl Parcel {
+impl Envelope {
     /// Who has handed it over.
     pub fn from(&self) -> WorkerId {
         self.from
@@ -52,9 +52,9 @@ impl Parcel {
 
 #[derive(Debug)]
 struct Mailbox {
-    filled: ArrayQueue<Box<Parcel>>,
-    empty: ArrayQueue<Box<Parcel>>,
-    /// Parcels that there are.
+    filled: ArrayQueue<Box<Envelope>>,
+    empty: ArrayQueue<Box<Envelope>>,
+    /// Envelopes that there are.
     made: AtomicUsize,
     is_asleep: AtomicBool,
     /// Set when its worker is made.
@@ -64,8 +64,8 @@ struct Mailbox {
 impl Mailbox {
     fn new() -> Self {
         Self {
-            filled: ArrayQueue::new(HAND_OFF_PARCELS),
-            empty: ArrayQueue::new(HAND_OFF_PARCELS),
+            filled: ArrayQueue::new(MAILBOX_ENVELOPES_MAX),
+            empty: ArrayQueue::new(MAILBOX_ENVELOPES_MAX),
             made: AtomicUsize::new(0),
             is_asleep: AtomicBool::new(false),
             waker: OnceLock::new(),
@@ -73,28 +73,28 @@ impl Mailbox {
     }
 
     /// One that is empty; the first few times, a new one.
-    fn empty(&self) -> Option<Box<Parcel>> {
-        if let Some(parcel) = self.empty.pop() {
-            return Some(parcel);
+    fn empty(&self) -> Option<Box<Envelope>> {
+        if let Some(envelope) = self.empty.pop() {
+            return Some(envelope);
         }
-        let has_room = |made: usize| (made < HAND_OFF_PARCELS).then_some(made + 1);
+        let has_room = |made: usize| (made < MAILBOX_ENVELOPES_MAX).then_some(made + 1);
         self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, has_room).ok()?;
-        Some(Box::new(Parcel { from: WorkerId(0), len: 0, bytes: [0; HAND_OFF_BYTES_MAX] }))
+        Some(Box::new(Envelope { from: WorkerId(0), len: 0, bytes: [0; ENVELOPE_BYTES_MAX] }))
     }
 }
 
 /// One worker's way to the others, and its own mailbox.
 #[derive(Debug, Default)]
-pub struct HandOffs {
+pub struct Mailboxes {
     own: WorkerId,
     /// All mailboxes, this worker's among them. Empty where there are no others.
     mailboxes: Box<[Arc<Mailbox>]>,
     /// Whose mailbox has got something since they were woken last.
     touched: Vec<WorkerId>,
-    stats: HandOffStats,
+    stats: MailboxStats,
 }
 
-impl HandOffs {
+impl Mailboxes {
     /// The ends of so many workers, in their order. Where there is only one there is nobody to hand anything to.
     pub fn between(workers: usize) -> Vec<Self> {
         let mailboxes: Vec<Arc<Mailbox>> = match workers {
@@ -105,13 +105,13 @@ impl HandOffs {
             own: WorkerId(own as u16),
             mailboxes: mailboxes.clone().into_boxed_slice(),
             touched: Vec::with_capacity(workers),
-            stats: HandOffStats::default(),
+            stats: MailboxStats::default(),
         };
         (0..workers).map(end).collect()
     }
 
     /// From now on the worker can be woken.
-    pub(crate) fn begin(&self, waker: Arc<Waker>) {
+    pub(crate) fn set_waker(&self, waker: Arc<Waker>) {
         if let Some(mailbox) = self.own() {
             // A worker is made once.
             let _ = mailbox.waker.set(waker);
@@ -119,7 +119,7 @@ impl HandOffs {
     }
 
     /// What has been handed over so far.
-    pub fn stats(&self) -> HandOffStats {
+    pub fn stats(&self) -> MailboxStats {
         self.stats
     }
 
@@ -128,21 +128,21 @@ impl HandOffs {
     }
 
     /// Copies `head` and behind it `body` into the mailbox of `worker`. False, and counted, if that cannot be.
-    pub fn give(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+    pub fn send(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
         let len = head.len() + body.len();
         let mailbox = self.mailboxes.get(usize::from(worker.0)).filter(|_| worker != self.own);
-        let parcel = mailbox.filter(|_| len <= HAND_OFF_BYTES_MAX).and_then(|mailbox| mailbox.empty());
-        let (Some(mailbox), Some(mut parcel)) = (mailbox, parcel) else {
+        let envelope = mailbox.filter(|_| len <= ENVELOPE_BYTES_MAX).and_then(|mailbox| mailbox.empty());
+        let (Some(mailbox), Some(mut envelope)) = (mailbox, envelope) else {
             self.stats.dropped += 1;
             return false;
         };
-        parcel.from = self.own;
-        parcel.len = len as u16;
-        parcel.bytes[..head.len()].copy_from_slice(head);
-        parcel.bytes[head.len()..len].copy_from_slice(body);
-        // Never full: there are no more parcels than places.
-        let _ = mailbox.filled.push(parcel);
-        self.stats.given += 1;
+        envelope.from = self.own;
+        envelope.len = len as u16;
+        envelope.bytes[..head.len()].copy_from_slice(head);
+        envelope.bytes[head.len()..len].copy_from_slice(body);
+        // Never full: there are no more envelopes than places.
+        let _ = mailbox.filled.push(envelope);
+        self.stats.sent += 1;
         if !self.touched.contains(&worker) {
             self.touched.push(worker);
         }
@@ -150,7 +150,7 @@ impl HandOffs {
     }
 
     /// Wakes those who have got something and sleep.
-    pub(crate) fn ring(&mut self) {
+    pub(crate) fn wake_receivers(&mut self) {
         for worker in self.touched.drain(..) {
             let Some(mailbox) = self.mailboxes.get(usize::from(worker.0)) else { continue };
             if mailbox.is_asleep.swap(false, Ordering::SeqCst)
@@ -163,22 +163,22 @@ impl HandOffs {
         }
     }
 
-    /// The oldest parcel for this worker. It is to be [given back](Self::give_back).
-    pub fn take(&mut self) -> Option<Box<Parcel>> {
-        let parcel = self.own()?.filled.pop()?;
-        self.stats.taken += 1;
-        Some(parcel)
+    /// The oldest envelope for this worker. It is to be [given back](Self::recycle).
+    pub fn receive(&mut self) -> Option<Box<Envelope>> {
+        let envelope = self.own()?.filled.pop()?;
+        self.stats.received += 1;
+        Some(envelope)
     }
 
-    /// A parcel that has been read: the next sender may have it.
-    pub fn give_back(&self, parcel: Box<Parcel>) {
+    /// A envelope that has been read: the next sender may have it.
+    pub fn recycle(&self, envelope: Box<Envelope>) {
         if let Some(mailbox) = self.own() {
             // Never full, as above.
-            let _ = mailbox.empty.push(parcel);
+            let _ = mailbox.empty.push(envelope);
         }
     }
 
-    /// Whether there is a parcel for this worker.
+    /// Whether there is a envelope for this worker.
     pub(crate) fn has_work(&self) -> bool {
         self.own().is_some_and(|mailbox| !mailbox.filled.is_empty())
     }
@@ -191,7 +191,7 @@ impl HandOffs {
     }
 
     /// The worker is at work, and looks by itself.
-    pub(crate) fn wake_up(&self) {
+    pub(crate) fn set_awake(&self) {
         if let Some(mailbox) = self.own() {
             mailbox.is_asleep.store(false, Ordering::SeqCst);
         }
@@ -202,8 +202,8 @@ impl HandOffs {
 mod tests {
     use super::*;
 
-    fn pair() -> (HandOffs, HandOffs) {
-        let mut ends = HandOffs::between(2).into_iter();
+    fn pair() -> (Mailboxes, Mailboxes) {
+        let mut ends = Mailboxes::between(2).into_iter();
         (ends.next().expect("two"), ends.next().expect("two"))
     }
 
@@ -212,26 +212,26 @@ mod tests {
     #[test]
     fn what_is_given_comes_in_order_and_says_from_whom() {
         let (mut first, mut second) = pair();
-        assert!(first.give(SECOND, b"head", b"body"));
-        assert!(first.give(SECOND, b"", &[7; HAND_OFF_BYTES_MAX]));
-        let parcel = second.take().expect("given");
-        assert_eq!((parcel.from(), parcel.bytes()), (WorkerId(0), &b"headbody"[..]));
-        second.give_back(parcel);
-        assert_eq!(second.take().expect("given").bytes(), [7; HAND_OFF_BYTES_MAX]);
-        assert!(second.take().is_none() && first.take().is_none());
+        assert!(first.send(SECOND, b"head", b"body"));
+        assert!(first.send(SECOND, b"", &[7; ENVELOPE_BYTES_MAX]));
+        let envelope = second.receive().expect("given");
+        assert_eq!((envelope.from(), envelope.bytes()), (WorkerId(0), &b"headbody"[..]));
+        second.recycle(envelope);
+        assert_eq!(second.receive().expect("given").bytes(), [7; ENVELOPE_BYTES_MAX]);
+        assert!(second.receive().is_none() && first.receive().is_none());
     }
 
     #[test]
     fn a_full_mailbox_takes_nothing_until_it_is_read() {
         let (mut first, mut second) = pair();
-        for _ in 0..HAND_OFF_PARCELS {
-            assert!(first.give(SECOND, b"x", b""));
+        for _ in 0..MAILBOX_ENVELOPES_MAX {
+            assert!(first.send(SECOND, b"x", b""));
         }
-        assert!(!first.give(SECOND, b"x", b""));
-        let parcel = second.take().expect("given");
-        assert!(!first.give(SECOND, b"x", b""), "it is being read");
-        second.give_back(parcel);
-        assert!(first.give(SECOND, b"x", b""));
+        assert!(!first.send(SECOND, b"x", b""));
+        let envelope = second.receive().expect("given");
+        assert!(!first.send(SECOND, b"x", b""), "it is being read");
+        second.recycle(envelope);
+        assert!(first.send(SECOND, b"x", b""));
         assert_eq!(first.stats().dropped, 2);
     }
 
@@ -239,12 +239,12 @@ mod tests {
     fn there_is_nobody_to_give_to_beyond_the_others() {
         let (mut first, _second) = pair();
         for nobody in [WorkerId(0), WorkerId(2), WorkerId(u16::MAX)] {
-            assert!(!first.give(nobody, b"x", b""));
+            assert!(!first.send(nobody, b"x", b""));
         }
-        assert!(!first.give(SECOND, b"x", &[0; HAND_OFF_BYTES_MAX]));
-        assert_eq!(first.stats(), HandOffStats { dropped: 4, ..HandOffStats::default() });
-        let mut only = HandOffs::between(1).remove(0);
-        assert!(!only.give(WorkerId(0), b"x", b"") && !only.has_work() && only.may_sleep());
+        assert!(!first.send(SECOND, b"x", &[0; ENVELOPE_BYTES_MAX]));
+        assert_eq!(first.stats(), MailboxStats { dropped: 4, ..MailboxStats::default() });
+        let mut only = Mailboxes::between(1).remove(0);
+        assert!(!only.send(WorkerId(0), b"x", b"") && !only.has_work() && only.may_sleep());
     }
 
     #[test]
@@ -252,20 +252,20 @@ mod tests {
         let poll = mio::Poll::new().expect("a poll");
         let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).expect("a waker"));
         let (mut first, mut second) = pair();
-        second.begin(waker);
-        first.give(SECOND, b"x", b"");
-        first.ring();
+        second.set_waker(waker);
+        first.send(SECOND, b"x", b"");
+        first.wake_receivers();
         assert_eq!(first.stats().wakes, 0, "it has not said that it sleeps");
         assert!(!second.may_sleep(), "there is something to read");
-        second.wake_up();
-        let parcel = second.take().expect("given");
-        second.give_back(parcel);
+        second.set_awake();
+        let envelope = second.receive().expect("given");
+        second.recycle(envelope);
         assert!(second.may_sleep());
-        first.give(SECOND, b"x", b"");
-        first.give(SECOND, b"y", b"");
-        first.ring();
-        first.give(SECOND, b"z", b"");
-        first.ring();
+        first.send(SECOND, b"x", b"");
+        first.send(SECOND, b"y", b"");
+        first.wake_receivers();
+        first.send(SECOND, b"z", b"");
+        first.wake_receivers();
         assert_eq!(first.stats().wakes, 1);
     }
 }

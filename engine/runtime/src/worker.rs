@@ -1,21 +1,21 @@
 //! One worker: a machine, its sockets, its control, one thread.
 
-use crate::clock::{Clock, Stamps};
+use crate::clock::{Clock, ReceiveTimestamps};
 use crate::control::{Control, LoopStats, Report};
 use crate::limits::{
-    COMMANDS_PER_TURN, EVENTS_PER_TURN, GATHER_SLEEP, HAND_OFFS_PER_TURN, PASSES_PER_TURN, POLL_EVENTS,
+    COMMANDS_PER_TURN, ENVELOPES_PER_TURN, EVENTS_PER_TURN, GATHER_SLEEP, PASSES_PER_TURN, POLL_EVENTS,
     READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN, SOCKETS_MAX, TIME_SLICE_NS, TIMER_SLACK_NS,
 };
-use crate::mailbox::HandOffs;
+use crate::mailbox::Mailboxes;
 use crate::sys;
-use crate::tcp::bridge::{Peers, Seen};
-use crate::tcp::connections::Streams;
+use crate::tcp::bridge::{Bridge, StreamEvent};
+use crate::tcp::connections::Connections;
 use crate::tcp::listen::Listeners;
 use crate::tokens::{CONTROL_TOKEN, ON_DEMAND_TOKEN, PEER_STREAM_TOKEN, WAKE_TOKEN};
-use crate::udp::receive::{Left, Receiver};
+use crate::udp::receive::{More, Receiver};
 use crate::udp::send::SendBatch;
 use crate::udp::sockets::Sockets;
-use machine::{Instant, LocalId, Machine, SocketOrder};
+use machine::{Instant, LocalId, Machine, SocketRequest};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
@@ -32,8 +32,8 @@ pub struct Worker<M, C> {
     events: Events,
     waker: Arc<Waker>,
     sockets: Sockets,
-    streams: Streams,
-    peers: Peers,
+    connections: Connections,
+    bridge: Bridge,
     receiver: Receiver,
     batch: SendBatch,
     clock: Clock,
@@ -68,8 +68,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             receiver: Receiver::new(&sockets),
             batch: SendBatch::new(&sockets),
             sockets,
-            streams: Streams::none(),
-            peers: Peers::default(),
+            connections: Connections::none(),
+            bridge: Bridge::default(),
             clock,
             machine,
             control,
@@ -84,14 +84,14 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
 
     /// Takes TCP connections by these listeners besides.
     pub fn listen(mut self, listeners: Listeners) -> io::Result<Self> {
-        self.streams = Streams::new(listeners, self.poll.registry())?;
+        self.connections = Connections::new(listeners, self.poll.registry())?;
         Ok(self)
     }
 
     /// Hands packets to the other workers by this, and takes theirs.
-    pub fn with_hand_offs(mut self, hand_offs: HandOffs) -> Self {
-        hand_offs.begin(self.waker.clone());
-        self.batch.hand_offs = hand_offs;
+    pub fn with_mailboxes(mut self, mailboxes: Mailboxes) -> Self {
+        mailboxes.set_waker(self.waker.clone());
+        self.batch.mailboxes = mailboxes;
         self
     }
 
@@ -135,11 +135,11 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         self.retry_failed(started);
         self.receive();
         self.receive_frames();
-        self.take_hand_offs();
+        self.receive_envelopes();
         self.serve_peers();
         self.fire_timers();
         self.take_commands();
-        self.give_events();
+        self.push_events();
         let ended = self.clock.now();
         self.count_turn(ended.saturating_since(started));
         let report = Report {
@@ -147,8 +147,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             turns: self.stats,
             received: self.receiver.stats(),
             sent: self.batch.stats(),
-            handed: self.batch.hand_offs.stats(),
-            streams: self.streams.stats(),
+            mailboxes: self.batch.mailboxes.stats(),
+            connections: self.connections.stats(),
         };
         self.control.end_turn(&mut self.machine, &report);
         Ok(flow)
@@ -157,13 +157,16 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     /// Waits for something to do. `epoll_wait` counts whole milliseconds and mio rounds up, so a timer fires at its
     /// time or up to 1 ms (and the scheduler's delay) later, never before it.
     fn wait(&mut self) -> io::Result<()> {
-        let has_input = self.is_readable() || self.streams.has_work() || self.peers.has_work();
+        let has_input = self.is_readable() || self.connections.has_work() || self.bridge.has_work();
         let idle = !self.unfinished && !has_input && !self.woken && self.control.may_sleep();
         // Last, because from then on others think it asleep.
-        let idle = idle && self.batch.hand_offs.may_sleep();
+        let idle = idle && self.batch.mailboxes.may_sleep();
         let timeout = if idle {
-            let own =
-                self.retry_at.into_iter().chain(self.streams.next_timeout()).chain(self.peers.next_timeout());
+            let own = self
+                .retry_at
+                .into_iter()
+                .chain(self.connections.next_timeout())
+                .chain(self.bridge.next_timeout());
             let due = own.chain(self.machine.next_timeout()).min();
             let timer = due.map(|at| at.saturating_since(self.clock.now()));
             timer.into_iter().chain(self.control.retry_after()).min()
@@ -171,7 +174,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             Some(Duration::ZERO)
         };
         let polled = self.poll.poll(&mut self.events, timeout);
-        self.batch.hand_offs.wake_up();
+        self.batch.mailboxes.set_awake();
         match polled {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.events.clear();
@@ -190,8 +193,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                 Token(socket) if (ON_DEMAND_TOKEN..CONTROL_TOKEN.0).contains(&socket) => {
                     self.sockets.on_demand().on_readable(LocalId(socket as u16));
                 }
-                Token(token) if token < PEER_STREAM_TOKEN => self.streams.take_readiness(now, event),
-                _ => self.peers.take_readiness(event),
+                Token(token) if token < PEER_STREAM_TOKEN => self.connections.on_readiness(now, event),
+                _ => self.bridge.on_readiness(event),
             }
         }
         if std::mem::take(&mut self.woken) {
@@ -220,16 +223,16 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         if !self.is_readable() {
             return;
         }
-        let stamps = self.clock.stamps();
+        let timestamps = self.clock.receive_timestamps();
         for _ in 0..RECEIVES_PER_TURN {
             for index in 0..self.sockets.len() as u16 {
                 let bit = 1 << index;
                 if self.readable & bit == 0 {
                     continue;
                 }
-                match self.receive_batch(LocalId(index), &stamps) {
-                    Ok(Left::Perhaps) => {}
-                    Ok(Left::Nothing) => self.readable &= !bit,
+                match self.receive_batch(LocalId(index), &timestamps) {
+                    Ok(More::Maybe) => {}
+                    Ok(More::No) => self.readable &= !bit,
                     Err(retry_at) => {
                         self.readable &= !bit;
                         self.failed |= bit;
@@ -239,9 +242,9 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             }
             for _ in 0..self.sockets.on_demand().readable() {
                 let Some(local) = self.sockets.on_demand().next_readable() else { break };
-                match self.receive_batch(local, &stamps) {
-                    Ok(Left::Perhaps) => self.sockets.on_demand().on_readable(local),
-                    Ok(Left::Nothing) => {}
+                match self.receive_batch(local, &timestamps) {
+                    Ok(More::Maybe) => self.sockets.on_demand().on_readable(local),
+                    Ok(More::No) => {}
                     Err(retry_at) => {
                         self.sockets.on_demand().on_failed(local);
                         self.retry_at = Some(retry_at);
@@ -252,31 +255,36 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     }
 
     /// Receives one batch from one socket. After a failure, when to ask it again.
-    fn receive_batch(&mut self, local: LocalId, stamps: &Stamps) -> Result<Left, Instant> {
+    fn receive_batch(&mut self, local: LocalId, timestamps: &ReceiveTimestamps) -> Result<More, Instant> {
         let now = self.clock.now();
-        let left = self.hand_over_batch(local, stamps, now);
+        let left = self.hand_over_batch(local, timestamps, now);
         match left {
             Ok(left) => {
-                let (left, now) = self.gather(local, stamps, (left, now));
+                let (left, now) = self.gather(local, timestamps, (left, now));
                 // Other workers begin with their part of the fan-out before this one does.
-                self.batch.hand_offs.ring();
-                let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+                self.batch.mailboxes.wake_receivers();
+                let mut outbox = self.batch.outbox(&self.sockets, &mut self.connections, now);
                 self.machine.on_batch_end(now, &mut outbox);
-                self.batch.flush_received(&self.sockets, &mut self.streams, now, self.receiver.arena());
-                self.carry_out_orders(now);
+                self.batch.flush_received(&self.sockets, &mut self.connections, now, self.receiver.arena());
+                self.handle_socket_requests(now);
                 Ok(left)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Left::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(More::No),
             Err(_) => Err(now + RECEIVE_RETRY),
         }
     }
 
     /// Receives what there is, and hands it to the machine.
-    fn hand_over_batch(&mut self, local: LocalId, stamps: &Stamps, now: Instant) -> io::Result<Left> {
+    fn hand_over_batch(
+        &mut self,
+        local: LocalId,
+        timestamps: &ReceiveTimestamps,
+        now: Instant,
+    ) -> io::Result<More> {
         let arena = self.receiver.arena().as_ptr_range();
-        let outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+        let outbox = self.batch.outbox(&self.sockets, &mut self.connections, now);
         let mut outbox = outbox.receiving(arena.start.addr()..arena.end.addr());
-        self.receiver.receive(&self.sockets, local, stamps, now, |datagram| {
+        self.receiver.receive(&self.sockets, local, timestamps, now, |datagram| {
             self.machine.on_datagram(now, datagram, &mut outbox);
         })
     }
@@ -286,39 +294,39 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     fn gather(
         &mut self,
         local: LocalId,
-        stamps: &Stamps,
-        (mut left, mut now): (Left, Instant),
-    ) -> (Left, Instant) {
+        timestamps: &ReceiveTimestamps,
+        (mut left, mut now): (More, Instant),
+    ) -> (More, Instant) {
         let Some(until) = self.machine.gathering_until() else { return (left, now) };
         while now < until && self.machine.gathering_until().is_some() {
-            if left == Left::Nothing {
+            if left == More::No {
                 std::thread::sleep(GATHER_SLEEP);
             }
             now = self.clock.now();
-            match self.hand_over_batch(local, stamps, now) {
+            match self.hand_over_batch(local, timestamps, now) {
                 Ok(more) => left = more,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => left = Left::Nothing,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => left = More::No,
                 // Whatever it is, it will be met again.
-                Err(_) => return (Left::Perhaps, now),
+                Err(_) => return (More::Maybe, now),
             }
         }
         (left, now)
     }
 
     /// Takes what other workers have handed over, a bounded number, and gathers the rest of a frame as with what comes by a socket.
-    fn take_hand_offs(&mut self) {
-        if !self.batch.hand_offs.has_work() {
+    fn receive_envelopes(&mut self) {
+        if !self.batch.mailboxes.has_work() {
             return;
         }
         let mut now = self.clock.now();
-        let mut left = HAND_OFFS_PER_TURN;
+        let mut left = ENVELOPES_PER_TURN;
         loop {
             while left > 0
-                && let Some(parcel) = self.batch.hand_offs.take()
+                && let Some(envelope) = self.batch.mailboxes.receive()
             {
-                let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-                self.machine.on_hand_off(now, parcel.from(), parcel.bytes(), &mut outbox);
-                self.batch.hand_offs.give_back(parcel);
+                let mut outbox = self.batch.outbox(&self.sockets, &mut self.connections, now);
+                self.machine.on_hand_off(now, envelope.from(), envelope.bytes(), &mut outbox);
+                self.batch.mailboxes.recycle(envelope);
                 left -= 1;
             }
             if left == 0 || self.machine.gathering_until().is_none_or(|until| until <= now) {
@@ -328,83 +336,83 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             now = self.clock.now();
         }
         self.unfinished |= left == 0;
-        self.machine.on_batch_end(now, &mut self.batch.outbox(&self.sockets, &mut self.streams, now));
-        self.batch.flush(&self.sockets, &mut self.streams, now);
-        self.carry_out_orders(now);
+        self.machine.on_batch_end(now, &mut self.batch.outbox(&self.sockets, &mut self.connections, now));
+        self.batch.flush(&self.sockets, &mut self.connections, now);
+        self.handle_socket_requests(now);
     }
 
     /// Takes in new connections, and receives from a bounded number of those that have something.
     fn receive_frames(&mut self) {
-        if !self.streams.is_listening() {
+        if !self.connections.is_listening() {
             return;
         }
         let now = self.clock.now();
-        self.streams.accept(now, self.poll.registry());
-        self.streams.sweep(now);
-        self.close_streams(now);
+        self.connections.accept(now, self.poll.registry());
+        self.connections.sweep(now);
+        self.close_connections(now);
         for _ in 0..READS_PER_TURN {
-            let Some(stream) = self.streams.next_readable() else { break };
-            let Some(mut chunk) = self.streams.read(stream) else { continue };
+            let Some(connection) = self.connections.next_readable() else { break };
+            let Some(mut chunk) = self.connections.read(connection) else { continue };
             let now = self.clock.now();
-            let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+            let mut outbox = self.batch.outbox(&self.sockets, &mut self.connections, now);
             let outcome =
                 chunk.hand_over(now, |datagram| self.machine.on_datagram(now, datagram, &mut outbox));
             self.machine.on_batch_end(now, &mut outbox);
-            self.streams.put_back(chunk, outcome);
-            self.batch.flush(&self.sockets, &mut self.streams, now);
-            self.carry_out_orders(now);
+            self.connections.put_back(chunk, outcome);
+            self.batch.flush(&self.sockets, &mut self.connections, now);
+            self.handle_socket_requests(now);
         }
-        self.close_streams(now);
+        self.close_connections(now);
     }
 
     /// Closes the connections that have ended, and tells the machine.
-    fn close_streams(&mut self, now: Instant) {
-        while let Some((path, joined)) = self.streams.close_ended() {
-            let was_joined = joined.filter(|stream| self.peers.close(&mut self.streams, *stream));
-            let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+    fn close_connections(&mut self, now: Instant) {
+        while let Some((path, joined)) = self.connections.take_closed() {
+            let was_joined = joined.filter(|stream| self.bridge.close(&mut self.connections, *stream));
+            let mut outbox = self.batch.outbox(&self.sockets, &mut self.connections, now);
             was_joined.into_iter().for_each(|stream| self.machine.on_stream_closed(now, stream, &mut outbox));
             self.machine.on_path_closed(now, path, &mut outbox);
-            self.carry_out_orders(now);
+            self.handle_socket_requests(now);
         }
-        self.batch.flush(&self.sockets, &mut self.streams, now);
+        self.batch.flush(&self.sockets, &mut self.connections, now);
     }
 
     /// Takes in those who connect to listeners of the machine's, and passes on what joined connections bring, a bounded number.
     fn serve_peers(&mut self) {
-        while let Some(stream) = self.streams.next_joined() {
-            self.peers.note(stream);
+        while let Some(stream) = self.connections.next_joined() {
+            self.bridge.mark_pending(stream);
         }
-        if !self.peers.is_in_use() {
+        if !self.bridge.is_in_use() {
             return;
         }
         let now = self.clock.now();
-        self.peers.wake(now);
-        for (local, socket, remote) in self.peers.accept(now) {
-            let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+        self.bridge.on_timeout(now);
+        for (local, socket, remote) in self.bridge.accept(now) {
+            let mut outbox = self.batch.outbox(&self.sockets, &mut self.connections, now);
             // Whoever is not wanted is closed.
             let Some(stream) = self.machine.on_stream_offered(now, local, remote, &mut outbox) else {
                 continue;
             };
-            if self.peers.admit(self.poll.registry(), stream, socket).is_err() {
+            if self.bridge.admit(self.poll.registry(), stream, socket).is_err() {
                 self.machine.on_stream_closed(now, stream, &mut outbox);
             }
-            self.carry_out_orders(now);
+            self.handle_socket_requests(now);
         }
         for _ in 0..PASSES_PER_TURN {
-            let Some(stream) = self.peers.next() else { break };
+            let Some(stream) = self.bridge.next_pending() else { break };
             let machine = &mut self.machine;
-            let seen = self.peers.look(now, stream, &mut self.streams, |towards, bytes| {
+            let seen = self.bridge.drive(now, stream, &mut self.connections, |towards, bytes| {
                 machine.on_stream_passed(now, stream, towards, bytes)
             });
-            let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+            let mut outbox = self.batch.outbox(&self.sockets, &mut self.connections, now);
             match seen {
-                Seen::Nothing => continue,
-                Seen::Connected => self.machine.on_stream_connected(now, stream, &mut outbox),
-                Seen::Closed => self.machine.on_stream_closed(now, stream, &mut outbox),
+                StreamEvent::Nothing => continue,
+                StreamEvent::Connected => self.machine.on_stream_connected(now, stream, &mut outbox),
+                StreamEvent::Closed => self.machine.on_stream_closed(now, stream, &mut outbox),
             }
-            self.carry_out_orders(now);
+            self.handle_socket_requests(now);
         }
-        self.close_streams(now);
+        self.close_connections(now);
     }
 
     /// Calls the machine's timer once, if it is due. A machine that still has one due is called again in the next turn, which does not sleep:
@@ -412,11 +420,11 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     fn fire_timers(&mut self) {
         let now = self.clock.now();
         if self.machine.next_timeout().is_some_and(|at| at <= now) {
-            self.machine.on_timeout(now, &mut self.batch.outbox(&self.sockets, &mut self.streams, now));
-            self.carry_out_orders(now);
+            self.machine.on_timeout(now, &mut self.batch.outbox(&self.sockets, &mut self.connections, now));
+            self.handle_socket_requests(now);
             self.stats.timeouts += 1;
         }
-        self.batch.flush(&self.sockets, &mut self.streams, now);
+        self.batch.flush(&self.sockets, &mut self.connections, now);
     }
 
     fn take_commands(&mut self) {
@@ -428,73 +436,73 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             self.machine.on_command(
                 now,
                 command,
-                &mut self.batch.outbox(&self.sockets, &mut self.streams, now),
+                &mut self.batch.outbox(&self.sockets, &mut self.connections, now),
             );
-            self.carry_out_orders(now);
+            self.handle_socket_requests(now);
             taken += 1;
         }
         self.stats.commands += taken as u64;
         self.unfinished |= taken == COMMANDS_PER_TURN;
-        self.batch.flush(&self.sockets, &mut self.streams, now);
+        self.batch.flush(&self.sockets, &mut self.connections, now);
     }
 
     /// Opens and closes what the machine wants opened and closed. What it sends meanwhile has left afterwards.
-    fn carry_out_orders(&mut self, now: Instant) {
-        while let Some(order) = self.machine.poll_socket_order() {
+    fn handle_socket_requests(&mut self, now: Instant) {
+        while let Some(request) = self.machine.poll_socket_request() {
             let registry = self.poll.registry();
-            match order {
-                SocketOrder::Open { local, next, is_ipv6, dont_fragment } => {
+            match request {
+                SocketRequest::Open { local, next, is_ipv6, dont_fragment } => {
                     let on_demand = self.sockets.on_demand();
                     let opened = on_demand.open(registry, (local, next), is_ipv6, dont_fragment);
                     [Some(local), next]
                         .into_iter()
                         .flatten()
                         .for_each(|local| self.receiver.on_opened(local));
-                    let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+                    let mut outbox = self.batch.outbox(&self.sockets, &mut self.connections, now);
                     self.machine.on_socket_opened(now, local, opened, &mut outbox);
                 }
-                SocketOrder::Listen { local, is_ipv6 } => {
-                    let opened = self.peers.listen(registry, self.sockets.on_demand(), local, is_ipv6);
-                    let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+                SocketRequest::Listen { local, is_ipv6 } => {
+                    let opened = self.bridge.listen(registry, self.sockets.on_demand(), local, is_ipv6);
+                    let mut outbox = self.batch.outbox(&self.sockets, &mut self.connections, now);
                     self.machine.on_socket_opened(now, local, opened, &mut outbox);
                 }
-                SocketOrder::Connect { stream, local, remote } => {
-                    if self.peers.connect(registry, stream, local, remote).is_err() {
-                        let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+                SocketRequest::Connect { stream, local, remote } => {
+                    if self.bridge.connect(registry, stream, local, remote).is_err() {
+                        let mut outbox = self.batch.outbox(&self.sockets, &mut self.connections, now);
                         self.machine.on_stream_closed(now, stream, &mut outbox);
                     }
                 }
-                SocketOrder::Join { stream, path } => {
+                SocketRequest::Join { stream, path } => {
                     // What was sent to the client before leaves first.
-                    self.batch.flush(&self.sockets, &mut self.streams, now);
-                    let client = self.streams.join(path, stream);
-                    if !self.peers.join(stream, client) {
-                        self.peers.close(&mut self.streams, stream);
-                        self.streams.hang_up(path);
-                        let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
+                    self.batch.flush(&self.sockets, &mut self.connections, now);
+                    let client = self.connections.join(path, stream);
+                    if !self.bridge.join(stream, client) {
+                        self.bridge.close(&mut self.connections, stream);
+                        self.connections.hang_up(path);
+                        let mut outbox = self.batch.outbox(&self.sockets, &mut self.connections, now);
                         self.machine.on_stream_closed(now, stream, &mut outbox);
                     }
                 }
-                SocketOrder::CloseStream { stream } => {
-                    self.peers.close(&mut self.streams, stream);
+                SocketRequest::CloseStream { stream } => {
+                    self.bridge.close(&mut self.connections, stream);
                 }
-                SocketOrder::Close { local } => {
+                SocketRequest::Close { local } => {
                     // What leaves by it is in the batch.
-                    self.batch.flush(&self.sockets, &mut self.streams, now);
+                    self.batch.flush(&self.sockets, &mut self.connections, now);
                     self.sockets.on_demand().close(registry, local);
-                    self.peers.close_listener(self.sockets.on_demand(), local);
+                    self.bridge.close_listener(self.sockets.on_demand(), local);
                 }
-                SocketOrder::Keep { path } => self.streams.keep(path),
-                SocketOrder::HangUp { path } => {
-                    self.batch.flush(&self.sockets, &mut self.streams, now);
-                    self.streams.hang_up(path);
+                SocketRequest::Keep { path } => self.connections.keep(path),
+                SocketRequest::HangUp { path } => {
+                    self.batch.flush(&self.sockets, &mut self.connections, now);
+                    self.connections.hang_up(path);
                 }
             }
         }
-        self.batch.flush(&self.sockets, &mut self.streams, now);
+        self.batch.flush(&self.sockets, &mut self.connections, now);
     }
 
-    fn give_events(&mut self) {
+    fn push_events(&mut self) {
         let mut given = 0;
         while given < EVENTS_PER_TURN
             && self.control.can_take_event()

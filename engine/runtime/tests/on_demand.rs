@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use machine::{Datagram, Flow, Instant, LocalId, Machine, SocketError, SocketOrder, Tx};
-use runtime::{Clock, Control, Places, SocketOptions, Sockets, Worker};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, SocketError, SocketRequest, Tx};
+use runtime::{Clock, Control, PortPool, SocketOptions, Sockets, Worker};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::{ControlFlow, RangeInclusive};
@@ -16,12 +16,12 @@ type Opened = (LocalId, Result<SocketAddr, SocketError>);
 /// Orders what it is told to, and sends back what it gets.
 #[derive(Default)]
 struct Echo {
-    orders: VecDeque<SocketOrder>,
+    orders: VecDeque<SocketRequest>,
     opened: VecDeque<Opened>,
 }
 
 impl Machine for Echo {
-    type Command = SocketOrder;
+    type Command = SocketRequest;
     type Event = Opened;
 
     fn on_datagram(&mut self, _now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
@@ -32,11 +32,11 @@ impl Machine for Echo {
     fn on_batch_end(&mut self, _now: Instant, _tx: &mut impl Tx) {}
     fn on_timeout(&mut self, _now: Instant, _tx: &mut impl Tx) {}
 
-    fn on_command(&mut self, _now: Instant, order: SocketOrder, _tx: &mut impl Tx) {
+    fn on_command(&mut self, _now: Instant, order: SocketRequest, _tx: &mut impl Tx) {
         self.orders.push_back(order);
     }
 
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
+    fn poll_socket_request(&mut self) -> Option<SocketRequest> {
         self.orders.pop_front()
     }
 
@@ -61,7 +61,7 @@ impl Machine for Echo {
 
 /// Commands by a channel, events by another.
 struct Channels {
-    commands: Receiver<SocketOrder>,
+    commands: Receiver<SocketRequest>,
     events: SyncSender<Opened>,
 }
 
@@ -70,7 +70,7 @@ impl Control<Echo> for Channels {
         ControlFlow::Continue(())
     }
 
-    fn next_command(&mut self) -> Option<SocketOrder> {
+    fn next_command(&mut self) -> Option<SocketRequest> {
         self.commands.try_recv().ok()
     }
 
@@ -85,22 +85,22 @@ const QUEUE_LEN: usize = 64;
 /// A worker, turned by hand, whose machine may order sockets on these ports of loopback.
 struct Running {
     worker: Worker<Echo, Channels>,
-    commands: SyncSender<SocketOrder>,
+    commands: SyncSender<SocketRequest>,
     events: Receiver<Opened>,
 }
 
 impl Running {
     fn start(ports: RangeInclusive<u16>) -> Self {
-        let places = Places { ips: vec![Ipv4Addr::LOCALHOST.into()], ports };
+        let places = PortPool { ips: vec![Ipv4Addr::LOCALHOST.into()], ports };
         let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
         let (commands, take_commands) = sync_channel(QUEUE_LEN);
         let (give_events, events) = sync_channel(QUEUE_LEN);
         let control = Channels { commands: take_commands, events: give_events };
-        let worker = Worker::new(sockets.with_places(places), Clock::start(), Echo::default(), control);
+        let worker = Worker::new(sockets.with_port_pool(places), Clock::start(), Echo::default(), control);
         Self { worker: worker.unwrap(), commands, events }
     }
 
-    fn order(&mut self, order: SocketOrder) {
+    fn order(&mut self, order: SocketRequest) {
         self.commands.send(order).unwrap();
         self.turn();
     }
@@ -125,14 +125,14 @@ impl Running {
         next: Option<LocalId>,
         is_ipv6: bool,
     ) -> Result<SocketAddr, SocketError> {
-        self.order(SocketOrder::Open { local, next, is_ipv6, dont_fragment: false });
+        self.order(SocketRequest::Open { local, next, is_ipv6, dont_fragment: false });
         let (told, opened) = self.events.try_recv().unwrap();
         assert_eq!(told, local);
         opened
     }
 
     fn close(&mut self, index: u16) {
-        self.order(SocketOrder::Close { local: LocalId::on_demand(index) });
+        self.order(SocketRequest::Close { local: LocalId::on_demand(index) });
     }
 
     /// What is sent there comes back from there.

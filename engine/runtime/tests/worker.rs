@@ -286,7 +286,7 @@ fn a_run_from_a_peer_is_cut_into_its_datagrams() {
         batch.slot(Flow(0), path, 1000).unwrap().fill(0x5a);
     }
     batch.slot(Flow(0), Path { local: LocalId(0), remote: running.address }, 33).unwrap().fill(0x5a);
-    batch.flush(&far, &mut runtime::Streams::none(), Instant::EPOCH);
+    batch.flush(&far, &mut runtime::Connections::none(), Instant::EPOCH);
     for _ in 0..20 {
         assert_eq!(running.heard(), Said::Heard { len: 1000, from });
     }

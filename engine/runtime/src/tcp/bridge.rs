@@ -2,12 +2,12 @@
 //! and the clients' connections that they are joined with (RFC 6062).
 //!
 //! Bytes pass as they are and no faster than they are taken: nothing is read from one side before the other has taken what came
-//! before, so that of each direction one read's worth waits here. An end passes as well: what comes behind it the other way still does.
+//! before, so that of each direction one read's worth waits here. An end passes as well: what comes behind it the other direction still does.
 
 use crate::limits::{ACCEPT_RETRY, ACCEPTS_PER_TURN, LINGER_MAX, PEER_STREAMS_MAX, READ_BYTES};
 use crate::sys::set_option;
-use crate::tcp::connection::Stream;
-use crate::tcp::connections::{Streams, canonical, is_of_one_connection};
+use crate::tcp::connection::Connection;
+use crate::tcp::connections::{Connections, canonical, is_of_one_connection};
 use crate::tcp::framing::{FrameQueue, Framing};
 use crate::tokens::{PEER_LISTENER_TOKEN, PEER_STREAM_TOKEN};
 use crate::udp::on_demand::OnDemand;
@@ -23,7 +23,7 @@ use std::os::fd::AsFd;
 
 /// All of them of one worker.
 #[derive(Debug, Default)]
-pub(crate) struct Peers {
+pub(crate) struct Bridge {
     listeners: BTreeMap<LocalId, Listener>,
     /// Listeners behind which somebody may wait, each once.
     waiting: VecDeque<LocalId>,
@@ -31,7 +31,7 @@ pub(crate) struct Peers {
     /// By [`StreamId`].
     peers: Vec<Option<Peer>>,
     /// Those to look at, each once.
-    news: VecDeque<StreamId>,
+    pending: VecDeque<StreamId>,
     /// When to look at one without news.
     deadlines: Deadlines,
     buffer: Vec<u8>,
@@ -54,16 +54,16 @@ struct Peer {
     /// What the peer has not taken yet.
     queue: FrameQueue,
     is_readable: bool,
-    is_news: bool,
-    to_client: Way,
-    to_peer: Way,
+    is_pending: bool,
+    to_client: Direction,
+    to_peer: Direction,
     /// When everything ends, since one side has.
     ends_at: Option<Instant>,
 }
 
 /// One of the two directions.
 #[derive(Debug, Default)]
-struct Way {
+struct Direction {
     /// Nothing is read before.
     resume_at: Instant,
     /// Nothing comes any more.
@@ -74,7 +74,7 @@ struct Way {
 
 /// What became of a stream when it was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub(crate) enum StreamEvent {
     /// Nothing that concerns anybody.
     Nothing,
     /// It has reached whom it should.
@@ -83,21 +83,21 @@ pub(crate) enum Seen {
     Closed,
 }
 
-impl Peers {
+impl Bridge {
     /// Opens a listener where sockets on demand may be. Yields its address.
     pub(crate) fn listen(
         &mut self,
         registry: &Registry,
-        places: &mut OnDemand,
+        on_demand: &mut OnDemand,
         local: LocalId,
         is_ipv6: bool,
     ) -> Result<SocketAddr, SocketError> {
-        let (mut socket, address) = places.take_place(is_ipv6, open_listener)?;
+        let (mut socket, address) = on_demand.take_port(is_ipv6, open_listener)?;
         let token = Token(PEER_LISTENER_TOKEN + usize::from(local.0));
         if self.listeners.contains_key(&local)
             || registry.register(&mut socket, token, Interest::READABLE).is_err()
         {
-            places.leave_place(address);
+            on_demand.release_port(address);
             return Err(SocketError::System);
         }
         self.listeners.insert(local, Listener { socket, address, is_waiting: false });
@@ -105,9 +105,9 @@ impl Peers {
     }
 
     /// Closes a listener, if there is one of this number.
-    pub(crate) fn close_listener(&mut self, places: &mut OnDemand, local: LocalId) {
+    pub(crate) fn close_listener(&mut self, on_demand: &mut OnDemand, local: LocalId) {
         if let Some(listener) = self.listeners.remove(&local) {
-            places.leave_place(listener.address);
+            on_demand.release_port(listener.address);
             self.waiting.retain(|other| *other != local);
         }
     }
@@ -158,9 +158,9 @@ impl Peers {
             client: None,
             queue: FrameQueue::new(Framing::Stun),
             is_readable: true,
-            is_news: false,
-            to_client: Way::default(),
-            to_peer: Way::default(),
+            is_pending: false,
+            to_client: Direction::default(),
+            to_peer: Direction::default(),
             ends_at: None,
         });
         Ok(())
@@ -174,34 +174,34 @@ impl Peers {
         if self.buffer.is_empty() {
             self.buffer = vec![0; READ_BYTES];
         }
-        self.note(stream);
+        self.mark_pending(stream);
         true
     }
 
     /// Closes a stream, and the client's connection that it is joined with. False if it is not there.
-    pub(crate) fn close(&mut self, streams: &mut Streams, stream: StreamId) -> bool {
+    pub(crate) fn close(&mut self, connections: &mut Connections, stream: StreamId) -> bool {
         let peer = self.peers.get_mut(usize::from(stream.0)).and_then(Option::take);
         self.deadlines.set(stream.0.into(), None);
         let client = peer.as_ref().and_then(|peer| peer.client);
-        client.into_iter().for_each(|client| streams.part(client));
+        client.into_iter().for_each(|client| connections.close_joined(client));
         peer.is_some()
     }
 
     /// Takes note of readiness, if the token is of a stream or a listener of these.
-    pub(crate) fn take_readiness(&mut self, event: &Event) {
+    pub(crate) fn on_readiness(&mut self, event: &Event) {
         let Token(token) = event.token();
         if let Some(local) = token.checked_sub(PEER_LISTENER_TOKEN) {
-            self.note_waiting(LocalId(local as u16));
+            self.mark_waiting(LocalId(local as u16));
         } else if let Some(stream) =
             token.checked_sub(PEER_STREAM_TOKEN).map(|stream| StreamId(stream as u16))
             && let Some(peer) = self.peer(stream)
         {
             peer.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-            self.note(stream);
+            self.mark_pending(stream);
         }
     }
 
-    fn note_waiting(&mut self, local: LocalId) {
+    fn mark_waiting(&mut self, local: LocalId) {
         if let Some(listener) = self.listeners.get_mut(&local)
             && !std::mem::replace(&mut listener.is_waiting, true)
         {
@@ -210,11 +210,11 @@ impl Peers {
     }
 
     /// There is something new about this stream.
-    pub(crate) fn note(&mut self, stream: StreamId) {
+    pub(crate) fn mark_pending(&mut self, stream: StreamId) {
         if let Some(peer) = self.peer(stream)
-            && !std::mem::replace(&mut peer.is_news, true)
+            && !std::mem::replace(&mut peer.is_pending, true)
         {
-            self.news.push_back(stream);
+            self.pending.push_back(stream);
         }
     }
 
@@ -225,7 +225,7 @@ impl Peers {
 
     /// Whether there is something to do without waiting.
     pub(crate) fn has_work(&self) -> bool {
-        !self.news.is_empty() || (self.accept_at.is_none() && !self.waiting.is_empty())
+        !self.pending.is_empty() || (self.accept_at.is_none() && !self.waiting.is_empty())
     }
 
     /// When there is something to do without an event.
@@ -234,10 +234,10 @@ impl Peers {
     }
 
     /// Those whose time has come are looked at.
-    pub(crate) fn wake(&mut self, now: Instant) {
+    pub(crate) fn on_timeout(&mut self, now: Instant) {
         self.accept_at = self.accept_at.filter(|at| *at > now);
         while let Some(stream) = self.deadlines.pop(now) {
-            self.note(StreamId(stream as u16));
+            self.mark_pending(StreamId(stream as u16));
         }
     }
 
@@ -264,42 +264,42 @@ impl Peers {
     }
 
     /// The next stream with news.
-    pub(crate) fn next(&mut self) -> Option<StreamId> {
-        let stream = self.news.pop_front()?;
+    pub(crate) fn next_pending(&mut self) -> Option<StreamId> {
+        let stream = self.pending.pop_front()?;
         if let Some(peer) = self.peer(stream) {
-            peer.is_news = false;
+            peer.is_pending = false;
         }
         Some(stream)
     }
 
-    /// Looks at a stream: whether it is connected, and what can be passed on, one read each way. `passed` is told, and tells when to
+    /// Looks at a stream: whether it is connected, and what can be passed on, one read each direction. `passed` is told, and tells when to
     /// go on.
-    pub(crate) fn look(
+    pub(crate) fn drive(
         &mut self,
         now: Instant,
         stream: StreamId,
-        streams: &mut Streams,
+        connections: &mut Connections,
         passed: impl FnMut(Towards, usize) -> Instant,
-    ) -> Seen {
-        let Some(Some(peer)) = self.peers.get_mut(usize::from(stream.0)) else { return Seen::Nothing };
+    ) -> StreamEvent {
+        let Some(Some(peer)) = self.peers.get_mut(usize::from(stream.0)) else { return StreamEvent::Nothing };
         let seen = if peer.is_connected {
-            peer.pass(now, streams, &mut self.buffer, passed)
+            peer.pass(now, connections, &mut self.buffer, passed)
         } else {
-            peer.look_for_answer()
+            peer.check_connected()
         };
         match seen {
             Ok(seen) => {
                 let wake_at = peer.wake_at(now);
-                let has_more = peer.client.is_some() && peer.has_more(now, streams);
+                let has_more = peer.client.is_some() && peer.has_more(now, connections);
                 self.deadlines.set(stream.0.into(), wake_at);
                 if has_more {
-                    self.note(stream);
+                    self.mark_pending(stream);
                 }
                 seen
             }
             Err(_) => {
-                self.close(streams, stream);
-                Seen::Closed
+                self.close(connections, stream);
+                StreamEvent::Closed
             }
         }
     }
@@ -311,16 +311,16 @@ impl Peers {
 
 impl Peer {
     /// Whether the connection that was begun has come to be.
-    fn look_for_answer(&mut self) -> io::Result<Seen> {
+    fn check_connected(&mut self) -> io::Result<StreamEvent> {
         if let Some(error) = self.socket.take_error()? {
             return Err(error);
         }
         match self.socket.peer_addr() {
             Ok(_) => {
                 self.is_connected = true;
-                Ok(Seen::Connected)
+                Ok(StreamEvent::Connected)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(Seen::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(StreamEvent::Nothing),
             Err(error) => Err(error),
         }
     }
@@ -329,32 +329,32 @@ impl Peer {
     fn pass(
         &mut self,
         now: Instant,
-        streams: &mut Streams,
+        connections: &mut Connections,
         buffer: &mut [u8],
         mut passed: impl FnMut(Towards, usize) -> Instant,
-    ) -> io::Result<Seen> {
+    ) -> io::Result<StreamEvent> {
         let Some(index) = self.client else {
             // What a peer sends to nobody stays in the kernel, but one that is gone need not be waited for.
-            return self.socket.take_error()?.map_or(Ok(Seen::Nothing), Err);
+            return self.socket.take_error()?.map_or(Ok(StreamEvent::Nothing), Err);
         };
         self.flush()?;
-        streams.write(now, index);
-        let client = streams.live(index).ok_or(io::ErrorKind::NotConnected)?;
+        connections.write(now, index);
+        let client = connections.live(index).ok_or(io::ErrorKind::NotConnected)?;
         if self.may_read_peer(now, client) {
-            match at_its_end(self.socket.read(buffer), &mut self.is_readable)? {
+            match read_outcome(self.socket.read(buffer), &mut self.is_readable)? {
                 Some(0) => self.to_client.has_ended = true,
                 Some(len) => {
                     client.queue.push_raw(now, &buffer[..len]);
                     self.to_client.resume_at = passed(Towards::Client, len);
-                    streams.write(now, index);
+                    connections.write(now, index);
                 }
                 None => {}
             }
         }
-        let client = streams.live(index).ok_or(io::ErrorKind::NotConnected)?;
+        let client = connections.live(index).ok_or(io::ErrorKind::NotConnected)?;
         if self.may_read_client(now, client) {
             let read = client.read(buffer);
-            match at_its_end(read, &mut client.is_readable)? {
+            match read_outcome(read, &mut client.is_readable)? {
                 Some(0) => self.to_peer.has_ended = true,
                 Some(len) => {
                     self.queue.push_raw(now, &buffer[..len]);
@@ -368,10 +368,10 @@ impl Peer {
     }
 
     /// One side has said that nothing more comes: the other is told once it has taken everything.
-    fn pass_on_ends(&mut self, now: Instant, client: &mut Stream) -> io::Result<Seen> {
+    fn pass_on_ends(&mut self, now: Instant, client: &mut Connection) -> io::Result<StreamEvent> {
         if self.to_client.has_ended && !self.to_client.is_shut && client.has_taken_all() {
             self.to_client.is_shut = true;
-            client.shut()?;
+            client.shut_down_write()?;
         }
         if self.to_peer.has_ended && !self.to_peer.is_shut && self.queue.is_empty() {
             self.to_peer.is_shut = true;
@@ -384,7 +384,7 @@ impl Peer {
         if is_over || self.ends_at.is_some_and(|at| at <= now) {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        Ok(Seen::Nothing)
+        Ok(StreamEvent::Nothing)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -394,14 +394,14 @@ impl Peer {
         }
     }
 
-    fn may_read_peer(&self, now: Instant, client: &Stream) -> bool {
+    fn may_read_peer(&self, now: Instant, client: &Connection) -> bool {
         self.is_readable
             && !self.to_client.has_ended
             && self.to_client.resume_at <= now
             && client.has_taken_all()
     }
 
-    fn may_read_client(&self, now: Instant, client: &Stream) -> bool {
+    fn may_read_client(&self, now: Instant, client: &Connection) -> bool {
         client.is_readable
             && !self.to_peer.has_ended
             && self.to_peer.resume_at <= now
@@ -409,20 +409,20 @@ impl Peer {
     }
 
     /// Whether there is more to pass on at once.
-    fn has_more(&self, now: Instant, streams: &mut Streams) -> bool {
-        let client = self.client.and_then(|index| streams.live(index));
+    fn has_more(&self, now: Instant, connections: &mut Connections) -> bool {
+        let client = self.client.and_then(|index| connections.live(index));
         client.is_some_and(|client| self.may_read_peer(now, client) || self.may_read_client(now, client))
     }
 
     /// When to look at it without news.
     fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let pauses = [&self.to_client, &self.to_peer].map(|way| way.resume_at).into_iter();
+        let pauses = [&self.to_client, &self.to_peer].map(|direction| direction.resume_at).into_iter();
         pauses.filter(|at| *at > now).chain(self.ends_at).min()
     }
 }
 
 /// How much was read, nothing being the end; `None` if there is nothing to read for now.
-fn at_its_end(read: io::Result<usize>, is_readable: &mut bool) -> io::Result<Option<usize>> {
+fn read_outcome(read: io::Result<usize>, is_readable: &mut bool) -> io::Result<Option<usize>> {
     match read {
         Ok(len) => Ok(Some(len)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 
 /// One connection.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub(crate) struct Connection {
     socket: TcpStream,
     tls: Option<Box<Tls>>,
     pub(crate) path: Path,
@@ -29,7 +29,7 @@ pub(crate) struct Stream {
     pub(crate) blocked_since: Option<Instant>,
     pub(crate) is_readable: bool,
     pub(crate) is_dirty: bool,
-    pub(crate) end: Option<End>,
+    pub(crate) closing: Option<CloseReason>,
 }
 
 /// What shows that a connection is of use.
@@ -43,23 +43,23 @@ enum Proof {
 
 /// Why a connection closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum CloseReason {
     ByPeer,
     ByMachine,
     Malformed,
     Unproven,
     Idle,
-    MadeRoom,
+    Replaced,
 }
 
-impl Stream {
+impl Connection {
     pub(crate) fn open(
         now: Instant,
         registry: &Registry,
         mut socket: TcpStream,
         path: Path,
         index: u32,
-        listener: &listen::Open,
+        listener: &listen::OpenListener,
     ) -> io::Result<Self> {
         // Frames are what the peer waits for: none is held back to be joined with a later one.
         socket.set_nodelay(true)?;
@@ -83,7 +83,7 @@ impl Stream {
             blocked_since: None,
             is_readable: false,
             is_dirty: false,
-            end: None,
+            closing: None,
         })
     }
 
@@ -109,9 +109,9 @@ impl Stream {
     }
 
     /// Tells the peer that nothing more comes.
-    pub(crate) fn shut(&mut self) -> io::Result<()> {
+    pub(crate) fn shut_down_write(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
-            tls.say_goodbye(&mut self.socket)?;
+            tls.close_notify(&mut self.socket)?;
         }
         self.socket.shutdown(Shutdown::Write)
     }
@@ -134,19 +134,19 @@ impl Stream {
     }
 
     /// Why to end this connection at `now`, if there is a reason.
-    pub(crate) fn is_useless(&self, now: Instant) -> Option<End> {
+    pub(crate) fn reason_to_close(&self, now: Instant) -> Option<CloseReason> {
         if self.joined.is_some() {
             // Whoever joined it decides: a reader may well be slow.
             return None;
         }
         let is_past = |since: Instant, bound| now.saturating_since(since) >= bound;
         if self.blocked_since.is_some_and(|since| is_past(since, BLOCKED_MAX)) {
-            return Some(End::Idle);
+            return Some(CloseReason::Idle);
         }
         match self.proof {
-            Proof::Used(Some(used_at)) if is_past(used_at, IDLE_MAX) => Some(End::Idle),
+            Proof::Used(Some(used_at)) if is_past(used_at, IDLE_MAX) => Some(CloseReason::Idle),
             Proof::Used(None) | Proof::Kept(false) if is_past(self.accepted_at, PROOF_TIMEOUT) => {
-                Some(End::Unproven)
+                Some(CloseReason::Unproven)
             }
             _ => None,
         }

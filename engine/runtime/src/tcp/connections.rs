@@ -7,8 +7,8 @@
 use crate::limits::{
     ACCEPT_RETRY, ACCEPTS_PER_TURN, CONNECTIONS_MAX, CONNECTIONS_PER_HOST_MAX, READ_BYTES, SWEEP_INTERVAL,
 };
-use crate::tcp::connection::{End, Stream};
-use crate::tcp::framing::{Deframer, Foreign, QueueCounts};
+use crate::tcp::connection::{CloseReason, Connection};
+use crate::tcp::framing::{Deframer, InvalidFrame, QueueCounts};
 use crate::tcp::listen::{self, Listeners};
 use crate::tokens::{CONNECTION_TOKEN, LISTENER_TOKEN};
 use machine::{Datagram, Instant, LocalId, Path, StreamId};
@@ -21,7 +21,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 /// What became of connections and their frames, since the worker was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StreamStats {
+pub struct ConnectionStats {
     /// Connections that are open.
     pub open: u64,
     /// Connections accepted.
@@ -50,69 +50,69 @@ pub struct StreamStats {
 
 /// All TCP of one worker.
 #[derive(Debug)]
-pub struct Streams {
+pub struct Connections {
     listeners: Vec<Listener>,
-    streams: Vec<Option<Stream>>,
-    /// Places in `streams` that are free.
+    connections: Vec<Option<Connection>>,
+    /// Free places in `connections`.
     free: Vec<u32>,
     by_path: HashMap<Path, u32>,
     /// Connections of each host that has any.
     hosts: HashMap<IpAddr, usize>,
-    /// Streams that may have something to read, each once.
+    /// Connections that may have something to read, each once.
     readable: VecDeque<u32>,
-    /// Streams with newly queued frames, each once.
+    /// Connections with newly queued frames, each once.
     dirty: Vec<u32>,
     /// Whom connections are joined with about which there is something new.
-    joined: Vec<StreamId>,
-    /// Streams that are to be closed, each once.
-    ending: Vec<u32>,
+    joined_pending: Vec<StreamId>,
+    /// Connections that are to be closed, each once.
+    closing: Vec<u32>,
     buffer: Box<[u8]>,
     sweep_at: Option<Instant>,
     accept_at: Option<Instant>,
-    stats: StreamStats,
+    stats: ConnectionStats,
 }
 
 #[derive(Debug)]
 struct Listener {
-    open: listen::Open,
+    open: listen::OpenListener,
     local: LocalId,
     /// Whether somebody may wait to be accepted. Readiness is reported once, so it is kept.
     ready: bool,
 }
 
-impl Streams {
+impl Connections {
     /// Connections by these listeners.
     pub(crate) fn new(listeners: Listeners, registry: &Registry) -> io::Result<Self> {
-        let mut streams = Self::none();
-        streams.buffer = vec![0; READ_BYTES].into_boxed_slice();
+        let mut connections = Self::none();
+        connections.buffer = vec![0; READ_BYTES].into_boxed_slice();
         for (index, mut open) in listeners.into_open().enumerate() {
             registry.register(&mut open.socket, Token(LISTENER_TOKEN + index), Interest::READABLE)?;
-            streams.listeners.push(Listener { open, local: LocalId::tcp(index as u8), ready: true });
+            connections.listeners.push(Listener { open, local: LocalId::tcp(index as u8), ready: true });
         }
-        Ok(streams)
+        Ok(connections)
     }
 
     /// No TCP at all.
     pub fn none() -> Self {
         Self {
             listeners: Vec::new(),
-            streams: Vec::new(),
+            connections: Vec::new(),
             free: Vec::new(),
             by_path: HashMap::new(),
             hosts: HashMap::new(),
             readable: VecDeque::new(),
             dirty: Vec::new(),
-            joined: Vec::new(),
-            ending: Vec::new(),
+            joined_pending: Vec::new(),
+            closing: Vec::new(),
             buffer: Box::default(),
             sweep_at: None,
             accept_at: None,
-            stats: StreamStats::default(),
+            stats: ConnectionStats::default(),
         }
     }
 
     /// What has been counted so far.
-    pub fn stats(&self) -> StreamStats {
+    pub fn stats(&self) -> ConnectionStats {
         self.stats
     }
 
@@ -122,16 +122,16 @@ impl Streams {
     }
 
     /// Takes note of readiness, if the token is of a listener or a connection.
-    pub(crate) fn take_readiness(&mut self, now: Instant, event: &Event) {
+    pub(crate) fn on_readiness(&mut self, now: Instant, event: &Event) {
         let Token(token) = event.token();
         if let Some(index) = token.checked_sub(CONNECTION_TOKEN) {
             let index = index as u32;
             if event.is_readable() || event.is_read_closed() || event.is_error() {
-                self.note_readable(index);
+                self.mark_readable(index);
             }
             if event.is_writable() {
                 self.write(now, index);
-                self.note_joined(index);
+                self.mark_joined(index);
             }
         } else if let Some(index) = token.checked_sub(LISTENER_TOKEN)
             && let Some(listener) = self.listeners.get_mut(index)
@@ -143,7 +143,7 @@ impl Streams {
     /// Whether there is something to do without waiting.
     pub(crate) fn has_work(&self) -> bool {
         let may_accept = self.accept_at.is_none() && self.listeners.iter().any(|listener| listener.ready);
-        may_accept || !self.joined.is_empty() || !self.readable.is_empty() || !self.ending.is_empty()
+        may_accept || !self.joined_pending.is_empty() || !self.readable.is_empty() || !self.closing.is_empty()
     }
 
     /// When there is something to do without an event.
@@ -198,16 +198,16 @@ impl Streams {
             return; // which closes it
         }
         let index = self.free.pop().unwrap_or_else(|| {
-            self.streams.push(None);
-            self.streams.len() as u32 - 1
+            self.connections.push(None);
+            self.connections.len() as u32 - 1
         });
         let listener = &self.listeners[listener].open;
-        match Stream::open(now, registry, socket, path, index, listener) {
-            Ok(stream) => {
-                self.streams[index as usize] = Some(stream);
+        match Connection::open(now, registry, socket, path, index, listener) {
+            Ok(connection) => {
+                self.connections[index as usize] = Some(connection);
                 // The address of a connection whose end has not been noticed yet: that one is no more.
                 if let Some(former) = self.by_path.insert(path, index) {
-                    self.end(former, End::ByPeer);
+                    self.close(former, CloseReason::ByPeer);
                 }
                 *self.hosts.entry(host).or_default() += 1;
                 self.stats.accepted += 1;
@@ -224,13 +224,14 @@ impl Streams {
     /// Ends the connection (of this host) that has waited longest without having proved anything. False if there is none:
     /// peers in a call are not disturbed by others.
     fn make_room(&mut self, of: Option<IpAddr>) -> bool {
-        let unproven = self.streams.iter().enumerate().filter_map(|(index, stream)| {
-            let stream = stream.as_ref()?;
-            let is_of_host = of.is_none_or(|of| host(stream.path.remote) == of);
-            (is_of_host && !stream.is_proven() && stream.end.is_none()).then_some((stream.accepted_at, index))
+        let unproven = self.connections.iter().enumerate().filter_map(|(index, connection)| {
+            let connection = connection.as_ref()?;
+            let is_of_host = of.is_none_or(|of| host(connection.path.remote) == of);
+            (is_of_host && !connection.is_proven() && connection.closing.is_none())
+                .then_some((connection.accepted_at, index))
         });
         let Some((_, oldest)) = unproven.min() else { return false };
-        self.end(oldest as u32, End::MadeRoom);
+        self.close(oldest as u32, CloseReason::Replaced);
         true
     }
 
@@ -240,44 +241,46 @@ impl Streams {
     }
 
     /// Reads once from a connection. What was read is taken out, with all that is needed to take it apart, so that whoever
-    /// receives the frames may send by these streams meanwhile; [`put_back`](Self::put_back) must follow.
+    /// receives the frames may send by these connections meanwhile; [`put_back`](Self::put_back) must follow.
     pub(crate) fn read(&mut self, index: u32) -> Option<Chunk> {
-        let stream = self.streams.get_mut(index as usize)?.as_mut()?;
-        if stream.joined.is_some() {
-            self.note_joined(index);
+        let connection = self.connections.get_mut(index as usize)?.as_mut()?;
+        if connection.joined.is_some() {
+            self.mark_joined(index);
             return None;
         }
-        stream.is_readable = false;
-        if stream.end.is_some() {
+        connection.is_readable = false;
+        if connection.closing.is_some() {
             return None;
         }
-        match stream.read(&mut self.buffer) {
-            Ok(0) => self.end(index, End::ByPeer),
+        match connection.read(&mut self.buffer) {
+            Ok(0) => self.close(index, CloseReason::ByPeer),
             Ok(len) => {
-                let (path, deframer) = (stream.path, std::mem::take(&mut stream.deframer));
+                let (path, deframer) = (connection.path, std::mem::take(&mut connection.deframer));
                 // Asked until it says that there is nothing: a short read does not tell of an end behind it.
-                self.note_readable(index);
+                self.mark_readable(index);
                 self.stats.bytes_in += len as u64;
                 let buffer = std::mem::take(&mut self.buffer);
                 return Some(Chunk { index, path, len, deframer, buffer });
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.note_readable(index),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => self.end(index, End::Malformed),
-            Err(_) => self.end(index, End::ByPeer),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.mark_readable(index),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.close(index, CloseReason::Malformed)
+            }
+            Err(_) => self.close(index, CloseReason::ByPeer),
         }
         None
     }
 
-    /// The frames of a chunk have been received. `outcome`: how many, or that the stream makes no sense.
-    pub(crate) fn put_back(&mut self, chunk: Chunk, outcome: Result<u64, Foreign>) {
+    /// The frames of a chunk have been received. `outcome`: how many, or that the connection makes no sense.
+    pub(crate) fn put_back(&mut self, chunk: Chunk, outcome: Result<u64, InvalidFrame>) {
         self.buffer = chunk.buffer;
-        if let Some(Some(stream)) = self.streams.get_mut(chunk.index as usize) {
-            stream.deframer = chunk.deframer;
+        if let Some(Some(connection)) = self.connections.get_mut(chunk.index as usize) {
+            connection.deframer = chunk.deframer;
         }
         match outcome {
             Ok(frames) => self.stats.frames_in += frames,
-            Err(Foreign(_)) => self.end(chunk.index, End::Malformed),
+            Err(InvalidFrame(_)) => self.close(chunk.index, CloseReason::Malformed),
         }
     }
 
@@ -288,16 +291,16 @@ impl Streams {
 
     /// Queues a frame for a connection, which is written when [`write_queued`](Self::write_queued) is called.
     pub(crate) fn queue(&mut self, now: Instant, index: Option<u32>, frame: &[u8]) {
-        let stream = index.and_then(|index| self.streams.get_mut(index as usize)?.as_mut());
-        let Some(stream) = stream.filter(|stream| stream.end.is_none()) else {
+        let connection = index.and_then(|index| self.connections.get_mut(index as usize)?.as_mut());
+        let Some(connection) = connection.filter(|connection| connection.closing.is_none()) else {
             self.stats.dropped_closed += 1;
             return;
         };
-        stream.note_used(now);
-        let before = stream.queue.counts();
-        stream.queue.push(now, frame);
-        count_since(&mut self.stats.queued, before, stream.queue.counts());
-        if !std::mem::replace(&mut stream.is_dirty, true) {
+        connection.note_used(now);
+        let before = connection.queue.counts();
+        connection.queue.push(now, frame);
+        count_since(&mut self.stats.queued, before, connection.queue.counts());
+        if !std::mem::replace(&mut connection.is_dirty, true) {
             self.dirty.extend(index);
         }
     }
@@ -306,10 +309,10 @@ impl Streams {
     pub(crate) fn write_queued(&mut self, now: Instant) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for index in dirty.drain(..) {
-            if let Some(Some(stream)) = self.streams.get_mut(index as usize) {
-                stream.is_dirty = false;
+            if let Some(Some(connection)) = self.connections.get_mut(index as usize) {
+                connection.is_dirty = false;
                 // One that is blocked says by itself when it takes something again.
-                if stream.blocked_since.is_none() {
+                if connection.blocked_since.is_none() {
                     self.write(now, index);
                 }
             }
@@ -318,33 +321,33 @@ impl Streams {
     }
 
     pub(crate) fn write(&mut self, now: Instant, index: u32) {
-        let Some(Some(stream)) = self.streams.get_mut(index as usize) else { return };
-        let (before, waiting) = (stream.queue.counts(), stream.queue.len());
-        stream.queue.drop_late(now);
-        let written = stream.write();
-        count_since(&mut self.stats.queued, before, stream.queue.counts());
+        let Some(Some(connection)) = self.connections.get_mut(index as usize) else { return };
+        let (before, waiting) = (connection.queue.counts(), connection.queue.len());
+        connection.queue.drop_late(now);
+        let written = connection.write();
+        count_since(&mut self.stats.queued, before, connection.queue.counts());
         match written {
-            Ok(()) => stream.blocked_since = None,
+            Ok(()) => connection.blocked_since = None,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let has_moved = stream.queue.len() < waiting;
-                let since = stream.blocked_since.filter(|_| !has_moved);
-                stream.blocked_since = Some(since.unwrap_or(now));
+                let has_moved = connection.queue.len() < waiting;
+                let since = connection.blocked_since.filter(|_| !has_moved);
+                connection.blocked_since = Some(since.unwrap_or(now));
             }
-            Err(_) => self.end(index, End::ByPeer),
+            Err(_) => self.close(index, CloseReason::ByPeer),
         }
     }
 
     /// The machine wants this connection to stay, whatever is sent to it.
     pub(crate) fn keep(&mut self, path: Path) {
-        if let Some(Some(stream)) = self.find(path).map(|index| &mut self.streams[index as usize]) {
-            stream.keep();
+        if let Some(Some(connection)) = self.find(path).map(|index| &mut self.connections[index as usize]) {
+            connection.keep();
         }
     }
 
     /// The machine wants this connection closed. What the socket does not take of what is queued is lost.
     pub(crate) fn hang_up(&mut self, path: Path) {
         if let Some(index) = self.find(path) {
-            self.end(index, End::ByMachine);
+            self.close(index, CloseReason::ByMachine);
         }
     }
 
@@ -352,36 +355,36 @@ impl Streams {
     /// has begun with a frame already.
     pub(crate) fn join(&mut self, path: Path, with: StreamId) -> Option<u32> {
         let index = self.find(path)?;
-        let stream = self.live(index)?;
-        if stream.joined.is_some() || stream.deframer.pending() > 0 {
+        let connection = self.live(index)?;
+        if connection.joined.is_some() || connection.deframer.pending() > 0 {
             return None;
         }
-        stream.joined = Some(with);
-        stream.keep();
+        connection.joined = Some(with);
+        connection.keep();
         Some(index)
     }
 
     /// Ends a connection that nobody is behind any more.
-    pub(crate) fn part(&mut self, index: u32) {
-        if let Some(Some(stream)) = self.streams.get_mut(index as usize) {
-            stream.joined = None;
+    pub(crate) fn close_joined(&mut self, index: u32) {
+        if let Some(Some(connection)) = self.connections.get_mut(index as usize) {
+            connection.joined = None;
         }
-        self.end(index, End::ByMachine);
+        self.close(index, CloseReason::ByMachine);
     }
 
     /// A connection that has not ended.
-    pub(crate) fn live(&mut self, index: u32) -> Option<&mut Stream> {
-        self.streams.get_mut(index as usize)?.as_mut().filter(|stream| stream.end.is_none())
+    pub(crate) fn live(&mut self, index: u32) -> Option<&mut Connection> {
+        self.connections.get_mut(index as usize)?.as_mut().filter(|connection| connection.closing.is_none())
     }
 
     /// The next stream whose joined connection has news.
     pub(crate) fn next_joined(&mut self) -> Option<StreamId> {
-        self.joined.pop()
+        self.joined_pending.pop()
     }
 
-    fn note_joined(&mut self, index: u32) {
-        if let Some(Some(stream)) = self.streams.get(index as usize) {
-            self.joined.extend(stream.joined);
+    fn mark_joined(&mut self, index: u32) {
+        if let Some(Some(connection)) = self.connections.get(index as usize) {
+            self.joined_pending.extend(connection.joined);
         }
     }
 
@@ -391,33 +394,33 @@ impl Streams {
             return;
         }
         self.sweep_at = (!self.by_path.is_empty()).then_some(now + SWEEP_INTERVAL);
-        for index in 0..self.streams.len() {
-            let Some(stream) = &mut self.streams[index] else { continue };
-            let before = stream.queue.counts();
-            stream.queue.drop_late(now);
-            count_since(&mut self.stats.queued, before, stream.queue.counts());
-            if let Some(end) = stream.is_useless(now) {
-                self.end(index as u32, end);
+        for index in 0..self.connections.len() {
+            let Some(connection) = &mut self.connections[index] else { continue };
+            let before = connection.queue.counts();
+            connection.queue.drop_late(now);
+            count_since(&mut self.stats.queued, before, connection.queue.counts());
+            if let Some(reason) = connection.reason_to_close(now) {
+                self.close(index as u32, reason);
             }
         }
     }
 
     /// Closes what has ended, and says which paths are no more, and whom they were joined with.
-    pub(crate) fn close_ended(&mut self) -> Option<(Path, Option<StreamId>)> {
-        let index = self.ending.pop()?;
-        let stream = self.streams.get_mut(index as usize)?.take()?;
+    pub(crate) fn take_closed(&mut self) -> Option<(Path, Option<StreamId>)> {
+        let index = self.closing.pop()?;
+        let connection = self.connections.get_mut(index as usize)?.take()?;
         self.free.push(index);
-        let counter = match stream.end {
-            Some(End::Malformed) => &mut self.stats.closed_malformed,
-            Some(End::Unproven) => &mut self.stats.closed_unproven,
-            Some(End::Idle) => &mut self.stats.closed_idle,
-            Some(End::MadeRoom) => &mut self.stats.refused,
-            Some(End::ByMachine) => &mut self.stats.closed_by_machine,
-            Some(End::ByPeer) | None => &mut self.stats.closed_by_peer,
+        let counter = match connection.closing {
+            Some(CloseReason::Malformed) => &mut self.stats.closed_malformed,
+            Some(CloseReason::Unproven) => &mut self.stats.closed_unproven,
+            Some(CloseReason::Idle) => &mut self.stats.closed_idle,
+            Some(CloseReason::Replaced) => &mut self.stats.refused,
+            Some(CloseReason::ByMachine) => &mut self.stats.closed_by_machine,
+            Some(CloseReason::ByPeer) | None => &mut self.stats.closed_by_peer,
         };
         *counter += 1;
         self.stats.open -= 1;
-        let host = host(stream.path.remote);
+        let host = host(connection.path.remote);
         if let Some(count) = self.hosts.get_mut(&host) {
             *count -= 1;
             if *count == 0 {
@@ -425,34 +428,34 @@ impl Streams {
             }
         }
         // A newer connection may have the address by now.
-        if self.by_path.get(&stream.path) == Some(&index) {
-            self.by_path.remove(&stream.path);
+        if self.by_path.get(&connection.path) == Some(&index) {
+            self.by_path.remove(&connection.path);
         }
-        Some((stream.path, stream.joined))
+        Some((connection.path, connection.joined))
     }
 
-    fn end(&mut self, index: u32, end: End) {
-        if let Some(Some(stream)) = self.streams.get_mut(index as usize)
-            && stream.end.is_none()
+    fn close(&mut self, index: u32, reason: CloseReason) {
+        if let Some(Some(connection)) = self.connections.get_mut(index as usize)
+            && connection.closing.is_none()
         {
-            stream.end = Some(end);
-            self.ending.push(index);
+            connection.closing = Some(reason);
+            self.closing.push(index);
         }
     }
 
-    fn note_readable(&mut self, index: u32) {
-        if let Some(Some(stream)) = self.streams.get_mut(index as usize)
-            && !std::mem::replace(&mut stream.is_readable, true)
+    fn mark_readable(&mut self, index: u32) {
+        if let Some(Some(connection)) = self.connections.get_mut(index as usize)
+            && !std::mem::replace(&mut connection.is_readable, true)
         {
-            match stream.joined {
-                Some(with) => self.joined.push(with),
+            match connection.joined {
+                Some(with) => self.joined_pending.push(with),
                 None => self.readable.push_back(index),
             }
         }
     }
 }
 
-/// What was read from one connection, taken out of [`Streams`].
+/// What was read from one connection, taken out of [`Connections`].
 #[derive(Debug)]
 pub(crate) struct Chunk {
     index: u32,
@@ -468,7 +471,7 @@ impl Chunk {
         &mut self,
         now: Instant,
         mut receive: impl FnMut(Datagram<'_>),
-    ) -> Result<u64, Foreign> {
+    ) -> Result<u64, InvalidFrame> {
         let path = self.path;
         let mut frames = 0;
         self.deframer.push(&mut self.buffer[..self.len], |bytes| {

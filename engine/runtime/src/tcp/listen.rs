@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 /// What to listen on over TCP, and how connections are there.
 #[derive(Clone, Debug)]
-pub struct Listening {
+pub struct ListenerConfig {
     /// Where. An IPv6 address is IPv6 only; port 0 lets the kernel choose.
     pub address: SocketAddr,
     /// What makes frames of their bytes. With [`Framing::Stun`] the machine answers strangers, so that being answered proves
-    /// nothing: a connection lives for long only if the machine [says so](machine::SocketOrder::Keep).
+    /// nothing: a connection lives for long only if the machine [says so](machine::SocketRequest::Keep).
     pub framing: Framing,
     /// The certificates, if connections are TLS's.
     pub tls: Option<Arc<rustls::ServerConfig>>,
@@ -24,11 +24,11 @@ pub struct Listening {
 
 /// The TCP listeners of one worker; [`LocalId::tcp`] of the index names each.
 #[derive(Debug)]
-pub struct Listeners(Vec<Open>);
+pub struct Listeners(Vec<OpenListener>);
 
 /// An open listener.
 #[derive(Debug)]
-pub(crate) struct Open {
+pub(crate) struct OpenListener {
     pub(crate) socket: TcpListener,
     address: SocketAddr,
     pub(crate) framing: Framing,
@@ -39,19 +39,19 @@ impl Listeners {
     /// Opens one listener per address, in their order, for frames of RFC 4571.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Self, BindError> {
         let plain =
-            |address: &SocketAddr| Listening { address: *address, framing: Framing::Rfc4571, tls: None };
+            |address: &SocketAddr| ListenerConfig { address: *address, framing: Framing::Rfc4571, tls: None };
         Self::open(addresses.iter().map(plain).collect())
     }
 
     /// Opens these listeners, in their order.
-    pub fn open(listening: Vec<Listening>) -> Result<Self, BindError> {
+    pub fn open(listening: Vec<ListenerConfig>) -> Result<Self, BindError> {
         if listening.len() > SOCKETS_MAX {
             return Err(BindError::Count(listening.len()));
         }
-        let open = |Listening { address, framing, tls }| {
+        let open = |ListenerConfig { address, framing, tls }| {
             let (socket, address) =
                 open(address).map_err(|source| bind_error(Protocol::Tcp, address, source))?;
-            Ok(Open { socket, address, framing, tls })
+            Ok(OpenListener { socket, address, framing, tls })
         };
         listening.into_iter().map(open).collect::<Result<_, _>>().map(Self)
     }
@@ -61,7 +61,7 @@ impl Listeners {
         self.0.get(usize::from(local.tcp_index()?)).map(|open| open.address)
     }
 
-    pub(crate) fn into_open(self) -> impl Iterator<Item = Open> {
+    pub(crate) fn into_open(self) -> impl Iterator<Item = OpenListener> {
         self.0.into_iter()
     }
 }

@@ -56,7 +56,7 @@ impl Tls {
     }
 
     /// Says that nothing more comes (RFC 8446 §6.1). What the socket does not take of it is lost: its end says the same.
-    pub(crate) fn say_goodbye(&mut self, socket: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn close_notify(&mut self, socket: &mut impl Write) -> io::Result<()> {
         self.0.send_close_notify();
         match self.write_records(socket) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),

@@ -2,8 +2,8 @@
 //! They are bound, received from and sent by like the listening ones.
 
 use crate::limits::{ON_DEMAND_SOCKETS_MAX, PORT_TRIES_MAX};
-use crate::udp::open::{Open, SocketOptions, open_on};
-use crate::udp::port_pool::Places;
+use crate::udp::open::{OpenSocket, SocketOptions, open_on};
+use crate::udp::port_pool::PortPool;
 use machine::{LocalId, Rng, SocketError};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 /// The sockets on demand of one worker.
 #[derive(Debug)]
 pub(crate) struct OnDemand {
-    places: Option<Places>,
+    pool: Option<PortPool>,
     options: SocketOptions,
     /// Where to look for a free port next: the one behind the last that was given, so that what is still on its way to a
     /// closed socket meets no new one.
@@ -23,7 +23,7 @@ pub(crate) struct OnDemand {
     /// Where it is nobody's to guess which port comes next: look from a random one on.
     rng: Option<Rng>,
     /// The addresses of the open ones.
-    taken: HashSet<SocketAddr>,
+    used: HashSet<SocketAddr>,
     /// By [`LocalId::on_demand_index`].
     sockets: Vec<Option<Socket>>,
     /// Those that there may be something to read from, which readiness reports once.
@@ -34,7 +34,7 @@ pub(crate) struct OnDemand {
 
 #[derive(Debug)]
 struct Socket {
-    open: Open,
+    open: OpenSocket,
     is_readable: bool,
 }
 
@@ -42,11 +42,11 @@ impl OnDemand {
     /// None are possible before [`allow`](Self::allow).
     pub(crate) fn new(options: SocketOptions) -> Self {
         Self {
-            places: None,
+            pool: None,
             options,
             next_port: 0,
             rng: None,
-            taken: HashSet::new(),
+            used: HashSet::new(),
             sockets: Vec::new(),
             readable: VecDeque::new(),
             failed: Vec::new(),
@@ -54,12 +54,12 @@ impl OnDemand {
     }
 
     /// Sockets may be opened there from now on.
-    pub(crate) fn allow(&mut self, places: Places) {
-        self.next_port = u32::from(*places.ports.start());
-        self.places = Some(places);
+    pub(crate) fn allow(&mut self, pool: PortPool) {
+        self.next_port = u32::from(*pool.ports.start());
+        self.pool = Some(pool);
     }
 
-    /// Ports are taken in no order from now on.
+    /// Ports are used in no order from now on.
     pub(crate) fn shuffle(&mut self, rng: Rng) {
         self.rng = Some(rng);
     }
@@ -88,25 +88,25 @@ impl OnDemand {
         Ok(address)
     }
 
-    /// Opens something else on a port that no other socket has, which [`leave_place`](Self::leave_place) gives back.
-    pub(crate) fn take_place<T>(
+    /// Opens something else on a port that no other socket has, which [`release_port`](Self::release_port) gives back.
+    pub(crate) fn take_port<T>(
         &mut self,
         is_ipv6: bool,
         open: impl Fn(SocketAddr) -> io::Result<(T, SocketAddr)>,
     ) -> Result<(T, SocketAddr), SocketError> {
         let ip = self.ip(is_ipv6)?;
         let (opened, address) = self.bind(ip, false, open)?.pop().ok_or(SocketError::Ports)?;
-        self.taken.insert(address);
+        self.used.insert(address);
         Ok((opened, address))
     }
 
-    pub(crate) fn leave_place(&mut self, address: SocketAddr) {
-        self.taken.remove(&address);
+    pub(crate) fn release_port(&mut self, address: SocketAddr) {
+        self.used.remove(&address);
     }
 
     fn ip(&self, is_ipv6: bool) -> Result<IpAddr, SocketError> {
-        let places = self.places.as_ref().ok_or(SocketError::Family)?;
-        places.ips.iter().find(|ip| ip.is_ipv6() == is_ipv6).copied().ok_or(SocketError::Family)
+        let pool = self.pool.as_ref().ok_or(SocketError::Family)?;
+        pool.ips.iter().find(|ip| ip.is_ipv6() == is_ipv6).copied().ok_or(SocketError::Family)
     }
 
     /// One socket, or two on an even port and the one after it.
@@ -116,7 +116,7 @@ impl OnDemand {
         is_pair: bool,
         open: impl Fn(SocketAddr) -> io::Result<T>,
     ) -> Result<Vec<T>, SocketError> {
-        let ports = self.places.as_ref().ok_or(SocketError::Family)?.ports.clone();
+        let ports = self.pool.as_ref().ok_or(SocketError::Family)?.ports.clone();
         let (first, last) = (u32::from(*ports.start()), u32::from(*ports.end()));
         if let Some(rng) = &mut self.rng {
             self.next_port = first + rng.below(last - first + 1);
@@ -128,7 +128,7 @@ impl OnDemand {
             let needed = port..=port + u32::from(is_pair);
             if *needed.end() > last
                 || is_pair && port % 2 != 0
-                || needed.clone().any(|port| self.taken.contains(&SocketAddr::new(ip, port as u16)))
+                || needed.clone().any(|port| self.used.contains(&SocketAddr::new(ip, port as u16)))
             {
                 continue;
             }
@@ -151,7 +151,7 @@ impl OnDemand {
         Err(SocketError::Ports)
     }
 
-    fn insert(&mut self, registry: &Registry, local: LocalId, open: Open) -> io::Result<()> {
+    fn insert(&mut self, registry: &Registry, local: LocalId, open: OpenSocket) -> io::Result<()> {
         let index = local.on_demand_index().map(usize::from).filter(|index| *index < ON_DEMAND_SOCKETS_MAX);
         let index = index.ok_or(io::ErrorKind::InvalidInput)?;
         if index >= self.sockets.len() {
@@ -162,7 +162,7 @@ impl OnDemand {
         }
         let fd = open.socket.as_raw_fd();
         registry.register(&mut SourceFd(&fd), Token(usize::from(local.0)), Interest::READABLE)?;
-        self.taken.insert(open.address);
+        self.used.insert(open.address);
         self.sockets[index] = Some(Socket { open, is_readable: false });
         Ok(())
     }
@@ -170,7 +170,7 @@ impl OnDemand {
     /// Closes a socket, if it is open.
     pub(crate) fn close(&mut self, registry: &Registry, local: LocalId) {
         let Some(socket) = self.entry(local).and_then(Option::take) else { return };
-        self.taken.remove(&socket.open.address);
+        self.used.remove(&socket.open.address);
         // Closing the only descriptor does the same.
         let _ = registry.deregister(&mut SourceFd(&socket.open.socket.as_raw_fd()));
         self.readable.retain(|other| *other != local);

@@ -36,7 +36,7 @@ pub struct BufferSizes {
 
 /// An open socket.
 #[derive(Debug)]
-pub(crate) struct Open {
+pub(crate) struct OpenSocket {
     pub(crate) socket: UdpSocket,
     pub(crate) address: SocketAddr,
     pub(crate) buffers: BufferSizes,
@@ -67,7 +67,11 @@ pub(crate) fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<S
 
 /// Opens a socket while the worker runs. It is to deliver and to take what those do that listen from the start, whose
 /// `options` say what the kernel can.
-pub(crate) fn open_on(address: SocketAddr, options: &SocketOptions, dont_fragment: bool) -> io::Result<Open> {
+pub(crate) fn open_on(
+    address: SocketAddr,
+    options: &SocketOptions,
+    dont_fragment: bool,
+) -> io::Result<OpenSocket> {
     let socket = open(address, options)?;
     if dont_fragment {
         // As with what listens from the start, "fragmentation needed" is not believed: a client that wants this bit looks for the
@@ -86,10 +90,10 @@ pub(crate) fn open_on(address: SocketAddr, options: &SocketOptions, dont_fragmen
 }
 
 /// Reads what the kernel granted.
-pub(crate) fn finish(socket: Socket) -> io::Result<Open> {
+pub(crate) fn finish(socket: Socket) -> io::Result<OpenSocket> {
     // The kernel reports twice what it granted: it counts its own bookkeeping.
     let buffers =
         BufferSizes { receive: socket.recv_buffer_size()? / 2, send: socket.send_buffer_size()? / 2 };
     let socket = UdpSocket::from(socket);
-    Ok(Open { address: socket.local_addr()?, socket, buffers })
+    Ok(OpenSocket { address: socket.local_addr()?, socket, buffers })
 }

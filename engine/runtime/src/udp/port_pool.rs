@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 /// Where sockets on demand may listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct PortPool {
     /// The addresses: the first of a family is used for it.
     pub ips: Vec<IpAddr>,
     /// The ports, which no other worker has.

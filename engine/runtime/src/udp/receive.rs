@@ -1,6 +1,6 @@
 //! Batched receiving: many datagrams per system call, into one arena.
 
-use crate::clock::Stamps;
+use crate::clock::ReceiveTimestamps;
 use crate::limits::{RECEIVE_BYTES_GRO, RECEIVE_BYTES_PLAIN, RECEIVE_MESSAGES, RECEIVE_STAGGER};
 use crate::sys::{self, Incoming};
 use crate::udp::sockets::Sockets;
@@ -46,11 +46,11 @@ pub struct Receiver {
 
 /// What is left to read from a socket after a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
+pub(crate) enum More {
     /// Nothing: the next datagram makes the socket readable again.
-    Nothing,
+    No,
     /// Perhaps something.
-    Perhaps,
+    Maybe,
 }
 
 /// Messages asked for at least.
@@ -77,11 +77,11 @@ impl Receiver {
         &mut self,
         sockets: &Sockets,
         local: LocalId,
-        stamps: &Stamps,
+        timestamps: &ReceiveTimestamps,
         now: Instant,
         mut hand_over: impl FnMut(Datagram<'_>),
-    ) -> io::Result<Left> {
-        let Some(fd) = sockets.fd(local) else { return Ok(Left::Nothing) };
+    ) -> io::Result<More> {
+        let Some(fd) = sockets.fd(local) else { return Ok(More::No) };
         self.stats.syscalls += 1;
         let stride = self.room + RECEIVE_STAGGER;
         let asked = self.ask;
@@ -109,7 +109,7 @@ impl Receiver {
                 continue;
             };
             let path = Path { local, remote };
-            let received_at = stamps.instant(ancillary.realtime_nanos, now);
+            let received_at = timestamps.instant(ancillary.realtime_nanos, now);
             let bytes = &mut buffer[..incoming.len.min(self.room)];
             self.stats.messages += 1;
             self.stats.bytes += bytes.len() as u64;
@@ -125,7 +125,7 @@ impl Receiver {
                 hand_over(Datagram { path, received_at, bytes });
             }
         }
-        Ok(if received < asked { Left::Nothing } else { Left::Perhaps })
+        Ok(if received < asked { More::No } else { More::Maybe })
     }
 
     /// A socket on demand is new: the kernel counts its losses from zero.

@@ -4,8 +4,8 @@ use crate::bind_error::{BindError, Protocol, bind_error};
 use crate::limits::SOCKETS_MAX;
 use crate::sys::set_option;
 use crate::udp::on_demand::OnDemand;
-use crate::udp::open::{BufferSizes, Open, SocketOptions, finish, open};
-use crate::udp::port_pool::Places;
+use crate::udp::open::{BufferSizes, OpenSocket, SocketOptions, finish, open};
+use crate::udp::port_pool::PortPool;
 use machine::{LocalId, Rng};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// The sockets of one worker: those that listen from the start, of which [`LocalId`] is the index, and those on demand.
 #[derive(Debug)]
 pub struct Sockets {
-    sockets: Vec<Open>,
+    sockets: Vec<OpenSocket>,
     on_demand: OnDemand,
     gro: bool,
     gso: bool,
@@ -54,8 +54,8 @@ impl Sockets {
     }
 
     /// Lets the machine order sockets, which are opened there. Without this it gets none.
-    pub fn with_places(mut self, places: Places) -> Self {
-        self.on_demand.allow(places);
+    pub fn with_port_pool(mut self, ports: PortPool) -> Self {
+        self.on_demand.allow(ports);
         self
     }
 
@@ -70,7 +70,7 @@ impl Sockets {
     pub(crate) fn of_descriptor(descriptor: std::os::fd::OwnedFd) -> Self {
         let buffers = BufferSizes { receive: 0, send: 0 };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let open = Open { socket: std::net::UdpSocket::from(descriptor), address, buffers };
+        let open = OpenSocket { socket: std::net::UdpSocket::from(descriptor), address, buffers };
         let on_demand = OnDemand::new(SocketOptions::default());
         Self { sockets: vec![open], on_demand, gro: false, gso: false }
     }
@@ -136,7 +136,7 @@ struct Shortage {
     sysctl: &'static str,
 }
 
-fn shortages(sockets: &[Open], options: &SocketOptions) -> impl Iterator<Item = Shortage> {
+fn shortages(sockets: &[OpenSocket], options: &SocketOptions) -> impl Iterator<Item = Shortage> {
     let least =
         |of: fn(&BufferSizes) -> usize| sockets.iter().map(|open| of(&open.buffers)).min().unwrap_or(0);
     let receive = Shortage {

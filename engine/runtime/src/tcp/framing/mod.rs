@@ -31,14 +31,14 @@ struct Extent {
 
 impl Framing {
     /// The frame that begins here, once enough of it is there to tell its length.
-    fn extent(self, bytes: &[u8]) -> Result<Option<Extent>, Foreign> {
+    fn extent(self, bytes: &[u8]) -> Result<Option<Extent>, InvalidFrame> {
         match self {
             Self::Rfc4571 => {
                 let Some(len) = bytes.first_chunk().map(|len| usize::from(u16::from_be_bytes(*len))) else {
                     return Ok(None);
                 };
                 let extent = Extent { head: LENGTH_BYTES, len: LENGTH_BYTES + len };
-                if len <= FRAME_BYTES_MAX { Ok(Some(extent)) } else { Err(Foreign(len)) }
+                if len <= FRAME_BYTES_MAX { Ok(Some(extent)) } else { Err(InvalidFrame(len)) }
             }
             Self::Stun => {
                 let Some(head) = bytes.first_chunk::<STUN_LENGTH_BYTES>() else { return Ok(None) };
@@ -48,12 +48,12 @@ impl Framing {
                 let len = match kind >> 14 {
                     0 => STUN_HEADER_BYTES + announced,
                     1 => STUN_LENGTH_BYTES + announced.next_multiple_of(4),
-                    _ => return Err(Foreign(usize::from(kind))),
+                    _ => return Err(InvalidFrame(usize::from(kind))),
                 };
                 if len <= STUN_FRAME_BYTES_MAX {
                     Ok(Some(Extent { head: 0, len }))
                 } else {
-                    Err(Foreign(len))
+                    Err(InvalidFrame(len))
                 }
             }
         }
@@ -87,7 +87,7 @@ const STUN_HEADER_BYTES: usize = 20;
 /// The stream announces a frame longer than any peer of ours sends, or what is no frame at all. Holds the length, or the two bytes
 /// in its place. The text of any other protocol is one or the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Foreign(pub usize);
+pub struct InvalidFrame(pub usize);
 
 /// Puts the frames of one stream together again.
 #[derive(Debug, Default)]
@@ -105,7 +105,11 @@ impl Deframer {
 
     /// Takes the stream's next bytes and hands over every frame that they complete. A frame that lies whole in `bytes` is
     /// handed over in its place; only what is cut is copied. After an error the stream is of no more use.
-    pub fn push(&mut self, bytes: &mut [u8], mut hand_over: impl FnMut(&mut [u8])) -> Result<(), Foreign> {
+    pub fn push(
+        &mut self,
+        bytes: &mut [u8],
+        mut hand_over: impl FnMut(&mut [u8]),
+    ) -> Result<(), InvalidFrame> {
         let mut at = 0;
         while at < bytes.len() {
             if self.begun.is_empty()
@@ -163,7 +167,7 @@ pub struct FrameQueue {
 /// A frame that has not begun to leave.
 #[derive(Clone, Copy, Debug)]
 struct Queued {
-    came: Instant,
+    queued_at: Instant,
     /// Bytes, with its length before it.
     len: u32,
     is_droppable: bool,
@@ -206,19 +210,19 @@ impl FrameQueue {
         self.bytes.extend(&announced.to_be_bytes()[..prefix]);
         self.bytes.extend(frame);
         let is_droppable = self.framing.is_droppable(frame);
-        self.frames.push_back(Queued { came: now, len: len as u32, is_droppable });
+        self.frames.push_back(Queued { queued_at: now, len: len as u32, is_droppable });
     }
 
     /// Queues bytes that are no frame: they leave as they are, behind what waits, and are never dropped. Whoever does this sees to
     /// it that the queue stays short.
     pub fn push_raw(&mut self, now: Instant, bytes: &[u8]) {
         self.bytes.extend(bytes);
-        self.frames.push_back(Queued { came: now, len: bytes.len() as u32, is_droppable: false });
+        self.frames.push_back(Queued { queued_at: now, len: bytes.len() as u32, is_droppable: false });
     }
 
     /// Drops the frames that have waited too long.
     pub fn drop_late(&mut self, now: Instant) {
-        while self.frames.front().is_some_and(|frame| now.saturating_since(frame.came) > QUEUE_AGE_MAX)
+        while self.frames.front().is_some_and(|frame| now.saturating_since(frame.queued_at) > QUEUE_AGE_MAX)
             && self.drop_oldest()
         {
             self.counts.dropped_late += 1;

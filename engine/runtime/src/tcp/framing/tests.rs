@@ -1,4 +1,4 @@
-//! Streams cut anywhere, and writers that take what they like.
+//! Connections cut anywhere, and writers that take what they like.
 
 use super::*;
 use proptest::collection::vec;
@@ -15,7 +15,7 @@ fn framed(frames: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// What comes out when a stream arrives in these pieces, and then the rest.
-fn deframed(mut stream: Vec<u8>, cuts: &[usize]) -> Result<Vec<Vec<u8>>, Foreign> {
+fn deframed(mut stream: Vec<u8>, cuts: &[usize]) -> Result<Vec<Vec<u8>>, InvalidFrame> {
     let mut frames = Vec::new();
     let mut deframer = Deframer::default();
     let mut rest = &mut stream[..];
@@ -110,11 +110,11 @@ proptest! {
 fn a_length_beyond_the_bound_is_an_error_at_once() {
     let len = FRAME_BYTES_MAX + 1;
     let announced = (len as u16).to_be_bytes();
-    assert_eq!(deframed(announced.to_vec(), &[]), Err(Foreign(len)));
-    assert_eq!(deframed(announced.to_vec(), &[1]), Err(Foreign(len)), "also when it comes in two");
+    assert_eq!(deframed(announced.to_vec(), &[]), Err(InvalidFrame(len)));
+    assert_eq!(deframed(announced.to_vec(), &[1]), Err(InvalidFrame(len)), "also when it comes in two");
     assert_eq!(
         deframed(b"GET / HTTP/1.1\r\n\r\n".to_vec(), &[]),
-        Err(Foreign(usize::from(u16::from_be_bytes(*b"GE"))))
+        Err(InvalidFrame(usize::from(u16::from_be_bytes(*b"GE"))))
     );
     let longest = vec![numbered(1, FRAME_BYTES_MAX)];
     assert_eq!(deframed(framed(&longest), &[1, 1, 1]), Ok(longest));
@@ -162,7 +162,7 @@ fn message(number: usize, is_channel: bool, len: usize) -> Vec<u8> {
     bytes
 }
 
-fn stun_frames(mut stream: Vec<u8>, cuts: &[usize]) -> Result<Vec<Vec<u8>>, Foreign> {
+fn stun_frames(mut stream: Vec<u8>, cuts: &[usize]) -> Result<Vec<Vec<u8>>, InvalidFrame> {
     let (mut frames, mut deframer) = (Vec::new(), Deframer::new(Framing::Stun));
     let mut rest = &mut stream[..];
     for cut in cuts.iter().copied().chain([usize::MAX]) {
@@ -197,7 +197,7 @@ fn what_begins_like_neither_stun_nor_channel_data_is_an_error_at_once() {
     // Sixteen bits of length and a header are more than sixteen bits can say.
     let longest = vec![message(1, true, STUN_FRAME_BYTES_MAX - 4)];
     assert!(stun_frames(longest.concat(), &[1, 1, 1, 1]) == Ok(longest));
-    assert_eq!(stun_frames(vec![0, 1, 0xff, 0xfc], &[]), Err(Foreign(20 + 0xfffc)));
+    assert_eq!(stun_frames(vec![0, 1, 0xff, 0xfc], &[]), Err(InvalidFrame(20 + 0xfffc)));
 }
 
 /// A client does not ask again over TCP (RFC 8489 §6.2.2), so that an answer to it must not be dropped.

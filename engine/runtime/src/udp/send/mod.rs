@@ -9,9 +9,9 @@ use crate::limits::{
     DATAGRAM_BYTES_MAX, FLOWS_MAX, FORWARD_BYTES_MIN, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES,
     SEND_FLOW_BYTES, SEND_SLOTS, SOCKETS_MAX, WOULD_BLOCK_TRIES,
 };
-use crate::mailbox::HandOffs;
+use crate::mailbox::Mailboxes;
 use crate::sys::{self, Piece, Run};
-use crate::tcp::connections::Streams;
+use crate::tcp::connections::Connections;
 use crate::udp::sockets::Sockets;
 use machine::{Flow, Instant, LocalId, Path, Tx, WorkerId};
 use std::io;
@@ -57,14 +57,14 @@ pub struct SendBatch {
     /// Which flows have slots that leave by which sockets on demand, some perhaps twice: each such socket serves one flow.
     on_demand: Vec<(u32, LocalId)>,
     /// Whether the last slot may still be given back.
-    open: bool,
+    can_cancel: bool,
     /// Whether the body of a slot lies in the receive arena, so that nothing can be flushed without that.
     has_received: bool,
     gso: bool,
     plan: Plan,
     stats: SendStats,
     /// The way to other workers.
-    pub(crate) hand_offs: HandOffs,
+    pub(crate) mailboxes: Mailboxes,
 }
 
 /// What a flush of one socket sends. Kept for its capacity.
@@ -82,7 +82,7 @@ struct Slot {
     /// Bytes in the send arena.
     len: u32,
     /// Bytes behind those in the receive arena, and where.
-    received: Option<Body>,
+    received: Option<ReceivedRange>,
     next: u32,
     /// The flow's slot before, to find back on `cancel`.
     previous: u32,
@@ -90,7 +90,7 @@ struct Slot {
 
 /// A part of the receive arena.
 #[derive(Clone, Copy, Debug)]
-struct Body {
+struct ReceivedRange {
     offset: u32,
     len: u32,
 }
@@ -103,7 +103,8 @@ impl Slot {
 
     /// Parts that it is gathered from.
     fn pieces(&self) -> impl Iterator<Item = Piece> + Clone {
-        let body = self.received.map(|Body { offset, len }| Piece { is_received: true, offset, len });
+        let body =
+            self.received.map(|ReceivedRange { offset, len }| Piece { is_received: true, offset, len });
         let own = Piece { is_received: false, offset: self.offset, len: self.len };
         // A datagram without a head is its body alone; an empty one is one piece all the same.
         let own = Some(own).filter(|own| own.len > 0 || body.is_none());
@@ -147,24 +148,24 @@ impl SendBatch {
             touched: Vec::with_capacity(slots_max),
             locals: 0,
             on_demand: Vec::new(),
-            open: false,
+            can_cancel: false,
             has_received: false,
             gso,
             plan: Plan { pieces: Vec::with_capacity(slots_max), runs: Vec::with_capacity(slots_max) },
             stats: SendStats::default(),
-            hand_offs: HandOffs::default(),
+            mailboxes: Mailboxes::default(),
         }
     }
 
-    /// This batch as a [`Tx`] that flushes to `sockets` and `streams` by itself when it is full, so that nothing is lost to
+    /// This batch as a [`Tx`] that flushes to `sockets` and `connections` by itself when it is full, so that nothing is lost to
     /// its size.
     pub fn outbox<'a>(
         &'a mut self,
         sockets: &'a Sockets,
-        streams: &'a mut Streams,
+        connections: &'a mut Connections,
         now: Instant,
     ) -> Outbox<'a> {
-        Outbox { batch: self, sockets, streams, now, received: 0..0 }
+        Outbox { batch: self, sockets, connections, now, received: 0..0 }
     }
 
     /// What has been sent so far.
@@ -194,19 +195,19 @@ impl SendBatch {
 
     /// Sends all that waits, and forgets it: what a socket does not take is dropped and counted. What is for a TCP connection is
     /// queued there.
-    pub fn flush(&mut self, sockets: &Sockets, streams: &mut Streams, now: Instant) {
-        self.flush_received(sockets, streams, now, &[]);
+    pub fn flush(&mut self, sockets: &Sockets, connections: &mut Connections, now: Instant) {
+        self.flush_received(sockets, connections, now, &[]);
     }
 
     /// The same, with the receive arena that [forwarded](Tx::forward) datagrams lie in.
     pub(crate) fn flush_received(
         &mut self,
         sockets: &Sockets,
-        streams: &mut Streams,
+        connections: &mut Connections,
         now: Instant,
         received: &[u8],
     ) {
-        self.hand_offs.ring();
+        self.mailboxes.wake_receivers();
         if self.slots.is_empty() {
             self.on_demand.clear();
             return;
@@ -223,7 +224,7 @@ impl SendBatch {
         self.flush_on_demand(sockets, &mut plan, received);
         let known = (1u32 << sockets.len()) - 1;
         if self.locals & !known != 0 {
-            self.queue_frames(sockets, streams, now);
+            self.queue_frames(sockets, connections, now);
         }
         self.plan = plan;
         self.clear();
@@ -231,10 +232,10 @@ impl SendBatch {
 
     /// The same for the sockets on demand, of which there may be many, each for few slots.
     fn flush_on_demand(&mut self, sockets: &Sockets, plan: &mut Plan, received: &[u8]) {
-        let mut ways = std::mem::take(&mut self.on_demand);
-        ways.sort_unstable();
-        ways.dedup();
-        for (flow, local) in ways.drain(..) {
+        let mut pairs = std::mem::take(&mut self.on_demand);
+        pairs.sort_unstable();
+        pairs.dedup();
+        for (flow, local) in pairs.drain(..) {
             if let Some(fd) = sockets.fd(local) {
                 plan.pieces.clear();
                 plan.runs.clear();
@@ -242,29 +243,29 @@ impl SendBatch {
                 self.transmit(plan, |arena, pieces, runs| sys::send(fd, (arena, received), pieces, runs));
             }
         }
-        self.on_demand = ways;
+        self.on_demand = pairs;
     }
 
     /// Gives the TCP connections what is theirs, flow by flow: the way of a run is looked up once.
-    fn queue_frames(&mut self, sockets: &Sockets, streams: &mut Streams, now: Instant) {
+    fn queue_frames(&mut self, sockets: &Sockets, connections: &mut Connections, now: Instant) {
         for flow in &self.touched {
             let mut known: Option<(Path, Option<u32>)> = None;
             let mut at = self.flows[*flow as usize].first;
             while let Some(slot) = self.slots.get(at as usize) {
                 at = slot.next;
                 if slot.path.local.is_tcp() {
-                    let (_, stream) = *match &mut known {
+                    let (_, connection) = *match &mut known {
                         Some(known) if known.0 == slot.path => known,
-                        other => other.insert((slot.path, streams.find(slot.path))),
+                        other => other.insert((slot.path, connections.find(slot.path))),
                     };
                     let bytes = &self.arena[slot.offset as usize..][..slot.len as usize];
-                    streams.queue(now, stream, bytes);
+                    connections.queue(now, connection, bytes);
                 } else if sockets.fd(slot.path.local).is_none() {
                     self.stats.errors += 1;
                 }
             }
         }
-        streams.write_queued(now);
+        connections.write_queued(now);
     }
 
     fn clear(&mut self) {
@@ -274,7 +275,7 @@ impl SendBatch {
         self.slots.clear();
         self.used = 0;
         self.locals = 0;
-        self.open = false;
+        self.can_cancel = false;
         self.has_received = false;
     }
 
@@ -328,7 +329,7 @@ impl SendBatch {
     }
 
     /// The slot claimed last goes on with this part of the receive arena.
-    fn add_received(&mut self, body: Option<Body>) {
+    fn add_received(&mut self, body: Option<ReceivedRange>) {
         if let Some(slot) = self.slots.last_mut() {
             slot.received = body;
             self.has_received = true;
@@ -446,17 +447,17 @@ impl Tx for SendBatch {
         if path.local.on_demand_index().is_some() && !is_noted {
             self.on_demand.push((flow.0, path.local));
         }
-        self.open = true;
+        self.can_cancel = true;
         let (offset, len) = (offset as usize, len as usize);
         self.used = (offset + len).next_multiple_of(SLOT_ALIGN).min(self.arena.len());
         Some(&mut self.arena[offset..offset + len])
     }
 
     fn cancel(&mut self) {
-        if !self.open {
+        if !self.can_cancel {
             return;
         }
-        self.open = false;
+        self.can_cancel = false;
         let Some(slot) = self.slots.pop() else { return };
         self.used = slot.offset as usize;
         let list = &mut self.flows[slot.flow as usize];
@@ -484,7 +485,7 @@ impl Tx for SendBatch {
     }
 
     fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
-        self.hand_offs.give(worker, head, body)
+        self.mailboxes.send(worker, head, body)
     }
 }
 
@@ -493,7 +494,7 @@ impl Tx for SendBatch {
 pub struct Outbox<'a> {
     batch: &'a mut SendBatch,
     sockets: &'a Sockets,
-    streams: &'a mut Streams,
+    connections: &'a mut Connections,
     now: Instant,
     /// Addresses of the receive arena that datagrams are handed over from just now. To be compared with, never to be followed.
     received: Range<usize>,
@@ -507,11 +508,11 @@ impl Outbox<'_> {
     }
 
     /// Where in the receive arena these bytes lie, if they do.
-    fn place(&self, body: &[u8]) -> Option<Body> {
+    fn place(&self, body: &[u8]) -> Option<ReceivedRange> {
         let start = body.as_ptr().addr();
         let offset = start.checked_sub(self.received.start)?;
         (start + body.len() <= self.received.end)
-            .then_some(Body { offset: offset as u32, len: body.len() as u32 })
+            .then_some(ReceivedRange { offset: offset as u32, len: body.len() as u32 })
     }
 }
 
@@ -519,7 +520,7 @@ impl Tx for Outbox<'_> {
     fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
         // What lies in the receive arena cannot be sent before its turn: then the batch is full.
         if !self.batch.has_room(len) && !self.batch.has_received {
-            self.batch.flush(self.sockets, self.streams, self.now);
+            self.batch.flush(self.sockets, self.connections, self.now);
         }
         self.batch.slot(flow, path, len)
     }
@@ -547,7 +548,7 @@ impl Tx for Outbox<'_> {
 
     fn end_of_flow(&mut self) {
         if self.batch.used >= SEND_FLOW_BYTES && !self.batch.has_received {
-            self.batch.flush(self.sockets, self.streams, self.now);
+            self.batch.flush(self.sockets, self.connections, self.now);
         }
     }
 

@@ -46,7 +46,7 @@ fn datagrams_of_one_length_leave_as_one_run_and_arrive_as_they_were() {
         assert!(claim(&mut batch, 0, path, &[index; 1200]));
     }
     assert!(claim(&mut batch, 0, path, &[10; 700]), "the last of a run may be shorter");
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &mut Connections::none(), Instant::EPOCH);
     for index in 0..10u8 {
         assert_eq!(next(&socket), [index; 1200]);
     }
@@ -65,7 +65,7 @@ fn a_longer_datagram_or_one_after_a_shorter_begins_another_run() {
     for len in [100, 100, 60, 100, 100, 120, 0, 0, 100] {
         assert!(claim(&mut batch, 3, path, &vec![0xa5; len]));
     }
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &mut Connections::none(), Instant::EPOCH);
     for len in [100, 100, 60, 100, 100, 120, 0, 0, 100] {
         assert_eq!(next(&socket).len(), len);
     }
@@ -81,7 +81,7 @@ fn a_run_ends_at_64_segments_and_at_65000_bytes() {
     for _ in 0..65 {
         assert!(claim(&mut batch, 0, path, &[1; 20]));
     }
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &mut Connections::none(), Instant::EPOCH);
     assert_eq!((batch.stats().runs, batch.stats().gso_runs), (2, 1));
     for _ in 0..65 {
         assert_eq!(next(&socket).len(), 20);
@@ -89,7 +89,7 @@ fn a_run_ends_at_64_segments_and_at_65000_bytes() {
     for _ in 0..8 {
         assert!(claim(&mut batch, 0, path, &[1; 9000]));
     }
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &mut Connections::none(), Instant::EPOCH);
     assert_eq!((batch.stats().runs, batch.stats().gso_runs), (4, 2), "7 and 1");
     for _ in 0..8 {
         assert_eq!(next(&socket).len(), 9000);
@@ -108,7 +108,7 @@ fn a_thousand_datagrams_to_ten_flows_take_few_system_calls() {
                 assert!(claim(&mut batch, flow as u32, *path, &[burst * 10 + packet; 1200]));
             }
         }
-        batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+        batch.flush(&sockets, &mut Connections::none(), Instant::EPOCH);
         for (socket, _) in &peers {
             for packet in 0..10u8 {
                 assert_eq!(next(socket), [burst * 10 + packet; 1200]);
@@ -131,7 +131,7 @@ fn without_gso_the_same_arrives() {
             assert!(claim(&mut batch, 1, right.1, &vec![index; 800 - usize::from(index / 5)]));
         }
         assert!(batch.len() == 12);
-        batch.flush(sockets, &mut Streams::none(), Instant::EPOCH);
+        batch.flush(sockets, &mut Connections::none(), Instant::EPOCH);
         for index in 0..6u8 {
             assert_eq!(next(&left.0), vec![index; 300 + usize::from(index / 3)]);
             assert_eq!(next(&right.0), vec![index; 800 - usize::from(index / 5)]);
@@ -173,7 +173,7 @@ fn a_destination_that_cannot_be_sent_to_costs_its_own_datagrams_alone() {
         assert!(claim(&mut batch, flow, path, &[2; 50]));
     }
     assert!(claim(&mut batch, 0, path, &[3; 50]));
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &mut Connections::none(), Instant::EPOCH);
     assert_eq!([next(&socket), next(&socket), next(&socket)], [[1; 50], [3; 50], [1; 50]]);
     let stats = batch.stats();
     assert_eq!((stats.datagrams, stats.errors), (3, 6), "{stats:?}");
@@ -190,24 +190,24 @@ fn a_full_batch_refuses_and_counts_and_an_outbox_flushes_instead() {
     }
     assert!(!claim(&mut batch, 0, path, &[0; 10]), "no slot left");
     assert_eq!(batch.stats().dropped_full, 1);
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &mut Connections::none(), Instant::EPOCH);
     assert!(claim(&mut batch, 0, path, &[0; 4000]));
     assert!(!claim(&mut batch, 0, path, &[0; 200]), "no bytes left");
     assert!(!claim(&mut batch, 0, path, &[0; 65_508]), "no datagram is that long");
     assert!(!claim(&mut batch, FLOWS_MAX as u32, path, &[0]), "no flow has that number");
     assert_eq!(batch.stats().dropped_full, 4);
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &mut Connections::none(), Instant::EPOCH);
 
     let before = batch.stats();
     for index in 0..20u8 {
         assert!(claim(
-            &mut batch.outbox(&sockets, &mut Streams::none(), Instant::EPOCH),
+            &mut batch.outbox(&sockets, &mut Connections::none(), Instant::EPOCH),
             0,
             path,
             &[index; 10]
         ));
     }
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &mut Connections::none(), Instant::EPOCH);
     assert_eq!(batch.stats().datagrams - before.datagrams, 20);
     assert_eq!(batch.stats().dropped_full, before.dropped_full);
     for _ in 0..4 {
@@ -232,7 +232,7 @@ fn a_cancelled_slot_is_not_sent_and_only_the_last_can_be_cancelled() {
     batch.cancel();
     batch.cancel();
     assert!(claim(&mut batch, 7, path, b"fourth"));
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &mut Connections::none(), Instant::EPOCH);
     batch.cancel();
     assert_eq!(next(&socket), b"second");
     assert_eq!(next(&socket), b"fourth");
@@ -253,7 +253,7 @@ fn both_sockets_of_a_worker_send_their_own() {
         assert!(claim(&mut batch, 0, path, &[index; 90]));
         assert!(claim(&mut batch, 0, six_path, &[index; 90]));
     }
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &mut Connections::none(), Instant::EPOCH);
     for index in 0..4u8 {
         assert_eq!(next(&socket), [index; 90]);
         assert_eq!(next(&six), [index; 90]);
@@ -423,10 +423,10 @@ fn forwarded_datagrams_leave_from_where_they_were_received() {
     let sockets = sockets(true);
     let (socket, path) = peer();
     let mut batch = SendBatch::new(&sockets);
-    let mut streams = Streams::none();
+    let mut connections = Connections::none();
     let arena: Vec<u8> = (0..20_000u32).map(|at| (at * 7 / 5) as u8).collect();
     let span = arena.as_ptr_range();
-    let mut outbox = batch.outbox(&sockets, &mut streams, Instant::EPOCH);
+    let mut outbox = batch.outbox(&sockets, &mut connections, Instant::EPOCH);
     outbox = outbox.receiving(span.start.addr()..span.end.addr());
     let bodies = || (0..10).map(|index| &arena[index * 1_500 + 4..][..1_200]);
     for body in bodies() {
@@ -438,7 +438,7 @@ fn forwarded_datagrams_leave_from_where_they_were_received() {
     assert!(!outbox.forward(Flow(1), path, b"head", &vec![0; DATAGRAM_BYTES_MAX]));
     let used = batch.used;
     assert!(used <= 10 * SLOT_ALIGN + 2 * 640, "{used} bytes were copied");
-    batch.flush_received(&sockets, &mut streams, Instant::EPOCH, &arena);
+    batch.flush_received(&sockets, &mut connections, Instant::EPOCH, &arena);
     for body in bodies() {
         assert_eq!(next(&socket), [b"head", body].concat());
     }
@@ -454,14 +454,14 @@ fn a_batch_full_of_forwarded_datagrams_refuses_more() {
     let sockets = sockets(true);
     let (_socket, path) = peer();
     let mut batch = SendBatch::with_capacity(true, 4_096, 4);
-    let mut streams = Streams::none();
+    let mut connections = Connections::none();
     let arena = vec![1; 4_000];
     let span = arena.as_ptr_range();
-    let mut outbox = batch.outbox(&sockets, &mut streams, Instant::EPOCH);
+    let mut outbox = batch.outbox(&sockets, &mut connections, Instant::EPOCH);
     outbox = outbox.receiving(span.start.addr()..span.end.addr());
     let sent = (0..10).filter(|_| outbox.forward(Flow(0), path, &[], &arena[..1_000])).count();
     assert_eq!((sent, batch.stats().dropped_full), (4, 6));
-    batch.flush_received(&sockets, &mut streams, Instant::EPOCH, &arena);
+    batch.flush_received(&sockets, &mut connections, Instant::EPOCH, &arena);
     assert_eq!(batch.stats().datagrams, 4);
 }
 
@@ -470,10 +470,10 @@ fn a_large_batch_leaves_between_flows_and_a_small_one_waits() {
     let sockets = sockets(true);
     let (_socket, path) = peer();
     let mut batch = SendBatch::new(&sockets);
-    let mut streams = Streams::none();
+    let mut connections = Connections::none();
     let each = SEND_FLOW_BYTES / 2 / 1024;
     for flow in 0..4 {
-        let mut outbox = batch.outbox(&sockets, &mut streams, Instant::EPOCH);
+        let mut outbox = batch.outbox(&sockets, &mut connections, Instant::EPOCH);
         for _ in 0..each {
             assert!(claim(&mut outbox, flow, path, &[flow as u8; 1024]));
         }

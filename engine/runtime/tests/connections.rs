@@ -4,7 +4,7 @@
 
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Tx};
 use runtime::limits::{CONNECTIONS_PER_HOST_MAX, FRAME_BYTES_MAX, PROOF_TIMEOUT, QUEUE_BYTES_MAX};
-use runtime::{Clock, Control, Listeners, Report, SocketOptions, Sockets, StreamStats, Worker};
+use runtime::{Clock, ConnectionStats, Control, Listeners, Report, SocketOptions, Sockets, Worker};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -79,7 +79,7 @@ impl Machine for Echo {
 struct Channels {
     commands: Receiver<Send>,
     events: SyncSender<Said>,
-    stats: Arc<Mutex<StreamStats>>,
+    stats: Arc<Mutex<ConnectionStats>>,
     is_over: bool,
 }
 
@@ -104,7 +104,7 @@ impl Control<Echo> for Channels {
     }
 
     fn end_turn(&mut self, _machine: &mut Echo, report: &Report) {
-        *self.stats.lock().unwrap() = report.streams;
+        *self.stats.lock().unwrap() = report.connections;
     }
 
     fn may_sleep(&mut self) -> bool {
@@ -119,7 +119,7 @@ struct Running {
     waker: Arc<mio::Waker>,
     commands: Option<SyncSender<Send>>,
     events: Receiver<Said>,
-    stats: Arc<Mutex<StreamStats>>,
+    stats: Arc<Mutex<ConnectionStats>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -132,7 +132,7 @@ impl Running {
             (sockets.local_addr(LocalId(0)).unwrap(), listeners.local_addr(LocalId::tcp(0)).unwrap());
         let (commands, take_commands) = sync_channel(QUEUE_LEN);
         let (give_events, events) = sync_channel(QUEUE_LEN);
-        let stats = Arc::new(Mutex::new(StreamStats::default()));
+        let stats = Arc::new(Mutex::new(ConnectionStats::default()));
         let control =
             Channels { commands: take_commands, events: give_events, stats: stats.clone(), is_over: false };
         let worker = Worker::new(sockets, Clock::start(), Echo::default(), control).unwrap();
@@ -151,12 +151,12 @@ impl Running {
         self.events.recv_timeout(PATIENCE).unwrap()
     }
 
-    fn stats(&self) -> StreamStats {
+    fn stats(&self) -> ConnectionStats {
         *self.stats.lock().unwrap()
     }
 
     /// Waits until the statistics say so.
-    fn await_stats(&self, is_so: impl Fn(&StreamStats) -> bool) -> StreamStats {
+    fn await_stats(&self, is_so: impl Fn(&ConnectionStats) -> bool) -> ConnectionStats {
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
             let stats = self.stats();

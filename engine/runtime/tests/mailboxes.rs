@@ -6,8 +6,8 @@ mod counting;
 
 use counting::{ALLOCATIONS, Counting};
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Tx, WorkerId};
-use runtime::limits::HAND_OFF_PARCELS;
-use runtime::{Clock, Control, HandOffStats, HandOffs, Report, SocketOptions, Sockets, Worker};
+use runtime::limits::MAILBOX_ENVELOPES_MAX;
+use runtime::{Clock, Control, MailboxStats, Mailboxes, Report, SocketOptions, Sockets, Worker};
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -91,12 +91,12 @@ impl Control<Relay> for Watch {
 /// Three workers in a row.
 fn row(is_over: &Arc<AtomicBool>) -> Vec<Worker<Relay, Watch>> {
     let clock = Clock::start();
-    let workers = HandOffs::between(3).into_iter().zip([Some(WorkerId(1)), Some(WorkerId(2)), None]);
-    let workers = workers.map(|(hand_offs, next)| {
+    let workers = Mailboxes::between(3).into_iter().zip([Some(WorkerId(1)), Some(WorkerId(2)), None]);
+    let workers = workers.map(|(mailboxes, next)| {
         let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
         let relay = Relay { next, batches: 0, handed: 0 };
         let watch = Watch { report: None, is_over: is_over.clone() };
-        Worker::new(sockets, clock, relay, watch).unwrap().with_hand_offs(hand_offs)
+        Worker::new(sockets, clock, relay, watch).unwrap().with_mailboxes(mailboxes)
     });
     workers.collect()
 }
@@ -107,8 +107,8 @@ fn client() -> UdpSocket {
     socket
 }
 
-fn handed(worker: &Worker<Relay, Watch>) -> HandOffStats {
-    worker.control().report.unwrap().handed
+fn handed(worker: &Worker<Relay, Watch>) -> MailboxStats {
+    worker.control().report.unwrap().mailboxes
 }
 
 #[test]
@@ -136,9 +136,9 @@ fn what_crosses_two_workers_arrives_in_order_and_wakes_whoever_sleeps() {
     wakers.iter().for_each(|waker| waker.wake().unwrap());
     let ended: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     let total = 200 + 40 * 50;
-    let stats: Vec<HandOffStats> = ended.iter().map(|(_, watch)| watch.report.unwrap().handed).collect();
+    let stats: Vec<MailboxStats> = ended.iter().map(|(_, watch)| watch.report.unwrap().mailboxes).collect();
     assert_eq!(
-        stats.iter().map(|stats| (stats.given, stats.taken)).collect::<Vec<_>>(),
+        stats.iter().map(|stats| (stats.sent, stats.received)).collect::<Vec<_>>(),
         [(total, 0), (total, total), (0, total)]
     );
     assert!(stats.iter().all(|stats| stats.dropped == 0), "{stats:?}");
@@ -152,7 +152,7 @@ fn whoever_does_not_read_loses_what_is_beyond_its_mailbox_and_nothing_else() {
     let address = workers[0].sockets().local_addr(LocalId(0)).unwrap();
     let client = client();
     let mut sent = 0;
-    while workers[0].machine().handed < HAND_OFF_PARCELS as u64 || sent < HAND_OFF_PARCELS + 100 {
+    while workers[0].machine().handed < MAILBOX_ENVELOPES_MAX as u64 || sent < MAILBOX_ENVELOPES_MAX + 100 {
         for _ in 0..20 {
             client.send_to(&[5; 100], address).unwrap();
         }
@@ -160,18 +160,18 @@ fn whoever_does_not_read_loses_what_is_beyond_its_mailbox_and_nothing_else() {
         let _ = workers[0].turn().unwrap();
     }
     let stats = handed(&workers[0]);
-    assert_eq!((stats.given, stats.wakes), (HAND_OFF_PARCELS as u64, 0), "it has never slept");
-    assert_eq!(stats.given + stats.dropped, sent as u64);
+    assert_eq!((stats.sent, stats.wakes), (MAILBOX_ENVELOPES_MAX as u64, 0), "it has never slept");
+    assert_eq!(stats.sent + stats.dropped, sent as u64);
     // As soon as it reads again there is room, a bounded number a turn.
     let mut turns = 0;
-    while workers[1].machine().batches == 0 || handed(&workers[1]).taken < HAND_OFF_PARCELS as u64 {
+    while workers[1].machine().batches == 0 || handed(&workers[1]).received < MAILBOX_ENVELOPES_MAX as u64 {
         let _ = workers[1].turn().unwrap();
         turns += 1;
     }
     assert_eq!(turns, 4);
     client.send_to(&[5; 100], address).unwrap();
     let _ = workers[0].turn().unwrap();
-    assert_eq!(handed(&workers[0]).given, HAND_OFF_PARCELS as u64 + 1);
+    assert_eq!(handed(&workers[0]).sent, MAILBOX_ENVELOPES_MAX as u64 + 1);
 }
 
 #[test]
@@ -196,5 +196,5 @@ fn what_crosses_is_not_allocated_for() {
             assert_eq!(client.recv(&mut buffer).unwrap(), 1200);
         }
     }
-    assert_eq!((measured, handed(&workers[2]).taken), (0, 1000));
+    assert_eq!((measured, handed(&workers[2]).received), (0, 1000));
 }
