@@ -1,4 +1,4 @@
-//! One TCP connection: its bytes in and out, behind TLS or not, and how long it may live.
+//! One TCP connection: its bytes in both directions, with or without TLS, and how long it may stay open.
 
 use crate::limits::{BLOCKED_MAX, IDLE_MAX, PROOF_TIMEOUT, UNSENT_BYTES_MAX};
 use crate::sys::set_option;
@@ -23,21 +23,21 @@ pub(crate) struct Connection {
     pub(crate) queue: FrameQueue,
     pub(crate) accepted_at: Instant,
     proof: Proof,
-    /// Whom it is joined with: then its bytes are no frames any more.
+    /// The stream that it is joined with. Its bytes are then no frames any more.
     pub(crate) joined: Option<StreamId>,
-    /// Since when the socket has taken nothing.
+    /// Since when the socket has accepted nothing.
     pub(crate) blocked_since: Option<Instant>,
     pub(crate) is_readable: bool,
     pub(crate) is_dirty: bool,
     pub(crate) closing: Option<CloseReason>,
 }
 
-/// What shows that a connection is of use.
+/// Evidence that a connection is of use.
 #[derive(Clone, Copy, Debug)]
 enum Proof {
-    /// When the machine last sent something here: it has its reasons.
+    /// When the machine last sent something here.
     Used(Option<Instant>),
-    /// Whether the machine wants it kept.
+    /// Whether the machine has requested to keep it.
     Kept(bool),
 }
 
@@ -61,9 +61,9 @@ impl Connection {
         index: u32,
         listener: &listen::OpenListener,
     ) -> io::Result<Self> {
-        // Frames are what the peer waits for: none is held back to be joined with a later one.
+        // The kernel must not hold a frame back to join it with a later one.
         socket.set_nodelay(true)?;
-        // What the kernel holds back without having sent it can be neither dropped nor overtaken.
+        // Bytes that the kernel has not sent yet can neither be dropped nor overtaken, so it holds few.
         set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)?;
         let token = Token(CONNECTION_TOKEN + index as usize);
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
@@ -87,7 +87,7 @@ impl Connection {
         })
     }
 
-    /// Reads once. Zero bytes are the peer's end; an error of kind [`InvalidData`](io::ErrorKind::InvalidData) is its fault.
+    /// Reads once. Zero bytes: the peer has closed. An error of kind [`InvalidData`](io::ErrorKind::InvalidData): invalid TLS.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
             Some(tls) => tls.read(&mut self.socket, into),
@@ -95,7 +95,7 @@ impl Connection {
         }
     }
 
-    /// Writes until nothing waits, or the socket takes no more: an error of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Writes until the queue is empty, or the socket accepts no more: an error of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
     pub(crate) fn write(&mut self) -> io::Result<()> {
         match &mut self.tls {
             Some(tls) => tls.write(&mut self.socket, &mut self.queue),
@@ -103,12 +103,12 @@ impl Connection {
         }
     }
 
-    /// Whether everything that was queued has left.
+    /// Whether everything that was queued is written.
     pub(crate) fn has_taken_all(&self) -> bool {
         self.queue.is_empty() && self.blocked_since.is_none()
     }
 
-    /// Tells the peer that nothing more comes.
+    /// Closes the direction to the peer.
     pub(crate) fn shut_down_write(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             tls.close_notify(&mut self.socket)?;
@@ -116,27 +116,27 @@ impl Connection {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// The machine sends something here.
+    /// Records that the machine sends something here.
     pub(crate) fn note_used(&mut self, now: Instant) {
         if let Proof::Used(at) = &mut self.proof {
             *at = Some(now);
         }
     }
 
-    /// The machine wants it to stay.
+    /// Keeps the connection open at the request of the machine.
     pub(crate) fn keep(&mut self) {
         self.proof = Proof::Kept(true);
     }
 
-    /// Whether it is of use to somebody.
+    /// Whether it is of use.
     pub(crate) fn is_proven(&self) -> bool {
         matches!(self.proof, Proof::Used(Some(_)) | Proof::Kept(true))
     }
 
-    /// Why to end this connection at `now`, if there is a reason.
+    /// The reason to close this connection at `now`, if there is one.
     pub(crate) fn reason_to_close(&self, now: Instant) -> Option<CloseReason> {
         if self.joined.is_some() {
-            // Whoever joined it decides: a reader may well be slow.
+            // The stream decides: its reader may be slow.
             return None;
         }
         let is_past = |since: Instant, bound| now.saturating_since(since) >= bound;
