@@ -280,13 +280,14 @@ fn a_run_from_a_peer_is_cut_into_its_datagrams() {
     let running = Running::start(SocketOptions::default());
     let far = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
     let from = far.local_addr(LocalId(0)).unwrap();
-    let mut batch = runtime::SendBatch::new(&far);
+    let mut io = runtime::Io::new(far);
+    let mut tx = io.tx(Instant::EPOCH);
     for _ in 0..20 {
         let path = Path { local: LocalId(0), remote: running.address };
-        batch.slot(Flow(0), path, 1000).unwrap().fill(0x5a);
+        tx.slot(Flow(0), path, 1000).unwrap().fill(0x5a);
     }
-    batch.slot(Flow(0), Path { local: LocalId(0), remote: running.address }, 33).unwrap().fill(0x5a);
-    batch.flush(&far, &mut runtime::Connections::none(), Instant::EPOCH);
+    tx.slot(Flow(0), Path { local: LocalId(0), remote: running.address }, 33).unwrap().fill(0x5a);
+    io.flush(Instant::EPOCH);
     for _ in 0..20 {
         assert_eq!(running.heard(), Said::Heard { len: 1000, from });
     }

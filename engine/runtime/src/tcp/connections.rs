@@ -1,8 +1,8 @@
-//! TCP connections that carry datagrams as frames: what is behind passive ICE candidates (RFC 6544), and TURN over TCP and TLS.
+//! TCP connections that carry datagrams as frames: passive ICE candidates (RFC 6544), and TURN over TCP and TLS.
 //!
-//! To the machine a connection is one more path. Nothing here knows what a frame means; that a peer has proved itself is seen by
-//! the machine's sending to it, or told by the machine. Anybody may connect, so everything is bounded: connections, those of one host, what is read
-//! ahead, what waits to be written, and how long a connection may be of no use.
+//! For the machine a connection is another path. This module does not interpret frames. A connection counts as proven when the
+//! machine sends to it, or requests that it is kept. Any host can connect, so everything is bounded: connections, connections of one host,
+//! bytes that are read ahead, bytes that wait to be written, and the time that a connection may be of no use.
 
 use crate::limits::{
     ACCEPT_RETRY, ACCEPTS_PER_TURN, CONNECTIONS_MAX, CONNECTIONS_PER_HOST_MAX, READ_BYTES, SWEEP_INTERVAL,
@@ -19,50 +19,50 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-/// What became of connections and their frames, since the worker was made.
+/// Counters of connections and their frames since the worker was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionStats {
     /// Connections that are open.
     pub open: u64,
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections closed at once, since there was no room for them; or those that had proved nothing yet, to make room.
+    /// Connections closed at once because there was no room, or unproven ones closed to make room.
     pub refused: u64,
-    /// Connections closed since they had proved nothing in time.
+    /// Connections closed because they were not proven in time.
     pub closed_unproven: u64,
-    /// Connections closed since they announced a frame that no peer sends, or are no TLS.
+    /// Connections closed because of an invalid frame, or because a TLS connection carried no TLS.
     pub closed_malformed: u64,
-    /// Connections that the machine has hung up.
+    /// Connections closed at the request of the machine.
     pub closed_by_machine: u64,
-    /// Connections closed since nothing had been sent to them for long, or nothing could be.
+    /// Connections closed because nothing was sent to them for a long time, or nothing could be.
     pub closed_idle: u64,
-    /// Connections that the peer or the network closed.
+    /// Connections closed by the peer or the network.
     pub closed_by_peer: u64,
-    /// Frames handed to the machine.
+    /// Frames passed to the machine.
     pub frames_in: u64,
     /// Bytes read.
     pub bytes_in: u64,
-    /// What became of frames to be sent.
+    /// Frames to send.
     pub queued: QueueCounts,
-    /// Frames for a connection that is not there any more.
+    /// Frames for a connection that no longer exists.
     pub dropped_closed: u64,
 }
 
 /// All TCP of one worker.
 #[derive(Debug)]
-pub struct Connections {
+pub(crate) struct Connections {
     listeners: Vec<Listener>,
     connections: Vec<Option<Connection>>,
-    /// Free places in `connections`.
+    /// Free indices of `connections`.
     free: Vec<u32>,
     by_path: HashMap<Path, u32>,
-    /// Connections of each host that has any.
+    /// Number of connections by host.
     hosts: HashMap<IpAddr, usize>,
     /// Connections that may have something to read, each once.
     readable: VecDeque<u32>,
     /// Connections with newly queued frames, each once.
     dirty: Vec<u32>,
-    /// Whom connections are joined with about which there is something new.
+    /// Streams whose joined connection became readable or writable.
     joined_pending: Vec<StreamId>,
     /// Connections that are to be closed, each once.
     closing: Vec<u32>,
@@ -76,12 +76,12 @@ pub struct Connections {
 struct Listener {
     open: listen::OpenListener,
     local: LocalId,
-    /// Whether somebody may wait to be accepted. Readiness is reported once, so it is kept.
+    /// Whether a connection may wait to be accepted. Readiness is reported once, so it is remembered.
     ready: bool,
 }
 
 impl Connections {
-    /// Connections by these listeners.
+    /// Connections on these listeners.
     pub(crate) fn new(listeners: Listeners, registry: &Registry) -> io::Result<Self> {
         let mut connections = Self::none();
         connections.buffer = vec![0; READ_BYTES].into_boxed_slice();
@@ -93,7 +93,7 @@ impl Connections {
     }
 
     /// No TCP at all.
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self {
             listeners: Vec::new(),
             connections: Vec::new(),
@@ -111,8 +111,8 @@ impl Connections {
         }
     }
 
-    /// What has been counted so far.
-    pub fn stats(&self) -> ConnectionStats {
+    /// The counters.
+    pub(crate) fn stats(&self) -> ConnectionStats {
         self.stats
     }
 
@@ -121,7 +121,7 @@ impl Connections {
         !self.listeners.is_empty()
     }
 
-    /// Takes note of readiness, if the token is of a listener or a connection.
+    /// Records the readiness of a listener or a connection.
     pub(crate) fn on_readiness(&mut self, now: Instant, event: &Event) {
         let Token(token) = event.token();
         if let Some(index) = token.checked_sub(CONNECTION_TOKEN) {
@@ -151,7 +151,7 @@ impl Connections {
         self.sweep_at.into_iter().chain(self.accept_at).min()
     }
 
-    /// Takes in those who wait, a bounded number.
+    /// Accepts a bounded number of connections.
     pub(crate) fn accept(&mut self, now: Instant, registry: &Registry) {
         if self.accept_at.is_some_and(|at| at > now) {
             return;
@@ -166,9 +166,9 @@ impl Connections {
                 match listener.open.socket.accept() {
                     Ok((socket, remote)) => self.admit(now, registry, socket, index, remote),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.ready = false,
-                    // Who gave up while waiting; the next may not have.
+                    // This peer gave up while it waited; the next may not have.
                     Err(error) if is_of_one_connection(&error) => {}
-                    // No descriptor or no memory left. Who waits stays in the kernel's queue.
+                    // No descriptor or no memory is left. Waiting connections stay in the kernel's queue.
                     Err(_) => {
                         self.accept_at = Some(now + ACCEPT_RETRY);
                         return;
@@ -195,7 +195,7 @@ impl Connections {
             || (of_host >= CONNECTIONS_PER_HOST_MAX && !self.make_room(Some(host)))
         {
             self.stats.refused += 1;
-            return; // which closes it
+            return; // The drop closes it.
         }
         let index = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
@@ -205,7 +205,7 @@ impl Connections {
         match Connection::open(now, registry, socket, path, index, listener) {
             Ok(connection) => {
                 self.connections[index as usize] = Some(connection);
-                // The address of a connection whose end has not been noticed yet: that one is no more.
+                // An older connection from this address has ended, and the end has not been noticed yet.
                 if let Some(former) = self.by_path.insert(path, index) {
                     self.close(former, CloseReason::ByPeer);
                 }
@@ -221,8 +221,8 @@ impl Connections {
         }
     }
 
-    /// Ends the connection (of this host) that has waited longest without having proved anything. False if there is none:
-    /// peers in a call are not disturbed by others.
+    /// Closes the oldest unproven connection (of this host). False if there is none: new connections do not replace peers
+    /// in a call.
     fn make_room(&mut self, of: Option<IpAddr>) -> bool {
         let unproven = self.connections.iter().enumerate().filter_map(|(index, connection)| {
             let connection = connection.as_ref()?;
@@ -240,8 +240,8 @@ impl Connections {
         self.readable.pop_front()
     }
 
-    /// Reads once from a connection. What was read is taken out, with all that is needed to take it apart, so that whoever
-    /// receives the frames may send by these connections meanwhile; [`put_back`](Self::put_back) must follow.
+    /// Reads once from a connection. The bytes and the deframer are moved out, so that the receiver of the frames can send on
+    /// these connections meanwhile; [`put_back`](Self::put_back) must follow.
     pub(crate) fn read(&mut self, index: u32) -> Option<Chunk> {
         let connection = self.connections.get_mut(index as usize)?.as_mut()?;
         if connection.joined.is_some() {
@@ -256,7 +256,7 @@ impl Connections {
             Ok(0) => self.close(index, CloseReason::ByPeer),
             Ok(len) => {
                 let (path, deframer) = (connection.path, std::mem::take(&mut connection.deframer));
-                // Asked until it says that there is nothing: a short read does not tell of an end behind it.
+                // Read again until the socket would block: a short read does not show an end of file behind it.
                 self.mark_readable(index);
                 self.stats.bytes_in += len as u64;
                 let buffer = std::mem::take(&mut self.buffer);
@@ -272,7 +272,7 @@ impl Connections {
         None
     }
 
-    /// The frames of a chunk have been received. `outcome`: how many, or that the connection makes no sense.
+    /// Returns a chunk after its frames were passed on. `outcome`: the number of frames, or that one was invalid.
     pub(crate) fn put_back(&mut self, chunk: Chunk, outcome: Result<u64, InvalidFrame>) {
         self.buffer = chunk.buffer;
         if let Some(Some(connection)) = self.connections.get_mut(chunk.index as usize) {
@@ -284,12 +284,12 @@ impl Connections {
         }
     }
 
-    /// The connection of this path, to queue frames for.
+    /// The connection of this path.
     pub(crate) fn find(&self, path: Path) -> Option<u32> {
         self.by_path.get(&path).copied()
     }
 
-    /// Queues a frame for a connection, which is written when [`write_queued`](Self::write_queued) is called.
+    /// Queues a frame for a connection; [`write_queued`](Self::write_queued) writes it.
     pub(crate) fn queue(&mut self, now: Instant, index: Option<u32>, frame: &[u8]) {
         let connection = index.and_then(|index| self.connections.get_mut(index as usize)?.as_mut());
         let Some(connection) = connection.filter(|connection| connection.closing.is_none()) else {
@@ -305,13 +305,13 @@ impl Connections {
         }
     }
 
-    /// Writes what was queued, as far as each connection takes it.
+    /// Writes queued frames, as far as each connection accepts them.
     pub(crate) fn write_queued(&mut self, now: Instant) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for index in dirty.drain(..) {
             if let Some(Some(connection)) = self.connections.get_mut(index as usize) {
                 connection.is_dirty = false;
-                // One that is blocked says by itself when it takes something again.
+                // A blocked connection reports when it is writable again.
                 if connection.blocked_since.is_none() {
                     self.write(now, index);
                 }
@@ -320,6 +320,7 @@ impl Connections {
         self.dirty = dirty;
     }
 
+    /// Writes the queue of one connection, as far as it accepts it.
     pub(crate) fn write(&mut self, now: Instant, index: u32) {
         let Some(Some(connection)) = self.connections.get_mut(index as usize) else { return };
         let (before, waiting) = (connection.queue.counts(), connection.queue.len());
@@ -337,22 +338,22 @@ impl Connections {
         }
     }
 
-    /// The machine wants this connection to stay, whatever is sent to it.
+    /// Keeps this connection open, whether or not anything is sent to it.
     pub(crate) fn keep(&mut self, path: Path) {
         if let Some(Some(connection)) = self.find(path).map(|index| &mut self.connections[index as usize]) {
             connection.keep();
         }
     }
 
-    /// The machine wants this connection closed. What the socket does not take of what is queued is lost.
+    /// Closes this connection. Queued bytes that the socket does not accept are lost.
     pub(crate) fn hang_up(&mut self, path: Path) {
         if let Some(index) = self.find(path) {
             self.close(index, CloseReason::ByMachine);
         }
     }
 
-    /// From now on this connection's bytes are for whoever is behind that stream. `None` if there is no such connection, or if it
-    /// has begun with a frame already.
+    /// From now on the bytes of this connection belong to that stream. `None` if there is no such connection, or if a frame
+    /// has begun already.
     pub(crate) fn join(&mut self, path: Path, with: StreamId) -> Option<u32> {
         let index = self.find(path)?;
         let connection = self.live(index)?;
@@ -364,7 +365,7 @@ impl Connections {
         Some(index)
     }
 
-    /// Ends a connection that nobody is behind any more.
+    /// Closes a connection whose stream has ended.
     pub(crate) fn close_joined(&mut self, index: u32) {
         if let Some(Some(connection)) = self.connections.get_mut(index as usize) {
             connection.joined = None;
@@ -372,12 +373,12 @@ impl Connections {
         self.close(index, CloseReason::ByMachine);
     }
 
-    /// A connection that has not ended.
+    /// A connection that is not closing.
     pub(crate) fn live(&mut self, index: u32) -> Option<&mut Connection> {
         self.connections.get_mut(index as usize)?.as_mut().filter(|connection| connection.closing.is_none())
     }
 
-    /// The next stream whose joined connection has news.
+    /// The next stream whose joined connection became ready.
     pub(crate) fn next_joined(&mut self) -> Option<StreamId> {
         self.joined_pending.pop()
     }
@@ -388,7 +389,7 @@ impl Connections {
         }
     }
 
-    /// Looks at all connections when it is time, and ends those of no use.
+    /// Checks all connections when it is time, and closes those of no use.
     pub(crate) fn sweep(&mut self, now: Instant) {
         if self.sweep_at.is_none_or(|at| at > now) {
             return;
@@ -405,7 +406,7 @@ impl Connections {
         }
     }
 
-    /// Closes what has ended, and says which paths are no more, and whom they were joined with.
+    /// Removes one closed connection. Returns its path, and the stream that it was joined with.
     pub(crate) fn take_closed(&mut self) -> Option<(Path, Option<StreamId>)> {
         let index = self.closing.pop()?;
         let connection = self.connections.get_mut(index as usize)?.take()?;
@@ -427,7 +428,7 @@ impl Connections {
                 self.hosts.remove(&host);
             }
         }
-        // A newer connection may have the address by now.
+        // A newer connection may have the address already.
         if self.by_path.get(&connection.path) == Some(&index) {
             self.by_path.remove(&connection.path);
         }
@@ -455,7 +456,7 @@ impl Connections {
     }
 }
 
-/// What was read from one connection, taken out of [`Connections`].
+/// Bytes read from one connection, moved out of [`Connections`].
 #[derive(Debug)]
 pub(crate) struct Chunk {
     index: u32,
@@ -466,7 +467,7 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// Hands over each frame as a datagram; how many there were.
+    /// Passes on each frame as a datagram. Returns their number.
     pub(crate) fn hand_over(
         &mut self,
         now: Instant,
@@ -482,7 +483,7 @@ impl Chunk {
     }
 }
 
-/// Without what may differ from connection to connection and is no part of who the peer is.
+/// The address without the flow label, which differs between connections and does not identify the peer.
 pub(crate) fn canonical(remote: SocketAddr) -> SocketAddr {
     match remote {
         SocketAddr::V6(v6) => SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into(),
@@ -490,7 +491,7 @@ pub(crate) fn canonical(remote: SocketAddr) -> SocketAddr {
     }
 }
 
-/// What counts as one host: an IPv4 address, or the 64 bits of an IPv6 address that its provider gave it.
+/// One host: an IPv4 address, or the /64 prefix of an IPv6 address.
 fn host(remote: SocketAddr) -> IpAddr {
     match remote.ip() {
         IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
@@ -498,6 +499,7 @@ fn host(remote: SocketAddr) -> IpAddr {
     }
 }
 
+/// Whether an error of `accept` concerns one connection, and not the listener.
 pub(crate) fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
         || matches!(

@@ -31,7 +31,7 @@ pub struct ReceiveStats {
 
 /// The receive arena of one worker.
 #[derive(Debug)]
-pub struct Receiver {
+pub(crate) struct Receiver {
     arena: Box<[u8]>,
     room: usize,
     incoming: Box<[Incoming]>,
@@ -53,12 +53,27 @@ pub(crate) enum More {
     Maybe,
 }
 
+/// A batch that was received from one socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received {
+    local: LocalId,
+    messages: usize,
+    asked: usize,
+}
+
+impl Received {
+    /// Whether the socket may have more.
+    pub(crate) fn more(self) -> More {
+        if self.messages < self.asked { More::No } else { More::Maybe }
+    }
+}
+
 /// Messages asked for at least.
 const ASK_MIN: usize = 8;
 
 impl Receiver {
     /// An arena that fits what these sockets deliver.
-    pub fn new(sockets: &Sockets) -> Self {
+    pub(crate) fn new(sockets: &Sockets) -> Self {
         let room = if sockets.gro() { RECEIVE_BYTES_GRO } else { RECEIVE_BYTES_PLAIN };
         Self {
             arena: vec![0; (room + RECEIVE_STAGGER) * RECEIVE_MESSAGES].into_boxed_slice(),
@@ -71,26 +86,30 @@ impl Receiver {
         }
     }
 
-    /// Receives one batch from one socket, without waiting, and hands over each datagram. An empty socket is an error of
-    /// kind [`WouldBlock`](io::ErrorKind::WouldBlock).
-    pub(crate) fn receive(
+    /// Receives one batch from one socket, without waiting. [`hand_over`](Self::hand_over) must follow. An empty socket is an error
+    /// of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
+    pub(crate) fn receive(&mut self, sockets: &Sockets, local: LocalId) -> io::Result<Received> {
+        let asked = self.ask;
+        let Some(fd) = sockets.fd(local) else { return Ok(Received { local, messages: 0, asked }) };
+        self.stats.syscalls += 1;
+        let stride = self.room + RECEIVE_STAGGER;
+        let messages = sys::receive(fd, &mut self.arena, stride, self.room, &mut self.incoming[..asked])
+            .inspect_err(|error| self.stats.errors += u64::from(error.kind() != io::ErrorKind::WouldBlock))?;
+        self.ask = if messages == asked { RECEIVE_MESSAGES } else { (messages * 2).max(ASK_MIN) };
+        self.ask = self.ask.min(RECEIVE_MESSAGES);
+        Ok(Received { local, messages, asked })
+    }
+
+    /// Hands over each datagram of the batch that was received last.
+    pub(crate) fn hand_over(
         &mut self,
-        sockets: &Sockets,
-        local: LocalId,
+        Received { local, messages, .. }: Received,
         timestamps: &ReceiveTimestamps,
         now: Instant,
         mut hand_over: impl FnMut(Datagram<'_>),
-    ) -> io::Result<More> {
-        let Some(fd) = sockets.fd(local) else { return Ok(More::No) };
-        self.stats.syscalls += 1;
+    ) {
         let stride = self.room + RECEIVE_STAGGER;
-        let asked = self.ask;
-        let received = sys::receive(fd, &mut self.arena, stride, self.room, &mut self.incoming[..asked])
-            .inspect_err(|error| self.stats.errors += u64::from(error.kind() != io::ErrorKind::WouldBlock))?;
-        self.ask = if received == asked { RECEIVE_MESSAGES } else { (received * 2).max(ASK_MIN) };
-        self.ask = self.ask.min(RECEIVE_MESSAGES);
-
-        for (incoming, buffer) in self.incoming[..received].iter().zip(self.arena.chunks_exact_mut(stride)) {
+        for (incoming, buffer) in self.incoming[..messages].iter().zip(self.arena.chunks_exact_mut(stride)) {
             let ancillary = incoming.ancillary();
             let before = match local.on_demand_index() {
                 Some(index) => self.overflowed_on_demand.get_mut(usize::from(index)),
@@ -125,7 +144,6 @@ impl Receiver {
                 hand_over(Datagram { path, received_at, bytes });
             }
         }
-        Ok(if received < asked { More::No } else { More::Maybe })
     }
 
     /// A socket on demand is new: the kernel counts its losses from zero.
@@ -143,7 +161,7 @@ impl Receiver {
     }
 
     /// What has been received so far.
-    pub fn stats(&self) -> ReceiveStats {
+    pub(crate) fn stats(&self) -> ReceiveStats {
         self.stats
     }
 }

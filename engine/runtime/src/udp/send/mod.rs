@@ -6,14 +6,12 @@
 //! the kernel or the network card (UDP GSO). All runs of a socket leave by `sendmmsg`. What is for a TCP connection is queued there.
 
 use crate::limits::{
-    DATAGRAM_BYTES_MAX, FLOWS_MAX, FORWARD_BYTES_MIN, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES,
-    SEND_FLOW_BYTES, SEND_SLOTS, SOCKETS_MAX, WOULD_BLOCK_TRIES,
+    DATAGRAM_BYTES_MAX, FLOWS_MAX, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES, SEND_SLOTS,
+    SOCKETS_MAX, WOULD_BLOCK_TRIES,
 };
-use crate::mailbox::Mailboxes;
 use crate::sys::{self, Piece, Run};
-use crate::tcp::connections::Connections;
 use crate::udp::sockets::Sockets;
-use machine::{Flow, Instant, LocalId, Path, Tx, WorkerId};
+use machine::{Flow, LocalId, Path};
 use std::io;
 use std::ops::Range;
 
@@ -42,7 +40,7 @@ pub struct SendStats {
 
 /// Slots for one batch of datagrams, in one arena.
 #[derive(Debug)]
-pub struct SendBatch {
+pub(crate) struct SendBatch {
     arena: Box<[u8]>,
     /// Bytes of the arena that are claimed.
     used: usize,
@@ -63,8 +61,6 @@ pub struct SendBatch {
     gso: bool,
     plan: Plan,
     stats: SendStats,
-    /// The way to other workers.
-    pub(crate) mailboxes: Mailboxes,
 }
 
 /// What a flush of one socket sends. Kept for its capacity.
@@ -90,9 +86,9 @@ struct Slot {
 
 /// A part of the receive arena.
 #[derive(Clone, Copy, Debug)]
-struct ReceivedRange {
-    offset: u32,
-    len: u32,
+pub(crate) struct ReceivedRange {
+    pub(crate) offset: u32,
+    pub(crate) len: u32,
 }
 
 impl Slot {
@@ -131,12 +127,12 @@ const SLOT_ALIGN: usize = 64;
 
 impl SendBatch {
     /// A batch of the default size for these sockets.
-    pub fn new(sockets: &Sockets) -> Self {
+    pub(crate) fn new(sockets: &Sockets) -> Self {
         Self::with_capacity(sockets.gso(), SEND_ARENA_BYTES, SEND_SLOTS)
     }
 
     /// A batch of `arena_bytes` and `slots_max` datagrams that makes runs only if `gso`.
-    pub fn with_capacity(gso: bool, arena_bytes: usize, slots_max: usize) -> Self {
+    pub(crate) fn with_capacity(gso: bool, arena_bytes: usize, slots_max: usize) -> Self {
         let arena_bytes = arena_bytes.min(u32::MAX as usize / 2);
         let slots_max = slots_max.min(NONE as usize);
         Self {
@@ -153,61 +149,95 @@ impl SendBatch {
             gso,
             plan: Plan { pieces: Vec::with_capacity(slots_max), runs: Vec::with_capacity(slots_max) },
             stats: SendStats::default(),
-            mailboxes: Mailboxes::default(),
         }
     }
 
-    /// This batch as a [`Tx`] that flushes to `sockets` and `connections` by itself when it is full, so that nothing is lost to
-    /// its size.
-    pub fn outbox<'a>(
-        &'a mut self,
-        sockets: &'a Sockets,
-        connections: &'a mut Connections,
-        now: Instant,
-    ) -> Outbox<'a> {
-        Outbox { batch: self, sockets, connections, now, received: 0..0 }
-    }
-
     /// What has been sent so far.
-    pub fn stats(&self) -> SendStats {
+    pub(crate) fn stats(&self) -> SendStats {
         self.stats
     }
 
-    /// Whether runs are made: the kernel can, and no destination has shown otherwise.
-    pub fn gso(&self) -> bool {
-        self.gso
+    /// Bytes of the arena that are claimed.
+    pub(crate) fn used(&self) -> usize {
+        self.used
     }
 
-    /// Datagrams waiting for a flush.
-    pub fn len(&self) -> usize {
-        self.slots.len()
+    /// Whether a datagram can only be flushed together with the receive arena.
+    pub(crate) fn has_received(&self) -> bool {
+        self.has_received
     }
 
-    /// Whether nothing waits for a flush.
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+    /// Counts a datagram that no batch can hold.
+    pub(crate) fn count_dropped(&mut self) {
+        self.stats.dropped_full += 1;
     }
 
     /// Whether a datagram of `len` bytes fits beside those that wait.
-    fn has_room(&self, len: usize) -> bool {
+    pub(crate) fn has_room(&self, len: usize) -> bool {
         self.slots.len() < self.slots_max && len <= self.arena.len() - self.used
     }
 
-    /// Sends all that waits, and forgets it: what a socket does not take is dropped and counted. What is for a TCP connection is
-    /// queued there.
-    pub fn flush(&mut self, sockets: &Sockets, connections: &mut Connections, now: Instant) {
-        self.flush_received(sockets, connections, now, &[]);
+    /// See [`machine::Tx::slot`].
+    pub(crate) fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
+        let index = flow.0 as usize;
+        if !self.has_room(len) || len > DATAGRAM_BYTES_MAX || index >= FLOWS_MAX {
+            self.stats.dropped_full += 1;
+            return None;
+        }
+        if index >= self.flows.len() {
+            self.flows.resize((index + 1).next_power_of_two(), EMPTY);
+        }
+        let at = self.slots.len() as u32;
+        let list = &mut self.flows[index];
+        let previous = list.last;
+        let is_noted = self.slots.get(previous as usize).is_some_and(|slot| slot.path.local == path.local);
+        match self.slots.get_mut(previous as usize) {
+            Some(previous) => previous.next = at,
+            None => {
+                list.first = at;
+                self.touched.push(flow.0);
+            }
+        }
+        list.last = at;
+        let offset = self.used;
+        let (offset, len) = (offset as u32, len as u32);
+        let slot = Slot { path, flow: flow.0, offset, len, received: None, next: NONE, previous };
+        self.slots.push(slot);
+        self.locals |= 1 << path.local.0.min(NO_SOCKET);
+        if path.local.on_demand_index().is_some() && !is_noted {
+            self.on_demand.push((flow.0, path.local));
+        }
+        self.can_cancel = true;
+        let (offset, len) = (offset as usize, len as usize);
+        self.used = (offset + len).next_multiple_of(SLOT_ALIGN).min(self.arena.len());
+        Some(&mut self.arena[offset..offset + len])
     }
 
-    /// The same, with the receive arena that [forwarded](Tx::forward) datagrams lie in.
-    pub(crate) fn flush_received(
-        &mut self,
-        sockets: &Sockets,
-        connections: &mut Connections,
-        now: Instant,
-        received: &[u8],
-    ) {
-        self.mailboxes.wake_receivers();
+    /// See [`machine::Tx::cancel`].
+    pub(crate) fn cancel(&mut self) {
+        if !self.can_cancel {
+            return;
+        }
+        self.can_cancel = false;
+        let Some(slot) = self.slots.pop() else { return };
+        self.used = slot.offset as usize;
+        let list = &mut self.flows[slot.flow as usize];
+        match self.slots.get_mut(slot.previous as usize) {
+            Some(previous) => {
+                previous.next = NONE;
+                list.last = slot.previous;
+            }
+            None => {
+                // It was the flow's first, and of all slots the last: so its flow was touched last.
+                *list = EMPTY;
+                self.touched.pop();
+            }
+        }
+    }
+
+    /// Sends every datagram that waits, and clears the batch: a datagram that the socket does not accept is dropped and counted. `received` is
+    /// the receive arena that [forwarded](Self::add_received) datagrams lie in. Each datagram for a TCP connection is passed to `queue`.
+    pub(crate) fn flush(&mut self, sockets: &Sockets, received: &[u8], queue: impl FnMut(Path, &[u8])) {
         if self.slots.is_empty() {
             self.on_demand.clear();
             return;
@@ -224,7 +254,7 @@ impl SendBatch {
         self.flush_on_demand(sockets, &mut plan, received);
         let known = (1u32 << sockets.len()) - 1;
         if self.locals & !known != 0 {
-            self.queue_frames(sockets, connections, now);
+            self.queue_frames(sockets, queue);
         }
         self.plan = plan;
         self.clear();
@@ -246,26 +276,19 @@ impl SendBatch {
         self.on_demand = pairs;
     }
 
-    /// Gives the TCP connections what is theirs, flow by flow: the way of a run is looked up once.
-    fn queue_frames(&mut self, sockets: &Sockets, connections: &mut Connections, now: Instant) {
+    /// Passes on what is for TCP connections, flow by flow, and counts the datagrams whose socket does not exist.
+    fn queue_frames(&mut self, sockets: &Sockets, mut queue: impl FnMut(Path, &[u8])) {
         for flow in &self.touched {
-            let mut known: Option<(Path, Option<u32>)> = None;
             let mut at = self.flows[*flow as usize].first;
             while let Some(slot) = self.slots.get(at as usize) {
                 at = slot.next;
                 if slot.path.local.is_tcp() {
-                    let (_, connection) = *match &mut known {
-                        Some(known) if known.0 == slot.path => known,
-                        other => other.insert((slot.path, connections.find(slot.path))),
-                    };
-                    let bytes = &self.arena[slot.offset as usize..][..slot.len as usize];
-                    connections.queue(now, connection, bytes);
+                    queue(slot.path, &self.arena[slot.offset as usize..][..slot.len as usize]);
                 } else if sockets.fd(slot.path.local).is_none() {
                     self.stats.errors += 1;
                 }
             }
         }
-        connections.write_queued(now);
     }
 
     fn clear(&mut self) {
@@ -328,10 +351,10 @@ impl SendBatch {
         plan.runs.extend(open.map(|(_, run)| run));
     }
 
-    /// The slot claimed last goes on with this part of the receive arena.
-    fn add_received(&mut self, body: Option<ReceivedRange>) {
+    /// Continues the slot claimed last with this part of the receive arena.
+    pub(crate) fn add_received(&mut self, body: ReceivedRange) {
         if let Some(slot) = self.slots.last_mut() {
-            slot.received = body;
+            slot.received = Some(body);
             self.has_received = true;
         }
     }
@@ -415,150 +438,6 @@ fn split(runs: &mut Vec<Run>, which: Range<usize>) {
         }));
     }
     runs.extend(behind);
-}
-
-impl Tx for SendBatch {
-    fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
-        let index = flow.0 as usize;
-        if !self.has_room(len) || len > DATAGRAM_BYTES_MAX || index >= FLOWS_MAX {
-            self.stats.dropped_full += 1;
-            return None;
-        }
-        if index >= self.flows.len() {
-            self.flows.resize((index + 1).next_power_of_two(), EMPTY);
-        }
-        let at = self.slots.len() as u32;
-        let list = &mut self.flows[index];
-        let previous = list.last;
-        let is_noted = self.slots.get(previous as usize).is_some_and(|slot| slot.path.local == path.local);
-        match self.slots.get_mut(previous as usize) {
-            Some(previous) => previous.next = at,
-            None => {
-                list.first = at;
-                self.touched.push(flow.0);
-            }
-        }
-        list.last = at;
-        let offset = self.used;
-        let (offset, len) = (offset as u32, len as u32);
-        let slot = Slot { path, flow: flow.0, offset, len, received: None, next: NONE, previous };
-        self.slots.push(slot);
-        self.locals |= 1 << path.local.0.min(NO_SOCKET);
-        if path.local.on_demand_index().is_some() && !is_noted {
-            self.on_demand.push((flow.0, path.local));
-        }
-        self.can_cancel = true;
-        let (offset, len) = (offset as usize, len as usize);
-        self.used = (offset + len).next_multiple_of(SLOT_ALIGN).min(self.arena.len());
-        Some(&mut self.arena[offset..offset + len])
-    }
-
-    fn cancel(&mut self) {
-        if !self.can_cancel {
-            return;
-        }
-        self.can_cancel = false;
-        let Some(slot) = self.slots.pop() else { return };
-        self.used = slot.offset as usize;
-        let list = &mut self.flows[slot.flow as usize];
-        match self.slots.get_mut(slot.previous as usize) {
-            Some(previous) => {
-                previous.next = NONE;
-                list.last = slot.previous;
-            }
-            None => {
-                // It was the flow's first, and of all slots the last: so its flow was touched last.
-                *list = EMPTY;
-                self.touched.pop();
-            }
-        }
-    }
-
-    fn prefetch<T: ?Sized>(&self, soon: &T) {
-        sys::prefetch(soon);
-    }
-
-    fn end_of_flow(&mut self) {}
-
-    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
-        machine::forward_by_copy(self, flow, path, head, body)
-    }
-
-    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
-        self.mailboxes.send(worker, head, body)
-    }
-}
-
-/// A [`SendBatch`] with its sockets and connections at hand: when it is full it is flushed, instead of losing datagrams.
-#[derive(Debug)]
-pub struct Outbox<'a> {
-    batch: &'a mut SendBatch,
-    sockets: &'a Sockets,
-    connections: &'a mut Connections,
-    now: Instant,
-    /// Addresses of the receive arena that datagrams are handed over from just now. To be compared with, never to be followed.
-    received: Range<usize>,
-}
-
-impl Outbox<'_> {
-    /// Datagrams are handed over from an arena at these addresses, which the flush that follows must be given.
-    pub(crate) fn receiving(mut self, received: Range<usize>) -> Self {
-        self.received = received;
-        self
-    }
-
-    /// Where in the receive arena these bytes lie, if they do.
-    fn place(&self, body: &[u8]) -> Option<ReceivedRange> {
-        let start = body.as_ptr().addr();
-        let offset = start.checked_sub(self.received.start)?;
-        (start + body.len() <= self.received.end)
-            .then_some(ReceivedRange { offset: offset as u32, len: body.len() as u32 })
-    }
-}
-
-impl Tx for Outbox<'_> {
-    fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
-        // What lies in the receive arena cannot be sent before its turn: then the batch is full.
-        if !self.batch.has_room(len) && !self.batch.has_received {
-            self.batch.flush(self.sockets, self.connections, self.now);
-        }
-        self.batch.slot(flow, path, len)
-    }
-
-    fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool {
-        let place = self.place(body).filter(|_| body.len() >= FORWARD_BYTES_MIN && !path.local.is_tcp());
-        let in_slot = if place.is_some() { 0 } else { body.len() };
-        if head.len() + body.len() > DATAGRAM_BYTES_MAX {
-            self.batch.stats.dropped_full += 1;
-            return false;
-        }
-        let Some(slot) = self.slot(flow, path, head.len() + in_slot) else { return false };
-        let (front, back) = slot.split_at_mut(head.len());
-        front.copy_from_slice(head);
-        back.copy_from_slice(&body[..in_slot]);
-        if place.is_some() {
-            self.batch.add_received(place);
-        }
-        true
-    }
-
-    fn prefetch<T: ?Sized>(&self, soon: &T) {
-        sys::prefetch(soon);
-    }
-
-    fn end_of_flow(&mut self) {
-        if self.batch.used >= SEND_FLOW_BYTES && !self.batch.has_received {
-            self.batch.flush(self.sockets, self.connections, self.now);
-        }
-    }
-
-    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
-        self.batch.hand_off(worker, head, body)
-    }
-
-    fn cancel(&mut self) {
-        self.batch.cancel();
-    }
 }
 
 #[cfg(test)]
