@@ -4,20 +4,20 @@ use crate::clock::{Clock, ReceiveTimestamps};
 use crate::control::{Control, LoopStats, Report};
 use crate::limits::{
     COMMANDS_PER_TURN, ENVELOPES_PER_TURN, EVENTS_PER_TURN, GATHER_SLEEP, PASSES_PER_TURN, POLL_EVENTS,
-    READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN, SOCKETS_MAX, TIME_SLICE_NS, TIMER_SLACK_NS,
+    READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN, TIME_SLICE_NS, TIMER_SLACK_NS,
 };
 use crate::mailbox::Mailboxes;
 use crate::sys;
 use crate::tcp::bridge::{Bridge, StreamEvent};
 use crate::tcp::connections::Connections;
 use crate::tcp::listen::Listeners;
-use crate::tokens::{CONTROL_TOKEN, ON_DEMAND_TOKEN, PEER_STREAM_TOKEN, WAKE_TOKEN};
+use crate::tokens::Token;
 use crate::tx::Io;
 use crate::udp::receive::{More, Receiver};
 use crate::udp::sockets::Sockets;
 use machine::{Instant, LocalId, Machine, SocketRequest};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Waker};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
@@ -54,9 +54,9 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     /// A worker that listens on `sockets` and reads the time from `clock`.
     pub fn new(sockets: Sockets, clock: Clock, machine: M, control: C) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE_TOKEN)?);
+        let waker = Arc::new(Waker::new(poll.registry(), Token::Wake.into())?);
         for (local, fd) in sockets.iter() {
-            let token = Token(usize::from(local.0));
+            let token = Token::Socket(local).into();
             poll.registry().register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)?;
         }
         Ok(Self {
@@ -182,15 +182,15 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
 
     fn take_readiness(&mut self, now: Instant) -> ControlFlow<()> {
         for event in &self.events {
-            match event.token() {
-                WAKE_TOKEN => self.woken = true,
-                CONTROL_TOKEN => self.control.on_ready(),
-                Token(socket) if socket < SOCKETS_MAX => self.readable |= 1 << socket,
-                Token(socket) if (ON_DEMAND_TOKEN..CONTROL_TOKEN.0).contains(&socket) => {
-                    self.io.sockets.on_demand().on_readable(LocalId(socket as u16));
-                }
-                Token(token) if token < PEER_STREAM_TOKEN => self.io.connections.on_readiness(now, event),
-                _ => self.bridge.on_readiness(event),
+            match event.token().into() {
+                Token::Socket(local) => self.readable |= 1 << local.0,
+                Token::OnDemand(local) => self.io.sockets.on_demand().on_readable(local),
+                Token::Listener(index) => self.io.connections.on_acceptable(index),
+                Token::Connection(index) => self.io.connections.on_readiness(now, index, event),
+                Token::PeerListener(local) => self.bridge.on_acceptable(local),
+                Token::PeerStream(stream) => self.bridge.on_readiness(stream, event),
+                Token::Control => self.control.on_ready(),
+                Token::Wake => self.woken = true,
             }
         }
         if std::mem::take(&mut self.woken) {

@@ -9,12 +9,12 @@ use crate::sys::set_option;
 use crate::tcp::connection::Connection;
 use crate::tcp::connections::{Connections, canonical, is_of_one_connection};
 use crate::tcp::framing::{FrameQueue, Framing};
-use crate::tokens::{PEER_LISTENER_TOKEN, PEER_STREAM_TOKEN};
+use crate::tokens::Token;
 use crate::udp::on_demand::OnDemand;
 use machine::{Deadlines, Instant, LocalId, SocketError, StreamId, Towards};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
@@ -91,7 +91,7 @@ impl Bridge {
         is_ipv6: bool,
     ) -> Result<SocketAddr, SocketError> {
         let (mut socket, address) = on_demand.take_port(is_ipv6, open_listener)?;
-        let token = Token(PEER_LISTENER_TOKEN + usize::from(local.0));
+        let token = Token::PeerListener(local).into();
         if self.listeners.contains_key(&local)
             || registry.register(&mut socket, token, Interest::READABLE).is_err()
         {
@@ -145,7 +145,7 @@ impl Bridge {
         }
         // The kernel must not hold forwarded bytes back to join them with later ones.
         socket.set_nodelay(true)?;
-        let token = Token(PEER_STREAM_TOKEN + index);
+        let token = Token::PeerStream(stream).into();
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         if index >= self.peers.len() {
             self.peers.resize_with(index + 1, || None);
@@ -185,21 +185,16 @@ impl Bridge {
         peer.is_some()
     }
 
-    /// Records the readiness of a stream or a listener.
-    pub(crate) fn on_readiness(&mut self, event: &Event) {
-        let Token(token) = event.token();
-        if let Some(local) = token.checked_sub(PEER_LISTENER_TOKEN) {
-            self.mark_waiting(LocalId(local as u16));
-        } else if let Some(stream) =
-            token.checked_sub(PEER_STREAM_TOKEN).map(|stream| StreamId(stream as u16))
-            && let Some(peer) = self.peer(stream)
-        {
+    /// Records the readiness of a stream.
+    pub(crate) fn on_readiness(&mut self, stream: StreamId, event: &Event) {
+        if let Some(peer) = self.peer(stream) {
             peer.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
             self.mark_pending(stream);
         }
     }
 
-    fn mark_waiting(&mut self, local: LocalId) {
+    /// Records that a connection may wait to be accepted on a listener.
+    pub(crate) fn on_acceptable(&mut self, local: LocalId) {
         if let Some(listener) = self.listeners.get_mut(&local)
             && !std::mem::replace(&mut listener.is_waiting, true)
         {

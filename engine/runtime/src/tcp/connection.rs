@@ -5,10 +5,10 @@ use crate::sys::set_option;
 use crate::tcp::framing::{Deframer, FrameQueue, Framing};
 use crate::tcp::listen;
 use crate::tcp::tls::Tls;
-use crate::tokens::CONNECTION_TOKEN;
+use crate::tokens::Token;
 use machine::{Instant, Path, StreamId};
 use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry};
 use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -65,7 +65,7 @@ impl Connection {
         socket.set_nodelay(true)?;
         // Bytes that the kernel has not sent yet can neither be dropped nor overtaken, so it holds few.
         set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)?;
-        let token = Token(CONNECTION_TOKEN + index as usize);
+        let token = Token::Connection(index).into();
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         let tls = listener.tls.as_ref().map(Tls::accept).transpose()?;
         Ok(Self {

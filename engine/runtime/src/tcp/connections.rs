@@ -10,11 +10,11 @@ use crate::limits::{
 use crate::tcp::connection::{CloseReason, Connection};
 use crate::tcp::framing::{Deframer, InvalidFrame, QueueCounts};
 use crate::tcp::listen::{self, Listeners};
-use crate::tokens::{CONNECTION_TOKEN, LISTENER_TOKEN};
+use crate::tokens::Token;
 use machine::{Datagram, Instant, LocalId, Path, StreamId};
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -86,7 +86,7 @@ impl Connections {
         let mut connections = Self::none();
         connections.buffer = vec![0; READ_BYTES].into_boxed_slice();
         for (index, mut open) in listeners.into_open().enumerate() {
-            registry.register(&mut open.socket, Token(LISTENER_TOKEN + index), Interest::READABLE)?;
+            registry.register(&mut open.socket, Token::Listener(index).into(), Interest::READABLE)?;
             connections.listeners.push(Listener { open, local: LocalId::tcp(index as u8), ready: true });
         }
         Ok(connections)
@@ -121,22 +121,21 @@ impl Connections {
         !self.listeners.is_empty()
     }
 
-    /// Records the readiness of a listener or a connection.
-    pub(crate) fn on_readiness(&mut self, now: Instant, event: &Event) {
-        let Token(token) = event.token();
-        if let Some(index) = token.checked_sub(CONNECTION_TOKEN) {
-            let index = index as u32;
-            if event.is_readable() || event.is_read_closed() || event.is_error() {
-                self.mark_readable(index);
-            }
-            if event.is_writable() {
-                self.write(now, index);
-                self.mark_joined(index);
-            }
-        } else if let Some(index) = token.checked_sub(LISTENER_TOKEN)
-            && let Some(listener) = self.listeners.get_mut(index)
-        {
+    /// Records that a connection may wait to be accepted on a listener.
+    pub(crate) fn on_acceptable(&mut self, listener: usize) {
+        if let Some(listener) = self.listeners.get_mut(listener) {
             listener.ready = true;
+        }
+    }
+
+    /// Records the readiness of a connection, and writes its queue if it became writable.
+    pub(crate) fn on_readiness(&mut self, now: Instant, index: u32, event: &Event) {
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.mark_readable(index);
+        }
+        if event.is_writable() {
+            self.write(now, index);
+            self.mark_joined(index);
         }
     }
 

@@ -1,12 +1,13 @@
-//! UDP sockets that the machine orders while the worker runs: which ports they get, and which of them has something to read.
-//! They are bound, received from and sent by like the listening ones.
+//! UDP sockets that the machine requests while the worker runs: which ports they get, and which of them are readable.
+//! Receiving and sending work as for the sockets that are open from the start.
 
 use crate::limits::{ON_DEMAND_SOCKETS_MAX, PORT_TRIES_MAX};
+use crate::tokens::Token;
 use crate::udp::open::{OpenSocket, SocketOptions, open_on};
 use crate::udp::port_pool::PortPool;
 use machine::{LocalId, Rng, SocketError};
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry};
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,18 +18,18 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 pub(crate) struct OnDemand {
     pool: Option<PortPool>,
     options: SocketOptions,
-    /// Where to look for a free port next: the one behind the last that was given, so that what is still on its way to a
-    /// closed socket meets no new one.
+    /// Where the search for a free port continues: behind the last port in use, so that packets to a closed socket do not reach a new
+    /// one.
     next_port: u32,
-    /// Where it is nobody's to guess which port comes next: look from a random one on.
+    /// If set, each search starts at a random port, so that the next port cannot be predicted.
     rng: Option<Rng>,
-    /// The addresses of the open ones.
+    /// The addresses in use.
     used: HashSet<SocketAddr>,
     /// By [`LocalId::on_demand_index`].
     sockets: Vec<Option<Socket>>,
-    /// Those that there may be something to read from, which readiness reports once.
+    /// Sockets that may be readable. Readiness is reported once, so it is remembered.
     readable: VecDeque<LocalId>,
-    /// Those that receiving from has failed.
+    /// Sockets where receiving has failed.
     failed: Vec<LocalId>,
 }
 
@@ -39,7 +40,7 @@ struct Socket {
 }
 
 impl OnDemand {
-    /// None are possible before [`allow`](Self::allow).
+    /// No socket can be opened before [`allow`](Self::allow).
     pub(crate) fn new(options: SocketOptions) -> Self {
         Self {
             pool: None,
@@ -53,18 +54,18 @@ impl OnDemand {
         }
     }
 
-    /// Sockets may be opened there from now on.
+    /// Permits sockets on these addresses and ports.
     pub(crate) fn allow(&mut self, pool: PortPool) {
         self.next_port = u32::from(*pool.ports.start());
         self.pool = Some(pool);
     }
 
-    /// Ports are used in no order from now on.
+    /// Starts each search for a port at a random one.
     pub(crate) fn shuffle(&mut self, rng: Rng) {
         self.rng = Some(rng);
     }
 
-    /// Opens a socket, and if there is a `next` another on the port after it. Yields the first one's address.
+    /// Opens a socket, and with `next` another one on the following port. Returns the address of the first.
     pub(crate) fn open(
         &mut self,
         registry: &Registry,
@@ -78,7 +79,7 @@ impl OnDemand {
         let address = opened[0].address;
         for (nth, (number, open)) in [Some(local), next].into_iter().flatten().zip(opened).enumerate() {
             if let Err(error) = self.insert(registry, number, open) {
-                tracing::warn!(%address, %error, "a socket on demand cannot be had");
+                tracing::warn!(%address, %error, "failed to register a UDP socket");
                 if nth > 0 {
                     self.close(registry, local);
                 }
@@ -88,7 +89,7 @@ impl OnDemand {
         Ok(address)
     }
 
-    /// Opens something else on a port that no other socket has, which [`release_port`](Self::release_port) gives back.
+    /// Opens another kind of socket on a free port. [`release_port`](Self::release_port) frees the port.
     pub(crate) fn take_port<T>(
         &mut self,
         is_ipv6: bool,
@@ -100,6 +101,7 @@ impl OnDemand {
         Ok((opened, address))
     }
 
+    /// Frees a port of [`take_port`](Self::take_port).
     pub(crate) fn release_port(&mut self, address: SocketAddr) {
         self.used.remove(&address);
     }
@@ -139,11 +141,11 @@ impl OnDemand {
                     self.next_port = needed.end() + 1;
                     return Ok(opened);
                 }
-                // Another process's.
+                // Another process uses the port.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 1 => tries -= 1,
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => break,
                 Err(error) => {
-                    tracing::warn!(%ip, port, %error, "a socket on demand cannot be had");
+                    tracing::warn!(%ip, port, %error, "failed to open a socket");
                     return Err(SocketError::System);
                 }
             }
@@ -161,7 +163,7 @@ impl OnDemand {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let fd = open.socket.as_raw_fd();
-        registry.register(&mut SourceFd(&fd), Token(usize::from(local.0)), Interest::READABLE)?;
+        registry.register(&mut SourceFd(&fd), Token::OnDemand(local).into(), Interest::READABLE)?;
         self.used.insert(open.address);
         self.sockets[index] = Some(Socket { open, is_readable: false });
         Ok(())
@@ -182,7 +184,7 @@ impl OnDemand {
         Some(socket.open.socket.as_fd())
     }
 
-    /// The socket has been reported readable.
+    /// The socket may be readable.
     pub(crate) fn on_readable(&mut self, local: LocalId) {
         if let Some(Some(socket)) = self.entry(local)
             && !std::mem::replace(&mut socket.is_readable, true)
@@ -191,12 +193,12 @@ impl OnDemand {
         }
     }
 
-    /// How many may have something to read.
+    /// Number of sockets that may be readable.
     pub(crate) fn readable(&self) -> usize {
         self.readable.len()
     }
 
-    /// The next of those. It must be given back to [`on_readable`](Self::on_readable) if there may be more.
+    /// The next socket that may be readable. Call [`on_readable`](Self::on_readable) again if there may be more.
     pub(crate) fn next_readable(&mut self) -> Option<LocalId> {
         let local = self.readable.pop_front()?;
         if let Some(Some(socket)) = self.entry(local) {
@@ -205,12 +207,12 @@ impl OnDemand {
         Some(local)
     }
 
-    /// Receiving from it has failed: it is left alone until the [retry](Self::retry_failed).
+    /// Receiving has failed: the socket is not used until the [retry](Self::retry_failed).
     pub(crate) fn on_failed(&mut self, local: LocalId) {
         self.failed.push(local);
     }
 
-    /// Those that have failed are asked again.
+    /// Marks the failed sockets as readable again.
     pub(crate) fn retry_failed(&mut self) {
         while let Some(local) = self.failed.pop() {
             self.on_readable(local);
