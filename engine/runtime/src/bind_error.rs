@@ -5,44 +5,44 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-/// A listening address could not be opened. Each says what the operator can do.
+/// A listening address could not be opened. Each message contains what the operator can do.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another process has the port.
     #[error("{protocol} port {} on {} is in use by another process: stop it, or choose another port", .address.port(), .address.ip())]
     InUse {
-        /// Over what.
+        /// The protocol.
         protocol: Protocol,
-        /// Where.
+        /// The address.
         address: SocketAddr,
     },
-    /// The address is none of this host's.
+    /// The host does not have this address.
     #[error("{} is not an address of this host: listen on one that `ip addr` shows", .0.ip())]
     NotLocal(SocketAddr),
-    /// A port below 1024 without the right to it.
+    /// A port below 1024 without the capability for it.
     #[error("{protocol} port {} on {} needs the capability CAP_NET_BIND_SERVICE", .address.port(), .address.ip())]
     Denied {
-        /// Over what.
+        /// The protocol.
         protocol: Protocol,
-        /// Where.
+        /// The address.
         address: SocketAddr,
     },
-    /// None, or more than [`SOCKETS_MAX`].
+    /// No address, or more than [`SOCKETS_MAX`].
     #[error("{0} listening addresses for a worker; from 1 to {SOCKETS_MAX} are possible")]
     Count(usize),
-    /// The operating system refused otherwise.
+    /// Another error of the operating system.
     #[error("cannot listen on {protocol} {address}")]
     Io {
-        /// Over what.
+        /// The protocol.
         protocol: Protocol,
-        /// Where.
+        /// The address.
         address: SocketAddr,
         /// The cause.
         source: io::Error,
     },
 }
 
-/// What is listened on.
+/// The transport protocol of a listening address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// UDP.

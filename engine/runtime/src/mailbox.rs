@@ -1,12 +1,12 @@
-//! From worker to worker: what one machine hands to another, copied once.
+//! Mailboxes between workers: messages from one machine to another, copied once.
 //!
-//! Each worker has a mailbox: a bounded queue of envelopes, and a second one with those that are empty. A sender takes an empty envelope, fills it,
-//! and puts it into the first; the receiver reads it where it lies, and gives it back. So nothing is shared but the two queues. There
-//! are as many envelopes as have ever waited at once, up to a bound; then the mailbox is full.
+//! Each worker has a mailbox: a bounded queue of filled envelopes, and a queue of empty ones. A sender takes an empty envelope, fills it,
+//! and pushes it to the first queue. The receiver reads it in place and returns it to the second. Workers share only the two queues.
+//! Envelopes are allocated when needed, up to a bound; then the mailbox is full.
 //!
-//! A receiver that is at work finds its envelopes by itself. Only one that is about to sleep has to be woken: it says so in a flag, looks once
-//! more, and then sleeps; a sender that finds the flag takes it away, and wakes. Flag and queue are sequentially consistent, so that of
-//! a envelope that comes meanwhile one of the two knows.
+//! A receiver that is awake polls its mailbox. Before it sleeps, it sets a flag and polls once more; a sender that finds the flag set
+//! clears it and wakes the receiver. Flag and queue are sequentially consistent, so at least one of the two sees an envelope that
+//! arrives in between.
 
 use crate::limits::{ENVELOPE_BYTES_MAX, MAILBOX_ENVELOPES_MAX};
 use crossbeam_queue::ArrayQueue;
@@ -15,20 +15,20 @@ use mio::Waker;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// What has been handed over, since the worker was made.
+/// Counters since the worker was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MailboxStats {
-    /// Envelopes given to other workers.
+    /// Envelopes sent to other workers.
     pub sent: u64,
-    /// Envelopes not given, because the other worker's mailbox was full, or there is no such worker, or they were too long.
+    /// Envelopes not sent: the mailbox was full, the worker does not exist, or the message was too long.
     pub dropped: u64,
-    /// Envelopes of other workers taken.
+    /// Envelopes received from other workers.
     pub received: u64,
-    /// Times that another worker was woken.
+    /// Number of times another worker was woken.
     pub wakes: u64,
 }
 
-/// Bytes on their way, and who they are from.
+/// A message and its sender.
 #[derive(Debug)]
 pub struct Envelope {
     from: WorkerId,
@@ -39,12 +39,12 @@ pub struct Envelope {
 const _: () = assert!(ENVELOPE_BYTES_MAX <= u16::MAX as usize);
 
 impl Envelope {
-    /// Who has handed it over.
+    /// The sender.
     pub fn from(&self) -> WorkerId {
         self.from
     }
 
-    /// What.
+    /// The message.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
@@ -54,10 +54,10 @@ impl Envelope {
 struct Mailbox {
     filled: ArrayQueue<Box<Envelope>>,
     empty: ArrayQueue<Box<Envelope>>,
-    /// Envelopes that there are.
+    /// Envelopes that were allocated.
     made: AtomicUsize,
     is_asleep: AtomicBool,
-    /// Set when its worker is made.
+    /// Set when its worker is created.
     waker: OnceLock<Arc<Waker>>,
 }
 
@@ -72,7 +72,7 @@ impl Mailbox {
         }
     }
 
-    /// One that is empty; the first few times, a new one.
+    /// An empty envelope; a new one while there are fewer than the bound.
     fn empty(&self) -> Option<Box<Envelope>> {
         if let Some(envelope) = self.empty.pop() {
             return Some(envelope);
@@ -83,19 +83,19 @@ impl Mailbox {
     }
 }
 
-/// One worker's way to the others, and its own mailbox.
+/// The mailboxes of all workers, as seen by one of them.
 #[derive(Debug, Default)]
 pub struct Mailboxes {
     own: WorkerId,
-    /// All mailboxes, this worker's among them. Empty where there are no others.
+    /// All mailboxes, including this worker's. Empty if there are no other workers.
     mailboxes: Box<[Arc<Mailbox>]>,
-    /// Whose mailbox has got something since they were woken last.
+    /// Workers that were sent something since they were woken last.
     touched: Vec<WorkerId>,
     stats: MailboxStats,
 }
 
 impl Mailboxes {
-    /// The ends of so many workers, in their order. Where there is only one there is nobody to hand anything to.
+    /// The mailboxes of this number of workers, in their order. A single worker has none.
     pub fn between(workers: usize) -> Vec<Self> {
         let mailboxes: Vec<Arc<Mailbox>> = match workers {
             0 | 1 => Vec::new(),
@@ -110,15 +110,15 @@ impl Mailboxes {
         (0..workers).map(end).collect()
     }
 
-    /// From now on the worker can be woken.
+    /// Sets the waker of this worker.
     pub(crate) fn set_waker(&self, waker: Arc<Waker>) {
         if let Some(mailbox) = self.own() {
-            // A worker is made once.
+            // A worker is created once.
             let _ = mailbox.waker.set(waker);
         }
     }
 
-    /// What has been handed over so far.
+    /// The counters.
     pub fn stats(&self) -> MailboxStats {
         self.stats
     }
@@ -127,7 +127,7 @@ impl Mailboxes {
         self.mailboxes.get(usize::from(self.own.0)).map(|mailbox| &**mailbox)
     }
 
-    /// Copies `head` and behind it `body` into the mailbox of `worker`. False, and counted, if that cannot be.
+    /// Copies `head`, followed by `body`, into the mailbox of `worker`. False, and counted, if that is impossible.
     pub fn send(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
         let len = head.len() + body.len();
         let mailbox = self.mailboxes.get(usize::from(worker.0)).filter(|_| worker != self.own);
@@ -140,7 +140,7 @@ impl Mailboxes {
         envelope.len = len as u16;
         envelope.bytes[..head.len()].copy_from_slice(head);
         envelope.bytes[head.len()..len].copy_from_slice(body);
-        // Never full: there are no more envelopes than places.
+        // Never full: its capacity is the bound of envelopes.
         let _ = mailbox.filled.push(envelope);
         self.stats.sent += 1;
         if !self.touched.contains(&worker) {
@@ -149,7 +149,7 @@ impl Mailboxes {
         true
     }
 
-    /// Wakes those who have got something and sleep.
+    /// Wakes the workers that were sent something and sleep.
     pub(crate) fn wake_receivers(&mut self) {
         for worker in self.touched.drain(..) {
             let Some(mailbox) = self.mailboxes.get(usize::from(worker.0)) else { continue };
@@ -157,20 +157,20 @@ impl Mailboxes {
                 && let Some(waker) = mailbox.waker.get()
             {
                 self.stats.wakes += 1;
-                // Fails only if that worker's poll is gone, and then nobody is there to read.
+                // This fails only if the poll of that worker no longer exists.
                 let _ = waker.wake();
             }
         }
     }
 
-    /// The oldest envelope for this worker. It is to be [given back](Self::recycle).
+    /// The oldest envelope for this worker. [`recycle`](Self::recycle) must follow.
     pub fn receive(&mut self) -> Option<Box<Envelope>> {
         let envelope = self.own()?.filled.pop()?;
         self.stats.received += 1;
         Some(envelope)
     }
 
-    /// A envelope that has been read: the next sender may have it.
+    /// Returns an envelope that was read, for the next sender.
     pub fn recycle(&self, envelope: Box<Envelope>) {
         if let Some(mailbox) = self.own() {
             // Never full, as above.
@@ -178,19 +178,19 @@ impl Mailboxes {
         }
     }
 
-    /// Whether there is a envelope for this worker.
+    /// Whether there is an envelope for this worker.
     pub(crate) fn has_work(&self) -> bool {
         self.own().is_some_and(|mailbox| !mailbox.filled.is_empty())
     }
 
-    /// The worker is about to sleep: whether it may. If so, whoever gives it something from now on wakes it.
+    /// Whether the worker may sleep. If so, a sender wakes it from now on.
     pub(crate) fn may_sleep(&self) -> bool {
         let Some(mailbox) = self.own() else { return true };
         mailbox.is_asleep.store(true, Ordering::SeqCst);
         mailbox.filled.is_empty()
     }
 
-    /// The worker is at work, and looks by itself.
+    /// The worker is awake and polls its mailbox.
     pub(crate) fn set_awake(&self) {
         if let Some(mailbox) = self.own() {
             mailbox.is_asleep.store(false, Ordering::SeqCst);
@@ -210,25 +210,25 @@ mod tests {
     const SECOND: WorkerId = WorkerId(1);
 
     #[test]
-    fn what_is_given_comes_in_order_and_says_from_whom() {
+    fn envelopes_arrive_in_order_with_their_sender() {
         let (mut first, mut second) = pair();
         assert!(first.send(SECOND, b"head", b"body"));
         assert!(first.send(SECOND, b"", &[7; ENVELOPE_BYTES_MAX]));
-        let envelope = second.receive().expect("given");
+        let envelope = second.receive().expect("sent");
         assert_eq!((envelope.from(), envelope.bytes()), (WorkerId(0), &b"headbody"[..]));
         second.recycle(envelope);
-        assert_eq!(second.receive().expect("given").bytes(), [7; ENVELOPE_BYTES_MAX]);
+        assert_eq!(second.receive().expect("sent").bytes(), [7; ENVELOPE_BYTES_MAX]);
         assert!(second.receive().is_none() && first.receive().is_none());
     }
 
     #[test]
-    fn a_full_mailbox_takes_nothing_until_it_is_read() {
+    fn a_full_mailbox_refuses_envelopes_until_one_is_recycled() {
         let (mut first, mut second) = pair();
         for _ in 0..MAILBOX_ENVELOPES_MAX {
             assert!(first.send(SECOND, b"x", b""));
         }
         assert!(!first.send(SECOND, b"x", b""));
-        let envelope = second.receive().expect("given");
+        let envelope = second.receive().expect("sent");
         assert!(!first.send(SECOND, b"x", b""), "it is being read");
         second.recycle(envelope);
         assert!(first.send(SECOND, b"x", b""));
@@ -236,10 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn there_is_nobody_to_give_to_beyond_the_others() {
+    fn sending_to_oneself_or_to_an_unknown_worker_is_refused() {
         let (mut first, _second) = pair();
-        for nobody in [WorkerId(0), WorkerId(2), WorkerId(u16::MAX)] {
-            assert!(!first.send(nobody, b"x", b""));
+        for worker in [WorkerId(0), WorkerId(2), WorkerId(u16::MAX)] {
+            assert!(!first.send(worker, b"x", b""));
         }
         assert!(!first.send(SECOND, b"x", &[0; ENVELOPE_BYTES_MAX]));
         assert_eq!(first.stats(), MailboxStats { dropped: 4, ..MailboxStats::default() });
@@ -248,17 +248,17 @@ mod tests {
     }
 
     #[test]
-    fn a_sleeper_is_woken_once_and_one_at_work_not_at_all() {
+    fn a_sleeping_worker_is_woken_once_and_an_awake_one_is_not() {
         let poll = mio::Poll::new().expect("a poll");
         let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).expect("a waker"));
         let (mut first, mut second) = pair();
         second.set_waker(waker);
         first.send(SECOND, b"x", b"");
         first.wake_receivers();
-        assert_eq!(first.stats().wakes, 0, "it has not said that it sleeps");
+        assert_eq!(first.stats().wakes, 0, "it is awake");
         assert!(!second.may_sleep(), "there is something to read");
         second.set_awake();
-        let envelope = second.receive().expect("given");
+        let envelope = second.receive().expect("sent");
         second.recycle(envelope);
         assert!(second.may_sleep());
         first.send(SECOND, b"x", b"");

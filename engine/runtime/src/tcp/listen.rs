@@ -10,15 +10,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What to listen on over TCP, and how connections are there.
+/// A TCP listener, and how its connections are framed and secured.
 #[derive(Clone, Debug)]
 pub struct ListenerConfig {
-    /// Where. An IPv6 address is IPv6 only; port 0 lets the kernel choose.
+    /// The address. An IPv6 address is IPv6 only; with port 0 the kernel chooses the port.
     pub address: SocketAddr,
-    /// What makes frames of their bytes. With [`Framing::Stun`] the machine answers strangers, so that being answered proves
-    /// nothing: a connection lives for long only if the machine [says so](machine::SocketRequest::Keep).
+    /// The framing. With [`Framing::Stun`] the machine answers unauthenticated clients, so an answer is no proof: a connection stays open
+    /// only if the machine [requests it](machine::SocketRequest::Keep).
     pub framing: Framing,
-    /// The certificates, if connections are TLS's.
+    /// The TLS configuration, for TLS connections.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
@@ -56,7 +56,7 @@ impl Listeners {
         listening.into_iter().map(open).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Where a listener listens; the port is the real one if 0 was asked for.
+    /// The address of a listener, with the port that the kernel chose if it was 0.
     pub fn local_addr(&self, local: LocalId) -> Option<SocketAddr> {
         self.0.get(usize::from(local.tcp_index()?)).map(|open| open.address)
     }
@@ -70,7 +70,7 @@ fn open(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket =
         Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(IpProtocol::TCP))?;
     socket.set_cloexec(true)?;
-    // Connections of the engine before this one may still be closing; a second listener is refused all the same.
+    // Connections of an earlier process may still be closing. A second listener is still refused.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tcp_port_in_use_is_named_as_one() {
+    fn a_tcp_port_in_use_is_an_error_that_names_port_and_address() {
         let bind = |port: u16| Listeners::bind(&[SocketAddr::from(([127, 0, 0, 1], port))]);
         let first = bind(0).expect("loopback");
         let port = first.local_addr(LocalId::tcp(0)).expect("bound").port();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn no_listener_is_fine_and_too_many_are_not() {
+    fn no_listener_is_accepted_and_too_many_are_an_error() {
         assert!(Listeners::bind(&[]).is_ok());
         let many = [SocketAddr::from(([127, 0, 0, 1], 0)); SOCKETS_MAX + 1];
         assert!(matches!(Listeners::bind(&many), Err(BindError::Count(_))));

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-/// Where sockets on demand may listen.
+/// The addresses and ports of sockets on demand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortPool {
-    /// The addresses: the first of a family is used for it.
+    /// The addresses. The first of each family is used.
     pub ips: Vec<IpAddr>,
-    /// The ports, which no other worker has.
+    /// The ports. No other worker uses them.
     pub ports: RangeInclusive<u16>,
 }

@@ -1,9 +1,9 @@
-//! The send batch: a machine writes datagrams into slots, a flush turns them into few system calls.
+//! The send batch: a machine writes datagrams into slots, and a flush sends them with few system calls.
 //!
-//! Slots are claimed in any order across flows. A flush goes flow by flow: consecutive datagrams of one path and
-//! one length (the last may be shorter) become one run, gathered without a copy from their slots (and, of what is only passed on,
-//! from where it was received) and cut into datagrams again by
-//! the kernel or the network card (UDP GSO). All runs of a socket leave by `sendmmsg`. What is for a TCP connection is queued there.
+//! Slots are claimed in any order across flows. A flush processes one flow after the other: consecutive datagrams of one path and
+//! one length (the last may be shorter) become one run. The kernel gathers a run from its slots (and a forwarded body from the receive
+//! arena) without a copy here, and the kernel or the network card splits it into datagrams (UDP GSO). All runs of a socket leave by
+//! `sendmmsg`. Datagrams for TCP connections are passed to the caller of the flush.
 
 use crate::limits::{
     DATAGRAM_BYTES_MAX, FLOWS_MAX, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES, SEND_SLOTS,
@@ -15,26 +15,26 @@ use machine::{Flow, LocalId, Path};
 use std::io;
 use std::ops::Range;
 
-/// What has been sent, since the batch was made.
+/// Counters since the batch was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendStats {
-    /// Datagrams the kernel took.
+    /// Datagrams that the kernel accepted.
     pub datagrams: u64,
     /// Their bytes.
     pub bytes: u64,
     /// `sendmmsg` calls.
     pub syscalls: u64,
-    /// Messages the kernel took: runs of several datagrams, and single datagrams.
+    /// Messages that the kernel accepted: runs of several datagrams, and single datagrams.
     pub runs: u64,
     /// Those of them with more than one datagram.
     pub gso_runs: u64,
-    /// Runs that the kernel refused for their destination and that were sent one by one.
+    /// Runs that the kernel refused for their destination, sent as single datagrams.
     pub split_runs: u64,
-    /// Datagrams refused because the batch was full, or which no batch could hold.
+    /// Datagrams refused because the batch was full, or because no batch could hold them.
     pub dropped_full: u64,
     /// Datagrams dropped because the socket's send buffer was full.
     pub dropped_wouldblock: u64,
-    /// Datagrams dropped because their destination could not be sent to.
+    /// Datagrams dropped because the kernel cannot send to their destination.
     pub errors: u64,
 }
 
@@ -46,24 +46,24 @@ pub(crate) struct SendBatch {
     used: usize,
     slots: Vec<Slot>,
     slots_max: usize,
-    /// Per flow: its slots as a list. Grows when a flow is first seen, not per packet.
+    /// The slots of each flow, as a list. It grows when a flow is first used, not per packet.
     flows: Vec<List>,
-    /// Flows with slots, in the order of their first.
+    /// Flows with slots, in the order of their first slot.
     touched: Vec<u32>,
-    /// Bit per socket that listens from the start: whether a slot leaves by it.
+    /// One bit for each socket that is open from the start: a slot leaves by it.
     locals: u32,
-    /// Which flows have slots that leave by which sockets on demand, some perhaps twice: each such socket serves one flow.
+    /// Flows and the sockets on demand that their slots leave by, some twice. Each such socket serves one flow.
     on_demand: Vec<(u32, LocalId)>,
-    /// Whether the last slot may still be given back.
+    /// Whether the last slot can still be cancelled.
     can_cancel: bool,
-    /// Whether the body of a slot lies in the receive arena, so that nothing can be flushed without that.
+    /// Whether the body of a slot is in the receive arena. The batch can then only be flushed together with that arena.
     has_received: bool,
     gso: bool,
     plan: Plan,
     stats: SendStats,
 }
 
-/// What a flush of one socket sends. Kept for its capacity.
+/// What a flush of one socket sends. It is kept for its capacity.
 #[derive(Debug, Default)]
 struct Plan {
     pieces: Vec<Piece>,
@@ -77,10 +77,10 @@ struct Slot {
     offset: u32,
     /// Bytes in the send arena.
     len: u32,
-    /// Bytes behind those in the receive arena, and where.
+    /// The rest of the datagram, in the receive arena.
     received: Option<ReceivedRange>,
     next: u32,
-    /// The flow's slot before, to find back on `cancel`.
+    /// The previous slot of the flow, for `cancel`.
     previous: u32,
 }
 
@@ -97,12 +97,12 @@ impl Slot {
         self.len + self.received.map_or(0, |body| body.len)
     }
 
-    /// Parts that it is gathered from.
+    /// The parts that the kernel gathers it from.
     fn pieces(&self) -> impl Iterator<Item = Piece> + Clone {
         let body =
             self.received.map(|ReceivedRange { offset, len }| Piece { is_received: true, offset, len });
         let own = Piece { is_received: false, offset: self.offset, len: self.len };
-        // A datagram without a head is its body alone; an empty one is one piece all the same.
+        // A datagram without a head is only its body; an empty datagram is one empty piece.
         let own = Some(own).filter(|own| own.len > 0 || body.is_none());
         own.into_iter().chain(body)
     }
@@ -118,7 +118,7 @@ struct List {
 const NONE: u32 = u32::MAX;
 const EMPTY: List = List { first: NONE, last: NONE };
 
-/// The bit of all other socket numbers: TCP listeners, sockets on demand, and those that no worker has.
+/// The bit of all other socket numbers: TCP listeners, sockets on demand, and numbers without a socket.
 const NO_SOCKET: u16 = 31;
 const _: () = assert!(SOCKETS_MAX <= NO_SOCKET as usize);
 
@@ -131,7 +131,7 @@ impl SendBatch {
         Self::with_capacity(sockets.gso(), SEND_ARENA_BYTES, SEND_SLOTS)
     }
 
-    /// A batch of `arena_bytes` and `slots_max` datagrams that makes runs only if `gso`.
+    /// A batch of `arena_bytes` and `slots_max` datagrams. It makes runs only if `gso`.
     pub(crate) fn with_capacity(gso: bool, arena_bytes: usize, slots_max: usize) -> Self {
         let arena_bytes = arena_bytes.min(u32::MAX as usize / 2);
         let slots_max = slots_max.min(NONE as usize);
@@ -152,7 +152,7 @@ impl SendBatch {
         }
     }
 
-    /// What has been sent so far.
+    /// The counters.
     pub(crate) fn stats(&self) -> SendStats {
         self.stats
     }
@@ -228,7 +228,7 @@ impl SendBatch {
                 list.last = slot.previous;
             }
             None => {
-                // It was the flow's first, and of all slots the last: so its flow was touched last.
+                // The slot was the first of its flow and the last of the batch, so its flow was touched last.
                 *list = EMPTY;
                 self.touched.pop();
             }
@@ -260,7 +260,7 @@ impl SendBatch {
         self.clear();
     }
 
-    /// The same for the sockets on demand, of which there may be many, each for few slots.
+    /// Sends by the sockets on demand. There can be many, each for few slots.
     fn flush_on_demand(&mut self, sockets: &Sockets, plan: &mut Plan, received: &[u8]) {
         let mut pairs = std::mem::take(&mut self.on_demand);
         pairs.sort_unstable();
@@ -276,7 +276,7 @@ impl SendBatch {
         self.on_demand = pairs;
     }
 
-    /// Passes on what is for TCP connections, flow by flow, and counts the datagrams whose socket does not exist.
+    /// Passes on the datagrams for TCP connections, flow by flow, and counts those whose socket does not exist.
     fn queue_frames(&mut self, sockets: &Sockets, mut queue: impl FnMut(Path, &[u8])) {
         for flow in &self.touched {
             let mut at = self.flows[*flow as usize].first;
@@ -329,7 +329,7 @@ impl SendBatch {
                 && run.pieces_each == pieces_each
                 && bytes <= u32::from(run.segment)
                 && bytes > 0
-                // All before it must have the full length: only the last segment may be shorter.
+                // All segments before must have the full length: only the last one may be shorter.
                 && run.bytes == u32::from(run.segment) * run.count
                 && run.bytes + bytes <= RUN_BYTES_MAX as u32
             {
@@ -359,8 +359,8 @@ impl SendBatch {
         }
     }
 
-    /// Sends the planned runs in order by `send`, which says how many of those it is given went out. A run
-    /// that fails is dropped alone.
+    /// Sends the planned runs in order. `send` returns how many of the given runs were sent. A run that fails is dropped; the others
+    /// are sent.
     fn transmit(
         &mut self,
         plan: &mut Plan,
@@ -394,24 +394,24 @@ impl SendBatch {
                         return;
                     }
                 }
-                // The way out has no checksum offload, without which there is no GSO: so on this host.
+                // The network device has no checksum offload, which GSO requires. This holds for the whole host.
                 libc::EIO if run.count > 1 => {
                     tracing::warn!(
-                        "the network device takes no UDP GSO: every datagram is sent by itself from now on"
+                        "the network device does not support UDP GSO: every datagram is sent separately from now on"
                     );
                     self.gso = false;
                     let all = plan.runs.len();
                     split(&mut plan.runs, at..all);
                     continue;
                 }
-                // This destination takes no run (its path MTU is below our datagrams, or it has port 0); the next may. Were runs given up
-                // for all because of one, any peer could slow down the rest.
+                // This destination cannot receive runs (its path MTU is below our datagrams, or its port is 0). Other destinations keep
+                // theirs: otherwise one peer could slow down all others.
                 libc::EINVAL | libc::EMSGSIZE if run.count > 1 => {
                     self.stats.split_runs += 1;
                     split(&mut plan.runs, at..at + 1);
                     continue;
                 }
-                // Unreachable, forbidden by a firewall, port 0.
+                // For example: unreachable, forbidden by a firewall, port 0.
                 _ => self.stats.errors += u64::from(run.count),
             }
             at += 1;
@@ -426,7 +426,7 @@ impl SendBatch {
     }
 }
 
-/// Replaces some runs by their single datagrams.
+/// Replaces some runs with their single datagrams.
 fn split(runs: &mut Vec<Run>, which: Range<usize>) {
     let behind = runs.split_off(which.end);
     let runs_to_split = runs.split_off(which.start);

@@ -12,7 +12,7 @@ fn sockets(gso: bool) -> Sockets {
     Sockets::bind(&["127.0.0.1:0".parse().expect("an address")], &options).expect("loopback")
 }
 
-/// A plain receiver: what arrives here was cut by the kernel, whoever joined it.
+/// A plain receiver: the kernel has split every run that arrives here.
 fn peer() -> (UdpSocket, Path) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
     socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
@@ -43,7 +43,7 @@ fn next(socket: &UdpSocket) -> Vec<u8> {
 }
 
 #[test]
-fn datagrams_of_one_length_leave_as_one_run_and_arrive_as_they_were() {
+fn datagrams_of_one_length_are_sent_as_one_run_and_received_unchanged() {
     let sockets = sockets(true);
     let (socket, path) = peer();
     let mut batch = SendBatch::new(&sockets);
@@ -147,7 +147,7 @@ fn without_gso_the_same_arrives() {
 }
 
 #[test]
-fn runs_given_up_midway_leave_as_their_single_datagrams() {
+fn a_split_run_becomes_its_single_datagrams() {
     let run = Run {
         target: "127.0.0.1:9".parse().expect("an address"),
         first: 5,
@@ -163,7 +163,7 @@ fn runs_given_up_midway_leave_as_their_single_datagrams() {
 }
 
 #[test]
-fn a_destination_that_cannot_be_sent_to_costs_its_own_datagrams_alone() {
+fn an_unreachable_destination_loses_its_own_datagrams_only() {
     let sockets = sockets(true);
     let (socket, path) = peer();
     let mut batch = SendBatch::new(&sockets);
@@ -182,7 +182,7 @@ fn a_destination_that_cannot_be_sent_to_costs_its_own_datagrams_alone() {
     assert_eq!([next(&socket), next(&socket), next(&socket)], [[1; 50], [3; 50], [1; 50]]);
     let stats = batch.stats();
     assert_eq!((stats.datagrams, stats.errors), (3, 6), "{stats:?}");
-    assert!(batch.gso, "one peer's trouble does not slow down the rest");
+    assert!(batch.gso, "other peers keep their runs");
 }
 
 #[test]
@@ -226,8 +226,8 @@ fn a_cancelled_slot_is_not_sent_and_only_the_last_can_be_cancelled() {
 }
 
 #[test]
-fn both_sockets_of_a_worker_send_their_own() {
-    // Two addresses of one family would do for what is shown here; two families are what a worker has.
+fn each_socket_of_a_worker_sends_its_own_datagrams() {
+    // A worker usually has two families; without IPv6, two addresses of one family show the same.
     let other = if UdpSocket::bind("[::1]:0").is_ok() { "[::1]:0" } else { "127.0.0.2:0" };
     let addresses = ["127.0.0.1:0", other].map(|address| address.parse().expect("an address"));
     let sockets = Sockets::bind(&addresses, &SocketOptions::default()).expect("loopback");
@@ -247,7 +247,7 @@ fn both_sockets_of_a_worker_send_their_own() {
     assert_eq!(batch.stats().syscalls, 2);
 }
 
-/// A kernel that answers as it is told, one run a call, and remembers what it took.
+/// A fake kernel with scripted results, one run per call. It records the runs that it accepts.
 struct Scripted {
     answers: Vec<i32>,
     took: Vec<Run>,
@@ -287,7 +287,7 @@ fn shape(took: &[Run]) -> Vec<(u16, u32)> {
 }
 
 #[test]
-fn a_device_without_gso_ends_runs_for_good_and_loses_nothing() {
+fn a_device_without_gso_gets_single_datagrams_from_then_on_and_loses_none() {
     let mut batch = runs_of_three(3);
     let took = Scripted::run(&[0, libc::EIO], &mut batch);
     assert_eq!(shape(&took), [(1, 3), (2, 1), (2, 1), (2, 1), (3, 1), (3, 1), (3, 1)]);
@@ -297,7 +297,7 @@ fn a_device_without_gso_ends_runs_for_good_and_loses_nothing() {
 }
 
 #[test]
-fn a_destination_that_takes_no_runs_gets_single_datagrams_and_the_others_keep_theirs() {
+fn a_destination_that_refuses_runs_gets_single_datagrams_and_others_keep_theirs() {
     for errno in [libc::EINVAL, libc::EMSGSIZE] {
         let mut batch = runs_of_three(3);
         let took = Scripted::run(&[0, errno], &mut batch);
@@ -308,7 +308,7 @@ fn a_destination_that_takes_no_runs_gets_single_datagrams_and_the_others_keep_th
 }
 
 #[test]
-fn a_full_socket_costs_the_run_it_could_not_take() {
+fn a_full_socket_loses_only_the_run_that_it_did_not_accept() {
     let mut batch = runs_of_three(4);
     let took = Scripted::run(&[0, libc::EAGAIN, libc::EINTR, 0, libc::ENOBUFS], &mut batch);
     assert_eq!(shape(&took), [(1, 3), (3, 3)]);
@@ -316,7 +316,7 @@ fn a_full_socket_costs_the_run_it_could_not_take() {
 }
 
 #[test]
-fn a_socket_that_stays_full_is_not_asked_for_ever() {
+fn a_socket_that_stays_full_gets_a_bounded_number_of_attempts() {
     let mut batch = runs_of_three(50);
     let took = Scripted::run(&[libc::EAGAIN; 50], &mut batch);
     assert!(took.is_empty());
@@ -324,7 +324,7 @@ fn a_socket_that_stays_full_is_not_asked_for_ever() {
 }
 
 #[test]
-fn every_errno_ends_and_every_datagram_is_accounted_for() {
+fn after_any_errno_the_flush_ends_and_every_datagram_is_counted() {
     for errno in 1..134 {
         for at in 0..6 {
             let mut batch = runs_of_three(5);
@@ -338,7 +338,7 @@ fn every_errno_ends_and_every_datagram_is_accounted_for() {
     }
 }
 
-/// What a batch must make of some claims: per flow, the datagrams in their order.
+/// The naive model of a batch: the datagrams of each flow, in order.
 type Naive = HashMap<u32, Vec<Vec<u8>>>;
 
 #[derive(Clone, Debug)]
@@ -356,10 +356,10 @@ fn claims() -> impl Strategy<Value = Vec<Claim>> {
 }
 
 proptest! {
-    /// Whatever the order of claims: the plan holds every datagram once, in the order of its flow, and every run
-    /// is one the kernel will cut back into exactly those datagrams.
+    /// For any order of claims, the plan holds every datagram once, in the order of its flow, and the kernel splits every run
+    /// into exactly those datagrams.
     #[test]
-    fn a_plan_agrees_with_a_naive_twin(claims in claims(), gso in any::<bool>()) {
+    fn a_plan_agrees_with_a_naive_model(claims in claims(), gso in any::<bool>()) {
         let mut batch = SendBatch::with_capacity(gso, 1 << 16, 1 << 10);
         let mut naive = Naive::new();
         let mut plan = Plan::default();
