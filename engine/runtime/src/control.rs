@@ -1,4 +1,4 @@
-//! What a worker needs from whoever controls it. The engine's binary fills this with the shared-memory ring; tests with vectors.
+//! The control of a worker. In the engine it is the shared-memory ring; in tests, channels.
 
 use crate::mailbox::MailboxStats;
 use crate::tcp::connections::ConnectionStats;
