@@ -157,7 +157,7 @@ fn every_line_of_an_engine_from_start_to_end_is_of_the_schema() {
         sleep(Duration::from_millis(5));
     }
     let lines = engine.end();
-    assert!(has(&lines, "engine is up") && has(&lines, "engine is ending"), "{lines:?}");
+    assert!(has(&lines, "engine is up") && has(&lines, "engine is stopping"), "{lines:?}");
     let up = lines.iter().find(|line| line["message"] == "engine is up").unwrap();
     assert_eq!(up["context"]["rtc_port"], port, "{up}");
 }

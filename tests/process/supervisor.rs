@@ -151,7 +151,7 @@ fn sighup_reaches_the_turn_server_and_ends_nothing() {
     up.await_log("TURN server is up", 1);
     let before = names.map(|name| up.await_pid(name));
     up.signal(up.process.id(), Signal::HUP);
-    up.await_log("options, secrets and certificate are read again", 1);
+    up.await_log("options, secrets and certificate have been reloaded", 1);
     assert!(up.is_running(), "leat up has ended");
     assert_eq!(names.map(|name| up.pid_of(name).unwrap()), before);
 }

@@ -192,7 +192,7 @@ impl Leg {
         }
         if self.now_ms.is_multiple_of(100) {
             let mut buffer = [0; 1200];
-            while self.recorder.has_news() {
+            while self.recorder.has_unreported() {
                 let mut writer = Writer::new(&mut buffer);
                 assert!(self.recorder.build(Ssrc(1), Ssrc(2), &mut writer));
                 self.feedback.push_back((now + self.path.one_way, writer.as_bytes().to_vec()));

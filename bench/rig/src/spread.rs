@@ -4,9 +4,9 @@
 
 use crate::{Sink, allocations};
 use control::{
-    Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter, CreatePipe,
-    CreatePlainTransport, Encoding, Event, IpFamily, Kind, Produce, ProducerId, Request, RequestId, RouterId,
-    SrtpKey, SrtpParameters, SrtpProfile, Text, TransportId,
+    Codec, CodecParameters, Command, ConnectPlainTransport, ConsumerId, Counter, CreatePipe,
+    CreatePlainTransport, Event, IpFamily, Produce, ProducerId, Request, RequestId, RouterId, SrtpKey,
+    SrtpParameters, SrtpProfile, TransportId, fixtures,
 };
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketRequest, Tx, WorkerId};
 use oracle_srtp::context::Context;
@@ -224,26 +224,12 @@ impl Spread {
         let transport = TransportId(100 + subscriber as u64);
         let key = self.join(worker, transport, Some(subscriber)).expect("it has SRTP");
         if worker != 0 {
-            let (router, app_data) = (ROUTER, Default::default());
-            let create = CreatePipe { router, transport: PUBLISHING, worker: 0, app_data };
+            let create = CreatePipe { router: ROUTER, transport: PUBLISHING, worker: 0 };
             self.request(worker, Command::CreatePipe(create));
             self.request(worker, Command::Produce(produce()));
         }
-        let consume = Consume {
-            transport,
-            producer: PRODUCER,
-            consumer: ConsumerId(subscriber as u64),
-            mid: None,
-            codecs: vec![codec(120)],
-            ssrc: 0x0100_0000 + subscriber as u32,
-            rtx_ssrc: None,
-            cname: Text::new("publisher"),
-            extensions: Vec::new(),
-            preferred_layers: None,
-            priority: 1,
-            paused: false,
-            app_data: Default::default(),
-        };
+        let (consumer, ssrc) = (ConsumerId(subscriber as u64), 0x0100_0000 + subscriber as u32);
+        let consume = fixtures::consume(transport, PRODUCER, consumer, codec(120), ssrc);
         self.request(worker, Command::Consume(consume));
         let (key, salt) = key.0.split_at(16);
         let context = Context::new(key, salt, ProtectionProfile::AeadAes128Gcm, None, None);
@@ -324,28 +310,12 @@ fn peer_address(peer: usize) -> SocketAddr {
 }
 
 fn codec(pt: u8) -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Vp8,
-        pt,
-        rtx_pt: None,
-        clock_rate_hz: 90_000,
-        nack: false,
-        pli: true,
-        fir: false,
-        transport_cc: false,
-    }
+    CodecParameters { pli: true, ..fixtures::codec(Codec::Vp8, pt) }
 }
 
 fn produce() -> Produce {
     Produce {
-        transport: PUBLISHING,
-        producer: PRODUCER,
-        kind: Kind::Video,
-        mid: None,
-        codecs: vec![codec(PT)],
-        encodings: vec![Encoding { ssrc: Some(SSRC), ..Encoding::SINGLE }],
-        extensions: Vec::new(),
-        paused: false,
-        app_data: Default::default(),
+        encodings: vec![fixtures::with_ssrc(SSRC)],
+        ..fixtures::produce(PUBLISHING, PRODUCER, codec(PT))
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use dtls::{Certificate, Cookies, Endpoint, Output, Settings, Stranger};
+use dtls::{Certificate, Cookies, Endpoint, FirstDatagram, Output, Settings};
 use machine::Instant;
 use oracle_srtp::context::Context;
 use oracle_srtp::protection_profile::ProtectionProfile;
@@ -202,19 +202,19 @@ fn stream(profile: Profile, script: &mut Script<'_>) {
     }
 }
 
-/// Made once: a key pair is dear, and whose it is does not matter.
-struct Common {
+/// Made once, because a key pair is expensive.
+struct Identities {
     server: Certificate,
     client: Certificate,
     settings: [Settings; 2],
     cookies: Cookies,
 }
 
-fn common() -> &'static Common {
-    static COMMON: OnceLock<Common> = OnceLock::new();
-    COMMON.get_or_init(|| {
+fn identities() -> &'static Identities {
+    static IDENTITIES: OnceLock<Identities> = OnceLock::new();
+    IDENTITIES.get_or_init(|| {
         let settings = |version| Settings::new(dtls::Options { version, ..dtls::Options::default() });
-        Common {
+        Identities {
             server: Certificate::generate(),
             client: Certificate::generate(),
             settings: [settings(dtls::Version::Dtls12), settings(dtls::Version::Auto)],
@@ -228,11 +228,11 @@ fn common() -> &'static Common {
 /// stays failed; it never connects without the keys the client has.
 pub fn dtls_records(data: &[u8]) {
     let mut script = Script::new(data);
-    let common = common();
-    let settings = &common.settings[usize::from(script.u8() & 1)];
+    let identities = identities();
+    let settings = &identities.settings[usize::from(script.u8() & 1)];
     let mut now = Instant::from_nanos(1_000_000);
-    let mut server = Endpoint::server(settings, &common.server, common.client.fingerprint(), now);
-    let mut client = Endpoint::client(settings, &common.client, common.server.fingerprint(), now);
+    let mut server = Endpoint::server(settings, &identities.server, identities.client.fingerprint(), now);
+    let mut client = Endpoint::client(settings, &identities.client, identities.server.fingerprint(), now);
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
     let (mut server_keys, mut client_keys) = (None, None);
     for _ in 0..64 {
@@ -305,10 +305,10 @@ pub fn dtls_records(data: &[u8]) {
 
 /// What a server that is open to anybody makes of the same bytes: with a cookie that nobody has given out, never a place.
 fn open_to_anybody(now: Instant, datagram: &[u8]) {
-    match common().cookies.judge(now, b"address", datagram) {
-        Stranger::Verified(_) => panic!("a cookie was forged"),
-        Stranger::Unverified(answer) => assert!(answer.len() <= datagram.len()),
-        Stranger::Noise | Stranger::TooOld => {}
+    match identities().cookies.classify(now, b"address", datagram) {
+        FirstDatagram::Verified(_) => panic!("a cookie was forged"),
+        FirstDatagram::Unverified(answer) => assert!(answer.len() <= datagram.len()),
+        FirstDatagram::Noise | FirstDatagram::TooOld => {}
     }
 }
 

@@ -404,14 +404,14 @@ pub fn twcc(data: &[u8]) {
         arrivals.entry(seq.0).or_default().push(now);
         newest = Some(seq);
     }
-    if newest.is_some() && recorder.has_news() {
+    if newest.is_some() && recorder.has_unreported() {
         // Room for everything the recorder can remember: in the end there is no news.
         for _ in 0..=rtcp::limits::TWCC_WINDOW {
             if !build(&mut recorder, 4096, &arrivals) {
                 break;
             }
         }
-        assert!(!recorder.has_news());
+        assert!(!recorder.has_unreported());
     }
 }
 

@@ -19,7 +19,7 @@ use crate::script::Script;
 /// The bytes as a script of what clients, peers, strangers and the operator do.
 pub fn turn(data: &[u8]) {
     let mut script = Script::new(data);
-    let mut world = World::new();
+    let mut world = RelayWorld::new();
     while !script.is_over() {
         world.step(&mut script);
         world.check();
@@ -92,9 +92,9 @@ fn settings(is_open: bool, users: &[&str]) -> Settings {
 }
 
 #[derive(Default)]
-struct Sink(Vec<(Path, Vec<u8>)>);
+struct Sent(Vec<(Path, Vec<u8>)>);
 
-impl Tx for Sink {
+impl Tx for Sent {
     fn slot(&mut self, _flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
         self.0.push((path, vec![0xa5; len]));
         self.0.last_mut().map(|(_, bytes)| &mut bytes[..])
@@ -117,10 +117,10 @@ impl Tx for Sink {
     }
 }
 
-struct World {
+struct RelayWorld {
     relay: Relay,
     now: Instant,
-    sink: Sink,
+    sink: Sent,
     sockets: BTreeMap<LocalId, SocketAddr>,
     /// Those of the sockets that are listeners.
     listeners: BTreeSet<LocalId>,
@@ -133,12 +133,12 @@ struct World {
     ids: u32,
 }
 
-impl World {
+impl RelayWorld {
     fn new() -> Self {
         Self {
             relay: Relay::new(settings(true, &["u", "v"]), Rng::from_number(1)),
             now: Instant::from_nanos(5_000_000_000),
-            sink: Sink::default(),
+            sink: Sent::default(),
             sockets: BTreeMap::new(),
             listeners: BTreeSet::new(),
             streams: BTreeMap::new(),
@@ -443,7 +443,7 @@ mod tests {
     #[test]
     fn the_corpus_gets_somewhere() {
         let mut script = Script::new(include_bytes!("../../corpus/turn/one-call"));
-        let mut world = World::new();
+        let mut world = RelayWorld::new();
         while !script.is_over() {
             world.step(&mut script);
         }
@@ -455,7 +455,7 @@ mod tests {
     #[test]
     fn the_corpus_joins_a_connection() {
         let mut script = Script::new(include_bytes!("../../corpus/turn/peers-over-tcp"));
-        let mut world = World::new();
+        let mut world = RelayWorld::new();
         while !script.is_over() {
             world.step(&mut script);
             world.check();

@@ -183,7 +183,7 @@ impl Arrivals {
     }
 
     /// Whether there is anything to tell.
-    pub fn has_news(&self) -> bool {
+    pub fn has_unreported(&self) -> bool {
         !self.untold.is_empty()
     }
 }

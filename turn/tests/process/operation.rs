@@ -90,7 +90,7 @@ fn sighup_reads_users_and_certificate_again_and_a_mistake_changes_nothing() {
     server.folder().make_certificate("second");
     server.folder().write("turn.conf", "user = bob:two\n");
     server.signal(Signal::HUP);
-    server.await_log("are read again");
+    server.await_log("have been reloaded");
     Client::new(server.port, "bob", "two").allocate().unwrap();
     assert_eq!(alice.refresh(600), 401, "what she had is revoked");
     assert_eq!(Client::new(server.port, "alice", "one").allocate(), Err(401));
@@ -109,7 +109,7 @@ fn sighup_takes_another_kind_of_key_and_a_chain_over_tls_and_dtls() {
     }
     server.folder().make_rsa_chain("second");
     server.signal(Signal::HUP);
-    server.await_log("are read again");
+    server.await_log("have been reloaded");
     for protocol in ["-tls1_3", "-tls1_2", "-dtls1_2"] {
         assert_eq!(names_in_chain(server.tls_port, protocol), ["second", "issuer"], "{protocol}");
     }
@@ -141,7 +141,7 @@ fn sighup_renews_the_drain_deadline_and_leaves_what_listens() {
     server.await_metric("allocations", 1);
     server.folder().write("turn.conf", "drain-deadline = 0\nworkers = 2\n");
     server.signal(Signal::HUP);
-    server.await_log("are read again");
+    server.await_log("have been reloaded");
     server.await_log("restart to change them");
     assert_eq!(client.refresh(600), 0, "what was allocated stays");
     server.signal(Signal::TERM);

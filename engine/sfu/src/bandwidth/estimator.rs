@@ -4,9 +4,9 @@ use super::acked::Throughput;
 use super::aimd::{Aimd, BETA};
 use super::allocator::Certainty;
 use super::delay::{DelayDetector, Usage};
-use super::history::{Fate, History, PeerTime, SentPacket};
+use super::history::{Fate, PeerTime, SendHistory, SentPacket};
 use super::limits;
-use super::loss::{LossBound, Rate};
+use super::loss::{LossBound, SendRate};
 use super::probe::{Found, Prober, Situation};
 use machine::{Instant, Tx, meter};
 use rtcp::Twcc;
@@ -56,7 +56,7 @@ impl Bounds {
 #[derive(Debug)]
 pub struct Estimator {
     bounds: Bounds,
-    history: History,
+    history: SendHistory,
     /// By the peer's clock: what arrived.
     acked: Throughput,
     /// By ours: what was sent.
@@ -110,7 +110,7 @@ impl Estimator {
         let bounds = bounds.sound();
         Self {
             bounds,
-            history: History::default(),
+            history: SendHistory::default(),
             acked: Throughput::default(),
             sent: Throughput::default(),
             delay: DelayDetector::default(),
@@ -391,7 +391,7 @@ impl Estimator {
     }
 
     fn judge_loss(&mut self, now: Instant) {
-        let rate = Rate { allowed_bps: self.estimate_bps() as f64, acked_bps: self.acked.bps() };
+        let rate = SendRate { allowed_bps: self.estimate_bps() as f64, acked_bps: self.acked.bps() };
         self.heard.was_limit |= self.loss.update(now, rate, self.rtt_or_initial());
     }
 

@@ -51,8 +51,8 @@ pub enum Fate {
 
 /// A ring of sent packets, indexed by their number. Allocated with the first: a transport that sends nothing has none.
 #[derive(Debug)]
-pub struct History {
-    entries: Box<[Entry]>,
+pub struct SendHistory {
+    entries: Box<[SentEntry]>,
     /// Of the next packet; the lower 16 bits go out.
     next: u64,
     /// Behind the newest that feedback has told of.
@@ -65,24 +65,25 @@ pub struct History {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct SentEntry {
     sent_at: Instant,
     size: u16,
     cluster: Option<ClusterId>,
-    told: Told,
+    reported: Reported,
 }
 
 /// What has been said of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Reported {
     Nothing,
     Missing,
     Arrived,
 }
 
-const EMPTY: Entry = Entry { sent_at: Instant::EPOCH, size: 0, cluster: None, told: Told::Nothing };
+const EMPTY: SentEntry =
+    SentEntry { sent_at: Instant::EPOCH, size: 0, cluster: None, reported: Reported::Nothing };
 
-impl Default for History {
+impl Default for SendHistory {
     /// Nothing was sent yet.
     fn default() -> Self {
         Self {
@@ -96,7 +97,7 @@ impl Default for History {
     }
 }
 
-impl History {
+impl SendHistory {
     /// The number that the next packet has to carry.
     pub fn next_seq(&self) -> TwccSeq {
         TwccSeq(self.next as u16)
@@ -108,7 +109,7 @@ impl History {
         if self.entries.is_empty() {
             self.entries = vec![EMPTY; HISTORY_LEN].into_boxed_slice();
         }
-        self.entries[index(self.next)] = Entry { sent_at, size, cluster, told: Told::Nothing };
+        self.entries[index(self.next)] = SentEntry { sent_at, size, cluster, reported: Reported::Nothing };
         self.next += 1;
     }
 
@@ -122,7 +123,7 @@ impl History {
         self.entries_from(self.awaited, (self.next - self.awaited) as usize)
     }
 
-    fn entries_from(&self, number: u64, len: usize) -> &[Entry] {
+    fn entries_from(&self, number: u64, len: usize) -> &[SentEntry] {
         let rest = self.entries.get(index(number)..).unwrap_or_default();
         &rest[..rest.len().min(len)]
     }
@@ -142,10 +143,10 @@ impl History {
     pub fn on_feedback(&mut self, feedback: &Twcc<'_>, budget: &mut usize, mut each: impl FnMut(Fate)) {
         let mut at = self.clock.reference(feedback.reference_time());
         // A few bytes can speak of 65535 packets; what is beyond the ring cannot match.
-        let told = usize::from(feedback.status_count());
-        let taken = told.min(HISTORY_LEN).min(*budget);
+        let listed = usize::from(feedback.status_count());
+        let taken = listed.min(HISTORY_LEN).min(*budget);
         *budget -= taken;
-        self.unmatched += (told - taken) as u64;
+        self.unmatched += (listed - taken) as u64;
         if taken == 0 {
             return;
         }
@@ -167,13 +168,13 @@ impl History {
             return None;
         };
         let packet = SentPacket { sent_at: entry.sent_at, size: entry.size, cluster: entry.cluster };
-        match (entry.told, arrived) {
-            (told @ (Told::Nothing | Told::Missing), Some(at)) => {
-                entry.told = Told::Arrived;
-                Some(Fate::Arrived { packet, at, was_missing: told == Told::Missing })
+        match (entry.reported, arrived) {
+            (before @ (Reported::Nothing | Reported::Missing), Some(at)) => {
+                entry.reported = Reported::Arrived;
+                Some(Fate::Arrived { packet, at, was_missing: before == Reported::Missing })
             }
-            (Told::Nothing, None) => {
-                entry.told = Told::Missing;
+            (Reported::Nothing, None) => {
+                entry.reported = Reported::Missing;
                 Some(Fate::Missing(packet))
             }
             _ => {
@@ -183,7 +184,7 @@ impl History {
         }
     }
 
-    fn find(&mut self, seq: TwccSeq) -> Option<&mut Entry> {
+    fn find(&mut self, seq: TwccSeq) -> Option<&mut SentEntry> {
         // The newest packet that has this number in its lower bits.
         let behind = u64::from((self.next as u16).wrapping_sub(1).wrapping_sub(seq.0));
         let number = self.next.checked_sub(1)?.checked_sub(behind)?;
@@ -230,7 +231,7 @@ mod tests {
     use rtp::Ssrc;
 
     /// What a feedback of these statuses (milliseconds, from a reference of `reference` units) says.
-    fn tell(history: &mut History, base: u16, reference: i32, statuses: &[Option<i16>]) -> Vec<Fate> {
+    fn tell(history: &mut SendHistory, base: u16, reference: i32, statuses: &[Option<i16>]) -> Vec<Fate> {
         let statuses: Vec<Option<i16>> = statuses.iter().map(|status| status.map(|ms| ms * 4)).collect();
         let mut buffer = [0; 4096];
         let mut writer = Writer::new(&mut buffer);
@@ -254,15 +255,15 @@ mod tests {
         SentPacket { sent_at: Instant::from_nanos(ms * 1_000_000), size: 1200, cluster: None }
     }
 
-    fn sent(count: u64) -> History {
-        let mut history = History::default();
+    fn sent(count: u64) -> SendHistory {
+        let mut history = SendHistory::default();
         (0..count).for_each(|ms| history.on_sent(packet(ms)));
         history
     }
 
     #[test]
     fn an_entry_is_as_small_as_the_bound_promises() {
-        assert_eq!(size_of::<Entry>(), 16);
+        assert_eq!(size_of::<SentEntry>(), 16);
     }
 
     #[test]
@@ -293,7 +294,7 @@ mod tests {
         let mut history = sent(3);
         assert_eq!(tell(&mut history, 3, 0, &[Some(1); 5]), []);
         assert_eq!(history.unmatched(), 5);
-        let mut empty = History::default();
+        let mut empty = SendHistory::default();
         assert_eq!(tell(&mut empty, 65_535, 0, &[Some(1), None]), []);
         assert_eq!(empty.unmatched(), 2);
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Rates to judge loss by, in bits a second.
 #[derive(Clone, Copy, Debug)]
-pub struct Rate {
+pub struct SendRate {
     /// What is allowed.
     pub allowed_bps: f64,
     /// What arrives, if that is known.
@@ -48,7 +48,7 @@ impl LossBound {
 
     /// Judges what was counted, when it is enough; `rate` is what is allowed at present, and
     /// what arrives. True if the bound was lowered.
-    pub fn update(&mut self, now: Instant, rate: Rate, rtt: Duration) -> bool {
+    pub fn update(&mut self, now: Instant, rate: SendRate, rtt: Duration) -> bool {
         let began_at = *self.began_at.get_or_insert(now);
         let elapsed = now.saturating_since(began_at);
         let count = self.lost.saturating_add(self.received);
@@ -63,7 +63,7 @@ impl LossBound {
     /// A reception report's fraction (RFC 3550 §6.4.1), from a peer without transport-wide feedback.
     pub fn on_report(&mut self, now: Instant, fraction: f64, allowed_bps: f64, rtt: Duration) -> bool {
         let elapsed = self.began_at.replace(now).map_or(Duration::ZERO, |began| now.saturating_since(began));
-        let rate = Rate { allowed_bps, acked_bps: None };
+        let rate = SendRate { allowed_bps, acked_bps: None };
         self.judge(now, fraction, rate, rtt, elapsed)
     }
 
@@ -74,7 +74,14 @@ impl LossBound {
         }
     }
 
-    fn judge(&mut self, now: Instant, fraction: f64, rate: Rate, rtt: Duration, elapsed: Duration) -> bool {
+    fn judge(
+        &mut self,
+        now: Instant,
+        fraction: f64,
+        rate: SendRate,
+        rtt: Duration,
+        elapsed: Duration,
+    ) -> bool {
         self.judged = Some((now, fraction));
         if fraction > HEAVY {
             // Draft §6: the loss that one step has not mended yet must not make another.
@@ -127,8 +134,8 @@ mod tests {
         Instant::from_nanos(ms * 1_000_000)
     }
 
-    fn allowed(allowed_bps: f64) -> Rate {
-        Rate { allowed_bps, acked_bps: None }
+    fn allowed(allowed_bps: f64) -> SendRate {
+        SendRate { allowed_bps, acked_bps: None }
     }
 
     /// A second with this share of loss in 100 packets.
@@ -184,7 +191,7 @@ mod tests {
     #[test]
     fn what_comes_out_of_a_full_queue_is_what_fits() {
         let mut bound = LossBound::default();
-        let rate = Rate { allowed_bps: 3e6, acked_bps: Some(1e6) };
+        let rate = SendRate { allowed_bps: 3e6, acked_bps: Some(1e6) };
         bound.update(at(0), rate, Duration::ZERO);
         bound.on_packets(35, 65);
         assert!(bound.update(at(500), rate, Duration::ZERO));

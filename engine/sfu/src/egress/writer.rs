@@ -206,33 +206,14 @@ const PADDING_LEN: usize = 255;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use control::{AppData, Codec, ConsumerId, Extension, ProducerId, Text, TransportId};
+    use control::{ConsumerId, Extension, ProducerId, TransportId, fixtures};
 
     fn consume(nack: bool, rtx_pt: Option<u8>) -> Consume {
-        let codec = CodecParameters {
-            codec: Codec::Vp8,
-            pt: 96,
-            rtx_pt,
-            clock_rate_hz: 90_000,
-            nack,
-            pli: true,
-            fir: true,
-            transport_cc: true,
-        };
+        let codec = CodecParameters { rtx_pt, nack, ..fixtures::vp8(96, 97) };
         Consume {
-            transport: TransportId(1),
-            producer: ProducerId(1),
-            consumer: ConsumerId(1),
-            mid: None,
-            codecs: vec![codec],
-            ssrc: 1,
             rtx_ssrc: rtx_pt.map(|_| 2),
-            cname: Text::new("peer"),
             extensions: vec![Extension { kind: ExtensionKind::TransportCc, id: 5 }],
-            preferred_layers: None,
-            priority: 1,
-            paused: false,
-            app_data: AppData::default(),
+            ..fixtures::consume(TransportId(1), ProducerId(1), ConsumerId(1), codec, 1)
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) fn send_twcc_if_due(objects: &mut Objects, turn: &mut Turn<'_, impl T
         }
         turn.counters.count(Counter::RtcpOut);
     }
-    twcc.due = twcc.recorder.has_news().then(|| now + limits::TWCC_INTERVAL);
+    twcc.due = twcc.recorder.has_unreported().then(|| now + limits::TWCC_INTERVAL);
     transport.twcc = Some(twcc);
 }
 

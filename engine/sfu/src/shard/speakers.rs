@@ -8,7 +8,7 @@ use crate::packet::media_packet::Carried;
 use crate::shard::turn::Turn;
 use crate::speakers::dominant;
 use crate::speakers::loudest::Admission;
-use crate::speakers::observer::{Speakers, Told};
+use crate::speakers::observer::{Announcement, Speakers};
 use crate::speakers::voice::Voice;
 use control::{AudioObserver, Event, ExtensionKind, Volume};
 use machine::{Instant, Tx, meter};
@@ -124,17 +124,17 @@ pub(super) fn observe_speakers(objects: &mut Objects, turn: &mut Turn<'_, impl T
         let Some(speakers) = &mut router.speakers else { continue };
         let was_fresh = speakers.is_fresh;
         look(speakers, now, &mut objects.producers);
-        let is_news = speakers.next != speakers.told;
+        let is_news = speakers.next != speakers.announced;
         let interval = Duration::from_millis(speakers.observer.interval_ms.into());
-        if is_news && speakers.told_at.is_none_or(|told_at| told_at + interval <= now) {
-            let Told { dominant, volumes } = &speakers.next;
+        if is_news && speakers.announced_at.is_none_or(|announced_at| announced_at + interval <= now) {
+            let Announcement { dominant, volumes } = &speakers.next;
             let (router, dominant, volumes) = (router.id, *dominant, volumes.clone());
-            std::mem::swap(&mut speakers.told, &mut speakers.next);
-            speakers.told_at = Some(now);
+            std::mem::swap(&mut speakers.announced, &mut speakers.next);
+            speakers.announced_at = Some(now);
             turn.news.tell(Event::Speakers { router, dominant, volumes });
         }
         // A level that fades needs another look; a router without levels needs none.
-        if was_fresh || is_news || !speakers.told.volumes.is_empty() {
+        if was_fresh || is_news || !speakers.announced.volumes.is_empty() {
             turn.timers.routers.hasten(index, now + limits::SPEAKERS_INTERVAL);
         }
     }

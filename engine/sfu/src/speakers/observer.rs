@@ -18,17 +18,17 @@ pub struct Speakers {
     pub dominant: Option<Slot>,
     /// A level came since the last look.
     pub is_fresh: bool,
-    /// What was told last.
-    pub told: Told,
+    /// The last report.
+    pub announced: Announcement,
     /// When that was.
-    pub told_at: Option<Instant>,
+    pub announced_at: Option<Instant>,
     /// What there is to tell, kept for its memory.
-    pub next: Told,
+    pub next: Announcement,
 }
 
 /// The content of an [`Event::Speakers`].
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct Announcement {
     /// The speaker.
     pub dominant: Option<ProducerId>,
     /// The loudest first.
@@ -44,9 +44,9 @@ impl Speakers {
             loudest: observer.loudest_forwarded.map(Loudest::new),
             dominant: None,
             is_fresh: false,
-            told: Told::default(),
-            told_at: None,
-            next: Told::default(),
+            announced: Announcement::default(),
+            announced_at: None,
+            next: Announcement::default(),
         }
     }
 }
