@@ -254,13 +254,13 @@ impl Control<Contained> for Endpoint {
 /// Length of the loop's statistics, which follow the shard's counters, and of each later part's offset.
 const LOOP_STATISTICS_LEN: usize = 4;
 const SOCKET_STATISTICS_LEN: usize = 6;
-const STREAM_STATISTICS_LEN: usize = 13;
-const HAND_OFF_STATISTICS_LEN: usize = 4;
+const CONNECTION_STATISTICS_LEN: usize = 13;
+const MAILBOX_STATISTICS_LEN: usize = 4;
 const STATISTICS_LEN: usize = Counters::LEN
     + LOOP_STATISTICS_LEN
     + SOCKET_STATISTICS_LEN
-    + STREAM_STATISTICS_LEN
-    + HAND_OFF_STATISTICS_LEN;
+    + CONNECTION_STATISTICS_LEN
+    + MAILBOX_STATISTICS_LEN;
 
 /// The statistics page. It begins with the shard's counters, then the loop's: turns, ns busy, ns of the
 /// longest turn, and ns since the engine's epoch. Then losses of the worker's sockets since the start:
@@ -283,13 +283,13 @@ const STATISTICS_LEN: usize = Counters::LEN
 /// | 5 | closed: no longer used | 12 | dropped: connection closed |
 /// | 6 | closed by the peer | | |
 ///
-/// Last, what the worker handed to other workers: envelopes sent, envelopes lost because the mailbox was
+/// Last, the mailboxes to other workers: envelopes sent, envelopes lost because the mailbox was
 /// full, envelopes received, and wakes of other workers.
 fn write_statistics(counters: &Counters, report: &Report, page: &mut [u64; STATISTICS_LEN]) {
     let (of_shard, others) = page.split_at_mut(Counters::LEN);
     let (of_loop, others) = others.split_at_mut(LOOP_STATISTICS_LEN);
     let (of_sockets, others) = others.split_at_mut(SOCKET_STATISTICS_LEN);
-    let (of_streams, of_hand_offs) = others.split_at_mut(STREAM_STATISTICS_LEN);
+    let (of_connections, of_mailboxes) = others.split_at_mut(CONNECTION_STATISTICS_LEN);
     of_shard.copy_from_slice(counters.as_slots());
     of_loop.copy_from_slice(&[
         report.turns.turns,
@@ -306,24 +306,24 @@ fn write_statistics(counters: &Counters, report: &Report, page: &mut [u64; STATI
         sent.dropped_full,
         sent.errors,
     ]);
-    let streams = &report.streams;
-    of_streams.copy_from_slice(&[
-        streams.open,
-        streams.accepted,
-        streams.refused,
-        streams.closed_unproven,
-        streams.closed_malformed,
-        streams.closed_idle,
-        streams.closed_by_peer,
-        streams.frames_in,
-        streams.bytes_in,
-        streams.queued.sent,
-        streams.queued.dropped_full,
-        streams.queued.dropped_late,
-        streams.dropped_closed,
+    let connections = &report.connections;
+    of_connections.copy_from_slice(&[
+        connections.open,
+        connections.accepted,
+        connections.refused,
+        connections.closed_unproven,
+        connections.closed_malformed,
+        connections.closed_idle,
+        connections.closed_by_peer,
+        connections.frames_in,
+        connections.bytes_in,
+        connections.queued.sent,
+        connections.queued.dropped_full,
+        connections.queued.dropped_late,
+        connections.dropped_closed,
     ]);
-    let handed = &report.handed;
-    of_hand_offs.copy_from_slice(&[handed.given, handed.dropped, handed.taken, handed.wakes]);
+    let mailboxes = &report.mailboxes;
+    of_mailboxes.copy_from_slice(&[mailboxes.sent, mailboxes.dropped, mailboxes.received, mailboxes.wakes]);
 }
 
 fn decode(record: &[u8]) -> Input {
@@ -340,7 +340,7 @@ const _: () = assert!(STATISTICS_LEN <= shm::limits::STATS_SLOTS);
 mod tests {
     use super::*;
     use runtime::framing::QueueCounts;
-    use runtime::{HandOffStats, LoopStats, ReceiveStats, SendStats, StreamStats};
+    use runtime::{ConnectionStats, LoopStats, MailboxStats, ReceiveStats, SendStats};
 
     #[test]
     fn the_statistics_page_ends_with_what_sockets_connections_and_mailboxes_lost() {
@@ -353,7 +353,7 @@ mod tests {
         };
         let sent = SendStats { dropped_wouldblock: 4, dropped_full: 5, errors: 6, ..SendStats::default() };
         let turns = LoopStats { turns: 7, ..LoopStats::default() };
-        let streams = StreamStats {
+        let connections = ConnectionStats {
             open: 10,
             accepted: 11,
             refused: 12,
@@ -368,8 +368,8 @@ mod tests {
             queued: QueueCounts { sent: 19, dropped_full: 20, dropped_late: 21 },
             dropped_closed: 22,
         };
-        let handed = HandOffStats { given: 23, dropped: 24, taken: 25, wakes: 26 };
-        let report = Report { now: Instant::from_nanos(8), turns, received, sent, handed, streams };
+        let mailboxes = MailboxStats { sent: 23, dropped: 24, received: 25, wakes: 26 };
+        let report = Report { now: Instant::from_nanos(8), turns, received, sent, mailboxes, connections };
         let mut page = [0xa5; STATISTICS_LEN];
         write_statistics(&Counters::default(), &report, &mut page);
         assert_eq!(page[..Counters::LEN], [0; Counters::LEN]);

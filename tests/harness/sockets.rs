@@ -1,6 +1,6 @@
 //! A driver's sockets on demand, as far as a shard can tell: addresses without a network behind them.
 
-use machine::{Instant, LocalId, Machine, SocketError, SocketOrder, Tx};
+use machine::{Instant, LocalId, Machine, SocketError, SocketRequest, Tx};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -29,17 +29,17 @@ impl SocketsOnDemand {
     /// Opens and closes what the shard wants opened and closed, as a driver must after every command and timer. Panics when
     /// it wants one closed that is not open, opened that is, or a connection kept or closed.
     pub fn carry_out_orders(&mut self, now: Instant, shard: &mut impl Machine, tx: &mut impl Tx) {
-        while let Some(order) = shard.poll_socket_order() {
-            match order {
-                SocketOrder::Open { local, next, .. } => {
+        while let Some(request) = shard.poll_socket_request() {
+            match request {
+                SocketRequest::Open { local, next, .. } => {
                     let opened = self.open_next(local, next);
                     shard.on_socket_opened(now, local, opened, tx);
                 }
-                SocketOrder::Close { local } => {
+                SocketRequest::Close { local } => {
                     assert!(self.open.remove(&local).is_some(), "{local:?} is not open");
                 }
-                order => panic!(
-                    "a shard leaves the life of connections to its driver, and does not want {order:?}"
+                request => panic!(
+                    "a shard leaves the life of connections to its driver, and does not want {request:?}"
                 ),
             }
         }

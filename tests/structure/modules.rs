@@ -31,6 +31,18 @@ pub const FLOORS: &[Floors] = &[
         ],
     },
     Floors {
+        sources: "engine/runtime/src",
+        floors: &[
+            &["limits"],
+            &["bind_error", "tokens"],
+            &["clock", "mailbox", "sys"],
+            &["memory", "udp"],
+            &["tcp"],
+            &["control", "tx"],
+            &["worker"],
+        ],
+    },
+    Floors {
         sources: "turn/relay/src",
         floors: &[
             &["base64", "bucket", "counters", "limits", "request_attributes", "sorted", "table"],

@@ -8,10 +8,10 @@ use control::{
     CreatePlainTransport, Event, IpFamily, Produce, ProducerId, Request, RequestId, RouterId, SrtpKey,
     SrtpParameters, SrtpProfile, TransportId, fixtures,
 };
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketOrder, Tx, WorkerId};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketRequest, Tx, WorkerId};
 use oracle_srtp::context::Context;
 use oracle_srtp::protection_profile::ProtectionProfile;
-use runtime::HandOffs;
+use runtime::Mailboxes;
 use sfu::{Config, Contained, Input, Shard};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub struct Spread {
 struct Worker {
     shard: Contained,
     sink: Sink,
-    hand_offs: HandOffs,
+    mailboxes: Mailboxes,
     /// The socket that was opened last.
     opened: Option<LocalId>,
 }
@@ -42,7 +42,7 @@ struct Worker {
 /// A send batch and the way to the other workers.
 struct Out<'a> {
     sink: &'a mut Sink,
-    hand_offs: &'a mut HandOffs,
+    mailboxes: &'a mut Mailboxes,
 }
 
 impl Tx for Out<'_> {
@@ -55,7 +55,7 @@ impl Tx for Out<'_> {
     }
 
     fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
-        self.hand_offs.give(worker, head, body)
+        self.mailboxes.send(worker, head, body)
     }
 
     fn prefetch<T: ?Sized>(&self, soon: &T) {
@@ -97,16 +97,16 @@ impl Spread {
             grace_period: Duration::from_secs(60),
             consent_timeout: Some(sfu::limits::ICE_CONSENT_TIMEOUT),
         };
-        let worker = |hand_offs| {
+        let worker = |mailboxes| {
             let shard = Shard::new(config.clone(), rng.fork());
             let shard = Contained::new(shard, |fault| panic!("the shard panicked: {fault:?}"));
-            Worker { shard, sink: Sink::new(), hand_offs, opened: None }
+            Worker { shard, sink: Sink::new(), mailboxes, opened: None }
         };
         let mut spread = Self {
             payload_len,
             burst,
             now: Instant::EPOCH + Duration::from_secs(1),
-            workers: HandOffs::between(workers).into_iter().map(worker).collect(),
+            workers: Mailboxes::between(workers).into_iter().map(worker).collect(),
             subscribers: Vec::new(),
             made: 0,
             last_request: 0,
@@ -263,8 +263,8 @@ impl Spread {
         let (now, request) = (self.now, Input::Request(Request { id, command }));
         let worker = &mut self.workers[worker];
         worker.with(|shard, out| shard.on_command(now, request, out));
-        while let Some(order) = worker.shard.poll_socket_order() {
-            let SocketOrder::Open { local, .. } = order else { continue };
+        while let Some(request) = worker.shard.poll_socket_request() {
+            let SocketRequest::Open { local, .. } = request else { continue };
             worker.opened = worker.opened.or(Some(local));
             let address = SocketAddr::new(PLAIN_IP, 20_000 + local.0);
             worker.with(|shard, out| shard.on_socket_opened(now, local, Ok(address), out));
@@ -280,16 +280,16 @@ impl Spread {
 
 impl Worker {
     fn with(&mut self, call: impl FnOnce(&mut Contained, &mut Out<'_>)) {
-        let Self { shard, sink, hand_offs, .. } = self;
-        call(shard, &mut Out { sink, hand_offs });
+        let Self { shard, sink, mailboxes, .. } = self;
+        call(shard, &mut Out { sink, mailboxes });
     }
 
     /// Takes what others have handed over; whether there was something.
     fn read(&mut self, now: Instant) -> bool {
         let mut is_any = false;
-        while let Some(parcel) = self.hand_offs.take() {
-            self.with(|shard, out| shard.on_hand_off(now, parcel.from(), parcel.bytes(), out));
-            self.hand_offs.give_back(parcel);
+        while let Some(envelope) = self.mailboxes.receive() {
+            self.with(|shard, out| shard.on_hand_off(now, envelope.from(), envelope.bytes(), out));
+            self.mailboxes.recycle(envelope);
             is_any = true;
         }
         if is_any {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine::{
-    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Towards, Tx,
+    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketRequest, StreamId, Towards, Tx,
     WorkerId,
 };
 use relay::{Command, Credentials, EvenClock, Policy, Quotas, Relay, Settings};
@@ -343,36 +343,36 @@ impl RelayWorld {
     fn after(&mut self) {
         // What was sent before a socket closes has left by it.
         self.look_at_what_was_sent();
-        while let Some(order) = self.relay.poll_socket_order() {
-            match order {
-                SocketOrder::Open { local, next, is_ipv6, .. } => {
+        while let Some(request) = self.relay.poll_socket_request() {
+            match request {
+                SocketRequest::Open { local, next, is_ipv6, .. } => {
                     let opened = self.open(local, next, is_ipv6);
                     self.relay.on_socket_opened(self.now, local, opened, &mut self.sink);
                 }
-                SocketOrder::Listen { local, is_ipv6 } => {
+                SocketRequest::Listen { local, is_ipv6 } => {
                     let opened = self.open(local, None, is_ipv6);
                     self.listeners.extend(opened.is_ok().then_some(local));
                     self.relay.on_socket_opened(self.now, local, opened, &mut self.sink);
                 }
-                SocketOrder::Connect { stream, local, remote } => {
+                SocketRequest::Connect { stream, local, remote } => {
                     assert!(self.listeners.contains(&local), "connects from what is no listener");
                     assert!(policy(self.is_open).admits(remote), "connects to {remote}");
                     let before = self.streams.insert(stream, Stream::Connecting);
                     assert_eq!(before, None, "{stream:?} is in use");
                 }
-                SocketOrder::Join { stream, path } => {
+                SocketRequest::Join { stream, path } => {
                     assert!(path.local.is_tcp(), "joined with a datagram's way");
                     let before = self.streams.insert(stream, Stream::Joined(path));
                     assert_eq!(before, Some(Stream::Open), "joined while it is not alone");
                 }
-                SocketOrder::CloseStream { stream } => {
+                SocketRequest::CloseStream { stream } => {
                     assert!(self.streams.remove(&stream).is_some(), "{stream:?} is not open");
                 }
-                SocketOrder::Close { local } => {
+                SocketRequest::Close { local } => {
                     self.listeners.remove(&local);
                     assert!(self.sockets.remove(&local).is_some(), "{local:?} is not open");
                 }
-                SocketOrder::Keep { path } | SocketOrder::HangUp { path } => assert!(path.local.is_tcp()),
+                SocketRequest::Keep { path } | SocketRequest::HangUp { path } => assert!(path.local.is_tcp()),
             }
         }
         self.look_at_what_was_sent();

@@ -3,7 +3,7 @@
 use crate::base::slots::Slot;
 use crate::limits;
 use control::{CreatePlainTransport, RequestId};
-use machine::{LocalId, SocketOrder};
+use machine::{LocalId, SocketRequest};
 use std::collections::VecDeque;
 
 /// The sockets of a shard's plain transports, by their number on demand.
@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 pub struct PlainSockets {
     ears: Vec<SocketSlot>,
     /// What the driver is to open or close.
-    pub orders: VecDeque<SocketOrder>,
+    pub requests: VecDeque<SocketRequest>,
     /// Transports that wait for their sockets. Drivers open them at once, so there is one at most.
     pub opening: Vec<Opening>,
 }
@@ -44,14 +44,14 @@ pub struct Opening {
 
 impl PlainSockets {
     /// What the driver is to open or close.
-    pub fn poll_order(&mut self) -> Option<SocketOrder> {
-        self.orders.pop_front()
+    pub fn poll_order(&mut self) -> Option<SocketRequest> {
+        self.requests.pop_front()
     }
 
     /// Closes sockets; their numbers are free from now on.
     pub fn close(&mut self, ears: impl Iterator<Item = LocalId>) {
         for local in ears {
-            self.orders.push_back(SocketOrder::Close { local });
+            self.requests.push_back(SocketRequest::Close { local });
             self.set(local, SocketSlot::Free);
         }
     }
