@@ -4,11 +4,13 @@
 
 use anyhow::Context;
 use leat_log::Format;
+use signaling::config::cli;
 use signaling::config::{Config, ConfigError};
 use signaling::engine::{self, Engine};
-use signaling::hall::{self, Admission, Hall, Patience};
-use signaling::media::LOW_PRIORITY_MAX;
-use signaling::{LOG_FILTER, cli, edge, http, limits, up};
+use signaling::ortc::media_config::LOW_PRIORITY_MAX;
+use signaling::rooms::{self, Admission, Hall, Patience};
+use signaling::server::{edge, http};
+use signaling::{LOG_FILTER, limits, supervisor};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -45,9 +47,9 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<()> {
     if config.die_with_parent {
-        up::die_with_parent().context("--die-with-parent")?;
+        supervisor::die_with_parent().context("--die-with-parent")?;
     }
-    let ended = up::termination().context("cannot listen for signals")?;
+    let ended = supervisor::termination().context("cannot listen for signals")?;
     if config.media.has_only_low_priorities {
         tracing::warn!(
             "--media: all priorities are {LOW_PRIORITY_MAX} or less; the highest number is now preferred, \
@@ -61,7 +63,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         );
     }
     let engine = Engine::new();
-    let settings = hall::Settings {
+    let settings = rooms::Settings {
         admission: config.admission,
         media: config.media,
         turn: config.turn,

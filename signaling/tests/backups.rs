@@ -5,8 +5,8 @@ mod harness;
 use control::{Codec, Command, ProducerId};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, consume, join, produce, transport_id};
-use signaling::hall::Admission;
 use signaling::proto::{self, ErrorCode, signal::Payload};
+use signaling::rooms::Admission;
 
 fn start() -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());

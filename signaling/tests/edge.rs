@@ -6,11 +6,12 @@ use harness::engine::{Engine, socket_path};
 use harness::polling::{HANDSHAKE, Http, PollingClient, frame};
 use harness::{Signaling, join, settings};
 use prost::Message;
-use signaling::edge::address::Trusted;
-use signaling::hall::{self, Admission};
+use signaling::auth::token::{self, Claims, NumericDate, Permissions, Verifier};
+use signaling::limits;
 use signaling::proto::{ErrorCode, Signal, signal::Payload};
-use signaling::token::{self, Claims, NumericDate, Permissions, Verifier};
-use signaling::{edge, http, limits, socket};
+use signaling::rooms::{self, Admission};
+use signaling::server::edge::address::Trusted;
+use signaling::server::{edge, http, socket};
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ async fn serve(settings_of: impl FnOnce(&mut http::Settings)) -> (Engine, Signal
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET.as_bytes(), Duration::ZERO).expect("a good secret");
     let admission = Admission::Tokens(verifier);
-    let signaling = Signaling::start_with(&engine.path, hall::Settings { admission, ..settings() });
+    let signaling = Signaling::start_with(&engine.path, rooms::Settings { admission, ..settings() });
     let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let mut settings = http::Settings::default();
@@ -226,8 +227,8 @@ async fn a_message_of_more_than_64_kib_is_refused_before_it_is_decoded() {
 /// There is no engine, for whose snapshot joins wait.
 #[tokio::test]
 async fn requests_beyond_the_unanswered_ones_are_refused_before_a_client_joins() {
-    let patience = hall::Patience { settle: Duration::from_secs(3_600), ..harness::PATIENCE };
-    let signaling = Signaling::start_with(&socket_path(), hall::Settings { patience, ..settings() });
+    let patience = rooms::Patience { settle: Duration::from_secs(3_600), ..harness::PATIENCE };
+    let signaling = Signaling::start_with(&socket_path(), rooms::Settings { patience, ..settings() });
     let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let server = listener.local_addr().expect("bound");
     tokio::spawn(http::serve(listener, signaling.hall.clone(), http::Settings::default()));

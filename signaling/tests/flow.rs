@@ -7,11 +7,11 @@ use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, consume, dtls, join, produce, transport_id};
 use proptest::prelude::*;
 use prost::Message;
-use signaling::hall::Admission;
+use signaling::auth::token::{self, Claims, NumericDate, Permissions, Verifier};
+use signaling::auth::turn::Turn;
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
-use signaling::token::{self, Claims, NumericDate, Permissions, Verifier};
-use signaling::turn::Turn;
+use signaling::rooms::Admission;
 use std::time::Duration;
 
 fn start() -> (Engine, Signaling) {

@@ -5,9 +5,9 @@ mod harness;
 use control::{Codec, Command, ConsumerId, ContentHint, Event, Layers, PlayoutDelay, ProducerId};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, consume, join, produce, settings, transport_id};
-use signaling::hall::Settings;
-use signaling::media::MediaConfig;
+use signaling::ortc::media_config::MediaConfig;
 use signaling::proto::{self, ErrorCode, signal::Payload};
+use signaling::rooms::Settings;
 
 fn start(media: MediaConfig) -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());

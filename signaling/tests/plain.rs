@@ -5,9 +5,9 @@ mod harness;
 use control::{Command, Event, IpFamily, SrtpProfile};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, join, produce, transport_id};
-use signaling::hall::Admission;
+use signaling::auth::token::{self, Claims, NumericDate, Permissions, Verifier};
 use signaling::proto::{self, ErrorCode, signal::Payload};
-use signaling::token::{self, Claims, NumericDate, Permissions, Verifier};
+use signaling::rooms::Admission;
 use std::time::Duration;
 
 const SECRET: &[u8] = b"a secret of thirty-two bytes at least";

@@ -5,8 +5,8 @@ mod harness;
 use control::{Closed, Command, CreatePipe, Event, ProducerId, RouterId, TransportId, Volume};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, join, transport_id};
-use signaling::hall::Admission;
 use signaling::proto::{self, signal::Payload};
+use signaling::rooms::Admission;
 use std::time::Duration;
 
 /// A peer with both its transports.

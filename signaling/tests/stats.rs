@@ -5,8 +5,8 @@ mod harness;
 use control::{Command, Event, ProducerId, RouterId, Scored, Volume};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, join};
-use signaling::hall::Admission;
 use signaling::proto::{self, ErrorCode, GetStats, get_stats, score_changed, signal::Payload, stats};
+use signaling::rooms::Admission;
 
 fn start() -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());

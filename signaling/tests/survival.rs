@@ -6,9 +6,9 @@ use control::{Command, TransportId};
 use harness::engine::{Engine, socket_path};
 use harness::{Signaling, join, transport_id};
 use signaling::engine::News;
-use signaling::hall::Admission;
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, signal::Payload};
+use signaling::rooms::Admission;
 use std::time::Duration;
 use tokio::sync::mpsc;
 

@@ -2,7 +2,7 @@
 
 use super::formats::{self, number};
 use super::names::{self, uri};
-use crate::media::MediaConfig;
+use crate::ortc::media_config::MediaConfig;
 use crate::proto::{RtcpFeedback, RtpCapabilities, RtpCodecCapability, RtpHeaderExtension};
 use control::{Codec, ExtensionKind, Kind};
 use std::collections::BTreeMap;

@@ -3,12 +3,12 @@
 use super::names::{self, is_rtx, uri};
 use super::produce::{Produced, as_number, has_feedback};
 use super::{ScalabilityMode, capabilities, check_len, formats};
-use crate::failure::Failure;
-use crate::media::MediaConfig;
+use crate::ortc::media_config::MediaConfig;
 use crate::proto::{
     ErrorCode, RtcpParameters, RtpCapabilities, RtpCodecCapability, RtpCodecParameters,
     RtpEncodingParameters, RtpHeaderExtensionParameters, RtpParameters, RtxStream,
 };
+use crate::request_error::Failure;
 use control::{Codec, CodecParameters, Extension, ExtensionKind, Kind};
 use std::collections::BTreeMap;
 

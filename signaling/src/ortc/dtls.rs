@@ -1,7 +1,7 @@
 //! ICE and DTLS parameters.
 
-use crate::failure::Failure;
 use crate::proto::{DtlsFingerprint, DtlsParameters, IceCandidate, IceParameters};
+use crate::request_error::Failure;
 use control::{Candidate, Protocol};
 
 /// The SHA-256 fingerprint of a client's certificate. The engine is the DTLS server, so the client must not be.

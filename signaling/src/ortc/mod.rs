@@ -10,6 +10,7 @@ pub mod capabilities;
 pub mod consume;
 pub mod dtls;
 mod formats;
+pub mod media_config;
 mod names;
 pub mod plain;
 pub mod produce;
@@ -19,8 +20,8 @@ pub use consume::{Consumable, ConsumerSsrcs};
 pub use produce::Produced;
 pub use scalability::ScalabilityMode;
 
-use crate::failure::Failure;
 use crate::limits;
+use crate::request_error::Failure;
 
 /// Refuses a list that is longer than any browser's.
 fn check_len<T>(what: &str, list: &[T]) -> Result<(), Failure> {
@@ -54,7 +55,5 @@ pub fn kind_name(kind: control::Kind) -> &'static str {
     }
 }
 
-#[cfg(test)]
-mod layer_tests;
 #[cfg(test)]
 mod tests;

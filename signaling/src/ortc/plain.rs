@@ -1,7 +1,7 @@
 //! Plain transports: addresses and SRTP keys, which signaling carries for want of ICE and DTLS.
 
-use crate::failure::Failure;
 use crate::proto::{ConnectPlainTransport, CreatePlainTransport, SrtpParameters};
+use crate::request_error::Failure;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use control::{IpFamily, SrtpKey, SrtpProfile};

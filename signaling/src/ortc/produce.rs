@@ -2,13 +2,13 @@
 
 use super::names::{self, is_rtx};
 use super::{ScalabilityMode, capabilities, check_len, formats, shortened};
-use crate::failure::Failure;
 use crate::limits;
-use crate::media::MediaConfig;
+use crate::ortc::media_config::MediaConfig;
 use crate::proto::{
     ErrorCode, ParameterValue, RtcpFeedback, RtpCodecParameters, RtpEncodingParameters, RtpParameters,
     parameter_value::Value,
 };
+use crate::request_error::Failure;
 use control::{Codec, CodecParameters, Encoding, Extension, ExtensionKind, Kind, Text};
 use std::collections::HashSet;
 

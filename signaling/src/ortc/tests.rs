@@ -1,15 +1,17 @@
 //! Negotiation with what real browsers offer: `tests/sdp` holds offers that Chrome 156 and Firefox 153 made.
 
 use super::*;
-use crate::failure::Failure;
-use crate::media::MediaConfig;
+use crate::ortc::media_config::MediaConfig;
 use crate::proto::{
     DtlsFingerprint, DtlsParameters, ErrorCode, ParameterValue, RtcpFeedback, RtpCapabilities,
     RtpCodecCapability, RtpCodecParameters, RtpEncodingParameters, RtpHeaderExtension,
     RtpHeaderExtensionParameters, RtpParameters, RtxStream, parameter_value::Value,
 };
+use crate::request_error::Failure;
 use control::{Candidate, Codec, ExtensionKind, Kind};
 use std::collections::HashSet;
+
+mod layers;
 
 const CHROME: &str = include_str!("../../tests/sdp/chrome-156-av.sdp");
 const FIREFOX: &str = include_str!("../../tests/sdp/firefox-153-av.sdp");

@@ -7,12 +7,12 @@ pub mod polling;
 
 use control::TransportId;
 use prost::Message;
+use signaling::auth::turn::Turn;
 use signaling::engine::{Engine, start};
-use signaling::failure::Failure;
-use signaling::hall::{Admission, Connection, Hall, Patience, Queue, Settings};
-use signaling::media::MediaConfig;
+use signaling::ortc::media_config::MediaConfig;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
-use signaling::turn::Turn;
+use signaling::request_error::Failure;
+use signaling::rooms::{Admission, Connection, Hall, Patience, Queue, Settings};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;

@@ -3,11 +3,9 @@
 //! They need each other only while they run: no start waits for another. What holds them together is
 //! that none outlives this process, however it ends.
 
-use crate::addresses::{default_listen_ips, own_address};
-use crate::cli;
-use crate::config::{self, ConfigError};
-use crate::development::private_dir;
-use crate::hall::Admission;
+use crate::auth::dev_key::private_dir;
+use crate::config::{self, ConfigError, cli, default_listen_ips, own_address};
+use crate::rooms::Admission;
 use anyhow::{Context, bail};
 use leat_log::Format;
 use rustix::process::{Pid, Signal, kill_process};
@@ -76,7 +74,7 @@ async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
     // Without a listener it would kill this process alone.
     let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     // Whoever has the port may well answer that it is ready: another Leat.
-    drop(crate::http::bind(options.http.http).await?);
+    drop(crate::server::http::bind(options.http.http).await?);
     let turn_place = turn_place(&options)?;
     let control_socket = prepare_control_socket(options.control_socket.as_deref())?;
     let mut engine = Supervised::new("leat-engine", engine_arguments(&options, &control_socket, format))?;
@@ -574,7 +572,7 @@ const TURN_PORT_DEFAULT: u16 = 3478;
 const TURN_HOSTS_MAX: usize = 2;
 
 /// By what signaling learns the key for tokens.
-const SECRET_VARIABLE: &str = crate::cli::SECRET_VARIABLE;
+const SECRET_VARIABLE: &str = crate::config::cli::SECRET_VARIABLE;
 
 /// By what the TURN server and signaling learn the secret they share.
 const TURN_SECRET_VARIABLE: &str = "LEAT_TURN_SECRET";

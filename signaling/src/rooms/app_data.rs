@@ -3,8 +3,8 @@
 //! Protobuf messages of our own, at most [`control::limits::APP_DATA_LEN_MAX`] bytes each. They are written by one process and
 //! read by the next, maybe of another version: fields are only added. What does not decode belongs to nobody and is closed.
 
-use crate::failure::Failure;
 use crate::proto::RtpParameters;
+use crate::request_error::Failure;
 use control::AppData;
 use prost::Message;
 

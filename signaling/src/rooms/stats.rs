@@ -1,14 +1,14 @@
 //! Who speaks in a room, how well media arrives, and the statistics of one object: the engine's words in the protocol's.
 
 use super::Hall;
-use super::objects::{own_consumer, own_producer, own_transport, wrong_answer};
 use super::state::{PeerId, State};
+use super::transports::{own_consumer, own_producer, own_transport, wrong_answer};
 use crate::engine::Worker;
-use crate::failure::Failure;
 use crate::limits;
 use crate::proto::{
     self, ActiveSpeakers, GetStats, ScoreChanged, SpeakerVolume, get_stats, score_changed, signal::Payload,
 };
+use crate::request_error::Failure;
 use control::{
     AudioObserver, Command, ConsumerStats, DtlsState, Event, IceState, LayerStats, ProducerId, ProducerStats,
     RouterId, Scored, StatsItem, StatsOf, StreamStats, TransportStats, Volume,

@@ -1,21 +1,21 @@
 //! Every codec and its layers, with what Chrome 156 and Firefox 153 really offer (`tests/sdp`).
 
-use super::tests::{ids, offered, router, sent_as};
-use super::*;
-use crate::media::{MediaConfig, Opus};
+use super::{ids, offered, router, sent_as};
+use crate::ortc::media_config::{MediaConfig, Opus};
+use crate::ortc::*;
 use crate::proto::{
     self, ErrorCode, RtcpFeedback, RtpCapabilities, RtpCodecCapability, RtpEncodingParameters, RtpParameters,
     parameter_value::Value,
 };
 use control::{Codec, ExtensionKind, Kind};
 
-const VP8: &str = include_str!("../../tests/sdp/chrome-156-vp8-sim3.sdp");
-const H264: &str = include_str!("../../tests/sdp/chrome-156-h264-sim3.sdp");
-const VP9: &str = include_str!("../../tests/sdp/chrome-156-vp9-L3T3_KEY.sdp");
-const AV1: &str = include_str!("../../tests/sdp/chrome-156-av1-L3T3_KEY.sdp");
-const EVERYTHING: &str = include_str!("../../tests/sdp/chrome-156-av-recvonly.sdp");
-const FIREFOX: &str = include_str!("../../tests/sdp/firefox-153-vp8-sim3.sdp");
-const FIREFOX_VP9: &str = include_str!("../../tests/sdp/firefox-153-vp9-single.sdp");
+const VP8: &str = include_str!("../../../tests/sdp/chrome-156-vp8-sim3.sdp");
+const H264: &str = include_str!("../../../tests/sdp/chrome-156-h264-sim3.sdp");
+const VP9: &str = include_str!("../../../tests/sdp/chrome-156-vp9-L3T3_KEY.sdp");
+const AV1: &str = include_str!("../../../tests/sdp/chrome-156-av1-L3T3_KEY.sdp");
+const EVERYTHING: &str = include_str!("../../../tests/sdp/chrome-156-av-recvonly.sdp");
+const FIREFOX: &str = include_str!("../../../tests/sdp/firefox-153-vp8-sim3.sdp");
+const FIREFOX_VP9: &str = include_str!("../../../tests/sdp/firefox-153-vp9-single.sdp");
 
 /// Three sizes, as mediasoup-client has Chrome send them: by rid, without SSRCs.
 fn simulcast(sdp: &str, mime_type: &str, mode: Option<&str>) -> RtpParameters {

@@ -4,10 +4,10 @@
 //! client is putting into its outbox. What the engine is to do about it is the caller's to say.
 
 use super::outbox::{ConnectionId, Outbox, encode};
+use crate::auth::token::Permissions;
 use crate::engine::Worker;
 use crate::ortc::{self, Produced};
 use crate::proto::{self, ProducerInfo, signal::Payload};
-use crate::token::Permissions;
 use control::{Codec, ConsumerId, Kind, Layers, ProducerId, RequestId, RouterId, SnapshotItem, TransportId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;

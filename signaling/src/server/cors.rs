@@ -1,9 +1,9 @@
 //! Pages of other origins (RFC 6454). A browser lets a page talk to another origin's server only if that says so (CORS, fetch.spec.whatwg.org
 //! §3.3), but opens WebSockets to anybody: here both follow one list. The server's own pages and programs that are no browser need no entry.
 
-use crate::edge::{Client, LEAVE};
-use crate::socket;
-use crate::visitors::is_loopback;
+use crate::server::edge::{Client, LEAVE};
+use crate::server::origin_check::is_loopback;
+use crate::server::socket;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request};

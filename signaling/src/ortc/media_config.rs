@@ -76,7 +76,7 @@ pub enum MediaError {
     Mistake(#[from] Mistake),
 }
 
-const BUILT_IN: &str = include_str!("../config/media.yml");
+const BUILT_IN: &str = include_str!("../../config/media.yml");
 
 /// Names in the file.
 const CODECS: [(&str, Codec); 4] =
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn the_file_of_the_requirements_prefers_vp8_in_three_layers_and_stereo_without_dtx() {
-        let text = include_str!("../../tests/vectors/media/requirements.yml");
+        let text = include_str!("../../../tests/vectors/media/requirements.yml");
         let config = MediaConfig::parse(text).expect("sound");
         assert_eq!(config.video_codecs, [Codec::Vp8, Codec::H264]);
         assert_eq!(config.scalability_mode.to_string(), "L3T3");

@@ -2,14 +2,14 @@
 
 use super::state::{Peer, PeerId, Removed, State};
 use super::{Admission, Connection, Hall, random_id};
+use crate::auth::token::{self, Grant, Permissions};
 use crate::engine::{AskError, Worker};
-use crate::failure::Failure;
 use crate::limits;
 use crate::ortc::capabilities;
 use crate::proto::{
     self, EncodingPolicy, ErrorCode, Goodbye, IceServer, JoinRoom, Joined, PeerAway, Resume, signal::Payload,
 };
-use crate::token::{self, Grant, Permissions};
+use crate::request_error::Failure;
 use aws_lc_rs::{constant_time, digest};
 use control::Command;
 use prost::Message;
@@ -315,7 +315,7 @@ fn check(join: &JoinRoom) -> Result<(), Failure> {
 }
 
 fn parse_peer(id: &str) -> Option<PeerId> {
-    super::objects::parse_id(id).map(PeerId)
+    super::transports::parse_id(id).map(PeerId)
 }
 
 /// Checks that this really is the peer it says it is. Gives back what it may do from now on; `None` is what it might do before.
@@ -368,13 +368,13 @@ fn come_back(
     let mut held = sort_held(state, id, resume);
     if is_changed {
         // Else the next process would find the former permissions beside the transports.
-        held.updates = super::objects::permission_updates(state, id);
+        held.updates = super::transports::permission_updates(state, id);
     }
     held
 }
 
 fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
-    use super::objects::parse_id;
+    use super::transports::parse_id;
     use control::{ConsumerId, ProducerId, TransportId};
     use std::collections::HashSet;
     let transports: HashSet<_> =

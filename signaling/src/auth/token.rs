@@ -3,9 +3,9 @@
 //! The order of checks is fixed: shape, algorithm, **signature**, times, room, permissions. What an unsigned token claims
 //! is never looked at, let alone answered.
 
-use crate::failure::Failure;
 use crate::limits;
 use crate::proto::ErrorCode;
+use crate::request_error::Failure;
 use aws_lc_rs::constant_time;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::{Error as _, IgnoredAny};
@@ -355,5 +355,4 @@ fn base64url(text: &str) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[path = "token_tests.rs"]
 mod tests;

@@ -1,12 +1,13 @@
 //! The HTTP port: Socket.IO, the web app, the last word of pages that go away, and whether all is well.
 
-use crate::edge::{self, Client};
-use crate::failure::Failure;
-use crate::hall::Hall;
-use crate::origins::{self, Origins};
+use crate::limits;
 use crate::proto::ErrorCode;
-use crate::socket::{self, Sessions};
-use crate::{limits, visitors, web};
+use crate::request_error::Failure;
+use crate::rooms::Hall;
+use crate::server::cors::{self, Origins};
+use crate::server::edge::{self, Client};
+use crate::server::socket::{self, Sessions};
+use crate::server::{origin_check, web};
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
@@ -51,7 +52,7 @@ pub struct Settings {
     /// Sessions of Socket.IO, those that have not joined included.
     pub sessions: usize,
     /// Origins whose pages may talk to this server, beside its own.
-    pub allowed_origins: Vec<origins::Allowed>,
+    pub allowed_origins: Vec<cors::Allowed>,
 }
 
 impl Default for Settings {
@@ -75,10 +76,10 @@ pub async fn serve(listener: TcpListener, hall: Arc<Hall>, settings: Settings) {
     let mut router = Router::new()
         .fallback_service(socket::service(hall, sessions.clone(), app))
         .layer(from_fn_with_state(sessions, socket::admit))
-        .layer(from_fn_with_state(origins.clone(), origins::only_allowed))
-        .layer(origins::cors(&origins));
+        .layer(from_fn_with_state(origins.clone(), cors::only_allowed))
+        .layer(cors::cors(&origins));
     if is_open {
-        router = router.layer(from_fn(visitors::only_local_pages));
+        router = router.layer(from_fn(origin_check::only_local_pages));
     }
     edge::serve(listener, router, edge).await;
 }

@@ -1,6 +1,6 @@
 //! The web app, from inside the binary. Built before by `npm run build` in `signaling/web`; where it was not, a page says so.
 
-use crate::hall::Hall;
+use crate::rooms::Hall;
 use axum::extract::State;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};

@@ -1,14 +1,14 @@
 //! Plain transports: for programs that know neither ICE nor DTLS, made by a client that speaks for them.
 
 use super::Hall;
-use super::objects::{not_joined, own_transport, permitted, sends, wrong_answer};
 use super::state::{PeerId, State};
-use crate::failure::Failure;
+use super::transports::{not_joined, own_transport, permitted, sends, wrong_answer};
 use crate::ortc::plain;
 use crate::proto::{
     ConnectPlainTransport, CreatePlainTransport, ErrorCode, PlainTransportCreated, PlainTransportTuple,
     signal::Payload,
 };
+use crate::request_error::Failure;
 use control::{Command, Event, TransportId};
 use std::net::SocketAddr;
 

@@ -5,7 +5,7 @@
 //! A reverse proxy on this machine makes every client local, and may rewrite `Host`. A request that shows a proxy's traces is refused: its headers, or
 //! HTTP/1.0, which nginx speaks to its upstreams unless told otherwise and browsers do not speak at all.
 
-use crate::edge::Client;
+use crate::server::edge::Client;
 use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, Version, header};

@@ -4,30 +4,31 @@
 //! asked for it and confirmed by the answer; so news that overtakes the answer finds it, and a peer that
 //! leaves meanwhile takes it along.
 
+pub mod app_data;
 mod backups;
+mod engine_events;
+mod hints;
 mod join;
 mod layers;
-mod news;
-mod objects;
 mod outbox;
+mod placement;
 mod plain;
-mod spread;
 mod state;
 mod stats;
-mod wishes;
+mod transports;
 
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue, encode};
 pub use state::PeerId;
 
+use crate::auth::token::Verifier;
+use crate::auth::turn::Turn;
 use crate::engine::{AskError, Engine};
-use crate::failure::Failure;
 use crate::limits;
-use crate::media::MediaConfig;
+use crate::ortc::media_config::MediaConfig;
 use crate::proto::{Ack, ErrorCode, RouterCapabilities, Signal, signal::Payload};
-use crate::rate::{Bucket, Buckets};
-use crate::token::Verifier;
-use crate::turn::Turn;
-use crate::wire;
+use crate::protocol::bounds;
+use crate::request_error::Failure;
+use crate::token_bucket::{Bucket, Buckets};
 use bytes::Bytes;
 use prost::Message;
 use state::State;
@@ -291,7 +292,7 @@ fn decode(connection: &Connection, message: &[u8]) -> Result<Payload, Failure> {
             format!("a message of {} bytes; at most {} are taken", message.len(), limits::MESSAGE_BYTES_MAX);
         return Err(Failure::bad(text));
     }
-    wire::check(message).map_err(|error| Failure::bad(format!("not a Signal: {error}")))?;
+    bounds::check(message).map_err(|error| Failure::bad(format!("not a Signal: {error}")))?;
     let signal = Signal::decode(message).map_err(|error| Failure::bad(format!("not a Signal: {error}")))?;
     if signal.version.split('.').next() != Some(crate::SIGNAL_VERSION) {
         let text = format!(

@@ -3,11 +3,11 @@
 //! Which layers a consumer really gets is the engine's choice, by bandwidth; here are only the words for it.
 
 use super::Hall;
-use super::objects::own_consumer;
 use super::state::{PeerId, State};
+use super::transports::own_consumer;
 use crate::engine::Worker;
-use crate::failure::Failure;
 use crate::proto::{self, LayersChanged, LayersWanted, SetPreferredLayers, SetPriority, signal::Payload};
+use crate::request_error::Failure;
 use control::{Command, ConsumerId, Kind, Layers, ProducerId};
 
 /// Every spatial layer there could be: what is wanted until the engine knows better.

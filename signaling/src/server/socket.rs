@@ -1,11 +1,11 @@
 //! Socket.IO: one event, `signal`, whose argument is one serialised `Signal`, acknowledged with another. Sessions are Engine.IO's; here they
 //! are counted, their messages go to the hall and its answers back, and they end when they cost too much.
 
-use crate::edge::{Client, Place, Places, StreamHandle, refusal};
-use crate::failure::Failure;
-use crate::hall::{Batch, Connection, Counted, Hall, Queue};
 use crate::limits;
-use crate::socketio::{self, Packet};
+use crate::request_error::Failure;
+use crate::rooms::{Batch, Connection, Counted, Hall, Queue};
+use crate::server::edge::{Client, Place, Places, StreamHandle, refusal};
+use crate::server::socketio::{self, Packet};
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;

@@ -1,16 +1,16 @@
 //! Transports, producers and consumers: what a client asks for and the engine makes.
 
+use super::app_data::{self, HeldConsumer, HeldProducer, HeldTransport};
 use super::state::{Consumer, PeerId, Producer, State, Transport};
-use super::{Hall, layers, random_id, wishes};
+use super::{Hall, hints, layers, random_id};
 use crate::engine::{AskError, Worker};
-use crate::failure::Failure;
-use crate::held::{self, HeldConsumer, HeldProducer, HeldTransport};
 use crate::limits;
 use crate::ortc::{self, ConsumerSsrcs, Produced, dtls};
 use crate::proto::{
     self, ConnectTransport, ConsumeMedia, ConsumerCreated, CreateTransport, ErrorCode, IceRestarted,
     NewProducer, ProduceMedia, ProducerCreated, RestartIce, TransportCreated, signal::Payload,
 };
+use crate::request_error::Failure;
 use control::{AppData, Command, ConsumerId, Event, Kind, ProducerId, Text, TransportId};
 use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
@@ -57,7 +57,7 @@ impl Hall {
                 format!("a peer has at most {} transports; close one first", limits::TRANSPORTS_PER_PEER_MAX);
             return Err(Failure::limit(text));
         }
-        let app_data = held::pack(&held_transport(&state, peer, sends)?)?;
+        let app_data = app_data::pack(&held_transport(&state, peer, sends)?)?;
         let transport = TransportId(random_id());
         state.insert_transport(transport, new_transport(peer, worker, sends, is_plain));
         Ok((transport, app_data))
@@ -133,7 +133,7 @@ impl Hall {
             );
             return Err(Failure::bad(text));
         }
-        let hint = wishes::content_hint(&produce.content_hint, &produce.source)?;
+        let hint = hints::content_hint(&produce.content_hint, &produce.source)?;
         let produced = Produced::new(kind, &parameters)?;
         produced.check(&self.media)?;
         let mut held =
@@ -175,7 +175,7 @@ impl Hall {
                 wanted: None,
                 made: None,
             };
-            let app_data = held::pack(&held)?;
+            let app_data = app_data::pack(&held)?;
             state.insert_producer(producer, entry);
             (transport, worker, app_data)
         };
@@ -306,7 +306,7 @@ impl Hall {
             let mid = entry.next_mid.to_string();
             entry.next_mid += 1;
             let parameters = consumable.parameters(&mid, ssrcs, &cname);
-            let app_data = held::pack(&HeldConsumer { rtp_parameters: Some(parameters.clone()) })?;
+            let app_data = app_data::pack(&HeldConsumer { rtp_parameters: Some(parameters.clone()) })?;
             let used = std::iter::once(ssrcs.media).chain(ssrcs.rtx).collect();
             let entry = Consumer { peer, transport, producer, ssrcs: used, layers: None, made: None };
             state.insert_consumer(consumer, entry);
@@ -441,13 +441,13 @@ pub(super) fn permission_updates(state: &State, id: PeerId) -> Vec<(Worker, Comm
     let transports = state.peers.get(&id).into_iter().flat_map(|peer| peer.transports.iter().copied());
     let update = |transport: TransportId| {
         let of = state.transports.get(&transport)?;
-        let app_data = held::pack(&held_transport(state, id, of.sends).ok()?).ok()?;
+        let app_data = app_data::pack(&held_transport(state, id, of.sends).ok()?).ok()?;
         Some((of.worker, Command::SetAppData { transport, app_data }))
     };
     transports.filter_map(update).collect()
 }
 
-fn check_permission(permissions: crate::token::Permissions, sends: bool) -> Result<(), Failure> {
+fn check_permission(permissions: crate::auth::token::Permissions, sends: bool) -> Result<(), Failure> {
     if sends {
         permitted(permissions.can_publish, "canPublish")
     } else {

@@ -1,12 +1,12 @@
 //! What is said of an object beside what it is made of: what a better picture means, how long to hold frames back, within what rates to stay.
 
 use super::Hall;
-use super::objects::own_transport;
 use super::state::PeerId;
+use super::transports::own_transport;
 use crate::engine::Worker;
-use crate::failure::Failure;
 use crate::limits;
 use crate::proto::SetBitrates;
+use crate::request_error::Failure;
 use control::{Command, Consume, ContentHint, ExtensionKind, Kind, ProducerId};
 
 impl Hall {

@@ -5,13 +5,13 @@
 //! keyframe requests and layers back, and closes the copy with the original. All these commands can be repeated, so nobody waits here
 //! for what somebody else has asked for.
 
-use super::objects::{gone, not_joined};
+use super::app_data::{self, HeldRouter};
 use super::state::{PeerId, Router, State};
+use super::transports::{gone, not_joined};
 use super::{Hall, random_id};
 use crate::engine::{AskError, Worker};
-use crate::failure::Failure;
-use crate::held::{self, HeldRouter};
 use crate::ortc::Produced;
+use crate::request_error::Failure;
 use control::{AppData, Command, CreatePipe, Kind, ProducerId, RouterId, TransportId};
 
 impl Hall {
@@ -43,7 +43,7 @@ impl Hall {
     /// Asks the engine for a room's router. Several requests may ask for the same one at a time; it is there when one of them is answered,
     /// and given up when all of them have failed.
     async fn make_home(&self, room: &str, router: Router) -> Result<Router, Failure> {
-        let app_data = held::pack(&HeldRouter { room: room.to_owned(), mirror_of: 0 });
+        let app_data = app_data::pack(&HeldRouter { room: room.to_owned(), mirror_of: 0 });
         let answer = match app_data {
             Ok(app_data) => {
                 let command = Command::CreateRouter { router: router.id, app_data };
@@ -90,7 +90,7 @@ impl Hall {
             return Ok(());
         }
         let (router, mirror_of) = (home.id, home.worker as u32 + 1);
-        let app_data = held::pack(&HeldRouter { room: room.to_owned(), mirror_of })?;
+        let app_data = app_data::pack(&HeldRouter { room: room.to_owned(), mirror_of })?;
         let answer = self.engine.ask(worker, Command::CreateRouter { router, app_data }).await?;
         let mut state = self.state();
         let is_home = |known: Option<Router>| known.is_some_and(|known| known.id == router);

@@ -1,13 +1,13 @@
 //! What the engine tells: attached, lost, closed; and how a new process finds its way back from snapshots.
 
 use super::Hall;
-use super::objects::new_transport;
+use super::app_data::{self, HeldConsumer, HeldProducer, HeldRouter, HeldTransport};
 use super::state::{BEFORE_US, Consumer, Media, Peer, PeerId, Producer, Room, Router, consumer_closed};
+use super::transports::new_transport;
+use crate::auth::token::Permissions;
 use crate::engine::{News, Worker};
-use crate::held::{self, HeldConsumer, HeldProducer, HeldRouter, HeldTransport};
 use crate::ortc::Produced;
 use crate::proto::{self, MediaLost, MediaReady, RtpParameters, signal::Payload};
-use crate::token::Permissions;
 use control::{Closed, Command, Event, ProducerId, RequestId, RouterId, SnapshotItem, TransportId};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -157,7 +157,7 @@ impl Hall {
         let Known { rooms, pipes } = known;
         match item {
             SnapshotItem::Router { router: id, app_data } => {
-                let HeldRouter { room: name, mirror_of } = held::unpack(&app_data)?;
+                let HeldRouter { room: name, mirror_of } = app_data::unpack(&app_data)?;
                 if name.is_empty() {
                     return None;
                 }
@@ -179,12 +179,20 @@ impl Hall {
                 self.observe_audio(worker, id);
                 Some(())
             }
-            SnapshotItem::Transport { transport, router, app_data, .. } => {
-                self.adopt_transport(worker, transport, rooms.get(&router)?, held::unpack(&app_data)?, false)
-            }
-            SnapshotItem::PlainTransport { transport, router, app_data, .. } => {
-                self.adopt_transport(worker, transport, rooms.get(&router)?, held::unpack(&app_data)?, true)
-            }
+            SnapshotItem::Transport { transport, router, app_data, .. } => self.adopt_transport(
+                worker,
+                transport,
+                rooms.get(&router)?,
+                app_data::unpack(&app_data)?,
+                false,
+            ),
+            SnapshotItem::PlainTransport { transport, router, app_data, .. } => self.adopt_transport(
+                worker,
+                transport,
+                rooms.get(&router)?,
+                app_data::unpack(&app_data)?,
+                true,
+            ),
             SnapshotItem::Pipe { transport, router, .. } => {
                 rooms.get(&router)?;
                 pipes.insert(transport);
@@ -196,7 +204,7 @@ impl Hall {
                 Some(())
             }
             SnapshotItem::Producer { producer, transport, kind, paused, app_data } => {
-                let HeldProducer { source, rtp_parameters, backup_for } = held::unpack(&app_data)?;
+                let HeldProducer { source, rtp_parameters, backup_for } = app_data::unpack(&app_data)?;
                 let produced = Produced::new(kind, &rtp_parameters?).ok()?;
                 let mut state = self.state();
                 let peer = state.transports.get(&transport).filter(|transport| transport.sends)?.peer;
@@ -218,7 +226,7 @@ impl Hall {
                 Some(())
             }
             SnapshotItem::Consumer { consumer, transport, producer, app_data, .. } => {
-                let HeldConsumer { rtp_parameters } = held::unpack(&app_data)?;
+                let HeldConsumer { rtp_parameters } = app_data::unpack(&app_data)?;
                 let parameters = rtp_parameters?;
                 let mut state = self.state();
                 if !state.producers.contains_key(&producer) {

@@ -3,11 +3,11 @@
 //! own: others do not hear of it.
 
 use super::state::State;
-use crate::failure::Failure;
 use crate::limits;
-use crate::media::MediaConfig;
+use crate::ortc::media_config::MediaConfig;
 use crate::ortc::{Consumable, consume};
 use crate::proto::{BackupWanted, ErrorCode, RtpCapabilities, signal::Payload};
+use crate::request_error::Failure;
 use control::{Codec, Kind, ProducerId};
 use std::time::Instant;
 

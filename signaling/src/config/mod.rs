@@ -1,13 +1,17 @@
 //! What the command line means: values that make sense together, or a sentence that says which does not.
 
-use crate::cli;
-use crate::development;
-use crate::edge::{self, address::Trusted};
-use crate::hall::Admission;
-use crate::http;
-use crate::media::{MediaConfig, MediaError};
-use crate::token::{KeyError, Verifier};
-use crate::turn::{BadTurn, Turn};
+mod addresses;
+pub mod cli;
+
+pub use addresses::{default_listen_ips, own_address};
+
+use crate::auth::dev_key;
+use crate::auth::token::{KeyError, Verifier};
+use crate::auth::turn::{BadTurn, Turn};
+use crate::ortc::media_config::{MediaConfig, MediaError};
+use crate::rooms::Admission;
+use crate::server::edge::{self, address::Trusted};
+use crate::server::http;
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -187,7 +191,7 @@ pub fn admission(key: &cli::Key) -> Result<Admission, ConfigError> {
         return Ok(Admission::Tokens(verifier));
     }
     let Some((option, secret)) = secret(key)? else {
-        let development = development::secret(&development::path(&control_socket())).ok();
+        let development = dev_key::secret(&dev_key::path(&control_socket())).ok();
         let tokens = development.and_then(|secret| Verifier::with_secret(&secret, LEEWAY).ok());
         return Ok(Admission::Everybody { tokens });
     };

@@ -1,10 +1,10 @@
 //! Command lines of both binaries, typed. What the values mean together is `config.rs`'s business.
 
-use crate::edge::Network;
+use crate::auth::token;
+use crate::auth::turn;
 use crate::limits;
-use crate::origins::Allowed;
-use crate::token;
-use crate::turn;
+use crate::server::cors::Allowed;
+use crate::server::edge::Network;
 use clap::{Args, Parser, Subcommand};
 use leat_log::Format;
 use std::net::{IpAddr, SocketAddr};

@@ -1,0 +1,3 @@
+//! The signal protocol, apart from what its messages mean.
+
+pub mod bounds;
