@@ -1,23 +1,14 @@
 //! What a router can do, for the client's `Device.load`.
 
-use super::formats::{self, number};
+use super::formats;
 use super::names::{self, uri};
+use super::payload_types::payload_types;
+use super::text::kind_name;
+use super::value::number;
 use crate::ortc::media_config::MediaConfig;
 use crate::proto::{RtcpFeedback, RtpCapabilities, RtpCodecCapability, RtpHeaderExtension};
 use control::{Codec, ExtensionKind, Kind};
 use std::collections::BTreeMap;
-
-/// The payload type of `codec` on every consumer, and of its retransmissions. From the dynamic range 96–127 (RFC 3551 §3).
-pub const fn payload_types(codec: Codec) -> (u8, Option<u8>) {
-    match codec {
-        Codec::Opus => (100, None),
-        Codec::Vp8 => (101, Some(102)),
-        Codec::H264 => (103, Some(104)),
-        Codec::Vp9 => (105, Some(106)),
-        Codec::Av1 => (107, Some(108)),
-        Codec::Red => (109, None),
-    }
-}
 
 /// The kinds of media an extension is for, its id on every consumer, and the direction as the router sees it.
 /// One id means the same extension for audio and video: they share a BUNDLE group (RFC 8843 §9.1).
@@ -76,7 +67,7 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
             parameters.extend(wishes.map(|(wish, wanted)| (wish.to_owned(), number(wanted.into()))));
         }
         let media = RtpCodecCapability {
-            kind: super::kind_name(name.kind).into(),
+            kind: kind_name(name.kind).into(),
             mime_type: name.mime_type.into(),
             preferred_payload_type: pt.into(),
             clock_rate: name.clock_rate_hz,
@@ -85,7 +76,7 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
             rtcp_feedback: feedback(name.kind).iter().copied().map(feedback_message).collect(),
         };
         let rtx = rtx_pt.map(|rtx_pt| RtpCodecCapability {
-            mime_type: format!("{}/rtx", super::kind_name(name.kind)),
+            mime_type: format!("{}/rtx", kind_name(name.kind)),
             preferred_payload_type: rtx_pt.into(),
             parameters: BTreeMap::from([("apt".into(), number(pt.into()))]),
             rtcp_feedback: Vec::new(),
@@ -98,7 +89,7 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
         let told = EXTENSIONS.iter().filter(|(extension, ..)| *extension != UNTOLD);
         told.filter(move |(_, _, kinds, _)| kinds.contains(&kind)).map(
             move |(extension, id, _, direction)| RtpHeaderExtension {
-                kind: super::kind_name(kind).into(),
+                kind: kind_name(kind).into(),
                 uri: uri(*extension).into(),
                 preferred_id: (*id).into(),
                 preferred_encrypt: false,

@@ -1,5 +1,6 @@
 //! ICE and DTLS parameters.
 
+use super::text::check_len;
 use crate::proto::{DtlsFingerprint, DtlsParameters, IceCandidate, IceParameters};
 use crate::request_error::Failure;
 use control::{Candidate, Protocol};
@@ -11,7 +12,7 @@ pub fn fingerprint(parameters: &DtlsParameters) -> Result<[u8; 32], Failure> {
             "dtlsParameters.role must be \"client\" (or \"auto\"): the engine is the DTLS server",
         ));
     }
-    super::check_len("dtlsParameters.fingerprints", &parameters.fingerprints)?;
+    check_len("dtlsParameters.fingerprints", &parameters.fingerprints)?;
     let sha256 = parameters
         .fingerprints
         .iter()

@@ -1,13 +1,12 @@
 //! From what a browser is about to send to what the engine has to expect.
 
 use super::names::{self, is_rtx};
-use super::{ScalabilityMode, capabilities, check_len, formats, shortened};
+use super::text::{check_len, kind_name, shortened};
+use super::value::as_number;
+use super::{ScalabilityMode, capabilities, formats};
 use crate::limits;
 use crate::ortc::media_config::MediaConfig;
-use crate::proto::{
-    ErrorCode, ParameterValue, RtcpFeedback, RtpCodecParameters, RtpEncodingParameters, RtpParameters,
-    parameter_value::Value,
-};
+use crate::proto::{ErrorCode, RtcpFeedback, RtpCodecParameters, RtpEncodingParameters, RtpParameters};
 use crate::request_error::Failure;
 use control::{Codec, CodecParameters, Encoding, Extension, ExtensionKind, Kind, Text};
 use std::collections::HashSet;
@@ -107,7 +106,7 @@ fn codecs(kind: Kind, codecs: &[RtpCodecParameters]) -> Result<Vec<CodecParamete
                 "/{}{} for {}",
                 codec.clock_rate,
                 formats::describe(&codec.parameters),
-                super::kind_name(kind)
+                kind_name(kind)
             );
             return Err(unsupported(&codec.mime_type, &detail));
         };
@@ -175,13 +174,6 @@ fn payload_type(pt: u32) -> Result<u8, Failure> {
     match u8::try_from(pt) {
         Ok(pt @ (0..=63 | 96..=127)) => Ok(pt),
         _ => Err(Failure::bad(format!("payload type {pt} is not in 0–63 or 96–127 (RFC 5761 §4)"))),
-    }
-}
-
-pub(super) fn as_number(value: &ParameterValue) -> Option<i32> {
-    match value.value.as_ref()? {
-        Value::Number(number) => Some(*number),
-        Value::Text(text) => text.parse().ok(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is said of an object beside what it is made of: what a better picture means, how long to hold frames back, within what rates to stay.
 
 use super::Hall;
+use super::lookup::own_transport;
 use super::state::PeerId;
-use super::transports::own_transport;
 use crate::engine::Worker;
 use crate::limits;
 use crate::proto::SetBitrates;

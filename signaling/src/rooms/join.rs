@@ -315,7 +315,7 @@ fn check(join: &JoinRoom) -> Result<(), Failure> {
 }
 
 fn parse_peer(id: &str) -> Option<PeerId> {
-    super::transports::parse_id(id).map(PeerId)
+    super::lookup::parse_id(id).map(PeerId)
 }
 
 /// Checks that this really is the peer it says it is. Gives back what it may do from now on; `None` is what it might do before.
@@ -374,7 +374,7 @@ fn come_back(
 }
 
 fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
-    use super::transports::parse_id;
+    use super::lookup::parse_id;
     use control::{ConsumerId, ProducerId, TransportId};
     use std::collections::HashSet;
     let transports: HashSet<_> =

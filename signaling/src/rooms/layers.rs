@@ -3,8 +3,8 @@
 //! Which layers a consumer really gets is the engine's choice, by bandwidth; here are only the words for it.
 
 use super::Hall;
+use super::lookup::own_consumer;
 use super::state::{PeerId, State};
-use super::transports::own_consumer;
 use crate::engine::Worker;
 use crate::proto::{self, LayersChanged, LayersWanted, SetPreferredLayers, SetPriority, signal::Payload};
 use crate::request_error::Failure;

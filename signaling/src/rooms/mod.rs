@@ -6,13 +6,17 @@
 
 pub mod app_data;
 mod backups;
+mod consumers;
 mod engine_events;
 mod hints;
 mod join;
 mod layers;
+mod lookup;
 mod outbox;
 mod placement;
 mod plain;
+mod producers;
+mod recovery;
 mod state;
 mod stats;
 mod transports;

@@ -6,8 +6,8 @@
 //! for what somebody else has asked for.
 
 use super::app_data::{self, HeldRouter};
+use super::lookup::{gone, not_joined};
 use super::state::{PeerId, Router, State};
-use super::transports::{gone, not_joined};
 use super::{Hall, random_id};
 use crate::engine::{AskError, Worker};
 use crate::ortc::Produced;

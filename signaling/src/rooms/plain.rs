@@ -1,8 +1,8 @@
 //! Plain transports: for programs that know neither ICE nor DTLS, made by a client that speaks for them.
 
 use super::Hall;
+use super::lookup::{not_joined, own_transport, permitted, sends, wrong_answer};
 use super::state::{PeerId, State};
-use super::transports::{not_joined, own_transport, permitted, sends, wrong_answer};
 use crate::ortc::plain;
 use crate::proto::{
     ConnectPlainTransport, CreatePlainTransport, ErrorCode, PlainTransportCreated, PlainTransportTuple,

@@ -1,8 +1,8 @@
 //! Who speaks in a room, how well media arrives, and the statistics of one object: the engine's words in the protocol's.
 
 use super::Hall;
+use super::lookup::{own_consumer, own_producer, own_transport, wrong_answer};
 use super::state::{PeerId, State};
-use super::transports::{own_consumer, own_producer, own_transport, wrong_answer};
 use crate::engine::Worker;
 use crate::limits;
 use crate::proto::{
