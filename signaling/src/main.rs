@@ -8,7 +8,7 @@ use signaling::config::cli;
 use signaling::config::{Config, ConfigError};
 use signaling::engine::{self, Engine};
 use signaling::ortc::media_config::LOW_PRIORITY_MAX;
-use signaling::rooms::{self, Admission, Hall, Patience};
+use signaling::rooms::{self, Admission, Rooms, Timeouts};
 use signaling::server::{edge, http};
 use signaling::{LOG_FILTER, limits, supervisor};
 use std::ffi::OsString;
@@ -21,10 +21,11 @@ const PROGRAM: &str = "leat-signaling";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let options: cli::Signaling = match leat_log::command_line(PROGRAM, &arguments, Format::for_stderr()) {
-        Ok(options) => options,
-        Err(code) => return code,
-    };
+    let options: cli::SignalingOptions =
+        match leat_log::command_line(PROGRAM, &arguments, Format::for_stderr()) {
+            Ok(options) => options,
+            Err(code) => return code,
+        };
     let format = options.log.unwrap_or_else(Format::for_stderr);
     leat_log::start(format, LOG_FILTER);
     let config = match Config::try_from(options) {
@@ -57,28 +58,28 @@ async fn run(config: Config) -> anyhow::Result<()> {
         );
     }
     let listener = http::bind(config.http).await?;
-    if matches!(config.admission, Admission::Everybody { .. }) {
+    if matches!(config.admission, Admission::Development { .. }) {
         tracing::warn!(
             "development mode: no key is configured, everybody on this machine gets in without a token"
         );
     }
     let engine = Engine::new();
-    let settings = rooms::Settings {
+    let settings = rooms::RoomSettings {
         admission: config.admission,
         media: config.media,
         turn: config.turn,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         spread_above: config.spread_above,
         peers_per_user: config.peers_per_user,
     };
-    let hall = Hall::new(engine.clone(), settings);
-    let (news, heard) = mpsc::channel(limits::NEWS_LEN);
+    let rooms = Rooms::new(engine.clone(), settings);
+    let (news, heard) = mpsc::channel(limits::NODE_EVENTS_LEN);
     engine::start(engine, config.control_socket, news).context("cannot start a thread")?;
-    tokio::spawn(hall.clone().follow(heard));
+    tokio::spawn(rooms.clone().follow(heard));
     let mut settings = config.http_settings;
     settings.edge.connections = edge::allow_descriptors(settings.edge.connections);
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let serving = http::serve(listener, hall.clone(), settings);
+    let serving = http::serve(listener, rooms.clone(), settings);
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => return Ok(()),
@@ -89,16 +90,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
     // A client that polls asks for the news that it is to leave by a connection of its own.
     tokio::select! {
         () = serving => {}
-        () = drain(&hall) => {}
+        () = drain(&rooms) => {}
     }
     Ok(())
 }
 
 /// Tells the clients that this process ends, and waits until they know.
-async fn drain(hall: &Hall) {
-    hall.drain();
+async fn drain(rooms: &Rooms) {
+    rooms.drain();
     let all_told = async {
-        while hall.connection_count() > 0 {
+        while rooms.connection_count() > 0 {
             sleep(DRAIN_POLL).await;
         }
     };

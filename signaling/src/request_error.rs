@@ -6,7 +6,7 @@ use std::time::Duration;
 /// A request that was not done and changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code:?}: {message}")]
-pub struct Failure {
+pub struct RequestError {
     /// For programs.
     pub code: ErrorCode,
     /// One sentence for people: what was wrong, and what would be right. Holds no secrets.
@@ -15,7 +15,7 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
 }
 
-impl Failure {
+impl RequestError {
     /// A failure that time does not heal.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retry_after: None }
@@ -38,8 +38,8 @@ impl Failure {
     }
 }
 
-impl From<Failure> for proto::Error {
-    fn from(failure: Failure) -> Self {
+impl From<RequestError> for proto::Error {
+    fn from(failure: RequestError) -> Self {
         let retry_after_ms = failure
             .retry_after
             .map_or(0, |pause| u32::try_from(pause.as_millis()).unwrap_or(u32::MAX).max(1));

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 /// Lets `per_second` through in the long run, and `burst` at once.
 #[derive(Clone, Debug)]
-pub struct Bucket {
+pub struct TokenBucket {
     per_second: f64,
     burst: f64,
     tokens: f64,
     filled: Instant,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// A full bucket.
     pub fn new(per_second: f64, burst: f64, now: Instant) -> Self {
         Self { per_second, burst, tokens: burst, filled: now }
@@ -42,20 +42,20 @@ impl Bucket {
 
 /// A bucket for each client address, or for each of whatever else is limited.
 #[derive(Debug)]
-pub struct Buckets<K = IpAddr> {
+pub struct TokenBuckets<K = IpAddr> {
     per_second: f64,
     burst: f64,
-    by_key: HashMap<K, Bucket>,
+    by_key: HashMap<K, TokenBucket>,
 }
 
-impl Buckets {
+impl TokenBuckets {
     /// Takes one token of this address, or says when there will be one.
     pub fn take(&mut self, address: IpAddr, now: Instant) -> Result<(), Duration> {
         self.take_of(site(address), now)
     }
 }
 
-impl<K: Eq + Hash> Buckets<K> {
+impl<K: Eq + Hash> TokenBuckets<K> {
     /// Full buckets for everybody.
     pub fn new(per_second: f64, burst: f64) -> Self {
         Self { per_second, burst, by_key: HashMap::new() }
@@ -63,14 +63,14 @@ impl<K: Eq + Hash> Buckets<K> {
 
     /// Takes one token of this key, or says when there will be one.
     pub fn take_of(&mut self, key: K, now: Instant) -> Result<(), Duration> {
-        if self.by_key.len() >= limits::RATED_MAX && !self.by_key.contains_key(&key) {
+        if self.by_key.len() >= limits::BUCKETS_MAX && !self.by_key.contains_key(&key) {
             // A full bucket is like none. While all are in use, others wait for as long as the slowest takes to fill.
             self.by_key.retain(|_, bucket| !bucket.is_full(now));
-            if self.by_key.len() >= limits::RATED_MAX {
+            if self.by_key.len() >= limits::BUCKETS_MAX {
                 return Err(Duration::from_secs_f64(self.burst / self.per_second));
             }
         }
-        let new = || Bucket::new(self.per_second, self.burst, now);
+        let new = || TokenBucket::new(self.per_second, self.burst, now);
         self.by_key.entry(key).or_insert_with(new).take(now)
     }
 }
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn each_address_has_its_own_bucket_and_an_ipv6_network_has_one() {
         let now = Instant::now();
-        let mut buckets = Buckets::new(1.0, 1.0);
+        let mut buckets = TokenBuckets::new(1.0, 1.0);
         let mut take = |address: &str| buckets.take(address.parse().expect("an address"), now).is_ok();
         assert!(take("192.0.2.1") && !take("192.0.2.1") && !take("::ffff:192.0.2.1"));
         assert!(take("192.0.2.2"));
@@ -100,12 +100,12 @@ mod tests {
     #[test]
     fn the_table_of_addresses_is_bounded_and_forgets_who_is_idle() {
         let now = Instant::now();
-        let mut buckets = Buckets::new(1.0, 1.0);
+        let mut buckets = TokenBuckets::new(1.0, 1.0);
         let address = |number: usize| IpAddr::from((number as u32).to_be_bytes());
-        for number in 0..limits::RATED_MAX {
+        for number in 0..limits::BUCKETS_MAX {
             buckets.take(address(number), now).expect("a full bucket");
         }
-        let another = address(limits::RATED_MAX);
+        let another = address(limits::BUCKETS_MAX);
         assert_eq!(buckets.take(another, now), Err(Duration::from_secs(1)));
         buckets.take(another, now + Duration::from_secs(1)).expect("the others are idle");
         assert_eq!(buckets.by_key.len(), 1);
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_burst_passes_and_then_the_rate_holds() {
         let start = Instant::now();
-        let mut bucket = Bucket::new(10.0, 3.0, start);
+        let mut bucket = TokenBucket::new(10.0, 3.0, start);
         for _ in 0..3 {
             bucket.take(start).expect("within the burst");
         }
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_clock_that_stands_still_or_goes_back_gives_nothing() {
         let start = Instant::now() + Duration::from_secs(10);
-        let mut bucket = Bucket::new(10.0, 1.0, start);
+        let mut bucket = TokenBucket::new(10.0, 1.0, start);
         bucket.take(start).expect("full");
         bucket.take(start - Duration::from_secs(5)).expect_err("time went backwards");
         bucket.take(start).expect_err("no time has passed");

@@ -5,7 +5,7 @@
 
 use crate::limits;
 use crate::proto::ErrorCode;
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use aws_lc_rs::constant_time;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::{Error as _, IgnoredAny};
@@ -158,7 +158,7 @@ impl Verifier {
     }
 
     /// Whom `token` admits to `room` at `now` (since the epoch).
-    pub fn verify(&self, token: &str, room: &str, now: Duration) -> Result<Grant, Failure> {
+    pub fn verify(&self, token: &str, room: &str, now: Duration) -> Result<Grant, RequestError> {
         let claims = self.claims(token)?;
         self.check_times(&claims, now)?;
         grant(claims, room)
@@ -166,7 +166,12 @@ impl Verifier {
 
     /// Whom `token` admitted to `room` before it expired, if at `now` that is all that is wrong with it. Not enough to let
     /// anybody in.
-    pub fn verify_but_for_expiry(&self, token: &str, room: &str, now: Duration) -> Result<Grant, Failure> {
+    pub fn verify_ignoring_expiry(
+        &self,
+        token: &str,
+        room: &str,
+        now: Duration,
+    ) -> Result<Grant, RequestError> {
         let claims = self.claims(token)?;
         let unexpired = Claims { exp: NumericDate(u64::MAX), ..claims };
         self.check_times(&unexpired, now)?;
@@ -174,16 +179,19 @@ impl Verifier {
     }
 
     /// What the token says, once it is known who signed it.
-    fn claims(&self, token: &str) -> Result<Claims, Failure> {
+    fn claims(&self, token: &str) -> Result<Claims, RequestError> {
         if token.is_empty() {
-            return Err(Failure::new(ErrorCode::TokenMissing, "this server wants a token in JoinRoom.token"));
+            return Err(RequestError::new(
+                ErrorCode::TokenMissing,
+                "this server wants a token in JoinRoom.token",
+            ));
         }
         self.check_header(token)?;
         self.check_signature(token)
     }
 
     /// Reads the header itself: "none" is no algorithm that the library would name, and it ignores `crit`.
-    fn check_header(&self, token: &str) -> Result<(), Failure> {
+    fn check_header(&self, token: &str) -> Result<(), RequestError> {
         #[derive(Deserialize)]
         struct JoseHeader {
             alg: String,
@@ -206,7 +214,7 @@ impl Verifier {
                 "the token is signed with another algorithm than {:?}, the only one taken here",
                 self.algorithm
             );
-            return Err(Failure::new(ErrorCode::TokenAlgorithm, text));
+            return Err(RequestError::new(ErrorCode::TokenAlgorithm, text));
         }
         // RFC 7515 §4.1.11: a token with an extension that is critical and not understood is invalid. None is understood here.
         if header.is_critical {
@@ -215,7 +223,7 @@ impl Verifier {
         Ok(())
     }
 
-    fn check_signature(&self, token: &str) -> Result<Claims, Failure> {
+    fn check_signature(&self, token: &str) -> Result<Claims, RequestError> {
         let mut validation = Validation::new(self.algorithm);
         // Times are checked below, against a clock that comes in as an argument.
         validation.validate_exp = false;
@@ -225,12 +233,12 @@ impl Verifier {
         use jsonwebtoken::errors::ErrorKind;
         jsonwebtoken::decode(token, &self.key, &validation).map(|data| data.claims).map_err(|error| {
             match error.kind() {
-                ErrorKind::InvalidSignature => Failure::new(
+                ErrorKind::InvalidSignature => RequestError::new(
                     ErrorCode::TokenSignature,
                     "the token's signature does not match: another key, or it was changed",
                 ),
                 ErrorKind::InvalidAlgorithm => {
-                    Failure::new(ErrorCode::TokenAlgorithm, "the token's algorithm is not this server's")
+                    RequestError::new(ErrorCode::TokenAlgorithm, "the token's algorithm is not this server's")
                 }
                 _ => malformed(
                     "its claims must be JSON with sub, room and exp; exp, nbf and iat are numbers, seconds since 1970",
@@ -239,13 +247,13 @@ impl Verifier {
         })
     }
 
-    fn check_times(&self, claims: &Claims, now: Duration) -> Result<(), Failure> {
+    fn check_times(&self, claims: &Claims, now: Duration) -> Result<(), RequestError> {
         let (now, leeway) = (now.as_secs(), self.leeway.as_secs());
         if claims.exp.0.saturating_add(leeway) <= now {
-            return Err(Failure::new(ErrorCode::TokenExpired, "the token has expired; get a new one"));
+            return Err(RequestError::new(ErrorCode::TokenExpired, "the token has expired; get a new one"));
         }
         if claims.nbf.is_some_and(|nbf| nbf.0 > now.saturating_add(leeway)) {
-            return Err(Failure::new(
+            return Err(RequestError::new(
                 ErrorCode::TokenNotYetValid,
                 "the token is not valid yet; compare both clocks",
             ));
@@ -274,9 +282,9 @@ pub fn check_user(user: &str) -> Result<(), String> {
     Err(format!("1 to {chars} characters in at most {bytes} bytes, none of them a control character"))
 }
 
-fn grant(claims: Claims, room: &str) -> Result<Grant, Failure> {
+fn grant(claims: Claims, room: &str) -> Result<Grant, RequestError> {
     if !constant_time_eq(&claims.room, room) {
-        return Err(Failure::new(ErrorCode::TokenRoom, "the token is for another room"));
+        return Err(RequestError::new(ErrorCode::TokenRoom, "the token is for another room"));
     }
     check_user(&claims.sub).map_err(|wanted| malformed(&format!("sub must be {wanted}")))?;
     Ok(Grant { user: claims.sub, name: claims.name, permissions: claims.permissions })
@@ -323,8 +331,8 @@ fn der_value(tag: u8, der: &[u8]) -> Option<&[u8]> {
     rest.get(..len)
 }
 
-fn malformed(what: &str) -> Failure {
-    Failure::new(ErrorCode::TokenMalformed, format!("the token is malformed: {what}"))
+fn malformed(what: &str) -> RequestError {
+    RequestError::new(ErrorCode::TokenMalformed, format!("the token is malformed: {what}"))
 }
 
 fn constant_time_eq(a: &str, b: &str) -> bool {

@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// The TURN server that clients are sent to.
-pub struct Turn {
+pub struct TurnServer {
     urls: Vec<String>,
     key: hmac::Key,
     ttl: Duration,
@@ -20,7 +20,7 @@ pub struct Turn {
 
 /// What cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadTurn {
+pub enum TurnServerError {
     /// No TURN URL (RFC 7065).
     #[error(
         "--turn-url {0:?}: expected turn:HOST:PORT?transport=udp (or tcp), or turns:HOST:PORT?transport=tcp"
@@ -36,16 +36,17 @@ pub enum BadTurn {
     NoSecret,
 }
 
-impl Turn {
+impl TurnServer {
     /// Sends clients to these URLs, with credentials that are good for `ttl`. Of the secret, the first line counts: the TURN server's
     /// file may have a second, for those that were made before.
-    pub fn new(urls: Vec<String>, secret: &str, ttl: Duration) -> Result<Self, BadTurn> {
-        let secret = secret.lines().map(str::trim).find(|line| !line.is_empty()).ok_or(BadTurn::NoSecret)?;
+    pub fn new(urls: Vec<String>, secret: &str, ttl: Duration) -> Result<Self, TurnServerError> {
+        let secret =
+            secret.lines().map(str::trim).find(|line| !line.is_empty()).ok_or(TurnServerError::NoSecret)?;
         if urls.len() > TURN_URLS_MAX {
-            return Err(BadTurn::TooMany(urls.len()));
+            return Err(TurnServerError::TooMany(urls.len()));
         }
         if let Some(url) = urls.iter().find(|url| !is_turn(url)) {
-            return Err(BadTurn::Url(url.clone()));
+            return Err(TurnServerError::Url(url.clone()));
         }
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
         Ok(Self { urls, key, ttl })
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_credential_is_as_coturn_wants_it() {
-        let turn = Turn::new(
+        let turn = TurnServer::new(
             vec!["turn:192.0.2.1:3478?transport=udp".into()],
             "north\nolder\n",
             Duration::from_secs(918),
@@ -170,7 +171,7 @@ mod tests {
             "turn:u@a:3478",
             "turn:a/b",
         ] {
-            let error = Turn::new(vec![url.into()], "s", Duration::ZERO)
+            let error = TurnServer::new(vec![url.into()], "s", Duration::ZERO)
                 .err()
                 .unwrap_or_else(|| panic!("{url} was taken"));
             assert!(error.to_string().contains("expected turn:HOST:PORT"), "{error}");
@@ -198,7 +199,13 @@ mod tests {
             assert!(host(text).is_err(), "{text}");
         }
         let many = vec!["turn:a".to_owned(); TURN_URLS_MAX + 1];
-        assert_eq!(Turn::new(many, "s", Duration::ZERO).err(), Some(BadTurn::TooMany(TURN_URLS_MAX + 1)));
-        assert_eq!(Turn::new(vec!["turn:a".into()], " \n", Duration::ZERO).err(), Some(BadTurn::NoSecret));
+        assert_eq!(
+            TurnServer::new(many, "s", Duration::ZERO).err(),
+            Some(TurnServerError::TooMany(TURN_URLS_MAX + 1))
+        );
+        assert_eq!(
+            TurnServer::new(vec!["turn:a".into()], " \n", Duration::ZERO).err(),
+            Some(TurnServerError::NoSecret)
+        );
     }
 }

@@ -5,7 +5,7 @@
 use leat_log::Format;
 use signaling::auth::dev_key;
 use signaling::auth::token::{self, Claims, NumericDate, Permissions};
-use signaling::config::cli::{Leat, LeatCommand, Token};
+use signaling::config::cli::{Leat, LeatCommand, TokenOptions};
 use signaling::config::{self, ConfigError};
 use signaling::supervisor;
 use std::ffi::OsString;
@@ -49,7 +49,7 @@ fn development_secret() -> Result<Vec<u8>, ConfigError> {
     dev_key::secret(&path).map_err(|source| ConfigError::NothingToSignWith { path, source })
 }
 
-fn mint(options: Token) -> Result<String, ConfigError> {
+fn mint(options: TokenOptions) -> Result<String, ConfigError> {
     if let Some(path) = options.key.public_key_file {
         return Err(ConfigError::CannotSign(path));
     }

@@ -3,7 +3,7 @@
 use crate::auth::token;
 use crate::auth::turn;
 use crate::limits;
-use crate::server::cors::Allowed;
+use crate::server::cors::AllowedOrigin;
 use crate::server::edge::Network;
 use clap::{Args, Parser, Subcommand};
 use leat_log::Format;
@@ -17,25 +17,25 @@ pub const HTTP_DEFAULT: &str = "127.0.0.1:7080";
 /// The signaling server: rooms, tokens and the object flow over Socket.IO, and the web app.
 #[derive(Debug, Parser)]
 #[command(name = "leat-signaling", version)]
-pub struct Signaling {
+pub struct SignalingOptions {
     /// Where clients connect.
     #[command(flatten)]
-    pub http: Http,
+    pub http: HttpOptions,
     /// Who may connect.
     #[command(flatten)]
-    pub edge: Edge,
+    pub edge: EdgeOptions,
     /// The key for tokens.
     #[command(flatten)]
-    pub key: Key,
+    pub key: KeyOptions,
     /// What clients may send, and how.
     #[command(flatten)]
-    pub media: Media,
+    pub media: MediaOptions,
     /// The TURN server that clients are told of.
     #[command(flatten)]
-    pub turn: Turn,
+    pub turn: TurnOptions,
     /// Where rooms go.
     #[command(flatten)]
-    pub rooms: Rooms,
+    pub rooms: RoomOptions,
     /// The engine's control socket [default: $XDG_RUNTIME_DIR/leat/control.sock, or /tmp/leat-UID/control.sock]
     #[arg(long, value_name = "PATH")]
     pub control_socket: Option<PathBuf>,
@@ -52,7 +52,7 @@ pub struct Signaling {
 
 /// Where clients connect.
 #[derive(Clone, Debug, Args)]
-pub struct Http {
+pub struct HttpOptions {
     /// Address and port for HTTP and Socket.IO. Without a key for tokens, only a loopback address is taken
     #[arg(long, value_name = "IP:PORT", default_value = HTTP_DEFAULT)]
     pub http: SocketAddr,
@@ -60,7 +60,7 @@ pub struct Http {
 
 /// Who may connect, and as whom.
 #[derive(Clone, Debug, Args)]
-pub struct Edge {
+pub struct EdgeOptions {
     /// A proxy that is believed when it tells a client's address, by X-Forwarded-For or PROXY protocol v2: an address or a network such as
     /// 10.0.0.0/8; may be given several times
     #[arg(long, value_name = "CIDR")]
@@ -70,12 +70,12 @@ pub struct Edge {
     pub connections_per_address: u32,
     /// Origin whose pages may use this server, beside its own, such as https://app.example.org; * for all; may be given several times
     #[arg(long, value_name = "ORIGIN")]
-    pub allow_origin: Vec<Allowed>,
+    pub allow_origin: Vec<AllowedOrigin>,
 }
 
 /// What clients may send, and how.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Media {
+pub struct MediaOptions {
     /// YAML file with the video codecs of every room by priority, the layers of a camera, and Opus's stereo and DTX [default: built in, see
     /// docs/media-config.md]
     #[arg(long, value_name = "FILE")]
@@ -84,7 +84,7 @@ pub struct Media {
 
 /// Where rooms go.
 #[derive(Clone, Debug, Args)]
-pub struct Rooms {
+pub struct RoomOptions {
     /// Peers of a room beyond which more of them go to other workers of the engine; 0: from the first on
     #[arg(long, value_name = "PEERS", default_value_t = limits::SPREAD_ABOVE)]
     pub spread_above: usize,
@@ -95,7 +95,7 @@ pub struct Rooms {
 
 /// The TURN server that clients are told of; none unless URLs are given.
 #[derive(Clone, Default, Args)]
-pub struct Turn {
+pub struct TurnOptions {
     /// Where clients find the TURN server, for example turn:192.0.2.1:3478?transport=udp; may be given several times
     #[arg(long, value_name = "URL")]
     pub turn_url: Vec<String>,
@@ -111,10 +111,13 @@ pub struct Turn {
     pub turn_ttl: Duration,
 }
 
-impl std::fmt::Debug for Turn {
+impl std::fmt::Debug for TurnOptions {
     /// Without the secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Turn").field("turn_url", &self.turn_url).field("turn_ttl", &self.turn_ttl).finish()
+        f.debug_struct("TurnOptions")
+            .field("turn_url", &self.turn_url)
+            .field("turn_ttl", &self.turn_ttl)
+            .finish()
     }
 }
 
@@ -123,7 +126,7 @@ pub const SECRET_VARIABLE: &str = "LEAT_SECRET";
 
 /// The key that tokens are checked with. None: development mode, everybody is let in, on loopback only.
 #[derive(Clone, Default, Args)]
-pub struct Key {
+pub struct KeyOptions {
     /// File with the secret that tokens are signed with (HS256), at least 32 bytes; white space at its end does not count
     #[arg(long, value_name = "PATH", group = "token_key")]
     pub secret_file: Option<PathBuf>,
@@ -139,10 +142,10 @@ pub struct Key {
     pub public_key_file: Option<PathBuf>,
 }
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for KeyOptions {
     /// Without the secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key")
+        f.debug_struct("KeyOptions")
             .field("secret_file", &self.secret_file)
             .field("secret", &self.secret.as_ref().map(|_| "…"))
             .field("secret_of_environment", &self.secret_of_environment.as_ref().map(|_| "…"))
@@ -165,29 +168,29 @@ pub struct Leat {
 #[allow(clippy::large_enum_variant, reason = "there is one, at the start of a process")]
 pub enum LeatCommand {
     /// Starts the media engine, the signaling server and the TURN server, and starts each again when it dies
-    Up(Up),
+    Up(UpOptions),
     /// Makes a token that lets a user into a room, and prints it
-    Token(Token),
+    Token(TokenOptions),
 }
 
 /// `leat up`.
 #[derive(Clone, Debug, Args)]
-pub struct Up {
+pub struct UpOptions {
     /// Where clients connect.
     #[command(flatten)]
-    pub http: Http,
+    pub http: HttpOptions,
     /// Who may connect.
     #[command(flatten)]
-    pub edge: Edge,
+    pub edge: EdgeOptions,
     /// The key for tokens.
     #[command(flatten)]
-    pub key: Key,
+    pub key: KeyOptions,
     /// What clients may send, and how.
     #[command(flatten)]
-    pub media: Media,
+    pub media: MediaOptions,
     /// Where rooms go.
     #[command(flatten)]
-    pub rooms: Rooms,
+    pub rooms: RoomOptions,
     /// First UDP port for media; worker N has this plus N
     #[arg(long, value_name = "PORT", default_value_t = 7000)]
     pub rtc_port: u16,
@@ -247,10 +250,10 @@ pub struct Up {
 
 /// `leat token`.
 #[derive(Clone, Debug, Args)]
-pub struct Token {
+pub struct TokenOptions {
     /// The key for tokens.
     #[command(flatten)]
-    pub key: Key,
+    pub key: KeyOptions,
     /// The room it is for: 1 to 64 of A-Z a-z 0-9 . _ -
     #[arg(long, value_parser = room)]
     pub room: String,
@@ -312,7 +315,7 @@ mod tests {
 
     #[test]
     fn the_definitions_are_sound() {
-        Signaling::command().debug_assert();
+        SignalingOptions::command().debug_assert();
         Leat::command().debug_assert();
     }
 
@@ -328,8 +331,8 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_told_with_its_name_and_costs_exit_code_2() {
-        let error =
-            Signaling::try_parse_from(["leat-signaling", "--http", "localhost"]).expect_err("no address");
+        let error = SignalingOptions::try_parse_from(["leat-signaling", "--http", "localhost"])
+            .expect_err("no address");
         assert_eq!(error.exit_code(), 2);
         let text = error.to_string();
         assert!(text.contains("--http <IP:PORT>") && text.contains("localhost"), "{text}");

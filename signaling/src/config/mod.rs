@@ -9,10 +9,10 @@ pub use paths::control_socket;
 
 use crate::auth::dev_key;
 use crate::auth::token::{KeyError, Verifier};
-use crate::auth::turn::{BadTurn, Turn};
-use crate::ortc::media_config::{MediaConfig, MediaError};
+use crate::auth::turn::{TurnServer, TurnServerError};
+use crate::ortc::media_config::{MediaConfig, MediaFileError};
 use crate::rooms::Admission;
-use crate::server::edge::{self, address::Trusted};
+use crate::server::edge::{self, address::TrustedProxies};
 use crate::server::http;
 use paths::read;
 use std::io;
@@ -51,11 +51,11 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// What is wrong, with the line.
-        source: MediaError,
+        source: MediaFileError,
     },
     /// The TURN server cannot be told to clients.
     #[error(transparent)]
-    Turn(#[from] BadTurn),
+    Turn(#[from] TurnServerError),
     /// Development mode on an address others can reach.
     #[error(
         "--http {0}: without a key everybody is let in, so only a loopback address such as {default} is taken; give --secret-file to listen \
@@ -103,13 +103,13 @@ pub struct Config {
     /// Where clients connect.
     pub http: SocketAddr,
     /// Who may connect.
-    pub http_settings: http::Settings,
+    pub http_settings: http::HttpSettings,
     /// Who gets in.
     pub admission: Admission,
     /// What clients may send, and how.
     pub media: MediaConfig,
     /// The TURN server that clients are told of.
-    pub turn: Option<Turn>,
+    pub turn: Option<TurnServer>,
     /// Peers of a room beyond which it is spread over the engine's workers.
     pub spread_above: usize,
     /// Peers of one user in one room.
@@ -122,10 +122,10 @@ pub struct Config {
     pub nice: u8,
 }
 
-impl TryFrom<cli::Signaling> for Config {
+impl TryFrom<cli::SignalingOptions> for Config {
     type Error = ConfigError;
 
-    fn try_from(cli: cli::Signaling) -> Result<Self, ConfigError> {
+    fn try_from(cli: cli::SignalingOptions) -> Result<Self, ConfigError> {
         let http = cli.http.http;
         for (option, path) in
             [("--secret-file", &cli.key.secret_file), ("--turn-secret-file", &cli.turn.turn_secret_file)]
@@ -133,7 +133,7 @@ impl TryFrom<cli::Signaling> for Config {
             path.iter().for_each(|path| warn_if_open(option, path));
         }
         let admission = admission(&cli.key)?;
-        if matches!(admission, Admission::Everybody { .. }) && !http.ip().is_loopback() {
+        if matches!(admission, Admission::Development { .. }) && !http.ip().is_loopback() {
             return Err(ConfigError::DevelopmentModeInPublic(http));
         }
         Ok(Self {
@@ -151,11 +151,11 @@ impl TryFrom<cli::Signaling> for Config {
     }
 }
 
-fn http_settings(cli: cli::Edge) -> http::Settings {
-    let defaults = http::Settings::default();
-    http::Settings {
-        edge: edge::Settings {
-            trusted: Trusted(cli.trusted_proxy),
+fn http_settings(cli: cli::EdgeOptions) -> http::HttpSettings {
+    let defaults = http::HttpSettings::default();
+    http::HttpSettings {
+        edge: edge::EdgeSettings {
+            trusted: TrustedProxies(cli.trusted_proxy),
             connections_per_address: cli.connections_per_address as usize,
             ..defaults.edge
         },
@@ -165,13 +165,13 @@ fn http_settings(cli: cli::Edge) -> http::Settings {
 }
 
 /// What the file says, or the built-in one.
-pub fn media(cli: &cli::Media) -> Result<MediaConfig, ConfigError> {
+pub fn media(cli: &cli::MediaOptions) -> Result<MediaConfig, ConfigError> {
     let Some(path) = &cli.media else { return Ok(MediaConfig::default()) };
     MediaConfig::read(path).map_err(|source| ConfigError::Media { path: path.clone(), source })
 }
 
 /// The TURN server, if clients are to be told of one.
-fn turn(cli: cli::Turn) -> Result<Option<Turn>, ConfigError> {
+fn turn(cli: cli::TurnOptions) -> Result<Option<TurnServer>, ConfigError> {
     if cli.turn_url.is_empty() {
         return Ok(None);
     }
@@ -179,31 +179,31 @@ fn turn(cli: cli::Turn) -> Result<Option<Turn>, ConfigError> {
         Some(path) => String::from_utf8_lossy(&read("--turn-secret-file", path)?).into_owned(),
         None => cli.turn_secret.unwrap_or_default(),
     };
-    Ok(Some(Turn::new(cli.turn_url, &secret, cli.turn_ttl)?))
+    Ok(Some(TurnServer::new(cli.turn_url, &secret, cli.turn_ttl)?))
 }
 
 /// Who gets in with this key.
-pub fn admission(key: &cli::Key) -> Result<Admission, ConfigError> {
+pub fn admission(key: &cli::KeyOptions) -> Result<Admission, ConfigError> {
     check_one(key)?;
     if let Some(path) = &key.public_key_file {
         let option = "--public-key-file";
         let pem = read(option, path)?;
         let verifier =
             Verifier::with_public_key(&pem, LEEWAY).map_err(|source| ConfigError::Key { option, source })?;
-        return Ok(Admission::Tokens(verifier));
+        return Ok(Admission::TokenRequired(verifier));
     }
     let Some((option, secret)) = secret(key)? else {
         let development = dev_key::secret(&dev_key::path(&control_socket())).ok();
-        let tokens = development.and_then(|secret| Verifier::with_secret(&secret, LEEWAY).ok());
-        return Ok(Admission::Everybody { tokens });
+        let verifier = development.and_then(|secret| Verifier::with_secret(&secret, LEEWAY).ok());
+        return Ok(Admission::Development { verifier });
     };
     let verifier =
         Verifier::with_secret(&secret, LEEWAY).map_err(|source| ConfigError::Key { option, source })?;
-    Ok(Admission::Tokens(verifier))
+    Ok(Admission::TokenRequired(verifier))
 }
 
 /// The options exclude each other; the environment has to be looked at beside them.
-fn check_one(key: &cli::Key) -> Result<(), ConfigError> {
+fn check_one(key: &cli::KeyOptions) -> Result<(), ConfigError> {
     let given = [
         ("--secret-file", key.secret_file.is_some()),
         ("--secret", key.secret.is_some()),
@@ -231,7 +231,7 @@ fn warn_if_open(option: &str, path: &Path) {
 }
 
 /// The secret, and where it came from.
-pub fn secret(key: &cli::Key) -> Result<Option<(&'static str, Vec<u8>)>, ConfigError> {
+pub fn secret(key: &cli::KeyOptions) -> Result<Option<(&'static str, Vec<u8>)>, ConfigError> {
     check_one(key)?;
     if let Some(path) = &key.secret_file {
         let bytes = read("--secret-file", path)?;
@@ -247,7 +247,7 @@ mod tests {
     use clap::Parser;
 
     fn config(arguments: &[&str]) -> Result<Config, ConfigError> {
-        cli::Signaling::try_parse_from([&["leat-signaling"], arguments].concat())
+        cli::SignalingOptions::try_parse_from([&["leat-signaling"], arguments].concat())
             .expect("well-formed")
             .try_into()
     }
@@ -264,13 +264,13 @@ mod tests {
         for loopback in ["127.0.0.1:0", "[::1]:7080", "127.1.2.3:7080"] {
             assert!(matches!(
                 config(&["--http", loopback]),
-                Ok(Config { admission: Admission::Everybody { .. }, .. })
+                Ok(Config { admission: Admission::Development { .. }, .. })
             ));
         }
         let secret = "0123456789abcdef0123456789abcdef";
         assert!(matches!(
             config(&["--http", "0.0.0.0:1", "--secret", secret]),
-            Ok(Config { admission: Admission::Tokens(_), .. })
+            Ok(Config { admission: Admission::TokenRequired(_), .. })
         ));
     }
 

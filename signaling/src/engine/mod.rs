@@ -1,4 +1,4 @@
-//! The engine as the hall sees it: ask a worker, await its answer; and a stream of news.
+//! The engine as the rooms sees it: ask a worker, await its answer; and a stream of news.
 //!
 //! [`link`] keeps the attachment and reads the rings; here are the command rings and the table of open requests. Nothing here blocks: a full
 //! ring is an error at once, and an answer that does not come in time is one too.
@@ -6,13 +6,13 @@
 mod link;
 mod table;
 
-pub use link::{News, start};
+pub use link::{NodeEvent, start};
 
 use crate::limits;
 use control::{Command, Event, Refusal, Request, RequestId};
 use shm::{Doorbell, Producer, PushError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use table::Table;
+use table::RequestTable;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
@@ -50,13 +50,13 @@ type Sent = Result<(RequestId, oneshot::Receiver<Event>), AskError>;
 /// A handle to the engine, attached or not. Cloning it is cheap.
 #[derive(Clone, Default)]
 pub struct Engine {
-    session: Arc<Mutex<Option<Session>>>,
+    session: Arc<Mutex<Option<AttachedEngine>>>,
 }
 
 /// One attachment's sending side.
-struct Session {
+struct AttachedEngine {
     workers: Vec<CommandRing>,
-    table: Table,
+    table: RequestTable,
     record: Vec<u8>,
 }
 
@@ -123,7 +123,7 @@ impl Engine {
     fn send(&self, worker: Worker, command: Command) -> Sent {
         let mut session = self.session();
         let session = session.as_mut().ok_or(AskError::Away)?;
-        let Session { workers, table, record } = session;
+        let AttachedEngine { workers, table, record } = session;
         let ring = workers.get_mut(worker).ok_or(AskError::Away)?;
         let (id, answer) = table.open().ok_or(AskError::Busy)?;
         Request { id, command }.encode(record);
@@ -150,10 +150,11 @@ impl Engine {
     }
 
     fn attach(&self, workers: Vec<CommandRing>) {
-        *self.session() = Some(Session { workers, table: Table::default(), record: Vec::new() });
+        *self.session() =
+            Some(AttachedEngine { workers, table: RequestTable::default(), record: Vec::new() });
     }
 
-    /// Everybody who waits for an answer learns that none will come.
+    /// Development who waits for an answer learns that none will come.
     fn detach(&self) {
         *self.session() = None;
     }
@@ -170,7 +171,7 @@ impl Engine {
         }
     }
 
-    fn session(&self) -> MutexGuard<'_, Option<Session>> {
+    fn session(&self) -> MutexGuard<'_, Option<AttachedEngine>> {
         // Nothing in a critical section panics half-way through a change.
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }

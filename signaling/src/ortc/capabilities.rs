@@ -31,7 +31,7 @@ pub(super) const EXTENSIONS: &[(ExtensionKind, u8, &[Kind], &str)] = &[
 
 /// What goes to those who ask for it by themselves, but is not told as something the router can do: mediasoup-client numbers it for audio
 /// without looking at video's ids, and says so even where the browser sends none. In one BUNDLE group that is a contradiction.
-const UNTOLD: ExtensionKind = ExtensionKind::AbsCaptureTime;
+const UNANNOUNCED: ExtensionKind = ExtensionKind::AbsCaptureTime;
 
 /// RTCP feedback the engine understands for media of one kind. Towards consumers `goog-remb` stands in where there is no
 /// transport-cc. From producers nobody needs it: every browser prefers transport-cc, and the engine sends no REMB.
@@ -63,8 +63,8 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
         let mut parameters = formats::parameters(codec);
         if codec == Codec::Opus {
             // RFC 7587 §6.1: what we, as a receiver, prefer to get. mediasoup-client answers the browser with it.
-            let wishes = [("stereo", config.opus.stereo), ("usedtx", config.opus.dtx)];
-            parameters.extend(wishes.map(|(wish, wanted)| (wish.to_owned(), number(wanted.into()))));
+            let preferences = [("stereo", config.opus.stereo), ("usedtx", config.opus.dtx)];
+            parameters.extend(preferences.map(|(name, wanted)| (name.to_owned(), number(wanted.into()))));
         }
         let media = RtpCodecCapability {
             kind: kind_name(name.kind).into(),
@@ -86,7 +86,7 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
         codecs.extend(rtx);
     }
     let extension = |kind: Kind| {
-        let told = EXTENSIONS.iter().filter(|(extension, ..)| *extension != UNTOLD);
+        let told = EXTENSIONS.iter().filter(|(extension, ..)| *extension != UNANNOUNCED);
         told.filter(move |(_, _, kinds, _)| kinds.contains(&kind)).map(
             move |(extension, id, _, direction)| RtpHeaderExtension {
                 kind: kind_name(kind).into(),

@@ -11,7 +11,7 @@ use crate::proto::{
     ErrorCode, RtcpParameters, RtpCapabilities, RtpCodecCapability, RtpCodecParameters,
     RtpEncodingParameters, RtpHeaderExtensionParameters, RtpParameters, RtxStream,
 };
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use control::{Codec, CodecParameters, Extension, ExtensionKind, Kind};
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ pub struct ConsumerSsrcs {
 
 impl Consumable {
     /// What a client with `receiver`'s capabilities can get of a producer.
-    pub fn new(kind: Kind, produced: &Produced, receiver: &RtpCapabilities) -> Result<Self, Failure> {
+    pub fn new(kind: Kind, produced: &Produced, receiver: &RtpCapabilities) -> Result<Self, RequestError> {
         check_len("rtpCapabilities.codecs", &receiver.codecs)?;
         check_len("rtpCapabilities.headerExtensions", &receiver.header_extensions)?;
         let mut codecs: Vec<CodecParameters> = Vec::new();
@@ -57,7 +57,7 @@ impl Consumable {
                 produced.codecs.iter().map(|codec| names::name(codec.codec).mime_type).collect();
             let text =
                 format!("the producer sends {}, and rtpCapabilities has nothing like it", names.join(" or "));
-            return Err(Failure::new(ErrorCode::CannotConsume, text));
+            return Err(RequestError::new(ErrorCode::CannotConsume, text));
         }
         // One kind of feedback about bandwidth, and the extension that it is about.
         let takes = |extension| receives(kind, extension, receiver);
@@ -159,7 +159,11 @@ pub fn mime_type(codec: Codec) -> &'static str {
 }
 
 /// `codec` with the router's payload types and what `receiver` can do of it; `None` if it cannot receive it.
-fn codec(kind: Kind, codec: Codec, receiver: &RtpCapabilities) -> Result<Option<CodecParameters>, Failure> {
+fn codec(
+    kind: Kind,
+    codec: Codec,
+    receiver: &RtpCapabilities,
+) -> Result<Option<CodecParameters>, RequestError> {
     let Some(claimed) = claimed(codec, receiver) else { return Ok(None) };
     check_len("rtcpFeedback", &claimed.rtcp_feedback)?;
     let takes_rtx = receiver.codecs.iter().any(|rtx| {

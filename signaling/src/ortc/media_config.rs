@@ -39,7 +39,7 @@ pub struct Opus {
 
 /// Something in the file that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Mistake {
+pub enum MediaConfigError {
     /// It is no YAML.
     #[error("line {line}: not YAML: {what}")]
     Syntax {
@@ -64,7 +64,7 @@ pub enum Mistake {
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum MediaError {
+pub enum MediaFileError {
     /// The file cannot be read.
     #[error("cannot read it")]
     Unreadable(#[from] io::Error),
@@ -73,7 +73,7 @@ pub enum MediaError {
     TooLong,
     /// What is in it makes no sense.
     #[error(transparent)]
-    Mistake(#[from] Mistake),
+    MediaConfigError(#[from] MediaConfigError),
 }
 
 const BUILT_IN: &str = include_str!("../../config/media.yml");
@@ -103,23 +103,23 @@ impl Default for MediaConfig {
 
 impl MediaConfig {
     /// Reads a file.
-    pub fn read(path: &Path) -> Result<Self, MediaError> {
+    pub fn read(path: &Path) -> Result<Self, MediaFileError> {
         let mut text = String::new();
         let max = limits::MEDIA_FILE_BYTES_MAX;
         File::open(path)?.take(max + 1).read_to_string(&mut text)?;
         if text.len() as u64 > max {
-            return Err(MediaError::TooLong);
+            return Err(MediaFileError::TooLong);
         }
         Ok(Self::parse(&text)?)
     }
 
     /// What `text` says, and the built-in file where it says nothing.
-    pub fn parse(text: &str) -> Result<Self, Mistake> {
+    pub fn parse(text: &str) -> Result<Self, MediaConfigError> {
         Self::default().overlaid_with(text)
     }
 
-    fn overlaid_with(mut self, text: &str) -> Result<Self, Mistake> {
-        let documents = MarkedYaml::load_from_str(text).map_err(|error| Mistake::Syntax {
+    fn overlaid_with(mut self, text: &str) -> Result<Self, MediaConfigError> {
+        let documents = MarkedYaml::load_from_str(text).map_err(|error| MediaConfigError::Syntax {
             line: error.marker().line(),
             what: error.info().to_owned(),
         })?;
@@ -129,7 +129,7 @@ impl MediaConfig {
             [root] => root,
             [_, second, ..] => {
                 let what = "a second document begins; expected one".to_owned();
-                return Err(Mistake::Syntax { line: second.span.start.line(), what });
+                return Err(MediaConfigError::Syntax { line: second.span.start.line(), what });
             }
         };
         let root = Node { key: String::new(), line: 1, yaml: root };
@@ -142,7 +142,7 @@ impl MediaConfig {
         Ok(self)
     }
 
-    fn read_video(&mut self, video: &Node<'_>) -> Result<(), Mistake> {
+    fn read_video(&mut self, video: &Node<'_>) -> Result<(), MediaConfigError> {
         for (name, node) in video.entries(&["codecs", "scalabilityMode", "playoutDelay"])? {
             match name {
                 "codecs" => {
@@ -154,17 +154,17 @@ impl MediaConfig {
                 "playoutDelay" => self.playout_delay = playout_delay(&node)?,
                 _ => {
                     let mode = node.text().and_then(|text| text.parse().ok());
-                    self.scalability_mode = mode.ok_or_else(|| node.mistake(scalability::EXPECTED))?;
+                    self.scalability_mode = mode.ok_or_else(|| node.invalid(scalability::EXPECTED))?;
                 }
             }
         }
         Ok(())
     }
 
-    fn read_audio(&mut self, audio: &Node<'_>) -> Result<(), Mistake> {
+    fn read_audio(&mut self, audio: &Node<'_>) -> Result<(), MediaConfigError> {
         for (_, opus) in audio.entries(&["opus"])? {
             for (name, node) in opus.entries(&["stereo", "dtx"])? {
-                let value = node.yaml.data.as_bool().ok_or_else(|| node.mistake("true or false"))?;
+                let value = node.yaml.data.as_bool().ok_or_else(|| node.invalid("true or false"))?;
                 match name {
                     "stereo" => self.opus.stereo = value,
                     _ => self.opus.dtx = value,
@@ -176,14 +176,14 @@ impl MediaConfig {
 }
 
 /// Both bounds, or nothing.
-fn playout_delay(delay: &Node<'_>) -> Result<Option<PlayoutDelay>, Mistake> {
+fn playout_delay(delay: &Node<'_>) -> Result<Option<PlayoutDelay>, MediaConfigError> {
     let max = PLAYOUT_DELAY_MS_MAX;
     let (mut least, mut most) = (None, None);
     for (name, node) in delay.entries(&["min", "max"])? {
         let within = |ms: i64| u16::try_from(ms).ok().filter(|ms| *ms <= max);
         let ms = node.yaml.data.as_integer().and_then(within);
         let ms =
-            ms.ok_or_else(|| node.mistake(&format!("a whole number of milliseconds from 0 to {max}")))?;
+            ms.ok_or_else(|| node.invalid(&format!("a whole number of milliseconds from 0 to {max}")))?;
         match name {
             "min" => least = Some(ms),
             _ => most = Some((ms, node)),
@@ -192,15 +192,15 @@ fn playout_delay(delay: &Node<'_>) -> Result<Option<PlayoutDelay>, Mistake> {
     match (least, most) {
         (None, None) => Ok(None),
         (Some(min_ms), Some((max_ms, _))) if min_ms <= max_ms => Ok(Some(PlayoutDelay { min_ms, max_ms })),
-        (Some(_), Some((_, node))) => Err(node.mistake("no less than min")),
+        (Some(_), Some((_, node))) => Err(node.invalid("no less than min")),
         (None, Some(_)) => Err(delay.missing("min", "milliseconds")),
         (Some(_), None) => Err(delay.missing("max", "milliseconds")),
     }
 }
 
 /// The list of codecs, the highest priority first; equal priorities stay in the order of the file.
-fn codecs(list: &Node<'_>) -> Result<Vec<(i64, Codec)>, Mistake> {
-    let wanted = || list.mistake("a list of codecs, each with name and priority");
+fn codecs(list: &Node<'_>) -> Result<Vec<(i64, Codec)>, MediaConfigError> {
+    let wanted = || list.invalid("a list of codecs, each with name and priority");
     let elements = list.yaml.data.as_vec().filter(|list| !list.is_empty()).ok_or_else(wanted)?;
     let mut found: Vec<(i64, Codec)> = Vec::new();
     for (index, yaml) in elements.iter().enumerate() {
@@ -212,7 +212,7 @@ fn codecs(list: &Node<'_>) -> Result<Vec<(i64, Codec)>, Mistake> {
                 _ => {
                     let number =
                         node.yaml.data.as_integer().filter(|number| (1..=PRIORITY_MAX).contains(number));
-                    priority = Some(number.ok_or_else(|| node.mistake(&priority_wanted()))?);
+                    priority = Some(number.ok_or_else(|| node.invalid(&priority_wanted()))?);
                 }
             }
         }
@@ -223,12 +223,12 @@ fn codecs(list: &Node<'_>) -> Result<Vec<(i64, Codec)>, Mistake> {
     Ok(found)
 }
 
-fn codec(node: &Node<'_>, before: &[(i64, Codec)]) -> Result<Codec, Mistake> {
+fn codec(node: &Node<'_>, before: &[(i64, Codec)]) -> Result<Codec, MediaConfigError> {
     let text = node.text().unwrap_or_default();
     let known = CODECS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-    let (_, codec) = known.ok_or_else(|| node.mistake(&names()))?;
+    let (_, codec) = known.ok_or_else(|| node.invalid(&names()))?;
     if before.iter().any(|(_, other)| other == codec) {
-        return Err(node.mistake("each codec once"));
+        return Err(node.invalid("each codec once"));
     }
     Ok(*codec)
 }
@@ -250,18 +250,18 @@ struct Node<'a> {
 
 impl<'a> Node<'a> {
     /// The entries of a mapping that has none but these keys; none if nothing is there.
-    fn entries<'n>(&self, names: &[&'n str]) -> Result<Vec<(&'n str, Node<'a>)>, Mistake> {
+    fn entries<'n>(&self, names: &[&'n str]) -> Result<Vec<(&'n str, Node<'a>)>, MediaConfigError> {
         let wanted = format!("a mapping with {}", names.join(" and "));
         let mapping = match &self.yaml.data {
             // A key with all its values commented out.
             YamlData::Value(Scalar::Null) => return Ok(Vec::new()),
             YamlData::Mapping(mapping) => mapping,
-            _ => return Err(self.mistake(&wanted)),
+            _ => return Err(self.invalid(&wanted)),
         };
         let entry = |(key, yaml): (&'a MarkedYaml<'a>, &'a MarkedYaml<'a>)| {
             let line = key.span.start.line();
             let name = names.iter().find(|name| key.data.as_str() == Some(name));
-            let name = name.ok_or_else(|| Mistake::Value {
+            let name = name.ok_or_else(|| MediaConfigError::Value {
                 line,
                 key: self.child(&plain(key)),
                 value: "is not a key of this file".to_owned(),
@@ -281,16 +281,21 @@ impl<'a> Node<'a> {
     }
 
     /// The value is not what it should be.
-    fn mistake(&self, expected: &str) -> Mistake {
+    fn invalid(&self, expected: &str) -> MediaConfigError {
         let key = if self.key.is_empty() { "the file".to_owned() } else { self.key.clone() };
         // A list of more lines than its key is better found by where it begins.
         let line = self.yaml.span.start.line().max(self.line);
-        Mistake::Value { line, key, value: format!("is {}", shown(self.yaml)), expected: expected.to_owned() }
+        MediaConfigError::Value {
+            line,
+            key,
+            value: format!("is {}", shown(self.yaml)),
+            expected: expected.to_owned(),
+        }
     }
 
-    fn missing(&self, name: &str, expected: &str) -> Mistake {
+    fn missing(&self, name: &str, expected: &str) -> MediaConfigError {
         let (line, key) = (self.line, self.child(name));
-        Mistake::Value { line, key, value: "is missing".to_owned(), expected: expected.to_owned() }
+        MediaConfigError::Value { line, key, value: "is missing".to_owned(), expected: expected.to_owned() }
     }
 }
 
@@ -482,7 +487,7 @@ mod tests {
         let not_text = MediaConfig::read(&path).expect_err("not UTF-8");
         std::fs::remove_file(&path).expect("our own file");
         assert!(error.contains("65536 bytes"), "{error}");
-        assert!(matches!(not_text, MediaError::Unreadable(_)));
-        assert!(matches!(MediaConfig::read(&path), Err(MediaError::Unreadable(_))));
+        assert!(matches!(not_text, MediaFileError::Unreadable(_)));
+        assert!(matches!(MediaConfig::read(&path), Err(MediaFileError::Unreadable(_))));
     }
 }

@@ -1,13 +1,13 @@
 //! Texts and lists of clients: how long they may be, and the names of the kinds of media.
 
 use crate::limits;
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 
 /// Refuses a list that is longer than any browser's.
-pub(super) fn check_len<T>(what: &str, list: &[T]) -> Result<(), Failure> {
+pub(super) fn check_len<T>(what: &str, list: &[T]) -> Result<(), RequestError> {
     let max = limits::PARAMETERS_LEN_MAX;
     if list.len() > max {
-        Err(Failure::bad(format!("{what} has {} entries; at most {max} are taken", list.len())))
+        Err(RequestError::bad(format!("{what} has {} entries; at most {max} are taken", list.len())))
     } else {
         Ok(())
     }
@@ -19,11 +19,11 @@ pub(super) fn shortened(text: &str) -> &str {
 }
 
 /// Reads "audio" or "video".
-pub fn kind(text: &str) -> Result<control::Kind, Failure> {
+pub fn kind(text: &str) -> Result<control::Kind, RequestError> {
     match text {
         "audio" => Ok(control::Kind::Audio),
         "video" => Ok(control::Kind::Video),
-        _ => Err(Failure::bad("kind must be \"audio\" or \"video\"")),
+        _ => Err(RequestError::bad("kind must be \"audio\" or \"video\"")),
     }
 }
 

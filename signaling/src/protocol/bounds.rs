@@ -22,7 +22,7 @@ static MESSAGES: &[Message] = include!(concat!(env!("OUT_DIR"), "/fields.rs"));
 
 /// A message that is not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum BoundsError {
     /// It ends within a field, or has a field of a kind that there is none of.
     #[error("it is not a protobuf message")]
     Malformed,
@@ -35,13 +35,13 @@ pub enum Refused {
 }
 
 /// Checks that a `Signal` may be decoded.
-pub fn check(signal: &[u8]) -> Result<(), Refused> {
+pub fn check(signal: &[u8]) -> Result<(), BoundsError> {
     let mut elements = 0;
     walk(signal, MESSAGES[0], &mut elements, limits::MESSAGE_DEPTH_MAX)
 }
 
-fn walk(mut rest: &[u8], message: Message, elements: &mut usize, depth: usize) -> Result<(), Refused> {
-    let depth = depth.checked_sub(1).ok_or(Refused::TooDeep)?;
+fn walk(mut rest: &[u8], message: Message, elements: &mut usize, depth: usize) -> Result<(), BoundsError> {
+    let depth = depth.checked_sub(1).ok_or(BoundsError::TooDeep)?;
     while !rest.is_empty() {
         let tag = varint(&mut rest)?;
         let field = message.iter().find(|field| field.number == tag >> 3);
@@ -53,11 +53,11 @@ fn walk(mut rest: &[u8], message: Message, elements: &mut usize, depth: usize) -
             1 => take(&mut rest, 8)?,
             2 => {
                 let len = varint(&mut rest)?;
-                take(&mut rest, usize::try_from(len).map_err(|_| Refused::Malformed)?)?
+                take(&mut rest, usize::try_from(len).map_err(|_| BoundsError::Malformed)?)?
             }
             5 => take(&mut rest, 4)?,
             // Groups are of protobuf's past; 6 and 7 mean nothing.
-            _ => return Err(Refused::Malformed),
+            _ => return Err(BoundsError::Malformed),
         };
         let Some(field) = field else { continue };
         // A list of scalars may be packed into one field: then a byte is an element at most.
@@ -65,7 +65,7 @@ fn walk(mut rest: &[u8], message: Message, elements: &mut usize, depth: usize) -
             if field.message.is_none() && tag & 7 == 2 && field.is_repeated { value.len() } else { 0 };
         *elements += 1 + packed;
         if *elements > limits::MESSAGE_ELEMENTS_MAX {
-            return Err(Refused::TooManyElements);
+            return Err(BoundsError::TooManyElements);
         }
         if let (Some(inner), 2) = (field.message, tag & 7) {
             walk(value, MESSAGES[inner], elements, depth)?;
@@ -74,23 +74,23 @@ fn walk(mut rest: &[u8], message: Message, elements: &mut usize, depth: usize) -
     Ok(())
 }
 
-fn take<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], Refused> {
-    let (value, after) = rest.split_at_checked(len).ok_or(Refused::Malformed)?;
+fn take<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], BoundsError> {
+    let (value, after) = rest.split_at_checked(len).ok_or(BoundsError::Malformed)?;
     *rest = after;
     Ok(value)
 }
 
-fn varint(rest: &mut &[u8]) -> Result<u64, Refused> {
+fn varint(rest: &mut &[u8]) -> Result<u64, BoundsError> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
-        let [byte, after @ ..] = *rest else { return Err(Refused::Malformed) };
+        let [byte, after @ ..] = *rest else { return Err(BoundsError::Malformed) };
         *rest = after;
         value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return Ok(value);
         }
     }
-    Err(Refused::Malformed)
+    Err(BoundsError::Malformed)
 }
 
 #[cfg(test)]
@@ -151,16 +151,16 @@ mod tests {
         let consumers = vec![proto::HeldConsumer::default(); many];
         assert_eq!(
             check(&join(proto::Resume { consumers, ..Default::default() })),
-            Err(Refused::TooManyElements)
+            Err(BoundsError::TooManyElements)
         );
         let codecs = vec![proto::RtpCodecCapability::default(); many];
         let capabilities = proto::RtpCapabilities { codecs, ..Default::default() };
         let consume = proto::ConsumeMedia { rtp_capabilities: Some(capabilities), ..Default::default() };
-        assert_eq!(check(&signal(Payload::ConsumeMedia(consume))), Err(Refused::TooManyElements));
+        assert_eq!(check(&signal(Payload::ConsumeMedia(consume))), Err(BoundsError::TooManyElements));
         let offer = proto::Offer { ice_ufrag: vec![String::new(); many], ..Default::default() };
-        assert_eq!(check(&signal(Payload::Offer(offer))), Err(Refused::TooManyElements));
+        assert_eq!(check(&signal(Payload::Offer(offer))), Err(BoundsError::TooManyElements));
         let layers = proto::LayersWanted { spatial_layers: vec![0; many], ..Default::default() };
-        assert_eq!(check(&signal(Payload::LayersWanted(layers))), Err(Refused::TooManyElements));
+        assert_eq!(check(&signal(Payload::LayersWanted(layers))), Err(BoundsError::TooManyElements));
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
         for bytes in
             [&[0x80][..], &[0x0a], &[0x0a, 2, b'1'], &[0x09, 1, 2], &[0x0d, 1], &[0x0b], &[0x0c], &[0xff; 12]]
         {
-            assert_eq!(check(bytes), Err(Refused::Malformed), "{bytes:?}");
+            assert_eq!(check(bytes), Err(BoundsError::Malformed), "{bytes:?}");
         }
         assert_eq!(check(&[]), Ok(()));
     }
@@ -189,7 +189,7 @@ mod tests {
             damaged[at] = byte;
             for bytes in [bytes, damaged] {
                 if Signal::decode(bytes.as_slice()).is_ok() {
-                    prop_assert_ne!(check(&bytes), Err(Refused::TooManyElements));
+                    prop_assert_ne!(check(&bytes), Err(BoundsError::TooManyElements));
                 }
                 // Groups are the one thing that the decoder skips and this refuses.
                 if check(&bytes) == Ok(()) {

@@ -4,13 +4,13 @@
 //! read by the next, maybe of another version: fields are only added. What does not decode belongs to nobody and is closed.
 
 use crate::proto::RtpParameters;
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use control::AppData;
 use prost::Message;
 
 /// Beside a router.
 #[derive(Clone, PartialEq, Message)]
-pub struct HeldRouter {
+pub struct RouterRecord {
     /// The room whose media it holds.
     #[prost(string, tag = "1")]
     pub room: String,
@@ -21,7 +21,7 @@ pub struct HeldRouter {
 
 /// Beside a transport: whose it is. Each transport of a peer tells the whole peer.
 #[derive(Clone, PartialEq, Message)]
-pub struct HeldTransport {
+pub struct TransportRecord {
     /// The peer.
     #[prost(fixed64, tag = "1")]
     pub peer: u64,
@@ -50,7 +50,7 @@ pub struct HeldTransport {
 
 /// Beside a producer.
 #[derive(Clone, PartialEq, Message)]
-pub struct HeldProducer {
+pub struct ProducerRecord {
     /// What it shows.
     #[prost(string, tag = "1")]
     pub source: String,
@@ -64,18 +64,18 @@ pub struct HeldProducer {
 
 /// Beside a consumer.
 #[derive(Clone, PartialEq, Message)]
-pub struct HeldConsumer {
+pub struct ConsumerRecord {
     /// As the client got them.
     #[prost(message, optional, tag = "1")]
     pub rtp_parameters: Option<RtpParameters>,
 }
 
 /// Packs one of these for the engine.
-pub fn pack(held: &impl Message) -> Result<AppData, Failure> {
+pub fn pack(held: &impl Message) -> Result<AppData, RequestError> {
     let bytes = held.encode_to_vec();
     let max = control::limits::APP_DATA_LEN_MAX;
     if bytes.len() > max {
-        return Err(Failure::bad(format!(
+        return Err(RequestError::bad(format!(
             "the parameters take {} bytes; at most {max} are kept",
             bytes.len()
         )));

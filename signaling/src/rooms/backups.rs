@@ -7,7 +7,7 @@ use crate::limits;
 use crate::ortc::media_config::MediaConfig;
 use crate::ortc::{Consumable, consume};
 use crate::proto::{BackupWanted, ErrorCode, RtpCapabilities, signal::Payload};
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use control::{Codec, Kind, ProducerId};
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ impl State {
         capabilities: &RtpCapabilities,
         media: &MediaConfig,
         now: Instant,
-    ) -> Result<(ProducerId, Consumable), Failure> {
+    ) -> Result<(ProducerId, Consumable), RequestError> {
         let first = &self.producers[&asked];
         let failure = match Consumable::new(first.kind, &first.produced, capabilities) {
             Ok(consumable) => return Ok((asked, consumable)),

@@ -1,21 +1,22 @@
 //! Consumers: the tracks that a client receives.
 
-use super::app_data::{self, HeldConsumer};
+use super::app_data::{self, ConsumerRecord};
 use super::lookup::{check_permission, gone, others_producer, own_consumer, own_transport};
 use super::state::{Consumer, PeerId};
-use super::{Hall, layers, random_id};
+use super::{Rooms, layers, random_id};
 use crate::limits;
 use crate::ortc::{self, ConsumerSsrcs};
 use crate::proto::{ConsumeMedia, ConsumerCreated, ErrorCode, signal::Payload};
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use control::{Command, ConsumerId, Event, Kind, Text};
 use std::collections::HashSet;
 use std::time::Instant;
 
-impl Hall {
-    pub(super) async fn consume(&self, peer: PeerId, consume: ConsumeMedia) -> Result<Payload, Failure> {
-        let capabilities =
-            consume.rtp_capabilities.ok_or_else(|| Failure::bad("ConsumeMedia needs rtpCapabilities"))?;
+impl Rooms {
+    pub(super) async fn consume(&self, peer: PeerId, consume: ConsumeMedia) -> Result<Payload, RequestError> {
+        let capabilities = consume
+            .rtp_capabilities
+            .ok_or_else(|| RequestError::bad("ConsumeMedia needs rtpCapabilities"))?;
         let preferred_layers = consume.preferred_layers.as_ref().map(layers::preferred).transpose()?;
         let priority = layers::priority(consume.priority.max(1))?;
         let consumer = ConsumerId(random_id());
@@ -25,7 +26,7 @@ impl Hall {
             let (transport, worker) = own_transport(&state, peer, &consume.transport_id)?;
             check_permission(state.peers[&peer].permissions, false)?;
             if state.transports[&transport].sends {
-                return Err(Failure::new(
+                return Err(RequestError::new(
                     ErrorCode::WrongDirection,
                     "ConsumeMedia needs a transport made with direction \"recv\"",
                 ));
@@ -35,7 +36,7 @@ impl Hall {
                     "a peer has at most {} consumers; close one first",
                     limits::CONSUMERS_PER_PEER_MAX
                 );
-                return Err(Failure::limit(text));
+                return Err(RequestError::limit(text));
             }
             asked = others_producer(&state, peer, &consume.producer_id)?;
             let (producer, consumable) = state.choose(asked, &capabilities, &self.media, Instant::now())?;
@@ -50,7 +51,7 @@ impl Hall {
             let mid = entry.next_mid.to_string();
             entry.next_mid += 1;
             let parameters = consumable.parameters(&mid, ssrcs, &cname);
-            let app_data = app_data::pack(&HeldConsumer { rtp_parameters: Some(parameters.clone()) })?;
+            let app_data = app_data::pack(&ConsumerRecord { rtp_parameters: Some(parameters.clone()) })?;
             let used = std::iter::once(ssrcs.media).chain(ssrcs.rtx).collect();
             let entry = Consumer { peer, transport, producer, ssrcs: used, layers: None, made: None };
             state.insert_consumer(consumer, entry);
@@ -88,7 +89,7 @@ impl Hall {
             }
         };
         state.consumers.get_mut(&consumer).ok_or_else(gone)?.made = Some(made);
-        self.tell_ways(worker, kind, &command, consume.ignore_dtx);
+        self.send_consumer_hints(worker, kind, &command, consume.ignore_dtx);
         Ok(Payload::ConsumerCreated(ConsumerCreated {
             id: consumer.to_string(),
             producer_id: asked.to_string(),
@@ -99,19 +100,19 @@ impl Hall {
         }))
     }
 
-    pub(super) async fn pause_consumer(&self, peer: PeerId, id: &str) -> Result<(), Failure> {
+    pub(super) async fn pause_consumer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
         let (consumer, worker) = own_consumer(&self.state(), peer, id)?;
         self.engine.ask(worker, Command::PauseConsumer { consumer }).await?;
         Ok(())
     }
 
-    pub(super) async fn resume_consumer(&self, peer: PeerId, id: &str) -> Result<(), Failure> {
+    pub(super) async fn resume_consumer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
         let (consumer, worker) = own_consumer(&self.state(), peer, id)?;
         self.engine.ask(worker, Command::ResumeConsumer { consumer }).await?;
         Ok(())
     }
 
-    pub(super) fn close_consumer(&self, peer: PeerId, id: &str) -> Result<(), Failure> {
+    pub(super) fn close_consumer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
         let mut state = self.state();
         let (consumer, worker) = own_consumer(&state, peer, id)?;
         state.remove_consumer(consumer);

@@ -1,26 +1,26 @@
 //! What the engine tells: attached, lost, closed; and how a new process finds its way back from snapshots.
 
-use super::Hall;
+use super::Rooms;
 use super::state::{Media, PeerId, consumer_closed};
-use crate::engine::{News, Worker};
+use crate::engine::{NodeEvent, Worker};
 use crate::proto::{self, MediaLost, MediaReady, signal::Payload};
 use control::{Closed, Event, ProducerId, RequestId, SnapshotItem};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-impl Hall {
+impl Rooms {
     /// Follows the engine's news until they end.
-    pub async fn follow(self: Arc<Self>, mut news: mpsc::Receiver<News>) {
+    pub async fn follow(self: Arc<Self>, mut news: mpsc::Receiver<NodeEvent>) {
         // Objects of an engine that this process has never called lost are still in use by clients.
         let mut has_lost = false;
         while let Some(news) = news.recv().await {
             match news {
-                News::Attached { epoch, workers } => self.on_attached(epoch, workers),
-                News::Snapshot { worker, request, items } => {
+                NodeEvent::Attached { epoch, workers } => self.on_attached(epoch, workers),
+                NodeEvent::Snapshot { worker, request, items } => {
                     self.on_snapshot(worker, request, items, has_lost)
                 }
-                News::Event { worker, event } => self.on_event(worker, event),
-                News::Lost { reason } => {
+                NodeEvent::Event { worker, event } => self.on_event(worker, event),
+                NodeEvent::Lost { reason } => {
                     has_lost = true;
                     self.on_lost(reason);
                 }
@@ -80,7 +80,7 @@ impl Hall {
         }
     }
 
-    /// News of one object. What is not in the tables any more was closed from here, and everybody knows.
+    /// NodeEvent of one object. What is not in the tables any more was closed from here, and everybody knows.
     pub(super) fn on_event(&self, worker: Worker, event: Event) {
         let mut state = self.state();
         match event {

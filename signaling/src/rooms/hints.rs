@@ -1,15 +1,15 @@
 //! What is said of an object beside what it is made of: what a better picture means, how long to hold frames back, within what rates to stay.
 
-use super::Hall;
+use super::Rooms;
 use super::lookup::own_transport;
 use super::state::PeerId;
 use crate::engine::Worker;
 use crate::limits;
 use crate::proto::SetBitrates;
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use control::{Command, Consume, ContentHint, ExtensionKind, Kind, ProducerId};
 
-impl Hall {
+impl Rooms {
     /// Tells the engine what a better picture of a new producer means, where that is not what it takes for granted.
     pub(super) fn hint(&self, worker: Worker, producer: ProducerId, hint: ContentHint) {
         if hint != ContentHint::default() {
@@ -18,7 +18,13 @@ impl Hall {
     }
 
     /// Tells the engine of a new consumer's ways, before the client resumes it.
-    pub(super) fn tell_ways(&self, worker: Worker, kind: Kind, consume: &Consume, ignore_dtx: bool) {
+    pub(super) fn send_consumer_hints(
+        &self,
+        worker: Worker,
+        kind: Kind,
+        consume: &Consume,
+        ignore_dtx: bool,
+    ) {
         let consumer = consume.consumer;
         if ignore_dtx && kind == Kind::Audio {
             self.engine.tell(worker, Command::SetIgnoreDtx { consumer, ignore: true });
@@ -30,14 +36,14 @@ impl Hall {
         }
     }
 
-    pub(super) async fn set_bitrates(&self, peer: PeerId, set: SetBitrates) -> Result<(), Failure> {
+    pub(super) async fn set_bitrates(&self, peer: PeerId, set: SetBitrates) -> Result<(), RequestError> {
         let SetBitrates { transport_id, max_incoming_bitrate, max_outgoing_bitrate } = set;
         for (name, bitrate) in
             [("maxIncomingBitrate", max_incoming_bitrate), ("maxOutgoingBitrate", max_outgoing_bitrate)]
         {
             if let Some(bitrate) = bitrate.filter(|bitrate| *bitrate < limits::BITRATE_MIN) {
                 let text = format!("{name} must be at least {}, not {bitrate}", limits::BITRATE_MIN);
-                return Err(Failure::bad(text));
+                return Err(RequestError::bad(text));
             }
         }
         let (transport, worker) = own_transport(&self.state(), peer, &transport_id)?;
@@ -53,12 +59,12 @@ impl Hall {
 }
 
 /// What the client says with `content_hint`; where it says nothing, what its source suggests.
-pub(super) fn content_hint(hint: &str, source: &str) -> Result<ContentHint, Failure> {
+pub(super) fn content_hint(hint: &str, source: &str) -> Result<ContentHint, RequestError> {
     match hint {
         "" if source.starts_with("screen") => Ok(ContentHint::Detail),
         "" | "motion" => Ok(ContentHint::Motion),
         "detail" | "text" => Ok(ContentHint::Detail),
-        _ => Err(Failure::bad(format!(
+        _ => Err(RequestError::bad(format!(
             "contentHint must be empty, \"motion\", \"detail\" or \"text\", not {hint:?}"
         ))),
     }

@@ -1,7 +1,7 @@
 //! Coming, coming back, going away and leaving.
 
-use super::state::{Peer, PeerId, Removed, State};
-use super::{Admission, Connection, Hall, random_id};
+use super::state::{Peer, PeerId, RemovedPeer, State};
+use super::{Admission, Connection, Rooms, random_id};
 use crate::auth::token::{self, Grant, Permissions};
 use crate::engine::{AskError, Worker};
 use crate::limits;
@@ -9,7 +9,7 @@ use crate::ortc::capabilities;
 use crate::proto::{
     self, EncodingPolicy, ErrorCode, Goodbye, IceServer, JoinRoom, Joined, PeerAway, Resume, signal::Payload,
 };
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use aws_lc_rs::{constant_time, digest};
 use control::Command;
 use prost::Message;
@@ -18,22 +18,22 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// What a join's token is good for.
-enum Ticket {
+enum TokenCheck {
     /// Development mode, and no token was shown.
-    NotAsked,
+    NotRequired,
     Valid(Grant),
     /// It would be valid, had it not expired: no way in, but no reason either to end a call that goes on.
     Expired {
         user: String,
-        failure: Failure,
+        failure: RequestError,
     },
 }
 
-impl Ticket {
+impl TokenCheck {
     /// Whose it is.
     fn user(&self) -> Option<&str> {
         match self {
-            Self::NotAsked => None,
+            Self::NotRequired => None,
             Self::Valid(Grant { user, .. }) | Self::Expired { user, .. } => Some(user),
         }
     }
@@ -41,7 +41,7 @@ impl Ticket {
 
 /// What a returning client still holds, and what the engine is to do about the rest.
 #[derive(Default)]
-struct Held {
+struct KeptObjects {
     transports: Vec<String>,
     producers: Vec<String>,
     consumers: Vec<String>,
@@ -50,23 +50,23 @@ struct Held {
     updates: Vec<(Worker, Command)>,
 }
 
-impl Hall {
+impl Rooms {
     pub(super) async fn join(
         self: &Arc<Self>,
         connection: &Connection,
         join: JoinRoom,
-    ) -> Result<Payload, Failure> {
+    ) -> Result<Payload, RequestError> {
         check(&join)?;
         let ticket = self.admit(&join)?;
         if let Some(user) = ticket.user() {
             let mut joins = self.joins_of_users.lock().unwrap_or_else(PoisonError::into_inner);
             let taken = joins.take_of(user.to_owned(), Instant::now());
             drop(joins);
-            taken.map_err(|pause| Failure::limit("too many joins of this user").retry_after(pause))?;
+            taken.map_err(|pause| RequestError::limit("too many joins of this user").retry_after(pause))?;
         }
         // Below the token, so that nobody without one uses up everybody's joins. Verifying is bounded per connection.
         let taken = self.joins.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
-        taken.map_err(|pause| Failure::limit("too many joins at this server").retry_after(pause))?;
+        taken.map_err(|pause| RequestError::limit("too many joins at this server").retry_after(pause))?;
 
         // A client that comes back to a new process must not be faster than the engine's snapshot.
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
@@ -86,18 +86,18 @@ impl Hall {
         &self,
         connection: &Connection,
         join: &JoinRoom,
-        ticket: Ticket,
-    ) -> Result<(Joined, Vec<(Worker, Command)>), Failure> {
+        ticket: TokenCheck,
+    ) -> Result<(Joined, Vec<(Worker, Command)>), RequestError> {
         let mut state = self.state();
         match state.connections.get(&connection.id) {
             Some(None) => {}
             Some(Some(_)) => {
-                return Err(Failure::new(
+                return Err(RequestError::new(
                     ErrorCode::AlreadyJoined,
                     "this connection has joined already; Leave first",
                 ));
             }
-            None => return Err(Failure::new(ErrorCode::NotJoined, "the connection is gone")),
+            None => return Err(RequestError::new(ErrorCode::NotJoined, "the connection is gone")),
         }
         let returning = join.resume.as_ref().and_then(|resume| Some((parse_peer(&resume.peer_id)?, resume)));
         let returning =
@@ -105,20 +105,20 @@ impl Hall {
         let socket = (connection.id, connection.outbox.clone());
         let (id, secret, held) = match returning {
             Some((id, resume)) => {
-                let grant = check_return(&state.peers[&id], resume, ticket)?;
-                let held = come_back(&mut state, id, resume, socket, grant);
+                let grant = check_resume(&state.peers[&id], resume, ticket)?;
+                let held = resume_peer(&mut state, id, resume, socket, grant);
                 (id, resume.secret.clone(), Some(held))
             }
             None => {
                 let grant = match ticket {
-                    Ticket::NotAsked => None,
-                    Ticket::Valid(grant) => Some(grant),
-                    Ticket::Expired { failure, .. } => return Err(failure),
+                    TokenCheck::NotRequired => None,
+                    TokenCheck::Valid(grant) => Some(grant),
+                    TokenCheck::Expired { failure, .. } => return Err(failure),
                 };
                 if let Some(grant) = &grant {
-                    self.make_place(&mut state, join, &grant.user)?;
+                    self.make_room_for_peer(&mut state, join, &grant.user)?;
                 }
-                let (id, secret) = enter(&mut state, join, socket, grant)?;
+                let (id, secret) = add_peer(&mut state, join, socket, grant)?;
                 (id, secret, None)
             }
         };
@@ -137,7 +137,7 @@ impl Hall {
             resumed,
             "a peer joined"
         );
-        for news in state.layers_news(id) {
+        for news in state.layer_notifications(id) {
             connection.outbox.send(super::encode(news));
         }
         let ice_servers = self.ice_servers(&peer.user);
@@ -172,18 +172,18 @@ impl Hall {
     }
 
     /// What the token is good for.
-    fn admit(&self, join: &JoinRoom) -> Result<Ticket, Failure> {
+    fn admit(&self, join: &JoinRoom) -> Result<TokenCheck, RequestError> {
         let verifier = match &self.admission {
-            Admission::Everybody { tokens: Some(verifier) } if !join.token.is_empty() => verifier,
-            Admission::Everybody { .. } => return Ok(Ticket::NotAsked),
-            Admission::Tokens(verifier) => verifier,
+            Admission::Development { verifier: Some(verifier) } if !join.token.is_empty() => verifier,
+            Admission::Development { .. } => return Ok(TokenCheck::NotRequired),
+            Admission::TokenRequired(verifier) => verifier,
         };
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         match verifier.verify(&join.token, &join.room, now) {
-            Ok(grant) => Ok(Ticket::Valid(grant)),
+            Ok(grant) => Ok(TokenCheck::Valid(grant)),
             Err(failure) if failure.code == ErrorCode::TokenExpired && join.resume.is_some() => {
-                let grant = verifier.verify_but_for_expiry(&join.token, &join.room, now)?;
-                Ok(Ticket::Expired { user: grant.user, failure })
+                let grant = verifier.verify_ignoring_expiry(&join.token, &join.room, now)?;
+                Ok(TokenCheck::Expired { user: grant.user, failure })
             }
             Err(failure) => Err(failure),
         }
@@ -213,12 +213,12 @@ impl Hall {
         let away = PeerAway { peer_id: id.to_string(), away: true };
         state.broadcast(&room, Some(id), Payload::PeerAway(away));
         drop(state);
-        self.expire(id, absence, self.patience.away);
+        self.expire(id, absence, self.timeouts.away);
     }
 
     /// Sees that one more peer of this user fits into the room. Peers of the user that are away give way: all of them if the client wants
     /// to take over, else those that went away first, as many as it takes.
-    fn make_place(&self, state: &mut State, join: &JoinRoom, user: &str) -> Result<(), Failure> {
+    fn make_room_for_peer(&self, state: &mut State, join: &JoinRoom, user: &str) -> Result<(), RequestError> {
         let peers = state.peers_of_user(&join.room, user);
         let is_away = |id: &PeerId| state.peers.get(id).is_some_and(|peer| peer.socket.is_none());
         let mut away: Vec<_> = peers.iter().copied().filter(is_away).collect();
@@ -228,7 +228,7 @@ impl Hall {
                 peers.len(),
                 self.peers_per_user
             );
-            return Err(Failure::limit(text));
+            return Err(RequestError::limit(text));
         }
         away.sort_by_key(|id| state.peers[id].away_since);
         let too_many = (peers.len() + 1).saturating_sub(self.peers_per_user);
@@ -241,14 +241,14 @@ impl Hall {
 
     /// Removes a peer that is not back from this absence in time.
     pub(super) fn expire(self: &Arc<Self>, id: PeerId, absence: u64, timeout: Duration) {
-        let hall = self.clone();
+        let rooms = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(timeout).await;
-            let mut state = hall.state();
+            let mut state = rooms.state();
             let still_away =
                 state.peers.get(&id).is_some_and(|peer| peer.socket.is_none() && peer.absences == absence);
             if still_away {
-                hall.remove(&mut state, id, "a peer did not come back");
+                rooms.remove(&mut state, id, "a peer did not come back");
             }
         });
     }
@@ -258,26 +258,28 @@ impl Hall {
     }
 
     /// Takes the last word of a page that is gone: its peer leaves, whatever became of its socket.
-    pub fn on_goodbye(&self, address: IpAddr, message: &[u8]) -> Result<(), Failure> {
-        let mut goodbyes = self.goodbyes.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = goodbyes.take(address, Instant::now());
-        drop(goodbyes);
-        taken.map_err(|pause| Failure::limit("too many goodbyes from this address").retry_after(pause))?;
+    pub fn on_leave_beacon(&self, address: IpAddr, message: &[u8]) -> Result<(), RequestError> {
+        let mut leave_beacons = self.leave_beacons.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = leave_beacons.take(address, Instant::now());
+        drop(leave_beacons);
+        taken.map_err(|pause| {
+            RequestError::limit("too many leave_beacons from this address").retry_after(pause)
+        })?;
         let goodbye =
-            Goodbye::decode(message).map_err(|error| Failure::bad(format!("not a Goodbye: {error}")))?;
+            Goodbye::decode(message).map_err(|error| RequestError::bad(format!("not a Goodbye: {error}")))?;
         let id = parse_peer(&goodbye.peer_id)
-            .ok_or_else(|| Failure::bad("peer_id must be the 16 hexadecimal digits that Joined gave"))?;
+            .ok_or_else(|| RequestError::bad("peer_id must be the 16 hexadecimal digits that Joined gave"))?;
         let mut state = self.state();
         let Some(peer) = state.peers.get(&id) else { return Ok(()) };
         if !is_secret_of(peer, &goodbye.secret) {
-            return Err(Failure::new(ErrorCode::ResumeSecret, "secret is not this peer's"));
+            return Err(RequestError::new(ErrorCode::ResumeSecret, "secret is not this peer's"));
         }
         self.remove(&mut state, id, "a peer left with its page");
         Ok(())
     }
 
     fn remove(&self, state: &mut State, id: PeerId, why: &'static str) {
-        let Some(Removed { peer, transports, routers }) = state.remove_peer(id) else { return };
+        let Some(RemovedPeer { peer, transports, routers }) = state.remove_peer(id) else { return };
         tracing::info!(roomId = %peer.room, userId = %peer.user, peerId = %id, "{why}");
         for (transport, worker) in transports {
             self.engine.tell(worker, Command::CloseTransport { transport });
@@ -289,8 +291,8 @@ impl Hall {
 }
 
 /// Checks the form of a join.
-fn check(join: &JoinRoom) -> Result<(), Failure> {
-    token::check_room(&join.room).map_err(|wanted| Failure::bad(format!("room must be {wanted}")))?;
+fn check(join: &JoinRoom) -> Result<(), RequestError> {
+    token::check_room(&join.room).map_err(|wanted| RequestError::bad(format!("room must be {wanted}")))?;
     if join.display_name.chars().count() > limits::DISPLAY_NAME_LEN_MAX
         || join.display_name.chars().any(char::is_control)
     {
@@ -298,17 +300,17 @@ fn check(join: &JoinRoom) -> Result<(), Failure> {
             "display_name must be at most {} characters, none of them a control character",
             limits::DISPLAY_NAME_LEN_MAX
         );
-        return Err(Failure::bad(text));
+        return Err(RequestError::bad(text));
     }
     let Some(resume) = &join.resume else { return Ok(()) };
     if resume.secret.len() > limits::SECRET_BYTES_MAX {
-        return Err(Failure::bad("resume.secret is longer than any this server gave out"));
+        return Err(RequestError::bad("resume.secret is longer than any this server gave out"));
     }
     let longest = resume.transports.len().max(resume.producers.len()).max(resume.consumers.len());
-    if longest > limits::HELD_MAX {
-        return Err(Failure::bad(format!(
+    if longest > limits::RESUME_OBJECTS_MAX {
+        return Err(RequestError::bad(format!(
             "resume lists {longest} objects; at most {} of a kind are taken",
-            limits::HELD_MAX
+            limits::RESUME_OBJECTS_MAX
         )));
     }
     Ok(())
@@ -319,33 +321,33 @@ fn parse_peer(id: &str) -> Option<PeerId> {
 }
 
 /// Checks that this really is the peer it says it is. Gives back what it may do from now on; `None` is what it might do before.
-fn check_return(peer: &Peer, resume: &Resume, ticket: Ticket) -> Result<Option<Grant>, Failure> {
+fn check_resume(peer: &Peer, resume: &Resume, ticket: TokenCheck) -> Result<Option<Grant>, RequestError> {
     let is_its_secret = is_secret_of(peer, &resume.secret);
     match ticket {
         // Its token was good when the call began; the secret says that this is the same call.
-        Ticket::Expired { user, .. } if is_its_secret && user == peer.user => Ok(None),
-        Ticket::Expired { failure, .. } => Err(failure),
+        TokenCheck::Expired { user, .. } if is_its_secret && user == peer.user => Ok(None),
+        TokenCheck::Expired { failure, .. } => Err(failure),
         _ if !is_its_secret => {
-            let text = "resume.secret is not this peer's; join without resume to enter as a new one";
-            Err(Failure::new(ErrorCode::ResumeSecret, text))
+            let text = "resume.secret is not this peer's; join without resume to add_peer as a new one";
+            Err(RequestError::new(ErrorCode::ResumeSecret, text))
         }
-        Ticket::Valid(grant) if grant.user != peer.user => {
+        TokenCheck::Valid(grant) if grant.user != peer.user => {
             let text = "the token is for another user than the peer it is to resume";
-            Err(Failure::new(ErrorCode::TokenPermission, text))
+            Err(RequestError::new(ErrorCode::TokenPermission, text))
         }
-        Ticket::Valid(grant) => Ok(Some(grant)),
-        Ticket::NotAsked => Ok(None),
+        TokenCheck::Valid(grant) => Ok(Some(grant)),
+        TokenCheck::NotRequired => Ok(None),
     }
 }
 
 /// Gives a returning peer its new socket, and closes what its client no longer knows of or may no longer have.
-fn come_back(
+fn resume_peer(
     state: &mut State,
     id: PeerId,
     resume: &Resume,
     socket: (super::ConnectionId, super::Outbox),
     grant: Option<Grant>,
-) -> Held {
+) -> KeptObjects {
     let peer = state.peers.get_mut(&id).expect("the caller found this peer");
     let before = peer.permissions;
     if let Some(grant) = grant {
@@ -365,7 +367,7 @@ fn come_back(
             state.broadcast(&room, Some(id), Payload::PeerAway(back));
         }
     }
-    let mut held = sort_held(state, id, resume);
+    let mut held = keep_listed_objects(state, id, resume);
     if is_changed {
         // Else the next process would find the former permissions beside the transports.
         held.updates = super::transports::permission_updates(state, id);
@@ -373,7 +375,7 @@ fn come_back(
     held
 }
 
-fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
+fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptObjects {
     use super::lookup::parse_id;
     use control::{ConsumerId, ProducerId, TransportId};
     use std::collections::HashSet;
@@ -384,7 +386,7 @@ fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
     let consumers: HashSet<_> =
         resume.consumers.iter().filter_map(|held| parse_id(&held.id)).map(ConsumerId).collect();
 
-    let mut held = Held::default();
+    let mut held = KeptObjects::default();
     // A new token may permit less than the one these were made with.
     let Permissions { can_publish, can_subscribe, can_use_plain_transports } = state.peers[&id].permissions;
     let ours: Vec<_> = state.peers[&id].transports.iter().copied().collect();
@@ -418,18 +420,21 @@ fn sort_held(state: &mut State, id: PeerId, resume: &Resume) -> Held {
 }
 
 /// Makes a new peer and tells the others.
-fn enter(
+fn add_peer(
     state: &mut State,
     join: &JoinRoom,
     socket: (super::ConnectionId, super::Outbox),
     grant: Option<Grant>,
-) -> Result<(PeerId, Vec<u8>), Failure> {
+) -> Result<(PeerId, Vec<u8>), RequestError> {
     match state.rooms.get(&join.room) {
         Some(room) if room.peers.len() >= limits::PEERS_PER_ROOM_MAX => {
-            return Err(Failure::limit(format!("the room is full: {} peers", limits::PEERS_PER_ROOM_MAX)));
+            return Err(RequestError::limit(format!(
+                "the room is full: {} peers",
+                limits::PEERS_PER_ROOM_MAX
+            )));
         }
         None if state.rooms.len() >= limits::ROOMS_MAX => {
-            return Err(Failure::limit(format!(
+            return Err(RequestError::limit(format!(
                 "this server has {} rooms and takes no more",
                 limits::ROOMS_MAX
             )));

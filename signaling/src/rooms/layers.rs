@@ -2,24 +2,24 @@
 //!
 //! Which layers a consumer really gets is the engine's choice, by bandwidth; here are only the words for it.
 
-use super::Hall;
+use super::Rooms;
 use super::lookup::own_consumer;
 use super::state::{PeerId, State};
 use crate::engine::Worker;
 use crate::proto::{self, LayersChanged, LayersWanted, SetPreferredLayers, SetPriority, signal::Payload};
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use control::{Command, ConsumerId, Kind, Layers, ProducerId};
 
 /// Every spatial layer there could be: what is wanted until the engine knows better.
 const ALL: u8 = u8::MAX;
 
-impl Hall {
+impl Rooms {
     pub(super) async fn set_preferred_layers(
         &self,
         peer: PeerId,
         set: SetPreferredLayers,
-    ) -> Result<(), Failure> {
-        let wished = set.layers.ok_or_else(|| Failure::bad("SetPreferredLayers needs layers"))?;
+    ) -> Result<(), RequestError> {
+        let wished = set.layers.ok_or_else(|| RequestError::bad("SetPreferredLayers needs layers"))?;
         let layers = preferred(&wished)?;
         let (consumer, worker) = {
             let state = self.state();
@@ -28,7 +28,7 @@ impl Hall {
             let kind =
                 producer.and_then(|producer| state.producers.get(&producer)).map(|producer| producer.kind);
             if kind != Some(Kind::Video) {
-                return Err(Failure::bad("only consumers of video have layers"));
+                return Err(RequestError::bad("only consumers of video have layers"));
             }
             (consumer, worker)
         };
@@ -36,7 +36,7 @@ impl Hall {
         Ok(())
     }
 
-    pub(super) async fn set_priority(&self, peer: PeerId, set: SetPriority) -> Result<(), Failure> {
+    pub(super) async fn set_priority(&self, peer: PeerId, set: SetPriority) -> Result<(), RequestError> {
         let priority = priority(set.priority)?;
         let (consumer, worker) = own_consumer(&self.state(), peer, &set.consumer_id)?;
         self.engine.ask(worker, Command::SetPriority { consumer, priority }).await?;
@@ -45,9 +45,9 @@ impl Hall {
 }
 
 /// A client's wish. More than there are means the highest, so any number will do that fits.
-pub(super) fn preferred(layers: &proto::Layers) -> Result<Layers, Failure> {
+pub(super) fn preferred(layers: &proto::Layers) -> Result<Layers, RequestError> {
     let layer = |name: &str, layer: u32| {
-        let wanted = || Failure::bad(format!("{name} must be 0 to 255, not {layer}"));
+        let wanted = || RequestError::bad(format!("{name} must be 0 to 255, not {layer}"));
         u8::try_from(layer).map_err(|_| wanted())
     };
     Ok(Layers {
@@ -56,10 +56,10 @@ pub(super) fn preferred(layers: &proto::Layers) -> Result<Layers, Failure> {
     })
 }
 
-pub(super) fn priority(priority: u32) -> Result<u8, Failure> {
+pub(super) fn priority(priority: u32) -> Result<u8, RequestError> {
     match u8::try_from(priority) {
         Ok(priority @ 1..) => Ok(priority),
-        _ => Err(Failure::bad(format!("priority must be 1 to 255, not {priority}"))),
+        _ => Err(RequestError::bad(format!("priority must be 1 to 255, not {priority}"))),
     }
 }
 
@@ -78,7 +78,7 @@ impl State {
         self.send(peer, layers_wanted(id, spatial));
     }
 
-    /// News of this worker was lost, perhaps that a layer is wanted again. To encode one for nobody costs a little, not to encode
+    /// NodeEvent of this worker was lost, perhaps that a layer is wanted again. To encode one for nobody costs a little, not to encode
     /// one for somebody costs them the picture.
     pub(super) fn want_all_layers(&mut self, worker: Worker) {
         let here = |(id, producer): (&ProducerId, &super::state::Producer)| {
@@ -91,7 +91,7 @@ impl State {
     }
 
     /// What a peer that comes back has to hear: it may have been told while it was away.
-    pub(super) fn layers_news(&self, peer: PeerId) -> Vec<Payload> {
+    pub(super) fn layer_notifications(&self, peer: PeerId) -> Vec<Payload> {
         let wanted = self
             .producers_of(peer)
             .filter_map(|id| Some(layers_wanted(id, self.producers.get(&id)?.wanted?)));

@@ -1,4 +1,4 @@
-//! The hall: all rooms, who is in them, and what each client may ask for.
+//! The rooms: all rooms, who is in them, and what each client may ask for.
 //!
 //! One lock over plain data ([`state`]), never held while anything is awaited. An object is entered *before* the engine is
 //! asked for it and confirmed by the answer; so news that overtakes the answer finds it, and a peer that
@@ -25,14 +25,14 @@ pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue, encod
 pub use state::PeerId;
 
 use crate::auth::token::Verifier;
-use crate::auth::turn::Turn;
+use crate::auth::turn::TurnServer;
 use crate::engine::{AskError, Engine};
 use crate::limits;
 use crate::ortc::media_config::MediaConfig;
 use crate::proto::{Ack, ErrorCode, RouterCapabilities, Signal, signal::Payload};
 use crate::protocol::bounds;
-use crate::request_error::Failure;
-use crate::token_bucket::{Bucket, Buckets};
+use crate::request_error::RequestError;
+use crate::token_bucket::{TokenBucket, TokenBuckets};
 use bytes::Bytes;
 use prost::Message;
 use state::State;
@@ -44,19 +44,19 @@ use tokio::sync::watch;
 
 /// Who gets in.
 pub enum Admission {
-    /// Everybody: development mode. Only where nobody but this machine can connect. Who shows a token is held to it, if there
+    /// Development: development mode. Only where nobody but this machine can connect. Who shows a token is held to it, if there
     /// is a key to check it with.
-    Everybody {
+    Development {
         /// With the development key.
-        tokens: Option<Verifier>,
+        verifier: Option<Verifier>,
     },
     /// Who has a token.
-    Tokens(Verifier),
+    TokenRequired(Verifier),
 }
 
-/// How patient the hall is.
+/// How patient the rooms is.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// With the engine's first snapshot, before joins go on without it.
     pub settle: Duration,
     /// With a peer whose socket was lost.
@@ -65,45 +65,45 @@ pub struct Patience {
     pub restart: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            settle: limits::SETTLE_TIMEOUT,
+            settle: limits::FIRST_SNAPSHOT_TIMEOUT,
             away: limits::AWAY_TIMEOUT,
             restart: limits::AWAY_AFTER_RESTART,
         }
     }
 }
 
-/// What a hall needs to know.
-pub struct Settings {
+/// What a rooms needs to know.
+pub struct RoomSettings {
     /// Who gets in.
     pub admission: Admission,
     /// What clients may send, and how.
     pub media: MediaConfig,
     /// The TURN server that clients are sent to.
-    pub turn: Option<Turn>,
+    pub turn: Option<TurnServer>,
     /// How long to wait for what.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
     /// Peers of a room beyond which it is spread over the engine's workers.
     pub spread_above: usize,
     /// Peers of one user in one room.
     pub peers_per_user: usize,
 }
 
-/// The hall. One per process.
-pub struct Hall {
+/// The rooms. One per process.
+pub struct Rooms {
     state: Mutex<State>,
     engine: Engine,
     admission: Admission,
     media: MediaConfig,
-    turn: Option<Turn>,
-    patience: Patience,
+    turn: Option<TurnServer>,
+    timeouts: Timeouts,
     spread_above: usize,
     peers_per_user: usize,
-    joins: Mutex<Bucket>,
-    joins_of_users: Mutex<Buckets<String>>,
-    goodbyes: Mutex<Buckets>,
+    joins: Mutex<TokenBucket>,
+    joins_of_users: Mutex<TokenBuckets<String>>,
+    leave_beacons: Mutex<TokenBuckets>,
     /// Whether a returning client would find its objects by now.
     settled: watch::Sender<bool>,
     /// Whether this process is about to end.
@@ -119,7 +119,7 @@ pub struct Connection {
     /// Where the client is.
     address: IpAddr,
     outbox: Outbox,
-    messages: Mutex<Bucket>,
+    messages: Mutex<TokenBucket>,
     _alive: Arc<()>,
 }
 
@@ -130,44 +130,44 @@ impl Connection {
     }
 }
 
-impl Hall {
-    /// An empty hall.
-    pub fn new(engine: Engine, settings: Settings) -> Arc<Self> {
-        let Settings { admission, media, turn, patience, spread_above, peers_per_user } = settings;
-        let joins = Bucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
+impl Rooms {
+    /// An empty rooms.
+    pub fn new(engine: Engine, settings: RoomSettings) -> Arc<Self> {
+        let RoomSettings { admission, media, turn, timeouts, spread_above, peers_per_user } = settings;
+        let joins = TokenBucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
         let burst = limits::JOINS_BURST_OF_USER.max(peers_per_user.saturating_mul(2)) as f64;
-        let joins_of_users = Buckets::new(limits::JOINS_PER_SECOND_OF_USER, burst);
-        let goodbyes = Buckets::new(limits::GOODBYES_PER_SECOND, limits::GOODBYES_BURST);
-        let hall = Arc::new(Self {
+        let joins_of_users = TokenBuckets::new(limits::JOINS_PER_SECOND_OF_USER, burst);
+        let leave_beacons = TokenBuckets::new(limits::LEAVE_BEACONS_PER_SECOND, limits::LEAVE_BEACONS_BURST);
+        let rooms = Arc::new(Self {
             state: Mutex::default(),
             engine,
             admission,
             media,
             turn,
-            patience,
+            timeouts,
             spread_above,
             peers_per_user,
             joins: Mutex::new(joins),
             joins_of_users: Mutex::new(joins_of_users),
-            goodbyes: Mutex::new(goodbyes),
+            leave_beacons: Mutex::new(leave_beacons),
             settled: watch::channel(false).0,
             draining: watch::channel(false).0,
             connections: AtomicU64::new(0),
             alive: Arc::default(),
         });
-        let waiting = hall.clone();
+        let waiting = rooms.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(patience.settle).await;
+            tokio::time::sleep(timeouts.settle).await;
             waiting.settled.send_replace(true);
         });
-        hall
+        rooms
     }
 
     /// A client connected: its connection, and the queue of what to send it.
     pub fn connect(&self, address: IpAddr) -> (Arc<Connection>, Queue) {
         let id = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
         let (outbox, queue) = Outbox::new();
-        let messages = Bucket::new(limits::MESSAGES_PER_SECOND, limits::MESSAGES_BURST, Instant::now());
+        let messages = TokenBucket::new(limits::MESSAGES_PER_SECOND, limits::MESSAGES_BURST, Instant::now());
         self.state().connections.insert(id, None);
         let messages = Mutex::new(messages);
         (Arc::new(Connection { id, address, outbox, messages, _alive: self.alive.clone() }), queue)
@@ -186,7 +186,7 @@ impl Hall {
 
     /// Resolves when [`Self::drain`] was called.
     pub async fn drained(&self) {
-        // The sender lives as long as the hall.
+        // The sender lives as long as the rooms.
         let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 
@@ -196,8 +196,8 @@ impl Hall {
     }
 
     /// Whether everybody gets in: development mode.
-    pub fn is_open(&self) -> bool {
-        matches!(self.admission, Admission::Everybody { .. })
+    pub fn is_development_mode(&self) -> bool {
+        matches!(self.admission, Admission::Development { .. })
     }
 
     /// Whether requests that need the engine can be done.
@@ -218,7 +218,7 @@ impl Hall {
     }
 
     /// The answer to something that is not even a message. It counts as one.
-    pub fn on_nonsense(&self, connection: &Connection, failure: Failure) -> Bytes {
+    pub fn on_invalid_message(&self, connection: &Connection, failure: RequestError) -> Bytes {
         let failure = take_message(connection).err().unwrap_or(failure);
         encode(Payload::Error(failure.into()))
     }
@@ -227,7 +227,7 @@ impl Hall {
         self: &Arc<Self>,
         connection: &Connection,
         request: Payload,
-    ) -> Result<Payload, Failure> {
+    ) -> Result<Payload, RequestError> {
         if *self.draining.borrow() && !matches!(request, Payload::Leave(_)) {
             return Err(draining());
         }
@@ -260,7 +260,12 @@ impl Hall {
             Payload::SetPriority(set) => self.set_priority(peer, set).await?,
             Payload::SetBitrates(set) => self.set_bitrates(peer, set).await?,
             Payload::Leave(_) => self.leave(peer),
-            _ => return Err(Failure::new(ErrorCode::UnsupportedMessage, "this request is not known here")),
+            _ => {
+                return Err(RequestError::new(
+                    ErrorCode::UnsupportedMessage,
+                    "this request is not known here",
+                ));
+            }
         }
         Ok(Payload::Ack(Ack {}))
     }
@@ -270,9 +275,9 @@ impl Hall {
         self.state().connections.get(&connection.id).copied().flatten().is_some()
     }
 
-    fn peer_behind(&self, connection: &Connection) -> Result<PeerId, Failure> {
+    fn peer_behind(&self, connection: &Connection) -> Result<PeerId, RequestError> {
         let peer = self.state().connections.get(&connection.id).copied().flatten();
-        peer.ok_or_else(|| Failure::new(ErrorCode::NotJoined, "JoinRoom comes first"))
+        peer.ok_or_else(|| RequestError::new(ErrorCode::NotJoined, "JoinRoom comes first"))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -282,31 +287,32 @@ impl Hall {
 }
 
 /// Counts a message against its connection's bound.
-fn take_message(connection: &Connection) -> Result<(), Failure> {
+fn take_message(connection: &Connection) -> Result<(), RequestError> {
     let mut messages = connection.messages.lock().unwrap_or_else(PoisonError::into_inner);
     let taken = messages.take(Instant::now());
-    taken.map_err(|pause| Failure::limit("too many messages from this connection").retry_after(pause))
+    taken.map_err(|pause| RequestError::limit("too many messages from this connection").retry_after(pause))
 }
 
 /// Reads a message and checks all that does not depend on who sent it.
-fn decode(connection: &Connection, message: &[u8]) -> Result<Payload, Failure> {
+fn decode(connection: &Connection, message: &[u8]) -> Result<Payload, RequestError> {
     take_message(connection)?;
     if message.len() > limits::MESSAGE_BYTES_MAX {
         let text =
             format!("a message of {} bytes; at most {} are taken", message.len(), limits::MESSAGE_BYTES_MAX);
-        return Err(Failure::bad(text));
+        return Err(RequestError::bad(text));
     }
-    bounds::check(message).map_err(|error| Failure::bad(format!("not a Signal: {error}")))?;
-    let signal = Signal::decode(message).map_err(|error| Failure::bad(format!("not a Signal: {error}")))?;
+    bounds::check(message).map_err(|error| RequestError::bad(format!("not a Signal: {error}")))?;
+    let signal =
+        Signal::decode(message).map_err(|error| RequestError::bad(format!("not a Signal: {error}")))?;
     if signal.version.split('.').next() != Some(crate::SIGNAL_VERSION) {
         let text = format!(
             "this server speaks version {} of the signal protocol; say so in Signal.version",
             crate::SIGNAL_VERSION
         );
-        return Err(Failure::new(ErrorCode::UnsupportedVersion, text));
+        return Err(RequestError::new(ErrorCode::UnsupportedVersion, text));
     }
     let missing = || {
-        Failure::new(
+        RequestError::new(
             ErrorCode::UnsupportedMessage,
             "the Signal has no payload, or one that is not known here",
         )
@@ -314,15 +320,15 @@ fn decode(connection: &Connection, message: &[u8]) -> Result<Payload, Failure> {
     signal.payload.ok_or_else(missing)
 }
 
-fn draining() -> Failure {
-    Failure::new(ErrorCode::Draining, "this server is going down; connect again, perhaps to another one")
+fn draining() -> RequestError {
+    RequestError::new(ErrorCode::Draining, "this server is going down; connect again, perhaps to another one")
         .retry_after(limits::DRAINING_PAUSE)
 }
 
 /// Refuses what is no request of the object flow, whoever sends it.
-fn check_is_request(payload: &Payload) -> Result<(), Failure> {
+fn check_is_request(payload: &Payload) -> Result<(), RequestError> {
     match payload {
-        Payload::Offer(_) | Payload::Answer(_) | Payload::Candidate(_) => Err(Failure::new(
+        Payload::Offer(_) | Payload::Answer(_) | Payload::Candidate(_) => Err(RequestError::new(
             ErrorCode::SdpFlowUnsupported,
             "this server offers the object flow only: begin with JoinRoom",
         )),
@@ -347,11 +353,11 @@ fn check_is_request(payload: &Payload) -> Result<(), Failure> {
         | Payload::SetPriority(_)
         | Payload::SetBitrates(_)
         | Payload::Leave(_) => Ok(()),
-        _ => Err(Failure::new(ErrorCode::UnsupportedMessage, "only a server sends this message")),
+        _ => Err(RequestError::new(ErrorCode::UnsupportedMessage, "only a server sends this message")),
     }
 }
 
-impl From<AskError> for Failure {
+impl From<AskError> for RequestError {
     fn from(error: AskError) -> Self {
         let unavailable = |pause_ms| {
             Self::new(ErrorCode::EngineUnavailable, error.to_string())

@@ -5,19 +5,19 @@
 //! keyframe requests and layers back, and closes the copy with the original. All these commands can be repeated, so nobody waits here
 //! for what somebody else has asked for.
 
-use super::app_data::{self, HeldRouter};
+use super::app_data::{self, RouterRecord};
 use super::lookup::{gone, not_joined};
 use super::state::{PeerId, Router, State};
-use super::{Hall, random_id};
+use super::{Rooms, random_id};
 use crate::engine::{AskError, Worker};
 use crate::ortc::Produced;
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use control::{AppData, Command, CreatePipe, Kind, ProducerId, RouterId, TransportId};
 
-impl Hall {
+impl Rooms {
     /// The router for a transport of this peer, on the worker that it is placed on; made if there is none. Asking twice for the same one
     /// does no harm.
-    pub(super) async fn router(&self, peer: PeerId) -> Result<Router, Failure> {
+    pub(super) async fn router(&self, peer: PeerId) -> Result<Router, RequestError> {
         let (home, room, worker) = {
             let mut guard = self.state();
             let state = &mut *guard;
@@ -28,10 +28,10 @@ impl Hall {
                 id: RouterId(random_id()),
                 worker,
                 made: None,
-                asked_by: 0,
+                waiting_requests: 0,
             });
             if home.made.is_none() {
-                home.asked_by += 1;
+                home.waiting_requests += 1;
             }
             (*home, room, worker)
         };
@@ -42,12 +42,12 @@ impl Hall {
 
     /// Asks the engine for a room's router. Several requests may ask for the same one at a time; it is there when one of them is answered,
     /// and given up when all of them have failed.
-    async fn make_home(&self, room: &str, router: Router) -> Result<Router, Failure> {
-        let app_data = app_data::pack(&HeldRouter { room: room.to_owned(), mirror_of: 0 });
+    async fn make_home(&self, room: &str, router: Router) -> Result<Router, RequestError> {
+        let app_data = app_data::pack(&RouterRecord { room: room.to_owned(), mirror_of: 0 });
         let answer = match app_data {
             Ok(app_data) => {
                 let command = Command::CreateRouter { router: router.id, app_data };
-                self.engine.ask(router.worker, command).await.map_err(Failure::from)
+                self.engine.ask(router.worker, command).await.map_err(RequestError::from)
             }
             Err(failure) => Err(failure),
         };
@@ -59,7 +59,7 @@ impl Hall {
             self.engine.tell(router.worker, Command::CloseRouter { router: router.id });
             return Err(answer.err().unwrap_or_else(gone));
         };
-        current.asked_by = current.asked_by.saturating_sub(1);
+        current.waiting_requests = current.waiting_requests.saturating_sub(1);
         match answer {
             Ok(event) => {
                 current.made = current.made.or(event.request());
@@ -68,7 +68,7 @@ impl Hall {
             }
             Err(_) if current.made.is_some() => Ok(*current),
             Err(failure) => {
-                if current.asked_by == 0 {
+                if current.waiting_requests == 0 {
                     // The next one to ask starts over; a router that was made all the same is closed.
                     if let Some(room) = state.rooms.get_mut(room) {
                         room.router = None;
@@ -81,7 +81,7 @@ impl Hall {
     }
 
     /// Makes sure that a room has its router on this worker too.
-    async fn mirror(&self, room: &str, home: Router, worker: Worker) -> Result<(), Failure> {
+    async fn mirror(&self, room: &str, home: Router, worker: Worker) -> Result<(), RequestError> {
         let is_there = |state: &State| {
             let room = state.rooms.get(room);
             room.is_some_and(|room| worker == home.worker || room.mirrors.contains_key(&worker))
@@ -90,7 +90,7 @@ impl Hall {
             return Ok(());
         }
         let (router, mirror_of) = (home.id, home.worker as u32 + 1);
-        let app_data = app_data::pack(&HeldRouter { room: room.to_owned(), mirror_of })?;
+        let app_data = app_data::pack(&RouterRecord { room: room.to_owned(), mirror_of })?;
         let answer = self.engine.ask(worker, Command::CreateRouter { router, app_data }).await?;
         let mut state = self.state();
         let is_home = |known: Option<Router>| known.is_some_and(|known| known.id == router);
@@ -109,7 +109,7 @@ impl Hall {
     }
 
     /// Makes sure that a producer can be consumed on this worker, if it is another's.
-    pub(super) async fn pipe(&self, producer: ProducerId, worker: Worker) -> Result<(), Failure> {
+    pub(super) async fn pipe(&self, producer: ProducerId, worker: Worker) -> Result<(), RequestError> {
         let (room, home, pipe, produce) = {
             let state = self.state();
             let found = state.producers.get(&producer).ok_or_else(gone)?;
@@ -138,7 +138,7 @@ impl Hall {
     }
 
     /// Who speaks in a room is told by its home, which therefore listens to everybody.
-    pub(super) async fn let_home_listen(&self, peer: PeerId, producer: ProducerId) {
+    pub(super) async fn pipe_to_home_worker(&self, peer: PeerId, producer: ProducerId) {
         let home = {
             let state = self.state();
             let room = state.peers.get(&peer).and_then(|peer| state.rooms.get(&peer.room));
@@ -166,7 +166,7 @@ fn copy_of(
 impl State {
     /// Where a new transport of a peer goes: to its others; else, in a small room, to where the room is at home; else to the worker with
     /// the fewest transports.
-    fn place(&self, id: PeerId, spread_above: usize) -> Result<Worker, Failure> {
+    fn place(&self, id: PeerId, spread_above: usize) -> Result<Worker, RequestError> {
         let least = self.media.least_loaded().ok_or(AskError::Away)?;
         let peer = self.peers.get(&id).ok_or_else(not_joined)?;
         let room = self.rooms.get(&peer.room).ok_or_else(not_joined)?;

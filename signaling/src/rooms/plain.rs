@@ -1,6 +1,6 @@
 //! Plain transports: for programs that know neither ICE nor DTLS, made by a client that speaks for them.
 
-use super::Hall;
+use super::Rooms;
 use super::lookup::{not_joined, own_transport, permitted, sends, wrong_answer};
 use super::state::{PeerId, State};
 use crate::ortc::plain;
@@ -8,27 +8,27 @@ use crate::proto::{
     ConnectPlainTransport, CreatePlainTransport, ErrorCode, PlainTransportCreated, PlainTransportTuple,
     signal::Payload,
 };
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use control::{Command, Event, TransportId};
 use std::net::SocketAddr;
 
-impl Hall {
+impl Rooms {
     pub(super) async fn create_plain_transport(
         &self,
         peer: PeerId,
         create: CreatePlainTransport,
-    ) -> Result<Payload, Failure> {
+    ) -> Result<Payload, RequestError> {
         let sends = sends(&create.direction)?;
         let (family, srtp) = (plain::family(&create)?, plain::suite(&create.srtp_suite)?);
         if create.comedia && !sends {
-            return Err(Failure::bad(
+            return Err(RequestError::bad(
                 "comedia needs direction \"send\": who only receives sends nothing that would show where it is",
             ));
         }
         let permissions = self.state().peers.get(&peer).ok_or_else(not_joined)?.permissions;
         permitted(permissions.can_use_plain_transports, "canUsePlainTransports")?;
         let router = self.router(peer).await?;
-        let (transport, app_data) = self.enter_transport(peer, router.worker, sends, true)?;
+        let (transport, app_data) = self.reserve_transport(peer, router.worker, sends, true)?;
         let command = Command::CreatePlainTransport(control::CreatePlainTransport {
             router: router.id,
             transport,
@@ -55,12 +55,14 @@ impl Hall {
         &self,
         peer: PeerId,
         connect: ConnectPlainTransport,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), RequestError> {
         let (remote, rtcp_remote) = plain::remotes(&connect)?;
-        // Everybody is admitted: nobody but this machine is to receive what they have sent.
-        if self.is_open() && [remote, rtcp_remote].iter().flatten().any(|remote| !remote.ip().is_loopback()) {
+        // Development is admitted: nobody but this machine is to receive what they have sent.
+        if self.is_development_mode()
+            && [remote, rtcp_remote].iter().flatten().any(|remote| !remote.ip().is_loopback())
+        {
             let text = "in development mode a plain transport sends to loopback addresses only; start the server with --secret-file";
-            return Err(Failure::new(ErrorCode::TokenPermission, text));
+            return Err(RequestError::new(ErrorCode::TokenPermission, text));
         }
         let srtp = connect.srtp_parameters.as_ref().map(plain::srtp).transpose()?;
         let (transport, worker) = own_transport(&self.state(), peer, &connect.transport_id)?;

@@ -1,21 +1,21 @@
 //! Producers: the tracks that a client sends.
 
-use super::app_data::{self, HeldProducer};
+use super::app_data::{self, ProducerRecord};
 use super::lookup::{check_permission, gone, own_producer, own_transport};
 use super::state::{PeerId, Producer, State};
-use super::{Hall, hints, random_id};
+use super::{Rooms, hints, random_id};
 use crate::limits;
 use crate::ortc::{self, Produced};
 use crate::proto::{self, ErrorCode, NewProducer, ProduceMedia, ProducerCreated, signal::Payload};
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use control::{Command, Event, Kind, ProducerId};
 use std::collections::BTreeSet;
 
-impl Hall {
-    pub(super) async fn produce(&self, peer: PeerId, produce: ProduceMedia) -> Result<Payload, Failure> {
+impl Rooms {
+    pub(super) async fn produce(&self, peer: PeerId, produce: ProduceMedia) -> Result<Payload, RequestError> {
         let kind = ortc::kind(&produce.kind)?;
         let parameters =
-            produce.rtp_parameters.ok_or_else(|| Failure::bad("ProduceMedia needs rtpParameters"))?;
+            produce.rtp_parameters.ok_or_else(|| RequestError::bad("ProduceMedia needs rtpParameters"))?;
         if produce.source.chars().count() > limits::SOURCE_LEN_MAX
             || produce.source.chars().any(char::is_control)
         {
@@ -23,13 +23,16 @@ impl Hall {
                 "source must be at most {} characters, none of them a control character",
                 limits::SOURCE_LEN_MAX
             );
-            return Err(Failure::bad(text));
+            return Err(RequestError::bad(text));
         }
         let hint = hints::content_hint(&produce.content_hint, &produce.source)?;
         let produced = Produced::new(kind, &parameters)?;
         produced.check(&self.media)?;
-        let mut held =
-            HeldProducer { source: produce.source.clone(), rtp_parameters: Some(parameters), backup_for: 0 };
+        let mut held = ProducerRecord {
+            source: produce.source.clone(),
+            rtp_parameters: Some(parameters),
+            backup_for: 0,
+        };
         let producer = ProducerId(random_id());
         let (transport, worker, app_data) = {
             let mut state = self.state();
@@ -37,20 +40,20 @@ impl Hall {
             check_permission(state.peers[&peer].permissions, true)?;
             let on = &state.transports[&transport];
             if !on.sends {
-                return Err(Failure::new(
+                return Err(RequestError::new(
                     ErrorCode::WrongDirection,
                     "ProduceMedia needs a transport made with direction \"send\"",
                 ));
             }
             if !on.is_plain {
-                produced.check_is_told()?;
+                produced.check_identification()?;
             }
             if state.producers_of(peer).count() >= limits::PRODUCERS_PER_PEER_MAX {
                 let text = format!(
                     "a peer has at most {} producers; close one first",
                     limits::PRODUCERS_PER_PEER_MAX
                 );
-                return Err(Failure::limit(text));
+                return Err(RequestError::limit(text));
             }
             let backup_for = backup_for(&state, peer, &produce.backup_for, kind)?;
             held.backup_for = backup_for.map_or(0, |first| first.0);
@@ -86,7 +89,7 @@ impl Hall {
         };
         let answer = self.engine.ask(worker, Command::Produce(command)).await;
         if answer.is_ok() && kind == Kind::Audio {
-            self.let_home_listen(peer, producer).await;
+            self.pipe_to_home_worker(peer, producer).await;
         }
         let mut state = self.state();
         let made = match answer {
@@ -108,7 +111,7 @@ impl Hall {
         Ok(Payload::ProducerCreated(ProducerCreated { id: producer.to_string() }))
     }
 
-    pub(super) async fn pause_producer(&self, peer: PeerId, id: &str) -> Result<(), Failure> {
+    pub(super) async fn pause_producer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
         let (producer, worker) = own_producer(&self.state(), peer, id)?;
         self.engine.ask(worker, Command::PauseProducer { producer }).await?;
         let ids = || (peer.to_string(), producer.to_string());
@@ -119,7 +122,7 @@ impl Hall {
         Ok(())
     }
 
-    pub(super) async fn resume_producer(&self, peer: PeerId, id: &str) -> Result<(), Failure> {
+    pub(super) async fn resume_producer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
         let (producer, worker) = own_producer(&self.state(), peer, id)?;
         self.engine.ask(worker, Command::ResumeProducer { producer }).await?;
         let ids = || (peer.to_string(), producer.to_string());
@@ -140,7 +143,7 @@ impl Hall {
         let mut state = self.state();
         let Some(producer) = state.producers.get_mut(&id) else { return };
         producer.paused = paused;
-        if !producer.is_heard_of() {
+        if !producer.is_announced() {
             return;
         }
         if let Some(room) = state.peers.get(&peer).map(|peer| &peer.room) {
@@ -148,7 +151,7 @@ impl Hall {
         }
     }
 
-    pub(super) fn close_producer(&self, peer: PeerId, id: &str) -> Result<(), Failure> {
+    pub(super) fn close_producer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
         let mut state = self.state();
         let (first, _) = own_producer(&state, peer, id)?;
         for producer in state.backups_of(first).into_iter().chain([first]) {
@@ -163,14 +166,14 @@ impl Hall {
 }
 
 /// The producer that a new one is to be a backup of; `None` if of none.
-fn backup_for(state: &State, peer: PeerId, id: &str, kind: Kind) -> Result<Option<ProducerId>, Failure> {
+fn backup_for(state: &State, peer: PeerId, id: &str, kind: Kind) -> Result<Option<ProducerId>, RequestError> {
     if id.is_empty() {
         return Ok(None);
     }
     let (first, _) = own_producer(state, peer, id)?;
     let producer = &state.producers[&first];
     if kind != Kind::Video || producer.kind != Kind::Video || producer.backup_for.is_some() {
-        return Err(Failure::bad("backupFor must name a producer of video that is no backup itself"));
+        return Err(RequestError::bad("backupFor must name a producer of video that is no backup itself"));
     }
     Ok(Some(first))
 }

@@ -1,8 +1,8 @@
 //! How a new process finds its way back from the engine's snapshots, and how lost news are made up for.
 
-use super::Hall;
-use super::app_data::{self, HeldConsumer, HeldProducer, HeldRouter, HeldTransport};
-use super::state::{BEFORE_US, Consumer, Media, Peer, PeerId, Producer, Room, Router};
+use super::Rooms;
+use super::app_data::{self, ConsumerRecord, ProducerRecord, RouterRecord, TransportRecord};
+use super::state::{BEFORE_THIS_PROCESS, Consumer, Media, Peer, PeerId, Producer, Room, Router};
 use super::transports::new_transport;
 use crate::auth::token::Permissions;
 use crate::engine::Worker;
@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-impl Hall {
+impl Rooms {
     /// Rebuilds rooms and peers from what a predecessor left in the engine. Whoever it was for is away until it comes back.
     pub(super) fn take_over(self: &Arc<Self>, worker: Worker, items: Vec<SnapshotItem>) {
         let mut known = Known::default();
@@ -85,7 +85,7 @@ impl Hall {
         let Known { rooms, pipes } = known;
         match item {
             SnapshotItem::Router { router: id, app_data } => {
-                let HeldRouter { room: name, mirror_of } = app_data::unpack(&app_data)?;
+                let RouterRecord { room: name, mirror_of } = app_data::unpack(&app_data)?;
                 if name.is_empty() {
                     return None;
                 }
@@ -93,14 +93,15 @@ impl Hall {
                 let mut state = self.state();
                 let room = state.rooms.entry(name.clone()).or_default();
                 // Home may tell of it later, or not any more: then it is made there again.
-                let router = room.router.get_or_insert(Router { id, worker: home, made: None, asked_by: 0 });
+                let router =
+                    room.router.get_or_insert(Router { id, worker: home, made: None, waiting_requests: 0 });
                 if (router.id, router.worker) != (id, home) || (worker == home && router.made.is_some()) {
                     return None;
                 }
                 if worker == home {
-                    router.made = Some(BEFORE_US);
+                    router.made = Some(BEFORE_THIS_PROCESS);
                 } else {
-                    room.mirrors.insert(worker, BEFORE_US);
+                    room.mirrors.insert(worker, BEFORE_THIS_PROCESS);
                 }
                 rooms.insert(id, name);
                 self.engine.tell(worker, Command::ClaimRouter { router: id });
@@ -132,7 +133,7 @@ impl Hall {
                 Some(())
             }
             SnapshotItem::Producer { producer, transport, kind, paused, app_data } => {
-                let HeldProducer { source, rtp_parameters, backup_for } = app_data::unpack(&app_data)?;
+                let ProducerRecord { source, rtp_parameters, backup_for } = app_data::unpack(&app_data)?;
                 let produced = Produced::new(kind, &rtp_parameters?).ok()?;
                 let mut state = self.state();
                 let peer = state.transports.get(&transport).filter(|transport| transport.sends)?.peer;
@@ -148,13 +149,13 @@ impl Hall {
                     backup_for: Some(ProducerId(backup_for)).filter(|first| first.0 != 0),
                     backups_asked: Vec::new(),
                     wanted: None,
-                    made: Some(BEFORE_US),
+                    made: Some(BEFORE_THIS_PROCESS),
                 };
                 state.insert_producer(producer, entry);
                 Some(())
             }
             SnapshotItem::Consumer { consumer, transport, producer, app_data, .. } => {
-                let HeldConsumer { rtp_parameters } = app_data::unpack(&app_data)?;
+                let ConsumerRecord { rtp_parameters } = app_data::unpack(&app_data)?;
                 let parameters = rtp_parameters?;
                 let mut state = self.state();
                 if !state.producers.contains_key(&producer) {
@@ -165,7 +166,7 @@ impl Hall {
                 let mid = parameters.mid.and_then(|mid| mid.parse().ok()).unwrap_or(0);
                 entry.next_mid = entry.next_mid.max(mid);
                 let peer = entry.peer;
-                let (layers, made) = (None, Some(BEFORE_US));
+                let (layers, made) = (None, Some(BEFORE_THIS_PROCESS));
                 state.insert_consumer(consumer, Consumer { peer, transport, producer, ssrcs, layers, made });
                 Some(())
             }
@@ -177,7 +178,7 @@ impl Hall {
         worker: Worker,
         id: TransportId,
         name: &str,
-        held: HeldTransport,
+        held: TransportRecord,
         is_plain: bool,
     ) -> Option<()> {
         let mut guard = self.state();
@@ -202,13 +203,13 @@ impl Hall {
                 transports: BTreeSet::new(),
             };
             state.peers.insert(peer, entry);
-            self.expire(peer, 0, self.patience.restart);
+            self.expire(peer, 0, self.timeouts.restart);
         } else if let Some(known) = state.peers.get_mut(&peer) {
             // A process that died while it changed them has left two answers: the peer may do what both permit.
             known.permissions = known.permissions.and(permissions);
         }
         let mut transport = new_transport(peer, worker, held.sends, is_plain);
-        transport.made = Some(BEFORE_US);
+        transport.made = Some(BEFORE_THIS_PROCESS);
         state.insert_transport(id, transport);
         Some(())
     }

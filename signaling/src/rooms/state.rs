@@ -98,11 +98,11 @@ pub(super) struct Router {
     /// The request that made it; `None` while it is unanswered.
     pub(super) made: Option<RequestId>,
     /// How many requests of clients wait for it to be made.
-    pub(super) asked_by: usize,
+    pub(super) waiting_requests: usize,
 }
 
 /// Objects that a predecessor of this process asked for: before any request of ours.
-pub(super) const BEFORE_US: RequestId = RequestId(0);
+pub(super) const BEFORE_THIS_PROCESS: RequestId = RequestId(0);
 
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -174,7 +174,7 @@ impl Room {
 
 impl Producer {
     /// Whether others in the room know of it.
-    pub(super) fn is_heard_of(&self) -> bool {
+    pub(super) fn is_announced(&self) -> bool {
         self.made.is_some() && self.backup_for.is_none()
     }
 }
@@ -221,7 +221,7 @@ impl State {
 
     /// A producer as others see it; `None` also while the engine has not confirmed it, and of backups, of which they do not hear.
     pub(super) fn producer_info(&self, id: ProducerId) -> Option<ProducerInfo> {
-        let producer = self.producers.get(&id).filter(|producer| producer.is_heard_of())?;
+        let producer = self.producers.get(&id).filter(|producer| producer.is_announced())?;
         Some(ProducerInfo {
             id: id.to_string(),
             kind: ortc::kind_name(producer.kind).into(),
@@ -324,7 +324,7 @@ impl State {
                 self.send(consumer_of.peer, consumer_closed(*consumer));
             }
         }
-        if let Some(peer) = self.peers.get(&producer.peer).filter(|_| producer.is_heard_of()) {
+        if let Some(peer) = self.peers.get(&producer.peer).filter(|_| producer.is_announced()) {
             let closed =
                 proto::ProducerClosed { peer_id: producer.peer.to_string(), producer_id: id.to_string() };
             self.broadcast(&peer.room, Some(producer.peer), Payload::ProducerClosed(closed));
@@ -354,7 +354,7 @@ impl State {
 
     /// Forgets a peer and all it holds, and tells the others `PeerLeft`, once. Returns its transports for the engine to
     /// close, and its routers if the room is empty now.
-    pub(super) fn remove_peer(&mut self, id: PeerId) -> Option<Removed> {
+    pub(super) fn remove_peer(&mut self, id: PeerId) -> Option<RemovedPeer> {
         let mut peer = self.peers.remove(&id)?;
         if let Some((connection, _)) = &peer.socket {
             self.connections.insert(*connection, None);
@@ -371,7 +371,7 @@ impl State {
             }
         }
         self.broadcast(&peer.room, None, Payload::PeerLeft(proto::PeerLeft { peer_id: id.to_string() }));
-        Some(Removed { peer, transports: closed, routers })
+        Some(RemovedPeer { peer, transports: closed, routers })
     }
 
     /// Forgets all media: the engine that held it is gone.
@@ -390,7 +390,7 @@ impl State {
 }
 
 /// What [`State::remove_peer`] leaves for the engine to do.
-pub(super) struct Removed {
+pub(super) struct RemovedPeer {
     pub(super) peer: Peer,
     pub(super) transports: Vec<(TransportId, Worker)>,
     pub(super) routers: Vec<(RouterId, Worker)>,

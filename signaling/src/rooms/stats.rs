@@ -1,6 +1,6 @@
 //! Who speaks in a room, how well media arrives, and the statistics of one object: the engine's words in the protocol's.
 
-use super::Hall;
+use super::Rooms;
 use super::lookup::{own_consumer, own_producer, own_transport, wrong_answer};
 use super::state::{PeerId, State};
 use crate::engine::Worker;
@@ -8,13 +8,13 @@ use crate::limits;
 use crate::proto::{
     self, ActiveSpeakers, GetStats, ScoreChanged, SpeakerVolume, get_stats, score_changed, signal::Payload,
 };
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use control::{
     AudioObserver, Command, ConsumerStats, DtlsState, Event, IceState, LayerStats, ProducerId, ProducerStats,
     RouterId, Scored, StatsItem, StatsOf, StreamStats, TransportStats, Volume,
 };
 
-impl Hall {
+impl Rooms {
     /// Has the engine tell who speaks in a room, and forward only so many at once.
     pub(super) fn observe_audio(&self, worker: Worker, router: RouterId) {
         let observer = Some(AudioObserver {
@@ -26,10 +26,11 @@ impl Hall {
     }
 
     /// Only of what is the peer's own: other peers' addresses and losses are theirs.
-    pub(super) async fn get_stats(&self, peer: PeerId, get: GetStats) -> Result<Payload, Failure> {
+    pub(super) async fn get_stats(&self, peer: PeerId, get: GetStats) -> Result<Payload, RequestError> {
         use get_stats::Of;
-        let of =
-            get.of.ok_or_else(|| Failure::bad("GetStats needs a transport, a producer or a consumer"))?;
+        let of = get
+            .of
+            .ok_or_else(|| RequestError::bad("GetStats needs a transport, a producer or a consumer"))?;
         let (of, worker) = {
             let state = self.state();
             match of {

@@ -1,30 +1,30 @@
 //! Transports: what a client sends and receives media on.
 
-use super::app_data::{self, HeldTransport};
+use super::app_data::{self, TransportRecord};
 use super::lookup::{gone, not_joined, own_transport, sends, wrong_answer};
 use super::state::{PeerId, State, Transport};
-use super::{Hall, random_id};
+use super::{Rooms, random_id};
 use crate::engine::{AskError, Worker};
 use crate::limits;
 use crate::ortc::dtls;
 use crate::proto::{
     ConnectTransport, CreateTransport, IceRestarted, RestartIce, TransportCreated, signal::Payload,
 };
-use crate::request_error::Failure;
+use crate::request_error::RequestError;
 use control::{AppData, Command, Event, TransportId};
 use std::collections::{BTreeSet, HashSet};
 
-impl Hall {
+impl Rooms {
     /// Whatever the token permits: clients make both transports when they join, and one that carries nothing costs
     /// little. What it does not permit is refused in `produce` and `consume`.
     pub(super) async fn create_transport(
         &self,
         peer: PeerId,
         create: CreateTransport,
-    ) -> Result<Payload, Failure> {
+    ) -> Result<Payload, RequestError> {
         let sends = sends(&create.direction)?;
         let router = self.router(peer).await?;
-        let (transport, app_data) = self.enter_transport(peer, router.worker, sends, false)?;
+        let (transport, app_data) = self.reserve_transport(peer, router.worker, sends, false)?;
         let command = control::CreateTransport { router: router.id, transport, app_data };
         let made = self.make_transport(router.worker, transport, Command::CreateTransport(command)).await?;
         let Event::TransportCreated { ice, fingerprint, candidates, .. } = made else {
@@ -42,21 +42,21 @@ impl Hall {
     }
 
     /// Enters a transport that the engine is about to be asked for: its id, and what the engine is to keep beside it.
-    pub(super) fn enter_transport(
+    pub(super) fn reserve_transport(
         &self,
         peer: PeerId,
         worker: Worker,
         sends: bool,
         is_plain: bool,
-    ) -> Result<(TransportId, AppData), Failure> {
+    ) -> Result<(TransportId, AppData), RequestError> {
         let mut state = self.state();
         let count = state.peers.get(&peer).ok_or_else(not_joined)?.transports.len();
         if count >= limits::TRANSPORTS_PER_PEER_MAX {
             let text =
                 format!("a peer has at most {} transports; close one first", limits::TRANSPORTS_PER_PEER_MAX);
-            return Err(Failure::limit(text));
+            return Err(RequestError::limit(text));
         }
-        let app_data = app_data::pack(&held_transport(&state, peer, sends)?)?;
+        let app_data = app_data::pack(&transport_record(&state, peer, sends)?)?;
         let transport = TransportId(random_id());
         state.insert_transport(transport, new_transport(peer, worker, sends, is_plain));
         Ok((transport, app_data))
@@ -68,7 +68,7 @@ impl Hall {
         worker: Worker,
         transport: TransportId,
         command: Command,
-    ) -> Result<Event, Failure> {
+    ) -> Result<Event, RequestError> {
         let answer = self.engine.ask(worker, command).await;
         let mut state = self.state();
         match answer {
@@ -87,16 +87,21 @@ impl Hall {
         &self,
         peer: PeerId,
         connect: ConnectTransport,
-    ) -> Result<(), Failure> {
-        let parameters =
-            connect.dtls_parameters.ok_or_else(|| Failure::bad("ConnectTransport needs dtlsParameters"))?;
+    ) -> Result<(), RequestError> {
+        let parameters = connect
+            .dtls_parameters
+            .ok_or_else(|| RequestError::bad("ConnectTransport needs dtlsParameters"))?;
         let fingerprint = dtls::fingerprint(&parameters)?;
         let (transport, worker) = own_transport(&self.state(), peer, &connect.transport_id)?;
         self.engine.ask(worker, Command::ConnectTransport { transport, fingerprint }).await?;
         Ok(())
     }
 
-    pub(super) async fn restart_ice(&self, peer: PeerId, restart: RestartIce) -> Result<Payload, Failure> {
+    pub(super) async fn restart_ice(
+        &self,
+        peer: PeerId,
+        restart: RestartIce,
+    ) -> Result<Payload, RequestError> {
         let (transport, worker, user) = {
             let state = self.state();
             let (transport, worker) = own_transport(&state, peer, &restart.transport_id)?;
@@ -111,7 +116,7 @@ impl Hall {
         }
     }
 
-    pub(super) fn close_transport(&self, peer: PeerId, id: &str) -> Result<(), Failure> {
+    pub(super) fn close_transport(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
         let mut state = self.state();
         let (transport, worker) = own_transport(&state, peer, id)?;
         state.remove_transport(transport);
@@ -121,7 +126,12 @@ impl Hall {
 
     /// The failure of a request to make something, whose answer was not that it is there. Where the engine may have made it all
     /// the same, `undo` is sent after it.
-    pub(super) fn give_up(&self, worker: Worker, answer: Result<Event, AskError>, undo: Command) -> Failure {
+    pub(super) fn give_up(
+        &self,
+        worker: Worker,
+        answer: Result<Event, AskError>,
+        undo: Command,
+    ) -> RequestError {
         match answer {
             Ok(other) => {
                 self.engine.tell(worker, undo);
@@ -151,9 +161,9 @@ pub(super) fn new_transport(peer: PeerId, worker: Worker, sends: bool, is_plain:
     }
 }
 
-fn held_transport(state: &State, id: PeerId, sends: bool) -> Result<HeldTransport, Failure> {
+fn transport_record(state: &State, id: PeerId, sends: bool) -> Result<TransportRecord, RequestError> {
     let peer = state.peers.get(&id).ok_or_else(not_joined)?;
-    Ok(HeldTransport {
+    Ok(TransportRecord {
         peer: id.0,
         user: peer.user.clone(),
         display_name: peer.display_name.clone(),
@@ -170,7 +180,7 @@ pub(super) fn permission_updates(state: &State, id: PeerId) -> Vec<(Worker, Comm
     let transports = state.peers.get(&id).into_iter().flat_map(|peer| peer.transports.iter().copied());
     let update = |transport: TransportId| {
         let of = state.transports.get(&transport)?;
-        let app_data = app_data::pack(&held_transport(state, id, of.sends).ok()?).ok()?;
+        let app_data = app_data::pack(&transport_record(state, id, of.sends).ok()?).ok()?;
         Some((of.worker, Command::SetAppData { transport, app_data }))
     };
     transports.filter_map(update).collect()

@@ -28,11 +28,11 @@ pub struct Origin {
 /// Not an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an origin such as https://app.example.org or http://localhost:3000, without a path, or *")]
-pub struct BadOrigin;
+pub struct InvalidOrigin;
 
 /// What an operator lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Allowed {
+pub enum AllowedOrigin {
     /// Every origin: `*`.
     Any,
     /// One.
@@ -41,42 +41,42 @@ pub enum Allowed {
 
 /// The origins whose pages may talk to this server.
 #[derive(Clone, Debug, Default)]
-pub struct Origins {
-    allowed: Vec<Allowed>,
+pub struct AllowedOrigins {
+    allowed: Vec<AllowedOrigin>,
     /// Development mode: every page of this machine.
     has_loopback: bool,
 }
 
 impl FromStr for Origin {
-    type Err = BadOrigin;
+    type Err = InvalidOrigin;
 
-    fn from_str(text: &str) -> Result<Self, BadOrigin> {
-        let uri: Uri = text.parse().map_err(|_| BadOrigin)?;
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let uri: Uri = text.parse().map_err(|_| InvalidOrigin)?;
         let is_secure = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => return Err(BadOrigin),
+            _ => return Err(InvalidOrigin),
         };
         let authority =
-            uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or(BadOrigin)?;
+            uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or(InvalidOrigin)?;
         let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !text.ends_with('/');
         if !is_bare || authority.host().is_empty() {
-            return Err(BadOrigin);
+            return Err(InvalidOrigin);
         }
-        let port = port(authority, is_secure).ok_or(BadOrigin)?;
+        let port = port(authority, is_secure).ok_or(InvalidOrigin)?;
         Ok(Self { is_secure, host: authority.host().to_ascii_lowercase(), port })
     }
 }
 
-impl FromStr for Allowed {
-    type Err = BadOrigin;
+impl FromStr for AllowedOrigin {
+    type Err = InvalidOrigin;
 
-    fn from_str(text: &str) -> Result<Self, BadOrigin> {
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
         if text == "*" { Ok(Self::Any) } else { text.parse().map(Self::One) }
     }
 }
 
-impl fmt::Display for Allowed {
+impl fmt::Display for AllowedOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("*"),
@@ -96,16 +96,16 @@ fn port(authority: &Authority, is_secure: bool) -> Option<u16> {
     }
 }
 
-impl Origins {
+impl AllowedOrigins {
     /// The listed ones; in development mode also the pages of this machine.
-    pub fn new(allowed: Vec<Allowed>, is_development: bool) -> Self {
+    pub fn new(allowed: Vec<AllowedOrigin>, is_development: bool) -> Self {
         Self { allowed, has_loopback: is_development }
     }
 
     /// Whether a request with these headers comes from a page that may talk to this server, or from no page at all.
     fn allows(&self, headers: &HeaderMap, is_behind_proxy: bool) -> bool {
         let Some(origin) = headers.get(header::ORIGIN) else { return true };
-        if self.allowed.contains(&Allowed::Any) {
+        if self.allowed.contains(&AllowedOrigin::Any) {
             return true;
         }
         let Some(origin) = origin.to_str().ok().and_then(|origin| origin.parse::<Origin>().ok()) else {
@@ -113,7 +113,7 @@ impl Origins {
         };
         self.has_loopback && is_loopback(&origin.host)
             || is_own(&origin, headers, is_behind_proxy)
-            || self.allowed.contains(&Allowed::One(origin))
+            || self.allowed.contains(&AllowedOrigin::One(origin))
     }
 }
 
@@ -127,7 +127,7 @@ fn is_own(origin: &Origin, headers: &HeaderMap, is_behind_proxy: bool) -> bool {
 }
 
 /// The headers that let a browser's page read answers, and the answers to its preflight requests.
-pub fn cors(origins: &Arc<Origins>) -> CorsLayer {
+pub fn cors(origins: &Arc<AllowedOrigins>) -> CorsLayer {
     let origins = origins.clone();
     let allows = move |_: &HeaderValue, parts: &request::Parts| {
         origins.allows(&parts.headers, is_behind_proxy(&parts.extensions))
@@ -140,7 +140,11 @@ pub fn cors(origins: &Arc<Origins>) -> CorsLayer {
 }
 
 /// Refuses what comes from a page that may not talk to this server.
-pub async fn only_allowed(State(origins): State<Arc<Origins>>, request: Request, next: Next) -> Response {
+pub async fn only_allowed(
+    State(origins): State<Arc<AllowedOrigins>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let path = request.uri().path();
     // The app's files and whether all is well may be asked for from anywhere.
     let is_guarded = socket::is_ours(path) || path == LEAVE;
@@ -167,7 +171,7 @@ mod tests {
         lines.iter().map(line).collect()
     }
 
-    fn from(origins: &Origins, origin: &str, host: &str) -> bool {
+    fn from(origins: &AllowedOrigins, origin: &str, host: &str) -> bool {
         origins.allows(&headers(&[("origin", origin), ("host", host)]), false)
     }
 
@@ -179,7 +183,7 @@ mod tests {
             ("http://[::1]:3000", "http://[::1]:3000"),
             ("*", "*"),
         ] {
-            assert_eq!(text.parse::<Allowed>().map(|it| it.to_string()), Ok(wanted.into()));
+            assert_eq!(text.parse::<AllowedOrigin>().map(|it| it.to_string()), Ok(wanted.into()));
         }
         for text in [
             "",
@@ -193,13 +197,13 @@ mod tests {
             "https://a:b",
             "https://a?b",
         ] {
-            assert_eq!(text.parse::<Allowed>(), Err(BadOrigin), "{text}");
+            assert_eq!(text.parse::<AllowedOrigin>(), Err(InvalidOrigin), "{text}");
         }
     }
 
     #[test]
     fn own_pages_and_listed_origins_are_allowed_and_others_are_not() {
-        let origins = Origins::new(vec!["https://app.example.org".parse().expect("an origin")], false);
+        let origins = AllowedOrigins::new(vec!["https://app.example.org".parse().expect("an origin")], false);
         for (origin, host) in [
             ("https://meet.example.org", "meet.example.org"),
             ("https://meet.example.org", "meet.example.org:443"),
@@ -224,8 +228,8 @@ mod tests {
             assert!(!from(&origins, origin, host), "{origin} at {host}");
         }
         assert!(origins.allows(&headers(&[("host", "meet.example.org")]), false), "no page at all");
-        assert!(from(&Origins::new(vec![Allowed::Any], false), "null", "a"));
-        let development = Origins::new(Vec::new(), true);
+        assert!(from(&AllowedOrigins::new(vec![AllowedOrigin::Any], false), "null", "a"));
+        let development = AllowedOrigins::new(Vec::new(), true);
         assert!(from(&development, "http://localhost:3000", "127.0.0.1:7080"));
         assert!(!from(&development, "https://evil.example", "127.0.0.1:7080"));
     }
@@ -238,7 +242,7 @@ mod tests {
             ("x-forwarded-host", "meet.example.org"),
         ];
         let headers = headers(&lines);
-        assert!(Origins::default().allows(&headers, true));
-        assert!(!Origins::default().allows(&headers, false));
+        assert!(AllowedOrigins::default().allows(&headers, true));
+        assert!(!AllowedOrigins::default().allows(&headers, false));
     }
 }

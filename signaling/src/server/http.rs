@@ -2,9 +2,9 @@
 
 use crate::limits;
 use crate::proto::ErrorCode;
-use crate::request_error::Failure;
-use crate::rooms::Hall;
-use crate::server::cors::{self, Origins};
+use crate::request_error::RequestError;
+use crate::rooms::Rooms;
+use crate::server::cors::{self, AllowedOrigins};
 use crate::server::edge::{self, Client};
 use crate::server::socket::{self, Sessions};
 use crate::server::{origin_check, web};
@@ -46,58 +46,63 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 /// What an operator may choose.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct HttpSettings {
     /// Of connections.
-    pub edge: edge::Settings,
+    pub edge: edge::EdgeSettings,
     /// Sessions of Socket.IO, those that have not joined included.
     pub sessions: usize,
-    /// Origins whose pages may talk to this server, beside its own.
-    pub allowed_origins: Vec<cors::Allowed>,
+    /// AllowedOrigins whose pages may talk to this server, beside its own.
+    pub allowed_origins: Vec<cors::AllowedOrigin>,
 }
 
-impl Default for Settings {
+impl Default for HttpSettings {
     fn default() -> Self {
-        Self { edge: edge::Settings::default(), sessions: limits::SESSIONS_MAX, allowed_origins: Vec::new() }
+        Self {
+            edge: edge::EdgeSettings::default(),
+            sessions: limits::SESSIONS_MAX,
+            allowed_origins: Vec::new(),
+        }
     }
 }
 
 /// Serves clients until the process ends.
-pub async fn serve(listener: TcpListener, hall: Arc<Hall>, settings: Settings) {
-    let is_open = hall.is_open();
-    let Settings { edge, sessions, allowed_origins } = settings;
+pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSettings) {
+    let is_development_mode = rooms.is_development_mode();
+    let HttpSettings { edge, sessions, allowed_origins } = settings;
     let sessions = Sessions::new(sessions, edge.connections_per_address);
-    let origins = Arc::new(Origins::new(allowed_origins, is_open));
+    let origins = Arc::new(AllowedOrigins::new(allowed_origins, is_development_mode));
     let app = Router::new()
         .route(edge::HEALTH, get(healthz))
-        .route(edge::LEAVE, post(leave).layer(DefaultBodyLimit::max(limits::GOODBYE_BYTES_MAX)))
+        .route(edge::LEAVE, post(leave).layer(DefaultBodyLimit::max(limits::LEAVE_BEACON_BYTES_MAX)))
         .fallback(get(web::serve))
-        .with_state(hall.clone());
+        .with_state(rooms.clone());
     // The last layer is the first that a request meets.
     let mut router = Router::new()
-        .fallback_service(socket::service(hall, sessions.clone(), app))
+        .fallback_service(socket::service(rooms, sessions.clone(), app))
         .layer(from_fn_with_state(sessions, socket::admit))
         .layer(from_fn_with_state(origins.clone(), cors::only_allowed))
         .layer(cors::cors(&origins));
-    if is_open {
+    if is_development_mode {
         router = router.layer(from_fn(origin_check::only_local_pages));
     }
     edge::serve(listener, router, edge).await;
 }
 
 /// 200 as long as this process serves; `engine` says whether media can be had too.
-async fn healthz(State(hall): State<Arc<Hall>>) -> impl IntoResponse {
-    let engine = if hall.is_media_ready() { "ready" } else { "away" };
+async fn healthz(State(rooms): State<Arc<Rooms>>) -> impl IntoResponse {
+    let engine = if rooms.is_media_ready() { "ready" } else { "away" };
     let body = format!("{{\"status\":\"ok\",\"engine\":\"{engine}\"}}\n");
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
 }
 
 /// A page that is gone wants no answer; the status is for people who look for what went wrong.
 async fn leave(
-    State(hall): State<Arc<Hall>>,
+    State(rooms): State<Arc<Rooms>>,
     Extension(client): Extension<Client>,
     goodbye: Bytes,
 ) -> Response {
-    let Err(Failure { code, message, retry_after }) = hall.on_goodbye(client.address, &goodbye) else {
+    let Err(RequestError { code, message, retry_after }) = rooms.on_leave_beacon(client.address, &goodbye)
+    else {
         return StatusCode::NO_CONTENT.into_response();
     };
     let status = match code {

@@ -1,10 +1,10 @@
 //! Socket.IO: one event, `signal`, whose argument is one serialised `Signal`, acknowledged with another. Sessions are Engine.IO's; here they
-//! are counted, their messages go to the hall and its answers back, and they end when they cost too much.
+//! are counted, their messages go to the rooms and its answers back, and they end when they cost too much.
 
 use crate::limits;
-use crate::request_error::Failure;
-use crate::rooms::{Batch, Connection, Counted, Hall, Queue};
-use crate::server::edge::{Client, Place, Places, StreamHandle, refusal};
+use crate::request_error::RequestError;
+use crate::rooms::{Batch, Connection, Counted, Queue, Rooms};
+use crate::server::edge::{Client, Quota, QuotaPermit, StreamHandle, refusal};
 use crate::server::socketio::{self, Packet};
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -29,7 +29,7 @@ pub const PATH: &str = "/socket.io";
 
 /// The sessions there may be, and the connections they use.
 pub struct Sessions {
-    places: Arc<Places>,
+    quota: Arc<Quota>,
     upgrades: Mutex<HashMap<Sid, Upgraded>>,
 }
 
@@ -41,18 +41,18 @@ type Upgraded = Arc<Mutex<Option<StreamHandle>>>;
 struct Opening {
     address: IpAddr,
     stream: StreamHandle,
-    _place: Arc<Place>,
+    _permit: Arc<QuotaPermit>,
 }
 
 impl Sessions {
     /// So many of all, and so many of one address.
     pub fn new(all: usize, per_address: usize) -> Arc<Self> {
-        Arc::new(Self { places: Places::new(all, per_address), upgrades: Mutex::default() })
+        Arc::new(Self { quota: Quota::new(all, per_address), upgrades: Mutex::default() })
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.places.count()
+        self.quota.count()
     }
 
     fn upgrades(&self) -> MutexGuard<'_, HashMap<Sid, Upgraded>> {
@@ -60,8 +60,8 @@ impl Sessions {
     }
 }
 
-/// Serves Socket.IO for `hall`, and all else by `rest`.
-pub fn service<S: Clone>(hall: Arc<Hall>, sessions: Arc<Sessions>, rest: S) -> EngineIoService<Handler, S> {
+/// Serves Socket.IO for `rooms`, and all else by `rest`.
+pub fn service<S: Clone>(rooms: Arc<Rooms>, sessions: Arc<Sessions>, rest: S) -> EngineIoService<Handler, S> {
     let config = EngineIoConfig::builder()
         .req_path(PATH)
         .ws_max_message_size(limits::PAYLOAD_BYTES_MAX as usize)
@@ -71,7 +71,7 @@ pub fn service<S: Clone>(hall: Arc<Hall>, sessions: Arc<Sessions>, rest: S) -> E
         .ping_interval(limits::PING_INTERVAL)
         .ping_timeout(limits::PING_TIMEOUT)
         .build();
-    EngineIoService::with_config_inner(rest, Arc::new(Handler { hall, sessions }), config)
+    EngineIoService::with_config_inner(rest, Arc::new(Handler { rooms, sessions }), config)
 }
 
 /// Counts a session before it exists. Engine.IO keeps the head of the request that opened it for as long as it lives, and header values are
@@ -99,12 +99,12 @@ pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next
     // As Engine.IO reads it: the first one counts, and one that is no session's opens none.
     let sid = parts.uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sid=")));
     match sid {
-        None => match sessions.places.take(Some(client.address)) {
-            Ok(place) => {
+        None => match sessions.quota.acquire(Some(client.address)) {
+            Ok(permit) => {
                 let Client { address, stream, .. } = client;
-                parts.extensions.insert(Opening { address, stream, _place: Arc::new(place) });
+                parts.extensions.insert(Opening { address, stream, _permit: Arc::new(permit) });
             }
-            Err(full) => return refusal(full),
+            Err(exceeded) => return refusal(exceeded),
         },
         Some(sid) if parts.headers.contains_key(header::SEC_WEBSOCKET_KEY) => {
             let upgraded = sid.parse().ok().and_then(|sid: Sid| sessions.upgrades().get(&sid).cloned());
@@ -131,7 +131,7 @@ pub fn is_ours(path: &str) -> bool {
 
 /// What Engine.IO calls.
 pub struct Handler {
-    hall: Arc<Hall>,
+    rooms: Arc<Rooms>,
     sessions: Arc<Sessions>,
 }
 
@@ -154,10 +154,10 @@ impl EngineIoHandler for Handler {
         let stream = opening.filter(|_| is_websocket).map(|opening| opening.stream.clone());
         let upgraded: Upgraded = Arc::new(Mutex::new(stream));
         self.sessions.upgrades().insert(socket.id, upgraded.clone());
-        let (connection, queue) = self.hall.connect(address);
+        let (connection, queue) = self.rooms.connect(address);
         let (joined, is_joined) = oneshot::channel();
         let session = Arc::new(Session {
-            hall: self.hall.clone(),
+            rooms: self.rooms.clone(),
             connection,
             upgraded,
             dialogue: Mutex::new(Dialogue { is_connected: false, awaited: None, joined: Some(joined) }),
@@ -190,7 +190,7 @@ impl EngineIoHandler for Handler {
 
 /// One client's session.
 pub struct Session {
-    hall: Arc<Hall>,
+    rooms: Arc<Rooms>,
     connection: Arc<Connection>,
     upgraded: Upgraded,
     dialogue: Mutex<Dialogue>,
@@ -213,7 +213,7 @@ struct Dialogue {
 /// What a client sent as a signal.
 enum Message {
     Bytes(Bytes),
-    Nonsense(Failure),
+    Nonsense(RequestError),
 }
 
 impl Session {
@@ -239,7 +239,7 @@ impl Session {
             Packet::Other { ack } if dialogue.is_connected => {
                 drop(dialogue);
                 let text = "the event must be \"signal\", its only argument a binary attachment: a serialised Signal";
-                self.on_signal(socket, ack, Message::Nonsense(Failure::bad(text)));
+                self.on_signal(socket, ack, Message::Nonsense(RequestError::bad(text)));
             }
             Packet::Connect { .. } | Packet::Disconnect | Packet::Signal { .. } | Packet::Other { .. } => {
                 close(socket);
@@ -265,21 +265,21 @@ impl Session {
             Message::Nonsense(_) => limits::MESSAGE_OVERHEAD,
         };
         let bytes_max = match self.dialogue().joined {
-            Some(_) => limits::REQUEST_BYTES_BEFORE_JOIN,
-            None => limits::REQUEST_BYTES_UNDER_WAY,
+            Some(_) => limits::UNANSWERED_BYTES_BEFORE_JOIN,
+            None => limits::UNANSWERED_BYTES_MAX,
         };
         let others = self.bytes_under_way.fetch_add(cost, Ordering::Relaxed);
         let message = if others > 0 && others + cost > bytes_max {
             let text = "too many requests of this connection are unanswered";
-            Message::Nonsense(Failure::limit(text).retry_after(limits::UNDER_WAY_PAUSE))
+            Message::Nonsense(RequestError::limit(text).retry_after(limits::UNANSWERED_PAUSE))
         } else {
             message
         };
         let socket = socket.clone();
         tokio::spawn(async move {
             let answer = match message {
-                Message::Bytes(bytes) => self.hall.on_message(&self.connection, &bytes).await,
-                Message::Nonsense(failure) => self.hall.on_nonsense(&self.connection, failure),
+                Message::Bytes(bytes) => self.rooms.on_message(&self.connection, &bytes).await,
+                Message::Nonsense(failure) => self.rooms.on_invalid_message(&self.connection, failure),
             };
             self.bytes_under_way.fetch_sub(cost, Ordering::Relaxed);
             if let Some(ack) = ack {
@@ -290,7 +290,7 @@ impl Session {
                 );
             }
             let joined =
-                if self.hall.has_joined(&self.connection) { self.dialogue().joined.take() } else { None };
+                if self.rooms.has_joined(&self.connection) { self.dialogue().joined.take() } else { None };
             // A session that is at its end waits for nothing.
             let _ = joined.map(|joined| joined.send(()));
             drop(reading);
@@ -310,17 +310,17 @@ impl Session {
         }
     }
 
-    /// Sends what the hall has for the client, and closes the session when the hall lets go of it or the client has no use for it.
+    /// Sends what the rooms has for the client, and closes the session when the rooms lets go of it or the client has no use for it.
     async fn send_queue(
         self: Arc<Self>,
         socket: Arc<EngineSocket>,
         mut queue: Queue,
         joined: oneshot::Receiver<()>,
     ) {
-        // News of a room must not overtake the answer that says what the room is like.
+        // NodeEvent of a room must not overtake the answer that says what the room is like.
         let has_joined = tokio::select! {
             joined = timeout(limits::JOIN_TIMEOUT, joined) => matches!(joined, Ok(Ok(()))),
-            () = self.hall.drained() => false,
+            () = self.rooms.drained() => false,
         };
         if !has_joined {
             return self.cut(&socket);
@@ -333,7 +333,7 @@ impl Session {
             let signal = tokio::select! {
                 signal = queue.recv() => signal,
                 _ = check.tick() => {
-                    let is_outside = !self.hall.has_joined(&self.connection);
+                    let is_outside = !self.rooms.has_joined(&self.connection);
                     if has_left && is_outside {
                         break;
                     }
@@ -358,7 +358,7 @@ impl Session {
         }
         // The client closes the session when it reads this.
         if socket.emit(socketio::disconnected()).is_ok() {
-            let _ = timeout(limits::FAREWELL_TIMEOUT, socket.closed()).await;
+            let _ = timeout(limits::CLOSE_TIMEOUT, socket.closed()).await;
         }
         self.cut(&socket);
     }
@@ -375,7 +375,7 @@ impl Session {
     /// The session is over: once all that the client has said is done, so is its connection.
     async fn end(self: Arc<Self>) {
         let _all_done = self.under_way.write().await;
-        self.hall.disconnect(&self.connection);
+        self.rooms.disconnect(&self.connection);
         self.dialogue().joined = None;
     }
 

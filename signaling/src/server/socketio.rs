@@ -31,15 +31,15 @@ pub enum Packet<'a> {
 
 /// Not a packet of this protocol, or one with attachments that nothing here has a use for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadPacket;
+pub struct InvalidPacket;
 
 /// Reads a packet's text.
-pub fn read(text: &str) -> Result<Packet<'_>, BadPacket> {
-    let (kind, rest) = text.split_at_checked(1).ok_or(BadPacket)?;
+pub fn read(text: &str) -> Result<Packet<'_>, InvalidPacket> {
+    let (kind, rest) = text.split_at_checked(1).ok_or(InvalidPacket)?;
     let (attachments, rest) = match kind {
         "5" | "6" => {
-            let (count, rest) = rest.split_once('-').ok_or(BadPacket)?;
-            (count.parse::<u8>().map_err(|_| BadPacket)?, rest)
+            let (count, rest) = rest.split_once('-').ok_or(InvalidPacket)?;
+            (count.parse::<u8>().map_err(|_| InvalidPacket)?, rest)
         }
         _ => (0, rest),
     };
@@ -52,17 +52,17 @@ pub fn read(text: &str) -> Result<Packet<'_>, BadPacket> {
         return Ok(Packet::Connect { namespace });
     }
     if namespace != "/" {
-        return Err(BadPacket);
+        return Err(InvalidPacket);
     }
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let (ack, data) = rest.split_at(digits);
-    let ack = if ack.is_empty() { None } else { Some(ack.parse::<u64>().map_err(|_| BadPacket)?) };
+    let ack = if ack.is_empty() { None } else { Some(ack.parse::<u64>().map_err(|_| InvalidPacket)?) };
     match (kind, attachments) {
         ("1", _) => Ok(Packet::Disconnect),
         ("5", 1) if is_signal(data) => Ok(Packet::Signal { ack }),
         ("2", _) | ("5", 0) => Ok(Packet::Other { ack }),
         // Acknowledgements (3, 6) of events that asked for none, and attachments (5) of what is no signal.
-        _ => Err(BadPacket),
+        _ => Err(InvalidPacket),
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
             "30[]",
             "61-0[{\"_placeholder\":true,\"num\":0}]",
         ] {
-            assert_eq!(read(text), Err(BadPacket), "{text}");
+            assert_eq!(read(text), Err(InvalidPacket), "{text}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The web app, from inside the binary. Built before by `npm run build` in `signaling/web`; where it was not, a page says so.
 
-use crate::rooms::Hall;
+use crate::rooms::Rooms;
 use axum::extract::State;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -35,12 +35,12 @@ const MODE: &str = r#"name="leat-mode" content="token""#;
 const DEVELOPMENT: &str = r#"name="leat-mode" content="development""#;
 
 /// One file of the app. A path without a dot is one of the app's own pages, all of which are `index.html`.
-pub(crate) async fn serve(State(hall): State<Arc<Hall>>, request: HeaderMap, uri: Uri) -> Response {
+pub(crate) async fn serve(State(rooms): State<Arc<Rooms>>, request: HeaderMap, uri: Uri) -> Response {
     let path = uri.path().trim_start_matches('/');
     let is_page = !path.rsplit('/').next().unwrap_or_default().contains('.');
     let path = if is_page { "index.html" } else { path };
     match file(path) {
-        Some(body) if path == "index.html" && hall.is_open() => {
+        Some(body) if path == "index.html" && rooms.is_development_mode() => {
             let page = String::from_utf8_lossy(&body).replace(MODE, DEVELOPMENT);
             (headers(path, host(&request)), page).into_response()
         }

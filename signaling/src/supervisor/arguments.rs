@@ -8,7 +8,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
-pub(super) fn engine_arguments(options: &cli::Up, control_socket: &Path, format: Format) -> Vec<OsString> {
+pub(super) fn engine_arguments(
+    options: &cli::UpOptions,
+    control_socket: &Path,
+    format: Format,
+) -> Vec<OsString> {
     let mut arguments = Vec::new();
     let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
     push("--rtc-port", options.rtc_port.to_string().into());
@@ -39,12 +43,12 @@ pub(super) fn engine_arguments(options: &cli::Up, control_socket: &Path, format:
 }
 
 /// Where media is taken.
-pub(super) fn listen_ips(options: &cli::Up) -> Vec<IpAddr> {
+pub(super) fn listen_ips(options: &cli::UpOptions) -> Vec<IpAddr> {
     if options.listen_ip.is_empty() { default_listen_ips() } else { options.listen_ip.clone() }
 }
 
 /// Where clients are told to send media, of the families that are listened on. A name that has no address is the engine's to refuse.
-fn announced_ips(options: &cli::Up) -> Vec<IpAddr> {
+fn announced_ips(options: &cli::UpOptions) -> Vec<IpAddr> {
     let found = |host: &String| (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
     let ips = options.announced_ip.iter().flat_map(found).map(|address| address.ip());
     of_families(&listen_ips(options), ips)
@@ -63,7 +67,7 @@ fn of_families(listen_ips: &[IpAddr], ips: impl Iterator<Item = IpAddr>) -> Vec<
 
 /// Where the TURN server is: of each family for which there is an address to relay from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct TurnPlace {
+pub(super) struct TurnAddresses {
     port: u16,
     listen_ips: Vec<IpAddr>,
     /// Only where another than a listening address is needed.
@@ -73,14 +77,15 @@ pub(super) struct TurnPlace {
 
 /// Where there is to be a TURN server. `None`, with a line in the log, where it cannot be for a reason that no option of the operator
 /// has: calls work without it for all clients but those that cannot reach the media ports.
-pub(super) fn turn_place(options: &cli::Up) -> anyhow::Result<Option<TurnPlace>> {
+pub(super) fn turn_addresses(options: &cli::UpOptions) -> anyhow::Result<Option<TurnAddresses>> {
     let port = options.turn_port.unwrap_or(TURN_PORT_DEFAULT);
     if port == 0 {
         return Ok(None);
     }
     let is_here = |ip: IpAddr| std::net::UdpSocket::bind((ip, 0)).is_ok();
     let (listen_ips, announced_ips) = (listen_ips(options), announced_ips(options));
-    let place = TurnPlace { port, ..plan_turn(options, &listen_ips, &announced_ips, own_address, is_here) };
+    let place =
+        TurnAddresses { port, ..plan_turn(options, &listen_ips, &announced_ips, own_address, is_here) };
     if place.listen_ips.is_empty() {
         tracing::warn!("no TURN server: this machine has no address to relay from; name one with --relay-ip");
         return Ok(None);
@@ -95,20 +100,20 @@ pub(super) fn turn_place(options: &cli::Up) -> anyhow::Result<Option<TurnPlace>>
 }
 
 /// Whether the operator has chosen something about the TURN server.
-pub(super) fn has_turn_option(options: &cli::Up) -> bool {
+pub(super) fn has_turn_option(options: &cli::UpOptions) -> bool {
     let is_given =
         [options.turn_port.is_some(), options.turn_certificate.is_some(), options.turn_host.is_some()];
     is_given.contains(&true) || !options.relay_ip.is_empty()
 }
 
 fn plan_turn(
-    options: &cli::Up,
+    options: &cli::UpOptions,
     listen_ips: &[IpAddr],
     announced_ips: &[IpAddr],
     own_address: impl Fn(bool) -> Option<IpAddr>,
     is_here: impl Fn(IpAddr) -> bool,
-) -> TurnPlace {
-    let mut place = TurnPlace::default();
+) -> TurnAddresses {
+    let mut place = TurnAddresses::default();
     for is_ipv6 in [false, true] {
         let of_family = |ip: &&IpAddr| ip.is_ipv6() == is_ipv6;
         let listen = listen_ips.iter().filter(of_family).copied();
@@ -130,7 +135,11 @@ fn plan_turn(
 }
 
 /// The TURN server listens where the engine does, and relays to the engine only.
-pub(super) fn turn_arguments(options: &cli::Up, place: &TurnPlace, format: Format) -> Vec<OsString> {
+pub(super) fn turn_arguments(
+    options: &cli::UpOptions,
+    place: &TurnAddresses,
+    format: Format,
+) -> Vec<OsString> {
     let mut arguments = Vec::new();
     let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
     push("--port", place.port.to_string().into());
@@ -160,7 +169,7 @@ pub(super) fn turn_arguments(options: &cli::Up, place: &TurnPlace, format: Forma
 }
 
 /// The TURN server would name its own options, which nobody gave.
-fn check_turn_ports(options: &cli::Up, place: &TurnPlace) -> anyhow::Result<()> {
+fn check_turn_ports(options: &cli::UpOptions, place: &TurnAddresses) -> anyhow::Result<()> {
     let taken = |option: &str, protocol: &str, address: SocketAddr, bound: io::Result<()>| match bound {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => bail!(
             "{option} {port}: {protocol} port {port} on {ip} is in use by another process: stop it, choose another port, or start \
@@ -185,8 +194,8 @@ fn check_turn_ports(options: &cli::Up, place: &TurnPlace) -> anyhow::Result<()> 
 
 /// Where clients find the TURN server: by its name, or by the addresses that they are told of the engine too. Loopback only where
 /// there is nothing else.
-fn turn_urls(options: &cli::Up, place: &TurnPlace) -> Vec<String> {
-    let TurnPlace { listen_ips, announced_ips, .. } = place;
+fn turn_urls(options: &cli::UpOptions, place: &TurnAddresses) -> Vec<String> {
+    let TurnAddresses { listen_ips, announced_ips, .. } = place;
     let announced = |ip: &&IpAddr| !announced_ips.iter().any(|told| told.is_ipv4() == ip.is_ipv4());
     let told: Vec<IpAddr> =
         announced_ips.iter().chain(listen_ips.iter().filter(announced)).copied().collect();
@@ -216,8 +225,8 @@ fn turn_host(ip: IpAddr) -> String {
 }
 
 pub(super) fn signaling_arguments(
-    options: &cli::Up,
-    turn: Option<&TurnPlace>,
+    options: &cli::UpOptions,
+    turn: Option<&TurnAddresses>,
     control_socket: &Path,
     format: Format,
 ) -> Vec<OsString> {
@@ -258,7 +267,7 @@ mod tests {
     use super::*;
     use clap::Parser;
 
-    fn up(flags: &str) -> cli::Up {
+    fn up(flags: &str) -> cli::UpOptions {
         let flags = ["leat", "up"].into_iter().chain(flags.split_whitespace());
         let cli::LeatCommand::Up(up) = cli::Leat::parse_from(flags).command else { panic!("it is up") };
         up
@@ -269,7 +278,7 @@ mod tests {
     }
 
     /// As on a machine with these addresses of its own.
-    fn plan(flags: &str, announced: &[&str], own: &[&str]) -> TurnPlace {
+    fn plan(flags: &str, announced: &[&str], own: &[&str]) -> TurnAddresses {
         let (options, own) = (up(flags), ips(own));
         let listen_ips = listen_ips(&options);
         let announced_ips = of_families(&listen_ips, ips(announced).into_iter());
@@ -283,18 +292,18 @@ mod tests {
     fn turn_relays_from_an_address_of_the_machine_or_not_at_all() {
         let any = "--listen-ip 0.0.0.0";
         let announced = &["203.0.113.7", "2001:db8::7"][..];
-        let place = |relay: &str| TurnPlace {
+        let place = |relay: &str| TurnAddresses {
             listen_ips: ips(&["0.0.0.0"]),
             relay_ips: ips(&[relay]),
             announced_ips: ips(&["203.0.113.7"]),
-            ..TurnPlace::default()
+            ..TurnAddresses::default()
         };
         // A name with addresses of both families is announced of the one that is listened on.
         assert_eq!(plan(any, announced, &["10.0.0.5", "2001:db8::5"]), place("10.0.0.5"));
         assert_eq!(plan(&format!("{any} --relay-ip 10.0.0.9"), announced, &["10.0.0.5"]), place("10.0.0.9"));
         // Without a default route: the announced address, where the machine has it.
         assert_eq!(plan(any, announced, &[]), place("203.0.113.7"));
-        assert_eq!(plan(any, &["203.0.113.8"], &[]), TurnPlace::default());
+        assert_eq!(plan(any, &["203.0.113.8"], &[]), TurnAddresses::default());
         // IPv6 has an address to relay from, IPv4 has none.
         let both = plan("--listen-ip 0.0.0.0 --listen-ip ::", &["203.0.113.8"], &["2001:db8::5"]);
         assert_eq!((both.listen_ips, both.relay_ips), (ips(&["::"]), ips(&["2001:db8::5"])));
@@ -308,7 +317,7 @@ mod tests {
     #[test]
     fn turn_relays_to_the_engine_only() {
         let options = up("--listen-ip 192.0.2.1 --rtc-port 7000 --workers 8 --turn-port 3478");
-        let place = TurnPlace { port: 3478, ..plan("--listen-ip 192.0.2.1", &[], &[]) };
+        let place = TurnAddresses { port: 3478, ..plan("--listen-ip 192.0.2.1", &[], &[]) };
         let arguments = turn_arguments(&options, &place, Format::Json);
         let arguments: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
         let allowed: Vec<_> =

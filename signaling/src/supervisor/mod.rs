@@ -13,10 +13,10 @@ use crate::config::{self, ConfigError, cli};
 use crate::rooms::Admission;
 use anyhow::Context;
 use arguments::{
-    engine_arguments, has_turn_option, listen_ips, signaling_arguments, turn_arguments, turn_place,
+    engine_arguments, has_turn_option, listen_ips, signaling_arguments, turn_addresses, turn_arguments,
 };
 use leat_log::Format;
-use process::{QUICK, Supervised, died, until_ready};
+use process::{QUICK_EXIT, Supervised, died, until_ready};
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs until asked to end. The result is the exit code; that of a child whose first start failed is passed on.
-pub fn run(options: cli::Up, format: Format) -> anyhow::Result<u8> {
+pub fn run(options: cli::UpOptions, format: Format) -> anyhow::Result<u8> {
     leat_log::start(format, crate::LOG_FILTER);
     check(&options)?;
     // One thread, which lives as long as the process: the kernel's parent-death signal is about threads.
@@ -35,18 +35,18 @@ pub fn run(options: cli::Up, format: Format) -> anyhow::Result<u8> {
 }
 
 /// What a child would refuse is better told here, once.
-fn check(options: &cli::Up) -> Result<(), ConfigError> {
+fn check(options: &cli::UpOptions) -> Result<(), ConfigError> {
     let http = options.http.http;
     config::media(&options.media)?;
     let admission = config::admission(&options.key)?;
-    if matches!(admission, Admission::Everybody { .. }) && !http.ip().is_loopback() {
+    if matches!(admission, Admission::Development { .. }) && !http.ip().is_loopback() {
         return Err(ConfigError::DevelopmentModeInPublic(http));
     }
     check_relay_ips(options)?;
     if http.port() == 0 { Err(ConfigError::NoPort(http)) } else { Ok(()) }
 }
 
-fn check_relay_ips(options: &cli::Up) -> Result<(), ConfigError> {
+fn check_relay_ips(options: &cli::UpOptions) -> Result<(), ConfigError> {
     let listen_ips = listen_ips(options);
     let same_family = |a: &IpAddr, b: &IpAddr| a.is_ipv4() == b.is_ipv4();
     for (index, ip) in options.relay_ip.iter().enumerate() {
@@ -59,24 +59,24 @@ fn check_relay_ips(options: &cli::Up) -> Result<(), ConfigError> {
     Ok(())
 }
 
-async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
+async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8> {
     let mut ended = std::pin::pin!(termination().context("cannot listen for signals")?);
     // Without a listener it would kill this process alone.
     let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     // Whoever has the port may well answer that it is ready: another Leat.
     drop(crate::server::http::bind(options.http.http).await?);
-    let turn_place = turn_place(&options)?;
+    let turn_addresses = turn_addresses(&options)?;
     let control_socket = prepare_control_socket(options.control_socket.as_deref())?;
     let mut engine = Supervised::new("leat-engine", engine_arguments(&options, &control_socket, format))?;
     let mut signaling = Supervised::new(
         "leat-signaling",
-        signaling_arguments(&options, turn_place.as_ref(), &control_socket, format),
+        signaling_arguments(&options, turn_addresses.as_ref(), &control_socket, format),
     )?;
     if let Some(secret) = options.key.secret.as_ref().or(options.key.secret_of_environment.as_ref()) {
         // Not among the arguments, where everybody on the machine could read it.
         signaling.environment.push((cli::SECRET_VARIABLE.into(), secret.into()));
     }
-    let mut turn = match &turn_place {
+    let mut turn = match &turn_addresses {
         None => None,
         Some(place) => Some(Supervised::new("leat-turn", turn_arguments(&options, place, format))?),
     };
@@ -119,7 +119,7 @@ async fn supervise(options: cli::Up, format: Format) -> anyhow::Result<u8> {
         };
         // Calls work without a TURN server. One that nobody asked for ends nothing; it is started again.
         let is_needed = who.name != "leat-turn" || has_turn_option(&options);
-        let is_first_start = is_needed && (!is_up || who.starts == 1 && who.started.elapsed() < QUICK);
+        let is_first_start = is_needed && (!is_up || who.starts == 1 && who.started.elapsed() < QUICK_EXIT);
         if is_first_start && !status.success() && status.code().is_some() {
             tracing::error!(process = who.name, status = %status, "did not start; its own words are above");
             break u8::try_from(status.code().unwrap_or(1)).unwrap_or(1);
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use clap::Parser;
 
-    fn up(flags: &str) -> cli::Up {
+    fn up(flags: &str) -> cli::UpOptions {
         let flags = ["leat", "up"].into_iter().chain(flags.split_whitespace());
         let cli::LeatCommand::Up(up) = cli::Leat::parse_from(flags).command else { panic!("it is up") };
         up

@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 
 /// A process that lives shorter than this dies "quickly".
-pub(super) const QUICK: Duration = Duration::from_secs(5);
+pub(super) const QUICK_EXIT: Duration = Duration::from_secs(5);
 /// Pause before the start after the second quick death in a row; doubles with each up to [`PAUSE_MAX`]. After the first there is none: one
 /// crash must not cost the call a tenth of a second.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -42,7 +42,7 @@ pub(super) struct Supervised {
     pub(super) started: Instant,
     /// When to start it, while it does not run.
     start_at: Instant,
-    quick_deaths: u32,
+    quick_exits: u32,
 }
 
 impl Supervised {
@@ -64,7 +64,7 @@ impl Supervised {
             starts: 0,
             started: now,
             start_at: now,
-            quick_deaths: 0,
+            quick_exits: 0,
         })
     }
 
@@ -93,7 +93,7 @@ impl Supervised {
         while self.child.is_none() {
             tokio::time::sleep_until(self.start_at).await;
             if let Err(error) = self.start() {
-                self.put_off(error.as_ref());
+                self.delay_restart(error.as_ref());
             }
         }
         let child = self.child.as_mut().expect("it was just started");
@@ -103,9 +103,9 @@ impl Supervised {
     }
 
     /// It could not be started again: the program is being replaced, or the machine lacks memory or process numbers for the moment.
-    fn put_off(&mut self, error: &(dyn std::error::Error + 'static)) {
-        self.quick_deaths = self.quick_deaths.max(1) + 1;
-        let pause = pause(self.quick_deaths);
+    fn delay_restart(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.quick_exits = self.quick_exits.max(1) + 1;
+        let pause = pause(self.quick_exits);
         let pause_ms = pause.as_millis() as u64;
         tracing::error!(process = self.name, error, pause_ms, "could not be started again; trying later");
         self.start_at = Instant::now() + pause;
@@ -113,8 +113,8 @@ impl Supervised {
 
     pub(super) fn plan_restart(&mut self, status: &ExitStatus) {
         let lived = self.started.elapsed();
-        self.quick_deaths = if lived < QUICK { self.quick_deaths + 1 } else { 0 };
-        let pause = pause(self.quick_deaths);
+        self.quick_exits = if lived < QUICK_EXIT { self.quick_exits + 1 } else { 0 };
+        let pause = pause(self.quick_exits);
         let (lived_ms, pause_ms) = (lived.as_millis() as u64, pause.as_millis() as u64);
         tracing::error!(process = self.name, status = %status, lived_ms, pause_ms, "died; starting it again");
         self.start_at = Instant::now() + pause;
@@ -145,8 +145,8 @@ impl Supervised {
 }
 
 /// Before the next start, after so many quick deaths or failed starts in a row.
-fn pause(quick_deaths: u32) -> Duration {
-    match quick_deaths {
+fn pause(quick_exits: u32) -> Duration {
+    match quick_exits {
         0 | 1 => Duration::ZERO,
         deaths => PAUSE_MIN.saturating_mul(2u32.saturating_pow(deaths - 2)).min(PAUSE_MAX),
     }
@@ -220,7 +220,7 @@ mod tests {
             starts: 0,
             started: now,
             start_at: now,
-            quick_deaths: 0,
+            quick_exits: 0,
         };
         let status = ExitStatus::default();
         let mut pauses = Vec::new();
@@ -231,7 +231,7 @@ mod tests {
             );
         }
         assert_eq!(pauses, [0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
-        process.started = now.checked_sub(QUICK).expect("the machine has been up that long");
+        process.started = now.checked_sub(QUICK_EXIT).expect("the machine has been up that long");
         process.plan_restart(&status);
         assert!(process.start_at <= Instant::now(), "a long life is forgiven a death");
     }

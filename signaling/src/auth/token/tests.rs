@@ -18,7 +18,7 @@ fn claims() -> Claims {
     }
 }
 
-fn verify(token: &str, room: &str) -> Result<Grant, Failure> {
+fn verify(token: &str, room: &str) -> Result<Grant, RequestError> {
     Verifier::with_secret(SECRET, LEEWAY).expect("a good secret").verify(token, room, NOW)
 }
 

@@ -277,7 +277,8 @@ fn a_consumer_tells_its_bandwidth_in_one_way() {
 fn layers_that_cannot_be_are_refused_with_a_sentence() {
     let refused = |mut parameters: RtpParameters, damage: &dyn Fn(&mut RtpParameters)| {
         damage(&mut parameters);
-        let produced = Produced::new(Kind::Video, &parameters).and_then(|produced| produced.check_is_told());
+        let produced =
+            Produced::new(Kind::Video, &parameters).and_then(|produced| produced.check_identification());
         let failure = produced.expect_err("refused");
         assert_eq!(failure.code, ErrorCode::BadMessage, "{failure}");
         failure.message

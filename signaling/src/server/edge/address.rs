@@ -10,9 +10,9 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The proxies that are believed.
 #[derive(Clone, Debug, Default)]
-pub struct Trusted(pub Vec<Network>);
+pub struct TrustedProxies(pub Vec<Network>);
 
-impl Trusted {
+impl TrustedProxies {
     /// Whether this is one of them.
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(ip))
@@ -21,7 +21,7 @@ impl Trusted {
 
 /// The client of a request that came from a trusted proxy: the rightmost address that is not a trusted proxy's; where all are, the leftmost.
 /// `None` if the proxy gave no address.
-pub fn forwarded_for(headers: &HeaderMap, trusted: &Trusted) -> Option<IpAddr> {
+pub fn forwarded_for(headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
     let mut client = None;
     for value in headers.get_all(X_FORWARDED_FOR).iter().rev() {
         for hop in value.as_bytes().rsplit(|byte| *byte == b',') {
@@ -57,7 +57,7 @@ mod tests {
         for line in lines {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).expect("a value"));
         }
-        forwarded_for(&headers, &Trusted(trusted.into())).map(|ip| ip.to_string())
+        forwarded_for(&headers, &TrustedProxies(trusted.into())).map(|ip| ip.to_string())
     }
 
     #[test]

@@ -5,16 +5,16 @@
 
 pub mod address;
 mod network;
-mod places;
 mod proxy_header;
+mod quota;
 mod stream;
 
-pub use network::{BadNetwork, Network};
-pub use places::{Full, Place, Places};
+pub use network::{InvalidNetwork, Network};
+pub use quota::{Quota, QuotaExceeded, QuotaPermit};
 pub use stream::StreamHandle;
 
 use crate::limits;
-use address::{Trusted, forwarded_for};
+use address::{TrustedProxies, forwarded_for};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
@@ -41,19 +41,19 @@ pub const HEALTH: &str = "/healthz";
 
 /// What an operator may choose.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct EdgeSettings {
     /// Proxies that are believed when they tell a client's address.
-    pub trusted: Trusted,
+    pub trusted: TrustedProxies,
     /// Connections of one address.
     pub connections_per_address: usize,
     /// Connections of all.
     pub connections: usize,
 }
 
-impl Default for Settings {
+impl Default for EdgeSettings {
     fn default() -> Self {
         Self {
-            trusted: Trusted::default(),
+            trusted: TrustedProxies::default(),
             connections_per_address: limits::CONNECTIONS_PER_ADDRESS,
             connections: limits::CONNECTIONS_MAX,
         }
@@ -72,31 +72,31 @@ pub struct Client {
 }
 
 struct Edge {
-    trusted: Trusted,
-    connections: Arc<Places>,
+    trusted: TrustedProxies,
+    connections: Arc<Quota>,
     /// Of clients behind a proxy, whose connections it shares: requests that are being answered.
-    requests: Arc<Places>,
+    requests: Arc<Quota>,
     router: TowerToHyperService<Router>,
-    refusals: Occasionally,
-    unnamed: Occasionally,
+    refusals: LogThrottle,
+    unnamed: LogThrottle,
 }
 
 /// Serves clients until the process ends.
-pub async fn serve(listener: TcpListener, router: Router, settings: Settings) {
+pub async fn serve(listener: TcpListener, router: Router, settings: EdgeSettings) {
     // Accepted sockets inherit it. What the kernel holds for a client that does not read counts nowhere else.
     if let Err(error) =
         rustix::net::sockopt::set_socket_send_buffer_size(&listener, limits::SEND_BUFFER_BYTES)
     {
         tracing::warn!(%error, "cannot bound the send buffer of connections");
     }
-    let Settings { trusted, connections_per_address, connections } = settings;
+    let EdgeSettings { trusted, connections_per_address, connections } = settings;
     let edge = Arc::new(Edge {
         trusted,
-        connections: Places::new(connections, connections_per_address),
-        requests: Places::new(connections, connections_per_address),
+        connections: Quota::new(connections, connections_per_address),
+        requests: Quota::new(connections, connections_per_address),
         router: TowerToHyperService::new(router),
-        refusals: Occasionally::default(),
-        unnamed: Occasionally::default(),
+        refusals: LogThrottle::default(),
+        unnamed: LogThrottle::default(),
     });
     loop {
         match listener.accept().await {
@@ -135,19 +135,19 @@ impl Edge {
         let peer = peer.ip().to_canonical();
         // Clients behind a proxy that uses PROXY are counted when its header is read, those behind one that uses HTTP by request.
         let of = Some(peer).filter(|peer| !self.trusted.contains(*peer));
-        match self.connections.take(of) {
-            Ok(place) => drop(tokio::spawn(self.clone().converse(tcp, peer, place))),
-            Err(full) => self.refused(peer, full),
+        match self.connections.acquire(of) {
+            Ok(permit) => drop(tokio::spawn(self.clone().serve_connection(tcp, peer, permit))),
+            Err(exceeded) => self.log_refusal(peer, exceeded),
         }
     }
 
-    fn refused(&self, address: IpAddr, full: Full) {
+    fn log_refusal(&self, address: IpAddr, exceeded: QuotaExceeded) {
         if let Some(others) = self.refusals.now(Instant::now()) {
-            tracing::warn!(clientAddress = %address, others, "refused a client: {full}");
+            tracing::warn!(clientAddress = %address, others, "refused a client: {exceeded}");
         }
     }
 
-    async fn converse(self: Arc<Self>, tcp: TcpStream, peer: IpAddr, mut place: Place) {
+    async fn serve_connection(self: Arc<Self>, tcp: TcpStream, peer: IpAddr, mut permit: QuotaPermit) {
         // An answer is small and waited for: it must not wait itself for the client to acknowledge what was sent before.
         let _ = tcp.set_nodelay(true);
         let (mut address, mut first) = (peer, Vec::new());
@@ -156,9 +156,9 @@ impl Edge {
             let Ok(Ok(source)) = timeout(limits::HEAD_TIMEOUT, header).await else { return };
             address = source.unwrap_or(peer);
             if !self.trusted.contains(address) {
-                match self.connections.take_instead(place, address) {
-                    Ok(counted) => place = counted,
-                    Err(full) => return self.refused(address, full),
+                match self.connections.acquire_instead(permit, address) {
+                    Ok(counted) => permit = counted,
+                    Err(exceeded) => return self.log_refusal(address, exceeded),
                 }
             }
         }
@@ -174,7 +174,7 @@ impl Edge {
             .timer(TokioTimer::new())
             .header_read_timeout(limits::HEAD_TIMEOUT)
             .max_buf_size(limits::HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(ClientStream::new(tcp, first.into(), place)), service)
+            .serve_connection(TokioIo::new(ClientStream::new(tcp, first.into(), permit)), service)
             .with_upgrades();
         if let Err(error) = served.await {
             tracing::debug!(clientAddress = %address, %error, "a connection ended");
@@ -186,7 +186,7 @@ impl Edge {
         mut request: Request<Incoming>,
         mut client: Client,
     ) -> Result<Response<Body>, Infallible> {
-        let mut _place = None;
+        let mut _permit = None;
         if client.is_behind_proxy {
             match forwarded_for(request.headers(), &self.trusted) {
                 Some(address) => client.address = address,
@@ -199,11 +199,11 @@ impl Edge {
                     }
                 }
             }
-            match self.requests.take(Some(client.address)) {
-                Ok(place) => _place = Some(place),
-                Err(full) => {
-                    self.refused(client.address, full);
-                    return Ok(refusal(full));
+            match self.requests.acquire(Some(client.address)) {
+                Ok(permit) => _permit = Some(permit),
+                Err(exceeded) => {
+                    self.log_refusal(client.address, exceeded);
+                    return Ok(refusal(exceeded));
                 }
             }
         }
@@ -226,20 +226,20 @@ impl Edge {
 }
 
 /// The answer to a request for which there is no place.
-pub fn refusal(full: Full) -> Response<Body> {
-    let status = match full {
-        Full::All => StatusCode::SERVICE_UNAVAILABLE,
-        Full::Address => StatusCode::TOO_MANY_REQUESTS,
+pub fn refusal(exceeded: QuotaExceeded) -> Response<Body> {
+    let status = match exceeded {
+        QuotaExceeded::All => StatusCode::SERVICE_UNAVAILABLE,
+        QuotaExceeded::Address => StatusCode::TOO_MANY_REQUESTS,
     };
-    let retry_after = limits::FULL_PAUSE.as_secs().to_string();
-    (status, [(header::RETRY_AFTER, retry_after)], format!("{full}; try again later\n")).into_response()
+    let retry_after = limits::QUOTA_PAUSE.as_secs().to_string();
+    (status, [(header::RETRY_AFTER, retry_after)], format!("{exceeded}; try again later\n")).into_response()
 }
 
 /// Says when something that may happen often is worth a line in the log: the first time, and once a minute.
 #[derive(Debug, Default)]
-struct Occasionally(Mutex<(Option<Instant>, u64)>);
+struct LogThrottle(Mutex<(Option<Instant>, u64)>);
 
-impl Occasionally {
+impl LogThrottle {
     /// How often it happened since the last line, if there is to be another.
     fn now(&self, now: Instant) -> Option<u64> {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -259,11 +259,11 @@ mod tests {
 
     #[test]
     fn a_line_is_logged_at_first_and_then_once_an_interval() {
-        let (occasionally, start) = (Occasionally::default(), Instant::now());
-        assert_eq!(occasionally.now(start), Some(0));
-        assert_eq!(occasionally.now(start), None);
-        assert_eq!(occasionally.now(start + limits::LOG_INTERVAL / 2), None);
-        assert_eq!(occasionally.now(start + limits::LOG_INTERVAL), Some(2));
-        assert_eq!(occasionally.now(start + 2 * limits::LOG_INTERVAL), Some(0));
+        let (throttle, start) = (LogThrottle::default(), Instant::now());
+        assert_eq!(throttle.now(start), Some(0));
+        assert_eq!(throttle.now(start), None);
+        assert_eq!(throttle.now(start + limits::LOG_INTERVAL / 2), None);
+        assert_eq!(throttle.now(start + limits::LOG_INTERVAL), Some(2));
+        assert_eq!(throttle.now(start + 2 * limits::LOG_INTERVAL), Some(0));
     }
 }

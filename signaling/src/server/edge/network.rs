@@ -13,7 +13,7 @@ pub struct Network {
 
 /// Not a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadNetwork {
+pub enum InvalidNetwork {
     /// Not of the form.
     #[error("expected an address or a network such as 10.0.0.0/8 or 2001:db8::/32")]
     Form,
@@ -48,21 +48,21 @@ fn masked(ip: IpAddr, bits: u8) -> IpAddr {
 }
 
 impl FromStr for Network {
-    type Err = BadNetwork;
+    type Err = InvalidNetwork;
 
-    fn from_str(text: &str) -> Result<Self, BadNetwork> {
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
         let (ip, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
-        let ip: IpAddr = ip.parse().map_err(|_| BadNetwork::Form)?;
+        let ip: IpAddr = ip.parse().map_err(|_| InvalidNetwork::Form)?;
         let bits_max = if ip.is_ipv4() { 32 } else { 128 };
         let bits = match bits {
-            Some(bits) => bits.parse().ok().filter(|bits| *bits <= bits_max).ok_or(BadNetwork::Form)?,
+            Some(bits) => bits.parse().ok().filter(|bits| *bits <= bits_max).ok_or(InvalidNetwork::Form)?,
             None => bits_max,
         };
         let network = Self::new(ip, bits);
         if network.first == ip {
             return Ok(network);
         }
-        Err(BadNetwork::HostBits(Self { first: ip, bits }, network))
+        Err(InvalidNetwork::HostBits(Self { first: ip, bits }, network))
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
             "proxy.example.org",
             "[::1]",
         ] {
-            assert_eq!(text.parse::<Network>(), Err(BadNetwork::Form), "{text}");
+            assert_eq!(text.parse::<Network>(), Err(InvalidNetwork::Form), "{text}");
         }
         let error = "10.0.0.1/8".parse::<Network>().expect_err("host bits").to_string();
         assert_eq!(error, "10.0.0.1/8 is no network: expected 10.0.0.0/8");

@@ -1,6 +1,6 @@
 //! A client's TCP connection: it can be cut from elsewhere, it ends when the client stops reading, and it holds its place until it is gone.
 
-use super::Place;
+use super::QuotaPermit;
 use crate::limits;
 use bytes::{Buf, Bytes};
 use rustix::net::Shutdown;
@@ -20,7 +20,7 @@ pub struct ClientStream {
     first: Bytes,
     /// Runs while the client reads nothing of what is to be sent.
     stalled: Option<Pin<Box<Sleep>>>,
-    _place: Place,
+    _permit: QuotaPermit,
 }
 
 /// Cuts a connection, wherever its stream is by now. Does not keep it open.
@@ -47,8 +47,8 @@ impl StreamHandle {
 }
 
 impl ClientStream {
-    pub(super) fn new(tcp: Arc<TcpStream>, first: Bytes, place: Place) -> Self {
-        Self { tcp, first, stalled: None, _place: place }
+    pub(super) fn new(tcp: Arc<TcpStream>, first: Bytes, permit: QuotaPermit) -> Self {
+        Self { tcp, first, stalled: None, _permit: permit }
     }
 
     /// Tries to write whenever the socket takes something.

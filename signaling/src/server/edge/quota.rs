@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Counts what is taken.
 #[derive(Debug)]
-pub struct Places {
+pub struct Quota {
     all: usize,
     per_address: usize,
     taken: Mutex<Taken>,
@@ -21,7 +21,7 @@ struct Taken {
 
 /// Which bound was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Full {
+pub enum QuotaExceeded {
     /// That of all.
     #[error("too many connections")]
     All,
@@ -32,12 +32,12 @@ pub enum Full {
 
 /// One that is taken, until it is dropped.
 #[derive(Debug)]
-pub struct Place {
-    of: Arc<Places>,
+pub struct QuotaPermit {
+    of: Arc<Quota>,
     address: Option<IpAddr>,
 }
 
-impl Places {
+impl Quota {
     /// So many of all, and so many of one IPv4 address or IPv6 /64. Providers give one customer a /56 or a /48 too (RFC 6177): those may take
     /// 4 and 8 times as many.
     pub fn new(all: usize, per_address: usize) -> Arc<Self> {
@@ -45,10 +45,10 @@ impl Places {
     }
 
     /// Takes a place for an address; without one, it counts among all alone.
-    pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Full> {
+    pub fn acquire(self: &Arc<Self>, address: Option<IpAddr>) -> Result<QuotaPermit, QuotaExceeded> {
         let mut taken = self.taken();
         if taken.all >= self.all {
-            return Err(Full::All);
+            return Err(QuotaExceeded::All);
         }
         if let Some(address) = address {
             let is_full = |(key, times): ((IpAddr, u8), usize)| {
@@ -58,18 +58,22 @@ impl Places {
                     .is_some_and(|taken| *taken >= self.per_address.saturating_mul(times))
             };
             if networks(address).any(is_full) {
-                return Err(Full::Address);
+                return Err(QuotaExceeded::Address);
             }
             networks(address).for_each(|(key, _)| *taken.by_network.entry(key).or_default() += 1);
         }
         taken.all += 1;
-        Ok(Place { of: self.clone(), address })
+        Ok(QuotaPermit { of: self.clone(), address })
     }
 
     /// Exchanges a place for one that counts for an address.
-    pub fn take_instead(self: &Arc<Self>, place: Place, address: IpAddr) -> Result<Place, Full> {
-        drop(place);
-        self.take(Some(address))
+    pub fn acquire_instead(
+        self: &Arc<Self>,
+        permit: QuotaPermit,
+        address: IpAddr,
+    ) -> Result<QuotaPermit, QuotaExceeded> {
+        drop(permit);
+        self.acquire(Some(address))
     }
 
     /// How many are taken.
@@ -82,7 +86,7 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for QuotaPermit {
     fn drop(&mut self) {
         let mut taken = self.of.taken();
         taken.all -= 1;
@@ -125,41 +129,41 @@ mod tests {
 
     #[test]
     fn an_address_has_its_own_bound_and_a_dropped_place_is_free() {
-        let places = Places::new(4, 2);
-        let (first, _second) = (places.take(ip("192.0.2.1")), places.take(ip("192.0.2.1")));
-        assert_eq!(places.take(ip("192.0.2.1")).err(), Some(Full::Address));
-        let _other = places.take(ip("192.0.2.2")).expect("another address");
+        let quota = Quota::new(4, 2);
+        let (first, _second) = (quota.acquire(ip("192.0.2.1")), quota.acquire(ip("192.0.2.1")));
+        assert_eq!(quota.acquire(ip("192.0.2.1")).err(), Some(QuotaExceeded::Address));
+        let _other = quota.acquire(ip("192.0.2.2")).expect("another address");
         drop(first);
-        let _third = places.take(ip("192.0.2.1")).expect("one is free again");
-        let _proxy = places.take(None).expect("counts among all");
-        assert_eq!(places.take(None).err(), Some(Full::All));
-        assert_eq!(places.take(ip("192.0.2.3")).err(), Some(Full::All));
-        assert_eq!(places.count(), 4);
+        let _third = quota.acquire(ip("192.0.2.1")).expect("one is free again");
+        let _proxy = quota.acquire(None).expect("counts among all");
+        assert_eq!(quota.acquire(None).err(), Some(QuotaExceeded::All));
+        assert_eq!(quota.acquire(ip("192.0.2.3")).err(), Some(QuotaExceeded::All));
+        assert_eq!(quota.count(), 4);
     }
 
     #[test]
     fn what_is_free_leaves_nothing_behind() {
-        let places = Places::new(10, 10);
-        let proxied = places.take(None).expect("a place");
+        let quota = Quota::new(10, 10);
+        let proxied = quota.acquire(None).expect("a place");
         let counted =
-            places.take_instead(proxied, "2001:db8::1".parse().expect("an address")).expect("a place");
-        assert_eq!((places.count(), places.taken().by_network.len()), (1, 3));
+            quota.acquire_instead(proxied, "2001:db8::1".parse().expect("an address")).expect("a place");
+        assert_eq!((quota.count(), quota.taken().by_network.len()), (1, 3));
         drop(counted);
-        assert_eq!((places.count(), places.taken().by_network.len()), (0, 0));
+        assert_eq!((quota.count(), quota.taken().by_network.len()), (0, 0));
     }
 
     #[test]
     fn one_customers_ipv6_networks_take_a_few_times_the_places_of_one_address() {
-        let places = Places::new(1_000, 2);
+        let quota = Quota::new(1_000, 2);
         let of = |network: u16, nth: u16| Some(IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, nth]));
         // Of a /56, four times as many as one /64 may take; of a /48, eight times.
-        let held: Vec<_> = (0..0x1000).filter_map(|network| places.take(of(network, 1)).ok()).collect();
+        let held: Vec<_> = (0..0x1000).filter_map(|network| quota.acquire(of(network, 1)).ok()).collect();
         assert_eq!(held.len(), 16);
         let first: Vec<_> = held.iter().filter_map(|place| place.address).take(9).collect();
         assert_eq!((first[7], first[8]), (of(7, 1).expect("an address"), of(0x100, 1).expect("an address")));
-        assert_eq!(places.take(of(0xffff, 1)).err(), Some(Full::Address));
-        let _another = places.take(ip("2001:db8:1::1")).expect("another customer");
+        assert_eq!(quota.acquire(of(0xffff, 1)).err(), Some(QuotaExceeded::Address));
+        let _another = quota.acquire(ip("2001:db8:1::1")).expect("another customer");
         drop(held);
-        assert_eq!((places.count(), places.taken().by_network.len()), (1, 3));
+        assert_eq!((quota.count(), quota.taken().by_network.len()), (1, 3));
     }
 }
