@@ -13,6 +13,7 @@ pub mod auth;
 pub mod config;
 pub mod engine;
 pub mod limits;
+pub mod media_node;
 pub mod ortc;
 pub mod protocol;
 pub mod request_error;

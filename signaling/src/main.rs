@@ -13,6 +13,7 @@ use signaling::server::{edge, http};
 use signaling::{LOG_FILTER, limits, supervisor};
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -72,7 +73,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         spread_above: config.spread_above,
         peers_per_user: config.peers_per_user,
     };
-    let rooms = Rooms::new(engine.clone(), settings);
+    let rooms = Rooms::new(Arc::new(engine.clone()), settings);
     let (news, heard) = mpsc::channel(limits::NODE_EVENTS_LEN);
     engine::start(engine, config.control_socket, news).context("cannot start a thread")?;
     tokio::spawn(rooms.clone().follow(heard));

@@ -261,7 +261,7 @@ async fn the_engines_news_reach_those_whom_they_concern() {
     // Each reason for which the engine closes a transport by itself, and news that were lost.
     let reasons = [
         Some((Closed::ConsentLost, "the client stopped answering (RFC 7675)")),
-        Some((Closed::KeysUsedUp, "its keys have protected as many streams as they may")),
+        Some((Closed::KeysUsedUp, "its keys have protected the maximum number of streams")),
         Some((Closed::Fault, "the media engine had an internal error; connect again")),
         None,
     ];

@@ -7,6 +7,8 @@ use crate::limits;
 use crate::proto::ErrorCode;
 use crate::request_error::RequestError;
 use aws_lc_rs::constant_time;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -206,7 +208,7 @@ impl Verifier {
         else {
             return Err(malformed("it is not three parts between dots"));
         };
-        let header = base64url(header).ok_or_else(|| malformed("its header is not base64url"))?;
+        let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| malformed("its header is not base64url"))?;
         let header: JoseHeader =
             serde_json::from_slice(&header).map_err(|_| malformed("its header is not JSON with an alg"))?;
         if header.alg != format!("{:?}", self.algorithm) {
@@ -337,29 +339,6 @@ fn malformed(what: &str) -> RequestError {
 
 fn constant_time_eq(a: &str, b: &str) -> bool {
     constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
-}
-
-/// Decodes base64url without padding (RFC 4648 §5).
-fn base64url(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut bit_count) = (0u32, 0);
-    for c in text.bytes() {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        bit_count += 6;
-        if bit_count >= 8 {
-            bit_count -= 8;
-            bytes.push((bits >> bit_count) as u8);
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

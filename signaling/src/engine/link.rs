@@ -3,8 +3,9 @@
 //! A thread of its own, in `poll(2)` on the link and the doorbells. When the rooms is slow to take the news, the thread waits for it; then
 //! the rings fill, and the engine says that it left news out.
 
-use super::{CommandRing, Engine, Worker};
+use super::{CommandRing, Engine};
 use crate::limits;
+use crate::media_node::{AskError, NodeEvent, Worker};
 use control::{Event, RequestId, SnapshotItem};
 use leat_log::chain;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,40 +17,6 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// What the rooms hears of the engine, in this order for each attachment: `Attached`, then for each worker a `Snapshot` before any of its
-/// `Event`s, at last `Lost`.
-#[derive(Debug)]
-pub enum NodeEvent {
-    /// There is an engine. Each worker's snapshot follows.
-    Attached {
-        /// Another number is another engine, which knows nothing.
-        epoch: u64,
-        /// How many workers it has.
-        workers: usize,
-    },
-    /// All that a worker holds: after attaching, and whenever news of it was lost.
-    Snapshot {
-        /// Which worker.
-        worker: Worker,
-        /// The request: objects asked for after it are not in it.
-        request: RequestId,
-        /// Parents before children.
-        items: Vec<SnapshotItem>,
-    },
-    /// Something happened that nobody asked for, or a consequence of what somebody asked for.
-    Event {
-        /// At which worker.
-        worker: Worker,
-        /// What.
-        event: Event,
-    },
-    /// The engine is gone, and all it held with it.
-    Lost {
-        /// For the log and the clients.
-        reason: String,
-    },
-}
-
 /// Why an attachment ended.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
@@ -60,7 +27,7 @@ enum LinkError {
     #[error("worker {0} sent a record that is none")]
     Undecodable(Worker, #[source] control::DecodeError),
     #[error("worker {0} could not be asked for a snapshot")]
-    Snapshot(Worker, #[source] super::AskError),
+    Snapshot(Worker, #[source] AskError),
     #[error("worker {0}'s snapshot has no end")]
     EndlessSnapshot(Worker),
     #[error("waiting for the engine failed")]

@@ -22,7 +22,7 @@ static MESSAGES: &[Message] = include!(concat!(env!("OUT_DIR"), "/fields.rs"));
 
 /// A message that is not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BoundsError {
+pub(super) enum BoundsError {
     /// It ends within a field, or has a field of a kind that there is none of.
     #[error("it is not a protobuf message")]
     Malformed,
@@ -35,7 +35,7 @@ pub enum BoundsError {
 }
 
 /// Checks that a `Signal` may be decoded.
-pub fn check(signal: &[u8]) -> Result<(), BoundsError> {
+pub(super) fn check(signal: &[u8]) -> Result<(), BoundsError> {
     let mut elements = 0;
     walk(signal, MESSAGES[0], &mut elements, limits::MESSAGE_DEPTH_MAX)
 }

@@ -31,9 +31,10 @@ impl State {
         }
         for backup in self.backups_of(asked) {
             let producer = &self.producers[&backup];
-            if let (true, Ok(consumable)) =
-                (producer.made.is_some(), Consumable::new(producer.kind, &producer.produced, capabilities))
-            {
+            if let (true, Ok(consumable)) = (
+                producer.created_by.is_some(),
+                Consumable::new(producer.kind, &producer.produced, capabilities),
+            ) {
                 return Ok((backup, consumable));
             }
         }

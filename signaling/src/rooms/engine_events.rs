@@ -1,27 +1,27 @@
-//! What the engine tells: attached, lost, closed; and how a new process finds its way back from snapshots.
+//! Events of the media node: it is attached or lost, and what it reports about its objects.
 
 use super::Rooms;
-use super::state::{Media, PeerId, consumer_closed};
-use crate::engine::{NodeEvent, Worker};
+use super::state::{Media, PeerId, Room, State, consumer_closed};
+use crate::media_node::{NodeEvent, Worker};
 use crate::proto::{self, MediaLost, MediaReady, signal::Payload};
-use control::{Closed, Event, ProducerId, RequestId, SnapshotItem};
+use control::{Closed, Event, ProducerId, RequestId, RouterId, SnapshotItem, TransportId};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
 impl Rooms {
-    /// Follows the engine's news until they end.
-    pub async fn follow(self: Arc<Self>, mut news: mpsc::Receiver<NodeEvent>) {
-        // Objects of an engine that this process has never called lost are still in use by clients.
-        let mut has_lost = false;
-        while let Some(news) = news.recv().await {
-            match news {
+    /// Handles the events of the media node until their sender is dropped.
+    pub async fn follow(self: Arc<Self>, mut events: mpsc::Receiver<NodeEvent>) {
+        // Before the first loss, clients still use the objects that the engine has.
+        let mut was_lost = false;
+        while let Some(event) = events.recv().await {
+            match event {
                 NodeEvent::Attached { epoch, workers } => self.on_attached(epoch, workers),
                 NodeEvent::Snapshot { worker, request, items } => {
-                    self.on_snapshot(worker, request, items, has_lost)
+                    self.on_snapshot(worker, request, items, was_lost)
                 }
                 NodeEvent::Event { worker, event } => self.on_event(worker, event),
                 NodeEvent::Lost { reason } => {
-                    has_lost = true;
+                    was_lost = true;
                     self.on_lost(reason);
                 }
             }
@@ -52,13 +52,13 @@ impl Rooms {
         worker: Worker,
         request: RequestId,
         items: Vec<SnapshotItem>,
-        has_lost: bool,
+        was_lost: bool,
     ) {
         let is_first = match &mut self.state().media {
             Media::Settling { awaited, .. } => awaited.remove(&worker),
             Media::Away | Media::Ready { .. } => false,
         };
-        match (is_first, has_lost) {
+        match (is_first, was_lost) {
             (true, false) => self.take_over(worker, items),
             (true, true) => self.clear(worker, &items),
             (false, _) => self.reconcile(worker, request, &items),
@@ -80,7 +80,7 @@ impl Rooms {
         }
     }
 
-    /// NodeEvent of one object. What is not in the tables any more was closed from here, and everybody knows.
+    /// Handles an event of one object. An object that is not in the tables was closed by this process, and all clients know.
     pub(super) fn on_event(&self, worker: Worker, event: Event) {
         let mut state = self.state();
         match event {
@@ -89,68 +89,23 @@ impl Rooms {
                 let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
                 tracing::debug!(peerId = %peer, transport = %transport, ice = ?now.ice, dtls = ?now.dtls, "a transport changed");
             }
-            // A pipe: with it close the copies that it brought.
-            Event::TransportClosed { transport, .. } if state.worker_of(transport) != Some(worker) => {}
             Event::TransportClosed { transport, closed } => {
-                let Some(removed) = state.remove_transport(transport) else { return };
-                tracing::info!(peerId = %removed.peer, transport = %transport, reason = ?closed, "the engine closed a transport");
-                let closed = proto::TransportClosed {
-                    transport_id: transport.to_string(),
-                    reason: sentence(closed).into(),
-                };
-                state.send(removed.peer, Payload::TransportClosed(closed));
+                state.on_transport_closed(worker, transport, closed);
             }
-            Event::ProducerClosed { producer, .. } if state.piped.remove(&(producer, worker)) => {}
             Event::ProducerClosed { producer, closed } => {
-                let Some(removed) = state.remove_producer(producer) else { return };
-                tracing::info!(peerId = %removed.peer, producer = %producer, reason = ?closed, "the engine closed a producer");
-                state.send(removed.peer, producer_closed(removed.peer, producer));
+                state.on_producer_closed(worker, producer, closed);
             }
             Event::ConsumerClosed { consumer, closed } => {
                 let Some(removed) = state.remove_consumer(consumer) else { return };
                 state.send(removed.peer, consumer_closed(consumer));
-                // With a fault of this worker a copy has closed. Its producer is on another worker, and can be consumed again.
+                // A fault of this worker has closed a copy. Its producer is on another worker, and can be consumed again.
                 let producing = state.producers.get(&removed.producer);
                 let is_copy = producing.is_some_and(|of| state.worker_of(of.transport) != Some(worker));
                 if closed == Closed::Fault && is_copy {
                     state.announce_again(removed.peer, removed.producer);
                 }
             }
-            Event::RouterClosed { router, closed } => {
-                let room = state
-                    .rooms
-                    .iter_mut()
-                    .find(|(_, room)| room.router.is_some_and(|known| known.id == router));
-                let Some((name, room)) = room else { return };
-                tracing::warn!(roomId = %name, reason = ?closed, "the engine closed a room's router");
-                let is_home = room.router.is_some_and(|router| router.worker == worker);
-                match &mut room.router {
-                    Some(router) if is_home && !room.mirrors.is_empty() => router.made = None,
-                    router if is_home => *router = None,
-                    _ => _ = room.mirrors.remove(&worker),
-                }
-                let peers: Vec<_> = room.peers.iter().copied().collect();
-                // Copies of the room's tracks closed with the router, whether or not the engine still reported each.
-                let tracks: Vec<_> = peers.iter().flat_map(|peer| state.producers_of(*peer)).collect();
-                tracks.into_iter().for_each(|track| _ = state.piped.remove(&(track, worker)));
-                for peer in peers {
-                    let transports: Vec<_> = state
-                        .peers
-                        .get(&peer)
-                        .into_iter()
-                        .flat_map(|peer| peer.transports.iter().copied())
-                        .filter(|transport| state.worker_of(*transport) == Some(worker))
-                        .collect();
-                    for transport in transports {
-                        state.remove_transport(transport);
-                        let closed = proto::TransportClosed {
-                            transport_id: transport.to_string(),
-                            reason: sentence(closed).into(),
-                        };
-                        state.send(peer, Payload::TransportClosed(closed));
-                    }
-                }
-            }
+            Event::RouterClosed { router, closed } => state.on_router_closed(worker, router, closed),
             Event::Speakers { router, dominant, volumes } => {
                 state.on_speakers(worker, router, dominant, &volumes)
             }
@@ -160,10 +115,68 @@ impl Rooms {
             Event::PlainTransportTuple { transport, remote, rtcp_remote } => {
                 state.on_plain_tuple(transport, remote, rtcp_remote)
             }
-            // Answers and snapshots never come this way.
+            // Answers and snapshots do not arrive here.
             _ => {}
         }
     }
+}
+
+impl State {
+    fn on_transport_closed(&mut self, worker: Worker, transport: TransportId, closed: Closed) {
+        // Of another worker: a pipe, whose copies are closed with it.
+        if self.worker_of(transport) != Some(worker) {
+            return;
+        }
+        let Some(removed) = self.remove_transport(transport) else { return };
+        tracing::info!(peerId = %removed.peer, transport = %transport, reason = ?closed, "the engine closed a transport");
+        self.send(removed.peer, transport_closed(transport, closed));
+    }
+
+    fn on_producer_closed(&mut self, worker: Worker, producer: ProducerId, closed: Closed) {
+        // A copy.
+        if self.piped.remove(&(producer, worker)) {
+            return;
+        }
+        let Some(removed) = self.remove_producer(producer) else { return };
+        tracing::info!(peerId = %removed.peer, producer = %producer, reason = ?closed, "the engine closed a producer");
+        self.send(removed.peer, producer_closed(removed.peer, producer));
+    }
+
+    fn on_router_closed(&mut self, worker: Worker, router: RouterId, closed: Closed) {
+        let is_of = |room: &Room| room.router.is_some_and(|known| known.id == router);
+        let Some((name, room)) = self.rooms.iter_mut().find(|(_, room)| is_of(room)) else { return };
+        tracing::warn!(roomId = %name, reason = ?closed, "the engine closed a room's router");
+        let is_home = room.router.is_some_and(|router| router.worker == worker);
+        match &mut room.router {
+            Some(router) if is_home && !room.mirrors.is_empty() => router.created_by = None,
+            router if is_home => *router = None,
+            _ => _ = room.mirrors.remove(&worker),
+        }
+        let peers: Vec<_> = room.peers.iter().copied().collect();
+        // The copies of the room's producers were closed with the router, whether or not the engine reported each.
+        let tracks: Vec<_> = peers.iter().flat_map(|peer| self.producers_of(*peer)).collect();
+        tracks.into_iter().for_each(|track| _ = self.piped.remove(&(track, worker)));
+        for peer in peers {
+            let transports: Vec<_> = self
+                .peers
+                .get(&peer)
+                .into_iter()
+                .flat_map(|peer| peer.transports.iter().copied())
+                .filter(|transport| self.worker_of(*transport) == Some(worker))
+                .collect();
+            for transport in transports {
+                self.remove_transport(transport);
+                self.send(peer, transport_closed(transport, closed));
+            }
+        }
+    }
+}
+
+fn transport_closed(transport: TransportId, closed: Closed) -> Payload {
+    Payload::TransportClosed(proto::TransportClosed {
+        transport_id: transport.to_string(),
+        reason: reason(closed).into(),
+    })
 }
 
 fn producer_closed(peer: PeerId, producer: ProducerId) -> Payload {
@@ -173,16 +186,16 @@ fn producer_closed(peer: PeerId, producer: ProducerId) -> Payload {
     })
 }
 
-/// Why something closed, for people.
-fn sentence(closed: Closed) -> &'static str {
+/// Why an object was closed, for people.
+fn reason(closed: Closed) -> &'static str {
     match closed {
         Closed::Requested => "it was closed in the media engine",
         Closed::ConsentLost => "the client stopped answering (RFC 7675)",
         Closed::NeverConnected => "the client never connected",
         Closed::DtlsFailed => "the DTLS handshake failed",
         Closed::PeerClosed => "the client closed its DTLS session",
-        Closed::KeysUsedUp => "its keys have protected as many streams as they may",
-        Closed::Abandoned => "nobody claimed the room in time after a restart",
+        Closed::KeysUsedUp => "its keys have protected the maximum number of streams",
+        Closed::Abandoned => "no signaling process claimed the room in time after a restart",
         Closed::Fault => "the media engine had an internal error; connect again",
     }
 }

@@ -3,17 +3,17 @@
 use super::Rooms;
 use super::lookup::own_transport;
 use super::state::PeerId;
-use crate::engine::Worker;
 use crate::limits;
+use crate::media_node::Worker;
 use crate::proto::SetBitrates;
 use crate::request_error::RequestError;
 use control::{Command, Consume, ContentHint, ExtensionKind, Kind, ProducerId};
 
 impl Rooms {
     /// Tells the engine what a better picture of a new producer means, where that is not what it takes for granted.
-    pub(super) fn hint(&self, worker: Worker, producer: ProducerId, hint: ContentHint) {
+    pub(super) fn send_content_hint(&self, worker: Worker, producer: ProducerId, hint: ContentHint) {
         if hint != ContentHint::default() {
-            self.engine.tell(worker, Command::SetContentHint { producer, hint });
+            self.node.tell(worker, Command::SetContentHint { producer, hint });
         }
     }
 
@@ -27,12 +27,12 @@ impl Rooms {
     ) {
         let consumer = consume.consumer;
         if ignore_dtx && kind == Kind::Audio {
-            self.engine.tell(worker, Command::SetIgnoreDtx { consumer, ignore: true });
+            self.node.tell(worker, Command::SetIgnoreDtx { consumer, ignore: true });
         }
         let takes_delay =
             consume.extensions.iter().any(|extension| extension.kind == ExtensionKind::PlayoutDelay);
         if let Some(delay) = self.media.playout_delay.filter(|_| takes_delay) {
-            self.engine.tell(worker, Command::SetPlayoutDelay { consumer, delay: Some(delay) });
+            self.node.tell(worker, Command::SetPlayoutDelay { consumer, delay: Some(delay) });
         }
     }
 
@@ -53,7 +53,7 @@ impl Rooms {
             min_outgoing_bps: None,
             max_outgoing_bps: max_outgoing_bitrate,
         };
-        self.engine.ask(worker, command).await?;
+        self.node.ask(worker, command).await?;
         Ok(())
     }
 }

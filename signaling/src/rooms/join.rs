@@ -3,12 +3,13 @@
 use super::state::{Peer, PeerId, RemovedPeer, State};
 use super::{Admission, Connection, Rooms, random_id};
 use crate::auth::token::{self, Grant, Permissions};
-use crate::engine::{AskError, Worker};
 use crate::limits;
+use crate::media_node::{AskError, Worker};
 use crate::ortc::capabilities;
 use crate::proto::{
     self, EncodingPolicy, ErrorCode, Goodbye, IceServer, JoinRoom, Joined, PeerAway, Resume, signal::Payload,
 };
+use crate::protocol::encode;
 use crate::request_error::RequestError;
 use aws_lc_rs::{constant_time, digest};
 use control::Command;
@@ -74,8 +75,8 @@ impl Rooms {
         let (joined, updates) = self.admit_peer(connection, &join, ticket)?;
         for (worker, command) in updates {
             // An engine that is away has lost the transports as well; a slow one is told again.
-            if let Err(AskError::TimedOut | AskError::Busy) = self.engine.ask(worker, command.clone()).await {
-                self.engine.tell(worker, command);
+            if let Err(AskError::TimedOut | AskError::Busy) = self.node.ask(worker, command.clone()).await {
+                self.node.tell(worker, command);
             }
         }
         Ok(Payload::Joined(joined))
@@ -126,7 +127,7 @@ impl Rooms {
         let resumed = held.is_some();
         let held = held.unwrap_or_default();
         for (worker, command) in held.commands {
-            self.engine.tell(worker, command);
+            self.node.tell(worker, command);
         }
         let peer = &state.peers[&id];
         tracing::info!(
@@ -138,7 +139,7 @@ impl Rooms {
             "a peer joined"
         );
         for news in state.layer_notifications(id) {
-            connection.outbox.send(super::encode(news));
+            connection.outbox.send(encode(news));
         }
         let ice_servers = self.ice_servers(&peer.user);
         let others = state.rooms[&peer.room].peers.iter().filter(|other| **other != id);
@@ -282,10 +283,10 @@ impl Rooms {
         let Some(RemovedPeer { peer, transports, routers }) = state.remove_peer(id) else { return };
         tracing::info!(roomId = %peer.room, userId = %peer.user, peerId = %id, "{why}");
         for (transport, worker) in transports {
-            self.engine.tell(worker, Command::CloseTransport { transport });
+            self.node.tell(worker, Command::CloseTransport { transport });
         }
         for (router, worker) in routers {
-            self.engine.tell(worker, Command::CloseRouter { router });
+            self.node.tell(worker, Command::CloseRouter { router });
         }
     }
 }
@@ -359,7 +360,7 @@ fn resume_peer(
         Some((old, outbox)) => {
             state.connections.insert(old, None);
             let reason = "the same peer has resumed on another connection".into();
-            outbox.send(super::encode(Payload::Evicted(proto::Evicted { reason })));
+            outbox.send(encode(Payload::Evicted(proto::Evicted { reason })));
             outbox.end();
         }
         None => {

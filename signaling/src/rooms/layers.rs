@@ -5,7 +5,7 @@
 use super::Rooms;
 use super::lookup::own_consumer;
 use super::state::{PeerId, State};
-use crate::engine::Worker;
+use crate::media_node::Worker;
 use crate::proto::{self, LayersChanged, LayersWanted, SetPreferredLayers, SetPriority, signal::Payload};
 use crate::request_error::RequestError;
 use control::{Command, ConsumerId, Kind, Layers, ProducerId};
@@ -32,14 +32,14 @@ impl Rooms {
             }
             (consumer, worker)
         };
-        self.engine.ask(worker, Command::SetPreferredLayers { consumer, layers }).await?;
+        self.node.ask(worker, Command::SetPreferredLayers { consumer, layers }).await?;
         Ok(())
     }
 
     pub(super) async fn set_priority(&self, peer: PeerId, set: SetPriority) -> Result<(), RequestError> {
         let priority = priority(set.priority)?;
         let (consumer, worker) = own_consumer(&self.state(), peer, &set.consumer_id)?;
-        self.engine.ask(worker, Command::SetPriority { consumer, priority }).await?;
+        self.node.ask(worker, Command::SetPriority { consumer, priority }).await?;
         Ok(())
     }
 }

@@ -1,18 +1,19 @@
-//! Ids of clients and the objects behind them, and why there is none.
+//! Finds the objects that a request names, and checks that the client may use them.
 
 use super::state::{PeerId, State};
-use crate::engine::Worker;
+use crate::auth::token::Permissions;
+use crate::media_node::Worker;
 use crate::proto::ErrorCode;
 use crate::request_error::RequestError;
 use control::{ConsumerId, Event, ProducerId, TransportId};
 
-/// Reads an id as this server writes it.
+/// Parses an id as this server formats it: 16 lower-case hexadecimal digits.
 pub(super) fn parse_id(id: &str) -> Option<u64> {
     let is_ours = id.len() == 16 && id.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
     if is_ours { u64::from_str_radix(id, 16).ok() } else { None }
 }
 
-/// A direction, from the client's point of view: whether it sends.
+/// Parses a direction, from the client's point of view: whether the client sends.
 pub(super) fn sends(direction: &str) -> Result<bool, RequestError> {
     match direction {
         "send" => Ok(true),
@@ -21,10 +22,8 @@ pub(super) fn sends(direction: &str) -> Result<bool, RequestError> {
     }
 }
 
-pub(super) fn check_permission(
-    permissions: crate::auth::token::Permissions,
-    sends: bool,
-) -> Result<(), RequestError> {
+/// Checks that a peer may produce (`sends`) or consume.
+pub(super) fn check_permission(permissions: Permissions, sends: bool) -> Result<(), RequestError> {
     if sends {
         permitted(permissions.can_publish, "canPublish")
     } else {
@@ -32,7 +31,7 @@ pub(super) fn check_permission(
     }
 }
 
-/// Refuses what needs a claim that the token does not have.
+/// Refuses a request whose claim is missing in the token.
 pub(super) fn permitted(allowed: bool, claim: &str) -> Result<(), RequestError> {
     if allowed {
         return Ok(());
@@ -40,6 +39,7 @@ pub(super) fn permitted(allowed: bool, claim: &str) -> Result<(), RequestError> 
     Err(RequestError::new(ErrorCode::TokenPermission, format!("the token's permissions do not have {claim}")))
 }
 
+/// A transport of this peer.
 pub(super) fn own_transport(
     state: &State,
     peer: PeerId,
@@ -54,6 +54,7 @@ pub(super) fn own_transport(
     })
 }
 
+/// A producer of this peer.
 pub(super) fn own_producer(
     state: &State,
     peer: PeerId,
@@ -69,6 +70,7 @@ pub(super) fn own_producer(
     })
 }
 
+/// A consumer of this peer.
 pub(super) fn own_consumer(
     state: &State,
     peer: PeerId,
@@ -84,37 +86,39 @@ pub(super) fn own_consumer(
     })
 }
 
-/// A producer of somebody else in the same room, confirmed by the engine.
+/// A confirmed producer of another peer in the same room.
 pub(super) fn others_producer(state: &State, peer: PeerId, id: &str) -> Result<ProducerId, RequestError> {
     let id = parse_id(id).map(ProducerId);
     let found = id.filter(|id| {
-        let owner =
-            state.producers.get(id).filter(|producer| producer.made.is_some()).map(|producer| producer.peer);
+        let confirmed = state.producers.get(id).filter(|producer| producer.created_by.is_some());
+        let owner = confirmed.map(|producer| producer.peer);
         let room = |peer: PeerId| state.peers.get(&peer).map(|peer| &peer.room);
         owner.is_some_and(|owner| owner != peer && room(owner) == room(peer))
     });
     found.ok_or_else(|| {
         RequestError::new(
             ErrorCode::NoSuchProducer,
-            "nobody else in this room has a producer with this id (any more)",
+            "no other peer in this room has a producer with this id (any more)",
         )
     })
 }
 
+/// The peer has left.
 pub(super) fn not_joined() -> RequestError {
     RequestError::new(ErrorCode::NotJoined, "this peer is not in its room any more")
 }
 
-/// It was made, and was closed before the answer arrived.
+/// The object was closed before the answer of the worker arrived.
 pub(super) fn gone() -> RequestError {
-    RequestError::new(ErrorCode::EngineUnavailable, "it was closed again while it was being made; try again")
+    RequestError::new(ErrorCode::EngineUnavailable, "it was closed while it was being created; try again")
         .retry_after(std::time::Duration::from_millis(500))
 }
 
+/// The answer of the worker does not fit the request.
 pub(super) fn wrong_answer(event: &Event) -> RequestError {
-    tracing::error!(event = ?event, "the engine gave an answer to another question");
+    tracing::error!(event = ?event, "unexpected response type from the engine");
     RequestError::new(
         ErrorCode::Internal,
-        "the media engine's answer makes no sense; the server's log has more",
+        "unexpected response type from the media engine; see the server's log",
     )
 }

@@ -1,8 +1,8 @@
-//! The rooms: all rooms, who is in them, and what each client may ask for.
+//! All rooms, their peers, and what each client may request.
 //!
-//! One lock over plain data ([`state`]), never held while anything is awaited. An object is entered *before* the engine is
-//! asked for it and confirmed by the answer; so news that overtakes the answer finds it, and a peer that
-//! leaves meanwhile takes it along.
+//! One lock guards plain data ([`state`]); it is never held across an `await`. An object is entered in the tables *before* the media node
+//! is asked for it, and confirmed by the answer ([`reservation`]). So an event that arrives before the answer finds the object, and a peer
+//! that leaves in the meantime removes it.
 
 pub mod app_data;
 mod backups;
@@ -12,29 +12,31 @@ mod hints;
 mod join;
 mod layers;
 mod lookup;
+mod object;
 mod outbox;
 mod placement;
 mod plain;
 mod producers;
 mod recovery;
+mod reservation;
 mod state;
 mod stats;
 mod transports;
 
-pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue, encode};
+pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
 pub use state::PeerId;
 
 use crate::auth::token::Verifier;
 use crate::auth::turn::TurnServer;
-use crate::engine::{AskError, Engine};
 use crate::limits;
+use crate::media_node::{AskError, MediaNode};
+use crate::ortc::capabilities;
 use crate::ortc::media_config::MediaConfig;
-use crate::proto::{Ack, ErrorCode, RouterCapabilities, Signal, signal::Payload};
-use crate::protocol::bounds;
+use crate::proto::{Ack, ErrorCode, RouterCapabilities, signal::Payload};
+use crate::protocol::{self, Request, encode};
 use crate::request_error::RequestError;
 use crate::token_bucket::{TokenBucket, TokenBuckets};
 use bytes::Bytes;
-use prost::Message;
 use state::State;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,26 +44,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Who gets in.
+/// Who may join.
 pub enum Admission {
-    /// Development: development mode. Only where nobody but this machine can connect. Who shows a token is held to it, if there
-    /// is a key to check it with.
+    /// Development mode: every client, and only clients of this machine can connect. A client that shows a token gets what the
+    /// token permits, if there is a key to verify it with.
     Development {
         /// With the development key.
         verifier: Option<Verifier>,
     },
-    /// Who has a token.
+    /// Clients with a valid token.
     TokenRequired(Verifier),
 }
 
-/// How patient the rooms is.
+/// How long the rooms wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// With the engine's first snapshot, before joins go on without it.
+    /// For the first snapshot of the media node, before joins continue without it.
     pub settle: Duration,
-    /// With a peer whose socket was lost.
+    /// For a peer that lost its connection.
     pub away: Duration,
-    /// With the peers that a predecessor of this process left behind.
+    /// For the peers of a former signaling process.
     pub restart: Duration,
 }
 
@@ -75,26 +77,26 @@ impl Default for Timeouts {
     }
 }
 
-/// What a rooms needs to know.
+/// The configuration of the rooms.
 pub struct RoomSettings {
-    /// Who gets in.
+    /// Who may join.
     pub admission: Admission,
-    /// What clients may send, and how.
+    /// Codecs of the rooms and how clients encode.
     pub media: MediaConfig,
-    /// The TURN server that clients are sent to.
+    /// The TURN server that is announced to clients.
     pub turn: Option<TurnServer>,
-    /// How long to wait for what.
+    /// How long to wait.
     pub timeouts: Timeouts,
-    /// Peers of a room beyond which it is spread over the engine's workers.
+    /// Number of peers of a room above which further peers are placed on other workers.
     pub spread_above: usize,
-    /// Peers of one user in one room.
+    /// Maximum number of peers of one user in one room.
     pub peers_per_user: usize,
 }
 
-/// The rooms. One per process.
+/// All rooms of this process.
 pub struct Rooms {
     state: Mutex<State>,
-    engine: Engine,
+    node: Arc<dyn MediaNode>,
     admission: Admission,
     media: MediaConfig,
     turn: Option<TurnServer>,
@@ -104,19 +106,19 @@ pub struct Rooms {
     joins: Mutex<TokenBucket>,
     joins_of_users: Mutex<TokenBuckets<String>>,
     leave_beacons: Mutex<TokenBuckets>,
-    /// Whether a returning client would find its objects by now.
+    /// Whether the objects of returning clients are known.
     settled: watch::Sender<bool>,
     /// Whether this process is about to end.
     draining: watch::Sender<bool>,
     connections: AtomicU64,
-    /// Shared with every connection there is.
+    /// Cloned into every connection, to count them.
     alive: Arc<()>,
 }
 
-/// One client's connection.
+/// The connection of one client.
 pub struct Connection {
     id: ConnectionId,
-    /// Where the client is.
+    /// Address of the client.
     address: IpAddr,
     outbox: Outbox,
     messages: Mutex<TokenBucket>,
@@ -124,15 +126,23 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// What is on its way to the client.
+    /// The bytes that are queued for the client.
     pub fn outstanding(&self) -> &Outstanding {
         self.outbox.outstanding()
+    }
+
+    /// Counts a message against the rate limit of the connection.
+    fn count_message(&self) -> Result<(), RequestError> {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = messages.take(Instant::now());
+        taken
+            .map_err(|pause| RequestError::limit("too many messages from this connection").retry_after(pause))
     }
 }
 
 impl Rooms {
-    /// An empty rooms.
-    pub fn new(engine: Engine, settings: RoomSettings) -> Arc<Self> {
+    /// No rooms yet, on this media node.
+    pub fn new(node: Arc<dyn MediaNode>, settings: RoomSettings) -> Arc<Self> {
         let RoomSettings { admission, media, turn, timeouts, spread_above, peers_per_user } = settings;
         let joins = TokenBucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
         let burst = limits::JOINS_BURST_OF_USER.max(peers_per_user.saturating_mul(2)) as f64;
@@ -140,7 +150,7 @@ impl Rooms {
         let leave_beacons = TokenBuckets::new(limits::LEAVE_BEACONS_PER_SECOND, limits::LEAVE_BEACONS_BURST);
         let rooms = Arc::new(Self {
             state: Mutex::default(),
-            engine,
+            node,
             admission,
             media,
             turn,
@@ -163,7 +173,7 @@ impl Rooms {
         rooms
     }
 
-    /// A client connected: its connection, and the queue of what to send it.
+    /// Opens the connection of a client, and the queue of messages to it.
     pub fn connect(&self, address: IpAddr) -> (Arc<Connection>, Queue) {
         let id = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
         let (outbox, queue) = Outbox::new();
@@ -173,7 +183,7 @@ impl Rooms {
         (Arc::new(Connection { id, address, outbox, messages, _alive: self.alive.clone() }), queue)
     }
 
-    /// This process is about to end: tells every client so, and takes no request any more but to leave. Peers and their media stay in the
+    /// Prepares the end of this process: notifies every client, and refuses all requests except `Leave`. Peers and their media stay in the
     /// engine, where the next process finds them.
     pub fn drain(&self) {
         self.draining.send_replace(true);
@@ -184,88 +194,83 @@ impl Rooms {
         }
     }
 
-    /// Resolves when [`Self::drain`] was called.
+    /// Resolves after [`Self::drain`].
     pub async fn drained(&self) {
-        // The sender lives as long as the rooms.
+        // The sender lives as long as `self`.
         let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 
-    /// How many connections take memory: the open ones, and those on their way out.
+    /// Number of connections in memory: open ones, and those that are being closed.
     pub fn connection_count(&self) -> usize {
         Arc::strong_count(&self.alive) - 1
     }
 
-    /// Whether everybody gets in: development mode.
+    /// Whether clients need no token.
     pub fn is_development_mode(&self) -> bool {
         matches!(self.admission, Admission::Development { .. })
     }
 
-    /// Whether requests that need the engine can be done.
+    /// Whether requests that need the media node can succeed.
     pub fn is_media_ready(&self) -> bool {
         self.state().media.least_loaded().is_some()
     }
 
-    /// Handles one message; the answer is the acknowledgement's bytes.
+    /// Handles one message and returns the bytes of the acknowledgement.
     pub async fn on_message(self: &Arc<Self>, connection: &Connection, message: &[u8]) -> Bytes {
-        let answer = match decode(connection, message) {
-            Ok(payload) => self.on_request(connection, payload).await,
-            Err(failure) => Err(failure),
+        let decoded = connection.count_message().and_then(|()| protocol::decode(message));
+        let answer = match decoded {
+            Ok(payload) => self.on_request(connection, Request::try_from(payload)).await,
+            Err(error) => Err(error),
         };
-        encode(answer.unwrap_or_else(|failure| {
-            tracing::debug!(connection = connection.id.0, error = %failure, "a request failed");
-            Payload::Error(failure.into())
+        encode(answer.unwrap_or_else(|error| {
+            tracing::debug!(connection = connection.id.0, %error, "a request failed");
+            Payload::Error(error.into())
         }))
     }
 
-    /// The answer to something that is not even a message. It counts as one.
-    pub fn on_invalid_message(&self, connection: &Connection, failure: RequestError) -> Bytes {
-        let failure = take_message(connection).err().unwrap_or(failure);
-        encode(Payload::Error(failure.into()))
+    /// The answer to a packet that contains no message, which counts as a message all the same.
+    pub fn on_invalid_message(&self, connection: &Connection, error: RequestError) -> Bytes {
+        let error = connection.count_message().err().unwrap_or(error);
+        encode(Payload::Error(error.into()))
     }
 
     async fn on_request(
         self: &Arc<Self>,
         connection: &Connection,
-        request: Payload,
+        request: Result<Request, RequestError>,
     ) -> Result<Payload, RequestError> {
-        if *self.draining.borrow() && !matches!(request, Payload::Leave(_)) {
+        if *self.draining.borrow() && !matches!(request, Ok(Request::Leave)) {
             return Err(draining());
         }
-        if let Payload::JoinRoom(join) = request {
-            return self.join(connection, join).await;
-        }
-        check_is_request(&request)?;
-        let peer = self.peer_behind(connection)?;
-        match request {
-            Payload::GetRouterCapabilities(_) => {
-                let rtp_capabilities = Some(crate::ortc::capabilities::router(&self.media));
+        let peer = || self.peer_of(connection);
+        match request? {
+            Request::JoinRoom(join) => return self.join(connection, join).await,
+            Request::GetRouterCapabilities => {
+                peer()?;
+                let rtp_capabilities = Some(capabilities::router(&self.media));
                 return Ok(Payload::RouterCapabilities(RouterCapabilities { rtp_capabilities }));
             }
-            Payload::CreateTransport(create) => return self.create_transport(peer, create).await,
-            Payload::CreatePlainTransport(create) => return self.create_plain_transport(peer, create).await,
-            Payload::ProduceMedia(produce) => return self.produce(peer, produce).await,
-            Payload::ConsumeMedia(consume) => return self.consume(peer, consume).await,
-            Payload::RestartIce(restart) => return self.restart_ice(peer, restart).await,
-            Payload::GetStats(get) => return self.get_stats(peer, get).await,
-            Payload::ConnectTransport(connect) => self.connect_transport(peer, connect).await?,
-            Payload::ConnectPlainTransport(connect) => self.connect_plain_transport(peer, connect).await?,
-            Payload::CloseTransport(close) => self.close_transport(peer, &close.transport_id)?,
-            Payload::PauseProducer(pause) => self.pause_producer(peer, &pause.producer_id).await?,
-            Payload::ResumeProducer(resume) => self.resume_producer(peer, &resume.producer_id).await?,
-            Payload::CloseProducer(close) => self.close_producer(peer, &close.producer_id)?,
-            Payload::PauseConsumer(pause) => self.pause_consumer(peer, &pause.consumer_id).await?,
-            Payload::ResumeConsumer(resume) => self.resume_consumer(peer, &resume.consumer_id).await?,
-            Payload::CloseConsumer(close) => self.close_consumer(peer, &close.consumer_id)?,
-            Payload::SetPreferredLayers(set) => self.set_preferred_layers(peer, set).await?,
-            Payload::SetPriority(set) => self.set_priority(peer, set).await?,
-            Payload::SetBitrates(set) => self.set_bitrates(peer, set).await?,
-            Payload::Leave(_) => self.leave(peer),
-            _ => {
-                return Err(RequestError::new(
-                    ErrorCode::UnsupportedMessage,
-                    "this request is not known here",
-                ));
+            Request::CreateTransport(create) => return self.create_transport(peer()?, create).await,
+            Request::CreatePlainTransport(create) => {
+                return self.create_plain_transport(peer()?, create).await;
             }
+            Request::ProduceMedia(produce) => return self.produce(peer()?, produce).await,
+            Request::ConsumeMedia(consume) => return self.consume(peer()?, consume).await,
+            Request::RestartIce(restart) => return self.restart_ice(peer()?, restart).await,
+            Request::GetStats(get) => return self.get_stats(peer()?, get).await,
+            Request::ConnectTransport(connect) => self.connect_transport(peer()?, connect).await?,
+            Request::ConnectPlainTransport(connect) => self.connect_plain_transport(peer()?, connect).await?,
+            Request::CloseTransport(close) => self.close_transport(peer()?, &close.transport_id)?,
+            Request::PauseProducer(pause) => self.pause_producer(peer()?, &pause.producer_id).await?,
+            Request::ResumeProducer(resume) => self.resume_producer(peer()?, &resume.producer_id).await?,
+            Request::CloseProducer(close) => self.close_producer(peer()?, &close.producer_id)?,
+            Request::PauseConsumer(pause) => self.pause_consumer(peer()?, &pause.consumer_id).await?,
+            Request::ResumeConsumer(resume) => self.resume_consumer(peer()?, &resume.consumer_id).await?,
+            Request::CloseConsumer(close) => self.close_consumer(peer()?, &close.consumer_id)?,
+            Request::SetPreferredLayers(set) => self.set_preferred_layers(peer()?, set).await?,
+            Request::SetPriority(set) => self.set_priority(peer()?, set).await?,
+            Request::SetBitrates(set) => self.set_bitrates(peer()?, set).await?,
+            Request::Leave => self.leave(peer()?),
         }
         Ok(Payload::Ack(Ack {}))
     }
@@ -275,86 +280,20 @@ impl Rooms {
         self.state().connections.get(&connection.id).copied().flatten().is_some()
     }
 
-    fn peer_behind(&self, connection: &Connection) -> Result<PeerId, RequestError> {
+    fn peer_of(&self, connection: &Connection) -> Result<PeerId, RequestError> {
         let peer = self.state().connections.get(&connection.id).copied().flatten();
         peer.ok_or_else(|| RequestError::new(ErrorCode::NotJoined, "JoinRoom comes first"))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in a critical section panics half-way through a change.
+        // No critical section panics in the middle of a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Counts a message against its connection's bound.
-fn take_message(connection: &Connection) -> Result<(), RequestError> {
-    let mut messages = connection.messages.lock().unwrap_or_else(PoisonError::into_inner);
-    let taken = messages.take(Instant::now());
-    taken.map_err(|pause| RequestError::limit("too many messages from this connection").retry_after(pause))
-}
-
-/// Reads a message and checks all that does not depend on who sent it.
-fn decode(connection: &Connection, message: &[u8]) -> Result<Payload, RequestError> {
-    take_message(connection)?;
-    if message.len() > limits::MESSAGE_BYTES_MAX {
-        let text =
-            format!("a message of {} bytes; at most {} are taken", message.len(), limits::MESSAGE_BYTES_MAX);
-        return Err(RequestError::bad(text));
-    }
-    bounds::check(message).map_err(|error| RequestError::bad(format!("not a Signal: {error}")))?;
-    let signal =
-        Signal::decode(message).map_err(|error| RequestError::bad(format!("not a Signal: {error}")))?;
-    if signal.version.split('.').next() != Some(crate::SIGNAL_VERSION) {
-        let text = format!(
-            "this server speaks version {} of the signal protocol; say so in Signal.version",
-            crate::SIGNAL_VERSION
-        );
-        return Err(RequestError::new(ErrorCode::UnsupportedVersion, text));
-    }
-    let missing = || {
-        RequestError::new(
-            ErrorCode::UnsupportedMessage,
-            "the Signal has no payload, or one that is not known here",
-        )
-    };
-    signal.payload.ok_or_else(missing)
 }
 
 fn draining() -> RequestError {
     RequestError::new(ErrorCode::Draining, "this server is going down; connect again, perhaps to another one")
         .retry_after(limits::DRAINING_PAUSE)
-}
-
-/// Refuses what is no request of the object flow, whoever sends it.
-fn check_is_request(payload: &Payload) -> Result<(), RequestError> {
-    match payload {
-        Payload::Offer(_) | Payload::Answer(_) | Payload::Candidate(_) => Err(RequestError::new(
-            ErrorCode::SdpFlowUnsupported,
-            "this server offers the object flow only: begin with JoinRoom",
-        )),
-        Payload::JoinRoom(_)
-        | Payload::GetRouterCapabilities(_)
-        | Payload::CreateTransport(_)
-        | Payload::ConnectTransport(_)
-        | Payload::CreatePlainTransport(_)
-        | Payload::ConnectPlainTransport(_)
-        | Payload::ProduceMedia(_)
-        | Payload::ConsumeMedia(_)
-        | Payload::PauseProducer(_)
-        | Payload::ResumeProducer(_)
-        | Payload::CloseProducer(_)
-        | Payload::PauseConsumer(_)
-        | Payload::ResumeConsumer(_)
-        | Payload::CloseConsumer(_)
-        | Payload::CloseTransport(_)
-        | Payload::RestartIce(_)
-        | Payload::GetStats(_)
-        | Payload::SetPreferredLayers(_)
-        | Payload::SetPriority(_)
-        | Payload::SetBitrates(_)
-        | Payload::Leave(_) => Ok(()),
-        _ => Err(RequestError::new(ErrorCode::UnsupportedMessage, "only a server sends this message")),
-    }
 }
 
 impl From<AskError> for RequestError {
@@ -374,7 +313,7 @@ impl From<AskError> for RequestError {
     }
 }
 
-/// A number nobody can guess. Never 0: that is what an absent id decodes to.
+/// An unguessable number. It is never 0, which an absent id decodes to.
 fn random_id() -> u64 {
-    getrandom::u64().expect("the kernel has randomness").max(1)
+    getrandom::u64().expect("the kernel provides random numbers").max(1)
 }

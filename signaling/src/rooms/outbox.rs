@@ -1,9 +1,9 @@
 //! What waits to be sent to one client.
 
 use crate::limits;
-use crate::proto::{self, Signal, signal::Payload};
+use crate::proto::{self, signal::Payload};
+use crate::protocol::encode;
 use bytes::Bytes;
-use prost::Message;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -160,15 +160,11 @@ impl Batch {
     }
 }
 
-/// The bytes of a signal of ours.
-pub fn encode(payload: Payload) -> Bytes {
-    Signal { version: crate::SIGNAL_VERSION.into(), payload: Some(payload) }.encode_to_vec().into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::Ack;
+    use crate::proto::{Ack, Signal};
+    use prost::Message;
 
     #[test]
     fn one_is_itself_and_several_are_a_batch() {

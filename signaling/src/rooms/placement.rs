@@ -1,24 +1,23 @@
-//! Rooms over several workers: where a peer goes, and what is made so that it finds the others there.
+//! Rooms on several workers: on which worker a peer is placed, and how it consumes producers of other workers.
 //!
-//! A room's router is at home on one worker. Where peers of the room are placed elsewhere, that worker has a mirror of it, by the same id. What
-//! one of them consumes of another worker is made there a second time, by the same ids, on a pipe; the engine moves the packets, passes
-//! keyframe requests and layers back, and closes the copy with the original. All these commands can be repeated, so nobody waits here
-//! for what somebody else has asked for.
+//! A room's router has a home worker. If peers of the room are placed on another worker, that worker has a mirror of the router with the same
+//! id. What one of them consumes of a producer of another worker is created there a second time, with the same ids, on a pipe. The engine
+//! forwards the packets, passes keyframe requests and layers back, and closes the copy with the original. All these commands are idempotent,
+//! so concurrent requests need not wait for each other.
 
 use super::app_data::{self, RouterRecord};
 use super::lookup::{gone, not_joined};
 use super::state::{PeerId, Router, State};
 use super::{Rooms, random_id};
-use crate::engine::{AskError, Worker};
+use crate::media_node::{AskError, Worker};
 use crate::ortc::Produced;
 use crate::request_error::RequestError;
-use control::{AppData, Command, CreatePipe, Kind, ProducerId, RouterId, TransportId};
+use control::{AppData, Command, CreatePipe, Kind, ProducerId, RequestId, RouterId, TransportId};
 
 impl Rooms {
-    /// The router for a transport of this peer, on the worker that it is placed on; made if there is none. Asking twice for the same one
-    /// does no harm.
+    /// The router for a transport of this peer, on the worker on which the peer is placed. Creates it if there is none.
     pub(super) async fn router(&self, peer: PeerId) -> Result<Router, RequestError> {
-        let (home, room, worker) = {
+        let (home, room, worker, reservation) = {
             let mut guard = self.state();
             let state = &mut *guard;
             let worker = state.place(peer, self.spread_above)?;
@@ -27,88 +26,64 @@ impl Rooms {
             let home = entry.router.get_or_insert_with(|| Router {
                 id: RouterId(random_id()),
                 worker,
-                made: None,
+                created_by: None,
                 waiting_requests: 0,
             });
-            if home.made.is_none() {
-                home.waiting_requests += 1;
-            }
-            (*home, room, worker)
+            let reservation = home.created_by.is_none().then(|| RouterReservation::new(self, &room, home));
+            (*home, room, worker, reservation)
         };
-        let home = if home.made.is_some() { home } else { self.make_home(&room, home).await? };
+        let home = match reservation {
+            Some(reservation) => self.create_router(home, reservation).await?,
+            None => home,
+        };
         self.mirror(&room, home, worker).await?;
         Ok(Router { worker, ..home })
     }
 
-    /// Asks the engine for a room's router. Several requests may ask for the same one at a time; it is there when one of them is answered,
-    /// and given up when all of them have failed.
-    async fn make_home(&self, room: &str, router: Router) -> Result<Router, RequestError> {
-        let app_data = app_data::pack(&RouterRecord { room: room.to_owned(), mirror_of: 0 });
-        let answer = match app_data {
-            Ok(app_data) => {
-                let command = Command::CreateRouter { router: router.id, app_data };
-                self.engine.ask(router.worker, command).await.map_err(RequestError::from)
-            }
-            Err(failure) => Err(failure),
-        };
-        let mut state = self.state();
-        let home = state.rooms.get_mut(room).map(|room| &mut room.router);
-        let home = home.filter(|home| home.is_some_and(|home| home.id == router.id));
-        let Some(Some(current)) = home else {
-            // The room has ended, or the engine's life has: what was made belongs to nobody.
-            self.engine.tell(router.worker, Command::CloseRouter { router: router.id });
-            return Err(answer.err().unwrap_or_else(gone));
-        };
-        current.waiting_requests = current.waiting_requests.saturating_sub(1);
-        match answer {
-            Ok(event) => {
-                current.made = current.made.or(event.request());
-                self.observe_audio(current.worker, current.id);
-                Ok(*current)
-            }
-            Err(_) if current.made.is_some() => Ok(*current),
-            Err(failure) => {
-                if current.waiting_requests == 0 {
-                    // The next one to ask starts over; a router that was made all the same is closed.
-                    if let Some(room) = state.rooms.get_mut(room) {
-                        room.router = None;
-                    }
-                    self.engine.tell(router.worker, Command::CloseRouter { router: router.id });
-                }
-                Err(failure)
-            }
+    /// Asks for a room's router on its home worker. Several requests may do so at the same time: the router exists as soon as one of them is
+    /// answered.
+    async fn create_router(
+        &self,
+        router: Router,
+        reservation: RouterReservation<'_>,
+    ) -> Result<Router, RequestError> {
+        let app_data = app_data::pack(&RouterRecord { room: reservation.room.clone(), mirror_of: 0 })?;
+        let command = Command::CreateRouter { router: router.id, app_data };
+        match self.node.ask(router.worker, command).await {
+            Ok(event) => reservation.commit(event.request()),
+            Err(error) => reservation.created_by_another_request().ok_or_else(|| error.into()),
         }
     }
 
     /// Makes sure that a room has its router on this worker too.
     async fn mirror(&self, room: &str, home: Router, worker: Worker) -> Result<(), RequestError> {
-        let is_there = |state: &State| {
+        let exists = |state: &State| {
             let room = state.rooms.get(room);
             room.is_some_and(|room| worker == home.worker || room.mirrors.contains_key(&worker))
         };
-        if is_there(&self.state()) {
+        if exists(&self.state()) {
             return Ok(());
         }
         let (router, mirror_of) = (home.id, home.worker as u32 + 1);
         let app_data = app_data::pack(&RouterRecord { room: room.to_owned(), mirror_of })?;
-        let answer = self.engine.ask(worker, Command::CreateRouter { router, app_data }).await?;
+        let answer = self.node.ask(worker, Command::CreateRouter { router, app_data }).await?;
         let mut state = self.state();
         let is_home = |known: Option<Router>| known.is_some_and(|known| known.id == router);
         match (state.rooms.get_mut(room).filter(|room| is_home(room.router)), answer.request()) {
-            (Some(room), Some(made)) => {
-                room.mirrors.insert(worker, made);
+            (Some(room), Some(created_by)) => {
+                room.mirrors.insert(worker, created_by);
                 self.observe_audio(worker, router);
                 Ok(())
             }
-            // The room has ended meanwhile.
+            // The room has ended in the meantime.
             _ => {
-                self.engine.tell(worker, Command::CloseRouter { router });
+                self.node.tell(worker, Command::CloseRouter { router });
                 Err(gone())
             }
         }
     }
 
-    /// Makes sure that a producer can be consumed on this worker, if it is another's.
+    /// Makes sure that a producer can be consumed on this worker, if it belongs to another worker.
     pub(super) async fn pipe(&self, producer: ProducerId, worker: Worker) -> Result<(), RequestError> {
         let (room, home, pipe, produce) = {
             let state = self.state();
@@ -125,19 +100,19 @@ impl Rooms {
             (room, home, pipe, copy_of(producer, transport, found.kind, &found.produced))
         };
         self.mirror(&room, home, worker).await?;
-        self.engine.ask(worker, Command::CreatePipe(pipe)).await?;
-        self.engine.ask(worker, Command::Produce(produce)).await?;
+        self.node.ask(worker, Command::CreatePipe(pipe)).await?;
+        self.node.ask(worker, Command::Produce(produce)).await?;
         let mut state = self.state();
         if !state.producers.contains_key(&producer) {
-            // The engine closes it too, when it finds that there is no original.
-            self.engine.tell(worker, Command::CloseProducer { producer });
+            // The engine also closes the copy when it finds no original.
+            self.node.tell(worker, Command::CloseProducer { producer });
             return Err(gone());
         }
         state.piped.insert((producer, worker));
         Ok(())
     }
 
-    /// Who speaks in a room is told by its home, which therefore listens to everybody.
+    /// Pipes a microphone to the home worker of its room, which detects the active speakers for the whole room.
     pub(super) async fn pipe_to_home_worker(&self, peer: PeerId, producer: ProducerId) {
         let home = {
             let state = self.state();
@@ -145,13 +120,79 @@ impl Rooms {
             room.and_then(|room| room.router).map(|router| router.worker)
         };
         let Some(home) = home else { return };
-        if let Err(failure) = self.pipe(producer, home).await {
-            tracing::warn!(peerId = %peer, producer = %producer, error = %failure, "a microphone is not heard where speakers are told");
+        if let Err(error) = self.pipe(producer, home).await {
+            tracing::warn!(
+                peerId = %peer,
+                producer = %producer,
+                %error,
+                "active-speaker detection misses this producer: piping it to the home worker failed"
+            );
         }
     }
 }
 
-/// The same once more. Whether it is paused, the original says.
+/// One of the requests that wait for a room's router on its home worker.
+///
+/// Dropping the last one without [`Self::commit`] removes and closes the router. That takes the lock of the tables: drop it only
+/// while the lock is free.
+struct RouterReservation<'a> {
+    rooms: &'a Rooms,
+    room: String,
+    id: RouterId,
+    worker: Worker,
+    is_committed: bool,
+}
+
+impl<'a> RouterReservation<'a> {
+    fn new(rooms: &'a Rooms, room: &str, router: &mut Router) -> Self {
+        router.waiting_requests += 1;
+        Self { rooms, room: room.to_owned(), id: router.id, worker: router.worker, is_committed: false }
+    }
+
+    /// Confirms the router.
+    fn commit(mut self, created_by: Option<RequestId>) -> Result<Router, RequestError> {
+        let rooms = self.rooms;
+        let mut state = rooms.state();
+        // Without an entry the room, or the engine, has ended: dropping the reservation closes the router.
+        let Some(router) = state.router_mut(&self.room, self.id) else {
+            drop(state);
+            return Err(gone());
+        };
+        self.is_committed = true;
+        router.waiting_requests = router.waiting_requests.saturating_sub(1);
+        router.created_by = router.created_by.or(created_by);
+        rooms.observe_audio(router.worker, router.id);
+        Ok(*router)
+    }
+
+    /// The router, if another request has created it.
+    fn created_by_another_request(&self) -> Option<Router> {
+        let mut state = self.rooms.state();
+        state.router_mut(&self.room, self.id).filter(|router| router.created_by.is_some()).copied()
+    }
+}
+
+impl Drop for RouterReservation<'_> {
+    fn drop(&mut self) {
+        if self.is_committed {
+            return;
+        }
+        let mut state = self.rooms.state();
+        if let Some(router) = state.router_mut(&self.room, self.id) {
+            router.waiting_requests = router.waiting_requests.saturating_sub(1);
+            if router.created_by.is_some() || router.waiting_requests > 0 {
+                return;
+            }
+            // The next request starts again, with a new router.
+            if let Some(room) = state.rooms.get_mut(&self.room) {
+                room.router = None;
+            }
+        }
+        self.rooms.node.tell(self.worker, Command::CloseRouter { router: self.id });
+    }
+}
+
+/// The command that creates the copy of a producer. The original decides whether it is paused.
 fn copy_of(
     producer: ProducerId,
     transport: TransportId,
@@ -164,8 +205,13 @@ fn copy_of(
 }
 
 impl State {
-    /// Where a new transport of a peer goes: to its others; else, in a small room, to where the room is at home; else to the worker with
-    /// the fewest transports.
+    /// The router of a room on its home worker, if it has this id.
+    fn router_mut(&mut self, room: &str, id: RouterId) -> Option<&mut Router> {
+        self.rooms.get_mut(room)?.router.as_mut().filter(|router| router.id == id)
+    }
+
+    /// The worker for a new transport of a peer: that of its other transports; else, in a small room, the home worker of the room; else the
+    /// worker with the fewest transports.
     fn place(&self, id: PeerId, spread_above: usize) -> Result<Worker, RequestError> {
         let least = self.media.least_loaded().ok_or(AskError::Away)?;
         let peer = self.peers.get(&id).ok_or_else(not_joined)?;

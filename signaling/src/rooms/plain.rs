@@ -28,7 +28,8 @@ impl Rooms {
         let permissions = self.state().peers.get(&peer).ok_or_else(not_joined)?.permissions;
         permitted(permissions.can_use_plain_transports, "canUsePlainTransports")?;
         let router = self.router(peer).await?;
-        let (transport, app_data) = self.reserve_transport(peer, router.worker, sends, true)?;
+        let (transport, app_data, mut reservation) =
+            self.reserve_transport(peer, router.worker, sends, true)?;
         let command = Command::CreatePlainTransport(control::CreatePlainTransport {
             router: router.id,
             transport,
@@ -38,10 +39,11 @@ impl Rooms {
             srtp,
             app_data,
         });
-        let made = self.make_transport(router.worker, transport, command).await?;
-        let Event::PlainTransportCreated { address, rtcp_address, srtp, .. } = made else {
-            return Err(wrong_answer(&made));
+        let answer = reservation.ask(command).await?;
+        let Event::PlainTransportCreated { request, address, rtcp_address, srtp, .. } = answer else {
+            return Err(wrong_answer(&answer));
         };
+        reservation.commit(&mut self.state(), request)?;
         Ok(Payload::PlainTransportCreated(PlainTransportCreated {
             id: transport.to_string(),
             address: address.ip().to_string(),
@@ -67,7 +69,7 @@ impl Rooms {
         let srtp = connect.srtp_parameters.as_ref().map(plain::srtp).transpose()?;
         let (transport, worker) = own_transport(&self.state(), peer, &connect.transport_id)?;
         let command = control::ConnectPlainTransport { transport, remote, rtcp_remote, srtp };
-        self.engine.ask(worker, Command::ConnectPlainTransport(command)).await?;
+        self.node.ask(worker, Command::ConnectPlainTransport(command)).await?;
         Ok(())
     }
 }

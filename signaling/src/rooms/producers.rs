@@ -1,18 +1,58 @@
 //! Producers: the tracks that a client sends.
 
 use super::app_data::{self, ProducerRecord};
-use super::lookup::{check_permission, gone, own_producer, own_transport};
+use super::lookup::{check_permission, own_producer, own_transport, wrong_answer};
+use super::reservation::Reservation;
 use super::state::{PeerId, Producer, State};
 use super::{Rooms, hints, random_id};
 use crate::limits;
 use crate::ortc::{self, Produced};
-use crate::proto::{self, ErrorCode, NewProducer, ProduceMedia, ProducerCreated, signal::Payload};
+use crate::proto::{
+    self, ErrorCode, NewProducer, ProduceMedia, ProducerCreated, RtpParameters, signal::Payload,
+};
 use crate::request_error::RequestError;
-use control::{Command, Event, Kind, ProducerId};
+use control::{Command, ContentHint, Event, Kind, ProducerId};
 use std::collections::BTreeSet;
+
+/// A checked request for a producer.
+struct CheckedProduce {
+    transport_id: String,
+    kind: Kind,
+    source: String,
+    paused: bool,
+    backup_for: String,
+    content_hint: ContentHint,
+    parameters: RtpParameters,
+    produced: Produced,
+}
 
 impl Rooms {
     pub(super) async fn produce(&self, peer: PeerId, produce: ProduceMedia) -> Result<Payload, RequestError> {
+        let produce = self.check_produce(produce)?;
+        let (kind, content_hint) = (produce.kind, produce.content_hint);
+        let (command, mut reservation) = self.reserve_producer(peer, produce)?;
+        let producer = command.producer;
+        let answer = reservation.ask(Command::Produce(command)).await?;
+        if kind == Kind::Audio {
+            self.pipe_to_home_worker(peer, producer).await;
+        }
+        let Event::Done { request } = answer else { return Err(wrong_answer(&answer)) };
+        let worker = reservation.worker();
+        let mut state = self.state();
+        reservation.commit(&mut state, request)?;
+        if kind == Kind::Video {
+            self.send_content_hint(worker, producer, content_hint);
+        }
+        let info = state.producer_info(producer);
+        if let (Some(_), Some(room)) = (&info, state.peers.get(&peer).map(|peer| &peer.room)) {
+            let new = NewProducer { peer_id: peer.to_string(), producer: info };
+            state.broadcast(room, Some(peer), Payload::NewProducer(new));
+        }
+        Ok(Payload::ProducerCreated(ProducerCreated { id: producer.to_string() }))
+    }
+
+    /// Checks what does not depend on the tables.
+    fn check_produce(&self, produce: ProduceMedia) -> Result<CheckedProduce, RequestError> {
         let kind = ortc::kind(&produce.kind)?;
         let parameters =
             produce.rtp_parameters.ok_or_else(|| RequestError::bad("ProduceMedia needs rtpParameters"))?;
@@ -25,57 +65,53 @@ impl Rooms {
             );
             return Err(RequestError::bad(text));
         }
-        let hint = hints::content_hint(&produce.content_hint, &produce.source)?;
+        let content_hint = hints::content_hint(&produce.content_hint, &produce.source)?;
         let produced = Produced::new(kind, &parameters)?;
         produced.check(&self.media)?;
-        let mut held = ProducerRecord {
-            source: produce.source.clone(),
-            rtp_parameters: Some(parameters),
-            backup_for: 0,
-        };
+        Ok(CheckedProduce {
+            transport_id: produce.transport_id,
+            kind,
+            source: produce.source,
+            paused: produce.paused,
+            backup_for: produce.backup_for,
+            content_hint,
+            parameters,
+            produced,
+        })
+    }
+
+    fn reserve_producer(
+        &self,
+        peer: PeerId,
+        produce: CheckedProduce,
+    ) -> Result<(control::Produce, Reservation<'_>), RequestError> {
+        let CheckedProduce { kind, source, paused, parameters, produced, .. } = produce;
         let producer = ProducerId(random_id());
-        let (transport, worker, app_data) = {
-            let mut state = self.state();
-            let (transport, worker) = own_transport(&state, peer, &produce.transport_id)?;
-            check_permission(state.peers[&peer].permissions, true)?;
-            let on = &state.transports[&transport];
-            if !on.sends {
-                return Err(RequestError::new(
-                    ErrorCode::WrongDirection,
-                    "ProduceMedia needs a transport made with direction \"send\"",
-                ));
-            }
-            if !on.is_plain {
-                produced.check_identification()?;
-            }
-            if state.producers_of(peer).count() >= limits::PRODUCERS_PER_PEER_MAX {
-                let text = format!(
-                    "a peer has at most {} producers; close one first",
-                    limits::PRODUCERS_PER_PEER_MAX
-                );
-                return Err(RequestError::limit(text));
-            }
-            let backup_for = backup_for(&state, peer, &produce.backup_for, kind)?;
-            held.backup_for = backup_for.map_or(0, |first| first.0);
-            let entry = Producer {
-                peer,
-                transport,
-                kind,
-                source: produce.source,
-                paused: produce.paused,
-                produced: produced.clone(),
-                consumers: BTreeSet::new(),
-                backup_for,
-                backups_asked: Vec::new(),
-                wanted: None,
-                made: None,
-            };
-            let app_data = app_data::pack(&held)?;
-            state.insert_producer(producer, entry);
-            (transport, worker, app_data)
-        };
-        let Produced { mid, codecs, encodings, extensions, .. } = produced;
-        let paused = produce.paused;
+        let mut state = self.state();
+        let (transport, worker) = own_transport(&state, peer, &produce.transport_id)?;
+        check_permission(state.peers[&peer].permissions, true)?;
+        let on = &state.transports[&transport];
+        if !on.sends {
+            return Err(RequestError::new(
+                ErrorCode::WrongDirection,
+                "ProduceMedia needs a transport made with direction \"send\"",
+            ));
+        }
+        if !on.is_plain {
+            produced.check_identification()?;
+        }
+        if state.producers_of(peer).count() >= limits::PRODUCERS_PER_PEER_MAX {
+            let text =
+                format!("a peer has at most {} producers; close one first", limits::PRODUCERS_PER_PEER_MAX);
+            return Err(RequestError::limit(text));
+        }
+        let backup_for = backup_for(&state, peer, &produce.backup_for, kind)?;
+        let app_data = app_data::pack(&ProducerRecord {
+            source: source.clone(),
+            rtp_parameters: Some(parameters),
+            backup_for: backup_for.map_or(0, |first| first.0),
+        })?;
+        let Produced { mid, codecs, encodings, extensions, .. } = produced.clone();
         let command = control::Produce {
             transport,
             producer,
@@ -87,36 +123,26 @@ impl Rooms {
             paused,
             app_data,
         };
-        let answer = self.engine.ask(worker, Command::Produce(command)).await;
-        if answer.is_ok() && kind == Kind::Audio {
-            self.pipe_to_home_worker(peer, producer).await;
-        }
-        let mut state = self.state();
-        let made = match answer {
-            Ok(Event::Done { request }) => request,
-            other => {
-                state.remove_producer(producer);
-                return Err(self.give_up(worker, other, Command::CloseProducer { producer }));
-            }
+        let entry = Producer {
+            peer,
+            transport,
+            kind,
+            source,
+            paused,
+            produced,
+            consumers: BTreeSet::new(),
+            backup_for,
+            backups_asked: Vec::new(),
+            wanted: None,
+            created_by: None,
         };
-        state.producers.get_mut(&producer).ok_or_else(gone)?.made = Some(made);
-        if kind == Kind::Video {
-            self.hint(worker, producer, hint);
-        }
-        let info = state.producer_info(producer);
-        if let (Some(_), Some(room)) = (&info, state.peers.get(&peer).map(|peer| &peer.room)) {
-            let news = NewProducer { peer_id: peer.to_string(), producer: info };
-            state.broadcast(room, Some(peer), Payload::NewProducer(news));
-        }
-        Ok(Payload::ProducerCreated(ProducerCreated { id: producer.to_string() }))
+        Ok((command, Reservation::producer(self, &mut state, worker, producer, entry)))
     }
 
     pub(super) async fn pause_producer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
         let (producer, worker) = own_producer(&self.state(), peer, id)?;
-        self.engine.ask(worker, Command::PauseProducer { producer }).await?;
-        let ids = || (peer.to_string(), producer.to_string());
-        self.set_producer_paused(peer, producer, true, || {
-            let (peer_id, producer_id) = ids();
+        self.node.ask(worker, Command::PauseProducer { producer }).await?;
+        self.set_producer_paused(peer, producer, true, |peer_id, producer_id| {
             Payload::ProducerPaused(proto::ProducerPaused { peer_id, producer_id })
         });
         Ok(())
@@ -124,10 +150,8 @@ impl Rooms {
 
     pub(super) async fn resume_producer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
         let (producer, worker) = own_producer(&self.state(), peer, id)?;
-        self.engine.ask(worker, Command::ResumeProducer { producer }).await?;
-        let ids = || (peer.to_string(), producer.to_string());
-        self.set_producer_paused(peer, producer, false, || {
-            let (peer_id, producer_id) = ids();
+        self.node.ask(worker, Command::ResumeProducer { producer }).await?;
+        self.set_producer_paused(peer, producer, false, |peer_id, producer_id| {
             Payload::ProducerResumed(proto::ProducerResumed { peer_id, producer_id })
         });
         Ok(())
@@ -138,7 +162,7 @@ impl Rooms {
         peer: PeerId,
         id: ProducerId,
         paused: bool,
-        news: impl FnOnce() -> Payload,
+        notification: impl FnOnce(String, String) -> Payload,
     ) {
         let mut state = self.state();
         let Some(producer) = state.producers.get_mut(&id) else { return };
@@ -147,10 +171,11 @@ impl Rooms {
             return;
         }
         if let Some(room) = state.peers.get(&peer).map(|peer| &peer.room) {
-            state.broadcast(room, Some(peer), news());
+            state.broadcast(room, Some(peer), notification(peer.to_string(), id.to_string()));
         }
     }
 
+    /// Closes a producer and its backups.
     pub(super) fn close_producer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
         let mut state = self.state();
         let (first, _) = own_producer(&state, peer, id)?;
@@ -158,14 +183,14 @@ impl Rooms {
             let worker =
                 state.remove_producer(producer).and_then(|removed| state.worker_of(removed.transport));
             if let Some(worker) = worker {
-                self.engine.tell(worker, Command::CloseProducer { producer });
+                self.node.tell(worker, Command::CloseProducer { producer });
             }
         }
         Ok(())
     }
 }
 
-/// The producer that a new one is to be a backup of; `None` if of none.
+/// The producer for which a new one is a backup; `None` if the client names none.
 fn backup_for(state: &State, peer: PeerId, id: &str, kind: Kind) -> Result<Option<ProducerId>, RequestError> {
     if id.is_empty() {
         return Ok(None);
@@ -173,7 +198,7 @@ fn backup_for(state: &State, peer: PeerId, id: &str, kind: Kind) -> Result<Optio
     let (first, _) = own_producer(state, peer, id)?;
     let producer = &state.producers[&first];
     if kind != Kind::Video || producer.kind != Kind::Video || producer.backup_for.is_some() {
-        return Err(RequestError::bad("backupFor must name a producer of video that is no backup itself"));
+        return Err(RequestError::bad("backupFor must name a producer of video that is not a backup itself"));
     }
     Ok(Some(first))
 }

@@ -3,11 +3,12 @@
 //! Flat tables and the links between them. Everything here happens under one lock and never waits: sending to a
 //! client is putting into its outbox. What the engine is to do about it is the caller's to say.
 
-use super::outbox::{ConnectionId, Outbox, encode};
+use super::outbox::{ConnectionId, Outbox};
 use crate::auth::token::Permissions;
-use crate::engine::Worker;
+use crate::media_node::Worker;
 use crate::ortc::{self, Produced};
 use crate::proto::{self, ProducerInfo, signal::Payload};
+use crate::protocol::encode;
 use control::{Codec, ConsumerId, Kind, Layers, ProducerId, RequestId, RouterId, SnapshotItem, TransportId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -96,7 +97,7 @@ pub(super) struct Router {
     pub(super) id: RouterId,
     pub(super) worker: Worker,
     /// The request that made it; `None` while it is unanswered.
-    pub(super) made: Option<RequestId>,
+    pub(super) created_by: Option<RequestId>,
     /// How many requests of clients wait for it to be made.
     pub(super) waiting_requests: usize,
 }
@@ -132,7 +133,7 @@ pub(super) struct Transport {
     pub(super) ssrcs: HashSet<u32>,
     pub(super) producers: BTreeSet<ProducerId>,
     pub(super) consumers: BTreeSet<ConsumerId>,
-    pub(super) made: Option<RequestId>,
+    pub(super) created_by: Option<RequestId>,
 }
 
 #[derive(Debug)]
@@ -150,7 +151,7 @@ pub(super) struct Producer {
     pub(super) backups_asked: Vec<(Codec, Instant)>,
     /// The spatial layers with takers, as bits; `None` while the engine has not said.
     pub(super) wanted: Option<u8>,
-    pub(super) made: Option<RequestId>,
+    pub(super) created_by: Option<RequestId>,
 }
 
 #[derive(Debug)]
@@ -161,7 +162,7 @@ pub(super) struct Consumer {
     pub(super) ssrcs: Vec<u32>,
     /// The layers it is sent, or that it is sent nothing; the outer `None` while the engine has not said.
     pub(super) layers: Option<Option<Layers>>,
-    pub(super) made: Option<RequestId>,
+    pub(super) created_by: Option<RequestId>,
 }
 
 impl Room {
@@ -172,10 +173,27 @@ impl Room {
     }
 }
 
+impl Transport {
+    /// A transport that its worker has not confirmed.
+    pub(super) fn new(peer: PeerId, worker: Worker, sends: bool, is_plain: bool) -> Self {
+        Self {
+            peer,
+            worker,
+            sends,
+            is_plain,
+            next_mid: 0,
+            ssrcs: HashSet::new(),
+            producers: BTreeSet::new(),
+            consumers: BTreeSet::new(),
+            created_by: None,
+        }
+    }
+}
+
 impl Producer {
     /// Whether others in the room know of it.
     pub(super) fn is_announced(&self) -> bool {
-        self.made.is_some() && self.backup_for.is_none()
+        self.created_by.is_some() && self.backup_for.is_none()
     }
 }
 

@@ -3,8 +3,8 @@
 use super::Rooms;
 use super::lookup::{own_consumer, own_producer, own_transport, wrong_answer};
 use super::state::{PeerId, State};
-use crate::engine::Worker;
 use crate::limits;
+use crate::media_node::Worker;
 use crate::proto::{
     self, ActiveSpeakers, GetStats, ScoreChanged, SpeakerVolume, get_stats, score_changed, signal::Payload,
 };
@@ -22,7 +22,7 @@ impl Rooms {
             threshold_dbov: limits::SPEAKERS_THRESHOLD_DBOV,
             loudest_forwarded: Some(limits::LOUDEST_FORWARDED),
         });
-        self.engine.tell(worker, Command::ObserveAudio { router, observer });
+        self.node.tell(worker, Command::ObserveAudio { router, observer });
     }
 
     /// Only of what is the peer's own: other peers' addresses and losses are theirs.
@@ -49,7 +49,7 @@ impl Rooms {
             }
         };
         // Of one object there is one item; the end that follows finds nobody who waits for it.
-        match self.engine.ask(worker, Command::Stats { of }).await? {
+        match self.node.ask(worker, Command::Stats { of }).await? {
             Event::Stats { item, .. } => Ok(Payload::Stats(stats(item))),
             other => Err(wrong_answer(&other)),
         }

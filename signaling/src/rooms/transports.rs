@@ -1,22 +1,22 @@
-//! Transports: what a client sends and receives media on.
+//! Transports: one to send and one to receive media for each peer.
 
 use super::app_data::{self, TransportRecord};
 use super::lookup::{gone, not_joined, own_transport, sends, wrong_answer};
+use super::reservation::Reservation;
 use super::state::{PeerId, State, Transport};
 use super::{Rooms, random_id};
-use crate::engine::{AskError, Worker};
 use crate::limits;
+use crate::media_node::Worker;
 use crate::ortc::dtls;
 use crate::proto::{
     ConnectTransport, CreateTransport, IceRestarted, RestartIce, TransportCreated, signal::Payload,
 };
 use crate::request_error::RequestError;
 use control::{AppData, Command, Event, TransportId};
-use std::collections::{BTreeSet, HashSet};
 
 impl Rooms {
-    /// Whatever the token permits: clients make both transports when they join, and one that carries nothing costs
-    /// little. What it does not permit is refused in `produce` and `consume`.
+    /// Needs no permission: clients create both transports when they join, and an unused one costs little. Permissions are checked by
+    /// `produce` and `consume`.
     pub(super) async fn create_transport(
         &self,
         peer: PeerId,
@@ -24,12 +24,14 @@ impl Rooms {
     ) -> Result<Payload, RequestError> {
         let sends = sends(&create.direction)?;
         let router = self.router(peer).await?;
-        let (transport, app_data) = self.reserve_transport(peer, router.worker, sends, false)?;
+        let (transport, app_data, mut reservation) =
+            self.reserve_transport(peer, router.worker, sends, false)?;
         let command = control::CreateTransport { router: router.id, transport, app_data };
-        let made = self.make_transport(router.worker, transport, Command::CreateTransport(command)).await?;
-        let Event::TransportCreated { ice, fingerprint, candidates, .. } = made else {
-            return Err(wrong_answer(&made));
+        let answer = reservation.ask(Command::CreateTransport(command)).await?;
+        let Event::TransportCreated { request, ice, fingerprint, candidates, .. } = answer else {
+            return Err(wrong_answer(&answer));
         };
+        reservation.commit(&mut self.state(), request)?;
         let user = self.state().peers.get(&peer).ok_or_else(gone)?.user.clone();
         let ice_servers = self.ice_servers(&user);
         Ok(Payload::TransportCreated(TransportCreated {
@@ -41,14 +43,14 @@ impl Rooms {
         }))
     }
 
-    /// Enters a transport that the engine is about to be asked for: its id, and what the engine is to keep beside it.
+    /// Reserves a transport: its id, and the data that the engine stores with it.
     pub(super) fn reserve_transport(
         &self,
         peer: PeerId,
         worker: Worker,
         sends: bool,
         is_plain: bool,
-    ) -> Result<(TransportId, AppData), RequestError> {
+    ) -> Result<(TransportId, AppData, Reservation<'_>), RequestError> {
         let mut state = self.state();
         let count = state.peers.get(&peer).ok_or_else(not_joined)?.transports.len();
         if count >= limits::TRANSPORTS_PER_PEER_MAX {
@@ -58,29 +60,8 @@ impl Rooms {
         }
         let app_data = app_data::pack(&transport_record(&state, peer, sends)?)?;
         let transport = TransportId(random_id());
-        state.insert_transport(transport, new_transport(peer, worker, sends, is_plain));
-        Ok((transport, app_data))
-    }
-
-    /// Asks the engine for a transport that is entered: its answer, that it is there. If it is not, it is forgotten here too.
-    pub(super) async fn make_transport(
-        &self,
-        worker: Worker,
-        transport: TransportId,
-        command: Command,
-    ) -> Result<Event, RequestError> {
-        let answer = self.engine.ask(worker, command).await;
-        let mut state = self.state();
-        match answer {
-            Ok(made @ (Event::TransportCreated { .. } | Event::PlainTransportCreated { .. })) => {
-                state.transports.get_mut(&transport).ok_or_else(gone)?.made = made.request();
-                Ok(made)
-            }
-            other => {
-                state.remove_transport(transport);
-                Err(self.give_up(worker, other, Command::CloseTransport { transport }))
-            }
-        }
+        let entry = Transport::new(peer, worker, sends, is_plain);
+        Ok((transport, app_data, Reservation::transport(self, &mut state, transport, entry)))
     }
 
     pub(super) async fn connect_transport(
@@ -93,7 +74,7 @@ impl Rooms {
             .ok_or_else(|| RequestError::bad("ConnectTransport needs dtlsParameters"))?;
         let fingerprint = dtls::fingerprint(&parameters)?;
         let (transport, worker) = own_transport(&self.state(), peer, &connect.transport_id)?;
-        self.engine.ask(worker, Command::ConnectTransport { transport, fingerprint }).await?;
+        self.node.ask(worker, Command::ConnectTransport { transport, fingerprint }).await?;
         Ok(())
     }
 
@@ -108,7 +89,7 @@ impl Rooms {
             (transport, worker, state.peers[&peer].user.clone())
         };
         let ice_servers = self.ice_servers(&user);
-        match self.engine.ask(worker, Command::RestartIce { transport }).await? {
+        match self.node.ask(worker, Command::RestartIce { transport }).await? {
             Event::IceRestarted { ice, .. } => {
                 Ok(Payload::IceRestarted(IceRestarted { ice_parameters: Some(dtls::ice(&ice)), ice_servers }))
             }
@@ -120,44 +101,8 @@ impl Rooms {
         let mut state = self.state();
         let (transport, worker) = own_transport(&state, peer, id)?;
         state.remove_transport(transport);
-        self.engine.tell(worker, Command::CloseTransport { transport });
+        self.node.tell(worker, Command::CloseTransport { transport });
         Ok(())
-    }
-
-    /// The failure of a request to make something, whose answer was not that it is there. Where the engine may have made it all
-    /// the same, `undo` is sent after it.
-    pub(super) fn give_up(
-        &self,
-        worker: Worker,
-        answer: Result<Event, AskError>,
-        undo: Command,
-    ) -> RequestError {
-        match answer {
-            Ok(other) => {
-                self.engine.tell(worker, undo);
-                wrong_answer(&other)
-            }
-            Err(error) => {
-                if matches!(error, AskError::TimedOut) {
-                    self.engine.tell(worker, undo);
-                }
-                error.into()
-            }
-        }
-    }
-}
-
-pub(super) fn new_transport(peer: PeerId, worker: Worker, sends: bool, is_plain: bool) -> Transport {
-    Transport {
-        peer,
-        worker,
-        sends,
-        is_plain,
-        next_mid: 0,
-        ssrcs: HashSet::new(),
-        producers: BTreeSet::new(),
-        consumers: BTreeSet::new(),
-        made: None,
     }
 }
 
@@ -175,7 +120,7 @@ fn transport_record(state: &State, id: PeerId, sends: bool) -> Result<TransportR
     })
 }
 
-/// What the engine has to keep beside the transports of a peer whose permissions have changed.
+/// The commands that store the changed permissions of a peer with each of its transports.
 pub(super) fn permission_updates(state: &State, id: PeerId) -> Vec<(Worker, Command)> {
     let transports = state.peers.get(&id).into_iter().flat_map(|peer| peer.transports.iter().copied());
     let update = |transport: TransportId| {

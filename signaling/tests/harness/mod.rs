@@ -43,7 +43,7 @@ impl Signaling {
 
     pub fn start_with(control_socket: &Path, settings: RoomSettings) -> Self {
         let engine = Engine::new();
-        let rooms = Rooms::new(engine.clone(), settings);
+        let rooms = Rooms::new(Arc::new(engine.clone()), settings);
         let (news, heard) = mpsc::channel(64);
         start(engine, control_socket.to_path_buf(), news).expect("a thread");
         let follower = tokio::spawn(rooms.clone().follow(heard));

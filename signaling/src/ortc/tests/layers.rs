@@ -381,6 +381,6 @@ fn two_channels_are_told_where_there_are_two() {
         told.codecs[0].parameters.get("sprop-stereo").cloned()
     };
     assert_eq!(sprop_stereo(&opus), None);
-    opus.codecs[0].parameters.insert("sprop-stereo".into(), formats::number(1));
-    assert_eq!(sprop_stereo(&opus), Some(formats::number(1)));
+    opus.codecs[0].parameters.insert("sprop-stereo".into(), value::number(1));
+    assert_eq!(sprop_stereo(&opus), Some(value::number(1)));
 }
