@@ -1,6 +1,7 @@
-//! One track over several shards, which hand each other packets through the runtime's mailboxes: what a hop costs, without threads.
+//! One track over several shards, which send each other packets through the runtime's mailboxes: the cost of
+//! a hop, without threads.
 //!
-//! All peers are plain ones, so that there is nothing to shake hands about; what they are sent is encrypted as for browsers.
+//! All peers are plain ones, so that no handshake is needed; packets to them are encrypted as for browsers.
 
 use crate::{Sink, allocations};
 use control::{
@@ -16,13 +17,13 @@ use sfu::{Config, Contained, Input, Shard};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// A track that is published on the first worker, and subscribed to on all alike.
+/// A track that is published on the first worker, with subscribers spread over all.
 pub struct Spread {
     payload_len: usize,
     burst: usize,
     now: Instant,
     workers: Vec<Worker>,
-    /// By its number: which worker a subscriber is at, and what opens its packets.
+    /// By its number: a subscriber's worker, and its decryption.
     subscribers: Vec<(usize, Context)>,
     /// Packets made so far.
     made: u64,
@@ -39,7 +40,7 @@ struct Worker {
     opened: Option<LocalId>,
 }
 
-/// A send batch and the way to the other workers.
+/// A send batch and the mailboxes of the other workers.
 struct Out<'a> {
     sink: &'a mut Sink,
     mailboxes: &'a mut Mailboxes,
@@ -81,10 +82,10 @@ const HEADER_LEN: usize = 12;
 const PLAIN_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 impl Spread {
-    /// Subscribers are spread over `workers`; `first` is where the first of them is.
+    /// Subscribers are spread over `workers`; `first` is the worker of the first one.
     ///
     /// # Panics
-    /// If anything of that fails: there is nothing to measure then.
+    /// If any of that fails: then there is nothing to measure.
     pub fn new(workers: usize, first: usize, subscribers: usize, payload_len: usize, burst: usize) -> Self {
         let mut rng = Rng::from_number(1);
         let certificate = dtls::Certificate::generate();
@@ -125,7 +126,7 @@ impl Spread {
         spread
     }
 
-    /// A frame of the publisher's arrives as one batch, and whoever has something to do does it.
+    /// A frame of the publisher arrives as one batch, and all workers handle it.
     pub fn turn(&mut self) {
         let mut frame: Vec<Vec<u8>> = (0..self.burst).map(|_| self.packet()).collect();
         let path = Path { local: self.workers[0].opened_first(), remote: peer_address(0) };
@@ -144,7 +145,7 @@ impl Spread {
         self.allocations += allocations() - before;
     }
 
-    /// Timers fire and parcels are read, until nobody has anything to do.
+    /// Fires timers and reads messages, until nothing is left to do.
     fn settle(&mut self) {
         let now = self.now;
         loop {
@@ -162,7 +163,8 @@ impl Spread {
         }
     }
 
-    /// Opens all that the last frame has sent; how many packets that were. Each must be that of the publisher.
+    /// Decrypts everything that the last frame has sent; returns the number of packets. Each must be that of
+    /// the publisher.
     pub fn check(&mut self) -> u64 {
         let mut checked = 0;
         let written = self.workers.iter().map(|worker| {
@@ -210,7 +212,7 @@ impl Spread {
         packet
     }
 
-    /// VP8 without its numbers (RFC 7741), which would be rewritten: a keyframe at first, then none.
+    /// VP8 without its numbers (RFC 7741), which would be rewritten: first a keyframe, then none.
     fn payload(&self, number: u64) -> Vec<u8> {
         let begins = u8::from(number.is_multiple_of(self.burst as u64));
         let is_interframe = u8::from(number >= self.burst as u64);
@@ -236,7 +238,7 @@ impl Spread {
         self.subscribers.push((worker, context.expect("of the profile's lengths")));
     }
 
-    /// Makes a plain transport: the publisher's in the open, others with SRTP, whose key this is.
+    /// Creates a plain transport: the publisher's unencrypted, others with SRTP, with this key.
     fn join(&mut self, worker: usize, transport: TransportId, subscriber: Option<usize>) -> Option<SrtpKey> {
         let profile = subscriber.map(|_| SrtpProfile::AeadAes128Gcm);
         let create = CreatePlainTransport {
@@ -284,7 +286,7 @@ impl Worker {
         call(shard, &mut Out { sink, mailboxes });
     }
 
-    /// Takes what others have handed over; whether there was something.
+    /// Reads messages of other workers; returns whether there were any.
     fn read(&mut self, now: Instant) -> bool {
         let mut is_any = false;
         while let Some(envelope) = self.mailboxes.receive() {
@@ -300,7 +302,7 @@ impl Worker {
 
     /// The publisher's, on the first worker.
     fn opened_first(&self) -> LocalId {
-        self.opened.expect("somebody has joined here")
+        self.opened.expect("a peer has joined here")
     }
 }
 

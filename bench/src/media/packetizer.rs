@@ -1,4 +1,4 @@
-//! Frames into payloads, as browsers cut them, with just enough of each codec that a server understands what it forwards.
+//! Frames into payloads, split as in browsers, with the minimum of each codec that a server needs.
 
 use super::Codec;
 
@@ -8,14 +8,15 @@ pub const PAYLOAD_LEN_MAX: usize = 1150;
 /// Bytes before the stamp, the same for every codec and packet: the codec's own, filled up with zeroes.
 pub const HEAD_LEN: usize = 14;
 
-/// Lengths of the payloads of a frame: as few as possible, which differ by one byte at most, the smaller first.
+/// Lengths of the payloads of a frame: as few as possible, which differ by at most one byte, the smaller
+/// first.
 pub fn split(len: usize) -> impl Iterator<Item = usize> {
     let count = len.div_ceil(PAYLOAD_LEN_MAX).max(1);
     let (least, larger) = (len / count, len % count);
     (0..count).map(move |at| least + usize::from(at >= count - larger))
 }
 
-/// Where a payload is in its frame.
+/// The position of a payload in its frame.
 #[derive(Clone, Copy, Debug)]
 pub struct FramePart {
     /// Counts frames.
@@ -28,7 +29,7 @@ pub struct FramePart {
     pub is_keyframe: bool,
 }
 
-/// What a payload of `len` bytes begins with.
+/// The beginning of a payload of `len` bytes.
 pub fn head(codec: Codec, place: FramePart, len: usize) -> [u8; HEAD_LEN] {
     let mut head = [0; HEAD_LEN];
     match codec {
@@ -45,12 +46,12 @@ pub fn head(codec: Codec, place: FramePart, len: usize) -> [u8; HEAD_LEN] {
             }
         }
         Codec::H264 if place.index == 0 && place.is_keyframe => {
-            // RFC 6184 §5.7.1: a STAP-A of the parameter sets, and an SEI that takes the rest.
+            // RFC 6184 §5.7.1: a STAP-A of the parameter sets, and an SEI that fills the rest.
             head = [24, 0, 4, 0x67, 0x42, 0xe0, 0x1f, 0, 2, 0x68, 0xce, 0, 0, 0x06];
             head[11..13].copy_from_slice(&((len - 13) as u16).to_be_bytes());
         }
         Codec::H264 => {
-            // §5.8: FU-A. A keyframe's slice begins behind the parameter sets.
+            // §5.8: FU-A. A keyframe's slice begins after the parameter sets.
             let (nal_type, first) = if place.is_keyframe { (5, 1) } else { (1, 0) };
             let starts = if place.index == first { 0x80 } else { 0 };
             let ends = if place.index + 1 == place.count { 0x40 } else { 0 };
@@ -85,7 +86,7 @@ mod tests {
     const KEYFRAME: FramePart = FramePart { frame: 0x1_8005, index: 0, count: 3, is_keyframe: true };
 
     #[test]
-    fn a_vp8_keyframe_says_so() {
+    fn a_vp8_keyframe_is_marked() {
         let head = head(Codec::Vp8, KEYFRAME, 1000);
         assert_eq!(head[0] & 0x10, 0x10, "starts a partition");
         assert_eq!(u16::from_be_bytes([head[2], head[3]]), 0x8005, "15 bits of picture id");

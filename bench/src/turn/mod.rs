@@ -1,5 +1,5 @@
-//! TURN servers side by side: many allocations, bursts of packets through each in both directions, and what a relayed packet costs
-//! the server.
+//! TURN servers side by side: many allocations, bursts of packets through each in both directions, and the
+//! server's cost of a relayed packet.
 
 mod client;
 
@@ -18,9 +18,9 @@ use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Bytes of a payload that are looked at: when it was sent, and which it is.
+/// Checked bytes of a payload: its send time, and its number.
 const STAMP_LEN: usize = 16;
-/// How long what is on its way may take after the last was sent.
+/// How long packets in transit may take after the last one was sent.
 const GRACE: Duration = Duration::from_millis(500);
 /// Bytes of the peer's receive buffer.
 const PEER_BUFFER: usize = 8 << 20;
@@ -115,7 +115,7 @@ fn measure(relay: Relay, running: &Running, arguments: &TurnArguments) -> anyhow
         client.socket.segment(HEADER_LEN + arguments.payload)?;
     }
     let mut load = RelayLoad::new(peer, arguments);
-    // Until tables and caches are warm nothing counts.
+    // Nothing counts until tables and caches are warm.
     load.run(&mut clients, Duration::from_secs(1));
     load.tally = RelayTally::default();
     let before = Account::of(running.pid());
@@ -137,7 +137,7 @@ fn measure(relay: Relay, running: &Running, arguments: &TurnArguments) -> anyhow
     })
 }
 
-/// What was sent and what came of it.
+/// The sent packets and the results.
 struct RelayTally {
     sent: u64,
     received: u64,
@@ -152,7 +152,7 @@ impl Default for RelayTally {
     }
 }
 
-/// Bursts up and down through one client after the other.
+/// Bursts in both directions through one client after the other.
 struct RelayLoad {
     peer: Socket,
     arguments: TurnArguments,
@@ -193,7 +193,7 @@ impl RelayLoad {
             turns += 1;
             while started.elapsed() < between * turns {
                 self.drain_peer();
-                // What the clients before were sent has arrived by now.
+                // Packets of the earlier clients have arrived.
                 let former = turns as usize % 64;
                 self.drain(
                     &clients[(index + clients.len() - former.min(clients.len())) % clients.len()].socket,
@@ -224,7 +224,7 @@ impl RelayLoad {
 }
 
 impl RelayTally {
-    /// Takes all that has arrived, of which each datagram has so many bytes before its payload.
+    /// Reads all received datagrams, which have this number of bytes before their payload.
     fn drain(&mut self, socket: &Socket, head: usize, len: usize, (buffer, control): (&mut [u8], &mut [u8])) {
         while let Some(received) = socket.receive(buffer, control) {
             for datagram in buffer[..received.len].chunks(received.segment) {
@@ -244,7 +244,7 @@ impl RelayTally {
     }
 }
 
-/// Writes into each datagram of a burst when it was sent, and the same inverted.
+/// Writes the send time into each datagram of a burst, and the same inverted.
 fn stamp(burst: &mut [u8], at: usize, len: usize) {
     let now = wall_clock();
     for datagram in burst.chunks_exact_mut(len) {

@@ -16,18 +16,18 @@ use std::time::{Duration, Instant};
 use timers::Timers;
 use tokio::sync::oneshot;
 
-/// How peers meet the network.
+/// The peers' use of the network.
 #[derive(Debug)]
 pub struct Settings {
-    /// What is the same for all peers.
+    /// The common state of all peers.
     pub surroundings: Surroundings,
-    /// Of the media that arrives, the part that is thrown away.
+    /// The part of received media that is dropped.
     pub loss: f64,
     /// See [`Socket::connect`].
     pub coalesce: bool,
 }
 
-/// Who is to join.
+/// A peer to join.
 #[derive(Debug)]
 pub struct Joining {
     /// Its ICE credentials.
@@ -38,7 +38,7 @@ pub struct Joining {
     pub media: Media,
     /// When it began to join: before its first word to the server.
     pub begun: Instant,
-    /// Told when it is connected, or why it never will be.
+    /// Notified when it is connected, or has failed.
     pub connected: oneshot::Sender<Result<(), String>>,
 }
 
@@ -49,7 +49,7 @@ enum WorldCommand {
     Harvest(oneshot::Sender<Harvest>),
 }
 
-/// What came of a measurement.
+/// The result of a measurement.
 #[derive(Debug)]
 pub struct Harvest {
     /// What was counted since the measurement began.
@@ -62,7 +62,7 @@ pub struct Harvest {
     pub connect_times: Vec<Duration>,
     /// The same until its first packet of media; subscribers alone.
     pub media_times: Vec<Duration>,
-    /// Subscribers that get every stream they should.
+    /// Subscribers with all their streams.
     pub complete: usize,
     /// Why peers failed.
     pub failures: Vec<String>,
@@ -71,7 +71,7 @@ pub struct Harvest {
 /// Commands that may wait.
 const COMMANDS_MAX: usize = 4096;
 
-/// Failures that are kept in words.
+/// Failures whose text is kept.
 const FAILURES_MAX: usize = 20;
 
 /// The loop, from outside. It ends when this is dropped.
@@ -93,7 +93,7 @@ impl std::fmt::Debug for WorldCommand {
 }
 
 impl World {
-    /// Starts the loop on a thread of its own.
+    /// Starts the loop on a separate thread.
     pub fn start(settings: Settings) -> anyhow::Result<Self> {
         let poll = Poll::new().context("cannot poll")?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).context("cannot wake")?);
@@ -103,12 +103,12 @@ impl World {
         Ok(Self { commands: Some(commands), waker, thread: Some(thread) })
     }
 
-    /// Lets a peer join.
+    /// Adds a peer.
     pub fn join(&self, joining: Joining) {
         self.tell(WorldCommand::Join(Box::new(joining)));
     }
 
-    /// Begins to count anew.
+    /// Restarts counting.
     pub fn measure(&self) {
         self.tell(WorldCommand::Measure);
     }
@@ -122,7 +122,7 @@ impl World {
 
     fn tell(&self, command: WorldCommand) {
         let commands = self.commands.as_ref().expect("taken only when dropped");
-        // The thread ends only by a panic of its own; whoever waits for an answer hears of it.
+        // The thread ends only by a panic; waiting callers are notified.
         let _ = commands.send(command);
         let _ = self.waker.wake();
     }
@@ -141,7 +141,8 @@ impl Drop for World {
 
 const WAKER: Token = Token(usize::MAX);
 
-/// How much later than asked for the kernel may wake the generator, nanoseconds: by default it is 50 000, half of the time a frame takes.
+/// How much later than requested the kernel may wake the generator, nanoseconds: by default it is 50 000,
+/// half of the time of a frame.
 const TIMER_SLACK_NS: u64 = 1_000;
 
 /// The loop, from inside.
@@ -190,14 +191,14 @@ impl Loop {
 
     fn run(mut self) {
         let mut events = Events::with_capacity(1024);
-        // Where that is refused, peers are late by as much.
+        // If that is refused, peers are late by as much.
         let _ = nix::sys::prctl::set_timerslack(TIMER_SLACK_NS);
         loop {
             self.wait(&mut events);
             for event in &events {
                 if event.token() != WAKER {
                     self.receive(event.token().0);
-                    // Who is to speak now does not wait until all have listened.
+                    // Due peers do not wait until all packets are received.
                     self.fire();
                 }
             }
@@ -208,8 +209,9 @@ impl Loop {
         }
     }
 
-    /// Waits until something arrives or is due. A poll counts whole milliseconds, and peers must not all speak on the stroke of one: no camera waits
-    /// for another. So the last part is slept through; what arrives meanwhile is stamped by the kernel, and loses nothing by being late here.
+    /// Waits until a packet arrives or work is due. A poll counts whole milliseconds, and peers must not all
+    /// send at the same one: cameras are not synchronised. So the last part is slept; packets that arrive in
+    /// it have the kernel's timestamp, and are not affected.
     fn wait(&mut self, events: &mut Events) {
         let until_due = self.timers.next().map(|next| next.saturating_duration_since(Instant::now()));
         let whole = until_due.map(|time| Duration::from_millis(time.as_millis() as u64));
@@ -223,7 +225,7 @@ impl Loop {
         }
     }
 
-    /// Does as it is told. False when there will be no more orders.
+    /// Carries out a command. False if there are no more.
     fn obey(&mut self) -> bool {
         loop {
             match self.inbox.try_recv() {
@@ -231,7 +233,7 @@ impl Loop {
                 Ok(WorldCommand::Measure) => self.begin(),
                 Ok(WorldCommand::Harvest(reply)) => {
                     let harvest = self.harvest();
-                    // Whoever asked may have been interrupted.
+                    // The caller may have been interrupted.
                     let _ = reply.send(harvest);
                 }
                 Err(TryRecvError::Empty) => return true,
@@ -294,7 +296,7 @@ impl Loop {
         }
     }
 
-    /// Takes everything that has arrived for a peer.
+    /// Handles everything received for a peer.
     fn receive(&mut self, index: usize) {
         let Some(member) = self.members.get_mut(index).filter(|member| !member.has_failed) else { return };
         let mut result = Ok(());
@@ -322,7 +324,7 @@ impl Loop {
         self.settle(index, result);
     }
 
-    /// Does what is due.
+    /// Performs due work.
     fn fire(&mut self) {
         let now = Instant::now();
         while let Some(index) = self.timers.pop(now) {
@@ -338,7 +340,7 @@ impl Loop {
         }
     }
 
-    /// Sends what a peer has to say, sets its timer, and notes what has become of it.
+    /// Sends a peer's datagrams, sets its timer, and records its state.
     fn settle(&mut self, index: usize, result: anyhow::Result<()>) {
         let member = &mut self.members[index];
         for datagram in member.peer.take_outgoing() {

@@ -1,5 +1,5 @@
-//! The TURN server: clients that know the protocol, strangers that do not, and what an operator does meanwhile. Its books agree, and
-//! nothing leaves for whom it may not reach.
+//! The TURN server: clients with credentials, attackers without, and commands of the operator. Its accounting
+//! is consistent, and nothing is sent to a forbidden destination.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use stun::{Class, Family, Integrity, Key, Message, Method, PasswordAlgorithm, Tr
 
 use crate::script::Script;
 
-/// The bytes as a script of what clients, peers, strangers and the operator do.
+/// The bytes as a script of clients, peers, attackers and the operator.
 pub fn turn(data: &[u8]) {
     let mut script = Script::new(data);
     let mut world = RelayWorld::new();
@@ -26,7 +26,7 @@ pub fn turn(data: &[u8]) {
     }
     world.run_for(Duration::from_secs(4_000));
     world.check();
-    assert!(world.relay.is_idle() && world.sockets.is_empty(), "what nobody refreshes ends");
+    assert!(world.relay.is_idle() && world.sockets.is_empty(), "allocations without a refresh end");
     assert!(world.streams.is_empty(), "and with it its connections");
 }
 
@@ -37,7 +37,7 @@ const CLIENTS: [Path; 4] = [
     Path { local: LocalId::tcp(0), remote: v4(7, 4_001) },
 ];
 
-/// Some may be reached, some may not.
+/// Some are allowed, some are not.
 const PEERS: [&str; 8] = [
     "9.9.9.1:80",
     "9.9.9.2:80",
@@ -58,10 +58,10 @@ fn policy(is_open: bool) -> Policy {
     Policy { allowed: allowed.into_iter().collect(), own: vec![v4(1, 1).ip()], ..Policy::default() }
 }
 
-/// Connections with peers over TCP of one user.
+/// One user's connections with peers over TCP.
 const CONNECTIONS_EACH: u32 = 3;
 
-/// A connection with a peer, as the driver sees it.
+/// A connection with a peer, in the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stream {
     Connecting,
@@ -159,7 +159,7 @@ impl RelayWorld {
                 self.receive(CLIENTS[client], &request);
             }
             4 => {
-                // Somebody on the way changes a bit.
+                // An attacker on the path changes a bit.
                 let mut request = self.request(client, script);
                 let bit = usize::from(script.u16()) % (request.len() * 8);
                 request[bit / 8] ^= 1 << (bit % 8);
@@ -187,7 +187,7 @@ impl RelayWorld {
                 let nth = usize::from(script.u8()) % self.sockets.len().max(1);
                 let (from, data) = (peer(script), script.blob());
                 let local = self.sockets.keys().nth(nth).copied();
-                // Nobody sends datagrams to a listener.
+                // Datagrams are not sent to a listener.
                 let local = local.filter(|local| !self.listeners.contains(local));
                 local.into_iter().for_each(|local| self.receive(Path { local, remote: from }, data));
             }
@@ -249,7 +249,7 @@ impl RelayWorld {
         }
     }
 
-    /// A request as a client would make it, with what authenticates it if it knows a nonce.
+    /// A client's request, authenticated if it has a nonce.
     fn request(&mut self, client: usize, script: &mut Script<'_>) -> Vec<u8> {
         let method = script.choice(&[
             Method::ALLOCATE,
@@ -304,7 +304,8 @@ impl RelayWorld {
         }
         let nonce = &self.nonces[client];
         if !nonce.is_empty() && method != Method::BINDING {
-            // The clients over TCP are of one user, those over UDP of another; some forget who they are.
+            // The clients over TCP are of one user, those over UDP of another one; some have wrong
+            // credentials.
             let user: &[u8] = if (client < 2) ^ has(6) { b"u" } else { b"v" };
             let key = Key::long_term(PasswordAlgorithm::Md5, [user, b"leat", b"p"], Integrity::Sha1);
             writer.username(user).realm(b"leat").nonce(nonce).integrity(&key);
@@ -339,9 +340,9 @@ impl RelayWorld {
         self.now = end;
     }
 
-    /// What a driver does, and what clients learn.
+    /// A driver's actions, and the clients' state.
     fn after(&mut self) {
-        // What was sent before a socket closes has left by it.
+        // Datagrams sent before a socket closes have been sent from it.
         self.look_at_what_was_sent();
         while let Some(request) = self.relay.poll_socket_request() {
             match request {
@@ -355,7 +356,7 @@ impl RelayWorld {
                     self.relay.on_socket_opened(self.now, local, opened, &mut self.sink);
                 }
                 SocketRequest::Connect { stream, local, remote } => {
-                    assert!(self.listeners.contains(&local), "connects from what is no listener");
+                    assert!(self.listeners.contains(&local), "connects from a socket that is not a listener");
                     assert!(policy(self.is_open).admits(remote), "connects to {remote}");
                     let before = self.streams.insert(stream, Stream::Connecting);
                     assert_eq!(before, None, "{stream:?} is in use");
@@ -461,7 +462,7 @@ mod tests {
             world.check();
         }
         let count = |counter| world.relay.counters().value(counter);
-        // One by the client, one by the peer, and one that did not come to be.
+        // One by the client, one by the peer, and one that failed.
         assert_eq!((count(Counter::PeerConnectionsMade), count(Counter::ConnectionFailed)), (2, 1));
         assert_eq!(count(Counter::ToPeersBytes), 0x0102);
         assert!(world.streams.values().any(|stream| matches!(stream, Stream::Joined(_))));

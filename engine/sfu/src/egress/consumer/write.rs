@@ -1,4 +1,5 @@
-//! A consumer's own packet from the shared plaintext: header, extensions, and the few bytes of the payload that are its own.
+//! Writes a consumer's packet from the shared plaintext: header, extensions, and the few changed bytes of the
+//! payload.
 
 use super::{Consumer, PayloadTypes};
 use crate::bandwidth::Class;
@@ -30,7 +31,8 @@ impl Consumer {
         };
         let Some(payload_types) = self.payload_types_of(packet) else { return };
         let header = self.header(packet, payload_types.media, seq, numbering);
-        // Counted as sent even if the batch is full: to the peer it is then a loss like any other, and it will ask.
+        // Counted as sent even if the batch is full: for the peer it is a loss, and it will request the
+        // packet.
         let picture = packet.picture.map(|numbers| numbers.with(numbering.picture));
         let frame = dependency_descriptor::mandatory(packet.descriptor);
         let frame = frame.map(|fields| numbering.frame(fields.frame_number));
@@ -52,7 +54,7 @@ impl Consumer {
     ) {
         let stamped = self.extensions(packet, numbering, out);
         let patch = Patch::of(packet, numbering);
-        // One that is sent again under the same number has to be the same, and knows of no padding.
+        // A packet that is retransmitted under the same number must be identical, and has no padding.
         let body = if self.send_extensions.may_vary() { packet.padded } else { packet.payload };
         let body = Body { bytes: body, is_padded: body.len() > packet.payload.len() };
         if let Some(len) = write_patched(header, seq.roc(), &stamped, body, patch, out) {
@@ -72,8 +74,9 @@ impl Consumer {
         }
     }
 
-    /// The header of a packet as this consumer's peer sees it: the same whenever it is written, because the packet's part of it is cached and
-    /// the numbering's is remembered. Nothing that may change meanwhile goes into it, as the stream's structure.
+    /// The header of a packet for this consumer's peer: identical whenever it is written, because its input
+    /// is cached with the packet and stored with the numbering. It contains nothing that may change later,
+    /// such as the stream's structure.
     pub(super) fn header(
         &self,
         packet: &MediaPacket<'_>,
@@ -90,9 +93,9 @@ impl Consumer {
         }
     }
 
-    /// A number that waited for a packet which is not forwarded: an empty packet takes it, so that the peer does not take the hole for
-    /// a loss. Only where retransmissions have numbers of their own, because a NACK for this one must not have it sent
-    /// again with other bytes (RFC 7714 §8.1).
+    /// Sends an empty packet for a reserved number whose packet is not forwarded, so that the peer does not
+    /// see a loss. Only if retransmissions have their own numbers, because a NACK for this one must not send
+    /// it again with other bytes (RFC 7714 §8.1).
     pub(super) fn fill(
         &mut self,
         packet: &MediaPacket<'_>,
@@ -120,9 +123,9 @@ impl Consumer {
         }
     }
 
-    /// For a peer without RED, the primary block of redundant audio (RFC 2198) as the packet of Opus it would have been. The same
-    /// whenever it is asked for, as the same number must not protect two payloads. What is no RED stays what it is, which nobody
-    /// without RED is sent.
+    /// For a peer without RED, the primary block of redundant audio (RFC 2198) as a packet of Opus. The
+    /// result is always the same, because one number must not protect two payloads. A packet that is not RED
+    /// is returned unchanged, and is not sent to a peer without RED.
     pub(super) fn without_copies<'a>(&self, packet: MediaPacket<'a>) -> MediaPacket<'a> {
         let Some(content) = self.red_content.filter(|_| packet.codec == Codec::Red) else { return packet };
         match rtp::red::Payload::parse(packet.payload).map(|red| red.primary) {
@@ -152,7 +155,7 @@ impl Consumer {
         let mut extensions = Extensions::new();
         for extension in self.extensions.iter().flatten() {
             let id = ExtId(extension.id);
-            // One that does not fit is left out: an extension is never worth the packet.
+            // An extension that does not fit is left out: the packet is more important.
             match (extension.kind, &self.mid) {
                 (ExtensionKind::Mid, Some(mid)) => {
                     extensions.push(id, mid.as_bytes());
@@ -172,7 +175,7 @@ impl Consumer {
     }
 }
 
-/// The publisher's descriptor, with its frame's number as this consumer counts.
+/// The publisher's descriptor, with the frame number of this consumer.
 fn push_descriptor(extensions: &mut Extensions, id: ExtId, descriptor: &[u8], numbering: &Numbering) {
     let Some(fields) = dependency_descriptor::mandatory(descriptor) else { return };
     if !numbering.changes_frames() {
@@ -187,7 +190,7 @@ fn push_descriptor(extensions: &mut Extensions, id: ExtId, descriptor: &[u8], nu
     extensions.push(id, copy);
 }
 
-/// What has to be changed in a payload that all consumers share.
+/// The changes to a payload that all consumers share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patch {
     numbers: PictureNumbers,
@@ -195,7 +198,7 @@ pub(super) struct Patch {
 }
 
 impl Patch {
-    /// `None` where the payload stays as it is.
+    /// `None` if the payload is unchanged.
     pub(super) fn of(packet: &MediaPacket<'_>, numbering: &Numbering) -> Option<Self> {
         let offset = numbering.picture;
         packet.picture.filter(|_| !offset.is_zero()).map(|numbers| Self { numbers, offset })
@@ -206,7 +209,7 @@ impl Patch {
     }
 }
 
-/// [`write`], with the payload changed on the way: in a copy of its own, which costs a tenth of the encryption.
+/// [`write`] with a changed payload: in a separate copy, which costs a tenth of the encryption.
 pub(super) fn write_patched(
     header: &Header,
     roc: u32,

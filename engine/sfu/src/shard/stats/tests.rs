@@ -1,4 +1,4 @@
-//! Reading statistics costs a worker one object at a time, however many there are.
+//! Reading statistics costs a worker one object at a time, independent of their number.
 
 use crate::limits;
 use crate::shard::turn::NoTx;
@@ -65,7 +65,7 @@ fn crowd() -> Shard {
     shard
 }
 
-/// How many objects the walk under way still has before it.
+/// The number of objects that the walk in progress still has in its list.
 fn ahead(shard: &Shard) -> usize {
     shard.news.walks.first().map_or(0, |walk| walk.objects.len())
 }
@@ -80,12 +80,13 @@ fn reading_ten_thousand_consumers_is_ten_thousand_small_steps() {
         loop {
             let before = ahead(&shard);
             polls += 1;
-            match shard.poll_event().expect("until the end there is one more") {
+            match shard.poll_event().expect("there is an event until the end") {
                 Event::Stats { request: RequestId(7), item } => {
-                    // One object was made an event of, and no other looked at; a transport's own are listed by their slots.
+                    // One object was converted to an event, and no other was read; a transport's own are
+                    // listed by their slots.
                     match item {
                         StatsItem::Transport(_) => {
-                            assert_eq!(before, 0, "the transport before is told in full");
+                            assert_eq!(before, 0, "the previous transport is reported completely");
                             assert!(ahead(&shard) <= limits::CONSUMERS_PER_TRANSPORT_MAX + 1);
                             transports += 1;
                         }
@@ -95,7 +96,7 @@ fn reading_ten_thousand_consumers_is_ten_thousand_small_steps() {
                         }
                         StatsItem::Consumer(stats) => {
                             assert_eq!(before - ahead(&shard), 1);
-                            assert!(consumers.insert(stats.consumer), "{} told twice", stats.consumer);
+                            assert!(consumers.insert(stats.consumer), "{} reported twice", stats.consumer);
                         }
                     }
                 }
@@ -104,13 +105,13 @@ fn reading_ten_thousand_consumers_is_ten_thousand_small_steps() {
             }
         }
         assert_eq!((transports, producers, consumers.len() as u64), (11, 1, ALL_CONSUMERS));
-        assert_eq!(polls, 11 + 1 + ALL_CONSUMERS + 1, "one event a poll");
+        assert_eq!(polls, 11 + 1 + ALL_CONSUMERS + 1, "one event per poll");
         assert_eq!(shard.poll_event(), None);
     }
 }
 
 #[test]
-fn what_happens_meanwhile_is_told_first_and_what_closes_is_not_told() {
+fn new_events_are_reported_first_and_closed_objects_are_skipped() {
     let mut shard = crowd();
     ask(&mut shard, 7, Command::Stats { of: StatsOf::Worker });
     for _ in 0..100 {
@@ -150,5 +151,5 @@ fn walks_beyond_the_bound_are_refused_and_one_object_is_answered_at_once() {
     let refused = shard.poll_event();
     assert!(matches!(refused, Some(Event::Refused { refusal: Refusal::NotFound, .. })), "{refused:?}");
     shard.on_command(Instant::EPOCH, Input::ControllerLost, &mut NoTx);
-    assert_eq!(shard.poll_event(), None, "the next controller asked for nothing");
+    assert_eq!(shard.poll_event(), None, "the next controller has not sent a request");
 }
