@@ -1,4 +1,5 @@
-//! The `leat-signaling` process. Exit codes: 0 asked to end; 1 a failure of the machine (a port in use); 2 a wrong option.
+//! The `leat-signaling` process. Exit codes: 0 after SIGINT or SIGTERM; 1 for an error of the system, for
+//! example a port in use; 2 for a wrong option.
 
 #![forbid(unsafe_code)]
 
@@ -33,7 +34,8 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return leat_log::fatal(format, PROGRAM, &error, leat_log::EXIT_USAGE),
     };
-    // Before there are other threads, for each has a niceness of its own. Where it is refused, media waits for signaling now and then, and nothing else.
+    // Before other threads start, because each thread has its own niceness. If it is refused, signaling only
+    // competes with media for the CPU.
     if let Err(error) = rustix::process::nice(config.nice.into()) {
         tracing::warn!(%error, "--nice {}: cannot step back", config.nice);
     }
@@ -88,7 +90,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
             tracing::info!(signal, "asked to end");
         }
     }
-    // A client that polls asks for the news that it is to leave by a connection of its own.
+    // A client that polls fetches its last notification with a new connection, so keep serving.
     tokio::select! {
         () = serving => {}
         () = drain(&rooms) => {}
@@ -96,7 +98,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells the clients that this process ends, and waits until they know.
+/// Notifies the clients that this process ends, and waits until they have read it.
 async fn drain(rooms: &Rooms) {
     rooms.drain();
     let all_told = async {
@@ -107,5 +109,5 @@ async fn drain(rooms: &Rooms) {
     let _ = timeout(limits::DRAIN_TIMEOUT, all_told).await;
 }
 
-/// Between two looks whether all clients have been told.
+/// Interval between checks of the number of connections.
 const DRAIN_POLL: Duration = Duration::from_millis(20);

@@ -1,7 +1,8 @@
-//! Keeps this process attached to the engine, and turns its event rings into answers and news.
+//! Keeps this process attached to the engine, and turns the records of its event rings into answers and
+//! [`NodeEvent`]s.
 //!
-//! A thread of its own, in `poll(2)` on the link and the doorbells. When the rooms is slow to take the news, the thread waits for it; then
-//! the rings fill, and the engine says that it left news out.
+//! Runs in its own thread, in `poll(2)` on the link and the doorbells. If the rooms are slow to take the
+//! events, the thread waits; then the rings fill, and the engine reports an overflow.
 
 use super::{CommandRing, Engine};
 use crate::limits;
@@ -36,10 +37,11 @@ enum LinkError {
     ReceiverDropped,
 }
 
-/// How often to look whether anybody still listens.
+/// Interval of the checks whether the event receiver still exists.
 const LISTENER_CHECK: Duration = Duration::from_secs(1);
 
-/// Starts the thread that attaches to the engine at `path`, again and again, until nobody listens to the news.
+/// Starts the thread that attaches to the engine at `path`, and again after each loss, until the event
+/// receiver is dropped.
 pub fn start(
     engine: Engine,
     path: PathBuf,
@@ -69,7 +71,7 @@ fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<NodeEvent>) {
                 pause = limits::ATTACH_PAUSE_MIN;
             }
             Err(error) => {
-                // Once for each kind of trouble, not twice a second.
+                // A repeated error is logged once.
                 let complaint = chain(&error);
                 if complaint != last_complaint {
                     tracing::info!(error = %complaint, "not attached to an engine; trying on");
@@ -84,7 +86,7 @@ fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<NodeEvent>) {
 
 enum Never {}
 
-/// Serves one attachment until it ends.
+/// Runs one attachment until it ends.
 fn serve(
     engine: &Engine,
     attachment: Attachment,
@@ -119,12 +121,12 @@ fn serve(
             return Err(LinkError::ReceiverDropped);
         }
         for reader in &mut readers {
-            // First the doorbell, then the ring: whatever is pushed after that rings again.
+            // Clear the doorbell before reading the ring: a record that is pushed later rings it again.
             if reader.doorbell.clear() {
                 reader.read()?;
             }
         }
-        // Last, so that what the engine still said is heard.
+        // After reading, so that the last events of the engine are handled.
         if link.is_closed() {
             return Err(LinkError::Closed);
         }
@@ -142,7 +144,7 @@ fn wait(link: &Link, readers: &[EventReader]) -> Result<(), LinkError> {
     }
 }
 
-/// Reads one worker's event ring.
+/// Reads the event ring of one worker.
 struct EventReader {
     engine: Engine,
     news: mpsc::Sender<NodeEvent>,
@@ -150,11 +152,11 @@ struct EventReader {
     events: Consumer,
     doorbell: Doorbell,
     snapshot: Option<PendingSnapshot>,
-    /// NodeEvent was lost while a snapshot was on its way; another is needed.
+    /// Events were lost while a snapshot was arriving; another one is needed.
     overflowed: bool,
 }
 
-/// A snapshot that is arriving, and what else the worker said meanwhile: the rooms hears that after it.
+/// A snapshot that is arriving, and the events since its request, which are delivered after it.
 struct PendingSnapshot {
     request: RequestId,
     items: Vec<SnapshotItem>,
@@ -162,7 +164,7 @@ struct PendingSnapshot {
 }
 
 impl EventReader {
-    /// Takes all that is in the ring.
+    /// Reads all records of the ring.
     fn read(&mut self) -> Result<(), LinkError> {
         let mut record = Vec::new();
         while self
@@ -224,7 +226,7 @@ impl EventReader {
     }
 
     fn on_snapshot_end(&mut self, request: RequestId) -> Result<(), LinkError> {
-        // Takes it off the table of open requests.
+        // Removes it from the table of open requests.
         self.engine.answer(request, Event::SnapshotEnd { request });
         let Some(PendingSnapshot { items, backlog, .. }) =
             self.snapshot.take_if(|snapshot| snapshot.request == request)

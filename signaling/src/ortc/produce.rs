@@ -1,4 +1,4 @@
-//! From what a browser is about to send to what the engine has to expect.
+//! Parameters of producers, from what a browser is about to send.
 
 use super::names::{self, is_rtx};
 use super::text::{check_len, kind_name, shortened};
@@ -11,25 +11,25 @@ use crate::request_error::RequestError;
 use control::{Codec, CodecParameters, Encoding, Extension, ExtensionKind, Kind, Text};
 use std::collections::HashSet;
 
-/// A producer's parameters, checked.
+/// The checked parameters of a producer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Produced {
     /// `a=mid`.
     pub mid: Option<Text>,
-    /// Codecs, the first is the one the browser starts with.
+    /// Codecs; the browser starts with the first.
     pub codecs: Vec<CodecParameters>,
-    /// The one stream, or those of simulcast with the smallest picture first.
+    /// The single stream, or the streams of simulcast with the smallest picture first.
     pub encodings: Vec<Encoding>,
-    /// Header extensions the engine knows.
+    /// Header extensions that the engine supports.
     pub extensions: Vec<Extension>,
-    /// The layers of all encodings together, as a consumer sees them.
+    /// The layers of all encodings together, as a consumer gets them.
     pub scalability_mode: ScalabilityMode,
     /// Opus with two channels.
     pub is_stereo: bool,
 }
 
 impl Produced {
-    /// Checks what a client says it will send.
+    /// Checks the parameters of a client.
     pub fn new(kind: Kind, parameters: &RtpParameters) -> Result<Self, RequestError> {
         let mid = parameters.mid.as_deref().map(|mid| label("mid", mid)).transpose()?;
         let codecs = codecs(kind, &parameters.codecs)?;
@@ -42,7 +42,8 @@ impl Produced {
         Ok(Self { mid, codecs, encodings, extensions, scalability_mode, is_stereo })
     }
 
-    /// Checks that it is told which packets are this producer's. On a plain transport the payload type tells (the engine sees to that).
+    /// Checks that packets can be assigned to this producer. On a plain transport the payload type is
+    /// sufficient (the engine checks it).
     pub fn check_identification(&self) -> Result<(), RequestError> {
         let has = |wanted| self.extensions.iter().any(|extension| extension.kind == wanted);
         let is_identified_by_mid = self.mid.is_some() && has(ExtensionKind::Mid) && self.encodings.len() == 1;
@@ -59,7 +60,7 @@ impl Produced {
         ))
     }
 
-    /// Checks that it uses codecs of these rooms only.
+    /// Checks that all codecs are configured.
     pub fn check(&self, config: &MediaConfig) -> Result<(), RequestError> {
         let is_offered =
             |codec: &CodecParameters| capabilities::codecs(config).any(|known| known == codec.codec);
@@ -76,7 +77,7 @@ fn unsupported(name: &str, detail: &str) -> RequestError {
     RequestError::new(ErrorCode::UnsupportedCodec, text)
 }
 
-/// A MID or RID: a token (RFC 8866 §9) that fits a one-byte header extension.
+/// Parses a MID or RID: a token (RFC 8866 §9) that fits a one-byte header extension.
 fn label(what: &str, text: &str) -> Result<Text, RequestError> {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`{|}~".contains(c);
     if text.is_empty() || text.len() > limits::MID_LEN_MAX || !text.chars().all(is_token) {
@@ -156,7 +157,7 @@ fn codecs(kind: Kind, codecs: &[RtpCodecParameters]) -> Result<Vec<CodecParamete
     Ok(media)
 }
 
-/// Refuses an fmtp line that is longer than any browser's.
+/// Refuses too many fmtp parameters.
 fn check_parameters(codec: &RtpCodecParameters) -> Result<(), RequestError> {
     let max = limits::PARAMETERS_LEN_MAX;
     if codec.parameters.len() > max {
@@ -170,13 +171,13 @@ fn check_parameters(codec: &RtpCodecParameters) -> Result<(), RequestError> {
     Ok(())
 }
 
-/// Whether the client and the router both have this feedback.
+/// Whether both the client and the router support this feedback.
 pub(super) fn has_feedback(kind: Kind, claimed: &[RtcpFeedback], wanted: (&str, &str)) -> bool {
     capabilities::feedback(kind).contains(&wanted)
         && claimed.iter().any(|feedback| (feedback.r#type.as_str(), feedback.parameter.as_str()) == wanted)
 }
 
-/// RFC 5761 §4: with RTP and RTCP on one port, 64–95 look like RTCP.
+/// RFC 5761 §4: with RTP and RTCP on one port, 64–95 are reserved for RTCP.
 fn payload_type(pt: u32) -> Result<u8, RequestError> {
     match u8::try_from(pt) {
         Ok(pt @ (0..=63 | 96..=127)) => Ok(pt),
@@ -202,7 +203,7 @@ fn extensions(parameters: &RtpParameters) -> Result<Vec<Extension>, RequestError
         if !ids.insert(id) {
             return Err(RequestError::bad(format!("header extension id {id} is used twice")));
         }
-        // What the engine does not know it does not forward either: nothing to agree on. RFC 6904 is not spoken.
+        // Unknown extensions are not forwarded. Encrypted extensions (RFC 6904) are not supported.
         let Some(kind) = names::extension(&extension.uri).filter(|_| !extension.encrypt) else { continue };
         if known.iter().any(|known| known.kind == kind) {
             return Err(RequestError::bad(format!("header extension {} has two ids", extension.uri)));
@@ -212,7 +213,7 @@ fn extensions(parameters: &RtpParameters) -> Result<Vec<Extension>, RequestError
     Ok(known)
 }
 
-/// The encodings, and what layers they have together. `codec` is the one they begin with.
+/// Checks the encodings, and returns their layers together. `codec` is the first codec.
 fn encodings(
     codec: Codec,
     encodings: &[RtpEncodingParameters],
@@ -251,7 +252,7 @@ fn encodings(
     {
         return Err(RequestError::bad(format!("rid {} is used twice in encodings", twice.as_str())));
     }
-    // Layers are counted from the smallest; whoever says sizes can be held to that.
+    // Layers are numbered from the smallest picture.
     let scales: Vec<_> = encodings.iter().filter_map(|encoding| encoding.scale_resolution_down_by).collect();
     if scales.windows(2).any(|pair| pair[0] < pair[1]) {
         return Err(RequestError::bad(
@@ -268,7 +269,7 @@ fn encodings(
     Ok((checked, together))
 }
 
-/// The mode of one of `count` encodings. None named is no layers.
+/// Parses the mode of one of `count` encodings. Without a mode there are no layers.
 fn scalability_mode(
     codec: Codec,
     encoding: &RtpEncodingParameters,

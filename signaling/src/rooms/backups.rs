@@ -1,6 +1,6 @@
-//! A second codec for those who have not the first. A publisher sends its camera in one codec; when somebody comes who cannot play that, it is
-//! asked to send it in another as well, and everybody who consumes the first gets what they can play. A backup is nobody's source of its
-//! own: others do not hear of it.
+//! Backups: a track in a second codec. A publisher sends its camera in one codec. When a client that cannot
+//! decode it wants to consume it, the publisher is asked for the same track in another codec, and each
+//! consumer gets the producer that it can decode. Other peers are not notified of backups.
 
 use super::state::State;
 use crate::limits;
@@ -12,7 +12,8 @@ use control::{Codec, Kind, ProducerId};
 use std::time::Instant;
 
 impl State {
-    /// What a client with these capabilities gets when it asks for a producer: it, or its backup. Where there is none but could be, its maker is asked.
+    /// The producer for a client with these capabilities: the requested one, or a backup. If there is no
+    /// suitable backup, the publisher is asked for one.
     pub(super) fn choose(
         &mut self,
         asked: ProducerId,
@@ -46,7 +47,8 @@ impl State {
         }
     }
 
-    /// Whether a backup in this codec may still come; asks for it, unless that was done.
+    /// Asks the publisher for a backup, unless it was asked before. Returns whether the backup is still
+    /// expected.
     fn ask_for_backup(&mut self, id: ProducerId, codec: Codec, now: Instant) -> bool {
         let Some(producer) = self.producers.get_mut(&id) else { return false };
         let asked = producer.backups_asked.iter().find(|(asked, _)| *asked == codec).map(|(_, at)| now - *at);
@@ -61,7 +63,7 @@ impl State {
         true
     }
 
-    /// The backups of a producer: at most a peer's few producers are looked at.
+    /// The backups of a producer. Looks only at the producers of one peer.
     pub(super) fn backups_of(&self, id: ProducerId) -> Vec<ProducerId> {
         let Some(peer) = self.producers.get(&id).map(|producer| producer.peer) else { return Vec::new() };
         let is_backup = |other: &ProducerId| {

@@ -1,4 +1,4 @@
-//! Coming, coming back, going away and leaving.
+//! Joining, resuming, disconnecting and leaving.
 
 use super::state::{Peer, PeerId, RemovedPeer, State};
 use super::{Admission, Connection, Rooms, random_id};
@@ -18,12 +18,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// What a join's token is good for.
+/// The result of checking the token of a join.
 enum TokenCheck {
-    /// Development mode, and no token was shown.
+    /// Development mode, and no token was sent.
     NotRequired,
     Valid(Grant),
-    /// It would be valid, had it not expired: no way in, but no reason either to end a call that goes on.
+    /// Valid except for its expiry: not sufficient to join, but sufficient to resume a call.
     Expired {
         user: String,
         failure: RequestError,
@@ -31,7 +31,7 @@ enum TokenCheck {
 }
 
 impl TokenCheck {
-    /// Whose it is.
+    /// The user id in the token.
     fn user(&self) -> Option<&str> {
         match self {
             Self::NotRequired => None,
@@ -40,14 +40,14 @@ impl TokenCheck {
     }
 }
 
-/// What a returning client still holds, and what the engine is to do about the rest.
+/// The objects that a returning client keeps, and the commands for the others.
 #[derive(Default)]
 struct KeptObjects {
     transports: Vec<String>,
     producers: Vec<String>,
     consumers: Vec<String>,
     commands: Vec<(Worker, Command)>,
-    /// What has to be done before the client hears that it is back.
+    /// Commands that the engine must answer before the client gets its answer.
     updates: Vec<(Worker, Command)>,
 }
 
@@ -65,16 +65,18 @@ impl Rooms {
             drop(joins);
             taken.map_err(|pause| RequestError::limit("too many joins of this user").retry_after(pause))?;
         }
-        // Below the token, so that nobody without one uses up everybody's joins. Verifying is bounded per connection.
+        // After the token check, so that clients without a token do not use up joins. Each connection limits
+        // the number of checks.
         let taken = self.joins.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         taken.map_err(|pause| RequestError::limit("too many joins at this server").retry_after(pause))?;
 
-        // A client that comes back to a new process must not be faster than the engine's snapshot.
+        // A client that returns to a new process must find its objects: wait for the first snapshot of the
+        // engine.
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
 
         let (joined, updates) = self.admit_peer(connection, &join, ticket)?;
         for (worker, command) in updates {
-            // An engine that is away has lost the transports as well; a slow one is told again.
+            // Without an engine the transports are lost as well; a busy engine gets the command again.
             if let Err(AskError::TimedOut | AskError::Busy) = self.node.ask(worker, command.clone()).await {
                 self.node.tell(worker, command);
             }
@@ -82,7 +84,8 @@ impl Rooms {
         Ok(Payload::Joined(joined))
     }
 
-    /// Lets a new or a returning peer in: the answer, and what the engine has to do before it is given.
+    /// Admits a new or a returning peer. Returns the answer, and the commands that the engine must answer
+    /// before.
     fn admit_peer(
         &self,
         connection: &Connection,
@@ -166,13 +169,13 @@ impl Rooms {
         Ok((joined, held.updates))
     }
 
-    /// Where this user finds relays, with a credential that is good from now on.
+    /// The TURN server with a new credential for this user.
     pub(super) fn ice_servers(&self, user: &str) -> Vec<IceServer> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.turn.iter().map(|turn| turn.ice_server(user, now)).collect()
     }
 
-    /// What the token is good for.
+    /// Checks the token of a join.
     fn admit(&self, join: &JoinRoom) -> Result<TokenCheck, RequestError> {
         let verifier = match &self.admission {
             Admission::Development { verifier: Some(verifier) } if !join.token.is_empty() => verifier,
@@ -190,7 +193,7 @@ impl Rooms {
         }
     }
 
-    /// The client's socket is gone. Its place and its media wait for it.
+    /// Handles the loss of a client's connection: its peer and its media stay for a while.
     pub fn disconnect(self: &Arc<Self>, connection: &Connection) {
         connection.outbox.end();
         let mut state = self.state();
@@ -217,8 +220,9 @@ impl Rooms {
         self.expire(id, absence, self.timeouts.away);
     }
 
-    /// Sees that one more peer of this user fits into the room. Peers of the user that are away give way: all of them if the client wants
-    /// to take over, else those that went away first, as many as it takes.
+    /// Checks that the room takes one more peer of this user. Peers of the user that are away are replaced:
+    /// all of them if the client requests a take-over, otherwise as many as necessary, the longest absent
+    /// first.
     fn make_room_for_peer(&self, state: &mut State, join: &JoinRoom, user: &str) -> Result<(), RequestError> {
         let peers = state.peers_of_user(&join.room, user);
         let is_away = |id: &PeerId| state.peers.get(id).is_some_and(|peer| peer.socket.is_none());
@@ -240,7 +244,7 @@ impl Rooms {
         Ok(())
     }
 
-    /// Removes a peer that is not back from this absence in time.
+    /// Removes a peer that has not returned from this absence in time.
     pub(super) fn expire(self: &Arc<Self>, id: PeerId, absence: u64, timeout: Duration) {
         let rooms = self.clone();
         tokio::spawn(async move {
@@ -258,7 +262,7 @@ impl Rooms {
         self.remove(&mut self.state(), id, "a peer left");
     }
 
-    /// Takes the last word of a page that is gone: its peer leaves, whatever became of its socket.
+    /// Handles the leave beacon of a closed page: its peer leaves, whatever the state of its connection.
     pub fn on_leave_beacon(&self, address: IpAddr, message: &[u8]) -> Result<(), RequestError> {
         let mut leave_beacons = self.leave_beacons.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = leave_beacons.take(address, Instant::now());
@@ -291,7 +295,7 @@ impl Rooms {
     }
 }
 
-/// Checks the form of a join.
+/// Checks the fields of a join.
 fn check(join: &JoinRoom) -> Result<(), RequestError> {
     token::check_room(&join.room).map_err(|wanted| RequestError::bad(format!("room must be {wanted}")))?;
     if join.display_name.chars().count() > limits::DISPLAY_NAME_LEN_MAX
@@ -321,11 +325,11 @@ fn parse_peer(id: &str) -> Option<PeerId> {
     super::lookup::parse_id(id).map(PeerId)
 }
 
-/// Checks that this really is the peer it says it is. Gives back what it may do from now on; `None` is what it might do before.
+/// Authenticates a returning peer. Returns its new grant; `None` if its permissions stay the same.
 fn check_resume(peer: &Peer, resume: &Resume, ticket: TokenCheck) -> Result<Option<Grant>, RequestError> {
     let is_its_secret = is_secret_of(peer, &resume.secret);
     match ticket {
-        // Its token was good when the call began; the secret says that this is the same call.
+        // The token was valid when the call began, and the secret identifies the call.
         TokenCheck::Expired { user, .. } if is_its_secret && user == peer.user => Ok(None),
         TokenCheck::Expired { failure, .. } => Err(failure),
         _ if !is_its_secret => {
@@ -341,7 +345,8 @@ fn check_resume(peer: &Peer, resume: &Resume, ticket: TokenCheck) -> Result<Opti
     }
 }
 
-/// Gives a returning peer its new socket, and closes what its client no longer knows of or may no longer have.
+/// Assigns the new connection to a returning peer, and closes the objects that its client did not list or
+/// that are not permitted any more.
 fn resume_peer(
     state: &mut State,
     id: PeerId,
@@ -370,7 +375,7 @@ fn resume_peer(
     }
     let mut held = keep_listed_objects(state, id, resume);
     if is_changed {
-        // Else the next process would find the former permissions beside the transports.
+        // Otherwise a new signaling process would find the former permissions with the transports.
         held.updates = super::transports::permission_updates(state, id);
     }
     held
@@ -388,7 +393,7 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
         resume.consumers.iter().filter_map(|held| parse_id(&held.id)).map(ConsumerId).collect();
 
     let mut held = KeptObjects::default();
-    // A new token may permit less than the one these were made with.
+    // The new token may permit less than the one with which the objects were created.
     let Permissions { can_publish, can_subscribe, can_use_plain_transports } = state.peers[&id].permissions;
     let ours: Vec<_> = state.peers[&id].transports.iter().copied().collect();
     for transport in ours {
@@ -420,7 +425,7 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
     held
 }
 
-/// Makes a new peer and tells the others.
+/// Adds a new peer and notifies the others.
 fn add_peer(
     state: &mut State,
     join: &JoinRoom,
@@ -447,7 +452,7 @@ fn add_peer(
     getrandom::fill(&mut secret).expect("the kernel has randomness");
     let (user, name, permissions) = match grant {
         Some(Grant { user, name, permissions }) => (user, name, permissions),
-        // Development mode: nobody but this machine is here.
+        // In development mode, only clients of this machine can connect.
         None => {
             let permissions = Permissions { can_use_plain_transports: true, ..Permissions::default() };
             (format!("guest-{:04x}", id.0 >> 48), None, permissions)

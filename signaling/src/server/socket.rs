@@ -1,5 +1,6 @@
-//! Socket.IO: one event, `signal`, whose argument is one serialised `Signal`, acknowledged with another. Sessions are Engine.IO's; here they
-//! are counted, their messages go to the rooms and its answers back, and they end when they cost too much.
+//! Socket.IO: one event, `signal`, with one serialized `Signal` as its argument, and an acknowledgement with
+//! another. Engine.IO manages the sessions. This file counts them, passes their messages to the rooms and the
+//! answers back, and ends sessions that exceed a limit.
 
 use crate::limits;
 use crate::request_error::RequestError;
@@ -24,19 +25,19 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{RwLock, oneshot};
 use tokio::time::{Instant, interval_at, timeout, timeout_at};
 
-/// Where Socket.IO is.
+/// The path of Socket.IO.
 pub const PATH: &str = "/socket.io";
 
-/// The sessions there may be, and the connections they use.
+/// Counts the sessions, and knows the connections they use.
 pub struct Sessions {
     quota: Arc<Quota>,
     upgrades: Mutex<HashMap<Sid, Upgraded>>,
 }
 
-/// The connection of a session that has a WebSocket, from its beginning or since it ended polling.
+/// The connection of a session's WebSocket, which exists from the start or since the upgrade from polling.
 type Upgraded = Arc<Mutex<Option<StreamHandle>>>;
 
-/// What a session keeps of the request that opened it, for as long as it lives.
+/// What a session stores of its first request.
 #[derive(Clone)]
 struct Opening {
     address: IpAddr,
@@ -45,12 +46,12 @@ struct Opening {
 }
 
 impl Sessions {
-    /// So many of all, and so many of one address.
+    /// With limits for all sessions and for those of one address.
     pub fn new(all: usize, per_address: usize) -> Arc<Self> {
         Arc::new(Self { quota: Quota::new(all, per_address), upgrades: Mutex::default() })
     }
 
-    /// How many there are.
+    /// Number of sessions.
     pub fn count(&self) -> usize {
         self.quota.count()
     }
@@ -60,7 +61,7 @@ impl Sessions {
     }
 }
 
-/// Serves Socket.IO for `rooms`, and all else by `rest`.
+/// Serves Socket.IO for `rooms`, and everything else with `rest`.
 pub fn service<S: Clone>(rooms: Arc<Rooms>, sessions: Arc<Sessions>, rest: S) -> EngineIoService<Handler, S> {
     let config = EngineIoConfig::builder()
         .req_path(PATH)
@@ -74,8 +75,9 @@ pub fn service<S: Clone>(rooms: Arc<Rooms>, sessions: Arc<Sessions>, rest: S) ->
     EngineIoService::with_config_inner(rest, Arc::new(Handler { rooms, sessions }), config)
 }
 
-/// Counts a session before it exists. Engine.IO keeps the head of the request that opened it for as long as it lives, and header values are
-/// parts of the buffer that they were read into: only what is needed goes on, in a copy.
+/// Counts a session before it is opened. Engine.IO stores the head of the first request as long as the
+/// session lives, and header values are slices of the receive buffer: so this passes on a copy of what is
+/// needed.
 pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next: Next) -> Response {
     if !is_ours(request.uri().path()) {
         return next.run(request).await;
@@ -96,7 +98,7 @@ pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next
         value.into_iter().for_each(|value| _ = headers.insert(name.clone(), value));
     }
     parts.headers = headers;
-    // As Engine.IO reads it: the first one counts, and one that is no session's opens none.
+    // The same rule as in Engine.IO: the first `sid` counts, and an unknown one opens no session.
     let sid = parts.uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sid=")));
     match sid {
         None => match sessions.quota.acquire(Some(client.address)) {
@@ -110,8 +112,8 @@ pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next
             let upgraded = sid.parse().ok().and_then(|sid: Sid| sessions.upgrades().get(&sid).cloned());
             if let Some(upgraded) = upgraded {
                 let mut stream = upgraded.lock().unwrap_or_else(PoisonError::into_inner);
-                // Behind a proxy a WebSocket is counted by its session alone, so that a session has one; and the one that is there is the
-                // one to cut.
+                // Behind a proxy, only the session is counted, not its WebSockets. So a session has at most
+                // one, and that is the one to close.
                 if stream.as_ref().is_some_and(StreamHandle::is_open) {
                     return (StatusCode::BAD_REQUEST, "the session has a WebSocket already\n")
                         .into_response();
@@ -124,12 +126,12 @@ pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next
     next.run(Request::from_parts(parts, body)).await
 }
 
-/// Whether Engine.IO takes this path.
+/// Whether Engine.IO handles this path.
 pub fn is_ours(path: &str) -> bool {
     path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What Engine.IO calls.
+/// The callbacks of Engine.IO.
 pub struct Handler {
     rooms: Arc<Rooms>,
     sessions: Arc<Sessions>,
@@ -147,7 +149,7 @@ impl EngineIoHandler for Handler {
     type Data = OnceLock<Arc<Session>>;
 
     fn on_connect(self: Arc<Self>, socket: Arc<EngineSocket>) {
-        // `admit` puts it into every request that opens a session.
+        // `admit` adds it to every request that opens a session.
         let opening = socket.req_parts.extensions.get::<Opening>();
         let address = opening.map_or(Ipv4Addr::UNSPECIFIED.into(), |opening| opening.address);
         let is_websocket = socket.transport_type() == engineioxide::TransportType::Websocket;
@@ -164,7 +166,7 @@ impl EngineIoHandler for Handler {
             under_way: Arc::default(),
             bytes_under_way: AtomicUsize::new(0),
         });
-        // A socket is new here: nothing is in it.
+        // The socket is new, so this is the first value.
         let session = socket.data.get_or_init(|| session).clone();
         tokio::spawn(session.send_queue(socket, queue, is_joined));
     }
@@ -188,29 +190,30 @@ impl EngineIoHandler for Handler {
     }
 }
 
-/// One client's session.
+/// The session of one client.
 pub struct Session {
     rooms: Arc<Rooms>,
     connection: Arc<Connection>,
     upgraded: Upgraded,
     dialogue: Mutex<Dialogue>,
-    /// Read by every request until it is answered, and written by the end: what was said before the end counts, Leave above all.
+    /// Requests hold a read lock until they are answered; the end of the session takes the write lock. So
+    /// requests before the end are done, above all Leave.
     under_way: Arc<RwLock<()>>,
-    /// Bytes of requests that are not answered yet.
+    /// Bytes of unanswered requests.
     bytes_under_way: AtomicUsize,
 }
 
-/// How far a client has come.
+/// The protocol state of a session.
 struct Dialogue {
-    /// To the namespace.
+    /// Whether the client is connected to the namespace.
     is_connected: bool,
-    /// A signal whose bytes are to come: the number of its acknowledgement, and until when.
+    /// A signal whose attachment is expected: the number of its acknowledgement, and the deadline.
     awaited: Option<(Option<u64>, Instant)>,
-    /// To be told of the first join.
+    /// Sent to at the first join.
     joined: Option<oneshot::Sender<()>>,
 }
 
-/// What a client sent as a signal.
+/// A signal, or a packet without one.
 enum Message {
     Bytes(Bytes),
     Nonsense(RequestError),
@@ -220,14 +223,14 @@ impl Session {
     fn on_text(self: Arc<Self>, socket: &Arc<EngineSocket>, text: &str) {
         let mut dialogue = self.dialogue();
         let packet = match socketio::read(text) {
-            // An attachment follows its packet at once.
+            // An attachment must follow its packet at once.
             Ok(packet) if dialogue.awaited.is_none() => packet,
             _ => return close(socket),
         };
         match packet {
             Packet::Connect { namespace: "/" } => {
                 dialogue.is_connected = true;
-                // Where there is no room for it, the client has asked for it thousands of times.
+                // Fails only if the queue is full, after thousands of requests.
                 let _ = socket.emit(socketio::connected(&socket.id.to_string()));
             }
             Packet::Connect { namespace } if namespace.len() <= limits::NAMESPACE_BYTES_MAX => {
@@ -258,7 +261,7 @@ impl Session {
     }
 
     fn on_signal(self: Arc<Self>, socket: &Arc<EngineSocket>, ack: Option<u64>, message: Message) {
-        // Here still in the order of what came; none comes after the end.
+        // Here the order of arrival is still known. After the end of the session, messages are ignored.
         let Ok(reading) = self.under_way.clone().try_read_owned() else { return };
         let cost = match &message {
             Message::Bytes(bytes) => bytes.len() + limits::MESSAGE_OVERHEAD,
@@ -291,33 +294,34 @@ impl Session {
             }
             let joined =
                 if self.rooms.has_joined(&self.connection) { self.dialogue().joined.take() } else { None };
-            // A session that is at its end waits for nothing.
+            // Nothing receives it if the session is ending.
             let _ = joined.map(|joined| joined.send(()));
             drop(reading);
         });
     }
 
-    /// Sends a packet and its attachment; a client that is too far behind loses its connection.
+    /// Sends a packet and its attachment. A client that is too far behind loses its connection.
     fn send(&self, socket: &EngineSocket, packet: String, attachment: Counted) {
         let is_over = self.connection.outstanding().is_over();
         match socket.reserve() {
             Ok(permit) if !is_over => {
                 permit.emit_many(packet.into(), VecDeque::from([attachment.into_bytes()]));
             }
-            // Closed already.
+            // Already closed.
             Err(_) if socket.is_closed() => {}
             _ => self.cut(socket),
         }
     }
 
-    /// Sends what the rooms has for the client, and closes the session when the rooms lets go of it or the client has no use for it.
+    /// Sends the queue of the connection, and closes the session when the rooms end it or when the client
+    /// does not join.
     async fn send_queue(
         self: Arc<Self>,
         socket: Arc<EngineSocket>,
         mut queue: Queue,
         joined: oneshot::Receiver<()>,
     ) {
-        // NodeEvent of a room must not overtake the answer that says what the room is like.
+        // The answer to JoinRoom has the state of the room; later notifications must not be sent before it.
         let has_joined = tokio::select! {
             joined = timeout(limits::JOIN_TIMEOUT, joined) => matches!(joined, Ok(Ok(()))),
             () = self.rooms.drained() => false,
@@ -343,7 +347,8 @@ impl Session {
             };
             let Some(signal) = signal else { break };
             batch.push(signal);
-            // At once where nothing was said a moment ago; else with what is said until the moment is over.
+            // The first notification after a pause is sent at once; further ones are batched until the
+            // interval ends.
             while !batch.is_full() {
                 let Ok(Some(signal)) = timeout_at(may_leave_at, queue.recv()).await else { break };
                 batch.push(signal);
@@ -356,14 +361,14 @@ impl Session {
         if queue.has_overflowed() {
             return self.cut(&socket);
         }
-        // The client closes the session when it reads this.
+        // The client closes the session when it receives this.
         if socket.emit(socketio::disconnected()).is_ok() {
             let _ = timeout(limits::CLOSE_TIMEOUT, socket.closed()).await;
         }
         self.cut(&socket);
     }
 
-    /// Ends the session and its connection. A WebSocket whose client does not read would stay until it does.
+    /// Ends the session and its connection. A WebSocket whose client does not read would remain otherwise.
     fn cut(&self, socket: &EngineSocket) {
         close(socket);
         let upgraded = self.upgraded.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -372,7 +377,7 @@ impl Session {
         }
     }
 
-    /// The session is over: once all that the client has said is done, so is its connection.
+    /// Ends the connection after all requests of the session are done.
     async fn end(self: Arc<Self>) {
         let _all_done = self.under_way.write().await;
         self.rooms.disconnect(&self.connection);

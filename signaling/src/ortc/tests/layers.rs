@@ -1,4 +1,4 @@
-//! Every codec and its layers, with what Chrome 156 and Firefox 153 really offer (`tests/sdp`).
+//! All codecs and their layers, with offers of Chrome 156 and Firefox 153 (`tests/sdp`).
 
 use super::{ids, offered, router, sent_as};
 use crate::ortc::media_config::{MediaConfig, Opus};
@@ -17,7 +17,7 @@ const EVERYTHING: &str = include_str!("../../../tests/sdp/chrome-156-av-recvonly
 const FIREFOX: &str = include_str!("../../../tests/sdp/firefox-153-vp8-sim3.sdp");
 const FIREFOX_VP9: &str = include_str!("../../../tests/sdp/firefox-153-vp9-single.sdp");
 
-/// Three sizes, as mediasoup-client has Chrome send them: by rid, without SSRCs.
+/// Three sizes, as Chrome sends them with mediasoup-client: identified by RID, without SSRCs.
 fn simulcast(sdp: &str, mime_type: &str, mode: Option<&str>) -> RtpParameters {
     let mut parameters = sent_as(sdp, mime_type).expect("the browser has it");
     let encoding = |(index, scale): (usize, &f64)| RtpEncodingParameters {
@@ -96,7 +96,8 @@ fn scalable_streams_are_one_encoding_with_its_layers() {
                 let uri = names::uri(kind);
                 parameters.header_extensions.iter().any(|extension| extension.uri == uri)
             };
-            // Chrome names the descriptor only in an offer that sends layers; mediasoup-client makes one such to ask.
+            // Chrome names the dependency descriptor only in an offer with layers; mediasoup-client makes
+            // such an offer to query it.
             assert!(!named(ExtensionKind::DependencyDescriptor) && named(ExtensionKind::TransportCc));
             let asked = told(&produced, &offered(sdp));
             let uri = names::uri(ExtensionKind::DependencyDescriptor);
@@ -152,7 +153,7 @@ fn every_codec_reaches_who_has_it_in_the_routers_numbers() {
             let parameters = told(&produced, &receiver);
             let told: Vec<_> = parameters.codecs.iter().map(|codec| codec.payload_type).collect();
             assert_eq!(told, pts, "{mime_type}");
-            // Both come from one table: what a consumer is told, a producer could say.
+            // Both come from one table: the parameters of a consumer are valid for a producer.
             Produced::new(Kind::Video, &parameters).expect("sound");
         }
         let mut without = offered(EVERYTHING);
@@ -184,7 +185,7 @@ fn safaris_and_firefoxs_h264_is_found_among_their_formats() {
     };
     let produced =
         Produced::new(Kind::Video, &sent_as(H264, "video/H264").expect("it has")).expect("understood");
-    // High first, as Safari has it; Constrained Baseline of another level, as Firefox's OpenH264 has it.
+    // High first, as in Safari; Constrained Baseline with another level, as in Firefox's OpenH264.
     for codecs in [
         vec![format(96, "640c1f", Some(1)), format(98, "42e01f", Some(1))],
         vec![format(126, "42e01f", Some(1)), format(97, "42e01f", None)],
@@ -193,7 +194,7 @@ fn safaris_and_firefoxs_h264_is_found_among_their_formats() {
         let receiver = RtpCapabilities { codecs, header_extensions: vec![] };
         Consumable::new(Kind::Video, &produced, &receiver).expect("one of them is ours");
     }
-    // Who takes neither fragments nor aggregates cannot get what others send in mode 1.
+    // A receiver without fragments and aggregates cannot receive what others send in mode 1.
     for codecs in [
         vec![format(97, "42e01f", None)],
         vec![format(96, "640c1f", Some(1))],
@@ -255,12 +256,12 @@ fn a_consumer_tells_its_bandwidth_in_one_way() {
     receiver.header_extensions.retain(|extension| !extension.uri.contains("abs-send-time"));
     assert_eq!(feedback(&told(&produced, &receiver)), ((false, false), (false, false)));
 
-    // The other half of transport-wide feedback is missing: REMB again.
+    // One half of transport-wide feedback is missing: REMB again.
     let mut receiver = offered(VP8);
     receiver.codecs[0].rtcp_feedback.retain(|feedback| feedback.r#type != "transport-cc");
     assert_eq!(feedback(&told(&produced, &receiver)), ((false, true), (false, true)));
 
-    // mediasoup-client names shared extensions for video only.
+    // mediasoup-client names shared extensions only for video.
     let audio =
         Produced::new(Kind::Audio, &sent_as(EVERYTHING, "audio/opus").expect("it has")).expect("understood");
     let mut receiver = offered(EVERYTHING);

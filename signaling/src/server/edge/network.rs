@@ -1,10 +1,10 @@
-//! A network of addresses, as an operator writes it: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+//! A network in the notation of operators: `10.0.0.0/8`, `2001:db8::/32`, or a single address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// All addresses that begin with the same bits.
+/// All addresses with the same prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     first: IpAddr,
@@ -14,10 +14,10 @@ pub struct Network {
 /// Not a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidNetwork {
-    /// Not of the form.
+    /// Wrong syntax.
     #[error("expected an address or a network such as 10.0.0.0/8 or 2001:db8::/32")]
     Form,
-    /// Bits behind the prefix are set: the operator may have meant another network.
+    /// Bits after the prefix are set: the operator may have meant another network.
     #[error("{0} is no network: expected {1}")]
     HostBits(Network, Network),
 }
@@ -27,7 +27,8 @@ impl Network {
         Self { first: masked(ip, bits), bits }
     }
 
-    /// Whether an address is in it. An IPv4 address that IPv6 maps is the IPv4 address (RFC 4291 §2.5.5.2).
+    /// Whether an address is in the network. An IPv4-mapped IPv6 address counts as the IPv4 address (RFC 4291
+    /// §2.5.5.2).
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         ip.is_ipv4() == self.first.is_ipv4() && masked(ip, self.bits) == self.first
