@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     // Before other threads start, because each thread has its own niceness. If it is refused, signaling only
     // competes with media for the CPU.
     if let Err(error) = rustix::process::nice(config.nice.into()) {
-        tracing::warn!(%error, "--nice {}: cannot step back", config.nice);
+        tracing::warn!(%error, "--nice {}: cannot change the niceness", config.nice);
     }
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,14 +56,14 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let ended = supervisor::termination().context("cannot listen for signals")?;
     if config.media.has_only_low_priorities {
         tracing::warn!(
-            "--media: all priorities are {LOW_PRIORITY_MAX} or less; the highest number is now preferred, \
-             where 1 was the first choice before"
+            "--media: all priorities are {LOW_PRIORITY_MAX} or less; the highest number is preferred, \
+             while 1 was the first choice in earlier versions"
         );
     }
     let listener = http::bind(config.http).await?;
     if matches!(config.admission, Admission::Development { .. }) {
         tracing::warn!(
-            "development mode: no key is configured, everybody on this machine gets in without a token"
+            "development mode: no key is configured; clients on this machine need no token"
         );
     }
     let engine = Engine::new();

@@ -52,7 +52,7 @@ pub fn private_dir(dir: &Path) -> io::Result<()> {
     if found.is_dir() && found.uid() == getuid().as_raw() && found.mode() & 0o077 == 0 {
         return Ok(());
     }
-    let text = format!("{} must be a directory that only this user may enter; remove it", dir.display());
+    let text = format!("{} must be a directory that only this user can access; remove it", dir.display());
     Err(io::Error::other(text))
 }
 

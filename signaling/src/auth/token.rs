@@ -187,7 +187,7 @@ impl Verifier {
         if token.is_empty() {
             return Err(RequestError::new(
                 ErrorCode::TokenMissing,
-                "this server wants a token in JoinRoom.token",
+                "this server requires a token in JoinRoom.token",
             ));
         }
         self.check_header(token)?;
@@ -215,7 +215,7 @@ impl Verifier {
             serde_json::from_slice(&header).map_err(|_| malformed("its header is not JSON with an alg"))?;
         if header.alg != format!("{:?}", self.algorithm) {
             let text = format!(
-                "the token is signed with another algorithm than {:?}, the only one taken here",
+                "the token is signed with a different algorithm than {:?}, the only one that is accepted here",
                 self.algorithm
             );
             return Err(RequestError::new(ErrorCode::TokenAlgorithm, text));
@@ -239,7 +239,7 @@ impl Verifier {
             match error.kind() {
                 ErrorKind::InvalidSignature => RequestError::new(
                     ErrorCode::TokenSignature,
-                    "the token's signature does not match: another key, or it was changed",
+                    "the token's signature does not match: it was signed with a different key, or modified",
                 ),
                 ErrorKind::InvalidAlgorithm => {
                     RequestError::new(ErrorCode::TokenAlgorithm, "the token's algorithm is not this server's")
@@ -259,7 +259,7 @@ impl Verifier {
         if claims.nbf.is_some_and(|nbf| nbf.0 > now.saturating_add(leeway)) {
             return Err(RequestError::new(
                 ErrorCode::TokenNotYetValid,
-                "the token is not valid yet; compare both clocks",
+                "the token is not valid yet; compare the clocks of its issuer and of this server",
             ));
         }
         Ok(())

@@ -28,11 +28,11 @@ pub enum TurnServerError {
     )]
     Url(String),
     /// Browsers become slow with more than a few.
-    #[error("{0} times --turn-url: at most {TURN_URLS_MAX} are possible")]
+    #[error("--turn-url is given {0} times; at most {TURN_URLS_MAX} are possible")]
     TooMany(usize),
     /// Credentials need a secret.
     #[error(
-        "--turn-url wants a secret: give --turn-secret-file or LEAT_TURN_SECRET, the same as the TURN server's"
+        "--turn-url needs a secret: give --turn-secret-file or LEAT_TURN_SECRET, the same as for the TURN server"
     )]
     NoSecret,
 }

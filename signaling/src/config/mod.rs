@@ -58,7 +58,7 @@ pub enum ConfigError {
     Turn(#[from] TurnServerError),
     /// Development mode on an address that other hosts can reach.
     #[error(
-        "--http {0}: without a key everybody is let in, so only a loopback address such as {default} is taken; give --secret-file to listen \
+        "--http {0}: without a key, only a loopback address such as {default} is allowed; give --secret-file to listen \
          on others",
         default = cli::HTTP_DEFAULT
     )]
@@ -73,7 +73,7 @@ pub enum ConfigError {
     NoPort(SocketAddr),
     /// Two keys, one by option and one by the environment.
     #[error(
-        "the environment variable LEAT_SECRET is set, and {option} is given too: which key is meant? Unset LEAT_SECRET, or leave out {option}"
+        "the environment variable LEAT_SECRET is set, and {option} is given too: unset LEAT_SECRET, or omit {option}"
     )]
     TwoKeys {
         /// The option.
@@ -87,7 +87,7 @@ pub enum ConfigError {
     CannotSign(PathBuf),
     /// There is neither a secret nor a development key.
     #[error(
-        "{}: cannot keep a development key; give --secret-file or --secret (or the environment variable LEAT_SECRET), the same as the server's",
+        "{}: cannot create a development key; give --secret-file or --secret (or the environment variable LEAT_SECRET), the same as the server's",
         path.display()
     )]
     NothingToSignWith {
@@ -225,7 +225,7 @@ fn warn_if_open(option: &str, path: &Path) {
         tracing::warn!(
             path = %path.display(),
             mode = %format_args!("{mode:04o}"),
-            "{option}: others than its owner have access to this key; run chmod 600 on it"
+            "{option}: other users have access to this key; run chmod 600 on it"
         );
     }
 }

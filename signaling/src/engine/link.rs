@@ -21,19 +21,19 @@ use tokio::sync::mpsc;
 /// Why an attachment ended.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
-    #[error("the engine closed the control socket: it died, or let go of this process")]
+    #[error("the engine closed the control socket: it has exited, or detached this process")]
     Closed,
     #[error("worker {0}'s event ring is corrupt")]
     Corrupt(Worker, #[source] Corrupt),
-    #[error("worker {0} sent a record that is none")]
+    #[error("worker {0} sent an undecodable record")]
     Undecodable(Worker, #[source] control::DecodeError),
-    #[error("worker {0} could not be asked for a snapshot")]
+    #[error("requesting a snapshot of worker {0} failed")]
     Snapshot(Worker, #[source] AskError),
-    #[error("worker {0}'s snapshot has no end")]
+    #[error("the snapshot of worker {0} exceeds its limit")]
     EndlessSnapshot(Worker),
     #[error("waiting for the engine failed")]
     Io(#[from] io::Error),
-    #[error("nobody listens to the news any more")]
+    #[error("the event receiver was dropped")]
     ReceiverDropped,
 }
 
@@ -74,7 +74,7 @@ fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<NodeEvent>) {
                 // A repeated error is logged once.
                 let complaint = chain(&error);
                 if complaint != last_complaint {
-                    tracing::info!(error = %complaint, "not attached to an engine; trying on");
+                    tracing::info!(error = %complaint, "cannot attach to the engine; retrying");
                     last_complaint = complaint;
                 }
             }
@@ -196,7 +196,7 @@ impl EventReader {
                 tracing::warn!(
                     worker = self.worker,
                     lost,
-                    "the engine had more news than its ring holds; asking for a snapshot"
+                    "the event ring of the engine overflowed; requesting a snapshot"
                 );
                 if self.snapshot.is_some() {
                     self.overflowed = true;

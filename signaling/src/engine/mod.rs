@@ -89,7 +89,7 @@ impl Engine {
             },
             Err(AskError::Away) => {}
             Err(error) => {
-                tracing::warn!(command = ?command, error = %error, "a command did not reach the engine")
+                tracing::warn!(command = ?command, error = %error, "a command could not be sent to the engine")
             }
         }
     }

@@ -56,7 +56,7 @@ impl Consumable {
             let names: Vec<_> =
                 produced.codecs.iter().map(|codec| names::name(codec.codec).mime_type).collect();
             let text =
-                format!("the producer sends {}, and rtpCapabilities has nothing like it", names.join(" or "));
+                format!("the producer sends {}, and rtpCapabilities has no matching codec", names.join(" or "));
             return Err(RequestError::new(ErrorCode::CannotConsume, text));
         }
         // One kind of bandwidth feedback, with the extension that it needs.

@@ -20,7 +20,7 @@ pub fn fingerprint(parameters: &DtlsParameters) -> Result<[u8; 32], RequestError
         .find(|fingerprint| fingerprint.algorithm.eq_ignore_ascii_case("sha-256"));
     let wanted = || {
         RequestError::bad(
-            "dtlsParameters.fingerprints needs a sha-256 one: 32 pairs of hex digits with colons between (RFC 8122 §5)",
+            "dtlsParameters.fingerprints needs one with sha-256: 32 pairs of hexadecimal digits, separated by colons (RFC 8122 §5)",
         )
     };
     parse_hex(&sha256.ok_or_else(wanted)?.value).ok_or_else(wanted)

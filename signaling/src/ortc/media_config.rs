@@ -98,7 +98,7 @@ impl Default for MediaConfig {
             opus: Opus { stereo: false, dtx: false },
             has_only_low_priorities: false,
         };
-        nothing.overlaid_with(BUILT_IN).expect("the built-in media.yml is sound: a test reads it")
+        nothing.overlaid_with(BUILT_IN).expect("the built-in media.yml is valid: a test parses it")
     }
 }
 
@@ -129,7 +129,7 @@ impl MediaConfig {
             [] => return Ok(self),
             [root] => root,
             [_, second, ..] => {
-                let what = "a second document begins; expected one".to_owned();
+                let what = "a second document starts; expected one".to_owned();
                 return Err(MediaConfigError::Syntax { line: second.span.start.line(), what });
             }
         };
@@ -320,7 +320,7 @@ fn plain(yaml: &MarkedYaml<'_>) -> String {
         YamlData::Value(Scalar::Boolean(value)) => value.to_string(),
         YamlData::Value(Scalar::Integer(value)) => value.to_string(),
         YamlData::Value(Scalar::FloatingPoint(value)) => value.to_string(),
-        _ => "something that is no plain value".to_owned(),
+        _ => "not a scalar".to_owned(),
     };
     text[..text.floor_char_boundary(SHOWN_LEN_MAX)].to_owned()
 }

@@ -56,7 +56,7 @@ impl Produced {
             return Ok(());
         }
         Err(RequestError::bad(
-            "nothing tells which packets are this producer's: encodings need an ssrc, or a rid and its extension, or a single one a mid and its extension",
+            "packets cannot be assigned to this producer: each encoding needs an ssrc, or a rid and its extension; a single encoding may have a mid and its extension instead",
         ))
     }
 
@@ -73,7 +73,7 @@ impl Produced {
 
 fn unsupported(name: &str, detail: &str) -> RequestError {
     let text =
-        format!("{}{detail} is no codec of this router; see the capabilities in Joined", shortened(name));
+        format!("{}{detail} is not a codec of this router; see the capabilities in Joined", shortened(name));
     RequestError::new(ErrorCode::UnsupportedCodec, text)
 }
 
@@ -162,7 +162,7 @@ fn check_parameters(codec: &RtpCodecParameters) -> Result<(), RequestError> {
     let max = limits::PARAMETERS_LEN_MAX;
     if codec.parameters.len() > max {
         let text = format!(
-            "the parameters of {} have {} entries; at most {max} are taken",
+            "the parameters of {} have {} entries; at most {max} are allowed",
             shortened(&codec.mime_type),
             codec.parameters.len()
         );
@@ -223,7 +223,7 @@ fn encodings(
         [] => return Ok((vec![Encoding::SINGLE], ScalabilityMode::SINGLE)),
         all if all.len() > max => {
             return Err(RequestError::bad(format!(
-                "encodings has {} entries; at most {max} are taken",
+                "encodings has {} entries; at most {max} are allowed",
                 all.len()
             )));
         }
@@ -243,7 +243,7 @@ fn encodings(
         .find(|ssrc| !ssrcs.insert(*ssrc))
     {
         return Err(RequestError::bad(format!(
-            "ssrc {twice} is used twice in encodings: every stream and its retransmissions need two of their own (RFC 4588 §5.1)"
+            "ssrc {twice} is used twice in encodings: every stream and every retransmission stream needs its own (RFC 4588 §5.1)"
         )));
     }
     let mut rids = HashSet::new();
@@ -256,7 +256,7 @@ fn encodings(
     let scales: Vec<_> = encodings.iter().filter_map(|encoding| encoding.scale_resolution_down_by).collect();
     if scales.windows(2).any(|pair| pair[0] < pair[1]) {
         return Err(RequestError::bad(
-            "encodings must come with the smallest picture first: scaleResolutionDownBy rises in them",
+            "encodings must start with the smallest picture: scaleResolutionDownBy must not increase",
         ));
     }
     let together = match modes.as_slice() {
@@ -286,10 +286,10 @@ fn scalability_mode(
             Err(wrong(&format!("{name} has no layers")))
         }
         Codec::Vp8 | Codec::H264 if mode.spatial_layers > 1 => {
-            Err(wrong(&format!("{name} has one size in a stream; send several encodings with L1T1 to L1T3")))
+            Err(wrong(&format!("{name} has one spatial layer per stream; send several encodings with L1T1 to L1T3")))
         }
         _ if mode.spatial_layers > 1 && count > 1 => {
-            Err(wrong("an encoding among several has one size; take L1T1 to L1T3, or one encoding"))
+            Err(wrong("with several encodings, each has one spatial layer; use L1T1 to L1T3, or one encoding"))
         }
         _ => Ok(mode),
     }

@@ -7,7 +7,7 @@ use crate::request_error::RequestError;
 pub(super) fn check_len<T>(what: &str, list: &[T]) -> Result<(), RequestError> {
     let max = limits::PARAMETERS_LEN_MAX;
     if list.len() > max {
-        Err(RequestError::bad(format!("{what} has {} entries; at most {max} are taken", list.len())))
+        Err(RequestError::bad(format!("{what} has {} entries; at most {max} are allowed", list.len())))
     } else {
         Ok(())
     }

@@ -77,7 +77,7 @@ pub fn pack(held: &impl Message) -> Result<AppData, RequestError> {
     let max = control::limits::APP_DATA_LEN_MAX;
     if bytes.len() > max {
         return Err(RequestError::bad(format!(
-            "the parameters take {} bytes; at most {max} are kept",
+            "the parameters have {} bytes; at most {max} can be stored",
             bytes.len()
         )));
     }

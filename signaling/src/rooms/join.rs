@@ -212,7 +212,7 @@ impl Rooms {
             userId = %peer.user,
             peerId = %id,
             clientAddress = %connection.address,
-            "a peer's connection is gone; its place waits"
+            "a peer lost its connection; it may resume"
         );
         let away = PeerAway { peer_id: id.to_string(), away: true };
         state.broadcast(&room, Some(id), Payload::PeerAway(away));
@@ -229,7 +229,7 @@ impl Rooms {
         let mut away: Vec<_> = peers.iter().copied().filter(is_away).collect();
         if peers.len() - away.len() >= self.peers_per_user {
             let text = format!(
-                "this user is in the room {} times, and may be {} times; leave it elsewhere first",
+                "this user is in the room {} times; at most {} are allowed; leave it elsewhere first",
                 peers.len(),
                 self.peers_per_user
             );
@@ -239,7 +239,7 @@ impl Rooms {
         let too_many = (peers.len() + 1).saturating_sub(self.peers_per_user);
         let gives_way = if join.take_over { away.len() } else { too_many };
         for id in away.into_iter().take(gives_way) {
-            self.remove(state, id, "a peer gave way to another of the same user");
+            self.remove(state, id, "a peer was replaced by another of the same user");
         }
         Ok(())
     }
@@ -253,7 +253,7 @@ impl Rooms {
             let still_away =
                 state.peers.get(&id).is_some_and(|peer| peer.socket.is_none() && peer.absences == absence);
             if still_away {
-                rooms.remove(&mut state, id, "a peer did not come back");
+                rooms.remove(&mut state, id, "a peer did not return in time");
             }
         });
     }
@@ -268,18 +268,18 @@ impl Rooms {
         let taken = leave_beacons.take(address, Instant::now());
         drop(leave_beacons);
         taken.map_err(|pause| {
-            RequestError::limit("too many leave_beacons from this address").retry_after(pause)
+            RequestError::limit("too many leave requests from this address").retry_after(pause)
         })?;
         let goodbye =
             Goodbye::decode(message).map_err(|error| RequestError::bad(format!("not a Goodbye: {error}")))?;
         let id = parse_peer(&goodbye.peer_id)
-            .ok_or_else(|| RequestError::bad("peer_id must be the 16 hexadecimal digits that Joined gave"))?;
+            .ok_or_else(|| RequestError::bad("peer_id must be the 16 hexadecimal digits of Joined.peer_id"))?;
         let mut state = self.state();
         let Some(peer) = state.peers.get(&id) else { return Ok(()) };
         if !is_secret_of(peer, &goodbye.secret) {
-            return Err(RequestError::new(ErrorCode::ResumeSecret, "secret is not this peer's"));
+            return Err(RequestError::new(ErrorCode::ResumeSecret, "the secret does not belong to this peer"));
         }
-        self.remove(&mut state, id, "a peer left with its page");
+        self.remove(&mut state, id, "a peer left: its page was closed");
         Ok(())
     }
 
@@ -309,12 +309,12 @@ fn check(join: &JoinRoom) -> Result<(), RequestError> {
     }
     let Some(resume) = &join.resume else { return Ok(()) };
     if resume.secret.len() > limits::SECRET_BYTES_MAX {
-        return Err(RequestError::bad("resume.secret is longer than any this server gave out"));
+        return Err(RequestError::bad("resume.secret is longer than the secrets of this server"));
     }
     let longest = resume.transports.len().max(resume.producers.len()).max(resume.consumers.len());
     if longest > limits::RESUME_OBJECTS_MAX {
         return Err(RequestError::bad(format!(
-            "resume lists {longest} objects; at most {} of a kind are taken",
+            "resume lists {longest} objects; at most {} of a kind are allowed",
             limits::RESUME_OBJECTS_MAX
         )));
     }
@@ -333,11 +333,11 @@ fn check_resume(peer: &Peer, resume: &Resume, ticket: TokenCheck) -> Result<Opti
         TokenCheck::Expired { user, .. } if is_its_secret && user == peer.user => Ok(None),
         TokenCheck::Expired { failure, .. } => Err(failure),
         _ if !is_its_secret => {
-            let text = "resume.secret is not this peer's; join without resume to add_peer as a new one";
+            let text = "resume.the secret does not belong to this peer; join without resume to add_peer as a new one";
             Err(RequestError::new(ErrorCode::ResumeSecret, text))
         }
         TokenCheck::Valid(grant) if grant.user != peer.user => {
-            let text = "the token is for another user than the peer it is to resume";
+            let text = "the token is for a different user than the peer to resume";
             Err(RequestError::new(ErrorCode::TokenPermission, text))
         }
         TokenCheck::Valid(grant) => Ok(Some(grant)),
@@ -354,7 +354,7 @@ fn resume_peer(
     socket: (super::ConnectionId, super::Outbox),
     grant: Option<Grant>,
 ) -> KeptObjects {
-    let peer = state.peers.get_mut(&id).expect("the caller found this peer");
+    let peer = state.peers.get_mut(&id).expect("the caller has found this peer");
     let before = peer.permissions;
     if let Some(grant) = grant {
         peer.permissions = grant.permissions;
@@ -441,7 +441,7 @@ fn add_peer(
         }
         None if state.rooms.len() >= limits::ROOMS_MAX => {
             return Err(RequestError::limit(format!(
-                "this server has {} rooms and takes no more",
+                "this server has {} rooms, which is its limit",
                 limits::ROOMS_MAX
             )));
         }
@@ -449,7 +449,7 @@ fn add_peer(
     }
     let id = PeerId(random_id());
     let mut secret = vec![0; limits::SECRET_BYTES];
-    getrandom::fill(&mut secret).expect("the kernel has randomness");
+    getrandom::fill(&mut secret).expect("the kernel provides random numbers");
     let (user, name, permissions) = match grant {
         Some(Grant { user, name, permissions }) => (user, name, permissions),
         // In development mode, only clients of this machine can connect.

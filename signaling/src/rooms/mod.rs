@@ -282,7 +282,7 @@ impl Rooms {
 
     fn peer_of(&self, connection: &Connection) -> Result<PeerId, RequestError> {
         let peer = self.state().connections.get(&connection.id).copied().flatten();
-        peer.ok_or_else(|| RequestError::new(ErrorCode::NotJoined, "JoinRoom comes first"))
+        peer.ok_or_else(|| RequestError::new(ErrorCode::NotJoined, "the first request must be JoinRoom"))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -292,7 +292,7 @@ impl Rooms {
 }
 
 fn draining() -> RequestError {
-    RequestError::new(ErrorCode::Draining, "this server is going down; connect again, perhaps to another one")
+    RequestError::new(ErrorCode::Draining, "this server is shutting down; reconnect")
         .retry_after(limits::DRAINING_PAUSE)
 }
 

@@ -22,7 +22,7 @@ impl Rooms {
         let (family, srtp) = (plain::family(&create)?, plain::suite(&create.srtp_suite)?);
         if create.comedia && !sends {
             return Err(RequestError::bad(
-                "comedia needs direction \"send\": who only receives sends nothing that would show where it is",
+                "comedia needs direction \"send\": the address is learned from the packets that the program sends",
             ));
         }
         let permissions = self.state().peers.get(&peer).ok_or_else(not_joined)?.permissions;

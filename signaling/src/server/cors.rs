@@ -153,8 +153,8 @@ pub async fn only_allowed(
     if !is_guarded || origins.allows(request.headers(), is_behind_proxy(request.extensions())) {
         return next.run(request).await;
     }
-    let text = "This server does not talk to pages of this origin. Start it with --allow-origin ORIGIN to change that; behind a proxy, pass \
-                the Host header on.\n";
+    let text = "Pages of this origin may not use this server. Start it with --allow-origin ORIGIN to change that; behind a proxy, forward \
+                the Host header.\n";
     (StatusCode::FORBIDDEN, text).into_response()
 }
 

@@ -87,7 +87,7 @@ pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next
     let (Some(client), true) =
         (parts.extensions.remove::<Client>(), uri.len() <= limits::SESSION_URI_BYTES_MAX)
     else {
-        return (StatusCode::URI_TOO_LONG, "the address is too long\n").into_response();
+        return (StatusCode::URI_TOO_LONG, "the URI is too long\n").into_response();
     };
     let Ok(uri) = uri.parse() else { return StatusCode::BAD_REQUEST.into_response() };
     parts.uri = uri;
@@ -241,7 +241,7 @@ impl Session {
             }
             Packet::Other { ack } if dialogue.is_connected => {
                 drop(dialogue);
-                let text = "the event must be \"signal\", its only argument a binary attachment: a serialised Signal";
+                let text = "the event must be \"signal\", its only argument a binary attachment: a serialized Signal";
                 self.on_signal(socket, ack, Message::Nonsense(RequestError::bad(text)));
             }
             Packet::Connect { .. } | Packet::Disconnect | Packet::Signal { .. } | Packet::Other { .. } => {
@@ -273,7 +273,7 @@ impl Session {
         };
         let others = self.bytes_under_way.fetch_add(cost, Ordering::Relaxed);
         let message = if others > 0 && others + cost > bytes_max {
-            let text = "too many requests of this connection are unanswered";
+            let text = "this connection has too many unanswered requests";
             Message::Nonsense(RequestError::limit(text).retry_after(limits::UNANSWERED_PAUSE))
         } else {
             message

@@ -47,7 +47,7 @@ pub(crate) async fn serve(State(rooms): State<Arc<Rooms>>, request: HeaderMap, u
             (headers(path, host(&request)), page).into_response()
         }
         Some(body) => (headers(path, host(&request)), body).into_response(),
-        None => (StatusCode::NOT_FOUND, "There is no such file here.\n").into_response(),
+        None => (StatusCode::NOT_FOUND, "File not found.\n").into_response(),
     }
 }
 

@@ -86,7 +86,7 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
     if let Some(turn) = &mut turn {
         // Generated here, because only these two processes use it. It stays the same when one of them is
         // restarted.
-        let secret: OsString = random_secret().context("the system gives no randomness")?.into();
+        let secret: OsString = random_secret().context("the system provides no random numbers")?.into();
         turn.environment.push((TURN_SECRET_VARIABLE.into(), secret.clone()));
         signaling.environment.push((TURN_SECRET_VARIABLE.into(), secret));
         turn.start()?;
@@ -110,7 +110,7 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
             Some(()) = hangups.recv() => {
                 match &turn {
                     Some(turn) => turn.hang_up(),
-                    None => tracing::info!("SIGHUP: there is no TURN server to read its files again; ignored"),
+                    None => tracing::info!("SIGHUP ignored: there is no TURN server that could reload its files"),
                 }
                 continue;
             }
@@ -126,7 +126,7 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
         let is_needed = who.name != "leat-turn" || has_turn_option(&options);
         let is_first_start = is_needed && (!is_up || who.starts == 1 && who.started.elapsed() < QUICK_EXIT);
         if is_first_start && !status.success() && status.code().is_some() {
-            tracing::error!(process = who.name, status = %status, "did not start; its own words are above");
+            tracing::error!(process = who.name, status = %status, "failed to start; see its log output above");
             break u8::try_from(status.code().unwrap_or(1)).unwrap_or(1);
         }
         who.plan_restart(&status);
@@ -152,13 +152,13 @@ fn prepare_control_socket(chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
     let path = chosen.map_or_else(config::control_socket, Path::to_path_buf);
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if chosen.is_none() {
-        private_dir(dir).context("choose another place with --control-socket")?;
+        private_dir(dir).context("choose another path with --control-socket")?;
         return Ok(path);
     }
     match std::fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(error)
-                .with_context(|| format!("--control-socket {}: cannot make its directory", path.display()));
+                .with_context(|| format!("--control-socket {}: cannot create its directory", path.display()));
         }
         _ => {}
     }

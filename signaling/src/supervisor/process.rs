@@ -48,10 +48,10 @@ pub(super) struct Supervised {
 impl Supervised {
     /// The program with this name in the directory of the running program.
     pub(super) fn new(name: &'static str, arguments: Vec<OsString>) -> anyhow::Result<Self> {
-        let own = std::env::current_exe().context("cannot tell where this program is")?;
+        let own = std::env::current_exe().context("cannot determine the path of this program")?;
         let program = own.with_file_name(name);
         if !program.is_file() {
-            bail!("{} is not there; it belongs beside {}", program.display(), own.display());
+            bail!("{} does not exist; it must be in the same directory as {}", program.display(), own.display());
         }
         let now = Instant::now();
         let environment = vec![(PARENT_VARIABLE.into(), std::process::id().to_string().into())];
@@ -107,7 +107,7 @@ impl Supervised {
         self.quick_exits = self.quick_exits.max(1) + 1;
         let pause = pause(self.quick_exits);
         let pause_ms = pause.as_millis() as u64;
-        tracing::error!(process = self.name, error, pause_ms, "could not be started again; trying later");
+        tracing::error!(process = self.name, error, pause_ms, "could not be started again; retrying later");
         self.start_at = Instant::now() + pause;
     }
 
@@ -116,7 +116,7 @@ impl Supervised {
         self.quick_exits = if lived < QUICK_EXIT { self.quick_exits + 1 } else { 0 };
         let pause = pause(self.quick_exits);
         let (lived_ms, pause_ms) = (lived.as_millis() as u64, pause.as_millis() as u64);
-        tracing::error!(process = self.name, status = %status, lived_ms, pause_ms, "died; starting it again");
+        tracing::error!(process = self.name, status = %status, lived_ms, pause_ms, "exited; restarting it");
         self.start_at = Instant::now() + pause;
     }
 
@@ -181,12 +181,12 @@ async fn is_ready(address: SocketAddr) -> io::Result<bool> {
 /// Makes the kernel kill this process when its parent exits. An error if the parent has already exited.
 pub fn die_with_parent() -> anyhow::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .context("cannot ask the kernel for it")?;
+        .context("the kernel refused it")?;
     // The kernel does not report an exit in the past; in that case this process has a different parent now.
     let parent = std::os::unix::process::parent_id().to_string();
     match std::env::var(PARENT_VARIABLE) {
         Ok(expected) if expected != parent => {
-            bail!("the process that started this one ({PARENT_VARIABLE}={expected}) has died already")
+            bail!("the process that started this one ({PARENT_VARIABLE}={expected}) has exited already")
         }
         _ => Ok(()),
     }

@@ -90,7 +90,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: EdgeSettings
     if let Err(error) =
         rustix::net::sockopt::set_socket_send_buffer_size(&listener, limits::SEND_BUFFER_BYTES)
     {
-        tracing::warn!(%error, "cannot bound the send buffer of connections");
+        tracing::warn!(%error, "cannot limit the send buffer of connections");
     }
     let EdgeSettings { trusted, connections_per_address, connections } = settings;
     let edge = Arc::new(Edge {
@@ -107,7 +107,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: EdgeSettings
             // The client closed the connection before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection; trying again");
+                tracing::warn!(%error, "cannot accept a connection; retrying");
                 sleep(limits::ACCEPT_PAUSE).await;
             }
         }
@@ -130,7 +130,7 @@ pub fn allow_descriptors(connections: usize) -> usize {
         return connections;
     }
     let connections = (granted as usize).saturating_sub(limits::OTHER_DESCRIPTORS).max(1);
-    tracing::warn!(granted, wanted, connections, "the limit of open files bounds the connections of clients");
+    tracing::warn!(granted, wanted, connections, "the limit of open files reduces the number of connections");
     connections
 }
 

@@ -18,7 +18,7 @@ pub enum InvalidNetwork {
     #[error("expected an address or a network such as 10.0.0.0/8 or 2001:db8::/32")]
     Form,
     /// Bits after the prefix are set: the operator may have meant another network.
-    #[error("{0} is no network: expected {1}")]
+    #[error("{0} is not a network: expected {1}")]
     HostBits(Network, Network),
 }
 
@@ -114,6 +114,6 @@ mod tests {
             assert_eq!(text.parse::<Network>(), Err(InvalidNetwork::Form), "{text}");
         }
         let error = "10.0.0.1/8".parse::<Network>().expect_err("host bits").to_string();
-        assert_eq!(error, "10.0.0.1/8 is no network: expected 10.0.0.0/8");
+        assert_eq!(error, "10.0.0.1/8 is not a network: expected 10.0.0.0/8");
     }
 }
