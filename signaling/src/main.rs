@@ -62,9 +62,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     }
     let listener = http::bind(config.http).await?;
     if matches!(config.admission, Admission::Development { .. }) {
-        tracing::warn!(
-            "development mode: no key is configured; clients on this machine need no token"
-        );
+        tracing::warn!("development mode: no key is configured; clients on this machine need no token");
     }
     let engine = Engine::new();
     let settings = rooms::RoomSettings {
@@ -76,9 +74,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
         peers_per_user: config.peers_per_user,
     };
     let rooms = Rooms::new(Arc::new(engine.clone()), settings);
-    let (news, heard) = mpsc::channel(limits::NODE_EVENTS_LEN);
-    engine::start(engine, config.control_socket, news).context("cannot start a thread")?;
-    tokio::spawn(rooms.clone().follow(heard));
+    let (sender, events) = mpsc::channel(limits::NODE_EVENTS_LEN);
+    engine::start(engine, config.control_socket, sender).context("cannot start a thread")?;
+    tokio::spawn(rooms.clone().follow(events));
     let mut settings = config.http_settings;
     settings.edge.connections = edge::allow_descriptors(settings.edge.connections);
     tracing::info!(address = %listener.local_addr()?, "listening");
@@ -101,12 +99,12 @@ async fn run(config: Config) -> anyhow::Result<()> {
 /// Notifies the clients that this process ends, and waits until they have read it.
 async fn drain(rooms: &Rooms) {
     rooms.drain();
-    let all_told = async {
+    let all_closed = async {
         while rooms.connection_count() > 0 {
             sleep(DRAIN_POLL).await;
         }
     };
-    let _ = timeout(limits::DRAIN_TIMEOUT, all_told).await;
+    let _ = timeout(limits::DRAIN_TIMEOUT, all_closed).await;
 }
 
 /// Interval between checks of the number of connections.

@@ -39,10 +39,9 @@ impl RequestError {
 }
 
 impl From<RequestError> for proto::Error {
-    fn from(failure: RequestError) -> Self {
-        let retry_after_ms = failure
-            .retry_after
-            .map_or(0, |pause| u32::try_from(pause.as_millis()).unwrap_or(u32::MAX).max(1));
-        Self { code: failure.code.into(), message: failure.message, retry_after_ms }
+    fn from(error: RequestError) -> Self {
+        let retry_after_ms =
+            error.retry_after.map_or(0, |pause| u32::try_from(pause.as_millis()).unwrap_or(u32::MAX).max(1));
+        Self { code: error.code.into(), message: error.message, retry_after_ms }
     }
 }

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_address_has_its_own_bucket_and_an_ipv6_network_has_one() {
+    fn each_ipv4_address_and_each_ipv6_64_has_its_own_bucket() {
         let now = Instant::now();
         let mut buckets = TokenBuckets::new(1.0, 1.0);
         let mut take = |address: &str| buckets.take(address.parse().expect("an address"), now).is_ok();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_addresses_is_bounded_and_forgets_who_is_idle() {
+    fn table_is_bounded_and_full_buckets_are_removed() {
         let now = Instant::now();
         let mut buckets = TokenBuckets::new(1.0, 1.0);
         let address = |number: usize| IpAddr::from((number as u32).to_be_bytes());
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_passes_and_then_the_rate_holds() {
+    fn burst_is_admitted_and_then_the_rate_applies() {
         let start = Instant::now();
         let mut bucket = TokenBucket::new(10.0, 3.0, start);
         for _ in 0..3 {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_or_goes_back_gives_nothing() {
+    fn no_tokens_without_progress_of_time() {
         let start = Instant::now() + Duration::from_secs(10);
         let mut bucket = TokenBucket::new(10.0, 1.0, start);
         bucket.take(start).expect("full");

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_is_made_once_and_is_this_users_alone() {
+    fn key_is_created_once_and_readable_by_this_user_only() {
         let dir = std::env::temp_dir().join(format!("leat-development-{}", std::process::id()));
         let path = dir.join("development-secret");
         let first = secret(&path).expect("a key");

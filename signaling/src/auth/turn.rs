@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_is_as_coturn_wants_it() {
+    fn credential_is_the_same_as_in_coturn() {
         let turn = TurnServer::new(
             vec!["turn:192.0.2.1:3478?transport=udp".into()],
             "north\nolder\n",
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_turns_and_others_are_told() {
+    fn only_turn_urls_are_accepted() {
         for url in [
             "turn:a:1",
             "turn:a",

@@ -45,14 +45,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_public_is_listened_on_without_being_asked_for() {
+    fn default_addresses_are_not_public() {
         let ips = default_listen_ips();
         assert!(ips.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST)));
         assert!(ips.iter().all(|ip| ip.is_loopback() || is_private(ip)), "{ips:?}");
     }
 
     #[test]
-    fn private_is_what_the_rfcs_call_so() {
+    fn private_addresses_are_those_of_the_rfcs() {
         for (ip, expected) in
             [("10.1.2.3", true), ("172.16.0.1", true), ("192.168.9.9", true), ("fd00::2", true)]
                 .into_iter()

@@ -325,13 +325,13 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_definitions_are_sound() {
+    fn command_lines_are_well_formed() {
         SignalingOptions::command().debug_assert();
         Leat::command().debug_assert();
     }
 
     #[test]
-    fn durations_have_a_unit() {
+    fn duration_needs_a_unit() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("2d"), Ok(Duration::from_secs(172_800)));
         for wrong in ["", "h", "1", "1w", "-1h", "0s", "1é", "99999999999999999999d", "9999999999999999999d"]
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_told_with_its_name_and_costs_exit_code_2() {
+    fn invalid_value_is_reported_with_its_option_and_exit_code_2() {
         let error = SignalingOptions::try_parse_from(["leat-signaling", "--http", "localhost"])
             .expect_err("no address");
         assert_eq!(error.exit_code(), 2);

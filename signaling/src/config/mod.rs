@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn development_mode_stays_on_loopback() {
+    fn development_mode_listens_only_on_loopback() {
         for public in ["0.0.0.0:7080", "[::]:7080", "192.0.2.1:80"] {
             let error = config(&["--http", public]).err().expect("refused");
             assert!(
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_and_a_missing_file_are_told_by_option() {
+    fn error_for_short_secret_or_missing_file_names_the_option() {
         let error = config(&["--secret", "short"]).err().expect("refused");
         assert!(
             leat_log::chain(&error).contains("--secret") && leat_log::chain(&error).contains("at least 32"),

@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runtime_directory_that_is_not_there_is_not_used() {
+    fn missing_runtime_directory_is_not_used() {
         let there = std::env::temp_dir();
         assert_eq!(control_socket_in(Some(there.clone().into())), there.join("leat/control.sock"));
         let elsewhere = control_socket_in(None);

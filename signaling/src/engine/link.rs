@@ -38,33 +38,33 @@ enum LinkError {
 }
 
 /// Interval of the checks whether the event receiver still exists.
-const LISTENER_CHECK: Duration = Duration::from_secs(1);
+const RECEIVER_CHECK: Duration = Duration::from_secs(1);
 
 /// Starts the thread that attaches to the engine at `path`, and again after each loss, until the event
 /// receiver is dropped.
 pub fn start(
     engine: Engine,
     path: PathBuf,
-    news: mpsc::Sender<NodeEvent>,
+    sender: mpsc::Sender<NodeEvent>,
 ) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("engine-link".into()).spawn(move || run(&engine, &path, &news))
+    thread::Builder::new().name("engine-link".into()).spawn(move || run(&engine, &path, &sender))
 }
 
-fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<NodeEvent>) {
+fn run(engine: &Engine, path: &Path, sender: &mpsc::Sender<NodeEvent>) {
     let mut pause = limits::ATTACH_PAUSE_MIN;
-    let mut last_complaint = String::new();
-    while !news.is_closed() {
+    let mut last_message = String::new();
+    while !sender.is_closed() {
         match shm::attach(path, control::PROTOCOL_VERSION, limits::ATTACH_TIMEOUT) {
             Ok(attachment) => {
-                last_complaint.clear();
-                let error = match serve(engine, attachment, news) {
+                last_message.clear();
+                let error = match serve(engine, attachment, sender) {
                     Ok(never) => match never {},
                     Err(error) => error,
                 };
                 engine.detach();
                 let reason = chain(&error);
                 if matches!(error, LinkError::ReceiverDropped)
-                    || news.blocking_send(NodeEvent::Lost { reason }).is_err()
+                    || sender.blocking_send(NodeEvent::Lost { reason }).is_err()
                 {
                     return;
                 }
@@ -72,10 +72,10 @@ fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<NodeEvent>) {
             }
             Err(error) => {
                 // A repeated error is logged once.
-                let complaint = chain(&error);
-                if complaint != last_complaint {
-                    tracing::info!(error = %complaint, "cannot attach to the engine; retrying");
-                    last_complaint = complaint;
+                let message = chain(&error);
+                if message != last_message {
+                    tracing::info!(error = %message, "cannot attach to the engine; retrying");
+                    last_message = message;
                 }
             }
         }
@@ -90,7 +90,7 @@ enum Never {}
 fn serve(
     engine: &Engine,
     attachment: Attachment,
-    news: &mpsc::Sender<NodeEvent>,
+    sender: &mpsc::Sender<NodeEvent>,
 ) -> Result<Never, LinkError> {
     let Attachment { engine_epoch, workers, link } = attachment;
     let mut rings = Vec::with_capacity(workers.len());
@@ -98,10 +98,10 @@ fn serve(
     for (worker, end) in workers.into_iter().enumerate() {
         let ControllerEnd { commands, events, doorbell, peer_doorbell, stats: _ } = end;
         rings.push(CommandRing { commands, doorbell: peer_doorbell });
-        let (engine, news) = (engine.clone(), news.clone());
+        let (engine, sender) = (engine.clone(), sender.clone());
         readers.push(EventReader {
             engine,
-            news,
+            sender,
             worker,
             events,
             doorbell,
@@ -111,13 +111,13 @@ fn serve(
     }
     engine.attach(rings);
     let attached = NodeEvent::Attached { epoch: engine_epoch, workers: readers.len() };
-    news.blocking_send(attached).map_err(|_| LinkError::ReceiverDropped)?;
+    sender.blocking_send(attached).map_err(|_| LinkError::ReceiverDropped)?;
     for reader in &mut readers {
         reader.ask_for_snapshot()?;
     }
     loop {
         wait(&link, &readers)?;
-        if news.is_closed() {
+        if sender.is_closed() {
             return Err(LinkError::ReceiverDropped);
         }
         for reader in &mut readers {
@@ -133,11 +133,11 @@ fn serve(
     }
 }
 
-/// Waits until a doorbell rings or the link closes, or for [`LISTENER_CHECK`].
+/// Waits until a doorbell rings or the link closes, or for [`RECEIVER_CHECK`].
 fn wait(link: &Link, readers: &[EventReader]) -> Result<(), LinkError> {
     let mut fds: Vec<_> = readers.iter().map(|reader| PollFd::new(&reader.doorbell, PollFlags::IN)).collect();
     fds.push(PollFd::new(link, PollFlags::IN));
-    let timeout = Timespec { tv_sec: LISTENER_CHECK.as_secs().cast_signed(), tv_nsec: 0 };
+    let timeout = Timespec { tv_sec: RECEIVER_CHECK.as_secs().cast_signed(), tv_nsec: 0 };
     match poll(&mut fds, Some(&timeout)) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(errno) => Err(LinkError::Io(errno.into())),
@@ -147,7 +147,7 @@ fn wait(link: &Link, readers: &[EventReader]) -> Result<(), LinkError> {
 /// Reads the event ring of one worker.
 struct EventReader {
     engine: Engine,
-    news: mpsc::Sender<NodeEvent>,
+    sender: mpsc::Sender<NodeEvent>,
     worker: Worker,
     events: Consumer,
     doorbell: Doorbell,
@@ -209,12 +209,12 @@ impl EventReader {
                     self.engine.answer(request, event);
                     Ok(())
                 }
-                None => self.on_news(event),
+                None => self.deliver_after_snapshot(event),
             },
         }
     }
 
-    fn on_news(&mut self, event: Event) -> Result<(), LinkError> {
+    fn deliver_after_snapshot(&mut self, event: Event) -> Result<(), LinkError> {
         if let Some(snapshot) = &mut self.snapshot {
             if snapshot.backlog.len() >= limits::SNAPSHOT_BACKLOG_MAX {
                 return Err(LinkError::EndlessSnapshot(self.worker));
@@ -247,7 +247,7 @@ impl EventReader {
         Ok(())
     }
 
-    fn send(&self, news: NodeEvent) -> Result<(), LinkError> {
-        self.news.blocking_send(news).map_err(|_| LinkError::ReceiverDropped)
+    fn send(&self, event: NodeEvent) -> Result<(), LinkError> {
+        self.sender.blocking_send(event).map_err(|_| LinkError::ReceiverDropped)
     }
 }

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_reaches_the_one_who_asked() {
+    fn answer_is_delivered_to_its_request() {
         let mut table = RequestTable::default();
         let (first, mut first_answer) = table.open().expect("room");
         let (second, mut second_answer) = table.open().expect("room");
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn late_unknown_and_doubled_answers_are_dropped() {
+    fn late_unknown_and_duplicate_answers_are_dropped() {
         let mut table = RequestTable::default();
         let (id, answer) = table.open().expect("room");
         table.forget(id);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_bounded() {
+    fn table_is_bounded() {
         let mut table = RequestTable::default();
         let _answers: Vec<_> = (0..limits::REQUESTS_MAX).map(|_| table.open().expect("room")).collect();
         assert!(table.open().is_none());

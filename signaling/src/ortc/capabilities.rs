@@ -89,8 +89,8 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
         codecs.extend(rtx);
     }
     let extension = |kind: Kind| {
-        let told = EXTENSIONS.iter().filter(|(extension, ..)| *extension != UNANNOUNCED);
-        told.filter(move |(_, _, kinds, _)| kinds.contains(&kind)).map(
+        let announced = EXTENSIONS.iter().filter(|(extension, ..)| *extension != UNANNOUNCED);
+        announced.filter(move |(_, _, kinds, _)| kinds.contains(&kind)).map(
             move |(extension, id, _, direction)| RtpHeaderExtension {
                 kind: kind_name(kind).into(),
                 uri: uri(*extension).into(),

@@ -55,8 +55,10 @@ impl Consumable {
         if !codecs.iter().any(|codec| codec.codec != Codec::Red) {
             let names: Vec<_> =
                 produced.codecs.iter().map(|codec| names::name(codec.codec).mime_type).collect();
-            let text =
-                format!("the producer sends {}, and rtpCapabilities has no matching codec", names.join(" or "));
+            let text = format!(
+                "the producer sends {}, and rtpCapabilities has no matching codec",
+                names.join(" or ")
+            );
             return Err(RequestError::new(ErrorCode::CannotConsume, text));
         }
         // One kind of bandwidth feedback, with the extension that it needs.

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn constrained_baseline_has_three_names_and_any_level() {
+    fn constrained_baseline_is_recognized_in_three_notations_and_any_level() {
         for id in ["42e01f", "42E01F", "42e034", "42c00b", "4d801f", "58c01f", "42401f"] {
             assert!(h264(id), "{id}");
         }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn other_profiles_are_other_formats() {
+    fn other_profiles_are_refused() {
         let with = |name: &str, value| BTreeMap::from([(name.to_owned(), value)]);
         assert!(is_ours(Codec::Vp9, &with("profile-id", number(0))) && is_ours(Codec::Vp9, &BTreeMap::new()));
         assert!(!is_ours(Codec::Vp9, &with("profile-id", number(2))));

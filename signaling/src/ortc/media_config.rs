@@ -333,7 +333,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_file_is_sound() {
+    fn built_in_file_is_valid() {
         let config = MediaConfig::default();
         assert_eq!(config.video_codecs, [Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1]);
         assert_eq!(config.scalability_mode.to_string(), "L3T3_KEY");
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_the_requirements_prefers_vp8_in_three_layers_and_stereo_without_dtx() {
+    fn requirements_file_prefers_vp8_with_three_layers_and_stereo_without_dtx() {
         let text = include_str!("../../../tests/vectors/media/requirements.yml");
         let config = MediaConfig::parse(text).expect("sound");
         assert_eq!(config.video_codecs, [Codec::Vp8, Codec::H264]);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_whose_priorities_are_all_low_is_marked() {
+    fn file_with_only_low_priorities_is_marked() {
         let marked = |priorities: [u32; 2]| {
             let [first, second] = priorities;
             let text = format!(
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn codecs_come_by_descending_priority_and_what_is_left_out_stays() {
+    fn codecs_are_sorted_by_priority_and_missing_keys_keep_their_defaults() {
         let text = "video:\n  codecs:\n  - {name: H264, priority: 30}\n  - name: av1\n    priority: 200\n  - {name: VP8, priority: 30}\n";
         let config = MediaConfig::parse(text).expect("sound");
         assert_eq!(config.video_codecs, [Codec::Av1, Codec::H264, Codec::Vp8]);
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_line_key_value_and_what_belongs_there() {
+    fn error_names_line_key_value_and_what_is_expected() {
         let with_codec = |codec: &str| {
             format!("# ours\nvideo:\n  codecs:\n    - name: VP8\n      priority: 1\n    - {codec}\n")
         };
@@ -481,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_long_or_not_there_is_not_read() {
+    fn too_long_or_missing_file_is_refused() {
         let path = std::env::temp_dir().join(format!("leat-media-{}.yml", std::process::id()));
         std::fs::write(&path, "#".repeat(limits::MEDIA_FILE_BYTES_MAX as usize + 1)).expect("our own file");
         let error = MediaConfig::read(&path).expect_err("too long").to_string();

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn suites_are_told_and_read_by_the_names_of_sdp() {
+    fn srtp_suites_have_their_sdp_names() {
         for (name, profile) in SUITES {
             assert_eq!(suite(name).expect("known"), Some(profile));
             let ours = control::SrtpParameters { profile, key: SrtpKey(vec![7; 30]) };
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_none_is_refused() {
+    fn invalid_srtp_key_is_refused() {
         let parameters = |crypto_suite: &str, key_base64: &str| SrtpParameters {
             crypto_suite: crypto_suite.into(),
             key_base64: key_base64.into(),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_with_their_ports() {
+    fn addresses_are_parsed_with_their_ports() {
         let connect = |address: &str, port, rtcp_port| ConnectPlainTransport {
             address: address.into(),
             port,

@@ -285,12 +285,12 @@ fn scalability_mode(
         Codec::Opus | Codec::Red if mode != ScalabilityMode::SINGLE => {
             Err(wrong(&format!("{name} has no layers")))
         }
-        Codec::Vp8 | Codec::H264 if mode.spatial_layers > 1 => {
-            Err(wrong(&format!("{name} has one spatial layer per stream; send several encodings with L1T1 to L1T3")))
-        }
-        _ if mode.spatial_layers > 1 && count > 1 => {
-            Err(wrong("with several encodings, each has one spatial layer; use L1T1 to L1T3, or one encoding"))
-        }
+        Codec::Vp8 | Codec::H264 if mode.spatial_layers > 1 => Err(wrong(&format!(
+            "{name} has one spatial layer per stream; send several encodings with L1T1 to L1T3"
+        ))),
+        _ if mode.spatial_layers > 1 && count > 1 => Err(wrong(
+            "with several encodings, each has one spatial layer; use L1T1 to L1T3, or one encoding",
+        )),
         _ => Ok(mode),
     }
 }

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_mode_of_the_table_is_read_and_written() {
+    fn every_mode_of_the_table_is_parsed_and_formatted() {
         // The complete table of §6.
         let plain = ["L1T1", "L1T2", "L1T3"];
         let spatial = ["2T1", "2T2", "2T3", "3T1", "3T2", "3T3"];
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn unknown_mode_is_refused() {
         for text in [
             "",
             "L",
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn simulcast_is_told_as_sizes() {
+    fn simulcast_is_formatted_as_spatial_layers() {
         assert_eq!(ScalabilityMode::simulcast(3, 2).to_string(), "L3T2");
         assert_eq!(ScalabilityMode::SINGLE.to_string(), "L1T1");
     }

@@ -136,7 +136,7 @@ pub(super) fn ids(extensions: &[control::Extension]) -> Vec<(ExtensionKind, u8)>
 }
 
 #[test]
-fn the_router_says_everything_once() {
+fn router_capabilities_have_no_duplicates() {
     let router = router();
     let mut pts = HashSet::new();
     for codec in &router.codecs {
@@ -160,7 +160,7 @@ fn the_router_says_everything_once() {
 }
 
 #[test]
-fn what_chrome_sends_is_understood_in_its_own_numbers() {
+fn producer_of_chrome_keeps_its_payload_types_and_ids() {
     let video = Produced::new(Kind::Video, &sent(CHROME, "video")).expect("understood");
     let [vp8] = video.codecs.as_slice() else { panic!("one codec: {:?}", video.codecs) };
     assert_eq!((vp8.codec, vp8.pt, vp8.rtx_pt), (Codec::Vp8, 96, Some(97)));
@@ -189,7 +189,7 @@ fn what_chrome_sends_is_understood_in_its_own_numbers() {
 }
 
 #[test]
-fn what_firefox_sends_is_understood_in_its_own_numbers() {
+fn producer_of_firefox_keeps_its_payload_types_and_ids() {
     let video = Produced::new(Kind::Video, &sent(FIREFOX, "video")).expect("understood");
     assert_eq!(
         (video.codecs[0].codec, video.codecs[0].pt, video.codecs[0].rtx_pt),
@@ -200,7 +200,7 @@ fn what_firefox_sends_is_understood_in_its_own_numbers() {
 }
 
 #[test]
-fn every_browser_can_receive_from_every_browser() {
+fn every_browser_can_consume_from_every_browser() {
     for sender in [CHROME, FIREFOX] {
         for receiver in [CHROME, FIREFOX] {
             for (kind, name) in [(Kind::Audio, "audio"), (Kind::Video, "video")] {
@@ -231,7 +231,7 @@ fn every_browser_can_receive_from_every_browser() {
 }
 
 #[test]
-fn a_receiver_gets_only_what_it_can_do() {
+fn consumer_has_only_features_of_its_receiver() {
     let produced = Produced::new(Kind::Video, &sent(CHROME, "video")).expect("understood");
     let mut receiver = offered(CHROME);
     receiver.codecs.retain(|codec| codec.mime_type != "video/rtx");
@@ -264,7 +264,7 @@ fn refused(damage: impl FnOnce(&mut RtpParameters)) -> RequestError {
 }
 
 #[test]
-fn nonsense_is_refused_with_a_sentence() {
+fn invalid_parameters_are_refused_with_a_reason() {
     let cases: Vec<(RequestError, ErrorCode, &str)> = vec![
         (refused(|p| p.codecs.clear()), ErrorCode::BadMessage, "no codec"),
         (refused(|p| _ = p.codecs.remove(0)), ErrorCode::BadMessage, "no codec"),
@@ -308,7 +308,7 @@ fn nonsense_is_refused_with_a_sentence() {
 }
 
 #[test]
-fn a_producer_may_be_told_by_its_mid_alone() {
+fn single_encoding_may_be_identified_by_mid_alone() {
     let mut parameters = sent(FIREFOX, "video");
     parameters.encodings.clear();
     let produced = Produced::new(Kind::Video, &parameters).expect("a mid and its extension suffice");
@@ -317,7 +317,7 @@ fn a_producer_may_be_told_by_its_mid_alone() {
 }
 
 #[test]
-fn fingerprints_are_read_as_they_are_written() {
+fn formatted_fingerprint_is_parsed_to_the_same_bytes() {
     let bytes: [u8; 32] = std::array::from_fn(|index| index as u8 * 8 + 5);
     let ours = dtls::parameters(&bytes);
     assert_eq!(dtls::fingerprint(&ours), Ok(bytes));
@@ -342,7 +342,7 @@ fn fingerprints_are_read_as_they_are_written() {
 }
 
 #[test]
-fn candidates_keep_the_engines_order() {
+fn candidates_keep_the_order_of_the_engine() {
     let address = |address: &str| address.parse().expect("an address");
     let candidates = dtls::candidates(&[
         Candidate::udp(address("[::1]:7000")),

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resume_with_a_thousand_consumers_fits() {
+    fn resume_with_1000_consumers_fits() {
         let id = |number: usize| format!("{number:016x}");
         let resume = proto::Resume {
             peer_id: id(0),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browsers_capabilities_fit() {
+    fn capabilities_of_a_browser_fit() {
         let codec = proto::RtpCodecCapability {
             mime_type: "video/H264".into(),
             parameters: (0..5).map(|number| (number.to_string(), proto::ParameterValue::default())).collect(),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn small_messages_that_would_become_large_are_refused() {
+    fn small_message_that_would_become_large_is_refused() {
         let many = limits::MESSAGE_ELEMENTS_MAX;
         let consumers = vec![proto::HeldConsumer::default(); many];
         assert_eq!(
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_protobuf_is_refused() {
+    fn malformed_protobuf_is_refused() {
         // Truncated within a tag, a length or a value; groups; a varint without an end.
         for bytes in
             [&[0x80][..], &[0x0a], &[0x0a, 2, b'1'], &[0x09, 1, 2], &[0x0d, 1], &[0x0b], &[0x0c], &[0xff; 12]]
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_decoder_takes_has_no_more_elements_than_were_counted() {
+    fn decoded_message_has_no_more_elements_than_were_counted() {
         let few = |count: usize| {
             join(proto::Resume {
                 consumers: vec![proto::HeldConsumer::default(); count],

@@ -17,8 +17,11 @@ use prost::Message;
 /// Decodes a `Signal` of a client: checks its size, its structure and its version, and returns its payload.
 pub fn decode(message: &[u8]) -> Result<Payload, RequestError> {
     if message.len() > limits::MESSAGE_BYTES_MAX {
-        let text =
-            format!("the message has {} bytes; at most {} are allowed", message.len(), limits::MESSAGE_BYTES_MAX);
+        let text = format!(
+            "the message has {} bytes; at most {} are allowed",
+            message.len(),
+            limits::MESSAGE_BYTES_MAX
+        );
         return Err(RequestError::bad(text));
     }
     bounds::check(message).map_err(|error| RequestError::bad(format!("not a Signal: {error}")))?;
@@ -30,12 +33,8 @@ pub fn decode(message: &[u8]) -> Result<Payload, RequestError> {
         );
         return Err(RequestError::new(ErrorCode::UnsupportedVersion, text));
     }
-    let missing = || {
-        RequestError::new(
-            ErrorCode::UnsupportedMessage,
-            "the Signal has no payload, or an unknown one",
-        )
-    };
+    let missing =
+        || RequestError::new(ErrorCode::UnsupportedMessage, "the Signal has no payload, or an unknown one");
     signal.payload.ok_or_else(missing)
 }
 

@@ -16,21 +16,20 @@ impl State {
     /// suitable backup, the publisher is asked for one.
     pub(super) fn choose(
         &mut self,
-        asked: ProducerId,
+        requested: ProducerId,
         capabilities: &RtpCapabilities,
         media: &MediaConfig,
         now: Instant,
     ) -> Result<(ProducerId, Consumable), RequestError> {
-        let first = &self.producers[&asked];
-        let failure = match Consumable::new(first.kind, &first.produced, capabilities) {
-            Ok(consumable) => return Ok((asked, consumable)),
-            Err(failure) => failure,
+        let first = &self.producers[&requested];
+        let error = match Consumable::new(first.kind, &first.produced, capabilities) {
+            Ok(consumable) => return Ok((requested, consumable)),
+            Err(error) => error,
         };
-        if failure.code != ErrorCode::CannotConsume || first.kind != Kind::Video || first.backup_for.is_some()
-        {
-            return Err(failure);
+        if error.code != ErrorCode::CannotConsume || first.kind != Kind::Video || first.backup_for.is_some() {
+            return Err(error);
         }
-        for backup in self.backups_of(asked) {
+        for backup in self.backups_of(requested) {
             let producer = &self.producers[&backup];
             if let (true, Ok(consumable)) = (
                 producer.created_by.is_some(),
@@ -39,11 +38,11 @@ impl State {
                 return Ok((backup, consumable));
             }
         }
-        let Some(codec) = consume::first_playable(media, capabilities) else { return Err(failure) };
-        if self.ask_for_backup(asked, codec, now) {
-            Err(failure.retry_after(limits::BACKUP_PAUSE))
+        let Some(codec) = consume::first_playable(media, capabilities) else { return Err(error) };
+        if self.ask_for_backup(requested, codec, now) {
+            Err(error.retry_after(limits::BACKUP_PAUSE))
         } else {
-            Err(failure)
+            Err(error)
         }
     }
 

@@ -26,7 +26,7 @@ enum TokenCheck {
     /// Valid except for its expiry: not sufficient to join, but sufficient to resume a call.
     Expired {
         user: String,
-        failure: RequestError,
+        error: RequestError,
     },
 }
 
@@ -58,8 +58,8 @@ impl Rooms {
         join: JoinRoom,
     ) -> Result<Payload, RequestError> {
         check(&join)?;
-        let ticket = self.admit(&join)?;
-        if let Some(user) = ticket.user() {
+        let token = self.admit(&join)?;
+        if let Some(user) = token.user() {
             let mut joins = self.joins_of_users.lock().unwrap_or_else(PoisonError::into_inner);
             let taken = joins.take_of(user.to_owned(), Instant::now());
             drop(joins);
@@ -74,7 +74,7 @@ impl Rooms {
         // engine.
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
 
-        let (joined, updates) = self.admit_peer(connection, &join, ticket)?;
+        let (joined, updates) = self.admit_peer(connection, &join, token)?;
         for (worker, command) in updates {
             // Without an engine the transports are lost as well; a busy engine gets the command again.
             if let Err(AskError::TimedOut | AskError::Busy) = self.node.ask(worker, command.clone()).await {
@@ -90,7 +90,7 @@ impl Rooms {
         &self,
         connection: &Connection,
         join: &JoinRoom,
-        ticket: TokenCheck,
+        token: TokenCheck,
     ) -> Result<(Joined, Vec<(Worker, Command)>), RequestError> {
         let mut state = self.state();
         match state.connections.get(&connection.id) {
@@ -107,17 +107,17 @@ impl Rooms {
         let returning =
             returning.filter(|(id, _)| state.peers.get(id).is_some_and(|peer| peer.room == join.room));
         let socket = (connection.id, connection.outbox.clone());
-        let (id, secret, held) = match returning {
+        let (id, secret, kept) = match returning {
             Some((id, resume)) => {
-                let grant = check_resume(&state.peers[&id], resume, ticket)?;
-                let held = resume_peer(&mut state, id, resume, socket, grant);
-                (id, resume.secret.clone(), Some(held))
+                let grant = check_resume(&state.peers[&id], resume, token)?;
+                let kept = resume_peer(&mut state, id, resume, socket, grant);
+                (id, resume.secret.clone(), Some(kept))
             }
             None => {
-                let grant = match ticket {
+                let grant = match token {
                     TokenCheck::NotRequired => None,
                     TokenCheck::Valid(grant) => Some(grant),
-                    TokenCheck::Expired { failure, .. } => return Err(failure),
+                    TokenCheck::Expired { error, .. } => return Err(error),
                 };
                 if let Some(grant) = &grant {
                     self.make_room_for_peer(&mut state, join, &grant.user)?;
@@ -127,9 +127,9 @@ impl Rooms {
             }
         };
         state.connections.insert(connection.id, Some(id));
-        let resumed = held.is_some();
-        let held = held.unwrap_or_default();
-        for (worker, command) in held.commands {
+        let resumed = kept.is_some();
+        let kept = kept.unwrap_or_default();
+        for (worker, command) in kept.commands {
             self.node.tell(worker, command);
         }
         let peer = &state.peers[&id];
@@ -141,8 +141,8 @@ impl Rooms {
             resumed,
             "a peer joined"
         );
-        for news in state.layer_notifications(id) {
-            connection.outbox.send(encode(news));
+        for notification in state.layer_notifications(id) {
+            connection.outbox.send(encode(notification));
         }
         let ice_servers = self.ice_servers(&peer.user);
         let others = state.rooms[&peer.room].peers.iter().filter(|other| **other != id);
@@ -156,9 +156,9 @@ impl Rooms {
             peers: others.filter_map(|other| state.peer_info(*other)).collect(),
             resumed,
             engine_epoch: state.media.epoch_text(),
-            kept_transports: held.transports,
-            kept_producers: held.producers,
-            kept_consumers: held.consumers,
+            kept_transports: kept.transports,
+            kept_producers: kept.producers,
+            kept_consumers: kept.consumers,
             encoding_policy: Some(EncodingPolicy {
                 scalability_mode: self.media.scalability_mode.to_string(),
                 opus_stereo: self.media.opus.stereo,
@@ -166,7 +166,7 @@ impl Rooms {
             }),
             ice_servers,
         };
-        Ok((joined, held.updates))
+        Ok((joined, kept.updates))
     }
 
     /// The TURN server with a new credential for this user.
@@ -185,11 +185,11 @@ impl Rooms {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         match verifier.verify(&join.token, &join.room, now) {
             Ok(grant) => Ok(TokenCheck::Valid(grant)),
-            Err(failure) if failure.code == ErrorCode::TokenExpired && join.resume.is_some() => {
+            Err(error) if error.code == ErrorCode::TokenExpired && join.resume.is_some() => {
                 let grant = verifier.verify_ignoring_expiry(&join.token, &join.room, now)?;
-                Ok(TokenCheck::Expired { user: grant.user, failure })
+                Ok(TokenCheck::Expired { user: grant.user, error })
             }
-            Err(failure) => Err(failure),
+            Err(error) => Err(error),
         }
     }
 
@@ -237,8 +237,8 @@ impl Rooms {
         }
         away.sort_by_key(|id| state.peers[id].away_since);
         let too_many = (peers.len() + 1).saturating_sub(self.peers_per_user);
-        let gives_way = if join.take_over { away.len() } else { too_many };
-        for id in away.into_iter().take(gives_way) {
+        let replaced_count = if join.take_over { away.len() } else { too_many };
+        for id in away.into_iter().take(replaced_count) {
             self.remove(state, id, "a peer was replaced by another of the same user");
         }
         Ok(())
@@ -272,12 +272,16 @@ impl Rooms {
         })?;
         let goodbye =
             Goodbye::decode(message).map_err(|error| RequestError::bad(format!("not a Goodbye: {error}")))?;
-        let id = parse_peer(&goodbye.peer_id)
-            .ok_or_else(|| RequestError::bad("peer_id must be the 16 hexadecimal digits of Joined.peer_id"))?;
+        let id = parse_peer(&goodbye.peer_id).ok_or_else(|| {
+            RequestError::bad("peer_id must be the 16 hexadecimal digits of Joined.peer_id")
+        })?;
         let mut state = self.state();
         let Some(peer) = state.peers.get(&id) else { return Ok(()) };
         if !is_secret_of(peer, &goodbye.secret) {
-            return Err(RequestError::new(ErrorCode::ResumeSecret, "the secret does not belong to this peer"));
+            return Err(RequestError::new(
+                ErrorCode::ResumeSecret,
+                "the secret does not belong to this peer",
+            ));
         }
         self.remove(&mut state, id, "a peer left: its page was closed");
         Ok(())
@@ -326,12 +330,12 @@ fn parse_peer(id: &str) -> Option<PeerId> {
 }
 
 /// Authenticates a returning peer. Returns its new grant; `None` if its permissions stay the same.
-fn check_resume(peer: &Peer, resume: &Resume, ticket: TokenCheck) -> Result<Option<Grant>, RequestError> {
+fn check_resume(peer: &Peer, resume: &Resume, token: TokenCheck) -> Result<Option<Grant>, RequestError> {
     let is_its_secret = is_secret_of(peer, &resume.secret);
-    match ticket {
+    match token {
         // The token was valid when the call began, and the secret identifies the call.
         TokenCheck::Expired { user, .. } if is_its_secret && user == peer.user => Ok(None),
-        TokenCheck::Expired { failure, .. } => Err(failure),
+        TokenCheck::Expired { error, .. } => Err(error),
         _ if !is_its_secret => {
             let text = "resume.the secret does not belong to this peer; join without resume to add_peer as a new one";
             Err(RequestError::new(ErrorCode::ResumeSecret, text))
@@ -373,12 +377,12 @@ fn resume_peer(
             state.broadcast(&room, Some(id), Payload::PeerAway(back));
         }
     }
-    let mut held = keep_listed_objects(state, id, resume);
+    let mut kept = keep_listed_objects(state, id, resume);
     if is_changed {
         // Otherwise a new signaling process would find the former permissions with the transports.
-        held.updates = super::transports::permission_updates(state, id);
+        kept.updates = super::transports::permission_updates(state, id);
     }
-    held
+    kept
 }
 
 fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptObjects {
@@ -386,43 +390,43 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
     use control::{ConsumerId, ProducerId, TransportId};
     use std::collections::HashSet;
     let transports: HashSet<_> =
-        resume.transports.iter().filter_map(|held| parse_id(&held.id)).map(TransportId).collect();
+        resume.transports.iter().filter_map(|kept| parse_id(&kept.id)).map(TransportId).collect();
     let producers: HashSet<_> =
-        resume.producers.iter().filter_map(|held| parse_id(&held.id)).map(ProducerId).collect();
+        resume.producers.iter().filter_map(|kept| parse_id(&kept.id)).map(ProducerId).collect();
     let consumers: HashSet<_> =
-        resume.consumers.iter().filter_map(|held| parse_id(&held.id)).map(ConsumerId).collect();
+        resume.consumers.iter().filter_map(|kept| parse_id(&kept.id)).map(ConsumerId).collect();
 
-    let mut held = KeptObjects::default();
+    let mut kept = KeptObjects::default();
     // The new token may permit less than the one with which the objects were created.
     let Permissions { can_publish, can_subscribe, can_use_plain_transports } = state.peers[&id].permissions;
-    let ours: Vec<_> = state.peers[&id].transports.iter().copied().collect();
-    for transport in ours {
+    let own: Vec<_> = state.peers[&id].transports.iter().copied().collect();
+    for transport in own {
         let is_permitted = can_use_plain_transports || !state.transports[&transport].is_plain;
         if is_permitted && transports.contains(&transport) {
-            held.transports.push(transport.to_string());
+            kept.transports.push(transport.to_string());
         } else if let Some(removed) = state.remove_transport(transport) {
-            held.commands.push((removed.worker, Command::CloseTransport { transport }));
+            kept.commands.push((removed.worker, Command::CloseTransport { transport }));
         }
     }
-    let ours: Vec<_> = state.producers_of(id).collect();
-    for producer in ours {
+    let own: Vec<_> = state.producers_of(id).collect();
+    for producer in own {
         let worker = state.producers.get(&producer).and_then(|producer| state.worker_of(producer.transport));
         if can_publish && producers.contains(&producer) {
-            held.producers.push(producer.to_string());
+            kept.producers.push(producer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_producer(producer)) {
-            held.commands.push((worker, Command::CloseProducer { producer }));
+            kept.commands.push((worker, Command::CloseProducer { producer }));
         }
     }
-    let ours: Vec<_> = state.consumers_of(id).collect();
-    for consumer in ours {
+    let own: Vec<_> = state.consumers_of(id).collect();
+    for consumer in own {
         let worker = state.consumers.get(&consumer).and_then(|consumer| state.worker_of(consumer.transport));
         if can_subscribe && consumers.contains(&consumer) {
-            held.consumers.push(consumer.to_string());
+            kept.consumers.push(consumer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_consumer(consumer)) {
-            held.commands.push((worker, Command::CloseConsumer { consumer }));
+            kept.commands.push((worker, Command::CloseConsumer { consumer }));
         }
     }
-    held
+    kept
 }
 
 /// Adds a new peer and notifies the others.

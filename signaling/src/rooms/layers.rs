@@ -20,8 +20,8 @@ impl Rooms {
         peer: PeerId,
         set: SetPreferredLayers,
     ) -> Result<(), RequestError> {
-        let wished = set.layers.ok_or_else(|| RequestError::bad("SetPreferredLayers needs layers"))?;
-        let layers = preferred(&wished)?;
+        let wanted = set.layers.ok_or_else(|| RequestError::bad("SetPreferredLayers needs layers"))?;
+        let layers = preferred(&wanted)?;
         let (consumer, worker) = {
             let state = self.state();
             let (consumer, worker) = own_consumer(&state, peer, &set.consumer_id)?;

@@ -169,7 +169,7 @@ mod tests {
     use prost::Message;
 
     #[test]
-    fn one_is_itself_and_several_are_a_batch() {
+    fn one_signal_is_unchanged_and_several_become_a_batch() {
         let outstanding = Outstanding::default();
         let signal = |room: &str| {
             encode(Payload::JoinRoom(proto::JoinRoom { room: room.into(), ..Default::default() }))
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_counts_until_its_last_copy_is_dropped() {
+    fn message_is_counted_until_its_last_clone_is_dropped() {
         let (outbox, mut queue) = Outbox::new();
         outbox.send(vec![0; 1_000].into());
         let cost = 1_000 + limits::MESSAGE_OVERHEAD;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_is_too_far_behind_loses_its_connection() {
+    async fn client_that_is_too_far_behind_loses_its_connection() {
         // By number, and by bytes.
         for signal in [encode(Payload::Ack(Ack {})), vec![0; 64 * 1024].into()] {
             let (outbox, mut queue) = Outbox::new();

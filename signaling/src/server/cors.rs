@@ -149,7 +149,7 @@ pub async fn only_allowed(
 ) -> Response {
     let path = request.uri().path();
     // The app's files and the health check are open to all pages.
-    let is_guarded = socket::is_ours(path) || path == LEAVE;
+    let is_guarded = socket::is_socketio_path(path) || path == LEAVE;
     if !is_guarded || origins.allows(request.headers(), is_behind_proxy(request.extensions())) {
         return next.run(request).await;
     }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_have_a_scheme_and_a_host_and_nothing_behind() {
+    fn origin_has_a_scheme_and_a_host_and_no_path() {
         for (text, wanted) in [
             ("https://app.example.org", "https://app.example.org:443"),
             ("http://LOCALHOST:3000", "http://localhost:3000"),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn own_pages_and_listed_origins_are_allowed_and_others_are_not() {
+    fn only_own_pages_and_listed_origins_are_allowed() {
         let origins = AllowedOrigins::new(vec!["https://app.example.org".parse().expect("an origin")], false);
         for (origin, host) in [
             ("https://meet.example.org", "meet.example.org"),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_forwarded_host_counts_behind_a_trusted_proxy_alone() {
+    fn forwarded_host_counts_only_behind_a_trusted_proxy() {
         let lines = [
             ("origin", "https://meet.example.org"),
             ("host", "127.0.0.1:7080"),

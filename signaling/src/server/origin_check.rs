@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_this_machine_come_in() {
+    fn pages_of_this_machine_are_admitted() {
         for host in
             ["localhost:7080", "LOCALHOST", "127.0.0.1:7080", "127.9.9.9", "[::1]:7080", "leat.localhost:1"]
         {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_passes_on_is_seen_by_its_headers_and_version() {
+    fn forwarded_request_is_detected_by_headers_and_version() {
         assert!(!is_proxied(Version::HTTP_11, &HeaderMap::new()));
         assert!(is_proxied(Version::HTTP_10, &HeaderMap::new()));
         for name in
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_others_do_not() {
+    fn pages_of_other_origins_are_refused() {
         for origin in [
             "https://example.org",
             "null",

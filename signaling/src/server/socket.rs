@@ -31,15 +31,15 @@ pub const PATH: &str = "/socket.io";
 /// Counts the sessions, and knows the connections they use.
 pub struct Sessions {
     quota: Arc<Quota>,
-    upgrades: Mutex<HashMap<Sid, Upgraded>>,
+    websockets: Mutex<HashMap<Sid, WebSocketStream>>,
 }
 
 /// The connection of a session's WebSocket, which exists from the start or since the upgrade from polling.
-type Upgraded = Arc<Mutex<Option<StreamHandle>>>;
+type WebSocketStream = Arc<Mutex<Option<StreamHandle>>>;
 
 /// What a session stores of its first request.
 #[derive(Clone)]
-struct Opening {
+struct FirstRequest {
     address: IpAddr,
     stream: StreamHandle,
     _permit: Arc<QuotaPermit>,
@@ -48,7 +48,7 @@ struct Opening {
 impl Sessions {
     /// With limits for all sessions and for those of one address.
     pub fn new(all: usize, per_address: usize) -> Arc<Self> {
-        Arc::new(Self { quota: Quota::new(all, per_address), upgrades: Mutex::default() })
+        Arc::new(Self { quota: Quota::new(all, per_address), websockets: Mutex::default() })
     }
 
     /// Number of sessions.
@@ -56,8 +56,8 @@ impl Sessions {
         self.quota.count()
     }
 
-    fn upgrades(&self) -> MutexGuard<'_, HashMap<Sid, Upgraded>> {
-        self.upgrades.lock().unwrap_or_else(PoisonError::into_inner)
+    fn websockets(&self) -> MutexGuard<'_, HashMap<Sid, WebSocketStream>> {
+        self.websockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,7 +79,7 @@ pub fn service<S: Clone>(rooms: Arc<Rooms>, sessions: Arc<Sessions>, rest: S) ->
 /// session lives, and header values are slices of the receive buffer: so this passes on a copy of what is
 /// needed.
 pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next: Next) -> Response {
-    if !is_ours(request.uri().path()) {
+    if !is_socketio_path(request.uri().path()) {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -104,14 +104,14 @@ pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next
         None => match sessions.quota.acquire(Some(client.address)) {
             Ok(permit) => {
                 let Client { address, stream, .. } = client;
-                parts.extensions.insert(Opening { address, stream, _permit: Arc::new(permit) });
+                parts.extensions.insert(FirstRequest { address, stream, _permit: Arc::new(permit) });
             }
             Err(exceeded) => return refusal(exceeded),
         },
         Some(sid) if parts.headers.contains_key(header::SEC_WEBSOCKET_KEY) => {
-            let upgraded = sid.parse().ok().and_then(|sid: Sid| sessions.upgrades().get(&sid).cloned());
-            if let Some(upgraded) = upgraded {
-                let mut stream = upgraded.lock().unwrap_or_else(PoisonError::into_inner);
+            let websocket = sid.parse().ok().and_then(|sid: Sid| sessions.websockets().get(&sid).cloned());
+            if let Some(websocket) = websocket {
+                let mut stream = websocket.lock().unwrap_or_else(PoisonError::into_inner);
                 // Behind a proxy, only the session is counted, not its WebSockets. So a session has at most
                 // one, and that is the one to close.
                 if stream.as_ref().is_some_and(StreamHandle::is_open) {
@@ -127,7 +127,7 @@ pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next
 }
 
 /// Whether Engine.IO handles this path.
-pub fn is_ours(path: &str) -> bool {
+pub fn is_socketio_path(path: &str) -> bool {
     path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -150,21 +150,25 @@ impl EngineIoHandler for Handler {
 
     fn on_connect(self: Arc<Self>, socket: Arc<EngineSocket>) {
         // `admit` adds it to every request that opens a session.
-        let opening = socket.req_parts.extensions.get::<Opening>();
-        let address = opening.map_or(Ipv4Addr::UNSPECIFIED.into(), |opening| opening.address);
+        let first = socket.req_parts.extensions.get::<FirstRequest>();
+        let address = first.map_or(Ipv4Addr::UNSPECIFIED.into(), |first| first.address);
         let is_websocket = socket.transport_type() == engineioxide::TransportType::Websocket;
-        let stream = opening.filter(|_| is_websocket).map(|opening| opening.stream.clone());
-        let upgraded: Upgraded = Arc::new(Mutex::new(stream));
-        self.sessions.upgrades().insert(socket.id, upgraded.clone());
+        let stream = first.filter(|_| is_websocket).map(|first| first.stream.clone());
+        let websocket: WebSocketStream = Arc::new(Mutex::new(stream));
+        self.sessions.websockets().insert(socket.id, websocket.clone());
         let (connection, queue) = self.rooms.connect(address);
         let (joined, is_joined) = oneshot::channel();
         let session = Arc::new(Session {
             rooms: self.rooms.clone(),
             connection,
-            upgraded,
-            dialogue: Mutex::new(Dialogue { is_connected: false, awaited: None, joined: Some(joined) }),
-            under_way: Arc::default(),
-            bytes_under_way: AtomicUsize::new(0),
+            websocket,
+            protocol: Mutex::new(ProtocolState {
+                is_connected: false,
+                expected_attachment: None,
+                joined: Some(joined),
+            }),
+            in_progress: Arc::default(),
+            unanswered_bytes: AtomicUsize::new(0),
         });
         // The socket is new, so this is the first value.
         let session = socket.data.get_or_init(|| session).clone();
@@ -172,7 +176,7 @@ impl EngineIoHandler for Handler {
     }
 
     fn on_disconnect(&self, socket: Arc<EngineSocket>, _: DisconnectReason) {
-        self.sessions.upgrades().remove(&socket.id);
+        self.sessions.websockets().remove(&socket.id);
         let Some(session) = socket.data.get().cloned() else { return };
         tokio::spawn(session.end());
     }
@@ -194,21 +198,21 @@ impl EngineIoHandler for Handler {
 pub struct Session {
     rooms: Arc<Rooms>,
     connection: Arc<Connection>,
-    upgraded: Upgraded,
-    dialogue: Mutex<Dialogue>,
+    websocket: WebSocketStream,
+    protocol: Mutex<ProtocolState>,
     /// Requests hold a read lock until they are answered; the end of the session takes the write lock. So
     /// requests before the end are done, above all Leave.
-    under_way: Arc<RwLock<()>>,
+    in_progress: Arc<RwLock<()>>,
     /// Bytes of unanswered requests.
-    bytes_under_way: AtomicUsize,
+    unanswered_bytes: AtomicUsize,
 }
 
 /// The protocol state of a session.
-struct Dialogue {
+struct ProtocolState {
     /// Whether the client is connected to the namespace.
     is_connected: bool,
     /// A signal whose attachment is expected: the number of its acknowledgement, and the deadline.
-    awaited: Option<(Option<u64>, Instant)>,
+    expected_attachment: Option<(Option<u64>, Instant)>,
     /// Sent to at the first join.
     joined: Option<oneshot::Sender<()>>,
 }
@@ -216,33 +220,33 @@ struct Dialogue {
 /// A signal, or a packet without one.
 enum Message {
     Bytes(Bytes),
-    Nonsense(RequestError),
+    Invalid(RequestError),
 }
 
 impl Session {
     fn on_text(self: Arc<Self>, socket: &Arc<EngineSocket>, text: &str) {
-        let mut dialogue = self.dialogue();
+        let mut protocol = self.protocol();
         let packet = match socketio::read(text) {
             // An attachment must follow its packet at once.
-            Ok(packet) if dialogue.awaited.is_none() => packet,
+            Ok(packet) if protocol.expected_attachment.is_none() => packet,
             _ => return close(socket),
         };
         match packet {
             Packet::Connect { namespace: "/" } => {
-                dialogue.is_connected = true;
+                protocol.is_connected = true;
                 // Fails only if the queue is full, after thousands of requests.
                 let _ = socket.emit(socketio::connected(&socket.id.to_string()));
             }
             Packet::Connect { namespace } if namespace.len() <= limits::NAMESPACE_BYTES_MAX => {
                 let _ = socket.emit(socketio::no_such_namespace(namespace));
             }
-            Packet::Signal { ack } if dialogue.is_connected => {
-                dialogue.awaited = Some((ack, Instant::now() + limits::ATTACHMENT_TIMEOUT));
+            Packet::Signal { ack } if protocol.is_connected => {
+                protocol.expected_attachment = Some((ack, Instant::now() + limits::ATTACHMENT_TIMEOUT));
             }
-            Packet::Other { ack } if dialogue.is_connected => {
-                drop(dialogue);
+            Packet::Other { ack } if protocol.is_connected => {
+                drop(protocol);
                 let text = "the event must be \"signal\", its only argument a binary attachment: a serialized Signal";
-                self.on_signal(socket, ack, Message::Nonsense(RequestError::bad(text)));
+                self.on_signal(socket, ack, Message::Invalid(RequestError::bad(text)));
             }
             Packet::Connect { .. } | Packet::Disconnect | Packet::Signal { .. } | Packet::Other { .. } => {
                 close(socket);
@@ -251,8 +255,8 @@ impl Session {
     }
 
     fn on_attachment(self: Arc<Self>, socket: &Arc<EngineSocket>, bytes: Bytes) {
-        let awaited = self.dialogue().awaited.take();
-        match awaited {
+        let expected_attachment = self.protocol().expected_attachment.take();
+        match expected_attachment {
             Some((ack, until)) if Instant::now() <= until => {
                 self.on_signal(socket, ack, Message::Bytes(bytes))
             }
@@ -262,19 +266,19 @@ impl Session {
 
     fn on_signal(self: Arc<Self>, socket: &Arc<EngineSocket>, ack: Option<u64>, message: Message) {
         // Here the order of arrival is still known. After the end of the session, messages are ignored.
-        let Ok(reading) = self.under_way.clone().try_read_owned() else { return };
+        let Ok(reading) = self.in_progress.clone().try_read_owned() else { return };
         let cost = match &message {
             Message::Bytes(bytes) => bytes.len() + limits::MESSAGE_OVERHEAD,
-            Message::Nonsense(_) => limits::MESSAGE_OVERHEAD,
+            Message::Invalid(_) => limits::MESSAGE_OVERHEAD,
         };
-        let bytes_max = match self.dialogue().joined {
+        let bytes_max = match self.protocol().joined {
             Some(_) => limits::UNANSWERED_BYTES_BEFORE_JOIN,
             None => limits::UNANSWERED_BYTES_MAX,
         };
-        let others = self.bytes_under_way.fetch_add(cost, Ordering::Relaxed);
+        let others = self.unanswered_bytes.fetch_add(cost, Ordering::Relaxed);
         let message = if others > 0 && others + cost > bytes_max {
             let text = "this connection has too many unanswered requests";
-            Message::Nonsense(RequestError::limit(text).retry_after(limits::UNANSWERED_PAUSE))
+            Message::Invalid(RequestError::limit(text).retry_after(limits::UNANSWERED_PAUSE))
         } else {
             message
         };
@@ -282,9 +286,9 @@ impl Session {
         tokio::spawn(async move {
             let answer = match message {
                 Message::Bytes(bytes) => self.rooms.on_message(&self.connection, &bytes).await,
-                Message::Nonsense(failure) => self.rooms.on_invalid_message(&self.connection, failure),
+                Message::Invalid(error) => self.rooms.on_invalid_message(&self.connection, error),
             };
-            self.bytes_under_way.fetch_sub(cost, Ordering::Relaxed);
+            self.unanswered_bytes.fetch_sub(cost, Ordering::Relaxed);
             if let Some(ack) = ack {
                 self.send(
                     &socket,
@@ -293,7 +297,7 @@ impl Session {
                 );
             }
             let joined =
-                if self.rooms.has_joined(&self.connection) { self.dialogue().joined.take() } else { None };
+                if self.rooms.has_joined(&self.connection) { self.protocol().joined.take() } else { None };
             // Nothing receives it if the session is ending.
             let _ = joined.map(|joined| joined.send(()));
             drop(reading);
@@ -330,7 +334,7 @@ impl Session {
             return self.cut(&socket);
         }
         let mut batch = Batch::default();
-        let mut may_leave_at = Instant::now();
+        let mut send_at = Instant::now();
         let mut check = interval_at(Instant::now() + limits::JOIN_TIMEOUT, limits::JOIN_TIMEOUT);
         let mut has_left = false;
         loop {
@@ -350,10 +354,10 @@ impl Session {
             // The first notification after a pause is sent at once; further ones are batched until the
             // interval ends.
             while !batch.is_full() {
-                let Ok(Some(signal)) = timeout_at(may_leave_at, queue.recv()).await else { break };
+                let Ok(Some(signal)) = timeout_at(send_at, queue.recv()).await else { break };
                 batch.push(signal);
             }
-            may_leave_at = Instant::now() + limits::BATCH_INTERVAL;
+            send_at = Instant::now() + limits::BATCH_INTERVAL;
             if let Some(signal) = batch.take() {
                 self.send(&socket, socketio::event(), signal);
             }
@@ -371,21 +375,21 @@ impl Session {
     /// Ends the session and its connection. A WebSocket whose client does not read would remain otherwise.
     fn cut(&self, socket: &EngineSocket) {
         close(socket);
-        let upgraded = self.upgraded.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(stream) = upgraded {
+        let websocket = self.websocket.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(stream) = websocket {
             stream.cut();
         }
     }
 
     /// Ends the connection after all requests of the session are done.
     async fn end(self: Arc<Self>) {
-        let _all_done = self.under_way.write().await;
+        let _all_done = self.in_progress.write().await;
         self.rooms.disconnect(&self.connection);
-        self.dialogue().joined = None;
+        self.protocol().joined = None;
     }
 
-    fn dialogue(&self) -> MutexGuard<'_, Dialogue> {
-        self.dialogue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn protocol(&self) -> MutexGuard<'_, ProtocolState> {
+        self.protocol.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -113,7 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn packets_of_the_javascript_client_are_read() {
+    fn packets_of_the_javascript_client_are_parsed() {
         let placeholder = "[\"signal\",{\"_placeholder\":true,\"num\":0}]";
         for (text, wanted) in [
             ("0", Packet::Connect { namespace: "/" }),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_here_has_a_use_for_is_refused() {
+    fn unsupported_packets_are_refused() {
         for text in [
             "",
             "9",
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn any_text_is_read_or_refused() {
+    fn random_text_does_not_panic() {
         proptest!(|(text in ".{0,80}", tail in "[0-9/,\\[\\]{}\"a-z_:-]{0,60}", kind in 0u8..8)| {
             let _ = read(&text);
             let _ = read(&format!("{kind}{tail}"));

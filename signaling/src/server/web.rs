@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_tells_nobody_its_address() {
+    fn page_sends_no_referrer() {
         let headers = headers("index.html", None);
         assert_eq!(headers[header::REFERRER_POLICY], "no-referrer");
         assert_eq!(headers[header::CONTENT_TYPE], "text/html");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_may_connect_to_its_own_server_and_no_other() {
+    fn page_may_connect_only_to_its_own_server() {
         let named = |host: &'static str| {
             let headers = [(header::HOST, HeaderValue::from_static(host))].into_iter().collect();
             super::host(&headers).map(|host| {

@@ -198,14 +198,15 @@ fn check_turn_ports(options: &cli::UpOptions, place: &TurnAddresses) -> anyhow::
 /// addresses only if there are no others.
 fn turn_urls(options: &cli::UpOptions, place: &TurnAddresses) -> Vec<String> {
     let TurnAddresses { listen_ips, announced_ips, .. } = place;
-    let announced = |ip: &&IpAddr| !announced_ips.iter().any(|told| told.is_ipv4() == ip.is_ipv4());
-    let told: Vec<IpAddr> =
-        announced_ips.iter().chain(listen_ips.iter().filter(announced)).copied().collect();
-    let beyond: Vec<IpAddr> = told.iter().copied().filter(|ip| !ip.is_loopback()).collect();
+    let is_missing =
+        |ip: &&IpAddr| !announced_ips.iter().any(|announced| announced.is_ipv4() == ip.is_ipv4());
+    let announced_or_listening: Vec<IpAddr> =
+        announced_ips.iter().chain(listen_ips.iter().filter(is_missing)).copied().collect();
+    let public: Vec<IpAddr> = announced_or_listening.iter().copied().filter(|ip| !ip.is_loopback()).collect();
     let hosts: Vec<String> = match &options.turn_host {
         Some(name) => vec![name.clone()],
         None => {
-            let ips = if beyond.is_empty() { told } else { beyond };
+            let ips = if public.is_empty() { announced_or_listening } else { public };
             ips.iter().take(TURN_HOSTS_MAX).map(|ip| turn_host(*ip)).collect()
         }
     };
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn turn_relays_from_an_address_of_the_machine_or_not_at_all() {
+    fn turn_server_relays_from_an_address_of_the_machine_or_does_not_start() {
         let any = "--listen-ip 0.0.0.0";
         let announced = &["203.0.113.7", "2001:db8::7"][..];
         let place = |relay: &str| TurnAddresses {
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn turn_relays_to_the_engine_only() {
+    fn turn_server_may_relay_to_the_engine_only() {
         let options = up("--listen-ip 192.0.2.1 --rtc-port 7000 --workers 8 --turn-port 3478");
         let place = TurnAddresses { port: 3478, ..plan("--listen-ip 192.0.2.1", &[], &[]) };
         let arguments = turn_arguments(&options, &place, Format::Json);

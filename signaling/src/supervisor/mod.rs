@@ -121,7 +121,7 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
                 None => continue,
             },
         };
-        // Calls work without a TURN server: unless the operator configured it, its failure does not end the
+        // Calls work without a TURN server: unless the operator configured it, its error does not end the
         // others.
         let is_needed = who.name != "leat-turn" || has_turn_option(&options);
         let is_first_start = is_needed && (!is_up || who.starts == 1 && who.started.elapsed() < QUICK_EXIT);
@@ -157,8 +157,9 @@ fn prepare_control_socket(chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
     }
     match std::fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(error)
-                .with_context(|| format!("--control-socket {}: cannot create its directory", path.display()));
+            return Err(error).with_context(|| {
+                format!("--control-socket {}: cannot create its directory", path.display())
+            });
         }
         _ => {}
     }
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_turn_cannot_relay_from_is_named() {
+    fn invalid_relay_address_is_refused_with_the_name_of_the_option() {
         let check = |flags| check_relay_ips(&up(flags)).map_err(|error| error.to_string());
         assert_eq!(
             check("--listen-ip 0.0.0.0 --listen-ip :: --relay-ip 10.0.0.5 --relay-ip fd00::5"),

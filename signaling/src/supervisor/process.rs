@@ -51,7 +51,11 @@ impl Supervised {
         let own = std::env::current_exe().context("cannot determine the path of this program")?;
         let program = own.with_file_name(name);
         if !program.is_file() {
-            bail!("{} does not exist; it must be in the same directory as {}", program.display(), own.display());
+            bail!(
+                "{} does not exist; it must be in the same directory as {}",
+                program.display(),
+                own.display()
+            );
         }
         let now = Instant::now();
         let environment = vec![(PARENT_VARIABLE.into(), std::process::id().to_string().into())];
@@ -180,8 +184,7 @@ async fn is_ready(address: SocketAddr) -> io::Result<bool> {
 
 /// Makes the kernel kill this process when its parent exits. An error if the parent has already exited.
 pub fn die_with_parent() -> anyhow::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .context("the kernel refused it")?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("the kernel refused it")?;
     // The kernel does not report an exit in the past; in that case this process has a different parent now.
     let parent = std::os::unix::process::parent_id().to_string();
     match std::env::var(PARENT_VARIABLE) {
@@ -209,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn restarts_come_at_once_and_then_back_off() {
+    fn first_restart_is_immediate_and_further_ones_back_off() {
         let now = Instant::now();
         let mut process = Supervised {
             name: "x",

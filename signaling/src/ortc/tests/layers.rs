@@ -44,7 +44,7 @@ fn told(produced: &Produced, receiver: &RtpCapabilities) -> RtpParameters {
 }
 
 #[test]
-fn simulcast_of_chrome_and_firefox_is_three_encodings_and_one_for_the_consumer() {
+fn simulcast_of_chrome_and_firefox_has_three_encodings_and_one_for_the_consumer() {
     for (sdp, mime_type, mode, temporal, pts, seen) in [
         (VP8, "video/VP8", Some("L1T3"), 3, (96, 97), "L3T3"),
         (H264, "video/H264", Some("L1T3"), 3, (108, 109), "L3T3"),
@@ -78,7 +78,7 @@ fn simulcast_of_chrome_and_firefox_is_three_encodings_and_one_for_the_consumer()
 }
 
 #[test]
-fn scalable_streams_are_one_encoding_with_its_layers() {
+fn svc_stream_is_one_encoding_with_layers() {
     for (sdp, mime_type, codec, pt) in
         [(VP9, "video/VP9", Codec::Vp9, 98), (AV1, "video/AV1", Codec::Av1, 45)]
     {
@@ -113,7 +113,7 @@ fn scalable_streams_are_one_encoding_with_its_layers() {
 }
 
 #[test]
-fn when_a_frame_was_captured_goes_to_who_asks_by_itself() {
+fn abs_capture_time_is_sent_only_to_clients_that_offer_it() {
     let uri = names::uri(ExtensionKind::AbsCaptureTime);
     let mut sent = svc(AV1, "video/AV1", "L3T3");
     let extension = proto::RtpHeaderExtensionParameters { uri: uri.into(), id: 9, encrypt: false };
@@ -140,7 +140,7 @@ fn when_a_frame_was_captured_goes_to_who_asks_by_itself() {
 }
 
 #[test]
-fn every_codec_reaches_who_has_it_in_the_routers_numbers() {
+fn every_codec_is_consumed_with_the_payload_types_of_the_router() {
     for (sdp, mime_type, pts) in [
         (VP8, "video/VP8", [101, 102]),
         (H264, "video/H264", [103, 104]),
@@ -170,7 +170,7 @@ fn every_codec_reaches_who_has_it_in_the_routers_numbers() {
 }
 
 #[test]
-fn safaris_and_firefoxs_h264_is_found_among_their_formats() {
+fn h264_of_safari_and_firefox_is_found_among_their_formats() {
     let format = |pt: u32, id: &str, mode: Option<i32>| RtpCodecCapability {
         kind: "video".into(),
         mime_type: "video/H264".into(),
@@ -215,7 +215,7 @@ fn safaris_and_firefoxs_h264_is_found_among_their_formats() {
 }
 
 #[test]
-fn red_goes_to_who_has_it_and_its_opus_to_everybody() {
+fn red_is_consumed_only_by_clients_that_support_it_and_opus_by_all() {
     let opus = sent_as(EVERYTHING, "audio/opus").expect("it has");
     let mut both = sent_as(EVERYTHING, "audio/red").expect("it has");
     assert_eq!(both.codecs[0].payload_type, 63);
@@ -238,7 +238,7 @@ fn red_goes_to_who_has_it_and_its_opus_to_everybody() {
 }
 
 #[test]
-fn a_consumer_tells_its_bandwidth_in_one_way() {
+fn consumer_has_one_kind_of_bandwidth_feedback() {
     let produced =
         Produced::new(Kind::Video, &sent_as(VP8, "video/VP8").expect("it has")).expect("understood");
     let feedback = |parameters: &RtpParameters| {
@@ -275,7 +275,7 @@ fn a_consumer_tells_its_bandwidth_in_one_way() {
 }
 
 #[test]
-fn layers_that_cannot_be_are_refused_with_a_sentence() {
+fn impossible_layers_are_refused_with_a_reason() {
     let refused = |mut parameters: RtpParameters, damage: &dyn Fn(&mut RtpParameters)| {
         damage(&mut parameters);
         let produced =
@@ -343,7 +343,7 @@ fn layers_that_cannot_be_are_refused_with_a_sentence() {
 }
 
 #[test]
-fn the_router_follows_its_configuration() {
+fn router_capabilities_follow_the_configuration() {
     let config = MediaConfig {
         video_codecs: vec![Codec::Av1, Codec::Vp8],
         opus: Opus { stereo: true, dtx: false },
@@ -370,7 +370,7 @@ fn the_router_follows_its_configuration() {
 }
 
 #[test]
-fn two_channels_are_told_where_there_are_two() {
+fn stereo_is_signaled_for_two_channels() {
     let mut opus = sent_as(EVERYTHING, "audio/opus").expect("it has");
     let nack = RtcpFeedback { r#type: "nack".into(), parameter: String::new() };
     opus.codecs[0].rtcp_feedback.push(nack);

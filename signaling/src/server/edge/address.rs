@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rightmost_address_that_is_no_trusted_proxy_is_the_clients() {
+    fn rightmost_address_that_is_not_a_trusted_proxy_is_the_client() {
         for (lines, wanted) in [
             (&["203.0.113.7"][..], Some("203.0.113.7")),
             // What the client sent is to the left.
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_writes_to_the_left_changes_nothing() {
+    fn entries_to_the_left_are_ignored() {
         proptest!(|(left in "[ -~]{0,60}")| {
             let line = format!("{left},203.0.113.7, 10.0.0.1");
             prop_assert_eq!(client(&[&line]), Some("203.0.113.7".to_owned()));

@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_logged_at_first_and_then_once_an_interval() {
+    fn first_event_is_logged_and_then_one_per_interval() {
         let (throttle, start) = (LogThrottle::default(), Instant::now());
         assert_eq!(throttle.now(start), Some(0));
         assert_eq!(throttle.now(start), None);

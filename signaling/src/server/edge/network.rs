@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_contains_what_begins_with_its_bits() {
+    fn network_contains_addresses_with_its_prefix() {
         for (text, inside, outside) in [
             ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
             ("192.0.2.7", "192.0.2.7", "192.0.2.6"),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused_with_what_is_expected() {
+    fn invalid_network_is_refused_with_what_is_expected() {
         for text in [
             "",
             "10.0.0.0/",

@@ -106,7 +106,7 @@ mod tests {
     const V4: [u8; 12] = [203, 0, 113, 7, 192, 0, 2, 1, 0xcb, 0x20, 0x1b, 0xa8];
 
     #[tokio::test]
-    async fn the_source_is_read_and_what_follows_is_left() {
+    async fn header_is_read_and_the_bytes_after_it_are_not() {
         let extensions = [&V4[..], &[4, 0, 1, 0xff]].concat();
         for whole in [header(0x21, 0x11, &V4), header(0x21, 0x11, &extensions)] {
             let request = b"GET / HTTP/1.1\r\n";
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_without_a_header_is_left_as_it_is() {
+    async fn connection_without_a_header_keeps_all_its_bytes() {
         for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\r\n\r\nGET", b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n"] {
             let (source, first) = arriving(&[bytes]).await;
             assert_eq!(source.expect("no header"), None);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_header_that_is_not_sound_ends_the_connection() {
+    async fn invalid_header_ends_the_connection() {
         let v1 = header(0x11, 0x11, &V4);
         let short = header(0x21, 0x11, &V4[..11]);
         let long = header(0x21, 0x11, &[0; REST_LEN_MAX + 1]);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn any_header_is_read_or_refused() {
+    fn random_header_does_not_panic() {
         proptest!(|(command: u8, family: u8, rest in proptest::collection::vec(any::<u8>(), 0..60))| {
             let _ = source(&header(command, family, &rest));
             let _ = source(&rest);

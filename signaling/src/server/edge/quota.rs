@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_own_bound_and_a_dropped_place_is_free() {
+    fn each_address_has_its_own_limit_and_dropping_a_permit_frees_it() {
         let quota = Quota::new(4, 2);
         let (first, _second) = (quota.acquire(ip("192.0.2.1")), quota.acquire(ip("192.0.2.1")));
         assert_eq!(quota.acquire(ip("192.0.2.1")).err(), Some(QuotaExceeded::Address));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_free_leaves_nothing_behind() {
+    fn dropped_permits_leave_no_entries() {
         let quota = Quota::new(10, 10);
         let proxied = quota.acquire(None).expect("a place");
         let counted =
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn one_customers_ipv6_networks_take_a_few_times_the_places_of_one_address() {
+    fn ipv6_56_and_48_may_use_four_and_eight_times_the_limit_of_a_64() {
         let quota = Quota::new(1_000, 2);
         let of = |network: u16, nth: u16| Some(IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, nth]));
         // A /56 may use four times as many as a /64; a /48 eight times.
