@@ -1,4 +1,5 @@
-//! The `leat-signaling` process. Exit codes: 0 asked to end; 1 a failure of the machine (a port in use); 2 a wrong option.
+//! The `leat-signaling` process. Exit codes: 0 after SIGINT or SIGTERM; 1 for an error of the system, for
+//! example a port in use; 2 for a wrong option.
 
 #![forbid(unsafe_code)]
 
@@ -33,9 +34,10 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return leat_log::fatal(format, PROGRAM, &error, leat_log::EXIT_USAGE),
     };
-    // Before there are other threads, for each has a niceness of its own. Where it is refused, media waits for signaling now and then, and nothing else.
+    // Before other threads start, because each thread has its own niceness. If it is refused, signaling only
+    // competes with media for the CPU.
     if let Err(error) = rustix::process::nice(config.nice.into()) {
-        tracing::warn!(%error, "--nice {}: cannot step back", config.nice);
+        tracing::warn!(%error, "--nice {}: cannot change the niceness", config.nice);
     }
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,15 +56,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let ended = supervisor::termination().context("cannot listen for signals")?;
     if config.media.has_only_low_priorities {
         tracing::warn!(
-            "--media: all priorities are {LOW_PRIORITY_MAX} or less; the highest number is now preferred, \
-             where 1 was the first choice before"
+            "--media: all priorities are {LOW_PRIORITY_MAX} or less; the highest number is preferred, \
+             while 1 was the first choice in earlier versions"
         );
     }
     let listener = http::bind(config.http).await?;
     if matches!(config.admission, Admission::Development { .. }) {
-        tracing::warn!(
-            "development mode: no key is configured, everybody on this machine gets in without a token"
-        );
+        tracing::warn!("development mode: no key is configured; clients on this machine need no token");
     }
     let engine = Engine::new();
     let settings = rooms::RoomSettings {
@@ -74,9 +74,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
         peers_per_user: config.peers_per_user,
     };
     let rooms = Rooms::new(Arc::new(engine.clone()), settings);
-    let (news, heard) = mpsc::channel(limits::NODE_EVENTS_LEN);
-    engine::start(engine, config.control_socket, news).context("cannot start a thread")?;
-    tokio::spawn(rooms.clone().follow(heard));
+    let (sender, events) = mpsc::channel(limits::NODE_EVENTS_LEN);
+    engine::start(engine, config.control_socket, sender).context("cannot start a thread")?;
+    tokio::spawn(rooms.clone().follow(events));
     let mut settings = config.http_settings;
     settings.edge.connections = edge::allow_descriptors(settings.edge.connections);
     tracing::info!(address = %listener.local_addr()?, "listening");
@@ -88,7 +88,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
             tracing::info!(signal, "asked to end");
         }
     }
-    // A client that polls asks for the news that it is to leave by a connection of its own.
+    // A client that polls fetches its last notification with a new connection, so keep serving.
     tokio::select! {
         () = serving => {}
         () = drain(&rooms) => {}
@@ -96,16 +96,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells the clients that this process ends, and waits until they know.
+/// Notifies the clients that this process ends, and waits until they have read it.
 async fn drain(rooms: &Rooms) {
     rooms.drain();
-    let all_told = async {
+    let all_closed = async {
         while rooms.connection_count() > 0 {
             sleep(DRAIN_POLL).await;
         }
     };
-    let _ = timeout(limits::DRAIN_TIMEOUT, all_told).await;
+    let _ = timeout(limits::DRAIN_TIMEOUT, all_closed).await;
 }
 
-/// Between two looks whether all clients have been told.
+/// Interval between checks of the number of connections.
 const DRAIN_POLL: Duration = Duration::from_millis(20);

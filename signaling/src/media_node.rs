@@ -1,7 +1,7 @@
 //! A media node as the rooms see it: a number of workers that take commands, and a stream of events.
 //!
-//! The rooms know only this interface. Its implementation is [`crate::engine::Engine`], which drives an engine on the same host through
-//! shared memory.
+//! The rooms know only this interface. Its implementation is [`crate::engine::Engine`], which drives an
+//! engine on the same host through shared memory.
 
 use control::{Command, Event, Refusal, RequestId, SnapshotItem};
 use std::pin::Pin;
@@ -14,13 +14,13 @@ pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Event, AskError>> + Sen
 
 /// Takes commands for the workers of a media node, whether it is attached or not. Neither method blocks.
 pub trait MediaNode: Send + Sync {
-    /// Sends a command; the future resolves with its answer. It fails at once if the command cannot be sent, and after a bounded
-    /// time without an answer.
+    /// Sends a command; the future resolves with its answer. It fails at once if the command cannot be sent,
+    /// and after a bounded time without an answer.
     fn ask(&self, worker: Worker, command: Command) -> Answer<'_>;
 
-    /// Sends a command whose answer does not matter, for example that an object is to be closed. A node that is too busy to take it gets it
-    /// again later, because otherwise it would keep the object. A refusal is only logged, and a node that is away is ignored: in both
-    /// cases the object does not exist any more.
+    /// Sends a command whose answer does not matter, for example that an object is to be closed. A node that
+    /// is too busy to take it gets it again later, because otherwise it would keep the object. A refusal is
+    /// only logged, and a node that is away is ignored: in both cases the object does not exist any more.
     fn tell(&self, worker: Worker, command: Command);
 }
 
@@ -56,8 +56,8 @@ impl AskError {
     }
 }
 
-/// What a node reports. For each attachment the order is: `Attached`; then for each worker a `Snapshot` before any of its
-/// `Event`s; at last `Lost`.
+/// What a node reports. For each attachment the order is: `Attached`; then for each worker a `Snapshot`
+/// before any of its `Event`s; at last `Lost`.
 #[derive(Debug)]
 pub enum NodeEvent {
     /// A node is attached. The snapshot of each worker follows.

@@ -1,4 +1,4 @@
-//! Token buckets. The time comes in as an argument.
+//! Token buckets. The time is an argument.
 
 use crate::limits;
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// Lets `per_second` through in the long run, and `burst` at once.
+/// Admits `per_second` events on average, and `burst` at once.
 #[derive(Clone, Debug)]
 pub struct TokenBucket {
     per_second: f64,
@@ -21,13 +21,13 @@ impl TokenBucket {
         Self { per_second, burst, tokens: burst, filled: now }
     }
 
-    /// Whether nothing of the burst is missing.
+    /// Whether all tokens are there.
     fn is_full(&self, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.tokens + elapsed * self.per_second >= self.burst
     }
 
-    /// Takes one token, or says when there will be one.
+    /// Takes one token, or returns the time until there is one.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = self.filled.max(now);
@@ -40,7 +40,7 @@ impl TokenBucket {
     }
 }
 
-/// A bucket for each client address, or for each of whatever else is limited.
+/// One bucket per key; by default a key is the address of a client.
 #[derive(Debug)]
 pub struct TokenBuckets<K = IpAddr> {
     per_second: f64,
@@ -49,22 +49,23 @@ pub struct TokenBuckets<K = IpAddr> {
 }
 
 impl TokenBuckets {
-    /// Takes one token of this address, or says when there will be one.
+    /// Takes one token of this address, or returns the time until there is one.
     pub fn take(&mut self, address: IpAddr, now: Instant) -> Result<(), Duration> {
         self.take_of(site(address), now)
     }
 }
 
 impl<K: Eq + Hash> TokenBuckets<K> {
-    /// Full buckets for everybody.
+    /// A full bucket for every key.
     pub fn new(per_second: f64, burst: f64) -> Self {
         Self { per_second, burst, by_key: HashMap::new() }
     }
 
-    /// Takes one token of this key, or says when there will be one.
+    /// Takes one token of this key, or returns the time until there is one.
     pub fn take_of(&mut self, key: K, now: Instant) -> Result<(), Duration> {
         if self.by_key.len() >= limits::BUCKETS_MAX && !self.by_key.contains_key(&key) {
-            // A full bucket is like none. While all are in use, others wait for as long as the slowest takes to fill.
+            // A full bucket needs no entry. While none is full, other keys wait as long as an empty bucket
+            // takes to fill.
             self.by_key.retain(|_, bucket| !bucket.is_full(now));
             if self.by_key.len() >= limits::BUCKETS_MAX {
                 return Err(Duration::from_secs_f64(self.burst / self.per_second));
@@ -75,7 +76,8 @@ impl<K: Eq + Hash> TokenBuckets<K> {
     }
 }
 
-/// What is limited as one: an IPv4 address, or the /64 of an IPv6 address: one link, on which one host takes any address (RFC 4291 §2.5.4).
+/// The addresses that share a bucket: an IPv4 address, or the /64 of an IPv6 address, in which one host can
+/// use every address (RFC 4291 §2.5.4).
 pub fn site(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
@@ -88,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_address_has_its_own_bucket_and_an_ipv6_network_has_one() {
+    fn each_ipv4_address_and_each_ipv6_64_has_its_own_bucket() {
         let now = Instant::now();
         let mut buckets = TokenBuckets::new(1.0, 1.0);
         let mut take = |address: &str| buckets.take(address.parse().expect("an address"), now).is_ok();
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_addresses_is_bounded_and_forgets_who_is_idle() {
+    fn table_is_bounded_and_full_buckets_are_removed() {
         let now = Instant::now();
         let mut buckets = TokenBuckets::new(1.0, 1.0);
         let address = |number: usize| IpAddr::from((number as u32).to_be_bytes());
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_passes_and_then_the_rate_holds() {
+    fn burst_is_admitted_and_then_the_rate_applies() {
         let start = Instant::now();
         let mut bucket = TokenBucket::new(10.0, 3.0, start);
         for _ in 0..3 {
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_or_goes_back_gives_nothing() {
+    fn no_tokens_without_progress_of_time() {
         let start = Instant::now() + Duration::from_secs(10);
         let mut bucket = TokenBucket::new(10.0, 1.0, start);
         bucket.take(start).expect("full");

@@ -68,7 +68,7 @@ async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
 }
 
 #[tokio::test]
-async fn sessions_are_counted_from_the_handshake_on_in_total_and_by_address() {
+async fn sessions_are_counted_from_the_handshake_in_total_and_by_address() {
     let (_engine, signaling, server) = serve(|settings| {
         settings.sessions = 5;
         settings.edge.connections_per_address = 3;
@@ -99,7 +99,7 @@ async fn sessions_are_counted_from_the_handshake_on_in_total_and_by_address() {
 }
 
 #[tokio::test]
-async fn connections_of_an_address_are_bounded_and_others_get_in() {
+async fn connections_of_one_address_are_bounded_and_others_can_connect() {
     let (_engine, _signaling, server) = serve(|settings| settings.edge.connections_per_address = 10).await;
     let silent: Vec<_> = {
         let mut silent = Vec::new();
@@ -117,7 +117,7 @@ async fn connections_of_an_address_are_bounded_and_others_get_in() {
 }
 
 #[tokio::test]
-async fn a_connection_without_a_whole_head_is_closed() {
+async fn connection_without_a_complete_head_is_closed() {
     let (_engine, _signaling, server) = serve(|_| {}).await;
     let http = Http::to(server);
     let mut connections = Vec::new();
@@ -137,7 +137,7 @@ async fn a_connection_without_a_whole_head_is_closed() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_ends_its_request() {
+async fn request_with_a_missing_body_times_out() {
     let (_engine, _signaling, server) = serve(|_| {}).await;
     let mut stream = Http::to(server).connect().await;
     stream
@@ -163,7 +163,7 @@ async fn heads_are_bounded() {
 
 /// Engine.IO keeps the head of the request that opens a session: it is given what it reads, and no more.
 #[tokio::test]
-async fn engine_io_is_given_no_header_that_it_does_not_read() {
+async fn engine_io_gets_only_the_headers_that_it_reads() {
     let given = |headers: axum::http::HeaderMap| async move {
         headers.keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>().join(" ")
     };
@@ -178,7 +178,7 @@ async fn engine_io_is_given_no_header_that_it_does_not_read() {
 }
 
 #[tokio::test]
-async fn a_session_that_does_not_join_is_closed_with_its_connection() {
+async fn session_that_does_not_join_is_closed_with_its_connection() {
     let (_engine, signaling, server) = serve(|_| {}).await;
     // One that says nothing, one that asks for the namespace, one that polls; each answers pings that have not come.
     let (mut silent, _) = Http::to(server).upgrade().await;
@@ -196,7 +196,7 @@ async fn a_session_that_does_not_join_is_closed_with_its_connection() {
 }
 
 #[tokio::test]
-async fn a_message_of_more_than_64_kib_is_refused_before_it_is_decoded() {
+async fn message_above_64_kib_is_refused_before_it_is_decoded() {
     let (_engine, _signaling, server) = serve(|_| {}).await;
     let client = PollingClient::connect(Http::to(server)).await;
     let head = |id: usize| format!("451-{id}[\"signal\",{{\"_placeholder\":true,\"num\":0}}]");
@@ -226,7 +226,7 @@ async fn a_message_of_more_than_64_kib_is_refused_before_it_is_decoded() {
 
 /// There is no engine, for whose snapshot joins wait.
 #[tokio::test]
-async fn requests_beyond_the_unanswered_ones_are_refused_before_a_client_joins() {
+async fn too_many_unanswered_requests_before_a_join_are_refused() {
     let timeouts = rooms::Timeouts { settle: Duration::from_secs(3_600), ..harness::TIMEOUTS };
     let signaling = Signaling::start_with(&socket_path(), rooms::RoomSettings { timeouts, ..settings() });
     let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
@@ -258,7 +258,7 @@ async fn requests_beyond_the_unanswered_ones_are_refused_before_a_client_joins()
 }
 
 #[tokio::test]
-async fn pages_of_listed_origins_may_use_the_server_and_others_may_not() {
+async fn only_pages_of_listed_origins_may_use_the_server() {
     let (_engine, _signaling, server) = serve(|settings| {
         settings.allowed_origins = vec!["https://app.example.org".parse().expect("an origin")];
     })
@@ -294,7 +294,7 @@ async fn pages_of_listed_origins_may_use_the_server_and_others_may_not() {
 }
 
 #[tokio::test]
-async fn what_a_stranger_says_of_its_address_is_not_believed() {
+async fn forwarded_address_of_an_untrusted_client_is_ignored() {
     let (_engine, _signaling, server) = serve(|settings| {
         settings.edge.connections_per_address = 2;
         settings.edge.trusted = trusting(&["127.0.0.9"]);
@@ -320,7 +320,7 @@ async fn what_a_stranger_says_of_its_address_is_not_believed() {
 }
 
 #[tokio::test]
-async fn development_mode_admits_nobody_whom_a_trusted_proxy_says_to_be_elsewhere() {
+async fn development_mode_refuses_remote_clients_of_a_trusted_proxy() {
     let engine = Engine::start(&socket_path());
     let signaling = Signaling::start_with(&engine.path, settings());
     let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
@@ -343,7 +343,7 @@ async fn development_mode_admits_nobody_whom_a_trusted_proxy_says_to_be_elsewher
 
 /// Behind a proxy, connections are not counted by address: sessions and requests are.
 #[tokio::test]
-async fn a_session_has_one_websocket() {
+async fn session_has_at_most_one_websocket() {
     let (_engine, _signaling, server) = serve(|settings| {
         settings.edge.connections_per_address = 2;
         settings.edge.trusted = trusting(&["127.0.0.1"]);
@@ -481,7 +481,7 @@ fn signaling_from(mut command: Command, arguments: &[&str]) -> (Program, SocketA
 }
 
 #[tokio::test]
-async fn a_thousand_silent_connections_lock_nobody_out() {
+async fn a_thousand_silent_connections_do_not_lock_out_others() {
     // The default of most systems, of which the hard limit is far higher.
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -S -n 1024 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_leat-signaling")]);
@@ -511,7 +511,7 @@ async fn sessions_that_have_not_joined_take_little_memory() {
 }
 
 #[tokio::test]
-async fn sigterm_tells_clients_and_ends() {
+async fn sigterm_notifies_clients_and_ends_the_process() {
     let (mut program, server) = signaling(&[]);
     let client = PollingClient::connect(Http::to(server)).await;
     assert!(matches!(client.ask(0, &entry("ada")).await.payload, Some(Payload::Joined(_))));
@@ -582,7 +582,7 @@ async fn clients_are_told_apart(program: &mut Program, proxy: SocketAddr) {
 }
 
 #[tokio::test]
-async fn clients_behind_nginx_are_told_apart() {
+async fn clients_behind_nginx_are_distinguished() {
     let (mut program, server) =
         signaling(&["--trusted-proxy", "127.0.0.1", "--connections-per-address", "2"]);
     let (folder, port) = (Folder::new("nginx"), free_port());
@@ -619,7 +619,7 @@ async fn clients_behind_nginx_are_told_apart() {
 }
 
 #[tokio::test]
-async fn clients_behind_haproxy_are_told_apart_by_header_and_by_proxy_protocol() {
+async fn clients_behind_haproxy_are_distinguished_by_header_and_by_proxy_protocol() {
     for (name, frontend, backend) in
         [("http", "mode http\n    option forwardfor", ""), ("tcp", "mode tcp", "send-proxy-v2")]
     {
@@ -676,7 +676,7 @@ async fn clients_by_connection_are_told_apart(program: &mut Program, proxy: Sock
 }
 
 #[test]
-fn a_wrong_network_or_origin_is_named_with_what_is_expected() {
+fn invalid_network_or_origin_is_reported_with_what_is_expected() {
     for (option, value, expected) in [
         ("--trusted-proxy", "proxy.example.org", "expected an address or a network"),
         ("--trusted-proxy", "10.0.0.1/8", "expected 10.0.0.0/8"),

@@ -51,7 +51,7 @@ fn produce_untold(transport: &str) -> Payload {
 }
 
 #[tokio::test]
-async fn a_program_is_told_where_to_send_and_says_where_it_is() {
+async fn plain_transport_exchanges_addresses() {
     let (engine, signaling) = start();
     let mut ada = signaling.client();
     ada.join(join("r", "Ada")).await;
@@ -90,7 +90,7 @@ async fn a_program_is_told_where_to_send_and_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn keys_go_both_ways() {
+async fn srtp_keys_are_exchanged_in_both_directions() {
     let (engine, signaling) = start();
     let ada = signaling.client();
     ada.join(join("r", "Ada")).await;
@@ -131,7 +131,7 @@ async fn keys_go_both_ways() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_before_the_engine_hears_of_it() {
+async fn invalid_request_is_refused_without_a_command_to_the_engine() {
     let (engine, signaling) = start();
     let ada = signaling.client();
     ada.join(join("r", "Ada")).await;
@@ -171,7 +171,7 @@ async fn what_makes_no_sense_is_refused_before_the_engine_hears_of_it() {
 }
 
 #[tokio::test]
-async fn they_need_a_token_that_says_so() {
+async fn plain_transports_need_a_token_that_permits_them() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
     let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
@@ -209,7 +209,7 @@ async fn they_need_a_token_that_says_so() {
 }
 
 #[tokio::test]
-async fn they_outlive_the_signaling_process() {
+async fn plain_transports_survive_the_signaling_process() {
     let (engine, first) = start();
     let program = first.client();
     let joined = program.join(join("r", "Film")).await;
@@ -238,7 +238,7 @@ async fn they_outlive_the_signaling_process() {
 }
 
 #[tokio::test]
-async fn in_development_mode_they_send_to_loopback_only() {
+async fn in_development_mode_plain_transports_send_only_to_loopback() {
     let (engine, signaling) = start();
     let ada = signaling.client();
     ada.join(join("r", "Ada")).await;

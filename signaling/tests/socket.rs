@@ -24,7 +24,7 @@ async fn serve() -> (Engine, Signaling, SocketAddr) {
 }
 
 #[tokio::test]
-async fn a_signal_goes_in_as_an_attachment_and_an_acknowledgement_comes_out() {
+async fn signal_in_an_attachment_gets_an_acknowledgement() {
     let (_engine, signaling, address) = serve().await;
     let client = PollingClient::connect(Http::to(address)).await;
     let request = |room: &str| {
@@ -59,7 +59,7 @@ async fn a_signal_goes_in_as_an_attachment_and_an_acknowledgement_comes_out() {
 }
 
 #[tokio::test]
-async fn what_is_said_in_one_moment_comes_in_one_event_and_in_order() {
+async fn simultaneous_notifications_arrive_in_one_event_and_in_order() {
     const PEERS: usize = 100;
     let (_engine, signaling, address) = serve().await;
     let ada = PollingClient::connect(Http::to(address)).await;
@@ -91,7 +91,7 @@ async fn what_is_said_in_one_moment_comes_in_one_event_and_in_order() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_closed_connection_stays() {
+async fn closed_connection_leaves_nothing() {
     let (_engine, signaling, address) = serve().await;
     let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
     // The session ends, or the namespace is left.
@@ -112,7 +112,7 @@ async fn say_goodbye(address: SocketAddr, peer_id: &str, secret: &[u8]) -> u16 {
 }
 
 #[tokio::test]
-async fn a_page_that_is_gone_leaves_over_http() {
+async fn closed_page_leaves_over_http() {
     let (_engine, signaling, address) = serve().await;
     let mut ada = signaling.client();
     ada.join(join("r", "Ada")).await;
@@ -140,7 +140,7 @@ async fn a_page_that_is_gone_leaves_over_http() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_leaves_and_closes_in_one_breath_has_left() {
+async fn leave_followed_by_an_immediate_close_is_handled() {
     let (_engine, signaling, address) = serve().await;
     let leave = Signal { version: "1".into(), payload: Some(Payload::Leave(proto::Leave {})) };
     let leave = to_base64(&leave.encode_to_vec());
@@ -158,7 +158,7 @@ async fn who_leaves_and_closes_in_one_breath_has_left() {
 }
 
 #[tokio::test]
-async fn goodbyes_of_one_address_are_bounded_and_others_are_not_concerned() {
+async fn leave_beacons_are_bounded_by_address() {
     let (_engine, signaling, address) = serve().await;
     let goodbye = proto::Goodbye { peer_id: "a5".repeat(8), secret: vec![0; 32] }.encode_to_vec();
     let is_taken = |_: &u32| signaling.rooms.on_leave_beacon(HERE, &goodbye).is_ok();
@@ -169,7 +169,7 @@ async fn goodbyes_of_one_address_are_bounded_and_others_are_not_concerned() {
 }
 
 #[tokio::test]
-async fn a_signal_has_one_attachment() {
+async fn signal_has_one_attachment() {
     let (_engine, signaling, address) = serve().await;
     let client = PollingClient::connect(Http::to(address)).await;
     let head = "452-0[\"signal\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}]";
@@ -179,7 +179,7 @@ async fn a_signal_has_one_attachment() {
 }
 
 #[tokio::test]
-async fn a_websocket_buffers_no_more_than_polling_does() {
+async fn websocket_buffers_no_more_than_polling() {
     let (_engine, signaling, address) = serve().await;
     let (mut stream, status) = Http::to(address).upgrade().await;
     assert_eq!(status, 101);
@@ -193,7 +193,7 @@ async fn a_websocket_buffers_no_more_than_polling_does() {
 
 /// Joins, and asks for more and more without reading any answer, while it answers pings that it has not read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_does_not_read_its_acknowledgements_is_cut_off() {
+async fn client_that_does_not_read_acknowledgements_is_disconnected() {
     let (_engine, signaling, address) = serve().await;
     for transport in ["websocket", "polling"] {
         let signal = |payload| Signal { version: "1".into(), payload: Some(payload) }.encode_to_vec();
@@ -231,7 +231,7 @@ async fn a_client_that_does_not_read_its_acknowledgements_is_cut_off() {
 
 /// Neither the number of messages nor an unanswered ping can end this session: only their bytes.
 #[tokio::test]
-async fn unread_bytes_end_a_session_that_answers_its_pings() {
+async fn unread_bytes_end_a_session_that_answers_pings() {
     const REQUESTS: usize = 1_500;
     const _: () = assert!(REQUESTS < limits::OUTBOX_LEN && REQUESTS < limits::MESSAGES_BURST as usize);
     let (_engine, _signaling, address) = serve().await;
@@ -258,7 +258,7 @@ async fn unread_bytes_end_a_session_that_answers_its_pings() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_room_is_cut_off() {
+async fn client_that_does_not_read_notifications_is_disconnected() {
     let (_engine, signaling, address) = serve().await;
     let client = PollingClient::connect(Http::to(address)).await;
     let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
@@ -276,7 +276,7 @@ async fn a_client_that_does_not_read_its_room_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_tells_every_client_and_takes_no_request() {
+async fn draining_server_notifies_every_client_and_refuses_requests() {
     let (_engine, signaling, address) = serve().await;
     let client = PollingClient::connect(Http::to(address)).await;
     let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
@@ -308,7 +308,7 @@ async fn eventually(is_so: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn http_tells_its_health_and_serves_the_app() {
+async fn http_serves_the_health_check_and_the_app() {
     let (_engine, signaling, address) = serve().await;
     let http = Http::to(address);
     eventually(|| signaling.rooms.is_media_ready()).await;
@@ -323,7 +323,7 @@ async fn http_tells_its_health_and_serves_the_app() {
 }
 
 #[tokio::test]
-async fn foreign_pages_find_no_server_in_development_mode() {
+async fn pages_of_other_origins_are_refused_in_development_mode() {
     let (_engine, _signaling, address) = serve().await;
     let path = "/socket.io/?EIO=4&transport=polling";
     for lines in [
@@ -341,7 +341,7 @@ async fn foreign_pages_find_no_server_in_development_mode() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told_with_the_option_that_changes_it() {
+async fn error_for_a_port_in_use_names_the_option() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("bound");
     let error = http::bind(address).await.expect_err("in use").to_string();

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 #[tokio::test]
-async fn a_new_signaling_process_finds_the_same_rooms() {
+async fn new_process_recovers_the_rooms() {
     let engine = Engine::start(&socket_path());
     let first = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let (ada, bob, eve) = (first.client(), first.client(), first.client());
@@ -119,7 +119,7 @@ async fn a_new_signaling_process_finds_the_same_rooms() {
 }
 
 #[tokio::test]
-async fn when_the_engine_dies_everybody_hears_it_and_can_start_anew() {
+async fn when_the_engine_exits_all_clients_are_notified_and_can_start_again() {
     let path = socket_path();
     let engine = Engine::start(&path);
     let first_epoch = engine.epoch;
@@ -161,7 +161,7 @@ async fn when_the_engine_dies_everybody_hears_it_and_can_start_anew() {
 }
 
 #[tokio::test]
-async fn what_a_busy_engine_could_not_take_is_told_again() {
+async fn command_to_a_busy_engine_is_sent_again() {
     let engine = Engine::start(&socket_path());
     let handle = signaling::engine::Engine::new();
     let (news, mut heard) = mpsc::channel(64);
@@ -182,7 +182,7 @@ async fn what_a_busy_engine_could_not_take_is_told_again() {
 }
 
 #[tokio::test]
-async fn without_any_engine_people_meet_and_wait() {
+async fn without_an_engine_peers_can_join_and_media_is_unavailable() {
     let signaling = Signaling::start(&socket_path(), Admission::Development { verifier: None });
     let ada = signaling.client();
     let started = std::time::Instant::now();

@@ -27,7 +27,7 @@ test('a closed tab is gone although its socket says nothing', TEST_LIMIT, async 
     await grace.page.close({ runBeforeUnload: false });
     peers.splice(peers.indexOf(grace), 1);
     await until('Ada is alone', async () => (await ada.tiles()).length === 0);
-    assert.match(leat.log, /a peer left with its page/);
-    assert.doesNotMatch(leat.log, /a peer did not come back/);
+    assert.match(leat.log, /a peer left: its page was closed/);
+    assert.doesNotMatch(leat.log, /a peer did not return in time/);
   });
 });

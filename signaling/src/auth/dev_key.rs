@@ -1,5 +1,5 @@
-//! The development key: what signs tokens on a machine where no key is configured. It lies in a directory of this
-//! user alone, beside the control socket, and is made when first needed.
+//! The development key: signs tokens on a machine without a configured key. It is stored in a directory of
+//! this user only, beside the control socket, and created when it is first needed.
 
 use rustix::process::getuid;
 use std::fs::{DirBuilder, OpenOptions, Permissions, symlink_metadata};
@@ -7,12 +7,12 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The path of the key, for the default path of the control socket.
+/// The path of the key, beside the control socket.
 pub fn path(control_socket: &Path) -> PathBuf {
     control_socket.with_file_name("development-secret")
 }
 
-/// The key at `path`; made if it is not there.
+/// Reads the key at `path`; creates it if it does not exist.
 pub fn secret(path: &Path) -> io::Result<Vec<u8>> {
     if let Some(dir) = path.parent() {
         private_dir(dir)?;
@@ -23,7 +23,8 @@ pub fn secret(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Two processes may come here at once: each writes a file of its own, and the first to put it in place has made the key.
+/// Two processes may create it at the same time: each writes its own file, and the first to link it at `path`
+/// has created the key.
 fn make(path: &Path) -> io::Result<Vec<u8>> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
@@ -40,7 +41,8 @@ fn make(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Makes a directory for this user alone, or sees that the one there is: in /tmp anybody could have made it before us.
+/// Creates a directory for this user only. An existing one must be private too: in /tmp, another user could
+/// have created it.
 pub fn private_dir(dir: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
@@ -50,7 +52,7 @@ pub fn private_dir(dir: &Path) -> io::Result<()> {
     if found.is_dir() && found.uid() == getuid().as_raw() && found.mode() & 0o077 == 0 {
         return Ok(());
     }
-    let text = format!("{} must be a directory that only this user may enter; remove it", dir.display());
+    let text = format!("{} must be a directory that only this user can access; remove it", dir.display());
     Err(io::Error::other(text))
 }
 
@@ -59,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_is_made_once_and_is_this_users_alone() {
+    fn key_is_created_once_and_readable_by_this_user_only() {
         let dir = std::env::temp_dir().join(format!("leat-development-{}", std::process::id()));
         let path = dir.join("development-secret");
         let first = secret(&path).expect("a key");

@@ -1,7 +1,7 @@
-//! Tokens: who a client is and what it may do in which room (JWT, RFC 7519).
+//! Tokens: the identity of a client and its permissions in one room (JWT, RFC 7519).
 //!
-//! The order of checks is fixed: shape, algorithm, **signature**, times, room, permissions. What an unsigned token claims
-//! is never looked at, let alone answered.
+//! The order of checks is fixed: form, algorithm, **signature**, times, room, permissions. The claims of a
+//! token are not read before its signature is verified.
 
 use crate::limits;
 use crate::proto::ErrorCode;
@@ -14,31 +14,31 @@ use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// The user's id: `sub`.
+    /// The user id.
     pub sub: String,
-    /// What others see. Over what the client says.
+    /// Display name. Takes precedence over the client's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The one room it is for.
+    /// The room that it admits to.
     pub room: String,
-    /// When it ends.
+    /// Expiry time.
     pub exp: NumericDate,
-    /// When it begins.
+    /// Start of validity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<NumericDate>,
-    /// When it was made. For people: it must be a date, and is not compared with any clock.
+    /// Creation time. Informative: it must be a valid date, and is not compared with the clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iat: Option<NumericDate>,
-    /// What its bearer may do there.
+    /// What the peer may do in the room.
     #[serde(default)]
     pub permissions: Permissions,
 }
 
-/// Seconds since the epoch, rounded down (RFC 7519 §2: a JSON number, "non-integer values can be represented"). Libraries write
-/// `1764417600`, `1764417600.336`, `1764417600.0` and `1.7644176e9`.
+/// Seconds since 1970, rounded down (RFC 7519 §2: a JSON number, "non-integer values can be represented").
+/// Libraries write `1764417600`, `1764417600.336`, `1764417600.0` and `1.7644176e9`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct NumericDate(pub u64);
@@ -53,22 +53,23 @@ impl<'de> Deserialize<'de> for NumericDate {
         }
         match Number::deserialize(deserializer)? {
             Number::Integer(seconds) => Ok(Self(seconds)),
-            // The conversion saturates: a date beyond what fits is the last there is.
+            // The conversion saturates at the last date.
             Number::Float(seconds) if seconds >= 0.0 => Ok(Self(seconds as u64)),
             Number::Float(_) => Err(D::Error::custom("a date before 1970")),
         }
     }
 }
 
-/// What a peer may do in its room: what a browser does, unless a token says otherwise.
+/// What a peer may do in its room. The default is what browsers need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Permissions {
-    /// May produce.
+    /// May create producers.
     pub can_publish: bool,
-    /// May consume.
+    /// May create consumers.
     pub can_subscribe: bool,
-    /// May have plain transports. Only if a token says so: who names the address that media is sent to can have it sent to anybody.
+    /// May create plain transports. False by default, because such a client can have media sent to any
+    /// address.
     pub can_use_plain_transports: bool,
 }
 
@@ -79,7 +80,7 @@ impl Default for Permissions {
 }
 
 impl Permissions {
-    /// What both permit.
+    /// The permissions that both contain.
     pub fn and(self, other: Self) -> Self {
         Self {
             can_publish: self.can_publish && other.can_publish,
@@ -89,18 +90,18 @@ impl Permissions {
     }
 }
 
-/// Whom a verified token admits. [`Verifier::verify`] makes it.
+/// The result of verifying a token, with [`Verifier::verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// The user's id.
+    /// The user id.
     pub user: String,
-    /// What others see. Over what the client says.
+    /// Display name. Takes precedence over the client's.
     pub name: Option<String>,
-    /// What it may do.
+    /// What the peer may do.
     pub permissions: Permissions,
 }
 
-/// Something is wrong with the operator's key.
+/// The configured key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// RFC 7518 §3.2: a key for HS256 has at least as many bits as the hash.
@@ -108,24 +109,25 @@ pub enum KeyError {
         "the secret has {0} bytes; HS256 needs at least {SECRET_LEN_MIN} (RFC 7518 §3.2), for example from `openssl rand -hex 32`"
     )]
     ShortSecret(usize),
-    /// Not a public key of a kind we verify with.
+    /// Not a public key of a supported kind.
     #[error("not an Ed25519 or RSA public key in DER (SubjectPublicKeyInfo) inside PEM")]
     NoPublicKey,
-    /// RFC 7518 §3.3: a key for RS256 has 2048 bits or more.
+    /// RFC 7518 §3.3: a key for RS256 has at least 2048 bits.
     #[error(
         "the RSA key has {0} bits; RS256 needs {RSA_BITS_MIN} to {RSA_BITS_MAX} (RFC 7518 §3.3), for example from `openssl genrsa 2048`"
     )]
     RsaLength(usize),
 }
 
-/// Bytes of the shortest secret.
+/// Minimum length of the secret, in bytes.
 pub const SECRET_LEN_MIN: usize = 32;
-/// Bits of the shortest RSA key.
+/// Minimum length of an RSA key, in bits.
 pub const RSA_BITS_MIN: usize = 2048;
-/// Bits of the longest RSA key: verification costs the square of its length, and the library verifies with no longer one.
+/// Maximum length of an RSA key, in bits: the cost of a verification grows with its square, and the library
+/// supports no longer ones.
 pub const RSA_BITS_MAX: usize = 8192;
 
-/// Checks tokens with one key and one algorithm.
+/// Verifies tokens with one key and one algorithm.
 pub struct Verifier {
     key: DecodingKey,
     algorithm: Algorithm,
@@ -133,13 +135,14 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Tokens signed with a shared secret: HS256.
+    /// For tokens that are signed with a shared secret: HS256.
     pub fn with_secret(secret: &[u8], leeway: Duration) -> Result<Self, KeyError> {
         check_secret(secret)?;
         Ok(Self { key: DecodingKey::from_secret(secret), algorithm: Algorithm::HS256, leeway })
     }
 
-    /// Tokens signed with the private half of `pem`: EdDSA for an Ed25519 key, RS256 for an RSA key.
+    /// For tokens that are signed with the private key of `pem`: EdDSA with an Ed25519 key, RS256 with an RSA
+    /// key.
     pub fn with_public_key(pem: &[u8], leeway: Duration) -> Result<Self, KeyError> {
         let keys = [
             (DecodingKey::from_ed_pem(pem), Algorithm::EdDSA),
@@ -159,15 +162,14 @@ impl Verifier {
         Ok(Self { key, algorithm, leeway })
     }
 
-    /// Whom `token` admits to `room` at `now` (since the epoch).
+    /// Verifies `token` for `room` at `now` (time since 1970).
     pub fn verify(&self, token: &str, room: &str, now: Duration) -> Result<Grant, RequestError> {
         let claims = self.claims(token)?;
         self.check_times(&claims, now)?;
         grant(claims, room)
     }
 
-    /// Whom `token` admitted to `room` before it expired, if at `now` that is all that is wrong with it. Not enough to let
-    /// anybody in.
+    /// Like [`Self::verify`], but accepts an expired token. Not sufficient to admit a client.
     pub fn verify_ignoring_expiry(
         &self,
         token: &str,
@@ -180,19 +182,19 @@ impl Verifier {
         grant(unexpired, room)
     }
 
-    /// What the token says, once it is known who signed it.
+    /// The claims of a token with a valid signature.
     fn claims(&self, token: &str) -> Result<Claims, RequestError> {
         if token.is_empty() {
             return Err(RequestError::new(
                 ErrorCode::TokenMissing,
-                "this server wants a token in JoinRoom.token",
+                "this server requires a token in JoinRoom.token",
             ));
         }
         self.check_header(token)?;
         self.check_signature(token)
     }
 
-    /// Reads the header itself: "none" is no algorithm that the library would name, and it ignores `crit`.
+    /// Parses the header here, because the library ignores `crit`, and cannot parse the algorithm "none".
     fn check_header(&self, token: &str) -> Result<(), RequestError> {
         #[derive(Deserialize)]
         struct JoseHeader {
@@ -213,12 +215,12 @@ impl Verifier {
             serde_json::from_slice(&header).map_err(|_| malformed("its header is not JSON with an alg"))?;
         if header.alg != format!("{:?}", self.algorithm) {
             let text = format!(
-                "the token is signed with another algorithm than {:?}, the only one taken here",
+                "the token is signed with a different algorithm than {:?}, the only one that is accepted here",
                 self.algorithm
             );
             return Err(RequestError::new(ErrorCode::TokenAlgorithm, text));
         }
-        // RFC 7515 §4.1.11: a token with an extension that is critical and not understood is invalid. None is understood here.
+        // RFC 7515 §4.1.11: a token with an unknown critical extension is invalid. None is supported.
         if header.is_critical {
             return Err(malformed("its header has crit, and no extension is supported here"));
         }
@@ -227,7 +229,7 @@ impl Verifier {
 
     fn check_signature(&self, token: &str) -> Result<Claims, RequestError> {
         let mut validation = Validation::new(self.algorithm);
-        // Times are checked below, against a clock that comes in as an argument.
+        // Times are checked below, with the time of the caller.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
@@ -237,7 +239,7 @@ impl Verifier {
             match error.kind() {
                 ErrorKind::InvalidSignature => RequestError::new(
                     ErrorCode::TokenSignature,
-                    "the token's signature does not match: another key, or it was changed",
+                    "the token's signature does not match: it was signed with a different key, or modified",
                 ),
                 ErrorKind::InvalidAlgorithm => {
                     RequestError::new(ErrorCode::TokenAlgorithm, "the token's algorithm is not this server's")
@@ -257,14 +259,14 @@ impl Verifier {
         if claims.nbf.is_some_and(|nbf| nbf.0 > now.saturating_add(leeway)) {
             return Err(RequestError::new(
                 ErrorCode::TokenNotYetValid,
-                "the token is not valid yet; compare both clocks",
+                "the token is not valid yet; compare the clocks of its issuer and of this server",
             ));
         }
         Ok(())
     }
 }
 
-/// Whether a room can have this name; else, what it must be.
+/// Checks the name of a room. The error is what is expected.
 pub fn check_room(room: &str) -> Result<(), String> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if !room.is_empty() && room.len() <= limits::ROOM_LEN_MAX && room.chars().all(is_name) {
@@ -273,7 +275,7 @@ pub fn check_room(room: &str) -> Result<(), String> {
     Err(format!("1 to {} of A-Z a-z 0-9 . _ -", limits::ROOM_LEN_MAX))
 }
 
-/// Whether a user can have this id; else, what it must be.
+/// Checks a user id. The error is what is expected.
 pub fn check_user(user: &str) -> Result<(), String> {
     let has_length =
         (1..=limits::USER_LEN_MAX).contains(&user.chars().count()) && user.len() <= limits::USER_BYTES_MAX;
@@ -304,12 +306,13 @@ fn check_secret(secret: &[u8]) -> Result<(), KeyError> {
     if secret.len() < SECRET_LEN_MIN { Err(KeyError::ShortSecret(secret.len())) } else { Ok(()) }
 }
 
-/// Whether a member is there, whatever its value.
+/// Deserializes a member of any type, to detect that it is present.
 fn is_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// Bits of the modulus of an RSAPublicKey (RFC 8017 A.1.1): a SEQUENCE whose first element is that INTEGER.
+/// Number of bits of the modulus of an RSAPublicKey (RFC 8017 A.1.1): a SEQUENCE whose first element is that
+/// INTEGER.
 fn modulus_bits(der: &[u8]) -> Option<usize> {
     let modulus = der_value(0x02, der_value(0x30, der)?)?;
     let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
@@ -317,7 +320,7 @@ fn modulus_bits(der: &[u8]) -> Option<usize> {
     Some((modulus.len() - zeros) * 8 - first.leading_zeros() as usize)
 }
 
-/// The value of the element that `der` begins with, if it has this tag (X.690 §8.1).
+/// The value of the first element of `der`, if it has this tag (X.690 §8.1).
 fn der_value(tag: u8, der: &[u8]) -> Option<&[u8]> {
     let [first, length, rest @ ..] = der else { return None };
     if *first != tag {

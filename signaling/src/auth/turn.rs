@@ -1,7 +1,8 @@
-//! What clients are told of the TURN server: where it is, and a credential that opens it for a while.
+//! The TURN server that is announced to clients: its URLs, and short-lived credentials.
 //!
-//! The credential is made of a secret that the TURN server has as well (coturn's `use-auth-secret`, "TURN REST API"): the user name
-//! says until when it is good and for whom, the password is an HMAC of it. Nothing is stored, here or there.
+//! A credential is derived from a secret that the TURN server also has (coturn's `use-auth-secret`, "TURN
+//! REST API"): the user name contains the expiry time and the user, the password is an HMAC of it. Neither
+//! side stores credentials.
 
 use crate::limits::TURN_URLS_MAX;
 use crate::proto::IceServer;
@@ -11,34 +12,34 @@ use base64::engine::general_purpose::STANDARD;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-/// The TURN server that clients are sent to.
+/// The TURN server that is announced to clients.
 pub struct TurnServer {
     urls: Vec<String>,
     key: hmac::Key,
     ttl: Duration,
 }
 
-/// What cannot be.
+/// An invalid TURN configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TurnServerError {
-    /// No TURN URL (RFC 7065).
+    /// Not a TURN URL (RFC 7065).
     #[error(
         "--turn-url {0:?}: expected turn:HOST:PORT?transport=udp (or tcp), or turns:HOST:PORT?transport=tcp"
     )]
     Url(String),
-    /// A browser takes a few, and is slow with more.
-    #[error("{0} times --turn-url: at most {TURN_URLS_MAX} are possible")]
+    /// Browsers become slow with more than a few.
+    #[error("--turn-url is given {0} times; at most {TURN_URLS_MAX} are possible")]
     TooMany(usize),
-    /// Without one no credential can be made.
+    /// Credentials need a secret.
     #[error(
-        "--turn-url wants a secret: give --turn-secret-file or LEAT_TURN_SECRET, the same as the TURN server's"
+        "--turn-url needs a secret: give --turn-secret-file or LEAT_TURN_SECRET, the same as for the TURN server"
     )]
     NoSecret,
 }
 
 impl TurnServer {
-    /// Sends clients to these URLs, with credentials that are good for `ttl`. Of the secret, the first line counts: the TURN server's
-    /// file may have a second, for those that were made before.
+    /// Announces these URLs, with credentials that expire after `ttl`. Only the first line of the secret
+    /// counts: the file of the TURN server may have a second line with the previous secret.
     pub fn new(urls: Vec<String>, secret: &str, ttl: Duration) -> Result<Self, TurnServerError> {
         let secret =
             secret.lines().map(str::trim).find(|line| !line.is_empty()).ok_or(TurnServerError::NoSecret)?;
@@ -52,7 +53,7 @@ impl TurnServer {
         Ok(Self { urls, key, ttl })
     }
 
-    /// For this user, from now (since 1970) on.
+    /// The URLs and a new credential for this user; `now` is the time since 1970.
     pub fn ice_server(&self, user: &str, now: Duration) -> IceServer {
         let username = format!("{}:{user}", (now + self.ttl).as_secs());
         let credential = STANDARD.encode(hmac::sign(&self.key, username.as_bytes()));
@@ -60,12 +61,12 @@ impl TurnServer {
     }
 }
 
-/// Whether a URL is as RFC 7065 §3.1 has it, with a host and a port that exist.
+/// Whether a URL conforms to RFC 7065 §3.1, with a valid host and port.
 fn is_turn(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once(':') else { return false };
     let (place, transport) = rest.split_once("?transport=").unwrap_or((rest, "udp"));
     let is_secure = scheme == "turns";
-    // Behind the brackets of an IPv6 address, the first colon is the port's.
+    // After the brackets of an IPv6 address, the first colon separates the port.
     let after_brackets = place.find(']').map_or(0, |end| end + 1);
     let (host, port) = match place[after_brackets..].find(':') {
         Some(colon) => (&place[..after_brackets + colon], Some(&place[after_brackets + colon + 1..])),
@@ -89,7 +90,7 @@ fn host_of_url(text: &str) -> bool {
     }
 }
 
-/// A name that DNS can have (RFC 1123 §2.1). One that ends with a number would be an address.
+/// A DNS host name (RFC 1123 §2.1). A name whose last label is a number would be an address.
 fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -101,7 +102,7 @@ fn is_host_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Reads a `--turn-host`: a name or an address, as a URL has it.
+/// Parses a `--turn-host`: a name or an address, in the form for a URL.
 pub fn host(text: &str) -> Result<String, &'static str> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     match bare.parse::<Ipv6Addr>() {
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_is_as_coturn_wants_it() {
+    fn credential_is_the_same_as_in_coturn() {
         let turn = TurnServer::new(
             vec!["turn:192.0.2.1:3478?transport=udp".into()],
             "north\nolder\n",
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_turns_and_others_are_told() {
+    fn only_turn_urls_are_accepted() {
         for url in [
             "turn:a:1",
             "turn:a",

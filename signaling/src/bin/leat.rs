@@ -1,4 +1,4 @@
-//! The `leat` command. Exit codes: 0 done; 1 a failure of the machine; 2 a wrong option.
+//! The `leat` command. Exit codes: 0 for success; 1 for an error of the system; 2 for a wrong option.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ const PROGRAM: &str = "leat";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    // `leat up` logs, the other commands speak to the person who calls them.
+    // `leat up` writes logs; the other commands write messages for the user.
     let is_up = arguments.get(1).is_some_and(|argument| argument == "up");
     let default = if is_up { Format::for_stderr() } else { Format::Text };
     let options: Leat = match leat_log::command_line(PROGRAM, &arguments, default) {

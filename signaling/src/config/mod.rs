@@ -1,4 +1,4 @@
-//! What the command line means: values that make sense together, or a sentence that says which does not.
+//! The configuration: checked values from the command line, or an error that names the wrong option.
 
 mod addresses;
 pub mod cli;
@@ -21,10 +21,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How far the clocks of who signs and who checks may be apart.
+/// Tolerated difference between the clocks of the issuer of a token and this server.
 pub const LEEWAY: Duration = Duration::from_secs(30);
 
-/// The operator asked for something that cannot be. Exit code 2.
+/// The operator configured something impossible. Exit code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file named by an option cannot be read.
@@ -37,7 +37,7 @@ pub enum ConfigError {
         /// The cause.
         source: io::Error,
     },
-    /// The key is not good enough.
+    /// The key is too weak or invalid.
     #[error("{option}: no usable key")]
     Key {
         /// The option.
@@ -45,80 +45,80 @@ pub enum ConfigError {
         /// The cause.
         source: KeyError,
     },
-    /// `media.yml` is not as it should be.
+    /// `media.yml` is invalid.
     #[error("--media {}", path.display())]
     Media {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the line.
+        /// The error, with its line.
         source: MediaFileError,
     },
-    /// The TURN server cannot be told to clients.
+    /// The TURN server cannot be announced to clients.
     #[error(transparent)]
     Turn(#[from] TurnServerError),
-    /// Development mode on an address others can reach.
+    /// Development mode on an address that other hosts can reach.
     #[error(
-        "--http {0}: without a key everybody is let in, so only a loopback address such as {default} is taken; give --secret-file to listen \
+        "--http {0}: without a key, only a loopback address such as {default} is allowed; give --secret-file to listen \
          on others",
         default = cli::HTTP_DEFAULT
     )]
     DevelopmentModeInPublic(SocketAddr),
-    /// The TURN server cannot relay from there.
+    /// The TURN server cannot relay from this address.
     #[error(
         "--relay-ip {0}: give an address of this machine, of a family that --listen-ip has, and at most one of each family"
     )]
     RelayIp(IpAddr),
-    /// `leat up` has to know where to look.
+    /// `leat up` needs a fixed port for its health check.
     #[error("--http {0}: give a port from 1 to 65535")]
     NoPort(SocketAddr),
-    /// Two keys, of which one is easily forgotten.
+    /// Two keys, one by option and one by the environment.
     #[error(
-        "the environment variable LEAT_SECRET is set, and {option} is given too: which key is meant? Unset LEAT_SECRET, or leave out {option}"
+        "the environment variable LEAT_SECRET is set, and {option} is given too: unset LEAT_SECRET, or omit {option}"
     )]
     TwoKeys {
-        /// The option beside the variable.
+        /// The option.
         option: &'static str,
     },
-    /// A public key checks tokens and signs none.
+    /// A public key can only verify tokens.
     #[error(
         "--public-key-file {}: a public key cannot sign a token; sign it with the private key, or give --secret-file",
         .0.display()
     )]
     CannotSign(PathBuf),
-    /// There is neither a secret nor a development key to sign with.
+    /// There is neither a secret nor a development key.
     #[error(
-        "{}: cannot keep a development key; give --secret-file or --secret (or the environment variable LEAT_SECRET), the same as the server's",
+        "{}: cannot create a development key; give --secret-file or --secret (or the environment variable LEAT_SECRET), the same as the server's",
         path.display()
     )]
     NothingToSignWith {
-        /// Where the development key would be.
+        /// Path of the development key.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
 }
 
-/// What `leat-signaling` is to do.
+/// The configuration of `leat-signaling`.
 pub struct Config {
-    /// Where clients connect.
+    /// The address for HTTP.
     pub http: SocketAddr,
-    /// Who may connect.
+    /// Limits and origins of clients.
     pub http_settings: http::HttpSettings,
-    /// Who gets in.
+    /// Who may join.
     pub admission: Admission,
-    /// What clients may send, and how.
+    /// Codecs, and how clients encode.
     pub media: MediaConfig,
-    /// The TURN server that clients are told of.
+    /// The TURN server that is announced to clients.
     pub turn: Option<TurnServer>,
-    /// Peers of a room beyond which it is spread over the engine's workers.
+    /// Number of peers of a room above which further peers are placed on other workers.
     pub spread_above: usize,
-    /// Peers of one user in one room.
+    /// Maximum number of peers of one user in one room.
     pub peers_per_user: usize,
-    /// Where the engine is.
+    /// The control socket of the engine.
     pub control_socket: PathBuf,
-    /// Whether to end with the parent process.
+    /// Whether this process ends with its parent.
     pub die_with_parent: bool,
-    /// What is added to its niceness.
+    /// Increment of the niceness.
     pub nice: u8,
 }
 
@@ -164,13 +164,13 @@ fn http_settings(cli: cli::EdgeOptions) -> http::HttpSettings {
     }
 }
 
-/// What the file says, or the built-in one.
+/// The configuration in the file, or the built-in one.
 pub fn media(cli: &cli::MediaOptions) -> Result<MediaConfig, ConfigError> {
     let Some(path) = &cli.media else { return Ok(MediaConfig::default()) };
     MediaConfig::read(path).map_err(|source| ConfigError::Media { path: path.clone(), source })
 }
 
-/// The TURN server, if clients are to be told of one.
+/// The TURN server, if URLs are given.
 fn turn(cli: cli::TurnOptions) -> Result<Option<TurnServer>, ConfigError> {
     if cli.turn_url.is_empty() {
         return Ok(None);
@@ -182,7 +182,7 @@ fn turn(cli: cli::TurnOptions) -> Result<Option<TurnServer>, ConfigError> {
     Ok(Some(TurnServer::new(cli.turn_url, &secret, cli.turn_ttl)?))
 }
 
-/// Who gets in with this key.
+/// Who may join with this key.
 pub fn admission(key: &cli::KeyOptions) -> Result<Admission, ConfigError> {
     check_one(key)?;
     if let Some(path) = &key.public_key_file {
@@ -202,7 +202,7 @@ pub fn admission(key: &cli::KeyOptions) -> Result<Admission, ConfigError> {
     Ok(Admission::TokenRequired(verifier))
 }
 
-/// The options exclude each other; the environment has to be looked at beside them.
+/// clap checks that the options exclude each other; the environment variable needs this check.
 fn check_one(key: &cli::KeyOptions) -> Result<(), ConfigError> {
     let given = [
         ("--secret-file", key.secret_file.is_some()),
@@ -215,9 +215,9 @@ fn check_one(key: &cli::KeyOptions) -> Result<(), ConfigError> {
     }
 }
 
-/// Warns of a file with a secret that other users of this machine can read or replace.
+/// Warns if other users of this machine have access to a file with a secret.
 fn warn_if_open(option: &str, path: &Path) {
-    // One that cannot be looked at is not read either, and that is an error of its own.
+    // If its metadata cannot be read, reading the file fails too, with its own error.
     let Ok(mode) = std::fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o777) else {
         return;
     };
@@ -225,12 +225,12 @@ fn warn_if_open(option: &str, path: &Path) {
         tracing::warn!(
             path = %path.display(),
             mode = %format_args!("{mode:04o}"),
-            "{option}: others than its owner have access to this key; run chmod 600 on it"
+            "{option}: other users have access to this key; run chmod 600 on it"
         );
     }
 }
 
-/// The secret, and where it came from.
+/// The secret, and the option or variable that gave it.
 pub fn secret(key: &cli::KeyOptions) -> Result<Option<(&'static str, Vec<u8>)>, ConfigError> {
     check_one(key)?;
     if let Some(path) = &key.secret_file {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn development_mode_stays_on_loopback() {
+    fn development_mode_listens_only_on_loopback() {
         for public in ["0.0.0.0:7080", "[::]:7080", "192.0.2.1:80"] {
             let error = config(&["--http", public]).err().expect("refused");
             assert!(
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_and_a_missing_file_are_told_by_option() {
+    fn error_for_short_secret_or_missing_file_names_the_option() {
         let error = config(&["--secret", "short"]).err().expect("refused");
         assert!(
             leat_log::chain(&error).contains("--secret") && leat_log::chain(&error).contains("at least 32"),

@@ -1,7 +1,8 @@
-//! Keeps this process attached to the engine, and turns its event rings into answers and news.
+//! Keeps this process attached to the engine, and turns the records of its event rings into answers and
+//! [`NodeEvent`]s.
 //!
-//! A thread of its own, in `poll(2)` on the link and the doorbells. When the rooms is slow to take the news, the thread waits for it; then
-//! the rings fill, and the engine says that it left news out.
+//! Runs in its own thread, in `poll(2)` on the link and the doorbells. If the rooms are slow to take the
+//! events, the thread waits; then the rings fill, and the engine reports an overflow.
 
 use super::{CommandRing, Engine};
 use crate::limits;
@@ -20,60 +21,61 @@ use tokio::sync::mpsc;
 /// Why an attachment ended.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
-    #[error("the engine closed the control socket: it died, or let go of this process")]
+    #[error("the engine closed the control socket: it has exited, or detached this process")]
     Closed,
     #[error("worker {0}'s event ring is corrupt")]
     Corrupt(Worker, #[source] Corrupt),
-    #[error("worker {0} sent a record that is none")]
+    #[error("worker {0} sent an undecodable record")]
     Undecodable(Worker, #[source] control::DecodeError),
-    #[error("worker {0} could not be asked for a snapshot")]
+    #[error("requesting a snapshot of worker {0} failed")]
     Snapshot(Worker, #[source] AskError),
-    #[error("worker {0}'s snapshot has no end")]
+    #[error("the snapshot of worker {0} exceeds its limit")]
     EndlessSnapshot(Worker),
     #[error("waiting for the engine failed")]
     Io(#[from] io::Error),
-    #[error("nobody listens to the news any more")]
+    #[error("the event receiver was dropped")]
     ReceiverDropped,
 }
 
-/// How often to look whether anybody still listens.
-const LISTENER_CHECK: Duration = Duration::from_secs(1);
+/// Interval of the checks whether the event receiver still exists.
+const RECEIVER_CHECK: Duration = Duration::from_secs(1);
 
-/// Starts the thread that attaches to the engine at `path`, again and again, until nobody listens to the news.
+/// Starts the thread that attaches to the engine at `path`, and again after each loss, until the event
+/// receiver is dropped.
 pub fn start(
     engine: Engine,
     path: PathBuf,
-    news: mpsc::Sender<NodeEvent>,
+    sender: mpsc::Sender<NodeEvent>,
 ) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("engine-link".into()).spawn(move || run(&engine, &path, &news))
+    thread::Builder::new().name("engine-link".into()).spawn(move || run(&engine, &path, &sender))
 }
 
-fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<NodeEvent>) {
+fn run(engine: &Engine, path: &Path, sender: &mpsc::Sender<NodeEvent>) {
     let mut pause = limits::ATTACH_PAUSE_MIN;
-    let mut last_complaint = String::new();
-    while !news.is_closed() {
+    let mut last_message = String::new();
+    while !sender.is_closed() {
         match shm::attach(path, control::PROTOCOL_VERSION, limits::ATTACH_TIMEOUT) {
             Ok(attachment) => {
-                last_complaint.clear();
-                let error = match serve(engine, attachment, news) {
+                last_message.clear();
+                let error = match serve(engine, attachment, sender) {
                     Ok(never) => match never {},
                     Err(error) => error,
                 };
                 engine.detach();
                 let reason = chain(&error);
                 if matches!(error, LinkError::ReceiverDropped)
-                    || news.blocking_send(NodeEvent::Lost { reason }).is_err()
+                    || sender.blocking_send(NodeEvent::Lost { reason }).is_err()
                 {
                     return;
                 }
                 pause = limits::ATTACH_PAUSE_MIN;
             }
             Err(error) => {
-                // Once for each kind of trouble, not twice a second.
-                let complaint = chain(&error);
-                if complaint != last_complaint {
-                    tracing::info!(error = %complaint, "not attached to an engine; trying on");
-                    last_complaint = complaint;
+                // A repeated error is logged once.
+                let message = chain(&error);
+                if message != last_message {
+                    tracing::info!(error = %message, "cannot attach to the engine; retrying");
+                    last_message = message;
                 }
             }
         }
@@ -84,11 +86,11 @@ fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<NodeEvent>) {
 
 enum Never {}
 
-/// Serves one attachment until it ends.
+/// Runs one attachment until it ends.
 fn serve(
     engine: &Engine,
     attachment: Attachment,
-    news: &mpsc::Sender<NodeEvent>,
+    sender: &mpsc::Sender<NodeEvent>,
 ) -> Result<Never, LinkError> {
     let Attachment { engine_epoch, workers, link } = attachment;
     let mut rings = Vec::with_capacity(workers.len());
@@ -96,10 +98,10 @@ fn serve(
     for (worker, end) in workers.into_iter().enumerate() {
         let ControllerEnd { commands, events, doorbell, peer_doorbell, stats: _ } = end;
         rings.push(CommandRing { commands, doorbell: peer_doorbell });
-        let (engine, news) = (engine.clone(), news.clone());
+        let (engine, sender) = (engine.clone(), sender.clone());
         readers.push(EventReader {
             engine,
-            news,
+            sender,
             worker,
             events,
             doorbell,
@@ -109,52 +111,52 @@ fn serve(
     }
     engine.attach(rings);
     let attached = NodeEvent::Attached { epoch: engine_epoch, workers: readers.len() };
-    news.blocking_send(attached).map_err(|_| LinkError::ReceiverDropped)?;
+    sender.blocking_send(attached).map_err(|_| LinkError::ReceiverDropped)?;
     for reader in &mut readers {
         reader.ask_for_snapshot()?;
     }
     loop {
         wait(&link, &readers)?;
-        if news.is_closed() {
+        if sender.is_closed() {
             return Err(LinkError::ReceiverDropped);
         }
         for reader in &mut readers {
-            // First the doorbell, then the ring: whatever is pushed after that rings again.
+            // Clear the doorbell before reading the ring: a record that is pushed later rings it again.
             if reader.doorbell.clear() {
                 reader.read()?;
             }
         }
-        // Last, so that what the engine still said is heard.
+        // After reading, so that the last events of the engine are handled.
         if link.is_closed() {
             return Err(LinkError::Closed);
         }
     }
 }
 
-/// Waits until a doorbell rings or the link closes, or for [`LISTENER_CHECK`].
+/// Waits until a doorbell rings or the link closes, or for [`RECEIVER_CHECK`].
 fn wait(link: &Link, readers: &[EventReader]) -> Result<(), LinkError> {
     let mut fds: Vec<_> = readers.iter().map(|reader| PollFd::new(&reader.doorbell, PollFlags::IN)).collect();
     fds.push(PollFd::new(link, PollFlags::IN));
-    let timeout = Timespec { tv_sec: LISTENER_CHECK.as_secs().cast_signed(), tv_nsec: 0 };
+    let timeout = Timespec { tv_sec: RECEIVER_CHECK.as_secs().cast_signed(), tv_nsec: 0 };
     match poll(&mut fds, Some(&timeout)) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(errno) => Err(LinkError::Io(errno.into())),
     }
 }
 
-/// Reads one worker's event ring.
+/// Reads the event ring of one worker.
 struct EventReader {
     engine: Engine,
-    news: mpsc::Sender<NodeEvent>,
+    sender: mpsc::Sender<NodeEvent>,
     worker: Worker,
     events: Consumer,
     doorbell: Doorbell,
     snapshot: Option<PendingSnapshot>,
-    /// NodeEvent was lost while a snapshot was on its way; another is needed.
+    /// Events were lost while a snapshot was arriving; another one is needed.
     overflowed: bool,
 }
 
-/// A snapshot that is arriving, and what else the worker said meanwhile: the rooms hears that after it.
+/// A snapshot that is arriving, and the events since its request, which are delivered after it.
 struct PendingSnapshot {
     request: RequestId,
     items: Vec<SnapshotItem>,
@@ -162,7 +164,7 @@ struct PendingSnapshot {
 }
 
 impl EventReader {
-    /// Takes all that is in the ring.
+    /// Reads all records of the ring.
     fn read(&mut self) -> Result<(), LinkError> {
         let mut record = Vec::new();
         while self
@@ -194,7 +196,7 @@ impl EventReader {
                 tracing::warn!(
                     worker = self.worker,
                     lost,
-                    "the engine had more news than its ring holds; asking for a snapshot"
+                    "the event ring of the engine overflowed; requesting a snapshot"
                 );
                 if self.snapshot.is_some() {
                     self.overflowed = true;
@@ -207,12 +209,12 @@ impl EventReader {
                     self.engine.answer(request, event);
                     Ok(())
                 }
-                None => self.on_news(event),
+                None => self.deliver_after_snapshot(event),
             },
         }
     }
 
-    fn on_news(&mut self, event: Event) -> Result<(), LinkError> {
+    fn deliver_after_snapshot(&mut self, event: Event) -> Result<(), LinkError> {
         if let Some(snapshot) = &mut self.snapshot {
             if snapshot.backlog.len() >= limits::SNAPSHOT_BACKLOG_MAX {
                 return Err(LinkError::EndlessSnapshot(self.worker));
@@ -224,7 +226,7 @@ impl EventReader {
     }
 
     fn on_snapshot_end(&mut self, request: RequestId) -> Result<(), LinkError> {
-        // Takes it off the table of open requests.
+        // Removes it from the table of open requests.
         self.engine.answer(request, Event::SnapshotEnd { request });
         let Some(PendingSnapshot { items, backlog, .. }) =
             self.snapshot.take_if(|snapshot| snapshot.request == request)
@@ -245,7 +247,7 @@ impl EventReader {
         Ok(())
     }
 
-    fn send(&self, news: NodeEvent) -> Result<(), LinkError> {
-        self.news.blocking_send(news).map_err(|_| LinkError::ReceiverDropped)
+    fn send(&self, event: NodeEvent) -> Result<(), LinkError> {
+        self.sender.blocking_send(event).map_err(|_| LinkError::ReceiverDropped)
     }
 }

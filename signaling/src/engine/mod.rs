@@ -1,7 +1,8 @@
-//! The engine as the rooms sees it: ask a worker, await its answer; and a stream of news.
+//! The media engine on this host, behind shared memory: a [`MediaNode`].
 //!
-//! [`link`] keeps the attachment and reads the rings; here are the command rings and the table of open requests. Nothing here blocks: a full
-//! ring is an error at once, and an answer that does not come in time is one too.
+//! [`link`] attaches to the engine and reads the event rings. This file has the command rings and the table
+//! of open requests. Nothing here blocks: a full ring is an error at once, and a missing answer is an error
+//! after a bounded time.
 
 mod link;
 mod table;
@@ -17,7 +18,7 @@ use table::RequestTable;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-/// A command on its way, and where its answer will arrive.
+/// A command that was sent, and the receiver of its answer.
 type Sent = Result<(RequestId, oneshot::Receiver<Event>), AskError>;
 
 /// A handle to the engine, attached or not. Cloning it is cheap.
@@ -26,7 +27,7 @@ pub struct Engine {
     session: Arc<Mutex<Option<AttachedEngine>>>,
 }
 
-/// One attachment's sending side.
+/// The sending half of an attachment.
 struct AttachedEngine {
     workers: Vec<CommandRing>,
     table: RequestTable,
@@ -65,7 +66,7 @@ impl MediaNode for Engine {
 }
 
 impl Engine {
-    /// An engine that is away until [`start`]'s thread attaches to it.
+    /// An engine that is away until the thread of [`start`] attaches to it.
     pub fn new() -> Self {
         Self::default()
     }
@@ -88,7 +89,7 @@ impl Engine {
             },
             Err(AskError::Away) => {}
             Err(error) => {
-                tracing::warn!(command = ?command, error = %error, "a command did not reach the engine")
+                tracing::warn!(command = ?command, error = %error, "a command could not be sent to the engine")
             }
         }
     }
@@ -110,14 +111,14 @@ impl Engine {
                 match error {
                     PushError::Full => Err(AskError::Busy),
                     PushError::TooLong { .. } => Err(AskError::TooLong(error.to_string())),
-                    // The reader of the event ring notices a broken engine too, and ends the attachment.
+                    // The reader of the event ring detects a broken engine too, and ends the attachment.
                     PushError::Corrupt(_) => Err(AskError::Away),
                 }
             }
         }
     }
 
-    /// Opens a request whose answers are not awaited one by one: a snapshot.
+    /// Requests a snapshot, whose items [`link`] collects.
     fn snapshot(&self, worker: Worker) -> Result<RequestId, AskError> {
         self.send(worker, Command::Snapshot).map(|(id, _)| id)
     }
@@ -127,7 +128,7 @@ impl Engine {
             Some(AttachedEngine { workers, table: RequestTable::default(), record: Vec::new() });
     }
 
-    /// Development who waits for an answer learns that none will come.
+    /// Ends the attachment: all open requests fail.
     fn detach(&self) {
         *self.session() = None;
     }
@@ -145,7 +146,7 @@ impl Engine {
     }
 
     fn session(&self) -> MutexGuard<'_, Option<AttachedEngine>> {
-        // Nothing in a critical section panics half-way through a change.
+        // No critical section panics in the middle of a change.
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

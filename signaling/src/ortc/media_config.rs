@@ -1,7 +1,7 @@
-//! `media.yml`: the codecs of every room, and how clients are asked to encode.
+//! `media.yml`: the codecs of every room, and how clients encode.
 //!
-//! YAML 1.2 ([saphyr] reads it), checked key by key, so that a mistake is told with its line, its key and what belongs there. What the codecs'
-//! names mean is [`crate::ortc`]'s business.
+//! YAML 1.2, parsed by [saphyr] and checked key by key, so that an error names its line, its key and what is
+//! expected. The names of codecs are defined in [`crate::ortc`].
 
 use crate::limits;
 use crate::ortc::{ScalabilityMode, scalability};
@@ -13,18 +13,19 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// What `media.yml` says. The default is the file that is built in.
+/// The content of `media.yml`. The default is the built-in file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaConfig {
-    /// Video codecs of every room, the preferred first. Never empty, none twice.
+    /// Video codecs of every room, the preferred first. Not empty, without duplicates.
     pub video_codecs: Vec<Codec>,
-    /// Layers of a camera.
+    /// Layers of cameras.
     pub scalability_mode: ScalabilityMode,
-    /// How long receivers are to hold frames back; `None`: as they like.
+    /// Playout delay for receivers; `None`: their own choice.
     pub playout_delay: Option<PlayoutDelay>,
-    /// How to encode sound.
+    /// Encoding of audio.
     pub opus: Opus,
-    /// Every priority in the file is at most [`LOW_PRIORITY_MAX`]: it may be a file from when 1 was the first choice.
+    /// Every priority in the file is at most [`LOW_PRIORITY_MAX`]: the file may have been written when 1 was
+    /// the first choice.
     pub has_only_low_priorities: bool,
 }
 
@@ -33,59 +34,59 @@ pub struct MediaConfig {
 pub struct Opus {
     /// Two channels.
     pub stereo: bool,
-    /// Discontinuous transmission: next to nothing while nobody speaks (RFC 6716 §2.1.9).
+    /// Discontinuous transmission: hardly any packets during silence (RFC 6716 §2.1.9).
     pub dtx: bool,
 }
 
-/// Something in the file that cannot be.
+/// The file is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MediaConfigError {
-    /// It is no YAML.
+    /// Not YAML.
     #[error("line {line}: not YAML: {what}")]
     Syntax {
-        /// Counted from 1.
+        /// From 1.
         line: usize,
-        /// In the parser's words.
+        /// The error of the parser.
         what: String,
     },
-    /// A key or its value.
+    /// A key or its value is invalid.
     #[error("line {line}: {key} {value}: expected {expected}")]
     Value {
-        /// Counted from 1.
+        /// From 1.
         line: usize,
         /// For example `video.codecs[0].name`.
         key: String,
-        /// What is there.
+        /// The value in the file.
         value: String,
-        /// What belongs there.
+        /// What is expected.
         expected: String,
     },
 }
 
-/// Why there is no configuration.
+/// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaFileError {
     /// The file cannot be read.
     #[error("cannot read it")]
     Unreadable(#[from] io::Error),
-    /// It is longer than a configuration can be.
+    /// The file is too long.
     #[error("it is longer than {} bytes", limits::MEDIA_FILE_BYTES_MAX)]
     TooLong,
-    /// What is in it makes no sense.
+    /// The content is invalid.
     #[error(transparent)]
     MediaConfigError(#[from] MediaConfigError),
 }
 
 const BUILT_IN: &str = include_str!("../../config/media.yml");
 
-/// Names in the file.
+/// Names of codecs in the file.
 const CODECS: [(&str, Codec); 4] =
     [("VP8", Codec::Vp8), ("VP9", Codec::Vp9), ("H264", Codec::H264), ("AV1", Codec::Av1)];
 
-/// The greatest number a priority may be.
+/// Maximum priority.
 const PRIORITY_MAX: i64 = 1_000;
 
-/// Files from when 1 was the first choice numbered their four codecs from 1 on.
+/// When 1 was the first choice, files numbered their four codecs from 1.
 pub const LOW_PRIORITY_MAX: i64 = 10;
 
 impl Default for MediaConfig {
@@ -97,7 +98,7 @@ impl Default for MediaConfig {
             opus: Opus { stereo: false, dtx: false },
             has_only_low_priorities: false,
         };
-        nothing.overlaid_with(BUILT_IN).expect("the built-in media.yml is sound: a test reads it")
+        nothing.overlaid_with(BUILT_IN).expect("the built-in media.yml is valid: a test parses it")
     }
 }
 
@@ -113,7 +114,7 @@ impl MediaConfig {
         Ok(Self::parse(&text)?)
     }
 
-    /// What `text` says, and the built-in file where it says nothing.
+    /// Parses `text`; what it does not set stays as in the built-in file.
     pub fn parse(text: &str) -> Result<Self, MediaConfigError> {
         Self::default().overlaid_with(text)
     }
@@ -124,11 +125,11 @@ impl MediaConfig {
             what: error.info().to_owned(),
         })?;
         let root = match documents.as_slice() {
-            // Nothing but comments.
+            // Only comments.
             [] => return Ok(self),
             [root] => root,
             [_, second, ..] => {
-                let what = "a second document begins; expected one".to_owned();
+                let what = "a second document starts; expected one".to_owned();
                 return Err(MediaConfigError::Syntax { line: second.span.start.line(), what });
             }
         };
@@ -175,7 +176,7 @@ impl MediaConfig {
     }
 }
 
-/// Both bounds, or nothing.
+/// Parses both bounds, or neither.
 fn playout_delay(delay: &Node<'_>) -> Result<Option<PlayoutDelay>, MediaConfigError> {
     let max = PLAYOUT_DELAY_MS_MAX;
     let (mut least, mut most) = (None, None);
@@ -198,7 +199,8 @@ fn playout_delay(delay: &Node<'_>) -> Result<Option<PlayoutDelay>, MediaConfigEr
     }
 }
 
-/// The list of codecs, the highest priority first; equal priorities stay in the order of the file.
+/// Parses the list of codecs, sorted by priority, the highest first; equal priorities keep the order of the
+/// file.
 fn codecs(list: &Node<'_>) -> Result<Vec<(i64, Codec)>, MediaConfigError> {
     let wanted = || list.invalid("a list of codecs, each with name and priority");
     let elements = list.yaml.data.as_vec().filter(|list| !list.is_empty()).ok_or_else(wanted)?;
@@ -241,7 +243,7 @@ fn priority_wanted() -> String {
     format!("a whole number from 1 to {PRIORITY_MAX}, the highest is preferred")
 }
 
-/// A value in the file, and where it is.
+/// A value in the file, with its position.
 struct Node<'a> {
     key: String,
     line: usize,
@@ -249,11 +251,11 @@ struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// The entries of a mapping that has none but these keys; none if nothing is there.
+    /// The entries of a mapping with only these keys; empty if there is no value.
     fn entries<'n>(&self, names: &[&'n str]) -> Result<Vec<(&'n str, Node<'a>)>, MediaConfigError> {
         let wanted = format!("a mapping with {}", names.join(" and "));
         let mapping = match &self.yaml.data {
-            // A key with all its values commented out.
+            // A key whose values are all commented out.
             YamlData::Value(Scalar::Null) => return Ok(Vec::new()),
             YamlData::Mapping(mapping) => mapping,
             _ => return Err(self.invalid(&wanted)),
@@ -280,10 +282,10 @@ impl<'a> Node<'a> {
         self.yaml.data.as_str()
     }
 
-    /// The value is not what it should be.
+    /// The error for an unexpected value.
     fn invalid(&self, expected: &str) -> MediaConfigError {
         let key = if self.key.is_empty() { "the file".to_owned() } else { self.key.clone() };
-        // A list of more lines than its key is better found by where it begins.
+        // A list starts below its key: its own line is more useful.
         let line = self.yaml.span.start.line().max(self.line);
         MediaConfigError::Value {
             line,
@@ -299,7 +301,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A value as an operator recognises it.
+/// A value, for an error message.
 fn shown(yaml: &MarkedYaml<'_>) -> String {
     match &yaml.data {
         YamlData::Mapping(_) => "a mapping".to_owned(),
@@ -311,19 +313,19 @@ fn shown(yaml: &MarkedYaml<'_>) -> String {
     }
 }
 
-/// A scalar's text; of anything else, what it is.
+/// The text of a scalar.
 fn plain(yaml: &MarkedYaml<'_>) -> String {
     let text = match &yaml.data {
         YamlData::Value(Scalar::String(text)) => text.to_string(),
         YamlData::Value(Scalar::Boolean(value)) => value.to_string(),
         YamlData::Value(Scalar::Integer(value)) => value.to_string(),
         YamlData::Value(Scalar::FloatingPoint(value)) => value.to_string(),
-        _ => "something that is no plain value".to_owned(),
+        _ => "not a scalar".to_owned(),
     };
     text[..text.floor_char_boundary(SHOWN_LEN_MAX)].to_owned()
 }
 
-/// As much of a value as belongs into a message.
+/// Length of a value in an error message.
 const SHOWN_LEN_MAX: usize = 40;
 
 #[cfg(test)]
@@ -331,7 +333,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_file_is_sound() {
+    fn built_in_file_is_valid() {
         let config = MediaConfig::default();
         assert_eq!(config.video_codecs, [Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1]);
         assert_eq!(config.scalability_mode.to_string(), "L3T3_KEY");
@@ -341,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_the_requirements_prefers_vp8_in_three_layers_and_stereo_without_dtx() {
+    fn requirements_file_prefers_vp8_with_three_layers_and_stereo_without_dtx() {
         let text = include_str!("../../../tests/vectors/media/requirements.yml");
         let config = MediaConfig::parse(text).expect("sound");
         assert_eq!(config.video_codecs, [Codec::Vp8, Codec::H264]);
@@ -351,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_whose_priorities_are_all_low_is_marked() {
+    fn file_with_only_low_priorities_is_marked() {
         let marked = |priorities: [u32; 2]| {
             let [first, second] = priorities;
             let text = format!(
@@ -364,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn codecs_come_by_descending_priority_and_what_is_left_out_stays() {
+    fn codecs_are_sorted_by_priority_and_missing_keys_keep_their_defaults() {
         let text = "video:\n  codecs:\n  - {name: H264, priority: 30}\n  - name: av1\n    priority: 200\n  - {name: VP8, priority: 30}\n";
         let config = MediaConfig::parse(text).expect("sound");
         assert_eq!(config.video_codecs, [Codec::Av1, Codec::H264, Codec::Vp8]);
@@ -386,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_line_key_value_and_what_belongs_there() {
+    fn error_names_line_key_value_and_what_is_expected() {
         let with_codec = |codec: &str| {
             format!("# ours\nvideo:\n  codecs:\n    - name: VP8\n      priority: 1\n    - {codec}\n")
         };
@@ -479,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_long_or_not_there_is_not_read() {
+    fn too_long_or_missing_file_is_refused() {
         let path = std::env::temp_dir().join(format!("leat-media-{}.yml", std::process::id()));
         std::fs::write(&path, "#".repeat(limits::MEDIA_FILE_BYTES_MAX as usize + 1)).expect("our own file");
         let error = MediaConfig::read(&path).expect_err("too long").to_string();

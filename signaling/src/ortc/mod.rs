@@ -1,10 +1,10 @@
-//! What browsers can do with RTP, what the engine can, and what both agree on (ORTC's capabilities and parameters).
+//! RTP capabilities of browsers and of the engine, and the parameters that both support (ORTC).
 //!
-//! Text stops here: on one side are `signal.proto`'s messages as mediasoup-client fills them in, on the other the
-//! engine's numbers ([`control`]). Everything from a client is a claim, and is checked.
+//! Messages of `signal.proto`, as mediasoup-client creates them, are converted to the values of the engine
+//! ([`control`]). All data from a client is checked.
 //!
-//! A producer keeps the payload types and extension ids that its browser chose. A consumer always gets the router's
-//! ([`capabilities::router`]); so they never collide on a transport, whoever produces.
+//! A producer keeps the payload types and extension ids of its browser. A consumer always has those of the
+//! router ([`capabilities::router`]), so they never conflict on a transport.
 
 pub mod capabilities;
 pub mod consume;

@@ -2,7 +2,8 @@
 
 use control::Codec;
 
-/// The payload type of `codec` on every consumer, and of its retransmissions. From the dynamic range 96–127 (RFC 3551 §3).
+/// The payload type of `codec` on every consumer, and that of its retransmissions. From the dynamic range
+/// 96–127 (RFC 3551 §3).
 pub const fn payload_types(codec: Codec) -> (u8, Option<u8>) {
     match codec {
         Codec::Opus => (100, None),

@@ -1,4 +1,4 @@
-//! From what a browser is about to send to what the engine has to expect.
+//! Parameters of producers, from what a browser is about to send.
 
 use super::names::{self, is_rtx};
 use super::text::{check_len, kind_name, shortened};
@@ -11,25 +11,25 @@ use crate::request_error::RequestError;
 use control::{Codec, CodecParameters, Encoding, Extension, ExtensionKind, Kind, Text};
 use std::collections::HashSet;
 
-/// A producer's parameters, checked.
+/// The checked parameters of a producer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Produced {
     /// `a=mid`.
     pub mid: Option<Text>,
-    /// Codecs, the first is the one the browser starts with.
+    /// Codecs; the browser starts with the first.
     pub codecs: Vec<CodecParameters>,
-    /// The one stream, or those of simulcast with the smallest picture first.
+    /// The single stream, or the streams of simulcast with the smallest picture first.
     pub encodings: Vec<Encoding>,
-    /// Header extensions the engine knows.
+    /// Header extensions that the engine supports.
     pub extensions: Vec<Extension>,
-    /// The layers of all encodings together, as a consumer sees them.
+    /// The layers of all encodings together, as a consumer gets them.
     pub scalability_mode: ScalabilityMode,
     /// Opus with two channels.
     pub is_stereo: bool,
 }
 
 impl Produced {
-    /// Checks what a client says it will send.
+    /// Checks the parameters of a client.
     pub fn new(kind: Kind, parameters: &RtpParameters) -> Result<Self, RequestError> {
         let mid = parameters.mid.as_deref().map(|mid| label("mid", mid)).transpose()?;
         let codecs = codecs(kind, &parameters.codecs)?;
@@ -42,7 +42,8 @@ impl Produced {
         Ok(Self { mid, codecs, encodings, extensions, scalability_mode, is_stereo })
     }
 
-    /// Checks that it is told which packets are this producer's. On a plain transport the payload type tells (the engine sees to that).
+    /// Checks that packets can be assigned to this producer. On a plain transport the payload type is
+    /// sufficient (the engine checks it).
     pub fn check_identification(&self) -> Result<(), RequestError> {
         let has = |wanted| self.extensions.iter().any(|extension| extension.kind == wanted);
         let is_identified_by_mid = self.mid.is_some() && has(ExtensionKind::Mid) && self.encodings.len() == 1;
@@ -55,11 +56,11 @@ impl Produced {
             return Ok(());
         }
         Err(RequestError::bad(
-            "nothing tells which packets are this producer's: encodings need an ssrc, or a rid and its extension, or a single one a mid and its extension",
+            "packets cannot be assigned to this producer: each encoding needs an ssrc, or a rid and its extension; a single encoding may have a mid and its extension instead",
         ))
     }
 
-    /// Checks that it uses codecs of these rooms only.
+    /// Checks that all codecs are configured.
     pub fn check(&self, config: &MediaConfig) -> Result<(), RequestError> {
         let is_offered =
             |codec: &CodecParameters| capabilities::codecs(config).any(|known| known == codec.codec);
@@ -72,11 +73,11 @@ impl Produced {
 
 fn unsupported(name: &str, detail: &str) -> RequestError {
     let text =
-        format!("{}{detail} is no codec of this router; see the capabilities in Joined", shortened(name));
+        format!("{}{detail} is not a codec of this router; see the capabilities in Joined", shortened(name));
     RequestError::new(ErrorCode::UnsupportedCodec, text)
 }
 
-/// A MID or RID: a token (RFC 8866 §9) that fits a one-byte header extension.
+/// Parses a MID or RID: a token (RFC 8866 §9) that fits a one-byte header extension.
 fn label(what: &str, text: &str) -> Result<Text, RequestError> {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`{|}~".contains(c);
     if text.is_empty() || text.len() > limits::MID_LEN_MAX || !text.chars().all(is_token) {
@@ -156,12 +157,12 @@ fn codecs(kind: Kind, codecs: &[RtpCodecParameters]) -> Result<Vec<CodecParamete
     Ok(media)
 }
 
-/// Refuses an fmtp line that is longer than any browser's.
+/// Refuses too many fmtp parameters.
 fn check_parameters(codec: &RtpCodecParameters) -> Result<(), RequestError> {
     let max = limits::PARAMETERS_LEN_MAX;
     if codec.parameters.len() > max {
         let text = format!(
-            "the parameters of {} have {} entries; at most {max} are taken",
+            "the parameters of {} have {} entries; at most {max} are allowed",
             shortened(&codec.mime_type),
             codec.parameters.len()
         );
@@ -170,13 +171,13 @@ fn check_parameters(codec: &RtpCodecParameters) -> Result<(), RequestError> {
     Ok(())
 }
 
-/// Whether the client and the router both have this feedback.
+/// Whether both the client and the router support this feedback.
 pub(super) fn has_feedback(kind: Kind, claimed: &[RtcpFeedback], wanted: (&str, &str)) -> bool {
     capabilities::feedback(kind).contains(&wanted)
         && claimed.iter().any(|feedback| (feedback.r#type.as_str(), feedback.parameter.as_str()) == wanted)
 }
 
-/// RFC 5761 §4: with RTP and RTCP on one port, 64–95 look like RTCP.
+/// RFC 5761 §4: with RTP and RTCP on one port, 64–95 are reserved for RTCP.
 fn payload_type(pt: u32) -> Result<u8, RequestError> {
     match u8::try_from(pt) {
         Ok(pt @ (0..=63 | 96..=127)) => Ok(pt),
@@ -202,7 +203,7 @@ fn extensions(parameters: &RtpParameters) -> Result<Vec<Extension>, RequestError
         if !ids.insert(id) {
             return Err(RequestError::bad(format!("header extension id {id} is used twice")));
         }
-        // What the engine does not know it does not forward either: nothing to agree on. RFC 6904 is not spoken.
+        // Unknown extensions are not forwarded. Encrypted extensions (RFC 6904) are not supported.
         let Some(kind) = names::extension(&extension.uri).filter(|_| !extension.encrypt) else { continue };
         if known.iter().any(|known| known.kind == kind) {
             return Err(RequestError::bad(format!("header extension {} has two ids", extension.uri)));
@@ -212,7 +213,7 @@ fn extensions(parameters: &RtpParameters) -> Result<Vec<Extension>, RequestError
     Ok(known)
 }
 
-/// The encodings, and what layers they have together. `codec` is the one they begin with.
+/// Checks the encodings, and returns their layers together. `codec` is the first codec.
 fn encodings(
     codec: Codec,
     encodings: &[RtpEncodingParameters],
@@ -222,7 +223,7 @@ fn encodings(
         [] => return Ok((vec![Encoding::SINGLE], ScalabilityMode::SINGLE)),
         all if all.len() > max => {
             return Err(RequestError::bad(format!(
-                "encodings has {} entries; at most {max} are taken",
+                "encodings has {} entries; at most {max} are allowed",
                 all.len()
             )));
         }
@@ -242,7 +243,7 @@ fn encodings(
         .find(|ssrc| !ssrcs.insert(*ssrc))
     {
         return Err(RequestError::bad(format!(
-            "ssrc {twice} is used twice in encodings: every stream and its retransmissions need two of their own (RFC 4588 §5.1)"
+            "ssrc {twice} is used twice in encodings: every stream and every retransmission stream needs its own (RFC 4588 §5.1)"
         )));
     }
     let mut rids = HashSet::new();
@@ -251,11 +252,11 @@ fn encodings(
     {
         return Err(RequestError::bad(format!("rid {} is used twice in encodings", twice.as_str())));
     }
-    // Layers are counted from the smallest; whoever says sizes can be held to that.
+    // Layers are numbered from the smallest picture.
     let scales: Vec<_> = encodings.iter().filter_map(|encoding| encoding.scale_resolution_down_by).collect();
     if scales.windows(2).any(|pair| pair[0] < pair[1]) {
         return Err(RequestError::bad(
-            "encodings must come with the smallest picture first: scaleResolutionDownBy rises in them",
+            "encodings must start with the smallest picture: scaleResolutionDownBy must not increase",
         ));
     }
     let together = match modes.as_slice() {
@@ -268,7 +269,7 @@ fn encodings(
     Ok((checked, together))
 }
 
-/// The mode of one of `count` encodings. None named is no layers.
+/// Parses the mode of one of `count` encodings. Without a mode there are no layers.
 fn scalability_mode(
     codec: Codec,
     encoding: &RtpEncodingParameters,
@@ -284,12 +285,12 @@ fn scalability_mode(
         Codec::Opus | Codec::Red if mode != ScalabilityMode::SINGLE => {
             Err(wrong(&format!("{name} has no layers")))
         }
-        Codec::Vp8 | Codec::H264 if mode.spatial_layers > 1 => {
-            Err(wrong(&format!("{name} has one size in a stream; send several encodings with L1T1 to L1T3")))
-        }
-        _ if mode.spatial_layers > 1 && count > 1 => {
-            Err(wrong("an encoding among several has one size; take L1T1 to L1T3, or one encoding"))
-        }
+        Codec::Vp8 | Codec::H264 if mode.spatial_layers > 1 => Err(wrong(&format!(
+            "{name} has one spatial layer per stream; send several encodings with L1T1 to L1T3"
+        ))),
+        _ if mode.spatial_layers > 1 && count > 1 => Err(wrong(
+            "with several encodings, each has one spatial layer; use L1T1 to L1T3, or one encoding",
+        )),
         _ => Ok(mode),
     }
 }

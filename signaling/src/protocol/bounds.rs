@@ -1,35 +1,36 @@
-//! Counts what a protobuf message would be built of, before it is built.
+//! Counts the parts of a protobuf message before it is decoded.
 //!
-//! Two bytes on the wire can stand for a structure of two hundred in memory, so the length of a message does not bound what decoding it
-//! costs. This walks over the encoding (protobuf.dev, "Encoding") by the schema, without allocating, and counts messages and elements of
-//! repeated fields. It does not check values: that is the decoder's part.
+//! Two encoded bytes can become a structure of two hundred bytes in memory, so the length of a message does
+//! not bound the cost of decoding it. This walks over the encoding (protobuf.dev, "Encoding") along the
+//! schema, without allocating, and counts messages and elements of repeated fields. Values are checked by the
+//! decoder.
 
 use crate::limits;
 
-/// The fields of a message that matter here.
+/// The fields of a message that are counted.
 type Message = &'static [Field];
 
-/// A field that holds messages or is repeated.
+/// A field that contains messages or is repeated.
 struct Field {
     number: u64,
-    /// Where in [`MESSAGES`] the message it holds is; `None` for a scalar, a string or bytes.
+    /// Index in [`MESSAGES`] of the message type it contains; `None` for a scalar, a string or bytes.
     message: Option<usize>,
     is_repeated: bool,
 }
 
-/// Every message of `signal.proto`, `Signal` first.
+/// All messages of `signal.proto`, `Signal` first.
 static MESSAGES: &[Message] = include!(concat!(env!("OUT_DIR"), "/fields.rs"));
 
-/// A message that is not decoded.
+/// Why a message is not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BoundsError {
-    /// It ends within a field, or has a field of a kind that there is none of.
+    /// It ends within a field, or has an unknown wire type.
     #[error("it is not a protobuf message")]
     Malformed,
-    /// It would be built of too much.
+    /// It has too many parts.
     #[error("it has more than {} messages and list elements", limits::MESSAGE_ELEMENTS_MAX)]
     TooManyElements,
-    /// Messages lie within messages, more deeply than those of `signal.proto`.
+    /// It is nested more deeply than the messages of `signal.proto`.
     #[error("its messages are nested more than {} deep", limits::MESSAGE_DEPTH_MAX)]
     TooDeep,
 }
@@ -56,11 +57,11 @@ fn walk(mut rest: &[u8], message: Message, elements: &mut usize, depth: usize) -
                 take(&mut rest, usize::try_from(len).map_err(|_| BoundsError::Malformed)?)?
             }
             5 => take(&mut rest, 4)?,
-            // Groups are of protobuf's past; 6 and 7 mean nothing.
+            // Groups are obsolete in protobuf; 6 and 7 are undefined.
             _ => return Err(BoundsError::Malformed),
         };
         let Some(field) = field else { continue };
-        // A list of scalars may be packed into one field: then a byte is an element at most.
+        // A list of scalars may be packed into one field, with at most one element per byte.
         let packed =
             if field.message.is_none() && tag & 7 == 2 && field.is_repeated { value.len() } else { 0 };
         *elements += 1 + packed;
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resume_with_a_thousand_consumers_fits() {
+    fn resume_with_1000_consumers_fits() {
         let id = |number: usize| format!("{number:016x}");
         let resume = proto::Resume {
             peer_id: id(0),
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browsers_capabilities_fit() {
+    fn capabilities_of_a_browser_fit() {
         let codec = proto::RtpCodecCapability {
             mime_type: "video/H264".into(),
             parameters: (0..5).map(|number| (number.to_string(), proto::ParameterValue::default())).collect(),
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn small_messages_that_would_become_large_are_refused() {
+    fn small_message_that_would_become_large_is_refused() {
         let many = limits::MESSAGE_ELEMENTS_MAX;
         let consumers = vec![proto::HeldConsumer::default(); many];
         assert_eq!(
@@ -164,8 +165,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_protobuf_is_refused() {
-        // Cut within a tag, a length, a value; groups; a varint that does not end.
+    fn malformed_protobuf_is_refused() {
+        // Truncated within a tag, a length or a value; groups; a varint without an end.
         for bytes in
             [&[0x80][..], &[0x0a], &[0x0a, 2, b'1'], &[0x09, 1, 2], &[0x0d, 1], &[0x0b], &[0x0c], &[0xff; 12]]
         {
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_decoder_takes_has_no_more_elements_than_were_counted() {
+    fn decoded_message_has_no_more_elements_than_were_counted() {
         let few = |count: usize| {
             join(proto::Resume {
                 consumers: vec![proto::HeldConsumer::default(); count],
@@ -183,7 +184,8 @@ mod tests {
             })
         };
         proptest!(|(bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0usize..60, byte: u8)| {
-            // Random bytes, and sound messages with one byte changed: no panic, and what is malformed here is malformed there.
+            // Random bytes, and valid messages with one changed byte: nothing panics, and what is malformed
+            // here is malformed for the decoder.
             let mut damaged = few(10);
             let at = at % damaged.len();
             damaged[at] = byte;
@@ -191,7 +193,7 @@ mod tests {
                 if Signal::decode(bytes.as_slice()).is_ok() {
                     prop_assert_ne!(check(&bytes), Err(BoundsError::TooManyElements));
                 }
-                // Groups are the one thing that the decoder skips and this refuses.
+                // Only groups are skipped by the decoder and refused here.
                 if check(&bytes) == Ok(()) {
                     let _ = Signal::decode(bytes.as_slice());
                 }

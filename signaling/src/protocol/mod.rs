@@ -17,8 +17,11 @@ use prost::Message;
 /// Decodes a `Signal` of a client: checks its size, its structure and its version, and returns its payload.
 pub fn decode(message: &[u8]) -> Result<Payload, RequestError> {
     if message.len() > limits::MESSAGE_BYTES_MAX {
-        let text =
-            format!("a message of {} bytes; at most {} are taken", message.len(), limits::MESSAGE_BYTES_MAX);
+        let text = format!(
+            "the message has {} bytes; at most {} are allowed",
+            message.len(),
+            limits::MESSAGE_BYTES_MAX
+        );
         return Err(RequestError::bad(text));
     }
     bounds::check(message).map_err(|error| RequestError::bad(format!("not a Signal: {error}")))?;
@@ -26,16 +29,12 @@ pub fn decode(message: &[u8]) -> Result<Payload, RequestError> {
         Signal::decode(message).map_err(|error| RequestError::bad(format!("not a Signal: {error}")))?;
     if signal.version.split('.').next() != Some(SIGNAL_VERSION) {
         let text = format!(
-            "this server speaks version {SIGNAL_VERSION} of the signal protocol; say so in Signal.version"
+            "this server supports version {SIGNAL_VERSION} of the signal protocol; set Signal.version"
         );
         return Err(RequestError::new(ErrorCode::UnsupportedVersion, text));
     }
-    let missing = || {
-        RequestError::new(
-            ErrorCode::UnsupportedMessage,
-            "the Signal has no payload, or one that is not known here",
-        )
-    };
+    let missing =
+        || RequestError::new(ErrorCode::UnsupportedMessage, "the Signal has no payload, or an unknown one");
     signal.payload.ok_or_else(missing)
 }
 

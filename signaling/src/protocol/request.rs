@@ -65,7 +65,7 @@ impl TryFrom<Payload> for Request {
             Payload::Offer(_) | Payload::Answer(_) | Payload::Candidate(_) => {
                 return Err(RequestError::new(
                     ErrorCode::SdpFlowUnsupported,
-                    "this server offers the object flow only: begin with JoinRoom",
+                    "this server supports only the object flow: start with JoinRoom",
                 ));
             }
             _ => {

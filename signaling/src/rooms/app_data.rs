@@ -1,89 +1,90 @@
-//! What the engine keeps for us beside each object, so that a signaling process that knows nothing can take over.
+//! The data that the engine stores with each object, from which a new signaling process recovers.
 //!
-//! Protobuf messages of our own, at most [`control::limits::APP_DATA_LEN_MAX`] bytes each. They are written by one process and
-//! read by the next, maybe of another version: fields are only added. What does not decode belongs to nobody and is closed.
+//! Protobuf messages of at most [`control::limits::APP_DATA_LEN_MAX`] bytes. One process writes them, and the
+//! next, maybe of another version, reads them: fields are only added. An object whose data cannot be decoded
+//! is closed.
 
 use crate::proto::RtpParameters;
 use crate::request_error::RequestError;
 use control::AppData;
 use prost::Message;
 
-/// Beside a router.
+/// Stored with a router.
 #[derive(Clone, PartialEq, Message)]
 pub struct RouterRecord {
-    /// The room whose media it holds.
+    /// The room of the router.
     #[prost(string, tag = "1")]
     pub room: String,
-    /// Where the room is at home, counted from 1, if that is another worker; else 0.
+    /// On a mirror: the home worker of the room plus 1; otherwise 0.
     #[prost(uint32, tag = "2")]
     pub mirror_of: u32,
 }
 
-/// Beside a transport: whose it is. Each transport of a peer tells the whole peer.
+/// Stored with a transport: its peer. Each transport of a peer has the complete data of the peer.
 #[derive(Clone, PartialEq, Message)]
 pub struct TransportRecord {
     /// The peer.
     #[prost(fixed64, tag = "1")]
     pub peer: u64,
-    /// The user behind it, from its token.
+    /// The user id, from the token.
     #[prost(string, tag = "2")]
     pub user: String,
-    /// What others see.
+    /// The display name.
     #[prost(string, tag = "3")]
     pub display_name: String,
-    /// SHA-256 of the resume secret: who reads the engine's memory still cannot take the peer's place.
+    /// SHA-256 of the resume secret: the memory of the engine is not sufficient to resume the peer.
     #[prost(bytes = "vec", tag = "4")]
     pub secret_hash: Vec<u8>,
-    /// Whether it may produce.
+    /// Whether the peer may produce.
     #[prost(bool, tag = "5")]
     pub can_publish: bool,
-    /// Whether it may consume.
+    /// Whether the peer may consume.
     #[prost(bool, tag = "6")]
     pub can_subscribe: bool,
-    /// Whether the client sends on it (else it receives).
+    /// Whether the client sends on this transport (otherwise it receives).
     #[prost(bool, tag = "7")]
     pub sends: bool,
-    /// Whether it may have plain transports.
+    /// Whether the peer may create plain transports.
     #[prost(bool, tag = "8")]
     pub can_use_plain_transports: bool,
 }
 
-/// Beside a producer.
+/// Stored with a producer.
 #[derive(Clone, PartialEq, Message)]
 pub struct ProducerRecord {
-    /// What it shows.
+    /// The source, for example "camera".
     #[prost(string, tag = "1")]
     pub source: String,
-    /// As the client gave them.
+    /// As received from the client.
     #[prost(message, optional, tag = "2")]
     pub rtp_parameters: Option<RtpParameters>,
-    /// The producer that it shows in another codec; 0 if none.
+    /// The producer of which this one is a backup; 0 if it is none.
     #[prost(fixed64, tag = "3")]
     pub backup_for: u64,
 }
 
-/// Beside a consumer.
+/// Stored with a consumer.
 #[derive(Clone, PartialEq, Message)]
 pub struct ConsumerRecord {
-    /// As the client got them.
+    /// As sent to the client.
     #[prost(message, optional, tag = "1")]
     pub rtp_parameters: Option<RtpParameters>,
 }
 
-/// Packs one of these for the engine.
+/// Encodes a record for the engine.
 pub fn pack(held: &impl Message) -> Result<AppData, RequestError> {
     let bytes = held.encode_to_vec();
     let max = control::limits::APP_DATA_LEN_MAX;
     if bytes.len() > max {
         return Err(RequestError::bad(format!(
-            "the parameters take {} bytes; at most {max} are kept",
+            "the parameters have {} bytes; at most {max} can be stored",
             bytes.len()
         )));
     }
     Ok(AppData(bytes))
 }
 
-/// Unpacks what the engine kept; `None` if it is not what it should be.
+/// Decodes a record; `None` if it is invalid.
 pub fn unpack<T: Message + Default>(data: &AppData) -> Option<T> {
     T::decode(data.0.as_slice()).ok()
 }

@@ -1,6 +1,6 @@
-//! A second codec for those who have not the first. A publisher sends its camera in one codec; when somebody comes who cannot play that, it is
-//! asked to send it in another as well, and everybody who consumes the first gets what they can play. A backup is nobody's source of its
-//! own: others do not hear of it.
+//! Backups: a track in a second codec. A publisher sends its camera in one codec. When a client that cannot
+//! decode it wants to consume it, the publisher is asked for the same track in another codec, and each
+//! consumer gets the producer that it can decode. Other peers are not notified of backups.
 
 use super::state::State;
 use crate::limits;
@@ -12,24 +12,24 @@ use control::{Codec, Kind, ProducerId};
 use std::time::Instant;
 
 impl State {
-    /// What a client with these capabilities gets when it asks for a producer: it, or its backup. Where there is none but could be, its maker is asked.
+    /// The producer for a client with these capabilities: the requested one, or a backup. If there is no
+    /// suitable backup, the publisher is asked for one.
     pub(super) fn choose(
         &mut self,
-        asked: ProducerId,
+        requested: ProducerId,
         capabilities: &RtpCapabilities,
         media: &MediaConfig,
         now: Instant,
     ) -> Result<(ProducerId, Consumable), RequestError> {
-        let first = &self.producers[&asked];
-        let failure = match Consumable::new(first.kind, &first.produced, capabilities) {
-            Ok(consumable) => return Ok((asked, consumable)),
-            Err(failure) => failure,
+        let first = &self.producers[&requested];
+        let error = match Consumable::new(first.kind, &first.produced, capabilities) {
+            Ok(consumable) => return Ok((requested, consumable)),
+            Err(error) => error,
         };
-        if failure.code != ErrorCode::CannotConsume || first.kind != Kind::Video || first.backup_for.is_some()
-        {
-            return Err(failure);
+        if error.code != ErrorCode::CannotConsume || first.kind != Kind::Video || first.backup_for.is_some() {
+            return Err(error);
         }
-        for backup in self.backups_of(asked) {
+        for backup in self.backups_of(requested) {
             let producer = &self.producers[&backup];
             if let (true, Ok(consumable)) = (
                 producer.created_by.is_some(),
@@ -38,15 +38,16 @@ impl State {
                 return Ok((backup, consumable));
             }
         }
-        let Some(codec) = consume::first_playable(media, capabilities) else { return Err(failure) };
-        if self.ask_for_backup(asked, codec, now) {
-            Err(failure.retry_after(limits::BACKUP_PAUSE))
+        let Some(codec) = consume::first_playable(media, capabilities) else { return Err(error) };
+        if self.ask_for_backup(requested, codec, now) {
+            Err(error.retry_after(limits::BACKUP_PAUSE))
         } else {
-            Err(failure)
+            Err(error)
         }
     }
 
-    /// Whether a backup in this codec may still come; asks for it, unless that was done.
+    /// Asks the publisher for a backup, unless it was asked before. Returns whether the backup is still
+    /// expected.
     fn ask_for_backup(&mut self, id: ProducerId, codec: Codec, now: Instant) -> bool {
         let Some(producer) = self.producers.get_mut(&id) else { return false };
         let asked = producer.backups_asked.iter().find(|(asked, _)| *asked == codec).map(|(_, at)| now - *at);
@@ -61,7 +62,7 @@ impl State {
         true
     }
 
-    /// The backups of a producer: at most a peer's few producers are looked at.
+    /// The backups of a producer. Looks only at the producers of one peer.
     pub(super) fn backups_of(&self, id: ProducerId) -> Vec<ProducerId> {
         let Some(peer) = self.producers.get(&id).map(|producer| producer.peer) else { return Vec::new() };
         let is_backup = |other: &ProducerId| {

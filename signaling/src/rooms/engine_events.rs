@@ -80,7 +80,8 @@ impl Rooms {
         }
     }
 
-    /// Handles an event of one object. An object that is not in the tables was closed by this process, and all clients know.
+    /// Handles an event of one object. An object that is not in the tables was closed by this process, and
+    /// all clients know.
     pub(super) fn on_event(&self, worker: Worker, event: Event) {
         let mut state = self.state();
         match event {
@@ -98,7 +99,8 @@ impl Rooms {
             Event::ConsumerClosed { consumer, closed } => {
                 let Some(removed) = state.remove_consumer(consumer) else { return };
                 state.send(removed.peer, consumer_closed(consumer));
-                // A fault of this worker has closed a copy. Its producer is on another worker, and can be consumed again.
+                // A fault of this worker has closed a copy. Its producer is on another worker, and can be
+                // consumed again.
                 let producing = state.producers.get(&removed.producer);
                 let is_copy = producing.is_some_and(|of| state.worker_of(of.transport) != Some(worker));
                 if closed == Closed::Fault && is_copy {
@@ -153,7 +155,8 @@ impl State {
             _ => _ = room.mirrors.remove(&worker),
         }
         let peers: Vec<_> = room.peers.iter().copied().collect();
-        // The copies of the room's producers were closed with the router, whether or not the engine reported each.
+        // The copies of the room's producers were closed with the router, whether or not the engine reported
+        // each.
         let tracks: Vec<_> = peers.iter().flat_map(|peer| self.producers_of(*peer)).collect();
         tracks.into_iter().for_each(|track| _ = self.piped.remove(&(track, worker)));
         for peer in peers {

@@ -1,4 +1,5 @@
-//! What is said of an object beside what it is made of: what a better picture means, how long to hold frames back, within what rates to stay.
+//! Hints to the engine about an object: how to degrade video, playout delay, and bitrate limits of a
+//! transport.
 
 use super::Rooms;
 use super::lookup::own_transport;
@@ -10,14 +11,14 @@ use crate::request_error::RequestError;
 use control::{Command, Consume, ContentHint, ExtensionKind, Kind, ProducerId};
 
 impl Rooms {
-    /// Tells the engine what a better picture of a new producer means, where that is not what it takes for granted.
+    /// Sends the content hint of a new producer, unless it is the default of the engine.
     pub(super) fn send_content_hint(&self, worker: Worker, producer: ProducerId, hint: ContentHint) {
         if hint != ContentHint::default() {
             self.node.tell(worker, Command::SetContentHint { producer, hint });
         }
     }
 
-    /// Tells the engine of a new consumer's ways, before the client resumes it.
+    /// Sends the hints for a new consumer, before the client resumes it.
     pub(super) fn send_consumer_hints(
         &self,
         worker: Worker,
@@ -58,7 +59,7 @@ impl Rooms {
     }
 }
 
-/// What the client says with `content_hint`; where it says nothing, what its source suggests.
+/// The content hint of the client; without one, the default for the source.
 pub(super) fn content_hint(hint: &str, source: &str) -> Result<ContentHint, RequestError> {
     match hint {
         "" if source.starts_with("screen") => Ok(ContentHint::Detail),

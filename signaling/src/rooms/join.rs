@@ -1,4 +1,4 @@
-//! Coming, coming back, going away and leaving.
+//! Joining, resuming, disconnecting and leaving.
 
 use super::state::{Peer, PeerId, RemovedPeer, State};
 use super::{Admission, Connection, Rooms, random_id};
@@ -18,20 +18,20 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// What a join's token is good for.
+/// The result of checking the token of a join.
 enum TokenCheck {
-    /// Development mode, and no token was shown.
+    /// Development mode, and no token was sent.
     NotRequired,
     Valid(Grant),
-    /// It would be valid, had it not expired: no way in, but no reason either to end a call that goes on.
+    /// Valid except for its expiry: not sufficient to join, but sufficient to resume a call.
     Expired {
         user: String,
-        failure: RequestError,
+        error: RequestError,
     },
 }
 
 impl TokenCheck {
-    /// Whose it is.
+    /// The user id in the token.
     fn user(&self) -> Option<&str> {
         match self {
             Self::NotRequired => None,
@@ -40,14 +40,14 @@ impl TokenCheck {
     }
 }
 
-/// What a returning client still holds, and what the engine is to do about the rest.
+/// The objects that a returning client keeps, and the commands for the others.
 #[derive(Default)]
 struct KeptObjects {
     transports: Vec<String>,
     producers: Vec<String>,
     consumers: Vec<String>,
     commands: Vec<(Worker, Command)>,
-    /// What has to be done before the client hears that it is back.
+    /// Commands that the engine must answer before the client gets its answer.
     updates: Vec<(Worker, Command)>,
 }
 
@@ -58,23 +58,25 @@ impl Rooms {
         join: JoinRoom,
     ) -> Result<Payload, RequestError> {
         check(&join)?;
-        let ticket = self.admit(&join)?;
-        if let Some(user) = ticket.user() {
+        let token = self.admit(&join)?;
+        if let Some(user) = token.user() {
             let mut joins = self.joins_of_users.lock().unwrap_or_else(PoisonError::into_inner);
             let taken = joins.take_of(user.to_owned(), Instant::now());
             drop(joins);
             taken.map_err(|pause| RequestError::limit("too many joins of this user").retry_after(pause))?;
         }
-        // Below the token, so that nobody without one uses up everybody's joins. Verifying is bounded per connection.
+        // After the token check, so that clients without a token do not use up joins. Each connection limits
+        // the number of checks.
         let taken = self.joins.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         taken.map_err(|pause| RequestError::limit("too many joins at this server").retry_after(pause))?;
 
-        // A client that comes back to a new process must not be faster than the engine's snapshot.
+        // A client that returns to a new process must find its objects: wait for the first snapshot of the
+        // engine.
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
 
-        let (joined, updates) = self.admit_peer(connection, &join, ticket)?;
+        let (joined, updates) = self.admit_peer(connection, &join, token)?;
         for (worker, command) in updates {
-            // An engine that is away has lost the transports as well; a slow one is told again.
+            // Without an engine the transports are lost as well; a busy engine gets the command again.
             if let Err(AskError::TimedOut | AskError::Busy) = self.node.ask(worker, command.clone()).await {
                 self.node.tell(worker, command);
             }
@@ -82,12 +84,13 @@ impl Rooms {
         Ok(Payload::Joined(joined))
     }
 
-    /// Lets a new or a returning peer in: the answer, and what the engine has to do before it is given.
+    /// Admits a new or a returning peer. Returns the answer, and the commands that the engine must answer
+    /// before.
     fn admit_peer(
         &self,
         connection: &Connection,
         join: &JoinRoom,
-        ticket: TokenCheck,
+        token: TokenCheck,
     ) -> Result<(Joined, Vec<(Worker, Command)>), RequestError> {
         let mut state = self.state();
         match state.connections.get(&connection.id) {
@@ -104,17 +107,17 @@ impl Rooms {
         let returning =
             returning.filter(|(id, _)| state.peers.get(id).is_some_and(|peer| peer.room == join.room));
         let socket = (connection.id, connection.outbox.clone());
-        let (id, secret, held) = match returning {
+        let (id, secret, kept) = match returning {
             Some((id, resume)) => {
-                let grant = check_resume(&state.peers[&id], resume, ticket)?;
-                let held = resume_peer(&mut state, id, resume, socket, grant);
-                (id, resume.secret.clone(), Some(held))
+                let grant = check_resume(&state.peers[&id], resume, token)?;
+                let kept = resume_peer(&mut state, id, resume, socket, grant);
+                (id, resume.secret.clone(), Some(kept))
             }
             None => {
-                let grant = match ticket {
+                let grant = match token {
                     TokenCheck::NotRequired => None,
                     TokenCheck::Valid(grant) => Some(grant),
-                    TokenCheck::Expired { failure, .. } => return Err(failure),
+                    TokenCheck::Expired { error, .. } => return Err(error),
                 };
                 if let Some(grant) = &grant {
                     self.make_room_for_peer(&mut state, join, &grant.user)?;
@@ -124,9 +127,9 @@ impl Rooms {
             }
         };
         state.connections.insert(connection.id, Some(id));
-        let resumed = held.is_some();
-        let held = held.unwrap_or_default();
-        for (worker, command) in held.commands {
+        let resumed = kept.is_some();
+        let kept = kept.unwrap_or_default();
+        for (worker, command) in kept.commands {
             self.node.tell(worker, command);
         }
         let peer = &state.peers[&id];
@@ -138,8 +141,8 @@ impl Rooms {
             resumed,
             "a peer joined"
         );
-        for news in state.layer_notifications(id) {
-            connection.outbox.send(encode(news));
+        for notification in state.layer_notifications(id) {
+            connection.outbox.send(encode(notification));
         }
         let ice_servers = self.ice_servers(&peer.user);
         let others = state.rooms[&peer.room].peers.iter().filter(|other| **other != id);
@@ -153,9 +156,9 @@ impl Rooms {
             peers: others.filter_map(|other| state.peer_info(*other)).collect(),
             resumed,
             engine_epoch: state.media.epoch_text(),
-            kept_transports: held.transports,
-            kept_producers: held.producers,
-            kept_consumers: held.consumers,
+            kept_transports: kept.transports,
+            kept_producers: kept.producers,
+            kept_consumers: kept.consumers,
             encoding_policy: Some(EncodingPolicy {
                 scalability_mode: self.media.scalability_mode.to_string(),
                 opus_stereo: self.media.opus.stereo,
@@ -163,16 +166,16 @@ impl Rooms {
             }),
             ice_servers,
         };
-        Ok((joined, held.updates))
+        Ok((joined, kept.updates))
     }
 
-    /// Where this user finds relays, with a credential that is good from now on.
+    /// The TURN server with a new credential for this user.
     pub(super) fn ice_servers(&self, user: &str) -> Vec<IceServer> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.turn.iter().map(|turn| turn.ice_server(user, now)).collect()
     }
 
-    /// What the token is good for.
+    /// Checks the token of a join.
     fn admit(&self, join: &JoinRoom) -> Result<TokenCheck, RequestError> {
         let verifier = match &self.admission {
             Admission::Development { verifier: Some(verifier) } if !join.token.is_empty() => verifier,
@@ -182,15 +185,15 @@ impl Rooms {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         match verifier.verify(&join.token, &join.room, now) {
             Ok(grant) => Ok(TokenCheck::Valid(grant)),
-            Err(failure) if failure.code == ErrorCode::TokenExpired && join.resume.is_some() => {
+            Err(error) if error.code == ErrorCode::TokenExpired && join.resume.is_some() => {
                 let grant = verifier.verify_ignoring_expiry(&join.token, &join.room, now)?;
-                Ok(TokenCheck::Expired { user: grant.user, failure })
+                Ok(TokenCheck::Expired { user: grant.user, error })
             }
-            Err(failure) => Err(failure),
+            Err(error) => Err(error),
         }
     }
 
-    /// The client's socket is gone. Its place and its media wait for it.
+    /// Handles the loss of a client's connection: its peer and its media stay for a while.
     pub fn disconnect(self: &Arc<Self>, connection: &Connection) {
         connection.outbox.end();
         let mut state = self.state();
@@ -209,7 +212,7 @@ impl Rooms {
             userId = %peer.user,
             peerId = %id,
             clientAddress = %connection.address,
-            "a peer's connection is gone; its place waits"
+            "a peer lost its connection; it may resume"
         );
         let away = PeerAway { peer_id: id.to_string(), away: true };
         state.broadcast(&room, Some(id), Payload::PeerAway(away));
@@ -217,15 +220,16 @@ impl Rooms {
         self.expire(id, absence, self.timeouts.away);
     }
 
-    /// Sees that one more peer of this user fits into the room. Peers of the user that are away give way: all of them if the client wants
-    /// to take over, else those that went away first, as many as it takes.
+    /// Checks that the room takes one more peer of this user. Peers of the user that are away are replaced:
+    /// all of them if the client requests a take-over, otherwise as many as necessary, the longest absent
+    /// first.
     fn make_room_for_peer(&self, state: &mut State, join: &JoinRoom, user: &str) -> Result<(), RequestError> {
         let peers = state.peers_of_user(&join.room, user);
         let is_away = |id: &PeerId| state.peers.get(id).is_some_and(|peer| peer.socket.is_none());
         let mut away: Vec<_> = peers.iter().copied().filter(is_away).collect();
         if peers.len() - away.len() >= self.peers_per_user {
             let text = format!(
-                "this user is in the room {} times, and may be {} times; leave it elsewhere first",
+                "this user is in the room {} times; at most {} are allowed; leave it elsewhere first",
                 peers.len(),
                 self.peers_per_user
             );
@@ -233,14 +237,14 @@ impl Rooms {
         }
         away.sort_by_key(|id| state.peers[id].away_since);
         let too_many = (peers.len() + 1).saturating_sub(self.peers_per_user);
-        let gives_way = if join.take_over { away.len() } else { too_many };
-        for id in away.into_iter().take(gives_way) {
-            self.remove(state, id, "a peer gave way to another of the same user");
+        let replaced_count = if join.take_over { away.len() } else { too_many };
+        for id in away.into_iter().take(replaced_count) {
+            self.remove(state, id, "a peer was replaced by another of the same user");
         }
         Ok(())
     }
 
-    /// Removes a peer that is not back from this absence in time.
+    /// Removes a peer that has not returned from this absence in time.
     pub(super) fn expire(self: &Arc<Self>, id: PeerId, absence: u64, timeout: Duration) {
         let rooms = self.clone();
         tokio::spawn(async move {
@@ -249,7 +253,7 @@ impl Rooms {
             let still_away =
                 state.peers.get(&id).is_some_and(|peer| peer.socket.is_none() && peer.absences == absence);
             if still_away {
-                rooms.remove(&mut state, id, "a peer did not come back");
+                rooms.remove(&mut state, id, "a peer did not return in time");
             }
         });
     }
@@ -258,24 +262,28 @@ impl Rooms {
         self.remove(&mut self.state(), id, "a peer left");
     }
 
-    /// Takes the last word of a page that is gone: its peer leaves, whatever became of its socket.
+    /// Handles the leave beacon of a closed page: its peer leaves, whatever the state of its connection.
     pub fn on_leave_beacon(&self, address: IpAddr, message: &[u8]) -> Result<(), RequestError> {
         let mut leave_beacons = self.leave_beacons.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = leave_beacons.take(address, Instant::now());
         drop(leave_beacons);
         taken.map_err(|pause| {
-            RequestError::limit("too many leave_beacons from this address").retry_after(pause)
+            RequestError::limit("too many leave requests from this address").retry_after(pause)
         })?;
         let goodbye =
             Goodbye::decode(message).map_err(|error| RequestError::bad(format!("not a Goodbye: {error}")))?;
-        let id = parse_peer(&goodbye.peer_id)
-            .ok_or_else(|| RequestError::bad("peer_id must be the 16 hexadecimal digits that Joined gave"))?;
+        let id = parse_peer(&goodbye.peer_id).ok_or_else(|| {
+            RequestError::bad("peer_id must be the 16 hexadecimal digits of Joined.peer_id")
+        })?;
         let mut state = self.state();
         let Some(peer) = state.peers.get(&id) else { return Ok(()) };
         if !is_secret_of(peer, &goodbye.secret) {
-            return Err(RequestError::new(ErrorCode::ResumeSecret, "secret is not this peer's"));
+            return Err(RequestError::new(
+                ErrorCode::ResumeSecret,
+                "the secret does not belong to this peer",
+            ));
         }
-        self.remove(&mut state, id, "a peer left with its page");
+        self.remove(&mut state, id, "a peer left: its page was closed");
         Ok(())
     }
 
@@ -291,7 +299,7 @@ impl Rooms {
     }
 }
 
-/// Checks the form of a join.
+/// Checks the fields of a join.
 fn check(join: &JoinRoom) -> Result<(), RequestError> {
     token::check_room(&join.room).map_err(|wanted| RequestError::bad(format!("room must be {wanted}")))?;
     if join.display_name.chars().count() > limits::DISPLAY_NAME_LEN_MAX
@@ -305,12 +313,12 @@ fn check(join: &JoinRoom) -> Result<(), RequestError> {
     }
     let Some(resume) = &join.resume else { return Ok(()) };
     if resume.secret.len() > limits::SECRET_BYTES_MAX {
-        return Err(RequestError::bad("resume.secret is longer than any this server gave out"));
+        return Err(RequestError::bad("resume.secret is longer than the secrets of this server"));
     }
     let longest = resume.transports.len().max(resume.producers.len()).max(resume.consumers.len());
     if longest > limits::RESUME_OBJECTS_MAX {
         return Err(RequestError::bad(format!(
-            "resume lists {longest} objects; at most {} of a kind are taken",
+            "resume lists {longest} objects; at most {} of a kind are allowed",
             limits::RESUME_OBJECTS_MAX
         )));
     }
@@ -321,19 +329,19 @@ fn parse_peer(id: &str) -> Option<PeerId> {
     super::lookup::parse_id(id).map(PeerId)
 }
 
-/// Checks that this really is the peer it says it is. Gives back what it may do from now on; `None` is what it might do before.
-fn check_resume(peer: &Peer, resume: &Resume, ticket: TokenCheck) -> Result<Option<Grant>, RequestError> {
+/// Authenticates a returning peer. Returns its new grant; `None` if its permissions stay the same.
+fn check_resume(peer: &Peer, resume: &Resume, token: TokenCheck) -> Result<Option<Grant>, RequestError> {
     let is_its_secret = is_secret_of(peer, &resume.secret);
-    match ticket {
-        // Its token was good when the call began; the secret says that this is the same call.
+    match token {
+        // The token was valid when the call began, and the secret identifies the call.
         TokenCheck::Expired { user, .. } if is_its_secret && user == peer.user => Ok(None),
-        TokenCheck::Expired { failure, .. } => Err(failure),
+        TokenCheck::Expired { error, .. } => Err(error),
         _ if !is_its_secret => {
-            let text = "resume.secret is not this peer's; join without resume to add_peer as a new one";
+            let text = "resume.the secret does not belong to this peer; join without resume to add_peer as a new one";
             Err(RequestError::new(ErrorCode::ResumeSecret, text))
         }
         TokenCheck::Valid(grant) if grant.user != peer.user => {
-            let text = "the token is for another user than the peer it is to resume";
+            let text = "the token is for a different user than the peer to resume";
             Err(RequestError::new(ErrorCode::TokenPermission, text))
         }
         TokenCheck::Valid(grant) => Ok(Some(grant)),
@@ -341,7 +349,8 @@ fn check_resume(peer: &Peer, resume: &Resume, ticket: TokenCheck) -> Result<Opti
     }
 }
 
-/// Gives a returning peer its new socket, and closes what its client no longer knows of or may no longer have.
+/// Assigns the new connection to a returning peer, and closes the objects that its client did not list or
+/// that are not permitted any more.
 fn resume_peer(
     state: &mut State,
     id: PeerId,
@@ -349,7 +358,7 @@ fn resume_peer(
     socket: (super::ConnectionId, super::Outbox),
     grant: Option<Grant>,
 ) -> KeptObjects {
-    let peer = state.peers.get_mut(&id).expect("the caller found this peer");
+    let peer = state.peers.get_mut(&id).expect("the caller has found this peer");
     let before = peer.permissions;
     if let Some(grant) = grant {
         peer.permissions = grant.permissions;
@@ -368,12 +377,12 @@ fn resume_peer(
             state.broadcast(&room, Some(id), Payload::PeerAway(back));
         }
     }
-    let mut held = keep_listed_objects(state, id, resume);
+    let mut kept = keep_listed_objects(state, id, resume);
     if is_changed {
-        // Else the next process would find the former permissions beside the transports.
-        held.updates = super::transports::permission_updates(state, id);
+        // Otherwise a new signaling process would find the former permissions with the transports.
+        kept.updates = super::transports::permission_updates(state, id);
     }
-    held
+    kept
 }
 
 fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptObjects {
@@ -381,46 +390,46 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
     use control::{ConsumerId, ProducerId, TransportId};
     use std::collections::HashSet;
     let transports: HashSet<_> =
-        resume.transports.iter().filter_map(|held| parse_id(&held.id)).map(TransportId).collect();
+        resume.transports.iter().filter_map(|kept| parse_id(&kept.id)).map(TransportId).collect();
     let producers: HashSet<_> =
-        resume.producers.iter().filter_map(|held| parse_id(&held.id)).map(ProducerId).collect();
+        resume.producers.iter().filter_map(|kept| parse_id(&kept.id)).map(ProducerId).collect();
     let consumers: HashSet<_> =
-        resume.consumers.iter().filter_map(|held| parse_id(&held.id)).map(ConsumerId).collect();
+        resume.consumers.iter().filter_map(|kept| parse_id(&kept.id)).map(ConsumerId).collect();
 
-    let mut held = KeptObjects::default();
-    // A new token may permit less than the one these were made with.
+    let mut kept = KeptObjects::default();
+    // The new token may permit less than the one with which the objects were created.
     let Permissions { can_publish, can_subscribe, can_use_plain_transports } = state.peers[&id].permissions;
-    let ours: Vec<_> = state.peers[&id].transports.iter().copied().collect();
-    for transport in ours {
+    let own: Vec<_> = state.peers[&id].transports.iter().copied().collect();
+    for transport in own {
         let is_permitted = can_use_plain_transports || !state.transports[&transport].is_plain;
         if is_permitted && transports.contains(&transport) {
-            held.transports.push(transport.to_string());
+            kept.transports.push(transport.to_string());
         } else if let Some(removed) = state.remove_transport(transport) {
-            held.commands.push((removed.worker, Command::CloseTransport { transport }));
+            kept.commands.push((removed.worker, Command::CloseTransport { transport }));
         }
     }
-    let ours: Vec<_> = state.producers_of(id).collect();
-    for producer in ours {
+    let own: Vec<_> = state.producers_of(id).collect();
+    for producer in own {
         let worker = state.producers.get(&producer).and_then(|producer| state.worker_of(producer.transport));
         if can_publish && producers.contains(&producer) {
-            held.producers.push(producer.to_string());
+            kept.producers.push(producer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_producer(producer)) {
-            held.commands.push((worker, Command::CloseProducer { producer }));
+            kept.commands.push((worker, Command::CloseProducer { producer }));
         }
     }
-    let ours: Vec<_> = state.consumers_of(id).collect();
-    for consumer in ours {
+    let own: Vec<_> = state.consumers_of(id).collect();
+    for consumer in own {
         let worker = state.consumers.get(&consumer).and_then(|consumer| state.worker_of(consumer.transport));
         if can_subscribe && consumers.contains(&consumer) {
-            held.consumers.push(consumer.to_string());
+            kept.consumers.push(consumer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_consumer(consumer)) {
-            held.commands.push((worker, Command::CloseConsumer { consumer }));
+            kept.commands.push((worker, Command::CloseConsumer { consumer }));
         }
     }
-    held
+    kept
 }
 
-/// Makes a new peer and tells the others.
+/// Adds a new peer and notifies the others.
 fn add_peer(
     state: &mut State,
     join: &JoinRoom,
@@ -436,7 +445,7 @@ fn add_peer(
         }
         None if state.rooms.len() >= limits::ROOMS_MAX => {
             return Err(RequestError::limit(format!(
-                "this server has {} rooms and takes no more",
+                "this server has {} rooms, which is its limit",
                 limits::ROOMS_MAX
             )));
         }
@@ -444,10 +453,10 @@ fn add_peer(
     }
     let id = PeerId(random_id());
     let mut secret = vec![0; limits::SECRET_BYTES];
-    getrandom::fill(&mut secret).expect("the kernel has randomness");
+    getrandom::fill(&mut secret).expect("the kernel provides random numbers");
     let (user, name, permissions) = match grant {
         Some(Grant { user, name, permissions }) => (user, name, permissions),
-        // Development mode: nobody but this machine is here.
+        // In development mode, only clients of this machine can connect.
         None => {
             let permissions = Permissions { can_use_plain_transports: true, ..Permissions::default() };
             (format!("guest-{:04x}", id.0 >> 48), None, permissions)

@@ -1,6 +1,7 @@
-//! Layers: what a client wishes of a consumer, and what the engine says about layers sent and layers wanted.
+//! Layers: the preferences of clients for a consumer, and the reports of the engine about layers that are
+//! forwarded and layers that are needed.
 //!
-//! Which layers a consumer really gets is the engine's choice, by bandwidth; here are only the words for it.
+//! The engine selects the layers of a consumer, by bandwidth.
 
 use super::Rooms;
 use super::lookup::own_consumer;
@@ -10,7 +11,7 @@ use crate::proto::{self, LayersChanged, LayersWanted, SetPreferredLayers, SetPri
 use crate::request_error::RequestError;
 use control::{Command, ConsumerId, Kind, Layers, ProducerId};
 
-/// Every spatial layer there could be: what is wanted until the engine knows better.
+/// All spatial layers: the default until the engine reports what is needed.
 const ALL: u8 = u8::MAX;
 
 impl Rooms {
@@ -19,8 +20,8 @@ impl Rooms {
         peer: PeerId,
         set: SetPreferredLayers,
     ) -> Result<(), RequestError> {
-        let wished = set.layers.ok_or_else(|| RequestError::bad("SetPreferredLayers needs layers"))?;
-        let layers = preferred(&wished)?;
+        let wanted = set.layers.ok_or_else(|| RequestError::bad("SetPreferredLayers needs layers"))?;
+        let layers = preferred(&wanted)?;
         let (consumer, worker) = {
             let state = self.state();
             let (consumer, worker) = own_consumer(&state, peer, &set.consumer_id)?;
@@ -44,7 +45,7 @@ impl Rooms {
     }
 }
 
-/// A client's wish. More than there are means the highest, so any number will do that fits.
+/// The preferred layers of a client. A number above the highest layer means the highest.
 pub(super) fn preferred(layers: &proto::Layers) -> Result<Layers, RequestError> {
     let layer = |name: &str, layer: u32| {
         let wanted = || RequestError::bad(format!("{name} must be 0 to 255, not {layer}"));
@@ -78,8 +79,8 @@ impl State {
         self.send(peer, layers_wanted(id, spatial));
     }
 
-    /// NodeEvent of this worker was lost, perhaps that a layer is wanted again. To encode one for nobody costs a little, not to encode
-    /// one for somebody costs them the picture.
+    /// Events of this worker were lost, perhaps that a layer is needed again. Encoding a layer without a
+    /// consumer costs little; a missing layer costs a consumer its picture.
     pub(super) fn want_all_layers(&mut self, worker: Worker) {
         let here = |(id, producer): (&ProducerId, &super::state::Producer)| {
             (producer.wanted.is_some_and(|wanted| wanted != ALL)
@@ -90,7 +91,7 @@ impl State {
         producers.into_iter().for_each(|producer| self.on_layers_wanted(producer, ALL));
     }
 
-    /// What a peer that comes back has to hear: it may have been told while it was away.
+    /// What a returning peer may have missed.
     pub(super) fn layer_notifications(&self, peer: PeerId) -> Vec<Payload> {
         let wanted = self
             .producers_of(peer)

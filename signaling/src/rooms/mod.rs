@@ -1,8 +1,8 @@
 //! All rooms, their peers, and what each client may request.
 //!
-//! One lock guards plain data ([`state`]); it is never held across an `await`. An object is entered in the tables *before* the media node
-//! is asked for it, and confirmed by the answer ([`reservation`]). So an event that arrives before the answer finds the object, and a peer
-//! that leaves in the meantime removes it.
+//! One lock guards plain data ([`state`]); it is never held across an `await`. An object is entered in the
+//! tables *before* the media node is asked for it, and confirmed by the answer ([`reservation`]). So an event
+//! that arrives before the answer finds the object, and a peer that leaves in the meantime removes it.
 
 pub mod app_data;
 mod backups;
@@ -46,8 +46,8 @@ use tokio::sync::watch;
 
 /// Who may join.
 pub enum Admission {
-    /// Development mode: every client, and only clients of this machine can connect. A client that shows a token gets what the
-    /// token permits, if there is a key to verify it with.
+    /// Development mode: every client, and only clients of this machine can connect. A client that shows a
+    /// token gets what the token permits, if there is a key to verify it with.
     Development {
         /// With the development key.
         verifier: Option<Verifier>,
@@ -183,8 +183,8 @@ impl Rooms {
         (Arc::new(Connection { id, address, outbox, messages, _alive: self.alive.clone() }), queue)
     }
 
-    /// Prepares the end of this process: notifies every client, and refuses all requests except `Leave`. Peers and their media stay in the
-    /// engine, where the next process finds them.
+    /// Prepares the end of this process: notifies every client, and refuses all requests except `Leave`.
+    /// Peers and their media stay in the engine, where the next process finds them.
     pub fn drain(&self) {
         self.draining.send_replace(true);
         let state = self.state();
@@ -282,7 +282,7 @@ impl Rooms {
 
     fn peer_of(&self, connection: &Connection) -> Result<PeerId, RequestError> {
         let peer = self.state().connections.get(&connection.id).copied().flatten();
-        peer.ok_or_else(|| RequestError::new(ErrorCode::NotJoined, "JoinRoom comes first"))
+        peer.ok_or_else(|| RequestError::new(ErrorCode::NotJoined, "the first request must be JoinRoom"))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -292,7 +292,7 @@ impl Rooms {
 }
 
 fn draining() -> RequestError {
-    RequestError::new(ErrorCode::Draining, "this server is going down; connect again, perhaps to another one")
+    RequestError::new(ErrorCode::Draining, "this server is shutting down; reconnect")
         .retry_after(limits::DRAINING_PAUSE)
 }
 

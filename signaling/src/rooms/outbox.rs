@@ -1,4 +1,4 @@
-//! What waits to be sent to one client.
+//! The messages that wait to be sent to one client.
 
 use crate::limits;
 use crate::proto::{self, signal::Payload};
@@ -8,34 +8,35 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
-/// One connection, by number. Never reused.
+/// The number of a connection. Not reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// Bytes on their way to one client: in its queue, in Engine.IO's, and in neither yet. Cloning it gives another handle to the same count.
+/// Number of bytes that wait to be sent to one client: in its queue, in that of Engine.IO, and between them.
+/// A clone shares the count.
 #[derive(Clone, Debug, Default)]
 pub struct Outstanding(Arc<AtomicUsize>);
 
 impl Outstanding {
-    /// Counts a message until the value returned is dropped.
+    /// Counts a message until the returned value is dropped.
     pub fn count(&self, bytes: Bytes) -> Counted {
         let cost = bytes.len() + limits::MESSAGE_OVERHEAD;
         self.0.fetch_add(cost, Ordering::Relaxed);
         Counted { bytes, cost, of: self.clone() }
     }
 
-    /// Whether the client is so far behind that its connection ends.
+    /// Whether the client is too far behind, so that its connection ends.
     pub fn is_over(&self) -> bool {
         self.bytes() > limits::OUTSTANDING_BYTES_MAX
     }
 
-    /// How many there are.
+    /// The number of bytes.
     pub fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// A message that counts as outstanding until it is dropped.
+/// A message that is counted until it is dropped.
 #[derive(Debug)]
 pub struct Counted {
     bytes: Bytes,
@@ -44,7 +45,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// The same as `Bytes`, which count until the last of them is dropped.
+    /// Converts to `Bytes`, which are counted until the last clone is dropped.
     pub fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
     }
@@ -62,7 +63,7 @@ impl Drop for Counted {
     }
 }
 
-/// The sending end of a connection's queue. When it ends, the other end closes the connection.
+/// The sending half of a connection's queue. When it ends, the receiving half closes the connection.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     sender: Arc<Mutex<Option<mpsc::Sender<Counted>>>>,
@@ -70,7 +71,7 @@ pub struct Outbox {
     has_overflowed: Arc<AtomicBool>,
 }
 
-/// The receiving end of a connection's queue.
+/// The receiving half of a connection's queue.
 #[derive(Debug)]
 pub struct Queue {
     receiver: mpsc::Receiver<Counted>,
@@ -78,7 +79,7 @@ pub struct Queue {
 }
 
 impl Outbox {
-    /// An outbox, and the queue it fills.
+    /// Creates both halves.
     pub fn new() -> (Self, Queue) {
         let (sender, receiver) = mpsc::channel(limits::OUTBOX_LEN);
         let has_overflowed = Arc::<AtomicBool>::default();
@@ -88,7 +89,8 @@ impl Outbox {
         (outbox, Queue { receiver, has_overflowed })
     }
 
-    /// Queues an encoded signal. A client that is too far behind loses its connection: when it comes back, `Joined` has it all.
+    /// Queues an encoded signal. A client that is too far behind loses its connection; after a resume,
+    /// `Joined` has the complete state.
     pub fn send(&self, signal: Bytes) {
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = sender.as_ref() else { return };
@@ -99,35 +101,35 @@ impl Outbox {
         }
     }
 
-    /// Closes the connection once everything queued has been sent.
+    /// Closes the connection after all queued signals are sent.
     pub fn end(&self) {
         *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// What is on its way to this client.
+    /// The bytes that wait to be sent to this client.
     pub fn outstanding(&self) -> &Outstanding {
         &self.outstanding
     }
 }
 
 impl Queue {
-    /// The next signal; `None`: close the connection.
+    /// Waits for the next signal; `None`: close the connection.
     pub async fn recv(&mut self) -> Option<Counted> {
         self.receiver.recv().await
     }
 
-    /// The next signal, if one is there.
+    /// The next signal, if there is one.
     pub fn try_recv(&mut self) -> Option<Counted> {
         self.receiver.try_recv().ok()
     }
 
-    /// Whether the client was too far behind: then the connection closes at once.
+    /// Whether the client was too far behind: then the connection is closed at once.
     pub fn has_overflowed(&self) -> bool {
         self.has_overflowed.load(Ordering::Relaxed)
     }
 }
 
-/// Notifications that leave together.
+/// Notifications that are sent together.
 #[derive(Debug, Default)]
 pub struct Batch {
     signals: Vec<Counted>,
@@ -141,12 +143,12 @@ impl Batch {
         self.signals.push(signal);
     }
 
-    /// Whether it should not wait for more.
+    /// Whether it should be sent at once.
     pub fn is_full(&self) -> bool {
         self.bytes >= limits::BATCH_BYTES_MAX
     }
 
-    /// All of it as one signal, which leaves it empty; a single one is itself.
+    /// Takes all signals as one `Batch`; a single signal is returned as it is.
     pub fn take(&mut self) -> Option<Counted> {
         self.bytes = 0;
         if self.signals.len() <= 1 {
@@ -167,7 +169,7 @@ mod tests {
     use prost::Message;
 
     #[test]
-    fn one_is_itself_and_several_are_a_batch() {
+    fn one_signal_is_unchanged_and_several_become_a_batch() {
         let outstanding = Outstanding::default();
         let signal = |room: &str| {
             encode(Payload::JoinRoom(proto::JoinRoom { room: room.into(), ..Default::default() }))
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_counts_until_its_last_copy_is_dropped() {
+    fn message_is_counted_until_its_last_clone_is_dropped() {
         let (outbox, mut queue) = Outbox::new();
         outbox.send(vec![0; 1_000].into());
         let cost = 1_000 + limits::MESSAGE_OVERHEAD;
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_is_too_far_behind_loses_its_connection() {
+    async fn client_that_is_too_far_behind_loses_its_connection() {
         // By number, and by bytes.
         for signal in [encode(Payload::Ack(Ack {})), vec![0; 64 * 1024].into()] {
             let (outbox, mut queue) = Outbox::new();

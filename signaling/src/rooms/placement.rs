@@ -1,9 +1,11 @@
-//! Rooms on several workers: on which worker a peer is placed, and how it consumes producers of other workers.
+//! Rooms on several workers: on which worker a peer is placed, and how it consumes producers of other
+//! workers.
 //!
-//! A room's router has a home worker. If peers of the room are placed on another worker, that worker has a mirror of the router with the same
-//! id. What one of them consumes of a producer of another worker is created there a second time, with the same ids, on a pipe. The engine
-//! forwards the packets, passes keyframe requests and layers back, and closes the copy with the original. All these commands are idempotent,
-//! so concurrent requests need not wait for each other.
+//! A room's router has a home worker. If peers of the room are placed on another worker, that worker has a
+//! mirror of the router with the same id. What one of them consumes of a producer of another worker is
+//! created there a second time, with the same ids, on a pipe. The engine forwards the packets, passes
+//! keyframe requests and layers back, and closes the copy with the original. All these commands are
+//! idempotent, so concurrent requests need not wait for each other.
 
 use super::app_data::{self, RouterRecord};
 use super::lookup::{gone, not_joined};
@@ -15,7 +17,8 @@ use crate::request_error::RequestError;
 use control::{AppData, Command, CreatePipe, Kind, ProducerId, RequestId, RouterId, TransportId};
 
 impl Rooms {
-    /// The router for a transport of this peer, on the worker on which the peer is placed. Creates it if there is none.
+    /// The router for a transport of this peer, on the worker on which the peer is placed. Creates it if
+    /// there is none.
     pub(super) async fn router(&self, peer: PeerId) -> Result<Router, RequestError> {
         let (home, room, worker, reservation) = {
             let mut guard = self.state();
@@ -40,8 +43,8 @@ impl Rooms {
         Ok(Router { worker, ..home })
     }
 
-    /// Asks for a room's router on its home worker. Several requests may do so at the same time: the router exists as soon as one of them is
-    /// answered.
+    /// Asks for a room's router on its home worker. Several requests may do so at the same time: the router
+    /// exists as soon as one of them is answered.
     async fn create_router(
         &self,
         router: Router,
@@ -111,7 +114,8 @@ impl Rooms {
         Ok(())
     }
 
-    /// Pipes a microphone to the home worker of its room, which detects the active speakers for the whole room.
+    /// Pipes a microphone to the home worker of its room, which detects the active speakers for the whole
+    /// room.
     pub(super) async fn pipe_to_home_worker(&self, peer: PeerId, producer: ProducerId) {
         let home = {
             let state = self.state();
@@ -132,8 +136,8 @@ impl Rooms {
 
 /// One of the requests that wait for a room's router on its home worker.
 ///
-/// Dropping the last one without [`Self::commit`] removes and closes the router. That takes the lock of the tables: drop it only
-/// while the lock is free.
+/// Dropping the last one without [`Self::commit`] removes and closes the router. That takes the lock of the
+/// tables: drop it only while the lock is free.
 struct RouterReservation<'a> {
     rooms: &'a Rooms,
     room: String,
@@ -209,8 +213,8 @@ impl State {
         self.rooms.get_mut(room)?.router.as_mut().filter(|router| router.id == id)
     }
 
-    /// The worker for a new transport of a peer: that of its other transports; else, in a small room, the home worker of the room; else the
-    /// worker with the fewest transports.
+    /// The worker for a new transport of a peer: that of its other transports; else, in a small room, the
+    /// home worker of the room; else the worker with the fewest transports.
     fn place(&self, id: PeerId, spread_above: usize) -> Result<Worker, RequestError> {
         let least = self.media.least_loaded().ok_or(AskError::Away)?;
         let peer = self.peers.get(&id).ok_or_else(not_joined)?;

@@ -1,4 +1,4 @@
-//! Plain transports: for programs that know neither ICE nor DTLS, made by a client that speaks for them.
+//! Plain transports, for programs without ICE and DTLS. A client creates and connects them for the program.
 
 use super::Rooms;
 use super::lookup::{not_joined, own_transport, permitted, sends, wrong_answer};
@@ -22,7 +22,7 @@ impl Rooms {
         let (family, srtp) = (plain::family(&create)?, plain::suite(&create.srtp_suite)?);
         if create.comedia && !sends {
             return Err(RequestError::bad(
-                "comedia needs direction \"send\": who only receives sends nothing that would show where it is",
+                "comedia needs direction \"send\": the address is learned from the packets that the program sends",
             ));
         }
         let permissions = self.state().peers.get(&peer).ok_or_else(not_joined)?.permissions;
@@ -59,7 +59,7 @@ impl Rooms {
         connect: ConnectPlainTransport,
     ) -> Result<(), RequestError> {
         let (remote, rtcp_remote) = plain::remotes(&connect)?;
-        // Development is admitted: nobody but this machine is to receive what they have sent.
+        // Without tokens, media must not be sent to other hosts.
         if self.is_development_mode()
             && [remote, rtcp_remote].iter().flatten().any(|remote| !remote.ip().is_loopback())
         {
@@ -75,7 +75,7 @@ impl Rooms {
 }
 
 impl State {
-    /// Tells the client whose it is.
+    /// Notifies the owner of the address of the program.
     pub(super) fn on_plain_tuple(
         &self,
         transport: TransportId,

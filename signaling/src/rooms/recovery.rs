@@ -1,4 +1,5 @@
-//! Recovery from snapshots of the engine: after a start of this process, after a start of the engine, and after a loss of events.
+//! Recovery from snapshots of the engine: after a start of this process, after a start of the engine, and
+//! after a loss of events.
 
 use super::Rooms;
 use super::app_data::{self, ConsumerRecord, ProducerRecord, RouterRecord, TransportRecord};
@@ -18,8 +19,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Rooms {
-    /// Rebuilds rooms and peers from the objects that a former signaling process left in the engine. Their peers are away until they
-    /// resume.
+    /// Rebuilds rooms and peers from the objects that a former signaling process left in the engine. Their
+    /// peers are away until they resume.
     pub(super) fn take_over(self: &Arc<Self>, worker: Worker, items: Vec<SnapshotItem>) {
         let mut adopted = Adopted::default();
         for item in items {
@@ -47,7 +48,8 @@ impl Rooms {
         let mut guard = self.state();
         let state = &mut *guard;
         for transport in state.transports.values_mut() {
-            // The client may remember MIDs of consumers that are closed: continue far above all MIDs that were used.
+            // The client may remember MIDs of consumers that are closed: continue far above all MIDs that
+            // were used.
             transport.next_mid = (transport.next_mid / MID_GAP + 1) * MID_GAP;
         }
         state.piped.retain(|(producer, _)| state.producers.contains_key(producer));
@@ -122,7 +124,8 @@ impl Rooms {
         let home = (mirror_of as Worker).checked_sub(1).unwrap_or(worker);
         let mut state = self.state();
         let room = state.rooms.entry(name.clone()).or_default();
-        // The snapshot of the home worker may come later. If the router is not in it, it is created there again.
+        // The snapshot of the home worker may come later. If the router is not in it, it is created there
+        // again.
         let router =
             room.router.get_or_insert(Router { id, worker: home, created_by: None, waiting_requests: 0 });
         if (router.id, router.worker) != (id, home) || (worker == home && router.created_by.is_some()) {
@@ -172,7 +175,8 @@ impl Rooms {
             state.peers.insert(peer, entry);
             self.expire(peer, 0, self.timeouts.restart);
         } else if let Some(known) = state.peers.get_mut(&peer) {
-            // The records differ if a process ended while it changed the permissions: the peer gets what all of them permit.
+            // The records differ if a process ended while it changed the permissions: the peer gets what all
+            // of them permit.
             known.permissions = known.permissions.and(permissions);
         }
         let mut transport = Transport::new(peer, worker, record.sends, is_plain);
@@ -181,7 +185,8 @@ impl Rooms {
         Some(())
     }
 
-    /// Closes all objects of a worker. Clients were notified that their media is lost, and do not use them any more.
+    /// Closes all objects of a worker. Clients were notified that their media is lost, and do not use them
+    /// any more.
     pub(super) fn clear(&self, worker: Worker, items: &[SnapshotItem]) {
         for item in items {
             if let SnapshotItem::Router { router, .. } = item {
@@ -190,7 +195,8 @@ impl Rooms {
         }
     }
 
-    /// After a loss of events: removes from the tables what the worker does not have any more, and closes what is not in the tables.
+    /// After a loss of events: removes from the tables what the worker does not have any more, and closes
+    /// what is not in the tables.
     pub(super) fn reconcile(&self, worker: Worker, request: RequestId, items: &[SnapshotItem]) {
         let objects: HashSet<Object> = items.iter().map(Object::from).collect();
         let mut state = self.state();
@@ -270,8 +276,8 @@ impl State {
         Some(())
     }
 
-    /// The objects of a worker that were created before `request` and are not among `objects`, parents first. An object without an answer
-    /// so far may be missing in a snapshot.
+    /// The objects of a worker that were created before `request` and are not among `objects`, parents first.
+    /// An object without an answer so far may be missing in a snapshot.
     fn missing(&self, worker: Worker, request: RequestId, objects: &HashSet<Object>) -> Vec<Object> {
         let is_older = |created_by: Option<RequestId>| created_by.is_some_and(|created| created < request);
         let is_here = |transport: &TransportId| self.worker_of(*transport) == Some(worker);
@@ -304,7 +310,8 @@ struct Adopted {
     pipes: HashSet<TransportId>,
 }
 
-/// Distance between the MIDs of a transport before and after a take-over. No call opens as many consumers between two restarts.
+/// Distance between the MIDs of a transport before and after a take-over. No call opens as many consumers
+/// between two restarts.
 const MID_GAP: u32 = 10_000;
 
 fn ssrcs(parameters: &RtpParameters) -> impl Iterator<Item = u32> {

@@ -1,7 +1,7 @@
 //! Objects that a worker is being asked for.
 //!
-//! The entry in the tables comes first, then the request to the worker, then the commit. Whatever fails in between, dropping the
-//! [`Reservation`] removes the entry again.
+//! The entry in the tables comes first, then the request to the worker, then the commit. Whatever fails in
+//! between, dropping the [`Reservation`] removes the entry again.
 
 use super::Rooms;
 use super::lookup::gone;
@@ -13,8 +13,8 @@ use control::{Command, ConsumerId, Event, ProducerId, RequestId, TransportId};
 
 /// An entry in the tables for an object that its worker has not confirmed yet.
 ///
-/// Dropping it without [`Self::commit`] removes the entry, and closes the object if the worker may have created it. That takes the lock of
-/// the tables: drop it only while the lock is free.
+/// Dropping it without [`Self::commit`] removes the entry, and closes the object if the worker may have
+/// created it. That takes the lock of the tables: drop it only while the lock is free.
 pub(super) struct Reservation<'a> {
     rooms: &'a Rooms,
     worker: Worker,
@@ -81,8 +81,8 @@ impl<'a> Reservation<'a> {
         Ok(answer?)
     }
 
-    /// Confirms the object, which the worker created for the request `created_by`. Fails if the entry was removed in the
-    /// meantime; whatever removed it has closed the object as well.
+    /// Confirms the object, which the worker created for the request `created_by`. Fails if the entry was
+    /// removed in the meantime; whatever removed it has closed the object as well.
     pub(super) fn commit(mut self, state: &mut State, created_by: RequestId) -> Result<(), RequestError> {
         self.is_committed = true;
         *self.entry.created_by(state).ok_or_else(gone)? = Some(created_by);

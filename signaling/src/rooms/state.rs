@@ -1,7 +1,7 @@
-//! Rooms, peers and what they hold, as plain data.
+//! The tables of rooms, peers and their objects: plain data.
 //!
-//! Flat tables and the links between them. Everything here happens under one lock and never waits: sending to a
-//! client is putting into its outbox. What the engine is to do about it is the caller's to say.
+//! All of it is guarded by one lock, and nothing here waits: a message to a client is put into its outbox.
+//! The commands for the media node are the caller's task.
 
 use super::outbox::{ConnectionId, Outbox};
 use crate::auth::token::Permissions;
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Instant;
 
-/// A participant. Drawn at random; clients and the engine's memory know it.
+/// The id of a peer: a random number, known to clients and stored in the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId(pub u64);
 
@@ -24,41 +24,41 @@ impl fmt::Display for PeerId {
     }
 }
 
-/// Everything.
+/// All tables.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) media: Media,
     pub(super) rooms: HashMap<String, Room>,
     pub(super) peers: HashMap<PeerId, Peer>,
-    /// Open connections, and who is behind them once they have joined.
+    /// Open connections, with the peer after the join.
     pub(super) connections: HashMap<ConnectionId, Option<PeerId>>,
     pub(super) transports: HashMap<TransportId, Transport>,
     pub(super) producers: HashMap<ProducerId, Producer>,
     pub(super) consumers: HashMap<ConsumerId, Consumer>,
-    /// Other workers that producers can be consumed on.
+    /// Copies: producers that can be consumed on workers other than their own.
     pub(super) piped: BTreeSet<(ProducerId, Worker)>,
 }
 
-/// How things stand with the engine.
+/// The state of the media node.
 #[derive(Debug, Default)]
 pub(super) enum Media {
-    /// None is attached.
+    /// Not attached.
     #[default]
     Away,
-    /// Attached; snapshots of these workers are still to come.
+    /// Attached; the snapshots of some workers are missing.
     Settling {
         epoch: u64,
         load: Vec<usize>,
         awaited: HashSet<Worker>,
-        /// What can be understood only when all have come.
+        /// Items that can be handled only when all snapshots are here.
         late: Vec<(Worker, SnapshotItem)>,
     },
-    /// All is known.
+    /// All snapshots are handled.
     Ready { epoch: u64, load: Vec<usize> },
 }
 
 impl Media {
-    /// Names one life of the engine; empty while clients have to wait for it.
+    /// Identifies one run of the engine; empty until media is ready.
     pub(super) fn epoch_text(&self) -> String {
         match self {
             Self::Ready { epoch, .. } => format!("{epoch:016x}"),
@@ -66,7 +66,7 @@ impl Media {
         }
     }
 
-    /// Transports per worker.
+    /// Number of transports of each worker.
     fn load_mut(&mut self) -> Option<&mut Vec<usize>> {
         match self {
             Self::Away => None,
@@ -74,7 +74,7 @@ impl Media {
         }
     }
 
-    /// The worker with the fewest transports, if requests can be made.
+    /// The worker with the fewest transports, if media is ready.
     pub(super) fn least_loaded(&self) -> Option<Worker> {
         match self {
             Self::Ready { load, .. } => (0..load.len()).min_by_key(|worker| load[*worker]),
@@ -83,12 +83,12 @@ impl Media {
     }
 }
 
-/// A room: who is in it, and the router that holds its media once somebody needs one.
+/// A room: its peers, and its router, which is created for the first transport.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     pub(super) peers: BTreeSet<PeerId>,
     pub(super) router: Option<Router>,
-    /// Other workers that have it too, and the requests that made it there.
+    /// Mirrors of the router on other workers, and the requests that created them.
     pub(super) mirrors: BTreeMap<Worker, RequestId>,
 }
 
@@ -96,13 +96,13 @@ pub(super) struct Room {
 pub(super) struct Router {
     pub(super) id: RouterId,
     pub(super) worker: Worker,
-    /// The request that made it; `None` while it is unanswered.
+    /// The request that created it; `None` without an answer so far.
     pub(super) created_by: Option<RequestId>,
-    /// How many requests of clients wait for it to be made.
+    /// Number of client requests that wait for its creation.
     pub(super) waiting_requests: usize,
 }
 
-/// Objects that a predecessor of this process asked for: before any request of ours.
+/// The request of objects that a former process created: smaller than any request of this process.
 pub(super) const BEFORE_THIS_PROCESS: RequestId = RequestId(0);
 
 #[derive(Debug)]
@@ -114,9 +114,9 @@ pub(super) struct Peer {
     pub(super) permissions: Permissions,
     /// `None` while it is away.
     pub(super) socket: Option<(ConnectionId, Outbox)>,
-    /// When it went away last; while it is not away, when it came.
+    /// Start of its last absence; before the first, the time of the join.
     pub(super) away_since: Instant,
-    /// How often it went away: tells an old timer from the current one.
+    /// Number of absences: distinguishes the current timer from old ones.
     pub(super) absences: u64,
     pub(super) transports: BTreeSet<TransportId>,
 }
@@ -125,7 +125,7 @@ pub(super) struct Peer {
 pub(super) struct Transport {
     pub(super) peer: PeerId,
     pub(super) worker: Worker,
-    /// Whether the client sends on it (else it receives).
+    /// Whether the client sends on it (otherwise it receives).
     pub(super) sends: bool,
     /// Without ICE and DTLS.
     pub(super) is_plain: bool,
@@ -145,11 +145,11 @@ pub(super) struct Producer {
     pub(super) paused: bool,
     pub(super) produced: Produced,
     pub(super) consumers: BTreeSet<ConsumerId>,
-    /// The producer that it shows in another codec.
+    /// The producer of which this one is a backup.
     pub(super) backup_for: Option<ProducerId>,
-    /// Other codecs that its maker was asked for, each once, and when.
+    /// Codecs that the publisher was asked for, each with the time.
     pub(super) backups_asked: Vec<(Codec, Instant)>,
-    /// The spatial layers with takers, as bits; `None` while the engine has not said.
+    /// The spatial layers that consumers need, as bits; `None` until the engine reports them.
     pub(super) wanted: Option<u8>,
     pub(super) created_by: Option<RequestId>,
 }
@@ -160,7 +160,7 @@ pub(super) struct Consumer {
     pub(super) transport: TransportId,
     pub(super) producer: ProducerId,
     pub(super) ssrcs: Vec<u32>,
-    /// The layers it is sent, or that it is sent nothing; the outer `None` while the engine has not said.
+    /// The forwarded layers, the inner `None` for none; the outer `None` until the engine reports them.
     pub(super) layers: Option<Option<Layers>>,
     pub(super) created_by: Option<RequestId>,
 }
@@ -191,21 +191,21 @@ impl Transport {
 }
 
 impl Producer {
-    /// Whether others in the room know of it.
+    /// Whether the other peers of the room were notified of it.
     pub(super) fn is_announced(&self) -> bool {
         self.created_by.is_some() && self.backup_for.is_none()
     }
 }
 
 impl State {
-    /// Sends to a peer, if it is there.
+    /// Sends to a peer, unless it is away.
     pub(super) fn send(&self, peer: PeerId, payload: Payload) {
         if let Some((_, outbox)) = self.peers.get(&peer).and_then(|peer| peer.socket.as_ref()) {
             outbox.send(encode(payload));
         }
     }
 
-    /// Sends to everybody in `room` who is there, except for `except`.
+    /// Sends to all peers of `room` except `except`.
     pub(super) fn broadcast(&self, room: &str, except: Option<PeerId>, payload: Payload) {
         let Some(room) = self.rooms.get(room) else { return };
         let signal = encode(payload);
@@ -216,7 +216,7 @@ impl State {
         }
     }
 
-    /// Sends to everybody.
+    /// Sends to all peers.
     pub(super) fn broadcast_all(&self, payload: Payload) {
         let signal = encode(payload);
         for (_, outbox) in self.peers.values().filter_map(|peer| peer.socket.as_ref()) {
@@ -224,7 +224,7 @@ impl State {
         }
     }
 
-    /// A peer as others see it.
+    /// A peer, for the other peers.
     pub(super) fn peer_info(&self, id: PeerId) -> Option<proto::Peer> {
         let peer = self.peers.get(&id)?;
         let producers = self.producers_of(id).filter_map(|id| self.producer_info(id)).collect();
@@ -237,7 +237,7 @@ impl State {
         })
     }
 
-    /// A producer as others see it; `None` also while the engine has not confirmed it, and of backups, of which they do not hear.
+    /// A producer, for the other peers; `None` for a backup, and before the engine confirmed it.
     pub(super) fn producer_info(&self, id: ProducerId) -> Option<ProducerInfo> {
         let producer = self.producers.get(&id).filter(|producer| producer.is_announced())?;
         Some(ProducerInfo {
@@ -248,7 +248,7 @@ impl State {
         })
     }
 
-    /// Tells a peer of a producer that it knows and whose consumer has closed, as of a new one.
+    /// Notifies a peer again of a producer whose consumer was closed.
     pub(super) fn announce_again(&self, peer: PeerId, id: ProducerId) {
         let Some(producing) = self.producers.get(&id).map(|producer| producer.peer) else { return };
         if let Some(producer) = self.producer_info(id) {
@@ -278,7 +278,7 @@ impl State {
         ids.filter_map(|id| self.transports.get(id))
     }
 
-    /// The worker that a transport's requests go to.
+    /// The worker of a transport.
     pub(super) fn worker_of(&self, transport: TransportId) -> Option<Worker> {
         self.transports.get(&transport).map(|transport| transport.worker)
     }
@@ -311,8 +311,8 @@ impl State {
         self.consumers.insert(id, consumer);
     }
 
-    /// Forgets a transport and all that hangs on it, and tells those whom it concerns: the room of its producers,
-    /// their consumers' peers, but not the peer itself of what it held there.
+    /// Removes a transport with its producers and consumers. Notifies the peers of the room about the
+    /// producers and the owners of their consumers, but not the owner of the transport.
     pub(super) fn remove_transport(&mut self, id: TransportId) -> Option<Transport> {
         let transport = self.transports.remove(&id)?;
         if let Some(load) = self.media.load_mut().and_then(|load| load.get_mut(transport.worker)) {
@@ -330,7 +330,7 @@ impl State {
         Some(transport)
     }
 
-    /// Forgets a producer and its consumers, and tells the others in the room.
+    /// Removes a producer and its consumers, and notifies the other peers of the room.
     pub(super) fn remove_producer(&mut self, id: ProducerId) -> Option<Producer> {
         let producer = self.producers.remove(&id)?;
         self.forget_copies(id);
@@ -350,14 +350,14 @@ impl State {
         Some(producer)
     }
 
-    /// The engine closes the copies of a producer with it.
+    /// The engine closes the copies of a producer together with it.
     fn forget_copies(&mut self, id: ProducerId) {
         while let Some(copy) = self.piped.range((id, 0)..=(id, Worker::MAX)).next().copied() {
             self.piped.remove(&copy);
         }
     }
 
-    /// Forgets a consumer. Tells nobody.
+    /// Removes a consumer, without a notification.
     pub(super) fn remove_consumer(&mut self, id: ConsumerId) -> Option<Consumer> {
         let consumer = self.consumers.remove(&id)?;
         if let Some(transport) = self.transports.get_mut(&consumer.transport) {
@@ -370,14 +370,14 @@ impl State {
         Some(consumer)
     }
 
-    /// Forgets a peer and all it holds, and tells the others `PeerLeft`, once. Returns its transports for the engine to
-    /// close, and its routers if the room is empty now.
+    /// Removes a peer with all its objects, and notifies the others with one `PeerLeft`. Returns its
+    /// transports, and the routers of the room if it is empty now, for the caller to close.
     pub(super) fn remove_peer(&mut self, id: PeerId) -> Option<RemovedPeer> {
         let mut peer = self.peers.remove(&id)?;
         if let Some((connection, _)) = &peer.socket {
             self.connections.insert(*connection, None);
         }
-        // Out of the table first: so nobody hears of its producers one by one.
+        // The peer is not in the table any more, so that its producers are not reported one by one.
         let transports = std::mem::take(&mut peer.transports);
         let closed =
             transports.into_iter().filter_map(|id| Some((id, self.remove_transport(id)?.worker))).collect();
@@ -392,7 +392,7 @@ impl State {
         Some(RemovedPeer { peer, transports: closed, routers })
     }
 
-    /// Forgets all media: the engine that held it is gone.
+    /// Removes all objects: the engine is gone.
     pub(super) fn lose_media(&mut self) {
         self.media = Media::Away;
         self.transports.clear();
@@ -407,14 +407,14 @@ impl State {
     }
 }
 
-/// What [`State::remove_peer`] leaves for the engine to do.
+/// The result of [`State::remove_peer`].
 pub(super) struct RemovedPeer {
     pub(super) peer: Peer,
     pub(super) transports: Vec<(TransportId, Worker)>,
     pub(super) routers: Vec<(RouterId, Worker)>,
 }
 
-/// For the owner of a consumer that it did not close itself.
+/// The notification for the owner of a consumer that it did not close itself.
 pub(super) fn consumer_closed(id: ConsumerId) -> Payload {
     Payload::ConsumerClosed(proto::ConsumerClosed { consumer_id: id.to_string() })
 }

@@ -1,4 +1,4 @@
-//! Who speaks in a room, how well media arrives, and the statistics of one object: the engine's words in the protocol's.
+//! Active speakers, scores, and statistics of single objects: reports of the engine for clients.
 
 use super::Rooms;
 use super::lookup::{own_consumer, own_producer, own_transport, wrong_answer};
@@ -15,7 +15,7 @@ use control::{
 };
 
 impl Rooms {
-    /// Has the engine tell who speaks in a room, and forward only so many at once.
+    /// Makes the engine report active speakers, and forward only the loudest.
     pub(super) fn observe_audio(&self, worker: Worker, router: RouterId) {
         let observer = Some(AudioObserver {
             interval_ms: limits::SPEAKERS_INTERVAL_MS,
@@ -25,7 +25,7 @@ impl Rooms {
         self.node.tell(worker, Command::ObserveAudio { router, observer });
     }
 
-    /// Only of what is the peer's own: other peers' addresses and losses are theirs.
+    /// Statistics of an object of this peer only, because they contain addresses and losses.
     pub(super) async fn get_stats(&self, peer: PeerId, get: GetStats) -> Result<Payload, RequestError> {
         use get_stats::Of;
         let of = get
@@ -48,7 +48,7 @@ impl Rooms {
                 }
             }
         };
-        // Of one object there is one item; the end that follows finds nobody who waits for it.
+        // A single object has one item. The `StatsEnd` that follows is dropped.
         match self.node.ask(worker, Command::Stats { of }).await? {
             Event::Stats { item, .. } => Ok(Payload::Stats(stats(item))),
             other => Err(wrong_answer(&other)),
@@ -57,7 +57,7 @@ impl Rooms {
 }
 
 impl State {
-    /// Tells the room of a router who speaks there, if it is at home on this worker: the others hear the same.
+    /// Notifies a room of its active speakers, as reported by its home worker; other workers report the same.
     pub(super) fn on_speakers(
         &self,
         worker: Worker,
@@ -65,7 +65,8 @@ impl State {
         dominant: Option<ProducerId>,
         volumes: &[Volume],
     ) {
-        // Whoever is named is in the router's room. Only where the last one is gone have all rooms to be looked through.
+        // All producers in a report belong to the room of the router. Only if none of them exists any more,
+        // all rooms are searched.
         let mut named = dominant.into_iter().chain(volumes.iter().map(|volume| volume.producer));
         let room = named.find_map(|producer| self.room_of(producer)).or_else(|| {
             let mut rooms = self.rooms.iter();
@@ -92,7 +93,7 @@ impl State {
         self.broadcast(room, None, Payload::ActiveSpeakers(speakers));
     }
 
-    /// Tells the peer whose it is.
+    /// Notifies the owner of the object.
     pub(super) fn on_score(&self, of: Scored, score: u8) {
         let (peer, of, encoding) = match of {
             Scored::Stream { producer, encoding } => {

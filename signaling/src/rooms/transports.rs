@@ -15,8 +15,8 @@ use crate::request_error::RequestError;
 use control::{AppData, Command, Event, TransportId};
 
 impl Rooms {
-    /// Needs no permission: clients create both transports when they join, and an unused one costs little. Permissions are checked by
-    /// `produce` and `consume`.
+    /// Needs no permission: clients create both transports when they join, and an unused one costs little.
+    /// Permissions are checked by `produce` and `consume`.
     pub(super) async fn create_transport(
         &self,
         peer: PeerId,

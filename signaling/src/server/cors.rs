@@ -1,5 +1,6 @@
-//! Pages of other origins (RFC 6454). A browser lets a page talk to another origin's server only if that says so (CORS, fetch.spec.whatwg.org
-//! §3.3), but opens WebSockets to anybody: here both follow one list. The server's own pages and programs that are no browser need no entry.
+//! Cross-origin requests of pages (RFC 6454). A browser lets a page read answers of another origin only if
+//! the server allows it (CORS, fetch.spec.whatwg.org §3.3), but lets it open WebSockets to any server. Here
+//! both follow one list. Pages of this server, and programs that are not browsers, need no entry.
 
 use crate::server::edge::{Client, LEAVE};
 use crate::server::origin_check::is_loopback;
@@ -14,10 +15,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-/// How long a browser may remember the answer to a preflight request: the longest that Chromium takes.
+/// Time that a browser may cache the answer to a preflight request: the maximum of Chromium.
 const PREFLIGHT_MAX_AGE: std::time::Duration = std::time::Duration::from_secs(7_200);
 
-/// An origin of pages: scheme, host and port.
+/// The origin of a page: scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     is_secure: bool,
@@ -30,20 +31,20 @@ pub struct Origin {
 #[error("expected an origin such as https://app.example.org or http://localhost:3000, without a path, or *")]
 pub struct InvalidOrigin;
 
-/// What an operator lists.
+/// An entry of the operator's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedOrigin {
     /// Every origin: `*`.
     Any,
-    /// One.
+    /// A single origin.
     One(Origin),
 }
 
-/// The origins whose pages may talk to this server.
+/// The origins whose pages may use this server.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedOrigins {
     allowed: Vec<AllowedOrigin>,
-    /// Development mode: every page of this machine.
+    /// Development mode: pages of this machine are allowed.
     has_loopback: bool,
 }
 
@@ -87,7 +88,7 @@ impl fmt::Display for AllowedOrigin {
     }
 }
 
-/// The port of an authority; that of its scheme where it names none.
+/// The port of an authority; without one, the default port of the scheme.
 fn port(authority: &Authority, is_secure: bool) -> Option<u16> {
     match authority.port() {
         Some(port) => Some(port.as_u16()),
@@ -97,12 +98,13 @@ fn port(authority: &Authority, is_secure: bool) -> Option<u16> {
 }
 
 impl AllowedOrigins {
-    /// The listed ones; in development mode also the pages of this machine.
+    /// The listed origins; in development mode also pages of this machine.
     pub fn new(allowed: Vec<AllowedOrigin>, is_development: bool) -> Self {
         Self { allowed, has_loopback: is_development }
     }
 
-    /// Whether a request with these headers comes from a page that may talk to this server, or from no page at all.
+    /// Whether a request with these headers comes from an allowed page, or from a program that is not a
+    /// browser.
     fn allows(&self, headers: &HeaderMap, is_behind_proxy: bool) -> bool {
         let Some(origin) = headers.get(header::ORIGIN) else { return true };
         if self.allowed.contains(&AllowedOrigin::Any) {
@@ -117,8 +119,8 @@ impl AllowedOrigins {
     }
 }
 
-/// Whether the page came from this server: under the name that the request was sent to. Whether that was by HTTP or HTTPS is not known here,
-/// as TLS ends before.
+/// Whether the page came from this server: from the host to which the request was sent. The scheme is not
+/// compared, because TLS ends at a proxy.
 fn is_own(origin: &Origin, headers: &HeaderMap, is_behind_proxy: bool) -> bool {
     let forwarded = headers.get("x-forwarded-host").filter(|_| is_behind_proxy);
     let host = forwarded.or_else(|| headers.get(header::HOST)).and_then(|host| host.to_str().ok());
@@ -126,7 +128,7 @@ fn is_own(origin: &Origin, headers: &HeaderMap, is_behind_proxy: bool) -> bool {
     host.host().eq_ignore_ascii_case(&origin.host) && port(&host, origin.is_secure) == Some(origin.port)
 }
 
-/// The headers that let a browser's page read answers, and the answers to its preflight requests.
+/// Adds the headers that let a page read answers, and answers preflight requests.
 pub fn cors(origins: &Arc<AllowedOrigins>) -> CorsLayer {
     let origins = origins.clone();
     let allows = move |_: &HeaderValue, parts: &request::Parts| {
@@ -139,20 +141,20 @@ pub fn cors(origins: &Arc<AllowedOrigins>) -> CorsLayer {
         .max_age(PREFLIGHT_MAX_AGE)
 }
 
-/// Refuses what comes from a page that may not talk to this server.
+/// Refuses requests of pages that are not allowed.
 pub async fn only_allowed(
     State(origins): State<Arc<AllowedOrigins>>,
     request: Request,
     next: Next,
 ) -> Response {
     let path = request.uri().path();
-    // The app's files and whether all is well may be asked for from anywhere.
-    let is_guarded = socket::is_ours(path) || path == LEAVE;
+    // The app's files and the health check are open to all pages.
+    let is_guarded = socket::is_socketio_path(path) || path == LEAVE;
     if !is_guarded || origins.allows(request.headers(), is_behind_proxy(request.extensions())) {
         return next.run(request).await;
     }
-    let text = "This server does not talk to pages of this origin. Start it with --allow-origin ORIGIN to change that; behind a proxy, pass \
-                the Host header on.\n";
+    let text = "Pages of this origin may not use this server. Start it with --allow-origin ORIGIN to change that; behind a proxy, forward \
+                the Host header.\n";
     (StatusCode::FORBIDDEN, text).into_response()
 }
 
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_have_a_scheme_and_a_host_and_nothing_behind() {
+    fn origin_has_a_scheme_and_a_host_and_no_path() {
         for (text, wanted) in [
             ("https://app.example.org", "https://app.example.org:443"),
             ("http://LOCALHOST:3000", "http://localhost:3000"),
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn own_pages_and_listed_origins_are_allowed_and_others_are_not() {
+    fn only_own_pages_and_listed_origins_are_allowed() {
         let origins = AllowedOrigins::new(vec!["https://app.example.org".parse().expect("an origin")], false);
         for (origin, host) in [
             ("https://meet.example.org", "meet.example.org"),
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_forwarded_host_counts_behind_a_trusted_proxy_alone() {
+    fn forwarded_host_counts_only_behind_a_trusted_proxy() {
         let lines = [
             ("origin", "https://meet.example.org"),
             ("host", "127.0.0.1:7080"),

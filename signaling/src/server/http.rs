@@ -1,4 +1,4 @@
-//! The HTTP port: Socket.IO, the web app, the last word of pages that go away, and whether all is well.
+//! The HTTP server: Socket.IO, the web app, leave beacons of closed pages, and the health check.
 
 use crate::limits;
 use crate::proto::ErrorCode;
@@ -20,16 +20,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// The port cannot be had.
+/// Opening the port failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Somebody else has it.
+    /// Another process uses it.
     #[error("port {} on {} is in use; choose another with --http {}:PORT", .0.port(), .0.ip(), .0.ip())]
     InUse(SocketAddr),
-    /// The operating system refused.
+    /// Another error of the operating system.
     #[error("cannot listen on {address} (chosen by --http)")]
     Io {
-        /// Where.
+        /// The address.
         address: SocketAddr,
         /// The cause.
         source: io::Error,
@@ -44,14 +44,14 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
-/// What an operator may choose.
+/// The configuration of the HTTP server.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
-    /// Of connections.
+    /// Limits of connections.
     pub edge: edge::EdgeSettings,
-    /// Sessions of Socket.IO, those that have not joined included.
+    /// Maximum number of Socket.IO sessions, including those that have not joined.
     pub sessions: usize,
-    /// AllowedOrigins whose pages may talk to this server, beside its own.
+    /// Additional origins whose pages may use this server.
     pub allowed_origins: Vec<cors::AllowedOrigin>,
 }
 
@@ -76,7 +76,7 @@ pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSetti
         .route(edge::LEAVE, post(leave).layer(DefaultBodyLimit::max(limits::LEAVE_BEACON_BYTES_MAX)))
         .fallback(get(web::serve))
         .with_state(rooms.clone());
-    // The last layer is the first that a request meets.
+    // A request passes the last layer first.
     let mut router = Router::new()
         .fallback_service(socket::service(rooms, sessions.clone(), app))
         .layer(from_fn_with_state(sessions, socket::admit))
@@ -88,14 +88,14 @@ pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSetti
     edge::serve(listener, router, edge).await;
 }
 
-/// 200 as long as this process serves; `engine` says whether media can be had too.
+/// Status 200 while this process serves requests; `engine` is "ready" if media is available.
 async fn healthz(State(rooms): State<Arc<Rooms>>) -> impl IntoResponse {
     let engine = if rooms.is_media_ready() { "ready" } else { "away" };
     let body = format!("{{\"status\":\"ok\",\"engine\":\"{engine}\"}}\n");
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
 }
 
-/// A page that is gone wants no answer; the status is for people who look for what went wrong.
+/// The closed page does not read the answer; the status helps with debugging.
 async fn leave(
     State(rooms): State<Arc<Rooms>>,
     Extension(client): Extension<Client>,

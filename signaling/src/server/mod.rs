@@ -1,4 +1,4 @@
-//! Where clients connect: TCP and HTTP, Socket.IO, and the web app.
+//! The server for clients: TCP and HTTP, Socket.IO, and the web app.
 
 pub mod cors;
 pub mod edge;

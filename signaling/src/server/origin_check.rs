@@ -1,9 +1,11 @@
-//! Development mode lets in everybody on this machine, and a browser on this machine runs pages of everybody. So there, only pages
-//! that came from this machine may talk to the server: neither a foreign page's script (`Origin`), nor one whose
-//! name was made to point here after it was loaded (DNS rebinding: `Host`).
+//! Protects development mode, in which clients of this machine need no token, from pages of other origins in
+//! a browser of this machine. Only pages from this machine may use the server: not the script of another
+//! origin (`Origin`), and not a page whose host name was changed to this machine after it was loaded (DNS
+//! rebinding: `Host`).
 //!
-//! A reverse proxy on this machine makes every client local, and may rewrite `Host`. A request that shows a proxy's traces is refused: its headers, or
-//! HTTP/1.0, which nginx speaks to its upstreams unless told otherwise and browsers do not speak at all.
+//! A reverse proxy on this machine makes every client local, and may rewrite `Host`. So a request with traces
+//! of a proxy is refused: its headers, or HTTP/1.0, which is the default of nginx for upstreams, and which
+//! browsers do not use.
 
 use crate::server::edge::Client;
 use axum::extract::Request;
@@ -13,9 +15,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 
-/// Turns away what does not come from a page of this machine.
+/// Refuses requests that do not come from a page of this machine.
 pub(crate) async fn only_local_pages(request: Request, next: Next) -> Response {
-    // A proxy that is believed has told where the client is.
+    // A trusted proxy reports the address of the client.
     let is_elsewhere =
         request.extensions().get::<Client>().is_none_or(|client| !client.address.is_loopback());
     if is_elsewhere || is_proxied(request.version(), request.headers()) {
@@ -31,7 +33,7 @@ pub(crate) async fn only_local_pages(request: Request, next: Next) -> Response {
     (StatusCode::FORBIDDEN, text).into_response()
 }
 
-/// Whether a proxy has passed the request on (RFC 7239, RFC 9110 §7.6.3).
+/// Whether a proxy has forwarded the request (RFC 7239, RFC 9110 §7.6.3).
 fn is_proxied(version: Version, headers: &HeaderMap) -> bool {
     let is_trace = |name: &HeaderName| {
         let name = name.as_str();
@@ -45,13 +47,13 @@ fn is_local(headers: &HeaderMap) -> bool {
     if !host.is_some_and(|host| is_loopback(host.host())) {
         return false;
     }
-    // No browser leaves it out where it matters; other programs on this machine may.
+    // Browsers send it wherever it matters; other programs of this machine need not.
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
     origin.is_some_and(|origin| origin.host().is_some_and(is_loopback))
 }
 
-/// Whether a name can only mean this machine (RFC 6761 §6.3).
+/// Whether a host name always means this machine (RFC 6761 §6.3).
 pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<IpAddr>() {
@@ -75,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_this_machine_come_in() {
+    fn pages_of_this_machine_are_admitted() {
         for host in
             ["localhost:7080", "LOCALHOST", "127.0.0.1:7080", "127.9.9.9", "[::1]:7080", "leat.localhost:1"]
         {
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_passes_on_is_seen_by_its_headers_and_version() {
+    fn forwarded_request_is_detected_by_headers_and_version() {
         assert!(!is_proxied(Version::HTTP_11, &HeaderMap::new()));
         assert!(is_proxied(Version::HTTP_10, &HeaderMap::new()));
         for name in
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_others_do_not() {
+    fn pages_of_other_origins_are_refused() {
         for origin in [
             "https://example.org",
             "null",

@@ -1,5 +1,6 @@
-//! Socket.IO: one event, `signal`, whose argument is one serialised `Signal`, acknowledged with another. Sessions are Engine.IO's; here they
-//! are counted, their messages go to the rooms and its answers back, and they end when they cost too much.
+//! Socket.IO: one event, `signal`, with one serialized `Signal` as its argument, and an acknowledgement with
+//! another. Engine.IO manages the sessions. This file counts them, passes their messages to the rooms and the
+//! answers back, and ends sessions that exceed a limit.
 
 use crate::limits;
 use crate::request_error::RequestError;
@@ -24,43 +25,43 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{RwLock, oneshot};
 use tokio::time::{Instant, interval_at, timeout, timeout_at};
 
-/// Where Socket.IO is.
+/// The path of Socket.IO.
 pub const PATH: &str = "/socket.io";
 
-/// The sessions there may be, and the connections they use.
+/// Counts the sessions, and knows the connections they use.
 pub struct Sessions {
     quota: Arc<Quota>,
-    upgrades: Mutex<HashMap<Sid, Upgraded>>,
+    websockets: Mutex<HashMap<Sid, WebSocketStream>>,
 }
 
-/// The connection of a session that has a WebSocket, from its beginning or since it ended polling.
-type Upgraded = Arc<Mutex<Option<StreamHandle>>>;
+/// The connection of a session's WebSocket, which exists from the start or since the upgrade from polling.
+type WebSocketStream = Arc<Mutex<Option<StreamHandle>>>;
 
-/// What a session keeps of the request that opened it, for as long as it lives.
+/// What a session stores of its first request.
 #[derive(Clone)]
-struct Opening {
+struct FirstRequest {
     address: IpAddr,
     stream: StreamHandle,
     _permit: Arc<QuotaPermit>,
 }
 
 impl Sessions {
-    /// So many of all, and so many of one address.
+    /// With limits for all sessions and for those of one address.
     pub fn new(all: usize, per_address: usize) -> Arc<Self> {
-        Arc::new(Self { quota: Quota::new(all, per_address), upgrades: Mutex::default() })
+        Arc::new(Self { quota: Quota::new(all, per_address), websockets: Mutex::default() })
     }
 
-    /// How many there are.
+    /// Number of sessions.
     pub fn count(&self) -> usize {
         self.quota.count()
     }
 
-    fn upgrades(&self) -> MutexGuard<'_, HashMap<Sid, Upgraded>> {
-        self.upgrades.lock().unwrap_or_else(PoisonError::into_inner)
+    fn websockets(&self) -> MutexGuard<'_, HashMap<Sid, WebSocketStream>> {
+        self.websockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Serves Socket.IO for `rooms`, and all else by `rest`.
+/// Serves Socket.IO for `rooms`, and everything else with `rest`.
 pub fn service<S: Clone>(rooms: Arc<Rooms>, sessions: Arc<Sessions>, rest: S) -> EngineIoService<Handler, S> {
     let config = EngineIoConfig::builder()
         .req_path(PATH)
@@ -74,10 +75,11 @@ pub fn service<S: Clone>(rooms: Arc<Rooms>, sessions: Arc<Sessions>, rest: S) ->
     EngineIoService::with_config_inner(rest, Arc::new(Handler { rooms, sessions }), config)
 }
 
-/// Counts a session before it exists. Engine.IO keeps the head of the request that opened it for as long as it lives, and header values are
-/// parts of the buffer that they were read into: only what is needed goes on, in a copy.
+/// Counts a session before it is opened. Engine.IO stores the head of the first request as long as the
+/// session lives, and header values are slices of the receive buffer: so this passes on a copy of what is
+/// needed.
 pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next: Next) -> Response {
-    if !is_ours(request.uri().path()) {
+    if !is_socketio_path(request.uri().path()) {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -85,7 +87,7 @@ pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next
     let (Some(client), true) =
         (parts.extensions.remove::<Client>(), uri.len() <= limits::SESSION_URI_BYTES_MAX)
     else {
-        return (StatusCode::URI_TOO_LONG, "the address is too long\n").into_response();
+        return (StatusCode::URI_TOO_LONG, "the URI is too long\n").into_response();
     };
     let Ok(uri) = uri.parse() else { return StatusCode::BAD_REQUEST.into_response() };
     parts.uri = uri;
@@ -96,22 +98,22 @@ pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next
         value.into_iter().for_each(|value| _ = headers.insert(name.clone(), value));
     }
     parts.headers = headers;
-    // As Engine.IO reads it: the first one counts, and one that is no session's opens none.
+    // The same rule as in Engine.IO: the first `sid` counts, and an unknown one opens no session.
     let sid = parts.uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sid=")));
     match sid {
         None => match sessions.quota.acquire(Some(client.address)) {
             Ok(permit) => {
                 let Client { address, stream, .. } = client;
-                parts.extensions.insert(Opening { address, stream, _permit: Arc::new(permit) });
+                parts.extensions.insert(FirstRequest { address, stream, _permit: Arc::new(permit) });
             }
             Err(exceeded) => return refusal(exceeded),
         },
         Some(sid) if parts.headers.contains_key(header::SEC_WEBSOCKET_KEY) => {
-            let upgraded = sid.parse().ok().and_then(|sid: Sid| sessions.upgrades().get(&sid).cloned());
-            if let Some(upgraded) = upgraded {
-                let mut stream = upgraded.lock().unwrap_or_else(PoisonError::into_inner);
-                // Behind a proxy a WebSocket is counted by its session alone, so that a session has one; and the one that is there is the
-                // one to cut.
+            let websocket = sid.parse().ok().and_then(|sid: Sid| sessions.websockets().get(&sid).cloned());
+            if let Some(websocket) = websocket {
+                let mut stream = websocket.lock().unwrap_or_else(PoisonError::into_inner);
+                // Behind a proxy, only the session is counted, not its WebSockets. So a session has at most
+                // one, and that is the one to close.
                 if stream.as_ref().is_some_and(StreamHandle::is_open) {
                     return (StatusCode::BAD_REQUEST, "the session has a WebSocket already\n")
                         .into_response();
@@ -124,12 +126,12 @@ pub async fn admit(State(sessions): State<Arc<Sessions>>, request: Request, next
     next.run(Request::from_parts(parts, body)).await
 }
 
-/// Whether Engine.IO takes this path.
-pub fn is_ours(path: &str) -> bool {
+/// Whether Engine.IO handles this path.
+pub fn is_socketio_path(path: &str) -> bool {
     path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What Engine.IO calls.
+/// The callbacks of Engine.IO.
 pub struct Handler {
     rooms: Arc<Rooms>,
     sessions: Arc<Sessions>,
@@ -147,30 +149,34 @@ impl EngineIoHandler for Handler {
     type Data = OnceLock<Arc<Session>>;
 
     fn on_connect(self: Arc<Self>, socket: Arc<EngineSocket>) {
-        // `admit` puts it into every request that opens a session.
-        let opening = socket.req_parts.extensions.get::<Opening>();
-        let address = opening.map_or(Ipv4Addr::UNSPECIFIED.into(), |opening| opening.address);
+        // `admit` adds it to every request that opens a session.
+        let first = socket.req_parts.extensions.get::<FirstRequest>();
+        let address = first.map_or(Ipv4Addr::UNSPECIFIED.into(), |first| first.address);
         let is_websocket = socket.transport_type() == engineioxide::TransportType::Websocket;
-        let stream = opening.filter(|_| is_websocket).map(|opening| opening.stream.clone());
-        let upgraded: Upgraded = Arc::new(Mutex::new(stream));
-        self.sessions.upgrades().insert(socket.id, upgraded.clone());
+        let stream = first.filter(|_| is_websocket).map(|first| first.stream.clone());
+        let websocket: WebSocketStream = Arc::new(Mutex::new(stream));
+        self.sessions.websockets().insert(socket.id, websocket.clone());
         let (connection, queue) = self.rooms.connect(address);
         let (joined, is_joined) = oneshot::channel();
         let session = Arc::new(Session {
             rooms: self.rooms.clone(),
             connection,
-            upgraded,
-            dialogue: Mutex::new(Dialogue { is_connected: false, awaited: None, joined: Some(joined) }),
-            under_way: Arc::default(),
-            bytes_under_way: AtomicUsize::new(0),
+            websocket,
+            protocol: Mutex::new(ProtocolState {
+                is_connected: false,
+                expected_attachment: None,
+                joined: Some(joined),
+            }),
+            in_progress: Arc::default(),
+            unanswered_bytes: AtomicUsize::new(0),
         });
-        // A socket is new here: nothing is in it.
+        // The socket is new, so this is the first value.
         let session = socket.data.get_or_init(|| session).clone();
         tokio::spawn(session.send_queue(socket, queue, is_joined));
     }
 
     fn on_disconnect(&self, socket: Arc<EngineSocket>, _: DisconnectReason) {
-        self.sessions.upgrades().remove(&socket.id);
+        self.sessions.websockets().remove(&socket.id);
         let Some(session) = socket.data.get().cloned() else { return };
         tokio::spawn(session.end());
     }
@@ -188,58 +194,59 @@ impl EngineIoHandler for Handler {
     }
 }
 
-/// One client's session.
+/// The session of one client.
 pub struct Session {
     rooms: Arc<Rooms>,
     connection: Arc<Connection>,
-    upgraded: Upgraded,
-    dialogue: Mutex<Dialogue>,
-    /// Read by every request until it is answered, and written by the end: what was said before the end counts, Leave above all.
-    under_way: Arc<RwLock<()>>,
-    /// Bytes of requests that are not answered yet.
-    bytes_under_way: AtomicUsize,
+    websocket: WebSocketStream,
+    protocol: Mutex<ProtocolState>,
+    /// Requests hold a read lock until they are answered; the end of the session takes the write lock. So
+    /// requests before the end are done, above all Leave.
+    in_progress: Arc<RwLock<()>>,
+    /// Bytes of unanswered requests.
+    unanswered_bytes: AtomicUsize,
 }
 
-/// How far a client has come.
-struct Dialogue {
-    /// To the namespace.
+/// The protocol state of a session.
+struct ProtocolState {
+    /// Whether the client is connected to the namespace.
     is_connected: bool,
-    /// A signal whose bytes are to come: the number of its acknowledgement, and until when.
-    awaited: Option<(Option<u64>, Instant)>,
-    /// To be told of the first join.
+    /// A signal whose attachment is expected: the number of its acknowledgement, and the deadline.
+    expected_attachment: Option<(Option<u64>, Instant)>,
+    /// Sent to at the first join.
     joined: Option<oneshot::Sender<()>>,
 }
 
-/// What a client sent as a signal.
+/// A signal, or a packet without one.
 enum Message {
     Bytes(Bytes),
-    Nonsense(RequestError),
+    Invalid(RequestError),
 }
 
 impl Session {
     fn on_text(self: Arc<Self>, socket: &Arc<EngineSocket>, text: &str) {
-        let mut dialogue = self.dialogue();
+        let mut protocol = self.protocol();
         let packet = match socketio::read(text) {
-            // An attachment follows its packet at once.
-            Ok(packet) if dialogue.awaited.is_none() => packet,
+            // An attachment must follow its packet at once.
+            Ok(packet) if protocol.expected_attachment.is_none() => packet,
             _ => return close(socket),
         };
         match packet {
             Packet::Connect { namespace: "/" } => {
-                dialogue.is_connected = true;
-                // Where there is no room for it, the client has asked for it thousands of times.
+                protocol.is_connected = true;
+                // Fails only if the queue is full, after thousands of requests.
                 let _ = socket.emit(socketio::connected(&socket.id.to_string()));
             }
             Packet::Connect { namespace } if namespace.len() <= limits::NAMESPACE_BYTES_MAX => {
                 let _ = socket.emit(socketio::no_such_namespace(namespace));
             }
-            Packet::Signal { ack } if dialogue.is_connected => {
-                dialogue.awaited = Some((ack, Instant::now() + limits::ATTACHMENT_TIMEOUT));
+            Packet::Signal { ack } if protocol.is_connected => {
+                protocol.expected_attachment = Some((ack, Instant::now() + limits::ATTACHMENT_TIMEOUT));
             }
-            Packet::Other { ack } if dialogue.is_connected => {
-                drop(dialogue);
-                let text = "the event must be \"signal\", its only argument a binary attachment: a serialised Signal";
-                self.on_signal(socket, ack, Message::Nonsense(RequestError::bad(text)));
+            Packet::Other { ack } if protocol.is_connected => {
+                drop(protocol);
+                let text = "the event must be \"signal\", its only argument a binary attachment: a serialized Signal";
+                self.on_signal(socket, ack, Message::Invalid(RequestError::bad(text)));
             }
             Packet::Connect { .. } | Packet::Disconnect | Packet::Signal { .. } | Packet::Other { .. } => {
                 close(socket);
@@ -248,8 +255,8 @@ impl Session {
     }
 
     fn on_attachment(self: Arc<Self>, socket: &Arc<EngineSocket>, bytes: Bytes) {
-        let awaited = self.dialogue().awaited.take();
-        match awaited {
+        let expected_attachment = self.protocol().expected_attachment.take();
+        match expected_attachment {
             Some((ack, until)) if Instant::now() <= until => {
                 self.on_signal(socket, ack, Message::Bytes(bytes))
             }
@@ -258,20 +265,20 @@ impl Session {
     }
 
     fn on_signal(self: Arc<Self>, socket: &Arc<EngineSocket>, ack: Option<u64>, message: Message) {
-        // Here still in the order of what came; none comes after the end.
-        let Ok(reading) = self.under_way.clone().try_read_owned() else { return };
+        // Here the order of arrival is still known. After the end of the session, messages are ignored.
+        let Ok(reading) = self.in_progress.clone().try_read_owned() else { return };
         let cost = match &message {
             Message::Bytes(bytes) => bytes.len() + limits::MESSAGE_OVERHEAD,
-            Message::Nonsense(_) => limits::MESSAGE_OVERHEAD,
+            Message::Invalid(_) => limits::MESSAGE_OVERHEAD,
         };
-        let bytes_max = match self.dialogue().joined {
+        let bytes_max = match self.protocol().joined {
             Some(_) => limits::UNANSWERED_BYTES_BEFORE_JOIN,
             None => limits::UNANSWERED_BYTES_MAX,
         };
-        let others = self.bytes_under_way.fetch_add(cost, Ordering::Relaxed);
+        let others = self.unanswered_bytes.fetch_add(cost, Ordering::Relaxed);
         let message = if others > 0 && others + cost > bytes_max {
-            let text = "too many requests of this connection are unanswered";
-            Message::Nonsense(RequestError::limit(text).retry_after(limits::UNANSWERED_PAUSE))
+            let text = "this connection has too many unanswered requests";
+            Message::Invalid(RequestError::limit(text).retry_after(limits::UNANSWERED_PAUSE))
         } else {
             message
         };
@@ -279,9 +286,9 @@ impl Session {
         tokio::spawn(async move {
             let answer = match message {
                 Message::Bytes(bytes) => self.rooms.on_message(&self.connection, &bytes).await,
-                Message::Nonsense(failure) => self.rooms.on_invalid_message(&self.connection, failure),
+                Message::Invalid(error) => self.rooms.on_invalid_message(&self.connection, error),
             };
-            self.bytes_under_way.fetch_sub(cost, Ordering::Relaxed);
+            self.unanswered_bytes.fetch_sub(cost, Ordering::Relaxed);
             if let Some(ack) = ack {
                 self.send(
                     &socket,
@@ -290,34 +297,35 @@ impl Session {
                 );
             }
             let joined =
-                if self.rooms.has_joined(&self.connection) { self.dialogue().joined.take() } else { None };
-            // A session that is at its end waits for nothing.
+                if self.rooms.has_joined(&self.connection) { self.protocol().joined.take() } else { None };
+            // Nothing receives it if the session is ending.
             let _ = joined.map(|joined| joined.send(()));
             drop(reading);
         });
     }
 
-    /// Sends a packet and its attachment; a client that is too far behind loses its connection.
+    /// Sends a packet and its attachment. A client that is too far behind loses its connection.
     fn send(&self, socket: &EngineSocket, packet: String, attachment: Counted) {
         let is_over = self.connection.outstanding().is_over();
         match socket.reserve() {
             Ok(permit) if !is_over => {
                 permit.emit_many(packet.into(), VecDeque::from([attachment.into_bytes()]));
             }
-            // Closed already.
+            // Already closed.
             Err(_) if socket.is_closed() => {}
             _ => self.cut(socket),
         }
     }
 
-    /// Sends what the rooms has for the client, and closes the session when the rooms lets go of it or the client has no use for it.
+    /// Sends the queue of the connection, and closes the session when the rooms end it or when the client
+    /// does not join.
     async fn send_queue(
         self: Arc<Self>,
         socket: Arc<EngineSocket>,
         mut queue: Queue,
         joined: oneshot::Receiver<()>,
     ) {
-        // NodeEvent of a room must not overtake the answer that says what the room is like.
+        // The answer to JoinRoom has the state of the room; later notifications must not be sent before it.
         let has_joined = tokio::select! {
             joined = timeout(limits::JOIN_TIMEOUT, joined) => matches!(joined, Ok(Ok(()))),
             () = self.rooms.drained() => false,
@@ -326,7 +334,7 @@ impl Session {
             return self.cut(&socket);
         }
         let mut batch = Batch::default();
-        let mut may_leave_at = Instant::now();
+        let mut send_at = Instant::now();
         let mut check = interval_at(Instant::now() + limits::JOIN_TIMEOUT, limits::JOIN_TIMEOUT);
         let mut has_left = false;
         loop {
@@ -343,12 +351,13 @@ impl Session {
             };
             let Some(signal) = signal else { break };
             batch.push(signal);
-            // At once where nothing was said a moment ago; else with what is said until the moment is over.
+            // The first notification after a pause is sent at once; further ones are batched until the
+            // interval ends.
             while !batch.is_full() {
-                let Ok(Some(signal)) = timeout_at(may_leave_at, queue.recv()).await else { break };
+                let Ok(Some(signal)) = timeout_at(send_at, queue.recv()).await else { break };
                 batch.push(signal);
             }
-            may_leave_at = Instant::now() + limits::BATCH_INTERVAL;
+            send_at = Instant::now() + limits::BATCH_INTERVAL;
             if let Some(signal) = batch.take() {
                 self.send(&socket, socketio::event(), signal);
             }
@@ -356,31 +365,31 @@ impl Session {
         if queue.has_overflowed() {
             return self.cut(&socket);
         }
-        // The client closes the session when it reads this.
+        // The client closes the session when it receives this.
         if socket.emit(socketio::disconnected()).is_ok() {
             let _ = timeout(limits::CLOSE_TIMEOUT, socket.closed()).await;
         }
         self.cut(&socket);
     }
 
-    /// Ends the session and its connection. A WebSocket whose client does not read would stay until it does.
+    /// Ends the session and its connection. A WebSocket whose client does not read would remain otherwise.
     fn cut(&self, socket: &EngineSocket) {
         close(socket);
-        let upgraded = self.upgraded.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(stream) = upgraded {
+        let websocket = self.websocket.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(stream) = websocket {
             stream.cut();
         }
     }
 
-    /// The session is over: once all that the client has said is done, so is its connection.
+    /// Ends the connection after all requests of the session are done.
     async fn end(self: Arc<Self>) {
-        let _all_done = self.under_way.write().await;
+        let _all_done = self.in_progress.write().await;
         self.rooms.disconnect(&self.connection);
-        self.dialogue().joined = None;
+        self.protocol().joined = None;
     }
 
-    fn dialogue(&self) -> MutexGuard<'_, Dialogue> {
-        self.dialogue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn protocol(&self) -> MutexGuard<'_, ProtocolState> {
+        self.protocol.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,39 +1,40 @@
-//! Socket.IO's packets (socket.io-protocol revision 5), as far as `signal.proto` needs them: the namespace `/`, one event with one binary
-//! attachment, and acknowledgements that are one too. Text in, text out; the transport is Engine.IO's business.
+//! Packets of Socket.IO (socket.io-protocol revision 5), as far as `signal.proto` needs them: the namespace
+//! `/`, one event with one binary attachment, and acknowledgements with one. Engine.IO transports them.
 
 /// The only event, in both directions.
 pub const EVENT: &str = "signal";
 
-/// Bytes of an event's text: `["signal",{"_placeholder":true,"num":0}]`, and room for white space. A longer one is no signal.
+/// Bytes of the text of an event: `["signal",{"_placeholder":true,"num":0}]`, and some white space. A longer
+/// one is not a signal.
 const EVENT_BYTES_MAX: usize = 256;
 
-/// What a client sent.
+/// A packet from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
-    /// Asks for a namespace.
+    /// Connects to a namespace.
     Connect {
-        /// Which.
+        /// The namespace.
         namespace: &'a str,
     },
-    /// Leaves the namespace.
+    /// Disconnects from the namespace.
     Disconnect,
-    /// A signal, whose bytes follow as the attachment.
+    /// A signal; its bytes follow as an attachment.
     Signal {
-        /// The number that its acknowledgement is to have, if one is wanted.
+        /// The number of the acknowledgement, if one is requested.
         ack: Option<u64>,
     },
-    /// An event without an attachment, which is no signal.
+    /// An event without an attachment: not a signal.
     Other {
         /// As in [`Packet::Signal`].
         ack: Option<u64>,
     },
 }
 
-/// Not a packet of this protocol, or one with attachments that nothing here has a use for.
+/// Not a packet of this protocol, or one with unexpected attachments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidPacket;
 
-/// Reads a packet's text.
+/// Parses the text of a packet.
 pub fn read(text: &str) -> Result<Packet<'_>, InvalidPacket> {
     let (kind, rest) = text.split_at_checked(1).ok_or(InvalidPacket)?;
     let (attachments, rest) = match kind {
@@ -44,7 +45,7 @@ pub fn read(text: &str) -> Result<Packet<'_>, InvalidPacket> {
         _ => (0, rest),
     };
     let (namespace, rest) = match rest.strip_prefix('/') {
-        // Without anything behind it, a namespace needs no comma.
+        // A namespace at the end needs no comma.
         Some(_) => rest.split_once(',').unwrap_or((rest, "")),
         None => ("/", rest),
     };
@@ -61,12 +62,12 @@ pub fn read(text: &str) -> Result<Packet<'_>, InvalidPacket> {
         ("1", _) => Ok(Packet::Disconnect),
         ("5", 1) if is_signal(data) => Ok(Packet::Signal { ack }),
         ("2", _) | ("5", 0) => Ok(Packet::Other { ack }),
-        // Acknowledgements (3, 6) of events that asked for none, and attachments (5) of what is no signal.
+        // Acknowledgements (3, 6), which this server does not request, and attachments (5) of other events.
         _ => Err(InvalidPacket),
     }
 }
 
-/// Whether an event's data are this event, with the one attachment.
+/// Whether this is the data of the event with one attachment.
 fn is_signal(data: &str) -> bool {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -81,27 +82,27 @@ fn is_signal(data: &str) -> bool {
     event.is_ok_and(|(name, attachment)| name == EVENT && attachment._placeholder && attachment.num == 0)
 }
 
-/// The answer to [`Packet::Connect`]: there is the namespace.
+/// Accepts a [`Packet::Connect`].
 pub fn connected(sid: &str) -> String {
     format!("0{{\"sid\":\"{sid}\"}}")
 }
 
-/// The answer to [`Packet::Connect`]: there is no such namespace.
+/// Refuses a [`Packet::Connect`] to another namespace.
 pub fn no_such_namespace(namespace: &str) -> String {
     format!("4{namespace},{{\"message\":\"Invalid namespace\"}}")
 }
 
-/// The server leaves the namespace: no more comes.
+/// Disconnects the client from the namespace.
 pub fn disconnected() -> String {
     "1".to_owned()
 }
 
-/// An event, whose attachment follows.
+/// An event; its attachment follows.
 pub fn event() -> String {
     format!("51-[\"{EVENT}\",{{\"_placeholder\":true,\"num\":0}}]")
 }
 
-/// An acknowledgement, whose attachment follows.
+/// An acknowledgement; its attachment follows.
 pub fn acknowledgement(ack: u64) -> String {
     format!("61-{ack}[{{\"_placeholder\":true,\"num\":0}}]")
 }
@@ -112,7 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn packets_of_the_javascript_client_are_read() {
+    fn packets_of_the_javascript_client_are_parsed() {
         let placeholder = "[\"signal\",{\"_placeholder\":true,\"num\":0}]";
         for (text, wanted) in [
             ("0", Packet::Connect { namespace: "/" }),
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_here_has_a_use_for_is_refused() {
+    fn unsupported_packets_are_refused() {
         for text in [
             "",
             "9",
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn any_text_is_read_or_refused() {
+    fn random_text_does_not_panic() {
         proptest!(|(text in ".{0,80}", tail in "[0-9/,\\[\\]{}\"a-z_:-]{0,60}", kind in 0u8..8)| {
             let _ = read(&text);
             let _ = read(&format!("{kind}{tail}"));

@@ -1,4 +1,5 @@
-//! The web app, from inside the binary. Built before by `npm run build` in `signaling/web`; where it was not, a page says so.
+//! The web app, embedded in the binary: `npm run build` in `signaling/web` creates it before. Without it, a
+//! page explains how to build it.
 
 use crate::rooms::Rooms;
 use axum::extract::State;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 #[folder = "web/dist"]
 struct App;
 
-/// Scripts and styles from this server alone; connections to this server alone: `'self'`, and by name for browsers to which that does not
-/// cover WebSockets (CSP 3 §6.7.2.8).
+/// Scripts and styles only from this server; connections only to this server. It is also listed by name,
+/// because in some browsers `'self'` does not cover WebSockets (CSP 3 §6.7.2.8).
 fn policy(host: Option<&str>) -> String {
     let sockets = host.map(|host| format!(" ws://{host} wss://{host}")).unwrap_or_default();
     format!(
@@ -22,7 +23,7 @@ fn policy(host: Option<&str>) -> String {
     )
 }
 
-/// The name that the client calls this server by, if it is a host and a port and nothing else: it goes into a policy.
+/// The Host header, if it is only a host and a port: it becomes part of the policy.
 fn host(headers: &HeaderMap) -> Option<&str> {
     let host = headers.get(header::HOST)?.to_str().ok()?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
@@ -30,11 +31,12 @@ fn host(headers: &HeaderMap) -> Option<&str> {
     (!authority.host().is_empty()).then_some(host)
 }
 
-/// How the page learns that this server is in development mode: there a link with `join=1` joins at once, elsewhere that takes a click.
+/// Marks the page of a server in development mode: there, a link with `join=1` joins at once; otherwise it
+/// needs a click.
 const MODE: &str = r#"name="leat-mode" content="token""#;
 const DEVELOPMENT: &str = r#"name="leat-mode" content="development""#;
 
-/// One file of the app. A path without a dot is one of the app's own pages, all of which are `index.html`.
+/// Serves one file of the app. A path without a dot is a page of the app, and all pages are `index.html`.
 pub(crate) async fn serve(State(rooms): State<Arc<Rooms>>, request: HeaderMap, uri: Uri) -> Response {
     let path = uri.path().trim_start_matches('/');
     let is_page = !path.rsplit('/').next().unwrap_or_default().contains('.');
@@ -45,7 +47,7 @@ pub(crate) async fn serve(State(rooms): State<Arc<Rooms>>, request: HeaderMap, u
             (headers(path, host(&request)), page).into_response()
         }
         Some(body) => (headers(path, host(&request)), body).into_response(),
-        None => (StatusCode::NOT_FOUND, "There is no such file here.\n").into_response(),
+        None => (StatusCode::NOT_FOUND, "File not found.\n").into_response(),
     }
 }
 
@@ -73,7 +75,7 @@ fn headers(path: &str, host: Option<&str>) -> HeaderMap {
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // The address of a page names a room.
+    // The URL of a page contains the name of a room.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let policy = HeaderValue::from_str(&policy(host)).expect("a host is plain ASCII");
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_tells_nobody_its_address() {
+    fn page_sends_no_referrer() {
         let headers = headers("index.html", None);
         assert_eq!(headers[header::REFERRER_POLICY], "no-referrer");
         assert_eq!(headers[header::CONTENT_TYPE], "text/html");
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_may_connect_to_its_own_server_and_no_other() {
+    fn page_may_connect_only_to_its_own_server() {
         let named = |host: &'static str| {
             let headers = [(header::HOST, HeaderValue::from_static(host))].into_iter().collect();
             super::host(&headers).map(|host| {

@@ -1,4 +1,4 @@
-//! The command lines of the engine, signaling and the TURN server, from that of `leat up`.
+//! Command lines of the engine, signaling and the TURN server, made from that of `leat up`.
 
 use crate::config::{cli, default_listen_ips, own_address};
 use anyhow::bail;
@@ -42,19 +42,20 @@ pub(super) fn engine_arguments(
     arguments
 }
 
-/// Where media is taken.
+/// Addresses on which the engine receives media.
 pub(super) fn listen_ips(options: &cli::UpOptions) -> Vec<IpAddr> {
     if options.listen_ip.is_empty() { default_listen_ips() } else { options.listen_ip.clone() }
 }
 
-/// Where clients are told to send media, of the families that are listened on. A name that has no address is the engine's to refuse.
+/// Addresses that are announced to clients, of the families that are listened on. A name without an address
+/// is refused by the engine.
 fn announced_ips(options: &cli::UpOptions) -> Vec<IpAddr> {
     let found = |host: &String| (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
     let ips = options.announced_ip.iter().flat_map(found).map(|address| address.ip());
     of_families(&listen_ips(options), ips)
 }
 
-/// Those of a family that is listened on: a name may well have addresses of both. Each once.
+/// The addresses of a family that is listened on, each once: a name may have addresses of both families.
 fn of_families(listen_ips: &[IpAddr], ips: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     let mut kept = Vec::new();
     for ip in ips.filter(|ip| listen_ips.iter().any(|listen| listen.is_ipv4() == ip.is_ipv4())) {
@@ -65,18 +66,18 @@ fn of_families(listen_ips: &[IpAddr], ips: impl Iterator<Item = IpAddr>) -> Vec<
     kept
 }
 
-/// Where the TURN server is: of each family for which there is an address to relay from.
+/// Addresses of the TURN server, of each family with an address to relay from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct TurnAddresses {
     port: u16,
     listen_ips: Vec<IpAddr>,
-    /// Only where another than a listening address is needed.
+    /// Only if it differs from the listening address.
     relay_ips: Vec<IpAddr>,
     announced_ips: Vec<IpAddr>,
 }
 
-/// Where there is to be a TURN server. `None`, with a line in the log, where it cannot be for a reason that no option of the operator
-/// has: calls work without it for all clients but those that cannot reach the media ports.
+/// Where the TURN server runs. `None`, with a line in the log, if it cannot run for a reason that is not an
+/// option of the operator: without it, calls work for all clients that reach the media ports.
 pub(super) fn turn_addresses(options: &cli::UpOptions) -> anyhow::Result<Option<TurnAddresses>> {
     let port = options.turn_port.unwrap_or(TURN_PORT_DEFAULT);
     if port == 0 {
@@ -99,7 +100,7 @@ pub(super) fn turn_addresses(options: &cli::UpOptions) -> anyhow::Result<Option<
     }
 }
 
-/// Whether the operator has chosen something about the TURN server.
+/// Whether the operator has configured the TURN server.
 pub(super) fn has_turn_option(options: &cli::UpOptions) -> bool {
     let is_given =
         [options.turn_port.is_some(), options.turn_certificate.is_some(), options.turn_host.is_some()];
@@ -119,7 +120,7 @@ fn plan_turn(
         let listen = listen_ips.iter().filter(of_family).copied();
         let announced = || announced_ips.iter().filter(of_family).copied();
         let given = options.relay_ip.iter().find(of_family).copied();
-        // A server that listens on all addresses has to relay from one of them.
+        // A server that listens on all addresses relays from one of them.
         let chosen = || own_address(is_ipv6).or_else(|| announced().find(|ip| is_here(*ip)));
         let relay = match listen.clone().any(|ip| ip.is_unspecified()) {
             true => given.or_else(chosen),
@@ -134,7 +135,7 @@ fn plan_turn(
     place
 }
 
-/// The TURN server listens where the engine does, and relays to the engine only.
+/// The TURN server listens on the addresses of the engine, and relays only to the engine.
 pub(super) fn turn_arguments(
     options: &cli::UpOptions,
     place: &TurnAddresses,
@@ -155,7 +156,7 @@ pub(super) fn turn_arguments(
         let announced = place.announced_ips.iter().find(|ip| ip.is_ipv6() == is_ipv6);
         announced.into_iter().for_each(|ip| push("--announced-ip", ip.to_string().into()));
     }
-    // As the engine counts them.
+    // The same default as in the engine.
     let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
     let last = options.rtc_port.saturating_add(options.workers.unwrap_or_else(cores) - 1);
     let engine = [listen_ips(options), announced_ips(options)].concat();
@@ -168,7 +169,8 @@ pub(super) fn turn_arguments(
     arguments
 }
 
-/// The TURN server would name its own options, which nobody gave.
+/// Checks the ports here, because the TURN server would name its own options, which the operator did not
+/// give.
 fn check_turn_ports(options: &cli::UpOptions, place: &TurnAddresses) -> anyhow::Result<()> {
     let taken = |option: &str, protocol: &str, address: SocketAddr, bound: io::Result<()>| match bound {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => bail!(
@@ -177,7 +179,7 @@ fn check_turn_ports(options: &cli::UpOptions, place: &TurnAddresses) -> anyhow::
             port = address.port(),
             ip = address.ip()
         ),
-        // The server tells of anything else, in words that fit.
+        // All other errors are reported by the server.
         _ => Ok(()),
     };
     let has_tls = options.turn_certificate.is_some();
@@ -192,18 +194,19 @@ fn check_turn_ports(options: &cli::UpOptions, place: &TurnAddresses) -> anyhow::
     Ok(())
 }
 
-/// Where clients find the TURN server: by its name, or by the addresses that they are told of the engine too. Loopback only where
-/// there is nothing else.
+/// URLs of the TURN server: with its name, or with the addresses that are announced for the engine. Loopback
+/// addresses only if there are no others.
 fn turn_urls(options: &cli::UpOptions, place: &TurnAddresses) -> Vec<String> {
     let TurnAddresses { listen_ips, announced_ips, .. } = place;
-    let announced = |ip: &&IpAddr| !announced_ips.iter().any(|told| told.is_ipv4() == ip.is_ipv4());
-    let told: Vec<IpAddr> =
-        announced_ips.iter().chain(listen_ips.iter().filter(announced)).copied().collect();
-    let beyond: Vec<IpAddr> = told.iter().copied().filter(|ip| !ip.is_loopback()).collect();
+    let is_missing =
+        |ip: &&IpAddr| !announced_ips.iter().any(|announced| announced.is_ipv4() == ip.is_ipv4());
+    let announced_or_listening: Vec<IpAddr> =
+        announced_ips.iter().chain(listen_ips.iter().filter(is_missing)).copied().collect();
+    let public: Vec<IpAddr> = announced_or_listening.iter().copied().filter(|ip| !ip.is_loopback()).collect();
     let hosts: Vec<String> = match &options.turn_host {
         Some(name) => vec![name.clone()],
         None => {
-            let ips = if beyond.is_empty() { told } else { beyond };
+            let ips = if public.is_empty() { announced_or_listening } else { public };
             ips.iter().take(TURN_HOSTS_MAX).map(|ip| turn_host(*ip)).collect()
         }
     };
@@ -256,10 +259,10 @@ pub(super) fn signaling_arguments(
     arguments
 }
 
-/// As registered (RFC 8656 §18).
+/// The registered port (RFC 8656 §18).
 const TURN_PORT_DEFAULT: u16 = 3478;
 
-/// Addresses of the TURN server that clients are told: one of each family.
+/// Addresses of the TURN server that are announced to clients: one of each family.
 const TURN_HOSTS_MAX: usize = 2;
 
 #[cfg(test)]
@@ -277,7 +280,7 @@ mod tests {
         texts.iter().map(|text| text.parse().expect("an address")).collect()
     }
 
-    /// As on a machine with these addresses of its own.
+    /// The result on a machine with these addresses.
     fn plan(flags: &str, announced: &[&str], own: &[&str]) -> TurnAddresses {
         let (options, own) = (up(flags), ips(own));
         let listen_ips = listen_ips(&options);
@@ -289,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn turn_relays_from_an_address_of_the_machine_or_not_at_all() {
+    fn turn_server_relays_from_an_address_of_the_machine_or_does_not_start() {
         let any = "--listen-ip 0.0.0.0";
         let announced = &["203.0.113.7", "2001:db8::7"][..];
         let place = |relay: &str| TurnAddresses {
@@ -298,24 +301,24 @@ mod tests {
             announced_ips: ips(&["203.0.113.7"]),
             ..TurnAddresses::default()
         };
-        // A name with addresses of both families is announced of the one that is listened on.
+        // Of a name with addresses of both families, only the family that is listened on is announced.
         assert_eq!(plan(any, announced, &["10.0.0.5", "2001:db8::5"]), place("10.0.0.5"));
         assert_eq!(plan(&format!("{any} --relay-ip 10.0.0.9"), announced, &["10.0.0.5"]), place("10.0.0.9"));
-        // Without a default route: the announced address, where the machine has it.
+        // Without a default route: the announced address, if the machine has it.
         assert_eq!(plan(any, announced, &[]), place("203.0.113.7"));
         assert_eq!(plan(any, &["203.0.113.8"], &[]), TurnAddresses::default());
-        // IPv6 has an address to relay from, IPv4 has none.
+        // Only IPv6 has an address to relay from.
         let both = plan("--listen-ip 0.0.0.0 --listen-ip ::", &["203.0.113.8"], &["2001:db8::5"]);
         assert_eq!((both.listen_ips, both.relay_ips), (ips(&["::"]), ips(&["2001:db8::5"])));
         let named = announced_ips(&up("--listen-ip 127.0.0.1 --announced-ip localhost"));
         assert_eq!(named, ips(&["127.0.0.1"]), "the hosts file often has ::1 as well");
-        // An address that is listened on needs no other.
+        // A specific listening address needs no relay address.
         let one = plan("--listen-ip 192.0.2.1", &[], &["10.0.0.5"]);
         assert_eq!((one.listen_ips, one.relay_ips), (ips(&["192.0.2.1"]), Vec::new()));
     }
 
     #[test]
-    fn turn_relays_to_the_engine_only() {
+    fn turn_server_may_relay_to_the_engine_only() {
         let options = up("--listen-ip 192.0.2.1 --rtc-port 7000 --workers 8 --turn-port 3478");
         let place = TurnAddresses { port: 3478, ..plan("--listen-ip 192.0.2.1", &[], &[]) };
         let arguments = turn_arguments(&options, &place, Format::Json);

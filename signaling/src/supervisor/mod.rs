@@ -1,7 +1,8 @@
-//! `leat up`: starts the engine, signaling and the TURN server, starts each again at once when it dies, and ends all when asked to.
+//! `leat up`: starts the engine, signaling and the TURN server, restarts each when it exits, and ends all of
+//! them on request.
 //!
-//! They need each other only while they run: no start waits for another. What holds them together is
-//! that none outlives this process, however it ends.
+//! The processes need each other only while they run, so they start in any order. None of them outlives this
+//! process, however it ends.
 
 mod arguments;
 mod process;
@@ -24,17 +25,19 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Runs until asked to end. The result is the exit code; that of a child whose first start failed is passed on.
+/// Runs until SIGINT or SIGTERM, or until the first start of a child fails. Returns the exit code, which in
+/// the second case is that of the child.
 pub fn run(options: cli::UpOptions, format: Format) -> anyhow::Result<u8> {
     leat_log::start(format, crate::LOG_FILTER);
     check(&options)?;
-    // One thread, which lives as long as the process: the kernel's parent-death signal is about threads.
+    // One thread, which lives as long as the process: the parent-death signal of the kernel depends on the
+    // thread that started the child.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(supervise(options, format))
 }
 
-/// What a child would refuse is better told here, once.
+/// Checks what the children would refuse, to report it once and with the right option.
 fn check(options: &cli::UpOptions) -> Result<(), ConfigError> {
     let http = options.http.http;
     config::media(&options.media)?;
@@ -61,9 +64,9 @@ fn check_relay_ips(options: &cli::UpOptions) -> Result<(), ConfigError> {
 
 async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8> {
     let mut ended = std::pin::pin!(termination().context("cannot listen for signals")?);
-    // Without a listener it would kill this process alone.
+    // Without a handler, SIGHUP would end only this process.
     let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
-    // Whoever has the port may well answer that it is ready: another Leat.
+    // If another process has the port, it might be another Leat, whose health check would succeed.
     drop(crate::server::http::bind(options.http.http).await?);
     let turn_addresses = turn_addresses(&options)?;
     let control_socket = prepare_control_socket(options.control_socket.as_deref())?;
@@ -73,7 +76,7 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
         signaling_arguments(&options, turn_addresses.as_ref(), &control_socket, format),
     )?;
     if let Some(secret) = options.key.secret.as_ref().or(options.key.secret_of_environment.as_ref()) {
-        // Not among the arguments, where everybody on the machine could read it.
+        // As an argument, every user of the machine could read it.
         signaling.environment.push((cli::SECRET_VARIABLE.into(), secret.into()));
     }
     let mut turn = match &turn_addresses {
@@ -81,8 +84,9 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
         Some(place) => Some(Supervised::new("leat-turn", turn_arguments(&options, place, format))?),
     };
     if let Some(turn) = &mut turn {
-        // Nobody else has to know it: both get the same, and keep it when either is started again.
-        let secret: OsString = random_secret().context("the system gives no randomness")?.into();
+        // Generated here, because only these two processes use it. It stays the same when one of them is
+        // restarted.
+        let secret: OsString = random_secret().context("the system provides no random numbers")?.into();
         turn.environment.push((TURN_SECRET_VARIABLE.into(), secret.clone()));
         signaling.environment.push((TURN_SECRET_VARIABLE.into(), secret));
         turn.start()?;
@@ -106,7 +110,7 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
             Some(()) = hangups.recv() => {
                 match &turn {
                     Some(turn) => turn.hang_up(),
-                    None => tracing::info!("SIGHUP: there is no TURN server to read its files again; ignored"),
+                    None => tracing::info!("SIGHUP ignored: there is no TURN server that could reload its files"),
                 }
                 continue;
             }
@@ -117,11 +121,12 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
                 None => continue,
             },
         };
-        // Calls work without a TURN server. One that nobody asked for ends nothing; it is started again.
+        // Calls work without a TURN server: unless the operator configured it, its error does not end the
+        // others.
         let is_needed = who.name != "leat-turn" || has_turn_option(&options);
         let is_first_start = is_needed && (!is_up || who.starts == 1 && who.started.elapsed() < QUICK_EXIT);
         if is_first_start && !status.success() && status.code().is_some() {
-            tracing::error!(process = who.name, status = %status, "did not start; its own words are above");
+            tracing::error!(process = who.name, status = %status, "failed to start; see its log output above");
             break u8::try_from(status.code().unwrap_or(1)).unwrap_or(1);
         }
         who.plan_restart(&status);
@@ -135,32 +140,33 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
     Ok(code)
 }
 
-/// A secret for the TURN server's credentials, in hexadecimal digits.
+/// A secret for TURN credentials, in hexadecimal digits.
 fn random_secret() -> Result<String, getrandom::Error> {
     let mut random = [0; 32];
     getrandom::fill(&mut random)?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Makes the directory of the control socket, for this user alone.
+/// Creates the directory of the control socket, for this user only.
 fn prepare_control_socket(chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
     let path = chosen.map_or_else(config::control_socket, Path::to_path_buf);
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if chosen.is_none() {
-        private_dir(dir).context("choose another place with --control-socket")?;
+        private_dir(dir).context("choose another path with --control-socket")?;
         return Ok(path);
     }
     match std::fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(error)
-                .with_context(|| format!("--control-socket {}: cannot make its directory", path.display()));
+            return Err(error).with_context(|| {
+                format!("--control-socket {}: cannot create its directory", path.display())
+            });
         }
         _ => {}
     }
     Ok(path)
 }
 
-/// The address to open in a browser.
+/// The URL to open in a browser.
 fn address(http: SocketAddr) -> String {
     if http.ip().is_loopback() || http.ip().is_unspecified() {
         format!("http://localhost:{}", http.port())
@@ -169,7 +175,7 @@ fn address(http: SocketAddr) -> String {
     }
 }
 
-/// By what the TURN server and signaling learn the secret they share.
+/// The environment variable with the secret that the TURN server and signaling share.
 const TURN_SECRET_VARIABLE: &str = "LEAT_TURN_SECRET";
 
 #[cfg(test)]
@@ -184,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_turn_cannot_relay_from_is_named() {
+    fn invalid_relay_address_is_refused_with_the_name_of_the_option() {
         let check = |flags| check_relay_ips(&up(flags)).map_err(|error| error.to_string());
         assert_eq!(
             check("--listen-ip 0.0.0.0 --listen-ip :: --relay-ip 10.0.0.5 --relay-ip fd00::5"),

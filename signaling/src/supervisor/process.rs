@@ -1,4 +1,4 @@
-//! One child process: started, watched, started again after a pause, and ended.
+//! One child process: started, watched, restarted after a pause, and ended.
 
 use super::TURN_SECRET_VARIABLE;
 use crate::config::cli::SECRET_VARIABLE;
@@ -16,22 +16,22 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 
-/// A process that lives shorter than this dies "quickly".
+/// A process that runs for less than this has exited "quickly".
 pub(super) const QUICK_EXIT: Duration = Duration::from_secs(5);
-/// Pause before the start after the second quick death in a row; doubles with each up to [`PAUSE_MAX`]. After the first there is none: one
-/// crash must not cost the call a tenth of a second.
+/// Pause before a restart after the second quick exit in a row; doubles with each up to [`PAUSE_MAX`]. After
+/// the first there is none, so that one crash interrupts a call as little as possible.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest pause before a start.
+/// Maximum pause before a restart.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How long the processes may take to end once asked to.
+/// Time that a process has to end after SIGTERM.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often to look whether all is ready.
+/// Interval of the health checks at the start.
 const READY_POLL: Duration = Duration::from_millis(50);
 
-/// What `leat up` tells its children its own process id by.
+/// The environment variable with the process id of `leat up`.
 const PARENT_VARIABLE: &str = "LEAT_PARENT";
 
-/// One child process, and how it has fared.
+/// One child process and its restarts.
 pub(super) struct Supervised {
     pub(super) name: &'static str,
     program: PathBuf,
@@ -40,18 +40,22 @@ pub(super) struct Supervised {
     child: Option<Child>,
     pub(super) starts: u64,
     pub(super) started: Instant,
-    /// When to start it, while it does not run.
+    /// Time of the next start, while it does not run.
     start_at: Instant,
     quick_exits: u32,
 }
 
 impl Supervised {
-    /// The program of this name beside the running one.
+    /// The program with this name in the directory of the running program.
     pub(super) fn new(name: &'static str, arguments: Vec<OsString>) -> anyhow::Result<Self> {
-        let own = std::env::current_exe().context("cannot tell where this program is")?;
+        let own = std::env::current_exe().context("cannot determine the path of this program")?;
         let program = own.with_file_name(name);
         if !program.is_file() {
-            bail!("{} is not there; it belongs beside {}", program.display(), own.display());
+            bail!(
+                "{} does not exist; it must be in the same directory as {}",
+                program.display(),
+                own.display()
+            );
         }
         let now = Instant::now();
         let environment = vec![(PARENT_VARIABLE.into(), std::process::id().to_string().into())];
@@ -70,8 +74,8 @@ impl Supervised {
 
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);
-        // What is secret reaches those alone that need it. A process group of its own: Ctrl-C reaches this process alone, which then ends the
-        // others in order.
+        // Only processes that need the secrets get them. The child has its own process group: Ctrl-C reaches
+        // only this process, which then ends the others in order.
         command
             .args(&self.arguments)
             .env_remove(SECRET_VARIABLE)
@@ -88,7 +92,7 @@ impl Supervised {
         Ok(())
     }
 
-    /// Waits until the child dies; starts it first, when it is time to. Can be dropped and called again.
+    /// Waits until the child exits; starts it first if necessary, at the planned time. Cancel-safe.
     pub(super) async fn died(&mut self) -> anyhow::Result<ExitStatus> {
         while self.child.is_none() {
             tokio::time::sleep_until(self.start_at).await;
@@ -102,12 +106,12 @@ impl Supervised {
         Ok(status)
     }
 
-    /// It could not be started again: the program is being replaced, or the machine lacks memory or process numbers for the moment.
+    /// The start failed: the program is being replaced, or memory or process ids are exhausted at the moment.
     fn delay_restart(&mut self, error: &(dyn std::error::Error + 'static)) {
         self.quick_exits = self.quick_exits.max(1) + 1;
         let pause = pause(self.quick_exits);
         let pause_ms = pause.as_millis() as u64;
-        tracing::error!(process = self.name, error, pause_ms, "could not be started again; trying later");
+        tracing::error!(process = self.name, error, pause_ms, "could not be started again; retrying later");
         self.start_at = Instant::now() + pause;
     }
 
@@ -116,25 +120,25 @@ impl Supervised {
         self.quick_exits = if lived < QUICK_EXIT { self.quick_exits + 1 } else { 0 };
         let pause = pause(self.quick_exits);
         let (lived_ms, pause_ms) = (lived.as_millis() as u64, pause.as_millis() as u64);
-        tracing::error!(process = self.name, status = %status, lived_ms, pause_ms, "died; starting it again");
+        tracing::error!(process = self.name, status = %status, lived_ms, pause_ms, "exited; restarting it");
         self.start_at = Instant::now() + pause;
     }
 
-    /// Passes SIGHUP on.
+    /// Forwards SIGHUP.
     pub(super) fn hang_up(&self) {
         let pid = self.child.as_ref().and_then(|child| Pid::from_raw(child.id()?.cast_signed()));
         if let Some(pid) = pid {
-            // It may have died a moment ago; then it reads its files when it is started again.
+            // If it has just exited, it reads its files at the restart.
             let _ = kill_process(pid, Signal::HUP);
         }
     }
 
-    /// Asks the child to end, and makes it.
+    /// Ends the child: SIGTERM, then SIGKILL.
     pub(super) async fn end(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
         if let Some(pid) = pid {
-            // It may be gone already.
+            // Fails only if it has exited.
             let _ = kill_process(pid, Signal::TERM);
         }
         if timeout(END_TIMEOUT, child.wait()).await.is_err() {
@@ -144,7 +148,7 @@ impl Supervised {
     }
 }
 
-/// Before the next start, after so many quick deaths or failed starts in a row.
+/// Pause before a restart after this number of quick exits or failed starts in a row.
 fn pause(quick_exits: u32) -> Duration {
     match quick_exits {
         0 | 1 => Duration::ZERO,
@@ -152,12 +156,12 @@ fn pause(quick_exits: u32) -> Duration {
     }
 }
 
-/// Waits until a process dies that need not be.
+/// Waits until an optional process exits.
 pub(super) async fn died(process: &mut Option<Supervised>) -> Option<anyhow::Result<ExitStatus>> {
     Some(process.as_mut()?.died().await)
 }
 
-/// Resolves once signaling serves and has an engine.
+/// Resolves when signaling serves requests and is attached to the engine.
 pub(super) async fn until_ready(http: SocketAddr) {
     let ip = match http.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -178,21 +182,20 @@ async fn is_ready(address: SocketAddr) -> io::Result<bool> {
     Ok(String::from_utf8_lossy(&answer).contains("\"engine\":\"ready\""))
 }
 
-/// Has the kernel kill this process when its parent dies. An error if the parent that started it has died before.
+/// Makes the kernel kill this process when its parent exits. An error if the parent has already exited.
 pub fn die_with_parent() -> anyhow::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .context("cannot ask the kernel for it")?;
-    // The kernel tells of deaths to come. One that came first left this process to another parent.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("the kernel refused it")?;
+    // The kernel does not report an exit in the past; in that case this process has a different parent now.
     let parent = std::os::unix::process::parent_id().to_string();
     match std::env::var(PARENT_VARIABLE) {
         Ok(expected) if expected != parent => {
-            bail!("the process that started this one ({PARENT_VARIABLE}={expected}) has died already")
+            bail!("the process that started this one ({PARENT_VARIABLE}={expected}) has exited already")
         }
         _ => Ok(()),
     }
 }
 
-/// From now on, SIGINT and SIGTERM no longer kill; the future resolves with the name of the one that came.
+/// Handles SIGINT and SIGTERM from now on; the future resolves with the name of the first signal.
 pub fn termination() -> io::Result<impl Future<Output = &'static str>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -209,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn restarts_come_at_once_and_then_back_off() {
+    fn first_restart_is_immediate_and_further_ones_back_off() {
         let now = Instant::now();
         let mut process = Supervised {
             name: "x",

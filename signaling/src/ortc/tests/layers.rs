@@ -1,4 +1,4 @@
-//! Every codec and its layers, with what Chrome 156 and Firefox 153 really offer (`tests/sdp`).
+//! All codecs and their layers, with offers of Chrome 156 and Firefox 153 (`tests/sdp`).
 
 use super::{ids, offered, router, sent_as};
 use crate::ortc::media_config::{MediaConfig, Opus};
@@ -17,7 +17,7 @@ const EVERYTHING: &str = include_str!("../../../tests/sdp/chrome-156-av-recvonly
 const FIREFOX: &str = include_str!("../../../tests/sdp/firefox-153-vp8-sim3.sdp");
 const FIREFOX_VP9: &str = include_str!("../../../tests/sdp/firefox-153-vp9-single.sdp");
 
-/// Three sizes, as mediasoup-client has Chrome send them: by rid, without SSRCs.
+/// Three sizes, as Chrome sends them with mediasoup-client: identified by RID, without SSRCs.
 fn simulcast(sdp: &str, mime_type: &str, mode: Option<&str>) -> RtpParameters {
     let mut parameters = sent_as(sdp, mime_type).expect("the browser has it");
     let encoding = |(index, scale): (usize, &f64)| RtpEncodingParameters {
@@ -44,7 +44,7 @@ fn told(produced: &Produced, receiver: &RtpCapabilities) -> RtpParameters {
 }
 
 #[test]
-fn simulcast_of_chrome_and_firefox_is_three_encodings_and_one_for_the_consumer() {
+fn simulcast_of_chrome_and_firefox_has_three_encodings_and_one_for_the_consumer() {
     for (sdp, mime_type, mode, temporal, pts, seen) in [
         (VP8, "video/VP8", Some("L1T3"), 3, (96, 97), "L3T3"),
         (H264, "video/H264", Some("L1T3"), 3, (108, 109), "L3T3"),
@@ -78,7 +78,7 @@ fn simulcast_of_chrome_and_firefox_is_three_encodings_and_one_for_the_consumer()
 }
 
 #[test]
-fn scalable_streams_are_one_encoding_with_its_layers() {
+fn svc_stream_is_one_encoding_with_layers() {
     for (sdp, mime_type, codec, pt) in
         [(VP9, "video/VP9", Codec::Vp9, 98), (AV1, "video/AV1", Codec::Av1, 45)]
     {
@@ -96,7 +96,8 @@ fn scalable_streams_are_one_encoding_with_its_layers() {
                 let uri = names::uri(kind);
                 parameters.header_extensions.iter().any(|extension| extension.uri == uri)
             };
-            // Chrome names the descriptor only in an offer that sends layers; mediasoup-client makes one such to ask.
+            // Chrome names the dependency descriptor only in an offer with layers; mediasoup-client makes
+            // such an offer to query it.
             assert!(!named(ExtensionKind::DependencyDescriptor) && named(ExtensionKind::TransportCc));
             let asked = told(&produced, &offered(sdp));
             let uri = names::uri(ExtensionKind::DependencyDescriptor);
@@ -112,7 +113,7 @@ fn scalable_streams_are_one_encoding_with_its_layers() {
 }
 
 #[test]
-fn when_a_frame_was_captured_goes_to_who_asks_by_itself() {
+fn abs_capture_time_is_sent_only_to_clients_that_offer_it() {
     let uri = names::uri(ExtensionKind::AbsCaptureTime);
     let mut sent = svc(AV1, "video/AV1", "L3T3");
     let extension = proto::RtpHeaderExtensionParameters { uri: uri.into(), id: 9, encrypt: false };
@@ -139,7 +140,7 @@ fn when_a_frame_was_captured_goes_to_who_asks_by_itself() {
 }
 
 #[test]
-fn every_codec_reaches_who_has_it_in_the_routers_numbers() {
+fn every_codec_is_consumed_with_the_payload_types_of_the_router() {
     for (sdp, mime_type, pts) in [
         (VP8, "video/VP8", [101, 102]),
         (H264, "video/H264", [103, 104]),
@@ -152,7 +153,7 @@ fn every_codec_reaches_who_has_it_in_the_routers_numbers() {
             let parameters = told(&produced, &receiver);
             let told: Vec<_> = parameters.codecs.iter().map(|codec| codec.payload_type).collect();
             assert_eq!(told, pts, "{mime_type}");
-            // Both come from one table: what a consumer is told, a producer could say.
+            // Both come from one table: the parameters of a consumer are valid for a producer.
             Produced::new(Kind::Video, &parameters).expect("sound");
         }
         let mut without = offered(EVERYTHING);
@@ -169,7 +170,7 @@ fn every_codec_reaches_who_has_it_in_the_routers_numbers() {
 }
 
 #[test]
-fn safaris_and_firefoxs_h264_is_found_among_their_formats() {
+fn h264_of_safari_and_firefox_is_found_among_their_formats() {
     let format = |pt: u32, id: &str, mode: Option<i32>| RtpCodecCapability {
         kind: "video".into(),
         mime_type: "video/H264".into(),
@@ -184,7 +185,7 @@ fn safaris_and_firefoxs_h264_is_found_among_their_formats() {
     };
     let produced =
         Produced::new(Kind::Video, &sent_as(H264, "video/H264").expect("it has")).expect("understood");
-    // High first, as Safari has it; Constrained Baseline of another level, as Firefox's OpenH264 has it.
+    // High first, as in Safari; Constrained Baseline with another level, as in Firefox's OpenH264.
     for codecs in [
         vec![format(96, "640c1f", Some(1)), format(98, "42e01f", Some(1))],
         vec![format(126, "42e01f", Some(1)), format(97, "42e01f", None)],
@@ -193,7 +194,7 @@ fn safaris_and_firefoxs_h264_is_found_among_their_formats() {
         let receiver = RtpCapabilities { codecs, header_extensions: vec![] };
         Consumable::new(Kind::Video, &produced, &receiver).expect("one of them is ours");
     }
-    // Who takes neither fragments nor aggregates cannot get what others send in mode 1.
+    // A receiver without fragments and aggregates cannot receive what others send in mode 1.
     for codecs in [
         vec![format(97, "42e01f", None)],
         vec![format(96, "640c1f", Some(1))],
@@ -214,7 +215,7 @@ fn safaris_and_firefoxs_h264_is_found_among_their_formats() {
 }
 
 #[test]
-fn red_goes_to_who_has_it_and_its_opus_to_everybody() {
+fn red_is_consumed_only_by_clients_that_support_it_and_opus_by_all() {
     let opus = sent_as(EVERYTHING, "audio/opus").expect("it has");
     let mut both = sent_as(EVERYTHING, "audio/red").expect("it has");
     assert_eq!(both.codecs[0].payload_type, 63);
@@ -237,7 +238,7 @@ fn red_goes_to_who_has_it_and_its_opus_to_everybody() {
 }
 
 #[test]
-fn a_consumer_tells_its_bandwidth_in_one_way() {
+fn consumer_has_one_kind_of_bandwidth_feedback() {
     let produced =
         Produced::new(Kind::Video, &sent_as(VP8, "video/VP8").expect("it has")).expect("understood");
     let feedback = |parameters: &RtpParameters| {
@@ -255,12 +256,12 @@ fn a_consumer_tells_its_bandwidth_in_one_way() {
     receiver.header_extensions.retain(|extension| !extension.uri.contains("abs-send-time"));
     assert_eq!(feedback(&told(&produced, &receiver)), ((false, false), (false, false)));
 
-    // The other half of transport-wide feedback is missing: REMB again.
+    // One half of transport-wide feedback is missing: REMB again.
     let mut receiver = offered(VP8);
     receiver.codecs[0].rtcp_feedback.retain(|feedback| feedback.r#type != "transport-cc");
     assert_eq!(feedback(&told(&produced, &receiver)), ((false, true), (false, true)));
 
-    // mediasoup-client names shared extensions for video only.
+    // mediasoup-client names shared extensions only for video.
     let audio =
         Produced::new(Kind::Audio, &sent_as(EVERYTHING, "audio/opus").expect("it has")).expect("understood");
     let mut receiver = offered(EVERYTHING);
@@ -274,7 +275,7 @@ fn a_consumer_tells_its_bandwidth_in_one_way() {
 }
 
 #[test]
-fn layers_that_cannot_be_are_refused_with_a_sentence() {
+fn impossible_layers_are_refused_with_a_reason() {
     let refused = |mut parameters: RtpParameters, damage: &dyn Fn(&mut RtpParameters)| {
         damage(&mut parameters);
         let produced =
@@ -342,7 +343,7 @@ fn layers_that_cannot_be_are_refused_with_a_sentence() {
 }
 
 #[test]
-fn the_router_follows_its_configuration() {
+fn router_capabilities_follow_the_configuration() {
     let config = MediaConfig {
         video_codecs: vec![Codec::Av1, Codec::Vp8],
         opus: Opus { stereo: true, dtx: false },
@@ -369,7 +370,7 @@ fn the_router_follows_its_configuration() {
 }
 
 #[test]
-fn two_channels_are_told_where_there_are_two() {
+fn stereo_is_signaled_for_two_channels() {
     let mut opus = sent_as(EVERYTHING, "audio/opus").expect("it has");
     let nack = RtcpFeedback { r#type: "nack".into(), parameter: String::new() };
     opus.codecs[0].rtcp_feedback.push(nack);

@@ -1,6 +1,6 @@
-//! Which address a client has when proxies stand between. Only what a trusted proxy wrote counts: each proxy appends the address that it
-//! was connected from to `X-Forwarded-For`, so the list is read from the right, and what stands to the left of the first address that is
-//! not a trusted proxy may be anything.
+//! The address of a client behind proxies. Only entries of trusted proxies count: each proxy appends the
+//! address of its client to `X-Forwarded-For`. So the list is read from the right, and entries to the left of
+//! the first address that is not a trusted proxy may be forged.
 
 use super::Network;
 use axum::http::HeaderMap;
@@ -8,24 +8,24 @@ use std::net::{IpAddr, SocketAddr};
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The proxies that are believed.
+/// The trusted proxies.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(pub Vec<Network>);
 
 impl TrustedProxies {
-    /// Whether this is one of them.
+    /// Whether this is the address of a trusted proxy.
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(ip))
     }
 }
 
-/// The client of a request that came from a trusted proxy: the rightmost address that is not a trusted proxy's; where all are, the leftmost.
-/// `None` if the proxy gave no address.
+/// The client of a request from a trusted proxy: the rightmost address that is not a trusted proxy; if all
+/// are, the leftmost. `None` if the proxy gave no address.
 pub fn forwarded_for(headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
     let mut client = None;
     for value in headers.get_all(X_FORWARDED_FOR).iter().rev() {
         for hop in value.as_bytes().rsplit(|byte| *byte == b',') {
-            // What is no address was not written by a proxy of ours: the one before is as far as is known.
+            // An invalid entry is not from a trusted proxy: the previous one is the last that is known.
             let Some(ip) = std::str::from_utf8(hop).ok().and_then(|hop| address(hop.trim())) else {
                 return client;
             };
@@ -38,7 +38,7 @@ pub fn forwarded_for(headers: &HeaderMap, trusted: &TrustedProxies) -> Option<Ip
     client
 }
 
-/// With or without a port, IPv6 with or without brackets: proxies write all of these.
+/// Proxies write addresses with and without a port, and IPv6 addresses with and without brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let ip = bare.parse::<IpAddr>().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()));
@@ -61,10 +61,10 @@ mod tests {
     }
 
     #[test]
-    fn the_rightmost_address_that_is_no_trusted_proxy_is_the_clients() {
+    fn rightmost_address_that_is_not_a_trusted_proxy_is_the_client() {
         for (lines, wanted) in [
             (&["203.0.113.7"][..], Some("203.0.113.7")),
-            // What the client itself sent stands to the left.
+            // What the client sent is to the left.
             (&["198.51.100.1, 203.0.113.7"], Some("203.0.113.7")),
             (&["10.0.0.1,203.0.113.7"], Some("203.0.113.7")),
             (&["203.0.113.7, 10.0.0.2, 10.0.0.1"], Some("203.0.113.7")),
@@ -75,7 +75,7 @@ mod tests {
             (&["[2001:db8::1]:52000"], Some("2001:db8::1")),
             (&["[2001:db8::1]"], Some("2001:db8::1")),
             (&["::ffff:203.0.113.7"], Some("203.0.113.7")),
-            // A client inside the operator's own network.
+            // A client inside the operator's network.
             (&["10.1.1.1, 10.0.0.1"], Some("10.1.1.1")),
             (&["unknown, 10.0.0.1"], Some("10.0.0.1")),
             (&["203.0.113.7, unknown"], None),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_writes_to_the_left_changes_nothing() {
+    fn entries_to_the_left_are_ignored() {
         proptest!(|(left in "[ -~]{0,60}")| {
             let line = format!("{left},203.0.113.7, 10.0.0.1");
             prop_assert_eq!(client(&[&line]), Some("203.0.113.7".to_owned()));

@@ -1,7 +1,9 @@
-//! Where clients connect: accepting them, what a connection may cost before a token is shown, and which address a client has.
+//! The edge: accepts connections, limits what a client can use before it shows a token, and determines its
+//! address.
 //!
-//! Everything that can be had without a token has a bound here: connections and requests of an address and of all, the bytes and the time
-//! that a head and a body take, and the time that a client may leave an answer unread. What a request means is not known here.
+//! Everything that is available without a token has a limit: connections and requests of one address and in
+//! total, size and time of a request's head and body, and the time in which a client does not read its
+//! answer. Requests are not interpreted here.
 
 pub mod address;
 mod network;
@@ -33,20 +35,20 @@ use stream::ClientStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
-/// Where a page that is closed sends its LEAVE.
+/// Closed pages send their leave beacon to this path.
 pub const LEAVE: &str = "/leave";
 
-/// Where a supervisor or a proxy asks whether this process serves.
+/// Health check for supervisors and proxies.
 pub const HEALTH: &str = "/healthz";
 
-/// What an operator may choose.
+/// The configuration of the edge.
 #[derive(Clone, Debug)]
 pub struct EdgeSettings {
-    /// Proxies that are believed when they tell a client's address.
+    /// Proxies whose report of a client's address is trusted.
     pub trusted: TrustedProxies,
-    /// Connections of one address.
+    /// Maximum number of connections of one address.
     pub connections_per_address: usize,
-    /// Connections of all.
+    /// Maximum number of connections.
     pub connections: usize,
 }
 
@@ -60,21 +62,21 @@ impl Default for EdgeSettings {
     }
 }
 
-/// Who sent a request: an extension of every request.
+/// The sender of a request, an extension of every request.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Its address, as its proxies tell it.
+    /// Its address, as reported by trusted proxies.
     pub address: IpAddr,
-    /// Whether a trusted proxy stands between, whose `X-Forwarded-…` are true.
+    /// Whether a trusted proxy forwarded the request, so that its `X-Forwarded-…` headers are valid.
     pub is_behind_proxy: bool,
-    /// The TCP connection that the request came on.
+    /// The TCP connection of the request.
     pub stream: StreamHandle,
 }
 
 struct Edge {
     trusted: TrustedProxies,
     connections: Arc<Quota>,
-    /// Of clients behind a proxy, whose connections it shares: requests that are being answered.
+    /// Requests in progress of clients behind a proxy, which share its connections.
     requests: Arc<Quota>,
     router: TowerToHyperService<Router>,
     refusals: LogThrottle,
@@ -83,11 +85,12 @@ struct Edge {
 
 /// Serves clients until the process ends.
 pub async fn serve(listener: TcpListener, router: Router, settings: EdgeSettings) {
-    // Accepted sockets inherit it. What the kernel holds for a client that does not read counts nowhere else.
+    // Accepted sockets inherit it. The kernel's buffer for a client that does not read is counted nowhere
+    // else.
     if let Err(error) =
         rustix::net::sockopt::set_socket_send_buffer_size(&listener, limits::SEND_BUFFER_BYTES)
     {
-        tracing::warn!(%error, "cannot bound the send buffer of connections");
+        tracing::warn!(%error, "cannot limit the send buffer of connections");
     }
     let EdgeSettings { trusted, connections_per_address, connections } = settings;
     let edge = Arc::new(Edge {
@@ -101,24 +104,25 @@ pub async fn serve(listener: TcpListener, router: Router, settings: EdgeSettings
     loop {
         match listener.accept().await {
             Ok((tcp, peer)) => edge.accept(tcp, peer),
-            // One client's connection failed before it was taken.
+            // The client closed the connection before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection; trying again");
+                tracing::warn!(%error, "cannot accept a connection; retrying");
                 sleep(limits::ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// Raises the limit of descriptors as far as this many connections need, and returns how many connections it is enough for.
+/// Raises the limit of file descriptors for this number of connections, and returns the number of connections
+/// that are possible.
 pub fn allow_descriptors(connections: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let wanted = (connections + limits::OTHER_DESCRIPTORS) as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let allowed = wanted.min(maximum.unwrap_or(u64::MAX));
     if current.is_some_and(|current| current < allowed) {
-        // Refused only by a sandbox; then the old limit holds.
+        // Only a sandbox refuses it; then the old limit remains.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum });
     }
     let granted = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
@@ -126,14 +130,15 @@ pub fn allow_descriptors(connections: usize) -> usize {
         return connections;
     }
     let connections = (granted as usize).saturating_sub(limits::OTHER_DESCRIPTORS).max(1);
-    tracing::warn!(granted, wanted, connections, "the limit of open files bounds the connections of clients");
+    tracing::warn!(granted, wanted, connections, "the limit of open files reduces the number of connections");
     connections
 }
 
 impl Edge {
     fn accept(self: &Arc<Self>, tcp: TcpStream, peer: SocketAddr) {
         let peer = peer.ip().to_canonical();
-        // Clients behind a proxy that uses PROXY are counted when its header is read, those behind one that uses HTTP by request.
+        // Clients behind a proxy are counted later: by the PROXY header of the connection, or by each HTTP
+        // request.
         let of = Some(peer).filter(|peer| !self.trusted.contains(*peer));
         match self.connections.acquire(of) {
             Ok(permit) => drop(tokio::spawn(self.clone().serve_connection(tcp, peer, permit))),
@@ -148,7 +153,7 @@ impl Edge {
     }
 
     async fn serve_connection(self: Arc<Self>, tcp: TcpStream, peer: IpAddr, mut permit: QuotaPermit) {
-        // An answer is small and waited for: it must not wait itself for the client to acknowledge what was sent before.
+        // Answers are small: send them without waiting for the acknowledgement of earlier data.
         let _ = tcp.set_nodelay(true);
         let (mut address, mut first) = (peer, Vec::new());
         if self.trusted.contains(peer) {
@@ -190,7 +195,7 @@ impl Edge {
         if client.is_behind_proxy {
             match forwarded_for(request.headers(), &self.trusted) {
                 Some(address) => client.address = address,
-                // A proxy's own health checks are for no client.
+                // The health check of the proxy itself.
                 None if request.uri().path() == HEALTH => {}
                 None => {
                     if let Some(others) = self.unnamed.now(Instant::now()) {
@@ -225,7 +230,7 @@ impl Edge {
     }
 }
 
-/// The answer to a request for which there is no place.
+/// The answer to a request that exceeds a quota.
 pub fn refusal(exceeded: QuotaExceeded) -> Response<Body> {
     let status = match exceeded {
         QuotaExceeded::All => StatusCode::SERVICE_UNAVAILABLE,
@@ -235,12 +240,12 @@ pub fn refusal(exceeded: QuotaExceeded) -> Response<Body> {
     (status, [(header::RETRY_AFTER, retry_after)], format!("{exceeded}; try again later\n")).into_response()
 }
 
-/// Says when something that may happen often is worth a line in the log: the first time, and once a minute.
+/// Limits log lines about frequent events: the first is logged, then one per interval.
 #[derive(Debug, Default)]
 struct LogThrottle(Mutex<(Option<Instant>, u64)>);
 
 impl LogThrottle {
-    /// How often it happened since the last line, if there is to be another.
+    /// `Some` if a line is due: the number of events since the last one.
     fn now(&self, now: Instant) -> Option<u64> {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, others) = &mut *guard;
@@ -258,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_logged_at_first_and_then_once_an_interval() {
+    fn first_event_is_logged_and_then_one_per_interval() {
         let (throttle, start) = (LogThrottle::default(), Instant::now());
         assert_eq!(throttle.now(start), Some(0));
         assert_eq!(throttle.now(start), None);

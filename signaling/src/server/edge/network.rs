@@ -1,10 +1,10 @@
-//! A network of addresses, as an operator writes it: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+//! A network in the notation of operators: `10.0.0.0/8`, `2001:db8::/32`, or a single address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// All addresses that begin with the same bits.
+/// All addresses with the same prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     first: IpAddr,
@@ -14,11 +14,11 @@ pub struct Network {
 /// Not a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidNetwork {
-    /// Not of the form.
+    /// Wrong syntax.
     #[error("expected an address or a network such as 10.0.0.0/8 or 2001:db8::/32")]
     Form,
-    /// Bits behind the prefix are set: the operator may have meant another network.
-    #[error("{0} is no network: expected {1}")]
+    /// Bits after the prefix are set: the operator may have meant another network.
+    #[error("{0} is not a network: expected {1}")]
     HostBits(Network, Network),
 }
 
@@ -27,7 +27,8 @@ impl Network {
         Self { first: masked(ip, bits), bits }
     }
 
-    /// Whether an address is in it. An IPv4 address that IPv6 maps is the IPv4 address (RFC 4291 §2.5.5.2).
+    /// Whether an address is in the network. An IPv4-mapped IPv6 address counts as the IPv4 address (RFC 4291
+    /// §2.5.5.2).
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         ip.is_ipv4() == self.first.is_ipv4() && masked(ip, self.bits) == self.first
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_contains_what_begins_with_its_bits() {
+    fn network_contains_addresses_with_its_prefix() {
         for (text, inside, outside) in [
             ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
             ("192.0.2.7", "192.0.2.7", "192.0.2.6"),
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused_with_what_is_expected() {
+    fn invalid_network_is_refused_with_what_is_expected() {
         for text in [
             "",
             "10.0.0.0/",
@@ -113,6 +114,6 @@ mod tests {
             assert_eq!(text.parse::<Network>(), Err(InvalidNetwork::Form), "{text}");
         }
         let error = "10.0.0.1/8".parse::<Network>().expect_err("host bits").to_string();
-        assert_eq!(error, "10.0.0.1/8 is no network: expected 10.0.0.0/8");
+        assert_eq!(error, "10.0.0.1/8 is not a network: expected 10.0.0.0/8");
     }
 }

@@ -1,19 +1,20 @@
-//! The header that a proxy puts before a connection to tell who connected to it: PROXY protocol version 2 (haproxy.org,
-//! "The PROXY protocol", §2.2). Version 1 is not read: it is text of any length up to a line's end.
+//! The header with which a proxy reports the client of a connection: PROXY protocol version 2 (haproxy.org,
+//! "The PROXY protocol", §2.2). Version 1 is not supported: it is a text line of variable length.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tokio::net::TcpStream;
 
-/// How it begins. No HTTP request does.
+/// The start of the header. No HTTP request starts with it.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// The part of fixed length: the signature, version and command, family, length.
+/// The fixed part: signature, version and command, family, length.
 const FIXED_LEN: usize = 16;
-/// Bytes of addresses and extensions: what a proxy sends within one segment of the smallest MTU (§2.2). A longer one ends the connection.
+/// Maximum length of addresses and extensions: what fits a segment of the smallest MTU (§2.2). A longer
+/// header ends the connection.
 const REST_LEN_MAX: usize = 536;
 
-/// Reads a header, if the connection begins with one, and gives the address in it. What was read of a connection without one is in `first`.
-/// An error if the connection ends, or if the header is not sound.
+/// Reads the header, if there is one, and returns the address in it. Without a header, `first` has the bytes
+/// that were read. An error if the connection ends or the header is invalid.
 pub async fn read(tcp: &TcpStream, first: &mut Vec<u8>) -> io::Result<Option<IpAddr>> {
     while first.len() < FIXED_LEN {
         fill(tcp, first, FIXED_LEN).await?;
@@ -34,7 +35,7 @@ pub async fn read(tcp: &TcpStream, first: &mut Vec<u8>) -> io::Result<Option<IpA
     Ok(source)
 }
 
-/// Reads once, and not beyond `len` bytes in all.
+/// Reads once, up to `len` bytes in total.
 async fn fill(tcp: &TcpStream, bytes: &mut Vec<u8>, len: usize) -> io::Result<()> {
     let mut buffer = [0; FIXED_LEN + REST_LEN_MAX];
     let wanted = len.saturating_sub(bytes.len()).min(buffer.len());
@@ -52,11 +53,12 @@ async fn fill(tcp: &TcpStream, bytes: &mut Vec<u8>, len: usize) -> io::Result<()
     }
 }
 
-/// The source address of a whole header; the inner `None` where it has none (a health check, another family). The outer one if it is not sound.
+/// The source address of a complete header; the inner `None` if it has none (a health check, another address
+/// family). The outer `None` if it is invalid.
 fn source(header: &[u8]) -> Option<Option<IpAddr>> {
     let (fixed, rest) = header.split_first_chunk::<FIXED_LEN>()?;
     match (fixed[12], fixed[13]) {
-        // LOCAL: the proxy speaks for itself.
+        // LOCAL: a connection of the proxy itself.
         (0x20, _) => Some(None),
         // PROXY over IPv4 or IPv6, to a stream or a datagram socket.
         (0x21, 0x11 | 0x12) => {
@@ -83,7 +85,7 @@ mod tests {
         [&SIGNATURE[..], &[command, family], &len, rest].concat()
     }
 
-    /// What is read of a connection on which these pieces arrive, and what of it is left over.
+    /// The result for a connection on which these pieces arrive, and the bytes that are left over.
     async fn arriving(pieces: &[&[u8]]) -> (io::Result<Option<IpAddr>>, Vec<u8>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connect");
@@ -104,7 +106,7 @@ mod tests {
     const V4: [u8; 12] = [203, 0, 113, 7, 192, 0, 2, 1, 0xcb, 0x20, 0x1b, 0xa8];
 
     #[tokio::test]
-    async fn the_source_is_read_and_what_follows_is_left() {
+    async fn header_is_read_and_the_bytes_after_it_are_not() {
         let extensions = [&V4[..], &[4, 0, 1, 0xff]].concat();
         for whole in [header(0x21, 0x11, &V4), header(0x21, 0x11, &extensions)] {
             let request = b"GET / HTTP/1.1\r\n";
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_without_a_header_is_left_as_it_is() {
+    async fn connection_without_a_header_keeps_all_its_bytes() {
         for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\r\n\r\nGET", b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n"] {
             let (source, first) = arriving(&[bytes]).await;
             assert_eq!(source.expect("no header"), None);
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_header_that_is_not_sound_ends_the_connection() {
+    async fn invalid_header_ends_the_connection() {
         let v1 = header(0x11, 0x11, &V4);
         let short = header(0x21, 0x11, &V4[..11]);
         let long = header(0x21, 0x11, &[0; REST_LEN_MAX + 1]);
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn any_header_is_read_or_refused() {
+    fn random_header_does_not_panic() {
         proptest!(|(command: u8, family: u8, rest in proptest::collection::vec(any::<u8>(), 0..60))| {
             let _ = source(&header(command, family, &rest));
             let _ = source(&rest);

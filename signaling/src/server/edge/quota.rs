@@ -1,10 +1,10 @@
-//! How many of something there may be, of one address and of all.
+//! Limits the number of connections, sessions or requests, of one address and in total.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counts what is taken.
+/// Counts the permits that are in use.
 #[derive(Debug)]
 pub struct Quota {
     all: usize,
@@ -15,22 +15,22 @@ pub struct Quota {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// By network and the length of its prefix. Never more than three entries for each of `all`.
+    /// By network and prefix length. At most three entries for each of `all`.
     by_network: HashMap<(IpAddr, u8), usize>,
 }
 
-/// Which bound was reached.
+/// The limit that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuotaExceeded {
-    /// That of all.
+    /// The total limit.
     #[error("too many connections")]
     All,
-    /// That of one address.
+    /// The limit of one address.
     #[error("too many connections from this address")]
     Address,
 }
 
-/// One that is taken, until it is dropped.
+/// One unit of a quota, until it is dropped.
 #[derive(Debug)]
 pub struct QuotaPermit {
     of: Arc<Quota>,
@@ -38,13 +38,13 @@ pub struct QuotaPermit {
 }
 
 impl Quota {
-    /// So many of all, and so many of one IPv4 address or IPv6 /64. Providers give one customer a /56 or a /48 too (RFC 6177): those may take
-    /// 4 and 8 times as many.
+    /// With limits for the total and for one IPv4 address or IPv6 /64. Providers also assign a /56 or a /48
+    /// to one customer (RFC 6177): those may use 4 and 8 times as many.
     pub fn new(all: usize, per_address: usize) -> Arc<Self> {
         Arc::new(Self { all, per_address, taken: Mutex::default() })
     }
 
-    /// Takes a place for an address; without one, it counts among all alone.
+    /// Acquires a permit for an address; without an address it counts only in the total.
     pub fn acquire(self: &Arc<Self>, address: Option<IpAddr>) -> Result<QuotaPermit, QuotaExceeded> {
         let mut taken = self.taken();
         if taken.all >= self.all {
@@ -66,7 +66,7 @@ impl Quota {
         Ok(QuotaPermit { of: self.clone(), address })
     }
 
-    /// Exchanges a place for one that counts for an address.
+    /// Replaces a permit with one that counts for an address.
     pub fn acquire_instead(
         self: &Arc<Self>,
         permit: QuotaPermit,
@@ -76,7 +76,7 @@ impl Quota {
         self.acquire(Some(address))
     }
 
-    /// How many are taken.
+    /// Number of permits in use.
     pub fn count(&self) -> usize {
         self.taken().all
     }
@@ -101,7 +101,7 @@ impl Drop for QuotaPermit {
     }
 }
 
-/// The networks that an address counts for, each with its prefix length, and how many times the bound of one address it may take.
+/// The networks in which an address is counted, each with its prefix length, and the factor of its limit.
 fn networks(address: IpAddr) -> impl Iterator<Item = ((IpAddr, u8), usize)> {
     let address = address.to_canonical();
     let prefixes: &[(u8, usize)] = match address {
@@ -111,7 +111,7 @@ fn networks(address: IpAddr) -> impl Iterator<Item = ((IpAddr, u8), usize)> {
     prefixes.iter().map(move |(len, times)| ((network(address, *len), *len), *times))
 }
 
-/// The first address of the network of this prefix length.
+/// The first address of the network with this prefix length.
 fn network(address: IpAddr, len: u8) -> IpAddr {
     match address {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << (128 - len))).into(),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_own_bound_and_a_dropped_place_is_free() {
+    fn each_address_has_its_own_limit_and_dropping_a_permit_frees_it() {
         let quota = Quota::new(4, 2);
         let (first, _second) = (quota.acquire(ip("192.0.2.1")), quota.acquire(ip("192.0.2.1")));
         assert_eq!(quota.acquire(ip("192.0.2.1")).err(), Some(QuotaExceeded::Address));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_free_leaves_nothing_behind() {
+    fn dropped_permits_leave_no_entries() {
         let quota = Quota::new(10, 10);
         let proxied = quota.acquire(None).expect("a place");
         let counted =
@@ -153,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn one_customers_ipv6_networks_take_a_few_times_the_places_of_one_address() {
+    fn ipv6_56_and_48_may_use_four_and_eight_times_the_limit_of_a_64() {
         let quota = Quota::new(1_000, 2);
         let of = |network: u16, nth: u16| Some(IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, nth]));
-        // Of a /56, four times as many as one /64 may take; of a /48, eight times.
+        // A /56 may use four times as many as a /64; a /48 eight times.
         let held: Vec<_> = (0..0x1000).filter_map(|network| quota.acquire(of(network, 1)).ok()).collect();
         assert_eq!(held.len(), 16);
         let first: Vec<_> = held.iter().filter_map(|place| place.address).take(9).collect();

@@ -1,4 +1,5 @@
-//! A client's TCP connection: it can be cut from elsewhere, it ends when the client stops reading, and it holds its place until it is gone.
+//! The TCP connection of a client: it can be closed from elsewhere, it ends if the client stops reading, and
+//! it holds its quota permit.
 
 use super::QuotaPermit;
 use crate::limits;
@@ -13,17 +14,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// A connection as hyper and Engine.IO use it.
+/// A connection, for hyper and Engine.IO.
 pub struct ClientStream {
     tcp: Arc<TcpStream>,
-    /// Read already, before HTTP began.
+    /// Bytes that were read before HTTP started.
     first: Bytes,
-    /// Runs while the client reads nothing of what is to be sent.
+    /// Runs while the client does not read.
     stalled: Option<Pin<Box<Sleep>>>,
     _permit: QuotaPermit,
 }
 
-/// Cuts a connection, wherever its stream is by now. Does not keep it open.
+/// Closes a connection that another part of the program owns. Does not keep it open.
 #[derive(Clone, Debug)]
 pub struct StreamHandle(Weak<TcpStream>);
 
@@ -32,15 +33,15 @@ impl StreamHandle {
         Self(Arc::downgrade(tcp))
     }
 
-    /// Whether the connection is still there.
+    /// Whether the connection still exists.
     pub fn is_open(&self) -> bool {
         self.0.strong_count() > 0
     }
 
-    /// Ends the connection at once, in both directions. What the client has not read is dropped.
+    /// Closes the connection at once, in both directions. Unread data is dropped.
     pub fn cut(&self) {
         let Some(tcp) = self.0.upgrade() else { return };
-        // Fails only for a connection that has ended.
+        // Fails only if the connection has ended.
         let _ = rustix::net::sockopt::set_socket_linger(&*tcp, Some(Duration::ZERO));
         let _ = rustix::net::shutdown(&*tcp, Shutdown::Both);
     }
@@ -51,7 +52,7 @@ impl ClientStream {
         Self { tcp, first, stalled: None, _permit: permit }
     }
 
-    /// Tries to write whenever the socket takes something.
+    /// Writes when the socket accepts data.
     fn poll_write_with(
         &mut self,
         cx: &mut Context<'_>,

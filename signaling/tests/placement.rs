@@ -76,7 +76,7 @@ fn routers(engine: &Engine) -> Vec<(usize, RouterId)> {
 }
 
 #[tokio::test]
-async fn a_small_room_stays_together_and_a_large_one_does_not() {
+async fn small_room_stays_on_one_worker_and_large_room_is_spread() {
     let engine = Engine::start(&socket_path());
     let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let mut members = Vec::new();
@@ -97,7 +97,7 @@ async fn a_small_room_stays_together_and_a_large_one_does_not() {
 }
 
 #[tokio::test]
-async fn what_is_another_workers_is_piped_once_and_then_consumed() {
+async fn producer_of_another_worker_is_piped_once_and_then_consumed() {
     let (engine, signaling) = start();
     let (ada, bob, carl, dan) = (
         Member::enter(&signaling, "Ada").await,
@@ -149,7 +149,7 @@ async fn what_is_another_workers_is_piped_once_and_then_consumed() {
 }
 
 #[tokio::test]
-async fn copies_come_and_go_unheard_and_the_room_ends_on_every_worker() {
+async fn copies_are_not_announced_and_the_room_ends_on_every_worker() {
     let (engine, signaling) = start();
     let mut ada = Member::enter(&signaling, "Ada").await;
     let mut bob = Member::enter(&signaling, "Bob").await;
@@ -213,7 +213,7 @@ async fn copies_come_and_go_unheard_and_the_room_ends_on_every_worker() {
 }
 
 #[tokio::test]
-async fn every_microphone_is_heard_where_speakers_are_told() {
+async fn every_microphone_is_piped_to_the_worker_that_reports_speakers() {
     let (engine, signaling) = start();
     let ada = Member::enter(&signaling, "Ada").await;
     let bob = Member::enter(&signaling, "Bob").await;
@@ -235,7 +235,7 @@ async fn every_microphone_is_heard_where_speakers_are_told() {
 
 /// Either worker's snapshot may come first; what is on a pipe is nobody's original.
 #[tokio::test]
-async fn a_new_signaling_process_finds_a_room_over_two_workers() {
+async fn new_process_recovers_a_room_on_two_workers() {
     let (engine, first) = start();
     let ada = Member::enter(&first, "Ada").await;
     let bob = Member::enter(&first, "Bob").await;
@@ -280,7 +280,7 @@ async fn a_new_signaling_process_finds_a_room_over_two_workers() {
 }
 
 #[tokio::test]
-async fn a_room_that_nobody_comes_back_to_ends_on_both_workers() {
+async fn room_without_returning_peers_ends_on_both_workers() {
     let (engine, first) = start();
     let _ada = Member::enter(&first, "Ada").await;
     let _bob = Member::enter(&first, "Bob").await;
@@ -302,7 +302,7 @@ async fn a_room_that_nobody_comes_back_to_ends_on_both_workers() {
 
 /// After news was lost a worker is asked for all it holds: what comes from elsewhere belongs there.
 #[tokio::test]
-async fn copies_survive_a_look_at_everything() {
+async fn copies_survive_a_reconciliation() {
     let (engine, signaling) = start();
     let ada = Member::enter(&signaling, "Ada").await;
     let mut bob = Member::enter(&signaling, "Bob").await;
@@ -322,7 +322,7 @@ async fn copies_survive_a_look_at_everything() {
 }
 
 #[tokio::test]
-async fn a_worker_that_loses_the_room_takes_along_only_its_own_peers() {
+async fn loss_of_a_router_affects_only_the_peers_of_its_worker() {
     let (engine, signaling) = start();
     let mut ada = Member::enter(&signaling, "Ada").await;
     let mut bob = Member::enter(&signaling, "Bob").await;
@@ -353,7 +353,7 @@ async fn a_worker_that_loses_the_room_takes_along_only_its_own_peers() {
 }
 
 #[tokio::test]
-async fn fault_of_a_worker_moves_its_peers_to_new_transports_and_copies_are_made_again() {
+async fn fault_of_a_worker_moves_its_peers_to_new_transports_and_copies_are_created_again() {
     let (engine, signaling) = start();
     let mut ada = Member::enter(&signaling, "Ada").await;
     let mut bob = Member::enter(&signaling, "Bob").await;
@@ -384,7 +384,7 @@ async fn fault_of_a_worker_moves_its_peers_to_new_transports_and_copies_are_made
 }
 
 #[tokio::test]
-async fn consumer_of_a_copy_closed_by_a_fault_can_be_made_again() {
+async fn consumer_of_a_copy_closed_by_a_fault_can_be_created_again() {
     let (engine, signaling) = start();
     let ada = Member::enter(&signaling, "Ada").await;
     let mut bob = Member::enter(&signaling, "Bob").await;
