@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use host::{MainThread, StartError, Workers, system};
 use runtime::{Clock, Listeners, Mailboxes, SocketOptions, Sockets, Worker};
 use sfu::{Contained, Fault, Shard};
-use shm::{Listener, ListenerEvent};
+use shm::{Listener, ListenerEvent, Versions};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use std::fmt;
 use std::time::Instant;
@@ -42,8 +42,9 @@ impl fmt::Debug for EngineError {
 pub fn run(config: &Config) -> Result<(), EngineError> {
     let mut main = MainThread::new(&[SIGINT, SIGTERM, SIGUSR1])?;
     let (notices_in, notices) = bounded(limits::NOTICES_MAX);
-    let mut listener =
-        Listener::bind(&config.control_socket, config.workers.len() as u16, control::PROTOCOL_VERSION)?;
+    let versions = Versions { own: control::version(), oldest: control::OLDEST_VERSION };
+    let mut listener = Listener::bind(&config.control_socket, config.workers.len() as u16, versions)?
+        .with_stats_slots(control::page::capacity());
     main.watch(&listener)?;
 
     self_ping::warn_of_unreachable(config);
@@ -177,7 +178,12 @@ fn serve_controllers(
     while let Some(event) = listener.poll() {
         match event {
             ListenerEvent::Attached(ends) => {
-                tracing::info!("a controller attached");
+                let controller = ends.first().map(|end| end.controller_version);
+                tracing::info!(
+                    controller,
+                    engine = control::version(),
+                    "a controller attached; protocol versions"
+                );
                 *attachment += 1;
                 let attachment = *attachment;
                 let attach = |end| Order::Attach { attachment, end: Box::new(end) };

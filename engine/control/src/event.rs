@@ -195,13 +195,30 @@ impl Event {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.clear();
         self.write(out);
+        #[cfg(feature = "next-protocol")]
+        crate::next::write_field(out);
     }
 
-    /// Reads a whole record.
+    /// Reads a whole record of a peer of this version.
     pub fn decode(record: &[u8]) -> Result<Self, DecodeError> {
+        Self::read_whole(record, crate::version())
+    }
+
+    /// The same for a peer of another version. `None`: a newer peer sent an event, or a value in it, that this version
+    /// does not know.
+    pub fn decode_from(record: &[u8], peer_version: u32) -> Result<Option<Self>, DecodeError> {
+        match Self::read_whole(record, peer_version) {
+            Err(DecodeError::UnknownTag { .. }) if peer_version > crate::version() => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    fn read_whole(record: &[u8], peer_version: u32) -> Result<Self, DecodeError> {
         let mut input = Input(record);
         let event = Self::read(&mut input)?;
-        input.end()?;
+        #[cfg(feature = "next-protocol")]
+        crate::next::read_field(&mut input, peer_version)?;
+        input.end(peer_version)?;
         Ok(event)
     }
 

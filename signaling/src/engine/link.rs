@@ -11,7 +11,7 @@ use control::{Event, RequestId, SnapshotItem};
 use leat_log::chain;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use shm::{Attachment, Consumer, ControllerEnd, Corrupt, Doorbell, Link};
+use shm::{Attachment, Consumer, ControllerEnd, Corrupt, Doorbell, Link, Versions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -54,7 +54,8 @@ fn run(engine: &Engine, path: &Path, sender: &mpsc::Sender<NodeEvent>) {
     let mut pause = limits::ATTACH_PAUSE_MIN;
     let mut last_message = String::new();
     while !sender.is_closed() {
-        match shm::attach(path, control::PROTOCOL_VERSION, limits::ATTACH_TIMEOUT) {
+        let versions = Versions { own: control::version(), oldest: control::OLDEST_VERSION };
+        match shm::attach(path, versions, limits::ATTACH_TIMEOUT) {
             Ok(attachment) => {
                 last_message.clear();
                 let error = match serve(engine, attachment, sender) {
@@ -92,7 +93,12 @@ fn serve(
     attachment: Attachment,
     sender: &mpsc::Sender<NodeEvent>,
 ) -> Result<Never, LinkError> {
-    let Attachment { engine_epoch, workers, link } = attachment;
+    let Attachment { engine_epoch, engine_version, workers, link } = attachment;
+    tracing::info!(
+        engine = engine_version,
+        signaling = control::version(),
+        "attached to an engine; protocol versions"
+    );
     let mut rings = Vec::with_capacity(workers.len());
     let mut readers = Vec::with_capacity(workers.len());
     for (worker, end) in workers.into_iter().enumerate() {
@@ -107,6 +113,8 @@ fn serve(
             doorbell,
             snapshot: None,
             overflowed: false,
+            engine_version,
+            unknown_events: 0,
         });
     }
     engine.attach(rings);
@@ -154,6 +162,9 @@ struct EventReader {
     snapshot: Option<PendingSnapshot>,
     /// Events were lost while a snapshot was arriving; another one is needed.
     overflowed: bool,
+    engine_version: u32,
+    /// Events of a newer engine that this version does not know.
+    unknown_events: u64,
 }
 
 /// A snapshot that is arriving, and the events since its request, which are delivered after it.
@@ -173,10 +184,28 @@ impl EventReader {
             .map_err(|corrupt| LinkError::Corrupt(self.worker, corrupt))?
             .is_some()
         {
-            let event = Event::decode(&record).map_err(|error| LinkError::Undecodable(self.worker, error))?;
-            self.on_event(event)?;
+            let event = Event::decode_from(&record, self.engine_version)
+                .map_err(|error| LinkError::Undecodable(self.worker, error))?;
+            match event {
+                Some(event) => self.on_event(event)?,
+                None => self.on_unknown_event(),
+            }
         }
         Ok(())
+    }
+
+    /// Counts and skips an event of a newer engine; the log names the counts 1, 2, 4, 8, …
+    fn on_unknown_event(&mut self) {
+        self.unknown_events += 1;
+        if self.unknown_events.is_power_of_two() {
+            tracing::warn!(
+                worker = self.worker,
+                skipped = self.unknown_events,
+                engine = self.engine_version,
+                signaling = control::version(),
+                "skipped events that only a newer protocol version has"
+            );
+        }
     }
 
     fn on_event(&mut self, event: Event) -> Result<(), LinkError> {
