@@ -4,7 +4,7 @@ use crate::cli::{Cli, DtlsVersion, Host};
 use crate::limits;
 use control::Candidate;
 use host::{BadPorts, GivenTwice, check_once, check_ports, loopback, port_shares, same_family};
-use runtime::Places;
+use runtime::PortPool;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -41,7 +41,7 @@ pub struct WorkerConfig {
     /// ICE candidates to offer, the preferred first, UDP before TCP.
     pub candidates: Vec<Candidate>,
     /// The addresses and ports of plain transports.
-    pub plain: Places,
+    pub plain: PortPool,
     /// The addresses that plain transports announce, the preferred first.
     pub plain_ips: Vec<IpAddr>,
 }
@@ -124,7 +124,7 @@ impl TryFrom<&Cli> for Config {
                 listen: at(&listen, udp),
                 listen_tcp: at(&listen, tcp),
                 candidates: of_udp.chain(of_tcp).collect(),
-                plain: Places { ips: plain_listen.clone(), ports },
+                plain: PortPool { ips: plain_listen.clone(), ports },
                 plain_ips: announced.clone(),
             }
         };

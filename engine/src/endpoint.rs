@@ -1,6 +1,7 @@
 //! A worker's end of the ring, connected to the worker loop: records in and out, statistics, attach and
 //! detach.
 
+use control::page;
 use control::{Counters, Event, Request};
 use crossbeam_channel::{Receiver, Sender};
 use machine::Instant;
@@ -78,6 +79,8 @@ pub struct Endpoint {
     has_pushed: bool,
     stats_due: Instant,
     has_unpublished_stats: bool,
+    /// The statistics page, kept for its capacity.
+    statistics: Vec<u64>,
 }
 
 impl Endpoint {
@@ -99,6 +102,7 @@ impl Endpoint {
             has_pushed: false,
             stats_due: Instant::EPOCH,
             has_unpublished_stats: false,
+            statistics: Vec::with_capacity(page::capacity()),
         }
     }
 
@@ -201,7 +205,7 @@ impl Control<Contained> for Endpoint {
         self.has_deferred_commands = false;
         let end = self.end.as_mut()?;
         match end.commands.pop(&mut self.incoming) {
-            Ok(popped) => popped.map(|_| decode(&self.incoming)),
+            Ok(popped) => popped.map(|_| decode(&self.incoming, end.controller_version)),
             Err(corrupt) => {
                 self.distrust(corrupt.to_string());
                 self.own_inputs.pop_front()
@@ -244,26 +248,27 @@ impl Control<Contained> for Endpoint {
         self.has_unpublished_stats = report.now < self.stats_due;
         if !self.has_unpublished_stats {
             self.stats_due = report.now + STATS_INTERVAL;
-            let mut page = [0; STATISTICS_LEN];
-            write_statistics(machine.shard().counters(), report, &mut page);
-            end.stats.write(&page);
+            write_statistics(machine.shard().counters(), report, &mut self.statistics);
+            end.stats.write(&self.statistics);
         }
     }
 }
 
-/// Length of the loop's statistics, which follow the shard's counters, and of each later part's offset.
+/// Lengths of the sections behind those of the shard.
 const LOOP_STATISTICS_LEN: usize = 4;
 const SOCKET_STATISTICS_LEN: usize = 6;
-const STREAM_STATISTICS_LEN: usize = 13;
-const HAND_OFF_STATISTICS_LEN: usize = 4;
-const STATISTICS_LEN: usize = Counters::LEN
-    + LOOP_STATISTICS_LEN
-    + SOCKET_STATISTICS_LEN
-    + STREAM_STATISTICS_LEN
-    + HAND_OFF_STATISTICS_LEN;
+const CONNECTION_STATISTICS_LEN: usize = 13;
+const MAILBOX_STATISTICS_LEN: usize = 4;
+const STATISTICS_WORDS: usize = page::words(
+    Counters::LEN
+        + LOOP_STATISTICS_LEN
+        + SOCKET_STATISTICS_LEN
+        + CONNECTION_STATISTICS_LEN
+        + MAILBOX_STATISTICS_LEN,
+);
 
-/// The statistics page. It begins with the shard's counters, then the loop's: turns, ns busy, ns of the
-/// longest turn, and ns since the engine's epoch. Then losses of the worker's sockets since the start:
+/// Writes the statistics [page]. The sections of the shard and of the loop are described there. The section of the
+/// sockets contains losses since the start:
 ///
 /// | receiving | | sending | |
 /// |---|---|---|---|
@@ -271,7 +276,7 @@ const STATISTICS_LEN: usize = Counters::LEN
 /// | 1 | messages dropped: too long, or no usable source | 4 | datagrams dropped: batch full |
 /// | 2 | failed receive calls | 5 | datagrams that could not be sent to their destination |
 ///
-/// Then the worker's TCP connections and the frames on them:
+/// The section of the worker's TCP connections, and of the frames on them:
 ///
 /// | connections | | frames | |
 /// |---|---|---|---|
@@ -283,64 +288,64 @@ const STATISTICS_LEN: usize = Counters::LEN
 /// | 5 | closed: no longer used | 12 | dropped: connection closed |
 /// | 6 | closed by the peer | | |
 ///
-/// Last, what the worker handed to other workers: envelopes sent, envelopes lost because the mailbox was
-/// full, envelopes received, and wakes of other workers.
-fn write_statistics(counters: &Counters, report: &Report, page: &mut [u64; STATISTICS_LEN]) {
-    let (of_shard, others) = page.split_at_mut(Counters::LEN);
-    let (of_loop, others) = others.split_at_mut(LOOP_STATISTICS_LEN);
-    let (of_sockets, others) = others.split_at_mut(SOCKET_STATISTICS_LEN);
-    let (of_streams, of_hand_offs) = others.split_at_mut(STREAM_STATISTICS_LEN);
-    of_shard.copy_from_slice(counters.as_slots());
-    of_loop.copy_from_slice(&[
+/// The section of the mailboxes to other workers: envelopes sent, envelopes lost because the mailbox was full,
+/// envelopes received, and wakes of other workers.
+fn write_statistics(counters: &Counters, report: &Report, page: &mut Vec<u64>) {
+    let of_loop: [u64; LOOP_STATISTICS_LEN] = [
         report.turns.turns,
         report.turns.busy.as_nanos() as u64,
         report.turns.turn_max.as_nanos() as u64,
         report.now.as_nanos(),
-    ]);
+    ];
     let (received, sent) = (&report.received, &report.sent);
-    of_sockets.copy_from_slice(&[
+    let of_sockets: [u64; SOCKET_STATISTICS_LEN] = [
         received.dropped_by_kernel,
         received.dropped_truncated + received.dropped_source,
         received.errors,
         sent.dropped_wouldblock,
         sent.dropped_full,
         sent.errors,
-    ]);
-    let streams = &report.streams;
-    of_streams.copy_from_slice(&[
-        streams.open,
-        streams.accepted,
-        streams.refused,
-        streams.closed_unproven,
-        streams.closed_malformed,
-        streams.closed_idle,
-        streams.closed_by_peer,
-        streams.frames_in,
-        streams.bytes_in,
-        streams.queued.sent,
-        streams.queued.dropped_full,
-        streams.queued.dropped_late,
-        streams.dropped_closed,
-    ]);
-    let handed = &report.handed;
-    of_hand_offs.copy_from_slice(&[handed.given, handed.dropped, handed.taken, handed.wakes]);
+    ];
+    let connections = &report.connections;
+    let of_connections: [u64; CONNECTION_STATISTICS_LEN] = [
+        connections.open,
+        connections.accepted,
+        connections.refused,
+        connections.closed_unproven,
+        connections.closed_malformed,
+        connections.closed_idle,
+        connections.closed_by_peer,
+        connections.frames_in,
+        connections.bytes_in,
+        connections.queued.sent,
+        connections.queued.dropped_full,
+        connections.queued.dropped_late,
+        connections.dropped_closed,
+    ];
+    let mailboxes = &report.mailboxes;
+    let of_mailboxes: [u64; MAILBOX_STATISTICS_LEN] =
+        [mailboxes.sent, mailboxes.dropped, mailboxes.received, mailboxes.wakes];
+    let (counters, discards) = counters.sections();
+    page::write([counters, discards, &of_loop, &of_sockets, &of_connections, &of_mailboxes], page);
 }
 
-fn decode(record: &[u8]) -> Input {
-    match Request::decode(record) {
+fn decode(record: &[u8], controller_version: u32) -> Input {
+    match Request::decode_from(record, controller_version) {
         Ok(request) => Input::Request(request),
         Err((request, error)) => Input::BadRecord { request, error },
     }
 }
 
 const _: () = assert!(control::limits::RECORD_LEN_MAX <= shm::limits::RECORD_BYTES_MAX);
-const _: () = assert!(STATISTICS_LEN <= shm::limits::STATS_SLOTS);
+const _: () =
+    assert!(STATISTICS_WORDS <= page::CAPACITY && 2 * page::CAPACITY <= shm::limits::STATS_SLOTS_MAX);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use control::page::Section;
     use runtime::framing::QueueCounts;
-    use runtime::{HandOffStats, LoopStats, ReceiveStats, SendStats, StreamStats};
+    use runtime::{ConnectionStats, LoopStats, MailboxStats, ReceiveStats, SendStats};
 
     #[test]
     fn the_statistics_page_ends_with_what_sockets_connections_and_mailboxes_lost() {
@@ -353,7 +358,7 @@ mod tests {
         };
         let sent = SendStats { dropped_wouldblock: 4, dropped_full: 5, errors: 6, ..SendStats::default() };
         let turns = LoopStats { turns: 7, ..LoopStats::default() };
-        let streams = StreamStats {
+        let connections = ConnectionStats {
             open: 10,
             accepted: 11,
             refused: 12,
@@ -368,13 +373,19 @@ mod tests {
             queued: QueueCounts { sent: 19, dropped_full: 20, dropped_late: 21 },
             dropped_closed: 22,
         };
-        let handed = HandOffStats { given: 23, dropped: 24, taken: 25, wakes: 26 };
-        let report = Report { now: Instant::from_nanos(8), turns, received, sent, handed, streams };
-        let mut page = [0xa5; STATISTICS_LEN];
+        let mailboxes = MailboxStats { sent: 23, dropped: 24, received: 25, wakes: 26 };
+        let report = Report { now: Instant::from_nanos(8), turns, received, sent, mailboxes, connections };
+        let mut page = vec![0xa5; 7];
         write_statistics(&Counters::default(), &report, &mut page);
-        assert_eq!(page[..Counters::LEN], [0; Counters::LEN]);
-        assert_eq!(page[Counters::LEN..][..10], [7, 0, 0, 8, 1, 22, 3, 4, 5, 6]);
-        assert_eq!(page[Counters::LEN + 10..], std::array::from_fn::<u64, 17, _>(|index| 10 + index as u64));
+        assert_eq!(page.len(), STATISTICS_WORDS);
+        assert_eq!(Counters::from_page(&page), Counters::default());
+        assert_eq!(page::section(&page, Section::Loop), [7, 0, 0, 8]);
+        assert_eq!(page::section(&page, Section::Sockets), [1, 22, 3, 4, 5, 6]);
+        assert_eq!(
+            page::section(&page, Section::Connections),
+            [10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22]
+        );
+        assert_eq!(page::section(&page, Section::Mailboxes), [23, 24, 25, 26]);
     }
 
     /// An endpoint with an attached controller, and the controller's end of the ring.

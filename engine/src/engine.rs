@@ -7,9 +7,9 @@ use crate::memory::{self, Keeper};
 use crate::{limits, self_ping};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use host::{MainThread, StartError, Workers, system};
-use runtime::{Clock, HandOffs, Listeners, SocketOptions, Sockets, Worker};
+use runtime::{Clock, Listeners, Mailboxes, SocketOptions, Sockets, Worker};
 use sfu::{Contained, Fault, Shard};
-use shm::{Listener, ListenerEvent};
+use shm::{Listener, ListenerEvent, Versions};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use std::fmt;
 use std::time::Instant;
@@ -42,8 +42,9 @@ impl fmt::Debug for EngineError {
 pub fn run(config: &Config) -> Result<(), EngineError> {
     let mut main = MainThread::new(&[SIGINT, SIGTERM, SIGUSR1])?;
     let (notices_in, notices) = bounded(limits::NOTICES_MAX);
-    let mut listener =
-        Listener::bind(&config.control_socket, config.workers.len() as u16, control::PROTOCOL_VERSION)?;
+    let versions = Versions { own: control::version(), oldest: control::OLDEST_VERSION };
+    let mut listener = Listener::bind(&config.control_socket, config.workers.len() as u16, versions)?
+        .with_stats_slots(control::page::capacity());
     main.watch(&listener)?;
 
     self_ping::warn_of_unreachable(config);
@@ -92,7 +93,7 @@ fn start_workers(
     // All ports are bound before the first thread starts: either the whole engine starts or nothing.
     let sockets = config.workers.iter().enumerate().map(|(index, worker)| {
         let udp = Sockets::bind(&worker.listen, &SocketOptions::default())
-            .map(|udp| udp.with_places(worker.plain.clone()));
+            .map(|udp| udp.with_port_pool(worker.plain.clone()));
         let both = udp.and_then(|udp| Ok((udp, Listeners::bind(&worker.listen_tcp)?)));
         both.map_err(|source| StartError::Bind { worker: index, port_options: PORT_OPTIONS, source })
     });
@@ -100,7 +101,7 @@ fn start_workers(
     allow_descriptors(config);
 
     let mut workers = Workers::default();
-    let mut hand_offs = HandOffs::between(config.workers.len()).into_iter();
+    let mut mailboxes = Mailboxes::between(config.workers.len()).into_iter();
     for (index, (worker, (sockets, listeners))) in config.workers.iter().zip(sockets).enumerate() {
         let mut shard = Shard::new(shard_config(worker), host::rng()?);
         if config.allow_injected_panics {
@@ -111,7 +112,7 @@ fn start_workers(
         let endpoint = Endpoint::new(index, orders_out, notices.clone(), main.waker());
         let worker = Worker::new(sockets, clock, shard, endpoint).and_then(|worker| worker.listen(listeners));
         let worker = worker.map_err(system("make a worker"))?;
-        let worker = worker.with_hand_offs(hand_offs.next().unwrap_or_default());
+        let worker = worker.with_mailboxes(mailboxes.next().unwrap_or_default());
         let waker = worker.waker();
         let run = move || {
             runtime::pin_to_core(index);
@@ -177,7 +178,12 @@ fn serve_controllers(
     while let Some(event) = listener.poll() {
         match event {
             ListenerEvent::Attached(ends) => {
-                tracing::info!("a controller attached");
+                let controller = ends.first().map(|end| end.controller_version);
+                tracing::info!(
+                    controller,
+                    engine = control::version(),
+                    "a controller attached; protocol versions"
+                );
                 *attachment += 1;
                 let attachment = *attachment;
                 let attach = |end| Order::Attach { attachment, end: Box::new(end) };

@@ -1,46 +1,38 @@
-//! The control process: who is in which room, with what right, and what the engine is to do about it.
+//! The control process: rooms and their peers, what each client may do, and which commands the media engine
+//! gets.
 //!
-//! Clients speak `signal.proto` over Socket.IO ([`socket`]); [`token`] says who they are; [`ortc`] turns what their
-//! browsers can do into numbers for the engine; [`hall`] holds rooms and peers; [`engine`] drives the shared-memory
-//! ring. Nothing here touches media: this process may die and come back while a call goes on. All it needs to find
-//! its way back is kept by the engine beside each object ([`held`]).
+//! Clients speak `signal.proto` over Socket.IO ([`server`]). [`auth`] authenticates them; [`ortc`] negotiates
+//! codecs and parameters with their browsers; [`rooms`] holds rooms and peers and sends commands to a
+//! [`media_node`]; [`engine`] is the media node on the same host, behind shared memory. No media passes
+//! through this process: it may end and restart during a call. The data from which it recovers is stored with
+//! each object in the engine ([`rooms::app_data`]).
 //!
-//! The `leat` binary's parts are here too: [`up`] starts and watches the other processes.
+//! The library also contains the parts of the `leat` command: [`supervisor`] starts and restarts the other
+//! processes.
 
 #![forbid(unsafe_code)]
 
-mod addresses;
-pub mod cli;
+pub mod auth;
 pub mod config;
-pub mod development;
-pub mod edge;
 pub mod engine;
-pub mod failure;
-pub mod hall;
-pub mod held;
-pub mod http;
 pub mod limits;
-pub mod media;
-pub mod origins;
+pub mod media_node;
 pub mod ortc;
-pub mod rate;
-pub mod socket;
-mod socketio;
-pub mod token;
-pub mod turn;
-pub mod up;
-mod visitors;
-mod web;
-pub mod wire;
+pub mod protocol;
+pub mod request_error;
+pub mod rooms;
+pub mod server;
+pub mod supervisor;
+pub mod token_bucket;
 
-/// What is logged unless `LEAT_LOG` says otherwise: all of ours from info on, and warnings of others.
+/// Default log filter, without `LEAT_LOG`: our own messages from level info, warnings of others.
 pub const LOG_FILTER: &str = "warn,signaling=info,leat=info";
 
-/// `proto/signal.proto`, compiled.
+/// Generated from `proto/signal.proto`.
 pub mod proto {
     #![allow(missing_docs, clippy::all)]
     include!(concat!(env!("OUT_DIR"), "/leat.signal.v1.rs"));
 }
 
-/// The version of the protocol in `Signal.version`.
+/// Version of the signal protocol, in `Signal.version`.
 pub const SIGNAL_VERSION: &str = "1";

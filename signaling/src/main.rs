@@ -1,16 +1,20 @@
-//! The `leat-signaling` process. Exit codes: 0 asked to end; 1 a failure of the machine (a port in use); 2 a wrong option.
+//! The `leat-signaling` process. Exit codes: 0 after SIGINT or SIGTERM; 1 for an error of the system, for
+//! example a port in use; 2 for a wrong option.
 
 #![forbid(unsafe_code)]
 
 use anyhow::Context;
 use leat_log::Format;
+use signaling::config::cli;
 use signaling::config::{Config, ConfigError};
 use signaling::engine::{self, Engine};
-use signaling::hall::{self, Admission, Hall, Patience};
-use signaling::media::LOW_PRIORITY_MAX;
-use signaling::{LOG_FILTER, cli, edge, http, limits, up};
+use signaling::ortc::media_config::LOW_PRIORITY_MAX;
+use signaling::rooms::{self, Admission, Rooms, Timeouts};
+use signaling::server::{edge, http};
+use signaling::{LOG_FILTER, limits, supervisor};
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -19,19 +23,21 @@ const PROGRAM: &str = "leat-signaling";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let options: cli::Signaling = match leat_log::command_line(PROGRAM, &arguments, Format::for_stderr()) {
-        Ok(options) => options,
-        Err(code) => return code,
-    };
+    let options: cli::SignalingOptions =
+        match leat_log::command_line(PROGRAM, &arguments, Format::for_stderr()) {
+            Ok(options) => options,
+            Err(code) => return code,
+        };
     let format = options.log.unwrap_or_else(Format::for_stderr);
     leat_log::start(format, LOG_FILTER);
     let config = match Config::try_from(options) {
         Ok(config) => config,
         Err(error) => return leat_log::fatal(format, PROGRAM, &error, leat_log::EXIT_USAGE),
     };
-    // Before there are other threads, for each has a niceness of its own. Where it is refused, media waits for signaling now and then, and nothing else.
+    // Before other threads start, because each thread has its own niceness. If it is refused, signaling only
+    // competes with media for the CPU.
     if let Err(error) = rustix::process::nice(config.nice.into()) {
-        tracing::warn!(%error, "--nice {}: cannot step back", config.nice);
+        tracing::warn!(%error, "--nice {}: cannot change the niceness", config.nice);
     }
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,38 +51,36 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<()> {
     if config.die_with_parent {
-        up::die_with_parent().context("--die-with-parent")?;
+        supervisor::die_with_parent().context("--die-with-parent")?;
     }
-    let ended = up::termination().context("cannot listen for signals")?;
+    let ended = supervisor::termination().context("cannot listen for signals")?;
     if config.media.has_only_low_priorities {
         tracing::warn!(
-            "--media: all priorities are {LOW_PRIORITY_MAX} or less; the highest number is now preferred, \
-             where 1 was the first choice before"
+            "--media: all priorities are {LOW_PRIORITY_MAX} or less; the highest number is preferred, \
+             while 1 was the first choice in earlier versions"
         );
     }
     let listener = http::bind(config.http).await?;
-    if matches!(config.admission, Admission::Everybody { .. }) {
-        tracing::warn!(
-            "development mode: no key is configured, everybody on this machine gets in without a token"
-        );
+    if matches!(config.admission, Admission::Development { .. }) {
+        tracing::warn!("development mode: no key is configured; clients on this machine need no token");
     }
     let engine = Engine::new();
-    let settings = hall::Settings {
+    let settings = rooms::RoomSettings {
         admission: config.admission,
         media: config.media,
         turn: config.turn,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         spread_above: config.spread_above,
         peers_per_user: config.peers_per_user,
     };
-    let hall = Hall::new(engine.clone(), settings);
-    let (news, heard) = mpsc::channel(limits::NEWS_LEN);
-    engine::start(engine, config.control_socket, news).context("cannot start a thread")?;
-    tokio::spawn(hall.clone().follow(heard));
+    let rooms = Rooms::new(Arc::new(engine.clone()), settings);
+    let (sender, events) = mpsc::channel(limits::NODE_EVENTS_LEN);
+    engine::start(engine, config.control_socket, sender).context("cannot start a thread")?;
+    tokio::spawn(rooms.clone().follow(events));
     let mut settings = config.http_settings;
     settings.edge.connections = edge::allow_descriptors(settings.edge.connections);
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let serving = http::serve(listener, hall.clone(), settings);
+    let serving = http::serve(listener, rooms.clone(), settings);
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => return Ok(()),
@@ -84,24 +88,24 @@ async fn run(config: Config) -> anyhow::Result<()> {
             tracing::info!(signal, "asked to end");
         }
     }
-    // A client that polls asks for the news that it is to leave by a connection of its own.
+    // A client that polls fetches its last notification with a new connection, so keep serving.
     tokio::select! {
         () = serving => {}
-        () = drain(&hall) => {}
+        () = drain(&rooms) => {}
     }
     Ok(())
 }
 
-/// Tells the clients that this process ends, and waits until they know.
-async fn drain(hall: &Hall) {
-    hall.drain();
-    let all_told = async {
-        while hall.connection_count() > 0 {
+/// Notifies the clients that this process ends, and waits until they have read it.
+async fn drain(rooms: &Rooms) {
+    rooms.drain();
+    let all_closed = async {
+        while rooms.connection_count() > 0 {
             sleep(DRAIN_POLL).await;
         }
     };
-    let _ = timeout(limits::DRAIN_TIMEOUT, all_told).await;
+    let _ = timeout(limits::DRAIN_TIMEOUT, all_closed).await;
 }
 
-/// Between two looks whether all clients have been told.
+/// Interval between checks of the number of connections.
 const DRAIN_POLL: Duration = Duration::from_millis(20);

@@ -5,12 +5,12 @@ mod harness;
 use control::{Codec, Command, ProducerId};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, consume, join, produce, transport_id};
-use signaling::hall::Admission;
 use signaling::proto::{self, ErrorCode, signal::Payload};
+use signaling::rooms::Admission;
 
 fn start() -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
     (engine, signaling)
 }
 
@@ -57,7 +57,7 @@ async fn refused(client: &Client, request: Payload) -> (ErrorCode, bool) {
 }
 
 #[tokio::test]
-async fn who_cannot_play_the_first_codec_gets_a_backup() {
+async fn client_that_cannot_decode_the_first_codec_gets_a_backup() {
     let (engine, signaling) = start();
     let (mut ada, mut bob, carol) = (signaling.client(), signaling.client(), signaling.client());
     ada.join(join("r", "Ada")).await;
@@ -122,7 +122,7 @@ async fn who_cannot_play_the_first_codec_gets_a_backup() {
 }
 
 #[tokio::test]
-async fn who_can_play_nothing_is_told_so_at_once_and_a_backup_has_a_first() {
+async fn client_without_any_codec_is_refused_at_once_and_a_backup_needs_an_original() {
     let (_engine, signaling) = start();
     let (mut ada, bob) = (signaling.client(), signaling.client());
     ada.join(join("r", "Ada")).await;
@@ -146,7 +146,7 @@ async fn who_can_play_nothing_is_told_so_at_once_and_a_backup_has_a_first() {
 }
 
 #[tokio::test]
-async fn a_new_signaling_process_knows_a_backup_for_one() {
+async fn new_process_recovers_backups() {
     let (engine, first) = start();
     let ada = first.client();
     ada.join(join("r", "Ada")).await;
@@ -156,7 +156,7 @@ async fn a_new_signaling_process_knows_a_backup_for_one() {
     first.kill().await;
     drop(ada);
 
-    let second = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let second = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let bob = second.client();
     let joined = bob.join(join("r", "Bob")).await;
     let ids: Vec<_> = joined.peers[0].producers.iter().map(|producer| producer.id.as_str()).collect();

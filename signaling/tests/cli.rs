@@ -1,6 +1,6 @@
 //! The binaries, as an operator meets them.
 
-use signaling::token::Verifier;
+use signaling::auth::token::Verifier;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
@@ -27,7 +27,7 @@ fn errors(output: &Output) -> String {
 }
 
 #[test]
-fn a_wrong_option_costs_exit_code_2_and_is_named() {
+fn wrong_option_is_named_with_exit_code_2() {
     for (arguments, words) in [
         (&["--http", "somewhere"][..], &["--http <IP:PORT>", "somewhere"][..]),
         (&["--http", "0.0.0.0:7080"], &["--http 0.0.0.0:7080", "--secret-file"]),
@@ -46,7 +46,7 @@ fn a_wrong_option_costs_exit_code_2_and_is_named() {
 }
 
 #[test]
-fn it_steps_back_for_media_as_far_as_it_is_told() {
+fn niceness_is_the_one_of_the_option() {
     let niceness = |pid: u32| -> Vec<String> {
         let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
         let stats = threads.flatten().filter_map(|it| std::fs::read_to_string(it.path().join("stat")).ok());
@@ -83,7 +83,7 @@ fn it_steps_back_for_media_as_far_as_it_is_told() {
 }
 
 #[test]
-fn a_mistake_in_media_yml_is_told_with_its_line_and_costs_exit_code_2() {
+fn error_in_media_yml_is_reported_with_its_line_and_exit_code_2() {
     let path = std::env::temp_dir().join(format!("leat-cli-media-{}.yml", std::process::id()));
     std::fs::write(&path, "video:\n  codecs:\n    - name: VP8\n      priority: first\n")
         .expect("our own file");
@@ -105,7 +105,7 @@ fn a_mistake_in_media_yml_is_told_with_its_line_and_costs_exit_code_2() {
 }
 
 #[test]
-fn a_media_yml_whose_priorities_are_all_low_is_warned_of_once_and_no_other_is() {
+fn media_yml_with_only_low_priorities_causes_one_warning() {
     let warnings = |priorities: [u32; 2]| {
         let path = std::env::temp_dir().join(format!(
             "leat-cli-priorities-{}-{}.yml",
@@ -124,7 +124,7 @@ fn a_media_yml_whose_priorities_are_all_low_is_warned_of_once_and_no_other_is() 
 }
 
 #[test]
-fn a_port_in_use_costs_exit_code_1_and_says_what_to_change() {
+fn port_in_use_is_reported_with_its_option_and_exit_code_1() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("bound").to_string();
     let (code, text) = signaling(&["--http", &address]);
@@ -137,7 +137,7 @@ fn a_port_in_use_costs_exit_code_1_and_says_what_to_change() {
 }
 
 #[test]
-fn a_turn_port_in_use_costs_up_exit_code_1_and_is_told_by_ups_own_option() {
+fn turn_port_in_use_is_reported_with_the_option_of_leat_up_and_exit_code_1() {
     let (udp, tcp) =
         (UdpSocket::bind("127.0.0.1:0").expect("a port"), TcpListener::bind("127.0.0.1:0").expect("a port"));
     let [udp, tcp] =
@@ -168,7 +168,7 @@ fn a_turn_port_in_use_costs_up_exit_code_1_and_is_told_by_ups_own_option() {
 }
 
 #[test]
-fn whose_parent_died_before_it_could_ask_for_the_signal_ends_by_itself() {
+fn process_ends_if_its_parent_exited_before_the_start() {
     let output = Command::new(env!("CARGO_BIN_EXE_leat-signaling"))
         .args(["--http", "127.0.0.1:0", "--die-with-parent"])
         .env_remove("LEAT_SECRET")
@@ -182,7 +182,7 @@ fn whose_parent_died_before_it_could_ask_for_the_signal_ends_by_itself() {
 }
 
 #[test]
-fn leat_up_is_not_fooled_by_another_leat_on_the_port() {
+fn leat_up_detects_another_leat_on_the_port() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("bound").to_string();
     std::thread::spawn(move || {
@@ -203,7 +203,7 @@ fn leat_up_is_not_fooled_by_another_leat_on_the_port() {
 }
 
 #[test]
-fn leat_token_mints_what_the_server_takes() {
+fn leat_token_creates_a_valid_token() {
     let secret = "an operator's secret of 32 bytes";
     let leat = env!("CARGO_BIN_EXE_leat");
     let mint = |option: &str| {
@@ -243,7 +243,7 @@ fn leat_token_mints_what_the_server_takes() {
 }
 
 #[test]
-fn without_a_secret_a_token_is_signed_with_this_users_development_key() {
+fn without_a_secret_leat_token_uses_the_development_key() {
     let dir = std::env::temp_dir().join(format!("leat-cli-{}", std::process::id()));
     std::fs::create_dir(&dir).expect("a directory of our own");
     let mint = |runtime_dir: &std::path::Path| {
@@ -271,7 +271,7 @@ fn without_a_secret_a_token_is_signed_with_this_users_development_key() {
 }
 
 #[test]
-fn leat_token_signs_nothing_with_a_public_key() {
+fn leat_token_refuses_a_public_key() {
     let file = std::env::temp_dir().join(format!("leat-cli-public-{}.pem", std::process::id()));
     std::fs::write(&file, "-----BEGIN PUBLIC KEY-----\n").expect("our own file");
     let arguments = ["token", "--room", "stage", "--user", "ada", "--public-key-file"];
@@ -285,7 +285,7 @@ fn leat_token_signs_nothing_with_a_public_key() {
 }
 
 #[test]
-fn a_key_by_option_and_another_by_the_environment_are_named_as_such() {
+fn key_by_option_and_by_environment_is_refused_with_both_names() {
     let (room, user) = (["--room", "stage"], ["--user", "ada"]);
     let token = [&["token"][..], &room, &user].concat();
     for (program, first) in [
@@ -314,7 +314,7 @@ fn a_key_by_option_and_another_by_the_environment_are_named_as_such() {
 }
 
 #[test]
-fn a_key_file_that_others_can_read_is_warned_of_and_one_for_its_owner_alone_is_not() {
+fn key_file_that_other_users_can_read_causes_a_warning() {
     let warnings = |mode: u32| {
         let file = std::env::temp_dir().join(format!("leat-cli-key-{mode:o}-{}", std::process::id()));
         std::fs::write(&file, "an operator's secret of 32 bytes").expect("our own file");

@@ -7,26 +7,26 @@ use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, consume, dtls, join, produce, transport_id};
 use proptest::prelude::*;
 use prost::Message;
-use signaling::hall::Admission;
+use signaling::auth::token::{self, Claims, NumericDate, Permissions, Verifier};
+use signaling::auth::turn::TurnServer;
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
-use signaling::token::{self, Claims, NumericDate, Permissions, Verifier};
-use signaling::turn::Turn;
+use signaling::rooms::Admission;
 use std::time::Duration;
 
 fn start() -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
     (engine, signaling)
 }
 
 /// A call may outlive the credential that its join gave: new transports and ICE restarts come with another.
 #[tokio::test]
-async fn a_new_transport_and_an_ice_restart_bring_a_fresh_turn_credential() {
+async fn new_transport_and_ice_restart_have_a_new_turn_credential() {
     const TTL: Duration = Duration::from_secs(600);
     let engine = Engine::start(&socket_path());
     let urls = vec!["turn:192.0.2.1:3478?transport=udp".to_owned()];
-    let turn = Turn::new(urls.clone(), "north", TTL).unwrap_or_else(|error| panic!("{error}"));
+    let turn = TurnServer::new(urls.clone(), "north", TTL).unwrap_or_else(|error| panic!("{error}"));
     let signaling = Signaling::start_with_turn(&engine.path, turn);
     let ada = signaling.client();
     let expiry = |servers: &[proto::IceServer], user: &str| -> u64 {
@@ -49,7 +49,7 @@ async fn a_new_transport_and_an_ice_restart_bring_a_fresh_turn_credential() {
 }
 
 #[tokio::test]
-async fn two_peers_meet_hear_and_part() {
+async fn two_peers_join_exchange_media_and_leave() {
     let (engine, signaling) = start();
     let (mut ada, mut bob) = (signaling.client(), signaling.client());
     let ada_joined = ada.join(join("stage", "Ada")).await;
@@ -131,7 +131,7 @@ async fn two_peers_meet_hear_and_part() {
 }
 
 #[tokio::test]
-async fn every_mistake_has_its_code_and_the_connection_survives() {
+async fn every_error_has_its_code_and_keeps_the_connection() {
     let (_engine, signaling) = start();
     let (ada, bob) = (signaling.client(), signaling.client());
     let create =
@@ -191,7 +191,7 @@ async fn every_mistake_has_its_code_and_the_connection_survives() {
 }
 
 #[tokio::test]
-async fn a_dropped_socket_keeps_its_place_for_a_while() {
+async fn peer_with_a_lost_connection_stays_for_a_while() {
     let (engine, signaling) = start();
     let (ada, mut bob) = (signaling.client(), signaling.client());
     bob.join(join("r", "Bob")).await;
@@ -252,7 +252,7 @@ async fn a_dropped_socket_keeps_its_place_for_a_while() {
 }
 
 #[tokio::test]
-async fn the_engines_news_reach_those_whom_they_concern() {
+async fn events_of_the_engine_are_sent_to_the_affected_peers() {
     let (engine, signaling) = start();
     let (mut ada, mut bob) = (signaling.client(), signaling.client());
     ada.join(join("r", "Ada")).await;
@@ -261,7 +261,7 @@ async fn the_engines_news_reach_those_whom_they_concern() {
     // Each reason for which the engine closes a transport by itself, and news that were lost.
     let reasons = [
         Some((Closed::ConsentLost, "the client stopped answering (RFC 7675)")),
-        Some((Closed::KeysUsedUp, "its keys have protected as many streams as they may")),
+        Some((Closed::KeysUsedUp, "its keys have protected the maximum number of streams")),
         Some((Closed::Fault, "the media engine had an internal error; connect again")),
         None,
     ];
@@ -295,7 +295,7 @@ async fn the_engines_news_reach_those_whom_they_concern() {
 }
 
 #[tokio::test]
-async fn rooms_spread_over_workers_and_a_silent_engine_is_told_as_such() {
+async fn rooms_are_placed_on_all_workers_and_a_silent_engine_is_reported() {
     let (engine, signaling) = start();
     let (ada, bob) = (signaling.client(), signaling.client());
     ada.join(join("one", "Ada")).await;
@@ -326,10 +326,10 @@ fn token_of(user: &str, exp: u64, room: &str, permissions: Permissions) -> Strin
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 #[tokio::test]
-async fn tokens_open_their_room_and_no_more() {
+async fn token_admits_only_to_its_room() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let ada = signaling.client();
     let with = |room: &str, token: String| proto::JoinRoom { token, ..join(room, "") };
     let all = Permissions::default();
@@ -352,10 +352,10 @@ async fn tokens_open_their_room_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_call_outlives_its_token() {
+async fn call_continues_after_its_token_expired() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let mute = Permissions { can_publish: false, ..Permissions::default() };
     let first = signaling.client();
     let joined = first.join(proto::JoinRoom { token: token("r", mute), ..join("r", "") }).await;
@@ -392,10 +392,10 @@ async fn a_call_outlives_its_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_permits_less_ends_what_it_does_not_permit() {
+async fn token_with_fewer_permissions_closes_what_it_does_not_permit() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let with = |permissions| proto::JoinRoom { token: token("r", permissions), ..join("r", "") };
     let ada = signaling.client();
     let joined = ada.join(with(Permissions::default())).await;
@@ -419,11 +419,11 @@ async fn a_token_that_permits_less_ends_what_it_does_not_permit() {
 
 /// The engine keeps what a peer may do, for the next signaling process: also what a later token has changed.
 #[tokio::test]
-async fn a_peer_that_a_new_token_demoted_is_no_more_after_a_restart() {
+async fn reduced_permissions_stay_reduced_after_a_restart() {
     let engine = Engine::start(&socket_path());
     let admission = || {
         let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-        Admission::Tokens(verifier)
+        Admission::TokenRequired(verifier)
     };
     let first = Signaling::start(&engine.path, admission());
     let all = Permissions { can_use_plain_transports: true, ..Permissions::default() };
@@ -456,10 +456,10 @@ async fn a_peer_that_a_new_token_demoted_is_no_more_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_user_is_in_a_room_a_few_times_at_most() {
+async fn peers_of_one_user_in_a_room_are_bounded() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let of = |user: &str, room: &str| {
         let token = token_of(user, u64::MAX, room, Permissions::default());
         proto::JoinRoom { token, ..join(room, "") }
@@ -502,10 +502,10 @@ async fn a_user_is_in_a_room_a_few_times_at_most() {
 }
 
 #[tokio::test]
-async fn a_user_who_joins_and_leaves_in_turn_uses_up_nobody_elses_joins() {
+async fn joins_of_one_user_do_not_use_up_the_joins_of_others() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let of = |user: &str| {
         let token = token_of(user, u64::MAX, "r", Permissions::default());
         Payload::JoinRoom(proto::JoinRoom { token, ..join("r", "") })
@@ -524,7 +524,7 @@ async fn a_user_who_joins_and_leaves_in_turn_uses_up_nobody_elses_joins() {
 }
 
 #[tokio::test]
-async fn a_router_that_one_of_two_requests_got_is_not_closed_by_the_other() {
+async fn router_of_one_successful_request_is_not_closed_by_a_failed_one() {
     let (engine, signaling) = start();
     let (ada, bob) = (signaling.client(), signaling.client());
     ada.join(join("r", "Ada")).await;
@@ -544,7 +544,7 @@ async fn a_router_that_one_of_two_requests_got_is_not_closed_by_the_other() {
 }
 
 #[tokio::test]
-async fn a_router_that_no_request_got_is_closed_and_made_again() {
+async fn router_without_a_successful_request_is_closed_and_created_again() {
     let (engine, signaling) = start();
     let (ada, bob) = (signaling.client(), signaling.client());
     ada.join(join("r", "Ada")).await;
@@ -560,10 +560,10 @@ async fn a_router_that_no_request_got_is_closed_and_made_again() {
 }
 
 #[tokio::test]
-async fn strangers_use_up_nobodys_joins() {
+async fn clients_without_a_token_do_not_use_up_joins() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let stranger = signaling.client();
     for _ in 0..2 * limits::JOINS_BURST as usize {
         assert_eq!(stranger.fails(Payload::JoinRoom(join("r", ""))).await, ErrorCode::TokenMissing);
@@ -573,10 +573,10 @@ async fn strangers_use_up_nobodys_joins() {
 }
 
 #[tokio::test]
-async fn development_mode_asks_for_no_token_but_holds_who_shows_one_to_it() {
+async fn development_mode_needs_no_token_but_applies_the_one_that_is_shown() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: Some(verifier) });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: Some(verifier) });
     let with = |token: String| proto::JoinRoom { token, ..join("r", "") };
     let all = Permissions::default();
     let guest = signaling.client();
@@ -587,7 +587,7 @@ async fn development_mode_asks_for_no_token_but_holds_who_shows_one_to_it() {
 }
 
 #[tokio::test]
-async fn nonsense_counts_as_messages() {
+async fn invalid_packets_count_as_messages() {
     let (_engine, signaling) = start();
     let client = signaling.client();
     for _ in 0..limits::MESSAGES_BURST as usize + 500 {
@@ -602,7 +602,7 @@ async fn nonsense_counts_as_messages() {
 }
 
 #[tokio::test]
-async fn any_bytes_get_an_answer() {
+async fn random_bytes_get_an_answer() {
     let (_engine, signaling) = start();
     let stranger = signaling.client();
     let ada = signaling.client();
@@ -657,10 +657,10 @@ async fn any_bytes_get_an_answer() {
 }
 
 #[tokio::test]
-async fn a_name_in_the_token_counts_more_than_the_clients() {
+async fn display_name_in_the_token_takes_precedence() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let signed = |name: Option<&str>| {
         let (sub, room, name) = ("ada".into(), "r".into(), name.map(str::to_owned));
         let permissions = Permissions::default();

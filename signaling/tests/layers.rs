@@ -5,13 +5,13 @@ mod harness;
 use control::{Codec, Command, ConsumerId, ContentHint, Event, Layers, PlayoutDelay, ProducerId};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, consume, join, produce, settings, transport_id};
-use signaling::hall::Settings;
-use signaling::media::MediaConfig;
+use signaling::ortc::media_config::MediaConfig;
 use signaling::proto::{self, ErrorCode, signal::Payload};
+use signaling::rooms::RoomSettings;
 
 fn start(media: MediaConfig) -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start_with(&engine.path, Settings { media, ..settings() });
+    let signaling = Signaling::start_with(&engine.path, RoomSettings { media, ..settings() });
     (engine, signaling)
 }
 
@@ -50,7 +50,7 @@ fn number(id: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn what_a_client_prefers_reaches_the_engine() {
+async fn preferred_layers_and_priority_are_sent_to_the_engine() {
     let (engine, signaling) = start(MediaConfig::default());
     let (ada, mut bob) = (signaling.client(), signaling.client());
     let Stage { audio, video, recv, .. } = stage(&ada, &mut bob).await;
@@ -102,7 +102,7 @@ async fn what_a_client_prefers_reaches_the_engine() {
 }
 
 #[tokio::test]
-async fn news_of_layers_reaches_whom_it_concerns_also_after_an_absence() {
+async fn layer_events_are_sent_to_the_owner_also_after_an_absence() {
     let (engine, signaling) = start(MediaConfig::default());
     let (ada, mut bob) = (signaling.client(), signaling.client());
     let Stage { video, recv, .. } = stage(&ada, &mut bob).await;
@@ -135,7 +135,7 @@ async fn news_of_layers_reaches_whom_it_concerns_also_after_an_absence() {
 }
 
 #[tokio::test]
-async fn who_comes_back_hears_what_changed_meanwhile() {
+async fn returning_peer_gets_the_changes_of_its_absence() {
     let (engine, signaling) = start(MediaConfig::default());
     let (ada, mut bob) = (signaling.client(), signaling.client());
     let joined = ada.join(join("stage", "Ada")).await;
@@ -149,7 +149,7 @@ async fn who_comes_back_hears_what_changed_meanwhile() {
     for spatial in [0b111, 0] {
         engine.tell(Event::LayersWanted { producer, spatial });
     }
-    // By then the hall knows all that the engine said before.
+    // By then the rooms knows all that the engine said before.
     engine.tell(Event::LayersChanged { consumer, layers: None });
     while !matches!(bob.hears().await, Payload::LayersChanged(_)) {}
 
@@ -172,7 +172,7 @@ async fn who_comes_back_hears_what_changed_meanwhile() {
     }
     ada.heard_all();
 
-    // News was lost: everything may be wanted again.
+    // NodeEvent was lost: everything may be wanted again.
     engine.overflow(transport_id(&bob.transport("recv").await.id));
     match ada.hears().await {
         Payload::LayersWanted(wanted) => {
@@ -184,7 +184,7 @@ async fn who_comes_back_hears_what_changed_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_room_has_the_codecs_and_the_policy_of_the_configuration() {
+async fn room_has_the_codecs_and_the_encoding_policy_of_the_configuration() {
     let text = "video:\n  codecs: [{name: VP9, priority: 50}, {name: H264, priority: 100}]\n  scalabilityMode: L3T2\naudio: {opus: {stereo: true, dtx: false}}";
     let config = MediaConfig::parse(text).expect("sound");
     assert_eq!(config.video_codecs, [Codec::H264, Codec::Vp9]);
@@ -218,7 +218,7 @@ async fn a_room_has_the_codecs_and_the_policy_of_the_configuration() {
 }
 
 #[tokio::test]
-async fn what_a_better_picture_means_reaches_the_engine() {
+async fn content_hint_is_sent_to_the_engine() {
     let (engine, signaling) = start(MediaConfig::default());
     let ada = signaling.client();
     ada.join(join("r", "Ada")).await;
@@ -253,7 +253,7 @@ async fn what_a_better_picture_means_reaches_the_engine() {
 }
 
 #[tokio::test]
-async fn the_ways_of_a_consumer_reach_the_engine_before_it_is_resumed() {
+async fn consumer_hints_are_sent_to_the_engine_before_the_resume() {
     let delay = PlayoutDelay { min_ms: 0, max_ms: 400 };
     let media = MediaConfig { playout_delay: Some(delay), ..MediaConfig::default() };
     let (engine, signaling) = start(media);
@@ -284,7 +284,7 @@ async fn the_ways_of_a_consumer_reach_the_engine_before_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn a_client_bounds_the_rates_of_its_transports() {
+async fn client_can_limit_the_bitrates_of_its_transports() {
     let (engine, signaling) = start(MediaConfig::default());
     let (ada, bob) = (signaling.client(), signaling.client());
     ada.join(join("r", "Ada")).await;

@@ -5,16 +5,16 @@ mod harness;
 use control::{Command, Event, IpFamily, SrtpProfile};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, join, produce, transport_id};
-use signaling::hall::Admission;
+use signaling::auth::token::{self, Claims, NumericDate, Permissions, Verifier};
 use signaling::proto::{self, ErrorCode, signal::Payload};
-use signaling::token::{self, Claims, NumericDate, Permissions, Verifier};
+use signaling::rooms::Admission;
 use std::time::Duration;
 
 const SECRET: &[u8] = b"a secret of thirty-two bytes at least";
 
 fn start() -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
     (engine, signaling)
 }
 
@@ -51,7 +51,7 @@ fn produce_untold(transport: &str) -> Payload {
 }
 
 #[tokio::test]
-async fn a_program_is_told_where_to_send_and_says_where_it_is() {
+async fn plain_transport_exchanges_addresses() {
     let (engine, signaling) = start();
     let mut ada = signaling.client();
     ada.join(join("r", "Ada")).await;
@@ -90,7 +90,7 @@ async fn a_program_is_told_where_to_send_and_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn keys_go_both_ways() {
+async fn srtp_keys_are_exchanged_in_both_directions() {
     let (engine, signaling) = start();
     let ada = signaling.client();
     ada.join(join("r", "Ada")).await;
@@ -131,7 +131,7 @@ async fn keys_go_both_ways() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_before_the_engine_hears_of_it() {
+async fn invalid_request_is_refused_without_a_command_to_the_engine() {
     let (engine, signaling) = start();
     let ada = signaling.client();
     ada.join(join("r", "Ada")).await;
@@ -171,10 +171,10 @@ async fn what_makes_no_sense_is_refused_before_the_engine_hears_of_it() {
 }
 
 #[tokio::test]
-async fn they_need_a_token_that_says_so() {
+async fn plain_transports_need_a_token_that_permits_them() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let with = |permissions| proto::JoinRoom { token: token(permissions), ..join("r", "") };
     let allowed = Permissions { can_use_plain_transports: true, ..Permissions::default() };
 
@@ -209,7 +209,7 @@ async fn they_need_a_token_that_says_so() {
 }
 
 #[tokio::test]
-async fn they_outlive_the_signaling_process() {
+async fn plain_transports_survive_the_signaling_process() {
     let (engine, first) = start();
     let program = first.client();
     let joined = program.join(join("r", "Film")).await;
@@ -220,7 +220,7 @@ async fn they_outlive_the_signaling_process() {
     first.kill().await;
     drop(program);
 
-    let second = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let second = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let resume = proto::Resume {
         peer_id: joined.peer_id,
         secret: joined.resume_secret,
@@ -238,7 +238,7 @@ async fn they_outlive_the_signaling_process() {
 }
 
 #[tokio::test]
-async fn in_development_mode_they_send_to_loopback_only() {
+async fn in_development_mode_plain_transports_send_only_to_loopback() {
     let (engine, signaling) = start();
     let ada = signaling.client();
     ada.join(join("r", "Ada")).await;

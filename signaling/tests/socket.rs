@@ -6,25 +6,25 @@ use harness::engine::{Engine, socket_path};
 use harness::polling::{Http, PollingClient, frame, frame_header, from_base64, to_base64};
 use harness::{HERE, Signaling, join};
 use prost::Message;
-use signaling::hall::Admission;
-use signaling::http;
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
+use signaling::rooms::Admission;
+use signaling::server::http;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 async fn serve() -> (Engine, Signaling, SocketAddr) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = listener.local_addr().expect("bound");
-    tokio::spawn(http::serve(listener, signaling.hall.clone(), http::Settings::default()));
+    tokio::spawn(http::serve(listener, signaling.rooms.clone(), http::HttpSettings::default()));
     (engine, signaling, address)
 }
 
 #[tokio::test]
-async fn a_signal_goes_in_as_an_attachment_and_an_acknowledgement_comes_out() {
+async fn signal_in_an_attachment_gets_an_acknowledgement() {
     let (_engine, signaling, address) = serve().await;
     let client = PollingClient::connect(Http::to(address)).await;
     let request = |room: &str| {
@@ -59,7 +59,7 @@ async fn a_signal_goes_in_as_an_attachment_and_an_acknowledgement_comes_out() {
 }
 
 #[tokio::test]
-async fn what_is_said_in_one_moment_comes_in_one_event_and_in_order() {
+async fn simultaneous_notifications_arrive_in_one_event_and_in_order() {
     const PEERS: usize = 100;
     let (_engine, signaling, address) = serve().await;
     let ada = PollingClient::connect(Http::to(address)).await;
@@ -91,7 +91,7 @@ async fn what_is_said_in_one_moment_comes_in_one_event_and_in_order() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_closed_connection_stays() {
+async fn closed_connection_leaves_nothing() {
     let (_engine, signaling, address) = serve().await;
     let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
     // The session ends, or the namespace is left.
@@ -99,10 +99,10 @@ async fn nothing_of_a_closed_connection_stays() {
         let stranger = PollingClient::connect(Http::to(address)).await;
         let ada = PollingClient::connect(Http::to(address)).await;
         ada.ask(0, &request.encode_to_vec()).await;
-        assert_eq!(signaling.hall.connection_count(), 2);
+        assert_eq!(signaling.rooms.connection_count(), 2);
         stranger.post(goodbye).await;
         ada.post(goodbye).await;
-        eventually(|| signaling.hall.connection_count() == 0).await;
+        eventually(|| signaling.rooms.connection_count() == 0).await;
     }
 }
 
@@ -112,7 +112,7 @@ async fn say_goodbye(address: SocketAddr, peer_id: &str, secret: &[u8]) -> u16 {
 }
 
 #[tokio::test]
-async fn a_page_that_is_gone_leaves_over_http() {
+async fn closed_page_leaves_over_http() {
     let (_engine, signaling, address) = serve().await;
     let mut ada = signaling.client();
     ada.join(join("r", "Ada")).await;
@@ -126,7 +126,7 @@ async fn a_page_that_is_gone_leaves_over_http() {
     assert_eq!(say_goodbye(address, "nobody", &joined.resume_secret).await, 400);
     let http = Http::to(address);
     assert_eq!(http.ask("POST", "/leave", b"not a goodbye").await.status, 400);
-    assert_eq!(http.ask("POST", "/leave", &[b'x'; limits::GOODBYE_BYTES_MAX + 1]).await.status, 413);
+    assert_eq!(http.ask("POST", "/leave", &[b'x'; limits::LEAVE_BEACON_BYTES_MAX + 1]).await.status, 413);
     assert_eq!(http.get("/leave").await.status, 405);
     ada.heard_all();
 
@@ -140,7 +140,7 @@ async fn a_page_that_is_gone_leaves_over_http() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_leaves_and_closes_in_one_breath_has_left() {
+async fn leave_followed_by_an_immediate_close_is_handled() {
     let (_engine, signaling, address) = serve().await;
     let leave = Signal { version: "1".into(), payload: Some(Payload::Leave(proto::Leave {})) };
     let leave = to_base64(&leave.encode_to_vec());
@@ -158,42 +158,42 @@ async fn who_leaves_and_closes_in_one_breath_has_left() {
 }
 
 #[tokio::test]
-async fn goodbyes_of_one_address_are_bounded_and_others_are_not_concerned() {
+async fn leave_beacons_are_bounded_by_address() {
     let (_engine, signaling, address) = serve().await;
     let goodbye = proto::Goodbye { peer_id: "a5".repeat(8), secret: vec![0; 32] }.encode_to_vec();
-    let is_taken = |_: &u32| signaling.hall.on_goodbye(HERE, &goodbye).is_ok();
-    let taken = (0..limits::GOODBYES_BURST as u32 * 2).filter(is_taken).count();
-    assert!(taken < limits::GOODBYES_BURST as usize * 3 / 2, "the burst, and what a slow machine adds");
+    let is_taken = |_: &u32| signaling.rooms.on_leave_beacon(HERE, &goodbye).is_ok();
+    let taken = (0..limits::LEAVE_BEACONS_BURST as u32 * 2).filter(is_taken).count();
+    assert!(taken < limits::LEAVE_BEACONS_BURST as usize * 3 / 2, "the burst, and what a slow machine adds");
     assert_eq!(Http::to(address).ask("POST", "/leave", &goodbye).await.status, 429);
     assert_eq!(Http::from(address, "127.0.0.2").ask("POST", "/leave", &goodbye).await.status, 204);
 }
 
 #[tokio::test]
-async fn a_signal_has_one_attachment() {
+async fn signal_has_one_attachment() {
     let (_engine, signaling, address) = serve().await;
     let client = PollingClient::connect(Http::to(address)).await;
     let head = "452-0[\"signal\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}]";
     // The answer to this request, if there is one, is that the session is over.
     let _ = client.http.try_ask("POST", &client.path, format!("{head}\x1ebAA==").as_bytes()).await;
-    eventually(|| signaling.hall.connection_count() == 0).await;
+    eventually(|| signaling.rooms.connection_count() == 0).await;
 }
 
 #[tokio::test]
-async fn a_websocket_buffers_no_more_than_polling_does() {
+async fn websocket_buffers_no_more_than_polling() {
     let (_engine, signaling, address) = serve().await;
     let (mut stream, status) = Http::to(address).upgrade().await;
     assert_eq!(status, 101);
     stream.write_all(&frame(1, b"40")).await.expect("send");
-    eventually(|| signaling.hall.connection_count() == 1).await;
+    eventually(|| signaling.rooms.connection_count() == 1).await;
     let len = usize::try_from(limits::PAYLOAD_BYTES_MAX).expect("it fits") + 1;
     stream.write_all(&frame_header(2, len)).await.expect("send");
     // Nothing of it has to come: its header says enough.
-    eventually(|| signaling.hall.connection_count() == 0).await;
+    eventually(|| signaling.rooms.connection_count() == 0).await;
 }
 
 /// Joins, and asks for more and more without reading any answer, while it answers pings that it has not read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_does_not_read_its_acknowledgements_is_cut_off() {
+async fn client_that_does_not_read_acknowledgements_is_disconnected() {
     let (_engine, signaling, address) = serve().await;
     for transport in ["websocket", "polling"] {
         let signal = |payload| Signal { version: "1".into(), payload: Some(payload) }.encode_to_vec();
@@ -213,7 +213,7 @@ async fn a_client_that_does_not_read_its_acknowledgements_is_cut_off() {
                 let request = [frame(1, head(sent).as_bytes()), frame(2, &ask), frame(1, b"3")].concat();
                 is_open = stream.write_all(&request).await.is_ok();
             }
-            eventually(|| signaling.hall.connection_count() == 0).await;
+            eventually(|| signaling.rooms.connection_count() == 0).await;
         } else {
             let client = PollingClient::connect(Http::to(address)).await;
             client.ask(0, &enter).await;
@@ -224,14 +224,14 @@ async fn a_client_that_does_not_read_its_acknowledgements_is_cut_off() {
                 let answer = client.http.ask("POST", &client.path, requests.join("\x1e").as_bytes()).await;
                 is_open = answer.status == 200;
             }
-            eventually(|| signaling.hall.connection_count() == 0).await;
+            eventually(|| signaling.rooms.connection_count() == 0).await;
         }
     }
 }
 
 /// Neither the number of messages nor an unanswered ping can end this session: only their bytes.
 #[tokio::test]
-async fn unread_bytes_end_a_session_that_answers_its_pings() {
+async fn unread_bytes_end_a_session_that_answers_pings() {
     const REQUESTS: usize = 1_500;
     const _: () = assert!(REQUESTS < limits::OUTBOX_LEN && REQUESTS < limits::MESSAGES_BURST as usize);
     let (_engine, _signaling, address) = serve().await;
@@ -258,14 +258,14 @@ async fn unread_bytes_end_a_session_that_answers_its_pings() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_room_is_cut_off() {
+async fn client_that_does_not_read_notifications_is_disconnected() {
     let (_engine, signaling, address) = serve().await;
     let client = PollingClient::connect(Http::to(address)).await;
     let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
     client.ask(0, &request.encode_to_vec()).await;
     // More visits than fit would take as long as a client may leave a ping unanswered, for a server lets only so many join in a second.
     let name = "\u{1f98a}".repeat(limits::DISPLAY_NAME_LEN_MAX);
-    while signaling.hall.connection_count() > 0 {
+    while signaling.rooms.connection_count() > 0 {
         let visitor = signaling.client();
         while !matches!(visitor.ask(Payload::JoinRoom(join("r", &name))).await, Payload::Joined(_)) {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -276,14 +276,14 @@ async fn a_client_that_does_not_read_its_room_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_tells_every_client_and_takes_no_request() {
+async fn draining_server_notifies_every_client_and_refuses_requests() {
     let (_engine, signaling, address) = serve().await;
     let client = PollingClient::connect(Http::to(address)).await;
     let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
     client.ask(0, &request.encode_to_vec()).await;
     let outside = PollingClient::connect(Http::to(address)).await;
     let late = signaling.client();
-    signaling.hall.drain();
+    signaling.rooms.drain();
     let (head, told) = client.next_binary().await;
     assert!(head.starts_with("451-[\"signal\""), "{head}");
     match told.payload {
@@ -293,7 +293,7 @@ async fn a_server_that_goes_down_tells_every_client_and_takes_no_request() {
         other => panic!("{other:?}"),
     }
     assert_eq!(late.fails(Payload::JoinRoom(join("r", "Bob"))).await, ErrorCode::Draining);
-    eventually(|| signaling.hall.connection_count() == 1).await;
+    eventually(|| signaling.rooms.connection_count() == 1).await;
     assert_eq!(outside.http.get(&outside.path).await.status, 400, "there is no such session");
 }
 
@@ -308,10 +308,10 @@ async fn eventually(is_so: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn http_tells_its_health_and_serves_the_app() {
+async fn http_serves_the_health_check_and_the_app() {
     let (_engine, signaling, address) = serve().await;
     let http = Http::to(address);
-    eventually(|| signaling.hall.is_media_ready()).await;
+    eventually(|| signaling.rooms.is_media_ready()).await;
     let health = http.get("/healthz").await;
     assert_eq!((health.status, health.body.as_str()), (200, "{\"status\":\"ok\",\"engine\":\"ready\"}\n"));
     for page in ["/", "/room/stage"] {
@@ -323,7 +323,7 @@ async fn http_tells_its_health_and_serves_the_app() {
 }
 
 #[tokio::test]
-async fn foreign_pages_find_no_server_in_development_mode() {
+async fn pages_of_other_origins_are_refused_in_development_mode() {
     let (_engine, _signaling, address) = serve().await;
     let path = "/socket.io/?EIO=4&transport=polling";
     for lines in [
@@ -341,7 +341,7 @@ async fn foreign_pages_find_no_server_in_development_mode() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told_with_the_option_that_changes_it() {
+async fn error_for_a_port_in_use_names_the_option() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("bound");
     let error = http::bind(address).await.expect_err("in use").to_string();

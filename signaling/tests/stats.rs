@@ -5,12 +5,12 @@ mod harness;
 use control::{Command, Event, ProducerId, RouterId, Scored, Volume};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, join};
-use signaling::hall::Admission;
 use signaling::proto::{self, ErrorCode, GetStats, get_stats, score_changed, signal::Payload, stats};
+use signaling::rooms::Admission;
 
 fn start() -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
     (engine, signaling)
 }
 
@@ -36,7 +36,7 @@ async fn get(client: &Client, of: get_stats::Of) -> stats::Of {
 }
 
 #[tokio::test]
-async fn the_room_hears_who_speaks_and_nobody_else_does() {
+async fn active_speakers_are_sent_only_to_their_room() {
     let (engine, signaling) = start();
     let (mut ada, mut bob, mut eve) = (signaling.client(), signaling.client(), signaling.client());
     let joined = ada.join(join("stage", "Ada")).await;
@@ -74,14 +74,14 @@ async fn the_room_hears_who_speaks_and_nobody_else_does() {
 }
 
 #[tokio::test]
-async fn a_process_that_takes_over_observes_again() {
+async fn new_process_observes_audio_again() {
     let (engine, signaling) = start();
     let ada = signaling.client();
     ada.join(join("stage", "Ada")).await;
     ada.transport("send").await;
     engine.has_got("to observe", |command| matches!(command, Command::ObserveAudio { .. })).await;
     signaling.kill().await;
-    let _successor = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let _successor = Signaling::start(&engine.path, Admission::Development { verifier: None });
     engine.has_got("to claim", |command| matches!(command, Command::ClaimRouter { .. })).await;
     for _ in 0..6_000 {
         if observed(&engine).len() == 2 {
@@ -95,7 +95,7 @@ async fn a_process_that_takes_over_observes_again() {
 }
 
 #[tokio::test]
-async fn statistics_of_ones_own_objects_are_told_and_of_others_not() {
+async fn statistics_are_available_only_for_own_objects() {
     let (_engine, signaling) = start();
     let (ada, bob) = (signaling.client(), signaling.client());
     ada.join(join("stage", "Ada")).await;

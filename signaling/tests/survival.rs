@@ -5,17 +5,17 @@ mod harness;
 use control::{Command, TransportId};
 use harness::engine::{Engine, socket_path};
 use harness::{Signaling, join, transport_id};
-use signaling::engine::News;
-use signaling::hall::Admission;
 use signaling::limits;
+use signaling::media_node::{MediaNode, NodeEvent};
 use signaling::proto::{self, ErrorCode, signal::Payload};
+use signaling::rooms::Admission;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 #[tokio::test]
-async fn a_new_signaling_process_finds_the_same_rooms() {
+async fn new_process_recovers_the_rooms() {
     let engine = Engine::start(&socket_path());
-    let first = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let first = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let (ada, bob, eve) = (first.client(), first.client(), first.client());
     let ada_joined = ada.join(join("stage", "Ada")).await;
     let bob_joined = bob.join(join("stage", "Bob")).await;
@@ -29,7 +29,7 @@ async fn a_new_signaling_process_finds_the_same_rooms() {
     drop((ada, bob, eve));
     let commands_before = engine.commands().len();
 
-    let second = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let second = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let resume = |joined: &proto::Joined| proto::Resume {
         peer_id: joined.peer_id.clone(),
         secret: joined.resume_secret.clone(),
@@ -119,11 +119,26 @@ async fn a_new_signaling_process_finds_the_same_rooms() {
 }
 
 #[tokio::test]
-async fn when_the_engine_dies_everybody_hears_it_and_can_start_anew() {
+async fn unknown_events_and_fields_of_a_newer_engine_are_skipped() {
+    let engine = Engine::start_newer(&socket_path());
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
+    let (ada, mut bob) = (signaling.client(), signaling.client());
+    ada.join(join("r", "Ada")).await;
+    bob.join(join("r", "Bob")).await;
+    let (send, recv) = (ada.transport("send").await.id, bob.transport("recv").await.id);
+    let video = ada.produce(&send, "video").await;
+    assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+    bob.consume(&recv, &video).await;
+    let snapshots = engine.commands().into_iter().filter(|command| *command == Command::Snapshot).count();
+    assert_eq!(snapshots, 2, "one for each worker: signaling has attached once");
+}
+
+#[tokio::test]
+async fn when_the_engine_exits_all_clients_are_notified_and_can_start_again() {
     let path = socket_path();
     let engine = Engine::start(&path);
     let first_epoch = engine.epoch;
-    let signaling = Signaling::start(&path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&path, Admission::Development { verifier: None });
     let (mut ada, mut bob) = (signaling.client(), signaling.client());
     ada.join(join("r", "Ada")).await;
     bob.join(join("r", "Bob")).await;
@@ -135,7 +150,7 @@ async fn when_the_engine_dies_everybody_hears_it_and_can_start_anew() {
     drop(engine);
     assert!(matches!(ada.hears().await, Payload::MediaLost(_)));
     assert!(matches!(bob.hears().await, Payload::MediaLost(_)));
-    assert!(!signaling.hall.is_media_ready());
+    assert!(!signaling.rooms.is_media_ready());
     let create = Payload::CreateTransport(proto::CreateTransport { direction: "send".into() });
     assert_eq!(ada.fails(create).await, ErrorCode::EngineUnavailable);
     let late = signaling.client();
@@ -161,14 +176,14 @@ async fn when_the_engine_dies_everybody_hears_it_and_can_start_anew() {
 }
 
 #[tokio::test]
-async fn what_a_busy_engine_could_not_take_is_told_again() {
+async fn command_to_a_busy_engine_is_sent_again() {
     let engine = Engine::start(&socket_path());
     let handle = signaling::engine::Engine::new();
     let (news, mut heard) = mpsc::channel(64);
     signaling::engine::start(handle.clone(), engine.path.clone(), news).expect("a thread");
-    assert!(matches!(heard.recv().await, Some(News::Attached { .. })));
+    assert!(matches!(heard.recv().await, Some(NodeEvent::Attached { .. })));
     for _ in 0..2 {
-        assert!(matches!(heard.recv().await, Some(News::Snapshot { .. })));
+        assert!(matches!(heard.recv().await, Some(NodeEvent::Snapshot { .. })));
     }
     // All requests there may be stay without an answer, and there is one more.
     engine.fall_silent();
@@ -182,8 +197,8 @@ async fn what_a_busy_engine_could_not_take_is_told_again() {
 }
 
 #[tokio::test]
-async fn without_any_engine_people_meet_and_wait() {
-    let signaling = Signaling::start(&socket_path(), Admission::Everybody { tokens: None });
+async fn without_an_engine_peers_can_join_and_media_is_unavailable() {
+    let signaling = Signaling::start(&socket_path(), Admission::Development { verifier: None });
     let ada = signaling.client();
     let started = std::time::Instant::now();
     let joined = ada.join(join("r", "Ada")).await;

@@ -27,7 +27,7 @@ test('a closed tab is removed although its socket sends nothing', TEST_LIMIT, as
     await grace.page.close({ runBeforeUnload: false });
     peers.splice(peers.indexOf(grace), 1);
     await until('Ada is alone', async () => (await ada.tiles()).length === 0);
-    assert.match(leat.log, /a peer left with its page/);
-    assert.doesNotMatch(leat.log, /a peer did not come back/);
+    assert.match(leat.log, /a peer left: its page was closed/);
+    assert.doesNotMatch(leat.log, /a peer did not return in time/);
   });
 });

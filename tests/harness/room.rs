@@ -10,9 +10,9 @@ use crate::track::{RED_PT_RECEIVED, received_ext, received_extensions};
 use crate::world::{certificates, dtls_settings, engine_address};
 use crate::{PeerId, Track, World};
 use control::{
-    AppData, Codec, CodecParameters, Command, Consume, ConsumerId, CreatePipe, CreateTransport, Event,
-    Extension, ExtensionKind, IceParameters, Kind, Layers, Produce, ProducerId, Request, RequestId, RouterId,
-    SnapshotItem, StatsItem, StatsOf, Text, TransportId,
+    Codec, CodecParameters, Command, Consume, ConsumerId, CreatePipe, CreateTransport, Event, Extension,
+    ExtensionKind, IceParameters, Kind, Layers, Produce, ProducerId, Request, RequestId, RouterId,
+    SnapshotItem, StatsItem, StatsOf, Text, TransportId, fixtures,
 };
 use dtls::Fingerprint;
 use machine::Instant;
@@ -233,8 +233,7 @@ impl World {
     pub fn pipe(&mut self, producer: ProducerId, origin: usize, worker: usize) {
         self.turn_to(worker);
         let (router, produce) = (self.router, self.produced[&producer].clone());
-        let (transport, app_data) = (produce.transport, AppData::default());
-        let create = CreatePipe { router, transport, worker: origin as u16, app_data };
+        let create = CreatePipe { router, transport: produce.transport, worker: origin as u16 };
         self.demand(Command::CreateRouter { router, app_data: Default::default() });
         self.demand(Command::CreatePipe(create));
         self.demand(Command::Produce(produce));
@@ -337,20 +336,13 @@ impl World {
         track: &Track,
     ) -> Consume {
         let publisher = self.publishers[&producer];
+        let (transport, ssrc) = (self.transport(peer), self.rng.next_u32());
         Consume {
-            transport: self.transport(peer),
-            producer,
-            consumer,
             mid: Some(Text::new(format!("r{}", consumer.0))),
-            codecs: vec![track.consumed_codec()],
-            ssrc: self.rng.next_u32(),
             rtx_ssrc: track.rtx.then(|| self.rng.next_u32()),
             cname: Text::new(format!("peer-{}", publisher.0)),
             extensions: received_extensions(),
-            preferred_layers: None,
-            priority: 1,
-            paused: false,
-            app_data: Default::default(),
+            ..fixtures::consume(transport, producer, consumer, track.consumed_codec(), ssrc)
         }
     }
 

@@ -1,6 +1,6 @@
 //! A driver's sockets on demand, as a shard sees them: addresses without a network.
 
-use machine::{Instant, LocalId, Machine, SocketError, SocketOrder, Tx};
+use machine::{Instant, LocalId, Machine, SocketError, SocketRequest, Tx};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -29,16 +29,16 @@ impl SocketsOnDemand {
     /// Opens and closes sockets as requested by the shard, like a driver after every command and timer.
     /// Panics if a closed one is not open, an opened one is, or a connection should be kept or closed.
     pub fn carry_out_orders(&mut self, now: Instant, shard: &mut impl Machine, tx: &mut impl Tx) {
-        while let Some(order) = shard.poll_socket_order() {
-            match order {
-                SocketOrder::Open { local, next, .. } => {
+        while let Some(request) = shard.poll_socket_request() {
+            match request {
+                SocketRequest::Open { local, next, .. } => {
                     let opened = self.open_next(local, next);
                     shard.on_socket_opened(now, local, opened, tx);
                 }
-                SocketOrder::Close { local } => {
+                SocketRequest::Close { local } => {
                     assert!(self.open.remove(&local).is_some(), "{local:?} is not open");
                 }
-                order => panic!("a shard does not manage connections: {order:?}"),
+                request => panic!("a shard does not manage connections: {request:?}"),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A peer's tracks: their parameters, as negotiated by a browser.
 
-use control::{Codec, CodecParameters, Extension, ExtensionKind, Kind};
+use control::{Codec, CodecParameters, Extension, ExtensionKind, Kind, fixtures};
 use std::time::Duration;
 
 /// A camera or a microphone.
@@ -97,14 +97,12 @@ impl Track {
             Kind::Video => (Codec::Vp8, 96),
         };
         CodecParameters {
-            codec,
-            pt,
             rtx_pt: self.rtx.then_some(97),
-            clock_rate_hz: self.clock_rate_hz(),
             nack: self.nack,
             pli: self.pli,
             fir: true,
             transport_cc: self.transport_cc,
+            ..fixtures::codec(codec, pt)
         }
     }
 

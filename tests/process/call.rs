@@ -4,8 +4,8 @@ use crate::caller::{Caller, audio_packet, certificate, payload};
 use crate::controller::Controller;
 use crate::engine::Engine;
 use control::{
-    AppData, Candidate, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding,
-    Event, Kind, Produce, ProducerId, Protocol, RouterId, Text, TransportId,
+    AppData, Candidate, Codec, Command, Consume, ConsumerId, CreateTransport, Event, Produce, ProducerId,
+    Protocol, RouterId, Text, TransportId, fixtures,
 };
 use dtls::Fingerprint;
 use oracle_rtp::packet::Packet;
@@ -184,46 +184,19 @@ pub fn create_transport(router: RouterId, transport: TransportId) -> Command {
 /// A microphone.
 pub fn produce(transport: TransportId, producer: ProducerId) -> Produce {
     Produce {
-        transport,
-        producer,
-        kind: Kind::Audio,
         mid: Some(Text::new("0")),
-        codecs: vec![codec(SENT_PT)],
-        encodings: vec![Encoding { ssrc: Some(SENT_SSRC), ..Encoding::SINGLE }],
-        extensions: Vec::new(),
-        paused: false,
+        encodings: vec![fixtures::with_ssrc(SENT_SSRC)],
         app_data: AppData(b"microphone".to_vec()),
+        ..fixtures::produce(transport, producer, fixtures::codec(Codec::Opus, SENT_PT))
     }
 }
 
 /// A microphone at the subscriber.
 pub fn consume(transport: TransportId, producer: ProducerId, consumer: ConsumerId) -> Consume {
+    let opus = fixtures::codec(Codec::Opus, RECEIVED_PT);
     Consume {
-        transport,
-        producer,
-        consumer,
         mid: Some(Text::new("0")),
-        codecs: vec![codec(RECEIVED_PT)],
-        ssrc: RECEIVED_SSRC,
-        rtx_ssrc: None,
-        cname: Text::new("publisher"),
-        extensions: Vec::new(),
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
         app_data: AppData(b"loudspeaker".to_vec()),
-    }
-}
-
-fn codec(pt: u8) -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Opus,
-        pt,
-        rtx_pt: None,
-        clock_rate_hz: 48_000,
-        nack: false,
-        pli: false,
-        fir: false,
-        transport_cc: false,
+        ..fixtures::consume(transport, producer, consumer, opus, RECEIVED_SSRC)
     }
 }

@@ -155,11 +155,11 @@ fn malformed_records_are_answered_and_have_no_effect() {
     let longest = vec![0xff; shm::limits::RECORD_BYTES_MAX];
     controller.push(&[&sound[..8], &longest[8..]].concat());
     assert!(refused(controller.answer(Some(id)), Refusal::BadRecord).contains("255"));
-    // A command of another version of the protocol.
+    // A command that this version does not know.
     let mut unknown = sound.clone();
     unknown[8] = 0xee;
     controller.push(&unknown);
-    assert!(refused(controller.answer(Some(id)), Refusal::BadRecord).contains("names no command"));
+    assert!(refused(controller.answer(Some(id)), Refusal::BadRecord).contains("has no command 238"));
     // A list that claims more elements than possible.
     let mut claims = sound.clone();
     let at = 8 + 1 + 8;

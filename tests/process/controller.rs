@@ -1,8 +1,9 @@
 //! The other end of the ring, in place of signaling.
 
 use crate::PATIENCE;
+use control::page::{Section, section};
 use control::{Command, Counters, Event, Request, RequestId, SnapshotItem};
-use shm::{AttachError, Attachment, attach};
+use shm::{AttachError, Attachment, Versions, attach};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -37,7 +38,7 @@ impl Controller {
     pub fn attach(socket: &Path) -> Self {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match Self::try_attach(socket, control::PROTOCOL_VERSION) {
+            match Self::try_attach(socket, control::version()) {
                 Ok(controller) => return controller,
                 Err(error) => assert!(Instant::now() < deadline, "{error}"),
             }
@@ -47,7 +48,8 @@ impl Controller {
 
     /// Tries to attach once.
     pub fn try_attach(socket: &Path, protocol_version: u32) -> Result<Self, AttachError> {
-        let attachment = attach(socket, protocol_version, PATIENCE)?;
+        let versions = Versions { own: protocol_version, oldest: control::OLDEST_VERSION };
+        let attachment = attach(socket, versions, PATIENCE)?;
         Ok(Self { attachment, last_request: 0, record: Vec::new(), notifications: Vec::new() })
     }
 
@@ -154,7 +156,7 @@ impl Controller {
             // turn.
             self.snapshot();
             let slots = self.attachment.workers[0].stats.read().expect("writes are short");
-            let counters = Counters::from_slots(&slots);
+            let counters = Counters::from_page(&slots);
             if is_so(&counters) {
                 return counters;
             }
@@ -169,11 +171,9 @@ impl Controller {
         loop {
             self.snapshot();
             let slots = self.attachment.workers[0].stats.read().expect("writes are short");
-            let mut of_streams = [0; 13];
-            // A part of the page, after four numbers of the loop and six of the sockets.
-            of_streams.copy_from_slice(&slots[Counters::LEN + 10..][..13]);
+            let of_streams = section(&slots, Section::Connections).first_chunk().expect("13 counters");
             let [open, accepted, refused, unproven, malformed, idle, by_peer, _, _, sent, full, late, _] =
-                of_streams;
+                *of_streams;
             let dropped = full + late;
             let streams =
                 Streams { open, accepted, refused, unproven, malformed, idle, by_peer, sent, dropped };
@@ -219,6 +219,7 @@ impl Controller {
             sleep(Duration::from_millis(1));
             end.events.pop(&mut self.record).expect("the engine's ring is sound")?;
         }
-        Some(Event::decode(&self.record).expect("the engine's records are sound"))
+        let event = Event::decode_from(&self.record, self.attachment.engine_version);
+        Some(event.expect("the engine's records are sound").expect("an event that this version knows"))
     }
 }

@@ -13,20 +13,6 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 #[test]
-fn another_protocol_version_is_refused_and_both_are_named() {
-    let engine = Engine::start();
-    let other = control::PROTOCOL_VERSION + 1;
-    let Err(AttachError::Refused(refusal)) = Controller::try_attach(&engine.socket, other) else {
-        panic!("not refused")
-    };
-    assert_eq!(refusal.reason, RefusalReason::ProtocolVersion);
-    for version in [control::PROTOCOL_VERSION, other] {
-        assert!(refusal.sentence.contains(&version.to_string()), "{refusal}");
-    }
-    engine.attach();
-}
-
-#[test]
 fn another_layout_version_is_refused_and_both_are_named() {
     let engine = Engine::start();
     let mut socket = UnixStream::connect(&engine.socket).unwrap();

@@ -202,6 +202,10 @@ fn build(name: &str, profile: &Path) {
     let package = if name == "leat" { "leat-signaling" } else { name };
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--package", package, "--target-dir"]).arg(profile.parent().unwrap());
+    if package != "leat-turn" {
+        // As with `cargo build --workspace --tests`: for the tests of two protocol versions.
+        cargo.args(["--features", "leat-control/next-protocol"]);
+    }
     if profile.ends_with("release") {
         cargo.arg("--release");
     }

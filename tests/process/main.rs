@@ -33,6 +33,7 @@ mod supervisor;
 mod tcp;
 mod turn_own;
 mod up;
+mod versions;
 
 use std::time::Duration;
 

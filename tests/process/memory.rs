@@ -5,8 +5,8 @@ use crate::call::{ROUTER, create_router, create_transport};
 use crate::controller::Controller;
 use crate::engine::{Engine, free_ports};
 use control::{
-    Codec, CodecParameters, Command, ConnectPlainTransport, CreatePlainTransport, Encoding, Event, IpFamily,
-    Kind, Produce, ProducerId, RouterId, TransportId,
+    Codec, Command, ConnectPlainTransport, CreatePlainTransport, Event, IpFamily, Produce, ProducerId,
+    RouterId, TransportId, fixtures,
 };
 use oracle_rtp::header::Header;
 use oracle_rtp::packet::Packet;
@@ -69,26 +69,10 @@ fn fill_room(controller: &mut Controller, socket: &UdpSocket, round: u64, room: 
     let connect = ConnectPlainTransport { transport, remote, rtcp_remote: None, srtp: None };
     controller.demand(Command::ConnectPlainTransport(connect));
     for track in 0..TRACKS {
-        let codec = CodecParameters {
-            codec: Codec::Vp8,
-            pt: 96 + track,
-            rtx_pt: None,
-            clock_rate_hz: 90_000,
-            nack: false,
-            pli: false,
-            fir: false,
-            transport_cc: false,
-        };
+        let (producer, codec) = (ProducerId(id + u64::from(track)), fixtures::codec(Codec::Vp8, 96 + track));
         controller.demand(Command::Produce(Produce {
-            transport,
-            producer: ProducerId(id + u64::from(track)),
-            kind: Kind::Video,
-            mid: None,
-            codecs: vec![codec],
-            encodings: vec![Encoding { ssrc: Some(u32::from(track) + 1), ..Encoding::SINGLE }],
-            extensions: Vec::new(),
-            paused: false,
-            app_data: Default::default(),
+            encodings: vec![fixtures::with_ssrc(u32::from(track) + 1)],
+            ..fixtures::produce(transport, producer, codec)
         }));
         // One that stays, between those that are closed.
         let stays = TransportId(id + 50 + u64::from(track));

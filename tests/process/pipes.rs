@@ -27,8 +27,8 @@ fn demand_of(controller: &mut Controller, worker: usize, command: Command) {
 
 /// As signaling does before a track of the first worker is consumed on the second.
 fn pipe(controller: &mut Controller) {
-    let (router, transport, app_data) = (ROUTER, PUBLISHING, control::AppData::default());
-    demand_of(controller, 1, Command::CreatePipe(CreatePipe { router, transport, worker: 0, app_data }));
+    let create = CreatePipe { router: ROUTER, transport: PUBLISHING, worker: 0 };
+    demand_of(controller, 1, Command::CreatePipe(create));
     let copy = Produce { app_data: control::AppData::default(), ..produce(PUBLISHING, PRODUCER) };
     demand_of(controller, 1, Command::Produce(copy));
 }
@@ -67,9 +67,8 @@ fn media_of_one_worker_arrives_complete_at_a_peer_of_another() {
     call.say(20);
     let mut controller = engine.attach();
     let items = controller.snapshot_of(1);
-    let is_pipe = |item: &&SnapshotItem| {
-        matches!(item, SnapshotItem::Pipe { transport: PUBLISHING, router: ROUTER, worker: 0, .. })
-    };
+    let is_pipe =
+        |item: &&SnapshotItem| matches!(item, SnapshotItem::Pipe { transport: PUBLISHING, router: ROUTER });
     assert_eq!(items.iter().filter(is_pipe).count(), 1, "{items:?}");
     call.say(20);
 

@@ -11,8 +11,8 @@ use crate::engine::Engine;
 use crate::program::{Program, TextFile, base64};
 use control::{
     Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter, Counters,
-    CreatePlainTransport, Discard, Encoding, Event, IpFamily, Kind, Produce, ProducerId, SrtpKey,
-    SrtpParameters, SrtpProfile, Text, TransportId,
+    CreatePlainTransport, Discard, Event, IpFamily, Kind, Produce, ProducerId, SrtpKey, SrtpParameters,
+    SrtpProfile, Text, TransportId, fixtures,
 };
 use oracle_rtp::packet::Packet;
 use oracle_util::marshal::{Marshal, Unmarshal};
@@ -56,31 +56,12 @@ const H264: Media = Media { codec: Codec::H264, ids: 3_000, ..VIDEO };
 
 impl Media {
     fn codec(self, pt: u8) -> CodecParameters {
-        CodecParameters {
-            codec: self.codec,
-            pt,
-            rtx_pt: None,
-            clock_rate_hz: self.clock_rate_hz,
-            nack: false,
-            pli: false,
-            fir: false,
-            transport_cc: false,
-        }
+        fixtures::codec(self.codec, pt)
     }
 
     /// Identified by its payload type: these programs choose their SSRC themselves.
     fn produce(self) -> Produce {
-        Produce {
-            transport: TransportId(self.ids),
-            producer: ProducerId(self.ids),
-            kind: self.kind,
-            mid: None,
-            codecs: vec![self.codec(self.sent_pt)],
-            encodings: vec![Encoding::SINGLE],
-            extensions: Vec::new(),
-            paused: false,
-            app_data: Default::default(),
-        }
+        fixtures::produce(TransportId(self.ids), ProducerId(self.ids), self.codec(self.sent_pt))
     }
 
     fn consume(self) -> Consume {

@@ -2,9 +2,8 @@
 //! matches the model.
 
 use control::{
-    AppData, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, CreatePlainTransport,
-    CreateTransport, Encoding, Event, IpFamily, Kind, Produce, ProducerId, Refusal, RouterId, SnapshotItem,
-    Text, TransportId,
+    AppData, Closed, Command, Consume, ConsumerId, CreatePlainTransport, CreateTransport, Event, IpFamily,
+    Kind, Produce, ProducerId, Refusal, RouterId, SnapshotItem, Text, TransportId, fixtures,
 };
 use leat_tests::World;
 use machine::Rng;
@@ -284,30 +283,12 @@ fn create_plain(router: RouterId, transport: TransportId, app_data: AppData) -> 
     }
 }
 
-fn codec() -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Vp8,
-        pt: 96,
-        rtx_pt: Some(97),
-        clock_rate_hz: 90_000,
-        nack: true,
-        pli: true,
-        fir: true,
-        transport_cc: true,
-    }
-}
-
 fn produce(transport: TransportId, producer: ProducerId, paused: bool, app_data: AppData) -> Produce {
     Produce {
-        transport,
-        producer,
-        kind: Kind::Video,
         mid: Some(Text::new(producer.0.to_string())),
-        codecs: vec![codec()],
-        encodings: vec![Encoding::SINGLE],
-        extensions: Vec::new(),
         paused,
         app_data,
+        ..fixtures::produce(transport, producer, fixtures::vp8(96, 97))
     }
 }
 
@@ -318,20 +299,11 @@ fn consume(
     generation: u32,
     app_data: AppData,
 ) -> Consume {
+    let ssrc = consumer.0 as u32 * 100_000 + generation * 2;
     Consume {
-        transport,
-        producer,
-        consumer,
-        mid: None,
-        codecs: vec![codec()],
-        ssrc: consumer.0 as u32 * 100_000 + generation * 2,
-        rtx_ssrc: Some(consumer.0 as u32 * 100_000 + generation * 2 + 1),
-        cname: Text::new("somebody"),
-        extensions: Vec::new(),
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
+        rtx_ssrc: Some(ssrc + 1),
         app_data,
+        ..fixtures::consume(transport, producer, consumer, fixtures::vp8(96, 97), ssrc)
     }
 }
 

@@ -398,7 +398,7 @@ fn a_snapshot_shows_the_origin_of_pipes() {
     let has = |wanted: &dyn Fn(&SnapshotItem) -> bool| items.iter().filter(|item| wanted(item)).count() == 1;
     assert!(has(&|item| matches!(item, SnapshotItem::Router { router: id, .. } if *id == router)));
     assert!(has(&|item| matches!(item,
-        SnapshotItem::Pipe { transport, router: of, worker: 0, .. } if (*transport, *of) == (pipe, router))));
+        SnapshotItem::Pipe { transport, router: of } if (*transport, *of) == (pipe, router))));
     assert!(has(&|item| matches!(item,
         SnapshotItem::Producer { producer: id, transport, .. } if (*id, *transport) == (producer, pipe))));
     assert!(has(&|item| matches!(item, SnapshotItem::Consumer { consumer: id, transport, producer: of, .. }
@@ -418,9 +418,7 @@ fn pipe_commands_can_be_repeated_and_contradictions_are_refused() {
     let (mut call, producer, _) = Call::watched(1665);
     call.world.pipe(producer, 0, 1);
     let (router, transport) = (call.world.router(), call.world.transport(call.alice));
-    let create = |router, transport, worker| {
-        Command::CreatePipe(CreatePipe { router, transport, worker, app_data: Default::default() })
-    };
+    let create = |router, transport, worker| Command::CreatePipe(CreatePipe { router, transport, worker });
     let refused = |call: &mut Call, command| match call.world.request(command) {
         Event::Refused { refusal, .. } => refusal,
         other => panic!("{other:?}"),

@@ -3,7 +3,7 @@
 use control::{
     Closed, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter,
     CreatePlainTransport, Discard, Encoding, Event, IpFamily, Kind, Produce, ProducerId, Refusal,
-    SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, Text, TransportId,
+    SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, TransportId, fixtures,
 };
 use leat_tests::peer::rtcp::{self, ReceiverReport, SenderReport};
 use leat_tests::{PlainSent, SEC, Track, World};
@@ -76,49 +76,16 @@ pub(crate) fn make(world: &mut World, create: CreatePlainTransport) -> Made {
 }
 
 fn codec(pt: u8) -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Opus,
-        pt,
-        rtx_pt: None,
-        clock_rate_hz: 48_000,
-        nack: true,
-        pli: false,
-        fir: false,
-        transport_cc: false,
-    }
+    CodecParameters { nack: true, ..fixtures::codec(Codec::Opus, pt) }
 }
 
 /// Audio that is identified by its payload type alone.
 fn produce(transport: TransportId) -> Produce {
-    Produce {
-        transport,
-        producer: TRACK,
-        kind: Kind::Audio,
-        mid: None,
-        codecs: vec![codec(SENT_PT)],
-        encodings: vec![Encoding::SINGLE],
-        extensions: Vec::new(),
-        paused: false,
-        app_data: Default::default(),
-    }
+    fixtures::produce(transport, TRACK, codec(SENT_PT))
 }
 
 fn consume(transport: TransportId, producer: ProducerId, codec: CodecParameters) -> Consume {
-    Consume {
-        transport,
-        producer,
-        consumer: VIEW,
-        mid: None,
-        codecs: vec![codec],
-        ssrc: VIEW_SSRC,
-        rtx_ssrc: None,
-        cname: Text::new("plain"),
-        extensions: Vec::new(),
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
-        app_data: Default::default(),
-    }
+    fixtures::consume(transport, producer, VIEW, codec, VIEW_SSRC)
 }
 
 fn packet(seq: u16) -> Packet {

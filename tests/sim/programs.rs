@@ -4,8 +4,8 @@
 use crate::plain::{at, connect, create, make, oracle, receiver, sender, tuples};
 use control::{
     AudioObserver, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter,
-    CreatePlainTransport, Discard, Encoding, Extension, ExtensionKind, Kind, Produce, ProducerId, SrtpKey,
-    SrtpParameters, SrtpProfile, Text, TransportId,
+    CreatePlainTransport, Discard, Encoding, Extension, ExtensionKind, Produce, ProducerId, SrtpKey,
+    SrtpParameters, SrtpProfile, TransportId, fixtures,
 };
 use leat_tests::peer::rtcp::{self, SenderReport};
 use leat_tests::{MS, SEC, Track, World};
@@ -28,50 +28,15 @@ const VIEW_SSRC: u32 = 0x5eed;
 const SOUND: [u8; 4] = [8, 1, 2, 3];
 
 fn codec(codec: Codec, pt: u8, rtx_pt: Option<u8>) -> CodecParameters {
-    let is_sound = codec == Codec::Opus;
-    let clock_rate_hz = if is_sound { 48_000 } else { 90_000 };
-    CodecParameters {
-        codec,
-        pt,
-        rtx_pt,
-        clock_rate_hz,
-        nack: true,
-        pli: !is_sound,
-        fir: false,
-        transport_cc: false,
-    }
+    CodecParameters { rtx_pt, nack: true, pli: codec != Codec::Opus, ..fixtures::codec(codec, pt) }
 }
 
 fn produce(of: Codec, rtx_pt: Option<u8>, encoding: Encoding) -> Produce {
-    Produce {
-        transport: SOURCE,
-        producer: TRACK,
-        kind: if of == Codec::Opus { Kind::Audio } else { Kind::Video },
-        mid: None,
-        codecs: vec![codec(of, PT, rtx_pt)],
-        encodings: vec![encoding],
-        extensions: Vec::new(),
-        paused: false,
-        app_data: Default::default(),
-    }
+    Produce { encodings: vec![encoding], ..fixtures::produce(SOURCE, TRACK, codec(of, PT, rtx_pt)) }
 }
 
 fn consume(of: Codec, consumer: ConsumerId, ssrc: u32) -> Consume {
-    Consume {
-        transport: SINK,
-        producer: TRACK,
-        consumer,
-        mid: None,
-        codecs: vec![codec(of, VIEW_PT, None)],
-        ssrc,
-        rtx_ssrc: None,
-        cname: Text::new("plain"),
-        extensions: Vec::new(),
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
-        app_data: Default::default(),
-    }
+    fixtures::consume(SINK, TRACK, consumer, codec(of, VIEW_PT, None), ssrc)
 }
 
 /// A packet of RTP without extensions.

@@ -27,7 +27,8 @@ fn story(seed: u64) -> (u64, Vec<u64>) {
     world.rebind(peers[2]);
     world.run_for(3 * SEC);
     world.assert_sound();
-    let mut counted = world.shard().counters().as_slots().to_vec();
+    let (counters, discards) = world.shard().counters().sections();
+    let mut counted = [counters, discards].concat();
     // This includes the lengths of handshakes.
     counted.remove(control::Counter::BytesIn as usize);
     (world.digest(), counted)

@@ -1,8 +1,8 @@
 //! How packets are mapped to their producer, and changes of SSRC.
 
 use control::{
-    Codec, CodecParameters, Command, Discard, Encoding, Event, Extension, ExtensionKind, Kind, Produce,
-    ProducerId, Refusal, Text,
+    CodecParameters, Command, Discard, Encoding, Event, Extension, ExtensionKind, Produce, ProducerId,
+    Refusal, Text, fixtures,
 };
 use leat_tests::{MS, SEC, Source, Track, World};
 
@@ -126,28 +126,14 @@ fn a_track_with_three_hundred_ssrcs_over_time_is_still_forwarded() {
 
 /// A track in eight encodings with retransmissions, all identified by their RID.
 fn in_eight_encodings(transport: control::TransportId, nth: u64) -> Produce {
-    let codec = CodecParameters {
-        codec: Codec::Vp8,
-        pt: 96,
-        rtx_pt: Some(97),
-        clock_rate_hz: 90_000,
-        nack: true,
-        pli: true,
-        fir: true,
-        transport_cc: false,
-    };
+    let codec = CodecParameters { transport_cc: false, ..fixtures::vp8(96, 97) };
     let encoding = |nth| Encoding { rid: Some(Text::new(format!("r{nth}"))), ..Encoding::SINGLE };
     let kinds = [ExtensionKind::Mid, ExtensionKind::Rid, ExtensionKind::RepairedRid];
     Produce {
-        transport,
-        producer: ProducerId(70_000 + nth),
-        kind: Kind::Video,
         mid: Some(Text::new(format!("m{nth}"))),
-        codecs: vec![codec],
         encodings: (0..8).map(encoding).collect(),
         extensions: kinds.into_iter().zip(1..).map(|(kind, id)| Extension { kind, id }).collect(),
-        paused: false,
-        app_data: Default::default(),
+        ..fixtures::produce(transport, ProducerId(70_000 + nth), codec)
     }
 }
 

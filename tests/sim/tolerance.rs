@@ -4,8 +4,8 @@
 
 use control::{
     AppData, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, CreatePipe,
-    CreatePlainTransport, Discard, Encoding, Event, Extension, ExtensionKind, IpFamily, Kind, Produce,
-    ProducerId, SrtpKey, SrtpParameters, SrtpProfile, Text, TransportId,
+    CreatePlainTransport, Discard, Event, Extension, ExtensionKind, IpFamily, Produce, ProducerId, SrtpKey,
+    SrtpParameters, SrtpProfile, Text, TransportId, fixtures,
 };
 use leat_tests::peer::rtcp;
 use leat_tests::{MS, World};
@@ -30,17 +30,7 @@ fn receiver() -> SocketAddr {
 }
 
 fn codec(codec: Codec, pt: u8) -> CodecParameters {
-    let is_opus = codec == Codec::Opus;
-    CodecParameters {
-        codec,
-        pt,
-        rtx_pt: None,
-        clock_rate_hz: if is_opus { 48_000 } else { 90_000 },
-        nack: true,
-        pli: !is_opus,
-        fir: false,
-        transport_cc: false,
-    }
+    CodecParameters { nack: true, pli: codec != Codec::Opus, ..fixtures::codec(codec, pt) }
 }
 
 /// A sent packet.
@@ -73,22 +63,16 @@ impl Call {
         let mut world = World::with_workers(seed, sink_worker + 1);
         let source = Self::transport(&mut world, SOURCE, sender(), srtp);
         let produce = Produce {
-            transport: SOURCE,
-            producer: TRACK,
-            kind: if of == Codec::Opus { Kind::Audio } else { Kind::Video },
             mid: Some(Text::new("0")),
-            codecs: vec![codec(of, PT)],
-            encodings: vec![Encoding::SINGLE],
             extensions: vec![Extension { kind: ExtensionKind::Mid, id: MID }],
-            paused: false,
-            app_data: Default::default(),
+            ..fixtures::produce(SOURCE, TRACK, codec(of, PT))
         };
         world.demand(Command::Produce(produce.clone()));
         if sink_worker > 0 {
             world.turn_to(sink_worker);
-            let (router, app_data) = (world.router(), AppData::default());
-            world.demand(Command::CreateRouter { router, app_data: app_data.clone() });
-            world.demand(Command::CreatePipe(CreatePipe { router, transport: SOURCE, worker: 0, app_data }));
+            let router = world.router();
+            world.demand(Command::CreateRouter { router, app_data: AppData::default() });
+            world.demand(Command::CreatePipe(CreatePipe { router, transport: SOURCE, worker: 0 }));
             world.demand(Command::Produce(produce));
         }
         let sink = Self::transport(&mut world, SINK, receiver(), None);
@@ -121,21 +105,7 @@ impl Call {
 
     /// The receiver's parameters of the track.
     fn consumed(&self) -> Consume {
-        Consume {
-            transport: SINK,
-            producer: TRACK,
-            consumer: VIEW,
-            mid: None,
-            codecs: vec![codec(self.codec, OUT_PT)],
-            ssrc: OUT_SSRC,
-            rtx_ssrc: None,
-            cname: Text::new("plain"),
-            extensions: Vec::new(),
-            preferred_layers: None,
-            priority: 1,
-            paused: false,
-            app_data: Default::default(),
-        }
+        fixtures::consume(SINK, TRACK, VIEW, codec(self.codec, OUT_PT), OUT_SSRC)
     }
 
     fn send(&mut self, bytes: &[u8]) {

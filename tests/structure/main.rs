@@ -1,11 +1,16 @@
 //! The structure of the tree: allowed dependencies of crates, the places of `unsafe`, forbidden APIs of
 //! machines, and the entries at the top level. Each rule is also shown to fail, on a changed copy.
 
+mod diagrams;
+mod figures;
 mod floor;
 mod modules;
+mod names;
 mod promises;
+mod protocol;
 mod source;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -433,4 +438,180 @@ fn detects_a_missing_unsafe_ban() {
     assert!(!source::forbids_unsafe(machine, "//! Views.\n// #![forbid(unsafe_code)]\n"));
     assert!(inherits_lints("[package]\nname = \"x\"\n\n[lints]\nworkspace = true\n"));
     assert!(!inherits_lints("[package]\nname = \"x\"\n\n[dependencies]\ny.workspace = true\n"));
+}
+
+/// The code of a crate, without comments, literals and tests.
+fn code_of(package: &str) -> Vec<String> {
+    let rule = floor::rule(package).expect("a package of ours");
+    sources(rule).iter().map(|path| source::without_tests(&source::code_only(&read(path)))).collect()
+}
+
+#[test]
+fn signaling_sends_every_command_and_reads_every_field_of_an_event() {
+    let of = |file: &str, name: &str| {
+        let variants = protocol::variants(name, &read(&root().join("engine/control/src").join(file)));
+        assert!(variants.len() > 4, "{name} was not read");
+        variants
+    };
+    let code = code_of("leat-signaling");
+    let unused: BTreeSet<String> = [
+        protocol::unsent("Command", &of("command.rs", "Command"), &code),
+        protocol::unsent("StatsOf", &of("stats.rs", "StatsOf"), &code),
+        protocol::unread("Event", &of("event.rs", "Event"), &code),
+        protocol::unread("SnapshotItem", &of("event.rs", "SnapshotItem"), &code),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let listed = protocol::LATER.iter().map(|(name, _)| *name).chain(protocol::FOR_TESTS.iter().copied());
+    let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
+    assert_clean(unused.difference(&listed).map(|name| format!("signaling does not use {name}")).collect());
+    assert_clean(listed.difference(&unused).map(|name| format!("{name} is in use or gone")).collect());
+}
+
+#[test]
+fn an_unused_command_and_an_unread_field_are_found() {
+    let text =
+        "pub enum Event { /// One.\n Done { request: RequestId, at: Vec<(u8, u8)> }, Gone(Why), End, }";
+    let events = protocol::variants("Event", text);
+    assert_eq!(events.keys().map(String::as_str).collect::<Vec<_>>(), ["Done", "End", "Gone"]);
+    assert_eq!(events["Done"].iter().map(String::as_str).collect::<Vec<_>>(), ["at", "request"]);
+    let commands = "pub enum Command { Open { id: Id, at: Option<u8> }, Close { id: Id }, }";
+    let commands = protocol::variants("Command", commands);
+    let code =
+        ["f(Command::Open { id, at: None }); match e { Event::Done { request, at: _ } | Event::End => {} }"];
+    let code = code.map(str::to_owned);
+    assert_eq!(
+        Vec::from_iter(protocol::unsent("Command", &commands, &code)),
+        ["Command::Close", "Command::Open.at"]
+    );
+    assert_eq!(Vec::from_iter(protocol::unread("Event", &events, &code)), ["Event::Done.at", "Event::Gone"]);
+}
+
+#[test]
+fn a_name_stands_for_one_type_in_a_crate() {
+    let mut found = Vec::new();
+    for rule in PLAN {
+        let folder = root().join(rule.folder).join("src");
+        let files: Vec<(String, String)> = sources(rule)
+            .iter()
+            .filter_map(|path| Some((path.strip_prefix(&folder).ok()?.to_str()?.to_owned(), read(path))))
+            .collect();
+        let types = names::defined(files.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+        found.extend(names::repeated(rule.package, &types));
+    }
+    assert_clean(found);
+}
+
+#[test]
+fn a_name_of_two_types_is_found() {
+    let types = names::defined([
+        ("vp8.rs", "pub struct Descriptor; struct Walk; #[cfg(test)] mod tests { struct Tx; }"),
+        ("vp9.rs", "pub struct Descriptor<'a>(&'a u8); enum Walk {} struct Tx;"),
+    ]);
+    let found = names::repeated("leat-rtp", &types);
+    assert_eq!(found, ["leat-rtp: Walk is the name of several types: vp8.rs, vp9.rs"]);
+}
+
+/// The constants of all crates.
+fn constants() -> figures::Constants {
+    let mut constants = figures::Constants::new();
+    for path in PLAN.iter().flat_map(sources) {
+        figures::read(&mut constants, &read(&path));
+    }
+    constants
+}
+
+#[test]
+fn figures_of_the_documentation_agree_with_their_constants() {
+    let constants = constants();
+    let (mut found, mut checked) = (Vec::new(), 0);
+    for entry in fs::read_dir(root().join("docs")).expect("docs/ is readable") {
+        let path = entry.expect("a readable entry").path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            let page = read(&path);
+            let figures = figures::named(&page);
+            checked += figures.len();
+            let faults = figures.iter().filter_map(|figure| figures::fault(figure, &constants));
+            found.extend(faults.map(|fault| format!("{}: {fault}", path.display())));
+        }
+    }
+    assert_clean(found);
+    assert!(checked >= 15, "only {checked} figures name their constant");
+}
+
+#[test]
+fn a_wrong_figure_is_found() {
+    let mut constants = figures::Constants::new();
+    figures::read(&mut constants, "pub const QUEUE: usize = 2 * FRAME;\npub const FRAME: usize = 2 << 10;");
+    figures::read(&mut constants, "const PAUSE: Duration = Duration::from_millis(1_500);");
+    let faults = |page: &str| -> Vec<String> {
+        figures::named(page).iter().filter_map(|figure| figures::fault(figure, &constants)).collect()
+    };
+    assert_clean(faults("At most 4 KiB (`QUEUE`), 1,500 ms (`PAUSE`) | 2,048 (`FRAME`) packets (`code`)."));
+    assert_found(&faults("At most 5 KiB (`QUEUE`)."), "QUEUE");
+    assert_found(&faults("After 1 s\n(`PAUSE`)."), "PAUSE");
+    assert_found(&faults("8 (`GONE`)"), "no constant is called GONE");
+}
+
+/// Which crate of ours depends on which, without development dependencies.
+fn crate_edges(metadata: &Metadata) -> diagrams::Edges {
+    let short = |name: &str| name.trim_start_matches("leat-").to_owned();
+    let packages = metadata.workspace_packages();
+    let ours: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let needs = |package: &Package| -> BTreeSet<String> {
+        let needed = package.dependencies.iter().filter(|needed| needed.kind != DependencyKind::Development);
+        needed
+            .filter(|needed| ours.contains(needed.name.as_str()))
+            .map(|needed| short(&needed.name))
+            .collect()
+    };
+    packages.iter().map(|package| (short(&package.name), needs(package))).collect()
+}
+
+/// Which child of a module imports which; an empty `parent` is the root of the crate.
+fn module_edges(package: &str, parent: &str) -> diagrams::Edges {
+    let child = |module: &str| -> Option<String> {
+        let inner =
+            if parent.is_empty() { module } else { module.strip_prefix(parent)?.strip_prefix("::")? };
+        inner.split("::").next().filter(|child| !child.is_empty()).map(str::to_owned)
+    };
+    let mut found = diagrams::Edges::new();
+    for (module, imported) in modules_of(floor::rule(package).expect("a package of ours")) {
+        let Some(from) = child(&module) else { continue };
+        let to = imported.iter().filter_map(|imported| child(imported)).filter(|to| *to != from);
+        found.entry(from.clone()).or_default().extend(to);
+    }
+    found
+}
+
+#[test]
+fn diagrams_of_crates_and_modules_show_the_code() {
+    let page = read(&root().join("docs/architecture.md"));
+    let code = [
+        ("crates", crate_edges(&metadata())),
+        ("modules of leat-sfu", module_edges("leat-sfu", "")),
+        ("modules of leat-runtime", module_edges("leat-runtime", "")),
+        ("modules of leat-relay", module_edges("leat-relay", "")),
+        ("modules of rooms", module_edges("leat-signaling", "rooms")),
+    ];
+    let mut found = Vec::new();
+    for (title, code) in code {
+        assert!(code.len() > 5, "the modules of {title} were not read");
+        let drawn = diagrams::drawn(&page, title).unwrap_or_default();
+        found.extend(diagrams::differences(title, &drawn, &code));
+    }
+    assert_clean(found);
+}
+
+#[test]
+fn a_diagram_that_differs_from_the_code_is_found() {
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let code =
+        diagrams::Edges::from([("a".to_owned(), set(&["b", "c"])), ("b".to_owned(), set(&["c", "d"]))]);
+    let page = "## One\n```mermaid\nflowchart TD\n%% letters\na[First] --> b\nb --> c & e\n```\n a --> z";
+    let drawn = diagrams::drawn(page, "letters").expect("it is there");
+    let found = diagrams::differences("letters", &drawn, &code);
+    assert_eq!(found, ["letters lacks b --> d", "letters has b --> e, the code has not"]);
+    assert_eq!(diagrams::drawn(page, "numbers"), None);
 }

@@ -267,13 +267,8 @@ pub fn rows() -> Vec<Row> {
                 srtp: None,
             })
         }),
-        row("CreatePipe", "with as much data as it may have", 0, move |_| {
-            Command::CreatePipe(CreatePipe {
-                router: ROUTER,
-                transport: TransportId(7),
-                worker: 1,
-                app_data: app_data(),
-            })
+        row("CreatePipe", "to another worker", 0, |_| {
+            Command::CreatePipe(CreatePipe { router: ROUTER, transport: TransportId(7), worker: 1 })
         }),
         row("SetAppData", "with as much data as it may have", 0, move |stage| {
             publisher(stage);

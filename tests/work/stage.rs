@@ -2,10 +2,9 @@
 //! handshake.
 
 use control::{
-    AppData, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId,
-    CreatePlainTransport, CreateTransport, Encoding, Event, Extension, ExtensionKind, IpFamily, Kind,
-    Produce, ProducerId, Request, RequestId, RouterId, SrtpKey, SrtpParameters, SrtpProfile, Text,
-    TransportId,
+    AppData, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, CreatePlainTransport,
+    CreateTransport, Encoding, Event, Extension, ExtensionKind, IpFamily, Produce, ProducerId, Request,
+    RequestId, RouterId, SrtpKey, SrtpParameters, SrtpProfile, Text, TransportId, fixtures,
 };
 use dtls::{Certificate, Options, Settings};
 use leat_tests::SocketsOnDemand;
@@ -339,33 +338,20 @@ pub fn produce(transport: TransportId, producer: u64, first_ssrc: u32, encodings
         ..Encoding::SINGLE
     });
     Produce {
-        transport,
-        producer: ProducerId(producer),
-        kind: Kind::Video,
         mid: Some(Text::new(format!("m{producer}"))),
-        codecs: vec![vp8()],
         encodings: encodings.collect(),
         extensions: extensions(),
-        paused: false,
-        app_data: AppData::default(),
+        ..fixtures::produce(transport, ProducerId(producer), vp8())
     }
 }
 
 pub fn consume(transport: TransportId, producer: u64, consumer: u64, ssrc: u32) -> Consume {
     Consume {
-        transport,
-        producer: ProducerId(producer),
-        consumer: ConsumerId(consumer),
         mid: Some(Text::new("0")),
-        codecs: vec![vp8()],
-        ssrc,
         rtx_ssrc: Some(ssrc | 0x8000_0000),
         cname: Text::new("c".repeat(255)),
         extensions: extensions(),
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
-        app_data: AppData::default(),
+        ..fixtures::consume(transport, ProducerId(producer), ConsumerId(consumer), vp8(), ssrc)
     }
 }
 
@@ -380,16 +366,7 @@ fn extensions() -> Vec<Extension> {
 }
 
 pub fn vp8() -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Vp8,
-        pt: PT,
-        rtx_pt: Some(RTX_PT),
-        clock_rate_hz: 90_000,
-        nack: true,
-        pli: true,
-        fir: true,
-        transport_cc: true,
-    }
+    fixtures::vp8(PT, RTX_PT)
 }
 
 /// Measures a call, and prints it on standard output: counts are matched by their order.

@@ -3,7 +3,7 @@
 use crate::Row;
 use crate::datagrams::publisher_with_holes;
 use crate::stage::{INTERFRAME, KEYFRAME, ROUTER, Stage, produce};
-use control::{AppData, Command, CreatePipe, Discard, TransportId};
+use control::{Command, CreatePipe, Discard, TransportId};
 use machine::{Machine, WorkerId};
 use sfu::limits;
 
@@ -44,8 +44,7 @@ fn row(tag: u8, case: &'static str, run: impl FnOnce(&mut Stage) + 'static) -> R
 /// A track of another worker, with consumers here.
 fn piped(stage: &mut Stage, consumers: usize) {
     let transport = TransportId(9_000);
-    let app_data = AppData::default();
-    stage.demand(Command::CreatePipe(CreatePipe { router: ROUTER, transport, worker: OTHER, app_data }));
+    stage.demand(Command::CreatePipe(CreatePipe { router: ROUTER, transport, worker: OTHER }));
     stage.demand(Command::Produce(produce(transport, 1, 0x1000, limits::ENCODINGS_MAX as u32)));
     for _ in 0..consumers {
         let bob = stage.party();

@@ -8,7 +8,7 @@ use host::{BadPorts, GivenTwice, check_once, check_ports, loopback, port_shares,
 use leat_log::Format;
 use relay::limits::ALLOCATIONS_MAX;
 use relay::{BadCredentials, Credentials, Policy, Quotas, Settings};
-use runtime::Places;
+use runtime::PortPool;
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -40,7 +40,7 @@ pub struct WorkerConfig {
     /// TLS and DTLS addresses.
     pub listen_tls: Vec<SocketAddr>,
     /// Addresses and ports of relay sockets.
-    pub relay: Places,
+    pub relay: PortPool,
 }
 
 /// Options that contradict each other or name something that does not exist. Each error says what is
@@ -157,7 +157,7 @@ impl Config {
         let workers = (0..cli.workers).zip(shares).map(|(index, ports)| WorkerConfig {
             listen: at(cli.port + index),
             listen_tls: if certificate.is_some() { at(cli.tls_port + index) } else { Vec::new() },
-            relay: Places { ips: relay_ips.clone(), ports },
+            relay: PortPool { ips: relay_ips.clone(), ports },
         });
         let own = [&listen, &relay_ips, &cli.announced_ip].into_iter().flatten().copied();
         Ok(Self {

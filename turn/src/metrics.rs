@@ -100,18 +100,18 @@ const OF_LOOP: &[OfLoop] = &[
     ("udp_send_dropped", "Datagrams dropped because a socket's buffer was full.", |report| {
         report.sent.dropped_wouldblock + report.sent.dropped_full
     }),
-    ("tcp_accepted", "TCP connections accepted.", |report| report.streams.accepted),
+    ("tcp_accepted", "TCP connections accepted.", |report| report.connections.accepted),
     ("tcp_refused", "TCP connections closed at once, because the limit was reached.", |report| {
-        report.streams.refused
+        report.connections.refused
     }),
     ("tcp_malformed", "TCP connections closed because they carried neither TURN nor TLS.", |report| {
-        report.streams.closed_malformed
+        report.connections.closed_malformed
     }),
     ("tcp_unproven", "TCP connections closed because they had no allocation in time.", |report| {
-        report.streams.closed_unproven
+        report.connections.closed_unproven
     }),
     ("tcp_frames_dropped", "Datagrams dropped because a client over TCP was too slow.", |report| {
-        report.streams.queued.dropped_full + report.streams.queued.dropped_late
+        report.connections.queued.dropped_full + report.connections.queued.dropped_late
     }),
     ("busy_microseconds", "Time not spent waiting, of all workers.", |report| {
         report.turns.busy.as_micros() as u64
@@ -143,7 +143,7 @@ fn page(boards: &[Board]) -> String {
     for (name, help, value) in OF_LOOP {
         put(name, help, false, reports.iter().map(value).sum());
     }
-    let open = reports.iter().map(|report| report.streams.open).sum();
+    let open = reports.iter().map(|report| report.connections.open).sum();
     put("tcp_connections", "Open TCP connections.", true, open);
     page
 }

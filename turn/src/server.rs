@@ -11,7 +11,7 @@ use crossbeam_channel::bounded;
 use host::{MainThread, StartError, Workers, system};
 use machine::LocalId;
 use relay::{Command, Counter, DtlsRelay, DtlsSettings, Interfaces, Relay};
-use runtime::{Clock, Framing, Listeners, Listening, SocketOptions, Sockets, Worker};
+use runtime::{Clock, Framing, ListenerConfig, Listeners, SocketOptions, Sockets, Worker};
 use rustls::ServerConfig;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::error::Error;
@@ -230,11 +230,12 @@ fn bind(
 ) -> Result<(Sockets, Listeners), runtime::BindError> {
     let over_dtls: &[SocketAddr] = if has_dtls { &addresses.listen_tls } else { &[] };
     let udp = Sockets::bind(&[&addresses.listen, over_dtls].concat(), &SocketOptions::default())?;
-    let listening = |address: &SocketAddr, tls| Listening { address: *address, framing: Framing::Stun, tls };
+    let listening =
+        |address: &SocketAddr, tls| ListenerConfig { address: *address, framing: Framing::Stun, tls };
     let plain = addresses.listen.iter().map(|address| listening(address, None));
     let secure = addresses.listen_tls.iter().map(|address| listening(address, tls.cloned()));
     let tcp = Listeners::open(plain.chain(secure).collect())?;
-    Ok((udp.with_places(addresses.relay.clone()), tcp))
+    Ok((udp.with_port_pool(addresses.relay.clone()), tcp))
 }
 
 /// Each relay socket and TCP connection needs a file descriptor. Beyond the limit, requests are answered with

@@ -2,9 +2,8 @@
 
 use crate::{Sink, allocations, held_bytes};
 use control::{
-    Candidate, Codec, CodecParameters, Command, Consume, ConsumerId, Counter, Counters, CreateTransport,
-    Encoding, Event, Extension, ExtensionKind, Kind, Layers, Produce, ProducerId, Request, RequestId,
-    RouterId, Text, TransportId,
+    Candidate, Command, Consume, ConsumerId, Counter, Counters, CreateTransport, Encoding, Event, Extension,
+    ExtensionKind, Layers, Produce, ProducerId, Request, RequestId, RouterId, Text, TransportId, fixtures,
 };
 use dtls::{Certificate, Fingerprint, Settings};
 use leat_tests::peer::rtcp::{self, AnyPacket, Arrivals, ReceiverReport, ReceptionReport, SenderReport};
@@ -479,33 +478,15 @@ fn rtx_ssrc(subscriber: usize) -> u32 {
     0x0200_0000 + subscriber as u32
 }
 
-fn codec(pt: u8, rtx_pt: u8) -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Vp8,
-        pt,
-        rtx_pt: Some(rtx_pt),
-        clock_rate_hz: CLOCK_RATE_HZ,
-        nack: true,
-        pli: true,
-        fir: true,
-        transport_cc: true,
-    }
-}
-
 fn produce() -> Produce {
     Produce {
-        transport: transport_of(0),
-        producer: PRODUCER,
-        kind: Kind::Video,
         mid: Some(Text::new("0")),
-        codecs: vec![codec(PT, RTX_PT)],
-        encodings: vec![Encoding { ssrc: Some(SSRC), rtx_ssrc: Some(RTX_SSRC), ..Encoding::SINGLE }],
+        encodings: vec![Encoding { rtx_ssrc: Some(RTX_SSRC), ..fixtures::with_ssrc(SSRC) }],
         extensions: vec![
             Extension { kind: ExtensionKind::Mid, id: MID_ID },
             Extension { kind: ExtensionKind::TransportCc, id: TRANSPORT_CC_ID },
         ],
-        paused: false,
-        app_data: Default::default(),
+        ..fixtures::produce(transport_of(0), PRODUCER, fixtures::vp8(PT, RTX_PT))
     }
 }
 
@@ -513,19 +494,12 @@ fn consume(subscriber: usize, feedback: bool) -> Consume {
     let number = Extension { kind: ExtensionKind::TransportCc, id: NUMBER_ID };
     let mut extensions = vec![Extension { kind: ExtensionKind::Mid, id: 9 }];
     extensions.extend(feedback.then_some(number));
+    let (transport, consumer) = (transport_of(subscriber), ConsumerId(subscriber as u64));
+    let vp8 = fixtures::vp8(120, 121);
     Consume {
-        transport: transport_of(subscriber),
-        producer: PRODUCER,
-        consumer: ConsumerId(subscriber as u64),
         mid: Some(Text::new("0")),
-        codecs: vec![codec(120, 121)],
-        ssrc: media_ssrc(subscriber),
         rtx_ssrc: Some(rtx_ssrc(subscriber)),
-        cname: Text::new("publisher"),
         extensions,
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
-        app_data: Default::default(),
+        ..fixtures::consume(transport, PRODUCER, consumer, vp8, media_ssrc(subscriber))
     }
 }

@@ -5,14 +5,14 @@
 
 use crate::{Sink, allocations};
 use control::{
-    Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter, CreatePipe,
-    CreatePlainTransport, Encoding, Event, IpFamily, Kind, Produce, ProducerId, Request, RequestId, RouterId,
-    SrtpKey, SrtpParameters, SrtpProfile, Text, TransportId,
+    Codec, CodecParameters, Command, ConnectPlainTransport, ConsumerId, Counter, CreatePipe,
+    CreatePlainTransport, Event, IpFamily, Produce, ProducerId, Request, RequestId, RouterId, SrtpKey,
+    SrtpParameters, SrtpProfile, TransportId, fixtures,
 };
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketOrder, Tx, WorkerId};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketRequest, Tx, WorkerId};
 use oracle_srtp::context::Context;
 use oracle_srtp::protection_profile::ProtectionProfile;
-use runtime::HandOffs;
+use runtime::Mailboxes;
 use sfu::{Config, Contained, Input, Shard};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct Spread {
 struct Worker {
     shard: Contained,
     sink: Sink,
-    hand_offs: HandOffs,
+    mailboxes: Mailboxes,
     /// The socket that was opened last.
     opened: Option<LocalId>,
 }
@@ -43,7 +43,7 @@ struct Worker {
 /// A send batch and the mailboxes of the other workers.
 struct Out<'a> {
     sink: &'a mut Sink,
-    hand_offs: &'a mut HandOffs,
+    mailboxes: &'a mut Mailboxes,
 }
 
 impl Tx for Out<'_> {
@@ -56,7 +56,7 @@ impl Tx for Out<'_> {
     }
 
     fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
-        self.hand_offs.give(worker, head, body)
+        self.mailboxes.send(worker, head, body)
     }
 
     fn prefetch<T: ?Sized>(&self, soon: &T) {
@@ -98,16 +98,16 @@ impl Spread {
             grace_period: Duration::from_secs(60),
             consent_timeout: Some(sfu::limits::ICE_CONSENT_TIMEOUT),
         };
-        let worker = |hand_offs| {
+        let worker = |mailboxes| {
             let shard = Shard::new(config.clone(), rng.fork());
             let shard = Contained::new(shard, |fault| panic!("the shard panicked: {fault:?}"));
-            Worker { shard, sink: Sink::new(), hand_offs, opened: None }
+            Worker { shard, sink: Sink::new(), mailboxes, opened: None }
         };
         let mut spread = Self {
             payload_len,
             burst,
             now: Instant::EPOCH + Duration::from_secs(1),
-            workers: HandOffs::between(workers).into_iter().map(worker).collect(),
+            workers: Mailboxes::between(workers).into_iter().map(worker).collect(),
             subscribers: Vec::new(),
             made: 0,
             last_request: 0,
@@ -226,26 +226,12 @@ impl Spread {
         let transport = TransportId(100 + subscriber as u64);
         let key = self.join(worker, transport, Some(subscriber)).expect("it has SRTP");
         if worker != 0 {
-            let (router, app_data) = (ROUTER, Default::default());
-            let create = CreatePipe { router, transport: PUBLISHING, worker: 0, app_data };
+            let create = CreatePipe { router: ROUTER, transport: PUBLISHING, worker: 0 };
             self.request(worker, Command::CreatePipe(create));
             self.request(worker, Command::Produce(produce()));
         }
-        let consume = Consume {
-            transport,
-            producer: PRODUCER,
-            consumer: ConsumerId(subscriber as u64),
-            mid: None,
-            codecs: vec![codec(120)],
-            ssrc: 0x0100_0000 + subscriber as u32,
-            rtx_ssrc: None,
-            cname: Text::new("publisher"),
-            extensions: Vec::new(),
-            preferred_layers: None,
-            priority: 1,
-            paused: false,
-            app_data: Default::default(),
-        };
+        let (consumer, ssrc) = (ConsumerId(subscriber as u64), 0x0100_0000 + subscriber as u32);
+        let consume = fixtures::consume(transport, PRODUCER, consumer, codec(120), ssrc);
         self.request(worker, Command::Consume(consume));
         let (key, salt) = key.0.split_at(16);
         let context = Context::new(key, salt, ProtectionProfile::AeadAes128Gcm, None, None);
@@ -279,8 +265,8 @@ impl Spread {
         let (now, request) = (self.now, Input::Request(Request { id, command }));
         let worker = &mut self.workers[worker];
         worker.with(|shard, out| shard.on_command(now, request, out));
-        while let Some(order) = worker.shard.poll_socket_order() {
-            let SocketOrder::Open { local, .. } = order else { continue };
+        while let Some(request) = worker.shard.poll_socket_request() {
+            let SocketRequest::Open { local, .. } = request else { continue };
             worker.opened = worker.opened.or(Some(local));
             let address = SocketAddr::new(PLAIN_IP, 20_000 + local.0);
             worker.with(|shard, out| shard.on_socket_opened(now, local, Ok(address), out));
@@ -296,16 +282,16 @@ impl Spread {
 
 impl Worker {
     fn with(&mut self, call: impl FnOnce(&mut Contained, &mut Out<'_>)) {
-        let Self { shard, sink, hand_offs, .. } = self;
-        call(shard, &mut Out { sink, hand_offs });
+        let Self { shard, sink, mailboxes, .. } = self;
+        call(shard, &mut Out { sink, mailboxes });
     }
 
     /// Reads messages of other workers; returns whether there were any.
     fn read(&mut self, now: Instant) -> bool {
         let mut is_any = false;
-        while let Some(parcel) = self.hand_offs.take() {
-            self.with(|shard, out| shard.on_hand_off(now, parcel.from(), parcel.bytes(), out));
-            self.hand_offs.give_back(parcel);
+        while let Some(envelope) = self.mailboxes.receive() {
+            self.with(|shard, out| shard.on_hand_off(now, envelope.from(), envelope.bytes(), out));
+            self.mailboxes.recycle(envelope);
             is_any = true;
         }
         if is_any {
@@ -326,28 +312,12 @@ fn peer_address(peer: usize) -> SocketAddr {
 }
 
 fn codec(pt: u8) -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Vp8,
-        pt,
-        rtx_pt: None,
-        clock_rate_hz: 90_000,
-        nack: false,
-        pli: true,
-        fir: false,
-        transport_cc: false,
-    }
+    CodecParameters { pli: true, ..fixtures::codec(Codec::Vp8, pt) }
 }
 
 fn produce() -> Produce {
     Produce {
-        transport: PUBLISHING,
-        producer: PRODUCER,
-        kind: Kind::Video,
-        mid: None,
-        codecs: vec![codec(PT)],
-        encodings: vec![Encoding { ssrc: Some(SSRC), ..Encoding::SINGLE }],
-        extensions: Vec::new(),
-        paused: false,
-        app_data: Default::default(),
+        encodings: vec![fixtures::with_ssrc(SSRC)],
+        ..fixtures::produce(PUBLISHING, PRODUCER, codec(PT))
     }
 }

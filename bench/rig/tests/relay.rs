@@ -1,6 +1,6 @@
 //! Allocations on the TURN server's packet path, and for unauthenticated clients: none.
 
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketOrder, Tx, WorkerId};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketRequest, Tx, WorkerId};
 use relay::{Counter, Credentials, EvenClock, Policy, Quotas, Relay, Settings};
 use rig::{Counting, allocations};
 use std::net::SocketAddr;
@@ -85,7 +85,7 @@ impl Rig {
     fn receive(&mut self, path: Path, bytes: &mut [u8]) {
         self.relay.on_datagram(self.now, Datagram { path, received_at: self.now, bytes }, &mut self.tx);
         self.relay.on_batch_end(self.now, &mut self.tx);
-        while let Some(SocketOrder::Open { local, .. }) = self.relay.poll_socket_order() {
+        while let Some(SocketRequest::Open { local, .. }) = self.relay.poll_socket_request() {
             self.socket = local;
             self.relay.on_socket_opened(self.now, local, Ok(address(1, 50_000)), &mut self.tx);
         }

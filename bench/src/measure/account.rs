@@ -54,10 +54,10 @@ impl Account {
 
 /// A process and its descendants at one moment, to find out later which have ended.
 #[derive(Clone, Debug)]
-pub struct Family(Vec<Member>);
+pub struct Family(Vec<Process>);
 
 #[derive(Clone, Debug)]
-struct Member {
+struct Process {
     pid: u32,
     name: String,
     /// Distinguishes it from a later process of the same number, in ticks of the kernel's clock since boot.
@@ -67,7 +67,7 @@ struct Member {
 impl Family {
     /// As it is now.
     pub fn of(root: u32) -> Self {
-        Self(family(root).into_iter().filter_map(Member::of).collect())
+        Self(family(root).into_iter().filter_map(Process::of).collect())
     }
 
     /// Those that do not run any more, each as "leat-engine (1234)".
@@ -77,7 +77,7 @@ impl Family {
     }
 }
 
-impl Member {
+impl Process {
     fn of(pid: u32) -> Option<Self> {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned();
         Some(Self { pid, name, started: running_since(pid)? })

@@ -6,7 +6,7 @@ mod packetizer;
 mod stamp;
 
 pub use encoder::Encoder;
-pub use packetizer::{HEAD_LEN, Place, head, split};
+pub use packetizer::{FramePart, HEAD_LEN, head, split};
 pub use stamp::{STAMP_LEN, Stamp};
 
 use clap::ValueEnum;

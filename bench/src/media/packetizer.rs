@@ -18,7 +18,7 @@ pub fn split(len: usize) -> impl Iterator<Item = usize> {
 
 /// The position of a payload in its frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct FramePart {
     /// Counts frames.
     pub frame: u32,
     /// Counts the payloads of the frame.
@@ -30,7 +30,7 @@ pub struct Place {
 }
 
 /// The beginning of a payload of `len` bytes.
-pub fn head(codec: Codec, place: Place, len: usize) -> [u8; HEAD_LEN] {
+pub fn head(codec: Codec, place: FramePart, len: usize) -> [u8; HEAD_LEN] {
     let mut head = [0; HEAD_LEN];
     match codec {
         Codec::Vp8 => {
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(split(2_500_000 / 8 / 30).count(), 10);
     }
 
-    const KEYFRAME: Place = Place { frame: 0x1_8005, index: 0, count: 3, is_keyframe: true };
+    const KEYFRAME: FramePart = FramePart { frame: 0x1_8005, index: 0, count: 3, is_keyframe: true };
 
     #[test]
     fn a_vp8_keyframe_is_marked() {
@@ -96,9 +96,9 @@ mod tests {
 
     #[test]
     fn later_packets_and_other_frames_are_no_keyframes() {
-        let later = head(Codec::Vp8, Place { index: 1, ..KEYFRAME }, 1000);
+        let later = head(Codec::Vp8, FramePart { index: 1, ..KEYFRAME }, 1000);
         assert_eq!(later[0] & 0x10, 0);
-        let other = head(Codec::Vp8, Place { is_keyframe: false, ..KEYFRAME }, 1000);
+        let other = head(Codec::Vp8, FramePart { is_keyframe: false, ..KEYFRAME }, 1000);
         assert_eq!(other[4] & 1, 1);
     }
 
@@ -107,13 +107,14 @@ mod tests {
         let sets = head(Codec::H264, KEYFRAME, 1000);
         assert_eq!((sets[0], sets[3] & 31, sets[9] & 31), (24, 7, 8));
         assert_eq!(13 + usize::from(u16::from_be_bytes([sets[11], sets[12]])), 1000, "to the end");
-        let fragment = |index| head(Codec::H264, Place { index, ..KEYFRAME }, 1000);
+        let fragment = |index| head(Codec::H264, FramePart { index, ..KEYFRAME }, 1000);
         assert_eq!((fragment(1)[0] & 31, fragment(1)[1], fragment(2)[1]), (28, 0x85, 0x45));
     }
 
     #[test]
     fn another_h264_frame_is_one_fragmented_slice() {
-        let fragment = |index| head(Codec::H264, Place { index, is_keyframe: false, ..KEYFRAME }, 1000)[1];
+        let fragment =
+            |index| head(Codec::H264, FramePart { index, is_keyframe: false, ..KEYFRAME }, 1000)[1];
         assert_eq!([0, 1, 2].map(fragment), [0x81, 0x01, 0x41]);
     }
 }

@@ -93,13 +93,13 @@ impl Receiver {
 /// Session keys of one direction.
 #[derive(Debug)]
 struct Context {
-    rtp: Session,
-    rtcp: Session,
+    rtp: SessionKeys,
+    rtcp: SessionKeys,
 }
 
 impl Context {
     fn new(key: &[u8], salt: &[u8]) -> Self {
-        let session = |key_label, salt_label| Session {
+        let session = |key_label, salt_label| SessionKeys {
             key: LessSafeKey::new(
                 UnboundKey::new(&AES_128_GCM, &derive(key, salt, key_label)).expect("16 bytes"),
             ),
@@ -111,12 +111,12 @@ impl Context {
 }
 
 #[derive(Debug)]
-struct Session {
+struct SessionKeys {
     key: LessSafeKey,
     salt: [u8; SALT_LEN],
 }
 
-impl Session {
+impl SessionKeys {
     fn nonce(&self, mut block: [u8; SALT_LEN]) -> Nonce {
         block.iter_mut().zip(self.salt).for_each(|(byte, salt)| *byte ^= salt);
         Nonce::assume_unique_for_key(block)

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const TRIES: u32 = 10;
 
 /// A client that may send.
-pub struct Client {
+pub struct TurnClient {
     pub socket: Socket,
     /// Its relayed address.
     pub relayed: SocketAddr,
@@ -23,7 +23,7 @@ pub struct Client {
     pub burst: Vec<u8>,
 }
 
-impl Client {
+impl TurnClient {
     /// Allocates at `server`, and binds the channel to `peer`.
     pub fn open(server: SocketAddr, peer: SocketAddr, burst: usize, payload: usize) -> anyhow::Result<Self> {
         let socket = Socket::connect(server, true)?;

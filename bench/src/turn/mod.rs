@@ -11,7 +11,7 @@ use crate::watch::Watch;
 use crate::world::socket::{BUFFER_LEN, CONTROL_LEN, Socket};
 use crate::{Place, pin, write};
 use anyhow::Context;
-use client::{Client, HEADER_LEN};
+use client::{HEADER_LEN, TurnClient};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -56,7 +56,7 @@ pub fn run(arguments: &TurnArguments, watch: &Watch) -> anyhow::Result<u8> {
     if let Some(path) = &arguments.json {
         write(
             path,
-            &serde_json::to_string_pretty(&Comparison { rounds: arguments.rounds, results: &rounds })?,
+            &serde_json::to_string_pretty(&RelayComparison { rounds: arguments.rounds, results: &rounds })?,
         )?;
     }
     Ok(u8::from(rounds.iter().any(|round| round.lost + round.payload_errors > 0)))
@@ -64,7 +64,7 @@ pub fn run(arguments: &TurnArguments, watch: &Watch) -> anyhow::Result<u8> {
 
 /// What is written as JSON.
 #[derive(Serialize)]
-struct Comparison<'a> {
+struct RelayComparison<'a> {
     rounds: u32,
     results: &'a [Round],
 }
@@ -106,7 +106,7 @@ fn measure(relay: Relay, running: &Running, arguments: &TurnArguments) -> anyhow
     let address = peer.address()?;
     let before = Account::of(running.pid());
     let started = Instant::now();
-    let open = |_| Client::open(server, address, arguments.burst, arguments.payload);
+    let open = |_| TurnClient::open(server, address, arguments.burst, arguments.payload);
     let clients = (0..arguments.allocations).map(open).collect::<anyhow::Result<Vec<_>>>();
     let mut clients = clients.context(relay.name())?;
     let allocations_per_s = f64::from(arguments.allocations) / started.elapsed().as_secs_f64();
@@ -114,16 +114,16 @@ fn measure(relay: Relay, running: &Running, arguments: &TurnArguments) -> anyhow
     for client in &clients {
         client.socket.segment(HEADER_LEN + arguments.payload)?;
     }
-    let mut load = Load::new(peer, arguments);
+    let mut load = RelayLoad::new(peer, arguments);
     // Nothing counts until tables and caches are warm.
     load.run(&mut clients, Duration::from_secs(1));
-    load.tally = Tally::default();
+    load.tally = RelayTally::default();
     let before = Account::of(running.pid());
     let started = Instant::now();
     load.run(&mut clients, Duration::from_secs(arguments.seconds));
     let seconds = started.elapsed().as_secs_f64();
     let (user, system) = Account::of(running.pid()).since(&before);
-    let Tally { sent, received, errors, latency } = &load.tally;
+    let RelayTally { sent, received, errors, latency } = &load.tally;
     Ok(Round {
         server: relay.name(),
         version: running.version.clone(),
@@ -138,14 +138,14 @@ fn measure(relay: Relay, running: &Running, arguments: &TurnArguments) -> anyhow
 }
 
 /// The sent packets and the results.
-struct Tally {
+struct RelayTally {
     sent: u64,
     received: u64,
     errors: u64,
     latency: Histogram<u64>,
 }
 
-impl Default for Tally {
+impl Default for RelayTally {
     fn default() -> Self {
         let latency = Histogram::new_with_bounds(1, 10_000_000, 3).expect("sound bounds");
         Self { sent: 0, received: 0, errors: 0, latency }
@@ -153,16 +153,16 @@ impl Default for Tally {
 }
 
 /// Bursts in both directions through one client after the other.
-struct Load {
+struct RelayLoad {
     peer: Socket,
     arguments: TurnArguments,
     down: Vec<u8>,
     buffer: Vec<u8>,
     control: Vec<u8>,
-    tally: Tally,
+    tally: RelayTally,
 }
 
-impl Load {
+impl RelayLoad {
     fn new(peer: Socket, arguments: &TurnArguments) -> Self {
         Self {
             peer,
@@ -170,11 +170,11 @@ impl Load {
             arguments: arguments.clone(),
             buffer: vec![0; BUFFER_LEN],
             control: vec![0; CONTROL_LEN],
-            tally: Tally::default(),
+            tally: RelayTally::default(),
         }
     }
 
-    fn run(&mut self, clients: &mut [Client], time: Duration) {
+    fn run(&mut self, clients: &mut [TurnClient], time: Duration) {
         let started = Instant::now();
         let between =
             Duration::from_secs_f64(2.0 * self.arguments.burst as f64 / f64::from(self.arguments.rate));
@@ -223,7 +223,7 @@ impl Load {
     }
 }
 
-impl Tally {
+impl RelayTally {
     /// Reads all received datagrams, which have this number of bytes before their payload.
     fn drain(&mut self, socket: &Socket, head: usize, len: usize, (buffer, control): (&mut [u8], &mut [u8])) {
         while let Some(received) = socket.receive(buffer, control) {

@@ -42,7 +42,7 @@ pub struct Joining {
     pub connected: oneshot::Sender<Result<(), String>>,
 }
 
-enum Command {
+enum WorldCommand {
     Join(Box<Joining>),
     /// Begins to count.
     Measure,
@@ -77,12 +77,12 @@ const FAILURES_MAX: usize = 20;
 /// The loop, from outside. It ends when this is dropped.
 #[derive(Debug)]
 pub struct World {
-    commands: Option<SyncSender<Command>>,
+    commands: Option<SyncSender<WorldCommand>>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl std::fmt::Debug for Command {
+impl std::fmt::Debug for WorldCommand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Join(_) => "Join",
@@ -105,22 +105,22 @@ impl World {
 
     /// Adds a peer.
     pub fn join(&self, joining: Joining) {
-        self.tell(Command::Join(Box::new(joining)));
+        self.tell(WorldCommand::Join(Box::new(joining)));
     }
 
     /// Restarts counting.
     pub fn measure(&self) {
-        self.tell(Command::Measure);
+        self.tell(WorldCommand::Measure);
     }
 
     /// Ends counting.
     pub async fn harvest(&self) -> anyhow::Result<Harvest> {
         let (reply, harvest) = oneshot::channel();
-        self.tell(Command::Harvest(reply));
+        self.tell(WorldCommand::Harvest(reply));
         harvest.await.context("the media thread has ended early")
     }
 
-    fn tell(&self, command: Command) {
+    fn tell(&self, command: WorldCommand) {
         let commands = self.commands.as_ref().expect("taken only when dropped");
         // The thread ends only by a panic; waiting callers are notified.
         let _ = commands.send(command);
@@ -149,8 +149,8 @@ const TIMER_SLACK_NS: u64 = 1_000;
 struct Loop {
     settings: Settings,
     poll: Poll,
-    inbox: Receiver<Command>,
-    members: Vec<Member>,
+    inbox: Receiver<WorldCommand>,
+    members: Vec<PeerEntry>,
     timers: Timers,
     tally: Tally,
     random: u64,
@@ -162,7 +162,7 @@ struct Loop {
 }
 
 /// A peer and its socket.
-struct Member {
+struct PeerEntry {
     peer: Peer,
     socket: Socket,
     begun: Instant,
@@ -172,7 +172,7 @@ struct Member {
 }
 
 impl Loop {
-    fn new(settings: Settings, poll: Poll, inbox: Receiver<Command>) -> Self {
+    fn new(settings: Settings, poll: Poll, inbox: Receiver<WorldCommand>) -> Self {
         Self {
             settings,
             poll,
@@ -229,9 +229,9 @@ impl Loop {
     fn obey(&mut self) -> bool {
         loop {
             match self.inbox.try_recv() {
-                Ok(Command::Join(joining)) => self.admit(*joining),
-                Ok(Command::Measure) => self.begin(),
-                Ok(Command::Harvest(reply)) => {
+                Ok(WorldCommand::Join(joining)) => self.admit(*joining),
+                Ok(WorldCommand::Measure) => self.begin(),
+                Ok(WorldCommand::Harvest(reply)) => {
                     let harvest = self.harvest();
                     // The caller may have been interrupted.
                     let _ = reply.send(harvest);
@@ -258,7 +258,7 @@ impl Loop {
         };
         let now = Instant::now();
         let peer = Peer::new(now, &local, remote, media);
-        self.members.push(Member {
+        self.members.push(PeerEntry {
             peer,
             socket,
             begun,
@@ -280,7 +280,7 @@ impl Loop {
     fn harvest(&mut self) -> Harvest {
         let mut tally = std::mem::take(&mut self.tally);
         self.members.iter_mut().for_each(|member| member.peer.close_spans(&mut tally));
-        let media_time = |member: &Member| Some(member.peer.first_media()?.duration_since(member.begun));
+        let media_time = |member: &PeerEntry| Some(member.peer.first_media()?.duration_since(member.begun));
         Harvest {
             tally,
             time: self.measured_since.elapsed(),

@@ -17,7 +17,7 @@ pub enum DecodeError {
     #[error("{0} bytes follow the record's last field")]
     Trailing(usize),
     /// The tag of an enum is unknown in this protocol version.
-    #[error("tag {tag} names no {what}")]
+    #[error("protocol version {} has no {what} {tag}", crate::version())]
     UnknownTag {
         /// The enum.
         what: &'static str,
@@ -66,8 +66,10 @@ impl<'a> Input<'a> {
         Ok(array)
     }
 
-    pub(crate) fn end(self) -> Result<(), DecodeError> {
-        if self.0.is_empty() { Ok(()) } else { Err(DecodeError::Trailing(self.0.len())) }
+    /// Checks that the record ends here. Bytes of a newer peer are fields that this version does not know.
+    pub(crate) fn end(self, peer_version: u32) -> Result<(), DecodeError> {
+        let is_newer = peer_version > crate::version();
+        if self.0.is_empty() || is_newer { Ok(()) } else { Err(DecodeError::Trailing(self.0.len())) }
     }
 }
 

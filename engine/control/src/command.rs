@@ -26,15 +26,24 @@ impl Request {
         out.clear();
         self.id.write(out);
         self.command.write(out);
+        #[cfg(feature = "next-protocol")]
+        crate::next::write_field(out);
     }
 
-    /// Reads a whole record. An error still contains the request id if it could be read, so that the request
-    /// can be answered.
+    /// Reads a whole record of a peer of this version. An error still contains the request id if it could be read,
+    /// so that the request can be answered.
     pub fn decode(record: &[u8]) -> Result<Self, (Option<RequestId>, DecodeError)> {
+        Self::decode_from(record, crate::version())
+    }
+
+    /// The same for a peer of another version.
+    pub fn decode_from(record: &[u8], peer_version: u32) -> Result<Self, (Option<RequestId>, DecodeError)> {
         let mut input = Input(record);
         let id = RequestId::read(&mut input).map_err(|error| (None, error))?;
         let command = Command::read(&mut input).map_err(|error| (Some(id), error))?;
-        input.end().map_err(|error| (Some(id), error))?;
+        #[cfg(feature = "next-protocol")]
+        crate::next::read_field(&mut input, peer_version).map_err(|error| (Some(id), error))?;
+        input.end(peer_version).map_err(|error| (Some(id), error))?;
         Ok(Self { id, command })
     }
 }

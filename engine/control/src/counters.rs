@@ -1,5 +1,7 @@
 //! The counters of a worker: plain fields of the shard, copied to the statistics page once a second.
 
+use crate::page::{self, Section};
+
 macro_rules! counted {
     ($(#[$doc:meta])* $enum:ident { $($(#[$variant_doc:meta])* $variant:ident => $name:literal,)* }) => {
         $(#[$doc])*
@@ -170,7 +172,7 @@ counted! {
 pub struct Counters([u64; Self::LEN]);
 
 impl Counters {
-    /// Slots on the statistics page: all of [`Counter`], then all of [`Discard`].
+    /// All of [`Counter`], then all of [`Discard`].
     pub const LEN: usize = Counter::ALL.len() + Discard::ALL.len();
 
     /// Adds to a counter.
@@ -210,16 +212,19 @@ impl Counters {
         self.0[Counter::ALL.len() + discard as usize]
     }
 
-    /// In the order of the statistics page.
-    pub fn as_slots(&self) -> &[u64] {
-        &self.0
+    /// The sections [`Counters`](Section::Counters) and [`Discards`](Section::Discards) of the statistics page.
+    pub fn sections(&self) -> (&[u64], &[u64]) {
+        self.0.split_at(Counter::ALL.len())
     }
 
-    /// From the statistics page; missing slots count as zero.
-    pub fn from_slots(slots: &[u64]) -> Self {
+    /// From a statistics page; missing counters are zero, unknown ones are skipped.
+    pub fn from_page(page: &[u64]) -> Self {
         let mut counters = Self::default();
-        for (counter, slot) in counters.0.iter_mut().zip(slots) {
-            *counter = *slot;
+        let (of_counter, of_discard) = counters.0.split_at_mut(Counter::ALL.len());
+        for (known, section) in [(of_counter, Section::Counters), (of_discard, Section::Discards)] {
+            for (counter, value) in known.iter_mut().zip(page::section(page, section)) {
+                *counter = *value;
+            }
         }
         counters
     }

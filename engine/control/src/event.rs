@@ -195,13 +195,30 @@ impl Event {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.clear();
         self.write(out);
+        #[cfg(feature = "next-protocol")]
+        crate::next::write_field(out);
     }
 
-    /// Reads a whole record.
+    /// Reads a whole record of a peer of this version.
     pub fn decode(record: &[u8]) -> Result<Self, DecodeError> {
+        Self::read_whole(record, crate::version())
+    }
+
+    /// The same for a peer of another version. `None`: a newer peer sent an event, or a value in it, that this version
+    /// does not know.
+    pub fn decode_from(record: &[u8], peer_version: u32) -> Result<Option<Self>, DecodeError> {
+        match Self::read_whole(record, peer_version) {
+            Err(DecodeError::UnknownTag { .. }) if peer_version > crate::version() => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    fn read_whole(record: &[u8], peer_version: u32) -> Result<Self, DecodeError> {
         let mut input = Input(record);
         let event = Self::read(&mut input)?;
-        input.end()?;
+        #[cfg(feature = "next-protocol")]
+        crate::next::read_field(&mut input, peer_version)?;
+        input.end(peer_version)?;
         Ok(event)
     }
 
@@ -347,10 +364,6 @@ pub enum SnapshotItem {
         transport: TransportId,
         /// Its router.
         router: RouterId,
-        /// The worker with the original transport.
-        worker: u16,
-        /// As given at creation.
-        app_data: AppData,
     },
 }
 wire_enum!(SnapshotItem, "snapshot item" {
@@ -359,5 +372,5 @@ wire_enum!(SnapshotItem, "snapshot item" {
     2 => Producer { producer, transport, kind, paused, app_data },
     3 => Consumer { consumer, transport, producer, paused, app_data },
     4 => PlainTransport { transport, router, address, rtcp_address, remote, rtcp_remote, app_data },
-    5 => Pipe { transport, router, worker, app_data },
+    5 => Pipe { transport, router },
 });

@@ -16,13 +16,19 @@ mod command;
 mod counters;
 mod event;
 mod fault;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 mod ids;
 pub mod limits;
 mod media;
+#[cfg(feature = "next-protocol")]
+pub mod next;
+pub mod page;
 mod pipe;
 mod plain;
 mod state;
 mod stats;
+mod version;
 
 pub use codec::DecodeError;
 pub use command::{Command, Consume, CreateTransport, Produce, Request};
@@ -42,7 +48,4 @@ pub use state::{DtlsState, IceState, TransportState};
 pub use stats::{
     ConsumerStats, LayerStats, ProducerStats, Scored, StatsItem, StatsOf, StreamStats, TransportStats,
 };
-
-/// The version of everything in this crate. Signaling and engine must agree on it exactly: they are
-/// installed together, and the attach handshake refuses anything else.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub use version::{OLDEST_VERSION, PROTOCOL_VERSION, version};

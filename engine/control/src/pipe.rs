@@ -2,7 +2,6 @@
 
 use crate::codec::wire_struct;
 use crate::ids::{RouterId, TransportId};
-use crate::media::AppData;
 
 /// A pipe: the counterpart of a transport on another worker. It has no peer; a track that is
 /// [produced](crate::Produce) on it, with the ids and parameters of the other worker, arrives packet by
@@ -15,7 +14,5 @@ pub struct CreatePipe {
     pub transport: TransportId,
     /// The worker with the original transport, from 0.
     pub worker: u16,
-    /// Returned in snapshots.
-    pub app_data: AppData,
 }
-wire_struct!(CreatePipe { router, transport, worker, app_data });
+wire_struct!(CreatePipe { router, transport, worker });

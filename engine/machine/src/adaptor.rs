@@ -1,7 +1,7 @@
 //! A machine that wraps another one.
 
 use crate::{
-    Datagram, Instant, LocalId, Machine, Path, SocketError, SocketOrder, StreamId, Towards, Tx, WorkerId,
+    Datagram, Instant, LocalId, Machine, Path, SocketError, SocketRequest, StreamId, Towards, Tx, WorkerId,
 };
 use std::net::SocketAddr;
 
@@ -92,8 +92,8 @@ impl<A: Adaptor> Machine for A {
         pass!(self, now, tx, |inner, tx| inner.on_command(now, command, tx));
     }
 
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
-        self.inner_mut().poll_socket_order()
+    fn poll_socket_request(&mut self) -> Option<SocketRequest> {
+        self.inner_mut().poll_socket_request()
     }
 
     fn on_socket_opened(

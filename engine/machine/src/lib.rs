@@ -16,14 +16,14 @@ mod time;
 pub use adaptor::Adaptor;
 pub use deadlines::Deadlines;
 pub use rng::Rng;
-pub use socket::{SocketError, SocketOrder, StreamId, Towards};
+pub use socket::{SocketError, SocketRequest, StreamId, Towards};
 pub use time::Instant;
 
 use std::net::SocketAddr;
 
 /// The local socket of a worker on which a datagram arrived, or is sent: below [`TCP`](Self::TCP) an index of
 /// the worker's UDP sockets, below [`ON_DEMAND`](Self::ON_DEMAND) one of its TCP listeners, from there on a
-/// socket that the machine has [requested](SocketOrder).
+/// socket that the machine has [requested](SocketRequest).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocalId(pub u16);
 
@@ -156,7 +156,7 @@ pub trait Machine {
     /// connection from the same address is a different one, without state.
     ///
     /// A driver closes a connection when the machine has sent nothing on it for long, or, if a machine
-    /// answers unauthenticated clients, when the machine has not asked to [keep](SocketOrder::Keep) it.
+    /// answers unauthenticated clients, when the machine has not asked to [keep](SocketRequest::Keep) it.
     fn on_path_closed(&mut self, now: Instant, path: Path, tx: &mut impl Tx) {
         let _ = (now, path, tx);
     }
@@ -180,11 +180,11 @@ pub trait Machine {
     /// [`on_batch_end`](Self::on_batch_end), [`on_path_closed`](Self::on_path_closed),
     /// [`on_command`](Self::on_command) and [`on_timeout`](Self::on_timeout), and carries out the request
     /// before it calls anything else.
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
+    fn poll_socket_request(&mut self) -> Option<SocketRequest> {
         None
     }
 
-    /// The result of [`SocketOrder::Open`]: the address of the socket `local`, or the error.
+    /// The result of [`SocketRequest::Open`]: the address of the socket `local`, or the error.
     fn on_socket_opened(
         &mut self,
         now: Instant,
@@ -207,7 +207,7 @@ pub trait Machine {
         None
     }
 
-    /// [`SocketOrder::Connect`] has succeeded.
+    /// [`SocketRequest::Connect`] has succeeded.
     fn on_stream_connected(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
         let _ = (now, stream, tx);
     }

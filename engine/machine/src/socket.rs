@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 /// The number of a TCP connection to a peer, or from a peer to one of the machine's listeners: chosen by the
 /// machine, dense and not in use. Its bytes do not pass through the machine: the driver copies them from and
-/// to a client's connection once the two are [joined](SocketOrder::Join).
+/// to a client's connection once the two are [joined](SocketRequest::Join).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub u16);
 
@@ -21,7 +21,7 @@ pub enum Towards {
 /// A socket to open or to close; the machine chooses its number, from [`LocalId::ON_DEMAND`] on: dense, and
 /// not in use. Or an operation on a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SocketOrder {
+pub enum SocketRequest {
     /// Opens a socket on a port of the driver's choice, on its address of this family. The driver reports the
     /// result.
     Open {

@@ -11,7 +11,7 @@
 use crate::limits;
 use crate::shard::{Input, NoTx, Shard};
 use control::{Event, Request, Stage, TransportId};
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, SocketError, SocketOrder, Tx, WorkerId};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, SocketError, SocketRequest, Tx, WorkerId};
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -229,8 +229,8 @@ impl Machine for Contained {
         }
     }
 
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
-        self.shard.poll_socket_order()
+    fn poll_socket_request(&mut self) -> Option<SocketRequest> {
+        self.shard.poll_socket_request()
     }
 
     fn on_socket_opened(

@@ -2,9 +2,9 @@
 
 use crate::doorbell::Doorbell;
 use crate::ends::{ControllerEnd, Doorbells};
-use crate::layout::region_bytes;
-use crate::limits::{FDS_MAX, SENTENCE_BYTES_MAX, WORKERS_MAX};
+use crate::limits::{FDS_MAX, SENTENCE_BYTES_MAX, VERSION_SKEW_MAX, WORKERS_MAX};
 use crate::region::Region;
+use crate::versions::Versions;
 use crate::wire::{ANSWER_BYTES, Answer, Hello, Refusal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -28,6 +28,17 @@ pub enum AttachError {
     /// The engine refused, with its reason.
     #[error("the engine refused: {0}")]
     Refused(Refusal),
+    /// The engine accepted this controller, but its protocol version is not supported here.
+    #[error(
+        "the engine has protocol version {engine}, this controller {} (it accepts {controller}): install releases whose protocol versions differ by at most {VERSION_SKEW_MAX}",
+        .controller.own
+    )]
+    ProtocolVersion {
+        /// The version of the engine.
+        engine: u32,
+        /// The versions of this controller.
+        controller: Versions,
+    },
     /// The engine did not answer in time: it is stuck, or its main thread is starved.
     #[error("the engine at {} did not answer within {timeout:?}", path.display())]
     TimedOut {
@@ -55,6 +66,8 @@ pub struct Attachment {
     /// Drawn at random when the engine started; another number is another engine process, without earlier
     /// objects.
     pub engine_epoch: u64,
+    /// The protocol version of the engine.
+    pub engine_version: u32,
     /// One end per worker, in the order of the workers.
     pub workers: Vec<ControllerEnd>,
     /// Reports when the engine dies or detaches; must be kept as long as the attachment should last.
@@ -86,38 +99,41 @@ impl AsRawFd for Link {
     }
 }
 
-/// Attaches to the engine that listens at `path`, as a controller with `protocol_version`. Blocks for at most
+/// Attaches to the engine that listens at `path`, as a controller of these protocol versions. Blocks for at most
 /// `timeout`; does not wait for an engine to start.
 pub fn attach(
     path: impl AsRef<Path>,
-    protocol_version: u32,
+    versions: impl Into<Versions>,
     timeout: Duration,
 ) -> Result<Attachment, AttachError> {
-    let path = path.as_ref();
+    let (path, versions) = (path.as_ref(), versions.into());
     let attempt = Attempt { path, timeout, deadline: Instant::now() + timeout.min(TIMEOUT_MAX) };
     let socket = attempt.connect()?;
-    attempt.send_all(&socket, &Hello::new(protocol_version).encode())?;
-    let (answer, mut fds) = attempt.answer(&socket)?;
-    let (workers, engine_epoch) = match answer {
+    attempt.send_all(&socket, &Hello::new(versions.own).encode())?;
+    let (answer, engine_version, mut fds) = attempt.answer(&socket)?;
+    let (workers, engine_epoch, region_bytes) = match answer {
         Answer::Refused(refusal) => return Err(AttachError::Refused(refusal)),
-        Answer::Welcome { workers, engine_epoch, region_bytes: bytes } => {
-            let plausible = (1..=WORKERS_MAX).contains(&workers) && bytes == region_bytes(workers) as u64;
-            if !plausible || fds.len() != 1 + 2 * usize::from(workers) {
+        Answer::Welcome { .. } if !versions.accepts(engine_version) => {
+            return Err(AttachError::ProtocolVersion { engine: engine_version, controller: versions });
+        }
+        Answer::Welcome { workers, engine_epoch, region_bytes } => {
+            if !(1..=WORKERS_MAX).contains(&workers) || fds.len() != 1 + 2 * usize::from(workers) {
                 return Err(AttachError::Malformed("the engine's welcome contradicts itself"));
             }
-            (workers, engine_epoch)
+            (workers, engine_epoch, region_bytes)
         }
     };
     let mut doorbells = fds.split_off(1).into_iter().map(Doorbell::from_fd);
     let region = fds.pop().expect("one descriptor is left of those counted above");
-    let region = Region::open(region, workers, engine_epoch).map_err(|error| attempt.io(error))?;
+    let (region, layout) =
+        Region::open(region, workers, engine_epoch, region_bytes).map_err(|error| attempt.io(error))?;
     let region = Arc::new(region);
     let mut ends = Vec::with_capacity(usize::from(workers));
     while let (Some(worker), Some(controller)) = (doorbells.next(), doorbells.next()) {
         let index = ends.len() as u16;
-        ends.push(ControllerEnd::new(&region, index, Doorbells { worker, controller }));
+        ends.push(ControllerEnd::new(&region, &layout, index, Doorbells { worker, controller }));
     }
-    Ok(Attachment { engine_epoch, workers: ends, link: Link(socket) })
+    Ok(Attachment { engine_epoch, engine_version, workers: ends, link: Link(socket) })
 }
 
 /// One attempt to attach, with its deadline.
@@ -171,7 +187,7 @@ impl Attempt<'_> {
     }
 
     /// Reads one answer and its descriptors.
-    fn answer(&self, socket: &OwnedFd) -> Result<(Answer, Vec<OwnedFd>), AttachError> {
+    fn answer(&self, socket: &OwnedFd) -> Result<(Answer, u32, Vec<OwnedFd>), AttachError> {
         let mut bytes = Vec::with_capacity(ANSWER_BYTES + SENTENCE_BYTES_MAX);
         let mut fds = Vec::new();
         loop {
@@ -197,8 +213,8 @@ impl Attempt<'_> {
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(self.io(errno)),
             }
-            if let Some(answer) = Answer::decode(&bytes).map_err(AttachError::Malformed)? {
-                return Ok((answer, fds));
+            if let Some((answer, version)) = Answer::decode(&bytes).map_err(AttachError::Malformed)? {
+                return Ok((answer, version, fds));
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The ends of the rings on both sides: ring, doorbell and statistics of one worker.
 
 use crate::doorbell::Doorbell;
-use crate::layout::{RingAt, WorkerAt};
-use crate::limits::{RECORD_BYTES_MAX, STATS_READ_TRIES, STATS_SLOTS};
+use crate::layout::{Layout, RingAt};
+use crate::limits::STATS_READ_TRIES;
 use crate::region::Region;
 use crate::ring::{Corrupt, PushError, Reader, Shared, WORD, Writer};
 use crate::seqlock::{PageWriter, SharedPage, read_page};
@@ -38,16 +38,26 @@ impl Shared for RegionRing {
 #[derive(Debug)]
 struct RegionPage {
     region: Arc<Region>,
-    at: WorkerAt,
+    sequence: usize,
+    slots: usize,
+    slots_len: usize,
+}
+
+impl RegionPage {
+    fn new(region: &Arc<Region>, layout: &Layout, index: u16) -> Self {
+        let at = layout.worker(index);
+        let (sequence, slots) = (at.stats_sequence, at.stats_slots);
+        Self { region: region.clone(), sequence, slots, slots_len: layout.stats_slots }
+    }
 }
 
 impl SharedPage for RegionPage {
     fn sequence(&self) -> &AtomicU64 {
-        &self.region.words(self.at.stats_sequence, 1)[0]
+        &self.region.words(self.sequence, 1)[0]
     }
 
     fn slots(&self) -> &[AtomicU64] {
-        self.region.words(self.at.stats_slots, STATS_SLOTS)
+        self.region.words(self.slots, self.slots_len)
     }
 }
 
@@ -56,7 +66,7 @@ impl SharedPage for RegionPage {
 pub struct Producer(Writer<RegionRing>);
 
 impl Producer {
-    /// Appends one record (at most [`RECORD_BYTES_MAX`] bytes) and publishes it. Never waits. Ring the peer's
+    /// Appends one record (at most [`RECORD_BYTES_MAX`](crate::limits::RECORD_BYTES_MAX) bytes) and publishes it. Never waits. Ring the peer's
     /// doorbell afterwards, once for any number of records.
     pub fn push(&mut self, record: &[u8]) -> Result<(), PushError> {
         self.0.push(record)
@@ -102,7 +112,7 @@ impl Consumer {
 pub struct StatsWriter(PageWriter<RegionPage>);
 
 impl StatsWriter {
-    /// Replaces the first `values.len()` counters atomically for a reader; those beyond [`STATS_SLOTS`] are
+    /// Replaces the first `values.len()` counters atomically for a reader; those beyond the page are
     /// left out. Never waits.
     pub fn write(&mut self, values: &[u64]) {
         self.0.write(values);
@@ -121,8 +131,8 @@ pub struct StatsReader(RegionPage);
 
 impl StatsReader {
     /// The counters of one moment. `None` if every attempt met a write (or the worker died during one).
-    pub fn read(&self) -> Option<[u64; STATS_SLOTS]> {
-        let mut values = [0; STATS_SLOTS];
+    pub fn read(&self) -> Option<Vec<u64>> {
+        let mut values = vec![0; self.0.slots_len];
         read_page(&self.0, &mut values, STATS_READ_TRIES).then_some(values)
     }
 }
@@ -140,6 +150,8 @@ pub struct WorkerEnd {
     pub peer_doorbell: Doorbell,
     /// This worker's counters.
     pub stats: StatsWriter,
+    /// The protocol version of the controller.
+    pub controller_version: u32,
 }
 
 /// The controller's part for one worker.
@@ -166,30 +178,37 @@ pub(crate) struct Doorbells {
 
 impl WorkerEnd {
     /// The end of worker `index`. To be made once for each region.
-    pub(crate) fn new(region: &Arc<Region>, index: u16, doorbells: Doorbells) -> Self {
-        let at = WorkerAt::new(index);
+    pub(crate) fn new(
+        region: &Arc<Region>,
+        layout: &Layout,
+        index: u16,
+        doorbells: Doorbells,
+        controller_version: u32,
+    ) -> Self {
+        let at = layout.worker(index);
         let ring = |at| RegionRing { region: region.clone(), at };
         Self {
-            commands: Consumer(Reader::new(ring(at.commands), RECORD_BYTES_MAX)),
-            events: Producer(Writer::new(ring(at.events), RECORD_BYTES_MAX)),
+            commands: Consumer(Reader::new(ring(at.commands), layout.record_bytes_max)),
+            events: Producer(Writer::new(ring(at.events), layout.record_bytes_max)),
             doorbell: doorbells.worker,
             peer_doorbell: doorbells.controller,
-            stats: StatsWriter(PageWriter::new(RegionPage { region: region.clone(), at })),
+            stats: StatsWriter(PageWriter::new(RegionPage::new(region, layout, index))),
+            controller_version,
         }
     }
 }
 
 impl ControllerEnd {
     /// The end opposite to worker `index`. To be made once for each region.
-    pub(crate) fn new(region: &Arc<Region>, index: u16, doorbells: Doorbells) -> Self {
-        let at = WorkerAt::new(index);
+    pub(crate) fn new(region: &Arc<Region>, layout: &Layout, index: u16, doorbells: Doorbells) -> Self {
+        let at = layout.worker(index);
         let ring = |at| RegionRing { region: region.clone(), at };
         Self {
-            commands: Producer(Writer::new(ring(at.commands), RECORD_BYTES_MAX)),
-            events: Consumer(Reader::new(ring(at.events), RECORD_BYTES_MAX)),
+            commands: Producer(Writer::new(ring(at.commands), layout.record_bytes_max)),
+            events: Consumer(Reader::new(ring(at.events), layout.record_bytes_max)),
             doorbell: doorbells.controller,
             peer_doorbell: doorbells.worker,
-            stats: StatsReader(RegionPage { region: region.clone(), at }),
+            stats: StatsReader(RegionPage::new(region, layout, index)),
         }
     }
 }

@@ -1,17 +1,19 @@
 //! Both ends over one real region.
 
 use super::*;
+use crate::limits::{RECORD_BYTES_MAX, STATS_SLOTS};
 use crate::region::Region;
 
 fn ends(workers: u16, index: u16) -> (WorkerEnd, ControllerEnd) {
-    let (region, fd) = Region::create(workers, 7).expect("a region");
-    let theirs = Region::open(fd, workers, 7).expect("the same region");
+    let layout = Layout::new(workers, STATS_SLOTS);
+    let (region, fd) = Region::create(&layout, 7).expect("a region");
+    let (theirs, _) = Region::open(fd, workers, 7, layout.region_bytes() as u64).expect("the same region");
     let doorbells = || Doorbells {
         worker: Doorbell::new().expect("an eventfd"),
         controller: Doorbell::new().expect("an eventfd"),
     };
-    let worker = WorkerEnd::new(&Arc::new(region), index, doorbells());
-    (worker, ControllerEnd::new(&Arc::new(theirs), index, doorbells()))
+    let worker = WorkerEnd::new(&Arc::new(region), &layout, index, doorbells(), 3);
+    (worker, ControllerEnd::new(&Arc::new(theirs), &layout, index, doorbells()))
 }
 
 #[test]
@@ -70,8 +72,8 @@ fn a_region_with_any_content_causes_an_error_and_no_panic() {
             let _ = worker.events.push(&vec![2; random() as usize % 3000]);
         }
         let region = &worker.stats.region();
-        let words = region.words(4096, (crate::layout::region_bytes(1) - 4096) / WORD);
-        let at = WorkerAt::new(0);
+        let words = region.words(4096, (Layout::new(1, STATS_SLOTS).region_bytes() - 4096) / WORD);
+        let at = Layout::new(1, STATS_SLOTS).worker(0);
         if case % 3 == 0 {
             for word in words {
                 word.store(random(), std::sync::atomic::Ordering::Relaxed);

@@ -34,6 +34,8 @@ mod pending;
 #[cfg(not(loom))]
 mod region;
 #[cfg(not(loom))]
+mod versions;
+#[cfg(not(loom))]
 mod wire;
 
 pub use ring::{Corrupt, PushError};
@@ -48,5 +50,7 @@ pub use ends::{Consumer, ControllerEnd, Producer, StatsReader, StatsWriter, Work
 pub use layout::LAYOUT_VERSION;
 #[cfg(not(loom))]
 pub use listener::{BindError, DetachReason, Listener, ListenerEvent};
+#[cfg(not(loom))]
+pub use versions::Versions;
 #[cfg(not(loom))]
 pub use wire::{Refusal, RefusalReason};

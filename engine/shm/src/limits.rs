@@ -25,8 +25,18 @@ pub const RECORD_BYTES_MAX: usize = 64 << 10;
 const _: () = assert!(COMMAND_RING_BYTES.is_power_of_two() && EVENT_RING_BYTES.is_power_of_two());
 const _: () = assert!(RECORD_BYTES_MAX + 8 <= COMMAND_RING_BYTES && RECORD_BYTES_MAX + 8 <= EVENT_RING_BYTES);
 
-/// Counters of one worker's statistics page: twice the current number. Values beyond are left out.
+/// Words of one worker's statistics page, by default. Values beyond are left out.
 pub const STATS_SLOTS: usize = 256;
+
+/// Words of a statistics page that a controller accepts: 32 KiB. An engine with more is refused.
+pub const STATS_SLOTS_MAX: usize = 4096;
+
+/// Bytes of a ring that a controller accepts: 16 times the current size. An engine with a larger ring is refused.
+pub const RING_BYTES_MAX: usize = 16 << 20;
+const _: () = assert!(COMMAND_RING_BYTES <= RING_BYTES_MAX && EVENT_RING_BYTES <= RING_BYTES_MAX);
+
+/// How far the protocol versions of engine and controller may differ. The newer side supports the older version.
+pub const VERSION_SKEW_MAX: u32 = 1;
 
 /// Attempts of one read of the statistics. A write takes well under a microsecond and happens a few times a
 /// second, so even a second attempt is rare; after the last one the reader returns without a value.

@@ -5,9 +5,14 @@
 
 use crate::doorbell::Doorbell;
 use crate::ends::{Doorbells, WorkerEnd};
-use crate::limits::{ACCEPTS_PER_POLL, FDS_MAX, HELLO_DEADLINE, PENDING_MAX, RETRY_AFTER, WORKERS_MAX};
+use crate::layout::Layout;
+use crate::limits::{
+    ACCEPTS_PER_POLL, FDS_MAX, HELLO_DEADLINE, PENDING_MAX, RETRY_AFTER, STATS_SLOTS, STATS_SLOTS_MAX,
+    WORKERS_MAX,
+};
 use crate::pending::{Pending, Progress};
 use crate::region::Region;
+use crate::versions::Versions;
 use crate::wire::{Answer, Hello, Refusal, RefusalReason};
 use rustix::event::epoll;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, fchmod, flock, lstat, open};
@@ -91,8 +96,8 @@ pub struct Listener {
     timer: OwnedFd,
     pending: Vec<Pending>,
     controller: Option<OwnedFd>,
-    workers: u16,
-    protocol_version: u32,
+    layout: Layout,
+    versions: Versions,
     engine_epoch: u64,
 }
 
@@ -102,7 +107,11 @@ impl Listener {
     ///
     /// The file `<path>.lock` beside the socket is kept locked: it distinguishes a running engine from a dead
     /// one without a race.
-    pub fn bind(path: impl AsRef<Path>, workers: u16, protocol_version: u32) -> Result<Self, BindError> {
+    pub fn bind(
+        path: impl AsRef<Path>,
+        workers: u16,
+        versions: impl Into<Versions>,
+    ) -> Result<Self, BindError> {
         if workers == 0 || workers > WORKERS_MAX {
             return Err(BindError::Workers { workers });
         }
@@ -139,10 +148,17 @@ impl Listener {
             timer,
             pending: Vec::with_capacity(PENDING_MAX),
             controller: None,
-            workers,
-            protocol_version,
+            layout: Layout::new(workers, STATS_SLOTS),
+            versions: versions.into(),
             engine_epoch: u64::from_le_bytes(epoch),
         })
+    }
+
+    /// Gives the statistics page of each worker this number of words, at most [`STATS_SLOTS_MAX`], instead of
+    /// [`STATS_SLOTS`].
+    pub fn with_stats_slots(mut self, slots: usize) -> Self {
+        self.layout.stats_slots = slots.clamp(1, STATS_SLOTS_MAX);
+        self
     }
 
     /// A random number of this engine process: a controller that attaches again recognises the same process
@@ -241,14 +257,14 @@ impl Listener {
 
     /// Attaches or refuses a controller; `None` if it has closed the connection.
     fn answer(&mut self, socket: OwnedFd, hello: Hello) -> Option<ListenerEvent> {
-        if let Some(objection) = hello.objection(self.protocol_version) {
+        if let Some(objection) = hello.objection(self.versions) {
             return Some(self.refuse(&socket, objection));
         }
         if self.controller.is_some() {
             let sentence = "another controller is attached to this engine: stop it first".into();
             return Some(self.refuse(&socket, Refusal::new(RefusalReason::Busy, sentence)));
         }
-        match self.welcome(&socket) {
+        match self.welcome(&socket, hello.protocol_version) {
             Ok(Some(ends)) => {
                 self.controller = Some(socket);
                 Some(ListenerEvent::Attached(ends))
@@ -263,24 +279,24 @@ impl Listener {
 
     /// Makes a region and hands it over. Every attachment gets a new one: data that a dead controller left
     /// half-written is never read. `None` if the controller could not receive it.
-    fn welcome(&self, socket: &OwnedFd) -> io::Result<Option<Vec<WorkerEnd>>> {
-        let (region, region_fd) = Region::create(self.workers, self.engine_epoch)?;
+    fn welcome(&self, socket: &OwnedFd, controller_version: u32) -> io::Result<Option<Vec<WorkerEnd>>> {
+        let (region, region_fd) = Region::create(&self.layout, self.engine_epoch)?;
         let region = Arc::new(region);
-        let mut ends = Vec::with_capacity(usize::from(self.workers));
-        for index in 0..self.workers {
+        let mut ends = Vec::with_capacity(usize::from(self.layout.workers));
+        for index in 0..self.layout.workers {
             let doorbells = Doorbells { worker: Doorbell::new()?, controller: Doorbell::new()? };
-            ends.push(WorkerEnd::new(&region, index, doorbells));
+            ends.push(WorkerEnd::new(&region, &self.layout, index, doorbells, controller_version));
         }
         let mut fds = vec![region_fd.as_fd()];
         for end in &ends {
             fds.extend([end.doorbell.as_fd(), end.peer_doorbell.as_fd()]);
         }
         let answer = Answer::Welcome {
-            workers: self.workers,
+            workers: self.layout.workers,
             engine_epoch: self.engine_epoch,
-            region_bytes: crate::layout::region_bytes(self.workers) as u64,
+            region_bytes: self.layout.region_bytes() as u64,
         };
-        let bytes = answer.encode(self.protocol_version);
+        let bytes = answer.encode(self.versions.own);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
@@ -295,7 +311,7 @@ impl Listener {
 
     /// Sends a refusal, as far as the connection accepts it; it is then closed.
     fn refuse(&self, socket: &OwnedFd, refusal: Refusal) -> ListenerEvent {
-        let bytes = Answer::Refused(refusal.clone()).encode(self.protocol_version);
+        let bytes = Answer::Refused(refusal.clone()).encode(self.versions.own);
         let _ = send(socket, &bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
         ListenerEvent::Refused(refusal)
     }

@@ -2,7 +2,8 @@
 //!
 //! All `unsafe` of this crate is here: map, unmap, and view a piece of the mapping as atomic words.
 
-use crate::layout::{header_words, region_bytes};
+use crate::layout::{Layout, PAGE};
+use crate::limits::{RECORD_BYTES_MAX, RING_BYTES_MAX, STATS_SLOTS_MAX};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::io;
@@ -28,34 +29,47 @@ unsafe impl Sync for Region {}
 
 impl Region {
     /// A fresh, zeroed region with its header written, and the descriptor to hand over.
-    pub(crate) fn create(workers: u16, engine_epoch: u64) -> io::Result<(Self, OwnedFd)> {
-        let bytes = region_bytes(workers);
+    pub(crate) fn create(layout: &Layout, engine_epoch: u64) -> io::Result<(Self, OwnedFd)> {
+        let bytes = layout.region_bytes();
         let fd = memfd_create("leat-ring", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         ftruncate(&fd, bytes as u64)?;
         fcntl_add_seals(&fd, SIZE_IS_FIXED | SealFlags::SEAL)?;
         let region = Self::map(&fd, bytes)?;
-        for (offset, value) in header_words(workers, engine_epoch) {
+        for (offset, value) in layout.header_words(engine_epoch) {
             region.words(offset, 1)[0].store(value, Ordering::Relaxed);
         }
         Ok((region, fd))
     }
 
-    /// Maps the region of an engine, if it matches the handshake.
-    pub(crate) fn open(fd: OwnedFd, workers: u16, engine_epoch: u64) -> io::Result<Self> {
-        let bytes = region_bytes(workers);
+    /// Maps the region of an engine, of which the handshake named the size, if size and header agree with the
+    /// handshake and the sizes in the header are within the bounds.
+    pub(crate) fn open(
+        fd: OwnedFd,
+        workers: u16,
+        engine_epoch: u64,
+        region_bytes: u64,
+    ) -> io::Result<(Self, Layout)> {
         if !fcntl_get_seals(&fd)?.contains(SIZE_IS_FIXED) {
             return Err(io::Error::other("the engine's region is not sealed against shrinking"));
         }
-        if u64::try_from(fstat(&fd)?.st_size) != Ok(bytes as u64) {
-            return Err(io::Error::other("the engine's region has another size than its layout"));
+        let bytes = usize::try_from(region_bytes).unwrap_or(usize::MAX);
+        let max = Layout {
+            workers,
+            command_ring_bytes: RING_BYTES_MAX,
+            event_ring_bytes: RING_BYTES_MAX,
+            record_bytes_max: RECORD_BYTES_MAX,
+            stats_slots: STATS_SLOTS_MAX,
+        };
+        let is_plausible = (PAGE..=max.region_bytes()).contains(&bytes);
+        if !is_plausible || u64::try_from(fstat(&fd)?.st_size) != Ok(region_bytes) {
+            return Err(io::Error::other("the engine's region has another size than its handshake names"));
         }
         let region = Self::map(&fd, bytes)?;
-        for (offset, expected) in header_words(workers, engine_epoch) {
-            if region.words(offset, 1)[0].load(Ordering::Relaxed) != expected {
-                return Err(io::Error::other("the engine's region header contradicts its handshake"));
-            }
+        let word = |offset| region.words(offset, 1)[0].load(Ordering::Relaxed);
+        match Layout::read(workers, engine_epoch, word) {
+            Some(layout) if layout.region_bytes() == bytes => Ok((region, layout)),
+            _ => Err(io::Error::other("the engine's region header contradicts its handshake")),
         }
-        Ok(region)
     }
 
     /// Maps `bytes` of `fd`, which must be at least that long and sealed against shrinking.
@@ -95,29 +109,53 @@ impl Drop for Region {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::STATS_SLOTS;
+
+    /// Two workers.
+    fn layout() -> Layout {
+        Layout::new(2, STATS_SLOTS)
+    }
+
+    fn open(fd: OwnedFd, workers: u16, epoch: u64) -> io::Result<(Region, Layout)> {
+        Region::open(fd, workers, epoch, layout().region_bytes() as u64)
+    }
 
     #[test]
     fn both_mappings_see_the_same_words() {
-        let (ours, fd) = Region::create(2, 7).expect("a region");
-        let theirs = Region::open(fd, 2, 7).expect("the same region");
+        let (ours, fd) = Region::create(&layout(), 7).expect("a region");
+        let (theirs, found) = open(fd, 2, 7).expect("the same region");
+        assert_eq!(found, layout());
         ours.words(4096, 1)[0].store(0xa5, Ordering::Relaxed);
         assert_eq!(theirs.words(4096, 1)[0].load(Ordering::Relaxed), 0xa5);
     }
 
     #[test]
+    fn a_region_of_other_sizes_is_mapped_as_its_header_describes() {
+        let other = Layout { command_ring_bytes: 8192, stats_slots: 777, ..layout() };
+        let (_region, fd) = Region::create(&other, 7).expect("a region");
+        let opened = Region::open(fd, 2, 7, other.region_bytes() as u64);
+        assert_eq!(opened.expect("sizes within the bounds").1, other);
+    }
+
+    #[test]
     fn a_region_that_contradicts_the_handshake_is_not_mapped() {
         for (workers, epoch) in [(1, 7), (3, 7), (2, 8)] {
-            let (_region, fd) = Region::create(2, 7).expect("a region");
-            Region::open(fd, workers, epoch).expect_err("another size or epoch");
+            let (_region, fd) = Region::create(&layout(), 7).expect("a region");
+            open(fd, workers, epoch).expect_err("another number of workers or another epoch");
+        }
+        let bytes = layout().region_bytes() as u64;
+        for announced in [0, 4096, bytes - 4096, bytes + 4096, u64::MAX] {
+            let (_region, fd) = Region::create(&layout(), 7).expect("a region");
+            Region::open(fd, 2, 7, announced).expect_err("another size");
         }
         let unsealed = memfd_create("unsealed", MemfdFlags::CLOEXEC).expect("a memfd");
-        ftruncate(&unsealed, region_bytes(2) as u64).expect("room");
-        Region::open(unsealed, 2, 7).expect_err("an unsealed region could shrink under us");
+        ftruncate(&unsealed, bytes).expect("room");
+        open(unsealed, 2, 7).expect_err("an unsealed region could shrink under us");
     }
 
     #[test]
     fn the_peer_cannot_shrink_or_grow_it() {
-        let (_region, fd) = Region::create(1, 1).expect("a region");
+        let (_region, fd) = Region::create(&layout(), 1).expect("a region");
         ftruncate(&fd, 4096).expect_err("sealed");
         ftruncate(&fd, 1 << 30).expect_err("sealed");
     }
@@ -125,7 +163,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "inside the region")]
     fn a_careless_offset_is_caught() {
-        let (region, _fd) = Region::create(1, 1).expect("a region");
-        region.words(region_bytes(1) - 8, 2);
+        let (region, _fd) = Region::create(&layout(), 1).expect("a region");
+        region.words(layout().region_bytes() - 8, 2);
     }
 }

@@ -10,7 +10,8 @@
 //! All numbers are little-endian. Reason 0 is a welcome: the descriptors come with its first byte.
 
 use crate::layout::{LAYOUT_VERSION, MAGIC};
-use crate::limits::SENTENCE_BYTES_MAX;
+use crate::limits::{SENTENCE_BYTES_MAX, VERSION_SKEW_MAX};
+use crate::versions::Versions;
 use std::fmt;
 
 /// Bytes of a hello.
@@ -47,8 +48,8 @@ impl Hello {
         }
     }
 
-    /// Why an engine with `protocol_version` cannot serve this controller, if so.
-    pub(crate) fn objection(self, protocol_version: u32) -> Option<Refusal> {
+    /// Why an engine of these versions cannot serve this controller, if so.
+    pub(crate) fn objection(self, versions: Versions) -> Option<Refusal> {
         if self.magic != MAGIC {
             return Some(Refusal::new(
                 RefusalReason::NotAController,
@@ -62,10 +63,10 @@ impl Hello {
             );
             return Some(Refusal::new(RefusalReason::LayoutVersion, sentence));
         }
-        if self.protocol_version != protocol_version {
+        if !versions.accepts(self.protocol_version) {
             let sentence = format!(
-                "the controller speaks command protocol {}, this engine {protocol_version}: run the same release of both",
-                self.protocol_version
+                "the controller has protocol version {}, this engine {} (it accepts {versions}): install releases whose protocol versions differ by at most {VERSION_SKEW_MAX}",
+                self.protocol_version, versions.own
             );
             return Some(Refusal::new(RefusalReason::ProtocolVersion, sentence));
         }
@@ -168,15 +169,15 @@ impl Answer {
         bytes
     }
 
-    /// `None` while `bytes` is an incomplete answer.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Self>, &'static str> {
+    /// The answer and the protocol version of the engine. `None` while `bytes` is incomplete.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Self, u32)>, &'static str> {
         let Some(fixed) = bytes.first_chunk::<ANSWER_BYTES>() else {
             return Ok(None);
         };
         if u64_at(fixed, 0) != MAGIC {
             return Err("what listens there does not speak the attach protocol");
         }
-        let code = u32_at(fixed, 16);
+        let (protocol_version, code) = (u32_at(fixed, 12), u32_at(fixed, 16));
         if code != 0 {
             let len = u32_at(fixed, 20) as usize;
             if len > SENTENCE_BYTES_MAX {
@@ -186,14 +187,16 @@ impl Answer {
                 return Ok(None);
             };
             let sentence = String::from_utf8_lossy(sentence).into_owned();
-            return Ok(Some(Self::Refused(Refusal::new(RefusalReason::from_code(code), sentence))));
+            let refusal = Refusal::new(RefusalReason::from_code(code), sentence);
+            return Ok(Some((Self::Refused(refusal), protocol_version)));
         }
         if u32_at(fixed, 8) != LAYOUT_VERSION {
             return Err("the engine welcomes with another ring layout than was asked for");
         }
         let workers =
             u16::try_from(u32_at(fixed, 24)).map_err(|_| "the engine claims more workers than possible")?;
-        Ok(Some(Self::Welcome { workers, engine_epoch: u64_at(fixed, 32), region_bytes: u64_at(fixed, 40) }))
+        let (engine_epoch, region_bytes) = (u64_at(fixed, 32), u64_at(fixed, 40));
+        Ok(Some((Self::Welcome { workers, engine_epoch, region_bytes }, protocol_version)))
     }
 }
 
@@ -224,7 +227,7 @@ mod tests {
             Answer::Refused(Refusal::new(RefusalReason::Other(77), String::new())),
         ] {
             let bytes = answer.encode(9);
-            assert_eq!(Answer::decode(&bytes), Ok(Some(answer)));
+            assert_eq!(Answer::decode(&bytes), Ok(Some((answer, 9))));
             for len in 0..bytes.len() {
                 assert_eq!(Answer::decode(&bytes[..len]), Ok(None), "{len} bytes");
             }
@@ -240,12 +243,18 @@ mod tests {
 
     #[test]
     fn an_objection_names_both_versions() {
-        assert_eq!(Hello::new(4).objection(4), None);
-        let refusal = Hello::new(3).objection(4).expect("another protocol");
-        assert_eq!(refusal.reason, RefusalReason::ProtocolVersion);
-        assert!(refusal.sentence.contains("protocol 3") && refusal.sentence.contains("engine 4"));
+        let versions = Versions { own: 4, oldest: 3 };
+        for accepted in [3, 4, 5] {
+            assert_eq!(Hello::new(accepted).objection(versions), None);
+        }
+        for (refused, text) in [(2, "version 2, this engine 4"), (6, "version 6, this engine 4")] {
+            let refusal = Hello::new(refused).objection(versions).expect("too far apart");
+            assert_eq!(refusal.reason, RefusalReason::ProtocolVersion);
+            assert!(refusal.sentence.contains(text) && refusal.sentence.contains("3 to 5"), "{refusal}");
+            assert!(refusal.sentence.len() <= SENTENCE_BYTES_MAX, "{refusal}");
+        }
         let other_layout = Hello { layout_version: 77, ..Hello::new(4) };
-        let refusal = other_layout.objection(4).expect("another layout");
+        let refusal = other_layout.objection(versions).expect("another layout");
         assert_eq!(refusal.reason, RefusalReason::LayoutVersion);
         assert!(refusal.sentence.contains("77"));
     }
@@ -254,7 +263,7 @@ mod tests {
     fn a_long_sentence_is_cut_at_a_character() {
         let refusal = Refusal::new(RefusalReason::EngineFault, "é".repeat(SENTENCE_BYTES_MAX));
         let bytes = Answer::Refused(refusal).encode(1);
-        let Ok(Some(Answer::Refused(back))) = Answer::decode(&bytes) else { panic!("a refusal") };
+        let Ok(Some((Answer::Refused(back), _))) = Answer::decode(&bytes) else { panic!("a refusal") };
         assert_eq!(back.sentence, "é".repeat(SENTENCE_BYTES_MAX / 2));
     }
 

@@ -5,7 +5,8 @@
 mod socket_path;
 
 use shm::{
-    AttachError, BindError, DetachReason, Link, Listener, ListenerEvent, RefusalReason, WorkerEnd, attach,
+    AttachError, BindError, DetachReason, Link, Listener, ListenerEvent, RefusalReason, Versions, WorkerEnd,
+    attach,
 };
 use socket_path::socket_path;
 use std::io::{Read, Write};
@@ -44,9 +45,12 @@ fn wait_readable(fd: impl AsFd, timeout: Duration) -> bool {
 }
 
 /// Attaches from another thread while this one runs the listener.
-fn attach_beside(path: &Path, protocol: u32) -> JoinHandle<Result<shm::Attachment, AttachError>> {
-    let path = path.to_path_buf();
-    std::thread::spawn(move || attach(path, protocol, TIMEOUT))
+fn attach_beside(
+    path: &Path,
+    versions: impl Into<Versions>,
+) -> JoinHandle<Result<shm::Attachment, AttachError>> {
+    let (path, versions) = (path.to_path_buf(), versions.into());
+    std::thread::spawn(move || attach(path, versions, TIMEOUT))
 }
 
 fn attached(listener: &mut Listener, path: &Path) -> (Vec<WorkerEnd>, shm::Attachment) {
@@ -168,16 +172,44 @@ fn an_invalid_answer_is_malformed() {
 }
 
 #[test]
-fn another_protocol_version_is_refused_and_both_are_named() {
+fn a_protocol_version_two_apart_is_refused_and_both_are_named() {
     let path = socket_path("version");
     let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
-    let attaching = attach_beside(&path, PROTOCOL + 1);
+    let attaching = attach_beside(&path, PROTOCOL + 2);
     let ListenerEvent::Refused(for_the_log) = next_event(&mut listener) else { panic!("refused") };
     let Err(AttachError::Refused(refusal)) = attaching.join().unwrap() else { panic!("refused") };
     assert_eq!(refusal, for_the_log);
     assert_eq!(refusal.reason, RefusalReason::ProtocolVersion);
-    assert!(refusal.sentence.contains("protocol 4") && refusal.sentence.contains("engine 3"), "{refusal}");
+    assert!(refusal.sentence.contains("version 5, this engine 3"), "{refusal}");
     attached(&mut listener, &path);
+}
+
+#[test]
+fn versions_one_apart_attach_and_each_learns_the_version_of_the_other() {
+    let versions = |own| Versions { own, oldest: PROTOCOL };
+    for (engine, controller) in [(PROTOCOL, PROTOCOL + 1), (PROTOCOL + 1, PROTOCOL)] {
+        let path = socket_path("skew");
+        // The engine's statistics page has another size than the controller's version would have.
+        let mut listener = Listener::bind(&path, 1, versions(engine)).unwrap().with_stats_slots(1000);
+        let attaching = attach_beside(&path, versions(controller));
+        let ListenerEvent::Attached(mut ends) = next_event(&mut listener) else { panic!("attached") };
+        let attachment = attaching.join().unwrap().unwrap();
+        assert_eq!((ends[0].controller_version, attachment.engine_version), (controller, engine));
+        ends[0].stats.write(&[7; 1000]);
+        assert_eq!(attachment.workers[0].stats.read().unwrap(), [7; 1000]);
+    }
+}
+
+/// The engine accepts a controller one version newer, which no longer supports the version of the engine.
+#[test]
+fn a_welcome_of_an_unsupported_version_is_an_error_that_names_both() {
+    let path = socket_path("old-engine");
+    let mut listener = Listener::bind(&path, 1, Versions { own: 8, oldest: 7 }).unwrap();
+    let attaching = attach_beside(&path, Versions { own: 9, oldest: 9 });
+    assert!(matches!(next_event(&mut listener), ListenerEvent::Attached(_)));
+    let error = attaching.join().unwrap().unwrap_err();
+    assert!(matches!(error, AttachError::ProtocolVersion { engine: 8, .. }));
+    assert!(error.to_string().contains("version 8, this controller 9 (it accepts 9 to 10)"), "{error}");
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn part_of_an_engine_that_echoes() {
     let Some(path) = std::env::var_os(SOCKET) else { return };
     let mut listener = Listener::bind(path, 1, PROTOCOL).unwrap();
     let ListenerEvent::Attached(mut ends) = next_event(&mut listener) else { panic!("attached") };
-    let WorkerEnd { commands, events, doorbell, peer_doorbell, stats } = &mut ends[0];
+    let WorkerEnd { commands, events, doorbell, peer_doorbell, stats, .. } = &mut ends[0];
     let mut into = Vec::new();
     let mut count = 0;
     loop {

@@ -203,18 +203,18 @@ fn stream(profile: Profile, script: &mut Script<'_>) {
 }
 
 /// Created once: a key pair is expensive, and any will do.
-struct Common {
+struct Identities {
     server: Certificate,
     client: Certificate,
     settings: [Settings; 2],
     cookies: Cookies,
 }
 
-fn common() -> &'static Common {
-    static COMMON: OnceLock<Common> = OnceLock::new();
-    COMMON.get_or_init(|| {
+fn identities() -> &'static Identities {
+    static IDENTITIES: OnceLock<Identities> = OnceLock::new();
+    IDENTITIES.get_or_init(|| {
         let settings = |version| Settings::new(dtls::Options { version, ..dtls::Options::default() });
-        Common {
+        Identities {
             server: Certificate::generate(),
             client: Certificate::generate(),
             settings: [settings(dtls::Version::Dtls12), settings(dtls::Version::Auto)],
@@ -228,11 +228,11 @@ fn common() -> &'static Common {
 /// never connects without the client's keys.
 pub fn dtls_records(data: &[u8]) {
     let mut script = Script::new(data);
-    let common = common();
-    let settings = &common.settings[usize::from(script.u8() & 1)];
+    let identities = identities();
+    let settings = &identities.settings[usize::from(script.u8() & 1)];
     let mut now = Instant::from_nanos(1_000_000);
-    let mut server = Endpoint::server(settings, &common.server, common.client.fingerprint(), now);
-    let mut client = Endpoint::client(settings, &common.client, common.server.fingerprint(), now);
+    let mut server = Endpoint::server(settings, &identities.server, identities.client.fingerprint(), now);
+    let mut client = Endpoint::client(settings, &identities.client, identities.server.fingerprint(), now);
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
     let (mut server_keys, mut client_keys) = (None, None);
     for _ in 0..64 {
@@ -305,7 +305,7 @@ pub fn dtls_records(data: &[u8]) {
 
 /// A server that accepts any peer with the same bytes: an unknown cookie never creates state.
 fn open_to_anybody(now: Instant, datagram: &[u8]) {
-    match common().cookies.classify(now, b"address", datagram) {
+    match identities().cookies.classify(now, b"address", datagram) {
         FirstDatagram::Verified(_) => panic!("a cookie was forged"),
         FirstDatagram::Unverified(answer) => assert!(answer.len() <= datagram.len()),
         FirstDatagram::Noise | FirstDatagram::TooOld => {}

@@ -6,7 +6,7 @@ use control::{
     AppData, AudioObserver, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId,
     ContentHint, CreatePipe, CreatePlainTransport, CreateTransport, Encoding, Extension, ExtensionKind,
     IpFamily, Kind, Layers, PlayoutDelay, Produce, ProducerId, Request, RouterId, SrtpParameters,
-    SrtpProfile, StatsOf, Text, TransportId,
+    SrtpProfile, StatsOf, Text, TransportId, fixtures,
 };
 use leat_tests::{LayeredSource, LayeredTrack};
 use machine::{Rng, SocketError, WorkerId};
@@ -115,7 +115,6 @@ fn step(
                 router: RouterId(u64::from(script.u8() % 3)),
                 transport: transport(script),
                 worker: u16::from(script.u8() % 2),
-                app_data: AppData(Vec::new()),
             })),
             4 => world.take_over(WorkerId(u16::from(script.u8() % 2)), script.blob()),
             5 => {
@@ -288,20 +287,18 @@ fn codecs(script: &mut Script<'_>, kind: Kind) -> Vec<CodecParameters> {
         3 => Codec::Av1,
         _ => Codec::Vp8,
     };
-    let (codec, pt, rtx_pt, clock_rate_hz) = match kind {
-        Kind::Audio => (Codec::Opus, 111, None, 48_000),
-        Kind::Video => (video, 96, (flags & 1 == 0).then_some(97), 90_000),
+    let (codec, pt, rtx_pt) = match kind {
+        Kind::Audio => (Codec::Opus, 111, None),
+        Kind::Video => (video, 96, (flags & 1 == 0).then_some(97)),
     };
     let has = |bit: u8| flags & bit == 0;
     vec![CodecParameters {
-        codec,
-        pt,
         rtx_pt,
-        clock_rate_hz,
         nack: has(2),
         pli: has(4),
         fir: has(8),
         transport_cc: has(16),
+        ..fixtures::codec(codec, pt)
     }]
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use machine::Instant;
-use runtime::framing::{Deframer, Foreign, FrameQueue, Framing};
+use runtime::framing::{Deframer, FrameQueue, Framing, InvalidFrame};
 use runtime::limits::{FRAME_BYTES_MAX, QUEUE_BYTES_MAX, STUN_FRAME_BYTES_MAX};
 
 use crate::script::Script;
@@ -24,7 +24,7 @@ pub fn frames(data: &[u8]) {
 }
 
 /// The end of a stream: this number of bytes of an incomplete frame, or a frame that is too long.
-type End = Result<usize, Foreign>;
+type End = Result<usize, InvalidFrame>;
 
 /// A naive model with the whole stream.
 fn in_one_piece(framing: Framing, mut stream: &[u8]) -> (Vec<Vec<u8>>, End) {
@@ -35,7 +35,7 @@ fn in_one_piece(framing: Framing, mut stream: &[u8]) -> (Vec<Vec<u8>>, End) {
                 (2, usize::from(*high) << 8 | usize::from(*low), FRAME_BYTES_MAX)
             }
             (Framing::Stun, [first, second, _, _, ..]) if *first >= 0x80 => {
-                return (frames, Err(Foreign(usize::from(*first) << 8 | usize::from(*second))));
+                return (frames, Err(InvalidFrame(usize::from(*first) << 8 | usize::from(*second))));
             }
             (Framing::Stun, [first, _, high, low, ..]) => {
                 let announced = usize::from(*high) << 8 | usize::from(*low);
@@ -49,7 +49,7 @@ fn in_one_piece(framing: Framing, mut stream: &[u8]) -> (Vec<Vec<u8>>, End) {
             _ => return (frames, Ok(stream.len())),
         };
         if len > len_max {
-            return (frames, Err(Foreign(len)));
+            return (frames, Err(InvalidFrame(len)));
         }
         let Some(frame) = stream.get(head..head + len) else { return (frames, Ok(stream.len())) };
         frames.push(frame.to_vec());

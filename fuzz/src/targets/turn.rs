@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine::{
-    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Towards, Tx,
+    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketRequest, StreamId, Towards, Tx,
     WorkerId,
 };
 use relay::{Command, Credentials, EvenClock, Policy, Quotas, Relay, Settings};
@@ -19,7 +19,7 @@ use crate::script::Script;
 /// The bytes as a script of clients, peers, attackers and the operator.
 pub fn turn(data: &[u8]) {
     let mut script = Script::new(data);
-    let mut world = World::new();
+    let mut world = RelayWorld::new();
     while !script.is_over() {
         world.step(&mut script);
         world.check();
@@ -92,9 +92,9 @@ fn settings(is_open: bool, users: &[&str]) -> Settings {
 }
 
 #[derive(Default)]
-struct Sink(Vec<(Path, Vec<u8>)>);
+struct Sent(Vec<(Path, Vec<u8>)>);
 
-impl Tx for Sink {
+impl Tx for Sent {
     fn slot(&mut self, _flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
         self.0.push((path, vec![0xa5; len]));
         self.0.last_mut().map(|(_, bytes)| &mut bytes[..])
@@ -117,10 +117,10 @@ impl Tx for Sink {
     }
 }
 
-struct World {
+struct RelayWorld {
     relay: Relay,
     now: Instant,
-    sink: Sink,
+    sink: Sent,
     sockets: BTreeMap<LocalId, SocketAddr>,
     /// Those of the sockets that are listeners.
     listeners: BTreeSet<LocalId>,
@@ -133,12 +133,12 @@ struct World {
     ids: u32,
 }
 
-impl World {
+impl RelayWorld {
     fn new() -> Self {
         Self {
             relay: Relay::new(settings(true, &["u", "v"]), Rng::from_number(1)),
             now: Instant::from_nanos(5_000_000_000),
-            sink: Sink::default(),
+            sink: Sent::default(),
             sockets: BTreeMap::new(),
             listeners: BTreeSet::new(),
             streams: BTreeMap::new(),
@@ -344,36 +344,36 @@ impl World {
     fn after(&mut self) {
         // Datagrams sent before a socket closes have been sent from it.
         self.look_at_what_was_sent();
-        while let Some(order) = self.relay.poll_socket_order() {
-            match order {
-                SocketOrder::Open { local, next, is_ipv6, .. } => {
+        while let Some(request) = self.relay.poll_socket_request() {
+            match request {
+                SocketRequest::Open { local, next, is_ipv6, .. } => {
                     let opened = self.open(local, next, is_ipv6);
                     self.relay.on_socket_opened(self.now, local, opened, &mut self.sink);
                 }
-                SocketOrder::Listen { local, is_ipv6 } => {
+                SocketRequest::Listen { local, is_ipv6 } => {
                     let opened = self.open(local, None, is_ipv6);
                     self.listeners.extend(opened.is_ok().then_some(local));
                     self.relay.on_socket_opened(self.now, local, opened, &mut self.sink);
                 }
-                SocketOrder::Connect { stream, local, remote } => {
+                SocketRequest::Connect { stream, local, remote } => {
                     assert!(self.listeners.contains(&local), "connects from a socket that is not a listener");
                     assert!(policy(self.is_open).admits(remote), "connects to {remote}");
                     let before = self.streams.insert(stream, Stream::Connecting);
                     assert_eq!(before, None, "{stream:?} is in use");
                 }
-                SocketOrder::Join { stream, path } => {
+                SocketRequest::Join { stream, path } => {
                     assert!(path.local.is_tcp(), "joined with a datagram's way");
                     let before = self.streams.insert(stream, Stream::Joined(path));
                     assert_eq!(before, Some(Stream::Open), "joined while it is not alone");
                 }
-                SocketOrder::CloseStream { stream } => {
+                SocketRequest::CloseStream { stream } => {
                     assert!(self.streams.remove(&stream).is_some(), "{stream:?} is not open");
                 }
-                SocketOrder::Close { local } => {
+                SocketRequest::Close { local } => {
                     self.listeners.remove(&local);
                     assert!(self.sockets.remove(&local).is_some(), "{local:?} is not open");
                 }
-                SocketOrder::Keep { path } | SocketOrder::HangUp { path } => assert!(path.local.is_tcp()),
+                SocketRequest::Keep { path } | SocketRequest::HangUp { path } => assert!(path.local.is_tcp()),
             }
         }
         self.look_at_what_was_sent();
@@ -444,7 +444,7 @@ mod tests {
     #[test]
     fn the_corpus_gets_somewhere() {
         let mut script = Script::new(include_bytes!("../../corpus/turn/one-call"));
-        let mut world = World::new();
+        let mut world = RelayWorld::new();
         while !script.is_over() {
             world.step(&mut script);
         }
@@ -456,7 +456,7 @@ mod tests {
     #[test]
     fn the_corpus_joins_a_connection() {
         let mut script = Script::new(include_bytes!("../../corpus/turn/peers-over-tcp"));
-        let mut world = World::new();
+        let mut world = RelayWorld::new();
         while !script.is_over() {
             world.step(&mut script);
             world.check();

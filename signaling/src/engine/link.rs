@@ -1,106 +1,82 @@
-//! Keeps this process attached to the engine, and turns its event rings into answers and news.
+//! Keeps this process attached to the engine, and turns the records of its event rings into answers and
+//! [`NodeEvent`]s.
 //!
-//! A thread of its own, in `poll(2)` on the link and the doorbells. When the hall is slow to take the news, the thread waits for it; then
-//! the rings fill, and the engine says that it left news out.
+//! Runs in its own thread, in `poll(2)` on the link and the doorbells. If the rooms are slow to take the
+//! events, the thread waits; then the rings fill, and the engine reports an overflow.
 
-use super::{CommandRing, Engine, Worker};
+use super::{CommandRing, Engine};
 use crate::limits;
+use crate::media_node::{AskError, NodeEvent, Worker};
 use control::{Event, RequestId, SnapshotItem};
 use leat_log::chain;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use shm::{Attachment, Consumer, ControllerEnd, Corrupt, Doorbell, Link};
+use shm::{Attachment, Consumer, ControllerEnd, Corrupt, Doorbell, Link, Versions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// What the hall hears of the engine, in this order for each attachment: `Attached`, then for each worker a `Snapshot` before any of its
-/// `Event`s, at last `Lost`.
-#[derive(Debug)]
-pub enum News {
-    /// There is an engine. Each worker's snapshot follows.
-    Attached {
-        /// Another number is another engine, which knows nothing.
-        epoch: u64,
-        /// How many workers it has.
-        workers: usize,
-    },
-    /// All that a worker holds: after attaching, and whenever news of it was lost.
-    Snapshot {
-        /// Which worker.
-        worker: Worker,
-        /// The request: objects asked for after it are not in it.
-        request: RequestId,
-        /// Parents before children.
-        items: Vec<SnapshotItem>,
-    },
-    /// Something happened that nobody asked for, or a consequence of what somebody asked for.
-    Event {
-        /// At which worker.
-        worker: Worker,
-        /// What.
-        event: Event,
-    },
-    /// The engine is gone, and all it held with it.
-    Lost {
-        /// For the log and the clients.
-        reason: String,
-    },
-}
-
 /// Why an attachment ended.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
-    #[error("the engine closed the control socket: it died, or let go of this process")]
+    #[error("the engine closed the control socket: it has exited, or detached this process")]
     Closed,
     #[error("worker {0}'s event ring is corrupt")]
     Corrupt(Worker, #[source] Corrupt),
-    #[error("worker {0} sent a record that is none")]
+    #[error("worker {0} sent an undecodable record")]
     Undecodable(Worker, #[source] control::DecodeError),
-    #[error("worker {0} could not be asked for a snapshot")]
-    Snapshot(Worker, #[source] super::AskError),
-    #[error("worker {0}'s snapshot has no end")]
+    #[error("requesting a snapshot of worker {0} failed")]
+    Snapshot(Worker, #[source] AskError),
+    #[error("the snapshot of worker {0} exceeds its limit")]
     EndlessSnapshot(Worker),
     #[error("waiting for the engine failed")]
     Io(#[from] io::Error),
-    #[error("nobody listens to the news any more")]
-    Deaf,
+    #[error("the event receiver was dropped")]
+    ReceiverDropped,
 }
 
-/// How often to look whether anybody still listens.
-const LISTENER_CHECK: Duration = Duration::from_secs(1);
+/// Interval of the checks whether the event receiver still exists.
+const RECEIVER_CHECK: Duration = Duration::from_secs(1);
 
-/// Starts the thread that attaches to the engine at `path`, again and again, until nobody listens to the news.
-pub fn start(engine: Engine, path: PathBuf, news: mpsc::Sender<News>) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("engine-link".into()).spawn(move || run(&engine, &path, &news))
+/// Starts the thread that attaches to the engine at `path`, and again after each loss, until the event
+/// receiver is dropped.
+pub fn start(
+    engine: Engine,
+    path: PathBuf,
+    sender: mpsc::Sender<NodeEvent>,
+) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("engine-link".into()).spawn(move || run(&engine, &path, &sender))
 }
 
-fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<News>) {
+fn run(engine: &Engine, path: &Path, sender: &mpsc::Sender<NodeEvent>) {
     let mut pause = limits::ATTACH_PAUSE_MIN;
-    let mut last_complaint = String::new();
-    while !news.is_closed() {
-        match shm::attach(path, control::PROTOCOL_VERSION, limits::ATTACH_TIMEOUT) {
+    let mut last_message = String::new();
+    while !sender.is_closed() {
+        let versions = Versions { own: control::version(), oldest: control::OLDEST_VERSION };
+        match shm::attach(path, versions, limits::ATTACH_TIMEOUT) {
             Ok(attachment) => {
-                last_complaint.clear();
-                let error = match serve(engine, attachment, news) {
+                last_message.clear();
+                let error = match serve(engine, attachment, sender) {
                     Ok(never) => match never {},
                     Err(error) => error,
                 };
                 engine.detach();
                 let reason = chain(&error);
-                if matches!(error, LinkError::Deaf) || news.blocking_send(News::Lost { reason }).is_err() {
+                if matches!(error, LinkError::ReceiverDropped)
+                    || sender.blocking_send(NodeEvent::Lost { reason }).is_err()
+                {
                     return;
                 }
                 pause = limits::ATTACH_PAUSE_MIN;
             }
             Err(error) => {
-                // Once for each kind of trouble, not twice a second.
-                let complaint = chain(&error);
-                if complaint != last_complaint {
-                    tracing::info!(error = %complaint, "not attached to an engine; trying on");
-                    last_complaint = complaint;
+                // A repeated error is logged once.
+                let message = chain(&error);
+                if message != last_message {
+                    tracing::info!(error = %message, "cannot attach to the engine; retrying");
+                    last_message = message;
                 }
             }
         }
@@ -111,73 +87,95 @@ fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<News>) {
 
 enum Never {}
 
-/// Serves one attachment until it ends.
-fn serve(engine: &Engine, attachment: Attachment, news: &mpsc::Sender<News>) -> Result<Never, LinkError> {
-    let Attachment { engine_epoch, workers, link } = attachment;
+/// Runs one attachment until it ends.
+fn serve(
+    engine: &Engine,
+    attachment: Attachment,
+    sender: &mpsc::Sender<NodeEvent>,
+) -> Result<Never, LinkError> {
+    let Attachment { engine_epoch, engine_version, workers, link } = attachment;
+    tracing::info!(
+        engine = engine_version,
+        signaling = control::version(),
+        "attached to an engine; protocol versions"
+    );
     let mut rings = Vec::with_capacity(workers.len());
     let mut readers = Vec::with_capacity(workers.len());
     for (worker, end) in workers.into_iter().enumerate() {
         let ControllerEnd { commands, events, doorbell, peer_doorbell, stats: _ } = end;
         rings.push(CommandRing { commands, doorbell: peer_doorbell });
-        let (engine, news) = (engine.clone(), news.clone());
-        readers.push(Reader { engine, news, worker, events, doorbell, snapshot: None, overflowed: false });
+        let (engine, sender) = (engine.clone(), sender.clone());
+        readers.push(EventReader {
+            engine,
+            sender,
+            worker,
+            events,
+            doorbell,
+            snapshot: None,
+            overflowed: false,
+            engine_version,
+            unknown_events: 0,
+        });
     }
     engine.attach(rings);
-    let attached = News::Attached { epoch: engine_epoch, workers: readers.len() };
-    news.blocking_send(attached).map_err(|_| LinkError::Deaf)?;
+    let attached = NodeEvent::Attached { epoch: engine_epoch, workers: readers.len() };
+    sender.blocking_send(attached).map_err(|_| LinkError::ReceiverDropped)?;
     for reader in &mut readers {
         reader.ask_for_snapshot()?;
     }
     loop {
         wait(&link, &readers)?;
-        if news.is_closed() {
-            return Err(LinkError::Deaf);
+        if sender.is_closed() {
+            return Err(LinkError::ReceiverDropped);
         }
         for reader in &mut readers {
-            // First the doorbell, then the ring: whatever is pushed after that rings again.
+            // Clear the doorbell before reading the ring: a record that is pushed later rings it again.
             if reader.doorbell.clear() {
                 reader.read()?;
             }
         }
-        // Last, so that what the engine still said is heard.
+        // After reading, so that the last events of the engine are handled.
         if link.is_closed() {
             return Err(LinkError::Closed);
         }
     }
 }
 
-/// Waits until a doorbell rings or the link closes, or for [`LISTENER_CHECK`].
-fn wait(link: &Link, readers: &[Reader]) -> Result<(), LinkError> {
+/// Waits until a doorbell rings or the link closes, or for [`RECEIVER_CHECK`].
+fn wait(link: &Link, readers: &[EventReader]) -> Result<(), LinkError> {
     let mut fds: Vec<_> = readers.iter().map(|reader| PollFd::new(&reader.doorbell, PollFlags::IN)).collect();
     fds.push(PollFd::new(link, PollFlags::IN));
-    let timeout = Timespec { tv_sec: LISTENER_CHECK.as_secs().cast_signed(), tv_nsec: 0 };
+    let timeout = Timespec { tv_sec: RECEIVER_CHECK.as_secs().cast_signed(), tv_nsec: 0 };
     match poll(&mut fds, Some(&timeout)) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(errno) => Err(LinkError::Io(errno.into())),
     }
 }
 
-/// Reads one worker's event ring.
-struct Reader {
+/// Reads the event ring of one worker.
+struct EventReader {
     engine: Engine,
-    news: mpsc::Sender<News>,
+    sender: mpsc::Sender<NodeEvent>,
     worker: Worker,
     events: Consumer,
     doorbell: Doorbell,
     snapshot: Option<PendingSnapshot>,
-    /// News was lost while a snapshot was on its way; another is needed.
+    /// Events were lost while a snapshot was arriving; another one is needed.
     overflowed: bool,
+    engine_version: u32,
+    /// Events of a newer engine that this version does not know.
+    unknown_events: u64,
 }
 
-/// A snapshot that is arriving, and what else the worker said meanwhile: the hall hears that after it.
+/// A snapshot that is arriving, and the events since its request, which are delivered after it.
 struct PendingSnapshot {
     request: RequestId,
     items: Vec<SnapshotItem>,
     backlog: Vec<Event>,
 }
 
-impl Reader {
-    /// Takes all that is in the ring.
+impl EventReader {
+    /// Reads all records of the ring.
     fn read(&mut self) -> Result<(), LinkError> {
         let mut record = Vec::new();
         while self
@@ -186,10 +184,28 @@ impl Reader {
             .map_err(|corrupt| LinkError::Corrupt(self.worker, corrupt))?
             .is_some()
         {
-            let event = Event::decode(&record).map_err(|error| LinkError::Undecodable(self.worker, error))?;
-            self.on_event(event)?;
+            let event = Event::decode_from(&record, self.engine_version)
+                .map_err(|error| LinkError::Undecodable(self.worker, error))?;
+            match event {
+                Some(event) => self.on_event(event)?,
+                None => self.on_unknown_event(),
+            }
         }
         Ok(())
+    }
+
+    /// Counts and skips an event of a newer engine; the log names the counts 1, 2, 4, 8, …
+    fn on_unknown_event(&mut self) {
+        self.unknown_events += 1;
+        if self.unknown_events.is_power_of_two() {
+            tracing::warn!(
+                worker = self.worker,
+                skipped = self.unknown_events,
+                engine = self.engine_version,
+                signaling = control::version(),
+                "skipped events that only a newer protocol version has"
+            );
+        }
     }
 
     fn on_event(&mut self, event: Event) -> Result<(), LinkError> {
@@ -209,7 +225,7 @@ impl Reader {
                 tracing::warn!(
                     worker = self.worker,
                     lost,
-                    "the engine had more news than its ring holds; asking for a snapshot"
+                    "the event ring of the engine overflowed; requesting a snapshot"
                 );
                 if self.snapshot.is_some() {
                     self.overflowed = true;
@@ -222,12 +238,12 @@ impl Reader {
                     self.engine.answer(request, event);
                     Ok(())
                 }
-                None => self.on_news(event),
+                None => self.deliver_after_snapshot(event),
             },
         }
     }
 
-    fn on_news(&mut self, event: Event) -> Result<(), LinkError> {
+    fn deliver_after_snapshot(&mut self, event: Event) -> Result<(), LinkError> {
         if let Some(snapshot) = &mut self.snapshot {
             if snapshot.backlog.len() >= limits::SNAPSHOT_BACKLOG_MAX {
                 return Err(LinkError::EndlessSnapshot(self.worker));
@@ -235,20 +251,20 @@ impl Reader {
             snapshot.backlog.push(event);
             return Ok(());
         }
-        self.send(News::Event { worker: self.worker, event })
+        self.send(NodeEvent::Event { worker: self.worker, event })
     }
 
     fn on_snapshot_end(&mut self, request: RequestId) -> Result<(), LinkError> {
-        // Takes it off the table of open requests.
+        // Removes it from the table of open requests.
         self.engine.answer(request, Event::SnapshotEnd { request });
         let Some(PendingSnapshot { items, backlog, .. }) =
             self.snapshot.take_if(|snapshot| snapshot.request == request)
         else {
             return Ok(());
         };
-        self.send(News::Snapshot { worker: self.worker, request, items })?;
+        self.send(NodeEvent::Snapshot { worker: self.worker, request, items })?;
         for event in backlog {
-            self.send(News::Event { worker: self.worker, event })?;
+            self.send(NodeEvent::Event { worker: self.worker, event })?;
         }
         if std::mem::take(&mut self.overflowed) { self.ask_for_snapshot() } else { Ok(()) }
     }
@@ -260,7 +276,7 @@ impl Reader {
         Ok(())
     }
 
-    fn send(&self, news: News) -> Result<(), LinkError> {
-        self.news.blocking_send(news).map_err(|_| LinkError::Deaf)
+    fn send(&self, event: NodeEvent) -> Result<(), LinkError> {
+        self.sender.blocking_send(event).map_err(|_| LinkError::ReceiverDropped)
     }
 }

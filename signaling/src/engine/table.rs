@@ -1,19 +1,19 @@
-//! Open requests: who waits for which answer.
+//! The table of open requests.
 
 use crate::limits;
 use control::{Event, RequestId};
 use std::collections::HashMap;
 use tokio::sync::oneshot;
 
-/// The requests of one attachment. Numbers rise, so that of two requests the later has the greater.
+/// The open requests of one attachment. Their ids increase: of two requests, the later has the larger id.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct RequestTable {
     last: u64,
     open: HashMap<RequestId, oneshot::Sender<Event>>,
 }
 
-impl Table {
-    /// A new request; `None` when too many are open.
+impl RequestTable {
+    /// Opens a request; `None` if too many are open.
     pub(super) fn open(&mut self) -> Option<(RequestId, oneshot::Receiver<Event>)> {
         if self.open.len() >= limits::REQUESTS_MAX {
             return None;
@@ -25,15 +25,15 @@ impl Table {
         Some((id, receiver))
     }
 
-    /// Hands an answer to whoever waits for it. An answer nobody waits for is dropped: it came too late.
+    /// Delivers an answer to its request. An answer without an open request is dropped: it is late.
     pub(super) fn answer(&mut self, id: RequestId, event: Event) {
         if let Some(waiting) = self.open.remove(&id) {
-            // The receiver may be gone: it did not care, or its client left.
+            // Fails if the receiver was dropped: its answer is not needed.
             let _ = waiting.send(event);
         }
     }
 
-    /// Nobody waits for this one any more.
+    /// Closes a request without an answer.
     pub(super) fn forget(&mut self, id: RequestId) {
         self.open.remove(&id);
     }
@@ -44,8 +44,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_reaches_the_one_who_asked() {
-        let mut table = Table::default();
+    fn answer_is_delivered_to_its_request() {
+        let mut table = RequestTable::default();
         let (first, mut first_answer) = table.open().expect("room");
         let (second, mut second_answer) = table.open().expect("room");
         assert!(second > first);
@@ -55,8 +55,8 @@ mod tests {
     }
 
     #[test]
-    fn late_unknown_and_doubled_answers_are_dropped() {
-        let mut table = Table::default();
+    fn late_unknown_and_duplicate_answers_are_dropped() {
+        let mut table = RequestTable::default();
         let (id, answer) = table.open().expect("room");
         table.forget(id);
         drop(answer);
@@ -68,8 +68,8 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_bounded() {
-        let mut table = Table::default();
+    fn table_is_bounded() {
+        let mut table = RequestTable::default();
         let _answers: Vec<_> = (0..limits::REQUESTS_MAX).map(|_| table.open().expect("room")).collect();
         assert!(table.open().is_none());
     }

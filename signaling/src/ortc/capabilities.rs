@@ -1,35 +1,28 @@
-//! What a router can do, for the client's `Device.load`.
+//! The RTP capabilities of a router, for `Device.load` of the client.
 
-use super::formats::{self, number};
+use super::formats;
 use super::names::{self, uri};
-use crate::media::MediaConfig;
+use super::payload_types::payload_types;
+use super::text::kind_name;
+use super::value::number;
+use crate::ortc::media_config::MediaConfig;
 use crate::proto::{RtcpFeedback, RtpCapabilities, RtpCodecCapability, RtpHeaderExtension};
 use control::{Codec, ExtensionKind, Kind};
 use std::collections::BTreeMap;
 
-/// The payload type of `codec` on every consumer, and of its retransmissions. From the dynamic range 96–127 (RFC 3551 §3).
-pub const fn payload_types(codec: Codec) -> (u8, Option<u8>) {
-    match codec {
-        Codec::Opus => (100, None),
-        Codec::Vp8 => (101, Some(102)),
-        Codec::H264 => (103, Some(104)),
-        Codec::Vp9 => (105, Some(106)),
-        Codec::Av1 => (107, Some(108)),
-        Codec::Red => (109, None),
-    }
-}
-
-/// The kinds of media an extension is for, its id on every consumer, and the direction as the router sees it.
-/// One id means the same extension for audio and video: they share a BUNDLE group (RFC 8843 §9.1).
+/// Header extensions: the kinds of media, the id on every consumer, and the direction from the router's point
+/// of view. An id has the same meaning for audio and video, because they share a BUNDLE group (RFC 8843
+/// §9.1).
 pub(super) const EXTENSIONS: &[(ExtensionKind, u8, &[Kind], &str)] = &[
     (ExtensionKind::Mid, 1, &[Kind::Audio, Kind::Video], "sendrecv"),
-    // Which layer a packet is of only means something towards the router: a consumer gets one stream.
+    // Identifies the layer of a packet to the router; a consumer gets one stream.
     (ExtensionKind::Rid, 2, &[Kind::Video], "recvonly"),
     (ExtensionKind::RepairedRid, 3, &[Kind::Video], "recvonly"),
-    // Of these two a consumer gets one: what its feedback is about.
+    // A consumer gets one of these two: the one that its feedback needs.
     (ExtensionKind::AbsSendTime, 4, &[Kind::Audio, Kind::Video], "sendrecv"),
     (ExtensionKind::TransportCc, 5, &[Kind::Audio, Kind::Video], "sendrecv"),
-    // Layers and what they need of each other; outside end-to-end encryption, so the engine reads this and no payload.
+    // Layers and their dependencies. Not covered by end-to-end encryption: the engine reads this instead of
+    // the payload.
     (ExtensionKind::DependencyDescriptor, 6, &[Kind::Video], "sendrecv"),
     (ExtensionKind::AudioLevel, 10, &[Kind::Audio], "sendrecv"),
     (ExtensionKind::VideoOrientation, 11, &[Kind::Video], "sendrecv"),
@@ -38,12 +31,13 @@ pub(super) const EXTENSIONS: &[(ExtensionKind, u8, &[Kind], &str)] = &[
     (ExtensionKind::PlayoutDelay, 14, &[Kind::Video], "sendrecv"),
 ];
 
-/// What goes to those who ask for it by themselves, but is not told as something the router can do: mediasoup-client numbers it for audio
-/// without looking at video's ids, and says so even where the browser sends none. In one BUNDLE group that is a contradiction.
-const UNTOLD: ExtensionKind = ExtensionKind::AbsCaptureTime;
+/// Sent to clients that request it, but not announced as a capability of the router: mediasoup-client numbers
+/// it for audio without considering the ids of video, even if the browser does not offer it. In one BUNDLE
+/// group the ids would conflict.
+const UNANNOUNCED: ExtensionKind = ExtensionKind::AbsCaptureTime;
 
-/// RTCP feedback the engine understands for media of one kind. Towards consumers `goog-remb` stands in where there is no
-/// transport-cc. From producers nobody needs it: every browser prefers transport-cc, and the engine sends no REMB.
+/// RTCP feedback that the engine supports for media of one kind. Consumers use `goog-remb` only without
+/// transport-cc. Producers do not need it: every browser prefers transport-cc, and the engine sends no REMB.
 pub(super) fn feedback(kind: Kind) -> &'static [(&'static str, &'static str)] {
     match kind {
         Kind::Audio => &[("nack", ""), ("transport-cc", "")],
@@ -57,13 +51,13 @@ pub(super) fn feedback_message((r#type, parameter): (&str, &str)) -> RtcpFeedbac
     RtcpFeedback { r#type: r#type.into(), parameter: parameter.into() }
 }
 
-/// The codecs of every room, in the order in which clients should prefer them. RED comes after Opus: a client that takes the first codec alone must
-/// not take RED, which is nothing without Opus.
+/// The codecs of every room, in the order of preference. RED comes after Opus, because a client that takes
+/// only the first codec must not take RED, which contains Opus.
 pub(super) fn codecs(config: &MediaConfig) -> impl Iterator<Item = Codec> {
     [Codec::Opus, Codec::Red].into_iter().chain(config.video_codecs.iter().copied())
 }
 
-/// What every router can do under this configuration.
+/// The capabilities of every router with this configuration.
 pub fn router(config: &MediaConfig) -> RtpCapabilities {
     let mut codecs = Vec::new();
     for codec in self::codecs(config) {
@@ -71,12 +65,12 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
         let (pt, rtx_pt) = payload_types(codec);
         let mut parameters = formats::parameters(codec);
         if codec == Codec::Opus {
-            // RFC 7587 §6.1: what we, as a receiver, prefer to get. mediasoup-client answers the browser with it.
-            let wishes = [("stereo", config.opus.stereo), ("usedtx", config.opus.dtx)];
-            parameters.extend(wishes.map(|(wish, wanted)| (wish.to_owned(), number(wanted.into()))));
+            // RFC 7587 §6.1: the preference of the receiver. mediasoup-client passes it to the browser.
+            let preferences = [("stereo", config.opus.stereo), ("usedtx", config.opus.dtx)];
+            parameters.extend(preferences.map(|(name, wanted)| (name.to_owned(), number(wanted.into()))));
         }
         let media = RtpCodecCapability {
-            kind: super::kind_name(name.kind).into(),
+            kind: kind_name(name.kind).into(),
             mime_type: name.mime_type.into(),
             preferred_payload_type: pt.into(),
             clock_rate: name.clock_rate_hz,
@@ -85,7 +79,7 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
             rtcp_feedback: feedback(name.kind).iter().copied().map(feedback_message).collect(),
         };
         let rtx = rtx_pt.map(|rtx_pt| RtpCodecCapability {
-            mime_type: format!("{}/rtx", super::kind_name(name.kind)),
+            mime_type: format!("{}/rtx", kind_name(name.kind)),
             preferred_payload_type: rtx_pt.into(),
             parameters: BTreeMap::from([("apt".into(), number(pt.into()))]),
             rtcp_feedback: Vec::new(),
@@ -95,10 +89,10 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
         codecs.extend(rtx);
     }
     let extension = |kind: Kind| {
-        let told = EXTENSIONS.iter().filter(|(extension, ..)| *extension != UNTOLD);
-        told.filter(move |(_, _, kinds, _)| kinds.contains(&kind)).map(
+        let announced = EXTENSIONS.iter().filter(|(extension, ..)| *extension != UNANNOUNCED);
+        announced.filter(move |(_, _, kinds, _)| kinds.contains(&kind)).map(
             move |(extension, id, _, direction)| RtpHeaderExtension {
-                kind: super::kind_name(kind).into(),
+                kind: kind_name(kind).into(),
                 uri: uri(*extension).into(),
                 preferred_id: (*id).into(),
                 preferred_encrypt: false,

@@ -1,18 +1,21 @@
-//! From what a browser can receive to what the engine is to send, and how the browser is told.
+//! Parameters of consumers, from the capabilities of the receiving browser.
 
 use super::names::{self, is_rtx, uri};
-use super::produce::{Produced, as_number, has_feedback};
-use super::{ScalabilityMode, capabilities, check_len, formats};
-use crate::failure::Failure;
-use crate::media::MediaConfig;
+use super::payload_types::payload_types;
+use super::produce::{Produced, has_feedback};
+use super::text::{check_len, kind_name};
+use super::value::{as_number, number};
+use super::{ScalabilityMode, capabilities, formats};
+use crate::ortc::media_config::MediaConfig;
 use crate::proto::{
     ErrorCode, RtcpParameters, RtpCapabilities, RtpCodecCapability, RtpCodecParameters,
     RtpEncodingParameters, RtpHeaderExtensionParameters, RtpParameters, RtxStream,
 };
+use crate::request_error::RequestError;
 use control::{Codec, CodecParameters, Extension, ExtensionKind, Kind};
 use std::collections::BTreeMap;
 
-/// What one client can get of one producer, before it has a MID and SSRCs.
+/// What one client can receive of one producer, before MID and SSRCs are assigned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consumable {
     kind: Kind,
@@ -20,25 +23,25 @@ pub struct Consumable {
     pub codecs: Vec<CodecParameters>,
     /// Extensions with the router's ids.
     pub extensions: Vec<Extension>,
-    /// The layers there are.
+    /// The layers of the producer.
     scalability_mode: ScalabilityMode,
     is_stereo: bool,
-    /// It tells its bandwidth by REMB, for want of transport-wide feedback.
+    /// The client reports its bandwidth by REMB, because it has no transport-wide feedback.
     has_remb: bool,
 }
 
-/// The SSRCs a consumer writes.
+/// The SSRCs of a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConsumerSsrcs {
-    /// Of the media.
+    /// Of the media stream.
     pub media: u32,
-    /// Of the retransmissions, if there are any.
+    /// Of the retransmission stream, if there is one.
     pub rtx: Option<u32>,
 }
 
 impl Consumable {
-    /// What a client with `receiver`'s capabilities can get of a producer.
-    pub fn new(kind: Kind, produced: &Produced, receiver: &RtpCapabilities) -> Result<Self, Failure> {
+    /// Intersects a producer with the capabilities of a receiver.
+    pub fn new(kind: Kind, produced: &Produced, receiver: &RtpCapabilities) -> Result<Self, RequestError> {
         check_len("rtpCapabilities.codecs", &receiver.codecs)?;
         check_len("rtpCapabilities.headerExtensions", &receiver.header_extensions)?;
         let mut codecs: Vec<CodecParameters> = Vec::new();
@@ -48,15 +51,17 @@ impl Consumable {
                 codecs.push(codec);
             }
         }
-        // RED is nothing without the Opus in it.
+        // RED contains Opus and cannot be used without it.
         if !codecs.iter().any(|codec| codec.codec != Codec::Red) {
             let names: Vec<_> =
                 produced.codecs.iter().map(|codec| names::name(codec.codec).mime_type).collect();
-            let text =
-                format!("the producer sends {}, and rtpCapabilities has nothing like it", names.join(" or "));
-            return Err(Failure::new(ErrorCode::CannotConsume, text));
+            let text = format!(
+                "the producer sends {}, and rtpCapabilities has no matching codec",
+                names.join(" or ")
+            );
+            return Err(RequestError::new(ErrorCode::CannotConsume, text));
         }
-        // One kind of feedback about bandwidth, and the extension that it is about.
+        // One kind of bandwidth feedback, with the extension that it needs.
         let takes = |extension| receives(kind, extension, receiver);
         let has_transport_cc =
             takes(ExtensionKind::TransportCc) && codecs.iter().any(|codec| codec.transport_cc);
@@ -79,12 +84,12 @@ impl Consumable {
         Ok(Self { kind, codecs, extensions, scalability_mode, is_stereo, has_remb })
     }
 
-    /// Whether there will be retransmissions with an SSRC of their own.
+    /// Whether there is a retransmission stream.
     pub fn has_rtx(&self) -> bool {
         self.codecs.iter().any(|codec| codec.rtx_pt.is_some())
     }
 
-    /// The same for the client.
+    /// The RTP parameters for the client.
     pub fn parameters(&self, mid: &str, ssrcs: ConsumerSsrcs, cname: &str) -> RtpParameters {
         let header_extensions = self.extensions.iter().map(|extension| RtpHeaderExtensionParameters {
             uri: uri(extension.kind).into(),
@@ -94,7 +99,7 @@ impl Consumable {
         let encoding = RtpEncodingParameters {
             ssrc: Some(ssrcs.media),
             rtx: ssrcs.rtx.map(|ssrc| RtxStream { ssrc }),
-            // One stream, whatever the producer sends: simulcast looks like sizes within it.
+            // One stream, whatever the producer sends: the encodings of simulcast become its spatial layers.
             scalability_mode: (self.scalability_mode != ScalabilityMode::SINGLE)
                 .then(|| self.scalability_mode.to_string()),
             ..RtpEncodingParameters::default()
@@ -121,8 +126,8 @@ impl Consumable {
         ];
         let mut parameters = formats::parameters(codec.codec);
         if self.is_stereo && codec.codec == Codec::Opus {
-            // RFC 7587 §6.1: what will be sent. mediasoup-client has the browser decode two channels then.
-            parameters.insert("sprop-stereo".into(), formats::number(1));
+            // RFC 7587 §6.1: what will be sent. mediasoup-client makes the browser decode two channels.
+            parameters.insert("sprop-stereo".into(), number(1));
         }
         let feedback = feedback.into_iter().filter(|(agreed, _)| *agreed);
         let media = RtpCodecParameters {
@@ -134,29 +139,34 @@ impl Consumable {
             rtcp_feedback: feedback.map(|(_, feedback)| capabilities::feedback_message(feedback)).collect(),
         };
         let rtx = codec.rtx_pt.map(|rtx_pt| RtpCodecParameters {
-            mime_type: format!("{}/rtx", super::kind_name(self.kind)),
+            mime_type: format!("{}/rtx", kind_name(self.kind)),
             payload_type: rtx_pt.into(),
             clock_rate: name.clock_rate_hz,
             channels: None,
-            parameters: BTreeMap::from([("apt".into(), formats::number(codec.pt.into()))]),
+            parameters: BTreeMap::from([("apt".into(), number(codec.pt.into()))]),
             rtcp_feedback: Vec::new(),
         });
         [Some(media), rtx].into_iter().flatten()
     }
 }
 
-/// The first video codec of the router that a client can play; `None` if it can play none.
+/// The first video codec of the router that a client can decode; `None` if there is none.
 pub fn first_playable(media: &MediaConfig, receiver: &RtpCapabilities) -> Option<Codec> {
     media.video_codecs.iter().copied().find(|codec| claimed(*codec, receiver).is_some())
 }
 
-/// Its name, for example "video/VP8".
+/// The media type of a codec, for example "video/VP8".
 pub fn mime_type(codec: Codec) -> &'static str {
     names::name(codec).mime_type
 }
 
-/// `codec` with the router's payload types and what `receiver` can do of it; `None` if it cannot receive it.
-fn codec(kind: Kind, codec: Codec, receiver: &RtpCapabilities) -> Result<Option<CodecParameters>, Failure> {
+/// `codec` with the router's payload types and the features of `receiver`; `None` if the client cannot
+/// receive it.
+fn codec(
+    kind: Kind,
+    codec: Codec,
+    receiver: &RtpCapabilities,
+) -> Result<Option<CodecParameters>, RequestError> {
     let Some(claimed) = claimed(codec, receiver) else { return Ok(None) };
     check_len("rtcpFeedback", &claimed.rtcp_feedback)?;
     let takes_rtx = receiver.codecs.iter().any(|rtx| {
@@ -165,11 +175,11 @@ fn codec(kind: Kind, codec: Codec, receiver: &RtpCapabilities) -> Result<Option<
                 == Some(claimed.preferred_payload_type)
     });
     let has = |wanted| has_feedback(kind, &claimed.rtcp_feedback, wanted);
-    let (pt, rtx_pt) = capabilities::payload_types(codec);
+    let (pt, rtx_pt) = payload_types(codec);
     Ok(Some(CodecParameters {
         codec,
         pt,
-        // Nobody asks for what RTX would carry without NACK.
+        // Without NACK, RTX is never requested.
         rtx_pt: rtx_pt.filter(|_| takes_rtx && has(("nack", ""))),
         clock_rate_hz: names::name(codec).clock_rate_hz,
         nack: has(("nack", "")),
@@ -179,7 +189,7 @@ fn codec(kind: Kind, codec: Codec, receiver: &RtpCapabilities) -> Result<Option<
     }))
 }
 
-/// What the client says of `codec` in the format that is forwarded here.
+/// The capability of the client for `codec` in the format of this server.
 fn claimed(codec: Codec, receiver: &RtpCapabilities) -> Option<&RtpCodecCapability> {
     receiver.codecs.iter().find(|claimed| {
         formats::takes_all(codec, &claimed.parameters)
@@ -188,7 +198,7 @@ fn claimed(codec: Codec, receiver: &RtpCapabilities) -> Option<&RtpCodecCapabili
     })
 }
 
-/// Whether the client answers one of `codecs` with REMB.
+/// Whether the client sends REMB for one of `codecs`.
 fn sends_remb(kind: Kind, codecs: &[CodecParameters], receiver: &RtpCapabilities) -> bool {
     codecs
         .iter()
@@ -196,15 +206,17 @@ fn sends_remb(kind: Kind, codecs: &[CodecParameters], receiver: &RtpCapabilities
         .any(|claimed| has_feedback(kind, &claimed.rtcp_feedback, ("goog-remb", "")))
 }
 
-/// Whether the client takes this extension on what it receives. A direction in its capabilities is as it sees it itself.
+/// Whether the client accepts this extension on incoming media. The direction in its capabilities is from its
+/// own point of view.
 fn receives(kind: Kind, extension: ExtensionKind, receiver: &RtpCapabilities) -> bool {
-    // mediasoup-client keeps a browser's extensions by id, so of those that audio and video share (and have to number alike,
-    // RFC 8843 §9.1) it names only video's. A browser has these for both or for neither.
+    // mediasoup-client stores the extensions of a browser by id. Extensions that audio and video share have
+    // the same id (RFC 8843 §9.1), so only those of video remain. A browser supports these for both kinds or
+    // for neither.
     let is_shared =
         matches!(extension, ExtensionKind::Mid | ExtensionKind::TransportCc | ExtensionKind::AbsSendTime);
     receiver.header_extensions.iter().any(|claimed| {
         claimed.uri == uri(extension)
-            && (is_shared || claimed.kind.is_empty() || claimed.kind == super::kind_name(kind))
+            && (is_shared || claimed.kind.is_empty() || claimed.kind == kind_name(kind))
             && matches!(claimed.direction.as_str(), "" | "sendrecv" | "recvonly")
     })
 }

@@ -1,24 +1,26 @@
 //! ICE and DTLS parameters.
 
-use crate::failure::Failure;
+use super::text::check_len;
 use crate::proto::{DtlsFingerprint, DtlsParameters, IceCandidate, IceParameters};
+use crate::request_error::RequestError;
 use control::{Candidate, Protocol};
 
-/// The SHA-256 fingerprint of a client's certificate. The engine is the DTLS server, so the client must not be.
-pub fn fingerprint(parameters: &DtlsParameters) -> Result<[u8; 32], Failure> {
+/// The SHA-256 fingerprint of a client's certificate. The engine is the DTLS server, so the client must not
+/// be.
+pub fn fingerprint(parameters: &DtlsParameters) -> Result<[u8; 32], RequestError> {
     if !matches!(parameters.role.as_str(), "client" | "auto" | "") {
-        return Err(Failure::bad(
+        return Err(RequestError::bad(
             "dtlsParameters.role must be \"client\" (or \"auto\"): the engine is the DTLS server",
         ));
     }
-    super::check_len("dtlsParameters.fingerprints", &parameters.fingerprints)?;
+    check_len("dtlsParameters.fingerprints", &parameters.fingerprints)?;
     let sha256 = parameters
         .fingerprints
         .iter()
         .find(|fingerprint| fingerprint.algorithm.eq_ignore_ascii_case("sha-256"));
     let wanted = || {
-        Failure::bad(
-            "dtlsParameters.fingerprints needs a sha-256 one: 32 pairs of hex digits with colons between (RFC 8122 §5)",
+        RequestError::bad(
+            "dtlsParameters.fingerprints needs one with sha-256: 32 pairs of hexadecimal digits, separated by colons (RFC 8122 §5)",
         )
     };
     parse_hex(&sha256.ok_or_else(wanted)?.value).ok_or_else(wanted)
@@ -35,7 +37,8 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
     pairs.next().is_none().then_some(bytes)
 }
 
-/// The engine's certificate, for the client. The role is "auto" as in every offer; the client then takes the client's.
+/// The certificate of the engine, for the client. The role is "auto" as in every offer; the client then
+/// becomes the DTLS client.
 pub fn parameters(fingerprint: &[u8; 32]) -> DtlsParameters {
     let pairs: Vec<String> = fingerprint.iter().map(|byte| format!("{byte:02X}")).collect();
     let fingerprint = DtlsFingerprint { algorithm: "sha-256".into(), value: pairs.join(":") };
@@ -59,7 +62,8 @@ pub fn candidates(candidates: &[Candidate]) -> Vec<IceCandidate> {
             Protocol::Tcp => ("tcp", Some("passive".to_owned())),
         };
         IceCandidate {
-            // RFC 8445 §5.1.1.3: candidates of one foundation share address and protocol; no two of ours do.
+            // RFC 8445 §5.1.1.3: candidates with the same foundation have the same address and protocol. Each
+            // of ours has its own.
             foundation: format!("{name}{index}"),
             priority: priority(*protocol, index as u32),
             address: address.ip().to_string(),
@@ -72,10 +76,11 @@ pub fn candidates(candidates: &[Candidate]) -> Vec<IceCandidate> {
     candidates.iter().enumerate().map(candidate).collect()
 }
 
-/// The priority of a host candidate of component 1 by its place in the list, the first being the best (RFC 8445 §5.1.2.1).
+/// The priority of a host candidate of component 1 by its index in the list, which starts with the best (RFC
+/// 8445 §5.1.2.1).
 ///
-/// TCP comes after all UDP by its type preference: what TCP retransmits is late when it arrives. The local preference of a
-/// TCP candidate begins with its direction, 4 for passive (RFC 6544 §4.2).
+/// TCP has a lower type preference than UDP, because retransmissions of TCP delay media. The local preference
+/// of a TCP candidate starts with its direction, 4 for passive (RFC 6544 §4.2).
 fn priority(protocol: Protocol, index: u32) -> u32 {
     let (type_preference, local_preference) = match protocol {
         Protocol::Udp => (HOST_PREFERENCE, u32::from(u16::MAX) - index),
@@ -84,8 +89,8 @@ fn priority(protocol: Protocol, index: u32) -> u32 {
     type_preference << 24 | local_preference << 8 | (256 - 1)
 }
 
-/// What RFC 8445 §5.1.2.2 recommends for host candidates.
+/// Recommended for host candidates (RFC 8445 §5.1.2.2).
 const HOST_PREFERENCE: u32 = 126;
 
-/// Below host (126) and server-reflexive (100), as Chrome has it for its own.
+/// Below host (126) and server-reflexive (100); Chrome uses the same value.
 const HOST_TCP_PREFERENCE: u32 = 90;

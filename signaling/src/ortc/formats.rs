@@ -1,30 +1,29 @@
-//! The formats of a codec: what its fmtp parameters say that sender and receiver have to agree on.
+//! The formats of a codec: the fmtp parameters on which sender and receiver must agree.
 //!
-//! One format of each codec is offered, the one that every browser has. Parameters that are one side's own business
+//! One format of each codec is offered, which every browser supports. Parameters that concern only one side
 //! (levels, bitrates) are not compared.
 
+use super::names;
 use super::names::CodecName;
-use super::produce::as_number;
-use super::{capabilities, names};
-use crate::proto::{ParameterValue, parameter_value::Value};
+use super::payload_types::payload_types;
+use super::text::shortened;
+use super::value::{Parameters, number, number_of, text};
+use crate::proto::parameter_value::Value;
 use control::Codec;
-use std::collections::BTreeMap;
 
-/// fmtp parameters, by name.
-pub(super) type Parameters = BTreeMap<String, ParameterValue>;
-
-/// Constrained Baseline, level 3.1 (RFC 6184 §8.1): Chrome, Firefox and Safari all have it, most by software.
+/// Constrained Baseline, level 3.1 (RFC 6184 §8.1): Chrome, Firefox and Safari all support it, most in
+/// software.
 const PROFILE_LEVEL_ID: &str = "42e01f";
 
 /// The fmtp parameters of `codec`, the same in capabilities and on consumers.
 pub(super) fn parameters(codec: Codec) -> Parameters {
     let pairs = match codec {
-        // RFC 7587 §6.1: 10 ms packets are fine, and in-band FEC is of use to a forwarder's receivers.
+        // RFC 7587 §6.1: packets of 10 ms are accepted, and receivers use in-band FEC.
         Codec::Opus => vec![("minptime", number(10)), ("useinbandfec", number(1))],
-        // RFC 2198 §5: the formats of the blocks, a value without a name. mediasoup-client writes "name=value", and browsers read
-        // a line that begins with "=" as one without a name.
+        // RFC 2198 §5: the payload types of the blocks, a value without a name. mediasoup-client writes
+        // "name=value", and browsers accept a line that begins with "=" as a value without a name.
         Codec::Red => {
-            let (opus, _) = capabilities::payload_types(Codec::Opus);
+            let (opus, _) = payload_types(Codec::Opus);
             vec![("", text(&format!("{opus}/{opus}")))]
         }
         Codec::H264 => vec![
@@ -41,7 +40,7 @@ pub(super) fn parameters(codec: Codec) -> Parameters {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Finds a codec by what a client calls it, in the format that is forwarded here.
+/// Finds a codec by its name in SDP, if its format is the one of this server.
 pub(super) fn find(
     mime_type: &str,
     clock_rate_hz: u32,
@@ -51,7 +50,7 @@ pub(super) fn find(
     names::find(mime_type, clock_rate_hz, channels).filter(|name| is_ours(name.codec, parameters))
 }
 
-/// Whether this is our format of `codec`, as far as a decoder is concerned.
+/// Whether a decoder of our format of `codec` decodes this one.
 fn is_ours(codec: Codec, parameters: &Parameters) -> bool {
     match codec {
         Codec::H264 => is_constrained_baseline(parameters),
@@ -61,31 +60,32 @@ fn is_ours(codec: Codec, parameters: &Parameters) -> bool {
     }
 }
 
-/// Whether a receiver of this format takes every packet of it. H264 in packetization mode 0 takes neither fragments nor
-/// aggregates (RFC 6184 §6.2), which whoever sends in mode 1 makes.
+/// Whether a receiver with this format accepts every packet of the codec. H264 in packetization mode 0 has no
+/// fragments and no aggregates (RFC 6184 §6.2), which a sender in mode 1 produces.
 pub(super) fn takes_all(codec: Codec, parameters: &Parameters) -> bool {
     codec != Codec::H264 || number_of(parameters, "packetization-mode") == Some(1)
 }
 
-/// What a client calls the format that it has instead, for an answer.
+/// The format that the client has instead, for an error message.
 pub(super) fn describe(parameters: &Parameters) -> String {
     let shown = ["profile-level-id", "profile-id", "profile"].iter().find_map(|name| {
         match parameters.get(*name)?.value.as_ref()? {
-            Value::Text(text) => Some(format!(" with {name} {}", super::shortened(text))),
+            Value::Text(text) => Some(format!(" with {name} {}", shortened(text))),
             Value::Number(number) => Some(format!(" with {name} {number}")),
         }
     });
     shown.unwrap_or_default()
 }
 
-/// RFC 6184 §8.1, table 5: three ways to say Constrained Baseline. The level does not matter: it may differ between both
-/// directions, and a decoder that is offered more than it announced copes or was asked for it by its own side.
+/// RFC 6184 §8.1, table 5: three notations of Constrained Baseline. The level is not compared: it may differ
+/// between both directions.
 fn is_constrained_baseline(parameters: &Parameters) -> bool {
     let Some(value) = parameters.get("profile-level-id") else {
-        // libwebrtc, as mediasoup-client, takes an absent one for 42e01f rather than for the RFC's Baseline.
+        // libwebrtc and mediasoup-client interpret an absent value as 42e01f, not as the Baseline profile of
+        // the RFC.
         return true;
     };
-    // "420010" alone of all that is hexadecimal may have come as a number.
+    // A value of digits only, such as "420010", may have been converted to a number.
     let digits = match value.value.as_ref() {
         Some(Value::Text(text)) => text.clone(),
         Some(Value::Number(number)) => number.to_string(),
@@ -104,32 +104,21 @@ fn is_constrained_baseline(parameters: &Parameters) -> bool {
     }
 }
 
-fn number_of(parameters: &Parameters, name: &str) -> Option<i32> {
-    parameters.get(name).and_then(as_number)
-}
-
-pub(super) fn number(number: i32) -> ParameterValue {
-    ParameterValue { value: Some(Value::Number(number)) }
-}
-
-fn text(text: &str) -> ParameterValue {
-    ParameterValue { value: Some(Value::Text(text.into())) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn h264(id: &str) -> bool {
         is_ours(Codec::H264, &BTreeMap::from([("profile-level-id".into(), text(id))]))
     }
 
     #[test]
-    fn constrained_baseline_has_three_names_and_any_level() {
+    fn constrained_baseline_is_recognized_in_three_notations_and_any_level() {
         for id in ["42e01f", "42E01F", "42e034", "42c00b", "4d801f", "58c01f", "42401f"] {
             assert!(h264(id), "{id}");
         }
-        // Baseline, Main, High, Constrained High, High 4:4:4, and what is no profile.
+        // Baseline, Main, High, Constrained High, High 4:4:4, and invalid profiles.
         for id in
             ["42001f", "4d001f", "64001f", "640c1f", "f4001f", "", "42e0", "42e01g", "42e01f00", "+2e01f"]
         {
@@ -141,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn other_profiles_are_other_formats() {
+    fn other_profiles_are_refused() {
         let with = |name: &str, value| BTreeMap::from([(name.to_owned(), value)]);
         assert!(is_ours(Codec::Vp9, &with("profile-id", number(0))) && is_ours(Codec::Vp9, &BTreeMap::new()));
         assert!(!is_ours(Codec::Vp9, &with("profile-id", number(2))));

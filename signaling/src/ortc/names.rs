@@ -1,8 +1,8 @@
-//! The names that codecs and header extensions have in SDP.
+//! Names of codecs and header extensions in SDP.
 
 use control::{Codec, ExtensionKind, Kind};
 
-/// A codec as it is named: media type, clock rate and channels (1 where SDP says nothing).
+/// The name of a codec: media type, clock rate and channels (1 if SDP has none).
 #[derive(Debug)]
 pub(super) struct CodecName {
     pub(super) codec: Codec,
@@ -12,11 +12,11 @@ pub(super) struct CodecName {
     pub(super) channels: u32,
 }
 
-/// The codecs the engine forwards.
+/// The codecs that the engine forwards.
 pub(super) const CODECS: &[CodecName] = &[
-    // RFC 7587 §7: always announced as 48000/2, whatever is sent.
+    // RFC 7587 §7: always signaled as 48000/2.
     CodecName::audio(Codec::Opus, "audio/opus"),
-    // RFC 2198, of Opus: its clock and its channels.
+    // RFC 2198, for Opus, with its clock rate and channels.
     CodecName::audio(Codec::Red, "audio/red"),
     CodecName::video(Codec::Vp8, "video/VP8"),
     CodecName::video(Codec::Vp9, "video/VP9"),
@@ -39,7 +39,7 @@ pub(super) fn name(codec: Codec) -> &'static CodecName {
     CODECS.iter().find(|name| name.codec == codec).expect("every codec has a name: CODECS lists them all")
 }
 
-/// Finds a codec by what a client calls it. Media types are case-insensitive (RFC 2045 §5.1).
+/// Finds a codec by its name. Media types are case-insensitive (RFC 2045 §5.1).
 pub(super) fn find(mime_type: &str, clock_rate_hz: u32, channels: Option<u32>) -> Option<&'static CodecName> {
     CODECS.iter().find(|name| {
         name.mime_type.eq_ignore_ascii_case(mime_type)
@@ -48,12 +48,12 @@ pub(super) fn find(mime_type: &str, clock_rate_hz: u32, channels: Option<u32>) -
     })
 }
 
-/// Whether this is RFC 4588's retransmission format.
+/// Whether this is the retransmission format (RFC 4588).
 pub(super) fn is_rtx(mime_type: &str) -> bool {
     mime_type.eq_ignore_ascii_case("video/rtx") || mime_type.eq_ignore_ascii_case("audio/rtx")
 }
 
-/// Header extensions the engine knows, and their URIs.
+/// Header extensions that the engine supports, and their URIs.
 pub(super) const EXTENSIONS: &[(ExtensionKind, &str)] = &[
     (ExtensionKind::Mid, "urn:ietf:params:rtp-hdrext:sdes:mid"),
     (ExtensionKind::Rid, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"),
@@ -80,7 +80,7 @@ pub(super) fn uri(kind: ExtensionKind) -> &'static str {
         .1
 }
 
-/// The extension with this URI, if the engine knows it.
+/// The extension with this URI, if the engine supports it.
 pub(super) fn extension(uri: &str) -> Option<ExtensionKind> {
     EXTENSIONS.iter().find(|(_, known)| *known == uri).map(|(kind, _)| *kind)
 }

@@ -1,50 +1,55 @@
-//! Plain transports: addresses and SRTP keys, which signaling carries for want of ICE and DTLS.
+//! Parameters of plain transports: addresses and SRTP keys, which are signaled because there is no ICE and no
+//! DTLS.
 
-use crate::failure::Failure;
 use crate::proto::{ConnectPlainTransport, CreatePlainTransport, SrtpParameters};
+use crate::request_error::RequestError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use control::{IpFamily, SrtpKey, SrtpProfile};
 use std::net::{IpAddr, SocketAddr};
 
-/// Every suite by its name in SDP (RFC 4568 §6.2, RFC 7714 §14.2).
+/// The SRTP suites and their names in SDP (RFC 4568 §6.2, RFC 7714 §14.2).
 const SUITES: [(&str, SrtpProfile); 3] = [
     ("AES_CM_128_HMAC_SHA1_80", SrtpProfile::AesCm128HmacSha1_80),
     ("AEAD_AES_128_GCM", SrtpProfile::AeadAes128Gcm),
     ("AEAD_AES_256_GCM", SrtpProfile::AeadAes256Gcm),
 ];
 
-/// On what kind of address the engine is to listen.
-pub fn family(create: &CreatePlainTransport) -> Result<IpFamily, Failure> {
+/// The address family on which the engine listens.
+pub fn family(create: &CreatePlainTransport) -> Result<IpFamily, RequestError> {
     match create.family.as_str() {
         "" | "ipv4" => Ok(IpFamily::V4),
         "ipv6" => Ok(IpFamily::V6),
-        _ => Err(Failure::bad("family must be \"ipv4\" or \"ipv6\"")),
+        _ => Err(RequestError::bad("family must be \"ipv4\" or \"ipv6\"")),
     }
 }
 
-/// The suite that is wanted; `None` for none.
-pub fn suite(name: &str) -> Result<Option<SrtpProfile>, Failure> {
+/// Parses the name of a suite; `None` if it is empty.
+pub fn suite(name: &str) -> Result<Option<SrtpProfile>, RequestError> {
     if name.is_empty() {
         return Ok(None);
     }
     let found = SUITES.iter().find(|(known, _)| *known == name);
-    let wanted =
-        || Failure::bad(format!("the SRTP suite must be one of {}", SUITES.map(|(name, _)| name).join(", ")));
+    let wanted = || {
+        RequestError::bad(format!(
+            "the SRTP suite must be one of {}",
+            SUITES.map(|(name, _)| name).join(", ")
+        ))
+    };
     found.map(|(_, profile)| Some(*profile)).ok_or_else(wanted)
 }
 
-/// The key of the other side.
-pub fn srtp(parameters: &SrtpParameters) -> Result<control::SrtpParameters, Failure> {
+/// Parses the SRTP key of the client.
+pub fn srtp(parameters: &SrtpParameters) -> Result<control::SrtpParameters, RequestError> {
     let profile = suite(&parameters.crypto_suite)?
-        .ok_or_else(|| Failure::bad("srtpParameters.cryptoSuite is missing"))?;
+        .ok_or_else(|| RequestError::bad("srtpParameters.cryptoSuite is missing"))?;
     let key = STANDARD.decode(&parameters.key_base64).map_err(|_| {
-        Failure::bad("srtpParameters.keyBase64 must be master key and salt in base64 (RFC 4568 §6.1)")
+        RequestError::bad("srtpParameters.keyBase64 must be master key and salt in base64 (RFC 4568 §6.1)")
     })?;
     Ok(control::SrtpParameters { profile, key: SrtpKey(key) })
 }
 
-/// The engine's key, for the client.
+/// The SRTP key of the engine, for the client.
 pub fn srtp_message(parameters: &control::SrtpParameters) -> SrtpParameters {
     let (name, _) = SUITES
         .iter()
@@ -53,19 +58,21 @@ pub fn srtp_message(parameters: &control::SrtpParameters) -> SrtpParameters {
     SrtpParameters { crypto_suite: (*name).into(), key_base64: STANDARD.encode(&parameters.key.0) }
 }
 
-/// Where the program is: for RTP, and for RTCP if that was said. Nothing with comedia.
-pub fn remotes(connect: &ConnectPlainTransport) -> Result<(Option<SocketAddr>, Option<SocketAddr>), Failure> {
+/// The remote addresses for RTP, and for RTCP if it has its own port. Both are `None` with comedia.
+pub fn remotes(
+    connect: &ConnectPlainTransport,
+) -> Result<(Option<SocketAddr>, Option<SocketAddr>), RequestError> {
     if connect.address.is_empty() {
         if connect.port != 0 || connect.rtcp_port.is_some() {
-            return Err(Failure::bad("a port needs an address"));
+            return Err(RequestError::bad("a port needs an address"));
         }
         return Ok((None, None));
     }
     let ip: IpAddr =
-        connect.address.parse().map_err(|_| Failure::bad("address must be an IPv4 or IPv6 address"))?;
+        connect.address.parse().map_err(|_| RequestError::bad("address must be an IPv4 or IPv6 address"))?;
     let at = |what: &str, port: u32| match u16::try_from(port) {
         Ok(port @ 1..) => Ok(SocketAddr::new(ip, port)),
-        _ => Err(Failure::bad(format!("{what} must be 1 to 65535"))),
+        _ => Err(RequestError::bad(format!("{what} must be 1 to 65535"))),
     };
     Ok((Some(at("port", connect.port)?), connect.rtcp_port.map(|port| at("rtcpPort", port)).transpose()?))
 }
@@ -75,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn suites_are_told_and_read_by_the_names_of_sdp() {
+    fn srtp_suites_have_their_sdp_names() {
         for (name, profile) in SUITES {
             assert_eq!(suite(name).expect("known"), Some(profile));
             let ours = control::SrtpParameters { profile, key: SrtpKey(vec![7; 30]) };
@@ -87,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_none_is_refused() {
+    fn invalid_srtp_key_is_refused() {
         let parameters = |crypto_suite: &str, key_base64: &str| SrtpParameters {
             crypto_suite: crypto_suite.into(),
             key_base64: key_base64.into(),
@@ -97,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_with_their_ports() {
+    fn addresses_are_parsed_with_their_ports() {
         let connect = |address: &str, port, rtcp_port| ConnectPlainTransport {
             address: address.into(),
             port,

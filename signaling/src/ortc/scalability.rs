@@ -1,7 +1,7 @@
-//! Scalability modes: how many layers an encoding has and how they depend on each other, as W3C's
-//! "Scalable Video Coding (SVC) Extension for WebRTC" names them (§6, the table of modes).
+//! Scalability modes: the number of layers of an encoding and their dependencies, with the names of W3C's
+//! "Scalable Video Coding (SVC) Extension for WebRTC" (§6, the table of modes).
 //!
-//! Only the name is read here. Which layers really come the engine sees in the packets.
+//! Only the name is parsed here. The engine reads the actual layers from the packets.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,36 +14,36 @@ pub struct ScalabilityMode {
     /// Frame rates, 1 to 3.
     pub temporal_layers: u8,
     dependency: Dependency,
-    /// `h`: each size is two thirds of the next instead of half.
+    /// `h`: the ratio between two sizes is 1.5 instead of 2.
     is_dense: bool,
 }
 
-/// What the spatial layers of a mode need of each other.
+/// Dependencies between the spatial layers of a mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dependency {
-    /// `L`: every picture builds on the smaller one.
+    /// `L`: every picture depends on the smaller one.
     Full,
     /// `L…_KEY`: only in keyframes.
     Key,
-    /// `L…_KEY_SHIFT`: only in keyframes, and the temporal layers of the sizes take turns.
+    /// `L…_KEY_SHIFT`: only in keyframes, with temporal layers that alternate between the sizes.
     KeyShift,
-    /// `S`: never; several sizes in one RTP stream, as in simulcast.
+    /// `S`: none; several sizes in one RTP stream, as in simulcast.
     None,
 }
 
-/// The text is no mode.
+/// The text is not a mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {EXPECTED}")]
 pub struct UnknownMode;
 
-/// What a mode looks like, for people.
+/// The expected form, for error messages.
 pub const EXPECTED: &str = "a scalability mode of W3C's WebRTC-SVC with 1 to 3 spatial and 1 to 3 temporal layers, such as L1T3, L3T3 or L3T3_KEY";
 
 impl ScalabilityMode {
-    /// No layers: what an encoding has that names no mode.
+    /// No layers: an encoding without a mode.
     pub const SINGLE: Self = Self::simulcast(1, 1);
 
-    /// What a consumer of simulcast is told: as many sizes as there are encodings.
+    /// The mode of a consumer of simulcast: one spatial layer for each encoding.
     pub const fn simulcast(encodings: u8, temporal_layers: u8) -> Self {
         Self { spatial_layers: encodings, temporal_layers, dependency: Dependency::Full, is_dense: false }
     }
@@ -68,11 +68,11 @@ impl FromStr for ScalabilityMode {
             "" if are_alone => Dependency::None,
             "" => Dependency::Full,
             "_KEY" if !are_alone && !is_dense => Dependency::Key,
-            // Temporal layers take turns: there have to be two.
+            // Needs two temporal layers to alternate.
             "_KEY_SHIFT" if !are_alone && !is_dense && temporal_layers > 1 => Dependency::KeyShift,
             _ => return Err(UnknownMode),
         };
-        // What says how sizes relate needs two of them.
+        // The relation between sizes needs two of them.
         if spatial_layers == 1 && (is_dense || dependency != Dependency::Full) {
             return Err(UnknownMode);
         }
@@ -113,8 +113,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_mode_of_the_table_is_read_and_written() {
-        // The table of §6, all of it.
+    fn every_mode_of_the_table_is_parsed_and_formatted() {
+        // The complete table of §6.
         let plain = ["L1T1", "L1T2", "L1T3"];
         let spatial = ["2T1", "2T2", "2T3", "3T1", "3T2", "3T3"];
         let key = spatial.map(|layers| format!("L{layers}_KEY"));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn unknown_mode_is_refused() {
         for text in [
             "",
             "L",
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn simulcast_is_told_as_sizes() {
+    fn simulcast_is_formatted_as_spatial_layers() {
         assert_eq!(ScalabilityMode::simulcast(3, 2).to_string(), "L3T2");
         assert_eq!(ScalabilityMode::SINGLE.to_string(), "L1T1");
     }

@@ -1,29 +1,31 @@
-//! Negotiation with what real browsers offer: `tests/sdp` holds offers that Chrome 156 and Firefox 153 made.
+//! Negotiation with offers of real browsers: `tests/sdp` has those of Chrome 156 and Firefox 153.
 
 use super::*;
-use crate::failure::Failure;
-use crate::media::MediaConfig;
+use crate::ortc::media_config::MediaConfig;
 use crate::proto::{
     DtlsFingerprint, DtlsParameters, ErrorCode, ParameterValue, RtcpFeedback, RtpCapabilities,
     RtpCodecCapability, RtpCodecParameters, RtpEncodingParameters, RtpHeaderExtension,
     RtpHeaderExtensionParameters, RtpParameters, RtxStream, parameter_value::Value,
 };
+use crate::request_error::RequestError;
 use control::{Candidate, Codec, ExtensionKind, Kind};
 use std::collections::HashSet;
+
+mod layers;
 
 const CHROME: &str = include_str!("../../tests/sdp/chrome-156-av.sdp");
 const FIREFOX: &str = include_str!("../../tests/sdp/firefox-153-av.sdp");
 
-/// What a router can do unless configured otherwise.
+/// The capabilities of a router with the default configuration.
 pub(super) fn router() -> RtpCapabilities {
     capabilities::router(&MediaConfig::default())
 }
 
-/// What an offer says about RTP, in ORTC's words; as mediasoup-client reads it.
+/// Converts an offer to RTP capabilities, as mediasoup-client does.
 pub(super) fn offered(sdp: &str) -> RtpCapabilities {
     let mut capabilities = RtpCapabilities::default();
     let mut kind = String::new();
-    // Firefox writes a codec's fmtp before its rtpmap, so those come first in a pass of their own.
+    // Firefox writes the fmtp of a codec before its rtpmap, so parse all rtpmap lines first.
     let is_rtpmap = |line: &&str| line.starts_with("m=") || line.starts_with("a=rtpmap:");
     for line in sdp.lines().filter(is_rtpmap).chain(sdp.lines().filter(|line| !line.starts_with("a=rtpmap:")))
     {
@@ -76,13 +78,14 @@ pub(super) fn offered(sdp: &str) -> RtpCapabilities {
     capabilities
 }
 
-/// What mediasoup-client says it sends: the first codec that both have, its RTX, and the common extensions, with the browser's numbers.
+/// The parameters that mediasoup-client sends: the first common codec, its RTX, and the common extensions,
+/// with the browser's numbers.
 fn sent(sdp: &str, kind: &str) -> RtpParameters {
     let mut codecs = router().codecs.into_iter().filter(|codec| codec.kind == kind);
     codecs.find_map(|codec| sent_as(sdp, &codec.mime_type)).expect("a common codec")
 }
 
-/// The same with this codec, in the format that both have; `None` if the browser does not have it.
+/// The same with this codec in the common format; `None` if the browser does not have it.
 pub(super) fn sent_as(sdp: &str, mime_type: &str) -> Option<RtpParameters> {
     let (browser, router) = (offered(sdp), router());
     let parameters = |codec: &RtpCodecCapability| RtpCodecParameters {
@@ -133,7 +136,7 @@ pub(super) fn ids(extensions: &[control::Extension]) -> Vec<(ExtensionKind, u8)>
 }
 
 #[test]
-fn the_router_says_everything_once() {
+fn router_capabilities_have_no_duplicates() {
     let router = router();
     let mut pts = HashSet::new();
     for codec in &router.codecs {
@@ -141,7 +144,7 @@ fn the_router_says_everything_once() {
             (96..=127).contains(&codec.preferred_payload_type) && pts.insert(codec.preferred_payload_type)
         );
     }
-    // One id means one extension on a BUNDLEd transport, whichever media it is on.
+    // On a BUNDLEd transport an id means one extension for all media.
     let mut uri_of_id = std::collections::HashMap::new();
     for extension in &router.header_extensions {
         assert!((1..=14).contains(&extension.preferred_id));
@@ -157,7 +160,7 @@ fn the_router_says_everything_once() {
 }
 
 #[test]
-fn what_chrome_sends_is_understood_in_its_own_numbers() {
+fn producer_of_chrome_keeps_its_payload_types_and_ids() {
     let video = Produced::new(Kind::Video, &sent(CHROME, "video")).expect("understood");
     let [vp8] = video.codecs.as_slice() else { panic!("one codec: {:?}", video.codecs) };
     assert_eq!((vp8.codec, vp8.pt, vp8.rtx_pt), (Codec::Vp8, 96, Some(97)));
@@ -180,13 +183,13 @@ fn what_chrome_sends_is_understood_in_its_own_numbers() {
     assert_eq!((audio.codecs[0].codec, audio.codecs[0].pt, audio.codecs[0].rtx_pt), (Codec::Opus, 111, None));
     assert!(audio.codecs[0].transport_cc && !audio.codecs[0].nack && !audio.codecs[0].pli);
     let mut nack = sent(CHROME, "audio");
-    // As mediasoup-client adds it, for libwebrtc can.
+    // Added by mediasoup-client, because libwebrtc supports it.
     nack.codecs[0].rtcp_feedback.push(RtcpFeedback { r#type: "nack".into(), parameter: String::new() });
     assert!(Produced::new(Kind::Audio, &nack).expect("understood").codecs[0].nack);
 }
 
 #[test]
-fn what_firefox_sends_is_understood_in_its_own_numbers() {
+fn producer_of_firefox_keeps_its_payload_types_and_ids() {
     let video = Produced::new(Kind::Video, &sent(FIREFOX, "video")).expect("understood");
     assert_eq!(
         (video.codecs[0].codec, video.codecs[0].pt, video.codecs[0].rtx_pt),
@@ -197,7 +200,7 @@ fn what_firefox_sends_is_understood_in_its_own_numbers() {
 }
 
 #[test]
-fn every_browser_can_receive_from_every_browser() {
+fn every_browser_can_consume_from_every_browser() {
     for sender in [CHROME, FIREFOX] {
         for receiver in [CHROME, FIREFOX] {
             for (kind, name) in [(Kind::Audio, "audio"), (Kind::Video, "video")] {
@@ -220,7 +223,7 @@ fn every_browser_can_receive_from_every_browser() {
                     );
                     assert!(!extension.uri.contains("stream-id"), "a consumer has one layer");
                 }
-                // What a consumer is told, a producer could say: both come from one table.
+                // The parameters of a consumer are valid for a producer: both come from one table.
                 Produced::new(kind, &parameters).expect("sound");
             }
         }
@@ -228,7 +231,7 @@ fn every_browser_can_receive_from_every_browser() {
 }
 
 #[test]
-fn a_receiver_gets_only_what_it_can_do() {
+fn consumer_has_only_features_of_its_receiver() {
     let produced = Produced::new(Kind::Video, &sent(CHROME, "video")).expect("understood");
     let mut receiver = offered(CHROME);
     receiver.codecs.retain(|codec| codec.mime_type != "video/rtx");
@@ -252,17 +255,17 @@ fn a_receiver_gets_only_what_it_can_do() {
     assert_eq!(failure.code, ErrorCode::CannotConsume);
 }
 
-/// What becomes of Chrome's video once `damage` is done to it.
-fn refused(damage: impl FnOnce(&mut RtpParameters)) -> Failure {
+/// The error for Chrome's video parameters after `damage`.
+fn refused(damage: impl FnOnce(&mut RtpParameters)) -> RequestError {
     let mut parameters = sent(CHROME, "video");
     damage(&mut parameters);
     let produced = Produced::new(Kind::Video, &parameters);
-    produced.and_then(|produced| produced.check_is_told()).expect_err("refused")
+    produced.and_then(|produced| produced.check_identification()).expect_err("refused")
 }
 
 #[test]
-fn nonsense_is_refused_with_a_sentence() {
-    let cases: Vec<(Failure, ErrorCode, &str)> = vec![
+fn invalid_parameters_are_refused_with_a_reason() {
+    let cases: Vec<(RequestError, ErrorCode, &str)> = vec![
         (refused(|p| p.codecs.clear()), ErrorCode::BadMessage, "no codec"),
         (refused(|p| _ = p.codecs.remove(0)), ErrorCode::BadMessage, "no codec"),
         (refused(|p| p.codecs[0].mime_type = "video/H265".into()), ErrorCode::UnsupportedCodec, "video/H265"),
@@ -305,7 +308,7 @@ fn nonsense_is_refused_with_a_sentence() {
 }
 
 #[test]
-fn a_producer_may_be_told_by_its_mid_alone() {
+fn single_encoding_may_be_identified_by_mid_alone() {
     let mut parameters = sent(FIREFOX, "video");
     parameters.encodings.clear();
     let produced = Produced::new(Kind::Video, &parameters).expect("a mid and its extension suffice");
@@ -314,7 +317,7 @@ fn a_producer_may_be_told_by_its_mid_alone() {
 }
 
 #[test]
-fn fingerprints_are_read_as_they_are_written() {
+fn formatted_fingerprint_is_parsed_to_the_same_bytes() {
     let bytes: [u8; 32] = std::array::from_fn(|index| index as u8 * 8 + 5);
     let ours = dtls::parameters(&bytes);
     assert_eq!(dtls::fingerprint(&ours), Ok(bytes));
@@ -339,7 +342,7 @@ fn fingerprints_are_read_as_they_are_written() {
 }
 
 #[test]
-fn candidates_keep_the_engines_order() {
+fn candidates_keep_the_order_of_the_engine() {
     let address = |address: &str| address.parse().expect("an address");
     let candidates = dtls::candidates(&[
         Candidate::udp(address("[::1]:7000")),

@@ -6,7 +6,7 @@ use control::{
     IceState, Kind, ProducerId, ProducerStats, Refusal, Request, RouterId, SnapshotItem, SrtpKey,
     SrtpParameters, StatsItem, StatsOf, StreamStats, Text, TransportId, TransportState, TransportStats,
 };
-use shm::{Listener, ListenerEvent, WorkerEnd};
+use shm::{Listener, ListenerEvent, Versions, WorkerEnd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -55,12 +55,24 @@ pub fn socket_path() -> PathBuf {
 impl Engine {
     /// An engine that listens at `path`.
     pub fn start(path: &Path) -> Self {
-        let listener = Listener::bind(path, 2, control::PROTOCOL_VERSION).expect("listen");
+        Self::start_of(control::PROTOCOL_VERSION, path)
+    }
+
+    /// An engine of the next protocol version: it sends an event before each that signaling knows, and a field
+    /// behind those of each event, which signaling both does not know.
+    pub fn start_newer(path: &Path) -> Self {
+        Self::start_of(control::PROTOCOL_VERSION + 1, path)
+    }
+
+    fn start_of(version: u32, path: &Path) -> Self {
+        let versions = Versions { own: version, oldest: control::PROTOCOL_VERSION };
+        let listener = Listener::bind(path, 2, versions).expect("listen");
         let (orders, receiver) = sync_channel(16);
         let commands = Arc::new(Mutex::new(Vec::new()));
         let epoch = listener.engine_epoch();
         let log = commands.clone();
-        let thread = std::thread::spawn(move || run(listener, receiver, &log));
+        let thread =
+            std::thread::spawn(move || run(listener, version > control::PROTOCOL_VERSION, receiver, &log));
         Self { orders, commands, thread: Some(thread), epoch, path: path.to_path_buf() }
     }
 
@@ -143,7 +155,7 @@ impl Drop for Engine {
     }
 }
 
-fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<(usize, Command)>>) {
+fn run(mut listener: Listener, is_newer: bool, orders: Receiver<Order>, log: &Mutex<Vec<(usize, Command)>>) {
     let mut ends: Vec<WorkerEnd> = Vec::new();
     let mut workers = [Worker::default(), Worker::default()];
     let mut silent = false;
@@ -204,6 +216,10 @@ fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<(usize, 
         for (end, worker) in ends.iter_mut().zip(&mut workers) {
             for event in worker.events.drain(..) {
                 event.encode(&mut record);
+                if is_newer {
+                    end.events.push(&[200, 1, 2, 3]).expect("room");
+                    record.extend([1, 2, 3]);
+                }
                 end.events.push(&record).expect("room");
             }
             end.peer_doorbell.ring();
@@ -220,8 +236,8 @@ struct Worker {
     transports: BTreeMap<TransportId, (RouterId, AppData)>,
     /// Those of them that are plain.
     plain: BTreeSet<TransportId>,
-    /// Those of them that are pipes, and from where.
-    pipes: BTreeMap<TransportId, u16>,
+    /// Those of them that are pipes.
+    pipes: BTreeSet<TransportId>,
     producers: BTreeMap<ProducerId, (TransportId, Kind, bool, AppData)>,
     consumers: BTreeMap<ConsumerId, (TransportId, ProducerId, bool, AppData)>,
 }
@@ -344,8 +360,8 @@ impl Worker {
             Command::InjectPanic { .. } => {}
             Command::CreatePipe(create) => {
                 self.routers.get(&create.router).ok_or("no such router")?;
-                self.transports.insert(create.transport, (create.router, create.app_data));
-                self.pipes.insert(create.transport, create.worker);
+                self.transports.insert(create.transport, (create.router, AppData::default()));
+                self.pipes.insert(create.transport);
             }
             Command::SetAppData { transport, app_data } => {
                 self.transports.get_mut(&transport).ok_or("no such transport")?.1 = app_data;
@@ -465,8 +481,8 @@ impl Worker {
             .map(|(router, app_data)| SnapshotItem::Router { router: *router, app_data: app_data.clone() });
         let transports = self.transports.iter().map(|(transport, (router, app_data))| {
             let (transport, router, app_data) = (*transport, *router, app_data.clone());
-            if let Some(worker) = self.pipes.get(&transport) {
-                SnapshotItem::Pipe { transport, router, worker: *worker, app_data }
+            if self.pipes.contains(&transport) {
+                SnapshotItem::Pipe { transport, router }
             } else if self.plain.contains(&transport) {
                 let (address, rtcp_address, remote, rtcp_remote) = (PLAIN, None, None, None);
                 SnapshotItem::PlainTransport {

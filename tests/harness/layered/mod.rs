@@ -15,7 +15,7 @@ mod truth;
 pub use source::LayeredSource;
 pub use truth::{TRUTH_LEN, Truth};
 
-use control::{Codec, CodecParameters, Extension, ExtensionKind};
+use control::{Codec, CodecParameters, Extension, ExtensionKind, fixtures};
 use std::time::Duration;
 
 /// A camera in several layers.
@@ -190,14 +190,11 @@ impl LayeredTrack {
     /// Its codec at the publisher.
     pub(crate) fn codec_parameters(&self) -> CodecParameters {
         CodecParameters {
-            codec: self.codec,
-            pt: 98,
-            rtx_pt: self.rtx.then_some(99),
-            clock_rate_hz: 90_000,
             nack: self.nack,
-            pli: true,
-            fir: true,
+            rtx_pt: self.rtx.then_some(99),
             transport_cc: self.transport_cc,
+            codec: self.codec,
+            ..fixtures::vp8(98, 99)
         }
     }
 

@@ -7,7 +7,7 @@ use crate::peer::rtcp::{ReceptionReport, SenderReport, ntp_at};
 use crate::peer::source::set_extension;
 use crate::track::sent_ext::MID;
 use bytes::Bytes;
-use control::{Codec, Encoding, ExtensionKind, Kind, Produce, ProducerId, Text, TransportId};
+use control::{Codec, Encoding, ExtensionKind, Produce, ProducerId, Text, TransportId, fixtures};
 use machine::{Instant, Rng};
 use oracle_rtp::header::Header;
 use oracle_rtp::packet::Packet;
@@ -291,15 +291,10 @@ impl LayeredSource {
             }
         });
         Produce {
-            transport,
-            producer,
-            kind: Kind::Video,
             mid: Some(Text::new(&self.mid)),
-            codecs: vec![self.track.codec_parameters()],
             encodings: encodings.collect(),
             extensions: self.track.sent_extensions(),
-            paused: false,
-            app_data: Default::default(),
+            ..fixtures::produce(transport, producer, self.track.codec_parameters())
         }
     }
 

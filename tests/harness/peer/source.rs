@@ -5,7 +5,7 @@ use super::rtcp::{ReceptionReport, SenderReport, ntp_at};
 use crate::Track;
 use crate::track::sent_ext;
 use bytes::Bytes;
-use control::{Encoding, Kind, Produce, ProducerId, Text, TransportId};
+use control::{Encoding, Kind, Produce, ProducerId, Text, TransportId, fixtures};
 use machine::{Instant, Rng};
 use oracle_rtp::header::Header;
 use oracle_rtp::packet::Packet;
@@ -203,9 +203,6 @@ impl Source {
     pub(crate) fn produce(&self, transport: TransportId, producer: ProducerId) -> Produce {
         let signaled = self.track.ssrcs_are_signaled;
         Produce {
-            transport,
-            producer,
-            kind: self.track.kind,
             mid: Some(Text::new(&self.mid)),
             codecs: self.track.codecs(),
             encodings: vec![Encoding {
@@ -214,8 +211,7 @@ impl Source {
                 ..Encoding::SINGLE
             }],
             extensions: crate::track::sent_extensions(),
-            paused: false,
-            app_data: Default::default(),
+            ..fixtures::produce(transport, producer, self.track.codec())
         }
     }
 

@@ -164,12 +164,7 @@ fn snapshot_item() -> impl Strategy<Value = SnapshotItem> {
                     rtcp_remote,
                     app_data: app_data.clone(),
                 }),
-                Just(SnapshotItem::Pipe {
-                    transport: TransportId(id),
-                    router: RouterId(parent),
-                    worker: other as u16,
-                    app_data,
-                }),
+                Just(SnapshotItem::Pipe { transport: TransportId(id), router: RouterId(parent) }),
             ]
         },
     )
@@ -318,8 +313,10 @@ fn create_transport() -> impl Strategy<Value = CreateTransport> {
 }
 
 fn create_pipe() -> impl Strategy<Value = CreatePipe> {
-    (any::<u64>(), transport(), any::<u16>(), app_data()).prop_map(|(router, transport, worker, app_data)| {
-        CreatePipe { router: RouterId(router), transport, worker, app_data }
+    (any::<u64>(), transport(), any::<u16>()).prop_map(|(router, transport, worker)| CreatePipe {
+        router: RouterId(router),
+        transport,
+        worker,
     })
 }
 

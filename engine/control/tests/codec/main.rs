@@ -5,3 +5,4 @@
 mod arbitrary;
 mod refused;
 mod round_trip;
+mod versions;

@@ -4,9 +4,9 @@ use super::acked::Throughput;
 use super::aimd::{Aimd, BETA};
 use super::allocator::Certainty;
 use super::delay::{DelayDetector, Usage};
-use super::history::{History, Outcome, PeerTime, SentPacket};
+use super::history::{Outcome, PeerTime, SendHistory, SentPacket};
 use super::limits;
-use super::loss::{LossBound, Rate};
+use super::loss::{LossBound, SendRate};
 use super::probe::{Found, Prober, Situation};
 use machine::{Instant, Tx, meter};
 use rtcp::Twcc;
@@ -57,7 +57,7 @@ impl Bounds {
 #[derive(Debug)]
 pub struct Estimator {
     bounds: Bounds,
-    history: History,
+    history: SendHistory,
     /// Arrived bytes, by the peer's clock.
     acked: Throughput,
     /// Sent bytes, by the local clock.
@@ -111,7 +111,7 @@ impl Estimator {
         let bounds = bounds.normalized();
         Self {
             bounds,
-            history: History::default(),
+            history: SendHistory::default(),
             acked: Throughput::default(),
             sent: Throughput::default(),
             delay: DelayDetector::default(),
@@ -396,7 +396,7 @@ impl Estimator {
     }
 
     fn judge_loss(&mut self, now: Instant) {
-        let rate = Rate { allowed_bps: self.estimate_bps() as f64, acked_bps: self.acked.bps() };
+        let rate = SendRate { allowed_bps: self.estimate_bps() as f64, acked_bps: self.acked.bps() };
         self.answers.was_limit |= self.loss.update(now, rate, self.rtt_or_initial());
     }
 

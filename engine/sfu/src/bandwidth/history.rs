@@ -52,8 +52,8 @@ pub enum Outcome {
 /// A ring of sent packets, indexed by their number. Allocated with the first one: a transport that sends
 /// nothing has none.
 #[derive(Debug)]
-pub struct History {
-    entries: Box<[Entry]>,
+pub struct SendHistory {
+    entries: Box<[SentEntry]>,
     /// Of the next packet; the lower 16 bits are sent.
     next: u64,
     /// One after the newest number in feedback.
@@ -66,7 +66,7 @@ pub struct History {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct SentEntry {
     sent_at: Instant,
     size: u16,
     cluster: Option<ClusterId>,
@@ -81,9 +81,10 @@ enum Reported {
     Arrived,
 }
 
-const EMPTY: Entry = Entry { sent_at: Instant::EPOCH, size: 0, cluster: None, reported: Reported::Nothing };
+const EMPTY: SentEntry =
+    SentEntry { sent_at: Instant::EPOCH, size: 0, cluster: None, reported: Reported::Nothing };
 
-impl Default for History {
+impl Default for SendHistory {
     /// Nothing sent yet.
     fn default() -> Self {
         Self {
@@ -97,7 +98,7 @@ impl Default for History {
     }
 }
 
-impl History {
+impl SendHistory {
     /// The number of the next packet.
     pub fn next_seq(&self) -> TwccSeq {
         TwccSeq(self.next as u16)
@@ -109,7 +110,7 @@ impl History {
         if self.entries.is_empty() {
             self.entries = vec![EMPTY; HISTORY_LEN].into_boxed_slice();
         }
-        self.entries[index(self.next)] = Entry { sent_at, size, cluster, reported: Reported::Nothing };
+        self.entries[index(self.next)] = SentEntry { sent_at, size, cluster, reported: Reported::Nothing };
         self.next += 1;
     }
 
@@ -123,7 +124,7 @@ impl History {
         self.entries_from(self.awaited, (self.next - self.awaited) as usize)
     }
 
-    fn entries_from(&self, number: u64, len: usize) -> &[Entry] {
+    fn entries_from(&self, number: u64, len: usize) -> &[SentEntry] {
         let rest = self.entries.get(index(number)..).unwrap_or_default();
         &rest[..rest.len().min(len)]
     }
@@ -184,7 +185,7 @@ impl History {
         }
     }
 
-    fn find(&mut self, seq: TwccSeq) -> Option<&mut Entry> {
+    fn find(&mut self, seq: TwccSeq) -> Option<&mut SentEntry> {
         // The newest packet with this number in its lower bits.
         let behind = u64::from((self.next as u16).wrapping_sub(1).wrapping_sub(seq.0));
         let number = self.next.checked_sub(1)?.checked_sub(behind)?;
@@ -232,7 +233,7 @@ mod tests {
 
     /// The results of a feedback with these statuses (milliseconds, from a reference of `reference` units).
     fn receive_feedback(
-        history: &mut History,
+        history: &mut SendHistory,
         base: u16,
         reference: i32,
         statuses: &[Option<i16>],
@@ -260,15 +261,15 @@ mod tests {
         SentPacket { sent_at: Instant::from_nanos(ms * 1_000_000), size: 1200, cluster: None }
     }
 
-    fn sent(count: u64) -> History {
-        let mut history = History::default();
+    fn sent(count: u64) -> SendHistory {
+        let mut history = SendHistory::default();
         (0..count).for_each(|ms| history.on_sent(packet(ms)));
         history
     }
 
     #[test]
     fn an_entry_has_sixteen_bytes() {
-        assert_eq!(size_of::<Entry>(), 16);
+        assert_eq!(size_of::<SentEntry>(), 16);
     }
 
     #[test]
@@ -299,7 +300,7 @@ mod tests {
         let mut history = sent(3);
         assert_eq!(receive_feedback(&mut history, 3, 0, &[Some(1); 5]), []);
         assert_eq!(history.unmatched(), 5);
-        let mut empty = History::default();
+        let mut empty = SendHistory::default();
         assert_eq!(receive_feedback(&mut empty, 65_535, 0, &[Some(1), None]), []);
         assert_eq!(empty.unmatched(), 2);
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// The rates for assessing loss, in bits per second.
 #[derive(Clone, Copy, Debug)]
-pub struct Rate {
+pub struct SendRate {
     /// The allowed rate.
     pub allowed_bps: f64,
     /// The arrived rate, if known.
@@ -49,7 +49,7 @@ impl LossBound {
 
     /// Assesses the count when it is large enough; `rate` has the allowed and the arrived rate. True if the
     /// bound was lowered.
-    pub fn update(&mut self, now: Instant, rate: Rate, rtt: Duration) -> bool {
+    pub fn update(&mut self, now: Instant, rate: SendRate, rtt: Duration) -> bool {
         let began_at = *self.began_at.get_or_insert(now);
         let elapsed = now.saturating_since(began_at);
         let count = self.lost.saturating_add(self.received);
@@ -64,7 +64,7 @@ impl LossBound {
     /// The fraction of a reception report (RFC 3550 §6.4.1), from a peer without transport-wide feedback.
     pub fn on_report(&mut self, now: Instant, fraction: f64, allowed_bps: f64, rtt: Duration) -> bool {
         let elapsed = self.began_at.replace(now).map_or(Duration::ZERO, |began| now.saturating_since(began));
-        let rate = Rate { allowed_bps, acked_bps: None };
+        let rate = SendRate { allowed_bps, acked_bps: None };
         self.judge(now, fraction, rate, rtt, elapsed)
     }
 
@@ -75,7 +75,14 @@ impl LossBound {
         }
     }
 
-    fn judge(&mut self, now: Instant, fraction: f64, rate: Rate, rtt: Duration, elapsed: Duration) -> bool {
+    fn judge(
+        &mut self,
+        now: Instant,
+        fraction: f64,
+        rate: SendRate,
+        rtt: Duration,
+        elapsed: Duration,
+    ) -> bool {
         self.judged = Some((now, fraction));
         if fraction > HEAVY {
             // Draft §6: loss that the last decrease has not ended yet must not cause another one.
@@ -129,8 +136,8 @@ mod tests {
         Instant::from_nanos(ms * 1_000_000)
     }
 
-    fn allowed(allowed_bps: f64) -> Rate {
-        Rate { allowed_bps, acked_bps: None }
+    fn allowed(allowed_bps: f64) -> SendRate {
+        SendRate { allowed_bps, acked_bps: None }
     }
 
     /// A second with this share of loss in 100 packets.
@@ -186,7 +193,7 @@ mod tests {
     #[test]
     fn the_output_rate_of_a_full_queue_is_the_bound() {
         let mut bound = LossBound::default();
-        let rate = Rate { allowed_bps: 3e6, acked_bps: Some(1e6) };
+        let rate = SendRate { allowed_bps: 3e6, acked_bps: Some(1e6) };
         bound.update(at(0), rate, Duration::ZERO);
         bound.on_packets(35, 65);
         assert!(bound.update(at(500), rate, Duration::ZERO));

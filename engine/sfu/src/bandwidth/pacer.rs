@@ -39,8 +39,8 @@ pub struct Pacer<E> {
     /// Sent bytes that the elapsed time does not cover yet; drains at the pacing rate.
     level: f64,
     drained_at: Instant,
-    retransmissions: VecDeque<Waiting<E>>,
-    video: VecDeque<Waiting<E>>,
+    retransmissions: VecDeque<Queued<E>>,
+    video: VecDeque<Queued<E>>,
     queued_bytes: u64,
     /// The next check of the queue; set while it is not empty.
     release_at: Option<Instant>,
@@ -48,7 +48,7 @@ pub struct Pacer<E> {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Waiting<E> {
+struct Queued<E> {
     entry: E,
     since: Instant,
     size: u16,
@@ -114,7 +114,7 @@ impl<E: Copy> Pacer<E> {
     /// Queues a packet that [`offer`](Self::offer) delayed.
     pub fn push(&mut self, now: Instant, class: Class, size: usize, entry: E) {
         let size = u16::try_from(size).unwrap_or(u16::MAX);
-        let waiting = Waiting { entry, since: now, size };
+        let waiting = Queued { entry, since: now, size };
         match class {
             Class::Retransmission => self.retransmissions.push_back(waiting),
             Class::Audio | Class::Video => self.video.push_back(waiting),
@@ -186,8 +186,7 @@ impl<E: Copy> Pacer<E> {
 
     fn drop_late(&mut self, now: Instant) {
         for queue in [&mut self.retransmissions, &mut self.video] {
-            let is_late =
-                |first: &mut Waiting<E>| now.saturating_since(first.since) >= limits::PACER_WAIT_MAX;
+            let is_late = |first: &mut Queued<E>| now.saturating_since(first.since) >= limits::PACER_WAIT_MAX;
             while let Some(late) = queue.pop_front_if(is_late) {
                 self.queued_bytes -= u64::from(late.size);
                 self.dropped += 1;

@@ -3,7 +3,7 @@
 use crate::base::slots::Slot;
 use crate::limits;
 use control::{CreatePlainTransport, RequestId};
-use machine::{LocalId, SocketOrder};
+use machine::{LocalId, SocketRequest};
 use std::collections::VecDeque;
 
 /// The sockets of a shard's plain transports, by their number.
@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 pub struct PlainSockets {
     sockets: Vec<SocketSlot>,
     /// Requests to the driver to open or close sockets.
-    pub orders: VecDeque<SocketOrder>,
+    pub requests: VecDeque<SocketRequest>,
     /// Transports that wait for their sockets. Drivers open them at once, so there is at most one.
     pub opening: Vec<Opening>,
 }
@@ -44,14 +44,14 @@ pub struct Opening {
 
 impl PlainSockets {
     /// The next request to open or close a socket.
-    pub fn poll_order(&mut self) -> Option<SocketOrder> {
-        self.orders.pop_front()
+    pub fn poll_order(&mut self) -> Option<SocketRequest> {
+        self.requests.pop_front()
     }
 
     /// Closes sockets; their numbers can be reused.
     pub fn close(&mut self, sockets: impl Iterator<Item = LocalId>) {
         for local in sockets {
-            self.orders.push_back(SocketOrder::Close { local });
+            self.requests.push_back(SocketRequest::Close { local });
             self.set(local, SocketSlot::Free);
         }
     }

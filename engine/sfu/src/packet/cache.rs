@@ -9,13 +9,13 @@ use rtp::SeqNo;
 /// A ring of recent packets, indexed by sequence number. Allocated once, when the producer is created.
 #[derive(Debug)]
 pub struct Cache {
-    entries: Box<[Entry]>,
+    entries: Box<[CachedPacket]>,
     /// Of each entry its dependency descriptor, its payload, and its padding.
     bytes: Box<[u8]>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct CachedPacket {
     /// `None` until written.
     seq: Option<SeqNo>,
     timestamp: u32,
@@ -27,7 +27,7 @@ struct Entry {
     padding_len: u8,
 }
 
-const _: () = assert!(size_of::<Entry>() == 112, "512 for each stream of video");
+const _: () = assert!(size_of::<CachedPacket>() == 112, "512 for each stream of video");
 
 /// A cached packet. The input of a header is stored as received; the values that only decide whether the
 /// packet is forwarded are parsed again from its bytes.
@@ -53,7 +53,7 @@ impl Cache {
     /// A cache of `len` packets, a power of two.
     pub fn new(len: usize) -> Self {
         assert!(len.is_power_of_two(), "cache lengths are constants in limits.rs");
-        let empty = Entry {
+        let empty = CachedPacket {
             seq: None,
             timestamp: 0,
             marker: Marker::default(),
@@ -84,7 +84,7 @@ impl Cache {
         if payload_len + descriptor_len > limits::CACHED_LEN_MAX || is_stale {
             return false;
         }
-        *entry = Entry {
+        *entry = CachedPacket {
             seq: Some(packet.seq),
             timestamp: packet.timestamp,
             marker: packet.marker,

@@ -45,7 +45,7 @@ use crate::pipe::outbox::PipeOutbox;
 use control::{Counter, Counters, Discard, Event, Refusal, RequestId, Stage, Text, TransportId};
 use handling::Handling;
 use machine::{
-    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx, WorkerId, meter,
+    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketRequest, Tx, WorkerId, meter,
 };
 use news::News;
 use pending::PendingPacket;
@@ -252,7 +252,7 @@ impl Machine for Shard {
         pipe_out::send_pipe_messages(turn);
     }
 
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
+    fn poll_socket_request(&mut self) -> Option<SocketRequest> {
         self.objects.plain_sockets.poll_order()
     }
 

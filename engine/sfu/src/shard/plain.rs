@@ -25,7 +25,7 @@ use crate::transport::{Link, Transport};
 use control::{
     ConnectPlainTransport, Counter, CreatePlainTransport, Discard, Event, IpFamily, Refusal, RequestId, Text,
 };
-use machine::{Datagram, LocalId, Path, SocketError, SocketOrder, Tx};
+use machine::{Datagram, LocalId, Path, SocketError, SocketRequest, Tx};
 use std::net::{IpAddr, SocketAddr};
 use stun::Demux;
 
@@ -59,7 +59,7 @@ pub(super) fn create_plain_transport(
     let rtp = objects.plain_sockets.reserve();
     let rtcp = (!create.rtcp_mux).then(|| objects.plain_sockets.reserve());
     let is_ipv6 = create.family == IpFamily::V6;
-    objects.plain_sockets.orders.push_back(SocketOrder::Open {
+    objects.plain_sockets.requests.push_back(SocketRequest::Open {
         local: rtp,
         next: rtcp,
         is_ipv6,

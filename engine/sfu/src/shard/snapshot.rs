@@ -76,12 +76,7 @@ fn transport_item(objects: &Objects, index: u32) -> Option<SnapshotItem> {
             app_data: webrtc.spec.app_data.clone(),
         },
         Link::Plain(plain) => plain.snapshot_item(),
-        Link::Pipe(pipe) => SnapshotItem::Pipe {
-            transport: transport.id,
-            router: pipe.spec.router,
-            worker: pipe.spec.worker,
-            app_data: pipe.spec.app_data.clone(),
-        },
+        Link::Pipe(pipe) => SnapshotItem::Pipe { transport: transport.id, router: pipe.spec.router },
     })
 }
 

@@ -9,7 +9,7 @@ use crate::packet::media_packet::Carried;
 use crate::shard::turn::Turn;
 use crate::speakers::dominant;
 use crate::speakers::loudest::Admission;
-use crate::speakers::observer::{Reported, Speakers};
+use crate::speakers::observer::{Speakers, SpeakersReport};
 use crate::speakers::voice::Voice;
 use control::{AudioObserver, Event, ExtensionKind, Volume};
 use machine::{Instant, Tx, meter};
@@ -129,7 +129,7 @@ pub(super) fn observe_speakers(objects: &mut Objects, turn: &mut Turn<'_, impl T
         let has_changed = speakers.next != speakers.reported;
         let interval = Duration::from_millis(speakers.observer.interval_ms.into());
         if has_changed && speakers.reported_at.is_none_or(|reported_at| reported_at + interval <= now) {
-            let Reported { dominant, volumes } = &speakers.next;
+            let SpeakersReport { dominant, volumes } = &speakers.next;
             let (router, dominant, volumes) = (router.id, *dominant, volumes.clone());
             std::mem::swap(&mut speakers.reported, &mut speakers.next);
             speakers.reported_at = Some(now);

@@ -19,16 +19,16 @@ pub struct Speakers {
     /// A level arrived since the last check.
     pub is_fresh: bool,
     /// The last report.
-    pub reported: Reported,
+    pub reported: SpeakersReport,
     /// The time of the last report.
     pub reported_at: Option<Instant>,
     /// The next report; kept for its memory.
-    pub next: Reported,
+    pub next: SpeakersReport,
 }
 
 /// The content of an [`Event::Speakers`].
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Reported {
+pub struct SpeakersReport {
     /// The speaker.
     pub dominant: Option<ProducerId>,
     /// The loudest first.
@@ -44,9 +44,9 @@ impl Speakers {
             loudest: observer.loudest_forwarded.map(Loudest::new),
             dominant: None,
             is_fresh: false,
-            reported: Reported::default(),
+            reported: SpeakersReport::default(),
             reported_at: None,
-            next: Reported::default(),
+            next: SpeakersReport::default(),
         }
     }
 }

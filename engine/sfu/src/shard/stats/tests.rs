@@ -4,8 +4,8 @@ use crate::limits;
 use crate::shard::turn::NoTx;
 use crate::shard::{Config, Input, Shard};
 use control::{
-    Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding, Event, Kind, Produce,
-    ProducerId, Refusal, Request, RequestId, RouterId, StatsItem, StatsOf, Text, TransportId,
+    Codec, CodecParameters, Command, ConsumerId, CreateTransport, Event, Kind, Produce, ProducerId, Refusal,
+    Request, RequestId, RouterId, StatsItem, StatsOf, Text, TransportId, fixtures,
 };
 use machine::{Instant, Machine, Rng};
 use std::collections::BTreeSet;
@@ -41,16 +41,7 @@ fn demand(shard: &mut Shard, command: Command) {
 }
 
 fn codec() -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Opus,
-        pt: 111,
-        rtx_pt: None,
-        clock_rate_hz: 48_000,
-        nack: true,
-        pli: false,
-        fir: false,
-        transport_cc: true,
-    }
+    CodecParameters { nack: true, transport_cc: true, ..fixtures::codec(Codec::Opus, 111) }
 }
 
 /// A publisher on transport 0, ten subscribers with a thousand consumers each.
@@ -62,34 +53,13 @@ fn crowd() -> Shard {
         let create = CreateTransport { router: ROUTER, transport, app_data: Default::default() };
         demand(&mut shard, Command::CreateTransport(create));
     }
-    let produce = Produce {
-        transport: TransportId(0),
-        producer: PRODUCER,
-        kind: Kind::Audio,
-        mid: Some(Text::new("0")),
-        codecs: vec![codec()],
-        encodings: vec![Encoding::SINGLE],
-        extensions: Vec::new(),
-        paused: false,
-        app_data: Default::default(),
-    };
+    let produce = fixtures::produce(TransportId(0), PRODUCER, codec());
+    let produce = Produce { mid: Some(Text::new("0")), ..produce };
     demand(&mut shard, Command::Produce(produce));
     for consumer in 0..ALL_CONSUMERS {
-        let consume = Consume {
-            transport: TransportId(1 + consumer / CONSUMERS_EACH),
-            producer: PRODUCER,
-            consumer: ConsumerId(consumer),
-            mid: None,
-            codecs: vec![codec()],
-            ssrc: consumer as u32,
-            rtx_ssrc: None,
-            cname: Text::new("somebody"),
-            extensions: Vec::new(),
-            preferred_layers: None,
-            priority: 1,
-            paused: false,
-            app_data: Default::default(),
-        };
+        let transport = TransportId(1 + consumer / CONSUMERS_EACH);
+        let (id, ssrc) = (ConsumerId(consumer), consumer as u32);
+        let consume = fixtures::consume(transport, PRODUCER, id, codec(), ssrc);
         demand(&mut shard, Command::Consume(consume));
     }
     shard

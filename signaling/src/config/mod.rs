@@ -1,0 +1,287 @@
+//! The configuration: checked values from the command line, or an error that names the wrong option.
+
+mod addresses;
+pub mod cli;
+mod paths;
+
+pub use addresses::{default_listen_ips, own_address};
+pub use paths::control_socket;
+
+use crate::auth::dev_key;
+use crate::auth::token::{KeyError, Verifier};
+use crate::auth::turn::{TurnServer, TurnServerError};
+use crate::ortc::media_config::{MediaConfig, MediaFileError};
+use crate::rooms::Admission;
+use crate::server::edge::{self, address::TrustedProxies};
+use crate::server::http;
+use paths::read;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Tolerated difference between the clocks of the issuer of a token and this server.
+pub const LEEWAY: Duration = Duration::from_secs(30);
+
+/// The operator configured something impossible. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file named by an option cannot be read.
+    #[error("{option} {}: cannot read it", path.display())]
+    Unreadable {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The key is too weak or invalid.
+    #[error("{option}: no usable key")]
+    Key {
+        /// The option.
+        option: &'static str,
+        /// The cause.
+        source: KeyError,
+    },
+    /// `media.yml` is invalid.
+    #[error("--media {}", path.display())]
+    Media {
+        /// The file.
+        path: PathBuf,
+        /// The error, with its line.
+        source: MediaFileError,
+    },
+    /// The TURN server cannot be announced to clients.
+    #[error(transparent)]
+    Turn(#[from] TurnServerError),
+    /// Development mode on an address that other hosts can reach.
+    #[error(
+        "--http {0}: without a key, only a loopback address such as {default} is allowed; give --secret-file to listen \
+         on others",
+        default = cli::HTTP_DEFAULT
+    )]
+    DevelopmentModeInPublic(SocketAddr),
+    /// The TURN server cannot relay from this address.
+    #[error(
+        "--relay-ip {0}: give an address of this machine, of a family that --listen-ip has, and at most one of each family"
+    )]
+    RelayIp(IpAddr),
+    /// `leat up` needs a fixed port for its health check.
+    #[error("--http {0}: give a port from 1 to 65535")]
+    NoPort(SocketAddr),
+    /// Two keys, one by option and one by the environment.
+    #[error(
+        "the environment variable LEAT_SECRET is set, and {option} is given too: unset LEAT_SECRET, or omit {option}"
+    )]
+    TwoKeys {
+        /// The option.
+        option: &'static str,
+    },
+    /// A public key can only verify tokens.
+    #[error(
+        "--public-key-file {}: a public key cannot sign a token; sign it with the private key, or give --secret-file",
+        .0.display()
+    )]
+    CannotSign(PathBuf),
+    /// There is neither a secret nor a development key.
+    #[error(
+        "{}: cannot create a development key; give --secret-file or --secret (or the environment variable LEAT_SECRET), the same as the server's",
+        path.display()
+    )]
+    NothingToSignWith {
+        /// Path of the development key.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// The configuration of `leat-signaling`.
+pub struct Config {
+    /// The address for HTTP.
+    pub http: SocketAddr,
+    /// Limits and origins of clients.
+    pub http_settings: http::HttpSettings,
+    /// Who may join.
+    pub admission: Admission,
+    /// Codecs, and how clients encode.
+    pub media: MediaConfig,
+    /// The TURN server that is announced to clients.
+    pub turn: Option<TurnServer>,
+    /// Number of peers of a room above which further peers are placed on other workers.
+    pub spread_above: usize,
+    /// Maximum number of peers of one user in one room.
+    pub peers_per_user: usize,
+    /// The control socket of the engine.
+    pub control_socket: PathBuf,
+    /// Whether this process ends with its parent.
+    pub die_with_parent: bool,
+    /// Increment of the niceness.
+    pub nice: u8,
+}
+
+impl TryFrom<cli::SignalingOptions> for Config {
+    type Error = ConfigError;
+
+    fn try_from(cli: cli::SignalingOptions) -> Result<Self, ConfigError> {
+        let http = cli.http.http;
+        for (option, path) in
+            [("--secret-file", &cli.key.secret_file), ("--turn-secret-file", &cli.turn.turn_secret_file)]
+        {
+            path.iter().for_each(|path| warn_if_open(option, path));
+        }
+        let admission = admission(&cli.key)?;
+        if matches!(admission, Admission::Development { .. }) && !http.ip().is_loopback() {
+            return Err(ConfigError::DevelopmentModeInPublic(http));
+        }
+        Ok(Self {
+            http,
+            http_settings: http_settings(cli.edge),
+            admission,
+            media: media(&cli.media)?,
+            turn: turn(cli.turn)?,
+            spread_above: cli.rooms.spread_above,
+            peers_per_user: cli.rooms.peers_per_user as usize,
+            control_socket: cli.control_socket.unwrap_or_else(control_socket),
+            die_with_parent: cli.die_with_parent,
+            nice: cli.nice,
+        })
+    }
+}
+
+fn http_settings(cli: cli::EdgeOptions) -> http::HttpSettings {
+    let defaults = http::HttpSettings::default();
+    http::HttpSettings {
+        edge: edge::EdgeSettings {
+            trusted: TrustedProxies(cli.trusted_proxy),
+            connections_per_address: cli.connections_per_address as usize,
+            ..defaults.edge
+        },
+        allowed_origins: cli.allow_origin,
+        ..defaults
+    }
+}
+
+/// The configuration in the file, or the built-in one.
+pub fn media(cli: &cli::MediaOptions) -> Result<MediaConfig, ConfigError> {
+    let Some(path) = &cli.media else { return Ok(MediaConfig::default()) };
+    MediaConfig::read(path).map_err(|source| ConfigError::Media { path: path.clone(), source })
+}
+
+/// The TURN server, if URLs are given.
+fn turn(cli: cli::TurnOptions) -> Result<Option<TurnServer>, ConfigError> {
+    if cli.turn_url.is_empty() {
+        return Ok(None);
+    }
+    let secret = match &cli.turn_secret_file {
+        Some(path) => String::from_utf8_lossy(&read("--turn-secret-file", path)?).into_owned(),
+        None => cli.turn_secret.unwrap_or_default(),
+    };
+    Ok(Some(TurnServer::new(cli.turn_url, &secret, cli.turn_ttl)?))
+}
+
+/// Who may join with this key.
+pub fn admission(key: &cli::KeyOptions) -> Result<Admission, ConfigError> {
+    check_one(key)?;
+    if let Some(path) = &key.public_key_file {
+        let option = "--public-key-file";
+        let pem = read(option, path)?;
+        let verifier =
+            Verifier::with_public_key(&pem, LEEWAY).map_err(|source| ConfigError::Key { option, source })?;
+        return Ok(Admission::TokenRequired(verifier));
+    }
+    let Some((option, secret)) = secret(key)? else {
+        let development = dev_key::secret(&dev_key::path(&control_socket())).ok();
+        let verifier = development.and_then(|secret| Verifier::with_secret(&secret, LEEWAY).ok());
+        return Ok(Admission::Development { verifier });
+    };
+    let verifier =
+        Verifier::with_secret(&secret, LEEWAY).map_err(|source| ConfigError::Key { option, source })?;
+    Ok(Admission::TokenRequired(verifier))
+}
+
+/// clap checks that the options exclude each other; the environment variable needs this check.
+fn check_one(key: &cli::KeyOptions) -> Result<(), ConfigError> {
+    let given = [
+        ("--secret-file", key.secret_file.is_some()),
+        ("--secret", key.secret.is_some()),
+        ("--public-key-file", key.public_key_file.is_some()),
+    ];
+    match given.into_iter().find(|(_, is_given)| *is_given && key.secret_of_environment.is_some()) {
+        Some((option, _)) => Err(ConfigError::TwoKeys { option }),
+        None => Ok(()),
+    }
+}
+
+/// Warns if other users of this machine have access to a file with a secret.
+fn warn_if_open(option: &str, path: &Path) {
+    // If its metadata cannot be read, reading the file fails too, with its own error.
+    let Ok(mode) = std::fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o777) else {
+        return;
+    };
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            path = %path.display(),
+            mode = %format_args!("{mode:04o}"),
+            "{option}: other users have access to this key; run chmod 600 on it"
+        );
+    }
+}
+
+/// The secret, and the option or variable that gave it.
+pub fn secret(key: &cli::KeyOptions) -> Result<Option<(&'static str, Vec<u8>)>, ConfigError> {
+    check_one(key)?;
+    if let Some(path) = &key.secret_file {
+        let bytes = read("--secret-file", path)?;
+        return Ok(Some(("--secret-file", bytes.trim_ascii_end().to_vec())));
+    }
+    let given = [("--secret", &key.secret), (cli::SECRET_VARIABLE, &key.secret_of_environment)];
+    Ok(given.into_iter().find_map(|(from, secret)| Some((from, secret.clone()?.into_bytes()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn config(arguments: &[&str]) -> Result<Config, ConfigError> {
+        cli::SignalingOptions::try_parse_from([&["leat-signaling"], arguments].concat())
+            .expect("well-formed")
+            .try_into()
+    }
+
+    #[test]
+    fn development_mode_listens_only_on_loopback() {
+        for public in ["0.0.0.0:7080", "[::]:7080", "192.0.2.1:80"] {
+            let error = config(&["--http", public]).err().expect("refused");
+            assert!(
+                error.to_string().contains(public) && error.to_string().contains("--secret-file"),
+                "{error}"
+            );
+        }
+        for loopback in ["127.0.0.1:0", "[::1]:7080", "127.1.2.3:7080"] {
+            assert!(matches!(
+                config(&["--http", loopback]),
+                Ok(Config { admission: Admission::Development { .. }, .. })
+            ));
+        }
+        let secret = "0123456789abcdef0123456789abcdef";
+        assert!(matches!(
+            config(&["--http", "0.0.0.0:1", "--secret", secret]),
+            Ok(Config { admission: Admission::TokenRequired(_), .. })
+        ));
+    }
+
+    #[test]
+    fn error_for_short_secret_or_missing_file_names_the_option() {
+        let error = config(&["--secret", "short"]).err().expect("refused");
+        assert!(
+            leat_log::chain(&error).contains("--secret") && leat_log::chain(&error).contains("at least 32"),
+            "{error}"
+        );
+        let error = config(&["--secret-file", "/nonexistent/file"]).err().expect("refused");
+        assert!(error.to_string().contains("--secret-file /nonexistent/file"), "{error}");
+    }
+}

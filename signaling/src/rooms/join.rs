@@ -1,0 +1,497 @@
+//! Joining, resuming, disconnecting and leaving.
+
+use super::state::{Peer, PeerId, RemovedPeer, State};
+use super::{Admission, Connection, Rooms, random_id};
+use crate::auth::token::{self, Grant, Permissions};
+use crate::limits;
+use crate::media_node::{AskError, Worker};
+use crate::ortc::capabilities;
+use crate::proto::{
+    self, EncodingPolicy, ErrorCode, Goodbye, IceServer, JoinRoom, Joined, PeerAway, Resume, signal::Payload,
+};
+use crate::protocol::encode;
+use crate::request_error::RequestError;
+use aws_lc_rs::{constant_time, digest};
+use control::Command;
+use prost::Message;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// The result of checking the token of a join.
+enum TokenCheck {
+    /// Development mode, and no token was sent.
+    NotRequired,
+    Valid(Grant),
+    /// Valid except for its expiry: not sufficient to join, but sufficient to resume a call.
+    Expired {
+        user: String,
+        error: RequestError,
+    },
+}
+
+impl TokenCheck {
+    /// The user id in the token.
+    fn user(&self) -> Option<&str> {
+        match self {
+            Self::NotRequired => None,
+            Self::Valid(Grant { user, .. }) | Self::Expired { user, .. } => Some(user),
+        }
+    }
+}
+
+/// The objects that a returning client keeps, and the commands for the others.
+#[derive(Default)]
+struct KeptObjects {
+    transports: Vec<String>,
+    producers: Vec<String>,
+    consumers: Vec<String>,
+    commands: Vec<(Worker, Command)>,
+    /// Commands that the engine must answer before the client gets its answer.
+    updates: Vec<(Worker, Command)>,
+}
+
+impl Rooms {
+    pub(super) async fn join(
+        self: &Arc<Self>,
+        connection: &Connection,
+        join: JoinRoom,
+    ) -> Result<Payload, RequestError> {
+        check(&join)?;
+        let token = self.admit(&join)?;
+        if let Some(user) = token.user() {
+            let mut joins = self.joins_of_users.lock().unwrap_or_else(PoisonError::into_inner);
+            let taken = joins.take_of(user.to_owned(), Instant::now());
+            drop(joins);
+            taken.map_err(|pause| RequestError::limit("too many joins of this user").retry_after(pause))?;
+        }
+        // After the token check, so that clients without a token do not use up joins. Each connection limits
+        // the number of checks.
+        let taken = self.joins.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        taken.map_err(|pause| RequestError::limit("too many joins at this server").retry_after(pause))?;
+
+        // A client that returns to a new process must find its objects: wait for the first snapshot of the
+        // engine.
+        let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
+
+        let (joined, updates) = self.admit_peer(connection, &join, token)?;
+        for (worker, command) in updates {
+            // Without an engine the transports are lost as well; a busy engine gets the command again.
+            if let Err(AskError::TimedOut | AskError::Busy) = self.node.ask(worker, command.clone()).await {
+                self.node.tell(worker, command);
+            }
+        }
+        Ok(Payload::Joined(joined))
+    }
+
+    /// Admits a new or a returning peer. Returns the answer, and the commands that the engine must answer
+    /// before.
+    fn admit_peer(
+        &self,
+        connection: &Connection,
+        join: &JoinRoom,
+        token: TokenCheck,
+    ) -> Result<(Joined, Vec<(Worker, Command)>), RequestError> {
+        let mut state = self.state();
+        match state.connections.get(&connection.id) {
+            Some(None) => {}
+            Some(Some(_)) => {
+                return Err(RequestError::new(
+                    ErrorCode::AlreadyJoined,
+                    "this connection has joined already; Leave first",
+                ));
+            }
+            None => return Err(RequestError::new(ErrorCode::NotJoined, "the connection is gone")),
+        }
+        let returning = join.resume.as_ref().and_then(|resume| Some((parse_peer(&resume.peer_id)?, resume)));
+        let returning =
+            returning.filter(|(id, _)| state.peers.get(id).is_some_and(|peer| peer.room == join.room));
+        let socket = (connection.id, connection.outbox.clone());
+        let (id, secret, kept) = match returning {
+            Some((id, resume)) => {
+                let grant = check_resume(&state.peers[&id], resume, token)?;
+                let kept = resume_peer(&mut state, id, resume, socket, grant);
+                (id, resume.secret.clone(), Some(kept))
+            }
+            None => {
+                let grant = match token {
+                    TokenCheck::NotRequired => None,
+                    TokenCheck::Valid(grant) => Some(grant),
+                    TokenCheck::Expired { error, .. } => return Err(error),
+                };
+                if let Some(grant) = &grant {
+                    self.make_room_for_peer(&mut state, join, &grant.user)?;
+                }
+                let (id, secret) = add_peer(&mut state, join, socket, grant)?;
+                (id, secret, None)
+            }
+        };
+        state.connections.insert(connection.id, Some(id));
+        let resumed = kept.is_some();
+        let kept = kept.unwrap_or_default();
+        for (worker, command) in kept.commands {
+            self.node.tell(worker, command);
+        }
+        let peer = &state.peers[&id];
+        tracing::info!(
+            roomId = %peer.room,
+            userId = %peer.user,
+            peerId = %id,
+            clientAddress = %connection.address,
+            resumed,
+            "a peer joined"
+        );
+        for notification in state.layer_notifications(id) {
+            connection.outbox.send(encode(notification));
+        }
+        let ice_servers = self.ice_servers(&peer.user);
+        let others = state.rooms[&peer.room].peers.iter().filter(|other| **other != id);
+        let joined = Joined {
+            peer_id: id.to_string(),
+            resume_secret: secret,
+            room: peer.room.clone(),
+            user: peer.user.clone(),
+            display_name: peer.display_name.clone(),
+            router_capabilities: Some(capabilities::router(&self.media)),
+            peers: others.filter_map(|other| state.peer_info(*other)).collect(),
+            resumed,
+            engine_epoch: state.media.epoch_text(),
+            kept_transports: kept.transports,
+            kept_producers: kept.producers,
+            kept_consumers: kept.consumers,
+            encoding_policy: Some(EncodingPolicy {
+                scalability_mode: self.media.scalability_mode.to_string(),
+                opus_stereo: self.media.opus.stereo,
+                opus_dtx: self.media.opus.dtx,
+            }),
+            ice_servers,
+        };
+        Ok((joined, kept.updates))
+    }
+
+    /// The TURN server with a new credential for this user.
+    pub(super) fn ice_servers(&self, user: &str) -> Vec<IceServer> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.turn.iter().map(|turn| turn.ice_server(user, now)).collect()
+    }
+
+    /// Checks the token of a join.
+    fn admit(&self, join: &JoinRoom) -> Result<TokenCheck, RequestError> {
+        let verifier = match &self.admission {
+            Admission::Development { verifier: Some(verifier) } if !join.token.is_empty() => verifier,
+            Admission::Development { .. } => return Ok(TokenCheck::NotRequired),
+            Admission::TokenRequired(verifier) => verifier,
+        };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        match verifier.verify(&join.token, &join.room, now) {
+            Ok(grant) => Ok(TokenCheck::Valid(grant)),
+            Err(error) if error.code == ErrorCode::TokenExpired && join.resume.is_some() => {
+                let grant = verifier.verify_ignoring_expiry(&join.token, &join.room, now)?;
+                Ok(TokenCheck::Expired { user: grant.user, error })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Handles the loss of a client's connection: its peer and its media stay for a while.
+    pub fn disconnect(self: &Arc<Self>, connection: &Connection) {
+        connection.outbox.end();
+        let mut state = self.state();
+        let Some(Some(id)) = state.connections.remove(&connection.id) else { return };
+        let Some(peer) = state.peers.get_mut(&id) else { return };
+        if peer.socket.as_ref().is_none_or(|(current, _)| *current != connection.id) {
+            return;
+        }
+        peer.socket = None;
+        peer.away_since = Instant::now();
+        peer.absences += 1;
+        let absence = peer.absences;
+        let room = peer.room.clone();
+        tracing::info!(
+            roomId = %room,
+            userId = %peer.user,
+            peerId = %id,
+            clientAddress = %connection.address,
+            "a peer lost its connection; it may resume"
+        );
+        let away = PeerAway { peer_id: id.to_string(), away: true };
+        state.broadcast(&room, Some(id), Payload::PeerAway(away));
+        drop(state);
+        self.expire(id, absence, self.timeouts.away);
+    }
+
+    /// Checks that the room takes one more peer of this user. Peers of the user that are away are replaced:
+    /// all of them if the client requests a take-over, otherwise as many as necessary, the longest absent
+    /// first.
+    fn make_room_for_peer(&self, state: &mut State, join: &JoinRoom, user: &str) -> Result<(), RequestError> {
+        let peers = state.peers_of_user(&join.room, user);
+        let is_away = |id: &PeerId| state.peers.get(id).is_some_and(|peer| peer.socket.is_none());
+        let mut away: Vec<_> = peers.iter().copied().filter(is_away).collect();
+        if peers.len() - away.len() >= self.peers_per_user {
+            let text = format!(
+                "this user is in the room {} times; at most {} are allowed; leave it elsewhere first",
+                peers.len(),
+                self.peers_per_user
+            );
+            return Err(RequestError::limit(text));
+        }
+        away.sort_by_key(|id| state.peers[id].away_since);
+        let too_many = (peers.len() + 1).saturating_sub(self.peers_per_user);
+        let replaced_count = if join.take_over { away.len() } else { too_many };
+        for id in away.into_iter().take(replaced_count) {
+            self.remove(state, id, "a peer was replaced by another of the same user");
+        }
+        Ok(())
+    }
+
+    /// Removes a peer that has not returned from this absence in time.
+    pub(super) fn expire(self: &Arc<Self>, id: PeerId, absence: u64, timeout: Duration) {
+        let rooms = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(timeout).await;
+            let mut state = rooms.state();
+            let still_away =
+                state.peers.get(&id).is_some_and(|peer| peer.socket.is_none() && peer.absences == absence);
+            if still_away {
+                rooms.remove(&mut state, id, "a peer did not return in time");
+            }
+        });
+    }
+
+    pub(super) fn leave(&self, id: PeerId) {
+        self.remove(&mut self.state(), id, "a peer left");
+    }
+
+    /// Handles the leave beacon of a closed page: its peer leaves, whatever the state of its connection.
+    pub fn on_leave_beacon(&self, address: IpAddr, message: &[u8]) -> Result<(), RequestError> {
+        let mut leave_beacons = self.leave_beacons.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = leave_beacons.take(address, Instant::now());
+        drop(leave_beacons);
+        taken.map_err(|pause| {
+            RequestError::limit("too many leave requests from this address").retry_after(pause)
+        })?;
+        let goodbye =
+            Goodbye::decode(message).map_err(|error| RequestError::bad(format!("not a Goodbye: {error}")))?;
+        let id = parse_peer(&goodbye.peer_id).ok_or_else(|| {
+            RequestError::bad("peer_id must be the 16 hexadecimal digits of Joined.peer_id")
+        })?;
+        let mut state = self.state();
+        let Some(peer) = state.peers.get(&id) else { return Ok(()) };
+        if !is_secret_of(peer, &goodbye.secret) {
+            return Err(RequestError::new(
+                ErrorCode::ResumeSecret,
+                "the secret does not belong to this peer",
+            ));
+        }
+        self.remove(&mut state, id, "a peer left: its page was closed");
+        Ok(())
+    }
+
+    fn remove(&self, state: &mut State, id: PeerId, why: &'static str) {
+        let Some(RemovedPeer { peer, transports, routers }) = state.remove_peer(id) else { return };
+        tracing::info!(roomId = %peer.room, userId = %peer.user, peerId = %id, "{why}");
+        for (transport, worker) in transports {
+            self.node.tell(worker, Command::CloseTransport { transport });
+        }
+        for (router, worker) in routers {
+            self.node.tell(worker, Command::CloseRouter { router });
+        }
+    }
+}
+
+/// Checks the fields of a join.
+fn check(join: &JoinRoom) -> Result<(), RequestError> {
+    token::check_room(&join.room).map_err(|wanted| RequestError::bad(format!("room must be {wanted}")))?;
+    if join.display_name.chars().count() > limits::DISPLAY_NAME_LEN_MAX
+        || join.display_name.chars().any(char::is_control)
+    {
+        let text = format!(
+            "display_name must be at most {} characters, none of them a control character",
+            limits::DISPLAY_NAME_LEN_MAX
+        );
+        return Err(RequestError::bad(text));
+    }
+    let Some(resume) = &join.resume else { return Ok(()) };
+    if resume.secret.len() > limits::SECRET_BYTES_MAX {
+        return Err(RequestError::bad("resume.secret is longer than the secrets of this server"));
+    }
+    let longest = resume.transports.len().max(resume.producers.len()).max(resume.consumers.len());
+    if longest > limits::RESUME_OBJECTS_MAX {
+        return Err(RequestError::bad(format!(
+            "resume lists {longest} objects; at most {} of a kind are allowed",
+            limits::RESUME_OBJECTS_MAX
+        )));
+    }
+    Ok(())
+}
+
+fn parse_peer(id: &str) -> Option<PeerId> {
+    super::lookup::parse_id(id).map(PeerId)
+}
+
+/// Authenticates a returning peer. Returns its new grant; `None` if its permissions stay the same.
+fn check_resume(peer: &Peer, resume: &Resume, token: TokenCheck) -> Result<Option<Grant>, RequestError> {
+    let is_its_secret = is_secret_of(peer, &resume.secret);
+    match token {
+        // The token was valid when the call began, and the secret identifies the call.
+        TokenCheck::Expired { user, .. } if is_its_secret && user == peer.user => Ok(None),
+        TokenCheck::Expired { error, .. } => Err(error),
+        _ if !is_its_secret => {
+            let text = "resume.the secret does not belong to this peer; join without resume to add_peer as a new one";
+            Err(RequestError::new(ErrorCode::ResumeSecret, text))
+        }
+        TokenCheck::Valid(grant) if grant.user != peer.user => {
+            let text = "the token is for a different user than the peer to resume";
+            Err(RequestError::new(ErrorCode::TokenPermission, text))
+        }
+        TokenCheck::Valid(grant) => Ok(Some(grant)),
+        TokenCheck::NotRequired => Ok(None),
+    }
+}
+
+/// Assigns the new connection to a returning peer, and closes the objects that its client did not list or
+/// that are not permitted any more.
+fn resume_peer(
+    state: &mut State,
+    id: PeerId,
+    resume: &Resume,
+    socket: (super::ConnectionId, super::Outbox),
+    grant: Option<Grant>,
+) -> KeptObjects {
+    let peer = state.peers.get_mut(&id).expect("the caller has found this peer");
+    let before = peer.permissions;
+    if let Some(grant) = grant {
+        peer.permissions = grant.permissions;
+    }
+    let is_changed = peer.permissions != before;
+    let room = peer.room.clone();
+    match peer.socket.replace(socket) {
+        Some((old, outbox)) => {
+            state.connections.insert(old, None);
+            let reason = "the same peer has resumed on another connection".into();
+            outbox.send(encode(Payload::Evicted(proto::Evicted { reason })));
+            outbox.end();
+        }
+        None => {
+            let back = PeerAway { peer_id: id.to_string(), away: false };
+            state.broadcast(&room, Some(id), Payload::PeerAway(back));
+        }
+    }
+    let mut kept = keep_listed_objects(state, id, resume);
+    if is_changed {
+        // Otherwise a new signaling process would find the former permissions with the transports.
+        kept.updates = super::transports::permission_updates(state, id);
+    }
+    kept
+}
+
+fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptObjects {
+    use super::lookup::parse_id;
+    use control::{ConsumerId, ProducerId, TransportId};
+    use std::collections::HashSet;
+    let transports: HashSet<_> =
+        resume.transports.iter().filter_map(|kept| parse_id(&kept.id)).map(TransportId).collect();
+    let producers: HashSet<_> =
+        resume.producers.iter().filter_map(|kept| parse_id(&kept.id)).map(ProducerId).collect();
+    let consumers: HashSet<_> =
+        resume.consumers.iter().filter_map(|kept| parse_id(&kept.id)).map(ConsumerId).collect();
+
+    let mut kept = KeptObjects::default();
+    // The new token may permit less than the one with which the objects were created.
+    let Permissions { can_publish, can_subscribe, can_use_plain_transports } = state.peers[&id].permissions;
+    let own: Vec<_> = state.peers[&id].transports.iter().copied().collect();
+    for transport in own {
+        let is_permitted = can_use_plain_transports || !state.transports[&transport].is_plain;
+        if is_permitted && transports.contains(&transport) {
+            kept.transports.push(transport.to_string());
+        } else if let Some(removed) = state.remove_transport(transport) {
+            kept.commands.push((removed.worker, Command::CloseTransport { transport }));
+        }
+    }
+    let own: Vec<_> = state.producers_of(id).collect();
+    for producer in own {
+        let worker = state.producers.get(&producer).and_then(|producer| state.worker_of(producer.transport));
+        if can_publish && producers.contains(&producer) {
+            kept.producers.push(producer.to_string());
+        } else if let (Some(worker), Some(_)) = (worker, state.remove_producer(producer)) {
+            kept.commands.push((worker, Command::CloseProducer { producer }));
+        }
+    }
+    let own: Vec<_> = state.consumers_of(id).collect();
+    for consumer in own {
+        let worker = state.consumers.get(&consumer).and_then(|consumer| state.worker_of(consumer.transport));
+        if can_subscribe && consumers.contains(&consumer) {
+            kept.consumers.push(consumer.to_string());
+        } else if let (Some(worker), Some(_)) = (worker, state.remove_consumer(consumer)) {
+            kept.commands.push((worker, Command::CloseConsumer { consumer }));
+        }
+    }
+    kept
+}
+
+/// Adds a new peer and notifies the others.
+fn add_peer(
+    state: &mut State,
+    join: &JoinRoom,
+    socket: (super::ConnectionId, super::Outbox),
+    grant: Option<Grant>,
+) -> Result<(PeerId, Vec<u8>), RequestError> {
+    match state.rooms.get(&join.room) {
+        Some(room) if room.peers.len() >= limits::PEERS_PER_ROOM_MAX => {
+            return Err(RequestError::limit(format!(
+                "the room is full: {} peers",
+                limits::PEERS_PER_ROOM_MAX
+            )));
+        }
+        None if state.rooms.len() >= limits::ROOMS_MAX => {
+            return Err(RequestError::limit(format!(
+                "this server has {} rooms, which is its limit",
+                limits::ROOMS_MAX
+            )));
+        }
+        _ => {}
+    }
+    let id = PeerId(random_id());
+    let mut secret = vec![0; limits::SECRET_BYTES];
+    getrandom::fill(&mut secret).expect("the kernel provides random numbers");
+    let (user, name, permissions) = match grant {
+        Some(Grant { user, name, permissions }) => (user, name, permissions),
+        // In development mode, only clients of this machine can connect.
+        None => {
+            let permissions = Permissions { can_use_plain_transports: true, ..Permissions::default() };
+            (format!("guest-{:04x}", id.0 >> 48), None, permissions)
+        }
+    };
+    let shown =
+        [name, Some(join.display_name.clone())].into_iter().flatten().find(|name| !name.trim().is_empty());
+    let display_name = shown
+        .unwrap_or_else(|| user.clone())
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(limits::DISPLAY_NAME_LEN_MAX)
+        .collect();
+    let peer = Peer {
+        room: join.room.clone(),
+        user,
+        display_name,
+        secret_hash: hash(&secret),
+        permissions,
+        socket: Some(socket),
+        away_since: Instant::now(),
+        absences: 0,
+        transports: Default::default(),
+    };
+    state.peers.insert(id, peer);
+    state.rooms.entry(join.room.clone()).or_default().peers.insert(id);
+    let joined = proto::PeerJoined { peer: state.peer_info(id) };
+    state.broadcast(&join.room, Some(id), Payload::PeerJoined(joined));
+    Ok((id, secret))
+}
+
+fn is_secret_of(peer: &Peer, secret: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(&hash(secret), &peer.secret_hash).is_ok()
+}
+
+fn hash(secret: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, secret).as_ref().to_vec()
+}

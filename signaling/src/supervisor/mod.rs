@@ -1,0 +1,208 @@
+//! `leat up`: starts the engine, signaling and the TURN server, restarts each when it exits, and ends all of
+//! them on request.
+//!
+//! The processes need each other only while they run, so they start in any order. None of them outlives this
+//! process, however it ends.
+
+mod arguments;
+mod process;
+
+pub use process::{die_with_parent, termination};
+
+use crate::auth::dev_key::private_dir;
+use crate::config::{self, ConfigError, cli};
+use crate::rooms::Admission;
+use anyhow::Context;
+use arguments::{
+    engine_arguments, has_turn_option, listen_ips, signaling_arguments, turn_addresses, turn_arguments,
+};
+use leat_log::Format;
+use process::{QUICK_EXIT, Supervised, died, until_ready};
+use std::ffi::OsString;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs until SIGINT or SIGTERM, or until the first start of a child fails. Returns the exit code, which in
+/// the second case is that of the child.
+pub fn run(options: cli::UpOptions, format: Format) -> anyhow::Result<u8> {
+    leat_log::start(format, crate::LOG_FILTER);
+    check(&options)?;
+    // One thread, which lives as long as the process: the parent-death signal of the kernel depends on the
+    // thread that started the child.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(supervise(options, format))
+}
+
+/// Checks what the children would refuse, to report it once and with the right option.
+fn check(options: &cli::UpOptions) -> Result<(), ConfigError> {
+    let http = options.http.http;
+    config::media(&options.media)?;
+    let admission = config::admission(&options.key)?;
+    if matches!(admission, Admission::Development { .. }) && !http.ip().is_loopback() {
+        return Err(ConfigError::DevelopmentModeInPublic(http));
+    }
+    check_relay_ips(options)?;
+    if http.port() == 0 { Err(ConfigError::NoPort(http)) } else { Ok(()) }
+}
+
+fn check_relay_ips(options: &cli::UpOptions) -> Result<(), ConfigError> {
+    let listen_ips = listen_ips(options);
+    let same_family = |a: &IpAddr, b: &IpAddr| a.is_ipv4() == b.is_ipv4();
+    for (index, ip) in options.relay_ip.iter().enumerate() {
+        let is_second = options.relay_ip[..index].iter().any(|first| same_family(first, ip));
+        let has_family = listen_ips.iter().any(|listen| same_family(listen, ip));
+        if is_second || !has_family || ip.is_unspecified() || ip.is_multicast() {
+            return Err(ConfigError::RelayIp(*ip));
+        }
+    }
+    Ok(())
+}
+
+async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8> {
+    let mut ended = std::pin::pin!(termination().context("cannot listen for signals")?);
+    // Without a handler, SIGHUP would end only this process.
+    let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
+    // If another process has the port, it might be another Leat, whose health check would succeed.
+    drop(crate::server::http::bind(options.http.http).await?);
+    let turn_addresses = turn_addresses(&options)?;
+    let control_socket = prepare_control_socket(options.control_socket.as_deref())?;
+    let mut engine = Supervised::new("leat-engine", engine_arguments(&options, &control_socket, format))?;
+    let mut signaling = Supervised::new(
+        "leat-signaling",
+        signaling_arguments(&options, turn_addresses.as_ref(), &control_socket, format),
+    )?;
+    if let Some(secret) = options.key.secret.as_ref().or(options.key.secret_of_environment.as_ref()) {
+        // As an argument, every user of the machine could read it.
+        signaling.environment.push((cli::SECRET_VARIABLE.into(), secret.into()));
+    }
+    let mut turn = match &turn_addresses {
+        None => None,
+        Some(place) => Some(Supervised::new("leat-turn", turn_arguments(&options, place, format))?),
+    };
+    if let Some(turn) = &mut turn {
+        // Generated here, because only these two processes use it. It stays the same when one of them is
+        // restarted.
+        let secret: OsString = random_secret().context("the system provides no random numbers")?.into();
+        turn.environment.push((TURN_SECRET_VARIABLE.into(), secret.clone()));
+        signaling.environment.push((TURN_SECRET_VARIABLE.into(), secret));
+        turn.start()?;
+    }
+    engine.start()?;
+    signaling.start()?;
+
+    let mut ready = std::pin::pin!(until_ready(options.http.http));
+    let mut is_up = false;
+    let code = loop {
+        let (who, status) = tokio::select! {
+            signal = &mut ended => {
+                tracing::info!(signal, "asked to end");
+                break 0;
+            }
+            () = &mut ready, if !is_up => {
+                is_up = true;
+                println!("Leat is up: {}", address(options.http.http));
+                continue;
+            }
+            Some(()) = hangups.recv() => {
+                match &turn {
+                    Some(turn) => turn.hang_up(),
+                    None => tracing::info!("SIGHUP ignored: there is no TURN server that could reload its files"),
+                }
+                continue;
+            }
+            status = engine.died() => (&mut engine, status?),
+            status = signaling.died() => (&mut signaling, status?),
+            Some(status) = died(&mut turn), if turn.is_some() => match &mut turn {
+                Some(turn) => (turn, status?),
+                None => continue,
+            },
+        };
+        // Calls work without a TURN server: unless the operator configured it, its error does not end the
+        // others.
+        let is_needed = who.name != "leat-turn" || has_turn_option(&options);
+        let is_first_start = is_needed && (!is_up || who.starts == 1 && who.started.elapsed() < QUICK_EXIT);
+        if is_first_start && !status.success() && status.code().is_some() {
+            tracing::error!(process = who.name, status = %status, "failed to start; see its log output above");
+            break u8::try_from(status.code().unwrap_or(1)).unwrap_or(1);
+        }
+        who.plan_restart(&status);
+    };
+    let end_turn = async {
+        if let Some(turn) = &mut turn {
+            turn.end().await;
+        }
+    };
+    tokio::join!(engine.end(), signaling.end(), end_turn);
+    Ok(code)
+}
+
+/// A secret for TURN credentials, in hexadecimal digits.
+fn random_secret() -> Result<String, getrandom::Error> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random)?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Creates the directory of the control socket, for this user only.
+fn prepare_control_socket(chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let path = chosen.map_or_else(config::control_socket, Path::to_path_buf);
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if chosen.is_none() {
+        private_dir(dir).context("choose another path with --control-socket")?;
+        return Ok(path);
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(error).with_context(|| {
+                format!("--control-socket {}: cannot create its directory", path.display())
+            });
+        }
+        _ => {}
+    }
+    Ok(path)
+}
+
+/// The URL to open in a browser.
+fn address(http: SocketAddr) -> String {
+    if http.ip().is_loopback() || http.ip().is_unspecified() {
+        format!("http://localhost:{}", http.port())
+    } else {
+        format!("http://{http}")
+    }
+}
+
+/// The environment variable with the secret that the TURN server and signaling share.
+const TURN_SECRET_VARIABLE: &str = "LEAT_TURN_SECRET";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn up(flags: &str) -> cli::UpOptions {
+        let flags = ["leat", "up"].into_iter().chain(flags.split_whitespace());
+        let cli::LeatCommand::Up(up) = cli::Leat::parse_from(flags).command else { panic!("it is up") };
+        up
+    }
+
+    #[test]
+    fn invalid_relay_address_is_refused_with_the_name_of_the_option() {
+        let check = |flags| check_relay_ips(&up(flags)).map_err(|error| error.to_string());
+        assert_eq!(
+            check("--listen-ip 0.0.0.0 --listen-ip :: --relay-ip 10.0.0.5 --relay-ip fd00::5"),
+            Ok(())
+        );
+        for flags in [
+            "--listen-ip 0.0.0.0 --relay-ip fd00::5",
+            "--listen-ip 0.0.0.0 --relay-ip 0.0.0.0",
+            "--listen-ip 0.0.0.0 --relay-ip 224.0.0.1",
+            "--listen-ip 0.0.0.0 --relay-ip 10.0.0.5 --relay-ip 10.0.0.6",
+        ] {
+            assert!(check(flags).expect_err(flags).contains("--relay-ip"));
+        }
+    }
+}
