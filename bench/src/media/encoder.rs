@@ -37,7 +37,7 @@ const KEYFRAME_INTERVAL: Duration = Duration::from_secs(10);
 /// Minimum interval of answers to requests.
 const KEYFRAME_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
-/// Of a frame's size, how much scatters to each side.
+/// The relative deviation of frame sizes, to each side.
 const SCATTER: f64 = 0.35;
 
 /// The share of the excess that a frame compensates.
@@ -93,7 +93,7 @@ impl Encoder {
         is_due
     }
 
-    /// Between -1 and 1, small values more likely: the mean of two throws.
+    /// Between -1 and 1, small values more likely: the mean of two random numbers.
     fn scatter(&mut self) -> f64 {
         throw(&mut self.random) + throw(&mut self.random) - 1.0
     }
@@ -130,7 +130,8 @@ mod tests {
             frames.iter().filter(|frame| frame.is_keyframe).count()
         };
         let of_hundred: usize = (1..=100).map(of_seed).sum();
-        // The first, and of those behind it each gap's mean of 10 s and variance of 8.3 s² (renewals): 6.54 in a minute.
+        // The first keyframe, and for those after it each interval's mean of 10 s and variance of 8.3 s²
+        // (renewals): 6.54 in a minute.
         assert!((630..=680).contains(&of_hundred), "{of_hundred} in a hundred minutes");
         let sizes: std::collections::BTreeSet<_> = frames.iter().map(|frame| frame.len).collect();
         assert!(sizes.len() > 1000, "{} sizes", sizes.len());
