@@ -236,12 +236,12 @@ mod tests {
     fn candidates_match_the_golden_file() {
         let golden = include_str!("../tests/candidates.golden");
         let shapes = golden.lines().filter_map(|line| line.strip_prefix("$ "));
-        let told = |flags: &str| {
+        let printed = |flags: &str| {
             let lines =
                 candidates(flags).expect("valid").into_iter().map(|candidate| format!("  {candidate}\n"));
             format!("$ {flags}\n{}", lines.collect::<String>())
         };
-        assert_eq!(shapes.map(told).collect::<String>(), golden);
+        assert_eq!(shapes.map(printed).collect::<String>(), golden);
     }
 
     #[test]
