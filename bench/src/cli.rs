@@ -1,22 +1,22 @@
-//! The command line, typed. What its parts mean together is decided where they are used.
+//! The command line, typed. Its combinations are checked where they are used.
 
 use crate::media::{Codec, Pacing};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Puts load on media servers, and measures what it costs them.
+/// Puts load on media servers, and measures their cost
 #[derive(Debug, Parser)]
 #[command(name = "leat-bench", version)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What `leat-bench` can do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Puts load on a server that runs already
+    /// Puts load on a running server
     Load(LoadArguments),
     /// Starts several servers in turn, puts the same load on each, and reports side by side
     Compare(CompareArguments),
@@ -46,10 +46,10 @@ impl Relay {
 /// `leat-bench turn`.
 #[derive(Clone, Debug, Args)]
 pub struct TurnArguments {
-    /// Which servers
+    /// Servers to measure
     #[arg(long, value_enum, value_delimiter = ',', default_value = "leat,coturn")]
     pub rivals: Vec<Relay>,
-    /// How often each is measured, in turn
+    /// Measurements of each server, alternately
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
     /// Allocations, each with one channel
@@ -61,16 +61,16 @@ pub struct TurnArguments {
     /// Bytes of a payload, at least 16
     #[arg(long, value_name = "BYTES", default_value_t = 1_200)]
     pub payload: usize,
-    /// Packets sent a second, both directions together
+    /// Packets per second, both directions together
     #[arg(long, value_name = "PACKETS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub rate: u32,
-    /// How long to measure, seconds
+    /// Duration of the measurement, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub seconds: u64,
-    /// Core for the server
+    /// Core of the server
     #[arg(long, value_name = "CORE", default_value_t = 0)]
     pub server_cpu: usize,
-    /// Core for the load
+    /// Core of the load generator
     #[arg(long, value_name = "CORE", default_value_t = 1)]
     pub cpu: usize,
     /// Write the comparison to this file as JSON
@@ -78,7 +78,7 @@ pub struct TurnArguments {
     pub json: Option<PathBuf>,
 }
 
-/// A server that there is a driver for.
+/// A server with a driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Server {
     /// This project's, by Socket.IO
@@ -99,7 +99,7 @@ impl Server {
         }
     }
 
-    /// Where it is by default.
+    /// Its default address.
     pub fn default_url(self) -> &'static str {
         match self {
             Self::Leat => "ws://127.0.0.1:7080",
@@ -109,12 +109,12 @@ impl Server {
     }
 }
 
-/// Who sends what to whom.
+/// The senders and receivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shape {
     /// One camera to many [1 publisher, 200 subscribers]
     Livestream,
-    /// Everybody sends camera and microphone and gets everybody else's [10 publishers, 10 subscribers]
+    /// All peers send camera and microphone and receive all others' [10 publishers, 10 subscribers]
     Meeting,
     /// Microphones to many listeners [10 publishers, 300 subscribers]
     Audio,
@@ -134,13 +134,13 @@ impl Shape {
 /// `leat-bench load`.
 #[derive(Clone, Debug, Args)]
 pub struct LoadArguments {
-    /// Which server
+    /// Server
     #[arg(long, value_enum, default_value = "leat")]
     pub server: Server,
-    /// Where it is [default: its usual port on this machine]
+    /// Its address [default: its usual port on this machine]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Process to account for, with its children, while media flows
+    /// Process to account for, with its children, during the measurement
     #[arg(long, value_name = "PID")]
     pub pid: Option<u32>,
     /// The load.
@@ -157,19 +157,19 @@ pub struct LoadArguments {
 /// `leat-bench compare`.
 #[derive(Clone, Debug, Args)]
 pub struct CompareArguments {
-    /// Which servers; the first is what the others are held against
+    /// Servers; the first one is the reference
     #[arg(long, value_enum, value_delimiter = ',', default_value = "leat,mediasoup,janus")]
     pub rivals: Vec<Server>,
-    /// How often each is measured, in turn
+    /// Measurements of each server, alternately
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
-    /// Core for the server
+    /// Core of the server
     #[arg(long, value_name = "CORE", default_value_t = 0)]
     pub server_cpu: usize,
     /// The load.
     #[command(flatten)]
     pub load: Load,
-    /// Numbers of subscribers to measure once more, for the plot of CPU against subscribers
+    /// Further numbers of subscribers to measure, for the plot of CPU against subscribers
     #[arg(long, value_name = "COUNT,…", value_delimiter = ',')]
     pub sweep: Vec<u32>,
     /// Write the results to this file as JSON
@@ -180,58 +180,58 @@ pub struct CompareArguments {
     pub html: Option<PathBuf>,
 }
 
-/// A load, whatever the server.
+/// A load, for any server.
 #[derive(Clone, Debug, Args)]
 pub struct Load {
-    /// Who sends what to whom
+    /// Senders and receivers
     #[arg(long, value_enum, default_value = "livestream")]
     pub shape: Shape,
-    /// Peers that send, in each room [default: by shape]
+    /// Sending peers in each room [default: by shape]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub publishers: Option<u32>,
-    /// Peers that receive, over all rooms [default: by shape]
+    /// Receiving peers, over all rooms [default: by shape]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub subscribers: Option<u32>,
-    /// Rooms; each has its own publishers, and an even share of the subscribers
+    /// Rooms; each has its own publishers, and an equal share of the subscribers
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rooms: u32,
-    /// Codec that video pretends to be of
+    /// Codec of the synthetic video
     #[arg(long, value_enum, default_value = "vp8")]
     pub codec: Codec,
     /// Bit rate of a camera's payload, kbit/s; with --simulcast, of the largest picture
     #[arg(long, value_name = "KBITS", default_value_t = 2500, value_parser = clap::value_parser!(u32).range(30..=50_000))]
     pub bitrate: u32,
-    /// Frames of a camera a second
+    /// Frames per second of a camera
     #[arg(long, value_name = "RATE", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=240))]
     pub fps: u32,
-    /// Cameras send three sizes, with a sixteenth and a quarter of the bit rate below the largest
+    /// Cameras send three sizes, the lower ones with a sixteenth and a quarter of the bit rate
     #[arg(long)]
     pub simulcast: bool,
-    /// A microphone beside each camera: 40 kbit/s, 50 packets a second; a meeting always has them
+    /// A microphone with each camera: 40 kbit/s, 50 packets per second; always in a meeting
     #[arg(long)]
     pub audio: bool,
-    /// Whether the packets of a frame leave at once or spread over the time until the next
+    /// Whether the packets of a frame are sent at once or spread over the time until the next frame
     #[arg(long, value_enum, default_value = "burst")]
     pub pacing: Pacing,
-    /// Peers that begin to join in a second
+    /// Peers that start to join per second
     #[arg(long, value_name = "RATE", default_value_t = 100.0, value_parser = positive)]
     pub ramp: f64,
     /// Time between the last join and the measurement, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = not_negative)]
     pub warm_up: f64,
-    /// Time to measure, seconds
+    /// Duration of the measurement, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = positive)]
     pub duration: f64,
-    /// Part of the media that subscribers throw away as if it were lost on the way, percent
+    /// Part of the media that subscribers drop to simulate loss, percent
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
     pub loss: f64,
-    /// One packet in so many is decrypted and compared with what was sent; all are counted
+    /// One packet in this number is decrypted and compared with the sent one; all are counted
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub sample: u64,
-    /// Take every datagram from the kernel by itself (no UDP GRO), as a network card without that would bring them
+    /// Receive every datagram separately (no UDP GRO), as from a network card without it
     #[arg(long)]
     pub no_gro: bool,
-    /// Core for the generator [default: any; of compare 1, where there are two]
+    /// Core of the load generator [default: any; for compare 1, if there are two]
     #[arg(long, value_name = "CORE")]
     pub cpu: Option<usize>,
 }
@@ -279,7 +279,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_definitions_are_sound() {
+    fn the_definitions_are_valid() {
         Cli::command().debug_assert();
     }
 
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_says_how_many_unless_told() {
+    fn the_shape_sets_the_default_numbers() {
         let sizes = |arguments: &[&str]| (load(arguments).publishers(), load(arguments).subscribers());
         assert_eq!(sizes(&[]), (1, 200));
         assert_eq!(sizes(&["--shape", "meeting"]), (10, 10));
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_out_of_range_are_refused_with_what_is_wanted() {
+    fn numbers_out_of_range_are_refused_with_the_valid_range() {
         for (option, value) in [("--loss", "100"), ("--ramp", "0"), ("--duration", "x"), ("--sample", "0")] {
             let error = Cli::try_parse_from(["leat-bench", "load", option, value]).unwrap_err().to_string();
             assert!(error.contains(option) && error.contains(value), "{error}");

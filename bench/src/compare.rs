@@ -1,4 +1,4 @@
-//! The same load on several servers in turn, and what came of it side by side.
+//! The same load on several servers alternately, with the results side by side.
 
 use crate::cli::{CompareArguments, Load, Server};
 use crate::measure::{Family, Report};
@@ -10,14 +10,14 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// A server that loses more than this has more to do than it can: it spends no CPU on what it drops, so its CPU for each delivered packet does not
-/// compare with that of one that delivers everything.
+/// A server that loses more than this is overloaded: it spends no CPU on dropped packets, so its CPU per
+/// delivered packet is not comparable with that of one that delivers everything.
 const SATURATED_ABOVE: f64 = 0.01;
 
-/// `leat-bench compare`: 0 if everything that was looked at was sound, and no server ended in a round.
+/// `leat-bench compare`: 0 if all checked packets were valid, and no server ended in a round.
 pub fn run(arguments: &CompareArguments, watch: &Watch) -> anyhow::Result<u8> {
     forbid_core_dumps()?;
-    // Before it is pinned: then it would see one core.
+    // Before pinning: afterwards it would see one core.
     let place = Place::here();
     let network = Network::enter()?;
     let has_two = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
@@ -66,20 +66,20 @@ pub fn run(arguments: &CompareArguments, watch: &Watch) -> anyhow::Result<u8> {
     Ok(u8::from(!is_sound || is_any_void))
 }
 
-/// Of this process and those it starts: a server that crashes should not fill the disk.
+/// Of this process and its children: a crashing server should not fill the disk.
 fn forbid_core_dumps() -> anyhow::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_CORE)?;
     setrlimit(Resource::RLIMIT_CORE, 0, hard).context("cannot turn core dumps off")
 }
 
-/// A server, and what was measured of it.
+/// A server, and its results.
 #[derive(Debug)]
 struct Rival {
     server: Server,
     version: String,
     skipped: Option<String>,
     rounds: Vec<Report>,
-    /// Why rounds do not count.
+    /// Why rounds are invalid.
     void: Vec<String>,
 }
 
@@ -96,14 +96,14 @@ impl Rival {
                 self.version.clone_from(&running.version);
                 let family = Family::of(running.pid());
                 let report = put(load, self.server, &running.url, Some(running.pid()), watch);
-                // One that was cut short is no round like the others.
+                // An interrupted round is not comparable.
                 if watch.is_interrupted() {
                     return Ok(());
                 }
                 match report {
                     Ok(report) if report.server_ended.is_empty() => self.rounds.push(report),
                     Ok(report) => self.void.push(format!("{} ended in it", report.server_ended.join(", "))),
-                    // It failed because there was no server any more.
+                    // It failed because the server was gone.
                     Err(error) if !family.ended().is_empty() => {
                         self.void.push(format!("{} ended in it: {error:#}", family.ended().join(", ")))
                     }
@@ -115,7 +115,7 @@ impl Rival {
     }
 }
 
-/// What is written as JSON. Medians over rounds.
+/// The JSON output. Medians over rounds.
 #[derive(Debug, Serialize)]
 pub struct Comparison {
     shape: &'static str,
@@ -134,17 +134,17 @@ enum Outcome {
         cpu_ns_per_packet: f64,
         delivered_pps: f64,
         loss_ratio: f64,
-        /// It loses so much that its CPU for each packet does not compare.
+        /// Its loss is so high that its CPU per packet is not comparable.
         saturated: bool,
-        /// Why rounds do not count; the figures are of the others.
+        /// Why rounds are invalid; the figures are of the others.
         void_rounds: Vec<String>,
-        /// Of all rounds, and with what was not authentic: one must not hide behind a median.
+        /// Of all rounds, including packets that were not authentic: one must not be hidden by a median.
         payload_errors: u64,
         latency_us: Latencies,
         rss_bytes_per_peer: f64,
         joins_per_s: f64,
     },
-    /// No round of it counts.
+    /// None of its rounds is valid.
     Void {
         server: &'static str,
         version: String,
@@ -217,7 +217,7 @@ fn is_saturated(rival: &Rival) -> bool {
     spread(&rival.rounds, |report| report.loss_ratio)[1] > SATURATED_ABOVE
 }
 
-/// Of CPU for each packet, to that of the first server. Not a comparison if either is saturated.
+/// CPU per packet, relative to the first server. Not comparable if either is saturated.
 fn ratio(of: f64, to: f64, is_saturated: bool) -> String {
     let mark = if is_saturated { ", saturated" } else { "" };
     format!("{:.2}{mark}", of / to)
@@ -239,7 +239,7 @@ fn spread(rounds: &[Report], figure: impl Fn(&Report) -> f64) -> [f64; 3] {
     [figures[0], median, figures[figures.len() - 1]]
 }
 
-/// For people: Markdown, as `bench/record/` keeps it.
+/// For people: Markdown, in the form of `bench/record/`.
 fn table(place: &Place, comparison: &Comparison, rivals: &[Rival]) -> String {
     let mut text = format!(
         "{}\n\n{}, {} subscribers, {} rounds in turn; medians, and the spread of CPU. Loss, tags and payloads were checked in the same rounds.\n\n\

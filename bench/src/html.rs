@@ -1,4 +1,4 @@
-//! Reports as a page that needs nothing else: a table, and plots drawn as SVG.
+//! Reports as a self-contained page: a table, and plots as SVG.
 
 use crate::measure::Report;
 use std::collections::BTreeMap;
@@ -90,7 +90,7 @@ fn costs(reports: &[&Report]) -> Plot {
     }
 }
 
-/// The servers there are, in their order.
+/// The servers, in order.
 fn servers<'a>(reports: &[&'a Report]) -> impl Iterator<Item = &'a str> {
     let mut names: Vec<&str> = Vec::new();
     for report in reports {

@@ -1,5 +1,5 @@
-//! Load for media servers, and what it costs them: synthetic peers that share no code with the engine, drivers that bring them into
-//! rooms of several servers, and measurement side by side.
+//! Load for media servers, and its cost: synthetic peers that share no code with the engine, drivers that
+//! join rooms of several servers, and measurement side by side.
 #![forbid(unsafe_code)]
 
 pub mod cli;
@@ -29,7 +29,7 @@ use nix::unistd::Pid;
 use std::path::Path;
 use watch::Watch;
 
-/// Does as the command line says. The result is the exit code.
+/// Runs the command line. The result is the exit code.
 pub fn run(command: Command) -> anyhow::Result<u8> {
     let watch = Watch::start()?;
     match command {
@@ -39,7 +39,7 @@ pub fn run(command: Command) -> anyhow::Result<u8> {
     }
 }
 
-/// `leat-bench load`: 0 if all that was looked at was sound.
+/// `leat-bench load`: 0 if all checked packets were valid.
 fn load(arguments: &LoadArguments, watch: &Watch) -> anyhow::Result<u8> {
     if let Some(core) = arguments.load.cpu {
         pin(core)?;

@@ -1,4 +1,4 @@
-//! One load on one server: everybody joins, media warms up, a while is measured.
+//! One load on one server: all peers join, media warms up, then the measurement.
 
 use crate::cli::{Load, Shape};
 use crate::drivers::{Driver, Feed, Me};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
-/// Whom it is put on.
+/// The measured server.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// The server's name.
@@ -23,10 +23,10 @@ pub struct Target<'a> {
     pub pid: Option<u32>,
 }
 
-/// Joins under way at once: a server that is slower than the ramp is not drowned.
+/// Concurrent joins: a server slower than the ramp is not overloaded.
 const JOINING_MAX: usize = 256;
 
-/// A generator that is busier than this may be what delays and loses packets.
+/// A generator that is busier than this may itself delay and lose packets.
 const BUSY: f64 = 0.9;
 
 /// Bits a second of a microphone.
@@ -68,7 +68,7 @@ pub async fn run<D: Driver>(
     watch.pause("warming up", Duration::from_secs_f64(load.warm_up)).await;
     world.measure();
     let before = target.pid.map(Account::of);
-    // Some start processes with their first room.
+    // Some servers start processes with their first room.
     families.extend(target.pid.map(Family::of));
     let cpu_before = Account::own();
     watch.pause("measuring", Duration::from_secs_f64(load.duration)).await;
@@ -140,7 +140,7 @@ pub async fn run<D: Driver>(
     })
 }
 
-/// What everybody needs to join.
+/// The common parameters of all joins.
 struct Party<D> {
     driver: Rc<D>,
     world: Rc<World>,
@@ -154,7 +154,8 @@ impl<D> Clone for Party<D> {
 }
 
 impl<D: Driver> Party<D> {
-    /// Lets all publishers join; what can be subscribed to in each room, by publisher. All of them must.
+    /// All publishers join; returns the available tracks of each room, by publisher. All of them must
+    /// succeed.
     async fn publish(
         &self,
         load: &Load,
@@ -194,7 +195,7 @@ impl<D: Driver> Party<D> {
         Ok(published.feeds)
     }
 
-    /// Lets all subscribers join, until it is interrupted; why some could not.
+    /// All subscribers join, until interrupted; returns why some could not.
     async fn subscribe(
         &self,
         load: &Load,
@@ -242,7 +243,7 @@ impl<D: Driver> Party<D> {
     }
 }
 
-/// What a publisher sends.
+/// A publisher's tracks.
 fn tracks(load: &Load, publisher: usize) -> Vec<Outgoing> {
     let id = |track: usize| ((publisher as u32) << 8) | ((track as u32) << 4);
     let mut outgoing = Vec::new();
@@ -282,7 +283,7 @@ fn tracks(load: &Load, publisher: usize) -> Vec<Outgoing> {
     with_numbers.collect()
 }
 
-/// New ICE credentials: 24 and 144 bits, more than RFC 8445 §5.3 asks for.
+/// New ICE credentials: 24 and 144 bits, more than the minimum of RFC 8445 §5.3.
 fn credentials() -> Local {
     let random = |len: usize| {
         const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -293,7 +294,7 @@ fn credentials() -> Local {
     Local { ufrag: random(8), pwd: random(24) }
 }
 
-/// Lets things begin at a rate; what was late is caught up with.
+/// Starts work at a rate; late work is caught up with.
 struct Pacer {
     interval: Duration,
     next: Instant,

@@ -1,4 +1,4 @@
-//! Where a figure was measured: without it the figure says nothing.
+//! Where a figure was measured, which is part of the result.
 
 use std::fmt;
 use std::fs;
@@ -40,7 +40,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// The commit that is checked out, marked if sources of what is measured differ from it.
+/// The checked-out commit, marked if measured sources differ from it.
 fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {
         let output =

@@ -1,4 +1,4 @@
-//! Chance that follows from a seed.
+//! Randomness from a seed.
 
 /// Between 0 and 1 (xorshift64*). `random` must not be zero.
 pub fn throw(random: &mut u64) -> f64 {

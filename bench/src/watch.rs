@@ -1,4 +1,4 @@
-//! What somebody at the terminal sees and says meanwhile: progress, and Ctrl-C.
+//! Progress on the terminal, and Ctrl-C.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::Arc;
@@ -12,11 +12,12 @@ pub struct Watch {
     interrupted: Arc<AtomicBool>,
 }
 
-/// Steps in which a pause looks whether it was interrupted.
+/// Steps in which a pause checks for an interruption.
 const STEP: Duration = Duration::from_millis(50);
 
 impl Watch {
-    /// Takes SIGINT and SIGTERM from now on: the first ends what is measured, the second the process.
+    /// Handles SIGINT and SIGTERM from now on: the first one ends the measurement, the second one the
+    /// process.
     pub fn start() -> anyhow::Result<Self> {
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -26,7 +27,7 @@ impl Watch {
         Ok(Self { interrupted })
     }
 
-    /// Whether somebody wants it to end.
+    /// Whether an interruption was requested.
     pub fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
@@ -38,7 +39,7 @@ impl Watch {
             eprintln!("{what}");
         }
         let style = ProgressStyle::with_template("{msg:>18} [{bar:40}] {pos}/{len} {eta}");
-        bar.set_style(style.expect("a sound template").progress_chars("=> "));
+        bar.set_style(style.expect("a valid template").progress_chars("=> "));
         bar.set_message(what);
         bar
     }

@@ -1,4 +1,4 @@
-//! The load generator on real servers: everything that was sent arrives, authentic and whole.
+//! The load generator on real servers: everything that was sent arrives, authentic and complete.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an impossible value should stop there")]
 
@@ -103,7 +103,7 @@ impl Leat {
 
 impl Drop for Leat {
     fn drop(&mut self) {
-        // It ends its children when it is asked to.
+        // On SIGTERM, it ends its children.
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
     }
@@ -125,27 +125,28 @@ fn assert_sound(report: &Value) {
 }
 
 #[test]
-fn a_load_on_leat_arrives_whole() {
+fn a_load_on_leat_arrives_completely() {
     let leat = Leat::start("whole");
     let report = leat.load("--subscribers 4 --audio --bitrate 600 --warm-up 8 --duration 3");
     assert_sound(&report);
-    assert_eq!(number(&report, "complete"), 4, "everybody gets sound and pictures: {report}");
+    assert_eq!(number(&report, "complete"), 4, "all subscribers get audio and video: {report}");
     assert!(report["server_cost"]["cpu_ns_per_packet"].as_f64().unwrap() > 0.0, "{report}");
 }
 
-/// Every peer is at another worker than the one before: the publisher at the first, half of the subscribers at the second.
+/// Every peer is on another worker than the previous one: the publisher on the first, half of the subscribers
+/// on the second.
 #[test]
-fn a_room_over_two_workers_arrives_whole() {
+fn media_of_a_room_over_two_workers_arrives_completely() {
     let leat = Leat::start_with("spread", "2", &["--spread-above", "0"]);
     let report = leat.load("--subscribers 5 --audio --bitrate 600 --loss 2 --warm-up 8 --duration 3");
     assert_sound(&report);
-    assert_eq!(number(&report, "complete"), 5, "everybody gets sound and pictures: {report}");
-    // Of sound nothing is asked for again.
+    assert_eq!(number(&report, "complete"), 5, "all subscribers get audio and video: {report}");
+    // Audio is not requested again.
     assert!(number(&report, "repaired") > 0, "{report}");
 }
 
 #[test]
-fn what_subscribers_lose_is_asked_for_and_repaired() {
+fn lost_packets_are_requested_and_repaired() {
     let leat = Leat::start("loss");
     let report = leat.load("--subscribers 3 --codec h264 --bitrate 600 --loss 3 --warm-up 8 --duration 4");
     assert_sound(&report);
@@ -172,7 +173,7 @@ fn compare(name: &str, options: &str) -> Vec<Value> {
 }
 
 #[test]
-fn leat_and_janus_are_compared_and_a_rival_that_is_not_there_is_skipped() {
+fn leat_and_janus_are_compared_and_a_missing_server_is_skipped() {
     let load = "--rounds 1 --subscribers 3 --bitrate 600 --warm-up 8 --duration 2";
     let results = compare("compare", &format!("--rivals leat,mediasoup,janus {load}"));
     for (result, server) in results.iter().zip(["leat", "mediasoup", "janus"]) {
@@ -193,9 +194,9 @@ fn leat_and_janus_are_compared_and_a_rival_that_is_not_there_is_skipped() {
     assert_eq!(results.len(), 3);
 }
 
-/// Only where somebody has put a worker.
+/// Only if a worker is installed.
 #[test]
-fn mediasoup_is_measured_where_its_worker_is() {
+fn mediasoup_is_measured_if_its_worker_is_installed() {
     let Some(worker) = std::env::var_os("MEDIASOUP_WORKER_BIN") else { return };
     let directory = Directory::new("mediasoup");
     let json = directory.0.join("report.json");
@@ -213,7 +214,7 @@ fn mediasoup_is_measured_where_its_worker_is() {
 }
 
 #[test]
-fn an_interruption_ends_with_a_report_of_what_was_measured() {
+fn an_interruption_ends_with_a_report() {
     let leat = Leat::start("interrupted");
     let mut bench = Command::new(BENCH)
         .args(["load", "--url", &format!("ws://127.0.0.1:{}", leat.http)])
@@ -248,7 +249,7 @@ fn below(root: u32, name: &str) -> Option<u32> {
 }
 
 #[test]
-fn a_round_in_which_a_server_restarts_is_void_and_its_figures_are_in_no_median() {
+fn a_round_with_a_server_restart_is_void_and_in_no_median() {
     let directory = Directory::new("void");
     let json = directory.0.join("report.json");
     let mut bench = Command::new(BENCH)
@@ -273,7 +274,7 @@ fn a_round_in_which_a_server_restarts_is_void_and_its_figures_are_in_no_median()
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
 
-    // `leat up` starts it again at once, and the process that was started lives on.
+    // `leat up` restarts it at once, and the started process continues.
     assert!(Command::new("kill").args(["-ABRT", &engine.to_string()]).status().unwrap().success());
     let mut report = String::new();
     bench.stdout.take().unwrap().read_to_string(&mut report).unwrap();

@@ -1,4 +1,4 @@
-//! The flags, typed. What they mean together is decided in [`config`](crate::config).
+//! The flags, typed. [`config`](crate::config) checks their combination.
 
 use clap::{Parser, ValueEnum};
 use host::PortRange;
@@ -19,8 +19,8 @@ pub struct Cli {
     #[arg(long, value_name = "PORT", default_value_t = 7000, value_parser = clap::value_parser!(u16).range(1..))]
     pub rtc_port: u16,
 
-    /// TCP port of the first worker, for peers whose UDP is blocked (RFC 6544); worker i listens on this plus i. 0: no TCP.
-    /// Default: as --rtc-port.
+    /// TCP port of the first worker, for peers whose UDP is blocked (RFC 6544); worker i listens on this plus
+    /// i. 0: no TCP. Default: as --rtc-port.
     #[arg(long, value_name = "PORT")]
     pub rtc_tcp_port: Option<u16>,
 
@@ -28,44 +28,48 @@ pub struct Cli {
     #[arg(long)]
     pub no_udp_candidates: bool,
 
-    /// Address to listen on, IPv4 or IPv6; may be repeated. Default: 127.0.0.1, and ::1 where the machine has it.
+    /// Address to listen on, IPv4 or IPv6; may be repeated. Default: 127.0.0.1, and ::1 where the machine has
+    /// it.
     #[arg(long, value_name = "IP")]
     pub listen_ip: Vec<IpAddr>,
 
-    /// Public address to advertise in ICE candidates (for 1:1 NAT), instead of the listening addresses of its family. Needed where all
-    /// addresses are listened on. May be repeated, the preferred first; add the listening address to advertise it too. A host name is
-    /// resolved once, at the start, to its addresses of every family that --listen-ip has.
+    /// Public address to advertise in ICE candidates (for 1:1 NAT), instead of the listening addresses of its
+    /// family. Required with an unspecified --listen-ip. May be repeated, the preferred first; add the
+    /// listening address to advertise it too. A host name is resolved once, at the start, to its addresses of
+    /// every family that --listen-ip has.
     #[arg(long, value_name = "IP|NAME")]
     pub announced_ip: Vec<Host>,
 
-    /// At the start, send a packet to each announced address and warn if it does not come back. Needs a NAT that loops packets back; where
-    /// it does not, the warning means nothing.
+    /// At the start, send a packet to each announced address and warn if it does not come back. Needs a NAT
+    /// with hairpinning; without it, the warning is meaningless.
     #[arg(long)]
     pub check_announced: bool,
 
-    /// UDP ports for plain RTP transports (ffmpeg, GStreamer), shared out evenly among the workers. A transport takes one while
-    /// it exists, or an even one and the next where RTCP has a port of its own.
+    /// UDP ports for plain RTP transports (ffmpeg, GStreamer), divided evenly among the workers. A transport
+    /// uses one port, or an even port and the next one if RTCP has a separate port.
     #[arg(long, value_name = "FIRST-LAST", default_value = "10000-11999")]
     pub plain_ports: PortRange,
 
-    /// Unix socket at which signaling attaches. A process that may connect to it controls the engine; its mode is 0600.
+    /// Unix socket at which signaling attaches. A process that can connect to it controls the engine; its
+    /// mode is 0600.
     #[arg(long, value_name = "PATH")]
     pub control_socket: PathBuf,
 
-    /// Seconds that a room lives on when signaling is gone and does not come back to claim it.
+    /// Seconds for which rooms continue after signaling is gone, unless signaling returns and claims them.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub grace_period: u64,
 
-    /// Seconds without an ICE check and without authentic media after which a peer is taken to be gone and its transport is closed:
-    /// 10 to 3600, or 0 for never. With 0 signaling alone ends the transports of clients that disappear.
+    /// Seconds without an ICE check and without authentic media after which a transport is closed: 10 to
+    /// 3600, or 0 for never. With 0, only signaling closes the transports of clients that disappear.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = consent_timeout)]
     pub consent_timeout: u64,
 
-    /// DTLS version. auto speaks 1.3 where it is offered, and else 1.2. Both choose AES-GCM for media where it is offered.
+    /// DTLS version. auto uses 1.3 if the client offers it, otherwise 1.2. Both select AES-GCM for media if
+    /// it is offered.
     #[arg(long, value_name = "VERSION", default_value = "auto")]
     pub dtls: DtlsVersion,
 
-    /// For tests: carry out the command that makes a worker panic while it handles a transport. Refused without this.
+    /// For tests: accept the command that makes a worker panic in a transport. Refused without this.
     #[arg(long, hide = true)]
     pub allow_injected_panics: bool,
 
@@ -78,18 +82,19 @@ pub struct Cli {
     pub log: Format,
 }
 
-/// Reads a `--consent-timeout`. A shorter one would close the transports of browsers between two of their checks.
+/// Parses `--consent-timeout`. A shorter value would close the transports of browsers between two of their
+/// checks.
 fn consent_timeout(text: &str) -> Result<u64, String> {
     let seconds = text.parse().ok().filter(|seconds| matches!(seconds, 0 | 10..=3600));
     seconds.ok_or_else(|| "expected 0, or 10 to 3600 seconds".to_owned())
 }
 
-/// What `--announced-ip` may be.
+/// A value of `--announced-ip`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
     /// An address.
     Ip(IpAddr),
-    /// A name that DNS or the hosts file knows (RFC 1123 §2.1).
+    /// A name in DNS or the hosts file (RFC 1123 §2.1).
     Name(String),
 }
 
@@ -116,12 +121,12 @@ impl FromStr for Host {
     }
 }
 
-/// What `--dtls` may be.
+/// A value of `--dtls`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DtlsVersion {
     /// DTLS 1.2 only.
     #[value(name = "1.2")]
     Only12,
-    /// The newest that the peer offers.
+    /// The newest version that the peer offers.
     Auto,
 }

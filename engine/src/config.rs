@@ -1,10 +1,10 @@
-//! What the flags mean together, checked before anything starts.
+//! The combination of the flags, checked before anything starts.
 
 use crate::cli::{Cli, DtlsVersion, Host};
 use crate::limits;
 use control::Candidate;
 use host::{BadPorts, GivenTwice, check_once, check_ports, loopback, port_shares, same_family};
-use runtime::Places;
+use runtime::PortPool;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -14,34 +14,35 @@ use std::time::Duration;
 /// Everything the engine needs to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// What each worker listens on and tells its peers.
+    /// The addresses of each worker.
     pub workers: Vec<WorkerConfig>,
-    /// Where signaling attaches.
+    /// The socket at which signaling attaches.
     pub control_socket: PathBuf,
-    /// How long unclaimed rooms live.
+    /// How long rooms continue without a controller.
     pub grace_period: Duration,
     /// How long a silent peer keeps its transport; `None`: forever.
     pub consent_timeout: Option<Duration>,
-    /// Which DTLS to speak.
+    /// The DTLS version.
     pub dtls: dtls::Version,
-    /// Whether a controller may have workers panic; for tests.
+    /// Whether a controller may make workers panic; for tests.
     pub allow_injected_panics: bool,
-    /// Addresses that are told without being listened on, to be tried at the start; empty unless asked for.
+    /// Announced addresses that are not listening addresses, to be checked at the start; empty without the
+    /// flag.
     pub to_check: Vec<IpAddr>,
 }
 
 /// One worker's addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerConfig {
-    /// To bind over UDP.
+    /// UDP addresses to bind.
     pub listen: Vec<SocketAddr>,
-    /// To bind over TCP; may be empty.
+    /// TCP addresses to bind; may be empty.
     pub listen_tcp: Vec<SocketAddr>,
-    /// To offer as ICE candidates, the preferred first, UDP before TCP.
+    /// ICE candidates to offer, the preferred first, UDP before TCP.
     pub candidates: Vec<Candidate>,
-    /// Where plain transports listen.
-    pub plain: Places,
-    /// The addresses to tell their peers, the preferred first.
+    /// The addresses and ports of plain transports.
+    pub plain: PortPool,
+    /// The addresses that plain transports announce, the preferred first.
     pub plain_ips: Vec<IpAddr>,
 }
 
@@ -51,41 +52,43 @@ pub enum BadConfig {
     /// Ports that are too few for the workers.
     #[error(transparent)]
     Ports(#[from] BadPorts),
-    /// A listening address that is there already.
+    /// A listening address that is given twice.
     #[error(transparent)]
     ListenTwice(#[from] GivenTwice),
-    /// Peers cannot be told to connect to "any address".
+    /// Peers cannot connect to an unspecified address.
     #[error(
-        "--listen-ip {0} listens on all addresses, so peers must be told which to use: add --announced-ip with an address of the same family"
+        "--listen-ip {0} listens on all addresses, so no candidate address is known: add --announced-ip with an address of the same family"
     )]
     NothingToAnnounce(IpAddr),
-    /// An address that peers cannot reach by itself.
+    /// An address that peers cannot send to.
     #[error(
         "--announced-ip {0} is not an address a peer can send to: give a unicast address that is neither unspecified nor link-local"
     )]
     NotAnnounceable(IpAddr),
-    /// More than a peer would check in time.
-    #[error("{0} addresses to tell peers: at most {max} are possible; give fewer --announced-ip or --listen-ip", max = limits::ADDRESSES_TOLD_MAX)]
-    TooManyTold(usize),
+    /// More addresses than a peer can check in time.
+    #[error("{0} addresses to announce: at most {max} are possible; give fewer --announced-ip or --listen-ip", max = limits::ADDRESSES_MAX)]
+    TooManyAddresses(usize),
     /// Neither UDP nor TCP is offered.
-    #[error("--no-udp-candidates and --rtc-tcp-port 0 leave peers no way in: drop one of them")]
-    NoWayIn,
-    /// A host name that means nothing here.
     #[error(
-        "--announced-ip {name} cannot be resolved: {why}; give an address, or a name that DNS or the hosts file knows"
+        "--no-udp-candidates and --rtc-tcp-port 0 disable both UDP and TCP candidates: remove one of them"
+    )]
+    NoWayIn,
+    /// A host name that cannot be resolved.
+    #[error(
+        "--announced-ip {name} cannot be resolved: {why}; give an address, or a name in DNS or the hosts file"
     )]
     Unresolved {
         /// As given.
         name: String,
-        /// What the resolver says.
+        /// The resolver's error.
         why: String,
     },
-    /// A host name without an address of a family that is listened on.
+    /// A host name without an address of a listening family.
     #[error("--announced-ip {0} has no address of a family that --listen-ip has")]
     NoneOfFamily(String),
-    /// Announced, but nothing listens there.
-    #[error("--announced-ip {0} has no --listen-ip of the same family behind it: add one")]
-    NothingBehind(IpAddr),
+    /// Announced, but there is no listening address of its family.
+    #[error("--announced-ip {0} needs a --listen-ip of the same family: add one")]
+    NotListening(IpAddr),
 }
 
 impl TryFrom<&Cli> for Config {
@@ -109,7 +112,7 @@ impl TryFrom<&Cli> for Config {
             port.map_or_else(Vec::new, |port| ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
         };
         let shares = port_shares("--plain-ports", cli.plain_ports, workers)?;
-        // Those that peers can be told of, or that stand for such.
+        // Addresses that can be announced, and unspecified ones, which stand for announced addresses.
         let plain_listen = listen.iter().copied().filter(|ip| is_announceable(ip) || ip.is_unspecified());
         let plain_listen: Vec<IpAddr> = plain_listen.collect();
         let worker = |(index, ports): (u16, RangeInclusive<u16>)| {
@@ -121,7 +124,7 @@ impl TryFrom<&Cli> for Config {
                 listen: at(&listen, udp),
                 listen_tcp: at(&listen, tcp),
                 candidates: of_udp.chain(of_tcp).collect(),
-                plain: Places { ips: plain_listen.clone(), ports },
+                plain: PortPool { ips: plain_listen.clone(), ports },
                 plain_ips: announced.clone(),
             }
         };
@@ -140,7 +143,7 @@ impl TryFrom<&Cli> for Config {
     }
 }
 
-/// The addresses that names stand for, in their order. Asks the system's resolver, which may take seconds.
+/// The addresses of the names, in their order. Uses the system's resolver, which may take seconds.
 fn resolve(listen: &[IpAddr], hosts: &[Host]) -> Result<Vec<IpAddr>, BadConfig> {
     let mut ips = Vec::new();
     for host in hosts {
@@ -169,26 +172,26 @@ fn resolve(listen: &[IpAddr], hosts: &[Host]) -> Result<Vec<IpAddr>, BadConfig> 
     Ok(ips)
 }
 
-/// The addresses for candidates: of each family the announced ones, or the listening ones where none is.
+/// The addresses for candidates: per family the announced ones, or the listening ones if none is announced.
 fn announced(listen: &[IpAddr], announced: &[IpAddr]) -> Result<Vec<IpAddr>, BadConfig> {
     if let Some(ip) = announced.iter().find(|ip| !is_announceable(ip)) {
         return Err(BadConfig::NotAnnounceable(*ip));
     }
     if let Some(ip) = announced.iter().find(|ip| !listen.iter().any(|listen| same_family(listen, ip))) {
-        return Err(BadConfig::NothingBehind(*ip));
+        return Err(BadConfig::NotListening(*ip));
     }
     let mut candidates = announced.to_vec();
     for ip in listen.iter().filter(|ip| !announced.iter().any(|announced| same_family(announced, ip))) {
         if ip.is_unspecified() {
             return Err(BadConfig::NothingToAnnounce(*ip));
         }
-        // Link-local addresses mean nothing to a peer without a scope; they are listened on but not told.
+        // Link-local addresses need a scope; they are listened on but not announced.
         if is_announceable(ip) {
             candidates.push(*ip);
         }
     }
-    if candidates.len() > limits::ADDRESSES_TOLD_MAX {
-        return Err(BadConfig::TooManyTold(candidates.len()));
+    if candidates.len() > limits::ADDRESSES_MAX {
+        return Err(BadConfig::TooManyAddresses(candidates.len()));
     }
     Ok(candidates)
 }
@@ -222,20 +225,20 @@ mod tests {
 
     #[test]
     fn each_worker_has_its_own_port() {
-        let config = config("--rtc-port 5000 --listen-ip 127.0.0.1").expect("sound");
+        let config = config("--rtc-port 5000 --listen-ip 127.0.0.1").expect("valid");
         assert_eq!(config.workers[0].listen, ["127.0.0.1:5000".parse().expect("an address")]);
         assert_eq!(config.workers[1].listen, ["127.0.0.1:5001".parse().expect("an address")]);
     }
 
-    /// `candidates.golden` holds flags and, under each, what a peer of the second worker is told. A change of it is a
-    /// change that operators must hear of.
+    /// `candidates.golden` contains flags and, under each, the candidates of the second worker. Operators
+    /// must be informed of a change of it.
     #[test]
-    fn what_peers_are_told_is_as_written_down() {
+    fn candidates_match_the_golden_file() {
         let golden = include_str!("../tests/candidates.golden");
         let shapes = golden.lines().filter_map(|line| line.strip_prefix("$ "));
         let told = |flags: &str| {
             let lines =
-                candidates(flags).expect("sound").into_iter().map(|candidate| format!("  {candidate}\n"));
+                candidates(flags).expect("valid").into_iter().map(|candidate| format!("  {candidate}\n"));
             format!("$ {flags}\n{}", lines.collect::<String>())
         };
         assert_eq!(shapes.map(told).collect::<String>(), golden);
@@ -245,22 +248,22 @@ mod tests {
     fn each_worker_has_its_own_ports_for_plain_transports() {
         let ports =
             |flags| config(flags).map(|config| config.workers.into_iter().map(|worker| worker.plain.ports));
-        let shares = |flags| ports(flags).expect("sound").collect::<Vec<_>>();
+        let shares = |flags| ports(flags).expect("valid").collect::<Vec<_>>();
         assert_eq!(shares(""), [10_000..=10_999, 11_000..=11_999]);
         assert_eq!(shares("--plain-ports 5001-5010"), [5002..=5005, 5006..=5009]);
         assert_eq!(shares("--plain-ports 65532-65535"), [65_532..=65_533, 65_534..=65_535]);
         let too_few = config("--plain-ports 5001-5004").expect_err("too few");
         assert!(too_few.to_string().contains("--plain-ports 5001-5004 are too few for 2 workers"));
-        for nonsense in ["5000", "5001-5000", "0-9", "a-b", "1-65536"] {
-            let flags = ["leat-engine", "--control-socket", "/run/leat.sock", "--plain-ports", nonsense];
-            assert!(Cli::try_parse_from(flags).is_err(), "{nonsense}");
+        for malformed in ["5000", "5001-5000", "0-9", "a-b", "1-65536"] {
+            let flags = ["leat-engine", "--control-socket", "/run/leat.sock", "--plain-ports", malformed];
+            assert!(Cli::try_parse_from(flags).is_err(), "{malformed}");
         }
     }
 
     #[test]
-    fn plain_transports_listen_where_their_peers_are_told() {
+    fn plain_transports_listen_at_the_addresses_they_announce() {
         let places = |flags| {
-            let worker = config(flags).expect("sound").workers.swap_remove(0);
+            let worker = config(flags).expect("valid").workers.swap_remove(0);
             (worker.plain.ips, worker.plain_ips)
         };
         let ips = |texts: &[&str]| {
@@ -274,19 +277,19 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_the_default_in_every_family_there_is() {
-        assert_eq!(candidates("").expect("sound")[0], "127.0.0.1:7001");
+    fn listens_on_loopback_of_every_available_family_by_default() {
+        assert_eq!(candidates("").expect("valid")[0], "127.0.0.1:7001");
     }
 
     #[test]
-    fn a_name_stands_for_its_addresses_of_the_families_listened_on() {
+    fn host_name_resolves_to_addresses_of_listening_families() {
         let v4 = "--listen-ip 127.0.0.7 --announced-ip localhost --rtc-tcp-port 0";
         assert_eq!(candidates(v4), Ok(vec!["127.0.0.1:7001".to_owned()]));
         assert_eq!(
             candidates(&format!("{v4} --announced-ip 203.0.113.7")),
             Ok(vec!["127.0.0.1:7001".to_owned(), "203.0.113.7:7001".to_owned()])
         );
-        let text = |flags| config(flags).expect_err("no such name").to_string();
+        let text = |flags| config(flags).expect_err("the name does not exist").to_string();
         assert!(
             text("--listen-ip 127.0.0.1 --announced-ip leat.invalid")
                 .contains("leat.invalid cannot be resolved")
@@ -297,23 +300,23 @@ mod tests {
         };
         assert!(["203.0.113.7", "::1", "media.example.org", "sfu-1", "x1.y2"].into_iter().all(parses));
         let long = format!("{}.org", "a".repeat(64));
-        for nonsense in ["", "203.0.113", "1.2.3.4.5", "a..b", "-a", "a-", "a_b", "http://a", "[::1]", &long]
+        for malformed in ["", "203.0.113", "1.2.3.4.5", "a..b", "-a", "a-", "a_b", "http://a", "[::1]", &long]
         {
-            assert!(!parses(nonsense), "{nonsense}");
+            assert!(!parses(malformed), "{malformed}");
         }
     }
 
     #[test]
-    fn what_is_told_but_not_listened_on_can_be_checked() {
-        let checked = |flags| config(flags).expect("sound").to_check;
+    fn checks_announced_addresses_that_are_not_listening_addresses() {
+        let checked = |flags| config(flags).expect("valid").to_check;
         let flags = "--listen-ip 10.0.0.5 --announced-ip 203.0.113.7 --announced-ip 10.0.0.5";
         assert_eq!(checked(flags), [] as [IpAddr; 0]);
         assert_eq!(checked(&format!("{flags} --check-announced")), [IpAddr::from([203, 0, 113, 7])]);
     }
 
     #[test]
-    fn tcp_listens_where_it_is_told_to_or_nowhere() {
-        let listens = |flags| config(flags).expect("sound").workers[1].listen_tcp.clone();
+    fn listens_on_the_given_tcp_port_or_not_at_all() {
+        let listens = |flags| config(flags).expect("valid").workers[1].listen_tcp.clone();
         let here = |port| vec![SocketAddr::from(([127, 0, 0, 1], port))];
         assert_eq!(listens("--listen-ip 127.0.0.1"), here(7001));
         assert_eq!(listens("--listen-ip 127.0.0.1 --rtc-tcp-port 443"), here(444));
@@ -322,7 +325,7 @@ mod tests {
 
     #[test]
     fn the_consent_timeout_is_thirty_seconds_by_default_and_off_at_zero() {
-        let timeout = |flags| config(flags).expect("sound").consent_timeout.map(|timeout| timeout.as_secs());
+        let timeout = |flags| config(flags).expect("valid").consent_timeout.map(|timeout| timeout.as_secs());
         assert_eq!(timeout(""), Some(sfu::limits::ICE_CONSENT_TIMEOUT.as_secs()));
         assert_eq!(timeout("--consent-timeout 60"), Some(60));
         assert_eq!(timeout("--consent-timeout 0"), None);
@@ -334,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn contradictions_are_named() {
+    fn reports_contradicting_flags() {
         let text = |flags| config(flags).expect_err("a contradiction").to_string();
         let many: Vec<String> = (1..=17).map(|last| format!("--announced-ip 203.0.113.{last}")).collect();
         let many = format!("--listen-ip 127.0.0.1 {}", many.join(" "));
@@ -343,12 +346,12 @@ mod tests {
         assert!(text(twice).contains("--listen-ip 127.0.0.1 is given twice"));
         assert!(text("--rtc-port 65535").contains("--rtc-port 65535 leaves no room for 2 workers"));
         assert!(text("--rtc-tcp-port 65535").contains("--rtc-tcp-port 65535 leaves no room for 2 workers"));
-        assert!(text("--rtc-tcp-port 0 --no-udp-candidates").contains("no way in"));
-        assert!(text(&many).contains("17 addresses to tell peers"));
+        assert!(text("--rtc-tcp-port 0 --no-udp-candidates").contains("disable both UDP and TCP"));
+        assert!(text(&many).contains("17 addresses to announce"));
         assert!(text("--announced-ip 169.254.1.1").contains("169.254.1.1"));
         assert!(text("--listen-ip 127.0.0.1 --announced-ip 2001:db8::1").contains("--listen-ip"));
         assert_eq!(
-            candidates("--listen-ip 127.0.0.1 --listen-ip fe80::1 --rtc-tcp-port 0").expect("sound"),
+            candidates("--listen-ip 127.0.0.1 --listen-ip fe80::1 --rtc-tcp-port 0").expect("valid"),
             ["127.0.0.1:7001"]
         );
     }

@@ -1,4 +1,5 @@
-//! A worker's end of the ring, glued to the worker loop: records in and out, statistics, attach and detach.
+//! A worker's end of the ring, connected to the worker loop: records in and out, statistics, attach and
+//! detach.
 
 use control::{Counters, Event, Request};
 use crossbeam_channel::{Receiver, Sender};
@@ -14,38 +15,40 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Between two copies of the counters to the statistics page: a lost one costs a second of staleness, never a wrong sum.
+/// Interval between two copies of the counters to the statistics page. A lost copy delays the values by a
+/// second and never makes a sum wrong.
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Between two looks at an event ring that was full.
-const HELD_RETRY: Duration = Duration::from_millis(5);
+/// Interval between two attempts to push to a full event ring.
+const PENDING_RETRY: Duration = Duration::from_millis(5);
 
-/// What the main thread tells a worker.
+/// A request of the main thread to a worker.
 #[derive(Debug)]
 pub enum Order {
     /// A controller attached.
     Attach {
-        /// Which attachment this is, counted by the main thread.
+        /// The number of this attachment, counted by the main thread.
         attachment: u64,
         /// The worker's end of its rings.
         end: Box<WorkerEnd>,
     },
     /// The controller is gone.
     Detach,
-    /// End.
+    /// The worker must end.
     Stop,
 }
 
-/// What a worker tells the main thread.
+/// A message of a worker to the main thread.
 #[derive(Debug)]
 pub enum Notice {
-    /// The ring holds what no honest controller writes: it must be detached. The text says what.
+    /// The ring contains a record that no correct controller writes: the controller must be detached.
     Corrupt {
         /// Which worker.
         worker: usize,
-        /// Whose ring it is: the notice may come when its successor is attached already, who is innocent.
+        /// The attachment of that ring: the notice may arrive when another controller has attached already,
+        /// which must stay.
         attachment: u64,
-        /// What was found.
+        /// The fault.
         why: String,
     },
 }
@@ -60,17 +63,17 @@ pub struct Endpoint {
     end: Option<WorkerEnd>,
     /// The number of the attachment that `end` or `distrusted` belongs to.
     attachment: u64,
-    /// A controller whose ring is corrupt: not read any more, but its doorbell is still to be deregistered.
+    /// The end of a corrupt ring: it is not read any more, but its doorbell must still be deregistered.
     distrusted: Option<WorkerEnd>,
-    /// Inputs that come from this side of the ring: the controller's loss.
-    own: VecDeque<Input>,
+    /// Inputs that this side creates: the loss of the controller.
+    own_inputs: VecDeque<Input>,
     /// The record being read, and the one being written.
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
-    /// An event that the ring had no room for.
-    held: Option<Event>,
-    /// Commands may be left in the ring, not read because of `held`. The controller has rung for them already, so nothing
-    /// but this says that they are there once the event is gone.
+    /// An event for which the ring had no room.
+    pending_event: Option<Event>,
+    /// Commands may be in the ring, unread because of `pending_event`. The controller has rung for them
+    /// already, so only this flag makes the worker read them once the event is pushed.
     has_deferred_commands: bool,
     has_pushed: bool,
     stats_due: Instant,
@@ -88,10 +91,10 @@ impl Endpoint {
             end: None,
             attachment: 0,
             distrusted: None,
-            own: VecDeque::new(),
+            own_inputs: VecDeque::new(),
             incoming: Vec::new(),
             outgoing: Vec::new(),
-            held: None,
+            pending_event: None,
             has_deferred_commands: false,
             has_pushed: false,
             stats_due: Instant::EPOCH,
@@ -104,7 +107,7 @@ impl Endpoint {
         let fd = end.doorbell.as_raw_fd();
         match registry.register(&mut SourceFd(&fd), CONTROL_TOKEN, Interest::READABLE) {
             Ok(()) => self.end = Some(end),
-            Err(error) => self.notify_corrupt(format!("its doorbell cannot be waited for: {error}")),
+            Err(error) => self.notify_corrupt(format!("cannot poll its doorbell: {error}")),
         }
     }
 
@@ -114,21 +117,22 @@ impl Endpoint {
             self.on_lost();
         }
         for end in trusted.iter().chain(&distrusted) {
-            // Closing our descriptor is not enough: the peer shares the doorbell, and it would go on waking this worker.
+            // Closing our descriptor is not enough: the peer shares the doorbell and would continue to wake
+            // this worker.
             if let Err(error) = registry.deregister(&mut SourceFd(&end.doorbell.as_raw_fd())) {
-                tracing::warn!(worker = self.worker, %error, "a former controller's doorbell stays registered");
+                tracing::warn!(worker = self.worker, %error, "the doorbell of a former controller is still registered");
             }
         }
     }
 
-    /// The shard is to know that nobody controls it; an event that had no room is nobody's any more.
+    /// Tells the shard that there is no controller, and drops the pending event.
     fn on_lost(&mut self) {
-        self.held = None;
+        self.pending_event = None;
         self.has_deferred_commands = false;
-        self.own.push_back(Input::ControllerLost);
+        self.own_inputs.push_back(Input::ControllerLost);
     }
 
-    /// From here on the ring is neither read nor written, so that there is one notice of it.
+    /// From now on the ring is neither read nor written, so there is one notice of it.
     fn distrust(&mut self, why: String) {
         self.notify_corrupt(why);
         self.distrusted = self.end.take();
@@ -137,14 +141,14 @@ impl Endpoint {
 
     fn notify_corrupt(&mut self, why: String) {
         let (worker, attachment) = (self.worker, self.attachment);
-        // Lost only if as many are waiting already; one is enough to have the controller detached.
+        // Lost only if the queue is full; one notice is enough to detach the controller.
         let _ = self.notices.try_send(Notice::Corrupt { worker, attachment, why });
         let _ = self.main.wake();
     }
 
-    /// Pushes the held event. True if the ring is free for the next.
-    fn flush_held(&mut self) -> bool {
-        let Some(event) = self.held.take() else { return true };
+    /// Pushes the pending event. True if the ring can take the next one.
+    fn flush_pending(&mut self) -> bool {
+        let Some(event) = self.pending_event.take() else { return true };
         let Some(end) = &mut self.end else { return true };
         event.encode(&mut self.outgoing);
         match end.events.push(&self.outgoing) {
@@ -153,7 +157,7 @@ impl Endpoint {
                 true
             }
             Err(PushError::Full) => {
-                self.held = Some(event);
+                self.pending_event = Some(event);
                 false
             }
             Err(error) => {
@@ -186,11 +190,11 @@ impl Control<Contained> for Endpoint {
     }
 
     fn next_command(&mut self) -> Option<Input> {
-        if let Some(own) = self.own.pop_front() {
-            return Some(own);
+        if let Some(input) = self.own_inputs.pop_front() {
+            return Some(input);
         }
-        // A controller that does not read its answers is not given more of them.
-        if self.held.is_some() {
+        // If the controller does not read its answers, its commands are not read either.
+        if self.pending_event.is_some() {
             self.has_deferred_commands = true;
             return None;
         }
@@ -200,32 +204,33 @@ impl Control<Contained> for Endpoint {
             Ok(popped) => popped.map(|_| decode(&self.incoming)),
             Err(corrupt) => {
                 self.distrust(corrupt.to_string());
-                self.own.pop_front()
+                self.own_inputs.pop_front()
             }
         }
     }
 
     fn can_take_event(&mut self) -> bool {
-        // In this order: the ring may turn out to be corrupt by the push.
-        self.flush_held() && self.end.is_some()
+        // In this order: the push may find that the ring is corrupt.
+        self.flush_pending() && self.end.is_some()
     }
 
     fn push_event(&mut self, event: Event) {
-        self.held = Some(event);
-        self.flush_held();
+        self.pending_event = Some(event);
+        self.flush_pending();
     }
 
-    /// A ring found corrupt while events were pushed leaves the controller's loss to be reported. And an event that found room
-    /// leaves the commands that were not read before it: their doorbell has been cleared.
+    /// Not while inputs wait: the loss of the controller, if a push found the ring corrupt; and commands that
+    /// were not read before the event was pushed, because their doorbell has been cleared.
     fn may_sleep(&mut self) -> bool {
-        let can_read_commands = self.has_deferred_commands && self.held.is_none();
-        self.own.is_empty() && !can_read_commands
+        let can_read_commands = self.has_deferred_commands && self.pending_event.is_none();
+        self.own_inputs.is_empty() && !can_read_commands
     }
 
-    /// The controller does not ring when it makes room; and what a worker counted before it fell idle is to be seen too.
+    /// The controller does not ring when it makes room; and the last counts before a worker became idle must
+    /// be published too.
     fn retry_after(&self) -> Option<Duration> {
-        match (&self.end, &self.held) {
-            (Some(_), Some(_)) => Some(HELD_RETRY),
+        match (&self.end, &self.pending_event) {
+            (Some(_), Some(_)) => Some(PENDING_RETRY),
             (Some(_), None) if self.has_unpublished_stats => Some(STATS_INTERVAL),
             _ => None,
         }
@@ -246,25 +251,25 @@ impl Control<Contained> for Endpoint {
     }
 }
 
-/// What follows the shard's counters on the statistics page, and what follows that.
+/// Length of the loop's statistics, which follow the shard's counters, and of each later part's offset.
 const LOOP_STATISTICS_LEN: usize = 4;
 const SOCKET_STATISTICS_LEN: usize = 6;
-const STREAM_STATISTICS_LEN: usize = 13;
-const HAND_OFF_STATISTICS_LEN: usize = 4;
+const CONNECTION_STATISTICS_LEN: usize = 13;
+const MAILBOX_STATISTICS_LEN: usize = 4;
 const STATISTICS_LEN: usize = Counters::LEN
     + LOOP_STATISTICS_LEN
     + SOCKET_STATISTICS_LEN
-    + STREAM_STATISTICS_LEN
-    + HAND_OFF_STATISTICS_LEN;
+    + CONNECTION_STATISTICS_LEN
+    + MAILBOX_STATISTICS_LEN;
 
-/// The statistics page. First the shard's counters, then the loop's: turns, ns spent busy, ns of the longest turn, and ns since
-/// the engine's epoch. Then what the worker's sockets lost since it started:
+/// The statistics page. It begins with the shard's counters, then the loop's: turns, ns busy, ns of the
+/// longest turn, and ns since the engine's epoch. Then losses of the worker's sockets since the start:
 ///
 /// | receiving | | sending | |
 /// |---|---|---|---|
-/// | 0 | datagrams the kernel dropped, the receive buffer being full | 3 | datagrams dropped, the send buffer being full |
-/// | 1 | messages dropped as too long, or without a usable source | 4 | datagrams dropped, the batch being full |
-/// | 2 | receive calls that failed | 5 | datagrams whose destination could not be sent to |
+/// | 0 | datagrams dropped by the kernel: receive buffer full | 3 | datagrams dropped: send buffer full |
+/// | 1 | messages dropped: too long, or no usable source | 4 | datagrams dropped: batch full |
+/// | 2 | failed receive calls | 5 | datagrams that could not be sent to their destination |
 ///
 /// Then the worker's TCP connections and the frames on them:
 ///
@@ -272,19 +277,19 @@ const STATISTICS_LEN: usize = Counters::LEN
 /// |---|---|---|---|
 /// | 0 | open | 7 | received |
 /// | 1 | accepted | 8 | bytes received, lengths included |
-/// | 2 | refused for want of room | 9 | sent |
-/// | 3 | closed, having proved nothing in time | 10 | dropped, the connection's queue being full |
-/// | 4 | closed, announcing a frame longer than any | 11 | dropped, having waited too long |
-/// | 5 | closed, being of no use any more | 12 | dropped, the connection being gone |
+/// | 2 | refused: no room | 9 | sent |
+/// | 3 | closed: not authenticated in time | 10 | dropped: the connection's queue was full |
+/// | 4 | closed: frame length above the limit | 11 | dropped: waited too long |
+/// | 5 | closed: no longer used | 12 | dropped: connection closed |
 /// | 6 | closed by the peer | | |
 ///
-/// Last, what it handed to other workers: parcels given, parcels lost because the other's mailbox was full, parcels taken, and how often it woke
-/// another.
+/// Last, the mailboxes to other workers: envelopes sent, envelopes lost because the mailbox was
+/// full, envelopes received, and wakes of other workers.
 fn write_statistics(counters: &Counters, report: &Report, page: &mut [u64; STATISTICS_LEN]) {
     let (of_shard, others) = page.split_at_mut(Counters::LEN);
     let (of_loop, others) = others.split_at_mut(LOOP_STATISTICS_LEN);
     let (of_sockets, others) = others.split_at_mut(SOCKET_STATISTICS_LEN);
-    let (of_streams, of_hand_offs) = others.split_at_mut(STREAM_STATISTICS_LEN);
+    let (of_connections, of_mailboxes) = others.split_at_mut(CONNECTION_STATISTICS_LEN);
     of_shard.copy_from_slice(counters.as_slots());
     of_loop.copy_from_slice(&[
         report.turns.turns,
@@ -301,24 +306,24 @@ fn write_statistics(counters: &Counters, report: &Report, page: &mut [u64; STATI
         sent.dropped_full,
         sent.errors,
     ]);
-    let streams = &report.streams;
-    of_streams.copy_from_slice(&[
-        streams.open,
-        streams.accepted,
-        streams.refused,
-        streams.closed_unproven,
-        streams.closed_malformed,
-        streams.closed_idle,
-        streams.closed_by_peer,
-        streams.frames_in,
-        streams.bytes_in,
-        streams.queued.sent,
-        streams.queued.dropped_full,
-        streams.queued.dropped_late,
-        streams.dropped_closed,
+    let connections = &report.connections;
+    of_connections.copy_from_slice(&[
+        connections.open,
+        connections.accepted,
+        connections.refused,
+        connections.closed_unproven,
+        connections.closed_malformed,
+        connections.closed_idle,
+        connections.closed_by_peer,
+        connections.frames_in,
+        connections.bytes_in,
+        connections.queued.sent,
+        connections.queued.dropped_full,
+        connections.queued.dropped_late,
+        connections.dropped_closed,
     ]);
-    let handed = &report.handed;
-    of_hand_offs.copy_from_slice(&[handed.given, handed.dropped, handed.taken, handed.wakes]);
+    let mailboxes = &report.mailboxes;
+    of_mailboxes.copy_from_slice(&[mailboxes.sent, mailboxes.dropped, mailboxes.received, mailboxes.wakes]);
 }
 
 fn decode(record: &[u8]) -> Input {
@@ -335,7 +340,7 @@ const _: () = assert!(STATISTICS_LEN <= shm::limits::STATS_SLOTS);
 mod tests {
     use super::*;
     use runtime::framing::QueueCounts;
-    use runtime::{HandOffStats, LoopStats, ReceiveStats, SendStats, StreamStats};
+    use runtime::{ConnectionStats, LoopStats, MailboxStats, ReceiveStats, SendStats};
 
     #[test]
     fn the_statistics_page_ends_with_what_sockets_connections_and_mailboxes_lost() {
@@ -348,7 +353,7 @@ mod tests {
         };
         let sent = SendStats { dropped_wouldblock: 4, dropped_full: 5, errors: 6, ..SendStats::default() };
         let turns = LoopStats { turns: 7, ..LoopStats::default() };
-        let streams = StreamStats {
+        let connections = ConnectionStats {
             open: 10,
             accepted: 11,
             refused: 12,
@@ -356,15 +361,15 @@ mod tests {
             closed_malformed: 14,
             closed_idle: 15,
             closed_by_peer: 16,
-            // A shard leaves that to its driver.
+            // The driver counts these for a shard.
             closed_by_machine: 0,
             frames_in: 17,
             bytes_in: 18,
             queued: QueueCounts { sent: 19, dropped_full: 20, dropped_late: 21 },
             dropped_closed: 22,
         };
-        let handed = HandOffStats { given: 23, dropped: 24, taken: 25, wakes: 26 };
-        let report = Report { now: Instant::from_nanos(8), turns, received, sent, handed, streams };
+        let mailboxes = MailboxStats { sent: 23, dropped: 24, received: 25, wakes: 26 };
+        let report = Report { now: Instant::from_nanos(8), turns, received, sent, mailboxes, connections };
         let mut page = [0xa5; STATISTICS_LEN];
         write_statistics(&Counters::default(), &report, &mut page);
         assert_eq!(page[..Counters::LEN], [0; Counters::LEN]);
@@ -407,7 +412,7 @@ mod tests {
             Self { endpoint, controller, _orders: orders, _poll: poll, listener, path }
         }
 
-        /// The controller asks for something, rings, and the worker looks at its doorbell.
+        /// The controller sends a command, rings, and the worker handles its doorbell.
         fn command(&mut self, request: u64) {
             let mut record = Vec::new();
             Request { id: control::RequestId(request), command: control::Command::Snapshot }
@@ -437,19 +442,19 @@ mod tests {
             pushed += 1;
         }
         attached.command(77);
-        assert!(attached.endpoint.next_command().is_none(), "the event that waits comes first");
-        assert!(attached.endpoint.may_sleep(), "nothing can be done before the controller reads");
-        assert_eq!(attached.endpoint.retry_after(), Some(HELD_RETRY));
+        assert!(attached.endpoint.next_command().is_none(), "the pending event goes first");
+        assert!(attached.endpoint.may_sleep(), "nothing to do until the controller reads");
+        assert_eq!(attached.endpoint.retry_after(), Some(PENDING_RETRY));
 
         let mut record = Vec::new();
         while attached.controller.workers[0].events.pop(&mut record).expect("sound").is_some() {}
         // The worker's next turn: commands, then events.
         assert!(attached.endpoint.next_command().is_none());
         assert!(attached.endpoint.can_take_event(), "there is room again");
-        assert!(!attached.endpoint.may_sleep(), "a command waits, and its doorbell has been cleared");
+        assert!(!attached.endpoint.may_sleep(), "a command is unread, and its doorbell has been cleared");
         let command = attached.endpoint.next_command();
         assert!(matches!(command, Some(Input::Request(Request { id: control::RequestId(77), .. }))));
         assert!(attached.endpoint.next_command().is_none());
-        assert!(attached.endpoint.may_sleep(), "nothing is left to do");
+        assert!(attached.endpoint.may_sleep(), "nothing to do");
     }
 }

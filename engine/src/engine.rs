@@ -1,4 +1,5 @@
-//! The engine as a whole: opens everything, starts a thread a worker, and then only listens for controllers and signals.
+//! The engine as a whole: opens everything, starts a thread per worker, then waits for controllers and
+//! signals.
 
 use crate::config::{Config, WorkerConfig};
 use crate::endpoint::{Endpoint, Notice, Order};
@@ -6,7 +7,7 @@ use crate::memory::{self, Keeper};
 use crate::{limits, self_ping};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use host::{MainThread, StartError, Workers, system};
-use runtime::{Clock, HandOffs, Listeners, SocketOptions, Sockets, Worker};
+use runtime::{Clock, Listeners, Mailboxes, SocketOptions, Sockets, Worker};
 use sfu::{Contained, Fault, Shard};
 use shm::{Listener, ListenerEvent};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
@@ -22,12 +23,12 @@ pub enum EngineError {
     /// The control socket cannot be opened.
     #[error("signaling could not attach (--control-socket)")]
     ControlSocket(#[from] shm::BindError),
-    /// What is the same for every process of Leat.
+    /// An error that all processes of Leat have in common.
     #[error(transparent)]
     Host(#[from] StartError),
 }
 
-/// The log takes the name of an error from here: for [`Host`](Self::Host) it is the cause's.
+/// The log takes the error's name from here: for [`Host`](Self::Host) it is the name of the cause.
 impl fmt::Debug for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -37,7 +38,7 @@ impl fmt::Debug for EngineError {
     }
 }
 
-/// Runs until SIGINT or SIGTERM, or until a worker ends by itself, which is a failure.
+/// Runs until SIGINT, SIGTERM, or the end of a worker without a stop message, which is a failure.
 pub fn run(config: &Config) -> Result<(), EngineError> {
     let mut main = MainThread::new(&[SIGINT, SIGTERM, SIGUSR1])?;
     let (notices_in, notices) = bounded(limits::NOTICES_MAX);
@@ -68,7 +69,7 @@ pub fn run(config: &Config) -> Result<(), EngineError> {
         keeper.look(Instant::now());
         serve_controllers(&mut listener, &mut attachment, &workers, &notices);
     }
-    tracing::info!("engine is ending");
+    tracing::info!("engine is stopping");
     Ok(workers.stop(|| Order::Stop)?)
 }
 
@@ -88,10 +89,10 @@ fn start_workers(
         grace_period: config.grace_period,
         consent_timeout: config.consent_timeout,
     };
-    // Every port is taken before any thread runs: an engine is up whole or not at all.
+    // All ports are bound before the first thread starts: either the whole engine starts or nothing.
     let sockets = config.workers.iter().enumerate().map(|(index, worker)| {
         let udp = Sockets::bind(&worker.listen, &SocketOptions::default())
-            .map(|udp| udp.with_places(worker.plain.clone()));
+            .map(|udp| udp.with_port_pool(worker.plain.clone()));
         let both = udp.and_then(|udp| Ok((udp, Listeners::bind(&worker.listen_tcp)?)));
         both.map_err(|source| StartError::Bind { worker: index, port_options: PORT_OPTIONS, source })
     });
@@ -99,7 +100,7 @@ fn start_workers(
     allow_descriptors(config);
 
     let mut workers = Workers::default();
-    let mut hand_offs = HandOffs::between(config.workers.len()).into_iter();
+    let mut mailboxes = Mailboxes::between(config.workers.len()).into_iter();
     for (index, (worker, (sockets, listeners))) in config.workers.iter().zip(sockets).enumerate() {
         let mut shard = Shard::new(shard_config(worker), host::rng()?);
         if config.allow_injected_panics {
@@ -110,7 +111,7 @@ fn start_workers(
         let endpoint = Endpoint::new(index, orders_out, notices.clone(), main.waker());
         let worker = Worker::new(sockets, clock, shard, endpoint).and_then(|worker| worker.listen(listeners));
         let worker = worker.map_err(system("make a worker"))?;
-        let worker = worker.with_hand_offs(hand_offs.next().unwrap_or_default());
+        let worker = worker.with_mailboxes(mailboxes.next().unwrap_or_default());
         let waker = worker.waker();
         let run = move || {
             runtime::pin_to_core(index);
@@ -121,7 +122,7 @@ fn start_workers(
     Ok(workers)
 }
 
-/// Logs a contained panic. Its message and location are in the log already, by the panic hook.
+/// Logs a contained panic. The panic hook has logged its message and location already.
 fn log_fault(worker: usize, fault: &Fault) {
     let Fault { stage, message, closed, replaced, unreported } = fault;
     let (stage, closed) =
@@ -134,7 +135,7 @@ fn log_fault(worker: usize, fault: &Fault) {
             closed,
             unreported,
             %why,
-            "contained a panic and replaced the worker's shard: its routers are closed, their peers have to join again"
+            "contained a panic and replaced the worker's shard: its routers are closed, and their peers must join again"
         ),
         None => tracing::error!(
             worker,
@@ -142,12 +143,12 @@ fn log_fault(worker: usize, fault: &Fault) {
             message,
             closed,
             unreported,
-            "contained a panic: this is a bug; the transports named here are closed, everything else goes on"
+            "contained a panic: this is a bug; only the transports named here are closed"
         ),
     }
 }
 
-/// Each TCP connection takes a descriptor.
+/// Each TCP connection needs a file descriptor.
 fn allow_descriptors(config: &Config) {
     if config.workers.iter().any(|worker| !worker.listen_tcp.is_empty()) {
         let connections = config.workers.len() * runtime::limits::CONNECTIONS_MAX;
@@ -156,9 +157,9 @@ fn allow_descriptors(config: &Config) {
     }
 }
 
-/// Attaches, detaches and refuses controllers, and detaches one whose ring a worker found corrupt.
+/// Attaches, detaches and refuses controllers, and detaches one whose ring is corrupt.
 ///
-/// `attachment` is the number of the last one.
+/// `attachment` is the number of the latest attachment.
 fn serve_controllers(
     listener: &mut Listener,
     attachment: &mut u64,
@@ -183,7 +184,7 @@ fn serve_controllers(
                 workers.send_all(ends.into_iter().map(attach));
             }
             ListenerEvent::Detached { why } => {
-                tracing::warn!(%why, "no controller; media flows on");
+                tracing::warn!(%why, "no controller; media continues");
                 workers.send_each(|| Order::Detach);
             }
             ListenerEvent::Refused(refusal) => tracing::warn!(%refusal, "a controller was refused"),
@@ -198,20 +199,20 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_notice_detaches_the_controller_it_is_about_and_no_successor() {
+    fn notice_detaches_only_the_controller_of_its_attachment() {
         let path = std::env::temp_dir().join(format!("leat-engine-notice-{}.sock", std::process::id()));
         let mut listener = Listener::bind(&path, 1, control::PROTOCOL_VERSION).expect("a socket");
         let (notices_in, notices) = bounded(limits::NOTICES_MAX);
         let mut attachment = 0;
         let at = path.clone();
         let controller = std::thread::spawn(move || {
-            shm::attach(at, control::PROTOCOL_VERSION, Duration::from_secs(10)).expect("let in")
+            shm::attach(at, control::PROTOCOL_VERSION, Duration::from_secs(10)).expect("attached")
         });
         while !listener.is_attached() {
             serve_controllers(&mut listener, &mut attachment, &Workers::default(), &notices);
             std::thread::sleep(Duration::from_millis(1));
         }
-        let _controller = controller.join().expect("attached");
+        let _controller = controller.join().expect("the thread ends");
         assert_eq!(attachment, 1);
         for (stale, is_attached) in [(0, true), (1, false)] {
             let notice = Notice::Corrupt { worker: 0, attachment: stale, why: "nonsense".into() };

@@ -1,4 +1,4 @@
-//! `leat-engine`: the media plane. One pinned thread a core, controlled over a shared-memory ring.
+//! `leat-engine`: the media plane. One pinned thread per core, controlled over a shared-memory ring.
 
 #![forbid(unsafe_code)]
 

@@ -1,18 +1,20 @@
-//! Keeps what is resident of the engine near what it uses: after a large meeting its memory goes back to the system.
+//! Keeps the engine's resident memory near its used memory: after a large meeting, memory is returned to the
+//! system.
 
 use runtime::memory::{self, Usage};
 use std::time::{Duration, Instant};
 
-/// Between two looks. Each takes the allocator's locks for some microseconds.
+/// Interval between two checks. Each takes the allocator's locks for some microseconds.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The same while looks find more than there should be, and giving it back did not help: what is left lies between blocks in use, page by page.
+/// The interval while resident memory stays too high although it was released: the rest is in pages with
+/// blocks in use.
 const INTERVAL_MAX: Duration = Duration::from_secs(300);
 
-/// Resident memory beside twice the heap that is no reason to do anything: code, stacks, rings, and what the next peers will use.
+/// Resident memory that is allowed beyond twice the heap: code, stacks, rings, and a reserve for new peers.
 const SPARE_BYTES: u64 = 8 << 20;
 
-/// Looks from time to time.
+/// Checks the memory at intervals.
 #[derive(Debug)]
 pub struct Keeper {
     next: Instant,
@@ -20,17 +22,17 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// The first look is in a while.
+    /// The first check is one interval after `now`.
     pub fn new(now: Instant) -> Self {
         Self { next: now + INTERVAL, interval: INTERVAL }
     }
 
-    /// How long until the next look.
+    /// The time until the next check.
     pub fn timeout(&self, now: Instant) -> Duration {
         self.next.saturating_duration_since(now)
     }
 
-    /// Looks if it is time, and gives back what is too much.
+    /// Checks if the interval has passed, and releases unused memory.
     pub fn look(&mut self, now: Instant) {
         if now < self.next {
             return;
@@ -43,7 +45,7 @@ impl Keeper {
                     heap = after.heap,
                     before = usage.resident,
                     after = after.resident,
-                    "gave memory back"
+                    "released memory to the system"
                 );
                 next_interval(self.interval, after)
             }
@@ -53,11 +55,11 @@ impl Keeper {
     }
 }
 
-/// Logs what is used now, because an operator asks.
+/// Logs the memory in use, on request of an operator.
 pub fn log_usage() {
     match memory::usage() {
         Some(Usage { heap, resident }) => tracing::info!(heap, resident, "memory in use, bytes"),
-        None => tracing::warn!("memory in use: the C library of this system does not tell"),
+        None => tracing::warn!("memory in use: not available from the C library of this system"),
     }
 }
 
@@ -65,7 +67,7 @@ fn is_too_much(Usage { heap, resident }: Usage) -> bool {
     resident > 2 * heap + SPARE_BYTES
 }
 
-/// How long to wait after a release that left this.
+/// The next interval after a release with this result.
 fn next_interval(interval: Duration, after: Usage) -> Duration {
     if is_too_much(after) { (2 * interval).min(INTERVAL_MAX) } else { INTERVAL }
 }
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twice_the_heap_and_a_little_more_is_not_too_much() {
+    fn twice_the_heap_and_the_spare_bytes_are_allowed() {
         let usage =
             |heap_mb: u64, resident_mb: u64| Usage { heap: heap_mb << 20, resident: resident_mb << 20 };
         assert!(!is_too_much(usage(0, 8)) && is_too_much(usage(0, 9)));

@@ -1,5 +1,5 @@
-//! Whether a packet that is sent to an announced address comes back: before the workers listen, their first one's ports are tried. A wrong
-//! public address is found at the start, rather than by the first peer that cannot connect.
+//! Checks at the start whether a packet that is sent to an announced address comes back to the first worker's
+//! ports. This finds a wrong public address before the first peer fails to connect.
 
 use crate::config::Config;
 use crate::limits;
@@ -7,11 +7,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-/// Between two looks at the sockets.
+/// Interval between two reads of the sockets.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Tries the addresses that are to be checked, and warns of those that lead elsewhere or nowhere. It never keeps the engine from starting: not every
-/// NAT loops a packet back.
+/// Checks the announced addresses and warns of those from which no packet came back. It never prevents the
+/// start: not every NAT loops packets back.
 pub fn warn_of_unreachable(config: &Config) {
     if config.to_check.is_empty() {
         return;
@@ -25,13 +25,13 @@ pub fn warn_of_unreachable(config: &Config) {
         tracing::warn!(
             announced = %ip,
             port = own[0].port(),
-            "a packet sent to this announced address does not come back: it is not this host's, something drops it, or the NAT does not loop \
-             packets back (then peers outside may reach it all the same)"
+            "a packet sent to this announced address does not come back: the address is wrong, a firewall drops the packet, \
+             or the NAT does not loop packets back (then peers outside may still reach it)"
         );
     }
 }
 
-/// Those from which nothing came back in time.
+/// The addresses from which no packet came back in time.
 fn lost(own: &[SocketAddr], announced: &[IpAddr]) -> io::Result<Vec<IpAddr>> {
     let sockets = own.iter().map(|address| open(*address)).collect::<io::Result<Vec<UdpSocket>>>()?;
     let mut waiting: Vec<(IpAddr, [u8; 16])> = Vec::new();
@@ -42,7 +42,7 @@ fn lost(own: &[SocketAddr], announced: &[IpAddr]) -> io::Result<Vec<IpAddr>> {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        // From a port of its own, as a peer's packet would come. One that cannot even be sent does not come back either.
+        // Sends from a separate port, like a peer. If sending fails, the address counts as lost.
         let sender = UdpSocket::bind((any, 0))?;
         let _ = sender.send_to(&token, (*ip, own[0].port()));
         waiting.push((*ip, token));
@@ -71,8 +71,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_back_is_told_from_what_does_not() {
-        // All of 127/8 is this host, but a socket has one address of it.
+    fn distinguishes_reachable_from_unreachable_addresses() {
+        // All of 127/8 belongs to this host, but the socket is bound to one address.
         let port = UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
         let [own, other] = [[127, 0, 0, 1], [127, 0, 0, 2]].map(IpAddr::from);
         assert_eq!(lost(&[SocketAddr::new(own, port)], &[own, other]).expect("checked"), [other]);

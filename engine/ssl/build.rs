@@ -9,7 +9,11 @@ fn main() {
     println!("cargo:rerun-if-changed=src/after_cookie.cc");
     println!("cargo:rerun-if-env-changed=BORING_BSSL_SOURCE_PATH");
     let sources = sources();
-    assert!(sources.join("ssl/internal.h").exists(), "{} holds no sources of BoringSSL", sources.display());
+    assert!(
+        sources.join("ssl/internal.h").exists(),
+        "{} does not contain the sources of BoringSSL",
+        sources.display()
+    );
     cc::Build::new()
         .cpp(true)
         .std("c++17")
@@ -23,12 +27,12 @@ fn main() {
         .compile("leat_ssl_after_cookie");
 }
 
-/// The build script of `boring-sys` reports the folder that holds its patched copy of the sources. If it was given a library that
-/// was built before (`BORING_BSSL_PATH`), it takes the sources of that from here.
+/// The build script of `boring-sys` reports the folder with its patched copy of the sources. With a prebuilt
+/// library (`BORING_BSSL_PATH`), `BORING_BSSL_SOURCE_PATH` has the sources.
 fn sources() -> PathBuf {
     let built = env::var_os("DEP_BORINGSSL_ROOT").map(|root| PathBuf::from(root).join("boringssl"));
     let given = || env::var_os("BORING_BSSL_SOURCE_PATH").map(PathBuf::from);
-    built.or_else(given).expect(
-        "boring-sys builds BoringSSL, or BORING_BSSL_SOURCE_PATH has the sources of the one it is given",
-    )
+    built
+        .or_else(given)
+        .expect("boring-sys builds BoringSSL, or BORING_BSSL_SOURCE_PATH has the sources of the prebuilt one")
 }

@@ -1,5 +1,5 @@
-//! A controller that speaks the attach protocol by hand and keeps the region's memory as a file it can write
-//! anywhere in: everything a hostile process can do with its mapping, without `unsafe` here.
+//! A controller that implements the attach protocol by hand and keeps the region's memory as a file that it
+//! can write anywhere: everything a hostile process can do with its mapping, without `unsafe` here.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use shm::{Listener, ListenerEvent, WorkerEnd};
 
-/// Where the words of one ring lie in the region; bytes. Layout version 1, one worker.
+/// The offsets of one ring's words in the region; bytes. Layout version 1, one worker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RingAt {
     pub(crate) head: u64,
@@ -27,9 +27,9 @@ const fn ring(at: u64) -> RingAt {
     RingAt { head: at, tail: at + 128, awake: at + 256, data: at + 384 }
 }
 
-/// What the controller writes and the worker reads.
+/// Written by the controller and read by the worker.
 pub(crate) const COMMANDS: RingAt = ring(4096);
-/// What the worker writes and the controller reads.
+/// Written by the worker and read by the controller.
 pub(crate) const EVENTS: RingAt = ring(COMMANDS.data + shm::limits::COMMAND_RING_BYTES as u64);
 /// The statistics page, which begins with its sequence.
 pub(crate) const STATS: u64 = EVENTS.data + shm::limits::EVENT_RING_BYTES as u64;
@@ -43,11 +43,11 @@ pub(crate) const RECORD_TAG: u64 = 0x4c45_4154 << 32;
 
 const PROTOCOL: u32 = 1;
 
-/// An engine's worker and the process that means it ill.
+/// An engine's worker and a hostile process.
 pub(crate) struct Pair {
     pub(crate) worker: WorkerEnd,
     pub(crate) memory: File,
-    /// Hangs up when dropped, which lets the next one in.
+    /// Closes the connection when dropped, so that the next one can attach.
     _link: UnixStream,
 }
 
@@ -63,7 +63,7 @@ impl Drop for Engine {
 }
 
 thread_local! {
-    /// One a thread: a new socket for every input would be most of the work.
+    /// One per thread: a new socket for every input would be most of the work.
     static ENGINE: RefCell<Option<Engine>> = const { RefCell::new(None) };
 }
 
@@ -77,18 +77,18 @@ fn with_engine<T>(act: impl FnOnce(&mut Engine) -> T) -> T {
     })
 }
 
-/// Says `hello`, whatever it is, and hangs up: the engine may refuse, and goes on listening.
+/// Sends any `hello`, and closes the connection: the engine may refuse, and continues to listen.
 pub(crate) fn knock(hello: &[u8]) {
     with_engine(|engine| {
         let mut stream = UnixStream::connect(&engine.path).expect("the engine listens");
-        // An engine that has read enough may have hung up.
+        // The engine may have closed the connection after reading enough.
         let _ = stream.write_all(hello);
         let _ = stream.shutdown(Shutdown::Write);
         for _ in 0..4 {
             let _ = engine.listener.poll();
         }
     });
-    // An honest one is let in afterwards.
+    // A correct controller can attach afterwards.
     drop(attach());
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn attach() -> Pair {
         hello.extend_from_slice(&PROTOCOL.to_le_bytes());
         stream.write_all(&hello).expect("the engine reads");
         let worker = loop {
-            // The one before is told to be gone first.
+            // The end of the previous one is reported first.
             if let Some(ListenerEvent::Attached(ends)) = engine.listener.poll() {
                 break ends.into_iter().next().expect("one worker");
             }
@@ -111,7 +111,7 @@ pub(crate) fn attach() -> Pair {
     })
 }
 
-/// Takes the region out of the welcome: the first of its descriptors.
+/// Takes the region from the welcome: the first of its descriptors.
 fn region_of(stream: &UnixStream) -> OwnedFd {
     let mut bytes = [0; 512];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
@@ -126,7 +126,7 @@ fn region_of(stream: &UnixStream) -> OwnedFd {
 }
 
 impl Pair {
-    /// Writes one word, as the hostile process likes.
+    /// Writes one word anywhere.
     pub(crate) fn poke(&self, at: u64, word: u64) {
         self.memory.write_all_at(&word.to_le_bytes(), at.min(REGION_BYTES - 8)).expect("inside the region");
     }
@@ -143,7 +143,7 @@ impl Pair {
 mod tests {
     use super::*;
 
-    /// The offsets are those of the crate under test, or the target would poke into nothing.
+    /// The offsets must be those of the crate under test, otherwise the target would write to unused memory.
     #[test]
     fn the_offsets_are_where_the_ring_is() {
         let mut pair = attach();

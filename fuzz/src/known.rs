@@ -1,40 +1,41 @@
-//! Where the oracles are known to be wrong, or stricter or laxer than we mean to be; each with its reason.
+//! Known errors of the oracles, and cases where they are intentionally stricter or laxer; each with its
+//! reason.
 //!
-//! An entry is a predicate over the *input*, as narrow as it can be told without the parser under test: a
-//! conflict on an input that no entry is about fails the target. That an oracle panics needs no entry.
-//! All entries are about version 0.17.2.
+//! An entry is a predicate over the *input*, as narrow as possible without the parser under test: a conflict
+//! on an input without an entry fails the target. A panic of an oracle needs no entry. All entries are about
+//! version 0.17.2.
 
 /// How two readings of the same bytes can disagree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Conflict {
-    /// We take it, the oracle does not.
+    /// We accept it, the oracle does not.
     OnlyWeAccept,
-    /// The oracle takes it, we do not.
+    /// The oracle accepts it, we do not.
     OnlyTheyAccept,
-    /// Both take it and read different things.
+    /// Both accept it and read different things.
     Differs,
 }
 
-/// One disagreement that is understood.
+/// One known disagreement.
 pub struct Known {
     /// Its kind.
     pub conflict: Conflict,
-    /// Who is right, and why.
+    /// The reason.
     pub reason: &'static str,
-    /// Whether an input is one of those.
+    /// Whether an input matches.
     pub applies: fn(&[u8]) -> bool,
 }
 
-/// About `rtp`.
+/// For `rtp`.
 pub const RTP: &[Known] = &[
     Known {
         conflict: Conflict::OnlyTheyAccept,
-        reason: "it takes any version; RFC 3550 §5.1 has one, and RFC 7983 tells protocols apart by it",
+        reason: "it accepts any version; RFC 3550 §5.1 has one, and RFC 7983 distinguishes protocols by it",
         applies: |packet| packet.first().is_some_and(|first| first >> 6 != 2),
     },
     Known {
         conflict: Conflict::OnlyWeAccept,
-        reason: "its walk over extension elements leaves the block, and takes payload for extensions",
+        reason: "its walk over extension elements leaves the block, and reads payload as extensions",
         applies: rtp_elements_are_odd,
     },
     Known {
@@ -50,8 +51,8 @@ pub const RTP: &[Known] = &[
     },
 ];
 
-/// Whether the extension block holds what RFC 8285 forbids: an element that leaves the block, or in the one-byte
-/// form id 15, or id 0 with a length.
+/// Whether the extension block contains something that RFC 8285 forbids: an element beyond the block, or in
+/// the one-byte form id 15, or id 0 with a length.
 fn rtp_elements_are_odd(packet: &[u8]) -> bool {
     let Some(&first) = packet.first() else { return false };
     let at = 12 + 4 * usize::from(first & 0x0f);
@@ -81,7 +82,7 @@ fn rtp_elements_are_odd(packet: &[u8]) -> bool {
     false
 }
 
-/// About `rtcp`; the input is one packet of a compound.
+/// For `rtcp`; the input is one packet of a compound.
 pub const RTCP: &[Known] = &[
     Known {
         conflict: Conflict::OnlyTheyAccept,
@@ -104,7 +105,7 @@ pub const RTCP: &[Known] = &[
     },
     Known {
         conflict: Conflict::OnlyWeAccept,
-        reason: "it takes all application layer feedback for REMB",
+        reason: "it reads all application layer feedback as REMB",
         applies: |packet| rtcp_kind(packet) == Some((206, 15)) && packet.get(12..16) != Some(b"REMB"),
     },
     Known {
@@ -117,12 +118,12 @@ pub const RTCP: &[Known] = &[
     },
     Known {
         conflict: Conflict::OnlyTheyAccept,
-        reason: "it takes a NACK and an FIR that name nothing (RFC 4585 §6.2.1: at least one)",
+        reason: "it accepts a NACK and an FIR without entries (RFC 4585 §6.2.1: at least one)",
         applies: |packet| matches!(rtcp_kind(packet), Some((205, 1) | (206, 4))) && packet.len() < 16,
     },
     Known {
         conflict: Conflict::OnlyTheyAccept,
-        reason: "it does not read APP, and takes one without a name",
+        reason: "it does not read APP, and accepts one without a name",
         applies: |packet| matches!(rtcp_kind(packet), Some((204, _))) && packet.len() < 12,
     },
     Known {
@@ -132,17 +133,17 @@ pub const RTCP: &[Known] = &[
     },
     Known {
         conflict: Conflict::OnlyWeAccept,
-        reason: "in transport feedback it wants deltas for the symbols of a vector beyond the status count",
+        reason: "in transport feedback it requires deltas for the symbols of a vector beyond the status count",
         applies: |packet| twcc_shape(packet).is_some_and(|shape| shape.has_symbols_beyond),
     },
     Known {
         conflict: Conflict::OnlyTheyAccept,
-        reason: "in transport feedback it takes the reserved symbol for a packet that has not arrived",
+        reason: "in transport feedback it reads the reserved symbol as a packet that has not arrived",
         applies: |packet| twcc_shape(packet).is_some_and(|shape| shape.has_reserved),
     },
     Known {
         conflict: Conflict::OnlyTheyAccept,
-        reason: "in transport feedback it takes a delta of two bytes of which one has been cut off",
+        reason: "in transport feedback it accepts a delta of two bytes of which one has been cut off",
         applies: |packet| {
             twcc_shape(packet).is_some_and(|shape| packet.len() + 1 == shape.chunks_end + shape.delta_bytes)
         },
@@ -156,19 +157,19 @@ pub const RTCP: &[Known] = &[
     },
     Known {
         conflict: Conflict::OnlyWeAccept,
-        reason: "it takes an SDES item of a kind it does not know for the end of the chunk",
+        reason: "it reads an SDES item of an unknown kind as the end of the chunk",
         applies: |packet| sdes_shape(packet).is_some_and(|shape| shape.has_unknown_kind),
     },
     Known {
         conflict: Conflict::OnlyTheyAccept,
-        reason: "as above, and so does not see that such an item, or what follows it, runs past the packet",
+        reason: "as above, and so does not see that such an item, or a later one, runs past the packet",
         applies: |packet| {
             sdes_shape(packet).is_some_and(|shape| shape.end.is_none() && shape.has_unknown_kind)
         },
     },
     Known {
         conflict: Conflict::Differs,
-        reason: "as above, and takes what follows for the next chunk",
+        reason: "as above, and reads the rest as the next chunk",
         applies: |packet| sdes_shape(packet).is_some_and(|shape| shape.has_unknown_kind),
     },
     Known {
@@ -197,9 +198,9 @@ fn remb_bitrate(packet: &[u8]) -> Option<u32> {
     packet.get(16..20)?.try_into().ok().map(u32::from_be_bytes)
 }
 
-/// What the chunks of a source description say, byte by byte.
+/// The chunks of a source description, byte by byte.
 struct SdesShape {
-    /// Where the announced chunks end; `None` if that is past the packet.
+    /// The end of the announced chunks; `None` if that is past the packet.
     end: Option<usize>,
     /// An item of a kind beyond those of RFC 3550 §12.2, as far as the chunks go within the packet.
     has_unknown_kind: bool,
@@ -224,7 +225,7 @@ fn sdes_shape(packet: &[u8]) -> Option<SdesShape> {
     Some(SdesShape { end, has_unknown_kind })
 }
 
-/// Whether an extended report holds a block other than the two we read.
+/// Whether an extended report contains a block other than the two supported ones.
 fn xr_has_other_blocks(packet: &[u8]) -> bool {
     let mut rest = match rtcp_kind(packet) {
         Some((207, _)) => packet.get(8..).unwrap_or_default(),
@@ -239,7 +240,7 @@ fn xr_has_other_blocks(packet: &[u8]) -> bool {
     false
 }
 
-/// What the chunks of a transport feedback say, read one symbol at a time.
+/// The chunks of a transport feedback, read one symbol at a time.
 struct TwccShape {
     chunks_end: usize,
     /// Of the symbols within the status count.
@@ -260,7 +261,7 @@ fn twcc_shape(packet: &[u8]) -> Option<TwccShape> {
     while seen < count {
         let chunk = packet.get(shape.chunks_end..shape.chunks_end + 2)?;
         let chunk = u16::from_be_bytes([chunk[0], chunk[1]]);
-        // Also in a run of none.
+        // Also in a run of length zero.
         shape.has_reserved |= chunk >> 13 == 3;
         let symbols: Vec<u16> = match chunk >> 14 {
             0 | 1 => vec![chunk >> 13 & 3; usize::from(chunk & 0x1fff).min(count - seen)],
@@ -281,7 +282,7 @@ fn twcc_shape(packet: &[u8]) -> Option<TwccShape> {
     Some(shape)
 }
 
-/// About `stun`.
+/// For `stun`.
 pub const STUN: &[Known] = &[
     Known {
         conflict: Conflict::OnlyTheyAccept,
@@ -300,7 +301,7 @@ pub const STUN: &[Known] = &[
     },
     Known {
         conflict: Conflict::OnlyTheyAccept,
-        reason: "it takes checks of any length, and attributes behind FINGERPRINT, which must be last (RFC 8489 §14.7)",
+        reason: "it accepts checks of any length, and attributes after FINGERPRINT, which must be last (RFC 8489 §14.7)",
         applies: |message| {
             let kinds = stun_attributes(message);
             let odd = |&(kind, len): &(u16, usize)| {
@@ -331,7 +332,7 @@ pub const STUN: &[Known] = &[
     },
 ];
 
-/// Types and lengths of the attributes, as far as they go.
+/// Types and lengths of the attributes, as far as they are complete.
 fn stun_attributes(message: &[u8]) -> Vec<(u16, usize)> {
     let mut found = Vec::new();
     let mut at = 20;

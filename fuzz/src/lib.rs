@@ -1,11 +1,11 @@
-//! Fuzz targets: everything that reads foreign bytes, one public function each.
+//! Fuzz targets: everything that reads untrusted bytes, one public function each.
 //!
-//! Three things call them: libFuzzer through the shims in `fuzz_targets/` (`make fuzz`), the replay of
-//! `corpus/` on stable (`cargo test -p leat-fuzz`), and a short deterministic mutation loop beside it. A
-//! target panics when something is wrong, and returns on everything else, noise first of all.
+//! They are called by libFuzzer through the shims in `fuzz_targets/` (`make fuzz`), by the replay of
+//! `corpus/` on stable (`cargo test -p leat-fuzz`), and by a short deterministic mutation loop with it. A
+//! target panics if something is wrong, and returns on everything else, including noise.
 //!
-//! RTP, RTCP, STUN and SRTP are held against the published implementations ([`oracle`]); where those are
-//! known to be wrong stands in [`known`], with the reason.
+//! RTP, RTCP, STUN and SRTP are compared with the published implementations ([`oracle`]); [`known`] lists
+//! their known errors, with the reasons.
 
 #![forbid(unsafe_code)]
 
@@ -30,7 +30,7 @@ pub struct Target {
     pub name: &'static str,
     /// The target.
     pub run: fn(&[u8]),
-    /// How many times as long it takes as a parser, roughly: the replay looks so much less far.
+    /// Its approximate cost relative to a parser: the replay makes proportionally fewer inputs.
     pub cost: u64,
 }
 

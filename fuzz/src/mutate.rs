@@ -1,26 +1,26 @@
-//! A small mutator, so that a plain `cargo test` on stable also looks a little beyond the corpus. It has no
-//! coverage to guide it and is no substitute for `make fuzz`; it is deterministic, so what it finds
-//! stays found.
+//! A small mutator, so that a plain `cargo test` on stable also tests inputs beyond the corpus. It has no
+//! coverage guidance and is no substitute for `make fuzz`; it is deterministic, so its findings are
+//! reproducible.
 
-/// Makes inputs out of inputs. The same seed makes the same ones.
+/// Makes inputs from inputs. The same seed makes the same ones.
 pub struct Mutator {
     state: u64,
 }
 
-/// Numbers at which code changes its mind.
+/// Numbers at which code often branches.
 const EDGES: [u32; 14] =
     [0, 1, 2, 3, 4, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
 
-/// The longest input made: a datagram on an Ethernet, with room to be too long.
+/// The longest generated input: a datagram on an Ethernet, and some more.
 pub const LEN_MAX: usize = 2048;
 
 impl Mutator {
-    /// A mutator with a seed of its own.
+    /// A mutator with a seed.
     pub fn new(seed: u64) -> Self {
         Self { state: seed ^ 0x9e37_79b9_7f4a_7c15 }
     }
 
-    /// A changed copy of one of `corpus`, sometimes with a piece of another; random bytes when there is none.
+    /// A changed copy of one of `corpus`, sometimes with a part of another; random bytes without a corpus.
     pub fn next(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
         let mut input = match corpus {
             [] => Vec::new(),

@@ -1,4 +1,4 @@
-//! Asking the other implementation, which may panic: then it has no opinion.
+//! Calls the other implementation; if it panics, it has no result.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -7,30 +7,30 @@ use std::sync::Once;
 
 use crate::known::{Conflict, Known};
 
-/// What the oracle says of some bytes.
+/// The oracle's result for some bytes.
 #[derive(Debug)]
 pub enum Verdict<T> {
-    /// They mean this.
+    /// Valid, with this meaning.
     Accepted(T),
-    /// They mean nothing.
+    /// Invalid.
     Refused(String),
-    /// It fell over them.
+    /// It panicked.
     Panicked,
 }
 
 thread_local! {
-    /// Whether this thread is inside [`ask`]: a panic there is not ours and is not printed.
+    /// Whether this thread is inside [`ask`]: a panic there is the oracle's and is not printed.
     static ASKING: Cell<bool> = const { Cell::new(false) };
 
     /// See [`explained`].
     static EXPLAINED: RefCell<BTreeSet<(Conflict, &'static str)>> = const { RefCell::new(BTreeSet::new()) };
 }
 
-/// Runs the oracle; a panic inside is a verdict, and silent.
+/// Runs the oracle; a panic inside is a result, and silent.
 pub fn ask<T, E: std::fmt::Display>(oracle: impl FnOnce() -> Result<T, E>) -> Verdict<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        // libFuzzer's own hook ends the process at once, so ours must stand before it.
+        // libFuzzer's own hook ends the process at once, so ours must be installed before it.
         let outer = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if !ASKING.get() {
@@ -48,11 +48,11 @@ pub fn ask<T, E: std::fmt::Display>(oracle: impl FnOnce() -> Result<T, E>) -> Ve
     verdict
 }
 
-/// Holds our reading of `input` against the oracle's: where both accept, `compare` says whether they mean
-/// the same; a conflict that [`Known`] does not list fails.
+/// Compares our reading of `input` with the oracle's: if both accept, `compare` decides whether they agree; a
+/// conflict that [`Known`] does not list fails.
 ///
 /// # Panics
-/// On a conflict nobody has explained.
+/// On a conflict without an explanation.
 pub fn hold_against<O, T>(
     what: &str,
     known: &[Known],
@@ -72,18 +72,18 @@ pub fn hold_against<O, T>(
     };
     let explained = known.iter().find(|known| known.conflict == conflict && (known.applies)(input));
     let Some(known) = explained else {
-        panic!("{what}: {conflict:?}: {detail}; nobody has explained this for {input:02x?}");
+        panic!("{what}: {conflict:?}: {detail}; not explained for {input:02x?}");
     };
     EXPLAINED.with_borrow_mut(|explained| explained.insert((conflict, known.reason)));
 }
 
-/// Which entries of [`known`](crate::known) have explained something on this thread: one that never does is about a fault that is
-/// no more.
+/// The entries of [`known`](crate::known) that have explained something on this thread: one that never does
+/// is about a fixed fault.
 pub fn explained() -> BTreeSet<(Conflict, &'static str)> {
     EXPLAINED.with_borrow(BTreeSet::clone)
 }
 
-/// Says what differs, if anything does.
+/// Returns the difference, if any.
 pub fn same<T: PartialEq + std::fmt::Debug>(field: &str, ours: T, theirs: T) -> Result<(), String> {
     if ours == theirs { Ok(()) } else { Err(format!("{field}: ours {ours:02x?}, theirs {theirs:02x?}")) }
 }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "nobody has explained")]
+    #[should_panic(expected = "not explained")]
     fn an_unexplained_conflict_fails() {
         hold_against("x", &[], &[1], Ok(1), Verdict::Accepted(2), |ours, theirs| same("n", ours, theirs));
     }

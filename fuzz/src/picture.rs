@@ -1,6 +1,5 @@
-//! A controller's naive picture of a shard: what it asked for and was granted, less what it was told is
-//! closed. The snapshot must show exactly this, each request is answered once, and everything closes once,
-//! children before parents.
+//! A controller's naive model of a shard: the granted commands, less the reported closings. The snapshot must
+//! match it, each request is answered once, and everything closes once, children before parents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,20 +9,21 @@ use control::{
 };
 use rtp::{Pt, Ssrc};
 
-/// The picture.
+/// The model.
 #[derive(Debug, Default)]
 pub(crate) struct Picture {
     routers: BTreeSet<RouterId>,
     transports: BTreeMap<TransportId, RouterId>,
     producers: BTreeMap<ProducerId, TransportId>,
     consumers: BTreeMap<ConsumerId, (TransportId, ProducerId)>,
-    /// What each transport may be sent: SSRC, payload types, and whether it is a repair stream. Grows only.
+    /// What may be sent on each transport: SSRC, payload types, and whether it is a retransmission stream.
+    /// Grows only.
     expected: BTreeMap<(TransportId, Ssrc), (BTreeSet<Pt>, bool)>,
     asked: Option<(RequestId, Command)>,
     answers: usize,
-    /// What the snapshot under way has shown.
+    /// The items of the snapshot in progress.
     shown: BTreeSet<Shown>,
-    /// The controller was lost: what closes is not told any more, and the next snapshot shows what is left.
+    /// The controller was lost: closings are not reported any more, and the next snapshot shows the rest.
     is_outdated: bool,
 }
 
@@ -61,12 +61,12 @@ impl Picture {
         assert_eq!(self.answers, 1, "answers to {asked:?}");
     }
 
-    /// Whether a packet to a transport is of a consumer's repair stream.
+    /// Whether a packet on a transport belongs to a consumer's retransmission stream.
     pub(crate) fn check_sent(&self, transport: TransportId, ssrc: Ssrc, pt: Pt) -> bool {
         if let Some((_, Command::Consume(consume))) = &self.asked
             && (consume.transport, consume.ssrc) == (transport, ssrc.0)
         {
-            // A keyframe that is at hand leaves before the answer does.
+            // A cached keyframe is sent before the answer.
             assert!(consume.codecs.iter().any(|codec| codec.pt == pt.0), "payload type {pt} in {ssrc}");
             return false;
         }
@@ -80,7 +80,7 @@ impl Picture {
     pub(crate) fn told(&mut self, event: Event) {
         if let Some(request) = event.request() {
             let asked = self.asked.as_ref().map(|(id, _)| *id);
-            assert_eq!(Some(request), asked, "nobody asked: {event:?}");
+            assert_eq!(Some(request), asked, "not requested: {event:?}");
             self.answers += usize::from(!matches!(event, Event::Snapshot { .. } | Event::Stats { .. }));
         }
         match event {
@@ -147,7 +147,7 @@ impl Picture {
         }
     }
 
-    /// What was asked for now exists; or is gone, which has been told before the answer.
+    /// The requested object now exists; or it is closed, which was reported before the answer.
     fn granted(&mut self) {
         let Some((_, command)) = &self.asked else { return };
         match command.clone() {
@@ -208,7 +208,7 @@ impl Picture {
         assert!(self.shown.insert(shown), "{shown:?} is shown twice");
     }
 
-    /// Nothing new can have come while nobody was there to ask for it, so what is not shown has closed.
+    /// Nothing new can have been created without a controller, so objects that are not shown have closed.
     fn forget_what_is_gone(&mut self) {
         let Self { shown, routers, transports, producers, consumers, expected, .. } = self;
         routers.retain(|id| shown.contains(&Shown::Router(*id)));
@@ -228,6 +228,6 @@ impl Picture {
             .iter()
             .map(|(id, (transport, producer))| Shown::Consumer(*id, *transport, *producer));
         let expected: BTreeSet<Shown> = routers.chain(transports).chain(producers).chain(consumers).collect();
-        assert_eq!(self.shown, expected, "the snapshot against what was told");
+        assert_eq!(self.shown, expected, "the snapshot against the reported objects");
     }
 }

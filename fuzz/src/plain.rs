@@ -1,5 +1,5 @@
-//! Plain transports, as their controller and their peers see them: nothing is taken from a stranger or sent to one, and what is
-//! sent opens with the key that was told.
+//! Plain transports, from the view of their controller and their peers: nothing is accepted from or sent to
+//! an unknown address, and sent packets can be decrypted with the reported key.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,11 +15,11 @@ use stun::Demux;
 
 use crate::world::{ENGINE_IP, Keys, World};
 
-/// The sockets that the shard has ordered, and whose they are.
+/// The sockets that the shard has requested, and their transports.
 pub(crate) struct Plain {
     pub(crate) sockets: SocketsOnDemand,
     peers: HashMap<TransportId, PlainPeer>,
-    /// Where the datagram came from that the shard is looking at.
+    /// The source of the datagram that the shard is handling.
     heard: Option<(LocalId, SocketAddr)>,
 }
 
@@ -29,12 +29,12 @@ impl Default for Plain {
     }
 }
 
-/// A plain transport, as far as the world can tell.
+/// A plain transport in the world's model.
 struct PlainPeer {
     comedia: bool,
     rtp: LocalId,
     rtcp: Option<LocalId>,
-    /// The only address for each socket, once told or learned.
+    /// The only address for each socket, once set or learned.
     known: HashMap<LocalId, SocketAddr>,
     /// The engine's key.
     theirs: Option<SrtpParameters>,
@@ -48,7 +48,7 @@ impl PlainPeer {
     }
 }
 
-/// Any key will do, if it has the length of its profile.
+/// Any key is valid if it has the length of its profile.
 pub(crate) fn key(profile: SrtpProfile) -> SrtpKey {
     let profile = library_profile(profile);
     SrtpKey(vec![7; profile.key_len() + profile.salt_len()])
@@ -73,16 +73,17 @@ impl World {
         self.plain.peers.contains_key(&transport)
     }
 
-    /// What a driver does for a shard.
+    /// A driver's actions for a shard.
     pub(crate) fn carry_out_orders(&mut self) {
         self.plain.sockets.carry_out_orders(self.now, &mut self.shard, &mut self.sink);
     }
 
-    /// Something arrives on a socket of a plain transport: on the one for RTCP, if it has one and that is wanted.
+    /// A datagram arrives on a socket of a plain transport: on the one for RTCP, if it has one and that is
+    /// selected.
     pub(crate) fn send_plain(&mut self, transport: TransportId, from: Path, is_rtcp: bool, bytes: &[u8]) {
         let Some(peer) = self.plain.peers.get(&transport) else { return };
         let (local, port) = match peer.rtcp {
-            // From the port behind that of RTP, as a peer does unless another was told.
+            // From the port after that of RTP, unless another one was set.
             Some(rtcp) if is_rtcp => (rtcp, from.remote.port() + 1),
             _ => (peer.rtp, from.remote.port()),
         };
@@ -90,7 +91,7 @@ impl World {
     }
 
     fn receive_plain(&mut self, local: LocalId, remote: SocketAddr, bytes: &[u8]) {
-        // Its router may have been closed while nobody was told.
+        // Its router may have been closed without a report.
         if !self.plain.sockets.open().contains_key(&local) {
             return;
         }
@@ -111,11 +112,11 @@ impl World {
         self.plain.heard = None;
         assert!(
             may_be_accepted || accepted(self) == before,
-            "{remote} is a stranger to {local:?}, and is heard"
+            "{remote} is unknown to {local:?}, but was accepted"
         );
     }
 
-    /// Something was told of a plain transport.
+    /// An event about a plain transport.
     pub(crate) fn on_plain_event(&mut self, event: &Event, asked: Option<&Command>) {
         match (event, asked) {
             (Event::PlainTransportCreated { .. }, Some(Command::CreatePlainTransport(create))) => {
@@ -141,7 +142,11 @@ impl World {
                 let picture = &self.picture;
                 self.plain.peers.retain(|transport, _| picture.has_transport(*transport));
                 let sockets = self.plain.peers.values().map(|peer| 1 + usize::from(peer.rtcp.is_some()));
-                assert_eq!(self.plain.sockets.open().len(), sockets.sum::<usize>(), "a socket is nobody's");
+                assert_eq!(
+                    self.plain.sockets.open().len(),
+                    sockets.sum::<usize>(),
+                    "a socket has no transport"
+                );
             }
             _ => {}
         }
@@ -152,12 +157,12 @@ impl World {
         assert!(self.plain.sockets.open().contains_key(&path.local), "{path:?} is closed");
         let mut peers = self.plain.peers.iter_mut();
         let Some((transport, peer)) = peers.find(|(_, peer)| peer.has(path.local)) else {
-            panic!("{path:?} is nobody's");
+            panic!("{path:?} has no transport");
         };
         match peer.known.get(&path.local) {
-            // What is learned while there is no controller, the next one's snapshot tells.
-            None if self.picture.is_outdated() => assert!(peer.comedia, "sent to nobody: {bytes:02x?}"),
-            known => assert_eq!(known, Some(&path.remote), "sent to a stranger: {bytes:02x?}"),
+            // An address learned without a controller is in the next one's snapshot.
+            None if self.picture.is_outdated() => assert!(peer.comedia, "sent without a peer: {bytes:02x?}"),
+            known => assert_eq!(known, Some(&path.remote), "sent to an unknown address: {bytes:02x?}"),
         }
         let is_rtcp = stun::demux(bytes) == Demux::Rtcp;
         let own = peer.rtcp.filter(|_| is_rtcp).unwrap_or(peer.rtp);
@@ -176,17 +181,17 @@ impl World {
                         keys.opened.insert(cipher);
                         plain
                     }
-                    // The very same bytes once more, at the peer's own wish.
+                    // The identical packet again, at the peer's request.
                     Err(_) if !is_rtcp && keys.opened.contains(&cipher) => return,
                     Err(discard) => panic!("{transport} cannot open {cipher:02x?}: {discard:?}"),
                 }
             }
         };
         if is_rtcp {
-            rtcp::Compound::new(plain).expect("what is sent is RTCP");
+            rtcp::Compound::new(plain).expect("the sent packet is RTCP");
             return;
         }
-        let packet = rtp::Packet::new(plain).expect("what is sent is RTP");
+        let packet = rtp::Packet::new(plain).expect("the sent packet is RTP");
         if let Some(keys) = &mut peer.keys {
             keys.note_opened(packet.ssrc(), packet.seq());
         }
@@ -196,7 +201,7 @@ impl World {
 }
 
 impl Plain {
-    /// What the peer protects with, if with anything.
+    /// The peer's key, if any.
     pub(crate) fn keys(&mut self, transport: TransportId) -> Option<&mut Keys> {
         self.peers.get_mut(&transport)?.keys.as_mut()
     }
@@ -227,10 +232,10 @@ impl Plain {
         });
     }
 
-    /// A snapshot shows what was told; or, after a time without a controller, what was learned meanwhile.
+    /// A snapshot shows the reported state; or, after a time without a controller, learned addresses.
     fn on_shown(&mut self, item: &SnapshotItem, is_outdated: bool) {
         let SnapshotItem::PlainTransport { transport, remote, rtcp_remote, .. } = item else { return };
-        let peer = self.peers.get_mut(transport).expect("only what was made is shown");
+        let peer = self.peers.get_mut(transport).expect("only created objects are shown");
         for (local, shown) in [(Some(peer.rtp), remote), (peer.rtcp, rtcp_remote)] {
             let Some(local) = local else { continue };
             match (peer.known.get(&local), shown) {
@@ -241,7 +246,7 @@ impl Plain {
     }
 
     fn on_connected(&mut self, connect: &ConnectPlainTransport) {
-        let peer = self.peers.get_mut(&connect.transport).expect("only what exists is connected");
+        let peer = self.peers.get_mut(&connect.transport).expect("only existing transports are connected");
         if std::mem::replace(&mut peer.is_connected, true) {
             return;
         }

@@ -1,7 +1,7 @@
-//! A byte string read as a script: numbers, choices and blobs, in the order a target asks for them. When
-//! the bytes are used up everything is zero or empty, so every string is a whole script.
+//! A byte string as a script: numbers, choices and blobs, in the order in which a target reads them. After
+//! the end everything is zero or empty, so every string is a complete script.
 
-/// What is left of the script.
+/// The rest of the script.
 pub(crate) struct Script<'a> {
     rest: &'a [u8],
 }
@@ -50,13 +50,13 @@ impl<'a> Script<'a> {
         taken
     }
 
-    /// A blob behind its length of one byte.
+    /// A blob with a length of one byte.
     pub(crate) fn blob(&mut self) -> &'a [u8] {
         let len = usize::from(self.u8());
         self.bytes(len)
     }
 
-    /// Everything that is left.
+    /// The rest.
     pub(crate) fn remainder(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.rest)
     }

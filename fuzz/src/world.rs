@@ -1,8 +1,9 @@
-//! A shard, its controller and a few browsers, played by a script: what [`shard`](crate::shard) drives.
+//! A shard, its controller and a few browsers, controlled by a script: the basis of [`shard`](crate::shard).
 //!
-//! Everything the shard sends is looked at by somebody: SRTP must open at the peer it is for, and an index used twice must protect the
-//! same bytes ([`SentIndices`]); RTCP must be a compound, nothing goes to an address that has not proved itself. Everything it
-//! tells is held against [`Picture`](crate::picture::Picture), a controller's naive idea of what exists.
+//! Everything that the shard sends is checked: SRTP must be decryptable by its peer, and a repeated index
+//! must protect the same bytes ([`SentIndices`]); RTCP must be a compound, nothing is sent to an
+//! unauthenticated address. Its events are compared with [`Picture`](crate::picture::Picture), a controller's
+//! naive model of the objects.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,18 +21,18 @@ use stun::{Class, Demux, Key, Method, TransactionId, Writer};
 use crate::picture::Picture;
 use crate::plain::Plain;
 
-/// What happened in a run, to tell a script that gets somewhere from one that does not.
+/// The events of a run, to distinguish useful scripts from useless ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
-    /// SRTP packets that a peer has opened.
+    /// SRTP packets that a peer has decrypted.
     pub(crate) rtp_opened: u64,
-    /// SRTCP compounds that a peer has opened.
+    /// SRTCP compounds that a peer has decrypted.
     pub(crate) rtcp_opened: u64,
-    /// Packets sent again, under an SSRC of their own.
+    /// Packets retransmitted with a separate SSRC.
     pub(crate) repaired: u64,
-    /// Packets sent again as the very same bytes.
+    /// Identical retransmissions.
     pub(crate) repeated: u64,
-    /// Packets of media taken from another worker.
+    /// Packets of media from another worker.
     pub(crate) piped: u64,
     /// Packets of media that a plain transport has sent to its peer.
     pub(crate) plain_heard: u64,
@@ -41,7 +42,7 @@ pub(crate) struct Tally {
 #[derive(Default)]
 pub(crate) struct Sink {
     sent: Vec<(Flow, Path, Vec<u8>)>,
-    /// How many datagrams it takes before it is full.
+    /// How many datagrams it accepts before it is full.
     room: usize,
     /// Slots refused in one call.
     refused: u32,
@@ -54,7 +55,7 @@ impl Tx for Sink {
     fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
         if self.sent.len() >= self.room {
             self.refused += 1;
-            assert!(self.refused < REFUSED_MAX, "a full batch is asked again and again");
+            assert!(self.refused < REFUSED_MAX, "a full batch is retried endlessly");
             return None;
         }
         self.sent.push((flow, path, vec![0xa5; len]));
@@ -78,11 +79,11 @@ impl Tx for Sink {
     }
 }
 
-/// A browser, as far as the shard can tell.
+/// A browser, as seen by the shard.
 pub(crate) struct Peer {
     ufrag: String,
     key: Key,
-    /// From where it has sent checks with the right credentials.
+    /// The addresses from which it has sent authentic checks.
     proven: HashSet<Path>,
     client: Option<Endpoint>,
     keys: Option<Keys>,
@@ -93,9 +94,9 @@ pub(crate) struct Keys {
     pub(crate) inbound: Inbound,
     /// The index of the packet sent last, by SSRC.
     sent: HashMap<u32, u64>,
-    /// What has been opened, to tell a repetition from an index used twice.
+    /// Decrypted packets, to distinguish a repetition from a reused index.
     pub(crate) opened: HashSet<Vec<u8>>,
-    /// Source and sequence number of what was opened last, to ask for it again.
+    /// Source and sequence number of the latest decrypted packets, to request them again.
     newest: Vec<(rtp::Ssrc, rtp::Seq)>,
 }
 
@@ -104,7 +105,7 @@ impl Keys {
         Self { outbound, inbound, sent: HashMap::new(), opened: HashSet::new(), newest: Vec::new() }
     }
 
-    /// A packet has been opened, and may be asked for again.
+    /// A packet has been decrypted, and may be requested again.
     pub(crate) fn note_opened(&mut self, ssrc: rtp::Ssrc, seq: rtp::Seq) {
         self.newest.push((ssrc, seq));
         if self.newest.len() > 32 {
@@ -112,11 +113,11 @@ impl Keys {
         }
     }
 
-    /// Protects what it is given: header and payload need not be RTP.
+    /// Protects its input: header and payload need not be RTP.
     fn protect_rtp(&mut self, header: &[u8], payload: &[u8]) -> Vec<u8> {
         let seq = u16::from_be_bytes([header[2], header[3]]);
         let ssrc = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
-        // The peer counts roll-overs: the index nearest to the one before.
+        // The peer counts roll-overs: the index nearest to the previous one.
         let index = match self.sent.get(&ssrc) {
             None => u64::from(seq),
             Some(&last) => last.saturating_add_signed(i64::from(seq.wrapping_sub(last as u16) as i16)),
@@ -138,7 +139,7 @@ impl Keys {
     }
 }
 
-/// All of it.
+/// The whole world.
 pub(crate) struct World {
     pub(crate) shard: Shard,
     pub(crate) sink: Sink,
@@ -148,20 +149,20 @@ pub(crate) struct World {
     pub(crate) plain: Plain,
     /// Everything that was sent.
     pub(crate) sent: SentIndices,
-    /// What the controller has asked for last.
+    /// The controller's last command.
     asked: Option<Command>,
     pub(crate) peers: HashMap<TransportId, Peer>,
-    /// Who has proved last to be at an address: whatever else comes from there is taken for his.
+    /// The last authenticated owner of an address: everything from there is attributed to it.
     owners: HashMap<Path, TransportId>,
-    /// DTLS from the shard, for the peer whose handshake is under way.
+    /// DTLS from the shard, for the peer with a handshake in progress.
     flight: Vec<Vec<u8>>,
     fed: u64,
-    /// What there was after the call before.
+    /// The objects after the previous call.
     objects: u64,
     pub(crate) tally: Tally,
 }
 
-/// Made once: a key pair is dear, and whose it is does not matter.
+/// Created once: a key pair is expensive, and any will do.
 struct Common {
     engine: Certificate,
     peer: Certificate,
@@ -177,10 +178,10 @@ fn common() -> &'static Common {
     })
 }
 
-/// Where the engine is.
+/// The engine's address.
 pub(crate) const ENGINE_IP: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 
-/// The address of the nth place a datagram can come from.
+/// The nth possible source address of a datagram.
 pub(crate) fn path(nth: u8) -> Path {
     let remote = SocketAddr::from((Ipv4Addr::new(192, 0, 2, nth % 5), 5000));
     let locals = [LocalId(0), LocalId::tcp(0)];
@@ -189,7 +190,7 @@ pub(crate) fn path(nth: u8) -> Path {
 
 impl World {
     pub(crate) fn new() -> Self {
-        // What this thread did before is nobody's.
+        // Earlier counts of this thread do not matter.
         meter::take();
         let common = common();
         let config = Config {
@@ -223,7 +224,7 @@ impl World {
         self.now
     }
 
-    /// Lets time pass, and calls the shard when it wants to be called. No driver lets a batch wait as long.
+    /// Advances time, and calls the shard at its timeouts. A driver never lets a batch wait that long.
     pub(crate) fn advance(&mut self, by: Duration) {
         self.end_batch();
         let end = self.now + by;
@@ -255,7 +256,7 @@ impl World {
         self.look();
     }
 
-    /// A connection closes. Whoever was there has to prove himself anew.
+    /// A connection closes. Its peer must authenticate again.
     pub(crate) fn close_path(&mut self, path: Path) {
         self.shard.on_path_closed(self.now, path, &mut self.sink);
         self.owners.remove(&path);
@@ -263,7 +264,7 @@ impl World {
         self.look();
     }
 
-    /// Another worker hands something over.
+    /// Another worker sends a message.
     pub(crate) fn take_over(&mut self, from: WorkerId, bytes: &[u8]) {
         self.shard.on_hand_off(self.now, from, bytes, &mut self.sink);
         self.tally.piped = self.shard.counters().value(control::Counter::PipedIn);
@@ -276,9 +277,9 @@ impl World {
         self.look();
     }
 
-    /// The controller asks for something; exactly one answer comes.
+    /// The controller sends a command; exactly one answer follows.
     pub(crate) fn command(&mut self, command: Command) {
-        // A controller that attaches begins with a snapshot.
+        // A controller that attaches starts with a snapshot.
         if self.picture.is_outdated() {
             self.ask(Command::Snapshot);
         }
@@ -302,7 +303,7 @@ impl World {
         self.look();
     }
 
-    /// A check of a peer's, with the right credentials or with the wrong ones.
+    /// A check of a peer, with right or wrong credentials.
     pub(crate) fn check(&mut self, transport: TransportId, from: Path, is_authentic: bool, nominates: bool) {
         let Some(peer) = self.peers.get_mut(&transport) else { return };
         let mut bytes = [0xa5; 256];
@@ -322,7 +323,7 @@ impl World {
         self.receive(from, &bytes[..len]);
     }
 
-    /// A peer shakes hands, as far as it gets. At another's address he is taken for that other.
+    /// A peer performs a handshake, as far as possible. At another peer's address it counts as that peer.
     pub(crate) fn shake_hands(&mut self, transport: TransportId, from: Path) {
         if !self.peers.contains_key(&transport) {
             return;
@@ -366,12 +367,12 @@ impl World {
         }
     }
 
-    /// A peer says something over DTLS after the handshake, or goodbye.
+    /// A peer sends data over DTLS after the handshake, or closes.
     pub(crate) fn send_dtls(&mut self, transport: TransportId, from: Path, data: Option<&[u8]>) {
         let Some(client) = self.peers.get_mut(&transport).and_then(|peer| peer.client.as_mut()) else {
             return;
         };
-        // What the peer's own library refuses does not concern the shard.
+        // Refusals of the peer's own library do not matter.
         let _ = match data {
             Some(data) => client.send(self.now, data).is_ok(),
             None => client.close(self.now).is_ok(),
@@ -386,7 +387,7 @@ impl World {
         }
     }
 
-    /// A peer protects what it likes: header and payload need not be RTP.
+    /// A peer protects anything: header and payload need not be RTP.
     pub(crate) fn send_rtp(&mut self, transport: TransportId, from: Path, header: &[u8], payload: &[u8]) {
         if self.is_plain(transport) {
             let bytes = match self.plain.keys(transport) {
@@ -400,7 +401,7 @@ impl World {
         self.receive(from, &protected);
     }
 
-    /// A peer protects what it likes: it need not be RTCP.
+    /// A peer protects anything: it need not be RTCP.
     pub(crate) fn send_rtcp(&mut self, transport: TransportId, from: Path, plain: &[u8]) {
         if self.is_plain(transport) {
             let bytes = match self.plain.keys(transport) {
@@ -414,24 +415,24 @@ impl World {
         self.receive(from, &protected);
     }
 
-    /// What a peer has opened last, newest last.
+    /// A peer's latest decrypted packets, newest last.
     pub(crate) fn newest(&self, transport: TransportId) -> &[(rtp::Ssrc, rtp::Seq)] {
         let keys = self.peers.get(&transport).and_then(|peer| peer.keys.as_ref());
         let keys = keys.or_else(|| self.plain.keys_of(transport));
         keys.map_or(&[], |keys| &keys.newest)
     }
 
-    /// The shard's tables agree with each other.
+    /// The shard's tables are consistent.
     pub(crate) fn check_consistency(&self) {
         assert_eq!(self.shard.check_consistency(), Ok(()));
     }
 
-    /// What the shard holds is what the controller was told.
+    /// The shard's objects are those reported to the controller.
     pub(crate) fn compare_snapshot(&mut self) {
         self.command(Command::Snapshot);
     }
 
-    /// The last call has cost what it may: more only for what there is, not for what somebody chose.
+    /// The last call is within its cost: more only for existing objects, not for chosen input.
     fn check_work(&mut self) {
         let kinds = [Counter::Routers, Counter::Transports, Counter::Producers, Counter::Consumers];
         let objects: u64 = kinds.into_iter().map(|kind| self.shard.counters().value(kind)).sum();
@@ -441,7 +442,7 @@ impl World {
         assert!(steps <= bound, "a call took {steps} steps, with {most} objects");
     }
 
-    /// Looks at everything the last call has sent and told.
+    /// Checks everything that the last call has sent and reported.
     fn look(&mut self) {
         self.check_work();
         let sent = std::mem::take(&mut self.sink.sent);
@@ -472,7 +473,7 @@ impl World {
                 peer.key = Key::short_term(ice.pwd.as_str());
             }
             Event::IceRestarted { transport, ice, .. } => {
-                let peer = self.peers.get_mut(transport).expect("only what exists is restarted");
+                let peer = self.peers.get_mut(transport).expect("only existing transports are restarted");
                 peer.ufrag = ice.ufrag.as_str().to_owned();
                 peer.key = Key::short_term(ice.pwd.as_str());
             }
@@ -501,7 +502,7 @@ impl World {
         match stun::demux(&bytes) {
             Demux::Stun => {
                 let answer = stun::Message::new(&bytes).expect("an answer is a message");
-                assert!(matches!(answer.class(), Class::Success | Class::Error), "nothing is asked");
+                assert!(matches!(answer.class(), Class::Success | Class::Error), "a request was sent");
             }
             Demux::Dtls => self.flight.push(bytes),
             Demux::Rtp => {
@@ -511,7 +512,7 @@ impl World {
                     let Some(keys) = &mut peer.keys else { continue };
                     match keys.inbound.unprotect_rtp(&mut bytes) {
                         Ok(plain) => {
-                            let packet = rtp::Packet::new(plain).expect("what is sent is RTP");
+                            let packet = rtp::Packet::new(plain).expect("the sent packet is RTP");
                             let (ssrc, pt) = (packet.ssrc(), packet.pt());
                             let is_repair = self.picture.check_sent(*transport, ssrc, pt);
                             self.tally.repaired += u64::from(is_repair);
@@ -520,14 +521,14 @@ impl World {
                             keys.opened.insert(cipher);
                             return;
                         }
-                        // Sent again without RTX, at the peer's own wish: the very same bytes, or an index would be used
-                        // twice.
+                        // Retransmitted without RTX, at the peer's request: the identical bytes, otherwise an
+                        // index would be used twice.
                         Err(Discard::Replayed | Discard::TooOld) if keys.opened.contains(&cipher) => return,
                         Err(discard) => refused.push(discard),
                     }
                     bytes.copy_from_slice(&cipher);
                 }
-                panic!("nobody at {path:?} can open {cipher:02x?}: {refused:?}");
+                panic!("no peer at {path:?} can decrypt {cipher:02x?}: {refused:?}");
             }
             Demux::Rtcp => {
                 let cipher = bytes.clone();
@@ -536,7 +537,7 @@ impl World {
                     let Some(keys) = &mut peer.keys else { continue };
                     match keys.inbound.unprotect_rtcp(&mut bytes) {
                         Ok(plain) => {
-                            rtcp::Compound::new(plain).expect("what is sent is RTCP");
+                            rtcp::Compound::new(plain).expect("the sent packet is RTCP");
                             self.tally.rtcp_opened += 1;
                             return;
                         }
@@ -544,7 +545,7 @@ impl World {
                     }
                     bytes.copy_from_slice(&cipher);
                 }
-                panic!("nobody at {path:?} can open {cipher:02x?}: {refused:?}");
+                panic!("no peer at {path:?} can decrypt {cipher:02x?}: {refused:?}");
             }
             other => panic!("the shard sends {other:?}"),
         }

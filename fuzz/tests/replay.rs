@@ -1,7 +1,7 @@
-//! Replays every corpus on stable, and looks a little beyond it with a deterministic mutator.
+//! Replays every corpus on stable, and tests some mutations with a deterministic mutator.
 //!
-//! `LEAT_FUZZ_ITERATIONS` sets how far beyond, for each target. A failing input is kept in
-//! `target/fuzz/crashes`; its fix moves it to `fuzz/corpus/<target>` under a name that says what it was.
+//! `LEAT_FUZZ_ITERATIONS` sets their number, for each target. A failing input is stored in
+//! `target/fuzz/crashes`; its fix moves it to `fuzz/corpus/<target>` with a descriptive name.
 
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use leat_fuzz::mutate::Mutator;
 use leat_fuzz::{TARGETS, Target, known, oracle};
 
-/// Inputs made for a target whose cost is 1: about a second for the slowest.
+/// Inputs for a target of cost 1: about a second for the slowest.
 const ITERATIONS: u64 = 20_000;
 
 fn fuzz_folder() -> &'static Path {
@@ -33,7 +33,7 @@ fn corpus(target: &Target) -> Vec<(String, Vec<u8>)> {
     inputs
 }
 
-/// Runs one input; keeps it when it fails.
+/// Runs one input; stores it if it fails.
 fn run(target: &Target, origin: &str, input: &[u8]) {
     if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| (target.run)(input))) {
         let folder = fuzz_folder().join("../target/fuzz/crashes");
@@ -49,7 +49,7 @@ fn explore(name: &str) {
     let corpus = corpus(target);
     for (file, input) in &corpus {
         run(target, file, input);
-        // Every cut of a good input is an input a network can make.
+        // Every truncation of a valid input can occur on a network.
         for len in 0..input.len().min(256) {
             run(target, &format!("{file} cut to {len}"), &input[..len]);
         }
@@ -64,7 +64,7 @@ fn explore(name: &str) {
     }
 }
 
-/// One test a target, so that they run side by side and fail by name.
+/// One test per target, so that they run in parallel and fail by name.
 macro_rules! explored {
     ($($name:ident),* $(,)?) => {
         $(#[test]

@@ -127,7 +127,7 @@ async fn producer_of_another_worker_is_piped_once_and_then_consumed() {
     assert!(rest.len() == 3 && rest.iter().all(|command| matches!(command, Command::Consume(_))));
     let router = routers(&engine)[0].1;
     let transport = transport_id(&ada.send);
-    let expected = CreatePipe { router, transport, worker: here as u16, app_data: Default::default() };
+    let expected = CreatePipe { router, transport, worker: here as u16 };
     assert_eq!(*pipe, expected);
     let original = engine.commands().into_iter().find_map(|command| match command {
         Command::Produce(produce) => Some(produce),

@@ -25,7 +25,7 @@ for (const [codec, mode] of [
   ['VP9', 'L3T3_KEY'],
   ['AV1', 'L3T3'],
 ]) {
-  test(`${codec} ${mode}: sizes without subscribers are not encoded, and are back within thirty frames`, TEST_LIMIT, async (t) => {
+  test(`${codec} ${mode}: sizes without subscribers stop, and return within thirty frames`, TEST_LIMIT, async (t) => {
     await withLayers(t, { codec, mode }, async ({ ada, grace }) => {
       const sent = async () => (await ada.sent()).find(({ kind }) => kind === 'video');
       await grace.pin('Ada', { spatialLayer: 0, temporalLayer: 2 });

@@ -1,8 +1,8 @@
-//! What a real browser sent, as `tests/browser/capture.js` has written it down: packets before encryption, of whose payloads
-//! only the front was kept.
+//! Packets of a real browser, as recorded by `tests/browser/capture.js`: before encryption, with only the
+//! beginning of each payload.
 //!
-//! The rest is filled up, and at its end the [`Truth`] is written as the browser's own dependency descriptors tell it, so that
-//! captured packets can take the place of our own in everything that judges by it.
+//! The rest is filled up, and at its end the [`Truth`] is written from the browser's own dependency
+//! descriptors, so that captured packets can replace our own in every check that uses it.
 
 use crate::dependency::{self, Descriptor, Structure};
 use crate::layered::{TRUTH_LEN, Truth};
@@ -24,7 +24,7 @@ pub struct Capture {
     pub pt: u8,
     /// Payload type of its retransmissions.
     pub rtx_pt: u8,
-    /// The header extensions that were negotiated and that the engine knows.
+    /// The negotiated header extensions that the engine supports.
     pub extensions: Vec<Extension>,
     /// Every packet, media and retransmissions, in the order of sending.
     pub packets: Vec<CapturedPacket>,
@@ -37,14 +37,14 @@ pub struct CapturedPacket {
     pub at: Duration,
     /// Its header, with all extensions.
     pub header: Header,
-    /// As long as it was, with zeros for what was not kept. Empty for padding.
+    /// With its original length, and zeros for the unrecorded part. Empty for padding.
     pub payload: Vec<u8>,
-    /// How much of the payload was kept.
+    /// The recorded length of the payload.
     pub kept: usize,
 }
 
 impl Capture {
-    /// Reads a file. Panics if it is not one: they are our own.
+    /// Reads a file. Panics if it is invalid: the files are our own.
     pub fn read(file: &[u8]) -> Self {
         let head_len = file.windows(2).position(|pair| pair == b"\n\n").expect("an empty line ends the head");
         let head = std::str::from_utf8(&file[..head_len]).expect("the head is text");
@@ -59,7 +59,7 @@ impl Capture {
             "VP9" => Codec::Vp9,
             "H264" => Codec::H264,
             "AV1" => Codec::Av1,
-            other => panic!("nobody knows {other}"),
+            other => panic!("unknown: {other}"),
         };
         let extensions = head.lines().filter_map(|line| {
             let (id, uri) = line.strip_prefix("extension ")?.split_once(' ')?;
@@ -85,7 +85,7 @@ impl Capture {
         self.extensions.iter().find(|extension| extension.kind == kind).map(|extension| extension.id)
     }
 
-    /// The SSRCs of its media, that of the fewest bytes first, and the names they have.
+    /// The SSRCs of its media, that of the fewest bytes first, and their names.
     pub fn streams(&self) -> Vec<(u32, Option<String>)> {
         let mut octets: BTreeMap<u32, usize> = BTreeMap::new();
         let mut names: BTreeMap<u32, String> = BTreeMap::new();
@@ -109,7 +109,7 @@ impl Capture {
         repairs.next().map(|packet| packet.header.ssrc)
     }
 
-    /// Packets with their descriptors, each read with the structure in force.
+    /// Packets with their descriptors, each read with the present structure.
     fn described<'a>(
         &'a self,
         packets: impl Iterator<Item = &'a CapturedPacket>,
@@ -126,7 +126,7 @@ impl Capture {
         })
     }
 
-    /// Media packets of frames that are whole, with the truth at their ends, and padding. When each was sent.
+    /// Media packets of complete frames, with the truth at their ends, and padding, with their send times.
     pub fn truthful(&self) -> Vec<(Duration, Packet)> {
         let streams = self.streams();
         let media = self.packets.iter().filter(|packet| packet.header.payload_type == self.pt);
@@ -188,7 +188,7 @@ impl Capture {
         all
     }
 
-    /// A payload with the truth at its end: in place of what was not kept, or behind it.
+    /// A payload with the truth at its end: in place of the unrecorded part, or after it.
     fn payload(&self, packet: &CapturedPacket, truth: &Truth) -> Vec<u8> {
         let mut payload = packet.payload.clone();
         if payload.len() >= packet.kept + TRUTH_LEN {
@@ -200,7 +200,7 @@ impl Capture {
             }
         }
         let read = crate::decoder::codec::read(self.codec, &packet.payload);
-        let (_, descriptor_len) = read.expect("a browser writes what can be read");
+        let (_, descriptor_len) = read.expect("a browser's descriptor is valid");
         truth.append(&mut payload, descriptor_len);
         payload
     }
@@ -225,7 +225,7 @@ impl CapturedPacket {
         let header = Header::unmarshal(&mut &kept[..]).expect("the header was kept whole");
         let header_len = header.marshal_size();
         let front = &kept[header_len.min(kept.len())..];
-        // Of padded packets browsers send only those that are nothing else.
+        // Browsers send padding only in padding-only packets.
         let payload = if header.padding {
             Vec::new()
         } else {

@@ -1,5 +1,5 @@
-//! The first half of a peer: ICE and DTLS until there are keys, and SRTP with them afterwards. What is then sent, and
-//! whether what comes is right, is for its owner to say: benches, and tests that send what no browser would.
+//! The first part of a peer: ICE and DTLS until there are keys, and then SRTP. Its owner decides what is
+//! sent, and checks what arrives: benches, and tests that send packets that no browser would.
 //!
 //! Like [`Peer`](crate::Peer) it does no I/O, but it is called, not driven: datagrams in and out are plain bytes.
 
@@ -10,7 +10,7 @@ use machine::{Instant, Rng};
 use srtp::Profile;
 use stun::Demux;
 
-/// A peer that can be spoken with.
+/// A peer with methods.
 #[derive(Debug)]
 pub struct Client {
     agent: Agent,
@@ -21,10 +21,10 @@ pub struct Client {
     to_send: Vec<Vec<u8>>,
 }
 
-/// What a datagram from the engine was.
+/// The type of a datagram from the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// An answer to a check, or a piece of a handshake.
+    /// An answer to a check, or a part of a handshake.
     Handshake,
     /// An RTP packet, decrypted.
     Rtp(Vec<u8>),
@@ -33,7 +33,7 @@ pub enum Received {
 }
 
 impl Client {
-    /// Begins to check at `now`, with what the engine said its credentials and its certificate's fingerprint are.
+    /// Starts checks at `now`, with the engine's credentials and its certificate's fingerprint.
     pub fn new(
         now: Instant,
         ice: &IceParameters,
@@ -51,28 +51,29 @@ impl Client {
         self.profile().is_some()
     }
 
-    /// Whether the engine has keys too: there are keys, and nothing of the handshake is to be sent again. A client of DTLS 1.3 has keys
-    /// one flight before the engine, which acknowledges that flight (RFC 9147 §7).
+    /// Whether the engine has keys too: there are keys, and no message of the handshake must be repeated. A
+    /// client of DTLS 1.3 has keys one flight before the engine, which acknowledges that flight (RFC 9147
+    /// §7).
     pub fn is_acknowledged(&self) -> bool {
         self.is_connected() && self.secure.as_ref().is_some_and(|secure| secure.next_timeout().is_none())
     }
 
-    /// How media is protected, once connected.
+    /// The SRTP profile, once connected.
     pub fn profile(&self) -> Option<Profile> {
         self.secure.as_ref().and_then(Secure::profile)
     }
 
-    /// Its half of ICE.
+    /// Its ICE agent.
     pub fn agent(&self) -> &Agent {
         &self.agent
     }
 
-    /// Its half of ICE, to be given orders.
+    /// Its ICE agent, to change it.
     pub fn agent_mut(&mut self) -> &mut Agent {
         &mut self.agent
     }
 
-    /// A datagram from the engine. `Err` says what is wrong with it.
+    /// A datagram from the engine. `Err` describes a fault.
     pub fn on_datagram(&mut self, now: Instant, bytes: &[u8]) -> Result<Received, String> {
         match stun::demux(bytes) {
             Demux::Stun => self.on_answer(now, bytes)?,
@@ -88,7 +89,7 @@ impl Client {
         Ok(Received::Handshake)
     }
 
-    /// What is to be sent at `now`: checks that are due, and what the handshake wants.
+    /// The datagrams to send at `now`: due checks, and those of the handshake.
     pub fn poll(&mut self, now: Instant) -> Result<Vec<Vec<u8>>, String> {
         if let Some(secure) = &mut self.secure {
             secure.on_timeout(now)?;
@@ -98,7 +99,7 @@ impl Client {
         Ok(std::mem::take(&mut self.to_send))
     }
 
-    /// When [`poll`](Self::poll) next has something to send by itself.
+    /// When [`poll`](Self::poll) next has a datagram without new input.
     pub fn next_timeout(&self) -> Option<Instant> {
         let handshake = self.secure.as_ref().and_then(Secure::next_timeout);
         self.agent.next_timeout().into_iter().chain(handshake).min()

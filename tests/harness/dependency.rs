@@ -1,33 +1,34 @@
-//! The dependency descriptor (AV1 RTP specification, appendix A), written and read by the peers themselves: plain lists
-//! and a vector of bits, and nothing of the engine's reader, so that a misreading there does not cancel itself out.
+//! The dependency descriptor (AV1 RTP specification, appendix A), written and read by the peers themselves:
+//! plain lists and a vector of bits, independent of the engine's reader, so that a misreading there does not
+//! cancel itself out.
 //!
-//! No bound is kept but those of the format: what exceeds them is a mistake of the test, and panics.
+//! Only the bounds of the format are checked: exceeding them is an error of the test, and panics.
 
-/// What a frame is to a decode target (table A.1).
+/// The role of a frame in a decode target (table A.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dti {
     /// Not part of it.
     NotPresent,
-    /// Part of it, and nothing in it refers to the frame.
+    /// Part of it, but not referenced in it.
     Discardable,
-    /// Who can decode this can decode the target from here on.
+    /// A receiver that can decode this can decode the target from here on.
     Switch,
-    /// Part of it, and needed.
+    /// Part of it, and referenced.
     Required,
 }
 
-/// What a frame depends on: as a template says it, or as it is after what the descriptor itself says otherwise.
+/// The dependencies of a frame: from a template, or after the descriptor's own changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     /// Spatial layer.
     pub spatial: u8,
     /// Temporal layer.
     pub temporal: u8,
-    /// What the frame is to each decode target.
+    /// The frame's role in each decode target.
     pub dtis: Vec<Dti>,
-    /// How many frames back those are that it refers to.
+    /// The distances, in frames, to its references.
     pub diffs: Vec<u16>,
-    /// How many frames back the last one of each chain is; 0: the chain begins here.
+    /// The distance to the last frame of each chain; 0: the chain starts here.
     pub chain_diffs: Vec<u8>,
 }
 
@@ -36,15 +37,15 @@ pub struct Template {
 pub struct Structure {
     /// The number of the first template.
     pub id_offset: u8,
-    /// How many decode targets there are.
+    /// The number of decode targets.
     pub targets: usize,
     /// By spatial layer, then by temporal layer, without a gap.
     pub templates: Vec<Template>,
     /// The chain that protects each decode target; empty without chains.
     pub protected_by: Vec<u8>,
-    /// How many chains there are.
+    /// The number of chains.
     pub chains: usize,
-    /// Width and height of each spatial layer; empty where not told.
+    /// Width and height of each spatial layer; may be empty.
     pub sizes: Vec<(u16, u16)>,
 }
 
@@ -57,16 +58,16 @@ pub struct Descriptor {
     pub end: bool,
     /// Number of the frame.
     pub frame_number: u16,
-    /// The structure that holds from here on.
+    /// The structure from here on.
     pub structure: Option<Structure>,
     /// The decode targets that can be decoded from here on, target 0 the lowest bit.
     pub active: Option<u32>,
-    /// What the frame depends on.
+    /// The dependencies of the frame.
     pub frame: Template,
 }
 
-/// Writes a descriptor. It follows the structure it brings, or else `known`; where no template says exactly what the frame
-/// is, the one that says most of it is amended.
+/// Writes a descriptor. It uses the structure it contains, or else `known`; if no template matches the frame
+/// exactly, the best one is amended.
 pub fn write(descriptor: &Descriptor, known: &Structure) -> Vec<u8> {
     let structure = descriptor.structure.as_ref().unwrap_or(known);
     let frame = &descriptor.frame;
@@ -122,7 +123,7 @@ pub fn write(descriptor: &Descriptor, known: &Structure) -> Vec<u8> {
     bits.into_bytes()
 }
 
-/// Reads a descriptor, which follows the structure it brings, or else `known`.
+/// Reads a descriptor, which uses the structure it contains, or else `known`.
 pub fn read(bytes: &[u8], known: Option<&Structure>) -> Result<Descriptor, String> {
     let mut bits = BitReader { bytes, at: 0 };
     let (start, end) = (bits.flag()?, bits.flag()?);
@@ -159,7 +160,7 @@ pub fn read(bytes: &[u8], known: Option<&Structure>) -> Result<Descriptor, Strin
     Ok(Descriptor { start, end, frame_number, structure: brought, active, frame })
 }
 
-/// More layers than this would not fit into anything that is told of them elsewhere.
+/// The number of layers that other descriptions can hold.
 const LAYERS_MAX: u8 = 100;
 
 #[derive(Default)]
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_a_template_says_takes_three_bytes() {
+    fn a_frame_that_matches_a_template_takes_three_bytes() {
         let structure = l1t2();
         // Template 2 is number 64, which is 0.
         assert_eq!(write(&frame(&structure, 2, 0x1234), &structure), [0x80, 0x12, 0x34]);
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_descriptors_are_read_back() {
         let structure = l1t2();
         let mut key = frame(&structure, 0, 1);
         key.structure = Some(structure.clone());

@@ -1,10 +1,10 @@
-//! What leaves the engine, held against two rules that no single test should have to think of:
+//! The engine's sent packets, checked against two rules in every test:
 //!
 //! - one SRTP index of one key protects one packet (RFC 3711 §9.1, RFC 7714 §8.1): the same key, SSRC, roll-over counter and sequence number
 //!   twice means the same bytes;
 //! - the statistics of a transport count every datagram that was sent for it.
 //!
-//! RTP in the open is held against the first rule too, because the same code writes it.
+//! Unencrypted RTP is checked against the first rule too, because the same code writes it.
 
 use control::{StatsItem, TransportId};
 use machine::Flow;
@@ -13,14 +13,14 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 use stun::Demux;
 
-/// Everything that one shard has sent.
+/// All packets sent by one shard.
 #[derive(Debug, Default)]
 pub struct SentIndices {
-    /// By the transport's number in its shard, which stands for its keys, and by SSRC.
+    /// By the transport's number in its shard, which represents its keys, and by SSRC.
     streams: HashMap<(u64, u32), Stream>,
-    /// Which transport a flow belonged to last: one that has closed may have sent before it did.
+    /// The last transport of a flow: one that has closed may have sent before it did.
     owners: HashMap<Flow, (TransportId, u64)>,
-    /// Of each transport by id: its flow, its number, and what was sent for it.
+    /// Of each transport by id: its flow, its number, and its sent amount.
     amounts: HashMap<TransportId, (Flow, u64, Amount)>,
     packets: u64,
     repeated: u64,
@@ -34,7 +34,7 @@ struct Stream {
     sent: HashMap<u64, Fingerprint>,
 }
 
-/// What is remembered of a packet.
+/// The stored information of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fingerprint {
     hash: u64,
@@ -50,7 +50,7 @@ struct Amount {
 }
 
 impl SentIndices {
-    /// A datagram leaves `shard`. What is wrong with it, if anything is.
+    /// A datagram is sent by `shard`. Returns a fault, if any.
     pub fn on_sent(&mut self, shard: &Shard, flow: Flow, bytes: &[u8]) -> Result<(), String> {
         if let Some(owner) = shard.transport_with(flow) {
             self.owners.insert(flow, owner);
@@ -74,7 +74,7 @@ impl SentIndices {
         let fingerprint = Fingerprint { hash: hasher.finish(), len: bytes.len(), header: *header };
         self.packets += 1;
         let stream = self.streams.entry((key, ssrc)).or_insert_with(|| Stream {
-            // Far from zero, so that what comes late has an index too.
+            // Far from zero, so that a late packet has an index too.
             highest: 1 << 32 | u64::from(seq),
             sent: HashMap::new(),
         });
@@ -93,7 +93,7 @@ impl SentIndices {
         Ok(())
     }
 
-    /// The shard tells statistics. What is wrong with them, if anything is: they count what has left.
+    /// The shard reports statistics. Returns a fault, if any: they must count all sent packets.
     pub fn on_stats(&self, shard: &Shard, item: &StatsItem) -> Result<(), String> {
         let StatsItem::Transport(stats) = item else { return Ok(()) };
         let told = Amount { packets: stats.packets_sent, bytes: stats.bytes_sent };
@@ -104,16 +104,16 @@ impl SentIndices {
         if told == sent {
             Ok(())
         } else {
-            Err(format!("{}: {told:?} told and {sent:?} sent", stats.transport))
+            Err(format!("{}: {told:?} reported and {sent:?} sent", stats.transport))
         }
     }
 
-    /// Packets of RTP that have left.
+    /// Packets of RTP that were sent.
     pub fn packets(&self) -> u64 {
         self.packets
     }
 
-    /// Of those, the ones that had left before, byte by byte.
+    /// Of those, identical retransmissions.
     pub fn repeated(&self) -> u64 {
         self.repeated
     }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_under_the_same_index_are_found() {
+    fn other_bytes_with_the_same_index_are_detected() {
         let mut sent = SentIndices::default();
         for seq in 65_530..65_540u32 {
             assert_eq!(sent.on_rtp(1, &rtp(seq as u16, false, 9)), Ok(()));

@@ -1,9 +1,10 @@
-//! A world for tests: peers and a [`Shard`](sfu::Shard) on a virtual network, in virtual time, from one seed.
+//! A simulated world for tests: peers and a [`Shard`](sfu::Shard) on a virtual network, in virtual time, from
+//! one seed.
 //!
-//! Nothing here opens a socket or reads a clock, so ten seconds of a call pass in milliseconds, and the same seed
-//! gives the same run. The synthetic peers speak ICE and DTLS with our own crates, but SRTP, RTP and RTCP with the published
-//! ones, so that no bug of ours cancels itself out. They judge what they receive: whatever a browser would not
-//! forgive is a [fault](World::assert_sound).
+//! Nothing here opens a socket or reads a clock, so ten seconds of a call pass in milliseconds, and the same
+//! seed gives the same run. The synthetic peers use our own crates for ICE and DTLS, but the published ones
+//! for SRTP, RTP and RTCP, so that no bug of ours cancels itself out. They check everything they receive: a
+//! packet that a browser would reject is a [fault](World::assert_sound).
 //!
 //! ```no_run
 //! # use leat_tests::{MS, SEC, Track, World};

@@ -1,20 +1,20 @@
-//! One direction of the path between a peer and the engine: what it does to datagrams.
+//! One direction of the path between a peer and the engine: its effect on datagrams.
 
 use machine::{Instant, Rng};
 use std::time::Duration;
 use stun::Demux;
 
-/// What a DTLS datagram counts for on a link of limited rate, whatever its length: signatures differ by a byte or
-/// two from run to run, and the time of everything behind them must not.
+/// The length of a DTLS datagram on a link of limited rate, independent of its real length: signatures differ
+/// by a byte or two from run to run, and the time of later datagrams must not.
 const HANDSHAKE_LEN: usize = 1200;
 
-/// How long a packet waits at most for those that are to overtake it.
+/// How long a packet waits at most for those that overtake it.
 const OVERTAKING_TIME_MAX: Duration = Duration::from_millis(60);
 
-/// How long a burst of loss lasts at most: where few datagrams flow, those it lasts for are far between.
+/// Maximum duration of a loss burst: with few datagrams, its end would be far away.
 const BURST_TIME_MAX: Duration = Duration::from_millis(500);
 
-/// One direction. Perfect, and without delay, until a test says otherwise.
+/// One direction. Perfect, and without delay, by default.
 #[derive(Debug)]
 pub struct Link {
     rng: Rng,
@@ -32,25 +32,25 @@ pub struct Link {
     lost: u64,
 }
 
-/// Loss in bursts, by the two states of Gilbert and Elliott: in the bad one, everything is lost.
+/// Loss in bursts, with the two states of Gilbert and Elliott: in the bad one, everything is lost.
 #[derive(Clone, Copy, Debug)]
 struct Burst {
-    /// Of a datagram in the good state, to be the first of a burst.
+    /// The probability that a datagram in the good state starts a burst.
     begin: f64,
-    /// Of a datagram in the bad state, to be the first after it.
+    /// The probability that a datagram in the bad state ends it.
     end: f64,
     /// Since when it is in the bad state.
     bad_since: Option<Instant>,
 }
 
-/// Media packets that are overtaken by those behind them.
+/// Media packets that are overtaken by later ones.
 #[derive(Clone, Copy, Debug)]
 struct Reorder {
     probability: f64,
     by: usize,
 }
 
-/// A bottleneck with a queue before it, from whose end drops what does not fit.
+/// A bottleneck with a queue, which drops datagrams that do not fit.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
     bytes_per_second: u64,
@@ -58,17 +58,17 @@ struct Rate {
     busy_until: Instant,
 }
 
-/// A packet on its way that others are to overtake.
+/// A delayed packet that others overtake.
 #[derive(Debug)]
 struct Held {
     bytes: Vec<u8>,
-    /// How many are still to pass it.
+    /// How many still have to overtake it.
     to_pass: usize,
     until: Instant,
 }
 
 impl Link {
-    /// A perfect link. What happens on it later is drawn from `rng`.
+    /// A perfect link. Random events on it are drawn from `rng`.
     pub fn new(rng: Rng) -> Self {
         Self {
             rng,
@@ -86,17 +86,17 @@ impl Link {
         }
     }
 
-    /// Datagrams given to it.
+    /// Datagrams received by it.
     pub fn carried(&self) -> u64 {
         self.carried
     }
 
-    /// Datagrams it has lost, for whatever reason.
+    /// Datagrams it has lost, for any reason.
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// A datagram enters at `now`; every copy that will leave goes to `arrivals` with its time.
+    /// A datagram enters at `now`; every copy that leaves is added to `arrivals` with its time.
     pub fn carry(&mut self, now: Instant, bytes: Vec<u8>, arrivals: &mut Vec<(Instant, Vec<u8>)>) {
         self.carried += 1;
         let is_media = matches!(stun::demux(&bytes), Demux::Rtp | Demux::TurnChannel);
@@ -104,7 +104,7 @@ impl Link {
             self.lost += 1;
             return;
         };
-        // One at a time: of two that are held together, the second would add to what the first seems to miss.
+        // One at a time: of two delayed together, the second would add to the first one's gap.
         let may_hold = is_media && self.held.is_empty();
         let overtaken = self.reorder.filter(|reorder| may_hold && self.rng.chance(reorder.probability));
         if let Some(reorder) = overtaken {
@@ -122,12 +122,12 @@ impl Link {
         }
     }
 
-    /// When [`release`](Self::release) next has something to give.
+    /// When [`release`](Self::release) next has a packet.
     pub fn next_release(&self) -> Option<Instant> {
         self.held.iter().map(|held| held.until).min()
     }
 
-    /// Lets go what has waited long enough to be overtaken.
+    /// Releases packets that have been delayed long enough.
     pub fn release(&mut self, now: Instant, arrivals: &mut Vec<(Instant, Vec<u8>)>) {
         let due: Vec<Held> = self.held.extract_if(.., |held| held.until <= now).collect();
         for held in due {
@@ -136,7 +136,7 @@ impl Link {
         }
     }
 
-    /// A media packet arrives and passes those held; the ones it was the last to pass follow it.
+    /// A media packet arrives and overtakes the delayed ones; those it was the last to overtake follow it.
     fn let_pass(&mut self, arrival: Instant, arrivals: &mut Vec<(Instant, Vec<u8>)>) {
         for held in &mut self.held {
             held.to_pass -= 1;
@@ -157,7 +157,7 @@ impl Link {
         in_burst || self.rng.chance(self.loss)
     }
 
-    /// When the datagram has got through the bottleneck; `None` if the queue before it is full.
+    /// When the datagram has passed the bottleneck; `None` if its queue is full.
     fn queue(&mut self, now: Instant, bytes: &[u8]) -> Option<Instant> {
         let Some(rate) = &mut self.rate else { return Some(now) };
         let len = if stun::demux(bytes) == Demux::Dtls { HANDSHAKE_LEN } else { bytes.len() };
@@ -190,22 +190,23 @@ impl LinkEdit<'_> {
         self.each(|link| link.loss = probability)
     }
 
-    /// Besides, bursts of loss begin with this probability at each datagram, and last `len` datagrams on average.
+    /// In addition, loss bursts start with this probability at each datagram, and last `len` datagrams on
+    /// average.
     pub fn bursts(self, probability: f64, len: f64) -> Self {
         self.each(|link| link.burst = Some(Burst { begin: probability, end: 1.0 / len, bad_since: None }))
     }
 
-    /// The time of the way, one way.
+    /// The one-way delay.
     pub fn delay(self, delay: Duration) -> Self {
         self.each(|link| link.delay = delay)
     }
 
-    /// Up to so much more, at random; the order stays.
+    /// Up to this additional delay, at random; the order stays.
     pub fn jitter(self, jitter: Duration) -> Self {
         self.each(|link| link.jitter = jitter)
     }
 
-    /// Each datagram comes twice with this probability.
+    /// Each datagram is duplicated with this probability.
     pub fn duplicate(self, probability: f64) -> Self {
         self.each(|link| link.duplicate = probability)
     }
@@ -215,7 +216,7 @@ impl LinkEdit<'_> {
         self.each(|link| link.reorder = Some(Reorder { probability, by }))
     }
 
-    /// A bottleneck, with room for `queue_len_max` bytes before it.
+    /// A bottleneck with a queue of `queue_len_max` bytes.
     pub fn rate(self, bits_per_second: u64, queue_len_max: usize) -> Self {
         let bytes_per_second = bits_per_second / 8;
         self.each(|link| {

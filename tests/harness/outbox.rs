@@ -1,22 +1,22 @@
-//! The send batch of a machine under test: keeps what is written, and can be full.
+//! The send batch of a machine under test: stores everything that is written, and can be full.
 
 use machine::{Flow, Path, Rng, Tx, WorkerId};
 use std::ops::Range;
 
-/// Refusals in one call after which a machine does not take no for an answer: more than any call has to send.
+/// Refusals in one call after which a machine obviously retries endlessly: more than any call has to send.
 const REFUSED_IN_A_ROW_MAX: u32 = 100_000;
 
-/// Collects the datagrams of one turn. Slots start as `0xa5`, so that a byte nobody wrote shows.
+/// Collects the datagrams of one turn. Slots start as `0xa5`, so that an unwritten byte is visible.
 #[derive(Debug)]
 pub struct Outbox {
     bytes: Vec<u8>,
     datagrams: Vec<(Flow, Path, Range<usize>)>,
-    /// Chance that a slot is refused, as if the batch were full.
+    /// The probability that a slot is refused, as if the batch was full.
     refusal: Option<(Rng, f64)>,
     refused: u64,
     refused_in_a_row: u32,
     handed: Vec<(WorkerId, Vec<u8>)>,
-    /// Chance that something handed over is lost, as if the other worker's mailbox were full.
+    /// The probability that a message is lost, as if the other worker's mailbox was full.
     hand_off_refusal: Option<(Rng, f64)>,
 }
 
@@ -39,12 +39,12 @@ impl Outbox {
         self.refusal = Some((rng, probability));
     }
 
-    /// From now on, loses what is handed to other workers with this probability.
+    /// From now on, loses messages to other workers with this probability.
     pub fn refuse_hand_offs(&mut self, rng: Rng, probability: f64) {
         self.hand_off_refusal = Some((rng, probability));
     }
 
-    /// Takes out what was handed to other workers, in order.
+    /// Takes the messages to other workers, in order.
     pub fn drain_handed(&mut self) -> Vec<(WorkerId, Vec<u8>)> {
         std::mem::take(&mut self.handed)
     }
@@ -54,12 +54,12 @@ impl Outbox {
         self.refused
     }
 
-    /// Takes out what was written, in order.
+    /// Takes the written datagrams, in order.
     pub fn drain(&mut self) -> Vec<(Path, Vec<u8>)> {
         self.drain_flows().into_iter().map(|(_, path, bytes)| (path, bytes)).collect()
     }
 
-    /// The same, with whose they are.
+    /// The same, with their flows.
     pub fn drain_flows(&mut self) -> Vec<(Flow, Path, Vec<u8>)> {
         self.refused_in_a_row = 0;
         let datagrams = self.datagrams.drain(..);
@@ -82,7 +82,7 @@ impl Tx for Outbox {
         {
             self.refused += 1;
             self.refused_in_a_row += 1;
-            assert!(self.refused_in_a_row < REFUSED_IN_A_ROW_MAX, "a full batch is asked again and again");
+            assert!(self.refused_in_a_row < REFUSED_IN_A_ROW_MAX, "a full batch is retried endlessly");
             return None;
         }
         self.refused_in_a_row = 0;

@@ -1,5 +1,5 @@
-//! The sockets that a shard orders for plain transports, and whoever is at their other ends: tests play those themselves,
-//! from whatever addresses they like. Nothing is lost or late on this way.
+//! The sockets that a shard requests for plain transports, and their peers: tests act as the peers, from any
+//! addresses. Nothing is lost or late on this path.
 
 use crate::world::{PLAIN_IP, Worker};
 use crate::{SocketsOnDemand, World};
@@ -7,10 +7,10 @@ use machine::{Datagram, Machine, Path, SocketError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// What the drivers of all workers know of sockets on demand.
+/// The sockets on demand of all workers' drivers.
 #[derive(Debug, Default)]
 pub(crate) struct PlainSockets {
-    /// By worker: each numbers its own.
+    /// By worker: each has its own numbers.
     sockets: BTreeMap<usize, SocketsOnDemand>,
     sent: Vec<PlainSent>,
 }
@@ -20,7 +20,7 @@ pub(crate) struct PlainSockets {
 pub struct PlainSent {
     /// The transport's address.
     pub from: SocketAddr,
-    /// Whoever this is.
+    /// The destination.
     pub to: SocketAddr,
     /// The datagram.
     pub bytes: Vec<u8>,
@@ -31,7 +31,8 @@ impl PlainSockets {
         self.sockets.entry(worker).or_insert_with(|| SocketsOnDemand::new(PLAIN_IP))
     }
 
-    /// A worker's shard sends a datagram; false if it does not leave by one of these sockets. Panics if by one that is not open.
+    /// A worker's shard sends a datagram; false if it is not sent from one of these sockets. Panics if the
+    /// socket is not open.
     pub(crate) fn take(&mut self, worker: usize, path: Path, bytes: &[u8]) -> bool {
         if path.local.on_demand_index().is_none() {
             return false;
@@ -43,7 +44,8 @@ impl PlainSockets {
 }
 
 impl World {
-    /// Somebody sends a datagram to the address of a plain transport of the worker that is spoken to. Where nobody listens it is lost.
+    /// A peer sends a datagram to the address of a plain transport of the selected worker. Without a socket
+    /// there it is lost.
     pub fn send_plain(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         let Some((local, _)) = self.plain.of(self.current).open().iter().find(|(_, address)| **address == to)
         else {
@@ -57,7 +59,7 @@ impl World {
         });
     }
 
-    /// What was sent from plain transports since this was asked last, in order.
+    /// Datagrams sent from plain transports since the last call, in order.
     pub fn take_plain_sent(&mut self) -> Vec<PlainSent> {
         std::mem::take(&mut self.plain.sent)
     }
@@ -68,12 +70,12 @@ impl World {
         sockets.map_or_else(Vec::new, |sockets| sockets.open().values().copied().collect())
     }
 
-    /// From now on no socket is to be had, for this reason; or they are again.
+    /// From now on sockets cannot be opened, for this reason; or they can again.
     pub fn refuse_sockets(&mut self, refusal: Option<SocketError>) {
         self.plain.of(self.current).refusal = refusal;
     }
 
-    /// As a driver must after every command and timer.
+    /// The driver's action after every command and timer.
     pub(crate) fn carry_out_orders(&mut self, worker: usize) {
         let Worker { shard, outbox, .. } = &mut self.workers[worker];
         self.plain.of(worker).carry_out_orders(self.now, shard, outbox);

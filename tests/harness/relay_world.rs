@@ -1,7 +1,7 @@
 //! A TURN server between clients and peers on a virtual network, in virtual time, from one seed.
 //!
-//! A client asks as the RFC wants it (RFC 8489 §6.2.1): it sends a request again until it is answered, with another nonce when it is told
-//! one. Everything else is the test's to say: what is sent when, and what should have come of it.
+//! A client sends requests as in the RFC (RFC 8489 §6.2.1): it repeats a request until it is answered, with
+//! another nonce if the server sends one. The test determines everything else.
 
 use crate::link::{Link, LinkEdit};
 use crate::turn_request::{Known, turn_request};
@@ -21,7 +21,7 @@ const REALM: &str = "leat";
 const PASSWORD: &str = "p";
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(9, 9, 9, 9));
 
-/// Between the first two sendings of a request; twice as long between the next (RFC 8489 §6.2.1: Rc of 7, Rm of 16).
+/// The first interval of retransmissions; doubled each time (RFC 8489 §6.2.1: Rc of 7, Rm of 16).
 const RTO: Duration = Duration::from_millis(500);
 const SENDINGS: u32 = 7;
 const LAST_WAIT: u32 = 16;
@@ -34,36 +34,36 @@ pub struct ClientId(usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FarId(usize);
 
-/// A datagram that a client or a peer has got.
+/// A datagram that a client or a peer has received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
     /// When.
     pub at: Instant,
     /// The payload.
     pub bytes: Vec<u8>,
-    /// From whom: a relayed address, or the peer that a Data indication names. `None` if it came by a channel.
+    /// The sender: a relayed address, or the peer in a Data indication. `None` if it arrived on a channel.
     pub from: Option<SocketAddr>,
 }
 
-/// What a request has come to.
+/// The result of a request.
 #[derive(Clone, Debug)]
 pub struct Answered {
-    /// 0 if it was granted.
+    /// 0 for success.
     pub code: u16,
-    /// Every answer that came to it while the client waited for the first, and that first.
+    /// All answers to it while the client waited for the first one, including that one.
     pub bytes: Vec<u8>,
-    /// How often it was sent, with other nonces too.
+    /// How often it was sent, also with other nonces.
     pub sendings: u32,
-    /// How often the client was told another nonce.
+    /// How often the server sent another nonce.
     pub renewals: u32,
-    /// Of its last sending.
+    /// Of its last transmission.
     pub id: TransactionId,
 }
 
 impl Answered {
     /// The first relayed address of the answer.
     pub fn relayed(&self) -> SocketAddr {
-        let message = Message::new(&self.bytes).expect("what the relay writes is well-formed");
+        let message = Message::new(&self.bytes).expect("the relay's message is well-formed");
         message.xor_relayed_addresses().next().flatten().expect("a relayed address")
     }
 }
@@ -81,11 +81,11 @@ pub struct RelayWorld {
     clients: Vec<Client>,
     fars: Vec<Far>,
     queue: Queue,
-    /// What the relay has told of itself.
+    /// The relay's events.
     pub events: Vec<Event>,
 }
 
-/// One direction, and where it leads: what is held to be overtaken goes where the last datagram went.
+/// One direction, and its destination: a delayed datagram goes where the last one went.
 struct Way {
     link: Link,
     place: Option<Place>,
@@ -117,7 +117,7 @@ struct Far {
 /// Where a datagram arrives.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    /// By this of its sockets, from there.
+    /// At this socket, from this address.
     Relay(Path),
     Client(usize),
     Far(usize, SocketAddr),
@@ -126,13 +126,13 @@ enum Place {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
     at: Instant,
-    /// Of one moment the earlier comes first.
+    /// At the same time the earlier one comes first.
     number: u64,
     place: Place,
     bytes: Vec<u8>,
 }
 
-/// What is on its way.
+/// Datagrams in transit.
 #[derive(Default)]
 struct Queue {
     dues: BinaryHeap<Reverse<Due>>,
@@ -147,7 +147,7 @@ impl Queue {
         self.push(way, arrivals);
     }
 
-    /// What has waited long enough to be overtaken.
+    /// Datagrams that have been delayed long enough.
     fn release(&mut self, now: Instant, way: &mut Way) {
         let mut arrivals = Vec::new();
         way.link.release(now, &mut arrivals);
@@ -164,7 +164,7 @@ impl Queue {
 }
 
 impl RelayWorld {
-    /// One in which `users` have accounts, and may have as much as `quotas` says.
+    /// One in which `users` have accounts, with these `quotas`.
     pub fn new(seed: u64, users: &[&str], quotas: Quotas) -> Self {
         let mut rng = Rng::from_number(seed);
         let account = |all: Credentials, user: &&str| all.user(user, PASSWORD);
@@ -196,7 +196,7 @@ impl RelayWorld {
         }
     }
 
-    /// A client of this user, at an address of its own, with a perfect way to the relay.
+    /// A client of this user, at its own address, with a perfect path to the relay.
     pub fn client(&mut self, user: &str) -> ClientId {
         let number = self.clients.len() as u16;
         let [high, low] = (number / 1_000 + 1).to_be_bytes();
@@ -216,7 +216,7 @@ impl RelayWorld {
         ClientId(self.clients.len() - 1)
     }
 
-    /// Somebody to reach.
+    /// A new peer.
     pub fn far(&mut self) -> FarId {
         let address = SocketAddr::from(([7, 7, 7, self.fars.len() as u8 + 1], 5_000));
         let [up, down] = [Way::new(&mut self.rng), Way::new(&mut self.rng)];
@@ -236,7 +236,7 @@ impl RelayWorld {
         LinkEdit { links: vec![&mut up.link, &mut down.link] }
     }
 
-    /// Datagrams that links have lost so far, and those that were given to them.
+    /// Datagrams that links have lost so far, and those that they received.
     pub fn lost_and_carried(&self) -> (u64, u64) {
         let links = self.ways().map(|way| &way.link);
         links.fold((0, 0), |(lost, carried), link| (lost + link.lost(), carried + link.carried()))
@@ -252,22 +252,22 @@ impl RelayWorld {
         self.now
     }
 
-    /// Where a peer is.
+    /// A peer's address.
     pub fn address(&self, FarId(far): FarId) -> SocketAddr {
         self.fars[far].address
     }
 
-    /// What a client has got that was no answer, taken out.
+    /// Takes a client's received datagrams, except answers.
     pub fn heard_by_client(&mut self, ClientId(client): ClientId) -> Vec<Heard> {
         std::mem::take(&mut self.clients[client].heard)
     }
 
-    /// What a peer has got, taken out.
+    /// Takes a peer's received datagrams.
     pub fn heard_by_far(&mut self, FarId(far): FarId) -> Vec<Heard> {
         std::mem::take(&mut self.fars[far].heard)
     }
 
-    /// One of the relay's counts.
+    /// A counter of the relay.
     pub fn count(&self, counter: Counter) -> u64 {
         self.relay.counters().value(counter)
     }
@@ -277,13 +277,13 @@ impl RelayWorld {
         self.sockets.open().len()
     }
 
-    /// The operator asks for something.
+    /// A command of the operator.
     pub fn command(&mut self, command: Command) {
         self.relay.on_command(self.now, command, &mut self.outbox);
         self.after();
     }
 
-    /// Lets time pass.
+    /// Advances time.
     pub fn run_for(&mut self, time: Duration) {
         self.run_until(self.now + time, |_| false);
     }
@@ -316,7 +316,7 @@ impl RelayWorld {
         self.queue.carry(self.now, &mut self.fars[far].up, place, data.to_vec());
     }
 
-    /// Asks until there is an answer that is more than another nonce. `None` if there is none.
+    /// Sends a request until there is an answer other than another nonce. `None` if there is none.
     pub fn ask(
         &mut self,
         ClientId(client): ClientId,
@@ -327,7 +327,7 @@ impl RelayWorld {
         loop {
             let (id, request) = self.request(client, method, &fill);
             let bytes = self.transact(client, id, &request, &mut sendings)?;
-            let message = Message::new(&bytes).expect("what the relay writes is well-formed");
+            let message = Message::new(&bytes).expect("the relay's message is well-formed");
             let code = message.error_code().map_or(0, |(code, _)| code);
             let nonce = message.attribute(NONCE).filter(|_| renewals < 3 && matches!(code, 401 | 438));
             match nonce {
@@ -343,7 +343,7 @@ impl RelayWorld {
         self.ask(client, Method::ALLOCATE, |writer| _ = writer.requested_transport(stun::UDP))
     }
 
-    /// The code of a refresh for so many seconds.
+    /// The code of a refresh with this lifetime in seconds.
     pub fn refresh(&mut self, client: ClientId, seconds: u32) -> Option<Answered> {
         self.ask(client, Method::REFRESH, |writer| _ = writer.lifetime(seconds))
     }
@@ -362,7 +362,7 @@ impl RelayWorld {
         })
     }
 
-    /// Answers of a client to this request that have come in, beside the one it took.
+    /// A client's further answers to this request.
     pub fn later_answers(&mut self, ClientId(client): ClientId, id: TransactionId) -> Vec<Vec<u8>> {
         let is_of = |bytes: &Vec<u8>| Message::new(bytes).is_ok_and(|message| message.transaction_id() == id);
         self.clients[client].answers.iter().filter(|bytes| is_of(bytes)).cloned().collect()
@@ -443,7 +443,7 @@ impl RelayWorld {
     fn arrive(&mut self, place: Place, mut bytes: Vec<u8>) {
         match place {
             Place::Relay(path) => {
-                // A socket that is closed meanwhile hears nothing.
+                // A closed socket receives nothing.
                 let is_there =
                     path.local.on_demand_index().is_none() || self.sockets.open().contains_key(&path.local);
                 if is_there {
@@ -459,7 +459,7 @@ impl RelayWorld {
         }
     }
 
-    /// Does what a driver does after each call, and lets what was sent go its way.
+    /// The driver's actions after each call; sends the datagrams.
     fn after(&mut self) {
         self.let_go();
         self.sockets.refusal = (self.sockets.open().len() >= self.pool).then_some(SocketError::Ports);
@@ -490,7 +490,7 @@ impl Client {
             let bytes = channel.data.to_vec();
             return self.heard.push(Heard { at, bytes, from: None });
         }
-        let message = Message::new(&bytes).expect("what the relay writes is well-formed");
+        let message = Message::new(&bytes).expect("the relay's message is well-formed");
         match (message.class(), message.data()) {
             (Class::Indication, Some(data)) => {
                 let from = message.xor_peer_address().flatten();

@@ -1,4 +1,4 @@
-//! What signaling does in a call: makes objects on the shard by commands, and tells the peers.
+//! Signaling's part in a call: creates objects on the shard by commands, and notifies the peers.
 
 use crate::capture::Capture;
 use crate::decoder::Receiver;
@@ -10,20 +10,20 @@ use crate::track::{RED_PT_RECEIVED, received_ext, received_extensions};
 use crate::world::{certificates, dtls_settings, engine_address};
 use crate::{PeerId, Track, World};
 use control::{
-    AppData, Codec, CodecParameters, Command, Consume, ConsumerId, CreatePipe, CreateTransport, Event,
-    Extension, ExtensionKind, IceParameters, Kind, Layers, Produce, ProducerId, Request, RequestId, RouterId,
-    SnapshotItem, StatsItem, StatsOf, Text, TransportId,
+    Codec, CodecParameters, Command, Consume, ConsumerId, CreatePipe, CreateTransport, Event, Extension,
+    ExtensionKind, IceParameters, Kind, Layers, Produce, ProducerId, Request, RequestId, RouterId,
+    SnapshotItem, StatsItem, StatsOf, Text, TransportId, fixtures,
 };
 use dtls::Fingerprint;
 use machine::Instant;
 use sfu::Input;
 
-/// Of the packets to a peer that tells when each came.
+/// For a peer that reports arrival times.
 const TRANSPORT_CC: Extension =
     Extension { kind: ExtensionKind::TransportCc, id: received_ext::TRANSPORT_CC };
 
 impl World {
-    /// Asks the shard for something; its answer.
+    /// Sends a command to the shard; returns the answer.
     pub fn request(&mut self, command: Command) -> Event {
         let (request, told_before) = self.send_request(command);
         let mut answers = self.news()[told_before..].iter().map(|(_, event)| event);
@@ -31,7 +31,7 @@ impl World {
         answer.unwrap_or_else(|| panic!("{self}: request {request} got no answer"))
     }
 
-    /// Everything the shard says it holds.
+    /// The shard's snapshot.
     pub fn snapshot(&mut self) -> Vec<SnapshotItem> {
         let (request, told_before) = self.send_request(Command::Snapshot);
         let mut told = self.news()[told_before..].iter().map(|(_, event)| event);
@@ -43,7 +43,7 @@ impl World {
         .collect()
     }
 
-    /// Statistics, as the shard tells them.
+    /// Statistics from the shard.
     pub fn stats(&mut self, of: StatsOf) -> Vec<StatsItem> {
         let (request, told_before) = self.send_request(Command::Stats { of });
         let mut told = self.news()[told_before..].iter().map(|(_, event)| event);
@@ -62,23 +62,23 @@ impl World {
         (request, told_before)
     }
 
-    /// Asks for something that must be done.
+    /// Sends a command that must succeed.
     pub fn demand(&mut self, command: Command) {
         let answer = self.request(command);
         assert!(matches!(answer, Event::Done { .. }), "{self}: {answer:?}");
     }
 
-    /// The controller goes away.
+    /// The controller is lost.
     pub fn lose_controller(&mut self) {
         self.command(Input::ControllerLost);
     }
 
-    /// Everything the shard has told so far, and when.
+    /// All events of the shard so far, with their times.
     pub fn news(&self) -> &[(Instant, Event)] {
         &self.workers[self.current].news
     }
 
-    /// What the shard has told of a transport.
+    /// The shard's events about a transport.
     pub fn news_of(&self, transport: TransportId) -> Vec<&(Instant, Event)> {
         let is_of = |event: &Event| match event {
             Event::TransportState { transport: other, .. }
@@ -93,14 +93,14 @@ impl World {
         self.router
     }
 
-    /// Another router; peers go on joining the first.
+    /// Another router; peers continue to join the first.
     pub fn create_router(&mut self) -> RouterId {
         let router = RouterId(self.next_id());
         self.demand(Command::CreateRouter { router, app_data: Default::default() });
         router
     }
 
-    /// A peer joins: it has a transport, and begins to check at once.
+    /// A peer joins: it has a transport, and starts checks at once.
     pub fn join(&mut self) -> PeerId {
         let certificate = certificates().1.clone();
         let peer = self.join_unannounced();
@@ -110,7 +110,7 @@ impl World {
         peer
     }
 
-    /// A peer joins at this worker, to which is spoken from now on.
+    /// A peer joins at this worker, which is selected from now on.
     pub fn join_at(&mut self, worker: usize) -> PeerId {
         self.turn_to(worker);
         let (router, app_data) = (self.router, Default::default());
@@ -118,7 +118,7 @@ impl World {
         self.join()
     }
 
-    /// A peer joins whose fingerprint the engine does not know yet.
+    /// A peer joins whose fingerprint the engine does not have yet.
     pub fn join_unannounced(&mut self) -> PeerId {
         let transport = TransportId(self.next_id());
         let create = CreateTransport { router: self.router, transport, app_data: Default::default() };
@@ -149,7 +149,7 @@ impl World {
         producer
     }
 
-    /// A peer sends a track that the engine was not told of.
+    /// A peer sends a track that the engine does not know.
     pub fn publish_unannounced(&mut self, peer: PeerId, track: Track) -> ProducerId {
         let producer = ProducerId(self.next_id());
         let rng = self.rng.fork();
@@ -167,13 +167,14 @@ impl World {
         self.subscribe_by(peer, consume)
     }
 
-    /// A peer subscribes to a track, and tells of every packet of its transport when it came: what it is sent follows its path.
+    /// A peer subscribes to a track, and reports the arrival time of every packet: its rate follows its path.
     pub fn subscribe_with_feedback(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
         let consume = self.consume_with_feedback(peer, producer);
         self.subscribe_by(peer, consume)
     }
 
-    /// The same as clients do it: the consumer is made paused, and resumed when the client is ready for it.
+    /// The same as clients do it: the consumer is created paused, and resumed when the client is ready for
+    /// it.
     pub fn subscribe_paused(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
         let consume = self.consume_with_feedback(peer, producer);
         self.subscribe_by(peer, Consume { paused: true, ..consume })
@@ -196,7 +197,7 @@ impl World {
         consumer
     }
 
-    /// A peer that has RED too subscribes to a redundant track.
+    /// A peer that supports RED too subscribes to a redundant track.
     pub fn subscribe_to_red(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
         let consumer = ConsumerId(self.next_id());
         let consume = self.consume(peer, producer, consumer);
@@ -210,14 +211,14 @@ impl World {
         consumer
     }
 
-    /// Has a track produced on the worker that its publisher is at.
+    /// Produces a track on its publisher's worker.
     fn produce(&mut self, peer: PeerId, produce: Produce) {
         self.turn_to(self.members[peer.0].worker);
         self.produced.insert(produce.producer, produce.clone());
         self.demand(Command::Produce(produce));
     }
 
-    /// Has a track consumed on the worker that the subscriber is at, which first has it piped there if it is another's.
+    /// Consumes a track on the subscriber's worker, after piping it there from another worker.
     fn demand_consume(&mut self, peer: PeerId, consume: Consume) {
         let (worker, producer) = (self.members[peer.0].worker, consume.producer);
         self.turn_to(worker);
@@ -228,12 +229,11 @@ impl World {
         self.demand(Command::Consume(consume));
     }
 
-    /// What signaling does before a track of one worker is consumed on another.
+    /// Signaling's commands before a track of one worker is consumed on another.
     pub fn pipe(&mut self, producer: ProducerId, origin: usize, worker: usize) {
         self.turn_to(worker);
         let (router, produce) = (self.router, self.produced[&producer].clone());
-        let (transport, app_data) = (produce.transport, AppData::default());
-        let create = CreatePipe { router, transport, worker: origin as u16, app_data };
+        let create = CreatePipe { router, transport: produce.transport, worker: origin as u16 };
         self.demand(Command::CreateRouter { router, app_data: Default::default() });
         self.demand(Command::CreatePipe(create));
         self.demand(Command::Produce(produce));
@@ -248,7 +248,7 @@ impl World {
         self.publish_source(peer, producer, source)
     }
 
-    /// A peer publishes what a browser has sent.
+    /// A peer publishes a browser's capture.
     pub fn publish_captured(&mut self, peer: PeerId, capture: &Capture) -> ProducerId {
         let producer = ProducerId(self.next_id());
         let rng = self.rng.fork();
@@ -264,7 +264,7 @@ impl World {
         producer
     }
 
-    /// A peer subscribes to a layered track, and wants these layers at most.
+    /// A peer subscribes to a layered track, with these preferred layers.
     pub fn subscribe_layered(
         &mut self,
         peer: PeerId,
@@ -275,7 +275,7 @@ impl World {
         self.subscribe_layered_by(peer, consume)
     }
 
-    /// The same of a peer that tells of every packet when it came.
+    /// The same for a peer that reports arrival times.
     pub fn subscribe_layered_with_feedback(&mut self, peer: PeerId, producer: ProducerId) -> ConsumerId {
         let mut consume = self.consume_layered(peer, producer, None);
         consume.extensions.push(TRANSPORT_CC);
@@ -305,24 +305,24 @@ impl World {
         consumer
     }
 
-    /// A layered track, where it is sent.
+    /// The source of a layered track.
     pub fn layered(&self, producer: ProducerId) -> &LayeredSource {
         let publisher = self.publishers[&producer];
         self.peer(publisher).layered(producer).expect("publish_layered() gave it to this peer")
     }
 
-    /// Gives a layered source an order.
+    /// Changes a layered source.
     pub fn order_layered(&mut self, producer: ProducerId, order: impl FnOnce(&mut LayeredSource)) {
         let publisher = self.publishers[&producer];
         self.order(publisher, |peer, _| peer.layered_mut(producer).map(order));
     }
 
-    /// What a receiver makes of a layered track.
+    /// The receiver's result for a layered track.
     pub fn receiver(&self, consumer: ConsumerId) -> &Receiver {
         self.sink(consumer).view().expect("subscribe_layered() made it").receiver()
     }
 
-    /// What signaling would ask for such a consumer.
+    /// The parameters of such a consumer.
     fn consume(&mut self, peer: PeerId, producer: ProducerId, consumer: ConsumerId) -> Consume {
         let track = self.source(producer).track().clone();
         self.consume_as(peer, producer, consumer, &track)
@@ -336,20 +336,13 @@ impl World {
         track: &Track,
     ) -> Consume {
         let publisher = self.publishers[&producer];
+        let (transport, ssrc) = (self.transport(peer), self.rng.next_u32());
         Consume {
-            transport: self.transport(peer),
-            producer,
-            consumer,
             mid: Some(Text::new(format!("r{}", consumer.0))),
-            codecs: vec![track.consumed_codec()],
-            ssrc: self.rng.next_u32(),
             rtx_ssrc: track.rtx.then(|| self.rng.next_u32()),
             cname: Text::new(format!("peer-{}", publisher.0)),
             extensions: received_extensions(),
-            preferred_layers: None,
-            priority: 1,
-            paused: false,
-            app_data: Default::default(),
+            ..fixtures::consume(transport, producer, consumer, track.consumed_codec(), ssrc)
         }
     }
 
@@ -358,54 +351,54 @@ impl World {
         self.publishers.keys().copied().collect()
     }
 
-    /// Who receives what.
+    /// All subscriptions.
     pub fn subscriptions(&self) -> Vec<(ConsumerId, ProducerId)> {
         let subscriptions =
             self.subscribers.keys().map(|consumer| (*consumer, self.sink(*consumer).producer()));
         subscriptions.collect()
     }
 
-    /// A track, where it is sent.
+    /// The source of a track.
     pub fn source(&self, producer: ProducerId) -> &Source {
         let publisher = self.publishers[&producer];
         self.peer(publisher).source(producer).expect("publish() gave it to this peer")
     }
 
-    /// Gives a source an order.
+    /// Changes a source.
     pub fn order_source(&mut self, producer: ProducerId, order: impl FnOnce(&mut Source)) {
         let publisher = self.publishers[&producer];
         self.order(publisher, |peer, _| peer.source_mut(producer).map(order));
     }
 
-    /// A track, where it is received.
+    /// The sink of a track.
     pub fn sink(&self, consumer: ConsumerId) -> &Sink {
         let subscriber = self.subscribers[&consumer];
         self.peer(subscriber).sink(consumer).expect("subscribe() gave it to this peer")
     }
 
-    /// Gives a sink an order.
+    /// Changes a sink.
     pub fn order_sink(&mut self, consumer: ConsumerId, order: impl FnOnce(&mut Sink)) {
         let subscriber = self.subscribers[&consumer];
         self.order(subscriber, |peer, _| peer.sink_mut(consumer).map(order));
     }
 
-    /// The engine makes new ICE credentials, and the peer learns them at once.
+    /// The engine makes new ICE credentials, which the peer gets at once.
     pub fn restart_ice(&mut self, peer: PeerId) {
         let ice = self.demand_ice_restart(peer);
         self.order(peer, |peer, now| peer.agent_mut().restart(now, &ice));
     }
 
-    /// The engine makes new ICE credentials, of which the peer learns nothing.
+    /// The engine makes new ICE credentials, which the peer does not get.
     pub fn demand_ice_restart(&mut self, peer: PeerId) -> IceParameters {
         let answer = self.request(Command::RestartIce { transport: self.transport(peer) });
         let Event::IceRestarted { ice, .. } = answer else { panic!("{self}: {answer:?}") };
         ice
     }
 
-    /// Lets time pass until media can flow to and from everybody.
+    /// Advances time until media can flow to and from all peers.
     pub fn connect(&mut self) {
         self.run_until(crate::SEC * 20, |world| {
-            // A client of DTLS 1.3 has its keys before the engine has.
+            // A client of DTLS 1.3 has its keys before the engine.
             let shards = world.workers.iter().map(|worker| worker.shard.shard());
             let made: u64 = shards.map(|shard| shard.counters().value(control::Counter::DtlsConnected)).sum();
             let peers = world.members.iter().map(|member| &member.peer);
@@ -413,7 +406,7 @@ impl World {
         });
     }
 
-    /// Every publisher stops, and what is on its way arrives or is repaired.
+    /// Every publisher stops, and packets in transit arrive or are repaired.
     pub fn finish(&mut self) {
         let producers: Vec<ProducerId> = self.publishers.keys().copied().collect();
         for producer in producers {

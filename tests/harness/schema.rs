@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// Why `value` does not fit `schema`, with the place in it; `Ok` if it does.
+/// Why `value` does not match `schema`, with the place in it; `Ok` if it does.
 pub fn check(schema: &Value, value: &Value) -> Result<(), String> {
     check_at("$", schema.as_object().ok_or("a schema is an object")?, value)
 }
@@ -42,7 +42,7 @@ fn check_at(place: &str, schema: &Map<String, Value>, value: &Value) -> Result<(
             _ => return Err(format!("{place}: the keyword {keyword:?} is not known here")),
         };
         if !fits {
-            return Err(format!("{place}: {value} does not fit {keyword}: {wanted}"));
+            return Err(format!("{place}: {value} does not match {keyword}: {wanted}"));
         }
     }
     Ok(())
@@ -65,7 +65,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn lines_of_another_form_do_not_fit_the_schema_of_logs() {
+    fn lines_of_another_form_do_not_match_the_schema_of_logs() {
         let schema: Value = serde_json::from_str(include_str!("../vectors/log/schema.json")).expect("JSON");
         let good = json!({"timestamp": 1, "level": "info", "context": {"any": [1]}, "message": "m"});
         assert_eq!(check(&schema, &good), Ok(()));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keyword_that_is_not_known_is_an_error() {
+    fn an_unknown_keyword_is_an_error() {
         check(&json!({"pattern": "a"}), &json!("a")).expect_err("not known");
         check(&json!({"additionalProperties": {}}), &json!({})).expect_err("not known");
     }

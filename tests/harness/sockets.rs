@@ -1,17 +1,17 @@
-//! A driver's sockets on demand, as far as a shard can tell: addresses without a network behind them.
+//! A driver's sockets on demand, as a shard sees them: addresses without a network.
 
-use machine::{Instant, LocalId, Machine, SocketError, SocketOrder, Tx};
+use machine::{Instant, LocalId, Machine, SocketError, SocketRequest, Tx};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-/// The sockets that a shard has ordered and that are open. Ports are given out from 20000 on, an even one first.
+/// The open sockets that a shard has requested. Ports start at 20000, an even one first.
 #[derive(Debug)]
 pub struct SocketsOnDemand {
     ip: IpAddr,
     open: BTreeMap<LocalId, SocketAddr>,
     /// The next has the port after it.
     last_port: u16,
-    /// Why no socket is to be had, while none is.
+    /// Why no socket can be opened, if so.
     pub refusal: Option<SocketError>,
 }
 
@@ -26,21 +26,19 @@ impl SocketsOnDemand {
         &self.open
     }
 
-    /// Opens and closes what the shard wants opened and closed, as a driver must after every command and timer. Panics when
-    /// it wants one closed that is not open, opened that is, or a connection kept or closed.
+    /// Opens and closes sockets as requested by the shard, like a driver after every command and timer.
+    /// Panics if a closed one is not open, an opened one is, or a connection should be kept or closed.
     pub fn carry_out_orders(&mut self, now: Instant, shard: &mut impl Machine, tx: &mut impl Tx) {
-        while let Some(order) = shard.poll_socket_order() {
-            match order {
-                SocketOrder::Open { local, next, .. } => {
+        while let Some(request) = shard.poll_socket_request() {
+            match request {
+                SocketRequest::Open { local, next, .. } => {
                     let opened = self.open_next(local, next);
                     shard.on_socket_opened(now, local, opened, tx);
                 }
-                SocketOrder::Close { local } => {
+                SocketRequest::Close { local } => {
                     assert!(self.open.remove(&local).is_some(), "{local:?} is not open");
                 }
-                order => panic!(
-                    "a shard leaves the life of connections to its driver, and does not want {order:?}"
-                ),
+                request => panic!("a shard does not manage connections: {request:?}"),
             }
         }
     }

@@ -1,26 +1,26 @@
-//! What a peer may send: the parameters of a track, as its browser would negotiate them.
+//! A peer's tracks: their parameters, as negotiated by a browser.
 
-use control::{Codec, CodecParameters, Extension, ExtensionKind, Kind};
+use control::{Codec, CodecParameters, Extension, ExtensionKind, Kind, fixtures};
 use std::time::Duration;
 
 /// A camera or a microphone.
 #[derive(Clone, Debug)]
 pub struct Track {
-    /// Sound or pictures.
+    /// Audio or video.
     pub kind: Kind,
     /// Between two frames of it.
     pub frame_interval: Duration,
-    /// On average, headers not counted.
+    /// On average, without headers.
     pub bitrate_bps: u32,
-    /// Whether the SSRCs are signaled; else the engine learns them from the MID.
+    /// Whether the SSRCs are signaled; otherwise the engine learns them from the MID.
     pub ssrcs_are_signaled: bool,
-    /// Whether the engine may ask for lost packets again.
+    /// Whether the engine may request lost packets.
     pub nack: bool,
-    /// Whether they are then sent on a stream of their own (RFC 4588).
+    /// Whether they are then sent on a separate stream (RFC 4588).
     pub rtx: bool,
-    /// Whether keyframes are asked for by PLI; else by FIR.
+    /// Whether keyframes are requested by PLI; otherwise by FIR.
     pub pli: bool,
-    /// Whether sound is sent redundantly (RFC 2198): each packet with a copy of the one before.
+    /// Whether audio is sent redundantly (RFC 2198): each packet with a copy of the previous one.
     pub red: bool,
     /// Whether packets carry a transport-wide number.
     pub transport_cc: bool,
@@ -62,27 +62,27 @@ impl Track {
         Self { bitrate_bps, ..self }
     }
 
-    /// Recognised by its MID alone.
+    /// Identified by its MID alone.
     pub fn unsignaled(self) -> Self {
         Self { ssrcs_are_signaled: false, ..self }
     }
 
-    /// Retransmissions on the stream itself, as where RTX was not negotiated.
+    /// Retransmissions on the stream itself, as if RTX was not negotiated.
     pub fn without_rtx(self) -> Self {
         Self { rtx: false, ..self }
     }
 
-    /// With a copy of the packet before in each.
+    /// With a copy of the previous packet in each.
     pub fn redundant(self) -> Self {
         Self { red: true, ..self }
     }
 
-    /// Keyframes asked for by FIR (RFC 5104 §4.3.1).
+    /// Keyframes requested by FIR (RFC 5104 §4.3.1).
     pub fn with_fir(self) -> Self {
         Self { pli: false, ..self }
     }
 
-    /// RTP timestamp ticks a second.
+    /// RTP timestamp ticks per second.
     pub fn clock_rate_hz(&self) -> u32 {
         match self.kind {
             Kind::Audio => 48_000,
@@ -90,31 +90,29 @@ impl Track {
         }
     }
 
-    /// Its codec on the publisher's leg.
+    /// Its codec at the publisher.
     pub(crate) fn codec(&self) -> CodecParameters {
         let (codec, pt) = match self.kind {
             Kind::Audio => (Codec::Opus, 111),
             Kind::Video => (Codec::Vp8, 96),
         };
         CodecParameters {
-            codec,
-            pt,
             rtx_pt: self.rtx.then_some(97),
-            clock_rate_hz: self.clock_rate_hz(),
             nack: self.nack,
             pli: self.pli,
             fir: true,
             transport_cc: self.transport_cc,
+            ..fixtures::codec(codec, pt)
         }
     }
 
-    /// Its codecs on the publisher's leg, that which it sends first.
+    /// Its codecs at the publisher, the sent one first.
     pub(crate) fn codecs(&self) -> Vec<CodecParameters> {
         let red = CodecParameters { codec: Codec::Red, pt: RED_PT, ..self.codec() };
         self.red.then_some(red).into_iter().chain([self.codec()]).collect()
     }
 
-    /// Its codec on a subscriber's leg, where every number is another.
+    /// Its codec at a subscriber, with different numbers.
     pub(crate) fn consumed_codec(&self) -> CodecParameters {
         let pt = match self.kind {
             Kind::Audio => 109,
@@ -124,13 +122,13 @@ impl Track {
     }
 }
 
-/// RED's payload type on the publisher's leg.
+/// RED's payload type at the publisher.
 pub(crate) const RED_PT: u8 = 63;
 
-/// RED's payload type on a subscriber's leg.
+/// RED's payload type at a subscriber.
 pub(crate) const RED_PT_RECEIVED: u8 = 62;
 
-/// Extension ids on the publisher's leg.
+/// Extension ids at the publisher.
 pub(crate) mod sent_ext {
     pub const AUDIO_LEVEL: u8 = 1;
     pub const TRANSPORT_CC: u8 = 3;
@@ -138,7 +136,7 @@ pub(crate) mod sent_ext {
     pub const ABS_CAPTURE_TIME: u8 = 5;
 }
 
-/// Extension ids on a subscriber's leg.
+/// Extension ids at a subscriber.
 pub(crate) mod received_ext {
     pub const MID: u8 = 9;
     pub const AUDIO_LEVEL: u8 = 10;
@@ -147,7 +145,7 @@ pub(crate) mod received_ext {
     pub const PLAYOUT_DELAY: u8 = 8;
 }
 
-/// The header extensions of the publisher's leg.
+/// The header extensions at the publisher.
 pub(crate) fn sent_extensions() -> Vec<Extension> {
     vec![
         Extension { kind: ExtensionKind::AudioLevel, id: sent_ext::AUDIO_LEVEL },
@@ -157,7 +155,7 @@ pub(crate) fn sent_extensions() -> Vec<Extension> {
     ]
 }
 
-/// The header extensions of a subscriber's leg.
+/// The header extensions at a subscriber.
 pub(crate) fn received_extensions() -> Vec<Extension> {
     vec![
         Extension { kind: ExtensionKind::Mid, id: received_ext::MID },

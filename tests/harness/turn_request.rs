@@ -1,21 +1,21 @@
-//! Requests to a TURN server, as a client with a password writes them (RFC 8489 §9.2.3).
+//! Requests to a TURN server, as written by a client with a password (RFC 8489 §9.2.3).
 
 use stun::{Class, Integrity, Key, Method, PasswordAlgorithm, TransactionId, Writer};
 
-/// What a client knows once it has been challenged.
+/// A client's state after a challenge.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     /// Its name.
     pub user: &'a str,
     /// Its password.
     pub password: &'a str,
-    /// The server's.
+    /// The server's realm.
     pub realm: &'a [u8],
-    /// What the server has given it.
+    /// The server's nonce.
     pub nonce: &'a [u8],
 }
 
-/// A request with what `fill` adds, signed if the client knows by what. At most 1 KiB.
+/// A request with the additions of `fill`, signed if the client has credentials. At most 1 KiB.
 ///
 /// # Panics
 /// If it would be longer.

@@ -1,4 +1,4 @@
-//! Time, and what happens in it: the one loop that drives the shard and all peers.
+//! Time and events: the one loop that drives the shard and all peers.
 
 use crate::indices::SentIndices;
 use crate::link::{Link, LinkEdit};
@@ -21,7 +21,7 @@ use stun::Demux;
 /// Workers have the numbers below this among the deadlines; peers follow.
 const WORKERS_MAX: u32 = 8;
 
-/// Calls in one moment after which a machine does not let time go on.
+/// Calls at one moment after which a machine obviously does not let time advance.
 const CALLS_IN_A_MOMENT_MAX: u32 = 10_000;
 
 /// Names a peer of a world.
@@ -37,12 +37,12 @@ pub(crate) struct Worker {
     pub news: Vec<(Instant, Event)>,
 }
 
-/// A shard, its peers, and the network between them. Or several shards, of one engine: then one of them is spoken to at a time, and everything
-/// that says "the shard" means that one.
+/// A shard, its peers, and the network between them. Or several shards of one engine: then one of them is
+/// selected at a time, and "the shard" means that one.
 #[derive(Debug)]
 pub struct World {
     seed: u64,
-    /// Panics of shards, once they are expected.
+    /// Panics of shards, if expected.
     faults: Faults,
     pub(crate) now: Instant,
     pub(crate) rng: Rng,
@@ -52,7 +52,7 @@ pub struct World {
     pub(crate) members: Vec<Member>,
     addresses: BTreeMap<SocketAddr, usize>,
     queue: BinaryHeap<Reverse<Due>>,
-    /// Numbers what is queued, so that of one moment the earlier comes first.
+    /// Numbers queued events, so that at the same time the earlier one comes first.
     queued: u64,
     deadlines: Deadlines,
     calls: (Instant, u32),
@@ -64,16 +64,17 @@ pub struct World {
     pub(crate) subscribers: BTreeMap<ConsumerId, PeerId>,
 }
 
-/// A peer, and how it is connected.
+/// A peer, and its connections.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub peer: Peer,
     pub transport: TransportId,
-    /// Which it is at.
+    /// Its worker.
     pub worker: usize,
-    /// As the engine sees it.
+    /// The address that the engine sees.
     pub address: SocketAddr,
-    /// On the network that the peer is leaving, if it is: media goes from there until a pair of the new one is nominated.
+    /// On the network that the peer is leaving, if it is: media is sent there until a pair of the new one is
+    /// nominated.
     pub former: Option<SocketAddr>,
     up: Link,
     down: Link,
@@ -90,13 +91,13 @@ struct Due {
 enum What {
     /// A datagram reaches this worker of the engine, from this address.
     Up(usize, SocketAddr, Vec<u8>),
-    /// A datagram of this worker reaches whoever has this address now.
+    /// A datagram of this worker reaches the present owner of this address.
     Down(usize, SocketAddr, Vec<u8>),
-    /// What one worker has handed over reaches the other.
+    /// One worker's messages reach the other.
     Across(usize, usize, Vec<u8>),
-    /// A peer's uplink may let go of packets it holds back.
+    /// A peer's uplink may release delayed packets.
     ReleaseUp(usize),
-    /// A peer's downlink may.
+    /// A peer's downlink may release delayed packets.
     ReleaseDown(usize),
 }
 
@@ -106,17 +107,17 @@ impl World {
         Self::with_grace_period(seed, Duration::from_secs(30))
     }
 
-    /// Of this grace period.
+    /// With this grace period.
     pub fn with_grace_period(seed: u64, grace_period: Duration) -> Self {
         Self::of(seed, 1, grace_period, Some(ICE_CONSENT_TIMEOUT))
     }
 
-    /// Of an engine with so many workers, of which the first is spoken to.
+    /// Of an engine with this number of workers; the first one is selected.
     pub fn with_workers(seed: u64, workers: usize) -> Self {
         Self::of(seed, workers, Duration::from_secs(30), Some(ICE_CONSENT_TIMEOUT))
     }
 
-    /// Of an engine with this consent timeout.
+    /// With this consent timeout.
     pub fn with_consent_timeout(seed: u64, consent_timeout: Option<Duration>) -> Self {
         Self::of(seed, 1, Duration::from_secs(30), consent_timeout)
     }
@@ -143,7 +144,7 @@ impl World {
         let mut world = Self {
             seed,
             faults,
-            // Not the epoch: a machine for which zero is special would not be found out.
+            // Not the epoch: a machine that treats zero specially would not be detected.
             now: Instant::from_nanos(5_000_000_000),
             workers,
             current: 0,
@@ -166,17 +167,17 @@ impl World {
         world
     }
 
-    /// What all chance of this world comes from.
+    /// The source of all randomness of this world.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// The present moment.
+    /// The present time.
     pub fn now(&self) -> Instant {
         self.now
     }
 
-    /// From now on this worker is spoken to.
+    /// Selects this worker from now on.
     pub fn turn_to(&mut self, worker: usize) {
         assert!(worker < self.workers.len(), "{self}: there is no worker {worker}");
         self.current = worker;
@@ -192,7 +193,7 @@ impl World {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
     }
 
-    /// Takes out the panics of shards so far.
+    /// Takes the panics of shards so far.
     pub fn take_faults(&mut self) -> Vec<Fault> {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         faults.as_mut().map(std::mem::take).unwrap_or_default()
@@ -206,7 +207,7 @@ impl World {
         }
     }
 
-    /// What the shard has sent. Every datagram is held against it, see [`SentIndices`].
+    /// The shard's sent datagrams. Every datagram is checked, see [`SentIndices`].
     pub fn sent(&self) -> &SentIndices {
         &self.workers[self.current].sent
     }
@@ -232,7 +233,7 @@ impl World {
         LinkEdit { links: vec![&mut self.members[peer.0].down] }
     }
 
-    /// What became of a peer's datagrams: on the way up, and on the way down.
+    /// The counts of a peer's datagrams: on the uplink, and on the downlink.
     pub fn links(&self, peer: PeerId) -> (&Link, &Link) {
         let member = &self.members[peer.0];
         (&member.up, &member.down)
@@ -243,19 +244,19 @@ impl World {
         &self.members[peer.0].peer
     }
 
-    /// Gives a peer an order.
+    /// Changes a peer.
     pub fn order<T>(&mut self, peer: PeerId, order: impl FnOnce(&mut Peer, Instant) -> T) -> T {
         let done = order(&mut self.members[peer.0].peer, self.now);
         self.rearm_peer(peer.0);
         done
     }
 
-    /// A peer's address, as the engine sees it.
+    /// A peer's address as seen by the engine.
     pub fn address(&self, peer: PeerId) -> SocketAddr {
         self.members[peer.0].address
     }
 
-    /// A NAT gives the peer another address; the peer does not know, and nothing arrives at the old one.
+    /// A NAT gives the peer another address; the peer does not notice, and nothing arrives at the old one.
     pub fn rebind(&mut self, peer: PeerId) {
         let old = self.members[peer.0].address;
         self.addresses.remove(&old);
@@ -264,8 +265,8 @@ impl World {
         self.members[peer.0].address = new;
     }
 
-    /// The peer comes into another network, and is still in the old one: it checks from its new address, and goes on as
-    /// before from the old one until the engine has confirmed a nomination.
+    /// The peer enters another network while still in the old one: it checks from its new address, and
+    /// continues to send from the old one until the engine has confirmed a nomination.
     pub fn roam(&mut self, peer: PeerId) {
         let member = &mut self.members[peer.0];
         let (former, new) = (member.address, SocketAddr::new(member.address.ip(), member.address.port() + 1));
@@ -273,14 +274,15 @@ impl World {
         self.addresses.insert(new, peer.0);
     }
 
-    /// A check of this peer, authentic in every way, arrives from an address that need not be the peer's. Its answer goes there.
+    /// An authentic check of this peer arrives from an address that need not be the peer's. Its answer is
+    /// sent there.
     pub fn check_from(&mut self, peer: PeerId, from: SocketAddr) {
         let check = self.members[peer.0].peer.agent_mut().nomination();
         let worker = self.members[peer.0].worker;
         self.enqueue(self.now, What::Up(worker, from, check));
     }
 
-    /// The peer's new network carries nothing to it (or does again).
+    /// The peer's new network delivers nothing to it (or does again).
     pub fn deafen(&mut self, peer: PeerId, is_deaf: bool) {
         let address = self.members[peer.0].address;
         if is_deaf {
@@ -290,21 +292,21 @@ impl World {
         }
     }
 
-    /// The peer is out of its old network.
+    /// The peer has left its old network.
     pub fn leave(&mut self, peer: PeerId) {
         if let Some(former) = self.members[peer.0].former.take() {
             self.addresses.remove(&former);
         }
     }
 
-    /// Over everything that any peer received: plaintext and times.
+    /// Over everything received by any peer: plaintext and times.
     pub fn digest(&self) -> u64 {
         let mut digest = DefaultHasher::new();
         self.members.iter().for_each(|member| member.peer.digest().hash(&mut digest));
         digest.finish()
     }
 
-    /// Panics if any peer received what a browser would not forgive.
+    /// Panics if any peer received packets that a browser would reject.
     pub fn assert_sound(&self) {
         for (index, member) in self.members.iter().enumerate() {
             let faults = member.peer.faults();
@@ -312,12 +314,12 @@ impl World {
         }
     }
 
-    /// Lets time pass.
+    /// Advances time.
     pub fn run_for(&mut self, time: Duration) {
         self.run_to(self.now + time);
     }
 
-    /// Lets time pass until `is_done`, looking every 5 ms. Panics if that takes longer than `patience`.
+    /// Advances time until `is_done`, checking every 5 ms. Panics if that takes longer than `patience`.
     pub fn run_until(&mut self, patience: Duration, is_done: impl Fn(&Self) -> bool) {
         let end = self.now + patience;
         while !is_done(self) {
@@ -343,7 +345,7 @@ impl World {
         self.now = self.now.max(end);
     }
 
-    /// The next datagram, if it comes to this worker at this very moment: then it is of the same batch.
+    /// The next datagram, if it arrives at this worker at the same time: then it is in the same batch.
     fn next_up(&mut self, worker: usize) -> Option<(SocketAddr, Vec<u8>)> {
         let is_up = |due: &Due| due.at <= self.now && matches!(&due.what, What::Up(to, ..) if *to == worker);
         self.queue.peek().filter(|Reverse(due)| is_up(due))?;
@@ -353,7 +355,7 @@ impl World {
         }
     }
 
-    /// The same for what other workers have handed over.
+    /// The same for messages of other workers.
     fn next_across(&mut self, worker: usize) -> Option<(usize, Vec<u8>)> {
         let is_across =
             |due: &Due| due.at <= self.now && matches!(&due.what, What::Across(_, to, _) if *to == worker);
@@ -415,10 +417,7 @@ impl World {
     fn wake(&mut self, owner: u32) {
         let (at, calls) = self.calls;
         self.calls = if at == self.now { (at, calls + 1) } else { (self.now, 1) };
-        assert!(
-            self.calls.1 < CALLS_IN_A_MOMENT_MAX,
-            "{self}: number {owner} wants to be woken again and again"
-        );
+        assert!(self.calls.1 < CALLS_IN_A_MOMENT_MAX, "{self}: number {owner} requests a wake-up endlessly");
         if owner < WORKERS_MAX {
             let calls = limits::TRANSPORTS_PER_TIMEOUT;
             self.with_worker(owner as usize, calls, |shard, now, outbox| shard.on_timeout(now, outbox));
@@ -430,17 +429,18 @@ impl World {
         }
     }
 
-    /// Gives the shard an input of its controller.
+    /// Passes the shard an input of its controller.
     pub(crate) fn command(&mut self, input: Input) {
         self.with_shard(|shard, now, outbox| shard.on_command(now, input, outbox));
     }
 
-    /// Calls the shard, and does what its driver does afterwards.
+    /// Calls the shard, and performs its driver's actions afterwards.
     pub(crate) fn with_shard(&mut self, call: impl FnOnce(&mut Contained, Instant, &mut Outbox)) {
         self.with_worker(self.current, 2, call);
     }
 
-    /// Makes so many calls. What they cost must not grow with what a peer chose, but only with what there is.
+    /// Makes this number of calls. Their cost must not grow with a peer's input, but only with the number of
+    /// objects.
     fn with_worker(
         &mut self,
         worker: usize,
@@ -457,7 +457,7 @@ impl World {
         self.after_shard(worker);
     }
 
-    /// A datagram arrives that someone has sent with this source address.
+    /// A datagram with this source address arrives.
     pub fn feed_from(&mut self, from: SocketAddr, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         self.with_shard(|shard, now, outbox| {
@@ -467,7 +467,7 @@ impl World {
         });
     }
 
-    /// Another worker hands something to the one that is spoken to.
+    /// Another worker sends a message to the selected one.
     pub fn hand_over(&mut self, from: u16, bytes: &[u8]) {
         self.with_shard(|shard, now, outbox| {
             shard.on_hand_off(now, WorkerId(from), bytes, outbox);
@@ -504,7 +504,7 @@ impl World {
             if self.plain.take(worker, path, &bytes) {
                 continue;
             }
-            // To an address nobody has (any more): lost.
+            // To an address that is not used (any more): lost.
             let Some(index) = self.addresses.get(&path.remote).copied() else { continue };
             let mut arrivals = Vec::new();
             let link = &mut self.members[index].down;
@@ -574,13 +574,13 @@ impl World {
 }
 
 impl std::fmt::Display for World {
-    /// What a failure message needs: `seed 7, 12.3 s in`.
+    /// The text for failure messages: `seed 7, 12.3 s in`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "seed {}, {:?} in", self.seed, self.now.since_epoch())
     }
 }
 
-/// Panics of shards; `None` while none is expected, and each fails the test.
+/// Panics of shards; `None` if none is expected, and each fails the test.
 type Faults = Arc<Mutex<Option<Vec<Fault>>>>;
 
 /// A shard of this configuration, in which tests may cause panics.
@@ -594,14 +594,14 @@ fn contained(seed: u64, config: Config, rng: Rng, faults: &Faults) -> Contained 
     })
 }
 
-/// Everything that the shard holds.
+/// All objects of the shard.
 fn objects_of(shard: &Shard) -> u64 {
     let kinds = [Counter::Routers, Counter::Transports, Counter::Producers, Counter::Consumers];
     kinds.into_iter().map(|kind| shard.counters().value(kind)).sum()
 }
 
-/// The address that a worker of the engine listens on: of IPv4 for even seeds, of IPv6 for odd ones, so that whatever has several seeds has
-/// both families (RFC 5737, RFC 3849).
+/// The listening address of a worker: IPv4 for even seeds, IPv6 for odd ones, so that tests with several
+/// seeds cover both families (RFC 5737, RFC 3849).
 pub(crate) fn engine_address(seed: u64, worker: usize) -> SocketAddr {
     let ip = match seed % 2 {
         0 => IpAddr::from([192, 0, 2, 1]),
@@ -610,16 +610,16 @@ pub(crate) fn engine_address(seed: u64, worker: usize) -> SocketAddr {
     SocketAddr::new(ip, 7081 + worker as u16)
 }
 
-/// Where plain transports listen.
+/// The addresses of plain transports.
 pub(crate) const PLAIN_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// The engine's and the peers', made once: making one costs more than a handshake.
+/// The engine's and the peers', created once: creating one costs more than a handshake.
 pub(crate) fn certificates() -> &'static (Certificate, Certificate) {
     static CERTIFICATES: OnceLock<(Certificate, Certificate)> = OnceLock::new();
     CERTIFICATES.get_or_init(|| (Certificate::generate(), Certificate::generate()))
 }
 
-/// How both sides speak DTLS.
+/// The DTLS settings of both sides.
 pub(crate) fn dtls_settings() -> Settings {
     static SETTINGS: OnceLock<Settings> = OnceLock::new();
     SETTINGS.get_or_init(|| Settings::new(Options::default())).clone()

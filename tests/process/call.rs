@@ -1,23 +1,23 @@
-//! A call of two: what signaling would ask for, and the two of them connected.
+//! A call of two, with the commands that signaling would send, and both peers connected.
 
 use crate::caller::{Caller, audio_packet, certificate, payload};
 use crate::controller::Controller;
 use crate::engine::Engine;
 use control::{
-    AppData, Candidate, Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding,
-    Event, Kind, Produce, ProducerId, Protocol, RouterId, Text, TransportId,
+    AppData, Candidate, Codec, Command, Consume, ConsumerId, CreateTransport, Event, Produce, ProducerId,
+    Protocol, RouterId, Text, TransportId, fixtures,
 };
 use dtls::Fingerprint;
 use oracle_rtp::packet::Packet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// On the publisher's leg.
+/// From the publisher.
 pub const SENT_PT: u8 = 111;
-/// On the publisher's leg.
+/// From the publisher.
 pub const SENT_SSRC: u32 = 0x0a0a_0a0a;
-/// On the subscriber's leg.
+/// To the subscriber.
 pub const RECEIVED_PT: u8 = 109;
-/// On the subscriber's leg.
+/// To the subscriber.
 pub const RECEIVED_SSRC: u32 = 0x0b0b_0b0b;
 
 /// The room of most tests.
@@ -28,10 +28,10 @@ pub const PUBLISHING: TransportId = TransportId(10);
 pub const SUBSCRIBING: TransportId = TransportId(20);
 /// The track.
 pub const PRODUCER: ProducerId = ProducerId(100);
-/// The track, as it is received.
+/// The track at the subscriber.
 pub const CONSUMER: ConsumerId = ConsumerId(200);
 
-/// Which of the engine's candidates a peer takes.
+/// The engine's candidate that a peer uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// UDP over IPv4.
@@ -45,7 +45,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// UDP over the family that a run is about: IPv6 if `LEAT_FAMILY` says `ipv6`.
+    /// UDP over the family of this run: IPv6 if `LEAT_FAMILY` is `ipv6`.
     pub fn udp() -> Self {
         if is_about_ipv6() { Self::V6 } else { Self::V4 }
     }
@@ -56,7 +56,7 @@ impl Family {
     }
 }
 
-/// Whether what does not say over which family it goes is to go over IPv6: `make families` runs everything once over each.
+/// Whether tests that name no family use IPv6: `make families` runs everything once over each.
 pub fn is_about_ipv6() -> bool {
     match std::env::var("LEAT_FAMILY").as_deref() {
         Ok("ipv6") => true,
@@ -70,7 +70,7 @@ pub fn loopback() -> IpAddr {
     if is_about_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }
 }
 
-/// Two peers, the one sending sound to the other.
+/// Two peers; the first one sends audio to the second.
 #[derive(Debug)]
 pub struct Call {
     pub publisher: Caller,
@@ -109,8 +109,8 @@ impl Call {
         audio_packet(self.next - 1)
     }
 
-    /// The publisher says so many packets, and the subscriber must hear exactly those, in order, without a gap in their
-    /// numbers, also from those before.
+    /// The publisher sends this number of packets, and the subscriber must receive exactly those, in order,
+    /// without a gap in their numbers, also relative to earlier ones.
     pub fn say(&mut self, count: u16) {
         let first = self.next;
         for _ in 0..count {
@@ -120,7 +120,7 @@ impl Call {
         self.hear(first, count);
     }
 
-    /// The subscriber must hear exactly these of the publisher's packets.
+    /// The subscriber must receive exactly these of the publisher's packets.
     pub fn hear(&mut self, first: u16, count: u16) {
         let packets = self.subscriber.receive(usize::from(count));
         for (packet, sent) in packets.iter().zip(first..) {
@@ -136,14 +136,14 @@ impl Call {
     }
 }
 
-/// Makes a transport, and a peer that knows it. The engine knows the peer's fingerprint.
+/// Creates a transport, and a peer for it. The engine knows the peer's fingerprint.
 pub fn join(engine: &Engine, controller: &mut Controller, transport: TransportId, family: Family) -> Caller {
     let caller = join_unannounced(engine, controller, transport, family);
     controller.demand(Command::ConnectTransport { transport, fingerprint: certificate().fingerprint().0 });
     caller
 }
 
-/// Makes a transport, and a peer that knows it, but whom the engine does not know.
+/// Creates a transport, and a peer for it whose fingerprint the engine does not know.
 pub fn join_unannounced(
     engine: &Engine,
     controller: &mut Controller,
@@ -184,46 +184,19 @@ pub fn create_transport(router: RouterId, transport: TransportId) -> Command {
 /// A microphone.
 pub fn produce(transport: TransportId, producer: ProducerId) -> Produce {
     Produce {
-        transport,
-        producer,
-        kind: Kind::Audio,
         mid: Some(Text::new("0")),
-        codecs: vec![codec(SENT_PT)],
-        encodings: vec![Encoding { ssrc: Some(SENT_SSRC), ..Encoding::SINGLE }],
-        extensions: Vec::new(),
-        paused: false,
+        encodings: vec![fixtures::with_ssrc(SENT_SSRC)],
         app_data: AppData(b"microphone".to_vec()),
+        ..fixtures::produce(transport, producer, fixtures::codec(Codec::Opus, SENT_PT))
     }
 }
 
-/// A microphone, as it is received.
+/// A microphone at the subscriber.
 pub fn consume(transport: TransportId, producer: ProducerId, consumer: ConsumerId) -> Consume {
+    let opus = fixtures::codec(Codec::Opus, RECEIVED_PT);
     Consume {
-        transport,
-        producer,
-        consumer,
         mid: Some(Text::new("0")),
-        codecs: vec![codec(RECEIVED_PT)],
-        ssrc: RECEIVED_SSRC,
-        rtx_ssrc: None,
-        cname: Text::new("publisher"),
-        extensions: Vec::new(),
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
         app_data: AppData(b"loudspeaker".to_vec()),
-    }
-}
-
-fn codec(pt: u8) -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Opus,
-        pt,
-        rtx_pt: None,
-        clock_rate_hz: 48_000,
-        nack: false,
-        pli: false,
-        fir: false,
-        transport_cc: false,
+        ..fixtures::consume(transport, producer, consumer, opus, RECEIVED_SSRC)
     }
 }

@@ -1,4 +1,4 @@
-//! A peer on a real socket, in real time. It does nothing by itself: whoever wants something of it lets it take its turns.
+//! A peer on a real socket, in real time. It only acts in the turns that a test gives it.
 
 use crate::PATIENCE;
 use crate::relayed::Relayed;
@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A browser, as far as the engine can tell.
+/// A browser, from the engine's point of view.
 #[derive(Debug)]
 pub struct Caller {
     engine: Candidate,
@@ -28,18 +28,18 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A peer that has been told how to reach a transport, and begins to check when it gets its first turn.
+    /// A peer with the parameters of a transport; it starts checks in its first turn.
     pub fn new(engine: Candidate, ice: &control::IceParameters, fingerprint: Fingerprint) -> Self {
         let client = Client::new(now(), ice, fingerprint, certificate().clone(), settings(), rng());
         Self { engine, way: Way::to(engine), client, media: VecDeque::new(), control: VecDeque::new() }
     }
 
-    /// Its half of ICE and DTLS.
+    /// Its ICE and DTLS.
     pub fn client(&mut self) -> &mut Client {
         &mut self.client
     }
 
-    /// Its half of ICE.
+    /// Its ICE.
     pub fn agent(&self) -> &leat_tests::peer::Agent {
         self.client.agent()
     }
@@ -49,7 +49,8 @@ impl Caller {
         self.way.local_addr()
     }
 
-    /// Takes turns until both ends have keys, so that no media is early: what others send may reach the engine by another socket.
+    /// Takes turns until both ends have keys, so that no media is early: media of others may arrive at the
+    /// engine on another socket.
     pub fn connect(&mut self) {
         self.run_until("connected", |caller| caller.client.is_acknowledged());
     }
@@ -68,7 +69,7 @@ impl Caller {
         }
     }
 
-    /// The same, within so many turns.
+    /// The same, within this number of turns.
     pub fn run_until_within(&mut self, turns: u32, what: &str, is_done: impl Fn(&Self) -> bool) {
         for _ in 0..turns {
             if is_done(self) {
@@ -92,8 +93,8 @@ impl Caller {
         }
     }
 
-    /// Sends what is due, takes in what arrives within a few milliseconds, and sends what follows from that: with DTLS 1.3 the client has
-    /// keys before its last flight has left.
+    /// Sends what is due, receives for a few milliseconds, and sends the answers: with DTLS 1.3 the client
+    /// has keys before it has sent its last flight.
     pub fn turn(&mut self) {
         self.send_due();
         for datagram in self.way.receive() {
@@ -102,7 +103,8 @@ impl Caller {
         self.send_due();
     }
 
-    /// Takes a turn of a handshake that the engine may refuse: how the client's DTLS has failed, if it has.
+    /// Takes a turn of a handshake that the engine may refuse; returns the failure of the client's DTLS, if
+    /// any.
     pub fn turn_until_refused(&mut self) -> Option<String> {
         self.send_due();
         let received = self.way.receive();
@@ -119,7 +121,7 @@ impl Caller {
         }
     }
 
-    /// Comes again by a new socket or connection; the old one is closed.
+    /// Reconnects with a new socket or connection; the old one is closed.
     pub fn come_again(&mut self) {
         self.way = Way::to(self.engine);
     }
@@ -148,25 +150,25 @@ impl Caller {
         self.send(&bytes);
     }
 
-    /// Takes turns until this many packets of media have come, and takes them out.
+    /// Takes turns until this number of media packets has arrived, and returns them.
     pub fn receive(&mut self, count: usize) -> Vec<Packet> {
         let what = format!("reached by {count} packets");
         self.run_until(&what, |caller| caller.media.len() >= count);
         self.media.drain(..count).collect()
     }
 
-    /// Listens for a while: whatever media came.
+    /// Receives for a while; returns all media.
     pub fn receive_for(&mut self, time: Duration) -> Vec<Packet> {
         self.run_for(time);
         self.media.drain(..).collect()
     }
 }
 
-/// What carries a caller's datagrams.
+/// The transport of a caller's datagrams.
 #[derive(Debug)]
 enum Way {
     Udp(UdpSocket),
-    /// As frames (RFC 4571), with what came of one that is not whole.
+    /// As frames (RFC 4571), with the incomplete rest.
     Tcp(TcpStream, Vec<u8>),
     /// Through a TURN server.
     Relayed(Relayed),
@@ -204,7 +206,7 @@ impl Way {
         }
     }
 
-    /// What has arrived, or arrives within a few milliseconds.
+    /// Everything that has arrived, or arrives within a few milliseconds.
     fn receive(&mut self) -> Vec<Vec<u8>> {
         let mut buffer = [0; 4096];
         let received = match self {
@@ -217,9 +219,9 @@ impl Way {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 return Vec::new();
             }
-            // The kernel wakes who waits with a timeout also when the process is frozen and goes on.
+            // The kernel ends a wait with a timeout also when a frozen process continues.
             Err(error) if error.kind() == ErrorKind::Interrupted => return Vec::new(),
-            // What nobody listened to at the other end, reported by ICMP.
+            // A closed port at the other end, reported by ICMP.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Vec::new(),
             Err(error) => panic!("{error}"),
         };
@@ -237,7 +239,7 @@ impl Way {
     }
 }
 
-/// How long a turn waits for something to arrive.
+/// How long a turn waits for a packet.
 const READ_TIMEOUT: Duration = Duration::from_millis(5);
 
 /// The certificate of all callers.
@@ -246,13 +248,13 @@ pub fn certificate() -> &'static Certificate {
     CERTIFICATE.get_or_init(Certificate::generate)
 }
 
-/// How all callers speak DTLS.
+/// The DTLS settings of all callers.
 pub fn settings() -> Settings {
     static SETTINGS: OnceLock<Settings> = OnceLock::new();
     SETTINGS.get_or_init(|| Settings::new(Options::default())).clone()
 }
 
-/// A socket of the engine's family that speaks to it only.
+/// A socket of the engine's family, connected to it.
 pub fn socket_to(engine: SocketAddr) -> UdpSocket {
     let own: IpAddr = match engine.ip() {
         ip if ip.is_loopback() => ip,
@@ -265,7 +267,7 @@ pub fn socket_to(engine: SocketAddr) -> UdpSocket {
     socket
 }
 
-/// The present moment, as machines count it.
+/// The present time of the machines.
 pub fn now() -> Instant {
     Instant::EPOCH + epoch().elapsed()
 }
@@ -275,13 +277,13 @@ fn epoch() -> std::time::Instant {
     *EPOCH.get_or_init(std::time::Instant::now)
 }
 
-/// A generator of its own for each caller. What it gives needs to differ, not to be secret.
+/// A separate generator for each caller. Its output must differ, and need not be secret.
 pub fn rng() -> Rng {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     Rng::from_number(u64::from(std::process::id()) << 32 | NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// An audio packet whose number says what is in it.
+/// An audio packet whose payload follows from its number.
 pub fn audio_packet(seq: u16) -> Packet {
     let header = Header {
         version: 2,

@@ -1,7 +1,7 @@
-//! A controller in a process of its own, so that it can be killed as signaling would be: without a word.
+//! A controller in a separate process, so that it can be killed like signaling, without notice.
 //!
-//! The process is this test binary once more, asked for the one test below, which does nothing unless the environment
-//! says where the engine is.
+//! The process is this test binary again, with the one test below, which does nothing unless the environment
+//! names the engine.
 
 use crate::call::{
     CONSUMER, PRODUCER, PUBLISHING, ROUTER, SUBSCRIBING, consume, create_router, create_transport, produce,
@@ -16,22 +16,22 @@ use std::time::Duration;
 const SOCKET: &str = "LEAT_TEST_CONTROLLER_SOCKET";
 const FINGERPRINT: &str = "LEAT_TEST_CONTROLLER_FINGERPRINT";
 
-/// Begins the lines that are for the parent, among those of the test harness.
+/// The prefix of lines for the parent, among those of the test harness.
 const MARK: &str = "event:";
 
-/// A room nobody will come back for.
+/// A room that is not claimed again.
 pub const FORGOTTEN: RouterId = RouterId(7);
 
-/// A controller's process, which has made a call of two and now only waits for its end.
+/// A controller's process that has created a call of two and then waits to be killed.
 #[derive(Debug)]
 pub struct ControllerProcess {
     process: Child,
-    /// What the engine said of the publisher's transport, and of the subscriber's.
+    /// The engine's answers for the publisher's transport, and the subscriber's.
     pub created: Vec<Event>,
 }
 
 impl ControllerProcess {
-    /// Starts it, and waits until it is done. All peers will have the certificate with this fingerprint.
+    /// Starts it, and waits until the call is created. All peers have the certificate with this fingerprint.
     pub fn start(socket: &Path, fingerprint: &dtls::Fingerprint) -> Self {
         let mut process = Process::new(std::env::current_exe().unwrap())
             .args(["child::controls_if_the_environment_says_so", "--exact", "--nocapture"])
@@ -82,7 +82,7 @@ fn controls_if_the_environment_says_so() {
         let mut record = Vec::new();
         created.encode(&mut record);
         let hex: String = record.iter().map(|byte| format!("{byte:02x}")).collect();
-        // The parent has what it waits for only when all is made.
+        // The parent reads these only after everything is created.
         if transport == PUBLISHING {
             println!("\n{MARK}{hex}");
             continue;
@@ -91,6 +91,6 @@ fn controls_if_the_environment_says_so() {
         controller.demand(Command::Consume(consume(SUBSCRIBING, PRODUCER, CONSUMER)));
         println!("\n{MARK}{hex}");
     }
-    // Until killed; should the parent die before, not for ever.
+    // Until killed; not forever, in case the parent dies first.
     std::thread::sleep(Duration::from_secs(120));
 }

@@ -1,4 +1,4 @@
-//! What a bad command gets: a refusal that says why, and nothing else happens.
+//! Invalid commands: each gets a refusal with a reason, and has no effect.
 
 use crate::call::{
     CONSUMER, PRODUCER, PUBLISHING, ROUTER, SUBSCRIBING, consume, create_router, create_transport, produce,
@@ -10,7 +10,7 @@ use control::{
     TransportId,
 };
 
-/// What the text of this refusal says. Panics if it is none.
+/// The text of this refusal. Panics if it is not a refusal.
 #[track_caller]
 fn refused(answer: Event, why: Refusal) -> String {
     let Event::Refused { refusal, text, .. } = answer else { panic!("not refused: {answer:?}") };
@@ -30,7 +30,7 @@ fn furnish(controller: &mut Controller) {
 }
 
 #[test]
-fn ids_of_nothing_are_refused_by_name_and_change_nothing() {
+fn unknown_ids_are_refused_by_name_and_change_nothing() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     furnish(&mut controller);
@@ -60,11 +60,11 @@ fn ids_of_nothing_are_refused_by_name_and_change_nothing() {
         assert!(text.contains("dead"), "{text:?} does not name the id");
     }
     assert_eq!(controller.snapshot(), before);
-    assert_eq!(controller.news(), []);
+    assert_eq!(controller.notifications(), []);
 }
 
 #[test]
-fn the_same_again_is_done_again_and_something_else_under_its_id_is_refused() {
+fn a_repeated_command_succeeds_and_another_one_with_its_id_is_refused() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     furnish(&mut controller);
@@ -107,7 +107,7 @@ impl WithOtherAppData for Command {
 }
 
 #[test]
-fn parameters_that_make_no_sense_are_refused_by_a_sentence() {
+fn invalid_parameters_are_refused_with_a_reason() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     furnish(&mut controller);
@@ -136,14 +136,14 @@ fn parameters_that_make_no_sense_are_refused_by_a_sentence() {
 }
 
 #[test]
-fn records_that_cannot_be_read_are_answered_and_do_nothing() {
+fn malformed_records_are_answered_and_have_no_effect() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     let mut sound = Vec::new();
     let id = RequestId(0x0123_4567_89ab_cdef);
     Request { id, command: create_router(ROUTER) }.encode(&mut sound);
 
-    // Too short, wherever it is cut: without its number it is answered without one.
+    // Too short, cut anywhere: without its number it is answered without one.
     for len in 0..sound.len() {
         controller.push(&sound[..len]);
         let text = refused(controller.answer((len >= 8).then_some(id)), Refusal::BadRecord);
@@ -160,7 +160,7 @@ fn records_that_cannot_be_read_are_answered_and_do_nothing() {
     unknown[8] = 0xee;
     controller.push(&unknown);
     assert!(refused(controller.answer(Some(id)), Refusal::BadRecord).contains("names no command"));
-    // A list that claims more than there can be.
+    // A list that claims more elements than possible.
     let mut claims = sound.clone();
     let at = 8 + 1 + 8;
     claims[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());

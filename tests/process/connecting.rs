@@ -1,4 +1,4 @@
-//! Who gets in and who does not, and how one leaves: ICE, DTLS and consent against strangers on real sockets.
+//! Which peers can connect, and how they leave: ICE, DTLS and consent against attackers on real sockets.
 
 use crate::call::{
     CONSUMER, Call, Family, PRODUCER, PUBLISHING, ROUTER, SUBSCRIBING, candidate, consume, create_router,
@@ -27,7 +27,7 @@ fn a_certificate_with_another_fingerprint_gets_no_keys_and_no_media() {
     controller.demand(Command::Produce(produce(PUBLISHING, PRODUCER)));
     publisher.connect();
 
-    // Signaling was told of another certificate than the one the caller has.
+    // Signaling has the fingerprint of another certificate than the caller's.
     let mut impostor = join_unannounced(&engine, &mut controller, SUBSCRIBING, Family::udp());
     let fingerprint = Certificate::generate().fingerprint().0;
     controller.demand(Command::ConnectTransport { transport: SUBSCRIBING, fingerprint });
@@ -40,7 +40,7 @@ fn a_certificate_with_another_fingerprint_gets_no_keys_and_no_media() {
             Instant::now() < deadline,
             "closed: {is_closed}, and the caller was refused with {refused:?}"
         );
-        is_closed = is_closed || controller.news().contains(&closed);
+        is_closed = is_closed || controller.notifications().contains(&closed);
         refused = refused.or_else(|| impostor.turn_until_refused());
     }
     // `bad_certificate` (RFC 8122 §6.2, RFC 5246 §7.2).
@@ -52,8 +52,8 @@ fn a_certificate_with_another_fingerprint_gets_no_keys_and_no_media() {
         call.publisher.publish(&packet);
     }
     assert_eq!(call.subscriber.receive_for(SILENCE), []);
-    // With DTLS 1.3 the caller has keys before the engine has judged its certificate, and learns the verdict from an alert. That the engine has
-    // none shows in its counters.
+    // With DTLS 1.3 the caller has keys before the engine has checked its certificate, and gets the result by
+    // an alert. The counters show that the engine has no keys.
     let counters = controller.await_counters(|counters| counters.value(Counter::RtpIn) == 20);
     assert_eq!(counters.value(Counter::RtpOut), 0);
     assert_eq!((counters.value(Counter::DtlsConnected), counters.value(Counter::DtlsFailed)), (1, 1));
@@ -77,7 +77,7 @@ fn client_hellos_from_addresses_without_a_valid_pair_change_nothing() {
                     sprayer.send(&datagram).unwrap();
                 }
             }
-            // The engine's socket has a bound, and what it drops is not what this is about.
+            // The engine's socket has a bound; its drops are not tested here.
             std::thread::sleep(Duration::from_millis(1));
         }
     };
@@ -86,7 +86,7 @@ fn client_hellos_from_addresses_without_a_valid_pair_change_nothing() {
     };
     spray();
     controller.await_counters(was_dropped(SPRAYERS * HELLOS / 2));
-    assert_eq!(controller.news(), [], "no transport has moved");
+    assert_eq!(controller.notifications(), [], "no transport has moved");
     victim.run_until("checked", |caller| caller.agent().is_connected());
     spray();
     let counters = controller.await_counters(was_dropped(SPRAYERS * HELLOS));
@@ -100,7 +100,7 @@ fn client_hellos_from_addresses_without_a_valid_pair_change_nothing() {
     }
 }
 
-/// What a browser's first flight would be: whole, and with the certificate that the engine even expects.
+/// A browser's first flight: complete, and even with the expected certificate.
 fn client_hello() -> Vec<Vec<u8>> {
     let mut endpoint = Endpoint::client(&settings(), certificate(), Fingerprint([0; 32]), now());
     let (mut datagrams, mut buffer) = (Vec::new(), Vec::new());
@@ -134,8 +134,8 @@ fn checks_without_the_right_password_get_no_answer_and_no_state() {
         stranger.send(&check(&username, password)).unwrap();
         assert!(is_silent(&stranger, SILENCE), "{username:?} with {password:?} was answered");
     }
-    // Right, but for one bit; wherever it is, something is wrong with the message. Only FINGERPRINT's type is left alone:
-    // flipped, it is some other attribute, behind MESSAGE-INTEGRITY, where none counts (RFC 8489 §14.5).
+    // Valid except for one bit; wherever it is, the message is invalid. Only FINGERPRINT's type is not
+    // changed: it would become another attribute after MESSAGE-INTEGRITY, which is ignored (RFC 8489 §14.5).
     let right = check(&format!("{ufrag}:peer"), Some(pwd));
     let type_of_fingerprint = right.len() - 8..right.len() - 6;
     let damaged = (0..right.len()).filter(|byte| !type_of_fingerprint.contains(byte));
@@ -145,7 +145,7 @@ fn checks_without_the_right_password_get_no_answer_and_no_state() {
         stranger.send(&wrong).unwrap();
     }
     assert!(is_silent(&stranger, SILENCE), "a damaged check was answered");
-    assert_eq!(controller.news(), [], "a state changed");
+    assert_eq!(controller.notifications(), [], "a state changed");
     let sent = damaged.count() as u64 + 5;
     controller.await_counters(|counters| {
         let stun = [
@@ -160,7 +160,7 @@ fn checks_without_the_right_password_get_no_answer_and_no_state() {
             && counters.discarded(Discard::StunUnknownUser) > 0
     });
 
-    // The published implementation takes the right one's answer for sound.
+    // The published implementation accepts the valid answer.
     stranger.send(&right).unwrap();
     let mut buffer = [0; 2048];
     stranger.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -174,7 +174,7 @@ fn checks_without_the_right_password_get_no_answer_and_no_state() {
     mapped.get_from(&answer).unwrap();
     assert_eq!(SocketAddr::new(mapped.ip, mapped.port), stranger.local_addr().unwrap());
 
-    // And the peer it was made for gets in, although a stranger knew its credentials.
+    // And its peer can connect, although an attacker knew its credentials.
     Caller::new(candidate, &ice, Fingerprint(fingerprint)).connect();
 }
 
@@ -198,22 +198,22 @@ fn is_silent(socket: &UdpSocket, time: Duration) -> bool {
 }
 
 #[test]
-fn who_stops_giving_consent_is_gone_in_thirty_seconds() {
+fn a_peer_without_consent_is_closed_after_thirty_seconds() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     let mut call = Call::connect(&engine, &mut controller);
-    // Its last check comes after this moment: it checks at least every three seconds.
+    // Its last check is after this moment: it checks at least every three seconds.
     let before_silence = Instant::now();
     call.publisher.run_for(Duration::from_secs(4));
     call.say(5);
-    // The publisher falls silent without a word, as a client does whose battery is empty.
+    // The publisher becomes silent without notice, like a client with an empty battery.
     let closed = Event::TransportClosed { transport: PUBLISHING, closed: Closed::ConsentLost };
-    while !controller.news().contains(&closed) {
+    while !controller.notifications().contains(&closed) {
         assert!(before_silence.elapsed() < 2 * PATIENCE, "still there");
         call.subscriber.run_for(Duration::from_millis(200));
     }
     assert!(before_silence.elapsed() > Duration::from_secs(30), "RFC 7675 §5.1 gives it 30 s");
-    let left: Vec<Event> = controller.news().to_vec();
+    let left: Vec<Event> = controller.notifications().to_vec();
     assert!(
         left.contains(&Event::ProducerClosed { producer: PRODUCER, closed: Closed::ConsentLost }),
         "{left:?}"
@@ -222,7 +222,7 @@ fn who_stops_giving_consent_is_gone_in_thirty_seconds() {
         left.contains(&Event::ConsumerClosed { consumer: CONSUMER, closed: Closed::ConsentLost }),
         "{left:?}"
     );
-    // What it sends now finds nobody; who went on checking is still there.
+    // Its packets now have no transport; the subscriber that continued checking is still connected.
     let packet = call.next_packet();
     call.publisher.publish(&packet);
     assert_eq!(call.subscriber.receive_for(SILENCE), []);
@@ -232,7 +232,7 @@ fn who_stops_giving_consent_is_gone_in_thirty_seconds() {
 }
 
 #[test]
-fn old_and_new_credentials_serve_during_a_restart() {
+fn old_and_new_credentials_are_valid_during_a_restart() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     let mut call = Call::connect(&engine, &mut controller);

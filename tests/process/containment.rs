@@ -1,4 +1,4 @@
-//! Panics of the engine, caused by a command that exists for that: what closes, what is reported, and what goes on.
+//! Panics of the engine, caused by a command for tests: what closes, what is reported, and what continues.
 
 use crate::call::{
     CONSUMER, Call, Family, PRODUCER, PUBLISHING, ROUTER, SUBSCRIBING, candidate, create_router,
@@ -11,7 +11,7 @@ use control::{Closed, Command, Counter, Event, Refusal, RouterId, Stage, Transpo
 use dtls::Fingerprint;
 use std::time::Instant;
 
-/// As many panics as replace a shard.
+/// The number of panics that replaces a shard.
 const PANICS_MAX: usize = sfu::limits::PANICS_MAX;
 
 fn start(workers: &str) -> Engine {
@@ -19,7 +19,7 @@ fn start(workers: &str) -> Engine {
 }
 
 #[test]
-fn panics_are_not_injected_into_an_engine_that_was_not_started_for_it() {
+fn panics_are_not_injected_without_the_flag() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     controller.demand(create_router(ROUTER));
@@ -29,7 +29,7 @@ fn panics_are_not_injected_into_an_engine_that_was_not_started_for_it() {
 }
 
 #[test]
-fn panic_in_each_stage_closes_its_transport_is_logged_and_the_peers_come_back() {
+fn panic_in_each_stage_closes_its_transport_is_logged_and_the_peers_reconnect() {
     let mut engine = start("1");
     let mut controller = engine.attach();
     for (nth, stage) in (1..).zip([Stage::Rtp, Stage::BatchEnd, Stage::Stun, Stage::Timer]) {
@@ -41,18 +41,18 @@ fn panic_in_each_stage_closes_its_transport_is_logged_and_the_peers_come_back() 
         call.publisher.publish(&packet);
         let closed = Event::TransportClosed { transport, closed: Closed::Fault };
         // Checks are sent while the peer takes its turns.
-        while !controller.news().contains(&closed) {
+        while !controller.notifications().contains(&closed) {
             call.publisher.turn();
         }
         controller.await_counters(|counters| counters.value(Counter::Panics) == nth);
         let log = engine.log();
         let line = log.lines().find(|line| line.contains(&format!("stage=\"{}\"", stage.name())));
         assert!(line.is_some_and(|line| line.contains("contained a panic")), "{log}");
-        // What the client does: it gives the other transport back too, and makes both again.
+        // As clients do: it closes the other transport too, and creates both again.
         for transport in [PUBLISHING, SUBSCRIBING] {
             controller.request(Command::CloseTransport { transport });
         }
-        controller.await_news(crate::PATIENCE, |event| *event == closed);
+        controller.await_notification(crate::PATIENCE, |event| *event == closed);
         // Fewer in a row than replace the shard.
         assert!(usize::try_from(nth).unwrap() < PANICS_MAX);
     }
@@ -83,7 +83,7 @@ fn repeated_panics_replace_one_workers_shard_while_the_call_of_the_other_loses_n
         call.say(20);
     }
     let closed = Event::RouterClosed { router, closed: Closed::Fault };
-    controller.await_news_of(1, |event| *event == closed);
+    controller.await_notification_of(1, |event| *event == closed);
     assert_eq!(controller.snapshot_of(1), []);
     call.say(20);
 

@@ -1,4 +1,4 @@
-//! The other end of the ring: what signaling is to the engine.
+//! The other end of the ring, in place of signaling.
 
 use crate::PATIENCE;
 use control::{Command, Counters, Event, Request, RequestId, SnapshotItem};
@@ -7,8 +7,8 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// What the statistics page says of a worker's TCP connections: those open, those ever accepted, why the others are not there,
-/// and what became of frames.
+/// The worker's TCP connections on the statistics page: open ones, accepted ones, reasons for closing, and
+/// counts of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Streams {
     pub open: u64,
@@ -28,12 +28,12 @@ pub struct Controller {
     attachment: Attachment,
     last_request: u64,
     record: Vec<u8>,
-    /// Events that were no answers, oldest first.
-    news: Vec<Event>,
+    /// Notifications, oldest first.
+    notifications: Vec<Event>,
 }
 
 impl Controller {
-    /// Attaches, which must succeed: the place of one that has just gone may take a moment to be free.
+    /// Attaches, which must succeed: the place of a previous controller may be free only after a moment.
     pub fn attach(socket: &Path) -> Self {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -48,7 +48,7 @@ impl Controller {
     /// Tries to attach once.
     pub fn try_attach(socket: &Path, protocol_version: u32) -> Result<Self, AttachError> {
         let attachment = attach(socket, protocol_version, PATIENCE)?;
-        Ok(Self { attachment, last_request: 0, record: Vec::new(), news: Vec::new() })
+        Ok(Self { attachment, last_request: 0, record: Vec::new(), notifications: Vec::new() })
     }
 
     /// Workers of the engine.
@@ -56,44 +56,44 @@ impl Controller {
         self.attachment.workers.len()
     }
 
-    /// Whether the engine has let go of this controller, or ended.
+    /// Whether the engine has detached this controller, or ended.
     pub fn is_detached(&self) -> bool {
         self.attachment.link.is_closed()
     }
 
-    /// Asks the first worker for something; its answer.
+    /// Sends a command to the first worker; returns the answer.
     pub fn request(&mut self, command: Command) -> Event {
         self.request_of(0, command)
     }
 
-    /// Asks a worker for something; its answer.
+    /// Sends a command to a worker; returns the answer.
     pub fn request_of(&mut self, worker: usize, command: Command) -> Event {
         let id = self.send(worker, command);
         self.answer_of(worker, Some(id))
     }
 
-    /// Asks for something that must be done.
+    /// Sends a command that must succeed.
     pub fn demand(&mut self, command: Command) {
         let answer = self.request(command);
         assert!(matches!(answer, Event::Done { .. }), "{answer:?}");
     }
 
-    /// Pushes a record, whatever is in it, to the first worker.
+    /// Pushes a record with any content to the first worker.
     pub fn push(&mut self, record: &[u8]) {
         self.push_to(0, record);
     }
 
-    /// The next answer (a refusal included) to request `id`; what comes before it is kept as news.
+    /// The next answer (or refusal) to request `id`; earlier events are kept as notifications.
     pub fn answer(&mut self, id: Option<RequestId>) -> Event {
         self.answer_of(0, id)
     }
 
-    /// Everything the first worker holds.
+    /// All objects of the first worker.
     pub fn snapshot(&mut self) -> Vec<SnapshotItem> {
         self.snapshot_of(0)
     }
 
-    /// Everything a worker holds.
+    /// All objects of a worker.
     pub fn snapshot_of(&mut self, worker: usize) -> Vec<SnapshotItem> {
         let id = self.send(worker, Command::Snapshot);
         let mut items = Vec::new();
@@ -106,17 +106,17 @@ impl Controller {
         }
     }
 
-    /// Waits for news like this, and forgets those before it.
-    pub fn await_news(&mut self, patience: Duration, is_it: impl Fn(&Event) -> bool) -> Event {
-        self.await_news_within(0, patience, is_it)
+    /// Waits for such a notification, and drops earlier ones.
+    pub fn await_notification(&mut self, patience: Duration, is_it: impl Fn(&Event) -> bool) -> Event {
+        self.await_notification_within(0, patience, is_it)
     }
 
     /// The same of a worker.
-    pub fn await_news_of(&mut self, worker: usize, is_it: impl Fn(&Event) -> bool) -> Event {
-        self.await_news_within(worker, PATIENCE, is_it)
+    pub fn await_notification_of(&mut self, worker: usize, is_it: impl Fn(&Event) -> bool) -> Event {
+        self.await_notification_within(worker, PATIENCE, is_it)
     }
 
-    fn await_news_within(
+    fn await_notification_within(
         &mut self,
         worker: usize,
         patience: Duration,
@@ -124,29 +124,34 @@ impl Controller {
     ) -> Event {
         let deadline = Instant::now() + patience;
         loop {
-            if let Some(at) = self.news.iter().position(&is_it) {
-                return self.news.drain(..=at).next_back().expect("it was found there");
+            if let Some(at) = self.notifications.iter().position(&is_it) {
+                return self.notifications.drain(..=at).next_back().expect("it was found there");
             }
             match self.pop(worker) {
-                Some(event) => self.news.push(event),
-                None => assert!(Instant::now() < deadline, "not told within {patience:?}; {:?}", self.news),
+                Some(event) => self.notifications.push(event),
+                None => assert!(
+                    Instant::now() < deadline,
+                    "no notification within {patience:?}; {:?}",
+                    self.notifications
+                ),
             }
         }
     }
 
-    /// All news so far.
-    pub fn news(&mut self) -> &[Event] {
+    /// All notifications so far.
+    pub fn notifications(&mut self) -> &[Event] {
         while let Some(event) = self.pop(0) {
-            self.news.push(event);
+            self.notifications.push(event);
         }
-        &self.news
+        &self.notifications
     }
 
-    /// Waits until the first worker's counters are so.
+    /// Waits until the first worker's counters match.
     pub fn await_counters(&mut self, is_so: impl Fn(&Counters) -> bool) -> Counters {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            // A worker publishes its statistics at most once a second, at the end of a turn; so make it turn.
+            // A worker publishes its statistics at most once a second, at the end of a turn; this causes a
+            // turn.
             self.snapshot();
             let slots = self.attachment.workers[0].stats.read().expect("writes are short");
             let counters = Counters::from_slots(&slots);
@@ -158,14 +163,14 @@ impl Controller {
         }
     }
 
-    /// Waits until what the first worker's TCP connections have come to is so.
+    /// Waits until the statistics of the first worker's TCP connections match.
     pub fn await_streams(&mut self, is_so: impl Fn(&Streams) -> bool) -> Streams {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.snapshot();
             let slots = self.attachment.workers[0].stats.read().expect("writes are short");
             let mut of_streams = [0; 13];
-            // A part of the page, behind four numbers of the loop and six of the sockets.
+            // A part of the page, after four numbers of the loop and six of the sockets.
             of_streams.copy_from_slice(&slots[Counters::LEN + 10..][..13]);
             let [open, accepted, refused, unproven, malformed, idle, by_peer, _, _, sent, full, late, _] =
                 of_streams;
@@ -201,7 +206,7 @@ impl Controller {
             match self.pop(worker) {
                 Some(event @ Event::Refused { request, .. }) if request == id => return event,
                 Some(event) if id.is_some() && event.request() == id => return event,
-                Some(event) => self.news.push(event),
+                Some(event) => self.notifications.push(event),
                 None => assert!(Instant::now() < deadline, "no answer to {id:?} within {PATIENCE:?}"),
             }
         }

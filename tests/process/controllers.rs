@@ -1,4 +1,4 @@
-//! Controllers come, are refused, are killed, and come back.
+//! Controllers attach, are refused, are killed, and attach again.
 
 use crate::call::{CONSUMER, Call, Family, PRODUCER, PUBLISHING, ROUTER, SUBSCRIBING, candidate};
 use crate::caller::{Caller, certificate};
@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 #[test]
-fn another_protocol_version_is_refused_by_a_sentence_that_names_both() {
+fn another_protocol_version_is_refused_and_both_are_named() {
     let engine = Engine::start();
     let other = control::PROTOCOL_VERSION + 1;
     let Err(AttachError::Refused(refusal)) = Controller::try_attach(&engine.socket, other) else {
@@ -27,7 +27,7 @@ fn another_protocol_version_is_refused_by_a_sentence_that_names_both() {
 }
 
 #[test]
-fn another_layout_version_is_refused_by_a_sentence_that_names_both() {
+fn another_layout_version_is_refused_and_both_are_named() {
     let engine = Engine::start();
     let mut socket = UnixStream::connect(&engine.socket).unwrap();
     let mut hello = b"LEATRING".to_vec();
@@ -45,7 +45,7 @@ fn another_layout_version_is_refused_by_a_sentence_that_names_both() {
 }
 
 #[test]
-fn a_second_controller_is_refused_while_the_first_goes_on() {
+fn a_second_controller_is_refused_while_the_first_stays_attached() {
     let engine = Engine::start();
     let mut first = engine.attach();
     let Err(AttachError::Refused(refusal)) =
@@ -109,10 +109,10 @@ fn media_outlives_its_controller_and_the_next_one_finds_everything() {
         }
     }
 
-    // What is claimed lives on, what is not goes when the grace period ends.
+    // Claimed routers stay, the others are closed when the grace period ends.
     controller.demand(Command::ClaimRouter { router: ROUTER });
     let forgotten = Event::RouterClosed { router: FORGOTTEN, closed: Closed::Abandoned };
-    controller.await_news(GRACE + crate::PATIENCE, |event| *event == forgotten);
+    controller.await_notification(GRACE + crate::PATIENCE, |event| *event == forgotten);
     assert!(killed_at.elapsed() >= GRACE, "closed before the grace period ended");
     assert_eq!(
         ids(&controller.snapshot()),
@@ -120,7 +120,7 @@ fn media_outlives_its_controller_and_the_next_one_finds_everything() {
     );
     call.say(20);
 
-    // And it is as much this controller's as it was the other's.
+    // And this controller can use it like the previous one.
     controller.demand(Command::CloseConsumer { consumer: CONSUMER });
     let packet = call.next_packet();
     call.publisher.publish(&packet);
@@ -128,13 +128,13 @@ fn media_outlives_its_controller_and_the_next_one_finds_everything() {
 }
 
 #[test]
-fn rooms_that_nobody_comes_back_for_are_closed() {
+fn rooms_that_are_not_claimed_are_closed() {
     let engine = Engine::start_with(&["--workers", "1", "--grace-period", "1"]);
     let mut controller = engine.attach();
     let mut call = Call::connect(&engine, &mut controller);
     call.say(5);
     drop(controller);
-    // Five times what it needs. Whoever attaches meanwhile would find the room.
+    // Five times the necessary time. A controller that attaches earlier would find the room.
     std::thread::sleep(Duration::from_secs(5));
     assert_eq!(engine.attach().snapshot(), []);
     let packet = call.next_packet();

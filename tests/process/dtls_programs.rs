@@ -1,4 +1,4 @@
-//! DTLS with OpenSSL's client as it is, with certificates of the kinds that programs have.
+//! DTLS with OpenSSL's unmodified client, with certificates of the usual types.
 
 use crate::program::TextFile;
 use dtls::{Certificate, Connected, Endpoint, Failed, Fingerprint, Options, Output, Settings};
@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Kinds of keys, as `openssl req` names them.
+/// Types of keys, with the names of `openssl req`.
 const KEYS: [(&str, &[&str]); 5] = [
     ("RSA-2048", &["-newkey", "rsa:2048"]),
     ("RSA-4096", &["-newkey", "rsa:4096"]),
@@ -39,7 +39,7 @@ fn path(file: &TextFile) -> &str {
     file.0.to_str().unwrap()
 }
 
-/// What has become of a handshake: on our side, and what the program has printed.
+/// The result of a handshake: on our side, and the program's output.
 struct Outcome {
     result: Result<Connected, Failed>,
     printed: String,
@@ -114,7 +114,7 @@ fn openssl_connects_with_a_certificate_of_every_accepted_kind() {
 }
 
 #[test]
-fn openssl_is_told_that_its_certificate_is_the_wrong_one() {
+fn openssl_gets_an_alert_for_a_wrong_certificate() {
     for (name, key) in KEYS {
         let (pem, _) = make_certificate(&format!("wrong-{name}"), key);
         let Outcome { result, printed } = handshake(&pem, Fingerprint([0x5a; 32]));

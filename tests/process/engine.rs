@@ -20,7 +20,7 @@ pub struct Engine {
     process: Child,
     /// The first worker's.
     pub port: u16,
-    /// Where it is controlled.
+    /// Its control socket.
     pub socket: PathBuf,
 }
 
@@ -30,7 +30,7 @@ impl Engine {
         Self::start_with(&["--workers", "1"])
     }
 
-    /// With these flags beside the port and the socket. Waits until it listens.
+    /// With these flags in addition to port and socket. Waits until it listens.
     pub fn start_with(flags: &[&str]) -> Self {
         let (port, socket) = (free_ports(), socket_path());
         let mut command = command(port, &socket);
@@ -38,7 +38,7 @@ impl Engine {
         Self::start_by(command, port, socket)
     }
 
-    /// By this command line, which says where it is controlled. Waits until it listens.
+    /// With this command line, which names its control socket. Waits until it listens.
     pub fn start_by(mut command: Command, port: u16, socket: PathBuf) -> Self {
         let log = File::create(socket.with_extension("log")).unwrap();
         let process = command.stderr(log).spawn().expect("the engine starts");
@@ -58,12 +58,12 @@ impl Engine {
         Controller::attach(&self.socket)
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.socket.with_extension("log")).unwrap()
     }
 
-    /// Whether it still runs.
+    /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
     }
@@ -87,7 +87,7 @@ impl Drop for Engine {
         let _ = self.process.wait();
         let log = self.socket.with_extension("log");
         if std::thread::panicking() {
-            eprintln!("what the engine said:\n{}", fs::read_to_string(&log).unwrap_or_default());
+            eprintln!("the engine's log:\n{}", fs::read_to_string(&log).unwrap_or_default());
         }
         for path in [&log, &self.socket, &self.socket.with_extension("sock.lock")] {
             let _ = fs::remove_file(path);
@@ -103,7 +103,7 @@ pub fn command(port: u16, socket: &Path) -> Command {
     command
 }
 
-/// Waits for the end of a process that should come by itself.
+/// Waits for the end of a process that should end by itself.
 pub fn wait(process: &mut Child) -> ExitStatus {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -118,7 +118,7 @@ pub fn wait(process: &mut Child) -> ExitStatus {
     }
 }
 
-/// Runs a command that should end by itself: its exit code, and what it said on standard error.
+/// Runs a command that should end by itself; returns its exit code and standard error.
 pub fn run_to_end(command: &mut Command) -> (Option<i32>, String) {
     let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let status = wait(&mut process);
@@ -134,7 +134,7 @@ pub fn socket_path() -> PathBuf {
     std::env::temp_dir().join(format!("leat-process-{}-{number}.sock", std::process::id()))
 }
 
-/// Whether this machine speaks IPv6 on loopback. Containers often do not; what then cannot be tested says so.
+/// Whether this machine has IPv6 on loopback. Containers often do not; tests then print that IPv6 is skipped.
 pub fn has_ipv6() -> bool {
     let has = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if !has {
@@ -143,12 +143,12 @@ pub fn has_ipv6() -> bool {
     has
 }
 
-/// Two adjacent ports that are free on loopback, over UDP and TCP, below those that the kernel gives to whoever does not care.
+/// Two adjacent free ports on loopback, for UDP and TCP, below the kernel's ephemeral ports.
 pub fn free_ports() -> u16 {
     const FIRST: u16 = 16_000;
     const COUNT: u16 = 8_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Two runs at once begin at different ends; what they still share, binding tells.
+    // Two concurrent runs start at different ends; binding detects a port that both try.
     let start = (std::process::id() % 97) as u16 * 80;
     for _ in 0..COUNT / 2 {
         let port = FIRST + (start + 2 * NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
@@ -165,11 +165,11 @@ pub fn free_ports() -> u16 {
     panic!("no free port");
 }
 
-/// A program to test: for the engine `LEAT_ENGINE` if set, else the one beside this test's own binary, built if it is not there or older
-/// than its sources.
+/// A program under test: for the engine `LEAT_ENGINE` if set, otherwise the one beside this test's binary,
+/// built if it is missing or older than its sources.
 pub fn binary(name: &'static str) -> PathBuf {
     static FOUND: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
-    // Held while one is built: a second test waits for it.
+    // Locked during a build: a second test waits for it.
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
     let find = || {
         if let Some(path) = std::env::var_os("LEAT_ENGINE").filter(|_| name == "leat-engine") {
@@ -187,7 +187,7 @@ pub fn binary(name: &'static str) -> PathBuf {
     found.entry(name).or_insert_with(find).clone()
 }
 
-/// Whether the binary is there, and newer than every source that went into it, by cargo's own list.
+/// Whether the binary exists, and is newer than all its sources, by cargo's list.
 fn is_fresh(binary: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let (Some(built), Ok(list)) = (modified(binary), fs::read_to_string(binary.with_extension("d"))) else {

@@ -1,7 +1,9 @@
-//! A controller that stops reading until the event ring is full, and then continues: what it asked for meanwhile is answered.
+//! A controller that stops reading until the event ring is full, and then continues: its earlier commands are
+//! answered.
 //!
-//! The controller is a process of its own that stops by SIGSTOP, as signaling does under a debugger or in a frozen container. It is
-//! this test binary once more, asked for the one test below that does nothing unless the environment names the engine.
+//! The controller is a separate process that stops itself by SIGSTOP, like signaling in a debugger or a
+//! frozen container. It is this test binary again, with the one test below, which does nothing unless the
+//! environment names the engine.
 
 use crate::PATIENCE;
 use crate::engine::Engine;
@@ -22,10 +24,11 @@ const MARK: &str = "longest wait in microseconds:";
 /// How often the controller stops and continues.
 const ROUNDS: usize = 8;
 
-/// The engine publishes its statistics this often, by a timer that would also find commands that lost their wake-up.
+/// The interval of the engine's statistics: its timer would also find commands whose wake-up was lost.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Tries, a millisecond apart, after which a full command ring shows that the worker takes no more commands.
+/// Attempts, a millisecond apart, after which a full command ring shows that the worker reads no more
+/// commands.
 const FULL_TRIES: u32 = 100;
 
 #[test]
@@ -52,7 +55,8 @@ fn commands_are_answered_without_another_wake_up_when_a_stopped_controller_conti
     assert!(controller.wait().unwrap().success());
     longest.sort_unstable();
     eprintln!("longest wait for an answer, round by round: {longest:?}");
-    // Not a limit of time: without a wake-up of its own, only that timer leads to an answer, in every round.
+    // Not a time limit: without a wake-up for the commands, only that timer leads to an answer, in every
+    // round.
     let without_timer = longest.iter().filter(|wait| **wait < STATISTICS_INTERVAL).count();
     assert!(without_timer > ROUNDS / 2, "answered only by the timer of the statistics: {longest:?}");
     assert!(engine.is_running());
@@ -87,8 +91,8 @@ fn floods_if_the_environment_says_so() {
     }
 }
 
-/// Asks for something again and again, and reads no answer, until the worker takes no more: its event ring is full then, and so is the
-/// command ring. Returns the number of the last request.
+/// Sends commands repeatedly without reading answers, until the worker reads no more: then both rings are
+/// full. Returns the number of the last request.
 fn fill(attachment: &mut Attachment, mut last: u64) -> u64 {
     let end = &mut attachment.workers[0];
     let mut record = Vec::new();
@@ -109,7 +113,8 @@ fn fill(attachment: &mut Attachment, mut last: u64) -> u64 {
     last
 }
 
-/// Reads until this request is answered, and does nothing else that the worker could notice. Returns the longest wait for an event.
+/// Reads until this request is answered, without any other action that the worker could notice. Returns the
+/// longest wait for an event.
 fn read_until_answered(attachment: &mut Attachment, request: RequestId) -> Duration {
     let mut record = Vec::new();
     let (mut longest, mut last_at) = (Duration::ZERO, Instant::now());

@@ -1,5 +1,5 @@
-//! A controller that has lost its mind, or been taken over: whatever it writes into the shared memory costs it its
-//! attachment, never the engine, and no call.
+//! A faulty or hostile controller: anything it writes into the shared memory ends its attachment, but neither
+//! the engine nor a call.
 
 use crate::PATIENCE;
 use crate::call::Call;
@@ -16,12 +16,12 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// An attachment made by hand: the shared memory as a file that anything can be written into.
+/// An attachment created by hand: the shared memory as a file, to write anything into it.
 #[derive(Debug)]
 struct Vandal {
     socket: UnixStream,
     region: File,
-    /// Of the one worker: the one it waits on.
+    /// Of the one worker: the doorbell it waits on.
     doorbell: File,
     len: u64,
 }
@@ -30,11 +30,11 @@ impl Vandal {
     fn attach(path: &Path) -> Self {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            // Refused as long as the one before is not quite gone.
+            // Refused until the previous one is completely gone.
             if let Some(vandal) = Self::try_attach(path) {
                 return vandal;
             }
-            assert!(Instant::now() < deadline, "not let in within {PATIENCE:?}");
+            assert!(Instant::now() < deadline, "not attached within {PATIENCE:?}");
             sleep(Duration::from_millis(5));
         }
     }
@@ -73,30 +73,31 @@ impl Vandal {
         (&self.doorbell).write_all(&1_u64.to_ne_bytes()).unwrap();
     }
 
-    /// Whether the engine lets go of it.
+    /// Whether the engine detaches it.
     fn is_detached_within(&mut self, time: Duration) -> bool {
         self.socket.set_read_timeout(Some(time)).unwrap();
         matches!(self.socket.read(&mut [0]), Ok(0))
     }
 }
 
-/// Where the first worker's rings lie: the writer's cursor, the reader's, then the data (`docs/ring.md`).
+/// The offsets of the first worker's rings: the writer's cursor, the reader's, then the data
+/// (`docs/ring.md`).
 const WRITTEN: u64 = 4096;
 const DATA: u64 = WRITTEN + 3 * 128;
 const EVENTS_READ: u64 = DATA + shm::limits::COMMAND_RING_BYTES as u64 + 128;
 
-/// The word before a record of this many bytes.
+/// The header word of a record with this number of bytes.
 const fn header(len: u64) -> u64 {
     0x4c45_4154 << 32 | len
 }
 
 #[test]
-fn impossible_cursors_and_records_cost_the_attachment_and_no_call() {
+fn impossible_cursors_and_records_end_the_attachment_and_no_call() {
     let mut engine = Engine::start_with(&["--workers", "1", "--grace-period", "60"]);
     let mut call = Call::connect(&engine, &mut engine.attach());
     call.say(5);
 
-    // What is written, word by word, and what the engine's log says of it.
+    // The words to write, and the text in the engine's log.
     let impossible: [(&[(u64, u64)], &str); 7] = [
         (&[(WRITTEN, 1 << 40)], "claims more bytes than the ring holds"),
         (&[(WRITTEN, u64::MAX - 7)], "claims more bytes than the ring holds"),
@@ -111,7 +112,7 @@ fn impossible_cursors_and_records_cost_the_attachment_and_no_call() {
         for (at, word) in writes {
             vandal.write(*at, &word.to_le_bytes());
             vandal.ring();
-            // Time to look at it: of two values of one word, the engine must see both.
+            // Time to read it: of two values of one word, the engine must see both.
             sleep(Duration::from_millis(20));
         }
         assert!(vandal.is_detached_within(PATIENCE), "{writes:?} is taken for a ring");
@@ -125,12 +126,12 @@ fn impossible_cursors_and_records_cost_the_attachment_and_no_call() {
 }
 
 #[test]
-fn an_impossible_cursor_of_what_was_read_costs_the_attachment_when_the_engine_needs_it() {
+fn an_impossible_read_cursor_ends_the_attachment_when_the_engine_needs_it() {
     let mut engine = Engine::start_with(&["--workers", "1", "--grace-period", "60"]);
     let mut call = Call::connect(&engine, &mut engine.attach());
     let mut vandal = Vandal::attach(&engine.socket);
     vandal.write(EVENTS_READ, &3_u64.to_le_bytes());
-    // Each of these empty records is answered, by more than the event ring holds of all of them.
+    // Each of these empty records is answered; all answers together exceed the event ring.
     let records = header(0).to_le_bytes().repeat(1 << 14);
     vandal.write(DATA, &records);
     vandal.write(WRITTEN, &(records.len() as u64).to_le_bytes());
@@ -139,11 +140,11 @@ fn an_impossible_cursor_of_what_was_read_costs_the_attachment_when_the_engine_ne
     assert!(engine.log().contains("not aligned"), "{}", engine.log());
     call.say(5);
     let log = engine.log();
-    assert_eq!(log.matches("corrupt").count(), 1, "one line, however much was left to say: {log}");
+    assert_eq!(log.matches("corrupt").count(), 1, "one line, although more events were pending: {log}");
     assert_untouched(&mut engine);
 }
 
-/// The engine runs, and the call of two is all it holds.
+/// The engine runs, and the call of two is its only state.
 fn assert_untouched(engine: &mut Engine) {
     let snapshot = engine.attach().snapshot();
     assert_eq!(snapshot.len(), 5, "{snapshot:?}");
@@ -151,7 +152,7 @@ fn assert_untouched(engine: &mut Engine) {
 }
 
 #[test]
-fn noise_all_over_the_region_leaves_the_engine_and_its_calls_alone() {
+fn noise_in_the_whole_region_does_not_affect_the_engine_and_its_calls() {
     let mut engine = Engine::start_with(&["--workers", "1", "--grace-period", "60"]);
     let mut call = Call::connect(&engine, &mut engine.attach());
     for seed in 0..16 {
@@ -167,7 +168,7 @@ fn noise_all_over_the_region_leaves_the_engine_and_its_calls_alone() {
             vandal.write(0, &noise);
             vandal.ring();
         } else {
-            // Again and again while the engine looks, each time somewhere else.
+            // Repeatedly while the engine reads, each time at another place.
             for _ in 0..200 {
                 let at = u64::from(rng.below(vandal.len as u32 - 4096));
                 vandal.write(at, &noise[at as usize..at as usize + 64]);
@@ -176,12 +177,12 @@ fn noise_all_over_the_region_leaves_the_engine_and_its_calls_alone() {
                 vandal.ring();
             }
         }
-        // Noise may look like a ring in which nothing is; then the engine has no reason to let go.
+        // Noise may look like an empty ring; then the engine has no reason to detach.
         vandal.is_detached_within(Duration::from_millis(50));
         assert!(engine.is_running(), "seed {seed}");
         call.say(1);
     }
-    // Nobody has claimed the room, but noise may have been a command: of what is left, nothing is another's.
+    // The room was not claimed, but noise may have been a command: the remaining objects all belong to it.
     let mut controller = engine.attach();
     controller.snapshot();
     controller.demand(crate::call::create_router(control::RouterId(99)));

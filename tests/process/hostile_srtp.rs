@@ -1,4 +1,4 @@
-//! Media that somebody has recorded or touched on its way: dropped before it changes anything.
+//! Recorded or changed media: dropped without any effect.
 
 use crate::call::Call;
 use crate::engine::Engine;
@@ -11,16 +11,16 @@ fn replayed_and_damaged_media_changes_nothing() {
     let mut call = Call::connect(&engine, &mut controller);
     call.say(5);
 
-    // Said once, heard once, however often it comes.
+    // Sent once, received once, however often it is replayed.
     let packet = call.next_packet();
     let recorded = call.publisher.protect(&packet);
     let first = packet.header.sequence_number;
     (0..4).for_each(|_| call.publisher.send(&recorded));
     call.hear(first, 1);
 
-    // A packet with one bit flipped comes before it: in the marker, the payload type, the sequence number, the timestamp, the
-    // SSRC, the payload and the tag. Had it counted for anything, the packet itself would be taken for a replay, or the
-    // subscriber's numbers would jump.
+    // A packet with one changed bit comes before it: in the marker, the payload type, the sequence number,
+    // the timestamp, the SSRC, the payload and the tag. If it had an effect, the packet itself would be a
+    // replay, or the subscriber's numbers would jump.
     let packet = call.next_packet();
     let whole = call.publisher.protect(&packet);
     let bits = [(1, 0x80), (1, 0x02), (2, 0x01), (3, 0x10), (4, 0x80), (8, 0x40), (11, 0x01), (20, 0x08)];
@@ -36,18 +36,18 @@ fn replayed_and_damaged_media_changes_nothing() {
     for len in [whole.len() - 1, 28, 13] {
         call.publisher.send(&whole[..len]);
     }
-    // And somebody else's address does not make it better.
+    // Nor from another address.
     call.subscriber.send(&whole);
     call.publisher.send(&whole);
     call.hear(packet.header.sequence_number, 1);
 
-    // What is old is as good as replayed, even if it was never seen.
+    // An old packet is like a replayed one, even if it was never received.
     let never_sent = call.next_packet();
     let late = call.publisher.protect(&never_sent);
     for _ in 0..1_100 {
         let packet = call.next_packet();
         call.publisher.publish(&packet);
-        // One at a time: what the kernel drops when it is flooded is another matter.
+        // One at a time: drops of a flooded kernel are not tested here.
         call.subscriber.receive(1);
     }
     call.publisher.send(&late);
@@ -66,7 +66,7 @@ fn replayed_and_damaged_media_changes_nothing() {
 }
 
 #[test]
-fn damaged_and_replayed_feedback_asks_for_nothing() {
+fn damaged_and_replayed_feedback_causes_no_request() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     let mut call = Call::connect(&engine, &mut controller);
@@ -81,7 +81,7 @@ fn damaged_and_replayed_feedback_asks_for_nothing() {
         call.subscriber.send(&damaged);
         sent += 1;
     }
-    // The word behind an AEAD tag begins with the bit that says "encrypted" (RFC 7714 §17).
+    // The word after an AEAD tag begins with the bit for "encrypted" (RFC 7714 §17).
     let mut claims_to_be_plain = whole.clone();
     let at = whole.len() - 4;
     claims_to_be_plain[at] ^= 0x80;

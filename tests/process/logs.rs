@@ -1,4 +1,5 @@
-//! The logs of every program: each line is as `tests/vectors/log/schema.json` wants it, the last line of a process that fails included.
+//! The logs of every program: each line matches `tests/vectors/log/schema.json`, including the last line of a
+//! failed process.
 
 use crate::PATIENCE;
 use crate::engine::{binary, free_ports, socket_path};
@@ -12,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// What a program has logged, line by line, each as the schema wants it.
+/// The log of a program, line by line, each checked against the schema.
 fn lines(log: &str) -> Vec<Value> {
     let schema = serde_json::from_str(include_str!("../vectors/log/schema.json")).unwrap();
     let line = |line: &str| {
@@ -104,12 +105,12 @@ impl Drop for TempFile {
 }
 
 #[test]
-fn leat_turn_logs_as_its_file_says_although_the_rest_of_the_file_is_wrong() {
+fn leat_turn_uses_the_log_format_of_its_file_even_if_the_rest_is_wrong() {
     for (name, rest, wanted) in [("syntax", "port 4000", "line 2"), ("nobody", "", "--secret-file")] {
         let file = TempFile::new(name, &format!("log = json\n{rest}\n"));
         let config = format!("--config {}", file.0.display());
         assert_fails(program("leat-turn", &config), 2, wanted);
-        // What the command line says counts more.
+        // The command line has precedence.
         let text = program("leat-turn", &format!("{config} --log text")).output().unwrap();
         let text = String::from_utf8(text.stderr).unwrap();
         assert!(text.starts_with("leat-turn: ") && text.contains(wanted), "{text}");
@@ -124,7 +125,7 @@ impl Running {
         Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
-    /// Asks it to end; what it has logged.
+    /// Sends it SIGTERM; returns its log.
     fn end(mut self) -> Vec<Value> {
         kill_process(Pid::from_raw(self.0.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
         let mut log = String::new();
@@ -157,7 +158,7 @@ fn every_line_of_an_engine_from_start_to_end_is_of_the_schema() {
         sleep(Duration::from_millis(5));
     }
     let lines = engine.end();
-    assert!(has(&lines, "engine is up") && has(&lines, "engine is ending"), "{lines:?}");
+    assert!(has(&lines, "engine is up") && has(&lines, "engine is stopping"), "{lines:?}");
     let up = lines.iter().find(|line| line["message"] == "engine is up").unwrap();
     assert_eq!(up["context"]["rtc_port"], port, "{up}");
 }
@@ -177,6 +178,6 @@ fn every_line_of_leat_up_and_its_three_processes_is_of_the_schema() {
     assert!(said.starts_with("Leat is up"), "{said}");
     let lines = up.end();
     for message in ["started", "listening", "engine is up", "TURN server is up", "asked to end"] {
-        assert!(has(&lines, message), "nobody logs {message:?}: {lines:?}");
+        assert!(has(&lines, message), "missing in the log: {message:?}: {lines:?}");
     }
 }

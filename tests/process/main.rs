@@ -1,6 +1,6 @@
-//! The engine as a process: a real `leat-engine` on ports of its own, controlled over the real ring, real sockets on
-//! loopback. What happens inside of a shard is told by `tests/sim`; here it is what the binary makes of it, what strangers
-//! on the network can do, and what becomes of a call when a process dies.
+//! The engine as a process: a real `leat-engine` on separate ports, controlled over the real ring, real
+//! sockets on loopback. `tests/sim` tests the inside of a shard; here the binary is tested, hostile network
+//! traffic, and calls during the death of a process.
 
 #![allow(clippy::unwrap_used)]
 
@@ -36,8 +36,8 @@ mod up;
 
 use std::time::Duration;
 
-/// How long something may take that should happen at once: the machine may be busy with all the other tests.
+/// The timeout for immediate effects: the machine may be busy with all the other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long to listen for what should not come. Loopback delivers within microseconds.
+/// How long to wait for packets that must not arrive. Loopback delivers within microseconds.
 const SILENCE: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! What the engine is for.
+//! Media through a real engine.
 
 use crate::call::{Call, Family, PUBLISHING, ROUTER, candidate, create_router, create_transport, join};
 use crate::caller::Caller;
@@ -8,7 +8,7 @@ use dtls::Fingerprint;
 use std::net::SocketAddr;
 
 #[test]
-fn media_flows_over_ipv4_ipv6_and_from_the_one_to_the_other() {
+fn media_flows_over_ipv4_ipv6_and_between_them() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     let ways = [(Family::V4, Family::V4), (Family::V6, Family::V6), (Family::V4, Family::V6)];
@@ -22,7 +22,7 @@ fn media_flows_over_ipv4_ipv6_and_from_the_one_to_the_other() {
             assert_ne!(profile, srtp::Profile::AesCm128HmacSha1_80, "GCM costs a third");
         }
         let address = call.publisher.address();
-        controller.await_news(crate::PATIENCE, |event| {
+        controller.await_notification(crate::PATIENCE, |event| {
             let Event::TransportState { transport: PUBLISHING, state } = event else { return false };
             state.dtls == DtlsState::Connected && state.remote == Some(address)
         });
@@ -32,7 +32,7 @@ fn media_flows_over_ipv4_ipv6_and_from_the_one_to_the_other() {
 }
 
 #[test]
-fn a_nominated_pair_is_told_as_completed() {
+fn a_nominated_pair_is_reported_as_completed() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     controller.demand(create_router(ROUTER));
@@ -40,7 +40,7 @@ fn a_nominated_pair_is_told_as_completed() {
     let mut caller = join(&engine, &mut controller, PUBLISHING, family);
     caller.connect();
     caller.run_until("nominated", |caller| caller.agent().is_nominated());
-    controller.await_news(crate::PATIENCE, |event| {
+    controller.await_notification(crate::PATIENCE, |event| {
         matches!(event, Event::TransportState { transport: PUBLISHING, state } if state.ice == IceState::Completed)
     });
 }
@@ -69,7 +69,7 @@ fn each_worker_serves_the_port_of_its_number() {
 }
 
 #[test]
-fn announced_addresses_are_told_instead_of_those_listened_on() {
+fn announced_addresses_replace_the_listening_ones_in_candidates() {
     let engine =
         Engine::start_with(&["--workers", "1", "--listen-ip", "127.0.0.1", "--announced-ip", "203.0.113.7"]);
     let mut controller = engine.attach();
@@ -81,8 +81,8 @@ fn announced_addresses_are_told_instead_of_those_listened_on() {
 }
 
 #[test]
-fn an_announced_address_that_leads_elsewhere_is_warned_of_and_a_name_is_resolved() {
-    // All of 127/8 is this host, but the engine listens on one address of it.
+fn a_wrong_announced_address_causes_a_warning_and_a_name_is_resolved() {
+    // All of 127/8 belongs to this host, but the engine listens on one address of it.
     let start = |announced| {
         let flags =
             ["--workers", "1", "--listen-ip", "127.0.0.1", "--check-announced", "--announced-ip", announced];

@@ -1,12 +1,12 @@
-//! What the engine keeps of its memory when those that needed it have left. `make soak` does the same for longer and with real peers.
+//! The engine's memory after rooms have closed. `make soak` does the same for longer and with real peers.
 
 use crate::PATIENCE;
 use crate::call::{ROUTER, create_router, create_transport};
 use crate::controller::Controller;
 use crate::engine::{Engine, free_ports};
 use control::{
-    Codec, CodecParameters, Command, ConnectPlainTransport, CreatePlainTransport, Encoding, Event, IpFamily,
-    Kind, Produce, ProducerId, RouterId, TransportId,
+    Codec, Command, ConnectPlainTransport, CreatePlainTransport, Event, IpFamily, Produce, ProducerId,
+    RouterId, TransportId, fixtures,
 };
 use oracle_rtp::header::Header;
 use oracle_rtp::packet::Packet;
@@ -16,16 +16,16 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Rooms of a round, tracks of each, and packets of each track: as many as its cache holds, and some that push others out.
+/// Rooms of a round, tracks of each, and packets of each track: a full cache, and some more.
 const ROOMS: u64 = 4;
 const TRACKS: u8 = 12;
 const PACKETS: u16 = 600;
 const PAYLOAD: usize = 1_200;
 
-/// Beside twice the heap: code, stacks, rings, and what the allocator keeps at hand.
+/// Allowed in addition to twice the heap: code, stacks, rings, and the allocator's reserve.
 const SPARE_BYTES: u64 = 16_000_000;
 
-/// Heap and resident memory of the engine in bytes, as it says when asked.
+/// Heap and resident memory of the engine in bytes, from its log.
 fn usage(engine: &Engine) -> (u64, u64) {
     let lines = |log: &str| log.lines().filter(|line| line.contains("memory in use")).count();
     let before = lines(&engine.log());
@@ -41,7 +41,7 @@ fn usage(engine: &Engine) -> (u64, u64) {
             };
             return (field("heap="), field("resident="));
         }
-        assert!(Instant::now() < deadline, "the engine does not say: {log}");
+        assert!(Instant::now() < deadline, "not in the log: {log}");
         sleep(Duration::from_millis(10));
     }
 }
@@ -69,28 +69,12 @@ fn fill_room(controller: &mut Controller, socket: &UdpSocket, round: u64, room: 
     let connect = ConnectPlainTransport { transport, remote, rtcp_remote: None, srtp: None };
     controller.demand(Command::ConnectPlainTransport(connect));
     for track in 0..TRACKS {
-        let codec = CodecParameters {
-            codec: Codec::Vp8,
-            pt: 96 + track,
-            rtx_pt: None,
-            clock_rate_hz: 90_000,
-            nack: false,
-            pli: false,
-            fir: false,
-            transport_cc: false,
-        };
+        let (producer, codec) = (ProducerId(id + u64::from(track)), fixtures::codec(Codec::Vp8, 96 + track));
         controller.demand(Command::Produce(Produce {
-            transport,
-            producer: ProducerId(id + u64::from(track)),
-            kind: Kind::Video,
-            mid: None,
-            codecs: vec![codec],
-            encodings: vec![Encoding { ssrc: Some(u32::from(track) + 1), ..Encoding::SINGLE }],
-            extensions: Vec::new(),
-            paused: false,
-            app_data: Default::default(),
+            encodings: vec![fixtures::with_ssrc(u32::from(track) + 1)],
+            ..fixtures::produce(transport, producer, codec)
         }));
-        // One that stays, and lies between those that go.
+        // One that stays, between those that are closed.
         let stays = TransportId(id + 50 + u64::from(track));
         controller.request(create_transport(ROUTER, stays));
     }
@@ -107,7 +91,7 @@ fn fill_room(controller: &mut Controller, socket: &UdpSocket, round: u64, room: 
             let packet = Packet { header, payload: vec![0x90; PAYLOAD].into() };
             socket.send_to(&packet.marshal().unwrap(), address).unwrap();
         }
-        // The socket's buffer holds some of these; what is lost is missing in a cache.
+        // The socket's buffer holds some of these; a lost one is missing in a cache.
         if seq % 8 == 0 {
             sleep(Duration::from_millis(1));
         }
@@ -116,7 +100,7 @@ fn fill_room(controller: &mut Controller, socket: &UdpSocket, round: u64, room: 
 }
 
 #[test]
-fn memory_of_rooms_that_were_closed_goes_back_to_the_system() {
+fn memory_of_closed_rooms_is_released_to_the_system() {
     let first = free_ports();
     let ports = format!("{first}-{}", first + 7);
     let mut engine = Engine::start_with(&["--workers", "1", "--plain-ports", &ports]);
@@ -128,7 +112,7 @@ fn memory_of_rooms_that_were_closed_goes_back_to_the_system() {
         let rooms: Vec<RouterId> =
             (0..ROOMS).map(|room| fill_room(&mut controller, &socket, round, room)).collect();
         most = usage(&engine).1.max(most);
-        // In another order than they were made in.
+        // In another order than they were created.
         for router in rooms.iter().skip(1).step_by(2).chain(rooms.iter().step_by(2)) {
             controller.demand(Command::CloseRouter { router: *router });
         }

@@ -12,11 +12,11 @@ use control::{Command, TransportId};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-/// Turns that a peer takes at most from joining until the call is up, through whatever NAT. A turn waits for a datagram for at most 5 ms, so this is three
-/// seconds; it is counted, because a busy machine is slow.
+/// Maximum turns of a peer from joining until the call is connected, through any NAT. A turn waits for a
+/// datagram for at most 5 ms, so this is three seconds; turns are counted, because a busy machine is slow.
 const CALL_UP_TURNS_MAX: u32 = 600;
 
-/// In a network of its own.
+/// In a separate network.
 const RTC_PORT: u16 = 7000;
 
 /// Engine and TURN server, reached through a NAT.
@@ -45,7 +45,8 @@ impl Service {
         Self { internet, engine, _turn: turn }
     }
 
-    /// A call of two who are both behind the NAT and reach the engine in this way: up within the bound, and heard.
+    /// A call of two peers behind the NAT that reach the engine in this way: connected within the bound, and
+    /// audible.
     fn call(&self, reach: impl Fn(&mut Caller) + Send + Sync) -> [SocketAddr; 2] {
         let mut controller = Controller::attach(&self.engine.socket);
         controller.demand(create_router(ROUTER));
@@ -65,7 +66,7 @@ impl Service {
         })
     }
 
-    /// Which ports the NAT gives one socket for two others that it speaks to, and the socket's own.
+    /// The ports that the NAT gives one socket for two destinations, and the socket's own port.
     fn ports(&self) -> (u16, [u16; 2]) {
         self.internet.client.live(|| {
             let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
@@ -77,7 +78,7 @@ impl Service {
 }
 
 #[test]
-fn behind_a_nat_that_keeps_ports_a_call_is_up_directly() {
+fn behind_a_nat_that_keeps_ports_a_call_connects_directly() {
     let service = Service::behind(Mapping::PortPreserving);
     let (own, seen) = service.ports();
     assert_eq!(seen, [own, own]);
@@ -86,7 +87,7 @@ fn behind_a_nat_that_keeps_ports_a_call_is_up_directly() {
 }
 
 #[test]
-fn behind_a_symmetric_nat_a_call_is_up_directly() {
+fn behind_a_symmetric_nat_a_call_connects_directly() {
     let service = Service::behind(Mapping::Symmetric);
     let (own, seen) = service.ports();
     assert!(seen[0] != seen[1] && !seen.contains(&own), "{own} is seen as {seen:?}");
@@ -94,11 +95,11 @@ fn behind_a_symmetric_nat_a_call_is_up_directly() {
 }
 
 #[test]
-fn behind_a_nat_that_lets_only_the_turn_ports_through_a_call_is_up_by_relays() {
+fn behind_a_nat_with_only_the_turn_ports_open_a_call_connects_by_relays() {
     for mapping in [Mapping::PortPreserving, Mapping::Symmetric] {
         let service = Service::behind(mapping);
         service.internet.block_udp_except(&format!("{TURN_PORT},{}", TURN_PORT + 1));
-        // Nothing gets to the engine itself.
+        // Nothing reaches the engine directly.
         service.internet.client.live(|| {
             let mut controller = Controller::attach(&service.engine.socket);
             controller.demand(create_router(ROUTER));

@@ -1,6 +1,7 @@
-//! A small internet of our own: a client's network, a NAT before it, and a server's network, each a network namespace of the kernel.
+//! A small network for tests: a client's network, a NAT, and a server's network, each a network namespace of
+//! the kernel.
 //!
-//! A namespace lives as long as the process that holds it, which ends with the test; nothing is left behind.
+//! A namespace exists as long as its process, which ends with the test.
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
@@ -10,17 +11,17 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Where the server is: an address that is no private one, in a network that nothing else can reach.
+/// The server's address: a public one, in an isolated network.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(11, 0, 0, 1);
-/// The NAT's own address on the server's side: what the server sees of its clients.
+/// The NAT's address on the server's side: the source address of its clients.
 pub const NAT: Ipv4Addr = Ipv4Addr::new(11, 0, 0, 2);
 
-/// How a NAT chooses the port that a client gets.
+/// How a NAT chooses a client's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mapping {
-    /// The client's own, to whomever it speaks.
+    /// The client's own port, for every destination.
     PortPreserving,
-    /// Another one for each whom it speaks to: what is called symmetric.
+    /// Another one for each destination: a symmetric NAT.
     Symmetric,
 }
 
@@ -33,7 +34,8 @@ pub struct Internet {
 }
 
 impl Internet {
-    /// Behind the NAT everything may be reached that is before it, and nobody reaches behind it unasked.
+    /// From behind the NAT all hosts can be reached, but not in the other direction without an outgoing
+    /// packet.
     pub fn new(mapping: Mapping) -> Self {
         let [client, nat, server] = std::array::from_fn(|_| Namespace::new());
         client.connect("inside", &nat, "private");
@@ -50,7 +52,7 @@ impl Internet {
         Self { client, nat, server }
     }
 
-    /// Drops what clients send over UDP to the server, but to these ports.
+    /// Drops UDP packets from clients to the server, except to these ports.
     pub fn block_udp_except(&self, ports: &str) {
         self.nat
             .run(&format!("iptables -A FORWARD -i private -p udp -m multiport ! --dports {ports} -j DROP"));
@@ -66,12 +68,12 @@ pub struct Namespace {
 impl Namespace {
     /// One with loopback alone.
     pub fn new() -> Self {
-        // Longer than any test, should this process die without a word.
+        // Longer than any test, in case this process dies first.
         let holder = Command::new("unshare").args(["--net", "sleep", "300"]).stdin(Stdio::null()).spawn();
         let mut namespace = Self { holder: holder.expect("unshare, of util-linux") };
         let own = std::fs::read_link("/proc/self/ns/net").unwrap();
         let deadline = Instant::now() + crate::PATIENCE;
-        // Until then it is still in ours.
+        // Until then it is still in our namespace.
         while std::fs::read_link(namespace.path()).map_or(true, |other| other == own) {
             assert!(
                 namespace.holder.try_wait().unwrap().is_none() && Instant::now() < deadline,
@@ -94,7 +96,7 @@ impl Namespace {
         command
     }
 
-    /// Runs a command line there, which must go well.
+    /// Runs a command line there, which must succeed.
     pub fn run(&self, line: &str) {
         let mut words = line.split(' ');
         let output =
@@ -107,7 +109,7 @@ impl Namespace {
         );
     }
 
-    /// Lays a cable to another one.
+    /// Connects it to another one.
     fn connect(&self, here: &str, other: &Self, there: &str) {
         let to = other.holder.id();
         self.run(&format!("ip link add {here} type veth peer name {there} netns {to}"));
@@ -115,7 +117,7 @@ impl Namespace {
         other.run(&format!("ip link set {there} up"));
     }
 
-    /// What a thread does that lives there: its sockets are of that network.
+    /// Runs a thread there: its sockets belong to that network.
     pub fn live<T: Send>(&self, life: impl FnOnce() -> T + Send) -> T {
         let namespace = File::open(self.path()).unwrap();
         std::thread::scope(|scope| {
@@ -123,7 +125,7 @@ impl Namespace {
                 move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
                 life()
             });
-            // What it had to say it has said.
+            // Its output has been read.
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }

@@ -1,4 +1,4 @@
-//! A room over two workers of one process: what one thread receives, another sends.
+//! A room over two workers of one process: one thread receives, another one sends.
 
 use crate::call::{
     CONSUMER, Call, Family, PRODUCER, PUBLISHING, RECEIVED_SSRC, ROUTER, SUBSCRIBING, candidate, consume,
@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use control::{Closed, Command, Consume, ConsumerId, CreatePipe, Event, Produce, SnapshotItem, TransportId};
 use dtls::Fingerprint;
 
-/// Makes a transport at this worker, and a peer that knows it.
+/// Creates a transport at this worker, and a peer for it.
 fn join_at(engine: &Engine, controller: &mut Controller, worker: usize, transport: TransportId) -> Caller {
     let created = controller.request_of(worker, create_transport(ROUTER, transport));
     let Event::TransportCreated { ice, fingerprint, candidates, .. } = created else { panic!("{created:?}") };
@@ -27,8 +27,8 @@ fn demand_of(controller: &mut Controller, worker: usize, command: Command) {
 
 /// As signaling does before a track of the first worker is consumed on the second.
 fn pipe(controller: &mut Controller) {
-    let (router, transport, app_data) = (ROUTER, PUBLISHING, control::AppData::default());
-    demand_of(controller, 1, Command::CreatePipe(CreatePipe { router, transport, worker: 0, app_data }));
+    let create = CreatePipe { router: ROUTER, transport: PUBLISHING, worker: 0 };
+    demand_of(controller, 1, Command::CreatePipe(create));
     let copy = Produce { app_data: control::AppData::default(), ..produce(PUBLISHING, PRODUCER) };
     demand_of(controller, 1, Command::Produce(copy));
 }
@@ -46,7 +46,7 @@ fn call(engine: &Engine, controller: &mut Controller) -> Call {
 }
 
 #[test]
-fn media_of_one_worker_arrives_whole_at_a_peer_of_another() {
+fn media_of_one_worker_arrives_complete_at_a_peer_of_another() {
     let engine = Engine::start_with(&["--workers", "2"]);
     let mut controller = engine.attach();
     let mut call = call(&engine, &mut controller);
@@ -54,7 +54,7 @@ fn media_of_one_worker_arrives_whole_at_a_peer_of_another() {
     (0..50).for_each(|_| call.say(1));
     (0..4).for_each(|_| call.say(50));
 
-    // What is paused at its worker is silent at the other, and goes on there.
+    // A track that is paused at its worker is silent at the other, and continues there.
     demand_of(&mut controller, 0, Command::PauseProducer { producer: PRODUCER });
     let unheard = call.next_packet();
     call.publisher.publish(&unheard);
@@ -62,18 +62,17 @@ fn media_of_one_worker_arrives_whole_at_a_peer_of_another() {
     demand_of(&mut controller, 0, Command::ResumeProducer { producer: PRODUCER });
     call.say(20);
 
-    // Nobody here controls it any more, and media flows; the next one finds everything where it was.
+    // Without a controller, media continues; the next controller finds everything unchanged.
     drop(controller);
     call.say(20);
     let mut controller = engine.attach();
     let items = controller.snapshot_of(1);
-    let is_pipe = |item: &&SnapshotItem| {
-        matches!(item, SnapshotItem::Pipe { transport: PUBLISHING, router: ROUTER, worker: 0, .. })
-    };
+    let is_pipe =
+        |item: &&SnapshotItem| matches!(item, SnapshotItem::Pipe { transport: PUBLISHING, router: ROUTER });
     assert_eq!(items.iter().filter(is_pipe).count(), 1, "{items:?}");
     call.say(20);
 
-    // The end of the original is the end of the copy, once.
+    // The end of the original is the end of the copy, reported once.
     demand_of(&mut controller, 0, Command::CloseProducer { producer: PRODUCER });
     let closed = Closed::Requested;
     let expected = [
@@ -82,15 +81,19 @@ fn media_of_one_worker_arrives_whole_at_a_peer_of_another() {
         Event::TransportClosed { transport: PUBLISHING, closed },
     ];
     for event in &expected {
-        controller.await_news_of(1, |told| told == event);
+        controller.await_notification_of(1, |told| told == event);
     }
     let left = controller.snapshot_of(1);
     assert!(!left.iter().any(|item| matches!(item, SnapshotItem::Producer { .. })), "{left:?}");
-    assert!(!controller.news().iter().any(|event| expected.contains(event)), "{:?}", controller.news());
+    assert!(
+        !controller.notifications().iter().any(|event| expected.contains(event)),
+        "{:?}",
+        controller.notifications()
+    );
 }
 
 #[test]
-fn many_at_the_other_worker_hear_the_same_and_what_comes_in_a_flood() {
+fn many_consumers_at_the_other_worker_receive_the_same_in_a_burst_too() {
     let engine = Engine::start_with(&["--workers", "2"]);
     let mut controller = engine.attach();
     let mut call = call(&engine, &mut controller);

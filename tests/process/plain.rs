@@ -1,5 +1,5 @@
-//! Plain RTP and SRTP with ffmpeg and GStreamer as they are: what they send is received by the other, by themselves and by a
-//! WebRTC peer, and what anybody else sends is not.
+//! Plain RTP and SRTP with unmodified ffmpeg and GStreamer: their media is received by the other program, by
+//! themselves and by a WebRTC peer; media of other senders is not.
 
 use crate::SILENCE;
 use crate::call::{
@@ -11,8 +11,8 @@ use crate::engine::Engine;
 use crate::program::{Program, TextFile, base64};
 use control::{
     Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter, Counters,
-    CreatePlainTransport, Discard, Encoding, Event, IpFamily, Kind, Produce, ProducerId, SrtpKey,
-    SrtpParameters, SrtpProfile, Text, TransportId,
+    CreatePlainTransport, Discard, Event, IpFamily, Kind, Produce, ProducerId, SrtpKey, SrtpParameters,
+    SrtpProfile, Text, TransportId, fixtures,
 };
 use oracle_rtp::packet::Packet;
 use oracle_util::marshal::{Marshal, Unmarshal};
@@ -20,10 +20,10 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-/// Frames of video after which a receiver has seen enough: with a keyframe every 15, some of each kind.
+/// Frames of video that a receiver must decode: with a keyframe every 15, some of each type.
 const FRAMES: usize = 40;
 
-/// One kind of media, with its numbers on both legs and the ids of all that belongs to it.
+/// One kind of media, with its numbers in both directions and all its ids.
 #[derive(Clone, Copy, Debug)]
 struct Media {
     kind: Kind,
@@ -56,31 +56,12 @@ const H264: Media = Media { codec: Codec::H264, ids: 3_000, ..VIDEO };
 
 impl Media {
     fn codec(self, pt: u8) -> CodecParameters {
-        CodecParameters {
-            codec: self.codec,
-            pt,
-            rtx_pt: None,
-            clock_rate_hz: self.clock_rate_hz,
-            nack: false,
-            pli: false,
-            fir: false,
-            transport_cc: false,
-        }
+        fixtures::codec(self.codec, pt)
     }
 
-    /// Known by its payload type: these programs choose their SSRC themselves.
+    /// Identified by its payload type: these programs choose their SSRC themselves.
     fn produce(self) -> Produce {
-        Produce {
-            transport: TransportId(self.ids),
-            producer: ProducerId(self.ids),
-            kind: self.kind,
-            mid: None,
-            codecs: vec![self.codec(self.sent_pt)],
-            encodings: vec![Encoding::SINGLE],
-            extensions: Vec::new(),
-            paused: false,
-            app_data: Default::default(),
-        }
+        fixtures::produce(TransportId(self.ids), ProducerId(self.ids), self.codec(self.sent_pt))
     }
 
     fn consume(self) -> Consume {
@@ -93,8 +74,8 @@ impl Media {
         }
     }
 
-    /// A source, where it sends to; if it is not told from which port of loopback it sends, it is to show itself by its first
-    /// packet.
+    /// A source, and its destination; without a known source port on loopback, its address is learned from
+    /// its first packet.
     fn source(
         self,
         controller: &mut Controller,
@@ -112,7 +93,7 @@ impl Media {
         address
     }
 
-    /// A sink, whose receiver listens on this port of loopback: the key that it is sent media with.
+    /// A sink, whose receiver listens on this port of loopback: the key of its media.
     fn sink(
         self,
         controller: &mut Controller,
@@ -149,7 +130,7 @@ fn make(controller: &mut Controller, create: CreatePlainTransport) -> (SocketAdd
     }
 }
 
-/// An engine with ports for plain transports of its own, and a room in it.
+/// An engine with its own ports for plain transports, and a room in it.
 fn start() -> (Engine, Controller) {
     let first = free_ports(16);
     let engine = Engine::start_with(&["--workers", "1", "--plain-ports", &format!("{first}-{}", first + 15)]);
@@ -158,7 +139,7 @@ fn start() -> (Engine, Controller) {
     (engine, controller)
 }
 
-/// So many adjacent ports that are free on loopback, the first of them even; above those of the engines themselves.
+/// Adjacent free ports on loopback, the first of them even; above those of the engines themselves.
 fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % 50) as u16 * 160;
@@ -169,7 +150,8 @@ fn free_ports(count: u16) -> u16 {
         .expect("some of 8000 ports are free")
 }
 
-/// The receiving ffmpeg: decodes so many frames of picture and of sound, writes a line for each, and takes any error for the end.
+/// The receiving ffmpeg: decodes this number of video and audio frames, writes a line for each, and ends on
+/// any error.
 fn ffmpeg_receiver(sdp: &TextFile, [video, audio]: [usize; 2]) -> Program {
     let sdp = sdp.0.display();
     Program::start(&format!(
@@ -183,7 +165,7 @@ fn ffmpeg_sender(video: &str, audio: &str) -> Program {
     ffmpeg_sender_for(30, video, audio)
 }
 
-/// The same for so many seconds.
+/// The same for this number of seconds.
 fn ffmpeg_sender_for(seconds: u32, video: &str, audio: &str) -> Program {
     Program::start(&format!(
         "ffmpeg -hide_banner -nostats -loglevel warning \
@@ -207,14 +189,14 @@ fn sdp(video: u16, audio: u16, crypto: Option<[String; 2]>) -> TextFile {
     TextFile::new("sdp", &text)
 }
 
-/// A receiver has decoded what it was to decode, without a complaint.
+/// A receiver has decoded everything without an error.
 fn assert_received(receiver: Program, expected: [usize; 2]) {
     let (frames, complaints) = receiver.finish();
     for (stream, expected) in ["0,", "1,"].into_iter().zip(expected) {
         let count = frames.lines().filter(|line| line.starts_with(stream)).count();
         assert_eq!(count, expected, "stream {stream} {complaints}");
     }
-    // Whether a decoder came upon anything it could not use.
+    // Whether a decoder found an error.
     let is_fault = |line: &&str| {
         ["error", "rror ", "corrupt", "missed", "Discarding"].iter().any(|word| line.contains(word))
     };
@@ -229,7 +211,7 @@ fn has_clean_ingress(counters: &Counters) -> bool {
 }
 
 #[test]
-fn what_ffmpeg_sends_another_ffmpeg_plays() {
+fn media_of_ffmpeg_is_played_by_another_ffmpeg() {
     let (_engine, mut controller) = start();
     let port = free_ports(8);
     let from = port + 4;
@@ -244,14 +226,14 @@ fn what_ffmpeg_sends_another_ffmpeg_plays() {
         |to: SocketAddr, from: u16| format!("rtp://{to}?localrtpport={from}&localrtcpport={}", from + 1);
     let _sender = ffmpeg_sender(&way(video, from), &way(audio, from + 2));
     assert_received(receiver, [FRAMES; 2]);
-    // The sender's clocks have come too, by RTCP on a port of its own.
+    // The sender's clocks have arrived too, by RTCP on a separate port.
     let counters = controller.await_counters(|counters| counters.value(Counter::RtcpIn) >= 2);
     assert!(has_clean_ingress(&counters), "{counters:?}");
     assert_eq!(counters.discarded(Discard::PlainStranger), 0);
 }
 
-/// ffmpeg is started four times in a row for two seconds each, with these options for its RTP, and one receiver plays all of it. Each
-/// start has ports of its own again, as the last has left them.
+/// ffmpeg is started four times in a row for two seconds each, with these options for its RTP, and one
+/// receiver plays all of it. Each start has the same ports again.
 fn play_four_starts(comedia: bool, options: &str) {
     let (_engine, mut controller) = start();
     let port = free_ports(8);
@@ -262,7 +244,8 @@ fn play_four_starts(comedia: bool, options: &str) {
     VIDEO.sink(&mut controller, port, None);
     AUDIO.sink(&mut controller, port + 2, None);
     let sdp = sdp(port, port + 2, None);
-    // Sixty frames of picture and a hundred of sound a start: so many come only if all four are heard, nearly from their beginnings on.
+    // Sixty video and a hundred audio frames per start: this many arrive only if all four are received,
+    // nearly from their start.
     let expected = [220, 360];
     let mut receiver = ffmpeg_receiver(&sdp, expected);
     receiver.await_listening(loopback(), port + 3);
@@ -281,22 +264,22 @@ fn play_four_starts(comedia: bool, options: &str) {
 }
 
 #[test]
-fn ffmpeg_started_four_times_is_played_on_where_its_address_was_told() {
+fn ffmpeg_started_four_times_continues_with_a_configured_address() {
     play_four_starts(false, "");
 }
 
 #[test]
-fn ffmpeg_started_four_times_is_played_on_with_comedia() {
+fn ffmpeg_started_four_times_continues_with_comedia() {
     play_four_starts(true, "");
 }
 
 #[test]
-fn ffmpeg_started_four_times_with_the_same_ssrc_is_played_on() {
+fn ffmpeg_started_four_times_with_the_same_ssrc_continues() {
     play_four_starts(false, "-ssrc 7");
 }
 
 #[test]
-fn srtp_goes_through_from_one_ffmpeg_to_another_and_nobody_else_is_heard() {
+fn srtp_passes_from_one_ffmpeg_to_another_and_other_senders_are_dropped() {
     let (_engine, mut controller) = start();
     let port = free_ports(4);
     let profile = SrtpProfile::AesCm128HmacSha1_80;
@@ -313,7 +296,7 @@ fn srtp_goes_through_from_one_ffmpeg_to_another_and_nobody_else_is_heard() {
     let mut receiver = ffmpeg_receiver(&sdp, [FRAMES; 2]);
     receiver.await_listening(loopback(), port + 3);
 
-    // The first to send to either is an impostor without the key.
+    // The first sender to either is an attacker without the key.
     let impostor = UdpSocket::bind((loopback(), 0)).unwrap();
     for seq in 1..=5 {
         let packet = plain_packet(VIDEO.sent_pt, seq);
@@ -336,13 +319,14 @@ fn srtp_goes_through_from_one_ffmpeg_to_another_and_nobody_else_is_heard() {
     assert_eq!(counters.discarded(Discard::SrtpReplayed), 0);
 }
 
-/// Passes on the RTP of a sender of H.264, but its parameter sets only once, as encoders do that send them at their start.
+/// Forwards the RTP of a sender of H.264, but its parameter sets only once, like encoders that send them at
+/// their start.
 fn pass_parameter_sets_once(sender: &UdpSocket, out: &UdpSocket, to: SocketAddr) {
     let mut buffer = [0; 2048];
     let mut passed = [false; 32];
     let mut seq = 100u16;
     while let Ok((len, _)) = sender.recv_from(&mut buffer) {
-        // Single NAL units: the type is in the byte behind the header.
+        // Single NAL units: the type is in the byte after the header.
         let kind = usize::from(buffer[12] & 0x1f);
         if matches!(kind, 7 | 8) && std::mem::replace(&mut passed[kind], true) {
             continue;
@@ -366,7 +350,7 @@ fn late_receiver_of_h264_with_parameter_sets_sent_once_decodes_it() {
         socket.set_read_timeout(Some(crate::PATIENCE)).unwrap();
         socket
     };
-    // The sender's RTCP goes nowhere.
+    // The sender's RTCP is dropped.
     let (sender, out, _rtcp) = (bind(between), bind(from), bind(between + 1));
     std::thread::spawn(move || pass_parameter_sets_once(&sender, &out, source));
     let _sender = Program::start(&format!(
@@ -375,10 +359,10 @@ fn late_receiver_of_h264_with_parameter_sets_sent_once_decodes_it() {
          -payload_type 96 -rtpflags h264_mode0 -f rtp rtp://{}:{between}",
         url_host()
     ));
-    // Some keyframes without parameter sets have passed by now, and the one with them is no more at hand.
+    // Some keyframes without parameter sets have passed, and the one with them is not cached any more.
     controller.await_counters(|counters| counters.value(Counter::RtpIn) >= 200);
     let ip = format!("IP{} {}", if loopback().is_ipv4() { 4 } else { 6 }, loopback());
-    // Nothing tells the receiver the parameter sets (`sprop-parameter-sets`).
+    // The receiver has no other source of parameter sets (`sprop-parameter-sets`).
     let sdp = TextFile::new(
         "sdp",
         &format!(
@@ -408,7 +392,7 @@ fn plain_packet(pt: u8, seq: u16) -> Vec<u8> {
     packet.marshal().unwrap().to_vec()
 }
 
-/// The receiving half of a GStreamer pipeline: decodes so many frames, then ends.
+/// The receiving part of a GStreamer pipeline: decodes this number of frames, then ends.
 fn gstreamer_receiver(port: u16, media: Media, decoder: &str, frames: usize) -> Program {
     let (kind, name) = match media.kind {
         Kind::Video => ("video", "VP8"),
@@ -424,7 +408,7 @@ fn gstreamer_receiver(port: u16, media: Media, decoder: &str, frames: usize) -> 
 }
 
 #[test]
-fn what_gstreamer_sends_another_gstreamer_plays() {
+fn media_of_gstreamer_is_played_by_another_gstreamer() {
     let (_engine, mut controller) = start();
     let port = free_ports(4);
     let [video, audio] = [VIDEO, AUDIO].map(|media| media.source(&mut controller, None, None).port());
@@ -439,7 +423,7 @@ fn what_gstreamer_sends_another_gstreamer_plays() {
         receiver
     });
     let receivers: Vec<Program> = receivers.collect();
-    // With RTCP, as its manual shows it: from other ports than RTP, whatever they are.
+    // With RTCP, as in its manual: from other ports than RTP.
     let host = loopback();
     let way = |session: u8, port: u16| {
         format!(
@@ -462,7 +446,7 @@ fn what_gstreamer_sends_another_gstreamer_plays() {
     assert_eq!(counters.discarded(Discard::PlainStranger), 0);
 }
 
-/// A receiving pipeline has come to its end without a complaint of a depayloader or a decoder.
+/// A receiving pipeline has ended without an error of a depayloader or a decoder.
 fn assert_decoded(receiver: Program) {
     let (_, complaints) = receiver.finish();
     let is_fault = |line: &&str| ["ERROR", "depay", "dec"].iter().any(|word| line.contains(word));
@@ -472,7 +456,7 @@ fn assert_decoded(receiver: Program) {
 
 /// GStreamer is started four times in a row for two seconds each, and one receiver of each kind plays all of it.
 #[test]
-fn gstreamer_started_four_times_is_played_on() {
+fn gstreamer_started_four_times_continues() {
     let (_engine, mut controller) = start();
     let port = free_ports(8);
     let from = port + 4;
@@ -480,7 +464,7 @@ fn gstreamer_started_four_times_is_played_on() {
     let audio = AUDIO.source(&mut controller, Some(from + 2), None).port();
     VIDEO.sink(&mut controller, port, None);
     AUDIO.sink(&mut controller, port + 2, None);
-    // Of sixty frames of picture and a hundred of sound a start.
+    // Of sixty video and a hundred audio frames per start.
     let receivers = [
         gstreamer_receiver(port, VIDEO, "rtpvp8depay ! vp8dec", 220),
         gstreamer_receiver(port + 2, AUDIO, "rtpopusdepay ! opusdec", 360),
@@ -510,7 +494,7 @@ fn gstreamer_started_four_times_is_played_on() {
 }
 
 #[test]
-fn a_browser_hears_ffmpeg_and_is_heard_outside() {
+fn a_browser_receives_ffmpeg_and_is_received_outside() {
     let (engine, mut controller) = start();
     let source = AUDIO.source(&mut controller, None, None);
     let mut caller = join(&engine, &mut controller, SUBSCRIBING, Family::udp());
@@ -529,7 +513,7 @@ fn a_browser_hears_ffmpeg_and_is_heard_outside() {
         assert_eq!(after.timestamp, before.timestamp.wrapping_add(960), "20 ms of Opus");
     }
 
-    // And back: what the browser says comes to whoever listens outside, in the open.
+    // And back: the browser's audio arrives at an unencrypted receiver outside.
     let outside = UdpSocket::bind((loopback(), 0)).unwrap();
     outside.set_read_timeout(Some(crate::PATIENCE)).unwrap();
     let transport = TransportId(AUDIO.ids + 1);
@@ -553,14 +537,14 @@ fn a_browser_hears_ffmpeg_and_is_heard_outside() {
 }
 
 #[test]
-fn what_a_third_host_injects_reaches_nobody() {
+fn media_injected_by_a_third_host_is_dropped() {
     let (_engine, mut controller) = start();
     let bind = |ip: IpAddr| {
         let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket.set_read_timeout(Some(crate::PATIENCE)).unwrap();
         socket
     };
-    // All of 127/8 is this host; of IPv6 it has one address, and the third is another neighbour.
+    // All of 127/8 belongs to this host; IPv6 has one address, so the third host is another port.
     let elsewhere = if loopback().is_ipv4() { IpAddr::from([127, 0, 0, 2]) } else { loopback() };
     let [sender, neighbour, third, receiver] = [loopback(), loopback(), elsewhere, loopback()].map(bind);
     let transport = TransportId(AUDIO.ids);
@@ -597,7 +581,7 @@ fn what_a_third_host_injects_reaches_nobody() {
 }
 
 #[test]
-fn ports_come_back_and_run_out() {
+fn ports_are_reused_and_can_be_exhausted() {
     let first = free_ports(4);
     let engine = Engine::start_with(&["--workers", "1", "--plain-ports", &format!("{first}-{}", first + 3)]);
     let mut controller = engine.attach();

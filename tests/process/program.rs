@@ -1,4 +1,4 @@
-//! Other people's programs, run as they are: ffmpeg and GStreamer.
+//! Third-party programs, unmodified: ffmpeg and GStreamer.
 
 use crate::PATIENCE;
 use std::fs::{self, File};
@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a program may take for a second or two of media: it runs in real time, on a machine that may be busy.
+/// The timeout of a program for a second or two of media: it runs in real time, on a machine that may be
+/// busy.
 const MEDIA_PATIENCE: Duration = Duration::from_secs(120);
 
 /// A program that runs, and ends with the test.
@@ -17,7 +18,7 @@ const MEDIA_PATIENCE: Duration = Duration::from_secs(120);
 pub struct Program {
     process: Child,
     name: String,
-    /// What it says on standard output and on standard error.
+    /// Its standard output and standard error.
     logs: [PathBuf; 2],
 }
 
@@ -30,7 +31,7 @@ impl Program {
         let [out, err] = logs.each_ref().map(|path| File::create(path).unwrap());
         let mut command = Command::new(name);
         command.args(split(arguments)).stdin(Stdio::null()).stdout(out).stderr(err);
-        // What GStreamer warns of is otherwise not said at all.
+        // Without this, GStreamer prints no warnings.
         command.env("GST_DEBUG", "2").env("GST_DEBUG_NO_COLOR", "1");
         let process = command.spawn().unwrap_or_else(|error| {
             panic!("{name} cannot be run ({error}); .ci/test installs it with all that the tests need")
@@ -48,7 +49,7 @@ impl Program {
         }
     }
 
-    /// Waits until it ends by itself, which must be well; what it has said on standard output, and on standard error.
+    /// Waits until it ends by itself, which must succeed; returns its standard output and standard error.
     pub fn finish(mut self) -> (String, String) {
         let deadline = Instant::now() + MEDIA_PATIENCE;
         let status = loop {
@@ -103,7 +104,7 @@ fn temporary(extension: &str) -> PathBuf {
     std::env::temp_dir().join(format!("leat-program-{}-{number}.{extension}", std::process::id()))
 }
 
-/// Cuts at blanks outside of quotes.
+/// Splits at blanks outside of quotes.
 fn split(line: &str) -> Vec<String> {
     let mut arguments = vec![String::new()];
     let mut is_quoted = false;
@@ -118,7 +119,7 @@ fn split(line: &str) -> Vec<String> {
     arguments
 }
 
-/// As SDP and ffmpeg want keys (RFC 4648 §4).
+/// The encoding of keys in SDP and ffmpeg (RFC 4648 §4).
 pub fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
@@ -133,12 +134,12 @@ pub fn base64(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn base64_is_that_of_the_rfc() {
+fn base64_matches_the_rfc() {
     let texts = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|text| base64(text.as_bytes()));
     assert_eq!(texts, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"]);
 }
 
 #[test]
-fn command_lines_are_cut_at_blanks_outside_of_quotes() {
+fn command_lines_are_split_at_blanks_outside_of_quotes() {
     assert_eq!(split("-a b\n  \"c d\" e=\"f g\""), ["-a", "b", "c d", "e=f g"]);
 }

@@ -1,4 +1,5 @@
-//! Signaling in development mode behind a real nginx: what comes through a proxy is refused, however the proxy writes `Host`.
+//! Signaling in development mode behind a real nginx: requests through a proxy are refused, with any form of
+//! `Host`.
 
 use crate::PATIENCE;
 use crate::engine::{binary, socket_path};
@@ -22,7 +23,7 @@ impl Drop for Program {
     }
 }
 
-/// Signaling in development mode, and where it listens.
+/// Signaling in development mode, and its address.
 fn signaling() -> (Program, SocketAddr) {
     let mut process = Command::new(binary("leat-signaling"))
         .args(["--http", "127.0.0.1:0", "--log", "json", "--control-socket"])
@@ -33,14 +34,14 @@ fn signaling() -> (Program, SocketAddr) {
         .unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
     let line = lines.find(|line| line.contains("\"listening\"")).expect("it listens");
-    // The rest of its log goes nowhere, and must not stop it.
+    // The rest of its log is read, so that a full pipe does not block it.
     std::thread::spawn(move || lines.for_each(drop));
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     let address = line["context"]["address"].as_str().unwrap().parse().unwrap();
     (Program(process, None), address)
 }
 
-/// nginx before `upstream`, with these lines in its `location`.
+/// nginx in front of `upstream`, with these lines in its `location`.
 fn nginx(upstream: SocketAddr, location: &str) -> (Program, SocketAddr) {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let folder = socket_path().with_extension("nginx");
@@ -68,7 +69,7 @@ fn nginx(upstream: SocketAddr, location: &str) -> (Program, SocketAddr) {
     (nginx, address)
 }
 
-/// The status of a GET as a browser sends it that calls the server by this name.
+/// The status of a GET from a browser with this name of the server.
 fn get(address: SocketAddr, host: &str, path: &str) -> u16 {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -79,7 +80,7 @@ fn get(address: SocketAddr, host: &str, path: &str) -> u16 {
 }
 
 #[test]
-fn development_mode_refuses_what_comes_through_nginx() {
+fn development_mode_refuses_requests_through_nginx() {
     let (_signaling, address) = signaling();
     let handshake = "/socket.io/?EIO=4&transport=polling";
     for path in ["/", "/healthz", handshake] {

@@ -1,5 +1,5 @@
-//! A way to the engine through a TURN server, as a browser takes it that reaches nothing else: an allocation over UDP, and a channel
-//! for the engine's address.
+//! A path to the engine through a TURN server, as used by a browser without another path: an allocation over
+//! UDP, and a channel for the engine's address.
 
 use crate::PATIENCE;
 use crate::engine::binary;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use stun::attribute::{NONCE, REALM};
 use stun::{ChannelData, Message, Method, TransactionId, Writer};
 
-/// Where the server listens; a second worker behind it.
+/// The server's address; a second worker has the next port.
 pub const TURN_PORT: u16 = 3478;
 
 /// A TURN server's process, with the user `u`, password `p`.
@@ -25,7 +25,7 @@ pub struct TurnServer {
 }
 
 impl TurnServer {
-    /// Beside the engine, which it relays to, and to nobody else.
+    /// Beside the engine, the only peer that it relays to.
     pub fn start(at: &Namespace, engine: SocketAddr) -> Self {
         let (listen_ip, engine) = (SERVER.to_string(), engine.to_string());
         Self::start_with(at, &["--listen-ip", &listen_ip, "--workers", "2", "--allow-peer", &engine])
@@ -63,7 +63,7 @@ impl Drop for TurnServer {
         let _ = self.process.kill();
         let _ = self.process.wait();
         if std::thread::panicking() {
-            eprintln!("what the TURN server said:\n{}", self.said());
+            eprintln!("the TURN server's log:\n{}", self.said());
         }
         let _ = std::fs::remove_file(&self.log);
     }
@@ -73,7 +73,7 @@ impl Drop for TurnServer {
 #[derive(Debug)]
 pub struct Relayed {
     socket: UdpSocket,
-    /// Where the engine sees its datagrams come from.
+    /// The engine's view of the datagrams' source.
     pub relayed: SocketAddr,
 }
 
@@ -106,7 +106,7 @@ impl Relayed {
         self.socket.send(&[&header, datagram].concat())
     }
 
-    /// The next datagram of the engine's, which has a channel: the server has nothing else to say.
+    /// The next datagram of the engine, on its channel: the server sends nothing else.
     pub fn receive(&self, into: &mut [u8]) -> std::io::Result<usize> {
         let len = self.socket.recv(into)?;
         let channel = ChannelData::new(&into[..len]).expect("ChannelData");
@@ -117,7 +117,7 @@ impl Relayed {
     }
 }
 
-/// Which address the server at this port sees a socket's datagrams come from.
+/// The source address of a socket's datagrams, as seen by the server at this port.
 pub fn mapped(socket: &UdpSocket, port: u16) -> SocketAddr {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.connect((SERVER, port)).unwrap();
@@ -125,7 +125,7 @@ pub fn mapped(socket: &UdpSocket, port: u16) -> SocketAddr {
     Message::new(&answer).unwrap().xor_mapped_address().expect("an address")
 }
 
-/// Asks over UDP, and waits for the answer.
+/// Sends a request over UDP, and waits for the answer.
 pub fn ask(
     socket: &UdpSocket,
     method: Method,

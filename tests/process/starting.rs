@@ -1,4 +1,4 @@
-//! How the engine starts, does not start, and ends.
+//! Start, failed start, and end of the engine.
 
 use crate::PATIENCE;
 use crate::call::Call;
@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 #[test]
-fn a_port_in_use_is_named_with_the_option_that_changes_it() {
+fn a_port_in_use_is_reported_with_its_option() {
     for (ip, worker) in [("127.0.0.1", 0), ("::1", 1)].into_iter().take(1 + usize::from(has_ipv6())) {
         let port = free_ports();
         let _taken = UdpSocket::bind((ip, port + worker)).unwrap();
@@ -25,7 +25,7 @@ fn a_port_in_use_is_named_with_the_option_that_changes_it() {
 }
 
 #[test]
-fn a_tcp_port_in_use_is_named_as_one_with_its_option() {
+fn a_tcp_port_in_use_is_reported_with_its_option() {
     let port = free_ports();
     let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let socket = socket_path();
@@ -37,7 +37,7 @@ fn a_tcp_port_in_use_is_named_as_one_with_its_option() {
 }
 
 #[test]
-fn a_control_socket_in_use_is_named_with_its_option() {
+fn a_control_socket_in_use_is_reported_with_its_option() {
     let engine = Engine::start();
     let (code, said) = run_to_end(&mut command(free_ports(), &engine.socket));
     assert_eq!(code, Some(1), "{said}");
@@ -46,7 +46,7 @@ fn a_control_socket_in_use_is_named_with_its_option() {
 }
 
 #[test]
-fn a_bad_flag_is_named_with_its_value_and_what_is_expected() {
+fn a_bad_flag_is_reported_with_its_value_and_the_expected_one() {
     for (flag, value, expected) in [
         ("--workers", "0", "1..=126"),
         ("--workers", "many", "invalid digit"),
@@ -64,7 +64,7 @@ fn a_bad_flag_is_named_with_its_value_and_what_is_expected() {
         ("--log", "xml", "text, json"),
         ("--dtls", "1.1", "1.2, auto"),
     ] {
-        // The flags that matter come last; a flag given twice would be another mistake.
+        // The tested flags come last; a flag given twice would be another error.
         let mut command = Command::new(command(1, "/".as_ref()).get_program());
         command.args(["--control-socket", "/nonexistent/leat.sock", flag, value]);
         if flag != "--workers" {
@@ -97,11 +97,11 @@ fn a_signal_ends_it_cleanly_in_the_middle_of_a_call() {
 }
 
 #[test]
-fn it_ends_with_its_parent_if_it_is_told_to() {
+fn ends_with_its_parent_if_the_flag_is_set() {
     let (port, socket) = (free_ports(), socket_path());
     let engine = command(port, &socket);
     let mut parent = Command::new("sh")
-        // The shell stays, as the engine is not its last command.
+        // The shell stays, because the engine is not its last command.
         .args(["-c", "\"$@\" & wait", "sh"])
         .arg(engine.get_program())
         .args(engine.get_args())

@@ -1,4 +1,5 @@
-//! `leat up` as an operator knows it: what it gives its processes, and what it does when one of them cannot be started.
+//! `leat up` from an operator's view: the configuration of its processes, and its behaviour when one of them
+//! cannot be started.
 
 use crate::PATIENCE;
 use crate::engine::{binary, free_ports};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 const PROGRAMS: [&str; 4] = ["leat", "leat-engine", "leat-signaling", "leat-turn"];
 const SECRET: &str = "a secret that is meant for signaling alone";
 
-/// `leat up` from a folder of its own, so that a program can be taken away. Dropped, all of it is gone.
+/// `leat up` in a separate folder, so that a program can be removed. Dropped, all of it is removed.
 struct Up {
     process: Child,
     folder: PathBuf,
@@ -59,7 +60,7 @@ impl Up {
 
     fn log(&self) -> Vec<Value> {
         let log = fs::read_to_string(self.folder.join("log")).unwrap();
-        // The last line may be half written.
+        // The last line may be incomplete.
         log.lines().map_while(|line| serde_json::from_str(line).ok()).collect()
     }
 
@@ -67,7 +68,7 @@ impl Up {
         self.log().iter().filter(|line| line["message"].as_str().unwrap().contains(message)).count()
     }
 
-    /// Waits until this has been logged so many times.
+    /// Waits until this has been logged this number of times.
     fn await_log(&self, message: &str, times: usize) {
         await_until(&format!("{message:?} is logged: {:#?}", self.log()), || self.count(message) >= times);
     }
@@ -94,7 +95,7 @@ impl Up {
     }
 }
 
-/// Whether the process is of this program, also if that has another name by now.
+/// Whether the process runs this program, also if the program has been renamed.
 fn is_running(pid: u32, program: &Path) -> bool {
     let Ok(link) = fs::read_link(format!("/proc/{pid}/exe")) else { return false };
     link == program
@@ -122,11 +123,11 @@ fn await_until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_process_that_cannot_be_started_again_is_tried_until_it_can_and_the_others_run_on() {
+fn a_process_that_cannot_be_restarted_is_retried_while_the_others_run() {
     let mut up = Up::start(&[]);
     let others = ["leat-engine", "leat-signaling"].map(|name| up.await_pid(name));
     let turn = up.await_pid("leat-turn");
-    // As while a package is being upgraded.
+    // As during the upgrade of a package.
     let (there, away) = (up.folder.join("leat-turn"), up.folder.join("away"));
     fs::rename(&there, &away).unwrap();
     up.signal(turn, Signal::KILL);
@@ -151,7 +152,7 @@ fn sighup_reaches_the_turn_server_and_ends_nothing() {
     up.await_log("TURN server is up", 1);
     let before = names.map(|name| up.await_pid(name));
     up.signal(up.process.id(), Signal::HUP);
-    up.await_log("options, secrets and certificate are read again", 1);
+    up.await_log("options, secrets and certificate have been reloaded", 1);
     assert!(up.is_running(), "leat up has ended");
     assert_eq!(names.map(|name| up.pid_of(name).unwrap()), before);
 }

@@ -1,4 +1,4 @@
-//! Peers whose UDP is blocked: ICE over TCP (RFC 6544), and what else may come to an open TCP port.
+//! Peers whose UDP is blocked: ICE over TCP (RFC 6544), and other traffic to an open TCP port.
 
 use crate::PATIENCE;
 use crate::call::{
@@ -32,7 +32,7 @@ fn media_flows_over_tcp_and_between_tcp_and_udp() {
             assert_eq!(caller.agent().mapped(), Some(address), "as the engine sees it");
         }
         let address = call.subscriber.address();
-        controller.await_news(PATIENCE, |event| {
+        controller.await_notification(PATIENCE, |event| {
             let Event::TransportState { transport: SUBSCRIBING, state } = event else { return false };
             state.ice == IceState::Completed && state.remote == Some(address)
         });
@@ -45,7 +45,7 @@ fn media_flows_over_tcp_and_between_tcp_and_udp() {
 }
 
 #[test]
-fn udp_or_tcp_can_be_kept_from_peers() {
+fn udp_or_tcp_candidates_can_be_disabled() {
     for (flags, protocol) in [("--no-udp-candidates", Protocol::Tcp), ("--rtc-tcp-port=0", Protocol::Udp)] {
         let engine = Engine::start_with(&["--workers", "1", "--listen-ip", "127.0.0.1", flags]);
         let mut controller = engine.attach();
@@ -72,7 +72,7 @@ fn an_engine_may_have_ipv6_only() {
 }
 
 #[test]
-fn a_closed_connection_is_told_and_a_new_one_takes_its_place() {
+fn a_closed_connection_is_reported_and_a_new_one_replaces_it() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     let mut call = Call::connect_over(&engine, &mut controller, Family::udp(), Family::tcp());
@@ -80,17 +80,17 @@ fn a_closed_connection_is_told_and_a_new_one_takes_its_place() {
     call.subscriber.come_again();
     let gone =
         TransportState { ice: IceState::Disconnected, dtls: control::DtlsState::Connected, remote: None };
-    controller.await_news(
+    controller.await_notification(
         PATIENCE,
         |event| matches!(event, Event::TransportState { transport: SUBSCRIBING, state } if *state == gone),
     );
-    // What is said meanwhile is lost, and costs nobody anything.
+    // Packets sent in between are lost, without other effects.
     let lost = call.next_packet();
     call.publisher.publish(&lost);
-    // A browser would check from its new connection at once; this peer does when its consent is due.
+    // A browser would check from its new connection at once; this peer does so at its next consent check.
     let address = call.subscriber.address();
     call.subscriber.run_for(std::time::Duration::from_millis(2_600));
-    controller.await_news(PATIENCE, |event| {
+    controller.await_notification(PATIENCE, |event| {
         let Event::TransportState { transport: SUBSCRIBING, state } = event else { return false };
         state.ice == IceState::Completed && state.remote == Some(address)
     });
@@ -101,7 +101,7 @@ fn a_closed_connection_is_told_and_a_new_one_takes_its_place() {
 }
 
 #[test]
-fn a_reader_that_stalls_is_bounded_and_the_others_hear_everything() {
+fn a_stalled_reader_is_bounded_and_the_others_receive_everything() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     let mut call = Call::connect_over(&engine, &mut controller, Family::tcp(), Family::tcp());
@@ -115,18 +115,19 @@ fn a_reader_that_stalls_is_bounded_and_the_others_hear_everything() {
     call.say(5);
     good.receive(5);
 
-    // From here on the subscriber reads nothing: 34 MB fill what the kernel keeps for it, and then the engine's queue. More than 2¹⁵
-    // packets missed in a row would leave any receiver of SRTP behind (RFC 3711 §3.3.1), and this is not about that.
+    // From here on the subscriber reads nothing: 34 MB fill the kernel's buffers for it, and then the
+    // engine's queue. More than 2¹⁵ packets missed in a row would desynchronise any receiver of SRTP (RFC
+    // 3711 §3.3.1), which is not tested here.
     const COUNT: u16 = 30_000;
     for seq in 5_000..5_000 + COUNT {
         let mut packet = audio_packet(seq);
         packet.payload = [&packet.payload[..], &[seq as u8; 1_100]].concat().into();
         call.publisher.publish(&packet);
         let heard = good.receive(1);
-        assert_eq!(heard[0].payload, packet.payload, "packet {seq} at the one who reads");
+        assert_eq!(heard[0].payload, packet.payload, "packet {seq} at the reading subscriber");
     }
     controller.await_streams(|streams| streams.dropped > 1_000);
-    // It reads again: whole packets, all authentic, in order, and then what is said from now on.
+    // It reads again: complete packets, all authentic, in order, and then the new ones.
     let last = audio_packet(5_000 + COUNT);
     call.publisher.publish(&last);
     let mut heard = Vec::new();
@@ -143,13 +144,13 @@ fn await_end(stream: &mut TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     match stream.read(&mut [0; 100]) {
         Ok(0) => {}
-        Ok(len) => panic!("{len} bytes for a stranger"),
+        Ok(len) => panic!("{len} bytes for an unauthenticated client"),
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
     }
 }
 
 #[test]
-fn strangers_are_shown_out() {
+fn unauthenticated_connections_are_closed() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     let mut call = Call::connect_over(&engine, &mut controller, Family::tcp(), Family::tcp());
@@ -160,7 +161,7 @@ fn strangers_are_shown_out() {
         stream.write_all(text).unwrap();
         await_end(&mut stream);
     }
-    // Silence, half a frame, nonsense in frames, and a check with a wrong password, in time.
+    // Silence, half a frame, invalid frames, and a check with a wrong password, in time.
     let forged = forged_check(&mut call);
     let mut waiting: Vec<_> = [&[][..], &[0, 100, 1], &[0, 3, 1, 2, 3, 0, 0], &forged]
         .into_iter()
@@ -180,7 +181,7 @@ fn strangers_are_shown_out() {
 /// A check for the subscriber's transport as a frame, with a bit of its integrity flipped.
 fn forged_check(call: &mut Call) -> Vec<u8> {
     let now = crate::caller::now() + std::time::Duration::from_secs(3);
-    let check = call.subscriber.client().agent_mut().check(now).expect("it is due by then");
+    let check = call.subscriber.client().agent_mut().check(now).expect("a check is due");
     let mut frame = [&(check.len() as u16).to_be_bytes()[..], &check].concat();
     let in_integrity = frame.len() - 8 - 1;
     frame[in_integrity] ^= 1;
@@ -188,7 +189,7 @@ fn forged_check(call: &mut Call) -> Vec<u8> {
 }
 
 #[test]
-fn a_tcp_only_engine_still_takes_a_whole_call() {
+fn a_tcp_only_engine_can_have_a_whole_call() {
     let engine = Engine::start_with(&["--workers", "1", "--no-udp-candidates"]);
     let mut controller = engine.attach();
     controller.demand(create_router(ROUTER));

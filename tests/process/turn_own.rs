@@ -1,4 +1,5 @@
-//! The TURN server and its own host, which is a network namespace with several addresses: no service there is reached through it.
+//! The TURN server and its own host, which is a network namespace with several addresses: no service of the
+//! host is reachable through it.
 
 use crate::PATIENCE;
 use crate::network::{Namespace, SERVER};
@@ -11,11 +12,11 @@ use std::time::{Duration, Instant};
 use stun::attribute::{NONCE, REALM};
 use stun::{Message, Method, TransactionId, Writer};
 
-/// Another address of the host, which no option of the server names; and one that it gets later.
+/// Another address of the host, without an option of the server; and one that is added later.
 const OTHER: Ipv4Addr = Ipv4Addr::new(11, 0, 1, 1);
 const LATER: Ipv4Addr = Ipv4Addr::new(11, 0, 2, 1);
 
-/// As README and docs/turn.md start it: it listens on all addresses.
+/// As in README and docs/turn.md: it listens on all addresses.
 fn host() -> (Namespace, TurnServer) {
     let host = Namespace::new();
     for ip in [SERVER, OTHER] {
@@ -25,7 +26,7 @@ fn host() -> (Namespace, TurnServer) {
     (host, turn)
 }
 
-/// Asks over what leads to the server, and waits for the answer.
+/// Sends a request on a path to the server, and waits for the answer.
 type Ask<T> = fn(&T, Method, Option<Known<'_>>, &dyn Fn(&mut Writer<'_>)) -> Vec<u8>;
 
 /// A client that has been challenged.
@@ -36,7 +37,7 @@ struct Client<T> {
 }
 
 impl<T> Client<T> {
-    /// `protocol` is how peers are to be reached.
+    /// `protocol` is the transport protocol to peers.
     fn allocate(wire: T, protocol: u8, ask: Ask<T>) -> Self {
         let transport = |writer: &mut Writer<'_>| _ = writer.requested_transport(protocol);
         let challenge = ask(&wire, Method::ALLOCATE, None, &transport);
@@ -105,7 +106,7 @@ fn no_address_of_the_host_is_reached_over_tcp() {
 }
 
 #[test]
-fn no_address_of_the_host_is_reached_over_udp_nor_one_that_it_gets_later() {
+fn no_present_or_later_address_of_the_host_is_reached_over_udp() {
     let (host, _turn) = host();
     let client = host.live(|| {
         let socket = UdpSocket::bind((SERVER, 0)).unwrap();
@@ -118,7 +119,7 @@ fn no_address_of_the_host_is_reached_over_udp_nor_one_that_it_gets_later() {
         code(&by_udp(&client.wire, Method::CREATE_PERMISSION, Some(client.known()), &fill))
     };
     assert_eq!([SERVER, OTHER, Ipv4Addr::LOCALHOST].map(permit), [403; 3]);
-    assert_eq!(permit(LATER), 0, "it is somebody else's");
+    assert_eq!(permit(LATER), 0, "it belongs to another host");
     host.run(&format!("ip addr add {LATER}/32 dev lo"));
     await_code(|| permit(LATER), 403);
     host.run(&format!("ip addr del {LATER}/32 dev lo"));

@@ -1,5 +1,5 @@
-//! `leat up` as an operator starts it, on hosts that are network namespaces: what it needs of a host, and that the TURN server is no part
-//! of that.
+//! `leat up` from an operator's view, on hosts that are network namespaces: its requirements of a host, and
+//! its start without the TURN server.
 
 use crate::PATIENCE;
 use crate::engine::{binary, socket_path};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// All processes together take longer to start than one of them.
 const UP_PATIENCE: Duration = PATIENCE.saturating_mul(6);
 
-/// The README's way to let others in.
+/// The README's options for remote clients.
 const README: [&str; 6] =
     ["--http", "0.0.0.0:7080", "--listen-ip", "0.0.0.0", "--announced-ip", "203.0.113.7"];
 
@@ -27,7 +27,7 @@ struct Up {
 }
 
 impl Up {
-    /// With a secret, and without what a developer's environment may say.
+    /// With a secret, and without variables of the developer's environment.
     fn start(at: &Namespace, leat: &Path, flags: &[&str]) -> Self {
         let folder = socket_path().with_extension("up");
         fs::create_dir(&folder).unwrap();
@@ -69,9 +69,9 @@ impl Up {
 impl Drop for Up {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("what leat up wrote:\n{}", self.log());
+            eprintln!("output of leat up:\n{}", self.log());
         }
-        // Fails if it has ended already. Asked to, it ends those that it has started.
+        // Fails if it has ended already. On SIGTERM, it ends its child processes.
         let _ = kill_process(Pid::from_raw(self.process.id().cast_signed()).unwrap(), Signal::TERM);
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.folder);
@@ -95,7 +95,7 @@ fn the_command_of_the_readme_starts_on_a_host_without_a_default_route() {
 }
 
 #[test]
-fn turn_relays_from_the_address_that_is_named_or_announced_where_there_is_no_default_route() {
+fn turn_relays_from_the_given_or_announced_address_without_a_default_route() {
     let host = Namespace::new();
     host.run("ip addr add 11.0.0.1/32 dev lo");
     let mut up = Up::start(&host, &programs(), &[&README[..], &["--relay-ip", "11.0.0.1"]].concat());
@@ -109,7 +109,7 @@ fn turn_relays_from_the_address_that_is_named_or_announced_where_there_is_no_def
 }
 
 #[test]
-fn a_turn_port_in_use_that_was_not_chosen_costs_the_turn_server_alone() {
+fn a_default_turn_port_in_use_only_disables_the_turn_server() {
     let host = Namespace::new();
     host.run("ip addr add 203.0.113.7/32 dev lo");
     let _other = host.live(|| UdpSocket::bind("0.0.0.0:3478").unwrap());
@@ -136,11 +136,11 @@ fn a_turn_server_that_cannot_start_does_not_end_the_platform() {
     up.await_log("the TURN server fails");
     up.await_log("Leat is up");
     drop(up);
-    // Whoever asked for one is told that there is none.
+    // Requests for TURN get an error.
     let mut up = Up::start(&host, &folder.join("leat"), &[&README[..], &["--turn-port", "3478"]].concat());
     let deadline = Instant::now() + UP_PATIENCE;
     while up.process.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline, "it goes on");
+        assert!(Instant::now() < deadline, "it continues");
         sleep(Duration::from_millis(20));
     }
     drop(up);

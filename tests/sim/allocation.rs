@@ -1,9 +1,9 @@
-//! What the allocator gives to whom, at every estimate: a table to read.
+//! The result of the allocator for every estimate, as a table.
 
 use crate::golden;
 use control::Layers;
 use machine::Instant;
-use sfu::bandwidth::{Allocator, Demand, Prefer, Rates, Steadiness};
+use sfu::bandwidth::{Allocator, Demand, Hysteresis, Prefer, Rates};
 use std::fmt::Write;
 
 const NONE: [u32; 4] = [0; 4];
@@ -25,7 +25,7 @@ fn demand(rates: Rates, priority: u8) -> Demand {
         max: Layers { spatial: 3, temporal: 3 },
         rates,
         layers: None,
-        steadiness: Steadiness::default(),
+        hysteresis: Hysteresis::default(),
     }
 }
 
@@ -33,7 +33,7 @@ fn screen(rates: Rates, priority: u8) -> Demand {
     Demand { prefer: Prefer::Detail, ..demand(rates, priority) }
 }
 
-/// What is on the screens of a few rooms.
+/// The demands of a few rooms.
 fn rooms() -> Vec<(&'static str, Vec<Demand>)> {
     let thumbnail = Demand { max: Layers { spatial: 0, temporal: 2 }, ..demand(CAMERA, 1) };
     let mut gallery = vec![demand(CAMERA, 100)];
@@ -60,10 +60,10 @@ fn show(layers: Option<Layers>) -> String {
 }
 
 #[test]
-fn the_table_of_allocations_is_as_it_was() {
+fn the_table_of_allocations_matches() {
     let mut table = String::from(
         "# What every consumer gets (S spatial, T temporal layer; - nothing) of an estimate in kbit/s, and what that costs.\n\
-         # Made by tests/sim/allocation.rs; UPDATE_GOLDEN=1 writes it anew.\n",
+         # Made by tests/sim/allocation.rs; UPDATE_GOLDEN=1 updates it.\n",
     );
     let mut allocator = Allocator::default();
     for (room, demands) in rooms() {
@@ -78,12 +78,12 @@ fn the_table_of_allocations_is_as_it_was() {
     golden::check("allocation.txt", &table);
 }
 
-/// Up one way and down the other, as an estimate does: where they differ is the hysteresis.
+/// Up and then down, as an estimate does: the difference is the hysteresis.
 #[test]
-fn the_table_of_hysteresis_is_as_it_was() {
+fn the_table_of_hysteresis_matches() {
     let mut table = String::from(
         "# One camera while the estimate rises and falls by 50 kbit/s in each of many minutes: the estimate at which its layers change.\n\
-         # Made by tests/sim/allocation.rs; UPDATE_GOLDEN=1 writes it anew.\n",
+         # Made by tests/sim/allocation.rs; UPDATE_GOLDEN=1 updates it.\n",
     );
     let mut allocator = Allocator::default();
     let mut demands = [demand(CAMERA, 1)];

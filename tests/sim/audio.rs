@@ -1,4 +1,5 @@
-//! Who speaks, who is forwarded, and what silence does: levels, loudest-N, discontinuous transmission, repair of sound.
+//! Active speakers, forwarding of the loudest, and silence: levels, loudest-N, discontinuous transmission,
+//! retransmission of audio.
 
 use control::{AudioObserver, Command, Event, ProducerId, Refusal, Volume};
 use leat_tests::{MS, PeerId, SEC, Track, World};
@@ -25,7 +26,7 @@ fn room(seed: u64, peers: usize, observer: AudioObserver) -> (World, Vec<(PeerId
     (world, microphones)
 }
 
-/// One speaks for a while: words of half a second, pauses of a fifth. The others mumble.
+/// One speaks for a while: words of half a second, pauses of a fifth. The others are quiet.
 fn speak(world: &mut World, microphones: &[(PeerId, ProducerId)], speaker: ProducerId, time: Duration) {
     let mut left = time;
     while left > Duration::ZERO {
@@ -54,7 +55,7 @@ fn told(world: &World) -> Vec<Spoken> {
 }
 
 #[test]
-fn the_dominant_speaker_follows_whose_turn_it_is() {
+fn the_dominant_speaker_follows_the_turns() {
     let (mut world, microphones) = room(201, 3, OBSERVER);
     let mut turns = Vec::new();
     for turn in 0..12 {
@@ -64,7 +65,7 @@ fn the_dominant_speaker_follows_whose_turn_it_is() {
     }
     world.assert_sound();
     let told = told(&world);
-    // Not more often than asked for, and only when something has changed.
+    // Not more often than configured, and only after a change.
     for pair in told.windows(2) {
         assert!(pair[1].0.saturating_since(pair[0].0) >= 300 * MS, "{world}: {pair:?}");
         assert_ne!((pair[0].1, &pair[0].2), (pair[1].1, &pair[1].2), "{world}");
@@ -81,10 +82,10 @@ fn the_dominant_speaker_follows_whose_turn_it_is() {
     for ((began, speaker), (at, dominant)) in turns.iter().zip(&switches) {
         assert_eq!(dominant, speaker, "{world}");
         let late = at.saturating_since(*began);
-        // A second, and what is left of the interval between two pieces of news.
+        // A second, and the rest of the report interval.
         assert!(late < 1_300 * MS, "{world}: {late:?} late");
     }
-    // Only who speaks is loud enough to be told of; in between, the voice before fades.
+    // Only the speaker is loud enough to be reported; in between, the previous voice fades.
     for (_, _, volumes) in &told {
         assert!(volumes.len() <= 2, "{world}: {volumes:?}");
         assert!(volumes.iter().all(|volume| (-60..=-30).contains(&volume.dbov)), "{world}: {volumes:?}");
@@ -92,7 +93,7 @@ fn the_dominant_speaker_follows_whose_turn_it_is() {
 }
 
 #[test]
-fn a_room_that_is_silent_says_so_once() {
+fn a_silent_room_is_reported_once() {
     let (mut world, microphones) = room(202, 3, OBSERVER);
     let (_, speaker) = microphones[0];
     speak(&mut world, &microphones, speaker, 3 * SEC);
@@ -101,9 +102,9 @@ fn a_room_that_is_silent_says_so_once() {
     let (_, dominant, volumes) = before.last().expect("somebody spoke");
     assert_eq!((*dominant, volumes.len()), (Some(speaker), 0), "{world}");
     world.run_for(20 * SEC);
-    assert_eq!(told(&world).len(), before.len(), "{world}: silence is no news");
+    assert_eq!(told(&world).len(), before.len(), "{world}: silence is not reported");
 
-    // Who is paused, or gone, has not the floor.
+    // A paused or closed producer is not dominant.
     world.demand(Command::PauseProducer { producer: speaker });
     world.run_for(SEC);
     assert_eq!(told(&world).last().map(|told| told.1), Some(None), "{world}");
@@ -112,10 +113,10 @@ fn a_room_that_is_silent_says_so_once() {
     assert_eq!(told(&world).last().map(|told| told.1), Some(Some(speaker)), "{world}");
     world.demand(Command::CloseProducer { producer: speaker });
     world.run_for(SEC);
-    let (_, dominant, volumes) = told(&world).pop().expect("it is news");
+    let (_, dominant, volumes) = told(&world).pop().expect("there is a report");
     assert_eq!((dominant, volumes.len()), (None, 0), "{world}");
 
-    // Nobody asks any more.
+    // The observer is disabled.
     let router = world.router();
     world.demand(Command::ObserveAudio { router, observer: None });
     let before = told(&world).len();
@@ -124,9 +125,9 @@ fn a_room_that_is_silent_says_so_once() {
     assert_eq!(told(&world).len(), before, "{world}");
 }
 
-/// Whoever was heard before knows the room still when it listens again.
+/// Producers of an earlier observer are known to the next one.
 #[test]
-fn voices_are_told_again_when_somebody_asks_again() {
+fn voices_are_reported_again_to_a_new_observer() {
     let (mut world, microphones) = room(206, 3, OBSERVER);
     let router = world.router();
     let (_, speaker) = microphones[0];
@@ -163,7 +164,7 @@ fn an_observer_beyond_its_bounds_is_refused() {
 
 /// A hundred microphones, of which the three loudest are forwarded.
 #[test]
-fn of_a_hundred_talkers_three_are_forwarded() {
+fn three_of_a_hundred_speakers_are_forwarded() {
     const LOUDEST: AudioObserver = AudioObserver { loudest_forwarded: Some(3), ..OBSERVER };
     let (mut world, microphones) = room(204, 100, LOUDEST);
     let listener = microphones[0].0;
@@ -203,12 +204,12 @@ fn of_a_hundred_talkers_three_are_forwarded() {
 }
 
 #[test]
-fn with_a_place_for_everybody_nobody_is_held_back() {
+fn with_enough_places_all_producers_are_forwarded() {
     const LOUDEST: AudioObserver = AudioObserver { loudest_forwarded: Some(3), ..OBSERVER };
     let (mut world, microphones) = room(205, 3, LOUDEST);
     let ear = world.subscribe(microphones[0].0, microphones[2].1);
     speak(&mut world, &microphones, microphones[1].1, 5 * SEC);
-    // And when the observer changes its mind, the places are given anew.
+    // When the observer's settings change, the places are assigned again.
     let router = world.router();
     let one = AudioObserver { loudest_forwarded: Some(1), ..OBSERVER };
     world.demand(Command::ObserveAudio { router, observer: Some(one) });
@@ -226,9 +227,9 @@ fn with_a_place_for_everybody_nobody_is_held_back() {
     assert_eq!(world.sink(ear).missing(), 0, "{world}");
 }
 
-/// With discontinuous transmission a packet comes every 400 ms while nobody speaks (RFC 7587 §3.1.3).
+/// With discontinuous transmission a packet is sent every 400 ms during silence (RFC 7587 §3.1.3).
 #[test]
-fn silence_costs_no_requests_and_no_score() {
+fn silence_causes_no_requests_and_keeps_the_score() {
     for loss in [0.0, 0.05] {
         let mut world = World::new(206);
         let (alice, bob) = (world.join(), world.join());
@@ -256,15 +257,17 @@ fn silence_costs_no_requests_and_no_score() {
             Event::Score { score, .. } => Some(*score),
             _ => None,
         });
-        // A packet of silence that is lost is repaired when the next one shows it, 400 ms late: that counts as jitter.
+        // A lost packet of silence is repaired when the next one shows the gap, 400 ms late: that counts as
+        // jitter.
         let least = if loss == 0.0 { 9 } else { 7 };
         assert!(worst.clone().all(|score| score >= least), "{world}: {:?}", worst.collect::<Vec<_>>());
     }
 }
 
-/// Who does not want to hear that nothing is said is spared it, and has no holes in what is left; nobody takes the stream for dead.
+/// A consumer that ignores DTX gets no comfort-noise packets and has no gaps; its stream does not count as
+/// silent.
 #[test]
-fn a_consumer_that_ignores_dtx_gets_sound_alone_and_misses_nothing() {
+fn a_consumer_that_ignores_dtx_gets_audio_without_gaps() {
     for track in [Track::microphone(), Track::microphone().redundant()] {
         let mut world = World::new(209);
         let [alice, bob, carol] = [world.join(), world.join(), world.join()];
@@ -299,7 +302,7 @@ fn a_consumer_that_ignores_dtx_gets_sound_alone_and_misses_nothing() {
         };
         assert_eq!(world.sink(all).packets().len() as u64, world.source(microphone).packets(), "{world}");
         let (all_silences, kept) = (silences(all), silences(spared));
-        assert!(kept >= 45, "{world}: what is said at the end is wanted again: {kept}");
+        assert!(kept >= 45, "{world}: the packets at the end are sent again: {kept}");
         assert!(
             (95..=105).contains(&(all_silences - kept)),
             "{world}: 20 in each pause: {all_silences}, {kept}"
@@ -316,9 +319,9 @@ fn a_consumer_that_ignores_dtx_gets_sound_alone_and_misses_nothing() {
     }
 }
 
-/// Sound has no stream for retransmissions; what is lost comes again as it was, as long as the cache has it.
+/// Audio has no stream for retransmissions; a lost packet is sent again unchanged, as long as it is cached.
 #[test]
-fn lost_sound_comes_again_where_nack_is_negotiated() {
+fn lost_audio_is_retransmitted_if_nack_is_negotiated() {
     let mut received = [0.0; 2];
     for (nack, share) in [false, true].into_iter().zip(&mut received) {
         let mut world = World::new(207);
@@ -335,13 +338,13 @@ fn lost_sound_comes_again_where_nack_is_negotiated() {
         assert_eq!(!world.source(microphone).requested().is_empty(), nack, "{world}");
         *share = world.sink(ear).packets().len() as f64 / world.source(microphone).packets() as f64;
     }
-    // Without, the engine lacks a fifth, which the subscriber cannot get from it either.
+    // Without NACK, the engine lacks a fifth of the packets, which the subscriber cannot get from it.
     assert!(received[0] < 0.85 && received[1] > 0.985, "{received:?}");
 }
 
-/// Of redundant sound (RFC 2198) a peer that has RED gets all, one that has not the primary of each packet.
+/// Of redundant audio (RFC 2198) a peer with RED gets everything, one without it the primary of each packet.
 #[test]
-fn red_is_passed_or_stripped_as_each_receiver_can() {
+fn red_is_forwarded_or_stripped_by_the_receivers_capability() {
     for loss in [0.0, 0.1] {
         let mut world = World::new(208);
         let [alice, bob, carol] = [world.join(), world.join(), world.join()];
@@ -356,8 +359,8 @@ fn red_is_passed_or_stripped_as_each_receiver_can() {
         let of_plain = world.subscribe(bob, plain);
         world.run_for(20 * SEC);
         world.finish();
-        // That payload types are each receiver's, payloads whole, and repairs the very same bytes, is among what a sink
-        // finds fault with.
+        // A sink checks that payload types are each receiver's, payloads are complete, and retransmissions
+        // have the same bytes.
         world.assert_sound();
         let sent = world.source(microphone).packets();
         for ear in [with_red, without, of_plain] {

@@ -1,4 +1,4 @@
-//! Bandwidth through a whole shard: what a subscriber is sent follows its own path, and nobody else's.
+//! Bandwidth through a whole shard: the rate to a subscriber follows only its own path.
 
 use control::{Command, ConsumerId, Counter, Kind, ProducerId, StatsItem, StatsOf};
 use leat_tests::{LayeredTrack, MS, PeerId, SEC, Track, World};
@@ -7,19 +7,21 @@ use std::time::Duration;
 const KBIT: u64 = 1_000;
 const MBIT: u64 = 1_000_000;
 
-/// A publisher of many small cameras and a microphone, and a subscriber to all of them who tells when each packet came.
+/// A publisher of many small cameras and a microphone, and a subscriber to all of them that reports arrival
+/// times.
 struct Room {
     world: World,
     alice: PeerId,
     bob: PeerId,
     cameras: Vec<ConsumerId>,
     sound: ConsumerId,
-    /// Every 100 ms: the time since the beginning, and the estimate.
+    /// Every 100 ms: the time since the start, and the estimate.
     trace: Vec<(Duration, u64)>,
 }
 
 impl Room {
-    /// With so many cameras of 400 kbit/s. The subscriber's downlink carries so many bits a second.
+    /// With this number of cameras of 400 kbit/s. The subscriber's downlink has this number of bits per
+    /// second.
     fn new(seed: u64, cameras: u32, downlink_bps: u64) -> Self {
         let mut world = World::new(seed);
         let (alice, bob) = (world.join(), world.join());
@@ -33,12 +35,12 @@ impl Room {
         narrow(&mut world, bob, downlink_bps);
         let cameras = producers.iter().map(|producer| world.subscribe_with_feedback(bob, *producer));
         let cameras = cameras.collect();
-        // Last, when bandwidth is being shared out already.
+        // Last, when bandwidth is being allocated already.
         let sound = world.subscribe_with_feedback(bob, sound);
         Self { world, alice, bob, cameras, sound, trace: Vec::new() }
     }
 
-    /// The subscriber's downlink carries so much from now on.
+    /// Sets the bit rate of the subscriber's downlink.
     fn narrow(&mut self, bps: u64) {
         narrow(&mut self.world, self.bob, bps);
     }
@@ -56,7 +58,7 @@ impl Room {
         self.world.shard().estimate_bps(self.world.transport(self.bob)).expect("somebody estimates")
     }
 
-    /// The same, as the controller is told it.
+    /// The same, as reported to the controller.
     fn told_bps(&mut self) -> Option<u32> {
         let of = StatsOf::Transport(self.world.transport(self.bob));
         match &self.world.stats(of)[..] {
@@ -65,13 +67,13 @@ impl Room {
         }
     }
 
-    /// How long after `since` the estimate first was as `is` says.
+    /// The time from `since` until the estimate first satisfies `is`.
     fn when(&self, since: Duration, is: impl Fn(u64) -> bool) -> Duration {
         let after = self.trace.iter().find(|(at, bps)| *at > since && is(*bps));
         after.unwrap_or_else(|| panic!("{}: never, {:?}", self.world, self.trace)).0 - since
     }
 
-    /// Cameras of which pictures came in the last second.
+    /// Cameras with pictures in the last second.
     fn seen(&self) -> usize {
         let since = self.world.now() - SEC;
         let is_seen = |camera: &&ConsumerId| {
@@ -80,7 +82,7 @@ impl Room {
         self.cameras.iter().filter(is_seen).count()
     }
 
-    /// How long packets of sound that arrived since then were on their way, in order.
+    /// The transit times of audio packets that arrived since then, in order.
     fn sound_delays(&self, since: Duration) -> Vec<Duration> {
         let packets = self.world.sink(self.sound).packets().values();
         let late = packets.filter(|packet| packet.at.since_epoch() >= since && !packet.is_repaired);
@@ -114,7 +116,7 @@ fn three_to_one_to_three_megabits() {
     assert!(down < 1500 * MS, "{}: down after {down:?}, {:?}", room.world, room.trace);
     let up = room.when(widened, |bps| bps >= 27 * MBIT / 10);
     assert!(up < 10 * SEC, "{}: back after {up:?}, {:?}", room.world, room.trace);
-    // 400 kbit/s each and headers, beside the sound.
+    // 400 kbit/s each and headers, in addition to the audio.
     assert!((5..=6).contains(&at_three), "{}: {at_three} cameras at 3 Mbit/s", room.world);
     assert!((1..=2).contains(&at_one), "{}: {at_one} cameras at 1 Mbit/s", room.world);
     assert!((4..=6).contains(&room.seen()), "{}: {} cameras in the end", room.world, room.seen());
@@ -124,9 +126,9 @@ fn three_to_one_to_three_megabits() {
     assert!(room.world.sink(room.sound).missing_share() < 0.02, "{}", room.world);
 }
 
-/// Everything is paused for lack of bandwidth: only padding can show that there is more again.
+/// All video is paused because of bandwidth: only padding can show that the path carries more again.
 #[test]
-fn what_was_paused_at_nothing_comes_back() {
+fn video_paused_without_bandwidth_resumes() {
     let mut room = Room::new(202, 2, 3 * MBIT);
     room.run_for(5 * SEC);
     assert_eq!(room.seen(), 2, "{}", room.world);
@@ -141,7 +143,8 @@ fn what_was_paused_at_nothing_comes_back() {
     assert!(room.world.peer(room.bob).padding() > padding, "{}: by probing", room.world);
 }
 
-/// What a publisher loses on its way to the engine has no number of ours, and no gap in them either.
+/// Packets that a publisher loses on its way to the engine have no number of ours, and cause no gap in our
+/// numbers.
 #[test]
 fn loss_on_a_publishers_uplink_does_not_lower_a_subscribers_estimate() {
     let estimate = |loss: f64| {
@@ -159,7 +162,7 @@ fn loss_on_a_publishers_uplink_does_not_lower_a_subscribers_estimate() {
 }
 
 #[test]
-fn random_loss_on_its_own_path_costs_little() {
+fn random_loss_on_its_own_path_has_little_effect() {
     let mean = |loss: f64| {
         let mut room = Room::new(204, 8, 3 * MBIT);
         room.world.downlink(room.bob).loss(loss);
@@ -172,9 +175,10 @@ fn random_loss_on_its_own_path_costs_little() {
     assert!(lossy >= clean * 85 / 100, "{lossy} with loss, {clean} without");
 }
 
-/// The estimate is little more than the camera: a keyframe, five times as long as other frames, is spread out.
+/// The estimate is slightly above the camera's rate: a keyframe, five times as long as other frames, is
+/// spread out.
 #[test]
-fn sound_does_not_wait_for_keyframes() {
+fn audio_does_not_wait_for_keyframes() {
     let mut world = World::new(205);
     let (alice, bob) = (world.join(), world.join());
     world.connect();
@@ -207,7 +211,7 @@ fn sound_does_not_wait_for_keyframes() {
 }
 
 #[test]
-fn the_controllers_bounds_hold() {
+fn the_controllers_limits_are_kept() {
     let mut room = Room::new(206, 8, 20 * MBIT);
     room.run_for(5 * SEC);
     assert!(room.estimate_bps() > 3 * MBIT, "{}: {}", room.world, room.estimate_bps());
@@ -228,14 +232,14 @@ fn the_controllers_bounds_hold() {
     assert_eq!(room.estimate_bps(), MBIT, "{}", room.world);
     assert_eq!(room.told_bps(), Some(1_000_000), "{}", room.world);
     assert!((1..=2).contains(&room.seen()), "{}: {}", room.world, room.seen());
-    let asked = room.world.peer(room.alice).remb_bps().expect("she is asked");
+    let asked = room.world.peer(room.alice).remb_bps().expect("a REMB was sent");
     assert!((1_990_000.0..=2_000_000.0).contains(&asked), "{}: {asked}", room.world);
     room.world.assert_sound();
 }
 
-/// A peer without transport-wide feedback is sent what it was sent before there was any.
+/// A peer without transport-wide feedback gets the same as without congestion control.
 #[test]
-fn without_feedback_nothing_is_held_back() {
+fn without_feedback_no_packet_is_delayed() {
     let mut world = World::new(207);
     let (alice, bob) = (world.join(), world.join());
     world.connect();
@@ -258,7 +262,8 @@ fn spatial(world: &World, view: ConsumerId) -> (u8, u8) {
     (*lowest.unwrap_or_else(|| panic!("{world}: nothing arrives")), *highest.expect("something does"))
 }
 
-/// One watches over 220 kbit/s, another over enough for everything: each gets what fits, and the first more when it may.
+/// One subscriber has 220 kbit/s, another one enough for everything: each gets the layers that fit, and the
+/// first one more later.
 fn each_gets_what_fits(seed: u64, track: LayeredTrack) {
     let mut world = World::new(seed);
     let (alice, thin, wide) = (world.join(), world.join(), world.join());
@@ -293,9 +298,9 @@ fn each_gets_the_layers_of_svc_that_fit() {
     each_gets_what_fits(209, LayeredTrack::vp9_svc().without_padding());
 }
 
-/// A peer without transport-wide feedback says itself what it can receive.
+/// A peer without transport-wide feedback sends its own estimate.
 #[test]
-fn a_peers_own_estimate_is_followed() {
+fn a_peers_own_estimate_is_used() {
     let mut world = World::new(210);
     let (alice, bob) = (world.join(), world.join());
     world.link(bob).delay(25 * MS);
@@ -303,7 +308,7 @@ fn a_peers_own_estimate_is_followed() {
     let camera = world.publish_layered(alice, LayeredTrack::vp8_simulcast().without_padding());
     let view = world.subscribe_layered(bob, camera, None);
     world.run_for(5 * SEC);
-    assert_eq!(spatial(&world, view).1, 2, "{world}: nobody has said anything");
+    assert_eq!(spatial(&world, view).1, 2, "{world}: no estimate yet");
     world.order(bob, |peer, _| peer.claim(200_000.0));
     world.run_for(5 * SEC);
     assert_eq!(world.shard().estimate_bps(world.transport(bob)), Some(200_000), "{world}");
@@ -315,7 +320,7 @@ fn a_peers_own_estimate_is_followed() {
 }
 
 #[test]
-fn a_single_encoding_above_the_first_estimate_is_seen_at_once_where_the_path_carries_it() {
+fn a_single_encoding_above_the_initial_estimate_starts_soon_if_the_path_carries_it() {
     let mut world = World::new(210);
     let (alice, bob) = (world.join(), world.join());
     world.link(alice).delay(15 * MS);
@@ -330,13 +335,14 @@ fn a_single_encoding_above_the_first_estimate_is_seen_at_once_where_the_path_car
     world.assert_sound();
     let frames = world.sink(camera).frames();
     let first = frames.first().expect("a picture").at.saturating_since(asked_at);
-    // A request for a keyframe and the keyframe take 50 ms; what there is to send meanwhile doubles with each probe.
+    // A keyframe request and the keyframe take 50 ms; the available rate doubles with each probe in that
+    // time.
     assert!(first < 250 * MS, "{world}: the first picture after {first:?}");
     assert!(frames.len() >= 85, "{world}: {} of 90 frames", frames.len());
 }
 
 #[test]
-fn who_resumes_a_consumer_does_not_wait_for_bandwidth_to_be_shared_out_again() {
+fn a_resumed_consumer_does_not_wait_for_the_next_allocation() {
     let mut world = World::new(211);
     let (alice, bob) = (world.join(), world.join());
     world.link(alice).delay(10 * MS);
@@ -345,7 +351,7 @@ fn who_resumes_a_consumer_does_not_wait_for_bandwidth_to_be_shared_out_again() {
     let camera = world.publish(alice, Track::camera().bitrate_bps(300_000));
     world.run_for(3 * SEC);
     let consumer = world.subscribe_paused(bob, camera);
-    // Long enough for the shard to have seen that nothing is wanted.
+    // Long enough that the shard has no demands.
     world.run_for(1_300 * MS);
     let resumed_at = world.now();
     world.demand(Command::ResumeConsumer { consumer });

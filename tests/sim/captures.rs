@@ -1,5 +1,5 @@
-//! What a real browser has sent (`tests/vectors/captures`, made by `tests/browser/capture.js`): we read it, our models of a
-//! receiver take it, and the shard forwards any layers of it.
+//! Packets of a real browser (`tests/vectors/captures`, made by `tests/browser/capture.js`): our parsers read
+//! them, our models of a receiver accept them, and the shard forwards any layers of them.
 
 use control::{Codec, Command, ExtensionKind, Layers};
 use leat_tests::capture::Capture;
@@ -25,7 +25,7 @@ fn captures() -> Vec<(&'static str, Capture)> {
 }
 
 #[test]
-fn the_captures_hold_what_they_promise() {
+fn the_captures_have_the_expected_content() {
     for (name, capture) in captures() {
         let streams = capture.streams();
         assert_eq!(streams.len(), if name.ends_with("simulcast") { 3 } else { 1 }, "{name}");
@@ -38,7 +38,7 @@ fn the_captures_hold_what_they_promise() {
 }
 
 #[test]
-fn every_descriptor_of_a_browser_is_read_alike() {
+fn every_descriptor_of_a_browser_is_read_equally() {
     for (name, capture) in captures() {
         let id = capture.extension(ExtensionKind::DependencyDescriptor).unwrap();
         let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
@@ -66,7 +66,7 @@ fn every_descriptor_of_a_browser_is_read_alike() {
 }
 
 #[test]
-fn every_payload_of_a_browser_is_read_alike() {
+fn every_payload_of_a_browser_is_read_equally() {
     for (name, capture) in captures() {
         let mut keyframes = 0;
         for packet in capture.packets.iter().filter(|packet| packet.header.payload_type == capture.pt) {
@@ -107,14 +107,15 @@ fn every_payload_of_a_browser_is_read_alike() {
     }
 }
 
-/// A model that refused what a browser sends to a browser would be wrong.
+/// A model that refuses a browser's packets to a browser would be wrong.
 #[test]
-fn every_stream_of_a_browser_is_decodable_as_it_is() {
+fn every_stream_of_a_browser_is_decodable_unchanged() {
     for (name, capture) in captures() {
         let id = capture.extension(ExtensionKind::DependencyDescriptor).unwrap();
         for by_descriptor in [true, false] {
             for (ssrc, rid) in capture.streams() {
-                // Beside it, AV1 tells nothing of layers, and libwebrtc leaves them out of VP8's descriptor.
+                // Without it, AV1 has no layer information, and libwebrtc omits the layers in VP8's
+                // descriptor.
                 if !by_descriptor && matches!(capture.codec, Codec::Av1 | Codec::Vp8) {
                     continue;
                 }
@@ -138,7 +139,7 @@ fn every_stream_of_a_browser_is_decodable_as_it_is() {
                 receiver.finish(now);
                 let case = format!("{name}, {rid:?}, by descriptor: {by_descriptor}");
                 assert_eq!(receiver.lost(), 0, "{case}");
-                // Where VP9's encoder drops an upper layer of a picture, libwebrtc has the marker nowhere, and its own
+                // If VP9's encoder drops an upper layer of a picture, libwebrtc sets no marker, and its own
                 // receiver waits for it in vain.
                 let is_vp9 = capture.codec == Codec::Vp9;
                 let faults = receiver.faults().iter();
@@ -153,9 +154,10 @@ fn every_stream_of_a_browser_is_decodable_as_it_is() {
     }
 }
 
-/// Whoever watches changes his mind all the while, and sees nothing but whole pictures. Keyframes are few: a capture cannot be asked.
+/// Each viewer changes its layers all the time, and gets only complete pictures. Keyframes are few: a capture
+/// answers no requests.
 #[test]
-fn any_layers_of_what_a_browser_sends_can_be_forwarded() {
+fn any_layers_of_a_browsers_stream_can_be_forwarded() {
     for (name, capture) in captures() {
         for seed in 1400..1408 {
             let mut world = World::new(seed);
@@ -183,13 +185,14 @@ fn any_layers_of_what_a_browser_sends_can_be_forwarded() {
             for view in views {
                 let receiver = world.receiver(view);
                 let case = format!("{name}, {world}: {view}");
-                // As above: pictures of VP9 that have no marker at their source.
+                // As above: pictures of VP9 without a marker at their source.
                 let is_vp9 = capture.codec == Codec::Vp9;
                 let faults = receiver.faults().iter();
                 let faults = faults.filter(|fault| !(is_vp9 && fault.contains("never ended by a marker")));
                 assert_eq!(faults.collect::<Vec<_>>(), [""; 0], "{case}");
                 assert_eq!((receiver.lost(), receiver.headless()), (0, 0), "{case}");
-                // Chromium's pacer lets packets of its streams alternate, so a keyframe may cut off a picture of the stream that is left.
+                // Chromium's pacer interleaves packets of its streams, so a keyframe may cut off a picture of
+                // the former stream.
                 let undecodable = receiver.undecodable().iter();
                 let is_cut_off =
                     |why: &str| capture.streams().len() > 1 && why == "packets of it are missing";

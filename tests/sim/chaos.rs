@@ -1,6 +1,6 @@
-//! Everything at once, at random: peers come and go, pause, move, restart and change their minds on a network that changes
-//! too. Nothing panics, nobody receives what a browser would not forgive, and when the network heals, everybody who should
-//! see or hear somebody does.
+//! Everything at random at the same time: peers join and leave, pause, move, restart and change their layers
+//! on a changing network. Nothing panics, no peer receives packets that a browser would reject, and on a good
+//! network at the end, every peer receives what it should.
 
 use control::{Command, ConsumerId, Event, IceState, Kind, ProducerId};
 use leat_tests::{MS, PeerId, SEC, Source, Track, World};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const PEERS_MAX: usize = 6;
 
-/// What the test itself knows of who is there.
+/// The test's model of the peers.
 struct Chaos {
     world: World,
     rng: Rng,
@@ -101,7 +101,7 @@ impl Chaos {
         self.weather(peer);
     }
 
-    /// Another network for this peer.
+    /// Other network conditions for this peer.
     fn weather(&mut self, peer: PeerId) {
         let mut ms = |max: u32| Duration::from_millis(self.rng.below(max).into());
         let (delay, jitter) = (ms(80), ms(30));
@@ -183,14 +183,14 @@ impl Chaos {
         self.consumers.retain(|_, (other, _, _)| *other != peer);
     }
 
-    /// The network heals; a few seconds later everything flows that should.
+    /// The network becomes good; a few seconds later everything flows that should.
     fn assert_everything_flows(&mut self) {
         let rng = self.rng.fork();
         self.world.outbox().refuse(rng, 0.0);
         for peer in self.peers.clone() {
             self.world.link(peer).heal().delay(20 * MS);
         }
-        // A handshake may just have begun to wait for its last repetition but one.
+        // A handshake may just have begun to wait for its second-last retransmission.
         self.world.run_for(10 * SEC);
         let world = &self.world;
         world.assert_sound();
@@ -225,7 +225,7 @@ impl Chaos {
     }
 }
 
-/// `LEAT_SIM_SEEDS=200..400` runs others, to look for trouble.
+/// `LEAT_SIM_SEEDS=200..400` runs other seeds, to search for faults.
 fn seeds() -> std::ops::Range<u64> {
     let Ok(asked) = std::env::var("LEAT_SIM_SEEDS") else { return 131..137 };
     let parsed = asked.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
@@ -233,12 +233,12 @@ fn seeds() -> std::ops::Range<u64> {
 }
 
 #[test]
-fn whatever_happens_media_flows_again() {
+fn media_flows_again_after_random_events() {
     for seed in seeds() {
         let mut chaos = Chaos::new(seed);
         (0..3).for_each(|_| chaos.join());
         for _ in 0..80 {
-            // Not everything is possible at every moment.
+            // Not every operation is possible at every moment.
             let _ = chaos.something_happens();
             let pause = 20 + chaos.rng.below(500);
             chaos.world.run_for(Duration::from_millis(pause.into()));

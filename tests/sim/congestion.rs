@@ -1,4 +1,4 @@
-//! Transport-wide feedback, from which a browser's estimator learns how much it may send.
+//! Transport-wide feedback, from which a browser's estimator computes its rate.
 
 use leat_tests::peer::rtcp::Feedback;
 use leat_tests::{MS, PeerId, SEC, Track, World};
@@ -6,10 +6,10 @@ use sfu::limits::TWCC_INTERVAL;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The way of feedback to the publisher.
+/// The path of feedback to the publisher.
 const DELAY: Duration = Duration::from_millis(30);
 
-/// Each number that was reported on, and when it arrived if it did.
+/// Each reported number, and its arrival time if it arrived.
 fn reported(feedback: &[Feedback]) -> BTreeMap<u16, Option<i64>> {
     let mut reported = BTreeMap::new();
     for (number, arrival) in feedback.iter().flat_map(|feedback| &feedback.packets) {
@@ -19,7 +19,7 @@ fn reported(feedback: &[Feedback]) -> BTreeMap<u16, Option<i64>> {
     reported
 }
 
-/// Feedback is numbered without a gap, and nothing that arrived waits longer for it than the interval.
+/// Feedback is numbered without a gap, and reports each arrival within the interval.
 fn assert_timely(world: &World, alice: PeerId) {
     let feedback = world.peer(alice).feedback();
     for pair in feedback.windows(2) {
@@ -33,13 +33,13 @@ fn assert_timely(world: &World, alice: PeerId) {
             let Some(arrival) = arrival.filter(|_| told.insert(*number)) else { continue };
             let waited = feedback.at.since_epoch().as_micros() as i64 - arrival;
             let longest = (TWCC_INTERVAL + DELAY + MS).as_micros() as i64;
-            assert!(waited <= longest, "{world}: {number} was told of {waited} µs after its arrival");
+            assert!(waited <= longest, "{world}: {number} was reported {waited} µs after its arrival");
         }
     }
 }
 
 #[test]
-fn feedback_covers_every_packet_with_its_time_of_arrival() {
+fn feedback_covers_every_packet_with_its_arrival_time() {
     let mut world = World::new(61);
     let alice = world.join();
     world.link(alice).delay(DELAY);
@@ -47,7 +47,7 @@ fn feedback_covers_every_packet_with_its_time_of_arrival() {
     world.publish(alice, Track::camera());
     world.publish(alice, Track::microphone());
     world.run_for(3 * SEC);
-    // A queue builds up: what was on its way 30 ms now takes 70.
+    // A queue builds up: packets with 30 ms of delay now have 70.
     let slower_from = world.now();
     world.uplink(alice).delay(70 * MS);
     world.run_for(3 * SEC);
@@ -70,13 +70,13 @@ fn feedback_covers_every_packet_with_its_time_of_arrival() {
 }
 
 #[test]
-fn feedback_tells_what_was_lost() {
+fn feedback_reports_lost_packets() {
     let mut world = World::new(62);
     let alice = world.join();
     world.link(alice).delay(DELAY);
     world.connect();
     world.publish(alice, Track::camera());
-    // Without RTX a packet comes again under its old number; with NACK it would not stay lost.
+    // Without RTX a packet is retransmitted under its old number; with NACK it would not stay lost.
     world.publish(alice, Track { nack: false, ..Track::microphone() });
     world.run_for(100 * MS);
     let (carried, lost) = (world.links(alice).0.carried(), world.links(alice).0.lost());
@@ -98,9 +98,9 @@ fn feedback_tells_what_was_lost() {
     assert_eq!(numbers, (0..numbers.len() as u16).collect::<Vec<_>>(), "{world}");
 }
 
-/// The engine drops what it cannot route, but it arrived all the same, and the feedback on it is not late.
+/// The engine drops packets without a producer, but they arrived, and the feedback on them is not late.
 #[test]
-fn packets_that_lead_nowhere_do_not_hold_feedback_up() {
+fn packets_without_a_producer_do_not_delay_feedback() {
     let mut world = World::new(63);
     let alice = world.join();
     world.link(alice).delay(DELAY);

@@ -1,4 +1,5 @@
-//! A panic closes the transport that was being handled, and nothing else is noticed of it; repeated panics replace the shard.
+//! A panic closes the transport that was being handled, without other effects; repeated panics replace the
+//! shard.
 
 use control::{
     Closed, Command, ConsumerId, Counter, Discard, Event, ProducerId, Refusal, Stage, TransportId,
@@ -7,7 +8,7 @@ use leat_tests::{MS, PeerId, SEC, Track, World};
 use machine::Rng;
 use sfu::{Fault, Replaced, limits};
 
-/// Two calls of two in one router: in the first of them panics are caused, the second must not notice.
+/// Two calls of two in one router: panics are caused in the first one, and must not affect the second one.
 struct Calls {
     world: World,
     alice: PeerId,
@@ -47,7 +48,7 @@ impl Calls {
         self.world.news().iter().filter_map(|(_, event)| closing(event)).collect()
     }
 
-    /// The second call goes on as if nothing had been.
+    /// The second call continues without any effect.
     fn assert_others_are_well(&mut self) {
         let before: Vec<usize> =
             self.others.iter().map(|view| self.world.sink(*view).packets().len()).collect();
@@ -63,7 +64,7 @@ impl Calls {
         }
     }
 
-    /// The one panic that there was.
+    /// The single panic.
     fn fault(&mut self) -> Fault {
         let mut faults = self.world.take_faults();
         assert_eq!(faults.len(), 1, "{}: {faults:?}", self.world);
@@ -77,7 +78,7 @@ fn panic_while_a_publishers_input_is_handled_closes_its_transport_only() {
         let mut calls = Calls::new(seed);
         calls.inject(calls.alice, stage);
         if stage == Stage::Command {
-            // It is answered all the same.
+            // It is still answered.
             let answer = calls.world.request(Command::PauseProducer { producer: calls.camera });
             assert!(matches!(answer, Event::Refused { refusal: Refusal::Fault, .. }), "{answer:?}");
         }
@@ -94,7 +95,7 @@ fn panic_while_a_publishers_input_is_handled_closes_its_transport_only() {
 }
 
 #[test]
-fn panic_while_packets_are_written_closes_the_transport_they_came_by_and_the_one_they_are_for() {
+fn panic_while_packets_are_written_closes_the_source_and_the_target_transport() {
     for seed in 2110..2114 {
         let mut calls = Calls::new(seed);
         calls.inject(calls.bob, Stage::BatchEnd);
@@ -124,7 +125,7 @@ fn panic_during_a_handshake_closes_the_joining_transport_and_the_peer_may_try_ag
 }
 
 #[test]
-fn panic_in_a_message_of_another_worker_closes_the_pipe_which_can_be_made_again() {
+fn panic_in_a_message_of_another_worker_closes_the_pipe_which_can_be_created_again() {
     let mut world = World::with_workers(2130, 2);
     let (alice, bob) = (world.join_at(0), world.join_at(1));
     world.connect();
@@ -133,7 +134,7 @@ fn panic_in_a_message_of_another_worker_closes_the_pipe_which_can_be_made_again(
     let view = world.subscribe(bob, camera);
     world.run_for(2 * SEC);
     world.turn_to(1);
-    // The pipe has the id of the transport that it stands for.
+    // The pipe has the id of the original transport.
     let pipe = world.transport(alice);
     world.demand(Command::InjectPanic { transport: pipe, stage: Stage::HandOff });
     world.run_for(SEC);
@@ -151,7 +152,7 @@ fn panic_in_a_message_of_another_worker_closes_the_pipe_which_can_be_made_again(
     assert!(world.sink(again).frames().len() > 50, "{world}");
 }
 
-/// Panics until the shard of the worker that is spoken to is replaced.
+/// Panics until the shard of the selected worker is replaced.
 fn break_shard(world: &mut World) {
     for nth in 1..=limits::PANICS_MAX {
         let victim = world.join();
@@ -180,7 +181,7 @@ fn repeated_panics_replace_the_shard_its_peers_join_again_and_the_other_worker_l
     world.run_for(2 * SEC);
     assert!(views.iter().all(|view| !world.sink(*view).frames().is_empty()), "{world}");
 
-    // Of all that the worker held only the router is reported: with it, the rest is closed.
+    // Of all objects of the worker only the router is reported, which implies the rest.
     world.turn_to(0);
     let told_before = world.news().len();
     break_shard(&mut world);
@@ -193,7 +194,7 @@ fn repeated_panics_replace_the_shard_its_peers_join_again_and_the_other_worker_l
     assert_eq!(counters.value(Counter::Panics), limits::PANICS_MAX as u64);
     assert_eq!((counters.value(Counter::ShardsReplaced), counters.value(Counter::Transports)), (1, 0));
 
-    // Its peers join again, as clients do when they hear of it, and have pictures within three seconds.
+    // Its peers join again, as clients do after the event, and get pictures within three seconds.
     let began = world.now();
     let [alice, bob] = [(); 2].map(|()| world.join_at(0));
     world.run_until(3 * SEC, |world| {
@@ -212,9 +213,9 @@ fn repeated_panics_replace_the_shard_its_peers_join_again_and_the_other_worker_l
     }
 }
 
-/// For five seconds another worker still hands over what the former shard had subscribed to.
+/// For five seconds another worker still sends packets that the former shard had subscribed to.
 #[test]
-fn messages_for_a_replaced_shard_reach_nothing_in_the_new_one() {
+fn messages_for_a_replaced_shard_have_no_effect_in_the_new_one() {
     let mut world = World::with_workers(2150, 2);
     let (alice, bob) = (world.join_at(0), world.join_at(1));
     world.connect();
@@ -225,7 +226,7 @@ fn messages_for_a_replaced_shard_reach_nothing_in_the_new_one() {
     world.turn_to(1);
     break_shard(&mut world);
 
-    // The first producer of the new shard has the place that the first of the former one had.
+    // The first producer of the new shard has the slot index of the first one of the former shard.
     let bob = world.join_at(1);
     world.run_until(3 * SEC, |world| world.peer(bob).connected_at().is_some());
     let view = world.subscribe(bob, tracks[1]);
@@ -258,7 +259,7 @@ fn injected_panics_at_random_leave_the_tables_consistent() {
             let faults = calls.world.take_faults();
             assert!(faults.iter().all(|fault| fault.replaced.is_none()), "{}: {faults:?}", calls.world);
             panics += faults.len();
-            // Whoever was closed comes again, as another peer.
+            // Closed peers join again, as new peers.
             (calls.alice, calls.bob) = (calls.world.join(), calls.world.join());
             calls.inject(calls.bob, Stage::HandOff);
             calls.camera = calls.world.publish(calls.alice, Track::camera());

@@ -1,13 +1,13 @@
-//! A subscriber sees one stream, whatever was left out of it.
+//! A subscriber sees one stream without gaps, whatever was left out of it.
 
 use control::{Command, ConsumerId, ProducerId};
 use leat_tests::{MS, SEC, Track, World};
 
-/// Alice publishes sound and pictures, Bob subscribes.
+/// Alice publishes audio and video, Bob subscribes.
 fn call(seed: u64) -> (World, [(ProducerId, ConsumerId); 2]) {
     let mut world = World::new(seed);
     let (alice, bob) = (world.join(), world.join());
-    // No loss: a packet that is still missing when the pause begins stays so.
+    // No loss: a packet that is missing when the pause begins stays missing.
     world.link(alice).delay(25 * MS).jitter(10 * MS);
     world.link(bob).delay(25 * MS).reorder(0.1, 3);
     world.connect();
@@ -21,7 +21,7 @@ fn call(seed: u64) -> (World, [(ProducerId, ConsumerId); 2]) {
     (world, views)
 }
 
-/// No number is missing, and every timestamp is the publisher's moved by one constant.
+/// No number is missing, and every timestamp is the publisher's plus a constant.
 fn assert_continuous(world: &World, consumer: ConsumerId, clock_rate_hz: u64) {
     let sink = world.sink(consumer);
     assert_eq!(sink.missing(), 0, "{world}");
@@ -34,7 +34,7 @@ fn assert_continuous(world: &World, consumer: ConsumerId, clock_rate_hz: u64) {
     }
 }
 
-/// The frame at which pictures go on after a silence of at least a second.
+/// The frame at which video continues after a silence of at least a second.
 fn resumed_frame(world: &World, view: ConsumerId) -> leat_tests::peer::sink::Frame {
     let frames = world.sink(view).frames();
     let pause = frames.windows(2).find(|pair| pair[1].at.saturating_since(pair[0].at) > SEC);
@@ -42,13 +42,13 @@ fn resumed_frame(world: &World, view: ConsumerId) -> leat_tests::peer::sink::Fra
 }
 
 #[test]
-fn a_paused_consumer_goes_on_where_it_was() {
+fn a_paused_consumer_continues_without_a_gap() {
     for seed in 51..54 {
         let (mut world, views) = call(seed);
         for (_, consumer) in views {
             world.demand(Command::PauseConsumer { consumer });
         }
-        // What is on its way arrives; then nothing more.
+        // Packets in transit arrive; then nothing more.
         world.run_for(SEC);
         let received = views.map(|(_, consumer)| world.sink(consumer).packets().len());
         world.run_for(2 * SEC);
@@ -66,7 +66,7 @@ fn a_paused_consumer_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_paused_producer_goes_on_where_it_was() {
+fn a_paused_producer_continues_without_a_gap() {
     let (mut world, views) = call(55);
     for (producer, _) in views {
         world.demand(Command::PauseProducer { producer });
@@ -84,7 +84,7 @@ fn a_paused_producer_goes_on_where_it_was() {
 }
 
 #[test]
-fn who_comes_late_begins_with_a_keyframe() {
+fn a_late_consumer_starts_with_a_keyframe() {
     let (mut world, [(camera, _), _]) = call(56);
     for _ in 0..5 {
         let carol = world.join();

@@ -1,6 +1,6 @@
-//! The estimator, the pacer and the prober over an emulated path, without anything else: bottleneck, queue, loss, feedback.
+//! The estimator, the pacer and the prober alone over an emulated path: bottleneck, queue, loss, feedback.
 //!
-//! Results land in `bandwidth.txt`. What the issue promises is asserted beside.
+//! Results are in `bandwidth.txt`. The required values are asserted here.
 
 use crate::golden;
 use machine::{Instant, Rng};
@@ -14,9 +14,9 @@ use std::time::Duration;
 
 /// The path from the engine to a subscriber.
 struct Path {
-    /// Bits a second from these moments (in ms) on.
+    /// Bits per second from these times (in ms) on.
     rates: Vec<(u64, u64)>,
-    /// What the queue before the bottleneck holds: so much of its rate.
+    /// The size of the queue before the bottleneck, as a duration at its rate.
     queue_max: Duration,
     one_way: Duration,
     jitter_micros: u32,
@@ -27,7 +27,7 @@ struct Path {
 enum Loss {
     None,
     Random(f64),
-    /// Gilbert and Elliott: a burst begins with this probability, and ends with that one.
+    /// Gilbert and Elliott: the probabilities of the start and the end of a burst.
     Bursts(f64, f64),
 }
 
@@ -43,7 +43,7 @@ impl Path {
     }
 }
 
-/// A subscriber's leg: the engine's side of it, the path, and a peer that only counts arrivals.
+/// A path to a subscriber: the engine's side, the path, and a peer that only records arrivals.
 struct Leg {
     path: Path,
     rng: Rng,
@@ -57,9 +57,9 @@ struct Leg {
     in_flight: VecDeque<(Instant, TwccSeq)>,
     feedback: VecDeque<(Instant, Vec<u8>)>,
     wanted_bps: u64,
-    /// What the source is made of at most; the estimate is followed below.
+    /// The maximum rate of the source; below it, the estimate is followed.
     is_paused: bool,
-    /// Every 10 ms: the estimate, and the longest that a packet waited at the bottleneck.
+    /// Every 10 ms: the estimate, and the longest wait of a packet at the bottleneck.
     trace: Vec<(u64, Duration)>,
     waited: Duration,
     sent_bytes: u64,
@@ -110,7 +110,7 @@ impl Leg {
         let now = self.now();
         self.arrive(now);
         if self.now_ms.is_multiple_of(100) {
-            self.estimator.set_shares(
+            self.estimator.set_allocated(
                 now,
                 self.estimator.estimate_bps().min(self.wanted_bps),
                 self.wanted_bps,
@@ -185,14 +185,14 @@ impl Leg {
         }
     }
 
-    /// What has reached the peer by now, and what of its feedback has come back.
+    /// Packets that have reached the peer, and feedback that has returned.
     fn arrive(&mut self, now: Instant) {
         while let Some((at, seq)) = self.in_flight.pop_front_if(|(at, _)| *at <= now) {
             self.recorder.record(seq, at.since_epoch());
         }
         if self.now_ms.is_multiple_of(100) {
             let mut buffer = [0; 1200];
-            while self.recorder.has_news() {
+            while self.recorder.has_unreported() {
                 let mut writer = Writer::new(&mut buffer);
                 assert!(self.recorder.build(Ssrc(1), Ssrc(2), &mut writer));
                 self.feedback.push_back((now + self.path.one_way, writer.as_bytes().to_vec()));
@@ -206,7 +206,7 @@ impl Leg {
         }
     }
 
-    /// When, from `from_ms` on, the estimate first is as `is` says; in ms after `from_ms`.
+    /// When, from `from_ms` on, the estimate first satisfies `is`; in ms after `from_ms`.
     fn when(&self, from_ms: u64, is: impl Fn(u64) -> bool) -> Option<u64> {
         let from = from_ms as usize / 10;
         self.trace[from..].iter().position(|(bps, _)| is(*bps)).map(|at| at as u64 * 10)
@@ -217,7 +217,7 @@ impl Leg {
         span.iter().map(|(bps, _)| *bps).sum::<u64>() / span.len() as u64
     }
 
-    /// The wait that this share of the time was below, of what stood in the queue.
+    /// The given quantile of the waits in the queue.
     fn waited(&self, from_ms: u64, to_ms: u64, share: f64) -> Duration {
         let mut span: Vec<Duration> = self.trace[from_ms as usize / 10..to_ms as usize / 10]
             .iter()
@@ -231,7 +231,7 @@ impl Leg {
 
 const MBIT: u64 = 1_000_000;
 
-/// A row for each scenario, in which a change shows.
+/// A row for each scenario, in which a change is visible.
 #[derive(Default)]
 struct Table(String);
 
@@ -249,9 +249,9 @@ fn step(table: &mut Table, seed: u64) {
     writeln!(table.0, "\n3 → 1 → 3 Mbit/s, 50 ms, seed {seed}").unwrap();
     let ramp = leg.when(0, |bps| bps >= 27 * MBIT / 10).expect("it gets there");
     table.row("first at 90 % of 3 Mbit/s after", ramp, "ms");
-    let down = leg.when(15_000, |bps| bps <= MBIT).expect("it goes down");
+    let down = leg.when(15_000, |bps| bps <= MBIT).expect("it decreases");
     table.row("down to 1 Mbit/s after", down, "ms");
-    let up = leg.when(30_000, |bps| bps >= 27 * MBIT / 10).expect("it goes up");
+    let up = leg.when(30_000, |bps| bps >= 27 * MBIT / 10).expect("it increases");
     table.row("back at 90 % of 3 Mbit/s after", up, "ms");
     let (mean_3, mean_1) = (leg.mean_bps(5_000, 15_000), leg.mean_bps(18_000, 30_000));
     table.row("mean estimate at 3 Mbit/s", mean_3 / 1000, "kbit/s");
@@ -268,7 +268,7 @@ fn step(table: &mut Table, seed: u64) {
     assert!(mean_3 > 2_100_000 && mean_1 > 700_000, "seed {seed}: {mean_3}, {mean_1}");
 }
 
-/// The same path with and without loss: what loss costs.
+/// The same path with and without loss: the effect of loss.
 fn lossy(table: &mut Table, seed: u64, what: &str, loss: Loss, cost_max_permille: u64) {
     let mean = |loss| {
         let path = Path { loss, ..Path::new(&[(0, 3 * MBIT)]) };
@@ -296,7 +296,7 @@ fn heavy_loss(table: &mut Table, seed: u64) {
     assert!(after < 600_000, "seed {seed}: heavy loss lowers the rate, not {after}");
 }
 
-/// Everything is paused, the path breaks down, and comes back: only probes can tell.
+/// Everything is paused, the path breaks down, and recovers: only probes can detect that.
 fn paused(table: &mut Table, seed: u64) {
     let path = Path::new(&[(0, 3 * MBIT), (5_000, 60_000), (10_000, 3 * MBIT)]);
     let mut leg = Leg::new(seed, path, 2 * MBIT);
@@ -317,7 +317,7 @@ fn paused(table: &mut Table, seed: u64) {
     assert!(probed < 200_000, "seed {seed}: {probed} bytes of padding");
 }
 
-/// The path carries far more than is wanted: no probing for what nobody needs.
+/// The path carries far more than requested: no unnecessary probing.
 fn contented(table: &mut Table, seed: u64) {
     let mut leg = Leg::new(seed, Path::new(&[(0, 20 * MBIT)]), MBIT);
     leg.run_for(10_000);
@@ -328,11 +328,7 @@ fn contented(table: &mut Table, seed: u64) {
     table.row("padding in the first 10 s", padding / 1000, "kB");
     table.row("padding in the 50 s after", (leg.estimator.padding_bytes() - padding) / 1000, "kB");
     assert!(leg.estimator.estimate_bps() >= MBIT, "seed {seed}");
-    assert_eq!(
-        leg.estimator.padding_bytes(),
-        padding,
-        "seed {seed}: nothing is looked for that nobody wants"
-    );
+    assert_eq!(leg.estimator.padding_bytes(), padding, "seed {seed}: no unnecessary probes");
 }
 
 fn jittery(table: &mut Table, seed: u64) {
@@ -362,9 +358,9 @@ fn blackout(table: &mut Table, seed: u64) {
 }
 
 #[test]
-fn the_table_of_paths_is_as_it_was() {
+fn the_table_of_paths_matches() {
     let mut table = Table(String::from(
-        "# What the estimator makes of emulated paths. Made by tests/sim/estimator.rs; UPDATE_GOLDEN=1 writes it anew.\n",
+        "# Results of the estimator on emulated paths. Made by tests/sim/estimator.rs; UPDATE_GOLDEN=1 updates it.\n",
     ));
     for seed in [1, 2, 3] {
         step(&mut table, seed);

@@ -1,9 +1,9 @@
-//! Results as text files in the repository: a change in behaviour is a diff that one can read.
+//! Results as text files in the repository: a change in behaviour is a readable diff.
 
 use std::path::Path;
 
-/// Holds `text` against the file of this name beside the tests. With `UPDATE_GOLDEN=1` in the environment the file is written anew
-/// instead, for a person to look at the diff.
+/// Compares `text` with the file of this name beside the tests. With `UPDATE_GOLDEN=1` in the environment the
+/// file is written again, for a person to check the diff.
 #[track_caller]
 pub fn check(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sim").join(name);
@@ -15,6 +15,6 @@ pub fn check(name: &str, text: &str) {
     let differing = known.lines().zip(text.lines()).find(|(known, now)| known != now);
     assert!(
         known == text,
-        "{name} says otherwise, first {differing:?}; run with UPDATE_GOLDEN=1 and look at the diff. Now:\n{text}"
+        "{name} differs, first {differing:?}; run with UPDATE_GOLDEN=1 and check the diff. Now:\n{text}"
     );
 }

@@ -1,4 +1,4 @@
-//! The controller goes away: media flows on, and what nobody claims in time is closed.
+//! The controller is lost: media continues, and unclaimed objects are closed after the grace period.
 
 use control::{Closed, Command, Event, SnapshotItem};
 use leat_tests::{MS, SEC, Track, World};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
-/// Alice publishes, Bob watches; and there is another, empty router.
+/// Alice publishes, Bob consumes; and there is another, empty router.
 fn call(seed: u64) -> (World, control::ConsumerId, control::RouterId) {
     let mut world = World::with_grace_period(seed, GRACE_PERIOD);
     let (alice, bob) = (world.join(), world.join());
@@ -47,12 +47,12 @@ fn routers(world: &mut World) -> Vec<control::RouterId> {
 }
 
 #[test]
-fn what_nobody_claims_is_closed_after_the_grace_period_and_not_before() {
+fn unclaimed_routers_are_closed_after_the_grace_period_and_not_before() {
     let (mut world, view, other) = call(111);
     world.lose_controller();
     let lost_at = world.now();
     world.run_for(5 * SEC);
-    // A controller that dies again does not prolong the life of what it never claimed.
+    // A controller that dies again does not extend the grace period of routers that it never claimed.
     world.lose_controller();
     world.demand(Command::ClaimRouter { router: other });
     world.run_for(5 * SEC - 10 * MS);
@@ -77,7 +77,7 @@ fn what_nobody_claims_is_closed_after_the_grace_period_and_not_before() {
 }
 
 #[test]
-fn what_is_claimed_lives_on_as_it_was() {
+fn claimed_routers_continue_unchanged() {
     let (mut world, view, other) = call(112);
     let before = world.snapshot();
     world.lose_controller();
@@ -93,7 +93,7 @@ fn what_is_claimed_lives_on_as_it_was() {
 }
 
 #[test]
-fn answers_and_news_of_the_old_controller_are_not_told_to_the_new_one() {
+fn answers_and_events_of_the_old_controller_are_not_sent_to_the_new_one() {
     let (mut world, _, _) = call(113);
     world.lose_controller();
     let told_before = world.news().len();
@@ -104,7 +104,7 @@ fn answers_and_news_of_the_old_controller_are_not_told_to_the_new_one() {
 }
 
 #[test]
-fn app_data_set_later_is_what_the_next_controller_finds() {
+fn app_data_set_later_is_returned_to_the_next_controller() {
     let (mut world, _, _) = call(114);
     let of = |world: &mut World| -> Vec<(control::TransportId, control::AppData)> {
         let items = world.snapshot().into_iter();

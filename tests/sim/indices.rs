@@ -1,6 +1,7 @@
-//! One SRTP index protects one packet (RFC 3711 §9.1, RFC 7714 §8.1), whatever happens between the first transmission and the next. Every world
-//! checks each packet that leaves (`SentIndices`); here is what makes that hard: tracks of every kind, loss, and changes of layers, of
-//! structures and of SSRCs, with browsers, plain SRTP receivers and pipes as the next hop.
+//! One SRTP index protects one packet (RFC 3711 §9.1, RFC 7714 §8.1), whatever happens between the first
+//! transmission and the next. Every world checks each sent packet (`SentIndices`); these tests are the
+//! difficult cases: tracks of every kind, loss, and changes of layers, of structures and of SSRCs, with
+//! browsers, plain SRTP receivers and pipes as the next hop.
 
 use control::{
     Command, ConnectPlainTransport, Consume, ConsumerId, CreatePlainTransport, Event, IpFamily, Layers,
@@ -21,7 +22,8 @@ fn layers(spatial: u8, temporal: u8) -> Layers {
     Layers { spatial, temporal }
 }
 
-/// A receiver of SRTP without ICE and DTLS, which misses packets that it has received, so that they come again.
+/// A receiver of SRTP without ICE and DTLS, which requests packets that it has received, so that they are
+/// retransmitted.
 struct PlainReceiver {
     engine: SocketAddr,
     inbound: Context,
@@ -66,7 +68,7 @@ impl PlainReceiver {
         Self { engine: address, inbound, outbound, rng: world_rng(world), opened: 0 }
     }
 
-    /// Opens what has come, and asks for some of it again, and for packets from longer ago.
+    /// Decrypts received packets; requests some of them again, and some older ones.
     fn run(&mut self, world: &mut World) {
         let sent = world.take_plain_sent();
         let is_rtp = |bytes: &[u8]| !(192..224).contains(&bytes[1]);
@@ -97,7 +99,7 @@ fn world_rng(world: &World) -> Rng {
     Rng::from_number(world.seed())
 }
 
-/// What a plain receiver of a track is told.
+/// The consumer parameters of a plain receiver.
 fn plain_consume(world: &World, producer: ProducerId, template: ConsumerId) -> Consume {
     let consume = world.sink(template).consume().clone();
     Consume {
@@ -113,7 +115,7 @@ fn plain_consume(world: &World, producer: ProducerId, template: ConsumerId) -> C
     }
 }
 
-/// Alice publishes; Bob and a plain receiver watch where she is, Carol from another worker.
+/// Alice publishes; Bob and a plain receiver consume on her worker, Carol on another one.
 struct Call {
     world: World,
     producer: ProducerId,
@@ -174,7 +176,7 @@ impl Call {
         self.plain.run(&mut self.world);
     }
 
-    /// Packets of both workers that left, and that left again byte by byte.
+    /// Sent packets of both workers, and identical retransmissions.
     fn sent(&mut self) -> (u64, u64) {
         let mut sum = (0, 0);
         for worker in 0..2 {
@@ -186,7 +188,8 @@ impl Call {
     }
 }
 
-/// Seen to give away the authentication key: a viewer below the top layer, a NACK, and another structure in between.
+/// A past fault that revealed the authentication key: a consumer below the top layer, a NACK, and another
+/// structure in between.
 #[test]
 fn retransmission_without_rtx_is_identical_after_the_structure_has_changed() {
     for seed in 2100..2106 {
@@ -277,9 +280,9 @@ fn no_index_protects_two_packets_of_a_track_without_layers() {
     }
 }
 
-/// The slot of a transport that has closed is taken by a pipe, which sends nothing: its statistics say so.
+/// A pipe that sends nothing uses the slot of a closed transport: its statistics show zero.
 #[test]
-fn pipe_in_a_slot_used_before_has_counters_of_zero() {
+fn pipe_in_a_reused_slot_has_counters_of_zero() {
     let mut world = World::with_workers(2500, 2);
     let (alice, bob) = (world.join_at(0), world.join_at(1));
     world.connect();

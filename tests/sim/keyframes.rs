@@ -1,4 +1,4 @@
-//! Who asks a publisher for keyframes, how often, and until when.
+//! Keyframe requests to a publisher: by which consumers, how often, and until when.
 
 use control::{Command, Counter};
 use leat_tests::{MS, SEC, Track, World};
@@ -7,7 +7,7 @@ use sfu::limits::KEYFRAME_REQUEST_INTERVAL;
 use std::time::Duration;
 
 #[test]
-fn five_hundred_who_join_in_five_seconds_cost_one_request_an_interval() {
+fn five_hundred_joins_in_five_seconds_cause_one_request_per_interval() {
     let mut world = World::new(31);
     let alice = world.join();
     world.link(alice).delay(20 * MS);
@@ -33,7 +33,8 @@ fn five_hundred_who_join_in_five_seconds_cost_one_request_an_interval() {
     world.assert_sound();
 
     let requests = world.source(camera).keyframe_requests();
-    // Most are served from the keyframe at hand, and what keyframes cost is bounded: far fewer than one an interval.
+    // Most start from the cached keyframe, and the share of keyframes is bounded: far fewer than one per
+    // interval.
     assert!((2..=6).contains(&requests.len()), "{world}: {requests:?}");
     for pair in requests.windows(2) {
         assert!(pair[1].saturating_since(pair[0]) >= KEYFRAME_REQUEST_INTERVAL, "{world}: {pair:?}");
@@ -41,14 +42,14 @@ fn five_hundred_who_join_in_five_seconds_cost_one_request_an_interval() {
     for (joined_at, view) in views {
         let first = world.sink(view).frames().first().copied();
         let first = first.unwrap_or_else(|| panic!("{world}: {view} never got a picture"));
-        // Joining takes half a dozen round trips; then at most an interval, and the keyframe's own way.
+        // Joining takes half a dozen round trips; then at most an interval, and the keyframe's transit.
         let waited = first.at.saturating_since(joined_at);
         assert!(waited < 2 * KEYFRAME_REQUEST_INTERVAL, "{world}: {view} waited {waited:?}");
     }
 }
 
-/// Bob subscribes in the middle of Alice's track, and will not ask for a keyframe himself: how long until he sees her?
-/// `sabotage` makes the way bad before, and what comes back from it is how long for.
+/// Bob subscribes in the middle of Alice's track, without sending keyframe requests: how long until the first
+/// picture? `sabotage` makes the path bad before, and returns for how long.
 fn wait_for_picture(
     track: Track,
     sabotage: impl Fn(&mut World, leat_tests::PeerId) -> Duration,
@@ -76,7 +77,7 @@ fn wait_for_picture(
 }
 
 #[test]
-fn a_picture_takes_two_round_trips_and_a_frame() {
+fn the_first_picture_takes_two_round_trips_and_a_frame() {
     let (world, waited) = wait_for_picture(Track::camera(), |_, _| Duration::ZERO);
     assert!(waited < 150 * MS, "{world}: {waited:?}");
     assert_eq!(world.shard().counters().value(Counter::KeyframeRequestsOut), 1, "{world}");
@@ -95,7 +96,7 @@ fn a_lost_request_is_repeated() {
 }
 
 #[test]
-fn a_lost_keyframe_is_requested_anew() {
+fn a_lost_keyframe_is_requested_again() {
     let track = Track { nack: false, ..Track::camera() };
     let (world, waited) = wait_for_picture(track, |world, alice| {
         world.uplink(alice).loss(1.0);
@@ -108,7 +109,7 @@ fn a_lost_keyframe_is_requested_anew() {
 }
 
 #[test]
-fn a_lost_keyframe_is_repaired_where_that_is_faster() {
+fn a_lost_keyframe_is_retransmitted_if_that_is_faster() {
     let (world, waited) = wait_for_picture(Track::camera(), |world, alice| {
         world.uplink(alice).loss(1.0);
         150 * MS
@@ -117,14 +118,15 @@ fn a_lost_keyframe_is_repaired_where_that_is_faster() {
 }
 
 #[test]
-fn a_publisher_without_pli_is_asked_by_fir() {
+fn a_publisher_without_pli_gets_a_fir() {
     let (world, waited) = wait_for_picture(Track::camera().with_fir(), |_, _| Duration::ZERO);
     assert!(waited < 150 * MS, "{world}: {waited:?}");
 }
 
-/// Bob's browser asks every second for the picture that stands still; Alice's need not know.
+/// Bob's browser requests a keyframe every second because its picture stands still; Alice's must not be
+/// affected.
 #[test]
-fn a_paused_consumer_costs_no_keyframes() {
+fn a_paused_consumer_causes_no_keyframes() {
     let mut world = World::new(33);
     let (alice, bob) = (world.join(), world.join());
     world.connect();

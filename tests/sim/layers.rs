@@ -1,5 +1,5 @@
-//! Layers: whoever watches gets those he asked for, and never a picture that cannot be decoded. The tracks are as browsers send
-//! them, and the judge is a model of a browser's receiver ([`leat_tests::decoder`]).
+//! Layers: each consumer gets its preferred ones, and never an undecodable picture. The tracks are like those
+//! of browsers, and a model of a browser's receiver checks them ([`leat_tests::decoder`]).
 
 use control::{Command, ConsumerId, Counter, Event, Layers, ProducerId};
 use leat_tests::decoder::Receiver;
@@ -12,7 +12,7 @@ const fn layers(spatial: u8, temporal: u8) -> Layers {
     Layers { spatial, temporal }
 }
 
-/// Alice publishes, and each of the others watches.
+/// Alice publishes, and each of the others consumes.
 struct Call {
     world: World,
     alice: PeerId,
@@ -21,7 +21,7 @@ struct Call {
 }
 
 impl Call {
-    /// On a network that loses nothing: whoever watches leaves it to the engine to ask for keyframes.
+    /// On a network without loss: consumers leave keyframe requests to the engine.
     fn new(seed: u64, track: LayeredTrack, wishes: &[Layers]) -> Self {
         let mut call = Self::over(seed, track, wishes, |_, _| {});
         for view in &call.views {
@@ -60,7 +60,7 @@ impl Call {
         self.world.receiver(self.views[nth])
     }
 
-    /// Every view changes its mind so many times, each whenever it likes.
+    /// Every consumer changes its layers this number of times, at random times.
     fn change_at_random(&mut self, changes: usize, pause_max: Duration) {
         let mut rng = Rng::from_number(self.world.seed() ^ 0x1a7e);
         let choices = u32::from(self.world.layered(self.camera).track().choices());
@@ -81,7 +81,7 @@ impl Call {
         }
     }
 
-    /// Of a network that loses nothing: everything that was sent could be shown.
+    /// For a network without loss: everything that was sent could be displayed.
     fn assert_flawless(&self) {
         let world = &self.world;
         world.assert_sound();
@@ -101,8 +101,8 @@ impl Call {
         }
     }
 
-    /// Whatever streams a view has come through, its timestamps have kept the time of capture. Of a picture taken before one that was
-    /// shown they cannot: they must not go back.
+    /// Whatever streams a consumer has followed, its timestamps match the capture times. Not for a picture
+    /// captured before a displayed one, because timestamps must not go back.
     fn assert_on_time(&self, nth: usize, tolerance_ms: i64) {
         let pictures = self.receiver(nth).pictures();
         let first = &pictures[0];
@@ -116,13 +116,13 @@ impl Call {
             let told = i64::from(picture.timestamp.wrapping_sub(first.timestamp)) / 90;
             assert!(
                 (told - passed).abs() < tolerance_ms,
-                "{}: {told} ms told, {passed} ms passed",
+                "{}: {told} ms in timestamps, {passed} ms passed",
                 self.world
             );
         }
     }
 
-    /// The layers of the pictures that came since.
+    /// The layers of the pictures received since.
     fn layers_since(&self, nth: usize, since: Instant) -> Vec<Layers> {
         let pictures = self.receiver(nth).pictures().iter().filter(|picture| picture.at > since);
         pictures.map(|picture| picture.layers).collect()
@@ -135,7 +135,7 @@ impl Call {
         Some(Layers { spatial, temporal })
     }
 
-    /// What the engine said last of the layers a view gets.
+    /// The last reported layers of a consumer.
     fn told(&self, nth: usize) -> Option<Layers> {
         let mut news = self.world.news().iter().rev();
         news.find_map(|(_, event)| match event {
@@ -145,7 +145,7 @@ impl Call {
         .flatten()
     }
 
-    /// The longest a view stood still.
+    /// The longest time without a new picture.
     fn longest_pause(&self, nth: usize, since: Instant) -> Duration {
         let pictures = self.receiver(nth).pictures().windows(2);
         let pauses =
@@ -154,12 +154,13 @@ impl Call {
     }
 }
 
-/// Fifth parts of a thousand changes, on a good network: nothing is lost, so everything that comes must be decodable.
+/// A fifth of a thousand changes, on a good network: nothing is lost, so every received packet must be
+/// decodable.
 fn a_thousand_changes(seed: u64, track: LayeredTrack) {
     let wishes = [layers(2, 2), layers(0, 0), layers(1, 1), layers(2, 0), layers(0, 2)];
     let mut call = Call::new(seed, track, &wishes);
     call.change_at_random(200, 900 * MS);
-    // They all come to rest somewhere.
+    // In the end each consumer stays at some layers.
     let settled = [layers(2, 2), layers(0, 0), layers(1, 2), layers(2, 1), layers(0, 1)];
     for (view, layers) in call.views.clone().into_iter().zip(settled) {
         call.prefer(view, layers);
@@ -177,8 +178,8 @@ fn a_thousand_changes(seed: u64, track: LayeredTrack) {
     }
 }
 
-/// The same on a network that loses, delays and reorders: what cannot be decoded must follow a loss that no retransmission
-/// has repaired.
+/// The same on a network that loses, delays and reorders: every undecodable picture must follow a loss that
+/// no retransmission has repaired.
 fn changes_on_a_bad_network(seed: u64, track: LayeredTrack) {
     let wishes = [layers(2, 2), layers(0, 0), layers(1, 1)];
     let mut call = Call::over(seed, track, &wishes, |world, peer| {
@@ -189,7 +190,8 @@ fn changes_on_a_bad_network(seed: u64, track: LayeredTrack) {
     call.world.finish();
     let world = &call.world;
     world.assert_sound();
-    // Every loss is repaired, but for what came before a keyframe and is not asked for any more: at this loss, one packet at every sixth.
+    // Every loss is repaired, except before a keyframe, where it is not requested any more: with this loss
+    // rate, one packet per sixth keyframe.
     let source = world.layered(call.camera);
     let keyframes: usize =
         (0..source.track().encodings.len()).map(|encoding| source.keyframes(encoding).len()).sum();
@@ -208,18 +210,18 @@ fn changes_on_a_bad_network(seed: u64, track: LayeredTrack) {
             unexplained.len(),
             unexplained[0]
         );
-        // What comes before the first keyframe that is whole does not count.
+        // Packets before the first complete keyframe do not count.
         let first = receiver.pictures().first().map_or(0, |picture| picture.first_seq);
         let undecodable = receiver.undecodable().iter().filter(|frame| frame.first_seq > first).count();
         let share = undecodable as f64 / receiver.pictures().len().max(1) as f64;
         assert!(share < 0.03, "{world}: {view}, {undecodable} of {}", receiver.pictures().len());
-        // Until reports have told the clocks, a switch counts the time between arrivals, and those may be repairs. While time catches
-        // up after a late switch, packets may be missing.
+        // Until reports contain the clocks, a switch uses the time between arrivals, and those may be
+        // retransmissions. While timestamps catch up after a late switch, packets may be missing.
         call.assert_on_time(nth, 100);
     }
 }
 
-/// Every target, one after the other: the pictures are of its layers, all of them and no others.
+/// Every target, one after the other: the pictures have exactly its layers.
 fn every_target(seed: u64, track: LayeredTrack) {
     let (choices, temporal) = (track.choices(), track.temporal_layers);
     let mut call = Call::new(seed, track, &[layers(0, 0)]);
@@ -248,7 +250,7 @@ fn every_target(seed: u64, track: LayeredTrack) {
                 "{world}: {wish:?}, got {}",
                 got.len()
             );
-            // Nothing that no picture needs came either.
+            // No unnecessary packets arrived either.
             let receiver = call.receiver(0);
             let of_above = receiver.arrivals().iter().filter(|(at, layers)| {
                 *at > since && (layers.spatial > spatial || layers.temporal > temporal_layer)
@@ -261,7 +263,8 @@ fn every_target(seed: u64, track: LayeredTrack) {
     call.assert_flawless();
 }
 
-/// On these, keyframes and what is around them are lost, late and out of order while views change.
+/// With these, keyframes and packets around them are lost, late and out of order while consumers change
+/// layers.
 const BAD_NETWORKS: [u64; 3] = [7010, 7018, 7031];
 
 macro_rules! of_every_track {
@@ -275,14 +278,14 @@ macro_rules! of_every_track {
             }
 
             #[test]
-            fn changes_on_a_bad_network_lose_only_what_it_has_lost() {
+            fn changes_on_a_bad_network_cause_no_additional_loss() {
                 for seed in BAD_NETWORKS {
                     changes_on_a_bad_network(seed, $track);
                 }
             }
 
             #[test]
-            fn every_target_is_met_exactly() {
+            fn every_target_is_reached_exactly() {
                 every_target($seed + 2, $track);
             }
         })*
@@ -324,7 +327,7 @@ fn svcs() -> [LayeredTrack; 4] {
 }
 
 #[test]
-fn streams_without_sender_reports_are_switched_between_all_the_same() {
+fn streams_without_sender_reports_can_be_switched_too() {
     for (seed, track) in (1200..).zip(simulcasts()) {
         let mut call = Call::new(seed, track.without_sender_reports(), &[layers(0, 2)]);
         call.world.run_for(2 * SEC);
@@ -342,7 +345,7 @@ fn streams_without_sender_reports_are_switched_between_all_the_same() {
 }
 
 #[test]
-fn a_silent_layer_is_not_waited_for() {
+fn a_silent_layer_is_not_awaited() {
     for (seed, track) in (1210..).zip(simulcasts()) {
         let mut call = Call::new(seed, track, &[layers(0, 2)]);
         call.world.order_layered(call.camera, |source| source.switch(2, false));
@@ -350,7 +353,7 @@ fn a_silent_layer_is_not_waited_for() {
         let asked_at = call.world.now();
         call.prefer(call.views[0], layers(2, 2));
         call.world.run_for(3 * SEC);
-        // The next lower one is here; the wish is remembered.
+        // The next lower one is available; the preference is stored.
         let since = call.world.now();
         call.world.run_for(SEC);
         assert_eq!(
@@ -371,7 +374,7 @@ fn a_silent_layer_is_not_waited_for() {
 }
 
 #[test]
-fn a_layer_that_falls_silent_gives_way_to_the_next_lower_one() {
+fn a_layer_that_becomes_silent_is_replaced_by_the_next_lower_one() {
     for (seed, track) in (1220..).zip(simulcasts()) {
         let mut call = Call::new(seed, track, &[layers(2, 2)]);
         call.world.run_for(3 * SEC);
@@ -397,7 +400,7 @@ fn a_layer_that_falls_silent_gives_way_to_the_next_lower_one() {
 }
 
 #[test]
-fn layers_that_the_encoder_drops_leave_pictures_that_end() {
+fn pictures_without_dropped_layers_have_an_end() {
     for (seed, track) in (1230..).zip(svcs()) {
         let mut call = Call::new(seed, track, &[layers(2, 2), layers(1, 1)]);
         call.world.run_for(2 * SEC);
@@ -421,7 +424,7 @@ fn layers_that_the_encoder_drops_leave_pictures_that_end() {
 }
 
 #[test]
-fn padding_is_no_loss_and_leaves_no_hole() {
+fn padding_is_no_loss_and_causes_no_gap() {
     for (seed, track) in (1240..).zip(simulcasts().into_iter().chain(svcs())) {
         for track in [track.clone().padding(0.5), track.without_rtx().padding(0.5)] {
             let mut call = Call::new(seed, track, &[layers(2, 2), layers(0, 1)]);
@@ -437,9 +440,10 @@ fn padding_is_no_loss_and_leaves_no_hole() {
     }
 }
 
-/// No request reaches the publisher for two seconds: the old layer flows all the while, and the new one comes soon after.
+/// No request reaches the publisher for two seconds: the old layer continues, and the new one starts soon
+/// after.
 #[test]
-fn the_old_layer_flows_until_the_new_ones_keyframe_is_here() {
+fn the_old_layer_continues_until_the_keyframe_of_the_new_one() {
     for (seed, track) in (1260..).zip(simulcasts()) {
         let mut call = Call::new(seed, track, &[layers(0, 2)]);
         call.world.run_for(2 * SEC);
@@ -460,7 +464,7 @@ fn the_old_layer_flows_until_the_new_ones_keyframe_is_here() {
     }
 }
 
-/// How long after the wish the first picture of the wished layer came.
+/// The time from the command to the first picture of the new layer.
 fn time_to_switch(call: &Call, asked_at: Instant, spatial: u8) -> Duration {
     let pictures = call.receiver(0).pictures().iter();
     let mut of_layer = pictures.filter(|picture| picture.at > asked_at && picture.layers.spatial == spatial);
@@ -480,7 +484,8 @@ fn a_switch_takes_a_round_trip_and_a_frame() {
     }
 }
 
-/// Another layer is wanted while everything is lost one way for a moment: it comes late, and by no more than a request that is repeated.
+/// Another layer is requested during a short total loss in one direction: it is late by at most one repeated
+/// request.
 fn switch_while_lost(seed: u64, track: LayeredTrack, lose: impl Fn(&mut Call, f64)) {
     let mut call = Call::new(seed, track, &[layers(0, 2)]);
     call.world.run_for(3 * SEC);
@@ -503,16 +508,16 @@ fn a_lost_request_for_another_layer_is_repeated() {
 }
 
 #[test]
-fn a_lost_keyframe_of_another_layer_is_requested_anew() {
+fn a_lost_keyframe_of_another_layer_is_requested_again() {
     for (seed, track) in (1290..).zip(simulcasts().into_iter().chain(svcs())) {
         let track = LayeredTrack { nack: false, ..track };
         switch_while_lost(seed, track, |call, loss| _ = call.world.uplink(call.alice).loss(loss));
     }
 }
 
-/// Only the stream that somebody switches to is asked for a keyframe.
+/// A keyframe is requested only of the stream that a consumer switches to.
 #[test]
-fn a_switch_costs_no_keyframe_of_the_other_streams() {
+fn a_switch_causes_no_keyframe_of_the_other_streams() {
     for (seed, track) in (1300..).zip(simulcasts()) {
         let mut call = Call::new(seed, track, &[layers(0, 2)]);
         call.world.run_for(3 * SEC);
@@ -528,9 +533,9 @@ fn a_switch_costs_no_keyframe_of_the_other_streams() {
     }
 }
 
-/// Fewer and more frames need no keyframe at all, whatever the codec.
+/// A change of the frame rate needs no keyframe, for any codec.
 #[test]
-fn a_change_of_the_temporal_layer_costs_no_keyframe() {
+fn a_change_of_the_temporal_layer_causes_no_keyframe() {
     let layered = simulcasts().into_iter().chain(svcs()).filter(|track| track.temporal_layers > 1);
     for (seed, track) in (1310..).zip(layered) {
         let mut call = Call::new(seed, track, &[layers(2, 2)]);
@@ -551,7 +556,7 @@ fn a_change_of_the_temporal_layer_costs_no_keyframe() {
     }
 }
 
-/// What the engine tells signaling of the layers that have takers.
+/// The engine's events about layers with consumers.
 fn wanted(call: &Call) -> Option<u8> {
     let mut news = call.world.news().iter().rev();
     news.find_map(|(_, event)| match event {
@@ -561,7 +566,7 @@ fn wanted(call: &Call) -> Option<u8> {
 }
 
 #[test]
-fn signaling_learns_which_layers_have_takers() {
+fn signaling_is_notified_which_layers_have_consumers() {
     for (seed, track) in (1320..).zip(simulcasts()) {
         let mut call = Call::new(seed, track, &[layers(2, 2), layers(0, 2)]);
         call.world.run_for(3 * SEC);
@@ -581,7 +586,7 @@ fn signaling_learns_which_layers_have_takers() {
 }
 
 #[test]
-fn a_stream_that_begins_anew_goes_on_for_whoever_watches() {
+fn a_restarted_stream_continues_for_its_consumers() {
     for (seed, track) in (1330..).zip(simulcasts()) {
         let mut call = Call::new(seed, track, &[layers(2, 2), layers(0, 2), layers(1, 1)]);
         call.world.run_for(3 * SEC);
@@ -602,7 +607,7 @@ fn a_stream_that_begins_anew_goes_on_for_whoever_watches() {
 }
 
 #[test]
-fn a_paused_view_goes_on_with_a_keyframe_of_its_layer() {
+fn a_paused_consumer_resumes_with_a_keyframe_of_its_layer() {
     for (seed, track) in (1340..).zip(simulcasts().into_iter().chain(svcs())) {
         let mut call = Call::new(seed, track, &[layers(2, 2), layers(1, 1)]);
         call.world.run_for(2 * SEC);

@@ -1,8 +1,10 @@
-//! What is lost comes again: from the publisher to the engine, from the engine to a subscriber, and over both.
+//! Lost packets are retransmitted: from the publisher to the engine, from the engine to a subscriber, and
+//! over both.
 
 use leat_tests::{MS, PeerId, SEC, Track, World};
 
-/// Both legs have 50 ms of round trip; the lossy ones lose 5 % of everything, either way: media, requests, repairs.
+/// Both paths have 50 ms of round trip; the lossy ones lose 5 % of everything, in both directions: media,
+/// requests, retransmissions.
 fn lossy_call(seed: u64, is_lossy: impl Fn(usize) -> bool) -> World {
     let mut world = World::new(seed);
     let peers: [PeerId; 2] = [world.join(), world.join()];
@@ -27,7 +29,7 @@ fn lossy_call(seed: u64, is_lossy: impl Fn(usize) -> bool) -> World {
 fn assert_repaired(world: &World) {
     for (consumer, producer) in world.subscriptions() {
         let (sink, source) = (world.sink(consumer), world.source(producer));
-        // Of the very first packets it may take a second keyframe to begin.
+        // The very first packets may need a second keyframe.
         assert!(sink.packets().len() as f64 > source.packets() as f64 * 0.97, "{world}: {consumer}");
         assert!(sink.missing_share() < 0.001, "{world}: {} missing, {consumer}", sink.missing());
     }
@@ -71,7 +73,7 @@ fn bursts_of_loss_are_repaired_too() {
 }
 
 #[test]
-fn without_rtx_the_very_packet_comes_again() {
+fn without_rtx_the_identical_packet_is_retransmitted() {
     let mut world = World::new(18);
     let (alice, bob) = (world.join(), world.join());
     for peer in [alice, bob] {
@@ -82,7 +84,7 @@ fn without_rtx_the_very_packet_comes_again() {
     let view = world.subscribe(bob, camera);
     world.run_for(10 * SEC);
     world.finish();
-    // That it is the very same is among what a sink finds fault with.
+    // A sink checks that it is the identical packet.
     world.assert_sound();
     assert!(world.sink(view).missing_share() < 0.001, "{world}: {} missing", world.sink(view).missing());
 }

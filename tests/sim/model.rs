@@ -1,31 +1,30 @@
-//! Commands at random against a naive model of what exists: every answer, every closing and every snapshot is as the
-//! model says.
+//! Random commands against a naive model of the objects: every answer, every closing and every snapshot
+//! matches the model.
 
 use control::{
-    AppData, Closed, Codec, CodecParameters, Command, Consume, ConsumerId, CreatePlainTransport,
-    CreateTransport, Encoding, Event, IpFamily, Kind, Produce, ProducerId, Refusal, RouterId, SnapshotItem,
-    Text, TransportId,
+    AppData, Closed, Command, Consume, ConsumerId, CreatePlainTransport, CreateTransport, Event, IpFamily,
+    Kind, Produce, ProducerId, Refusal, RouterId, SnapshotItem, Text, TransportId, fixtures,
 };
 use leat_tests::World;
 use machine::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Few ids, so that commands often meet.
+/// Few ids, so that commands often use the same ones.
 const IDS: u32 = 5;
 
-/// What exists, with the parameters it was made with.
+/// The objects, with the parameters of their creation.
 #[derive(Debug, Default)]
 struct Model {
     routers: BTreeMap<RouterId, AppData>,
     transports: BTreeMap<TransportId, Transport>,
     producers: BTreeMap<ProducerId, (Produce, bool)>,
     consumers: BTreeMap<ConsumerId, (Consume, bool)>,
-    /// SSRCs that a transport has ever sent: none is given out twice.
+    /// SSRCs that a transport has ever sent: none is used twice.
     sent: BTreeSet<(TransportId, u32)>,
     consumers_closed: u32,
 }
 
-/// What a transport of either kind was made with.
+/// The parameters of a transport of either kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Transport {
     router: RouterId,
@@ -33,7 +32,7 @@ struct Transport {
     is_plain: bool,
 }
 
-/// An answer, without what only the shard can know.
+/// An answer, without values that only the shard knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Done,
@@ -43,7 +42,7 @@ enum Answer {
 }
 
 impl Model {
-    /// The answer to a command, and what it closes.
+    /// The answer to a command, and the objects that it closes.
     fn apply(&mut self, command: &Command) -> (Answer, Vec<String>) {
         match self.try_apply(command) {
             Ok((answer, closings)) => (answer, closings),
@@ -228,7 +227,7 @@ fn listed(world: &mut World) -> Vec<String> {
     sorted(items.collect())
 }
 
-/// What the shard has told of closings since.
+/// The shard's closing events since.
 fn told_closings(world: &World, since: usize) -> Vec<String> {
     let closings = world.news()[since..].iter().filter_map(|(_, event)| {
         let (what, closed) = match event {
@@ -244,10 +243,10 @@ fn told_closings(world: &World, since: usize) -> Vec<String> {
     sorted(closings.collect())
 }
 
-/// `consumers_closed` makes new SSRCs for new consumers, and now and then an old one.
+/// `consumers_closed` creates new SSRCs for new consumers, and sometimes an old one.
 fn random_command(rng: &mut Rng, consumers_closed: u32) -> Command {
     let generation = consumers_closed + 1 - u32::from(rng.chance(0.1));
-    // Beyond those that the world itself has made.
+    // In addition to those of the world itself.
     let mut id = || 1_000 + u64::from(rng.below(IDS));
     let (router, transport) = (RouterId(id()), TransportId(id()));
     let (producer, consumer) = (ProducerId(id()), ConsumerId(id()));
@@ -284,30 +283,12 @@ fn create_plain(router: RouterId, transport: TransportId, app_data: AppData) -> 
     }
 }
 
-fn codec() -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Vp8,
-        pt: 96,
-        rtx_pt: Some(97),
-        clock_rate_hz: 90_000,
-        nack: true,
-        pli: true,
-        fir: true,
-        transport_cc: true,
-    }
-}
-
 fn produce(transport: TransportId, producer: ProducerId, paused: bool, app_data: AppData) -> Produce {
     Produce {
-        transport,
-        producer,
-        kind: Kind::Video,
         mid: Some(Text::new(producer.0.to_string())),
-        codecs: vec![codec()],
-        encodings: vec![Encoding::SINGLE],
-        extensions: Vec::new(),
         paused,
         app_data,
+        ..fixtures::produce(transport, producer, fixtures::vp8(96, 97))
     }
 }
 
@@ -318,25 +299,16 @@ fn consume(
     generation: u32,
     app_data: AppData,
 ) -> Consume {
+    let ssrc = consumer.0 as u32 * 100_000 + generation * 2;
     Consume {
-        transport,
-        producer,
-        consumer,
-        mid: None,
-        codecs: vec![codec()],
-        ssrc: consumer.0 as u32 * 100_000 + generation * 2,
-        rtx_ssrc: Some(consumer.0 as u32 * 100_000 + generation * 2 + 1),
-        cname: Text::new("somebody"),
-        extensions: Vec::new(),
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
+        rtx_ssrc: Some(ssrc + 1),
         app_data,
+        ..fixtures::consume(transport, producer, consumer, fixtures::vp8(96, 97), ssrc)
     }
 }
 
 #[test]
-fn every_answer_closing_and_snapshot_is_as_the_model_says() {
+fn every_answer_closing_and_snapshot_matches_the_model() {
     for seed in 121..125 {
         let mut world = World::new(seed);
         let mut rng = Rng::from_number(seed);

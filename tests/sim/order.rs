@@ -1,10 +1,10 @@
-//! Packets out of order, and packets that come twice.
+//! Packets out of order, and duplicated packets.
 
 use control::{Counter, Discard};
 use leat_tests::{MS, SEC, Track, World};
 
 #[test]
-fn three_packets_of_reordering_are_nobodys_loss() {
+fn three_packets_of_reordering_are_no_loss() {
     for seed in 21..24 {
         let mut world = World::new(seed);
         let (alice, bob) = (world.join(), world.join());
@@ -34,7 +34,7 @@ fn three_packets_of_reordering_are_nobodys_loss() {
 }
 
 #[test]
-fn sound_whose_first_packet_is_overtaken_does_not_begin_twice() {
+fn audio_whose_first_packet_is_late_does_not_start_twice() {
     let mut overtaken = 0;
     for seed in 0..100 {
         let mut world = World::new(seed);
@@ -47,12 +47,12 @@ fn sound_whose_first_packet_is_overtaken_does_not_begin_twice() {
         world.run_for(SEC);
         world.finish();
         world.assert_sound();
-        // Every packet of sound is one to begin with. What comes from before the beginning has no number to go by.
+        // A consumer can start with every packet of audio. Packets from before the start have no number.
         let (sent, heard) = (world.source(producer).packets(), world.sink(consumer).packets().len() as u64);
         assert!(heard == sent || heard + 1 == sent, "{heard} of {sent}: {world}");
         overtaken += u64::from(heard < sent);
     }
-    assert!(overtaken > 0, "in some of these worlds the first packet comes late");
+    assert!(overtaken > 0, "in some of these worlds the first packet is late");
 }
 
 #[test]
@@ -68,6 +68,6 @@ fn a_duplicate_is_forwarded_once() {
     world.assert_sound();
     assert_eq!(world.sink(view).packets().len() as u64, world.source(camera).packets(), "{world}");
     assert_eq!(world.sink(view).duplicates(), 0, "{world}");
-    // The replay window drops them before anything is understood of them.
+    // The replay window drops them before they are parsed.
     assert!(world.shard().counters().discarded(Discard::SrtpReplayed) > 100, "{world}");
 }

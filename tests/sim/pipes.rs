@@ -1,4 +1,4 @@
-//! One room over two workers: what crosses, how often, what is asked back, and how both ends close.
+//! One room over two workers: which packets cross, how often, which requests return, and how both ends close.
 
 use control::{
     AudioObserver, Closed, Command, ConsumerId, ContentHint, Counter, CreatePipe, Discard, Event, Layers,
@@ -8,7 +8,7 @@ use leat_tests::{LayeredTrack, MS, PeerId, SEC, Track, World};
 use machine::Instant;
 use std::time::Duration;
 
-/// Alice is at the first worker, everybody else at the second.
+/// Alice is on the first worker, all others on the second.
 struct Call {
     world: World,
     alice: PeerId,
@@ -26,7 +26,7 @@ impl Call {
         Self { world, alice, others }
     }
 
-    /// The first of the others watches a camera of Alice's, and leaves it to the engine to ask for keyframes.
+    /// The first of the others consumes a camera of Alice's, and leaves keyframe requests to the engine.
     fn watched(seed: u64) -> (Self, ProducerId, ConsumerId) {
         let mut call = Self::new(seed, 1);
         let camera = call.world.publish(call.alice, Track::camera());
@@ -62,17 +62,17 @@ impl Call {
         self.world.news().iter().map(|(_, event)| event).filter(is_closing).cloned().collect()
     }
 
-    /// Frames that have come since.
+    /// Frames received since.
     fn frames_since(&self, view: ConsumerId, since: Instant) -> usize {
         self.world.sink(view).frames().iter().filter(|frame| frame.at >= since).count()
     }
 }
 
 #[test]
-fn a_packet_crosses_once_for_a_worker_and_arrives_whole_at_everybody() {
+fn a_packet_crosses_once_per_worker_and_reaches_all_consumers() {
     for seed in 1600..1604 {
         let mut call = Call::new(seed, 3);
-        // What is lost on the way up is repaired where the publisher is, what is lost on the way down where the subscriber is.
+        // Loss on the uplink is repaired at the publisher's worker, loss on the downlink at the subscriber's.
         let everybody: Vec<PeerId> = std::iter::once(call.alice).chain(call.others.clone()).collect();
         for peer in &everybody {
             call.world.link(*peer).loss(0.03).jitter(5 * MS);
@@ -94,7 +94,7 @@ fn a_packet_crosses_once_for_a_worker_and_arrives_whole_at_everybody() {
             assert!(sink.missing_share() < 0.005, "{}: {view} misses {}", call.world, sink.missing());
             assert!(sink.nacks() > 0, "{}", call.world);
         }
-        // Of three consumers there each packet crossed once, and everything that was new.
+        // Each packet crossed once for three consumers there, and only new packets.
         let (given, taken) = (call.counted(0, Counter::PipedOut), call.counted(1, Counter::PipedIn));
         assert_eq!((given, call.counted(0, Counter::PipedLost)), (taken, 0), "{}", call.world);
         let sent: u64 = tracks.iter().map(|track| call.world.source(*track).packets()).sum();
@@ -109,7 +109,7 @@ fn a_packet_crosses_once_for_a_worker_and_arrives_whole_at_everybody() {
 
 /// As on one worker: see `keyframes.rs`.
 #[test]
-fn a_keyframe_is_asked_of_the_publisher_through_the_pipe_and_once_for_all() {
+fn a_keyframe_is_requested_once_through_the_pipe_for_all_consumers() {
     let mut call = Call::new(1610, 5);
     let camera = call.world.publish(call.alice, Track::camera());
     call.world.run_for(3 * SEC);
@@ -130,7 +130,7 @@ fn a_keyframe_is_asked_of_the_publisher_through_the_pipe_and_once_for_all() {
 }
 
 #[test]
-fn clocks_cross_so_that_sound_and_picture_stay_together() {
+fn clocks_cross_so_that_audio_and_video_stay_in_sync() {
     let mut call = Call::new(1615, 1);
     let tracks = [(Track::camera(), 90_000.0), (Track::microphone(), 48_000.0)];
     let views = tracks.map(|(track, clock_rate_hz)| {
@@ -157,7 +157,7 @@ const fn layers(spatial: u8) -> Layers {
     Layers { spatial, temporal: 2 }
 }
 
-/// What signaling is told at this worker of the layers that have takers.
+/// The events at this worker about layers with consumers.
 fn wanted(world: &mut World, worker: usize, camera: ProducerId) -> Option<u8> {
     world.turn_to(worker);
     let mut news = world.news().iter().rev();
@@ -168,7 +168,7 @@ fn wanted(world: &mut World, worker: usize, camera: ProducerId) -> Option<u8> {
 }
 
 #[test]
-fn layers_that_another_worker_watches_are_wanted_and_others_are_not() {
+fn layers_consumed_on_another_worker_are_reported_and_others_are_not() {
     for (seed, track) in [(1620, LayeredTrack::vp8_simulcast()), (1621, LayeredTrack::av1_simulcast())] {
         let mut call = Call::new(seed, 2);
         let beside = call.world.join_at(0);
@@ -210,14 +210,14 @@ fn layers_that_another_worker_watches_are_wanted_and_others_are_not() {
 }
 
 #[test]
-fn a_track_that_is_paused_is_paused_everywhere_and_goes_on_with_a_keyframe() {
+fn a_paused_track_is_paused_on_all_workers_and_resumes_with_a_keyframe() {
     let (mut call, producer, view) = Call::watched(1630);
     call.demand(0, Command::PauseProducer { producer });
     call.world.run_for(200 * MS);
     let (paused_at, crossed) = (call.world.now(), call.counted(0, Counter::PipedOut));
     call.world.run_for(3 * SEC);
     assert_eq!(call.frames_since(view, paused_at), 0, "{}", call.world);
-    assert_eq!(call.counted(0, Counter::PipedOut), crossed, "{}: nobody needs it there", call.world);
+    assert_eq!(call.counted(0, Counter::PipedOut), crossed, "{}: it is not consumed there", call.world);
     call.world.turn_to(1);
     let paused = call.world.snapshot().into_iter().find_map(|item| match item {
         SnapshotItem::Producer { paused, .. } => Some(paused),
@@ -232,14 +232,14 @@ fn a_track_that_is_paused_is_paused_everywhere_and_goes_on_with_a_keyframe() {
     call.world.finish();
     call.world.assert_sound();
     assert_eq!(call.world.sink(view).missing(), 0, "{}", call.world);
-    // Not where it only passes by.
+    // Not at the worker with the pipe.
     call.world.turn_to(1);
     let refused = call.world.request(Command::PauseProducer { producer });
     assert!(matches!(refused, Event::Refused { refusal: Refusal::Invalid, .. }), "{refused:?}");
 }
 
 #[test]
-fn a_stream_that_begins_anew_does_so_on_both_workers() {
+fn a_stream_with_another_ssrc_is_reset_on_both_workers() {
     let (mut call, camera, view) = Call::watched(1635);
     for _ in 0..3 {
         call.world.order_source(camera, |source| source.change_ssrc());
@@ -254,24 +254,24 @@ fn a_stream_that_begins_anew_does_so_on_both_workers() {
 }
 
 #[test]
-fn what_closes_at_either_end_closes_there_once_and_is_told_once() {
+fn closing_at_either_end_closes_and_is_reported_once() {
     let closed = Closed::Requested;
-    // The origin: all that came from it goes.
+    // The origin: all its tracks are closed.
     let (mut call, producer, consumer) = Call::watched(1640);
     call.demand(0, Command::CloseProducer { producer });
     call.world.run_for(SEC);
     let (consumer_closed, producer_closed) =
         (Event::ConsumerClosed { consumer, closed }, Event::ProducerClosed { producer, closed });
     assert_eq!(call.closings(0), std::slice::from_ref(&producer_closed), "{}", call.world);
-    // With the last that it brings the pipe closes.
+    // The pipe closes with its last track.
     let pipe_closed = Event::TransportClosed { transport: call.world.transport(call.alice), closed };
     assert_eq!(call.closings(1), [consumer_closed, producer_closed, pipe_closed], "{}", call.world);
-    // That signaling does so as well changes nothing.
+    // A close command of signaling has no further effect.
     call.world.turn_to(1);
     let again = call.world.request(Command::CloseProducer { producer });
     assert!(matches!(again, Event::Refused { refusal: Refusal::NotFound, .. }), "{again:?}");
 
-    // The taker: the origin sends no more, and everything else of it is as it was.
+    // The subscriber: the origin sends no more, and nothing else changes.
     let (mut call, producer, consumer) = Call::watched(1641);
     let transport = call.world.transport(call.alice);
     call.demand(1, Command::CloseTransport { transport });
@@ -295,12 +295,12 @@ fn what_closes_at_either_end_closes_there_once_and_is_told_once() {
 }
 
 #[test]
-fn what_nobody_there_takes_does_not_cross() {
+fn tracks_without_consumers_there_do_not_cross() {
     let mut call = Call::new(1645, 2);
     let camera = call.world.publish(call.alice, Track::camera());
     call.world.pipe(camera, 0, 1);
     call.world.run_for(2 * SEC);
-    assert_eq!(call.counted(0, Counter::PipedOut), 0, "{}: nobody watches", call.world);
+    assert_eq!(call.counted(0, Counter::PipedOut), 0, "{}: there is no consumer", call.world);
     for round in 0..3 {
         let watchers = call.others.clone();
         let views: Vec<ConsumerId> =
@@ -318,7 +318,7 @@ fn what_nobody_there_takes_does_not_cross() {
         }
         call.world.run_for(100 * MS);
         let crossed = call.counted(0, Counter::PipedOut);
-        // Longer than it takes the numbers of its packets to come half round, in one of them.
+        // Longer than the numbers of its packets need to advance by half of their range, in one of them.
         let pause = if round == 1 { 120 * SEC } else { SEC };
         call.world.run_for(pause);
         assert_eq!(call.counted(0, Counter::PipedOut), crossed, "{}: {round}", call.world);
@@ -328,7 +328,7 @@ fn what_nobody_there_takes_does_not_cross() {
 
 /// A quarter of everything that crosses is lost; then all of it while both ends close.
 #[test]
-fn nothing_waits_for_a_message_that_was_lost() {
+fn no_worker_waits_for_a_lost_message() {
     for seed in 1650..1658 {
         let mut call = Call::new(seed, 1);
         for worker in 0..2 {
@@ -360,7 +360,7 @@ fn nothing_waits_for_a_message_that_was_lost() {
         assert!(arrivals > 50, "{}: {arrivals}", call.world);
         call.world.assert_sound();
 
-        // The farewell of the taker is lost: a while later it is taken for gone.
+        // The subscriber's final message is lost: a while later it is removed.
         call.world.turn_to(1);
         call.world.outbox().refuse_hand_offs(machine::Rng::from_number(seed), 1.0);
         let transport = call.world.transport(call.alice);
@@ -372,7 +372,7 @@ fn nothing_waits_for_a_message_that_was_lost() {
         assert!(call.discarded(1, Discard::ParcelStale) > 0, "{}", call.world);
         assert_eq!(wanted(&mut call.world, 0, camera), Some(0), "{}", call.world);
 
-        // The farewell of the origin is lost: it is answered when the taker next says that it is there.
+        // The origin's final message is lost: it is sent again after the next subscription.
         call.world.outbox().refuse_hand_offs(machine::Rng::from_number(seed), 0.0);
         call.world.turn_to(1);
         call.world.outbox().refuse_hand_offs(machine::Rng::from_number(seed), 0.0);
@@ -389,7 +389,7 @@ fn nothing_waits_for_a_message_that_was_lost() {
 }
 
 #[test]
-fn a_snapshot_tells_what_comes_from_where() {
+fn a_snapshot_shows_the_origin_of_pipes() {
     let (mut call, producer, consumer) = Call::watched(1660);
     let (pipe, receiving) = (call.world.transport(call.alice), call.world.transport(call.others[0]));
     let router = call.world.router();
@@ -398,14 +398,14 @@ fn a_snapshot_tells_what_comes_from_where() {
     let has = |wanted: &dyn Fn(&SnapshotItem) -> bool| items.iter().filter(|item| wanted(item)).count() == 1;
     assert!(has(&|item| matches!(item, SnapshotItem::Router { router: id, .. } if *id == router)));
     assert!(has(&|item| matches!(item,
-        SnapshotItem::Pipe { transport, router: of, worker: 0, .. } if (*transport, *of) == (pipe, router))));
+        SnapshotItem::Pipe { transport, router: of } if (*transport, *of) == (pipe, router))));
     assert!(has(&|item| matches!(item,
         SnapshotItem::Producer { producer: id, transport, .. } if (*id, *transport) == (producer, pipe))));
     assert!(has(&|item| matches!(item, SnapshotItem::Consumer { consumer: id, transport, producer: of, .. }
         if (*id, *transport, *of) == (consumer, receiving, producer))));
     assert_eq!(items.len(), 5, "{}: {items:?}", call.world);
 
-    // Statistics of everything are told by all workers, and each object by one of them.
+    // Statistics of everything are reported by all workers, and each object by one of them.
     let counted = [0, 1].map(|worker| {
         call.world.turn_to(worker);
         call.world.stats(StatsOf::Worker).len()
@@ -414,13 +414,11 @@ fn a_snapshot_tells_what_comes_from_where() {
 }
 
 #[test]
-fn commands_that_make_pipes_can_be_repeated_and_contradictions_are_refused() {
+fn pipe_commands_can_be_repeated_and_contradictions_are_refused() {
     let (mut call, producer, _) = Call::watched(1665);
     call.world.pipe(producer, 0, 1);
     let (router, transport) = (call.world.router(), call.world.transport(call.alice));
-    let create = |router, transport, worker| {
-        Command::CreatePipe(CreatePipe { router, transport, worker, app_data: Default::default() })
-    };
+    let create = |router, transport, worker| Command::CreatePipe(CreatePipe { router, transport, worker });
     let refused = |call: &mut Call, command| match call.world.request(command) {
         Event::Refused { refusal, .. } => refusal,
         other => panic!("{other:?}"),
@@ -436,9 +434,9 @@ fn commands_that_make_pipes_can_be_repeated_and_contradictions_are_refused() {
     }
 }
 
-/// What a better picture means is said where the track comes from, and counts where its layers are chosen.
+/// The content hint is set at the origin, and applies where the layers are selected.
 #[test]
-fn a_screen_gets_pixels_first_on_another_worker_too() {
+fn a_screen_gets_resolution_first_on_another_worker_too() {
     let within_half = |hint: ContentHint| {
         let mut call = Call::new(1666, 1);
         let track = call.world.publish_layered(call.alice, LayeredTrack::vp9_svc());
@@ -463,9 +461,9 @@ fn a_screen_gets_pixels_first_on_another_worker_too() {
     assert_eq!([ContentHint::Motion, ContentHint::Detail].map(within_half), [Some(1), Some(2)]);
 }
 
-/// Who may speak is found out on each worker, and both find the same.
+/// Each worker determines the speakers itself, with the same result.
 #[test]
-fn both_workers_hear_everybody_and_forward_the_same_voices() {
+fn both_workers_forward_the_same_loudest_producers() {
     let mut world = World::with_workers(1670, 2);
     let peers = [0, 0, 1, 1].map(|worker| world.join_at(worker));
     let (router, one) = (world.router(), 1);
@@ -495,7 +493,7 @@ fn both_workers_hear_everybody_and_forward_the_same_voices() {
         for ((at, of, ear), heard) in ears.iter().zip(heard) {
             let more = world.sink(*ear).packets().len() - heard;
             let expected = if *of == speaker { 98..=102 } else { 0..=0 };
-            assert!(expected.contains(&more), "{world}: {at} heard {more} packets of {of}");
+            assert!(expected.contains(&more), "{world}: {at} received {more} packets of {of}");
         }
         for worker in 0..2 {
             world.turn_to(worker);
@@ -509,16 +507,16 @@ fn both_workers_hear_everybody_and_forward_the_same_voices() {
     world.assert_sound();
 }
 
-/// The origin says with each packet which life of the stream it is of: where a source that nothing protects starts its numbers over, its
-/// SSRC does not show it.
+/// The origin adds the stream's epoch to each packet: if an unprotected source restarts its numbers, its SSRC
+/// does not show it.
 #[test]
-fn a_stream_whose_numbers_start_over_does_so_on_both_workers() {
+fn a_stream_with_restarted_numbers_is_reset_on_both_workers() {
     let (mut call, camera, view) = Call::watched(1675);
     call.world.turn_to(1);
     let ssrc = call.world.source(camera).ssrc();
     let slot = [0u32.to_le_bytes(), 0u32.to_le_bytes()].concat();
     let at = call.world.now().as_nanos().to_le_bytes();
-    // A keyframe of VP8 in one packet, with a number far behind, of the next life of the first stream.
+    // A keyframe of VP8 in one packet, with a much lower number, of the next epoch of the first stream.
     let mut packet = vec![0x80, 0x80 | 96, 0, 5, 0, 0, 0, 9];
     packet.extend(ssrc.to_be_bytes());
     packet.extend([0x10, 0, 0, 0, 0x9d, 1, 0x2a, 0, 1, 0, 1]);
@@ -528,15 +526,15 @@ fn a_stream_whose_numbers_start_over_does_so_on_both_workers() {
     for discard in [Discard::RtpTooOld, Discard::RtpDuplicate] {
         assert_eq!(call.discarded(1, discard), 0, "{}", call.world);
     }
-    // What the origin really sends is of the former life again, and begins with a keyframe, which is asked for.
+    // The origin's real packets have the former epoch, and start with a keyframe, which is requested.
     let since = call.world.now();
     call.world.run_for(2 * SEC);
     assert!(call.frames_since(view, since) >= 30, "{}", call.world);
 }
 
-/// Whatever comes instead of a parcel, or of one that is late, is counted and changes nothing.
+/// An invalid message, or a late one, is counted and has no effect.
 #[test]
-fn parcels_that_make_no_sense_are_counted() {
+fn malformed_messages_are_counted() {
     let (mut call, producer, view) = Call::watched(1680);
     let stale = |call: &mut Call, worker| call.discarded(worker, Discard::ParcelStale);
     let malformed = |call: &mut Call, worker| call.discarded(worker, Discard::ParcelMalformed);
@@ -545,7 +543,7 @@ fn parcels_that_make_no_sense_are_counted() {
         call.world.hand_over(0, nonsense);
     }
     assert_eq!(malformed(&mut call, 1), before.0 + 7, "{}", call.world);
-    // Messages about a slot that nobody has, or of somebody whose it is not.
+    // Messages about an unused slot, or about a slot of another object.
     let slot = |index: u32, generation: u32| [index.to_le_bytes(), generation.to_le_bytes()].concat();
     let state = |slot: &[u8]| [&[3], slot, &[1]].concat();
     let gone = |slot: &[u8]| [&[4], slot].concat();
@@ -555,7 +553,7 @@ fn parcels_that_make_no_sense_are_counted() {
     call.world.hand_over(5, &state(&slot(0, 0)));
     call.world.hand_over(5, &gone(&slot(0, 0)));
     assert_eq!(stale(&mut call, 1), before.1 + 6, "{}", call.world);
-    // A packet of an encoding that there is not; one that is none; one of a payload type that it has not.
+    // A packet of an unknown encoding; an invalid one; one with an unknown payload type.
     let media = |stream: u8, packet: &[u8]| {
         [&[6][..], &slot(0, 0), &[stream, 0], &5_000_000_000u64.to_le_bytes(), packet].concat()
     };
@@ -567,7 +565,7 @@ fn parcels_that_make_no_sense_are_counted() {
     packet[1] = 5;
     call.world.hand_over(0, &media(0, &packet));
     assert_eq!(call.discarded(1, Discard::RtpUnknownPt), 1, "{}", call.world);
-    // The taker's own words, at the origin, from somebody who has not subscribed.
+    // A subscriber's messages at the origin, from a worker that has not subscribed.
     let producer_id = producer.0.to_le_bytes();
     call.world.turn_to(0);
     for message in
@@ -583,7 +581,7 @@ fn parcels_that_make_no_sense_are_counted() {
 }
 
 #[test]
-fn a_pipe_leads_to_nobody_and_dies_with_its_router() {
+fn a_pipe_has_no_peer_and_closes_with_its_router() {
     let (mut call, producer, _) = Call::watched(1690);
     let alice = call.world.transport(call.alice);
     let router = call.world.router();

@@ -1,9 +1,9 @@
-//! Plain transports: whom they believe, what they forward, and what becomes of their sockets.
+//! Plain transports: which senders they accept, what they forward, and their sockets.
 
 use control::{
     Closed, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter,
     CreatePlainTransport, Discard, Encoding, Event, IpFamily, Kind, Produce, ProducerId, Refusal,
-    SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, Text, TransportId,
+    SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, TransportId, fixtures,
 };
 use leat_tests::peer::rtcp::{self, ReceiverReport, SenderReport};
 use leat_tests::{PlainSent, SEC, Track, World};
@@ -30,12 +30,12 @@ pub(crate) fn at(host: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([198, 51, 100, host], port))
 }
 
-/// Whom a transport is told of.
+/// The peer of a transport.
 pub(crate) fn sender() -> SocketAddr {
     at(1, 5004)
 }
 
-/// Who listens to what comes out.
+/// The receiver of the media.
 pub(crate) fn receiver() -> SocketAddr {
     at(2, 6004)
 }
@@ -56,7 +56,7 @@ pub(crate) fn connect(transport: TransportId, remote: Option<SocketAddr>) -> Con
     ConnectPlainTransport { transport, remote, rtcp_remote: None, srtp: None }
 }
 
-/// What a transport that is made says of itself.
+/// The answer to the creation of a transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Made {
     pub(crate) address: SocketAddr,
@@ -76,49 +76,16 @@ pub(crate) fn make(world: &mut World, create: CreatePlainTransport) -> Made {
 }
 
 fn codec(pt: u8) -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Opus,
-        pt,
-        rtx_pt: None,
-        clock_rate_hz: 48_000,
-        nack: true,
-        pli: false,
-        fir: false,
-        transport_cc: false,
-    }
+    CodecParameters { nack: true, ..fixtures::codec(Codec::Opus, pt) }
 }
 
-/// Sound that is known by its payload type alone.
+/// Audio that is identified by its payload type alone.
 fn produce(transport: TransportId) -> Produce {
-    Produce {
-        transport,
-        producer: TRACK,
-        kind: Kind::Audio,
-        mid: None,
-        codecs: vec![codec(SENT_PT)],
-        encodings: vec![Encoding::SINGLE],
-        extensions: Vec::new(),
-        paused: false,
-        app_data: Default::default(),
-    }
+    fixtures::produce(transport, TRACK, codec(SENT_PT))
 }
 
 fn consume(transport: TransportId, producer: ProducerId, codec: CodecParameters) -> Consume {
-    Consume {
-        transport,
-        producer,
-        consumer: VIEW,
-        mid: None,
-        codecs: vec![codec],
-        ssrc: VIEW_SSRC,
-        rtx_ssrc: None,
-        cname: Text::new("plain"),
-        extensions: Vec::new(),
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
-        app_data: Default::default(),
-    }
+    fixtures::consume(transport, producer, VIEW, codec, VIEW_SSRC)
 }
 
 fn packet(seq: u16) -> Packet {
@@ -150,7 +117,7 @@ fn wire_up(world: &mut World, source: CreatePlainTransport) -> (Made, Made) {
     (source, sink)
 }
 
-/// What of this is RTP from that address to that other, unprotected.
+/// The RTP packets among these, from that address to the other, decrypted.
 fn heard(sent: &[PlainSent], from: SocketAddr, to: SocketAddr) -> Vec<Packet> {
     let of_way = sent.iter().filter(|sent| (sent.from, sent.to) == (from, to));
     of_way.map(|sent| Packet::unmarshal(&mut &sent.bytes[..]).unwrap()).collect()
@@ -182,7 +149,7 @@ fn report() -> Vec<u8> {
 }
 
 #[test]
-fn nothing_is_taken_from_anywhere_but_the_address_that_was_told() {
+fn packets_are_accepted_only_from_the_configured_address() {
     let mut world = World::new(41);
     let source = create(&world, SOURCE);
     let (source, sink) = wire_up(&mut world, source);
@@ -225,7 +192,7 @@ fn comedia_learns_the_address_of_the_first_packet_of_a_producer_and_no_other() {
     let rtcp = source.rtcp_address.unwrap();
     let third = at(9, 5004);
 
-    // Noise, RTCP, and RTP that is no producer's teach nothing.
+    // Noise, RTCP, and RTP without a producer are ignored.
     let mut foreign = packet(1);
     foreign.header.payload_type = 96;
     for noise in [&foreign.marshal().unwrap()[..], &rtp(1)[..11], &report(), b"\x00\x01\x00\x00", &[]] {
@@ -242,7 +209,7 @@ fn comedia_learns_the_address_of_the_first_packet_of_a_producer_and_no_other() {
     world.send_plain(at(1, 5006), source.address, &rtp(6));
     assert_eq!(strangers(&world), before + 3, "{world}");
 
-    // RTCP from the same host, behind whatever port its NAT gave it; that too once.
+    // RTCP from the same host, from any port of its NAT; learned once too.
     world.send_plain(at(1, 40_000), rtcp, &report());
     world.send_plain(at(1, 40_001), rtcp, &report());
     assert_eq!(tuples(&world), [(sender(), None), (sender(), Some(at(1, 40_000)))], "{world}");
@@ -250,7 +217,7 @@ fn comedia_learns_the_address_of_the_first_packet_of_a_producer_and_no_other() {
     world.send_plain(sender(), source.address, &rtp(6));
     assert_eq!(heard(&world.take_plain_sent(), sink.address, receiver()).len(), 2, "{world}");
 
-    // A controller that connects late tells nothing new: the place is not free again.
+    // A controller that connects late changes nothing: the address is fixed.
     world.demand(Command::ConnectPlainTransport(connect(SOURCE, None)));
     world.send_plain(third, source.address, &rtp(7));
     world.send_plain(third, rtcp, &report());
@@ -278,7 +245,7 @@ const PROFILES: [(SrtpProfile, usize); 3] = [
 ];
 
 #[test]
-fn srtp_comes_in_and_goes_out_by_the_keys_that_were_told() {
+fn srtp_uses_the_configured_keys_in_both_directions() {
     for (profile, key_len) in PROFILES {
         let mut world = World::new(43);
         let source = CreatePlainTransport { srtp: Some(profile), rtcp_mux: true, ..create(&world, SOURCE) };
@@ -298,12 +265,12 @@ fn srtp_comes_in_and_goes_out_by_the_keys_that_were_told() {
         let mut sending = oracle(profile, &in_key.key);
         let ours = sink.srtp.unwrap();
         assert_eq!((ours.profile, ours.key.0.len()), (profile, key_len));
-        assert_ne!(Some(&ours), source.srtp.as_ref(), "each transport has a key of its own");
+        assert_ne!(Some(&ours), source.srtp.as_ref(), "each transport has its own key");
         let mut receiving = oracle(profile, &ours.key);
         for seq in 1..=20 {
             world.send_plain(sender(), source.address, &sending.encrypt_rtp(&rtp(seq)).unwrap());
         }
-        // Not in the open, not twice, and not forged.
+        // Not unencrypted, not twice, and not forged.
         world.send_plain(sender(), source.address, &rtp(21));
         world.send_plain(sender(), source.address, &[&rtp(22)[..], &[0; 16]].concat());
         let mut sender_report = SenderReport { ssrc: SENT_SSRC, ntp_time: 5 << 32, ..Default::default() };
@@ -322,7 +289,7 @@ fn srtp_comes_in_and_goes_out_by_the_keys_that_were_told() {
             numbers.push(packet.payload[1]);
         }
         assert_eq!(numbers, (1..=20).collect::<Vec<u8>>(), "{world}");
-        // The publisher's clocks reach the receiver, on its port for RTCP, from ours.
+        // The publisher's clocks reach the receiver, at its port for RTCP, from ours.
         let reports: Vec<_> = of(at(2, 6005)).collect();
         assert!(reports.len() >= 2, "{world}: {sent:?}");
         for sent in reports {
@@ -330,7 +297,7 @@ fn srtp_comes_in_and_goes_out_by_the_keys_that_were_told() {
             let plain = receiving.decrypt_rtcp(&sent.bytes).unwrap();
             assert_eq!(plain[1], 200, "{world}: a sender report");
         }
-        // And the sender hears on its only port what arrived.
+        // And the sender receives reports at its only port.
         assert!(of(sender()).count() >= 2, "{world}");
         let counters = world.shard().counters();
         assert_eq!((counters.value(Counter::RtpIn), counters.value(Counter::RtcpIn)), (20, 1), "{world}");
@@ -356,7 +323,7 @@ fn with_srtp_comedia_learns_from_an_authentic_packet_only() {
         let third = at(9, 5004);
 
         world.send_plain(sender(), source.address, &first);
-        assert_eq!(tuples(&world), [], "{world}: without the key nobody is authentic");
+        assert_eq!(tuples(&world), [], "{world}: without the key no packet is authentic");
         let told = ConnectPlainTransport { srtp: Some(key), ..connect(SOURCE, None) };
         world.demand(Command::ConnectPlainTransport(told));
         let mut forged = first.to_vec();
@@ -367,7 +334,7 @@ fn with_srtp_comedia_learns_from_an_authentic_packet_only() {
 
         world.send_plain(sender(), source.address, &first);
         assert_eq!(tuples(&world), [(sender(), None)], "{world}");
-        // Overheard on its way, and sent on from elsewhere.
+        // Recorded, and sent again from elsewhere.
         world.send_plain(third, source.address, &second);
         world.send_plain(sender(), source.address, &second);
         assert_eq!(tuples(&world), [(sender(), None)], "{world}");
@@ -376,7 +343,7 @@ fn with_srtp_comedia_learns_from_an_authentic_packet_only() {
 }
 
 #[test]
-fn a_camera_is_seen_outside_and_what_is_lost_there_is_sent_again() {
+fn a_camera_is_received_outside_and_lost_packets_are_retransmitted() {
     let mut world = World::new(45);
     let alice = world.join();
     world.connect();
@@ -386,7 +353,7 @@ fn a_camera_is_seen_outside_and_what_is_lost_there_is_sent_again() {
     let video = CodecParameters { codec: Codec::Vp8, clock_rate_hz: 90_000, ..codec(VIEW_PT) };
     world.demand(Command::Consume(consume(SINK, camera, video)));
     world.run_for(SEC);
-    assert_eq!(world.take_plain_sent(), [], "{world}: nobody is there yet");
+    assert_eq!(world.take_plain_sent(), [], "{world}: there is no receiver yet");
     world.demand(Command::ConnectPlainTransport(connect(SINK, Some(receiver()))));
     world.run_for(2 * SEC);
     let packets = heard(&world.take_plain_sent(), sink.address, receiver());
@@ -396,14 +363,14 @@ fn a_camera_is_seen_outside_and_what_is_lost_there_is_sent_again() {
         let [before, after] = [&pair[0].header, &pair[1].header].map(|header| header.sequence_number);
         assert_eq!(after, before.wrapping_add(1), "{world}");
     }
-    // Asked for from the port for RTCP: the very same packet comes again. From elsewhere: nothing.
+    // Requested from the RTCP port: the identical packet is sent again. From elsewhere: nothing.
     let lost = packets[packets.len() - 3].clone();
     let nack = rtcp::write(&[empty_report(), rtcp::nack(7, VIEW_SSRC, &[lost.header.sequence_number])]);
     world.send_plain(at(9, 6005), sink.rtcp_address.unwrap(), &nack);
     assert_eq!(heard(&world.take_plain_sent(), sink.address, receiver()), [], "{world}");
     world.send_plain(at(2, 6005), sink.rtcp_address.unwrap(), &nack);
     assert_eq!(heard(&world.take_plain_sent(), sink.address, receiver()), [lost], "{world}");
-    // And so does a keyframe.
+    // The same for a keyframe.
     world.run_for(SEC);
     let asked = world.source(camera).keyframe_requests().len();
     let pli = rtcp::write(&[empty_report(), rtcp::pli(7, VIEW_SSRC)]);
@@ -414,7 +381,7 @@ fn a_camera_is_seen_outside_and_what_is_lost_there_is_sent_again() {
 }
 
 #[test]
-fn the_publisher_outside_is_asked_for_what_is_missing() {
+fn missing_packets_are_requested_from_the_publisher_outside() {
     let mut world = World::new(46);
     let source = create(&world, SOURCE);
     let (source, _) = wire_up(&mut world, source);
@@ -428,14 +395,14 @@ fn the_publisher_outside_is_asked_for_what_is_missing() {
     let sent = world.take_plain_sent();
     let nack = sent.iter().find(|sent| Some(sent.to) == rtcp_remote).unwrap();
     assert_eq!(Some(nack.from), source.rtcp_address);
-    // An empty receiver report, our name (RFC 3550 §6.1), and behind them the NACK for number 4 (RFC 4585 §6.2.1).
+    // An empty receiver report, our name (RFC 3550 §6.1), and then the NACK for number 4 (RFC 4585 §6.2.1).
     assert_eq!((nack.bytes[..2].to_vec(), nack.bytes[8..10].to_vec()), (vec![0x80, 201], vec![0x81, 202]));
     assert_eq!(nack.bytes[28..30], [0x81, 205]);
     assert_eq!(nack.bytes[36..], [&SENT_SSRC.to_be_bytes()[..], &[0, 4, 0, 0]].concat());
 }
 
 #[test]
-fn the_same_again_is_answered_the_same_and_anything_else_is_refused() {
+fn a_repeated_command_gets_the_same_answer_and_another_one_is_refused() {
     let mut world = World::new(47);
     let srtp = CreatePlainTransport { srtp: Some(SrtpProfile::AeadAes128Gcm), ..create(&world, SOURCE) };
     let made = make(&mut world, srtp.clone());
@@ -486,7 +453,7 @@ fn the_same_again_is_answered_the_same_and_anything_else_is_refused() {
 }
 
 #[test]
-fn with_comedia_an_address_is_not_told() {
+fn with_comedia_an_address_is_refused() {
     let mut world = World::new(48);
     let comedia = CreatePlainTransport { comedia: true, ..create(&world, SOURCE) };
     make(&mut world, comedia);
@@ -521,7 +488,7 @@ fn sockets_end_with_their_transports_and_a_snapshot_shows_them() {
     let again = create(&world, SOURCE);
     let again = make(&mut world, again);
     assert_eq!(world.plain_sockets().len(), 3);
-    // What is still on its way to the former one's port meets nobody.
+    // Packets in transit to the former one's port have no effect.
     world.send_plain(sender(), source.address, &rtp(1));
     assert_ne!(again.address, source.address);
     let router = world.router();
@@ -531,7 +498,7 @@ fn sockets_end_with_their_transports_and_a_snapshot_shows_them() {
 }
 
 #[test]
-fn a_transport_without_a_socket_is_refused_and_leaves_nothing() {
+fn a_transport_without_a_socket_is_refused_without_effects() {
     let mut world = World::new(50);
     let before = world.snapshot();
     for (error, refusal) in [
@@ -566,7 +533,7 @@ fn sockets_have_a_bound() {
         let create = nth(&world, index);
         make(&mut world, create);
     }
-    // Room for one, and so for none of two.
+    // Room for one, and so not for two.
     let two = world.request(Command::CreatePlainTransport(create(&world, SOURCE)));
     assert!(matches!(two, Event::Refused { refusal: Refusal::Limit, .. }), "{world}: {two:?}");
     let last = nth(&world, max);
@@ -576,7 +543,7 @@ fn sockets_have_a_bound() {
 }
 
 #[test]
-fn a_producer_known_by_its_payload_type_alone_shares_it_with_nobody() {
+fn a_producer_identified_by_its_payload_type_alone_does_not_share_it() {
     let mut world = World::new(52);
     let source = create(&world, SOURCE);
     let source = make(&mut world, source);
@@ -588,7 +555,7 @@ fn a_producer_known_by_its_payload_type_alone_shares_it_with_nobody() {
         let answer = world.request(Command::Produce(other));
         assert!(matches!(answer, Event::Refused { refusal: Refusal::Invalid, .. }), "{world}: {answer:?}");
     }
-    // By its SSRC, or under another payload type, it is welcome.
+    // By its SSRC, or with another payload type, it is accepted.
     let pt = Produce { codecs: vec![codec(98)], ..other.clone() };
     world.demand(Command::Produce(pt));
     let ssrc = Produce { producer: ProducerId(912), codecs: vec![codec(99)], encodings: with_ssrc, ..other };
@@ -598,8 +565,8 @@ fn a_producer_known_by_its_payload_type_alone_shares_it_with_nobody() {
         (packet.header.payload_type, packet.header.ssrc) = (pt, ssrc);
         world.send_plain(sender(), source.address, &packet.marshal().unwrap());
     }
-    // By its payload type alone, a source that starts again with another SSRC is the same one (RFC 3550 §8.2). An SSRC that was signaled
-    // is the one while it sends.
+    // Identified by its payload type alone, a source that restarts with another SSRC is the same one (RFC
+    // 3550 §8.2). A signaled SSRC is kept while it sends.
     for (pt, ssrc) in [(SENT_PT, 7), (99, 2)] {
         let mut packet = packet(2);
         (packet.header.payload_type, packet.header.ssrc) = (pt, ssrc);
@@ -610,9 +577,9 @@ fn a_producer_known_by_its_payload_type_alone_shares_it_with_nobody() {
     assert_eq!(counters.value(Counter::RtpIn), 5, "{world}");
 }
 
-/// Tracks of so many encodings that one report has no room for them (RFC 3550 §6.4.1).
+/// Tracks with so many encodings that one report has no room for them (RFC 3550 §6.4.1).
 #[test]
-fn each_of_forty_streams_is_reported_on_and_each_report_says_whose_it_is() {
+fn each_of_forty_streams_is_reported_with_its_ssrc() {
     let mut world = World::new(61);
     let source = CreatePlainTransport { rtcp_mux: true, ..create(&world, SOURCE) };
     let source = make(&mut world, source);
@@ -650,7 +617,7 @@ fn each_of_forty_streams_is_reported_on_and_each_report_says_whose_it_is() {
 }
 
 #[test]
-fn what_is_longer_than_an_mtu_is_dropped_and_counted() {
+fn packets_longer_than_an_mtu_are_dropped_and_counted() {
     let mut world = World::new(62);
     let source = create(&world, SOURCE);
     let (source, sink) = wire_up(&mut world, source);
@@ -669,9 +636,9 @@ fn what_is_longer_than_an_mtu_is_dropped_and_counted() {
     assert_eq!(world.shard().counters().discarded(Discard::DatagramTooLong), 2, "{world}");
 }
 
-/// Each SSRC is one more to be told from a replayed one, for as long as the keys are used.
+/// Each SSRC must be stored for replay protection as long as the keys are used.
 #[test]
-fn keys_that_have_protected_as_many_streams_as_they_may_close_their_transport() {
+fn a_transport_closes_when_its_keys_have_protected_the_maximum_of_streams() {
     let mut world = World::new(63);
     let profile = SrtpProfile::AeadAes128Gcm;
     let source = CreatePlainTransport { srtp: Some(profile), ..create(&world, SOURCE) };
@@ -700,7 +667,7 @@ fn keys_that_have_protected_as_many_streams_as_they_may_close_their_transport() 
     for ssrc in 0..most {
         send(&mut world, ssrc, true);
     }
-    // What nobody signed closes nothing.
+    // Unauthenticated packets close nothing.
     send(&mut world, most, false);
     let closed = |world: &World| {
         let closed = world.news().iter().filter_map(|(_, event)| match event {

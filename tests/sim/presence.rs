@@ -1,5 +1,5 @@
-//! How a peer comes, moves, and goes: ICE consent, restarts, and addresses that change. What is about addresses has an even and an odd seed: IPv4
-//! and IPv6.
+//! How a peer connects, moves, and leaves: ICE consent, restarts, and changing addresses. Tests of addresses
+//! have an even and an odd seed: IPv4 and IPv6.
 
 use control::{Closed, Command, Counter, Discard, Event, IceState, TransportId, TransportState};
 use leat_tests::{MS, PeerId, SEC, Track, World};
@@ -22,7 +22,7 @@ fn call_in(mut world: World) -> (World, PeerId, PeerId, control::ConsumerId) {
     (world, alice, bob, view)
 }
 
-/// What the controller was last told of a peer's transport.
+/// The last reported state of a peer's transport.
 fn state(world: &World, peer: PeerId) -> Option<TransportState> {
     world.news().iter().rev().find_map(|(_, event)| match event {
         Event::TransportState { transport, state } if *transport == world.transport(peer) => Some(*state),
@@ -44,7 +44,7 @@ fn longest_gap(world: &World, view: control::ConsumerId) -> Duration {
 }
 
 #[test]
-fn a_peer_that_stops_consent_is_gone_in_thirty_seconds() {
+fn a_peer_without_consent_is_closed_after_thirty_seconds_of_silence() {
     let (mut world, alice, bob, _) = call(91);
     let silent_from = world.now();
     // Neither checks nor reports arrive.
@@ -91,7 +91,7 @@ fn media_without_checks_keeps_consent_until_it_ends_too() {
 }
 
 #[test]
-fn without_a_consent_timeout_a_silent_peer_is_disconnected_and_comes_back() {
+fn without_a_consent_timeout_a_silent_peer_is_disconnected_and_returns() {
     let (mut world, _, bob, view) = call_in(World::with_consent_timeout(122, None));
     world.order(bob, |peer, _| peer.agent_mut().fall_silent());
     world.uplink(bob).loss(1.0);
@@ -117,7 +117,7 @@ fn another_consent_timeout_closes_a_silent_peer_after_that_time() {
 }
 
 #[test]
-fn a_forged_check_does_not_take_the_path_of_a_peer_that_is_seen_there() {
+fn a_forged_check_does_not_take_over_the_path_of_an_active_peer() {
     for (seed, has_checks) in [(124, true), (125, true), (126, false), (127, false)] {
         let (mut world, alice, bob, view) = call(seed);
         let mallory = world.join();
@@ -145,7 +145,7 @@ fn a_forged_check_does_not_take_the_path_of_a_peer_that_is_seen_there() {
 }
 
 #[test]
-fn a_path_whose_owner_has_been_silent_passes_to_whoever_checks_it() {
+fn a_path_with_a_silent_owner_passes_to_the_next_check() {
     for seed in 128..=129 {
         let (mut world, _, bob, _) = call(seed);
         let carol = world.join();
@@ -169,7 +169,7 @@ fn a_path_whose_owner_has_been_silent_passes_to_whoever_checks_it() {
 }
 
 #[test]
-fn a_peer_that_says_goodbye_is_gone_at_once() {
+fn a_peer_that_closes_dtls_is_removed_at_once() {
     let (mut world, _, bob, _) = call(92);
     world.order(bob, |peer, now| peer.say_goodbye(now));
     world.run_for(5 * SEC);
@@ -181,17 +181,17 @@ fn a_peer_that_says_goodbye_is_gone_at_once() {
 fn an_ice_restart_keeps_the_old_pair_until_the_new_one_works() {
     for seed in 93..=94 {
         let (mut world, alice, bob, view) = call(seed);
-        // The engine restarts, and for longer than consent lasts nobody tells Bob.
+        // The engine restarts ICE, and Bob does not get the new credentials for longer than consent lasts.
         world.demand_ice_restart(bob);
         world.run_for(35 * SEC);
         assert_eq!(closing(&world, world.transport(bob)), None, "{world}");
-        // Now he is told, of another one, from a new address.
+        // Now he gets those of another restart, with a new address.
         world.rebind(bob);
         world.restart_ice(bob);
         world.run_for(3 * SEC);
         assert!(world.peer(bob).agent().is_nominated(), "{world}");
         assert_eq!(world.peer(bob).agent().mapped(), Some(world.address(bob)), "{world}");
-        // The publisher's restart costs nothing either.
+        // The publisher's restart has no effect on media either.
         world.restart_ice(alice);
         world.run_for(3 * SEC);
         world.assert_sound();
@@ -213,7 +213,7 @@ fn a_subscriber_is_followed_to_its_new_address() {
         }
         world.finish();
         world.assert_sound();
-        // A browser checks every 2.5 s; with its next check the media is back.
+        // A browser checks every 2.5 s; media continues after its next check.
         let gap = longest_gap(&world, view);
         assert!(gap < 2_700 * MS, "{world}: {gap:?} without a picture");
     }
@@ -242,7 +242,7 @@ fn a_publisher_is_followed_to_its_new_address() {
         world.rebind(alice);
         world.run_for(5 * SEC);
         world.assert_sound();
-        // Until its check came, media from the new address was nobody's.
+        // Until its check arrived, media from the new address had no transport.
         assert!(world.shard().counters().discarded(Discard::NoValidPair) > 0, "{world}");
         let last = world.sink(view).frames().last().expect("there were frames before").at;
         assert!(world.now().saturating_since(last) < 100 * MS, "{world}");
@@ -259,12 +259,13 @@ fn a_certificate_that_was_not_announced_gets_no_media() {
     let view = world.subscribe(mallory, camera);
     world.run_for(5 * SEC);
     assert_eq!(closing(&world, transport).map(|(_, closed)| closed), Some(Closed::DtlsFailed), "{world}");
-    // With DTLS 1.3 the client has keys before it has shown its certificate. The engine has none for it.
+    // With DTLS 1.3 the client has keys before its certificate is checked. The engine has none for it.
     assert_eq!(world.shard().counters().value(Counter::DtlsConnected), 2, "{world}");
     assert_eq!(world.sink(view).packets().len(), 0, "{world}");
 }
 
-/// Records of epoch 0, which nobody has signed: an alert, and a client's flight of DTLS 1.2 with a certificate that is none.
+/// Unauthenticated records of epoch 0: an alert, and a client's flight of DTLS 1.2 with an invalid
+/// certificate.
 fn forged_records(number: u8) -> [Vec<u8>; 5] {
     let record = |kind: u8, body: &[u8]| {
         let head = [kind, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, number, 0, body.len() as u8];
@@ -283,9 +284,9 @@ fn forged_records(number: u8) -> [Vec<u8>; 5] {
     ]
 }
 
-/// Anyone can write the peer's address into a datagram (RFC 6347 §4.1.2.7).
+/// Anyone can forge the peer's source address (RFC 6347 §4.1.2.7).
 #[test]
-fn unsigned_dtls_from_a_peers_address_neither_closes_its_transport_nor_keeps_it_from_connecting() {
+fn unsigned_dtls_from_a_peers_address_neither_closes_its_transport_nor_prevents_its_connection() {
     for seed in 110..=113 {
         let mut world = World::new(seed);
         let alice = world.join();
@@ -309,7 +310,7 @@ fn unsigned_dtls_from_a_peers_address_neither_closes_its_transport_nor_keeps_it_
 }
 
 #[test]
-fn who_never_connects_is_not_waited_for() {
+fn a_peer_that_never_connects_is_closed() {
     let mut world = World::new(97);
     let peer = world.join();
     world.link(peer).loss(1.0);
@@ -320,9 +321,9 @@ fn who_never_connects_is_not_waited_for() {
     assert_eq!(closed, Some(Closed::NeverConnected), "{world}");
 }
 
-/// From Wi-Fi to 4G, while both are there: the old pair serves until the new one is nominated.
+/// From Wi-Fi to 4G, while both are available: the old pair is used until the new one is nominated.
 #[test]
-fn a_peer_that_changes_networks_misses_nothing() {
+fn a_peer_that_changes_networks_loses_no_packet() {
     for seed in 900..920 {
         let (mut world, alice, bob, view) = call(seed);
         for (peer, delay) in [(bob, 60 * MS), (alice, 40 * MS)] {
@@ -343,9 +344,9 @@ fn a_peer_that_changes_networks_misses_nothing() {
     }
 }
 
-/// From Wi-Fi to 4G with nothing between: the new network is there when the old one is gone.
+/// From Wi-Fi to 4G without overlap: the new network is available when the old one is gone.
 #[test]
-fn a_peer_whose_network_is_replaced_is_back_in_three_round_trips() {
+fn a_peer_whose_network_is_replaced_reconnects_in_three_round_trips() {
     for seed in 920..940 {
         let (mut world, alice, bob, view) = call(seed);
         for peer in [bob, alice] {
@@ -361,7 +362,8 @@ fn a_peer_whose_network_is_replaced_is_back_in_three_round_trips() {
     }
 }
 
-/// Checks come from the new network, but the answers do not get there: valid to the engine, it is of no use to the peer.
+/// Checks arrive from the new network, but their answers are lost: valid for the engine, but useless for the
+/// peer.
 #[test]
 fn a_pair_that_works_one_way_is_not_sent_to_after_a_restart() {
     for seed in 99..=100 {
@@ -383,7 +385,7 @@ fn a_pair_that_works_one_way_is_not_sent_to_after_a_restart() {
     }
 }
 
-/// Where the engine last said that this peer is.
+/// The peer's address in the last reported state.
 fn told_remote(world: &World, peer: PeerId) -> Option<std::net::SocketAddr> {
     let states = world.news().iter().rev().filter_map(|(_, event)| match event {
         Event::TransportState { transport, state } if *transport == world.transport(peer) => {

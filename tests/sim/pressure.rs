@@ -1,11 +1,11 @@
-//! A send batch that is full: what does not fit is lost like on any network, and comes again like it.
+//! A full send batch: refused packets are lost as on any network, and retransmitted.
 
 use control::Counter;
 use leat_tests::{LayeredTrack, MS, SEC, Track, World};
 use machine::Rng;
 
 #[test]
-fn what_a_full_batch_refuses_is_repaired() {
+fn packets_refused_by_a_full_batch_are_retransmitted() {
     let mut world = World::new(101);
     let (alice, bob) = (world.join(), world.join());
     world.link(alice).delay(25 * MS);
@@ -24,7 +24,7 @@ fn what_a_full_batch_refuses_is_repaired() {
     for view in views {
         assert!(world.sink(view).missing_share() < 0.001, "{world}: {} missing", world.sink(view).missing());
     }
-    // What was refused does not count as sent.
+    // Refused packets do not count as sent.
     let counters = world.shard().counters();
     let sent = counters.value(Counter::RtpOut) + counters.value(Counter::RtxOut);
     let received: u64 = views
@@ -36,7 +36,7 @@ fn what_a_full_batch_refuses_is_repaired() {
 }
 
 #[test]
-fn padding_that_a_full_batch_refuses_is_given_up_until_the_next_turn() {
+fn padding_refused_by_a_full_batch_waits_for_the_next_turn() {
     for seed in 103..109 {
         let mut world = World::new(seed);
         let (alice, bob) = (world.join(), world.join());
@@ -44,7 +44,7 @@ fn padding_that_a_full_batch_refuses_is_given_up_until_the_next_turn() {
         world.connect();
         let camera = world.publish_layered(alice, LayeredTrack::vp8_simulcast());
         let view = world.subscribe_layered_with_feedback(bob, camera);
-        // In the middle of a probe, which lacks bytes, the batch takes nothing any more.
+        // In the middle of a probe that needs bytes, the batch is full.
         world.run_until(20 * SEC, |world| world.peer(bob).padding() > 0);
         let refused = world.outbox().refused();
         world.outbox().refuse(Rng::from_number(seed), 1.0);
@@ -59,7 +59,7 @@ fn padding_that_a_full_batch_refuses_is_given_up_until_the_next_turn() {
 }
 
 #[test]
-fn joining_survives_a_batch_that_is_often_full() {
+fn joining_succeeds_with_a_batch_that_is_often_full() {
     let mut world = World::new(102);
     world.outbox().refuse(Rng::from_number(102), 0.3);
     for _ in 0..20 {
@@ -79,7 +79,8 @@ fn a_nack_that_was_not_negotiated_is_not_answered() {
     let microphone = world.publish(alice, Track { nack: false, ..Track::microphone() });
     let hoard = world.subscribe(mallory, microphone);
     world.run_for(2 * SEC);
-    // Its packets carry transport-wide numbers: sent again, one would be another packet under the same SRTP index.
+    // Its packets have transport-wide numbers: retransmitted, one would be another packet with the same SRTP
+    // index.
     world.order_sink(hoard, |sink| sink.flood_with_nacks());
     world.run_for(2 * SEC);
     let counters = world.shard().counters();
@@ -88,9 +89,9 @@ fn a_nack_that_was_not_negotiated_is_not_answered() {
     assert_eq!(world.sink(hoard).duplicates(), 0, "{world}");
 }
 
-/// One subscriber asks for every packet it can name, all the time.
+/// One subscriber requests every packet that it can, all the time.
 #[test]
-fn a_flood_of_nacks_costs_at_most_the_track_twice() {
+fn a_flood_of_nacks_at_most_doubles_the_rate_of_the_track() {
     let mut world = World::new(118);
     let (alice, bob, mallory) = (world.join(), world.join(), world.join());
     world.connect();
@@ -102,7 +103,7 @@ fn a_flood_of_nacks_costs_at_most_the_track_twice() {
     world.run_for(5 * SEC);
     let after = world.shard().counters();
     let since = |counter| after.value(counter) - before.value(counter);
-    // Half of what went out went to Mallory; what was earned before the flood is a cacheful more.
+    // Half of the sent packets went to Mallory; the credit before the flood is one more cache.
     let budget = since(Counter::RtpOut) / 2 + 600;
     assert!(since(Counter::RtxOut) <= budget, "{world}: {} resent, {budget} earned", since(Counter::RtxOut));
     assert!(since(Counter::NacksOverBudget) > 10_000, "{world}: hardly a flood");

@@ -1,11 +1,11 @@
-//! What programs on plain transports send: they start again, with other numbers or another clock; they write packets that browsers do
-//! not; and what is sound of it is forwarded.
+//! Programs on plain transports: they restart with other numbers or another clock, and write packets that
+//! browsers do not write; their valid packets are forwarded.
 
 use crate::plain::{at, connect, create, make, oracle, receiver, sender, tuples};
 use control::{
     AudioObserver, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter,
-    CreatePlainTransport, Discard, Encoding, Extension, ExtensionKind, Kind, Produce, ProducerId, SrtpKey,
-    SrtpParameters, SrtpProfile, Text, TransportId,
+    CreatePlainTransport, Discard, Encoding, Extension, ExtensionKind, Produce, ProducerId, SrtpKey,
+    SrtpParameters, SrtpProfile, TransportId, fixtures,
 };
 use leat_tests::peer::rtcp::{self, SenderReport};
 use leat_tests::{MS, SEC, Track, World};
@@ -28,50 +28,15 @@ const VIEW_SSRC: u32 = 0x5eed;
 const SOUND: [u8; 4] = [8, 1, 2, 3];
 
 fn codec(codec: Codec, pt: u8, rtx_pt: Option<u8>) -> CodecParameters {
-    let is_sound = codec == Codec::Opus;
-    let clock_rate_hz = if is_sound { 48_000 } else { 90_000 };
-    CodecParameters {
-        codec,
-        pt,
-        rtx_pt,
-        clock_rate_hz,
-        nack: true,
-        pli: !is_sound,
-        fir: false,
-        transport_cc: false,
-    }
+    CodecParameters { rtx_pt, nack: true, pli: codec != Codec::Opus, ..fixtures::codec(codec, pt) }
 }
 
 fn produce(of: Codec, rtx_pt: Option<u8>, encoding: Encoding) -> Produce {
-    Produce {
-        transport: SOURCE,
-        producer: TRACK,
-        kind: if of == Codec::Opus { Kind::Audio } else { Kind::Video },
-        mid: None,
-        codecs: vec![codec(of, PT, rtx_pt)],
-        encodings: vec![encoding],
-        extensions: Vec::new(),
-        paused: false,
-        app_data: Default::default(),
-    }
+    Produce { encodings: vec![encoding], ..fixtures::produce(SOURCE, TRACK, codec(of, PT, rtx_pt)) }
 }
 
 fn consume(of: Codec, consumer: ConsumerId, ssrc: u32) -> Consume {
-    Consume {
-        transport: SINK,
-        producer: TRACK,
-        consumer,
-        mid: None,
-        codecs: vec![codec(of, VIEW_PT, None)],
-        ssrc,
-        rtx_ssrc: None,
-        cname: Text::new("plain"),
-        extensions: Vec::new(),
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
-        app_data: Default::default(),
-    }
+    fixtures::consume(SINK, TRACK, consumer, codec(of, VIEW_PT, None), ssrc)
 }
 
 /// A packet of RTP without extensions.
@@ -96,13 +61,13 @@ impl Rtp<'_> {
     }
 }
 
-/// The `n`th packet of sound of a program that began with this number and timestamp.
+/// The `n`th packet of audio of a program that started with this number and timestamp.
 fn sound(ssrc: u32, first: u16, began: u32, n: u16) -> Rtp<'static> {
     let timestamp = began.wrapping_add(u32::from(n) * 960);
     Rtp { pt: PT, marker: false, seq: first.wrapping_add(n), timestamp, ssrc, payload: &SOUND }
 }
 
-/// A program that sends a track, and one that receives it, each with RTCP on the port of RTP.
+/// A program that sends a track, and one that receives it, each with RTCP on the RTP port.
 struct Call {
     world: World,
     source: SocketAddr,
@@ -154,18 +119,18 @@ impl Call {
         self.world.send_plain(sender(), self.source, bytes);
     }
 
-    /// Sends a packet, and lets so much time pass.
+    /// Sends a packet, and advances time.
     fn play(&mut self, packet: Rtp<'_>, pause: Duration) {
         self.send(&packet.bytes());
         self.world.run_for(pause);
     }
 
-    /// The receiving program asks or tells something by RTCP.
+    /// The receiving program sends RTCP.
     fn answer(&mut self, bytes: &[u8]) {
         self.world.send_plain(receiver(), self.sink, bytes);
     }
 
-    /// What was sent since this was asked last: media to the receiver, and RTCP to the receiver and to the sender.
+    /// Packets sent since the last call: media to the receiver, and RTCP to the receiver and to the sender.
     fn sent(&mut self) -> Sent {
         let mut sent = Sent::default();
         for datagram in self.world.take_plain_sent() {
@@ -197,7 +162,7 @@ struct Sent {
 }
 
 impl Sent {
-    /// Packets of this type and format within what the sender was asked.
+    /// Packets of this type and format among the requests to the sender.
     fn asked_for(&self, packet_type: u8, format: u8) -> usize {
         let is_it = |packet: &&[u8]| packet[0] & 0x1f == format && packet[1] == packet_type;
         self.asked.iter().flat_map(|bytes| parts(bytes)).filter(is_it).count()
@@ -215,7 +180,7 @@ fn parts(mut compound: &[u8]) -> Vec<&[u8]> {
     parts
 }
 
-/// Numbers go on without a gap, and the clock goes forward.
+/// Numbers continue without a gap, and timestamps increase.
 fn assert_continuous(world: &World, packets: &[Packet]) {
     for pair in packets.windows(2) {
         let [before, after] = [&pair[0].header, &pair[1].header];
@@ -226,7 +191,7 @@ fn assert_continuous(world: &World, packets: &[Packet]) {
 }
 
 #[test]
-fn a_program_that_starts_again_with_another_ssrc_is_heard_at_once() {
+fn a_program_restarted_with_another_ssrc_is_forwarded_at_once() {
     for comedia in [false, true] {
         let mut call = Call::new(700, produce(Codec::Opus, None, Encoding::SINGLE), comedia);
         let mut heard = Vec::new();
@@ -245,7 +210,7 @@ fn a_program_that_starts_again_with_another_ssrc_is_heard_at_once() {
 }
 
 #[test]
-fn late_packets_of_the_ssrc_before_do_not_take_the_stream_back() {
+fn late_packets_of_the_former_ssrc_do_not_reset_the_stream() {
     let mut call = Call::new(701, produce(Codec::Opus, None, Encoding::SINGLE), false);
     for n in 0..10 {
         call.play(sound(7, 100, 0, n), 20 * MS);
@@ -259,10 +224,10 @@ fn late_packets_of_the_ssrc_before_do_not_take_the_stream_back() {
 }
 
 #[test]
-fn an_ssrc_that_was_signaled_gives_way_when_its_source_is_silent() {
+fn a_signaled_ssrc_is_replaced_when_its_source_is_silent() {
     let told = Encoding { ssrc: Some(7), ..Encoding::SINGLE };
     let mut call = Call::new(702, produce(Codec::Opus, None, told), false);
-    // Another source of the same payload type changes nothing while the one that was signaled sends, or has not begun.
+    // Another source of the same payload type has no effect while the signaled one sends, or has not started.
     call.play(sound(8, 0, 0, 0), 20 * MS);
     for n in 0..100 {
         call.play(sound(7, 100, 0, n), 10 * MS);
@@ -290,14 +255,14 @@ fn frame(ssrc: u32, seq: u16, timestamp: u32, payload: &[u8]) -> Rtp<'_> {
     Rtp { pt: PT, marker: true, seq, timestamp, ssrc, payload }
 }
 
-/// By RTX (RFC 4588): the packet that had the number `seq`.
+/// By RTX (RFC 4588): the packet with the original number `seq`.
 fn retransmitted(ssrc: u32, rtx_seq: u16, seq: u16, timestamp: u32, payload: &[u8]) -> Vec<u8> {
     let payload = [&seq.to_be_bytes()[..], payload].concat();
     Rtp { pt: RTX_PT, marker: true, seq: rtx_seq, timestamp, ssrc, payload: &payload }.bytes()
 }
 
 #[test]
-fn the_retransmissions_of_a_program_that_started_again_are_taken_too() {
+fn the_retransmissions_of_a_restarted_program_are_accepted_too() {
     let told = Encoding { ssrc: Some(10), rtx_ssrc: Some(11), ..Encoding::SINGLE };
     for encoding in [Encoding::SINGLE, told] {
         let mut call = Call::new(703, produce(Codec::Vp8, Some(RTX_PT), encoding), false);
@@ -324,7 +289,7 @@ fn the_retransmissions_of_a_program_that_started_again_are_taken_too() {
 }
 
 #[test]
-fn numbers_that_start_over_under_the_same_ssrc_are_a_restart() {
+fn restarted_numbers_with_the_same_ssrc_are_a_restart() {
     for (last, next) in
         [(30_000, 100), (30_000, 29_000), (30_000, 28_900), (30_000, 62_000), (60_000, 20_000)]
     {
@@ -347,9 +312,9 @@ fn numbers_that_start_over_under_the_same_ssrc_are_a_restart() {
     }
 }
 
-/// A program with fixed offsets: it begins with the very numbers and timestamps that it began with before.
+/// A program with fixed offsets: it restarts with exactly the same numbers and timestamps.
 #[test]
-fn a_program_that_repeats_its_numbers_and_timestamps_after_a_pause_is_heard() {
+fn a_program_that_repeats_its_numbers_and_timestamps_after_a_pause_is_forwarded() {
     let mut call = Call::new(705, produce(Codec::Vp8, None, Encoding::SINGLE), false);
     let mut seen = Vec::new();
     for start in 1..=4 {
@@ -363,14 +328,15 @@ fn a_program_that_repeats_its_numbers_and_timestamps_after_a_pause_is_heard() {
     assert_continuous(&call.world, &seen);
 }
 
-/// Packets as ffmpeg makes them, which fill an Ethernet frame: a receiver tells by the numbers of the pictures whether one is missing.
+/// Packets like those of ffmpeg, which fill an Ethernet frame: a receiver detects missing pictures by their
+/// numbers.
 #[test]
-fn numbers_of_pictures_go_on_in_packets_as_long_as_an_ethernet_holds() {
+fn picture_numbers_continue_in_packets_of_maximum_length() {
     let mut call = Call::new(715, produce(Codec::Vp8, None, Encoding::SINGLE), false);
     let mut seen = Vec::new();
     for start in 0..3u16 {
         for n in 0..30u16 {
-            // X and S; I; a PictureID of 15 bits, which begins anew at each start.
+            // X and S; I; a PictureID of 15 bits, which restarts at each start.
             let mut payload = [&[0x90, 0x80, 0x80, n as u8][..], &vp8(n == 0)[1..]].concat();
             payload.resize(1_472 - 12, 7);
             let seq = 1_000 + 100 * start + n;
@@ -426,7 +392,7 @@ fn under_srtp_a_jump_of_the_numbers_is_a_loss_and_a_step_back_is_a_replay() {
     assert_eq!(call.discarded(Discard::SrtpReplayed), 20, "{}", call.world);
 }
 
-/// ffmpeg 5's VP9: descriptors of one byte, with B and E alone; the frames themselves are those of libvpx.
+/// VP9 of ffmpeg 5: descriptors of one byte, with B and E only; the frames are those of libvpx.
 fn vp9(is_key: bool, part: usize, sets_p: bool) -> Vec<u8> {
     let head: &[u8] = if is_key { &[0x82, 0x49, 0x83, 0x42, 0x00] } else { &[0x86, 0x00, 0x40, 0x92, 0x00] };
     let p_bit = if sets_p && !is_key { 0x40 } else { 0 };
@@ -438,7 +404,7 @@ fn vp9(is_key: bool, part: usize, sets_p: bool) -> Vec<u8> {
     payload
 }
 
-/// Plays frames of VP9, with a keyframe each hundred. What `is_lost` names is not sent.
+/// Plays frames of VP9, with a keyframe every hundred. Packets selected by `is_lost` are not sent.
 fn play_vp9(
     call: &mut Call,
     frames: std::ops::Range<u16>,
@@ -467,7 +433,7 @@ fn a_late_subscriber_to_vp9_whose_p_bit_is_never_set_begins_with_a_keyframe() {
         let seen = play_vp9(&mut call, 0..70, sets_p, |_, _| false);
         assert_eq!(seen.media.len(), 210, "{}", call.world);
         call.consume(Codec::Vp9, LATE.0, LATE.1);
-        // It cannot decode, and says so.
+        // It cannot decode, and requests a keyframe.
         let mut asked = 0;
         for frames in [70..80, 80..90, 90..100] {
             call.answer(&rtcp::write(&[rtcp::pli(1, LATE.1)]));
@@ -484,7 +450,7 @@ fn a_late_subscriber_to_vp9_whose_p_bit_is_never_set_begins_with_a_keyframe() {
 }
 
 #[test]
-fn what_is_lost_of_vp9_whose_p_bit_is_never_set_is_asked_for() {
+fn lost_packets_of_vp9_whose_p_bit_is_never_set_are_requested() {
     for sets_p in [false, true] {
         let mut call = Call::new(709, produce(Codec::Vp9, None, Encoding::SINGLE), false);
         let seen = play_vp9(&mut call, 0..60, sets_p, |nth, part| nth % 10 == 5 && part == 2);
@@ -493,7 +459,7 @@ fn what_is_lost_of_vp9_whose_p_bit_is_never_set_is_asked_for() {
 }
 
 #[test]
-fn a_probe_by_rtx_that_carries_what_was_lost_at_the_end_is_taken() {
+fn an_rtx_probe_with_the_last_lost_packet_is_accepted() {
     let mut call = Call::new(710, produce(Codec::Vp8, Some(RTX_PT), Encoding::SINGLE), false);
     for n in 0..10 {
         call.play(frame(7, n, u32::from(n) * 3_000, &vp8(n == 0)), 33 * MS);
@@ -504,7 +470,7 @@ fn a_probe_by_rtx_that_carries_what_was_lost_at_the_end_is_taken() {
     call.world.run_for(50 * MS);
     let probe = call.media();
     assert_eq!(probe.len(), 1, "{}", call.world);
-    // As it was sent first it is a duplicate. The picture stands still for a second, and goes on.
+    // The original packet is then a duplicate. The picture stands still for a second, and continues.
     call.play(frame(7, 10, 30_000, &vp8(false)), SEC);
     call.play(frame(7, 11, 123_000, &vp8(false)), 33 * MS);
     let after = call.media();
@@ -513,7 +479,7 @@ fn a_probe_by_rtx_that_carries_what_was_lost_at_the_end_is_taken() {
     assert_eq!(call.discarded(Discard::RtpTooOld), 0, "{}", call.world);
 }
 
-/// Packets of RTCP that some programs write, and that are malformed.
+/// Malformed packets of RTCP that some programs write.
 fn malformed() -> Vec<(&'static str, Vec<u8>)> {
     let packet = |count: u8, packet_type: u8, body: &[u8]| {
         let mut bytes = vec![0x80 | count, packet_type, 0, (body.len() / 4) as u8];
@@ -532,7 +498,7 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn a_sender_report_beside_a_malformed_packet_is_taken() {
+fn a_sender_report_beside_a_malformed_packet_is_used() {
     for (name, bad) in malformed() {
         let mut call = Call::new(711, produce(Codec::Opus, None, Encoding::SINGLE), false);
         for n in 0..50 {
@@ -562,17 +528,17 @@ fn a_keyframe_request_beside_a_malformed_packet_is_answered() {
         let counted = |call: &Call| call.world.shard().counters().value(Counter::RtcpIn);
         let before = counted(&call);
         call.answer(&[&bad[..], &pli].concat());
-        // The publisher is asked when the timers run next.
+        // The publisher gets the request when the timers run next.
         call.world.run_for(MS);
         assert_eq!(call.sent().asked_for(206, 1), 1, "{}: {name}", call.world);
         assert_eq!((counted(&call), call.discarded(Discard::RtcpMalformed)), (before + 1, 1), "{name}");
-        // A datagram of nothing else is none.
+        // A datagram with only this packet is not valid.
         call.answer(&[&bad[..], &bad].concat());
         assert_eq!((counted(&call), call.discarded(Discard::RtcpMalformed)), (before + 1, 2), "{name}");
     }
 }
 
-/// A conference client asks for all its tracks at once, of which one may have closed.
+/// A conference client requests keyframes of all its tracks at once, one of which may be closed.
 #[test]
 fn an_fir_for_a_closed_consumer_and_an_open_one_is_answered() {
     let mut call = Call::new(713, produce(Codec::Vp8, None, Encoding::SINGLE), false);
@@ -599,7 +565,7 @@ fn with_level(mut packet: Vec<u8>, level: u8) -> Vec<u8> {
 }
 
 #[test]
-fn comedia_learns_a_sender_that_begins_silent_where_only_the_loudest_are_forwarded() {
+fn comedia_learns_a_silent_sender_if_only_the_loudest_are_forwarded() {
     let mut world = World::new(713);
     let router = world.router();
     let observer = AudioObserver { interval_ms: 300, threshold_dbov: -60, loudest_forwarded: Some(1) };
@@ -618,10 +584,10 @@ fn comedia_learns_a_sender_that_begins_silent_where_only_the_loudest_are_forward
     call.send(&silence(0));
     assert_eq!(call.discarded(Discard::NotLoudest), 1, "{}", call.world);
     assert_eq!(tuples(&call.world), [(sender(), None)], "{}", call.world);
-    // From now on nobody else is taken for it.
+    // From now on other senders are ignored.
     call.world.send_plain(at(9, 5004), call.source, &silence(1));
     assert_eq!(call.discarded(Discard::PlainStranger), 1, "{}", call.world);
-    // And when it speaks and the other does not, it is heard.
+    // And when it speaks and the other does not, it is forwarded.
     call.world.order_source(microphone, |source| source.set_level(90));
     call.world.run_for(3 * SEC);
     for n in 2..52 {
@@ -632,7 +598,7 @@ fn comedia_learns_a_sender_that_begins_silent_where_only_the_loudest_are_forward
 }
 
 #[test]
-fn a_peer_on_the_last_port_has_its_rtcp_where_it_was_told() {
+fn a_peer_on_the_last_port_has_its_rtcp_at_the_configured_port() {
     let mut world = World::new(714);
     let source = create(&world, SOURCE);
     let source = make(&mut world, source);

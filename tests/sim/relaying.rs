@@ -1,5 +1,5 @@
-//! The TURN server on bad networks: requests that are sent again, datagrams that are lost, come twice or late, what ends while
-//! something is on its way, and one user who wants everything.
+//! The TURN server on bad networks: repeated requests, lost, duplicated or late datagrams, expiry with
+//! datagrams in transit, and one user that requests everything.
 
 use leat_tests::{Answered, ClientId, FarId, Heard, MS, RelayWorld, SEC};
 use machine::Instant;
@@ -23,26 +23,26 @@ fn code(answered: Option<Answered>) -> u16 {
     answered.expect("an answer").code
 }
 
-/// A payload that begins as RTP does, so that a link may let others overtake it.
+/// A payload that begins like RTP, so that a link may reorder it.
 fn numbered(number: u32) -> Vec<u8> {
     [&[0x80, 111][..], &number.to_be_bytes(), &[number as u8; 94]].concat()
 }
 
 fn number(heard: &Heard) -> u32 {
     let bytes = heard.bytes[2..6].try_into().unwrap();
-    assert_eq!(heard.bytes, numbered(u32::from_be_bytes(bytes)), "it comes as it was sent");
+    assert_eq!(heard.bytes, numbered(u32::from_be_bytes(bytes)), "it arrives as it was sent");
     u32::from_be_bytes(bytes)
 }
 
 #[test]
-fn requests_that_come_again_are_answered_again_and_do_nothing_twice() {
+fn repeated_requests_are_answered_again_without_further_effects() {
     let (mut again, mut twice) = (0, 0);
     for seed in 0..40 {
         let mut world = RelayWorld::new(seed, &["u"], Quotas::default());
         let (client, far) = (world.client("u"), world.far());
         world.client_link(client).loss(0.3).duplicate(0.3).delay(30 * MS).jitter(40 * MS);
         let Some(allocated) = world.allocate(client) else {
-            // Seven sendings with a third lost each way: of forty worlds hardly one.
+            // Seven transmissions with a third lost each way: hardly one of forty worlds.
             continue;
         };
         assert_eq!(allocated.code, 0, "{world}");
@@ -59,7 +59,8 @@ fn requests_that_come_again_are_answered_again_and_do_nothing_twice() {
         for granted in [world.permit(client, far), world.bind(client, CHANNEL, far)].into_iter().flatten() {
             assert_eq!(granted.code, 0, "{world}");
         }
-        // The first answer may be lost: then the second says that there is nothing to end (RFC 8656 §8.3).
+        // The first answer may be lost: then the second one reports that there is no allocation (RFC 8656
+        // §8.3).
         if let Some(ended) = world.refresh(client, 0) {
             assert!(matches!(ended.code, 0 | 437), "{world}: {}", ended.code);
         }
@@ -72,9 +73,10 @@ fn requests_that_come_again_are_answered_again_and_do_nothing_twice() {
     assert!(again > 20 && twice > 20, "{again} sent again, {twice} answered again: the network was too good");
 }
 
-/// The relay loses nothing, makes nothing up, and keeps the order: what is missing, doubled or late is the links' doing.
+/// The relay loses nothing, adds nothing, and keeps the order: missing, duplicated or late datagrams are
+/// caused by the links.
 #[test]
-fn datagrams_pass_as_the_network_lets_them() {
+fn datagrams_are_relayed_without_additional_loss() {
     for seed in 0..5 {
         let mut world = RelayWorld::new(seed, &["u"], Quotas::default());
         let (client, far, relayed) = talking(&mut world);
@@ -106,15 +108,15 @@ fn datagrams_pass_as_the_network_lets_them() {
             let mut times: BTreeMap<u32, u32> = BTreeMap::new();
             heard.iter().for_each(|heard| *times.entry(number(heard)).or_default() += 1);
             assert!(times.keys().all(|number| *number < SENT), "{world}: nothing is made up");
-            // Two links lose 5 % each, and double 2 % each.
+            // Two links lose 5 % each, and duplicate 2 % each.
             let share = times.len() as f64 / f64::from(SENT);
             assert!((0.88..0.93).contains(&share), "{world}: {share} came");
             assert!(times.values().all(|times| *times <= 4), "{world}");
-            assert!(times.values().any(|times| *times > 1), "{world}: some come twice");
+            assert!(times.values().any(|times| *times > 1), "{world}: some arrive twice");
             assert!(heard.is_sorted_by_key(|heard| heard.at));
             assert!(!heard.is_sorted_by_key(|heard| number(heard)), "{world}: some are overtaken");
         }
-        // Whatever reached it left it.
+        // Every datagram that reached it was relayed.
         let (to_peers, to_clients) =
             (world.count(Counter::ToPeersPackets), world.count(Counter::ToClientsPackets));
         assert!(to_peers as usize >= there.len() + world.heard_by_far(silent).len(), "{world}");
@@ -124,15 +126,16 @@ fn datagrams_pass_as_the_network_lets_them() {
     }
 }
 
-/// An allocation lives exactly as long as it was told: a refresh that arrives a moment before saves it, one a moment later does not.
+/// An allocation lasts exactly its lifetime: a refresh that arrives a moment before extends it, one a moment
+/// later does not.
 #[test]
-fn a_refresh_on_its_way_when_the_lifetime_ends_comes_too_late() {
+fn a_refresh_in_transit_when_the_lifetime_ends_is_too_late() {
     for (lead, is_saved) in [(201 * MS, true), (199 * MS, false)] {
         let mut world = RelayWorld::new(1, &["u"], Quotas::default());
         let (client, far) = (world.client("u"), world.far());
         world.client_link(client).delay(200 * MS);
         let allocated = world.allocate(client).expect("an answer");
-        // Its lifetime began when the relay answered, which was a way ago.
+        // Its lifetime started when the relay answered, one transit time ago.
         let ends_at = world.now() + 600 * SEC - 200 * MS;
         world.run_for(ends_at.saturating_since(world.now()) - lead);
         let refreshed = world.refresh(client, 600).expect("an answer");
@@ -148,7 +151,7 @@ fn a_refresh_on_its_way_when_the_lifetime_ends_comes_too_late() {
     }
 }
 
-/// Refreshed in good time, an allocation outlives any network that a call outlives.
+/// Refreshed early enough, an allocation survives any network that a call survives.
 #[test]
 fn refreshes_a_minute_before_the_end_survive_heavy_loss() {
     for seed in 0..10 {
@@ -157,7 +160,7 @@ fn refreshes_a_minute_before_the_end_survive_heavy_loss() {
         world.client_link(client).bursts(0.05, 10.0).loss(0.2).delay(100 * MS).jitter(100 * MS);
         for _ in 0..12 {
             world.run_for(540 * SEC);
-            // As browsers do: a refresh that is not answered is tried again as another.
+            // As browsers do: an unanswered refresh is repeated as a new request.
             let refreshed = (0..2).find_map(|_| world.refresh(client, 600));
             assert_eq!(code(refreshed), 0, "{world}");
         }
@@ -166,9 +169,10 @@ fn refreshes_a_minute_before_the_end_survive_heavy_loss() {
     }
 }
 
-/// A permission ends after five minutes, a channel after ten, whatever is on its way then; binding again renews both.
+/// A permission ends after five minutes, a channel after ten, also with datagrams in transit; binding again
+/// renews both.
 #[test]
-fn permissions_and_channels_end_on_time_in_the_middle_of_a_conversation() {
+fn permissions_and_channels_expire_on_time_during_a_call() {
     let mut world = RelayWorld::new(3, &["u"], Quotas::default());
     let (client, far, relayed) = talking(&mut world);
     world.client_link(client).delay(40 * MS);
@@ -192,7 +196,7 @@ fn permissions_and_channels_end_on_time_in_the_middle_of_a_conversation() {
     assert!((permission_ends - 60 * MS..permission_ends + 41 * MS).contains(&last_back), "{world}");
     assert!(world.count(Counter::NoPermission) > 150);
 
-    // The channel is still there: a permission alone brings both ways back, by the same number.
+    // The channel still exists: a permission alone restores both directions, with the same number.
     assert_eq!(code(world.permit(client, far)), 0);
     let permitted_at = world.now();
     talk_until(&mut world, permitted_at + 5 * SEC);
@@ -205,13 +209,13 @@ fn permissions_and_channels_end_on_time_in_the_middle_of_a_conversation() {
     let channel_ends = bound_at + 600 * SEC;
     let last_there = world.heard_by_far(far).last().unwrap().at;
     assert!((channel_ends - 100 * MS..channel_ends + 11 * MS).contains(&last_there), "{world}");
-    // What the peer says comes all the same, now in Data indications.
+    // The peer's datagrams still arrive, now in Data indications.
     let back = world.heard_by_client(client);
     let (by_channel, indicated): (Vec<&Heard>, Vec<&Heard>) =
         back.iter().partition(|heard| heard.from.is_none());
     assert!(by_channel.iter().all(|heard| heard.at < channel_ends + 41 * MS), "{world}");
     assert!(indicated.len() > 80 && indicated.iter().all(|heard| heard.from == Some(world.address(far))));
-    // Every tenth of a second one was heard.
+    // One in a tenth of a second was received.
     let gaps = back.windows(2).map(|pair| pair[1].at.saturating_since(pair[0].at));
     assert!(gaps.max().unwrap() <= 101 * MS, "{world}");
 
@@ -221,9 +225,9 @@ fn permissions_and_channels_end_on_time_in_the_middle_of_a_conversation() {
     assert!(world.heard_by_far(far).iter().any(|heard| number(heard) == sent));
 }
 
-/// Nonces are good for an hour. A call that lasts longer is told another one when it refreshes, and does not notice.
+/// Nonces are valid for an hour. A longer call gets another one with a refresh, without an interruption.
 #[test]
-fn a_nonce_that_grows_stale_costs_a_call_nothing() {
+fn a_stale_nonce_does_not_interrupt_a_call() {
     for seed in 0..5 {
         let mut world = RelayWorld::new(seed, &["u"], Quotas::default());
         let (client, far, relayed) = talking(&mut world);
@@ -252,10 +256,10 @@ fn a_nonce_that_grows_stale_costs_a_call_nothing() {
     }
 }
 
-/// Whoever takes all it can get, from wherever it can ask, leaves the pool to the others; and a pool that is empty says so and fills
-/// again.
+/// A user that takes everything it can get, from every source address, leaves the pool to the others; and an
+/// empty pool is reported and refilled.
 #[test]
-fn one_user_who_wants_every_port_does_not_keep_others_from_theirs() {
+fn one_user_that_requests_every_port_does_not_block_others() {
     let quotas = Quotas { allocations_per_user: 12, ports_per_user: 16, ..Quotas::default() };
     let mut world = RelayWorld::new(9, &["greedy", "u", "v", "w"], quotas);
     world.pool = 24;
@@ -274,7 +278,7 @@ fn one_user_who_wants_every_port_does_not_keep_others_from_theirs() {
             _ => world.allocate(client),
         };
         *greedy.entry(code(answered)).or_insert(0) += 1;
-        // Meanwhile somebody talks.
+        // During this, another user sends.
         world.send(speaker, CHANNEL, &numbered(attempt));
         world.reply(far, relayed, &numbered(attempt));
         world.run_for(10 * MS);
@@ -283,7 +287,7 @@ fn one_user_who_wants_every_port_does_not_keep_others_from_theirs() {
     assert!(greedy[&0] <= 12 && greedy[&486] >= 48, "{greedy:?}");
     assert_eq!((world.heard_by_far(far).len(), world.heard_by_client(speaker).len()), (60, 60), "{world}");
 
-    // The others have theirs, until the machine itself has no port left; and that is told as what it is.
+    // The others get theirs, until the host itself has no port left; that has a different error.
     let mut others = Vec::new();
     let mut codes = Vec::new();
     for nth in 0..10 {

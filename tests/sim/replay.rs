@@ -2,11 +2,11 @@
 
 use leat_tests::{MS, SEC, Track, World};
 
-/// A call with everything that is left to chance: loss, jitter, reordering, a queue that overflows, joins and pauses. What was
-/// received, with its times, and what the shard counted.
+/// A call with everything random: loss, jitter, reordering, a queue that overflows, joins and pauses. The
+/// received packets with their times, and the shard's counters.
 ///
-/// The digest is over plaintext: ephemeral keys and signatures come from the operating system, so ciphertexts differ
-/// from run to run, and the lengths of handshakes by a byte or two. No time depends on either.
+/// The digest is over plaintext: ephemeral keys and signatures come from the operating system, so ciphertexts
+/// differ from run to run, and the lengths of handshakes by a byte or two. No time depends on either.
 fn story(seed: u64) -> (u64, Vec<u64>) {
     let mut world = World::new(seed);
     let peers = [world.join(), world.join(), world.join()];
@@ -28,7 +28,7 @@ fn story(seed: u64) -> (u64, Vec<u64>) {
     world.run_for(3 * SEC);
     world.assert_sound();
     let mut counted = world.shard().counters().as_slots().to_vec();
-    // The lengths of handshakes are among them.
+    // This includes the lengths of handshakes.
     counted.remove(control::Counter::BytesIn as usize);
     (world.digest(), counted)
 }

@@ -1,14 +1,14 @@
-//! RTCP reports: what subscribers learn of the publisher's clocks, and what the publisher learns of the way.
+//! RTCP reports: the publisher's clocks for subscribers, and the path statistics for the publisher.
 
 use leat_tests::{MS, SEC, Track, World};
 use std::time::Duration;
 
-/// Sound and picture of one publisher are played in sync if both streams' reports tell the same wall clock.
+/// Audio and video of one publisher are played in sync if both streams' reports have the same wall clock.
 #[test]
-fn sender_reports_tell_the_publishers_clocks_within_a_millisecond() {
+fn sender_reports_contain_the_publishers_clocks_within_a_millisecond() {
     let mut world = World::new(71);
     let (alice, bob) = (world.join(), world.join());
-    // Reports on sound and picture travel in one packet here; that packet's own delay must not matter.
+    // Reports on audio and video are in one packet here; that packet's own delay must not matter.
     world.link(alice).delay(40 * MS).jitter(30 * MS).loss(0.02);
     world.link(bob).delay(25 * MS);
     world.connect();
@@ -29,7 +29,7 @@ fn sender_reports_tell_the_publishers_clocks_within_a_millisecond() {
             let by_rtp = captured_at + ticks / clock_rate_hz * 1e9;
             let apart_ms = (report.wall_nanos as f64 - by_rtp).abs() / 1e6;
             assert!(apart_ms < 1.0, "{world}: the clocks of {consumer} are {apart_ms} ms apart");
-            // And it is the clock of now, not of when the publisher last said so.
+            // And it is the present clock, not that of the publisher's last report.
             let age_ms = (report.at.as_nanos() as f64 - report.wall_nanos as f64) / 1e6;
             assert!((0.0..120.0).contains(&age_ms), "{world}: a report is {age_ms} ms old");
         }
@@ -40,7 +40,7 @@ fn sender_reports_tell_the_publishers_clocks_within_a_millisecond() {
 }
 
 #[test]
-fn receiver_reports_tell_the_loss() {
+fn receiver_reports_contain_the_loss() {
     let mut world = World::new(72);
     let alice = world.join();
     world.link(alice).delay(25 * MS);
@@ -56,7 +56,7 @@ fn receiver_reports_tell_the_loss() {
     let last = &source.reports().last().expect("a report a second").report;
     let share = f64::from(last.total_lost) / (source.packets() as f64 * 20.0 / 22.0);
     assert!((0.08..0.12).contains(&share), "{world}: {share}");
-    // Repairs come on a stream of their own and hide nothing.
+    // Retransmissions have a separate stream and hide nothing.
     assert!(source.retransmissions() > 100, "{world}");
     let fractions: Vec<f64> = source
         .reports()
@@ -69,7 +69,7 @@ fn receiver_reports_tell_the_loss() {
 }
 
 #[test]
-fn receiver_reports_tell_the_jitter() {
+fn receiver_reports_contain_the_jitter() {
     let mut world = World::new(73);
     let alice = world.join();
     world.link(alice).delay(25 * MS);
@@ -84,7 +84,7 @@ fn receiver_reports_tell_the_jitter() {
     world.uplink(alice).jitter(20 * MS);
     world.run_for(10 * SEC);
     world.assert_sound();
-    // Two delays drawn from 0 to 20 ms differ by a third of that on average.
+    // Two delays from 0 to 20 ms differ by a third of that on average.
     assert!((4.0..10.0).contains(&jitter_ms(&world)), "{world}: {} ms", jitter_ms(&world));
 }
 

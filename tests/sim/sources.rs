@@ -1,12 +1,13 @@
-//! How packets find their producer, and what happens when their SSRC changes.
+//! How packets are mapped to their producer, and changes of SSRC.
 
 use control::{
-    Codec, CodecParameters, Command, Discard, Encoding, Event, Extension, ExtensionKind, Kind, Produce,
-    ProducerId, Refusal, Text,
+    CodecParameters, Command, Discard, Encoding, Event, Extension, ExtensionKind, Produce, ProducerId,
+    Refusal, Text, fixtures,
 };
 use leat_tests::{MS, SEC, Source, Track, World};
 
-/// In the middle of the call the publisher changes its SSRC. Both tracks go on, numbered as if nothing had been.
+/// In the middle of the call the publisher changes its SSRC. Both tracks continue without a gap in the
+/// numbers.
 fn change_mid_call(seed: u64, tracks: [Track; 2]) {
     let mut world = World::new(seed);
     let (alice, bob) = (world.join(), world.join());
@@ -39,18 +40,18 @@ fn change_mid_call(seed: u64, tracks: [Track; 2]) {
 }
 
 #[test]
-fn a_signaled_ssrc_that_changes_is_learned_anew() {
+fn a_changed_signaled_ssrc_is_learned() {
     change_mid_call(81, [Track::camera(), Track::microphone()]);
 }
 
 #[test]
-fn an_unsignaled_ssrc_that_changes_is_learned_anew() {
+fn a_changed_unsignaled_ssrc_is_learned() {
     change_mid_call(82, [Track::camera().unsignaled(), Track::microphone().unsignaled()]);
 }
 
-/// Around the change, packets of the old SSRC come behind those of the new one, and some are lost.
+/// Around the change, packets of the old SSRC arrive after those of the new one, and some are lost.
 #[test]
-fn pictures_come_back_after_a_change_in_disorder() {
+fn video_continues_after_a_reordered_change_of_ssrc() {
     for seed in 83..90 {
         let mut world = World::new(seed);
         let (alice, bob) = (world.join(), world.join());
@@ -73,10 +74,10 @@ fn pictures_come_back_after_a_change_in_disorder() {
     }
 }
 
-/// Browsers leave the MID out after a while, and use the same payload type for camera and screen. What is still on its way when the
-/// screen's producer closes looks like the camera under another SSRC.
+/// Browsers omit the MID after a while, and use the same payload type for camera and screen. Packets in
+/// transit when the screen's producer closes look like the camera with another SSRC.
 #[test]
-fn stragglers_of_a_closed_screen_share_are_not_the_camera() {
+fn late_packets_of_a_closed_screen_share_are_not_the_camera() {
     for seed in 91..95 {
         let mut world = World::new(seed);
         let (alice, bob) = (world.join(), world.join());
@@ -90,7 +91,7 @@ fn stragglers_of_a_closed_screen_share_are_not_the_camera() {
         }
         world.run_for(SEC);
         let keyframes = world.sink(view).keyframes();
-        // Signaling is quicker than what is on its way.
+        // Signaling is faster than packets in transit.
         world.demand(Command::CloseProducer { producer: screen });
         world.run_for(300 * MS);
         world.order_source(screen, Source::stop);
@@ -99,13 +100,13 @@ fn stragglers_of_a_closed_screen_share_are_not_the_camera() {
         world.assert_sound();
         assert!(world.shard().counters().discarded(Discard::RtpUnroutable) > 0, "{world}: no straggler came");
         assert_eq!((world.sink(view).missing(), world.sink(view).freezes()), (0, 0), "{world}");
-        assert_eq!(world.sink(view).keyframes(), keyframes, "{world}: the camera began anew");
+        assert_eq!(world.sink(view).keyframes(), keyframes, "{world}: the camera restarted");
     }
 }
 
-/// A track that is switched off and on all day, each time under another SSRC.
+/// A track that is switched off and on all day, each time with another SSRC.
 #[test]
-fn a_track_that_has_had_three_hundred_ssrcs_is_still_heard() {
+fn a_track_with_three_hundred_ssrcs_over_time_is_still_forwarded() {
     let mut world = World::new(96);
     let (alice, bob) = (world.join(), world.join());
     world.connect();
@@ -123,35 +124,21 @@ fn a_track_that_has_had_three_hundred_ssrcs_is_still_heard() {
     world.assert_sound();
 }
 
-/// A track in eight encodings with retransmissions, all of which are recognised by their RID.
+/// A track in eight encodings with retransmissions, all identified by their RID.
 fn in_eight_encodings(transport: control::TransportId, nth: u64) -> Produce {
-    let codec = CodecParameters {
-        codec: Codec::Vp8,
-        pt: 96,
-        rtx_pt: Some(97),
-        clock_rate_hz: 90_000,
-        nack: true,
-        pli: true,
-        fir: true,
-        transport_cc: false,
-    };
+    let codec = CodecParameters { transport_cc: false, ..fixtures::vp8(96, 97) };
     let encoding = |nth| Encoding { rid: Some(Text::new(format!("r{nth}"))), ..Encoding::SINGLE };
     let kinds = [ExtensionKind::Mid, ExtensionKind::Rid, ExtensionKind::RepairedRid];
     Produce {
-        transport,
-        producer: ProducerId(70_000 + nth),
-        kind: Kind::Video,
         mid: Some(Text::new(format!("m{nth}"))),
-        codecs: vec![codec],
         encodings: (0..8).map(encoding).collect(),
         extensions: kinds.into_iter().zip(1..).map(|(kind, id)| Extension { kind, id }).collect(),
-        paused: false,
-        app_data: Default::default(),
+        ..fixtures::produce(transport, ProducerId(70_000 + nth), codec)
     }
 }
 
 #[test]
-fn a_track_whose_ssrcs_could_not_all_be_known_is_refused() {
+fn a_track_that_could_exceed_the_ssrc_bound_is_refused() {
     let mut world = World::new(88);
     let alice = world.join();
     world.connect();

@@ -1,4 +1,4 @@
-//! Statistics and scores: what the engine says it counted is what the peers and the network counted.
+//! Statistics and scores: the engine's counts match those of the peers and the network.
 
 use control::{
     Command, ConsumerId, ConsumerStats, Event, IceState, Kind, ProducerId, ProducerStats, Scored, StatsItem,
@@ -34,7 +34,7 @@ fn consumer_stats(world: &mut World, consumer: ConsumerId) -> ConsumerStats {
     }
 }
 
-/// Alice publishes sound and pictures to Bob; every datagram arrives.
+/// Alice publishes audio and video to Bob; every datagram arrives.
 fn call(seed: u64) -> (World, [PeerId; 2], [(ProducerId, ConsumerId); 2]) {
     let mut world = World::new(seed);
     let peers = [world.join(), world.join()];
@@ -49,7 +49,7 @@ fn call(seed: u64) -> (World, [PeerId; 2], [(ProducerId, ConsumerId); 2]) {
 }
 
 #[test]
-fn without_loss_all_counts_are_the_peers_own() {
+fn without_loss_all_counts_match_the_peers() {
     let (mut world, [alice, bob], views) = call(211);
     world.run_for(10 * SEC);
     let [bitrates, _] = views.map(|(producer, consumer)| {
@@ -82,7 +82,7 @@ fn without_loss_all_counts_are_the_peers_own() {
         let round_trip = stats.round_trip_time_us.expect("Bob reports");
         assert!((79_000..82_000).contains(&round_trip), "{world}: {round_trip} µs");
     }
-    // Every datagram that the network carried, of whatever protocol.
+    // Every datagram on the network, of any protocol.
     for peer in [alice, bob] {
         let stats = transport_stats(&mut world, peer);
         let (up, down) = world.links(peer);
@@ -97,7 +97,7 @@ fn without_loss_all_counts_are_the_peers_own() {
 }
 
 #[test]
-fn what_is_lost_and_repaired_is_counted_once_each() {
+fn lost_and_repaired_packets_are_counted_once() {
     let (mut world, [alice, bob], views) = call(212);
     world.uplink(alice).loss(0.05);
     world.downlink(bob).loss(0.05);
@@ -125,17 +125,17 @@ fn what_is_lost_and_repaired_is_counted_once_each() {
         let sink = world.sink(consumer);
         assert!(stats.nack_count <= sink.nacks() && stats.nack_count > 0, "{world}");
         assert!(stats.retransmitted_packets_sent >= sink.repaired(), "{world}");
-        // Repairs of sound come on its own stream, and hide the loss.
+        // Retransmissions of audio use its own stream, and hide the loss.
         let shows_loss = world.sink(consumer).kind() == Kind::Video;
         assert!((stats.packets_lost > 0) == shows_loss && stats.score >= 8, "{world}: {stats:?}");
-        // What is sent again is in no other count.
+        // Retransmitted packets are in no other count.
         let arrived = sink.direct() as f64 / (stats.packets_sent + stats.retransmitted_packets_sent) as f64;
         assert!(arrived < 0.97, "{world}: {arrived}");
     }
 }
 
 #[test]
-fn a_router_and_a_worker_tell_everything_parents_first() {
+fn a_router_and_a_worker_report_everything_parents_first() {
     let (mut world, _, _) = call(213);
     let router = world.router();
     for of in [StatsOf::Router(router), StatsOf::Worker] {
@@ -161,7 +161,7 @@ fn a_router_and_a_worker_tell_everything_parents_first() {
 }
 
 #[test]
-fn a_score_falls_with_what_is_not_repaired_and_comes_back() {
+fn a_score_falls_with_unrepaired_loss_and_recovers() {
     let mut world = World::new(214);
     let (alice, bob) = (world.join(), world.join());
     world.connect();
@@ -198,7 +198,7 @@ fn a_score_falls_with_what_is_not_repaired_and_comes_back() {
 }
 
 #[test]
-fn video_that_ceases_has_no_score_and_sound_keeps_it() {
+fn stopped_video_has_score_zero_and_audio_keeps_its_score() {
     let (mut world, _, [(camera, _), (microphone, _)]) = call(215);
     world.run_for(5 * SEC);
     for track in [camera, microphone] {
@@ -210,7 +210,8 @@ fn video_that_ceases_has_no_score_and_sound_keeps_it() {
     assert_eq!(stream_stats(&mut world, microphone).score, 10, "{world}");
 }
 
-/// The E-model (ITU-T G.107, Annex B) once more, from the network as it really is: one way in milliseconds, and loss in percent.
+/// The E-model (ITU-T G.107, Annex B) again, from the real network values: one-way delay in milliseconds, and
+/// loss in percent.
 fn opinion(one_way_ms: f64, jitter_ms: f64, lost_percent: f64) -> f64 {
     let delay = one_way_ms + 2.0 * jitter_ms + 40.0;
     let late = if delay > 177.3 { 0.11 * (delay - 177.3) } else { 0.0 };
@@ -218,9 +219,10 @@ fn opinion(one_way_ms: f64, jitter_ms: f64, lost_percent: f64) -> f64 {
     if r < 0.0 { 1.0 } else { 1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6 }
 }
 
-/// Loss, jitter and round trips by script: what the engine makes of a listener's reports is what the model makes of the network.
+/// Scripted loss, jitter and round trips: the engine's result from a listener's reports matches the model's
+/// result from the network.
 #[test]
-fn scores_of_sound_are_within_a_third_of_the_models_opinion() {
+fn scores_of_audio_are_within_a_third_of_the_models_opinion() {
     let networks = [
         (20, 0, 0),
         (20, 0, 2),
@@ -241,7 +243,7 @@ fn scores_of_sound_are_within_a_third_of_the_models_opinion() {
         let microphone = world.publish(alice, Track { nack: false, ..Track::microphone() });
         let ear = world.subscribe(bob, microphone);
         world.downlink(bob).jitter(jitter_ms * MS);
-        // On the publisher's way, which asks for nothing again: what is missing there is missing for good.
+        // On the publisher's path, without retransmission: a packet that is missing there stays missing.
         world.uplink(alice).loss(f64::from(lost_percent) / 100.0);
         world.run_for(20 * SEC);
         let seconds = 60;
@@ -252,7 +254,7 @@ fn scores_of_sound_are_within_a_third_of_the_models_opinion() {
             })
             .sum();
         let told = 1.0 + 3.5 * f64::from(scores) / f64::from(10 * seconds);
-        // Of packets that are late by anything up to `jitter_ms`, two in a row differ by a third of it.
+        // Of packets with a random delay up to `jitter_ms`, two in a row differ by a third of it.
         let model = opinion(
             f64::from(one_way_ms) + f64::from(jitter_ms) / 2.0,
             f64::from(jitter_ms) / 3.0,
@@ -261,7 +263,7 @@ fn scores_of_sound_are_within_a_third_of_the_models_opinion() {
         let network = (one_way_ms, jitter_ms, lost_percent);
         assert!(
             (told - model).abs() < 0.3,
-            "{world}: {told:.2} told and {model:.2} by the model of {network:?}"
+            "{world}: {told:.2} reported and {model:.2} by the model of {network:?}"
         );
     }
 }

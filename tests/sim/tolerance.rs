@@ -1,10 +1,11 @@
-//! What senders do that no standard allows, or that few expect, and that is taken because it is safe: H.264 whose parameter sets come once,
-//! fragments in one piece, a padding bit without padding, an SSRC that comes back. On plain transports: bytes in, bytes out.
+//! Behaviour of senders that no standard allows, or that is unusual, and is accepted because it is safe:
+//! H.264 whose parameter sets are sent once, fragments in one piece, a padding bit without padding, an SSRC
+//! that returns. On plain transports: bytes in, bytes out.
 
 use control::{
     AppData, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, CreatePipe,
-    CreatePlainTransport, Discard, Encoding, Event, Extension, ExtensionKind, IpFamily, Kind, Produce,
-    ProducerId, SrtpKey, SrtpParameters, SrtpProfile, Text, TransportId,
+    CreatePlainTransport, Discard, Event, Extension, ExtensionKind, IpFamily, Produce, ProducerId, SrtpKey,
+    SrtpParameters, SrtpProfile, Text, TransportId, fixtures,
 };
 use leat_tests::peer::rtcp;
 use leat_tests::{MS, World};
@@ -29,20 +30,10 @@ fn receiver() -> SocketAddr {
 }
 
 fn codec(codec: Codec, pt: u8) -> CodecParameters {
-    let is_opus = codec == Codec::Opus;
-    CodecParameters {
-        codec,
-        pt,
-        rtx_pt: None,
-        clock_rate_hz: if is_opus { 48_000 } else { 90_000 },
-        nack: true,
-        pli: !is_opus,
-        fir: false,
-        transport_cc: false,
-    }
+    CodecParameters { nack: true, pli: codec != Codec::Opus, ..fixtures::codec(codec, pt) }
 }
 
-/// A packet that came out.
+/// A sent packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Out {
     seq: u16,
@@ -72,22 +63,16 @@ impl Call {
         let mut world = World::with_workers(seed, sink_worker + 1);
         let source = Self::transport(&mut world, SOURCE, sender(), srtp);
         let produce = Produce {
-            transport: SOURCE,
-            producer: TRACK,
-            kind: if of == Codec::Opus { Kind::Audio } else { Kind::Video },
             mid: Some(Text::new("0")),
-            codecs: vec![codec(of, PT)],
-            encodings: vec![Encoding::SINGLE],
             extensions: vec![Extension { kind: ExtensionKind::Mid, id: MID }],
-            paused: false,
-            app_data: Default::default(),
+            ..fixtures::produce(SOURCE, TRACK, codec(of, PT))
         };
         world.demand(Command::Produce(produce.clone()));
         if sink_worker > 0 {
             world.turn_to(sink_worker);
-            let (router, app_data) = (world.router(), AppData::default());
-            world.demand(Command::CreateRouter { router, app_data: app_data.clone() });
-            world.demand(Command::CreatePipe(CreatePipe { router, transport: SOURCE, worker: 0, app_data }));
+            let router = world.router();
+            world.demand(Command::CreateRouter { router, app_data: AppData::default() });
+            world.demand(Command::CreatePipe(CreatePipe { router, transport: SOURCE, worker: 0 }));
             world.demand(Command::Produce(produce));
         }
         let sink = Self::transport(&mut world, SINK, receiver(), None);
@@ -95,7 +80,7 @@ impl Call {
         Self { world, codec: of, source, sink }
     }
 
-    /// A plain transport on the worker that is spoken to.
+    /// A plain transport on the selected worker.
     fn transport(
         world: &mut World,
         transport: TransportId,
@@ -118,23 +103,9 @@ impl Call {
         address
     }
 
-    /// What the receiver is told of the track.
+    /// The receiver's parameters of the track.
     fn consumed(&self) -> Consume {
-        Consume {
-            transport: SINK,
-            producer: TRACK,
-            consumer: VIEW,
-            mid: None,
-            codecs: vec![codec(self.codec, OUT_PT)],
-            ssrc: OUT_SSRC,
-            rtx_ssrc: None,
-            cname: Text::new("plain"),
-            extensions: Vec::new(),
-            preferred_layers: None,
-            priority: 1,
-            paused: false,
-            app_data: Default::default(),
-        }
+        fixtures::consume(SINK, TRACK, VIEW, codec(self.codec, OUT_PT), OUT_SSRC)
     }
 
     fn send(&mut self, bytes: &[u8]) {
@@ -147,7 +118,7 @@ impl Call {
         self.send(&bytes);
     }
 
-    /// RTP that has come out since this was asked last.
+    /// RTP sent since the last call.
     fn out(&mut self) -> Vec<Out> {
         let sent = self.world.take_plain_sent();
         let media = sent.iter().filter(|sent| sent.to == receiver() && !(192..224).contains(&sent.bytes[1]));
@@ -164,7 +135,7 @@ impl Call {
         read.collect()
     }
 
-    /// The receiver misses these packets.
+    /// The receiver reports these packets missing.
     fn nack(&mut self, lost: &[u16]) {
         let report = rtcp::ReceiverReport { ssrc: 1, ..Default::default() };
         let nack = rtcp::write(&[Box::new(report), rtcp::nack(1, OUT_SSRC, lost)]);
@@ -185,7 +156,7 @@ const PPS: [u8; 4] = [0x68, 0xce, 0x3c, 0x80];
 const IDR: u8 = 0x65;
 const SLICE: u8 = 0x41;
 
-/// A camera whose encoder sends its parameter sets at its start only.
+/// A camera whose encoder sends its parameter sets only at its start.
 struct Encoder {
     seq: u16,
     picture: u32,
@@ -223,7 +194,8 @@ impl Encoder {
     }
 }
 
-/// The packets begin with the parameter sets and the IDR picture behind them, and numbers and timestamps are as they must be.
+/// The packets begin with the parameter sets and the following IDR picture, with correct numbers and
+/// timestamps.
 fn assert_begins_with_sets(out: &[Out], what: &str) {
     let units: Vec<&[u8]> = out.iter().take(3).map(|out| &out.payload[..]).collect();
     assert_eq!(units[..2], [&SPS[..], &PPS], "{what}");
@@ -257,10 +229,10 @@ fn h264_consumer_that_resumes_gets_parameter_sets_that_were_sent_once() {
     assert_eq!(after[0].seq, before[before.len() - 1].seq.wrapping_add(1));
     let sets = |out: &[Out]| out.iter().filter(|out| matches!(out.payload[0] & 0x1f, 7 | 8)).count();
     assert_eq!(sets(&after), 2, "once, although another IDR came");
-    // What was inserted comes again like any other packet, byte by byte.
+    // Inserted packets are retransmitted like any other, byte by byte.
     call.nack(&[after[0].seq, after[1].seq, after[2].seq]);
     assert_eq!(call.out(), after[..3]);
-    // Also when the encoder has other sets by now, which reach whoever begins later.
+    // Also if the encoder has other sets now, which later consumers get.
     let other = [0x67, 0x42, 0xc0, 0x28, 0x8c, 9, 9];
     encoder.unit(&mut call, false, &other);
     call.out();
@@ -277,7 +249,7 @@ fn h264_consumer_that_resumes_gets_parameter_sets_that_were_sent_once() {
 }
 
 #[test]
-fn h264_peer_that_asks_for_a_keyframe_gets_the_parameter_sets_again() {
+fn h264_peer_that_requests_a_keyframe_gets_the_parameter_sets_again() {
     let mut call = Call::new(3101, Codec::H264);
     let mut encoder = Encoder::begin(&mut call);
     call.world.demand(Command::PauseConsumer { consumer: VIEW });
@@ -292,7 +264,7 @@ fn h264_peer_that_asks_for_a_keyframe_gets_the_parameter_sets_again() {
     assert_eq!(
         after.iter().filter(|out| out.payload == SPS).count(),
         1,
-        "before the next IDR, not before the one behind it"
+        "before the next IDR, not before the one after it"
     );
     let at = after.iter().position(|out| out.payload == SPS).unwrap();
     assert_begins_with_sets(&after[at..], "asked for");
@@ -327,13 +299,13 @@ fn h264_consumer_does_not_begin_at_an_idr_whose_own_parameter_sets_are_missing()
     encoder.seq = encoder.seq.wrapping_add(2);
     encoder.picture(&mut call, IDR);
     assert_eq!(call.out(), []);
-    // Of the next, only the sequence set is lost.
+    // Of the next sets, only the sequence set is lost.
     encoder.run(&mut call, 3);
     encoder.seq = encoder.seq.wrapping_add(1);
     encoder.unit(&mut call, false, &PPS);
     encoder.picture(&mut call, IDR);
     assert_eq!(call.out(), []);
-    // With a delimiter and supplemental information before it, and nothing missing, it begins.
+    // With a delimiter and supplemental information before it, and without loss, it starts.
     encoder.run(&mut call, 3);
     encoder.unit(&mut call, false, &[0x09, 0xf0]);
     encoder.unit(&mut call, false, &[0x06, 1, 2, 3]);
@@ -352,7 +324,7 @@ fn h264_fragments_with_start_and_end_begin_a_keyframe() {
         call.world.run_for(33 * MS);
     }
     assert_eq!(call.out().len(), 9);
-    // The sets that came so are kept too.
+    // Sets in such fragments are stored too.
     call.world.demand(Command::PauseConsumer { consumer: VIEW });
     call.world.demand(Command::ResumeConsumer { consumer: VIEW });
     call.world.run_for(3_000 * MS);
@@ -375,7 +347,7 @@ fn padding_bit_with_a_count_of_zero_is_no_padding() {
     assert!(out.iter().all(|out| out.payload == [8, 1, 2, 0]), "{out:?}");
 }
 
-/// So many packets of an SSRC, each with its MID.
+/// This number of packets of an SSRC, each with its MID.
 fn talk(call: &mut Call, ssrc: u32, seqs: std::ops::Range<u16>) -> usize {
     for seq in seqs {
         let mut bytes = header(false, seq, u32::from(seq) * 960, ssrc);
@@ -405,17 +377,17 @@ fn late_packets_of_a_former_ssrc_do_not_bring_it_back() {
     let mut call = Call::new(3112, Codec::Opus);
     assert_eq!(talk(&mut call, 7, 100..150), 50);
     assert_eq!(talk(&mut call, 8, 10..11), 1);
-    // A burst that was held up, in sequence, within 100 ms; then one packet late, between others.
+    // A delayed burst, in sequence, within 100 ms; then one late packet between others.
     assert_eq!(talk(&mut call, 7, 150..153), 0);
     assert_eq!(talk(&mut call, 8, 11..30), 19);
     assert_eq!(talk(&mut call, 7, 153..154), 0);
     assert_eq!(talk(&mut call, 8, 30..31), 1);
     assert_eq!(talk(&mut call, 7, 154..155), 0);
-    assert_eq!(talk(&mut call, 8, 31..40), 9, "{}: the present SSRC never began anew", call.world);
+    assert_eq!(talk(&mut call, 8, 31..40), 9, "{}: the present SSRC was not reset", call.world);
 }
 
 #[test]
-fn srtp_whose_packets_before_the_first_wrap_were_lost_is_taken() {
+fn srtp_whose_packets_before_the_first_wrap_were_lost_is_accepted() {
     let key = SrtpKey((1..=28).collect());
     let profile = SrtpProfile::AeadAes128Gcm;
     let mut call = Call::with(3120, Codec::Opus, Some(SrtpParameters { profile, key: key.clone() }), 0);

@@ -1,11 +1,12 @@
-//! What the controller and the publisher say beside the media: what a better picture means, how long to hold frames back, when they were
-//! captured, and that nobody looks.
+//! Settings of the controller and the publisher: content hint, playout delay, capture time, and layers
+//! without consumers.
 
 use control::{Command, ContentHint, Event, Layers, PlayoutDelay, Refusal};
 use leat_tests::{LayeredTrack, SEC, Track, World};
 use std::time::Duration;
 
-/// The layers that a subscriber with room for half of a scalable stream is ever sent of it: the most of each kind.
+/// The highest layers that a subscriber with bandwidth for half of a scalable stream ever gets: the maximum
+/// of each kind.
 fn layers_within_half(hint: ContentHint) -> Layers {
     let mut world = World::new(301);
     let (alice, bob) = (world.join(), world.join());
@@ -32,13 +33,13 @@ fn layers_within_half(hint: ContentHint) -> Layers {
 }
 
 #[test]
-fn a_screen_gets_pixels_first_and_a_camera_frames() {
+fn a_screen_gets_resolution_first_and_a_camera_frame_rate_first() {
     let layers = [ContentHint::Motion, ContentHint::Detail].map(layers_within_half);
     assert_eq!(layers, [Layers { spatial: 1, temporal: 2 }, Layers { spatial: 2, temporal: 0 }]);
 }
 
 #[test]
-fn a_producer_that_nobody_consumes_is_told_so_before_it_has_sent_anything() {
+fn layers_without_consumers_are_reported_before_the_first_packet() {
     let mut world = World::new(302);
     let alice = world.join();
     let track = world.publish_layered(alice, LayeredTrack::vp8_simulcast());
@@ -51,7 +52,7 @@ fn a_producer_that_nobody_consumes_is_told_so_before_it_has_sent_anything() {
         told.collect::<Vec<_>>()
     };
     world.run_for(SEC);
-    assert!(told(&world).is_empty(), "{world}: a consumer may come within a moment");
+    assert!(told(&world).is_empty(), "{world}: a consumer may be created within a moment");
     world.run_for(2 * SEC);
     assert_eq!(told(&world), [0], "{world}");
     let bob = world.join();
@@ -62,7 +63,7 @@ fn a_producer_that_nobody_consumes_is_told_so_before_it_has_sent_anything() {
 }
 
 #[test]
-fn when_a_frame_was_captured_is_passed_on_unchanged() {
+fn capture_time_is_forwarded_unchanged() {
     let (short, long) = ([1, 2, 3, 4, 5, 6, 7, 8], [9, 8, 7, 6, 5, 4, 3, 2, 0xff, 0xfe, 0, 0, 0, 0, 0, 1]);
     for track in [Track::microphone(), Track::camera()] {
         let mut world = World::new(303);
@@ -83,7 +84,7 @@ fn when_a_frame_was_captured_is_passed_on_unchanged() {
 }
 
 #[test]
-fn the_controller_says_how_long_frames_are_held_back() {
+fn the_controllers_playout_delay_is_written() {
     let mut world = World::new(304);
     let (alice, bob) = (world.join(), world.join());
     world.connect();
@@ -110,9 +111,9 @@ fn the_controller_says_how_long_frames_are_held_back() {
     world.assert_sound();
 }
 
-/// Where a packet may be sent again on its own stream, its header must be the same both times.
+/// If packets may be retransmitted on their own stream, their headers must be identical.
 #[test]
-fn without_rtx_the_playout_delay_is_said_from_the_first_packet_or_never() {
+fn without_rtx_the_playout_delay_is_set_before_the_first_packet_or_never() {
     let mut world = World::new(305);
     let (alice, bob) = (world.join(), world.join());
     world.link(bob).delay(Duration::from_millis(25)).loss(0.05);
@@ -132,7 +133,8 @@ fn without_rtx_the_playout_delay_is_said_from_the_first_packet_or_never() {
     world.assert_sound();
 }
 
-/// What came of a track in the last five of fifteen seconds, at a subscriber that claims to receive 300 kbit/s.
+/// The received layers of a track in the last five of fifteen seconds, at a subscriber that reports 300
+/// kbit/s.
 fn frames_over_300_kbit(hint: ContentHint, bitrate_bps: u32, cap_bps: Option<u32>) -> usize {
     let mut world = World::new(306);
     let (alice, bob) = (world.join(), world.join());
@@ -155,7 +157,7 @@ fn frames_over_300_kbit(hint: ContentHint, bitrate_bps: u32, cap_bps: Option<u32
 }
 
 #[test]
-fn a_screen_that_is_a_little_too_much_is_sent_and_one_that_is_more_is_not() {
+fn a_screen_slightly_above_the_estimate_is_sent_and_a_larger_one_is_not() {
     let screen = frames_over_300_kbit(ContentHint::Detail, 500_000, None);
     assert!(screen > 100, "{screen} frames of a screen of 500 kbit/s");
     assert_eq!(frames_over_300_kbit(ContentHint::Detail, 1_000_000, None), 0, "beyond the bound");

@@ -1,25 +1,24 @@
 //! The plan: the folder of each crate, its allowed dependencies, and the entries of the top level.
 //!
-//! The plan is a table of *allowed* edges: a crate that does not exist yet breaks nothing, an edge
-//! that is not written here does. Development dependencies are free, because a test may hold two
-//! crates of one floor against each other. This is *not* the scan of the sources: see
-//! [`crate::source`].
+//! The plan is a table of *allowed* edges: a crate that does not exist yet breaks nothing, an edge that is
+//! missing here does. Development dependencies are free, because a test may use two crates of one floor. This
+//! is *not* the scan of the sources: see [`crate::source`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use cargo_metadata::{DependencyKind, Metadata, Package, PackageId};
 
-/// One crate of ours: its package, its folder, and the crates of ours it may depend on.
+/// One of our crates: its package, its folder, and the crates it may depend on.
 pub struct CrateRule {
     /// The package's name.
     pub package: &'static str,
     /// Its folder, from the top of the tree.
     pub folder: &'static str,
-    /// Which of our packages it may name in `[dependencies]` or `[build-dependencies]`.
+    /// Our packages that it may have in `[dependencies]` or `[build-dependencies]`.
     pub may_depend_on: &'static [&'static str],
-    /// A protocol: time, chance and packets come in as arguments.
+    /// A protocol: time, randomness and packets are arguments.
     pub is_machine: bool,
-    /// May hold `unsafe`, each block behind a safe interface and with its reason.
+    /// May contain `unsafe`, each block behind a safe interface and with its reason.
     pub may_be_unsafe: bool,
 }
 
@@ -47,14 +46,14 @@ const fn top(
     CrateRule { package, folder, may_depend_on, is_machine: false, may_be_unsafe: false }
 }
 
-/// Every package of the workspace, ground floor first.
+/// Every package of the workspace, lowest floor first.
 pub const PLAN: &[CrateRule] = &[
-    // Ground. RTCP speaks of RTP's nouns (SSRC, NTP time).
+    // Lowest floor. RTCP uses RTP's types (SSRC, NTP time).
     machine("leat-machine", "engine/machine", &[]),
     machine("leat-rtp", "engine/rtp", &[]),
     machine("leat-stun", "engine/stun", &[]),
     machine("leat-rtcp", "engine/rtcp", &["leat-rtp"]),
-    // On the ground. DTLS ends in SRTP's keys, and stands on the bindings of BoringSSL.
+    // Above it. DTLS exports SRTP's keys, and uses the bindings of BoringSSL.
     machine("leat-srtp", "engine/srtp", &["leat-rtp"]),
     fenced("leat-ssl", "engine/ssl", &[]),
     machine("leat-dtls", "engine/dtls", &["leat-machine", "leat-srtp", "leat-ssl"]),
@@ -64,9 +63,9 @@ pub const PLAN: &[CrateRule] = &[
     top("leat-log", "engine/log", &[]),
     fenced("leat-shm", "engine/shm", &[]),
     fenced("leat-runtime", "engine/runtime", &["leat-machine"]),
-    // What the processes of engine and TURN server have in common.
+    // Common code of the processes of engine and TURN server.
     top("leat-host", "engine/host", &["leat-log", "leat-machine", "leat-runtime"]),
-    // The machines that serve.
+    // The machines of the servers.
     machine(
         "leat-sfu",
         "engine/sfu",
@@ -82,7 +81,7 @@ pub const PLAN: &[CrateRule] = &[
         ],
     ),
     machine("leat-relay", "turn/relay", &["leat-dtls", "leat-machine", "leat-stun"]),
-    // The binaries. Signaling knows of the engine exactly the ring.
+    // The binaries. Signaling only uses the engine's ring.
     top(
         "leat-engine",
         "engine",
@@ -103,9 +102,9 @@ pub const PLAN: &[CrateRule] = &[
         "turn",
         &["leat-dtls", "leat-host", "leat-log", "leat-machine", "leat-relay", "leat-runtime"],
     ),
-    // What measures and tests may know everything below it.
-    // The load generator shares no code with what it measures, so that no bug of ours cancels itself out; what its micro benches
-    // run on does.
+    // Measurements and tests may use everything below.
+    // The load generator shares no code with the measured programs, so that no bug cancels itself out; the
+    // basis of its micro benches does.
     top("leat-bench", "bench", &[]),
     top("leat-rig", "bench/rig", EVERYTHING),
     top("leat-fuzz", "fuzz", EVERYTHING),
@@ -136,7 +135,7 @@ const EVERYTHING: &[&str] = &[
     "leat-turn",
 ];
 
-/// What may stand at the top level of the tree.
+/// The allowed entries at the top level of the tree.
 pub const TOP_LEVEL: &[&str] = &[
     ".ci",
     ".github",
@@ -159,8 +158,8 @@ pub const TOP_LEVEL: &[&str] = &[
     "turn",
 ];
 
-/// Packages through which a program faces the world. A machine names none of them.
-const WORLDLY: &[&str] = &[
+/// Packages for network, time and other external effects. A machine uses none of them.
+const EXTERNAL_EFFECTS: &[&str] = &[
     "crossbeam-channel",
     "crossbeam-queue",
     "getrandom",
@@ -174,8 +173,9 @@ const WORLDLY: &[&str] = &[
     "tracing-subscriber",
 ];
 
-/// Other implementations of our protocols: oracles in fuzzers and tests, peers in benches. They panic on malformed input, so no process
-/// that serves the network may contain them. By package: `webrtc-sdp`, a parser of SDP, is not one of them.
+/// Other implementations of our protocols: oracles in fuzzers and tests, peers in benches. They panic on
+/// malformed input, so no process that serves the network may contain them. By package: `webrtc-sdp`, a
+/// parser of SDP, is not one of them.
 const OTHER_IMPLEMENTATIONS: &[&str] = &[
     "dtls",
     "rtc-dtls",
@@ -197,7 +197,7 @@ const OTHER_IMPLEMENTATIONS: &[&str] = &[
     "webrtc-util",
 ];
 
-/// The processes that face the network.
+/// The processes that serve the network.
 const SERVERS: &[&str] = &["leat-engine", "leat-signaling", "leat-turn"];
 
 /// The plan's entry for a package of ours.
@@ -219,7 +219,7 @@ pub fn violations(metadata: &Metadata) -> Vec<String> {
         }
     }
     if metadata.resolve.is_none() {
-        found.push("cargo resolved no graph: what depends on what cannot be checked".to_owned());
+        found.push("cargo resolved no graph: dependencies cannot be checked".to_owned());
     }
     check_oracles_stay_out(metadata, &mut found);
     check_one_library_of_a_name(metadata, &mut found);
@@ -231,7 +231,7 @@ fn check_place(metadata: &Metadata, package: &Package, rule: &CrateRule, found: 
     if package.manifest_path != expected {
         found.push(format!("{} lives in {}, not in {}", package.name, package.manifest_path, rule.folder));
     }
-    // Library names are the short ones, so that a path reads as the field's noun: `rtp::Packet`.
+    // Library names are short, so that a path reads well: `rtp::Packet`.
     let short = package.name.trim_start_matches("leat-");
     let libraries = package.targets.iter().filter(|t| t.kind.iter().any(|k| k.to_string() == "lib"));
     for library in libraries.filter(|_| rule.is_machine || rule.may_be_unsafe) {
@@ -248,15 +248,15 @@ fn check_edges(package: &Package, rule: &CrateRule, ours: &BTreeSet<&str>, found
             continue;
         }
         if ours.contains(name) && !rule.may_depend_on.contains(&name) {
-            found.push(format!("{} may not know {name}", package.name));
+            found.push(format!("{} may not depend on {name}", package.name));
         }
-        if rule.is_machine && WORLDLY.contains(&name) {
-            found.push(format!("{} is a machine and may not know the world through {name}", package.name));
+        if rule.is_machine && EXTERNAL_EFFECTS.contains(&name) {
+            found.push(format!("{} is a machine and may not use {name}", package.name));
         }
     }
 }
 
-/// What a server reaches.
+/// The dependencies of a server.
 fn check_oracles_stay_out(metadata: &Metadata, found: &mut Vec<String>) {
     let ours = metadata.workspace_packages().into_iter();
     for server in ours.filter(|p| SERVERS.contains(&p.name.as_str())) {
@@ -265,8 +265,9 @@ fn check_oracles_stay_out(metadata: &Metadata, found: &mut Vec<String>) {
     }
 }
 
-/// OpenSSL and BoringSSL have libraries and functions of the same names: a program that links both calls the wrong ones, and one that may
-/// find both links the wrong one. Cargo gives the tests of a package the search paths of its development dependencies too.
+/// OpenSSL and BoringSSL have libraries and functions of the same names: a program that links both calls the
+/// wrong ones, and one that may find both links the wrong one. Cargo gives the tests of a package the search
+/// paths of its development dependencies too.
 fn check_one_library_of_a_name(metadata: &Metadata, found: &mut Vec<String>) {
     for package in metadata.workspace_packages() {
         let for_tests = package.dependencies.iter().filter(|dep| dep.kind == DependencyKind::Development);

@@ -1,11 +1,16 @@
-//! The structure of the tree: which crate may depend on which, where `unsafe` is allowed, what a machine must not use,
-//! and what is at the top level. Each rule is also shown to be able to fail, on a doctored copy.
+//! The structure of the tree: allowed dependencies of crates, the places of `unsafe`, forbidden APIs of
+//! machines, and the entries at the top level. Each rule is also shown to fail, on a changed copy.
 
+mod diagrams;
+mod figures;
 mod floor;
 mod modules;
+mod names;
 mod promises;
+mod protocol;
 mod source;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +26,7 @@ fn root() -> &'static Path {
 fn metadata() -> Metadata {
     MetadataCommand::new()
         .manifest_path(root().join("Cargo.toml"))
-        // The lock file is only read here: a test that writes into the tree is a surprise.
+        // The lock file is only read here: a test must not write into the tree.
         .other_options(["--locked".to_owned()])
         .exec()
         .expect("cargo metadata describes the workspace")
@@ -112,11 +117,11 @@ fn sources_use_no_forbidden_api() {
     assert_clean(found);
 }
 
-/// The one file outside of the fence with `unsafe`: an allocator that counts for the benches is an `unsafe impl`.
+/// The one other file with `unsafe`: an allocator that counts for the benches is an `unsafe impl`.
 const COUNTING_ALLOCATOR: &str = "bench/rig/src/counting.rs";
 
-/// The one place of a protocol crate with state of its thread: it counts steps for tests, and does nothing in a release build. As an
-/// argument it would be one more parameter of every function on the packet path.
+/// The one place of a protocol crate with thread-local state: it counts steps for tests, and does nothing in
+/// a release build. As an argument it would be one more parameter of every function on the packet path.
 const WORK_METER: &str = "engine/machine/src/meter.rs";
 
 /// The imports of a crate's modules.
@@ -144,7 +149,7 @@ fn modules_import_only_from_lower_floors_and_in_no_circle() {
     assert_clean(found);
 }
 
-/// A file that imports one that imports it cannot be read or changed alone.
+/// A file in a circle of imports cannot be read or changed alone.
 #[test]
 fn modules_of_no_crate_import_each_other_in_a_circle() {
     let circles = PLAN.iter().flat_map(|rule| {
@@ -157,7 +162,7 @@ fn modules_of_no_crate_import_each_other_in_a_circle() {
     assert_clean(gone.map(|known| format!("{known} is gone: remove it from KNOWN_CIRCLES")).collect());
 }
 
-/// Stages borrow what they need. If they could name the shard, each could change everything.
+/// Stages borrow the state they need. If they could name the shard, each could change everything.
 #[test]
 fn only_its_own_module_names_the_shard() {
     let sfu = floor::rule("leat-sfu").expect("the SFU is on the plan");
@@ -201,7 +206,7 @@ fn every_crate_takes_the_lints_of_the_workspace() {
     let mut found = Vec::new();
     for package in metadata().workspace_packages() {
         let manifest = read(package.manifest_path.as_std_path());
-        // A fenced crate writes its own, because `unsafe` is not denied there but to be reasoned.
+        // A crate with `unsafe` has its own lints, because `unsafe` is not denied there but needs a reason.
         let is_fenced = floor::rule(&package.name).is_some_and(|rule| rule.may_be_unsafe);
         let has_its_own = is_fenced && manifest.contains("undocumented_unsafe_blocks");
         if !inherits_lints(&manifest) && !has_its_own {
@@ -212,7 +217,7 @@ fn every_crate_takes_the_lints_of_the_workspace() {
 }
 
 #[test]
-fn files_are_short_and_leave_nothing_open() {
+fn files_are_short_and_without_open_tasks() {
     let mut found = Vec::new();
     for path in PLAN.iter().flat_map(sources) {
         let text = read(&path);
@@ -254,7 +259,7 @@ fn inherits_lints(manifest: &str) -> bool {
 
 // Each rule can fail.
 
-/// A package of the workspace, to be doctored.
+/// A package of the workspace, to be changed.
 fn package<'a>(metadata: &'a mut Metadata, name: &str) -> &'a mut Package {
     let found = metadata.packages.iter_mut().find(|p| p.name.as_str() == name);
     found.unwrap_or_else(|| panic!("{name} is in the workspace"))
@@ -263,7 +268,7 @@ fn package<'a>(metadata: &'a mut Metadata, name: &str) -> &'a mut Package {
 /// Makes `from` depend on `to`, as a line in its manifest would.
 fn doctor_edge(metadata: &mut Metadata, from: &str, to: &str, kind: DependencyKind) {
     let any = metadata.packages.iter().flat_map(|p| &p.dependencies).next();
-    let mut edge = any.expect("somebody depends on somebody").clone();
+    let mut edge = any.expect("there is a dependency").clone();
     edge.name = to.to_owned();
     edge.kind = kind;
     package(metadata, from).dependencies.push(edge);
@@ -281,80 +286,80 @@ fn detects_a_forbidden_dependency() {
         ("leat-signaling", "leat-rtp"),
         ("leat-engine", "leat-signaling"),
     ] {
-        let mut doctored = metadata();
-        doctor_edge(&mut doctored, from, to, DependencyKind::Normal);
-        assert_found(&floor::violations(&doctored), &format!("{from} may not know {to}"));
+        let mut changed = metadata();
+        doctor_edge(&mut changed, from, to, DependencyKind::Normal);
+        assert_found(&floor::violations(&changed), &format!("{from} may not depend on {to}"));
     }
 }
 
 #[test]
-fn a_wrong_edge_of_a_build_script_is_found_and_one_of_a_test_is_not() {
-    let mut doctored = metadata();
-    doctor_edge(&mut doctored, "leat-rtp", "leat-stun", DependencyKind::Build);
-    assert_found(&floor::violations(&doctored), "leat-rtp may not know leat-stun");
+fn detects_a_wrong_edge_of_a_build_script_but_not_of_a_test() {
+    let mut changed = metadata();
+    doctor_edge(&mut changed, "leat-rtp", "leat-stun", DependencyKind::Build);
+    assert_found(&floor::violations(&changed), "leat-rtp may not depend on leat-stun");
 
-    let mut doctored = metadata();
-    doctor_edge(&mut doctored, "leat-rtp", "leat-stun", DependencyKind::Development);
-    assert_clean(floor::violations(&doctored));
+    let mut changed = metadata();
+    doctor_edge(&mut changed, "leat-rtp", "leat-stun", DependencyKind::Development);
+    assert_clean(floor::violations(&changed));
 }
 
 #[test]
 fn detects_io_in_a_machine() {
     for world in ["mio", "tokio", "getrandom", "socket2"] {
-        let mut doctored = metadata();
-        doctor_edge(&mut doctored, "leat-sfu", world, DependencyKind::Normal);
-        assert_found(&floor::violations(&doctored), &format!("may not know the world through {world}"));
+        let mut changed = metadata();
+        doctor_edge(&mut changed, "leat-sfu", world, DependencyKind::Normal);
+        assert_found(&floor::violations(&changed), &format!("may not use {world}"));
     }
 }
 
 #[test]
 fn detects_an_oracle_among_the_dependencies_of_a_server() {
-    let mut doctored = metadata();
-    // Two steps below the engine, a package that is not ours turns out to be the published one.
-    let victim = below(&doctored, "leat-machine").expect("the machine contract uses a published package");
+    let mut changed = metadata();
+    // Two steps below the engine, a third-party package is replaced by the published implementation.
+    let victim = below(&changed, "leat-machine").expect("the machine contract uses a published package");
     for published in ["rtp", "rtcp", "stun", "dtls", "srtp", "webrtc-srtp", "rtc-dtls"] {
         let name = parsed(published);
-        doctored.packages.iter_mut().find(|p| p.id == victim).expect("a known package").name = name;
-        assert_found(&floor::violations(&doctored), &format!("reaches the published {published}"));
+        changed.packages.iter_mut().find(|p| p.id == victim).expect("a known package").name = name;
+        assert_found(&floor::violations(&changed), &format!("reaches the published {published}"));
     }
 }
 
 #[test]
-fn a_program_with_two_libraries_of_one_name_is_found() {
-    let mut doctored = metadata();
-    // A package that the engine reaches turns out to be OpenSSL.
-    let victim = below(&doctored, "leat-machine").expect("the machine contract uses a published package");
+fn detects_a_program_with_two_libraries_of_one_name() {
+    let mut changed = metadata();
+    // A package of the engine is replaced by OpenSSL.
+    let victim = below(&changed, "leat-machine").expect("the machine contract uses a published package");
     let name = parsed("openssl-sys");
-    doctored.packages.iter_mut().find(|p| p.id == victim).expect("a known package").name = name;
-    assert_found(&floor::violations(&doctored), "leat-engine links OpenSSL and BoringSSL");
+    changed.packages.iter_mut().find(|p| p.id == victim).expect("a known package").name = name;
+    assert_found(&floor::violations(&changed), "leat-engine links OpenSSL and BoringSSL");
 }
 
-/// A package that is not ours among those that `package` depends on.
+/// A third-party package among those that `package` depends on.
 fn below(metadata: &Metadata, package: &str) -> Option<PackageId> {
     let id = &metadata.packages.iter().find(|p| p.name.as_str() == package)?.id;
     let node = metadata.resolve.as_ref()?.nodes.iter().find(|node| node.id == *id)?;
     node.dependencies.iter().find(|id| !metadata.workspace_members.contains(id)).cloned()
 }
 
-/// `cargo_metadata` makes package names only by reading them.
+/// `cargo_metadata` creates package names only by deserialisation.
 fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(name: &str) -> T {
     name.parse().expect("a valid package name")
 }
 
 #[test]
 fn detects_a_crate_in_the_wrong_folder() {
-    let mut doctored = metadata();
-    package(&mut doctored, "leat-stun").manifest_path =
+    let mut changed = metadata();
+    package(&mut changed, "leat-stun").manifest_path =
         root().join("stun/Cargo.toml").try_into().expect("UTF-8");
-    assert_found(&floor::violations(&doctored), "leat-stun lives in");
+    assert_found(&floor::violations(&changed), "leat-stun lives in");
 
-    let mut doctored = metadata();
-    package(&mut doctored, "leat-stun").targets[0].name = "leat_stun".to_owned();
-    assert_found(&floor::violations(&doctored), "the library of leat-stun is called leat_stun");
+    let mut changed = metadata();
+    package(&mut changed, "leat-stun").targets[0].name = "leat_stun".to_owned();
+    assert_found(&floor::violations(&changed), "the library of leat-stun is called leat_stun");
 
-    let mut doctored = metadata();
-    package(&mut doctored, "leat-stun").name = parsed("leat-helpers");
-    assert_found(&floor::violations(&doctored), "leat-helpers is not on the floor plan");
+    let mut changed = metadata();
+    package(&mut changed, "leat-stun").name = parsed("leat-helpers");
+    assert_found(&floor::violations(&changed), "leat-helpers is not on the floor plan");
 }
 
 #[test]
@@ -367,34 +372,34 @@ fn forbidden_words_are_found_in_code_only() {
     let machine = floor::rule("leat-sfu").expect("the SFU is on the plan");
     let fenced = floor::rule("leat-shm").expect("the rings are on the plan");
     let binary = floor::rule("leat-engine").expect("the engine is on the plan");
-    let says = |rule, code| source::violations(rule, "x.rs", code);
+    let check = |rule, code| source::violations(rule, "x.rs", code);
 
-    assert_found(&says(machine, "let s = std::net::UdpSocket::bind(a);"), "a socket");
-    assert_found(&says(machine, "let now = Instant::now();"), "a clock read");
-    assert_found(&says(machine, "use std::time::SystemTime;"), "a clock read");
-    assert_found(&says(machine, "let mut r = rand::rng();"), "global randomness");
-    assert_found(&says(machine, "let t = HashMap::new();"), "global randomness");
-    assert_found(&says(machine, "getrandom::fill(&mut seed)"), "global randomness");
-    assert_found(&says(machine, "struct S { m: Mutex<u8> }"), "something shared");
-    assert_found(&says(machine, "unsafe { *p }"), "belongs in shm, ssl and runtime");
-    assert_found(&says(binary, "unsafe fn f() {}"), "belongs in shm, ssl and runtime");
+    assert_found(&check(machine, "let s = std::net::UdpSocket::bind(a);"), "a socket");
+    assert_found(&check(machine, "let now = Instant::now();"), "a clock read");
+    assert_found(&check(machine, "use std::time::SystemTime;"), "a clock read");
+    assert_found(&check(machine, "let mut r = rand::rng();"), "global randomness");
+    assert_found(&check(machine, "let t = HashMap::new();"), "global randomness");
+    assert_found(&check(machine, "getrandom::fill(&mut seed)"), "global randomness");
+    assert_found(&check(machine, "struct S { m: Mutex<u8> }"), "something shared");
+    assert_found(&check(machine, "unsafe { *p }"), "belongs in shm, ssl and runtime");
+    assert_found(&check(binary, "unsafe fn f() {}"), "belongs in shm, ssl and runtime");
 
-    assert_clean(says(binary, "let now = Instant::now();"));
-    assert_clean(says(fenced, "unsafe { *p }"));
-    assert_clean(says(machine, "// Instant::now would be wrong here"));
-    assert_clean(says(machine, "/* a /* nested */ Mutex */ let x = \"Instant::now\";"));
-    assert_clean(says(machine, "let x = r#\"say \"unsafe\" here\"#; let c = '\"'; let d = 'u';"));
-    assert_clean(says(machine, "#![forbid(unsafe_code)] fn unsafely() {}"));
-    assert_clean(says(machine, "#[cfg(test)] mod tests { fn f() { Instant::now(); } }"));
-    // The code after a blanked item, and after a lifetime, is looked at again.
-    assert_found(&says(machine, "#[cfg(test)] mod tests { } fn f() { Instant::now(); }"), "a clock read");
-    assert_found(&says(machine, "#[cfg(test)] use x::Y; fn f() { Instant::now(); }"), "a clock read");
-    assert_found(&says(machine, "fn f<'a>(x: &'a u8) { unsafe { } }"), "belongs in shm");
-    assert_found(&says(machine, "let c = '\\''; unsafe { }"), "belongs in shm");
+    assert_clean(check(binary, "let now = Instant::now();"));
+    assert_clean(check(fenced, "unsafe { *p }"));
+    assert_clean(check(machine, "// Instant::now would be wrong here"));
+    assert_clean(check(machine, "/* a /* nested */ Mutex */ let x = \"Instant::now\";"));
+    assert_clean(check(machine, "let x = r#\"say \"unsafe\" here\"#; let c = '\"'; let d = 'u';"));
+    assert_clean(check(machine, "#![forbid(unsafe_code)] fn unsafely() {}"));
+    assert_clean(check(machine, "#[cfg(test)] mod tests { fn f() { Instant::now(); } }"));
+    // The code after a blanked item, and after a lifetime, is checked again.
+    assert_found(&check(machine, "#[cfg(test)] mod tests { } fn f() { Instant::now(); }"), "a clock read");
+    assert_found(&check(machine, "#[cfg(test)] use x::Y; fn f() { Instant::now(); }"), "a clock read");
+    assert_found(&check(machine, "fn f<'a>(x: &'a u8) { unsafe { } }"), "belongs in shm");
+    assert_found(&check(machine, "let c = '\\''; unsafe { }"), "belongs in shm");
 }
 
 #[test]
-fn a_circle_of_imports_and_an_import_that_climbs_are_found() {
+fn detects_a_circle_of_imports_and_an_import_to_a_higher_floor() {
     let sources = [
         ("lib.rs", "mod limits; mod shard; mod base;"),
         ("limits.rs", "use crate::base::{slots::Slot, clock};"),
@@ -419,11 +424,11 @@ fn a_circle_of_imports_and_an_import_that_climbs_are_found() {
 
 #[test]
 fn detects_a_long_or_unfinished_file() {
-    let says = |text: &str| source::untidiness(text).collect::<Vec<_>>();
-    assert_found(&says(&"\n".repeat(901)), "has 901 lines");
-    assert_found(&says(concat!("// TO", "DO: later")), "leaves something open");
-    assert_found(&says("#[test]\n#[ignore = \"slow\"]\nfn f() {}"), "switches a test off");
-    assert_clean(says("// To do this one needs `#[ignore]`.\nfn f() {}"));
+    let check = |text: &str| source::untidiness(text).collect::<Vec<_>>();
+    assert_found(&check(&"\n".repeat(901)), "has 901 lines");
+    assert_found(&check(concat!("// TO", "DO: later")), "leaves something open");
+    assert_found(&check("#[test]\n#[ignore = \"slow\"]\nfn f() {}"), "switches a test off");
+    assert_clean(check("// To do this one needs `#[ignore]`.\nfn f() {}"));
 }
 
 #[test]
@@ -433,4 +438,180 @@ fn detects_a_missing_unsafe_ban() {
     assert!(!source::forbids_unsafe(machine, "//! Views.\n// #![forbid(unsafe_code)]\n"));
     assert!(inherits_lints("[package]\nname = \"x\"\n\n[lints]\nworkspace = true\n"));
     assert!(!inherits_lints("[package]\nname = \"x\"\n\n[dependencies]\ny.workspace = true\n"));
+}
+
+/// The code of a crate, without comments, literals and tests.
+fn code_of(package: &str) -> Vec<String> {
+    let rule = floor::rule(package).expect("a package of ours");
+    sources(rule).iter().map(|path| source::without_tests(&source::code_only(&read(path)))).collect()
+}
+
+#[test]
+fn signaling_sends_every_command_and_reads_every_field_of_an_event() {
+    let of = |file: &str, name: &str| {
+        let variants = protocol::variants(name, &read(&root().join("engine/control/src").join(file)));
+        assert!(variants.len() > 4, "{name} was not read");
+        variants
+    };
+    let code = code_of("leat-signaling");
+    let unused: BTreeSet<String> = [
+        protocol::unsent("Command", &of("command.rs", "Command"), &code),
+        protocol::unsent("StatsOf", &of("stats.rs", "StatsOf"), &code),
+        protocol::unread("Event", &of("event.rs", "Event"), &code),
+        protocol::unread("SnapshotItem", &of("event.rs", "SnapshotItem"), &code),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let listed = protocol::LATER.iter().map(|(name, _)| *name).chain(protocol::FOR_TESTS.iter().copied());
+    let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
+    assert_clean(unused.difference(&listed).map(|name| format!("signaling does not use {name}")).collect());
+    assert_clean(listed.difference(&unused).map(|name| format!("{name} is in use or gone")).collect());
+}
+
+#[test]
+fn an_unused_command_and_an_unread_field_are_found() {
+    let text =
+        "pub enum Event { /// One.\n Done { request: RequestId, at: Vec<(u8, u8)> }, Gone(Why), End, }";
+    let events = protocol::variants("Event", text);
+    assert_eq!(events.keys().map(String::as_str).collect::<Vec<_>>(), ["Done", "End", "Gone"]);
+    assert_eq!(events["Done"].iter().map(String::as_str).collect::<Vec<_>>(), ["at", "request"]);
+    let commands = "pub enum Command { Open { id: Id, at: Option<u8> }, Close { id: Id }, }";
+    let commands = protocol::variants("Command", commands);
+    let code =
+        ["f(Command::Open { id, at: None }); match e { Event::Done { request, at: _ } | Event::End => {} }"];
+    let code = code.map(str::to_owned);
+    assert_eq!(
+        Vec::from_iter(protocol::unsent("Command", &commands, &code)),
+        ["Command::Close", "Command::Open.at"]
+    );
+    assert_eq!(Vec::from_iter(protocol::unread("Event", &events, &code)), ["Event::Done.at", "Event::Gone"]);
+}
+
+#[test]
+fn a_name_stands_for_one_type_in_a_crate() {
+    let mut found = Vec::new();
+    for rule in PLAN {
+        let folder = root().join(rule.folder).join("src");
+        let files: Vec<(String, String)> = sources(rule)
+            .iter()
+            .filter_map(|path| Some((path.strip_prefix(&folder).ok()?.to_str()?.to_owned(), read(path))))
+            .collect();
+        let types = names::defined(files.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+        found.extend(names::repeated(rule.package, &types));
+    }
+    assert_clean(found);
+}
+
+#[test]
+fn a_name_of_two_types_is_found() {
+    let types = names::defined([
+        ("vp8.rs", "pub struct Descriptor; struct Walk; #[cfg(test)] mod tests { struct Tx; }"),
+        ("vp9.rs", "pub struct Descriptor<'a>(&'a u8); enum Walk {} struct Tx;"),
+    ]);
+    let found = names::repeated("leat-rtp", &types);
+    assert_eq!(found, ["leat-rtp: Walk is the name of several types: vp8.rs, vp9.rs"]);
+}
+
+/// The constants of all crates.
+fn constants() -> figures::Constants {
+    let mut constants = figures::Constants::new();
+    for path in PLAN.iter().flat_map(sources) {
+        figures::read(&mut constants, &read(&path));
+    }
+    constants
+}
+
+#[test]
+fn figures_of_the_documentation_agree_with_their_constants() {
+    let constants = constants();
+    let (mut found, mut checked) = (Vec::new(), 0);
+    for entry in fs::read_dir(root().join("docs")).expect("docs/ is readable") {
+        let path = entry.expect("a readable entry").path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            let page = read(&path);
+            let figures = figures::named(&page);
+            checked += figures.len();
+            let faults = figures.iter().filter_map(|figure| figures::fault(figure, &constants));
+            found.extend(faults.map(|fault| format!("{}: {fault}", path.display())));
+        }
+    }
+    assert_clean(found);
+    assert!(checked >= 15, "only {checked} figures name their constant");
+}
+
+#[test]
+fn a_wrong_figure_is_found() {
+    let mut constants = figures::Constants::new();
+    figures::read(&mut constants, "pub const QUEUE: usize = 2 * FRAME;\npub const FRAME: usize = 2 << 10;");
+    figures::read(&mut constants, "const PAUSE: Duration = Duration::from_millis(1_500);");
+    let faults = |page: &str| -> Vec<String> {
+        figures::named(page).iter().filter_map(|figure| figures::fault(figure, &constants)).collect()
+    };
+    assert_clean(faults("At most 4 KiB (`QUEUE`), 1,500 ms (`PAUSE`) | 2,048 (`FRAME`) packets (`code`)."));
+    assert_found(&faults("At most 5 KiB (`QUEUE`)."), "QUEUE");
+    assert_found(&faults("After 1 s\n(`PAUSE`)."), "PAUSE");
+    assert_found(&faults("8 (`GONE`)"), "no constant is called GONE");
+}
+
+/// Which crate of ours depends on which, without development dependencies.
+fn crate_edges(metadata: &Metadata) -> diagrams::Edges {
+    let short = |name: &str| name.trim_start_matches("leat-").to_owned();
+    let packages = metadata.workspace_packages();
+    let ours: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let needs = |package: &Package| -> BTreeSet<String> {
+        let needed = package.dependencies.iter().filter(|needed| needed.kind != DependencyKind::Development);
+        needed
+            .filter(|needed| ours.contains(needed.name.as_str()))
+            .map(|needed| short(&needed.name))
+            .collect()
+    };
+    packages.iter().map(|package| (short(&package.name), needs(package))).collect()
+}
+
+/// Which child of a module imports which; an empty `parent` is the root of the crate.
+fn module_edges(package: &str, parent: &str) -> diagrams::Edges {
+    let child = |module: &str| -> Option<String> {
+        let inner =
+            if parent.is_empty() { module } else { module.strip_prefix(parent)?.strip_prefix("::")? };
+        inner.split("::").next().filter(|child| !child.is_empty()).map(str::to_owned)
+    };
+    let mut found = diagrams::Edges::new();
+    for (module, imported) in modules_of(floor::rule(package).expect("a package of ours")) {
+        let Some(from) = child(&module) else { continue };
+        let to = imported.iter().filter_map(|imported| child(imported)).filter(|to| *to != from);
+        found.entry(from.clone()).or_default().extend(to);
+    }
+    found
+}
+
+#[test]
+fn diagrams_of_crates_and_modules_show_the_code() {
+    let page = read(&root().join("docs/architecture.md"));
+    let code = [
+        ("crates", crate_edges(&metadata())),
+        ("modules of leat-sfu", module_edges("leat-sfu", "")),
+        ("modules of leat-runtime", module_edges("leat-runtime", "")),
+        ("modules of leat-relay", module_edges("leat-relay", "")),
+        ("modules of rooms", module_edges("leat-signaling", "rooms")),
+    ];
+    let mut found = Vec::new();
+    for (title, code) in code {
+        assert!(code.len() > 5, "the modules of {title} were not read");
+        let drawn = diagrams::drawn(&page, title).unwrap_or_default();
+        found.extend(diagrams::differences(title, &drawn, &code));
+    }
+    assert_clean(found);
+}
+
+#[test]
+fn a_diagram_that_differs_from_the_code_is_found() {
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let code =
+        diagrams::Edges::from([("a".to_owned(), set(&["b", "c"])), ("b".to_owned(), set(&["c", "d"]))]);
+    let page = "## One\n```mermaid\nflowchart TD\n%% letters\na[First] --> b\nb --> c & e\n```\n a --> z";
+    let drawn = diagrams::drawn(page, "letters").expect("it is there");
+    let found = diagrams::differences("letters", &drawn, &code);
+    assert_eq!(found, ["letters lacks b --> d", "letters has b --> e, the code has not"]);
+    assert_eq!(diagrams::drawn(page, "numbers"), None);
 }

@@ -1,7 +1,8 @@
 //! The modules inside a crate: no circle of imports, and imports only from a higher floor to a lower one.
 //!
-//! A module and its own children may import each other, because a `mod.rs` declares them. Test code is not looked at.
-//! This reads paths that begin with `crate` or `super`; it is *not* a parser (see [`crate::source`]).
+//! A module and its own children may import each other, because a `mod.rs` declares them. Test code is
+//! ignored. This reads paths that begin with `crate` or `super`; it is *not* a parser (see
+//! [`crate::source`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,18 @@ pub const FLOORS: &[Floors] = &[
             &["objects"],
             &["shard"],
             &["containment"],
+        ],
+    },
+    Floors {
+        sources: "engine/runtime/src",
+        floors: &[
+            &["limits"],
+            &["bind_error", "tokens"],
+            &["clock", "mailbox", "sys"],
+            &["memory", "udp"],
+            &["tcp"],
+            &["control", "tx"],
+            &["worker"],
         ],
     },
     Floors {
@@ -74,7 +87,7 @@ pub const FLOORS: &[Floors] = &[
     },
 ];
 
-/// Circles that the redesign has not removed yet. The list may only become shorter.
+/// Known circles. The list may only become shorter.
 pub const KNOWN_CIRCLES: &[&str] = &["fuzz: a circle of imports: plain, world"];
 
 /// The imports of each module, by its path inside the crate (`shard::close`; empty for the root).

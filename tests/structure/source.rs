@@ -1,14 +1,13 @@
-//! What the sources themselves must not say: `unsafe` outside the fenced crates, and in a
-//! machine a socket, a clock, global randomness, a lock or a thread.
+//! Forbidden code in sources: `unsafe` outside the listed crates, and in a machine a socket, a clock, global
+//! randomness, a lock or a thread.
 //!
-//! This reads Rust just well enough for that: comments, literals and `#[cfg(test)]` items are
-//! blanked out, then whole words are looked for. It is *not* a parser, and a macro could fool it; the
-//! dependency rules of [`crate::floor`] stand behind it.
+//! This reads Rust just well enough for that: comments, literals and `#[cfg(test)]` items are blanked out,
+//! then whole words are searched. It is *not* a parser, and a macro could evade it; the dependency rules of
+//! [`crate::floor`] are the second check.
 
 use crate::floor::CrateRule;
 
-/// Names through which a machine would reach for time, chance, the network or another thread. Each
-/// stands for a whole path segment or path.
+/// Names of APIs for time, randomness, the network or threads. Each is a whole path segment or path.
 const FORBIDDEN_IN_MACHINES: &[(&str, &str)] = &[
     ("std::net::UdpSocket", "a socket"),
     ("UdpSocket", "a socket"),
@@ -50,7 +49,7 @@ const FORBIDDEN_IN_MACHINES: &[(&str, &str)] = &[
     ("eprintln", "the terminal"),
 ];
 
-/// What one file says that it may not, one sentence each.
+/// The forbidden code of one file, one sentence each.
 pub fn violations(rule: &CrateRule, file: &str, source: &str) -> Vec<String> {
     let code = without_tests(&code_only(source));
     let mut found = Vec::new();
@@ -60,14 +59,14 @@ pub fn violations(rule: &CrateRule, file: &str, source: &str) -> Vec<String> {
     if rule.is_machine {
         for (path, meaning) in FORBIDDEN_IN_MACHINES {
             if contains_path(&code, path) {
-                found.push(format!("{file}: `{path}` is {meaning}; a machine is handed what it needs"));
+                found.push(format!("{file}: `{path}` is {meaning}; a machine gets its inputs as arguments"));
             }
         }
     }
     found
 }
 
-/// The longest a source file may be, in lines: beyond it wants splitting by meaning.
+/// The maximum length of a source file, in lines: a longer one should be split by meaning.
 const LINES_MAX: usize = 900;
 
 /// What a file of any rule must not have.
@@ -94,7 +93,7 @@ pub fn contains_path(code: &str, path: &str) -> bool {
         .any(|(at, _)| !code[..at].ends_with(is_word) && !code[at + path.len()..].starts_with(is_word))
 }
 
-/// The source with comments and literals blanked out, so that only code is left.
+/// The source with comments and literals blanked out, so that only code remains.
 pub fn code_only(source: &str) -> String {
     let bytes: Vec<char> = source.chars().collect();
     let mut code = String::with_capacity(source.len());
@@ -174,8 +173,8 @@ fn character(rest: &[char]) -> usize {
     }
 }
 
-/// Blanks out every item under `#[cfg(test)]`: a test may well bind a socket. Takes the output of
-/// [`code_only`], so braces count.
+/// Blanks out every item under `#[cfg(test)]`: a test may use a socket. Takes the output of [`code_only`], so
+/// braces are counted correctly.
 pub fn without_tests(code: &str) -> String {
     let mut kept = String::with_capacity(code.len());
     let mut rest = code;

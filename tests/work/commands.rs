@@ -1,4 +1,4 @@
-//! Rows for what the controller asks, at the bounds of the tables that it concerns.
+//! Rows for the controller's commands, at the bounds of their tables.
 
 use crate::Row;
 use crate::datagrams::{ENCODINGS, publisher, publisher_with_holes, viewer};
@@ -35,16 +35,16 @@ fn row(
     .of(objects)
 }
 
-/// A row for a command with which a consumer begins, from a keyframe that is at hand.
+/// A row for a command that starts a consumer from a cached keyframe.
 fn beginning_row(name: &str, prepare: impl FnOnce(&mut Stage) -> Command + 'static) -> Row {
-    Row::new(format!("command {name}"), "of a track whose keyframe is at hand", move || {
+    Row::new(format!("command {name}"), "of a track with a cached keyframe", move || {
         let stage = &mut Stage::new();
         let command = prepare(stage);
         let sent = stage.tx.sent;
         stage.measure_command(command);
         assert!(stage.tx.sent - sent > CAUGHT_UP, "the consumer has begun");
     })
-    .allowed(WORK_PER_CALL + WORK_PER_CATCH_UP, "all that is behind the keyframe is encrypted at once")
+    .allowed(WORK_PER_CALL + WORK_PER_CATCH_UP, "all packets after the keyframe are encrypted at once")
 }
 
 /// One publisher whose first track many peers consume.
@@ -58,8 +58,8 @@ fn watched(stage: &mut Stage) {
     stage.settle();
 }
 
-/// A publisher of whose largest encoding a keyframe is at hand, with as much behind it as is given to a consumer at once; and
-/// a transport that consumes its first track so many times already.
+/// A publisher whose largest encoding has a cached keyframe, with as many packets after it as a consumer gets
+/// at once; and a transport that consumes its first track this number of times already.
 fn viewer_without_pacer(stage: &mut Stage, consumers: usize) {
     let (alice, ssrcs) = publisher(stage);
     let bob = stage.party();
@@ -76,7 +76,7 @@ fn viewer_without_pacer(stage: &mut Stage, consumers: usize) {
     stage.settle();
 }
 
-/// Packets of 1,100 bytes that are caught up with: about as many as [`limits::KEYFRAME_CACHED_LEN_MAX`] allows.
+/// Packets of 1,100 bytes for catching up: about as many as [`limits::KEYFRAME_CACHED_LEN_MAX`] allows.
 const CAUGHT_UP: usize = 170;
 
 /// Without transport-wide numbers, so that its transport gets no congestion control.
@@ -84,7 +84,7 @@ fn without_pacer(consume: Consume) -> Consume {
     Consume { extensions: Vec::new(), ..consume }
 }
 
-/// The transport of [`publisher`], and one that [`viewer`] has made after it.
+/// The transport of [`publisher`], and one that [`viewer`] has created after it.
 const PUBLISHING: TransportId = TransportId(1);
 const VIEWING: TransportId = TransportId(2);
 
@@ -267,13 +267,8 @@ pub fn rows() -> Vec<Row> {
                 srtp: None,
             })
         }),
-        row("CreatePipe", "with as much data as it may have", 0, move |_| {
-            Command::CreatePipe(CreatePipe {
-                router: ROUTER,
-                transport: TransportId(7),
-                worker: 1,
-                app_data: app_data(),
-            })
+        row("CreatePipe", "to another worker", 0, |_| {
+            Command::CreatePipe(CreatePipe { router: ROUTER, transport: TransportId(7), worker: 1 })
         }),
         row("SetAppData", "with as much data as it may have", 0, move |stage| {
             publisher(stage);

@@ -1,4 +1,5 @@
-//! Rows for datagrams: one for each protocol on the port and each packet of RTCP, by the worst that an authenticated peer can send.
+//! Rows for datagrams: one for each protocol and each packet of RTCP, with the worst that an authenticated
+//! peer can send.
 
 use crate::Row;
 use crate::names;
@@ -13,9 +14,10 @@ use stun::{Class, Demux, Key, Method, TransactionId, Writer};
 
 /// Encodings of one track.
 pub const ENCODINGS: u32 = limits::ENCODINGS_MAX as u32;
-/// As many tracks with so many encodings as a transport may have SSRCs for, of which the first has retransmissions.
+/// As many tracks with this number of encodings as a transport's SSRC bound allows; the first one has
+/// retransmissions.
 pub const TRACKS: u32 = limits::SSRCS_PER_TRANSPORT_MAX as u32 / ENCODINGS - 1;
-/// Bytes of a compound of RTCP that leave room for its protection.
+/// Bytes of a compound of RTCP with room for its protection.
 const COMPOUND_LEN: usize = limits::DATAGRAM_LEN_MAX - 20;
 
 pub fn rows() -> Vec<Row> {
@@ -42,7 +44,7 @@ pub fn publisher(stage: &mut Stage) -> (Party, Vec<u32>) {
     (alice, ssrcs)
 }
 
-/// The same, and of each stream as many packets are missing as are kept.
+/// The same, with the maximum of missing packets per stream.
 pub fn publisher_with_holes(stage: &mut Stage) -> (Party, Vec<u32>) {
     let (alice, ssrcs) = publisher(stage);
     for ssrc in &ssrcs {
@@ -51,7 +53,7 @@ pub fn publisher_with_holes(stage: &mut Stage) -> (Party, Vec<u32>) {
     (alice, ssrcs)
 }
 
-/// A peer that consumes as many tracks as it may. Its SSRCs count up from the one returned.
+/// A peer with the maximum of consumed tracks. Its SSRCs count up from the returned one.
 pub fn viewer(stage: &mut Stage, consumers: usize) -> (Party, u32) {
     let bob = stage.party();
     let first = 0x10_0000;
@@ -116,7 +118,7 @@ fn rtp() -> Vec<Row> {
         rtp_row("VP9 with a structure of as many pictures as fit", |stage| {
             measure_payload(stage, Codec::Vp9, &vp9_structure());
         }),
-        rtp_row("redundant sound of as many blocks as fit", |stage| {
+        rtp_row("redundant audio with as many blocks as fit", |stage| {
             let mut payload = [0x80 | 111, 0, 0, 0].repeat(340);
             payload.push(111);
             measure_sound(stage, &payload);
@@ -138,9 +140,9 @@ fn rtp() -> Vec<Row> {
             crate::stage::measure(|| machine::Machine::on_batch_end(shard, *now, tx));
         })
         .of(200),
-        rtp_row("the beginning of a keyframe, behind all that follows it", |stage| {
+        rtp_row("the first packet of a keyframe, after all later ones", |stage| {
             let (alice, ssrcs) = publisher(stage);
-            // Long enough that no keyframe is at hand, and that the consumer waits for the next.
+            // Long enough that no keyframe is cached, and that the consumer waits for the next one.
             stage.pass(Duration::from_secs(3));
             let bob = stage.party();
             stage.consume(&bob, 0, 1, 0x9999);
@@ -153,8 +155,8 @@ fn rtp() -> Vec<Row> {
             stage.measure_datagram(alice.path, &alice.rtp(ssrcs[0], 101, 6000, &KEYFRAME));
             assert!(stage.tx.sent > sent, "the consumer has begun");
         })
-        .allowed(WORK_PER_CALL + WORK_PER_CATCH_UP, "none of the packets behind it has cost anything before"),
-        rtp_row("an encoding that comes back, for many consumers", |stage| {
+        .allowed(WORK_PER_CALL + WORK_PER_CATCH_UP, "none of the packets after it has been sent before"),
+        rtp_row("an encoding that becomes active, for many consumers", |stage| {
             let (alice, ssrcs) = publisher(stage);
             for _ in 0..200 {
                 let bob = stage.party();
@@ -171,7 +173,7 @@ fn rtp() -> Vec<Row> {
     ]
 }
 
-/// One packet with this payload, on a track of this codec that somebody consumes.
+/// One packet with this payload, on a consumed track of this codec.
 fn measure_payload(stage: &mut Stage, codec: Codec, payload: &[u8]) {
     let (alice, bob) = (stage.party(), stage.party());
     let codecs = vec![CodecParameters { codec, ..vp8() }];
@@ -255,23 +257,24 @@ fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
-/// Who receives the compound that is measured.
+/// The receiver of the measured compound.
 #[derive(Clone, Copy)]
 enum From {
-    /// A peer that has so many consumers, of the first of which so many packets were sent.
+    /// A peer with this number of consumers; to the first one this number of packets was sent.
     Viewer { consumers: usize, packets: u16 },
-    /// A peer that publishes as many streams as it may.
+    /// A peer with the maximum of published streams.
     Publisher,
 }
 
 /// More consumers than a datagram can name.
 const MANY: From = From::Viewer { consumers: 256, packets: 0 };
-/// Packets that can be asked for again.
+/// Packets that can be retransmitted.
 const SENT: From = From::Viewer { consumers: 1, packets: 150 };
-/// More packets than feedback is looked at, each in a burst of its own.
+/// More packets than the read statuses of feedback, each in a separate burst.
 const MUCH_SENT: From = From::Viewer { consumers: 1, packets: 1200 };
 
-/// A row for compounds of these packets, sent one after the other. The handler is that of the last packet's kind.
+/// A row for compounds of these packets, sent one after the other. The handler is that of the last packet's
+/// type.
 fn rtcp_row(case: &'static str, from: From, compounds: impl Fn(u32, u16) -> Vec<Vec<u8>> + 'static) -> Row {
     let sample = compounds(0, 0).remove(0);
     let last = Compound::new(&sample).expect("well formed").packets().last().expect("it has packets");
@@ -285,7 +288,8 @@ fn rtcp_row(case: &'static str, from: From, compounds: impl Fn(u32, u16) -> Vec<
         };
         let (mut bob, first) = viewer(stage, consumers);
         stage.tx.watched = first;
-        // What is asked for again must have been sent: packets of one track to one consumer, each in a burst of its own.
+        // Retransmittable packets must have been sent: packets of one track to one consumer, each in a
+        // separate burst.
         let payload = [&INTERFRAME[..], &[0x55; 1100]].concat();
         stage.feed(alice.path, &alice.rtp(ssrcs[0], 701, 9000, &KEYFRAME));
         for seq in 702..702 + packets {
@@ -364,7 +368,7 @@ fn rtcp_rows() -> Vec<Row> {
             body.truncate(body.len() / 4 * 4);
             one([packet(0, 201, &words(&[9])), packet(1, 202, &body)].concat())
         }),
-        rtcp_row("goodbyes of nobody", MANY, |_, _| one(compound(|_| packet(0, 203, &[])))),
+        rtcp_row("BYE without sources", MANY, |_, _| one(compound(|_| packet(0, 203, &[])))),
         rtcp_row("applications", MANY, |_, _| one(compound(|_| packet(0, 204, &[0; 8])))),
         rtcp_row("of no known kind", MANY, |_, _| one(compound(|_| packet(0, 195, &[])))),
         rtcp_row("extended reports of as many blocks as fit", MANY, |_, _| {
@@ -423,7 +427,7 @@ fn rtcp_rows() -> Vec<Row> {
             let chunks = [0x8000u16; 600];
             one([packet(0, 201, &words(&[9])), twcc(0, 8400, &chunks, 0, 1)].concat())
         }),
-        // What is not decrypted costs no more than that.
+        // A packet that cannot be decrypted costs only that.
         Row::new(names::of_protocol(&Demux::Rtcp), "forged", || {
             let stage = &mut Stage::new();
             let alice = stage.party();
@@ -460,7 +464,7 @@ fn others() -> Vec<Row> {
             let (_, ice, path) = stage.webrtc();
             let password = if is_authentic { ice.pwd.as_str() } else { "wrong" };
             let bytes = check(&ice, &Key::short_term(password), fill);
-            // From more addresses than are kept.
+            // From more addresses than the bound.
             for port in 0..12 {
                 let path = Path { remote: (path.remote.ip(), 20_000 + port).into(), ..path };
                 stage.measure_datagram(path, &bytes);
@@ -508,14 +512,14 @@ fn others() -> Vec<Row> {
             }
         })
         .allowed(HELLO, "a key exchange and a signature, with a ration"),
-        flights("forged flights behind as many hellos as are answered", |_| [7; 32])
+        flights("forged flights after the maximum of answered hellos", |_| [7; 32])
             .allowed(SIGNATURE, "one signature is verified, with a ration"),
         flights("flights of the peer's certificate, signed over something else", |peer| peer.fingerprint().0)
             .allowed(4 * SIGNATURE, "a signature is verified for each answer that is open, with a ration"),
     ]
 }
 
-/// Flights of DTLS 1.2 that belong to no handshake here, behind as many ClientHellos as are answered.
+/// Flights of DTLS 1.2 that belong to no handshake here, after the maximum of answered ClientHellos.
 fn flights(case: &'static str, expected: fn(&Certificate) -> [u8; 32]) -> Row {
     Row::new(names::of_protocol(&Demux::Dtls), case, move || {
         let now = Instant::EPOCH;
@@ -540,10 +544,10 @@ fn flights(case: &'static str, expected: fn(&Certificate) -> [u8; 32]) -> Row {
     })
 }
 
-/// To verify a signature with P-256, and what is around it.
+/// The verification of a P-256 signature, with its overhead.
 const SIGNATURE: u64 = 900_000;
 
-/// To answer a ClientHello.
+/// The answer to a ClientHello.
 const HELLO: u64 = 4_000_000;
 
 fn drain(endpoint: &mut Endpoint) -> Vec<Vec<u8>> {

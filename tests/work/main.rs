@@ -1,11 +1,14 @@
-//! What one call costs, at the bounds of every table and for the worst that a peer, another worker or the controller can put into it.
+//! The cost of one call, at the bounds of every table and for the worst input of a peer, another worker or
+//! the controller.
 //!
-//! Each handler has a row. A row prepares a shard and makes one call (or several of a kind, of which the dearest counts); callgrind counts
-//! its instructions, which no other program on the machine changes. Kinds of input that the types enumerate (commands, packets of RTCP,
-//! protocols on the port, messages between workers) must each have a row, so that a new kind without one fails here.
+//! Each handler has a row. A row prepares a shard and makes one call (or several of a kind; the most
+//! expensive one is used); callgrind counts its instructions, independent of other programs on the machine.
+//! Kinds of input that the types enumerate (commands, packets of RTCP, protocols, messages between workers)
+//! must each have a row, so that a new kind without one fails here.
 //!
-//! The engine is built for tests here, with checks and little optimisation, and callgrind shows it no processor with AVX-512: a release
-//! build takes fewer instructions. So what stays within the bound here does so there.
+//! The engine is built for tests here, with checks and little optimisation, and callgrind emulates no
+//! AVX-512: a release build needs fewer instructions. So a call within the bound here is within the bound
+//! there.
 
 #![allow(clippy::unwrap_used)]
 
@@ -21,31 +24,31 @@ use std::process::Command;
 
 use sfu::limits::{WORK_PER_CALL, WORK_PER_OBJECT};
 
-/// One handler at its worst.
+/// One handler with its worst input.
 pub struct Row {
-    /// What is handled.
+    /// The handler.
     pub handler: String,
-    /// What is bad about it.
+    /// The worst input.
     pub case: &'static str,
-    /// Consumers or other objects that the call has to do something for.
+    /// The number of consumers or other objects of the call.
     pub objects: u64,
-    /// More than the bound, with the reason.
+    /// An allowance beyond the bound, with the reason.
     pub bound: u64,
     run: Box<dyn FnOnce()>,
 }
 
 impl Row {
-    /// A row for a call that concerns no consumers. `run` prepares, and makes calls by [`stage::measured_call`].
+    /// A row for a call without consumers. `run` prepares, and makes calls by [`stage::measured_call`].
     pub fn new(handler: impl Into<String>, case: &'static str, run: impl FnOnce() + 'static) -> Self {
         Self { handler: handler.into(), case, objects: 0, bound: WORK_PER_CALL, run: Box::new(run) }
     }
 
-    /// The call concerns so many consumers or other objects.
+    /// The call handles this number of consumers or other objects.
     pub fn of(self, objects: usize) -> Self {
         Self { objects: objects as u64, ..self }
     }
 
-    /// The call may cost more, for this reason, which is not a loop over what a peer chose.
+    /// The call may cost more, for this reason, which is not a loop over a peer's input.
     pub fn allowed(self, bound: u64, reason: &str) -> Self {
         assert!(!reason.is_empty());
         Self { bound, ..self }
@@ -56,7 +59,8 @@ fn rows() -> Vec<Row> {
     [datagrams::rows(), workers::rows(), timers::rows(), commands::rows()].into_iter().flatten().collect()
 }
 
-/// The environment variable under which this program runs the rows whose handler contains its value, one after the other.
+/// The environment variable with which this program runs the rows whose handler contains its value, one after
+/// the other.
 const RUN_ROWS: &str = "LEAT_WORK_ROWS";
 
 #[test]
@@ -69,7 +73,7 @@ fn every_handler_has_a_row() {
 
 /// Only under callgrind, and only when [`instructions_of_every_handler_stay_within_the_bound`] starts it.
 #[test]
-fn rows_run_when_they_are_asked_for() {
+fn rows_run_when_requested() {
     let Ok(wanted) = std::env::var(RUN_ROWS) else { return };
     for row in rows().into_iter().filter(|row| row.handler.contains(&wanted)) {
         println!("ROW {} | {}", row.handler, row.case);
@@ -87,7 +91,7 @@ fn instructions_of_every_handler_stay_within_the_bound() {
         .arg("--dump-after=work::stage::measured_call")
         .arg(format!("--callgrind-out-file={}", folder.join("count.%p").display()))
         .arg(std::env::current_exe().unwrap())
-        .args(["rows_run_when_they_are_asked_for", "--exact", "--nocapture", "--test-threads=1"])
+        .args(["rows_run_when_requested", "--exact", "--nocapture", "--test-threads=1"])
         .env(RUN_ROWS, "")
         .output()
         .expect("valgrind is installed: apt-get install valgrind");
@@ -96,7 +100,7 @@ fn instructions_of_every_handler_stay_within_the_bound() {
     let costs = costs(&folder);
     std::fs::remove_dir_all(&folder).unwrap();
 
-    // The lines that the rows have printed, in the order of their calls.
+    // The lines printed by the rows, in the order of their calls.
     let mut costs = costs.into_iter();
     let calls: Vec<&str> = told.lines().filter(|line| *line == "CALL" || line.contains("ROW ")).collect();
     let mut calls = calls.into_iter().peekable();
@@ -121,7 +125,7 @@ fn instructions_of_every_handler_stay_within_the_bound() {
     assert!(over.is_empty(), "over their bounds: {over:#?}\n{table}");
 }
 
-/// The counts of all calls, in their order. Callgrind writes one file for each.
+/// The counts of all calls, in order. Callgrind writes one file for each.
 fn costs(folder: &std::path::Path) -> Vec<u64> {
     let mut counts: Vec<(u64, u64)> = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -1,4 +1,4 @@
-//! The kinds of input that there are, by name: taken from the types, so that a new one is noticed.
+//! The kinds of input by name, taken from the types, so that a new one is detected.
 
 use crate::workers;
 use control::Command;

@@ -1,10 +1,10 @@
-//! A shard and the peers around it, at the bounds of its tables: plain transports with SRTP, so that a peer costs no handshake.
+//! A shard and its peers, at the bounds of its tables: plain transports with SRTP, so that a peer needs no
+//! handshake.
 
 use control::{
-    AppData, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId,
-    CreatePlainTransport, CreateTransport, Encoding, Event, Extension, ExtensionKind, IpFamily, Kind,
-    Produce, ProducerId, Request, RequestId, RouterId, SrtpKey, SrtpParameters, SrtpProfile, Text,
-    TransportId,
+    AppData, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, CreatePlainTransport,
+    CreateTransport, Encoding, Event, Extension, ExtensionKind, IpFamily, Produce, ProducerId, Request,
+    RequestId, RouterId, SrtpKey, SrtpParameters, SrtpProfile, Text, TransportId, fixtures,
 };
 use dtls::{Certificate, Options, Settings};
 use leat_tests::SocketsOnDemand;
@@ -14,7 +14,7 @@ use srtp::{MasterKey, Outbound, Profile};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// The router that everything is in.
+/// The router of all objects.
 pub const ROUTER: RouterId = RouterId(1);
 
 /// The payload types of every video track here.
@@ -35,16 +35,16 @@ pub const INTERFRAME: [u8; 8] = [0x90, 0xe0, 0x91, 0x24, 0x08, 0x20, 0x51, 0x02]
 const ENGINE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const KEY: [u8; 28] = [7; 28];
 
-/// A send batch that is never full and keeps nothing but a count.
+/// A send batch that is never full and stores only a count.
 #[derive(Debug, Default)]
 pub struct Nowhere {
     slot: Vec<u8>,
-    /// The newest number of this SSRC is remembered.
+    /// The newest number of this SSRC is stored.
     pub watched: u32,
     newest: Option<u16>,
     /// Datagrams written.
     pub sent: usize,
-    /// What was handed to other workers.
+    /// Messages to other workers.
     pub handed: usize,
 }
 
@@ -55,7 +55,7 @@ impl Nowhere {
         self.newest
     }
 
-    /// Looks at what was written last.
+    /// Reads the last datagram.
     fn look(&mut self) {
         if let [_, _, high, low, _, _, _, _, a, b, c, d, ..] = self.slot[..]
             && u32::from_be_bytes([a, b, c, d]) == self.watched
@@ -180,7 +180,7 @@ impl Stage {
         stage
     }
 
-    /// Asks for something that must be done; what the shard says.
+    /// Sends a command that must succeed; returns the events.
     pub fn ask(&mut self, command: Command) -> Vec<Event> {
         let input = self.input(command);
         self.shard.on_command(self.now, input, &mut self.tx);
@@ -193,7 +193,7 @@ impl Stage {
         Input::Request(Request { id: RequestId(self.requests), command })
     }
 
-    /// The same where nothing matters but that it is not refused.
+    /// The same, only checking that it is not refused.
     pub fn demand(&mut self, command: Command) {
         let what = format!("{command:?}");
         for event in self.ask(command) {
@@ -201,20 +201,20 @@ impl Stage {
         }
     }
 
-    /// What a driver does after each call; what the shard says.
+    /// The driver's actions after each call; returns the events.
     pub fn after(&mut self) -> Vec<Event> {
         self.sockets.carry_out_orders(self.now, &mut self.shard, &mut self.tx);
         std::iter::from_fn(|| self.shard.poll_event()).collect()
     }
 
-    /// A datagram that nobody measures.
+    /// A datagram without measurement.
     pub fn feed(&mut self, path: Path, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let datagram = Datagram { path, received_at: self.now, bytes: &mut bytes };
         self.shard.on_datagram(self.now, datagram, &mut self.tx);
     }
 
-    /// A datagram that is measured.
+    /// A datagram, measured.
     pub fn measure_datagram(&mut self, path: Path, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let Self { shard, now, tx, .. } = self;
@@ -263,7 +263,7 @@ impl Stage {
         self.after();
     }
 
-    /// Lets time pass, with all timers.
+    /// Advances time, with all timers.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         self.settle();
@@ -302,7 +302,7 @@ impl Stage {
         Party { transport, path: Path { local, remote }, keys: keys(), rtcp: keys() }
     }
 
-    /// The credentials of a new WebRTC transport whose peer is known, and where it may come from.
+    /// The credentials of a new WebRTC transport with a known fingerprint, and its peer's address.
     pub fn webrtc(&mut self) -> (TransportId, control::IceParameters, Path) {
         self.webrtc_of([7; 32])
     }
@@ -319,13 +319,13 @@ impl Stage {
         (transport, ice.clone(), Path { local: LocalId(0), remote })
     }
 
-    /// A track with so many encodings, whose SSRCs count up from the first.
+    /// A track with this number of encodings, whose SSRCs count up from the first.
     pub fn produce(&mut self, party: &Party, producer: u64, first_ssrc: u32, encodings: u32) {
         let produce = produce(party.transport, producer, first_ssrc, encodings);
         self.demand(Command::Produce(produce));
     }
 
-    /// A view of a track.
+    /// A consumer of a track.
     pub fn consume(&mut self, party: &Party, producer: u64, consumer: u64, ssrc: u32) {
         self.demand(Command::Consume(consume(party.transport, producer, consumer, ssrc)));
     }
@@ -338,33 +338,20 @@ pub fn produce(transport: TransportId, producer: u64, first_ssrc: u32, encodings
         ..Encoding::SINGLE
     });
     Produce {
-        transport,
-        producer: ProducerId(producer),
-        kind: Kind::Video,
         mid: Some(Text::new(format!("m{producer}"))),
-        codecs: vec![vp8()],
         encodings: encodings.collect(),
         extensions: extensions(),
-        paused: false,
-        app_data: AppData::default(),
+        ..fixtures::produce(transport, ProducerId(producer), vp8())
     }
 }
 
 pub fn consume(transport: TransportId, producer: u64, consumer: u64, ssrc: u32) -> Consume {
     Consume {
-        transport,
-        producer: ProducerId(producer),
-        consumer: ConsumerId(consumer),
         mid: Some(Text::new("0")),
-        codecs: vec![vp8()],
-        ssrc,
         rtx_ssrc: Some(ssrc | 0x8000_0000),
         cname: Text::new("c".repeat(255)),
         extensions: extensions(),
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
-        app_data: AppData::default(),
+        ..fixtures::consume(transport, ProducerId(producer), ConsumerId(consumer), vp8(), ssrc)
     }
 }
 
@@ -379,25 +366,16 @@ fn extensions() -> Vec<Extension> {
 }
 
 pub fn vp8() -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Vp8,
-        pt: PT,
-        rtx_pt: Some(RTX_PT),
-        clock_rate_hz: 90_000,
-        nack: true,
-        pli: true,
-        fir: true,
-        transport_cc: true,
-    }
+    fixtures::vp8(PT, RTX_PT)
 }
 
-/// Measures a call, and says so on the standard output: counts are told apart by their order.
+/// Measures a call, and prints it on standard output: counts are matched by their order.
 pub fn measure(mut call: impl FnMut()) {
     measured_call(&mut call);
     println!("CALL");
 }
 
-/// Callgrind counts in here and nowhere else.
+/// Callgrind counts only in here.
 #[inline(never)]
 fn measured_call(call: &mut dyn FnMut()) {
     call();

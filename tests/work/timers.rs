@@ -1,4 +1,5 @@
-//! Rows for what a shard does by the clock, and at the end of a batch. One call serves several transports; here one is at its bounds.
+//! Rows for a shard's timers, and for the end of a batch. One call serves several transports; here one is at
+//! its bounds.
 
 use crate::Row;
 use crate::datagrams::{TRACKS, publisher, publisher_with_holes, viewer};
@@ -16,7 +17,7 @@ pub fn rows() -> Vec<Row> {
     vec![
         row("repairs of as many packets in as many streams as there may be", |stage| {
             publisher_with_holes(stage);
-            // The first call, and those that go on where it ended.
+            // The first call, and those that continue after it.
             for _ in 0..8 {
                 stage.measure_timers();
                 stage.now += limits::TIMEOUT_PAUSE;
@@ -25,7 +26,7 @@ pub fn rows() -> Vec<Row> {
         row("keyframes of as many streams as there may be", |stage| {
             publisher(stage);
             stage.pass(Duration::from_secs(3));
-            // Whoever comes needs a keyframe of what it begins with.
+            // Each new consumer needs a keyframe to start.
             let bob = stage.party();
             for track in 0..u64::from(TRACKS) {
                 stage.consume(&bob, track, track, 0x9000 + track as u32);
@@ -82,7 +83,7 @@ pub fn rows() -> Vec<Row> {
                 stage.feed(alice.path, &alice.rtp(ssrcs[0], seq, 6000, &payload));
             }
             stage.settle();
-            // A worker that was busy for long finds the bucket empty.
+            // A worker that was busy for long has an empty bucket.
             stage.now += Duration::from_millis(900);
             for _ in 0..8 {
                 stage.measure_timers();
@@ -91,24 +92,24 @@ pub fn rows() -> Vec<Row> {
         })
         .allowed(
             250_000,
-            "padding of a probe, which has a bound of its own (PROBE_BYTES_MAX), beside what waited",
+            "padding of a probe, which has a separate bound (PROBE_BYTES_MAX), in addition to waiting packets",
         ),
         Row::new("end of a batch", "as many packets as wait, of as many tracks as there may be", || {
             let stage = &mut Stage::new();
             let (alice, ssrcs) = publisher(stage);
             let (_bob, _) = viewer(stage, 12);
-            for nth in 0..limits::HELD_MAX {
+            for nth in 0..limits::PENDING_PACKETS_MAX {
                 let ssrc = ssrcs[nth % ssrcs.len()];
                 stage.feed(alice.path, &alice.rtp(ssrc, 101, 6000, &KEYFRAME));
             }
             let Stage { shard, now, tx, .. } = stage;
             measure(|| shard.on_batch_end(*now, tx));
         })
-        .of(limits::HELD_MAX),
+        .of(limits::PENDING_PACKETS_MAX),
     ]
 }
 
-/// So many peers, each with as many microphones as a transport may have, all heard.
+/// This number of peers, each with the maximum of microphones, all with audio.
 pub fn voices(stage: &mut Stage, peers: u64) {
     let opus = CodecParameters { codec: Codec::Opus, rtx_pt: None, clock_rate_hz: 48_000, ..vp8() };
     for peer in 0..peers {

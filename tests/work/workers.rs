@@ -1,9 +1,9 @@
-//! Rows for what other workers say.
+//! Rows for messages of other workers.
 
 use crate::Row;
 use crate::datagrams::publisher_with_holes;
 use crate::stage::{INTERFRAME, KEYFRAME, ROUTER, Stage, produce};
-use control::{AppData, Command, CreatePipe, Discard, TransportId};
+use control::{Command, CreatePipe, Discard, TransportId};
 use machine::{Machine, WorkerId};
 use sfu::limits;
 
@@ -12,10 +12,10 @@ const OTHER: u16 = 1;
 /// Consumers of a track in these rows.
 const CONSUMERS: usize = 200;
 
-/// Every first byte that a shard takes for a message, as a handler: whatever is added to the format is noticed.
+/// Every first byte that a shard accepts as a message, as a handler: an addition to the format is detected.
 pub fn kinds() -> Vec<String> {
     let mut stage = Stage::new();
-    // A message has the length of its kind; none is longer than this.
+    // A message has the length of its type; none is longer than this.
     let mut is_known = |tag: &u8| {
         (1..=64).any(|len| {
             let before = stage.shard.counters().discarded(Discard::ParcelMalformed);
@@ -32,7 +32,7 @@ fn handler(tag: u8) -> String {
     format!("message {tag}")
 }
 
-/// The nth producer that a shard has made.
+/// The nth producer of a shard.
 fn slot(nth: u64) -> [u8; 8] {
     nth.to_le_bytes()
 }
@@ -41,11 +41,10 @@ fn row(tag: u8, case: &'static str, run: impl FnOnce(&mut Stage) + 'static) -> R
     Row::new(handler(tag), case, move || run(&mut Stage::new()))
 }
 
-/// A track that comes from another worker, with consumers here.
+/// A track of another worker, with consumers here.
 fn piped(stage: &mut Stage, consumers: usize) {
     let transport = TransportId(9_000);
-    let app_data = AppData::default();
-    stage.demand(Command::CreatePipe(CreatePipe { router: ROUTER, transport, worker: OTHER, app_data }));
+    stage.demand(Command::CreatePipe(CreatePipe { router: ROUTER, transport, worker: OTHER }));
     stage.demand(Command::Produce(produce(transport, 1, 0x1000, limits::ENCODINGS_MAX as u32)));
     for _ in 0..consumers {
         let bob = stage.party();
@@ -69,21 +68,21 @@ pub fn rows() -> Vec<Row> {
     vec![
         row(0, "the last worker that there may be, of a track in many streams", move |stage| {
             publisher_with_holes(stage);
-            for worker in 1..limits::NEIGHBOURS_MAX as u16 {
+            for worker in 1..limits::SUBSCRIBERS_MAX as u16 {
                 let bytes = subscribe(0);
                 stage.shard.on_hand_off(stage.now, WorkerId(worker), &bytes, &mut stage.tx);
             }
-            stage.measure_hand_off(limits::NEIGHBOURS_MAX as u16, &subscribe(0));
-            stage.measure_hand_off(limits::NEIGHBOURS_MAX as u16 + 1, &subscribe(0));
+            stage.measure_hand_off(limits::SUBSCRIBERS_MAX as u16, &subscribe(0));
+            stage.measure_hand_off(limits::SUBSCRIBERS_MAX as u16 + 1, &subscribe(0));
         }),
         row(1, "one of as many workers as there may be", move |stage| {
             publisher_with_holes(stage);
-            for worker in 1..limits::NEIGHBOURS_MAX as u16 {
+            for worker in 1..limits::SUBSCRIBERS_MAX as u16 {
                 let bytes = subscribe(0);
                 stage.shard.on_hand_off(stage.now, WorkerId(worker), &bytes, &mut stage.tx);
             }
             let bytes = [&[1][..], &0u64.to_le_bytes(), &slot(0)].concat();
-            stage.measure_hand_off(limits::NEIGHBOURS_MAX as u16 - 1, &bytes);
+            stage.measure_hand_off(limits::SUBSCRIBERS_MAX as u16 - 1, &bytes);
         }),
         row(2, "a keyframe of a track beside holes in all streams", move |stage| {
             publisher_with_holes(stage);

@@ -1,4 +1,5 @@
-//! The certificate of TLS and DTLS, read from files, and again when asked to: connections that begin afterwards get the new one.
+//! The certificate of TLS and DTLS, read from files at the start and on reload: later connections use the new
+//! one.
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -10,29 +11,29 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// A certificate that is of no use.
+/// A certificate that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCertificate {
-    /// The file of the certificate.
+    /// The certificate file cannot be read or parsed.
     #[error("--certificate {}: expected certificates in PEM", .path.display())]
     Certificate {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// The cause.
         source: pem::Error,
     },
-    /// There is none in it.
-    #[error("--certificate {}: there is no certificate in it", .0.display())]
+    /// The file contains no certificate.
+    #[error("--certificate {}: the file contains no certificate", .0.display())]
     Empty(PathBuf),
-    /// The file of the key.
+    /// The key file cannot be read or parsed.
     #[error("--private-key {}: expected a private key in PEM", .path.display())]
     Key {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// The cause.
         source: pem::Error,
     },
-    /// The two do not belong together, or the library cannot use them.
+    /// Certificate and key do not match, or the library cannot use them.
     #[error("--certificate and --private-key: cannot be used together")]
     Unusable(#[from] rustls::Error),
     /// The same, for DTLS.
@@ -43,7 +44,7 @@ pub enum BadCertificate {
 /// The certificate in use.
 pub struct Certificates(RwLock<Pair>);
 
-/// For either protocol.
+/// The forms for TLS and for DTLS.
 #[derive(Clone)]
 struct Pair {
     tls: Arc<CertifiedKey>,
@@ -63,12 +64,12 @@ impl Certificates {
         Ok(())
     }
 
-    /// The same for DTLS.
+    /// The certificate for DTLS.
     pub fn for_dtls(&self) -> dtls::Certificate {
         self.0.read().unwrap_or_else(PoisonError::into_inner).dtls.clone()
     }
 
-    /// How to be a server with it.
+    /// The server's TLS configuration with this certificate.
     pub fn config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, BadCertificate> {
         let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();

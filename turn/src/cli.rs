@@ -1,4 +1,4 @@
-//! The options, typed. What they mean together is decided in [`config`](crate::config).
+//! The options, typed. [`config`](crate::config) checks their combination.
 
 use clap::Parser;
 use host::PortRange;
@@ -11,9 +11,9 @@ use std::str::FromStr;
 
 /// Leat's TURN server (RFC 8656): relays for clients that cannot reach their peers directly.
 ///
-/// Every option may also stand in the file that --config names, one `name = value` a line, without the dashes. What is given here
-/// counts more; of options that may be repeated, both count. SIGHUP reads the file, the secrets and the certificate again; SIGTERM
-/// drains, and a second one ends.
+/// Every option can also be in the file of --config, one `name = value` per line, without the dashes. The
+/// command line takes precedence; for options that may be repeated, both apply. SIGHUP reads the file, the
+/// secrets and the certificate again; SIGTERM drains, and a second SIGTERM stops the server.
 #[derive(Debug, Parser)]
 #[command(version, args_override_self = true)]
 pub struct Cli {
@@ -21,7 +21,8 @@ pub struct Cli {
     #[arg(long, value_name = "PATH")]
     pub config: Option<PathBuf>,
 
-    /// Address to listen on, IPv4 or IPv6; may be repeated. Default: 127.0.0.1, and ::1 where the machine has it.
+    /// Address to listen on, IPv4 or IPv6; may be repeated. Default: 127.0.0.1, and ::1 where the machine has
+    /// it.
     #[arg(long, value_name = "IP")]
     pub listen_ip: Vec<IpAddr>,
 
@@ -29,12 +30,12 @@ pub struct Cli {
     #[arg(long, value_name = "PORT", default_value_t = 3478, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
 
-    /// TCP port for TLS and UDP port for DTLS of the first worker; worker i listens on this plus i. Needs --certificate. Firewalls let
-    /// 443 through.
+    /// TCP port for TLS and UDP port for DTLS of the first worker; worker i listens on this plus i. Needs
+    /// --certificate. Use 443 for clients behind strict firewalls.
     #[arg(long, value_name = "PORT", default_value_t = 5349, value_parser = clap::value_parser!(u16).range(1..))]
     pub tls_port: u16,
 
-    /// The certificate and those that vouch for it, PEM. Without it there is no TLS.
+    /// Certificate chain, PEM, the server's certificate first. Without it there is no TLS.
     #[arg(long, value_name = "PATH")]
     pub certificate: Option<PathBuf>,
 
@@ -42,15 +43,16 @@ pub struct Cli {
     #[arg(long, value_name = "PATH")]
     pub private_key: Option<PathBuf>,
 
-    /// Address that peers see, at most one of each family. Default: the first --listen-ip of each family.
+    /// Address of the relay sockets, at most one per family. Default: the first --listen-ip of each family.
     #[arg(long, value_name = "IP")]
     pub relay_ip: Vec<IpAddr>,
 
-    /// Public address to announce to clients instead of --relay-ip (for 1:1 NAT); at most one of each family.
+    /// Public address to announce to clients instead of --relay-ip (for 1:1 NAT); at most one per family.
     #[arg(long, value_name = "IP")]
     pub announced_ip: Vec<IpAddr>,
 
-    /// Ports that peers see, over UDP or TCP, one for each allocation and address family, shared out evenly among the workers.
+    /// Relay ports, UDP and TCP, one for each allocation and address family, divided evenly among the
+    /// workers.
     #[arg(long, value_name = "FIRST-LAST", default_value = "49152-65535")]
     pub relay_ports: PortRange,
 
@@ -58,98 +60,103 @@ pub struct Cli {
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=126))]
     pub workers: u16,
 
-    /// Realm of the users: at most 127 bytes. Every challenge carries it, so a short one is better.
+    /// Realm of the users: at most 127 bytes. Every challenge contains it, so keep it short.
     #[arg(long, value_name = "NAME", default_value = "leat")]
     pub realm: String,
 
-    /// File with the secret that credentials are minted with, a line; a second line is a secret that is good as well, while one is
-    /// being replaced by the other. The same as coturn's `static-auth-secret`. May be given in LEAT_TURN_SECRET instead.
-    #[arg(long, value_name = "PATH")]
+    /// File with the secret for time-limited credentials, one line. A second line is a secret that is valid
+    /// too, to replace one by the other. The same as coturn's `static-auth-secret`. LEAT_TURN_SECRET can be
+    /// used instead.
     pub secret_file: Option<PathBuf>,
 
-    /// A user with a password of its own; may be repeated. All users of this host can read the command line: put it in the file.
+    /// A user with a fixed password; may be repeated. All users of this host can read the command line: use
+    /// the file.
     #[arg(long, value_name = "NAME:PASSWORD")]
     pub user: Vec<UserPassword>,
 
-    /// A peer that may be reached though it is private: the engine's address. ADDRESS[/BITS] or ADDRESS:FIRST[-LAST], IPv6 with ports
-    /// in brackets; may be repeated.
+    /// A peer that clients may reach although its address is private: the engine's address. ADDRESS[/BITS] or
+    /// ADDRESS:FIRST[-LAST], IPv6 with ports in brackets; may be repeated.
     #[arg(long, value_name = "PEERS")]
     pub allow_peer: Vec<Allowed>,
 
-    /// Let clients reach the peers of --allow-peer and no others, over UDP only (without RFC 6062): for a server that relays to one
-    /// media server.
+    /// Let clients reach only the peers of --allow-peer, over UDP only (without RFC 6062): for a server that
+    /// relays to one media server.
     #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub allowed_peers_only: bool,
 
-    /// Let channels have numbers up to 0x7FFF (RFC 5766), for clients from before RFC 8656, such as coturn's turnutils_uclient.
+    /// Accept channel numbers up to 0x7FFF (RFC 5766), for clients older than RFC 8656, such as coturn's
+    /// turnutils_uclient.
     #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub old_channels: bool,
 
-    /// Where to send clients instead of serving them (RFC 8489 §10).
+    /// Redirect clients to this server (RFC 8489 §10).
     #[arg(long, value_name = "IP:PORT")]
     pub alternate_server: Option<SocketAddr>,
 
-    /// Allocations of one user.
+    /// Maximum of allocations of one user.
     #[arg(long, value_name = "COUNT", default_value_t = 24)]
     pub allocations_per_user: u32,
 
-    /// Relay ports of one user, reserved ones too.
+    /// Maximum of relay ports of one user, including reserved ones.
     #[arg(long, value_name = "COUNT", default_value_t = 48)]
     pub ports_per_user: u32,
 
-    /// TCP connections with peers (RFC 6062) of one user.
+    /// Maximum of TCP connections with peers (RFC 6062) of one user.
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub connections_per_user: u32,
 
-    /// Allocations from one IPv4 address or IPv6 /64.
+    /// Maximum of allocations from one IPv4 address or IPv6 /64.
     #[arg(long, value_name = "COUNT", default_value_t = 2048)]
     pub allocations_per_address: u32,
 
-    /// Allocations of all users together. Default: 8192 for each worker, which is what one can have.
+    /// Maximum of allocations of all users together. Default: 8192 per worker, the most that one worker can
+    /// have.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_032_192))]
     pub allocations: Option<u32>,
 
-    /// Bits of payload a second of one allocation in each direction. 0: no bound.
+    /// Maximum of payload of one allocation in each direction, in bits per second. 0: no limit.
     #[arg(long, value_name = "BITS", default_value_t = 0)]
     pub bits_per_second_per_allocation: u64,
 
-    /// Bits of payload a second of all allocations, both directions together. 0: no bound.
+    /// Maximum of payload of all allocations, both directions together, in bits per second. 0: no limit.
     #[arg(long, value_name = "BITS", default_value_t = 0)]
     pub bits_per_second: u64,
 
-    /// Seconds that an allocation lives at most without a refresh.
+    /// Maximum lifetime of an allocation without a refresh, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(600..=3600))]
     pub lifetime_max: u64,
 
-    /// Bytes per second that one IPv4 address or IPv6 /64 gets over UDP, before it has authenticated, beyond the bytes that it sent; twice
-    /// as many at once. A challenge has about 24 bytes more than the first request of a browser. Raise it where more than a thousand
-    /// clients behind one address connect in the same second; the price is what a forged source address makes this server send.
+    /// Bytes per second that one IPv4 address or IPv6 /64 receives over UDP before it has authenticated, in
+    /// excess of the bytes that it sent; the burst is twice as much. A challenge is about 24 bytes longer
+    /// than the first request of a browser. Raise it if more than a thousand clients behind one address
+    /// connect in the same second; the cost is more traffic towards forged source addresses.
     #[arg(long, value_name = "BYTES", default_value_t = EXCESS_BYTES_PER_SECOND, value_parser = clap::value_parser!(u32).range(i64::from(EXCESS_BYTES_PER_SECOND_MIN)..))]
     pub excess_bytes_per_second: u32,
 
-    /// Where Prometheus fetches metrics, by HTTP: GET /metrics. Without it there are none.
+    /// Address for Prometheus metrics over HTTP: GET /metrics. Without it there are none.
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<SocketAddr>,
 
-    /// Seconds that SIGTERM waits for the allocations to end by themselves, while no new ones are made.
+    /// Seconds that SIGTERM waits for existing allocations to end, while no new ones are created.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub drain_deadline: u64,
 
-    /// End when the parent process does.
+    /// End when the parent process ends.
     #[arg(long)]
     pub die_with_parent: bool,
 
-    /// Form of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug). Default: text.
+    /// Format of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug). Default:
+    /// text.
     #[arg(long, value_name = "FORM")]
     pub log: Option<Format>,
 }
 
-/// What `--user` may be.
+/// A value of `--user`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UserPassword {
-    /// Before the first colon.
+    /// The part before the first colon.
     pub name: String,
-    /// Behind it.
+    /// The part after it.
     pub password: String,
 }
 

@@ -1,4 +1,4 @@
-//! What the options mean together, checked before anything starts.
+//! The combination of the options, checked before anything starts.
 
 use crate::cli::Cli;
 use crate::config_file::{self, BadFile};
@@ -8,7 +8,7 @@ use host::{BadPorts, GivenTwice, check_once, check_ports, loopback, port_shares,
 use leat_log::Format;
 use relay::limits::ALLOCATIONS_MAX;
 use relay::{BadCredentials, Credentials, Policy, Quotas, Settings};
-use runtime::Places;
+use runtime::PortPool;
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -20,60 +20,61 @@ use std::time::Duration;
 /// Everything the server needs to start.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What each worker listens on.
+    /// The addresses of each worker.
     pub workers: Vec<WorkerConfig>,
-    /// Who may have what. The addresses of interfaces are yet to be filled in.
+    /// Users and limits. The addresses of the interfaces are still missing.
     pub settings: Settings,
     /// Certificate and private key.
     pub certificate: Option<(PathBuf, PathBuf)>,
-    /// Where metrics are fetched.
+    /// The address for metrics.
     pub metrics: Option<SocketAddr>,
-    /// How long to wait for the last allocation.
+    /// How long SIGTERM waits for the last allocation.
     pub drain_deadline: Duration,
 }
 
 /// One worker's addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerConfig {
-    /// Over UDP and TCP.
+    /// UDP and TCP addresses.
     pub listen: Vec<SocketAddr>,
-    /// Over TLS.
+    /// TLS and DTLS addresses.
     pub listen_tls: Vec<SocketAddr>,
-    /// Of relay sockets.
-    pub relay: Places,
+    /// Addresses and ports of relay sockets.
+    pub relay: PortPool,
 }
 
-/// Options that contradict each other or name what is not there. Each says what is expected instead.
+/// Options that contradict each other or name something that does not exist. Each error says what is
+/// expected.
 #[derive(Debug, thiserror::Error)]
 pub enum BadConfig {
     /// The options themselves.
     #[error("{0}")]
     Options(String),
-    /// The file of options.
+    /// The file of options cannot be used.
     #[error("--config {}", .path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// The cause.
         source: BadFile,
     },
-    /// The file of secrets.
+    /// The file of secrets cannot be read.
     #[error("--secret-file {}: cannot read it", .path.display())]
     SecretFile {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// What is in it, or a user.
+    /// A wrong secret or user.
     #[error(transparent)]
     Credentials(#[from] BadCredentials),
     /// A certificate without its key, or a key without its certificate.
     #[error("{given} needs {missing} too, here or in the file of --config")]
     HalfCertificate {
-        /// The option that is there.
+        /// The option that is given.
         given: &'static str,
-        /// The option that is not.
+        /// The option that is missing.
         missing: &'static str,
     },
     /// No client could use the server.
@@ -82,51 +83,51 @@ pub enum BadConfig {
     /// The realm is sent with every challenge.
     #[error("--realm has {0} bytes: expected 1 to {max}", max = relay::limits::REALM_LEN_MAX)]
     Realm(usize),
-    /// A listening address that is there already.
+    /// A listening address that is given twice.
     #[error(transparent)]
     Twice(#[from] GivenTwice),
     /// Ports that are too few for the workers.
     #[error(transparent)]
     Ports(#[from] BadPorts),
-    /// Peers cannot send to "any address".
+    /// Peers cannot send to an unspecified address.
     #[error(
-        "{option} {ip} is not an address a peer can send to: give --relay-ip with an address of this host, and --announced-ip if a NAT stands before it"
+        "{option} {ip} is not an address a peer can send to: give --relay-ip with an address of this host, and --announced-ip if the host is behind a NAT"
     )]
     NotReachable {
-        /// Which.
+        /// The option.
         option: &'static str,
         /// As given.
         ip: IpAddr,
     },
-    /// One of each family is what the protocol has room for.
+    /// The protocol allows one address per family.
     #[error("{option} has two addresses of the family of {ip}: at most one of each family is possible")]
     OneOfEach {
-        /// Which.
+        /// The option.
         option: &'static str,
-        /// The second.
+        /// The second address.
         ip: IpAddr,
     },
-    /// Announced, but nothing relays there.
-    #[error("--announced-ip {0} has no --relay-ip of the same family behind it: add one")]
-    NothingBehind(IpAddr),
-    /// No peer could be reached.
+    /// An announced address without a relay address of its family.
+    #[error("--announced-ip {0} needs a --relay-ip of the same family: add one")]
+    NoRelayAddress(IpAddr),
+    /// Clients could reach no peer.
     #[error(
         "--allowed-peers-only without --allow-peer leaves no peer that clients may reach: add --allow-peer"
     )]
     NoPeers,
-    /// More exceptions than are looked at.
-    #[error("{0} times --allow-peer: at most {max} are possible; name networks instead of addresses", max = relay::limits::ALLOWED_MAX)]
+    /// More exceptions than the server checks.
+    #[error("{0} times --allow-peer: at most {max} are possible; use networks instead of addresses", max = relay::limits::ALLOWED_MAX)]
     TooManyAllowed(usize),
 }
 
 impl Config {
-    /// How to log, whether or not the options make sense otherwise: as the command line asks, or else the file that it names.
+    /// The log format, also if other options are wrong: from the command line, otherwise from its file.
     pub fn log(cli: &Cli) -> Format {
         let in_file = || config_file::log(cli.config.as_deref()?);
         cli.log.or_else(in_file).unwrap_or(Format::Text)
     }
 
-    /// Reads the command line, and the file that it names.
+    /// Reads the command line and its file of options.
     pub fn read(arguments: &[OsString]) -> Result<Self, BadConfig> {
         let parse = |arguments: &[OsString]| {
             Cli::try_parse_from(arguments).map_err(|error| BadConfig::Options(error.to_string()))
@@ -134,7 +135,7 @@ impl Config {
         let Some(path) = parse(arguments)?.config else { return Self::of(&parse(arguments)?) };
         let from_file = config_file::arguments(&path).map_err(|source| BadConfig::File { path, source })?;
         let (program, rest) = arguments.split_at(arguments.len().min(1));
-        // The later counts more.
+        // A later value takes precedence.
         Self::of(&parse(&[program, &from_file, rest].concat())?)
     }
 
@@ -148,7 +149,7 @@ impl Config {
         one_of_each("--announced-ip", &cli.announced_ip)?;
         if let Some(ip) = cli.announced_ip.iter().find(|ip| !relay_ips.iter().any(|own| same_family(own, ip)))
         {
-            return Err(BadConfig::NothingBehind(*ip));
+            return Err(BadConfig::NoRelayAddress(*ip));
         }
         let certificate = certificate(cli)?;
         let at = |port: u16| listen.iter().map(move |ip| SocketAddr::new(*ip, port)).collect::<Vec<_>>();
@@ -156,7 +157,7 @@ impl Config {
         let workers = (0..cli.workers).zip(shares).map(|(index, ports)| WorkerConfig {
             listen: at(cli.port + index),
             listen_tls: if certificate.is_some() { at(cli.tls_port + index) } else { Vec::new() },
-            relay: Places { ips: relay_ips.clone(), ports },
+            relay: PortPool { ips: relay_ips.clone(), ports },
         });
         let own = [&listen, &relay_ips, &cli.announced_ip].into_iter().flatten().copied();
         Ok(Self {
@@ -199,13 +200,13 @@ fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Setting
         alternate_server: cli.alternate_server,
         announced: cli.announced_ip.clone(),
         families: [false, true].map(|is_ipv6| relay_ips.iter().any(|ip| ip.is_ipv6() == is_ipv6)),
-        // Clients do not need them to reach a media server.
+        // Clients need no TCP peers to reach a media server.
         tcp_peers: !cli.allowed_peers_only,
         wall_clock: Arc::new(SystemClock),
     })
 }
 
-/// Both, or neither: each may be given here or in the file.
+/// Certificate and key, or neither: each may be given on the command line or in the file.
 fn certificate(cli: &Cli) -> Result<Option<(PathBuf, PathBuf)>, BadConfig> {
     let half = |given, missing| Err(BadConfig::HalfCertificate { given, missing });
     match (&cli.certificate, &cli.private_key) {
@@ -225,7 +226,7 @@ fn credentials(cli: &Cli) -> Result<Credentials, BadConfig> {
     for user in &cli.user {
         credentials = credentials.user(&user.name, &user.password)?;
     }
-    // A file of options is secret if passwords are among them.
+    // A file of options is secret if it contains passwords.
     let config = cli.config.as_ref().filter(|_| !cli.user.is_empty());
     let files = [
         ("--config", config),
@@ -244,9 +245,9 @@ fn credentials(cli: &Cli) -> Result<Credentials, BadConfig> {
     if credentials.is_empty() { Err(BadConfig::Nobody) } else { Ok(credentials) }
 }
 
-/// Warns of a file with a secret that other users of this machine can read or replace.
+/// Warns of a file with a secret that other users of this host can read or replace.
 fn warn_if_open(option: &str, path: &Path) {
-    // One that cannot be looked at is not read either, and that is an error of its own.
+    // A file without metadata cannot be read either; that is a separate error.
     let Ok(mode) = std::fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o777) else {
         return;
     };
@@ -254,12 +255,12 @@ fn warn_if_open(option: &str, path: &Path) {
         tracing::warn!(
             path = %path.display(),
             mode = %format_args!("{mode:04o}"),
-            "{option}: others than its owner have access to this file, which holds a key or passwords; run chmod 600 on it"
+            "{option}: this file contains a key or passwords, and users other than its owner can access it; run chmod 600 on it"
         );
     }
 }
 
-/// Of each family the address given, or the first that is listened on.
+/// Of each family the given address, or the first listening address.
 fn relay_ips(listen: &[IpAddr], given: &[IpAddr]) -> Result<Vec<IpAddr>, BadConfig> {
     one_of_each("--relay-ip", given)?;
     let reachable = |option, ip: &IpAddr| {
@@ -297,7 +298,7 @@ mod tests {
     #[test]
     fn each_worker_has_its_own_ports() {
         let config =
-            config("--workers 2 --listen-ip 127.0.0.1 --port 4000 --relay-ports 5001-5010").expect("sound");
+            config("--workers 2 --listen-ip 127.0.0.1 --port 4000 --relay-ports 5001-5010").expect("valid");
         let [first, second] = &config.workers[..] else { panic!("two workers") };
         assert_eq!(first.listen, ["127.0.0.1:4000".parse().expect("an address")]);
         assert_eq!(second.listen, ["127.0.0.1:4001".parse().expect("an address")]);
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_told_with_what_is_expected() {
+    fn invalid_options_are_reported_with_the_expected_value() {
         for (options, wanted) in [
             (
                 "--listen-ip 0.0.0.0",
@@ -334,7 +335,7 @@ mod tests {
             let error = leat_log::chain(&config(options).expect_err(options));
             assert!(error.contains(wanted), "{options}: {error}");
         }
-        let nobody = Config::read(&["leat-turn".into()]).expect_err("nobody").to_string();
-        assert!(nobody.contains("no credentials configured"), "{nobody}");
+        let none = Config::read(&["leat-turn".into()]).expect_err("none").to_string();
+        assert!(none.contains("no credentials configured"), "{none}");
     }
 }

@@ -1,5 +1,5 @@
-//! The file of options: `name = value`, one a line, the names those of the command line. It is read into arguments, so that the
-//! two cannot differ.
+//! The file of options: `name = value`, one per line, with the names of the command line. It is converted to
+//! arguments, so that file and command line cannot differ.
 
 use crate::cli::Cli;
 use crate::limits::CONFIG_BYTES_MAX;
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Why a file is of no use.
+/// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadFile {
     /// It cannot be read.
@@ -19,26 +19,26 @@ pub enum BadFile {
     /// It is longer than options can be.
     #[error("it is longer than {CONFIG_BYTES_MAX} bytes")]
     TooLong,
-    /// A line is none.
+    /// A line has the wrong form.
     #[error("line {line}: expected `name = value`, such as `port = 3478`")]
     NoPair {
         /// Counted from 1.
         line: usize,
     },
-    /// A name is no option's, or none that may stand in a file.
-    #[error("line {line}: {name:?} is no option of this file: `leat-turn --help` lists them")]
+    /// The name is not an option, or not allowed in a file.
+    #[error("line {line}: {name:?} is not an option of this file: `leat-turn --help` lists them")]
     Unknown {
         /// Counted from 1.
         line: usize,
-        /// What stands there.
+        /// The name in the file.
         name: String,
     },
-    /// A value is not what its option takes.
+    /// A value that its option does not accept.
     #[error("line {line}: {why}")]
     Value {
         /// Counted from 1.
         line: usize,
-        /// In the words of the command line.
+        /// The parser's error text.
         why: String,
     },
 }
@@ -50,7 +50,7 @@ pub fn arguments(path: &Path) -> Result<Vec<OsString>, BadFile> {
     if text.len() as u64 > CONFIG_BYTES_MAX { Err(BadFile::TooLong) } else { parse(&text) }
 }
 
-/// The `log` line of a file, although the rest of it may be wrong. The last one counts.
+/// The `log` line of a file, even if other lines are wrong. The last one applies.
 pub fn log(path: &Path) -> Option<Format> {
     let mut text = String::new();
     File::open(path).ok()?.take(CONFIG_BYTES_MAX).read_to_string(&mut text).ok()?;
@@ -76,7 +76,7 @@ fn parse(text: &str) -> Result<Vec<OsString>, BadFile> {
             return Err(BadFile::Unknown { line, name: name.to_owned() });
         }
         let argument = OsString::from(format!("--{name}={value}"));
-        // By itself, so that a mistake is told with its line. What options want of each other is seen when all are there.
+        // Parsed separately, so that an error names its line. Required combinations are checked later.
         if let Err(error) = Cli::try_parse_from([OsString::from("leat-turn"), argument.clone()]) {
             let text = error.to_string();
             let why = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
@@ -96,18 +96,18 @@ mod tests {
         let text =
             "# ours\n\nport = 4000\n  user = alice:won=der\nuser=bob:builder\ncertificate = /etc/x.pem\n";
         assert_eq!(
-            parse(text).expect("sound"),
+            parse(text).expect("valid"),
             ["--port=4000", "--user=alice:won=der", "--user=bob:builder", "--certificate=/etc/x.pem"]
         );
     }
 
     #[test]
-    fn mistakes_are_told_with_their_line() {
+    fn errors_name_their_line() {
         for (text, wanted) in [
             ("port 4000", "line 1: expected `name = value`"),
-            ("\nports = 4000", "line 2: \"ports\" is no option of this file"),
-            ("config = /etc/other", "line 1: \"config\" is no option"),
-            ("die-with-parent = true", "line 1: \"die-with-parent\" is no option"),
+            ("\nports = 4000", "line 2: \"ports\" is not an option of this file"),
+            ("config = /etc/other", "line 1: \"config\" is not an option"),
+            ("die-with-parent = true", "line 1: \"die-with-parent\" is not an option"),
             ("port = 70000", "line 1: invalid value '70000' for '--port <PORT>'"),
             ("realm = leat\nallow-peer = ten", "line 2: invalid value 'ten' for '--allow-peer <PEERS>'"),
         ] {

@@ -1,4 +1,4 @@
-//! A worker's connection to the main thread: orders in; events to the log and counters to the metrics.
+//! A worker's connection to the main thread: requests in; events to the log and counters to the metrics.
 
 use crate::limits::REPORT_INTERVAL;
 use crossbeam_channel::Receiver;
@@ -14,25 +14,25 @@ use std::time::Duration;
 /// A message of the main thread to a worker.
 #[derive(Debug)]
 pub enum Order {
-    /// Something for its relay.
+    /// A command for the worker's relay.
     Command(Command),
-    /// End.
+    /// The worker must end.
     Stop,
 }
 
 /// The last report of a worker: absolute values, so that a lost report never makes a sum wrong.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    /// Of its relay.
+    /// Of the relay.
     pub counters: Counters,
-    /// Of its loop and sockets.
+    /// Of the worker's loop and sockets.
     pub report: Option<Report>,
 }
 
-/// Where a worker puts its reports.
+/// The place where a worker publishes its reports.
 pub type Board = Arc<Mutex<Status>>;
 
-/// The last report on a board.
+/// The latest report.
 pub fn read(board: &Board) -> Status {
     board.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
@@ -43,15 +43,15 @@ pub struct Endpoint {
     orders: Receiver<Order>,
     board: Board,
     due: Instant,
-    /// Whether something has been counted since the last report.
-    has_news: bool,
+    /// Whether counters have changed since the last report.
+    has_unpublished_counts: bool,
     commands: VecDeque<Command>,
 }
 
 impl Endpoint {
-    /// Reads `orders` and puts reports on `board`.
+    /// Reads `orders` and publishes reports on `board`.
     pub fn new(orders: Receiver<Order>, board: Board) -> Self {
-        Self { orders, board, due: Instant::EPOCH, has_news: false, commands: VecDeque::new() }
+        Self { orders, board, due: Instant::EPOCH, has_unpublished_counts: false, commands: VecDeque::new() }
     }
 }
 
@@ -81,14 +81,14 @@ impl Control<DtlsRelay> for Endpoint {
         }
     }
 
-    /// What was counted before the worker fell idle is to be seen, too.
+    /// The last counts before the worker became idle must be published too.
     fn retry_after(&self) -> Option<Duration> {
-        self.has_news.then_some(REPORT_INTERVAL)
+        self.has_unpublished_counts.then_some(REPORT_INTERVAL)
     }
 
     fn end_turn(&mut self, relay: &mut DtlsRelay, report: &Report) {
-        self.has_news = report.now < self.due;
-        if !self.has_news {
+        self.has_unpublished_counts = report.now < self.due;
+        if !self.has_unpublished_counts {
             self.due = report.now + REPORT_INTERVAL;
             let mut status = self.board.lock().unwrap_or_else(PoisonError::into_inner);
             status.counters = relay.counters().clone();

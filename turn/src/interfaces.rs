@@ -1,5 +1,5 @@
-//! The addresses of this host's interfaces: read at the start, and again when the kernel reports a change. No client may reach them
-//! through the relay, whatever the options list.
+//! The addresses of this host's interfaces: read at the start, and again when the kernel reports a change.
+//! Clients cannot reach them through the relay, unless the options allow it.
 
 use crate::control::Order;
 use crate::limits::{INTERFACES_READ_EVERY, INTERFACES_RETRY};
@@ -19,7 +19,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the addresses are now.
+/// The current addresses.
 pub fn read() -> io::Result<Interfaces> {
     let ip = |address: SockaddrStorage| {
         let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
@@ -28,12 +28,12 @@ pub fn read() -> io::Result<Interfaces> {
     Ok(getifaddrs()?.filter_map(|interface| ip(interface.address?)).collect())
 }
 
-/// The kernel's reports of changes.
+/// The kernel's notifications of address changes.
 #[derive(Debug)]
 pub struct Changes(OwnedFd);
 
 impl Changes {
-    /// Those from now on.
+    /// Subscribes to changes from now on.
     pub fn open() -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let netlink = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
@@ -42,18 +42,19 @@ impl Changes {
         Ok(Self(netlink))
     }
 
-    /// Waits until something has changed, but no longer than this. What it was does not matter: all is read again.
+    /// Waits for a change, or until the time is over. The content of the change is not used: all addresses
+    /// are read again.
     fn wait(&self, longest: Duration) {
         let timeout = Timespec { tv_sec: longest.as_secs().cast_signed(), tv_nsec: 0 };
-        // A signal ends the wait early, which costs one reading.
+        // A signal ends the wait early, which costs one extra read.
         let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&timeout));
-        // Until there is nothing more. A queue that has overflowed is an error once, and a change as well.
+        // Reads until the queue is empty. A queue overflow is one error, and counts as a change.
         let mut buffer = [0; 8192];
         while recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty()).is_ok() {}
     }
 }
 
-/// Sends each change to all workers, as long as the process lives. `known` is what they were started with.
+/// Sends each change to all workers, until the process ends. `known` is the state at their start.
 pub fn watch(
     changes: Option<Changes>,
     mut known: Interfaces,
@@ -68,7 +69,7 @@ pub fn watch(
             let interfaces = match read() {
                 Ok(interfaces) => interfaces,
                 Err(error) => {
-                    tracing::error!(%error, "cannot read the addresses of the interfaces; trying again");
+                    tracing::error!(%error, "cannot read the addresses of the interfaces; retrying");
                     std::thread::sleep(INTERFACES_RETRY);
                     continue;
                 }
@@ -77,9 +78,9 @@ pub fn watch(
                 continue;
             }
             for (orders, waker) in &workers {
-                // Waits for room: none of these may be lost. A worker that has ended takes no more.
+                // Waits for room: no change may be lost. The queue of a worker that has ended is closed.
                 let _ = orders.send(Order::Command(Command::SetInterfaces(interfaces.clone())));
-                // Without a wake the order is taken at the worker's next turn.
+                // Without a wake the worker reads the message in its next turn.
                 let _ = waker.wake();
             }
             tracing::info!("the addresses of the interfaces have changed");
@@ -99,7 +100,7 @@ mod tests {
     fn the_addresses_of_this_host_are_read() {
         let loopback: Interfaces = [IpAddr::V4(Ipv4Addr::LOCALHOST)].into_iter().collect();
         assert_ne!(read().expect("every host has interfaces"), Interfaces::default());
-        // Where there is an address beyond loopback, no peer may have it.
+        // If the host has a non-loopback address, that address must be excluded.
         let outward = std::net::UdpSocket::bind("0.0.0.0:0").expect("a port");
         if outward.connect("8.8.8.8:9").is_ok() {
             let own = outward.local_addr().expect("bound");

@@ -1,11 +1,11 @@
-//! What the workers of the server have in common: who has how much, and what all payload is paid from.
+//! State that the workers of the server share: usage per user, and the rate limit of all payload.
 
 use machine::{Instant, Rng};
 use relay::{Books, Bucket, Ledger};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A ledger of which each worker is handed a clone.
+/// A ledger; each worker has a clone.
 #[derive(Clone, Debug)]
 pub struct Shared(Arc<Inner>);
 
@@ -17,7 +17,7 @@ struct Inner {
 }
 
 impl Shared {
-    /// One without entries.
+    /// An empty ledger.
     pub fn new(rng: &mut Rng) -> Self {
         Self(Arc::new(Inner { books: Mutex::new(Books::new(rng)), traffic: AtomicU64::new(0) }))
     }
@@ -25,7 +25,7 @@ impl Shared {
 
 impl Ledger for Shared {
     fn open(&mut self, act: &mut dyn FnMut(&mut Books)) {
-        // A worker that panicked takes the server with it; until then the books are as good as they were.
+        // A worker that panicked ends the server; until then the state is usable.
         act(&mut self.0.books.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -35,7 +35,8 @@ impl Ledger for Shared {
         loop {
             let mut bucket = Bucket(Instant::from_nanos(before));
             change(&mut bucket);
-            // Nothing else is published by it: the number is all there is. Of two that pay at once, one looks again.
+            // Relaxed is enough: no other data depends on this number. If two workers pay at once, one of
+            // them retries.
             let after = bucket.0.as_nanos();
             match traffic.compare_exchange_weak(before, after, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return,
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// However many workers pay at once, no more passes than the rate and a second's worth.
+    /// With any number of workers, at most the rate plus the burst of one second passes.
     #[test]
     fn the_rate_of_a_server_is_kept_by_all_its_workers_together() {
         const RATE_BPS: u64 = 1_000_000;

@@ -1,30 +1,32 @@
-//! The bounds of what surrounds the relay.
+//! The bounds of the server outside the relay.
 
 use std::time::Duration;
 
 /// Bytes of a configuration file. A longer one is refused.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
-/// Orders waiting for one worker: commands of signals, a few in its life. One beyond is lost with a line in the log.
+/// Messages that wait for one worker: a few per signal. A message beyond the bound is lost, with a line in
+/// the log.
 pub const ORDERS_MAX: usize = 64;
 
-/// Between two copies of a worker's counters for the metrics.
+/// Interval between two copies of a worker's counters for the metrics.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bytes of a request for metrics. A longer one is answered with 400.
 pub const METRICS_REQUEST_BYTES_MAX: usize = 4096;
 
-/// How long a request for metrics may take in all, its answer included. The next one waits meanwhile.
+/// How long a request for metrics may take, including the answer. The next request waits that long.
 pub const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Between two looks whether a draining server has become idle.
+/// Interval between two checks whether a draining server has become idle.
 pub const DRAIN_POLL: Duration = Duration::from_millis(200);
 
-/// Between two readings of the interfaces' addresses when the kernel reports no change: a report may be lost.
+/// Interval between two reads of the interfaces' addresses if the kernel reports no change: a report may be
+/// lost.
 pub const INTERFACES_READ_EVERY: Duration = Duration::from_secs(30);
 
-/// The same where the kernel cannot report changes, and after a reading that failed.
+/// The interval if the kernel cannot report changes, and after a failed read.
 pub const INTERFACES_RETRY: Duration = Duration::from_secs(1);
 
-/// Descriptors beside those of relay sockets and TCP connections.
+/// Descriptors in addition to those of relay sockets and TCP connections.
 pub const OTHER_DESCRIPTORS: usize = 1024;

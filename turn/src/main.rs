@@ -1,4 +1,4 @@
-//! `leat-turn`: a TURN server over UDP, TCP, TLS and DTLS, one thread a worker.
+//! `leat-turn`: a TURN server over UDP, TCP, TLS and DTLS, one thread per worker.
 
 #![forbid(unsafe_code)]
 
@@ -25,7 +25,7 @@ const PROGRAM: &str = "leat-turn";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    // The command line alone first: it names the file.
+    // First the command line alone: it names the file.
     let cli: Cli = match leat_log::command_line(PROGRAM, &arguments, Format::Text) {
         Ok(cli) => cli,
         Err(code) => return code,

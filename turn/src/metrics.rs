@@ -1,6 +1,7 @@
-//! Metrics for Prometheus, in its text format, by the least HTTP that it takes: one request a connection, one connection at a time.
+//! Metrics for Prometheus, in its text format, over a minimal HTTP: one request per connection, one
+//! connection at a time.
 //!
-//! No user, no room and no address is a label: their number is not bounded.
+//! Labels contain no user, room or address: their number is not bounded.
 
 use crate::control::{self, Board};
 use crate::limits::{METRICS_REQUEST_BYTES_MAX, METRICS_TIMEOUT};
@@ -11,12 +12,12 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Serves for as long as the process lives, on a thread of its own. An error if the address cannot be bound.
+/// Serves until the process ends, on a separate thread. An error if the address cannot be bound.
 pub fn serve(address: SocketAddr, boards: Vec<Board>) -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
         for connection in listener.incoming().flatten() {
-            // The client is gone, or slow; Prometheus fetches again.
+            // The client is gone or slow; Prometheus fetches again.
             let _ = answer(connection, &boards);
         }
     })?;
@@ -24,7 +25,7 @@ pub fn serve(address: SocketAddr, boards: Vec<Board>) -> io::Result<()> {
 }
 
 fn answer(connection: TcpStream, boards: &[Board]) -> io::Result<()> {
-    let mut connection = Hurried { connection, until: Instant::now() + METRICS_TIMEOUT };
+    let mut connection = TimeLimited { connection, until: Instant::now() + METRICS_TIMEOUT };
     let mut request = Vec::new();
     let mut buffer = [0; 512];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -37,31 +38,31 @@ fn answer(connection: TcpStream, boards: &[Board]) -> io::Result<()> {
     if request.starts_with(b"GET /metrics ") {
         respond(&mut connection, "200 OK", &page(boards))
     } else {
-        respond(&mut connection, "404 Not Found", "there is /metrics\n")
+        respond(&mut connection, "404 Not Found", "use /metrics\n")
     }
 }
 
-/// A connection with one time limit for all that is read and written, however small the pieces.
-struct Hurried {
+/// A connection with one time limit for all reads and writes together.
+struct TimeLimited {
     connection: TcpStream,
     until: Instant,
 }
 
-impl Hurried {
+impl TimeLimited {
     fn rest(&self) -> io::Result<Option<Duration>> {
         let rest = self.until.saturating_duration_since(Instant::now());
         if rest.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(rest)) }
     }
 }
 
-impl Read for Hurried {
+impl Read for TimeLimited {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.connection.set_read_timeout(self.rest()?)?;
         self.connection.read(buffer)
     }
 }
 
-impl Write for Hurried {
+impl Write for TimeLimited {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.connection.set_write_timeout(self.rest()?)?;
         self.connection.write(bytes)
@@ -80,7 +81,7 @@ fn respond(connection: &mut impl Write, status: &str, body: &str) -> io::Result<
     )
 }
 
-/// The loop and its sockets: name, what it says, and where it stands in a report.
+/// A metric of the loop and its sockets: name, help text, and its value in a report.
 type OfLoop = (&'static str, &'static str, fn(&Report) -> u64);
 
 const OF_LOOP: &[OfLoop] = &[
@@ -88,34 +89,36 @@ const OF_LOOP: &[OfLoop] = &[
     ("udp_received", "Datagrams received over UDP.", |report| report.received.datagrams),
     (
         "udp_receive_dropped",
-        "Datagrams that the kernel dropped since a socket's buffer was full.",
+        "Datagrams that the kernel dropped because a socket's buffer was full.",
         |report| report.received.dropped_by_kernel,
     ),
     ("udp_send_calls", "Calls of sendmmsg.", |report| report.sent.syscalls),
     ("udp_sent", "Datagrams sent over UDP.", |report| report.sent.datagrams),
-    ("udp_send_runs", "Messages that carried them: fewer where GSO joined some.", |report| report.sent.runs),
-    ("udp_send_dropped", "Datagrams dropped since a socket's buffer was full.", |report| {
+    ("udp_send_runs", "Messages passed to sendmmsg: fewer than datagrams, because of GSO.", |report| {
+        report.sent.runs
+    }),
+    ("udp_send_dropped", "Datagrams dropped because a socket's buffer was full.", |report| {
         report.sent.dropped_wouldblock + report.sent.dropped_full
     }),
-    ("tcp_accepted", "TCP connections accepted.", |report| report.streams.accepted),
-    ("tcp_refused", "TCP connections closed at once, since there was no room.", |report| {
-        report.streams.refused
+    ("tcp_accepted", "TCP connections accepted.", |report| report.connections.accepted),
+    ("tcp_refused", "TCP connections closed at once, because the limit was reached.", |report| {
+        report.connections.refused
     }),
-    ("tcp_malformed", "TCP connections closed since they spoke neither TURN nor TLS.", |report| {
-        report.streams.closed_malformed
+    ("tcp_malformed", "TCP connections closed because they carried neither TURN nor TLS.", |report| {
+        report.connections.closed_malformed
     }),
-    ("tcp_unproven", "TCP connections closed since they had no allocation in time.", |report| {
-        report.streams.closed_unproven
+    ("tcp_unproven", "TCP connections closed because they had no allocation in time.", |report| {
+        report.connections.closed_unproven
     }),
-    ("tcp_frames_dropped", "Datagrams for clients over TCP that were too slow.", |report| {
-        report.streams.queued.dropped_full + report.streams.queued.dropped_late
+    ("tcp_frames_dropped", "Datagrams dropped because a client over TCP was too slow.", |report| {
+        report.connections.queued.dropped_full + report.connections.queued.dropped_late
     }),
     ("busy_microseconds", "Time not spent waiting, of all workers.", |report| {
         report.turns.busy.as_micros() as u64
     }),
 ];
 
-/// What is a level and no count: it goes down as well.
+/// Gauges: their values also go down.
 const LEVELS: &[Counter] = &[Counter::Allocations, Counter::Sockets, Counter::PeerConnections];
 
 fn page(boards: &[Board]) -> String {
@@ -128,7 +131,7 @@ fn page(boards: &[Board]) -> String {
     let mut page = String::new();
     let mut put = |name: &str, help: &str, is_level: bool, value: u64| {
         let (kind, suffix) = if is_level { ("gauge", "") } else { ("counter", "_total") };
-        // A String takes everything.
+        // Writing to a String cannot fail.
         let _ = write!(
             page,
             "# HELP leat_turn_{name}{suffix} {help}\n# TYPE leat_turn_{name}{suffix} {kind}\nleat_turn_{name}{suffix} {value}\n"
@@ -140,8 +143,8 @@ fn page(boards: &[Board]) -> String {
     for (name, help, value) in OF_LOOP {
         put(name, help, false, reports.iter().map(value).sum());
     }
-    let open = reports.iter().map(|report| report.streams.open).sum();
-    put("tcp_connections", "TCP connections that are open.", true, open);
+    let open = reports.iter().map(|report| report.connections.open).sum();
+    put("tcp_connections", "Open TCP connections.", true, open);
     page
 }
 
@@ -151,7 +154,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn every_metric_has_a_name_of_its_own_a_help_and_a_type() {
+    fn every_metric_has_a_unique_name_a_help_and_a_type() {
         let page = page(&[Board::default(), Board::default()]);
         let (help, rest): (Vec<&str>, Vec<&str>) = page.lines().partition(|line| line.starts_with("# HELP "));
         let (types, values): (Vec<&str>, Vec<&str>) =
@@ -161,6 +164,6 @@ mod tests {
         assert!(
             page.contains("\nleat_turn_allocations 0\n") && page.contains("\nleat_turn_challenges_total 0\n")
         );
-        assert!(!page.contains('{'), "nothing is labelled");
+        assert!(!page.contains('{'), "there are no labels");
     }
 }

@@ -1,4 +1,4 @@
-//! The server as a whole: opens everything, starts a thread a worker, and then only listens for signals.
+//! The server as a whole: opens everything, starts a thread per worker, then waits for signals.
 
 use crate::certificates::{BadCertificate, Certificates};
 use crate::config::{Config, WorkerConfig};
@@ -11,7 +11,7 @@ use crossbeam_channel::bounded;
 use host::{MainThread, StartError, Workers, system};
 use machine::LocalId;
 use relay::{Command, Counter, DtlsRelay, DtlsSettings, Interfaces, Relay};
-use runtime::{Clock, Framing, Listeners, Listening, SocketOptions, Sockets, Worker};
+use runtime::{Clock, Framing, ListenerConfig, Listeners, SocketOptions, Sockets, Worker};
 use rustls::ServerConfig;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::error::Error;
@@ -36,15 +36,15 @@ pub enum ServerError {
         /// The cause.
         source: io::Error,
     },
-    /// The certificate.
+    /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] BadCertificate),
-    /// What is the same for every process of Leat.
+    /// An error that all processes of Leat have in common.
     #[error(transparent)]
     Host(#[from] StartError),
 }
 
-/// The log takes the name of an error from here: for [`Host`](Self::Host) it is the cause's.
+/// The log takes the error's name from here: for [`Host`](Self::Host) it is the name of the cause.
 impl fmt::Debug for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -57,7 +57,7 @@ impl fmt::Debug for ServerError {
     }
 }
 
-/// Runs until SIGINT or SIGTERM, or until a worker ends by itself, which is a failure.
+/// Runs until SIGINT, SIGTERM, or the end of a worker without a stop message, which is a failure.
 pub fn run(config: Config, arguments: &[OsString]) -> Result<(), ServerError> {
     let mut main = MainThread::new(&[SIGHUP, SIGINT, SIGTERM])?;
     let certificates = match &config.certificate {
@@ -67,9 +67,9 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), ServerError> {
     let tls = certificates.as_ref().map(Certificates::config).transpose()?;
     let clock = Clock::start();
     let dtls = certificates.as_ref().map(|certificates| certificates.for_dtls());
-    // Before the first reading, so that no change is missed.
+    // Subscribes before the first read, so that no change is missed.
     let changes = Changes::open()
-        .inspect_err(|error| tracing::warn!(%error, "the kernel reports no changes of addresses; they are read every second"));
+        .inspect_err(|error| tracing::warn!(%error, "cannot subscribe to address changes; reading the addresses every second"));
     let interfaces = interfaces::read().map_err(system("read the addresses of the interfaces"))?;
     let (workers, boards) = start_workers(&config, &main, &interfaces, clock, tls, dtls)?;
     interfaces::watch(changes.ok(), interfaces, workers.senders()).map_err(system("start a thread"))?;
@@ -96,16 +96,17 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), ServerError> {
             break;
         }
     }
-    tracing::info!("TURN server is ending");
+    tracing::info!("TURN server is stopping");
     Ok(workers.stop(|| Order::Stop)?)
 }
 
-/// Whether a signal asks for the end of the server.
+/// Whether a signal ends the server.
 fn is_end(signal: &c_int) -> bool {
     *signal != SIGHUP
 }
 
-/// Reads options, secrets and certificate again. Listening and relay addresses stay; after a mistake everything stays as it was.
+/// Reads options, secrets and certificate again. Listening and relay addresses stay; after an error nothing
+/// changes.
 fn reload(
     config: &mut Config,
     arguments: &[OsString],
@@ -117,7 +118,7 @@ fn reload(
         Err(error) => {
             return tracing::error!(
                 error = &error as &(dyn Error + 'static),
-                "not reloaded: everything stays as it was"
+                "reload failed: nothing has changed"
             );
         }
     };
@@ -126,33 +127,34 @@ fn reload(
     {
         return tracing::error!(
             error = &error as &(dyn Error + 'static),
-            "not reloaded: everything stays as it was"
+            "reload failed: nothing has changed"
         );
     }
-    if is_elsewhere(config, &new) {
+    if needs_restart(config, &new) {
         tracing::warn!(
-            "addresses, ports, the number of workers, and whether there is TLS are read at the start alone: restart to change them"
+            "addresses, ports, the number of workers, and the use of TLS are read only at the start: restart to change them"
         );
     }
     config.drain_deadline = new.drain_deadline;
-    // The relay sockets are those of the start, and so are the families there are.
+    // The relay sockets do not change, so the families stay too.
     let families = config.settings.families;
     config.settings = relay::Settings { families, ..new.settings };
     workers.send_each(|| Order::Command(Command::Reload(Box::new(config.settings.clone()))));
     if let Some(certificates) = certificates {
         workers.send_each(|| Order::Command(Command::SetCertificate(certificates.for_dtls())));
     }
-    tracing::info!("options, secrets and certificate are read again");
+    tracing::info!("options, secrets and certificate have been reloaded");
 }
 
-/// Whether listening or relay addresses would change.
-fn is_elsewhere(config: &Config, new: &Config) -> bool {
+/// Whether a restart is needed for listening or relay addresses.
+fn needs_restart(config: &Config, new: &Config) -> bool {
     new.workers != config.workers
         || new.metrics != config.metrics
         || new.certificate.is_some() != config.certificate.is_some()
 }
 
-/// Makes no allocations any more, and waits for those there are: until the deadline, another signal, or the end of a worker.
+/// Creates no new allocations and waits for the existing ones: until the deadline, another signal, or the end
+/// of a worker.
 fn drain(
     workers: &Workers<Order>,
     boards: &[Board],
@@ -163,7 +165,7 @@ fn drain(
         return Ok(());
     }
     workers.send_each(|| Order::Command(Command::Drain));
-    tracing::info!(deadline_seconds = deadline.as_secs(), "draining: no allocation is made any more");
+    tracing::info!(deadline_seconds = deadline.as_secs(), "draining: no new allocations");
     let end = Instant::now() + deadline;
     let has_allocations = |board: &Board| control::read(board).counters.value(Counter::Allocations) > 0;
     while Instant::now() < end && boards.iter().any(has_allocations) && !main.has_lost_a_worker() {
@@ -183,7 +185,7 @@ fn start_workers(
     dtls: Option<dtls::Certificate>,
 ) -> Result<(Workers<Order>, Vec<Board>), StartError> {
     allow_descriptors(config);
-    // Every port is taken before any thread runs: a server is up whole or not at all.
+    // All ports are bound before the first thread starts: either the whole server starts or nothing.
     let sockets = config.workers.iter().enumerate().map(|(worker, addresses)| {
         let bound = bind(addresses, tls.as_ref(), dtls.is_some());
         bound.map_err(|source| StartError::Bind { worker, port_options: PORT_OPTIONS, source })
@@ -194,12 +196,12 @@ fn start_workers(
     let options = dtls::Options { peers: dtls::Peers::Anybody, ..dtls::Options::default() };
     let dtls_settings = dtls::Settings::new(options);
     let (mut workers, mut boards) = (Workers::default(), Vec::new());
-    // Quotas of a user hold over all workers.
+    // The quotas of a user are for all workers together.
     let mut ledger = None;
     for (index, (sockets, listeners)) in sockets.into_iter().enumerate() {
         let mut rng = host::rng()?;
         let sockets = sockets.with_random_ports(rng.fork());
-        // Behind the sockets for plain UDP.
+        // The numbers after the sockets of plain UDP.
         let first = LocalId(config.workers[index].listen.len() as u16);
         let dtls = dtls.clone().map(|certificate| DtlsSettings {
             settings: dtls_settings.clone(),
@@ -228,14 +230,16 @@ fn bind(
 ) -> Result<(Sockets, Listeners), runtime::BindError> {
     let over_dtls: &[SocketAddr] = if has_dtls { &addresses.listen_tls } else { &[] };
     let udp = Sockets::bind(&[&addresses.listen, over_dtls].concat(), &SocketOptions::default())?;
-    let listening = |address: &SocketAddr, tls| Listening { address: *address, framing: Framing::Stun, tls };
+    let listening =
+        |address: &SocketAddr, tls| ListenerConfig { address: *address, framing: Framing::Stun, tls };
     let plain = addresses.listen.iter().map(|address| listening(address, None));
     let secure = addresses.listen_tls.iter().map(|address| listening(address, tls.cloned()));
     let tcp = Listeners::open(plain.chain(secure).collect())?;
-    Ok((udp.with_places(addresses.relay.clone()), tcp))
+    Ok((udp.with_port_pool(addresses.relay.clone()), tcp))
 }
 
-/// Each relay socket and TCP connection takes a descriptor. What is beyond the limit is answered with 508.
+/// Each relay socket and TCP connection needs a file descriptor. Beyond the limit, requests are answered with
+/// 508.
 fn allow_descriptors(config: &Config) {
     let connections = runtime::limits::CONNECTIONS_MAX + relay::limits::STREAMS_MAX;
     let relay_sockets = 2 * config.settings.quotas.allocations as usize;

@@ -1,15 +1,16 @@
-//! What the engine's own work costs for one forwarded packet: one publisher, 200 subscribers, real SRTP, no kernel.
+//! The engine's own cost of one forwarded packet: one publisher, 200 subscribers, real SRTP, no kernel.
 //!
-//! `cargo bench -p leat-rig` prints a record as `bench/record/` keeps them. A round is 100 frames of 10 packets, each frame
-//! one receive batch, with all timers that fall due meanwhile (reports, feedback). After each round the last frame is
-//! decrypted for every subscriber and compared with what was published, and the counts must be those that follow from
-//! the shape: a fast wrong answer ends the bench.
+//! `cargo bench -p leat-rig` prints a record in the form of `bench/record/`. A round is 100 frames of 10
+//! packets, each frame one receive batch, with all due timers (reports, feedback). After each round the last
+//! frame is decrypted for every subscriber and compared with the published one, and the counts must match the
+//! shape: a fast wrong answer ends the bench.
 
 use control::Counter;
 use rig::{Call, Counting, Shape, thread_time};
 use std::time::{Duration, Instant};
 
-// Not through the library of leat-bench, which links OpenSSL: what is measured here links BoringSSL, whose functions have the same names.
+// Not through the library of leat-bench, which links OpenSSL: the measured code links BoringSSL, whose
+// functions have the same names.
 #[allow(dead_code)]
 #[path = "../../src/place.rs"]
 mod place;
@@ -22,10 +23,10 @@ const SUBSCRIBERS: usize = 200;
 const BURST: usize = 10;
 const FRAMES: usize = 100;
 const ROUNDS: usize = 30;
-/// Before anything is measured: caches, branch predictors, and tables that grow once.
+/// Before the measurement: caches, branch predictors, and tables that grow once.
 const WARM_UP_ROUNDS: usize = 3;
 
-/// Video, and packets so short that the cipher hardly counts: the difference is what bytes cost.
+/// Video, and packets so short that the cipher hardly counts: the difference is the cost of the bytes.
 const PAYLOAD_LENS: [usize; 2] = [1200, 100];
 
 /// One round's figures.
@@ -111,7 +112,7 @@ fn round(call: &mut Call) -> Round {
     }
 }
 
-/// Decrypts the round's last frame for everybody; how many packets that were.
+/// Decrypts the round's last frame for all subscribers; returns the number of packets.
 fn check(call: &mut Call, round: &Round) -> u64 {
     assert_eq!(
         round.forwarded,

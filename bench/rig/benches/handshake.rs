@@ -1,4 +1,5 @@
-//! What one DTLS handshake costs the server: CPU time of its calls, and heap of an association that is connected. `cargo bench -p leat-rig --bench handshake`.
+//! The server's cost of one DTLS handshake: CPU time of its calls, and heap of a connected association.
+//! `cargo bench -p leat-rig --bench handshake`.
 //!
 //! The client is this crate's own, in the same thread, and its time does not count. Both certificates are ECDSA on P-256, as browsers' are.
 
@@ -9,7 +10,7 @@ use machine::Instant;
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
-/// Handshakes in a round, all of whose associations stay until it ends.
+/// Handshakes in a round; all their associations stay until it ends.
 const COUNT: usize = 500;
 const ROUNDS: usize = 7;
 
@@ -23,7 +24,7 @@ fn heap() -> u64 {
     runtime::memory::usage().expect("glibc tells").heap
 }
 
-/// What an endpoint has to send.
+/// The datagrams to send.
 fn drain(endpoint: &mut Endpoint, buffer: &mut Vec<u8>) -> Vec<Vec<u8>> {
     let mut datagrams = Vec::new();
     loop {

@@ -1,5 +1,5 @@
-//! Does a part of the packet path so many times, for callgrind to count: `make bench-icount`. The difference between two counts is
-//! what the turns between them cost, without start and preparation.
+//! Runs a part of the packet path a number of times, for callgrind to count: `make bench-icount`. The
+//! difference between two counts is the cost of the turns between them, without start and preparation.
 
 mod parts_list;
 

@@ -1,5 +1,5 @@
-//! The parts of the packet path one by one, by criterion: `cargo bench -p leat-rig --bench parts`. Each checks its answers before it is
-//! measured; what they cost together is `forward`'s to say.
+//! The parts of the packet path one by one, by criterion: `cargo bench -p leat-rig --bench parts`. Each
+//! checks its results before the measurement; `forward` measures all of them together.
 
 mod parts_list;
 

@@ -1,12 +1,14 @@
-//! What a second worker costs: one publisher, real SRTP, no kernel and no threads, all on one worker and spread over two.
+//! The cost of a second worker: one publisher, real SRTP, no kernel and no threads, all on one worker and
+//! spread over two.
 //!
-//! `cargo bench -p leat-rig --bench spread` prints a record as `bench/record/` keeps them. Each round ends with the last frame decrypted for
-//! every subscriber, and the counts must be those that follow from the shape.
+//! `cargo bench -p leat-rig --bench spread` prints a record in the form of `bench/record/`. Each round ends
+//! with the last frame decrypted for every subscriber, and the counts must match the shape.
 
 use rig::{Counting, Spread, thread_time};
 use std::time::Duration;
 
-// Not through the library of leat-bench, which links OpenSSL: what is measured here links BoringSSL, whose functions have the same names.
+// Not through the library of leat-bench, which links OpenSSL: the measured code links BoringSSL, whose
+// functions have the same names.
 #[allow(dead_code)]
 #[path = "../../src/place.rs"]
 mod place;
@@ -28,7 +30,7 @@ fn main() {
     println!("Command: `cargo bench -p leat-rig --bench spread`\n");
     println!(
         "1 publisher, bursts of {BURST} packets of {PAYLOAD_LEN} bytes, {ROUNDS} rounds of {} packets, which alternate; timers included. CPU ns, medians. The hop is \
-         what a packet costs more that crosses, its second reception and cache included.\n",
+         the additional cost of a packet that crosses, with its second reception and cache.\n",
         FRAMES * BURST
     );
     println!(
@@ -45,7 +47,7 @@ fn measure(subscribers: usize) {
     let mut allocations = 0;
     for number in 0..WARM_UP_ROUNDS + ROUNDS {
         let before = (two.allocations(), two.crossed());
-        // In turns, so that a change of the machine's mind meets both.
+        // Alternately, so that a change of the machine's speed affects both.
         let (first, second) = (round(&mut one, subscribers), round(&mut two, subscribers));
         assert_eq!(two.crossed() - before.1, (FRAMES * BURST) as u64, "every packet crosses once");
         if number >= WARM_UP_ROUNDS {

@@ -2,9 +2,8 @@
 
 use crate::{Sink, allocations, held_bytes};
 use control::{
-    Candidate, Codec, CodecParameters, Command, Consume, ConsumerId, Counter, Counters, CreateTransport,
-    Encoding, Event, Extension, ExtensionKind, Kind, Layers, Produce, ProducerId, Request, RequestId,
-    RouterId, Text, TransportId,
+    Candidate, Command, Consume, ConsumerId, Counter, Counters, CreateTransport, Encoding, Event, Extension,
+    ExtensionKind, Layers, Produce, ProducerId, Request, RequestId, RouterId, Text, TransportId, fixtures,
 };
 use dtls::{Certificate, Fingerprint, Settings};
 use leat_tests::peer::rtcp::{self, AnyPacket, Arrivals, ReceiverReport, ReceptionReport, SenderReport};
@@ -16,10 +15,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What the call is made of.
+/// The shape of the call.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Who receives the track.
+    /// The receivers of the track.
     pub subscribers: usize,
     /// Bytes of every RTP payload, at least 16.
     pub payload_len: usize,
@@ -27,11 +26,11 @@ pub struct Shape {
     pub burst: usize,
     /// Whether subscribers have negotiated transport-wide feedback.
     pub feedback: bool,
-    /// Whether every other frame is of a second temporal layer.
+    /// Whether every other frame belongs to a second temporal layer.
     pub layers: bool,
 }
 
-/// A call in which everybody is connected and one video track is published and subscribed.
+/// A call in which all peers are connected and one video track is published and subscribed.
 #[derive(Debug)]
 pub struct Call {
     shape: Shape,
@@ -40,15 +39,15 @@ pub struct Call {
     sink: Sink,
     /// The publisher, then the subscribers.
     peers: Vec<Client>,
-    /// Packets made so far; what each of them is follows from its number.
+    /// Packets made so far; each follows from its number.
     made: u64,
     twcc_seq: u16,
-    /// Numbers of the packets that begin a keyframe; and of the requests, those that were answered by one.
+    /// Numbers of the packets that begin a keyframe; and of the requests that were answered by one.
     keyframes: BTreeSet<u64>,
     answered: u64,
-    /// When each datagram in the sink was written, where subscribers tell of it.
+    /// When each datagram in the sink was written, if subscribers report arrivals.
     written_at: Vec<Instant>,
-    /// Of each peer: what arrived under the engine's transport-wide numbers.
+    /// Of each peer: arrivals with the engine's transport-wide numbers.
     arrivals: Vec<Arrivals>,
     rtx_seq: u16,
     last_request: u64,
@@ -69,16 +68,16 @@ const RTX_PT: u8 = 97;
 const CLOCK_RATE_HZ: u32 = 90_000;
 const MID_ID: u8 = 4;
 const TRANSPORT_CC_ID: u8 = 3;
-/// The same on a subscriber's leg.
+/// The same at a subscriber.
 const NUMBER_ID: u8 = 11;
-/// In the lower half, as browsers do it.
+/// In the lower half, as in browsers.
 const FIRST_SEQ: u16 = 1_000;
 
 impl Call {
-    /// Connects everybody and sends the first frame, which is a keyframe, to all.
+    /// Connects all peers and sends the first frame, a keyframe, to all.
     ///
     /// # Panics
-    /// If anything of that fails: there is nothing to measure then.
+    /// If any of that fails: then there is nothing to measure.
     pub fn new(shape: Shape) -> Self {
         let mut rng = Rng::from_number(1);
         let certificate = Certificate::generate();
@@ -120,7 +119,7 @@ impl Call {
             call.request(Command::Consume(consume(subscriber, shape.feedback)));
         }
         while !call.peers.iter().all(Client::is_connected) {
-            assert!(call.now.since_epoch() < Duration::from_secs(20), "not everybody connects");
+            assert!(call.now.since_epoch() < Duration::from_secs(20), "not all peers connect");
             call.exchange();
             call.pass(Duration::from_millis(5));
         }
@@ -130,12 +129,12 @@ impl Call {
         call
     }
 
-    /// What the shard has counted.
+    /// The shard's counters.
     pub fn counters(&self) -> &Counters {
         self.shard.shard().counters()
     }
 
-    /// Where it sends to.
+    /// The publisher's destination.
     pub fn sink(&self) -> &Sink {
         &self.sink
     }
@@ -146,12 +145,14 @@ impl Call {
         self.allocations
     }
 
-    /// Bytes of the heap that the shard has taken and keeps; likewise. What the libraries in C take is not in it.
+    /// Bytes of the heap that the shard has allocated and keeps; likewise. Allocations of C libraries are not
+    /// included.
     pub fn held_bytes(&self) -> i64 {
         self.held_bytes
     }
 
-    /// Everybody consumes the track `times` more on the same transport, up to these layers. What that brings is not for [`check`](Self::check).
+    /// All subscribers consume the track `times` more on the same transport, up to these layers.
+    /// [`check`](Self::check) ignores those packets.
     pub fn consume_more(&mut self, times: u32, preferred_layers: Option<Layers>) {
         for subscriber in 1..=self.shape.subscribers {
             for nth in 1..=times {
@@ -169,15 +170,15 @@ impl Call {
         }
     }
 
-    /// How media is protected.
+    /// The SRTP profile.
     pub fn profile(&self) -> srtp::Profile {
-        self.peers[0].profile().expect("new() connects everybody")
+        self.peers[0].profile().expect("new() connects all peers")
     }
 
     /// The publisher's next frame, encrypted: a batch for [`forward`](Self::forward).
     pub fn frame(&mut self) -> Vec<Vec<u8>> {
         let requests = self.counters().value(Counter::KeyframeRequestsOut);
-        // Without feedback nobody stops, and one keyframe is enough for the whole call.
+        // Without feedback no consumer is paused, and one keyframe is enough for the whole call.
         if self.shape.feedback && std::mem::replace(&mut self.answered, requests) != requests {
             self.keyframes.insert(self.made);
         }
@@ -192,7 +193,7 @@ impl Call {
         self.protect(&header, &payload)
     }
 
-    /// The publisher's answer to a request for the packet with this number.
+    /// The publisher's retransmission of the packet with this number.
     pub fn retransmission(&mut self, number: u64) -> Vec<u8> {
         self.rtx_seq = self.rtx_seq.wrapping_add(1);
         let header = self.header(number, RTX_PT, RTX_SSRC, self.rtx_seq);
@@ -206,8 +207,8 @@ impl Call {
         self.made
     }
 
-    /// What the packet with this number carries: a VP8 descriptor and the first byte of a frame, which of packet 0 and at
-    /// request is a keyframe; the number; and a filling that is another for each packet.
+    /// The payload of the packet with this number: a VP8 descriptor and the first byte of a frame, which for
+    /// packet 0 and on request is a keyframe; the number; and a different filling for each packet.
     fn payload(&self, number: u64) -> Vec<u8> {
         let mut payload = vec![(number as u8).wrapping_mul(31).wrapping_add(7); self.shape.payload_len];
         let is_key = self.keyframes.contains(&number);
@@ -215,7 +216,7 @@ impl Call {
         if self.shape.layers {
             let of_keyframe = self.keyframes.contains(&(number - number % self.shape.burst as u64));
             let tid = if of_keyframe { 0 } else { (self.frame_of(number) % 2) as u8 };
-            // A layer sync is where the layer may be begun.
+            // A layer sync is where a receiver may start the layer.
             front = vec![0x90, 0x20, tid << 6 | 0x20];
         }
         front.push(u8::from(!is_key));
@@ -251,8 +252,8 @@ impl Call {
         self.peers[0].protect_rtp(&packet)
     }
 
-    /// A frame's time passes, and then the engine receives these datagrams of the publisher's in one batch. What leaves
-    /// can be read from the [`sink`](Self::sink) until the next call. This is what is measured.
+    /// The time of a frame passes, and then the engine receives these datagrams of the publisher in one
+    /// batch. Sent packets can be read from the [`sink`](Self::sink) until the next call. This is measured.
     pub fn forward(&mut self, batch: &mut [Vec<u8>]) {
         self.sink.flush();
         self.pass(FRAME_INTERVAL);
@@ -271,7 +272,7 @@ impl Call {
         self.in_shard(|shard, sink| shard.on_datagram(now, datagram, sink));
     }
 
-    /// Time passes, and timers fire when they are due.
+    /// Advances time; due timers fire.
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(due) = self.shard.next_timeout().filter(|due| *due <= end) {
@@ -306,14 +307,14 @@ impl Call {
         self.send_rtcp(0, vec![Box::new(report)]);
     }
 
-    /// Every subscriber reports, misses two packets shortly before the last that [`check`](Self::check) gave, and wants a
-    /// keyframe.
+    /// Every subscriber reports, requests two packets shortly before the last one that [`check`](Self::check)
+    /// returned, and a keyframe.
     pub fn send_subscriber_feedback(&mut self, last: &[Option<u16>]) {
         for subscriber in 1..=self.shape.subscribers {
             let own = 0x0c00_0000 + subscriber as u32;
             let block = ReceptionReport { ssrc: media_ssrc(subscriber), ..ReceptionReport::default() };
             let report = ReceiverReport { ssrc: own, reports: vec![block], ..ReceiverReport::default() };
-            let last = last[subscriber].expect("everybody has received something");
+            let last = last[subscriber].expect("every subscriber has received packets");
             let missing = [last.wrapping_sub(3), last.wrapping_sub(2)];
             let nack = rtcp::nack(own, media_ssrc(subscriber), &missing);
             let pli = rtcp::pli(own, media_ssrc(subscriber));
@@ -321,7 +322,7 @@ impl Call {
         }
     }
 
-    /// Every subscriber tells of the packets that [`check`](Self::check) has taken since this was called last.
+    /// Every subscriber sends feedback on the packets of [`check`](Self::check) since the last call.
     pub fn send_arrivals(&mut self) {
         for subscriber in 1..=self.shape.subscribers {
             let own = 0x0c00_0000 + subscriber as u32;
@@ -332,7 +333,7 @@ impl Call {
         }
     }
 
-    /// What the engine thinks it may send to the first subscriber.
+    /// The engine's estimate for the first subscriber.
     pub fn estimate_bps(&self) -> Option<u64> {
         self.shard.shard().estimate_bps(transport_of(1))
     }
@@ -342,8 +343,8 @@ impl Call {
         self.arrive(peer, &mut bytes);
     }
 
-    /// Takes everything out of the sink, decrypts it, and compares what it carries with what the publisher sent. Panics
-    /// if anything differs; returns how many packets of media it was, and the last sequence number of each peer.
+    /// Takes everything from the sink, decrypts it, and compares it with the published packets. Panics on a
+    /// difference; returns the number of media packets, and the last sequence number of each peer.
     pub fn check(&mut self) -> (u64, Vec<Option<u16>>) {
         let mut last = vec![None; self.shape.subscribers + 1];
         let mut packets = 0;
@@ -352,7 +353,7 @@ impl Call {
             let at = written_at.get(index).copied().unwrap_or(self.now);
             let peer = peer_at(path.remote);
             let received =
-                self.peers[peer].on_datagram(self.now, &bytes).expect("the engine's datagrams are sound");
+                self.peers[peer].on_datagram(self.now, &bytes).expect("the engine's datagrams are valid");
             let Received::Rtp(plain) = received else { continue };
             let packet = rtp::Packet::new(&plain).expect("well-formed");
             let number = packet.extensions().find(|(id, _)| *id == ExtId(NUMBER_ID));
@@ -385,13 +386,13 @@ impl Call {
         written
     }
 
-    /// Everybody renews consent, outside of what is measured.
+    /// All peers renew consent, outside of the measurement.
     pub fn renew_consent(&mut self) {
         self.sink.flush();
         self.exchange();
     }
 
-    /// What the peers want to send arrives, and what the engine says to it arrives in turn, until all is said.
+    /// Exchanges datagrams between the peers and the engine until there are none.
     fn exchange(&mut self) {
         loop {
             let mut is_quiet = true;
@@ -405,7 +406,7 @@ impl Call {
             }
             for (path, bytes) in self.take_written() {
                 let taken = self.peers[peer_at(path.remote)].on_datagram(self.now, &bytes);
-                taken.expect("the engine's datagrams are sound");
+                taken.expect("the engine's datagrams are valid");
             }
             while self.shard.poll_event().is_some() {}
             if is_quiet {
@@ -477,33 +478,15 @@ fn rtx_ssrc(subscriber: usize) -> u32 {
     0x0200_0000 + subscriber as u32
 }
 
-fn codec(pt: u8, rtx_pt: u8) -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Vp8,
-        pt,
-        rtx_pt: Some(rtx_pt),
-        clock_rate_hz: CLOCK_RATE_HZ,
-        nack: true,
-        pli: true,
-        fir: true,
-        transport_cc: true,
-    }
-}
-
 fn produce() -> Produce {
     Produce {
-        transport: transport_of(0),
-        producer: PRODUCER,
-        kind: Kind::Video,
         mid: Some(Text::new("0")),
-        codecs: vec![codec(PT, RTX_PT)],
-        encodings: vec![Encoding { ssrc: Some(SSRC), rtx_ssrc: Some(RTX_SSRC), ..Encoding::SINGLE }],
+        encodings: vec![Encoding { rtx_ssrc: Some(RTX_SSRC), ..fixtures::with_ssrc(SSRC) }],
         extensions: vec![
             Extension { kind: ExtensionKind::Mid, id: MID_ID },
             Extension { kind: ExtensionKind::TransportCc, id: TRANSPORT_CC_ID },
         ],
-        paused: false,
-        app_data: Default::default(),
+        ..fixtures::produce(transport_of(0), PRODUCER, fixtures::vp8(PT, RTX_PT))
     }
 }
 
@@ -511,19 +494,12 @@ fn consume(subscriber: usize, feedback: bool) -> Consume {
     let number = Extension { kind: ExtensionKind::TransportCc, id: NUMBER_ID };
     let mut extensions = vec![Extension { kind: ExtensionKind::Mid, id: 9 }];
     extensions.extend(feedback.then_some(number));
+    let (transport, consumer) = (transport_of(subscriber), ConsumerId(subscriber as u64));
+    let vp8 = fixtures::vp8(120, 121);
     Consume {
-        transport: transport_of(subscriber),
-        producer: PRODUCER,
-        consumer: ConsumerId(subscriber as u64),
         mid: Some(Text::new("0")),
-        codecs: vec![codec(120, 121)],
-        ssrc: media_ssrc(subscriber),
         rtx_ssrc: Some(rtx_ssrc(subscriber)),
-        cname: Text::new("publisher"),
         extensions,
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
-        app_data: Default::default(),
+        ..fixtures::consume(transport, PRODUCER, consumer, vp8, media_ssrc(subscriber))
     }
 }

@@ -5,8 +5,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// The system's allocator, counting. A bench or test that wants [`allocations`] to tell anything makes it its
-/// `#[global_allocator]`. What C code takes by `malloc` passes it by.
+/// The system's allocator, counting. A bench or test that needs [`allocations`] makes it its
+/// `#[global_allocator]`. Allocations of C code by `malloc` are not counted.
 #[derive(Debug)]
 pub struct Counting;
 
@@ -21,7 +21,7 @@ pub fn allocations() -> u64 {
     ALLOCATIONS.get()
 }
 
-/// Bytes that this thread has taken and not given back so far; less than nothing where it gives back what others have taken.
+/// Bytes that this thread has allocated and not freed so far; negative if it frees memory of other threads.
 pub fn held_bytes() -> i64 {
     HELD.get()
 }
@@ -31,8 +31,8 @@ fn count(taken: usize, given_back: usize) {
     HELD.set(HELD.get() + taken as i64 - given_back as i64);
 }
 
-// SAFETY: every method does what `System` does with the same arguments, whose contract is the same; counting touches no
-// memory but two cells of this thread, and does not unwind before 2⁶⁴ allocations.
+// SAFETY: every method calls `System` with the same arguments, whose contract is the same; counting touches
+// no memory except two cells of this thread, and does not unwind before 2⁶⁴ allocations.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 0);

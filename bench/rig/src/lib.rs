@@ -1,11 +1,11 @@
-//! What benches and allocation tests run on: a call through a [`Shard`](sfu::Shard) without a network, a sink for what it
-//! sends, and an allocator that counts.
+//! The basis of benches and allocation tests: a call through a [`Shard`](sfu::Shard) without a network, a
+//! sink for its datagrams, and an allocator that counts.
 //!
-//! Peers connect by real ICE and DTLS, in virtual time; media is encrypted and decrypted by the published SRTP
-//! implementation, so a fast answer that is wrong is found out. This is *not* the load generator, which knows nothing of the
-//! engine: nothing here opens a socket, so what the kernel costs is not in these numbers.
+//! Peers connect by real ICE and DTLS, in virtual time; media is encrypted and decrypted by the published
+//! SRTP implementation, so a fast wrong answer is detected. This is *not* the load generator, which is
+//! independent of the engine: nothing here opens a socket, so the cost of the kernel is not in these numbers.
 
-// The counting allocator in `counting.rs` is all the `unsafe` there is.
+// All `unsafe` is in the counting allocator in `counting.rs`.
 #![deny(unsafe_code)]
 
 mod call;
@@ -20,7 +20,7 @@ pub use spread::Spread;
 
 use std::time::Duration;
 
-/// CPU time of this thread: what the other programs of a busy machine do is not in it, as far as caches allow.
+/// CPU time of this thread: independent of other programs on a busy machine, as far as caches allow.
 pub fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)

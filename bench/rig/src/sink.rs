@@ -1,10 +1,10 @@
-//! A send batch that leads nowhere.
+//! A send batch that discards datagrams.
 
 use machine::{Flow, Path, Tx, WorkerId};
 use std::ops::Range;
 
-/// Bytes of the arena, as the runtime's send batch has it: larger would fall out of the cache, smaller would stay in it
-/// longer than in service.
+/// Bytes of the arena, as in the runtime's send batch: a larger one would not fit the cache, a smaller one
+/// would stay in it longer than in production.
 const ARENA_BYTES: usize = 4 << 20;
 
 /// Datagrams of the arena, as the runtime has it.
@@ -13,8 +13,8 @@ const SLOTS: usize = 8 << 10;
 /// Slots start on cache lines, as the runtime's do.
 const SLOT_ALIGN: usize = 64;
 
-/// Takes datagrams into one arena, and counts them. When it is full it begins anew, as the runtime does after a flush, so
-/// that the machine never waits; what was written last can be read back.
+/// Collects datagrams in one arena, and counts them. When it is full it starts again, as the runtime does
+/// after a flush, so that the machine never waits; the last datagrams can be read back.
 #[derive(Debug)]
 pub struct Sink {
     arena: Box<[u8]>,
@@ -25,7 +25,7 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Allocates all it will ever need.
+    /// Allocates all memory it needs.
     pub fn new() -> Self {
         Self {
             arena: vec![0xa5; ARENA_BYTES].into_boxed_slice(),
@@ -36,7 +36,7 @@ impl Sink {
         }
     }
 
-    /// Datagrams taken since the sink was made.
+    /// Datagrams collected since the sink was created.
     pub fn datagrams(&self) -> u64 {
         self.datagrams
     }
@@ -46,13 +46,13 @@ impl Sink {
         self.bytes
     }
 
-    /// Begins anew: the batch is as good as sent.
+    /// Starts again: the batch counts as sent.
     pub fn flush(&mut self) {
         self.used = 0;
         self.slots.clear();
     }
 
-    /// What has been written since the last flush, oldest first.
+    /// Datagrams since the last flush, oldest first.
     pub fn written(&self) -> impl Iterator<Item = (Path, &[u8])> {
         self.slots.iter().map(|(path, range)| (*path, &self.arena[range.clone()]))
     }

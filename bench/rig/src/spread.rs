@@ -1,28 +1,29 @@
-//! One track over several shards, which hand each other packets through the runtime's mailboxes: what a hop costs, without threads.
+//! One track over several shards, which send each other packets through the runtime's mailboxes: the cost of
+//! a hop, without threads.
 //!
-//! All peers are plain ones, so that there is nothing to shake hands about; what they are sent is encrypted as for browsers.
+//! All peers are plain ones, so that no handshake is needed; packets to them are encrypted as for browsers.
 
 use crate::{Sink, allocations};
 use control::{
-    Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId, Counter, CreatePipe,
-    CreatePlainTransport, Encoding, Event, IpFamily, Kind, Produce, ProducerId, Request, RequestId, RouterId,
-    SrtpKey, SrtpParameters, SrtpProfile, Text, TransportId,
+    Codec, CodecParameters, Command, ConnectPlainTransport, ConsumerId, Counter, CreatePipe,
+    CreatePlainTransport, Event, IpFamily, Produce, ProducerId, Request, RequestId, RouterId, SrtpKey,
+    SrtpParameters, SrtpProfile, TransportId, fixtures,
 };
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketOrder, Tx, WorkerId};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketRequest, Tx, WorkerId};
 use oracle_srtp::context::Context;
 use oracle_srtp::protection_profile::ProtectionProfile;
-use runtime::HandOffs;
+use runtime::Mailboxes;
 use sfu::{Config, Contained, Input, Shard};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// A track that is published on the first worker, and subscribed to on all alike.
+/// A track that is published on the first worker, with subscribers spread over all.
 pub struct Spread {
     payload_len: usize,
     burst: usize,
     now: Instant,
     workers: Vec<Worker>,
-    /// By its number: which worker a subscriber is at, and what opens its packets.
+    /// By its number: a subscriber's worker, and its decryption.
     subscribers: Vec<(usize, Context)>,
     /// Packets made so far.
     made: u64,
@@ -34,15 +35,15 @@ pub struct Spread {
 struct Worker {
     shard: Contained,
     sink: Sink,
-    hand_offs: HandOffs,
+    mailboxes: Mailboxes,
     /// The socket that was opened last.
     opened: Option<LocalId>,
 }
 
-/// A send batch and the way to the other workers.
+/// A send batch and the mailboxes of the other workers.
 struct Out<'a> {
     sink: &'a mut Sink,
-    hand_offs: &'a mut HandOffs,
+    mailboxes: &'a mut Mailboxes,
 }
 
 impl Tx for Out<'_> {
@@ -55,7 +56,7 @@ impl Tx for Out<'_> {
     }
 
     fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
-        self.hand_offs.give(worker, head, body)
+        self.mailboxes.send(worker, head, body)
     }
 
     fn prefetch<T: ?Sized>(&self, soon: &T) {
@@ -81,10 +82,10 @@ const HEADER_LEN: usize = 12;
 const PLAIN_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 impl Spread {
-    /// Subscribers are spread over `workers`; `first` is where the first of them is.
+    /// Subscribers are spread over `workers`; `first` is the worker of the first one.
     ///
     /// # Panics
-    /// If anything of that fails: there is nothing to measure then.
+    /// If any of that fails: then there is nothing to measure.
     pub fn new(workers: usize, first: usize, subscribers: usize, payload_len: usize, burst: usize) -> Self {
         let mut rng = Rng::from_number(1);
         let certificate = dtls::Certificate::generate();
@@ -97,16 +98,16 @@ impl Spread {
             grace_period: Duration::from_secs(60),
             consent_timeout: Some(sfu::limits::ICE_CONSENT_TIMEOUT),
         };
-        let worker = |hand_offs| {
+        let worker = |mailboxes| {
             let shard = Shard::new(config.clone(), rng.fork());
             let shard = Contained::new(shard, |fault| panic!("the shard panicked: {fault:?}"));
-            Worker { shard, sink: Sink::new(), hand_offs, opened: None }
+            Worker { shard, sink: Sink::new(), mailboxes, opened: None }
         };
         let mut spread = Self {
             payload_len,
             burst,
             now: Instant::EPOCH + Duration::from_secs(1),
-            workers: HandOffs::between(workers).into_iter().map(worker).collect(),
+            workers: Mailboxes::between(workers).into_iter().map(worker).collect(),
             subscribers: Vec::new(),
             made: 0,
             last_request: 0,
@@ -125,7 +126,7 @@ impl Spread {
         spread
     }
 
-    /// A frame of the publisher's arrives as one batch, and whoever has something to do does it.
+    /// A frame of the publisher arrives as one batch, and all workers handle it.
     pub fn turn(&mut self) {
         let mut frame: Vec<Vec<u8>> = (0..self.burst).map(|_| self.packet()).collect();
         let path = Path { local: self.workers[0].opened_first(), remote: peer_address(0) };
@@ -144,7 +145,7 @@ impl Spread {
         self.allocations += allocations() - before;
     }
 
-    /// Timers fire and parcels are read, until nobody has anything to do.
+    /// Fires timers and reads messages, until nothing is left to do.
     fn settle(&mut self) {
         let now = self.now;
         loop {
@@ -162,7 +163,8 @@ impl Spread {
         }
     }
 
-    /// Opens all that the last frame has sent; how many packets that were. Each must be that of the publisher.
+    /// Decrypts everything that the last frame has sent; returns the number of packets. Each must be that of
+    /// the publisher.
     pub fn check(&mut self) -> u64 {
         let mut checked = 0;
         let written = self.workers.iter().map(|worker| {
@@ -210,7 +212,7 @@ impl Spread {
         packet
     }
 
-    /// VP8 without its numbers (RFC 7741), which would be rewritten: a keyframe at first, then none.
+    /// VP8 without its numbers (RFC 7741), which would be rewritten: first a keyframe, then none.
     fn payload(&self, number: u64) -> Vec<u8> {
         let begins = u8::from(number.is_multiple_of(self.burst as u64));
         let is_interframe = u8::from(number >= self.burst as u64);
@@ -224,33 +226,19 @@ impl Spread {
         let transport = TransportId(100 + subscriber as u64);
         let key = self.join(worker, transport, Some(subscriber)).expect("it has SRTP");
         if worker != 0 {
-            let (router, app_data) = (ROUTER, Default::default());
-            let create = CreatePipe { router, transport: PUBLISHING, worker: 0, app_data };
+            let create = CreatePipe { router: ROUTER, transport: PUBLISHING, worker: 0 };
             self.request(worker, Command::CreatePipe(create));
             self.request(worker, Command::Produce(produce()));
         }
-        let consume = Consume {
-            transport,
-            producer: PRODUCER,
-            consumer: ConsumerId(subscriber as u64),
-            mid: None,
-            codecs: vec![codec(120)],
-            ssrc: 0x0100_0000 + subscriber as u32,
-            rtx_ssrc: None,
-            cname: Text::new("publisher"),
-            extensions: Vec::new(),
-            preferred_layers: None,
-            priority: 1,
-            paused: false,
-            app_data: Default::default(),
-        };
+        let (consumer, ssrc) = (ConsumerId(subscriber as u64), 0x0100_0000 + subscriber as u32);
+        let consume = fixtures::consume(transport, PRODUCER, consumer, codec(120), ssrc);
         self.request(worker, Command::Consume(consume));
         let (key, salt) = key.0.split_at(16);
         let context = Context::new(key, salt, ProtectionProfile::AeadAes128Gcm, None, None);
         self.subscribers.push((worker, context.expect("of the profile's lengths")));
     }
 
-    /// Makes a plain transport: the publisher's in the open, others with SRTP, whose key this is.
+    /// Creates a plain transport: the publisher's unencrypted, others with SRTP, with this key.
     fn join(&mut self, worker: usize, transport: TransportId, subscriber: Option<usize>) -> Option<SrtpKey> {
         let profile = subscriber.map(|_| SrtpProfile::AeadAes128Gcm);
         let create = CreatePlainTransport {
@@ -277,8 +265,8 @@ impl Spread {
         let (now, request) = (self.now, Input::Request(Request { id, command }));
         let worker = &mut self.workers[worker];
         worker.with(|shard, out| shard.on_command(now, request, out));
-        while let Some(order) = worker.shard.poll_socket_order() {
-            let SocketOrder::Open { local, .. } = order else { continue };
+        while let Some(request) = worker.shard.poll_socket_request() {
+            let SocketRequest::Open { local, .. } = request else { continue };
             worker.opened = worker.opened.or(Some(local));
             let address = SocketAddr::new(PLAIN_IP, 20_000 + local.0);
             worker.with(|shard, out| shard.on_socket_opened(now, local, Ok(address), out));
@@ -294,16 +282,16 @@ impl Spread {
 
 impl Worker {
     fn with(&mut self, call: impl FnOnce(&mut Contained, &mut Out<'_>)) {
-        let Self { shard, sink, hand_offs, .. } = self;
-        call(shard, &mut Out { sink, hand_offs });
+        let Self { shard, sink, mailboxes, .. } = self;
+        call(shard, &mut Out { sink, mailboxes });
     }
 
-    /// Takes what others have handed over; whether there was something.
+    /// Reads messages of other workers; returns whether there were any.
     fn read(&mut self, now: Instant) -> bool {
         let mut is_any = false;
-        while let Some(parcel) = self.hand_offs.take() {
-            self.with(|shard, out| shard.on_hand_off(now, parcel.from(), parcel.bytes(), out));
-            self.hand_offs.give_back(parcel);
+        while let Some(envelope) = self.mailboxes.receive() {
+            self.with(|shard, out| shard.on_hand_off(now, envelope.from(), envelope.bytes(), out));
+            self.mailboxes.recycle(envelope);
             is_any = true;
         }
         if is_any {
@@ -314,7 +302,7 @@ impl Worker {
 
     /// The publisher's, on the first worker.
     fn opened_first(&self) -> LocalId {
-        self.opened.expect("somebody has joined here")
+        self.opened.expect("a peer has joined here")
     }
 }
 
@@ -324,28 +312,12 @@ fn peer_address(peer: usize) -> SocketAddr {
 }
 
 fn codec(pt: u8) -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Vp8,
-        pt,
-        rtx_pt: None,
-        clock_rate_hz: 90_000,
-        nack: false,
-        pli: true,
-        fir: false,
-        transport_cc: false,
-    }
+    CodecParameters { pli: true, ..fixtures::codec(Codec::Vp8, pt) }
 }
 
 fn produce() -> Produce {
     Produce {
-        transport: PUBLISHING,
-        producer: PRODUCER,
-        kind: Kind::Video,
-        mid: None,
-        codecs: vec![codec(PT)],
-        encodings: vec![Encoding { ssrc: Some(SSRC), ..Encoding::SINGLE }],
-        extensions: Vec::new(),
-        paused: false,
-        app_data: Default::default(),
+        encodings: vec![fixtures::with_ssrc(SSRC)],
+        ..fixtures::produce(PUBLISHING, PRODUCER, codec(PT))
     }
 }

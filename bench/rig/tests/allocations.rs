@@ -1,5 +1,5 @@
-//! The packet path allocates nothing once a call is warm: not for media, not for repairs in either direction, not for
-//! reports, feedback and keyframe requests.
+//! The packet path allocates nothing once a call is warm: not for media, not for retransmissions in either
+//! direction, not for reports, feedback and keyframe requests.
 
 use control::{Counter, Discard};
 use rig::{Call, Counting, Shape, Spread};
@@ -12,8 +12,8 @@ const SHAPE: Shape = Shape { subscribers: 40, payload_len: 1200, burst: 10, feed
 /// Frames in a second, and so between the peers' reports.
 const FRAMES: usize = 30;
 
-/// One second of a call with everything in it: each frame loses a packet on its way to the engine, which asks for
-/// it and gets it; each subscriber reports, misses two packets, and wants a keyframe.
+/// One second of a call with everything in it: each frame loses a packet on its way to the engine, which
+/// requests it and gets it; each subscriber reports, misses two packets, and needs a keyframe.
 fn second(call: &mut Call) {
     call.renew_consent();
     let mut lost = None;
@@ -28,7 +28,7 @@ fn second(call: &mut Call) {
     call.send_publisher_report();
     call.send_subscriber_feedback(&last);
     let (repairs, _) = call.check();
-    assert_eq!(repairs, 2 * SHAPE.subscribers as u64, "everybody gets what it misses");
+    assert_eq!(repairs, 2 * SHAPE.subscribers as u64, "every subscriber gets its missing packets");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_warm_call_allocates_nothing() {
 }
 
 #[test]
-fn a_warm_room_over_two_workers_allocates_nothing_either() {
+fn a_warm_room_over_two_workers_allocates_nothing() {
     let mut spread = Spread::new(2, 0, 10, 1200, 10);
     for _ in 0..3 * FRAMES {
         spread.turn();
@@ -71,7 +71,7 @@ fn a_warm_room_over_two_workers_allocates_nothing_either() {
     for _ in 0..3 * FRAMES {
         spread.turn();
     }
-    assert_eq!(spread.check(), 100, "the last frame is everybody's");
+    assert_eq!(spread.check(), 100, "all subscribers get the last frame");
     assert_eq!(spread.crossed() - crossed, 30 * FRAMES as u64);
     assert_eq!(spread.allocations() - allocations, 0);
 }

@@ -1,4 +1,5 @@
-//! Nor does congestion control allocate once a call is warm: numbers, feedback, probes, the pacer and the sharing of bandwidth.
+//! Congestion control does not allocate once a call is warm: numbers, feedback, probes, the pacer and the
+//! allocation of bandwidth.
 
 use control::Counter;
 use rig::{Call, Counting, Shape};
@@ -11,7 +12,7 @@ const SHAPE: Shape = Shape { subscribers: 20, payload_len: 1200, burst: 10, feed
 /// Frames in a second.
 const FRAMES: usize = 30;
 
-/// One second of a call in which every subscriber tells ten times what arrived; half of it as a bounded path would.
+/// One second of a call in which every subscriber sends feedback ten times; half of it like a bounded path.
 fn second(call: &mut Call) {
     call.renew_consent();
     for frame in 0..FRAMES {

@@ -1,4 +1,4 @@
-//! What a transport keeps, and what one more subscriber of a track adds to it.
+//! The memory of a transport, and of one more subscriber of a track.
 
 use control::Layers;
 use rig::{Call, Counting, Shape};
@@ -8,7 +8,7 @@ static ALLOCATOR: Counting = Counting;
 
 const SHAPE: Shape = Shape { subscribers: 40, payload_len: 1200, burst: 10, feedback: true, layers: false };
 
-/// A second of a call in which everybody tells what arrived.
+/// A second of a call in which all subscribers send feedback.
 fn second(call: &mut Call) {
     call.renew_consent();
     for frame in 0..30 {
@@ -27,7 +27,7 @@ fn warm(shape: Shape) -> Call {
     call
 }
 
-/// Bytes that each subscriber takes for another consumer of these layers, once media has flowed for some seconds.
+/// Bytes per subscriber for another consumer of these layers, after some seconds of media.
 fn per_consumer(call: &mut Call, layers: Option<Layers>) -> i64 {
     const MORE: u32 = 4;
     let before = call.held_bytes();
@@ -43,7 +43,7 @@ fn per_consumer(call: &mut Call, layers: Option<Layers>) -> i64 {
 }
 
 #[test]
-fn a_subscriber_and_one_more_track_of_it_cost_so_much_and_no_more() {
+fn memory_of_a_subscriber_and_of_one_more_track_is_bounded() {
     let (few, many) = (warm(SHAPE), warm(Shape { subscribers: 2 * SHAPE.subscribers, ..SHAPE }));
     let per_subscriber = (many.held_bytes() - few.held_bytes()) / SHAPE.subscribers as i64;
     drop(many);
@@ -55,8 +55,8 @@ fn a_subscriber_and_one_more_track_of_it_cost_so_much_and_no_more() {
 }
 
 #[test]
-fn a_track_of_which_every_other_frame_is_left_out_costs_no_more_than_it_may() {
-    // Without feedback nobody is cut off; and the first frame, a keyframe, is still at hand.
+fn memory_of_a_track_with_half_of_its_frames_is_bounded() {
+    // Without feedback no consumer is paused; and the first frame, a keyframe, is still cached.
     let begun = || Call::new(Shape { layers: true, feedback: false, ..SHAPE });
     let of_all = per_consumer(&mut begun(), None);
     let of_half = per_consumer(&mut begun(), Some(Layers::default()));

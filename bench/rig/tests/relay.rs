@@ -1,6 +1,6 @@
-//! What the TURN server's packet path allocates, and what it does for strangers: nothing.
+//! Allocations on the TURN server's packet path, and for unauthenticated clients: none.
 
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketOrder, Tx, WorkerId};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketRequest, Tx, WorkerId};
 use relay::{Counter, Credentials, EvenClock, Policy, Quotas, Relay, Settings};
 use rig::{Counting, allocations};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use stun::{ChannelData, Class, Integrity, Key, Message, Method, PasswordAlgorith
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Keeps the datagram written last.
+/// Stores the datagram written last.
 struct Last {
     bytes: [u8; 2048],
     len: usize,
@@ -85,7 +85,7 @@ impl Rig {
     fn receive(&mut self, path: Path, bytes: &mut [u8]) {
         self.relay.on_datagram(self.now, Datagram { path, received_at: self.now, bytes }, &mut self.tx);
         self.relay.on_batch_end(self.now, &mut self.tx);
-        while let Some(SocketOrder::Open { local, .. }) = self.relay.poll_socket_order() {
+        while let Some(SocketRequest::Open { local, .. }) = self.relay.poll_socket_request() {
             self.socket = local;
             self.relay.on_socket_opened(self.now, local, Ok(address(1, 50_000)), &mut self.tx);
         }
@@ -110,7 +110,7 @@ impl Rig {
 }
 
 #[test]
-fn a_warm_relay_allocates_nothing_and_strangers_never_make_it() {
+fn a_warm_relay_allocates_nothing_for_clients_and_unauthenticated_senders() {
     let mut rig = Rig::new();
     let mut knock = [0; 64];
     let len = Writer::new(&mut knock, Class::Request, Method::ALLOCATE, TransactionId([1; 12]))
@@ -128,7 +128,7 @@ fn a_warm_relay_allocates_nothing_and_strangers_never_make_it() {
     let send_len = Writer::new(&mut send, Class::Indication, Method::SEND, TransactionId([2; 12]))
         .and_then(|mut writer| writer.xor_peer_address(PEER).attribute(DATA, &[7; 1200]).finish())
         .expect("room");
-    // From the peer by its channel, and from another port of its host without one.
+    // From the peer on its channel, and from another port of its host without one.
     let from_peer = Path { local: rig.socket, remote: PEER };
     let from_elsewhere = Path { local: rig.socket, remote: address(9, 5001) };
     let mut forged = [0; 256];
@@ -146,7 +146,8 @@ fn a_warm_relay_allocates_nothing_and_strangers_never_make_it() {
         rig.receive(CLIENT, &mut { send }[..send_len]);
         rig.receive(from_peer, &mut [7; 1200]);
         rig.receive(from_elsewhere, &mut [7; 1200]);
-        // Strangers: a question, a wrong password (with a good nonce: another client's would be no work), noise.
+        // Unauthenticated: a request, a wrong password (with a valid nonce: another client's would need no
+        // work), noise.
         rig.receive(Path { local: LocalId(0), remote: address(7, 6000) }, &mut { knock }[..len]);
         rig.receive(CLIENT, forged);
         rig.receive(CLIENT, &mut [0xff; 100]);

@@ -21,10 +21,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// How long Janus may take for an answer.
+/// Janus's time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Before a feed is asked for again.
+/// Interval of requests for a feed.
 const FEED_PAUSE: Duration = Duration::from_millis(20);
 
 /// A Janus.
@@ -37,7 +37,7 @@ pub struct Janus {
 }
 
 impl Janus {
-    /// At `url`, for example `ws://127.0.0.1:8188`, with rooms for so many publishers.
+    /// At `url`, for example `ws://127.0.0.1:8188`, with rooms for this number of publishers.
     pub fn new(url: &str, publishers_max: usize) -> Self {
         Self {
             url: url.to_owned(),
@@ -55,7 +55,7 @@ impl Janus {
         Ok((session, attached["data"]["id"].clone()))
     }
 
-    /// Makes the room, unless it is there.
+    /// Creates the room, unless it exists.
     async fn make_room(&self, session: &Session, handle: &Value, room: usize) -> anyhow::Result<()> {
         let mut rooms = self.rooms.lock().await;
         if !rooms.insert(room) {
@@ -70,8 +70,8 @@ impl Janus {
 }
 
 impl Janus {
-    /// Joins as a subscriber. A feed is there for others only when Janus has noticed that its DTLS is done, a moment after the
-    /// publisher has.
+    /// Joins as a subscriber. A feed is available only when Janus has noticed that its DTLS is complete, a
+    /// moment after the publisher.
     async fn join(&self, session: &Session, handle: &Value, body: Value) -> anyhow::Result<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -138,7 +138,7 @@ fn described(event: &Value) -> anyhow::Result<Description> {
     Ok(Description::read(event["jsep"]["sdp"].as_str().context("Janus has sent no SDP")?))
 }
 
-/// The WebSocket, and what is asked over it.
+/// The WebSocket, and its requests.
 #[derive(Debug)]
 struct Session {
     out: Mutex<SplitSink<Stream, Message>>,
@@ -147,7 +147,7 @@ struct Session {
     next: Cell<u64>,
 }
 
-/// Who waits for which transaction.
+/// The waiting requests by transaction.
 #[derive(Debug, Default)]
 struct Asked(RefCell<HashMap<String, oneshot::Sender<Value>>>);
 
@@ -196,7 +196,7 @@ impl Session {
     }
 }
 
-/// Gives answers to those that wait for them. An "ack" announces that the answer itself comes later.
+/// Passes answers to the waiting requests. An "ack" announces that the answer itself comes later.
 async fn listen(mut incoming: SplitStream<Stream>, asked: Rc<Asked>) {
     while let Some(Ok(message)) = incoming.next().await {
         let Message::Text(text) = message else { continue };
@@ -206,7 +206,7 @@ async fn listen(mut incoming: SplitStream<Stream>, asked: Rc<Asked>) {
         }
         let waiting = answer["transaction"].as_str().and_then(|id| asked.0.borrow_mut().remove(id));
         if let Some(waiting) = waiting {
-            // Whoever waited may have given up.
+            // The waiting request may have been given up.
             let _ = waiting.send(answer);
         }
     }

@@ -114,7 +114,7 @@ impl Client {
         Ok(())
     }
 
-    /// Makes a transport and connects it.
+    /// Creates a transport and connects it.
     async fn transport(&mut self, direction: &str, me: Me<'_>) -> anyhow::Result<(String, Remote)> {
         let create = proto::CreateTransport { direction: direction.into() };
         let created = match self.ask(Payload::CreateTransport(create)).await? {
@@ -148,13 +148,13 @@ impl Client {
         Ok((created.id, remote))
     }
 
-    /// Holds the connection open, and with it the peer's place.
+    /// Keeps the connection open, and with it the peer.
     fn stay(self) {
         tokio::task::spawn_local(self.0.linger());
     }
 }
 
-/// What a publisher tells of a track.
+/// A publisher's parameters of a track.
 fn parameters(outgoing: &Outgoing) -> proto::RtpParameters {
     let codec = outgoing.track.codec;
     let feedback = |(r#type, parameter): (&str, &str)| proto::RtcpFeedback {
@@ -199,7 +199,7 @@ fn parameters(outgoing: &Outgoing) -> proto::RtpParameters {
     }
 }
 
-/// H.264 has to say which one (RFC 6184 §8.1).
+/// H.264 needs its profile (RFC 6184 §8.1).
 fn format(codec: Codec) -> BTreeMap<String, proto::ParameterValue> {
     use proto::parameter_value::Value;
     let entry = |name: &str, value| (name.to_owned(), proto::ParameterValue { value: Some(value) });
@@ -213,7 +213,7 @@ fn format(codec: Codec) -> BTreeMap<String, proto::ParameterValue> {
     }
 }
 
-/// What a subscriber is told of a consumer.
+/// A subscriber's parameters of a consumer.
 fn received(feed: &Feed, created: &proto::ConsumerCreated) -> anyhow::Result<Incoming> {
     let parameters = created.rtp_parameters.as_ref().context("the consumer has no parameters")?;
     let encoding = parameters.encodings.first().context("the consumer has no encoding")?;

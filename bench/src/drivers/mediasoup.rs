@@ -1,4 +1,5 @@
-//! mediasoup: a library without signaling of its own, served by `bench/rivals/mediasoup/server.js`. One JSON object a line.
+//! mediasoup: a library without signaling, served by `bench/rivals/mediasoup/server.js`. One JSON object per
+//! line.
 
 use super::{Driver, Feed, Me, Published};
 use crate::media::Codec;
@@ -79,7 +80,7 @@ impl Driver for Mediasoup {
     }
 }
 
-/// What both requests are answered with.
+/// The answer to both requests.
 #[derive(Debug, Deserialize)]
 struct Answer {
     #[serde(flatten)]
@@ -200,7 +201,7 @@ impl RtpParameters {
     }
 }
 
-/// What a publisher tells of a track.
+/// A publisher's parameters of a track.
 fn parameters(outgoing: &Outgoing) -> Value {
     let codec = outgoing.track.codec;
     let feedback = match codec.is_video() {
@@ -243,7 +244,7 @@ fn parameters(outgoing: &Outgoing) -> Value {
     })
 }
 
-/// The connection, and what is asked over it.
+/// The connection, and its requests.
 #[derive(Debug)]
 struct Connection {
     out: Mutex<OwnedWriteHalf>,
@@ -251,7 +252,7 @@ struct Connection {
     next: Cell<u64>,
 }
 
-/// Who waits for the answer to which request.
+/// The waiting requests by id.
 type Asked = RefCell<HashMap<u64, oneshot::Sender<Value>>>;
 
 impl Connection {
@@ -286,7 +287,7 @@ async fn listen(incoming: OwnedReadHalf, asked: Rc<Asked>) {
         let Ok(answer) = serde_json::from_str::<Value>(&line) else { continue };
         let waiting = answer["id"].as_u64().and_then(|id| asked.borrow_mut().remove(&id));
         if let Some(waiting) = waiting {
-            // Whoever waited may have given up.
+            // The waiting request may have been given up.
             let _ = waiting.send(answer);
         }
     }

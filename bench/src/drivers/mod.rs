@@ -1,4 +1,4 @@
-//! How a peer gets into a room of a server: everything that comes before ICE. One trait, one implementation a server.
+//! How a peer joins a room of a server: everything before ICE. One trait, one implementation per server.
 
 mod janus;
 mod leat;
@@ -14,7 +14,7 @@ use crate::media::Codec;
 use crate::peer::{Incoming, Local, Outgoing, Remote};
 use std::future::Future;
 
-/// Brings peers into rooms. What a peer holds open at the server stays open until the driver is dropped.
+/// Adds peers to rooms. A peer's connections to the server stay open until the driver is dropped.
 pub trait Driver: 'static {
     /// Announces a peer that will send these tracks.
     fn publish(
@@ -24,7 +24,7 @@ pub trait Driver: 'static {
         tracks: &[Outgoing],
     ) -> impl Future<Output = anyhow::Result<Published>>;
 
-    /// Announces a peer that wants these feeds, and has the server begin to send.
+    /// Announces a peer that receives these feeds, and makes the server start to send.
     fn subscribe(
         &self,
         room: usize,
@@ -33,7 +33,7 @@ pub trait Driver: 'static {
     ) -> impl Future<Output = anyhow::Result<(Remote, Vec<Incoming>)>>;
 }
 
-/// Who announces itself.
+/// The peer.
 #[derive(Clone, Copy, Debug)]
 pub struct Me<'a> {
     /// Its ICE credentials.
@@ -42,21 +42,21 @@ pub struct Me<'a> {
     pub fingerprint: &'a str,
 }
 
-/// What came of publishing.
+/// The result of publishing.
 #[derive(Clone, Debug)]
 pub struct Published {
     /// The server's end.
     pub remote: Remote,
-    /// What others can subscribe to.
+    /// The tracks that others can subscribe to.
     pub feeds: Vec<Feed>,
 }
 
-/// A track, as it can be subscribed to.
+/// A track to subscribe to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feed {
-    /// Which one, see [`Track::id`](crate::media::Track).
+    /// Its id, see [`Track::id`](crate::media::Track).
     pub track: u32,
-    /// What it is.
+    /// Its kind.
     pub codec: Codec,
     /// The server's name for it.
     pub name: String,

@@ -1,4 +1,4 @@
-//! Just enough SDP (RFC 8866, RFC 9429) to agree with a server that speaks nothing else.
+//! The minimum of SDP (RFC 8866, RFC 9429) for servers that use it.
 
 use super::{Feed, Me};
 use crate::media::Codec;
@@ -9,7 +9,7 @@ use std::fmt::Write;
 /// The extension's URI.
 const TRANSPORT_CC: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
-/// A description that was received.
+/// A received description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// Lines before the first media section.
@@ -57,7 +57,7 @@ impl Description {
         })
     }
 
-    /// What the media section `mid` will send.
+    /// The content of media section `mid`.
     pub fn incoming(&self, mid: &str, feed: &Feed) -> anyhow::Result<Incoming> {
         let is_it = |section: &&Vec<String>| section.iter().any(|line| *line == format!("a=mid:{mid}"));
         let section = self.media.iter().find(is_it).with_context(|| format!("no media section {mid}"))?;
@@ -79,7 +79,7 @@ impl Description {
         })
     }
 
-    /// An answer that takes all of an offer, and is the DTLS client.
+    /// An answer that accepts everything in an offer, as the DTLS client.
     pub fn answer(&self, me: Me<'_>) -> String {
         let mut text = session_lines(self.media.iter().filter_map(|section| mid(section)));
         for section in &self.media {
@@ -120,7 +120,7 @@ fn session_lines<'a>(mids: impl Iterator<Item = &'a str>) -> String {
     )
 }
 
-/// The candidate's port is nobody's: the server learns the true one from the first check.
+/// The candidate's port is unused: the server learns the real one from the first check.
 fn transport_lines(me: Me<'_>, setup: &str) -> String {
     format!(
         "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:sha-256 {}\r\na=setup:{setup}\r\n\
@@ -159,7 +159,7 @@ fn media_lines(outgoing: &Outgoing) -> String {
     } else {
         let _ = writeln!(text, "a=extmap:{} urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r", extension::RID);
         rids.iter().for_each(|rid| text.push_str(&format!("a=rid:{rid} send\r\n")));
-        // The first is the one a server should prefer: the largest.
+        // The first is the one that a server should prefer: the largest.
         let order: Vec<&str> = rids.iter().rev().map(String::as_str).collect();
         let _ = writeln!(text, "a=simulcast:send {}\r", order.join(";"));
     }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_is_understood() {
+    fn an_offer_is_parsed() {
         let offer = Description::read(OFFER);
         let remote = offer.remote().unwrap();
         assert_eq!(

@@ -1,5 +1,5 @@
-//! A client of Socket.IO (protocol 5 over Engine.IO 4) that speaks just what Leat does: over a WebSocket, one event with one binary
-//! attachment, acknowledged with another.
+//! A client of Socket.IO (protocol 5 over Engine.IO 4) with only Leat's features: over a WebSocket, one event
+//! with one binary attachment, acknowledged with another.
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
@@ -9,7 +9,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-/// What a connection reads at once. The library's own 128 KiB are zeroed for each connection, which takes a sixth of the time of joining.
+/// The read buffer of a connection. The library's default of 128 KiB is zeroed for each connection, which
+/// takes a sixth of the time of joining.
 const READ_BUFFER_LEN: usize = 8 * 1024;
 
 /// A connection.
@@ -19,9 +20,9 @@ pub struct SocketIo {
     next_id: u32,
 }
 
-/// A packet of Socket.IO, as far as it matters here.
+/// A packet of Socket.IO, as far as needed.
 enum Packet {
-    /// The server takes the connection.
+    /// The server accepts the connection.
     Connected,
     /// The attachment of the acknowledgement with this id.
     Acknowledged(u32, Bytes),
@@ -43,7 +44,7 @@ impl SocketIo {
         Ok(socket)
     }
 
-    /// Emits `event` with an attachment, and waits for the one that acknowledges it.
+    /// Emits `event` with an attachment, and waits for the acknowledgement's attachment.
     pub async fn ask(&mut self, event: &str, attachment: Vec<u8>) -> anyhow::Result<Bytes> {
         let id = self.next_id;
         self.next_id += 1;
@@ -57,7 +58,7 @@ impl SocketIo {
         }
     }
 
-    /// Answers pings and forgets events until the server goes away.
+    /// Answers pings and drops events until the server closes.
     pub async fn linger(mut self) {
         while self.receive().await.is_ok() {}
     }

@@ -1,4 +1,4 @@
-//! What a process and its children have used, as the kernel accounts for it.
+//! The CPU and memory use of a process and its children, from the kernel.
 
 use std::fs;
 use std::path::Path;
@@ -18,12 +18,12 @@ pub struct Account {
 }
 
 impl Account {
-    /// Of the process `root` and all its descendants, now. Processes that have ended are not in it.
+    /// Of the process `root` and all its descendants, now. Ended processes are not included.
     pub fn of(root: u32) -> Self {
         Self::sum(&family(root))
     }
 
-    /// Of this process alone: what it has started is measured, and measures nothing.
+    /// Of this process alone: its children are measured separately.
     pub fn own() -> Self {
         Self::sum(&[std::process::id()])
     }
@@ -40,7 +40,8 @@ impl Account {
         sum
     }
 
-    /// What was used since `before`: in user space and in the kernel. The sum is exact, the kernel's samples say how to part it.
+    /// The use since `before`: in user space and in the kernel. The sum is exact, divided by the kernel's
+    /// samples.
     pub fn since(&self, before: &Self) -> (Duration, Duration) {
         let cpu = self.cpu.saturating_sub(before.cpu);
         let user = self.user_ticks.saturating_sub(before.user_ticks);
@@ -51,22 +52,22 @@ impl Account {
     }
 }
 
-/// A process and its descendants as they were at one moment, to find out later which have ended.
+/// A process and its descendants at one moment, to find out later which have ended.
 #[derive(Clone, Debug)]
-pub struct Family(Vec<Member>);
+pub struct Family(Vec<Process>);
 
 #[derive(Clone, Debug)]
-struct Member {
+struct Process {
     pid: u32,
     name: String,
-    /// Tells it from a later process of the same number, in ticks of the kernel's clock since boot.
+    /// Distinguishes it from a later process of the same number, in ticks of the kernel's clock since boot.
     started: u64,
 }
 
 impl Family {
     /// As it is now.
     pub fn of(root: u32) -> Self {
-        Self(family(root).into_iter().filter_map(Member::of).collect())
+        Self(family(root).into_iter().filter_map(Process::of).collect())
     }
 
     /// Those that do not run any more, each as "leat-engine (1234)".
@@ -76,7 +77,7 @@ impl Family {
     }
 }
 
-impl Member {
+impl Process {
     fn of(pid: u32) -> Option<Self> {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned();
         Some(Self { pid, name, started: running_since(pid)? })
@@ -87,7 +88,7 @@ impl Member {
     }
 }
 
-/// Field 22; none of a process that has ended, also if its parent has not asked for its status yet.
+/// Field 22; `None` for a process that has ended, also if its parent has not read its status yet.
 fn running_since(pid: u32) -> Option<u64> {
     let fields = stat(pid)?;
     let has_ended = matches!(fields.first()?.as_str(), "Z" | "X");
@@ -109,7 +110,7 @@ fn family(root: u32) -> Vec<u32> {
     family
 }
 
-/// `/proc/PID/stat` from the state on: what comes before may have blanks in it (proc_pid_stat(5)).
+/// `/proc/PID/stat` from the state on: the fields before may contain blanks (proc_pid_stat(5)).
 fn stat(pid: u32) -> Option<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = text.rsplit_once(") ")?;
@@ -154,7 +155,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn what_this_process_uses_is_on_its_account() {
+    fn the_use_of_this_process_is_counted() {
         let before = Account::of(std::process::id());
         let start = thread_time();
         let mut sum = 0u64;
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_ends_is_missed_before_its_parent_knows() {
+    fn an_ended_process_is_detected_before_its_parent_reads_its_status() {
         let mut child = Command::new("sleep").arg("300").stdin(Stdio::null()).spawn().unwrap();
         let family = Family::of(child.id());
         assert_eq!(family.ended(), [""; 0]);
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn children_are_in_the_family() {
+    fn children_are_included() {
         let mut child = Command::new("sleep").arg("30").stdin(Stdio::null()).spawn().unwrap();
         let family = family(std::process::id());
         child.kill().unwrap();

@@ -1,4 +1,4 @@
-//! What was measured, and what it cost.
+//! Measurements: media and cost.
 
 mod account;
 mod report;

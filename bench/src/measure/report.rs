@@ -1,4 +1,4 @@
-//! What is told of a measurement: as text, and as JSON.
+//! The report of a measurement: as text, and as JSON.
 
 use super::Tally;
 use serde::Serialize;
@@ -12,17 +12,17 @@ pub struct Report {
     pub server: String,
     /// "livestream", "meeting" or "audio".
     pub shape: String,
-    /// Who sent.
+    /// The number of publishers.
     pub publishers: usize,
-    /// Who received.
+    /// The number of subscribers.
     pub subscribers: usize,
-    /// Subscribers that got every stream they should.
+    /// Subscribers that got all their streams.
     pub complete: usize,
     /// It ended before its time.
     pub interrupted: bool,
-    /// Seconds that were measured.
+    /// Measured seconds.
     pub duration_s: f64,
-    /// Packets of media that arrived, each once.
+    /// Received packets of media, each counted once.
     pub delivered: u64,
     /// The same a second.
     pub delivered_pps: f64,
@@ -34,41 +34,42 @@ pub struct Report {
     pub unsent: u64,
     /// Packets that should have arrived.
     pub expected: u64,
-    /// Of these, those that never did.
+    /// Of these, lost ones.
     pub lost: u64,
     /// Lost over expected.
     pub loss_ratio: f64,
-    /// One packet in so many was opened.
+    /// One packet in this number was decrypted.
     pub sample: u64,
-    /// Packets that were opened and compared.
+    /// Packets that were decrypted and compared.
     pub checked: u64,
     /// Of these, those with a wrong tag.
     pub unauthentic: u64,
-    /// Of these, those that carry something else than what was sent.
+    /// Of these, those with a wrong content.
     pub payload_errors: u64,
-    /// Packets that came twice.
+    /// Duplicated packets.
     pub duplicates: u64,
-    /// Packets that came behind a later one.
+    /// Packets after a later one.
     pub reordered: u64,
     /// Packets that came as retransmissions.
     pub repaired: u64,
-    /// Packets of padding, probes and repairs that nobody needed.
+    /// Padding, probes and unneeded retransmissions.
     pub padding: u64,
-    /// Packets thrown away on purpose.
+    /// Packets dropped on purpose.
     pub thrown: u64,
-    /// Keyframes that publishers were asked for.
+    /// Keyframes requested from publishers.
     pub keyframe_requests: u64,
     /// From a publisher's clock to a receiver's socket.
     pub latency_us: Latency,
-    /// Absent if nobody said which process to look at.
+    /// Absent if no process was given.
     pub server_cost: Option<ServerCost>,
-    /// Processes of the server that ended meanwhile: then the figures are of two servers, or of none.
+    /// Processes of the server that ended during the measurement: then the figures are not those of one
+    /// server.
     pub server_ended: Vec<String>,
     /// How peers joined.
     pub joins: Joins,
     /// Cores that the generator used.
     pub generator_cores: f64,
-    /// The generator, and not the server, was the limit: figures about the server are too low.
+    /// The generator was the limit, not the server: figures about the server are too low.
     pub generator_is_bottleneck: bool,
     /// Why peers failed, the first few.
     pub failures: Vec<String>,
@@ -121,7 +122,7 @@ pub struct ServerCost {
     pub cores: f64,
     /// Resident memory at the end, bytes.
     pub rss_bytes: u64,
-    /// What it grew by since nobody was there, for each peer.
+    /// Its growth since before the first peer, per peer.
     pub rss_bytes_per_peer: f64,
 }
 
@@ -134,7 +135,8 @@ pub struct Joins {
     pub failed: usize,
     /// From the first to the last.
     pub per_s: f64,
-    /// From a peer's first word to the server until SRTP has keys: p50, p90, p99 and the longest, milliseconds.
+    /// From a peer's first message to the server until SRTP has keys: p50, p90, p99 and the longest,
+    /// milliseconds.
     pub connect_ms: [f64; 4],
     /// The same until a subscriber's first packet.
     pub media_ms: [f64; 4],
@@ -151,7 +153,8 @@ pub fn percentiles(times: &[Duration]) -> [f64; 4] {
 }
 
 impl Report {
-    /// Whether every packet that was looked at was authentic and whole, anything came at all, and the server lived through it.
+    /// Whether every checked packet was authentic and complete, packets arrived at all, and the server did
+    /// not end.
     pub fn is_sound(&self) -> bool {
         self.payload_errors == 0 && self.unauthentic == 0 && self.checked > 0 && self.server_ended.is_empty()
     }
@@ -230,13 +233,13 @@ impl fmt::Display for Report {
         if self.generator_is_bottleneck {
             write!(
                 f,
-                "\n  WARNING: the generator was the bottleneck, not the server; what is said of the server is too little"
+                "\n  WARNING: the generator was the bottleneck, not the server; the figures of the server are too low"
             )?;
         }
         if !self.server_ended.is_empty() {
             write!(
                 f,
-                "\n  VOID: these processes of the server ended meanwhile: {}; the figures are not those of one server",
+                "\n  VOID: these processes of the server ended during the measurement: {}; the figures are not those of one server",
                 self.server_ended.join(", ")
             )?;
         }
@@ -252,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_of_what_there_is() {
+    fn percentiles_of_nothing_are_zero() {
         assert_eq!(percentiles(&[]), [0.0; 4]);
         let times: Vec<_> = (1..=100).rev().map(Duration::from_millis).collect();
         assert_eq!(percentiles(&times), [50.0, 90.0, 99.0, 100.0]);

@@ -1,4 +1,4 @@
-//! What receivers have counted.
+//! The receivers' counters.
 
 use hdrhistogram::Histogram;
 
@@ -9,37 +9,37 @@ pub struct Tally {
     pub delivered: u64,
     /// Their bytes, as datagrams.
     pub bytes: u64,
-    /// Packets that were opened, and so are authentic, and whose payload was looked at.
+    /// Decrypted packets, which are authentic and whose payload was checked.
     pub checked: u64,
     /// Packets whose tag was wrong.
     pub unauthentic: u64,
-    /// Authentic packets that do not carry what was sent, or another's.
+    /// Authentic packets with a wrong content.
     pub payload_errors: u64,
-    /// Packets that came before.
+    /// Duplicated packets.
     pub duplicates: u64,
-    /// Packets that came after a later one.
+    /// Packets after a later one.
     pub reordered: u64,
     /// Packets that came as retransmissions; among the delivered.
     pub repaired: u64,
     /// Packets of padding and other probes.
     pub padding: u64,
-    /// Packets that were sent between the first and the last that a receiver got, over all receivers.
+    /// Packets sent between the first and the last received one, over all receivers.
     pub expected: u64,
-    /// Of these, those that never came.
+    /// Of these, lost ones.
     pub lost: u64,
-    /// Packets thrown away on purpose, by `--loss`.
+    /// Packets dropped on purpose, by `--loss`.
     pub thrown: u64,
     /// Frames' packets that publishers sent.
     pub sent: u64,
     /// Packets that did not fit into a publisher's socket.
     pub unsent: u64,
-    /// Keyframes asked for.
+    /// Requested keyframes.
     pub keyframe_requests: u64,
     /// From a publisher's clock to a receiver's socket, in microseconds.
     pub latency_us: Histogram<u64>,
 }
 
-/// Longer than anybody waits.
+/// Longer than any join takes.
 const LATENCY_US_MAX: u64 = 60_000_000;
 
 impl Default for Tally {
@@ -66,12 +66,12 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// A packet took so long.
+    /// A packet had this latency.
     pub fn record_latency(&mut self, nanos: u64) {
         self.latency_us.saturating_record((nanos / 1000).max(1));
     }
 
-    /// Of what was expected, the part that never came; 0 if nothing was expected.
+    /// The lost part of the expected packets; 0 if none were expected.
     pub fn loss_ratio(&self) -> f64 {
         if self.expected == 0 { 0.0 } else { self.lost as f64 / self.expected as f64 }
     }

@@ -1,10 +1,10 @@
-//! Sizes of frames as an encoder with rate control makes them: keyframes several times as large as others, the others scattered, and
-//! what a large frame took is saved on those that follow. It encodes nothing.
+//! Frame sizes of an encoder with rate control: keyframes several times as large as others, the others
+//! varying, and a large frame is compensated by later ones. It encodes nothing.
 
 use crate::random::throw;
 use std::time::{Duration, Instant};
 
-/// What an encoder has made.
+/// An encoded frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Bytes.
@@ -27,20 +27,20 @@ pub struct Encoder {
     last_keyframe: Option<Instant>,
 }
 
-/// How many times as large as other frames a keyframe is: what 720p at 2.5 Mbit/s shows in browsers.
+/// The size of a keyframe relative to other frames: that of 720p at 2.5 Mbit/s in browsers.
 const KEYFRAME_RATIO: f64 = 6.0;
 
-/// Without requests, a keyframe comes so often on average, from half of it to half as much again: those who were asked at the same time, when somebody joined,
-/// must not go on in step.
+/// Mean interval of keyframes without requests, varying from half of it to one and a half: encoders that got
+/// a request at the same time must not stay synchronised.
 const KEYFRAME_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Requests are answered no faster.
+/// Minimum interval of answers to requests.
 const KEYFRAME_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
 /// Of a frame's size, how much scatters to each side.
 const SCATTER: f64 = 0.35;
 
-/// Of what it owes, how much a frame pays back.
+/// The share of the excess that a frame compensates.
 const REPAYMENT: f64 = 0.15;
 
 /// The smallest frame, bytes: one packet with room for its stamp.
@@ -60,7 +60,7 @@ impl Encoder {
         }
     }
 
-    /// Somebody cannot decode.
+    /// A receiver cannot decode.
     pub fn request_keyframe(&mut self) {
         self.wants_keyframe = true;
     }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_held_over_a_minute() {
+    fn the_rate_is_kept_over_a_minute() {
         let frames = minute(&mut Encoder::new(true, 2_500_000, INTERVAL, 7));
         let bits = frames.iter().map(|frame| frame.len as u64 * 8).sum::<u64>();
         assert!((145_000_000..155_000_000).contains(&bits), "{bits}");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_has_packets_of_about_one_size() {
+    fn audio_packets_have_similar_sizes() {
         let mut encoder = Encoder::new(false, 40_000, Duration::from_millis(20), 7);
         let now = Instant::now();
         for _ in 0..100 {

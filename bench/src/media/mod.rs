@@ -1,18 +1,18 @@
-//! What publishers send: frames of a realistic size, cut as browsers cut them, and marked so that whoever receives one can tell
-//! where it comes from, when it left, and whether it is whole.
+//! The publishers' media: frames of a realistic size, split as in browsers, and stamped so that a receiver
+//! can check the source, the send time, and the content.
 
 mod encoder;
 mod packetizer;
 mod stamp;
 
 pub use encoder::Encoder;
-pub use packetizer::{HEAD_LEN, Place, head, split};
+pub use packetizer::{FramePart, HEAD_LEN, head, split};
 pub use stamp::{STAMP_LEN, Stamp};
 
 use clap::ValueEnum;
 use std::time::Duration;
 
-/// A codec that media pretends to be of.
+/// The codec that media imitates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Codec {
     /// RFC 7741.
@@ -48,7 +48,7 @@ impl Codec {
         if self == Self::Opus { 48_000 } else { 90_000 }
     }
 
-    /// Whether frames are cut into packets, and keyframes asked for.
+    /// Whether frames are split into packets, and keyframes requested.
     pub fn is_video(self) -> bool {
         self != Self::Opus
     }
@@ -71,14 +71,15 @@ pub enum Pacing {
 /// One source of media: a camera or a microphone.
 #[derive(Clone, Debug)]
 pub struct Track {
-    /// Goes with every packet, so that a receiver can tell whose it is. The lowest four bits are zero: the encoding goes there.
+    /// In every packet, so that a receiver can identify it. The lowest four bits are zero: they are for the
+    /// encoding.
     pub id: u32,
-    /// What it pretends to be.
+    /// The imitated codec.
     pub codec: Codec,
     /// Bits of payload a second of each encoding, the smallest first; more than one for simulcast.
     pub bitrates_bps: Vec<u64>,
     /// Between frames.
     pub frame_interval: Duration,
-    /// How its packets leave.
+    /// The timing of its packets.
     pub pacing: Pacing,
 }

@@ -1,4 +1,4 @@
-//! Frames into payloads, as browsers cut them, with just enough of each codec that a server understands what it forwards.
+//! Frames into payloads, split as in browsers, with the minimum of each codec that a server needs.
 
 use super::Codec;
 
@@ -8,16 +8,17 @@ pub const PAYLOAD_LEN_MAX: usize = 1150;
 /// Bytes before the stamp, the same for every codec and packet: the codec's own, filled up with zeroes.
 pub const HEAD_LEN: usize = 14;
 
-/// Lengths of the payloads of a frame: as few as possible, which differ by one byte at most, the smaller first.
+/// Lengths of the payloads of a frame: as few as possible, which differ by at most one byte, the smaller
+/// first.
 pub fn split(len: usize) -> impl Iterator<Item = usize> {
     let count = len.div_ceil(PAYLOAD_LEN_MAX).max(1);
     let (least, larger) = (len / count, len % count);
     (0..count).map(move |at| least + usize::from(at >= count - larger))
 }
 
-/// Where a payload is in its frame.
+/// The position of a payload in its frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct FramePart {
     /// Counts frames.
     pub frame: u32,
     /// Counts the payloads of the frame.
@@ -28,8 +29,8 @@ pub struct Place {
     pub is_keyframe: bool,
 }
 
-/// What a payload of `len` bytes begins with.
-pub fn head(codec: Codec, place: Place, len: usize) -> [u8; HEAD_LEN] {
+/// The beginning of a payload of `len` bytes.
+pub fn head(codec: Codec, place: FramePart, len: usize) -> [u8; HEAD_LEN] {
     let mut head = [0; HEAD_LEN];
     match codec {
         Codec::Vp8 => {
@@ -45,12 +46,12 @@ pub fn head(codec: Codec, place: Place, len: usize) -> [u8; HEAD_LEN] {
             }
         }
         Codec::H264 if place.index == 0 && place.is_keyframe => {
-            // RFC 6184 §5.7.1: a STAP-A of the parameter sets, and an SEI that takes the rest.
+            // RFC 6184 §5.7.1: a STAP-A of the parameter sets, and an SEI that fills the rest.
             head = [24, 0, 4, 0x67, 0x42, 0xe0, 0x1f, 0, 2, 0x68, 0xce, 0, 0, 0x06];
             head[11..13].copy_from_slice(&((len - 13) as u16).to_be_bytes());
         }
         Codec::H264 => {
-            // §5.8: FU-A. A keyframe's slice begins behind the parameter sets.
+            // §5.8: FU-A. A keyframe's slice begins after the parameter sets.
             let (nal_type, first) = if place.is_keyframe { (5, 1) } else { (1, 0) };
             let starts = if place.index == first { 0x80 } else { 0 };
             let ends = if place.index + 1 == place.count { 0x40 } else { 0 };
@@ -82,10 +83,10 @@ mod tests {
         assert_eq!(split(2_500_000 / 8 / 30).count(), 10);
     }
 
-    const KEYFRAME: Place = Place { frame: 0x1_8005, index: 0, count: 3, is_keyframe: true };
+    const KEYFRAME: FramePart = FramePart { frame: 0x1_8005, index: 0, count: 3, is_keyframe: true };
 
     #[test]
-    fn a_vp8_keyframe_says_so() {
+    fn a_vp8_keyframe_is_marked() {
         let head = head(Codec::Vp8, KEYFRAME, 1000);
         assert_eq!(head[0] & 0x10, 0x10, "starts a partition");
         assert_eq!(u16::from_be_bytes([head[2], head[3]]), 0x8005, "15 bits of picture id");
@@ -95,9 +96,9 @@ mod tests {
 
     #[test]
     fn later_packets_and_other_frames_are_no_keyframes() {
-        let later = head(Codec::Vp8, Place { index: 1, ..KEYFRAME }, 1000);
+        let later = head(Codec::Vp8, FramePart { index: 1, ..KEYFRAME }, 1000);
         assert_eq!(later[0] & 0x10, 0);
-        let other = head(Codec::Vp8, Place { is_keyframe: false, ..KEYFRAME }, 1000);
+        let other = head(Codec::Vp8, FramePart { is_keyframe: false, ..KEYFRAME }, 1000);
         assert_eq!(other[4] & 1, 1);
     }
 
@@ -106,13 +107,14 @@ mod tests {
         let sets = head(Codec::H264, KEYFRAME, 1000);
         assert_eq!((sets[0], sets[3] & 31, sets[9] & 31), (24, 7, 8));
         assert_eq!(13 + usize::from(u16::from_be_bytes([sets[11], sets[12]])), 1000, "to the end");
-        let fragment = |index| head(Codec::H264, Place { index, ..KEYFRAME }, 1000);
+        let fragment = |index| head(Codec::H264, FramePart { index, ..KEYFRAME }, 1000);
         assert_eq!((fragment(1)[0] & 31, fragment(1)[1], fragment(2)[1]), (28, 0x85, 0x45));
     }
 
     #[test]
     fn another_h264_frame_is_one_fragmented_slice() {
-        let fragment = |index| head(Codec::H264, Place { index, is_keyframe: false, ..KEYFRAME }, 1000)[1];
+        let fragment =
+            |index| head(Codec::H264, FramePart { index, is_keyframe: false, ..KEYFRAME }, 1000)[1];
         assert_eq!([0, 1, 2].map(fragment), [0x81, 0x01, 0x41]);
     }
 }

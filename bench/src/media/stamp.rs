@@ -1,10 +1,10 @@
-//! What is in a payload behind the codec's head: who sent it, its number, when it left, and a filling that follows from these, so that a
-//! byte that changed on the way is noticed.
+//! The content of a payload after the codec's part: its source, its number, its send time, and a filling that
+//! follows from these, so that a changed byte is detected.
 
 /// Bytes before the filling.
 pub const STAMP_LEN: usize = 20;
 
-/// Where a packet comes from.
+/// The source of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// The track and its encoding.
@@ -72,13 +72,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn written_values_are_read_back() {
         assert_eq!(Stamp::read(&body(STAMP)), Some(STAMP));
         assert_eq!(Stamp::read(&body(STAMP)[..STAMP_LEN]), Some(STAMP), "without a filling");
     }
 
     #[test]
-    fn one_changed_bit_is_noticed_wherever_it_is() {
+    fn one_changed_bit_is_detected_anywhere() {
         let body = body(STAMP);
         // A changed time says nothing about the filling: eight bytes that only the cipher's tag holds.
         for at in (0..12).chain(STAMP_LEN..body.len()) {

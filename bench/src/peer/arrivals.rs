@@ -1,8 +1,9 @@
-//! The receiving side of transport-wide congestion control: which numbers arrived, and when, until the next feedback tells of it.
+//! The receiving side of transport-wide congestion control: the arrived numbers and their times, until the
+//! next feedback.
 
 use super::rtcp;
 
-/// Arrivals that are not told of yet.
+/// Unreported arrivals.
 #[derive(Debug, Default)]
 pub struct Arrivals {
     /// The number of the first entry.
@@ -12,7 +13,7 @@ pub struct Arrivals {
     count: u8,
 }
 
-/// Packets of one feedback: 5,000 packets a second for 100 ms. What arrives beyond waits for nothing: it is told of as missing.
+/// Packets of one feedback: 5,000 packets per second for 100 ms. Later arrivals are reported as missing.
 const ARRIVALS_MAX: usize = 512;
 
 impl Arrivals {
@@ -20,7 +21,7 @@ impl Arrivals {
     pub fn record(&mut self, number: u16, at_us: u64) {
         let base = *self.base.get_or_insert(number);
         let ahead = usize::from(number.wrapping_sub(base));
-        // More than half the circle ahead is behind: it was told of as missing, and that cannot be taken back.
+        // A number more than half the circle ahead is an old one: it was reported as missing, which is final.
         if ahead >= ARRIVALS_MAX {
             if ahead < 1 << 15 && self.at_us.is_empty() {
                 self.base = Some(number);
@@ -58,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_is_told_of_once() {
+    fn every_number_is_reported_once() {
         let mut arrivals = Arrivals::default();
         assert_eq!(tell(&mut arrivals), None);
         for number in [65_534, 65_535, 1, 2] {
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_begins_anew() {
+    fn a_jump_restarts_the_feedback() {
         let mut arrivals = Arrivals::default();
         arrivals.record(1, 1_000_000);
         tell(&mut arrivals);

@@ -1,5 +1,5 @@
-//! DTLS 1.2 as the client, by OpenSSL, until it has keys for SRTP (RFC 5764). Offers AEAD_AES_128_GCM alone: every server that is
-//! compared speaks it, and whoever did not would be measured with another cipher.
+//! DTLS 1.2 as the client, by OpenSSL, until it has keys for SRTP (RFC 5764). Offers only AEAD_AES_128_GCM:
+//! all compared servers support it, and another one would be measured with another cipher.
 
 use super::srtp::{self, Keys};
 use anyhow::{Context, bail, ensure};
@@ -24,13 +24,14 @@ const EXPORTER_LABEL: &str = "EXTRACTOR-dtls_srtp";
 /// Bytes of a handshake datagram.
 const MTU: u32 = 1200;
 
-/// After so long without an answer a flight is sent again, and after twice as long each time that follows, as browsers do it: a server that has
-/// just seen the first check may not be listening yet. OpenSSL's own timer begins at a second.
+/// A flight without an answer is repeated after this time, and after twice as long each further time, as in
+/// browsers: a server that has just received the first check may not be listening yet. OpenSSL's own timer
+/// starts at a second.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 /// See [`RETRY_MIN`].
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
-/// The certificate of all peers, and what they speak.
+/// The certificate of all peers, and their DTLS settings.
 #[derive(Clone)]
 pub struct Identity {
     context: SslContext,
@@ -68,7 +69,7 @@ impl Identity {
         context.set_certificate(&certificate)?;
         context.set_private_key(&key)?;
         context.set_tlsext_use_srtp(PROFILE)?;
-        // Certificates are self-signed; what counts is their fingerprint, which is looked at when the handshake is over.
+        // Certificates are self-signed; only their fingerprint matters, which is checked after the handshake.
         context.set_verify_callback(SslVerifyMode::PEER, |_, _| true);
         context.set_options(openssl::ssl::SslOptions::NO_QUERY_MTU);
         Ok(Self { context: context.build(), fingerprint: fingerprint(&certificate)? })
@@ -89,7 +90,7 @@ fn fingerprint(certificate: &X509) -> anyhow::Result<String> {
 #[derive(Debug)]
 pub struct Handshake {
     stream: SslStream<Datagrams>,
-    /// What was sent last and is not answered yet.
+    /// The last flight, without an answer.
     flight: Vec<Vec<u8>>,
     pause: Duration,
     next_try: Instant,
@@ -115,8 +116,8 @@ impl Handshake {
         self.stream.get_mut().incoming.push_back(bytes.to_vec());
     }
 
-    /// Goes as far as it can, and puts into `outbox` what is to be sent. Keys, once it is over; an error if it has failed, or the
-    /// certificate is not the one that signaling told of.
+    /// Continues as far as possible, and puts datagrams into `outbox`. Returns keys at the end; an error if
+    /// it has failed, or the certificate is not the announced one.
     pub fn advance(
         &mut self,
         now: Instant,
@@ -146,7 +147,7 @@ impl Handshake {
         let shown = fingerprint(&certificate)?;
         ensure!(
             shown.eq_ignore_ascii_case(expected),
-            "the server's certificate is {shown}, signaling said {expected}"
+            "the server's certificate is {shown}, but signaling announced {expected}"
         );
         if ssl.selected_srtp_profile().is_none_or(|profile| profile.name() != PROFILE) {
             bail!("the server does not speak {PROFILE}");

@@ -1,5 +1,6 @@
-//! A controlling ICE agent (RFC 8445) with one pair, as a browser is to a server: it checks, nominates, goes on checking for consent
-//! (RFC 7675), and answers the other side's checks. STUN is the published crate's; it serves joins, not media.
+//! A controlling ICE agent (RFC 8445) with one pair, like a browser: it checks, nominates, continues checking
+//! for consent (RFC 7675), and answers the other side's checks. STUN is the published crate's; it is used for
+//! joins, not media.
 
 use super::{Local, Remote};
 use oracle_stun::attributes::{
@@ -37,14 +38,14 @@ impl std::fmt::Debug for Agent {
     }
 }
 
-/// What has come of a datagram.
+/// The result of a datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Nothing that is of use.
+    /// Not usable.
     Nothing,
     /// A check was answered: the pair works.
     Connected,
-    /// The other side checks; this is the answer to it.
+    /// The other side's check; this is the answer.
     Answer(Vec<u8>),
 }
 
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_authentic_is_nothing() {
+    fn unauthenticated_messages_are_ignored() {
         let (mut ours, _) = sides();
         let (mut stranger, from) = (sides().1, "127.0.0.1:7".parse().unwrap());
         let check = ours.check(Instant::now());

@@ -1,13 +1,13 @@
-//! One stream that is received: which packets came, in which order, and which never did.
+//! One received stream: which packets arrived, in which order, and which were lost.
 
 use super::rtcp::Block;
 use crate::measure::Tally;
 use crate::media::Stamp;
 
-/// A stream, as signaling told of it.
+/// A stream, as announced by signaling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming {
-    /// Whose track it must be.
+    /// The expected track.
     pub track: u32,
     /// Of the media.
     pub ssrc: u32,
@@ -15,7 +15,7 @@ pub struct Incoming {
     pub rtx_ssrc: Option<u32>,
     /// Id of the transport-wide sequence number's extension.
     pub transport_cc_id: Option<u8>,
-    /// Whether missing packets may be asked for.
+    /// Whether missing packets may be requested.
     pub nack: bool,
     /// Whether it has keyframes.
     pub is_video: bool,
@@ -42,17 +42,17 @@ pub struct Inbound {
 #[derive(Clone, Copy, Debug)]
 struct Missing {
     seq: u64,
-    /// How often it was asked for.
+    /// How often it was requested.
     asked: u8,
 }
 
-/// Missing packets that are remembered; of more, the oldest are given up.
+/// Stored missing packets; of more, the oldest are given up.
 const MISSING_MAX: usize = 128;
 
-/// How often one is asked for.
+/// Maximum requests for one.
 const ASKED_MAX: u8 = 5;
 
-/// From the first packet of an encoding on which numbers were read to the last, which packets were sent and which came.
+/// From the first to the last received packet of an encoding: the sent and the received ones.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     track: u32,
@@ -62,14 +62,14 @@ struct Span {
     last_received: u64,
 }
 
-/// How a packet stands to those before.
+/// A packet's position relative to earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// After all of them.
     Next,
     /// Before some.
     Late,
-    /// It was here already, or is too old to tell.
+    /// It was received already, or is too old to know.
     Again,
 }
 
@@ -127,7 +127,7 @@ impl Inbound {
         order
     }
 
-    /// A packet's stamp was read. False if it is of another track.
+    /// A packet's stamp was read. False if it belongs to another track.
     pub fn read(&mut self, stamp: &Stamp, tally: &mut Tally) -> bool {
         let (number, received) = (stamp.number, self.received);
         match &mut self.span {
@@ -152,7 +152,7 @@ impl Inbound {
         stamp.track & !0xf == self.incoming.track
     }
 
-    /// What is missing from the stream so far goes into the tally, and counting begins anew.
+    /// Adds the missing packets so far to the tally, and restarts counting.
     pub fn close_span(&mut self, tally: &mut Tally) {
         let Some(span) = self.span.take() else { return };
         let expected = span.last - span.first;
@@ -160,7 +160,7 @@ impl Inbound {
         tally.lost += expected.saturating_sub(span.last_received - span.first_received);
     }
 
-    /// What to ask for, now: what was not asked for yet or, `again`, all that is still missing.
+    /// The packets to request now: those not requested yet or, with `again`, all that are still missing.
     pub fn wanted(&mut self, again: bool) -> Vec<u16> {
         if self.missing.is_empty() {
             return Vec::new();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_told_over_the_wrap() {
+    fn order_is_detected_across_the_wrap() {
         let mut inbound = inbound();
         let orders = [65_534, 0, 65_535, 0, 1, 65_534].map(|seq| take(&mut inbound, seq));
         use Order::{Again, Late, Next};
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_the_window_is_not_news() {
+    fn packets_older_than_the_window_are_not_new() {
         let mut inbound = inbound();
         take(&mut inbound, 10);
         take(&mut inbound, 2000);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_are_asked_for_until_they_are_filled_or_given_up() {
+    fn gaps_are_requested_until_they_are_filled_or_given_up() {
         let mut inbound = inbound();
         for seq in [10, 13] {
             take(&mut inbound, seq);
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_tell_the_loss_since_the_last() {
+    fn reports_contain_the_loss_since_the_last() {
         let mut inbound = inbound();
         assert_eq!(inbound.report(0), None);
         for seq in [0, 1, 2, 4] {

@@ -1,5 +1,6 @@
-//! A synthetic WebRTC peer without a socket: ICE, DTLS, SRTP and RTCP of one transport, as a browser would speak them. Nothing of it is
-//! the engine's, so that no bug of ours cancels itself out. Datagrams and time come in as arguments.
+//! A synthetic WebRTC peer without a socket: ICE, DTLS, SRTP and RTCP of one transport, like a browser. It
+//! shares no code with the engine, so that no bug of ours cancels itself out. Datagrams and time are
+//! arguments.
 
 mod arrivals;
 mod dtls;
@@ -26,7 +27,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use subscriber::{FEEDBACK_INTERVAL, Subscriber};
 
-/// What a peer tells a server of itself.
+/// A peer's parameters for a server.
 #[derive(Clone, Debug)]
 pub struct Local {
     /// ICE's user name fragment.
@@ -35,7 +36,7 @@ pub struct Local {
     pub pwd: String,
 }
 
-/// What a server tells of its end.
+/// A server's parameters.
 #[derive(Clone, Debug)]
 pub struct Remote {
     /// Its candidate.
@@ -48,7 +49,7 @@ pub struct Remote {
     pub fingerprint: String,
 }
 
-/// Which way media goes.
+/// The direction of media.
 #[derive(Clone, Debug)]
 pub enum Media {
     /// To the server.
@@ -99,17 +100,17 @@ enum Role {
     Subscriber(Subscriber),
 }
 
-/// What is the same for all peers.
+/// The common state of all peers.
 #[derive(Debug)]
 pub struct Surroundings {
     /// Their certificate.
     pub identity: Identity,
-    /// How they look at what arrives.
+    /// How they check received packets.
     pub scrutiny: Scrutiny,
 }
 
 impl Peer {
-    /// Begins to connect at `now`.
+    /// Starts to connect at `now`.
     pub fn new(now: Instant, local: &Local, remote: Remote, media: Media) -> Self {
         let agent = Agent::new(now, local, &remote);
         Self {
@@ -137,7 +138,7 @@ impl Peer {
         self.subscriber().and_then(|subscriber| subscriber.first_media)
     }
 
-    /// A subscriber that gets all it should, or a publisher that is connected.
+    /// A subscriber with all its streams, or a connected publisher.
     pub fn has_all(&self) -> bool {
         self.is_connected() && self.subscriber().is_none_or(Subscriber::has_all)
     }
@@ -152,7 +153,7 @@ impl Peer {
         }
     }
 
-    /// Puts what it knows of losses into the tally, and counts them anew.
+    /// Adds its loss to the tally, and restarts counting.
     pub fn close_spans(&mut self, tally: &mut Tally) {
         if let Stage::Connected(connected) = &mut self.stage
             && let Role::Subscriber(subscriber) = &mut connected.role

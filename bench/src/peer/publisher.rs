@@ -4,7 +4,7 @@ use super::rtcp::{self, Said, SenderInfo};
 use super::rtp::{self, Fields};
 use super::srtp::{Receiver, Sender};
 use crate::measure::Tally;
-use crate::media::{Encoder, HEAD_LEN, Pacing, Place, STAMP_LEN, Stamp, Track, head, split};
+use crate::media::{Encoder, FramePart, HEAD_LEN, Pacing, STAMP_LEN, Stamp, Track, head, split};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -62,7 +62,7 @@ struct Source {
     frames: u32,
     next_frame: Instant,
     /// Of the frame under way: the encoding, the payload's length and its place. Only [`Pacing::Even`] lets any wait.
-    waiting: VecDeque<(usize, usize, Place)>,
+    waiting: VecDeque<(usize, usize, FramePart)>,
     next_packet: Instant,
     packet_interval: Duration,
 }
@@ -179,7 +179,7 @@ impl Source {
     }
 
     /// The next packet that is due.
-    fn next(&mut self, now: Instant) -> Option<(usize, usize, Place)> {
+    fn next(&mut self, now: Instant) -> Option<(usize, usize, FramePart)> {
         if self.waiting.is_empty() && self.next_frame <= now {
             self.encode();
         }
@@ -200,7 +200,7 @@ impl Source {
             let count = lens.len();
             self.waiting.extend(lens.into_iter().enumerate().map(|(index, len)| {
                 let is_keyframe = frame.is_keyframe;
-                (encoding, len, Place { frame: self.frames, index, count, is_keyframe })
+                (encoding, len, FramePart { frame: self.frames, index, count, is_keyframe })
             }));
         }
         self.frames += 1;
@@ -218,7 +218,7 @@ impl Source {
         packet: &mut Vec<u8>,
         encoding: usize,
         len: usize,
-        place: Place,
+        place: FramePart,
         transport_seq: u16,
         wall: u64,
         sender: &Sender,

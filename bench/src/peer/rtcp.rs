@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_are_what_another_implementation_reads() {
+    fn reports_are_readable_by_another_implementation() {
         let mut out = Vec::new();
         let info = SenderInfo { ssrc: 7, ntp: 0x0102_0304_0506_0708, rtp_time: 9, packets: 10, octets: 11 };
         sender_report(&mut out, &info, "bench");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn nacks_are_what_another_implementation_reads() {
+    fn nacks_are_readable_by_another_implementation() {
         let lost = [65_530, 65_531, 65_535, 3, 100, 117];
         let mut out = Vec::new();
         nack(&mut out, 1, 2, &lost);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn feedback_is_what_another_implementation_reads() {
+    fn feedback_is_readable_by_another_implementation() {
         let arrivals: Vec<_> =
             (0..40u64).map(|at| (at % 5 != 3).then_some(1_000_000 + at * 400 + at / 20 * 90_000)).collect();
         let mut out = Vec::new();
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn keyframe_requests_are_heard_and_noise_is_not() {
+    fn keyframe_requests_are_recognised_and_noise_is_not() {
         let mut out = Vec::new();
         pli(&mut out, 1, 77);
         out.extend_from_slice(&[0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 78, 5, 0, 0, 0]);

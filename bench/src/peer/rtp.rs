@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn written_values_are_read_back() {
         let packet = packet();
         let header = Header::read(&packet).unwrap();
         assert_eq!((header.ssrc, header.seq, header.pt), (FIELDS.ssrc, FIELDS.seq, 96));

@@ -1,5 +1,5 @@
-//! SRTP with AEAD_AES_128_GCM (RFC 3711, RFC 7714), one direction at a time: enough for a load generator, fast enough to
-//! authenticate every packet, and written apart from the engine's own.
+//! SRTP with AEAD_AES_128_GCM (RFC 3711, RFC 7714), one direction at a time: sufficient for a load generator,
+//! fast enough to authenticate every packet, and independent of the engine's implementation.
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use openssl::symm::{Cipher, encrypt};
@@ -11,7 +11,7 @@ pub const SALT_LEN: usize = 12;
 /// Bytes of a tag.
 pub const TAG_LEN: usize = 16;
 
-/// What a peer sends and receives with.
+/// A peer's contexts.
 #[derive(Debug)]
 pub struct Keys {
     /// For what is sent.
@@ -59,7 +59,7 @@ impl Sender {
     }
 }
 
-/// Checks and opens packets.
+/// Checks and decrypts packets.
 #[derive(Debug)]
 pub struct Receiver(Context);
 
@@ -93,13 +93,13 @@ impl Receiver {
 /// Session keys of one direction.
 #[derive(Debug)]
 struct Context {
-    rtp: Session,
-    rtcp: Session,
+    rtp: SessionKeys,
+    rtcp: SessionKeys,
 }
 
 impl Context {
     fn new(key: &[u8], salt: &[u8]) -> Self {
-        let session = |key_label, salt_label| Session {
+        let session = |key_label, salt_label| SessionKeys {
             key: LessSafeKey::new(
                 UnboundKey::new(&AES_128_GCM, &derive(key, salt, key_label)).expect("16 bytes"),
             ),
@@ -111,12 +111,12 @@ impl Context {
 }
 
 #[derive(Debug)]
-struct Session {
+struct SessionKeys {
     key: LessSafeKey,
     salt: [u8; SALT_LEN],
 }
 
-impl Session {
+impl SessionKeys {
     fn nonce(&self, mut block: [u8; SALT_LEN]) -> Nonce {
         block.iter_mut().zip(self.salt).for_each(|(byte, salt)| *byte ^= salt);
         Nonce::assume_unique_for_key(block)
@@ -131,7 +131,7 @@ fn derive(key: &[u8], salt: &[u8], label: u8) -> [u8; KEY_LEN] {
     counter[7] ^= label;
     let stream =
         encrypt(Cipher::aes_128_ctr(), key, Some(&counter), &[0; KEY_LEN]).expect("AES-CTR is there");
-    stream.try_into().expect("as long as what went in")
+    stream.try_into().expect("as long as its input")
 }
 
 /// RFC 7714 §8.1.
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn another_implementation_reads_what_we_write() {
+    fn our_packets_are_readable_by_another_implementation() {
         let (keys, mut other) = (Keys::exported_to_client(&EXPORTED), other(true));
         for index in [65_530u64, 65_535, 65_536, 65_540] {
             let mut packet = rtp(index as u16);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn we_read_what_another_implementation_writes_and_nothing_that_was_changed() {
+    fn packets_of_another_implementation_are_read_and_changed_ones_refused() {
         let (keys, mut other) = (Keys::exported_to_client(&EXPORTED), other(false));
         let sealed = other.encrypt_rtp(&rtp(500)).unwrap();
         let mut packet = sealed.to_vec();

@@ -1,5 +1,5 @@
-//! What a subscriber does with what arrives, and what it tells the server: transport-wide feedback ten times a second, a report
-//! each second, requests for what is missing and for a first picture.
+//! A subscriber: its handling of received packets, and its RTCP: transport-wide feedback ten times a second,
+//! a report each second, requests for missing packets and for a first picture.
 
 use super::arrivals::Arrivals;
 use super::inbound::{Inbound, Incoming, Order};
@@ -10,7 +10,7 @@ use crate::measure::Tally;
 use crate::media::{HEAD_LEN, Stamp};
 use std::time::{Duration, Instant};
 
-/// Between feedbacks, as browsers have it by default.
+/// Interval of feedback, the default of browsers.
 pub const FEEDBACK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Feedbacks between reports.
@@ -19,7 +19,7 @@ const REPORT_EVERY: u32 = 10;
 /// The SSRC that reports are from.
 pub const OWN_SSRC: u32 = 0x0b0b_0b0b;
 
-/// Somebody who receives.
+/// A receiving peer.
 #[derive(Debug)]
 pub struct Subscriber {
     streams: Vec<Inbound>,
@@ -29,10 +29,10 @@ pub struct Subscriber {
     pub first_media: Option<Instant>,
 }
 
-/// How packets are looked at.
+/// How packets are checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Scrutiny {
-    /// One packet in so many is opened and its payload compared.
+    /// One packet in this number is decrypted and its payload compared.
     pub sample: u64,
 }
 
@@ -60,7 +60,7 @@ impl Subscriber {
         let Some(stream) =
             self.streams.iter_mut().find(|stream| stream.incoming.ssrc == header.ssrc || is_its_rtx(stream))
         else {
-            // Probes on an SSRC of their own, as some servers send them.
+            // Probes on a separate SSRC, as sent by some servers.
             tally.padding += 1;
             return;
         };
@@ -101,7 +101,7 @@ impl Subscriber {
             false => (stream.take(seq), opened),
         };
         match order {
-            // A repair of what came after all is no fault.
+            // A retransmission of a packet that arrived later is no fault.
             Order::Again if is_rtx => tally.padding += 1,
             Order::Again => tally.duplicates += 1,
             Order::Late if is_rtx => tally.repaired += 1,
@@ -139,7 +139,7 @@ impl Subscriber {
         });
     }
 
-    /// Appends requests for what was found to be missing just now.
+    /// Appends requests for newly missing packets.
     pub fn ask(&mut self, out: &mut Vec<u8>, again: bool) {
         for stream in &mut self.streams {
             let wanted = stream.wanted(again);
@@ -156,7 +156,7 @@ impl Subscriber {
             rtcp::receiver_report(out, OWN_SSRC, &blocks);
             let dark = |stream: &&Inbound| stream.incoming.is_video && !stream.has_begun();
             let dark = self.streams.iter().filter(dark).map(|stream| stream.incoming.ssrc);
-            // The first time is too early: the server's own request is under way.
+            // The first time is too early: the server's own request is in transit.
             dark.filter(|_| self.feedbacks > 0).for_each(|ssrc| rtcp::pli(out, OWN_SSRC, ssrc));
         }
         self.feedbacks += 1;
@@ -165,7 +165,7 @@ impl Subscriber {
         self.arrivals.tell(out, OWN_SSRC, media);
     }
 
-    /// Puts what it knows of losses into the tally, and counts them anew.
+    /// Adds its loss to the tally, and restarts counting.
     pub fn close_spans(&mut self, tally: &mut Tally) {
         self.streams.iter_mut().for_each(|stream| stream.close_span(tally));
     }

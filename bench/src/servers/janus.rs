@@ -1,4 +1,4 @@
-//! Janus, as Debian packages it, with the videoroom and nothing else: `bench/rivals/janus/`.
+//! Janus, as packaged by Debian, with only the videoroom plugin: `bench/rivals/janus/`.
 
 use super::{Directory, Network, Running, Start, ask, find, free_port, is_open};
 use anyhow::Context;
@@ -14,7 +14,7 @@ pub fn start(core: usize, network: &Network) -> anyhow::Result<Start> {
     };
     let Network::Own { interface } = network else {
         return Ok(Start::Skipped(
-            "janus takes no media on loopback, and only root can make a network of its own; run this as root"
+            "janus accepts no media on loopback, and only root can create a separate network; run this as root"
                 .to_owned(),
         ));
     };

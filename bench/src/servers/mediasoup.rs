@@ -10,7 +10,7 @@ pub fn start(core: usize) -> anyhow::Result<Start> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("rivals/mediasoup");
     let skipped = |why: String| Ok(Start::Skipped(why));
     let Some(worker) = std::env::var_os(WORKER).map(PathBuf::from) else {
-        return skipped(format!("{WORKER} names no mediasoup-worker, and there is none without it"));
+        return skipped(format!("{WORKER} does not name a mediasoup-worker, and there is no default"));
     };
     if !worker.is_file() {
         return skipped(format!("{WORKER} names {}, which is no file", worker.display()));

@@ -1,4 +1,4 @@
-//! Starting the servers that are compared, each on one core, in a directory of its own.
+//! Starts the compared servers, each on one core, in a separate directory.
 
 mod janus;
 mod leat;
@@ -21,12 +21,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// What came of the attempt to start a server.
+/// The result of starting a server.
 #[derive(Debug)]
 pub enum Start {
     /// It serves.
     Running(Running),
-    /// It cannot be started here; one sentence why.
+    /// It cannot be started here; one sentence with the reason.
     Skipped(String),
 }
 
@@ -35,13 +35,13 @@ pub enum Start {
 pub struct Running {
     process: Child,
     directory: Directory,
-    /// Where its driver finds it.
+    /// The address for its driver.
     pub url: String,
-    /// Which it is.
+    /// The server.
     pub version: String,
 }
 
-/// How long a server may take to start, and to end.
+/// The time limit for a server's start and end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often it is looked whether it has.
@@ -57,7 +57,7 @@ pub fn start(server: Server, core: usize, network: &Network) -> anyhow::Result<S
 }
 
 impl Running {
-    /// Its process; the servers' other processes descend from it.
+    /// Its process, the parent of the server's other processes.
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
@@ -73,9 +73,9 @@ impl Running {
         let log = std::fs::File::create(directory.0.join("log"))?;
         let mut command = Command::new("taskset");
         command.arg("-c").arg(core.to_string()).arg(program);
-        // A process group of its own: Ctrl-C ends the measurement, and only then the server.
+        // A separate process group: Ctrl-C ends the measurement, and only then the server.
         command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        // What it leaves behind when it crashes goes with its directory.
+        // A crashed server's files are removed with its directory.
         command.current_dir(&directory.0);
         let process = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let mut running = Self { process, directory, url: String::new(), version: String::new() };
@@ -137,7 +137,7 @@ impl Drop for Directory {
     }
 }
 
-/// A TCP port that nobody has now, and of which nobody has the UDP port either.
+/// A free TCP port, whose UDP port is free too.
 fn free_port() -> anyhow::Result<u16> {
     for _ in 0..100 {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
@@ -148,7 +148,7 @@ fn free_port() -> anyhow::Result<u16> {
     bail!("no port is free")
 }
 
-/// Whether somebody takes connections there.
+/// Whether a process accepts connections there.
 fn is_open(port: u16) -> bool {
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
@@ -159,7 +159,7 @@ fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
 }
 
-/// What a program says when asked with `argument`.
+/// A program's output with `argument`.
 fn ask(program: &Path, argument: &str) -> String {
     let output = Command::new(program).arg(argument).stdin(Stdio::null()).output();
     output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned())

@@ -1,15 +1,15 @@
-//! A network of this process's own: nothing else on the machine is in it, and it has an address that no server takes for loopback.
+//! A network namespace of this process: isolated, with an address that no server treats as loopback.
 
 use anyhow::{Context, ensure};
 use nix::sched::{CloneFlags, unshare};
 use std::process::{Command, Stdio};
 
-/// Where the servers and the generator meet.
+/// The address of the servers and the generator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Network {
     /// The machine's loopback.
     Loopback,
-    /// A network namespace that goes when this process does.
+    /// A network namespace that ends with this process.
     Own {
         /// Has an address that is not of loopback.
         interface: String,
@@ -20,7 +20,7 @@ pub enum Network {
 const INTERFACE: &str = "media0";
 
 impl Network {
-    /// Moves this thread, and what it starts from now on, into a network of its own; stays where it is without the right to.
+    /// Moves this thread, and its future children, into a separate network; stays if not permitted.
     pub fn enter() -> anyhow::Result<Self> {
         if unshare(CloneFlags::CLONE_NEWNET).is_err() {
             return Ok(Self::Loopback);

@@ -1,4 +1,4 @@
-//! A client with one allocation and one channel, as far as that takes STUN: messages are made and read here by hand.
+//! A client with one allocation and one channel: its STUN messages are written and read here by hand.
 
 use crate::world::socket::Socket;
 use anyhow::{Context, bail, ensure};
@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 /// The one channel's number.
 const CHANNEL: u16 = 0x4000;
 const COOKIE: u32 = 0x2112_a442;
-/// How long an answer may take before it is asked for again, and how often.
+/// The time limit of an answer before the request is repeated, and the number of repetitions.
 const PATIENCE: Duration = Duration::from_millis(500);
 const TRIES: u32 = 10;
 
 /// A client that may send.
-pub struct Client {
+pub struct TurnClient {
     pub socket: Socket,
-    /// Where its peer reaches it.
+    /// Its relayed address.
     pub relayed: SocketAddr,
-    /// A burst as it goes to the server, of which the payloads are yet to be written.
+    /// A burst to the server, whose payloads are still to be written.
     pub burst: Vec<u8>,
 }
 
-impl Client {
+impl TurnClient {
     /// Allocates at `server`, and binds the channel to `peer`.
     pub fn open(server: SocketAddr, peer: SocketAddr, burst: usize, payload: usize) -> anyhow::Result<Self> {
         let socket = Socket::connect(server, true)?;

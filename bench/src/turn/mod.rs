@@ -1,5 +1,5 @@
-//! TURN servers side by side: many allocations, bursts of packets through each in both directions, and what a relayed packet costs
-//! the server.
+//! TURN servers side by side: many allocations, bursts of packets through each in both directions, and the
+//! server's cost of a relayed packet.
 
 mod client;
 
@@ -11,16 +11,16 @@ use crate::watch::Watch;
 use crate::world::socket::{BUFFER_LEN, CONTROL_LEN, Socket};
 use crate::{Place, pin, write};
 use anyhow::Context;
-use client::{Client, HEADER_LEN};
+use client::{HEADER_LEN, TurnClient};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Bytes of a payload that are looked at: when it was sent, and which it is.
+/// Checked bytes of a payload: its send time, and its number.
 const STAMP_LEN: usize = 16;
-/// How long what is on its way may take after the last was sent.
+/// How long packets in transit may take after the last one was sent.
 const GRACE: Duration = Duration::from_millis(500);
 /// Bytes of the peer's receive buffer.
 const PEER_BUFFER: usize = 8 << 20;
@@ -56,7 +56,7 @@ pub fn run(arguments: &TurnArguments, watch: &Watch) -> anyhow::Result<u8> {
     if let Some(path) = &arguments.json {
         write(
             path,
-            &serde_json::to_string_pretty(&Comparison { rounds: arguments.rounds, results: &rounds })?,
+            &serde_json::to_string_pretty(&RelayComparison { rounds: arguments.rounds, results: &rounds })?,
         )?;
     }
     Ok(u8::from(rounds.iter().any(|round| round.lost + round.payload_errors > 0)))
@@ -64,7 +64,7 @@ pub fn run(arguments: &TurnArguments, watch: &Watch) -> anyhow::Result<u8> {
 
 /// What is written as JSON.
 #[derive(Serialize)]
-struct Comparison<'a> {
+struct RelayComparison<'a> {
     rounds: u32,
     results: &'a [Round],
 }
@@ -106,7 +106,7 @@ fn measure(relay: Relay, running: &Running, arguments: &TurnArguments) -> anyhow
     let address = peer.address()?;
     let before = Account::of(running.pid());
     let started = Instant::now();
-    let open = |_| Client::open(server, address, arguments.burst, arguments.payload);
+    let open = |_| TurnClient::open(server, address, arguments.burst, arguments.payload);
     let clients = (0..arguments.allocations).map(open).collect::<anyhow::Result<Vec<_>>>();
     let mut clients = clients.context(relay.name())?;
     let allocations_per_s = f64::from(arguments.allocations) / started.elapsed().as_secs_f64();
@@ -114,16 +114,16 @@ fn measure(relay: Relay, running: &Running, arguments: &TurnArguments) -> anyhow
     for client in &clients {
         client.socket.segment(HEADER_LEN + arguments.payload)?;
     }
-    let mut load = Load::new(peer, arguments);
-    // Until tables and caches are warm nothing counts.
+    let mut load = RelayLoad::new(peer, arguments);
+    // Nothing counts until tables and caches are warm.
     load.run(&mut clients, Duration::from_secs(1));
-    load.tally = Tally::default();
+    load.tally = RelayTally::default();
     let before = Account::of(running.pid());
     let started = Instant::now();
     load.run(&mut clients, Duration::from_secs(arguments.seconds));
     let seconds = started.elapsed().as_secs_f64();
     let (user, system) = Account::of(running.pid()).since(&before);
-    let Tally { sent, received, errors, latency } = &load.tally;
+    let RelayTally { sent, received, errors, latency } = &load.tally;
     Ok(Round {
         server: relay.name(),
         version: running.version.clone(),
@@ -137,32 +137,32 @@ fn measure(relay: Relay, running: &Running, arguments: &TurnArguments) -> anyhow
     })
 }
 
-/// What was sent and what came of it.
-struct Tally {
+/// The sent packets and the results.
+struct RelayTally {
     sent: u64,
     received: u64,
     errors: u64,
     latency: Histogram<u64>,
 }
 
-impl Default for Tally {
+impl Default for RelayTally {
     fn default() -> Self {
         let latency = Histogram::new_with_bounds(1, 10_000_000, 3).expect("sound bounds");
         Self { sent: 0, received: 0, errors: 0, latency }
     }
 }
 
-/// Bursts up and down through one client after the other.
-struct Load {
+/// Bursts in both directions through one client after the other.
+struct RelayLoad {
     peer: Socket,
     arguments: TurnArguments,
     down: Vec<u8>,
     buffer: Vec<u8>,
     control: Vec<u8>,
-    tally: Tally,
+    tally: RelayTally,
 }
 
-impl Load {
+impl RelayLoad {
     fn new(peer: Socket, arguments: &TurnArguments) -> Self {
         Self {
             peer,
@@ -170,11 +170,11 @@ impl Load {
             arguments: arguments.clone(),
             buffer: vec![0; BUFFER_LEN],
             control: vec![0; CONTROL_LEN],
-            tally: Tally::default(),
+            tally: RelayTally::default(),
         }
     }
 
-    fn run(&mut self, clients: &mut [Client], time: Duration) {
+    fn run(&mut self, clients: &mut [TurnClient], time: Duration) {
         let started = Instant::now();
         let between =
             Duration::from_secs_f64(2.0 * self.arguments.burst as f64 / f64::from(self.arguments.rate));
@@ -193,7 +193,7 @@ impl Load {
             turns += 1;
             while started.elapsed() < between * turns {
                 self.drain_peer();
-                // What the clients before were sent has arrived by now.
+                // Packets of the earlier clients have arrived.
                 let former = turns as usize % 64;
                 self.drain(
                     &clients[(index + clients.len() - former.min(clients.len())) % clients.len()].socket,
@@ -223,8 +223,8 @@ impl Load {
     }
 }
 
-impl Tally {
-    /// Takes all that has arrived, of which each datagram has so many bytes before its payload.
+impl RelayTally {
+    /// Reads all received datagrams, which have this number of bytes before their payload.
     fn drain(&mut self, socket: &Socket, head: usize, len: usize, (buffer, control): (&mut [u8], &mut [u8])) {
         while let Some(received) = socket.receive(buffer, control) {
             for datagram in buffer[..received.len].chunks(received.segment) {
@@ -244,7 +244,7 @@ impl Tally {
     }
 }
 
-/// Writes into each datagram of a burst when it was sent, and the same inverted.
+/// Writes the send time into each datagram of a burst, and the same inverted.
 fn stamp(burst: &mut [u8], at: usize, len: usize) {
     let now = wall_clock();
     for datagram in burst.chunks_exact_mut(len) {

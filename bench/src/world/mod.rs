@@ -16,18 +16,18 @@ use std::time::{Duration, Instant};
 use timers::Timers;
 use tokio::sync::oneshot;
 
-/// How peers meet the network.
+/// The peers' use of the network.
 #[derive(Debug)]
 pub struct Settings {
-    /// What is the same for all peers.
+    /// The common state of all peers.
     pub surroundings: Surroundings,
-    /// Of the media that arrives, the part that is thrown away.
+    /// The part of received media that is dropped.
     pub loss: f64,
     /// See [`Socket::connect`].
     pub coalesce: bool,
 }
 
-/// Who is to join.
+/// A peer to join.
 #[derive(Debug)]
 pub struct Joining {
     /// Its ICE credentials.
@@ -38,18 +38,18 @@ pub struct Joining {
     pub media: Media,
     /// When it began to join: before its first word to the server.
     pub begun: Instant,
-    /// Told when it is connected, or why it never will be.
+    /// Notified when it is connected, or has failed.
     pub connected: oneshot::Sender<Result<(), String>>,
 }
 
-enum Command {
+enum WorldCommand {
     Join(Box<Joining>),
     /// Begins to count.
     Measure,
     Harvest(oneshot::Sender<Harvest>),
 }
 
-/// What came of a measurement.
+/// The result of a measurement.
 #[derive(Debug)]
 pub struct Harvest {
     /// What was counted since the measurement began.
@@ -62,7 +62,7 @@ pub struct Harvest {
     pub connect_times: Vec<Duration>,
     /// The same until its first packet of media; subscribers alone.
     pub media_times: Vec<Duration>,
-    /// Subscribers that get every stream they should.
+    /// Subscribers with all their streams.
     pub complete: usize,
     /// Why peers failed.
     pub failures: Vec<String>,
@@ -71,18 +71,18 @@ pub struct Harvest {
 /// Commands that may wait.
 const COMMANDS_MAX: usize = 4096;
 
-/// Failures that are kept in words.
+/// Failures whose text is kept.
 const FAILURES_MAX: usize = 20;
 
 /// The loop, from outside. It ends when this is dropped.
 #[derive(Debug)]
 pub struct World {
-    commands: Option<SyncSender<Command>>,
+    commands: Option<SyncSender<WorldCommand>>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl std::fmt::Debug for Command {
+impl std::fmt::Debug for WorldCommand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Join(_) => "Join",
@@ -93,7 +93,7 @@ impl std::fmt::Debug for Command {
 }
 
 impl World {
-    /// Starts the loop on a thread of its own.
+    /// Starts the loop on a separate thread.
     pub fn start(settings: Settings) -> anyhow::Result<Self> {
         let poll = Poll::new().context("cannot poll")?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).context("cannot wake")?);
@@ -103,26 +103,26 @@ impl World {
         Ok(Self { commands: Some(commands), waker, thread: Some(thread) })
     }
 
-    /// Lets a peer join.
+    /// Adds a peer.
     pub fn join(&self, joining: Joining) {
-        self.tell(Command::Join(Box::new(joining)));
+        self.tell(WorldCommand::Join(Box::new(joining)));
     }
 
-    /// Begins to count anew.
+    /// Restarts counting.
     pub fn measure(&self) {
-        self.tell(Command::Measure);
+        self.tell(WorldCommand::Measure);
     }
 
     /// Ends counting.
     pub async fn harvest(&self) -> anyhow::Result<Harvest> {
         let (reply, harvest) = oneshot::channel();
-        self.tell(Command::Harvest(reply));
+        self.tell(WorldCommand::Harvest(reply));
         harvest.await.context("the media thread has ended early")
     }
 
-    fn tell(&self, command: Command) {
+    fn tell(&self, command: WorldCommand) {
         let commands = self.commands.as_ref().expect("taken only when dropped");
-        // The thread ends only by a panic of its own; whoever waits for an answer hears of it.
+        // The thread ends only by a panic; waiting callers are notified.
         let _ = commands.send(command);
         let _ = self.waker.wake();
     }
@@ -141,15 +141,16 @@ impl Drop for World {
 
 const WAKER: Token = Token(usize::MAX);
 
-/// How much later than asked for the kernel may wake the generator, nanoseconds: by default it is 50 000, half of the time a frame takes.
+/// How much later than requested the kernel may wake the generator, nanoseconds: by default it is 50 000,
+/// half of the time of a frame.
 const TIMER_SLACK_NS: u64 = 1_000;
 
 /// The loop, from inside.
 struct Loop {
     settings: Settings,
     poll: Poll,
-    inbox: Receiver<Command>,
-    members: Vec<Member>,
+    inbox: Receiver<WorldCommand>,
+    members: Vec<PeerEntry>,
     timers: Timers,
     tally: Tally,
     random: u64,
@@ -161,7 +162,7 @@ struct Loop {
 }
 
 /// A peer and its socket.
-struct Member {
+struct PeerEntry {
     peer: Peer,
     socket: Socket,
     begun: Instant,
@@ -171,7 +172,7 @@ struct Member {
 }
 
 impl Loop {
-    fn new(settings: Settings, poll: Poll, inbox: Receiver<Command>) -> Self {
+    fn new(settings: Settings, poll: Poll, inbox: Receiver<WorldCommand>) -> Self {
         Self {
             settings,
             poll,
@@ -190,14 +191,14 @@ impl Loop {
 
     fn run(mut self) {
         let mut events = Events::with_capacity(1024);
-        // Where that is refused, peers are late by as much.
+        // If that is refused, peers are late by as much.
         let _ = nix::sys::prctl::set_timerslack(TIMER_SLACK_NS);
         loop {
             self.wait(&mut events);
             for event in &events {
                 if event.token() != WAKER {
                     self.receive(event.token().0);
-                    // Who is to speak now does not wait until all have listened.
+                    // Due peers do not wait until all packets are received.
                     self.fire();
                 }
             }
@@ -208,8 +209,9 @@ impl Loop {
         }
     }
 
-    /// Waits until something arrives or is due. A poll counts whole milliseconds, and peers must not all speak on the stroke of one: no camera waits
-    /// for another. So the last part is slept through; what arrives meanwhile is stamped by the kernel, and loses nothing by being late here.
+    /// Waits until a packet arrives or work is due. A poll counts whole milliseconds, and peers must not all
+    /// send at the same one: cameras are not synchronised. So the last part is slept; packets that arrive in
+    /// it have the kernel's timestamp, and are not affected.
     fn wait(&mut self, events: &mut Events) {
         let until_due = self.timers.next().map(|next| next.saturating_duration_since(Instant::now()));
         let whole = until_due.map(|time| Duration::from_millis(time.as_millis() as u64));
@@ -223,15 +225,15 @@ impl Loop {
         }
     }
 
-    /// Does as it is told. False when there will be no more orders.
+    /// Carries out a command. False if there are no more.
     fn obey(&mut self) -> bool {
         loop {
             match self.inbox.try_recv() {
-                Ok(Command::Join(joining)) => self.admit(*joining),
-                Ok(Command::Measure) => self.begin(),
-                Ok(Command::Harvest(reply)) => {
+                Ok(WorldCommand::Join(joining)) => self.admit(*joining),
+                Ok(WorldCommand::Measure) => self.begin(),
+                Ok(WorldCommand::Harvest(reply)) => {
                     let harvest = self.harvest();
-                    // Whoever asked may have been interrupted.
+                    // The caller may have been interrupted.
                     let _ = reply.send(harvest);
                 }
                 Err(TryRecvError::Empty) => return true,
@@ -256,7 +258,7 @@ impl Loop {
         };
         let now = Instant::now();
         let peer = Peer::new(now, &local, remote, media);
-        self.members.push(Member {
+        self.members.push(PeerEntry {
             peer,
             socket,
             begun,
@@ -278,7 +280,7 @@ impl Loop {
     fn harvest(&mut self) -> Harvest {
         let mut tally = std::mem::take(&mut self.tally);
         self.members.iter_mut().for_each(|member| member.peer.close_spans(&mut tally));
-        let media_time = |member: &Member| Some(member.peer.first_media()?.duration_since(member.begun));
+        let media_time = |member: &PeerEntry| Some(member.peer.first_media()?.duration_since(member.begun));
         Harvest {
             tally,
             time: self.measured_since.elapsed(),
@@ -294,7 +296,7 @@ impl Loop {
         }
     }
 
-    /// Takes everything that has arrived for a peer.
+    /// Handles everything received for a peer.
     fn receive(&mut self, index: usize) {
         let Some(member) = self.members.get_mut(index).filter(|member| !member.has_failed) else { return };
         let mut result = Ok(());
@@ -322,7 +324,7 @@ impl Loop {
         self.settle(index, result);
     }
 
-    /// Does what is due.
+    /// Performs due work.
     fn fire(&mut self) {
         let now = Instant::now();
         while let Some(index) = self.timers.pop(now) {
@@ -338,7 +340,7 @@ impl Loop {
         }
     }
 
-    /// Sends what a peer has to say, sets its timer, and notes what has become of it.
+    /// Sends a peer's datagrams, sets its timer, and records its state.
     fn settle(&mut self, index: usize, result: anyhow::Result<()>) {
         let member = &mut self.members[index];
         for datagram in member.peer.take_outgoing() {

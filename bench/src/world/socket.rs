@@ -1,5 +1,5 @@
-//! A peer's UDP socket. Each peer has one of its own: servers tell peers apart by address, and what all of them can be measured with is
-//! the only fair choice.
+//! A peer's UDP socket. Each peer has a separate one: servers distinguish peers by address, and only this is
+//! fair to all of them.
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use std::io::{self, IoSliceMut};
@@ -31,8 +31,8 @@ pub struct Received {
 }
 
 impl Socket {
-    /// A socket on a port of its own. `coalesce`: the kernel may hand over runs of datagrams in one piece (UDP GRO), which costs both
-    /// ends of loopback less.
+    /// A socket on a separate port. `coalesce`: the kernel may return runs of datagrams in one piece (UDP
+    /// GRO), which costs both ends of loopback less.
     pub fn connect(remote: SocketAddr, coalesce: bool) -> io::Result<Self> {
         let any = match remote {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -41,7 +41,7 @@ impl Socket {
         let socket = std::net::UdpSocket::bind(any)?;
         socket.connect(remote)?;
         socket.set_nonblocking(true)?;
-        // Beyond the system's limit only root may go.
+        // Beyond the system's limit only root may set it.
         if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
             setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
         }
@@ -52,7 +52,7 @@ impl Socket {
         Ok(Self(mio::net::UdpSocket::from_std(socket)))
     }
 
-    /// A socket on loopback that is connected to nobody, with so many bytes of receive buffer. Runs come in one piece.
+    /// An unconnected socket on loopback, with this receive buffer in bytes. Runs arrive in one piece.
     pub fn open(receive_buffer: usize) -> io::Result<Self> {
         let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_nonblocking(true)?;
@@ -69,7 +69,7 @@ impl Socket {
         self.0.local_addr()
     }
 
-    /// Sends to somebody. False if there is no room for it.
+    /// Sends to an address. False if there is no room for it.
     pub fn send_to(&self, datagram: &[u8], to: SocketAddr) -> bool {
         self.0.send_to(datagram, to).is_ok()
     }
@@ -79,7 +79,8 @@ impl Socket {
         self.0.send(datagram).is_ok()
     }
 
-    /// From now on, what is sent is a run of datagrams of so many bytes (UDP GSO): a burst costs the generator little.
+    /// From now on, sent data is a run of datagrams of this length (UDP GSO): a burst costs the generator
+    /// little.
     pub fn segment(&self, bytes: usize) -> nix::Result<()> {
         setsockopt(&self.0, sockopt::UdpGsoSegment, &(bytes as i32))
     }
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn datagrams_come_with_their_time_and_in_their_order() {
+    fn datagrams_have_their_time_and_order() {
         let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let socket = Socket::connect(server.local_addr().unwrap(), true).unwrap();
         assert!(socket.send(b"who"));
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_comes_in_one_piece_says_how_long_each_is() {
+    fn a_run_in_one_piece_has_its_segment_length() {
         let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let socket = Socket::connect(server.local_addr().unwrap(), true).unwrap();
         socket.send(b"who");

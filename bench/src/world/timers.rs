@@ -1,4 +1,4 @@
-//! When each peer wants its next turn.
+//! The time of each peer's next turn.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,7 +7,7 @@ use std::time::Instant;
 /// One timer a peer, by its index.
 #[derive(Debug, Default)]
 pub struct Timers {
-    /// Also what is not true any more: only what agrees with `due` is.
+    /// Also contains outdated entries: only those that agree with `due` are valid.
     heap: BinaryHeap<Reverse<(Instant, usize)>>,
     due: Vec<Option<Instant>>,
 }
@@ -49,7 +49,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn timers_run_out_in_order_and_only_as_set_last() {
+    fn timers_expire_in_order_at_their_last_setting() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut timers = Timers::default();

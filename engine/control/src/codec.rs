@@ -1,32 +1,33 @@
-//! The binary form: little-endian integers, lists and texts behind a `u16` or `u32` length, enums behind a `u8` tag.
+//! The binary form: little-endian integers, lists and texts behind a `u16` or `u32` length, enums behind a
+//! `u8` tag.
 
 use crate::limits;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Why bytes are not a record of this protocol. The fault is the writer's.
+/// Why bytes are not a record of this protocol. Always the writer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The record ends inside a field.
     #[error("the record ends {missing} bytes short, inside a field")]
     Truncated {
-        /// How many bytes the field still wanted.
+        /// The number of missing bytes.
         missing: usize,
     },
     /// Bytes follow the last field.
     #[error("{0} bytes follow the record's last field")]
     Trailing(usize),
-    /// An enum's tag has no meaning in this protocol version.
+    /// The tag of an enum is unknown in this protocol version.
     #[error("tag {tag} names no {what}")]
     UnknownTag {
         /// The enum.
         what: &'static str,
-        /// What was read.
+        /// The tag.
         tag: u8,
     },
     /// A list, text or blob is longer than its bound.
     #[error("a {what} of {len} exceeds the bound of {max}")]
     TooLong {
-        /// What kind of thing.
+        /// The kind of value.
         what: &'static str,
         /// Its claimed length.
         len: usize,
@@ -41,12 +42,12 @@ pub enum DecodeError {
     OutOfRange {
         /// The field.
         what: &'static str,
-        /// What was read.
+        /// The value.
         value: u64,
     },
 }
 
-/// What is left of a record that is being read.
+/// The unread rest of a record.
 #[derive(Debug)]
 pub struct Input<'a>(pub(crate) &'a [u8]);
 
@@ -185,8 +186,8 @@ macro_rules! wire_struct {
     };
 }
 
-/// Gives an enum the binary form of a tag and the fields of its variant. A variant is unit-like,
-/// holds one value `(inner)`, or has named fields.
+/// Gives an enum the binary form of a tag and the fields of its variant. A variant is unit-like, has one
+/// value `(inner)`, or has named fields.
 macro_rules! wire_enum {
     ($name:ident, $what:literal { $($tag:literal => $variant:ident $(($inner:ident))? $({ $($field:ident),* $(,)? })?),* $(,)? }) => {
         impl $crate::codec::Wire for $name {

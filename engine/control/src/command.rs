@@ -1,4 +1,4 @@
-//! What signaling may ask of a worker.
+//! The commands from signaling to a worker.
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
 use crate::fault::Stage;
@@ -11,7 +11,7 @@ use crate::pipe::CreatePipe;
 use crate::plain::{ConnectPlainTransport, CreatePlainTransport};
 use crate::stats::StatsOf;
 
-/// A command and the number its answer will carry.
+/// A command with the request id for its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Chosen by the controller; not interpreted.
@@ -28,8 +28,8 @@ impl Request {
         self.command.write(out);
     }
 
-    /// Reads a whole record. An error still names the request where its id could be read, so that
-    /// it can be answered.
+    /// Reads a whole record. An error still contains the request id if it could be read, so that the request
+    /// can be answered.
     pub fn decode(record: &[u8]) -> Result<Self, (Option<RequestId>, DecodeError)> {
         let mut input = Input(record);
         let id = RequestId::read(&mut input).map_err(|error| (None, error))?;
@@ -39,23 +39,23 @@ impl Request {
     }
 }
 
-/// What to do. Each is idempotent; each names what must exist, and is refused with
-/// [`Refusal::NotFound`](crate::Refusal::NotFound) when it does not.
+/// A command. Each is idempotent; each names existing objects, and is refused with
+/// [`Refusal::NotFound`](crate::Refusal::NotFound) if one does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// A new, empty router.
     CreateRouter {
         /// Its id.
         router: RouterId,
-        /// Given back in snapshots.
+        /// Returned in snapshots.
         app_data: AppData,
     },
-    /// Closes a router and all it holds.
+    /// Closes a router and all its objects.
     CloseRouter {
         /// Which.
         router: RouterId,
     },
-    /// After an attach: this router is still wanted; it will not be closed when the grace period ends.
+    /// After an attach: keeps this router when the grace period ends.
     ClaimRouter {
         /// Which.
         router: RouterId,
@@ -69,7 +69,7 @@ pub enum Command {
         /// SHA-256 of the peer's certificate (`a=fingerprint`).
         fingerprint: [u8; 32],
     },
-    /// New ICE credentials; the old pair serves until a check with the new ones succeeds.
+    /// New ICE credentials; the old pair is used until a check with the new ones succeeds.
     /// Answered by [`Event::IceRestarted`](crate::Event::IceRestarted).
     RestartIce {
         /// Which.
@@ -87,7 +87,7 @@ pub enum Command {
         /// Which.
         producer: ProducerId,
     },
-    /// Forwards again. Video consumers wait for a keyframe, which is asked for.
+    /// Forwards again. Video consumers wait for a keyframe, which the engine requests.
     ResumeProducer {
         /// Which.
         producer: ProducerId,
@@ -97,14 +97,14 @@ pub enum Command {
         /// Which.
         producer: ProducerId,
     },
-    /// The peer wants a track.
+    /// The peer receives a track.
     Consume(Consume),
     /// Stops sending to a consumer.
     PauseConsumer {
         /// Which.
         consumer: ConsumerId,
     },
-    /// Sends again; video from the next keyframe on, which is asked for.
+    /// Sends again; video from the next keyframe on, which the engine requests.
     ResumeConsumer {
         /// Which.
         consumer: ConsumerId,
@@ -114,93 +114,96 @@ pub enum Command {
         /// Which.
         consumer: ConsumerId,
     },
-    /// Asks the consumer's producer for a keyframe, subject to its governor.
+    /// Requests a keyframe from the consumer's producer, subject to its governor.
     RequestKeyframe {
-        /// Whose.
+        /// The consumer.
         consumer: ConsumerId,
     },
-    /// The layers a consumer should get at most, bandwidth permitting. Video only.
+    /// The highest layers that a consumer gets if bandwidth permits. Video only.
     SetPreferredLayers {
-        /// Whose.
+        /// The consumer.
         consumer: ConsumerId,
-        /// The highest wanted.
+        /// The highest layers.
         layers: Layers,
     },
-    /// How much a consumer matters beside the others of its transport when bandwidth is short.
+    /// Priority of a consumer relative to the other consumers of its transport when bandwidth is short.
     SetPriority {
-        /// Whose.
+        /// The consumer.
         consumer: ConsumerId,
-        /// 1 the least, 255 the most.
+        /// 1 is the lowest, 255 the highest.
         priority: u8,
     },
-    /// What a better picture of a producer means; until told, motion.
+    /// How to improve the picture of a producer first; motion until set.
     SetContentHint {
-        /// Whose.
+        /// The producer.
         producer: ProducerId,
-        /// What.
+        /// The hint.
         hint: ContentHint,
     },
-    /// How long a consumer's peer is to hold frames back, where it negotiated `playout-delay`; the last one counts. Refused once
-    /// packets were sent that may be sent again on their own stream: their headers must stay what they were.
+    /// How long a consumer's peer delays frames, if it negotiated `playout-delay`; the last command applies.
+    /// Refused once packets were sent that may be retransmitted on their own stream: their headers must not
+    /// change.
     SetPlayoutDelay {
-        /// Whose.
+        /// The consumer.
         consumer: ConsumerId,
-        /// How long; `None`: what the publisher says, as at the beginning.
+        /// The delay; `None` forwards the publisher's value, which is the default.
         delay: Option<PlayoutDelay>,
     },
-    /// Whether a consumer of Opus is spared the packets that say that nothing is said (DTX).
+    /// Whether comfort-noise packets (DTX) are not sent to a consumer of Opus.
     SetIgnoreDtx {
-        /// Whose.
+        /// The consumer.
         consumer: ConsumerId,
-        /// They take no number, so that nothing seems to be missing. False at the beginning.
+        /// Skipped packets use no sequence number, so there is no gap. False by default.
         ignore: bool,
     },
-    /// Within what a transport's rates stay, in bits a second; `None` leaves a bound to the engine.
+    /// Limits of a transport's bit rates, in bits per second; `None` leaves a limit to the engine.
     SetBitrates {
-        /// Whose.
+        /// The transport.
         transport: TransportId,
-        /// What its peer is asked to send at most, by REMB (draft-alvestrand-rmcat-remb-03).
+        /// The maximum that its peer is asked to send, by REMB (draft-alvestrand-rmcat-remb-03).
         max_incoming_bps: Option<u32>,
-        /// What may be sent to it at least, whatever its path seems to carry.
+        /// The minimum that may be sent to it, whatever the estimate.
         min_outgoing_bps: Option<u32>,
-        /// What may be sent to it at most.
+        /// The maximum that may be sent to it.
         max_outgoing_bps: Option<u32>,
     },
-    /// Tells from now on who speaks in a router, by [`Event::Speakers`](crate::Event::Speakers). The last one counts.
+    /// Reports the active speakers of a router from now on, by [`Event::Speakers`](crate::Event::Speakers).
+    /// The last command applies.
     ObserveAudio {
-        /// Where.
+        /// The router.
         router: RouterId,
-        /// What to tell and forward; `None`: nothing is told, everybody forwarded, as at the beginning.
+        /// What to report and forward; `None`, the default: no reports, all producers forwarded.
         observer: Option<AudioObserver>,
     },
     /// Statistics, as [`Event::Stats`](crate::Event::Stats) items and an end.
     Stats {
-        /// Whose.
+        /// The subject.
         of: StatsOf,
     },
     /// A new transport without ICE and DTLS; answered by
     /// [`Event::PlainTransportCreated`](crate::Event::PlainTransportCreated).
     CreatePlainTransport(CreatePlainTransport),
-    /// A plain transport's peer is known: from now on it may send, and is sent to.
+    /// The address of a plain transport's peer: from now on media flows in both directions.
     ConnectPlainTransport(ConnectPlainTransport),
     /// Tracks of another worker will be consumed on this one.
     CreatePipe(CreatePipe),
-    /// For tests: the engine panics when it next handles something of a transport in this stage. Refused unless the engine was
-    /// started for that.
+    /// For tests: the engine panics when it next handles this transport in this stage. Refused unless a flag
+    /// allows it.
     InjectPanic {
-        /// Whose.
+        /// The transport.
         transport: TransportId,
-        /// When.
+        /// The stage.
         stage: Stage,
     },
-    /// Replaces what a transport was created with, pipes excepted: snapshots give this back from now on.
+    /// Replaces the app data that a transport was created with, except for pipes; snapshots return the new
+    /// data.
     SetAppData {
-        /// Whose.
+        /// The transport.
         transport: TransportId,
-        /// Given back in snapshots.
+        /// Returned in snapshots.
         app_data: AppData,
     },
-    /// Everything this worker holds, as [`Event::Snapshot`](crate::Event::Snapshot) items and an end.
+    /// All objects of this worker, as [`Event::Snapshot`](crate::Event::Snapshot) items and an end.
     Snapshot,
 }
 wire_enum!(Command, "command" {
@@ -243,12 +246,12 @@ pub struct CreateTransport {
     pub router: RouterId,
     /// Its id.
     pub transport: TransportId,
-    /// Given back in snapshots.
+    /// Returned in snapshots.
     pub app_data: AppData,
 }
 wire_struct!(CreateTransport { router, transport, app_data });
 
-/// A track that a peer sends. Payload types and extension ids are those on the peer's leg.
+/// A track that a peer sends. Payload types and extension ids are those between peer and engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Produce {
     /// The transport it arrives on.
@@ -259,7 +262,7 @@ pub struct Produce {
     pub kind: Kind,
     /// `a=mid` (RFC 5888), at most 16 bytes.
     pub mid: Option<Text>,
-    /// The codecs it may use; the first is the one the peer starts with.
+    /// The codecs it may use; the first is the one that the peer starts with.
     pub codecs: Vec<CodecParameters>,
     /// Its RTP streams: one, or those of simulcast with the lowest first.
     pub encodings: Vec<Encoding>,
@@ -267,39 +270,40 @@ pub struct Produce {
     pub extensions: Vec<Extension>,
     /// Starts paused.
     pub paused: bool,
-    /// Given back in snapshots.
+    /// Returned in snapshots.
     pub app_data: AppData,
 }
 wire_struct!(Produce { transport, producer, kind, mid, codecs, encodings, extensions, paused, app_data });
 
-/// A track that a peer receives. Everything here is as on the peer's leg.
+/// A track that a peer receives. Payload types, ids and SSRCs are those between engine and peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consume {
-    /// The transport it leaves by.
+    /// The transport it is sent on.
     pub transport: TransportId,
-    /// What it receives; on the same router.
+    /// The producer it receives; on the same router.
     pub producer: ProducerId,
     /// Its id.
     pub consumer: ConsumerId,
     /// The MID to write, at most 16 bytes.
     pub mid: Option<Text>,
-    /// The codecs it takes, each one of the producer's.
+    /// The codecs it accepts, each of them a codec of the producer.
     pub codecs: Vec<CodecParameters>,
-    /// The SSRC to write; no other consumer of the transport has it.
+    /// The SSRC to write, unique in the transport.
     pub ssrc: u32,
-    /// The SSRC of retransmissions, where the codecs have an RTX payload type.
+    /// The SSRC of retransmissions, if the codecs have an RTX payload type.
     pub rtx_ssrc: Option<u32>,
-    /// The CNAME in our SDES (RFC 3550 §6.5.1): the same for the tracks of one peer, so that they play in sync.
+    /// The CNAME in our SDES (RFC 3550 §6.5.1): the same for the tracks of one peer, so that they play in
+    /// sync.
     pub cname: Text,
     /// Header extensions to write.
     pub extensions: Vec<Extension>,
-    /// The layers to get at most; `None` is as many as there are. Video only.
+    /// The highest layers to get; `None` means all. Video only.
     pub preferred_layers: Option<Layers>,
-    /// How much it matters beside the other consumers of its transport, 1 the least, 255 the most.
+    /// Priority relative to the other consumers of its transport, 1 the lowest, 255 the highest.
     pub priority: u8,
     /// Starts paused.
     pub paused: bool,
-    /// Given back in snapshots.
+    /// Returned in snapshots.
     pub app_data: AppData,
 }
 wire_struct!(Consume {

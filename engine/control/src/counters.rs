@@ -1,4 +1,4 @@
-//! What a worker counts. Plain fields of the shard; copied out to the statistics page once a second.
+//! The counters of a worker: plain fields of the shard, copied to the statistics page once a second.
 
 macro_rules! counted {
     ($(#[$doc:meta])* $enum:ident { $($(#[$variant_doc:meta])* $variant:ident => $name:literal,)* }) => {
@@ -23,7 +23,7 @@ macro_rules! counted {
 }
 
 counted! {
-    /// What went right, and how much of it.
+    /// Counts of normal operation.
     Counter {
         /// Datagrams received, of any kind.
         DatagramsIn => "datagrams_in",
@@ -43,15 +43,15 @@ counted! {
         RtcpOut => "rtcp_out",
         /// Packets that consumers reported missing.
         NacksIn => "nacks_in",
-        /// Packets asked of publishers again.
+        /// Packets requested from publishers again.
         NacksOut => "nacks_out",
         /// Keyframe requests (PLI and FIR) from consumers.
         KeyframeRequestsIn => "keyframe_requests_in",
         /// PLI and FIR sent to publishers.
         KeyframeRequestsOut => "keyframe_requests_out",
-        /// Packets that a retransmission request named and the cache no longer (or never) had.
+        /// Packets in a retransmission request that are not in the cache (any more).
         NackCacheMisses => "nack_cache_misses",
-        /// Retransmissions not sent because a consumer's NACKs asked for more than it was sent.
+        /// Retransmissions not sent because a consumer requested more than its budget.
         NacksOverBudget => "nacks_over_budget",
         /// Packets given up after the last retransmission request to a publisher.
         NacksGivenUp => "nacks_given_up",
@@ -63,19 +63,19 @@ counted! {
         TxFull => "tx_full",
         /// Bytes of padding written to probe for bandwidth, SRTP overhead included.
         PaddingBytesOut => "padding_bytes_out",
-        /// Packets that had to wait for their turn and were not sent: too many waited, or the cache no longer had them.
+        /// Paced packets that were not sent: the queue was full, or the cache no longer had them.
         PacedDrops => "paced_drops",
-        /// Packets that transport-wide feedback names and that were never sent, or so long ago that they are forgotten.
+        /// Packets in transport-wide feedback that were never sent, or so long ago that their record is gone.
         TwccUnmatched => "twcc_unmatched",
-        /// Packets handed to other workers.
+        /// Packets sent to other workers.
         PipedOut => "piped_out",
-        /// Packets of other workers.
+        /// Packets received from other workers.
         PipedIn => "piped_in",
-        /// Packets and messages not handed to another worker, because it has too many waiting.
+        /// Packets and messages not sent to another worker, because its mailbox is full.
         PipedLost => "piped_lost",
-        /// Panics that were contained: bugs of the engine. Each has closed the transports it may have damaged.
+        /// Contained panics: bugs of the engine. Each has closed the transports that it may have damaged.
         Panics => "panics",
-        /// Times that all objects of the worker were closed and its state made afresh after panics.
+        /// How often all objects of the worker were closed and its state created again after panics.
         ShardsReplaced => "shards_replaced",
         /// Routers that exist.
         Routers => "routers",
@@ -90,48 +90,52 @@ counted! {
 
 counted! {
     /// Why a datagram (or a part of one) was dropped. Network noise is not an error: it is counted here, and
-    /// never logged one by one.
+    /// not logged per packet.
     Discard {
-        /// The first byte belongs to no protocol we speak (RFC 7983 §7).
+        /// The first byte belongs to no supported protocol (RFC 7983 §7).
         UnknownProtocol => "unknown_protocol",
-        /// Longer than an MTU: what the kernel or a TCP connection put together from pieces. No consumer could be sent it.
+        /// Longer than an MTU: reassembled by the kernel or from a TCP connection. It could not be sent to a
+        /// consumer.
         DatagramTooLong => "datagram_too_long",
         /// Not a well-formed STUN message (RFC 8489 §6.3).
         StunMalformed => "stun_malformed",
         /// STUN, but not a Binding request: an ICE-lite agent sends none, so it expects no answer.
         StunUnexpected => "stun_unexpected",
-        /// A Binding request for a username fragment that no transport has. Many mean a scan, or late checks of a closed
-        /// transport.
+        /// A Binding request for a username fragment that no transport has. Many mean a scan, or late checks
+        /// of a closed transport.
         StunUnknownUser => "stun_unknown_user",
-        /// A Binding request whose MESSAGE-INTEGRITY is absent or wrong (RFC 8489 §9.1.3), or whose FINGERPRINT is wrong.
+        /// A Binding request whose MESSAGE-INTEGRITY is absent or wrong (RFC 8489 §9.1.3), or whose
+        /// FINGERPRINT is wrong.
         StunUnauthenticated => "stun_unauthenticated",
-        /// A Binding request that is authentic for one transport, from the address of another whose peer was there within the last 15
-        /// seconds: its source address is forged.
+        /// A Binding request that is authentic for one transport, from the address of another transport whose
+        /// peer used it within the last 15 seconds: the source address is forged.
         StunPathHeld => "stun_path_held",
-        /// Not STUN, from an address without a validated ICE pair. DTLS and media from there change nothing.
+        /// Not STUN, from an address without a validated ICE pair. DTLS and media from there have no effect.
         NoValidPair => "no_valid_pair",
-        /// To a plain transport, from another address than its peer's, or before that is known: RTP that somebody injects, or
-        /// a peer that was told or learned wrongly.
+        /// To a plain transport, from an address other than its peer's, or before that is known: injected
+        /// RTP, or a wrong peer address.
         PlainStranger => "plain_stranger",
         /// DTLS before the peer's fingerprint is known. The peer retransmits.
         DtlsBeforeConnect => "dtls_before_connect",
         /// DTLS within half a second of a handshake that failed. The peer retransmits.
         DtlsTooSoon => "dtls_too_soon",
-        /// Media before the DTLS handshake has produced keys, usually reordering; or before a plain transport was told its peer's.
+        /// Media before the DTLS handshake has produced keys, usually reordering; or before a plain transport
+        /// has its peer's key.
         MediaBeforeKeys => "media_before_keys",
         /// SRTP or SRTCP that is too short to hold its header and tag.
         SrtpTooShort => "srtp_too_short",
-        /// Seen before, or older than the replay window (RFC 3711 §3.3.2). Usually reordering; many mean an attack.
+        /// Seen before, or older than the replay window (RFC 3711 §3.3.2). Usually reordering; many mean an
+        /// attack.
         SrtpReplayed => "srtp_replayed",
         /// The authentication tag is wrong (RFC 3711 §3.3). Never a reason to close anything.
         SrtpUnauthenticated => "srtp_unauthenticated",
-        /// SRTCP that says it is not encrypted; refused.
+        /// SRTCP whose E bit says that it is not encrypted; refused.
         SrtcpUnencrypted => "srtcp_unencrypted",
-        /// More SSRCs on one transport than the bound. Where its keys are used up, the transport is closed.
+        /// More SSRCs on one transport than the bound. If its keys are used up, the transport is closed.
         SsrcLimit => "ssrc_limit",
         /// Authenticated, but not a well-formed RTP packet (RFC 3550 §5.1, RFC 8285).
         RtpMalformed => "rtp_malformed",
-        /// Neither MID, RID nor SSRC leads to a producer.
+        /// Neither MID, RID nor SSRC matches a producer.
         RtpUnroutable => "rtp_unroutable",
         /// A payload type the producer did not declare.
         RtpUnknownPt => "rtp_unknown_pt",
@@ -139,26 +143,29 @@ counted! {
         RtpDuplicate => "rtp_duplicate",
         /// Further from the newest packet than any retransmission could be.
         RtpTooOld => "rtp_too_old",
-        /// A retransmission (RFC 4588) too short to hold the original sequence number, or without payload (a probe).
+        /// A retransmission (RFC 4588) too short to hold the original sequence number, or without payload (a
+        /// probe).
         RtxEmpty => "rtx_empty",
-        /// For a paused producer.
+        /// To a paused producer.
         ProducerPaused => "producer_paused",
-        /// Of an audio producer that is not among the loudest, where only those are forwarded.
+        /// From an audio producer that is not among the loudest, if only those are forwarded.
         NotLoudest => "not_loudest",
-        /// Authenticated, but not a well-formed RTCP packet (RFC 3550 §6.1). It is skipped; the others of its datagram are taken.
+        /// Authenticated, but not a well-formed RTCP packet (RFC 3550 §6.1). It is skipped; the others of its
+        /// datagram are processed.
         RtcpMalformed => "rtcp_malformed",
         /// RTCP feedback about an SSRC that this transport does not have.
         RtcpUnknownSsrc => "rtcp_unknown_ssrc",
-        /// From another worker, and not what workers say to each other: a bug of ours.
+        /// From another worker, but malformed: a bug of the engine.
         ParcelMalformed => "parcel_malformed",
-        /// From another worker, about something that is not here any more: what was on its way when it closed.
+        /// From another worker, about an object that does not exist any more: it was in transit when the
+        /// object closed.
         ParcelStale => "parcel_stale",
         /// Data inside DTLS; data channels are not negotiated.
         DtlsData => "dtls_data",
     }
 }
 
-/// All counters of a worker: one `u64` each, never decreasing except those that count what exists.
+/// All counters of a worker: one `u64` each, never decreasing except those of existing objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters([u64; Self::LEN]);
 
@@ -176,12 +183,12 @@ impl Counters {
         self.add(counter, 1);
     }
 
-    /// Takes back one of what exists.
+    /// Subtracts one from a count of existing objects.
     pub fn uncount(&mut self, counter: Counter) {
         self.0[counter as usize] = self.0[counter as usize].saturating_sub(1);
     }
 
-    /// Nothing exists any more.
+    /// Sets the counts of existing objects to zero.
     pub fn clear_existing(&mut self) {
         for counter in [Counter::Routers, Counter::Transports, Counter::Producers, Counter::Consumers] {
             self.0[counter as usize] = 0;
@@ -208,7 +215,7 @@ impl Counters {
         &self.0
     }
 
-    /// From the statistics page; slots that are not there count as zero.
+    /// From the statistics page; missing slots count as zero.
     pub fn from_slots(slots: &[u64]) -> Self {
         let mut counters = Self::default();
         for (counter, slot) in counters.0.iter_mut().zip(slots) {

@@ -1,4 +1,4 @@
-//! What a worker tells signaling.
+//! The events from a worker to signaling.
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum};
 use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
@@ -8,30 +8,30 @@ use crate::state::TransportState;
 use crate::stats::{Scored, StatsItem};
 use std::net::SocketAddr;
 
-/// What happened: an answer to a request, or news.
+/// An answer to a request, or a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The request was carried out (or had been already).
+    /// The request was carried out (now or earlier).
     Done {
         /// Which.
         request: RequestId,
     },
-    /// The request was not carried out, and changed nothing.
+    /// The request was not carried out, and has changed nothing.
     Refused {
-        /// Which; `None` if the record was too damaged to tell.
+        /// The request; `None` if the record was too damaged to read its id.
         request: Option<RequestId>,
-        /// Why, for programs.
+        /// The reason, for programs.
         refusal: Refusal,
-        /// Why, for people.
+        /// The reason, for people.
         text: Text,
     },
-    /// A transport is there.
+    /// A transport was created.
     TransportCreated {
         /// The request.
         request: RequestId,
         /// Its id.
         transport: TransportId,
-        /// What the peer's checks must carry.
+        /// The credentials that the peer's checks must use.
         ice: IceParameters,
         /// SHA-256 of the engine's certificate.
         fingerprint: [u8; 32],
@@ -44,17 +44,17 @@ pub enum Event {
         request: RequestId,
         /// Which.
         transport: TransportId,
-        /// What the peer's checks must carry from now on.
+        /// The credentials that the peer's checks must use from now on.
         ice: IceParameters,
     },
     /// A transport's ICE or DTLS state changed.
     TransportState {
         /// Which.
         transport: TransportId,
-        /// As it is now.
+        /// The new state.
         state: TransportState,
     },
-    /// A transport closed; its producers and consumers are reported on their own.
+    /// A transport closed; its producers and consumers are reported separately.
     TransportClosed {
         /// Which.
         transport: TransportId,
@@ -94,28 +94,28 @@ pub enum Event {
         /// The request.
         request: RequestId,
     },
-    /// A video consumer is sent other layers than before.
+    /// A video consumer now gets other layers.
     LayersChanged {
         /// Which.
         consumer: ConsumerId,
-        /// The highest it is sent; `None`: nothing, for want of bandwidth or because the layer has not begun.
+        /// The highest layers sent; `None`: none, because bandwidth is too low or the layer has not started.
         layers: Option<Layers>,
     },
-    /// Somebody began, or the last one ceased, to want a spatial layer of a producer: layers without takers need not
-    /// be encoded.
+    /// The set of spatial layers of a producer that are consumed has changed: layers without consumers need
+    /// not be encoded.
     LayersWanted {
         /// Which.
         producer: ProducerId,
-        /// Bit `n` set: spatial layer (encoding, for simulcast) `n` has takers.
+        /// Bit `n` set: spatial layer (encoding, for simulcast) `n` is consumed.
         spatial: u8,
     },
-    /// Who speaks in a router has changed.
+    /// The active speakers of a router have changed.
     Speakers {
-        /// Where.
+        /// The router.
         router: RouterId,
-        /// Who has the floor: the last one stays when everybody falls silent.
+        /// The dominant speaker; it stays dominant during silence.
         dominant: Option<ProducerId>,
-        /// Who is louder than the observer's threshold, the loudest first, at most
+        /// The producers louder than the observer's threshold, the loudest first, at most
         /// [`LIST_LEN_MAX`](crate::limits::LIST_LEN_MAX).
         volumes: Vec<Volume>,
     },
@@ -131,37 +131,37 @@ pub enum Event {
         /// The request.
         request: RequestId,
     },
-    /// A score is another than it was told last, by more than one.
+    /// A score has changed by more than one since the last report.
     Score {
-        /// Whose.
+        /// The subject.
         of: Scored,
-        /// 0, nothing usable arrives, to 10, nothing is missing.
+        /// From 0 (no usable media arrives) to 10 (no loss).
         score: u8,
     },
-    /// A plain transport is there.
+    /// A plain transport was created.
     PlainTransportCreated {
         /// The request.
         request: RequestId,
         /// Its id.
         transport: TransportId,
-        /// Where it receives RTP, and RTCP if that has no port of its own.
+        /// The address at which it receives RTP, and RTCP if that has no separate port.
         address: SocketAddr,
-        /// Where it receives RTCP, if not with RTP.
+        /// The address at which it receives RTCP, if not with RTP.
         rtcp_address: Option<SocketAddr>,
-        /// The key the engine sends with, if the transport has SRTP.
+        /// The key that the engine sends with, if the transport has SRTP.
         srtp: Option<SrtpParameters>,
     },
-    /// A plain transport has learned its peer's address, which does not change any more. With RTCP on a port of its own that
-    /// address is learned, and told, by itself.
+    /// A plain transport has learned its peer's address, which is fixed from now on. A separate RTCP port is
+    /// learned and reported separately.
     PlainTransportTuple {
         /// Which.
         transport: TransportId,
-        /// Where RTP comes from and goes to.
+        /// The peer's RTP address.
         remote: SocketAddr,
-        /// The same for RTCP, if it does not come with RTP and is known.
+        /// The peer's RTCP address, if it is separate and known.
         rtcp_remote: Option<SocketAddr>,
     },
-    /// News was lost because the ring was full; ask for a snapshot. Answers are never lost.
+    /// Notifications were lost because the ring was full; request a snapshot. Answers are never lost.
     Overflow {
         /// How many events.
         lost: u64,
@@ -205,7 +205,7 @@ impl Event {
         Ok(event)
     }
 
-    /// The request that this event answers (for a snapshot, and for statistics: belongs to).
+    /// The request that this event answers (or belongs to, for items of snapshots and statistics).
     pub fn request(&self) -> Option<RequestId> {
         match self {
             Self::Done { request }
@@ -237,15 +237,16 @@ impl Event {
 pub enum Refusal {
     /// The record does not decode, or a field is out of range: the controller's bug.
     BadRecord,
-    /// It names something that does not exist (any more).
+    /// A named object does not exist (any more).
     NotFound,
-    /// The id is taken by an object with other parameters.
+    /// The id belongs to an object with other parameters.
     Exists,
-    /// A parameter makes no sense, or contradicts another object.
+    /// A parameter is invalid, or contradicts another object.
     Invalid,
-    /// A bound of the engine is reached; the text names it.
+    /// A bound of the engine was reached; the text names it.
     Limit,
-    /// The engine panicked while it carried the command out: a bug. What it had done by then may remain.
+    /// The engine panicked while it carried out the command: a bug. A part of the command may have taken
+    /// effect.
     Fault,
 }
 wire_enum!(Refusal, "refusal" { 0 => BadRecord, 1 => NotFound, 2 => Exists, 3 => Invalid, 4 => Limit, 5 => Fault });
@@ -253,11 +254,11 @@ wire_enum!(Refusal, "refusal" { 0 => BadRecord, 1 => NotFound, 2 => Exists, 3 =>
 /// Why an object closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// A command closed it, or closed what it depends on.
+    /// A command closed it, or its parent.
     Requested,
-    /// The peer stopped giving consent (RFC 7675).
+    /// Consent expired (RFC 7675).
     ConsentLost,
-    /// The peer never completed ICE and DTLS in time.
+    /// ICE and DTLS were not completed in time.
     NeverConnected,
     /// The DTLS handshake failed; the fingerprint did not match, or the peer misbehaved.
     DtlsFailed,
@@ -265,10 +266,10 @@ pub enum Closed {
     PeerClosed,
     /// No controller claimed the router within the grace period.
     Abandoned,
-    /// The engine panicked while it handled something of this object: a bug. A peer may connect again.
+    /// The engine panicked while it handled this object: a bug. The peer may connect again.
     Fault,
-    /// The peer has sent more streams than its keys can tell apart from replayed ones (RFC 3711 §9.1): it needs new keys, and so a new
-    /// transport.
+    /// The peer has sent more streams than its keys can protect against replay (RFC 3711 §9.1): it needs new
+    /// keys, and therefore a new transport.
     KeysUsedUp,
 }
 wire_enum!(Closed, "closing reason" {
@@ -276,7 +277,7 @@ wire_enum!(Closed, "closing reason" {
     7 => KeysUsedUp,
 });
 
-/// One object, as a snapshot tells it.
+/// One object of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SnapshotItem {
     /// A router.
@@ -292,7 +293,7 @@ pub enum SnapshotItem {
         transport: TransportId,
         /// Its router.
         router: RouterId,
-        /// How far it has come.
+        /// Its state.
         state: TransportState,
         /// As given at creation.
         app_data: AppData,
@@ -316,40 +317,36 @@ pub enum SnapshotItem {
         consumer: ConsumerId,
         /// Its transport.
         transport: TransportId,
-        /// What it receives.
+        /// The producer that it receives.
         producer: ProducerId,
         /// Whether it is paused.
         paused: bool,
         /// As given at creation.
         app_data: AppData,
     },
-    /// A plain transport. Its key is told by creating it again with the same parameters.
+    /// A plain transport. To get its key, create it again with the same parameters.
     PlainTransport {
         /// Its id.
         transport: TransportId,
         /// Its router.
         router: RouterId,
-        /// Where it receives RTP.
+        /// The address at which it receives RTP.
         address: SocketAddr,
-        /// Where it receives RTCP, if not with RTP.
+        /// The address at which it receives RTCP, if not with RTP.
         rtcp_address: Option<SocketAddr>,
         /// The peer's address, if known.
         remote: Option<SocketAddr>,
-        /// The peer's address for RTCP, if that does not come with RTP and is known.
+        /// The peer's address for RTCP, if it is separate and known.
         rtcp_remote: Option<SocketAddr>,
         /// As given at creation.
         app_data: AppData,
     },
-    /// A pipe. What it brings is listed as producers of its own.
+    /// A pipe. Its tracks are listed as producers.
     Pipe {
         /// Its id.
         transport: TransportId,
         /// Its router.
         router: RouterId,
-        /// The worker that has the transport whose shadow it is.
-        worker: u16,
-        /// As given at creation.
-        app_data: AppData,
     },
 }
 wire_enum!(SnapshotItem, "snapshot item" {
@@ -358,5 +355,5 @@ wire_enum!(SnapshotItem, "snapshot item" {
     2 => Producer { producer, transport, kind, paused, app_data },
     3 => Consumer { consumer, transport, producer, paused, app_data },
     4 => PlainTransport { transport, router, address, rtcp_address, remote, rtcp_remote, app_data },
-    5 => Pipe { transport, router, worker, app_data },
+    5 => Pipe { transport, router },
 });

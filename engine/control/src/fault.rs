@@ -1,11 +1,11 @@
-//! Where in its work a worker met a fault of its own.
+//! The stage of a worker's processing in which it panicked.
 
 use crate::codec::wire_enum;
 
 /// What a worker was handling when it panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// A datagram, before it was known which transport it belongs to.
+    /// A datagram whose transport is not known yet.
     Datagram,
     /// STUN of a transport.
     Stun,
@@ -21,13 +21,13 @@ pub enum Stage {
     Command,
     /// A message of another worker.
     HandOff,
-    /// Packets of one transport that are written for another, at the end of a receive batch.
+    /// Forwarding packets of one transport to another, at the end of a receive batch.
     BatchEnd,
     /// The end of a TCP connection.
     PathClosed,
     /// A socket that was opened on demand.
     SocketOpened,
-    /// An event, while it was made.
+    /// The creation of an event.
     Event,
 }
 wire_enum!(Stage, "stage" {
@@ -36,7 +36,8 @@ wire_enum!(Stage, "stage" {
 });
 
 impl Stage {
-    /// The stages in which a test can make a transport panic, by [`Command::InjectPanic`](crate::Command::InjectPanic).
+    /// The stages in which a test can make a transport panic, by
+    /// [`Command::InjectPanic`](crate::Command::InjectPanic).
     pub const INJECTABLE: [Self; 8] = [
         Self::Stun,
         Self::Dtls,

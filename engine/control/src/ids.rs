@@ -1,4 +1,4 @@
-//! Ids. All are chosen by signaling, except that none is reused while the engine lives.
+//! Ids. Signaling chooses them; none is reused while the engine runs.
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -25,7 +25,7 @@ macro_rules! id {
 }
 
 id!(
-    /// Names one request; its answer carries the same number.
+    /// Identifies one request; its answer carries the same number.
     RequestId
 );
 id!(

@@ -1,13 +1,13 @@
 //! Commands and events between signaling and engine, as plain values with a binary codec.
 //!
-//! This crate is *what* is said; `shm` is *how* it gets across. Nouns are the field's: a router holds a
-//! room's media; transports belong to a router, producers and consumers to a transport. Ids are chosen by the
-//! controller. Every [`Request`] is answered by exactly one [`Event`] that carries its [`RequestId`]
-//! (a [`Command::Snapshot`] and a [`Command::Stats`] by a sequence that has an end of its own).
+//! This crate defines the messages; `shm` transports them. A router has a room's media; transports belong to
+//! a router, producers and consumers to a transport. The controller chooses the ids. Every [`Request`] is
+//! answered by exactly one [`Event`] with its [`RequestId`] (a [`Command::Snapshot`] and a [`Command::Stats`]
+//! by a sequence with an end event).
 //!
-//! Commands are idempotent: the same id with the same parameters gives the same answer; the same id with other
-//! parameters is rejected with [`Refusal::Exists`]. What arrives was written by another process and is a claim: every
-//! decoder checks lengths, tags and bounds, and refuses trailing bytes.
+//! Commands are idempotent: the same id with the same parameters gives the same answer; the same id with
+//! other parameters is refused with [`Refusal::Exists`]. A record comes from another process and is not
+//! trusted: every decoder checks lengths, tags and bounds, and refuses trailing bytes.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,8 @@ mod command;
 mod counters;
 mod event;
 mod fault;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 mod ids;
 pub mod limits;
 mod media;
@@ -45,4 +47,4 @@ pub use stats::{
 
 /// The version of everything in this crate. Signaling and engine must agree on it exactly: they are
 /// installed together, and the attach handshake refuses anything else.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;

@@ -1,10 +1,11 @@
-//! Bounds on what a record may hold.
+//! Bounds of the parts of a record.
 
-/// Bytes of [`AppData`](crate::AppData) an object may carry: what signaling needs to recognise it after a restart —
-/// names and RTP parameters, about 2 KiB for a browser's video producer. A larger one is refused.
+/// Bytes of [`AppData`](crate::AppData) of an object: the state that signaling needs after a restart — names
+/// and RTP parameters, about 2 KiB for a browser's video producer. More is refused.
 pub const APP_DATA_LEN_MAX: usize = 16 * 1024;
 
-/// Elements of a list in a record: encodings, codecs, header extensions (a browser's offer has about a dozen).
+/// Elements of a list in a record: encodings, codecs, header extensions (a browser's offer has about a
+/// dozen).
 pub const LIST_LEN_MAX: usize = 32;
 
 /// Bytes of a text in a record: a CNAME, a MID, a sentence that explains a refusal.
@@ -13,7 +14,8 @@ pub const TEXT_LEN_MAX: usize = 512;
 /// Bytes of an SRTP master key with its salt: the longest, of AEAD_AES_256_GCM, has 44.
 pub const SRTP_KEY_LEN_MAX: usize = 64;
 
-/// The longest playout delay, in milliseconds: what its twelve bits of 10 ms hold. A longer one is refused.
+/// The longest playout delay, in milliseconds: the extension has twelve bits of 10 ms. A longer one is
+/// refused.
 pub const PLAYOUT_DELAY_MS_MAX: u16 = 40_950;
 
 /// Bytes of the longest encoded record. The ring's own maximum must be at least this.

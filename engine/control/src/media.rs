@@ -1,17 +1,17 @@
-//! What a track is made of, in numbers: the engine knows no SDP and no names of codecs.
+//! The parameters of a track, as numbers: the engine handles neither SDP nor codec names.
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
 use crate::ids::ProducerId;
 use crate::limits;
 use std::net::SocketAddr;
 
-/// What the controller wants back in a snapshot: opaque to the engine, at most
+/// Data that the controller gets back in a snapshot: opaque to the engine, at most
 /// [`APP_DATA_LEN_MAX`](limits::APP_DATA_LEN_MAX) bytes.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct AppData(pub Vec<u8>);
 
 impl std::fmt::Debug for AppData {
-    /// Its length only: what is inside may be personal.
+    /// Only its length: the content may be personal data.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "AppData({} bytes)", self.0.len())
     }
@@ -37,7 +37,7 @@ impl Wire for AppData {
 pub struct Text(String);
 
 impl Text {
-    /// Cuts what exceeds the bound, at a character boundary.
+    /// Cuts the text at the bound, at a character boundary.
     pub fn new(text: impl Into<String>) -> Self {
         let mut text = text.into();
         text.truncate(text.floor_char_boundary(limits::TEXT_LEN_MAX));
@@ -71,12 +71,12 @@ impl Wire for Text {
 pub enum Kind {
     /// Sound.
     Audio,
-    /// Pictures; has keyframes.
+    /// Video; has keyframes.
     Video,
 }
 wire_enum!(Kind, "media kind" { 0 => Audio, 1 => Video });
 
-/// A codec the engine knows how to forward.
+/// A codec that the engine can forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
     /// RFC 7587.
@@ -89,50 +89,51 @@ pub enum Codec {
     Vp9,
     /// The AV1 RTP specification of the Alliance for Open Media.
     Av1,
-    /// Redundant Opus (RFC 2198). Its blocks are Opus under the payload type of the Opus codec of the same track.
+    /// Redundant Opus (RFC 2198). Its blocks are Opus under the payload type of the Opus codec of the same
+    /// track.
     Red,
 }
 wire_enum!(Codec, "codec" { 0 => Opus, 1 => Vp8, 2 => H264, 3 => Vp9, 4 => Av1, 5 => Red });
 
-/// A pair of layers: as a wish, the highest that are wanted; as a fact, the highest that are there. mediasoup's
-/// `ConsumerLayers`. Of simulcast the spatial layer is the index of the encoding, the lowest first.
+/// A spatial and a temporal layer: the highest requested, or the highest available. mediasoup's
+/// `ConsumerLayers`. For simulcast the spatial layer is the index of the encoding, the lowest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Layers {
-    /// Spatial layer, 0 the smallest picture.
+    /// Spatial layer, 0 the lowest resolution.
     pub spatial: u8,
-    /// Temporal layer, 0 the fewest frames.
+    /// Temporal layer, 0 the lowest frame rate.
     pub temporal: u8,
 }
 wire_struct!(Layers { spatial, temporal });
 
-/// What a better picture means for a track, when there is bandwidth for one improvement only (`contentHint`, W3C
-/// mst-content-hint).
+/// How to improve a track's picture first when bandwidth is short (`contentHint`, W3C mst-content-hint).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ContentHint {
-    /// More frames: a camera.
+    /// Frame rate first: a camera.
     #[default]
     Motion,
-    /// More pixels: a screen that is read.
+    /// Resolution first: a screen with text.
     Detail,
 }
 wire_enum!(ContentHint, "content hint" { 0 => Motion, 1 => Detail });
 
-/// How long a receiver is to hold frames back, at least and at most (libwebrtc's `playout-delay`).
+/// How long a receiver delays frames, at least and at most (libwebrtc's `playout-delay`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlayoutDelay {
     /// At least, in milliseconds; sent in steps of 10.
     pub min_ms: u16,
-    /// At most, in milliseconds, up to [`PLAYOUT_DELAY_MS_MAX`](limits::PLAYOUT_DELAY_MS_MAX); sent in steps of 10.
+    /// At most, in milliseconds, up to [`PLAYOUT_DELAY_MS_MAX`](limits::PLAYOUT_DELAY_MS_MAX); sent in steps
+    /// of 10.
     pub max_ms: u16,
 }
 wire_struct!(PlayoutDelay { min_ms, max_ms });
 
-/// One codec of a track, with the payload types it has on one leg.
+/// One codec of a track, with its payload types between engine and peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodecParameters {
     /// The codec.
     pub codec: Codec,
-    /// Payload type on this leg, 0–127.
+    /// Payload type, 0–127.
     pub pt: u8,
     /// Payload type of its retransmissions (RFC 4588), if negotiated.
     pub rtx_pt: Option<u8>,
@@ -149,8 +150,8 @@ pub struct CodecParameters {
 }
 wire_struct!(CodecParameters { codec, pt, rtx_pt, clock_rate_hz, nack, pli, fir, transport_cc });
 
-/// One RTP stream of a producer. At least one of `rid` and `ssrc` is there, or the producer has a MID and this
-/// is its only encoding.
+/// One RTP stream of a producer. It has at least a `rid` or an `ssrc`, or the producer has a MID and this is
+/// its only encoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoding {
     /// `a=rid` (RFC 8851), at most 16 bytes.
@@ -163,13 +164,13 @@ pub struct Encoding {
     pub spatial_layers: u8,
     /// Temporal layers, as announced; streams may have fewer.
     pub temporal_layers: u8,
-    /// `maxBitrate`, bits a second, if the publisher said it.
+    /// `maxBitrate`, bits per second, if the publisher set it.
     pub max_bitrate_bps: Option<u32>,
 }
 wire_struct!(Encoding { rid, ssrc, rtx_ssrc, spatial_layers, temporal_layers, max_bitrate_bps });
 
 impl Encoding {
-    /// One layer of each kind, known by nothing: of a producer that has a MID and no other encoding.
+    /// One layer of each kind, without identifiers: the only encoding of a producer with a MID.
     pub const SINGLE: Self = Self {
         rid: None,
         ssrc: None,
@@ -180,30 +181,30 @@ impl Encoding {
     };
 }
 
-/// What to tell of who speaks in a router, and whether to forward only those.
+/// What to report about active speakers in a router, and whether to forward only those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AudioObserver {
-    /// The least time between two pieces of news, 100 to 10,000 ms.
+    /// The minimum time between two reports, 100 to 10,000 ms.
     pub interval_ms: u16,
-    /// A producer quieter than this is not among the volumes: decibels relative to overload, −127 (silence) to 0 (the
+    /// Producers quieter than this are not reported: decibels relative to overload, −127 (silence) to 0 (the
     /// loudest).
     pub threshold_dbov: i8,
-    /// How many audio producers are forwarded at most, the loudest; at least 1. `None`: all.
+    /// The number of audio producers that are forwarded, the loudest; at least 1. `None`: all.
     pub loudest_forwarded: Option<u8>,
 }
 wire_struct!(AudioObserver { interval_ms, threshold_dbov, loudest_forwarded });
 
-/// How loud a producer is.
+/// The audio level of a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Volume {
-    /// Which.
+    /// The producer.
     pub producer: ProducerId,
     /// Its level, smoothed: decibels relative to overload, −127 (silence) to 0 (the loudest); RFC 6464.
     pub dbov: i8,
 }
 wire_struct!(Volume { producer, dbov });
 
-/// A header extension (RFC 8285) the engine reads, writes or carries over.
+/// A header extension (RFC 8285) that the engine reads, writes or forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtensionKind {
     /// `urn:ietf:params:rtp-hdrext:sdes:mid` (RFC 9143).
@@ -234,17 +235,17 @@ wire_enum!(ExtensionKind, "header extension" {
     6 => VideoOrientation, 7 => TimeOffset, 8 => PlayoutDelay, 9 => AbsCaptureTime, 10 => DependencyDescriptor,
 });
 
-/// A header extension and its id on one leg.
+/// A header extension and its id between engine and peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extension {
-    /// What it is.
+    /// The extension.
     pub kind: ExtensionKind,
     /// Its local identifier, 1–14 in the one-byte form (RFC 8285 §4.2), up to 255 in the two-byte form.
     pub id: u8,
 }
 wire_struct!(Extension { kind, id });
 
-/// The engine's half of an ICE session (RFC 8445): the engine is lite, so these and the candidates are all.
+/// The engine's part of an ICE session (RFC 8445); the engine is an ICE-lite agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IceParameters {
     /// `a=ice-ufrag`.
@@ -254,7 +255,7 @@ pub struct IceParameters {
 }
 wire_struct!(IceParameters { ufrag, pwd });
 
-/// What a candidate is spoken to over.
+/// The transport protocol of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// UDP.
@@ -267,20 +268,20 @@ wire_enum!(Protocol, "protocol" { 0 => Udp, 1 => Tcp });
 /// A host candidate of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Where the peer sends its checks to.
+    /// The address to which the peer sends its checks.
     pub address: SocketAddr,
-    /// By what.
+    /// The transport protocol.
     pub protocol: Protocol,
 }
 wire_struct!(Candidate { address, protocol });
 
 impl Candidate {
-    /// Of UDP.
+    /// A UDP candidate.
     pub const fn udp(address: SocketAddr) -> Self {
         Self { address, protocol: Protocol::Udp }
     }
 
-    /// Of TCP.
+    /// A TCP candidate.
     pub const fn tcp(address: SocketAddr) -> Self {
         Self { address, protocol: Protocol::Tcp }
     }

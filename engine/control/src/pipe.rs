@@ -1,21 +1,18 @@
-//! Pipes: what lets a room span the workers of one engine.
+//! Pipes connect the workers of one engine, so that a room can use several of them.
 
 use crate::codec::wire_struct;
 use crate::ids::{RouterId, TransportId};
-use crate::media::AppData;
 
-/// A pipe: the shadow of a transport that another worker has. It has no peer; what is [produced](crate::Produce) on it, by the ids and the
-/// parameters that it has there, comes from that worker, packet by packet, for as long as it is there.
-/// With the last of it the pipe closes.
+/// A pipe: the counterpart of a transport on another worker. It has no peer; a track that is
+/// [produced](crate::Produce) on it, with the ids and parameters of the other worker, arrives packet by
+/// packet from that worker as long as it exists there. The pipe closes with its last track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatePipe {
-    /// The router it belongs to: on this worker, and by the same id on the other.
+    /// The router it belongs to: the same id on both workers.
     pub router: RouterId,
-    /// Its id, which may be that of the transport it is the shadow of: ids are each worker's own.
+    /// Its id, which may be that of the original transport: ids are per worker.
     pub transport: TransportId,
-    /// The worker that has that transport, from 0.
+    /// The worker with the original transport, from 0.
     pub worker: u16,
-    /// Given back in snapshots.
-    pub app_data: AppData,
 }
-wire_struct!(CreatePipe { router, transport, worker, app_data });
+wire_struct!(CreatePipe { router, transport, worker });

@@ -1,5 +1,5 @@
-//! Plain transports: RTP (RFC 3550) and SRTP (RFC 3711) with keys that signaling carries (RFC 4568), for peers that know
-//! neither ICE nor DTLS, such as ffmpeg and GStreamer.
+//! Plain transports: RTP (RFC 3550) and SRTP (RFC 3711) with keys from signaling (RFC 4568), for peers
+//! without ICE and DTLS, such as ffmpeg and GStreamer.
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
 use crate::ids::{RouterId, TransportId};
@@ -7,7 +7,7 @@ use crate::limits;
 use crate::media::AppData;
 use std::net::SocketAddr;
 
-/// A new plain transport. It has UDP ports of its own.
+/// A new plain transport. It has its own UDP ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatePlainTransport {
     /// The router it belongs to.
@@ -16,29 +16,31 @@ pub struct CreatePlainTransport {
     pub transport: TransportId,
     /// The family of the address it listens on.
     pub family: IpFamily,
-    /// RTCP comes to the port of RTP (RFC 5761); else to the next, and the port of RTP is even (RFC 3550 §11).
+    /// RTCP arrives at the RTP port (RFC 5761); otherwise at the next port, and the RTP port is even (RFC
+    /// 3550 §11).
     pub rtcp_mux: bool,
-    /// The peer's address is not told but learned from its first packet, once. Whoever comes first is the peer: without SRTP,
-    /// whoever sends a packet of one of its producers.
+    /// The peer's address is learned once, from its first packet, instead of being given. The first sender
+    /// becomes the peer: without SRTP, any sender of a packet that matches one of its producers.
     pub comedia: bool,
-    /// Protects media both ways. The engine makes the key it sends with; the peer's comes with [`ConnectPlainTransport`].
+    /// SRTP in both directions. The engine makes the key it sends with; the peer's key comes with
+    /// [`ConnectPlainTransport`].
     pub srtp: Option<SrtpProfile>,
-    /// Given back in snapshots.
+    /// Returned in snapshots.
     pub app_data: AppData,
 }
 wire_struct!(CreatePlainTransport { router, transport, family, rtcp_mux, comedia, srtp, app_data });
 
-/// What is known of a plain transport's peer.
+/// The peer of a plain transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectPlainTransport {
-    /// Which.
+    /// The transport.
     pub transport: TransportId,
-    /// Where the peer sends RTP from and receives it: the only address that anything is taken from. `None` with `comedia`,
-    /// and only then.
+    /// The address from which the peer sends RTP and at which it receives; packets from other addresses are
+    /// dropped. `None` with `comedia`, and only then.
     pub remote: Option<SocketAddr>,
-    /// The same for RTCP, where it has a port of its own; `None` is the port after that of RTP (RFC 3550 §11).
+    /// The same for RTCP on a separate port; `None` is the port after that of RTP (RFC 3550 §11).
     pub rtcp_remote: Option<SocketAddr>,
-    /// The key the peer sends with; there if the transport has SRTP, with the same profile.
+    /// The key that the peer sends with; required if the transport has SRTP, with the same profile.
     pub srtp: Option<SrtpParameters>,
 }
 wire_struct!(ConnectPlainTransport { transport, remote, rtcp_remote, srtp });
@@ -53,10 +55,10 @@ pub enum IpFamily {
 }
 wire_enum!(IpFamily, "address family" { 0 => V4, 1 => V6 });
 
-/// How SRTP encrypts and authenticates; the names of RFC 4568 and RFC 7714.
+/// An SRTP protection profile; the names of RFC 4568 and RFC 7714.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SrtpProfile {
-    /// `AES_CM_128_HMAC_SHA1_80`: the one that ffmpeg has.
+    /// `AES_CM_128_HMAC_SHA1_80`: the one that ffmpeg supports.
     AesCm128HmacSha1_80,
     /// `AEAD_AES_128_GCM`.
     AeadAes128Gcm,
@@ -75,13 +77,13 @@ pub struct SrtpParameters {
 }
 wire_struct!(SrtpParameters { profile, key });
 
-/// Master key and after it the master salt, as `a=crypto` has them in base64 behind `inline:` (RFC 4568 §6.1): 30 bytes for
-/// AES_CM_128_HMAC_SHA1_80, 28 for AEAD_AES_128_GCM, 44 for AEAD_AES_256_GCM.
+/// The master key followed by the master salt, as in `a=crypto` after `inline:` in base64 (RFC 4568 §6.1): 30
+/// bytes for AES_CM_128_HMAC_SHA1_80, 28 for AEAD_AES_128_GCM, 44 for AEAD_AES_256_GCM.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SrtpKey(pub Vec<u8>);
 
 impl std::fmt::Debug for SrtpKey {
-    /// Not the key: it is a secret.
+    /// Without the key, which is secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SrtpKey({} bytes)", self.0.len())
     }

@@ -12,7 +12,7 @@ pub enum IceState {
     Connected,
     /// A pair is nominated.
     Completed,
-    /// Checks have stopped coming; consent still holds.
+    /// Checks have stopped; consent has not expired yet.
     Disconnected,
 }
 wire_enum!(IceState, "ICE state" { 0 => New, 1 => Connected, 2 => Completed, 3 => Disconnected });
@@ -24,12 +24,12 @@ pub enum DtlsState {
     New,
     /// Handshaking.
     Connecting,
-    /// Keys are there; media flows.
+    /// The keys are available; media flows.
     Connected,
 }
 wire_enum!(DtlsState, "DTLS state" { 0 => New, 1 => Connecting, 2 => Connected });
 
-/// How far a transport has come.
+/// The state of a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransportState {
     /// ICE.

@@ -1,14 +1,14 @@
-//! Statistics, named as W3C webrtc-stats names them where it has a name for the thing, with the unit last.
+//! Statistics, named as in W3C webrtc-stats if it has the value, with the unit last.
 //!
-//! Counters count from the object's beginning and never decrease, so that a reader who misses one reading loses nothing but
-//! time. Rates are over the last second. What a peer reported is the peer's word.
+//! Counters start with the object and never decrease, so a missed reading only costs time resolution. Rates
+//! are averages of the last second. Values reported by a peer are not verified.
 
 use crate::codec::{wire_enum, wire_struct};
 use crate::ids::{ConsumerId, ProducerId, RouterId, TransportId};
 use crate::media::{Kind, Layers, Text};
 use crate::state::TransportState;
 
-/// Whose statistics.
+/// The subject of statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatsOf {
     /// One transport, without its producers and consumers.
@@ -17,9 +17,9 @@ pub enum StatsOf {
     Producer(ProducerId),
     /// One consumer.
     Consumer(ConsumerId),
-    /// Everything of a router.
+    /// All objects of a router.
     Router(RouterId),
-    /// Everything.
+    /// All objects of the worker.
     Worker,
 }
 wire_enum!(StatsOf, "subject of statistics" {
@@ -46,14 +46,14 @@ wire_enum!(StatsItem, "statistics" {
     2 => Consumer(consumer),
 });
 
-/// `RTCTransportStats`, and what is known of the selected pair.
+/// `RTCTransportStats`, and the state of the selected pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportStats {
     /// Which.
     pub transport: TransportId,
-    /// ICE, DTLS and the peer's address. Of a plain transport, which has neither, the address alone.
+    /// ICE, DTLS and the peer's address. For a plain transport, only the address.
     pub state: TransportState,
-    /// Datagrams received that were the peer's beyond doubt, of every protocol.
+    /// Datagrams of the authenticated peer, of every protocol.
     pub packets_received: u64,
     /// Their UDP payload bytes.
     pub bytes_received: u64,
@@ -61,9 +61,9 @@ pub struct TransportStats {
     pub packets_sent: u64,
     /// Their UDP payload bytes.
     pub bytes_sent: u64,
-    /// From the peer's latest reception report (RFC 3550 §6.4.1), whichever track it was on.
+    /// From the peer's latest reception report (RFC 3550 §6.4.1), of any track.
     pub round_trip_time_us: Option<u32>,
-    /// What the way to the peer is estimated to carry, bits a second.
+    /// The estimated bandwidth of the path to the peer, bits per second.
     pub available_outgoing_bitrate_bps: Option<u32>,
 }
 wire_struct!(TransportStats {
@@ -77,18 +77,18 @@ wire_struct!(TransportStats {
     available_outgoing_bitrate_bps,
 });
 
-/// A producer: its streams one by one.
+/// A producer with its streams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerStats {
     /// Which.
     pub producer: ProducerId,
-    /// What it arrives on.
+    /// The transport it arrives on.
     pub transport: TransportId,
     /// Audio or video.
     pub kind: Kind,
     /// Whether it is paused.
     pub paused: bool,
-    /// One for each encoding.
+    /// One per encoding.
     pub streams: Vec<StreamStats>,
 }
 wire_struct!(ProducerStats { producer, transport, kind, paused, streams });
@@ -100,27 +100,27 @@ pub struct StreamStats {
     pub ssrc: Option<u32>,
     /// `a=rid`, if it has one.
     pub rid: Option<Text>,
-    /// RTP packets taken in, once each, by whatever way they came.
+    /// RTP packets accepted, each once, including retransmitted ones.
     pub packets_received: u64,
     /// Their payload bytes, padding not counted.
     pub bytes_received: u64,
-    /// Those of the packets that came by retransmission.
+    /// The retransmitted packets among them.
     pub retransmitted_packets_received: u64,
-    /// Packets lost on the way here, before any repair (RFC 3550 §6.4.1); negative when duplicates outnumber losses.
+    /// Packets lost before any repair (RFC 3550 §6.4.1); negative if duplicates outnumber losses.
     pub packets_lost: i32,
     /// Interarrival jitter (RFC 3550 §6.4.1).
     pub jitter_us: u32,
-    /// Packets asked for again.
+    /// Packets requested again.
     pub nack_count: u64,
-    /// Keyframes asked for by PLI.
+    /// Keyframes requested by PLI.
     pub pli_count: u64,
-    /// Keyframes asked for by FIR.
+    /// Keyframes requested by FIR.
     pub fir_count: u64,
-    /// Keyframes that began to arrive.
+    /// Keyframes whose first packet arrived.
     pub keyframes_received: u64,
     /// Payload bits of the last second.
     pub bitrate_bps: u32,
-    /// The same by layer; none for sound.
+    /// The same per layer; empty for audio.
     pub layers: Vec<LayerStats>,
     /// 0 to 10; see docs/stats.md.
     pub score: u8,
@@ -145,21 +145,21 @@ wire_struct!(StreamStats {
 /// One layer of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerStats {
-    /// Which: inside the stream, so the spatial layer of simulcast is 0 here.
+    /// The layer inside the stream; for simulcast the spatial layer is 0.
     pub layers: Layers,
     /// Payload bits of the last second in this layer alone.
     pub bitrate_bps: u32,
 }
 wire_struct!(LayerStats { layers, bitrate_bps });
 
-/// `RTCOutboundRtpStreamStats`, and what the peer reports of it (`RTCRemoteInboundRtpStreamStats`).
+/// `RTCOutboundRtpStreamStats`, and the peer's report (`RTCRemoteInboundRtpStreamStats`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerStats {
     /// Which.
     pub consumer: ConsumerId,
-    /// What it receives.
+    /// The producer that it receives.
     pub producer: ProducerId,
-    /// What it leaves by.
+    /// The transport it is sent on.
     pub transport: TransportId,
     /// Whether it is paused.
     pub paused: bool,
@@ -173,15 +173,15 @@ pub struct ConsumerStats {
     pub retransmitted_packets_sent: u64,
     /// Their payload bytes.
     pub retransmitted_bytes_sent: u64,
-    /// Packets that the peer asked for again.
+    /// Packets that the peer requested again.
     pub nack_count: u64,
-    /// Keyframes that the peer asked for by PLI.
+    /// Keyframes that the peer requested by PLI.
     pub pli_count: u64,
-    /// Keyframes that the peer asked for by FIR.
+    /// Keyframes that the peer requested by FIR.
     pub fir_count: u64,
     /// Payload bits of the last second, first transmissions.
     pub bitrate_bps: u32,
-    /// The layers it is sent now; `None` for audio, and while it is sent nothing.
+    /// The layers that are sent; `None` for audio, and while no layer is sent.
     pub layers: Option<Layers>,
     /// Packets lost, before any repair, as the peer reports it.
     pub packets_lost: i32,
@@ -189,7 +189,7 @@ pub struct ConsumerStats {
     pub fraction_lost: u8,
     /// Interarrival jitter, as the peer reports it.
     pub jitter_us: u32,
-    /// From the peer's latest reception report that answers one of ours.
+    /// From the peer's latest reception report that refers to a sender report of the engine.
     pub round_trip_time_us: Option<u32>,
     /// 0 to 10; see docs/stats.md.
     pub score: u8,
@@ -216,7 +216,7 @@ wire_struct!(ConsumerStats {
     score,
 });
 
-/// What has a score.
+/// An object with a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scored {
     /// A stream of a producer.

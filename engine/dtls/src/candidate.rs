@@ -1,4 +1,5 @@
-//! One answer to one ClientHello: a connection of the library, and what it takes to know whose messages it may be given.
+//! One answer to one ClientHello: a connection of the library, and the state that decides which messages it
+//! gets.
 
 use crate::record::{
     CERTIFICATE, CERTIFICATE_VERIFY, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, Fragments, HANDSHAKE, Record,
@@ -8,14 +9,14 @@ use machine::Instant;
 use ssl::{Connection, Failure};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Numbers of the client's messages in DTLS 1.2, where no cookie is exchanged.
+/// Message numbers of a DTLS 1.2 client without a cookie exchange.
 pub(crate) const HELLO_SEQ: u16 = 0;
 pub(crate) const SECOND_HELLO_SEQ: u16 = 1;
 pub(crate) const CERTIFICATE_SEQ: u16 = 1;
 pub(crate) const KEY_EXCHANGE_SEQ: u16 = 2;
 pub(crate) const VERIFY_SEQ: u16 = 3;
 
-/// Where `random` is in a ClientHello: behind the version (RFC 5246 §7.4.1.2).
+/// Offset of `random` in a ClientHello: after the version (RFC 5246 §7.4.1.2).
 const RANDOM: std::ops::Range<usize> = 2..34;
 
 #[derive(Debug)]
@@ -23,28 +24,30 @@ pub(crate) struct Candidate {
     pub connection: Connection,
     /// The body of the ClientHello.
     pub hello: Vec<u8>,
-    /// When its hello came first.
+    /// When its ClientHello first arrived.
     pub since: Instant,
-    /// What both sides have said up to ServerHelloDone. Only for DTLS 1.2, and until the client has shown who it is.
+    /// The messages of both sides up to ServerHelloDone. Only for DTLS 1.2, and until the client has
+    /// authenticated.
     transcript: Vec<u8>,
-    /// Whether the library may have what is protected: with DTLS 1.2, once the client has shown who it is.
+    /// Whether the library may get encrypted records: with DTLS 1.2, once the client has authenticated.
     is_open: bool,
-    /// Whether the client is to begin again with other shares (RFC 8446 §4.1.4).
+    /// Whether the client must start again with other key shares (RFC 8446 §4.1.4).
     awaits_second_hello: bool,
     next_record: u64,
 }
 
-/// The flight by which a client of DTLS 1.2 shows who it is.
+/// The flight with which a client of DTLS 1.2 authenticates.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flight<'a> {
     pub certificate: &'a [u8],
     pub key_exchange: &'a [u8],
-    /// Empty if the certificate is.
+    /// Empty if the certificate is empty.
     pub verify: &'a [u8],
 }
 
 impl Candidate {
-    /// Gives the library a ClientHello. What it answers waits in the connection; after a failure, that is the alert.
+    /// Passes a ClientHello to the library. The answer waits in the connection; after a failure, that is the
+    /// alert.
     pub(crate) fn new(
         mut connection: Connection,
         hello: &[u8],
@@ -68,7 +71,7 @@ impl Candidate {
         })
     }
 
-    /// Adds our own flight to what has been said.
+    /// Adds our flight to the transcript.
     pub(crate) fn note_answer(&mut self, datagrams: &VecDeque<Vec<u8>>) {
         if self.is_open {
             return;
@@ -89,8 +92,8 @@ impl Candidate {
         }
     }
 
-    /// Whether the flight is of the client that has seen our answer, by its signature over both (RFC 5246 §7.4.8). Nothing is
-    /// changed.
+    /// Whether the flight is from the client that received our answer, by its signature over both (RFC 5246
+    /// §7.4.8). Changes nothing.
     pub(crate) fn is_signed(&self, flight: Flight<'_>) -> bool {
         let Some(leaf) = first_certificate(flight.certificate) else { return false };
         let Some((&[scheme_high, scheme_low, ..], signature)) = flight.verify.split_at_checked(4) else {
@@ -102,7 +105,7 @@ impl Candidate {
         ssl::has_signed(leaf, u16::from_be_bytes([scheme_high, scheme_low]), &signed, signature)
     }
 
-    /// Gives the library the flight. From here on it also gets what is protected.
+    /// Passes the flight to the library, which also gets encrypted records from now on.
     pub(crate) fn admit(&mut self, now: Instant, flight: Flight<'_>) -> Result<(), Failure> {
         self.is_open = true;
         self.transcript = Vec::new();
@@ -112,14 +115,14 @@ impl Candidate {
         if !flight.verify.is_empty() {
             self.push(&mut datagram, &message(CERTIFICATE_VERIFY, VERIFY_SEQ, flight.verify));
         }
-        // It has one place in the order, so the client's need not be waited for.
+        // It has a fixed place in the order, so there is no need to wait for the client's.
         push_change_cipher_spec(&mut datagram, self.next_record);
         self.next_record += 1;
         self.connection.on_datagram(now.since_epoch(), datagram)
     }
 
-    /// Gives the library a second ClientHello, if it has asked for one and this one repeats the first one's random bytes (RFC 8446
-    /// §4.1.2), which no one else knows.
+    /// Passes a second ClientHello to the library, if it has requested one and this one repeats the first
+    /// one's random bytes (RFC 8446 §4.1.2), which only the client knows.
     pub(crate) fn on_second_hello(&mut self, now: Instant, hello: &[u8]) -> Result<(), Failure> {
         if !self.awaits_second_hello || hello.get(RANDOM) != self.hello.get(RANDOM) {
             return Ok(());
@@ -130,7 +133,7 @@ impl Candidate {
         self.connection.on_datagram(now.since_epoch(), datagram)
     }
 
-    /// Gives the library what is protected.
+    /// Passes encrypted records to the library.
     pub(crate) fn on_protected(&mut self, now: Instant, records: &[u8]) -> Result<(), Failure> {
         if !self.is_open {
             return Ok(());
@@ -138,7 +141,7 @@ impl Candidate {
         self.connection.on_datagram(now.since_epoch(), records.to_vec())
     }
 
-    /// Whether it waits for the client's flight of DTLS 1.2.
+    /// Whether it waits for the client's DTLS 1.2 flight.
     pub(crate) fn awaits_flight(&self) -> bool {
         !self.is_open
     }

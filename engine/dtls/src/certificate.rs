@@ -1,4 +1,4 @@
-//! Our certificate: self-signed, named by its fingerprint (RFC 8827 §6.5).
+//! The local certificate: self-signed, identified by its fingerprint (RFC 8827 §6.5).
 
 use crate::BadCertificate;
 use crate::Fingerprint;
@@ -6,7 +6,7 @@ use ssl::Credential;
 use std::fmt;
 use std::sync::Arc;
 
-/// A certificate with its key. Cloning shares it; one serves all endpoints.
+/// A certificate with its key. Cloning shares it; all endpoints can use the same one.
 #[derive(Clone)]
 pub struct Certificate(Arc<Shared>);
 
@@ -16,18 +16,19 @@ struct Shared {
 }
 
 impl Certificate {
-    /// Makes a self-signed ECDSA P-256 certificate, valid for a year, with randomness and the date from the operating system: call it
-    /// at start-up. A process that runs longer need not care, as browsers look at the fingerprint only.
+    /// Creates a self-signed ECDSA P-256 certificate, valid for a year, with randomness and the date from the
+    /// operating system: call it at start-up. A longer run is no problem, because browsers only check the
+    /// fingerprint.
     ///
     /// # Panics
-    /// If the operating system has no randomness; nothing could start then.
+    /// If the operating system has no randomness; then nothing can start.
     pub fn generate() -> Self {
         let (credential, certificate) = Credential::generate();
         Self(Arc::new(Shared { credential, fingerprint: Fingerprint::of(&certificate) }))
     }
 
-    /// One that an operator has: the certificate, those that lead to a root (each signed by the next), and its private key (PKCS #8, PKCS #1
-    /// or SEC 1), all in DER. The key is RSA, ECDSA or Ed25519.
+    /// An operator's certificate chain (each signed by the next), and its private key (PKCS #8, PKCS #1 or
+    /// SEC 1), all in DER. The key is RSA, ECDSA or Ed25519.
     pub fn from_der(
         certificate: &[u8],
         intermediates: &[&[u8]],
@@ -37,7 +38,7 @@ impl Certificate {
         Ok(Self(Arc::new(Shared { credential, fingerprint: Fingerprint::of(certificate) })))
     }
 
-    /// What the peer must be given: `a=fingerprint:sha-256 …`.
+    /// The value of `a=fingerprint:sha-256 …` for the peer.
     pub fn fingerprint(&self) -> Fingerprint {
         self.0.fingerprint
     }

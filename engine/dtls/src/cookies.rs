@@ -1,4 +1,4 @@
-//! Cookies by which a client shows that it receives where it says it is, before anything is kept for it (RFC 6347 §4.2.1).
+//! Cookies with which a client proves its address before the server keeps state for it (RFC 6347 §4.2.1).
 
 use crate::limits::COOKIE_LIFETIME;
 use crate::record::{
@@ -8,32 +8,32 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use machine::Instant;
 
-/// Makes cookies and recognises them. Holds a key and nothing about any client.
+/// Creates and verifies cookies. It has a key and no state per client.
 #[derive(Clone)]
 pub struct Cookies(hmac::Key);
 
-/// A stranger's first datagram.
+/// The first datagram from an unknown address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stranger {
-    /// No beginning of a handshake.
+pub enum FirstDatagram {
+    /// Not the beginning of a handshake.
     Noise,
     /// The ClientHello of a version before DTLS 1.2.
     TooOld,
-    /// A ClientHello without a cookie, or with one that is not valid: send this HelloVerifyRequest, once, and keep nothing. It is
-    /// shorter than the ClientHello.
+    /// A ClientHello without a cookie, or with an invalid one: send this HelloVerifyRequest once, and keep no
+    /// state. It is shorter than the ClientHello.
     Unverified(Vec<u8>),
     /// A ClientHello with a valid cookie.
     Verified(ValidCookie),
 }
 
-/// A client has shown where it is.
+/// Proof that a client receives at its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValidCookie {
-    /// The number of the record that has brought it.
+    /// The number of the record with the ClientHello.
     pub(crate) record_number: u32,
 }
 
-/// The part of a ClientHello that the client may not change between the two (RFC 6347 §4.2.1), and its cookie.
+/// The part of a ClientHello that must be the same in both (RFC 6347 §4.2.1), and its cookie.
 struct Hello<'a> {
     /// Version, random and session.
     front: &'a [u8],
@@ -46,7 +46,7 @@ struct Hello<'a> {
 const COOKIE_LEN: usize = 1 + CODE_LEN;
 const CODE_LEN: usize = 16;
 
-/// Numbers of the two ClientHellos.
+/// Message numbers of the two ClientHellos.
 const FIRST: u16 = 0;
 const SECOND: u16 = 1;
 
@@ -54,35 +54,36 @@ const DTLS_1_0: [u8; 2] = [0xfe, 0xff];
 const DTLS_1_2: [u8; 2] = [0xfe, 0xfd];
 
 impl Cookies {
-    /// With a secret of the process: its own random number, as cookies need not outlive it.
+    /// With a secret of the process, such as a random number: cookies need not be valid longer.
     pub fn new(secret: [u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &secret))
     }
 
-    /// What a datagram is that comes from an address without an association. `from` names the address, on both ends.
-    pub fn judge(&self, now: Instant, from: &[u8], datagram: &[u8]) -> Stranger {
-        let Some((number, fragment)) = first_fragment(datagram) else { return Stranger::Noise };
-        let Some(hello) = Hello::of(fragment.body) else { return Stranger::Noise };
-        // A client of DTLS 1.3 has 1.2 in this field as well (RFC 9147 §5.3).
+    /// Classifies a datagram from an address without an association. `from` identifies the address, on both
+    /// ends.
+    pub fn classify(&self, now: Instant, from: &[u8], datagram: &[u8]) -> FirstDatagram {
+        let Some((number, fragment)) = first_fragment(datagram) else { return FirstDatagram::Noise };
+        let Some(hello) = Hello::of(fragment.body) else { return FirstDatagram::Noise };
+        // A client of DTLS 1.3 also has 1.2 in this field (RFC 9147 §5.3).
         if hello.front[..2] != DTLS_1_2 {
-            return Stranger::TooOld;
+            return FirstDatagram::TooOld;
         }
         if fragment.seq == SECOND && self.is_valid(now, from, &hello) {
-            return Stranger::Verified(ValidCookie { record_number: number });
+            return FirstDatagram::Verified(ValidCookie { record_number: number });
         }
         if fragment.seq != FIRST {
-            // Its cookie has expired: it has to begin again, and a number that it does not expect would not help it.
-            return Stranger::Noise;
+            // Its cookie has expired: it has to start again, and does not expect another HelloVerifyRequest.
+            return FirstDatagram::Noise;
         }
         let mut body = Vec::with_capacity(3 + COOKIE_LEN);
-        // RFC 6347 §4.2.1: 1.0 in this field whatever is chosen later.
+        // RFC 6347 §4.2.1: 1.0 in this field for any later version.
         body.extend_from_slice(&DTLS_1_0);
         body.push(COOKIE_LEN as u8);
         body.extend_from_slice(&self.cookie(slot(now), from, &hello));
         let mut answer = Vec::new();
         push_plain(&mut answer, HANDSHAKE, u64::from(number), &message(HELLO_VERIFY_REQUEST, FIRST, &body));
         answer[1..3].copy_from_slice(&DTLS_1_0);
-        Stranger::Unverified(answer)
+        FirstDatagram::Unverified(answer)
     }
 
     fn is_valid(&self, now: Instant, from: &[u8], hello: &Hello<'_>) -> bool {
@@ -111,15 +112,15 @@ impl std::fmt::Debug for Cookies {
     }
 }
 
-/// Which of the times it is; they come again after two hours, long after a cookie was forgotten by its client.
+/// The time slot; the numbers repeat after two hours, when no client uses an old cookie any more.
 fn slot(now: Instant) -> u8 {
     (now.since_epoch().as_secs() / COOKIE_LIFETIME.as_secs() % 256) as u8
 }
 
-/// The beginning of a ClientHello at the beginning of a datagram, and the number of its record.
+/// The beginning of a ClientHello at the start of a datagram, and the number of its record.
 fn first_fragment(datagram: &[u8]) -> Option<(u32, Fragment<'_>)> {
     let header = datagram.get(..HEADER_LEN)?;
-    // Epoch 0, and a number that a handshake can come to.
+    // Epoch 0, and a number that a handshake can reach.
     let is_first_epoch = header[0] == HANDSHAKE && header[1] == 0xfe && header[3..7] == [0; 4];
     let number = u32::from_be_bytes([header[7], header[8], header[9], header[10]]);
     let len = usize::from(u16::from_be_bytes([header[11], header[12]]));
@@ -129,7 +130,7 @@ fn first_fragment(datagram: &[u8]) -> Option<(u32, Fragment<'_>)> {
 }
 
 impl<'a> Hello<'a> {
-    /// `None` if it does not go as far as the compression methods.
+    /// `None` if it is shorter than up to the compression methods.
     fn of(body: &'a [u8]) -> Option<Self> {
         let session_len = usize::from(*body.get(34)?);
         let (front, rest) = body.split_at_checked(35 + session_len)?;

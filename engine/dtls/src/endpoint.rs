@@ -15,74 +15,75 @@ use zeroize::Zeroizing;
 /// [`close`](Self::close), call [`poll`](Self::poll) until it yields [`Output::Timeout`] or
 /// [`Output::Idle`]; also after a failure, whose alert is polled like every datagram.
 ///
-/// What nobody has signed cannot end a server's handshake with an [announced](crate::Peers::Announced) peer. What the protocol
-/// does not forgive otherwise is a [`Failed`]; an endpoint that failed has released its memory and stays failed.
+/// Unauthenticated messages cannot end a server's handshake with an [announced](crate::Peers::Announced)
+/// peer. Other protocol errors are a [`Failed`]; a failed endpoint has released its memory and stays failed.
 pub struct Endpoint {
     state: State,
     failed: Option<Failed>,
     is_for_media: bool,
     role: Role,
-    /// The keys until they are polled.
+    /// The keys, until they are polled.
     connected: Option<Connected>,
     is_connected: bool,
     is_closing: bool,
     is_closed_polled: bool,
-    /// What is left to send of a connection that is gone.
+    /// Datagrams to send, of a connection that has been released.
     unsent: VecDeque<Vec<u8>>,
-    /// Of a client, and of a server that is open to any peer: when it began.
+    /// The start time of a client, and of a server that accepts any peer.
     started_at: Option<Instant>,
     last_now: Instant,
 }
 
 enum State {
-    /// A server whose peer has not shown yet who it is. Boxed: an endpoint is a small part of a transport most of the time.
+    /// A server whose peer has not authenticated yet. Boxed: most of the time an endpoint is a small part of
+    /// a transport.
     Guarded(Box<Guard>),
-    /// Every other.
+    /// All others.
     Open(Box<Connection>),
     Gone,
 }
 
-/// The keys of a finished handshake with the expected peer.
+/// The keys of a complete handshake with the expected peer.
 #[derive(Clone, Debug)]
 pub struct Connected {
-    /// How media is to be protected.
+    /// The SRTP protection profile.
     pub profile: Profile,
-    /// What the peer protects with.
+    /// The key that the peer sends with.
     pub inbound: MasterKey,
-    /// What we protect with.
+    /// The key that we send with.
     pub outbound: MasterKey,
 }
 
-/// What comes out of an endpoint. The bytes are in the caller's buffer.
+/// An output of an endpoint. The bytes are in the caller's buffer.
 #[derive(Debug)]
 pub enum Output<'a> {
     /// To be sent to the peer.
     Datagram(&'a [u8]),
-    /// The handshake is done and the peer is who it should be. Once.
+    /// The handshake is complete with the expected peer. Once.
     Connected(Connected),
     /// From the peer, authenticated.
     ApplicationData(&'a [u8]),
-    /// The peer has closed the association. Once. A last datagram may follow.
+    /// The peer has closed the association. Once. One more datagram may follow.
     Closed,
-    /// Nothing more now; call [`on_timeout`](Endpoint::on_timeout) at that instant.
+    /// Nothing more now; call [`on_timeout`](Endpoint::on_timeout) at that time.
     Timeout(Instant),
     /// Nothing more until the next input.
     Idle,
 }
 
-/// Why application data was not taken.
+/// Why application data was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum SendError {
-    /// The handshake is not done; try again after [`Output::Connected`].
-    #[error("the handshake is not done")]
+    /// The handshake is not complete; try again after [`Output::Connected`].
+    #[error("the handshake is not complete")]
     NotConnected,
     /// Longer than [`SEND_MAX`].
     #[error("longer than {SEND_MAX} bytes")]
     TooLong,
-    /// As many datagrams wait as may; poll first.
+    /// The queue of datagrams is full; poll first.
     #[error("poll first")]
     Full,
-    /// One of the two sides has closed.
+    /// One of the sides has closed.
     #[error("the association is closed")]
     Closed,
     /// The endpoint has failed.
@@ -102,9 +103,10 @@ impl Endpoint {
         Self::new(State::Guarded(Box::new(guard)), Role::Server, true, now)
     }
 
-    /// The end for a client that has shown by a [cookie](crate::Cookies) where it is, with settings for
-    /// [anybody](crate::Peers::Anybody): only application data follows, once it [is connected](Self::is_connected);
-    /// [`Output::Connected`] never comes. The first datagram is to be the ClientHello with the cookie.
+    /// The end for a client that has proved its address by a [cookie](crate::Cookies), with settings for [any
+    /// peer](crate::Peers::Anybody): the only output is application data, once it [is
+    /// connected](Self::is_connected), and never [`Output::Connected`]. The first datagram must be the
+    /// ClientHello with the cookie.
     pub fn server_after_cookie(
         settings: &Settings,
         certificate: &Certificate,
@@ -118,8 +120,8 @@ impl Endpoint {
         endpoint
     }
 
-    /// The end that sends a ClientHello (`a=setup:active`), which is ready to be polled. What nobody has signed can end it: it cannot tell the
-    /// answers of two servers apart. Make a new one then.
+    /// The end that sends a ClientHello (`a=setup:active`), which is ready to be polled. Unauthenticated
+    /// messages can end it: it cannot distinguish the answers of two servers. Create a new one then.
     pub fn client(
         settings: &Settings,
         certificate: &Certificate,
@@ -127,7 +129,7 @@ impl Endpoint {
         now: Instant,
     ) -> Self {
         let mut endpoint = Self::open(settings, certificate, Some(expected), Role::Client, now);
-        // A failure is kept for later.
+        // A failure is stored for later.
         let _ = endpoint.step(|connection| connection.start(now.since_epoch()));
         endpoint
     }
@@ -165,8 +167,8 @@ impl Endpoint {
         }
     }
 
-    /// A datagram has arrived from the peer. One that is no DTLS, or larger than [`DATAGRAM_MAX`],
-    /// changes nothing.
+    /// A datagram has arrived from the peer. One that is not DTLS, or larger than [`DATAGRAM_MAX`], has no
+    /// effect.
     pub fn on_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), Failed> {
         self.check()?;
         self.last_now = now;
@@ -186,7 +188,7 @@ impl Endpoint {
                 Err(failure) => Err(self.fail(failure.into())),
             },
             State::Open(_) => {
-                // What is left when it has come to keys is only for their owner.
+                // With the keys, only authenticated records are accepted.
                 let without_plain = self.is_connected || self.connected.is_some();
                 let datagram = without_noise(datagram, without_plain);
                 if datagram.is_empty() {
@@ -198,7 +200,7 @@ impl Endpoint {
         }
     }
 
-    /// The instant of [`Output::Timeout`] has come (or passed).
+    /// The time of [`Output::Timeout`] has been reached (or passed).
     pub fn on_timeout(&mut self, now: Instant) -> Result<(), Failed> {
         self.check()?;
         self.last_now = now;
@@ -215,7 +217,7 @@ impl Endpoint {
         }
     }
 
-    /// Hands `data` to the peer as one record.
+    /// Sends `data` to the peer as one record.
     pub fn send(&mut self, now: Instant, data: &[u8]) -> Result<(), SendError> {
         self.check()?;
         self.last_now = now;
@@ -235,8 +237,8 @@ impl Endpoint {
         connection.send(now.since_epoch(), data).map_err(|failure| self.fail(failure.into()).into())
     }
 
-    /// Closes the association: the alert is ready to be polled, and nothing can be sent any more. Before the
-    /// handshake is done it just ends.
+    /// Closes the association: the alert is ready to be polled, and nothing more can be sent. Before the end
+    /// of the handshake it only ends.
     pub fn close(&mut self, now: Instant) -> Result<(), Failed> {
         self.check()?;
         self.last_now = now;
@@ -248,17 +250,17 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Why the endpoint is of no use any more, if so.
+    /// The failure, if the endpoint has failed.
     pub fn failed(&self) -> Option<Failed> {
         self.failed
     }
 
-    /// Whether the handshake is done, and [`Output::Connected`], if it is to come, has come.
+    /// Whether the handshake is complete, and [`Output::Connected`], if expected, has been polled.
     pub fn is_connected(&self) -> bool {
         self.is_connected && self.failed.is_none()
     }
 
-    /// Whether DTLS 1.3 is spoken. `None` before the handshake is done.
+    /// Whether DTLS 1.3 is used. `None` before the end of the handshake.
     pub fn is_dtls_1_3(&self) -> Option<bool> {
         match &self.state {
             State::Open(connection) if connection.is_established() => connection.is_dtls_1_3(),
@@ -266,8 +268,8 @@ impl Endpoint {
         }
     }
 
-    /// The next output. `buffer` is for the bytes of the answer only and may be shared by
-    /// all endpoints; it is grown to [`DATAGRAM_MAX`] once.
+    /// The next output. `buffer` is only for its bytes and may be shared by all endpoints; it is grown to
+    /// [`DATAGRAM_MAX`] once.
     pub fn poll<'b>(&mut self, buffer: &'b mut Vec<u8>) -> Output<'b> {
         if buffer.len() < DATAGRAM_MAX {
             buffer.resize(DATAGRAM_MAX, 0);
@@ -311,7 +313,7 @@ impl Endpoint {
         repetition.into_iter().chain(self.deadline()).min()
     }
 
-    /// When a handshake that is not done has failed.
+    /// When an incomplete handshake fails.
     fn deadline(&self) -> Option<Instant> {
         let started_at = match &self.state {
             State::Guarded(guard) => guard.started_at(),
@@ -321,7 +323,7 @@ impl Endpoint {
         started_at.map(|started_at| started_at + HANDSHAKE_TIMEOUT)
     }
 
-    /// Lets the connection act, and takes the keys as soon as there are some.
+    /// Runs the connection, and takes the keys as soon as they are available.
     fn step(&mut self, act: impl FnOnce(&mut Connection) -> Result<(), Failure>) -> Result<(), Failed> {
         let State::Open(connection) = &mut self.state else { return Ok(()) };
         let result = act(connection).map_err(Failed::from).and_then(|()| {
@@ -342,11 +344,11 @@ impl Endpoint {
         self.failed.map_or(Ok(()), Err)
     }
 
-    /// Only the alert is left.
+    /// Only the alert remains.
     fn fail(&mut self, failed: Failed) -> Failed {
         let mut state = std::mem::replace(&mut self.state, State::Gone);
         if let State::Open(connection) = &mut state {
-            // Where the handshake itself has gone through, as without an SRTP profile, this tells the peer that it leads to nothing.
+            // If the handshake itself succeeded, as without an SRTP profile, this notifies the peer.
             connection.close(self.last_now.since_epoch());
         }
         self.unsent.extend(std::iter::from_fn(|| state.poll_datagram()));
@@ -376,7 +378,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// A datagram without alerts that nobody has signed (RFC 6347 §4.1.2.7), or without anything that nobody has signed.
+/// A datagram without unauthenticated alerts (RFC 6347 §4.1.2.7), or without anything unauthenticated.
 fn without_noise(datagram: &[u8], without_plain: bool) -> Vec<u8> {
     let mut kept = Vec::with_capacity(datagram.len());
     let mut rest = datagram;
@@ -395,7 +397,7 @@ fn without_noise(datagram: &[u8], without_plain: bool) -> Vec<u8> {
     kept
 }
 
-/// The client's keys come first in what is exported (RFC 5764 §4.2).
+/// The exported material begins with the client's keys (RFC 5764 §4.2).
 fn keys(connection: &Connection, role: Role) -> Result<Connected, Failed> {
     let profile = match connection.srtp_profile().ok_or(Failed::NoSrtpProfile)? {
         SrtpProfile::AeadAes128Gcm => Profile::AeadAes128Gcm,
@@ -412,7 +414,7 @@ fn keys(connection: &Connection, role: Role) -> Result<Connected, Failed> {
     Ok(Connected { profile, inbound, outbound })
 }
 
-/// A datagram that is larger than the buffer, which no setting allows, is cut.
+/// A datagram larger than the buffer, which no setting allows, is cut.
 fn copy<'b>(bytes: &[u8], buffer: &'b mut [u8]) -> &'b [u8] {
     let len = bytes.len().min(buffer.len());
     let target = &mut buffer[..len];

@@ -1,4 +1,4 @@
-//! The fingerprint of a certificate, as `a=fingerprint:sha-256 …` carries it (RFC 8122 §5).
+//! The fingerprint of a certificate, as in `a=fingerprint:sha-256 …` (RFC 8122 §5).
 
 use aws_lc_rs::digest::{SHA256, digest};
 use std::fmt;
@@ -35,13 +35,13 @@ impl fmt::Display for Fingerprint {
 impl FromStr for Fingerprint {
     type Err = BadFingerprint;
 
-    /// Digits of either case, as RFC 8122 §5 wants upper and some send lower.
+    /// Accepts digits of either case: RFC 8122 §5 requires upper case, but some peers send lower case.
     fn from_str(text: &str) -> Result<Self, BadFingerprint> {
         let mut fingerprint = [0; 32];
         let mut pairs = text.split(':');
         for byte in &mut fingerprint {
             let pair = pairs.next().ok_or(BadFingerprint)?;
-            // `from_str_radix` would take a sign.
+            // `from_str_radix` would accept a sign.
             if pair.len() != 2 || !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
                 return Err(BadFingerprint);
             }

@@ -1,18 +1,20 @@
-//! A server's end of a handshake, until the peer has shown who it is.
+//! A server's end of a handshake, until the peer has authenticated.
 //!
-//! Up to that point everything that arrives may come from someone who only writes the peer's address into its datagrams and does not see
-//! the answers. The library takes the first message of each number and ends a handshake that does not fit together; so it is
-//! given only what fits:
+//! Until then every message may come from an attacker who only forges the peer's source address and does not
+//! see the answers. The library uses the first message of each number and ends an inconsistent handshake; so
+//! it only gets consistent messages:
 //!
 //! - Alerts are discarded (RFC 6347 §4.1.2.7). A handshake that never completes ends by its timeout.
-//! - Each ClientHello gets an answer of its own, a [`Candidate`]. What follows decides which of them the peer has seen.
-//! - In DTLS 1.3 everything that follows is encrypted, and the library discards what does not decrypt.
-//! - In DTLS 1.2 the client's flight is put together here, and the library is given it only when its signature fits. It covers
-//!   our random bytes and key share, which only someone who sees our answers knows. A flight that a *wrong* certificate has signed is
-//!   the peer's as well: the library is given it, and reports it.
+//! - Each ClientHello gets a separate answer, a [`Candidate`]. Later messages show which of them the peer has
+//!   received.
+//! - In DTLS 1.3 all later messages are encrypted, and the library discards those that do not decrypt.
+//! - In DTLS 1.2 the client's flight is assembled here, and the library gets it only if its signature is
+//!   valid. The signature covers our random bytes and key share, which only a receiver of our answers knows.
+//!   A flight that a *wrong* certificate has signed is from the peer too: the library gets it and reports it.
 //!
-//! A peer with which no handshake is possible can show nothing: it has no certificate, or nothing in common with us. The library judges it
-//! after [`VERDICT_DELAY`], if no other handshake has come to its end by then; its alert tells the peer.
+//! A peer without a certificate, or without common parameters, cannot authenticate. The library handles its
+//! flight after [`VERDICT_DELAY`], if no other handshake has completed by that time; its alert notifies the
+//! peer.
 
 use crate::Fingerprint;
 use crate::assembly::Assembly;
@@ -39,25 +41,25 @@ pub(crate) struct Guard {
     context: Context,
     credential: Credential,
     expected: [u8; 32],
-    /// In the order in which their hellos came last. Only the last one sends.
+    /// In the order in which their ClientHellos last arrived. Only the last one sends.
     candidates: VecDeque<Candidate>,
     hellos: Assembly,
-    /// Hashes of those that the library has refused, the newest last.
+    /// Hashes of the ClientHellos that the library has refused, the newest last.
     refused: VecDeque<u64>,
-    /// One was ignored because it came too soon: it may have been the peer's.
+    /// A ClientHello was ignored because of the rate limit: it may have been the peer's.
     has_ignored: bool,
     second_hellos: Assembly,
     flight: Assemblies,
     hello_ration: Ration,
     signature_ration: Ration,
-    /// The same for certificates that are not the expected one.
+    /// The same for certificates other than the expected one.
     foreign_ration: Ration,
     verdict: Option<Verdict>,
     outbound: VecDeque<Vec<u8>>,
     started_at: Option<Instant>,
 }
 
-/// The client's flight of DTLS 1.2.
+/// The client's DTLS 1.2 flight.
 #[derive(Debug)]
 struct Assemblies {
     certificates: Assembly,
@@ -72,21 +74,21 @@ struct OwnedFlight {
     verify: Vec<u8>,
 }
 
-/// What becomes of the handshake if nothing better comes.
+/// The fallback if no better message arrives.
 #[derive(Debug)]
 enum Verdict {
     /// A ClientHello that the library has refused, with its alert.
     Hello(Instant, Failure, Connection),
-    /// The client's flight as it is.
+    /// The client's flight, unchanged.
     Flight(Instant),
 }
 
-/// What a step has come to.
+/// The result of a step.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// The handshake goes on.
+    /// The handshake continues.
     Running,
-    /// The peer has shown who it is and has finished.
+    /// The peer has authenticated and the handshake is complete.
     Established(Box<Connection>),
 }
 
@@ -129,10 +131,10 @@ impl Guard {
                         is_to_be_decided |= self.on_fragment(now, &fragment)?;
                     }
                 }
-                // Alerts, data and whatever else nobody has signed.
+                // Unauthenticated alerts, data and other records.
                 Record::Plain { .. } => {}
                 Record::Protected(bytes) => {
-                    // The end of a flight usually shares a datagram with the rest of it.
+                    // The end of a flight is usually in the same datagram as the rest.
                     if std::mem::take(&mut is_to_be_decided) {
                         self.decide(now)?;
                     }
@@ -167,23 +169,23 @@ impl Guard {
         self.outbound.pop_front()
     }
 
-    /// The candidate whose flight is repeated by the clock. Of several, and after a hello was ignored, each is repeated only when its own
-    /// hello is: the others would mislead the peer.
+    /// The candidate whose flight is retransmitted by the timer. If there are several, or a ClientHello was
+    /// ignored, each is retransmitted only when its ClientHello is: the others would mislead the peer.
     fn only_candidate(&self) -> Option<&Candidate> {
         self.candidates.front().filter(|_| self.candidates.len() == 1 && !self.has_ignored)
     }
 
-    /// Whether the client's flight may be whole now.
+    /// Whether the client's flight may be complete now.
     fn on_fragment(&mut self, now: Instant, fragment: &Fragment<'_>) -> Result<bool, Failure> {
         let assembly = match (fragment.kind, fragment.seq) {
             (CLIENT_HELLO, HELLO_SEQ) => {
-                if self.hellos.absorb(fragment) {
+                if self.hellos.add(fragment) {
                     self.on_hello(now)?;
                 }
                 return Ok(false);
             }
             (CLIENT_HELLO, SECOND_HELLO_SEQ) => {
-                if self.second_hellos.absorb(fragment) {
+                if self.second_hellos.add(fragment) {
                     self.on_second_hello(now)?;
                 }
                 return Ok(false);
@@ -193,15 +195,15 @@ impl Guard {
             (CERTIFICATE_VERIFY, VERIFY_SEQ) => &mut self.flight.verifies,
             _ => return Ok(false),
         };
-        // Before our answer there is nothing that they could answer.
-        Ok(!self.candidates.is_empty() && assembly.absorb(fragment))
+        // Before our first answer these messages cannot be an answer to it.
+        Ok(!self.candidates.is_empty() && assembly.add(fragment))
     }
 
-    /// The newest ClientHello has just become whole.
+    /// The newest ClientHello has just been completed.
     fn on_hello(&mut self, now: Instant) -> Result<(), Failure> {
         let Some(hello) = self.hellos.newest_first().next() else { return Ok(()) };
         if let Some(at) = self.candidates.iter().position(|candidate| candidate.hello == hello) {
-            // Its sender is waiting for an answer.
+            // Its sender waits for an answer.
             let repeated = self.candidates.remove(at);
             self.candidates.extend(repeated);
             return self.repeat(now);
@@ -247,7 +249,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Repeats the flight of the last candidate, if that is due.
+    /// Retransmits the flight of the last candidate, if that is due.
     fn repeat(&mut self, now: Instant) -> Result<(), Failure> {
         let Some(candidate) = self.candidates.back_mut() else { return Ok(()) };
         if candidate.connection.timeout(now.since_epoch()).is_some_and(|left| left.is_zero()) {
@@ -266,7 +268,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Looks for a flight that is signed, and gives it to the library.
+    /// Searches for a flight with a valid signature, and passes it to the library.
     fn decide(&mut self, now: Instant) -> Result<(), Failure> {
         if let Some((at, flight)) = self.find_signed(now) {
             return self.admit(now, at, &flight);
@@ -277,11 +279,11 @@ impl Guard {
         Ok(())
     }
 
-    /// The newest messages first, each with all answers: what has just come from an honest client is found at the first try, or with a stranger's
-    /// hellos after a few.
+    /// The newest messages first, each with all answers: the new messages of a correct client are found at
+    /// the first attempt, or with an attacker's ClientHellos after a few.
     ///
-    /// The expected certificate comes before all others, and has a ration of its own: only a host that has seen a handshake of the
-    /// peer can send it.
+    /// The expected certificate comes before all others, and has a separate ration: only a host that has seen
+    /// a handshake of the peer can send it.
     fn find_signed(&mut self, now: Instant) -> Option<(usize, OwnedFlight)> {
         let expected = self.expected;
         let is_expected = |certificate: &[u8]| {
@@ -321,7 +323,7 @@ impl Guard {
         result
     }
 
-    /// Lets the library judge what nothing better has come for.
+    /// Passes the fallback to the library.
     fn pass(&mut self, now: Instant) -> Result<(), Failure> {
         match self.verdict.take() {
             Some(Verdict::Hello(_, failure, mut connection)) => {
@@ -329,7 +331,7 @@ impl Guard {
                 Err(failure)
             }
             Some(Verdict::Flight(_)) => {
-                // The peer's own hello may have come after messages that were forged.
+                // The peer's ClientHello may have arrived after forged messages.
                 let newest = self.candidates.iter().map(|candidate| candidate.since).max();
                 if let Some(at) = newest.map(|since| since + VERDICT_DELAY).filter(|at| *at > now) {
                     self.verdict = Some(Verdict::Flight(at));
@@ -337,7 +339,8 @@ impl Guard {
                 }
                 let at = self.candidates.iter().rposition(Candidate::awaits_flight);
                 let (Some(at), Some(flight)) = (at, self.flight.newest()) else { return Ok(()) };
-                // The library looks at the certificate before it looks for a signature. Without a signature, it proves nothing about the sender.
+                // The library checks the certificate before the signature. Without a signature, it proves
+                // nothing about the sender.
                 self.admit(now, at, &flight).map_err(|failure| match failure {
                     Failure::WrongCertificate => Failure::Protocol,
                     other => other,
@@ -352,7 +355,7 @@ impl Guard {
             let candidate = &mut self.candidates[at];
             let result = candidate.on_protected(now, records);
             if result.is_err() || candidate.connection.is_established() {
-                // Either is by the keys' owner.
+                // Both are from the owner of the keys.
                 self.keep_only(at);
                 self.collect();
                 result?;
@@ -365,14 +368,14 @@ impl Guard {
         Ok(Step::Running)
     }
 
-    /// The others are not the peer's.
+    /// Drops the other candidates, which are not the peer's.
     fn keep_only(&mut self, at: usize) {
         self.has_ignored = false;
         self.candidates.swap(0, at);
         self.candidates.truncate(1);
     }
 
-    /// Takes what the last candidate sends. What the others send would only mislead the peer.
+    /// Collects the datagrams of the last candidate. Those of the others would only mislead the peer.
     fn collect(&mut self) {
         while let Some(datagram) = self.candidates.back_mut().and_then(|last| last.connection.poll_datagram())
         {
@@ -382,7 +385,7 @@ impl Guard {
 }
 
 impl Assemblies {
-    /// The flight as the library would have taken it. Without a certificate there is no signature.
+    /// The flight as the library would have received it. Without a certificate there is no signature.
     fn newest(&self) -> Option<OwnedFlight> {
         let certificate = self.certificates.newest_first().next()?;
         let key_exchange = self.key_exchanges.newest_first().next()?;
@@ -400,7 +403,7 @@ fn hash(hello: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// The body of a Certificate message without any.
+/// The body of a Certificate message without certificates.
 const NO_CERTIFICATE: &[u8] = &[0, 0, 0];
 
 impl From<Flight<'_>> for OwnedFlight {
@@ -442,9 +445,9 @@ mod tests {
         datagrams
     }
 
-    /// Each signature costs the better part of a millisecond with P-384, and a forged one only a datagram.
+    /// Verifying a signature costs almost a millisecond with P-384, and forging one only a datagram.
     #[test]
-    fn forged_flights_use_up_no_signatures_of_the_peers_certificate_and_few_others() {
+    fn forged_flights_cause_few_signature_checks_and_none_of_the_peers_ration() {
         let now = Instant::EPOCH;
         let settings = Settings::new(Options { version: Version::Dtls12, ..Options::default() });
         let [own, peer, stranger] = [(); 3].map(|()| Certificate::generate());
@@ -467,6 +470,6 @@ mod tests {
             }
         }
         assert_eq!(guard.signature_ration.left(), SIGNATURE_BURST);
-        assert_eq!(guard.foreign_ration.left(), 0, "they were looked at");
+        assert_eq!(guard.foreign_ration.left(), 0, "they were verified");
     }
 }

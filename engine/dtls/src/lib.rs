@@ -1,13 +1,14 @@
-//! A DTLS endpoint without I/O (RFC 6347, RFC 9147): datagrams in, datagrams, SRTP keys (RFC 5764) and
-//! application data out. The protocol itself is BoringSSL's, behind `leat-ssl`; this crate decides what may reach it before
-//! the peer has shown who it is, verifies the peer's fingerprint (RFC 8122 §5) before any key leaves, bounds all of it, and speaks
-//! [`machine::Instant`].
+//! A DTLS endpoint without I/O (RFC 6347, RFC 9147): input is datagrams, output is datagrams, SRTP keys (RFC
+//! 5764) and application data. The protocol itself is BoringSSL's, through `leat-ssl`; this crate decides
+//! which messages may reach it before the peer has authenticated, verifies the peer's fingerprint (RFC 8122
+//! §5) before it returns keys, bounds all resources, and uses [`machine::Instant`].
 //!
-//! Feed an [`Endpoint`] only what comes from the 5-tuple that ICE has validated. Someone who can only write that address into its
-//! datagrams cannot end a server's handshake with an announced peer; someone who also reads the path can delay it.
+//! Pass an [`Endpoint`] only datagrams from the 5-tuple that ICE has validated. An attacker who can only
+//! forge that source address cannot end a server's handshake with an announced peer; one who also reads the
+//! path can delay it.
 //!
-//! What this crate cannot keep out of the library: everything that is random in a handshake comes from the operating system. The
-//! nonces of records are counted, in DTLS 1.2 from epoch and sequence number (RFC 5288 §3).
+//! A limitation: all randomness of a handshake comes from the operating system, inside the library. The
+//! nonces of records are counters, in DTLS 1.2 of epoch and sequence number (RFC 5288 §3).
 
 #![forbid(unsafe_code)]
 
@@ -25,7 +26,7 @@ mod record;
 mod settings;
 
 pub use certificate::Certificate;
-pub use cookies::{Cookies, Stranger, ValidCookie};
+pub use cookies::{Cookies, FirstDatagram, ValidCookie};
 pub use endpoint::{Connected, Endpoint, Output, SendError};
 pub use failed::Failed;
 pub use fingerprint::{BadFingerprint, Fingerprint};

@@ -1,4 +1,4 @@
-//! How much costly work a handshake may ask for before its peer has shown who it is.
+//! A rate limit of costly work in a handshake before its peer has authenticated.
 
 use crate::limits::{
     FOREIGN_SIGNATURE_BURST, FOREIGN_SIGNATURE_INTERVAL, HELLO_BURST, HELLO_INTERVAL, SIGNATURE_BURST,
@@ -7,7 +7,7 @@ use crate::limits::{
 use machine::Instant;
 use std::time::Duration;
 
-/// A number of portions, and a new one each interval.
+/// A number of portions, with a new one per interval.
 #[derive(Debug)]
 pub(crate) struct Ration {
     left: u32,
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_comes_back_with_time_and_not_beyond_the_burst() {
+    fn portions_are_refilled_with_time_up_to_the_burst() {
         let mut ration = Ration::of_hellos();
         let mut now = Instant::EPOCH;
         for _ in 0..HELLO_BURST {

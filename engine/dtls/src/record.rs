@@ -1,17 +1,17 @@
-//! Records of a datagram and fragments of handshake messages, as far as they can be read without keys (RFC 6347 §4.1, §4.2.2,
-//! RFC 9147 §4). Checked views: nothing is copied, nothing panics.
+//! Records of a datagram and fragments of handshake messages, as far as they can be read without keys (RFC
+//! 6347 §4.1, §4.2.2, RFC 9147 §4). Checked views: nothing is copied, nothing panics.
 
-/// A record, as far as its header tells.
+/// A record, as far as its header is readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
-    /// Epoch 0: anyone can have written it.
+    /// Epoch 0: not authenticated.
     Plain {
         /// The content type.
         kind: u8,
         /// Its content.
         body: &'a [u8],
     },
-    /// A later epoch: only the keys tell who has written it. All of its bytes.
+    /// A later epoch: encrypted. All of its bytes.
     Protected(&'a [u8]),
 }
 
@@ -26,7 +26,7 @@ pub(crate) const HEADER_LEN: usize = 13;
 /// Bytes of a fragment's header.
 pub(crate) const FRAGMENT_HEADER_LEN: usize = 12;
 
-/// Cuts a datagram into records. What follows a malformed record is not looked at.
+/// Splits a datagram into records. Bytes after a malformed record are ignored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Records<'a>(pub(crate) &'a [u8]);
 
@@ -54,7 +54,8 @@ fn split(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
     Some((record, rest))
 }
 
-/// The header of RFC 9147 §4: `001CSLEE`, sequence number of one or two bytes, perhaps a length. Without one it takes the rest.
+/// The header of RFC 9147 §4: `001CSLEE`, sequence number of one or two bytes, perhaps a length. Without a
+/// length the record extends to the end.
 fn split_unified(first: u8, bytes: &[u8]) -> (Record<'_>, &[u8]) {
     let all = (Record::Protected(bytes), &bytes[bytes.len()..]);
     if first & 0x04 == 0 {
@@ -78,7 +79,7 @@ pub(crate) struct Fragment<'a> {
     pub seq: u16,
     /// Bytes of the whole message, without header.
     pub message_len: usize,
-    /// Where in the message it begins. It does not end behind it.
+    /// Its offset in the message. It does not extend beyond the message.
     pub offset: usize,
     /// Its bytes.
     pub body: &'a [u8],
@@ -91,7 +92,7 @@ pub(crate) const CERTIFICATE: u8 = 11;
 pub(crate) const CERTIFICATE_VERIFY: u8 = 15;
 pub(crate) const CLIENT_KEY_EXCHANGE: u8 = 16;
 
-/// Cuts the content of a record into fragments. What follows a malformed fragment is not looked at.
+/// Splits the content of a record into fragments. Bytes after a malformed fragment are ignored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fragments<'a>(pub(crate) &'a [u8]);
 
@@ -114,7 +115,7 @@ impl<'a> Iterator for Fragments<'a> {
     }
 }
 
-/// A whole message behind one header, as transcripts have it (RFC 6347 §4.2.6).
+/// A whole message with one header, as in transcripts (RFC 6347 §4.2.6).
 pub(crate) fn message(kind: u8, seq: u16, body: &[u8]) -> Vec<u8> {
     let len = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
     let mut message = Vec::with_capacity(FRAGMENT_HEADER_LEN + body.len());
@@ -130,7 +131,7 @@ pub(crate) fn message(kind: u8, seq: u16, body: &[u8]) -> Vec<u8> {
 /// Appends a record of epoch 0.
 pub(crate) fn push_plain(datagram: &mut Vec<u8>, kind: u8, number: u64, body: &[u8]) {
     datagram.extend_from_slice(&[kind, 0xfe, 0xfd]);
-    // The first two bytes are the epoch; a handshake does not have 2^48 records.
+    // The first two bytes are the epoch; a handshake does not reach 2^48 records.
     datagram.extend_from_slice(&number.to_be_bytes());
     datagram.extend_from_slice(&u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes());
     datagram.extend_from_slice(body);
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_is_cut_into_its_records() {
+    fn a_datagram_is_split_into_its_records() {
         let mut later = plain(HANDSHAKE, b"finished");
         later[4] = 1;
         let unified = [0x2c, 0, 1, 0, 2, 0xaa, 0xbb];
@@ -171,19 +172,19 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_ends_early_is_left_out() {
+    fn a_truncated_record_is_ignored() {
         let datagram = [plain(HANDSHAKE, b"one"), plain(ALERT, b"two")].concat();
         for end in 0..datagram.len() {
             let records: Vec<_> = Records(&datagram[..end]).collect();
             assert_eq!(records.len(), usize::from(end >= HEADER_LEN + 3), "cut at {end}");
         }
-        // A length that goes beyond the end belongs to the keys' owner: the library decides.
+        // A length beyond the end in an encrypted record: the library decides.
         assert_eq!(Records(&[0x2c, 0, 1, 0xff, 0xff, 1]).count(), 1);
         assert_eq!(Records(&[0x2c]).count(), 1);
     }
 
     #[test]
-    fn fragments_that_leave_their_message_are_left_out() {
+    fn fragments_beyond_their_message_are_ignored() {
         let whole = message(CLIENT_HELLO, 3, b"body");
         let expected = Fragment { kind: CLIENT_HELLO, seq: 3, message_len: 4, offset: 0, body: b"body" };
         assert_eq!(Fragments(&whole).collect::<Vec<_>>(), [expected]);

@@ -1,38 +1,38 @@
-//! What all endpoints of a process have in common.
+//! The shared settings of all endpoints of a process.
 
 use crate::limits::{CERTIFICATES_LEN_MAX, DATAGRAM_MAX, FLIGHT_TIMEOUT, MTU_MIN, SEND_QUEUE_LEN};
 use ssl::Context;
 
-/// Which versions to speak.
+/// The supported versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
     /// DTLS 1.2 only.
     Dtls12,
-    /// DTLS 1.3 where the peer offers it, else 1.2. Both choose AES-GCM for SRTP where the peer offers that.
+    /// DTLS 1.3 if the peer offers it, otherwise 1.2. Both select AES-GCM for SRTP if the peer offers it.
     #[default]
     Auto,
 }
 
-/// Who the peer may be.
+/// The accepted peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Peers {
-    /// The peer that signaling announced by a fingerprint, and ICE has found: media and data channels.
+    /// The peer with the fingerprint from signaling, found by ICE: media and data channels.
     #[default]
     Announced,
-    /// Anybody, without a certificate and from any address: a server on a port of its own, such as TURN's. A client has to show by
-    /// a [cookie](crate::Cookies) that it is where its datagrams say it is.
+    /// Any peer, without a certificate and from any address: a server on a separate port, such as TURN's. A
+    /// client must prove its address by a [cookie](crate::Cookies).
     Anybody,
 }
 
-/// What may be chosen.
+/// The options of [`Settings`].
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Who the peer may be.
+    /// The accepted peers.
     pub peers: Peers,
-    /// Which versions to speak. With anybody it is DTLS 1.2: the cookie exchange of 1.3 is another.
+    /// The supported versions. For any peer it is DTLS 1.2: the cookie exchange of 1.3 differs.
     pub version: Version,
-    /// Bytes of the largest datagram to send in a handshake, UDP payload; moved into
-    /// [`MTU_MIN`]`..=`[`DATAGRAM_MAX`]. The default of 1200 gets through everywhere.
+    /// Bytes of the largest handshake datagram, UDP payload; limited to [`MTU_MIN`]`..=`[`DATAGRAM_MAX`]. The
+    /// default of 1200 passes all usual paths.
     pub mtu: usize,
 }
 
@@ -42,7 +42,7 @@ impl Default for Options {
     }
 }
 
-/// Settings made ready: build once, give every endpoint a reference.
+/// Prepared settings: build once, and share by reference.
 #[derive(Clone, Debug)]
 pub struct Settings {
     options: Options,
@@ -50,7 +50,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Makes them ready.
+    /// Prepares them.
     pub fn new(options: Options) -> Self {
         let mtu = options.mtu.clamp(MTU_MIN, DATAGRAM_MAX);
         let is_for_media = options.peers == Peers::Announced;
@@ -65,7 +65,7 @@ impl Settings {
         Self { options, context }
     }
 
-    /// What was chosen.
+    /// The options.
     pub fn options(&self) -> &Options {
         &self.options
     }

@@ -1,8 +1,8 @@
-//! The cookie exchange of a server that is open to anybody (RFC 6347 §4.2.1).
+//! The cookie exchange of a server that accepts any peer (RFC 6347 §4.2.1).
 
 #![allow(clippy::unwrap_used)]
 
-use dtls::{Certificate, Cookies, Endpoint, Options, Output, Peers, Settings, Stranger, limits};
+use dtls::{Certificate, Cookies, Endpoint, FirstDatagram, Options, Output, Peers, Settings, limits};
 use machine::Instant;
 
 const NOW: Instant = Instant::from_nanos(1_000_000_000);
@@ -12,7 +12,7 @@ fn cookies() -> Cookies {
     Cookies::new([7; 32])
 }
 
-/// A ClientHello as OpenSSL sends one.
+/// A ClientHello as from OpenSSL.
 fn hello(seq: u16, number: u32, random: u8, cookie: &[u8]) -> Vec<u8> {
     let mut body = vec![0xfe, 0xfd];
     body.extend_from_slice(&[random; 32]);
@@ -35,7 +35,7 @@ fn hello(seq: u16, number: u32, random: u8, cookie: &[u8]) -> Vec<u8> {
     record
 }
 
-/// The cookie of a HelloVerifyRequest that is well-formed.
+/// The cookie of a well-formed HelloVerifyRequest.
 fn cookie_of(answer: &[u8], number: u32) -> Vec<u8> {
     assert_eq!(answer[..3], [22, 0xfe, 0xff]);
     assert_eq!(answer[3..11], u64::from(number).to_be_bytes(), "the number of the ClientHello's record");
@@ -47,15 +47,15 @@ fn cookie_of(answer: &[u8], number: u32) -> Vec<u8> {
 
 fn ask(cookies: &Cookies, now: Instant, from: &[u8]) -> Vec<u8> {
     let first = hello(0, 5, 1, b"");
-    let Stranger::Unverified(answer) = cookies.judge(now, from, &first) else {
-        panic!("it is asked for a cookie")
+    let FirstDatagram::Unverified(answer) = cookies.classify(now, from, &first) else {
+        panic!("expected a request for a cookie")
     };
     assert!(answer.len() < first.len(), "no more than was sent");
     cookie_of(&answer, 5)
 }
 
 fn is_verified(cookies: &Cookies, now: Instant, from: &[u8], second: &[u8]) -> bool {
-    matches!(cookies.judge(now, from, second), Stranger::Verified(_))
+    matches!(cookies.classify(now, from, second), FirstDatagram::Verified(_))
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_cookie_is_valid_for_its_client_and_its_hello_only() {
     let cookies = cookies();
     let cookie = ask(&cookies, NOW, HERE);
     assert!(is_verified(&cookies, NOW, HERE, &hello(1, 6, 1, &cookie)));
-    assert!(is_verified(&cookies, NOW, HERE, &hello(1, 6, 1, &cookie)), "a repetition is as valid");
+    assert!(is_verified(&cookies, NOW, HERE, &hello(1, 6, 1, &cookie)), "a repetition is valid too");
     assert!(!is_verified(&cookies, NOW, b"192.0.2.2:5000", &hello(1, 6, 1, &cookie)));
     assert!(!is_verified(&cookies, NOW, HERE, &hello(1, 6, 2, &cookie)));
     assert!(!is_verified(&cookies, NOW, HERE, &hello(0, 6, 1, &cookie)), "the second hello has number 1");
@@ -85,29 +85,29 @@ fn a_cookie_expires() {
     let second = hello(1, 6, 1, &cookie);
     assert!(is_verified(&cookies, NOW + limits::COOKIE_LIFETIME, HERE, &second));
     assert!(!is_verified(&cookies, NOW + 2 * limits::COOKIE_LIFETIME, HERE, &second));
-    assert_eq!(cookies.judge(NOW + 2 * limits::COOKIE_LIFETIME, HERE, &second), Stranger::Noise);
+    assert_eq!(cookies.classify(NOW + 2 * limits::COOKIE_LIFETIME, HERE, &second), FirstDatagram::Noise);
 }
 
 #[test]
-fn what_is_no_hello_is_not_answered() {
+fn other_messages_than_a_hello_are_not_answered() {
     let cookies = cookies();
     let whole = hello(0, 0, 1, b"");
     for end in 0..whole.len() {
-        assert_eq!(cookies.judge(NOW, HERE, &whole[..end]), Stranger::Noise, "cut at {end}");
+        assert_eq!(cookies.classify(NOW, HERE, &whole[..end]), FirstDatagram::Noise, "cut at {end}");
     }
     for (at, value) in [(0, 21), (0, 23), (3, 1), (4, 1), (5, 1), (13, 2), (19, 1), (59, 255), (60, 255)] {
         let mut bent = whole.clone();
         bent[at] = value;
-        assert_eq!(cookies.judge(NOW, HERE, &bent), Stranger::Noise, "byte {at} is {value}");
+        assert_eq!(cookies.classify(NOW, HERE, &bent), FirstDatagram::Noise, "byte {at} is {value}");
     }
     let mut old = whole;
     old[26] = 0xff;
-    assert_eq!(cookies.judge(NOW, HERE, &old), Stranger::TooOld);
+    assert_eq!(cookies.classify(NOW, HERE, &old), FirstDatagram::TooOld);
 }
 
-/// Our own client goes through it like any other, and both come to the same keys.
+/// Our own client completes it, and both ends have the same keys.
 #[test]
-fn a_client_that_brings_its_cookie_connects_and_exchanges_data() {
+fn a_client_with_its_cookie_connects_and_exchanges_data() {
     let certificate = Certificate::generate();
     let settings = Settings::new(Options { peers: Peers::Anybody, ..Options::default() });
     let cookies = cookies();
@@ -123,11 +123,11 @@ fn a_client_that_brings_its_cookie_connects_and_exchanges_data() {
         for datagram in to_server {
             let endpoint = match &mut server {
                 Some(endpoint) => endpoint,
-                none => match cookies.judge(NOW, HERE, &datagram) {
-                    Stranger::Verified(cookie) => {
+                none => match cookies.classify(NOW, HERE, &datagram) {
+                    FirstDatagram::Verified(cookie) => {
                         none.insert(Endpoint::server_after_cookie(&settings, &certificate, cookie, NOW))
                     }
-                    Stranger::Unverified(answer) => {
+                    FirstDatagram::Unverified(answer) => {
                         verify_requests += 1;
                         client.on_datagram(NOW, &answer).unwrap();
                         continue;

@@ -1,4 +1,4 @@
-//! What comes after the handshake: application data and goodbye.
+//! After the handshake: application data and close.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +19,7 @@ fn connected(version: Version) -> World {
 }
 
 #[test]
-fn data_crosses_both_ways() {
+fn data_passes_in_both_directions() {
     for version in VERSIONS {
         let mut world = connected(version);
         let long = vec![0x5a; limits::SEND_MAX];
@@ -36,7 +36,7 @@ fn data_crosses_both_ways() {
 }
 
 #[test]
-fn data_is_refused_before_its_time_and_beyond_its_bounds() {
+fn data_is_refused_before_the_handshake_and_beyond_the_bounds() {
     let mut world = World::new(&settings(Version::Auto), clean());
     let now = world.now;
     assert_eq!(world.sides[CLIENT].endpoint.send(now, b"early"), Err(SendError::NotConnected));
@@ -55,7 +55,7 @@ fn data_is_refused_before_its_time_and_beyond_its_bounds() {
 }
 
 #[test]
-fn data_that_comes_twice_is_delivered_once() {
+fn duplicated_data_is_delivered_once() {
     for version in VERSIONS {
         let mut world = connected(version);
         let now = world.now;
@@ -69,10 +69,10 @@ fn data_that_comes_twice_is_delivered_once() {
     }
 }
 
-/// All but the record's version field, which in 1.2 the library neither checks nor authenticates; what is
-/// delivered is genuine even so, and once.
+/// All bytes except the record's version field, which in 1.2 the library neither checks nor authenticates;
+/// delivered data is still genuine, and delivered once.
 #[test]
-fn forged_data_is_passed_over() {
+fn forged_data_is_ignored() {
     for version in VERSIONS {
         let mut world = connected(version);
         let now = world.now;
@@ -96,7 +96,7 @@ fn forged_data_is_passed_over() {
 }
 
 #[test]
-fn goodbye_is_heard_and_answered() {
+fn close_is_received_and_answered() {
     for version in VERSIONS {
         for side in [CLIENT, SERVER] {
             let mut world = connected(version);
@@ -112,7 +112,7 @@ fn goodbye_is_heard_and_answered() {
 }
 
 #[test]
-fn a_handshake_can_be_given_up() {
+fn a_handshake_can_be_closed() {
     for version in VERSIONS {
         let mut world = World::new(&settings(version), clean());
         let now = world.now;

@@ -1,4 +1,4 @@
-//! Handshakes between our own two ends, on links of every quality, in virtual time.
+//! Handshakes between our two ends, on links of different quality, in virtual time.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,10 +14,10 @@ use std::time::Duration;
 const VERSIONS: [Version; 2] = [Version::Dtls12, Version::Auto];
 const LONG: Duration = Duration::from_secs(60);
 
-/// RFC 8122 §6.2 names it.
+/// Defined by RFC 8122 §6.2.
 const BAD_CERTIFICATE: u8 = 42;
 
-/// A protected packet crosses in both directions with the keys both ends came to.
+/// A protected packet passes in both directions with the keys of both ends.
 fn assert_keys_fit(world: &World) {
     let [client, server] = [CLIENT, SERVER].map(|side| world.sides[side].connected.clone().unwrap());
     assert_eq!(client.profile, server.profile);
@@ -32,7 +32,7 @@ fn assert_keys_fit(world: &World) {
 }
 
 #[test]
-fn both_ends_come_to_the_same_keys() {
+fn both_ends_have_the_same_keys() {
     for version in VERSIONS {
         let mut world = World::new(&settings(version), clean());
         world.run_until(LONG, World::both_connected);
@@ -86,8 +86,8 @@ fn media_gets_aes_gcm_in_both_versions() {
     }
 }
 
-/// With ICE before it, no cookie is asked for: the server has the keys after two round trips of DTLS 1.2, and after one and a
-/// half of 1.3, where the client has them after one.
+/// After ICE, no cookie is requested: the server has the keys after two round trips of DTLS 1.2, and after
+/// one and a half of 1.3, where the client has them after one.
 #[test]
 fn the_handshake_takes_two_round_trips() {
     for (version, delays) in VERSIONS.into_iter().zip([4, 3]) {
@@ -119,7 +119,7 @@ fn no_datagram_is_longer_than_the_mtu() {
 }
 
 #[test]
-fn a_server_for_both_versions_takes_a_client_of_the_old_one() {
+fn a_server_for_both_versions_accepts_a_client_of_the_old_one() {
     let (old, both) = (settings(Version::Dtls12), settings(Version::Auto));
     let (client, server) = (Certificate::generate(), Certificate::generate());
     let expected = [server.fingerprint(), client.fingerprint()];
@@ -131,9 +131,9 @@ fn a_server_for_both_versions_takes_a_client_of_the_old_one() {
     }
 }
 
-/// A fifth of everything lost, a tenth doubled, delays of 5 to 65 ms: reordering all the time.
+/// 20 % loss, 10 % duplicates, delays of 5 to 65 ms: constant reordering.
 #[test]
-fn a_bad_link_only_takes_longer() {
+fn a_bad_link_only_delays_the_handshake() {
     for version in VERSIONS {
         for seed in 0..40 {
             let mut world = World::new(&settings(version), bad(seed, 0.2));
@@ -157,10 +157,10 @@ fn a_client_with_another_certificate_gets_no_keys() {
         assert!(world.sides[SERVER].connected.is_none());
         assert_eq!(world.sides[SERVER].endpoint.failed(), Some(Failed::FingerprintMismatch));
         if version == Version::Dtls12 {
-            // In 1.3 a client is done before the server has seen who it is.
-            assert!(world.sides[CLIENT].connected.is_none(), "the server's last flight never left");
+            // In 1.3 a client is complete before the server has checked its certificate.
+            assert!(world.sides[CLIENT].connected.is_none(), "the server has not sent its last flight");
         } else {
-            // There the alert is protected, and the client learns by it.
+            // There the alert is encrypted, and the client receives it.
             assert_eq!(world.sides[CLIENT].failed, Some(Failed::Alert(BAD_CERTIFICATE)));
         }
     }
@@ -181,7 +181,7 @@ fn a_server_with_another_certificate_gets_nothing_from_the_client() {
 }
 
 #[test]
-fn one_wrong_bit_of_the_fingerprint_is_wrong() {
+fn one_wrong_bit_of_the_fingerprint_is_a_mismatch() {
     let settings = settings(Version::Dtls12);
     let (client, server) = (Certificate::generate(), Certificate::generate());
     for bit in [0, 100, 255] {
@@ -194,7 +194,7 @@ fn one_wrong_bit_of_the_fingerprint_is_wrong() {
     }
 }
 
-/// Splits a datagram that is one ClientHello in one record into fragments of at most `len` bytes.
+/// Splits a datagram with one ClientHello in one record into fragments of at most `len` bytes.
 fn fragments(datagram: &[u8], len: usize) -> Vec<Vec<u8>> {
     let (record, handshake) = (&datagram[..13], &datagram[13..25]);
     assert_eq!((record[0], handshake[0]), (22, 1), "a ClientHello");
@@ -215,7 +215,7 @@ fn fragments(datagram: &[u8], len: usize) -> Vec<Vec<u8>> {
 
 /// Chrome's and Firefox's ClientHellos always come in two datagrams, because of the ML-KEM share.
 #[test]
-fn a_client_hello_in_fragments_is_taken_in_any_order() {
+fn a_client_hello_in_fragments_is_accepted_in_any_order() {
     for version in VERSIONS {
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             let link = Box::new(move |side, bytes: Vec<u8>| {
@@ -226,19 +226,22 @@ fn a_client_hello_in_fragments_is_taken_in_any_order() {
                 let fragments = fragments(&bytes, third);
                 order.map(|at| (DELAY, fragments[at].clone())).to_vec()
             });
-            // In one piece before it is cut.
+            // In one piece before it is split.
             let settings = Settings::new(Options { version, mtu: 2048, ..Options::default() });
             let mut world = World::new(&settings, link);
             let start = world.now;
             world.run_until(LONG, |world| world.both_connected() || world.any_failed());
             assert!(world.both_connected(), "{version:?}, order {order:?}");
-            assert!(world.now.saturating_since(start) < limits::FLIGHT_TIMEOUT / 2, "nothing was repeated");
+            assert!(
+                world.now.saturating_since(start) < limits::FLIGHT_TIMEOUT / 2,
+                "there was no retransmission"
+            );
             assert_keys_fit(&world);
         }
     }
 }
 
-/// A lost fragment is in the repetition; the one that came is not asked for again.
+/// A lost fragment is in the retransmission; the received one is not needed again.
 #[test]
 fn a_lost_fragment_is_repeated() {
     let mut lost = false;
@@ -259,7 +262,7 @@ fn a_lost_fragment_is_repeated() {
     assert!(world.both_connected());
 }
 
-/// The instants at which a side that is never answered sends its flight, and when it gives up.
+/// The times at which a side without answers sends its flight, and when it gives up.
 fn monologue(version: Version) -> (Vec<Instant>, Instant) {
     let mut world = World::new(&settings(version), Box::new(|_, _| Vec::new()));
     let mut sent_at = Vec::new();
@@ -278,8 +281,8 @@ fn monologue(version: Version) -> (Vec<Instant>, Instant) {
 }
 
 #[test]
-fn an_unanswered_flight_is_repeated_twice_as_late_each_time() {
-    /// The library takes what is due in so short a time for due.
+fn an_unanswered_flight_is_repeated_with_doubled_timeout() {
+    /// The library treats a timeout as due if it is at most this far away.
     const EARLY: Duration = Duration::from_millis(16);
     for version in VERSIONS {
         let (sent_at, given_up) = monologue(version);
@@ -298,7 +301,7 @@ fn an_unanswered_flight_is_repeated_twice_as_late_each_time() {
     }
 }
 
-/// The server's last flight is lost: it has nothing to wait for any more, and repeats it when the client
+/// The server's last flight is lost: it waits for nothing any more, and repeats the flight when the client
 /// repeats its own.
 #[test]
 fn a_lost_last_flight_is_repeated_on_demand() {
@@ -314,10 +317,10 @@ fn a_lost_last_flight_is_repeated_on_demand() {
 }
 
 #[test]
-fn nothing_wakes_an_endpoint_without_reason() {
+fn an_idle_endpoint_has_no_timeout() {
     for version in VERSIONS {
         let mut world = World::new(&settings(version), clean());
-        assert_eq!(world.sides[SERVER].drain(), (Vec::new(), None), "a server waits for as long as it takes");
+        assert_eq!(world.sides[SERVER].drain(), (Vec::new(), None), "a server waits without a timeout");
         world.run_until(LONG, World::both_connected);
         world.run_until(LONG, |_| false);
         for side in &mut world.sides {

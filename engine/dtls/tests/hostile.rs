@@ -1,4 +1,4 @@
-//! What a peer may send instead of a handshake, and what someone else may send in a peer's name.
+//! Messages that a hostile peer may send, and messages that an attacker may send in a peer's name.
 
 #![allow(clippy::unwrap_used)]
 
@@ -23,8 +23,8 @@ const UNSUPPORTED_CERTIFICATE: u8 = 43;
 const DECRYPT_ERROR: u8 = 51;
 const PROTOCOL_VERSION: u8 = 70;
 
-/// Every ClientHello is one datagram. Parts of two with the same length can be mixed up, and the answer to what then comes of it misleads the
-/// client, as an answer that someone else sends to it would.
+/// Every ClientHello is one datagram. Fragments of two with the same length can be mixed up, and the answer
+/// to the result misleads the client, like an answer from an attacker.
 static SETTINGS: LazyLock<[Settings; 2]> = LazyLock::new(|| {
     VERSIONS.map(|version| Settings::new(Options { version, mtu: 2048, ..Options::default() }))
 });
@@ -39,7 +39,7 @@ fn world(settings: &Settings) -> World {
     world_of(settings, &CERTIFICATES[CLIENT], CERTIFICATES[CLIENT].fingerprint())
 }
 
-/// With what the server expects of the client.
+/// With the fingerprint that the server expects.
 fn world_of(settings: &Settings, client: &Certificate, expected: Fingerprint) -> World {
     let server = &CERTIFICATES[SERVER];
     World::expecting([settings, settings], clean(), [client, server], [server.fingerprint(), expected])
@@ -71,7 +71,7 @@ fn message(kind: u8, seq: u16, body: &[u8]) -> Vec<u8> {
     record(22, 0, u64::from(seq), &fragment(kind, body.len() as u32, seq, 0, body))
 }
 
-/// Everything there is to send.
+/// All datagrams to send.
 fn drain(endpoint: &mut Endpoint) -> Vec<Vec<u8>> {
     let mut buffer = Vec::new();
     let mut datagrams = Vec::new();
@@ -84,13 +84,13 @@ fn drain(endpoint: &mut Endpoint) -> Vec<Vec<u8>> {
     }
 }
 
-/// Lets the endpoint's timers run until it has failed; what it sends at the end.
+/// Runs the endpoint's timers until it has failed; returns its last datagrams.
 fn run_until_failed(endpoint: &mut Endpoint, mut now: Instant) -> (Failed, Vec<Vec<u8>>) {
     let mut buffer = Vec::new();
     loop {
         now = match endpoint.poll(&mut buffer) {
             Output::Timeout(at) => now.max(at),
-            Output::Idle => panic!("nothing is left to wait for"),
+            Output::Idle => panic!("there is no timeout to wait for"),
             _ => continue,
         };
         if let Err(failed) = endpoint.on_timeout(now) {
@@ -106,7 +106,7 @@ fn plain_alert(datagrams: &[Vec<u8>]) -> Option<u8> {
 }
 
 #[test]
-fn garbage_before_the_handshake_changes_nothing() {
+fn garbage_before_the_handshake_has_no_effect() {
     for settings in &*SETTINGS {
         let mut world = world(settings);
         let now = world.now;
@@ -130,9 +130,9 @@ fn garbage_before_the_handshake_changes_nothing() {
     }
 }
 
-/// RFC 6347 §4.1.2.7: whoever can write the peer's address into a datagram could end every handshake otherwise.
+/// RFC 6347 §4.1.2.7: otherwise everyone who can forge the peer's source address could end every handshake.
 #[test]
-fn unsigned_alerts_at_any_moment_of_the_handshake_change_nothing() {
+fn unsigned_alerts_during_the_handshake_have_no_effect() {
     for settings in &*SETTINGS {
         for step in 0..4 {
             let mut world = world(settings);
@@ -151,14 +151,14 @@ fn unsigned_alerts_at_any_moment_of_the_handshake_change_nothing() {
     }
 }
 
-/// All that someone can send who knows when the handshake is, and does not see it.
+/// Everything that an attacker can send who knows the time of the handshake, and does not see it.
 fn forgeries() -> Vec<Vec<u8>> {
     let foreign = Certificate::generate();
     let mut client = Endpoint::client(&SETTINGS[0], &foreign, CERTIFICATES[SERVER].fingerprint(), NOW);
     let hello_1_2 = drain(&mut client);
     let mut client = Endpoint::client(&SETTINGS[1], &foreign, CERTIFICATES[SERVER].fingerprint(), NOW);
     let hello_1_3 = drain(&mut client);
-    // The flight of a client of another server: everything in it is well-formed.
+    // The flight of another server's client: everything in it is well-formed.
     let foreign_flight = FLIGHTS[0][1..].to_vec();
     let certificate = [&[0, 0, 103, 0, 0, 100][..], &[0x30; 100]].concat();
     let mut forged = vec![
@@ -173,11 +173,11 @@ fn forgeries() -> Vec<Vec<u8>> {
         message(20, 4, &[0; 12]),
         message(1, 0, b"no hello"),
         message(1, 1, b"no hello"),
-        // Parts of messages of other lengths, that never become whole.
+        // Parts of messages of other lengths, which are never completed.
         record(22, 0, 2, &fragment(11, 300, 1, 0, &[1; 10])),
         record(22, 0, 2, &fragment(1, 200, 0, 0, &[1; 10])),
         record(22, 0, 2, &fragment(15, 0xff_ffff, 3, 0, &[1; 10])),
-        // A number so high that every later one would seem to be old.
+        // A number so high that every later one would seem old.
         record(22, 0, (1 << 48) - 1, &fragment(11, 300, 1, 0, &[1; 10])),
         record(22, 0, (1 << 48) - 1, &[0; 12]),
         message(2, 1, &[0; 40]),
@@ -193,7 +193,7 @@ fn forgeries() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn forged_messages_at_any_moment_do_not_keep_the_peer_from_connecting() {
+fn forged_messages_at_any_time_do_not_prevent_the_connection() {
     for settings in &*SETTINGS {
         for step in 0..4 {
             for (index, forged) in forgeries().into_iter().enumerate() {
@@ -202,8 +202,8 @@ fn forged_messages_at_any_moment_do_not_keep_the_peer_from_connecting() {
                 let now = world.now;
                 let result = world.sides[SERVER].endpoint.on_datagram(now, &forged);
                 assert_eq!(result, Ok(()), "{settings:?}, step {step}, forgery {index}");
-                // What it answers is lost: only the server is to be shown here. A client that takes a stranger's answer for its own
-                // cannot be helped.
+                // Its answer is lost: only the server is tested here. A client that accepts an attacker's
+                // answer cannot be protected.
                 drain(&mut world.sides[SERVER].endpoint);
                 world.run_until(LONG, |world| world.both_connected() || world.any_failed());
                 assert!(world.both_connected(), "{settings:?}, step {step}, forgery {index}");
@@ -212,9 +212,9 @@ fn forged_messages_at_any_moment_do_not_keep_the_peer_from_connecting() {
     }
 }
 
-/// The whole of them, again and again, while the peer's own handshake is under way.
+/// All of them, repeatedly, during the peer's handshake.
 #[test]
-fn forged_flights_between_the_peers_own_datagrams_do_not_keep_it_from_connecting() {
+fn forged_flights_between_the_peers_datagrams_do_not_prevent_the_connection() {
     for settings in &*SETTINGS {
         let forged = forgeries();
         let mut world = world(settings);
@@ -231,9 +231,10 @@ fn forged_flights_between_the_peers_own_datagrams_do_not_keep_it_from_connecting
     }
 }
 
-/// A stranger's ClientHello comes first, in either order of versions; both get an answer, and the peer's handshake is its own.
+/// An attacker's ClientHello arrives first, in either order of versions; both get an answer, and the peer's
+/// handshake succeeds.
 #[test]
-fn a_foreign_hello_before_the_peers_own_does_not_take_its_place() {
+fn a_foreign_hello_before_the_peers_does_not_replace_it() {
     for settings in &*SETTINGS {
         for foreign in &*SETTINGS {
             let mut world = world(settings);
@@ -246,12 +247,13 @@ fn a_foreign_hello_before_the_peers_own_does_not_take_its_place() {
             assert!(!drain(&mut world.sides[SERVER].endpoint).is_empty());
             world.run_until(LONG, |world| world.both_connected() || world.any_failed());
             assert!(world.both_connected());
-            assert!(world.now.saturating_since(now) < limits::FLIGHT_TIMEOUT, "nothing had to be repeated");
+            assert!(world.now.saturating_since(now) < limits::FLIGHT_TIMEOUT, "there was no retransmission");
         }
     }
 }
 
-/// More than are answered at the same time: the peer is answered at its first repetition that is not too soon.
+/// More than are answered at the same time: the peer is answered at its first repetition within the rate
+/// limit.
 #[test]
 fn many_foreign_hellos_only_delay_the_peer() {
     for settings in &*SETTINGS {
@@ -283,8 +285,8 @@ fn a_wrong_certificate_is_reported_and_answered_with_bad_certificate_at_once() {
         assert!(world.now.saturating_since(start) <= 3 * DELAY);
         world.run_until(DELAY, |_| false);
         // In 1.2 it is not encrypted, and so the client discards it.
-        let heard = (version == Version::Auto).then_some(Failed::Alert(BAD_CERTIFICATE));
-        assert_eq!(world.sides[CLIENT].failed, heard, "{version:?}");
+        let received = (version == Version::Auto).then_some(Failed::Alert(BAD_CERTIFICATE));
+        assert_eq!(world.sides[CLIENT].failed, received, "{version:?}");
     }
     let mut world = world_of(&SETTINGS[0], &CERTIFICATES[CLIENT], Fingerprint([0x5a; 32]));
     let failed = |world: &World| world.sides[SERVER].endpoint.failed().is_some();
@@ -302,17 +304,17 @@ fn a_wrong_certificate_is_reported_and_answered_with_bad_certificate_at_once() {
     assert_eq!(plain_alert(&drain(&mut world.sides[SERVER].endpoint)), Some(BAD_CERTIFICATE));
 }
 
-/// A stranger's hello and flight, with a signature over nothing: nothing shows that its certificate is the peer's, so it must not be reported as
-/// such. The peer's transport would be closed for it.
+/// An attacker's ClientHello and flight, with a signature over nothing: its certificate is not proved to be
+/// the peer's, so it must not be reported. The peer's transport would be closed for it.
 #[test]
-fn a_wrong_certificate_that_has_signed_nothing_is_not_the_peers() {
+fn a_wrong_certificate_without_a_signature_is_not_reported() {
     let stranger = Certificate::generate();
     let mut client = Endpoint::client(&SETTINGS[0], &stranger, CERTIFICATES[SERVER].fingerprint(), NOW);
     let mut server = server(&SETTINGS[0]);
     for hello in drain(&mut client) {
         assert_eq!(server.on_datagram(NOW, &hello), Ok(()));
     }
-    // The stranger does not see the answer. What it sends is the flight of another handshake.
+    // The attacker does not see the answer. It sends the flight of another handshake.
     drain(&mut server);
     for flight in flight_of(&stranger) {
         assert_eq!(server.on_datagram(NOW, &flight), Ok(()));
@@ -321,7 +323,7 @@ fn a_wrong_certificate_that_has_signed_nothing_is_not_the_peers() {
     assert_ne!(failed, Failed::FingerprintMismatch);
 }
 
-/// The flight of a client of DTLS 1.2 in a handshake with some server.
+/// The flight of a DTLS 1.2 client in a handshake with some server.
 fn flight_of(client: &Certificate) -> Vec<Vec<u8>> {
     let settings = &SETTINGS[0];
     let mut server = Endpoint::server(settings, &CERTIFICATES[SERVER], client.fingerprint(), NOW);
@@ -335,9 +337,9 @@ fn flight_of(client: &Certificate) -> Vec<Vec<u8>> {
     drain(&mut client)
 }
 
-/// The peer's own handshake is under way when what a stranger has left is judged.
+/// The peer's handshake is in progress when the attacker's messages are handled as the fallback.
 #[test]
-fn a_foreign_flight_that_is_judged_late_does_not_end_the_peers_own_handshake() {
+fn a_foreign_flight_handled_late_does_not_end_the_peers_handshake() {
     for settings in &*SETTINGS {
         let stranger = Certificate::generate();
         let mut world = world(settings);
@@ -348,7 +350,7 @@ fn a_foreign_flight_that_is_judged_late_does_not_end_the_peers_own_handshake() {
             assert_eq!(server.on_datagram(now, &datagram), Ok(()));
         }
         drain(server);
-        // The peer begins as late as its network lets it.
+        // The peer starts as late as its network allows.
         let late = now + limits::VERDICT_DELAY - 2 * DELAY;
         let result = server.on_timeout(late);
         assert_eq!(result, Ok(()));
@@ -359,7 +361,7 @@ fn a_foreign_flight_that_is_judged_late_does_not_end_the_peers_own_handshake() {
     }
 }
 
-/// Lets client and server of DTLS 1.2 speak until the server has the client's flight, bent by `bend`.
+/// Runs client and server of DTLS 1.2 until the server has the client's flight, changed by `bend`.
 fn with_flight(client: &Certificate, bend: impl Fn(Vec<u8>) -> Vec<u8>) -> Endpoint {
     let settings = &SETTINGS[0];
     let mut server = Endpoint::server(settings, &CERTIFICATES[SERVER], client.fingerprint(), NOW);
@@ -376,9 +378,10 @@ fn with_flight(client: &Certificate, bend: impl Fn(Vec<u8>) -> Vec<u8>) -> Endpo
     server
 }
 
-/// Nothing in such a handshake shows who the client is, so it is judged only when nothing better has come for a while.
+/// Such a handshake cannot authenticate the client, so it is answered only when no better message has arrived
+/// for a while.
 #[test]
-fn a_client_that_cannot_be_served_is_told_why() {
+fn a_client_that_cannot_be_served_gets_an_alert() {
     // No certificate: the message is empty, and there is no signature.
     let without_certificate = |flight: Vec<u8>| {
         assert_eq!((flight[13], flight[17..19].to_vec()), (11, vec![0, 1]));
@@ -389,7 +392,7 @@ fn a_client_that_cannot_be_served_is_told_why() {
     let (failed, sent) = run_until_failed(&mut server, NOW);
     assert_eq!((failed, plain_alert(&sent)), (Failed::BadCertificate, Some(HANDSHAKE_FAILURE)));
 
-    // A signature that does not fit.
+    // A wrong signature.
     let wrongly_signed = |mut flight: Vec<u8>| {
         let at = flight.windows(3).position(|bytes| bytes == [4, 3, 0]).unwrap();
         flight[at + 20] ^= 1;
@@ -415,9 +418,9 @@ fn a_client_that_cannot_be_served_is_told_why() {
     assert_eq!((failed, plain_alert(&sent)), (Failed::Incompatible, Some(PROTOCOL_VERSION)));
 }
 
-/// The handshake goes through, and without this the client would wait for media.
+/// The handshake succeeds, and without this alert the client would wait for media.
 #[test]
-fn a_client_without_an_srtp_profile_is_told_that_nothing_follows() {
+fn a_client_without_an_srtp_profile_gets_an_alert() {
     for (version, settings) in VERSIONS.into_iter().zip(&*SETTINGS) {
         let without = Settings::new(Options { version, peers: Peers::Anybody, ..Options::default() });
         let [client, server] = &*CERTIFICATES;
@@ -441,7 +444,7 @@ fn a_key_that_is_not_accepted_does_not_connect_in_dtls_1_3_either() {
 }
 
 #[test]
-fn what_has_failed_stays_failed() {
+fn a_failed_endpoint_stays_failed() {
     let mut server = with_flight(&keys::certificate(Kind::Rsa(1024)), |flight| flight);
     let (failed, _) = run_until_failed(&mut server, NOW);
     assert_eq!(failed, Failed::BadCertificate);
@@ -452,10 +455,10 @@ fn what_has_failed_stays_failed() {
     assert!(matches!(server.poll(&mut Vec::new()), Output::Idle));
 }
 
-/// Fragments of messages whose turn never comes, and of as many different messages as fit: nothing fails, nothing is answered, and the
-/// peer connects afterwards. What is kept has its bounds in `limits`.
+/// Fragments of messages whose turn never comes, and as many different messages as fit: nothing fails,
+/// nothing is answered, and the peer connects afterwards. `limits` bounds the stored messages.
 #[test]
-fn fragments_without_end_change_nothing() {
+fn endless_fragments_have_no_effect() {
     for settings in &*SETTINGS {
         let mut world = world(settings);
         let now = world.now;
@@ -472,10 +475,10 @@ fn fragments_without_end_change_nothing() {
     }
 }
 
-/// One byte at a time, overlapping, empty, beyond the end, with lengths that disagree: each as a fresh
-/// server's first datagrams.
+/// One byte at a time, overlapping, empty, beyond the end, with contradicting lengths: each as the first
+/// datagrams of a new server.
 #[test]
-fn fragments_that_make_no_sense_do_no_harm() {
+fn inconsistent_fragments_have_no_effect() {
     let shapes: [&[(u32, u32, usize)]; 8] = [
         &[(4, 0, 0), (4, 0, 0), (4, 0, 4)],
         &[(4, 0, 1), (4, 1, 1), (4, 2, 1), (4, 3, 1)],
@@ -502,9 +505,9 @@ fn fragments_that_make_no_sense_do_no_harm() {
 }
 
 #[test]
-fn a_long_certificate_is_judged_by_its_fingerprint_and_one_beyond_the_bound_is_not() {
+fn a_long_certificate_is_accepted_up_to_the_bound() {
     for settings in &*SETTINGS {
-        // Some 14 KiB, twice as much as the bound, and what is usual.
+        // About 14 KiB, twice the bound, and a usual length.
         for (parts, is_accepted) in [(180, true), (400, false), (1, true)] {
             let client = keys::with_name_parts(Kind::P256, parts);
             for (expected, failed) in
@@ -542,9 +545,10 @@ fn flights(settings: &Settings) -> Vec<Vec<u8>> {
     recorded.take()
 }
 
-/// The answer to a stranger's hello misleads the client. While the client's own waits for its turn, that answer must not be repeated.
+/// The answer to an attacker's ClientHello misleads the client. While the client's own waits, that answer
+/// must not be retransmitted.
 #[test]
-fn an_answer_is_not_repeated_by_the_clock_once_another_hello_has_come() {
+fn an_answer_is_not_repeated_by_the_timer_after_another_hello() {
     for (version, settings) in SETTINGS.iter().enumerate() {
         let mut world = world(settings);
         let now = world.now;
@@ -552,7 +556,7 @@ fn an_answer_is_not_repeated_by_the_clock_once_another_hello_has_come() {
         let server = &mut world.sides[SERVER].endpoint;
         assert_eq!(server.on_datagram(now, &hello), Ok(()));
         assert_ne!(drain(server), Vec::<Vec<u8>>::new());
-        // Hellos without an answer use up the ration.
+        // ClientHellos without an answer use up the ration.
         for nth in 1..=limits::HELLO_BURST as usize {
             let mut refused = hello.clone();
             let versions = 25;
@@ -571,10 +575,10 @@ static FLIGHTS: LazyLock<[Vec<Vec<u8>>; 2]> =
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Bent, cut, repeated and swapped datagrams of a real client, in the middle of a handshake with
+    /// Changed, cut, repeated and swapped datagrams of a real client, in the middle of a handshake with
     /// another: the server neither fails nor misses its own client.
     #[test]
-    fn bent_datagrams_of_another_client_do_not_keep_the_peer_from_connecting(
+    fn changed_datagrams_of_another_client_do_not_prevent_the_connection(
         version in 0..2_usize,
         rounds in 0..3_usize,
         attack in prop::collection::vec((0..8_usize, prop::collection::vec((any::<usize>(), any::<u8>()), 0..4), any::<usize>()), 1..12),
@@ -601,9 +605,9 @@ proptest! {
         prop_assert!(world.both_connected(), "{:?} {:?}", world.sides[SERVER].failed, world.now.saturating_since(now));
     }
 
-    /// The same to a client. It may fail, and does no harm.
+    /// The same to a client. It may fail, without other effects.
     #[test]
-    fn bent_datagrams_to_a_client_do_no_harm(
+    fn changed_datagrams_to_a_client_do_not_panic(
         version in 0..2_usize,
         attack in prop::collection::vec((0..8_usize, prop::collection::vec((any::<usize>(), any::<u8>()), 0..4)), 1..12),
     ) {
@@ -622,9 +626,9 @@ proptest! {
         }
     }
 
-    /// Records with any body, as the first thing a server gets.
+    /// Records with any body, as a server's first datagram.
     #[test]
-    fn any_records_do_no_harm(
+    fn any_records_do_not_panic(
         version in 0..2_usize,
         records in prop::collection::vec((20..27_u8, 0..3_u16, prop::collection::vec(any::<u8>(), 0..80)), 1..10),
     ) {
@@ -636,7 +640,7 @@ proptest! {
     }
 
     #[test]
-    fn any_hello_does_no_harm(version in 0..2_usize, body in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn any_hello_does_not_panic(version in 0..2_usize, body in prop::collection::vec(any::<u8>(), 0..300)) {
         let mut server = server(&SETTINGS[version]);
         prop_assert_eq!(server.on_datagram(NOW, &message(1, 0, &body)), Ok(()));
         drain(&mut server);

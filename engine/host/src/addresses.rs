@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
-/// An address can be bound once. A second time it would look as if another process had it.
+/// An address can be bound only once. A second bind fails as if another process used the address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{option} {ip} is given twice: each address once is enough")]
 pub struct GivenTwice {

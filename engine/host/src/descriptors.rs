@@ -2,18 +2,22 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit of this process to `wanted` descriptors, or as far as it may. Systems allow 1024 by default, and more to a
-/// process that asks. If it is not enough, the log names what is `limited`.
+/// Raises the limit of this process to `wanted` descriptors, or to the hard limit. Systems allow 1024 by
+/// default, and more on request. If the limit stays too low, the log names what is `limited`.
 pub fn raise_descriptor_limit(wanted: usize, limited: &str) {
     let wanted = wanted as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let granted = wanted.min(maximum.unwrap_or(u64::MAX));
     if current.is_some_and(|current| current < granted) {
-        // Only a sandbox refuses it. Then the old limit holds, and opening a descriptor beyond it fails, which the callers handle.
+        // Only a sandbox refuses it. Then the old limit stays, and callers handle a failed open.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(granted), maximum });
     }
     if granted < wanted {
-        tracing::info!(granted, wanted, "{limited} limited by the descriptors this process may have");
+        tracing::info!(
+            granted,
+            wanted,
+            "{limited} limited by the number of file descriptors of this process"
+        );
     }
 }
 

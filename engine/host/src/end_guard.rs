@@ -1,11 +1,11 @@
-//! How the main thread learns that a worker has ended.
+//! Reports the end of a worker to the main thread.
 
 use mio::Waker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Reports the end of a worker to the main thread. Its drop does it, so that a panic is reported like a return. There is a flag beside
-/// the wake, because the thread still counts as running at that moment.
+/// Reports the end of a worker to the main thread when it is dropped, so that a panic is reported like a
+/// return. It sets a flag before the wake, because the thread still counts as running at that moment.
 #[derive(Debug)]
 pub(crate) struct EndGuard {
     ended: Arc<AtomicBool>,
@@ -21,7 +21,7 @@ impl EndGuard {
 impl Drop for EndGuard {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Release);
-        // Fails only if the main thread's poll is gone, and then no thread waits.
+        // Fails only if the main thread's poll is gone; then no thread waits.
         let _ = self.main.wake();
     }
 }

@@ -1,12 +1,14 @@
-//! What the processes of the engine and of the TURN server have in common: the way from the command line to the exit code, the main
-//! thread and its worker threads, limits of the operating system, and options that both have.
+//! The common parts of the engine and the TURN server: the way from the command line to the exit code, the
+//! main thread and its worker threads, limits of the operating system, and options that both have.
 //!
-//! It knows neither media nor TURN: what a worker runs, and which messages it takes, are the program's.
+//! It depends neither on media nor on TURN: each program defines what a worker runs, and which messages it
+//! takes.
 //!
 //! - [`Program`]: log, `--die-with-parent`, configuration, run, exit code.
 //! - [`MainThread`]: waits for signals, for the end of a worker, and for the program's own sockets.
 //! - [`Workers`]: starts the worker threads, sends them messages, stops them.
-//! - [`PortRange`], [`check_ports`], [`port_shares`], [`check_once`], [`loopback`]: options for addresses and ports.
+//! - [`PortRange`], [`check_ports`], [`port_shares`], [`check_once`], [`loopback`]: options for addresses and
+//!   ports.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The main thread: it waits for signals, for the end of a worker, and for what the program adds.
+//! The main thread: it waits for signals, for the end of a worker, and for the program's own sockets.
 
 use crate::end_guard::EndGuard;
 use crate::start_error::{StartError, system};
@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-// All readiness leads to the same: the caller looks at everything. So one token each is enough.
+// On any readiness the caller checks everything, so one token each is enough.
 const SIGNAL: Token = Token(0);
 const WAKE: Token = Token(1);
 const SOURCE: Token = Token(2);
 
-/// What the main thread waits with.
+/// The state that the main thread waits on.
 #[derive(Debug)]
 pub struct MainThread {
     poll: Poll,
@@ -30,7 +30,7 @@ pub struct MainThread {
 }
 
 impl MainThread {
-    /// From now on these signals do not end the process: [`wait`](Self::wait) returns them.
+    /// From now on these signals do not end the process; [`wait`](Self::wait) returns them.
     pub fn new(signals: &[c_int]) -> Result<Self, StartError> {
         let poll = Poll::new().map_err(system("make a poll"))?;
         let waker = Waker::new(poll.registry(), WAKE).map_err(system("make a waker"))?;
@@ -46,7 +46,8 @@ impl MainThread {
         Ok(main)
     }
 
-    /// Has [`wait`](Self::wait) return when this becomes readable too. It must be read until there is nothing more.
+    /// Makes [`wait`](Self::wait) return also when `source` becomes readable. The caller must then read until
+    /// it would block.
     pub fn watch(&self, source: &impl AsRawFd) -> Result<(), StartError> {
         self.add(source.as_raw_fd(), SOURCE)
     }
@@ -56,7 +57,7 @@ impl MainThread {
         registry.register(&mut SourceFd(&fd), token, Interest::READABLE).map_err(system("poll"))
     }
 
-    /// Has [`wait`](Self::wait) return, from any thread.
+    /// Makes [`wait`](Self::wait) return, from any thread.
     pub fn waker(&self) -> Arc<Waker> {
         self.waker.clone()
     }
@@ -66,8 +67,8 @@ impl MainThread {
         EndGuard::new(self.ended.clone(), self.waker.clone())
     }
 
-    /// Waits until a signal arrives, a worker ends, something else wakes this thread, or the time is over. Returns the signals that
-    /// arrived since the last call, each of them once.
+    /// Waits until a signal arrives, a worker ends, something else wakes this thread, or the time is over.
+    /// Returns the signals that arrived since the last call, each of them once.
     pub fn wait(&mut self, longest: Option<Duration>) -> Result<Vec<c_int>, StartError> {
         // The end of a worker is final: after it no call waits.
         let longest = if self.has_lost_a_worker() { Some(Duration::ZERO) } else { longest };

@@ -1,4 +1,4 @@
-//! The panic hook: what a panic said and where, as lines of the log like all others, and not more of them than help to find the bug.
+//! The panic hook: logs the message and location of each panic, at a limited rate.
 
 use std::panic::PanicHookInfo;
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 pub fn install_hook() {
     let limit = Mutex::new(Limit::default());
     std::panic::set_hook(Box::new(move |info| {
-        // Whoever holds it does not panic, but a second panic must not wait for it in any case.
+        // The lock is held briefly and its holder does not panic, but a second panic must never wait for it.
         let Some(unlogged) = limit.try_lock().map_or(Some(0), |mut limit| limit.admit(Instant::now())) else {
             return;
         };
@@ -32,13 +32,13 @@ fn log(info: &PanicHookInfo<'_>, unlogged: u64) {
 
 #[derive(Debug, Default)]
 struct Limit {
-    /// When the window began, and how many were logged in it.
+    /// Start of the window, and the number of panics logged in it.
     window: Option<(Instant, u32)>,
     unlogged: u64,
 }
 
 impl Limit {
-    /// Whether a panic is logged: then, how many before it were not.
+    /// `Some` if a panic is logged; the value is the number of panics skipped before it.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         let (since, count) = self.window.filter(|(since, _)| now - *since < WINDOW).unwrap_or((now, 0));
         if count >= LOGGED_MAX {

@@ -93,8 +93,8 @@ mod tests {
     fn parses_a_range_of_two_ports_only() {
         assert_eq!("5000-5000".parse(), Ok(PortRange { first: 5000, last: 5000 }));
         assert_eq!("1-65535".parse(), Ok(PortRange { first: 1, last: 65_535 }));
-        for wrong in ["5000", "5001-5000", "0-9", "a-b", "1-65536", "1-2-3"] {
-            assert!(wrong.parse::<PortRange>().is_err(), "{wrong}");
+        for malformed in ["5000", "5001-5000", "0-9", "a-b", "1-65536", "1-2-3"] {
+            assert!(malformed.parse::<PortRange>().is_err(), "{malformed}");
         }
     }
 
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(shares(10_000, 11_999, 2), Ok(vec![10_000..=10_999, 11_000..=11_999]));
         assert_eq!(shares(5001, 5010, 2), Ok(vec![5002..=5005, 5006..=5009]));
         assert_eq!(shares(65_532, 65_535, 2), Ok(vec![65_532..=65_533, 65_534..=65_535]));
-        let too_few = shares(5001, 5004, 2).expect_err("one port of the four is of no use");
+        let too_few = shares(5001, 5004, 2).expect_err("only two of the four ports can be used");
         assert_eq!(too_few.to_string(), "--x 5001-5004 are too few for 2 workers: each needs two at least");
     }
 

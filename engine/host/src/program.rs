@@ -5,7 +5,7 @@ use leat_log::Format;
 use std::error::Error;
 use std::process::ExitCode;
 
-/// Exit code when the system does not give what the options ask for, such as a port in use.
+/// Exit code when the system cannot provide a requested resource, such as a port in use.
 const EXIT_FAILURE: u8 = 1;
 
 /// A program whose log has started.
@@ -16,7 +16,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts the log. From now on panics are lines of it.
+    /// Starts the log. From now on panics are logged.
     pub fn start(name: &'static str, log: Format) -> Self {
         leat_log::start(log, "info");
         // After the log's own hook, which it replaces: it logs by the same formatter.
@@ -24,7 +24,7 @@ impl Program {
         Self { name, log }
     }
 
-    /// Obeys `--die-with-parent`, reads the configuration and runs. A failure is the last line of the log.
+    /// Handles `--die-with-parent`, reads the configuration and runs. A failure is the last line of the log.
     pub fn run<C, B: Error, F: Error>(
         self,
         die_with_parent: bool,
@@ -49,7 +49,7 @@ impl Program {
     }
 }
 
-/// Why `--die-with-parent` is impossible.
+/// Why `--die-with-parent` failed.
 #[derive(Debug, thiserror::Error)]
 enum NoParent {
     /// The kernel has no parent-death signal.
@@ -60,15 +60,16 @@ enum NoParent {
     Gone,
 }
 
-/// Has the kernel end this process when its parent dies.
+/// Makes the kernel end this process when its parent dies.
 fn die_with_parent() -> Result<(), NoParent> {
     let signal = rustix::process::Signal::TERM;
     rustix::process::set_parent_process_death_signal(Some(signal)).map_err(|_| NoParent::NotReported)?;
     if is_orphan() { Err(NoParent::Gone) } else { Ok(()) }
 }
 
-/// Whether the parent died before this process asked the kernel for the signal: then another process, which adopts orphans, is
-/// the parent now. A supervisor names itself in LEAT_PARENT, since in a container it may well be process 1.
+/// Whether the parent died before this process asked the kernel for the signal. The parent is then another
+/// process, which adopts orphans. A supervisor passes its pid in LEAT_PARENT, because in a container it may
+/// be process 1.
 fn is_orphan() -> bool {
     let parent = std::os::unix::process::parent_id();
     match std::env::var("LEAT_PARENT") {

@@ -27,7 +27,7 @@ pub enum StartError {
     /// A call that the operating system should never refuse.
     #[error("cannot {doing}")]
     System {
-        /// What was tried.
+        /// The failed operation.
         doing: &'static str,
         /// The cause.
         source: io::Error,

@@ -1,6 +1,6 @@
 //! The worker threads, as the main thread sees them: start, messages, end.
 //!
-//! A worker that ends by itself ends the process, whether it returned or panicked ([decision
+//! A worker that ends without a stop message ends the process, after a return as after a panic ([decision
 //! 23](../../../docs/decisions/0023-end-of-a-worker.md)).
 
 use crate::main_thread::MainThread;
@@ -50,12 +50,12 @@ impl<M> Workers<M> {
         Ok(())
     }
 
-    /// How many there are.
+    /// The number of workers.
     pub fn len(&self) -> usize {
         self.workers.len()
     }
 
-    /// Whether there are none.
+    /// Whether there is no worker.
     pub fn is_empty(&self) -> bool {
         self.workers.is_empty()
     }
@@ -75,23 +75,24 @@ impl<M> Workers<M> {
         self.workers.iter().map(|worker| (worker.messages.clone(), worker.waker.clone())).collect()
     }
 
-    /// Sends `stop` to all workers and waits for all of them. An error is that of the first worker that failed.
+    /// Sends `stop` to all workers and waits for all of them. An error is that of the first worker that
+    /// failed.
     pub fn stop(self, stop: impl Fn() -> M) -> Result<(), StartError> {
         self.send_each(stop);
         let ends = self.workers.into_iter().enumerate().map(|(index, worker)| match worker.thread.join() {
             Ok(end) => end.map_err(system("keep a worker running")),
             Err(_) => Err(StartError::Panicked(index)),
         });
-        // Each is waited for, also after a failure.
+        // Waits for each of them, also after a failure.
         ends.fold(Ok(()), Result::and)
     }
 }
 
 impl<M> Handle<M> {
     fn send(&self, message: M) {
-        // A worker that has ended reads nothing more; joining it tells why.
+        // A worker that has ended reads nothing more; `stop` returns its error.
         if let Err(TrySendError::Full(_)) = self.messages.try_send(message) {
-            tracing::error!("a worker does not read its queue, which is full: a message is lost");
+            tracing::error!("the queue of a worker is full: a message is lost");
         }
         // Without a wake the worker reads the message in its next turn.
         let _ = self.waker.wake();
@@ -105,7 +106,7 @@ mod tests {
     use mio::{Poll, Token};
     use std::time::Duration;
 
-    /// Runs a worker that obeys and one that ends by itself, as a program would.
+    /// Runs a worker that handles messages and one that ends by itself, as a program would.
     fn process_with(run: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), StartError> {
         let mut main = MainThread::new(&[]).expect("a poll");
         let poll = Poll::new().expect("a poll");
@@ -121,7 +122,7 @@ mod tests {
         workers.start(&main, lost, waker, run)?;
         while !main.has_lost_a_worker() {
             let signals = main.wait(Some(Duration::from_secs(60))).expect("a poll");
-            assert!(signals.is_empty(), "a worker's end is no signal");
+            assert!(signals.is_empty(), "the end of a worker is not a signal");
         }
         workers.stop(|| "stop")
     }
@@ -154,6 +155,6 @@ mod tests {
         workers.send_all([1, 9]);
         workers.send_each(|| 2);
         drop(go);
-        workers.stop(|| 3).expect("it read what the queue had room for");
+        workers.stop(|| 3).expect("the worker reads the messages in its queue");
     }
 }

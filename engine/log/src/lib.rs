@@ -1,8 +1,8 @@
-//! The log of every binary, on standard error: one JSON object a line, or plain text for a terminal. Fatal errors, wrong options and
-//! panics included.
+//! The log of every binary, on standard error: one JSON object per line, or plain text for a terminal. This
+//! includes fatal errors, wrong options and panics.
 //!
-//! A JSON line has the keys `timestamp`, `level`, `context`, `message` and, where something failed, `error`; the schema is
-//! `tests/vectors/log/schema.json`. What is logged is the caller's business: an event of [`tracing`] becomes a line, its fields become the
+//! A JSON line has the keys `timestamp`, `level`, `context`, `message` and, for a failure, `error`; the
+//! schema is `tests/vectors/log/schema.json`. An event of [`tracing`] becomes a line, its fields become the
 //! context, and a field named `error` becomes the error.
 
 #![forbid(unsafe_code)]
@@ -23,12 +23,12 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How logs are written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For people.
     Text,
-    /// For machines: one JSON object a line.
+    /// For machines: one JSON object per line.
     Json,
 }
 
@@ -36,12 +36,12 @@ pub enum Format {
 pub const EXIT_USAGE: u8 = 2;
 
 impl Format {
-    /// Text on a terminal, else JSON.
+    /// Text on a terminal, otherwise JSON.
     pub fn for_stderr() -> Self {
         if io::stderr().is_terminal() { Self::Text } else { Self::Json }
     }
 
-    /// As `--log` takes it.
+    /// The value of `--log`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -49,8 +49,8 @@ impl Format {
         }
     }
 
-    /// What `--log` asks for among arguments that cannot be parsed as a whole. The last one counts.
-    fn asked_for(arguments: &[OsString]) -> Option<Self> {
+    /// The value of `--log` among arguments that cannot be parsed as a whole. The last one applies.
+    fn requested_format(arguments: &[OsString]) -> Option<Self> {
         let named = |text: &str| <Self as clap::ValueEnum>::from_str(text, false).ok();
         let texts: Vec<&str> =
             arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
@@ -66,11 +66,11 @@ impl fmt::Display for Format {
     }
 }
 
-/// Starts logging. The environment variable `LEAT_LOG` chooses what is logged; `filter` does where it is not set.
+/// Starts logging. The environment variable `LEAT_LOG` selects what is logged; without it, `filter` does.
 pub fn start(format: Format, filter: &str) {
     let filter = EnvFilter::try_from_env("LEAT_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
     let registry = tracing_subscriber::registry().with(filter);
-    // A second start, in a test, changes nothing.
+    // A second start, in a test, has no effect.
     let _ = match format {
         Format::Json => {
             std::panic::set_hook(Box::new(|info| write(&of_panic(info))));
@@ -87,8 +87,9 @@ pub fn start(format: Format, filter: &str) {
     };
 }
 
-/// Reads the command line. Help and version go to standard output; a wrong option is the process's last line, in the format that the
-/// arguments ask for, or else in `default`. The error is the exit code.
+/// Parses the command line. Help and version go to standard output; for a wrong option, the last line of the
+/// log reports the error, in the format that the arguments select, or else in `default`. The error is the
+/// exit code.
 pub fn command_line<C: clap::Parser>(
     program: &str,
     arguments: &[OsString],
@@ -98,7 +99,7 @@ pub fn command_line<C: clap::Parser>(
         Ok(cli) => return Ok(cli),
         Err(error) => error,
     };
-    let format = Format::asked_for(arguments).unwrap_or(default);
+    let format = Format::requested_format(arguments).unwrap_or(default);
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) || format == Format::Text {
         // Standard output may be closed.
         let _ = error.print();
@@ -109,7 +110,7 @@ pub fn command_line<C: clap::Parser>(
     Err(ExitCode::from(EXIT_USAGE))
 }
 
-/// What clap says, without the usage and the hints behind it.
+/// clap's message, without usage and hints.
 fn on_one_line(text: &str) -> String {
     let is_behind = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more information");
     let lines = text.lines().map(str::trim).take_while(|line| !is_behind(line));
@@ -117,7 +118,7 @@ fn on_one_line(text: &str) -> String {
     text.trim_start_matches("error: ").to_owned()
 }
 
-/// Writes why the process ends. The result is the exit code.
+/// Logs why the process ends. Returns the exit code.
 pub fn fatal(format: Format, program: &str, error: &dyn Error, code: u8) -> ExitCode {
     match format {
         Format::Text => write(&format!("{program}: {}", chain(error))),
@@ -151,7 +152,7 @@ impl<S: Subscriber> Layer<S> for Json {
 }
 
 fn of_panic(info: &PanicHookInfo<'_>) -> String {
-    let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let place = info.location().map_or_else(|| "an unknown location".to_owned(), ToString::to_string);
     let why = info.payload_as_str().unwrap_or("a panic without a message");
     let line = Line::new(Level::ERROR, format!("panicked at {place}")).with_error("Panic", why);
     let trace = Backtrace::capture();
@@ -162,9 +163,9 @@ fn of_panic(info: &PanicHookInfo<'_>) -> String {
     .to_string()
 }
 
-/// One line, whole: other threads and processes write to the same place.
+/// Writes a whole line at once, because other threads and processes write to the same stream.
 fn write(line: &str) {
-    // There is no place left to report a failure to.
+    // There is no other place to report a failure.
     let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 

@@ -10,7 +10,7 @@ use tracing::{Event, Level};
 /// Keys of the context that are strings in every line, whatever type an event gives them.
 const IDS: [&str; 3] = ["roomId", "userId", "peerId"];
 
-/// The name of an error of which only the text is known.
+/// The name of an error whose type is unknown.
 const UNNAMED: &str = "Error";
 
 pub(crate) struct Line {

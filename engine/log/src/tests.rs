@@ -10,19 +10,19 @@ struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.0.lock().expect("no panic while held").push(Line::of(event).to_string());
+        self.0.lock().expect("no panic while locked").push(Line::of(event).to_string());
     }
 }
 
-/// The lines of what is logged meanwhile, each as the schema wants it.
+/// The lines that `log` writes, each checked against the schema.
 fn logged(log: impl FnOnce()) -> Vec<Value> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(Lines(lines.clone())), log);
-    let lines = lines.lock().expect("no panic while held");
-    lines.iter().map(|line| sound(line)).collect()
+    let lines = lines.lock().expect("no panic while locked");
+    lines.iter().map(|line| checked(line)).collect()
 }
 
-fn sound(line: &str) -> Value {
+fn checked(line: &str) -> Value {
     assert!(!line.contains('\n'), "{line}");
     let schema = include_str!("../../../tests/vectors/log/schema.json");
     let (schema, object) =
@@ -57,7 +57,7 @@ fn every_level_and_type_of_field_makes_a_line_of_the_schema() {
 
 #[test]
 fn a_stack_belongs_to_its_error() {
-    let line = sound(
+    let line = checked(
         &Line::new(Level::ERROR, "m".into()).with_error("Panic", "why").with_stack("at a\nat b").to_string(),
     );
     assert_eq!(line["error"], json!({"name": "Panic", "message": "why", "stack": "at a\nat b"}));
@@ -65,10 +65,11 @@ fn a_stack_belongs_to_its_error() {
 
 #[test]
 fn the_format_is_found_among_arguments_that_are_wrong() {
-    let asked = |text: &str| Format::asked_for(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
-    assert_eq!(asked("x --nonsense --log json"), Some(Format::Json));
-    assert_eq!(asked("x --log=text --port"), Some(Format::Text));
-    assert_eq!(asked("x --log xml --log"), None);
+    let format =
+        |text: &str| Format::requested_format(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+    assert_eq!(format("x --unknown --log json"), Some(Format::Json));
+    assert_eq!(format("x --log=text --port"), Some(Format::Text));
+    assert_eq!(format("x --log xml --log"), None);
 }
 
 #[test]
@@ -83,29 +84,29 @@ fn a_panic_is_a_line_of_the_schema() {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let hook = lines.clone();
     std::panic::set_hook(Box::new(move |info| {
-        hook.lock().expect("no panic while held").push(of_panic(info))
+        hook.lock().expect("no panic while locked").push(of_panic(info))
     }));
     std::panic::catch_unwind(|| panic!("no {}", "way")).expect_err("it panics");
     drop(std::panic::take_hook());
-    let line = sound(&lines.lock().expect("no panic while held")[0]);
+    let line = checked(&lines.lock().expect("no panic while locked")[0]);
     assert_eq!((&line["error"]["name"], &line["error"]["message"]), (&json!("Panic"), &json!("no way")));
     assert!(line["message"].as_str().expect("a string").contains("tests.rs"), "{line}");
 }
 
 #[test]
-fn a_wrong_option_is_told_on_one_line_with_what_is_expected() {
+fn a_wrong_option_is_reported_on_one_line_with_the_expected_values() {
     #[derive(Debug, clap::Parser)]
     struct Options {
         #[arg(long)]
         format: Format,
     }
-    let said = |arguments: &[&str]| {
+    let message_of = |arguments: &[&str]| {
         let error = <Options as clap::Parser>::try_parse_from(arguments).expect_err("wrong").to_string();
         on_one_line(&error)
     };
     assert_eq!(
-        said(&["x", "--format", "xml"]),
+        message_of(&["x", "--format", "xml"]),
         "invalid value 'xml' for '--format <FORMAT>' [possible values: text, json]"
     );
-    assert_eq!(said(&["x"]), "the following required arguments were not provided: --format <FORMAT>");
+    assert_eq!(message_of(&["x"]), "the following required arguments were not provided: --format <FORMAT>");
 }

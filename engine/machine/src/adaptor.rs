@@ -1,12 +1,13 @@
-//! A machine around another one.
+//! A machine that wraps another one.
 
 use crate::{
-    Datagram, Instant, LocalId, Machine, Path, SocketError, SocketOrder, StreamId, Towards, Tx, WorkerId,
+    Datagram, Instant, LocalId, Machine, Path, SocketError, SocketRequest, StreamId, Towards, Tx, WorkerId,
 };
 use std::net::SocketAddr;
 
-/// A machine around an inner one. It changes how datagrams come in and go out and adds timers of its own; every other call of the driver
-/// reaches the inner machine. So an adaptor cannot forget to pass on a call that has a default in [`Machine`].
+/// A machine that wraps an inner one. It changes how datagrams are received and sent, and adds timers; every
+/// other call of the driver reaches the inner machine. So an adaptor cannot forget to pass on a call that has
+/// a default in [`Machine`].
 ///
 /// Every adaptor is a [`Machine`] with the commands and events of the inner one.
 pub trait Adaptor {
@@ -20,29 +21,29 @@ pub trait Adaptor {
     /// The inner machine.
     fn inner(&self) -> &Self::Inner;
 
-    /// The inner machine, to take orders and events from.
+    /// The inner machine, for its requests and events.
     fn inner_mut(&mut self) -> &mut Self::Inner;
 
     /// The inner machine and its send batch, for one call.
     fn enter<'t, T: Tx>(&'t mut self, tx: &'t mut T) -> (&'t mut Self::Inner, Self::InnerTx<'t, T>);
 
-    /// After that call: what the inner machine wrote can be sent.
+    /// After that call: sends what the inner machine wrote.
     fn leave(&mut self, now: Instant, tx: &mut impl Tx);
 
     /// As [`Machine::on_datagram`].
     fn adapt_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx);
 
-    /// Looks at a command before the inner machine carries it out.
+    /// Sees a command before the inner machine carries it out.
     fn adapt_command(&mut self, command: &<Self::Inner as Machine>::Command);
 
-    /// After the timers of the inner machine, those of the adaptor.
+    /// Handles the timers of the adaptor, after those of the inner machine.
     fn adapt_timeout(&mut self, now: Instant, tx: &mut impl Tx);
 
-    /// When [`adapt_timeout`](Self::adapt_timeout) has something to do.
+    /// The deadline of [`adapt_timeout`](Self::adapt_timeout).
     fn adapted_timeout(&self) -> Option<Instant>;
 }
 
-/// Has the inner machine handle a call.
+/// Passes a call to the inner machine.
 macro_rules! pass {
     ($adaptor:ident, $now:ident, $tx:ident, |$inner:ident, $inner_tx:ident| $call:expr) => {{
         let result = {
@@ -91,8 +92,8 @@ impl<A: Adaptor> Machine for A {
         pass!(self, now, tx, |inner, tx| inner.on_command(now, command, tx));
     }
 
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
-        self.inner_mut().poll_socket_order()
+    fn poll_socket_request(&mut self) -> Option<SocketRequest> {
+        self.inner_mut().poll_socket_request()
     }
 
     fn on_socket_opened(

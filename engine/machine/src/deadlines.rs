@@ -6,13 +6,13 @@ use std::collections::BinaryHeap;
 
 /// One pending deadline per owner, owners being dense indices.
 ///
-/// A binary heap with lazy deletion: re-arming an owner leaves the old entry behind, which is skipped
-/// when it surfaces. Arming an owner later than it already is costs nothing until then, so a
-/// machine may re-arm on every packet.
+/// A binary heap with lazy deletion: re-arming an owner leaves the old entry in the heap, which is skipped
+/// when it reaches the top. Moving a deadline to a later time costs nothing until then, so a machine may
+/// re-arm on every packet.
 #[derive(Debug, Default)]
 pub struct Deadlines {
     heap: BinaryHeap<Reverse<(Instant, u32)>>,
-    /// Per owner: when it wants to be woken, and the earliest entry the heap holds for it.
+    /// Per owner: its deadline, and its earliest entry in the heap.
     armed: Vec<Armed>,
 }
 
@@ -39,7 +39,7 @@ impl Deadlines {
         }
     }
 
-    /// Brings the deadline of `owner` forward to `deadline` if it is later or unset.
+    /// Moves the deadline of `owner` to `deadline` if it is later or unset.
     pub fn hasten(&mut self, owner: u32, deadline: Instant) {
         let wanted = self.armed.get(owner as usize).and_then(|armed| armed.wanted);
         if wanted.is_none_or(|wanted| deadline < wanted) {
@@ -47,8 +47,8 @@ impl Deadlines {
         }
     }
 
-    /// The earliest instant at which [`pop`](Self::pop) may have something to give. May be early
-    /// (an owner has since been re-armed), never late.
+    /// The earliest instant at which [`pop`](Self::pop) may return an owner. May be early (if an owner has
+    /// been re-armed), never late.
     pub fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((deadline, _))| *deadline)
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn agrees_with_a_naive_twin() {
+    fn agrees_with_a_naive_model() {
         let mut rng = Rng::from_number(11);
         let mut deadlines = Deadlines::default();
         let mut naive = [None::<Instant>; 8];

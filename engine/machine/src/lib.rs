@@ -1,9 +1,8 @@
-//! The contract between a protocol and the world.
+//! The interface between a protocol and its driver.
 //!
-//! A [`Machine`] does no I/O: datagrams, commands, time and chance come in as arguments, datagrams go
-//! out through a [`Tx`], events are polled. The same machine therefore runs under the mio runtime,
-//! under the simulator, in benches and in fuzzers. This crate is *not* a runtime: it holds no socket
-//! and reads no clock.
+//! A [`Machine`] does no I/O: datagrams, commands, time and randomness are arguments, datagrams are sent
+//! through a [`Tx`], events are polled. The same machine therefore runs in the mio runtime, the simulator,
+//! benchmarks and fuzzers. This crate is *not* a runtime: it has no socket and reads no clock.
 
 #![forbid(unsafe_code)]
 
@@ -17,14 +16,14 @@ mod time;
 pub use adaptor::Adaptor;
 pub use deadlines::Deadlines;
 pub use rng::Rng;
-pub use socket::{SocketError, SocketOrder, StreamId, Towards};
+pub use socket::{SocketError, SocketRequest, StreamId, Towards};
 pub use time::Instant;
 
 use std::net::SocketAddr;
 
-/// Which local socket of a worker a datagram came in on, and must leave by: below [`TCP`](Self::TCP) an index into the
-/// worker's UDP sockets, below [`ON_DEMAND`](Self::ON_DEMAND) one into its TCP listeners, from there on a socket that
-/// the machine [ordered](SocketOrder).
+/// The local socket of a worker on which a datagram arrived, or is sent: below [`TCP`](Self::TCP) an index of
+/// the worker's UDP sockets, below [`ON_DEMAND`](Self::ON_DEMAND) one of its TCP listeners, from there on a
+/// socket that the machine has [requested](SocketRequest).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocalId(pub u16);
 
@@ -42,21 +41,21 @@ impl LocalId {
         if self.is_tcp() { Some((self.0 - Self::TCP.0) as u8) } else { None }
     }
 
-    /// Whether this is a TCP listener: what comes by it came in order and whole, and each remote address behind it is one
+    /// Whether this is a TCP listener: data arrives in order and complete, and each remote address is one
     /// connection, which may close.
     pub const fn is_tcp(self) -> bool {
         self.0 >= Self::TCP.0 && self.0 < Self::ON_DEMAND.0
     }
 
-    /// The first that a machine may order.
+    /// The first socket that a machine may request.
     pub const ON_DEMAND: Self = Self(256);
 
-    /// The nth that a machine may order.
+    /// The nth socket that a machine may request.
     pub const fn on_demand(index: u16) -> Self {
         Self(Self::ON_DEMAND.0.saturating_add(index))
     }
 
-    /// Which of those that a machine may order; `None` for any other.
+    /// The index of a requested socket; `None` for any other.
     pub const fn on_demand_index(self) -> Option<u16> {
         self.0.checked_sub(Self::ON_DEMAND.0)
     }
@@ -66,24 +65,25 @@ impl LocalId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerId(pub u16);
 
-/// A dense number for one remote peer, chosen by the machine: the send batch groups the datagrams of
-/// one flow into runs without hashing. Flows of live peers are distinct; numbers are reused.
+/// A dense number for one remote peer, chosen by the machine: the send batch groups the datagrams of a flow
+/// without hashing. Live peers have distinct flows; numbers are reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Flow(pub u32);
 
-/// The two ends of a datagram's way: our socket and the remote address.
+/// The two addresses of a datagram: the local socket and the remote address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Path {
-    /// Our end.
+    /// The local socket.
     pub local: LocalId,
-    /// The far end. IPv4 peers are plain IPv4 addresses, never IPv4-mapped IPv6.
+    /// The remote address. IPv4 peers are plain IPv4 addresses, never IPv4-mapped IPv6.
     pub remote: SocketAddr,
 }
 
-/// One received datagram, or one frame of a TCP connection (RFC 4571). The bytes are the machine's to change: SRTP is decrypted in place.
+/// One received datagram, or one frame of a TCP connection (RFC 4571). The machine may change the bytes: SRTP
+/// is decrypted in place.
 #[derive(Debug)]
 pub struct Datagram<'a> {
-    /// Where it came from, and on which of our sockets.
+    /// Its source, and the local socket.
     pub path: Path,
     /// When the kernel received it; never later than the `now` of the same call.
     pub received_at: Instant,
@@ -91,34 +91,36 @@ pub struct Datagram<'a> {
     pub bytes: &'a mut [u8],
 }
 
-/// The send batch: a machine claims a slot, writes the datagram straight into it, and is done.
+/// The send batch: a machine claims a slot and writes the datagram directly into it.
 ///
 /// No method has a default, so that a wrapper cannot forget to pass one on.
 pub trait Tx {
-    /// Claims `len` bytes that leave for `path`, all of which the caller must write (their content
-    /// is unspecified before). `None` when the batch is full: the datagram is then lost as on any
-    /// full queue, and the implementation has counted it.
+    /// Claims `len` bytes that are sent to `path`. The caller must write all of them (their content is
+    /// unspecified before). `None` if the batch is full: the datagram is lost, and the implementation has
+    /// counted it.
     ///
-    /// Datagrams of one `flow` leave in the order they were claimed; across flows there is none.
+    /// Datagrams of one `flow` are sent in the order they were claimed; across flows there is no order.
     fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]>;
 
-    /// Gives back the slot claimed last: nothing is sent. For a writer that failed midway.
+    /// Cancels the slot claimed last: nothing is sent. For a writer that failed midway.
     fn cancel(&mut self);
 
-    /// The machine reads `soon` in a moment: an implementation may have the processor fetch it. A hint, and nothing else.
+    /// A hint that the machine reads `soon` in a moment: an implementation may prefetch it into the
+    /// processor's cache.
     fn prefetch<T: ?Sized>(&self, soon: &T);
 
-    /// All datagrams of one flow are written for now. An implementation may send them, since waiting would not make a longer run.
+    /// All datagrams of one flow are written for now. An implementation may send them, since waiting would
+    /// not make the run longer.
     fn end_of_flow(&mut self);
 
-    /// Sends `head` and behind it `body`, which is a part of the datagram that is just being received: an implementation may send
-    /// that from where it lies, without a copy. False when the batch is full, as with [`slot`](Self::slot). [`forward_by_copy`] does it
-    /// with a slot.
+    /// Sends `head` followed by `body`, which is a part of the datagram that is being received: an
+    /// implementation may send `body` from the receive buffer, without a copy. False if the batch is full, as
+    /// with [`slot`](Self::slot). [`forward_by_copy`] does it with a slot.
     fn forward(&mut self, flow: Flow, path: Path, head: &[u8], body: &[u8]) -> bool;
 
-    /// Hands `head` and behind it `body`, copied once, to the machine of another worker, whose [`Machine::on_hand_off`] is called with them.
-    /// False if there is no such worker or its queue is full: they are then lost, and the implementation has counted it. What is handed to
-    /// one worker comes there in this order.
+    /// Sends `head` followed by `body`, copied once, to the machine of another worker, whose
+    /// [`Machine::on_hand_off`] receives them. False if there is no such worker or its queue is full: the
+    /// message is lost, and the implementation has counted it. Messages to one worker arrive in order.
     fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool;
 }
 
@@ -133,55 +135,56 @@ pub fn forward_by_copy(tx: &mut impl Tx, flow: Flow, path: Path, head: &[u8], bo
 
 /// A protocol as a state machine without I/O.
 ///
-/// `now` never goes backwards between calls. After a batch of [`on_datagram`](Self::on_datagram) or [`on_hand_off`](Self::on_hand_off)
-/// calls the driver calls [`on_batch_end`](Self::on_batch_end) once, flushes the `Tx`, then looks at
-/// [`next_timeout`](Self::next_timeout).
+/// `now` never goes backwards between calls. After a batch of [`on_datagram`](Self::on_datagram) or
+/// [`on_hand_off`](Self::on_hand_off) calls the driver calls [`on_batch_end`](Self::on_batch_end) once,
+/// flushes the `Tx`, then looks at [`next_timeout`](Self::next_timeout).
 pub trait Machine {
-    /// What the controller may ask.
+    /// The controller's commands.
     type Command;
-    /// What the machine has to say.
+    /// The events of the machine.
     type Event;
 
-    /// A datagram arrived. Anything unusable is counted and dropped; there is no error to return.
+    /// A datagram has arrived. An unusable one is counted and dropped; there is no error to return.
     fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx);
 
-    /// The machine of another worker has [handed this over](Tx::hand_off). Anything unusable is counted and dropped.
+    /// A message [from another worker](Tx::hand_off) has arrived. An unusable one is counted and dropped.
     fn on_hand_off(&mut self, now: Instant, from: WorkerId, bytes: &[u8], tx: &mut impl Tx) {
         let _ = (now, from, bytes, tx);
     }
 
-    /// The TCP connection behind this path is closed: nothing comes from there any more, and nothing gets there. A new
-    /// connection from the same address is another one, and has nothing yet.
+    /// The TCP connection of this path is closed: nothing can be received from it or sent to it. A new
+    /// connection from the same address is a different one, without state.
     ///
-    /// A driver closes a connection by itself when the machine has sent nothing to it for long, or, where a machine answers
-    /// strangers, when it has not been told to [keep](SocketOrder::Keep) it.
+    /// A driver closes a connection when the machine has sent nothing on it for long, or, if a machine
+    /// answers unauthenticated clients, when the machine has not asked to [keep](SocketRequest::Keep) it.
     fn on_path_closed(&mut self, now: Instant, path: Path, tx: &mut impl Tx) {
         let _ = (now, path, tx);
     }
 
-    /// Until when the end of the batch may be put off, because more of what has just come should be here in a moment and would be cheaper to
-    /// handle together with it. Asked after the datagrams of a batch; `None`: there is nothing to wait for.
+    /// Until when the end of the batch may be delayed, because more datagrams that are cheaper to handle
+    /// together should arrive soon. Called after the datagrams of a batch; `None`: no delay.
     fn gathering_until(&self) -> Option<Instant> {
         None
     }
 
-    /// The last datagram of a receive batch has been handed in.
+    /// The last datagram of a receive batch has been handled.
     fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx);
 
-    /// The instant of [`next_timeout`](Self::next_timeout) has come (or passed).
+    /// The time of [`next_timeout`](Self::next_timeout) has been reached (or passed).
     fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx);
 
-    /// The controller asks for something. The answer is an event.
+    /// A command of the controller. The answer is an event.
     fn on_command(&mut self, now: Instant, command: Self::Command, tx: &mut impl Tx);
 
-    /// The next socket to open or to close, oldest first. The driver asks after each [`on_batch_end`](Self::on_batch_end),
-    /// [`on_path_closed`](Self::on_path_closed), [`on_command`](Self::on_command) and [`on_timeout`](Self::on_timeout), and carries out
-    /// what it is told before it calls anything else.
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
+    /// The next request to open or close a socket, oldest first. The driver polls after each
+    /// [`on_batch_end`](Self::on_batch_end), [`on_path_closed`](Self::on_path_closed),
+    /// [`on_command`](Self::on_command) and [`on_timeout`](Self::on_timeout), and carries out the request
+    /// before it calls anything else.
+    fn poll_socket_request(&mut self) -> Option<SocketRequest> {
         None
     }
 
-    /// What became of [`SocketOrder::Open`]: the address that the socket `local` has, or why there is none.
+    /// The result of [`SocketRequest::Open`]: the address of the socket `local`, or the error.
     fn on_socket_opened(
         &mut self,
         now: Instant,
@@ -192,7 +195,7 @@ pub trait Machine {
         let _ = (now, local, opened, tx);
     }
 
-    /// Somebody has connected to the listener `local`: what the stream is to be called, or `None` to have it closed.
+    /// A peer has connected to the listener `local`. Returns the id for the stream, or `None` to close it.
     fn on_stream_offered(
         &mut self,
         now: Instant,
@@ -204,12 +207,13 @@ pub trait Machine {
         None
     }
 
-    /// [`SocketOrder::Connect`] has reached whom it should.
+    /// [`SocketRequest::Connect`] has succeeded.
     fn on_stream_connected(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
         let _ = (now, stream, tx);
     }
 
-    /// A joined stream has passed on so many bytes. The driver passes no more that way before the instant told.
+    /// Bytes were passed on a joined stream. The driver passes no more in that direction before the returned
+    /// instant.
     fn on_stream_passed(
         &mut self,
         now: Instant,
@@ -221,14 +225,15 @@ pub trait Machine {
         now
     }
 
-    /// The stream is no more, or has never come to be: its number is free. If it was joined, so is the client's connection.
+    /// The stream is closed, or could not be opened: its number is free. If it was joined, the client's
+    /// connection is closed too.
     fn on_stream_closed(&mut self, now: Instant, stream: StreamId, tx: &mut impl Tx) {
         let _ = (now, stream, tx);
     }
 
-    /// The next thing to tell the controller, oldest first.
+    /// The next event for the controller, oldest first.
     fn poll_event(&mut self) -> Option<Self::Event>;
 
-    /// When [`on_timeout`](Self::on_timeout) wants to be called; `None`: only after the next input.
+    /// When to call [`on_timeout`](Self::on_timeout); `None`: only after the next input.
     fn next_timeout(&self) -> Option<Instant>;
 }

@@ -1,7 +1,8 @@
-//! Counts what a call does, for tests that hold it against a bound: each loop over something that a peer chose charges its steps here.
+//! Counts the work of a call, for tests that check it against a bound: each loop over input that a peer chose
+//! charges its steps here.
 //!
-//! A step is about an instruction. Counted per thread, and only in builds with debug assertions: in others nothing of it is left. What the
-//! steps are worth is calibrated where instructions are counted, in `tests/work`.
+//! A step is about one instruction. Counted per thread, and only in builds with debug assertions.
+//! `tests/work` calibrates the steps by counting instructions.
 
 use std::cell::Cell;
 
@@ -9,14 +10,15 @@ thread_local! {
     static STEPS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Charges this many steps, for each of `times` turns of a loop.
+/// Charges `steps` for each of `times` iterations of a loop.
 pub fn charge(times: usize, steps: u64) {
     if cfg!(debug_assertions) {
         STEPS.set(STEPS.get() + times as u64 * steps);
     }
 }
 
-/// Does something that has a bound of its own, in steps, and does not count towards the call's. Panics beyond it.
+/// Runs a part with a separate bound, in steps, which does not count towards the call's steps. Panics beyond
+/// the bound.
 pub fn apart<T>(bound: u64, act: impl FnOnce() -> T) -> T {
     let before = STEPS.get();
     let result = act();
@@ -27,7 +29,7 @@ pub fn apart<T>(bound: u64, act: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The steps charged on this thread since this was called last.
+/// The steps charged on this thread since the last call.
 pub fn take() -> u64 {
     STEPS.take()
 }

@@ -1,10 +1,10 @@
-//! Chance as an argument.
+//! Randomness as an argument.
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-/// A cryptographically strong generator (ChaCha20) whose seed came in from outside: the operating
-/// system's under the runtime, the test's in the simulator, where it replays a failure.
+/// A cryptographically strong generator (ChaCha20) with an external seed: the operating system's in the
+/// runtime, the test's in the simulator, where it replays a failure.
 #[derive(Clone, Debug)]
 pub struct Rng(ChaCha20Rng);
 
@@ -14,12 +14,12 @@ impl Rng {
         Self(ChaCha20Rng::from_seed(seed))
     }
 
-    /// A generator for tests and simulations, named by a number that fits into a failure message.
+    /// A generator for tests and simulations; the seed is a number that fits into a failure message.
     pub fn from_number(seed: u64) -> Self {
         Self(ChaCha20Rng::seed_from_u64(seed))
     }
 
-    /// Another generator whose sequence is independent of what this one yields next.
+    /// Another generator whose sequence is independent of the next values of this one.
     pub fn fork(&mut self) -> Self {
         let mut seed = [0; 32];
         self.fill(&mut seed);
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn below_stays_below_and_chance_keeps_its_ends() {
+    fn below_is_bounded_and_chance_of_zero_and_one_is_certain() {
         let mut rng = Rng::from_number(1);
         assert!((0..1000).all(|_| rng.below(3) < 3));
         assert!((0..1000).all(|_| rng.chance(1.0)));

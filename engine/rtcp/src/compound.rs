@@ -1,4 +1,4 @@
-//! The walk over a received datagram: one RTCP packet after the other (RFC 3550 §6.1).
+//! Reads a received datagram: one RTCP packet after the other (RFC 3550 §6.1).
 //!
 //! ```text
 //!  0                   1                   2                   3
@@ -14,37 +14,38 @@ use crate::twcc::Twcc;
 use crate::xr::Xr;
 use crate::{format, packet_type, u16_at};
 
-/// Why a packet, or what is left of a datagram, cannot be read.
+/// Why a packet, or the rest of a datagram, cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Malformed {
-    /// No packet at all.
+    /// There is no packet.
     Empty,
-    /// What is left at the end is shorter than a packet's header.
+    /// The rest is shorter than a packet's header.
     TooShort,
-    /// A packet's version is not 2; perhaps not RTCP at all.
+    /// A packet's version is not 2; perhaps not RTCP.
     Version,
     /// A packet's length runs past the end.
     Cut,
     /// Padding is announced, but its length is zero or more than the packet's body.
     Padding,
-    /// A packet that is not the last announces padding (RFC 3550 §6.4.1).
+    /// A packet before the last one announces padding (RFC 3550 §6.4.1).
     PaddingBeforeEnd,
-    /// A packet's body is shorter than its kind or its counts demand.
+    /// A packet's body is shorter than its type or its counts require.
     Body,
 }
 
-/// Walks a received datagram. A first packet other than SR or RR is accepted (reduced-size RTCP, RFC 5506).
+/// Iterates over a received datagram. A first packet other than SR or RR is accepted (reduced-size RTCP, RFC
+/// 5506).
 ///
-/// A packet that is framed but malformed is one `Err`, and the walk goes on behind it: some senders write an SDES without the final
-/// null or an FIR without entries beside reports that are sound. Where the framing itself ends (`TooShort`, `Version`, `Cut`),
-/// the walk ends with that `Err`.
+/// A malformed packet with correct framing is one `Err`, and the walk continues after it: some senders add an
+/// SDES without the final null or an FIR without entries to valid reports. If the framing itself is wrong
+/// (`TooShort`, `Version`, `Cut`), the walk ends with that `Err`.
 #[derive(Clone, Debug)]
 pub struct Walk<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Walk<'a> {
-    /// Begins at the first packet of the datagram.
+    /// Starts at the first packet of the datagram.
     pub fn new(datagram: &'a [u8]) -> Walk<'a> {
         Walk { rest: datagram }
     }
@@ -71,7 +72,7 @@ impl<'a> Iterator for Walk<'a> {
 
 impl std::iter::FusedIterator for Walk<'_> {}
 
-/// Splits off the packet at the front. `Err` where no packet is framed.
+/// Splits off the first packet. `Err` if the framing is wrong.
 fn split_packet(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     if bytes.len() < HEADER_LEN {
         return Err(Malformed::TooShort);
@@ -82,15 +83,15 @@ fn split_packet(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     bytes.split_at_checked(packet_len(bytes)).ok_or(Malformed::Cut)
 }
 
-/// A datagram of RTCP in which every packet is sound: what we write ourselves. A receiver keeps the sound packets of any datagram with
-/// [`Walk`].
+/// A datagram of RTCP in which every packet is valid, such as one written by us. A receiver keeps the valid
+/// packets of any datagram with [`Walk`].
 #[derive(Clone, Copy, Debug)]
 pub struct Compound<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> Compound<'a> {
-    /// Checks every packet of a datagram: framing, padding, and that the body holds what its counts say.
+    /// Checks every packet of a datagram: framing, padding, and that the body has the length of its counts.
     pub fn new(bytes: &'a [u8]) -> Result<Compound<'a>, Malformed> {
         if bytes.is_empty() {
             return Err(Malformed::Empty);
@@ -99,7 +100,7 @@ impl<'a> Compound<'a> {
         Ok(Compound { bytes })
     }
 
-    /// The packets, in their order; at least one.
+    /// The packets, in order; at least one.
     pub fn packets(&self) -> PacketIter<'a> {
         PacketIter(Walk::new(self.bytes))
     }
@@ -119,7 +120,7 @@ impl<'a> IntoIterator for Compound<'a> {
     }
 }
 
-/// Walks the packets of a [`Compound`].
+/// Iterates over the packets of a [`Compound`].
 #[derive(Clone, Debug)]
 pub struct PacketIter<'a>(Walk<'a>);
 
@@ -136,62 +137,62 @@ impl std::iter::FusedIterator for PacketIter<'_> {}
 /// One packet of a compound.
 #[derive(Clone, Copy, Debug)]
 pub enum Packet<'a> {
-    /// What a sender has sent, and its clocks (RFC 3550 §6.4.1).
+    /// A sender's counts and clocks (RFC 3550 §6.4.1).
     SenderReport(SenderReport<'a>),
-    /// What a receiver has received (RFC 3550 §6.4.2).
+    /// A receiver's reception (RFC 3550 §6.4.2).
     ReceiverReport(ReceiverReport<'a>),
-    /// Who the sources are (RFC 3550 §6.5).
+    /// Names of sources (RFC 3550 §6.5).
     Sdes(Sdes<'a>),
     /// Sources that leave (RFC 3550 §6.6).
     Bye(Bye<'a>),
-    /// Something an application defines (RFC 3550 §6.7).
+    /// Application-defined (RFC 3550 §6.7).
     App(App<'a>),
-    /// Packets that are missing (RFC 4585 §6.2.1).
+    /// Missing packets (RFC 4585 §6.2.1).
     Nack(Nack<'a>),
     /// A decoder has lost the picture (RFC 4585 §6.3.1).
     Pli(Pli<'a>),
-    /// A decoder starts from nothing (RFC 5104 §4.3.1).
+    /// A decoder starts without state (RFC 5104 §4.3.1).
     Fir(Fir<'a>),
     /// A receiver's estimate of the bandwidth (draft-alvestrand-rmcat-remb-03).
     Remb(Remb<'a>),
-    /// When each packet of a transport arrived (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+    /// The arrival times of a transport's packets (draft-holmer-rmcat-transport-wide-cc-extensions-01).
     Twcc(Twcc<'a>),
     /// Extended reports (RFC 3611).
     Xr(Xr<'a>),
-    /// Well framed, of a kind we do not read.
+    /// Valid framing, of an unsupported type.
     Unknown(Unknown<'a>),
 }
 
-/// A packet of a kind we do not read.
+/// A packet of an unsupported type.
 #[derive(Clone, Copy, Debug)]
 pub struct Unknown<'a> {
     /// The packet type.
     pub packet_type: u8,
-    /// The five bits that count something, or the format of a feedback message.
+    /// The five bits of a count, or of the format of a feedback message.
     pub count: u8,
-    /// What follows the header, without padding.
+    /// The bytes after the header, without padding.
     pub body: &'a [u8],
 }
 
 impl<'a> Packet<'a> {
-    /// Checks a framed packet's padding and body.
+    /// Checks the padding and body of a packet.
     fn read(packet: &'a [u8], is_last: bool) -> Result<Packet<'a>, Malformed> {
         if packet[0] & PADDING_BIT != 0 {
             if !is_last {
                 return Err(Malformed::PaddingBeforeEnd);
             }
-            // The count includes the byte that holds it. It need not be a multiple of four: libwebrtc
-            // pads its transport feedback to the next word with one to three bytes.
+            // The count includes its own byte. It need not be a multiple of four: libwebrtc pads its
+            // transport feedback to the next word with one to three bytes.
             let count = usize::from(packet[packet.len() - 1]);
             if count == 0 || count > packet.len() - HEADER_LEN {
                 return Err(Malformed::Padding);
             }
         }
         let view = Packet::view(packet);
-        if view.is_sound() { Ok(view) } else { Err(Malformed::Body) }
+        if view.is_valid() { Ok(view) } else { Err(Malformed::Body) }
     }
 
-    /// The view of a framed packet whose padding has been checked.
+    /// The view of a packet whose padding has been checked.
     fn view(packet: &'a [u8]) -> Packet<'a> {
         let (count, packet_type) = (packet[0] & 0x1f, packet[1]);
         let padding_len = if packet[0] & PADDING_BIT == 0 { 0 } else { packet[packet.len() - 1] };
@@ -212,26 +213,26 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Whether the body is as long as its kind and its counts demand.
-    fn is_sound(&self) -> bool {
+    /// Whether the body is as long as its type and its counts require.
+    fn is_valid(&self) -> bool {
         match self {
-            Packet::SenderReport(view) => view.is_sound(),
-            Packet::ReceiverReport(view) => view.is_sound(),
-            Packet::Sdes(view) => view.is_sound(),
-            Packet::Bye(view) => view.is_sound(),
-            Packet::App(view) => view.is_sound(),
-            Packet::Nack(view) => view.is_sound(),
-            Packet::Pli(view) => view.is_sound(),
-            Packet::Fir(view) => view.is_sound(),
-            Packet::Remb(view) => view.is_sound(),
-            Packet::Twcc(view) => view.is_sound(),
-            Packet::Xr(view) => view.is_sound(),
+            Packet::SenderReport(view) => view.is_valid(),
+            Packet::ReceiverReport(view) => view.is_valid(),
+            Packet::Sdes(view) => view.is_valid(),
+            Packet::Bye(view) => view.is_valid(),
+            Packet::App(view) => view.is_valid(),
+            Packet::Nack(view) => view.is_valid(),
+            Packet::Pli(view) => view.is_valid(),
+            Packet::Fir(view) => view.is_valid(),
+            Packet::Remb(view) => view.is_valid(),
+            Packet::Twcc(view) => view.is_valid(),
+            Packet::Xr(view) => view.is_valid(),
             Packet::Unknown(_) => true,
         }
     }
 }
 
-/// The announced length of the packet at the front of at least four bytes.
+/// The announced length of the first packet; `bytes` has at least four bytes.
 fn packet_len(bytes: &[u8]) -> usize {
     4 * (usize::from(u16_at(bytes, 2)) + 1)
 }
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_receiver_report_and_a_goodbye() {
+    fn reads_a_receiver_report_and_a_bye() {
         let bytes = hex(include_str!("../../../tests/vectors/rfc3550/rr-bye.hex"));
         let [Packet::ReceiverReport(report), Packet::Bye(bye)] = packets(&bytes)[..] else {
             panic!("two packets");
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_short_anywhere_but_between_packets_it_is_malformed() {
+    fn cut_short_anywhere_but_between_packets_is_malformed() {
         let bytes = sr_sdes();
         for len in 0..bytes.len() {
             let compound = Compound::new(&bytes[..len]);
@@ -337,8 +338,8 @@ mod tests {
     }
 
     #[test]
-    fn a_body_shorter_than_its_kind_demands_is_malformed() {
-        // Count or format, type, and the shortest body that is whole.
+    fn a_body_shorter_than_its_type_requires_is_malformed() {
+        // Count or format, type, and the shortest valid body.
         let shortest: &[(u8, u8, Vec<u8>)] = &[
             (0, packet_type::SR, vec![0; 24]),
             (1, packet_type::SR, vec![0; 48]),
@@ -370,7 +371,11 @@ mod tests {
     #[test]
     fn texts_must_end_within_their_packet() {
         let unended = packet(1, packet_type::SDES, &[0, 0, 0, 1, 1, 2, b'a', b'b']);
-        assert_eq!(Compound::new(&unended).err(), Some(Malformed::Body), "no zero byte ends the chunk");
+        assert_eq!(
+            Compound::new(&unended).err(),
+            Some(Malformed::Body),
+            "the chunk has no zero byte at its end"
+        );
         let long = packet(1, packet_type::SDES, &[0, 0, 0, 1, 1, 200, b'a', 0]);
         assert_eq!(Compound::new(&long).err(), Some(Malformed::Body));
         let reason = packet(1, packet_type::BYE, &[0, 0, 0, 1, 4, b'b', b'y', b'e']);
@@ -402,10 +407,10 @@ mod tests {
             assert_eq!(Compound::new(&padded).err(), Some(Malformed::Padding), "{count} of 8");
         }
         padded[11] = 8;
-        assert_eq!(Compound::new(&padded).err(), Some(Malformed::Body), "padding where the SSRC should be");
+        assert_eq!(Compound::new(&padded).err(), Some(Malformed::Body), "padding in place of the SSRC");
     }
 
-    /// Each packet's name, or what is wrong with it.
+    /// Each packet's name, or its error.
     fn walked(bytes: &[u8]) -> Vec<Result<&'static str, Malformed>> {
         let name = |packet| match packet {
             Packet::SenderReport(_) => "SR",
@@ -418,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_packet_is_skipped_and_those_around_it_are_kept() {
+    fn a_malformed_packet_is_skipped_and_the_others_are_kept() {
         let report = packet(0, packet_type::SR, &[0; 24]);
         let pli = packet(format::PLI, packet_type::PSFB, &[0, 0, 0, 1, 0, 0, 0, 2]);
         let mut padded_report = report.clone();
@@ -430,16 +435,24 @@ mod tests {
                 Malformed::Body,
             ),
             (
-                "SDES whose text leaves the packet",
+                "SDES whose text is longer than the packet",
                 packet(1, packet_type::SDES, b"\0\0\0\x07\x01\xc8ja"),
                 Malformed::Body,
             ),
-            ("SDES of two chunks that has one", packet(2, packet_type::SDES, &[0; 8]), Malformed::Body),
+            (
+                "SDES that announces two chunks and has one",
+                packet(2, packet_type::SDES, &[0; 8]),
+                Malformed::Body,
+            ),
             ("FIR without entries", packet(format::FIR, packet_type::PSFB, &[0; 8]), Malformed::Body),
             ("NACK without entries", packet(format::NACK, packet_type::RTPFB, &[0; 8]), Malformed::Body),
             ("RR of four bytes", packet(0, packet_type::RR, &[]), Malformed::Body),
-            ("RR of one block that has none", packet(1, packet_type::RR, &[0; 4]), Malformed::Body),
-            ("SR that is padded", padded_report, Malformed::PaddingBeforeEnd),
+            (
+                "RR that announces one block and has none",
+                packet(1, packet_type::RR, &[0; 4]),
+                Malformed::Body,
+            ),
+            ("padded SR", padded_report, Malformed::PaddingBeforeEnd),
         ];
         for (name, bad, malformed) in bad {
             let around = walked(&[&report[..], &bad, &pli].concat());
@@ -451,9 +464,9 @@ mod tests {
     }
 
     #[test]
-    fn where_the_framing_ends_what_came_before_is_kept() {
+    fn packets_before_a_framing_error_are_kept() {
         let report = packet(0, packet_type::SR, &[0; 24]);
-        // An SDES that announces two words more than there are.
+        // An SDES that announces two words too many.
         let mut cut = packet(1, packet_type::SDES, b"\0\0\0\x07\x01\x05janus\0");
         cut[3] += 2;
         let mut stranger = packet(0, packet_type::RR, &[0; 4]);
@@ -477,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_do_not_read_is_passed_on_whole() {
+    fn unsupported_packets_are_returned_whole() {
         let bytes = [
             packet(3, packet_type::RTPFB, &[1, 2, 3, 4]),
             packet(format::ALFB, packet_type::PSFB, b"12345678XXXX"),
@@ -494,7 +507,7 @@ mod tests {
         assert_eq!(unknown, [(205, 3, &[1, 2, 3, 4][..]), (206, 15, b"12345678XXXX"), (195, 0, &[])]);
     }
 
-    /// Asks everything of everything.
+    /// Calls all accessors.
     fn read_all<'a>(packets: impl IntoIterator<Item = Packet<'a>>) -> usize {
         let mut things = 0;
         for packet in packets {
@@ -528,7 +541,7 @@ mod tests {
                 }
                 Packet::Twcc(view) => {
                     let _ = (view.sender(), view.media(), view.reference_time(), view.feedback_count());
-                    // The check has promised that no status is missing.
+                    // The check guarantees that no status is missing.
                     assert_eq!(view.statuses().count(), usize::from(view.status_count()));
                     usize::from(view.status_count())
                 }
@@ -547,7 +560,7 @@ mod tests {
         things
     }
 
-    /// Packets that get past the framing, so that the bodies are what is tried.
+    /// Packets with correct framing, so that the bodies are tested.
     fn any_framed() -> impl Strategy<Value = Vec<u8>> {
         let kind = (any::<u8>(), 192u8..212);
         let body = prop::collection::vec(any::<[u8; 4]>(), 0..20);
@@ -567,7 +580,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(1000))]
 
         #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        fn any_bytes_are_parsed_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = Compound::new(&bytes).map(read_all);
             let _ = read_all(Walk::new(&bytes).flatten());
         }
@@ -578,7 +591,7 @@ mod tests {
             let _ = read_all(Walk::new(&bytes).flatten());
         }
 
-        /// A datagram of everything with one byte changed: the likeliest way to something half right.
+        /// A datagram with all packet types and one changed byte: the most likely way to a half-valid packet.
         #[test]
         fn no_changed_byte_panics(at in 0usize..200, byte in any::<u8>()) {
             let mut out = [0xa5; 400];

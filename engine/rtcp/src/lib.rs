@@ -1,9 +1,9 @@
 //! RTCP (RFC 3550 §6, RFC 4585) as checked views over bytes, and its builders.
 //!
-//! [`Walk`] checks each packet of a received datagram once, and skips a malformed one; the packets it hands out are views
-//! whose accessors cannot fail. [`Writer`] appends packets to a buffer. On top: [`twcc::Recorder`], the
-//! receiving side of transport-wide congestion control, and [`reception::Reception`], the statistics of RFC
-//! 3550 appendix A. What is *not* here: when to send anything, and SRTCP.
+//! [`Walk`] checks each packet of a received datagram once, and skips a malformed one; the packets it returns
+//! are views whose accessors cannot fail. [`Writer`] appends packets to a buffer. On top: [`twcc::Recorder`],
+//! the receiving side of transport-wide congestion control, and [`reception::Reception`], the statistics of
+//! RFC 3550 appendix A. What is *not* here: the timing of reports, and SRTCP.
 
 #![forbid(unsafe_code)]
 
@@ -27,9 +27,9 @@ pub use twcc::{Feedback as TwccFeedback, Twcc};
 pub use writer::Writer;
 pub use xr::{Dlrr, DlrrIter, Xr, XrBlock, XrBlockIter};
 
-/// Whether a datagram that is RTP or RTCP is RTCP, by its second byte (RFC 5761 §4): an RTCP packet type
-/// there is 192 to 223, which as RTP would be the marker bit with payload types 64 to 95, and those are not
-/// used with RTP on a shared port. `false` when there is no second byte.
+/// Whether a datagram that is RTP or RTCP is RTCP, by its second byte (RFC 5761 §4): an RTCP packet type is
+/// 192 to 223, which as RTP would be the marker bit with payload types 64 to 95, and those are not used with
+/// RTP on a shared port. `false` without a second byte.
 pub fn is_rtcp(bytes: &[u8]) -> bool {
     matches!(bytes.get(1), Some(192..=223))
 }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_byte_tells_rtcp_from_rtp() {
+    fn the_second_byte_distinguishes_rtcp_from_rtp() {
         assert!(is_rtcp(&[0x80, 200]) && is_rtcp(&[0x80, 192]) && is_rtcp(&[0x80, 223]));
         assert!(!is_rtcp(&[0x80, 191]) && !is_rtcp(&[0x80, 224]) && !is_rtcp(&[0x80, 111]));
         assert!(!is_rtcp(&[0x80]) && !is_rtcp(&[]));

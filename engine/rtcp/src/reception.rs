@@ -1,7 +1,6 @@
-//! How well one source is received, as RFC 3550 appendix A counts it: loss (A.3), jitter (A.8), restarts
-//! (A.1).
+//! Reception statistics of one source, as in RFC 3550 appendix A: loss (A.3), jitter (A.8), restarts (A.1).
 //!
-//! One [`Reception`] a received stream; what it knows leaves in a [`ReportBlock`].
+//! One [`Reception`] per received stream; a [`ReportBlock`] contains the result.
 
 use std::time::Duration;
 
@@ -11,28 +10,28 @@ use rtp::{Seq, Ssrc};
 use crate::ReportBlock;
 use crate::limits::{DROPOUT_MAX, JITTER_STEP_SECONDS_MAX, MISORDER_MAX};
 
-/// The statistics of one received stream. All times count from one epoch, whichever.
+/// The statistics of one received stream. All times have the same epoch, which can be any.
 ///
-/// The source is taken as valid from its first packet: SRTP has authenticated it, so there is no probation.
+/// The source is valid from its first packet: SRTP has authenticated it, so there is no probation.
 #[derive(Clone, Debug)]
 pub struct Reception {
     clock_rate_hz: u32,
     /// `None` before the first packet.
     source: Option<Source>,
-    /// The newest sender report: its time stamp, and when it arrived.
+    /// The newest sender report: its timestamp, and its arrival time.
     last_sr: Option<(NtpTime, Duration)>,
 }
 
-/// What is known of a source since it began, or began anew.
+/// The state of a source since its start or restart.
 #[derive(Clone, Copy, Debug)]
 struct Source {
     base: u32,
-    /// Highest sequence number, its wraps counted in the upper half.
+    /// Highest sequence number, with the number of wraps in the upper half.
     highest: u32,
     received: u32,
-    /// The number a restarted source would send next, after one that is far off.
+    /// The next number of a restarted source, after one number that is far off.
     restart: Option<Seq>,
-    /// What was expected and received when the last report was made.
+    /// Expected and received packets at the time of the last report.
     reported: (u32, u32),
     jitter: Jitter,
 }
@@ -42,7 +41,7 @@ struct Source {
 struct Jitter {
     /// Arrival minus timestamp of the last packet, in units of the RTP clock, wrapping.
     transit: Option<u32>,
-    /// The estimate in sixteenths of the RTP clock's unit, so that its rounding does not hide it.
+    /// The estimate in sixteenths of the RTP clock's unit, so that rounding does not lose it.
     sixteenths: u64,
 }
 
@@ -52,7 +51,7 @@ impl Reception {
         Self { clock_rate_hz, source: None, last_sr: None }
     }
 
-    /// A packet arrived. Retransmissions of another SSRC do not belong here: they would hide the loss.
+    /// A packet arrived. Do not pass retransmissions of another SSRC: they would hide the loss.
     pub fn on_packet(&mut self, seq: Seq, rtp_timestamp: u32, arrival: Duration) {
         let Some(source) = &mut self.source else {
             let mut source = Source::starting_at(seq);
@@ -70,7 +69,7 @@ impl Reception {
         self.last_sr = Some((ntp, arrival));
     }
 
-    /// The report on this source, and the beginning of the next interval. `None` before the first packet.
+    /// The report on this source; starts the next interval. `None` before the first packet.
     pub fn report(&mut self, ssrc: Ssrc, now: Duration) -> Option<ReportBlock> {
         let (last_sr, delay_since_last_sr) = match self.last_sr {
             Some((ntp, arrival)) => (ntp.compact(), duration_to_compact(now.saturating_sub(arrival))),
@@ -88,17 +87,18 @@ impl Reception {
         })
     }
 
-    /// Packets lost since the source began; negative when duplicates outnumber losses.
+    /// Packets lost since the start; negative if duplicates outnumber losses.
     pub fn cumulative_lost(&self) -> i32 {
         self.source.map_or(0, |source| source.cumulative_lost())
     }
 
-    /// Packets received since the source began, duplicates among them; wraps.
+    /// Packets received since the start, including duplicates; wraps.
     pub fn received(&self) -> u32 {
         self.source.map_or(0, |source| source.received)
     }
 
-    /// The highest sequence number, its wraps counted in the upper half. `None` before the first packet.
+    /// The highest sequence number, with the number of wraps in the upper half. `None` before the first
+    /// packet.
     pub fn extended_highest_seq(&self) -> Option<u32> {
         self.source.map(|source| source.highest)
     }
@@ -116,8 +116,7 @@ impl Source {
         Self { base, highest: base, received: 1, restart: None, reported: (0, 0), jitter: Jitter::default() }
     }
 
-    /// Counts a packet; `false` for one that may come from a restarted source and is not counted (RFC 3550
-    /// §A.1).
+    /// Counts a packet; `false` without counting if it may come from a restarted source (RFC 3550 §A.1).
     fn update(&mut self, seq: Seq) -> bool {
         let ahead = Seq(self.highest as u16).forward_distance(seq);
         if ahead < DROPOUT_MAX {
@@ -143,7 +142,7 @@ impl Source {
         (self.expected().wrapping_sub(self.received) as i32).clamp(-0x80_0000, 0x7f_ffff)
     }
 
-    /// Lost since the last report, in 1/256 of what was expected since.
+    /// Lost since the last report, in 1/256 of the expected packets since then.
     fn take_fraction_lost(&mut self) -> u8 {
         let now = (self.expected(), self.received);
         let expected = now.0.wrapping_sub(self.reported.0);
@@ -152,7 +151,7 @@ impl Source {
         if expected == 0 || lost <= 0 {
             return 0;
         }
-        // All lost would be 256, which the field does not hold.
+        // A loss of all packets would be 256, which does not fit the field.
         ((lost as u64 * 256) / u64::from(expected)).min(255) as u8
     }
 }
@@ -198,7 +197,7 @@ mod tests {
     }
 
     fn report(reception: &mut Reception) -> ReportBlock {
-        reception.report(SOURCE, ms(0)).expect("something was received")
+        reception.report(SOURCE, ms(0)).expect("packets were received")
     }
 
     #[test]
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fraction_is_of_the_interval_the_sum_of_all() {
+    fn the_fraction_is_per_interval_and_the_sum_since_the_start() {
         let mut reception = Reception::new(48_000);
         receive(&mut reception, (0..100).filter(|seq| seq % 4 != 1));
         let first = report(&mut reception);
@@ -236,13 +235,13 @@ mod tests {
         let second = report(&mut reception);
         assert_eq!((second.fraction_lost, second.cumulative_lost), (0, 25));
         let third = report(&mut reception);
-        assert_eq!((third.fraction_lost, third.cumulative_lost), (0, 25), "nothing was expected");
+        assert_eq!((third.fraction_lost, third.cumulative_lost), (0, 25), "no packet was expected");
         receive(&mut reception, [1200]);
         assert_eq!(report(&mut reception).fraction_lost, 255, "999 of 1000");
     }
 
     #[test]
-    fn late_packets_make_losses_good_and_duplicates_more_than_good() {
+    fn late_packets_reduce_the_loss_and_duplicates_make_it_negative() {
         let mut reception = Reception::new(48_000);
         receive(&mut reception, [10, 12, 13]);
         assert_eq!(report(&mut reception).cumulative_lost, 1);
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn one_far_number_is_noise_two_in_sequence_are_a_restart() {
+    fn one_far_number_is_noise_and_two_in_sequence_are_a_restart() {
         let mut reception = Reception::new(48_000);
         receive(&mut reception, [10, 11, 30_000, 40_000, 12]);
         assert_eq!((reception.received(), reception.extended_highest_seq()), (3, Some(12)));
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jumping_timestamp_is_no_jitter() {
+    fn a_jump_of_the_timestamp_does_not_change_the_jitter() {
         let mut reception = Reception::new(90_000);
         reception.on_packet(Seq(0), 0, ms(0));
         reception.on_packet(Seq(1), 0x8000_0000, ms(20));
@@ -310,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_sender_report_comes_back_with_its_age() {
+    fn a_report_block_contains_the_last_sender_report_and_its_age() {
         let mut reception = Reception::new(90_000);
         receive(&mut reception, [1]);
         reception.on_sender_report(NtpTime(0xb44d_b705_2000_0000), ms(1000));
@@ -321,16 +320,16 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_rate_of_zero_divides_nothing() {
+    fn a_clock_rate_of_zero_does_not_panic() {
         let mut reception = Reception::new(0);
         receive(&mut reception, [1, 2, 3]);
         assert_eq!(reception.jitter(), Duration::ZERO);
     }
 
     proptest! {
-        /// The naive twin counts in 64 bits and estimates in floating point.
+        /// The naive model counts in 64 bits and estimates in floating point.
         #[test]
-        fn counts_as_the_sender_does(
+        fn counts_match_the_sender(
             first in any::<u16>(),
             clock_rate_hz in prop_oneof![Just(8_000u32), Just(48_000), Just(90_000)],
             packets in prop::collection::vec((-20i64..60, 0u64..200), 1..200),

@@ -5,7 +5,7 @@ use rtp::ntp::NtpTime;
 
 use crate::{u16_at, u32_at};
 
-/// A sender's own account of itself, the part of a sender report before the blocks.
+/// The sender's part of a sender report, before the blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderInfo {
     /// The sender.
@@ -20,27 +20,27 @@ pub struct SenderInfo {
     pub octet_count: u32,
 }
 
-/// How one source is received.
+/// Reception of one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportBlock {
     /// The source reported on.
     pub ssrc: Ssrc,
     /// Share of packets lost since the previous report, in 1/256.
     pub fraction_lost: u8,
-    /// Packets lost since the start; negative when duplicates outnumber losses. 24 bits with a sign: what is
-    /// beyond is clamped.
+    /// Packets lost since the start; negative if duplicates outnumber losses. 24 bits with a sign: values
+    /// beyond are clamped.
     pub cumulative_lost: i32,
-    /// Highest sequence number received, its wraps counted in the upper half.
+    /// Highest sequence number received, with the number of wraps in the upper half.
     pub extended_highest_seq: u32,
     /// Interarrival jitter, in units of the RTP clock.
     pub jitter: u32,
     /// [`NtpTime::compact`] of the newest sender report from this source; zero before the first.
     pub last_sr: u32,
-    /// How long ago that report arrived, in 1/65536 s; zero before the first.
+    /// Time since the arrival of that report, in 1/65536 s; zero before the first.
     pub delay_since_last_sr: u32,
 }
 
-/// A sender report: [`SenderInfo`], then blocks on what the sender receives.
+/// A sender report: [`SenderInfo`], then blocks on the streams that the sender receives.
 #[derive(Clone, Copy, Debug)]
 pub struct SenderReport<'a> {
     pub(crate) count: u8,
@@ -84,12 +84,12 @@ impl<'a> SenderReport<'a> {
         }
     }
 
-    /// What the sender receives, source by source.
+    /// Reception of the sender, per source.
     pub fn reports(&self) -> impl ExactSizeIterator<Item = ReportBlock> + 'a {
         blocks(&self.body[SENDER_INFO_LEN..], self.count)
     }
 
-    pub(crate) fn is_sound(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         self.body.len() >= SENDER_INFO_LEN + usize::from(self.count) * ReportBlock::LEN
     }
 }
@@ -107,12 +107,12 @@ impl<'a> ReceiverReport<'a> {
         Ssrc(u32_at(self.body, 0))
     }
 
-    /// What it receives, source by source.
+    /// Its reception, per source.
     pub fn reports(&self) -> impl ExactSizeIterator<Item = ReportBlock> + 'a {
         blocks(&self.body[4..], self.count)
     }
 
-    pub(crate) fn is_sound(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         self.body.len() >= 4 + usize::from(self.count) * ReportBlock::LEN
     }
 }
@@ -125,7 +125,7 @@ impl ReportBlock {
         Self {
             ssrc: Ssrc(u32_at(bytes, 0)),
             fraction_lost: bytes[4],
-            // Shifted up and back down, so that the sign spreads.
+            // Shifted up and down again to extend the sign.
             cumulative_lost: (u32_at(bytes, 4) << 8) as i32 >> 8,
             extended_highest_seq: u32_at(bytes, 8),
             jitter: u32_at(bytes, 12),
@@ -149,19 +149,19 @@ impl ReportBlock {
         }
     }
 
-    /// Round-trip time to the reporter (RFC 3550 §6.4.1), given when its report arrived by the clock our
-    /// sender reports carry; `None` when it has seen none of them yet.
+    /// Round-trip time to the reporter (RFC 3550 §6.4.1), from the arrival time of its report by the clock of
+    /// our sender reports; `None` if it has not received one yet.
     pub fn round_trip(&self, arrival: NtpTime) -> Option<std::time::Duration> {
         rtp::ntp::round_trip(arrival, self.last_sr, self.delay_since_last_sr)
     }
 
-    /// The wire's sequence number in [`extended_highest_seq`](Self::extended_highest_seq).
+    /// The 16-bit sequence number of [`extended_highest_seq`](Self::extended_highest_seq).
     pub fn highest_seq(&self) -> rtp::Seq {
         rtp::Seq(u16_at(&self.extended_highest_seq.to_be_bytes(), 2))
     }
 }
 
-/// What follows the blocks is a profile's extension (RFC 3550 §6.4.3) and left alone.
+/// A profile-specific extension after the blocks (RFC 3550 §6.4.3) is ignored.
 fn blocks(bytes: &[u8], count: u8) -> impl ExactSizeIterator<Item = ReportBlock> {
     bytes[..usize::from(count) * ReportBlock::LEN].chunks_exact(ReportBlock::LEN).map(ReportBlock::read)
 }

@@ -1,10 +1,10 @@
-//! Source descriptions, goodbyes and application packets (RFC 3550 §6.5 to §6.7).
+//! Source descriptions, bye_packets and application packets (RFC 3550 §6.5 to §6.7).
 
 use rtp::Ssrc;
 
 use crate::u32_at;
 
-/// A source description: one chunk a source.
+/// A source description: one chunk per source.
 #[derive(Clone, Copy, Debug)]
 pub struct Sdes<'a> {
     pub(crate) count: u8,
@@ -12,17 +12,17 @@ pub struct Sdes<'a> {
 }
 
 impl<'a> Sdes<'a> {
-    /// The chunks, in their order.
+    /// The chunks, in order.
     pub fn chunks(&self) -> ChunkIter<'a> {
         ChunkIter { left: self.count, rest: self.body }
     }
 
-    /// The canonical name of a source, if it is in here.
+    /// The canonical name of a source, if present.
     pub fn cname(&self, ssrc: Ssrc) -> Option<&'a [u8]> {
         self.chunks().find(|chunk| chunk.ssrc == ssrc)?.cname()
     }
 
-    pub(crate) fn is_sound(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         let mut rest = self.body;
         for _ in 0..self.count {
             let Some((_, after)) = split_chunk(rest) else { return false };
@@ -32,7 +32,7 @@ impl<'a> Sdes<'a> {
     }
 }
 
-/// Walks the chunks of an [`Sdes`].
+/// Iterates over the chunks of an [`Sdes`].
 #[derive(Clone, Debug)]
 pub struct ChunkIter<'a> {
     left: u8,
@@ -52,7 +52,7 @@ impl<'a> Iterator for ChunkIter<'a> {
 
 impl std::iter::FusedIterator for ChunkIter<'_> {}
 
-/// What a source says about itself.
+/// The description of one source.
 #[derive(Clone, Copy, Debug)]
 pub struct Chunk<'a> {
     /// The source.
@@ -61,7 +61,7 @@ pub struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// The items, in their order.
+    /// The items, in order.
     pub fn items(&self) -> ItemIter<'a> {
         ItemIter { rest: self.items }
     }
@@ -72,7 +72,7 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Walks the items of a [`Chunk`].
+/// Iterates over the items of a [`Chunk`].
 #[derive(Clone, Debug)]
 pub struct ItemIter<'a> {
     rest: &'a [u8],
@@ -90,7 +90,7 @@ impl<'a> Iterator for ItemIter<'a> {
 
 impl std::iter::FusedIterator for ItemIter<'_> {}
 
-/// One fact about a source.
+/// One item of a source description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item<'a> {
     /// 1 is the canonical name, 2 the user's name, and so on (RFC 3550 §12.2).
@@ -100,7 +100,7 @@ pub struct Item<'a> {
 }
 
 /// Splits off one chunk: SSRC, items, then at least one zero byte up to the next multiple of four. Bodies
-/// begin on such a multiple.
+/// begin at such a multiple.
 fn split_chunk(body: &[u8]) -> Option<(Chunk<'_>, &[u8])> {
     let (ssrc, items) = body.split_first_chunk::<4>()?;
     let mut rest = items;
@@ -119,7 +119,7 @@ fn split_item(bytes: &[u8]) -> Option<(Item<'_>, &[u8])> {
     Some((Item { kind: *kind, text }, rest))
 }
 
-/// A goodbye: sources that send no more.
+/// A BYE: sources that have ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Bye<'a> {
     pub(crate) count: u8,
@@ -127,18 +127,18 @@ pub struct Bye<'a> {
 }
 
 impl<'a> Bye<'a> {
-    /// Who leaves.
+    /// The sources that leave.
     pub fn ssrcs(&self) -> impl ExactSizeIterator<Item = Ssrc> + 'a {
         self.body[..self.ssrcs_len()].chunks_exact(4).map(|word| Ssrc(u32_at(word, 0)))
     }
 
-    /// Why, if that is said: text for people, unchecked.
+    /// The reason, if present: text for people, unchecked.
     pub fn reason(&self) -> Option<&'a [u8]> {
         let (len, text) = self.body[self.ssrcs_len()..].split_first()?;
         text.get(..usize::from(*len))
     }
 
-    pub(crate) fn is_sound(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         match self.body.get(self.ssrcs_len()..) {
             None => false,
             Some([]) => true,
@@ -151,7 +151,7 @@ impl<'a> Bye<'a> {
     }
 }
 
-/// Something an application defines.
+/// An application-defined packet.
 #[derive(Clone, Copy, Debug)]
 pub struct App<'a> {
     pub(crate) subtype: u8,
@@ -159,7 +159,7 @@ pub struct App<'a> {
 }
 
 impl<'a> App<'a> {
-    /// Five bits that belong to the name.
+    /// Five bits that extend the name.
     pub fn subtype(&self) -> u8 {
         self.subtype
     }
@@ -169,17 +169,17 @@ impl<'a> App<'a> {
         Ssrc(u32_at(self.body, 0))
     }
 
-    /// Four ASCII characters that name the application, unchecked.
+    /// The application's name, four ASCII characters, unchecked.
     pub fn name(&self) -> [u8; 4] {
         u32_at(self.body, 4).to_be_bytes()
     }
 
-    /// What the application has to say.
+    /// The application's data.
     pub fn data(&self) -> &'a [u8] {
         &self.body[8..]
     }
 
-    pub(crate) fn is_sound(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         self.body.len() >= 8
     }
 }

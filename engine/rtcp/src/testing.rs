@@ -1,4 +1,4 @@
-//! What the tests of this crate share.
+//! Helpers of this crate's tests.
 
 /// The bytes of a vector file: hex digits in pairs, `#` begins a comment.
 pub fn hex(text: &str) -> Vec<u8> {

@@ -11,8 +11,8 @@ use crate::twcc::Feedback;
 use crate::xr::{self, Dlrr};
 use crate::{format, packet_type, sdes};
 
-/// Appends packets to a buffer. Every method says `false`, and has written nothing, when its packet does not
-/// fit the buffer or its numbers do not fit the format.
+/// Appends packets to a buffer. Every method returns `false` without writing if its packet does not fit the
+/// buffer or its numbers do not fit the format.
 #[derive(Debug)]
 pub struct Writer<'a> {
     out: &'a mut [u8],
@@ -40,7 +40,7 @@ impl<'a> Writer<'a> {
         self.out.len() - self.len
     }
 
-    /// Drops what has been written behind the first `len` bytes.
+    /// Removes the bytes after the first `len`.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
@@ -50,7 +50,7 @@ impl<'a> Writer<'a> {
         &self.out[..self.len]
     }
 
-    /// A sender report (RFC 3550 §6.4.1) with blocks on what the sender receives, at most [`COUNT_MAX`].
+    /// A sender report (RFC 3550 §6.4.1) with blocks on the received streams, at most [`COUNT_MAX`].
     pub fn sender_report(&mut self, info: &SenderInfo, reports: &[ReportBlock]) -> bool {
         let body_len = SENDER_INFO_LEN + reports.len() * ReportBlock::LEN;
         let Some(body) = self.packet(reports.len(), packet_type::SR, body_len) else { return false };
@@ -79,7 +79,7 @@ impl<'a> Writer<'a> {
     /// A source description with the canonical name (RFC 3550 §6.5.1), at most 255 bytes.
     pub fn sdes_cname(&mut self, ssrc: Ssrc, cname: &str) -> bool {
         let Ok(len) = u8::try_from(cname.len()) else { return false };
-        // At least one zero byte ends the chunk.
+        // The chunk ends with at least one zero byte.
         let body_len = (4 + 2 + cname.len() + 1).next_multiple_of(4);
         let Some(body) = self.packet(1, packet_type::SDES, body_len) else { return false };
         put_words(body, [ssrc.0]);
@@ -89,20 +89,20 @@ impl<'a> Writer<'a> {
         true
     }
 
-    /// A goodbye (RFC 3550 §6.6) of at most [`COUNT_MAX`] sources.
+    /// A BYE (RFC 3550 §6.6) of at most [`COUNT_MAX`] sources.
     pub fn bye(&mut self, ssrcs: &[Ssrc]) -> bool {
         let Some(body) = self.packet(ssrcs.len(), packet_type::BYE, 4 * ssrcs.len()) else { return false };
         put_words(body, ssrcs.iter().map(|ssrc| ssrc.0));
         true
     }
 
-    /// A generic NACK (RFC 4585 §6.2.1). Numbers in ascending order (wrapping) pack best; any order is right.
-    /// Without numbers there is nothing to write, which succeeds.
+    /// A generic NACK (RFC 4585 §6.2.1). Numbers in ascending order (wrapping) need the least space; any
+    /// order is valid. Without numbers nothing is written, which succeeds.
     pub fn nack(&mut self, sender: Ssrc, media: Ssrc, losses: impl IntoIterator<Item = Seq>) -> bool {
         let mut losses = losses.into_iter();
         let Some(mut pid) = losses.next() else { return true };
         let mut mask = 0u16;
-        // How many entries there will be is not known before: they go in first, the header when it is.
+        // The number of entries is not known in advance: they are written first, then the header.
         let mut at = self.len + HEADER_LEN + FEEDBACK_LEN;
         for seq in losses {
             match pid.forward_distance(seq) {
@@ -136,8 +136,8 @@ impl<'a> Writer<'a> {
         true
     }
 
-    /// A full intra request (RFC 5104 §4.3.1): whose keyframe is wanted, and the running number of the
-    /// request. `false` without entries.
+    /// A full intra request (RFC 5104 §4.3.1): the streams, each with the sequence number of the request.
+    /// `false` without entries.
     pub fn fir(&mut self, sender: Ssrc, entries: &[(Ssrc, u8)]) -> bool {
         if entries.is_empty() {
             return false;
@@ -146,7 +146,7 @@ impl<'a> Writer<'a> {
         let Some(body) = self.packet(usize::from(format::FIR), packet_type::PSFB, body_len) else {
             return false;
         };
-        // The media SSRC of the header is not used and zero (RFC 5104 §4.3.1.2); each entry has its own.
+        // The media SSRC of the header is unused and zero (RFC 5104 §4.3.1.2); each entry has an SSRC.
         put_words(body, [sender.0, 0]);
         put_words(
             &mut body[FEEDBACK_LEN..],
@@ -156,7 +156,7 @@ impl<'a> Writer<'a> {
     }
 
     /// An estimate of the bandwidth (draft-alvestrand-rmcat-remb-03) for at most 255 streams, rounded down to
-    /// what 18 bits and an exponent can say.
+    /// 18 bits and an exponent.
     pub fn remb(&mut self, sender: Ssrc, bitrate_bps: u64, ssrcs: &[Ssrc]) -> bool {
         let Ok(count) = u8::try_from(ssrcs.len()) else { return false };
         let body_len = REMB_LEN + 4 * ssrcs.len();
@@ -184,8 +184,8 @@ impl<'a> Writer<'a> {
         true
     }
 
-    /// A receiver reference time (RFC 3611 §4.4): by the DLRR that answers it, one who sends no stream learns
-    /// the round trip.
+    /// A receiver reference time (RFC 3611 §4.4): a receiver without a sending stream measures the round trip
+    /// from the DLRR that answers it.
     pub fn xr_rrtr(&mut self, sender: Ssrc, now: NtpTime) -> bool {
         let Some(body) = self.packet(0, packet_type::XR, 16) else { return false };
         let header = (u32::from(xr::RECEIVER_REFERENCE_TIME) << 24) | 2;
@@ -206,7 +206,7 @@ impl<'a> Writer<'a> {
         true
     }
 
-    /// Writes a header and gives out the body to fill, every byte of it.
+    /// Writes a header and returns the body, whose every byte must be filled.
     fn packet(&mut self, count: usize, packet_type: u8, body_len: usize) -> Option<&mut [u8]> {
         debug_assert!(body_len.is_multiple_of(4));
         let words = u16::try_from(body_len / 4).ok().filter(|_| count <= COUNT_MAX)?;
@@ -250,14 +250,14 @@ mod tests {
     const ME: Ssrc = Ssrc(0x1111_1111);
     const YOU: Ssrc = Ssrc(0x2222_2222);
 
-    /// Writes one packet into a buffer of 0xa5 that it fits exactly, sees it refused by every shorter one,
-    /// and reads it.
+    /// Writes one packet into a buffer of 0xa5 of exactly its length, checks that every shorter one is
+    /// refused, and reads it.
     fn one(write: impl Fn(&mut Writer<'_>) -> bool, read: impl FnOnce(Packet<'_>)) {
         let mut out = [0xa5; 2000];
         let mut writer = Writer::new(&mut out);
         assert!(write(&mut writer));
         let len = writer.len();
-        assert!(out[len..].iter().all(|&byte| byte == 0xa5), "wrote past its end");
+        assert!(out[len..].iter().all(|&byte| byte == 0xa5), "bytes were written past its end");
         for short in 0..len {
             let mut out = vec![0xa5; short];
             let mut writer = Writer::new(&mut out);
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn goodbyes() {
+    fn bye_packets() {
         one(
             |writer| writer.bye(&[ME, YOU]),
             |packet| {
@@ -364,13 +364,13 @@ mod tests {
     }
 
     #[test]
-    fn nacks_pack_what_follows_into_masks() {
+    fn nacks_use_masks_for_following_numbers() {
         one(
             |writer| writer.nack(ME, YOU, [65530, 65531, 65535, 10, 11, 27].map(Seq)),
             |packet| {
                 let Packet::Nack(view) = packet else { panic!("{packet:?}") };
                 assert_eq!((view.sender(), view.media()), (ME, YOU));
-                // 10 is sixteen after 65530, the last that its mask holds; 27 is sixteen after 11.
+                // 10 is sixteen after 65530, the last one in its mask; 27 is sixteen after 11.
                 let entries = [0xff, 0xfa, 0x80, 0x11, 0x00, 0x0b, 0x80, 0x00];
                 assert_eq!(view.body[FEEDBACK_LEN..], entries);
                 assert_eq!(view.losses().collect::<Vec<_>>(), [65530, 65531, 65535, 10, 11, 27].map(Seq));
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nack_of_nothing_is_nothing() {
+    fn a_nack_without_numbers_writes_nothing() {
         let mut out = [0xa5; 4];
         let mut writer = Writer::new(&mut out);
         assert!(writer.nack(ME, YOU, []));
@@ -431,10 +431,10 @@ mod tests {
     }
 
     #[test]
-    fn an_estimate_beyond_64_bits_is_the_most_there_is() {
+    fn an_estimate_beyond_64_bits_is_the_maximum() {
         let mut out = [0xa5; 20];
         assert!(Writer::new(&mut out).remb(ME, 1, &[]));
-        // Exponent 47 with eighteen bits of mantissa takes 65 bits; exponent 63 with one bit takes 64.
+        // Exponent 47 with eighteen bits of mantissa needs 65 bits; exponent 63 with one bit needs 64.
         for (packed, read) in
             [(0xbf_ffffu32, u64::MAX), (0xfc_0001, 1 << 63), (0xfc_0000, 0), (0xfc_0002, u64::MAX)]
         {
@@ -485,7 +485,7 @@ mod tests {
 
     #[test]
     fn transport_feedback_whose_chunks_end_the_packet() {
-        // Two chunks, nothing received: no delta follows, and the packet ends with the second chunk.
+        // Two chunks, no packet received: no delta follows, and the packet ends with the second chunk.
         let mut statuses = [None; 8192];
         one(
             |writer| writer.twcc(&feedback(&statuses)),
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_line_up_and_a_refused_one_leaves_the_others() {
+    fn a_refused_packet_does_not_change_earlier_ones() {
         let mut out = [0xa5; 24];
         let mut writer = Writer::new(&mut out);
         assert!(writer.receiver_report(ME, &[]) && writer.pli(ME, YOU));
@@ -522,9 +522,9 @@ mod tests {
     }
 
     proptest! {
-        /// The naive twin is the set itself.
+        /// The naive model is the set itself.
         #[test]
-        fn a_nack_says_each_number_once_in_order(start in any::<u16>(), steps in prop::collection::vec(1u16..40, 0..60)) {
+        fn a_nack_contains_each_number_once_in_order(start in any::<u16>(), steps in prop::collection::vec(1u16..40, 0..60)) {
             let mut seq = Seq(start);
             let losses: Vec<Seq> = steps.into_iter().map(|step| { seq = seq.wrapping_add(step); seq }).collect();
             let mut out = [0xa5; 400];
@@ -539,7 +539,7 @@ mod tests {
         }
 
         #[test]
-        fn a_nack_in_any_order_says_the_same_set(losses in prop::collection::vec(0u16..200, 1..40)) {
+        fn a_nack_in_any_order_contains_the_same_set(losses in prop::collection::vec(0u16..200, 1..40)) {
             let mut out = [0xa5; 400];
             let mut writer = Writer::new(&mut out);
             prop_assert!(writer.nack(ME, YOU, losses.iter().copied().map(Seq)));
@@ -550,11 +550,11 @@ mod tests {
         }
 
         #[test]
-        fn transport_feedback_says_every_status(
+        fn transport_feedback_contains_every_status(
             base_seq in any::<u16>(),
             reference_time in -0x80_0000i32..0x80_0000,
             feedback_count in any::<u8>(),
-            // Runs of one kind, so that all three kinds of chunk come up.
+            // Runs of one kind, so that all three types of chunk occur.
             runs in prop::collection::vec((0usize..40, 0u8..3), 0..20),
             deltas in prop::collection::vec(any::<(u8, i16)>(), 1..50),
         ) {

@@ -1,5 +1,5 @@
-//! Extended reports (RFC 3611): only the two blocks by which a receiver that sends nothing measures the round
-//! trip.
+//! Extended reports (RFC 3611): only the two blocks with which a receiver without a sending stream measures
+//! the round trip.
 
 use rtp::Ssrc;
 use rtp::ntp::NtpTime;
@@ -13,17 +13,17 @@ pub struct Xr<'a> {
 }
 
 impl<'a> Xr<'a> {
-    /// Who reports.
+    /// The reporter.
     pub fn sender(&self) -> Ssrc {
         Ssrc(u32_at(self.body, 0))
     }
 
-    /// The blocks, in their order.
+    /// The blocks, in order.
     pub fn blocks(&self) -> XrBlockIter<'a> {
         XrBlockIter { rest: &self.body[4..] }
     }
 
-    pub(crate) fn is_sound(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         let Some(mut rest) = self.body.get(4..) else { return false };
         while !rest.is_empty() {
             let Some(block) = RawBlock::split(rest) else { return false };
@@ -41,7 +41,7 @@ impl<'a> Xr<'a> {
     }
 }
 
-/// Walks the blocks of an [`Xr`].
+/// Iterates over the blocks of an [`Xr`].
 #[derive(Clone, Debug)]
 pub struct XrBlockIter<'a> {
     rest: &'a [u8],
@@ -68,28 +68,28 @@ impl std::iter::FusedIterator for XrBlockIter<'_> {}
 /// One report block.
 #[derive(Clone, Debug)]
 pub enum XrBlock<'a> {
-    /// When the reporter sent this, by its own clock (RFC 3611 §4.4, RRTR).
+    /// The send time of this report by the reporter's clock (RFC 3611 §4.4, RRTR).
     ReceiverReferenceTime(NtpTime),
     /// The answers to reference times of others (RFC 3611 §4.5).
     Dlrr(DlrrIter<'a>),
-    /// A block we do not read.
+    /// A block of an unsupported type.
     Unknown {
         /// Its number (RFC 3611 §6.2).
         block_type: u8,
-        /// What follows its header.
+        /// The bytes after its header.
         body: &'a [u8],
     },
 }
 
-/// Delay since the last receiver reference time: what [`ReportBlock`](crate::ReportBlock) tells a sender,
-/// told to a receiver.
+/// Delay since the last receiver reference time: for a receiver what [`ReportBlock`](crate::ReportBlock) is
+/// for a sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dlrr {
     /// The receiver that sent the reference time.
     pub ssrc: Ssrc,
     /// [`NtpTime::compact`] of its newest reference time; zero before the first.
     pub last_rr: u32,
-    /// How long ago that arrived, in 1/65536 s; zero before the first.
+    /// Time since its arrival, in 1/65536 s; zero before the first.
     pub delay_since_last_rr: u32,
 }
 
@@ -98,7 +98,7 @@ impl Dlrr {
     pub(crate) const LEN: usize = 12;
 }
 
-/// Walks the sub-blocks of a [`XrBlock::Dlrr`].
+/// Iterates over the sub-blocks of a [`XrBlock::Dlrr`].
 #[derive(Clone, Debug)]
 pub struct DlrrIter<'a> {
     rest: &'a [u8],
@@ -120,11 +120,11 @@ impl Iterator for DlrrIter<'_> {
 
 impl std::iter::FusedIterator for DlrrIter<'_> {}
 
-/// A block by its framing alone: type, a byte that belongs to the type, length in words, body.
+/// A block with checked framing: type, a type-specific byte, length in words, body.
 struct RawBlock<'a> {
     block_type: u8,
     body: &'a [u8],
-    /// What follows the block.
+    /// The bytes after the block.
     after: &'a [u8],
 }
 

@@ -1,7 +1,7 @@
 //! AV1 (RTP payload of the AV1 RTP specification §4): the aggregation header, and the OBU elements behind it.
 //!
-//! What is *not* here: layers and references, which come with the dependency descriptor, and anything inside
-//! an OBU but its header.
+//! What is *not* here: layers and references, which the dependency descriptor describes, and the contents of
+//! an OBU after its header.
 //!
 //! ```text
 //!   0 1 2 3 4 5 6 7
@@ -13,12 +13,12 @@
 
 use crate::limits::AV1_ELEMENTS_MAX;
 
-/// The payload of a packet, all elements checked to be whole (AV1 RTP §4.4).
+/// The payload of a packet; all elements are known to be complete (AV1 RTP §4.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload<'a> {
-    /// The first element continues an OBU from the packet before (Z).
+    /// The first element continues an OBU of the previous packet (Z).
     pub continues: bool,
-    /// The last element's OBU goes on in the next packet (Y).
+    /// The last element's OBU continues in the next packet (Y).
     pub continued: bool,
     /// How many elements the header announces, 1 to 3, or 0 for as many as there are (W).
     pub count: u8,
@@ -30,7 +30,7 @@ pub struct Payload<'a> {
 /// An OBU or a piece of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Element<'a> {
-    /// Its bytes, the OBU's header included; empty only from a sender that errs.
+    /// Its bytes, including the OBU's header; empty only from an incorrect sender.
     pub bytes: &'a [u8],
     /// The OBU begins here.
     pub start: bool,
@@ -43,13 +43,13 @@ pub struct Element<'a> {
 pub struct ObuHeader {
     /// 0 to 15; see [`SEQUENCE_HEADER`].
     pub kind: u8,
-    /// The layers of the OBU; absent where it belongs to all, or there is only one.
+    /// The layers of the OBU; absent if it belongs to all, or there is only one.
     pub layer: Option<Layer>,
-    /// The OBU carries its own size as well, which it need not in RTP.
+    /// The OBU also contains its size, which is optional in RTP.
     pub has_size: bool,
 }
 
-/// Place of an OBU among the layers.
+/// Position of an OBU among the layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// Temporal layer, 0 to 7.
@@ -58,12 +58,12 @@ pub struct Layer {
     pub sid: u8,
 }
 
-/// The type of an OBU that holds what a decoder must have first (AV1 §6.2.2).
+/// The type of the OBU that a decoder needs first (AV1 §6.2.2).
 pub const SEQUENCE_HEADER: u8 = 1;
 
 impl<'a> Payload<'a> {
-    /// Reads a payload. `None` when an element is cut short, there are fewer than announced or none at all,
-    /// a size is no 32-bit number, or a sequence is said to begin in the middle of an OBU.
+    /// Reads a payload. `None` if an element is cut short, there are fewer elements than announced or none, a
+    /// size is not a 32-bit number, or a sequence would begin in the middle of an OBU.
     pub fn parse(payload: &'a [u8]) -> Option<Payload<'a>> {
         let (&header, elements) = payload.split_first()?;
         let (continues, new_sequence) = (header & Z != 0, header & N != 0);
@@ -74,7 +74,7 @@ impl<'a> Payload<'a> {
         let parsed = Payload { continues, continued: header & Y != 0, count, new_sequence, elements };
         let mut walk = parsed.elements();
         walk.next()?;
-        // More than may be are left over, and make it none.
+        // If there are more than the bound, bytes are left over, which makes the payload invalid.
         for _ in 1..AV1_ELEMENTS_MAX {
             if walk.next().is_none() {
                 break;
@@ -95,14 +95,14 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// Whether the packet with this payload begins a keyframe that a decoder can start from: the first packet of a
-/// coded video sequence, with its sequence header in it. Later packets of the keyframe say `false`.
+/// Whether the packet with this payload begins a keyframe that a decoder can start from: the first packet of
+/// a coded video sequence, with its sequence header. False for later packets of the keyframe.
 pub fn is_keyframe(payload: &[u8]) -> bool {
     Payload::parse(payload).is_some_and(|payload| payload.new_sequence && payload.starts(SEQUENCE_HEADER))
 }
 
 impl Element<'_> {
-    /// The OBU's header. `None` when the OBU does not begin here, or the header is not whole.
+    /// The OBU's header. `None` if the OBU does not begin here, or the header is incomplete.
     pub fn header(&self) -> Option<ObuHeader> {
         let &first = self.bytes.first().filter(|_| self.start)?;
         let layer = if first & EXTENSION != 0 {
@@ -119,7 +119,7 @@ impl Element<'_> {
 #[derive(Clone, Debug)]
 pub struct Elements<'a> {
     rest: &'a [u8],
-    /// How many were given out; counts no further than it matters.
+    /// The number of elements returned; counts only as far as needed.
     index: u8,
     payload: Payload<'a>,
 }
@@ -149,7 +149,7 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-/// A number of seven bits a byte, the lowest first (AV1 §4.10.5), and what is behind it. `None` when it is
+/// A number with seven bits per byte, the lowest first (AV1 §4.10.5), and the bytes after it. `None` if it is
 /// cut short, or longer or larger than the format allows.
 fn leb128(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let mut value = 0u64;
@@ -167,7 +167,7 @@ const Y: u8 = 0x40;
 const N: u8 = 0x08;
 const EXTENSION: u8 = 0x04;
 const HAS_SIZE: u8 = 0x02;
-/// AV1 §4.10.5: more than eight bytes are no number.
+/// AV1 §4.10.5: more than eight bytes are invalid.
 const LEB128_LEN_MAX: usize = 8;
 
 #[cfg(test)]
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keyframe_begins_a_sequence_and_brings_its_header() {
+    fn a_keyframe_begins_a_sequence_with_its_header() {
         assert!(is_keyframe(&KEY));
         let with = |at: usize, byte: u8| {
             let mut payload = KEY;
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_short_is_nothing() {
+    fn cut_short_payload_is_refused() {
         for len in 0..6 {
             assert_eq!(Payload::parse(&KEY[..len]), None, "{len} bytes");
         }
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_has_eight_bytes_and_32_bits_at_the_most() {
+    fn a_size_has_at_most_eight_bytes_and_32_bits() {
         assert_eq!(leb128(&[0xe5, 0x8e, 0x26, 0xa5]), Some((624_485, &[0xa5][..])));
         assert_eq!(leb128(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Some((u32::MAX, &[][..])));
         assert_eq!(leb128(&[0xff, 0xff, 0xff, 0xff, 0x1f]), None);

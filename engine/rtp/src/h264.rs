@@ -1,8 +1,8 @@
 //! H.264 (RTP payload RFC 6184): which NAL units a packet carries, and whether it begins a keyframe.
 //!
-//! The packetization modes browsers use, 0 and 1: single NAL units, STAP-A and FU-A. What is *not* here: the
-//! interleaved mode (STAP-B, MTAP, FU-B), which no browser offers, and anything inside a NAL unit but the id of a parameter set.
-//! The payload has no layer numbers; those come with the dependency descriptor.
+//! The packetization modes of browsers, 0 and 1: single NAL units, STAP-A and FU-A. What is *not* here: the
+//! interleaved mode (STAP-B, MTAP, FU-B), which no browser offers, and the contents of a NAL unit except the
+//! id of a parameter set. The payload has no layer numbers; the dependency descriptor has them.
 //!
 //! ```text
 //!          0 1 2 3 4 5 6 7
@@ -12,7 +12,7 @@
 //!         |S|E|R|  type   |  and a fragment of a NAL unit of that type, without its header
 //! ```
 
-/// What the payload of a packet is made of (RFC 6184 §5.4).
+/// The contents of a packet's payload (RFC 6184 §5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload<'a> {
     /// One whole NAL unit (§5.6).
@@ -33,26 +33,26 @@ pub enum Payload<'a> {
 /// A NAL unit or a piece of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nal<'a> {
-    /// Its header byte; of a fragment, the one that the whole NAL unit has.
+    /// Its header byte; for a fragment, that of the whole NAL unit.
     pub header: u8,
-    /// What it holds.
+    /// Its type.
     pub kind: NalKind,
-    /// How much it matters that it arrives, 0 to 3 (NRI); 0: no picture refers to it.
+    /// Its importance, 0 to 3 (NRI); 0: no picture references it.
     pub ref_idc: u8,
-    /// What follows the header.
+    /// The bytes after the header.
     pub bytes: &'a [u8],
 }
 
-/// The type of a NAL unit (ITU-T H.264 table 7-1), as far as it matters to a forwarder.
+/// The type of a NAL unit (ITU-T H.264 table 7-1), as far as a forwarder needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NalKind {
-    /// Slice of a picture that may refer to others (1).
+    /// Slice of a picture that may reference others (1).
     Slice,
-    /// Slice of an IDR picture (5): nothing after it refers to anything before it.
+    /// Slice of an IDR picture (5): nothing after it references anything before it.
     Idr,
     /// Supplemental information (6).
     Sei,
-    /// Sequence parameter set (7): what a decoder must have first.
+    /// Sequence parameter set (7), which a decoder needs first.
     Sps,
     /// Picture parameter set (8).
     Pps,
@@ -62,15 +62,15 @@ pub enum NalKind {
     Other(u8),
 }
 
-/// The NAL units of a STAP-A, all checked to be whole; in order, by iterating.
+/// The NAL units of a STAP-A, all known to be complete; in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aggregate<'a> {
     rest: &'a [u8],
 }
 
 impl Payload<'_> {
-    /// Reads a payload. `None` when it is cut short, is of a type that modes 0 and 1 do not have, or when an
-    /// aggregate holds no NAL unit or an empty one.
+    /// Reads a payload. `None` if it is cut short, is of a type that modes 0 and 1 do not have, or if an
+    /// aggregate contains no NAL unit or an empty one.
     pub fn parse(payload: &[u8]) -> Option<Payload<'_>> {
         let (&header, rest) = payload.split_first()?;
         Some(match header & TYPE {
@@ -78,8 +78,9 @@ impl Payload<'_> {
             STAP_A => Payload::Aggregate(Aggregate::parse(rest)?),
             FU_A => {
                 let (&fragment, bytes) = rest.split_first()?;
-                // RFC 6184 §5.8 forbids both at once, since a NAL unit in one piece needs no fragment. Hardware encoders send it all the same
-                // for small ones, and receivers take it for what it is: a whole NAL unit.
+                // RFC 6184 §5.8 forbids both at once, since a NAL unit in one piece needs no fragment.
+                // Hardware encoders nevertheless send it for small ones, and receivers accept it as a whole
+                // NAL unit.
                 let (start, end) = (fragment & S != 0, fragment & E != 0);
                 Payload::Fragment { nal: Nal::new(header & !TYPE | fragment & TYPE, bytes), start, end }
             }
@@ -87,7 +88,7 @@ impl Payload<'_> {
         })
     }
 
-    /// Calls `each` with every NAL unit that is whole in the packet.
+    /// Calls `each` with every NAL unit that is complete in the packet.
     pub fn whole_units<'a>(&'a self, mut each: impl FnMut(Nal<'a>)) {
         match *self {
             Payload::Single(nal) | Payload::Fragment { nal, start: true, end: true } => each(nal),
@@ -109,9 +110,9 @@ impl Payload<'_> {
 /// Whether the packet with this payload belongs to the beginning of a keyframe: an IDR slice or a sequence
 /// parameter set begins in it.
 ///
-/// Of one keyframe several packets can say `true` – its parameter sets, then each of its slices. The first of
-/// them is where a receiver must start; only an access unit delimiter or an SEI may come before it, and a
-/// decoder needs neither.
+/// Several packets of one keyframe can return `true`: its parameter sets, then each of its slices. A receiver
+/// must start at the first of them; only an access unit delimiter or an SEI may come before it, and a decoder
+/// needs neither.
 pub fn is_keyframe(payload: &[u8]) -> bool {
     Payload::parse(payload)
         .is_some_and(|payload| payload.starts(NalKind::Sps) || payload.starts(NalKind::Idr))
@@ -122,11 +123,11 @@ impl<'a> Nal<'a> {
         Nal { header, kind: NalKind::new(header & TYPE), ref_idc: header >> 5 & 0x03, bytes }
     }
 
-    /// The id of a parameter set (ITU-T H.264 §7.3.2.1.1, §7.3.2.2): a later set of the same kind and id replaces it. `None` if it is none, or if
-    /// its id is beyond what the standard allows.
+    /// The id of a parameter set (ITU-T H.264 §7.3.2.1.1, §7.3.2.2): a later set of the same kind and id
+    /// replaces it. `None` if it is not a parameter set, or its id is above the standard's maximum.
     pub fn parameter_set_id(&self) -> Option<u8> {
         let (at, id_max) = match self.kind {
-            // Behind profile, constraints and level.
+            // After profile, constraints and level.
             NalKind::Sps => (3, 31),
             NalKind::Pps => (0, 255),
             _ => return None,
@@ -136,7 +137,7 @@ impl<'a> Nal<'a> {
     }
 }
 
-/// The unsigned Exp-Golomb code that the bytes begin with (ITU-T H.264 §9.1), up to 16 bits of value.
+/// The unsigned Exp-Golomb code at the start of the bytes (ITU-T H.264 §9.1), up to 16 bits of value.
 fn exp_golomb(bytes: &[u8]) -> Option<u32> {
     let word = bytes.iter().chain([0; 4].iter()).take(4).fold(0, |word, byte| word << 8 | u32::from(*byte));
     let zeros = word.leading_zeros();
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_short_at_every_length_is_nothing() {
+    fn cut_short_at_every_length_is_refused() {
         let boundaries = [7, 13];
         for len in 0..PARAMETER_SETS.len() {
             let whole = Payload::parse(&PARAMETER_SETS[..len]).is_some();

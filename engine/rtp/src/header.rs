@@ -1,7 +1,7 @@
 //! Writing the header of an outgoing packet: the fixed part and the extension block.
 //!
-//! A forwarder never edits a received header, it writes its own: payload type, numbers, SSRC and extension
-//! ids are those of the receiving side. CSRCs are not written; we mix nothing.
+//! A forwarder does not edit a received header, it writes a new one: payload type, numbers, SSRC and
+//! extension ids are those of the receiver. CSRCs are not written, because nothing is mixed.
 
 use crate::limits::{EXTENSION_BYTES_MAX, EXTENSIONS_MAX};
 use crate::packet::{EXTENSION_BIT, FIXED_LEN, ONE_BYTE_PROFILE, ONE_BYTE_STOP, TWO_BYTE_PROFILE};
@@ -10,14 +10,14 @@ use crate::{ExtId, Pt, Seq, Ssrc};
 /// Bytes of the fixed header, without extensions.
 pub const HEADER_LEN: usize = FIXED_LEN;
 
-/// Bytes the longest header takes: as many elements and values as the bounds allow, in the two-byte form.
+/// Bytes of the longest header: the maximum of elements and values, in the two-byte form.
 pub const HEADER_LEN_MAX: usize =
     FIXED_LEN + 4 + (2 * EXTENSIONS_MAX + EXTENSION_BYTES_MAX).next_multiple_of(4);
 
 /// The fixed header of an outgoing packet (RFC 3550 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Payload type; only seven bits go out.
+    /// Payload type; only seven bits are written.
     pub pt: Pt,
     /// The marker bit.
     pub marker: bool,
@@ -25,13 +25,13 @@ pub struct Header {
     pub seq: Seq,
     /// Timestamp, in units of the payload type's clock rate.
     pub timestamp: u32,
-    /// Who sends it.
+    /// The SSRC of the stream.
     pub ssrc: Ssrc,
 }
 
 impl Header {
-    /// Writes the header and, if there are any, the extensions to the front of `out`; returns how many bytes
-    /// they took. `None`, and nothing written, when `out` is too short.
+    /// Writes the header and the extensions, if any, to the front of `out`; returns the number of bytes.
+    /// `None` without writing if `out` is too short.
     pub fn write(&self, extensions: &Extensions, out: &mut [u8]) -> Option<usize> {
         let len = Self::encoded_len(extensions);
         let out = out.get_mut(..len)?;
@@ -44,21 +44,21 @@ impl Header {
         Some(len)
     }
 
-    /// Bytes a header takes with these extensions.
+    /// The length of a header with these extensions.
     pub fn encoded_len(extensions: &Extensions) -> usize {
         FIXED_LEN + extensions.encoded_len()
     }
 }
 
-/// The extension elements of one outgoing packet, collected without allocation and written as the one-byte
-/// form of RFC 8285 where every element fits it, else as the two-byte form.
+/// The extension elements of one outgoing packet, collected without allocation and written in the one-byte
+/// form of RFC 8285 if every element fits it, else in the two-byte form.
 #[derive(Clone, Debug)]
 pub struct Extensions {
     elements: [(ExtId, u8); EXTENSIONS_MAX],
     count: u8,
     values: [u8; EXTENSION_BYTES_MAX],
     values_len: u8,
-    /// Some element fits only the two-byte form.
+    /// Some element needs the two-byte form.
     two_byte: bool,
 }
 
@@ -66,7 +66,7 @@ pub struct Extensions {
 const _: () = assert!(EXTENSION_BYTES_MAX <= 255 && EXTENSIONS_MAX <= 255);
 
 impl Extensions {
-    /// None yet.
+    /// Without elements.
     pub const fn new() -> Self {
         Self {
             elements: [(ExtId(0), 0); EXTENSIONS_MAX],
@@ -77,7 +77,7 @@ impl Extensions {
         }
     }
 
-    /// Adds an element. `false`, and nothing added, when it has the id of padding (0) or when a bound in
+    /// Adds an element. `false` without adding it if it has the id of padding (0) or a bound in
     /// [`limits`](crate::limits) is reached.
     pub fn push(&mut self, id: ExtId, value: &[u8]) -> bool {
         let start = usize::from(self.values_len);
@@ -94,7 +94,7 @@ impl Extensions {
         true
     }
 
-    /// Forgets all elements.
+    /// Removes all elements.
     pub fn clear(&mut self) {
         self.count = 0;
         self.values_len = 0;
@@ -125,7 +125,7 @@ impl Extensions {
         4 + (usize::from(self.count) * element_header + usize::from(self.values_len)).next_multiple_of(4)
     }
 
-    /// Writes the block; `out` is exactly `encoded_len` long.
+    /// Writes the block; `out` has exactly `encoded_len` bytes.
     fn write(&self, out: &mut [u8]) {
         if self.is_empty() {
             return;
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn one_element_that_is_too_much_takes_all_to_the_two_byte_form() {
+    fn one_long_element_switches_all_to_the_two_byte_form() {
         for odd in [(15, &[0xbb][..]), (16, &[0xbb]), (2, &[]), (2, &[0xbb; 17])] {
             let extensions = extensions(&[(1, &[0xaa]), odd]);
             let mut out = [0xa5; 64];
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_not_written() {
+    fn nothing_is_written_when_the_buffer_is_too_short() {
         let extensions = extensions(&[(1, &[0xaa])]);
         for len in 0..20 {
             let mut out = [0xa5; 20];
@@ -234,9 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_structure_has_room_beside_the_usual_set() {
+    fn a_dependency_structure_fits_with_the_usual_set() {
         let mut all = Extensions::new();
-        // Mid and rid as long as they get, send time, transport sequence number, rotation.
+        // MID and RID of maximum length, send time, transport sequence number, rotation.
         for (id, len) in [(1, 16), (2, 16), (3, 3), (4, 2), (5, 1)] {
             assert!(all.push(ExtId(id), &[id; 16][..len]));
         }
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bounds_refuse_and_change_nothing() {
+    fn elements_beyond_the_bounds_are_refused() {
         let mut full = extensions(&[(1, &[0xaa; EXTENSION_BYTES_MAX])]);
         assert!(!full.push(ExtId(2), &[0xbb]));
         assert!(full.push(ExtId(3), &[]), "which takes no room");
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn only_seven_bits_of_a_payload_type_go_out() {
+    fn only_seven_bits_of_a_payload_type_are_written() {
         let mut out = [0xa5; 12];
         Header { pt: Pt(0xff), marker: false, ..HEADER }.write(&Extensions::new(), &mut out);
         assert_eq!(out[1], 0x7f);
@@ -270,7 +270,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(
+        fn written_values_are_read_back(
             (pt, marker, seq, timestamp, ssrc) in (0u8..128, any::<bool>(), any::<u16>(), any::<u32>(), any::<u32>()),
             elements in prop::collection::vec((1u8.., prop::collection::vec(any::<u8>(), 0..20)), 0..14),
             payload in prop::collection::vec(any::<u8>(), 0..20),

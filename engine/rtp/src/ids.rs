@@ -1,11 +1,11 @@
-//! The ids of RTP as types of their own: two that look alike stay two types.
+//! The ids of RTP as separate types, so that similar ones cannot be confused.
 
 use std::fmt;
 
 use crate::limits::{MID_LEN_MAX, RID_LEN_MAX};
 
-/// A synchronisation source (RFC 3550 §3): one stream of packets with one sequence-number space.
-/// Chosen at random by whoever sends the stream.
+/// A synchronisation source (RFC 3550 §3): one stream of packets with one sequence-number space. The sender
+/// of the stream chooses it at random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ssrc(pub u32);
 
@@ -36,13 +36,13 @@ impl fmt::Display for ExtId {
     }
 }
 
-/// A media identification, `a=mid` in SDP (RFC 5888), sent in a header extension by the one who bundles
-/// (RFC 9143 §15): which m-section a packet belongs to.
+/// A media identification, `a=mid` in SDP (RFC 5888), sent in a header extension with BUNDLE (RFC 9143 §15):
+/// the m-section of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mid(Text<MID_LEN_MAX>);
 
-/// A stream id within an m-section, `a=rid` in SDP (RFC 8851), sent in a header extension (RFC 8852):
-/// which simulcast layer a packet belongs to.
+/// A stream id within an m-section, `a=rid` in SDP (RFC 8851), sent in a header extension (RFC 8852): the
+/// simulcast layer of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rid(Text<RID_LEN_MAX>);
 
@@ -104,8 +104,8 @@ impl fmt::Debug for Rid {
     }
 }
 
-/// Up to `N` bytes of visible ASCII, inline, so that it is copied and hashed without a heap. Bytes past
-/// the length are zero, which makes the derived comparisons right (zero is no visible byte).
+/// Up to `N` bytes of visible ASCII, inline, so that it is copied and hashed without a heap. Bytes past the
+/// length are zero, so the derived comparisons are correct (zero is not visible ASCII).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Text<const N: usize> {
     bytes: [u8; N],
@@ -113,8 +113,8 @@ struct Text<const N: usize> {
 }
 
 impl<const N: usize> Text<N> {
-    /// Visible ASCII holds both grammars (`token` of RFC 8866 §9 for mid, RFC 8851 §10 for rid), and keeps
-    /// control characters of a stranger out of logs.
+    /// Visible ASCII includes both grammars (`token` of RFC 8866 §9 for MID, RFC 8851 §10 for RID), and keeps
+    /// control characters of a peer out of logs.
     fn new(text: &[u8]) -> Option<Self> {
         if text.is_empty() || text.len() > N || !text.iter().all(u8::is_ascii_graphic) {
             return None;
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_shown_as_the_field_writes_them() {
+    fn ids_are_displayed_in_the_usual_form() {
         assert_eq!(Ssrc(0xffff_ffff).to_string(), "4294967295");
         assert_eq!(Pt(111).to_string(), "111");
         assert_eq!(ExtId(3).to_string(), "3");

@@ -1,10 +1,10 @@
-//! RTP (RFC 3550) as checked views over bytes, and the little around it that a forwarder must read.
+//! RTP (RFC 3550) as checked views over bytes, and the other formats that a forwarder must read.
 //!
 //! A [`Packet`] is checked once, in [`Packet::new`]; after that its accessors cannot fail and copy nothing.
-//! Header extensions are RFC 8285, their values are in [`ext`], and the largest of them has a module of its
-//! own, [`dependency_descriptor`]. Payloads stay opaque but for the few bytes that decide about forwarding:
-//! [`vp8`], [`vp9`], [`h264`], [`av1`], [`opus`], [`red`], [`rtx`]. What is *not* here: streams, buffers, jitter —
-//! anything that remembers more than a sequence number — and SRTP.
+//! Header extensions are RFC 8285, their values are in [`ext`], and the largest of them has a separate
+//! module, [`dependency_descriptor`]. Payloads are opaque except for the few bytes that forwarding needs:
+//! [`vp8`], [`vp9`], [`h264`], [`av1`], [`opus`], [`red`], [`rtx`]. What is *not* here: streams, buffers,
+//! jitter — any state beyond a sequence number — and SRTP.
 
 #![forbid(unsafe_code)]
 

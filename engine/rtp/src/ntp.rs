@@ -1,5 +1,5 @@
-//! NTP timestamps as RTCP carries them (RFC 3550 §4): 32 bits of seconds since 1900, 32 bits of fraction, and
-//! the "compact" middle 32 bits in units of 1/65536 s.
+//! The NTP timestamps of RTCP (RFC 3550 §4): 32 bits of seconds since 1900, 32 bits of fraction, and the
+//! "compact" middle 32 bits in units of 1/65536 s.
 
 use std::time::Duration;
 
@@ -9,35 +9,35 @@ pub struct NtpTime(pub u64);
 
 impl NtpTime {
     /// From the time since the Unix epoch. The fraction is rounded to the nearest 2⁻³² s, so that
-    /// [`to_unix`](Self::to_unix) gives the same nanosecond back.
+    /// [`to_unix`](Self::to_unix) returns the same nanosecond.
     pub const fn from_unix(since_unix_epoch: Duration) -> Self {
-        // Seconds beyond 32 bits fall away: that is the next NTP era, as the format has it.
+        // Seconds beyond 32 bits are dropped: that is the next NTP era.
         let seconds = since_unix_epoch.as_secs().wrapping_add(UNIX_EPOCH_SECONDS) << 32;
         let fraction =
             (((since_unix_epoch.subsec_nanos() as u64) << 32) + NANOS_PER_SECOND / 2) / NANOS_PER_SECOND;
         Self(seconds | fraction)
     }
 
-    /// To the time since the Unix epoch, to the nearest nanosecond. The era is guessed as in RFC 4330 §3:
-    /// with the top bit set the time is in 1968–2036, without it in 2036–2104. A time between 1968 and 1970
-    /// gives zero.
+    /// To the time since the Unix epoch, to the nearest nanosecond. The era is chosen as in RFC 4330 §3: with
+    /// the top bit set the time is in 1968–2036, without it in 2036–2104. A time between 1968 and 1970 gives
+    /// zero.
     pub const fn to_unix(self) -> Duration {
         let seconds = self.0 >> 32;
         let since_1900 = if seconds >> 31 == 0 { seconds + (1 << 32) } else { seconds };
         let Some(seconds) = since_1900.checked_sub(UNIX_EPOCH_SECONDS) else { return Duration::ZERO };
         let fraction = self.0 & 0xffff_ffff;
-        // May round up to a whole second, which `Duration` carries over.
+        // May round up to a whole second, which `Duration` carries.
         Duration::new(seconds, 0)
             .saturating_add(Duration::from_nanos((fraction * NANOS_PER_SECOND + (1 << 31)) >> 32))
     }
 
-    /// The middle 32 bits: seconds modulo 65536 in units of 1/65536 s. What a report block's "last SR" holds.
+    /// The middle 32 bits: seconds modulo 65536 in units of 1/65536 s. The "last SR" of a report block.
     pub const fn compact(self) -> u32 {
         (self.0 >> 16) as u32
     }
 }
 
-/// A span of compact NTP units (1/65536 s) as a duration: "delay since last SR" is one.
+/// A span of compact NTP units (1/65536 s), such as "delay since last SR", as a duration.
 pub const fn compact_to_duration(span: u32) -> Duration {
     Duration::from_nanos((span as u64 * NANOS_PER_SECOND) >> 16)
 }
@@ -48,11 +48,11 @@ pub const fn duration_to_compact(span: Duration) -> u32 {
     if units > u32::MAX as u128 { u32::MAX } else { units as u32 }
 }
 
-/// The round-trip time a report block tells (RFC 3550 §6.4.1): arrival of the report − last SR − delay since
-/// last SR. `None` when the reporter has seen no SR yet (`last_sr` is zero).
+/// The round-trip time from a report block (RFC 3550 §6.4.1): arrival of the report − last SR − delay since
+/// last SR. `None` if the reporter has not received an SR yet (`last_sr` is zero).
 ///
 /// A negative result is zero: the fields are rounded, so on a loopback link the difference may fall just
-/// below. What the reporter claims is not checked further; a liar can only harm its own estimate.
+/// below. The reporter's values are not checked further; wrong values only harm its own estimate.
 pub const fn round_trip(arrival: NtpTime, last_sr: u32, delay_since_last_sr: u32) -> Option<Duration> {
     if last_sr == 0 {
         return None;

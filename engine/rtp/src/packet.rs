@@ -14,18 +14,18 @@
 
 use crate::{ExtId, Pt, Seq, Ssrc};
 
-/// Why bytes are no RTP packet.
+/// Why bytes are not an RTP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Malformed {
     /// Fewer bytes than the fixed header has.
     TooShort,
-    /// The version is not 2; perhaps not RTP at all.
+    /// The version is not 2; perhaps not RTP.
     Version,
     /// The CSRC list the header announces runs past the end.
     CsrcsCut,
     /// The extension block the header announces runs past the end.
     ExtensionCut,
-    /// Padding is announced, but nothing follows the header, or less than the padding has.
+    /// Padding is announced, but nothing follows the header, or less than the padding length.
     Padding,
 }
 
@@ -62,8 +62,8 @@ impl<'a> Packet<'a> {
         let padding_len = if bytes[0] & PADDING_BIT == 0 {
             0
         } else {
-            // The count includes the byte that holds it (RFC 3550 §5.1), so zero contradicts itself. Devices that set the bit and do not pad
-            // send it: there is no padding then, and the byte belongs to the payload.
+            // The count includes its own byte (RFC 3550 §5.1), so zero is invalid. Devices that set the bit
+            // without padding send it: then there is no padding, and the byte belongs to the payload.
             let count = bytes[bytes.len() - 1];
             let behind = bytes.len() - header_len;
             if behind == 0 || usize::from(count) > behind {
@@ -79,8 +79,8 @@ impl<'a> Packet<'a> {
         Pt(self.bytes[1] & 0x7f)
     }
 
-    /// The marker bit; what it marks is up to the payload format, usually the end of a frame or the start
-    /// of a talkspurt.
+    /// The marker bit; its meaning depends on the payload format, usually the end of a frame or the start of
+    /// a talkspurt.
     pub fn marker(&self) -> bool {
         self.bytes[1] & 0x80 != 0
     }
@@ -95,24 +95,24 @@ impl<'a> Packet<'a> {
         self.word(4)
     }
 
-    /// Who sent it.
+    /// The sender's SSRC.
     pub fn ssrc(&self) -> Ssrc {
         Ssrc(self.word(8))
     }
 
-    /// How many contributing sources are listed, 0 to 15.
+    /// The number of contributing sources, 0 to 15.
     pub fn csrc_count(&self) -> usize {
         usize::from(self.bytes[0] & CSRC_COUNT)
     }
 
-    /// The contributing sources a mixer has listed.
+    /// The contributing sources listed by a mixer.
     pub fn csrcs(&self) -> impl ExactSizeIterator<Item = Ssrc> + 'a {
         self.bytes[FIXED_LEN..FIXED_LEN + 4 * self.csrc_count()]
             .chunks_exact(4)
             .map(|word| Ssrc(u32::from_be_bytes([word[0], word[1], word[2], word[3]])))
     }
 
-    /// Bytes before the payload: fixed header, CSRCs and extension block. What SRTP leaves in the clear.
+    /// Bytes before the payload: fixed header, CSRCs and extension block. SRTP does not encrypt them.
     pub fn header_len(&self) -> usize {
         self.header_len
     }
@@ -122,7 +122,7 @@ impl<'a> Packet<'a> {
         self.bytes
     }
 
-    /// The payload without padding. Empty in a packet that is only padding, as probes are.
+    /// The payload without padding. Empty in a padding-only packet, such as a probe.
     pub fn payload(&self) -> &'a [u8] {
         &self.bytes[self.header_len..self.bytes.len() - self.padding_len()]
     }
@@ -137,7 +137,7 @@ impl<'a> Packet<'a> {
         usize::from(self.padding_len)
     }
 
-    /// Whether there is an extension block, of whatever profile.
+    /// Whether there is an extension block, of any profile.
     pub fn has_extensions(&self) -> bool {
         self.bytes[0] & EXTENSION_BIT != 0
     }
@@ -147,8 +147,8 @@ impl<'a> Packet<'a> {
         self.extensions().find(|&(found, _)| found == id).map(|(_, value)| value)
     }
 
-    /// The elements of the extension block, in their order. Empty when there is no block, or when its profile
-    /// is neither of RFC 8285's; ends early at an element that runs past the block.
+    /// The elements of the extension block, in order. Empty without a block, or if its profile is neither of
+    /// RFC 8285's; ends early at an element that runs past the block.
     pub fn extensions(&self) -> ExtensionIter<'a> {
         if !self.has_extensions() {
             return ExtensionIter { rest: &[], form: Form::OneByte };
@@ -185,12 +185,12 @@ impl<'a> Iterator for ExtensionIter<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = std::mem::take(&mut self.rest);
-        // In both forms a zero byte is padding and stands alone (RFC 8285 §4.1.2).
+        // In both forms a zero byte is padding (RFC 8285 §4.1.2).
         let start = rest.iter().position(|&byte| byte != 0)?;
         let (id, value_at, len) = match self.form {
             Form::OneByte => {
                 let id = rest[start] >> 4;
-                // Id 15 ends the walk (RFC 8285 §4.2), and so does id 0 that claims a length.
+                // Id 15 ends the walk (RFC 8285 §4.2), and so does id 0 with a length.
                 if id == 0 || id == ONE_BYTE_STOP {
                     return None;
                 }
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_short_anywhere_it_is_malformed() {
+    fn a_packet_cut_short_anywhere_is_malformed() {
         let bytes = full();
         for len in 0..bytes.len() {
             let expected = match len {
@@ -362,15 +362,15 @@ mod tests {
     }
 
     #[test]
-    fn of_two_elements_with_one_id_the_first_is_taken() {
+    fn the_first_of_two_elements_with_one_id_is_used() {
         let bytes = with_block(0xbede, &[0x10, 0xaa, 0x10, 0xbb]);
         assert_eq!(Packet::new(&bytes).expect("well formed").extension(ExtId(1)), Some(&[0xaa][..]));
     }
 
     proptest! {
-        /// Whatever the bytes, the parts of a packet are in order and add up to it.
+        /// For any bytes, the parts of a packet are in order and add up to it.
         #[test]
-        fn no_bytes_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..100), version_2 in any::<bool>()) {
+        fn any_bytes_are_parsed_without_a_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..100), version_2 in any::<bool>()) {
             if let (true, Some(first)) = (version_2, bytes.first_mut()) {
                 *first = 0x80 | (*first & 0x3f);
             }

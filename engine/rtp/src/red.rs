@@ -1,5 +1,5 @@
-//! RED, redundant audio data (RFC 2198): several blocks in one payload, the newest (the primary) last, copies of earlier
-//! ones before it.
+//! RED, redundant audio data (RFC 2198): several blocks in one payload, the newest (the primary) last, copies
+//! of earlier ones before it.
 //!
 //! ```text
 //!  0                   1                    2                   3
@@ -8,8 +8,8 @@
 //! |0|   block PT  |                                                   the primary: whatever is left belongs to it
 //! ```
 //!
-//! Read, never written: a forwarder passes RED on as it is, or takes the primary out of it for a receiver that has only
-//! the codec inside.
+//! Read, never written: a forwarder passes RED on unchanged, or extracts the primary for a receiver that has
+//! only the inner codec.
 
 use crate::Pt;
 use crate::limits::RED_COPIES_MAX;
@@ -21,33 +21,33 @@ pub struct Payload<'a> {
     headers: &'a [u8],
     /// Their data, one after the other.
     copies: &'a [u8],
-    /// What the packet is sent for.
+    /// The newest block.
     pub primary: Primary<'a>,
 }
 
 /// The newest block. Its timestamp is the packet's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Primary<'a> {
-    /// What is in it.
+    /// Its payload type.
     pub pt: Pt,
     /// Its data; may be empty.
     pub bytes: &'a [u8],
 }
 
-/// A copy of what an earlier packet was sent for.
+/// A copy of the primary of an earlier packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Copy<'a> {
-    /// What is in it.
+    /// Its payload type.
     pub pt: Pt,
-    /// How much earlier than the packet's its timestamp is, in units of the RTP clock; below 2¹⁴.
+    /// How much earlier its timestamp is than the packet's, in units of the RTP clock; below 2¹⁴.
     pub timestamp_offset: u16,
     /// Its data, less than 2¹⁰ bytes; may be empty.
     pub bytes: &'a [u8],
 }
 
 impl<'a> Payload<'a> {
-    /// Checks a payload. `None` if its headers are cut short, if the copies would be longer than it is, or if there are more
-    /// than [`RED_COPIES_MAX`] of them.
+    /// Checks a payload. `None` if its headers are cut short, if the copies would be longer than the payload,
+    /// or if there are more than [`RED_COPIES_MAX`] of them.
     pub fn parse(payload: &'a [u8]) -> Option<Self> {
         let mut rest = payload;
         let mut copies_len = 0;
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The naive twin of `parse`.
+    /// A naive writer, the reverse of `parse`.
     fn write(copies: &[(u8, u16, Vec<u8>)], primary: (u8, &[u8])) -> Vec<u8> {
         let mut out = Vec::new();
         for (pt, offset, bytes) in copies {
@@ -126,21 +126,21 @@ mod tests {
     }
 
     #[test]
-    fn cut_short_inside_headers_or_copies_is_nothing() {
+    fn cut_short_headers_or_copies_are_refused() {
         for len in 0..8 {
             assert_eq!(Payload::parse(&OPUS[..len]), None, "{len} bytes");
         }
-        // From here on only the primary gets shorter, whose length nothing says.
+        // From here on only the primary gets shorter, which has no length field.
         for len in 8..12 {
             assert_eq!(Payload::parse(&OPUS[..len]).expect("whole").primary.bytes, &OPUS[8..len]);
         }
     }
 
     #[test]
-    fn a_primary_may_come_alone_and_a_payload_may_be_all_headers() {
+    fn a_primary_may_be_alone_but_not_missing() {
         let alone = Payload::parse(&[0x6f, 0x78]).expect("whole");
         assert_eq!((alone.primary.bytes, alone.copies().count()), (&[0x78][..], 0));
-        assert_eq!(Payload::parse(&[0xff; 400]), None, "another header is always promised");
+        assert_eq!(Payload::parse(&[0xff; 400]), None, "every header announces another one");
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(
+        fn written_values_are_read_back(
             copies in prop::collection::vec(
                 (0u8..128, 0u16..1 << 14, prop::collection::vec(any::<u8>(), 0..60)),
                 0..=RED_COPIES_MAX,
@@ -169,7 +169,7 @@ mod tests {
             prop_assert_eq!(read, copies);
         }
 
-        /// Every block lies inside the payload, and together they are all of it.
+        /// All blocks are inside the payload, and together they cover it.
         #[test]
         fn blocks_and_headers_are_the_whole(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Some(red) = Payload::parse(&bytes) {

@@ -6,9 +6,8 @@ use crate::Seq;
 /// Bytes of the original sequence number in front of the original payload.
 pub const OSN_LEN: usize = 2;
 
-/// Splits an RTX payload into the sequence number the packet had in its own stream and the payload it had
-/// there. `None` for a payload without room for the number: padding-only probes on an RTX SSRC have an empty
-/// one.
+/// Splits an RTX payload into the original sequence number and the original payload. `None` for a payload
+/// without room for the number, such as the empty one of a padding-only probe on an RTX SSRC.
 pub fn original(payload: &[u8]) -> Option<(Seq, &[u8])> {
     let (osn, original) = payload.split_first_chunk::<OSN_LEN>()?;
     Some((Seq(u16::from_be_bytes(*osn)), original))

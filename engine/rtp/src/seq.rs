@@ -1,16 +1,15 @@
-//! Sequence numbers: the 16 bits on the wire, which wrap, and the 64 bits inside, which never do.
+//! Sequence numbers: the 16 bits on the wire, which wrap, and the internal 64 bits, which do not.
 
 use std::fmt;
 use std::ops::Add;
 
-/// An RTP sequence number as it is on the wire (RFC 3550 §5.1). It wraps: which of two is newer depends on
-/// the way round. `Ord` is plain numeric order, good for keys and sets; for age ask
-/// [`is_newer_than`](Self::is_newer_than).
+/// An RTP sequence number as on the wire (RFC 3550 §5.1). It wraps, so age is relative. `Ord` is plain
+/// numeric order, for keys and sets; for age use [`is_newer_than`](Self::is_newer_than).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Seq(pub u16);
 
 /// A transport-wide sequence number (draft-holmer-rmcat-transport-wide-cc-extensions-01 §2): counts every
-/// packet of a transport, whatever its stream. It wraps as [`Seq`] does.
+/// packet of a transport, of all streams. It wraps as [`Seq`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TwccSeq(pub u16);
 
@@ -19,7 +18,7 @@ pub struct TwccSeq(pub u16);
 pub struct SeqNo(pub u64);
 
 impl Seq {
-    /// How many steps forward, wrapping, lead from this one to `newer`.
+    /// The number of steps forward, with wrapping, from this one to `newer`.
     pub const fn forward_distance(self, newer: Seq) -> u16 {
         newer.0.wrapping_sub(self.0)
     }
@@ -47,7 +46,7 @@ impl Seq {
 }
 
 impl TwccSeq {
-    /// How many steps forward, wrapping, lead from this one to `newer`.
+    /// The number of steps forward, with wrapping, from this one to `newer`.
     pub const fn forward_distance(self, newer: TwccSeq) -> u16 {
         newer.0.wrapping_sub(self.0)
     }
@@ -69,13 +68,13 @@ impl TwccSeq {
 }
 
 impl SeqNo {
-    /// The 16 bits of it that go on the wire.
+    /// Its lower 16 bits, as on the wire.
     pub const fn seq(self) -> Seq {
         Seq(self.0 as u16)
     }
 
-    /// How often the 16 bits have wrapped, as 32 bits: what SRTP calls the rollover counter (RFC 3711 §3.3.1)
-    /// of a stream *we send* under these numbers. For a received stream it means nothing to SRTP, since
+    /// How often the 16 bits have wrapped, as 32 bits: SRTP's rollover counter (RFC 3711 §3.3.1) of a stream
+    /// that *we send* with these numbers. For a received stream it is not SRTP's counter, since
     /// [`SeqExtender`] starts at one: the receiving SRTP context estimates its own.
     pub const fn roc(self) -> u32 {
         (self.0 >> 16) as u32
@@ -99,7 +98,7 @@ impl SeqNo {
         SeqNo(self.0.saturating_sub(steps))
     }
 
-    /// How many steps lie between this one and an `older` one; `None` when `older` is the newer of the two.
+    /// The number of steps from an `older` one to this one; `None` if `older` is newer.
     pub const fn distance_from(self, older: SeqNo) -> Option<u64> {
         self.0.checked_sub(older.0)
     }
@@ -131,31 +130,31 @@ impl fmt::Display for SeqNo {
     }
 }
 
-/// Turns wrapping sequence numbers of one stream into ones that never wrap: each is taken to be the number
-/// nearest to the highest seen so far, at most half the circle (32768) away.
+/// Turns the wrapping sequence numbers of one stream into non-wrapping ones: each becomes the number nearest
+/// to the highest one so far, at most half the circle (32768) away.
 ///
-/// The first number of a stream becomes itself plus 65536, so that packets which left before it and arrive
-/// after it still have a number of their own, above zero.
+/// The first number of a stream becomes itself plus 65536, so that packets that were sent before it and
+/// arrive after it still have a number above zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeqExtender {
     highest: Option<SeqNo>,
 }
 
 impl SeqExtender {
-    /// Nothing seen yet.
+    /// Without a number.
     pub const fn new() -> Self {
         Self { highest: None }
     }
 
-    /// The extended number of `seq`, which from now on may be the highest seen.
+    /// The extended number of `seq`, which may become the highest.
     pub fn extend(&mut self, seq: Seq) -> SeqNo {
         let no = self.peek(seq);
         self.highest = self.highest.max(Some(no));
         no
     }
 
-    /// The extended number that [`extend`](Self::extend) would give, remembering nothing: for a packet
-    /// whose authenticity is not settled yet.
+    /// The extended number that [`extend`](Self::extend) would return, without changing the state: for a
+    /// packet that is not authenticated yet.
     pub const fn peek(&self, seq: Seq) -> SeqNo {
         match self.highest {
             None => SeqNo((1 << 16) + seq.0 as u64),
@@ -166,7 +165,7 @@ impl SeqExtender {
         }
     }
 
-    /// The highest seen; `None` before the first.
+    /// The highest number; `None` before the first.
     pub const fn highest(&self) -> Option<SeqNo> {
         self.highest
     }
@@ -178,7 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn newer_is_the_shorter_way_round() {
+    fn newer_is_the_shorter_distance_forward() {
         assert!(Seq(1).is_newer_than(Seq(0)));
         assert!(Seq(0).is_newer_than(Seq(65535)));
         assert!(!Seq(65535).is_newer_than(Seq(0)));
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_starts_one_round_up_so_that_late_packets_have_a_number() {
+    fn a_stream_starts_one_wrap_up_so_that_late_packets_have_a_number() {
         let mut extender = SeqExtender::new();
         assert_eq!(extender.extend(Seq(2)), SeqNo(65538));
         assert_eq!(extender.extend(Seq(65535)), SeqNo(65535), "left before the first, arrived after it");
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn peeking_remembers_nothing() {
+    fn peeking_does_not_change_the_state() {
         let mut extender = SeqExtender::new();
         extender.extend(Seq(100));
         assert_eq!(extender.peek(Seq(30000)), SeqNo(95536));
@@ -227,8 +226,8 @@ mod tests {
     }
 
     proptest! {
-        /// The naive twin: a sender counts in 64 bits; whatever arrives within half a circle of the newest
-        /// arrived is recognised.
+        /// A naive model: a sender counts in 64 bits; every number within half a circle of the newest is
+        /// recognised.
         #[test]
         fn extends_as_the_sender_counted(
             first in any::<u16>(),

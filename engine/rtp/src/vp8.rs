@@ -14,9 +14,9 @@
 pub struct Descriptor {
     /// The packet begins a VP8 partition (S).
     pub start_of_partition: bool,
-    /// Which partition, 0 to 7 (PID); the frame's header is at the start of partition 0.
+    /// The partition, 0 to 7 (PID); the frame's header is at the start of partition 0.
     pub partition_id: u8,
-    /// No other frame refers to this one (N): dropping it hurts nobody.
+    /// No other frame references this one (N), so it can be dropped.
     pub non_reference: bool,
     /// Running number of the frame.
     pub picture_id: Option<PictureId>,
@@ -24,22 +24,21 @@ pub struct Descriptor {
     pub tl0picidx: Option<u8>,
     /// Temporal layer, 0 to 3.
     pub tid: Option<u8>,
-    /// The frame refers only to the base layer (Y): a receiver of fewer layers can step up here. False
+    /// The frame references only the base layer (Y): a receiver of fewer layers can switch up here. False
     /// without `tid`.
     pub layer_sync: bool,
-    /// Number of the keyframe this frame hangs on, 0 to 31.
+    /// Number of the keyframe on which this frame depends, 0 to 31.
     pub key_idx: Option<u8>,
-    /// Bytes the descriptor takes; the VP8 bytes begin there.
+    /// The length of the descriptor; the VP8 bytes begin there.
     pub len: usize,
 }
 
-/// A PictureID in one of its two widths. A sender chooses one and should stay with it, so a rewriter keeps
-/// it.
+/// A PictureID in one of its two widths. A sender should not change the width, so a rewriter keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PictureId {
     /// Wraps at 2¹⁵ or at 2⁷.
     pub value: u16,
-    /// Whether it is written with fifteen bits, else with seven.
+    /// Whether it is written with fifteen bits, otherwise with seven.
     pub bits15: bool,
 }
 
@@ -53,7 +52,7 @@ pub struct FrameSize {
 }
 
 impl Descriptor {
-    /// Reads the descriptor at the front of a payload. `None` when it is cut short.
+    /// Reads the descriptor at the front of a payload. `None` if it is cut short.
     pub fn parse(payload: &[u8]) -> Option<Descriptor> {
         let mut bytes = payload.iter().copied();
         let first = bytes.next()?;
@@ -91,20 +90,20 @@ impl Descriptor {
     }
 }
 
-/// Whether the packet with this payload begins a keyframe. Later packets of the keyframe say `false`: they
-/// have no frame header.
+/// Whether the packet with this payload begins a keyframe. False for later packets of the keyframe: they have
+/// no frame header.
 pub fn is_keyframe(payload: &[u8]) -> bool {
     frame_header(payload).is_some()
 }
 
-/// Width and height, if the packet with this payload begins a keyframe and carries its whole frame header
+/// Width and height, if the packet with this payload begins a keyframe and contains its whole frame header
 /// (RFC 6386 §9.1).
 pub fn keyframe_size(payload: &[u8]) -> Option<FrameSize> {
     let header = frame_header(payload)?.get(..10)?;
     if header[3..6] != START_CODE {
         return None;
     }
-    // The two bits on top of each are a hint how to scale the picture up.
+    // The two highest bits of each are a scaling hint.
     let fourteen_bits = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]) & 0x3fff;
     Some(FrameSize { width: fourteen_bits(6), height: fourteen_bits(8) })
 }
@@ -134,7 +133,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The naive twin of `parse`.
+    /// A naive writer, the reverse of `parse`.
     fn write(descriptor: &Descriptor) -> Vec<u8> {
         let d = descriptor;
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_a_keyframe_and_its_size() {
+    fn detects_a_keyframe_and_its_size() {
         assert!(is_keyframe(&KEYFRAME));
         assert_eq!(keyframe_size(&KEYFRAME), Some(FrameSize { width: 640, height: 480 }));
         let with = |at: usize, byte: u8| {
@@ -211,7 +210,7 @@ mod tests {
             assert_eq!(Descriptor::parse(&KEYFRAME[..len]), None, "{len} bytes");
             assert!(!is_keyframe(&KEYFRAME[..len]), "{len} bytes");
         }
-        assert!(!is_keyframe(&KEYFRAME[..6]), "a descriptor with nothing behind it");
+        assert!(!is_keyframe(&KEYFRAME[..6]), "a descriptor without VP8 bytes");
         for len in 7..16 {
             assert!(is_keyframe(&KEYFRAME[..len]), "{len} bytes");
             assert_eq!(keyframe_size(&KEYFRAME[..len]), None, "{len} bytes");

@@ -1,8 +1,8 @@
 //! VP9 (RTP payload RFC 9628): the payload descriptor, and whether a picture is a key picture.
 //!
 //! A *frame* here is one spatial layer of a *picture*; the packets of one picture share a timestamp and a
-//! PictureID. What is *not* here: the VP9 bytes themselves, but for their first four, by which [`FrameHeader`] tells a keyframe
-//! of a sender whose descriptors do not.
+//! PictureID. What is *not* here: the VP9 bytes, except their first four, from which [`FrameHeader`] detects
+//! a keyframe if the sender's descriptors do not.
 //!
 //! ```text
 //!        0 1 2 3 4 5 6 7
@@ -24,51 +24,51 @@ use crate::vp8::PictureId;
 pub struct Descriptor<'a> {
     /// Running number of the picture, the same in all its spatial layers.
     pub picture_id: Option<PictureId>,
-    /// The frame refers to frames of earlier pictures (P). Without it the frame needs, at the most, the lower
-    /// spatial layers of its own picture.
+    /// The frame references frames of earlier pictures (P). Otherwise it needs at most the lower spatial
+    /// layers of its picture.
     pub inter_picture_predicted: bool,
-    /// Where the frame is among the layers; absent when the stream has only one.
+    /// The layers of the frame; absent if the stream has only one.
     pub layer: Option<Layer>,
-    /// Frames name their references one by one (F), instead of by their place in the picture group.
+    /// Frames list their references (F), instead of using their place in the picture group.
     pub flexible: bool,
     /// The packet begins a frame (B).
     pub start_of_frame: bool,
     /// The packet ends a frame (E); more spatial layers of the picture may follow.
     pub end_of_frame: bool,
-    /// No frame of a higher spatial layer in this picture refers to this one (Z).
+    /// No frame of a higher spatial layer in this picture references this one (Z).
     pub not_for_upper_layers: bool,
     /// Running number of base temporal layer pictures; wraps at 256. Never in flexible mode.
     pub tl0picidx: Option<u8>,
-    /// How far back the references are.
+    /// The distances to the references.
     pub references: References,
-    /// What the layers are; sent with key pictures and when it changes.
+    /// The layers of the stream; sent with key pictures and on changes.
     pub structure: Option<Structure<'a>>,
-    /// Bytes the descriptor takes; the VP9 bytes begin there.
+    /// The length of the descriptor; the VP9 bytes begin there.
     pub len: usize,
 }
 
-/// Place of a frame among the layers (RFC 9628 §4.2, "Layer indices").
+/// Position of a frame among the layers (RFC 9628 §4.2, "Layer indices").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// Temporal layer, 0 to 7.
     pub tid: u8,
-    /// From here on, no picture of this or a higher temporal layer refers to one before this of the same
-    /// temporal layer (U): a receiver of fewer temporal layers can step up here.
+    /// From here on, no picture of this or a higher temporal layer references an earlier one of the same
+    /// temporal layer (U): a receiver of fewer temporal layers can switch up here.
     pub switching_up: bool,
     /// Spatial layer, 0 to 7.
     pub sid: u8,
-    /// The frame refers to the next lower spatial layer of its picture (D).
+    /// The frame references the next lower spatial layer of its picture (D).
     pub inter_layer_predicted: bool,
 }
 
-/// How many pictures back the references of a frame in flexible mode are (P_DIFF).
+/// The distances, in pictures, to the references of a frame in flexible mode (P_DIFF).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct References {
     diffs: [u8; REFERENCES_MAX],
     count: u8,
 }
 
-/// What the layers of the stream are (RFC 9628 §4.2.1).
+/// The layers of the stream (RFC 9628 §4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Structure<'a> {
     /// 1 to 8.
@@ -93,13 +93,13 @@ pub struct GroupPicture<'a> {
     pub tid: u8,
     /// As [`Layer::switching_up`].
     pub switching_up: bool,
-    /// How many pictures back its references are; three at the most.
+    /// The distances, in pictures, to its references; at most three.
     pub diffs: &'a [u8],
 }
 
 impl Descriptor<'_> {
-    /// Reads the descriptor at the front of a payload. `None` when it is cut short, or when it announces a
-    /// fourth reference.
+    /// Reads the descriptor at the front of a payload. `None` if it is cut short, or announces a fourth
+    /// reference.
     pub fn parse(payload: &[u8]) -> Option<Descriptor<'_>> {
         let mut rest = payload;
         let first = byte(&mut rest)?;
@@ -152,26 +152,26 @@ impl Descriptor<'_> {
         self.layer.map_or(0, |layer| layer.tid)
     }
 
-    /// Whether the packet begins a key picture: the first packet of a base spatial layer that refers to
-    /// nothing. Later packets of the picture, and its upper layers, say `false`.
+    /// Whether the packet begins a key picture: the first packet of a base spatial layer without references.
+    /// False for later packets of the picture and for its upper layers.
     pub fn starts_key_picture(&self) -> bool {
         self.start_of_frame
             && !self.inter_picture_predicted
             && self.layer.is_none_or(|layer| layer.sid == 0 && !layer.inter_layer_predicted)
     }
 
-    /// Whether the packet ends its picture for a receiver that gets the spatial layers up to `top_sid`; this
-    /// is what such a receiver's marker bit must say (RFC 9628 §4.1). `marker` is the bit as it came.
+    /// Whether the packet ends its picture for a receiver that gets the spatial layers up to `top_sid`: the
+    /// value of such a receiver's marker bit (RFC 9628 §4.1). `marker` is the received bit.
     ///
-    /// A picture that lacks the layer `top_sid` and has higher ones cannot be known to end before it has:
-    /// then no packet forwarded has the bit, and the next timestamp ends the picture.
+    /// If a picture lacks layer `top_sid` but has higher ones, its end is not known in time: then no
+    /// forwarded packet has the bit, and the next timestamp ends the picture.
     pub fn ends_picture(&self, marker: bool, top_sid: u8) -> bool {
         marker || (self.end_of_frame && self.sid() == top_sid)
     }
 }
 
 impl References {
-    /// The differences, each 1 to 127 pictures; 0 only from a sender that errs.
+    /// The differences, each 1 to 127 pictures; 0 only from an incorrect sender.
     pub fn diffs(&self) -> &[u8] {
         &self.diffs[..usize::from(self.count)]
     }
@@ -191,15 +191,15 @@ impl References {
 }
 
 impl<'a> Structure<'a> {
-    /// The size of the frames of spatial layer `sid`. `None` beyond the last layer, or when the structure
-    /// tells no sizes.
+    /// The size of the frames of spatial layer `sid`. `None` beyond the last layer, or if the structure
+    /// contains no sizes.
     pub fn size(&self, sid: u8) -> Option<FrameSize> {
         let &[w1, w0, h1, h0] = self.sizes.as_chunks().0.get(usize::from(sid))?;
         Some(FrameSize { width: u16::from_be_bytes([w1, w0]), height: u16::from_be_bytes([h1, h0]) })
     }
 
-    /// The pictures of the repeating group, in decoding order. `None` when the structure tells of none, and
-    /// empty when it says that there is no fixed group.
+    /// The pictures of the repeating group, in decoding order. `None` if the structure does not contain it,
+    /// and empty if there is no fixed group.
     pub fn pictures(&self) -> Option<Pictures<'a>> {
         self.pictures.map(Pictures)
     }
@@ -239,32 +239,33 @@ pub fn is_keyframe(payload: &[u8]) -> bool {
         .is_some_and(|descriptor| descriptor.starts_key_picture() && payload.len() > descriptor.len)
 }
 
-/// Whether the descriptor says that the packet's frame refers to earlier pictures (P).
+/// Whether the packet's frame references earlier pictures, according to the descriptor (P).
 pub fn is_inter_picture_predicted(payload: &[u8]) -> bool {
     payload.first().is_some_and(|first| first & P != 0)
 }
 
-/// What the first bits of a VP9 frame say of it (VP9 bitstream specification, §6.2 and §7.2).
+/// The type of a VP9 frame, from its first bits (VP9 bitstream specification, §6.2 and §7.2).
 ///
-/// Some payloaders (that of ffmpeg 5) never set the descriptor's P bit, so that by their descriptors every frame is a key frame.
+/// Some payloaders (ffmpeg 5) never set the descriptor's P bit, so that every frame looks like a key frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameHeader {
     /// A key frame, with its sync code.
     Key,
-    /// An inter frame, an intra-only frame, or a frame that is shown again: nothing a decoder can begin with.
+    /// An inter frame, an intra-only frame, or a frame that is shown again: a decoder cannot start here.
     Inter,
     /// Not a VP9 frame header: cut short, or encrypted end to end.
     Unreadable,
 }
 
 impl FrameHeader {
-    /// Reads the beginning of a frame: what follows the descriptor in a packet with [`Descriptor::start_of_frame`].
+    /// Reads the beginning of a frame: what follows the descriptor in a packet with
+    /// [`Descriptor::start_of_frame`].
     pub fn read(frame: &[u8]) -> FrameHeader {
         let Some(&first) = frame.first() else { return FrameHeader::Unreadable };
         if first >> 6 != FRAME_MARKER {
             return FrameHeader::Unreadable;
         }
-        // Profile 3 has a reserved bit, which moves all that follows by one.
+        // Profile 3 has a reserved bit, which shifts the following bits by one.
         let shift = u32::from(first & PROFILE == PROFILE);
         let (shows_existing, is_inter) = (first << shift & 0x08 != 0, first << shift & 0x04 != 0);
         if shows_existing || is_inter {
@@ -321,7 +322,7 @@ const FRAME_MARKER: u8 = 2;
 const PROFILE: u8 = 0x30;
 /// Of every key frame.
 const SYNC_CODE: u32 = 0x49_8342;
-/// RFC 9628 §4.2: P_DIFF is there up to three times, one for each reference a VP9 frame can have.
+/// RFC 9628 §4.2: P_DIFF occurs up to three times, one for each reference of a VP9 frame.
 const REFERENCES_MAX: usize = 3;
 
 #[cfg(test)]
@@ -414,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_a_key_picture_by_the_start_of_its_base_layer() {
+    fn detects_a_key_picture_at_the_start_of_its_base_layer() {
         assert!(is_keyframe(&KEY));
         let with = |at: usize, byte: u8| {
             let mut payload = KEY;
@@ -426,7 +427,7 @@ mod tests {
         assert!(!is_keyframe(&with(3, 0b0000_0010)), "an upper spatial layer");
         assert!(!is_keyframe(&with(3, 0b0000_0001)), "no base layer refers to one below it");
         assert!(is_keyframe(&[B, 0x82]), "a stream with one layer");
-        assert!(!is_keyframe(&[B]), "a descriptor with nothing behind it");
+        assert!(!is_keyframe(&[B]), "a descriptor without VP9 bytes");
     }
 
     #[test]
@@ -435,26 +436,23 @@ mod tests {
         let ends =
             |sid, marker, top| Descriptor::parse(&end_of(sid)).expect("whole").ends_picture(marker, top);
         assert!(ends(1, false, 1), "the upper layers are dropped");
-        assert!(!ends(0, false, 1), "layer 1 is to come");
+        assert!(!ends(0, false, 1), "layer 1 follows");
         assert!(ends(0, true, 1), "the picture has no layer 1");
         let middle = [L, 1 << 1, 0];
-        assert!(
-            !Descriptor::parse(&middle).expect("whole").ends_picture(false, 1),
-            "more of the frame comes"
-        );
+        assert!(!Descriptor::parse(&middle).expect("whole").ends_picture(false, 1), "the frame continues");
     }
 
     #[test]
-    fn the_frame_header_tells_a_keyframe() {
+    fn the_frame_header_identifies_a_keyframe() {
         use FrameHeader::{Inter, Key, Unreadable};
-        // Of libvpx by ffmpeg: profile 0, shown.
+        // From libvpx by ffmpeg: profile 0, shown.
         assert_eq!(FrameHeader::read(&[0x82, 0x49, 0x83, 0x42, 0x00]), Key);
         assert_eq!(FrameHeader::read(&[0x86, 0x00, 0x40, 0x92]), Inter);
         // Profiles 1 and 2, the latter error resilient and not shown.
         assert_eq!(FrameHeader::read(&[0xa2, 0x49, 0x83, 0x42]), Key);
         assert_eq!(FrameHeader::read(&[0x91, 0x49, 0x83, 0x42]), Key);
         assert_eq!(FrameHeader::read(&[0xa6]), Inter);
-        // Profile 3: 10 11 0, then 0 0 1 0 and the sync code, all one bit later.
+        // Profile 3: 10 11 0, then 0 0 1 0 and the sync code, all shifted by one bit.
         let [high, middle, low, rest] = (SYNC_CODE << 7).to_be_bytes();
         assert_eq!(FrameHeader::read(&[0b1011_0001, high, middle, low, rest]), Key);
         assert_eq!(FrameHeader::read(&[0b1011_0001, high | 0x80, middle, low, rest | 0x7f]), Key);
@@ -462,7 +460,7 @@ mod tests {
         // A frame that is shown again.
         assert_eq!(FrameHeader::read(&[0x88]), Inter);
         assert_eq!(FrameHeader::read(&[0b1011_0100]), Inter);
-        // Another marker, another sync code, and what is cut short.
+        // Another marker, another sync code, and cut-short headers.
         for frame in
             [&[0x42, 0x49, 0x83, 0x42][..], &[0x82, 0x49, 0x83, 0x43], &[0x82, 0x49, 0x83], &[0x82], &[]]
         {
@@ -480,7 +478,7 @@ mod tests {
         assert!(!is_keyframe(&KEY[..24]) && is_keyframe(&KEY[..25]));
     }
 
-    /// What the naive writer is told; plain vectors where the view has slices.
+    /// The input of the naive writer; vectors in place of the view's slices.
     #[derive(Clone, Debug)]
     struct Plain {
         flags: u8,
@@ -517,7 +515,7 @@ mod tests {
             )
     }
 
-    /// The naive twin of `parse`.
+    /// A naive writer, the reverse of `parse`.
     fn write(plain: &Plain) -> Vec<u8> {
         let mut out = vec![plain.flags];
         let has = |flag: u8| plain.flags & flag != 0;

@@ -1,27 +1,27 @@
-//! What a worker needs from whoever controls it. The engine's binary fills this with the shared-memory ring; tests with vectors.
+//! The control of a worker. In the engine it is the shared-memory ring; in tests, channels.
 
-use crate::hand_off::HandOffStats;
-use crate::receive::ReceiveStats;
-use crate::send::SendStats;
-use crate::streams::StreamStats;
+use crate::mailbox::MailboxStats;
+use crate::tcp::connections::ConnectionStats;
+use crate::udp::receive::ReceiveStats;
+use crate::udp::send::SendStats;
 use machine::{Instant, Machine};
 use mio::Registry;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// Where commands come from and events go. All methods are called on the worker's thread; none may block.
+/// The source of commands and the destination of events. All methods are called on the worker's thread; none may block.
 pub trait Control<M: Machine> {
-    /// Called before the first turn and whenever the worker's waker was woken: take the main thread's messages, and register (under
+    /// Called before the first turn and after each use of the worker's waker: read the main thread's messages, and register (under
     /// [`CONTROL_TOKEN`](crate::CONTROL_TOKEN)) or deregister descriptors. [`Break`](ControlFlow::Break) ends the worker after this turn.
     fn on_wake(&mut self, registry: &Registry) -> ControlFlow<()>;
 
     /// A descriptor registered under [`CONTROL_TOKEN`](crate::CONTROL_TOKEN) became ready (edge-triggered): clear the doorbell.
     fn on_ready(&mut self) {}
 
-    /// The next command, oldest first. Asked every turn, whether or not something was ready.
+    /// The next command, oldest first. Called every turn, also without readiness.
     fn next_command(&mut self) -> Option<M::Command>;
 
-    /// Whether there is room for an event. While not, events stay with the machine, which has a bound of its own.
+    /// Whether there is room for an event. If not, events stay in the machine, which bounds them.
     fn can_take_event(&mut self) -> bool {
         true
     }
@@ -29,55 +29,55 @@ pub trait Control<M: Machine> {
     /// One event of the machine.
     fn push_event(&mut self, event: M::Event);
 
-    /// The turn is over: ring doorbells once for all events of it, publish statistics when they are due.
+    /// The turn is over: ring doorbells once for all its events, and publish statistics when they are due.
     fn end_turn(&mut self, machine: &mut M, report: &Report) {
         let _ = (machine, report);
     }
 
-    /// Last question before the worker waits in its poll: `false` if there is a command to take first.
+    /// Called last before the worker waits in its poll: `false` if there is a command to take first.
     fn may_sleep(&mut self) -> bool {
         true
     }
 
-    /// The longest the worker may wait before it asks again, for a control that holds something back: nobody rings when the
-    /// controller has made room for an event. `None`: until something happens.
+    /// How long the worker may wait before it calls the control again, if events wait for room: no doorbell rings when the
+    /// controller has made room. `None`: until something happens.
     fn retry_after(&self) -> Option<Duration> {
         None
     }
 }
 
-/// How the loop is doing, since the worker was made.
+/// Counters of the loop since the worker was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoopStats {
     /// Turns.
     pub turns: u64,
-    /// Time not spent waiting: divided by the time passed, the load.
+    /// Time not spent waiting. Divided by the elapsed time it is the load.
     pub busy: Duration,
-    /// The last turn's share of that.
+    /// Duration of the last turn.
     pub turn_last: Duration,
-    /// The longest turn: what a packet may have had to wait.
+    /// Duration of the longest turn: the longest time that a packet may have waited.
     pub turn_max: Duration,
-    /// Commands taken.
+    /// Commands executed.
     pub commands: u64,
-    /// Events given.
+    /// Events pushed.
     pub events: u64,
     /// Calls of the machine's timer.
     pub timeouts: u64,
 }
 
-/// All counters of a worker as of the end of a turn.
+/// All counters of a worker at the end of a turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
-    /// When.
+    /// The end of the turn.
     pub now: Instant,
     /// The loop.
     pub turns: LoopStats,
-    /// In.
+    /// UDP, received.
     pub received: ReceiveStats,
-    /// Out.
+    /// UDP, sent.
     pub sent: SendStats,
-    /// To other workers, and from them.
-    pub handed: HandOffStats,
-    /// TCP, both ways.
-    pub streams: StreamStats,
+    /// Envelopes to and from other workers.
+    pub mailboxes: MailboxStats,
+    /// TCP, both directions.
+    pub connections: ConnectionStats,
 }

@@ -1,36 +1,37 @@
-//! The heap of the process: how much of it is in use, how much is resident, and how the difference goes back to the system.
+//! The heap of the process: how much is in use, how much is resident, and how free memory is returned to the system.
 //!
-//! An allocator keeps freed memory for the next allocation. Rounds of joining and leaving leave it in pieces between what is still in use, so that
-//! a process without peers seems to need as much as at its busiest moment. This module sets glibc's allocator up so that large blocks go
-//! back at once, and has it give the rest back when asked. With another C library it does nothing, and says so.
+//! An allocator keeps freed memory for later allocations. When many peers join and leave, free memory is fragmented between blocks in use, so
+//! a process without peers can hold as much memory as at its peak. This module configures glibc's allocator so that it returns large blocks
+//! at once, and can make it return the rest. With another C library the functions have no effect, and [`usage`] returns `None`.
 
 use crate::limits::LARGE_BLOCK_BYTES;
 use crate::sys;
 use std::fs;
 
-/// Bytes of this process.
+/// Memory of this process, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// In blocks that have been allocated and not freed.
+    /// Blocks that are allocated and not freed.
     pub heap: u64,
-    /// In physical memory: the heap, what the allocator keeps of freed blocks, code, stacks, and shared memory.
+    /// Physical memory: the heap, free blocks that the allocator keeps, code, stacks, and shared memory.
     pub resident: u64,
 }
 
-/// As it is now. `None` where the C library does not tell. Takes the allocator's locks in turn, so it is for a thread that nobody waits for.
+/// The current usage. `None` if the C library does not report it. It takes the locks of the allocator one after the other, so call it on a
+/// thread that is not time-critical.
 pub fn usage() -> Option<Usage> {
     Some(Usage { heap: sys::heap_bytes()?, resident: resident_bytes()? })
 }
 
-/// Has large blocks mapped one by one from now on, whatever has been freed before: each goes back to the system when it is freed. By default
-/// glibc maps them only until the first is freed, and from then on cuts them from its arenas, where they leave holes. To be called before the
-/// first thread is started.
+/// Makes the allocator map each large block separately, so that it returns to the system when it is freed. By default
+/// glibc does so only until the first such block is freed; later ones come from its arenas and leave holes there. Call this before the
+/// first thread starts.
 pub fn map_large_blocks() {
     sys::set_mmap_threshold(LARGE_BLOCK_BYTES);
 }
 
-/// Gives all whole pages that are free back to the system. Takes the allocator's locks in turn: an allocation elsewhere waits for it for
-/// some milliseconds.
+/// Returns all free whole pages to the system. It takes the locks of the allocator one after the other: an allocation in another thread can
+/// wait some milliseconds.
 pub fn release() {
     sys::release_free_pages();
 }

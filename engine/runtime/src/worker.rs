@@ -1,64 +1,62 @@
-//! One worker: a machine, its sockets, its control, one thread.
+//! A worker: one thread that runs a machine with its sockets and its control.
 
-use crate::clock::{Clock, Stamps};
+use crate::clock::{Clock, ReceiveTimestamps};
 use crate::control::{Control, LoopStats, Report};
-use crate::hand_off::HandOffs;
 use crate::limits::{
-    COMMANDS_PER_TURN, EVENTS_PER_TURN, GATHER_SLEEP, HAND_OFFS_PER_TURN, PASSES_PER_TURN, POLL_EVENTS,
-    READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN, SOCKETS_MAX, TIME_SLICE_NS, TIMER_SLACK_NS,
+    COMMANDS_PER_TURN, ENVELOPES_PER_TURN, EVENTS_PER_TURN, GATHER_SLEEP, PASSES_PER_TURN, POLL_EVENTS,
+    READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN, TIME_SLICE_NS, TIMER_SLACK_NS,
 };
-use crate::listen::Listeners;
-use crate::peers::{Peers, Seen};
-use crate::receive::{Left, Receiver};
-use crate::send::SendBatch;
-use crate::sockets::Sockets;
-use crate::streams::Streams;
+use crate::mailbox::Mailboxes;
 use crate::sys;
-use crate::tokens::{CONTROL_TOKEN, ON_DEMAND_TOKEN, PEER_STREAM_TOKEN, WAKE_TOKEN};
-use machine::{Instant, LocalId, Machine, SocketOrder};
+use crate::tcp::bridge::{Bridge, StreamEvent};
+use crate::tcp::connections::Connections;
+use crate::tcp::listen::Listeners;
+use crate::tokens::Token;
+use crate::tx::Io;
+use crate::udp::receive::{More, Receiver};
+use crate::udp::sockets::Sockets;
+use machine::{Instant, LocalId, Machine, SocketRequest};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Waker};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A machine with all it needs to run. Made on the main thread, where errors are reported; [`run`](Self::run) belongs on a
-/// thread of its own.
+/// A machine with everything that it needs to run. It is created on the main thread, where errors are reported;
+/// [`run`](Self::run) is called on the worker's thread.
 #[derive(Debug)]
 pub struct Worker<M, C> {
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
-    sockets: Sockets,
-    streams: Streams,
-    peers: Peers,
+    io: Io,
+    bridge: Bridge,
     receiver: Receiver,
-    batch: SendBatch,
     clock: Clock,
     machine: M,
     control: C,
-    /// Bit per socket that listens from the start: whether there may be something to read. Readiness is reported once, so it
-    /// is kept.
+    /// One bit for each socket that is open from the start: there may be something to read. Readiness is reported once, so it
+    /// is remembered.
     readable: u32,
-    /// Bit per such socket: whether receiving from it failed. It is asked again at `retry_at`, unless it is reported readable before.
+    /// One bit for each such socket: receiving failed. The next attempt is at `retry_at`, or earlier if the socket is reported readable.
     failed: u32,
     retry_at: Option<Instant>,
-    /// Whether the control is to be asked for the main thread's messages.
+    /// Whether [`Control::on_wake`] is to be called.
     woken: bool,
-    /// Whether the last turn left work behind, so that the next must not wait.
+    /// Whether the last turn left work undone, so that the next one must not wait.
     unfinished: bool,
     stats: LoopStats,
 }
 
 impl<M: Machine, C: Control<M>> Worker<M, C> {
-    /// A worker that listens on `sockets` and tells time by `clock`.
+    /// A worker that listens on `sockets` and reads the time from `clock`.
     pub fn new(sockets: Sockets, clock: Clock, machine: M, control: C) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE_TOKEN)?);
+        let waker = Arc::new(Waker::new(poll.registry(), Token::Wake.into())?);
         for (local, fd) in sockets.iter() {
-            let token = Token(usize::from(local.0));
+            let token = Token::Socket(local).into();
             poll.registry().register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)?;
         }
         Ok(Self {
@@ -66,10 +64,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             events: Events::with_capacity(POLL_EVENTS),
             waker,
             receiver: Receiver::new(&sockets),
-            batch: SendBatch::new(&sockets),
-            sockets,
-            streams: Streams::none(),
-            peers: Peers::default(),
+            io: Io::new(sockets),
+            bridge: Bridge::default(),
             clock,
             machine,
             control,
@@ -82,27 +78,27 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         })
     }
 
-    /// Takes TCP connections by these listeners besides.
+    /// Also accepts TCP connections on these listeners.
     pub fn listen(mut self, listeners: Listeners) -> io::Result<Self> {
-        self.streams = Streams::new(listeners, self.poll.registry())?;
+        self.io.connections = Connections::new(listeners, self.poll.registry())?;
         Ok(self)
     }
 
-    /// Hands packets to the other workers by this, and takes theirs.
-    pub fn with_hand_offs(mut self, hand_offs: HandOffs) -> Self {
-        hand_offs.begin(self.waker.clone());
-        self.batch.hand_offs = hand_offs;
+    /// Exchanges packets with the other workers through these mailboxes.
+    pub fn with_mailboxes(mut self, mailboxes: Mailboxes) -> Self {
+        mailboxes.set_waker(self.waker.clone());
+        self.io.mailboxes = mailboxes;
         self
     }
 
-    /// Wakes the worker out of its poll, from any thread, to have [`Control::on_wake`] called.
+    /// Ends the worker's poll, from any thread, so that it calls [`Control::on_wake`].
     pub fn waker(&self) -> Arc<Waker> {
         self.waker.clone()
     }
 
     /// The sockets, for their addresses.
     pub fn sockets(&self) -> &Sockets {
-        &self.sockets
+        &self.io.sockets
     }
 
     /// The machine.
@@ -115,18 +111,18 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         &self.control
     }
 
-    /// Turns until the control says to stop, then gives machine and control back. An error is the poll's own, and none that
-    /// a peer can cause.
+    /// Runs turns until the control stops the worker, then returns machine and control. An error comes from the poll itself; a peer
+    /// cannot cause one.
     pub fn run(mut self) -> io::Result<(M, C)> {
-        // Where that is refused, sleeps are longer and nothing else.
+        // If the kernel refuses this, sleeps are longer.
         let _ = rustix::thread::set_current_timer_slack(Some(TIMER_SLACK_NS));
-        // Likewise packets wait for whoever else is on this core.
+        // If the kernel refuses this, packets wait longer for other threads on this core.
         let _ = sys::set_time_slice(TIME_SLICE_NS);
         while self.turn()?.is_continue() {}
         Ok((self.machine, self.control))
     }
 
-    /// One turn: wait, receive, due timers, commands, events.
+    /// One turn: wait, receive, call a due timer, execute commands, push events.
     pub fn turn(&mut self) -> io::Result<ControlFlow<()>> {
         self.wait()?;
         let started = self.clock.now();
@@ -135,35 +131,38 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         self.retry_failed(started);
         self.receive();
         self.receive_frames();
-        self.take_hand_offs();
+        self.receive_envelopes();
         self.serve_peers();
         self.fire_timers();
         self.take_commands();
-        self.give_events();
+        self.push_events();
         let ended = self.clock.now();
         self.count_turn(ended.saturating_since(started));
         let report = Report {
             now: ended,
             turns: self.stats,
             received: self.receiver.stats(),
-            sent: self.batch.stats(),
-            handed: self.batch.hand_offs.stats(),
-            streams: self.streams.stats(),
+            sent: self.io.batch.stats(),
+            mailboxes: self.io.mailboxes.stats(),
+            connections: self.io.connections.stats(),
         };
         self.control.end_turn(&mut self.machine, &report);
         Ok(flow)
     }
 
-    /// Waits for something to do. `epoll_wait` counts whole milliseconds and mio rounds up, so a timer fires at its
-    /// time or up to 1 ms (and the scheduler's delay) later, never before it.
+    /// Waits until there is something to do. `epoll_wait` counts whole milliseconds and mio rounds up, so a timer fires at its
+    /// time or up to 1 ms (plus the scheduler's delay) later, never earlier.
     fn wait(&mut self) -> io::Result<()> {
-        let has_input = self.is_readable() || self.streams.has_work() || self.peers.has_work();
+        let has_input = self.is_readable() || self.io.connections.has_work() || self.bridge.has_work();
         let idle = !self.unfinished && !has_input && !self.woken && self.control.may_sleep();
-        // Last, because from then on others think it asleep.
-        let idle = idle && self.batch.hand_offs.may_sleep();
+        // Last: from here on other workers treat this one as asleep.
+        let idle = idle && self.io.mailboxes.may_sleep();
         let timeout = if idle {
-            let own =
-                self.retry_at.into_iter().chain(self.streams.next_timeout()).chain(self.peers.next_timeout());
+            let own = self
+                .retry_at
+                .into_iter()
+                .chain(self.io.connections.next_timeout())
+                .chain(self.bridge.next_timeout());
             let due = own.chain(self.machine.next_timeout()).min();
             let timer = due.map(|at| at.saturating_since(self.clock.now()));
             timer.into_iter().chain(self.control.retry_after()).min()
@@ -171,7 +170,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             Some(Duration::ZERO)
         };
         let polled = self.poll.poll(&mut self.events, timeout);
-        self.batch.hand_offs.wake_up();
+        self.io.mailboxes.set_awake();
         match polled {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.events.clear();
@@ -183,15 +182,15 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
 
     fn take_readiness(&mut self, now: Instant) -> ControlFlow<()> {
         for event in &self.events {
-            match event.token() {
-                WAKE_TOKEN => self.woken = true,
-                CONTROL_TOKEN => self.control.on_ready(),
-                Token(socket) if socket < SOCKETS_MAX => self.readable |= 1 << socket,
-                Token(socket) if (ON_DEMAND_TOKEN..CONTROL_TOKEN.0).contains(&socket) => {
-                    self.sockets.on_demand().on_readable(LocalId(socket as u16));
-                }
-                Token(token) if token < PEER_STREAM_TOKEN => self.streams.take_readiness(now, event),
-                _ => self.peers.take_readiness(event),
+            match event.token().into() {
+                Token::Socket(local) => self.readable |= 1 << local.0,
+                Token::OnDemand(local) => self.io.sockets.on_demand().on_readable(local),
+                Token::Listener(index) => self.io.connections.on_acceptable(index),
+                Token::Connection(index) => self.io.connections.on_readiness(now, index, event),
+                Token::PeerListener(local) => self.bridge.on_acceptable(local),
+                Token::PeerStream(stream) => self.bridge.on_readiness(stream, event),
+                Token::Control => self.control.on_ready(),
+                Token::Wake => self.woken = true,
             }
         }
         if std::mem::take(&mut self.woken) {
@@ -201,35 +200,35 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         }
     }
 
-    /// Readiness is reported once, when something arrives: after a failure there may be something to read that is never reported again.
+    /// Readiness is reported once, when something arrives: what a failed call left unread would never be reported again.
     fn retry_failed(&mut self, now: Instant) {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
             self.readable |= std::mem::take(&mut self.failed);
-            self.sockets.on_demand().retry_failed();
+            self.io.sockets.on_demand().retry_failed();
         }
     }
 
     fn is_readable(&mut self) -> bool {
-        self.readable != 0 || self.sockets.on_demand().readable() > 0
+        self.readable != 0 || self.io.sockets.on_demand().readable() > 0
     }
 
-    /// Receives from every readable socket, a bounded number of batches each. A whole batch is fanned out before it is
-    /// flushed: that is what makes runs.
+    /// Receives a bounded number of batches from every readable socket. The machine processes a whole batch before the flush, which
+    /// produces long runs.
     fn receive(&mut self) {
         if !self.is_readable() {
             return;
         }
-        let stamps = self.clock.stamps();
+        let timestamps = self.clock.receive_timestamps();
         for _ in 0..RECEIVES_PER_TURN {
-            for index in 0..self.sockets.len() as u16 {
+            for index in 0..self.io.sockets.len() as u16 {
                 let bit = 1 << index;
                 if self.readable & bit == 0 {
                     continue;
                 }
-                match self.receive_batch(LocalId(index), &stamps) {
-                    Ok(Left::Perhaps) => {}
-                    Ok(Left::Nothing) => self.readable &= !bit,
+                match self.receive_batch(LocalId(index), &timestamps) {
+                    Ok(More::Maybe) => {}
+                    Ok(More::No) => self.readable &= !bit,
                     Err(retry_at) => {
                         self.readable &= !bit;
                         self.failed |= bit;
@@ -237,13 +236,13 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                     }
                 }
             }
-            for _ in 0..self.sockets.on_demand().readable() {
-                let Some(local) = self.sockets.on_demand().next_readable() else { break };
-                match self.receive_batch(local, &stamps) {
-                    Ok(Left::Perhaps) => self.sockets.on_demand().on_readable(local),
-                    Ok(Left::Nothing) => {}
+            for _ in 0..self.io.sockets.on_demand().readable() {
+                let Some(local) = self.io.sockets.on_demand().next_readable() else { break };
+                match self.receive_batch(local, &timestamps) {
+                    Ok(More::Maybe) => self.io.sockets.on_demand().on_readable(local),
+                    Ok(More::No) => {}
                     Err(retry_at) => {
-                        self.sockets.on_demand().on_failed(local);
+                        self.io.sockets.on_demand().on_failed(local);
                         self.retry_at = Some(retry_at);
                     }
                 }
@@ -251,74 +250,77 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         }
     }
 
-    /// Receives one batch from one socket. After a failure, when to ask it again.
-    fn receive_batch(&mut self, local: LocalId, stamps: &Stamps) -> Result<Left, Instant> {
+    /// Receives one batch from one socket. The error is the time of the next attempt.
+    fn receive_batch(&mut self, local: LocalId, timestamps: &ReceiveTimestamps) -> Result<More, Instant> {
         let now = self.clock.now();
-        let left = self.hand_over_batch(local, stamps, now);
+        let left = self.hand_over_batch(local, timestamps, now);
         match left {
             Ok(left) => {
-                let (left, now) = self.gather(local, stamps, (left, now));
-                // Other workers begin with their part of the fan-out before this one does.
-                self.batch.hand_offs.ring();
-                let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-                self.machine.on_batch_end(now, &mut outbox);
-                self.batch.flush_received(&self.sockets, &mut self.streams, now, self.receiver.arena());
-                self.carry_out_orders(now);
+                let (left, now) = self.gather(local, timestamps, (left, now));
+                // The other workers start their part of the fan-out before this one does.
+                self.io.mailboxes.wake_receivers();
+                self.machine.on_batch_end(now, &mut self.io.tx(now));
+                self.io.flush_received(now, self.receiver.arena());
+                self.handle_socket_requests(now);
                 Ok(left)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Left::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(More::No),
             Err(_) => Err(now + RECEIVE_RETRY),
         }
     }
 
-    /// Receives what there is, and hands it to the machine.
-    fn hand_over_batch(&mut self, local: LocalId, stamps: &Stamps, now: Instant) -> io::Result<Left> {
-        let arena = self.receiver.arena().as_ptr_range();
-        let outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-        let mut outbox = outbox.receiving(arena.start.addr()..arena.end.addr());
-        self.receiver.receive(&self.sockets, local, stamps, now, |datagram| {
-            self.machine.on_datagram(now, datagram, &mut outbox);
-        })
+    /// Receives one batch and passes it to the machine.
+    fn hand_over_batch(
+        &mut self,
+        local: LocalId,
+        timestamps: &ReceiveTimestamps,
+        now: Instant,
+    ) -> io::Result<More> {
+        let batch = self.receiver.receive(&self.io.sockets, local)?;
+        let mut tx = self.io.tx_receiving(now, self.receiver.arena());
+        self.receiver.hand_over(batch, timestamps, now, |datagram| {
+            self.machine.on_datagram(now, datagram, &mut tx);
+        });
+        Ok(batch.more())
     }
 
-    /// Adds to a batch what the machine expects to come in a moment: until then, and not until what it expects after that. Sleeping costs less
-    /// than looking again and again. A machine that sends from the receive arena expects nothing: the next batch would overwrite that.
+    /// Adds to a batch the packets that the machine expects shortly, up to the first deadline that it reports. Sleeping costs less
+    /// than polling. A machine that sends from the receive arena must expect nothing: the next batch would overwrite the arena.
     fn gather(
         &mut self,
         local: LocalId,
-        stamps: &Stamps,
-        (mut left, mut now): (Left, Instant),
-    ) -> (Left, Instant) {
+        timestamps: &ReceiveTimestamps,
+        (mut left, mut now): (More, Instant),
+    ) -> (More, Instant) {
         let Some(until) = self.machine.gathering_until() else { return (left, now) };
         while now < until && self.machine.gathering_until().is_some() {
-            if left == Left::Nothing {
+            if left == More::No {
                 std::thread::sleep(GATHER_SLEEP);
             }
             now = self.clock.now();
-            match self.hand_over_batch(local, stamps, now) {
+            match self.hand_over_batch(local, timestamps, now) {
                 Ok(more) => left = more,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => left = Left::Nothing,
-                // Whatever it is, it will be met again.
-                Err(_) => return (Left::Perhaps, now),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => left = More::No,
+                // The next receive call meets the same error and handles it.
+                Err(_) => return (More::Maybe, now),
             }
         }
         (left, now)
     }
 
-    /// Takes what other workers have handed over, a bounded number, and gathers the rest of a frame as with what comes by a socket.
-    fn take_hand_offs(&mut self) {
-        if !self.batch.hand_offs.has_work() {
+    /// Receives a bounded number of envelopes from other workers, and gathers the rest of a frame as for a socket.
+    fn receive_envelopes(&mut self) {
+        if !self.io.mailboxes.has_work() {
             return;
         }
         let mut now = self.clock.now();
-        let mut left = HAND_OFFS_PER_TURN;
+        let mut left = ENVELOPES_PER_TURN;
         loop {
             while left > 0
-                && let Some(parcel) = self.batch.hand_offs.take()
+                && let Some(envelope) = self.io.mailboxes.receive()
             {
-                let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-                self.machine.on_hand_off(now, parcel.from(), parcel.bytes(), &mut outbox);
-                self.batch.hand_offs.give_back(parcel);
+                self.machine.on_hand_off(now, envelope.from(), envelope.bytes(), &mut self.io.tx(now));
+                self.io.mailboxes.recycle(envelope);
                 left -= 1;
             }
             if left == 0 || self.machine.gathering_until().is_none_or(|until| until <= now) {
@@ -328,95 +330,94 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             now = self.clock.now();
         }
         self.unfinished |= left == 0;
-        self.machine.on_batch_end(now, &mut self.batch.outbox(&self.sockets, &mut self.streams, now));
-        self.batch.flush(&self.sockets, &mut self.streams, now);
-        self.carry_out_orders(now);
+        self.machine.on_batch_end(now, &mut self.io.tx(now));
+        self.io.flush(now);
+        self.handle_socket_requests(now);
     }
 
-    /// Takes in new connections, and receives from a bounded number of those that have something.
+    /// Accepts new connections, and reads from a bounded number of readable ones.
     fn receive_frames(&mut self) {
-        if !self.streams.is_listening() {
+        if !self.io.connections.is_listening() {
             return;
         }
         let now = self.clock.now();
-        self.streams.accept(now, self.poll.registry());
-        self.streams.sweep(now);
-        self.close_streams(now);
+        self.io.connections.accept(now, self.poll.registry());
+        self.io.connections.sweep(now);
+        self.close_connections(now);
         for _ in 0..READS_PER_TURN {
-            let Some(stream) = self.streams.next_readable() else { break };
-            let Some(mut chunk) = self.streams.read(stream) else { continue };
+            let Some(connection) = self.io.connections.next_readable() else { break };
+            let Some(mut chunk) = self.io.connections.read(connection) else { continue };
             let now = self.clock.now();
-            let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-            let outcome =
-                chunk.hand_over(now, |datagram| self.machine.on_datagram(now, datagram, &mut outbox));
-            self.machine.on_batch_end(now, &mut outbox);
-            self.streams.put_back(chunk, outcome);
-            self.batch.flush(&self.sockets, &mut self.streams, now);
-            self.carry_out_orders(now);
+            let mut tx = self.io.tx(now);
+            let outcome = chunk.hand_over(now, |datagram| self.machine.on_datagram(now, datagram, &mut tx));
+            self.machine.on_batch_end(now, &mut tx);
+            self.io.connections.put_back(chunk, outcome);
+            self.io.flush(now);
+            self.handle_socket_requests(now);
         }
-        self.close_streams(now);
+        self.close_connections(now);
     }
 
-    /// Closes the connections that have ended, and tells the machine.
-    fn close_streams(&mut self, now: Instant) {
-        while let Some((path, joined)) = self.streams.close_ended() {
-            let was_joined = joined.filter(|stream| self.peers.close(&mut self.streams, *stream));
-            let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-            was_joined.into_iter().for_each(|stream| self.machine.on_stream_closed(now, stream, &mut outbox));
-            self.machine.on_path_closed(now, path, &mut outbox);
-            self.carry_out_orders(now);
+    /// Removes the connections that have closed, and reports each to the machine.
+    fn close_connections(&mut self, now: Instant) {
+        while let Some((path, joined)) = self.io.connections.take_closed() {
+            let was_joined = joined.filter(|stream| self.bridge.close(&mut self.io.connections, *stream));
+            let mut tx = self.io.tx(now);
+            was_joined.into_iter().for_each(|stream| self.machine.on_stream_closed(now, stream, &mut tx));
+            self.machine.on_path_closed(now, path, &mut tx);
+            self.handle_socket_requests(now);
         }
-        self.batch.flush(&self.sockets, &mut self.streams, now);
+        self.io.flush(now);
     }
 
-    /// Takes in those who connect to listeners of the machine's, and passes on what joined connections bring, a bounded number.
+    /// Accepts peers on the machine's listeners, and forwards bytes of a bounded number of joined connections.
     fn serve_peers(&mut self) {
-        while let Some(stream) = self.streams.next_joined() {
-            self.peers.note(stream);
+        while let Some(stream) = self.io.connections.next_joined() {
+            self.bridge.mark_pending(stream);
         }
-        if !self.peers.is_in_use() {
+        if !self.bridge.is_in_use() {
             return;
         }
         let now = self.clock.now();
-        self.peers.wake(now);
-        for (local, socket, remote) in self.peers.accept(now) {
-            let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-            // Whoever is not wanted is closed.
-            let Some(stream) = self.machine.on_stream_offered(now, local, remote, &mut outbox) else {
+        self.bridge.on_timeout(now);
+        for (local, socket, remote) in self.bridge.accept(now) {
+            let mut tx = self.io.tx(now);
+            // A connection that the machine does not want is closed by its drop.
+            let Some(stream) = self.machine.on_stream_offered(now, local, remote, &mut tx) else {
                 continue;
             };
-            if self.peers.admit(self.poll.registry(), stream, socket).is_err() {
-                self.machine.on_stream_closed(now, stream, &mut outbox);
+            if self.bridge.admit(self.poll.registry(), stream, socket).is_err() {
+                self.machine.on_stream_closed(now, stream, &mut tx);
             }
-            self.carry_out_orders(now);
+            self.handle_socket_requests(now);
         }
         for _ in 0..PASSES_PER_TURN {
-            let Some(stream) = self.peers.next() else { break };
+            let Some(stream) = self.bridge.next_pending() else { break };
             let machine = &mut self.machine;
-            let seen = self.peers.look(now, stream, &mut self.streams, |towards, bytes| {
+            let event = self.bridge.drive(now, stream, &mut self.io.connections, |towards, bytes| {
                 machine.on_stream_passed(now, stream, towards, bytes)
             });
-            let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-            match seen {
-                Seen::Nothing => continue,
-                Seen::Connected => self.machine.on_stream_connected(now, stream, &mut outbox),
-                Seen::Closed => self.machine.on_stream_closed(now, stream, &mut outbox),
+            let mut tx = self.io.tx(now);
+            match event {
+                None => continue,
+                Some(StreamEvent::Connected) => self.machine.on_stream_connected(now, stream, &mut tx),
+                Some(StreamEvent::Closed) => self.machine.on_stream_closed(now, stream, &mut tx),
             }
-            self.carry_out_orders(now);
+            self.handle_socket_requests(now);
         }
-        self.close_streams(now);
+        self.close_connections(now);
     }
 
-    /// Calls the machine's timer once, if it is due. A machine that still has one due is called again in the next turn, which does not sleep:
-    /// what has arrived comes in between.
+    /// Calls the machine's timer once, if it is due. If a timer is still due, the next turn calls it without sleeping: packets that have
+    /// arrived are received in between.
     fn fire_timers(&mut self) {
         let now = self.clock.now();
         if self.machine.next_timeout().is_some_and(|at| at <= now) {
-            self.machine.on_timeout(now, &mut self.batch.outbox(&self.sockets, &mut self.streams, now));
-            self.carry_out_orders(now);
+            self.machine.on_timeout(now, &mut self.io.tx(now));
+            self.handle_socket_requests(now);
             self.stats.timeouts += 1;
         }
-        self.batch.flush(&self.sockets, &mut self.streams, now);
+        self.io.flush(now);
     }
 
     fn take_commands(&mut self) {
@@ -425,76 +426,68 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         while taken < COMMANDS_PER_TURN
             && let Some(command) = self.control.next_command()
         {
-            self.machine.on_command(
-                now,
-                command,
-                &mut self.batch.outbox(&self.sockets, &mut self.streams, now),
-            );
-            self.carry_out_orders(now);
+            self.machine.on_command(now, command, &mut self.io.tx(now));
+            self.handle_socket_requests(now);
             taken += 1;
         }
         self.stats.commands += taken as u64;
         self.unfinished |= taken == COMMANDS_PER_TURN;
-        self.batch.flush(&self.sockets, &mut self.streams, now);
+        self.io.flush(now);
     }
 
-    /// Opens and closes what the machine wants opened and closed. What it sends meanwhile has left afterwards.
-    fn carry_out_orders(&mut self, now: Instant) {
-        while let Some(order) = self.machine.poll_socket_order() {
+    /// Executes the socket requests of the machine, and flushes what the machine sends meanwhile.
+    fn handle_socket_requests(&mut self, now: Instant) {
+        while let Some(request) = self.machine.poll_socket_request() {
             let registry = self.poll.registry();
-            match order {
-                SocketOrder::Open { local, next, is_ipv6, dont_fragment } => {
-                    let on_demand = self.sockets.on_demand();
+            match request {
+                SocketRequest::Open { local, next, is_ipv6, dont_fragment } => {
+                    let on_demand = self.io.sockets.on_demand();
                     let opened = on_demand.open(registry, (local, next), is_ipv6, dont_fragment);
                     [Some(local), next]
                         .into_iter()
                         .flatten()
                         .for_each(|local| self.receiver.on_opened(local));
-                    let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-                    self.machine.on_socket_opened(now, local, opened, &mut outbox);
+                    self.machine.on_socket_opened(now, local, opened, &mut self.io.tx(now));
                 }
-                SocketOrder::Listen { local, is_ipv6 } => {
-                    let opened = self.peers.listen(registry, self.sockets.on_demand(), local, is_ipv6);
-                    let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-                    self.machine.on_socket_opened(now, local, opened, &mut outbox);
+                SocketRequest::Listen { local, is_ipv6 } => {
+                    let opened = self.bridge.listen(registry, self.io.sockets.on_demand(), local, is_ipv6);
+                    self.machine.on_socket_opened(now, local, opened, &mut self.io.tx(now));
                 }
-                SocketOrder::Connect { stream, local, remote } => {
-                    if self.peers.connect(registry, stream, local, remote).is_err() {
-                        let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-                        self.machine.on_stream_closed(now, stream, &mut outbox);
+                SocketRequest::Connect { stream, local, remote } => {
+                    if self.bridge.connect(registry, stream, local, remote).is_err() {
+                        self.machine.on_stream_closed(now, stream, &mut self.io.tx(now));
                     }
                 }
-                SocketOrder::Join { stream, path } => {
-                    // What was sent to the client before leaves first.
-                    self.batch.flush(&self.sockets, &mut self.streams, now);
-                    let client = self.streams.join(path, stream);
-                    if !self.peers.join(stream, client) {
-                        self.peers.close(&mut self.streams, stream);
-                        self.streams.hang_up(path);
-                        let mut outbox = self.batch.outbox(&self.sockets, &mut self.streams, now);
-                        self.machine.on_stream_closed(now, stream, &mut outbox);
+                SocketRequest::Join { stream, path } => {
+                    // Datagrams that were sent to the client before leave first.
+                    self.io.flush(now);
+                    let client = self.io.connections.join(path, stream);
+                    if !self.bridge.join(stream, client) {
+                        self.bridge.close(&mut self.io.connections, stream);
+                        self.io.connections.hang_up(path);
+                        self.machine.on_stream_closed(now, stream, &mut self.io.tx(now));
                     }
                 }
-                SocketOrder::CloseStream { stream } => {
-                    self.peers.close(&mut self.streams, stream);
+                SocketRequest::CloseStream { stream } => {
+                    self.bridge.close(&mut self.io.connections, stream);
                 }
-                SocketOrder::Close { local } => {
-                    // What leaves by it is in the batch.
-                    self.batch.flush(&self.sockets, &mut self.streams, now);
-                    self.sockets.on_demand().close(registry, local);
-                    self.peers.close_listener(self.sockets.on_demand(), local);
+                SocketRequest::Close { local } => {
+                    // The batch may hold datagrams that leave by this socket.
+                    self.io.flush(now);
+                    self.io.sockets.on_demand().close(registry, local);
+                    self.bridge.close_listener(self.io.sockets.on_demand(), local);
                 }
-                SocketOrder::Keep { path } => self.streams.keep(path),
-                SocketOrder::HangUp { path } => {
-                    self.batch.flush(&self.sockets, &mut self.streams, now);
-                    self.streams.hang_up(path);
+                SocketRequest::Keep { path } => self.io.connections.keep(path),
+                SocketRequest::HangUp { path } => {
+                    self.io.flush(now);
+                    self.io.connections.hang_up(path);
                 }
             }
         }
-        self.batch.flush(&self.sockets, &mut self.streams, now);
+        self.io.flush(now);
     }
 
-    fn give_events(&mut self) {
+    fn push_events(&mut self) {
         let mut given = 0;
         while given < EVENTS_PER_TURN
             && self.control.can_take_event()
@@ -522,10 +515,10 @@ mod tests {
     use std::io::Write;
     use std::os::fd::OwnedFd;
 
-    /// Hears and says nothing.
-    struct Mute;
+    /// Ignores its input and sends nothing.
+    struct Silent;
 
-    impl Machine for Mute {
+    impl Machine for Silent {
         type Command = ();
         type Event = ();
 
@@ -543,7 +536,7 @@ mod tests {
         }
     }
 
-    impl Control<Mute> for () {
+    impl Control<Silent> for () {
         fn on_wake(&mut self, _: &mio::Registry) -> ControlFlow<()> {
             ControlFlow::Continue(())
         }
@@ -556,20 +549,20 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_always_fails_is_asked_once_a_millisecond() {
-        // A pipe can be waited for like a socket, but `recvmmsg` refuses it (ENOTSOCK).
+    fn a_socket_that_always_fails_is_retried_once_a_millisecond() {
+        // epoll accepts a pipe, but `recvmmsg` refuses it (ENOTSOCK).
         let (read, mut write) = std::io::pipe().expect("a pipe");
         let sockets = Sockets::of_descriptor(OwnedFd::from(read));
         let clock = Clock::start();
-        let mut worker = Worker::new(sockets, clock, Mute, ()).expect("a worker");
-        // Readable from here on, which is reported once.
+        let mut worker = Worker::new(sockets, clock, Silent, ()).expect("a worker");
+        // The pipe is readable from here on; that is reported once.
         write.write_all(b"x").expect("room");
         let before = clock.now();
         for _ in 0..10 {
             let _ = worker.turn().expect("a turn");
         }
         let errors = worker.receiver.stats().errors;
-        assert!((9..=10).contains(&errors), "asked {errors} times in 10 turns");
+        assert!((9..=10).contains(&errors), "{errors} attempts in 10 turns");
         let took = clock.now().saturating_since(before);
         assert!(took >= RECEIVE_RETRY * 8, "10 turns in {took:?}");
     }

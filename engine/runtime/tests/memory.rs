@@ -1,4 +1,4 @@
-//! The heap of the process. One test in a process of its own: what it counts belongs to the process, and other tests would count too.
+//! The heap of the process. This is the only test of its process, because the numbers are those of the process.
 
 #![allow(clippy::unwrap_used)]
 #![cfg(target_env = "gnu")]

@@ -1,9 +1,9 @@
-//! Sockets that come and go while the worker runs, over real loopback sockets.
+//! Sockets that are opened and closed while the worker runs, over real loopback sockets.
 
 #![allow(clippy::unwrap_used)]
 
-use machine::{Datagram, Flow, Instant, LocalId, Machine, SocketError, SocketOrder, Tx};
-use runtime::{Clock, Control, Places, SocketOptions, Sockets, Worker};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, SocketError, SocketRequest, Tx};
+use runtime::{Clock, Control, PortPool, SocketOptions, Sockets, Worker};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::{ControlFlow, RangeInclusive};
@@ -13,31 +13,31 @@ use std::time::Duration;
 
 type Opened = (LocalId, Result<SocketAddr, SocketError>);
 
-/// Orders what it is told to, and sends back what it gets.
+/// Requests the sockets that it is commanded to, and echoes every datagram.
 #[derive(Default)]
 struct Echo {
-    orders: VecDeque<SocketOrder>,
+    requests: VecDeque<SocketRequest>,
     opened: VecDeque<Opened>,
 }
 
 impl Machine for Echo {
-    type Command = SocketOrder;
+    type Command = SocketRequest;
     type Event = Opened;
 
     fn on_datagram(&mut self, _now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
-        // One flow for all: a flow is not a socket.
+        // One flow for all sockets: a flow is not a socket.
         tx.slot(Flow(7), datagram.path, datagram.bytes.len()).unwrap().copy_from_slice(datagram.bytes);
     }
 
     fn on_batch_end(&mut self, _now: Instant, _tx: &mut impl Tx) {}
     fn on_timeout(&mut self, _now: Instant, _tx: &mut impl Tx) {}
 
-    fn on_command(&mut self, _now: Instant, order: SocketOrder, _tx: &mut impl Tx) {
-        self.orders.push_back(order);
+    fn on_command(&mut self, _now: Instant, request: SocketRequest, _tx: &mut impl Tx) {
+        self.requests.push_back(request);
     }
 
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
-        self.orders.pop_front()
+    fn poll_socket_request(&mut self) -> Option<SocketRequest> {
+        self.requests.pop_front()
     }
 
     fn on_socket_opened(
@@ -61,7 +61,7 @@ impl Machine for Echo {
 
 /// Commands by a channel, events by another.
 struct Channels {
-    commands: Receiver<SocketOrder>,
+    commands: Receiver<SocketRequest>,
     events: SyncSender<Opened>,
 }
 
@@ -70,7 +70,7 @@ impl Control<Echo> for Channels {
         ControlFlow::Continue(())
     }
 
-    fn next_command(&mut self) -> Option<SocketOrder> {
+    fn next_command(&mut self) -> Option<SocketRequest> {
         self.commands.try_recv().ok()
     }
 
@@ -79,33 +79,33 @@ impl Control<Echo> for Channels {
     }
 }
 
-/// More than any test here says.
+/// More than any test here sends at once.
 const QUEUE_LEN: usize = 64;
 
-/// A worker, turned by hand, whose machine may order sockets on these ports of loopback.
+/// A worker whose turns are called by the test. Its machine may request sockets on these ports of loopback.
 struct Running {
     worker: Worker<Echo, Channels>,
-    commands: SyncSender<SocketOrder>,
+    commands: SyncSender<SocketRequest>,
     events: Receiver<Opened>,
 }
 
 impl Running {
     fn start(ports: RangeInclusive<u16>) -> Self {
-        let places = Places { ips: vec![Ipv4Addr::LOCALHOST.into()], ports };
+        let pool = PortPool { ips: vec![Ipv4Addr::LOCALHOST.into()], ports };
         let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
         let (commands, take_commands) = sync_channel(QUEUE_LEN);
         let (give_events, events) = sync_channel(QUEUE_LEN);
         let control = Channels { commands: take_commands, events: give_events };
-        let worker = Worker::new(sockets.with_places(places), Clock::start(), Echo::default(), control);
+        let worker = Worker::new(sockets.with_port_pool(pool), Clock::start(), Echo::default(), control);
         Self { worker: worker.unwrap(), commands, events }
     }
 
-    fn order(&mut self, order: SocketOrder) {
-        self.commands.send(order).unwrap();
+    fn request(&mut self, request: SocketRequest) {
+        self.commands.send(request).unwrap();
         self.turn();
     }
 
-    /// One turn that does not wait, or finds what loopback has delivered.
+    /// One turn that does not wait.
     fn turn(&mut self) {
         self.worker.waker().wake().unwrap();
         let _ = self.worker.turn().unwrap();
@@ -125,35 +125,35 @@ impl Running {
         next: Option<LocalId>,
         is_ipv6: bool,
     ) -> Result<SocketAddr, SocketError> {
-        self.order(SocketOrder::Open { local, next, is_ipv6, dont_fragment: false });
-        let (told, opened) = self.events.try_recv().unwrap();
-        assert_eq!(told, local);
+        self.request(SocketRequest::Open { local, next, is_ipv6, dont_fragment: false });
+        let (number, opened) = self.events.try_recv().unwrap();
+        assert_eq!(number, local);
         opened
     }
 
     fn close(&mut self, index: u16) {
-        self.order(SocketOrder::Close { local: LocalId::on_demand(index) });
+        self.request(SocketRequest::Close { local: LocalId::on_demand(index) });
     }
 
-    /// What is sent there comes back from there.
+    /// Whether a datagram to this address is echoed from it.
     fn echoes(&mut self, address: SocketAddr) -> bool {
-        let far = far_end();
-        far.send_to(b"hello", address).unwrap();
+        let client = client();
+        client.send_to(b"hello", address).unwrap();
         self.turn();
         let mut buffer = [0; 16];
-        let Ok((len, from)) = far.recv_from(&mut buffer) else { return false };
+        let Ok((len, from)) = client.recv_from(&mut buffer) else { return false };
         assert_eq!((&buffer[..len], from), (&b"hello"[..], address));
         true
     }
 }
 
-fn far_end() -> UdpSocket {
+fn client() -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     socket
 }
 
-/// So many adjacent ports, 16 at the most, that nobody has, the first of them even. No two tests of a run are given the same.
+/// Adjacent free ports, at most 16, the first of them even. No two tests of a run get the same.
 fn free_ports(count: u16) -> RangeInclusive<u16> {
     static ASKED: AtomicU16 = AtomicU16::new(0);
     let is_free = |port: u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
@@ -167,41 +167,41 @@ fn free_ports(count: u16) -> RangeInclusive<u16> {
 }
 
 #[test]
-fn a_socket_serves_from_its_opening_to_its_closing() {
+fn an_opened_socket_echoes_until_it_is_closed() {
     let mut running = Running::start(free_ports(4));
     let (first, second) = (running.open(0).unwrap(), running.open(1).unwrap());
     assert_ne!(first, second);
     assert!(running.echoes(first) && running.echoes(second));
     running.close(0);
     assert!(!running.echoes(first) && running.echoes(second));
-    // Its number is free again; its port is the last to be given again.
+    // Its number is free again; its port is used last.
     let third = running.open(0).unwrap();
     assert_eq!(third.port(), second.port() + 1);
     assert!(running.echoes(third));
 }
 
 #[test]
-fn many_sockets_are_served_in_one_turn_each_by_its_own() {
+fn many_sockets_are_served_in_one_turn_and_each_answers_itself() {
     let ports = free_ports(8);
     let mut running = Running::start(ports.clone());
     let addresses: Vec<SocketAddr> = (0..8).map(|index| running.open(index).unwrap()).collect();
-    let far = far_end();
+    let client = client();
     for round in 0..3u8 {
         for (index, address) in addresses.iter().enumerate() {
-            far.send_to(&[round, index as u8], address).unwrap();
+            client.send_to(&[round, index as u8], address).unwrap();
         }
     }
     running.turn();
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let mut buffer = [0; 16];
-    while let Ok((len, from)) = far.recv_from(&mut buffer) {
+    while let Ok((len, from)) = client.recv_from(&mut buffer) {
         assert_eq!(len, 2);
-        assert_eq!(from, addresses[usize::from(buffer[1])], "by the socket it came in on");
-        heard.push((buffer[1], buffer[0]));
+        assert_eq!(from, addresses[usize::from(buffer[1])], "not by the socket that received it");
+        received.push((buffer[1], buffer[0]));
     }
-    heard.sort_unstable();
+    received.sort_unstable();
     let all: Vec<(u8, u8)> = (0..8).flat_map(|index| (0..3).map(move |round| (index, round))).collect();
-    assert_eq!(heard, all);
+    assert_eq!(received, all);
 }
 
 #[test]
@@ -218,28 +218,28 @@ fn a_pair_has_an_even_port_and_the_one_after_it() {
 }
 
 #[test]
-fn ports_of_others_are_passed_over_until_there_are_none() {
+fn ports_of_other_processes_are_skipped_until_none_is_left() {
     let ports = free_ports(3);
     let mut running = Running::start(ports.clone());
-    let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, *ports.start())).unwrap();
+    let other_process = UdpSocket::bind((Ipv4Addr::LOCALHOST, *ports.start())).unwrap();
     assert_eq!(running.open(0).unwrap().port(), ports.start() + 1);
     assert_eq!(running.open(1).unwrap().port(), ports.start() + 2);
     assert_eq!(running.open(2), Err(SocketError::Ports));
     assert_eq!(running.open_pair(2), Err(SocketError::Ports));
-    drop(stranger);
+    drop(other_process);
     assert_eq!(running.open(2).unwrap().port(), *ports.start());
 }
 
 #[test]
-fn what_cannot_be_had_is_told() {
+fn a_request_that_cannot_be_fulfilled_is_answered_with_its_error() {
     let mut running = Running::start(free_ports(4));
     let local = LocalId::on_demand(0);
     assert_eq!(running.open_of(local, None, true), Err(SocketError::Family));
     let address = running.open(0).unwrap();
-    // A number that is taken, one that no table has room for, and a pair of which one is taken.
+    // A number in use, a number beyond the table, and a pair with one number in use.
     assert_eq!(running.open(0), Err(SocketError::System));
     assert_eq!(running.open(60_000), Err(SocketError::System));
     assert_eq!(running.open_of(LocalId::on_demand(1), Some(local), false), Err(SocketError::System));
-    assert!(running.echoes(address), "what was there before is as it was");
-    assert!(running.open(1).is_ok(), "what failed has left nothing");
+    assert!(running.echoes(address), "the open socket is not affected");
+    assert!(running.open(1).is_ok(), "a failed request leaves nothing behind");
 }

@@ -1,4 +1,4 @@
-//! A whole worker over real loopback sockets: echo, timers, commands, events, GRO, and nothing allocated per packet.
+//! A whole worker over real loopback sockets: echo, timers, commands, events, GRO, and no allocation per packet.
 
 #![allow(clippy::unwrap_used)]
 
@@ -21,59 +21,59 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Sends back what it gets, says what it saw, and keeps time.
+/// Echoes every datagram, reports it as an event, and has a timer.
 #[derive(Default)]
 struct Echo {
-    /// The next event, oldest first. Sized at the start: the machine allocates nothing either.
-    events: VecDeque<Said>,
+    /// Events that wait, oldest first.
+    events: VecDeque<Event>,
     alarm: Option<Instant>,
     batches: u64,
     late: bool,
-    silent: bool,
-    /// How many more datagrams are to come in one batch, and until when they are waited for.
+    reports_nothing: bool,
+    /// The number of datagrams that the batch still expects, and until when.
     gathering: (u32, Option<Instant>),
-    /// How many more alarms are due at once.
-    tolls: u32,
+    /// How many more times the timer is due at once.
+    repeats: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said {
-    Heard { len: usize, from: SocketAddr },
+enum Event {
+    Received { len: usize, from: SocketAddr },
     Alarm,
-    Did(u32),
+    Done(u32),
     Batches(u64),
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Do {
-    /// Be called when so much time has passed.
+enum Request {
+    /// Set the timer to this time from now.
     Wake(Duration),
-    /// Be called so many times, each time at once.
-    Toll(u32),
-    /// Send this many datagrams there.
+    /// Make the timer due at once, this number of times.
+    RepeatTimer(u32),
+    /// Send this number of datagrams to this address.
     Send(SocketAddr, u32),
-    /// Say how many batches there were.
+    /// Report the number of batches.
     Count,
-    /// Wait for as many datagrams, so that they are one batch.
+    /// Expect this number of datagrams in one batch.
     Gather(u32),
-    /// Stop saying what is heard.
-    Hush,
-    /// Say this much at once.
-    Chatter(u32),
+    /// Report no more datagrams.
+    ReportNothing,
+    /// Push this number of events at once.
+    PushEvents(u32),
 }
 
 impl Echo {
-    fn toll(&mut self, now: Instant) {
-        if self.tolls > 0 {
-            self.tolls -= 1;
+    fn repeat(&mut self, now: Instant) {
+        if self.repeats > 0 {
+            self.repeats -= 1;
             self.alarm = Some(now);
         }
     }
 }
 
 impl Machine for Echo {
-    type Command = Do;
-    type Event = Said;
+    type Command = Request;
+    type Event = Event;
 
     fn on_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
         self.late |= datagram.received_at > now;
@@ -82,8 +82,8 @@ impl Machine for Echo {
         tx.slot(Flow(u32::from(datagram.path.remote.port())), datagram.path, bytes.len())
             .unwrap()
             .copy_from_slice(bytes);
-        if !self.silent {
-            self.events.push_back(Said::Heard { len: bytes.len(), from: datagram.path.remote });
+        if !self.reports_nothing {
+            self.events.push_back(Event::Received { len: bytes.len(), from: datagram.path.remote });
         }
     }
 
@@ -97,35 +97,35 @@ impl Machine for Echo {
 
     fn on_timeout(&mut self, now: Instant, _tx: &mut impl Tx) {
         self.alarm.take().unwrap();
-        self.events.push_back(Said::Alarm);
-        self.toll(now);
+        self.events.push_back(Event::Alarm);
+        self.repeat(now);
     }
 
-    fn on_command(&mut self, now: Instant, command: Do, tx: &mut impl Tx) {
+    fn on_command(&mut self, now: Instant, command: Request, tx: &mut impl Tx) {
         match command {
-            Do::Wake(after) => self.alarm = Some(now + after),
-            Do::Toll(count) => {
-                self.tolls = count;
-                self.toll(now);
+            Request::Wake(after) => self.alarm = Some(now + after),
+            Request::RepeatTimer(count) => {
+                self.repeats = count;
+                self.repeat(now);
             }
-            Do::Send(remote, count) => {
+            Request::Send(remote, count) => {
                 for index in 0..count {
                     let path = Path { local: LocalId(0), remote };
                     tx.slot(Flow(1), path, 4).unwrap().copy_from_slice(&index.to_be_bytes());
                 }
-                self.events.push_back(Said::Did(count));
+                self.events.push_back(Event::Done(count));
             }
-            Do::Count => self.events.push_back(Said::Batches(self.batches)),
-            Do::Gather(count) => {
+            Request::Count => self.events.push_back(Event::Batches(self.batches)),
+            Request::Gather(count) => {
                 self.gathering.0 = count;
-                self.events.push_back(Said::Did(count));
+                self.events.push_back(Event::Done(count));
             }
-            Do::Hush => self.silent = true,
-            Do::Chatter(count) => self.events.extend((0..count).map(Said::Did)),
+            Request::ReportNothing => self.reports_nothing = true,
+            Request::PushEvents(count) => self.events.extend((0..count).map(Event::Done)),
         }
     }
 
-    fn poll_event(&mut self) -> Option<Said> {
+    fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
@@ -134,17 +134,17 @@ impl Machine for Echo {
     }
 }
 
-/// What the main thread tells the worker through its waker.
+/// Messages of the main thread to the worker.
 enum Message {
-    Do(Do),
+    Request(Request),
     Stop,
 }
 
 /// Commands by a channel, events by another.
 struct Channels {
     messages: Receiver<Message>,
-    commands: VecDeque<Do>,
-    events: SyncSender<Said>,
+    commands: VecDeque<Request>,
+    events: SyncSender<Event>,
     report: Option<Report>,
     wakes: u32,
 }
@@ -154,18 +154,18 @@ impl Control<Echo> for Channels {
         self.wakes += 1;
         for message in self.messages.try_iter() {
             match message {
-                Message::Do(command) => self.commands.push_back(command),
+                Message::Request(command) => self.commands.push_back(command),
                 Message::Stop => return ControlFlow::Break(()),
             }
         }
         ControlFlow::Continue(())
     }
 
-    fn next_command(&mut self) -> Option<Do> {
+    fn next_command(&mut self) -> Option<Request> {
         self.commands.pop_front()
     }
 
-    fn push_event(&mut self, event: Said) {
+    fn push_event(&mut self, event: Event) {
         let _ = self.events.send(event);
     }
 
@@ -175,15 +175,15 @@ impl Control<Echo> for Channels {
     }
 }
 
-/// More than any test here says.
+/// More than any test here sends at once.
 const QUEUE_LEN: usize = 4096;
 
-/// A worker on its thread, and the ends to drive it by.
+/// A worker on its thread, with the channels to control it.
 struct Running {
     address: SocketAddr,
     waker: std::sync::Arc<mio::Waker>,
     messages: SyncSender<Message>,
-    events: Receiver<Said>,
+    events: Receiver<Event>,
     thread: std::thread::JoinHandle<std::io::Result<(Echo, Channels)>>,
 }
 
@@ -205,17 +205,17 @@ impl Running {
         Self { address, waker, messages, events, thread: std::thread::spawn(move || worker.run()) }
     }
 
-    fn tell(&self, message: Message) {
+    fn send(&self, message: Message) {
         self.messages.send(message).unwrap();
         self.waker.wake().unwrap();
     }
 
-    fn heard(&self) -> Said {
+    fn next_event(&self) -> Event {
         self.events.recv_timeout(Duration::from_secs(60)).unwrap()
     }
 
     fn stop(self) -> (Echo, Report) {
-        self.tell(Message::Stop);
+        self.send(Message::Stop);
         let (echo, channels) = self.thread.join().unwrap().unwrap();
         (echo, channels.report.unwrap())
     }
@@ -235,24 +235,24 @@ fn next(socket: &UdpSocket) -> Vec<u8> {
 }
 
 #[test]
-fn what_has_arrived_comes_before_the_next_timer() {
+fn sockets_are_polled_between_two_timer_calls() {
     let running = Running::start(SocketOptions::default());
-    running.tell(Message::Do(Do::Toll(100)));
+    running.send(Message::Request(Request::RepeatTimer(100)));
     for _ in 0..100 {
-        assert!(matches!(running.heard(), Said::Alarm));
+        assert!(matches!(running.next_event(), Event::Alarm));
     }
     let (_, report) = running.stop();
     let LoopStats { turns, timeouts, .. } = report.turns;
     assert_eq!(timeouts, 100);
-    assert!(turns >= 100, "{turns} turns: each looks at the sockets before its timer");
+    assert!(turns >= 100, "{turns} turns: each polls the sockets before its timer");
 }
 
 #[test]
-fn what_is_sent_comes_back_in_order_to_each_peer() {
+fn datagrams_are_echoed_in_order_to_each_peer() {
     let running = Running::start(SocketOptions::default());
     let clients: Vec<_> = (0..5).map(|_| client()).collect();
     let len = |round: u8, index: usize| [1200, 1200, 1199, 80, 0][(usize::from(round) + index) % 5];
-    // In bursts that fit the sockets' buffers even if nobody reads them yet.
+    // In bursts that fit the buffers of the sockets.
     for burst in 0..8u8 {
         let rounds = burst * 5..burst * 5 + 5;
         for round in rounds.clone() {
@@ -276,29 +276,30 @@ fn what_is_sent_comes_back_in_order_to_each_peer() {
 }
 
 #[test]
-fn a_run_from_a_peer_is_cut_into_its_datagrams() {
+fn a_received_run_is_split_into_its_datagrams() {
     let running = Running::start(SocketOptions::default());
-    let far = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
-    let from = far.local_addr(LocalId(0)).unwrap();
-    let mut batch = runtime::SendBatch::new(&far);
+    let sender = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
+    let from = sender.local_addr(LocalId(0)).unwrap();
+    let mut io = runtime::Io::new(sender);
+    let mut tx = io.tx(Instant::EPOCH);
     for _ in 0..20 {
         let path = Path { local: LocalId(0), remote: running.address };
-        batch.slot(Flow(0), path, 1000).unwrap().fill(0x5a);
+        tx.slot(Flow(0), path, 1000).unwrap().fill(0x5a);
     }
-    batch.slot(Flow(0), Path { local: LocalId(0), remote: running.address }, 33).unwrap().fill(0x5a);
-    batch.flush(&far, &mut runtime::Streams::none(), Instant::EPOCH);
+    tx.slot(Flow(0), Path { local: LocalId(0), remote: running.address }, 33).unwrap().fill(0x5a);
+    io.flush(Instant::EPOCH);
     for _ in 0..20 {
-        assert_eq!(running.heard(), Said::Heard { len: 1000, from });
+        assert_eq!(running.next_event(), Event::Received { len: 1000, from });
     }
-    assert_eq!(running.heard(), Said::Heard { len: 33, from });
+    assert_eq!(running.next_event(), Event::Received { len: 33, from });
     let (_, report) = running.stop();
     assert_eq!(report.received.datagrams, 21);
     assert_eq!(report.received.messages, 1, "the kernel kept the run joined");
-    assert_eq!(report.sent.gso_runs, 1, "and back it went as one");
+    assert_eq!(report.sent.gso_runs, 1, "the echo was sent as one run");
 }
 
 #[test]
-fn without_gro_and_gso_the_same_arrives() {
+fn without_gro_and_gso_the_same_datagrams_arrive() {
     let plain = SocketOptions { gro: false, gso: false, ..SocketOptions::default() };
     let running = Running::start(plain);
     let client = client();
@@ -318,10 +319,10 @@ fn without_gro_and_gso_the_same_arrives() {
 }
 
 #[test]
-fn what_the_machine_waits_for_is_of_the_same_batch() {
+fn packets_that_the_machine_expects_are_in_the_same_batch() {
     let running = Running::start(SocketOptions::default());
-    running.tell(Message::Do(Do::Gather(3)));
-    assert_eq!(running.heard(), Said::Did(3));
+    running.send(Message::Request(Request::Gather(3)));
+    assert_eq!(running.next_event(), Event::Done(3));
     let client = client();
     for index in 0..3u8 {
         client.send_to(&[index], running.address).unwrap();
@@ -331,19 +332,19 @@ fn what_the_machine_waits_for_is_of_the_same_batch() {
         assert_eq!(next(&client), [index]);
     }
     let (machine, report) = running.stop();
-    assert_eq!((machine.batches, report.sent.runs), (1, 1), "answered together, when the last was there");
+    assert_eq!((machine.batches, report.sent.runs), (1, 1), "answered together, after the last one");
 }
 
 #[test]
-fn a_timer_fires_at_its_time_and_not_before() {
+fn a_timer_fires_at_its_time_and_not_earlier() {
     let running = Running::start(SocketOptions::default());
     for millis in [0, 1, 7, 30] {
         let before = std::time::Instant::now();
         let after = Duration::from_millis(millis);
-        running.tell(Message::Do(Do::Wake(after)));
-        // How late it is depends on what else the machine does.
-        assert!(matches!(running.heard(), Said::Alarm));
-        assert!(before.elapsed() >= after, "before its time");
+        running.send(Message::Request(Request::Wake(after)));
+        // How late it is depends on the load of the host.
+        assert!(matches!(running.next_event(), Event::Alarm));
+        assert!(before.elapsed() >= after, "too early");
     }
     let (_, report) = running.stop();
     assert_eq!((report.turns.timeouts, report.turns.commands, report.turns.events), (4, 4, 4));
@@ -351,41 +352,41 @@ fn a_timer_fires_at_its_time_and_not_before() {
 }
 
 #[test]
-fn commands_are_flushed_and_answered_in_order() {
+fn datagrams_of_commands_are_sent_and_answers_are_in_order() {
     let running = Running::start(SocketOptions::default());
     let client = client();
     let to = client.local_addr().unwrap();
     for _ in 0..150 {
-        running.messages.send(Message::Do(Do::Send(to, 1))).unwrap();
+        running.messages.send(Message::Request(Request::Send(to, 1))).unwrap();
     }
-    running.tell(Message::Do(Do::Count));
+    running.send(Message::Request(Request::Count));
     for _ in 0..150 {
-        assert_eq!(running.heard(), Said::Did(1));
+        assert_eq!(running.next_event(), Event::Done(1));
         assert_eq!(next(&client), [0; 4]);
     }
-    assert_eq!(running.heard(), Said::Batches(0));
+    assert_eq!(running.next_event(), Event::Batches(0));
     let (_, report) = running.stop();
-    assert_eq!(report.turns.commands, 151, "more than one turn's worth");
+    assert_eq!(report.turns.commands, 151, "more than those of one turn");
 }
 
 #[test]
-fn a_batch_larger_than_the_arena_is_flushed_early_and_nothing_is_lost() {
+fn a_batch_larger_than_the_arena_is_flushed_early_and_loses_nothing() {
     let running = Running::start(SocketOptions::default());
     let to = client().local_addr().unwrap();
     let many = 3 * runtime::limits::SEND_SLOTS as u32;
-    running.tell(Message::Do(Do::Send(to, many)));
-    assert_eq!(running.heard(), Said::Did(many));
+    running.send(Message::Request(Request::Send(to, many)));
+    assert_eq!(running.next_event(), Event::Done(many));
     let (_, report) = running.stop();
     assert_eq!(report.sent.dropped_full, 0);
     assert_eq!(report.sent.datagrams + report.sent.dropped_wouldblock, u64::from(many));
 }
 
-/// The control registers a descriptor of its own, as the engine does with its doorbell.
+/// A control with its own descriptor, like the doorbell of the engine.
 struct Doorbell {
     bell: UdpSocket,
     rung: u32,
     left: u32,
-    /// How often it was asked for room.
+    /// How often it was called for room.
     turns: u32,
 }
 
@@ -402,9 +403,9 @@ impl Control<Echo> for Doorbell {
         self.left = 1;
     }
 
-    fn next_command(&mut self) -> Option<Do> {
+    fn next_command(&mut self) -> Option<Request> {
         self.left = self.left.checked_sub(1)?;
-        Some(Do::Count)
+        Some(Request::Count)
     }
 
     fn can_take_event(&mut self) -> bool {
@@ -416,54 +417,54 @@ impl Control<Echo> for Doorbell {
         (self.rung == 1).then_some(Duration::from_millis(2))
     }
 
-    fn push_event(&mut self, event: Said) {
-        assert_eq!(event, Said::Batches(0));
+    fn push_event(&mut self, event: Event) {
+        assert_eq!(event, Event::Batches(0));
     }
 }
 
 #[test]
-fn a_doorbell_wakes_the_worker_and_a_full_ring_leaves_events_with_the_machine() {
+fn a_doorbell_wakes_the_worker_and_events_stay_in_the_machine_while_the_ring_is_full() {
     let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
     let bell = client();
     let address = bell.local_addr().unwrap();
     let control = Doorbell { bell, rung: 0, left: 0, turns: 0 };
     let mut worker = Worker::new(sockets, Clock::start(), Echo::default(), control).unwrap();
     let _ = worker.turn().unwrap();
-    let ringer = client();
-    ringer.send_to(b"ring", address).unwrap();
+    let client = client();
+    client.send_to(b"ring", address).unwrap();
     let _ = worker.turn().unwrap();
     assert_eq!((worker.control().rung, worker.machine().events.len()), (1, 1));
-    // Nobody rings when there is room again: the control is asked from time to time.
+    // No doorbell rings when there is room again: the worker calls the control from time to time.
     while worker.machine().events.len() == 1 {
         let _ = worker.turn().unwrap();
     }
     assert_eq!((worker.control().rung, worker.control().turns), (1, 7));
-    ringer.send_to(b"ring", address).unwrap();
+    client.send_to(b"ring", address).unwrap();
     let _ = worker.turn().unwrap();
     assert_eq!((worker.control().rung, worker.machine().events.len()), (2, 0));
 }
 
-/// Commands from a list, no events: nothing here allocates.
-struct Quiet(Option<Do>);
+/// At most one command, no events: nothing here allocates.
+struct OneCommand(Option<Request>);
 
-impl Control<Echo> for Quiet {
+impl Control<Echo> for OneCommand {
     fn on_wake(&mut self, _registry: &mio::Registry) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    fn next_command(&mut self) -> Option<Do> {
+    fn next_command(&mut self) -> Option<Request> {
         self.0.take()
     }
 
-    fn push_event(&mut self, _event: Said) {}
+    fn push_event(&mut self, _event: Event) {}
 }
 
 #[test]
-fn a_machine_with_much_to_say_says_it_over_several_turns_without_a_wait_between() {
+fn many_events_are_pushed_over_several_turns_without_a_wait() {
     let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
-    let control = Quiet(Some(Do::Chatter(600)));
+    let control = OneCommand(Some(Request::PushEvents(600)));
     let mut worker = Worker::new(sockets, Clock::start(), Echo::default(), control).unwrap();
-    // Nothing would end a wait here: nobody sends, and there is no timer.
+    // Nothing would end a wait here: there are no packets and no timer.
     for left in [344, 88, 0] {
         let _ = worker.turn().unwrap();
         assert_eq!(worker.machine().events.len(), left);
@@ -471,10 +472,12 @@ fn a_machine_with_much_to_say_says_it_over_several_turns_without_a_wait_between(
 }
 
 #[test]
-fn a_warm_worker_allocates_nothing_per_packet() {
+fn a_warm_worker_does_not_allocate_per_packet() {
     let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
     let address = sockets.local_addr(LocalId(0)).unwrap();
-    let mut worker = Worker::new(sockets, Clock::start(), Echo::default(), Quiet(Some(Do::Hush))).unwrap();
+    let mut worker =
+        Worker::new(sockets, Clock::start(), Echo::default(), OneCommand(Some(Request::ReportNothing)))
+            .unwrap();
     let clients: Vec<_> = (0..10).map(|_| client()).collect();
     let mut buffer = vec![0; 2048];
     let mut measured = 0;
@@ -499,19 +502,21 @@ fn a_warm_worker_allocates_nothing_per_packet() {
 }
 
 #[test]
-fn a_warm_worker_allocates_nothing_per_frame_either() {
+fn a_warm_worker_does_not_allocate_per_frame() {
     let here = ["127.0.0.1:0".parse().unwrap()];
     let sockets = Sockets::bind(&here, &SocketOptions::default()).unwrap();
     let listeners = Listeners::bind(&here).unwrap();
     let address = listeners.local_addr(LocalId::tcp(0)).unwrap();
-    let worker = Worker::new(sockets, Clock::start(), Echo::default(), Quiet(Some(Do::Hush))).unwrap();
+    let worker =
+        Worker::new(sockets, Clock::start(), Echo::default(), OneCommand(Some(Request::ReportNothing)))
+            .unwrap();
     let mut worker = worker.listen(listeners).unwrap();
     let mut clients: Vec<_> = (0..10).map(|_| TcpStream::connect(address).unwrap()).collect();
     let frames = [&[4, 176][..], &[7; 1200], &[0, 80], &[8; 80]].concat().repeat(5);
     let (mut buffer, mut measured) = (vec![0; frames.len()], 0);
     for round in 0..20 {
         for client in &mut clients {
-            // Of two writes, the first ends within a frame.
+            // Two writes; the first ends within a frame.
             let (first, second) = frames.split_at(700 + round);
             client.write_all(first).unwrap();
             client.write_all(second).unwrap();

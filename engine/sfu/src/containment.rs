@@ -1,16 +1,17 @@
-//! A shard whose panics end nothing but what they damaged.
+//! A shard whose panics only close the objects they may have damaged.
 //!
-//! A panic is a bug of ours. [`Contained`] catches it at the driver's call, closes the transports (or the router) that were being
-//! handled, checks that the rest of the shard is consistent, and goes on. Where the rest is not, or where panics repeat, the whole shard
-//! is replaced by an empty one: its routers are reported as closed, and their peers join again. Other workers are not concerned.
+//! A panic is a bug of the engine. [`Contained`] catches it at the driver's call, closes the transports (or
+//! the router) that were being handled, checks that the rest of the shard is consistent, and continues. If
+//! the rest is inconsistent, or if panics repeat, the whole shard is replaced by an empty one: its routers
+//! are reported as closed, and their peers join again. Other workers are not affected.
 //!
-//! Nothing half written leaves: the slot of the send batch that was claimed last is given back. What was encrypted is never encrypted again
-//! with other bytes, because the keys go with the transport.
+//! Nothing half-written is sent: the slot of the send batch that was claimed last is cancelled. Encrypted
+//! packets are never encrypted again with other bytes, because the keys are dropped with the transport.
 
 use crate::limits;
 use crate::shard::{Input, NoTx, Shard};
 use control::{Event, Request, Stage, TransportId};
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, SocketError, SocketOrder, Tx, WorkerId};
+use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, SocketError, SocketRequest, Tx, WorkerId};
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -18,7 +19,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-// With `panic = "abort"` there is nothing to catch.
+// With `panic = "abort"` a panic cannot be caught.
 const _: () = assert!(cfg!(panic = "unwind"));
 
 /// A panic that was contained.
@@ -26,13 +27,13 @@ const _: () = assert!(cfg!(panic = "unwind"));
 pub struct Fault {
     /// What was being handled.
     pub stage: Stage,
-    /// What the panic said.
+    /// The panic's message.
     pub message: String,
-    /// The transports that were closed for it, apart from those of a router or of the whole shard.
+    /// The transports that were closed, except those of a router or of the whole shard.
     pub closed: Vec<TransportId>,
     /// Why the shard was replaced, if it was.
     pub replaced: Option<Replaced>,
-    /// Faults since the last that was reported, which were only counted.
+    /// Faults since the last report, which were only counted.
     pub unreported: u64,
 }
 
@@ -41,7 +42,7 @@ pub struct Fault {
 pub enum Replaced {
     /// There were [`limits::PANICS_MAX`] panics within [`limits::PANIC_WINDOW`].
     Repeated,
-    /// What was left of the shard is not consistent; the text says how.
+    /// The rest of the shard is inconsistent; the text says how.
     Inconsistent(String),
 }
 
@@ -54,18 +55,18 @@ impl fmt::Display for Replaced {
     }
 }
 
-/// A [`Shard`], as a driver runs it.
+/// A [`Shard`] for a driver.
 pub struct Contained {
     shard: Shard,
     report: Box<dyn FnMut(Fault) + Send>,
     now: Instant,
-    /// When the latest panics that may have damaged something were, at most [`limits::PANICS_MAX`].
+    /// Times of the latest panics that may have damaged something, at most [`limits::PANICS_MAX`].
     recent: VecDeque<Instant>,
-    /// When reports began to be counted against [`limits::FAULTS_REPORTED_MAX`], and how many there were since.
+    /// Start of the window of [`limits::FAULTS_REPORTED_MAX`], and the number of reports in it.
     reported: (Instant, u32),
     unreported: u64,
-    /// A question to the shard, which changes nothing, has panicked.
-    has_failed_question: Cell<bool>,
+    /// A read-only call of the shard has panicked.
+    has_failed_read: Cell<bool>,
 }
 
 impl fmt::Debug for Contained {
@@ -75,7 +76,7 @@ impl fmt::Debug for Contained {
 }
 
 impl Contained {
-    /// Around `shard`. `report` is called with each fault, or with the first of many.
+    /// Wraps `shard`. `report` is called for each fault, up to a limit.
     pub fn new(shard: Shard, report: impl FnMut(Fault) + Send + 'static) -> Self {
         Self {
             shard,
@@ -84,7 +85,7 @@ impl Contained {
             recent: VecDeque::with_capacity(limits::PANICS_MAX),
             reported: (Instant::EPOCH, 0),
             unreported: 0,
-            has_failed_question: Cell::new(false),
+            has_failed_read: Cell::new(false),
         }
     }
 
@@ -93,7 +94,7 @@ impl Contained {
         &self.shard
     }
 
-    /// Calls the shard. `None` after a panic, when what it damaged has been closed.
+    /// Calls the shard. `None` after a panic; the damaged objects are closed then.
     fn call<T, X: Tx>(
         &mut self,
         now: Instant,
@@ -108,18 +109,18 @@ impl Contained {
         match catch_unwind(AssertUnwindSafe(|| call(shard, &mut guarded))) {
             Ok(done) => Some(done),
             Err(payload) => {
-                guarded.abandon();
+                guarded.cancel_last();
                 self.on_panic(&*payload);
                 None
             }
         }
     }
 
-    /// Asks the shard something that changes nothing.
-    fn ask<T: Default>(&self, question: impl FnOnce(&Shard) -> T) -> T {
-        let answer = catch_unwind(AssertUnwindSafe(|| question(&self.shard)));
+    /// Calls a read-only function of the shard.
+    fn read<T: Default>(&self, read: impl FnOnce(&Shard) -> T) -> T {
+        let answer = catch_unwind(AssertUnwindSafe(|| read(&self.shard)));
         answer.unwrap_or_else(|_| {
-            self.has_failed_question.set(true);
+            self.has_failed_read.set(true);
             T::default()
         })
     }
@@ -131,7 +132,8 @@ impl Contained {
         let now = self.now;
         let mut fault =
             Fault { stage, message: message(payload), closed: Vec::new(), replaced: None, unreported: 0 };
-        // Before a datagram's transport is known, nothing has changed: a stranger must not have a whole shard checked or replaced.
+        // Before a datagram's transport is known, nothing has changed: an unauthenticated datagram must not
+        // cause a check or a replacement of the shard.
         if stage != Stage::Datagram {
             let closed = catch_unwind(AssertUnwindSafe(|| shard.close_after_panic(now)));
             let checked = closed.and_then(|closed| {
@@ -151,7 +153,7 @@ impl Contained {
         self.report(fault);
     }
 
-    /// Counts a panic. True if there were too many lately.
+    /// Counts a panic. True if there were too many recently.
     fn is_repeated(&mut self) -> bool {
         let now = self.now;
         self.recent.retain(|at| now.saturating_since(*at) < limits::PANIC_WINDOW);
@@ -172,11 +174,11 @@ impl Contained {
         (self.report)(fault);
     }
 
-    /// After a panic in a question: it is unknown what is damaged.
-    fn mend_questions(&mut self) {
-        if self.has_failed_question.take() {
+    /// After a panic in a read-only call: the damage is unknown.
+    fn check_failed_read(&mut self) {
+        if self.has_failed_read.take() {
             self.shard.begin(Stage::Timer);
-            self.on_panic(&"a question to the shard panicked");
+            self.on_panic(&"a read-only call of the shard panicked");
         }
     }
 }
@@ -203,7 +205,7 @@ impl Machine for Contained {
     }
 
     fn gathering_until(&self) -> Option<Instant> {
-        self.ask(Shard::gathering_until)
+        self.read(Shard::gathering_until)
     }
 
     fn on_batch_end(&mut self, now: Instant, tx: &mut impl Tx) {
@@ -212,7 +214,7 @@ impl Machine for Contained {
 
     fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
         self.now = now;
-        self.mend_questions();
+        self.check_failed_read();
         self.call(now, Stage::Timer, tx, |shard, tx| shard.on_timeout(now, tx));
     }
 
@@ -227,8 +229,8 @@ impl Machine for Contained {
         }
     }
 
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
-        self.shard.poll_socket_order()
+    fn poll_socket_request(&mut self) -> Option<SocketRequest> {
+        self.shard.poll_socket_request()
     }
 
     fn on_socket_opened(
@@ -247,20 +249,20 @@ impl Machine for Contained {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let next = self.ask(Shard::next_timeout);
-        if self.has_failed_question.get() { Some(Instant::EPOCH) } else { next }
+        let next = self.read(Shard::next_timeout);
+        if self.has_failed_read.get() { Some(Instant::EPOCH) } else { next }
     }
 }
 
-/// A send batch that knows whether its last slot was claimed by the present call.
+/// A send batch that records whether its last slot was claimed by the present call.
 struct Guarded<'a, T> {
     tx: &'a mut T,
     has_claimed: bool,
 }
 
 impl<T: Tx> Guarded<'_, T> {
-    /// Gives back the slot claimed last, which may be half written: those before it are whole.
-    fn abandon(&mut self) {
+    /// Cancels the slot claimed last, which may be half written; earlier ones are complete.
+    fn cancel_last(&mut self) {
         if self.has_claimed {
             self.tx.cancel();
         }
@@ -305,7 +307,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    /// The lengths of the datagrams that would be sent.
+    /// The lengths of the datagrams to send.
     struct Batch {
         sent: Vec<usize>,
         arena: [u8; 64],
@@ -352,15 +354,15 @@ mod tests {
             for len in claimed {
                 guarded.slot(Flow(1), path, *len);
             }
-            guarded.abandon();
+            guarded.cancel_last();
             let whole = &claimed[..claimed.len().saturating_sub(1)];
             assert_eq!(batch.sent[..], [&[1], whole].concat(), "after {claimed:?}");
         }
         let mut guarded = Guarded { tx: &mut batch, has_claimed: false };
         guarded.slot(Flow(1), path, 2);
         guarded.cancel();
-        guarded.abandon();
-        assert_eq!(batch.sent, [1, 2], "what was cancelled already is not given back twice");
+        guarded.cancel_last();
+        assert_eq!(batch.sent, [1, 2], "a cancelled slot is not cancelled twice");
     }
 
     /// An empty shard whose faults are collected.
@@ -383,7 +385,7 @@ mod tests {
         Instant::EPOCH + Duration::from_millis(ms)
     }
 
-    /// A call that does something to the shard, and then unwinds as a panic does.
+    /// A call that changes the shard and then unwinds like a panic.
     fn panic_after(contained: &mut Contained, ms: u64, stage: Stage, change: impl FnOnce(&mut Shard)) {
         let done: Option<()> = contained.call(at(ms), stage, &mut NoTx, |shard, _| {
             change(shard);
@@ -401,7 +403,7 @@ mod tests {
         assert_eq!(contained.shard().counters().value(Counter::Panics), 100);
         assert_eq!(contained.shard().counters().value(Counter::ShardsReplaced), 0);
         let reported = std::mem::take(&mut *faults.lock().expect("no panic here"));
-        assert_eq!(reported.len(), limits::FAULTS_REPORTED_MAX as usize, "the rest is counted");
+        assert_eq!(reported.len(), limits::FAULTS_REPORTED_MAX as usize, "the others are counted");
         assert!(reported.iter().all(|fault| fault.message == "a bug" && fault.replaced.is_none()));
         panic_after(&mut contained, 60_000, Stage::Datagram, |_| {});
         let unreported = faults.lock().expect("no panic here")[0].unreported;
@@ -436,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stage_had_taken_out_of_the_shard_is_there_again_after_a_panic() {
+    fn buffers_taken_by_a_stage_are_restored_after_a_panic() {
         let (mut contained, faults) = contained();
         panic_after(&mut contained, 1, Stage::BatchEnd, |shard| drop(std::mem::take(shard.parts().1)));
         let fault = faults.lock().expect("no panic here").pop().expect("reported");
@@ -445,9 +447,9 @@ mod tests {
     }
 
     #[test]
-    fn question_that_panics_has_the_timer_called_and_is_counted_once() {
+    fn read_that_panics_causes_a_timer_call_and_is_counted_once() {
         let (mut contained, faults) = contained();
-        let answer: Option<Instant> = contained.ask(|_| std::panic::resume_unwind(Box::new("a bug")));
+        let answer: Option<Instant> = contained.read(|_| std::panic::resume_unwind(Box::new("a bug")));
         assert_eq!((answer, contained.next_timeout()), (None, Some(Instant::EPOCH)));
         contained.on_timeout(at(1), &mut NoTx);
         assert_eq!(contained.shard().counters().value(Counter::Panics), 1);

@@ -25,18 +25,18 @@ pub enum AttachError {
     /// No engine listens there (yet). Start it, or try again.
     #[error("no engine is listening on {}", .0.display())]
     NoEngine(PathBuf),
-    /// The engine said no, and why.
+    /// The engine refused, with its reason.
     #[error("the engine refused: {0}")]
     Refused(Refusal),
-    /// The engine did not answer in time: it hangs, or its main thread is starved.
+    /// The engine did not answer in time: it is stuck, or its main thread is starved.
     #[error("the engine at {} did not answer within {timeout:?}", path.display())]
     TimedOut {
-        /// Where.
+        /// The socket.
         path: PathBuf,
-        /// How long was waited.
+        /// The timeout.
         timeout: Duration,
     },
-    /// What answered is no engine of this kind.
+    /// The answer is not that of an engine.
     #[error("{0}")]
     Malformed(&'static str),
     /// The operating system refused.
@@ -49,24 +49,26 @@ pub enum AttachError {
     },
 }
 
-/// A controller's hold on an engine. Dropping the [`Link`] detaches.
+/// A controller's attachment to an engine. Dropping the [`Link`] detaches.
 #[derive(Debug)]
 pub struct Attachment {
-    /// Drawn at random when the engine started; another number is another engine, which knows nothing.
+    /// Drawn at random when the engine started; another number is another engine process, without earlier
+    /// objects.
     pub engine_epoch: u64,
     /// One end per worker, in the order of the workers.
     pub workers: Vec<ControllerEnd>,
-    /// Tells when the engine dies or detaches; must be kept alive as long as the attachment is to last.
+    /// Reports when the engine dies or detaches; must be kept as long as the attachment should last.
     pub link: Link,
 }
 
-/// The attach socket after the handshake. It carries nothing; it becomes readable (and hung up) the moment the engine
-/// dies or detaches this controller, and dropping it tells the engine that the controller is gone.
+/// The attach socket after the handshake. It carries no data; it becomes readable (and hung up) when the
+/// engine dies or detaches this controller, and dropping it tells the engine that the controller is gone.
 #[derive(Debug)]
 pub struct Link(OwnedFd);
 
 impl Link {
-    /// Whether the engine is gone or has let go of this controller. To be asked when the descriptor is readable.
+    /// Whether the engine is gone or has detached this controller. To be called when the descriptor is
+    /// readable.
     pub fn is_closed(&self) -> bool {
         !matches!(recv(&self.0, &mut [0u8; 1], RecvFlags::DONTWAIT), Err(Errno::AGAIN | Errno::INTR))
     }
@@ -84,15 +86,15 @@ impl AsRawFd for Link {
     }
 }
 
-/// Attaches to the engine listening at `path`, as a controller that speaks `protocol_version`. Blocks for at most
-/// `timeout`; does not wait for an engine to come up.
+/// Attaches to the engine that listens at `path`, as a controller with `protocol_version`. Blocks for at most
+/// `timeout`; does not wait for an engine to start.
 pub fn attach(
     path: impl AsRef<Path>,
     protocol_version: u32,
     timeout: Duration,
 ) -> Result<Attachment, AttachError> {
     let path = path.as_ref();
-    let attempt = Attempt { path, timeout, deadline: Instant::now() + timeout.min(PATIENCE_MAX) };
+    let attempt = Attempt { path, timeout, deadline: Instant::now() + timeout.min(TIMEOUT_MAX) };
     let socket = attempt.connect()?;
     attempt.send_all(&socket, &Hello::new(protocol_version).encode())?;
     let (answer, mut fds) = attempt.answer(&socket)?;
@@ -118,17 +120,17 @@ pub fn attach(
     Ok(Attachment { engine_epoch, workers: ends, link: Link(socket) })
 }
 
-/// One try to attach, with its deadline.
+/// One attempt to attach, with its deadline.
 struct Attempt<'a> {
     path: &'a Path,
     timeout: Duration,
     deadline: Instant,
 }
 
-/// More than anyone waits, and little enough that no clock overflows.
-const PATIENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longer than any useful timeout, and short enough that no clock overflows.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long to wait before asking a listener with a full backlog again.
+/// Pause before retrying a listener with a full backlog.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
 impl Attempt<'_> {
@@ -141,7 +143,7 @@ impl Attempt<'_> {
             match connect(&socket, &address) {
                 Ok(()) => return Ok(socket),
                 Err(Errno::AGAIN) => {
-                    // The backlog is full, and there is no descriptor to wait on for that.
+                    // The backlog is full, and there is no descriptor to wait on.
                     self.remaining()?;
                     std::thread::sleep(BACKLOG_PAUSE);
                 }
@@ -160,7 +162,7 @@ impl Attempt<'_> {
                 Ok(len) => bytes = &bytes[len..],
                 Err(Errno::AGAIN) => self.wait(socket, PollFlags::OUT)?,
                 Err(Errno::INTR) => {}
-                // Refused and closed before we were done speaking: the answer says why.
+                // Refused and closed before the hello was complete: the answer has the reason.
                 Err(Errno::PIPE) => return Ok(()),
                 Err(errno) => return Err(self.io(errno)),
             }
@@ -168,7 +170,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Reads one answer and the descriptors that come with it.
+    /// Reads one answer and its descriptors.
     fn answer(&self, socket: &OwnedFd) -> Result<(Answer, Vec<OwnedFd>), AttachError> {
         let mut bytes = Vec::with_capacity(ANSWER_BYTES + SENTENCE_BYTES_MAX);
         let mut fds = Vec::new();
@@ -179,7 +181,9 @@ impl Attempt<'_> {
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
             match recvmsg(socket, &mut [IoSliceMut::new(&mut buffer)], &mut control, flags) {
                 Ok(received) if received.bytes == 0 => {
-                    return Err(AttachError::Malformed("the engine hung up during the handshake"));
+                    return Err(AttachError::Malformed(
+                        "the engine closed the connection during the handshake",
+                    ));
                 }
                 Ok(received) => {
                     bytes.extend_from_slice(&buffer[..received.bytes]);
@@ -199,7 +203,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Waits until `socket` is ready, or the deadline has come.
+    /// Waits until `socket` is ready or the deadline has passed.
     fn wait(&self, socket: &OwnedFd, flags: PollFlags) -> Result<(), AttachError> {
         let remaining = self.remaining()?;
         let timeout = Timespec {

@@ -1,14 +1,14 @@
-//! Doorbells: how one side wakes the other out of its poll.
+//! Doorbells: one side wakes the other from its poll.
 
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// A non-blocking eventfd. It carries no meaning but "look at the ring"; any number of rings before the
-/// other side looks are one.
+/// A non-blocking eventfd. It only means "look at the ring"; any number of rings before the other side looks
+/// count as one.
 ///
-/// Both sides hold the same open eventfd, so dropping it does not take it out of an epoll it was registered in:
-/// deregister it first, or the peer can go on waking whoever polls there.
+/// Both sides have the same open eventfd, so dropping it does not remove it from an epoll in which it was
+/// registered: deregister it first, or the peer can continue to wake the poll.
 #[derive(Debug)]
 pub struct Doorbell(OwnedFd);
 
@@ -21,13 +21,13 @@ impl Doorbell {
         Self(fd)
     }
 
-    /// Makes the descriptor readable at the other side.
+    /// Makes the descriptor readable on the other side.
     pub fn ring(&self) {
-        // The only failure of an eventfd write is a counter at its end, and then it is readable already.
+        // A write to an eventfd fails only if the counter is at its maximum; then it is readable already.
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
-    /// Takes the ring back, before looking at the ring buffer; whether it had been rung.
+    /// Clears the doorbell, before looking at the ring buffer; returns whether it had been rung.
     pub fn clear(&self) -> bool {
         rustix::io::read(&self.0, &mut [0u8; 8]).is_ok()
     }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_rings_are_one() {
+    fn many_rings_count_as_one() {
         let doorbell = Doorbell::new().expect("an eventfd");
         assert!(!doorbell.clear());
         doorbell.ring();

@@ -1,4 +1,4 @@
-//! The ends of the rings as both sides hold them: ring, doorbell and statistics of one worker.
+//! The ends of the rings on both sides: ring, doorbell and statistics of one worker.
 
 use crate::doorbell::Doorbell;
 use crate::layout::{RingAt, WorkerAt};
@@ -67,7 +67,7 @@ impl Producer {
         self.0.has_room(len)
     }
 
-    /// Whether the peer may be asleep. Ring its doorbell then; otherwise the system call can be spared.
+    /// Whether the peer may be asleep. If so, ring its doorbell; otherwise the system call is not needed.
     pub fn wants_doorbell(&self) -> bool {
         self.0.wants_doorbell()
     }
@@ -84,14 +84,14 @@ impl Consumer {
         self.0.pop(into)
     }
 
-    /// Tells the producer that this side looks by itself for now and need not be rung. Optional: a consumer
-    /// that never says so is always rung. [`may_sleep`](Self::may_sleep) takes it back.
+    /// Tells the producer that this side polls for now and need not be rung. Optional: a consumer that never
+    /// calls it is always rung. [`may_sleep`](Self::may_sleep) ends it.
     pub fn stay_awake(&mut self) {
         self.0.stay_awake();
     }
 
-    /// To be asked before waiting for the doorbell if [`stay_awake`](Self::stay_awake) is used at all: asks to be rung, and says
-    /// whether the ring is empty. On `false` there is something to pop first.
+    /// To be called before waiting for the doorbell if [`stay_awake`](Self::stay_awake) is used: requests the
+    /// doorbell, and returns whether the ring is empty. On `false` there is a record to pop first.
     pub fn may_sleep(&mut self) -> Result<bool, Corrupt> {
         self.0.may_sleep()
     }
@@ -102,13 +102,13 @@ impl Consumer {
 pub struct StatsWriter(PageWriter<RegionPage>);
 
 impl StatsWriter {
-    /// Replaces the first `values.len()` counters, seen by a reader all at once; those beyond
-    /// [`STATS_SLOTS`] are left out. Never waits.
+    /// Replaces the first `values.len()` counters atomically for a reader; those beyond [`STATS_SLOTS`] are
+    /// left out. Never waits.
     pub fn write(&mut self, values: &[u64]) {
         self.0.write(values);
     }
 
-    /// The region under it, for tests that play the hostile peer.
+    /// The underlying region, for tests that act as a hostile peer.
     #[cfg(test)]
     fn region(&self) -> Arc<Region> {
         self.0.shared().region.clone()
@@ -120,19 +120,19 @@ impl StatsWriter {
 pub struct StatsReader(RegionPage);
 
 impl StatsReader {
-    /// The counters as of one moment. `None` if the worker was always just writing (or died while it was).
+    /// The counters of one moment. `None` if every attempt met a write (or the worker died during one).
     pub fn read(&self) -> Option<[u64; STATS_SLOTS]> {
         let mut values = [0; STATS_SLOTS];
         read_page(&self.0, &mut values, STATS_READ_TRIES).then_some(values)
     }
 }
 
-/// What one worker gets when a controller attaches. `Send`: it travels to the worker's thread.
+/// One worker's part of an attachment. `Send`: it is moved to the worker's thread.
 #[derive(Debug)]
 pub struct WorkerEnd {
-    /// What the controller asks.
+    /// The controller's commands.
     pub commands: Consumer,
-    /// What the worker has to say.
+    /// The worker's events.
     pub events: Producer,
     /// Readable when the controller has pushed a command: the worker waits on it.
     pub doorbell: Doorbell,
@@ -142,7 +142,7 @@ pub struct WorkerEnd {
     pub stats: StatsWriter,
 }
 
-/// What the controller gets for one worker.
+/// The controller's part for one worker.
 #[derive(Debug)]
 pub struct ControllerEnd {
     /// Commands to the worker.
@@ -157,7 +157,7 @@ pub struct ControllerEnd {
     pub stats: StatsReader,
 }
 
-/// The doorbells of one worker, named by who waits on them.
+/// The doorbells of one worker, named after the side that waits on them.
 #[derive(Debug)]
 pub(crate) struct Doorbells {
     pub(crate) worker: Doorbell,

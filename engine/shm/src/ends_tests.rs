@@ -15,7 +15,7 @@ fn ends(workers: u16, index: u16) -> (WorkerEnd, ControllerEnd) {
 }
 
 #[test]
-fn commands_go_one_way_events_the_other_and_statistics_beside() {
+fn commands_events_and_statistics_reach_the_other_end() {
     let (mut worker, mut controller) = ends(3, 1);
     let mut into = Vec::new();
     controller.commands.push(b"open").expect("room");
@@ -51,10 +51,10 @@ fn the_ends_travel_to_other_threads() {
     travels(&controller);
 }
 
-/// Everything a hostile process can do with its mapping: write any word at any time. Both ends keep working on it, and
-/// whatever they are told, they stay inside the region, inside the bounds, and do not panic.
+/// Everything that a hostile process can do with its mapping: write any word at any time. Both ends continue
+/// to work, stay inside the region and the bounds, and do not panic.
 #[test]
-fn a_region_full_of_anything_costs_a_sentence_and_no_more() {
+fn a_region_with_any_content_causes_an_error_and_no_panic() {
     let mut seed = 0x5EED_u64;
     let mut random = move || {
         seed ^= seed << 13;
@@ -85,7 +85,7 @@ fn a_region_full_of_anything_costs_a_sentence_and_no_more() {
             cursor[0].store(value, std::sync::atomic::Ordering::Relaxed);
         }
         for ring in [at.commands, at.events] {
-            // A plausible header with any length at the place the reader looks at next.
+            // A plausible header with any length at the next read position.
             let header = (0x4C45_4154 << 32) | (random() % (128 << 10));
             region.words(ring.data, 1)[0].store(header, std::sync::atomic::Ordering::Relaxed);
         }
@@ -104,5 +104,5 @@ fn a_region_full_of_anything_costs_a_sentence_and_no_more() {
         let _ = controller.stats.read();
         worker.stats.write(&[1; STATS_SLOTS]);
     }
-    assert!(verdicts.len() >= 5, "the cases are too tame: {verdicts:?}");
+    assert!(verdicts.len() >= 5, "the cases cover too little: {verdicts:?}");
 }

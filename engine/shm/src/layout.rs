@@ -1,5 +1,5 @@
-//! Where everything lies in the region. Both sides compute this from the number of workers alone; what the
-//! header says is only compared.
+//! The offsets of the region. Both sides compute them from the number of workers; the header is only
+//! compared.
 
 use crate::limits::{COMMAND_RING_BYTES, EVENT_RING_BYTES, RECORD_BYTES_MAX, STATS_SLOTS};
 
@@ -83,7 +83,7 @@ pub(crate) const fn region_bytes(workers: u16) -> usize {
     PAGE + workers as usize * BLOCK_BYTES
 }
 
-/// What the header page says, word by word: offset and value.
+/// The words of the header page: offset and value.
 pub(crate) fn header_words(workers: u16, engine_epoch: u64) -> [(usize, u64); 9] {
     [
         (header::MAGIC, MAGIC),

@@ -1,18 +1,17 @@
 //! Shared-memory rings between the engine and its controller, and the handshake that hands them over.
 //!
-//! This crate moves bytes: it knows no command and no event. An engine opens a [`Listener`]; a controller
-//! calls [`attach`] and gets, per worker, one ring to write, one ring to read, two doorbells and a
-//! page of statistics. `docs/ring.md` draws the layout and says what a hostile peer can and cannot do.
+//! This crate moves bytes and does not interpret commands or events. An engine opens a [`Listener`]; a
+//! controller calls [`attach`] and gets, per worker, one ring to write, one ring to read, two doorbells and a
+//! page of statistics. `docs/ring.md` describes the layout and what a hostile peer can and cannot do.
 //!
-//! What the other process wrote is a claim. Every byte of the region is only ever touched through atomics, a
-//! length is read once, checked, and then the copy is used; a cursor that cannot be true is
-//! [`Corrupt`], never a panic.
+//! Data from the other process is not trusted. Every byte of the region is accessed through atomics; a length
+//! is read once, checked, and then the copy is used; an impossible cursor is [`Corrupt`], never a panic.
 //!
 //! It is *not* a general message queue: one producer, one consumer, one controller at a time.
 
-// Mapping the region and viewing it as atomics is all the `unsafe` there is, in `region.rs`.
+// All `unsafe` of this crate maps the region and views it as atomics, in `region.rs`.
 #![allow(unsafe_code)]
-// Under the model checker only the ring and the statistics page exist; loom has no shared memory.
+// Under the model checker only the ring and the statistics page are compiled; loom has no shared memory.
 #![cfg_attr(loom, allow(dead_code, unused_imports, missing_docs))]
 
 pub mod limits;

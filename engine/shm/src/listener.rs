@@ -1,7 +1,7 @@
-//! The engine's side of attaching: a Unix socket that hands out one region at a time.
+//! The engine's side of attaching: a Unix socket that hands over one region at a time.
 //!
-//! Everything is non-blocking and hangs on one descriptor, an inner epoll, so that the engine's main thread can have it in
-//! any poll loop and is woken for new connections, for hellos, for deadlines, and for the end of the controller.
+//! Everything is non-blocking and depends on one descriptor, an inner epoll. The engine's main thread can use
+//! it in any poll loop and is woken for new connections, hellos, deadlines, and the end of the controller.
 
 use crate::doorbell::Doorbell;
 use crate::ends::{Doorbells, WorkerEnd};
@@ -26,25 +26,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The socket could not be opened. Each says what the operator can do.
+/// The socket could not be opened. Each error says what the operator can do.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another engine holds the lock beside the socket.
     #[error("another engine is listening on {}: stop it, or choose another socket path", .0.display())]
     InUse(PathBuf),
-    /// Something that is not a socket has that name; it is left alone.
+    /// A file with that name is not a socket; it is not touched.
     #[error("{} exists and is not a socket: move it away, or choose another socket path", .0.display())]
     NotASocket(PathBuf),
-    /// More workers than one handshake can carry doorbells for.
+    /// More workers than doorbells fit into one handshake.
     #[error("{workers} workers are too many (at most {WORKERS_MAX}), or none")]
     Workers {
-        /// What was asked for.
+        /// The number.
         workers: u16,
     },
     /// The operating system refused.
     #[error("cannot {doing} {}", path.display())]
     Io {
-        /// What was tried, for the sentence.
+        /// The failed operation, for the message.
         doing: &'static str,
         /// The socket or its lock.
         path: PathBuf,
@@ -60,31 +60,31 @@ pub enum DetachReason {
     /// It closed the socket or died.
     #[error("the controller is gone")]
     Closed,
-    /// It sent bytes after the handshake, which no controller does.
-    #[error("the controller spoke on the attach socket after the handshake")]
+    /// It sent bytes after the handshake, which no correct controller does.
+    #[error("the controller sent data on the attach socket after the handshake")]
     Spoke,
 }
 
-/// What happened at the socket.
+/// An event at the socket.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ListenerEvent {
     /// A controller attached: one end per worker, in the order of the workers.
     Attached(Vec<WorkerEnd>),
-    /// The controller went away by itself. Not emitted for [`Listener::detach`].
+    /// The controller is gone. Not emitted for [`Listener::detach`].
     Detached {
-        /// For the log.
+        /// The reason, for the log.
         why: DetachReason,
     },
-    /// Someone was turned away; for the log.
+    /// A connection was refused; for the log.
     Refused(Refusal),
 }
 
-/// The engine's listening socket, and the controller it let in.
+/// The engine's listening socket, and the attached controller.
 #[derive(Debug)]
 pub struct Listener {
     path: PathBuf,
-    /// Held as long as the listener lives: the kernel drops it when the process dies, however it dies.
+    /// Locked as long as the listener exists: the kernel releases the lock however the process ends.
     _lock: OwnedFd,
     socket: OwnedFd,
     epoll: OwnedFd,
@@ -97,10 +97,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens at `path` (mode 0600, replacing the socket of an engine that died) for controllers that speak
+    /// Listens at `path` (mode 0600, replacing the socket of a dead engine) for controllers with
     /// `protocol_version`, and hands out rings for `workers` workers.
     ///
-    /// A file `<path>.lock` is kept locked beside the socket: it tells a living engine from a dead one without a race.
+    /// The file `<path>.lock` beside the socket is kept locked: it distinguishes a running engine from a dead
+    /// one without a race.
     pub fn bind(path: impl AsRef<Path>, workers: u16, protocol_version: u32) -> Result<Self, BindError> {
         if workers == 0 || workers > WORKERS_MAX {
             return Err(BindError::Workers { workers });
@@ -115,7 +116,7 @@ impl Listener {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
             .map_err(failed("open a socket for"))?;
-        // The file gets the mode of the socket it is bound to: it is never there with a wider one.
+        // The file gets the mode of the socket that is bound: it never exists with a wider mode.
         fchmod(&socket, Mode::RUSR | Mode::WUSR).map_err(failed("set the mode of"))?;
         let address = SocketAddrUnix::new(&path).map_err(failed("listen on"))?;
         bind(&socket, &address).map_err(failed("listen on"))?;
@@ -144,8 +145,8 @@ impl Listener {
         })
     }
 
-    /// A number drawn at random when this engine started: a controller that attaches again tells by it whether it
-    /// is still the same engine.
+    /// A random number of this engine process: a controller that attaches again recognises the same process
+    /// by it.
     pub fn engine_epoch(&self) -> u64 {
         self.engine_epoch
     }
@@ -155,22 +156,24 @@ impl Listener {
         self.controller.is_some()
     }
 
-    /// The next thing that happened. Never blocks; to be called until `None` whenever [`as_fd`](AsFd::as_fd) is readable.
+    /// The next event. Never blocks; to be called until `None` whenever [`as_fd`](AsFd::as_fd) is readable.
     pub fn poll(&mut self) -> Option<ListenerEvent> {
         let _ = rustix::io::read(&self.timer, &mut [0u8; 8]);
-        // First of all, so that a controller that restarts finds its predecessor's place free.
+        // First of all, so that a restarted controller can attach although its predecessor's end has not been
+        // read yet.
         if let Some(why) = self.controller_end() {
             self.controller = None;
             return Some(ListenerEvent::Detached { why });
         }
         let crowded = self.accept();
-        let event = self.hear();
+        let event = self.poll_pending();
         self.set_timer(crowded);
         event
     }
 
-    /// Ends the attachment, if there is one: a worker found its ring corrupt, or the engine drains. The controller sees its
-    /// [`Link`](crate::Link) close. The workers' ends stay valid memory until they are dropped.
+    /// Ends the attachment, if there is one: a worker found its ring corrupt, or the engine drains. The
+    /// controller's [`Link`](crate::Link) closes. The workers' ends remain valid memory until they are
+    /// dropped.
     pub fn detach(&mut self) -> bool {
         self.controller.take().is_some()
     }
@@ -185,7 +188,7 @@ impl Listener {
         }
     }
 
-    /// Takes new connections into `pending`; whether there may be more than could be taken now.
+    /// Moves new connections to `pending`; returns whether more may be waiting.
     fn accept(&mut self) -> bool {
         for _ in 0..ACCEPTS_PER_POLL {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -207,14 +210,15 @@ impl Listener {
         true
     }
 
-    /// Advances the pending connections until one of them makes for an event.
-    fn hear(&mut self) -> Option<ListenerEvent> {
+    /// Advances the pending connections until one of them results in an event.
+    fn poll_pending(&mut self) -> Option<ListenerEvent> {
         let mut at = 0;
         while at < self.pending.len() {
             match self.pending[at].progress() {
                 Progress::Gone => drop(self.pending.remove(at)),
-                Progress::Said(hello) => {
-                    // The predecessor may have died since `poll` looked: its end comes first, the hello keeps.
+                Progress::Complete(hello) => {
+                    // The predecessor may have died since `poll` checked: its end is reported first, the
+                    // hello is kept.
                     if let Some(why) = self.controller_end() {
                         self.controller = None;
                         return Some(ListenerEvent::Detached { why });
@@ -235,7 +239,7 @@ impl Listener {
         None
     }
 
-    /// Lets a controller in or turns it away; `None` if it hung up meanwhile.
+    /// Attaches or refuses a controller; `None` if it has closed the connection.
     fn answer(&mut self, socket: OwnedFd, hello: Hello) -> Option<ListenerEvent> {
         if let Some(objection) = hello.objection(self.protocol_version) {
             return Some(self.refuse(&socket, objection));
@@ -257,8 +261,8 @@ impl Listener {
         }
     }
 
-    /// Makes a region and hands it over. A new one for every attachment: what a dead controller left half-written is
-    /// never read again. `None` if the controller could not take it.
+    /// Makes a region and hands it over. Every attachment gets a new one: data that a dead controller left
+    /// half-written is never read. `None` if the controller could not receive it.
     fn welcome(&self, socket: &OwnedFd) -> io::Result<Option<Vec<WorkerEnd>>> {
         let (region, region_fd) = Region::create(self.workers, self.engine_epoch)?;
         let region = Arc::new(region);
@@ -283,12 +287,13 @@ impl Listener {
             return Err(io::Error::other("too many descriptors for one message"));
         }
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        // Nothing was sent on this socket before: if its buffer cannot take these few bytes, nobody sits there.
+        // Nothing was sent on this socket before: if its buffer cannot take these few bytes, the peer is
+        // gone.
         let sent = sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, flags);
         Ok((sent == Ok(bytes.len())).then_some(ends))
     }
 
-    /// Says no, as far as the connection will listen; it is then closed.
+    /// Sends a refusal, as far as the connection accepts it; it is then closed.
     fn refuse(&self, socket: &OwnedFd, refusal: Refusal) -> ListenerEvent {
         let bytes = Answer::Refused(refusal.clone()).encode(self.protocol_version);
         let _ = send(socket, &bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
@@ -301,7 +306,7 @@ impl Listener {
         let deadline =
             self.pending.iter().map(|pending| pending.deadline.saturating_duration_since(now)).min();
         let wait = if crowded { Some(RETRY_AFTER) } else { deadline };
-        // Zero would disarm it: a deadline that has come is a nanosecond away.
+        // Zero would disarm the timer: an expired deadline becomes one nanosecond.
         let value = wait.map_or(Timespec { tv_sec: 0, tv_nsec: 0 }, |wait| Timespec {
             tv_sec: wait.as_secs() as i64,
             tv_nsec: i64::from(wait.subsec_nanos()).max(1),
@@ -327,12 +332,12 @@ impl AsRawFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Ours as long as the lock is: nobody else has bound this path since.
+        // The path is still ours while the lock is: no other engine has bound it.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Takes the lock that says "an engine lives here".
+/// Takes the lock of a running engine.
 fn lock_beside(path: &Path) -> Result<OwnedFd, BindError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -350,8 +355,8 @@ fn lock_beside(path: &Path) -> Result<OwnedFd, BindError> {
     }
 }
 
-/// Removes the socket of an engine that died. With the lock held none can be listening there, unless someone
-/// removed the lock file of a living one: so ask the socket, too.
+/// Removes the socket of a dead engine. While the lock is held, no engine can be listening there, unless the
+/// lock file of a running one was removed: so the socket is tried too.
 fn remove_stale(path: &Path) -> Result<(), BindError> {
     let failed =
         |doing, errno: Errno| BindError::Io { doing, path: path.to_path_buf(), source: errno.into() };

@@ -1,4 +1,4 @@
-//! A connection that has not yet said a whole hello.
+//! A connection without a complete hello.
 
 use crate::wire::{HELLO_BYTES, Hello};
 use rustix::net::{RecvFlags, recv};
@@ -13,14 +13,14 @@ pub(crate) struct Pending {
     received: usize,
 }
 
-/// How far a connection has come.
+/// The progress of a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Nothing more to read now.
     Waiting,
-    /// It said all there is to say.
-    Said(Hello),
-    /// It hung up.
+    /// The hello is complete.
+    Complete(Hello),
+    /// The peer has closed the connection.
     Gone,
 }
 
@@ -30,7 +30,7 @@ impl Pending {
         Self { socket, deadline, hello: [0; HELLO_BYTES], received: 0 }
     }
 
-    /// Reads what has come. Never blocks; descriptors that a stranger sends along are closed by the kernel.
+    /// Reads available bytes. Never blocks; descriptors that are sent along are closed by the kernel.
     pub(crate) fn progress(&mut self) -> Progress {
         while self.received < HELLO_BYTES {
             match recv(&self.socket, &mut self.hello[self.received..], RecvFlags::DONTWAIT) {
@@ -41,6 +41,6 @@ impl Pending {
                 Err(_) => return Progress::Gone,
             }
         }
-        Progress::Said(Hello::decode(&self.hello))
+        Progress::Complete(Hello::decode(&self.hello))
     }
 }

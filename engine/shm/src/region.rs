@@ -1,4 +1,4 @@
-//! The memory both processes map: a sealed memfd, seen as words.
+//! The memory that both processes map: a sealed memfd, accessed as words.
 //!
 //! All `unsafe` of this crate is here: map, unmap, and view a piece of the mapping as atomic words.
 
@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Without these a peer could take pages away from under us: touching them would be a `SIGBUS`.
+/// Without these seals a peer could shrink the region: touching the missing pages would be a `SIGBUS`.
 const SIZE_IS_FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 
 /// One mapping of a region.
@@ -20,10 +20,10 @@ pub(crate) struct Region {
     bytes: usize,
 }
 
-// SAFETY: the mapping belongs to the process, not to a thread, and lives until `drop`. All access goes through
-// shared references to atomics.
+// SAFETY: the mapping belongs to the process, not to a thread, and lives until `drop`. All access goes
+// through shared references to atomics.
 unsafe impl Send for Region {}
-// SAFETY: as above; `&Region` gives out nothing but `&[AtomicU64]`.
+// SAFETY: as above; `&Region` only returns `&[AtomicU64]`.
 unsafe impl Sync for Region {}
 
 impl Region {
@@ -40,7 +40,7 @@ impl Region {
         Ok((region, fd))
     }
 
-    /// Maps what an engine handed over, if it is what both sides agreed on.
+    /// Maps the region of an engine, if it matches the handshake.
     pub(crate) fn open(fd: OwnedFd, workers: u16, engine_epoch: u64) -> io::Result<Self> {
         let bytes = region_bytes(workers);
         if !fcntl_get_seals(&fd)?.contains(SIZE_IS_FIXED) {
@@ -77,9 +77,9 @@ impl Region {
         assert!(offset.is_multiple_of(8) && end.is_some_and(|end| end <= self.bytes), "inside the region");
         // SAFETY: the range was just checked to lie inside the mapping, which is page-aligned (so `offset`
         // keeps the words aligned), lives as long as `self`, and cannot lose pages since its size is sealed.
-        // Every bit pattern is a valid `AtomicU64`, and no one makes any other kind of reference to these bytes. The other process may
-        // store anything at any time: an aligned 64-bit load then yields some value, which
-        // callers treat as a claim.
+        // Every bit pattern is a valid `AtomicU64`, and no other kind of reference to these bytes exists. The
+        // other process may store anything at any time: an aligned 64-bit load then returns some value, which
+        // callers do not trust.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(offset / 8), count) }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_the_handshake_is_not_mapped() {
+    fn a_region_that_contradicts_the_handshake_is_not_mapped() {
         for (workers, epoch) in [(1, 7), (3, 7), (2, 8)] {
             let (_region, fd) = Region::create(2, 7).expect("a region");
             Region::open(fd, workers, epoch).expect_err("another size or epoch");

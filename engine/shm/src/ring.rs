@@ -1,30 +1,30 @@
 //! The ring itself: one writer, one reader, a power-of-two array of words and two cursors.
 //!
-//! Cursors count bytes since the ring was made and never wrap (2⁶⁴ bytes outlast the machine); their low
-//! bits are the position. A record is one header word (a tag and the length) and the bytes, filled up
-//! with zeros to a whole word. Since both sides copy word by word with a masked index, a record
-//! may run over the end of the array: there is no wrap marker to forge or to get wrong.
+//! Cursors count bytes since the ring was created and never wrap (2⁶⁴ bytes are never reached); their low
+//! bits are the position. A record is one header word (a tag and the length) and the bytes, padded with zeros
+//! to a whole word. Since both sides copy word by word with a masked index, a record may wrap at the end of
+//! the array: there is no wrap marker to forge or to get wrong.
 //!
-//! Each side keeps its own cursor in private memory and only publishes it: what it reads back is
-//! the other side's cursor, a claim that is checked against what can be true. Words are copied with
-//! relaxed atomic operations, so that a peer that writes where it must not yields wrong bytes in a record and
-//! nothing worse. This file has no `unsafe`; loom checks it with its own atomics.
+//! Each side keeps its own cursor in private memory and only publishes it: it reads only the other side's
+//! cursor, and checks that it is possible. Words are copied with relaxed atomic operations, so a peer that
+//! writes where it must not only causes wrong bytes in a record. This file has no `unsafe`; loom checks it
+//! with its own atomics.
 
 use crate::sync::{AtomicU64, Ordering, fence};
 
-/// The words of one ring, wherever they live.
+/// The words of one ring, in any memory.
 pub(crate) trait Shared {
     /// Bytes written so far; stored by the writer.
     fn head(&self) -> &AtomicU64;
     /// Bytes consumed so far; stored by the reader.
     fn tail(&self) -> &AtomicU64;
-    /// Not zero while the reader says that it looks at the ring without being rung; stored by the reader.
+    /// Not zero while the reader polls the ring without the doorbell; stored by the reader.
     fn awake(&self) -> &AtomicU64;
     /// The data, a power of two of words. Always the same slice.
     fn words(&self) -> &[AtomicU64];
 
-    /// One word of the data, as the reader copies it. The model checker's rings see to it here that no store can
-    /// meet this load: between honest peers the cursors keep them apart.
+    /// One word of the data, as the reader copies it. The model checker's rings check here that no store
+    /// races with this load: between correct peers the cursors keep them apart.
     fn copy_word(&self, at: usize) -> u64 {
         self.words()[at].load(Ordering::Relaxed)
     }
@@ -33,7 +33,7 @@ pub(crate) trait Shared {
 /// The other process left the ring in a state that no correct peer can produce. The ring is dead: detach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Corrupt {
-    /// A cursor claims more bytes in flight than the ring holds.
+    /// A cursor implies more bytes in flight than the ring has.
     #[error("the peer's ring cursor claims more bytes than the ring holds")]
     CursorBeyondRing,
     /// A cursor is not a multiple of eight.
@@ -42,7 +42,7 @@ pub enum Corrupt {
     /// A cursor went backwards.
     #[error("the peer's ring cursor went backwards")]
     CursorBackwards,
-    /// Where a record must start there is no record header.
+    /// There is no record header where a record must start.
     #[error("a ring record does not start with a record header")]
     NoRecord,
     /// A record claims more than [`RECORD_BYTES_MAX`](crate::limits::RECORD_BYTES_MAX).
@@ -56,18 +56,19 @@ pub enum Corrupt {
 /// A record could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
-    /// The reader has not made room yet. Keep the record, coalesce it, or drop it; never wait for it.
+    /// The reader has not made room yet. Keep the record, merge it, or drop it; never wait for room.
     #[error("the ring is full")]
     Full,
-    /// The record is longer than [`RECORD_BYTES_MAX`](crate::limits::RECORD_BYTES_MAX): our bug, or a bound missing upstream.
+    /// The record is longer than [`RECORD_BYTES_MAX`](crate::limits::RECORD_BYTES_MAX): our bug, or a missing
+    /// bound in the caller.
     #[error("a record of {len} bytes is too long for the ring (at most {max})")]
     TooLong {
-        /// What was asked for, bytes.
+        /// The length of the record, bytes.
         len: usize,
-        /// What is allowed, bytes.
+        /// The maximum, bytes.
         max: usize,
     },
-    /// The reader's cursor cannot be true. Detach.
+    /// The reader's cursor is impossible. Detach.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
 }
@@ -86,9 +87,9 @@ const fn framed(len: usize) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Writer<S> {
     shared: S,
-    /// Ours; the shared one is a copy for the reader.
+    /// This side's cursor; the shared one is a copy for the reader.
     head: u64,
-    /// The reader's, as last seen.
+    /// The reader's cursor, as last read.
     tail: u64,
     record_bytes_max: usize,
     corrupt: Option<Corrupt>,
@@ -128,7 +129,7 @@ impl<S: Shared> Writer<S> {
             put(u64::from_le_bytes(last));
         }
         self.head += framed(record.len());
-        // Release: whoever sees this cursor sees the words before it.
+        // Release: a reader of this cursor also sees the words before it.
         self.shared.head().store(self.head, Ordering::Release);
         Ok(())
     }
@@ -160,8 +161,8 @@ impl<S: Shared> Writer<S> {
 
     /// Whether the reader may be asleep, so that what was pushed needs the doorbell.
     pub(crate) fn wants_doorbell(&self) -> bool {
-        // Pairs with the fence in `may_sleep`: either this load sees that the reader lies down,
-        // or the reader's last look sees our cursor. Without both fences each could miss the other.
+        // Pairs with the fence in `may_sleep`: either this load sees that the reader goes to sleep, or the
+        // reader's last check sees our cursor. Without both fences each could miss the other.
         fence(Ordering::SeqCst);
         self.shared.awake().load(Ordering::Relaxed) == 0
     }
@@ -171,9 +172,9 @@ impl<S: Shared> Writer<S> {
 #[derive(Debug)]
 pub(crate) struct Reader<S> {
     shared: S,
-    /// Ours; the shared one is a copy for the writer.
+    /// This side's cursor; the shared one is a copy for the writer.
     tail: u64,
-    /// The writer's, as last seen and checked.
+    /// The writer's cursor, as last read and checked.
     head: u64,
     record_bytes_max: usize,
     corrupt: Option<Corrupt>,
@@ -206,7 +207,7 @@ impl<S: Shared> Reader<S> {
             at = (at + 1) & mask;
             word
         };
-        // Read once: from here on the length is ours, whatever the writer does to the word.
+        // Read once: the writer cannot change this copy of the length.
         let header = take();
         if header >> 32 != TAG {
             return Err(Corrupt::NoRecord);
@@ -233,7 +234,7 @@ impl<S: Shared> Reader<S> {
         Ok(Some(len))
     }
 
-    /// Looks at the writer's cursor anew; whether there is anything to read.
+    /// Reads the writer's cursor again; returns whether there is a record.
     fn look(&mut self) -> Result<bool, Corrupt> {
         let head = self.shared.head().load(Ordering::Acquire);
         let capacity = (self.shared.words().len() * WORD) as u64;
@@ -250,13 +251,13 @@ impl<S: Shared> Reader<S> {
         Ok(self.head != self.tail)
     }
 
-    /// Tells the writer that the reader looks by itself for now and need not be rung.
+    /// Tells the writer that the reader polls for now and need not be rung.
     pub(crate) fn stay_awake(&mut self) {
         self.shared.awake().store(1, Ordering::Relaxed);
     }
 
-    /// Asks to be rung from now on, and takes a last look: `true` when the ring is empty, so that waiting for
-    /// the doorbell cannot miss a record.
+    /// Requests the doorbell from now on, and checks a last time: `true` if the ring is empty, so that
+    /// waiting for the doorbell cannot miss a record.
     pub(crate) fn may_sleep(&mut self) -> Result<bool, Corrupt> {
         if let Some(corrupt) = self.corrupt {
             return Err(corrupt);

@@ -1,9 +1,10 @@
-//! The ring against a naive twin, against a peer that lies, and (under `--cfg loom`) against every interleaving.
+//! The ring against a naive model, against a hostile peer, and (under `--cfg loom`) against every
+//! interleaving.
 
 use super::*;
 use std::sync::Arc;
 
-/// A ring in plain memory, as small as a test wants it.
+/// A ring in plain memory, of any small size.
 #[derive(Clone, Debug)]
 struct Plain(Arc<PlainWords>);
 
@@ -61,11 +62,11 @@ mod alone {
     }
 
     #[test]
-    fn records_come_out_as_they_went_in() {
+    fn records_are_read_as_they_were_written() {
         let (_, mut writer, mut reader) = pair(16);
         let mut into = vec![0xa5; 3];
         assert_eq!(reader.pop(&mut into), Ok(None));
-        assert_eq!(into, [0xa5; 3], "an empty ring leaves the buffer alone");
+        assert_eq!(into, [0xa5; 3], "an empty ring does not change the buffer");
         for len in 0..=RECORD_MAX {
             let record: Vec<u8> = (0..len as u8).map(|i| i ^ 0xa5).collect();
             writer.push(&record).expect("room");
@@ -75,7 +76,7 @@ mod alone {
     }
 
     #[test]
-    fn a_full_ring_refuses_and_says_so_again_until_there_is_room() {
+    fn a_full_ring_refuses_until_there_is_room() {
         let (_, mut writer, mut reader) = pair(8);
         writer.push(&[1; 24]).expect("half of it");
         writer.push(&[2; 24]).expect("the other half");
@@ -96,7 +97,7 @@ mod alone {
     }
 
     #[test]
-    fn what_the_last_word_is_filled_up_with_is_zero() {
+    fn the_last_word_is_padded_with_zeros() {
         let (ring, mut writer, _) = pair(8);
         for word in ring.words() {
             word.store(u64::from_le_bytes([0xa5; 8]), Ordering::Relaxed);
@@ -118,7 +119,7 @@ mod alone {
 
     proptest! {
         #[test]
-        fn agrees_with_a_naive_twin(steps in steps(), words in prop::sample::select(vec![8, 16, 32])) {
+        fn agrees_with_a_naive_model(steps in steps(), words in prop::sample::select(vec![8, 16, 32])) {
             let (_, mut writer, mut reader) = pair(words);
             let mut naive: VecDeque<Vec<u8>> = VecDeque::new();
             let mut into = Vec::new();
@@ -150,10 +151,10 @@ mod alone {
             }
         }
 
-        /// The peer writes anything anywhere between our steps. Whatever comes of it is bounded: a record no longer than
-        /// the bound, or a sentence, and after the sentence always the same sentence.
+        /// The peer writes anything anywhere between our steps. The result is always bounded: a record no
+        /// longer than the bound, or an error, and after an error always the same error.
         #[test]
-        fn a_lying_peer_gets_no_further_than_wrong_bytes(
+        fn a_hostile_peer_can_only_cause_wrong_bytes_or_an_error(
             steps in steps(),
             lies in prop::collection::vec((0..12usize, prop_oneof![any::<u64>(), 0..256u64]), 0..200),
             tagged in any::<bool>(),
@@ -189,7 +190,7 @@ mod alone {
     }
 
     #[test]
-    fn each_lie_has_its_sentence() {
+    fn each_impossible_state_has_its_error() {
         let lie = |tell: fn(&Plain)| {
             let (ring, mut writer, mut reader) = pair(8);
             writer.push(&[7; 8]).expect("room");
@@ -198,7 +199,7 @@ mod alone {
             writer.push(&[8; 8]).expect("room");
             tell(&ring);
             let first = reader.pop(&mut into);
-            assert_eq!(reader.pop(&mut into), first, "the verdict stands");
+            assert_eq!(reader.pop(&mut into), first, "the error stays");
             first
         };
         assert_eq!(lie(|ring| ring.head().store(33, Ordering::Relaxed)), Err(Corrupt::CursorMisaligned));
@@ -216,7 +217,7 @@ mod alone {
     }
 
     #[test]
-    fn the_writer_does_not_believe_the_readers_cursor_either() {
+    fn the_writer_checks_the_readers_cursor() {
         for (tail, corrupt) in [
             (12, Corrupt::CursorMisaligned),
             (8, Corrupt::CursorBackwards),
@@ -227,23 +228,23 @@ mod alone {
             let mut into = Vec::new();
             writer.push(&[1; 24]).expect("room");
             writer.push(&[2; 24]).expect("room");
-            reader.pop(&mut into).expect("honest so far");
-            writer.push(&[3; 24]).expect("room, after a look at the reader's cursor");
+            reader.pop(&mut into).expect("correct so far");
+            writer.push(&[3; 24]).expect("room, after a read of the reader's cursor");
             ring.tail().store(tail, Ordering::Relaxed);
             assert_eq!(writer.push(&[4; 24]), Err(PushError::Corrupt(corrupt)));
             ring.tail().store(64, Ordering::Relaxed);
-            assert_eq!(writer.push(&[4; 24]), Err(PushError::Corrupt(corrupt)), "the verdict stands");
+            assert_eq!(writer.push(&[4; 24]), Err(PushError::Corrupt(corrupt)), "the error stays");
         }
     }
 
     #[test]
-    fn the_doorbell_is_spared_only_while_the_reader_says_it_is_awake() {
+    fn the_doorbell_is_skipped_only_while_the_reader_is_awake() {
         let (_, mut writer, mut reader) = pair(8);
-        assert!(writer.wants_doorbell(), "a reader that never says so is always rung");
+        assert!(writer.wants_doorbell(), "a reader that never stays awake is always rung");
         reader.stay_awake();
         assert!(!writer.wants_doorbell());
         writer.push(&[1]).expect("room");
-        assert_eq!(reader.may_sleep(), Ok(false), "there is something to read first");
+        assert_eq!(reader.may_sleep(), Ok(false), "there is a record to read first");
         assert!(writer.wants_doorbell());
         reader.pop(&mut Vec::new()).expect("a record");
         assert_eq!(reader.may_sleep(), Ok(true));
@@ -269,7 +270,7 @@ mod alone {
             });
             let mut into = Vec::new();
             for _ in 0..100_000 {
-                while reader.pop(&mut into).expect("an honest peer").is_none() {
+                while reader.pop(&mut into).expect("a correct peer").is_none() {
                     std::thread::yield_now();
                 }
                 let (len, byte) = expected();
@@ -285,7 +286,8 @@ mod under_loom {
     use super::*;
     use loom::thread;
 
-    /// A ring of four words takes two records of one word: the third push needs the reader's cursor, and wraps.
+    /// A ring of four words fits two records of one word: the third push needs the reader's cursor, and
+    /// wraps.
     #[test]
     fn records_arrive_whole_and_in_order_over_the_wrap() {
         loom::model(|| {
@@ -321,9 +323,9 @@ mod under_loom {
         });
     }
 
-    /// Either the reader's last look sees the record, or the writer sees that it must ring: never neither.
+    /// Either the reader's last check sees the record, or the writer sees that it must ring.
     #[test]
-    fn no_record_is_slept_over() {
+    fn no_record_is_missed_by_a_sleeping_reader() {
         loom::model(|| {
             let ring = Plain::new(4);
             let mut writer = Writer::new(ring.clone(), 8);

@@ -1,14 +1,13 @@
-//! A page of counters that one side writes and the other reads whole, without stopping the writer.
+//! A page of counters that one side writes and the other reads consistently, without stopping the writer.
 //!
-//! The sequence word is odd while a write is under way and different after it: a reader that saw the same even number
-//! before and after its copy has a copy of one moment. Readers are patient only up to a bound; the
-//! writer never waits.
+//! The sequence word is odd during a write and different after it: a reader that saw the same even number
+//! before and after its copy has a consistent copy. Readers retry up to a bound; the writer never waits.
 
 use crate::sync::{AtomicU64, Ordering, fence};
 
-/// The words of one page, wherever they live.
+/// The words of one page, in any memory.
 pub(crate) trait SharedPage {
-    /// Odd while a write is under way.
+    /// Odd during a write.
     fn sequence(&self) -> &AtomicU64;
     /// The counters. Always the same slice.
     fn slots(&self) -> &[AtomicU64];
@@ -18,7 +17,7 @@ pub(crate) trait SharedPage {
 #[derive(Debug)]
 pub(crate) struct PageWriter<S> {
     shared: S,
-    /// Ours; the shared one is a copy for the reader.
+    /// This side's sequence; the shared one is a copy for the reader.
     sequence: u64,
 }
 
@@ -33,10 +32,10 @@ impl<S: SharedPage> PageWriter<S> {
         &self.shared
     }
 
-    /// Replaces the first slots by `values`; what does not fit is left out.
+    /// Replaces the first slots by `values`; values beyond the page are left out.
     pub(crate) fn write(&mut self, values: &[u64]) {
         self.shared.sequence().store(self.sequence + 1, Ordering::Relaxed);
-        // Whoever sees one of the new values also sees the odd sequence.
+        // A reader that sees one of the new values also sees the odd sequence.
         fence(Ordering::Release);
         for (slot, value) in self.shared.slots().iter().zip(values) {
             slot.store(*value, Ordering::Relaxed);
@@ -46,7 +45,7 @@ impl<S: SharedPage> PageWriter<S> {
     }
 }
 
-/// Copies the page into `into` as of one moment; `false` if no attempt met the writer at rest.
+/// Copies the page into `into` consistently; `false` if every attempt met a write.
 pub(crate) fn read_page<S: SharedPage>(shared: &S, into: &mut [u64], tries: usize) -> bool {
     for _ in 0..tries {
         let before = shared.sequence().load(Ordering::Acquire);

@@ -1,4 +1,4 @@
-//! The statistics page: never a mixture of two writes, never an endless wait.
+//! The statistics page: a read never mixes two writes and never waits forever.
 
 use super::*;
 use std::sync::Arc;
@@ -37,14 +37,14 @@ mod alone {
     }
 
     #[test]
-    fn a_writer_that_died_while_writing_costs_the_reader_its_tries_and_no_more() {
+    fn a_reader_gives_up_after_its_tries_when_the_writer_died_while_writing() {
         let page = Plain::new(4);
         page.sequence().store(7, Ordering::Relaxed);
         assert!(!read_page(&page, &mut [0; 4], 64));
     }
 
     #[test]
-    fn a_reader_beside_a_busy_writer_sees_single_moments() {
+    fn a_reader_beside_a_busy_writer_gets_consistent_copies() {
         let page = Plain::new(16);
         let mut writer = PageWriter::new(page.clone());
         std::thread::scope(|scope| {

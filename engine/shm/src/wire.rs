@@ -1,5 +1,5 @@
-//! The two messages of the handshake, as bytes. Both have a fixed beginning in every version ever to come (the magic,
-//! then the versions), so that a refusal can be read by any controller.
+//! The two messages of the handshake, as bytes. Both begin the same way in every version (the magic, then the
+//! versions), so that any controller can read a refusal.
 //!
 //! ```text
 //! Hello    magic u64 | layout version u32 | protocol version u32
@@ -18,7 +18,7 @@ pub(crate) const HELLO_BYTES: usize = 16;
 /// Bytes of an answer without its sentence.
 pub(crate) const ANSWER_BYTES: usize = 48;
 
-/// What a controller says first.
+/// The first message of a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
     pub(crate) magic: u64,
@@ -47,7 +47,7 @@ impl Hello {
         }
     }
 
-    /// Why an engine that speaks `protocol_version` cannot talk to this controller, if so.
+    /// Why an engine with `protocol_version` cannot serve this controller, if so.
     pub(crate) fn objection(self, protocol_version: u32) -> Option<Refusal> {
         if self.magic != MAGIC {
             return Some(Refusal::new(
@@ -73,23 +73,23 @@ impl Hello {
     }
 }
 
-/// Why the engine did not let a controller in.
+/// Why the engine refused a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusalReason {
-    /// The first bytes were not the attach protocol's.
+    /// The first bytes are not those of the attach protocol.
     NotAController,
     /// Another ring layout ([`LAYOUT_VERSION`]).
     LayoutVersion,
     /// Another version of the commands.
     ProtocolVersion,
-    /// Another controller is attached. Try again when it is gone.
+    /// Another controller is attached. Try again after it has detached.
     Busy,
-    /// The hello did not come in time.
+    /// The hello did not arrive in time.
     TooSlow,
-    /// The engine could not make a region; the operator looks at its memory and descriptor limits.
+    /// The engine could not create a region; check its memory and descriptor limits.
     EngineFault,
-    /// A reason this side does not know; the sentence says it.
+    /// An unknown reason; the text explains it.
     Other(u32),
 }
 
@@ -103,7 +103,7 @@ impl RefusalReason {
         Self::EngineFault,
     ];
 
-    /// The number on the wire; never 0, which is a welcome.
+    /// The number in the message; never 0, which is a welcome.
     fn code(self) -> u32 {
         match self {
             Self::NotAController => 1,
@@ -121,7 +121,7 @@ impl RefusalReason {
     }
 }
 
-/// The engine's no, with a sentence for the operator.
+/// The engine's refusal, with a sentence for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// For the program.
@@ -142,7 +142,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What the engine answers.
+/// The engine's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Welcome { workers: u16, engine_epoch: u64, region_bytes: u64 },
@@ -168,7 +168,7 @@ impl Answer {
         bytes
     }
 
-    /// `None` while `bytes` is only the beginning of an answer.
+    /// `None` while `bytes` is an incomplete answer.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Self>, &'static str> {
         let Some(fixed) = bytes.first_chunk::<ANSWER_BYTES>() else {
             return Ok(None);
@@ -197,7 +197,7 @@ impl Answer {
     }
 }
 
-/// The longest beginning of `sentence` that may be sent.
+/// The longest beginning of `sentence` that can be sent.
 fn cut(sentence: &str) -> &str {
     &sentence[..sentence.floor_char_boundary(SENTENCE_BYTES_MAX)]
 }
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_survive_the_wire_and_every_shorter_beginning_waits() {
+    fn answers_round_trip_and_every_prefix_is_incomplete() {
         let busy = Refusal::new(RefusalReason::Busy, "another controller is attached".into());
         for answer in [
             Answer::Welcome { workers: 3, engine_epoch: 0x0123_4567_89AB_CDEF, region_bytes: 1 << 33 },
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hello_is_sixteen_bytes_and_comes_back() {
+    fn a_hello_is_sixteen_bytes_and_round_trips() {
         let hello = Hello { magic: MAGIC, layout_version: 5, protocol_version: 0xA5A5_0001 };
         assert_eq!(&hello.encode()[..8], b"LEATRING");
         assert_eq!(Hello::decode(&hello.encode()), hello);

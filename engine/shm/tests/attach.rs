@@ -1,4 +1,4 @@
-//! The handshake over a real socket: attach, refuse, detach, come back.
+//! The handshake over a real socket: attach, refuse, detach, attach again.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,16 +17,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const PROTOCOL: u32 = 3;
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits, as the engine's main thread would, for the listener to become readable.
 fn next_event(listener: &mut Listener) -> ListenerEvent {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(event) = listener.poll() {
             return event;
         }
-        assert!(Instant::now() < deadline, "no event within {PATIENCE:?}");
+        assert!(Instant::now() < deadline, "no event within {TIMEOUT:?}");
         wait_readable(&*listener, Duration::from_secs(1));
     }
 }
@@ -46,7 +46,7 @@ fn wait_readable(fd: impl AsFd, timeout: Duration) -> bool {
 /// Attaches from another thread while this one runs the listener.
 fn attach_beside(path: &Path, protocol: u32) -> JoinHandle<Result<shm::Attachment, AttachError>> {
     let path = path.to_path_buf();
-    std::thread::spawn(move || attach(path, protocol, PATIENCE))
+    std::thread::spawn(move || attach(path, protocol, TIMEOUT))
 }
 
 fn attached(listener: &mut Listener, path: &Path) -> (Vec<WorkerEnd>, shm::Attachment) {
@@ -66,16 +66,16 @@ fn records_and_rings_pass_both_ways() {
     for (index, (worker, end)) in workers.iter_mut().zip(&mut controller.workers).enumerate() {
         let command = format!("command for {index}").into_bytes();
         end.commands.push(&command).unwrap();
-        assert!(!worker.doorbell.clear(), "nobody has rung");
+        assert!(!worker.doorbell.clear(), "the doorbell has not been rung");
         end.peer_doorbell.ring();
-        assert!(wait_readable(&worker.doorbell, PATIENCE) && worker.doorbell.clear());
+        assert!(wait_readable(&worker.doorbell, TIMEOUT) && worker.doorbell.clear());
         assert_eq!(worker.commands.pop(&mut into), Ok(Some(command.len())));
         assert_eq!(into, command);
 
         let event = format!("event of {index}").into_bytes();
         worker.events.push(&event).unwrap();
         worker.peer_doorbell.ring();
-        assert!(wait_readable(&end.doorbell, PATIENCE) && end.doorbell.clear());
+        assert!(wait_readable(&end.doorbell, TIMEOUT) && end.doorbell.clear());
         assert_eq!(end.events.pop(&mut into), Ok(Some(event.len())));
         assert_eq!(into, event);
 
@@ -85,7 +85,7 @@ fn records_and_rings_pass_both_ways() {
 }
 
 #[test]
-fn the_socket_is_for_its_owner_alone_and_goes_with_the_listener() {
+fn the_socket_is_private_and_removed_with_the_listener() {
     let path = socket_path("mode");
     let listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
     let metadata = std::fs::metadata(&path).unwrap();
@@ -96,13 +96,13 @@ fn the_socket_is_for_its_owner_alone_and_goes_with_the_listener() {
 }
 
 #[test]
-fn a_second_engine_at_the_same_path_is_told_so() {
+fn a_second_engine_at_the_same_path_is_refused() {
     let path = socket_path("second");
     let _first = Listener::bind(&path, 1, PROTOCOL).unwrap();
     let error = Listener::bind(&path, 1, PROTOCOL).unwrap_err();
     assert!(matches!(error, BindError::InUse(_)));
     assert!(error.to_string().contains("another engine is listening on /"), "{error}");
-    // Not even a lost lock file makes room: somebody answers at the socket.
+    // Even without the lock file it is refused: an engine answers at the socket.
     std::fs::remove_file(format!("{}.lock", path.display())).unwrap();
     assert!(matches!(Listener::bind(&path, 1, PROTOCOL), Err(BindError::InUse(_))));
 }
@@ -111,7 +111,7 @@ fn a_second_engine_at_the_same_path_is_told_so() {
 fn the_socket_of_a_dead_engine_is_replaced_and_other_files_are_not() {
     let path = socket_path("stale");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(path.exists(), "a socket nobody listens at");
+    assert!(path.exists(), "a socket without a listener");
     let listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
     drop(listener);
     std::fs::write(&path, "somebody's notes").unwrap();
@@ -134,27 +134,27 @@ fn more_workers_than_a_message_has_room_for_are_refused_and_the_most_attach() {
 }
 
 #[test]
-fn attaching_where_nobody_listens_says_so() {
+fn attaching_without_an_engine_reports_it() {
     let path = socket_path("nobody");
-    assert!(matches!(attach(&path, PROTOCOL, PATIENCE), Err(AttachError::NoEngine(_))));
+    assert!(matches!(attach(&path, PROTOCOL, TIMEOUT), Err(AttachError::NoEngine(_))));
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(matches!(attach(&path, PROTOCOL, PATIENCE), Err(AttachError::NoEngine(_))));
+    assert!(matches!(attach(&path, PROTOCOL, TIMEOUT), Err(AttachError::NoEngine(_))));
     std::fs::remove_file(&path).unwrap();
 }
 
 #[test]
-fn an_engine_that_does_not_answer_costs_the_timeout_and_no_more() {
+fn an_engine_that_does_not_answer_is_reported_after_the_timeout() {
     let path = socket_path("silent");
     let _silent = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let before = Instant::now();
     let error = attach(&path, PROTOCOL, Duration::from_millis(50)).unwrap_err();
     assert!(matches!(error, AttachError::TimedOut { .. }), "{error}");
-    assert!(before.elapsed() < PATIENCE);
+    assert!(before.elapsed() < TIMEOUT);
     std::fs::remove_file(&path).unwrap();
 }
 
 #[test]
-fn what_answers_nonsense_is_malformed() {
+fn an_invalid_answer_is_malformed() {
     let path = socket_path("nonsense");
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let answering = std::thread::spawn(move || {
@@ -162,13 +162,13 @@ fn what_answers_nonsense_is_malformed() {
         stream.write_all(&[0xa5; 64]).unwrap();
         stream
     });
-    assert!(matches!(attach(&path, PROTOCOL, PATIENCE), Err(AttachError::Malformed(_))));
+    assert!(matches!(attach(&path, PROTOCOL, TIMEOUT), Err(AttachError::Malformed(_))));
     answering.join().unwrap();
     std::fs::remove_file(&path).unwrap();
 }
 
 #[test]
-fn another_protocol_version_is_refused_by_a_sentence_that_names_both() {
+fn another_protocol_version_is_refused_and_both_are_named() {
     let path = socket_path("version");
     let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
     let attaching = attach_beside(&path, PROTOCOL + 1);
@@ -181,7 +181,7 @@ fn another_protocol_version_is_refused_by_a_sentence_that_names_both() {
 }
 
 #[test]
-fn a_stranger_with_another_protocol_is_turned_away() {
+fn a_client_of_another_protocol_is_refused() {
     let path = socket_path("stranger");
     let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
     let mut stranger = UnixStream::connect(&path).unwrap();
@@ -194,7 +194,7 @@ fn a_stranger_with_another_protocol_is_turned_away() {
 }
 
 #[test]
-fn one_controller_at_a_time_and_the_next_when_it_is_gone() {
+fn one_controller_at_a_time_and_the_next_after_it_is_gone() {
     let path = socket_path("busy");
     let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
     let (mut old_ends, first) = attached(&mut listener, &path);
@@ -212,8 +212,8 @@ fn one_controller_at_a_time_and_the_next_when_it_is_gone() {
     let ListenerEvent::Attached(mut ends) = next_event(&mut listener) else { panic!("attached") };
     let mut third = third.join().unwrap().unwrap();
 
-    // Another region: what the old ends write, the new controller never sees.
-    old_ends[0].events.push(b"into the void").unwrap();
+    // Another region: the new controller never sees what the old ends write.
+    old_ends[0].events.push(b"lost").unwrap();
     ends[0].events.push(b"hello again").unwrap();
     let mut into = Vec::new();
     third.workers[0].events.pop(&mut into).unwrap();
@@ -222,7 +222,7 @@ fn one_controller_at_a_time_and_the_next_when_it_is_gone() {
 }
 
 #[test]
-fn a_restarting_controller_finds_its_place_free_even_before_the_engine_looked() {
+fn a_restarted_controller_attaches_before_the_engine_notices_the_end_of_the_first() {
     let path = socket_path("restart");
     let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
     let (_, first) = attached(&mut listener, &path);
@@ -235,14 +235,14 @@ fn a_restarting_controller_finds_its_place_free_even_before_the_engine_looked() 
 }
 
 #[test]
-fn a_controller_that_speaks_out_of_turn_is_detached() {
+fn a_controller_that_sends_after_the_handshake_is_detached() {
     let path = socket_path("spoke");
     let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
     let mut socket = UnixStream::connect(&path).unwrap();
     let mut hello = b"LEATRING".to_vec();
     hello.extend(shm::LAYOUT_VERSION.to_le_bytes());
     hello.extend(PROTOCOL.to_le_bytes());
-    // In two pieces: a hello need not come at once.
+    // In two pieces: a hello need not arrive at once.
     socket.write_all(&hello[..5]).unwrap();
     assert!(listener.poll().is_none());
     socket.write_all(&hello[5..]).unwrap();
@@ -253,11 +253,11 @@ fn a_controller_that_speaks_out_of_turn_is_detached() {
 }
 
 fn closes(link: &Link) -> bool {
-    wait_readable(link, PATIENCE) && link.is_closed()
+    wait_readable(link, TIMEOUT) && link.is_closed()
 }
 
 #[test]
-fn the_controller_sees_at_once_that_it_was_let_go_or_that_the_engine_ended() {
+fn the_link_closes_at_once_when_the_engine_detaches_or_ends() {
     let path = socket_path("let-go");
     let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
     let (_, controller) = attached(&mut listener, &path);
@@ -265,18 +265,18 @@ fn the_controller_sees_at_once_that_it_was_let_go_or_that_the_engine_ended() {
     assert!(listener.detach());
     assert!(closes(&controller.link));
     assert!(!listener.detach());
-    assert!(listener.poll().is_none(), "who detaches knows it already");
+    assert!(listener.poll().is_none(), "no event for one's own detach");
 
     let (ends, controller) = attached(&mut listener, &path);
     drop(listener);
     assert!(closes(&controller.link));
     drop(ends);
-    // The region outlives the engine's end of it: no fault, just nobody there.
+    // The region outlives the engine's end of it: reading still works.
     assert!(controller.workers[0].stats.read().is_some());
 }
 
 #[test]
-fn silent_connections_have_a_deadline_and_keep_nobody_out() {
+fn silent_connections_expire_and_do_not_block_others() {
     let path = socket_path("silent-crowd");
     let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
     let crowd: Vec<_> = (0..shm::limits::PENDING_MAX)

@@ -1,6 +1,6 @@
-//! Two real processes, one of which is killed in the middle of what it was doing.
+//! Two real processes, one of which is killed during its work.
 //!
-//! The other process is this test binary again, told by an environment variable which part to play.
+//! The other process is this test binary again; an environment variable selects its part.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const PROTOCOL: u32 = 1;
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Names the socket for the other process.
 const SOCKET: &str = "LEAT_SHM_TEST_SOCKET";
 
@@ -50,17 +50,17 @@ fn wait_readable(fd: impl AsFd, timeout: Duration) {
 }
 
 fn next_event(listener: &mut Listener) -> ListenerEvent {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(event) = listener.poll() {
             return event;
         }
-        assert!(Instant::now() < deadline, "no event within {PATIENCE:?}");
+        assert!(Instant::now() < deadline, "no event within {TIMEOUT:?}");
         wait_readable(&*listener, Duration::from_millis(100));
     }
 }
 
-/// The record numbered `number`: its number, and a length and a content that follow from it.
+/// The record number `number`: its number, and a length and content derived from it.
 fn record(number: u64) -> Vec<u8> {
     let len = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52) as usize;
     let mut bytes = number.to_le_bytes().to_vec();
@@ -68,11 +68,11 @@ fn record(number: u64) -> Vec<u8> {
     bytes
 }
 
-/// Part of the other process: a controller that sends commands as fast as it can, for ever.
+/// Part of the other process: a controller that sends commands as fast as it can, endlessly.
 #[test]
 fn part_of_a_controller_that_never_stops() {
     let Some(path) = std::env::var_os(SOCKET) else { return };
-    let mut attachment = attach(path, PROTOCOL, PATIENCE).unwrap();
+    let mut attachment = attach(path, PROTOCOL, TIMEOUT).unwrap();
     let end = &mut attachment.workers[0];
     for number in 0.. {
         while end.commands.push(&record(number)).is_err() {
@@ -85,7 +85,7 @@ fn part_of_a_controller_that_never_stops() {
     }
 }
 
-/// Part of the other process: an engine that answers each command with itself.
+/// Part of the other process: an engine that echoes each command.
 #[test]
 fn part_of_an_engine_that_echoes() {
     let Some(path) = std::env::var_os(SOCKET) else { return };
@@ -95,7 +95,7 @@ fn part_of_an_engine_that_echoes() {
     let mut into = Vec::new();
     let mut count = 0;
     loop {
-        wait_readable(&*doorbell, PATIENCE);
+        wait_readable(&*doorbell, TIMEOUT);
         doorbell.clear();
         while commands.pop(&mut into).unwrap().is_some() {
             count += 1;
@@ -107,7 +107,7 @@ fn part_of_an_engine_that_echoes() {
 }
 
 #[test]
-fn a_controller_killed_while_writing_leaves_whole_records_and_its_place() {
+fn a_controller_killed_while_writing_leaves_complete_records_and_can_be_replaced() {
     let path = socket_path("killed-controller");
     let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
     let mut into = Vec::new();
@@ -123,14 +123,14 @@ fn a_controller_killed_while_writing_leaves_whole_records_and_its_place() {
                 number += 1;
             }
             if commands.may_sleep().unwrap() {
-                wait_readable(&*doorbell, PATIENCE);
+                wait_readable(&*doorbell, TIMEOUT);
                 doorbell.clear();
             }
         }
         controller.0.kill().unwrap();
         let ListenerEvent::Detached { why } = next_event(&mut listener) else { panic!("detached") };
         assert_eq!(why, DetachReason::Closed);
-        // What it had published is whole; what it was about to write is not there.
+        // What it had published is complete; a record that was being written is not visible.
         while commands.pop(&mut into).unwrap().is_some() {
             assert_eq!(into, record(number));
             number += 1;
@@ -139,14 +139,14 @@ fn a_controller_killed_while_writing_leaves_whole_records_and_its_place() {
 }
 
 #[test]
-fn an_engine_that_is_killed_is_noticed_at_once_and_its_socket_is_taken_over() {
+fn a_killed_engine_is_noticed_at_once_and_its_socket_is_reused() {
     let path = socket_path("killed-engine");
     let mut epochs = Vec::new();
     for _ in 0..2 {
         let mut engine = Doomed(spawn("part_of_an_engine_that_echoes", &path));
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut attachment = loop {
-            match attach(&path, PROTOCOL, PATIENCE) {
+            match attach(&path, PROTOCOL, TIMEOUT) {
                 Ok(attachment) => break attachment,
                 Err(error) => assert!(Instant::now() < deadline, "{error}"),
             }
@@ -159,7 +159,7 @@ fn an_engine_that_is_killed_is_noticed_at_once_and_its_socket_is_taken_over() {
             end.commands.push(&record(number)).unwrap();
             end.peer_doorbell.ring();
             while end.events.pop(&mut into).unwrap().is_none() {
-                wait_readable(&end.doorbell, PATIENCE);
+                wait_readable(&end.doorbell, TIMEOUT);
                 end.doorbell.clear();
             }
             assert_eq!(into, record(number));
@@ -168,12 +168,12 @@ fn an_engine_that_is_killed_is_noticed_at_once_and_its_socket_is_taken_over() {
         assert!(!attachment.link.is_closed());
         let killed = Instant::now();
         engine.0.kill().unwrap();
-        wait_readable(&attachment.link, PATIENCE);
+        wait_readable(&attachment.link, TIMEOUT);
         assert!(attachment.link.is_closed());
-        assert!(killed.elapsed() < PATIENCE, "the closed link woke nobody");
-        // The region is still ours to read.
+        assert!(killed.elapsed() < TIMEOUT, "the closed link was not noticed in time");
+        // The region can still be read.
         assert_eq!(attachment.workers[0].stats.read().unwrap()[0], 100);
         engine.0.wait().unwrap();
     }
-    assert_ne!(epochs[0], epochs[1], "another engine is another epoch");
+    assert_ne!(epochs[0], epochs[1], "another engine has another epoch");
 }

@@ -1,16 +1,15 @@
-//! Just enough of the RTP and RTCP headers to find the nonce and where encryption starts.
+//! The fields of RTP and RTCP headers that determine the nonce and the start of encryption.
 
 use crate::Discard;
 
 /// Bytes of an RTP header without CSRCs and extension (RFC 3550 §5.1).
 pub(crate) const RTP_HEADER_LEN: usize = 12;
-/// Bytes of an RTCP compound that stay in the open: the first packet's header and SSRC
-/// (RFC 3711 §3.4).
+/// Bytes of an RTCP compound that are not encrypted: the first packet's header and SSRC (RFC 3711 §3.4).
 pub(crate) const RTCP_HEADER_LEN: usize = 8;
 /// Bytes of the word with the E bit and the SRTCP index.
 pub(crate) const RTCP_INDEX_LEN: usize = 4;
 
-/// What of an RTP header goes into nonce and tag.
+/// The fields of an RTP header in nonce and tag.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RtpHeader {
     pub(crate) seq: u16,
@@ -18,7 +17,7 @@ pub(crate) struct RtpHeader {
 }
 
 impl RtpHeader {
-    /// Of bytes that start with at least a fixed header.
+    /// `packet` begins with at least a fixed header.
     pub(crate) fn read(packet: &[u8]) -> Option<Self> {
         let fixed = packet.first_chunk::<RTP_HEADER_LEN>()?;
         Some(Self {
@@ -28,8 +27,8 @@ impl RtpHeader {
     }
 }
 
-/// Where the payload of a received packet starts, if `tag_len` bytes still fit behind it. The padding
-/// bit is none of our business: padding is encrypted with the payload (RFC 3711 §3.1).
+/// The offset of the payload of a received packet, if `tag_len` bytes still fit after it. The padding bit
+/// does not matter here: padding is encrypted with the payload (RFC 3711 §3.1).
 pub(crate) fn rtp_header_len(packet: &[u8], tag_len: usize) -> Result<usize, Discard> {
     let fixed = packet.first_chunk::<RTP_HEADER_LEN>().ok_or(Discard::TooShort)?;
     if fixed[0] >> 6 != 2 {

@@ -1,4 +1,4 @@
-//! What arrives: verify, decrypt in place, remember (RFC 3711 §3.3).
+//! The receiving side: verify, decrypt in place, update the replay window (RFC 3711 §3.3).
 
 use crate::cipher::{BadTag, Cipher, ENCRYPTED, RtcpNonce, RtpNonce};
 use crate::header::{RTCP_HEADER_LEN, RtpHeader, rtcp_ssrc, rtp_header_len};
@@ -11,16 +11,17 @@ use std::fmt;
 /// The receiving side of a session: the peer's keys, and per source the roll-over counter and the
 /// replay window.
 ///
-/// A source becomes known by its first authentic packet. Its roll-over counter should be 0 (RFC 3711 §3.3.1), but is 1 if all packets
-/// were lost that came before the sequence number wrapped: a sender may start close to the end, or send for minutes before anything
-/// arrives. So 1 is tried when 0 is not authentic. More is not tried: each counter costs every forged packet one more decryption.
+/// A source is added by its first authentic packet. Its roll-over counter should be 0 (RFC 3711 §3.3.1), but
+/// is 1 if all packets before the wrap of the sequence number were lost: a sender may start close to the end,
+/// or send for minutes before a packet arrives. So 1 is tried if 0 is not authentic. More values are not
+/// tried: each one costs one more decryption for every forged packet.
 ///
-/// Of a source that gives way to a newer one, only the highest index is kept: its packets are then taken again from the next index
-/// on. A context that can keep no more says [`SsrcLimit`](Discard::SsrcLimit) to every authentic packet of a new source, and needs a new
-/// key.
+/// If a source is retired for a newer one, only its highest index is kept: its packets are then accepted from
+/// the next index on. A full context returns [`SsrcLimit`](Discard::SsrcLimit) for every authentic packet of
+/// a new source, and needs a new key.
 ///
-/// For both methods: a packet is looked up, checked against the replay window, authenticated, and only
-/// then noted; on `Err` the context is as it was, and the packet's bytes are worth nothing any more.
+/// Both methods look up the source, check the replay window, authenticate, and only then update the state; on
+/// `Err` the context is unchanged, and the packet's bytes are no longer usable.
 pub struct Inbound {
     profile: Profile,
     rtp: Cipher,
@@ -30,12 +31,12 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// A context for the key the *peer* sends with.
+    /// A context for the key with which the *peer* sends.
     ///
     /// # Panics
-    /// If the key is for another profile: whoever made the key named its profile.
+    /// If the key is for another profile: the caller that created the key has chosen its profile.
     pub fn new(profile: Profile, key: &MasterKey) -> Self {
-        assert_eq!(key.profile(), profile, "a key is used with the profile it was made for");
+        assert_eq!(key.profile(), profile, "a key is used with its own profile");
         Self {
             profile,
             rtp: Cipher::rtp(key),
@@ -50,7 +51,7 @@ impl Inbound {
         self.profile
     }
 
-    /// Decrypts an SRTP packet in place; yields the RTP packet, without the tag.
+    /// Decrypts an SRTP packet in place; returns the RTP packet, without the tag.
     pub fn unprotect_rtp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p mut [u8], Discard> {
         let tag_len = self.profile.tag_len();
         let header_len = rtp_header_len(packet, tag_len)?;
@@ -72,7 +73,7 @@ impl Inbound {
         Ok(&mut packet[..len])
     }
 
-    /// Decrypts an SRTCP packet in place; yields the compound, without tag and index.
+    /// Decrypts an SRTCP packet in place; returns the compound, without tag and index.
     pub fn unprotect_rtcp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p mut [u8], Discard> {
         let overhead = self.profile.rtcp_overhead();
         if packet.len() < RTCP_HEADER_LEN + overhead {
@@ -106,16 +107,16 @@ impl fmt::Debug for Inbound {
     }
 }
 
-/// The sources that have proved themselves. A handful, so a scan over their bare numbers beats a hash.
-/// Grows when an authenticated peer brings a new one, never otherwise.
+/// The authenticated sources. There are few, so a scan over their SSRCs is faster than a hash. Grows only
+/// when an authenticated peer adds one.
 #[derive(Default)]
 struct Sources {
     ssrcs: Vec<u32>,
     /// In the same order.
     sources: Vec<Source>,
-    /// Counts packets, to tell which source has been silent longest.
+    /// Counts packets, to find the source that has been silent longest.
     clock: u64,
-    /// The highest index of each source that has given way to another.
+    /// The highest index of each retired source.
     retired: BTreeMap<u32, u64>,
 }
 
@@ -125,10 +126,10 @@ struct Source {
     used_at: u64,
 }
 
-/// What is known of a source.
+/// The state of a source.
 #[derive(Clone, Copy)]
-enum Known {
-    /// Its window, at this place.
+enum SourceState {
+    /// Its window, at this index.
     Whole(usize),
     /// Its highest index.
     Retired(u64),
@@ -136,46 +137,48 @@ enum Known {
 }
 
 impl Sources {
-    fn find(&self, ssrc: u32) -> Known {
+    fn find(&self, ssrc: u32) -> SourceState {
         match self.ssrcs.iter().position(|known| *known == ssrc) {
-            Some(at) => Known::Whole(at),
-            None => self.retired.get(&ssrc).map_or(Known::Nothing, |highest| Known::Retired(*highest)),
+            Some(at) => SourceState::Whole(at),
+            None => {
+                self.retired.get(&ssrc).map_or(SourceState::Nothing, |highest| SourceState::Retired(*highest))
+            }
         }
     }
 
-    fn highest(&self, source: Known) -> Option<u64> {
+    fn highest(&self, source: SourceState) -> Option<u64> {
         match source {
-            Known::Whole(at) => Some(self.sources[at].window.highest()),
-            Known::Retired(highest) => Some(highest),
-            Known::Nothing => None,
+            SourceState::Whole(at) => Some(self.sources[at].window.highest()),
+            SourceState::Retired(highest) => Some(highest),
+            SourceState::Nothing => None,
         }
     }
 
-    /// Whether a packet of this index is still wanted. Changes nothing.
-    fn check(&self, source: Known, index: u64) -> Result<(), Discard> {
+    /// Whether a packet with this index would be accepted. Changes nothing.
+    fn check(&self, source: SourceState, index: u64) -> Result<(), Discard> {
         match source {
-            Known::Whole(at) => self.sources[at].window.check(index),
-            // Which of those before the highest have been seen is forgotten.
-            Known::Retired(highest) if index <= highest => Err(Discard::TooOld),
-            Known::Retired(_) | Known::Nothing => Ok(()),
+            SourceState::Whole(at) => self.sources[at].window.check(index),
+            // Which of the indices below the highest were received is not stored.
+            SourceState::Retired(highest) if index <= highest => Err(Discard::TooOld),
+            SourceState::Retired(_) | SourceState::Nothing => Ok(()),
         }
     }
 
-    /// Notes an authentic packet of a source, as [`find`](Self::find) found it.
-    fn accept(&mut self, source: Known, ssrc: u32, index: u64) -> Result<(), Discard> {
+    /// Records an authentic packet of a source, as returned by [`find`](Self::find).
+    fn accept(&mut self, source: SourceState, ssrc: u32, index: u64) -> Result<(), Discard> {
         self.clock += 1;
         let window = match source {
-            Known::Whole(at) => {
+            SourceState::Whole(at) => {
                 let source = &mut self.sources[at];
                 source.window.accept(index);
                 source.used_at = self.clock;
                 return Ok(());
             }
-            Known::Retired(highest) => {
+            SourceState::Retired(highest) => {
                 self.retired.remove(&ssrc);
                 Window::behind(highest, index)
             }
-            Known::Nothing => Window::new(index),
+            SourceState::Nothing => Window::new(index),
         };
         self.make_room()?;
         self.ssrcs.push(ssrc);
@@ -183,7 +186,7 @@ impl Sources {
         Ok(())
     }
 
-    /// Has the source that has been silent longest give way, if there are as many as there may be.
+    /// Retires the source that has been silent longest, if the maximum is reached.
     fn make_room(&mut self) -> Result<(), Discard> {
         if self.ssrcs.len() < SSRCS_MAX {
             return Ok(());
@@ -200,14 +203,14 @@ impl Sources {
     }
 }
 
-/// Opens the first packet of a source, whose roll-over counter is 0 or 1; yields its index.
+/// Decrypts the first packet of a source, whose roll-over counter is 0 or 1; returns its index.
 fn open_first(
     cipher: &Cipher,
     RtpHeader { seq, ssrc }: RtpHeader,
     packet: &mut [u8],
     header_len: usize,
 ) -> Result<u64, BadTag> {
-    // AES-GCM overwrites what it cannot open.
+    // AES-GCM overwrites a packet that is not authentic.
     let mut copy = [0; FIRST_LEN_MAX];
     let kept = copy.get_mut(..packet.len());
     let kept = kept.map(|kept| {
@@ -228,7 +231,7 @@ fn estimate(highest: u64, seq: u16) -> Result<u64, Discard> {
     let (roc, highest_seq) = (highest >> 16, highest as u16);
     let roc = if highest_seq < 0x8000 {
         if u32::from(seq) > u32::from(highest_seq) + 0x8000 {
-            // From before the counter's first turn there is nothing that could be authentic.
+            // A packet from before the counter's first wrap cannot be authentic.
             roc.checked_sub(1).ok_or(Discard::TooOld)?
         } else {
             roc
@@ -262,9 +265,9 @@ mod tests {
         }
     }
 
-    /// What a source that gave way had sent is not taken again, and what it sends next is.
+    /// Old packets of a retired source are not accepted again, and its next ones are.
     #[test]
-    fn a_source_that_gave_way_goes_on_behind_its_highest_index() {
+    fn a_retired_source_continues_after_its_highest_index() {
         let mut sources = Sources::default();
         let mut take = |ssrc, index| {
             let source = sources.find(ssrc);
@@ -275,7 +278,7 @@ mod tests {
                 assert_eq!(take(ssrc, index), Ok(()));
             }
         }
-        // The first is heard again, so the second has been silent longest.
+        // The first source is active again, so the second has been silent longest.
         assert_eq!(take(0, 70_001), Ok(()));
         assert_eq!(take(1000, 1), Ok(()));
         assert_eq!(take(0, 70_002), Ok(()), "it has its whole window");
@@ -283,13 +286,13 @@ mod tests {
             assert_eq!(take(1, index), Err(Discard::TooOld), "{index}");
         }
         assert_eq!(take(1, 70_007), Ok(()));
-        assert_eq!(take(1, 70_006), Ok(()), "late, and behind the highest of before");
+        assert_eq!(take(1, 70_006), Ok(()), "late, but after the earlier highest index");
         assert_eq!(take(1, 70_007), Err(Discard::Replayed));
         assert_eq!(take(1, 70_004), Err(Discard::Replayed));
     }
 
     #[test]
-    fn as_many_sources_as_can_be_told_apart_are_taken_and_no_more() {
+    fn sources_are_accepted_up_to_the_bound() {
         let mut sources = Sources::default();
         let all = (SSRCS_MAX + SSRCS_RETIRED_MAX) as u32;
         for ssrc in 0..all {
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn the_counter_turns_both_ways() {
+    fn the_counter_wraps_in_both_directions() {
         assert_eq!(estimate(0xffff, 0), Ok(0x1_0000));
         assert_eq!(estimate(0x1_0000, 0xffff), Ok(0xffff));
         assert_eq!(estimate(0x0_0002, 0xfffe), Err(Discard::TooOld));

@@ -5,7 +5,7 @@ use crate::MasterKey;
 use crate::cipher::ctr;
 use zeroize::Zeroize;
 
-/// What a derived key is for (RFC 3711 §4.3.2).
+/// The purpose of a derived key (RFC 3711 §4.3.2).
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub(crate) enum Label {
@@ -17,10 +17,10 @@ pub(crate) enum Label {
     RtcpSalt = 5,
 }
 
-/// The first `N` bytes (at most 32) of the key stream that belongs to the label.
+/// The first `N` bytes (at most 32) of the label's key stream.
 ///
-/// The salt of the AEAD profiles is two bytes shorter than AES-CM's; it is continued with zeros
-/// (RFC 7714 §11), so the label meets the same byte of it.
+/// The salt of the AEAD profiles is two bytes shorter than AES-CM's; it is padded with zeros (RFC 7714 §11),
+/// so the label is at the same byte.
 pub(crate) fn derive<const N: usize>(master: &MasterKey, label: Label) -> Derived<N> {
     let mut iv = [0; 16];
     iv[..master.salt().len()].copy_from_slice(master.salt());
@@ -48,7 +48,7 @@ mod tests {
 
     /// RFC 3711 appendix B.3.
     #[test]
-    fn the_keys_of_the_rfc_come_out() {
+    fn derives_the_keys_of_the_rfc() {
         let master = MasterKey::new(
             Profile::AesCm128HmacSha1_80,
             &0xe1f9_7a0d_3e01_8be0_d64f_a32c_06de_4139_u128.to_be_bytes(),

@@ -1,12 +1,12 @@
-//! SRTP and SRTCP (RFC 3711) with AES-GCM (RFC 7714) or AES-CM and HMAC-SHA1-80, keyed by DTLS-SRTP
-//! (RFC 5764): key derivation, the replay window, unprotect in place, and protect from a plaintext that
-//! many receivers share straight into each one's slot.
+//! SRTP and SRTCP (RFC 3711) with AES-GCM (RFC 7714) or AES-CM and HMAC-SHA1-80, keyed by DTLS-SRTP (RFC
+//! 5764): key derivation, the replay window, unprotect in place, and protect from a plaintext that many
+//! receivers share, directly into each receiver's slot.
 //!
-//! Nothing about a packet is believed, and no state changes, before its tag has been verified. Once a
-//! context exists and knows a stream, no packet allocates.
+//! A packet changes no state before its tag has been verified. Once a context knows a stream, its packets
+//! cause no allocation.
 //!
-//! Deliberately absent: unencrypted and unauthenticated modes, MKI, key derivation rates other than
-//! zero, re-keying: WebRTC uses none of them (RFC 5764 §4.1, RFC 8827 §6.5).
+//! Not supported: unencrypted and unauthenticated modes, MKI, key derivation rates other than zero,
+//! re-keying. WebRTC uses none of them (RFC 5764 §4.1, RFC 8827 §6.5).
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Master key and salt of one direction (RFC 3711 §3.2.1), as DTLS exports them (RFC 5764 §4.2).
+//! Master key and salt of one direction (RFC 3711 §3.2.1), as exported by DTLS (RFC 5764 §4.2).
 
 use crate::Profile;
 use std::fmt;
@@ -9,7 +9,7 @@ const KEY_MAX: usize = 32;
 /// The longest master salt: of AES-CM.
 const SALT_MAX: usize = 14;
 
-/// A secret: never printed, wiped when dropped.
+/// A secret: never printed, erased when dropped.
 #[derive(Clone)]
 pub struct MasterKey {
     profile: Profile,
@@ -18,7 +18,7 @@ pub struct MasterKey {
 }
 
 impl MasterKey {
-    /// `None` if the lengths are not the profile's.
+    /// `None` if the lengths do not match the profile.
     pub fn new(profile: Profile, key: &[u8], salt: &[u8]) -> Option<Self> {
         if key.len() != profile.key_len() || salt.len() != profile.salt_len() {
             return None;
@@ -29,8 +29,9 @@ impl MasterKey {
         Some(this)
     }
 
-    /// Takes apart what DTLS exported: the client's key, the server's, the client's salt, the server's
-    /// (RFC 5764 §4.2). Yields the client's and the server's; `None` if the length is not the profile's.
+    /// Splits the key material exported by DTLS: the client's key, the server's, the client's salt, the
+    /// server's (RFC 5764 §4.2). Returns the client's and the server's; `None` if the length does not match
+    /// the profile.
     pub fn pair_from_exported(profile: Profile, exported: &[u8]) -> Option<(Self, Self)> {
         let (key_len, salt_len) = (profile.key_len(), profile.salt_len());
         if exported.len() != 2 * (key_len + salt_len) {
@@ -42,17 +43,17 @@ impl MasterKey {
         Some((client, server))
     }
 
-    /// What the key is for.
+    /// The profile of the key.
     pub fn profile(&self) -> Profile {
         self.profile
     }
 
-    /// The key, as long as the profile says.
+    /// The key, with the profile's length.
     pub fn key(&self) -> &[u8] {
         &self.key[..self.profile.key_len()]
     }
 
-    /// The salt, as long as the profile says.
+    /// The salt, with the profile's length.
     pub fn salt(&self) -> &[u8] {
         &self.salt[..self.profile.salt_len()]
     }
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exported_material_comes_apart_in_the_order_of_rfc_5764() {
+    fn exported_material_is_split_in_the_order_of_rfc_5764() {
         let material: Vec<u8> = (0..88).collect();
         for profile in Profile::ALL {
             let (k, s) = (profile.key_len(), profile.salt_len());
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_does_not_print() {
+    fn a_key_is_not_printed() {
         let key = MasterKey::new(Profile::AeadAes128Gcm, &[0xab; 16], &[0xcd; 12]).expect("the lengths fit");
         assert_eq!(format!("{key:?}"), "MasterKey(AeadAes128Gcm)");
     }

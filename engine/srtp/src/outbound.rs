@@ -1,4 +1,4 @@
-//! What leaves: encrypt from a shared plaintext into the receiver's own slot (RFC 3711 §3.3).
+//! The sending side: encrypt from a shared plaintext into the receiver's slot (RFC 3711 §3.3).
 
 use crate::cipher::{Cipher, RtcpNonce, RtpNonce};
 use crate::header::{RTCP_HEADER_LEN, RTP_HEADER_LEN, RtpHeader};
@@ -6,24 +6,24 @@ use crate::limits::RTCP_INDEX_MAX;
 use crate::{MasterKey, Profile};
 use std::fmt;
 
-/// The sending side of a session: our keys. The roll-over counters are the caller's, who numbers the
-/// packets anyway.
+/// The sending side of a session: our keys. The caller keeps the roll-over counters, because it numbers the
+/// packets.
 pub struct Outbound {
     profile: Profile,
     rtp: Cipher,
     rtcp: Cipher,
-    /// Of the next SRTCP packet. One counter for all sources of the session: indices need to be
-    /// unique per source only (RFC 3711 §3.2.3), and gaps are fine.
+    /// Of the next SRTCP packet. One counter for all sources of the session: indices must be unique per
+    /// source only (RFC 3711 §3.2.3), and gaps are allowed.
     rtcp_index: u32,
 }
 
 impl Outbound {
-    /// A context for the key *we* send with.
+    /// A context for the key with which *we* send.
     ///
     /// # Panics
-    /// If the key is for another profile: whoever made the key named its profile.
+    /// If the key is for another profile: the caller that created the key has chosen its profile.
     pub fn new(profile: Profile, key: &MasterKey) -> Self {
-        assert_eq!(key.profile(), profile, "a key is used with the profile it was made for");
+        assert_eq!(key.profile(), profile, "a key is used with its own profile");
         Self { profile, rtp: Cipher::rtp(key), rtcp: Cipher::rtcp(key), rtcp_index: 0 }
     }
 
@@ -33,15 +33,14 @@ impl Outbound {
     }
 
     /// Completes an SRTP packet whose header the caller has already written into `out[..header_len]`:
-    /// encrypts `payload` behind it and puts the tag behind that. Yields the packet's length.
+    /// encrypts `payload` after it and appends the tag. Returns the packet's length.
     ///
     /// Source and sequence number are read from the header; `roc` counts how often the latter has
     /// wrapped. **The caller must never repeat (source, `roc`, sequence number) for anything but the
-    /// very same header and payload**: with either cipher that reveals the XOR of the two payloads, and
-    /// with GCM the key that authenticates all others (RFC 7714 §8.1).
+    /// same header and payload**: with either cipher a repetition reveals the XOR of the two payloads, and
+    /// with GCM the key that authenticates all other packets (RFC 7714 §8.1).
     ///
-    /// `None` if `header_len` is less than a header or `out` has no room for it all; then nothing has
-    /// been written.
+    /// `None` if `header_len` is less than a header or `out` is too short; then nothing has been written.
     pub fn protect_rtp(&self, roc: u32, header_len: usize, payload: &[u8], out: &mut [u8]) -> Option<usize> {
         let len = header_len.checked_add(payload.len())?.checked_add(self.profile.rtp_overhead())?;
         if header_len < RTP_HEADER_LEN {
@@ -54,11 +53,11 @@ impl Outbound {
         Some(len)
     }
 
-    /// Encrypts a compound RTCP packet into `out`. Yields its length.
+    /// Encrypts a compound RTCP packet into `out`. Returns its length.
     ///
-    /// `None` if the compound is less than a header, `out` has no room for it with
-    /// [`rtcp_overhead`](Profile::rtcp_overhead), or the key is used up
-    /// ([`RTCP_INDEX_MAX`]); then nothing has been written.
+    /// `None` if the compound is less than a header, `out` is too short for it with
+    /// [`rtcp_overhead`](Profile::rtcp_overhead), or the key is used up ([`RTCP_INDEX_MAX`]); then nothing
+    /// has been written.
     pub fn protect_rtcp(&mut self, compound: &[u8], out: &mut [u8]) -> Option<usize> {
         let len = compound.len().checked_add(self.profile.rtcp_overhead())?;
         let header = compound.first_chunk::<RTCP_HEADER_LEN>()?;
@@ -72,13 +71,12 @@ impl Outbound {
         Some(len)
     }
 
-    /// The SRTCP index the next packet will have: what has to be handed over when another process goes
-    /// on with this key.
+    /// The SRTCP index of the next packet: to be handed over if another process continues with this key.
     pub fn rtcp_index(&self) -> u32 {
         self.rtcp_index
     }
 
-    /// Goes on at an index handed over. Never goes back: an index is used once.
+    /// Continues at a handed-over index. Never goes back: an index is used once.
     pub fn resume_rtcp_at(&mut self, index: u32) {
         self.rtcp_index = self.rtcp_index.max(index);
     }
@@ -99,7 +97,7 @@ mod tests {
     use crate::Inbound;
     use crate::hex::packets;
 
-    /// Whole packets from master keys, both ways: the files say where they come from.
+    /// Whole packets from master keys, in both directions: the files name their origin.
     fn assert_whole(key: &MasterKey, [rtp, srtp]: [&[u8]; 2], [rtcp, srtcp]: [&[u8]; 2]) {
         let profile = key.profile();
         let mut outbound = Outbound::new(profile, key);
@@ -119,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_packets_with_aes_cm_come_out() {
+    fn computes_whole_packets_with_aes_cm() {
         let key = MasterKey::new(
             Profile::AesCm128HmacSha1_80,
             &0xe1f9_7a0d_3e01_8be0_d64f_a32c_06de_4139_u128.to_be_bytes(),
@@ -132,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_packets_with_aes_gcm_come_out() {
+    fn computes_whole_packets_with_aes_gcm() {
         let (key, salt): (Vec<u8>, Vec<u8>) = ((0..16).collect(), (0xa0..0xac).collect());
         let key = MasterKey::new(Profile::AeadAes128Gcm, &key, &salt).expect("the lengths fit");
         let [rtp, srtp, rtcp, srtcp] = packets(include_str!("../../../tests/vectors/rfc7714/whole-128.hex"));

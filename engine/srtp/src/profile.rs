@@ -5,14 +5,14 @@
 pub enum Profile {
     /// AEAD_AES_128_GCM: the cheapest on today's processors, by a factor of 3.5 over HMAC-SHA1.
     AeadAes128Gcm,
-    /// AEAD_AES_256_GCM: a tenth dearer than 128.
+    /// AEAD_AES_256_GCM: 10 % more expensive than 128.
     AeadAes256Gcm,
-    /// SRTP_AES128_CM_HMAC_SHA1_80: the one everybody must have (RFC 8827 §6.5).
+    /// SRTP_AES128_CM_HMAC_SHA1_80: mandatory (RFC 8827 §6.5).
     AesCm128HmacSha1_80,
 }
 
 impl Profile {
-    /// All, the preferred first: what a DTLS endpoint offers.
+    /// All, the preferred first, as a DTLS endpoint offers them.
     pub const ALL: [Self; 3] = [Self::AeadAes128Gcm, Self::AeadAes256Gcm, Self::AesCm128HmacSha1_80];
 
     /// Bytes of the master key, and of the session keys for encryption.
@@ -39,12 +39,12 @@ impl Profile {
         }
     }
 
-    /// Bytes an RTP packet grows by.
+    /// The overhead of an RTP packet in bytes.
     pub const fn rtp_overhead(self) -> usize {
         self.tag_len()
     }
 
-    /// Bytes a compound RTCP packet grows by: the tag and the word with the index.
+    /// The overhead of a compound RTCP packet in bytes: the tag and the index word.
     pub const fn rtcp_overhead(self) -> usize {
         self.tag_len() + 4
     }
@@ -58,7 +58,7 @@ impl Profile {
         }
     }
 
-    /// The profile of that number, if it is one of ours.
+    /// The profile with that number, if supported.
     pub fn from_dtls_id(id: u16) -> Option<Self> {
         Self::ALL.into_iter().find(|profile| profile.dtls_id() == id)
     }
@@ -69,7 +69,7 @@ mod tests {
     use super::Profile;
 
     #[test]
-    fn the_dtls_numbers_go_both_ways() {
+    fn the_dtls_numbers_round_trip() {
         let known: Vec<_> = (0..=u16::MAX).filter_map(Profile::from_dtls_id).collect();
         assert_eq!(known, [Profile::AesCm128HmacSha1_80, Profile::AeadAes128Gcm, Profile::AeadAes256Gcm]);
     }

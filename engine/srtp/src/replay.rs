@@ -1,4 +1,4 @@
-//! Which indices of a stream have been seen (RFC 3711 §3.3.2).
+//! The received indices of a stream (RFC 3711 §3.3.2).
 
 use crate::Discard;
 use crate::limits::REPLAY_WINDOW;
@@ -8,7 +8,7 @@ const _: () = assert!(REPLAY_WINDOW.is_power_of_two() && REPLAY_WINDOW >= 64);
 
 /// The highest index accepted and one bit for each of the last [`REPLAY_WINDOW`].
 ///
-/// Bit `index % REPLAY_WINDOW` stands for the index: advancing clears what it passes, nothing shifts.
+/// The index has bit `index % REPLAY_WINDOW`: advancing clears the bits in between, nothing is shifted.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     highest: u64,
@@ -16,15 +16,15 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// A window whose first accepted index is `index`. Everything before it that still lies in the
-    /// window is taken too, once.
+    /// A window whose first accepted index is `index`. Every earlier index inside the window is accepted too,
+    /// once.
     pub(crate) fn new(index: u64) -> Self {
         let mut window = Self { highest: index, seen: [0; WORDS] };
         window.mark(index);
         window
     }
 
-    /// A window in which everything up to `highest` counts as seen, and then `index`, which is higher.
+    /// A window in which every index up to `highest` counts as received, and then `index`, which is higher.
     pub(crate) fn behind(highest: u64, index: u64) -> Self {
         let mut window = Self { highest, seen: [u64::MAX; WORDS] };
         window.accept(index);
@@ -36,7 +36,7 @@ impl Window {
         self.highest
     }
 
-    /// Whether a packet of this index is still wanted. Changes nothing.
+    /// Whether a packet with this index would be accepted. Changes nothing.
     pub(crate) fn check(&self, index: u64) -> Result<(), Discard> {
         if index > self.highest {
             return Ok(());
@@ -48,7 +48,7 @@ impl Window {
         if self.seen[word] & bit != 0 { Err(Discard::Replayed) } else { Ok(()) }
     }
 
-    /// Notes an index that has been checked, and whose packet is authentic.
+    /// Records an index that has been checked, and whose packet is authentic.
     pub(crate) fn accept(&mut self, index: u64) {
         if index > self.highest {
             self.advance(index);
@@ -90,13 +90,13 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    /// Remembers everything.
+    /// A model that stores every index.
     #[derive(Default)]
     struct Twin(BTreeSet<u64>);
 
     impl Twin {
         fn check(&self, index: u64) -> Result<(), Discard> {
-            let highest = *self.0.last().expect("the first one is in");
+            let highest = *self.0.last().expect("the first one is stored");
             if self.0.contains(&index) && index + REPLAY_WINDOW > highest {
                 return Err(Discard::Replayed);
             }
@@ -107,7 +107,7 @@ mod tests {
     proptest! {
         /// Steps of every size around the window's, back and forth.
         #[test]
-        fn the_window_agrees_with_one_that_remembers_everything(
+        fn the_window_agrees_with_a_model_that_stores_every_index(
             first in 0..5000_u64,
             steps in prop::collection::vec(prop_oneof![-3..3_i64, -70..70_i64, -1030..1030_i64, -9000..9000_i64], 1..400),
         ) {

@@ -1,4 +1,4 @@
-//! One end of one association.
+//! One end of one DTLS association.
 
 use crate::credential::Credential;
 use crate::failure::{self, Failure};
@@ -14,40 +14,40 @@ use std::io::{self, Read, Write};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// What all connections of a process have in common.
+/// The shared configuration of all connections of a process.
 #[derive(Clone)]
 pub struct Context {
     inner: SslContext,
     options: Options,
 }
 
-/// What may be chosen.
+/// The options of [`Context`].
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Whether to speak DTLS 1.3 with peers that can. DTLS 1.2 is always spoken.
+    /// Whether to offer DTLS 1.3. DTLS 1.2 is always offered.
     pub dtls_1_3: bool,
-    /// Whether a client has to show a certificate, and SRTP is negotiated.
+    /// Whether a client must send a certificate, and SRTP is negotiated.
     pub is_for_media: bool,
     /// Bytes of the largest datagram of a handshake.
     pub mtu: u32,
-    /// How long a flight waits for its answer before it is repeated the first time; twice as long each further time.
+    /// How long a flight waits for its answer before it is first retransmitted; doubled each further time.
     pub flight_timeout: Duration,
     /// Bytes of certificates that a peer may send.
     pub certificates_len_max: usize,
-    /// Datagrams that wait to be sent. What comes after them is dropped, as a network would.
+    /// Datagrams that wait to be sent. Later ones are dropped, as by a network.
     pub send_queue_len: usize,
 }
 
-/// Which end.
+/// The role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Sends the first ClientHello.
     Client,
-    /// Waits for it.
+    /// Waits for the first ClientHello.
     Server,
 }
 
-/// How SRTP is to be protected, by the numbers of RFC 5764 §4.1.2 and RFC 7714 §14.2.
+/// The SRTP protection profile, by the numbers of RFC 5764 §4.1.2 and RFC 7714 §14.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SrtpProfile {
     /// `SRTP_AEAD_AES_128_GCM`.
@@ -58,25 +58,25 @@ pub enum SrtpProfile {
     AesCm128HmacSha1_80,
 }
 
-/// In the order in which a server chooses: the cheapest for each packet first.
+/// In the server's order of preference: the cheapest per packet first.
 const PROFILES: [(SrtpProfile, &str); 3] = [
     (SrtpProfile::AeadAes128Gcm, "SRTP_AEAD_AES_128_GCM"),
     (SrtpProfile::AeadAes256Gcm, "SRTP_AEAD_AES_256_GCM"),
     (SrtpProfile::AesCm128HmacSha1_80, "SRTP_AES128_CM_SHA1_80"),
 ];
 
-/// For DTLS 1.2; 1.3 has AEADs only. RFC 8827 §6.5 asks for the first.
+/// For DTLS 1.2; 1.3 has AEADs only. RFC 8827 §6.5 requires the first.
 const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:\
                        ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 
-/// The first, which resists quantum computers, is for DTLS 1.3.
+/// The first, which resists quantum computers, is only for DTLS 1.3.
 const GROUPS: &str = "X25519MLKEM768:X25519:P-256:P-384";
 
 impl Context {
-    /// Makes one.
+    /// Creates one.
     ///
     /// # Panics
-    /// If the library refuses one of the constants above: a mistake in this file.
+    /// If the library rejects one of the constants above: a bug in this file.
     pub fn new(options: Options) -> Self {
         let inner = build(&options).expect("the library knows every name in this file");
         Self { inner, options }
@@ -110,9 +110,9 @@ impl fmt::Debug for Context {
     }
 }
 
-/// What is known about the peer's certificate; the library keeps it beside the connection.
+/// The state of the peer's certificate check; the library stores it with the connection.
 struct Peer {
-    /// SHA-256 over the certificate that is expected. `None`: any will do.
+    /// SHA-256 of the expected certificate. `None`: any certificate is accepted.
     expected: Option<[u8; 32]>,
     refused: Option<Failure>,
 }
@@ -120,13 +120,13 @@ struct Peer {
 static PEER: LazyLock<Index<Ssl, Peer>> =
     LazyLock::new(|| Ssl::new_ex_index().expect("the library has room for an index"));
 
-/// Called by the library when the peer has shown its certificate.
+/// Called by the library when the peer's certificate has arrived.
 fn judge(ssl: &mut SslRef) -> Result<(), SslVerifyError> {
     let found = raw::peer_certificate(ssl);
     let expected = ssl.ex_data(*PEER).and_then(|peer| peer.expected);
     let refused = match (found, expected) {
         (Some(found), Some(expected)) if !boring::memcmp::eq(&boring::sha::sha256(found), &expected) => {
-            // RFC 8122 §6.2 names the alert.
+            // RFC 8122 §6.2 defines the alert.
             Some((Failure::WrongCertificate, SslAlert::BAD_CERTIFICATE))
         }
         (None, _) => Some((Failure::NoCertificate, SslAlert::BAD_CERTIFICATE)),
@@ -145,10 +145,10 @@ fn judge(ssl: &mut SslRef) -> Result<(), SslVerifyError> {
     Err(SslVerifyError::Invalid(alert))
 }
 
-/// One end of one association. After [`on_datagram`](Self::on_datagram) and [`on_timeout`](Self::on_timeout), take what it has to
-/// send and what it has received.
+/// One end of one DTLS association. After [`on_datagram`](Self::on_datagram) and
+/// [`on_timeout`](Self::on_timeout), poll its datagrams to send and its received data.
 ///
-/// After a failure the alert is among what it has to send, and nothing else can be done with it.
+/// After a failure, the alert is among its datagrams, and the connection cannot be used any more.
 pub struct Connection {
     stream: SslStream<Wire>,
     role: Role,
@@ -157,7 +157,7 @@ pub struct Connection {
     received: VecDeque<Vec<u8>>,
 }
 
-/// Where the library reads and writes datagrams, one a call.
+/// The library reads and writes datagrams here, one per call.
 #[derive(Debug)]
 struct Wire {
     inbound: Option<Vec<u8>>,
@@ -188,7 +188,7 @@ impl Write for Wire {
 }
 
 impl Connection {
-    /// A new one that expects the peer with this SHA-256 over its certificate, or any peer.
+    /// A new one that expects a peer with this SHA-256 of its certificate, or any peer.
     pub fn new(
         context: &Context,
         credential: &Credential,
@@ -207,14 +207,14 @@ impl Connection {
         Ok(Self { stream, role, is_established: false, is_closed: false, received })
     }
 
-    /// Tells a server that has seen no datagram yet that the ClientHello it will see has brought a cookie (RFC 6347 §4.2.1), and
-    /// that ClientHello and ServerHello therefore have the message number 1. Our first record gets the number of the record that has
-    /// brought the ClientHello.
+    /// Tells a server without a received datagram that its ClientHello will contain a cookie (RFC 6347
+    /// §4.2.1), and that ClientHello and ServerHello therefore have the message number 1. Our first record
+    /// gets the record number of that ClientHello.
     pub fn begin_after_cookie(&mut self, first_record: u32) {
         raw::begin_after_cookie(self.stream.ssl_mut(), first_record);
     }
 
-    /// A client's first step: its ClientHello is ready to be sent.
+    /// Starts a client: its ClientHello is ready to be sent.
     pub fn start(&mut self, now: Duration) -> Result<(), Failure> {
         raw::set_time(now);
         self.advance()
@@ -235,7 +235,7 @@ impl Connection {
         if raw::handle_timeout(self.stream.ssl_mut()) { Ok(()) } else { Err(Failure::TimedOut) }
     }
 
-    /// How long until [`on_timeout`](Self::on_timeout) is to be called.
+    /// The time until [`on_timeout`](Self::on_timeout) must be called.
     pub fn timeout(&self, now: Duration) -> Option<Duration> {
         raw::set_time(now);
         raw::timeout(self.stream.ssl())
@@ -247,16 +247,16 @@ impl Connection {
         self.stream.ssl_write(data).map(|_| ()).map_err(|error| failure::of(&error))
     }
 
-    /// Says that nothing more will be sent. Before the handshake is done it only ends.
+    /// Closes the sending direction. Before the end of the handshake it only ends the connection.
     pub fn close(&mut self, now: Duration) {
         raw::set_time(now);
         if self.is_established {
-            // It fails if the connection has failed before; there is nothing left to close then.
+            // Fails if the connection has failed before; then there is nothing to close.
             let _ = self.stream.shutdown();
         }
     }
 
-    /// The next datagram to be sent.
+    /// The next datagram to send.
     pub fn poll_datagram(&mut self) -> Option<Vec<u8>> {
         self.stream.get_mut().outbound.pop_front()
     }
@@ -266,22 +266,22 @@ impl Connection {
         self.stream.get_ref().outbound.len()
     }
 
-    /// The next record of application data that has arrived.
+    /// The next received record of application data.
     pub fn poll_received(&mut self) -> Option<Vec<u8>> {
         self.received.pop_front()
     }
 
-    /// Whether the handshake is done, and the peer is who is expected.
+    /// Whether the handshake is complete, with the expected certificate.
     pub fn is_established(&self) -> bool {
         self.is_established
     }
 
-    /// Whether the peer has said that it will send nothing more.
+    /// Whether the peer has closed its sending direction.
     pub fn is_closed(&self) -> bool {
         self.is_closed
     }
 
-    /// Whether what is spoken is DTLS 1.3. `None` before that is decided.
+    /// Whether DTLS 1.3 was selected. `None` before the selection.
     pub fn is_dtls_1_3(&self) -> Option<bool> {
         match self.stream.ssl().version2() {
             Some(SslVersion::DTLS1_3) => Some(true),
@@ -290,18 +290,19 @@ impl Connection {
         }
     }
 
-    /// Whether the client has been asked for a second ClientHello, with a share in a group of ours (RFC 8446 §4.1.4).
+    /// Whether the server has requested a second ClientHello with a key share in one of its groups (RFC 8446
+    /// §4.1.4).
     pub fn awaits_second_hello(&self) -> bool {
         !self.is_established && self.stream.ssl().used_hello_retry_request()
     }
 
-    /// How media is to be protected, after the handshake. `None`: the peer has no profile of ours.
+    /// The SRTP profile, after the handshake. `None`: there is no common profile.
     pub fn srtp_profile(&self) -> Option<SrtpProfile> {
         let chosen = self.stream.ssl().selected_srtp_profile()?.name();
         PROFILES.into_iter().find(|(_, name)| *name == chosen).map(|(profile, _)| profile)
     }
 
-    /// Key material for this use (RFC 5705), after the handshake.
+    /// Exported key material (RFC 5705), after the handshake.
     pub fn export(&self, label: &str, material: &mut [u8]) -> Result<(), Failure> {
         let exported = self.stream.ssl().export_keying_material(material, label, None);
         exported.map_err(|_| Failure::Internal)
@@ -326,7 +327,7 @@ impl Connection {
                 Err(error) if error.code() == ErrorCode::WANT_READ => break,
                 Err(error) if error.code() == ErrorCode::ZERO_RETURN => {
                     self.is_closed = true;
-                    // Answered in kind (RFC 5246 §7.2.1). It fails if we were the first to close.
+                    // Answers the peer's close_notify (RFC 5246 §7.2.1). Fails if we have closed first.
                     let _ = self.stream.shutdown();
                 }
                 Err(error) => return Err(self.failure(&error)),
@@ -341,7 +342,7 @@ impl Connection {
     }
 }
 
-/// Bytes that are read at once; the rest of a longer record follows.
+/// Bytes that are read at once; the rest of a longer record is read next.
 const RECORD_LEN_MAX: usize = 2048;
 
 impl fmt::Debug for Connection {

@@ -1,4 +1,4 @@
-//! Our certificates with their keys.
+//! Local certificates with their private keys.
 
 use crate::raw;
 use boring::asn1::Asn1Time;
@@ -20,19 +20,19 @@ pub struct Credential {
     pub(crate) inner: Arc<SslCredential>,
 }
 
-/// A certificate and a key that do not belong together, or that cannot be used for DTLS.
+/// A certificate and a key that do not match, or cannot be used for DTLS.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate and its private key cannot be used: {0}")]
 pub struct BadCredential(#[from] ErrorStack);
 
 impl Credential {
-    /// Makes an ECDSA key on P-256 and a certificate in DER that it signs, valid for a year. Randomness and the date come from
-    /// the operating system.
+    /// Creates an ECDSA key on P-256 and a self-signed certificate in DER, valid for a year. Randomness and
+    /// the date come from the operating system.
     ///
     /// # Panics
-    /// If the operating system has no randomness; nothing could start then.
+    /// If the operating system has no randomness; then nothing can start.
     pub fn generate() -> (Self, Vec<u8>) {
-        Self::try_generate().expect("a P-256 key and a certificate for it can be made")
+        Self::try_generate().expect("P-256 keys and certificates can be created")
     }
 
     fn try_generate() -> Result<(Self, Vec<u8>), BadCredential> {
@@ -41,8 +41,8 @@ impl Credential {
         Ok((Self { inner: Arc::new(raw::credential(&[&certificate], &key)?) }, certificate))
     }
 
-    /// One that exists: the certificate, those that lead to a root (each signed by the next), and the first one's private key as PKCS #8,
-    /// PKCS #1 or SEC 1, all in DER.
+    /// An existing one: the certificate chain (each signed by the next), and the first one's private key as
+    /// PKCS #8, PKCS #1 or SEC 1, all in DER.
     pub fn from_der(
         certificate: &[u8],
         intermediates: &[&[u8]],
@@ -71,7 +71,7 @@ fn self_signed(key: &PKeyRef<Private>) -> Result<Vec<u8>, ErrorStack> {
     certificate.set_serial_number(&*serial.to_asn1_integer()?)?;
     certificate.set_subject_name(&name)?;
     certificate.set_issuer_name(&name)?;
-    // From a day ago: clocks differ.
+    // Valid from one day ago: clocks differ.
     certificate.set_not_before(&*Asn1Time::from_unix(unix_now() - DAY)?)?;
     certificate.set_not_after(&*Asn1Time::from_unix(unix_now() + 365 * DAY)?)?;
     certificate.set_pubkey(key)?;

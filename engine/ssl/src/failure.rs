@@ -1,4 +1,4 @@
-//! Why a connection is of no more use.
+//! Why a connection failed.
 
 use boring::ssl::{Error, ErrorCode};
 use boring_sys as ffi;
@@ -8,28 +8,28 @@ use std::ffi::c_int;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Failure {
     /// The peer has sent this fatal alert.
-    #[error("the peer gave up with alert {0}")]
+    #[error("the peer closed the connection with alert {0}")]
     Alert(u8),
     /// The peer's certificate is not the one that is expected.
     #[error("the peer's certificate is not the expected one")]
     WrongCertificate,
-    /// The peer's key is of a kind or a length that is not accepted.
+    /// The type or length of the peer's key is not accepted.
     #[error("the peer's certificate cannot be used")]
     UnusableCertificate,
     /// The peer has sent no certificate.
     #[error("the peer has no certificate")]
     NoCertificate,
-    /// Nothing in common: version, cipher suite, group or signature, or no extended master secret.
+    /// No common version, cipher suite, group or signature, or no extended master secret.
     #[error("the peer has no version, cipher suite, group or signature in common with us")]
     Incompatible,
-    /// The peer broke the protocol.
-    #[error("the peer broke the protocol")]
+    /// The peer violated the protocol.
+    #[error("the peer violated the protocol")]
     Protocol,
-    /// No answer to the last repetition of a flight.
+    /// No answer to the last retransmission of a flight.
     #[error("the peer did not answer")]
     TimedOut,
-    /// A fault on this side.
-    #[error("an internal fault")]
+    /// An internal error.
+    #[error("an internal error")]
     Internal,
 }
 

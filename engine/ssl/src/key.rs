@@ -1,4 +1,4 @@
-//! Public keys of peers: which are accepted, and what they have signed.
+//! Public keys of peers: which ones are accepted, and verification of their signatures.
 
 use boring::hash::MessageDigest;
 use boring::pkey::{Id, PKey, Public};
@@ -9,10 +9,11 @@ use boring::ssl::SslSignatureAlgorithm as Scheme;
 /// Bits of the shortest RSA key that is accepted: what NIST SP 800-131A allows.
 pub(crate) const RSA_BITS_MIN: u32 = 2048;
 
-/// Bits of the longest: a signature of such a key costs the most that a peer can ask for.
+/// Bits of the longest one: verification of such a key's signature is the most expensive work that a peer can
+/// cause.
 const RSA_BITS_MAX: u32 = 8192;
 
-/// The signatures that are accepted, in the order in which they are offered. No SHA-1.
+/// The accepted signature schemes, in the order in which they are offered. No SHA-1.
 pub(crate) const SCHEMES: [Scheme; 9] = [
     Scheme::ECDSA_SECP256R1_SHA256,
     Scheme::ED25519,
@@ -25,7 +26,7 @@ pub(crate) const SCHEMES: [Scheme; 9] = [
     Scheme::RSA_PKCS1_SHA512,
 ];
 
-/// The public key of a certificate, if it is one that is accepted: RSA of at least 2048 bits, ECDSA on P-256 or P-384, Ed25519.
+/// The public key of a certificate, if accepted: RSA of at least 2048 bits, ECDSA on P-256 or P-384, Ed25519.
 pub(crate) fn of(certificate: &[u8]) -> Option<PKey<Public>> {
     let key = PKey::public_key_from_der(subject_public_key_info(certificate)?).ok()?;
     let is_accepted = match key.id() {
@@ -37,9 +38,9 @@ pub(crate) fn of(certificate: &[u8]) -> Option<PKey<Public>> {
     is_accepted.then_some(key)
 }
 
-/// Whether the certificate's key has signed `message`, as CertificateVerify of DTLS 1.2 shows it: the two
-/// bytes that name the scheme (RFC 5246 §7.4.1.4.1, RFC 8446 §4.2.3), and the signature. Certificates whose keys are not
-/// accepted have signed nothing.
+/// Whether the certificate's key has signed `message`, by the two fields of CertificateVerify in DTLS 1.2:
+/// the scheme (RFC 5246 §7.4.1.4.1, RFC 8446 §4.2.3) and the signature. False for certificates whose keys are
+/// not accepted.
 pub fn has_signed(certificate: &[u8], scheme: u16, message: &[u8], signature: &[u8]) -> bool {
     of(certificate).is_some_and(|key| verify(&key, scheme, message, signature).unwrap_or(false))
 }
@@ -76,7 +77,7 @@ fn verify(
     verifier.verify(signature)
 }
 
-/// The field of a certificate (RFC 5280 §4.1) that holds the key, tag and length included.
+/// The field of a certificate (RFC 5280 §4.1) with the key, including tag and length.
 fn subject_public_key_info(certificate: &[u8]) -> Option<&[u8]> {
     let (_, certificate, _) = element(certificate, SEQUENCE)?;
     let (_, mut rest, _) = element(certificate, SEQUENCE)?;
@@ -84,7 +85,7 @@ fn subject_public_key_info(certificate: &[u8]) -> Option<&[u8]> {
         rest = element(rest, VERSION)?.2;
     }
     rest = element(rest, INTEGER)?.2;
-    // The algorithm of the signature, issuer, validity, subject.
+    // Signature algorithm, issuer, validity, subject.
     for _ in 0..4 {
         rest = element(rest, SEQUENCE)?.2;
     }
@@ -95,7 +96,7 @@ const INTEGER: u8 = 0x02;
 const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 
-/// An element of DER with this tag: all of it, its content, and what follows.
+/// A DER element with this tag: the whole element, its content, and the rest.
 fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8], &[u8])> {
     let (&found, rest) = bytes.split_first()?;
     let (&first, mut rest) = rest.split_first()?;
@@ -131,7 +132,7 @@ mod tests {
         PKey::from_rsa(Rsa::generate(bits).expect("a key")).expect("a key")
     }
 
-    /// A certificate for the key. Who signs it does not matter here.
+    /// A certificate for the key. Its signature does not matter here.
     fn certificate(key: &PKey<Private>) -> Vec<u8> {
         let mut certificate = X509::builder().expect("a builder");
         certificate.set_version(2).expect("a version");
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_every_accepted_kind_is_found_and_no_other() {
+    fn keys_of_accepted_types_only_are_found() {
         for (key, schemes) in accepted_keys() {
             let certificate = certificate(&key);
             assert!(of(&certificate).is_some_and(|found| found.public_eq(&key)), "{schemes:x?}");
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_counts_only_for_its_message_its_scheme_and_its_key() {
+    fn a_signature_is_valid_only_for_its_message_scheme_and_key() {
         let other = certificate(&ec(Nid::X9_62_PRIME256V1));
         for (key, schemes) in accepted_keys() {
             let certificate = certificate(&key);

@@ -1,10 +1,11 @@
-//! BoringSSL's DTLS behind a safe interface (RFC 6347, RFC 9147): datagrams and time are arguments, no
-//! socket and no clock is touched.
+//! BoringSSL's DTLS behind a safe interface (RFC 6347, RFC 9147): datagrams and time are arguments; it uses
+//! no socket and no clock.
 //!
-//! What is here is what [`leat-dtls`](../dtls/index.html) needs and no more: it decides who may speak to whom, this crate runs
-//! the protocol. Random numbers come from the operating system, as does the date of a certificate that is made here.
+//! It contains only the parts that [`leat-dtls`](../dtls/index.html) needs: that crate decides which peers
+//! may connect, this crate runs the protocol. Random numbers come from the operating system, as does the date
+//! of a generated certificate.
 //!
-//! It is *not* thread-safe inside of a connection, and needs no lock: a connection is used through `&mut`.
+//! A connection is *not* thread-safe and needs no lock: it is used through `&mut`.
 
 mod connection;
 mod credential;

@@ -1,6 +1,6 @@
-//! Everything `unsafe`: what the `boring` crate does not wrap, behind safe functions.
+//! All `unsafe` code: functions that the `boring` crate does not wrap, behind safe ones.
 
-// Each block calls one function of BoringSSL with pointers that a borrow keeps valid.
+// Each block calls one BoringSSL function with pointers that a borrow keeps valid.
 #![allow(unsafe_code)]
 
 use boring::error::ErrorStack;
@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 thread_local! {
-    /// What the library reads as the present: seconds and microseconds.
+    /// The library's current time: seconds and microseconds.
     static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
@@ -21,18 +21,19 @@ unsafe extern "C" {
     fn leat_ssl_begin_after_cookie(ssl: *mut ffi::SSL, first_record: u32);
 }
 
-/// Sets the time that the library sees on this thread. Call it before each use of a connection.
+/// Sets the library's time on this thread. Call it before each use of a connection.
 pub(crate) fn set_time(now: Duration) {
     NOW.set(now);
 }
 
-/// DTLS that leaves certificates as bytes: the library parses the public key and no other part of X.509.
+/// DTLS that keeps certificates as bytes: the library parses only the public key of X.509.
 pub(crate) fn method() -> SslMethod {
-    // SAFETY: the function returns a static table. No X.509 function of `boring` is called on what is made with it.
+    // SAFETY: the function returns a static table. No X.509 function of `boring` is called on objects of it.
     unsafe { SslMethod::from_ptr(ffi::DTLS_with_buffers_method()) }
 }
 
-/// Bounds what the peer may send and what remains after the handshake, and replaces the clock by [`set_time`].
+/// Limits the peer's certificates and the memory that stays after the handshake, and replaces the clock by
+/// [`set_time`].
 pub(crate) fn prepare(context: &mut SslContextBuilder, certificates_len_max: usize) {
     // SAFETY: the context is valid for as long as it is borrowed; the callback is a static function.
     unsafe {
@@ -43,9 +44,9 @@ pub(crate) fn prepare(context: &mut SslContextBuilder, certificates_len_max: usi
 
 extern "C" fn present(_: *const ffi::SSL, out: *mut ffi::timeval) {
     let now = NOW.get();
-    // The library refuses to count from zero seconds downwards; a second more does no harm.
+    // The library does not accept zero seconds; one more second is harmless.
     let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX - 1) + 1;
-    // SAFETY: the library passes a pointer to a variable of its own that is valid for the call.
+    // SAFETY: the library passes a pointer to its own variable that is valid for the call.
     unsafe {
         (*out).tv_sec = seconds;
         (*out).tv_usec = i64::from(now.subsec_micros());
@@ -54,8 +55,8 @@ extern "C" fn present(_: *const ffi::SSL, out: *mut ffi::timeval) {
 
 /// Certificates in DER, each signed by the next, and the key of the first.
 pub(crate) fn credential(chain: &[&[u8]], key: &PKeyRef<Private>) -> Result<SslCredential, ErrorStack> {
-    // SAFETY: the credential is owned by the wrapper as soon as it is known to exist; the buffers are
-    // counted by the credential and released here; both calls copy or count what they are given.
+    // SAFETY: the wrapper owns the credential as soon as it exists; the credential counts the buffers, which
+    // are released here; both calls copy or count their arguments.
     unsafe {
         let credential = ffi::SSL_CREDENTIAL_new_x509();
         if credential.is_null() {
@@ -73,7 +74,7 @@ pub(crate) fn credential(chain: &[&[u8]], key: &PKeyRef<Private>) -> Result<SslC
     }
 }
 
-/// How soon an unanswered flight is repeated, and that what only the handshake needs is freed after it.
+/// Sets the timeout of an unanswered flight, and frees handshake-only state after the handshake.
 pub(crate) fn set_up(ssl: &mut SslRef, flight_timeout: Duration) {
     let milliseconds = u32::try_from(flight_timeout.as_millis()).unwrap_or(u32::MAX);
     // SAFETY: the connection is valid for as long as it is borrowed.
@@ -83,13 +84,15 @@ pub(crate) fn set_up(ssl: &mut SslRef, flight_timeout: Duration) {
     }
 }
 
-/// Has the connection, a server that has not seen a datagram yet, begin with message number 1 on both sides, and with this record number on ours.
+/// Makes a server connection without a received datagram begin with message number 1 on both sides, and with
+/// this record number on ours.
 pub(crate) fn begin_after_cookie(ssl: &mut SslRef, first_record: u32) {
-    // SAFETY: the connection is valid for as long as it is borrowed, and speaks DTLS: [`method`] is the only one here.
+    // SAFETY: the connection is valid for as long as it is borrowed, and speaks DTLS: [`method`] is the only
+    // one here.
     unsafe { leat_ssl_begin_after_cookie(ssl.as_ptr(), first_record) }
 }
 
-/// How long until [`handle_timeout`] is due.
+/// The time until [`handle_timeout`] is due.
 pub(crate) fn timeout(ssl: &SslRef) -> Option<Duration> {
     let mut left = ffi::timeval { tv_sec: 0, tv_usec: 0 };
     // SAFETY: the connection is valid for as long as it is borrowed, the variable outlives the call.
@@ -99,19 +102,20 @@ pub(crate) fn timeout(ssl: &SslRef) -> Option<Duration> {
     is_set.then(|| Duration::from_secs(seconds) + Duration::from_micros(micros))
 }
 
-/// Repeats what is due. `false` if the library has given up.
+/// Retransmits due flights. `false` if the library has given up.
 pub(crate) fn handle_timeout(ssl: &mut SslRef) -> bool {
     // SAFETY: the connection is valid for as long as it is borrowed.
     let result = unsafe { ffi::DTLSv1_handle_timeout(ssl.as_ptr()) };
-    // The errors of this call are of no use to the next.
+    // Clears the errors of this call, so that the next call does not see them.
     drop(ErrorStack::get());
     result >= 0
 }
 
-/// The first certificate that the peer has sent, in DER.
+/// The first certificate of the peer's chain, in DER.
 pub(crate) fn peer_certificate(ssl: &SslRef) -> Option<&[u8]> {
     // SAFETY: the stack and its buffers belong to the connection's session and are neither changed nor
-    // freed while the connection is borrowed: only a handshake or its end, which need it exclusively, do that.
+    // freed while the connection is borrowed: only a handshake or its end, which need it exclusively, do
+    // that.
     unsafe {
         let certificates = ffi::SSL_get0_peer_certificates(ssl.as_ptr()).cast::<ffi::OPENSSL_STACK>();
         if certificates.is_null() || ffi::OPENSSL_sk_num(certificates) == 0 {

@@ -1,11 +1,11 @@
-//! ChannelData (RFC 8656 §12.4): a payload behind four bytes, a channel number and a length.
+//! ChannelData (RFC 8656 §12.4): a header of four bytes (channel number and length) and a payload.
 
 use std::ops::RangeInclusive;
 
-/// The numbers a channel may have (RFC 8656 §12).
+/// The valid channel numbers (RFC 8656 §12).
 pub const CHANNELS: RangeInclusive<u16> = 0x4000..=0x4fff;
 
-/// Those that it might have before RTP and DTLS were to be told from it on one port (RFC 5766 §11).
+/// The valid numbers before demultiplexing with RTP and DTLS on one port was specified (RFC 5766 §11).
 pub const CHANNELS_RFC5766: RangeInclusive<u16> = 0x4000..=0x7fff;
 
 /// Bytes before the payload.
@@ -14,15 +14,16 @@ pub const CHANNEL_HEADER_LEN: usize = 4;
 /// A ChannelData message as a checked view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelData<'a> {
-    /// One of [`CHANNELS_RFC5766`]: whether it is bound is another question.
+    /// One of [`CHANNELS_RFC5766`]; it need not be bound.
     pub number: u16,
-    /// What is relayed, without padding.
+    /// The relayed data, without padding.
     pub data: &'a [u8],
 }
 
 impl<'a> ChannelData<'a> {
-    /// Reads a datagram, or one message of a stream. Bytes behind the announced length are padding, of which a stream has up to three
-    /// and a datagram should have none. `None` if the number is no channel's, or the payload is cut.
+    /// Reads a datagram, or one message of a stream. Bytes after the announced length are padding: up to
+    /// three in a stream, normally none in a datagram. `None` if the channel number is invalid, or the
+    /// payload is cut.
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
         let (head, rest) = bytes.split_first_chunk::<CHANNEL_HEADER_LEN>()?;
         let number = u16::from_be_bytes([head[0], head[1]]);
@@ -31,7 +32,7 @@ impl<'a> ChannelData<'a> {
         Some(Self { number, data })
     }
 
-    /// The header of a message with so many bytes of payload.
+    /// The header of a message with `len` bytes of payload.
     pub fn header(number: u16, len: u16) -> [u8; CHANNEL_HEADER_LEN] {
         let ([a, b], [c, d]) = (number.to_be_bytes(), len.to_be_bytes());
         [a, b, c, d]
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_payload_is_as_long_as_announced_and_padding_is_left_out() {
+    fn the_payload_has_the_announced_length_without_padding() {
         let mut bytes = ChannelData::header(0x4001, 3).to_vec();
         bytes.extend(b"abc\0");
         let read = ChannelData { number: 0x4001, data: b"abc" };
@@ -55,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_outside_of_the_range_are_no_channels() {
+    fn numbers_outside_of_the_range_are_refused() {
         for (number, is_channel) in [
             (0x3fff, false),
             (0x4000, true),

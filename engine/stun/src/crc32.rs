@@ -1,4 +1,4 @@
-//! CRC-32 (ITU V.42, reflected polynomial 0xedb88320), as FINGERPRINT wants it (RFC 8489 §14.7).
+//! CRC-32 (ITU V.42, reflected polynomial 0xedb88320), for FINGERPRINT (RFC 8489 §14.7).
 
 const TABLE: [u32; 256] = table();
 
@@ -27,7 +27,7 @@ mod tests {
     use super::crc32;
 
     #[test]
-    fn the_check_value_of_the_catalogue_comes_out() {
+    fn computes_the_check_value_of_the_crc_catalogue() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
         assert_eq!(crc32(b""), 0);
     }

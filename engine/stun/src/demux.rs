@@ -1,18 +1,18 @@
-//! Which protocol a datagram belongs to, by its first byte (RFC 7983 §7), and for RTP against RTCP by
-//! its second (RFC 5761 §4). A guess by shape only: each protocol still checks its own bytes.
+//! The protocol of a datagram, by its first byte (RFC 7983 §7), and for RTP and RTCP by its second (RFC 5761
+//! §4). It only looks at these bytes: each protocol still checks its own messages.
 
-/// What a datagram on a multiplexed port claims to be.
+/// The apparent protocol of a datagram on a multiplexed port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Demux {
     /// First byte 0..=3.
     Stun,
-    /// First byte 16..=19. We do not speak it.
+    /// First byte 16..=19. Not supported.
     Zrtp,
     /// First byte 20..=63: a DTLS record's content type.
     Dtls,
     /// First byte 64..=79: ChannelData of TURN (RFC 8656 §12).
     TurnChannel,
-    /// First byte 128..=191, and the second is no RTCP packet type.
+    /// First byte 128..=191, and the second is not an RTCP packet type.
     Rtp,
     /// First byte 128..=191, second 192..=223.
     Rtcp,
@@ -20,7 +20,7 @@ pub enum Demux {
     Unknown,
 }
 
-/// Sorts a datagram by its first two bytes.
+/// Classifies a datagram by its first two bytes.
 ///
 /// The second byte of RTP is the marker bit and the payload type: the types 64..=95 would look like
 /// RTCP when the marker is set, so no payload type of that range may be negotiated (RFC 5761 §4).
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_first_byte_has_one_owner() {
+    fn every_first_byte_has_one_protocol() {
         for first in 0..=255 {
             let expected = match first {
                 0..4 => Demux::Stun,
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_byte_tells_rtcp_from_rtp() {
+    fn the_second_byte_distinguishes_rtcp_from_rtp() {
         for second in 0..=255 {
             let expected = if (192..224).contains(&second) { Demux::Rtcp } else { Demux::Rtp };
             assert_eq!(demux(&[0x80, second, 0, 0]), expected, "second byte {second}");

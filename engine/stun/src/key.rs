@@ -6,7 +6,7 @@ use aws_lc_rs::{digest, hmac};
 use md5::{Digest, Md5};
 use std::fmt;
 
-/// Which of the two HMACs a key makes.
+/// The HMAC that a key is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Integrity {
     /// MESSAGE-INTEGRITY (RFC 8489 §14.5).
@@ -24,7 +24,7 @@ impl Integrity {
         }
     }
 
-    /// Bytes of the HMAC. A truncated one is not taken: no usage of ours asks for it.
+    /// Bytes of the HMAC. A truncated one is refused: no usage here needs it.
     pub(crate) const fn len(self) -> usize {
         match self {
             Self::Sha1 => 20,
@@ -33,12 +33,12 @@ impl Integrity {
     }
 }
 
-/// How the long-term mechanism makes a key of a password (RFC 8489 §18.5.1).
+/// How the long-term mechanism derives a key from a password (RFC 8489 §18.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PasswordAlgorithm {
-    /// What all clients know.
+    /// Supported by all clients.
     Md5,
-    /// For those that read PASSWORD-ALGORITHMS.
+    /// For clients that support PASSWORD-ALGORITHMS.
     Sha256,
 }
 
@@ -52,25 +52,26 @@ impl PasswordAlgorithm {
     }
 }
 
-/// The HMAC key of a credential, with its key schedule done: make it once per session, not per message.
+/// The HMAC key of a credential, with its key schedule: create it once per session, not per message.
 #[derive(Clone)]
 pub struct Key(hmac::Key);
 
 impl Key {
-    /// The short-term credential: the password itself (RFC 8489 §9.1.1), in ICE `a=ice-pwd`. For MESSAGE-INTEGRITY.
+    /// The short-term credential: the password itself (RFC 8489 §9.1.1), in ICE `a=ice-pwd`. For
+    /// MESSAGE-INTEGRITY.
     ///
     /// ICE passwords are ASCII (RFC 8839 §5.4), for which the OpaqueString preparation changes nothing.
     pub fn short_term(password: impl AsRef<[u8]>) -> Self {
         Self::from_bytes(password.as_ref())
     }
 
-    /// A key computed elsewhere, for MESSAGE-INTEGRITY.
+    /// A given key, for MESSAGE-INTEGRITY.
     pub fn from_bytes(key: &[u8]) -> Self {
         Self::of(key, Integrity::Sha1)
     }
 
-    /// The long-term credential (RFC 8489 §9.2.2): a digest of `username:realm:password`, which are taken as they are. Nothing
-    /// is allocated.
+    /// The long-term credential (RFC 8489 §9.2.2): a digest of `username:realm:password`, which are used
+    /// unchanged. No allocation.
     pub fn long_term(
         algorithm: PasswordAlgorithm,
         [username, realm, password]: [&[u8]; 3],
@@ -94,12 +95,12 @@ impl Key {
         Self(hmac::Key::new(algorithm, key))
     }
 
-    /// Which HMAC it makes.
+    /// The HMAC of the key.
     pub fn integrity(&self) -> Integrity {
         if self.0.algorithm() == hmac::HMAC_SHA256 { Integrity::Sha256 } else { Integrity::Sha1 }
     }
 
-    /// The HMAC over `header`, whose length field must already be adjusted, and `attributes`.
+    /// The HMAC of `header`, whose length field must already be adjusted, and `attributes`.
     pub(crate) fn sign(&self, header: &[u8], attributes: &[u8]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(header);
@@ -107,7 +108,7 @@ impl Key {
         context.sign()
     }
 
-    /// Whether `expected` is that HMAC, in a time that does not depend on how much of it is right.
+    /// Whether `expected` is that HMAC, in constant time.
     pub(crate) fn verify(&self, header: &[u8], attributes: &[u8], expected: &[u8]) -> bool {
         verify_slices_are_equal(self.sign(header, attributes).as_ref(), expected).is_ok()
     }
@@ -119,7 +120,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// What USERHASH says instead of a user name (RFC 8489 §14.4).
+/// The value of USERHASH for a user name (RFC 8489 §14.4).
 pub fn userhash(username: &[u8], realm: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(sha256(&[username, b":", realm]).as_ref());

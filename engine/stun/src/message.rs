@@ -1,8 +1,7 @@
 //! A received message as a checked view (RFC 8489 §5, §6.3, §14).
 //!
-//! [`Message::new`] walks the attributes once; after that nothing can fail but the meaning of a single
-//! attribute, which is then `None`. Whether the sender is who it says is a separate question, put to
-//! [`Message::verify_integrity`].
+//! [`Message::new`] walks the attributes once; after that only the value of a single attribute can be
+//! invalid, which is then `None`. The sender is authenticated separately, with [`Message::verify_integrity`].
 
 use crate::attribute::{
     COMPREHENSION_OPTIONAL, ERROR_CODE, FINGERPRINT, ICE_CONTROLLED, ICE_CONTROLLING, KNOWN_TO_ICE,
@@ -19,22 +18,23 @@ use std::ops::Range;
 
 /// Bytes of an attribute's type and length.
 const ATTRIBUTE_HEADER_LEN: usize = 4;
-/// What FINGERPRINT's CRC is XORed with, so that it differs from a CRC of the payload (RFC 8489 §14.7).
+/// The value that FINGERPRINT's CRC is XORed with, so that it differs from a CRC of the payload (RFC 8489
+/// §14.7).
 pub(crate) const FINGERPRINT_XOR: u32 = 0x5354_554e;
 
-/// A message whose framing is known to be sound.
+/// A message with checked framing.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     bytes: &'a [u8],
-    /// Where the attributes end that count: behind the first of the two MESSAGE-INTEGRITYs, else before FINGERPRINT,
-    /// else at the message's end.
-    counted_end: usize,
+    /// The end of the attributes that are used: after the first of the two MESSAGE-INTEGRITYs, else before
+    /// FINGERPRINT, else the message's end.
+    used_end: usize,
     /// Of MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256.
     integrity_at: [Option<usize>; 2],
     fingerprint_at: Option<usize>,
 }
 
-/// Why bytes are no STUN message. All of it is network noise: count it and drop the datagram.
+/// Why bytes are not a STUN message. All of it is network noise: count it and drop the datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Malformed {
     /// Shorter than a header.
@@ -43,7 +43,7 @@ pub enum Malformed {
     NotStun,
     /// The magic cookie is missing: the obsolete RFC 3489, or not STUN at all.
     NoCookie,
-    /// The length field is no multiple of 4, or does not say what has arrived.
+    /// The length field is not a multiple of 4, or differs from the received length.
     BadLength,
     /// An attribute reaches beyond the message.
     AttributeCut,
@@ -53,17 +53,17 @@ pub enum Malformed {
     AfterFingerprint,
 }
 
-/// One attribute that counts.
+/// One attribute in use.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Attribute<'a> {
-    /// A number out of [`attribute`](crate::attribute), or one this crate does not know.
+    /// A number of [`attribute`](crate::attribute), or an unknown one.
     pub kind: u16,
     /// The value without its padding.
     pub value: &'a [u8],
 }
 
 impl<'a> Message<'a> {
-    /// Checks the framing of `bytes`, which must be one whole message and nothing else.
+    /// Checks the framing of `bytes`, which must be exactly one message.
     pub fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let header = bytes.get(..HEADER_LEN).ok_or(Malformed::TooShort)?;
         if header[0] & 0xc0 != 0 {
@@ -78,7 +78,7 @@ impl<'a> Message<'a> {
         }
 
         let mut message =
-            Self { bytes, counted_end: bytes.len(), integrity_at: [None; 2], fingerprint_at: None };
+            Self { bytes, used_end: bytes.len(), integrity_at: [None; 2], fingerprint_at: None };
         let mut at = HEADER_LEN;
         while at < bytes.len() {
             if message.fingerprint_at.is_some() {
@@ -96,7 +96,7 @@ impl<'a> Message<'a> {
                     }
                     message.fingerprint_at = Some(at);
                     if message.integrity_at == [None; 2] {
-                        message.counted_end = at;
+                        message.used_end = at;
                     }
                 }
                 _ => {}
@@ -106,7 +106,7 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    /// The first of its kind counts, and the first of both ends what counts.
+    /// The first of each kind is used; after the first of both, other attributes are ignored.
     fn note_integrity(
         &mut self,
         integrity: Integrity,
@@ -120,47 +120,47 @@ impl<'a> Message<'a> {
             return Err(Malformed::BadCheckLength);
         }
         if self.integrity_at == [None; 2] {
-            self.counted_end = at.end;
+            self.used_end = at.end;
         }
         self.integrity_at[integrity as usize] = Some(at.start);
         Ok(())
     }
 
-    /// Request, indication or an answer.
+    /// Request, indication or response.
     pub fn class(&self) -> Class {
         from_message_type(self.message_type()).0
     }
 
-    /// What is asked for.
+    /// The method.
     pub fn method(&self) -> Method {
         from_message_type(self.message_type()).1
     }
 
-    /// What an answer must repeat.
+    /// The id that an answer must repeat.
     pub fn transaction_id(&self) -> TransactionId {
         let mut id = [0; 12];
         id.copy_from_slice(&self.bytes[8..HEADER_LEN]);
         TransactionId(id)
     }
 
-    /// The attributes that count, in order: those before the first MESSAGE-INTEGRITY of either kind, that one, and
-    /// FINGERPRINT. Anything between the latter two is not covered by the HMAC, so whoever touched the packet could
-    /// have put it there; it is passed over (RFC 8489 §14.5, §14.6).
+    /// The attributes in use, in order: those before the first MESSAGE-INTEGRITY of either kind, that one,
+    /// and FINGERPRINT. Attributes between the latter two are not covered by the HMAC, so an attacker could
+    /// have added them; they are ignored (RFC 8489 §14.5, §14.6).
     pub fn attributes(&self) -> Attributes<'a> {
         Attributes { message: *self, at: HEADER_LEN }
     }
 
-    /// The value of the first attribute of that type, which is the one that counts (RFC 8489 §14).
+    /// The value of the first attribute of that type; later ones are ignored (RFC 8489 §14).
     pub fn attribute(&self, kind: u16) -> Option<&'a [u8]> {
         self.attributes().find(|attribute| attribute.kind == kind).map(|attribute| attribute.value)
     }
 
-    /// USERNAME. In a check towards us, `our-ufrag:their-ufrag` (RFC 8445 §7.2.2).
+    /// USERNAME. In a received check, `our-ufrag:their-ufrag` (RFC 8445 §7.2.2).
     pub fn username(&self) -> Option<&'a [u8]> {
         self.attribute(USERNAME)
     }
 
-    /// PRIORITY of the pair the check is for.
+    /// PRIORITY of the checked pair.
     pub fn priority(&self) -> Option<u32> {
         self.attribute(PRIORITY)?.try_into().ok().map(u32::from_be_bytes)
     }
@@ -170,12 +170,12 @@ impl<'a> Message<'a> {
         self.attribute(USE_CANDIDATE).is_some()
     }
 
-    /// The tie-breaker of a sender that thinks it controls.
+    /// The tie-breaker of a sender in the controlling role.
     pub fn ice_controlling(&self) -> Option<u64> {
         self.attribute(ICE_CONTROLLING)?.try_into().ok().map(u64::from_be_bytes)
     }
 
-    /// The tie-breaker of a sender that thinks it is controlled.
+    /// The tie-breaker of a sender in the controlled role.
     pub fn ice_controlled(&self) -> Option<u64> {
         self.attribute(ICE_CONTROLLED)?.try_into().ok().map(u64::from_be_bytes)
     }
@@ -185,17 +185,17 @@ impl<'a> Message<'a> {
         str::from_utf8(self.attribute(SOFTWARE)?).ok()
     }
 
-    /// The address the server saw the request come from.
+    /// The request's source address as seen by the server.
     pub fn xor_mapped_address(&self) -> Option<SocketAddr> {
         self.address(self.attribute(XOR_MAPPED_ADDRESS)?)
     }
 
-    /// The address in the value of any attribute that has one XORed.
+    /// The address in the value of any attribute with an XORed address.
     pub(crate) fn address(&self, value: &[u8]) -> Option<SocketAddr> {
         from_xored_address(value, self.transaction_id())
     }
 
-    /// The code (300..=699) and its phrase, which is empty when it is no text (RFC 8489 §14.8).
+    /// The code (300..=699) and its phrase, which is empty if it is not text (RFC 8489 §14.8).
     pub fn error_code(&self) -> Option<(u16, &'a str)> {
         let (head, reason) = self.attribute(ERROR_CODE)?.split_first_chunk::<4>()?;
         let (class, number) = (u16::from(head[2] & 0x07), u16::from(head[3]));
@@ -205,54 +205,55 @@ impl<'a> Message<'a> {
         Some((class * 100 + number, str::from_utf8(reason).unwrap_or_default()))
     }
 
-    /// The types a 420 must name: those that have to be understood and are not, by an ICE agent.
+    /// The types for a 420: the comprehension-required ones that an ICE agent does not understand.
     pub fn unknown_required(&self) -> impl Iterator<Item = u16> + use<'a> {
         self.required_outside(&KNOWN_TO_ICE)
     }
 
-    /// The types that have to be understood and are not in `known`; duplicates are repeated.
+    /// The comprehension-required types that are not in `known`; duplicates are repeated.
     pub fn required_outside<'k>(&self, known: &'k [u16]) -> impl Iterator<Item = u16> + use<'a, 'k> {
         self.attributes()
             .map(|attribute| attribute.kind)
             .filter(move |kind| *kind < COMPREHENSION_OPTIONAL && !known.contains(kind))
     }
 
-    /// Whether MESSAGE-INTEGRITY of either kind is there at all.
+    /// Whether there is a MESSAGE-INTEGRITY of either kind.
     pub fn has_integrity(&self) -> bool {
         self.integrity_at != [None; 2]
     }
 
-    /// The strongest MESSAGE-INTEGRITY that is there: the one to verify (RFC 8489 §9.2.4).
+    /// The strongest MESSAGE-INTEGRITY in the message, which must be verified (RFC 8489 §9.2.4).
     pub fn integrity(&self) -> Option<Integrity> {
         [Integrity::Sha256, Integrity::Sha1]
             .into_iter()
             .find(|integrity| self.integrity_at[*integrity as usize].is_some())
     }
 
-    /// Whether the key's kind of MESSAGE-INTEGRITY is there and right for it; compared in constant time.
+    /// Whether the message has the key's kind of MESSAGE-INTEGRITY and it is correct; compared in constant
+    /// time.
     ///
-    /// The HMAC is over the message as it was before anything was put behind it: the length field
-    /// counts up to the end of this attribute (RFC 8489 §14.5, §14.6).
+    /// The HMAC covers the message before later attributes were added: the length field counts up to the end
+    /// of this attribute (RFC 8489 §14.5, §14.6).
     pub fn verify_integrity(&self, key: &Key) -> bool {
         let integrity = key.integrity();
         let Some(at) = self.integrity_at[integrity as usize] else { return false };
         let end = at + ATTRIBUTE_HEADER_LEN + integrity.len();
         let mut header = [0; HEADER_LEN];
         header.copy_from_slice(&self.bytes[..HEADER_LEN]);
-        // At most what the length field itself said, so it fits.
+        // At most the value of the length field itself, so it fits.
         header[2..4].copy_from_slice(&((end - HEADER_LEN) as u16).to_be_bytes());
         let mac = &self.bytes[at + ATTRIBUTE_HEADER_LEN..end];
         key.verify(&header, &self.bytes[HEADER_LEN..at], mac)
     }
 
-    /// Whether FINGERPRINT is right; `None` when there is none.
+    /// Whether FINGERPRINT is correct; `None` if there is none.
     pub fn verify_fingerprint(&self) -> Option<bool> {
         let at = self.fingerprint_at?;
         let value = &self.bytes[at + ATTRIBUTE_HEADER_LEN..];
         Some(value == (crc32(&self.bytes[..at]) ^ FINGERPRINT_XOR).to_be_bytes())
     }
 
-    /// The bytes the view is over.
+    /// The underlying bytes.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -263,7 +264,7 @@ impl<'a> Message<'a> {
 }
 
 impl fmt::Debug for Message<'_> {
-    /// Without the values: they hold user names, and an attacker's choice of bytes.
+    /// Without the values: they contain user names, and bytes chosen by an attacker.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
             .field("class", &self.class())
@@ -291,8 +292,8 @@ impl<'a> Iterator for Attributes<'a> {
     type Item = Attribute<'a>;
 
     fn next(&mut self) -> Option<Attribute<'a>> {
-        if self.at >= self.message.counted_end {
-            // FINGERPRINT comes last and once; then `at` is beyond everything.
+        if self.at >= self.message.used_end {
+            // FINGERPRINT is last and returned once; then `at` is beyond everything.
             self.at = self.at.max(self.message.fingerprint_at?);
             if self.at >= self.message.bytes.len() {
                 return None;
@@ -310,11 +311,11 @@ impl fmt::Debug for Attributes<'_> {
     }
 }
 
-/// The attribute that starts at `at`, and where the next one does.
+/// The attribute at `at`, and the position of the next one.
 fn attribute_at(bytes: &[u8], at: usize) -> Option<(Attribute<'_>, usize)> {
     let (head, rest) = bytes.get(at..)?.split_first_chunk::<ATTRIBUTE_HEADER_LEN>()?;
     let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
-    // Compared in `usize`: rounding 65533 up to a multiple of 4 does not fit into the field's own u16.
+    // Computed in `usize`: 65533 rounded up to a multiple of 4 does not fit into u16.
     let padded = len.next_multiple_of(4);
     if padded > rest.len() {
         return None;

@@ -1,4 +1,4 @@
-//! What TURN's attributes say and how they are written (RFC 8656 §18, RFC 6062 §6.2).
+//! The values of TURN's attributes, read and written (RFC 8656 §18, RFC 6062 §6.2).
 
 use crate::attribute::{
     ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, CHANNEL_NUMBER, CONNECTION_ID, DATA, DONT_FRAGMENT,
@@ -14,7 +14,7 @@ pub const UDP: u8 = 17;
 /// REQUESTED-TRANSPORT: TCP (RFC 6062), by its IP protocol number.
 pub const TCP: u8 = 6;
 
-/// An address family, as REQUESTED-ADDRESS-FAMILY numbers them.
+/// An address family, with the numbers of REQUESTED-ADDRESS-FAMILY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// 1.
@@ -24,7 +24,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// Of an address.
+    /// The family of an address.
     pub const fn of(address: &SocketAddr) -> Self {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
     }
@@ -46,14 +46,15 @@ impl Family {
     }
 }
 
-/// Each yields `None` where the attribute is missing, and `Some(None)` where its value has not the form that the RFC gives it.
+/// Each returns `None` if the attribute is missing, and `Some(None)` if its value does not have the RFC's
+/// form.
 impl<'a> Message<'a> {
     /// LIFETIME, seconds.
     pub fn lifetime(&self) -> Option<Option<u32>> {
         Some(self.attribute(LIFETIME)?.try_into().ok().map(u32::from_be_bytes))
     }
 
-    /// CHANNEL-NUMBER; whether it may be one is another question.
+    /// CHANNEL-NUMBER; it need not be valid.
     pub fn channel_number(&self) -> Option<Option<u16>> {
         let value = self.attribute(CHANNEL_NUMBER)?;
         Some(<[u8; 4]>::try_from(value).ok().map(|[high, low, _, _]| u16::from_be_bytes([high, low])))
@@ -118,7 +119,8 @@ impl<'a> Message<'a> {
         Some(self.attribute(USERHASH)?.try_into().ok())
     }
 
-    /// PASSWORD-ALGORITHM; `Some(None)` also for one that nobody registered, or with parameters, which none of those has.
+    /// PASSWORD-ALGORITHM; `Some(None)` also for an unregistered one, or with parameters, which no registered
+    /// one has.
     pub fn password_algorithm(&self) -> Option<Option<PasswordAlgorithm>> {
         let known = [PasswordAlgorithm::Md5, PasswordAlgorithm::Sha256];
         let value = self.attribute(PASSWORD_ALGORITHM)?;

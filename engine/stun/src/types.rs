@@ -1,24 +1,24 @@
 //! The header's fields.
 
-/// What a message is to its transaction (RFC 8489 §5).
+/// The class of a message (RFC 8489 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// Wants an answer.
+    /// Expects a response.
     Request,
-    /// Wants none.
+    /// Expects no response.
     Indication,
-    /// The good answer.
+    /// The success response.
     Success,
-    /// The bad answer; carries ERROR-CODE.
+    /// The error response; contains ERROR-CODE.
     Error,
 }
 
-/// What is asked for; 12 bits.
+/// The method; 12 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Method(pub u16);
 
 impl Method {
-    /// ICE connectivity checks, consent checks, and "what is my address" (RFC 8489 §18.2).
+    /// ICE connectivity and consent checks, and requests for the mapped address (RFC 8489 §18.2).
     pub const BINDING: Self = Self(0x001);
     /// RFC 8656 §18.
     pub const ALLOCATE: Self = Self(0x003);
@@ -39,7 +39,7 @@ impl Method {
     /// RFC 6062 §6.1.
     pub const CONNECTION_ATTEMPT: Self = Self(0x00c);
 
-    /// The largest method the header has room for.
+    /// The largest method of 12 bits.
     pub const MAX: Self = Self(0xfff);
 }
 
@@ -47,7 +47,7 @@ impl Method {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TransactionId(pub [u8; 12]);
 
-/// The header's first field: the class bits sit at 4 and 8, in the middle of the method's.
+/// The header's first field: the class bits 4 and 8 are in the middle of the method's.
 ///
 /// ```text
 ///   13 12 11 10  9  8  7  6  5  4  3  2  1  0
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_type_field_goes_both_ways() {
+    fn the_type_field_round_trips() {
         assert_eq!(to_message_type(Class::Request, Method::BINDING), 0x0001);
         assert_eq!(to_message_type(Class::Success, Method::BINDING), 0x0101);
         assert_eq!(to_message_type(Class::Error, Method::ALLOCATE), 0x0113);

@@ -1,7 +1,7 @@
-//! Builds a message in a buffer of the caller's (RFC 8489 §5, §14).
+//! Builds a message in the caller's buffer (RFC 8489 §5, §14).
 //!
-//! Attribute methods return the writer, so they chain; the first that does not fit spoils the message,
-//! which [`Writer::finish`] then says once.
+//! Attribute methods return the writer, so they chain; the first that does not fit invalidates the message,
+//! which [`Writer::finish`] reports.
 
 use crate::attribute::{
     ERROR_CODE, FINGERPRINT, ICE_CONTROLLED, ICE_CONTROLLING, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256,
@@ -14,7 +14,7 @@ use crate::types::to_message_type;
 use crate::{Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId};
 use std::net::{IpAddr, SocketAddr};
 
-/// A message under construction. Every byte of it is written, whatever the buffer held before.
+/// A message under construction. Every byte of it is written, whatever the buffer contained.
 ///
 /// ```
 /// # use stun::{Class, Key, Message, Method, TransactionId, Writer};
@@ -35,11 +35,11 @@ pub struct Writer<'a> {
     len: usize,
     id: TransactionId,
     stage: Stage,
-    /// Which of the two MESSAGE-INTEGRITYs are there.
+    /// Which of the two MESSAGE-INTEGRITYs are written.
     signed: [bool; 2],
 }
 
-/// What may still be added. In the order a message goes through it.
+/// The attributes that may still be added, in the order of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     /// Anything.
@@ -48,12 +48,12 @@ enum Stage {
     Integrity,
     /// Nothing.
     Fingerprint,
-    /// Something did not fit or came too late; there will be no message.
-    Spoiled,
+    /// An attribute did not fit or was too late; there is no message.
+    Invalid,
 }
 
 impl<'a> Writer<'a> {
-    /// Writes the header. `None` if not even that fits, or if the method has more than 12 bits.
+    /// Writes the header. `None` if it does not fit, or if the method has more than 12 bits.
     pub fn new(buffer: &'a mut [u8], class: Class, method: Method, id: TransactionId) -> Option<Self> {
         if method.0 > Method::MAX.0 {
             return None;
@@ -106,12 +106,12 @@ impl<'a> Writer<'a> {
         self.attribute(ICE_CONTROLLED, &tie_breaker.to_be_bytes())
     }
 
-    /// XOR-MAPPED-ADDRESS: where the request came from.
+    /// XOR-MAPPED-ADDRESS: the request's source address.
     pub fn xor_mapped_address(&mut self, address: SocketAddr) -> &mut Self {
         self.xored_address(XOR_MAPPED_ADDRESS, address)
     }
 
-    /// An attribute whose value is an address as it is, such as ALTERNATE-SERVER (RFC 8489 §14.1, §14.15).
+    /// An attribute with a plain address, such as ALTERNATE-SERVER (RFC 8489 §14.1, §14.15).
     pub fn address(&mut self, kind: u16, address: SocketAddr) -> &mut Self {
         let [high, low] = address.port().to_be_bytes();
         match address.ip() {
@@ -120,7 +120,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// An attribute whose value is an address, XORed.
+    /// An attribute with an XORed address.
     pub(crate) fn xored_address(&mut self, kind: u16, address: SocketAddr) -> &mut Self {
         let mut value = [0; 20];
         let port = address.port() ^ (MAGIC_COOKIE >> 16) as u16;
@@ -141,7 +141,7 @@ impl<'a> Writer<'a> {
     }
 
     /// ERROR-CODE: a code of 300..=699 and a phrase of at most 763 bytes, which may be empty: before
-    /// authentication a phrase only makes the answer larger than the question.
+    /// authentication a phrase only makes the answer larger than the request.
     pub fn error_code(&mut self, code: u16, reason: &str) -> &mut Self {
         if !(300..=699).contains(&code) || reason.len() > 763 {
             return self.spoil();
@@ -150,7 +150,7 @@ impl<'a> Writer<'a> {
         self.attribute_of(ERROR_CODE, &[&head, reason.as_bytes()])
     }
 
-    /// UNKNOWN-ATTRIBUTES: the types a 420 complains about.
+    /// UNKNOWN-ATTRIBUTES: the types that caused a 420.
     pub fn unknown_attributes(&mut self, kinds: &[u16]) -> &mut Self {
         let Some(value) = self.claim(UNKNOWN_ATTRIBUTES, kinds.len() * 2, Stage::Attributes) else {
             return self;
@@ -161,19 +161,20 @@ impl<'a> Writer<'a> {
         self
     }
 
-    /// Any attribute other than MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT: those are computed over the message, by
-    /// [`integrity`](Self::integrity) and [`fingerprint`](Self::fingerprint), and any other value of theirs is one that receivers refuse.
+    /// Any attribute except MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT: those are computed
+    /// over the message, by [`integrity`](Self::integrity) and [`fingerprint`](Self::fingerprint).
     pub fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.attribute_of(kind, &[value])
     }
 
-    /// The key's kind of MESSAGE-INTEGRITY over all of the above. Only the other kind and FINGERPRINT may follow.
+    /// The key's kind of MESSAGE-INTEGRITY over all of the above. Only the other kind and FINGERPRINT may
+    /// follow.
     pub fn integrity(&mut self, key: &Key) -> &mut Self {
         let (at, integrity) = (self.len, key.integrity());
         let is_signed = std::mem::replace(&mut self.signed[integrity as usize], true);
         let latest = if is_signed { Stage::Attributes } else { Stage::Integrity };
         if self.claim(integrity.attribute(), integrity.len(), latest).is_some() {
-            // The length field already counts the attribute itself, as the HMAC wants it.
+            // The length field already counts the attribute itself, as the HMAC requires.
             let (message, end) = self.buffer.split_at_mut(at);
             let (header, attributes) = message.split_at(HEADER_LEN);
             end[4..4 + integrity.len()].copy_from_slice(key.sign(header, attributes).as_ref());
@@ -193,10 +194,10 @@ impl<'a> Writer<'a> {
         self
     }
 
-    /// The message's length; `None` if anything did not fit, was out of its RFC's bounds, or came
-    /// behind MESSAGE-INTEGRITY or FINGERPRINT.
+    /// The message's length; `None` if anything did not fit, was out of its RFC's bounds, or was added after
+    /// MESSAGE-INTEGRITY or FINGERPRINT.
     pub fn finish(&mut self) -> Option<usize> {
-        (self.stage != Stage::Spoiled).then_some(self.len)
+        (self.stage != Stage::Invalid).then_some(self.len)
     }
 
     fn bounded(&mut self, kind: u16, value: &[u8], len_max: usize) -> &mut Self {
@@ -218,8 +219,8 @@ impl<'a> Writer<'a> {
         self
     }
 
-    /// Writes an attribute's header and padding, counts it in the message's length, and hands out the
-    /// room for its value; or spoils the message.
+    /// Writes an attribute's header and padding, adds it to the message's length, and returns the space for
+    /// its value; or invalidates the message.
     fn claim(&mut self, kind: u16, len: usize, latest: Stage) -> Option<&mut [u8]> {
         let value_at = self.len + 4;
         let end = value_at.saturating_add(len.next_multiple_of(4));
@@ -230,7 +231,7 @@ impl<'a> Writer<'a> {
             return None;
         };
         self.buffer[self.len..self.len + 2].copy_from_slice(&kind.to_be_bytes());
-        // No longer than the message, whose length has just been seen to fit.
+        // At most the message's length, which has just been checked.
         self.buffer[self.len + 2..value_at].copy_from_slice(&(len as u16).to_be_bytes());
         self.buffer[value_at + len..end].fill(0);
         self.buffer[2..4].copy_from_slice(&total.to_be_bytes());
@@ -239,7 +240,7 @@ impl<'a> Writer<'a> {
     }
 
     fn spoil(&mut self) -> &mut Self {
-        self.stage = Stage::Spoiled;
+        self.stage = Stage::Invalid;
         self
     }
 }

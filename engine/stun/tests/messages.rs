@@ -1,5 +1,5 @@
-//! Messages of every shape: what is written reads back, what is wrong is refused, what does not count
-//! is passed over.
+//! Messages of every shape: written values are read back, malformed messages are refused, and attributes that
+//! are not in use are ignored.
 
 #![allow(clippy::unwrap_used)]
 
@@ -42,7 +42,7 @@ fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     buffer
 }
 
-/// Puts raw attributes behind a finished message and corrects its length.
+/// Appends raw attributes to a finished message and corrects its length.
 fn extended(mut bytes: Vec<u8>, attributes: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(attributes);
     let len = (bytes.len() - HEADER_LEN) as u16;
@@ -60,7 +60,7 @@ fn a_bare_header_is_a_message() {
 }
 
 #[test]
-fn each_flaw_has_its_name() {
+fn each_malformation_has_its_error() {
     let good = raw(&[0, 6, 0, 4, b'u', b's', b'e', b'r']);
     let bent = |at: usize, byte: u8| {
         let mut bytes = good.clone();
@@ -80,8 +80,8 @@ fn each_flaw_has_its_name() {
     assert_eq!(Message::new(&behind).unwrap_err(), Malformed::AfterFingerprint);
 }
 
-/// The lengths near 2¹⁶, where rounding up to a multiple of four does not fit into sixteen bits: a
-/// reader that does it there sees an attribute of length zero and reads on beyond the message.
+/// Lengths near 2¹⁶, where rounding up to a multiple of four does not fit into sixteen bits: a reader that
+/// does so sees an attribute of length zero and reads beyond the message.
 #[test]
 fn lengths_at_the_end_of_sixteen_bits_are_refused() {
     for len in [0xfff1_u16, 0xfffc, 0xfffd, 0xfffe, 0xffff] {
@@ -91,7 +91,7 @@ fn lengths_at_the_end_of_sixteen_bits_are_refused() {
     }
 }
 
-/// The longest message there is: 65532 bytes of attributes.
+/// The longest possible message: 65532 bytes of attributes.
 #[test]
 fn the_longest_message_reads() {
     let mut attribute = vec![0x80, 0x22, 0xff, 0xf8];
@@ -104,11 +104,11 @@ fn the_longest_message_reads() {
 }
 
 #[test]
-fn what_follows_the_integrity_does_not_count() {
+fn attributes_after_the_integrity_are_ignored() {
     let protected = written(|w| _ = w.username(b"us:them").integrity(&key()));
     let forged = extended(protected, &[0, 0x25, 0, 0, 0, 0x24, 0, 4, 0, 0, 0, 9]);
     let message = Message::new(&forged).unwrap();
-    assert!(message.verify_integrity(&key()), "what the HMAC covers is as it was");
+    assert!(message.verify_integrity(&key()), "the covered part is unchanged");
     assert!(!message.use_candidate());
     assert_eq!(message.priority(), None);
     let kinds: Vec<u16> = message.attributes().map(|attribute| attribute.kind).collect();
@@ -116,7 +116,7 @@ fn what_follows_the_integrity_does_not_count() {
 }
 
 #[test]
-fn only_the_fingerprint_counts_behind_the_integrity() {
+fn only_the_fingerprint_is_used_after_the_integrity() {
     let mut writer_buffer = [0xa5; 256];
     let mut writer = Writer::new(&mut writer_buffer, Class::Request, Method::BINDING, ID).unwrap();
     writer.username(b"us:them").integrity(&key()).fingerprint();
@@ -125,7 +125,7 @@ fn only_the_fingerprint_counts_behind_the_integrity() {
     let kinds: Vec<u16> = message.attributes().map(|attribute| attribute.kind).collect();
     assert_eq!(kinds, [USERNAME, MESSAGE_INTEGRITY, FINGERPRINT]);
 
-    // The same with an attribute slipped in between.
+    // The same with an attribute inserted in between.
     let mut forged = writer_buffer[..len - 8].to_vec();
     forged.extend_from_slice(&[0, 0x25, 0, 0]);
     forged.extend_from_slice(&writer_buffer[len - 8..len]);
@@ -138,7 +138,7 @@ fn only_the_fingerprint_counts_behind_the_integrity() {
 }
 
 #[test]
-fn the_first_of_two_counts() {
+fn the_first_of_two_is_used() {
     let bytes = written(|w| _ = w.username(b"first").username(b"second").priority(1).priority(2));
     let message = Message::new(&bytes).unwrap();
     assert_eq!(message.username(), Some(&b"first"[..]));
@@ -146,7 +146,7 @@ fn the_first_of_two_counts() {
 }
 
 #[test]
-fn a_value_of_the_wrong_length_is_no_value() {
+fn a_value_of_the_wrong_length_is_ignored() {
     let bytes = written(|w| {
         w.attribute(0x0024, &[0; 3]).attribute(0x8029, &[0; 7]).attribute(0x802a, &[0; 9]);
         w.attribute(0x0020, &[0, 1, 0, 0, 1, 2, 3]).attribute(0x0009, &[0, 0, 4]);
@@ -160,7 +160,7 @@ fn a_value_of_the_wrong_length_is_no_value() {
 }
 
 #[test]
-fn unknown_attributes_are_told_by_whether_they_must_be_understood() {
+fn unknown_attributes_are_reported_if_comprehension_is_required() {
     let bytes = written(|w| _ = w.attribute(0x7777, b"?").attribute(0xc001, b"!").use_candidate());
     let message = Message::new(&bytes).unwrap();
     assert_eq!(message.unknown_required().collect::<Vec<_>>(), [0x7777]);
@@ -168,7 +168,7 @@ fn unknown_attributes_are_told_by_whether_they_must_be_understood() {
 }
 
 #[test]
-fn an_error_says_code_phrase_and_attributes() {
+fn an_error_contains_code_phrase_and_attributes() {
     let mut buffer = [0xa5; 128];
     let len = Writer::new(&mut buffer, Class::Error, Method::BINDING, ID)
         .unwrap()
@@ -196,7 +196,7 @@ fn codes_out_of_range_are_refused_both_ways() {
 }
 
 #[test]
-fn a_check_is_not_written_as_a_plain_attribute() {
+fn a_check_cannot_be_written_as_a_plain_attribute() {
     for kind in [MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, FINGERPRINT] {
         for len in [0, 4, 7, 20, 32] {
             let mut buffer = [0; 256];
@@ -207,7 +207,7 @@ fn a_check_is_not_written_as_a_plain_attribute() {
 }
 
 #[test]
-fn both_kinds_of_integrity_are_right_in_either_order() {
+fn both_kinds_of_integrity_are_valid_in_either_order() {
     let forth =
         written(|w| _ = w.username(b"us:them").integrity(&key()).integrity(&sha256_key()).fingerprint());
     let back =
@@ -250,7 +250,7 @@ fn a_message_longer_than_its_length_field_is_refused() {
 }
 
 #[test]
-fn every_buffer_too_small_is_told() {
+fn every_buffer_too_small_is_reported() {
     let build = |buffer: &mut [u8]| {
         Writer::new(buffer, Class::Success, Method::BINDING, ID)?
             .xor_mapped_address("[2001:db8::1]:9".parse().unwrap())
@@ -270,7 +270,7 @@ fn address() -> impl Strategy<Value = SocketAddr> {
     (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
 }
 
-/// A type, often one that matters, with a value of a length it may have.
+/// A type, often a known one, with a value of a possible length.
 fn attribute() -> impl Strategy<Value = (u16, Vec<u8>)> {
     let bytes = |len| prop::collection::vec(any::<u8>(), len);
     prop_oneof![
@@ -285,7 +285,7 @@ fn attribute() -> impl Strategy<Value = (u16, Vec<u8>)> {
 
 proptest! {
     #[test]
-    fn what_is_written_reads_back(
+    fn written_messages_are_read_back(
         id: [u8; 12],
         method in 0..=Method::MAX.0,
         username in prop::collection::vec(any::<u8>(), 0..508),
@@ -331,7 +331,7 @@ proptest! {
 
     /// Attributes in any order, with the two checks anywhere among them.
     #[test]
-    fn the_attributes_that_count_are_those_of_a_naive_twin(
+    fn the_attributes_in_use_match_a_naive_model(
         attributes in prop::collection::vec(attribute(), 0..12),
     ) {
         let mut body = Vec::new();
@@ -363,7 +363,7 @@ proptest! {
         prop_assert!(message.unknown_required().all(|kind| kind < COMPREHENSION_OPTIONAL));
     }
 
-    /// With a header that is right, so that the walk is reached.
+    /// With a valid header, so that the attributes are read.
     #[test]
     fn no_bytes_make_a_view_panic(mut body in prop::collection::vec(any::<u8>(), 0..200)) {
         body.truncate(body.len() / 4 * 4);

@@ -62,9 +62,9 @@ fn attributes_read_back() {
     assert!(!message.dont_fragment());
 }
 
-/// Present, but not of the form that the RFC gives it: to be told from missing.
+/// Present, but not in the RFC's form: must be distinguished from missing.
 #[test]
-fn attributes_of_another_form_are_told_from_missing_ones() {
+fn malformed_attributes_are_distinguished_from_missing_ones() {
     for len in 0..40 {
         let value = vec![0xa5; len];
         let of = |kind: u16| written(|writer| _ = writer.attribute(kind, &value));
@@ -78,7 +78,7 @@ fn attributes_of_another_form_are_told_from_missing_ones() {
         assert_eq!(with(RESERVATION_TOKEN, |m| m.reservation_token().map(|v| v.is_some())), is(8));
         assert_eq!(with(USERHASH, |m| m.userhash().map(|v| v.is_some())), is(32));
         assert_eq!(with(CONNECTION_ID, |m| m.connection_id().map(|v| v.is_some())), is(4));
-        // 0xa5 is no family, no algorithm and no address family of XOR-PEER-ADDRESS.
+        // 0xa5 is neither a family, nor an algorithm, nor an address family of XOR-PEER-ADDRESS.
         let none = Some(false);
         assert_eq!(
             with(REQUESTED_ADDRESS_FAMILY, |m| m.requested_address_family().map(|v| v.is_some())),
@@ -94,7 +94,7 @@ fn attributes_of_another_form_are_told_from_missing_ones() {
 }
 
 #[test]
-fn either_integrity_is_verified_by_its_own_key() {
+fn each_integrity_is_verified_by_its_key() {
     for (integrity, other) in [(Integrity::Sha1, Integrity::Sha256), (Integrity::Sha256, Integrity::Sha1)] {
         let bytes = written(|writer| _ = writer.lifetime(600).integrity(&key(integrity)).fingerprint());
         let message = Message::new(&bytes).unwrap();
@@ -111,9 +111,9 @@ fn either_integrity_is_verified_by_its_own_key() {
     }
 }
 
-/// RFC 8489 §14.6: what follows the first of the two is passed over, but for the other and FINGERPRINT.
+/// RFC 8489 §14.6: attributes after the first of the two are ignored, except the other one and FINGERPRINT.
 #[test]
-fn what_follows_the_first_integrity_does_not_count() {
+fn attributes_after_the_first_integrity_are_ignored() {
     let mut bytes = written(|writer| _ = writer.integrity(&key(Integrity::Sha1)));
     let at = bytes.len();
     bytes.resize(at + 8 + 36, 0);
@@ -124,7 +124,7 @@ fn what_follows_the_first_integrity_does_not_count() {
     let message = Message::new(&bytes).unwrap();
     assert_eq!(message.lifetime(), None);
     assert_eq!(message.attribute(MESSAGE_INTEGRITY_SHA256), None);
-    // It is there, and wrong: the strongest is the one to verify.
+    // It is present but wrong: the strongest one must be verified.
     assert_eq!(message.integrity(), Some(Integrity::Sha256));
     assert!(message.verify_integrity(&key(Integrity::Sha1)));
     assert!(!message.verify_integrity(&key(Integrity::Sha256)));

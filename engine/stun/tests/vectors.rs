@@ -37,7 +37,7 @@ fn request_long_term() -> Vec<u8> {
 }
 
 #[test]
-fn the_request_reads_as_the_rfc_says() {
+fn the_request_is_read_as_in_the_rfc() {
     let bytes = request();
     let message = Message::new(&bytes).unwrap();
     assert_eq!((message.class(), message.method()), (Class::Request, Method::BINDING));
@@ -55,7 +55,7 @@ fn the_request_reads_as_the_rfc_says() {
 }
 
 #[test]
-fn the_responses_read_as_the_rfc_says() {
+fn the_responses_are_read_as_in_the_rfc() {
     for (bytes, address) in [
         (response_ipv4(), "192.0.2.1:32853"),
         (response_ipv6(), "[2001:db8:1234:5678:11:2233:4455:6677]:32853"),
@@ -71,7 +71,7 @@ fn the_responses_read_as_the_rfc_says() {
 }
 
 #[test]
-fn the_long_term_request_reads_as_the_rfc_says() {
+fn the_long_term_request_is_read_as_in_the_rfc() {
     let bytes = request_long_term();
     let message = Message::new(&bytes).unwrap();
     assert_eq!(message.username(), Some("マトリックス".as_bytes()));
@@ -85,8 +85,8 @@ fn the_long_term_request_reads_as_the_rfc_says() {
     assert!(message.verify_integrity(&Key::long_term(PasswordAlgorithm::Md5, credential, Integrity::Sha1)));
 }
 
-/// The vectors pad with spaces and we with zeros, so what is built is compared where both say
-/// something, and the checks are made afresh.
+/// The vectors pad with spaces, this crate with zeros, so only the other bytes are compared, and the checks
+/// are computed again.
 #[test]
 fn the_vectors_can_be_built() {
     let key = Key::short_term(PASSWORD);
@@ -116,10 +116,10 @@ fn the_vectors_can_be_built() {
     }
 }
 
-/// Every way of cutting a vector short is malformed, and no single bit of what is protected can change
-/// without a check noticing.
+/// Every truncation of a vector is malformed, and a check detects every single changed bit of the protected
+/// part.
 #[test]
-fn cut_or_bent_vectors_are_noticed() {
+fn truncated_or_changed_vectors_are_detected() {
     let key = Key::short_term(PASSWORD);
     for bytes in [request(), response_ipv4(), response_ipv6()] {
         for len in 0..bytes.len() {

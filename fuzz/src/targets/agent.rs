@@ -19,8 +19,8 @@ const CHECKS: [u16; 3] =
 
 const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 
-/// The bytes as a received message, held against the oracle; then the bytes as a script of a message to build,
-/// which both must read as it was meant.
+/// The bytes as a received message, compared with the oracle; then the bytes as a script of a message to
+/// build, which both must read correctly.
 pub fn stun(data: &[u8]) {
     let _ = stun::demux(data);
     read(data);
@@ -46,7 +46,7 @@ fn read(data: &[u8]) {
 }
 
 fn compare(ours: &Message<'_>, theirs: &TheirMessage) -> Result<(), String> {
-    // Theirs has a display for the class and nothing else.
+    // The oracle's type has only a display for the class.
     let class = match ours.class() {
         Class::Request => oracle_stun::message::CLASS_REQUEST,
         Class::Indication => oracle_stun::message::CLASS_INDICATION,
@@ -63,7 +63,8 @@ fn compare(ours: &Message<'_>, theirs: &TheirMessage) -> Result<(), String> {
     compare_checks(ours, theirs)
 }
 
-/// Their attributes without those between the first MESSAGE-INTEGRITY of either kind and FINGERPRINT, which are not signed.
+/// The oracle's attributes without those between the first MESSAGE-INTEGRITY of either kind and FINGERPRINT,
+/// which are not signed.
 fn counted(theirs: &TheirMessage) -> Vec<(u16, Vec<u8>)> {
     let mut is_signed = true;
     let mut counted = Vec::new();
@@ -92,12 +93,12 @@ fn compare_checks(ours: &Message<'_>, theirs: &TheirMessage) -> Result<(), Strin
     match (ours.xor_mapped_address(), address) {
         (Some(ours), Verdict::Accepted(theirs)) => same("address", ours, theirs),
         (Some(ours), Verdict::Refused(reason)) => Err(format!("address {ours} refused: {reason}")),
-        // Theirs takes values of any length, ours only of the family's.
+        // The oracle accepts values of any length, we only of the family's.
         _ => Ok(()),
     }
 }
 
-/// Builds what the script says, reads it back, and flips a bit of it.
+/// Builds the script's message, reads it back, and flips a bit of it.
 fn build(script: &mut Script<'_>) {
     let class = script.choice(&[Class::Request, Class::Indication, Class::Success, Class::Error]);
     let method = Method(script.u16() & 0xfff);
@@ -115,7 +116,7 @@ fn build(script: &mut Script<'_>) {
                 writer.attribute(kind, value);
                 assert!(
                     !CHECKS.contains(&kind) || writer.finish().is_none(),
-                    "a check is computed, not told"
+                    "a check is computed, not given"
                 );
                 expected.push((kind, value.to_vec()));
             }
@@ -143,7 +144,7 @@ fn build(script: &mut Script<'_>) {
                 if first {
                     address = Some(mapped);
                 }
-                // Its bytes are checked through the address they mean.
+                // Its bytes are checked through the address they encode.
                 expected.push((attribute::XOR_MAPPED_ADDRESS, vec![0; if ip.is_ipv4() { 8 } else { 20 }]));
                 assert!(before.is_some() || writer.finish().is_none(), "a spoiled message stays spoiled");
             }
@@ -162,7 +163,7 @@ fn build(script: &mut Script<'_>) {
         }
     }
     let Some(len) = writer.finish() else { return };
-    let message = Message::new(&buffer[..len]).expect("what we write is a message");
+    let message = Message::new(&buffer[..len]).expect("our message is valid");
     assert_eq!((message.class(), message.method(), message.transaction_id()), (class, method, id));
     assert_eq!(message.has_integrity(), with_integrity);
     assert_eq!(message.verify_integrity(&key), with_integrity);
@@ -175,7 +176,7 @@ fn build(script: &mut Script<'_>) {
     assert!(plain.map(|a| (a.kind, a.value.len())).eq(expected.iter().map(|(kind, v)| (*kind, v.len()))));
     read(&buffer[..len]);
 
-    // Whatever bit changes on the way, somebody notices: the framing, or the HMAC.
+    // Whatever bit changes, it is detected: by the framing, or by the HMAC.
     if with_integrity {
         let mut damaged = buffer[..len].to_vec();
         let at = usize::from(script.u16()) % len;
@@ -187,13 +188,13 @@ fn build(script: &mut Script<'_>) {
     }
 }
 
-/// The length field is not signed as it stands, but as it was when MESSAGE-INTEGRITY was written; the
-/// framing checks it.
+/// The length field is not signed as it is, but as it was when MESSAGE-INTEGRITY was written; the framing
+/// checks it.
 fn is_length(at: usize) -> bool {
     (2..4).contains(&at)
 }
 
-/// Where the bytes end that the HMAC covers, it included.
+/// The end of the bytes that the HMAC covers, including itself.
 fn integrity_end(bytes: &[u8]) -> Option<usize> {
     let mut at = stun::HEADER_LEN;
     while let Some(head) = bytes.get(at..at + 4) {

@@ -1,4 +1,4 @@
-//! The bandwidth part: feedback of any kind through the estimator, and demands of any kind through the allocator.
+//! The bandwidth module: any feedback through the estimator, and any demands through the allocator.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use machine::Instant;
 use rtcp::{Compound, Packet, TwccFeedback, Writer};
 use rtp::{Ssrc, TwccSeq};
 use sfu::bandwidth::{
-    Allocator, Bounds, Class, Demand, Estimator, Offer, Pacer, Prefer, Purpose, Steadiness, limits,
+    Allocator, Bounds, Class, Demand, Estimator, Hysteresis, Offer, Pacer, Prefer, Purpose, limits,
 };
 
 use crate::script::Script;
 
-/// An estimator and its pacer through sends, silence and feedback in any order: the estimate stays within its bounds, a probe within
-/// its own, and nothing waits for ever.
+/// An estimator and its pacer through sends, silence and feedback in any order: the estimate stays within its
+/// bounds, a probe within its own, and no packet waits forever.
 pub fn estimator(data: &[u8]) {
     let mut script = Script::new(data);
     let bounds = Bounds {
@@ -22,7 +22,7 @@ pub fn estimator(data: &[u8]) {
         max_bps: u64::from(script.u16()) << 12,
     };
     let mut estimator = Estimator::new(bounds);
-    let bounds = bounds.sound();
+    let bounds = bounds.normalized();
     let mut now = Instant::from_nanos(u64::from(script.u32()));
     let mut pacer = Pacer::new(now, estimator.estimate_bps());
     while !script.is_over() {
@@ -39,12 +39,12 @@ pub fn estimator(data: &[u8]) {
                 estimator.on_rtt(Duration::from_millis(u64::from(script.u16())));
             }
             7 => {
-                estimator.set_shares(now, u64::from(script.u32()), u64::from(script.u32()));
+                estimator.set_allocated(now, u64::from(script.u32()), u64::from(script.u32()));
                 estimator.poll(now);
                 pacer.set_rate(now, estimator.estimate_bps(), u64::from(script.u16()) << 8, script.bool());
             }
             8 => {
-                // At most a packet more than the bound, as the driver sends it.
+                // At most a packet above the bound, as the driver sends it.
                 let mut sent = 0;
                 while estimator.padding_due(now) > 0 {
                     estimator.on_sent(now, 250, Purpose::Padding);
@@ -60,7 +60,7 @@ pub fn estimator(data: &[u8]) {
         assert!(pacer.len() <= limits::PACER_QUEUE_LEN);
         assert_eq!(pacer.next_timeout().is_some(), !pacer.is_empty());
     }
-    // Left alone, a queue empties in its time, and no more than one packet per turn is late.
+    // Without new packets, a queue empties in its time, and at most one packet per turn is late.
     now += limits::PACER_WAIT_MAX;
     while pacer.pop(now).is_some() {}
     assert!(pacer.is_empty());
@@ -73,7 +73,7 @@ fn pace(pacer: &mut Pacer<u16>, now: Instant, script: &mut Script<'_>) {
         match pacer.offer(now, class) {
             Offer::Now => pacer.on_sent(now, size),
             Offer::Later => {
-                assert_ne!(class, Class::Audio, "sound never waits");
+                assert_ne!(class, Class::Audio, "audio never waits");
                 pacer.push(now, class, size, entry);
             }
             Offer::Never => assert_eq!(pacer.len(), limits::PACER_QUEUE_LEN),
@@ -85,7 +85,7 @@ fn pace(pacer: &mut Pacer<u16>, now: Instant, script: &mut Script<'_>) {
     }
 }
 
-/// A feedback that is well formed.
+/// A well-formed feedback.
 fn frame(script: &mut Script<'_>) -> Vec<u8> {
     let (base_seq, reference_time) = (TwccSeq(script.u16()), script.u32() as i32 >> 8);
     let statuses: Vec<Option<i16>> = (0..script.u8())
@@ -111,7 +111,7 @@ fn frame(script: &mut Script<'_>) -> Vec<u8> {
 
 fn feed(estimator: &mut Estimator, now: Instant, bytes: &[u8]) {
     let Ok(compound) = Compound::new(bytes) else { return };
-    // The estimator is looked at here, not the bound on its work.
+    // The estimator is tested here, not the bound on its work.
     let mut budget = usize::MAX;
     for packet in compound.packets() {
         match packet {
@@ -122,8 +122,8 @@ fn feed(estimator: &mut Estimator, now: Instant, bytes: &[u8]) {
     }
 }
 
-/// Demands of any kind over changing estimates: never more than the estimate, never layers beyond what is asked for, and no second step up
-/// so soon after a step down.
+/// Any demands over changing estimates: never more than the estimate, never layers above the preferred ones,
+/// and no second step up so soon after a step down.
 pub fn allocator(data: &[u8]) {
     let mut script = Script::new(data);
     let mut demands: Vec<Demand> = (0..script.u8() % 16)
@@ -133,7 +133,7 @@ pub fn allocator(data: &[u8]) {
             max: Layers { spatial: script.u8() % 5, temporal: script.u8() % 5 },
             rates: std::array::from_fn(|_| std::array::from_fn(|_| u32::from(script.u8()) << 13)),
             layers: script.bool().then(|| Layers { spatial: script.u8(), temporal: script.u8() }),
-            steadiness: Steadiness::default(),
+            hysteresis: Hysteresis::default(),
         })
         .collect();
     let mut allocator = Allocator::default();
@@ -145,7 +145,7 @@ pub fn allocator(data: &[u8]) {
         let allocated = allocator.allocate(now, budget, &mut demands);
         assert!(allocated.bps <= budget && allocated.bps <= allocated.wanted_bps);
         let sent: u64 = demands.iter().map(cost).sum();
-        // A rate that swings below that of a smaller picture counts as much as that.
+        // A rate that varies below that of a lower resolution counts as much as that.
         assert!(sent <= allocated.bps, "sent {sent}, told {}", allocated.bps);
         for demand in &demands {
             let is_within = demand.layers.is_none_or(|layers| {
@@ -153,7 +153,7 @@ pub fn allocator(data: &[u8]) {
             });
             assert!(is_within, "{demand:?}");
         }
-        // The same again: soon nothing is left to do.
+        // The same again: soon nothing changes any more.
         (0..16).for_each(|_| _ = allocator.allocate(now, budget, &mut demands));
         let settled = demands.clone();
         allocator.allocate(now, budget, &mut demands);

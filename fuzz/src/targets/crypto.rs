@@ -1,13 +1,13 @@
 //! DTLS: arbitrary datagrams at any moment of a handshake.
 //!
-//! SRTP and SRTCP: forgeries, round trips through the oracle both ways, and a stream with reordering, loss
-//! and replay held against a naive model.
+//! SRTP and SRTCP: forgeries, round trips through the oracle in both directions, and a stream with
+//! reordering, loss and replay compared with a naive model.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use dtls::{Certificate, Cookies, Endpoint, Output, Settings, Stranger};
+use dtls::{Certificate, Cookies, Endpoint, FirstDatagram, Output, Settings};
 use machine::Instant;
 use oracle_srtp::context::Context;
 use oracle_srtp::protection_profile::ProtectionProfile;
@@ -18,7 +18,7 @@ use crate::known;
 use crate::oracle::{Verdict, ask};
 use crate::script::Script;
 
-/// A script: which profile, which of the three, and with what.
+/// A script: the profile, which of the three, and its input.
 pub fn srtp(data: &[u8]) {
     let mut script = Script::new(data);
     let profile = script.choice(&Profile::ALL);
@@ -29,7 +29,7 @@ pub fn srtp(data: &[u8]) {
     }
 }
 
-/// Keys that are nobody's secret.
+/// Public test keys.
 fn key(profile: Profile) -> MasterKey {
     let bytes: [u8; 64] = std::array::from_fn(|i| i as u8 ^ 0x5a);
     MasterKey::new(profile, &bytes[..profile.key_len()], &bytes[32..32 + profile.salt_len()])
@@ -55,7 +55,7 @@ fn packet(seq: u16, ssrc: u32, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// Encrypts a packet whose index is known.
+/// Encrypts a packet with a known index.
 fn protect(outbound: &Outbound, roc: u32, plain: &[u8], header_len: usize) -> Vec<u8> {
     let mut out = vec![0xa5; plain.len() + outbound.profile().rtp_overhead()];
     out[..header_len].copy_from_slice(&plain[..header_len]);
@@ -64,11 +64,11 @@ fn protect(outbound: &Outbound, roc: u32, plain: &[u8], header_len: usize) -> Ve
     out
 }
 
-/// Nothing a stranger sends is taken, and nothing of it is remembered: what is authentic still is afterwards.
+/// No forged packet is accepted, and none changes the state: authentic packets are still accepted afterwards.
 fn forge(profile: Profile, data: &[u8]) {
     let mut inbound = Inbound::new(profile, &key(profile));
     let outbound = Outbound::new(profile, &key(profile));
-    // The forger knows a source that is in use, and its newest number.
+    // The attacker knows a source in use, and its newest number.
     let first = packet(7, 0x1234_5678, b"first");
     let mut sent = protect(&outbound, 0, &first, 12);
     assert_eq!(inbound.unprotect_rtp(&mut sent).map(|p| p.to_vec()), Ok(first));
@@ -80,7 +80,7 @@ fn forge(profile: Profile, data: &[u8]) {
 
     for seq in [6, 8, 40000] {
         let next = packet(seq, 0x1234_5678, b"next");
-        // 40000 is nearest behind 7 or 8 only with a roll-over before the first: too old by rule.
+        // 40000 is nearest to 7 or 8 only with a roll-over before the first: too old by rule.
         let mut sent = protect(&outbound, 0, &next, 12);
         match inbound.unprotect_rtp(&mut sent) {
             Ok(plain) => assert_eq!(plain, &next[..]),
@@ -89,7 +89,7 @@ fn forge(profile: Profile, data: &[u8]) {
     }
 }
 
-/// One packet through ours and the oracle, both ways; then damaged.
+/// One packet through ours and the oracle, in both directions; then damaged.
 fn cross(profile: Profile, script: &mut Script<'_>) {
     let damage = (usize::from(script.u16()), script.u8());
     if script.bool() {
@@ -155,11 +155,11 @@ fn damaged(bytes: &[u8], (at, bit): (usize, u8)) -> Vec<u8> {
     bytes
 }
 
-/// A sender that counts in 48 bits, and a network that does what it likes with the order.
+/// A sender that counts in 48 bits, and a network that reorders arbitrarily.
 fn stream(profile: Profile, script: &mut Script<'_>) {
     let outbound = Outbound::new(profile, &key(profile));
     let mut inbound = Inbound::new(profile, &key(profile));
-    // The model: which indices were taken, and the highest of them.
+    // The model: the accepted indices, and the highest of them.
     let mut taken = BTreeSet::new();
     let mut highest: Option<u64> = None;
     let mut index = u64::from(script.u16());
@@ -181,8 +181,8 @@ fn stream(profile: Profile, script: &mut Script<'_>) {
             // The first has a roll-over counter of zero (RFC 3711 §3.3.1), or of one if all packets before the first wrap were lost.
             None if index >> 16 > 1 => Err(vec![Discard::AuthFailed]),
             None => Ok(plain),
-            // Beyond half a circle the receiver guesses another roll-over counter, so the tag is wrong, or the
-            // place it guesses is behind the window.
+            // Beyond half a circle the receiver estimates another roll-over counter, so the tag is wrong, or
+            // the estimated place is behind the window.
             Some(top) if index.abs_diff(top) >= 1 << 15 => {
                 Err(vec![Discard::AuthFailed, Discard::TooOld, Discard::Replayed])
             }
@@ -202,19 +202,19 @@ fn stream(profile: Profile, script: &mut Script<'_>) {
     }
 }
 
-/// Made once: a key pair is dear, and whose it is does not matter.
-struct Common {
+/// Created once: a key pair is expensive, and any will do.
+struct Identities {
     server: Certificate,
     client: Certificate,
     settings: [Settings; 2],
     cookies: Cookies,
 }
 
-fn common() -> &'static Common {
-    static COMMON: OnceLock<Common> = OnceLock::new();
-    COMMON.get_or_init(|| {
+fn identities() -> &'static Identities {
+    static IDENTITIES: OnceLock<Identities> = OnceLock::new();
+    IDENTITIES.get_or_init(|| {
         let settings = |version| Settings::new(dtls::Options { version, ..dtls::Options::default() });
-        Common {
+        Identities {
             server: Certificate::generate(),
             client: Certificate::generate(),
             settings: [settings(dtls::Version::Dtls12), settings(dtls::Version::Auto)],
@@ -223,16 +223,16 @@ fn common() -> &'static Common {
     })
 }
 
-/// A server's endpoint between an honest client and somebody who writes what he likes: true datagrams
-/// dropped, doubled, reordered and damaged, foreign ones between them, time passing. It may fail, and then
-/// stays failed; it never connects without the keys the client has.
+/// A server's endpoint between a correct client and an attacker: true datagrams dropped, duplicated,
+/// reordered and damaged, forged ones between them, time passing. It may fail, and then stays failed; it
+/// never connects without the client's keys.
 pub fn dtls_records(data: &[u8]) {
     let mut script = Script::new(data);
-    let common = common();
-    let settings = &common.settings[usize::from(script.u8() & 1)];
+    let identities = identities();
+    let settings = &identities.settings[usize::from(script.u8() & 1)];
     let mut now = Instant::from_nanos(1_000_000);
-    let mut server = Endpoint::server(settings, &common.server, common.client.fingerprint(), now);
-    let mut client = Endpoint::client(settings, &common.client, common.server.fingerprint(), now);
+    let mut server = Endpoint::server(settings, &identities.server, identities.client.fingerprint(), now);
+    let mut client = Endpoint::client(settings, &identities.client, identities.server.fingerprint(), now);
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
     let (mut server_keys, mut client_keys) = (None, None);
     for _ in 0..64 {
@@ -242,7 +242,7 @@ pub fn dtls_records(data: &[u8]) {
             break;
         }
         match script.u8() % 10 {
-            // What is under way arrives, whole.
+            // Datagrams in transit arrive unchanged.
             0 | 1 => {
                 for datagram in to_server.drain(..) {
                     let _ = server.on_datagram(now, &datagram);
@@ -303,12 +303,12 @@ pub fn dtls_records(data: &[u8]) {
     }
 }
 
-/// What a server that is open to anybody makes of the same bytes: with a cookie that nobody has given out, never a place.
+/// A server that accepts any peer with the same bytes: an unknown cookie never creates state.
 fn open_to_anybody(now: Instant, datagram: &[u8]) {
-    match common().cookies.judge(now, b"address", datagram) {
-        Stranger::Verified(_) => panic!("a cookie was forged"),
-        Stranger::Unverified(answer) => assert!(answer.len() <= datagram.len()),
-        Stranger::Noise | Stranger::TooOld => {}
+    match identities().cookies.classify(now, b"address", datagram) {
+        FirstDatagram::Verified(_) => panic!("a cookie was forged"),
+        FirstDatagram::Unverified(answer) => assert!(answer.len() <= datagram.len()),
+        FirstDatagram::Noise | FirstDatagram::TooOld => {}
     }
 }
 
@@ -329,5 +329,5 @@ fn drain(endpoint: &mut Endpoint, out: &mut Vec<Vec<u8>>, keys: &mut Option<dtls
             Output::Timeout(_) | Output::Idle => return,
         }
     }
-    panic!("the endpoint has always more to say");
+    panic!("the endpoint has endless output");
 }

@@ -1,11 +1,12 @@
-//! Dependency descriptors, read and written, against the reader and the writer of the simulator's peers.
+//! Dependency descriptors, read and written, compared with the reader and the writer of the simulator's
+//! peers.
 
 use leat_tests::dependency;
 
 use crate::script::Script;
 
-/// Dependency descriptors of one stream: the script is one after the other, each behind its length. The
-/// structure that one brings is kept for those after it, as a receiver does, and sometimes forgotten.
+/// Dependency descriptors of one stream: the script has one after the other, each with its length. The
+/// structure of one is kept for later ones, as in a receiver, and sometimes dropped.
 pub fn dependency_descriptor(data: &[u8]) {
     use rtp::dependency_descriptor::{Unread, mandatory, read};
     let mut script = Script::new(data);
@@ -17,7 +18,7 @@ pub fn dependency_descriptor(data: &[u8]) {
         let ours = read(value, known.as_ref());
         let theirs = dependency::read(value, known_to_them.as_ref());
         let Ok((descriptor, brought)) = ours else {
-            // What they read and we do not is more than we keep room for.
+            // Descriptors that only the peers read exceed our bounds.
             assert!(theirs.is_err() || ours == Err(Unread::Excess), "{ours:?} and {theirs:?}");
             continue;
         };
@@ -38,7 +39,7 @@ pub fn dependency_descriptor(data: &[u8]) {
         }
         assert!(
             brought.is_none() || descriptor.active_targets.is_some(),
-            "a new structure says what is active"
+            "a new structure has active targets"
         );
         assert!(brought.is_some() || known.is_some(), "a descriptor without a structure");
         known = brought.or(known);
@@ -81,8 +82,8 @@ fn indication(ours: rtp::dependency_descriptor::Dti) -> dependency::Dti {
     }
 }
 
-/// A stream of dependency descriptors as a sender writes it, structure by structure: we read back what was written. The
-/// script says what there is to write.
+/// A stream of dependency descriptors as written by a sender, structure by structure: we read them back. The
+/// script determines their content.
 pub fn dependency_stream(data: &[u8]) {
     let mut script = Script::new(data);
     let (mut known, mut written) = (None, None);
@@ -151,7 +152,7 @@ fn dtis(script: &mut Script<'_>, targets: usize) -> Vec<dependency::Dti> {
     (0..targets).map(|_| script.choice(&[NotPresent, Discardable, Switch, Required])).collect()
 }
 
-/// A frame that is as a template says, or otherwise.
+/// A frame that matches a template, or not.
 fn frame(script: &mut Script<'_>, structure: &dependency::Structure, brings: bool) -> dependency::Descriptor {
     let template = usize::from(script.u8()) % structure.templates.len();
     let mut frame = structure.templates[template].clone();
@@ -180,7 +181,7 @@ fn frame(script: &mut Script<'_>, structure: &dependency::Structure, brings: boo
 mod tests {
     use super::*;
 
-    /// A corpus whose structure did not read would leave most of the reader untouched.
+    /// A corpus without readable structures would not test most of the reader.
     #[test]
     fn the_corpus_brings_structures_and_layers() {
         let mut script = Script::new(include_bytes!("../../corpus/dependency_descriptor/l1t2"));

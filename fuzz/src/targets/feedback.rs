@@ -28,8 +28,8 @@ use crate::script::Script;
 
 type Theirs = Box<dyn oracle_rtcp::packet::Packet + Send + Sync>;
 
-/// A datagram: every accessor of its sound packets is walked, a packet is sound in it exactly when it is by itself, and the oracle
-/// reads each one the same.
+/// A datagram: every accessor of its valid packets is called, a packet is valid in it exactly when it is
+/// alone, and the oracle reads each one equally.
 pub fn rtcp(data: &[u8]) {
     let _ = rtcp::is_rtcp(data);
     let walked: Vec<bool> =
@@ -44,27 +44,27 @@ pub fn rtcp(data: &[u8]) {
         expected.push(alone.is_ok() && (is_last || part[0] & PADDING_BIT == 0));
         compare_alone(part, alone);
         if part[0] >> 6 != 2 {
-            // Where another protocol begins, nothing is framed.
+            // Framing ends at another protocol.
             is_framed = true;
             break;
         }
     }
-    // What is left is no packet.
+    // The rest is not a packet.
     expected.extend((!is_framed).then_some(false));
-    assert_eq!(walked, expected, "a packet is as sound in a datagram as by itself: {data:02x?}");
+    assert_eq!(walked, expected, "a packet is as valid in a datagram as alone: {data:02x?}");
 
     let is_sound = !expected.is_empty() && expected.iter().all(|is_sound| *is_sound);
     let compound = Compound::new(data);
-    assert_eq!(compound.is_ok(), is_sound, "a compound is as sound as its packets: {data:02x?}");
+    assert_eq!(compound.is_ok(), is_sound, "a compound is as valid as its packets: {data:02x?}");
     if let Ok(compound) = compound {
         assert_eq!((compound.as_bytes(), compound.packets().count()), (data, parts.len()));
     }
 }
 
-/// Holds one packet, alone in its datagram, against the oracle.
+/// Compares one packet, alone in its datagram, with the oracle.
 ///
-/// The oracle leaves padding in the body and takes it for blocks, entries or text (RFC 3550 §6.4.1). So it is given the same packet
-/// without padding, which we must read like the padded one.
+/// The oracle leaves padding in the body and reads it as blocks, entries or text (RFC 3550 §6.4.1). So it
+/// gets the same packet without padding, which we must read like the padded one.
 fn compare_alone(part: &[u8], ours: &Result<Packet<'_>, Malformed>) {
     let bare = match padding_of(part) {
         None => part.to_vec(),
@@ -74,10 +74,10 @@ fn compare_alone(part: &[u8], ours: &Result<Packet<'_>, Malformed>) {
             assert_eq!(again, Some(ours.is_ok()), "padding changes nothing: {part:02x?}");
             bare
         }
-        // Without its padding it would not be a whole number of words: there is no such packet to ask about.
+        // Without its padding it would not be a whole number of words: there is no such packet.
         Some(_) => return,
     };
-    // The view of the very bytes that the oracle reads.
+    // The view of exactly the oracle's bytes.
     let ours = match Walk::new(&bare).next() {
         Some(Ok(packet)) => Ok(packet),
         Some(Err(malformed)) => Err(format!("{malformed:?}")),
@@ -90,13 +90,13 @@ fn compare_alone(part: &[u8], ours: &Result<Packet<'_>, Malformed>) {
     });
 }
 
-/// How much of a packet is padding, if some is and its count can be right.
+/// The length of a packet's padding, if it is valid.
 fn padding_of(part: &[u8]) -> Option<usize> {
     let count = usize::from(*part.last()?);
     (part[0] & PADDING_BIT != 0 && count > 0 && count + 4 <= part.len()).then_some(count)
 }
 
-/// The packet that this many whole words of padding were put behind.
+/// The packet before this number of whole words of padding was added.
 fn without_padding(part: &[u8], count: usize) -> Vec<u8> {
     let mut bare = part[..part.len() - count].to_vec();
     bare[0] &= !PADDING_BIT;
@@ -107,7 +107,7 @@ fn without_padding(part: &[u8], count: usize) -> Vec<u8> {
 
 const PADDING_BIT: u8 = 0x20;
 
-/// Cuts a datagram at the lengths its packets announce; and whether that came out even.
+/// Splits a datagram at the announced lengths; and whether that was exact.
 fn split(data: &[u8]) -> (Vec<&[u8]>, bool) {
     let mut parts = Vec::new();
     let mut rest = data;
@@ -120,7 +120,7 @@ fn split(data: &[u8]) -> (Vec<&[u8]>, bool) {
     (parts, rest.is_empty())
 }
 
-/// Calls every accessor, none of which may panic or run for longer than the packet is.
+/// Calls every accessor, none of which may panic or take longer than the packet's length.
 fn walk(packet: Packet<'_>) {
     match packet {
         Packet::SenderReport(report) => {
@@ -164,13 +164,13 @@ fn walk(packet: Packet<'_>) {
     }
 }
 
-/// What we write is one packet that reads back.
+/// We write one packet that is read back.
 fn written(write: impl FnOnce(&mut Writer<'_>) -> bool, check: impl FnOnce(Packet<'_>)) {
     let mut buffer = vec![0xa5; 1 << 18];
     let mut writer = Writer::new(&mut buffer);
     assert!(write(&mut writer), "there is room");
     let len = writer.len();
-    let compound = Compound::new(&buffer[..len]).expect("what we write is a compound");
+    let compound = Compound::new(&buffer[..len]).expect("our packet is a compound");
     check(compound.packets().next().expect("one packet"));
 }
 
@@ -315,7 +315,7 @@ fn compare_blocks(ours: impl Iterator<Item = ReportBlock>, theirs: &[ReceptionRe
     let ours = ours.map(|block| ReceptionReport {
         ssrc: block.ssrc.0,
         fraction_lost: block.fraction_lost,
-        // Theirs leaves out that the number has a sign.
+        // The oracle ignores the sign of the number.
         total_lost: block.cumulative_lost as u32 & 0x00ff_ffff,
         last_sequence_number: block.extended_highest_seq,
         jitter: block.jitter,
@@ -348,7 +348,7 @@ fn compare_twcc(ours: &Twcc<'_>, theirs: &TransportLayerCc) -> Result<(), String
             _ => None,
         })
         .collect();
-    // Theirs counts deltas in microseconds.
+    // The oracle counts deltas in microseconds.
     let ours = ours.statuses().map(|(_, delta)| delta.map(|delta| i64::from(delta) * 250));
     same("statuses", ours.collect(), statuses)
 }
@@ -374,8 +374,8 @@ fn compare_xr(ours: &rtcp::Xr<'_>, theirs: &ExtendedReport) -> Result<(), String
     Ok(())
 }
 
-/// The recorder, driven by arbitrary arrivals: each feedback it builds is sound, says nothing that did not
-/// happen, and what arrived last is always reported.
+/// The recorder with arbitrary arrivals: each feedback is valid and true, and the latest arrivals are always
+/// reported.
 pub fn twcc(data: &[u8]) {
     let mut script = Script::new(data);
     let mut recorder = Recorder::new();
@@ -404,18 +404,18 @@ pub fn twcc(data: &[u8]) {
         arrivals.entry(seq.0).or_default().push(now);
         newest = Some(seq);
     }
-    if newest.is_some() && recorder.has_news() {
-        // Room for everything the recorder can remember: in the end there is no news.
+    if newest.is_some() && recorder.has_unreported() {
+        // Room for everything in the recorder: in the end nothing is unreported.
         for _ in 0..=rtcp::limits::TWCC_WINDOW {
             if !build(&mut recorder, 4096, &arrivals) {
                 break;
             }
         }
-        assert!(!recorder.has_news());
+        assert!(!recorder.has_unreported());
     }
 }
 
-/// Builds feedback in `room` bytes and checks it; whether there was any.
+/// Builds feedback in `room` bytes and checks it; returns whether there was any.
 fn build(recorder: &mut Recorder, room: usize, arrivals: &BTreeMap<u16, Vec<Duration>>) -> bool {
     let mut buffer = vec![0xa5; room];
     let mut writer = Writer::new(&mut buffer);
@@ -425,7 +425,7 @@ fn build(recorder: &mut Recorder, room: usize, arrivals: &BTreeMap<u16, Vec<Dura
     if !built {
         return false;
     }
-    let compound = Compound::new(&buffer[..len]).expect("what the recorder builds is a compound");
+    let compound = Compound::new(&buffer[..len]).expect("the recorder builds a compound");
     for packet in compound.packets() {
         let Packet::Twcc(twcc) = packet else { panic!("the recorder builds {packet:?}") };
         // In units of 250 µs, modulo what 24 bits of 64 ms hold.

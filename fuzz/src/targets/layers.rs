@@ -1,5 +1,5 @@
-//! A call with a layered track, in whatever order the script changes minds, layers and the network: what comes must be decodable
-//! by the model of a browser's receiver.
+//! A call with a layered track; the script changes preferences, layers and the network in any order: the
+//! received stream must be decodable by the model of a browser's receiver.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::script::Script;
 
 /// Steps of a script: some ten seconds of a call.
 const STEPS_MAX: usize = 60;
-/// Who watches, at most.
+/// Maximum number of consumers.
 const VIEWS_MAX: usize = 3;
 
 struct Call {
@@ -21,7 +21,8 @@ struct Call {
     is_lossy: bool,
 }
 
-/// The bytes are a script; see [`step`](Call::step). Without loss nothing is undecodable; with loss, only what follows a loss.
+/// The bytes are a script; see [`step`](Call::step). Without loss every frame is decodable; with loss, only
+/// frames after a loss are not.
 pub fn layers(data: &[u8]) {
     let mut script = Script::new(data);
     let track = track(script.u8());
@@ -75,7 +76,7 @@ impl Call {
         self.views.push(self.world.subscribe_layered(peer, self.camera, Some(wish)));
     }
 
-    /// One step: what happens is the first byte modulo 12, the rest depends on it.
+    /// One step: the first byte modulo 12 selects it, the rest depends on it.
     fn step(&mut self, script: &mut Script<'_>) {
         let which = script.u8() % 12;
         let view = self.views[usize::from(script.u8()) % self.views.len()];

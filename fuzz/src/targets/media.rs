@@ -1,4 +1,4 @@
-//! RTP and the payloads a forwarder looks into.
+//! RTP and the payloads that a forwarder reads.
 
 use bytes::Bytes;
 use oracle_util::marshal::Unmarshal;
@@ -11,8 +11,8 @@ use crate::known;
 use crate::oracle::{ask, hold_against, same};
 use crate::script::Script;
 
-/// An RTP packet as a view: its parts cover the datagram, the oracle reads the same, and what we write of it
-/// reads back, by us and by the oracle.
+/// An RTP packet as a view: its parts cover the datagram, the oracle reads the same, and our written packet
+/// is read back by us and by the oracle.
 pub fn rtp(data: &[u8]) {
     let ours = Packet::new(data).map_err(|malformed| format!("{malformed:?}"));
     let theirs = ask(|| oracle_rtp::packet::Packet::unmarshal(&mut Bytes::copy_from_slice(data)));
@@ -31,7 +31,7 @@ fn check_parts(packet: &Packet<'_>) {
     for (id, value) in packet.extensions() {
         assert_ne!(id, ExtId(0), "0 is padding");
         assert!(packet.extension(id).is_some());
-        // Every reader takes every value: which extension an id means is the peer's word.
+        // Every reader gets every value: the peer determines which extension an id means.
         let _ = rtp::ext::mid::read(value);
         let _ = rtp::ext::rid::read(value);
         let _ = rtp::ext::transport_cc::read(value);
@@ -46,7 +46,7 @@ fn check_parts(packet: &Packet<'_>) {
     rtx(packet.payload());
 }
 
-/// Writes the packet's own header anew, as a forwarder does for each receiver.
+/// Writes the packet's header again, as a forwarder does for each receiver.
 fn check_rewritten(packet: &Packet<'_>) {
     let mut extensions = Extensions::new();
     let mut all = true;
@@ -65,7 +65,7 @@ fn check_rewritten(packet: &Packet<'_>) {
     assert_eq!(header.write(&extensions, &mut out[..len - 1]), None, "one byte short");
     assert_eq!(out, vec![0xa5; len], "and nothing written");
     assert_eq!(header.write(&extensions, &mut out), Some(len));
-    let again = Packet::new(&out).expect("what we write is a packet");
+    let again = Packet::new(&out).expect("our packet is valid");
     assert_eq!(again.header_len(), len);
     assert!(again.payload().is_empty() && again.padding_len() == 0);
     assert_eq!((again.pt(), again.marker()), (packet.pt(), packet.marker()));
@@ -99,7 +99,7 @@ fn compare(ours: &Packet<'_>, theirs: &oracle_rtp::packet::Packet) -> Result<(),
     Ok(())
 }
 
-/// A VP8 payload: the descriptor lies inside it, and the shortcuts agree with it.
+/// A VP8 payload: the descriptor is inside it, and the shortcuts agree with it.
 pub fn vp8(data: &[u8]) {
     let descriptor = rtp::vp8::Descriptor::parse(data);
     let is_keyframe = rtp::vp8::is_keyframe(data);
@@ -111,11 +111,11 @@ pub fn vp8(data: &[u8]) {
         if let Some(id) = descriptor.picture_id {
             assert!(id.value < if id.bits15 { 1 << 15 } else { 1 << 7 });
         }
-        // The frame is not looked at to read the descriptor.
+        // Reading the descriptor does not read the frame.
         assert_eq!(rtp::vp8::Descriptor::parse(&data[..descriptor.len]), Some(*descriptor));
         assert_eq!(rtp::vp8::Descriptor::parse(&data[..descriptor.len - 1]), None);
     }
-    // The peers of the simulator read the same, by a reader of their own.
+    // The simulator's peers read the same, with a separate reader.
     match (codec::read(Codec::Vp8, data), descriptor) {
         (Ok((Seen::Vp8(theirs), len)), Some(ours)) => {
             assert_eq!((theirs.starts, len), (ours.starts_frame(), ours.len));
@@ -130,7 +130,7 @@ pub fn vp8(data: &[u8]) {
     assert!(rtp::vp8::keyframe_size(data).is_none() || is_keyframe);
 }
 
-/// An RTX payload, and the sequence arithmetic that its number goes through.
+/// An RTX payload, and the sequence arithmetic of its number.
 pub fn rtx(data: &[u8]) {
     match rtp::rtx::original(data) {
         Some((seq, payload)) => {
@@ -152,7 +152,7 @@ pub fn rtx(data: &[u8]) {
     }
 }
 
-/// Redundant audio: headers and blocks are the whole payload, in order.
+/// Redundant audio: headers and blocks cover the whole payload, in order.
 pub fn red(data: &[u8]) {
     let Some(red) = rtp::red::Payload::parse(data) else { return };
     let copies: Vec<_> = red.copies().collect();
@@ -163,7 +163,7 @@ pub fn red(data: &[u8]) {
     assert_eq!(blocks.collect::<Vec<_>>().concat(), data[copies.len() * 4 + 1..]);
 }
 
-/// A payload as each of the layered codecs: every piece lies inside it, and the shortcuts agree with the walk.
+/// A payload as each of the layered codecs: every part is inside it, and the shortcuts agree with the walk.
 pub fn payloads(data: &[u8]) {
     vp9(data);
     av1(data);
@@ -187,7 +187,7 @@ fn vp9(data: &[u8]) {
             assert!(picture.tid < 8 && picture.diffs.len() <= 3);
         }
     }
-    // Whoever receives it sees the same, unless it cannot do without a picture id.
+    // Its receiver sees the same, unless it needs a picture id.
     if let Ok((Seen::Vp9(theirs), len)) = codec::read(Codec::Vp9, data) {
         assert_eq!(len, descriptor.len);
         assert_eq!(Some(theirs.picture_id), descriptor.picture_id.map(|id| id.value));
@@ -206,7 +206,7 @@ fn vp9(data: &[u8]) {
     } else {
         assert_eq!(descriptor.picture_id, None);
     }
-    // The frame is not looked at to read the descriptor.
+    // Reading the descriptor does not read the frame.
     assert_eq!(rtp::vp9::Descriptor::parse(&data[..descriptor.len]), Some(descriptor));
     assert_eq!(rtp::vp9::Descriptor::parse(&data[..descriptor.len - 1]), None);
 }

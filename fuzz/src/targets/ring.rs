@@ -6,7 +6,7 @@ use shm::limits::{COMMAND_RING_BYTES, RECORD_BYTES_MAX};
 use crate::hostile::{self, COMMANDS, EVENTS, Pair, RECORD_TAG, REGION_BYTES, STATS};
 use crate::script::Script;
 
-/// A record, read as a request and as an event. What decodes has one binary form: the bytes it came from.
+/// A record, read as a request and as an event. A decodable one has one binary form: the same bytes.
 pub fn ring_records(data: &[u8]) {
     let mut out = vec![0xa5; 7];
     match Request::decode(data) {
@@ -15,7 +15,7 @@ pub fn ring_records(data: &[u8]) {
             assert_eq!(out, data, "{request:?} has two forms");
             assert_eq!(Request::decode(&out), Ok(request));
         }
-        // Whoever can be answered is: a request's id is its first eight bytes.
+        // A request whose id could be read can be answered: its id is its first eight bytes.
         Err((id, _)) => assert_eq!(id.is_some(), data.len() >= 8),
     }
     if let Ok(event) = Event::decode(data) {
@@ -26,16 +26,16 @@ pub fn ring_records(data: &[u8]) {
     }
 }
 
-/// A worker's end, while the process at the other end writes what it likes into the shared memory. An honest record
-/// arrives as it was sent; anything else costs a `Corrupt` that stays, never a panic, never a record longer
-/// than a record may be.
+/// A worker's end, while the process at the other end writes anything into the shared memory. A correct
+/// record arrives unchanged; anything else causes a permanent `Corrupt`, never a panic, never a record above
+/// the maximum length.
 pub fn ring_memory(data: &[u8]) {
     let mut script = Script::new(data);
     if script.u8() == 1 {
         return hostile::knock(script.remainder());
     }
     let mut pair = hostile::attach();
-    // What an honest controller would know of its own writing.
+    // A correct controller's knowledge of its own writes.
     let mut honest_head = Some(0);
     let mut expected: Vec<Vec<u8>> = Vec::new();
     let mut dead = None;
@@ -64,7 +64,7 @@ pub fn ring_memory(data: &[u8]) {
                     Ok(Some(len)) => {
                         assert!(len == into.len() && len <= RECORD_BYTES_MAX);
                         if honest_head.is_some() {
-                            assert_eq!(into, expected.remove(0), "an honest record arrives as it was sent");
+                            assert_eq!(into, expected.remove(0), "a correct record arrives as it was sent");
                         }
                         let _ = Request::decode(&into);
                     }
@@ -73,7 +73,7 @@ pub fn ring_memory(data: &[u8]) {
                         assert!(honest_head.is_none() || expected.is_empty());
                     }
                     Err(corrupt) => {
-                        assert!(honest_head.is_none(), "an honest ring is called corrupt: {corrupt}");
+                        assert!(honest_head.is_none(), "a correct ring is reported corrupt: {corrupt}");
                         assert!(dead.is_none_or(|dead| dead == corrupt), "dead is dead");
                         dead = Some(corrupt);
                     }
@@ -81,7 +81,7 @@ pub fn ring_memory(data: &[u8]) {
                 assert!(dead.is_none() || popped.is_err(), "a corrupt ring came back to life");
             }
             2 => {
-                // Somewhere that matters, something that might pass.
+                // At an important place, a plausible value.
                 honest_head = None;
                 let at = script.choice(&[
                     COMMANDS.head,
@@ -105,13 +105,13 @@ pub fn ring_memory(data: &[u8]) {
                 pair.poke(at, word);
             }
             3 => {
-                // Anywhere, anything, aligned or not.
+                // Any value anywhere, aligned or not.
                 honest_head = None;
                 let at = u64::from(script.u32()) % REGION_BYTES;
                 pair.poke(at, u64::from_be_bytes(script.array()));
             }
             4 => {
-                // The worker goes on about its business.
+                // The worker continues.
                 let len = usize::from(script.u16());
                 let _ = pair.worker.events.has_room(len);
                 let _ = pair.worker.events.push(&vec![0x5a; len]);
@@ -126,7 +126,7 @@ pub fn ring_memory(data: &[u8]) {
     }
 }
 
-/// Writes a record where the cursor `head` points, word by word around the ring's end.
+/// Writes a record at the cursor `head`, word by word across the ring's end.
 fn write_record(pair: &Pair, head: u64, record: &[u8]) {
     let mut at = head;
     let mut put = |word: u64| {

@@ -1,4 +1,4 @@
-//! A whole shard: commands, datagrams, time and what lies behind the crypto, in whatever order the script says.
+//! A whole shard: commands, datagrams, time and decrypted media, in any order.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use control::{
     AppData, AudioObserver, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId,
     ContentHint, CreatePipe, CreatePlainTransport, CreateTransport, Encoding, Extension, ExtensionKind,
     IpFamily, Kind, Layers, PlayoutDelay, Produce, ProducerId, Request, RouterId, SrtpParameters,
-    SrtpProfile, StatsOf, Text, TransportId,
+    SrtpProfile, StatsOf, Text, TransportId, fixtures,
 };
 use leat_tests::{LayeredSource, LayeredTrack};
 use machine::{Rng, SocketError, WorkerId};
@@ -18,12 +18,13 @@ use crate::plain;
 use crate::script::Script;
 use crate::world::{Tally, World, path};
 
-/// Steps of a script: enough for a call with a few tracks, little enough to run a thousand a second.
+/// Steps of a script: enough for a call with a few tracks, and few enough for a thousand scripts per second.
 const STEPS_MAX: usize = 200;
 /// Virtual time of a script.
 const TIME_MAX: Duration = Duration::from_secs(300);
 
-/// The bytes are a script; see [`step`]. Whatever it does, the picture, the snapshot and the peers agree in the end.
+/// The bytes are a script; see [`step`]. Whatever happens, the model, the snapshot and the peers agree in the
+/// end.
 pub fn shard(data: &[u8]) {
     run(data);
 }
@@ -45,7 +46,7 @@ fn run(data: &[u8]) -> Tally {
     world.tally
 }
 
-/// One step: what happens is the first byte modulo 22, the rest depends on it.
+/// One step: the first byte modulo 22 selects it, the rest depends on it.
 fn step(
     world: &mut World,
     camera: &mut Option<LayeredSource>,
@@ -84,7 +85,8 @@ fn step(
             world.command(command);
         }
         7 => {
-            // Whatever the codec takes. The request's number is replaced: answers are counted by it.
+            // Everything that the codec accepts. The request's number is replaced, because answers are
+            // counted by it.
             let record = [&[0; 8], script.blob()].concat();
             if let Ok(Request { command, .. }) = Request::decode(&record) {
                 world.command(command);
@@ -113,7 +115,6 @@ fn step(
                 router: RouterId(u64::from(script.u8() % 3)),
                 transport: transport(script),
                 worker: u16::from(script.u8() % 2),
-                app_data: AppData(Vec::new()),
             })),
             4 => world.take_over(WorkerId(u16::from(script.u8() % 2)), script.blob()),
             5 => {
@@ -140,7 +141,7 @@ fn step(
             world.command(Command::Consume(consume));
         }
         18 => {
-            // Pictures of all its layers, of which the network takes its share.
+            // Pictures of all its layers, with random loss.
             let Some(camera) = camera else { return };
             let (transport, from, flags) = (transport(script), path(script.u8()), script.u8());
             if flags & 1 != 0 {
@@ -210,7 +211,7 @@ fn step(
     }
 }
 
-/// What another worker says: of a kind that there is, about a producer or a place that there may be.
+/// A message of another worker: of an existing type, about a possible producer or slot.
 fn parcel(script: &mut Script<'_>) -> Vec<u8> {
     let (kind, place, flags) = (script.u8() % 8, script.u8(), script.u8());
     let producer = u64::from(place % 4).to_le_bytes();
@@ -255,7 +256,7 @@ fn layered_track(script: &mut Script<'_>) -> LayeredTrack {
         6 => LayeredTrack::av1_svc(),
         _ => LayeredTrack::av1_simulcast(),
     };
-    // The padding of the published writer is not padding as it is meant here.
+    // The published writer's padding is not the intended padding.
     let track = track.without_padding();
     if kind & 0x40 != 0 { track.without_rtx() } else { track }
 }
@@ -286,20 +287,18 @@ fn codecs(script: &mut Script<'_>, kind: Kind) -> Vec<CodecParameters> {
         3 => Codec::Av1,
         _ => Codec::Vp8,
     };
-    let (codec, pt, rtx_pt, clock_rate_hz) = match kind {
-        Kind::Audio => (Codec::Opus, 111, None, 48_000),
-        Kind::Video => (video, 96, (flags & 1 == 0).then_some(97), 90_000),
+    let (codec, pt, rtx_pt) = match kind {
+        Kind::Audio => (Codec::Opus, 111, None),
+        Kind::Video => (video, 96, (flags & 1 == 0).then_some(97)),
     };
     let has = |bit: u8| flags & bit == 0;
     vec![CodecParameters {
-        codec,
-        pt,
         rtx_pt,
-        clock_rate_hz,
         nack: has(2),
         pli: has(4),
         fir: has(8),
         transport_cc: has(16),
+        ..fixtures::codec(codec, pt)
     }]
 }
 
@@ -353,7 +352,7 @@ fn produce(script: &mut Script<'_>) -> Produce {
     }
 }
 
-/// One stream, one with layers inside, or three known by their RIDs.
+/// One stream, one with layers inside, or three identified by their RIDs.
 fn encodings(script: &mut Script<'_>) -> Vec<Encoding> {
     let (ssrc, rtx) = (script.u8(), script.u8());
     let one = Encoding {
@@ -456,7 +455,7 @@ fn small_command(script: &mut Script<'_>) -> Command {
     }
 }
 
-/// One packet, near enough to RTP to get far and free enough to be wrong.
+/// One packet, similar enough to RTP to pass the first checks, and free enough to be invalid.
 fn send_rtp(world: &mut World, script: &mut Script<'_>) {
     let (transport, from, flags) = (transport(script), path(script.u8()), script.u8());
     let header = Header {
@@ -480,7 +479,7 @@ fn send_rtp(world: &mut World, script: &mut Script<'_>) {
     let mut bytes = vec![0xa5; Header::encoded_len(&extensions)];
     header.write(&extensions, &mut bytes);
     if flags & 16 != 0 {
-        // Announces padding that the payload may or may not have.
+        // Announces padding that may be missing in the payload.
         bytes[0] |= 0x20;
     }
     let mut payload = Vec::new();
@@ -496,7 +495,7 @@ fn send_rtp(world: &mut World, script: &mut Script<'_>) {
     world.send_rtp(transport, from, &bytes, &payload);
 }
 
-/// Feedback, near enough to be taken, or arbitrary.
+/// Feedback, similar enough to be accepted, or arbitrary.
 fn send_rtcp(world: &mut World, script: &mut Script<'_>) {
     let (transport, from, which) = (transport(script), path(script.u8()), script.u8() % 8);
     let media = Ssrc(script.choice(&[9000, 9001, 9002, 9003, 1111, 2222]));
@@ -504,7 +503,7 @@ fn send_rtcp(world: &mut World, script: &mut Script<'_>) {
     let mut writer = Writer::new(&mut buffer);
     match which {
         0 => {
-            // What this peer says it has not got, it has.
+            // This peer requests packets that it has received.
             let newest = world.newest(transport).to_vec();
             let mask = script.u32();
             let asked = newest.iter().rev().enumerate().filter(|(nth, _)| mask >> (nth % 32) & 1 == 1);
@@ -562,7 +561,7 @@ fn send_rtcp(world: &mut World, script: &mut Script<'_>) {
 mod tests {
     use super::*;
 
-    /// The corpus would be worth little if its call did not come about.
+    /// The corpus would be useless if its call was not established.
     #[test]
     fn the_corpus_gets_past_the_crypto() {
         let tally = run(include_bytes!("../../corpus/shard/a-call-with-repairs"));

@@ -1,16 +1,17 @@
-//! Frames on a byte stream (RFC 4571, RFC 8656 §12.5): what anybody may write into a TCP connection, and what a slow reader makes of ours.
+//! Frames on a byte stream (RFC 4571, RFC 8656 §12.5): arbitrary data on a TCP connection, and our output
+//! with a slow reader.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use machine::Instant;
-use runtime::framing::{Deframer, Foreign, FrameQueue, Framing};
+use runtime::framing::{Deframer, FrameQueue, Framing, InvalidFrame};
 use runtime::limits::{FRAME_BYTES_MAX, QUEUE_BYTES_MAX, STUN_FRAME_BYTES_MAX};
 
 use crate::script::Script;
 
-/// The bytes as a script of cuts and a stream to be cut there, held against a reader who waits for all of it; then as a
-/// script of frames and of a writer's appetite, of which whole frames must come out again.
+/// The bytes as a script of cuts and a stream to be cut there, compared with a reader that waits for all of
+/// it; then as a script of frames and of a writer's capacity, which must result in complete frames.
 pub fn frames(data: &[u8]) {
     let mut script = Script::new(data);
     let cuts: Vec<usize> = script.blob().iter().map(|cut| usize::from(*cut) + 1).collect();
@@ -22,10 +23,10 @@ pub fn frames(data: &[u8]) {
     queue(&mut Script::new(data));
 }
 
-/// How a stream ends: with so many bytes of a frame that is not whole, or with a frame that is too long.
-type End = Result<usize, Foreign>;
+/// The end of a stream: this number of bytes of an incomplete frame, or a frame that is too long.
+type End = Result<usize, InvalidFrame>;
 
-/// A naive twin, which has the whole stream before it.
+/// A naive model with the whole stream.
 fn in_one_piece(framing: Framing, mut stream: &[u8]) -> (Vec<Vec<u8>>, End) {
     let mut frames = Vec::new();
     loop {
@@ -34,7 +35,7 @@ fn in_one_piece(framing: Framing, mut stream: &[u8]) -> (Vec<Vec<u8>>, End) {
                 (2, usize::from(*high) << 8 | usize::from(*low), FRAME_BYTES_MAX)
             }
             (Framing::Stun, [first, second, _, _, ..]) if *first >= 0x80 => {
-                return (frames, Err(Foreign(usize::from(*first) << 8 | usize::from(*second))));
+                return (frames, Err(InvalidFrame(usize::from(*first) << 8 | usize::from(*second))));
             }
             (Framing::Stun, [first, _, high, low, ..]) => {
                 let announced = usize::from(*high) << 8 | usize::from(*low);
@@ -48,7 +49,7 @@ fn in_one_piece(framing: Framing, mut stream: &[u8]) -> (Vec<Vec<u8>>, End) {
             _ => return (frames, Ok(stream.len())),
         };
         if len > len_max {
-            return (frames, Err(Foreign(len)));
+            return (frames, Err(InvalidFrame(len)));
         }
         let Some(frame) = stream.get(head..head + len) else { return (frames, Ok(stream.len())) };
         frames.push(frame.to_vec());
@@ -70,7 +71,7 @@ fn in_pieces(framing: Framing, stream: &[u8], cuts: &[usize]) -> (Vec<Vec<u8>>, 
     (frames, Ok(deframer.pending()))
 }
 
-/// Takes so many bytes, and then no more.
+/// Accepts this number of bytes, and then no more.
 struct Reader {
     room: usize,
     taken: Vec<u8>,
@@ -92,7 +93,7 @@ impl Write for Reader {
     }
 }
 
-/// Each step pushes a frame, lets time pass, and lets the reader take some.
+/// Each step pushes a frame, advances time, and lets the reader accept some.
 fn queue(script: &mut Script<'_>) {
     let (mut queue, mut reader) = (FrameQueue::default(), Reader { room: 0, taken: Vec::new() });
     let mut now = Instant::EPOCH;
@@ -110,7 +111,7 @@ fn queue(script: &mut Script<'_>) {
         assert_eq!(outcome.is_ok(), queue.is_empty());
     }
     reader.room = usize::MAX;
-    queue.write(&mut reader).expect("it takes everything");
+    queue.write(&mut reader).expect("it accepts everything");
     let (read, end) = in_one_piece(Framing::Rfc4571, &reader.taken);
     assert_eq!(end, Ok(0), "the stream ends with a frame");
     let counts = queue.counts();

@@ -1,5 +1,5 @@
-//! The TURN server: clients that know the protocol, strangers that do not, and what an operator does meanwhile. Its books agree, and
-//! nothing leaves for whom it may not reach.
+//! The TURN server: clients with credentials, attackers without, and commands of the operator. Its accounting
+//! is consistent, and nothing is sent to a forbidden destination.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine::{
-    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Towards, Tx,
+    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketRequest, StreamId, Towards, Tx,
     WorkerId,
 };
 use relay::{Command, Credentials, EvenClock, Policy, Quotas, Relay, Settings};
@@ -16,17 +16,17 @@ use stun::{Class, Family, Integrity, Key, Message, Method, PasswordAlgorithm, Tr
 
 use crate::script::Script;
 
-/// The bytes as a script of what clients, peers, strangers and the operator do.
+/// The bytes as a script of clients, peers, attackers and the operator.
 pub fn turn(data: &[u8]) {
     let mut script = Script::new(data);
-    let mut world = World::new();
+    let mut world = RelayWorld::new();
     while !script.is_over() {
         world.step(&mut script);
         world.check();
     }
     world.run_for(Duration::from_secs(4_000));
     world.check();
-    assert!(world.relay.is_idle() && world.sockets.is_empty(), "what nobody refreshes ends");
+    assert!(world.relay.is_idle() && world.sockets.is_empty(), "allocations without a refresh end");
     assert!(world.streams.is_empty(), "and with it its connections");
 }
 
@@ -37,7 +37,7 @@ const CLIENTS: [Path; 4] = [
     Path { local: LocalId::tcp(0), remote: v4(7, 4_001) },
 ];
 
-/// Some may be reached, some may not.
+/// Some are allowed, some are not.
 const PEERS: [&str; 8] = [
     "9.9.9.1:80",
     "9.9.9.2:80",
@@ -58,10 +58,10 @@ fn policy(is_open: bool) -> Policy {
     Policy { allowed: allowed.into_iter().collect(), own: vec![v4(1, 1).ip()], ..Policy::default() }
 }
 
-/// Connections with peers over TCP of one user.
+/// One user's connections with peers over TCP.
 const CONNECTIONS_EACH: u32 = 3;
 
-/// A connection with a peer, as the driver sees it.
+/// A connection with a peer, in the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stream {
     Connecting,
@@ -92,9 +92,9 @@ fn settings(is_open: bool, users: &[&str]) -> Settings {
 }
 
 #[derive(Default)]
-struct Sink(Vec<(Path, Vec<u8>)>);
+struct Sent(Vec<(Path, Vec<u8>)>);
 
-impl Tx for Sink {
+impl Tx for Sent {
     fn slot(&mut self, _flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
         self.0.push((path, vec![0xa5; len]));
         self.0.last_mut().map(|(_, bytes)| &mut bytes[..])
@@ -117,10 +117,10 @@ impl Tx for Sink {
     }
 }
 
-struct World {
+struct RelayWorld {
     relay: Relay,
     now: Instant,
-    sink: Sink,
+    sink: Sent,
     sockets: BTreeMap<LocalId, SocketAddr>,
     /// Those of the sockets that are listeners.
     listeners: BTreeSet<LocalId>,
@@ -133,12 +133,12 @@ struct World {
     ids: u32,
 }
 
-impl World {
+impl RelayWorld {
     fn new() -> Self {
         Self {
             relay: Relay::new(settings(true, &["u", "v"]), Rng::from_number(1)),
             now: Instant::from_nanos(5_000_000_000),
-            sink: Sink::default(),
+            sink: Sent::default(),
             sockets: BTreeMap::new(),
             listeners: BTreeSet::new(),
             streams: BTreeMap::new(),
@@ -159,7 +159,7 @@ impl World {
                 self.receive(CLIENTS[client], &request);
             }
             4 => {
-                // Somebody on the way changes a bit.
+                // An attacker on the path changes a bit.
                 let mut request = self.request(client, script);
                 let bit = usize::from(script.u16()) % (request.len() * 8);
                 request[bit / 8] ^= 1 << (bit % 8);
@@ -187,7 +187,7 @@ impl World {
                 let nth = usize::from(script.u8()) % self.sockets.len().max(1);
                 let (from, data) = (peer(script), script.blob());
                 let local = self.sockets.keys().nth(nth).copied();
-                // Nobody sends datagrams to a listener.
+                // Datagrams are not sent to a listener.
                 let local = local.filter(|local| !self.listeners.contains(local));
                 local.into_iter().for_each(|local| self.receive(Path { local, remote: from }, data));
             }
@@ -249,7 +249,7 @@ impl World {
         }
     }
 
-    /// A request as a client would make it, with what authenticates it if it knows a nonce.
+    /// A client's request, authenticated if it has a nonce.
     fn request(&mut self, client: usize, script: &mut Script<'_>) -> Vec<u8> {
         let method = script.choice(&[
             Method::ALLOCATE,
@@ -304,7 +304,8 @@ impl World {
         }
         let nonce = &self.nonces[client];
         if !nonce.is_empty() && method != Method::BINDING {
-            // The clients over TCP are of one user, those over UDP of another; some forget who they are.
+            // The clients over TCP are of one user, those over UDP of another one; some have wrong
+            // credentials.
             let user: &[u8] = if (client < 2) ^ has(6) { b"u" } else { b"v" };
             let key = Key::long_term(PasswordAlgorithm::Md5, [user, b"leat", b"p"], Integrity::Sha1);
             writer.username(user).realm(b"leat").nonce(nonce).integrity(&key);
@@ -339,40 +340,40 @@ impl World {
         self.now = end;
     }
 
-    /// What a driver does, and what clients learn.
+    /// A driver's actions, and the clients' state.
     fn after(&mut self) {
-        // What was sent before a socket closes has left by it.
+        // Datagrams sent before a socket closes have been sent from it.
         self.look_at_what_was_sent();
-        while let Some(order) = self.relay.poll_socket_order() {
-            match order {
-                SocketOrder::Open { local, next, is_ipv6, .. } => {
+        while let Some(request) = self.relay.poll_socket_request() {
+            match request {
+                SocketRequest::Open { local, next, is_ipv6, .. } => {
                     let opened = self.open(local, next, is_ipv6);
                     self.relay.on_socket_opened(self.now, local, opened, &mut self.sink);
                 }
-                SocketOrder::Listen { local, is_ipv6 } => {
+                SocketRequest::Listen { local, is_ipv6 } => {
                     let opened = self.open(local, None, is_ipv6);
                     self.listeners.extend(opened.is_ok().then_some(local));
                     self.relay.on_socket_opened(self.now, local, opened, &mut self.sink);
                 }
-                SocketOrder::Connect { stream, local, remote } => {
-                    assert!(self.listeners.contains(&local), "connects from what is no listener");
+                SocketRequest::Connect { stream, local, remote } => {
+                    assert!(self.listeners.contains(&local), "connects from a socket that is not a listener");
                     assert!(policy(self.is_open).admits(remote), "connects to {remote}");
                     let before = self.streams.insert(stream, Stream::Connecting);
                     assert_eq!(before, None, "{stream:?} is in use");
                 }
-                SocketOrder::Join { stream, path } => {
+                SocketRequest::Join { stream, path } => {
                     assert!(path.local.is_tcp(), "joined with a datagram's way");
                     let before = self.streams.insert(stream, Stream::Joined(path));
                     assert_eq!(before, Some(Stream::Open), "joined while it is not alone");
                 }
-                SocketOrder::CloseStream { stream } => {
+                SocketRequest::CloseStream { stream } => {
                     assert!(self.streams.remove(&stream).is_some(), "{stream:?} is not open");
                 }
-                SocketOrder::Close { local } => {
+                SocketRequest::Close { local } => {
                     self.listeners.remove(&local);
                     assert!(self.sockets.remove(&local).is_some(), "{local:?} is not open");
                 }
-                SocketOrder::Keep { path } | SocketOrder::HangUp { path } => assert!(path.local.is_tcp()),
+                SocketRequest::Keep { path } | SocketRequest::HangUp { path } => assert!(path.local.is_tcp()),
             }
         }
         self.look_at_what_was_sent();
@@ -443,7 +444,7 @@ mod tests {
     #[test]
     fn the_corpus_gets_somewhere() {
         let mut script = Script::new(include_bytes!("../../corpus/turn/one-call"));
-        let mut world = World::new();
+        let mut world = RelayWorld::new();
         while !script.is_over() {
             world.step(&mut script);
         }
@@ -455,13 +456,13 @@ mod tests {
     #[test]
     fn the_corpus_joins_a_connection() {
         let mut script = Script::new(include_bytes!("../../corpus/turn/peers-over-tcp"));
-        let mut world = World::new();
+        let mut world = RelayWorld::new();
         while !script.is_over() {
             world.step(&mut script);
             world.check();
         }
         let count = |counter| world.relay.counters().value(counter);
-        // One by the client, one by the peer, and one that did not come to be.
+        // One by the client, one by the peer, and one that failed.
         assert_eq!((count(Counter::PeerConnectionsMade), count(Counter::ConnectionFailed)), (2, 1));
         assert_eq!(count(Counter::ToPeersBytes), 0x0102);
         assert!(world.streams.values().any(|stream| matches!(stream, Stream::Joined(_))));

@@ -98,8 +98,7 @@ impl Rooms {
             let room = state.peers.get(&found.peer).ok_or_else(gone)?.room.clone();
             let home = state.rooms.get(&room).and_then(|room| room.router).ok_or_else(gone)?;
             let (router, transport) = (home.id, found.transport);
-            let app_data = AppData::default();
-            let pipe = CreatePipe { router, transport, worker: origin as u16, app_data };
+            let pipe = CreatePipe { router, transport, worker: origin as u16 };
             (room, home, pipe, copy_of(producer, transport, found.kind, &found.produced))
         };
         self.mirror(&room, home, worker).await?;

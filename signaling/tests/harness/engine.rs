@@ -220,8 +220,8 @@ struct Worker {
     transports: BTreeMap<TransportId, (RouterId, AppData)>,
     /// The plain transports among them.
     plain: BTreeSet<TransportId>,
-    /// The pipes among them, with their origins.
-    pipes: BTreeMap<TransportId, u16>,
+    /// The pipes among them.
+    pipes: BTreeSet<TransportId>,
     producers: BTreeMap<ProducerId, (TransportId, Kind, bool, AppData)>,
     consumers: BTreeMap<ConsumerId, (TransportId, ProducerId, bool, AppData)>,
 }
@@ -344,8 +344,8 @@ impl Worker {
             Command::InjectPanic { .. } => {}
             Command::CreatePipe(create) => {
                 self.routers.get(&create.router).ok_or("no such router")?;
-                self.transports.insert(create.transport, (create.router, create.app_data));
-                self.pipes.insert(create.transport, create.worker);
+                self.transports.insert(create.transport, (create.router, AppData::default()));
+                self.pipes.insert(create.transport);
             }
             Command::SetAppData { transport, app_data } => {
                 self.transports.get_mut(&transport).ok_or("no such transport")?.1 = app_data;
@@ -465,8 +465,8 @@ impl Worker {
             .map(|(router, app_data)| SnapshotItem::Router { router: *router, app_data: app_data.clone() });
         let transports = self.transports.iter().map(|(transport, (router, app_data))| {
             let (transport, router, app_data) = (*transport, *router, app_data.clone());
-            if let Some(worker) = self.pipes.get(&transport) {
-                SnapshotItem::Pipe { transport, router, worker: *worker, app_data }
+            if self.pipes.contains(&transport) {
+                SnapshotItem::Pipe { transport, router }
             } else if self.plain.contains(&transport) {
                 let (address, rtcp_address, remote, rtcp_remote) = (PLAIN, None, None, None);
                 SnapshotItem::PlainTransport {

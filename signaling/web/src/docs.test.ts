@@ -1,5 +1,6 @@
 // @vitest-environment jsdom
-// Every Mermaid diagram of the README and of docs/ parses. Mermaid sanitizes labels with a DOM, so this file needs jsdom.
+// Every Mermaid diagram of the README and of docs/ parses. Mermaid sanitizes labels with a DOM, so this file
+// needs jsdom.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';

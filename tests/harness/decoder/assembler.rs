@@ -1,4 +1,4 @@
-//! From packets to frames: where they start and end is said by the descriptors (libwebrtc's `PacketBuffer`).
+//! From packets to frames: the descriptors define where they start and end (libwebrtc's `PacketBuffer`).
 
 use super::Understood;
 use super::codec::Seen;
@@ -6,7 +6,7 @@ use crate::dependency::Descriptor;
 use crate::layered::Truth;
 use machine::Instant;
 
-/// A frame, whole or what is left of it.
+/// A frame, complete or partial.
 #[derive(Clone, Debug)]
 pub(crate) struct AssembledFrame {
     pub first_seq: u64,
@@ -17,14 +17,14 @@ pub(crate) struct AssembledFrame {
     /// Of its last packet.
     pub marker: bool,
     pub is_whole: bool,
-    /// What its packets say, first to last.
+    /// The information of its packets, first to last.
     pub seen: Vec<Seen>,
     /// Of its first packet.
     pub descriptor: Option<Descriptor>,
     pub truth: Truth,
 }
 
-/// Puts frames together, from packets in order.
+/// Assembles frames from packets in order.
 #[derive(Debug)]
 pub(super) struct Assembler {
     open: Vec<Understood>,
@@ -34,7 +34,7 @@ pub(super) struct Assembler {
 }
 
 impl Assembler {
-    /// Of a stream whose first packet may have been lost.
+    /// For a stream whose first packet may have been lost.
     pub fn new() -> Self {
         Self { open: Vec::new(), follows_gap: true, last_timestamp: None, has_begun: false }
     }
@@ -43,19 +43,19 @@ impl Assembler {
         !self.open.is_empty()
     }
 
-    /// Whether any frame has.
+    /// Whether any frame has a descriptor.
     pub fn has_begun(&self) -> bool {
         self.has_begun
     }
 
-    /// A packet is missing here for good. What was cut off by that, if anything.
+    /// A packet is missing permanently here. Returns the frame that is cut off by that, if any.
     pub fn on_gap(&mut self) -> Option<AssembledFrame> {
         self.follows_gap = true;
         let open = std::mem::take(&mut self.open);
         (!open.is_empty()).then(|| frame_of(open, false))
     }
 
-    /// Takes the next packet: what is wrong with it, the frame that it cuts off, and the frame that it completes.
+    /// Takes the next packet; returns its fault, the frame that it cuts off, and the frame that it completes.
     pub fn take(
         &mut self,
         packet: Understood,
@@ -67,7 +67,8 @@ impl Assembler {
         let (starts, ends) = bounds(&packet, by_descriptor, is_new_time || self.open.is_empty());
         let seq = packet.seq;
         if starts && self.is_open() {
-            // Whoever goes over to another stream does not wait for the end of a picture that a keyframe replaces.
+            // A receiver that changes to another stream does not wait for the end of a picture that a
+            // keyframe replaces.
             if !packet.truth.is_key || packet.truth.spatial > 0 {
                 faults
                     .push(format!("{seq}: a frame starts before the last one has ended: {:?}", packet.truth));
@@ -94,7 +95,7 @@ impl Assembler {
         let is_true = open.iter().enumerate().all(|(index, packet)| {
             (packet.truth.frame, usize::from(packet.truth.index)) == (first.frame, index)
         }) && count == usize::from(first.count);
-        // Without a mark of its own a start may have been lost unnoticed.
+        // Without a start mark the start may have been lost unnoticed.
         let may_be_torn = self.follows_gap && !has_mark(&open[0]);
         if !is_true && !may_be_torn {
             faults.push(format!("packets up to {seq} look like a frame and are not one: {first:?}"));
@@ -109,7 +110,7 @@ pub(super) fn starts(packet: &Understood) -> bool {
     bounds(packet, packet.descriptor.is_some(), true).0
 }
 
-/// Whether the packet itself says that it starts a frame.
+/// Whether the packet itself marks the start of a frame.
 fn has_mark(packet: &Understood) -> bool {
     packet.descriptor.is_some() || !matches!(packet.seen, Seen::H264(_))
 }
@@ -120,7 +121,7 @@ fn bounds(packet: &Understood, by_descriptor: bool, may_start: bool) -> (bool, b
         return (descriptor.start, descriptor.end);
     }
     match &packet.seen {
-        // Its descriptor cannot be read: nobody can say.
+        // Its descriptor cannot be read: unknown.
         _ if by_descriptor => (may_start, packet.marker),
         Seen::Vp8(vp8) => (vp8.starts, packet.marker),
         Seen::Vp9(vp9) => (vp9.starts, vp9.ends),

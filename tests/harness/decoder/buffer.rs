@@ -9,10 +9,10 @@ use control::Layers;
 use machine::Instant;
 use std::collections::BTreeSet;
 
-/// Frames remembered as decoded. No pattern refers as far back, a key picture aside.
+/// Decoded frames that are stored. No pattern has older references, except to a key picture.
 const DECODED_MAX: usize = 4096;
 
-/// A picture that a decoder was given.
+/// A picture that was passed to a decoder.
 #[derive(Clone, Debug)]
 pub struct Picture {
     /// When its last packet came.
@@ -31,18 +31,18 @@ pub struct Picture {
     pub captured_at: Instant,
 }
 
-/// A frame that no decoder was given.
+/// A frame that was not passed to a decoder.
 #[derive(Clone, Debug)]
 pub struct Undecodable {
     /// Number of its first packet.
     pub first_seq: u64,
     /// When its last packet came.
     pub at: Instant,
-    /// Why.
+    /// The reason.
     pub why: String,
-    /// Packets have been lost, and no key picture has come since.
+    /// Packets have been lost, and no key picture has arrived since.
     pub follows_loss: bool,
-    /// What it is.
+    /// Its truth.
     pub truth: Truth,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Buffer {
     truly_decoded: BTreeSet<u32>,
     last_id: Option<i64>,
     follows_loss: bool,
-    /// The picture under way has lost something.
+    /// The present picture has lost a packet.
     is_torn: bool,
     pub pictures: Vec<Picture>,
     pub undecodable: Vec<Undecodable>,
@@ -81,7 +81,7 @@ impl Buffer {
         self.open.push((frame, place));
     }
 
-    /// The picture under way has ended, by a marker or without. What is wrong with that.
+    /// The present picture has ended, with or without a marker. Returns a fault, if any.
     pub fn close(&mut self, by_marker: bool) -> Vec<String> {
         let frames = std::mem::take(&mut self.open);
         let is_torn = std::mem::take(&mut self.is_torn);
@@ -90,7 +90,7 @@ impl Buffer {
         }
         let mut faults = Vec::new();
         if !by_marker {
-            // Where the last packet is what is missing, nobody is to blame.
+            // If only the last packet is missing, it is not a fault of the sender.
             if !is_torn && !self.follows_loss {
                 faults.push(format!("a picture was never ended by a marker: {:?}", frames[0].0.truth));
             }
@@ -104,7 +104,7 @@ impl Buffer {
         faults
     }
 
-    /// Whether a receiver gives the picture to its decoder.
+    /// Whether a receiver passes the picture to its decoder.
     fn judge(&self, frames: &[(AssembledFrame, Result<Place, String>)]) -> Result<Vec<Place>, String> {
         let places: Vec<Place> = frames.iter().map(|(_, place)| place.clone()).collect::<Result<_, _>>()?;
         let mut last_id = self.last_id;

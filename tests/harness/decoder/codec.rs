@@ -1,10 +1,10 @@
-//! What each codec's payload says, read as a receiver does: RFC 7741, RFC 9628, RFC 6184 and the AV1 RTP specification, once
-//! more and apart from the engine's readers.
+//! Each codec's payload, read as a receiver does: RFC 7741, RFC 9628, RFC 6184 and the AV1 RTP specification,
+//! implemented again independently of the engine's readers.
 
 use crate::layered::Truth;
 use control::Codec;
 
-/// A payload's descriptor, understood.
+/// A parsed payload descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// VP8 (RFC 7741 §4.2).
@@ -22,7 +22,7 @@ pub enum Seen {
 pub struct Vp8 {
     /// Begins a frame.
     pub starts: bool,
-    /// And the modulus it counts by.
+    /// And its modulus.
     pub picture_id: Option<(u16, u16)>,
     /// Counts base frames.
     pub tl0picidx: Option<u8>,
@@ -39,7 +39,7 @@ pub struct Vp9 {
     pub picture_id: u16,
     /// Refers to earlier pictures.
     pub is_predicted: bool,
-    /// Names its references.
+    /// Lists its references.
     pub is_flexible: bool,
     /// Begins a frame.
     pub starts: bool,
@@ -47,11 +47,11 @@ pub struct Vp9 {
     pub ends: bool,
     /// Temporal layer.
     pub temporal: u8,
-    /// Its layer can be entered here.
+    /// A receiver can switch up here.
     pub switches_up: bool,
     /// Spatial layer.
     pub spatial: u8,
-    /// Refers to the layer below.
+    /// References the layer below.
     pub is_inter_layer: bool,
     /// Counts base pictures.
     pub tl0picidx: Option<u8>,
@@ -83,14 +83,14 @@ pub struct Av1 {
     pub begins_sequence: bool,
 }
 
-/// Understands a payload, and reads the truth behind it.
+/// Parses a payload, and reads the truth after it.
 pub(super) fn see(codec: Codec, payload: &[u8]) -> Result<(Seen, Truth), String> {
     let (seen, descriptor_len) = read(codec, payload)?;
     let truth = Truth::read(payload, descriptor_len)?;
     Ok((seen, truth))
 }
 
-/// Understands a payload. Beside it the length of the descriptor in front of it, which may be written anew on the way.
+/// Parses a payload. Returns also the length of the descriptor, which may be rewritten on the way.
 pub fn read(codec: Codec, payload: &[u8]) -> Result<(Seen, usize), String> {
     let short = || format!("a {codec:?} payload is cut short");
     let mut rest = payload;
@@ -137,7 +137,7 @@ fn vp9(rest: &mut &[u8]) -> Option<Vp9> {
         ends: has(0x04),
         ..Vp9::default()
     };
-    // libwebrtc gives up on layered pictures without a number.
+    // libwebrtc does not support layered pictures without a number.
     let high = if has(0x80) { byte(rest)? } else { return None };
     seen.picture_id = u16::from(high & 0x7f);
     if high & 0x80 != 0 {

@@ -1,5 +1,5 @@
-//! What a frame refers to, as libwebrtc finds out: from the dependency descriptor where there is one, else from what VP8 and
-//! VP9 say, else from sequence numbers alone.
+//! The references of a frame, found like in libwebrtc: from the dependency descriptor if there is one,
+//! otherwise from the descriptors of VP8 and VP9, otherwise from sequence numbers alone.
 
 mod vp9;
 
@@ -9,25 +9,25 @@ use control::Codec;
 use std::collections::BTreeMap;
 use vp9::Vp9Finder;
 
-/// Where a frame is among the others.
+/// A frame's position among the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Rises from frame to frame.
     pub id: i64,
-    /// The ids of those it refers to.
+    /// The ids of its references.
     pub references: Vec<i64>,
-    /// It refers to nothing, and what came before need not be known.
+    /// It has no references, and earlier frames need not be known.
     pub is_key: bool,
 }
 
-/// What the finder makes of a frame.
+/// The finder's result for a frame.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// `Err` says why the receiver can do nothing with the frame.
+    /// `Err` is the reason why the receiver cannot use the frame.
     pub place: Result<Place, String>,
-    /// What no sender may do.
+    /// A violation that no sender may commit.
     pub faults: Vec<String>,
-    /// Something before it has been lost, though no number is missing.
+    /// An earlier frame has been lost, though no number is missing.
     pub follows_loss: bool,
 }
 
@@ -134,7 +134,7 @@ impl Finder {
     }
 }
 
-/// Numbers that wrap, made such that do not: each the nearest to the last.
+/// Wrapping numbers, extended: each becomes the one nearest to the last.
 #[derive(Debug, Default)]
 pub(super) struct Unwrapper {
     last: Option<i64>,
@@ -152,11 +152,11 @@ impl Unwrapper {
     }
 }
 
-/// `RtpSeqNumOnlyRefFinder`: each frame refers to the one before it, which must be here without a gap.
+/// `RtpSeqNumOnlyRefFinder`: each frame references the previous one, which must have arrived without a gap.
 #[derive(Debug, Default)]
 struct Sequence {
     last: Option<u64>,
-    /// Of the last frame; padding behind it does not count.
+    /// Of the last frame; padding after it does not count.
     last_id: i64,
 }
 
@@ -187,7 +187,7 @@ impl Sequence {
 struct Vp8Finder {
     picture_ids: Unwrapper,
     tl0: Unwrapper,
-    /// Of each base frame the last frames of the layers that hang on it.
+    /// Of each base frame the last frames of its upper layers.
     layers: BTreeMap<i64, [Option<i64>; 4]>,
     last_id: Option<i64>,
     missing: std::collections::BTreeSet<i64>,
@@ -242,22 +242,22 @@ impl Vp8Finder {
     }
 }
 
-/// VP8's running numbers, which advance by one where no packet is missing, whatever was left out on the way
-/// (RFC 7741 §4.2).
+/// VP8's running numbers, which advance by one if no packet is missing, whatever was left out on the way (RFC
+/// 7741 §4.2).
 ///
-/// One exception: a picture that was left out may have come late, when later ones had their ids already. Padding has its
-/// number then, and nothing its id.
+/// One exception: a picture that was left out may have been late, when later ones had their ids already. Then
+/// padding has its number, and no picture its id.
 #[derive(Debug, Default)]
 struct Continuity {
     last: Option<(u16, u16, Option<u8>)>,
     /// Packets of padding since the last frame.
     padding: u16,
-    /// Keyframes whose ids left room.
+    /// Keyframes whose ids left a gap.
     jumps: u64,
 }
 
 impl Continuity {
-    /// What is wrong with a frame's numbers, and whether they jump over padding.
+    /// The fault of a frame's numbers, and whether they skip padding.
     fn look(&mut self, vp8: &Vp8, frame: &AssembledFrame) -> (Vec<String>, bool) {
         let Some((id, modulus)) = vp8.picture_id else {
             return (vec!["a frame without a picture id".to_owned()], false);
@@ -270,7 +270,7 @@ impl Continuity {
             }
             let skipped = id.wrapping_sub(last_id).wrapping_sub(1) % modulus;
             jumps = skipped > 0 && skipped <= padding;
-            // A receiver takes any id of a keyframe; going back is another matter.
+            // A receiver accepts any id of a keyframe, but not a decrease.
             let may_jump = vp8.is_key && skipped < modulus / 2;
             self.jumps += u64::from(may_jump && skipped > padding);
             if skipped > padding && !may_jump {

@@ -1,16 +1,16 @@
-//! What a receiver makes of a layered stream: a strict model of libwebrtc's, from packets in order of their numbers to
-//! pictures that a decoder is given.
+//! A receiver of a layered stream: a strict model of libwebrtc's, from packets in order of their numbers to
+//! decoded pictures.
 //!
-//! Packets become frames ([`assembler`]), frames learn what they refer to the way libwebrtc finds out for each codec
-//! ([`finder`]), and frames of one timestamp become a picture when the marker says that it is whole ([`buffer`]). Everything is done
-//! in order: where a packet is missing the model waits [`PATIENCE`], and then goes on without. In order, a frame whose references
-//! are not here will never have them, so nothing is stashed.
+//! Packets become frames ([`assembler`]), the references of frames are found like in libwebrtc for each codec
+//! ([`finder`]), and frames of one timestamp become a picture when the marker completes it ([`buffer`]).
+//! Everything is done in order: for a missing packet the model waits [`PATIENCE`], and then continues without
+//! it. In order, a frame whose references are missing will never have them, so nothing is stored for later.
 //!
-//! Two judges look. The receiver's view, from descriptors and headers alone: what it would drop or wait for in vain is
-//! [`undecodable`](Receiver::undecodable). And the [`Truth`] that the source wrote into each packet: a picture that
-//! the receiver takes for whole while something it refers to is missing would be shown broken, and is a
-//! [fault](Receiver::faults). So is whatever a sender must never do, loss or not: numbers that jump, time that runs
-//! backwards, pictures that do not end.
+//! There are two checks. The receiver's view, from descriptors and headers alone: frames that it would drop
+//! or wait for in vain are [`undecodable`](Receiver::undecodable). And the [`Truth`] that the source wrote
+//! into each packet: a picture that the receiver considers complete although a reference is missing would be
+//! displayed broken, and is a [fault](Receiver::faults). So is everything that a sender must never do, with
+//! loss or without: numbers that jump, time that runs backwards, pictures without an end.
 
 mod assembler;
 mod buffer;
@@ -32,13 +32,13 @@ use machine::Instant;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a missing packet is waited for: as long as a sender would be asked for it.
+/// How long a missing packet is awaited: as long as it can be retransmitted.
 pub const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// How long the first packet is not yet the first: others may have been sent before it.
+/// How long the first packet may not be the first one sent.
 const START_PATIENCE: Duration = Duration::from_millis(150);
 
-/// Faults kept; the first tells the story.
+/// Faults that are stored; the first one is the important one.
 const FAULTS_MAX: usize = 32;
 
 /// A packet as a receiver gets it, decrypted.
@@ -56,7 +56,7 @@ pub struct Incoming {
     pub payload: Vec<u8>,
 }
 
-/// A packet with all that it says.
+/// A packet with all its information.
 #[derive(Clone, Debug)]
 pub(crate) struct Understood {
     pub seq: u64,
@@ -74,7 +74,7 @@ pub struct Receiver {
     codec: Codec,
     uses_descriptor: bool,
     ahead: BTreeMap<u64, Incoming>,
-    /// The number that is next; none until the start is sure.
+    /// The next number; `None` until the start is certain.
     next: Option<u64>,
     first_at: Option<Instant>,
     stuck_since: Option<Instant>,
@@ -116,12 +116,12 @@ impl Receiver {
         }
     }
 
-    /// What a decoder was given, in order.
+    /// The decoded pictures, in order.
     pub fn pictures(&self) -> &[Picture] {
         &self.buffer.pictures
     }
 
-    /// Frames that no decoder was given, though they came, at least in part.
+    /// Frames that were received, at least in part, but not decoded.
     pub fn undecodable(&self) -> &[Undecodable] {
         &self.buffer.undecodable
     }
@@ -131,18 +131,18 @@ impl Receiver {
         self.undecodable().iter().filter(|frame| !frame.follows_loss).collect()
     }
 
-    /// What no sender may do.
+    /// Violations that no sender may commit.
     pub fn faults(&self) -> &[String] {
         &self.faults
     }
 
-    /// Numbers that were waited for in vain.
+    /// Numbers that were awaited in vain.
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Packets at the very beginning that are of no use, because they continue what never began. Whether the sender is to blame, or
-    /// the network has lost the first packet, a receiver cannot tell.
+    /// Packets at the very beginning that are useless, because they continue a frame without a start. A
+    /// receiver cannot know whether the sender or a lost first packet is the cause.
     pub fn headless(&self) -> u64 {
         self.headless
     }
@@ -152,17 +152,18 @@ impl Receiver {
         self.padding
     }
 
-    /// Keyframes of VP8 whose picture ids left room for pictures that never came. A receiver does not mind.
+    /// Keyframes of VP8 whose picture ids left a gap for pictures that never arrived. A receiver accepts
+    /// that.
     pub fn jumps(&self) -> u64 {
         self.finder.jumps()
     }
 
-    /// Which layer each packet was of, by the truth, in order of arrival.
+    /// The layer of each packet, by the truth, in order of arrival.
     pub fn arrivals(&self) -> &[(Instant, Layers)] {
         &self.arrivals
     }
 
-    /// Takes the packet with this extended sequence number. Each number comes once.
+    /// Takes the packet with this extended sequence number. Each number is passed once.
     pub fn on_packet(&mut self, seq: u64, packet: Incoming) {
         let now = packet.at;
         self.first_at.get_or_insert(now);
@@ -175,14 +176,14 @@ impl Receiver {
         self.advance(now);
     }
 
-    /// Takes what is here, without waiting any longer.
+    /// Processes everything that has arrived, without waiting longer.
     pub fn finish(&mut self, now: Instant) {
         self.first_at = None;
         while !self.ahead.is_empty() {
             self.advance(now + PATIENCE);
             self.stuck_since = Some(Instant::EPOCH);
         }
-        // Nothing came after what is missing at the very end, so that nobody has missed it.
+        // No packet after the missing ones at the very end has arrived, so they do not count.
         self.buffer.on_gap(None);
         self.end_picture();
     }
@@ -237,7 +238,7 @@ impl Receiver {
                 self.fault(format!("{seq}: padding inside a frame"));
             }
             self.finder.on_padding(seq);
-            // It may stand for what came too late to be sent.
+            // It may replace a packet that was too late to be sent.
             self.buffer.on_unreadable();
             return;
         }
@@ -259,7 +260,7 @@ impl Receiver {
         let descriptor = match (&packet.descriptor, self.uses_descriptor) {
             (Some(bytes), true) => {
                 let read = read(bytes, self.structure.as_ref());
-                // Of a stream whose beginning was lost, nothing can be read yet: no fault of the sender's.
+                // A stream whose beginning was lost cannot be read yet: not a fault of the sender.
                 let has_begun = self.structure.is_some() && self.lost == 0;
                 if let Err(error) = &read
                     && has_begun
@@ -279,7 +280,7 @@ impl Receiver {
         Ok(Understood { seq, at, timestamp, marker, seen, descriptor, truth })
     }
 
-    /// Whether this continues what never began.
+    /// Whether this continues a frame without a start.
     fn is_headless(&self, packet: &Understood) -> bool {
         let is_unreadable = self.uses_descriptor && packet.descriptor.is_none();
         let is_first = !self.assembler.has_begun();
@@ -295,7 +296,7 @@ impl Receiver {
         }
         let Some(frame) = frame else { return };
         if !frame.is_whole && !self.has_shown {
-            // Nothing in H.264 tells a start; that its first packets are missing shows only now.
+            // H.264 does not mark a start; only now is it known that its first packets are missing.
             self.headless += 1;
             self.buffer.on_unreadable();
         }
@@ -315,7 +316,7 @@ impl Receiver {
         }
     }
 
-    /// The picture under way has ended without a marker.
+    /// The present picture has ended without a marker.
     fn end_picture(&mut self) {
         self.buffer.close(false).into_iter().for_each(|fault| self.fault(fault));
     }
@@ -326,7 +327,7 @@ pub(crate) fn see(codec: Codec, payload: &[u8]) -> Result<Truth, String> {
     codec::see(codec, payload).map(|(_, truth)| truth)
 }
 
-/// The layer of a packet, as a consumer chooses it: of simulcast, the encoding.
+/// The layer of a packet, as a consumer selects it: for simulcast, the encoding.
 pub(crate) fn layers_of(truth: &Truth) -> Layers {
     Layers { spatial: truth.encoding.max(truth.spatial), temporal: truth.temporal }
 }

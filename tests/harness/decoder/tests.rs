@@ -1,4 +1,4 @@
-//! Streams of our own encoders, whole and spoilt: a model that takes everything proves nothing.
+//! Streams of our own encoders, valid and changed: a model that accepts everything proves nothing.
 
 use super::{Incoming, Receiver, see};
 use crate::layered::{LayeredSource, LayeredTrack, TRUTH_LEN, Truth, sent_ext};
@@ -6,7 +6,7 @@ use control::Codec;
 use machine::{Instant, Rng};
 use std::time::Duration;
 
-/// A packet between the source and the receiver, with the stream it comes from and what it truly is.
+/// A packet between the source and the receiver, with its stream and its truth.
 #[derive(Clone, Debug)]
 struct Packet {
     truth: Option<Truth>,
@@ -14,7 +14,7 @@ struct Packet {
     incoming: Incoming,
 }
 
-/// What a track sends in so many pictures; every stream's keyframe is asked for at each of `keys`.
+/// The packets of a track in this number of pictures; every stream's keyframe is requested at each of `keys`.
 fn pictures(
     track: &LayeredTrack,
     count: u64,
@@ -50,7 +50,7 @@ fn plain(track: &LayeredTrack, count: u64, keys: &[u64]) -> Vec<Packet> {
     pictures(track, count, keys, |_, _| {})
 }
 
-/// Numbers the packets without a gap and lets a receiver have them.
+/// Numbers the packets without a gap and passes them to a receiver.
 fn receive(track: &LayeredTrack, packets: impl IntoIterator<Item = Packet>) -> Receiver {
     receive_numbered(track, packets.into_iter().zip(1000..).map(|(packet, seq)| (seq, packet)))
 }
@@ -70,7 +70,7 @@ fn of_stream(stream: u8) -> impl Fn(&Packet) -> bool {
     move |packet| packet.stream == stream
 }
 
-/// What may be left out for a receiver of these layers at most; padding stays.
+/// The packets that may be left out for a receiver of these layers at most; padding stays.
 fn within(spatial: u8, temporal: u8) -> impl Fn(&Packet) -> bool {
     move |packet| {
         packet.truth.as_ref().is_none_or(|truth| truth.spatial <= spatial && truth.temporal <= temporal)
@@ -115,7 +115,7 @@ fn every_track() -> Vec<LayeredTrack> {
 }
 
 #[test]
-fn every_stream_is_decodable_as_it_is_sent() {
+fn every_unchanged_stream_is_decodable() {
     for track in every_track() {
         for track in [track.clone(), track.without_rtx().padding(0.3)] {
             let packets = plain(&track, 300, &[50, 123, 124]);
@@ -131,7 +131,7 @@ fn every_stream_is_decodable_as_it_is_sent() {
 }
 
 #[test]
-fn every_codec_is_read_by_the_engine_as_it_is_written() {
+fn every_codec_is_read_by_the_engine_as_written() {
     for track in every_track() {
         let mut keys = 0;
         for packet in plain(&track, 20, &[7]).iter().filter(|packet| packet.truth.is_some()) {
@@ -151,7 +151,7 @@ fn every_codec_is_read_by_the_engine_as_it_is_written() {
 }
 
 #[test]
-fn upper_temporal_layers_can_be_left_out_where_nothing_counts_pictures() {
+fn upper_temporal_layers_can_be_left_out_without_picture_numbers() {
     for track in
         every_track().into_iter().filter(|track| track.codec != Codec::Vp8 && track.temporal_layers == 3)
     {
@@ -166,7 +166,7 @@ fn upper_temporal_layers_can_be_left_out_where_nothing_counts_pictures() {
     }
 }
 
-/// The marker belongs onto the highest layer that is left.
+/// The marker must be on the highest remaining layer.
 fn end_at(spatial: u8) -> impl Fn(Packet) -> Packet {
     move |mut packet| {
         if let Some(truth) = &packet.truth {
@@ -194,9 +194,9 @@ fn upper_spatial_layers_can_be_left_out_if_the_marker_moves() {
     }
 }
 
-/// What is missing at the very end, nobody can have missed.
+/// Missing packets at the very end cannot be detected.
 #[test]
-fn a_picture_cut_off_by_the_very_end_is_nobodys_fault() {
+fn a_picture_cut_off_at_the_very_end_is_no_fault() {
     for track in svc() {
         let mut packets = plain(&track, 10, &[]);
         let end = packets.iter().rposition(|packet| packet.incoming.marker).expect("pictures end");
@@ -209,7 +209,7 @@ fn a_picture_cut_off_by_the_very_end_is_nobodys_fault() {
 }
 
 #[test]
-fn a_marker_in_the_middle_of_a_picture_is_noticed() {
+fn a_marker_in_the_middle_of_a_picture_is_detected() {
     for track in svc() {
         let spoilt = plain(&track, 10, &[]).into_iter().map(|mut packet| {
             packet.incoming.marker |= packet.truth.as_ref().is_some_and(|truth| {
@@ -217,13 +217,14 @@ fn a_marker_in_the_middle_of_a_picture_is_noticed() {
             });
             packet
         });
-        // The rest is a second picture of the same time, whose base is gone: it decodes, but shows as one too many.
+        // The rest is a second picture of the same time without its base: it decodes, but counts as one too
+        // many.
         assert_ne!(receive(&track, spoilt).pictures().len(), 10, "{track:?}");
     }
 }
 
 #[test]
-fn key_pictures_alone_carry_a_switch_between_spatial_layers_that_share_nothing_else() {
+fn independent_spatial_layers_are_switched_at_key_pictures_only() {
     for track in [LayeredTrack::vp9_key_svc(), LayeredTrack::av1_key_svc()] {
         let packets = plain(&track, 120, &[60]);
         let until = |at: u64| {
@@ -244,7 +245,7 @@ fn key_pictures_alone_carry_a_switch_between_spatial_layers_that_share_nothing_e
 }
 
 #[test]
-fn a_switch_up_without_a_keyframe_is_noticed() {
+fn a_switch_up_without_a_keyframe_is_detected() {
     for track in svc() {
         let packets = plain(&track, 100, &[]);
         let switched = packets.iter().enumerate().filter(|(at, packet)| {
@@ -258,7 +259,7 @@ fn a_switch_up_without_a_keyframe_is_noticed() {
 }
 
 #[test]
-fn a_switch_between_streams_without_a_keyframe_is_noticed() {
+fn a_switch_between_streams_without_a_keyframe_is_detected() {
     for track in every_track().into_iter().filter(LayeredTrack::is_simulcast) {
         let packets = plain(&track, 60, &[]);
         let half = packets[packets.len() / 2].incoming.at;
@@ -278,7 +279,7 @@ fn a_switch_between_streams_without_a_keyframe_is_noticed() {
     }
 }
 
-/// Gives VP8's packets the numbers they must have once pictures have been left out. Returns the packets.
+/// Gives VP8's packets the correct numbers after pictures have been left out. Returns the packets.
 fn renumber_vp8(packets: impl Iterator<Item = Packet>) -> Vec<Packet> {
     let mut last = None;
     let mut id = 0u16;
@@ -318,10 +319,10 @@ fn pictures_left_out_of_vp8_must_leave_no_gap_in_its_numbers() {
 }
 
 #[test]
-fn an_id_may_be_missing_where_padding_stands_for_a_picture() {
+fn an_id_may_be_missing_if_padding_replaces_a_picture() {
     let track = LayeredTrack::vp8_simulcast().without_padding();
     let packets: Vec<Packet> = plain(&track, 60, &[]).into_iter().filter(of_stream(0)).collect();
-    // Pictures of the highest layer are replaced one by one, from one that nothing refers to across.
+    // Pictures of the highest layer are replaced one by one, from one after which no reference crosses.
     let is_top = |packet: &Packet| packet.truth.as_ref().is_some_and(|truth| truth.temporal == 2);
     let replaced = packets.iter().enumerate().map(|(at, packet)| {
         let mut packet = packet.clone();
@@ -340,7 +341,7 @@ fn an_id_may_be_missing_where_padding_stands_for_a_picture() {
 }
 
 #[test]
-fn vp8s_upper_layers_are_entered_at_sync_points_only() {
+fn vp8s_upper_layers_are_switched_at_sync_points_only() {
     let track = LayeredTrack::vp8_simulcast();
     let packets: Vec<Packet> = plain(&track, 64, &[]).into_iter().filter(of_stream(0)).collect();
     // Pictures of the pattern 0 2 1 2 0 2 1 2: 9 and 10 are sync points, 13 to 15 are not.
@@ -372,7 +373,7 @@ fn tl0picidx_must_count_base_frames() {
 }
 
 #[test]
-fn a_change_of_the_picture_ids_width_is_noticed() {
+fn a_change_of_the_picture_ids_width_is_detected() {
     let [long, short] = [LayeredTrack::vp8_simulcast(), LayeredTrack::vp8_simulcast().short_picture_ids()];
     let first = plain(&long, 5, &[]).into_iter().filter(of_stream(0));
     let second = plain(&short, 5, &[]).into_iter().filter(of_stream(0)).map(|mut packet| {
@@ -392,10 +393,10 @@ fn renamed(track: &LayeredTrack, payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn h264_cannot_miss_a_packet_and_a_keyframe_needs_its_parameter_sets() {
+fn h264_needs_every_packet_and_a_keyframe_needs_its_parameter_sets() {
     let track = LayeredTrack::h264_simulcast().without_padding();
     let packets: Vec<Packet> = plain(&track, 60, &[30]).into_iter().filter(of_stream(1)).collect();
-    // One packet of a picture in the middle is left out, and not even the numbers show it.
+    // One packet in the middle of a picture is left out, and even the numbers do not show it.
     let cut = packets.iter().position(|packet| {
         packet
             .truth
@@ -408,7 +409,7 @@ fn h264_cannot_miss_a_packet_and_a_keyframe_needs_its_parameter_sets() {
         kept.map(|(_, packet)| packet.clone())
     };
     assert_fault(&receive(&track, without(cut)), "look like a frame and are not one");
-    // The numbers show it: everything up to the next keyframe is lost, and nobody is to blame.
+    // The numbers show it: everything up to the next keyframe is lost, without a fault of the sender.
     let numbered = packets.iter().cloned().zip(0..).filter(|(_, seq)| *seq != cut as u64);
     let receiver = receive_numbered(&track, numbered.map(|(packet, seq)| (seq, packet)));
     assert_eq!((receiver.faults().len(), receiver.unexplained().len(), receiver.lost()), (0, 0, 1));
@@ -419,7 +420,7 @@ fn h264_cannot_miss_a_packet_and_a_keyframe_needs_its_parameter_sets() {
     let receiver = receive(&track, without(key.unwrap()));
     assert_fault(&receiver, "look like a frame and are not one");
     assert_undecodable(&receiver, "packets of it are missing");
-    // Parameter sets that are not what they seem: the same bytes, but of kinds nobody knows.
+    // False parameter sets: the same bytes, but of unknown kinds.
     let unknown = packets.iter().cloned().map(|mut packet| {
         if packet.incoming.payload.first() == Some(&0x78) {
             packet.incoming.payload = renamed(&track, &packet.incoming.payload);
@@ -433,7 +434,7 @@ fn h264_cannot_miss_a_packet_and_a_keyframe_needs_its_parameter_sets() {
 fn loss_explains_what_follows_it_until_the_next_keyframe() {
     for track in every_track() {
         let packets: Vec<Packet> = plain(&track, 90, &[60]).into_iter().filter(of_stream(0)).collect();
-        // A base frame of the thirties goes missing.
+        // A base frame between 30 and 39 is lost.
         let is_lost = |packet: &Packet| {
             packet.truth.as_ref().is_some_and(|truth| {
                 let picture = (truth.captured_at.as_nanos() - 1_000_000_000) / 34_000_000;
@@ -451,20 +452,20 @@ fn loss_explains_what_follows_it_until_the_next_keyframe() {
 }
 
 #[test]
-fn a_stream_that_begins_in_the_middle_of_a_frame_begins_headless() {
+fn a_stream_that_starts_in_the_middle_of_a_frame_has_no_start() {
     for track in every_track() {
         let top = track.encodings.len() as u8 - 1;
         let packets: Vec<Packet> = plain(&track, 60, &[20]).into_iter().filter(of_stream(top)).collect();
         let receiver = receive(&track, packets.iter().skip(1).cloned());
         assert!(receiver.headless() > 0, "{track:?}");
         assert!(receiver.pictures().len() <= 40, "{track:?}");
-        // Without its structure, nothing says what is a frame.
+        // Without its structure, frames cannot be identified.
         assert_eq!(receiver.undecodable().is_empty(), track.dependency_descriptor, "{track:?}");
     }
 }
 
 #[test]
-fn what_comes_late_and_in_disorder_is_put_in_order() {
+fn late_and_reordered_packets_are_sorted() {
     for track in every_track() {
         let packets: Vec<Packet> = plain(&track, 60, &[]).into_iter().filter(of_stream(0)).collect();
         let mut numbered: Vec<(u64, Packet)> = (0..).zip(packets).collect();
@@ -493,7 +494,7 @@ fn time_does_not_run_backwards_and_padding_stays_out_of_frames() {
 }
 
 #[test]
-fn without_its_structure_a_descriptor_is_of_no_use() {
+fn without_its_structure_a_descriptor_is_not_used() {
     for track in [LayeredTrack::av1_svc(), LayeredTrack::h264_temporal_simulcast()] {
         let packets: Vec<Packet> = plain(&track, 30, &[]).into_iter().filter(of_stream(0)).collect();
         let late = packets.iter().filter(|packet| packet.truth.as_ref().is_some_and(|truth| !truth.is_key));
@@ -519,7 +520,7 @@ fn frame_numbers_that_go_back_are_dropped() {
 }
 
 #[test]
-fn spatial_layers_come_and_go_as_the_encoder_says() {
+fn spatial_layers_change_with_the_encoder() {
     for track in svc().into_iter().chain([LayeredTrack::vp9_key_svc(), LayeredTrack::av1_key_svc()]) {
         let packets = pictures(&track, 120, &[], |picture, source| match picture {
             33 => source.set_spatial_layers(2),
@@ -530,7 +531,7 @@ fn spatial_layers_come_and_go_as_the_encoder_says() {
         let receiver = receive(&track, packets);
         assert_good(&receiver, 120);
         let heights: Vec<u8> = receiver.pictures().iter().map(|picture| picture.layers.spatial).collect();
-        // Those that come back do so with a base picture, and that is every fourth.
+        // Returning layers start with a base picture, and that is every fourth.
         assert_eq!((heights[32], heights[33], heights[47], heights[92]), (2, 1, 0, 2));
     }
 }
@@ -545,7 +546,7 @@ fn a_new_structure_has_templates_of_its_own() {
     });
     let of_top = || packets.iter().filter(|packet| of_stream(2)(packet)).cloned();
     assert_good(&receive(&track, of_top()), 40);
-    // Whoever misses the second structure cannot use the first one any longer.
+    // A receiver without the second structure cannot use the first one any longer.
     let mut keys = 0;
     let without = of_top().map(|mut packet| {
         let truth = packet.truth.as_ref();

@@ -9,13 +9,13 @@ use control::Codec;
 use machine::{Instant, Rng};
 use std::collections::VecDeque;
 
-/// The longest payload; browsers keep their packets at about 1200 bytes, and a descriptor takes its part of them.
+/// The longest payload; browsers limit their packets to about 1200 bytes, including a descriptor.
 const PAYLOAD_LEN_MAX: usize = 1100;
 
-/// A key picture is so many times as long as the average picture.
+/// The length of a key picture relative to the average picture.
 const KEYFRAME_FACTOR: usize = 5;
 
-/// Pictures whose frames are remembered, to tell how many pictures back a reference is.
+/// Pictures whose frames are stored, to compute how many pictures back a reference is.
 const PICTURES_REMEMBERED: usize = 16;
 
 /// A stream's encoder.
@@ -29,7 +29,7 @@ pub(super) struct Encoder {
     /// The frame numbers of the last pictures, the newest last.
     recent: VecDeque<Vec<u64>>,
     is_on: bool,
-    /// The structure has changed and is to be told again (VP9).
+    /// The structure has changed and must be sent again (VP9).
     tells_structure: bool,
 }
 
@@ -50,7 +50,7 @@ impl Encoder {
             track.temporal_layers,
             track.only_key_pictures_are_shared,
         );
-        // Chrome begins every stream's templates with 0, so that those of two streams have the same numbers.
+        // Chrome starts every stream's templates with 0, so that those of two streams have the same numbers.
         let id_offset = if rng.chance(0.5) { 0 } else { rng.below(64) as u8 };
         let describer = Describer::new(track, &pattern, id_offset, (plan.width, plan.height));
         let numbers = Numbers { picture_id: rng.next_u32() as u16, tl0picidx: rng.next_u32() as u8 };
@@ -63,12 +63,12 @@ impl Encoder {
         self.is_on
     }
 
-    /// Switches it on or off. Whoever switches it on wants a key picture.
+    /// Switches it on or off. After switching it on, the caller requests a key picture.
     pub fn switch(&mut self, on: bool) {
         self.is_on = on;
     }
 
-    /// Encodes so many spatial layers; see [`Pattern::set_active`].
+    /// Encodes this number of spatial layers; see [`Pattern::set_active`].
     pub fn set_spatial_layers(&mut self, layers: u8) {
         self.pattern.set_active(layers);
         self.tells_structure = true;
@@ -79,7 +79,7 @@ impl Encoder {
         self.pattern.active()
     }
 
-    /// Pictures are of another size from the next key picture on, which whoever asks for this wants.
+    /// Pictures have another size from the next key picture on, which the caller requests.
     pub fn resize(&mut self, track: &LayeredTrack, width: u16, height: u16) {
         (self.plan.width, self.plan.height) = (width, height);
         let offset = {
@@ -138,7 +138,7 @@ impl Encoder {
             let front = front(track, &self.plan, frame, self.numbers, &diffs, place);
             let mut payload = front.bytes;
             if !front.is_all {
-                // Chrome splits a frame into packets whose lengths differ by a byte at most.
+                // Chrome splits a frame into packets whose lengths differ by at most a byte.
                 let share = (len + index) / (count - parameter_sets);
                 payload.resize(share.max(payload.len() + 1 + TRUTH_LEN) - TRUTH_LEN, frame.number as u8);
             }
@@ -170,13 +170,14 @@ impl Encoder {
         }
     }
 
-    /// How many pictures back the references in earlier pictures are.
+    /// The distances, in pictures, to the references in earlier pictures.
     fn picture_diffs(&self, frame: &FramePlan) -> Vec<u8> {
         let back = |reference: &u64| self.recent.iter().rev().position(|picture| picture.contains(reference));
         frame.references.iter().filter_map(back).map(|pictures| pictures as u8 + 1).collect()
     }
 
-    /// Bytes of a frame: most for the base, twice the average now and then, and several times that for a key picture.
+    /// Bytes of a frame: most for the base, twice the average sometimes, and several times that for a key
+    /// picture.
     fn frame_len(&self, track: &LayeredTrack, frame: &FramePlan, rng: &mut Rng) -> usize {
         let picture = f64::from(self.plan.bitrate_bps) / 8.0 * track.frame_interval.as_secs_f64();
         // Each spatial layer has four times the pixels of the one below, and about half again the bits.

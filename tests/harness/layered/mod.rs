@@ -1,8 +1,9 @@
-//! Layered video as browsers send it: simulcast and SVC, of every codec. A [`LayeredTrack`] says what to send, a
+//! Layered video as browsers send it: simulcast and SVC, of every codec. A [`LayeredTrack`] describes it, a
 //! [`LayeredSource`] sends it.
 //!
-//! Nothing here is encoded. A frame is its descriptor, a front by which one knows a keyframe, and at the end of each
-//! packet the [`Truth`] about the frame, so that a receiver's model can be held against what really was.
+//! Nothing is encoded here. A frame is its descriptor, the beginning by which a keyframe is recognised, and
+//! at the end of each packet the [`Truth`] about the frame, so that a receiver's model can be checked against
+//! it.
 
 mod encoder;
 mod packetizer;
@@ -14,7 +15,7 @@ mod truth;
 pub use source::LayeredSource;
 pub use truth::{TRUTH_LEN, Truth};
 
-use control::{Codec, CodecParameters, Extension, ExtensionKind};
+use control::{Codec, CodecParameters, Extension, ExtensionKind, fixtures};
 use std::time::Duration;
 
 /// A camera in several layers.
@@ -28,9 +29,9 @@ pub struct LayeredTrack {
     pub spatial_layers: u8,
     /// Temporal layers in each stream, 1 to 3.
     pub temporal_layers: u8,
-    /// Whether the upper spatial layers refer to the lower ones in key pictures only (`L3T3_KEY`).
+    /// Whether the upper spatial layers reference the lower ones in key pictures only (`L3T3_KEY`).
     pub only_key_pictures_are_shared: bool,
-    /// VP9: frames name their references one by one.
+    /// VP9: frames list their references.
     pub flexible: bool,
     /// VP8: the width of its picture ids, 15 or 7.
     pub picture_id_bits: u8,
@@ -38,15 +39,15 @@ pub struct LayeredTrack {
     pub dependency_descriptor: bool,
     /// Between two pictures.
     pub frame_interval: Duration,
-    /// How likely padding follows a picture, as when libwebrtc probes.
+    /// The probability of padding after a picture, as when libwebrtc probes.
     pub padding: f64,
     /// Whether the streams have sender reports.
     pub sender_reports: bool,
-    /// Whether a request for one stream makes a keyframe in every one, as with VP8 in Chrome.
+    /// Whether a request for one stream causes a keyframe in every one, as with VP8 in Chrome.
     pub keyframes_together: bool,
-    /// Whether the engine may ask for lost packets again.
+    /// Whether the engine may request lost packets.
     pub nack: bool,
-    /// Whether they are then sent on a stream of their own (RFC 4588).
+    /// Whether they are then sent on a separate stream (RFC 4588).
     pub rtx: bool,
     /// Whether packets carry a transport-wide number.
     pub transport_cc: bool,
@@ -55,7 +56,7 @@ pub struct LayeredTrack {
 /// One stream of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncodingPlan {
-    /// Its name (`a=rid`); none where it is alone.
+    /// Its name (`a=rid`); none if it is the only one.
     pub rid: Option<&'static str>,
     /// Of its largest pictures.
     pub width: u16,
@@ -74,7 +75,7 @@ const SIMULCAST: [EncodingPlan; 3] = [
 const SVC: EncodingPlan = EncodingPlan { rid: None, width: 1280, height: 720, bitrate_bps: 1_200_000 };
 
 impl LayeredTrack {
-    /// Three encodings of VP8, each `L1T3`, known by their RIDs alone.
+    /// Three encodings of VP8, each `L1T3`, identified by their RIDs alone.
     pub fn vp8_simulcast() -> Self {
         Self {
             codec: Codec::Vp8,
@@ -95,12 +96,12 @@ impl LayeredTrack {
         }
     }
 
-    /// Three encodings of H.264 without layers of their own.
+    /// Three encodings of H.264 without layers.
     pub fn h264_simulcast() -> Self {
         Self { codec: Codec::H264, temporal_layers: 1, ..Self::vp8_simulcast() }
     }
 
-    /// Three encodings of H.264, each `L1T3`, which only the dependency descriptor tells.
+    /// Three encodings of H.264, each `L1T3`, described only by the dependency descriptor.
     pub fn h264_temporal_simulcast() -> Self {
         Self { codec: Codec::H264, dependency_descriptor: true, ..Self::vp8_simulcast() }
     }
@@ -135,13 +136,13 @@ impl LayeredTrack {
         Self { codec: Codec::Av1, dependency_descriptor: true, ..Self::vp8_simulcast() }
     }
 
-    /// Encodings of these names, of which nothing else is known.
+    /// Encodings of these names, without further information.
     pub(crate) fn names_of<'a>(names: impl Iterator<Item = Option<&'a str>>) -> Vec<EncodingPlan> {
         let known = |name: &str| SIMULCAST.iter().find(|plan| plan.rid == Some(name)).copied();
         names.map(|name| name.and_then(known).unwrap_or(SVC)).collect()
     }
 
-    /// With references one by one (VP9).
+    /// With listed references (VP9).
     pub fn flexible(self) -> Self {
         Self { flexible: true, ..self }
     }
@@ -151,7 +152,7 @@ impl LayeredTrack {
         Self { picture_id_bits: 7, ..self }
     }
 
-    /// With the dependency descriptor on top of what the payload says.
+    /// With the dependency descriptor in addition to the payload's descriptor.
     pub fn with_descriptor(self) -> Self {
         Self { dependency_descriptor: true, ..self }
     }
@@ -161,12 +162,12 @@ impl LayeredTrack {
         Self { padding: 0.0, ..self }
     }
 
-    /// With so much padding.
+    /// With this amount of padding.
     pub fn padding(self, padding: f64) -> Self {
         Self { padding, ..self }
     }
 
-    /// Without RTX, so that what comes again comes as the very same packet, and padding on the stream itself.
+    /// Without RTX, so that a retransmission is the identical packet, with padding on the stream itself.
     pub fn without_rtx(self) -> Self {
         Self { rtx: false, ..self }
     }
@@ -186,26 +187,23 @@ impl LayeredTrack {
         if self.is_simulcast() { self.encodings.len() as u8 } else { self.spatial_layers }
     }
 
-    /// Its codec on the publisher's leg.
+    /// Its codec at the publisher.
     pub(crate) fn codec_parameters(&self) -> CodecParameters {
         CodecParameters {
-            codec: self.codec,
-            pt: 98,
-            rtx_pt: self.rtx.then_some(99),
-            clock_rate_hz: 90_000,
             nack: self.nack,
-            pli: true,
-            fir: true,
+            rtx_pt: self.rtx.then_some(99),
             transport_cc: self.transport_cc,
+            codec: self.codec,
+            ..fixtures::vp8(98, 99)
         }
     }
 
-    /// Its codec on a subscriber's leg.
+    /// Its codec at a subscriber.
     pub fn consumed_codec(&self) -> CodecParameters {
         CodecParameters { pt: 118, rtx_pt: self.rtx.then_some(119), ..self.codec_parameters() }
     }
 
-    /// The header extensions of the publisher's leg.
+    /// The header extensions at the publisher.
     pub(crate) fn sent_extensions(&self) -> Vec<Extension> {
         let descriptor = Extension { kind: ExtensionKind::DependencyDescriptor, id: sent_ext::DESCRIPTOR };
         let mut extensions = crate::track::sent_extensions();
@@ -215,7 +213,7 @@ impl LayeredTrack {
         extensions
     }
 
-    /// The header extensions of a subscriber's leg.
+    /// The header extensions at a subscriber.
     pub fn received_extensions(&self) -> Vec<Extension> {
         let descriptor =
             Extension { kind: ExtensionKind::DependencyDescriptor, id: received_ext::DESCRIPTOR };
@@ -225,14 +223,14 @@ impl LayeredTrack {
     }
 }
 
-/// Extension ids on the publisher's leg, besides those of every track.
+/// Extension ids at the publisher, in addition to those of every track.
 pub(crate) mod sent_ext {
     pub const RID: u8 = 12;
     pub const REPAIRED_RID: u8 = 13;
     pub const DESCRIPTOR: u8 = 14;
 }
 
-/// Extension ids on a subscriber's leg, besides those of every track.
+/// Extension ids at a subscriber, in addition to those of every track.
 pub(crate) mod received_ext {
     pub const DESCRIPTOR: u8 = 13;
 }

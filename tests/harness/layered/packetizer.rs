@@ -1,18 +1,18 @@
-//! From a frame to the fronts of its packets: payload descriptors and as much of the codec as tells a keyframe, each written
-//! from its RFC.
+//! From a frame to the beginnings of its packets: payload descriptors and the part of the codec that
+//! identifies a keyframe, each written from its RFC.
 
 use super::pattern::FramePlan;
 use super::structure::scaled;
 use super::{EncodingPlan, LayeredTrack, TRUTH_LEN};
 use control::Codec;
 
-/// The front of one packet's payload.
+/// The beginning of one packet's payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Front {
     pub bytes: Vec<u8>,
-    /// How many of them are the descriptor, which may be written anew on the way.
+    /// The length of the descriptor, which may be rewritten on the way.
     pub descriptor_len: usize,
-    /// Whether the payload has nothing but this and the truth.
+    /// Whether the payload is only this and the truth.
     pub is_all: bool,
 }
 
@@ -23,14 +23,14 @@ pub(super) struct Numbers {
     pub tl0picidx: u8,
 }
 
-/// What a packet is within its picture.
+/// A packet's position within its picture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub index: usize,
     pub count: usize,
     /// Spatial layers of this picture.
     pub layers: u8,
-    /// Tell the structure again, because it has changed (VP9).
+    /// Send the structure again, because it has changed (VP9).
     pub tells_structure: bool,
 }
 
@@ -44,7 +44,7 @@ impl Place {
     }
 }
 
-/// The front of a packet.
+/// The beginning of a packet.
 pub(super) fn front(
     track: &LayeredTrack,
     plan: &EncodingPlan,
@@ -73,7 +73,7 @@ fn vp8(
     let mut bytes = Vec::new();
     let start = if place.is_first() { 0x10 } else { 0 };
     let non_reference = if frame.is_reference { 0 } else { 0x20 };
-    // Where the dependency descriptor tells it all, libwebrtc leaves the rest out.
+    // With the dependency descriptor, libwebrtc omits the rest.
     let extended = if track.dependency_descriptor { 0 } else { 0x80 };
     bytes.push(extended | non_reference | start);
     if track.dependency_descriptor {
@@ -130,7 +130,7 @@ fn vp9(
             | flag(!frame.serves_upper, 0x01),
     ];
     bytes.extend((numbers.picture_id & 0x7fff | 0x8000).to_be_bytes());
-    // Of our patterns every picture is one from which the layer can be entered.
+    // In our patterns every picture is a switching point of its layer.
     bytes.push(frame.temporal << 5 | 0x10 | frame.spatial << 1 | flag(frame.is_inter_layer, 0x01));
     if track.flexible {
         for (nth, diff) in picture_diffs.iter().enumerate() {
@@ -147,7 +147,7 @@ fn vp9(
             bytes.extend(height.to_be_bytes());
         }
         if !track.flexible {
-            // Of each picture: TID, U, how many references; then how many pictures back they are.
+            // Of each picture: TID, U, number of references; then their distances in pictures.
             bytes.extend_from_slice(match track.temporal_layers {
                 1 => &[1, 0x14, 1],
                 2 => &[2, 0x14, 2, 0x34, 1],
@@ -164,8 +164,8 @@ fn vp9(
     Front { bytes, descriptor_len, is_all: false }
 }
 
-/// RFC 6184: a key picture's parameter sets in a STAP-A, then its slice in FU-As; a picture that fits into one packet is a
-/// NAL unit of its own.
+/// RFC 6184: a key picture's parameter sets in a STAP-A, then its slice in FU-As; a picture that fits into
+/// one packet is a single NAL unit.
 fn h264(plan: &EncodingPlan, frame: &FramePlan, place: Place) -> Front {
     let front = |bytes: Vec<u8>, is_all: bool| Front { bytes, descriptor_len: 0, is_all };
     if frame.is_key && place.is_first() {
@@ -195,7 +195,8 @@ fn h264(plan: &EncodingPlan, frame: &FramePlan, place: Place) -> Front {
     front(vec![nri | 28, header, 0x9a], false)
 }
 
-/// AV1 RTP §4.4: one OBU of the frame over all its packets, and before that of a key picture the sequence header.
+/// AV1 RTP §4.4: one OBU of the frame over all its packets, and before that for a key picture the sequence
+/// header.
 fn av1(track: &LayeredTrack, frame: &FramePlan, place: Place) -> Front {
     let has_extension = track.spatial_layers > 1;
     let (continues, goes_on) = (!place.is_first(), !place.is_last());

@@ -1,5 +1,5 @@
-//! Which frames a picture has and what they refer to: the temporal patterns of libwebrtc's encoders, for each spatial
-//! layer with buffers of its own.
+//! The frames of a picture and their references: the temporal patterns of libwebrtc's encoders, for each
+//! spatial layer with its own buffers.
 
 /// One frame: one spatial layer of one picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,22 +10,23 @@ pub(super) struct FramePlan {
     pub temporal: u8,
     /// Belongs to a key picture.
     pub is_key: bool,
-    /// Frames it refers to: of earlier pictures first, then the next lower layer of its own.
+    /// Its references: of earlier pictures first, then the next lower layer of its own.
     pub references: Vec<u64>,
-    /// Whether one of them is of its own picture.
+    /// Whether one of them is in its own picture.
     pub is_inter_layer: bool,
-    /// Whether a higher layer of its picture refers to it, or would if it were encoded: libwebrtc does not tell a layer that it
-    /// leaves out for want of bits.
+    /// Whether a higher layer of its picture references it, or would if it were encoded: libwebrtc does not
+    /// announce a layer that it omits because of its bit rate.
     pub serves_upper: bool,
-    /// Refers to base temporal layers only.
+    /// References base temporal layers only.
     pub is_sync: bool,
-    /// Whether anything refers to it later.
+    /// Whether a later frame references it.
     pub is_reference: bool,
-    /// The pattern begins here: nothing of an upper layer refers to anything before this picture any more.
+    /// The pattern starts here: no upper layer references anything before this picture any more.
     pub begins_group: bool,
 }
 
-/// What a place in a pattern does with the two buffers: bit 0 for the last base frame, bit 1 for the "golden" one.
+/// The use of the two buffers at a position of a pattern: bit 0 for the last base frame, bit 1 for the
+/// "golden" one.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     temporal: u8,
@@ -69,15 +70,15 @@ struct Buffered {
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     places: &'static [Place],
-    /// The next picture's place, counted from the last key picture.
+    /// The next picture's position, counted from the last key picture.
     next: usize,
     /// Of each spatial layer.
     buffers: Vec<[Buffered; 2]>,
-    /// Spatial layers that are encoded.
+    /// Encoded spatial layers.
     active: u8,
-    /// Those that will be from the next base picture on.
+    /// Those encoded from the next base picture on.
     wanted: u8,
-    /// Those whose buffers hold nothing yet.
+    /// Those with empty buffers.
     fresh: u8,
     only_key_pictures_are_shared: bool,
 }
@@ -103,13 +104,14 @@ impl Pattern {
         }
     }
 
-    /// Spatial layers that are encoded.
+    /// Encoded spatial layers.
     pub fn active(&self) -> u8 {
         self.active
     }
 
-    /// Only so many spatial layers are encoded: fewer from the next picture on, more from the next base picture on, where
-    /// the new ones refer to the layers below. If key pictures alone are shared, that base picture has to be one.
+    /// Encodes this number of spatial layers: fewer from the next picture on, more from the next base picture
+    /// on, where the new ones reference the layers below. If only key pictures are shared, that base picture
+    /// must be one.
     pub fn set_active(&mut self, layers: u8) {
         self.wanted = layers;
         self.active = self.active.min(layers);
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn vp8_has_sync_points_where_nothing_but_the_base_is_referred_to() {
+    fn vp8_has_sync_points_where_only_the_base_is_referenced() {
         let pictures = pictures(&mut Pattern::new(true, 1, 3, false), 16);
         let frames: Vec<&FramePlan> = pictures.iter().flatten().collect();
         let temporals: Vec<u8> = frames.iter().map(|frame| frame.temporal).collect();

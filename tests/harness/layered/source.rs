@@ -1,4 +1,4 @@
-//! A layered track being sent: its streams' headers, retransmissions, padding and reports, as a browser does them.
+//! A layered track being sent: its streams' headers, retransmissions, padding and reports, as in a browser.
 
 use super::encoder::{Encoded, Encoder};
 use super::{LayeredTrack, sent_ext};
@@ -7,20 +7,20 @@ use crate::peer::rtcp::{ReceptionReport, SenderReport, ntp_at};
 use crate::peer::source::set_extension;
 use crate::track::sent_ext::MID;
 use bytes::Bytes;
-use control::{Codec, Encoding, ExtensionKind, Kind, Produce, ProducerId, Text, TransportId};
+use control::{Codec, Encoding, ExtensionKind, Produce, ProducerId, Text, TransportId, fixtures};
 use machine::{Instant, Rng};
 use oracle_rtp::header::Header;
 use oracle_rtp::packet::Packet;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Packets kept for retransmission: a second's worth and more.
+/// Packets stored for retransmission: more than a second.
 const HISTORY_LEN: usize = 512;
 
-/// After it has granted a keyframe, libwebrtc's encoder hears no request for so long.
+/// After a keyframe, libwebrtc's encoder ignores requests for this time.
 const KEYFRAME_INTERVAL_MIN: Duration = Duration::from_millis(300);
 
-/// A layered track on its way out.
+/// A layered track being sent.
 #[derive(Debug)]
 pub struct LayeredSource {
     track: LayeredTrack,
@@ -28,7 +28,7 @@ pub struct LayeredSource {
     rng: Rng,
     streams: Vec<Stream>,
     next_frame_at: Option<Instant>,
-    /// What was captured is sent instead of what the encoders make, as far as it goes.
+    /// Captured packets are sent in place of the encoders', as long as there are any.
     captured: Option<VecDeque<(Instant, Packet)>>,
     /// Frames are numbered over all streams.
     next_number: u64,
@@ -47,7 +47,7 @@ struct Stream {
     next_rtx_seq: u16,
     timestamp_base: u32,
     last_timestamp: u32,
-    /// Packets of media say their MID and RID until a report has shown that the SSRC is known.
+    /// Packets of media have their MID and RID until a report has shown that the SSRC is known.
     is_labelled: bool,
     keyframe_wanted: bool,
     keyframes: Vec<Instant>,
@@ -98,7 +98,7 @@ impl Stream {
         };
         self.next_seq = self.next_seq.wrapping_add(1);
         if let Some(descriptor) = &encoded.descriptor {
-            // First, because it decides between the forms of one and of two bytes (RFC 8285 §4.1.2).
+            // First, because it determines the form of one or of two bytes (RFC 8285 §4.1.2).
             header
                 .set_extension(sent_ext::DESCRIPTOR, Bytes::copy_from_slice(descriptor))
                 .expect("a descriptor fits into the two-byte form");
@@ -109,8 +109,8 @@ impl Stream {
         Packet { header, payload: Bytes::from(encoded.payload) }
     }
 
-    /// Media is labelled until a report has come. Retransmissions go on: whether an SSRC is known to the receiver, libwebrtc
-    /// decides for each by its own reports, and nobody reports on retransmissions.
+    /// Media has identifiers until a report has arrived. Retransmissions keep them: libwebrtc decides for
+    /// each SSRC by its own reports, and there are no reports on retransmissions.
     fn label(&self, header: &mut Header, mid: &str, rid_id: u8) {
         if self.is_labelled || header.ssrc == self.rtx_ssrc {
             set_extension(header, MID, mid.as_bytes());
@@ -140,7 +140,7 @@ impl Stream {
         Packet { header, payload: Bytes::from([&seq[..], &original.payload].concat()) }
     }
 
-    /// Padding and nothing else: on the RTX stream where there is one, or as a piece of the stream itself.
+    /// Padding only: on the RTX stream if there is one, or in the stream itself.
     fn padding(&mut self, pt: u8, rtx_pt: Option<u8>, mid: &str) -> Packet {
         let (ssrc, pt, seq) = match rtx_pt {
             Some(rtx_pt) => (self.rtx_ssrc, rtx_pt, &mut self.next_rtx_seq),
@@ -163,7 +163,7 @@ impl Stream {
 }
 
 impl LayeredSource {
-    /// Every stream begins with a keyframe at `start`. `mid` is its name on the transport.
+    /// Every stream starts with a keyframe at `start`. `mid` is its name on the transport.
     pub fn new(start: Instant, track: LayeredTrack, mid: String, mut rng: Rng) -> Self {
         let streams = (0..track.encodings.len()).map(|index| Stream::new(&track, index, &mut rng)).collect();
         let next_number = u64::from(rng.below(1 << 16));
@@ -171,7 +171,7 @@ impl LayeredSource {
         Self { track, mid, rng, streams, next_frame_at, captured: None, next_number, padded: 0 }
     }
 
-    /// Sends what a browser sent. It cannot be asked for keyframes: those that come are those that came.
+    /// Sends captured packets. It ignores keyframe requests: its keyframes are those of the capture.
     pub fn captured(start: Instant, capture: &Capture, mid: String, rng: Rng) -> Self {
         let streams = capture.streams();
         let track = LayeredTrack {
@@ -211,17 +211,17 @@ impl LayeredSource {
         &self.streams[encoding].keyframes
     }
 
-    /// When keyframes of a stream were asked for.
+    /// When keyframes of a stream were requested.
     pub fn keyframe_requests(&self, encoding: usize) -> &[Instant] {
         &self.streams[encoding].keyframe_requests
     }
 
-    /// Every packet of a stream that was asked for again, and when.
+    /// Every requested packet of a stream, and when.
     pub fn requested(&self, encoding: usize) -> &[(Instant, u16)] {
         &self.streams[encoding].requested
     }
 
-    /// Packets sent for padding alone.
+    /// Padding-only packets.
     pub fn padded(&self) -> u64 {
         self.padded
     }
@@ -231,15 +231,15 @@ impl LayeredSource {
         self.streams[encoding].ssrc
     }
 
-    /// Switches a stream on or off (`active` of its encoding); on, it begins with a keyframe.
+    /// Switches a stream on or off (`active` of its encoding); when switched on, it starts with a keyframe.
     pub fn switch(&mut self, encoding: usize, on: bool) {
         let stream = &mut self.streams[encoding];
         stream.keyframe_wanted |= on && !stream.encoder.is_on();
         stream.encoder.switch(on);
     }
 
-    /// Encodes so many spatial layers in each stream. More than before begin with the next base picture, which is a keyframe if
-    /// only those are shared.
+    /// Encodes this number of spatial layers in each stream. Additional ones start with the next base
+    /// picture, which is a keyframe if only those are shared.
     pub fn set_spatial_layers(&mut self, layers: u8) {
         for stream in &mut self.streams {
             let needs_keyframe = self.track.only_key_pictures_are_shared;
@@ -248,19 +248,19 @@ impl LayeredSource {
         }
     }
 
-    /// The pictures of a stream are of another size, from a keyframe on.
+    /// The pictures of a stream have another size, from a keyframe on.
     pub fn resize(&mut self, encoding: usize, width: u16, height: u16) {
         let stream = &mut self.streams[encoding];
         stream.encoder.resize(&self.track, width, height);
         stream.keyframe_wanted = true;
     }
 
-    /// Sends a keyframe without being asked, as after a change of scene.
+    /// Sends a keyframe without a request, as after a change of scene.
     pub fn change_scene(&mut self, encoding: usize) {
         self.streams[encoding].keyframe_wanted = true;
     }
 
-    /// A stream begins anew under another SSRC, with a keyframe.
+    /// A stream restarts with another SSRC, with a keyframe.
     pub fn change_ssrc(&mut self, encoding: usize) {
         let stream = &mut self.streams[encoding];
         let mut anew = Stream::new(&self.track, encoding, &mut self.rng);
@@ -276,10 +276,10 @@ impl LayeredSource {
         self.next_frame_at = None;
     }
 
-    /// What signaling tells the engine of it.
+    /// The parameters from signaling to the engine.
     pub fn produce(&self, transport: TransportId, producer: ProducerId) -> Produce {
         let encodings = self.streams.iter().zip(&self.track.encodings).map(|(stream, plan)| {
-            // Of simulcast, browsers signal no SSRC.
+            // For simulcast, browsers signal no SSRC.
             let signaled = !self.track.is_simulcast();
             Encoding {
                 rid: plan.rid.map(Text::new),
@@ -291,15 +291,10 @@ impl LayeredSource {
             }
         });
         Produce {
-            transport,
-            producer,
-            kind: Kind::Video,
             mid: Some(Text::new(&self.mid)),
-            codecs: vec![self.track.codec_parameters()],
             encodings: encodings.collect(),
             extensions: self.track.sent_extensions(),
-            paused: false,
-            app_data: Default::default(),
+            ..fixtures::produce(transport, producer, self.track.codec_parameters())
         }
     }
 
@@ -333,7 +328,7 @@ impl LayeredSource {
                 self.padded += 1;
                 packets.push(stream.padding(codec.pt, codec.rtx_pt, &self.mid));
             }
-            // Where there is RTX, libwebrtc rather pads with what it has sent already.
+            // With RTX, libwebrtc prefers sent packets as padding.
             if let Some(rtx_pt) = codec.rtx_pt
                 && self.rng.chance(self.track.padding)
                 && let Some(old) = stream.history.back().cloned()
@@ -344,7 +339,7 @@ impl LayeredSource {
         packets
     }
 
-    /// Keeps a packet as it was sent.
+    /// Stores a packet as it was sent.
     pub(crate) fn remember(&mut self, packet: Packet) {
         let ssrc = packet.header.ssrc;
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.ssrc == ssrc) else { return };
@@ -354,12 +349,13 @@ impl LayeredSource {
         stream.history.push_back(packet);
     }
 
-    /// Which stream has, or had, this SSRC.
+    /// The stream with this SSRC, now or before.
     pub(crate) fn stream_of(&self, ssrc: u32) -> Option<usize> {
         self.streams.iter().position(|stream| stream.ssrc == ssrc || stream.former_ssrcs.contains(&ssrc))
     }
 
-    /// The engine misses `seq` of `ssrc`: the packet that repairs it, and whether it needs a new transport-wide number.
+    /// The engine misses `seq` of `ssrc`: the retransmission, and whether it needs a new transport-wide
+    /// number.
     pub(crate) fn on_nack(&mut self, now: Instant, ssrc: u32, seq: u16) -> Option<(Packet, bool)> {
         let stream = self.streams.iter_mut().find(|stream| stream.ssrc == ssrc)?;
         stream.requested.push((now, seq));
@@ -369,7 +365,7 @@ impl LayeredSource {
         Some((stream.repair(rtx_pt, &self.mid, &original), true))
     }
 
-    /// The engine wants a keyframe of one stream.
+    /// The engine requests a keyframe of one stream.
     pub(crate) fn on_keyframe_request(&mut self, now: Instant, stream: usize) {
         self.streams[stream].keyframe_requests.push(now);
         let together = self.track.keyframes_together;

@@ -1,4 +1,4 @@
-//! What a stream tells by dependency descriptors: the templates of its pattern, its decode targets and chains.
+//! The dependency descriptors of a stream: the templates of its pattern, its decode targets and chains.
 
 use super::LayeredTrack;
 use super::pattern::{FramePlan, Pattern};
@@ -15,14 +15,14 @@ pub(super) struct Describer {
     structure: Structure,
     /// The number of each chain's last frame.
     chains: Vec<u64>,
-    /// Spatial layers that receivers were told of.
+    /// Announced spatial layers.
     told_active: u8,
-    /// Whether the change is told with every frame until a base frame has told it.
+    /// Whether the change is sent with every frame until a base frame has it.
     tells_active: bool,
 }
 
 impl Describer {
-    /// Of streams that are as `track` says, with this size of the largest pictures.
+    /// Of streams like `track`, with this size of the largest pictures.
     pub fn new(track: &LayeredTrack, pattern: &Pattern, id_offset: u8, size: (u16, u16)) -> Self {
         let targets = usize::from(track.spatial_layers) * usize::from(track.temporal_layers);
         let sizes = (0..track.spatial_layers).map(|spatial| scaled(size, track.spatial_layers, spatial));
@@ -33,7 +33,7 @@ impl Describer {
             protected_by: (0..if track.codec == Codec::Vp8 { 0 } else { targets })
                 .map(|target| (target / usize::from(track.temporal_layers)) as u8)
                 .collect(),
-            // libwebrtc tells none for VP8.
+            // libwebrtc sends none for VP8.
             chains: if track.codec == Codec::Vp8 { 0 } else { usize::from(track.spatial_layers) },
             sizes: sizes.collect(),
         };
@@ -91,7 +91,7 @@ impl Describer {
         descriptor
     }
 
-    /// What a frame depends on, by the numbers it really has.
+    /// The real dependencies of a frame.
     fn template(&mut self, frame: &FramePlan) -> Template {
         let begins = frame.is_key && frame.spatial == 0;
         let mut chain_diffs = Vec::new();
@@ -120,7 +120,7 @@ impl Describer {
         }
     }
 
-    /// Lets the pattern run, and notes what its frames have in common.
+    /// Runs the pattern, and collects common values of its frames.
     fn learn_templates(&mut self, mut pattern: Pattern) {
         let mut number = 1000;
         let mut templates: Vec<Template> = Vec::new();
@@ -151,7 +151,7 @@ fn indication(frame: &FramePlan, (spatial, temporal): (u8, u8), only_key: bool, 
     if frame.is_key {
         return Dti::Switch;
     }
-    // VP8's patterns are longer, and the upper layers can be entered at their beginnings only.
+    // VP8's patterns are longer, and the upper layers can be switched to at their beginnings only.
     if is_vp8 && temporal > frame.temporal && frame.temporal == 0 {
         return if frame.begins_group { Dti::Switch } else { Dti::Required };
     }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn every_frame_of_a_whole_stream_is_as_a_template_says() {
+    fn every_frame_of_a_whole_stream_matches_a_template() {
         for only_key in [false, true] {
             let mut describer = l3t3(only_key);
             let mut pattern = Pattern::new(false, 3, 3, only_key);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_ends_is_told_with_one_picture() {
+    fn a_layer_that_ends_is_announced_with_one_picture() {
         let mut describer = l3t3(false);
         let mut pattern = Pattern::new(false, 3, 3, false);
         let mut number = 0;

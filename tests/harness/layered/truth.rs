@@ -1,12 +1,12 @@
-//! What a packet really is, in its last bytes: which frame of which layer, and what that refers to. The engine does not look
-//! there; a receiver's model is held against it.
+//! The real properties of a packet, in its last bytes: its frame, its layer, and the references. The engine
+//! does not read them; a receiver's model is checked against them.
 
 use machine::Instant;
 
-/// References that are told at most.
+/// The maximum of stored references.
 const REFERENCES_MAX: usize = 4;
 
-/// Bytes it takes.
+/// Its length in bytes.
 pub const TRUTH_LEN: usize = 4 + 4 + 2 + 2 + 8 + 1 + 4 * REFERENCES_MAX + 4;
 
 /// The truth about a packet.
@@ -22,9 +22,9 @@ pub struct Truth {
     pub is_key: bool,
     /// Number of the frame, over all streams and layers of the track.
     pub frame: u32,
-    /// Which of the frame's packets.
+    /// Index among the frame's packets.
     pub index: u16,
-    /// How many there are.
+    /// Number of the frame's packets.
     pub count: u16,
     /// When the picture was captured.
     pub captured_at: Instant,
@@ -33,7 +33,7 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// Appends the truth to a payload, of which the first `descriptor_len` bytes may be written anew on the way.
+    /// Appends the truth to a payload, whose first `descriptor_len` bytes may be rewritten on the way.
     pub fn append(&self, payload: &mut Vec<u8>, descriptor_len: usize) {
         let start = payload.len();
         payload.extend([self.encoding, self.spatial, self.temporal, self.is_key.into()]);
@@ -50,7 +50,7 @@ impl Truth {
         debug_assert_eq!(payload.len() - start, TRUTH_LEN);
     }
 
-    /// Reads it from the end of a payload. `Err` when anything behind the descriptor has been changed.
+    /// Reads it from the end of a payload. `Err` if anything after the descriptor has been changed.
     pub fn read(payload: &[u8], descriptor_len: usize) -> Result<Self, String> {
         let body = payload.get(descriptor_len..).filter(|body| body.len() >= TRUTH_LEN);
         let (checked, sum) = body.and_then(<[u8]>::split_last_chunk::<4>).ok_or("a payload is cut short")?;
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_truth_is_read_and_a_changed_byte_shows() {
+    fn the_truth_is_read_and_a_changed_byte_is_detected() {
         let truth = Truth {
             encoding: 2,
             spatial: 1,

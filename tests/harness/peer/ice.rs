@@ -1,5 +1,5 @@
-//! A full ICE agent in the controlling role (RFC 8445), as a browser is to a lite one: with one candidate of each side, it
-//! checks the pair, nominates it, and goes on checking it for consent (RFC 7675).
+//! A full ICE agent in the controlling role (RFC 8445), like a browser: with one candidate on each side, it
+//! checks the pair, nominates it, and continues checking it for consent (RFC 7675).
 
 use control::IceParameters;
 use machine::{Instant, Rng};
@@ -10,7 +10,7 @@ use stun::{Class, Key, Message, Method, TransactionId, Writer};
 /// Between checks until one succeeds.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Between checks of the nominated pair, as Chrome has it.
+/// Interval of checks of the nominated pair, as in Chrome.
 const CONSENT_INTERVAL: Duration = Duration::from_millis(2500);
 
 /// The agent.
@@ -25,7 +25,7 @@ pub struct Agent {
     /// Checks without an answer yet.
     pending: Vec<(TransactionId, Instant)>,
     next_check: Option<Instant>,
-    /// What the engine said our address is, last.
+    /// Our address in the engine's last answer.
     mapped: Option<SocketAddr>,
     round_trip: Option<Duration>,
     errors: Vec<u16>,
@@ -41,7 +41,7 @@ enum Stage {
 }
 
 impl Agent {
-    /// Begins to check at `now`.
+    /// Starts checks at `now`.
     pub fn new(now: Instant, remote: &IceParameters, mut rng: Rng) -> Self {
         Self {
             ufrag: format!("peer{:04x}", rng.below(1 << 16)),
@@ -59,12 +59,12 @@ impl Agent {
         }
     }
 
-    /// Does as Firefox: consent checks carry no USE-CANDIDATE, and come half as often as Chrome's.
+    /// Behaves like Firefox: consent checks have no USE-CANDIDATE, and are half as frequent as Chrome's.
     pub fn nominate_once(&mut self) {
         self.nominates_once = true;
     }
 
-    /// The engine has restarted: checks anew, with what it says now.
+    /// The engine has restarted: checks with its new credentials.
     pub fn restart(&mut self, now: Instant, remote: &IceParameters) {
         remote.ufrag.as_str().clone_into(&mut self.remote_ufrag);
         self.key = Key::short_term(remote.pwd.as_str());
@@ -73,7 +73,7 @@ impl Agent {
         self.next_check = Some(now);
     }
 
-    /// Checks no more, and so withdraws its consent.
+    /// Stops checks, and so withdraws its consent.
     pub fn fall_silent(&mut self) {
         self.next_check = None;
     }
@@ -103,7 +103,7 @@ impl Agent {
         &self.errors
     }
 
-    /// When the next check leaves.
+    /// When the next check is sent.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.next_check
     }
@@ -124,7 +124,7 @@ impl Agent {
         Some(self.write_check(TransactionId(id), self.is_connected() && !is_consent_only))
     }
 
-    /// A check with USE-CANDIDATE whose answer is not waited for.
+    /// A check with USE-CANDIDATE whose answer is ignored.
     pub fn nomination(&mut self) -> Vec<u8> {
         let mut id = [0; 12];
         self.rng.fill(&mut id);
@@ -144,7 +144,7 @@ impl Agent {
         bytes
     }
 
-    /// An answer, or what looks like one. `Err` says what is wrong with it.
+    /// An answer, or a similar message. `Err` describes a fault.
     pub fn on_answer(&mut self, now: Instant, bytes: &[u8]) -> Result<(), String> {
         let message = Message::new(bytes).map_err(|malformed| format!("STUN is malformed: {malformed:?}"))?;
         let pending = self.pending.iter().position(|(id, _)| *id == message.transaction_id());

@@ -1,4 +1,4 @@
-//! A synthetic peer: what a browser is to the engine, as a [`Machine`]. A test gives it its orders by methods, through the
+//! A synthetic peer, like a browser, as a [`Machine`]. A test controls it by methods, through the
 //! [`World`](crate::World).
 
 mod ice;
@@ -36,32 +36,32 @@ use stun::Demux;
 /// Between reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Between looks at what is missing, while something is, or a picture is waited for.
+/// Interval of checks for missing packets, while any are missing, or a picture is awaited.
 const REPAIR_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Bytes of a packet that is nothing but padding.
+/// Bytes of a padding-only packet.
 const PADDING_LEN: usize = 224;
 
 /// Between transport-wide feedbacks.
 const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Faults kept; the first tells the story.
+/// Faults that are stored; the first one is the important one.
 const FAULTS_MAX: usize = 8;
 
-/// What a peer needs to know of the engine, and of itself, before it begins.
+/// The parameters of the engine and of the peer.
 #[derive(Clone, Debug)]
 pub struct Introduction {
     /// Its name in RTCP.
     pub cname: String,
     /// Where the engine is.
     pub engine: SocketAddr,
-    /// What its checks must carry.
+    /// The credentials for its checks.
     pub ice: control::IceParameters,
     /// Of the engine's certificate.
     pub fingerprint: Fingerprint,
     /// Its own certificate.
     pub certificate: Certificate,
-    /// How it speaks DTLS.
+    /// Its DTLS settings.
     pub dtls: Settings,
 }
 
@@ -79,27 +79,27 @@ pub struct Peer {
     sinks: Vec<(ConsumerId, Sink)>,
     /// The SSRC of its own RTCP.
     ssrc: u32,
-    /// When each transport-wide number was used, from 0 on.
+    /// The send times of transport-wide numbers, from 0 on.
     numbered: Vec<Instant>,
     feedback: Vec<Feedback>,
-    /// What arrived under transport-wide numbers of the engine's.
+    /// Arrivals with the engine's transport-wide numbers.
     arrivals: Arrivals,
     padding: u64,
-    /// What the engine asks it not to exceed.
+    /// The engine's limit of its rate.
     remb_bps: Option<f32>,
     feedback_due: Option<Instant>,
-    /// What it says it can receive, once a second.
+    /// Its reported receive bandwidth, once a second.
     claims_bps: Option<f32>,
     report_due: Option<Instant>,
     repair_due: Option<Instant>,
     digest: DefaultHasher,
     faults: Vec<String>,
-    /// What comes after its goodbye does not matter to it.
+    /// Packets after its close are ignored.
     has_left: bool,
 }
 
 impl Peer {
-    /// A peer that begins to check at `now`.
+    /// A peer that starts checks at `now`.
     pub fn new(now: Instant, introduction: Introduction, mut rng: Rng) -> Self {
         Self {
             agent: Agent::new(now, &introduction.ice, rng.fork()),
@@ -126,12 +126,12 @@ impl Peer {
         }
     }
 
-    /// Its half of ICE.
+    /// Its ICE agent.
     pub fn agent(&self) -> &Agent {
         &self.agent
     }
 
-    /// Its half of ICE, to be given orders.
+    /// Its ICE agent, to change it.
     pub fn agent_mut(&mut self) -> &mut Agent {
         &mut self.agent
     }
@@ -141,7 +141,7 @@ impl Peer {
         self.connected_at
     }
 
-    /// How media is protected, once connected.
+    /// The SRTP profile, once connected.
     pub fn profile(&self) -> Option<srtp::Profile> {
         self.secure.as_ref().and_then(Secure::profile)
     }
@@ -156,33 +156,33 @@ impl Peer {
         &self.feedback
     }
 
-    /// From now on says with every report that it can receive so many bits a second.
+    /// From now on reports this receive bandwidth, in bits per second.
     pub fn claim(&mut self, bps: f32) {
         self.claims_bps = Some(bps);
     }
 
-    /// Packets of padding alone that the engine has sent.
+    /// Padding-only packets from the engine.
     pub fn padding(&self) -> u64 {
         self.padding
     }
 
-    /// What the engine has last asked it not to exceed, in bits a second.
+    /// The engine's latest limit of its rate, in bits per second.
     pub fn remb_bps(&self) -> Option<f32> {
         self.remb_bps
     }
 
-    /// What a browser would not have forgiven, the first few.
+    /// Packets that a browser would have rejected, the first few.
     pub fn faults(&self) -> &[String] {
         &self.faults
     }
 
-    /// Over every packet received, decrypted, with its time. Ciphertext does not count: the keys differ from run to
-    /// run.
+    /// Over every received packet, decrypted, with its time. Ciphertext does not count: the keys differ from
+    /// run to run.
     pub fn digest(&self) -> u64 {
         self.digest.finish()
     }
 
-    /// Says goodbye by DTLS.
+    /// Closes DTLS.
     pub fn say_goodbye(&mut self, now: Instant) {
         if let Some(secure) = &mut self.secure {
             secure.close(now);
@@ -198,7 +198,7 @@ impl Peer {
         self.sources.iter().find(|(known, _)| *known == id).map(|(_, source)| source)
     }
 
-    /// A source it sends, to be given orders.
+    /// A source, to change it.
     pub fn source_mut(&mut self, id: ProducerId) -> Option<&mut Source> {
         self.sources.iter_mut().find(|(known, _)| *known == id).map(|(_, source)| source)
     }
@@ -208,12 +208,12 @@ impl Peer {
         self.layered.iter().find(|(known, _)| *known == id).map(|(_, source)| source)
     }
 
-    /// A layered source it sends, to be given orders.
+    /// A layered source, to change it.
     pub fn layered_mut(&mut self, id: ProducerId) -> Option<&mut LayeredSource> {
         self.layered.iter_mut().find(|(known, _)| *known == id).map(|(_, source)| source)
     }
 
-    /// Waits no longer for what is missing of the layered tracks it receives.
+    /// Does not wait longer for missing packets of its layered tracks.
     pub(crate) fn finish(&mut self, now: Instant) {
         let faults: Vec<_> = self.sinks.iter_mut().filter_map(|(_, sink)| sink.finish(now).err()).collect();
         faults.into_iter().for_each(|fault| self.fault(fault));
@@ -224,7 +224,7 @@ impl Peer {
         self.sinks.iter().find(|(known, _)| *known == id).map(|(_, sink)| sink)
     }
 
-    /// A sink it receives, to be given orders.
+    /// A sink, to change it.
     pub fn sink_mut(&mut self, id: ConsumerId) -> Option<&mut Sink> {
         self.sinks.iter_mut().find(|(known, _)| *known == id).map(|(_, sink)| sink)
     }
@@ -308,7 +308,7 @@ impl Peer {
         }
         let ssrc = packet.header.ssrc;
         let sink = self.sinks.iter_mut().find(|(_, sink)| sink.owns(ssrc));
-        let (_, sink) = sink.ok_or_else(|| format!("SSRC {ssrc} is nobody's"))?;
+        let (_, sink) = sink.ok_or_else(|| format!("SSRC {ssrc} has no track"))?;
         if sink.is_padding(&packet) {
             self.padding += 1;
             return Ok(());
@@ -354,7 +354,7 @@ impl Peer {
             }
         } else if let Some(report) = packet.downcast_ref::<SenderReport>() {
             let sink = self.sinks.iter_mut().find(|(_, sink)| sink.consume().ssrc == report.ssrc);
-            let (_, sink) = sink.ok_or("a sender report on an SSRC that is nobody's")?;
+            let (_, sink) = sink.ok_or("a sender report on an SSRC without a track")?;
             sink.on_sender_report(now, report.ntp_time, report.rtp_time, report.packet_count);
         } else if let Some(remb) = packet.downcast_ref::<ReceiverEstimatedMaximumBitrate>() {
             self.remb_bps = Some(remb.bitrate);
@@ -446,7 +446,7 @@ impl Peer {
     fn send_rtp(&mut self, packet: &Packet, tx: &mut impl Tx) {
         let mut plain = packet.marshal().expect("our own packets are well-formed").to_vec();
         if packet.header.padding {
-            // The published implementation pads to four bytes; libwebrtc to as many as there is room for.
+            // The published implementation pads to four bytes; libwebrtc as far as there is room.
             plain.truncate(packet.header.marshal_size());
             plain.resize(plain.len() + PADDING_LEN - 1, 0);
             plain.push(PADDING_LEN as u8);
@@ -462,7 +462,8 @@ impl Peer {
         self.write(&bytes, tx);
     }
 
-    /// One compound packet a second: sender reports, or an empty receiver report, with blocks on what is received.
+    /// One compound packet per second: sender reports, or an empty receiver report, with blocks on received
+    /// streams.
     fn send_reports(&mut self, now: Instant, tx: &mut impl Tx) {
         if self.report_due.is_none_or(|due| due > now) {
             return;
@@ -489,7 +490,7 @@ impl Peer {
         self.send_rtcp(&packets, tx);
     }
 
-    /// Tells of what has arrived under transport-wide numbers.
+    /// Sends feedback on arrivals with transport-wide numbers.
     fn send_feedback(&mut self, now: Instant, tx: &mut impl Tx) {
         if self.feedback_due.is_none_or(|due| due > now) {
             return;
@@ -511,7 +512,7 @@ impl Peer {
             vec![Box::new(ReceiverReport { ssrc: self.ssrc, ..Default::default() })];
         for (_, sink) in &mut self.sinks {
             let media = sink.consume().ssrc;
-            // A NACK says 17 numbers in 4 bytes; a hundred fit at their worst.
+            // A NACK has 17 numbers in 4 bytes; at worst a hundred fit.
             packets.extend(
                 sink.lost(now, round_trip).chunks(100).map(|lost| rtcp::nack(self.ssrc, media, lost)),
             );
@@ -540,7 +541,7 @@ impl Machine for Peer {
         let taken = match stun::demux(bytes) {
             Demux::Stun => self.on_stun(now, bytes, tx),
             Demux::Dtls => self.on_dtls(now, bytes, tx),
-            // The end of the handshake was lost, and media is ahead of its repetition.
+            // The end of the handshake was lost, and media overtook its retransmission.
             Demux::Rtp | Demux::Rtcp if !self.is_secure() => Ok(()),
             Demux::Rtp => self.on_rtp(now, bytes),
             Demux::Rtcp => self.on_rtcp(now, bytes, tx),

@@ -1,5 +1,5 @@
-//! What the packets of a synthetic track contain: a valid VP8 or Opus front, and behind it a stamp by which the receiver
-//! knows what it must be looking at.
+//! The payloads of a synthetic track: a valid VP8 or Opus beginning, and then a stamp by which the receiver
+//! checks it.
 
 use control::Kind;
 use machine::Instant;
@@ -13,20 +13,20 @@ const DESCRIPTOR_LEN: usize = 4;
 /// Bytes of a keyframe's header, up to its size (RFC 6386 §9.1).
 const KEYFRAME_HEADER_LEN: usize = 10;
 
-/// What every payload tells of itself.
+/// The stamp of every payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Counts the track's frames.
     pub frame: u32,
-    /// Which of the frame's packets. Of sound, which has one a frame: the byte of RFC 6464 it is sent with, or 0.
+    /// Index among the frame's packets. For audio, which has one per frame: its byte of RFC 6464, or 0.
     pub index: u16,
-    /// How many there are.
+    /// Number of the frame's packets.
     pub count: u16,
     /// When the frame was captured.
     pub captured_at: Instant,
 }
 
-/// A payload, understood.
+/// A parsed payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload {
     /// The stamp.
@@ -37,7 +37,7 @@ pub struct Payload {
     pub starts_keyframe: bool,
 }
 
-/// A payload of `len` bytes, or as few more as it needs.
+/// A payload of `len` bytes, or of the minimum length.
 pub fn write(kind: Kind, stamp: &Stamp, is_keyframe: bool, len: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(len);
     match kind {
@@ -53,15 +53,15 @@ pub fn write(kind: Kind, stamp: &Stamp, is_keyframe: bool, len: usize) -> Vec<u8
     out
 }
 
-/// What is said of a frame of Opus in which nothing is said (DTX): it has no room to say it itself.
+/// The stamp of a DTX frame of Opus, which has no room for one.
 pub const SILENCE: Stamp = Stamp { frame: 0, index: 127, count: 1, captured_at: Instant::EPOCH };
 
-/// The payload of such a frame: a TOC byte alone (RFC 6716 §2.1.9).
+/// The payload of such a frame: only a TOC byte (RFC 6716 §2.1.9).
 pub fn silence() -> Vec<u8> {
     vec![0x08]
 }
 
-/// Understands a payload; `Err` says how it is not what was sent.
+/// Parses a payload; `Err` describes how it differs from the sent one.
 pub fn read(kind: Kind, payload: &[u8]) -> Result<Payload, String> {
     if kind == Kind::Audio && payload == silence() {
         return Ok(Payload { stamp: SILENCE, starts_frame: true, starts_keyframe: true });
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_and_a_changed_byte_shows() {
+    fn a_payload_is_read_back_and_a_changed_byte_is_detected() {
         let stamp = Stamp { frame: 40_000, index: 0, count: 3, captured_at: Instant::from_nanos(1 << 40) };
         for (kind, is_keyframe) in [(Kind::Audio, true), (Kind::Video, true), (Kind::Video, false)] {
             let mut payload = write(kind, &stamp, is_keyframe, 200);

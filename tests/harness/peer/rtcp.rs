@@ -23,7 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// A packet of any kind.
 pub type AnyPacket = Box<dyn Packet + Send + Sync>;
 
-/// Seconds from 1900 to the instant that stands for the simulator's epoch: some day in November 2026.
+/// Seconds from 1900 to the simulator's epoch: a day in November 2026.
 const EPOCH_SECONDS: u64 = 2_208_988_800 + 1_795_000_000;
 
 /// The peers' wall clock, in NTP's format.
@@ -32,12 +32,12 @@ pub fn ntp_at(at: Instant) -> u64 {
     ((nanos << 32) / 1_000_000_000) as u64
 }
 
-/// The moment that a peer's wall clock shows, in nanoseconds since the simulator's epoch.
+/// A time of a peer's wall clock, in nanoseconds since the simulator's epoch.
 pub fn nanos_of(ntp: u64) -> i128 {
     ((i128::from(ntp) * 1_000_000_000) >> 32) - i128::from(EPOCH_SECONDS) * 1_000_000_000
 }
 
-/// Takes a compound packet apart. The published implementation panics on some; that is an error like another.
+/// Splits a compound packet. The published implementation panics on some, which is an error too.
 pub fn read(compound: &[u8]) -> Result<Vec<AnyPacket>, String> {
     let read = catch_unwind(AssertUnwindSafe(|| oracle_rtcp::packet::unmarshal(&mut &compound[..])));
     match read {
@@ -46,7 +46,7 @@ pub fn read(compound: &[u8]) -> Result<Vec<AnyPacket>, String> {
     }
 }
 
-/// Puts a compound packet together.
+/// Builds a compound packet.
 pub fn write(packets: &[AnyPacket]) -> Vec<u8> {
     oracle_rtcp::packet::marshal(packets).expect("our own packets are well-formed").to_vec()
 }
@@ -69,7 +69,7 @@ pub fn cname(source: u32, name: &str) -> AnyPacket {
     Box::new(SourceDescription { chunks: vec![SourceDescriptionChunk { source, items }] })
 }
 
-/// Transport-wide feedback, understood.
+/// Parsed transport-wide feedback.
 #[derive(Clone, Debug)]
 pub struct Feedback {
     /// When it came.
@@ -110,12 +110,12 @@ impl Feedback {
     }
 }
 
-/// The receiving side of transport-wide congestion control, as a browser does it.
+/// The receiving side of transport-wide congestion control, as in a browser.
 #[derive(Debug, Default)]
 pub struct Arrivals {
-    /// By extended number, what has not been told yet.
+    /// By extended number, unreported arrivals.
     untold: BTreeMap<u64, Instant>,
-    /// The number after the last that was told of.
+    /// The number after the last reported one.
     next: Option<u64>,
     highest: Option<u64>,
     count: u8,
@@ -136,7 +136,7 @@ impl Arrivals {
         }
     }
 
-    /// The next feedback; `None` when all is told.
+    /// The next feedback; `None` if everything is reported.
     pub fn tell(&mut self, sender: u32, media: u32) -> Option<TransportLayerCc> {
         let (first, first_at) = self.untold.first_key_value().map(|(number, at)| (*number, *at))?;
         let base = self.next.map_or(first, |next| next.max(first.saturating_sub(STATUSES_MAX / 2)));
@@ -182,8 +182,8 @@ impl Arrivals {
         })
     }
 
-    /// Whether there is anything to tell.
-    pub fn has_news(&self) -> bool {
+    /// Whether there are unreported arrivals.
+    pub fn has_unreported(&self) -> bool {
         !self.untold.is_empty()
     }
 }

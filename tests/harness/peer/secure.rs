@@ -7,7 +7,7 @@ use oracle_srtp::protection_profile::ProtectionProfile;
 use srtp::{MasterKey, Profile};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The secure half of a peer.
+/// The DTLS and SRTP part of a peer.
 pub struct Secure {
     endpoint: Endpoint,
     timeout: Option<Instant>,
@@ -22,7 +22,7 @@ struct Contexts {
 }
 
 impl Secure {
-    /// Begins a handshake through `endpoint`, a client.
+    /// Starts a handshake with `endpoint`, a client.
     pub fn new(endpoint: Endpoint) -> Self {
         Self { endpoint, timeout: None, contexts: None, buffer: Vec::new() }
     }
@@ -32,12 +32,12 @@ impl Secure {
         self.contexts.is_some()
     }
 
-    /// How media is protected, once connected.
+    /// The SRTP profile, once connected.
     pub fn profile(&self) -> Option<Profile> {
         self.contexts.as_ref().map(|contexts| contexts.profile)
     }
 
-    /// When [`on_timeout`](Self::on_timeout) wants to be called.
+    /// The next call of [`on_timeout`](Self::on_timeout).
     pub fn next_timeout(&self) -> Option<Instant> {
         self.timeout
     }
@@ -56,13 +56,13 @@ impl Secure {
         self.endpoint.on_datagram(now, bytes).map_err(|failed| format!("DTLS failed: {failed}"))
     }
 
-    /// Says goodbye.
+    /// Closes DTLS.
     pub fn close(&mut self, now: Instant) {
-        // One that has failed has nobody to say goodbye to.
+        // A failed endpoint cannot close.
         let _ = self.endpoint.close(now);
     }
 
-    /// What the handshake wants sent.
+    /// The datagrams of the handshake to send.
     pub fn drain(&mut self) -> Vec<Vec<u8>> {
         let mut datagrams = Vec::new();
         loop {
@@ -104,15 +104,15 @@ impl Secure {
         self.unprotect("SRTCP", |context| context.decrypt_rtcp(packet).map(|plain| plain.to_vec()))
     }
 
-    /// The published implementation panics on some malformed packets; here that is a fault like another.
+    /// The published implementation panics on some malformed packets; here that is a fault too.
     fn unprotect(
         &mut self,
         what: &str,
         decrypt: impl FnOnce(&mut Context) -> Result<Vec<u8>, oracle_srtp::Error>,
     ) -> Result<Vec<u8>, String> {
-        let contexts = self.contexts.as_mut().ok_or_else(|| format!("{what} before the keys"))?;
+        let contexts = self.contexts.as_mut().ok_or_else(|| format!("{what} arrived before the keys"))?;
         match catch_unwind(AssertUnwindSafe(|| decrypt(&mut contexts.inbound))) {
-            Ok(plain) => plain.map_err(|error| format!("{what} does not open: {error}")),
+            Ok(plain) => plain.map_err(|error| format!("{what} cannot be decrypted: {error}")),
             Err(_) => Err(format!("{what} makes the published implementation panic")),
         }
     }
@@ -134,7 +134,7 @@ impl Contexts {
     }
 }
 
-/// Without its replay window: duplicates are for the sink to count.
+/// Without its replay window: the sink counts duplicates.
 fn context(key: &MasterKey) -> Context {
     let profile = match key.profile() {
         Profile::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,

@@ -1,4 +1,4 @@
-//! A track being received: order, loss and repair, the pictures that come of it, and how smoothly.
+//! A track being received: order, loss and retransmission, the resulting pictures, and freezes.
 
 use super::payload::{self, Payload};
 use super::rtcp::{ReceptionReport, nanos_of};
@@ -14,19 +14,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-/// Newer packets after which a missing one counts as lost rather than reordered.
+/// Newer packets after which a missing one counts as lost and not as reordered.
 const REORDER_PACKETS: u64 = 4;
 
 /// … or the time since the gap was seen.
 const REORDER_WAIT: Duration = Duration::from_millis(60);
 
-/// Times a packet is asked for.
+/// Requests for one packet.
 const RETRIES_MAX: u32 = 20;
 
-/// Without a picture for so long, a keyframe is asked for, and again after as long.
+/// Without a picture for this time, a keyframe is requested, and again after the same time.
 const PICTURE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// A track on its way in.
+/// A track being received.
 #[derive(Debug)]
 pub struct Sink {
     kind: Kind,
@@ -42,16 +42,16 @@ pub struct Sink {
     duplicates: u64,
     repaired: u64,
     octets: u64,
-    /// Copies of earlier packets that came in others (RFC 2198).
+    /// Copies of earlier packets in others (RFC 2198).
     copies: u64,
     nacks: u64,
     floods: bool,
     plis: u64,
     last_pli: Option<Instant>,
-    /// What the newest packet said of when its frame was captured, and how long to hold it back.
+    /// The newest packet's capture time and playout delay.
     newest: (Option<Vec<u8>>, Option<Vec<u8>>),
     decoder: Decoder,
-    /// Judges instead of `decoder` what comes of a layered track.
+    /// Checks a layered track, in place of `decoder`.
     view: Option<Box<View>>,
     jitter: Jitter,
     last_report: (u64, u64),
@@ -59,7 +59,7 @@ pub struct Sink {
     cname: Option<String>,
 }
 
-/// A packet that is here.
+/// A received packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     /// When it came first.
@@ -68,7 +68,7 @@ pub struct Arrival {
     pub timestamp: u32,
     /// Its marker bit.
     pub marker: bool,
-    /// What is in it.
+    /// Its content.
     pub payload: Payload,
     /// Whether it came by retransmission.
     pub is_repaired: bool,
@@ -91,18 +91,18 @@ pub struct SenderClock {
     pub wall_nanos: i128,
     /// Its RTP clock, as this sink knows it.
     pub rtp_timestamp: u32,
-    /// Packets sent so far, as the engine says.
+    /// The engine's count of sent packets.
     pub packet_count: u32,
 }
 
-/// A frame that could be shown.
+/// A frame that could be displayed.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
     /// When its last packet came.
     pub at: Instant,
     /// Its number at the publisher.
     pub frame: u32,
-    /// Whether nothing before it was needed.
+    /// Whether it needs no earlier frame.
     pub is_keyframe: bool,
     /// Its first packet.
     pub first_seq: u64,
@@ -110,7 +110,7 @@ pub struct Frame {
     pub timestamp: u32,
 }
 
-/// Puts frames together in order, as a decoder needs them: after a gap, only a keyframe will do.
+/// Assembles frames in order, as a decoder needs them: after a gap, only a keyframe is used.
 #[derive(Debug, Default)]
 struct Decoder {
     /// The packet it waits for.
@@ -155,72 +155,72 @@ impl Sink {
         }
     }
 
-    /// Of a layered track, which is judged by `view`.
+    /// For a layered track, which `view` checks.
     pub(crate) fn layered(now: Instant, consume: Consume, view: View) -> Self {
         Self { view: Some(Box::new(view)), ..Self::new(now, Kind::Video, consume) }
     }
 
-    /// What a receiver makes of a layered track.
+    /// The receiver's result for a layered track.
     pub fn view(&self) -> Option<&View> {
         self.view.as_deref()
     }
 
-    /// Waits no longer for what is missing.
+    /// Does not wait longer for missing packets.
     pub(crate) fn finish(&mut self, now: Instant) -> Result<(), String> {
         self.view.as_mut().map_or(Ok(()), |view| view.finish(now))
     }
 
-    /// Every packet that is here, by extended sequence number.
+    /// Every received packet, by extended sequence number.
     pub fn packets(&self) -> &BTreeMap<u64, Arrival> {
         &self.packets
     }
 
-    /// Packets between the first and the last that never came, by whatever way.
+    /// Packets between the first and the last that never arrived in any way.
     pub fn missing(&self) -> u64 {
         self.expected() - self.packets.len() as u64
     }
 
-    /// [`missing`](Self::missing) of all there should be.
+    /// [`missing`](Self::missing) as a share of all packets.
     pub fn missing_share(&self) -> f64 {
         self.missing() as f64 / self.expected().max(1) as f64
     }
 
-    /// Packets that came again.
+    /// Duplicated packets.
     pub fn duplicates(&self) -> u64 {
         self.duplicates
     }
 
-    /// Packets that came by retransmission.
+    /// Packets that arrived by retransmission.
     pub fn repaired(&self) -> u64 {
         self.repaired
     }
 
-    /// Payload bytes that came, once each.
+    /// Received payload bytes, each packet once.
     pub fn octets(&self) -> u64 {
         self.octets
     }
 
-    /// Packets that came on the media SSRC, duplicates among them.
+    /// Packets on the media SSRC, including duplicates.
     pub fn direct(&self) -> u64 {
         self.direct
     }
 
-    /// Copies of earlier packets that came in others (RFC 2198).
+    /// Copies of earlier packets in others (RFC 2198).
     pub fn copies(&self) -> u64 {
         self.copies
     }
 
-    /// Packets it has asked for again.
+    /// Packets it has requested again.
     pub fn nacks(&self) -> u64 {
         self.nacks
     }
 
-    /// Keyframes it has asked for.
+    /// Keyframes it has requested.
     pub fn plis(&self) -> u64 {
         self.plis
     }
 
-    /// The frames that could be shown, in order.
+    /// The frames that could be displayed, in order.
     pub fn frames(&self) -> &[Frame] {
         self.view.as_ref().map_or(&self.decoder.frames, |view| view.frames())
     }
@@ -230,8 +230,8 @@ impl Sink {
         self.frames().iter().filter(|frame| frame.is_keyframe).count()
     }
 
-    /// How often the picture stood still, as a browser counts it: longer than three times the average interval, and than
-    /// the average and 150 ms.
+    /// The number of freezes, as a browser counts them: longer than three times the average interval, and
+    /// than the average plus 150 ms.
     pub fn freezes(&self) -> usize {
         let intervals: Vec<f64> = self
             .frames()
@@ -248,12 +248,12 @@ impl Sink {
         freezes
     }
 
-    /// What the newest packet said of when its frame was captured (`abs-capture-time`), as it was written.
+    /// The newest packet's capture time (`abs-capture-time`), as received.
     pub fn capture_time(&self) -> Option<&[u8]> {
         self.newest.0.as_deref()
     }
 
-    /// How long the newest packet's frame is to be held back (`playout-delay`).
+    /// The newest packet's playout delay (`playout-delay`).
     pub fn playout_delay(&self) -> Option<PlayoutDelay> {
         playout_delay::read(self.newest.1.as_deref()?)
     }
@@ -263,7 +263,7 @@ impl Sink {
         &self.sender_reports
     }
 
-    /// What the engine calls the publisher.
+    /// The engine's CNAME of the publisher.
     pub fn cname(&self) -> Option<&str> {
         self.cname.as_deref()
     }
@@ -283,17 +283,17 @@ impl Sink {
         self.since
     }
 
-    /// From now on asks for everything it can name, again and again, whether it has it or not.
+    /// From now on requests all possible packets repeatedly, whether received or not.
     pub fn flood_with_nacks(&mut self) {
         self.floods = true;
     }
 
-    /// Waits for the engine to ask for keyframes, rather than asking itself.
+    /// Leaves keyframe requests to the engine.
     pub fn leave_keyframes_to_the_engine(&mut self) {
         self.asks_for_keyframes = false;
     }
 
-    /// What signaling asked for it.
+    /// Its consumer's parameters.
     pub fn consume(&self) -> &Consume {
         &self.consume
     }
@@ -302,12 +302,12 @@ impl Sink {
         ssrc == self.consume.ssrc || Some(ssrc) == self.consume.rtx_ssrc
     }
 
-    /// Whether a packet is on the stream of retransmissions, and has nothing but padding in it (RFC 4588 leaves no other meaning).
+    /// Whether a packet is on the retransmission stream, and padding-only (RFC 4588 leaves no other meaning).
     pub(crate) fn is_padding(&self, packet: &Packet) -> bool {
         packet.header.ssrc != self.consume.ssrc && packet.payload.is_empty()
     }
 
-    /// A decrypted packet on one of its SSRCs. `Err` says what a browser would not forgive.
+    /// A decrypted packet on one of its SSRCs. `Err` is a fault that a browser would reject.
     pub(crate) fn on_packet(&mut self, now: Instant, packet: &Packet) -> Result<(), String> {
         let header = &packet.header;
         let codec = &self.consume.codecs[0];
@@ -357,7 +357,7 @@ impl Sink {
         self.insert(now, seq, arrival, content.len(), incoming)
     }
 
-    /// The primary of a redundant payload, whose copies are counted; any other payload as it is.
+    /// The primary of a redundant payload, whose copies are counted; any other payload unchanged.
     fn take_copies<'a>(&mut self, content: &'a [u8]) -> Result<&'a [u8], String> {
         if self.consume.codecs[0].codec != Codec::Red {
             return Ok(content);
@@ -387,7 +387,7 @@ impl Sink {
                     let way = if packet.is_repaired { "repaired" } else { "direct" };
                     (way, packet.marker, packet.timestamp, packet.payload.stamp)
                 });
-                return Err(format!("number {seq} stands for two packets: {first:?}, then {second:?}"));
+                return Err(format!("number {seq} is used for two packets: {first:?}, then {second:?}"));
             }
             return Ok(());
         }
@@ -406,7 +406,7 @@ impl Sink {
         Ok(())
     }
 
-    /// What to ask for again at `now`, in ascending order.
+    /// The packets to request at `now`, in ascending order.
     pub(crate) fn lost(&mut self, now: Instant, round_trip: Duration) -> Vec<u16> {
         let Some((highest, _)) = self.packets.last_key_value() else { return Vec::new() };
         if self.floods {
@@ -435,12 +435,12 @@ impl Sink {
         self.kind == Kind::Video && self.asks_for_keyframes
     }
 
-    /// Whether there may be something to ask for soon.
+    /// Whether there may be packets to request soon.
     pub(crate) fn is_incomplete(&self) -> bool {
         self.floods || !self.missing.is_empty()
     }
 
-    /// Whether to ask for a keyframe now; if so, it counts as asked for.
+    /// Whether to request a keyframe now; if so, it counts as requested.
     pub(crate) fn wants_keyframe(&mut self, now: Instant) -> bool {
         if self.kind == Kind::Audio || !self.asks_for_keyframes || self.packets.is_empty() {
             return false;
@@ -498,7 +498,7 @@ impl Decoder {
         if self.decode(now, packets)? {
             return Ok(());
         }
-        // Stuck before a gap: the newest keyframe that is complete goes on.
+        // Blocked by a gap: continues at the newest complete keyframe.
         let mut candidates = self.keyframes_ahead.iter().rev();
         if let Some(start) = candidates.find(|start| frame_end(**start, packets).is_some()) {
             self.cursor = Some(*start);
@@ -542,8 +542,8 @@ impl Decoder {
     }
 }
 
-/// The packet with the marker that ends the frame beginning at `start`. `None` if one before it is missing, if the frame has
-/// only begun, or if it was cut off and another follows.
+/// The packet with the marker that ends the frame beginning at `start`. `None` if one before it is missing,
+/// if the frame is incomplete, or if it was cut off and another follows.
 fn frame_end(start: u64, packets: &BTreeMap<u64, Arrival>) -> Option<u64> {
     let timestamp = packets.get(&start)?.timestamp;
     let of_frame = packets.range(start..).zip(start..);
@@ -559,7 +559,7 @@ impl Jitter {
         let transit = arrival - f64::from(timestamp);
         if let Some(previous) = self.transit.replace(transit) {
             let difference = (transit - previous).abs();
-            // A wrap of the timestamp is no jitter.
+            // A wrap of the timestamp is not jitter.
             if difference < f64::from(clock_rate_hz) * 10.0 {
                 self.estimate += (difference - self.estimate) / 16.0;
             }

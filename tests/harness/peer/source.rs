@@ -1,27 +1,27 @@
-//! A track being sent: makes frames by the clock, packets of frames, and sends again what is asked for.
+//! A track being sent: creates frames periodically, packets of frames, and retransmissions.
 
 use super::payload::{self, Stamp};
 use super::rtcp::{ReceptionReport, SenderReport, ntp_at};
 use crate::Track;
 use crate::track::sent_ext;
 use bytes::Bytes;
-use control::{Encoding, Kind, Produce, ProducerId, Text, TransportId};
+use control::{Encoding, Kind, Produce, ProducerId, Text, TransportId, fixtures};
 use machine::{Instant, Rng};
 use oracle_rtp::header::Header;
 use oracle_rtp::packet::Packet;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// The longest payload; browsers keep their packets at about 1200 bytes.
+/// The longest payload; browsers limit their packets to about 1200 bytes.
 const PAYLOAD_LEN_MAX: usize = 1150;
 
-/// Packets kept for retransmission: a second's worth and more, as a browser keeps them.
+/// Packets stored for retransmission: more than a second, as in a browser.
 const HISTORY_LEN: usize = 1024;
 
-/// A keyframe is so many times as long as the average frame.
+/// The length of a keyframe relative to the average frame.
 const KEYFRAME_FACTOR: usize = 5;
 
-/// A track on its way out.
+/// A track being sent.
 #[derive(Debug)]
 pub struct Source {
     track: Track,
@@ -30,7 +30,7 @@ pub struct Source {
     is_labelled: bool,
     rng: Rng,
     ssrc: u32,
-    /// What it was before: feedback on it may still be on its way.
+    /// The former SSRC: feedback on it may still be in transit.
     former_ssrcs: Vec<u32>,
     rtx_ssrc: u32,
     next_seq: u16,
@@ -39,13 +39,13 @@ pub struct Source {
     next_frame: u32,
     next_frame_at: Option<Instant>,
     keyframe_wanted: bool,
-    /// Decibels below overload, where a test says so.
+    /// Decibels below overload, if a test has set it.
     level_dbov: Option<u8>,
-    /// What each packet says of when its frame was captured.
+    /// The capture time in each packet.
     capture_time: Option<Vec<u8>>,
-    /// Says that nothing is said.
+    /// Sends DTX frames.
     is_silent: bool,
-    /// What a redundant packet repeats.
+    /// The previous payload, for redundant packets.
     former_frame: Option<Vec<u8>>,
     history: VecDeque<Packet>,
     octets: u32,
@@ -57,19 +57,19 @@ pub struct Source {
     reports: Vec<ReportOnSource>,
 }
 
-/// What the engine reports on how it receives a source.
+/// The engine's report on a source.
 #[derive(Clone, Debug)]
 pub struct ReportOnSource {
     /// When the report came.
     pub at: Instant,
     /// Its numbers.
     pub report: ReceptionReport,
-    /// The round trip that follows from it (RFC 3550 §6.4.1).
+    /// The resulting round trip (RFC 3550 §6.4.1).
     pub round_trip: Option<Duration>,
 }
 
 impl Source {
-    /// Begins with a keyframe at `start`. `mid` is its name on the transport.
+    /// Starts with a keyframe at `start`. `mid` is its name on the transport.
     pub(crate) fn new(start: Instant, track: Track, mid: String, mut rng: Rng) -> Self {
         // In the lower half, as browsers do, so that the first wrap is far.
         let [next_seq, next_rtx_seq] = [rng.below(1 << 15), rng.below(1 << 15)].map(|seq| seq as u16);
@@ -122,12 +122,12 @@ impl Source {
         &self.keyframes
     }
 
-    /// When keyframes were asked for.
+    /// When keyframes were requested.
     pub fn keyframe_requests(&self) -> &[Instant] {
         &self.keyframe_requests
     }
 
-    /// Every packet that was asked for again, and when.
+    /// Every requested packet, and when.
     pub fn requested(&self) -> &[(Instant, u16)] {
         &self.requested
     }
@@ -153,7 +153,7 @@ impl Source {
         self.timestamp_base.wrapping_add(ticks as u32)
     }
 
-    /// Begins anew under another SSRC, with a keyframe: what a browser does after a renegotiation.
+    /// Restarts with another SSRC, with a keyframe, as a browser does after a renegotiation.
     pub fn change_ssrc(&mut self) {
         self.former_ssrcs.push(self.ssrc);
         self.ssrc = self.rng.next_u32();
@@ -164,22 +164,22 @@ impl Source {
         self.history.clear();
     }
 
-    /// From now on is so loud: decibels below overload, 127 being silence (RFC 6464).
+    /// Sets the audio level: decibels below overload, 127 being silence (RFC 6464).
     pub fn set_level(&mut self, level_dbov: u8) {
         self.level_dbov = Some(level_dbov);
     }
 
-    /// From now on sends a frame at so long intervals: discontinuous transmission, and speech again.
+    /// Sets the interval of frames: for discontinuous transmission, and for speech again.
     pub fn set_frame_interval(&mut self, interval: Duration) {
         self.track.frame_interval = interval;
     }
 
-    /// From now on each packet has these bytes for when its frame was captured (`abs-capture-time`).
+    /// From now on each packet has these bytes as its capture time (`abs-capture-time`).
     pub fn set_capture_time(&mut self, value: &[u8]) {
         self.capture_time = Some(value.to_vec());
     }
 
-    /// From now on, each frame of sound says that nothing is said (DTX), or is sound again.
+    /// Switches DTX frames on or off.
     pub fn set_silent(&mut self, is_silent: bool) {
         self.is_silent = is_silent;
     }
@@ -189,7 +189,7 @@ impl Source {
         self.octets
     }
 
-    /// Leaves the MID out, as Chrome does once a report has shown that the SSRC is known.
+    /// Omits the MID, as Chrome does after a report has shown that the SSRC is known.
     pub fn leave_the_mid_out(&mut self) {
         self.is_labelled = false;
     }
@@ -199,13 +199,10 @@ impl Source {
         self.next_frame_at = None;
     }
 
-    /// What signaling tells the engine of it.
+    /// The parameters from signaling to the engine.
     pub(crate) fn produce(&self, transport: TransportId, producer: ProducerId) -> Produce {
         let signaled = self.track.ssrcs_are_signaled;
         Produce {
-            transport,
-            producer,
-            kind: self.track.kind,
             mid: Some(Text::new(&self.mid)),
             codecs: self.track.codecs(),
             encodings: vec![Encoding {
@@ -214,8 +211,7 @@ impl Source {
                 ..Encoding::SINGLE
             }],
             extensions: crate::track::sent_extensions(),
-            paused: false,
-            app_data: Default::default(),
+            ..fixtures::produce(transport, producer, self.track.codec())
         }
     }
 
@@ -254,7 +250,7 @@ impl Source {
             _ if self.is_silent => payload::silence().len(),
             (true, _) => average * KEYFRAME_FACTOR,
             (false, Kind::Audio) => average / 2 + self.rng.below(average as u32) as usize,
-            // Mostly near the average, now and then twice as much when the picture moves.
+            // Usually near the average, sometimes twice as much.
             (false, Kind::Video) if self.rng.chance(0.05) => average * 2,
             (false, Kind::Video) => average * 2 / 3 + self.rng.below(average as u32 * 2 / 3) as usize,
         }
@@ -295,7 +291,7 @@ impl Source {
         Packet { header, payload: Bytes::from(payload) }
     }
 
-    /// With a copy of the frame before in front, if there was one (RFC 2198).
+    /// Preceded by a copy of the previous frame, if there is one (RFC 2198).
     fn with_copy(&mut self, payload: Vec<u8>) -> Vec<u8> {
         let opus = self.track.codec().pt;
         let mut red = Vec::new();
@@ -311,7 +307,7 @@ impl Source {
         red
     }
 
-    /// Keeps a packet as it was sent.
+    /// Stores a packet as it was sent.
     pub(crate) fn remember(&mut self, packet: Packet) {
         if self.history.len() == HISTORY_LEN {
             self.history.pop_front();
@@ -319,7 +315,8 @@ impl Source {
         self.history.push_back(packet);
     }
 
-    /// The engine misses `seq` of `ssrc`: the packet that repairs it, and whether it needs a new transport-wide number.
+    /// The engine misses `seq` of `ssrc`: the retransmission, and whether it needs a new transport-wide
+    /// number.
     pub(crate) fn on_nack(&mut self, now: Instant, ssrc: u32, seq: u16) -> Option<(Packet, bool)> {
         if ssrc != self.ssrc {
             return None;

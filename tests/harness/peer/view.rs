@@ -1,4 +1,4 @@
-//! A layered track being received: what [`Receiver`] makes of it, in the terms of every sink.
+//! A layered track being received: the results of [`Receiver`], in the terms of every sink.
 
 use super::payload::{Payload, Stamp};
 use super::sink::Frame;
@@ -8,13 +8,13 @@ use control::Codec;
 use machine::Instant;
 use oracle_rtp::header::Header;
 
-/// Judges a layered track.
+/// Checks a layered track.
 #[derive(Debug)]
 pub struct View {
     codec: Codec,
     receiver: Receiver,
     frames: Vec<Frame>,
-    /// Faults that have been told.
+    /// Reported faults.
     told: usize,
 }
 
@@ -32,7 +32,7 @@ impl View {
         &self.frames
     }
 
-    /// What is in a packet, for those who count packets. Padding is an empty frame.
+    /// The contents of a packet, for counting. Padding is an empty frame.
     pub(crate) fn payload(&self, content: &[u8]) -> Result<Payload, String> {
         if content.is_empty() {
             let stamp = Stamp { frame: 0, index: 0, count: 0, captured_at: Instant::EPOCH };
@@ -48,7 +48,7 @@ impl View {
         })
     }
 
-    /// A packet as the model takes it.
+    /// A packet for the model.
     pub(crate) fn incoming(now: Instant, header: &Header, content: &[u8]) -> Incoming {
         Incoming {
             at: now,
@@ -65,7 +65,7 @@ impl View {
         self.catch_up()
     }
 
-    /// Waits no longer for what is missing.
+    /// Does not wait longer for missing packets.
     pub(crate) fn finish(&mut self, now: Instant) -> Result<(), String> {
         self.receiver.finish(now);
         self.catch_up()

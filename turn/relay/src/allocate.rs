@@ -11,7 +11,7 @@ use crate::relay_sockets::Owner;
 use crate::request_context::{RequestContext, RequestHeader};
 use crate::respond::{error_response, error_response_with, success_response};
 use crate::settings::Settings;
-use machine::{LocalId, SocketError, SocketOrder, Tx};
+use machine::{LocalId, SocketError, SocketRequest, Tx};
 use std::net::SocketAddr;
 use stun::attribute::ALTERNATE_SERVER;
 use stun::{Family, Message, Method, Writer};
@@ -122,7 +122,7 @@ fn on_allocate_again(
     }
 }
 
-/// Enters the allocation, and orders its sockets; or returns the code of the error response.
+/// Enters the allocation, and requests its sockets; or returns the code of the error response.
 fn make<T>(
     allocations: &mut Allocations,
     call: &Call<'_, T>,
@@ -167,16 +167,16 @@ fn make<T>(
     let index = allocations.insert(allocation);
     match wanted {
         AllocateRequest::Reserved(token) => allocations.take_reserved(index, token),
-        AllocateRequest::Even(family, _) => allocations.order(index, family, has(family)),
+        AllocateRequest::Even(family, _) => allocations.request_socket(index, family, has(family)),
         AllocateRequest::Families(first, second) | AllocateRequest::Listeners(first, second) => {
             let families = [Some(first), second].into_iter().flatten();
-            families.for_each(|family| allocations.order(index, family, has(family)));
+            families.for_each(|family| allocations.request_socket(index, family, has(family)));
         }
     }
     Ok(index)
 }
 
-/// The result of an order for a socket.
+/// The result of a request for a socket.
 pub(crate) fn on_opened(
     allocations: &mut Allocations,
     call: &mut Call<'_, impl Tx>,
@@ -242,7 +242,7 @@ fn respond_if_open(allocations: &mut Allocations, call: &mut Call<'_, impl Tx>, 
     let expires_at = allocation.expires_at;
     allocations.deadlines.set(index, Some(expires_at));
     if path.local.is_tcp() {
-        allocations.orders.push_back(SocketOrder::Keep { path });
+        allocations.socket_requests.push_back(SocketRequest::Keep { path });
     }
     let Some(allocation) = allocations.get(index) else { return };
     call.counters.count(Counter::AllocationsCreated);

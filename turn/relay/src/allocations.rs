@@ -11,7 +11,7 @@ use crate::policy::Policy;
 use crate::quota::Account;
 use crate::relay_sockets::{Owner, RelaySockets};
 use crate::table::{Keyed, Table};
-use machine::{Deadlines, Instant, LocalId, Path, Rng, SocketOrder, StreamId};
+use machine::{Deadlines, Instant, LocalId, Path, Rng, SocketRequest, StreamId};
 use std::collections::VecDeque;
 use stun::{Family, Message, Method};
 
@@ -29,7 +29,7 @@ pub(crate) struct Allocations {
     pub ledger: Account,
     /// Of allocations by their index, behind those of reservations, and of connections with peers.
     pub deadlines: Deadlines,
-    pub orders: VecDeque<SocketOrder>,
+    pub socket_requests: VecDeque<SocketRequest>,
 }
 
 /// A port that waits for the client that has its token.
@@ -59,7 +59,7 @@ impl Allocations {
             reservations: Vec::new(),
             ledger,
             deadlines: Deadlines::default(),
-            orders: VecDeque::new(),
+            socket_requests: VecDeque::new(),
         }
     }
 
@@ -152,7 +152,7 @@ impl Allocations {
         };
         self.remove(index);
         if path.local.is_tcp() && end != End::Disconnected {
-            self.orders.push_back(SocketOrder::HangUp { path });
+            self.socket_requests.push_back(SocketRequest::HangUp { path });
         }
         Some(event)
     }
@@ -166,7 +166,7 @@ impl Allocations {
 
     /// Orders a socket for an allocation that is being made, or two of which the first has an even port. `has_family` tells whether
     /// the server has relay addresses of this family.
-    pub(crate) fn order(&mut self, index: u32, family: Family, has_family: bool) {
+    pub(crate) fn request_socket(&mut self, index: u32, family: Family, has_family: bool) {
         let socket = self.get(index).and_then(|allocation| Some(allocation.opening?.socket));
         let is_even = socket == Some(Socket::Even);
         let local = if has_family { self.sockets.take(Owner::Allocation(index, family)) } else { None };
@@ -178,9 +178,11 @@ impl Allocations {
                 opening.waiting += 1;
                 opening.next = next;
                 let (is_ipv6, dont_fragment) = (family == Family::V6, opening.dont_fragment);
-                self.orders.push_back(match opening.socket {
-                    Socket::Listener => SocketOrder::Listen { local, is_ipv6 },
-                    Socket::Plain | Socket::Even => SocketOrder::Open { local, next, is_ipv6, dont_fragment },
+                self.socket_requests.push_back(match opening.socket {
+                    Socket::Listener => SocketRequest::Listen { local, is_ipv6 },
+                    Socket::Plain | Socket::Even => {
+                        SocketRequest::Open { local, next, is_ipv6, dont_fragment }
+                    }
                 });
             }
             local => {
@@ -192,7 +194,7 @@ impl Allocations {
 
     /// Closes a relay socket.
     pub(crate) fn close(&mut self, local: LocalId) {
-        self.orders.push_back(SocketOrder::Close { local });
+        self.socket_requests.push_back(SocketRequest::Close { local });
         self.sockets.release(local);
     }
 
@@ -273,7 +275,7 @@ impl Allocations {
     /// Closes a connection with a peer without a response to its client.
     pub(crate) fn close_stream(&mut self, stream: StreamId) {
         self.remove_stream(stream);
-        self.orders.push_back(SocketOrder::CloseStream { stream });
+        self.socket_requests.push_back(SocketRequest::CloseStream { stream });
     }
 
     /// Removes a connection with a peer that is closed.

@@ -12,7 +12,7 @@ use crate::limits::{
 use crate::relay::Relay;
 use crate::table::{Keyed, Table};
 use crate::throttle::one_source;
-use dtls::{Cookies, Stranger, ValidCookie};
+use dtls::{Cookies, FirstDatagram, ValidCookie};
 use machine::{Adaptor, Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, Tx, WorkerId};
 use std::net::IpAddr;
 
@@ -184,17 +184,19 @@ impl DtlsRelay {
         let known = dtls.by_path.get(&path).copied();
         let index = match known {
             Some(index) => index,
-            None => match dtls.cookies.judge(now, &named(path), bytes) {
-                Stranger::Verified(cookie) => match dtls.admit(now, path, cookie) {
+            None => match dtls.cookies.classify(now, &named(path), bytes) {
+                FirstDatagram::Verified(cookie) => match dtls.admit(now, path, cookie) {
                     Some(index) => index,
                     None => return,
                 },
                 // Anybody may begin, from an address that may be forged: nothing is kept, and the answer is sent once.
-                Stranger::Unverified(answer) => return self.stranger_response(now, path, bytes, &answer, tx),
-                Stranger::TooOld => {
+                FirstDatagram::Unverified(answer) => {
+                    return self.stranger_response(now, path, bytes, &answer, tx);
+                }
+                FirstDatagram::TooOld => {
                     return self.stranger_response(now, path, bytes, &alert(PROTOCOL_VERSION), tx);
                 }
-                Stranger::Noise => return,
+                FirstDatagram::Noise => return,
             },
         };
         if let Some(Some(client)) = dtls.clients.get_mut(index as usize) {

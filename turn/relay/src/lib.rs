@@ -1,4 +1,4 @@
-//! TURN (RFC 8656) and STUN (RFC 8489) as a server speaks them, as a [`machine::Machine`]: datagrams in; datagrams, orders for
+//! TURN (RFC 8656) and STUN (RFC 8489) as a server speaks them, as a [`machine::Machine`]: datagrams in; datagrams, requests for
 //! sockets and events out.
 //!
 //! A client authenticates, allocates a *relayed address* (a UDP socket of its own, which the driver opens), and has peers reach it

@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use crate::throttle::Throttle;
 use crate::{allocate, request, streams, traffic};
 use machine::{
-    Datagram, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Towards, Tx,
+    Datagram, Instant, LocalId, Machine, Path, Rng, SocketError, SocketRequest, StreamId, Towards, Tx,
 };
 use std::net::SocketAddr;
 
@@ -182,8 +182,8 @@ impl Machine for Relay {
         self.count_what_exists();
     }
 
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
-        self.allocations.orders.pop_front()
+    fn poll_socket_request(&mut self) -> Option<SocketRequest> {
+        self.allocations.socket_requests.pop_front()
     }
 
     fn on_socket_opened(

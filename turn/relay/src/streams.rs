@@ -14,7 +14,7 @@ use crate::quota::Quotas;
 use crate::relay_sockets::Owner;
 use crate::request_context::{AuthenticatedUser, RequestContext, RequestHeader};
 use crate::respond::{error_response, success_response, write};
-use machine::{Instant, LocalId, SocketOrder, StreamId, Towards, Tx};
+use machine::{Instant, LocalId, SocketRequest, StreamId, Towards, Tx};
 use std::net::SocketAddr;
 use stun::{Class, Method, TransactionId, Writer};
 
@@ -50,7 +50,11 @@ fn connect<T>(
     let relayed = allocation.relayed_for(&peer).ok_or(443u16)?;
     let state = StreamState::Connecting(Box::new((request.header, request.user.key.clone())));
     let (stream, _) = add_stream(allocations, call, index, peer, state).ok_or(508u16)?;
-    allocations.orders.push_back(SocketOrder::Connect { stream, local: relayed.local, remote: peer });
+    allocations.socket_requests.push_back(SocketRequest::Connect {
+        stream,
+        local: relayed.local,
+        remote: peer,
+    });
     Ok(())
 }
 
@@ -142,7 +146,7 @@ pub(crate) fn on_connection_bind(
     }
     allocations.deadlines.set(deadline_of(stream), None);
     success_response(call, header, &user.key, STRANGERS, |_| {});
-    allocations.orders.push_back(SocketOrder::Join { stream, path: header.path });
+    allocations.socket_requests.push_back(SocketRequest::Join { stream, path: header.path });
 }
 
 fn is_waiting_for(allocations: &Allocations, stream: StreamId, user: &AuthenticatedUser) -> bool {
@@ -177,7 +181,7 @@ pub(crate) fn on_passed(
 /// The peer has not answered in time, or the client has not come for it.
 pub(crate) fn on_stream_late(allocations: &mut Allocations, call: &mut Call<'_, impl Tx>, stream: StreamId) {
     on_closed(allocations, call, stream);
-    allocations.orders.push_back(SocketOrder::CloseStream { stream });
+    allocations.socket_requests.push_back(SocketRequest::CloseStream { stream });
 }
 
 /// A connection is closed. A Connect request that waits for it gets an error response (RFC 6062 §5.2).

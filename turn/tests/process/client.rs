@@ -1,4 +1,4 @@
-//! A client: just enough to hold an allocation, over UDP or TCP.
+//! A client that can hold an allocation, over UDP or TCP.
 
 use crate::PATIENCE;
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ pub struct Client {
     last_id: u8,
 }
 
-/// How messages get there.
+/// The transport of its messages.
 enum Wire {
     Udp(UdpSocket),
     Tcp(TcpStream),
@@ -72,7 +72,7 @@ impl Client {
         self.allocate_for(stun::UDP)
     }
 
-    /// The same, to be reached by peers over this protocol.
+    /// The same, for peers over this protocol.
     pub fn allocate_for(&mut self, protocol: u8) -> Result<SocketAddr, u16> {
         let transport = |writer: &mut Writer<'_>| _ = writer.requested_transport(protocol);
         let challenge = self.ask(Method::ALLOCATE, transport);
@@ -96,8 +96,8 @@ impl Client {
         Message::new(&answer).unwrap().error_code().map_or(0, |(code, _)| code)
     }
 
-    /// The connection with a peer that has this number, as a stream over which its bytes come and go. This client has a connection
-    /// for it, and knows of the other one the realm and the nonce.
+    /// The connection with the peer of this number, as a stream for its bytes. This client has a connection
+    /// for it, and knows the realm and the nonce of the other one.
     pub fn join(mut self, of: &Self, connection_id: u32) -> TcpStream {
         (self.realm, self.nonce) = (of.realm.clone(), of.nonce.clone());
         let answer = self.ask(Method::CONNECTION_BIND, |writer| _ = writer.connection_id(connection_id));
@@ -106,7 +106,7 @@ impl Client {
         stream
     }
 
-    /// The same by somebody who does not wait for the answer.
+    /// The same by a client that does not wait for the answer.
     pub fn join_at_once(mut self, of: &Self, connection_id: u32, bytes: &[u8]) {
         (self.realm, self.nonce) = (of.realm.clone(), of.nonce.clone());
         let bind = |writer: &mut Writer<'_>| _ = writer.connection_id(connection_id);
@@ -114,12 +114,12 @@ impl Client {
         self.wire.send(&[&request, bytes].concat());
     }
 
-    /// What the server says by itself.
+    /// The server's next indication.
     pub fn hear(&mut self) -> Vec<u8> {
         self.wire.receive()
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request, and waits for the answer.
     pub fn ask(&mut self, method: Method, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
         let (id, request) = self.request(method, fill);
         self.wire.send(&request);

@@ -1,4 +1,4 @@
-//! coturn's own clients, as Debian packages them: nothing of ours is on their side.
+//! coturn's own clients, as packaged by Debian: nothing of ours is on their side.
 
 use crate::PATIENCE;
 use crate::server::{Folder, Server, free_ports};
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Echoes what comes to it, and ends with the test.
+/// Echoes everything it receives, and ends with the test.
 struct Peer {
     process: Child,
     port: u16,
@@ -39,7 +39,7 @@ impl Drop for Peer {
     }
 }
 
-/// Runs `turnutils_uclient` with these flags; of what it says, the lines at the end.
+/// Runs `turnutils_uclient` with these flags; returns the last lines of its output.
 fn uclient(flags: &[&str], peer: &Peer) -> String {
     let output = Command::new("timeout")
         .args(["60", "turnutils_uclient"])
@@ -52,7 +52,7 @@ fn uclient(flags: &[&str], peer: &Peer) -> String {
     text
 }
 
-/// At least so many were sent (clients come in pairs, RTP and RTCP), and as many came back.
+/// At least this number was sent (clients are in pairs, RTP and RTCP), and as many returned.
 #[track_caller]
 fn assert_no_loss(said: &str, sent_at_least: u64) {
     let (sent, received) = sent_and_received(said);
@@ -87,7 +87,8 @@ fn uclient_loses_nothing_over_tcp() {
     assert_no_loss(&uclient(&flags, &peer), 1000);
 }
 
-/// Peers over TCP (RFC 6062): every client has a connection with every other, made by the one and permitted by the other.
+/// Peers over TCP (RFC 6062): every client has a connection with every other one, made by one and permitted
+/// by the other.
 #[test]
 fn uclient_loses_nothing_with_peers_over_tcp() {
     let folder = Folder::new();
@@ -104,13 +105,14 @@ fn uclient_loses_nothing_with_peers_over_tcp() {
         assert_no_loss(&uclient(&flags, &peer), 60);
     }
     server.await_metric("peer_connections", 0);
-    // Of four clients each has one with each other, which both ends join: 12, over TCP and over TLS.
+    // Each of four clients has one with each other, which both ends join: 12, over TCP and over TLS.
     server.await_metric("peer_connections_made_total", 24);
     server.await_metric("connection_failed_total", 0);
 }
 
-/// When two messages arrive at once over TLS, `turnutils_uclient` does not read the second one until another message arrives. On a busy machine
-/// that happens, so the server's counters show that nothing was lost: TLS delivers what was written.
+/// If two messages arrive at once over TLS, `turnutils_uclient` does not read the second one until another
+/// message arrives. On a busy machine that happens, so the server's counters show that nothing was lost: TLS
+/// delivers everything that was written.
 #[test]
 fn uclient_loses_nothing_over_tls() {
     let (folder, peer) = (Folder::new(), Peer::start());
@@ -142,7 +144,7 @@ fn uclient_loses_nothing_over_dtls() {
 }
 
 #[test]
-fn a_credential_made_for_coturn_opens_the_server() {
+fn a_credential_of_coturns_format_is_accepted() {
     let folder = Folder::new();
     let secret = folder.write("secret", "north\n");
     let (server, peer) = (Server::start_in(folder, &["--secret-file", &secret]), Peer::start());
@@ -152,7 +154,7 @@ fn a_credential_made_for_coturn_opens_the_server() {
 }
 
 #[test]
-fn stunclient_is_told_its_address() {
+fn stunclient_gets_its_address() {
     let server = Server::start(&[]);
     let output = Command::new("turnutils_stunclient")
         .args(["-p", &server.port.to_string(), "127.0.0.1"])

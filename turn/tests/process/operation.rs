@@ -1,4 +1,4 @@
-//! What an operator does: options, files, signals, metrics, logs.
+//! The operator's view: options, files, signals, metrics, logs.
 
 use crate::client::Client;
 use crate::server::{Folder, Server, command};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use stun::{Message, Method};
 
 #[test]
-fn help_tells_every_option_with_its_unit_and_default() {
+fn help_lists_every_option_with_its_unit_and_default() {
     let output = command().arg("--help").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     for wanted in [
@@ -26,7 +26,7 @@ fn help_tells_every_option_with_its_unit_and_default() {
 }
 
 #[test]
-fn a_mistake_costs_exit_code_2_and_says_what_is_expected() {
+fn an_invalid_option_causes_exit_code_2_and_a_hint() {
     let folder = Folder::new();
     let file = folder.write("turn.conf", "realm = leat\nallow-peer = nowhere\n");
     for (flags, wanted) in [
@@ -60,7 +60,7 @@ fn a_server_for_allowed_peers_only_relays_to_those_and_not_over_tcp() {
 }
 
 #[test]
-fn a_port_in_use_costs_exit_code_1_and_is_named() {
+fn a_port_in_use_causes_exit_code_1_and_is_reported() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let output =
@@ -71,7 +71,7 @@ fn a_port_in_use_costs_exit_code_1_and_is_named() {
 }
 
 #[test]
-fn sighup_reads_users_and_certificate_again_and_a_mistake_changes_nothing() {
+fn sighup_reloads_users_and_certificate_and_an_error_changes_nothing() {
     let folder = Folder::new();
     let config = folder.write("turn.conf", "user = alice:one\n");
     folder.make_certificate("first");
@@ -90,15 +90,15 @@ fn sighup_reads_users_and_certificate_again_and_a_mistake_changes_nothing() {
     server.folder().make_certificate("second");
     server.folder().write("turn.conf", "user = bob:two\n");
     server.signal(Signal::HUP);
-    server.await_log("are read again");
+    server.await_log("have been reloaded");
     Client::new(server.port, "bob", "two").allocate().unwrap();
-    assert_eq!(alice.refresh(600), 401, "what she had is revoked");
+    assert_eq!(alice.refresh(600), 401, "her allocation is revoked");
     assert_eq!(Client::new(server.port, "alice", "one").allocate(), Err(401));
     assert_eq!(name_in_certificate(server.tls_port), "second");
 }
 
 #[test]
-fn sighup_takes_another_kind_of_key_and_a_chain_over_tls_and_dtls() {
+fn sighup_accepts_another_type_of_key_and_a_chain_over_tls_and_dtls() {
     let folder = Folder::new();
     folder.make_certificate("first");
     let (certificate, key) = (folder.argument("cert.pem"), folder.argument("key.pem"));
@@ -109,7 +109,7 @@ fn sighup_takes_another_kind_of_key_and_a_chain_over_tls_and_dtls() {
     }
     server.folder().make_rsa_chain("second");
     server.signal(Signal::HUP);
-    server.await_log("are read again");
+    server.await_log("have been reloaded");
     for protocol in ["-tls1_3", "-tls1_2", "-dtls1_2"] {
         assert_eq!(names_in_chain(server.tls_port, protocol), ["second", "issuer"], "{protocol}");
     }
@@ -132,7 +132,7 @@ fn the_certificate_may_be_an_option_and_its_key_in_the_file() {
 }
 
 #[test]
-fn sighup_renews_the_drain_deadline_and_leaves_what_listens() {
+fn sighup_reloads_the_drain_deadline_and_keeps_the_sockets() {
     let folder = Folder::new();
     let config = folder.write("turn.conf", "drain-deadline = 600\n");
     let mut server = Server::start_in(folder, &["--config", &config]);
@@ -141,19 +141,19 @@ fn sighup_renews_the_drain_deadline_and_leaves_what_listens() {
     server.await_metric("allocations", 1);
     server.folder().write("turn.conf", "drain-deadline = 0\nworkers = 2\n");
     server.signal(Signal::HUP);
-    server.await_log("are read again");
+    server.await_log("have been reloaded");
     server.await_log("restart to change them");
-    assert_eq!(client.refresh(600), 0, "what was allocated stays");
+    assert_eq!(client.refresh(600), 0, "the allocation stays");
     server.signal(Signal::TERM);
     assert!(server.wait().success(), "it waits for no allocation");
 }
 
 #[test]
-fn who_asks_for_metrics_byte_by_byte_does_not_keep_others_from_them() {
+fn a_slow_metrics_request_does_not_block_others() {
     let server = Server::start(&[]);
     let mut slow = TcpStream::connect(("127.0.0.1", server.metrics_port)).unwrap();
     let trickle = std::thread::spawn(move || {
-        // For as long as the server lets it, and no longer than a minute.
+        // As long as the server allows it, and not longer than a minute.
         for _ in 0..300 {
             if slow.write_all(b"x").is_err() {
                 return true;
@@ -166,12 +166,12 @@ fn who_asks_for_metrics_byte_by_byte_does_not_keep_others_from_them() {
     other.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
     other.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
     let mut page = String::new();
-    other.read_to_string(&mut page).expect("an answer while the first one still asks");
+    other.read_to_string(&mut page).expect("an answer while the first request is incomplete");
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
     assert!(trickle.join().unwrap(), "the slow one is cut off");
 }
 
-/// Whose certificate is shown there.
+/// The name of the certificate there.
 fn name_in_certificate(port: u16) -> String {
     names_in_chain(port, "-tls1_3").first().cloned().unwrap_or_default()
 }
@@ -202,7 +202,7 @@ fn sigterm_drains_until_the_last_allocation_or_the_deadline() {
     sleep(Duration::from_millis(500));
     assert!(server.is_running());
     assert_eq!(Client::new(server.port, "u", "p").allocate(), Err(403));
-    assert_eq!(client.refresh(600), 0, "who is there stays");
+    assert_eq!(client.refresh(600), 0, "the existing allocation stays");
     assert_eq!(client.refresh(0), 0);
     assert!(server.wait().success());
 
@@ -233,7 +233,7 @@ fn metrics_count_and_logs_are_json() {
     }
 }
 
-/// Whoever connects and says nothing, or speaks another protocol, does not stay.
+/// A connection without data, or with another protocol, is closed.
 #[test]
 fn connections_without_an_allocation_are_closed() {
     let server = Server::start(&[]);
@@ -246,9 +246,9 @@ fn connections_without_an_allocation_are_closed() {
     let _ = stranger.write_all(b"x");
 }
 
-/// A user has what it has, whichever worker it asks; and so has the server.
+/// A user's quota is for all workers together; and so are the server's limits.
 #[test]
-fn quotas_and_metrics_are_those_of_all_workers_together() {
+fn quotas_and_metrics_are_for_all_workers_together() {
     let flags = [
         "--workers",
         "2",
@@ -280,5 +280,7 @@ fn quotas_and_metrics_are_those_of_all_workers_together() {
     server.await_metric("allocations_created_total", 3);
     server.await_metric("quota_reached_total", 4);
     assert_eq!(held[0].refresh(0), 0);
-    Client::new(workers[1], "u", "p").allocate().expect("what one worker has given back another may give");
+    Client::new(workers[1], "u", "p")
+        .allocate()
+        .expect("a port released by one worker can be used by another");
 }

@@ -1,4 +1,4 @@
-//! A running server, with files of its own, which ends with the test.
+//! A running server, with its own files, which ends with the test.
 
 use crate::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process};
@@ -52,7 +52,7 @@ impl Server {
         server
     }
 
-    /// Waits until the log says this.
+    /// Waits until the log contains this.
     pub fn await_log(&mut self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.log().contains(text) {
@@ -100,7 +100,7 @@ impl Server {
         page
     }
 
-    /// Waits until a metric has this value: it is told once a second.
+    /// Waits until a metric has this value: it is published once a second.
     pub fn await_metric(&self, name: &str, value: u64) {
         let line = format!("leat_turn_{name} {value}\n");
         let deadline = Instant::now() + PATIENCE;
@@ -117,19 +117,19 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
         if std::thread::panicking() {
-            eprintln!("what the server said:\n{}", self.log());
+            eprintln!("the server's log:\n{}", self.log());
         }
     }
 }
 
-/// The program itself, without what the environment may say.
+/// The program itself, without variables of the environment.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leat-turn"));
     command.env_remove("LEAT_TURN_SECRET").env_remove("LEAT_LOG").stdin(Stdio::null());
     command
 }
 
-/// A folder of the test's own.
+/// A separate folder of the test.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -188,7 +188,7 @@ impl Folder {
     }
 }
 
-/// What `openssl req -newkey` is told for ECDSA on P-256.
+/// The parameters of `openssl req -newkey` for ECDSA on P-256.
 const EC: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
 
 impl Drop for Folder {
@@ -197,7 +197,7 @@ impl Drop for Folder {
     }
 }
 
-/// Ports nobody has, below those that systems hand out by themselves; each test looks from another on.
+/// Free ports, below the ephemeral ones; each test starts at another one.
 pub fn free_ports() -> [u16; 3] {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {

@@ -1,4 +1,4 @@
-//! Peers over TCP (RFC 6062), by real sockets: bytes come and go as they are, and wait where they are not taken.
+//! Peers over TCP (RFC 6062), over real sockets: bytes pass unchanged, and wait with flow control.
 
 use crate::PATIENCE;
 use crate::client::Client;
@@ -36,7 +36,7 @@ fn listening() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
 }
 
-/// No two places of it look the same.
+/// No two parts of it are equal.
 fn bytes(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {
@@ -47,7 +47,7 @@ fn bytes(len: usize, seed: u64) -> Vec<u8> {
 }
 
 #[test]
-fn megabytes_come_and_go_unchanged_and_the_peer_sees_the_relayed_address() {
+fn megabytes_pass_unchanged_and_the_peer_sees_the_relayed_address() {
     let server = Server::start(&[]);
     let (mut client, relayed) = allocated(&server);
     let (mut near, mut far) = connected(&server, &mut client, &listening());
@@ -63,7 +63,7 @@ fn megabytes_come_and_go_unchanged_and_the_peer_sees_the_relayed_address() {
         }),
         thread::spawn(move || far_writer.write_all(&to_answer).unwrap()),
     ];
-    // The client says no more after its bytes: an end that the peer is told of, while it still speaks itself.
+    // The client closes its sending direction: the peer sees the end while it still sends.
     let reader = thread::spawn(move || {
         let mut heard = Vec::new();
         far.read_to_end(&mut heard).unwrap();
@@ -84,16 +84,16 @@ fn megabytes_come_and_go_unchanged_and_the_peer_sees_the_relayed_address() {
     server.await_metric("to_clients_bytes_total", 3_000_016);
 }
 
-/// A peer that reads nothing makes its client wait, and not the server grow.
+/// A peer that reads nothing makes its client wait, without growing the server's memory.
 #[test]
-fn what_is_not_taken_waits_with_whoever_sends_it() {
+fn unread_data_waits_at_its_sender() {
     let server = Server::start(&[]);
     let (mut client, _) = allocated(&server);
     let (mut near, mut far) = connected(&server, &mut client, &listening());
     let all = bytes(32 << 20, 3);
     near.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let mut sent = 0;
-    // Until nothing has been taken for half a second.
+    // Until nothing has been accepted for half a second.
     let end = loop {
         match near.write(&all[sent..]) {
             Ok(len) => sent += len,
@@ -102,7 +102,7 @@ fn what_is_not_taken_waits_with_whoever_sends_it() {
     };
     assert!(matches!(end, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{end:?} after {sent} bytes");
     assert!(sent < all.len(), "the kernels' buffers hold less, and the server a read's worth");
-    // Others are served meanwhile.
+    // Other clients are served in the meantime.
     let (mut other, mut other_far) = connected(&server, &mut client, &listening());
     other.write_all(b"hello").unwrap();
     let mut heard = [0; 5];
@@ -122,7 +122,7 @@ fn what_is_not_taken_waits_with_whoever_sends_it() {
 }
 
 #[test]
-fn a_peer_connects_and_what_it_says_before_anybody_listens_is_kept() {
+fn early_data_of_a_connecting_peer_is_kept() {
     let server = Server::start(&[]);
     let (mut client, relayed) = allocated(&server);
     let mut stranger = patient(TcpStream::connect(relayed).unwrap());
@@ -152,11 +152,11 @@ fn a_peer_connects_and_what_it_says_before_anybody_listens_is_kept() {
     assert_eq!(client.refresh(0), 0);
     assert_eq!(near.read(&mut [0; 1]).unwrap(), 0);
     assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0);
-    assert!(TcpStream::connect(relayed).is_err(), "nobody listens there any more");
+    assert!(TcpStream::connect(relayed).is_err(), "the port is closed");
 }
 
 #[test]
-fn a_peer_that_does_not_listen_is_a_failure_at_once() {
+fn a_closed_port_of_a_peer_is_a_failure_at_once() {
     let server = Server::start(&[]);
     let (mut client, _) = allocated(&server);
     let closed = listening().local_addr().unwrap();
@@ -166,13 +166,13 @@ fn a_peer_that_does_not_listen_is_a_failure_at_once() {
     server.await_metric("peer_connections", 0);
 }
 
-/// Bits a second are kept by reading no faster, and nothing is lost by it.
+/// A bit rate is kept by reading at that rate, without loss.
 #[test]
-fn a_stream_is_no_faster_than_its_allocation_may_be() {
+fn a_stream_is_limited_to_the_rate_of_its_allocation() {
     let server = Server::start(&["--bits-per-second-per-allocation", "1600000"]);
     let (mut client, _) = allocated(&server);
     let (mut near, mut far) = connected(&server, &mut client, &listening());
-    // A second's worth comes at once, and a second's worth after it.
+    // The burst of one second passes at once, and the next second's data a second later.
     let all = bytes(400_000, 4);
     let to_send = all.clone();
     let writer = thread::spawn(move || {
@@ -187,7 +187,7 @@ fn a_stream_is_no_faster_than_its_allocation_may_be() {
 }
 
 #[test]
-fn a_connection_that_begins_with_more_than_its_request_is_closed() {
+fn a_connection_with_data_before_the_answer_is_closed() {
     let mut server = Server::start(&[]);
     let (mut client, _) = allocated(&server);
     let peer = listening();
@@ -197,7 +197,7 @@ fn a_connection_that_begins_with_more_than_its_request_is_closed() {
     let mut far = patient(peer.accept().unwrap().0);
     let hasty = Client::over_tcp(server.port, "u", "p");
     hasty.join_at_once(&client, id, b"GET / HTTP/1.1\r\n\r\n");
-    assert_eq!(far.read(&mut [0; 1]).unwrap(), 0, "what came before the answer may be a frame cut short");
+    assert_eq!(far.read(&mut [0; 1]).unwrap(), 0, "bytes before the answer may be a truncated frame");
     server.await_metric("peer_connections", 0);
     server.signal(Signal::TERM);
     assert!(server.wait().success());

@@ -1,4 +1,4 @@
-//! What is measured, by time and by instructions: one turn of each part of the packet path.
+//! The measured parts, by time and by instructions: one turn of each part of the packet path.
 
 use rig::{Call, Shape, Spread};
 use rtp::{ExtId, Packet};
@@ -7,12 +7,12 @@ use srtp::{Inbound, MasterKey, Outbound, Profile};
 use std::hint::black_box;
 use std::time::Duration;
 
-/// A part, and how to get ready for it.
+/// A part, and its preparation.
 #[derive(Debug)]
 pub struct Part {
     /// For reports.
     pub name: &'static str,
-    /// Makes what it needs and checks its answer; the result does one turn.
+    /// Prepares it and checks its result; the returned function does one turn.
     pub prepare: fn() -> Box<dyn FnMut()>,
 }
 
@@ -60,7 +60,8 @@ fn parse() -> Box<dyn FnMut()> {
     })
 }
 
-/// A packet that is protected and unprotected: a replay window takes none twice, so each turn needs a new one.
+/// A packet that is protected and unprotected: a replay window accepts none twice, so each turn needs a new
+/// one.
 fn there_and_back() -> Box<dyn FnMut()> {
     let plain = packet();
     let sender = Outbound::new(PROFILE, &key());
@@ -95,15 +96,15 @@ fn protect() -> Box<dyn FnMut()> {
     })
 }
 
-/// A frame of ten packets to fifty subscribers: 500 packets leave in a turn, and timers fire.
+/// A frame of ten packets to fifty subscribers: 500 packets are sent in a turn, and timers fire.
 fn fan_out() -> Box<dyn FnMut()> {
     let shape =
         Shape { subscribers: 50, payload_len: PAYLOAD_LEN, burst: 10, feedback: false, layers: false };
     let mut call = Call::new(shape);
     let mut frame = call.frame();
     call.forward(&mut frame);
-    assert_eq!(call.check().0, 500, "every packet to everybody");
-    // A turn takes 33 ms of the call's time, and consent is asked for every few seconds.
+    assert_eq!(call.check().0, 500, "every packet to every subscriber");
+    // A turn takes 33 ms of the call's time, and consent is needed every few seconds.
     let mut turns = 0u32;
     Box::new(move || {
         if turns.is_multiple_of(60) {
@@ -120,7 +121,7 @@ fn hop() -> Box<dyn FnMut()> {
     frames_to_one(Spread::new(2, 1, 1, PAYLOAD_LEN, 10), 10)
 }
 
-/// The same on the worker that it arrives at: the difference is what ten hops cost.
+/// The same on the receiving worker: the difference is the cost of ten hops.
 fn no_hop() -> Box<dyn FnMut()> {
     frames_to_one(Spread::new(1, 0, 1, PAYLOAD_LEN, 10), 0)
 }
@@ -151,7 +152,7 @@ fn ring() -> Box<dyn FnMut()> {
     let mut controller = attaching.join().expect("no panic").expect("attached");
     let (mut record, mut answer) = (Vec::new(), Vec::new());
     let mut turn = move || {
-        // Both live as long as the ring does.
+        // Both exist as long as the ring.
         let _ = &listener;
         let end = &mut controller.workers[0];
         end.commands.push(&[7; 120]).expect("room");

@@ -1,4 +1,4 @@
-//! Any command and any event, with every variant about as often as any other.
+//! Any command and any event, every variant about equally often.
 
 use control::{
     AppData, AudioObserver, Candidate, Closed, Codec, CodecParameters, Command, ConnectPlainTransport,
@@ -164,12 +164,7 @@ fn snapshot_item() -> impl Strategy<Value = SnapshotItem> {
                     rtcp_remote,
                     app_data: app_data.clone(),
                 }),
-                Just(SnapshotItem::Pipe {
-                    transport: TransportId(id),
-                    router: RouterId(parent),
-                    worker: other as u16,
-                    app_data,
-                }),
+                Just(SnapshotItem::Pipe { transport: TransportId(id), router: RouterId(parent) }),
             ]
         },
     )
@@ -318,8 +313,10 @@ fn create_transport() -> impl Strategy<Value = CreateTransport> {
 }
 
 fn create_pipe() -> impl Strategy<Value = CreatePipe> {
-    (any::<u64>(), transport(), any::<u16>(), app_data()).prop_map(|(router, transport, worker, app_data)| {
-        CreatePipe { router: RouterId(router), transport, worker, app_data }
+    (any::<u64>(), transport(), any::<u16>()).prop_map(|(router, transport, worker)| CreatePipe {
+        router: RouterId(router),
+        transport,
+        worker,
     })
 }
 
@@ -415,7 +412,7 @@ fn app_data() -> impl Strategy<Value = AppData> {
 }
 
 fn text() -> impl Strategy<Value = Text> {
-    // Of one to four bytes a character.
+    // One to four bytes per character.
     "[a-zß€🌊]{0,40}".prop_map(Text::new)
 }
 
@@ -488,7 +485,7 @@ fn state() -> impl Strategy<Value = TransportState> {
         .prop_map(|(ice, dtls, remote)| TransportState { ice, dtls, remote })
 }
 
-/// Without flow label and scope, which a candidate has not.
+/// Without flow label and scope, which a candidate does not have.
 fn address() -> impl Strategy<Value = SocketAddr> {
     prop_oneof![
         any::<([u8; 4], u16)>().prop_map(SocketAddr::from),

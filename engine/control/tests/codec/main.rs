@@ -1,4 +1,4 @@
-//! The binary codec: what is written is read again, and what nobody would write is refused.
+//! The binary codec: written records can be read again, and malformed records are refused.
 
 #![allow(clippy::unwrap_used)]
 

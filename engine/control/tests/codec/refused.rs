@@ -1,10 +1,9 @@
-//! Tags without a meaning, and lengths beyond their bounds.
+//! Unknown tags, and lengths beyond their bounds.
 
 use control::{
-    AppData, Candidate, Closed, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId,
-    CreateTransport, DecodeError, Encoding, Event, Extension, ExtensionKind, IceParameters, Kind, Layers,
-    Produce, ProducerId, Request, RequestId, RouterId, SrtpKey, SrtpParameters, SrtpProfile, Text,
-    TransportId, limits,
+    AppData, Candidate, Closed, Command, ConnectPlainTransport, Consume, ConsumerId, CreateTransport,
+    DecodeError, Encoding, Event, Extension, ExtensionKind, IceParameters, Layers, Produce, ProducerId,
+    Request, RequestId, RouterId, SrtpKey, SrtpParameters, SrtpProfile, Text, TransportId, fixtures, limits,
 };
 
 fn encoded(command: Command) -> Vec<u8> {
@@ -23,23 +22,11 @@ fn create_router(app_data_len: usize) -> Vec<u8> {
     encoded(Command::CreateRouter { router: RouterId(1), app_data: AppData(vec![7; app_data_len]) })
 }
 
-/// The largest track the engine would accept.
+/// The largest track that the engine accepts.
 fn produce(codecs: usize, extensions: usize) -> Produce {
-    let codec = CodecParameters {
-        codec: Codec::Vp8,
-        pt: 96,
-        rtx_pt: Some(97),
-        clock_rate_hz: 90_000,
-        nack: true,
-        pli: true,
-        fir: true,
-        transport_cc: true,
-    };
+    let codec = fixtures::vp8(96, 97);
     let label = || Some(Text::new("x".repeat(16)));
     Produce {
-        transport: TransportId(1),
-        producer: ProducerId(1),
-        kind: Kind::Video,
         mid: label(),
         codecs: vec![codec; codecs],
         encodings: vec![
@@ -53,8 +40,8 @@ fn produce(codecs: usize, extensions: usize) -> Produce {
             limits::LIST_LEN_MAX
         ],
         extensions: vec![Extension { kind: ExtensionKind::Mid, id: 1 }; extensions],
-        paused: false,
         app_data: AppData(vec![7; limits::APP_DATA_LEN_MAX]),
+        ..fixtures::produce(TransportId(1), ProducerId(1), codec)
     }
 }
 
@@ -88,7 +75,7 @@ fn unknown_tags_are_named() {
 }
 
 #[test]
-fn a_boolean_is_nothing_but_zero_or_one() {
+fn a_boolean_is_zero_or_one() {
     let mut record = encoded(Command::Produce(Produce { app_data: AppData::default(), ..produce(1, 1) }));
     // Before the length of the empty app data.
     let at = record.len() - 5;
@@ -105,9 +92,9 @@ fn app_data_has_a_bound() {
     assert_eq!(error, DecodeError::TooLong { what: "app data", len: max + 1, max });
 }
 
-/// A claimed length costs nothing before it has been checked.
+/// A claimed length is checked before memory is allocated for it.
 #[test]
-fn a_claimed_length_allocates_nothing() {
+fn a_claimed_length_is_checked_before_allocation() {
     let mut record = create_router(0);
     let at = record.len() - 4;
     record[at..].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -183,19 +170,14 @@ fn the_largest_records_fit_the_ring() {
         CreateTransport { router: RouterId(1), transport: TransportId(1), app_data: app_data.clone() };
     assert!(encoded(Command::CreateTransport(create)).len() <= limits::RECORD_LEN_MAX);
     let consume = Consume {
-        transport: TransportId(1),
-        producer: ProducerId(1),
-        consumer: ConsumerId(1),
         mid: Some(Text::new("x".repeat(16))),
         codecs: produce(limits::LIST_LEN_MAX, 0).codecs,
-        ssrc: 1,
         rtx_ssrc: Some(2),
         cname: Text::new("x".repeat(limits::TEXT_LEN_MAX)),
         extensions: produce(0, limits::LIST_LEN_MAX).extensions,
         preferred_layers: Some(Layers { spatial: 2, temporal: 2 }),
-        priority: 1,
-        paused: false,
         app_data,
+        ..fixtures::consume(TransportId(1), ProducerId(1), ConsumerId(1), fixtures::vp8(96, 97), 1)
     };
     assert!(encoded(Command::Consume(consume)).len() <= limits::RECORD_LEN_MAX);
 }

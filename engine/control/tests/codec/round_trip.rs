@@ -1,4 +1,4 @@
-//! Written, read again; and read, written again.
+//! Encode then decode, and decode then encode.
 
 use crate::arbitrary::{event, request};
 use control::{DecodeError, Event, Request};
@@ -6,15 +6,15 @@ use proptest::prelude::*;
 
 proptest! {
     #[test]
-    fn a_request_comes_back_as_it_was(request in request()) {
-        // What was in the buffer before does not matter.
+    fn a_request_decodes_to_the_encoded_value(request in request()) {
+        // The buffer's earlier content does not matter.
         let mut record = vec![0xa5; 77];
         request.encode(&mut record);
         prop_assert_eq!(Request::decode(&record), Ok(request));
     }
 
     #[test]
-    fn an_event_comes_back_as_it_was(event in event()) {
+    fn an_event_decodes_to_the_encoded_value(event in event()) {
         let mut record = vec![0xa5; 77];
         event.encode(&mut record);
         prop_assert_eq!(Event::decode(&record), Ok(event));
@@ -27,7 +27,7 @@ proptest! {
         for len in 0..record.len() {
             let (id, error) = Request::decode(&record[..len]).expect_err("cut short");
             prop_assert!(matches!(error, DecodeError::Truncated { missing: 1.. }), "{error} at {len}");
-            // Where the id could be read, the refusal can be answered.
+            // If the id could be read, the refusal can name it.
             prop_assert_eq!(id, (len >= 8).then_some(request.id));
         }
     }
@@ -43,7 +43,7 @@ proptest! {
     }
 
     #[test]
-    fn what_follows_the_last_field_is_refused(request in request(), event in event(), trailing in 1usize..9) {
+    fn trailing_bytes_are_refused(request in request(), event in event(), trailing in 1usize..9) {
         let mut record = Vec::new();
         request.encode(&mut record);
         record.resize(record.len() + trailing, 0);
@@ -53,9 +53,9 @@ proptest! {
         prop_assert_eq!(Event::decode(&record), Err(DecodeError::Trailing(trailing)));
     }
 
-    /// There is one binary form of a value: whatever decodes encodes to the same bytes, and nothing panics.
+    /// A value has one binary form: bytes that decode encode to the same bytes, and nothing panics.
     #[test]
-    fn whatever_decodes_has_been_written_so(mut record in prop::collection::vec(any::<u8>(), 0..200), tag in 0u8..24) {
+    fn decoded_bytes_encode_to_the_same_bytes(mut record in prop::collection::vec(any::<u8>(), 0..200), tag in 0u8..24) {
         let mut again = Vec::new();
         if let Some(place) = record.get_mut(8) {
             *place = tag;
@@ -73,9 +73,9 @@ proptest! {
         }
     }
 
-    /// The same, close to what is valid: one byte of a record is another.
+    /// The same with one byte of a valid record changed.
     #[test]
-    fn a_changed_byte_is_refused_or_means_something_else(
+    fn a_changed_byte_is_refused_or_decodes_to_another_value(
         request in request(),
         event in event(),
         at in any::<prop::sample::Index>(),

@@ -1,4 +1,4 @@
-//! Certificates with keys of every kind that a peer may have.
+//! Certificates with keys of every type that a peer may have.
 
 use boring::asn1::Asn1Time;
 use boring::ec::{EcGroup, EcKey};
@@ -9,7 +9,7 @@ use boring::rsa::Rsa;
 use boring::x509::{X509, X509Name};
 use dtls::Certificate;
 
-/// A kind of key.
+/// A type of key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     P256,
@@ -19,15 +19,15 @@ pub enum Kind {
     Rsa(u32),
 }
 
-/// What is accepted from peers.
+/// The types accepted from peers.
 pub const ACCEPTED: [Kind; 5] = [Kind::P256, Kind::P384, Kind::Ed25519, Kind::Rsa(2048), Kind::Rsa(4096)];
 
-/// One with a key of this kind.
+/// A certificate with a key of this type.
 pub fn certificate(kind: Kind) -> Certificate {
     with_name_parts(kind, 1)
 }
 
-/// One that is long because its name is.
+/// A certificate that is long because of its name.
 pub fn with_name_parts(kind: Kind, parts: usize) -> Certificate {
     let key = key(kind);
     let certificate = self_made(&key, parts);
@@ -48,7 +48,7 @@ fn key(kind: Kind) -> PKey<Private> {
     }
 }
 
-/// Who has signed it does not matter: the peer is known by the fingerprint.
+/// The signer does not matter: the peer is identified by the fingerprint.
 fn self_made(key: &PKey<Private>, name_parts: usize) -> Vec<u8> {
     let mut name = X509Name::builder().unwrap();
     for _ in 0..name_parts {

@@ -1,4 +1,4 @@
-//! Two endpoints and a link between them whose every datagram the test may lose, hold or swap.
+//! Two endpoints and a link between them; the test can lose, delay or swap each datagram.
 
 #![allow(dead_code)]
 #![allow(clippy::unwrap_used)]
@@ -10,12 +10,12 @@ use machine::{Instant, Rng};
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// Both ends speak this version.
+/// Settings of both ends for this version.
 pub fn settings(version: Version) -> Settings {
     Settings::new(Options { version, ..Options::default() })
 }
 
-/// One side of the world.
+/// One end.
 pub struct Side {
     pub endpoint: Endpoint,
     pub connected: Option<Connected>,
@@ -30,7 +30,7 @@ impl Side {
         Self { endpoint, connected: None, received: Vec::new(), closed: false, failed: None, sent: 0 }
     }
 
-    /// Polls until there is nothing more; yields what is to be sent and when to wake up.
+    /// Polls until there is nothing more; returns the datagrams to send and the next timeout.
     pub fn drain(&mut self) -> (Vec<Vec<u8>>, Option<Instant>) {
         let mut buffer = Vec::new();
         let mut datagrams = Vec::new();
@@ -38,7 +38,7 @@ impl Side {
             match self.endpoint.poll(&mut buffer) {
                 Output::Datagram(bytes) => datagrams.push(bytes.to_vec()),
                 Output::Connected(connected) => {
-                    assert!(self.connected.replace(connected).is_none(), "connected is said once");
+                    assert!(self.connected.replace(connected).is_none(), "connected is reported once");
                 }
                 Output::ApplicationData(bytes) => self.received.push(bytes.to_vec()),
                 Output::Closed => self.closed = true,
@@ -49,7 +49,7 @@ impl Side {
     }
 }
 
-/// A datagram on its way.
+/// A datagram in transit.
 #[derive(PartialEq, Eq)]
 struct Flying {
     at: Instant,
@@ -70,7 +70,7 @@ impl PartialOrd for Flying {
     }
 }
 
-/// What the link makes of a datagram, given who sent it: nothing, or datagrams that arrive after a delay.
+/// The link's decision about a datagram of this sender: nothing, or datagrams that arrive after a delay.
 pub type Link = Box<dyn FnMut(usize, Vec<u8>) -> Vec<(Duration, Vec<u8>)>>;
 
 pub struct World {
@@ -93,7 +93,7 @@ impl World {
         Self::expecting([settings, settings], link, [&client, &server], expected)
     }
 
-    /// With what each side expects of the other.
+    /// With the fingerprint that each side expects.
     pub fn expecting(
         settings: [&Settings; 2],
         link: Link,
@@ -113,7 +113,7 @@ impl World {
         }
     }
 
-    /// Hands over what a side has to say to the link.
+    /// Passes a side's datagrams to the link.
     pub fn flush(&mut self, side: usize) {
         let (datagrams, timer) = self.sides[side].drain();
         self.timers[side] = timer;
@@ -134,7 +134,7 @@ impl World {
         self.sides.iter().any(|side| side.failed.is_some())
     }
 
-    /// Lets time pass until `done`, nothing happens any more, or the limit.
+    /// Advances time until `done`, until nothing happens any more, or until the limit.
     pub fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) {
         let end = self.now + limit;
         self.flush(CLIENT);
@@ -165,12 +165,12 @@ impl World {
     }
 }
 
-/// A link that only takes its time.
+/// A link that only delays.
 pub fn clean() -> Link {
     Box::new(|_, bytes| vec![(DELAY, bytes)])
 }
 
-/// What a clean link takes.
+/// The delay of a clean link.
 pub const DELAY: Duration = Duration::from_millis(10);
 
 /// A link that loses, reorders and duplicates.

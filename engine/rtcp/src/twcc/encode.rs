@@ -4,20 +4,20 @@ use rtp::{Ssrc, TwccSeq};
 
 use super::{LARGE, MISSING, RUN_LEN_MAX, SMALL};
 
-/// What one feedback says. The fields mean what the accessors of [`Twcc`](super::Twcc) say.
+/// The content of one feedback. The fields have the meaning of the accessors of [`Twcc`](super::Twcc).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Feedback<'a> {
-    /// Who received.
+    /// The receiver.
     pub sender: Ssrc,
     /// A stream of the transport.
     pub media: Ssrc,
-    /// The first packet reported on.
+    /// The first reported packet.
     pub base_seq: TwccSeq,
-    /// In units of 64 ms; only the lower 24 bits go out.
+    /// In units of 64 ms; only the lower 24 bits are written.
     pub reference_time: i32,
     /// Running number of the feedback.
     pub feedback_count: u8,
-    /// For each packet from `base_seq` on: the time since the received packet before it (the first: since the
+    /// For each packet from `base_seq` on: the time since the previous received packet (the first: since the
     /// reference time) in units of [`DELTA_UNIT`](super::DELTA_UNIT), or `None`. At most 65535.
     pub statuses: &'a [Option<i16>],
 }
@@ -30,7 +30,7 @@ impl Feedback<'_> {
         (super::CHUNKS_AT + 2 * chunks + deltas).next_multiple_of(4)
     }
 
-    /// Writes the body; `out` is exactly `body_len` long.
+    /// Writes the body; `out` has exactly `body_len` bytes.
     pub(crate) fn write_body(&self, out: &mut [u8]) {
         out[..4].copy_from_slice(&self.sender.0.to_be_bytes());
         out[4..8].copy_from_slice(&self.media.0.to_be_bytes());
@@ -50,13 +50,13 @@ impl Feedback<'_> {
             }
             at += status_len(Some(*delta));
         }
-        // Zeroes up to the word, without the padding bit: more packets may follow in the compound.
+        // Zeros up to the word, without the padding bit: more packets may follow in the compound.
         out[at..].fill(0);
     }
 }
 
-/// The most bytes a body with this many statuses can take, when `delta_bytes` are those of its deltas: each
-/// chunk but the last covers at least seven.
+/// The maximum length of a body with this number of statuses, whose deltas have `delta_bytes`: each chunk but
+/// the last covers at least seven.
 pub(super) const fn body_len_max(statuses: usize, delta_bytes: usize) -> usize {
     (super::CHUNKS_AT + 2 * statuses.div_ceil(TWO_BIT_SYMBOLS) + delta_bytes).next_multiple_of(4)
 }
@@ -74,7 +74,7 @@ fn symbol(status: Option<i16>) -> u16 {
     }
 }
 
-/// Statuses as chunks. Greedy: the chunk that covers most of what is next.
+/// Statuses as chunks. Greedy: each chunk covers as many of the next statuses as possible.
 struct Chunks<'a> {
     rest: &'a [Option<i16>],
 }
@@ -95,7 +95,7 @@ impl Iterator for Chunks<'_> {
             let kind = if no_large { 0b10 } else { 0b11 };
             let symbols =
                 self.rest[..vector].iter().fold(0, |bits, &status| (bits << width) | symbol(status));
-            // A vector that is not full holds its symbols at the top.
+            // A partial vector has its symbols in the upper bits.
             let empty = 14 - width * vector as u32;
             (vector, (kind << 14) | (symbols << empty))
         };

@@ -1,5 +1,5 @@
-//! Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1):
-//! which packets of a transport arrived, and when.
+//! Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1): the
+//! arrival times of a transport's packets.
 //!
 //! ```text
 //! |      base sequence number     |      packet status count      |
@@ -8,7 +8,7 @@
 //! |  deltas of 8 or 16 bits: the arrival of each received packet  |
 //! ```
 //! A chunk is a run (`0`, two bits of symbol, thirteen of length), fourteen one-bit symbols (`10`) or seven
-//! two-bit symbols (`11`). A delta counts from the arrival before it, the first from the reference time.
+//! two-bit symbols (`11`). A delta is relative to the previous arrival, the first to the reference time.
 
 mod encode;
 mod recorder;
@@ -28,28 +28,27 @@ pub struct Twcc<'a> {
 }
 
 impl<'a> Twcc<'a> {
-    /// Who received.
+    /// The receiver.
     pub fn sender(&self) -> Ssrc {
         Ssrc(u32_at(self.body, 0))
     }
 
-    /// A stream of the transport; the feedback is about all of them.
+    /// A stream of the transport; the feedback covers all of them.
     pub fn media(&self) -> Ssrc {
         Ssrc(u32_at(self.body, 4))
     }
 
-    /// The first packet reported on.
+    /// The first reported packet.
     pub fn base_seq(&self) -> TwccSeq {
         TwccSeq(u16_at(self.body, 8))
     }
 
-    /// How many packets are reported on, received or not. A hostile sender can say 65535 in a few bytes.
+    /// The number of reported packets, received or not. A hostile sender can announce 65535 in a few bytes.
     pub fn status_count(&self) -> u16 {
         u16_at(self.body, 10)
     }
 
-    /// What the first delta counts from, in units of 64 ms on the receiver's clock: 24 bits with a sign,
-    /// wrapping.
+    /// The base of the first delta, in units of 64 ms on the receiver's clock: 24 bits with a sign, wrapping.
     pub fn reference_time(&self) -> i32 {
         u32_at(self.body, 12) as i32 >> 8
     }
@@ -59,8 +58,8 @@ impl<'a> Twcc<'a> {
         self.body[15]
     }
 
-    /// Every packet reported on, with the time from the received packet before it (the first: from the
-    /// reference time) in units of [`DELTA_UNIT`]; `None` for a packet that had not arrived.
+    /// Every reported packet, with the time since the previous received packet (the first: since the
+    /// reference time) in units of [`DELTA_UNIT`]; `None` for a missing packet.
     pub fn statuses(&self) -> StatusIter<'a> {
         let chunks_end = CHUNKS_AT + 2 * self.measure().map_or(0, |(chunks, _)| chunks);
         StatusIter {
@@ -72,16 +71,16 @@ impl<'a> Twcc<'a> {
         }
     }
 
-    pub(crate) fn is_sound(&self) -> bool {
-        // What follows the last delta is padding. With none received the chunks may end the packet.
+    pub(crate) fn is_valid(&self) -> bool {
+        // Bytes after the last delta are padding. Without received packets the body may end with the chunks.
         self.body.len() >= CHUNKS_AT
             && self
                 .measure()
                 .is_some_and(|(chunks, delta_bytes)| self.body.len() - CHUNKS_AT >= 2 * chunks + delta_bytes)
     }
 
-    /// How many chunks the statuses take, and how many bytes their deltas; `None` when the body ends before,
-    /// or when a status is the reserved symbol, whose delta has no known size.
+    /// The number of chunks, and the length of the deltas; `None` if the body is too short, or if a status is
+    /// the reserved symbol, whose delta has no known size.
     fn measure(&self) -> Option<(usize, usize)> {
         let (mut chunks, mut delta_bytes) = (0, 0);
         let mut left = self.status_count();
@@ -98,12 +97,12 @@ impl<'a> Twcc<'a> {
     }
 }
 
-/// Walks the statuses of a [`Twcc`].
+/// Iterates over the statuses of a [`Twcc`].
 #[derive(Clone, Debug)]
 pub struct StatusIter<'a> {
     seq: TwccSeq,
     left: u16,
-    /// What is left of the current chunk.
+    /// The rest of the current chunk.
     symbols: Symbols,
     chunks: &'a [u8],
     deltas: &'a [u8],
@@ -114,7 +113,7 @@ impl Iterator for StatusIter<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        // A chunk may be a run of none.
+        // A chunk may be a run of length zero.
         while self.symbols.left == 0 {
             let (chunk, rest) = self.chunks.split_first_chunk::<2>()?;
             self.symbols = Symbols::of(u16::from_be_bytes(*chunk));
@@ -141,11 +140,11 @@ impl Iterator for StatusIter<'_> {
 
 impl std::iter::FusedIterator for StatusIter<'_> {}
 
-/// The symbols of one chunk, or what is left of them. All three kinds of chunk come down to this: symbols of
-/// some width, read from the top; a run is one symbol that is read again and again.
+/// The remaining symbols of one chunk. All three types of chunk have this form: symbols of some width, read
+/// from the top; a run is one symbol that is read repeatedly.
 #[derive(Clone, Copy, Debug, Default)]
 struct Symbols {
-    /// The next symbol is on top.
+    /// The next symbol is in the highest bits.
     bits: u16,
     /// Bits in a symbol; 0 for a run.
     width: u32,
@@ -161,25 +160,25 @@ impl Symbols {
         }
     }
 
-    /// The next symbol; there is one left.
+    /// The next symbol; there must be one.
     fn pop(&mut self) -> u16 {
-        // A one-bit symbol is the lower bit of a two-bit one: it cannot say "large".
+        // A one-bit symbol is the lower bit of a two-bit one: it cannot be "large".
         let symbol = if self.width == 1 { self.bits >> 15 } else { self.bits >> 14 };
         self.bits <<= self.width;
         self.left -= 1;
         symbol
     }
 
-    /// No more than the first `count` of them.
+    /// At most the first `count` of them.
     fn first(self, count: u16) -> Self {
         Self { left: self.left.min(count), ..self }
     }
 
-    /// Bytes the deltas of all symbols left take; `None` with a reserved one among them.
+    /// Bytes of the deltas of all remaining symbols; `None` if one is reserved.
     fn delta_bytes(self) -> Option<usize> {
         match self.width {
             0 => Some(usize::from(self.left) * delta_len(self.bits >> 14)?),
-            // Counted at once: a datagram holds thousands of symbols.
+            // Counted at once: a datagram contains thousands of symbols.
             1 => Some((self.bits & !(u16::MAX >> self.left)).count_ones() as usize),
             _ => {
                 let bits = self.bits & !(u16::MAX.checked_shr(2 * u32::from(self.left)).unwrap_or(0));
@@ -206,7 +205,7 @@ pub const DELTA_UNIT: Duration = Duration::from_micros(250);
 /// The unit of the reference time: 256 units of deltas.
 pub const REFERENCE_UNIT: Duration = Duration::from_millis(64);
 
-/// Where the chunks begin in the body.
+/// Offset of the chunks in the body.
 const CHUNKS_AT: usize = 16;
 const RUN_LEN_MAX: u16 = 0x1fff;
 /// Not received.
@@ -221,7 +220,7 @@ mod tests {
     use super::*;
     use crate::{Compound, Malformed, Packet};
 
-    /// A feedback of this many statuses with these chunks and deltas, padded to the word.
+    /// A feedback with this number of statuses and these chunks and deltas, padded to the word.
     fn feedback(status_count: u16, chunks: &[u16], deltas: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0x8f, 205, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff];
         bytes.extend(status_count.to_be_bytes());
@@ -243,7 +242,7 @@ mod tests {
         view.statuses().map(|(_, delta)| delta).collect()
     }
 
-    // The run of 221 and the vector of one-bit symbols are the examples of the draft, §3.1.3 and §3.1.4.
+    // The run of 221 and the vector of one-bit symbols are the draft's examples, §3.1.3 and §3.1.4.
 
     #[test]
     fn a_run_of_missing_packets_may_end_the_packet() {
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_none_is_passed_over() {
+    fn a_run_of_length_zero_is_skipped() {
         let bytes = feedback(1, &[0x0000, 0x2000, 0x2001], &[5]);
         assert_eq!(statuses(&bytes), [Some(5)]);
     }
@@ -294,7 +293,7 @@ mod tests {
         for bytes in [
             feedback(1, &[], &[]),
             feedback(15, &[0x8000], &[]),
-            // Two chunks fill the word: no padding can stand in for a delta.
+            // Two chunks fill the word: no padding can replace a delta.
             feedback(2, &[0x2001, 0x2001], &[]),
             feedback(3, &[0x4002, 0x2001], &[0, 0, 0, 0]),
             feedback(7, &[0b11_00_00_00_00_00_00_11, 0], &[]),

@@ -1,4 +1,4 @@
-//! The receiving side: remembers when packets arrived and makes feedback of it.
+//! The receiving side: records arrival times and builds feedback.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::limits::{TWCC_FEEDBACKS_MAX, TWCC_STATUSES_MAX, TWCC_WINDOW};
 
 /// Records the arrivals of one transport and builds feedback for them.
 ///
-/// Everything from the first packet not reported yet up to the newest arrived is reported, missing packets as
+/// Every packet from the first unreported one up to the newest arrived one is reported, missing packets as
 /// missing. A packet that arrives after it was reported missing is reported again, and so are those after it:
-/// the sender takes what is new to it. Of duplicates the first arrival counts. Memory is fixed: the newest
-/// [`TWCC_WINDOW`] numbers are known, older ones are forgotten, reported or not. Nothing is allocated after
+/// the sender uses what is new to it. Of duplicates the first arrival is used. Memory is fixed: the newest
+/// [`TWCC_WINDOW`] numbers are stored, older ones are dropped, reported or not. No allocation after
 /// construction.
 ///
-/// All arrival times count from one epoch, whichever; the wire holds them modulo 12 days.
+/// All arrival times have the same epoch, which can be any; on the wire they are modulo 12 days.
 #[derive(Clone, Debug)]
 pub struct Recorder {
     extender: SeqExtender,
-    /// The number that a restarted sender would send next, after one that is too old for the window.
+    /// The next number of a restarted sender, after one that is too old for the window.
     restart: Option<TwccSeq>,
-    /// First number not reported.
+    /// First unreported number.
     next: SeqNo,
     /// One after the newest arrived.
     end: SeqNo,
@@ -35,7 +35,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Nothing recorded.
+    /// An empty recorder.
     pub fn new() -> Self {
         Self {
             extender: SeqExtender::new(),
@@ -50,8 +50,8 @@ impl Recorder {
 
     /// A packet arrived, `arrival` after the epoch.
     ///
-    /// One that is older than the window is ignored; two such packets in sequence are a sender that has
-    /// started anew, and so does the recorder.
+    /// A packet older than the window is ignored; two such packets in sequence mean that the sender has
+    /// restarted, and the recorder restarts too.
     pub fn record(&mut self, seq: TwccSeq, arrival: Duration) {
         let mut no = self.extender.peek(Seq(seq.0));
         if self.extender.highest().is_none() {
@@ -74,19 +74,20 @@ impl Recorder {
     }
 
     /// Whether a feedback is due.
-    pub fn has_news(&self) -> bool {
+    pub fn has_unreported(&self) -> bool {
         self.next < self.end
     }
 
-    /// Appends feedback for what arrived since the last. `false` when there was nothing to report or no room
-    /// for any of it.
+    /// Appends feedback for the arrivals since the last call. `false` if there was nothing to report or no
+    /// room for any of it.
     ///
-    /// It may take several feedbacks: when two arrivals are more than 8 s apart, or for more than
-    /// [`TWCC_STATUSES_MAX`] packets. What did not fit into `out`, or is beyond [`TWCC_FEEDBACKS_MAX`] feedbacks, remains for the
-    /// next call, so a caller goes on with fresh buffers until this says `false`.
+    /// It may take several feedbacks: if two arrivals are more than 8 s apart, or for more than
+    /// [`TWCC_STATUSES_MAX`] packets. The rest that did not fit into `out`, or is beyond
+    /// [`TWCC_FEEDBACKS_MAX`] feedbacks, remains for the next call, so a caller continues with fresh buffers
+    /// until this returns `false`.
     pub fn build(&mut self, sender: Ssrc, media: Ssrc, out: &mut Writer<'_>) -> bool {
         let mut appended = 0;
-        while appended < TWCC_FEEDBACKS_MAX && self.has_news() && self.build_one(sender, media, out) {
+        while appended < TWCC_FEEDBACKS_MAX && self.has_unreported() && self.build_one(sender, media, out) {
             appended += 1;
         }
         appended > 0
@@ -95,7 +96,7 @@ impl Recorder {
     fn build_one(&mut self, sender: Ssrc, media: Ssrc, out: &mut Writer<'_>) -> bool {
         let room = out.remaining().saturating_sub(HEADER_LEN);
         let Some(first) = (self.next.0..self.end.0).find(|&no| self.has_arrived(SeqNo(no))) else {
-            // Not reachable while the newest has arrived; nothing is then left to report.
+            // Unreachable while the newest has arrived; then nothing is left to report.
             self.next = self.end;
             return false;
         };
@@ -133,7 +134,8 @@ impl Recorder {
         true
     }
 
-    /// Begins at `seq`, with nothing arrived before. Yields its number, which is not the one it had before.
+    /// Restarts at `seq` without earlier arrivals. Returns its number, which differs from the one it had
+    /// before.
     fn start(&mut self, seq: TwccSeq) -> SeqNo {
         self.extender = SeqExtender::new();
         let no = self.extender.extend(Seq(seq.0));
@@ -142,7 +144,7 @@ impl Recorder {
         no
     }
 
-    /// Makes `no` part of the window, forgetting what falls out of it.
+    /// Extends the window to `no`, dropping the oldest numbers.
     fn advance(&mut self, no: SeqNo) {
         if no < self.end {
             return;
@@ -177,7 +179,7 @@ fn slot(no: SeqNo) -> usize {
     no.0 as usize % TWCC_WINDOW
 }
 
-/// Wraps at 32 bits, whose upper 24 are exactly what a reference time holds.
+/// Wraps at 32 bits, whose upper 24 are a reference time.
 fn units(time: Duration) -> u32 {
     (time.as_micros() / super::DELTA_UNIT.as_micros()) as u32
 }
@@ -185,7 +187,7 @@ fn units(time: Duration) -> u32 {
 /// From units of deltas to units of reference times.
 const REFERENCE_SHIFT: u32 = 8;
 
-// The promise of `TWCC_STATUSES_MAX`: the largest feedback fits a datagram of 1200 bytes.
+// As `TWCC_STATUSES_MAX` requires: the largest feedback fits a datagram of 1200 bytes.
 const _: () = assert!(HEADER_LEN + body_len_max(TWCC_STATUSES_MAX, 2 * TWCC_STATUSES_MAX) <= 1200);
 
 #[cfg(test)]
@@ -199,11 +201,11 @@ mod tests {
     const ME: Ssrc = Ssrc(1);
     const YOU: Ssrc = Ssrc(2);
 
-    /// What one feedback said: base, and for each packet the absolute arrival in units of 250 µs, wrapping at
-    /// 32 bits.
-    type Said = (u16, Vec<Option<u32>>);
+    /// The content of one feedback: base, and for each packet the absolute arrival in units of 250 µs,
+    /// wrapping at 32 bits.
+    type Reported = (u16, Vec<Option<u32>>);
 
-    fn decode(view: Twcc<'_>) -> Said {
+    fn decode(view: Twcc<'_>) -> Reported {
         let mut time = (view.reference_time() as u32) << REFERENCE_SHIFT;
         let arrivals = view.statuses().map(|(_, delta)| {
             delta.map(|delta| {
@@ -214,8 +216,8 @@ mod tests {
         (view.base_seq().0, arrivals.collect())
     }
 
-    /// Everything there is to say, in buffers of `room` bytes.
-    fn all_said(recorder: &mut Recorder, room: usize) -> Vec<Said> {
+    /// All feedback, in buffers of `room` bytes.
+    fn all_feedback(recorder: &mut Recorder, room: usize) -> Vec<Reported> {
         let mut said = Vec::new();
         loop {
             let mut out = vec![0xa5; room];
@@ -236,27 +238,27 @@ mod tests {
     }
 
     #[test]
-    fn nothing_recorded_is_nothing_to_say() {
+    fn an_empty_recorder_builds_no_feedback() {
         let mut recorder = Recorder::new();
-        assert!(!recorder.has_news());
-        assert_eq!(all_said(&mut recorder, 100), []);
+        assert!(!recorder.has_unreported());
+        assert_eq!(all_feedback(&mut recorder, 100), []);
     }
 
     #[test]
-    fn says_what_arrived_and_what_is_missing_once() {
+    fn reports_arrived_and_missing_packets_once() {
         let mut recorder = Recorder::new();
         recorder.record(TwccSeq(65534), ms(1000));
         recorder.record(TwccSeq(65535), ms(1001));
         recorder.record(TwccSeq(2), ms(1100));
-        assert!(recorder.has_news());
+        assert!(recorder.has_unreported());
         let arrivals = vec![Some(4000), Some(4004), None, None, Some(4400)];
-        assert_eq!(all_said(&mut recorder, 100), [(65534, arrivals)]);
-        assert!(!recorder.has_news());
+        assert_eq!(all_feedback(&mut recorder, 100), [(65534, arrivals)]);
+        assert!(!recorder.has_unreported());
         recorder.record(TwccSeq(4), ms(1200));
         assert_eq!(
-            all_said(&mut recorder, 100),
+            all_feedback(&mut recorder, 100),
             [(3, vec![None, Some(4800)])],
-            "loss at the front is said too"
+            "loss at the front is reported too"
         );
     }
 
@@ -278,51 +280,51 @@ mod tests {
     }
 
     #[test]
-    fn reordering_before_the_feedback_does_not_show_but_in_the_times() {
+    fn reordering_before_the_feedback_changes_only_the_times() {
         let mut recorder = Recorder::new();
         for (seq, at) in [(10, 100), (12, 101), (11, 102), (9, 103)] {
             recorder.record(TwccSeq(seq), ms(at));
         }
-        assert_eq!(all_said(&mut recorder, 100), [(9, vec![Some(412), Some(400), Some(408), Some(404)])]);
+        assert_eq!(all_feedback(&mut recorder, 100), [(9, vec![Some(412), Some(400), Some(408), Some(404)])]);
     }
 
     #[test]
-    fn a_packet_later_than_its_feedback_is_said_again_with_what_follows() {
+    fn a_packet_later_than_its_feedback_is_reported_again_with_later_ones() {
         let mut recorder = Recorder::new();
         recorder.record(TwccSeq(1), ms(100));
         recorder.record(TwccSeq(3), ms(101));
-        assert_eq!(all_said(&mut recorder, 100), [(1, vec![Some(400), None, Some(404)])]);
+        assert_eq!(all_feedback(&mut recorder, 100), [(1, vec![Some(400), None, Some(404)])]);
         recorder.record(TwccSeq(2), ms(150));
-        assert_eq!(all_said(&mut recorder, 100), [(2, vec![Some(600), Some(404)])]);
+        assert_eq!(all_feedback(&mut recorder, 100), [(2, vec![Some(600), Some(404)])]);
     }
 
     #[test]
-    fn of_duplicates_the_first_counts_and_says_nothing_new() {
+    fn the_first_of_duplicates_is_used_and_reported_once() {
         let mut recorder = Recorder::new();
         recorder.record(TwccSeq(1), ms(100));
         recorder.record(TwccSeq(1), ms(200));
-        assert_eq!(all_said(&mut recorder, 100), [(1, vec![Some(400)])]);
+        assert_eq!(all_feedback(&mut recorder, 100), [(1, vec![Some(400)])]);
         recorder.record(TwccSeq(1), ms(300));
-        assert!(!recorder.has_news());
+        assert!(!recorder.has_unreported());
     }
 
     #[test]
-    fn arrivals_too_far_apart_are_said_in_two_feedbacks() {
+    fn arrivals_too_far_apart_need_two_feedbacks() {
         let mut recorder = Recorder::new();
         recorder.record(TwccSeq(1), ms(0));
         recorder.record(TwccSeq(3), ms(8191) + Duration::from_micros(750));
         recorder.record(TwccSeq(5), ms(16_383) + Duration::from_micros(750));
-        let said = all_said(&mut recorder, 100);
+        let said = all_feedback(&mut recorder, 100);
         assert_eq!(said, [(1, vec![Some(0), None, Some(32767), None]), (5, vec![Some(65535)])]);
     }
 
     #[test]
-    fn what_does_not_fit_is_said_next_time() {
+    fn the_rest_that_does_not_fit_is_reported_next_time() {
         let mut recorder = Recorder::new();
         for seq in 0..100 {
             recorder.record(TwccSeq(seq), ms(u64::from(seq) * 70));
         }
-        let said = all_said(&mut recorder, 64);
+        let said = all_feedback(&mut recorder, 64);
         assert!(said.len() > 3, "{} feedbacks", said.len());
         let mut next = 0;
         for (base, arrivals) in said {
@@ -336,33 +338,33 @@ mod tests {
     }
 
     #[test]
-    fn without_room_for_one_status_nothing_is_said_or_lost() {
+    fn without_room_for_one_status_nothing_is_reported_or_lost() {
         let mut recorder = Recorder::new();
         recorder.record(TwccSeq(1), ms(100));
         for room in 0..24 {
-            assert_eq!(all_said(&mut recorder, room), [], "{room} bytes");
+            assert_eq!(all_feedback(&mut recorder, room), [], "{room} bytes");
         }
-        assert_eq!(all_said(&mut recorder, 24), [(1, vec![Some(400)])]);
+        assert_eq!(all_feedback(&mut recorder, 24), [(1, vec![Some(400)])]);
     }
 
     #[test]
-    fn beyond_the_window_the_oldest_go_unsaid() {
+    fn beyond_the_window_the_oldest_are_not_reported() {
         let mut recorder = Recorder::new();
         for seq in 0..TWCC_WINDOW as u16 + 10 {
             recorder.record(TwccSeq(seq), ms(seq.into()));
         }
-        let said = all_said(&mut recorder, 1200);
+        let said = all_feedback(&mut recorder, 1200);
         assert_eq!(said[0].0, 10);
         let arrivals: Vec<_> = said.into_iter().flat_map(|(_, arrivals)| arrivals).collect();
         assert_eq!(arrivals, (10..TWCC_WINDOW as u32 + 10).map(|ms| Some(4 * ms)).collect::<Vec<_>>());
     }
 
     #[test]
-    fn a_leap_ahead_reports_one_window_of_loss() {
+    fn a_jump_ahead_reports_one_window_of_loss() {
         let mut recorder = Recorder::new();
         recorder.record(TwccSeq(0), ms(0));
         recorder.record(TwccSeq(20_000), ms(1));
-        let said = all_said(&mut recorder, 1200);
+        let said = all_feedback(&mut recorder, 1200);
         let arrivals: Vec<_> = said.iter().flat_map(|(_, arrivals)| arrivals).collect();
         assert_eq!(arrivals.len(), TWCC_WINDOW);
         assert_eq!(arrivals.iter().filter(|arrival| arrival.is_some()).count(), 1);
@@ -370,43 +372,43 @@ mod tests {
     }
 
     #[test]
-    fn one_packet_from_long_ago_is_noise_two_in_sequence_are_a_restart() {
+    fn one_very_old_packet_is_noise_and_two_in_sequence_are_a_restart() {
         let mut recorder = Recorder::new();
         recorder.record(TwccSeq(30_000), ms(0));
-        let _ = all_said(&mut recorder, 100);
+        let _ = all_feedback(&mut recorder, 100);
         recorder.record(TwccSeq(5), ms(1));
         recorder.record(TwccSeq(7), ms(2));
         recorder.record(TwccSeq(5), ms(2));
-        assert!(!recorder.has_news());
+        assert!(!recorder.has_unreported());
         recorder.record(TwccSeq(6), ms(3));
-        assert_eq!(all_said(&mut recorder, 100), [(6, vec![Some(12)])]);
+        assert_eq!(all_feedback(&mut recorder, 100), [(6, vec![Some(12)])]);
         recorder.record(TwccSeq(7), ms(4));
-        assert_eq!(all_said(&mut recorder, 100), [(7, vec![Some(16)])]);
+        assert_eq!(all_feedback(&mut recorder, 100), [(7, vec![Some(16)])]);
     }
 
     #[test]
     fn a_restart_below_the_first_number_reports_only_what_arrived_since() {
         let mut recorder = Recorder::new();
         recorder.record(TwccSeq(0), ms(0));
-        let _ = all_said(&mut recorder, 100);
+        let _ = all_feedback(&mut recorder, 100);
         recorder.record(TwccSeq(40_000), ms(1));
         recorder.record(TwccSeq(40_001), ms(2));
-        assert_eq!(all_said(&mut recorder, 100), [(40_001, vec![Some(8)])]);
+        assert_eq!(all_feedback(&mut recorder, 100), [(40_001, vec![Some(8)])]);
     }
 
     #[test]
-    fn time_wraps_after_twelve_days_without_a_seam() {
+    fn times_stay_correct_when_they_wrap_after_twelve_days() {
         let wrap = Duration::from_micros(250) * u32::MAX;
         let mut recorder = Recorder::new();
         recorder.record(TwccSeq(1), wrap);
         recorder.record(TwccSeq(2), wrap + ms(1));
-        assert_eq!(all_said(&mut recorder, 100), [(1, vec![Some(u32::MAX), Some(3)])]);
+        assert_eq!(all_feedback(&mut recorder, 100), [(1, vec![Some(u32::MAX), Some(3)])]);
     }
 
-    /// What happens to a recorder.
+    /// An operation on a recorder.
     #[derive(Clone, Debug)]
     enum Step {
-        /// A packet this far from the newest arrives after so many microseconds.
+        /// A packet this far from the newest arrives after this number of microseconds.
         Arrive(i64, u64),
         /// Feedback is built in a buffer of this size.
         Build(usize),
@@ -422,9 +424,9 @@ mod tests {
     }
 
     proptest! {
-        /// The naive twin is a map of first arrivals. Whoever decodes all the feedback knows it in the end.
+        /// The naive model is a map of first arrivals. All feedbacks together must contain it.
         #[test]
-        fn all_that_arrived_is_said(
+        fn all_arrivals_are_reported(
             first in any::<u16>(),
             start_us in 0u64..2_000_000_000_000,
             steps in prop::collection::vec(any_step(), 0..300),
@@ -445,7 +447,7 @@ mod tests {
                         recorder.record(TwccSeq(no as u16), Duration::from_micros(now));
                     }
                     Step::Build(room) => {
-                        for (base, statuses) in all_said(&mut recorder, room) {
+                        for (base, statuses) in all_feedback(&mut recorder, room) {
                             let base = newest + i64::from(base.wrapping_sub(newest as u16) as i16);
                             for (no, status) in (base..).zip(statuses) {
                                 prop_assert!(no <= newest);
@@ -453,7 +455,7 @@ mod tests {
                                 known.insert(no, status);
                             }
                         }
-                        prop_assert!(!recorder.has_news());
+                        prop_assert!(!recorder.has_unreported());
                     }
                 }
             }

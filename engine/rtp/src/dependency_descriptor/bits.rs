@@ -1,8 +1,8 @@
-//! Numbers of any width out of bytes, the highest bit first (AV1 RTP appendix A.8.2).
+//! Numbers of any width from bytes, the highest bit first (AV1 RTP appendix A.8.2).
 
 use super::Unread;
 
-/// Reads on from bit to bit; past the end everything is [`Unread::Short`].
+/// Reads bit by bit; past the end every read is [`Unread::Short`].
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -36,7 +36,7 @@ impl<'a> Bits<'a> {
         Ok(value as u32)
     }
 
-    /// `ns(values)`: one of 0 to `values` - 1, the lower of them one bit shorter when `values` is no power
+    /// `ns(values)`: one of 0 to `values` - 1; the lower ones are one bit shorter if `values` is not a power
     /// of two.
     pub fn one_of(&mut self, values: u32) -> Result<u32, Unread> {
         let width = (u32::BITS - values.leading_zeros()) as usize;

@@ -1,11 +1,11 @@
-//! The dependency descriptor (AV1 RTP specification, appendix A): which frame a packet is of, which layers it
-//! belongs to, what it refers to, and who needs it. A header extension, so it is readable where the payload is
-//! encrypted end to end; VP8, VP9 and H.264 senders can write it too.
+//! The dependency descriptor (AV1 RTP specification, appendix A): the frame of a packet, its layers, its
+//! references, and the decode targets that need it. It is a header extension, so it is readable even if the
+//! payload is encrypted end to end; VP8, VP9 and H.264 senders can write it too.
 //!
-//! Most descriptors are three bytes: flags, the number of a template, the number of the frame. What the
-//! templates mean is told once, by a [`Structure`] at the beginning of a coded video sequence. The caller keeps
-//! it and hands it to [`read`] with every later descriptor. What is *not* here: remembering — whether a chain is
-//! whole, which frames were decodable, which of two structures is newer.
+//! Most descriptors are three bytes: flags, a template number, the frame number. A [`Structure`] at the
+//! beginning of a coded video sequence defines the templates. The caller keeps it and passes it to [`read`]
+//! with every later descriptor. What is *not* here: state — whether a chain is complete, which frames were
+//! decodable, which of two structures is newer.
 
 mod bits;
 mod structure;
@@ -16,14 +16,14 @@ use crate::limits::{CHAINS_MAX, FRAME_DIFFS_MAX};
 use bits::Bits;
 pub use structure::Structure;
 
-/// What every descriptor has, readable without any [`Structure`] (A.8.2, `mandatory_descriptor_fields`).
+/// The fields of every descriptor, readable without a [`Structure`] (A.8.2, `mandatory_descriptor_fields`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mandatory {
     /// The packet begins a frame.
     pub start_of_frame: bool,
     /// The packet ends a frame; more spatial layers of the same time may follow.
     pub end_of_frame: bool,
-    /// Which template the frame follows, 0 to 63, counted from the structure's offset.
+    /// The template of the frame, 0 to 63, counted from the structure's offset.
     pub template_id: u8,
     /// Running number of the frame over all layers, in decoding order.
     pub frame_number: FrameNumber,
@@ -33,19 +33,19 @@ pub struct Mandatory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FrameNumber(pub u16);
 
-/// A descriptor with all that follows from its template.
+/// A descriptor with the values from its template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptor {
-    /// What every descriptor has.
+    /// The fields of every descriptor.
     pub mandatory: Mandatory,
-    /// Where the frame is among the layers.
+    /// The layers of the frame.
     pub layer: Layer,
-    /// What the frame is to each decode target.
+    /// The frame's role in each decode target.
     pub dtis: Dtis,
-    /// The decode targets that can be decoded from here on, target 0 the lowest bit; `None` when that has not
-    /// changed. With a new structure it is always there.
+    /// The decode targets that can be decoded from here on, target 0 the lowest bit; `None` if unchanged.
+    /// Always present with a new structure.
     pub active_targets: Option<u32>,
-    /// The largest size frames of this layer have.
+    /// The maximum size of frames of this layer.
     pub resolution: Option<Resolution>,
     diffs: [u16; FRAME_DIFFS_MAX],
     diff_count: u8,
@@ -53,7 +53,7 @@ pub struct Descriptor {
     chain_count: u8,
 }
 
-/// A place among the layers.
+/// A spatial and a temporal layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Layer {
     /// 0 to [`SPATIAL_LAYERS_MAX`](crate::limits::SPATIAL_LAYERS_MAX) - 1.
@@ -71,16 +71,16 @@ pub struct Resolution {
     pub height: u32,
 }
 
-/// What a frame is to a decode target (table A.1).
+/// The role of a frame in a decode target (table A.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dti {
     /// Not part of it: not to be forwarded.
     NotPresent,
-    /// Part of it, and nothing in it refers to the frame.
+    /// Part of it, but not referenced in it.
     Discardable,
-    /// Part of it, and whoever can decode this frame can decode all of the target from here on.
+    /// Part of it; a receiver that can decode this frame can decode the whole target from here on.
     Switch,
-    /// Part of it, and needed.
+    /// Part of it, and referenced.
     Required,
 }
 
@@ -95,19 +95,19 @@ pub struct Dtis {
 /// Why a descriptor was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// It ends before its fields do. Noise, or read with a structure it does not belong to.
+    /// It ends too early. Noise, or read with the wrong structure.
     Short,
-    /// It needs a structure, and none is known: the first packet of the stream is missing. [`mandatory`] still
-    /// reads it.
+    /// It needs a structure, and none is known: the first packet of the stream is missing. [`mandatory`] can
+    /// still read it.
     NoStructure,
-    /// The structure has no such template: the packet that brought a newer one is missing, or this one is
-    /// older than the structure. [`mandatory`] still reads it.
+    /// The structure has no such template: the packet with a newer structure is missing, or this packet is
+    /// older than the structure. [`mandatory`] can still read it.
     UnknownTemplate,
     /// More templates, layers or references than [`limits`](crate::limits) allow.
     Excess,
 }
 
-/// Reads the fields every descriptor has. `None` below three bytes.
+/// Reads the fields of every descriptor. `None` below three bytes.
 pub fn mandatory(value: &[u8]) -> Option<Mandatory> {
     let &[first, high, low] = value.first_chunk()?;
     Some(Mandatory {
@@ -118,16 +118,16 @@ pub fn mandatory(value: &[u8]) -> Option<Mandatory> {
     })
 }
 
-/// Whether a descriptor says that it brings a structure, the first bit behind what every descriptor has.
+/// Whether a descriptor contains a structure: the first bit after the mandatory fields.
 pub fn has_structure(value: &[u8]) -> bool {
     value.get(MANDATORY_LEN).is_some_and(|extended| extended & 0x80 != 0)
 }
 
-/// Reads a descriptor, which follows the structure it brings or else `known`. A structure it brings is
-/// returned beside it, for the caller to keep; nothing is when the descriptor cannot be read whole.
+/// Reads a descriptor with the structure it contains, or else with `known`. A contained structure is also
+/// returned, for the caller to keep; not if the descriptor is invalid.
 ///
-/// A packet that comes late can bring a structure that is older than `known`: the caller tells by the
-/// packet's sequence number.
+/// A late packet can contain a structure that is older than `known`: the caller decides by the packet's
+/// sequence number.
 pub fn read(value: &[u8], known: Option<&Structure>) -> Result<(Descriptor, Option<Structure>), Unread> {
     let mandatory = mandatory(value).ok_or(Unread::Short)?;
     let mut bits = Bits::new(&value[MANDATORY_LEN..]);
@@ -146,20 +146,20 @@ pub fn read(value: &[u8], known: Option<&Structure>) -> Result<(Descriptor, Opti
 }
 
 impl Descriptor {
-    /// How far back the frames are that this one refers to, 1 to 4096 each; none for a frame that refers to
-    /// nothing.
+    /// The distances to the frames that this one references, 1 to 4096 each; empty for a frame without
+    /// references.
     pub fn diffs(&self) -> &[u16] {
         &self.diffs[..usize::from(self.diff_count)]
     }
 
-    /// For each chain how far back its last frame is, 0 to 255; 0: the chain begins anew and needs no frame
+    /// For each chain the distance to its last frame, 0 to 255; 0: the chain restarts and needs no frame
     /// before this one.
     pub fn chain_diffs(&self) -> &[u8] {
         &self.chain_diffs[..usize::from(self.chain_count)]
     }
 
-    /// The number of the last frame of a chain before this one. `None` when the chain begins anew here, or
-    /// does not exist.
+    /// The number of the last frame of a chain before this one. `None` if the chain restarts here or does not
+    /// exist.
     pub fn chain_previous(&self, chain: usize) -> Option<FrameNumber> {
         let &diff = self.chain_diffs().get(chain).filter(|diff| **diff != 0)?;
         Some(self.mandatory.frame_number.back(u16::from(diff)))
@@ -225,7 +225,7 @@ impl FrameNumber {
 }
 
 impl Dtis {
-    /// How many decode targets there are.
+    /// The number of decode targets.
     pub fn len(&self) -> usize {
         usize::from(self.count)
     }
@@ -235,7 +235,7 @@ impl Dtis {
         self.count == 0
     }
 
-    /// What the frame is to a decode target; not present in one that does not exist.
+    /// The frame's role in a decode target; not present if the target does not exist.
     pub fn get(&self, target: usize) -> Dti {
         if target >= self.len() {
             return Dti::NotPresent;
@@ -248,7 +248,7 @@ impl Dtis {
         }
     }
 
-    /// What the frame is to each decode target, in their order.
+    /// The frame's role in each decode target, in order.
     pub fn iter(&self) -> impl Iterator<Item = Dti> {
         let dtis = *self;
         (0..dtis.len()).map(move |target| dtis.get(target))
@@ -263,7 +263,7 @@ impl Dtis {
     }
 }
 
-/// In the letters of table A.1, as specifications and other implementations write them.
+/// In the letters of table A.1, as in specifications and other implementations.
 impl std::fmt::Debug for Dtis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.iter().try_for_each(|dti| {
@@ -277,7 +277,7 @@ impl std::fmt::Debug for Dtis {
     }
 }
 
-/// The flags in front of what a longer descriptor has.
+/// The flags of the optional fields of a longer descriptor.
 #[derive(Clone, Copy, Default)]
 struct Extended {
     has_structure: bool,

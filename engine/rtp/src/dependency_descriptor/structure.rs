@@ -1,13 +1,13 @@
-//! The template dependency structure: what a stream's decode targets, chains and recurring frames are.
+//! The template dependency structure: a stream's decode targets, chains and templates.
 
 use super::bits::Bits;
 use super::{Dti, Dtis, Layer, Resolution, Unread};
 use crate::limits::{CHAINS_MAX, DECODE_TARGETS_MAX, SPATIAL_LAYERS_MAX, TEMPLATES_MAX, TEMPORAL_LAYERS_MAX};
 
-/// What the sender announced with the last coded video sequence (appendix A.8.1): needed to read every
-/// descriptor that follows. About 3.3 KiB, nothing of it on the heap.
+/// The structure that the sender announced with the last coded video sequence (appendix A.8.1): needed to
+/// read every later descriptor. About 3.3 KiB, without heap allocation.
 ///
-/// Keep one for each stream, and replace it when [`read`](super::read) gives a newer one.
+/// Keep one per stream, and replace it when [`read`](super::read) returns a newer one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Structure {
     id_offset: u8,
@@ -22,12 +22,12 @@ pub struct Structure {
     chain_diffs: [u128; TEMPLATES_MAX],
     protected_by: [u8; DECODE_TARGETS_MAX],
     target_layers: [Layer; DECODE_TARGETS_MAX],
-    /// Width and height, each less one.
+    /// Width and height, each minus one.
     resolutions: [(u16, u16); SPATIAL_LAYERS_MAX],
 }
 
-/// The frame differences of a template, each four bits: 1 to 16 less one. Sixteen at the most, for there are
-/// no more to tell apart.
+/// The frame differences of a template, four bits each: 1 to 16, minus one. At most sixteen, because there
+/// are no more distinct values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct PackedDiffs {
     packed: u64,
@@ -35,17 +35,17 @@ struct PackedDiffs {
 }
 
 impl Structure {
-    /// How many decode targets there are, 1 to [`DECODE_TARGETS_MAX`].
+    /// The number of decode targets, 1 to [`DECODE_TARGETS_MAX`].
     pub fn targets(&self) -> usize {
         usize::from(self.target_count)
     }
 
-    /// How many chains there are, 0 to [`CHAINS_MAX`]; 0 when the stream does not use them.
+    /// The number of chains, 0 to [`CHAINS_MAX`]; 0 if the stream does not use them.
     pub fn chains(&self) -> usize {
         usize::from(self.chain_count)
     }
 
-    /// How many templates there are, 1 to [`TEMPLATES_MAX`].
+    /// The number of templates, 1 to [`TEMPLATES_MAX`].
     pub fn templates(&self) -> usize {
         usize::from(self.template_count)
     }
@@ -73,11 +73,11 @@ impl Structure {
 
     /// The highest spatial layer, 0 to [`SPATIAL_LAYERS_MAX`] - 1.
     pub fn top_spatial_id(&self) -> u8 {
-        // Templates come in the order of their spatial layers.
+        // Templates are ordered by spatial layer.
         self.layers[self.templates() - 1].spatial_id
     }
 
-    /// The largest size frames of a spatial layer have. `None` when the structure does not tell.
+    /// The maximum size of frames of a spatial layer. `None` if the structure does not contain it.
     pub fn resolution(&self, spatial_id: u8) -> Option<Resolution> {
         let told = self.has_resolutions && spatial_id <= self.top_spatial_id();
         let &(width, height) = self.resolutions.get(usize::from(spatial_id)).filter(|_| told)?;
@@ -119,7 +119,7 @@ impl Structure {
         Ok(structure)
     }
 
-    /// Which template a frame of this id follows.
+    /// The template of a frame with this id.
     pub(super) fn template(&self, id: u8) -> Option<usize> {
         let index = usize::from(id.wrapping_sub(self.id_offset) % 64);
         (index < self.templates()).then_some(index)
@@ -165,7 +165,7 @@ impl Structure {
 
     /// `template_chains()`.
     fn read_chains(&mut self, bits: &mut Bits) -> Result<(), Unread> {
-        // At most one chain for each target, so no more than there is room for.
+        // At most one chain per target, so the array is large enough.
         self.chain_count = bits.one_of(u32::from(self.target_count) + 1)? as u8;
         if self.chain_count == 0 {
             return Ok(());
@@ -182,7 +182,7 @@ impl Structure {
         Ok(())
     }
 
-    /// `decode_target_layers()`: a target reaches up to the highest layer that has a frame in it.
+    /// `decode_target_layers()`: a target contains the layers up to the highest one with a frame in it.
     fn find_target_layers(&mut self) {
         for template in 0..self.templates() {
             let layer = self.layers[template];
@@ -198,7 +198,7 @@ impl Structure {
 }
 
 impl PackedDiffs {
-    /// The part of `template_fdiffs()` that is about one template.
+    /// The part of `template_fdiffs()` for one template.
     fn read(bits: &mut Bits) -> Result<PackedDiffs, Unread> {
         let mut diffs = PackedDiffs::default();
         while bits.flag()? {

@@ -4,7 +4,7 @@ use super::*;
 use crate::limits::{DECODE_TARGETS_MAX, SPATIAL_LAYERS_MAX, TEMPLATES_MAX};
 use proptest::prelude::*;
 
-/// The bytes of a text of bits; `|` and spaces are for the eye. Filled up with zeros, as the extension is.
+/// The bytes of a text of bits; `|` and spaces are ignored. Padded with zeros, as in the extension.
 fn bits(text: &str) -> Vec<u8> {
     pack(&text.chars().filter(|bit| "01".contains(*bit)).map(|bit| bit == '1').collect::<Vec<_>>())
 }
@@ -25,7 +25,7 @@ fn l1t2_key() -> Vec<u8> {
         "10 10 | 11 10 | 00 01",             // SS, RS, -D
         "0 | 1 0001 0 | 1 0000 0",           // none, 2 back, 1 back
         "10",                                // ns(3): one chain; which then protects all
-        "0000 | 0010 | 0001",                // it begins anew, 2 back, 1 back
+        "0000 | 0010 | 0001",                // it restarts, 2 back, 1 back
         "1",                                 // resolutions:
         "0000001001111111 0000000101100111", // 640×360
     ))
@@ -36,7 +36,7 @@ fn l1t2() -> Structure {
 }
 
 #[test]
-fn the_first_packet_brings_the_structure() {
+fn the_first_packet_contains_the_structure() {
     let (descriptor, structure) = read(&l1t2_key(), None).unwrap();
     let structure = structure.unwrap();
     assert_eq!((structure.templates(), structure.targets(), structure.chains()), (3, 2, 1));
@@ -60,15 +60,15 @@ fn the_first_packet_brings_the_structure() {
     assert_eq!(descriptor.layer, Layer::default());
     assert_eq!(format!("{:?}", descriptor.dtis), "SS");
     assert_eq!((descriptor.diffs(), descriptor.chain_diffs()), (&[][..], &[0][..]));
-    assert_eq!(descriptor.chain_previous(0), None, "the chain begins anew");
-    assert_eq!(descriptor.active_targets, Some(0b11), "all, unless said otherwise");
+    assert_eq!(descriptor.chain_previous(0), None, "the chain restarts");
+    assert_eq!(descriptor.active_targets, Some(0b11), "all by default");
     assert_eq!(descriptor.resolution, Some(Resolution { width: 640, height: 360 }));
 }
 
 #[test]
-fn three_bytes_do_with_a_template() {
+fn three_bytes_are_enough_with_a_template() {
     let structure = l1t2();
-    // Template 0 is the third: ids go round at 64.
+    // Template 0 is the third: ids wrap at 64.
     let (descriptor, newer) = read(&[0b0100_0000, 0x00, 0x00], Some(&structure)).unwrap();
     assert_eq!(newer, None);
     assert!(descriptor.mandatory.end_of_frame && !descriptor.mandatory.start_of_frame);
@@ -81,7 +81,7 @@ fn three_bytes_do_with_a_template() {
 }
 
 #[test]
-fn custom_fields_take_the_place_of_the_template() {
+fn custom_fields_override_the_template() {
     let value = bits(concat!(
         "1 1 111111 | 00000001 00000010",               // template 63, frame 258
         "0 1 1 1 1", // no structure; active targets, DTIs, differences, chains
@@ -126,7 +126,7 @@ fn cut_short_at_every_length_is_not_read() {
 }
 
 #[test]
-fn a_structure_is_not_taken_from_a_packet_that_errs() {
+fn a_structure_is_not_used_from_an_invalid_descriptor() {
     let mut value = l1t2_key();
     value[0] = value[0] & 0xc0 | 5;
     assert_eq!(read(&value, Some(&l1t2())), Err(Unread::UnknownTemplate));
@@ -158,7 +158,7 @@ fn a_structure_stays_small() {
     assert!(size_of::<Descriptor>() <= 128, "{} bytes", size_of::<Descriptor>());
 }
 
-/// A structure as plain as the specification's arrays.
+/// A structure as plain arrays, like the specification's.
 #[derive(Clone, Debug)]
 struct Plain {
     offset: u32,
@@ -304,7 +304,7 @@ fn any_plain() -> impl Strategy<Value = Plain> {
             let mut layer = (0, 0);
             let mut templates: Vec<PlainTemplate> = Vec::new();
             for (step, dtis, diffs, chain_diffs) in steps {
-                // The first template is of layer (0, 0); a step out of the bounds stays where it is.
+                // The first template is of layer (0, 0); a step beyond the bounds has no effect.
                 layer = match step {
                     1 if !templates.is_empty() && layer.1 < 7 => (layer.0, layer.1 + 1),
                     2 if !templates.is_empty() && layer.0 < 7 => (layer.0 + 1, 0),
@@ -411,7 +411,7 @@ fn check_frame(read: &Descriptor, plain: &Plain, frame: &PlainFrame) -> Result<(
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// A stream as its reader meets it: the first frame brings the structure, the later ones need it.
+    /// A stream in order: the first frame contains the structure, the later ones need it.
     #[test]
     fn reads_what_the_naive_writer_wrote((plain, mut frames) in any_stream(), padding in 0usize..3) {
         frames[0].brings_structure = true;
@@ -434,7 +434,7 @@ proptest! {
         }
     }
 
-    /// Streams of noise, with whatever structures the noise brings; and one good stream with bits turned over.
+    /// Random streams, with any structures they contain; and a valid stream with inverted bits.
     #[test]
     fn no_stream_panics(
         noise in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..120), 0..8),

@@ -1,15 +1,15 @@
-//! abs-capture-time (libwebrtc): when the frame was captured, by the capturer's clock, so that streams of
-//! different senders can be aligned.
+//! abs-capture-time (libwebrtc): the capture time of the frame by the capturer's clock, to align streams of
+//! different senders.
 
 use crate::ntp::NtpTime;
 
-/// Eight bytes on the wire, or sixteen with the clock offset.
+/// Eight bytes, or sixteen with the clock offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AbsCaptureTime {
-    /// By the clock of whoever captured the frame.
+    /// By the clock of the capturing device.
     pub captured_at: NtpTime,
-    /// What to add to `captured_at` to get to the clock of this stream's sender, signed 32.32 fixed-point
-    /// seconds. A forwarder adds its own offset to it; absent, the receiver has to estimate.
+    /// The difference from `captured_at` to the clock of this stream's sender, signed 32.32 fixed-point
+    /// seconds. A forwarder adds its own offset; if absent, the receiver has to estimate it.
     pub clock_offset: Option<i64>,
 }
 

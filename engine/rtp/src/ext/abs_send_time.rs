@@ -1,14 +1,14 @@
-//! abs-send-time (libwebrtc): when a packet left, 24 bits of 6.18 fixed point, so it wraps every 64 s.
+//! abs-send-time (libwebrtc): the send time of a packet, 24 bits of 6.18 fixed point, so it wraps every 64 s.
 
 use std::time::Duration;
 
-/// A send time modulo 64 s, in units of 2⁻¹⁸ s (3.8 µs). Only differences mean something: the sender's epoch
-/// is its own.
+/// A send time modulo 64 s, in units of 2⁻¹⁸ s (3.8 µs). Only differences are meaningful: the epoch depends
+/// on the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AbsSendTime(pub u32);
 
 impl AbsSendTime {
-    /// Of the time since any epoch the sender keeps to.
+    /// Of the time since any fixed epoch of the sender.
     pub const fn from_duration(since_epoch: Duration) -> Self {
         let seconds = (since_epoch.as_secs() as u32 & 0x3f) << FRACTION_BITS;
         let fraction = ((since_epoch.subsec_nanos() as u64) << FRACTION_BITS) / 1_000_000_000;

@@ -1,9 +1,9 @@
-//! Client-to-mixer audio level (RFC 6464 §3): how loud the sound in this packet is, and whether it is speech.
+//! Client-to-mixer audio level (RFC 6464 §3): the volume of this packet, and whether it contains speech.
 
-/// One byte on the wire: the flag on top, the level below.
+/// One byte: the flag in the highest bit, the level below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AudioLevel {
-    /// The sender believes this is speech (V). Only meaningful when negotiated so (`vad=on`, the default).
+    /// The sender detects speech (V). Only meaningful if negotiated (`vad=on`, the default).
     pub voice: bool,
     /// Decibels *below* overload: 0 is the loudest, 127 is silence.
     pub level_dbov: u8,
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flag_on_top_level_below() {
+    fn flag_is_the_highest_bit_and_level_the_rest() {
         assert_eq!(read(&[0xa5]), Some(AudioLevel { voice: true, level_dbov: 0x25 }));
         for byte in 0..=255 {
             assert_eq!(write(read(&[byte]).expect("one byte")), [byte]);

@@ -1,8 +1,8 @@
-//! The values of header extensions: one module an extension, each with `read` from an element's bytes and
-//! `write` to them. The ids are negotiated and not known here; the names are in [`uri`].
+//! The values of header extensions: one module per extension, each with `read` from an element's bytes and
+//! `write` to them. The ids are negotiated elsewhere; the names are in [`uri`].
 //!
-//! `read` wants exactly the length the extension defines: another length is another extension under a wrong
-//! id, or noise.
+//! `read` accepts only the length that the extension defines: another length is another extension under a
+//! wrong id, or noise.
 
 pub mod abs_capture_time;
 pub mod abs_send_time;
@@ -16,7 +16,7 @@ pub mod video_orientation;
 pub mod mid {
     use crate::Mid;
 
-    /// `None` for a text no [`Mid`] can be.
+    /// `None` for a text that is not a valid [`Mid`].
     pub fn read(value: &[u8]) -> Option<Mid> {
         Mid::new(value)
     }
@@ -27,7 +27,7 @@ pub mod mid {
 pub mod rid {
     use crate::Rid;
 
-    /// `None` for a text no [`Rid`] can be.
+    /// `None` for a text that is not a valid [`Rid`].
     pub fn read(value: &[u8]) -> Option<Rid> {
         Rid::new(value)
     }
@@ -48,17 +48,17 @@ pub mod transport_cc {
     }
 }
 
-/// Transmission time offset (RFC 5450 §3): how much later than its timestamp says a packet left, in units of
+/// Transmission time offset (RFC 5450 §3): how much later a packet was sent than its timestamp, in units of
 /// the RTP clock; a signed 24-bit number.
 pub mod toffset {
     /// `None` unless three bytes.
     pub fn read(value: &[u8]) -> Option<i32> {
         let [high, middle, low]: [u8; 3] = value.try_into().ok()?;
-        // From the top, so that the shift back spreads the sign.
+        // In the upper bytes, so that the shift right extends the sign.
         Some(i32::from_be_bytes([high, middle, low, 0]) >> 8)
     }
 
-    /// Three bytes; the offset is clamped to what they hold.
+    /// Three bytes; the offset is clamped to their range.
     pub fn write(offset: i32) -> [u8; 3] {
         let [_, high, middle, low] = offset.clamp(-0x80_0000, 0x7f_ffff).to_be_bytes();
         [high, middle, low]

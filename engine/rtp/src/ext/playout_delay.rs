@@ -1,18 +1,18 @@
-//! playout-delay (libwebrtc): the sender's wish how long a receiver should at least and at most hold a frame
-//! back.
+//! playout-delay (libwebrtc): how long a receiver should delay a frame, at least and at most, chosen by the
+//! sender.
 
 use std::time::Duration;
 
-/// Two twelve-bit numbers on the wire, in units of 10 ms: up to 40.95 s each.
+/// Two twelve-bit numbers in units of 10 ms: up to 40.95 s each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlayoutDelay {
-    /// Hold a frame back at least this long.
+    /// The minimum delay.
     pub min: Duration,
-    /// And at most this long.
+    /// The maximum delay.
     pub max: Duration,
 }
 
-/// `None` unless three bytes, or when the least is more than the most.
+/// `None` unless three bytes, or if the minimum is above the maximum.
 pub fn read(value: &[u8]) -> Option<PlayoutDelay> {
     let [high, middle, low]: [u8; 3] = value.try_into().ok()?;
     let min = u64::from(u16::from_be_bytes([high, middle]) >> 4);
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_least_above_the_most_is_noise() {
+    fn minimum_above_maximum_is_refused() {
         assert_eq!(read(&[0x00, 0x20, 0x01]), None);
         assert_eq!(read(&[0x00, 0x10]), None);
     }

@@ -1,4 +1,4 @@
-//! The URIs by which `a=extmap` (RFC 8285 §5) names the extensions we know.
+//! The URIs in `a=extmap` (RFC 8285 §5) of the supported extensions.
 
 /// Media identification, RFC 9143 §15.
 pub const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";

@@ -1,7 +1,6 @@
-//! Coordination of video orientation (3GPP TS 26.114 §7.4.5): how the receiver must turn the picture to see
-//! it upright.
+//! Coordination of video orientation (3GPP TS 26.114 §7.4.5): how the receiver must rotate the picture.
 
-/// One byte on the wire: four reserved bits, camera, flip, rotation.
+/// One byte: four reserved bits, camera, flip, rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VideoOrientation {
     /// The picture is from the camera that faces away from the user (C).
@@ -53,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn camera_flip_and_rotation_survive_reserved_bits_do_not() {
+    fn camera_flip_and_rotation_round_trip_without_reserved_bits() {
         for byte in 0..=255 {
             assert_eq!(write(read(&[byte]).expect("one byte")), [byte & 0x0f]);
         }

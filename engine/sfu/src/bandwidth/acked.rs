@@ -1,5 +1,6 @@
-//! The rate at which bytes went by, over a short window: of what arrived, by the peer's clock, it is what the path is known to carry
-//! (the acknowledged bitrate); of what was sent, by ours, it tells whether there was enough to fill the path.
+//! The rate of bytes over a short window. For arrived bytes, by the peer's clock, it is the rate that the
+//! path is known to carry (the acknowledged bitrate); for sent bytes, by the local clock, it shows whether
+//! enough was sent to fill the path.
 
 use super::history::PeerTime;
 
@@ -9,18 +10,19 @@ pub struct Throughput {
     bytes: [u32; SLICES],
     /// The number of the newest slice.
     newest: i64,
-    /// When it began to count, and when the last packet came; `None` before the first packet.
+    /// Start of the count, and the time of the last packet; `None` before the first packet.
     span: Option<(PeerTime, PeerTime)>,
 }
 
 impl Throughput {
-    /// A packet went by. One that is older than the window is too late to count.
+    /// Counts a packet. One older than the window is too late and not counted.
     pub fn on_packet(&mut self, at: PeerTime, size: u16) {
         let slice = at.0.div_euclid(SLICE_MICROS);
         let ahead = slice.saturating_sub(self.newest);
-        let is_anew = self.span.is_none() || ahead >= SLICES as i64 || ahead < -LATE_SLICES_MAX;
-        if is_anew {
-            // A silence before is no measure of the path, and neither is a peer that set its clock back.
+        let restarts = self.span.is_none() || ahead >= SLICES as i64 || ahead < -LATE_SLICES_MAX;
+        if restarts {
+            // Restarts after a silence, which does not measure the path, and after the peer has set its clock
+            // back.
             *self = Self { bytes: [0; SLICES], newest: slice, span: Some((at, at)) };
         }
         for passed in self.newest.saturating_add(1)..=slice {
@@ -35,12 +37,12 @@ impl Throughput {
         }
     }
 
-    /// Bits a second over the window; `None` while too little is known.
+    /// Bits per second over the window; `None` while there is too little data.
     pub fn bps(&self) -> Option<f64> {
         self.over(SLICES as i64)
     }
 
-    /// Bits a second over the last half of the window: of a path that runs full, which delivers evenly.
+    /// Bits per second over the last half of the window: for a full path, which delivers evenly.
     pub fn recent_bps(&self) -> Option<f64> {
         self.over(SLICES as i64 / 2)
     }
@@ -58,12 +60,13 @@ fn index(slice: i64) -> usize {
     slice.rem_euclid(SLICES as i64) as usize
 }
 
-/// Eight slices of 50 ms: a dozen frames at 30 a second, and old enough to forget the time before a drop within half a second.
+/// Eight slices of 50 ms: a dozen frames at 30 per second; the time before a drop leaves the window within
+/// half a second.
 const SLICES: usize = 8;
 const SLICE_MICROS: i64 = 50_000;
-/// A packet a second late has not been late: the clock was set.
+/// A packet that seems a second late was not late: the clock was set.
 const LATE_SLICES_MAX: i64 = 20;
-/// Less than four frames at 30 a second tell nothing.
+/// Less than four frames at 30 per second are too few.
 const SPAN_MIN_MICROS: i64 = 150_000;
 
 #[cfg(test)]
@@ -75,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_rate_is_measured_and_a_new_one_soon() {
+    fn a_constant_rate_is_measured_and_a_change_is_followed() {
         let mut acked = Throughput::default();
         run(&mut acked, -1000, -900, 125);
         assert_eq!(acked.bps(), None);
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_starts_it_over_and_late_packets_do_no_harm() {
+    fn a_silence_restarts_the_count_and_late_packets_are_ignored() {
         let mut acked = Throughput::default();
         run(&mut acked, 0, 500, 125);
         acked.on_packet(PeerTime(10_000_000), 1200);

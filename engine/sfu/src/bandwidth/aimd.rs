@@ -1,4 +1,5 @@
-//! The delay-based rate: up while the path is quiet, down when a queue grows (draft-ietf-rmcat-gcc-02 §5.5).
+//! The delay-based rate: it rises while the path has no queue, and falls when a queue grows
+//! (draft-ietf-rmcat-gcc-02 §5.5).
 
 use super::delay::Usage;
 use machine::Instant;
@@ -9,7 +10,7 @@ use std::time::Duration;
 pub struct Aimd {
     bps: f64,
     state: State,
-    /// What the path was seen to carry when it was overused.
+    /// The measured capacity of the path during overuse.
     capacity: Capacity,
     changed_at: Option<Instant>,
     decreased_at: Option<Instant>,
@@ -24,7 +25,7 @@ enum State {
 }
 
 impl Aimd {
-    /// Begins at `bps`.
+    /// Starts at `bps`.
     pub fn new(bps: f64) -> Self {
         Self {
             bps,
@@ -36,33 +37,33 @@ impl Aimd {
         }
     }
 
-    /// Bits a second.
+    /// Bits per second.
     pub fn bps(&self) -> f64 {
         self.bps
     }
 
-    /// The round trip to the peer: decides how fast it grows near what the path carries.
+    /// The round trip to the peer: determines the growth near the capacity.
     pub fn on_rtt(&mut self, rtt: Duration) {
         self.rtt = rtt.clamp(RTT_MIN, RTT_MAX);
     }
 
-    /// The rate is now known to be this: by a probe, or a bound.
+    /// Sets the rate to a known value: from a probe, or a limit.
     pub fn set(&mut self, now: Instant, bps: f64) {
         self.bps = bps;
         self.changed_at = Some(now);
-        // Where it ran full before is the past.
+        // An earlier capacity below this rate is no longer valid.
         if bps > self.capacity.upper() {
             self.capacity = Capacity::default();
         }
     }
 
-    /// A probe has shown that the path carries this, and no more.
+    /// A probe has shown that the path carries this rate, and not more.
     pub fn set_limit(&mut self, now: Instant, bps: f64) {
         self.set(now, bps);
         self.capacity.on_overuse(bps);
     }
 
-    /// What the detector says, and what the path is known to carry.
+    /// The detector's result, and the rate that the path is known to carry.
     pub fn update(&mut self, now: Instant, usage: Usage, acked_bps: Option<f64>) {
         match usage {
             Usage::Overusing => {
@@ -71,7 +72,7 @@ impl Aimd {
                 }
                 self.state = State::Hold;
             }
-            // A queue drains: to grow now would keep it.
+            // A queue drains: growing now would prevent that.
             Usage::Underusing => self.state = State::Hold,
             Usage::Normal if self.state == State::Hold => {
                 self.state = State::Increase;
@@ -81,14 +82,15 @@ impl Aimd {
         }
     }
 
-    /// A further step down waits until the last could show: a round trip, unless the path carries not even half.
+    /// A further decrease waits until the last one can take effect: a round trip, unless the path carries
+    /// less than half.
     fn may_decrease(&self, now: Instant, acked_bps: Option<f64>) -> bool {
         let has_passed = self.decreased_at.is_none_or(|at| now.saturating_since(at) >= self.rtt);
         has_passed || acked_bps.is_some_and(|acked| acked < 0.5 * self.bps)
     }
 
     fn decrease(&mut self, now: Instant, acked_bps: Option<f64>) {
-        // Without a measure, the rate that was too much is the best there is.
+        // Without a measurement, the excessive rate is the best value available.
         let carried = acked_bps.unwrap_or(self.bps);
         self.bps = (BETA * carried).min(self.bps);
         if let Some(acked) = acked_bps {
@@ -109,14 +111,14 @@ impl Aimd {
         } else {
             (self.bps * MULTIPLICATIVE * elapsed).max(1000.0 * elapsed)
         };
-        // Draft §5.5: what was never sent was never shown to fit. This bounds the growth, and lowers nothing. Where the path once was the limit,
-        // only probes lead far above what is sent.
+        // Draft §5.5: a rate that was never sent is not verified. This bounds the growth, and lowers nothing.
+        // If the path was the limit before, only probes allow a rate far above the sent rate.
         let factor = if self.capacity.is_known() { BEYOND_SENT_AT_LIMIT } else { BEYOND_SENT };
         let limit = acked_bps.map_or(self.bps, |acked| factor * acked + 10_000.0);
         self.bps = (self.bps + step).min(limit.max(self.bps));
     }
 
-    /// Draft §5.5: about one packet per response time, at frames of 30 a second in packets of 1,200 bytes.
+    /// Draft §5.5: about one packet per response time, at 30 frames per second in packets of 1,200 bytes.
     fn additive_bps_per_second(&self) -> f64 {
         let frame_bits = self.bps / 30.0;
         let packets = (frame_bits / (1200.0 * 8.0)).ceil().max(1.0);
@@ -125,7 +127,7 @@ impl Aimd {
     }
 }
 
-/// Mean and deviation of the rates at which the path was overused.
+/// Mean and deviation of the rates during overuse.
 #[derive(Debug, Default)]
 struct Capacity {
     mean_bps: Option<f64>,
@@ -140,7 +142,7 @@ impl Capacity {
 
     fn on_overuse(&mut self, acked_bps: f64) {
         let mean = match self.mean_bps {
-            // Three deviations off, it is another path than it was.
+            // Three deviations away, the path has changed.
             Some(mean) if (acked_bps - mean).abs() <= 3.0 * self.deviation(mean) => {
                 let error = (acked_bps - mean) / mean.max(1.0);
                 self.variance = ((1.0 - CAPACITY_GAIN) * self.variance + CAPACITY_GAIN * error * error)
@@ -155,7 +157,7 @@ impl Capacity {
         self.mean_bps = Some(mean);
     }
 
-    /// More than this, and the mean belongs to the past.
+    /// Above this rate, the mean is no longer valid.
     fn upper(&self) -> f64 {
         self.mean_bps.map_or(f64::INFINITY, |mean| mean + 3.0 * self.deviation(mean))
     }
@@ -165,15 +167,15 @@ impl Capacity {
     }
 }
 
-/// Draft §5.5: the step down, to 85 % of what the path carries.
+/// Draft §5.5: the decrease, to 85 % of the carried rate.
 pub const BETA: f64 = 0.85;
-/// Draft §5.5: the growth far from capacity, 8 % a second.
+/// Draft §5.5: the growth far from capacity, 8 % per second.
 const MULTIPLICATIVE: f64 = 0.08;
-/// Draft §5.5: the growth ends at so many times what is sent …
+/// Draft §5.5: the growth ends at this multiple of the sent rate …
 const BEYOND_SENT: f64 = 1.5;
-/// … and sooner at a bound that was met.
+/// … and at this one if a capacity is known.
 const BEYOND_SENT_AT_LIMIT: f64 = 1.1;
-/// Draft §5.5: what the detector takes to notice, on top of the round trip.
+/// Draft §5.5: the detection time, in addition to the round trip.
 const DETECTION_TIME: Duration = Duration::from_millis(100);
 const RTT_INITIAL: Duration = Duration::from_millis(200);
 const RTT_MIN: Duration = Duration::from_millis(10);
@@ -193,13 +195,13 @@ mod tests {
         Instant::from_nanos(ms * 1_000_000)
     }
 
-    /// A second of quiet, updated every 100 ms.
+    /// A second without a queue, updated every 100 ms.
     fn quiet(aimd: &mut Aimd, from_ms: u64, acked: f64) {
         (0..=10).for_each(|step| aimd.update(at(from_ms + 100 * step), Usage::Normal, Some(acked)));
     }
 
     #[test]
-    fn it_grows_by_eight_percent_a_second_until_it_has_met_its_bound() {
+    fn grows_by_eight_percent_per_second_until_the_capacity_is_known() {
         let mut aimd = Aimd::new(1e6);
         quiet(&mut aimd, 0, 1e6);
         assert!((1.08e6..1.09e6).contains(&aimd.bps()), "{aimd:?}");
@@ -209,14 +211,14 @@ mod tests {
         aimd.update(at(1200), Usage::Normal, Some(0.85e6));
         quiet(&mut aimd, 1200, 0.85e6);
         let grown = aimd.bps() - 0.85e6;
-        assert!((30_000.0..70_000.0).contains(&grown), "additive near the bound: {grown}");
+        assert!((30_000.0..70_000.0).contains(&grown), "additive near the capacity: {grown}");
         quiet(&mut aimd, 2300, 1.4e6);
         let grown = aimd.bps() / (0.85e6 + grown);
-        assert!(grown > 1.07, "the path carries more than its bound was: {grown}");
+        assert!(grown > 1.07, "the path carries more than the earlier capacity: {grown}");
     }
 
     #[test]
-    fn it_never_grows_far_beyond_what_was_shown_to_fit_but_is_not_lowered_either() {
+    fn growth_is_bounded_by_the_sent_rate_without_lowering_the_rate() {
         let mut aimd = Aimd::new(1e6);
         quiet(&mut aimd, 0, 0.1e6);
         assert_eq!(aimd.bps(), 1e6);
@@ -226,13 +228,13 @@ mod tests {
     }
 
     #[test]
-    fn one_queue_is_one_step_down() {
+    fn one_queue_causes_one_decrease() {
         let mut aimd = Aimd::new(1e6);
         aimd.on_rtt(Duration::from_millis(100));
         aimd.update(at(0), Usage::Overusing, Some(0.9e6));
         aimd.update(at(50), Usage::Overusing, Some(0.8e6));
         assert_eq!(aimd.bps(), 0.85 * 0.9e6);
         aimd.update(at(60), Usage::Overusing, Some(0.3e6));
-        assert_eq!(aimd.bps(), 0.85 * 0.3e6, "not even half: no time to wait");
+        assert_eq!(aimd.bps(), 0.85 * 0.3e6, "less than half: decreases without waiting");
     }
 }

@@ -1,15 +1,16 @@
-//! Whether a queue is building up on the path: from how much later, or earlier, each burst arrives than the one before.
+//! Detects a growing queue on the path from the differences between the delays of consecutive bursts.
 //!
-//! Draft-ietf-rmcat-gcc-02 §5.1 to §5.4, with the least-squares trend line that browsers use in place of the draft's Kalman filter (§5.3).
+//! Draft-ietf-rmcat-gcc-02 §5.1 to §5.4, with the least-squares trend line that browsers use in place of the
+//! draft's Kalman filter (§5.3).
 
 use super::history::PeerTime;
 use machine::Instant;
 use std::time::Duration;
 
-/// What the trend of the delay says.
+/// The trend of the delay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Usage {
-    /// Delays stay as they are.
+    /// Delays are constant.
     #[default]
     Normal,
     /// A queue drains: the path carries more than is sent.
@@ -26,16 +27,16 @@ pub struct DelayDetector {
     trend: Trend,
     threshold: Threshold,
     usage: Usage,
-    /// Over the threshold for so long …
+    /// Duration above the threshold …
     over_ms: f64,
-    /// … and so many groups.
+    /// … and number of groups.
     over_count: u32,
     last_slope: f64,
-    /// Groups in a row that arrived before the one sent before them.
+    /// Consecutive groups that arrived before an earlier-sent one.
     reordered: u32,
 }
 
-/// Packets that were sent within a burst: the path's jitter inside of it says nothing (draft §5.2).
+/// Packets sent within one burst: the jitter between them does not matter (draft §5.2).
 #[derive(Clone, Copy, Debug)]
 struct Group {
     first_sent: Instant,
@@ -45,14 +46,14 @@ struct Group {
 }
 
 impl DelayDetector {
-    /// A packet arrived; packets come in the order they were sent.
+    /// A packet arrived; packets are passed in the order they were sent.
     pub fn on_packet(&mut self, sent_at: Instant, at: PeerTime) {
         let Some(group) = &mut self.current else {
             self.current = Some(Group::begin(sent_at, at));
             return;
         };
         if sent_at < group.first_sent {
-            return; // told of late, and its group is closed
+            return; // reported late; its group is closed
         }
         if group.takes(sent_at, at) {
             group.last_sent = group.last_sent.max(sent_at);
@@ -66,12 +67,12 @@ impl DelayDetector {
         }
     }
 
-    /// What is known now.
+    /// The present state.
     pub fn usage(&self) -> Usage {
         self.usage
     }
 
-    /// Forgets all delays: the path is another, or nothing was sent for long.
+    /// Drops all delays: the path has changed, or nothing was sent for long.
     pub fn reset(&mut self) {
         *self = Self::default();
     }
@@ -88,7 +89,7 @@ impl DelayDetector {
         }
         self.reordered = 0;
         if (arrival_ms - sent_ms).abs() > CLOCK_STEP_MS {
-            self.reset(); // the peer's clock was set
+            self.reset(); // the peer has set its clock
             return;
         }
         let at_ms = group.last_arrival.0 as f64 / 1e3;
@@ -97,7 +98,8 @@ impl DelayDetector {
         self.detect(slope, sent_ms, at_ms);
     }
 
-    /// Draft §5.4: over-use is a trend above the threshold for 10 ms and more than one group that does not get better.
+    /// Draft §5.4: overuse is a trend above the threshold for 10 ms and more than one group that does not
+    /// decrease.
     fn detect(&mut self, slope: f64, sent_ms: f64, at_ms: f64) {
         let trend = slope * f64::from(self.trend.count.min(COUNT_GAIN_MAX)) * SLOPE_GAIN;
         if trend > self.threshold.ms {
@@ -123,7 +125,8 @@ impl Group {
         Self { first_sent: sent_at, last_sent: sent_at, first_arrival: at, last_arrival: at }
     }
 
-    /// Sent within the burst, or drained from a queue together with it: then it arrives right behind, having waited less.
+    /// Sent within the burst, or drained from a queue together with it: then it arrives directly after it,
+    /// with a shorter delay.
     fn takes(&self, sent_at: Instant, at: PeerTime) -> bool {
         if sent_at.saturating_since(self.first_sent) <= BURST_TIME {
             return true;
@@ -139,12 +142,12 @@ impl Group {
 /// The delays of the latest groups, and the line through them.
 #[derive(Debug, Default)]
 struct Trend {
-    /// Moments of arrival, and the smoothed delay at each, in milliseconds; a ring.
+    /// Arrival times, and the smoothed delay at each, in milliseconds; a ring.
     points: [(f64, f64); WINDOW],
-    /// Groups so far.
+    /// Number of groups.
     count: u32,
     first_ms: f64,
-    /// The sum of all differences: how much later than the first group.
+    /// The sum of all differences: the delay relative to the first group.
     accumulated: f64,
     smoothed: f64,
 }
@@ -160,7 +163,7 @@ impl Trend {
         self.count = self.count.wrapping_add(1).max(1);
     }
 
-    /// Milliseconds of delay gained per millisecond: least squares over a full window.
+    /// Milliseconds of delay per millisecond: least squares over a full window.
     fn slope(&self) -> Option<f64> {
         if (self.count as usize) < WINDOW {
             return None;
@@ -176,7 +179,8 @@ impl Trend {
     }
 }
 
-/// The threshold follows the trend, quickly down and slowly up: else a fixed one starves beside a flow that fills queues (Carlucci et al., §4.2).
+/// The threshold follows the trend, quickly down and slowly up: a fixed one would starve beside a flow that
+/// fills queues (Carlucci et al., §4.2).
 #[derive(Debug)]
 struct Threshold {
     ms: f64,
@@ -193,7 +197,7 @@ impl Threshold {
     fn adapt(&mut self, trend: f64, at_ms: f64) {
         let last = self.adapted_ms.replace(at_ms).unwrap_or(at_ms);
         let size = trend.abs();
-        // Draft §5.4: a sudden jump, as of a changed route, must not raise it.
+        // Draft §5.4: a sudden jump, as after a route change, must not raise it.
         if size > self.ms + 15.0 {
             return;
         }
@@ -209,13 +213,13 @@ fn millis(span: Duration) -> f64 {
 
 /// Draft §5.2: packets sent within 5 ms are one group.
 const BURST_TIME: Duration = Duration::from_millis(5);
-/// A group that arrives back to back does not grow beyond this.
+/// A group that arrives back to back is limited to this.
 const BURST_MICROS_MAX: i64 = 100_000;
-/// Groups in the line: two thirds of a second at 30 frames a second.
+/// Groups in the line: two thirds of a second at 30 frames per second.
 const WINDOW: usize = 20;
-/// Of the exponential smoothing before the line is drawn.
+/// Factor of the exponential smoothing before the line.
 const SMOOTHING: f64 = 0.9;
-/// The slope is scaled up to be comparable with the draft's threshold: as if it lasted so many groups (at most) …
+/// The slope is scaled to the draft's threshold: by this number of groups (at most) …
 const COUNT_GAIN_MAX: u32 = 60;
 /// … times this.
 const SLOPE_GAIN: f64 = 4.0;
@@ -228,7 +232,8 @@ const CLOCK_STEP_MS: f64 = 3000.0;
 mod tests {
     use super::*;
 
-    /// Sends a group every 20 ms, of which each arrives `gain_micros` later than the one before; what was said, in order.
+    /// Sends a group every 20 ms; each arrives `gain_micros` later relative to the previous one. Returns the
+    /// results in order.
     fn run(
         detector: &mut DelayDetector,
         groups: std::ops::Range<u64>,
@@ -248,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_path_is_used_normally_and_a_growing_queue_is_noticed() {
+    fn a_constant_delay_is_normal_and_a_growing_queue_is_detected() {
         let mut detector = DelayDetector::default();
         let said = run(&mut detector, 0..200, |group| if group % 2 == 0 { 0 } else { 1500 });
         assert!(said.iter().all(|usage| *usage == Usage::Normal));
@@ -267,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_late_group_is_no_overuse_and_a_new_clock_starts_over() {
+    fn a_single_late_group_is_no_overuse_and_a_new_clock_resets() {
         let mut detector = DelayDetector::default();
         run(&mut detector, 0..50, |_| 0);
         let said = run(&mut detector, 50..90, |group| if group == 60 { 15_000 } else { 0 });

@@ -1,35 +1,35 @@
-//! The estimate of one transport: joins what delay, loss, probes and the peer's own words say.
+//! The bandwidth estimate of one transport: combines delay, loss, probes and the peer's own estimate.
 
 use super::acked::Throughput;
 use super::aimd::{Aimd, BETA};
 use super::allocator::Certainty;
 use super::delay::{DelayDetector, Usage};
-use super::history::{Fate, History, PeerTime, SentPacket};
+use super::history::{Outcome, PeerTime, SendHistory, SentPacket};
 use super::limits;
-use super::loss::{LossBound, Rate};
+use super::loss::{LossBound, SendRate};
 use super::probe::{Found, Prober, Situation};
 use machine::{Instant, Tx, meter};
 use rtcp::Twcc;
 use rtp::TwccSeq;
 use std::time::Duration;
 
-/// What a packet is sent for.
+/// The purpose of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Media and its retransmissions.
     Media,
-    /// Only to fill a probe.
+    /// Only fills a probe.
     Padding,
 }
 
-/// Within what the estimate stays, in bits a second.
+/// The bounds of the estimate, in bits per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// At least this, whatever the path says.
+    /// The minimum, whatever is measured.
     pub min_bps: u64,
-    /// Before the path has said anything.
+    /// The initial value, before any measurement.
     pub start_bps: u64,
-    /// At most this.
+    /// The maximum.
     pub max_bps: u64,
 }
 
@@ -44,8 +44,9 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// Made sound: within the limits of this part, and in their order. Where they contradict, the lower bound gives way.
-    pub fn sound(self) -> Self {
+    /// Moves them within the limits of this module, and into order. If they contradict, the lower bound is
+    /// reduced.
+    pub fn normalized(self) -> Self {
         let max_bps = self.max_bps.clamp(limits::BITRATE_MIN_BPS, limits::BITRATE_MAX_BPS);
         let min_bps = self.min_bps.clamp(limits::BITRATE_MIN_BPS, max_bps);
         Self { min_bps, start_bps: self.start_bps.clamp(min_bps, max_bps), max_bps }
@@ -56,10 +57,10 @@ impl Bounds {
 #[derive(Debug)]
 pub struct Estimator {
     bounds: Bounds,
-    history: History,
-    /// By the peer's clock: what arrived.
+    history: SendHistory,
+    /// Arrived bytes, by the peer's clock.
     acked: Throughput,
-    /// By ours: what was sent.
+    /// Sent bytes, by the local clock.
     sent: Throughput,
     delay: DelayDetector,
     aimd: Aimd,
@@ -68,49 +69,49 @@ pub struct Estimator {
     remb: Option<(Instant, f64)>,
     rtt: Option<Duration>,
     wanted_bps: f64,
-    /// What was given out of the estimate.
-    shared_bps: f64,
+    /// The allocated part of the estimate.
+    allocated_bps: f64,
     overused: Overused,
-    heard: Heard,
+    answers: Answers,
     padding_bytes: u64,
 }
 
-/// When a queue grew.
+/// Times of overuse.
 #[derive(Debug, Default)]
 struct Overused {
-    /// The beginning of the latest time of it, and the last moment.
+    /// The start of the latest overuse, and its last moment.
     span: Option<(Instant, Instant)>,
-    /// Until then it is that of a probe.
-    excused_until: Option<Instant>,
+    /// Until then the overuse is caused by a probe.
+    probe_until: Option<Instant>,
 }
 
-/// What has come from the peer, and what should have.
+/// The peer's answers, and the expected ones.
 #[derive(Debug, Default)]
-struct Heard {
-    /// The last transport-wide feedback.
+struct Answers {
+    /// The time of the last transport-wide feedback.
     feedback_at: Option<Instant>,
-    /// The first packet since that, or since silence was last taken note of.
+    /// The first packet since then, or since the last check for silence.
     unanswered_since: Option<Instant>,
     last_sent_at: Option<Instant>,
     /// The estimate before a silence began.
     before_silence: Option<f64>,
-    /// Probes without any feedback at all so far.
-    unheard_probes: u32,
-    /// When something was first wanted.
+    /// Probes without any feedback.
+    unanswered_probes: u32,
+    /// When bandwidth was first requested.
     wanted_since: Option<Instant>,
-    /// A probe has had a result.
+    /// A probe had a result.
     has_result: bool,
-    /// The path, and not what was sent, was the limit when that was seen last.
+    /// The last result was limited by the path, not by the sent rate.
     was_limit: bool,
 }
 
 impl Estimator {
-    /// An estimator that has heard nothing.
+    /// An estimator without feedback.
     pub fn new(bounds: Bounds) -> Self {
-        let bounds = bounds.sound();
+        let bounds = bounds.normalized();
         Self {
             bounds,
-            history: History::default(),
+            history: SendHistory::default(),
             acked: Throughput::default(),
             sent: Throughput::default(),
             delay: DelayDetector::default(),
@@ -120,18 +121,18 @@ impl Estimator {
             remb: None,
             rtt: None,
             wanted_bps: 0.0,
-            shared_bps: 0.0,
+            allocated_bps: 0.0,
             overused: Overused::default(),
-            heard: Heard::default(),
+            answers: Answers::default(),
             padding_bytes: 0,
         }
     }
 
-    /// Bits a second that may be sent.
+    /// The rate that may be sent, bits per second.
     pub fn estimate_bps(&self) -> u64 {
         let own = match self.remb {
-            // Without feedback of ours, the peer's own estimate is all there is.
-            Some((_, remb)) if self.heard.feedback_at.is_none() => remb,
+            // Without transport-wide feedback, the peer's own estimate is the only one.
+            Some((_, remb)) if self.answers.feedback_at.is_none() => remb,
             Some((_, remb)) => self.aimd.bps().min(remb),
             None => self.aimd.bps(),
         };
@@ -139,26 +140,26 @@ impl Estimator {
         (bps as u64).clamp(self.bounds.min_bps, self.bounds.max_bps)
     }
 
-    /// Changes what the estimate stays within.
+    /// Changes the bounds of the estimate.
     pub fn set_bounds(&mut self, bounds: Bounds) {
-        self.bounds = bounds.sound();
+        self.bounds = bounds.normalized();
     }
 
-    /// What was given out of the estimate, and what would be sent if it could be, in bits a second: as long as the estimate falls short of
-    /// that, it is probed for.
-    pub fn set_shares(&mut self, now: Instant, shared_bps: u64, wanted_bps: u64) {
-        self.shared_bps = shared_bps as f64;
+    /// The allocated rate, and the rate that would be sent without a limit, in bits per second: while the
+    /// estimate is below the latter, it is probed.
+    pub fn set_allocated(&mut self, now: Instant, allocated_bps: u64, wanted_bps: u64) {
+        self.allocated_bps = allocated_bps as f64;
         let wanted_bps = wanted_bps as f64;
         if wanted_bps > self.wanted_bps * WANTED_STEP {
             self.prober.hasten(now);
         }
         if wanted_bps > 0.0 {
-            self.heard.wanted_since.get_or_insert(now);
+            self.answers.wanted_since.get_or_insert(now);
         }
         self.wanted_bps = wanted_bps;
     }
 
-    /// The number that the next packet has to carry.
+    /// The transport-wide number of the next packet.
     pub fn next_seq(&self) -> TwccSeq {
         self.history.next_seq()
     }
@@ -169,22 +170,22 @@ impl Estimator {
         self.history.on_sent(SentPacket { sent_at: now, size, cluster: self.prober.cluster() });
         self.prober.on_sent(now, size);
         self.sent.on_packet(PeerTime((now.as_nanos() / 1000) as i64), size);
-        self.heard.unanswered_since.get_or_insert(now);
-        self.heard.last_sent_at = Some(now);
+        self.answers.unanswered_since.get_or_insert(now);
+        self.answers.last_sent_at = Some(now);
         if purpose == Purpose::Padding {
             self.padding_bytes += u64::from(size);
         }
     }
 
-    /// Has fetched what [`on_sent`](Self::on_sent) needs.
+    /// Prefetches the state for [`on_sent`](Self::on_sent).
     pub fn prefetch(&self, tx: &impl Tx) {
         tx.prefetch(&self.history);
         tx.prefetch(&self.sent);
-        tx.prefetch(&self.heard);
+        tx.prefetch(&self.answers);
         self.prober.prefetch(tx);
     }
 
-    /// Has fetched what [`on_feedback`](Self::on_feedback) needs.
+    /// Prefetches the state for [`on_feedback`](Self::on_feedback).
     pub fn prefetch_for_feedback(&self, tx: &impl Tx) {
         tx.prefetch(self.history.awaited_entries());
         tx.prefetch(&self.delay);
@@ -193,58 +194,60 @@ impl Estimator {
         tx.prefetch(&self.loss);
     }
 
-    /// Where the next packets will be noted, to be fetched.
+    /// The entries of the next packets, to be prefetched.
     pub fn next_entries(&self) -> &[impl Sized] {
         self.history.next_entries()
     }
 
-    /// A datagram has been sent that carries no number, and of which nothing will be heard: only how much is sent changes.
+    /// A datagram without a transport-wide number has been sent: there is no feedback on it, only the sent
+    /// rate changes.
     pub fn on_unnumbered(&mut self, now: Instant, size: usize) {
         let size = u16::try_from(size).unwrap_or(u16::MAX);
         self.sent.on_packet(PeerTime((now.as_nanos() / 1000) as i64), size);
-        self.heard.last_sent_at = Some(now);
+        self.answers.last_sent_at = Some(now);
     }
 
-    /// Whether the estimate is the peer's own, which needs no probes of ours to rise.
-    pub fn is_the_peers(&self) -> bool {
-        self.heard.feedback_at.is_none() && self.remb.is_some()
+    /// Whether the estimate is the peer's own, which rises without probes.
+    pub fn is_from_peer(&self) -> bool {
+        self.answers.feedback_at.is_none() && self.remb.is_some()
     }
 
-    /// Whether the peer has ever told of what it received: by feedback of either kind.
-    pub fn is_heard(&self) -> bool {
-        self.heard.feedback_at.is_some() || self.remb.is_some()
+    /// Whether the peer has ever sent feedback of either kind.
+    pub fn has_feedback(&self) -> bool {
+        self.answers.feedback_at.is_some() || self.remb.is_some()
     }
 
-    /// Whether the estimate is what the path carries, and not only what was shown to fit.
+    /// Whether the estimate is the measured limit of the path, and not only a rate that was carried.
     pub fn is_limit_known(&self) -> bool {
-        self.heard.was_limit
+        self.answers.was_limit
     }
 
-    /// How well the estimate is known: the first probes have so long to find the path's limit, or what is wanted.
+    /// The reliability of the estimate: the first probes have a time limit to find the path's limit, or the
+    /// requested rate.
     pub fn certainty(&self, now: Instant) -> Certainty {
         let has_waited = |since| now.saturating_since(since) >= FIRST_RESULTS_WAIT;
-        if self.remb.is_some() || self.heard.wanted_since.is_some_and(has_waited) {
+        if self.remb.is_some() || self.answers.wanted_since.is_some_and(has_waited) {
             Certainty::Known
-        } else if !self.heard.has_result {
+        } else if !self.answers.has_result {
             Certainty::Guess
-        } else if self.prober.is_rising() && !self.heard.was_limit && !self.is_congested(now) {
+        } else if self.prober.is_rising() && !self.answers.was_limit && !self.is_congested(now) {
             Certainty::Rising
         } else {
             Certainty::Known
         }
     }
 
-    /// Transport-wide feedback from the peer, of which no more than `budget` statuses are looked at: what is looked at is taken off. Of a
-    /// feedback that finds nothing left, nothing is taken.
+    /// Transport-wide feedback from the peer. At most `budget` statuses are read, and subtracted from it.
+    /// With an empty budget the feedback is ignored.
     pub fn on_feedback(&mut self, now: Instant, feedback: &Twcc<'_>, budget: &mut usize) {
         meter::charge(1, 300);
         let Self { history, acked, delay, prober, .. } = self;
         let (mut received, mut lost) = (0, 0);
         let mut found = None;
         let mut newest: Option<Instant> = None;
-        history.on_feedback(feedback, budget, |fate| match fate {
-            Fate::Missing(_) => lost += 1,
-            Fate::Arrived { packet, at, was_missing } => {
+        history.on_feedback(feedback, budget, |outcome| match outcome {
+            Outcome::Missing(_) => lost += 1,
+            Outcome::Arrived { packet, at, was_missing } => {
                 meter::charge(1, 60);
                 received += 1;
                 lost -= i32::from(was_missing);
@@ -259,10 +262,10 @@ impl Estimator {
             self.judge_loss(now);
             return;
         };
-        self.heard.feedback_at = Some(now);
-        self.heard.unanswered_since = None;
-        if let Some(before) = self.heard.before_silence.take() {
-            self.prober.ask(now + RECOVERY_WAIT, before * RECOVERY_SHARE);
+        self.answers.feedback_at = Some(now);
+        self.answers.unanswered_since = None;
+        if let Some(before) = self.answers.before_silence.take() {
+            self.prober.request(now + RECOVERY_WAIT, before * RECOVERY_SHARE);
         }
         self.on_feedback_rtt(now.saturating_since(newest));
         self.loss.on_packets(received, lost);
@@ -273,7 +276,7 @@ impl Estimator {
         }
     }
 
-    /// The round trip as reception reports show it.
+    /// The round trip of reception reports.
     pub fn on_rtt(&mut self, rtt: Duration) {
         self.rtt = Some(rtt);
         self.aimd.on_rtt(rtt);
@@ -284,10 +287,11 @@ impl Estimator {
         self.remb = Some((now, bps as f64));
     }
 
-    /// The fraction lost in a reception report, in 1/256 (RFC 3550 §6.4.1). Counts only for a peer without transport-wide feedback,
-    /// which knows better: of all packets, and without what publishers lost before.
+    /// The fraction lost in a reception report, in 1/256 (RFC 3550 §6.4.1). Only used for a peer without
+    /// transport-wide feedback, which is more exact: it covers all packets, and excludes the loss of
+    /// publishers.
     pub fn on_loss_report(&mut self, now: Instant, fraction_lost: u8) {
-        if self.heard.feedback_at.is_some() {
+        if self.answers.feedback_at.is_some() {
             return;
         }
         let estimate = self.estimate_bps() as f64;
@@ -298,17 +302,17 @@ impl Estimator {
         }
     }
 
-    /// Takes note of silence and of the end of what the peer said; begins a probe if one is due. To be called several times a second;
-    /// true if a probe has begun.
+    /// Checks for silence and for the expiry of the peer's estimate; starts a probe if one is due. To be
+    /// called several times a second; true if a probe has started.
     pub fn poll(&mut self, now: Instant) -> bool {
         self.remb = self.remb.filter(|(at, _)| now.saturating_since(*at) < limits::REMB_AGE_MAX);
-        self.judge_silence(now);
-        if self.heard.feedback_at.is_some_and(|at| now.saturating_since(at) >= limits::FEEDBACK_SILENCE) {
-            // A queue of so long ago is no queue any more, and says nothing of what is sent next.
+        self.check_silence(now);
+        if self.answers.feedback_at.is_some_and(|at| now.saturating_since(at) >= limits::FEEDBACK_SILENCE) {
+            // A queue from before this pause is gone, and does not affect the next packets.
             self.delay.reset();
         }
-        let has_answers = self.heard.feedback_at.is_some();
-        if !has_answers && (self.remb.is_some() || self.heard.unheard_probes >= UNHEARD_PROBES_MAX) {
+        let has_answers = self.answers.feedback_at.is_some();
+        if !has_answers && (self.remb.is_some() || self.answers.unanswered_probes >= UNANSWERED_PROBES_MAX) {
             return false; // no feedback, no result
         }
         let estimate_bps = self.estimate_bps() as f64;
@@ -319,7 +323,7 @@ impl Estimator {
         };
         let begun = self.prober.poll(now, &situation);
         if begun && !has_answers {
-            self.heard.unheard_probes += 1;
+            self.answers.unanswered_probes += 1;
         }
         begun
     }
@@ -329,18 +333,18 @@ impl Estimator {
         self.prober.due_bytes(now)
     }
 
-    /// When padding is due; `None` while nothing is probed.
+    /// When padding is due; `None` without a probe.
     pub fn next_padding(&self) -> Option<Instant> {
         self.prober.next_timeout()
     }
 
-    /// Whether less is sent than could be: what arrives then says little of what would.
+    /// Whether less is sent than allowed: then the arrived rate is not a measurement of the path.
     pub fn is_app_limited(&self, now: Instant) -> bool {
-        let is_idle = self.heard.last_sent_at.is_none_or(|at| now.saturating_since(at) > IDLE);
+        let is_idle = self.answers.last_sent_at.is_none_or(|at| now.saturating_since(at) > IDLE);
         is_idle || self.sent.bps().is_none_or(|sent| sent < APP_LIMITED_SHARE * self.estimate_bps() as f64)
     }
 
-    /// Share of the packets that the peer lately missed, 0 to 1.
+    /// Share of the packets that the peer recently missed, 0 to 1.
     pub fn loss_fraction(&self, now: Instant) -> f64 {
         self.loss.fraction(now)
     }
@@ -350,17 +354,17 @@ impl Estimator {
         self.rtt
     }
 
-    /// Bits a second that arrived lately.
+    /// Bits per second that arrived recently.
     pub fn acked_bps(&self) -> Option<u64> {
         self.acked.bps().map(|bps| bps as u64)
     }
 
-    /// Bytes sent only to probe, since the beginning.
+    /// Bytes sent only for probes, since the start.
     pub fn padding_bytes(&self) -> u64 {
         self.padding_bytes
     }
 
-    /// Statuses that matched nothing that was sent, since the beginning.
+    /// Statuses without a matching sent packet, since the start.
     pub fn unmatched(&self) -> u64 {
         self.history.unmatched()
     }
@@ -370,51 +374,54 @@ impl Estimator {
         let before = self.aimd.bps();
         let was_limited = self.is_app_limited(now);
         if usage == Usage::Overusing && (self.prober.is_under_way() || self.overused.is_excused(now)) {
-            return; // the probe's result tells more
+            return; // the probe's result is more exact
         }
         let has_just_begun = usage == Usage::Overusing && self.overused.note(now);
-        // So little is sent that what arrives of it tells nothing of the path. Unless the queue goes on growing, what is given out stays
-        // given.
-        let given = (self.shared_bps * SHARED_SWING / BETA).min(before / BETA);
+        // So little is sent that its arrival rate is not a measurement. Unless the queue continues to grow,
+        // the allocated rate is kept.
+        let given = (self.allocated_bps * ALLOCATED_VARIATION / BETA).min(before / BETA);
         let acked = match usage {
-            // What leaves a queue that grows is what the path carries, now and not a while ago.
+            // The rate that leaves a growing queue is the path's capacity, and only a recent one.
             Usage::Overusing => self.acked.bps().into_iter().chain(self.acked.recent_bps()).reduce(f64::max),
             Usage::Normal | Usage::Underusing => self.acked.bps(),
         };
         let is_given = was_limited && has_just_begun;
         self.aimd.update(now, usage, acked.map(|acked| if is_given { acked.max(given) } else { acked }));
-        self.heard.was_limit |= self.aimd.bps() < before;
+        self.answers.was_limit |= self.aimd.bps() < before;
         if self.aimd.bps() < before && was_limited {
-            // So little was sent that its rate is no measure of the path: what stood before may have been right.
-            self.prober.ask(now + RECOVERY_WAIT, before * RECOVERY_SHARE);
+            // So little was sent that its rate is not a measurement. The earlier estimate may have been
+            // correct.
+            self.prober.request(now + RECOVERY_WAIT, before * RECOVERY_SHARE);
         }
     }
 
     fn judge_loss(&mut self, now: Instant) {
-        let rate = Rate { allowed_bps: self.estimate_bps() as f64, acked_bps: self.acked.bps() };
-        self.heard.was_limit |= self.loss.update(now, rate, self.rtt_or_initial());
+        let rate = SendRate { allowed_bps: self.estimate_bps() as f64, acked_bps: self.acked.bps() };
+        self.answers.was_limit |= self.loss.update(now, rate, self.rtt_or_initial());
     }
 
-    /// A path that carried feedback before and carries none now carries no media either.
-    fn judge_silence(&mut self, now: Instant) {
+    /// A path that carried feedback before and carries none now probably carries no media either.
+    fn check_silence(&mut self, now: Instant) {
         let is_silent = |since: &Instant| now.saturating_since(*since) >= limits::FEEDBACK_SILENCE;
-        if self.heard.feedback_at.is_none() || !self.heard.unanswered_since.as_ref().is_some_and(is_silent) {
+        if self.answers.feedback_at.is_none()
+            || !self.answers.unanswered_since.as_ref().is_some_and(is_silent)
+        {
             return;
         }
         let estimate = self.estimate_bps() as f64;
-        self.heard.before_silence.get_or_insert(estimate);
-        self.heard.unanswered_since = Some(now);
+        self.answers.before_silence.get_or_insert(estimate);
+        self.answers.unanswered_since = Some(now);
         self.aimd.set(now, (estimate * 0.5).max(self.bounds.min_bps as f64));
     }
 
     fn on_found(&mut self, now: Instant, found: &Found) {
         let estimate = self.estimate_bps() as f64;
         self.prober.on_result(now, found, estimate);
-        let is_first = !std::mem::replace(&mut self.heard.has_result, true);
+        let is_first = !std::mem::replace(&mut self.answers.has_result, true);
         let is_overused = self.delay.usage() == Usage::Overusing;
         let is_more = found.bps > self.aimd.bps();
-        // A path that was the limit has shown what it carries; also where that is less than was believed, if its queue says the same, or if
-        // all that was believed was where to start.
+        // A path that was the limit has been measured; this also holds for a result below the estimate, if
+        // its queue confirms it, or if the estimate was only the initial value.
         let is_measure = found.is_saturated && (is_more || is_overused || is_first);
         let bps = found.bps.max(BETA * self.acked.bps().unwrap_or(0.0));
         if is_measure {
@@ -423,11 +430,11 @@ impl Estimator {
             self.aimd.set(now, bps);
         }
         if found.is_saturated || is_more {
-            self.heard.was_limit = found.is_saturated;
+            self.answers.was_limit = found.is_saturated;
         }
         if found.is_saturated {
             self.delay.reset();
-            self.overused.excused_until = Some(now + PROBE_QUEUE_TIME);
+            self.overused.probe_until = Some(now + PROBE_QUEUE_TIME);
         }
         if self.loss.fraction(now) < LOSS_QUIET {
             self.loss.raise(found.bps);
@@ -441,7 +448,7 @@ impl Estimator {
             || self.loss.fraction(now) > LOSS_HEAVY
     }
 
-    /// Feedback waits for its interval at the peer, so that this is too long rather than too short.
+    /// Feedback waits for its interval at the peer, so this value is too long rather than too short.
     fn on_feedback_rtt(&mut self, rtt: Duration) {
         let smoothed = self.rtt.map_or(rtt, |known| (known * 7 + rtt) / 8);
         self.on_rtt(smoothed);
@@ -453,39 +460,39 @@ impl Estimator {
 }
 
 impl Overused {
-    /// A queue grows now. Whether it has only begun to.
+    /// A queue grows now. True if it has just started.
     fn note(&mut self, now: Instant) -> bool {
         let going_on = self.span.filter(|(_, last)| now.saturating_since(*last) < RECOVERY_WAIT);
         let since = going_on.map_or(now, |(since, _)| since);
         self.span = Some((since, now));
-        now.saturating_since(since) < PATIENCE
+        now.saturating_since(since) < OVERUSE_TIME_MIN
     }
 
     fn is_excused(&self, now: Instant) -> bool {
-        self.excused_until.is_some_and(|until| now < until)
+        self.probe_until.is_some_and(|until| now < until)
     }
 }
 
-/// Less than this share of the estimate is sent: the application is the limit.
+/// Below this share of the estimate, the application is the limit.
 const APP_LIMITED_SHARE: f64 = 0.65;
-/// Nothing was sent for so long: neither is that a measure.
+/// Nothing was sent for this time, which is not a measurement either.
 const IDLE: Duration = Duration::from_millis(400);
-/// After a drop, so long without another before it is probed whether it had to be …
+/// Time without another decrease before a probe checks whether the decrease was necessary …
 const RECOVERY_WAIT: Duration = Duration::from_millis(500);
-/// … and how far up.
+/// … and the share of the earlier rate that it probes.
 const RECOVERY_SHARE: f64 = 0.85;
-/// A peer tells of what it receives ten times a second; the first probes have this long to have results.
+/// A peer sends feedback ten times a second; the first probes must have results within this time.
 const FIRST_RESULTS_WAIT: Duration = Duration::from_secs(2);
-/// A queue that has grown for no longer may be a moment's disturbance: the peer was busy, or a burst of other traffic passed.
-const PATIENCE: Duration = Duration::from_millis(300);
-/// What is given out is sent at rates that swing by so much.
-const SHARED_SWING: f64 = 1.25;
-/// What a probe has left in a queue is gone after so long.
+/// A shorter overuse may be a disturbance: the peer was busy, or a burst of other traffic passed.
+const OVERUSE_TIME_MIN: Duration = Duration::from_millis(300);
+/// The sent rate may exceed the allocated rate by this factor.
+const ALLOCATED_VARIATION: f64 = 1.25;
+/// The queue of a probe is empty after this time.
 const PROBE_QUEUE_TIME: Duration = Duration::from_millis(300);
-/// More wanted by so much is news for the prober.
+/// The prober is notified when the requested rate has risen by this factor.
 const WANTED_STEP: f64 = 1.25;
-/// A peer that answers no probe sends no feedback, or has no use for it.
-const UNHEARD_PROBES_MAX: u32 = 3;
+/// A peer that answers no probe does not send feedback.
+const UNANSWERED_PROBES_MAX: u32 = 3;
 const LOSS_QUIET: f64 = 0.05;
 const LOSS_HEAVY: f64 = 0.10;
 const RTT_INITIAL: Duration = Duration::from_millis(200);
@@ -505,7 +512,7 @@ mod tests {
     }
 
     /// Feedback on `count` packets from number `base` on, 10 ms apart, every `lost`th of them missing.
-    fn tell(estimator: &mut Estimator, now: Instant, base: u16, count: u16, lost: u16) {
+    fn receive_feedback(estimator: &mut Estimator, now: Instant, base: u16, count: u16, lost: u16) {
         let statuses: Vec<Option<i16>> =
             (0..count).map(|packet| (packet % lost != lost - 1).then_some(40)).collect();
         let mut buffer = [0; 2048];
@@ -525,8 +532,8 @@ mod tests {
     }
 
     #[test]
-    fn bounds_hold_and_contradictions_are_settled() {
-        let bounds = Bounds { min_bps: 900_000, start_bps: 100, max_bps: 400_000 }.sound();
+    fn bounds_are_kept_and_contradictions_are_resolved() {
+        let bounds = Bounds { min_bps: 900_000, start_bps: 100, max_bps: 400_000 }.normalized();
         assert_eq!(bounds, Bounds { min_bps: 400_000, start_bps: 400_000, max_bps: 400_000 });
         let mut estimator = Estimator::new(Bounds::default());
         assert_eq!(estimator.estimate_bps(), limits::BITRATE_START_BPS);
@@ -537,19 +544,19 @@ mod tests {
     }
 
     #[test]
-    fn without_feedback_the_peers_own_estimate_counts_and_ages() {
+    fn without_feedback_the_peers_estimate_is_used_until_it_expires() {
         let mut estimator = Estimator::new(Bounds::default());
         estimator.on_remb(at(0), 2_500_000);
         assert_eq!(estimator.estimate_bps(), 2_500_000);
-        estimator.set_shares(at(0), 0, 9_000_000);
-        assert!(!estimator.poll(at(9_999)), "and nothing is probed: there would be no result");
+        estimator.set_allocated(at(0), 0, 9_000_000);
+        assert!(!estimator.poll(at(9_999)), "and there is no probe, because it would have no result");
         assert_eq!(estimator.estimate_bps(), 2_500_000);
         estimator.poll(at(10_000));
         assert_eq!(estimator.estimate_bps(), limits::BITRATE_START_BPS);
     }
 
     #[test]
-    fn reception_reports_count_only_for_a_peer_without_feedback() {
+    fn reception_reports_are_used_only_for_a_peer_without_feedback() {
         let mut estimator = Estimator::new(Bounds::default());
         send(&mut estimator, 0, 1000);
         estimator.on_loss_report(at(1000), 128);
@@ -558,18 +565,18 @@ mod tests {
 
         let mut estimator = Estimator::new(Bounds::default());
         send(&mut estimator, 0, 1000);
-        tell(&mut estimator, at(1000), 0, 100, u16::MAX);
+        receive_feedback(&mut estimator, at(1000), 0, 100, u16::MAX);
         let before = estimator.estimate_bps();
         estimator.on_loss_report(at(1000), 128);
-        assert_eq!(estimator.estimate_bps(), before, "a publisher's loss is in the report as well");
+        assert_eq!(estimator.estimate_bps(), before, "the report includes the publisher's loss");
     }
 
     #[test]
-    fn heavy_loss_on_its_own_leg_lowers_it() {
+    fn heavy_loss_on_the_path_to_the_peer_lowers_the_estimate() {
         let mut estimator = Estimator::new(Bounds::default());
         send(&mut estimator, 0, 2000);
-        tell(&mut estimator, at(1000), 0, 100, 4);
-        tell(&mut estimator, at(2000), 100, 100, 4);
+        receive_feedback(&mut estimator, at(1000), 0, 100, 4);
+        receive_feedback(&mut estimator, at(2000), 100, 100, 4);
         assert!(estimator.loss_fraction(at(2000)) > 0.2);
         assert!(estimator.estimate_bps() < limits::BITRATE_START_BPS);
     }
@@ -579,11 +586,11 @@ mod tests {
         let mut estimator = Estimator::new(Bounds::default());
         send(&mut estimator, 0, 3000);
         estimator.poll(at(3000));
-        assert_eq!(estimator.estimate_bps(), limits::BITRATE_START_BPS, "it never answered");
-        tell(&mut estimator, at(3000), 0, 100, u16::MAX);
+        assert_eq!(estimator.estimate_bps(), limits::BITRATE_START_BPS, "no feedback yet");
+        receive_feedback(&mut estimator, at(3000), 0, 100, u16::MAX);
         let before = estimator.estimate_bps();
         estimator.poll(at(9000));
-        assert_eq!(estimator.estimate_bps(), before, "nothing was sent that it could answer");
+        assert_eq!(estimator.estimate_bps(), before, "no packet was sent that it could answer");
         send(&mut estimator, 9000, 9010);
         estimator.poll(at(9999));
         assert_eq!(estimator.estimate_bps(), before);
@@ -592,9 +599,9 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_answers_no_probe_is_not_probed_for_ever() {
+    fn a_peer_that_answers_no_probe_is_not_probed_forever() {
         let mut estimator = Estimator::new(Bounds::default());
-        estimator.set_shares(at(0), 0, 5_000_000);
+        estimator.set_allocated(at(0), 0, 5_000_000);
         let mut begun = 0;
         for ms in (0..120_000).step_by(100) {
             begun += u32::from(estimator.poll(at(ms)));
@@ -602,7 +609,7 @@ mod tests {
                 estimator.on_sent(at(ms), 250, Purpose::Padding);
             }
         }
-        assert_eq!(begun, UNHEARD_PROBES_MAX);
+        assert_eq!(begun, UNANSWERED_PROBES_MAX);
         assert!(estimator.padding_bytes() > 0);
     }
 }

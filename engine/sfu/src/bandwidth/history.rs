@@ -1,4 +1,4 @@
-//! What was sent to a peer under which transport-wide sequence number, until its feedback says what became of it
+//! The packets sent to a peer by transport-wide sequence number, until feedback reports their arrival
 //! (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 
 use super::limits::HISTORY_LEN;
@@ -7,11 +7,11 @@ use rtcp::Twcc;
 use rtp::TwccSeq;
 use std::num::NonZeroU16;
 
-/// Names a cluster among the recent ones; wraps.
+/// Identifies a recent cluster; wraps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClusterId(pub NonZeroU16);
 
-/// A moment on the peer's clock, in microseconds since a moment that only the peer knows.
+/// A time on the peer's clock, in microseconds since an epoch of the peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerTime(pub i64);
 
@@ -25,7 +25,7 @@ impl PeerTime {
 /// One packet that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SentPacket {
-    /// When.
+    /// The send time.
     pub sent_at: Instant,
     /// Bytes of the datagram.
     pub size: u16,
@@ -33,57 +33,59 @@ pub struct SentPacket {
     pub cluster: Option<ClusterId>,
 }
 
-/// What feedback says of one packet.
+/// The result of feedback for one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Outcome {
     /// It arrived.
     Arrived {
         /// The packet.
         packet: SentPacket,
-        /// When, on the peer's clock.
+        /// The arrival time, on the peer's clock.
         at: PeerTime,
-        /// An earlier feedback said it had not.
+        /// An earlier feedback reported it missing.
         was_missing: bool,
     },
-    /// It has not arrived; said for the first time.
+    /// It has not arrived; reported for the first time.
     Missing(SentPacket),
 }
 
-/// A ring of sent packets, indexed by their number. Allocated with the first: a transport that sends nothing has none.
+/// A ring of sent packets, indexed by their number. Allocated with the first one: a transport that sends
+/// nothing has none.
 #[derive(Debug)]
-pub struct History {
-    entries: Box<[Entry]>,
-    /// Of the next packet; the lower 16 bits go out.
+pub struct SendHistory {
+    entries: Box<[SentEntry]>,
+    /// Of the next packet; the lower 16 bits are sent.
     next: u64,
-    /// Behind the newest that feedback has told of.
+    /// One after the newest number in feedback.
     awaited: u64,
     clock: PeerClock,
-    /// Statuses on packets that were never sent, or so long ago that they are forgotten.
+    /// Statuses of packets that were never sent, or so long ago that they are not stored any more.
     unmatched: u64,
-    /// Statuses that said once more what was known.
+    /// Statuses that repeat a known result.
     duplicates: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct SentEntry {
     sent_at: Instant,
     size: u16,
     cluster: Option<ClusterId>,
-    told: Told,
+    reported: Reported,
 }
 
-/// What has been said of an entry.
+/// The reported state of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Reported {
     Nothing,
     Missing,
     Arrived,
 }
 
-const EMPTY: Entry = Entry { sent_at: Instant::EPOCH, size: 0, cluster: None, told: Told::Nothing };
+const EMPTY: SentEntry =
+    SentEntry { sent_at: Instant::EPOCH, size: 0, cluster: None, reported: Reported::Nothing };
 
-impl Default for History {
-    /// Nothing was sent yet.
+impl Default for SendHistory {
+    /// Nothing sent yet.
     fn default() -> Self {
         Self {
             entries: Box::default(),
@@ -96,8 +98,8 @@ impl Default for History {
     }
 }
 
-impl History {
-    /// The number that the next packet has to carry.
+impl SendHistory {
+    /// The number of the next packet.
     pub fn next_seq(&self) -> TwccSeq {
         TwccSeq(self.next as u16)
     }
@@ -108,44 +110,44 @@ impl History {
         if self.entries.is_empty() {
             self.entries = vec![EMPTY; HISTORY_LEN].into_boxed_slice();
         }
-        self.entries[index(self.next)] = Entry { sent_at, size, cluster, told: Told::Nothing };
+        self.entries[index(self.next)] = SentEntry { sent_at, size, cluster, reported: Reported::Nothing };
         self.next += 1;
     }
 
-    /// Where the next packets of a frame will be noted.
+    /// The entries of the next packets of a frame.
     pub fn next_entries(&self) -> &[impl Sized] {
         self.entries_from(self.next, FRAME_LEN)
     }
 
-    /// What the next feedback will tell of.
+    /// The entries that the next feedback reports on.
     pub fn awaited_entries(&self) -> &[impl Sized] {
         self.entries_from(self.awaited, (self.next - self.awaited) as usize)
     }
 
-    fn entries_from(&self, number: u64, len: usize) -> &[Entry] {
+    fn entries_from(&self, number: u64, len: usize) -> &[SentEntry] {
         let rest = self.entries.get(index(number)..).unwrap_or_default();
         &rest[..rest.len().min(len)]
     }
 
-    /// Statuses that matched no packet, since the beginning.
+    /// Statuses without a matching packet, since the start.
     pub fn unmatched(&self) -> u64 {
         self.unmatched
     }
 
-    /// Statuses that told nothing new, since the beginning.
+    /// Statuses without a new result, since the start.
     pub fn duplicates(&self) -> u64 {
         self.duplicates
     }
 
-    /// Takes a feedback apart: `each` gets what is new of every packet, in the order they were sent. What is looked at is taken off
-    /// `budget`; what is beyond counts as unmatched.
-    pub fn on_feedback(&mut self, feedback: &Twcc<'_>, budget: &mut usize, mut each: impl FnMut(Fate)) {
+    /// Reads a feedback: `each` gets every new result, in the order of sending. Read statuses are subtracted
+    /// from `budget`; those beyond count as unmatched.
+    pub fn on_feedback(&mut self, feedback: &Twcc<'_>, budget: &mut usize, mut each: impl FnMut(Outcome)) {
         let mut at = self.clock.reference(feedback.reference_time());
-        // A few bytes can speak of 65535 packets; what is beyond the ring cannot match.
-        let told = usize::from(feedback.status_count());
-        let taken = told.min(HISTORY_LEN).min(*budget);
+        // A few bytes can report on 65535 packets; those beyond the ring cannot match.
+        let reported = usize::from(feedback.status_count());
+        let taken = reported.min(HISTORY_LEN).min(*budget);
         *budget -= taken;
-        self.unmatched += (told - taken) as u64;
+        self.unmatched += (reported - taken) as u64;
         if taken == 0 {
             return;
         }
@@ -155,26 +157,26 @@ impl History {
                 at.0 += i64::from(delta) * DELTA_MICROS;
                 at
             });
-            if let Some(fate) = self.on_status(seq, arrived) {
-                each(fate);
+            if let Some(outcome) = self.on_status(seq, arrived) {
+                each(outcome);
             }
         }
     }
 
-    fn on_status(&mut self, seq: TwccSeq, arrived: Option<PeerTime>) -> Option<Fate> {
+    fn on_status(&mut self, seq: TwccSeq, arrived: Option<PeerTime>) -> Option<Outcome> {
         let Some(entry) = self.find(seq) else {
             self.unmatched += 1;
             return None;
         };
         let packet = SentPacket { sent_at: entry.sent_at, size: entry.size, cluster: entry.cluster };
-        match (entry.told, arrived) {
-            (told @ (Told::Nothing | Told::Missing), Some(at)) => {
-                entry.told = Told::Arrived;
-                Some(Fate::Arrived { packet, at, was_missing: told == Told::Missing })
+        match (entry.reported, arrived) {
+            (reported @ (Reported::Nothing | Reported::Missing), Some(at)) => {
+                entry.reported = Reported::Arrived;
+                Some(Outcome::Arrived { packet, at, was_missing: reported == Reported::Missing })
             }
-            (Told::Nothing, None) => {
-                entry.told = Told::Missing;
-                Some(Fate::Missing(packet))
+            (Reported::Nothing, None) => {
+                entry.reported = Reported::Missing;
+                Some(Outcome::Missing(packet))
             }
             _ => {
                 self.duplicates += 1;
@@ -183,8 +185,8 @@ impl History {
         }
     }
 
-    fn find(&mut self, seq: TwccSeq) -> Option<&mut Entry> {
-        // The newest packet that has this number in its lower bits.
+    fn find(&mut self, seq: TwccSeq) -> Option<&mut SentEntry> {
+        // The newest packet with this number in its lower bits.
         let behind = u64::from((self.next as u16).wrapping_sub(1).wrapping_sub(seq.0));
         let number = self.next.checked_sub(1)?.checked_sub(behind)?;
         if behind >= HISTORY_LEN as u64 {
@@ -202,7 +204,7 @@ fn index(number: u64) -> usize {
     number as usize & (HISTORY_LEN - 1)
 }
 
-/// The peer's clock from reference times of 24 bits, which wrap after twelve days.
+/// The peer's clock, from reference times of 24 bits, which wrap after twelve days.
 #[derive(Debug, Default)]
 struct PeerClock {
     last: Option<(i32, i64)>,
@@ -212,7 +214,7 @@ impl PeerClock {
     fn reference(&mut self, units: i32) -> PeerTime {
         let total = match self.last {
             None => i64::from(units),
-            // The difference of two numbers of 24 bits, as a number of 24 bits with a sign.
+            // The difference of two 24-bit numbers, as a signed 24-bit number.
             Some((last, total)) => total + i64::from((units.wrapping_sub(last) << 8) >> 8),
         };
         self.last = Some((units, total));
@@ -229,8 +231,13 @@ mod tests {
     use rtcp::{Compound, Packet, TwccFeedback, Writer};
     use rtp::Ssrc;
 
-    /// What a feedback of these statuses (milliseconds, from a reference of `reference` units) says.
-    fn tell(history: &mut History, base: u16, reference: i32, statuses: &[Option<i16>]) -> Vec<Fate> {
+    /// The results of a feedback with these statuses (milliseconds, from a reference of `reference` units).
+    fn receive_feedback(
+        history: &mut SendHistory,
+        base: u16,
+        reference: i32,
+        statuses: &[Option<i16>],
+    ) -> Vec<Outcome> {
         let statuses: Vec<Option<i16>> = statuses.iter().map(|status| status.map(|ms| ms * 4)).collect();
         let mut buffer = [0; 4096];
         let mut writer = Writer::new(&mut buffer);
@@ -245,70 +252,70 @@ mod tests {
         assert!(is_written);
         let compound = Compound::new(writer.as_bytes()).expect("well formed");
         let Some(Packet::Twcc(twcc)) = compound.packets().next() else { panic!("a feedback") };
-        let mut fates = Vec::new();
-        history.on_feedback(&twcc, &mut { HISTORY_LEN }, |fate| fates.push(fate));
-        fates
+        let mut outcomes = Vec::new();
+        history.on_feedback(&twcc, &mut { HISTORY_LEN }, |outcome| outcomes.push(outcome));
+        outcomes
     }
 
     fn packet(ms: u64) -> SentPacket {
         SentPacket { sent_at: Instant::from_nanos(ms * 1_000_000), size: 1200, cluster: None }
     }
 
-    fn sent(count: u64) -> History {
-        let mut history = History::default();
+    fn sent(count: u64) -> SendHistory {
+        let mut history = SendHistory::default();
         (0..count).for_each(|ms| history.on_sent(packet(ms)));
         history
     }
 
     #[test]
-    fn an_entry_is_as_small_as_the_bound_promises() {
-        assert_eq!(size_of::<Entry>(), 16);
+    fn an_entry_has_sixteen_bytes() {
+        assert_eq!(size_of::<SentEntry>(), 16);
     }
 
     #[test]
-    fn every_packet_has_one_fate_and_may_still_arrive_late() {
+    fn every_packet_has_one_result_and_may_still_arrive_late() {
         let mut history = sent(4);
-        let fates = tell(&mut history, 0, 10, &[Some(1), None, Some(2)]);
+        let outcomes = receive_feedback(&mut history, 0, 10, &[Some(1), None, Some(2)]);
         assert_eq!(
-            fates,
+            outcomes,
             [
-                Fate::Arrived { packet: packet(0), at: PeerTime(641_000), was_missing: false },
-                Fate::Missing(packet(1)),
-                Fate::Arrived { packet: packet(2), at: PeerTime(643_000), was_missing: false },
+                Outcome::Arrived { packet: packet(0), at: PeerTime(641_000), was_missing: false },
+                Outcome::Missing(packet(1)),
+                Outcome::Arrived { packet: packet(2), at: PeerTime(643_000), was_missing: false },
             ]
         );
-        let fates = tell(&mut history, 0, 11, &[Some(0), Some(1), None, Some(5)]);
+        let outcomes = receive_feedback(&mut history, 0, 11, &[Some(0), Some(1), None, Some(5)]);
         assert_eq!(
-            fates,
+            outcomes,
             [
-                Fate::Arrived { packet: packet(1), at: PeerTime(705_000), was_missing: true },
-                Fate::Arrived { packet: packet(3), at: PeerTime(710_000), was_missing: false },
+                Outcome::Arrived { packet: packet(1), at: PeerTime(705_000), was_missing: true },
+                Outcome::Arrived { packet: packet(3), at: PeerTime(710_000), was_missing: false },
             ]
         );
         assert_eq!((history.duplicates(), history.unmatched()), (2, 0));
     }
 
     #[test]
-    fn what_was_never_sent_or_is_forgotten_is_counted() {
+    fn unknown_and_old_packets_in_feedback_are_counted() {
         let mut history = sent(3);
-        assert_eq!(tell(&mut history, 3, 0, &[Some(1); 5]), []);
+        assert_eq!(receive_feedback(&mut history, 3, 0, &[Some(1); 5]), []);
         assert_eq!(history.unmatched(), 5);
-        let mut empty = History::default();
-        assert_eq!(tell(&mut empty, 65_535, 0, &[Some(1), None]), []);
+        let mut empty = SendHistory::default();
+        assert_eq!(receive_feedback(&mut empty, 65_535, 0, &[Some(1), None]), []);
         assert_eq!(empty.unmatched(), 2);
 
         let mut history = sent(HISTORY_LEN as u64 + 1);
-        let fates = tell(&mut history, 0, 0, &[Some(0), Some(0)]);
-        assert_eq!(fates.len(), 1, "the oldest is forgotten, the one after it is not");
+        let outcomes = receive_feedback(&mut history, 0, 0, &[Some(0), Some(0)]);
+        assert_eq!(outcomes.len(), 1, "the oldest is not stored any more, the next one is");
     }
 
     #[test]
     fn numbers_wrap() {
         let mut history = sent(65_536 + 10);
         assert_eq!(history.next_seq(), TwccSeq(10));
-        let fates = tell(&mut history, 65_530, 0, &[Some(0); 16]);
-        assert_eq!(fates.len(), 16);
-        let Fate::Arrived { packet: last, .. } = fates[15] else { panic!("arrived") };
+        let outcomes = receive_feedback(&mut history, 65_530, 0, &[Some(0); 16]);
+        assert_eq!(outcomes.len(), 16);
+        let Outcome::Arrived { packet: last, .. } = outcomes[15] else { panic!("arrived") };
         assert_eq!(last, packet(65_545));
         assert_eq!(history.unmatched(), 0);
     }

@@ -1,54 +1,55 @@
-//! The loss-based bound: where queues are short, packets are lost before they are late (draft-ietf-rmcat-gcc-02 §6).
+//! The loss-based bound: on paths with short queues, packets are lost before they are delayed
+//! (draft-ietf-rmcat-gcc-02 §6).
 //!
-//! Not a rate of its own as in the draft, but a bound that exists only after heavy loss: a path that loses a packet here and there all
-//! the time (radio) costs nothing, and the ramp at the start is not held up by it.
+//! Not a separate rate as in the draft, but a bound that exists only after heavy loss: a path with constant
+//! light loss (radio) is not limited, and the initial ramp is not delayed.
 
 use machine::Instant;
 use std::time::Duration;
 
-/// Rates to judge loss by, in bits a second.
+/// The rates for assessing loss, in bits per second.
 #[derive(Clone, Copy, Debug)]
-pub struct Rate {
-    /// What is allowed.
+pub struct SendRate {
+    /// The allowed rate.
     pub allowed_bps: f64,
-    /// What arrives, if that is known.
+    /// The arrived rate, if known.
     pub acked_bps: Option<f64>,
 }
 
-/// What loss allows one transport to send.
+/// The loss-based bound of one transport.
 #[derive(Debug, Default)]
 pub struct LossBound {
     bps: Option<f64>,
     lost: u32,
     received: u32,
-    /// When the present count began.
+    /// Start of the present count.
     began_at: Option<Instant>,
     lowered_at: Option<Instant>,
-    /// Of the last whole count, and when that was.
+    /// Time and fraction of the last complete count.
     judged: Option<(Instant, f64)>,
 }
 
 impl LossBound {
-    /// Packets of one feedback: how many arrived, and how many had not. One that arrived after all takes its loss back (`lost` −1).
+    /// The packets of one feedback: number of arrived and of missing ones. A late arrival is a loss of −1.
     pub fn on_packets(&mut self, received: u32, lost: i32) {
         self.received = self.received.saturating_add(received);
         self.lost = self.lost.saturating_add_signed(lost);
     }
 
-    /// The bound; `None` while loss sets none.
+    /// The bound; `None` without one.
     pub fn bps(&self) -> Option<f64> {
         self.bps
     }
 
-    /// Loss in the last count, 0 to 1; none where that is long ago.
+    /// Loss of the last count, 0 to 1; zero if that is too old.
     pub fn fraction(&self, now: Instant) -> f64 {
         let recent = self.judged.filter(|(at, _)| now.saturating_since(*at) < FRACTION_AGE_MAX);
         recent.map_or(0.0, |(_, fraction)| fraction)
     }
 
-    /// Judges what was counted, when it is enough; `rate` is what is allowed at present, and
-    /// what arrives. True if the bound was lowered.
-    pub fn update(&mut self, now: Instant, rate: Rate, rtt: Duration) -> bool {
+    /// Assesses the count when it is large enough; `rate` has the allowed and the arrived rate. True if the
+    /// bound was lowered.
+    pub fn update(&mut self, now: Instant, rate: SendRate, rtt: Duration) -> bool {
         let began_at = *self.began_at.get_or_insert(now);
         let elapsed = now.saturating_since(began_at);
         let count = self.lost.saturating_add(self.received);
@@ -60,28 +61,36 @@ impl LossBound {
         self.judge(now, fraction, rate, rtt, elapsed)
     }
 
-    /// A reception report's fraction (RFC 3550 §6.4.1), from a peer without transport-wide feedback.
+    /// The fraction of a reception report (RFC 3550 §6.4.1), from a peer without transport-wide feedback.
     pub fn on_report(&mut self, now: Instant, fraction: f64, allowed_bps: f64, rtt: Duration) -> bool {
         let elapsed = self.began_at.replace(now).map_or(Duration::ZERO, |began| now.saturating_since(began));
-        let rate = Rate { allowed_bps, acked_bps: None };
+        let rate = SendRate { allowed_bps, acked_bps: None };
         self.judge(now, fraction, rate, rtt, elapsed)
     }
 
-    /// So much was shown to fit: a bound below it is void.
+    /// This rate was carried: a lower bound is removed.
     pub fn raise(&mut self, bps: f64) {
         if self.bps.is_some_and(|bound| bound < bps) {
             self.bps = Some(bps);
         }
     }
 
-    fn judge(&mut self, now: Instant, fraction: f64, rate: Rate, rtt: Duration, elapsed: Duration) -> bool {
+    fn judge(
+        &mut self,
+        now: Instant,
+        fraction: f64,
+        rate: SendRate,
+        rtt: Duration,
+        elapsed: Duration,
+    ) -> bool {
         self.judged = Some((now, fraction));
         if fraction > HEAVY {
-            // Draft §6: the loss that one step has not mended yet must not make another.
+            // Draft §6: loss that the last decrease has not ended yet must not cause another one.
             let wait = LOWER_INTERVAL + rtt;
             let may_step = self.lowered_at.is_none_or(|at| now.saturating_since(at) >= wait);
             let step = may_step.then_some(rate.allowed_bps * (1.0 - 0.5 * fraction));
-            // A queue that is full does not grow: its delay tells nothing, but what comes out of it is what the path carries.
+            // A full queue does not grow: its delay is constant, but the rate at its output is the path's
+            // capacity.
             let carried = rate.acked_bps.filter(|acked| fraction > OVERFLOW && *acked < rate.allowed_bps);
             let lowered = [step, carried].into_iter().flatten().reduce(f64::min);
             if lowered.is_some() {
@@ -95,26 +104,26 @@ impl LossBound {
         {
             *bound *= 1.0 + GROWTH * elapsed.as_secs_f64().min(1.0);
             if *bound > VOID_AT * rate.allowed_bps {
-                self.bps = None; // something else bounds the rate by now
+                self.bps = None; // another limit applies now
             }
         }
         false
     }
 }
 
-/// A count of so long ago tells nothing of the path.
+/// An older count is not used.
 const FRACTION_AGE_MAX: Duration = Duration::from_secs(2);
-/// Packets that tell a fraction: with fewer, one loss would be heavy.
+/// Minimum packets of a count: with fewer, one loss would be heavy.
 const COUNT_MIN: u32 = 20;
-/// … and the time they come from: bursts of loss are averaged over it.
+/// … and its minimum duration: bursts of loss are averaged over it.
 const COUNT_TIME: Duration = Duration::from_millis(500);
-/// Draft §6: above 10 %, the rate goes down by half of the fraction.
+/// Draft §6: above 10 %, the rate decreases by half of the fraction.
 const HEAVY: f64 = 0.10;
-/// So much loss is no radio's: a queue is full.
+/// Radio loss does not reach this fraction: a queue is full.
 const OVERFLOW: f64 = 0.25;
-/// The draft grows below 2 %; here below 5 %, because what has no bound is not held back by 2 % either.
+/// The draft grows below 2 %; here below 5 %, because light loss sets no bound.
 const LIGHT: f64 = 0.05;
-/// The draft grows by 5 % per report, about once a second.
+/// The draft grows by 5 % per report, about once per second.
 const GROWTH: f64 = 0.08;
 const LOWER_INTERVAL: Duration = Duration::from_millis(300);
 const VOID_AT: f64 = 1.5;
@@ -127,8 +136,8 @@ mod tests {
         Instant::from_nanos(ms * 1_000_000)
     }
 
-    fn allowed(allowed_bps: f64) -> Rate {
-        Rate { allowed_bps, acked_bps: None }
+    fn allowed(allowed_bps: f64) -> SendRate {
+        SendRate { allowed_bps, acked_bps: None }
     }
 
     /// A second with this share of loss in 100 packets.
@@ -139,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn light_loss_sets_no_bound_and_heavy_loss_one_that_heals() {
+    fn light_loss_sets_no_bound_and_heavy_loss_a_temporary_one() {
         let mut bound = LossBound::default();
         for now in 0..10 {
             assert!(!second(&mut bound, now, 2, 1e6));
@@ -147,7 +156,7 @@ mod tests {
         assert_eq!(bound.bps(), None);
         assert!(second(&mut bound, 10, 20, 1e6));
         assert_eq!(bound.bps(), Some(0.9e6));
-        assert!(!second(&mut bound, 11, 7, 0.9e6), "neither heavy nor light: it stays");
+        assert!(!second(&mut bound, 11, 7, 0.9e6), "neither heavy nor light: no change");
         assert_eq!(bound.bps(), Some(0.9e6));
         (12..30).for_each(|now| assert!(!second(&mut bound, now, 1, 1e6)));
         assert_eq!(bound.bps(), None);
@@ -164,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn few_packets_tell_nothing() {
+    fn few_packets_have_no_effect() {
         let mut bound = LossBound::default();
         bound.update(at(0), allowed(1e6), Duration::ZERO);
         bound.on_packets(1, 15);
@@ -173,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn one_round_trip_of_loss_is_one_step() {
+    fn one_round_trip_of_loss_causes_one_decrease() {
         let mut bound = LossBound::default();
         assert!(bound.on_report(at(0), 0.5, 1e6, Duration::from_millis(100)));
         assert!(!bound.on_report(at(399), 0.5, 1e6, Duration::from_millis(100)));
@@ -182,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_out_of_a_full_queue_is_what_fits() {
+    fn the_output_rate_of_a_full_queue_is_the_bound() {
         let mut bound = LossBound::default();
-        let rate = Rate { allowed_bps: 3e6, acked_bps: Some(1e6) };
+        let rate = SendRate { allowed_bps: 3e6, acked_bps: Some(1e6) };
         bound.update(at(0), rate, Duration::ZERO);
         bound.on_packets(35, 65);
         assert!(bound.update(at(500), rate, Duration::ZERO));

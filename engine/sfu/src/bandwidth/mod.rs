@@ -1,12 +1,13 @@
-//! How much may be sent to one peer, when it leaves, and who gets what of it.
+//! Bandwidth of one peer: estimation, pacing and allocation.
 //!
-//! Send-side congestion control of one transport: [`Estimator`] learns from what was sent ([`history`]) and what the peer says of
-//! it, [`Pacer`] lets packets go at that rate, [`Allocator`] shares it among the tracks the peer receives. All of it is
-//! arithmetic over arguments: it writes no packet, and knows neither transports nor consumers.
+//! Send-side congestion control of one transport: [`Estimator`] uses the sent packets ([`history`]) and the
+//! peer's feedback, [`Pacer`] sends packets at the estimated rate, [`Allocator`] distributes it among the
+//! peer's tracks. All of it computes from arguments: it writes no packet, and does not depend on transports
+//! or consumers.
 //!
-//! The algorithm is Google Congestion Control (draft-ietf-rmcat-gcc-02; Carlucci et al., "Analysis and Design of the Google Congestion
-//! Control for WebRTC", MMSys 2016) in the form that browsers run today; `docs/bandwidth.md` says which parts, which
-//! constants, and what is left out.
+//! The algorithm is Google Congestion Control (draft-ietf-rmcat-gcc-02; Carlucci et al., "Analysis and Design
+//! of the Google Congestion Control for WebRTC", MMSys 2016) in the form that browsers use today;
+//! `docs/bandwidth.md` lists the implemented parts, the constants, and the omitted parts.
 
 mod acked;
 mod aimd;
@@ -21,7 +22,7 @@ mod pacer;
 mod probe;
 pub(crate) mod sender;
 
-pub use allocator::{Allocated, Allocator, Certainty, Demand, LAYERS_MAX, Prefer, Rates, Steadiness};
+pub use allocator::{Allocated, Allocator, Certainty, Demand, Hysteresis, LAYERS_MAX, Prefer, Rates};
 pub use estimator::{Bounds, Estimator, Purpose};
 pub use history::ClusterId;
 pub use pacer::{Class, Offer, Pacer};

@@ -1,12 +1,13 @@
-//! A screen that is a little too much for the estimate is sent all the same: one looks at it to read, estimates err, and frames that come late are
-//! better than none. At most one of a transport, in its cheapest layer, and by no more than [`limits::OVERSEND_BPS_MAX`].
+//! A screen that slightly exceeds the estimate is sent anyway: estimates are not exact, and late frames of
+//! text are better than none. At most one per transport, in its lowest layer, and by at most
+//! [`limits::OVERSEND_BPS_MAX`].
 
 use crate::bandwidth::{Demand, Prefer};
 use crate::limits;
 use control::Layers;
 
-/// Gives the most important screen that got nothing its cheapest layer, if it is not too much: `left_bps` is what the estimate has left, and
-/// `cap_bps` what the controller's bound has. What that costs beyond the allocation.
+/// Gives the most important screen without layers its lowest layer, if it fits: `left_bps` is the rest of the
+/// estimate, and `cap_bps` the rest of the controller's limit. Returns the rate in excess of the allocation.
 pub fn oversend(left_bps: u64, cap_bps: u64, demands: &mut [Demand]) -> u64 {
     let room_bps = (left_bps + limits::OVERSEND_BPS_MAX).min(cap_bps);
     let dark = demands.iter_mut().filter(|demand| demand.prefer == Prefer::Detail && demand.layers.is_none());
@@ -29,7 +30,7 @@ fn cheapest(demand: &Demand) -> Option<(Layers, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bandwidth::{Rates, Steadiness};
+    use crate::bandwidth::{Hysteresis, Rates};
 
     const TOO_MUCH: u64 = 10_000_000;
 
@@ -43,7 +44,7 @@ mod tests {
             max: Layers { spatial: 2, temporal: 2 },
             rates,
             layers: None,
-            steadiness: Steadiness::default(),
+            hysteresis: Hysteresis::default(),
         }
     }
 
@@ -57,14 +58,14 @@ mod tests {
     }
 
     #[test]
-    fn neither_our_bound_nor_the_controllers_is_exceeded() {
+    fn the_bounds_of_engine_and_controller_are_kept() {
         assert_eq!(oversend(100_000, TOO_MUCH, &mut [screen(1, 600_000)]), 600_000);
         assert_eq!(oversend(100_000, TOO_MUCH, &mut [screen(1, 600_001)]), 0);
         assert_eq!(oversend(100_000, 599_999, &mut [screen(1, 600_000)]), 0);
     }
 
     #[test]
-    fn cameras_and_screens_that_have_something_get_nothing() {
+    fn cameras_and_screens_with_layers_are_not_oversent() {
         let camera = Demand { prefer: Prefer::Motion, ..screen(1, 100_000) };
         let seen = Demand { layers: Some(Layers::default()), ..screen(1, 100_000) };
         let silent = Demand { rates: Rates::default(), ..screen(1, 1) };

@@ -1,69 +1,70 @@
-//! When a packet may leave: a leaky bucket before one transport, so that a keyframe does not fill the queue of the path.
+//! When a packet is sent: a leaky bucket per transport, so that a keyframe does not fill the queue of the
+//! path.
 //!
-//! A frame of usual size finds the bucket low and leaves as one burst, in the turn of the loop in which it came in: that is what makes
-//! runs for the send batch. What is more waits here, as a reference into the producer's cache: its payload is encrypted when it is
-//! released. Sound never waits.
+//! A frame of usual size finds the bucket nearly empty and is sent as one burst, in the same turn of the
+//! loop; this makes runs for the send batch. Further packets wait here, as references into the producer's
+//! cache: their payload is encrypted when they are released. Audio never waits.
 
 use super::limits;
 use machine::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What a packet is, to a pacer.
+/// The class of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Sound: leaves at once, and is only counted.
+    /// Audio: sent at once, and only counted.
     Audio,
-    /// What a peer has asked for again: before new pictures, which are of no use without.
+    /// Packets that a peer requested again: before new video, which needs them.
     Retransmission,
-    /// Pictures.
+    /// Video.
     Video,
 }
 
-/// What becomes of a packet.
+/// The decision about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// It may leave now; [`Pacer::on_sent`] follows.
+    /// Send now; [`Pacer::on_sent`] follows.
     Now,
-    /// It has to wait: [`Pacer::push`] follows.
+    /// Wait: [`Pacer::push`] follows.
     Later,
-    /// The queue is full; it is dropped, and counted.
+    /// The queue is full; drop and count it.
     Never,
 }
 
-/// The pacer of one transport. `E` names a packet: small, and enough to write it later.
+/// The pacer of one transport. `E` identifies a packet: small, and sufficient to write it later.
 #[derive(Debug)]
 pub struct Pacer<E> {
     rate: Rate,
-    /// Bytes that left and are not yet covered by the time that passed since; drains at the pacing rate.
+    /// Sent bytes that the elapsed time does not cover yet; drains at the pacing rate.
     level: f64,
     drained_at: Instant,
-    retransmissions: VecDeque<Waiting<E>>,
-    video: VecDeque<Waiting<E>>,
+    retransmissions: VecDeque<Queued<E>>,
+    video: VecDeque<Queued<E>>,
     queued_bytes: u64,
-    /// When the queue is looked at next; set while it is not empty.
+    /// The next check of the queue; set while it is not empty.
     release_at: Option<Instant>,
     dropped: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Waiting<E> {
+struct Queued<E> {
     entry: E,
     since: Instant,
     size: u16,
 }
 
-/// In bytes a second.
+/// In bytes per second.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
-    /// At which the bucket drains.
+    /// The rate at which the bucket drains.
     pacing: f64,
-    /// What it holds when something may still leave.
+    /// The level up to which packets may be sent.
     burst_bytes: f64,
 }
 
 impl<E: Copy> Pacer<E> {
-    /// A pacer for an estimate of `estimate_bps`, with nothing to hold back yet.
+    /// A pacer for an estimate of `estimate_bps`, without a queue.
     pub fn new(now: Instant, estimate_bps: u64) -> Self {
         let mut pacer = Self {
             rate: Rate { pacing: 0.0, burst_bytes: 0.0 },
@@ -79,8 +80,8 @@ impl<E: Copy> Pacer<E> {
         pacer
     }
 
-    /// What may be sent, and what the allocator has given out, in bits a second: of the latter nothing is held back for long, whatever the
-    /// estimate has become since. With `is_limit`, the path is known to carry no more.
+    /// The allowed rate and the allocated rate, in bits per second: allocated media is not delayed for long,
+    /// even if the estimate has decreased. With `is_limit`, the path is known to carry no more.
     pub fn set_rate(&mut self, now: Instant, estimate_bps: u64, allocated_bps: u64, is_limit: bool) {
         self.drain(now);
         let estimate = estimate_bps.max(limits::BITRATE_MIN_BPS) as f64 / 8.0;
@@ -91,13 +92,13 @@ impl<E: Copy> Pacer<E> {
         self.rate = Rate { pacing, burst_bytes: usual * BURST_TIME.as_secs_f64() };
     }
 
-    /// A packet of `size` bytes wants to leave.
+    /// Decides about a packet of this class.
     pub fn offer(&mut self, now: Instant, class: Class) -> Offer {
         self.drain(now);
         let must_wait = match class {
             Class::Audio => false,
             Class::Retransmission => !self.has_room() || !self.retransmissions.is_empty(),
-            // Behind what waits already: order within a track is kept.
+            // After the waiting packets: the order within a track is kept.
             Class::Video => !self.has_room() || !self.is_empty(),
         };
         match must_wait {
@@ -110,10 +111,10 @@ impl<E: Copy> Pacer<E> {
         }
     }
 
-    /// Keeps what [`offer`](Self::offer) put off.
+    /// Queues a packet that [`offer`](Self::offer) delayed.
     pub fn push(&mut self, now: Instant, class: Class, size: usize, entry: E) {
         let size = u16::try_from(size).unwrap_or(u16::MAX);
-        let waiting = Waiting { entry, since: now, size };
+        let waiting = Queued { entry, since: now, size };
         match class {
             Class::Retransmission => self.retransmissions.push_back(waiting),
             Class::Audio | Class::Video => self.video.push_back(waiting),
@@ -122,13 +123,13 @@ impl<E: Copy> Pacer<E> {
         self.release_at.get_or_insert(now + limits::PACER_INTERVAL);
     }
 
-    /// A datagram of `size` bytes has left, of whatever kind.
+    /// A datagram of `size` bytes has been sent, of any kind.
     pub fn on_sent(&mut self, now: Instant, size: usize) {
         self.drain(now);
         self.level += size as f64;
     }
 
-    /// The next packet that may leave now; it is no longer waiting. To be called until there is none.
+    /// Removes and returns the next packet that may be sent now. To be called until there is none.
     pub fn pop(&mut self, now: Instant) -> Option<E> {
         self.drain(now);
         self.drop_late(now);
@@ -143,32 +144,33 @@ impl<E: Copy> Pacer<E> {
         Some(next.entry)
     }
 
-    /// Not all that may leave has left: [`pop`](Self::pop) is to be called again at `at`.
+    /// Packets that may be sent remain: [`pop`](Self::pop) is to be called again at `at`.
     pub fn resume_at(&mut self, at: Instant) {
         self.release_at = self.release_at.map(|release_at| release_at.min(at));
     }
 
-    /// When [`pop`](Self::pop) may have something; `None` while nothing waits.
+    /// When [`pop`](Self::pop) may return a packet; `None` with an empty queue.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.release_at
     }
 
-    /// Packets that wait.
+    /// Packets in the queue.
     pub fn len(&self) -> usize {
         self.retransmissions.len() + self.video.len()
     }
 
-    /// Nothing waits.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Packets that found the queue full or waited too long, since the beginning.
+    /// Packets dropped because of a full queue or too long a wait, since the start.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Whether a packet may leave. It may be larger than the room: a bucket smaller than a packet would never let it go.
+    /// Whether a packet may be sent. It may be larger than the remaining room: otherwise a bucket smaller
+    /// than a packet would block it.
     fn has_room(&self) -> bool {
         self.level <= self.rate.burst_bytes
     }
@@ -176,7 +178,7 @@ impl<E: Copy> Pacer<E> {
     fn drain(&mut self, now: Instant) {
         let elapsed = now.saturating_since(self.drained_at).as_secs_f64();
         self.drained_at = now;
-        // A queue that would not be gone in time leaves faster: late frames are useless, but so are lost ones.
+        // A queue that would take too long is sent faster: late frames are useless, but lost ones too.
         let in_time = self.queued_bytes as f64 / (limits::PACER_WAIT / 2).as_secs_f64();
         let rate = self.rate.pacing.max(in_time.min(self.rate.pacing * HURRY));
         self.level = (self.level - elapsed * rate).max(0.0);
@@ -184,8 +186,7 @@ impl<E: Copy> Pacer<E> {
 
     fn drop_late(&mut self, now: Instant) {
         for queue in [&mut self.retransmissions, &mut self.video] {
-            let is_late =
-                |first: &mut Waiting<E>| now.saturating_since(first.since) >= limits::PACER_WAIT_MAX;
+            let is_late = |first: &mut Queued<E>| now.saturating_since(first.since) >= limits::PACER_WAIT_MAX;
             while let Some(late) = queue.pop_front_if(is_late) {
                 self.queued_bytes -= u64::from(late.size);
                 self.dropped += 1;
@@ -194,15 +195,17 @@ impl<E: Copy> Pacer<E> {
     }
 }
 
-/// As browsers do: media leaves at up to two and a half times the estimate, so that a keyframe is not late but spread out.
+/// As in browsers: media is sent at up to two and a half times the estimate, so that a keyframe is spread out
+/// but not late.
 const PACING_FACTOR: f64 = 2.5;
-/// … where that is what the path carries, less the step down: more would wait there instead of here, and count as a queue that grows.
+/// … if the estimate is the path's capacity, less the decrease: more would wait in the path's queue, and look
+/// like a growing queue.
 const PACING_FACTOR_AT_LIMIT: f64 = 1.25;
-/// What was allocated is a mean; a moment may be so much above it.
+/// The allocated rate is a mean; the short-term rate may exceed it by this factor.
 const SWING: f64 = 1.25;
-/// A long queue leaves at so many times the pacing rate.
+/// A long queue is sent at this multiple of the pacing rate.
 const HURRY: f64 = 2.0;
-/// So much time of the estimate leaves at once: a frame of 25 a second, and half of one.
+/// This duration of the estimate is sent at once: one and a half frames at 25 per second.
 const BURST_TIME: Duration = Duration::from_millis(60);
 
 #[cfg(test)]
@@ -215,7 +218,7 @@ mod tests {
         Instant::from_nanos(micros * 1000)
     }
 
-    /// Offers a frame of so many packets; how many left at once.
+    /// Offers a frame of this number of packets; returns how many were sent at once.
     fn frame(pacer: &mut Pacer<u32>, now: Instant, packets: u32) -> u32 {
         (0..packets).filter(|packet| give(pacer, now, Class::Video, *packet)).count() as u32
     }
@@ -229,7 +232,7 @@ mod tests {
         pacer.is_empty()
     }
 
-    /// Runs until nothing waits; what left and when.
+    /// Runs until the queue is empty; returns the sent packets with their times.
     fn run(pacer: &mut Pacer<u32>) -> Vec<(u64, u32)> {
         let mut left = Vec::new();
         while let Some(now) = pacer.next_timeout() {
@@ -242,10 +245,10 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_of_usual_size_leaves_as_one_burst() {
+    fn a_frame_of_usual_size_is_sent_as_one_burst() {
         let mut pacer = Pacer::new(at(0), 2_500_000);
         for frame_no in 0..100 {
-            // 2.5 Mbit/s at 30 frames a second are nine packets.
+            // 2.5 Mbit/s at 30 frames per second are nine packets.
             let left = frame(&mut pacer, at(frame_no * 33_333), 9);
             assert_eq!(left, 9, "frame {frame_no}");
         }
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keyframe_is_spread_out_and_sound_does_not_wait_for_it() {
+    fn a_keyframe_is_spread_out_and_audio_does_not_wait() {
         let mut pacer = Pacer::new(at(0), 1_000_000);
         frame(&mut pacer, at(0), 50);
         assert!(!pacer.is_empty());
@@ -263,12 +266,12 @@ mod tests {
         }
         let left = run(&mut pacer);
         let last = left.last().map_or(0, |(ms, _)| *ms);
-        assert!((100..=400).contains(&last), "60 kB at 1 Mbit/s left within {last} ms");
-        assert!(left.is_sorted_by_key(|(_, entry)| *entry), "in their order");
+        assert!((100..=400).contains(&last), "60 kB at 1 Mbit/s were sent within {last} ms");
+        assert!(left.is_sorted_by_key(|(_, entry)| *entry), "in order");
     }
 
     #[test]
-    fn what_was_asked_for_goes_before_new_pictures() {
+    fn retransmissions_are_sent_before_new_video() {
         let mut pacer = Pacer::new(at(0), 500_000);
         frame(&mut pacer, at(0), 20);
         give(&mut pacer, at(10), Class::Retransmission, 1000);
@@ -276,11 +279,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_waits_longer_than_the_bound_however_low_the_estimate() {
+    fn no_packet_waits_longer_than_the_bound_with_a_low_estimate() {
         let mut pacer = Pacer::new(at(0), limits::BITRATE_MIN_BPS);
         frame(&mut pacer, at(0), 200);
         let left = run(&mut pacer);
-        assert_eq!(left.len() as u64 + pacer.dropped(), 199, "one left at once");
+        assert_eq!(left.len() as u64 + pacer.dropped(), 199, "one was sent at once");
         let last = left.last().map_or(0, |(ms, _)| *ms);
         let bound = (limits::PACER_WAIT_MAX + limits::PACER_INTERVAL).as_millis() as u64;
         assert!(last <= bound, "{last} ms");
@@ -295,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_allocated_is_not_held_back_when_the_estimate_falls() {
+    fn allocated_media_is_not_delayed_when_the_estimate_falls() {
         let mut pacer = Pacer::new(at(0), 100_000);
         pacer.set_rate(at(0), 100_000, 2_500_000, false);
         for frame_no in 0..50 {

@@ -1,8 +1,8 @@
 //! Probing: a short cluster of packets, sent faster than the estimate, shows whether the path carries more.
 //!
-//! A subscriber is nearly always limited by what publishers send, not by its path: without probing, an estimate once lowered would
-//! never rise again, and one of a transport on which everything is paused would stay at nothing. A cluster is made of whatever media
-//! leaves while it lasts, and of padding for the rest.
+//! A subscriber is usually limited by what publishers send, not by its path: without probing, an estimate
+//! that was once lowered would never rise again, and the estimate of a transport whose tracks are all paused
+//! would stay low. A cluster consists of the media sent during its time, and of padding for the rest.
 
 use super::history::{ClusterId, PeerTime, SentPacket};
 use super::limits;
@@ -10,12 +10,12 @@ use machine::{Instant, Tx};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-/// Decides when to probe, meters the cluster out, and reads the results.
+/// Decides when to probe, controls the cluster, and evaluates the results.
 #[derive(Debug)]
 pub struct Prober {
     last_id: ClusterId,
     sending: Option<Sending>,
-    /// Clusters of which not all has been heard; the oldest first.
+    /// Clusters whose feedback is incomplete; the oldest first.
     pending: [Option<Cluster>; limits::PROBES_PENDING_MAX],
     schedule: Schedule,
 }
@@ -30,13 +30,13 @@ struct Sending {
     packets: u32,
 }
 
-/// A cluster, as the peer's feedback shows it.
+/// A cluster, according to the peer's feedback.
 #[derive(Clone, Copy, Debug)]
 struct Cluster {
     id: ClusterId,
     target_bps: f64,
     began_at: Instant,
-    /// Whole once the last packet is sent.
+    /// True once the last packet is sent.
     is_whole: bool,
     sent: Span<Instant>,
     arrived: Span<PeerTime>,
@@ -44,49 +44,49 @@ struct Cluster {
     sent_packets: u32,
 }
 
-/// Packets over time: rates leave out the end at which bytes come for free.
+/// Packets over time: rates exclude the first or last moment, whose bytes took no time.
 #[derive(Clone, Copy, Debug)]
 struct Span<T> {
     first: T,
     last: T,
     bytes: u32,
     packets: u32,
-    /// Bytes of the first packet, and of all at the last moment.
+    /// Bytes of the first packet, and of all packets of the last moment.
     first_bytes: u32,
     last_bytes: u32,
 }
 
-/// When the next probe is due.
+/// The time of the next probe.
 #[derive(Clone, Copy, Debug)]
 struct Schedule {
-    /// At this rate, as soon as the path is quiet; from a result, or a drop that may have been a mistake.
-    asked: Option<(Instant, f64)>,
-    /// Otherwise, when there is something to gain.
+    /// At this rate, once the path has no queue; after a result, or a decrease that may have been a mistake.
+    requested: Option<(Instant, f64)>,
+    /// Otherwise, if a higher rate is requested.
     next_at: Instant,
     interval: Duration,
-    /// When the last began.
+    /// Start of the last probe.
     last_at: Option<Instant>,
 }
 
-/// What a prober has to know to decide.
+/// The prober's input for a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation {
     /// The present estimate.
     pub estimate_bps: f64,
-    /// What would be sent if it could be.
+    /// The requested rate, without a limit.
     pub wanted_bps: f64,
-    /// A queue is building up, or was a moment ago: a probe would add to it, and show nothing.
+    /// A queue is growing, or was a moment ago: a probe would increase it without a result.
     pub is_congested: bool,
 }
 
-/// What a finished cluster showed.
+/// The result of a finished cluster.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
-    /// The rate that got through.
+    /// The rate that the path carried.
     pub bps: f64,
-    /// It was aimed at.
+    /// The target rate.
     pub target_bps: f64,
-    /// The path was the limit, and not what was sent: it carries this, and has a queue for a moment.
+    /// The path was the limit, not the sent rate: it carries this rate, and has a short queue now.
     pub is_saturated: bool,
 }
 
@@ -97,7 +97,7 @@ impl Default for Prober {
             sending: None,
             pending: [None; limits::PROBES_PENDING_MAX],
             schedule: Schedule {
-                asked: None,
+                requested: None,
                 next_at: Instant::EPOCH,
                 interval: limits::PROBE_INTERVAL_MIN,
                 last_at: None,
@@ -107,17 +107,17 @@ impl Default for Prober {
 }
 
 impl Prober {
-    /// The cluster that packets sent now belong to.
+    /// The cluster of packets sent now.
     pub fn cluster(&self) -> Option<ClusterId> {
         self.sending.map(|sending| sending.id)
     }
 
-    /// Has fetched what [`on_sent`](Self::on_sent) needs.
+    /// Prefetches the state for [`on_sent`](Self::on_sent).
     pub fn prefetch(&self, tx: &impl Tx) {
         tx.prefetch(&self.sending);
     }
 
-    /// Begins a cluster if one is due; true if so.
+    /// Starts a cluster if one is due; true if so.
     pub fn poll(&mut self, now: Instant, situation: &Situation) -> bool {
         self.forget_overdue(now);
         let is_waiting =
@@ -127,14 +127,14 @@ impl Prober {
         }
         let aim = situation.wanted_bps * HEADROOM;
         let has_enough = situation.estimate_bps >= situation.wanted_bps * ENOUGH;
-        let target = match self.schedule.asked.filter(|(at, _)| *at <= now) {
+        let target = match self.schedule.requested.filter(|(at, _)| *at <= now) {
             Some((_, target)) => target.min(aim),
             None if !has_enough && self.schedule.next_at <= now => {
                 (STEP * situation.estimate_bps).max(TARGET_MIN_BPS).min(aim.max(TARGET_MIN_BPS))
             }
             None => return false,
         };
-        self.schedule.asked = self.schedule.asked.filter(|(at, _)| *at > now);
+        self.schedule.requested = self.schedule.requested.filter(|(at, _)| *at > now);
         self.schedule.next_at = now + self.schedule.interval;
         if target <= situation.estimate_bps {
             return false;
@@ -143,41 +143,41 @@ impl Prober {
         true
     }
 
-    /// Asks for a probe at `target_bps`, not before `at`.
-    pub fn ask(&mut self, at: Instant, target_bps: f64) {
-        self.schedule.asked = Some((at, target_bps));
+    /// Requests a probe at `target_bps`, not before `at`.
+    pub fn request(&mut self, at: Instant, target_bps: f64) {
+        self.schedule.requested = Some((at, target_bps));
     }
 
-    /// There is more to gain than a moment ago: the next look is soon.
+    /// The requested rate has risen: the next probe is soon.
     pub fn hasten(&mut self, now: Instant) {
         self.schedule.interval = limits::PROBE_INTERVAL_MIN;
         let last = self.schedule.last_at.map_or(now, |last| last + limits::PROBE_INTERVAL_WANTED);
         self.schedule.next_at = self.schedule.next_at.min(last.max(now));
     }
 
-    /// Whether a cluster is under way: what queue there is may be its own.
+    /// Whether a cluster is in progress: a queue may be caused by it.
     pub fn is_under_way(&self) -> bool {
         self.sending.is_some() || self.pending.iter().any(Option::is_some)
     }
 
-    /// Whether the last result asks for more, or is still to come.
+    /// Whether the last result leads to a further probe, or is still missing.
     pub fn is_rising(&self) -> bool {
-        self.is_under_way() || self.schedule.asked.is_some()
+        self.is_under_way() || self.schedule.requested.is_some()
     }
 
-    /// Bytes the cluster lacks by now, to be filled up with padding.
+    /// Missing bytes of the cluster, to be filled with padding.
     pub fn due_bytes(&self, now: Instant) -> u32 {
         let Some(sending) = &self.sending else { return 0 };
-        // One interval ahead: what leaves now stands for the time until the next turn.
+        // One interval ahead: packets sent now cover the time until the next call.
         let elapsed = now.saturating_since(sending.began_at) + limits::PACER_INTERVAL;
         let by_now = (sending.target_bps * elapsed.as_secs_f64() / 8.0) as u32;
         by_now.min(limits::PROBE_BYTES_MAX).saturating_sub(sending.bytes)
     }
 
-    /// When [`due_bytes`](Self::due_bytes) next has something, in steps of the pacer's interval.
+    /// When [`due_bytes`](Self::due_bytes) is next non-zero, in steps of the pacer's interval.
     pub fn next_timeout(&self) -> Option<Instant> {
         let sending = self.sending.as_ref()?;
-        // A byte more than rounding could take: what is due when it is time must not be nothing.
+        // One byte more than the rounding error: at that time, the due bytes must not be zero.
         let covered = f64::from(sending.bytes.saturating_add(2)) * 8.0 / sending.target_bps;
         let steps = (covered / limits::PACER_INTERVAL.as_secs_f64()).ceil() as u32;
         Some(sending.began_at + limits::PACER_INTERVAL * steps.saturating_sub(1))
@@ -204,7 +204,8 @@ impl Prober {
         }
     }
 
-    /// A packet of a cluster arrived: the result, when enough has, and again with each that follows.
+    /// A packet of a cluster arrived. Returns the result once enough have arrived, and again with each later
+    /// one.
     pub fn on_packet(&mut self, packet: &SentPacket, at: PeerTime) -> Option<Found> {
         let cluster = self.find(packet.cluster?)?;
         cluster.sent.add(packet.sent_at, packet.size);
@@ -215,7 +216,8 @@ impl Prober {
         has_enough.then(|| cluster.result()).flatten()
     }
 
-    /// All feedback of one message was read: what has its result is done, and whether it found something decides when to look again.
+    /// All feedback of one message was read: clusters with a result are done, and the gain determines the
+    /// time of the next probe.
     pub fn on_result(&mut self, now: Instant, found: &Found, estimate_bps: f64) {
         for pending in &mut self.pending {
             *pending = pending.filter(|cluster| !cluster.is_whole);
@@ -223,7 +225,7 @@ impl Prober {
         if found.bps > estimate_bps * GAINED {
             self.schedule.interval = limits::PROBE_INTERVAL_MIN;
             if found.bps >= CONTINUE * found.target_bps {
-                self.ask(now, STEP * found.bps);
+                self.request(now, STEP * found.bps);
             }
         } else {
             self.schedule.interval = (self.schedule.interval * 2).min(limits::PROBE_INTERVAL_MAX);
@@ -263,7 +265,7 @@ impl Prober {
 }
 
 impl Cluster {
-    /// The lower of the rates at which it was sent and at which it arrived.
+    /// The lower one of the sending rate and the arrival rate.
     fn result(&self) -> Option<Found> {
         let sent_secs = self.sent.last.saturating_since(self.sent.first).as_secs_f64();
         let arrived_secs = self.arrived.last.micros_since(self.arrived.first) as f64 / 1e6;
@@ -271,12 +273,12 @@ impl Cluster {
         if !is_possible(sent_secs) || !is_possible(arrived_secs) {
             return None;
         }
-        // What was sent at the last moment took no time yet; the first to arrive had taken its time before. A burst that a fast path
-        // delivers as one counts whole: it may be a frame that fell into the cluster.
+        // The last moment's bytes took no sending time; the first packet took no arrival time. A burst that a
+        // fast path delivers at once is included: it may be a frame within the cluster.
         let sent_bps = f64::from(self.sent.bytes - self.sent.last_bytes) * 8.0 / sent_secs;
         let arrived_bps = f64::from(self.arrived.bytes - self.arrived.first_bytes) * 8.0 / arrived_secs;
         if arrived_bps > RATIO_MAX * sent_bps {
-            return None; // it waited somewhere, and came at once
+            return None; // the packets waited somewhere, and arrived at once
         }
         let is_saturated = arrived_bps < UNSATURATED * sent_bps;
         let bps = if is_saturated { UTILISED * arrived_bps } else { sent_bps.min(arrived_bps) };
@@ -305,26 +307,26 @@ impl<T: Copy + PartialOrd> Span<T> {
     }
 }
 
-/// Each probe aims at twice what is known: the path that carries it is found in a few steps, the one that does not has a queue
-/// of no more than the cluster's length.
+/// Each probe targets twice the known rate: a path that carries it is found in a few steps, another one has a
+/// queue of at most the cluster's length.
 const STEP: f64 = 2.0;
-/// No probe aims lower: from nothing it is the first step.
+/// The lowest target: the first step from zero.
 const TARGET_MIN_BPS: f64 = 150_000.0;
-/// Nor higher than what is wanted, with room for the allocator's own headroom.
+/// The highest target is the requested rate, with room for the allocator's headroom.
 const HEADROOM: f64 = 1.25;
-/// With so much of what is wanted there is nothing to look for.
+/// No probes above this share of the requested rate.
 const ENOUGH: f64 = 1.12;
-/// Of a cluster must have arrived before it is judged.
+/// Share of a cluster that must have arrived for a result.
 const ENOUGH_ARRIVED: f64 = 0.8;
-/// A peer cannot receive faster than is sent, but for the jitter of a short cluster.
+/// A peer cannot receive faster than is sent, except for the jitter of a short cluster.
 const RATIO_MAX: f64 = 2.0;
-/// Below this share the path was the limit …
+/// Below this share of the sending rate the path was the limit …
 const UNSATURATED: f64 = 0.9;
-/// … and a rate a little below what it carried leaves its queue empty.
+/// … and a rate slightly below the carried one empties its queue.
 const UTILISED: f64 = 0.95;
-/// A result counts as a gain above this.
+/// Minimum factor of a gain.
 const GAINED: f64 = 1.05;
-/// A cluster that came near its target is followed by one that aims higher.
+/// A cluster that reached this share of its target is followed by a higher one.
 const CONTINUE: f64 = 0.7;
 
 #[cfg(test)]
@@ -335,7 +337,7 @@ mod tests {
         Instant::from_nanos(ms * 1_000_000)
     }
 
-    /// Sends a whole cluster in packets of `size` bytes; what was sent.
+    /// Sends a whole cluster in packets of `size` bytes; returns the packets.
     fn send(prober: &mut Prober, from: Instant, size: u16) -> Vec<SentPacket> {
         let mut packets = Vec::new();
         let mut now = from;
@@ -349,7 +351,7 @@ mod tests {
         packets
     }
 
-    /// A path of this capacity carries the packets; what the prober found.
+    /// Carries the packets over a path of this capacity; returns the prober's result.
     fn carry(prober: &mut Prober, packets: &[SentPacket], bps: f64) -> Option<Found> {
         let mut free_at = 0.0_f64;
         let mut found = None;
@@ -362,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn when_it_is_time_something_is_due() {
+    fn padding_is_due_at_the_timeout() {
         for size in 40..1_500 {
             for target in [150e3, 380e3, 759_999.9, 1e6, 25e6] {
                 let mut prober = Prober::default();
@@ -376,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_within_a_cluster_does_not_spoil_it() {
+    fn a_frame_within_a_cluster_does_not_change_the_result() {
         let mut prober = Prober::default();
         assert!(prober.poll(at(0), &hungry(1e6)));
         let cluster = prober.cluster();
@@ -396,7 +398,7 @@ mod tests {
     fn a_cluster_finds_a_rate_the_path_carries() {
         let mut prober = Prober::default();
         assert!(prober.poll(at(0), &hungry(1e6)));
-        assert!(!prober.poll(at(1), &hungry(1e6)), "one at a time");
+        assert!(!prober.poll(at(1), &hungry(1e6)), "one cluster at a time");
         let packets = send(&mut prober, at(0), 250);
         assert!(packets.len() >= 15 && packets.len() < 25, "{}", packets.len());
         let found = carry(&mut prober, &packets, 10e6).expect("a result");
@@ -404,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_finds_what_the_path_carries_at_most() {
+    fn a_cluster_finds_the_capacity_of_the_path() {
         let mut prober = Prober::default();
         assert!(prober.poll(at(0), &hungry(2e6)));
         let packets = send(&mut prober, at(0), 1000);
@@ -415,7 +417,7 @@ mod tests {
     #[test]
     fn a_cluster_has_a_bound_in_bytes_and_a_minimum_of_packets() {
         let mut prober = Prober::default();
-        prober.ask(at(0), 1e9);
+        prober.request(at(0), 1e9);
         assert!(prober.poll(at(0), &Situation { wanted_bps: 1e9, ..hungry(1e6) }));
         let bytes: u32 = send(&mut prober, at(0), 1200).iter().map(|packet| u32::from(packet.size)).sum();
         assert!(bytes < limits::PROBE_BYTES_MAX + 1200, "{bytes}");
@@ -425,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_probed_for_without_need_or_on_a_full_path() {
+    fn no_probe_without_need_or_on_a_congested_path() {
         let mut prober = Prober::default();
         assert!(!prober.poll(at(0), &Situation { wanted_bps: 0.0, ..hungry(1e6) }));
         assert!(!prober.poll(at(0), &Situation { wanted_bps: 0.8e6, ..hungry(1e6) }));
@@ -434,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_that_find_nothing_become_rarer_and_a_find_is_followed_up() {
+    fn probes_without_gain_become_rarer_and_a_gain_is_followed_up() {
         let mut prober = Prober::default();
         assert!(prober.poll(at(0), &hungry(1e6)));
         let packets = send(&mut prober, at(0), 1000);
@@ -445,11 +447,11 @@ mod tests {
         let packets = send(&mut prober, at(6100), 1000);
         let found = carry(&mut prober, &packets, 50e6).expect("a result");
         prober.on_result(at(6200), &found, 1e6);
-        assert!(prober.poll(at(6200), &hungry(found.bps)), "there may be more");
+        assert!(prober.poll(at(6200), &hungry(found.bps)), "there may be more bandwidth");
     }
 
     #[test]
-    fn a_cluster_of_which_nothing_is_heard_is_given_up() {
+    fn a_cluster_without_feedback_is_given_up() {
         let mut prober = Prober::default();
         assert!(prober.poll(at(0), &hungry(1e6)));
         let packets = send(&mut prober, at(0), 1000);
@@ -459,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_that_come_at_once_are_no_measure() {
+    fn packets_that_arrive_at_once_give_no_result() {
         let mut prober = Prober::default();
         assert!(prober.poll(at(0), &hungry(1e6)));
         let packets = send(&mut prober, at(0), 250);

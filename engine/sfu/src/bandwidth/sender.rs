@@ -1,7 +1,7 @@
-//! Congestion control of one transport's way out: what the parts of [`bandwidth`](crate::bandwidth) are in the life of a transport.
+//! The sending side of one transport: its estimator, pacer and meters.
 //!
-//! Made when a consumer negotiates transport-wide numbers, or when the peer tells its own estimate. A transport without either sends
-//! what it is asked to, when it comes.
+//! Created when a consumer negotiates transport-wide numbers, or when the peer sends its own estimate. A
+//! transport without either sends packets without pacing.
 
 use crate::bandwidth::{Bounds, Class, Estimator, Offer, Pacer, Purpose};
 use crate::base::meter::Meter;
@@ -13,46 +13,46 @@ use rtp::{SeqNo, Ssrc, TwccSeq};
 /// The sending side of one transport.
 #[derive(Debug)]
 pub struct SendSide {
-    /// What the path carries.
+    /// The bandwidth estimate.
     pub estimator: Estimator,
-    /// What waits for its turn.
+    /// Packets that wait for the pacer.
     pub pacer: Pacer<Waiting>,
-    /// When bandwidth is next allocated.
+    /// The time of the next allocation.
     pub adapt_at: Instant,
-    /// When padding was last written, or could not be.
+    /// When padding was last written or failed.
     padded_at: Instant,
-    /// Retransmissions among what is sent.
+    /// Retransmissions among the sent packets.
     retransmitted: Meter,
-    /// Sound among what is sent.
+    /// Audio among the sent packets.
     audio: Meter,
-    /// What was given out when bandwidth was last shared, in bits a second.
-    shared_bps: u64,
-    /// Of statuses that matched nothing, and of packets that waited in vain: those already counted.
+    /// The rate of the last allocation, in bits per second.
+    allocated_bps: u64,
+    /// The parts of unmatched statuses and of dropped packets that are already counted.
     counted: (u64, u64),
 }
 
-/// A packet that waits: enough to find it in its producer's cache again, and to write it then.
+/// A waiting packet: identifies it in its producer's cache, to write it later.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {
     /// The SSRC of its consumer's media.
     pub ssrc: Ssrc,
     /// Its number there.
     pub seq: SeqNo,
-    /// It was sent before, and is asked for again.
+    /// It was sent before, and is requested again.
     pub is_retransmission: bool,
 }
 
-/// What the controller wants of a transport's rates, in bits a second.
+/// The controller's limits of a transport's rates, in bits per second.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bitrates {
-    /// What its peer is asked to send at most.
+    /// The maximum that its peer is asked to send.
     pub max_incoming_bps: Option<u32>,
-    /// What may be sent to it.
+    /// The bounds of the estimate.
     pub outgoing: Bounds,
 }
 
 impl Bitrates {
-    /// As the command says it; `None` is the engine's own bound.
+    /// From the command; `None` is the engine's default.
     pub fn new(max_incoming_bps: Option<u32>, min_bps: Option<u32>, max_bps: Option<u32>) -> Self {
         let own = Bounds::default();
         let outgoing = Bounds {
@@ -65,7 +65,7 @@ impl Bitrates {
 }
 
 impl SendSide {
-    /// Of a transport that has sent nothing under numbers yet.
+    /// Of a transport that has not sent numbered packets yet.
     pub fn new(now: Instant, bounds: Bounds) -> Self {
         let estimator = Estimator::new(bounds);
         Self {
@@ -75,7 +75,7 @@ impl SendSide {
             padded_at: now,
             retransmitted: Meter::default(),
             audio: Meter::default(),
-            shared_bps: 0,
+            allocated_bps: 0,
             counted: (0, 0),
         }
     }
@@ -85,7 +85,7 @@ impl SendSide {
         self.estimator.next_seq()
     }
 
-    /// A datagram has been written, with that number or without one.
+    /// A datagram has been written, with or without that number.
     pub fn on_sent(&mut self, now: Instant, len: usize, is_numbered: bool, purpose: Purpose) {
         if is_numbered {
             self.estimator.on_sent(now, len, purpose);
@@ -95,18 +95,18 @@ impl SendSide {
         self.pacer.on_sent(now, len);
     }
 
-    /// Has fetched what sending needs of it.
+    /// Prefetches the state for sending.
     pub fn prefetch(&self, tx: &impl Tx) {
         tx.prefetch(&self.pacer);
         self.estimator.prefetch(tx);
     }
 
-    /// … and it was sound.
+    /// … and it was audio.
     pub fn on_audio(&mut self, now: Instant, len: usize) {
         self.audio.count(now, len);
     }
 
-    /// Bits of sound a second.
+    /// Audio rate, bits per second.
     pub fn audio_bps(&self, now: Instant) -> u64 {
         self.audio.bps(now)
     }
@@ -131,7 +131,7 @@ impl SendSide {
         false
     }
 
-    /// A retransmission is not to be written now: it waits, if it may be sent at all.
+    /// A retransmission that must not be written now: it waits, if it may be sent at all.
     pub fn put_off(&mut self, now: Instant, payload_len: usize, waiting: Waiting, counters: &mut Counters) {
         if !self.may_repair(now, payload_len, counters) {
             return;
@@ -144,11 +144,11 @@ impl SendSide {
         }
     }
 
-    /// Whether there is bandwidth for a repair, which then counts as used: what is left of the estimate, or a tenth of it. Repairs that add
-    /// to the queue which lost the packets mend nothing.
+    /// Whether there is bandwidth for a retransmission, which then counts as used: the rest of the estimate,
+    /// or a tenth of it. Retransmissions that increase the queue which caused the loss do not help.
     fn may_repair(&mut self, now: Instant, payload_len: usize, counters: &mut Counters) -> bool {
         let estimate = self.estimator.estimate_bps();
-        if self.retransmitted.bps(now) > estimate.saturating_sub(self.shared_bps).max(estimate / 10) {
+        if self.retransmitted.bps(now) > estimate.saturating_sub(self.allocated_bps).max(estimate / 10) {
             counters.count(Counter::NacksOverBudget);
             return false;
         }
@@ -156,31 +156,31 @@ impl SendSide {
         true
     }
 
-    /// So much of the estimate was given out.
-    pub fn on_shared(&mut self, now: Instant, bps: u64) {
-        self.shared_bps = bps;
+    /// This rate was allocated.
+    pub fn on_allocated(&mut self, now: Instant, bps: u64) {
+        self.allocated_bps = bps;
         self.pacer.set_rate(now, self.estimator.estimate_bps(), bps, self.estimator.is_limit_known());
     }
 
-    /// See [`on_shared`](Self::on_shared).
-    pub fn shared_bps(&self) -> u64 {
-        self.shared_bps
+    /// See [`on_allocated`](Self::on_allocated).
+    pub fn allocated_bps(&self) -> u64 {
+        self.allocated_bps
     }
 
-    /// Padding is tried now.
+    /// Padding is being written now.
     pub fn on_padding(&mut self, now: Instant) {
         self.padded_at = now;
     }
 
-    /// When there is next something to do that cannot wait, as [`adapt_at`](Self::adapt_at) can for a moment.
+    /// The time of the next urgent work; [`adapt_at`](Self::adapt_at) can be delayed a little.
     pub fn next_timeout(&self) -> Option<Instant> {
         let padding = self.estimator.next_padding();
-        // If none could be written, time has to pass before the next try.
+        // If no padding could be written, the next attempt must wait.
         let padding = padding.map(|at| at.max(self.padded_at + crate::bandwidth::limits::PACER_INTERVAL));
         self.pacer.next_timeout().into_iter().chain(padding).min()
     }
 
-    /// Counts what has come to nothing since this was called last.
+    /// Counts new unmatched statuses and dropped packets.
     pub fn count(&mut self, counters: &mut Counters) {
         let (unmatched, dropped) = (self.estimator.unmatched(), self.pacer.dropped());
         counters.add(Counter::TwccUnmatched, unmatched - self.counted.0);
@@ -194,18 +194,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transport_that_sends_nothing_pays_little_for_it() {
+    fn a_transport_that_sends_nothing_uses_little_memory() {
         assert!(size_of::<SendSide>() <= 2048, "{}", size_of::<SendSide>());
         assert!(size_of::<Waiting>() <= 24, "{}", size_of::<Waiting>());
     }
 
     #[test]
-    fn repairs_get_what_is_left_of_the_estimate() {
+    fn retransmissions_get_the_rest_of_the_estimate() {
         let mut side = SendSide::new(Instant::EPOCH, Bounds::default());
         let mut counters = Counters::default();
         let waiting = Waiting { ssrc: Ssrc(1), seq: SeqNo(1), is_retransmission: true };
         let bps = side.estimator.estimate_bps();
-        side.on_shared(Instant::EPOCH, bps - 100_000);
+        side.on_allocated(Instant::EPOCH, bps - 100_000);
         let now = Instant::EPOCH + std::time::Duration::from_secs(1);
         let admitted =
             (0..100).filter(|_| side.admit(now, Class::Retransmission, 1200, waiting, &mut counters));

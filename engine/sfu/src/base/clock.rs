@@ -1,9 +1,9 @@
-//! Clocks of a publisher: RTP timestamps, NTP time, and spans in their units.
+//! A publisher's clocks: RTP timestamps, NTP time, and spans in their units.
 
 use rtp::ntp::NtpTime;
 use std::time::Duration;
 
-/// A point on both of a publisher's clocks.
+/// One moment on both clocks of a publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockPoint {
     /// The publisher's wall clock.

@@ -1,15 +1,16 @@
-//! What a listener thinks of speech that arrives late and with holes: the E-model (ITU-T G.107), with everything at its defaults that is not the
-//! network's doing, and a codec that conceals what is missing.
+//! The quality of speech with delay and loss: the E-model (ITU-T G.107), with default values for everything
+//! except the network, and a codec that conceals loss.
 
 use std::time::Duration;
 
-/// The mean opinion score of speech, 1 (bad) to 4.4 (as good as a telephone gets): `missing` is the share of packets that never came, not in bursts;
-/// `delay` is from mouth to ear.
+/// The mean opinion score of speech, 1 (bad) to 4.4 (telephone quality): `missing` is the share of lost
+/// packets, not in bursts; `delay` is from mouth to ear.
 pub fn opinion(missing: f32, delay: Duration) -> f32 {
     mos(R_UNIMPAIRED - delay_impairment(delay) - loss_impairment(missing))
 }
 
-/// From mouth to ear: the network's one way, what a frame takes to be filled, coded and played, and a buffer that holds most of the jitter.
+/// The delay from mouth to ear: the network's one-way delay, the time to fill, code and play a frame, and a
+/// jitter buffer.
 pub fn mouth_to_ear(one_way: Duration, jitter: Duration) -> Duration {
     one_way + FRAME + 2 * jitter
 }
@@ -20,7 +21,7 @@ fn delay_impairment(delay: Duration) -> f32 {
     0.024 * ms + 0.11 * (ms - 177.3).max(0.0)
 }
 
-/// Ie,eff (G.107 §3.5) of a codec without an impairment of its own.
+/// Ie,eff (G.107 §3.5) of a codec with an impairment factor of zero.
 fn loss_impairment(missing: f32) -> f32 {
     let percent = missing.clamp(0.0, 1.0) * 100.0;
     95.0 * percent / (percent + LOSS_ROBUSTNESS)
@@ -35,11 +36,12 @@ fn mos(r: f32) -> f32 {
 /// R of a perfect network (G.107 §3.7).
 const R_UNIMPAIRED: f32 = 93.2;
 
-/// Bpl: how well a codec bears loss, in percent. There is no published value for Opus; this is that of GSM EFR (G.113 Appendix I), which conceals what is
-/// missing as Opus does. Codecs without concealment have 4, the best have 30.
+/// Bpl: the codec's robustness against loss, in percent. There is no published value for Opus; this is that
+/// of GSM EFR (G.113 Appendix I), which conceals loss similarly. Codecs without concealment have 4, the best
+/// have 30.
 const LOSS_ROBUSTNESS: f32 = 10.0;
 
-/// A frame of 20 ms, Opus's look-ahead of 6.5 ms, and what playing takes.
+/// A frame of 20 ms, Opus's look-ahead of 6.5 ms, and the playout.
 const FRAME: Duration = Duration::from_millis(40);
 
 #[cfg(test)]
@@ -55,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn delay_costs_little_until_it_costs_much() {
+    fn delay_has_little_effect_up_to_a_threshold() {
         let at = |ms| opinion(0.0, Duration::from_millis(ms));
         assert!(at(0) - at(150) < 0.15 && at(150) - at(400) > 0.6, "{} {} {}", at(0), at(150), at(400));
         assert_eq!(
@@ -65,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn more_missing_is_never_better() {
+    fn more_loss_never_raises_the_score() {
         let opinions: Vec<f32> =
             (0..=100).map(|percent| opinion(percent as f32 / 100.0, Duration::ZERO)).collect();
         assert!(opinions.windows(2).all(|pair| pair[1] <= pair[0]), "{opinions:?}");

@@ -1,16 +1,16 @@
-//! How many bits a second flow: a sliding window of eight slices, at the cost of an addition a packet.
+//! A bit rate: a sliding window of eight slices, at the cost of one addition per packet.
 
 use machine::Instant;
 
-/// Bytes of the last second, in slices of an eighth; or of eight times another length of slice.
+/// Bytes of the last second, in slices of an eighth; or of eight times another slice length.
 #[derive(Clone, Debug, Default)]
 pub struct Meter<const SLICE_MS: u64 = 125> {
     slices: [u32; SLICES],
     /// Sum of the slices.
     total: u32,
-    /// Number of the newest slice, counted from the epoch.
+    /// Number of the newest slice since the epoch.
     newest: u64,
-    /// Slices since the first packet, up to all: a flow that has just begun is not measured over time before it.
+    /// Slices since the first packet, up to all: a new flow is not averaged over the time before it.
     filled: u8,
 }
 
@@ -19,21 +19,21 @@ const SLICES: usize = 8;
 impl<const SLICE_MS: u64> Meter<SLICE_MS> {
     const SLICE_NANOS: u64 = SLICE_MS * 1_000_000;
 
-    /// Counts bytes that arrived or left now.
+    /// Counts bytes that arrived or were sent now.
     pub fn count(&mut self, now: Instant, bytes: usize) {
         self.advance(now);
         self.slices[(self.newest % SLICES as u64) as usize] += bytes as u32;
         self.total += bytes as u32;
     }
 
-    /// Bits a second, since the flow began.
+    /// Bits per second, since the flow began.
     pub fn bps(&self, now: Instant) -> u64 {
         let mut meter = self.clone();
         meter.advance(now);
         meter.over(meter.filled)
     }
 
-    /// Bits a second over the whole window, whenever the flow began.
+    /// Bits per second over the whole window, also for a new flow.
     pub fn spread_bps(&self, now: Instant) -> u64 {
         let mut meter = self.clone();
         meter.advance(now);
@@ -51,7 +51,7 @@ impl<const SLICE_MS: u64> Meter<SLICE_MS> {
             return;
         }
         if passed >= SLICES as u64 || self.filled == 0 {
-            // Silence for a second, or the very first: the window is reset.
+            // Resets the window after a second of silence, or for the first packet.
             *self = Self { newest: slice, filled: 1, ..Self::default() };
             return;
         }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_flow_is_measured_and_forgotten() {
+    fn a_constant_flow_is_measured_and_expires() {
         let mut meter: Meter = Meter::default();
         for ms in 0..3_000 {
             meter.count(at(ms), 125);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_that_has_just_begun_is_not_taken_for_a_thin_one() {
+    fn a_new_flow_is_not_averaged_over_the_time_before_it() {
         let mut meter: Meter = Meter::default();
         for ms in 0..250 {
             meter.count(at(ms), 125);

@@ -1,4 +1,4 @@
-//! Values and small tables that know nothing of RTP sessions.
+//! Values and small tables without dependencies on RTP sessions.
 
 pub mod clock;
 pub mod emodel;

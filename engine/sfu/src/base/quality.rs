@@ -1,9 +1,10 @@
-//! Scores: how well a stream arrives, from 0 to 10.
+//! Scores: the quality of a stream, from 0 to 10.
 //!
-//! What counts is what is missing *after* repair: loss that retransmissions mend costs a viewer nothing. The share that is
-//! missing is smoothed over about four seconds. Of pictures the score is 10 ÷ (1 + 15 × share): 9 at 1 %, 6 at 5 %, 4 at 10 %,
-//! 1 when nearly all is lost. Of sound it is what a listener thinks of it ([`emodel`](super::emodel)), which delay spoils too: an opinion
-//! of 1 is 0, one of 4.5 is 10. A score is for people and dashboards; nothing that is forwarded depends on it.
+//! Only loss *after* repair counts: loss that retransmissions repair is not visible. The share of missing
+//! packets is smoothed over about four seconds. For video the score is 10 ÷ (1 + 15 × share): 9 at 1 %, 6 at
+//! 5 %, 4 at 10 %, 1 at nearly 100 %. For audio it is the estimated opinion of a listener
+//! ([`emodel`](super::emodel)), which also depends on the delay: an opinion of 1 is 0, one of 4.5 is 10. A
+//! score is for people and dashboards; forwarding does not depend on it.
 
 use super::emodel;
 use crate::limits;
@@ -13,30 +14,30 @@ use std::time::Duration;
 /// The score of one stream or consumer.
 #[derive(Clone, Copy, Debug)]
 pub struct Quality {
-    /// Smoothed share of packets that never came.
+    /// Smoothed share of lost packets.
     missing: f32,
-    /// Of sound: how long it takes from mouth to ear.
+    /// For audio: the delay from mouth to ear.
     delay: Option<Duration>,
-    /// Nothing comes, though something should.
+    /// No packets arrive, although some should.
     is_silent: bool,
-    told: u8,
-    told_at: Option<Instant>,
+    reported: u8,
+    reported_at: Option<Instant>,
 }
 
 impl Quality {
-    /// Of something nothing bad is known of.
+    /// Without any loss.
     pub const fn good() -> Self {
-        Self { missing: 0.0, delay: None, is_silent: false, told: SCORE_MAX, told_at: None }
+        Self { missing: 0.0, delay: None, is_silent: false, reported: SCORE_MAX, reported_at: None }
     }
 
-    /// Of something that has not begun.
+    /// Of a stream that has not started.
     pub const fn silent() -> Self {
-        Self { missing: 0.0, delay: None, is_silent: true, told: 0, told_at: None }
+        Self { missing: 0.0, delay: None, is_silent: true, reported: 0, reported_at: None }
     }
 
-    /// In some while, `expected` packets should have come, and `missing` of them did not, nor were repaired; negative when
-    /// more was repaired than lost in that while. Where nothing was expected (discontinuous transmission), nothing is
-    /// learned, and from a few packets not much.
+    /// In the last interval, `expected` packets should have arrived, and `missing` of them were lost and not
+    /// repaired; negative if more were repaired than lost. Without expected packets (discontinuous
+    /// transmission) nothing changes, and few packets have a small weight.
     pub fn on_interval(&mut self, expected: u64, missing: i64) {
         if expected == 0 {
             return;
@@ -47,12 +48,12 @@ impl Quality {
         self.missing = (self.missing + (share - self.missing) * weight).max(0.0);
     }
 
-    /// It is sound, which takes so long from mouth to ear.
+    /// It is audio, with this delay from mouth to ear.
     pub fn set_delay(&mut self, delay: Duration) {
         self.delay = Some(delay);
     }
 
-    /// Whether nothing comes though something should.
+    /// Sets whether packets are missing completely.
     pub fn set_silent(&mut self, is_silent: bool) {
         self.is_silent = is_silent;
     }
@@ -71,26 +72,27 @@ impl Quality {
         (score.round() as u8).clamp(1, SCORE_MAX)
     }
 
-    /// The score, if it is time to tell it; it then counts as told.
-    pub fn news(&mut self, now: Instant) -> Option<u8> {
+    /// The score, if it is time to report it; it then counts as reported.
+    pub fn take_report(&mut self, now: Instant) -> Option<u8> {
         let score = self.score();
-        let is_too_soon =
-            self.told_at.is_some_and(|told_at| now.saturating_since(told_at) < limits::SCORE_NEWS_INTERVAL);
-        if score.abs_diff(self.told) <= 1 || is_too_soon {
+        let is_too_soon = self
+            .reported_at
+            .is_some_and(|reported_at| now.saturating_since(reported_at) < limits::SCORE_REPORT_INTERVAL);
+        if score.abs_diff(self.reported) <= 1 || is_too_soon {
             return None;
         }
-        self.told = score;
-        self.told_at = Some(now);
+        self.reported = score;
+        self.reported_at = Some(now);
         Some(score)
     }
 }
 
 const SCORE_MAX: u8 = 10;
 
-/// Of the newest interval, at one interval a second: about four seconds are remembered.
+/// Weight of the newest interval, at one interval per second: a memory of about four seconds.
 const WEIGHT: f32 = 0.25;
 
-/// Packets from which on an interval has its full weight: half of what sound sends in a second.
+/// Packets for the full weight of an interval: half of what audio sends in a second.
 const EXPECTED_ENOUGH: f32 = 25.0;
 
 /// From the worst opinion to the best.
@@ -111,13 +113,13 @@ mod tests {
     }
 
     #[test]
-    fn scores_fall_with_what_is_missing() {
+    fn scores_fall_with_loss() {
         let scores = [0.0, 0.01, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0].map(|share| settled(share).score());
         assert_eq!(scores, [10, 9, 7, 6, 4, 3, 1, 1]);
     }
 
     #[test]
-    fn scores_of_sound_are_opinions() {
+    fn scores_of_audio_are_opinions() {
         let score = |share, ms| {
             let mut quality = settled(share);
             quality.set_delay(Duration::from_millis(ms));
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_repaired_a_little_later_does_not_count() {
+    fn packets_repaired_a_little_later_are_not_loss() {
         let mut quality = Quality::good();
         for _ in 0..30 {
             quality.on_interval(500, 20);
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_between_words_changes_nothing_and_few_packets_little() {
+    fn silence_changes_nothing_and_few_packets_little() {
         let mut quality = Quality::good();
         for _ in 0..10 {
             quality.on_interval(0, 0);
@@ -162,19 +164,23 @@ mod tests {
     }
 
     #[test]
-    fn news_comes_when_there_is_some_and_not_too_often() {
+    fn changes_are_reported_and_not_too_often() {
         let at = |seconds| Instant::EPOCH + Duration::from_secs(seconds);
         let mut quality = Quality::silent();
-        assert_eq!(quality.news(at(0)), None);
+        assert_eq!(quality.take_report(at(0)), None);
         quality.set_silent(false);
-        assert_eq!(quality.news(at(1)), Some(10));
-        assert_eq!(quality.news(at(5)), None);
+        assert_eq!(quality.take_report(at(1)), Some(10));
+        assert_eq!(quality.take_report(at(5)), None);
         quality.set_silent(true);
-        assert_eq!(quality.news(at(6)), Some(0));
+        assert_eq!(quality.take_report(at(6)), Some(0));
         quality.set_silent(false);
-        assert_eq!(quality.news(at(7)), None, "too soon");
-        assert_eq!(quality.news(at(8)), Some(10));
+        assert_eq!(quality.take_report(at(7)), None, "too soon");
+        assert_eq!(quality.take_report(at(8)), Some(10));
         quality.missing = 0.01;
-        assert_eq!((quality.score(), quality.news(at(60))), (9, None), "one is no news");
+        assert_eq!(
+            (quality.score(), quality.take_report(at(60))),
+            (9, None),
+            "a change by one is not reported"
+        );
     }
 }

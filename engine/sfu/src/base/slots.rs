@@ -1,6 +1,7 @@
 //! Dense slots with a generation: objects are found by index, and a stale reference finds nothing.
 
-/// Names an object in [`Slots`]: its index and the generation that tells it from earlier tenants.
+/// Identifies an object in [`Slots`]: its index, and the generation that distinguishes it from earlier
+/// objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot {
     index: u32,
@@ -8,7 +9,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// The dense index; distinct among live objects, reused after removal.
+    /// The dense index; unique among live objects, reused after removal.
     pub fn index(self) -> u32 {
         self.index
     }
@@ -29,7 +30,7 @@ impl Slot {
 pub struct Slots<T> {
     entries: Vec<Entry<T>>,
     free: Vec<u32>,
-    /// Of entries that have never been used.
+    /// Of unused entries.
     first_generation: u32,
 }
 
@@ -46,7 +47,7 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
-    /// Puts the value made by `make`, which is told where it will live.
+    /// Inserts the value of `make`, which gets its slot.
     pub fn insert_with(&mut self, make: impl FnOnce(Slot) -> T) -> Slot {
         let index = self.free.pop().unwrap_or_else(|| {
             self.entries.push(Entry { generation: self.first_generation, value: None });
@@ -58,14 +59,14 @@ impl<T> Slots<T> {
         slot
     }
 
-    /// An empty table in which no slot of this one names anything.
+    /// An empty table in which no slot of this one is valid.
     pub fn successor(&self) -> Self {
         let generations = self.entries.iter().map(|entry| entry.generation);
         let last = generations.max().unwrap_or(self.first_generation);
         Self { first_generation: last.wrapping_add(1), ..Self::default() }
     }
 
-    /// Takes the object out; every copy of its slot then finds nothing.
+    /// Removes the object; all copies of its slot then find nothing.
     pub fn remove(&mut self, slot: Slot) -> Option<T> {
         let entry =
             self.entries.get_mut(slot.index as usize).filter(|entry| entry.generation == slot.generation)?;
@@ -75,7 +76,7 @@ impl<T> Slots<T> {
         Some(value)
     }
 
-    /// The object, if it still lives.
+    /// The object, if it exists.
     pub fn find(&self, slot: Slot) -> Option<&T> {
         self.entries
             .get(slot.index as usize)
@@ -83,12 +84,12 @@ impl<T> Slots<T> {
             .and_then(|entry| entry.value.as_ref())
     }
 
-    /// Where the object lives, to be fetched ahead: without a look at whether it does.
+    /// The object's memory, to be prefetched, without checking whether it exists.
     pub fn place(&self, slot: Slot) -> Option<&impl Sized> {
         self.entries.get(slot.index as usize)
     }
 
-    /// The object, if it still lives.
+    /// The object, if it exists.
     pub fn find_mut(&mut self, slot: Slot) -> Option<&mut T> {
         self.entries
             .get_mut(slot.index as usize)
@@ -96,18 +97,18 @@ impl<T> Slots<T> {
             .and_then(|entry| entry.value.as_mut())
     }
 
-    /// The slot of the object that lives at `index`, if one does.
+    /// The slot of the object at `index`, if there is one.
     pub fn slot_at(&self, index: u32) -> Option<Slot> {
         let entry = self.entries.get(index as usize)?;
         entry.value.is_some().then_some(Slot { index, generation: entry.generation })
     }
 
-    /// Objects that live.
+    /// The number of objects.
     pub fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
-    /// All live objects, by index.
+    /// All objects, by index.
     pub fn iter(&self) -> impl Iterator<Item = (Slot, &T)> {
         self.entries.iter().enumerate().filter_map(|(index, entry)| {
             let slot = Slot { index: index as u32, generation: entry.generation };
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reused_slot_does_not_answer_to_its_old_name() {
+    fn a_stale_slot_finds_nothing_after_reuse() {
         let mut slots = Slots::default();
         let first = slots.insert_with(|_| "first");
         assert_eq!(slots.remove(first), Some("first"));
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn no_slot_of_a_table_names_anything_in_its_successor() {
+    fn no_slot_of_a_table_is_valid_in_its_successor() {
         let mut slots = Slots::default();
         let mut named = Vec::new();
         for round in 0..3 {

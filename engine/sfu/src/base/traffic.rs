@@ -1,10 +1,10 @@
-//! Datagrams and bytes of a transport, both ways.
+//! Datagrams and bytes of a transport, in both directions.
 
-/// What came from a transport's peer and what was written for it, whatever it was. Part of the transport, so that one that takes the slot of
-/// another begins with nothing.
+/// Received and sent datagrams of all kinds. Part of the transport, so that a transport in a reused slot
+/// starts at zero.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Traffic {
-    /// Datagrams taken from the peer, and from another worker where the transport is a pipe.
+    /// Datagrams accepted from the peer, or from another worker if the transport is a pipe.
     pub received: Amount,
     /// Datagrams in the send batch.
     pub sent: Amount,

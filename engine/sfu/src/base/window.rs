@@ -1,9 +1,9 @@
-//! Which sequence numbers of a stream have been received: tells a duplicate from a late packet.
+//! The received sequence numbers of a stream: distinguishes a duplicate from a late packet.
 
 use rtp::SeqNo;
 
-/// Sequence numbers remembered behind the newest. Wider than the retransmission cache, so that whatever could be
-/// asked for again is recognised when it comes twice.
+/// Sequence numbers stored behind the newest. More than the retransmission cache, so that a packet that was
+/// requested again and arrives twice is recognised.
 const WINDOW: u64 = 1024;
 
 /// A bitmap over the newest [`WINDOW`] sequence numbers.
@@ -13,24 +13,24 @@ pub struct SequenceWindow {
     highest: Option<SeqNo>,
 }
 
-/// What the window says of a packet.
+/// The result for a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Novelty {
-    /// Not seen before.
+    /// Not received before.
     New,
-    /// Seen before.
+    /// Received before.
     Duplicate,
-    /// Behind the window.
+    /// Older than the window.
     TooOld,
 }
 
 impl SequenceWindow {
-    /// Nothing seen.
+    /// Without received packets.
     pub fn new() -> Self {
         Self { bits: [0; (WINDOW / 64) as usize], highest: None }
     }
 
-    /// Marks `seq` as received and says whether it was before.
+    /// Marks `seq` as received; returns whether it was before.
     pub fn insert(&mut self, seq: SeqNo) -> Novelty {
         let highest = *self.highest.get_or_insert(seq);
         if seq > highest {

@@ -2,19 +2,19 @@
 
 use control::Layers;
 
-/// What bandwidth allows a consumer.
+/// The layers that bandwidth allows a consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LayerBudget {
-    /// Everything; also where there is no estimate.
+    /// Everything; also without an estimate.
     #[default]
     Everything,
-    /// No more than these layers.
+    /// At most these layers.
     UpTo(Layers),
-    /// Nothing: video is paused until there is room again.
+    /// None: video is paused until there is bandwidth again.
     Nothing,
 }
 
-/// The lower of two ceilings: of the one with fewer spatial layers, its temporal ones count.
+/// The lower of two ceilings: fewer spatial layers, with the temporal layers of the same ceiling.
 pub fn lower(one: Layers, other: Layers) -> Layers {
     match one.spatial.cmp(&other.spatial) {
         std::cmp::Ordering::Less => one,
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_ceilings_the_lower_counts() {
+    fn the_lower_of_two_ceilings_applies() {
         let layers = |spatial, temporal| Layers { spatial, temporal };
         assert_eq!(lower(layers(2, 0), layers(1, 2)), layers(1, 2));
         assert_eq!(lower(layers(1, 2), layers(1, 1)), layers(1, 1));

@@ -1,4 +1,4 @@
-//! State of what a peer receives: consumers, and how they choose, number and write packets.
+//! State of sending to a peer: consumers, and how they select, number and write packets.
 
 pub mod consumer;
 pub mod counts;

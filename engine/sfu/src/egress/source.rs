@@ -1,6 +1,6 @@
-//! Which stream of its producer a consumer follows.
+//! The stream of its producer that a consumer follows.
 
-/// One life of one stream of the producer: its index, and how often its SSRC has changed.
+/// One epoch of one stream of the producer: its index, and the number of changes of its SSRC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
     /// Index among the producer's streams.

@@ -1,4 +1,4 @@
-//! The way out of one consumer's packets: which path, under which key, at whose pace, and what they say of their sending.
+//! Writes one consumer's packets: path, key, pacing, and the extensions that are set when sending.
 
 use crate::bandwidth::sender::{SendSide, Waiting};
 use crate::bandwidth::{Class, Purpose};
@@ -11,27 +11,25 @@ use rtp::ext::abs_send_time::{self, AbsSendTime};
 use rtp::ext::transport_cc;
 use rtp::{ExtId, Extensions, Header};
 
-/// Where the packets of one consumer go, for as long as one thing is done.
+/// The output of one consumer, for one operation.
 #[derive(Debug)]
 pub struct Egress<'a, T> {
     /// The time of this turn.
     pub now: Instant,
-    /// The transport's way out.
+    /// The transport's send path.
     pub leg: SendPath<'a>,
-    /// The transport's congestion control, if it has any.
+    /// The transport's congestion control, if any.
     pub send_side: Option<&'a mut SendSide>,
-    /// The packet that is being written carries the next transport-wide number.
-    pub is_numbered: bool,
     /// The send batch.
     pub tx: &'a mut T,
-    /// What is counted.
+    /// The worker's counters.
     pub counters: &'a mut Counters,
-    /// What is counted of the transport's datagrams.
+    /// The counters of the transport's sent datagrams.
     pub sent: &'a mut Amount,
 }
 
 impl<'a, T: Tx> Egress<'a, T> {
-    /// The way out of a transport. `None` until the way is known and the keys are there.
+    /// The output of a transport. `None` until its path and keys are known.
     pub fn of(
         transport: &'a mut Transport,
         now: Instant,
@@ -45,20 +43,20 @@ impl<'a, T: Tx> Egress<'a, T> {
             now,
             leg,
             send_side: transport.send_side.as_deref_mut(),
-            is_numbered: false,
             tx,
             counters,
             sent: &mut transport.traffic.sent,
         })
     }
 
-    /// Whether a packet may be written now; otherwise it waits for its turn, or is dropped.
+    /// Whether a packet may be written now; otherwise it waits, or is dropped.
     pub fn admit(&mut self, class: Class, payload_len: usize, waiting: Waiting) -> bool {
         let Some(side) = self.send_side.as_deref_mut() else { return true };
         side.admit(self.now, class, payload_len, waiting, self.counters)
     }
 
-    /// The same for one that was sent before. With `must_wait` it is not written now, whatever the bucket says.
+    /// The same for a packet that was sent before. With `must_wait` it is not written now, whatever the
+    /// bucket's level.
     pub fn admit_again(&mut self, payload_len: usize, waiting: Waiting, must_wait: bool) -> bool {
         let Some(side) = self.send_side.as_deref_mut() else { return !must_wait };
         if must_wait {
@@ -68,47 +66,48 @@ impl<'a, T: Tx> Egress<'a, T> {
         side.admit(self.now, Class::Retransmission, payload_len, waiting, self.counters)
     }
 
-    /// Adds what a packet that is written next says of its sending.
-    pub fn stamp(&mut self, send_extensions: &SendExtensions, extensions: &mut Extensions) {
+    /// Adds the send-time extensions of the next packet.
+    pub fn stamp(&self, send_extensions: &SendExtensions, mut extensions: Extensions) -> Stamped {
         if let Some(id) = send_extensions.send_time {
             let time = AbsSendTime::from_duration(self.now.since_epoch());
             extensions.push(id, &abs_send_time::write(time));
         }
-        self.is_numbered = match (send_extensions.number, self.send_side.as_deref()) {
+        let is_numbered = match (send_extensions.number, self.send_side.as_deref()) {
             (Some(id), Some(side)) => extensions.push(id, &transport_cc::write(side.next_seq())),
             _ => false,
         };
+        Stamped { extensions, is_numbered }
     }
 
-    /// Whether a probe lacks something.
+    /// Whether a probe needs padding.
     pub fn padding_due(&self) -> bool {
         self.send_side.as_ref().is_some_and(|side| side.estimator.padding_due(self.now) > 0)
     }
 
     /// A datagram has been written.
-    fn on_written(&mut self, len: usize, purpose: Purpose) {
+    fn on_written(&mut self, len: usize, is_numbered: bool, purpose: Purpose) {
         self.sent.count(len);
-        let is_numbered = std::mem::take(&mut self.is_numbered);
         if let Some(side) = self.send_side.as_deref_mut() {
             side.on_sent(self.now, len, is_numbered, purpose);
         }
     }
 }
 
-/// What packets of one consumer say of their sending, each time another thing. Nothing where a packet may be sent again on its own stream:
-/// one SRTP index would protect two headers then, which gives the authentication key away (RFC 7714 §8.1).
+/// The send-time extensions of one consumer's packets, which differ each time. None if packets may be
+/// retransmitted on their own stream: one SRTP index would protect two headers, which reveals the
+/// authentication key (RFC 7714 §8.1).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SendExtensions {
-    /// No packet is sent again on its own stream.
+    /// No packet is retransmitted on its own stream.
     may_vary: bool,
-    /// The transport-wide number, under this id.
+    /// The id of the transport-wide number.
     number: Option<ExtId>,
-    /// When it was sent: what a peer's own estimate is made from.
+    /// The id of the send time: used for a peer's own estimate.
     send_time: Option<ExtId>,
 }
 
 impl SendExtensions {
-    /// As the consumer negotiated.
+    /// As negotiated by the consumer.
     pub fn of(spec: &Consume) -> Self {
         let has_rtx = |codec: &CodecParameters| codec.rtx_pt.is_some() && spec.rtx_ssrc.is_some();
         if !spec.codecs.iter().all(|codec| !codec.nack || has_rtx(codec)) {
@@ -125,7 +124,7 @@ impl SendExtensions {
         }
     }
 
-    /// Whether one packet's header may say other things each time it is sent.
+    /// Whether one packet's header may differ each time it is sent.
     pub fn may_vary(&self) -> bool {
         self.may_vary
     }
@@ -136,7 +135,7 @@ impl SendExtensions {
     }
 }
 
-/// What goes behind a header.
+/// The part after a header.
 #[derive(Clone, Copy, Debug)]
 pub struct Body<'a> {
     /// The payload, with its padding.
@@ -146,20 +145,30 @@ pub struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// A payload as it is.
+    /// An unpadded payload.
     pub fn plain(payload: &'a [u8]) -> Self {
         Self { bytes: payload, is_padded: false }
     }
 }
 
-/// Claims a slot, writes the header and encrypts the payload behind it. The length, or `None` if the batch is full.
+/// The complete header extensions of the next packet, made by [`Egress::stamp`].
+#[derive(Debug)]
+pub struct Stamped {
+    extensions: Extensions,
+    /// They contain the next transport-wide number, so the packet uses it.
+    is_numbered: bool,
+}
+
+/// Claims a slot, writes the header and encrypts the payload after it. Returns the length, or `None` if the
+/// batch is full.
 pub fn write(
     header: &Header,
     roc: u32,
-    extensions: &Extensions,
+    stamped: &Stamped,
     body: Body<'_>,
     out: &mut Egress<'_, impl Tx>,
 ) -> Option<usize> {
+    let Stamped { extensions, is_numbered } = stamped;
     let header_len = Header::encoded_len(extensions);
     let Egress { leg, tx, .. } = out;
     let len = header_len + body.bytes.len() + leg.outbound.rtp_overhead();
@@ -169,19 +178,20 @@ pub fn write(
         leg.outbound.protect_rtp(roc, header_len, body.bytes, slot)
     });
     match written {
-        Some(len) => out.on_written(len, Purpose::Media),
+        Some(len) => out.on_written(len, *is_numbered, Purpose::Media),
         None => out.tx.cancel(),
     }
     written
 }
 
-/// A packet of padding as long as padding can be (RFC 3550 §5.1: its last byte counts it), encrypted like a payload.
+/// A packet of maximum padding (RFC 3550 §5.1: its last byte is the count), encrypted like a payload.
 pub fn write_padding(
     header: &Header,
     roc: u32,
-    extensions: &Extensions,
+    stamped: &Stamped,
     out: &mut Egress<'_, impl Tx>,
 ) -> Option<usize> {
+    let Stamped { extensions, is_numbered } = stamped;
     let mut padding = [0; PADDING_LEN];
     padding[PADDING_LEN - 1] = PADDING_LEN as u8;
     let Egress { leg, tx, .. } = out;
@@ -192,7 +202,7 @@ pub fn write_padding(
         leg.outbound.protect_rtp(roc, header_len, &padding, slot)
     });
     match written {
-        Some(len) => out.on_written(len, Purpose::Padding),
+        Some(len) => out.on_written(len, *is_numbered, Purpose::Padding),
         None => out.tx.cancel(),
     }
     written
@@ -200,44 +210,25 @@ pub fn write_padding(
 
 const PADDING_BIT: u8 = 0x20;
 
-/// As much as one byte can count.
+/// The maximum of one byte.
 const PADDING_LEN: usize = 255;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use control::{AppData, Codec, ConsumerId, Extension, ProducerId, Text, TransportId};
+    use control::{ConsumerId, Extension, ProducerId, TransportId, fixtures};
 
     fn consume(nack: bool, rtx_pt: Option<u8>) -> Consume {
-        let codec = CodecParameters {
-            codec: Codec::Vp8,
-            pt: 96,
-            rtx_pt,
-            clock_rate_hz: 90_000,
-            nack,
-            pli: true,
-            fir: true,
-            transport_cc: true,
-        };
+        let codec = CodecParameters { rtx_pt, nack, ..fixtures::vp8(96, 97) };
         Consume {
-            transport: TransportId(1),
-            producer: ProducerId(1),
-            consumer: ConsumerId(1),
-            mid: None,
-            codecs: vec![codec],
-            ssrc: 1,
             rtx_ssrc: rtx_pt.map(|_| 2),
-            cname: Text::new("peer"),
             extensions: vec![Extension { kind: ExtensionKind::TransportCc, id: 5 }],
-            preferred_layers: None,
-            priority: 1,
-            paused: false,
-            app_data: AppData::default(),
+            ..fixtures::consume(TransportId(1), ProducerId(1), ConsumerId(1), codec, 1)
         }
     }
 
     #[test]
-    fn what_may_be_sent_again_on_its_own_stream_is_never_stamped() {
+    fn packets_retransmitted_on_their_own_stream_have_no_send_time_extensions() {
         assert!(SendExtensions::of(&consume(true, Some(97))).has_number());
         assert!(SendExtensions::of(&consume(false, None)).has_number());
         assert!(!SendExtensions::of(&consume(true, None)).has_number());

@@ -1,4 +1,4 @@
-//! What is counted of a received stream.
+//! The counters of a received stream.
 
 use crate::base::emodel::mouth_to_ear;
 use crate::base::meter::Meter;
@@ -9,37 +9,37 @@ use control::{Codec, Kind};
 use machine::Instant;
 use std::time::Duration;
 
-/// What is counted of a received stream.
+/// The counters of a received stream.
 #[derive(Clone, Debug)]
 pub struct StreamCounts {
-    /// Packets, once each.
+    /// Packets, each counted once.
     pub packets: u64,
     /// Their payload bytes.
     pub bytes: u64,
-    /// Those of the packets that came by retransmission.
+    /// The retransmitted packets among them.
     pub retransmitted: u64,
-    /// Packets asked for again.
+    /// Packets requested again.
     pub nacks: u64,
-    /// Keyframes asked for by PLI.
+    /// Keyframes requested by PLI.
     pub plis: u64,
-    /// Keyframes asked for by FIR.
+    /// Keyframes requested by FIR.
     pub firs: u64,
-    /// Keyframes that began to arrive.
+    /// Keyframes whose first packet arrived.
     pub keyframes: u64,
     /// Payload bytes of the last second.
     pub rate: Meter,
-    /// How well it arrives.
+    /// The quality of reception.
     pub quality: Quality,
     keyframe_timestamp: Option<u32>,
     last_at: Instant,
-    /// Lost under former SSRCs.
+    /// Loss under former SSRCs.
     lost_before: i32,
-    /// Expected and received when the quality was assessed last.
+    /// Expected and received packets at the last assessment.
     assessed: (u64, u64),
 }
 
 impl StreamCounts {
-    /// Nothing yet.
+    /// All zero.
     pub fn new() -> Self {
         Self {
             packets: 0,
@@ -58,10 +58,10 @@ impl StreamCounts {
         }
     }
 
-    /// One packet that is news.
+    /// Counts one new packet.
     pub fn on_packet(&mut self, now: Instant, packet: &MediaPacket<'_>, is_retransmission: bool) {
         let payload_len = packet.payload.len();
-        // A keyframe may begin more than once: with its parameter sets, and with its first slice.
+        // A keyframe may start more than once: with its parameter sets, and with its first slice.
         let is_sound = matches!(packet.codec, Codec::Opus | Codec::Red);
         if packet.starts_keyframe && !is_sound && self.keyframe_timestamp != Some(packet.timestamp) {
             self.keyframe_timestamp = Some(packet.timestamp);
@@ -80,15 +80,16 @@ impl StreamCounts {
         self.assessed = (0, self.packets);
     }
 
-    /// Packets lost before any repair, of which `lost` under the present SSRC.
+    /// Packets lost before any repair, `lost` of them under the present SSRC.
     pub fn lost(&self, lost: i32) -> i32 {
         self.lost_before.saturating_add(lost)
     }
 
-    /// About once a second: `expected` packets should be here since the stream began or was reset, and they come with this jitter.
+    /// About once a second: `expected` packets should have arrived since the stream started or was reset,
+    /// with this jitter.
     pub fn assess(&mut self, now: Instant, kind: Kind, expected: u64, jitter: Duration) {
         if kind == Kind::Audio {
-            // The delay from the publisher to us is unknown.
+            // The delay from the publisher is unknown.
             self.quality.set_delay(mouth_to_ear(Duration::ZERO, jitter));
         }
         let (expected_before, received_before) = self.assessed;
@@ -96,7 +97,7 @@ impl StreamCounts {
         let missing = gained as i64 - (self.packets - received_before) as i64;
         self.quality.on_interval(gained, missing);
         self.assessed = (expected, self.packets);
-        // Audio may pause in silence (discontinuous transmission); video does not.
+        // Audio may pause during silence (discontinuous transmission); video does not.
         let has_ceased =
             kind == Kind::Video && now.saturating_since(self.last_at) > limits::SILENT_VIDEO_AFTER;
         self.quality.set_silent(self.packets == 0 || has_ceased);

@@ -1,4 +1,4 @@
-//! What the layers of a stream take: as it was measured, and as a path has to reckon with.
+//! The rates of a stream's layers: measured, and expected for a path.
 
 use crate::base::meter::Meter;
 use crate::limits;
@@ -6,11 +6,11 @@ use control::Layers;
 use machine::Instant;
 use std::time::Duration;
 
-/// Rates of a stream's layers, each without those below it, in the order in which they appeared.
+/// Rates of a stream's layers, each without the lower ones, in the order in which they appeared.
 #[derive(Debug, Default)]
 pub struct LayerRates {
     of: Vec<(Layers, LayerRate)>,
-    /// Since when it has flowed without a silence, and its last packet.
+    /// Since when it flows without a silence, and its last packet.
     flowing: Option<(Instant, Instant)>,
 }
 
@@ -18,12 +18,13 @@ pub struct LayerRates {
 struct LayerRate {
     frames: Meter,
     keyframes: Meter,
-    /// The same, over longer: a burst that a pacer spreads out is no rate.
+    /// The same over a longer window: a burst that a pacer spreads out is not a rate.
     spread: Meter<1_000>,
 }
 
 impl LayerRates {
-    /// A packet of a layer has come, as part of a keyframe or not. Layers beyond [`limits::LAYERS_MEASURED`] count with the last.
+    /// Counts a packet of a layer, of a keyframe or not. Layers beyond [`limits::LAYERS_MEASURED`] count with
+    /// the last.
     pub fn count(&mut self, now: Instant, layers: Layers, bytes: usize, is_keyframe: bool) {
         let flowing = self.flowing.filter(|(_, last)| now.saturating_since(*last) < SILENCE_MAX);
         self.flowing = Some((flowing.map_or(now, |(since, _)| since), now));
@@ -41,7 +42,7 @@ impl LayerRates {
         }
     }
 
-    /// Bits of payload of each layer in the last second.
+    /// Payload bits of each layer in the last second.
     pub fn each(&self, now: Instant) -> impl Iterator<Item = (Layers, u64)> + '_ {
         self.of.iter().map(move |(layers, rate)| (*layers, rate.bps(now)))
     }
@@ -51,8 +52,9 @@ impl LayerRates {
         self.each(now).map(|(_, bps)| bps).sum()
     }
 
-    /// What the layers up to these are to be reckoned with, in bits a second; `expected` while they are silent. What begins, begins with a
-    /// keyframe, and then its encoder finds its rate: for a while it may be anything between what is seen and what is expected.
+    /// The rate to expect of the layers up to these, in bits per second; `expected` while they are silent. A
+    /// new stream starts with a keyframe, and then its encoder approaches its rate: for a while it may be
+    /// anything between the measured and the expected rate.
     pub fn price(&self, now: Instant, upto: Layers, expected: u64) -> Price {
         let counted = |layers: &Layers| layers.spatial <= upto.spatial && layers.temporal <= upto.temporal;
         let counted = || self.of.iter().filter(|(layers, _)| counted(layers)).map(|(_, rate)| rate);
@@ -69,12 +71,12 @@ impl LayerRates {
     }
 }
 
-/// What layers cost, in bits a second.
+/// The rates of layers, in bits per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Price {
-    /// For who is not sent them yet.
+    /// For a consumer that does not get them yet.
     pub to_begin: u64,
-    /// For who is.
+    /// For a consumer that gets them.
     pub to_go_on: u64,
 }
 
@@ -84,11 +86,12 @@ impl LayerRate {
     }
 }
 
-/// What has flowed for less may be measured too high …
+/// A shorter flow may be measured too high …
 const MEASURED_AFTER: Duration = Duration::from_secs(1);
-/// … and for less than this, too low: an encoder takes as long as its uplink's estimate does. In the second half of it less and less is expected.
+/// … and one shorter than this too low: an encoder needs as long as its uplink's estimate. In the second half
+/// of this time the expected rate decreases.
 const SETTLED_AFTER: Duration = Duration::from_secs(12);
-/// After a longer silence it is reset.
+/// A longer silence resets the measurement.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -102,7 +105,7 @@ mod tests {
         Instant::EPOCH + Duration::from_millis(5_000 + ms)
     }
 
-    /// A keyframe of 20 kB, and 200 kbit/s in two layers from then on.
+    /// A keyframe of 20 kB, and then 200 kbit/s in two layers.
     fn flow(until_ms: u64) -> LayerRates {
         let mut rates = LayerRates::default();
         rates.count(at(0), LOWEST, 20_000, true);
@@ -114,9 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_is_expected_to_be_what_it_may_become() {
+    fn a_new_stream_is_expected_to_reach_its_rate() {
         let rates = flow(80);
-        assert!(rates.bps(at(80)) > 1_000_000, "so it seems: {rates:?}");
+        assert!(rates.bps(at(80)) > 1_000_000, "measured: {rates:?}");
         let price = rates.price(at(80), UPPER, 150_000);
         assert_eq!(price, Price { to_begin: 150_000.max(price.to_go_on), to_go_on: price.to_go_on });
         assert!(price.to_go_on <= 150_000, "{price:?}");
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn in_the_long_run_it_is_what_is_measured() {
+    fn after_a_while_the_measured_rate_is_used() {
         let (rates, now) = (flow(13_000), at(13_000));
         let price = rates.price(now, UPPER, 900_000);
         assert!((170_000..=200_000).contains(&price.to_begin), "{price:?}");
@@ -138,12 +141,12 @@ mod tests {
     }
 
     #[test]
-    fn silence_costs_what_is_expected_of_its_end() {
+    fn a_silent_stream_has_its_expected_rate() {
         let expected = Price { to_begin: 150_000, to_go_on: 150_000 };
         assert_eq!(LayerRates::default().price(at(0), UPPER, 150_000), expected);
         let mut rates = flow(4_000);
         assert_eq!((rates.price(at(5_200), UPPER, 150_000), rates.bps(at(5_200))), (expected, 0));
         rates.count(at(5_300), LOWEST, 10, false);
-        assert_eq!(rates.price(at(5_400), UPPER, 150_000).to_begin, 150_000, "it begins anew");
+        assert_eq!(rates.price(at(5_400), UPPER, 150_000).to_begin, 150_000, "it restarts");
     }
 }

@@ -1,4 +1,4 @@
-//! State of what a peer sends: producers, their streams, and what they need to ask for.
+//! State of receiving from a peer: producers, their streams, and their pending requests.
 
 pub mod counts;
 pub mod keyframe;

@@ -1,4 +1,4 @@
-//! Which packets of a received stream to ask for again, and when (RFC 4585 §6.2.1).
+//! Which packets of a received stream are requested again, and when (RFC 4585 §6.2.1).
 
 use crate::limits;
 use machine::{Instant, meter};
@@ -8,22 +8,23 @@ use std::time::Duration;
 
 /// The missing packets of one stream.
 ///
-/// A packet counts as lost once [`NACK_REORDER_PACKETS`](limits::NACK_REORDER_PACKETS) newer ones are here (or the gap is
-/// old), is asked for once per round trip, and given up after so many tries, when too old, or when a keyframe
-/// has made it worthless.
+/// A packet counts as lost once [`NACK_REORDER_PACKETS`](limits::NACK_REORDER_PACKETS) newer ones have
+/// arrived (or the gap is old). It is requested once per round trip, and given up after a number of attempts,
+/// when it is too old, or when a keyframe makes it unnecessary.
 #[derive(Debug)]
 pub struct NackGenerator {
     /// In order of sequence number. Allocated once, at its bound.
     missing: VecDeque<Missing>,
     highest: Option<SeqNo>,
-    /// The lowest that has arrived: of what was sent before it nothing is known to exist.
+    /// The lowest received number: earlier packets may not exist.
     lowest: SeqNo,
-    /// Where the last keyframe began: nothing before it is needed.
+    /// Start of the last keyframe: earlier packets are not needed.
     keyframe: SeqNo,
-    /// Smoothed time from a request to the retransmission it brought.
+    /// Smoothed time from a request to its retransmission.
     rtt: Duration,
     given_up: u64,
-    /// When [`poll`](Self::poll) next has something to do. May be too early, because a packet has arrived since; never too late.
+    /// When [`poll`](Self::poll) next has work. May be too early, because a packet has arrived since; never
+    /// too late.
     due: Option<Instant>,
 }
 
@@ -36,7 +37,7 @@ struct Missing {
 }
 
 impl NackGenerator {
-    /// Nothing received, nothing missing.
+    /// Without packets.
     pub fn new() -> Self {
         Self {
             missing: VecDeque::with_capacity(limits::NACK_PENDING_MAX),
@@ -64,12 +65,12 @@ impl NackGenerator {
             return;
         }
         self.highest = Some(seq);
-        // Only the last few missing before this packet can have become late enough by it.
+        // Only the last few missing packets before this one can have become late enough because of it.
         let was_too_near = |missing: &&Missing| highest.0 - missing.seq.0 < limits::NACK_REORDER_PACKETS;
         let overtaken = self.missing.iter().rev().take_while(was_too_near);
         let due = overtaken.map(|missing| missing.timeout(self.highest, self.interval())).min();
         self.hasten(due);
-        // After a jump longer than the bound, only the newest part of the gap is worth asking for.
+        // After a jump longer than the bound, only the newest part of the gap is requested.
         let first = (highest.0 + 1).max(seq.0.saturating_sub(limits::NACK_PENDING_MAX as u64));
         self.given_up += first - (highest.0 + 1);
         meter::charge((seq.0 - first) as usize, 15);
@@ -81,13 +82,14 @@ impl NackGenerator {
             self.missing.push_back(Missing::noticed_at(now, SeqNo(missing)));
         }
         if first < seq.0 {
-            // Of those noticed now the first is the first to be due.
+            // The first of the new gaps is the first to be due.
             let due = Missing::noticed_at(now, SeqNo(first)).timeout(self.highest, self.interval());
             self.hasten(Some(due));
         }
     }
 
-    /// A packet from before the first: the stream began earlier than it seemed, and what lies between is missing too.
+    /// A packet from before the first one: the stream started earlier, and the packets in between are missing
+    /// too.
     fn on_early_packet(&mut self, now: Instant, seq: SeqNo) {
         let first = (seq.0 + 1).max(self.keyframe.0);
         let room = limits::NACK_PENDING_MAX - self.missing.len();
@@ -105,24 +107,24 @@ impl NackGenerator {
     fn on_late_packet(&mut self, now: Instant, seq: SeqNo) {
         let Ok(index) = self.missing.binary_search_by_key(&seq, |missing| missing.seq) else { return };
         let Some(found) = self.missing.remove(index) else { return };
-        // A packet that was asked for once answers that request: a round-trip sample.
+        // A packet that was requested once answers that request: a round-trip sample.
         if let (Some(requested_at), 1) = (found.requested_at, found.requests) {
             let sample = now.saturating_since(requested_at);
             let before = self.interval();
             self.rtt = (self.rtt * 7 + sample) / 8;
-            // What has been asked for is due earlier by as much as the interval is shorter.
+            // Requested packets are due earlier by the decrease of the interval.
             let shorter = before.saturating_sub(self.interval());
             self.due = self.due.map(|due| due - shorter);
         }
         self.rest_if_whole();
     }
 
-    /// Whether a packet is missing and may still be asked for.
+    /// Whether a packet is missing and may still be requested.
     pub fn is_missing(&self, seq: SeqNo) -> bool {
         self.missing.binary_search_by_key(&seq, |missing| missing.seq).is_ok()
     }
 
-    /// A keyframe starts at `seq`: nothing before it is needed any more.
+    /// A keyframe starts at `seq`: earlier packets are not needed any more.
     pub fn on_keyframe(&mut self, seq: SeqNo) {
         self.keyframe = self.keyframe.max(seq);
         let needed_from = self.missing.partition_point(|missing| missing.seq < seq);
@@ -130,7 +132,7 @@ impl NackGenerator {
         self.rest_if_whole();
     }
 
-    /// Gives every packet to be asked for now to `request`, in ascending order, and counts it as asked for.
+    /// Passes every packet that is due to `request`, in ascending order, and counts it as requested.
     pub fn poll(&mut self, now: Instant, mut request: impl FnMut(SeqNo)) {
         if self.due.is_none_or(|due| due > now) {
             return;
@@ -156,12 +158,13 @@ impl NackGenerator {
         self.due = next;
     }
 
-    /// When [`poll`](Self::poll) next has something to do, or somewhat earlier. A value that is kept: this is asked with every packet.
+    /// When [`poll`](Self::poll) next has work, or somewhat earlier. A stored value: this is called for every
+    /// packet.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.due
     }
 
-    /// How many packets are missing: what one [`poll`](Self::poll) looks at.
+    /// The number of missing packets, which is the work of one [`poll`](Self::poll).
     pub fn missing(&self) -> usize {
         self.missing.len()
     }
@@ -191,13 +194,13 @@ impl Missing {
         Self { seq, noticed_at: now, requested_at: None, requests: 0 }
     }
 
-    /// Not worth asking for any more.
+    /// Not worth a request any more.
     fn is_hopeless(&self, now: Instant) -> bool {
         self.requests >= limits::NACK_RETRIES_MAX
             || now.saturating_since(self.noticed_at) >= limits::NACK_AGE_MAX
     }
 
-    /// When something is to be done about it: to ask for it, or to give it up.
+    /// When it must be requested or given up.
     fn timeout(&self, highest: Option<SeqNo>, interval: Duration) -> Instant {
         self.due_at(highest, interval).min(self.noticed_at + limits::NACK_AGE_MAX)
     }
@@ -245,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_stream_asks_after_the_wait() {
+    fn a_slow_stream_requests_after_the_wait() {
         let mut generator = NackGenerator::new();
         generator.on_packet(ms(0), SeqNo(1));
         generator.on_packet(ms(20), SeqNo(3));
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_round_trip_is_learned_from_answers() {
+    fn the_round_trip_is_measured_by_answers() {
         let mut generator = NackGenerator::new();
         generator.on_packet(ms(0), SeqNo(0));
         let mut now = 0;
@@ -298,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_began_earlier_than_it_seemed_misses_what_lies_between() {
+    fn a_stream_that_started_earlier_misses_the_packets_in_between() {
         let mut generator = NackGenerator::new();
         for seq in [13, 10, 14, 15, 16] {
             generator.on_packet(ms(0), SeqNo(seq));
@@ -307,14 +310,15 @@ mod tests {
         generator.on_packet(ms(2), SeqNo(11));
         generator.on_keyframe(SeqNo(10));
         generator.on_packet(ms(3), SeqNo(5));
-        assert_eq!(requested(&mut generator, ms(200)), [12], "before the keyframe nothing is needed");
+        assert_eq!(requested(&mut generator, ms(200)), [12], "packets before the keyframe are not needed");
         generator.on_packet(ms(201), SeqNo(1));
         assert_eq!(generator.missing.len(), 1);
     }
 
-    /// The kept deadline is never later than a walk over all that is missing would find, and nothing is asked for later than then.
+    /// The stored deadline is never later than a walk over all missing packets would find, and no packet is
+    /// requested later than that.
     #[test]
-    fn the_kept_deadline_is_never_late() {
+    fn the_stored_deadline_is_never_late() {
         for seed in 0..200 {
             let mut rng = machine::Rng::from_number(seed);
             let mut generator = NackGenerator::new();

@@ -1,4 +1,4 @@
-//! A producer: one track that a peer sends, and who receives it.
+//! A producer: one track that a peer sends, and its consumers.
 
 use crate::base::slots::Slot;
 use crate::ingress::layer_demand::LayerDemand;
@@ -17,45 +17,45 @@ use rtp::{Mid, Pt, Rid, Ssrc};
 /// One track, in one or more streams.
 #[derive(Debug)]
 pub struct Producer {
-    /// The command that made it: tells a repetition from a contradiction.
+    /// The command that created it: distinguishes a repetition from a contradiction.
     pub spec: Box<Produce>,
-    /// What it arrives on.
+    /// The transport it arrives on.
     pub transport: Slot,
     /// `a=mid`, if signaled.
     pub mid: Option<Mid>,
     /// One per encoding.
     pub streams: Vec<Stream>,
-    /// Who receives it.
+    /// Its consumers.
     pub consumers: Vec<Slot>,
-    /// Other workers that take it.
+    /// Other workers that subscribe to it.
     pub subscribers: Vec<PipeSubscriber>,
-    /// That it comes from another worker, if it does.
+    /// Its origin, if it comes from another worker.
     pub pipe_source: Option<PipeSource>,
     /// Received but not forwarded.
     pub paused: bool,
-    /// Not among the loudest of its router, where only those are forwarded.
+    /// Not among the loudest of its router, if only those are forwarded.
     pub is_held_back: bool,
-    /// The router's audio observer knows of it.
+    /// The router's audio observer has added it.
     pub is_voice: bool,
-    /// How loud it is; audio only.
+    /// Its audio level.
     pub voice: Voice,
-    /// Which layers have takers.
+    /// The consumed layers.
     pub layer_demand: LayerDemand,
-    /// What a better picture of it means.
+    /// How to improve its picture first.
     pub content_hint: ContentHint,
-    /// An encoding fell silent or came back: consumers may have to follow another one.
+    /// An encoding became silent or active: consumers may have to follow another one.
     pub has_changed_activity: bool,
-    /// Counts FIRs, as each new one must (RFC 5104 §4.3.1.2).
+    /// Counts FIRs, because each new one needs a new number (RFC 5104 §4.3.1.2).
     pub fir_seq: u8,
 }
 
 impl Producer {
-    /// A producer of the streams that the command describes, which come from a peer or from another worker. The command's texts have been
-    /// checked.
+    /// A producer with the streams of the command, which come from a peer or from another worker. The texts
+    /// of the command have been checked.
     pub fn new(spec: Produce, transport: Slot, origin: Option<WorkerId>) -> Self {
         let first = spec.codecs.first();
         let clock_rate_hz = first.map_or(90_000, |codec| codec.clock_rate_hz);
-        // What is missing is asked for by the worker that the publisher is at.
+        // The worker of the publisher requests missing packets.
         let nack = origin.is_none() && first.is_some_and(|codec| codec.nack);
         let streams = spec.encodings.iter().map(|encoding| {
             let mut stream = Stream::new(spec.kind, clock_rate_hz, nack);
@@ -109,13 +109,13 @@ impl Producer {
         announced.unwrap_or(1).clamp(1, limits::TEMPORAL_LAYERS_MAX)
     }
 
-    /// Whether there is anything to choose.
+    /// Whether there are layers to select.
     pub fn is_layered(&self) -> bool {
         self.kind() == Kind::Video && (self.spatial_layers() > 1 || self.temporal_layers() > 1)
     }
 
-    /// The encoding that is best for a consumer that wants this one at the most: it, if it brings frames, else the next lower that
-    /// does, else the lowest that does. Before any does, the one wanted.
+    /// The best encoding for a consumer with this target: the target if it has frames, otherwise the next
+    /// lower one with frames, otherwise the lowest one with frames. Before any has frames, the target.
     pub fn best_stream(&self, wanted: usize) -> usize {
         let wanted = wanted.min(self.streams.len().saturating_sub(1));
         let active = |index: &usize| self.streams[*index].is_active();
@@ -123,7 +123,7 @@ impl Producer {
         lower.or_else(|| (wanted + 1..self.streams.len()).find(active)).unwrap_or(wanted)
     }
 
-    /// No consumer needs a keyframe of any encoding.
+    /// No consumer needs a keyframe of any encoding any more.
     pub fn forget_keyframes(&mut self) {
         self.streams.iter_mut().for_each(|stream| stream.keyframes.forget());
     }
@@ -133,7 +133,7 @@ impl Producer {
         !self.paused && !self.is_held_back
     }
 
-    /// What a payload type means here.
+    /// The meaning of a payload type.
     pub fn role(&self, pt: Pt) -> Option<Role> {
         self.codecs().iter().enumerate().find_map(|(index, codec)| {
             if codec.pt == pt.0 {
@@ -156,7 +156,7 @@ impl Producer {
         !self.consumers.is_empty() || self.kind() == Kind::Audio
     }
 
-    /// When to tell the worker it comes from something, if it comes from another.
+    /// When the next message to its origin is due, if it comes from another worker.
     pub fn next_message_to_origin(&self) -> Option<Instant> {
         let piped = self.pipe_source.as_ref()?;
         let is_taken = self.is_taken();
@@ -165,7 +165,8 @@ impl Producer {
         keyframes.chain(piped.next_timeout(is_taken, self.layer_demand.wanted())).min()
     }
 
-    /// When there is next something to ask of the publisher: a packet, or a keyframe; or to tell the worker it comes from.
+    /// When the next request to the publisher (a packet, or a keyframe), or the next message to its origin,
+    /// is due.
     pub fn next_timeout(&self) -> Option<Instant> {
         if self.pipe_source.is_some() {
             return self.next_message_to_origin();
@@ -174,22 +175,22 @@ impl Producer {
             return None;
         }
         let nacks = self.streams.iter().filter_map(|stream| stream.nack.as_ref()?.next_timeout());
-        // A keyframe request needs an SSRC; the first packet brings it.
+        // A keyframe request needs an SSRC, which the first packet contains.
         let named = self.streams.iter().filter(|stream| stream.ssrc.is_some());
         let keyframes = named.filter_map(|stream| stream.keyframes.next_timeout());
         nacks.chain(keyframes).chain(self.layer_demand.next_timeout()).min()
     }
 
-    /// A stream was reset, under another SSRC or with other numbers: every consumer waits for a keyframe, and if the publisher's own is
-    /// lost, nothing else would request one.
+    /// A stream was reset, under another SSRC or with other numbers: every consumer waits for a keyframe. If
+    /// the publisher's own one is lost, no other event would cause a request.
     pub fn on_new_beginning(&mut self, index: usize) {
         if self.kind() == Kind::Video && !self.paused && !self.consumers.is_empty() {
             self.streams[index].keyframes.want();
         }
     }
 
-    /// Takes a packet of stream `index` in: orders it, and gives back what is to be cached and given out. One that is useful but not to be
-    /// forwarded is an error too.
+    /// Handles a packet of stream `index`: orders it, and returns the packet to be cached and forwarded. A
+    /// useful packet that must not be forwarded is an error too.
     pub fn receive<'a>(
         &mut self,
         now: Instant,
@@ -236,7 +237,7 @@ impl Producer {
         };
         stream.counts.on_packet(now, &media, matches!(packet.role, Role::Retransmission(_)));
         if is_video {
-            stream.on_understood(now, &media, understood.structure);
+            stream.on_parsed(now, &media, understood.structure);
             self.note_activity(index, &media);
         }
         if self.paused {
@@ -248,10 +249,10 @@ impl Producer {
         Ok(media)
     }
 
-    /// A frame of one encoding is one that the silent ones have missed.
+    /// A frame of one encoding counts as missed for the others.
     fn note_activity(&mut self, index: usize, packet: &MediaPacket<'_>) {
         if packet.payload.is_empty() {
-            return; // Padding is no sign of an encoder at work.
+            return; // Padding does not show that an encoder is active.
         }
         let (begins_frame, was_silent) = self.streams[index].on_frame_packet(packet.seq, packet.timestamp);
         self.has_changed_activity |= was_silent && self.streams.len() > 1;
@@ -263,7 +264,7 @@ impl Producer {
     }
 }
 
-/// Whether its streams can be told apart by more than their payload types.
+/// Whether its streams can be distinguished by more than their payload types.
 pub fn has_labels(produce: &Produce) -> bool {
     produce.mid.is_some() || produce.encodings.iter().all(|encoding| encoding.ssrc.is_some())
 }

@@ -1,4 +1,4 @@
-//! One received RTP stream of a producer: order, loss, repair, its sender's clock, and its cache.
+//! One received RTP stream of a producer: order, loss, retransmission, its sender's clock, and its cache.
 
 use crate::base::clock::{ClockPoint, ntp_span, ticks};
 use crate::base::window::{Novelty, SequenceWindow};
@@ -25,90 +25,95 @@ use rtp::{Rid, Seq, SeqExtender, SeqNo, Ssrc};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Ingress state of one encoding. Where SSRCs are not signaled they are learned from MID and RID.
+/// Ingress state of one encoding. SSRCs that are not signaled are learned from MID and RID.
 #[derive(Debug)]
 pub struct Stream {
     /// `a=rid`, if the encoding has one.
     pub rid: Option<Rid>,
     /// The media SSRC, once known.
     pub ssrc: Option<Ssrc>,
-    /// The media SSRC before.
+    /// The previous media SSRC.
     former: Option<Former>,
     /// The retransmission SSRC, once known.
     pub rtx_ssrc: Option<Ssrc>,
     /// Recent packets, shared by all consumers.
     pub cache: Cache,
-    /// What to ask the publisher for again; `None` if NACK was not negotiated.
+    /// The packets to request again; `None` if NACK was not negotiated.
     pub nack: Option<NackGenerator>,
-    /// What is counted of it, over all its incarnations.
+    /// Its counters, over all its epochs.
     pub counts: StreamCounts,
-    /// When to ask the publisher for a keyframe.
+    /// When to request a keyframe from the publisher.
     pub keyframes: KeyframeGovernor,
-    /// What its dependency descriptors follow, and the packet that brought it. Allocated with the first.
+    /// The structure of its dependency descriptors, and its packet. Allocated with the first one.
     structure: Option<(Box<Structure>, SeqNo)>,
-    /// H.264: it has brought a sequence parameter set, so a consumer begins where there is one, or with those that are kept.
+    /// H.264: it has contained a sequence parameter set, so a consumer starts at one, or with the stored
+    /// ones.
     has_parameter_sets: bool,
-    /// VP9: its payload descriptors tell which frames refer to others (P). Until one has, the frames' own headers do.
+    /// VP9: its payload descriptors mark frames with references (P). Before the first one, the frame headers
+    /// are used.
     sets_p_bit: bool,
     /// The latest packet that did not continue the numbers.
     apart: Option<Apart>,
-    /// Which life of the stream another worker sends, where the stream comes from one.
+    /// The epoch of the stream at its origin, if it comes from another worker.
     origin_life: Option<u8>,
-    /// H.264: the latest parameter sets, shared with the consumers that were sent them. Allocated with the first.
+    /// H.264: the latest parameter sets, shared with the consumers that got them. Allocated with the first
+    /// one.
     parameter_sets: Option<Arc<ParameterSets>>,
-    /// Where the latest keyframe begins, and when it came.
+    /// Start of the latest keyframe, and its arrival time.
     keyframe: Option<(SeqNo, Instant)>,
-    /// Of the newest packet: tells where a frame begins.
+    /// Timestamp of the newest packet: shows where a frame starts.
     newest_timestamp: u32,
-    /// Frames that other encodings of the producer have brought since this one's last; before the first, too many.
+    /// Frames of other encodings of the producer since this one's last frame; before the first one, too many.
     frames_missed: u8,
-    /// Rates by layer; video only.
+    /// Rates per layer; video only.
     pub rates: LayerRates,
     clock_rate_hz: u32,
     extender: SeqExtender,
     seen: SequenceWindow,
     reception: Reception,
     sender_report: Option<SenderReport>,
-    /// How packets of a frame follow each other: when the newest came, and the usual distance.
+    /// The usual distance of packets of a frame, and the arrival of the newest one.
     burst: Burst,
-    /// The newest that its consumers were given, as far as the cache goes; see [`forwarded_up_to`](Self::forwarded_up_to).
+    /// The newest packet that its consumers got, as far as the cache goes; see
+    /// [`forwarded_up_to`](Self::forwarded_up_to).
     forwarded_up_to: Option<SeqNo>,
-    /// Counts SSRC changes: a consumer that sees another number continues its own numbering across the gap.
+    /// Counts SSRC changes: a consumer that sees another value continues its own numbering across the change.
     epoch: u32,
 }
 
-/// How a packet of a source that nothing protects goes on from those before it.
+/// How a packet of an unprotected source continues the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Continuity {
-    /// In their numbers: in order, late, or behind a loss.
+    /// It continues their numbers: in order, late, or after a loss.
     Continues,
-    /// Far from them. It may be the first of a source that has started again: the next packet tells.
+    /// It is far from them. It may be the first packet of a restarted source: the next packet decides.
     Apart,
-    /// It follows on the packet that was apart: the source has started again.
+    /// It is the successor of the packet that was apart: the source has restarted.
     Restarts,
 }
 
-/// A packet that did not continue the numbers. If the next follows on it, it is the first one of the source's new life.
+/// A packet that did not continue the numbers. If the next one is its successor, it is the first of a
+/// restarted source.
 #[derive(Clone, Debug)]
 pub struct Apart {
-    /// What the next would have to be.
+    /// The number of its successor.
     next: Seq,
-    /// The packet; empty if it was too long to keep.
+    /// The packet; empty if it was too long to store.
     pub bytes: Vec<u8>,
     /// When the kernel received it.
     pub received_at: Instant,
 }
 
-/// An SSRC that was left for another.
+/// An earlier SSRC.
 #[derive(Clone, Copy, Debug)]
 struct Former {
     ssrc: Ssrc,
     left_at: Instant,
-    /// Its packet that came last, and what the newest of the present SSRC was then.
+    /// Its latest packet, and the newest number of the present SSRC at that time.
     latest: Option<(Seq, Option<SeqNo>)>,
 }
 
-/// The publisher's latest statement of how its RTP clock relates to its wall clock (RFC 3550 §6.4.1).
+/// The publisher's latest mapping between its RTP clock and its wall clock (RFC 3550 §6.4.1).
 #[derive(Clone, Copy, Debug)]
 struct SenderReport {
     ntp: NtpTime,
@@ -116,7 +121,7 @@ struct SenderReport {
     received_at: Instant,
 }
 
-/// The distance of packets of one frame.
+/// The time between packets of one frame.
 #[derive(Clone, Copy, Debug, Default)]
 struct Burst {
     newest: Instant,
@@ -128,14 +133,14 @@ impl Burst {
     fn on_packet(&mut self, at: Instant, timestamp: u32) {
         let distance = at.saturating_since(std::mem::replace(&mut self.newest, at));
         if std::mem::replace(&mut self.timestamp, timestamp) == timestamp {
-            // One that was held up on its way says little of the others.
+            // A packet that was delayed does not describe the others.
             self.usual = (self.usual * 7 + distance.min(limits::GATHER_DISTANCE_MAX * 4)) / 8;
         }
     }
 }
 
 impl Stream {
-    /// A stream nothing has been received of.
+    /// A stream without received packets.
     pub fn new(kind: Kind, clock_rate_hz: u32, nack: bool) -> Self {
         let cache_len = match kind {
             Kind::Audio => limits::AUDIO_CACHE_LEN,
@@ -171,8 +176,8 @@ impl Stream {
         }
     }
 
-    /// The media SSRC is (now) this one. A change starts the stream over: numbers of the old one mean nothing in the new.
-    /// Whether it was one.
+    /// Sets the media SSRC. A change restarts the stream, because its numbers are independent of the old
+    /// ones. True for a change.
     pub fn learn_ssrc(&mut self, now: Instant, ssrc: Ssrc) -> bool {
         let former = self.ssrc.filter(|known| *known != ssrc);
         if let Some(former) = former {
@@ -183,7 +188,7 @@ impl Stream {
         former.is_some()
     }
 
-    /// Starts over: what comes next does not continue what came before.
+    /// Restarts: the next packets do not continue the earlier ones.
     pub fn reset(&mut self) {
         self.extender = SeqExtender::new();
         self.seen = SequenceWindow::new();
@@ -197,7 +202,7 @@ impl Stream {
         self.sets_p_bit = false;
         self.apart = None;
         self.keyframe = None;
-        // The encoder may be the same. If it is not, its own sets come before its first keyframe.
+        // The encoder may be the same. If it is not, its own sets precede its first keyframe.
         if let Some(sets) = &mut self.parameter_sets {
             Arc::make_mut(sets).forget_numbers();
         }
@@ -209,9 +214,10 @@ impl Stream {
         self.nack = self.nack.take().map(|_| NackGenerator::new());
     }
 
-    /// Whether a packet of `ssrc`, which is not the present one, is a late one from before a change. Taken for a change back, it would tear the
-    /// new stream apart. A sender that did go back, as from hold, shows it by two packets in sequence with none of the present SSRC between
-    /// them, when what was on its way at the change has long arrived.
+    /// Whether a packet of `ssrc`, which is not the present one, is a late one from before a change. Treating
+    /// it as a change back would break the new stream. A sender that did change back, for example after hold,
+    /// is recognised by two packets in sequence without one of the present SSRC in between, at a time when no
+    /// old packet can be in transit any more.
     pub fn is_straggler(&mut self, now: Instant, ssrc: Ssrc, seq: Seq) -> bool {
         let newest = self.highest();
         let Some(former) = self.former.as_mut().filter(|former| former.ssrc == ssrc) else { return false };
@@ -223,32 +229,33 @@ impl Stream {
         age < limits::SSRC_LINGER && !has_returned
     }
 
-    /// Which incarnation of the stream this is.
+    /// The epoch of the stream.
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
 
-    /// The same in the few bits that another worker is told with each packet.
+    /// The lower bits of the epoch, sent to another worker with each packet.
     pub fn life(&self) -> u8 {
         self.epoch as u8
     }
 
-    /// Another worker's packet is of this life of the stream. Whether that is another than before.
+    /// Another worker's packet has this epoch. True if it differs from the last one.
     pub fn follow_life(&mut self, life: u8) -> bool {
         self.origin_life.replace(life).is_some_and(|before| before != life)
     }
 
-    /// Whether media came, and none for so long that nothing of it is on its way any more.
+    /// Whether media has arrived, but none for so long that no packet is in transit any more.
     pub fn is_silent(&self, now: Instant) -> bool {
         self.highest().is_some() && now.saturating_since(self.burst.newest) >= limits::SSRC_LINGER
     }
 
-    /// How a first transmission goes on from what came before, by RFC 3550 §A.1: two packets in sequence that are apart from the others
-    /// are a source that has started again. Only for a source that nothing protects: of an SRTP source no number comes again, and what
-    /// is far ahead was sent behind a long loss.
+    /// How a first transmission continues the earlier ones, by RFC 3550 §A.1: two consecutive packets that
+    /// are apart from the others mean that the source has restarted. Only for an unprotected source: SRTP
+    /// numbers never repeat, and a packet far ahead was sent after a long loss.
     ///
-    /// Numbers alone do not show every restart, since a program may start with one near the last. So a packet in the range of loss and
-    /// reordering is apart too, if its timestamp is of another clock, or if it is not newer than what came and came long ago.
+    /// Numbers alone do not show every restart, because a program may start with a number near the last one.
+    /// So a packet in the range of loss and reordering is apart too if its timestamp belongs to another
+    /// clock, or if it is not newer than a packet received long ago.
     pub fn continuity(&self, at: Instant, seq: Seq, timestamp: u32) -> Continuity {
         let Some(highest) = self.highest() else { return Continuity::Continues };
         let ahead = highest.seq().forward_distance(seq);
@@ -262,11 +269,11 @@ impl Stream {
         } else if is_near {
             self.is_of_clock(at, timestamp)
         } else {
-            // One that came before comes a second time, unchanged.
+            // A duplicate of an earlier packet.
             let extended = self.extender.peek(seq);
             self.cache.packet(extended).is_some_and(|cached| cached.timestamp == timestamp)
         };
-        // What was asked for may come late, however old it is.
+        // A requested packet may arrive late, however old it is.
         if continues || self.nack.as_ref().is_some_and(|nack| nack.is_missing(self.extender.peek(seq))) {
             return Continuity::Continues;
         }
@@ -277,27 +284,27 @@ impl Stream {
         }
     }
 
-    /// Whether a timestamp is about what the stream's clock shows when it comes.
+    /// Whether a timestamp is near the stream's clock at its arrival.
     fn is_of_clock(&self, at: Instant, timestamp: u32) -> bool {
         let passed = ticks(at.saturating_since(self.burst.newest), self.clock_rate_hz);
         let step = timestamp.wrapping_sub(self.burst.timestamp.wrapping_add(passed)) as i32;
         step.unsigned_abs() <= self.clock_rate_hz.saturating_mul(limits::CLOCK_STEP_SECONDS_MAX)
     }
 
-    /// Keeps a packet that is apart. Whether another one was kept, of which nothing comes now.
+    /// Stores a packet that is apart. True if another one was stored, which is dropped.
     pub fn keep_apart(&mut self, seq: Seq, received_at: Instant, bytes: &[u8]) -> bool {
         let former = self.apart.take();
         let was_kept = former.is_some();
         let mut kept = former.map_or_else(Vec::new, |former| former.bytes);
         kept.clear();
-        if bytes.len() <= limits::APART_LEN_MAX {
+        if bytes.len() <= limits::OUT_OF_SEQUENCE_LEN_MAX {
             kept.extend_from_slice(bytes);
         }
         self.apart = Some(Apart { next: seq.next(), bytes: kept, received_at });
         was_kept
     }
 
-    /// The packet that was kept, if one was.
+    /// Takes the stored packet, if there is one.
     pub fn take_apart(&mut self) -> Option<Apart> {
         self.apart.take()
     }
@@ -307,28 +314,28 @@ impl Stream {
         self.extender.highest()
     }
 
-    /// Whether the packets of a frame usually come at once, so that the next one can be waited for.
+    /// Whether the packets of a frame usually arrive in a burst, so that the next one can be awaited.
     pub fn comes_in_bursts(&self) -> bool {
         self.burst.usual <= limits::GATHER_DISTANCE_MAX
     }
 
-    /// The newest sequence number that consumers were given. All packets of the cache up to this one have been given out; those behind
-    /// it wait for the end of their batch.
+    /// The newest sequence number that consumers got. All cached packets up to this one have been forwarded;
+    /// later ones wait for the end of their batch.
     pub fn forwarded_up_to(&self) -> Option<SeqNo> {
         self.forwarded_up_to
     }
 
-    /// A packet that was the newest has been given out.
+    /// A packet that was the newest has been forwarded.
     pub fn on_forwarded(&mut self, seq: SeqNo) {
         self.forwarded_up_to = self.forwarded_up_to.max(Some(seq));
     }
 
-    /// What has been received goes nowhere, and nothing waits.
+    /// The received packets are not forwarded, and none waits.
     pub fn on_skipped(&mut self) {
         self.forwarded_up_to = self.highest();
     }
 
-    /// A first transmission arrived: its extended sequence number, if it is news.
+    /// A first transmission arrived. Returns its extended sequence number if it is new.
     pub fn on_media(
         &mut self,
         now: Instant,
@@ -347,8 +354,9 @@ impl Stream {
         Ok(extended)
     }
 
-    /// A retransmission of `seq` arrived. It repairs a gap; or it is a probe that carries what was lost behind the newest, and then moves
-    /// the stream's head. Before the first packet, and far ahead of the newest, it is of another life of the stream.
+    /// A retransmission of `seq` arrived. It fills a gap; or it is a probe with a packet lost after the
+    /// newest one, which it then becomes. Before the first packet, and far ahead of the newest, it belongs to
+    /// another epoch of the stream.
     pub fn on_retransmission(&mut self, now: Instant, seq: Seq) -> Result<SeqNo, Discard> {
         let extended = self.extender.peek(seq);
         let is_near = |highest: SeqNo| extended.0.saturating_sub(highest.0) <= limits::RTX_AHEAD_MAX;
@@ -377,24 +385,25 @@ impl Stream {
         self.sender_report = Some(SenderReport { ntp, rtp_timestamp, received_at });
     }
 
-    /// Keeps the parameter sets of a packet, if it has any.
+    /// Stores the parameter sets of a packet, if it has any.
     pub fn note_parameter_sets(&mut self, codec: Codec, seq: SeqNo, payload: &[u8]) {
         if codec != Codec::H264 || !may_hold_sets(payload) {
             return;
         }
         let Some(payload) = Payload::parse(payload) else { return };
         self.has_parameter_sets |= payload.starts(NalKind::Sps);
-        // Those who were sent the former sets keep them: they may ask for them again.
-        if self.parameter_sets.as_ref().is_none_or(|sets| sets.is_news(&payload)) {
+        // Consumers that got the former sets keep them: they may be requested again.
+        if self.parameter_sets.as_ref().is_none_or(|sets| sets.is_new(&payload)) {
             Arc::make_mut(self.parameter_sets.get_or_insert_default()).note(seq, &payload);
         }
     }
 
-    /// Whether a consumer can begin with a packet that looks like the beginning of a keyframe. An IDR slice without parameter sets before it is
-    /// one only if these came earlier and are kept, or if the sender tells them elsewhere (RFC 6184 §8.2.1, `sprop-parameter-sets`).
+    /// Whether a consumer can start with a packet that looks like the beginning of a keyframe. An IDR slice
+    /// without parameter sets before it is a start only if these arrived earlier and are stored, or if the
+    /// sender transmits them elsewhere (RFC 6184 §8.2.1, `sprop-parameter-sets`).
     ///
-    /// A VP9 frame whose descriptor refers to no other is one, unless the sender's descriptors never tell which frames do and the frame's own
-    /// header says otherwise.
+    /// A VP9 frame whose descriptor has no references is a start, unless the sender's descriptors never mark
+    /// references and the frame header does.
     pub fn can_begin_with(&self, codec: Codec, seq: SeqNo, timestamp: u32, payload: &[u8]) -> bool {
         if codec == Codec::Vp9 {
             return self.begins_vp9_keyframe(payload);
@@ -408,8 +417,9 @@ impl Stream {
         may_lack_sets && self.begins_picture(seq, timestamp)
     }
 
-    /// Whether the slice in packet `seq` is the first of its picture, and no parameter set of the picture is missing before it: the packet before
-    /// is here and of another picture, or holds nothing that a decoder needs.
+    /// Whether the slice in packet `seq` is the first of its picture, without a missing parameter set before
+    /// it: the previous packet has arrived and belongs to another picture, or contains nothing that a decoder
+    /// needs.
     fn begins_picture(&self, seq: SeqNo, timestamp: u32) -> bool {
         for distance in 1..=limits::PICTURE_HEAD_MAX {
             let before = seq.0.checked_sub(distance).and_then(|before| self.cache.packet(SeqNo(before)));
@@ -425,8 +435,9 @@ impl Stream {
         false
     }
 
-    /// The parameter sets that a decoder needs which begins with this packet, if the packet does not bring them. Not where there is a dependency
-    /// descriptor: it says where a frame begins and ends, and the frame may be encrypted end to end.
+    /// The parameter sets that a decoder needs to start with this packet, if the packet does not contain
+    /// them. Not with a dependency descriptor: it defines the start and end of a frame, which may be
+    /// encrypted end to end.
     pub fn parameter_sets_for(&self, packet: &MediaPacket<'_>) -> Option<&Arc<ParameterSets>> {
         let sets = self.parameter_sets.as_ref()?;
         let needs_sets = packet.codec == Codec::H264
@@ -435,12 +446,12 @@ impl Stream {
         Some(sets).filter(|sets| needs_sets && sets.suffice_at(packet.seq))
     }
 
-    /// The parameter sets that are kept.
+    /// The stored parameter sets.
     pub fn parameter_sets(&self) -> Option<&ParameterSets> {
         self.parameter_sets.as_deref()
     }
 
-    /// A parameter set that came to another worker before this one took the stream, as a NAL unit.
+    /// A parameter set that arrived at another worker before this one subscribed, as a NAL unit.
     pub fn on_earlier_parameter_set(&mut self, unit: &[u8]) {
         self.note_parameter_sets(Codec::H264, SeqNo(0), unit);
     }
@@ -450,13 +461,13 @@ impl Stream {
         self.sets_p_bit || frame.map(FrameHeader::read) != Some(FrameHeader::Inter)
     }
 
-    /// A packet of VP9: whether its descriptor says that its frame refers to another.
+    /// A packet of VP9: records whether its descriptor marks references.
     pub fn on_vp9(&mut self, payload: &[u8]) {
         self.sets_p_bit |= vp9::is_inter_picture_predicted(payload);
     }
 
-    /// A packet has been understood: keeps what later ones need.
-    pub fn on_understood(&mut self, now: Instant, packet: &MediaPacket<'_>, structure: Option<Structure>) {
+    /// A packet has been parsed: stores the state that later packets need.
+    pub fn on_parsed(&mut self, now: Instant, packet: &MediaPacket<'_>, structure: Option<Structure>) {
         if let Some(structure) = structure
             && self.structure.as_ref().is_none_or(|(_, since)| *since < packet.seq)
         {
@@ -479,12 +490,12 @@ impl Stream {
         self.keyframes.on_packet(packet.timestamp, packet.payload.len(), || rates.bps(now));
     }
 
-    /// What the dependency descriptors follow now.
+    /// The present structure of the dependency descriptors.
     pub fn structure(&self) -> Option<&Structure> {
         self.structure.as_ref().map(|(structure, _)| &**structure)
     }
 
-    /// A packet that is kept. What a header is made from is as it was when the packet came; its place among the layers is read again, by the
+    /// A cached packet. The input of its header is stored as received; its layers are parsed again with the
     /// present structure.
     pub fn cached(&self, seq: SeqNo) -> Option<MediaPacket<'_>> {
         let cached = self.cache.packet(seq)?;
@@ -507,7 +518,8 @@ impl Stream {
         })
     }
 
-    /// The beginning of the latest keyframe, if it is recent and all packets since then are cached and at most `packets_max`.
+    /// The start of the latest keyframe, if it is recent and all later packets are cached and at most
+    /// `packets_max`.
     pub fn cached_keyframe(&self, now: Instant, packets_max: usize) -> Option<SeqNo> {
         let (first, at) = self.keyframe?;
         if now.saturating_since(at) > limits::KEYFRAME_CACHED_AGE_MAX {
@@ -515,7 +527,7 @@ impl Stream {
         }
         let newest = self.forwarded_up_to()?;
         if newest < first {
-            return None; // It is about to be given out.
+            return None; // It is about to be forwarded.
         }
         if !self.can_be_caught_up(first, packets_max) {
             return None;
@@ -524,7 +536,8 @@ impl Stream {
         is_whole.then_some(first)
     }
 
-    /// Whether the packets forwarded since `first` can be sent to a consumer at once: at most `packets_max`, and within the bound of bytes.
+    /// Whether the packets forwarded since `first` can be sent to a consumer at once: at most `packets_max`,
+    /// and within the bound of bytes.
     pub fn can_be_caught_up(&self, first: SeqNo, packets_max: usize) -> bool {
         let behind = self.packets_behind(first);
         if behind > packets_max {
@@ -536,24 +549,24 @@ impl Stream {
         lens.map(|packet| packet.payload.len()).sum::<usize>() <= limits::KEYFRAME_CACHED_LEN_MAX
     }
 
-    /// Numbers between this packet and the newest one given out.
+    /// The difference between the newest forwarded number and this one.
     pub fn packets_behind(&self, first: SeqNo) -> usize {
         self.forwarded_up_to().map_or(0, |newest| newest.0.saturating_sub(first.0)) as usize
     }
 
-    /// Whether the encoding brings frames as its siblings do.
+    /// Whether the encoding sends frames like the other ones.
     pub fn is_active(&self) -> bool {
         self.frames_missed < limits::FRAMES_MISSED_MAX
     }
 
-    /// A sibling has brought a frame. True if this one now counts as silent, and did not before.
+    /// Another encoding has a frame. True if this one now counts as silent, and did not before.
     pub fn miss_frame(&mut self) -> bool {
         let was_active = self.is_active();
         self.frames_missed = self.frames_missed.saturating_add(1);
         was_active && !self.is_active()
     }
 
-    /// A packet of media: whether it begins a frame, and whether the encoding was silent until now.
+    /// A packet of media: whether it begins a frame, and whether the encoding was silent before.
     pub fn on_frame_packet(&mut self, seq: SeqNo, timestamp: u32) -> (bool, bool) {
         let is_newest = self.highest() == Some(seq);
         let begins = is_newest && (timestamp != self.newest_timestamp || !self.is_active());
@@ -577,13 +590,13 @@ impl Stream {
     pub fn rtp_at(&self, ntp: NtpTime) -> Option<u32> {
         let report = self.sender_report?;
         let span = i128::from(ntp.0.wrapping_sub(report.ntp.0) as i64);
-        // Rounded, so that a tick is not lost with every change of the source.
+        // Rounded, so that no tick is lost with each change of the source.
         let ticks = (span * i128::from(self.clock_rate_hz) + (1 << 31)) >> 32;
         Some(report.rtp_timestamp.wrapping_add(ticks as u32))
     }
 
-    /// The publisher's clocks at `now`, carried forward from its last report; `None` before the first. Consumers' reports
-    /// are made from this, so that sound and picture of one publisher share its wall clock.
+    /// The publisher's clocks at `now`, extrapolated from its last report; `None` before the first.
+    /// Consumers' reports are made from this, so that audio and video of one publisher share its wall clock.
     pub fn clock_at(&self, now: Instant) -> Option<ClockPoint> {
         let report = self.sender_report?;
         let elapsed = now.saturating_since(report.received_at);
@@ -594,30 +607,31 @@ impl Stream {
         })
     }
 
-    /// What the publisher reported last: its wall clock, its RTP clock at the same moment, and when that came.
+    /// The publisher's last report: its wall clock, its RTP clock at the same moment, and the arrival time.
     pub fn sender_report(&self) -> Option<(NtpTime, u32, Instant)> {
         let SenderReport { ntp, rtp_timestamp, received_at } = self.sender_report?;
         Some((ntp, rtp_timestamp, received_at))
     }
 
-    /// Our reception report on this stream; `None` before its first packet. Starts the next report's interval.
+    /// Our reception report on this stream; `None` before its first packet. Starts the next report's
+    /// interval.
     pub fn report(&mut self, now: Instant) -> Option<ReportBlock> {
         let ssrc = self.ssrc?;
         self.reception.report(ssrc, now.since_epoch())
     }
 
-    /// How it is received (RFC 3550 §6.4.1).
+    /// Its reception statistics (RFC 3550 §6.4.1).
     pub fn reception(&self) -> &Reception {
         &self.reception
     }
 
-    /// Packets that should have come under the present SSRC.
+    /// Expected packets under the present SSRC.
     pub fn expected(&self) -> u64 {
         let expected = i64::from(self.reception.received()) + i64::from(self.reception.cumulative_lost());
         expected.unsigned_abs()
     }
 
-    /// RTP clock ticks in a second.
+    /// RTP clock ticks per second.
     pub fn clock_rate_hz(&self) -> u32 {
         self.clock_rate_hz
     }
@@ -650,7 +664,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retransmission_ahead_of_the_stream_moves_its_head() {
+    fn a_retransmission_ahead_of_the_stream_becomes_the_newest_packet() {
         let mut stream = stream();
         assert_eq!(
             stream.on_retransmission(at(0), Seq(1)),
@@ -669,8 +683,9 @@ mod tests {
         stream.on_retransmission(at(1), Seq(farthest)).expect("within reach");
     }
 
-    /// A stream of sound that has received so many packets from `first` on, 20 ms apart, the last at the returned time.
-    fn sound(first: u16, count: u16, nack: bool) -> (Stream, u64) {
+    /// A stream of audio with `count` received packets from `first` on, 20 ms apart, the last at the returned
+    /// time.
+    fn audio_stream(first: u16, count: u16, nack: bool) -> (Stream, u64) {
         let mut stream = Stream::new(Kind::Audio, 48_000, nack);
         stream.learn_ssrc(at(0), Ssrc(1));
         for n in 0..count {
@@ -685,8 +700,8 @@ mod tests {
         for (last, next) in
             [(30_000u16, 100u16), (30_000, 29_000), (30_000, 28_900), (30_000, 62_000), (60_000, 20_000)]
         {
-            // The clock goes on as it was: the numbers alone show it.
-            let (mut stream, ms) = sound(last.wrapping_sub(99), 100, false);
+            // The clock continues: only the numbers show the restart.
+            let (mut stream, ms) = audio_stream(last.wrapping_sub(99), 100, false);
             let timestamp = |n: u32| 7 + (99 + n) * 960;
             let (first, second) = (at(ms + 20), at(ms + 40));
             assert_eq!(stream.continuity(first, Seq(next), timestamp(1)), Continuity::Apart, "{last} {next}");
@@ -701,40 +716,40 @@ mod tests {
                 Continuity::Apart,
                 "not in sequence"
             );
-            let kept = stream.take_apart().expect("it was kept");
+            let kept = stream.take_apart().expect("it was stored");
             assert_eq!((kept.bytes, kept.received_at), (vec![1, 2, 3], first));
         }
     }
 
     #[test]
-    fn loss_reordering_and_what_was_asked_for_are_no_restart() {
-        let (mut stream, ms) = sound(30_000, 100, true);
+    fn loss_reordering_and_requested_packets_are_not_a_restart() {
+        let (mut stream, ms) = audio_stream(30_000, 100, true);
         let now = at(ms + 20);
         for ahead in [1i32, 2, 50, i32::from(DROPOUT_MAX) - 1, 0, -1, -99, 1 - i32::from(MISORDER_MAX)] {
             let seq = Seq((30_099 + ahead) as u16);
             let timestamp = (7 + (99 + ahead) * 960) as u32;
-            // Up to a loss of ten seconds; beyond, the clock is another one.
+            // Up to a loss of ten seconds; a longer one looks like another clock.
             let expected = if ahead < 500 { Continuity::Continues } else { Continuity::Apart };
             assert_eq!(stream.continuity(now, seq, timestamp), expected, "{ahead} ahead");
         }
-        // A resend on the same stream, long after.
+        // A retransmission on the same stream, long after.
         stream.on_media(now, now, Seq(30_400), 7 + 400 * 960).expect("new");
         assert_eq!(stream.continuity(at(ms + 30), Seq(30_150), 7 + 150 * 960), Continuity::Continues);
-        // Not asked for, and as old.
+        // Not requested, and equally old.
         assert_eq!(stream.continuity(at(ms + 30), Seq(30_050), 7 + 50 * 960), Continuity::Apart);
     }
 
     #[test]
-    fn a_program_that_starts_again_near_its_last_number_is_known_by_its_clock_or_by_the_pause() {
-        let (stream, ms) = sound(1_000, 100, false);
+    fn a_program_restarted_near_its_last_number_is_detected_by_clock_or_pause() {
+        let (stream, ms) = audio_stream(1_000, 100, false);
         let soon = at(ms + 300);
         assert_eq!(stream.continuity(soon, Seq(1_200), 0x7000_0000), Continuity::Apart, "another clock");
         assert_eq!(stream.continuity(soon, Seq(1_050), 0x7000_0000), Continuity::Apart, "another clock");
         let later = at(ms + 3_000);
-        // The very numbers and timestamps of before, as with fixed offsets.
+        // Exactly the earlier numbers and timestamps, as with fixed offsets.
         assert_eq!(stream.continuity(later, Seq(1_000), 7), Continuity::Apart);
         assert_eq!(stream.continuity(later, Seq(1_099), 7 + 99 * 960), Continuity::Apart);
-        // A source that only paused goes on.
+        // A source that only paused continues.
         assert_eq!(stream.continuity(later, Seq(1_100), 7 + 100 * 960), Continuity::Continues);
         assert_eq!(stream.continuity(later, Seq(1_102), 7 + 252 * 960), Continuity::Continues);
     }
@@ -750,15 +765,15 @@ mod tests {
         assert!(!can_begin(&inter), "also before the first keyframe");
         assert!(can_begin(&key));
         assert!(!can_begin(&inter));
-        // Encrypted: the descriptor is all there is.
+        // Encrypted: only the descriptor is readable.
         assert!(can_begin(&[0x0c, 0x13, 0x37, 0x13, 0x37]));
-        // A sender that does set it knows best, even if a header looks like that of an inter frame.
+        // If the sender sets it, the descriptor is used even if the header looks like that of an inter frame.
         can_begin(&[0x4c, 0x86, 0x00, 0x40, 0x92]);
         assert!(can_begin(&inter));
     }
 
     #[test]
-    fn the_publishers_clocks_are_carried_forward_together() {
+    fn the_publishers_clocks_are_extrapolated_together() {
         let mut stream = stream();
         assert_eq!(stream.clock_at(at(0)), None);
         stream.on_sender_report(at(1000), NtpTime(7 << 32), 90_000);
@@ -772,20 +787,20 @@ mod tests {
         stream.on_media(at(0), at(0), Seq(65_534), 0).expect("new");
         assert!(stream.learn_ssrc(at(0), Ssrc(2)));
         stream.on_media(at(1), at(1), Seq(5), 0).expect("new");
-        // What was on its way comes in sequence too, a moment after the change.
+        // Packets in transit arrive in sequence too, shortly after the change.
         assert!(
             stream.is_straggler(at(2), Ssrc(1), Seq(65_535)) && stream.is_straggler(at(3), Ssrc(1), Seq(0))
         );
         assert!(stream.is_straggler(at(300), Ssrc(1), Seq(7)), "one alone");
         stream.on_media(at(301), at(301), Seq(6), 0).expect("new");
-        assert!(stream.is_straggler(at(302), Ssrc(1), Seq(8)), "the present SSRC goes on");
+        assert!(stream.is_straggler(at(302), Ssrc(1), Seq(8)), "the present SSRC continues");
         assert!(stream.is_straggler(at(303), Ssrc(1), Seq(10)), "with a gap");
         assert!(!stream.is_straggler(at(304), Ssrc(1), Seq(11)), "in sequence");
-        assert!(!stream.is_straggler(at(304), Ssrc(3), Seq(11)), "an SSRC that is new");
+        assert!(!stream.is_straggler(at(304), Ssrc(3), Seq(11)), "a new SSRC");
     }
 
     #[test]
-    fn another_ssrc_starts_the_stream_over() {
+    fn another_ssrc_resets_the_stream() {
         let mut stream = stream();
         stream.on_media(at(0), at(0), Seq(60_000), 0).expect("new");
         assert!(stream.learn_ssrc(at(10), Ssrc(2)));

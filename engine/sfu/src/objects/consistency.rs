@@ -1,7 +1,7 @@
 //! Whether the tables of a shard agree with each other.
 //!
-//! After a panic this decides whether the shard can continue. Tests and fuzzers check it after every step. It walks over all
-//! objects, so the packet path must not call it.
+//! After a panic this decides whether the shard can continue. Tests and fuzzers call it after every step. It
+//! walks over all objects, so the packet path must not call it.
 
 use crate::base::slots::{Slot, Slots};
 use crate::objects::Objects;
@@ -14,11 +14,11 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::{BuildHasher, Hash};
 
-/// `Err` says what is inconsistent.
+/// `Err` names the inconsistency.
 pub type Checked = Result<(), String>;
 
 impl Objects {
-    /// Walks over all tables. `Err` says what does not fit.
+    /// Walks over all tables. `Err` names the inconsistency.
     pub fn check_consistency(&self, counters: &Counters) -> Checked {
         self.check_ids()?;
         self.check_counts(counters)?;
@@ -59,7 +59,7 @@ impl Objects {
         }
         for (slot, transport) in self.transports.iter() {
             let id = transport.id;
-            expect(transport.slot == slot, || format!("transport {id} does not know its slot"))?;
+            expect(transport.slot == slot, || format!("transport {id} has another slot"))?;
             let router = self.routers.find(transport.router);
             let lists = router.map_or(&[][..], |router| &router.transports);
             expect(is_once(lists, slot), || format!("transport {id} is not listed once by its router"))?;
@@ -76,7 +76,7 @@ impl Objects {
             expect(is_sorted, || format!("transport {id} does not list its consumers in order"))?;
             for producer in transport.sources.producers() {
                 let is_own = transport.producers.contains(&producer);
-                expect(is_own, || format!("transport {id} takes an SSRC for a producer it does not have"))?;
+                expect(is_own, || format!("transport {id} has an SSRC of a producer it does not have"))?;
             }
         }
         Ok(())
@@ -103,10 +103,10 @@ impl Objects {
                 expect(found.is_some(), || format!("producer {id} lists a consumer of another"))?;
                 count(found.map_or(0, |found| found.wanted()));
             }
-            producer.subscribers.iter().for_each(|neighbour| count(neighbour.wanted));
+            producer.subscribers.iter().for_each(|subscriber| count(subscriber.wanted));
             let counted = producer.layer_demand.counts();
             expect(counted == wanted, || {
-                format!("layers of producer {id} are wanted {wanted:?} times, and counted {counted:?}")
+                format!("layers of producer {id} have {wanted:?} consumers, but {counted:?} are counted")
             })?;
         }
         Ok(())
@@ -122,7 +122,7 @@ impl Objects {
             let listed = transport.and_then(|transport| transport.consumer(consumer.ssrc()));
             expect(listed == Some(slot), || format!("consumer {id} is not listed by its transport"))?;
         }
-        // Each lists what it has, and they have as many: so nothing is listed twice.
+        // Each list has existing objects, and the totals are equal: so nothing is listed twice.
         let listed: usize = self.producers.iter().map(|(_, producer)| producer.consumers.len()).sum();
         expect(listed == self.consumers.len(), || format!("producers list {listed} consumers"))?;
         let listed: usize = self.transports.iter().map(|(_, transport)| transport.consumers.len()).sum();
@@ -149,13 +149,15 @@ impl Objects {
             match &transport.link {
                 Link::WebRtc(webrtc) => {
                     let is_known = webrtc.ice.ufrags().all(|ufrag| self.by_ufrag.contains_key(&ufrag));
-                    expect(is_known, || format!("transport {id} has a username fragment nothing leads to"))?;
+                    expect(is_known, || {
+                        format!("transport {id} has a username fragment that is not in the table")
+                    })?;
                 }
                 Link::Plain(plain) => {
-                    for local in plain.ears() {
+                    for local in plain.sockets() {
                         let owner = self.plain_sockets.owner(local);
                         let is_own = owner == Some(transport.slot);
-                        expect(is_own, || format!("a socket of transport {id} is another's"))?;
+                        expect(is_own, || format!("a socket of transport {id} belongs to another one"))?;
                     }
                 }
                 Link::Pipe(_) => {}
@@ -164,7 +166,7 @@ impl Objects {
         for (local, ear) in self.plain_sockets.iter() {
             let (SocketSlot::Rtp(slot) | SocketSlot::Rtcp(slot)) = ear else { continue };
             let plain = self.transports.find(slot).and_then(Transport::plain);
-            let has = |local: LocalId| plain.is_some_and(|plain| plain.ears().any(|own| own == local));
+            let has = |local: LocalId| plain.is_some_and(|plain| plain.sockets().any(|own| own == local));
             expect(has(local), || format!("socket {local:?} belongs to a transport that does not have it"))?;
         }
         Ok(())

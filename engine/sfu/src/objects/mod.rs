@@ -1,5 +1,5 @@
-//! The objects of a shard and the tables that lead to them. Objects are added and removed here only, so that a table and its
-//! objects agree ([`consistency`]).
+//! The objects of a shard and the tables to find them. Objects are added and removed only here, so that
+//! tables and objects agree ([`consistency`]).
 
 pub mod consistency;
 pub mod plain_sockets;
@@ -18,11 +18,11 @@ use machine::{Path, Rng, WorkerId};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
-/// Tables keyed by what authenticated peers and the controller chose. SipHash with a fixed key: a shard takes no randomness
-/// but its own, and an entry costs the adversary an ICE session.
+/// Tables with keys chosen by authenticated peers and by the controller. SipHash with a fixed key: a shard
+/// uses no randomness except its own, and each entry costs an attacker an ICE session.
 pub type Table<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
-/// All objects of a shard. The fields are open, so that a stage can borrow several tables at a time.
+/// All objects of a shard. The fields are public, so that a stage can borrow several tables at once.
 #[derive(Debug, Default)]
 pub struct Objects {
     /// Routers.
@@ -50,7 +50,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// No objects, in tables in which no slot of these tables names anything.
+    /// No objects, in tables in which no slot of these tables is valid.
     pub fn successor(&self) -> Self {
         Self {
             routers: self.routers.successor(),
@@ -110,7 +110,7 @@ impl Objects {
                 for (ssrc, is_retransmission) in [(stream.ssrc, false), (stream.rtx_ssrc, true)] {
                     let meaning = SsrcMeaning { producer: slot, stream: index as u8, is_retransmission };
                     if let Some(ssrc) = ssrc {
-                        // There is room: the bound is checked when a producer is created.
+                        // There is room: the bound was checked when the producer was created.
                         transport.sources.learn(ssrc, meaning);
                     }
                 }
@@ -147,7 +147,7 @@ impl Objects {
         match &transport.link {
             Link::WebRtc(WebRtc { ice, .. }) => {
                 for path in ice.paths() {
-                    // The address may since have been proved to be another's.
+                    // Another transport may have authenticated the address since.
                     if self.by_path.get(&path) == Some(&slot) {
                         self.by_path.remove(&path);
                     }
@@ -156,7 +156,7 @@ impl Objects {
                     self.by_ufrag.remove(&ufrag);
                 }
             }
-            Link::Plain(plain) => self.plain_sockets.close(plain.ears()),
+            Link::Plain(plain) => self.plain_sockets.close(plain.sockets()),
             Link::Pipe(_) => {}
         }
         if let Some(router) = self.routers.find_mut(transport.router) {
@@ -177,7 +177,7 @@ impl Objects {
         Some(producer)
     }
 
-    /// Removes a consumer. The layers that it wanted are still counted.
+    /// Removes a consumer. The layers that it needs are still counted.
     pub fn remove_consumer(&mut self, slot: Slot) -> Option<Consumer> {
         let consumer = self.consumers.remove(slot)?;
         if let Some(producer) = self.producers.find_mut(consumer.producer) {
@@ -191,7 +191,8 @@ impl Objects {
     }
 }
 
-/// Takes a child off its parent's list. When all children are closed, they are taken from the end: so the search begins there.
+/// Removes a child from its parent's list. If all children are closed, they are closed from the end, so the
+/// search starts there.
 fn forget(children: &mut Vec<Slot>, child: Slot) {
     if let Some(index) = children.iter().rposition(|other| *other == child) {
         children.swap_remove(index);

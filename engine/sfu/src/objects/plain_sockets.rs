@@ -1,29 +1,29 @@
-//! Which socket belongs to which plain transport.
+//! The sockets of plain transports.
 
 use crate::base::slots::Slot;
 use crate::limits;
 use control::{CreatePlainTransport, RequestId};
-use machine::{LocalId, SocketOrder};
+use machine::{LocalId, SocketRequest};
 use std::collections::VecDeque;
 
-/// The sockets of a shard's plain transports, by their number on demand.
+/// The sockets of a shard's plain transports, by their number.
 #[derive(Debug, Default)]
 pub struct PlainSockets {
-    ears: Vec<SocketSlot>,
-    /// What the driver is to open or close.
-    pub orders: VecDeque<SocketOrder>,
-    /// Transports that wait for their sockets. Drivers open them at once, so there is one at most.
+    sockets: Vec<SocketSlot>,
+    /// Requests to the driver to open or close sockets.
+    pub requests: VecDeque<SocketRequest>,
+    /// Transports that wait for their sockets. Drivers open them at once, so there is at most one.
     pub opening: Vec<Opening>,
 }
 
-/// What a socket is for.
+/// The use of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketSlot {
-    /// There is none by this number.
+    /// There is no socket with this number.
     Free,
     /// The driver has not opened it yet.
     Opening,
-    /// RTP of this transport, and RTCP if that has no socket of its own.
+    /// RTP of this transport, and RTCP if that has no separate socket.
     Rtp(Slot),
     /// RTCP of this transport.
     Rtcp(Slot),
@@ -38,30 +38,30 @@ pub struct Opening {
     pub create: CreatePlainTransport,
     /// The socket for RTP.
     pub rtp: LocalId,
-    /// The socket for RTCP, if it has one.
+    /// The socket for RTCP, if separate.
     pub rtcp: Option<LocalId>,
 }
 
 impl PlainSockets {
-    /// What the driver is to open or close.
-    pub fn poll_order(&mut self) -> Option<SocketOrder> {
-        self.orders.pop_front()
+    /// The next request to open or close a socket.
+    pub fn poll_order(&mut self) -> Option<SocketRequest> {
+        self.requests.pop_front()
     }
 
-    /// Closes sockets; their numbers are free from now on.
-    pub fn close(&mut self, ears: impl Iterator<Item = LocalId>) {
-        for local in ears {
-            self.orders.push_back(SocketOrder::Close { local });
+    /// Closes sockets; their numbers can be reused.
+    pub fn close(&mut self, sockets: impl Iterator<Item = LocalId>) {
+        for local in sockets {
+            self.requests.push_back(SocketRequest::Close { local });
             self.set(local, SocketSlot::Free);
         }
     }
 
-    /// Closes all sockets. Returns the requests that wait for theirs.
+    /// Closes all sockets. Returns the requests that wait for sockets.
     pub fn close_all(&mut self) -> Vec<RequestId> {
-        let used = |(index, ear): (usize, &SocketSlot)| {
-            (*ear != SocketSlot::Free).then_some(LocalId::on_demand(index as u16))
+        let used = |(index, used_for): (usize, &SocketSlot)| {
+            (*used_for != SocketSlot::Free).then_some(LocalId::on_demand(index as u16))
         };
-        let locals: Vec<LocalId> = self.ears.iter().enumerate().filter_map(used).collect();
+        let locals: Vec<LocalId> = self.sockets.iter().enumerate().filter_map(used).collect();
         self.close(locals.into_iter());
         self.opening.drain(..).map(|opening| opening.request).collect()
     }
@@ -81,33 +81,38 @@ impl PlainSockets {
 
     /// All sockets by their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (LocalId, SocketSlot)> {
-        self.ears.iter().enumerate().map(|(index, ear)| (LocalId::on_demand(index as u16), *ear))
+        self.sockets.iter().enumerate().map(|(index, used_for)| (LocalId::on_demand(index as u16), *used_for))
     }
 
-    /// Whether `more` sockets may be opened beside those that are open.
+    /// Whether `more` sockets may be opened.
     pub fn has_room(&self, more: usize) -> bool {
-        self.ears.iter().filter(|ear| **ear != SocketSlot::Free).count() + more <= limits::PLAIN_SOCKETS_MAX
+        self.sockets.iter().filter(|used_for| **used_for != SocketSlot::Free).count() + more
+            <= limits::PLAIN_SOCKETS_MAX
     }
 
-    /// Takes a free number.
+    /// Reserves a free number.
     pub fn reserve(&mut self) -> LocalId {
-        let index = self.ears.iter().position(|ear| *ear == SocketSlot::Free).unwrap_or(self.ears.len());
+        let index = self
+            .sockets
+            .iter()
+            .position(|used_for| *used_for == SocketSlot::Free)
+            .unwrap_or(self.sockets.len());
         let local = LocalId::on_demand(index as u16);
         self.set(local, SocketSlot::Opening);
         local
     }
 
-    /// The socket is for this from now on.
-    pub fn set(&mut self, local: LocalId, ear: SocketSlot) {
+    /// Sets the use of a socket.
+    pub fn set(&mut self, local: LocalId, used_for: SocketSlot) {
         let Some(index) = local.on_demand_index().map(usize::from) else { return };
-        if index >= self.ears.len() {
-            self.ears.resize(index + 1, SocketSlot::Free);
+        if index >= self.sockets.len() {
+            self.sockets.resize(index + 1, SocketSlot::Free);
         }
-        self.ears[index] = ear;
+        self.sockets[index] = used_for;
     }
 
-    /// What the socket is for.
+    /// The use of a socket.
     pub fn find(&self, local: LocalId) -> Option<SocketSlot> {
-        self.ears.get(usize::from(local.on_demand_index()?)).copied()
+        self.sockets.get(usize::from(local.on_demand_index()?)).copied()
     }
 }

@@ -5,17 +5,17 @@ use crate::speakers::observer::Speakers;
 use control::{AppData, RouterId};
 use machine::Instant;
 
-/// What belongs together: a consumer's producer is on the same router.
+/// A group of transports: a consumer's producer must be on the same router.
 #[derive(Debug)]
 pub struct Router {
     /// Its id.
     pub id: RouterId,
-    /// Given back in snapshots.
+    /// Returned in snapshots.
     pub app_data: AppData,
     /// Its transports.
     pub transports: Vec<Slot>,
-    /// Who speaks, if the controller wants to know.
+    /// The audio observer, if the controller has enabled it.
     pub speakers: Option<Box<Speakers>>,
-    /// When it is closed unless a controller claims it; `None` while one cares for it.
+    /// When it is closed unless a controller claims it; `None` with a controller.
     pub abandoned_at: Option<Instant>,
 }

@@ -1,5 +1,5 @@
-//! One retransmission cache per producer stream, shared by all its consumers: plaintext packets as they came from
-//! the publisher, from which each consumer's own packet is written again on request.
+//! One retransmission cache per producer stream, shared by all its consumers: plaintext packets as received
+//! from the publisher, from which each consumer's packet is written again on request.
 
 use crate::limits;
 use crate::packet::media_packet::{Carried, Marker, MediaPacket};
@@ -9,13 +9,13 @@ use rtp::SeqNo;
 /// A ring of recent packets, indexed by sequence number. Allocated once, when the producer is created.
 #[derive(Debug)]
 pub struct Cache {
-    entries: Box<[Entry]>,
-    /// Of each entry its dependency descriptor, behind that its payload, and behind that its padding.
+    entries: Box<[CachedPacket]>,
+    /// Of each entry its dependency descriptor, its payload, and its padding.
     bytes: Box<[u8]>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct CachedPacket {
     /// `None` until written.
     seq: Option<SeqNo>,
     timestamp: u32,
@@ -27,25 +27,25 @@ struct Entry {
     padding_len: u8,
 }
 
-const _: () = assert!(size_of::<Entry>() == 112, "512 for each stream of video");
+const _: () = assert!(size_of::<CachedPacket>() == 112, "512 for each stream of video");
 
-/// A packet as it is kept. Everything that a header is made from is kept as it was at first; what only decides whether the packet goes is read
-/// from its bytes again.
+/// A cached packet. The input of a header is stored as received; the values that only decide whether the
+/// packet is forwarded are parsed again from its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Cached<'a> {
-    /// RTP timestamp on the publisher's leg.
+    /// The publisher's RTP timestamp.
     pub timestamp: u32,
-    /// What its marker bit is at each consumer.
+    /// Its marker bit for each consumer.
     pub marker: Marker,
-    /// What it is coded with.
+    /// Its codec.
     pub codec: Codec,
-    /// Header-extension values that travel with the media.
+    /// Header-extension values that are forwarded with the media.
     pub carried: Carried,
-    /// Its dependency descriptor; empty where there is none.
+    /// Its dependency descriptor; empty without one.
     pub descriptor: &'a [u8],
     /// The payload without padding.
     pub payload: &'a [u8],
-    /// The payload with the padding it was [given](Cache::pad).
+    /// The payload with the padding of [`Cache::pad`].
     pub padded: &'a [u8],
 }
 
@@ -53,7 +53,7 @@ impl Cache {
     /// A cache of `len` packets, a power of two.
     pub fn new(len: usize) -> Self {
         assert!(len.is_power_of_two(), "cache lengths are constants in limits.rs");
-        let empty = Entry {
+        let empty = CachedPacket {
             seq: None,
             timestamp: 0,
             marker: Marker::default(),
@@ -69,13 +69,13 @@ impl Cache {
         }
     }
 
-    /// How many packets it holds.
+    /// The number of packets it can store.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Keeps a packet in place of the one `len` sequence numbers before it. One longer than the bound is not kept, nor one in whose
-    /// place there is a newer one. Whether it is.
+    /// Stores a packet in place of the one `len` sequence numbers before it. A packet above the length bound
+    /// is not stored, nor one whose place has a newer packet. True if stored.
     pub fn insert(&mut self, packet: &MediaPacket<'_>) -> bool {
         let index = self.index(packet.seq);
         let entry = &mut self.entries[index];
@@ -84,7 +84,7 @@ impl Cache {
         if payload_len + descriptor_len > limits::CACHED_LEN_MAX || is_stale {
             return false;
         }
-        *entry = Entry {
+        *entry = CachedPacket {
             seq: Some(packet.seq),
             timestamp: packet.timestamp,
             marker: packet.marker,
@@ -100,7 +100,7 @@ impl Cache {
         true
     }
 
-    /// Pads a packet that is kept (RFC 3550 §5.1: the last byte counts them), if there is room behind it.
+    /// Pads a stored packet (RFC 3550 §5.1: the last byte is the count), if there is room after it.
     pub fn pad(&mut self, seq: SeqNo, padding_len: u8) {
         let index = self.index(seq);
         let entry = &mut self.entries[index];
@@ -115,7 +115,7 @@ impl Cache {
         padding[usize::from(padding_len) - 1] = padding_len;
     }
 
-    /// The packet with this sequence number, if it is still there.
+    /// The packet with this sequence number, if it is still stored.
     pub fn packet(&self, seq: SeqNo) -> Option<Cached<'_>> {
         let index = self.index(seq);
         let entry = &self.entries[index];
@@ -135,7 +135,7 @@ impl Cache {
         })
     }
 
-    /// Forgets everything: the stream was reset under another SSRC.
+    /// Removes all packets: the stream was reset with another SSRC.
     pub fn clear(&mut self) {
         for entry in &mut self.entries {
             entry.seq = None;
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_when_the_cache_is_full() {
+    fn the_oldest_packet_is_replaced_when_the_cache_is_full() {
         let mut cache = Cache::new(4);
         for seq in 10..15 {
             assert!(cache.insert(&packet(seq, &[seq as u8; 7])));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_packet_does_not_push_out_a_newer_one() {
+    fn a_late_packet_does_not_replace_a_newer_one() {
         let mut cache = Cache::new(4);
         assert!(cache.insert(&packet(14, b"new")));
         assert!(!cache.insert(&packet(10, b"old")));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_counts_itself_and_lies_behind_the_payload() {
+    fn padding_includes_its_count_and_follows_the_payload() {
         let mut cache = Cache::new(4);
         assert!(cache.insert(&packet(1, b"payload")));
         cache.pad(SeqNo(1), 3);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_beyond_the_bound_is_not_kept() {
+    fn a_packet_beyond_the_bound_is_not_stored() {
         let mut cache = Cache::new(4);
         assert!(!cache.insert(&packet(1, &[0; limits::CACHED_LEN_MAX - 2])));
         assert!(cache.packet(SeqNo(1)).is_none());

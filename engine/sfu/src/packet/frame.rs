@@ -1,20 +1,20 @@
-//! What a packet says of the frame it belongs to: just enough to choose layers, and which keyframe a consumer may begin with.
+//! The frame information of a packet: its layers, and whether a consumer can start with it.
 //!
-//! Where there is a dependency descriptor (AV1 RTP specification, appendix A) it decides, so that frames encrypted
-//! end to end are forwarded like any other. Without one, and of VP8's temporal layers always, the payload descriptors of VP8 and
-//! VP9 tell it (RFC 7741, RFC 9628). It is *not* a depacketizer: nothing of the coded picture is looked at, but for the bits that
-//! begin a keyframe.
+//! A dependency descriptor (AV1 RTP specification, appendix A) has precedence, so that frames encrypted end
+//! to end are forwarded like any other. Without one, and always for VP8's temporal layers, the payload
+//! descriptors of VP8 and VP9 are used (RFC 7741, RFC 9628). It is *not* a depacketizer: the coded picture is
+//! not read, except for the bits that mark a keyframe.
 
 use control::Codec;
 use rtp::dependency_descriptor::{self, Descriptor, Structure, Unread};
 use rtp::{vp8, vp9};
 
-/// Where a packet's frame stands among the others of its stream.
+/// The layers of a packet's frame.
 #[derive(Clone, Copy, Debug)]
 pub enum Frame {
-    /// Nothing is told of layers: forwarded whole.
+    /// No layer information: always forwarded.
     Opaque,
-    /// There is a dependency descriptor, but it cannot be read yet: the packet that brought its structure is still missing.
+    /// There is a dependency descriptor, but it cannot be read yet: the packet with its structure is missing.
     Unreadable,
     /// VP8 with temporal layers.
     Vp8(Vp8Frame),
@@ -29,7 +29,7 @@ pub enum Frame {
 pub struct Vp8Frame {
     /// Temporal layer.
     pub tid: u8,
-    /// Refers to the base layer only (Y).
+    /// References only the base layer (Y).
     pub layer_sync: bool,
 }
 
@@ -40,33 +40,33 @@ pub struct Vp9Frame {
     pub sid: u8,
     /// Temporal layer.
     pub tid: u8,
-    /// Refers to earlier pictures (P).
+    /// References earlier pictures (P).
     pub inter_picture_predicted: bool,
-    /// A receiver of fewer temporal layers can step up here (U).
+    /// A receiver of fewer temporal layers can switch up here (U).
     pub switching_up: bool,
-    /// Refers to the next lower spatial layer of its picture (D).
+    /// References the next lower spatial layer of its picture (D).
     pub inter_layer_predicted: bool,
-    /// Higher spatial layers of this picture do not refer to it (Z).
+    /// Higher spatial layers of this picture do not reference it (Z).
     pub not_for_upper_layers: bool,
     /// The packet ends the frame (E).
     pub ends: bool,
-    /// How many spatial layers there are from here on, where the packet tells it (scalability structure).
+    /// The number of spatial layers from here on, if the packet contains it (scalability structure).
     pub layers: Option<u8>,
 }
 
-/// What was understood of one packet.
+/// The parsed information of one packet.
 #[derive(Debug)]
 pub struct FrameInfo {
     /// Its frame.
     pub frame: Frame,
-    /// A consumer may begin with this packet.
+    /// A consumer can start with this packet.
     pub starts_keyframe: bool,
-    /// The dependency structure it brings.
+    /// The dependency structure that it contains.
     pub structure: Option<Structure>,
 }
 
 impl Frame {
-    /// Spatial and temporal layer, as the packet says it.
+    /// Spatial and temporal layer of the packet.
     pub fn layer(&self) -> (u8, u8) {
         match self {
             Self::Opaque | Self::Unreadable => (0, 0),
@@ -76,7 +76,7 @@ impl Frame {
         }
     }
 
-    /// Whether the packet is the last of its frame, as far as its headers other than the marker bit tell.
+    /// Whether the packet is the last of its frame, according to its headers without the marker bit.
     pub fn ends(&self) -> bool {
         match self {
             Self::Opaque | Self::Unreadable | Self::Vp8(_) => false,
@@ -86,8 +86,8 @@ impl Frame {
     }
 }
 
-/// Reads a packet's payload and its dependency descriptor, which is empty where there is none. `known` is the stream's present
-/// structure.
+/// Parses a packet's payload and its dependency descriptor, which is empty without one. `known` is the
+/// stream's present structure.
 pub fn parse_frame(codec: Codec, payload: &[u8], descriptor: &[u8], known: Option<&Structure>) -> FrameInfo {
     if !descriptor.is_empty() {
         match dependency_descriptor::read(descriptor, known) {
@@ -95,7 +95,8 @@ pub fn parse_frame(codec: Codec, payload: &[u8], descriptor: &[u8], known: Optio
                 let starts_keyframe = structure.is_some()
                     && descriptor.mandatory.start_of_frame
                     && descriptor.diffs().is_empty();
-                // libwebrtc calls every VP8 frame a switching point. The payload descriptor knows better, and is never encrypted.
+                // libwebrtc marks every VP8 frame as a switching point. The payload descriptor is correct,
+                // and never encrypted.
                 let frame = match by_payload(codec, payload) {
                     Frame::Vp8(frame) => Frame::Vp8(frame),
                     _ => Frame::Described(descriptor),
@@ -105,7 +106,7 @@ pub fn parse_frame(codec: Codec, payload: &[u8], descriptor: &[u8], known: Optio
             Err(Unread::NoStructure | Unread::UnknownTemplate) => {
                 return FrameInfo { frame: Frame::Unreadable, starts_keyframe: false, structure: None };
             }
-            // Noise, or beyond our bounds: as if it were not there.
+            // Noise, or beyond our bounds: ignored.
             Err(Unread::Short | Unread::Excess) => {}
         }
     }
@@ -144,7 +145,7 @@ fn by_payload(codec: Codec, payload: &[u8]) -> Frame {
     }
 }
 
-/// Whether a consumer may begin with this packet; for audio, always.
+/// Whether a consumer can start with this packet; always for audio.
 fn starts_keyframe(codec: Codec, payload: &[u8]) -> bool {
     match codec {
         Codec::Opus | Codec::Red => true,

@@ -1,39 +1,40 @@
-//! A media packet between ingress and egress: what a consumer's header is made from, and the shared plaintext.
+//! A media packet between ingress and egress: the input of a consumer's header, and the shared plaintext.
 
 use crate::packet::frame::Frame;
 use crate::packet::picture::PictureNumbers;
 use control::{Codec, ExtensionKind};
 use rtp::{ExtId, SeqNo};
 
-/// One media packet of a producer's stream, as the fan-out sees it. A retransmission has become its original.
+/// One media packet of a producer's stream in the fan-out. A retransmission has been converted to its
+/// original.
 #[derive(Clone, Copy, Debug)]
 pub struct MediaPacket<'a> {
-    /// Extended sequence number on the publisher's leg.
+    /// The publisher's extended sequence number.
     pub seq: SeqNo,
-    /// RTP timestamp on the publisher's leg.
+    /// The publisher's RTP timestamp.
     pub timestamp: u32,
-    /// What its marker bit is at each consumer.
+    /// Its marker bit for each consumer.
     pub marker: Marker,
-    /// What it is coded with.
+    /// Its codec.
     pub codec: Codec,
-    /// Begins a keyframe; for audio, always: a consumer may start at any packet.
+    /// Begins a keyframe; always for audio: a consumer can start at any packet.
     pub starts_keyframe: bool,
-    /// Where its frame stands among the layers.
+    /// The layers of its frame.
     pub frame: Frame,
-    /// The numbers of its picture, where the codec has them.
+    /// The numbers of its picture, if the codec has them.
     pub picture: Option<PictureNumbers>,
-    /// Header-extension values that travel with the media.
+    /// Header-extension values that are forwarded with the media.
     pub carried: Carried,
-    /// Its dependency descriptor; empty where there is none.
+    /// Its dependency descriptor; empty without one.
     pub descriptor: &'a [u8],
-    /// The payload without padding; empty in a packet that is only padding.
+    /// The payload without padding; empty in a padding-only packet.
     pub payload: &'a [u8],
-    /// The same with padding of ours (RFC 3550 §5.1) where that makes it as long as its neighbours.
+    /// The payload with our padding (RFC 3550 §5.1), if that makes it as long as neighbouring packets.
     pub padded: &'a [u8],
 }
 
 impl MediaPacket<'_> {
-    /// All of it but its bytes.
+    /// The packet without its bytes.
     pub fn without_bytes(&self) -> MediaPacket<'static> {
         let Self { seq, timestamp, marker, codec, starts_keyframe, frame, picture, carried, .. } = *self;
         MediaPacket {
@@ -51,7 +52,7 @@ impl MediaPacket<'_> {
         }
     }
 
-    /// Nothing of it but its place in the stream.
+    /// An empty packet at the same position of the stream.
     pub fn emptied(self) -> Self {
         Self {
             marker: Marker::default(),
@@ -66,18 +67,20 @@ impl MediaPacket<'_> {
     }
 }
 
-/// What decides a packet's marker bit at each consumer: the publisher's bit, and the spatial layer whose frame the packet ends.
+/// The input of a packet's marker bit for each consumer: the publisher's bit, and the spatial layer of the
+/// frame that ends with the packet.
 ///
-/// It is read once, when the packet is received, and cached with it. A packet that is sent again without RTX has the same SRTP index, so its
-/// header must be the same too (RFC 7714 §8.1); read again, the descriptor could mean another layer under a structure that came later.
+/// Computed once, when the packet is received, and cached with it. A packet that is retransmitted without RTX
+/// has the same SRTP index, so its header must be the same too (RFC 7714 §8.1); parsed again, the descriptor
+/// could mean another layer with a later structure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marker(u8);
 
 impl Marker {
-    /// The publisher's bit. The bits below hold the layer and one.
+    /// The publisher's bit. The lower bits are the layer plus one.
     const SET: u8 = 0x80;
 
-    /// Of a packet that ends nothing.
+    /// Of a packet that does not end a frame.
     pub const NONE: Self = Self(0);
 
     /// Of a received packet.
@@ -91,14 +94,14 @@ impl Marker {
         self.0 & Self::SET != 0
     }
 
-    /// The bit for a consumer that is sent the spatial layers up to `top`: the end of the highest layer sent is the end of the picture
-    /// (RFC 9628 §4.1).
+    /// The bit for a consumer that gets the spatial layers up to `top`: the end of the highest sent layer is
+    /// the end of the picture (RFC 9628 §4.1).
     pub fn at(self, top: u8) -> bool {
         self.is_set() || self.0.checked_sub(1) == Some(top)
     }
 }
 
-/// The extensions a packet keeps across the engine, by value.
+/// The header extensions whose values are forwarded.
 const CARRIED: [(ExtensionKind, usize); 5] = [
     (ExtensionKind::AudioLevel, 1),
     (ExtensionKind::VideoOrientation, 1),
@@ -109,7 +112,7 @@ const CARRIED: [(ExtensionKind, usize); 5] = [
 
 const VALUE_LEN_MAX: usize = 16;
 
-/// Values of the header extensions that travel with the media, as received.
+/// Values of the header extensions that are forwarded with the media, as received.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Carried {
     values: [Value; CARRIED.len()],
@@ -125,12 +128,12 @@ impl Carried {
     /// No values.
     pub const NONE: Self = Self { values: [Value { len: 0, bytes: [0; VALUE_LEN_MAX] }; CARRIED.len()] };
 
-    /// Whether values of this kind travel.
-    pub fn travels(kind: ExtensionKind) -> bool {
+    /// Whether values of this kind are forwarded.
+    pub fn is_forwarded(kind: ExtensionKind) -> bool {
         CARRIED.iter().any(|(carried, _)| *carried == kind)
     }
 
-    /// Keeps `value` if its kind is one that travels and its length is possible.
+    /// Stores `value` if its kind is forwarded and its length is valid.
     pub fn keep(&mut self, kind: ExtensionKind, value: &[u8]) {
         let Some(index) = CARRIED.iter().position(|(carried, _)| *carried == kind) else { return };
         if value.is_empty() || value.len() > CARRIED[index].1 {
@@ -149,15 +152,15 @@ impl Carried {
     }
 }
 
-/// The extension ids of one leg, both ways.
+/// The extension ids between the engine and one peer, in both directions.
 #[derive(Clone, Debug, Default)]
 pub struct ExtensionMap {
-    /// By id. Empty until one is declared: where nothing is received, none is.
+    /// By id. Empty until one is declared: without received media there is none.
     kinds: Box<[Option<ExtensionKind>]>,
 }
 
 impl ExtensionMap {
-    /// Declares `id` to mean `kind`. False if the leg already uses the id for something else.
+    /// Declares `id` to mean `kind`. False if the id already has another meaning.
     pub fn declare(&mut self, kind: ExtensionKind, id: u8) -> bool {
         if self.kinds.is_empty() {
             self.kinds = vec![None; usize::from(u8::MAX) + 1].into_boxed_slice();
@@ -175,7 +178,7 @@ impl ExtensionMap {
         self.kind(ExtId(id)).is_none_or(|declared| declared == kind)
     }
 
-    /// What `id` means.
+    /// The meaning of `id`.
     pub fn kind(&self, id: ExtId) -> Option<ExtensionKind> {
         self.kinds.get(usize::from(id.0)).copied().flatten()
     }
@@ -186,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_values_that_travel_are_kept_and_only_at_possible_lengths() {
+    fn only_forwarded_values_of_valid_length_are_stored() {
         let mut carried = Carried::default();
         carried.keep(ExtensionKind::AudioLevel, &[0x85]);
         carried.keep(ExtensionKind::PlayoutDelay, &[1, 2, 3, 4]);
@@ -221,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_id_means_one_thing_per_leg() {
+    fn an_extension_id_has_one_meaning_per_transport() {
         let mut map = ExtensionMap::default();
         assert!(map.declare(ExtensionKind::Mid, 4));
         assert!(map.declare(ExtensionKind::Mid, 4));

@@ -1,4 +1,4 @@
-//! One packet of media: what is known of it, and where recent ones are kept.
+//! One packet of media: its parsed information, and the cache of recent ones.
 
 pub mod cache;
 pub mod frame;

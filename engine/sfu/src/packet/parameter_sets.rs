@@ -1,7 +1,7 @@
-//! The parameter sets of an H.264 stream (RFC 6184 §8.4): without them a decoder cannot begin.
+//! The parameter sets of an H.264 stream (RFC 6184 §8.4): a decoder cannot start without them.
 //!
-//! Browsers repeat them before every keyframe. Some encoders send them once, at their start. A consumer that begins later is then sent the sets
-//! that are kept here, as packets of its own, before the keyframe it begins with.
+//! Browsers repeat them before every keyframe. Some encoders send them only once, at their start. A consumer
+//! that starts later then gets the sets stored here, as additional packets, before its first keyframe.
 
 use crate::limits;
 use rtp::SeqNo;
@@ -18,13 +18,14 @@ pub struct ParameterSets {
 struct ParameterSet {
     is_picture: bool,
     id: u8,
-    /// The packet that brought it; zero if that was before the stream's present SSRC.
+    /// The packet with the set; zero if that was before the stream's present SSRC.
     seq: SeqNo,
     /// The whole NAL unit.
     unit: Vec<u8>,
 }
 
-/// Whether a payload may hold a whole parameter set, by its first byte or two: most do not, and are looked at no further.
+/// Whether a payload may contain a whole parameter set, by its first one or two bytes: most do not, and are
+/// not read further.
 pub fn may_hold_sets(payload: &[u8]) -> bool {
     match payload {
         [header, ..] if matches!(header & 0x1f, 7 | 8 | 24) => true,
@@ -34,19 +35,20 @@ pub fn may_hold_sets(payload: &[u8]) -> bool {
 }
 
 impl ParameterSets {
-    /// A packet has been received. Whether [`note`](Self::note) would change more than the place of a set.
-    pub fn is_news(&self, payload: &Payload<'_>) -> bool {
-        let mut is_news = false;
+    /// A packet has been received. True if [`note`](Self::note) would change more than the position of a set.
+    pub fn is_new(&self, payload: &Payload<'_>) -> bool {
+        let mut is_new = false;
         payload.whole_units(|nal| {
             if let Some((is_picture, id)) = name(&nal) {
                 let known = self.sets.iter().find(|set| (set.is_picture, set.id) == (is_picture, id));
-                is_news |= known.is_none_or(|set| !set.is(&nal));
+                is_new |= known.is_none_or(|set| !set.is(&nal));
             }
         });
-        is_news
+        is_new
     }
 
-    /// Keeps the sets of a packet. One that does not fit is not kept, nor is the former one of its id, which it replaces.
+    /// Stores the sets of a packet. One that does not fit is not stored, and the former one with its id is
+    /// removed.
     pub fn note(&mut self, seq: SeqNo, payload: &Payload<'_>) {
         payload.whole_units(|nal| {
             let Some((is_picture, id)) = name(&nal) else { return };
@@ -65,29 +67,30 @@ impl ParameterSets {
                 && total + unit.len() <= limits::PARAMETER_SETS_LEN_MAX
             {
                 self.sets.push(ParameterSet { is_picture, id, seq, unit });
-                // A picture set refers to a sequence set, which has to be there first.
+                // A picture set references a sequence set, which must come first.
                 self.sets.sort_by_key(|set| (set.is_picture, Reverse(set.seq)));
             }
         });
     }
 
-    /// The stream goes on under another SSRC: the numbers of packets mean nothing any more.
+    /// The stream continues with another SSRC: packet numbers are invalid.
     pub fn forget_numbers(&mut self) {
         self.sets.iter_mut().for_each(|set| set.seq = SeqNo(0));
     }
 
-    /// Whether a decoder that has these can begin at packet `seq`: there is a set of each kind, and all came before it.
+    /// Whether a decoder with these sets can start at packet `seq`: there is a set of each kind, and all
+    /// arrived before it.
     pub fn suffice_at(&self, seq: SeqNo) -> bool {
         let has = |is_picture| self.sets.iter().any(|set| set.is_picture == is_picture);
         has(false) && has(true) && self.sets.iter().all(|set| set.seq < seq)
     }
 
-    /// How many.
+    /// The number of sets.
     pub fn len(&self) -> usize {
         self.sets.len()
     }
 
-    /// The NAL unit of one of them.
+    /// The NAL unit of a set.
     pub fn unit(&self, index: usize) -> Option<&[u8]> {
         self.sets.get(index).map(|set| &set.unit[..])
     }
@@ -113,9 +116,9 @@ mod tests {
     fn note(sets: &mut ParameterSets, seq: u64, payload: &[u8]) -> bool {
         assert!(may_hold_sets(payload));
         let payload = Payload::parse(payload).expect("whole");
-        let is_news = sets.is_news(&payload);
+        let is_new = sets.is_new(&payload);
         sets.note(SeqNo(seq), &payload);
-        is_news
+        is_new
     }
 
     fn units(sets: &ParameterSets) -> Vec<&[u8]> {
@@ -123,15 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn latest_set_of_each_id_is_kept_with_sequence_sets_first() {
+    fn latest_set_of_each_id_is_stored_with_sequence_sets_first() {
         let mut sets = ParameterSets::default();
         assert!(note(&mut sets, 10, &PPS) && note(&mut sets, 11, &SPS));
         assert_eq!(units(&sets), [&SPS[..], &PPS]);
-        assert!(!note(&mut sets, 20, &SPS), "the same again");
+        assert!(!note(&mut sets, 20, &SPS), "an identical set");
         let other = [0x67, 0x42, 0xc0, 0x28, 0x8c];
         assert!(note(&mut sets, 30, &other) && !note(&mut sets, 31, &other));
-        assert!(note(&mut sets, 25, &SPS), "a late one is looked at");
-        assert_eq!(units(&sets), [&other[..], &PPS], "and not taken");
+        assert!(note(&mut sets, 25, &SPS), "a late one is read");
+        assert_eq!(units(&sets), [&other[..], &PPS], "and not stored");
         // In one packet, and as a fragment with start and end.
         let stap = [&[0x78, 0, 5][..], &SPS, &[0, 4], &PPS].concat();
         note(&mut sets, 40, &stap);
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_suffice_once_both_kinds_are_there_and_only_for_later_packets() {
+    fn sets_are_sufficient_with_both_kinds_and_only_for_later_packets() {
         let mut sets = ParameterSets::default();
         assert!(!sets.suffice_at(SeqNo(9)));
         note(&mut sets, 10, &SPS);
@@ -153,10 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn sets_beyond_the_bounds_are_not_kept() {
+    fn sets_beyond_the_bounds_are_not_stored() {
         let mut sets = ParameterSets::default();
         for id in 0..32u8 {
-            // As many zeros as the number has bits behind its first: eleven bits at most.
+            // As many zeros as the number has bits after its first: at most eleven bits.
             let code = (u32::from(id) + 1) << (31 - 2 * (u32::from(id) + 1).ilog2());
             let [first, second, ..] = code.to_be_bytes();
             note(&mut sets, 10 + u64::from(id), &[0x67, 0x42, 0xc0, 0x1f, first, second]);

@@ -1,8 +1,8 @@
-//! Numbers of pictures inside the payload: PictureID and TL0PICIDX of VP8 and VP9 (RFC 7741 §4.2, RFC 9628 §4.2).
+//! Picture numbers inside the payload: PictureID and TL0PICIDX of VP8 and VP9 (RFC 7741 §4.2, RFC 9628 §4.2).
 //!
-//! A receiver tells from them whether a picture is missing, so they must continue without a jump where a consumer changes
-//! its source, and for VP8 also across the pictures it is not sent. They lie in the first bytes of the payload, which all
-//! consumers share: who needs others gets its own copy of the packet.
+//! A receiver detects missing pictures by them, so they must continue without a jump if a consumer changes
+//! its source, and for VP8 also across pictures that are not sent. They are in the first bytes of the
+//! payload, which all consumers share: a consumer with other numbers gets a separate copy of the packet.
 
 use crate::limits;
 use control::Codec;
@@ -19,7 +19,7 @@ pub struct PictureNumbers {
     tl0picidx_at: u8,
 }
 
-/// What is added to a source's numbers.
+/// The offset added to a source's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PictureOffset {
     /// To the PictureID, modulo 2¹⁵ or 2⁷.
@@ -29,7 +29,8 @@ pub struct PictureOffset {
 }
 
 impl PictureNumbers {
-    /// Reads them from the front of a payload. `None` for codecs that have none, and where the descriptor is cut short.
+    /// Reads them from the front of a payload. `None` for codecs without them, and if the descriptor is cut
+    /// short.
     pub fn read(codec: Codec, payload: &[u8]) -> Option<Self> {
         match codec {
             Codec::Vp8 => Self::read_vp8(payload),
@@ -58,14 +59,15 @@ impl PictureNumbers {
         let first = *payload.first()?;
         let mut numbers = Self::read_picture_id(payload, first, 1)?;
         if first & HAS_LAYERS != 0 && first & FLEXIBLE == 0 {
-            // Behind the layer indices.
+            // After the layer indices.
             numbers.tl0picidx_at += 1;
             numbers.tl0picidx = Some(*payload.get(usize::from(numbers.tl0picidx_at))?);
         }
         Some(numbers)
     }
 
-    /// Both codecs write the PictureID alike: there if bit 7 of `present` says so, long if its own bit 7 does.
+    /// Both codecs write the PictureID in the same way: present if bit 7 of `present` is set, long if its own
+    /// bit 7 is set.
     fn read_picture_id(payload: &[u8], present: u8, at: u8) -> Option<Self> {
         let mut numbers =
             Self { picture_id: None, tl0picidx: None, picture_id_at: at, is_long: false, tl0picidx_at: at };
@@ -97,7 +99,7 @@ impl PictureNumbers {
         LastPicture { picture_id: self.picture_id_with(offset), tl0picidx: self.tl0picidx_with(offset) }
     }
 
-    /// Writes the numbers with the offset added into a copy of the payload they were read from.
+    /// Writes the numbers plus the offset into a copy of their payload.
     pub fn write(&self, offset: PictureOffset, payload: &mut [u8]) {
         if let Some(picture_id) = self.picture_id_with(offset) {
             let at = usize::from(self.picture_id_at);
@@ -114,13 +116,14 @@ impl PictureNumbers {
 }
 
 impl PictureOffset {
-    /// Whether nothing changes.
+    /// Whether the numbers are unchanged.
     pub fn is_zero(self) -> bool {
         self == Self::default()
     }
 
-    /// The offset with which `numbers`, which are a keyframe's, continue behind `last`, the numbers sent last: a keyframe is a picture of
-    /// the base layer, so both count on by one. What may yet come late has at most the numbers of `latest`, which stay free.
+    /// The offset with which `numbers` of a keyframe continue after `last`, the numbers sent last: a keyframe
+    /// is a picture of the base layer, so both increase by one. Late packets have at most the numbers of
+    /// `latest`, which stay reserved.
     pub fn continuing(last: LastPicture, latest: LastPicture, numbers: &PictureNumbers) -> Self {
         let room_max = u16::from(limits::LATE_PICTURES_MAX);
         let picture_id = match (last.picture_id, latest.picture_id, numbers.picture_id) {
@@ -142,7 +145,7 @@ impl PictureOffset {
     }
 }
 
-/// The numbers a consumer was sent last, as it knows them.
+/// The numbers that a consumer got last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastPicture {
     /// PictureID.
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn vp9_has_its_numbers_elsewhere() {
+    fn vp9_numbers_are_at_another_offset() {
         // I, P, L, B; a long PictureID, the layer indices, TL0PICIDX.
         let payload = [0xe8, 0x80, 0x05, 0x11, 0x09, 0xaa];
         let numbers = PictureNumbers::read(Codec::Vp9, &payload).expect("whole");
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_short_there_are_none() {
+    fn a_truncated_descriptor_has_no_numbers() {
         let vp8 = [0x90, 0xe0, 0x81, 0x02, 0x07];
         let vp9 = [0xe8, 0x80, 0x05, 0x11, 0x09];
         for len in 0..5 {
@@ -205,7 +208,7 @@ mod tests {
         assert_eq!(
             behind(latest),
             LastPicture { picture_id: Some(3), tl0picidx: Some(2) },
-            "room for what is late"
+            "room for late pictures"
         );
         let none = LastPicture::default();
         assert!(PictureOffset::continuing(none, none, &numbers).is_zero());

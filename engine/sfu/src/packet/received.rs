@@ -3,7 +3,7 @@
 use crate::packet::media_packet::Carried;
 use machine::Instant;
 
-/// What a payload type means to a producer.
+/// The meaning of a payload type for a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Media of the codec with this index.
@@ -12,16 +12,16 @@ pub enum Role {
     Retransmission(u8),
 }
 
-/// An authenticated packet of a producer, with its header understood.
+/// An authenticated packet of a producer, with its parsed header.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
     /// The view over the decrypted packet.
     pub rtp: rtp::Packet<'a>,
-    /// Media or retransmission, and of which codec.
+    /// Media or retransmission, and its codec.
     pub role: Role,
-    /// The extension values that travel on.
+    /// The forwarded extension values.
     pub carried: Carried,
-    /// The dependency descriptor; empty where there is none.
+    /// The dependency descriptor; empty without one.
     pub descriptor: &'a [u8],
     /// When the kernel received it.
     pub received_at: Instant,

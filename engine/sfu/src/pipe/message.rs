@@ -1,89 +1,89 @@
-//! Messages between workers: small, of fixed form, and in one of them a packet.
+//! Messages between workers: small, with a fixed format; one of them contains a packet.
 //!
-//! Any of them may be lost. A worker that takes a producer repeats its subscription, and each repetition is answered with all that the
-//! worker has to know. A worker whose repetitions stop is removed.
+//! Every message may be lost. A worker that subscribes to a producer repeats its subscription, and each
+//! repetition is answered with the complete state. A worker whose repetitions stop is removed.
 
 use crate::base::slots::Slot;
 use control::ProducerId;
 use machine::Instant;
 use rtp::ntp::NtpTime;
 
-/// A message to another worker. `taker` is where the piped producer lives on the worker that takes it.
+/// A message to another worker. `taker` is the slot of the piped producer on the subscribing worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PipeMessage {
-    /// To where a producer is: this worker takes it.
+    /// To the origin: this worker subscribes to a producer.
     Subscribe {
         /// Which.
         producer: ProducerId,
-        /// Who is to get it.
+        /// The subscribing producer.
         taker: Slot,
-        /// Bit `n`: spatial layer `n` has takers there.
+        /// Bit `n`: spatial layer `n` has consumers there.
         wanted: u8,
     },
-    /// To where a producer is: this worker takes it no longer.
+    /// To the origin: this worker ends its subscription.
     Unsubscribe {
         /// Which.
         producer: ProducerId,
-        /// Who got it.
+        /// The subscribing producer.
         taker: Slot,
     },
-    /// To where a producer is: a consumer needs a keyframe of this encoding.
+    /// To the origin: a consumer needs a keyframe of this encoding.
     Keyframe {
-        /// Whose.
+        /// The producer.
         producer: ProducerId,
-        /// Who asks.
+        /// The subscribing producer.
         taker: Slot,
-        /// Of which encoding.
+        /// The encoding.
         stream: u8,
     },
-    /// From where a producer is: how things stand.
+    /// From the origin: the state of the producer.
     State {
         /// The receiving producer.
         taker: Slot,
         /// Whether it is paused.
         paused: bool,
-        /// Whether a better picture of it is a sharper one.
+        /// Whether resolution has priority over frame rate.
         is_detail: bool,
     },
-    /// From where a producer was: it is no more.
+    /// From the origin: the producer is closed.
     Gone {
         /// The receiving producer.
         taker: Slot,
     },
-    /// From where a producer is: its publisher's clocks (RFC 3550 §6.4.1).
+    /// From the origin: its publisher's clocks (RFC 3550 §6.4.1).
     Clock {
         /// The receiving producer.
         taker: Slot,
-        /// Of which encoding.
+        /// The encoding.
         stream: u8,
-        /// When the report came.
+        /// The arrival time of the report.
         received_at: Instant,
         /// The wall clock.
         ntp: NtpTime,
         /// The RTP clock at the same moment.
         rtp_timestamp: u32,
     },
-    /// From where a producer is: a parameter set of H.264 that came before the other worker took it; the NAL unit follows.
+    /// From the origin: a parameter set of H.264 from before the subscription; the NAL unit follows.
     ParameterSet {
         /// The receiving producer.
         taker: Slot,
-        /// Of which encoding.
+        /// The encoding.
         stream: u8,
     },
-    /// From where a producer is: a packet, whose bytes follow as they came, decrypted.
+    /// From the origin: a packet, whose decrypted bytes follow.
     Media {
         /// The receiving producer.
         taker: Slot,
-        /// Of which encoding.
+        /// The encoding.
         stream: u8,
-        /// Which life of that encoding's stream: another one continues none of the numbers before it.
+        /// The epoch of that encoding's stream: another one does not continue the earlier numbers.
         life: u8,
         /// When the kernel received it.
         received_at: Instant,
     },
 }
 
-/// The bytes of the longest, without the packet.
+/// The bytes of the longest message, without the packet.
 pub const MESSAGE_LEN_MAX: usize = 30;
 
 /// A message as bytes.
@@ -183,10 +183,10 @@ impl PipeMessage {
         }
     }
 
-    /// From bytes, and the packet or NAL unit behind it, where its kind has one. `None` if it is none of ours.
+    /// From bytes; returns also the packet or NAL unit after it, if its type has one. `None` if invalid.
     pub fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let mut reader = Reader(bytes);
-        let parcel = match reader.u8()? {
+        let message = match reader.u8()? {
             0 => {
                 let (producer, taker) = (reader.producer()?, reader.slot()?);
                 Self::Subscribe { producer, taker, wanted: reader.u8()? }
@@ -213,8 +213,8 @@ impl PipeMessage {
             7 => Self::ParameterSet { taker: reader.slot()?, stream: reader.u8()? },
             _ => return None,
         };
-        let has_packet = matches!(parcel, Self::Media { .. } | Self::ParameterSet { .. });
-        (reader.0.is_empty() != has_packet).then_some((parcel, reader.0))
+        let has_packet = matches!(message, Self::Media { .. } | Self::ParameterSet { .. });
+        (reader.0.is_empty() != has_packet).then_some((message, reader.0))
     }
 }
 
@@ -223,10 +223,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_and_nothing_shorter_or_longer_is() {
+    fn written_messages_are_read_and_other_lengths_are_refused() {
         let (producer, taker) = (ProducerId(u64::MAX - 1), Slot::from_bits(0x0123_4567_89ab_cdef));
         let received_at = Instant::from_nanos(77);
-        let parcels = [
+        let messages = [
             PipeMessage::Subscribe { producer, taker, wanted: 5 },
             PipeMessage::Unsubscribe { producer, taker },
             PipeMessage::Keyframe { producer, taker, stream: 2 },
@@ -237,18 +237,18 @@ mod tests {
             PipeMessage::Media { taker, stream: 3, life: 200, received_at },
             PipeMessage::ParameterSet { taker, stream: 1 },
         ];
-        for parcel in parcels {
-            let written = parcel.write();
+        for message in messages {
+            let written = message.write();
             let bytes = written.as_bytes();
             let longer = [bytes, b"x"].concat();
-            let (whole, other): (&[u8], &[u8]) = match parcel {
+            let (whole, other): (&[u8], &[u8]) = match message {
                 PipeMessage::Media { .. } | PipeMessage::ParameterSet { .. } => (&longer, bytes),
                 _ => (bytes, &longer),
             };
-            assert_eq!(PipeMessage::read(whole), Some((parcel, &longer[bytes.len()..whole.len()])));
-            assert_eq!(PipeMessage::read(other), None, "{parcel:?}");
+            assert_eq!(PipeMessage::read(whole), Some((message, &longer[bytes.len()..whole.len()])));
+            assert_eq!(PipeMessage::read(other), None, "{message:?}");
             for len in 0..bytes.len() {
-                assert_eq!(PipeMessage::read(&bytes[..len]), None, "{len} bytes of {parcel:?}");
+                assert_eq!(PipeMessage::read(&bytes[..len]), None, "{len} bytes of {message:?}");
             }
         }
         assert_eq!(PipeMessage::read(&[8; 40]), None);

@@ -1,4 +1,4 @@
-//! State of pipes: what workers of one engine send to each other.
+//! State of pipes, the connections between workers of one engine.
 
 pub mod message;
 pub mod outbox;

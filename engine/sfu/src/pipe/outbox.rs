@@ -9,15 +9,15 @@ use machine::{Instant, WorkerId, meter};
 pub struct PipeOutbox(Vec<(WorkerId, PipeMessage)>);
 
 impl PipeOutbox {
-    /// Adds a message. At the bound it is dropped; the other worker asks again.
-    pub fn push(&mut self, worker: WorkerId, parcel: PipeMessage) {
+    /// Adds a message. At the bound it is dropped; the other worker requests it again.
+    pub fn push(&mut self, worker: WorkerId, message: PipeMessage) {
         meter::charge(1, 40);
-        if self.0.len() < limits::PARCELS_MAX {
-            self.0.push((worker, parcel));
+        if self.0.len() < limits::PIPE_MESSAGES_MAX {
+            self.0.push((worker, message));
         }
     }
 
-    /// How many wait.
+    /// The number of waiting messages.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -27,7 +27,7 @@ impl PipeOutbox {
         self.0.drain(..)
     }
 
-    /// When to send: at once, if there is something.
+    /// When to send: at once, if there are messages.
     pub fn next_timeout(&self) -> Option<Instant> {
         (!self.0.is_empty()).then_some(Instant::EPOCH)
     }

@@ -3,15 +3,15 @@
 use crate::base::slots::Slot;
 use machine::{Instant, WorkerId};
 
-/// What a piped producer has beside others.
+/// The additional state of a piped producer.
 #[derive(Debug)]
 pub struct PipeSource {
     /// The worker of the publisher.
     pub origin: WorkerId,
-    /// The origin was told that it is taken here.
+    /// A subscription was sent to the origin.
     pub is_subscribed: bool,
-    /// The layers that the origin was told are wanted.
-    pub told: u8,
+    /// The layers in the last message to the origin.
+    pub reported: u8,
     /// The origin has answered.
     pub is_confirmed: bool,
     /// When to subscribe (again).
@@ -21,28 +21,28 @@ pub struct PipeSource {
 impl PipeSource {
     /// One that has not subscribed yet.
     pub fn new(origin: WorkerId) -> Self {
-        Self { origin, is_subscribed: false, told: 0, is_confirmed: false, due: Instant::EPOCH }
+        Self { origin, is_subscribed: false, reported: 0, is_confirmed: false, due: Instant::EPOCH }
     }
 
-    /// When to tell the origin something: whether it is taken here now, and which layers are wanted.
+    /// When the next message to the origin is due: after a change of the subscription or of the layers.
     pub fn next_timeout(&self, is_taken: bool, wanted: u8) -> Option<Instant> {
         match (is_taken, self.is_subscribed) {
             (false, false) => None,
-            (true, true) if wanted == self.told => Some(self.due),
+            (true, true) if wanted == self.reported => Some(self.due),
             _ => Some(Instant::EPOCH),
         }
     }
 }
 
-/// A worker that takes a producer of this one.
+/// A worker that subscribes to a producer of this one.
 #[derive(Clone, Copy, Debug)]
 pub struct PipeSubscriber {
     /// The worker.
     pub worker: WorkerId,
-    /// Where the piped producer is there.
+    /// The slot of the piped producer there.
     pub taker: Slot,
-    /// The layers that are wanted there.
+    /// The layers with consumers there.
     pub wanted: u8,
-    /// When its last message came.
-    pub heard_at: Instant,
+    /// The time of its last message.
+    pub last_message_at: Instant,
 }

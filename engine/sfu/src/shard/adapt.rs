@@ -1,5 +1,5 @@
-//! The send side of a transport: sends paced packets, fills probes up with padding, and ten times a second allocates the estimate to the
-//! consumers.
+//! The send side of a transport: releases paced packets, fills probes with padding, and ten times a second
+//! allocates the estimate to the consumers.
 
 use crate::bandwidth::oversend::oversend;
 use crate::bandwidth::sender::{Bitrates, SendSide};
@@ -18,7 +18,7 @@ use control::{ContentHint, Discard, Kind, Layers};
 use machine::{Instant, Tx, meter};
 use rtcp::{Remb, Twcc};
 
-/// The controller wants other rates.
+/// The controller has set bit rates.
 pub(super) fn set_bitrates(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -51,7 +51,7 @@ pub(super) fn on_twcc(
     Ok(())
 }
 
-/// A peer's own estimate.
+/// A peer's own estimate (REMB).
 pub(super) fn on_remb(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, remb: &Remb<'_>) {
     let now = turn.now;
     let Some(transport) = objects.transports.find_mut(slot) else { return };
@@ -64,7 +64,7 @@ pub(super) fn on_remb(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot:
     on_estimate(objects, turn, slot);
 }
 
-/// The estimate may be another. Less is shared out at once, more when the time has come.
+/// The estimate may have changed. A lower one is allocated at once, a higher one at the next interval.
 fn on_estimate(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(side) =
@@ -72,13 +72,13 @@ fn on_estimate(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) 
     else {
         return;
     };
-    if side.estimator.estimate_bps() < side.shared_bps() {
+    if side.estimator.estimate_bps() < side.allocated_bps() {
         side.adapt_at = now;
         turn.timers.hasten(slot, now);
     }
 }
 
-/// What a transport's way out has to do by the clock.
+/// The send side's part of a transport's timer.
 pub(super) fn drive_send_side(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     release_waiting(objects, turn, slot);
     adapt(objects, turn, slot);
@@ -110,7 +110,7 @@ fn release_waiting(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Sl
     }
 }
 
-/// Sends the padding that a probe lacks by now.
+/// Sends the padding that a probe needs now.
 fn fill_probe(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find_mut(slot) else { return };
@@ -142,7 +142,7 @@ fn adapt(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
         return;
     }
     let can_send = transport.send_path().is_some();
-    // A track begins with a keyframe: while one waits, no other begins.
+    // A track starts with a keyframe: while one waits, no other track starts.
     let may_begin = side_is_calm(transport);
     let mut sharing = std::mem::take(&mut turn.scratch.allocation);
     let shared = share(objects, turn, slot, &mut sharing);
@@ -157,16 +157,16 @@ fn adapt(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
         return;
     };
     side.count(turn.counters);
-    side.on_shared(now, shared.allocated_bps);
+    side.on_allocated(now, shared.allocated_bps);
     let wanted_bps = if shared.can_pad && can_send { shared.wanted_bps } else { 0 };
-    side.estimator.set_shares(now, shared.allocated_bps, wanted_bps);
+    side.estimator.set_allocated(now, shared.allocated_bps, wanted_bps);
     side.estimator.poll(now);
     let is_idle = shared.wanted_bps == 0 && side.pacer.is_empty();
     let interval = if is_idle { limits::ADAPT_INTERVAL_IDLE } else { limits::ADAPT_INTERVAL };
     side.adapt_at = now + interval;
 }
 
-/// Collects what the consumers of a transport want, and shares the estimate among them.
+/// Collects the demands of a transport's consumers, and distributes the estimate among them.
 fn share(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -179,9 +179,9 @@ fn share(
     let mut shared = Shared::default();
     let Some(transport) = objects.transports.find(slot) else { return shared };
     let Some(side) = transport.send_side.as_deref() else { return shared };
-    shared.is_heard = side.estimator.is_heard();
-    shared.is_the_peers = side.estimator.is_the_peers();
-    // Sound is not chosen from: what it takes is gone.
+    shared.has_feedback = side.estimator.has_feedback();
+    shared.is_from_peer = side.estimator.is_from_peer();
+    // Audio has no layers: its rate is subtracted.
     let audio_bps = side.audio_bps(now);
     for (_, slot) in &transport.consumers {
         meter::charge(1, 4_000);
@@ -201,7 +201,7 @@ fn share(
     }
     let budget_bps = side.estimator.estimate_bps().saturating_sub(audio_bps);
     let AllocationScratch { allocator, demands, .. } = sharing;
-    // A small picture is here soonest, and what the path carries is known a moment later.
+    // A low resolution arrives soonest, and the capacity of the path is measured a moment later.
     let certainty = side.estimator.certainty(now);
     let allocated = allocator.allocate_of(now, budget_bps, certainty, demands);
     let over_bps = if certainty == Certainty::Known {
@@ -215,7 +215,7 @@ fn share(
     shared
 }
 
-/// Lets a consumer have what it was given. True if it begins now.
+/// Applies the allocation to a consumer. True if it starts now.
 fn allow(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -234,7 +234,7 @@ fn allow(
     if begins && !may_begin {
         return false;
     }
-    consumer.steadiness = if is_blind { Default::default() } else { demand.steadiness };
+    consumer.hysteresis = if is_blind { Default::default() } else { demand.hysteresis };
     if std::mem::replace(&mut consumer.layer_budget, allowance) != allowance {
         wake(objects, turn, slot);
     }
@@ -245,30 +245,31 @@ fn side_is_calm(transport: &Transport) -> bool {
     transport.send_side.as_ref().is_some_and(|side| side.pacer.len() <= limits::BEGIN_QUEUE_LEN)
 }
 
-/// What came of one sharing.
+/// The result of one allocation.
 #[derive(Clone, Copy, Debug, Default)]
 struct Shared {
     allocated_bps: u64,
     wanted_bps: u64,
     /// Some consumer has a stream for padding.
     can_pad: bool,
-    /// The peer has told of what it received.
-    is_heard: bool,
-    /// The estimate is its own.
-    is_the_peers: bool,
+    /// The peer has sent feedback.
+    has_feedback: bool,
+    /// The estimate is the peer's own.
+    is_from_peer: bool,
 }
 
 impl Shared {
-    /// The capacity of the path is unknown and cannot be measured: then no consumer is paused because of a guess.
+    /// The capacity of the path is unknown and cannot be measured: then no consumer is paused because of the
+    /// estimate.
     fn is_blind(&self) -> bool {
-        !self.is_heard || !(self.can_pad || self.is_the_peers)
+        !self.has_feedback || !(self.can_pad || self.is_from_peer)
     }
 }
 
 fn demand(now: Instant, consumer: &Consumer, producer: &Producer) -> Demand {
     let layers = match consumer.layer_budget {
         LayerBudget::UpTo(layers) => Some(layers),
-        // Everything: it has just come, and is given what there is.
+        // `Everything` is a new consumer, without a limit so far.
         LayerBudget::Everything | LayerBudget::Nothing => None,
     };
     Demand {
@@ -280,13 +281,13 @@ fn demand(now: Instant, consumer: &Consumer, producer: &Producer) -> Demand {
         max: consumer.target_layers(producer),
         rates: rates(now, producer, layers),
         layers,
-        steadiness: consumer.steadiness,
+        hysteresis: consumer.hysteresis,
     }
 }
 
-/// The rates of a producer's layers for a consumer that is sent `current`. A silent encoding was switched off because no consumer wanted
-/// it, or has not begun: it
-/// counts for what it is expected to be, or it would never be wanted again.
+/// The rates of a producer's layers for a consumer that gets `current`. A silent encoding was switched off
+/// because no consumer needed it, or has not started: its expected rate is used, otherwise it would never be
+/// requested again.
 fn rates(now: Instant, producer: &Producer, current: Option<Layers>) -> Rates {
     let mut rates = Rates::default();
     let is_simulcast = producer.streams.len() > 1;
@@ -308,7 +309,7 @@ fn rates(now: Instant, producer: &Producer, current: Option<Layers>) -> Rates {
     rates
 }
 
-/// What is announced of an encoding is said of all its layers.
+/// The announced rate of an encoding is that of all its layers together.
 fn expected(producer: &Producer, index: usize, spatial: usize) -> u64 {
     let announced = producer.spec.encodings.get(index).and_then(|encoding| encoding.max_bitrate_bps);
     let usual = |spatial: usize| limits::EXPECTED_BPS[spatial.min(LAYERS_MAX - 1)];

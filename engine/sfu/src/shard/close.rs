@@ -1,4 +1,4 @@
-//! Closes objects. What depends on an object is closed with it, and each closed object is reported once.
+//! Closes objects. Dependent objects are closed too, and each closed object is reported once.
 
 use crate::base::slots::Slot;
 use crate::objects::Objects;
@@ -20,7 +20,7 @@ pub(super) fn close_router(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, 
     meter::charge(1, 3_000);
     turn.timers.routers.set(slot.index(), None);
     turn.counters.uncount(Counter::Routers);
-    turn.news.tell(Event::RouterClosed { router: router.id, closed });
+    turn.news.notify(Event::RouterClosed { router: router.id, closed });
 }
 
 /// Closes a transport, its producers with their consumers, and its consumers.
@@ -44,10 +44,10 @@ pub(super) fn close_transport(
     meter::charge(1, 3_000);
     turn.timers.transports.set(slot.index(), None);
     turn.counters.uncount(Counter::Transports);
-    turn.news.tell(Event::TransportClosed { transport: transport.id, closed });
+    turn.news.notify(Event::TransportClosed { transport: transport.id, closed });
 }
 
-/// Closes a producer and its consumers; and a pipe that brings nothing any more.
+/// Closes a producer and its consumers; and a pipe without producers.
 pub(super) fn close_producer(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -63,7 +63,7 @@ pub(super) fn close_producer(
     meter::charge(1, 3_000);
     send_end_to_subscribers(turn.pipes, slot, &producer);
     turn.counters.uncount(Counter::Producers);
-    turn.news.tell(Event::ProducerClosed { producer: producer.spec.producer, closed });
+    turn.news.notify(Event::ProducerClosed { producer: producer.spec.producer, closed });
     let pipe = objects.transports.find(producer.transport).filter(|transport| transport.pipe().is_some());
     if pipe.is_some_and(|pipe| pipe.producers.is_empty()) {
         close_transport(objects, turn, producer.transport, closed);
@@ -81,7 +81,7 @@ pub(super) fn close_consumer(
     meter::charge(1, 3_000);
     withdraw(objects, turn.timers, &mut consumer);
     turn.counters.uncount(Counter::Consumers);
-    turn.news.tell(Event::ConsumerClosed { consumer: consumer.spec.consumer, closed });
+    turn.news.notify(Event::ConsumerClosed { consumer: consumer.spec.consumer, closed });
 }
 
 /// The controller is gone: routers that are not claimed are closed after the grace period.
@@ -92,7 +92,8 @@ pub(super) fn on_controller_lost(objects: &mut Objects, turn: &mut Turn<'_, impl
     let slots: Vec<Slot> = objects.routers.iter().map(|(slot, _)| slot).collect();
     for slot in slots {
         if let Some(router) = objects.routers.find_mut(slot) {
-            // A controller that dies in a loop does not prolong the life of what it never claimed.
+            // A controller that crashes repeatedly does not extend the grace period of routers that it never
+            // claimed.
             router.abandoned_at.get_or_insert(abandoned_at);
         }
     }

@@ -1,4 +1,4 @@
-//! What the controller asks. Every request gets one answer; a refusal changes nothing.
+//! The controller's commands. Every request gets one answer; a refused one changes nothing.
 
 use crate::bandwidth::sender::Bitrates;
 use crate::base::slots::Slot;
@@ -38,7 +38,7 @@ use machine::Tx;
 
 pub(super) fn on_request(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, request: Request) {
     let id = request.id;
-    turn.news.events.be_heard();
+    turn.news.events.on_request();
     turn.handling.of_any(transport_of(objects, &request.command));
     turn.handling.of_router(router_of_command(objects, &request.command));
     let carried_out = carry_out(objects, turn, id, request.command);
@@ -52,7 +52,7 @@ pub(super) fn on_request(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, re
     }
 }
 
-/// `Ok(None)`: the answer is a sequence, which is under way, or waits for a socket.
+/// `Ok(None)`: the answer is a sequence that has started, or waits for a socket.
 fn carry_out(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -320,7 +320,7 @@ fn stats(
                 StatsOf::Router(id) => objects.transports_of(router_slot(objects, id)?),
                 _ => objects.transport_ids.values().copied().collect(),
             };
-            // What comes from another worker is counted there.
+            // The statistics of a piped producer are at its origin.
             let is_pipe = |slot| objects.transports.find(slot).is_some_and(|found| found.pipe().is_some());
             transports.retain(|slot| !is_pipe(*slot));
             check_limit(turn.news.walks.len(), limits::STATS_WALKS_MAX, "requests for statistics under way")?;
@@ -334,10 +334,12 @@ fn stats(
 
 fn inject_panic(handling: &mut Handling, slot: Slot, stage: Stage) -> Result<(), Refused> {
     if !handling.accepts_traps() {
-        return Err(invalid("the engine was not started for tests that inject panics".to_owned()));
+        return Err(invalid(
+            "the engine was not started with the flag that allows injected panics".to_owned(),
+        ));
     }
     if !Stage::INJECTABLE.contains(&stage) {
-        return Err(invalid(format!("no panic can be injected in stage {}", stage.name())));
+        return Err(invalid(format!("a panic cannot be injected in stage {}", stage.name())));
     }
     handling.set_trap(stage, slot);
     Ok(())

@@ -1,4 +1,4 @@
-//! What a shard is given: its configuration, and the input of its controller.
+//! The input of a shard: its configuration, and the controller's requests.
 
 use control::{Candidate, DecodeError, Request, RequestId};
 use std::net::IpAddr;
@@ -7,35 +7,35 @@ use std::time::Duration;
 /// The configuration of a shard.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Host candidates to offer, the preferred first: the worker's listening addresses, or the addresses announced
-    /// for them where a 1:1 NAT stands before the host.
+    /// Host candidates to offer, the preferred first: the worker's listening addresses, or the announced
+    /// addresses if the host is behind a 1:1 NAT.
     pub candidates: Vec<Candidate>,
-    /// The addresses of plain transports, for their peers: the first of a family is used for it. None of a family: there
-    /// are no plain transports in it.
+    /// The addresses of plain transports, for their peers: the first of a family is used for it. A family
+    /// without an address has no plain transports.
     pub plain_ips: Vec<IpAddr>,
     /// The engine's certificate.
     pub certificate: dtls::Certificate,
-    /// How DTLS is spoken.
+    /// The DTLS settings.
     pub dtls: dtls::Settings,
-    /// How long a router lives on without a controller that claims it.
+    /// How long a router is kept without a controller that claims it.
     pub grace_period: Duration,
-    /// A transport is closed when neither a check nor authentic media comes from its peer for so long; `None`: never. The default is
-    /// [`ICE_CONSENT_TIMEOUT`](crate::limits::ICE_CONSENT_TIMEOUT).
+    /// A transport without a check and without authentic media for this time is closed; `None`: never. The
+    /// default is [`ICE_CONSENT_TIMEOUT`](crate::limits::ICE_CONSENT_TIMEOUT).
     pub consent_timeout: Option<Duration>,
 }
 
-/// What a controller gives a shard.
+/// An input from the controller.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A request.
     Request(Request),
-    /// A record that did not decode; answered, and otherwise without effect.
+    /// A record that could not be decoded; answered, without other effects.
     BadRecord {
         /// The request, if its number could be read.
         request: Option<RequestId>,
-        /// What is wrong with it.
+        /// The decoding error.
         error: DecodeError,
     },
-    /// The controller has gone. Media flows on; routers are closed after the grace period unless claimed.
+    /// The controller has gone. Media continues; routers are closed after the grace period unless claimed.
     ControllerLost,
 }

@@ -1,4 +1,5 @@
-//! The session with a peer: STUN validates its address, DTLS makes the keys, and a transport without consent is closed.
+//! The session with a peer: STUN validates its address, DTLS creates the keys, and a transport without
+//! consent is closed.
 
 use crate::base::slots::Slot;
 use crate::limits;
@@ -14,16 +15,16 @@ use dtls::{Connected, Endpoint, Failed, Output};
 use machine::{Datagram, Instant, Path, Tx};
 use stun::{Class, Message, Method};
 
-/// How a DTLS endpoint was left after its outputs were drained.
+/// The state of a DTLS endpoint after its outputs were polled.
 enum Drained {
     Running,
     Connected(Connected),
     Closed,
 }
 
-/// A datagram that looks like STUN. Only an authentic check of one of our transports changes state or is answered. All
-/// others cost one lookup and get no answer, because the source address can be forged (RFC 8489 §6.3.1 would allow an
-/// error).
+/// A datagram that looks like STUN. Only an authentic check of one of our transports changes state or is
+/// answered. All others cost one lookup and get no answer, because the source address can be forged (RFC 8489
+/// §6.3.1 would allow an error).
 pub(super) fn on_stun(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -38,12 +39,12 @@ pub(super) fn on_stun(
     let ufrag = ice::local_ufrag(&message).ok_or(Discard::StunUnknownUser)?;
     let slot = *objects.by_ufrag.get(&ufrag).ok_or(Discard::StunUnknownUser)?;
     turn.handling.of(Stage::Stun, slot);
-    let is_held = is_held_by_another(objects, now, path, slot);
+    let is_used_by_another = is_used_by_another(objects, now, path, slot);
     let transport = objects.transports.find_mut(slot).ok_or(Discard::StunUnknownUser)?;
     let flow = transport.flow();
     let ice = &mut transport.webrtc_mut().ok_or(Discard::StunUnknownUser)?.ice;
 
-    let (answer, accepted) = ice.on_check(now, path, is_held, &ufrag, &message)?;
+    let (answer, accepted) = ice.on_check(now, path, is_used_by_another, &ufrag, &message)?;
     let mut bytes = [0; limits::STUN_ANSWER_LEN_MAX];
     let len = ice.write_answer(answer, &ufrag, path, &message, &mut bytes);
     transport.traffic.received.count(datagram.bytes.len());
@@ -59,12 +60,12 @@ pub(super) fn on_stun(
     Ok(())
 }
 
-/// Whether this path is that of another transport, whose peer was there recently. A source address is easily forged, so an
-/// authentic check alone does not take it away.
-fn is_held_by_another(objects: &Objects, now: Instant, path: Path, slot: Slot) -> bool {
+/// Whether this path belongs to another transport whose peer used it recently. A source address is easily
+/// forged, so an authentic check alone does not take the path over.
+fn is_used_by_another(objects: &Objects, now: Instant, path: Path, slot: Slot) -> bool {
     let owner = objects.by_path.get(&path).filter(|owner| **owner != slot);
     let owner = owner.and_then(|owner| objects.transports.find(*owner)?.webrtc());
-    owner.is_some_and(|webrtc| webrtc.ice.holds(now, path))
+    owner.is_some_and(|webrtc| webrtc.ice.uses(now, path))
 }
 
 fn on_accepted(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, accepted: Accepted) {
@@ -77,7 +78,7 @@ fn on_accepted(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, 
     }
     if let Some(path) = accepted.valid {
         let former = objects.by_path.insert(path, slot).filter(|former| *former != slot);
-        // A NAT gave the address of one peer, which has long been silent there, to another.
+        // A NAT has given the address of one peer, which has long been silent there, to another one.
         if let Some(former) = former
             && let Some(webrtc) = objects.transports.find_mut(former).and_then(Transport::webrtc_mut)
         {
@@ -89,7 +90,7 @@ fn on_accepted(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, 
     rearm(objects, turn, slot);
 }
 
-/// A TCP connection closed: what it was a pair of goes on by another pair, or waits for one as long as consent lasts.
+/// A TCP connection closed: its transport uses another pair, or waits for one until consent expires.
 pub(super) fn on_closed_path(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, path: Path) {
     let now = turn.now;
     let Some(slot) = objects.by_path.remove(&path) else { return };
@@ -101,12 +102,13 @@ pub(super) fn on_closed_path(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>
     }
 }
 
-/// The WebRTC transport that a datagram other than STUN belongs to: the one with a valid pair at this address.
+/// The WebRTC transport of a datagram other than STUN: the one with a valid pair at this address.
 pub(super) fn transport_at(objects: &Objects, path: Path) -> Result<Slot, Discard> {
     objects.by_path.get(&path).copied().ok_or(Discard::NoValidPair)
 }
 
-/// A DTLS datagram. The handshake starts with the first one after the controller has told the peer's fingerprint.
+/// A DTLS datagram. The handshake starts with the first one after the controller has set the peer's
+/// fingerprint.
 pub(super) fn on_dtls(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -151,9 +153,9 @@ pub(super) fn on_dtls_timeout(objects: &mut Objects, turn: &mut Turn<'_, impl Tx
     }
 }
 
-/// After the endpoint was given something: sends what it wants sent, and acts on what it has become.
+/// After an input to the endpoint: sends its datagrams, and handles its new state.
 fn drive_dtls(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, taken: Result<(), Failed>) {
-    // What has failed still has its alert to send.
+    // A failed endpoint still has an alert to send.
     let drained = drain_dtls(objects, turn, slot);
     match taken.and(drained) {
         Ok(Drained::Running) => report_state(objects, turn, slot),
@@ -211,20 +213,21 @@ fn on_dtls_connected(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: 
     report_state(objects, turn, slot);
 }
 
-/// The transport can send from now on: it reports, and its consumers begin.
+/// The transport can send from now on: it starts reports and its consumers.
 pub(super) fn begin_to_send(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find_mut(slot) else { return };
     // A random phase spreads the reports of peers who joined together (RFC 3550 §6.3.1).
     let phase = limits::REPORT_INTERVAL.mul_f64(f64::from(turn.rng.below(1000)) / 1000.0);
     transport.report_due = Some(now + phase);
-    // Not before the flight that completes the peer's own handshake is on its way: when the next timers run.
+    // Not before the flight that completes the peer's handshake is sent: when the next timers run.
     transport.has_become_able = true;
     turn.timers.hasten(slot, Instant::EPOCH);
 }
 
-/// Only a peer that has shown a certificate that is not its own is closed for it: every other failure can be the work of someone who is
-/// not the peer, and the peer's own handshake may still come. The transport ends by its connect timeout if it does not.
+/// Only a peer with a wrong certificate and a valid signature causes the transport to close: every other
+/// failure can be caused by an attacker, and the peer's own handshake may still follow. If it does not, the
+/// transport ends by its connect timeout.
 fn on_dtls_failed(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, failed: Failed) {
     let now = turn.now;
     let Some(transport) = objects.transports.find_mut(slot) else { return };
@@ -232,7 +235,7 @@ fn on_dtls_failed(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slo
     let Some(WebRtc { dtls, .. }) = transport.webrtc_mut() else { return };
     dtls.timeout = None;
     if is_connected {
-        // Keys are made; media needs DTLS no more, and noise on the handshake's port must not end a call.
+        // The keys exist; media does not need DTLS any more, and noise on its port must not end a call.
         return;
     }
     turn.counters.count(Counter::DtlsFailed);
@@ -245,14 +248,14 @@ fn on_dtls_failed(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slo
     }
 }
 
-/// An authentic packet came of a stream that the transport's keys can no longer tell from a replayed one. Media of every new stream
-/// would be lost for good; the peer gets a new transport, with new keys.
+/// An authentic packet of a stream that the transport's keys cannot protect against replay any more. Media of
+/// every new stream would be lost; the peer gets a new transport, with new keys.
 pub(super) fn on_keys_used_up(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) -> Discard {
     close_transport(objects, turn, slot, Closed::KeysUsedUp);
     Discard::SsrcLimit
 }
 
-/// Closes a transport whose peer is gone or never came, and tells of one that has fallen silent.
+/// Closes a transport whose peer is gone or never connected, and reports one that is disconnected.
 pub(super) fn check_liveness(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(webrtc) = objects.transports.find(slot).and_then(Transport::webrtc) else { return };
@@ -265,20 +268,20 @@ pub(super) fn check_liveness(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>
     }
 }
 
-/// Tells the controller if the transport's state is another than it was told.
+/// Reports the transport's state to the controller if it has changed.
 pub(super) fn report_state(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find_mut(slot) else { return };
     let (id, state) = (transport.id, transport.state(now));
     let (Some(state), Some(webrtc)) = (state, transport.webrtc_mut()) else { return };
-    let told = webrtc.reported;
-    // That there is no address any more is news in any case.
-    let has_moved_only = (state.ice, state.dtls) == (told.ice, told.dtls) && state.remote.is_some();
-    let is_too_soon = now.saturating_since(webrtc.reported_at) < limits::REMOTE_NEWS_INTERVAL;
-    if state == told || has_moved_only && is_too_soon {
+    let reported = webrtc.reported;
+    // The loss of the address is reported in any case.
+    let has_moved_only = (state.ice, state.dtls) == (reported.ice, reported.dtls) && state.remote.is_some();
+    let is_too_soon = now.saturating_since(webrtc.reported_at) < limits::REMOTE_REPORT_INTERVAL;
+    if state == reported || has_moved_only && is_too_soon {
         return;
     }
     webrtc.reported = state;
     webrtc.reported_at = now;
-    turn.news.tell(Event::TransportState { transport: id, state });
+    turn.news.notify(Event::TransportState { transport: id, state });
 }

@@ -1,4 +1,4 @@
-//! Creates routers, transports, producers and consumers. A command that comes twice creates nothing the second time.
+//! Creates routers, transports, producers and consumers. A repeated command creates nothing.
 
 use crate::bandwidth::sender::SendSide;
 use crate::base::slots::Slot;
@@ -97,12 +97,13 @@ pub(super) fn create_producer(
     let origin = transport.pipe().map(Pipe::origin);
     objects.insert_producer(produce, slot, origin);
     turn.counters.count(Counter::Producers);
-    // No layer has consumers yet. If that stays so, the publisher is told before it has sent anything.
+    // No layer has consumers yet. If that does not change, the publisher is notified before it has sent
+    // anything.
     rearm(objects, turn, slot);
     Ok(())
 }
 
-/// Whether the transport has room for the producer, and can tell its packets from those of the others.
+/// Whether the transport has room for the producer, and can distinguish its packets from those of the others.
 fn check_producer_fits(objects: &Objects, slot: Slot, produce: &Produce) -> Result<(), Refused> {
     let Some(transport) = objects.transports.find(slot) else { return Ok(()) };
     let count = transport.producers.len();
@@ -111,12 +112,12 @@ fn check_producer_fits(objects: &Objects, slot: Slot, produce: &Produce) -> Resu
     if transport.plain().is_some() {
         check_payload_types(produce, others.clone())?;
     } else if !has_labels(produce) {
-        return Err(invalid("a producer without SSRC needs a MID to be recognised by".to_owned()));
+        return Err(invalid("a producer without SSRC needs a MID".to_owned()));
     }
     let conflict = produce.extensions.iter().find(|wish| !transport.extensions.accepts(wish.kind, wish.id));
     if let Some(wish) = conflict {
         return Err(invalid(format!(
-            "extension id {} already means something else on this transport",
+            "extension id {} already has another meaning on this transport",
             wish.id
         )));
     }
@@ -129,7 +130,7 @@ fn check_producer_fits(objects: &Objects, slot: Slot, produce: &Produce) -> Resu
     }
     if transport.pipe().is_none() {
         let taken: usize = others.map(|other| ssrc_count(&other.spec)).sum();
-        // The last SSRC of the new producer must have a place too.
+        // The last SSRC of the new producer must fit too.
         let needed = taken + ssrc_count(produce).saturating_sub(1);
         check_limit(needed, limits::SSRCS_PER_TRANSPORT_MAX, "received SSRCs of a transport")?;
     }
@@ -141,7 +142,8 @@ fn check_producer_fits(objects: &Objects, slot: Slot, produce: &Produce) -> Resu
     }
 }
 
-/// SSRCs that the packets of a producer can have at a time: one for each encoding, and one for its retransmissions.
+/// SSRCs that the packets of a producer can have at a time: one for each encoding, and one for its
+/// retransmissions.
 fn ssrc_count(produce: &Produce) -> usize {
     let has_rtx = produce.codecs.iter().any(|codec| codec.rtx_pt.is_some());
     produce.encodings.len() * (1 + usize::from(has_rtx))
@@ -172,7 +174,7 @@ pub(super) fn create_consumer(
         transport.send_side = Some(Box::new(SendSide::new(now, transport.bitrates.outgoing)));
     }
     if let Some(side) = transport.send_side.as_deref_mut() {
-        // Video begins when bandwidth has been allocated to it, which is in a moment. Audio needs no allocation.
+        // Video starts after the next allocation of bandwidth, which is soon. Audio needs no allocation.
         if producer.kind() == Kind::Video {
             made.layer_budget = LayerBudget::Nothing;
         }
@@ -183,7 +185,7 @@ pub(super) fn create_consumer(
     turn.counters.count(Counter::Consumers);
     turn.handling.check_trap();
     wake(objects, turn, consumer);
-    // Where the producer comes from another worker, that worker is told before the next deadline.
+    // If the producer comes from another worker, that worker is notified before the next deadline.
     rearm(objects, turn, producing);
     rearm(objects, turn, receiving);
     Ok(())
@@ -196,7 +198,7 @@ fn check_consumer_fits(
     produced: Slot,
     consume: &Consume,
 ) -> Result<(), Refused> {
-    // Rooms are kept apart here too, whatever the controller mixes up.
+    // Rooms are separated here too, in case of an error of the controller.
     if objects.router_of(receiving) != objects.router_of_producer(produced) {
         return Err(invalid(format!("producer {} belongs to another router", consume.producer)));
     }
@@ -218,12 +220,12 @@ fn check_consumer_fits(
     check_limit(transport.consumers.len(), limits::CONSUMERS_PER_TRANSPORT_MAX, "consumers of a transport")?;
     check_limit(producer.consumers.len(), limits::CONSUMERS_PER_PRODUCER_MAX, "consumers of a producer")?;
     if transport.pipe().is_some() {
-        return Err(invalid(format!("transport {} is a pipe, and leads to nobody", consume.transport)));
+        return Err(invalid(format!("transport {} is a pipe, which has no peer", consume.transport)));
     }
     let codec =
         |codec: &CodecParameters| producer.codecs().iter().any(|produced| produced.codec == codec.codec);
     if !consume.codecs.iter().all(codec) {
-        return Err(invalid("a codec of the consumer is none of its producer's".to_owned()));
+        return Err(invalid("a codec of the consumer is not among its producer's".to_owned()));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Which stream of which producer a packet belongs to.
+//! Finds the producer and stream of a packet.
 
 use crate::base::slots::{Slot, Slots};
 use crate::ingress::producer::{Producer, has_labels};
@@ -11,20 +11,20 @@ use control::{Discard, ExtensionKind};
 use machine::Instant;
 use rtp::{Pt, Ssrc, TwccSeq};
 
-/// What a packet's header extensions say.
+/// The parsed header extensions of a packet.
 #[derive(Default)]
 pub(super) struct Read<'a> {
     /// For routing.
     pub(super) identifiers: RtpIdentifiers,
-    /// Values that travel on.
+    /// Values that are forwarded.
     pub(super) carried: Carried,
     /// The transport-wide number.
     pub(super) twcc_seq: Option<TwccSeq>,
-    /// The dependency descriptor; empty where there is none.
+    /// The dependency descriptor; empty without one.
     pub(super) descriptor: &'a [u8],
 }
 
-/// One walk over the header extensions.
+/// One pass over the header extensions.
 pub(super) fn read_extensions<'a>(transport: &Transport, rtp: &rtp::Packet<'a>) -> Read<'a> {
     let Read { mut identifiers, mut carried, mut twcc_seq, mut descriptor } = Read::default();
     for (id, value) in rtp.extensions() {
@@ -43,7 +43,7 @@ pub(super) fn read_extensions<'a>(transport: &Transport, rtp: &rtp::Packet<'a>) 
     Read { identifiers, carried, twcc_seq, descriptor }
 }
 
-/// Which stream of which producer a packet belongs to: by its SSRC, or by what its header says.
+/// The producer and stream of a packet: by its SSRC, or by its header extensions.
 pub(super) fn find_source(
     now: Instant,
     transport: &mut Transport,
@@ -64,8 +64,8 @@ pub(super) fn find_source(
 
 /// Finds the producer and stream of a packet whose SSRC is unknown, and learns the SSRC.
 ///
-/// On a plain transport an SSRC may also replace the one before without a MID, by its payload type alone: a program
-/// that starts again chooses another (RFC 3550 §8.2).
+/// On a plain transport an SSRC may also replace the one before without a MID, by its payload type alone: a
+/// restarted program chooses another SSRC (RFC 3550 §8.2).
 fn learn(
     now: Instant,
     transport: &mut Transport,
@@ -90,8 +90,8 @@ fn learn(
     if !is_retransmission && stream.is_straggler(now, ssrc, rtp.seq()) {
         return Err(Discard::RtpTooOld);
     }
-    // A payload type alone may name a stream, but not rename one of a browser: browsers leave the MID out once a report has come,
-    // and a straggler of a closed producer then looks just like this.
+    // A payload type alone may identify a stream, but not change a browser's SSRC: browsers omit the MID
+    // after a report has arrived, and a late packet of a closed producer then looks the same.
     let known = if is_retransmission { stream.rtx_ssrc } else { stream.ssrc };
     let may_rename = identifiers.mid.is_some()
         || transport.plain().is_some() && may_restart(now, producer, is_retransmission);
@@ -111,8 +111,9 @@ fn learn(
     Ok((source, role))
 }
 
-/// Whether a new SSRC of one of a producer's payload types can be that of its source, started again. A producer that is known by its payload
-/// types alone has no other source. One whose SSRC or MID was signaled is left to that source while it sends.
+/// Whether a new SSRC with one of a producer's payload types can belong to its restarted source. A producer
+/// that is identified by its payload types alone has no other source. One whose SSRC or MID was signaled
+/// keeps its SSRC while that source sends.
 fn may_restart(now: Instant, producer: &Producer, is_retransmission: bool) -> bool {
     let ([stream], [encoding]) = (&producer.streams[..], &producer.spec.encodings[..]) else { return false };
     if !has_labels(&producer.spec) {
@@ -123,7 +124,7 @@ fn may_restart(now: Instant, producer: &Producer, is_retransmission: bool) -> bo
     has_restarted || stream.is_silent(now)
 }
 
-/// By MID; where there is none, by a payload type that only one producer has (RFC 9143 §9.2).
+/// By MID; without one, by a payload type that only one producer has (RFC 9143 §9.2).
 fn find_producer(
     of_transport: &[Slot],
     producers: &Slots<Producer>,

@@ -4,29 +4,29 @@ use crate::limits;
 use control::{Event, RequestId};
 use std::collections::VecDeque;
 
-/// Answers are never lost; news is, at the bound, and then says how much.
+/// Answers are never lost; notifications are dropped at the bound, and an event reports their number.
 #[derive(Debug, Default)]
 pub struct Events {
     queue: VecDeque<Event>,
     lost: u64,
-    /// There is no controller. The next one begins with a snapshot, which has everything that events could report.
-    is_unheard: bool,
+    /// There is no controller. The next one starts with a snapshot, which replaces all earlier events.
+    has_no_controller: bool,
 }
 
 impl Events {
-    /// An answer to a request. There are no more of these than requests taken.
+    /// Adds an answer. There are no more of these than requests read.
     pub fn answer(&mut self, event: Event) {
         self.queue.push_back(event);
     }
 
-    /// Whether an answer to this request waits.
+    /// Whether an answer to this request is in the queue.
     pub fn has_answered(&self, request: RequestId) -> bool {
         self.queue.iter().any(|event| event.request() == Some(request))
     }
 
-    /// Something that happened by itself.
-    pub fn tell(&mut self, event: Event) {
-        if self.is_unheard {
+    /// Adds a notification.
+    pub fn notify(&mut self, event: Event) {
+        if self.has_no_controller {
             return;
         }
         if self.queue.len() >= limits::EVENTS_MAX {
@@ -45,14 +45,14 @@ impl Events {
         (lost > 0).then_some(Event::Overflow { lost })
     }
 
-    /// A controller has sent a request: events are kept from now on.
-    pub fn be_heard(&mut self) {
-        self.is_unheard = false;
+    /// A controller has sent a request: events are stored from now on.
+    pub fn on_request(&mut self) {
+        self.has_no_controller = false;
     }
 
-    /// The controller is gone: nothing is told until another one asks for something.
-    pub fn fall_silent(&mut self) {
-        *self = Self { is_unheard: true, ..Self::default() };
+    /// The controller is gone: events are dropped until another one sends a request.
+    pub fn on_controller_lost(&mut self) {
+        *self = Self { has_no_controller: true, ..Self::default() };
     }
 }
 
@@ -62,30 +62,30 @@ mod tests {
     use control::{Closed, RouterId};
 
     #[test]
-    fn news_that_nobody_hears_is_not_kept_for_the_next_controller() {
+    fn notifications_without_a_controller_are_not_kept_for_the_next() {
         let mut events = Events::default();
         let news = Event::RouterClosed { router: RouterId(1), closed: Closed::Abandoned };
-        events.tell(news.clone());
-        events.fall_silent();
-        events.tell(news.clone());
+        events.notify(news.clone());
+        events.on_controller_lost();
+        events.notify(news.clone());
         assert_eq!(events.pop(), None);
-        events.be_heard();
-        events.tell(news.clone());
+        events.on_request();
+        events.notify(news.clone());
         assert_eq!(events.pop(), Some(news));
     }
 
     #[test]
-    fn news_beyond_the_bound_is_counted_and_answers_are_kept() {
+    fn notifications_beyond_the_bound_are_counted_and_answers_are_kept() {
         let mut events = Events::default();
         let news = Event::RouterClosed { router: RouterId(1), closed: Closed::Abandoned };
         for _ in 0..limits::EVENTS_MAX + 3 {
-            events.tell(news.clone());
+            events.notify(news.clone());
         }
         let answer = Event::Done { request: RequestId(9) };
         events.answer(answer.clone());
-        let told: Vec<Event> = std::iter::from_fn(|| events.pop()).collect();
-        assert_eq!(told.len(), limits::EVENTS_MAX + 2);
-        assert_eq!(told[limits::EVENTS_MAX], answer);
-        assert_eq!(told.last(), Some(&Event::Overflow { lost: 3 }));
+        let popped: Vec<Event> = std::iter::from_fn(|| events.pop()).collect();
+        assert_eq!(popped.len(), limits::EVENTS_MAX + 2);
+        assert_eq!(popped[limits::EVENTS_MAX], answer);
+        assert_eq!(popped.last(), Some(&Event::Overflow { lost: 3 }));
     }
 }

@@ -1,12 +1,14 @@
-//! From a receive batch to the send batch: consumer by consumer over all packets of one producer.
+//! From a receive batch to the send batch: for each consumer, all packets of its producer.
 //!
-//! A frame comes as a burst of about ten packets. If each were forwarded alone, each would walk over all consumers, whose state (numbers, pacer,
-//! history) has left the cache by the time of the next. So a packet waits, as a reference into its producer's cache, until the
-//! end of its batch; then each consumer is fetched once and gets them all, which also makes one run of them for the send batch.
+//! A frame arrives as a burst of about ten packets. If each was forwarded alone, each would walk over all
+//! consumers, whose state (numbers, pacer, history) is out of the cache when the next one arrives. So a
+//! packet waits, as a reference into its producer's cache, until the end of its batch; then each consumer is
+//! fetched once and gets all of them, which also makes one run for the send batch.
 //!
-//! Only a packet that is the newest of its stream waits. What comes late goes at once, behind those that wait: so all that is in a cache
-//! and not newer than [`Stream::forwarded_up_to`](crate::ingress::stream::Stream::forwarded_up_to) has been forwarded, and no consumer
-//! gets a packet twice.
+//! Only a packet that is the newest of its stream waits. A late one is forwarded at once, after the waiting
+//! ones: so every cached packet that is not newer than
+//! [`Stream::forwarded_up_to`](crate::ingress::stream::Stream::forwarded_up_to) has been forwarded, and no
+//! consumer gets a packet twice.
 
 use crate::base::slots::{Slot, Slots};
 use crate::egress::consumer::Consumer;
@@ -24,7 +26,7 @@ use control::{Codec, Event, Kind};
 use machine::{Instant, Tx, meter};
 use rtp::SeqNo;
 
-/// A packet on its way to the consumers of its producer.
+/// The forwarding of a packet to the consumers of its producer.
 #[derive(Clone, Copy, Debug)]
 struct Outgoing<'a> {
     stream: usize,
@@ -65,7 +67,8 @@ impl PendingPacket {
     }
 }
 
-/// Takes a packet that has just been received: it is given out at the end of the batch, or at once if it cannot wait.
+/// Handles a packet that has just been received: it is forwarded at the end of the batch, or at once if it
+/// cannot wait.
 #[inline]
 pub(super) fn enqueue(
     objects: &mut Objects,
@@ -78,12 +81,12 @@ pub(super) fn enqueue(
     let Some(producer) = objects.producers.find(slot) else { return };
     let of_stream = &producer.streams[stream];
     let can_wait = of_stream.highest() == Some(packet.seq);
-    // What has waited longest must not be pushed out of the cache.
+    // The oldest waiting packet must not be replaced in the cache.
     let first =
         turn.pending.iter().find(|pending| pending.producer == slot && usize::from(pending.stream) == stream);
     let is_far = first
         .is_some_and(|first| packet.seq.0.saturating_sub(first.packet.seq.0) >= of_stream.cache.len() as u64);
-    if !can_wait || is_far || turn.pending.len() == limits::HELD_MAX {
+    if !can_wait || is_far || turn.pending.len() == limits::PENDING_PACKETS_MAX {
         forward_pending(objects, turn);
     }
     let Some(producer) = objects.producers.find_mut(slot) else { return };
@@ -105,7 +108,7 @@ pub(super) fn enqueue(
     after_fan_out(objects, turn, slot, newest.into_iter(), missed);
 }
 
-/// Until when the rest of a frame is waited for: at most as long as giving it out together saves.
+/// Until when the rest of a frame is awaited: at most as long as forwarding it together saves.
 pub(super) fn rest_of_frame_until(objects: &Objects, pending: &[PendingPacket]) -> Option<Instant> {
     let PendingPacket { producer, stream, packet, since, .. } = pending.last()?;
     let producer = objects.producers.find(*producer)?;
@@ -115,7 +118,7 @@ pub(super) fn rest_of_frame_until(objects: &Objects, pending: &[PendingPacket]) 
     is_worth_it.then(|| *since + wait.min(limits::GATHER_MAX))
 }
 
-/// A packet of this stream was received and goes nowhere. Those after it are no continuation of those before.
+/// A packet of this stream was received and is not forwarded. Later ones do not continue those before.
 pub(super) fn skip(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, stream: usize) {
     forward_pending(objects, turn);
     if let Some(producer) = objects.producers.find_mut(slot) {
@@ -123,13 +126,15 @@ pub(super) fn skip(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Sl
     }
 }
 
-/// Forwards all pending packets. The producer with the fewest comes first, so that audio and small frames do not wait for a keyframe.
+/// Forwards all pending packets. The producer with the fewest comes first, so that audio and small frames do
+/// not wait for a keyframe.
 pub(super) fn forward_pending(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) {
     if turn.pending.is_empty() {
         return;
     }
     let mut pending = std::mem::take(turn.pending);
-    for together in by_producer(&mut pending).flat_map(|pending| pending.chunks(limits::TOGETHER_MAX)) {
+    for together in by_producer(&mut pending).flat_map(|pending| pending.chunks(limits::FAN_OUT_PACKETS_MAX))
+    {
         forward_group(objects, turn, together[0].producer, together);
     }
     pending.clear();
@@ -145,7 +150,7 @@ fn forward_group(
     let Some(producer) = objects.producers.find_mut(slot) else { return };
     pad_to_equal_length(together, producer);
     let producer = &*producer;
-    let mut packets = [Outgoing::NONE; limits::TOGETHER_MAX];
+    let mut packets = [Outgoing::NONE; limits::FAN_OUT_PACKETS_MAX];
     let mut count = 0;
     for packet in together.iter().filter_map(|pending| pending.outgoing(producer)) {
         packets[count] = packet;
@@ -158,7 +163,7 @@ fn forward_group(
     after_fan_out(objects, turn, slot, given, missed);
 }
 
-/// These packets have been forwarded, and in these streams a consumer needs a keyframe.
+/// After these packets have been forwarded: in these streams a consumer needs a keyframe.
 fn after_fan_out(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -181,10 +186,10 @@ fn after_fan_out(
     rearm_producer(objects, turn.timers, slot);
 }
 
-/// What waits of each producer, in order; who has least comes first.
+/// The pending packets per producer, in order; the producer with the fewest comes first.
 fn by_producer(pending: &mut [PendingPacket]) -> impl Iterator<Item = &[PendingPacket]> {
     pending.sort_unstable_by_key(|pending| (pending.producer, pending.number));
-    let mut groups = [&[][..]; limits::HELD_MAX];
+    let mut groups = [&[][..]; limits::PENDING_PACKETS_MAX];
     let mut count = 0;
     for group in pending.chunk_by(|one, other| one.producer == other.producer) {
         groups[count] = group;
@@ -194,8 +199,9 @@ fn by_producer(pending: &mut [PendingPacket]) -> impl Iterator<Item = &[PendingP
     groups.into_iter().take(count)
 }
 
-/// Pads consecutive packets of video to the length of the longest, if they differ by little: packets of one length make one run of the send
-/// batch, which costs the kernel little more than one packet. The last of a run may be shorter.
+/// Pads consecutive video packets to the length of the longest, if they differ by little: packets of one
+/// length make one run of the send batch, which costs the kernel little more than one packet. The last packet
+/// of a run may be shorter.
 fn pad_to_equal_length(together: &[PendingPacket], producer: &mut Producer) {
     if producer.kind() != Kind::Video {
         return;
@@ -212,14 +218,15 @@ fn pad_to_equal_length(together: &[PendingPacket], producer: &mut Producer) {
     }
 }
 
-/// How many packets, one at least, are of the first one's stream and differ by little, and the length of the longest.
+/// The number of packets, at least one, of the same stream and of similar length, and the length of the
+/// longest.
 fn run_of(mut packets: impl Iterator<Item = (u8, u16)>) -> (usize, u16) {
     let Some((of_stream, len)) = packets.next() else { return (0, 0) };
     let (mut count, mut least, mut most) = (1, len, len);
     for (stream, len) in packets {
         let (shorter, longer) = (least.min(len), most.max(len));
-        // What is empty is not sent.
-        if stream != of_stream || shorter == 0 || longer - shorter > limits::LEVELLED_MAX {
+        // Empty packets are not sent.
+        if stream != of_stream || shorter == 0 || longer - shorter > limits::EQUAL_LENGTH_PADDING_MAX {
             break;
         }
         (count, least, most) = (count + 1, shorter, longer);
@@ -233,8 +240,8 @@ struct Missed(u8);
 
 const _: () = assert!(limits::ENCODINGS_MAX <= 8);
 
-/// Prefetches the state of the next consumers: about forty cache lines each, not used since the last frame. A pointer can only be followed
-/// when it is in the cache, so each step is one consumer nearer.
+/// Prefetches the state of the next consumers: about forty cache lines each, not used since the last frame. A
+/// pointer can only be followed when it is in the cache, so each step handles the next consumer.
 fn look_ahead(rest: &[Slot], consumers: &Slots<Consumer>, transports: &Slots<Transport>, tx: &impl Tx) {
     let transport_of = |ahead: usize| {
         let consumer = consumers.find(*rest.get(ahead)?)?;
@@ -281,8 +288,8 @@ fn fan_out(
         if let Some(at) = transport.send_side.as_ref().and_then(|side| side.pacer.next_timeout()) {
             timers.hasten(consumer.transport, at);
         }
-        if is_layered && let Some(layers) = consumer.take_layer_news(producer) {
-            news.tell(Event::LayersChanged { consumer: consumer.spec.consumer, layers });
+        if is_layered && let Some(layers) = consumer.take_changed_layers(producer) {
+            news.notify(Event::LayersChanged { consumer: consumer.spec.consumer, layers });
         }
     }
     handling.end_forward();
@@ -294,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_least_comes_first_and_each_keeps_its_order() {
+    fn producers_with_the_fewest_packets_come_first_in_order() {
         let producers = [7, 3, 3, 7, 5, 3, 7];
         let pending = producers.iter().enumerate().map(|(number, producer)| PendingPacket {
             producer: Slot::from_bits(*producer),
@@ -312,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn run_has_one_stream_and_nearly_one_length() {
+    fn run_has_one_stream_and_similar_length() {
         let run_of = |lens: &[(u8, u16)]| super::run_of(lens.iter().copied());
         assert_eq!(run_of(&[(0, 1200), (0, 1199), (0, 1200), (0, 1199)]), (4, 1200));
         assert_eq!(run_of(&[(0, 1192), (0, 1200), (0, 1191)]), (2, 1200), "the third would need nine bytes");

@@ -1,17 +1,17 @@
-//! What a shard is handling at this moment: what a panic is attributed to, and where a test may cause one.
+//! The input that a shard is handling: a panic is attributed to it, and tests can cause one here.
 
 use crate::base::slots::Slot;
 use control::Stage;
 
-/// Set on the way into each stage, read only after a panic.
+/// Set at the start of each stage, read only after a panic.
 #[derive(Debug)]
 pub struct Handling {
     stage: Stage,
     transport: Option<Slot>,
     router: Option<Slot>,
-    /// While packets are given out: the transport they came by, and the one they are written for.
+    /// During forwarding: the transport of the source, and the one of the consumer.
     fan_out: Option<(Slot, Slot)>,
-    /// The stage and transport that a test wants to panic, once.
+    /// The stage and transport in which a test requests a panic, once.
     trap: Option<(Stage, Slot)>,
     accepts_traps: bool,
 }
@@ -30,32 +30,33 @@ impl Default for Handling {
 }
 
 impl Handling {
-    /// The driver calls: it is not known yet which objects the input concerns.
+    /// The driver calls: the affected objects are not known yet.
     pub fn begin(&mut self, stage: Stage) {
         (self.stage, self.transport, self.router, self.fan_out) = (stage, None, None, None);
     }
 
-    /// The input concerns this transport, whose state is changed from now on.
+    /// The input affects this transport, whose state is changed from now on.
     pub fn of(&mut self, stage: Stage, transport: Slot) {
         (self.stage, self.transport) = (stage, Some(transport));
     }
 
-    /// The input concerns this transport, if it concerns one.
+    /// The input affects this transport, if there is one.
     pub fn of_any(&mut self, transport: Option<Slot>) {
         self.transport = transport;
     }
 
-    /// The input concerns a whole router.
+    /// The input affects a whole router.
     pub fn of_router(&mut self, router: Option<Slot>) {
         self.router = router;
     }
 
-    /// Packets that came by `source` are written for `target`.
+    /// Packets from `source` are being written for `target`.
     pub fn forward(&mut self, source: Slot, target: Slot) {
         self.fan_out = Some((source, target));
     }
 
-    /// As [`check_trap`](Self::check_trap), while packets are given out: some have been written for the target, and nothing is noted of it.
+    /// As [`check_trap`](Self::check_trap), during forwarding: some packets have been written for the target,
+    /// and are not recorded yet.
     pub fn check_forward_trap(&mut self) {
         if let Some((stage, transport)) = self.trap
             && stage == Stage::BatchEnd
@@ -65,23 +66,23 @@ impl Handling {
         }
     }
 
-    /// All packets have been given out.
+    /// All packets have been forwarded.
     pub fn end_forward(&mut self) {
         self.fan_out = None;
     }
 
-    /// What was being handled.
+    /// The current stage.
     pub fn stage(&self) -> Stage {
         if self.fan_out.is_some() { Stage::BatchEnd } else { self.stage }
     }
 
-    /// The transports whose state may be left half changed.
+    /// The transports whose state may be partly changed.
     pub fn transports(&self) -> impl Iterator<Item = Slot> + use<> {
         let fan_out = self.fan_out.map(|(source, target)| [source, target]);
         self.transport.into_iter().chain(fan_out.into_iter().flatten())
     }
 
-    /// The router whose state may be left half changed.
+    /// The router whose state may be partly changed.
     pub fn router(&self) -> Option<Slot> {
         self.router
     }
@@ -96,12 +97,13 @@ impl Handling {
         self.accepts_traps = true;
     }
 
-    /// The transport panics when it is next handled in this stage.
+    /// Requests a panic of the transport in this stage.
     pub fn set_trap(&mut self, stage: Stage, transport: Slot) {
         self.trap = Some((stage, transport));
     }
 
-    /// A place where a test may cause a panic: in the middle of a stage, where most is half done.
+    /// A place where a test may cause a panic: in the middle of a stage, with much of the state partly
+    /// changed.
     pub fn check_trap(&mut self) {
         if let Some((stage, transport)) = self.trap
             && (stage, Some(transport)) == (self.stage, self.transport)
@@ -113,6 +115,6 @@ impl Handling {
     #[cold]
     fn spring(&mut self) {
         let stage = self.trap.take().map_or("", |(stage, _)| stage.name());
-        panic!("a test asked for a panic in stage {stage}");
+        panic!("a test requested a panic in stage {stage}");
     }
 }

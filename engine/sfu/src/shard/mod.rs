@@ -1,6 +1,7 @@
 //! The shard: one worker's objects, and the stages that a packet, a command or a deadline passes through.
 //!
-//! A stage is a function that borrows the objects and the turn. This file only chooses the first stage of each input.
+//! A stage is a function that borrows the objects and the turn. This file only chooses the first stage of
+//! each input.
 
 mod adapt;
 mod close;
@@ -44,7 +45,7 @@ use crate::pipe::outbox::PipeOutbox;
 use control::{Counter, Counters, Discard, Event, Refusal, RequestId, Stage, Text, TransportId};
 use handling::Handling;
 use machine::{
-    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, Tx, WorkerId, meter,
+    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketRequest, Tx, WorkerId, meter,
 };
 use news::News;
 use pending::PendingPacket;
@@ -77,7 +78,7 @@ impl Shard {
             timers: Timers::default(),
             news: News::default(),
             pipes: PipeOutbox::default(),
-            pending: Vec::with_capacity(limits::HELD_MAX),
+            pending: Vec::with_capacity(limits::PENDING_PACKETS_MAX),
             scratch: Scratch::default(),
             rng,
             counters: Counters::default(),
@@ -85,38 +86,39 @@ impl Shard {
         }
     }
 
-    /// Carries out [`Command::InjectPanic`](control::Command::InjectPanic) from now on; by default it is refused.
+    /// Carries out [`Command::InjectPanic`](control::Command::InjectPanic) from now on; by default it is
+    /// refused.
     pub fn accept_injected_panics(&mut self) {
         self.handling.accept_traps();
     }
 
-    /// What has been counted so far.
+    /// The counters.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// The transport whose datagrams have this flow, and a number that no other transport of the shard has or had.
+    /// The transport whose datagrams have this flow, and a number that is unique in the shard forever.
     pub fn transport_with(&self, flow: Flow) -> Option<(TransportId, u64)> {
         let slot = self.objects.transports.slot_at(flow.0)?;
         Some((self.objects.transports.find(slot)?.id, slot.to_bits()))
     }
 
-    /// The bandwidth estimate of a transport, in bits a second; `None` where there is none.
+    /// The bandwidth estimate of a transport, in bits per second; `None` without one.
     pub fn estimate_bps(&self, transport: TransportId) -> Option<u64> {
         let transport = self.objects.transports.find(*self.objects.transport_ids.get(&transport)?)?;
         Some(transport.send_side.as_ref()?.estimator.estimate_bps())
     }
 
-    /// Walks over all tables. `Err` says what is inconsistent.
+    /// Walks over all tables. `Err` names the inconsistency.
     pub fn check_consistency(&self) -> Result<(), String> {
         self.objects.check_consistency(&self.counters)?;
-        if self.pending.capacity() < limits::HELD_MAX {
-            return Err("the packets of the batch are taken out".into());
+        if self.pending.capacity() < limits::PENDING_PACKETS_MAX {
+            return Err("the pending packets have been taken out".into());
         }
         Ok(())
     }
 
-    /// The objects, and everything else for one call.
+    /// The objects, and the rest of the state for one call.
     #[inline]
     fn turn<'t, T: Tx>(&'t mut self, now: Instant, tx: &'t mut T) -> (&'t mut Objects, Turn<'t, T>) {
         let Self { config, objects, timers, news, pipes, pending, scratch, rng, counters, handling } = self;
@@ -126,18 +128,18 @@ impl Shard {
 
 /// For [`Contained`](crate::Contained).
 impl Shard {
-    /// The driver calls: it is not known yet which objects the input concerns.
+    /// The driver calls: the affected objects are not known yet.
     pub(crate) fn begin(&mut self, stage: Stage) {
         self.handling.begin(stage);
     }
 
-    /// Counts a panic. Returns what was being handled.
+    /// Counts a panic. Returns the stage.
     pub(crate) fn on_panic(&mut self) -> Stage {
         self.counters.count(Counter::Panics);
         self.handling.stage()
     }
 
-    /// Closes what was being handled when a panic came. Returns the transports.
+    /// Closes the objects that were being handled during a panic. Returns the transports.
     pub(crate) fn close_after_panic(&mut self, now: Instant) -> Vec<TransportId> {
         let mut no_tx = NoTx;
         let (objects, mut turn) = self.turn(now, &mut no_tx);
@@ -149,10 +151,10 @@ impl Shard {
         recovery::answer_after_panic(&self.objects, &mut self.news, request);
     }
 
-    /// Replaces everything by an empty shard with the same configuration, and reports all routers as closed. What was counted and
-    /// what waits to be reported is kept.
+    /// Replaces everything by an empty shard with the same configuration, and reports all routers as closed.
+    /// Counters and waiting reports are kept.
     ///
-    /// No slot of the former shard names anything in the new one: other workers may still send packets for them.
+    /// Slots of the former shard are invalid in the new one: other workers may still send packets for them.
     pub(crate) fn renew(&mut self) {
         let mut new = Self::new(self.config.clone(), self.rng.fork());
         recovery::end_all(&mut self.objects, &mut self.news);
@@ -166,7 +168,7 @@ impl Shard {
         *self = new;
     }
 
-    /// The state that tests damage.
+    /// State that tests damage.
     #[cfg(test)]
     pub(crate) fn parts(&mut self) -> (&mut Objects, &mut Vec<PendingPacket>) {
         (&mut self.objects, &mut self.pending)
@@ -228,7 +230,7 @@ impl Machine for Shard {
     fn on_timeout(&mut self, now: Instant, tx: &mut impl Tx) {
         let (objects, mut turn) = self.turn(now, tx);
         let turn = &mut turn;
-        // First, because closing gives transports something to do.
+        // First, because closing creates work for transports.
         close::close_abandoned(objects, turn);
         timeout::serve_transports(objects, turn);
         turn.handling.begin(Stage::Timer);
@@ -250,7 +252,7 @@ impl Machine for Shard {
         pipe_out::send_pipe_messages(turn);
     }
 
-    fn poll_socket_order(&mut self) -> Option<SocketOrder> {
+    fn poll_socket_request(&mut self) -> Option<SocketRequest> {
         self.objects.plain_sockets.poll_order()
     }
 

@@ -1,4 +1,4 @@
-//! What is under way to the controller: events, and answers that are sequences of them.
+//! The queue to the controller: events, and answers that are sequences of events.
 
 use crate::base::slots::Slot;
 use crate::shard::events::Events;
@@ -8,7 +8,7 @@ use machine::Instant;
 /// Everything that waits to be reported.
 #[derive(Debug, Default)]
 pub struct News {
-    /// Single events.
+    /// Notifications and single answers.
     pub events: Events,
     /// Snapshots, the oldest first.
     pub snapshots: Vec<Cursor>,
@@ -17,9 +17,9 @@ pub struct News {
 }
 
 impl News {
-    /// Reports something that happened by itself.
-    pub fn tell(&mut self, event: Event) {
-        self.events.tell(event);
+    /// Adds a notification.
+    pub fn notify(&mut self, event: Event) {
+        self.events.notify(event);
     }
 
     /// Answers a request.
@@ -29,12 +29,12 @@ impl News {
 
     /// Drops everything. Nothing is reported until a controller sends its next request.
     pub fn clear(&mut self) {
-        self.events.fall_silent();
+        self.events.on_controller_lost();
         self.snapshots.clear();
         self.walks.clear();
     }
 
-    /// Whether this request has an answer that waits, or will get one.
+    /// Whether an answer to this request is waiting or will be added.
     pub fn has_answer(&self, request: RequestId) -> bool {
         self.snapshots.iter().any(|snapshot| snapshot.request() == request)
             || self.walks.iter().any(|walk| walk.request() == request)
@@ -42,14 +42,14 @@ impl News {
     }
 }
 
-/// How far a snapshot has come.
+/// The position of a snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
     /// The request that it answers.
     pub request: RequestId,
-    /// The table it is at.
+    /// The current table.
     pub table: Table,
-    /// The next index there.
+    /// The next index in it.
     pub index: u32,
 }
 
@@ -73,14 +73,14 @@ impl Cursor {
     }
 }
 
-/// Statistics under way to the controller.
+/// Statistics in progress.
 #[derive(Debug)]
 pub struct Walk {
     /// The request that it answers.
     pub request: RequestId,
-    /// When they were asked for: rates are as of then.
+    /// The time of the request: rates are as of then.
     pub asked_at: Instant,
-    /// What is still to be told, the next one last. Who has closed since is passed over.
+    /// The transports still to report, the next one last. Closed ones are skipped.
     pub transports: Vec<Slot>,
     /// Objects of the transport reported last.
     pub objects: Vec<Object>,

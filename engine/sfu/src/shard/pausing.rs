@@ -9,7 +9,7 @@ use crate::shard::targets::retarget_all;
 use crate::shard::turn::Turn;
 use machine::Tx;
 
-/// Stops forwarding a producer, here and on all workers that take it.
+/// Stops forwarding a producer, here and on all subscribed workers.
 pub(super) fn pause(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let Some(producer) = objects.producers.find_mut(slot) else { return };
     producer.paused = true;

@@ -12,9 +12,9 @@ pub struct PendingPacket {
     pub producer: Slot,
     /// The index of its stream.
     pub stream: u8,
-    /// Its place among those that wait.
+    /// Its position among the pending packets.
     pub number: u8,
-    /// When the first of those that wait came.
+    /// When the first pending packet arrived.
     pub since: Instant,
     /// Bytes of its payload.
     pub len: u16,
@@ -22,4 +22,4 @@ pub struct PendingPacket {
     pub packet: MediaPacket<'static>,
 }
 
-const _: () = assert!(limits::HELD_MAX <= u8::MAX as usize);
+const _: () = assert!(limits::PENDING_PACKETS_MAX <= u8::MAX as usize);

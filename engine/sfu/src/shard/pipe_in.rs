@@ -1,12 +1,14 @@
-//! Pipes, the receiving half: packets and messages of other workers. A room may be spread over several workers of one engine.
+//! Pipes, the receiving half: packets and messages of other workers. A room may use several workers of one
+//! engine.
 //!
-//! A producer lives where its publisher is. A worker that has consumers for it has a second one, by the same id and with the same
-//! parameters, on a transport without a peer, a [`Pipe`]. Each packet crosses once, as it came and decrypted, and is there received, cached and
-//! forwarded like any other; NACKs are answered from the cache of the worker that they come to. Requests for keyframes and layers are sent
-//! to the origin, where they count as those of one more consumer.
+//! A producer is on its publisher's worker, the origin. A worker with consumers for it has a second producer,
+//! with the same id and parameters, on a transport without a peer, a [`Pipe`]. Each packet is sent to it
+//! once, as received and decrypted, and is received, cached and forwarded there like any other; NACKs are
+//! answered from the cache of the worker that receives them. Requests for keyframes and layers are sent to
+//! the origin, where they count as those of one more consumer.
 //!
-//! The worker with the consumers subscribes and repeats the subscription. The origin answers each repetition with all that the other worker
-//! has to know. So any message may be lost, and no worker waits for another.
+//! The worker with the consumers subscribes and repeats the subscription. The origin answers each repetition
+//! with the complete state. So any message may be lost, and no worker waits for another.
 
 use crate::base::slots::Slot;
 use crate::ingress::producer::Producer;
@@ -57,8 +59,8 @@ pub(super) fn on_pipe_message(
     bytes: &[u8],
 ) -> Result<(), Discard> {
     let now = turn.now;
-    let (parcel, packet) = PipeMessage::read(bytes).ok_or(Discard::ParcelMalformed)?;
-    match parcel {
+    let (message, packet) = PipeMessage::read(bytes).ok_or(Discard::ParcelMalformed)?;
+    match message {
         PipeMessage::Subscribe { producer, taker, wanted } => {
             on_subscribe(objects, turn, from, producer, taker, wanted);
             send_parameter_sets(objects, turn, from, producer, taker);
@@ -66,7 +68,7 @@ pub(super) fn on_pipe_message(
         }
         PipeMessage::Unsubscribe { producer, taker } => on_unsubscribe(objects, turn, from, producer, taker),
         PipeMessage::Keyframe { producer, taker, stream } => {
-            let (slot, _) = neighbour(objects, turn.handling, from, producer, taker)?;
+            let (slot, _) = find_subscriber(objects, turn.handling, from, producer, taker)?;
             want_keyframe(objects, turn.timers, slot, usize::from(stream));
             Ok(())
         }
@@ -109,7 +111,7 @@ pub(super) fn on_pipe_message(
     }
 }
 
-/// A producer here that comes from that worker.
+/// A producer here whose origin is that worker.
 fn piped<'a>(
     objects: &'a mut Objects,
     handling: &mut Handling,
@@ -123,7 +125,7 @@ fn piped<'a>(
 }
 
 /// A producer of this worker, and the index of this subscriber.
-fn neighbour(
+fn find_subscriber(
     objects: &Objects,
     handling: &mut Handling,
     from: WorkerId,
@@ -134,7 +136,7 @@ fn neighbour(
     let producer = objects.producers.find(slot).ok_or(Discard::ParcelStale)?;
     handling.of(Stage::HandOff, producer.transport);
     let subscribers = &producer.subscribers;
-    let is_it = |neighbour: &PipeSubscriber| (neighbour.worker, neighbour.taker) == (from, taker);
+    let is_it = |subscriber: &PipeSubscriber| (subscriber.worker, subscriber.taker) == (from, taker);
     Ok((slot, subscribers.iter().position(is_it).ok_or(Discard::ParcelStale)?))
 }
 
@@ -154,12 +156,12 @@ fn on_subscribe(
     };
     turn.handling.of(Stage::HandOff, producer.transport);
     let subscribers = &mut producer.subscribers;
-    let known = subscribers.iter().position(|neighbour| neighbour.worker == worker);
-    if known.is_none() && subscribers.len() >= limits::NEIGHBOURS_MAX {
+    let known = subscribers.iter().position(|subscriber| subscriber.worker == worker);
+    if known.is_none() && subscribers.len() >= limits::SUBSCRIBERS_MAX {
         return turn.pipes.push(worker, PipeMessage::Gone { taker });
     }
     let former = known.map_or(0, |index| subscribers.swap_remove(index).wanted);
-    subscribers.push(PipeSubscriber { worker, taker, wanted, heard_at: now });
+    subscribers.push(PipeSubscriber { worker, taker, wanted, last_message_at: now });
     producer.layer_demand.replace(former, wanted);
     turn.pipes.push(worker, producer.state(taker));
     for (stream, clock) in producer.streams.iter().enumerate() {
@@ -171,7 +173,8 @@ fn on_subscribe(
     rearm(objects, turn, transport);
 }
 
-/// Sends the parameter sets of a producer to a worker that takes it: they may have come once, before the subscription.
+/// Sends the parameter sets of a producer to a subscribed worker: they may have been sent only once, before
+/// the subscription.
 fn send_parameter_sets(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -179,7 +182,7 @@ fn send_parameter_sets(
     id: ProducerId,
     taker: Slot,
 ) {
-    let Ok((slot, _)) = neighbour(objects, turn.handling, worker, id, taker) else { return };
+    let Ok((slot, _)) = find_subscriber(objects, turn.handling, worker, id, taker) else { return };
     let Some(producer) = objects.producers.find(slot) else { return };
     for (index, stream) in producer.streams.iter().enumerate() {
         let Some(sets) = stream.parameter_sets() else { continue };
@@ -199,10 +202,10 @@ fn on_unsubscribe(
     id: ProducerId,
     taker: Slot,
 ) -> Result<(), Discard> {
-    let (slot, index) = neighbour(objects, turn.handling, worker, id, taker)?;
+    let (slot, index) = find_subscriber(objects, turn.handling, worker, id, taker)?;
     let producer = objects.producers.find_mut(slot).ok_or(Discard::ParcelStale)?;
-    let neighbour = producer.subscribers.swap_remove(index);
-    producer.layer_demand.replace(neighbour.wanted, 0);
+    let subscriber = producer.subscribers.swap_remove(index);
+    producer.layer_demand.replace(subscriber.wanted, 0);
     let transport = producer.transport;
     rearm(objects, turn, transport);
     Ok(())
@@ -230,16 +233,16 @@ fn on_piped_packet(
     transport.traffic.received.count(bytes.len());
     let read = read_extensions(transport, &rtp);
     turn.counters.count(Counter::PipedIn);
-    // What came before goes out by the numbers and the structure it came under.
+    // Earlier packets must be forwarded with their own numbers and structure.
     if has_restarted || has_changed || dependency_descriptor::has_structure(read.descriptor) {
         forward_pending(objects, turn);
     }
     let producer = piped(objects, turn.handling, from, slot)?;
-    let begins_anew = has_changed && producer.streams[stream].learn_ssrc(now, rtp.ssrc());
-    if has_restarted && !begins_anew {
+    let is_reset = has_changed && producer.streams[stream].learn_ssrc(now, rtp.ssrc());
+    if has_restarted && !is_reset {
         producer.streams[stream].reset();
     }
-    if has_restarted || begins_anew {
+    if has_restarted || is_reset {
         producer.on_new_beginning(stream);
     }
     let (carried, descriptor) = (read.carried, read.descriptor);

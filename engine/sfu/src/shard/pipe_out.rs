@@ -1,6 +1,7 @@
 //! Pipes, the sending half: packets and messages to other workers.
 //!
-//! Nothing here waits for an answer. A subscription is repeated, and each repetition is answered with all that the other worker has to know.
+//! Nothing here waits for an answer. A subscription is repeated, and each repetition is answered with the
+//! complete state.
 
 use crate::base::slots::Slot;
 use crate::ingress::producer::Producer;
@@ -16,15 +17,15 @@ use control::{ContentHint, Counter, Counters};
 use machine::{Instant, Tx, meter};
 
 impl Producer {
-    /// How it stands, for a worker that takes it.
+    /// The state of the producer, for a subscribed worker.
     pub(crate) fn state(&self, taker: Slot) -> PipeMessage {
         let is_detail = self.content_hint == ContentHint::Detail;
         PipeMessage::State { taker, paused: self.paused, is_detail }
     }
 
-    /// Sends a packet to every subscribed worker, and removes those whose subscription was not repeated. A layer without consumers there
-    /// is sent too: by
-    /// its frames it is known to be there, and by its rate what it would take.
+    /// Sends a packet to every subscribed worker, and removes those whose subscription was not repeated. A
+    /// layer without consumers there is sent too: its frames show that it exists, and its rate what it would
+    /// cost.
     pub(crate) fn send_to_subscribers(
         &mut self,
         now: Instant,
@@ -35,10 +36,10 @@ impl Producer {
     ) {
         let Self { subscribers, layer_demand, streams, .. } = self;
         let life = streams[stream].life();
-        subscribers.retain(|neighbour| {
-            let is_there = now.saturating_since(neighbour.heard_at) < limits::NEIGHBOUR_SILENT_MAX;
+        subscribers.retain(|subscriber| {
+            let is_there = now.saturating_since(subscriber.last_message_at) < limits::SUBSCRIBER_SILENT_MAX;
             if !is_there {
-                layer_demand.replace(neighbour.wanted, 0);
+                layer_demand.replace(subscriber.wanted, 0);
             }
             is_there
         });
@@ -52,17 +53,17 @@ impl Producer {
     }
 }
 
-/// Says to other workers what is to be said.
+/// Sends the waiting messages to other workers.
 pub(super) fn send_pipe_messages(turn: &mut Turn<'_, impl Tx>) {
     meter::charge(turn.pipes.len(), 200);
-    for (worker, parcel) in turn.pipes.drain() {
-        if !turn.tx.hand_off(worker, parcel.write().as_bytes(), &[]) {
+    for (worker, message) in turn.pipes.drain() {
+        if !turn.tx.hand_off(worker, message.write().as_bytes(), &[]) {
             turn.counters.count(Counter::PipedLost);
         }
     }
 }
 
-/// Tells the origins of what this pipe brings whether it is taken, and which layers are wanted.
+/// Sends due subscriptions of this pipe's producers to their origins, with the needed layers.
 pub(super) fn subscribe_if_due(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find(slot).filter(|transport| transport.pipe().is_some()) else {
@@ -77,22 +78,22 @@ pub(super) fn subscribe_if_due(objects: &mut Objects, turn: &mut Turn<'_, impl T
             continue;
         }
         if !is_taken {
-            // By the next subscription its sequence numbers may have wrapped.
+            // Until the next subscription its sequence numbers may have wrapped.
             producer.streams.iter_mut().for_each(Stream::reset);
             turn.pipes.push(piped.origin, PipeMessage::Unsubscribe { producer: id, taker: *taker });
             *piped = PipeSource::new(piped.origin);
             continue;
         }
         let pause = if piped.is_confirmed { limits::SUBSCRIBE_INTERVAL } else { limits::SUBSCRIBE_RETRY };
-        (piped.is_subscribed, piped.told, piped.due) = (true, wanted, now + pause);
+        (piped.is_subscribed, piped.reported, piped.due) = (true, wanted, now + pause);
         turn.pipes.push(piped.origin, PipeMessage::Subscribe { producer: id, taker: *taker, wanted });
     }
 }
 
-/// Asks the origins for the keyframes that are wanted of what this pipe brings.
+/// Requests the keyframes that this pipe's producers need from their origins.
 pub(super) fn ask_origins(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
-    // Who has not subscribed is not answered.
+    // A worker without a subscription gets no answer.
     subscribe_if_due(objects, turn, slot);
     let Some(transport) = objects.transports.find(slot) else { return };
     for taker in &transport.producers {
@@ -100,14 +101,14 @@ pub(super) fn ask_origins(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, s
         let (Some(origin), id) = (producer.origin(), producer.spec.producer) else { continue };
         for (index, stream) in producer.streams.iter_mut().enumerate() {
             if stream.keyframes.poll(now) {
-                let parcel = PipeMessage::Keyframe { producer: id, taker: *taker, stream: index as u8 };
-                turn.pipes.push(origin, parcel);
+                let message = PipeMessage::Keyframe { producer: id, taker: *taker, stream: index as u8 };
+                turn.pipes.push(origin, message);
             }
         }
     }
 }
 
-/// Tells the other workers that take a producer how it stands.
+/// Sends the state of a producer to its subscribed workers.
 pub(super) fn send_state_to_subscribers(objects: &Objects, pipes: &mut PipeOutbox, slot: Slot) {
     let Some(producer) = objects.producers.find(slot) else { return };
     for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
@@ -115,7 +116,7 @@ pub(super) fn send_state_to_subscribers(objects: &Objects, pipes: &mut PipeOutbo
     }
 }
 
-/// Tells the other workers that take a producer of its publisher's clocks, of which one has just been told.
+/// Sends the clocks of a producer's publisher to its subscribed workers, after a new report.
 pub(super) fn send_clock_to_subscribers(
     objects: &Objects,
     pipes: &mut PipeOutbox,
@@ -129,7 +130,7 @@ pub(super) fn send_clock_to_subscribers(
     }
 }
 
-/// A producer has been closed: tells its subscribers, or the worker that it came from.
+/// A producer has been closed: notifies its subscribers, or its origin.
 pub(super) fn send_end_to_subscribers(pipes: &mut PipeOutbox, slot: Slot, producer: &Producer) {
     for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
         pipes.push(*worker, PipeMessage::Gone { taker: *taker });
@@ -140,7 +141,7 @@ pub(super) fn send_end_to_subscribers(pipes: &mut PipeOutbox, slot: Slot, produc
     }
 }
 
-/// What is known of the publisher's clocks, to be told.
+/// The publisher's clocks as a message.
 pub(super) fn clock_of(of: &Stream, stream: usize) -> Option<impl Fn(Slot) -> PipeMessage + use<>> {
     let (ntp, rtp_timestamp, received_at) = of.sender_report()?;
     let stream = stream as u8;

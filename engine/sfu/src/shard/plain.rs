@@ -1,9 +1,9 @@
-//! Plain transports: RTP (RFC 3550) and SRTP (RFC 3711) with keys that signaling carries (RFC 4568), for peers without ICE
-//! and DTLS. Each has UDP ports of its own, which the driver opens.
+//! Plain transports: RTP (RFC 3550) and SRTP (RFC 3711) with keys from signaling (RFC 4568), for peers
+//! without ICE and DTLS. Each has its own UDP ports, which the driver opens.
 //!
-//! Without ICE nothing but its address tells the peer from a stranger. So only what comes from exactly the address that the
-//! controller told is looked at; or, with `comedia`, from the one that the first packet of one of the transport's producers came
-//! from. An address once known never changes.
+//! Without ICE a peer is only identified by its address. So packets are accepted only from the exact address
+//! that the controller has set; or, with `comedia`, from the source of the first packet of one of the
+//! transport's producers. A known address never changes.
 
 use crate::base::slots::Slot;
 use crate::limits;
@@ -25,7 +25,7 @@ use crate::transport::{Link, Transport};
 use control::{
     ConnectPlainTransport, Counter, CreatePlainTransport, Discard, Event, IpFamily, Refusal, RequestId, Text,
 };
-use machine::{Datagram, LocalId, Path, SocketError, SocketOrder, Tx};
+use machine::{Datagram, LocalId, Path, SocketError, SocketRequest, Tx};
 use std::net::{IpAddr, SocketAddr};
 use stun::Demux;
 
@@ -59,7 +59,7 @@ pub(super) fn create_plain_transport(
     let rtp = objects.plain_sockets.reserve();
     let rtcp = (!create.rtcp_mux).then(|| objects.plain_sockets.reserve());
     let is_ipv6 = create.family == IpFamily::V6;
-    objects.plain_sockets.orders.push_back(SocketOrder::Open {
+    objects.plain_sockets.requests.push_back(SocketRequest::Open {
         local: rtp,
         next: rtcp,
         is_ipv6,
@@ -94,17 +94,17 @@ fn finish_plain_transport(
     opened: Result<SocketAddr, SocketError>,
 ) -> Result<Event, Refused> {
     let Opening { request, create, rtp, rtcp } = opening;
-    let ears = [Some(rtp), rtcp].into_iter().flatten();
+    let sockets = [Some(rtp), rtcp].into_iter().flatten();
     let port = opened.map(|address| address.port()).map_err(|error| {
-        ears.clone().for_each(|local| objects.plain_sockets.set(local, SocketSlot::Free));
+        sockets.clone().for_each(|local| objects.plain_sockets.set(local, SocketSlot::Free));
         no_socket(error, create.family)
     })?;
     let place = plain_ip(turn.config, create.family).ok_or_else(|| no_family(create.family));
-    // Nothing was called in between, so this is as it was when it was checked.
+    // No other call happened in between, so this is unchanged since the check.
     let (ip, router) = match (place, router_slot(objects, create.router)) {
         (Ok(ip), Ok(router)) => (ip, router),
         (Err(refused), _) | (_, Err(refused)) => {
-            objects.plain_sockets.close(ears);
+            objects.plain_sockets.close(sockets);
             return Err(refused);
         }
     };
@@ -150,9 +150,9 @@ pub(super) fn connect_plain_transport(
         (Some(profile), _) => {
             return Err(invalid(format!("transport {id} needs a key of its peer, for {profile:?}")));
         }
-        (None, Some(_)) => return Err(invalid(format!("transport {id} has no SRTP, and needs no key"))),
+        (None, Some(_)) => return Err(invalid(format!("transport {id} has no SRTP and accepts no key"))),
     };
-    // With `comedia` the peer may be known already, and stays who it is.
+    // With `comedia` the peer may be known already, and does not change.
     if let Some(remote) = connect.remote {
         plain.rtp.remote = Some(remote);
         if let Some(rtcp) = &mut plain.rtcp {
@@ -187,19 +187,19 @@ pub(super) fn on_plain(
         Some(SocketSlot::Free | SocketSlot::Opening) | None => return Err(Discard::PlainStranger),
     };
     let plain = objects.transports.find(slot).and_then(Transport::plain).ok_or(Discard::PlainStranger)?;
-    let verdict = match plain.judge(is_rtcp_port, remote) {
-        Sender::Candidate if !plain.spec.comedia => Sender::Stranger,
+    let verdict = match plain.classify(is_rtcp_port, remote) {
+        Sender::Candidate if !plain.spec.comedia => Sender::Unknown,
         verdict => verdict,
     };
     let has_rtcp_port = plain.rtcp.is_some();
     let taken = match (verdict, stun::demux(datagram.bytes)) {
-        (Sender::Stranger, _) => return Err(Discard::PlainStranger),
+        (Sender::Unknown, _) => return Err(Discard::PlainStranger),
         (_, Demux::Rtp) if !is_rtcp_port => on_rtp(objects, turn, slot, datagram),
         (Sender::Peer, Demux::Rtcp) if is_rtcp_port == has_rtcp_port => {
             on_rtcp(objects, turn, slot, datagram)
         }
         (Sender::Candidate, Demux::Rtcp) if is_rtcp_port => on_rtcp(objects, turn, slot, datagram),
-        // RTCP alone proves nothing about who sends RTP.
+        // RTCP alone does not prove where RTP comes from.
         (Sender::Candidate, Demux::Rtcp) => return Err(Discard::PlainStranger),
         _ => return Err(Discard::UnknownProtocol),
     };
@@ -209,7 +209,7 @@ pub(super) fn on_plain(
     taken
 }
 
-/// The peer has shown itself: from now on this is its address.
+/// The peer's address is known from now on.
 fn on_plain_peer(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -225,7 +225,7 @@ fn on_plain_peer(
     if let Some(rtp) = plain.rtp.remote {
         let rtcp_remote = plain.rtcp.and_then(|way| way.remote);
         let transport = plain.spec.transport;
-        turn.news.tell(Event::PlainTransportTuple { transport, remote: rtp, rtcp_remote });
+        turn.news.notify(Event::PlainTransportTuple { transport, remote: rtp, rtcp_remote });
     }
     if !is_rtcp_port {
         begin_to_send(objects, turn, slot);
@@ -237,7 +237,8 @@ fn plain_ip(config: &Config, family: IpFamily) -> Option<IpAddr> {
     config.plain_ips.iter().copied().find(|ip| ip.is_ipv6() == (family == IpFamily::V6))
 }
 
-/// Whether a packet that was taken so is authentic, where there is SRTP, and belongs to a producer: what becomes of it there does not matter.
+/// Whether a packet with this result is authentic, if there is SRTP, and belongs to a producer: its further
+/// handling does not matter.
 fn is_of_a_producer(taken: Result<(), Discard>) -> bool {
     use Discard::{NotLoudest, ProducerPaused, RtpDuplicate, RtpTooOld, RtxEmpty};
     matches!(taken, Ok(()) | Err(ProducerPaused | NotLoudest | RtpDuplicate | RtpTooOld | RtxEmpty))
@@ -250,7 +251,7 @@ fn no_family(family: IpFamily) -> Refused {
 fn no_socket(error: SocketError, family: IpFamily) -> Refused {
     match error {
         SocketError::Family => no_family(family),
-        SocketError::Ports => (Refusal::Limit, "every port for plain transports is taken".to_owned()),
-        SocketError::System => (Refusal::Limit, "the system gives no more sockets".to_owned()),
+        SocketError::Ports => (Refusal::Limit, "all ports for plain transports are in use".to_owned()),
+        SocketError::System => (Refusal::Limit, "the system allows no more sockets".to_owned()),
     }
 }

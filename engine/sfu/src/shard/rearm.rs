@@ -9,14 +9,14 @@ use crate::shard::turn::Turn;
 use crate::transport::Transport;
 use machine::{Instant, Tx, meter};
 
-/// Moves the transport's deadline forward to what its state now needs.
+/// Moves the transport's deadline forward to the next due work.
 pub(super) fn rearm(objects: &Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     if let Some(deadline) = transport_deadline(objects, turn.config, turn.now, slot) {
         turn.timers.hasten(slot, deadline);
     }
 }
 
-/// The same for the requests of one producer to its publisher, or to the worker it comes from: only its own state is looked at.
+/// The same for the requests of one producer to its publisher or its origin: only its own state is checked.
 pub(super) fn rearm_producer(objects: &Objects, timers: &mut Timers, slot: Slot) {
     let Some(producer) = objects.producers.find(slot) else { return };
     let Some(deadline) = producer.next_timeout() else { return };
@@ -33,7 +33,7 @@ pub(super) fn rearm_send_side(objects: &Objects, timers: &mut Timers, slot: Slot
     }
 }
 
-/// When the transport next has something to do by itobjects.
+/// When the transport next has work.
 pub(super) fn transport_deadline(
     objects: &Objects,
     config: &Config,
@@ -48,14 +48,15 @@ pub(super) fn transport_deadline(
         transport.send_side.as_ref().and_then(|side| side.next_timeout()),
         transport.webrtc().and_then(|webrtc| webrtc.next_timeout(now, config.consent_timeout)),
     ];
-    // A transport that cannot send has nothing to ask for; its deadline is set again when it can.
+    // A transport that cannot send makes no requests; its deadline is set again when it can.
     let asking = if transport.can_ask() { &transport.producers[..] } else { &[] };
     let of_producers = asking.iter().filter_map(|slot| objects.producers.find(*slot)?.next_timeout());
     meter::charge(asking.len(), 60);
     own.into_iter().flatten().chain(of_producers).min()
 }
 
-/// When something that may be a little late is done: together with the same of other transports, because to wake up for it costs more than to do it.
+/// Rounds the time of work that may be a little late: it is done together for several transports, because a
+/// wake-up costs more than the work.
 fn at_tick(due: Instant) -> Instant {
     let tick = limits::TICK.as_nanos() as u64;
     due.as_nanos().checked_next_multiple_of(tick).map_or(due, Instant::from_nanos)

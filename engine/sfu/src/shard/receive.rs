@@ -1,4 +1,4 @@
-//! A datagram of RTP or SRTP: decrypts it, finds its producer, and takes the packet.
+//! A datagram of RTP or SRTP: decrypts it, finds its producer, and handles the packet.
 
 use crate::base::slots::Slot;
 use crate::ingress::stream::{Apart, Continuity};
@@ -18,7 +18,7 @@ use machine::{Datagram, Instant, Tx};
 use rtcp::twcc::Recorder;
 use rtp::{Ssrc, TwccSeq, dependency_descriptor};
 
-/// A datagram of RTP from a transport's peer: unprotect once, understand once, fan out.
+/// A datagram of RTP from a transport's peer: decrypted once, parsed once, forwarded to all consumers.
 pub(super) fn on_rtp(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -46,11 +46,12 @@ pub(super) fn on_rtp(
     if let Some(seq) = twcc_seq
         && record_arrival(transport, now, datagram.received_at, seq, rtp.ssrc())
     {
-        // For a packet that leads nowhere too: it has arrived, and the sender's estimator counts on hearing so.
+        // Also for a packet without a producer: it has arrived, and the sender's estimator needs its
+        // feedback.
         turn.timers.hasten(slot, now + limits::TWCC_INTERVAL);
     }
     let router = transport.router;
-    // What came before goes out by the numbers and the structure it came under.
+    // Earlier packets must be forwarded with their own numbers and structure.
     if transport.sources.find(rtp.ssrc()).is_none() || dependency_descriptor::has_structure(descriptor) {
         forward_pending(objects, turn);
     }
@@ -64,8 +65,9 @@ pub(super) fn on_rtp(
     accept(objects, turn, router, place, &received)
 }
 
-/// A source without SRTP may start its numbers over under the same SSRC (RFC 3550 §A.1): then the stream is reset, with the
-/// packet that was kept first. False for a packet that is kept, because only the next one tells whether it is the first of those.
+/// A source without SRTP may restart its numbers under the same SSRC (RFC 3550 §A.1): then the stream is
+/// reset, and the stored packet comes first. False for a packet that is stored, because only the next one
+/// shows whether it is the first after a restart.
 fn follows_on(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -93,7 +95,7 @@ fn follows_on(
         turn.counters.discard(Discard::RtpTooOld);
         return true;
     }
-    // What came before goes out by the numbers it came under.
+    // Earlier packets must be forwarded with their own numbers.
     forward_pending(objects, turn);
     let Some(producer) = objects.producers.find_mut(slot) else { return true };
     producer.streams[index].reset();
@@ -105,7 +107,7 @@ fn follows_on(
     true
 }
 
-/// A packet that was kept, understood once more.
+/// A stored packet, parsed again.
 fn reread<'a>(objects: &Objects, (slot, _): (Slot, usize), kept: &'a Apart) -> Option<Received<'a>> {
     let producer = objects.producers.find(slot)?;
     let transport = objects.transports.find(producer.transport)?;
@@ -115,7 +117,7 @@ fn reread<'a>(objects: &Objects, (slot, _): (Slot, usize), kept: &'a Apart) -> O
     Some(Received { rtp, role, carried, descriptor, received_at: kept.received_at })
 }
 
-/// A packet whose producer and stream are known: to other workers that take it, and to those who consume it here.
+/// A packet whose producer and stream are known: sends it to subscribed workers, and to the consumers here.
 #[inline]
 pub(super) fn accept(
     objects: &mut Objects,
@@ -131,7 +133,7 @@ pub(super) fn accept(
     let producer = objects.producers.find_mut(slot).ok_or(Discard::RtpUnroutable)?;
     let packet = producer.receive(now, stream, received);
     turn.handling.check_trap();
-    // Each worker finds the loudest by itself.
+    // Each worker determines the loudest itself.
     if !producer.subscribers.is_empty() && matches!(packet, Ok(_) | Err(Discard::NotLoudest)) {
         producer.send_to_subscribers(now, stream, received, turn.tx, turn.counters);
     }
@@ -152,7 +154,7 @@ pub(super) fn accept(
     packet.map(|_| ())
 }
 
-/// Notes an arrival for transport-wide feedback. True if feedback was not due before.
+/// Records an arrival for transport-wide feedback. True if feedback was not due before.
 fn record_arrival(
     transport: &mut Transport,
     now: Instant,

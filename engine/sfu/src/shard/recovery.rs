@@ -10,7 +10,7 @@ use crate::shard::turn::Turn;
 use control::{Closed, Command, Event, Refusal, RequestId, Text, TransportId};
 use machine::Tx;
 
-/// Closes what was being handled when a panic came. Returns the transports.
+/// Closes the objects that were being handled during a panic. Returns the transports.
 pub(super) fn close_after_panic(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) -> Vec<TransportId> {
     restore_taken(turn.pending);
     let transports: Vec<_> = turn.handling.transports().collect();
@@ -31,14 +31,15 @@ pub(super) fn answer_after_panic(objects: &Objects, news: &mut News, request: Re
     if news.has_answer(request) || objects.plain_sockets.is_opening(request) {
         return;
     }
-    let text = Text::new("the engine met a fault of its own while it carried this out; see its log");
+    let text = Text::new("the engine panicked while it carried out this command; see its log");
     news.answer(Event::Refused { request: Some(request), refusal: Refusal::Fault, text });
 }
 
-/// Ends what a shard had under way when it is replaced: each request gets its answer, each router is reported as closed.
+/// Ends all work in progress when a shard is replaced: each request gets its answer, each router is reported
+/// as closed.
 pub(super) fn end_all(objects: &mut Objects, news: &mut News) {
     for request in objects.plain_sockets.close_all() {
-        let text = Text::new("the worker's state was replaced after a fault of its own");
+        let text = Text::new("the worker's state was replaced after a panic");
         news.answer(Event::Refused { request: Some(request), refusal: Refusal::Fault, text });
     }
     for snapshot in std::mem::take(&mut news.snapshots) {
@@ -48,18 +49,18 @@ pub(super) fn end_all(objects: &mut Objects, news: &mut News) {
         news.answer(Event::StatsEnd { request: walk.request() });
     }
     for router in objects.router_ids.keys() {
-        news.tell(Event::RouterClosed { router: *router, closed: Closed::Fault });
+        news.notify(Event::RouterClosed { router: *router, closed: Closed::Fault });
     }
 }
 
-/// A stage that takes the pending packets out while it works loses them with a panic. This makes room for others.
+/// A stage that takes the pending packets out loses them with a panic. This allocates a new list.
 fn restore_taken(pending: &mut Vec<PendingPacket>) {
-    if pending.capacity() < limits::HELD_MAX {
-        pending.reserve(limits::HELD_MAX);
+    if pending.capacity() < limits::PENDING_PACKETS_MAX {
+        pending.reserve(limits::PENDING_PACKETS_MAX);
     }
 }
 
-/// The slot of the transport that a command is about.
+/// The slot of a command's transport.
 pub(super) fn transport_of(objects: &Objects, command: &Command) -> Option<Slot> {
     let of_producer = |id| Some(objects.producers.find(*objects.producer_ids.get(id)?)?.transport);
     let of_consumer = |id| Some(objects.consumers.find(*objects.consumer_ids.get(id)?)?.transport);
@@ -87,7 +88,7 @@ pub(super) fn transport_of(objects: &Objects, command: &Command) -> Option<Slot>
         | Command::SetPriority { consumer, .. }
         | Command::SetPlayoutDelay { consumer, .. }
         | Command::SetIgnoreDtx { consumer, .. } => of_consumer(consumer),
-        // What only reads, and what concerns a whole router.
+        // Read-only commands, and those of a whole router.
         Command::Stats { .. }
         | Command::Snapshot
         | Command::InjectPanic { .. }
@@ -98,7 +99,7 @@ pub(super) fn transport_of(objects: &Objects, command: &Command) -> Option<Slot>
     }
 }
 
-/// The slot of the router that a command is about as a whole.
+/// The slot of a command's router, if it affects the whole router.
 pub(super) fn router_of_command(objects: &Objects, command: &Command) -> Option<Slot> {
     match command {
         Command::CloseRouter { router }

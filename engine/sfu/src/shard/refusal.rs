@@ -15,7 +15,8 @@ pub(crate) fn check_limit(count: usize, max: usize, what: &str) -> Result<(), Re
     }
 }
 
-/// The command came before: the same again is answered the same, another with the same id is refused.
+/// Compares with an earlier command of the same id: an identical one gets the same answer, another one is
+/// refused.
 pub(crate) fn same_or_exists(is_same: bool, what: std::fmt::Arguments<'_>) -> Result<(), Refused> {
     if is_same { Ok(()) } else { Err((Refusal::Exists, format!("{what} exists, with other parameters"))) }
 }
@@ -43,11 +44,11 @@ pub(super) fn producer_slot(objects: &Objects, id: ProducerId) -> Result<Slot, R
     objects.producer_ids.get(&id).copied().ok_or_else(|| not_found(format_args!("producer {id}")))
 }
 
-/// One that does not come from another worker, where it is to be asked for.
+/// A producer whose origin is this worker.
 pub(super) fn own_producer_slot(objects: &Objects, id: ProducerId) -> Result<Slot, Refused> {
     let slot = producer_slot(objects, id)?;
     match objects.producers.find(slot).is_some_and(|producer| producer.pipe_source.is_some()) {
-        true => Err(invalid(format!("producer {id} comes from another worker, which is the one to ask"))),
+        true => Err(invalid(format!("producer {id} belongs to another worker: send the command there"))),
         false => Ok(slot),
     }
 }

@@ -1,4 +1,4 @@
-//! RTCP we send by the clock: sender and receiver reports, and transport-wide feedback.
+//! Periodic RTCP: sender and receiver reports, and transport-wide feedback.
 
 use crate::base::slots::Slot;
 use crate::limits;
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Report blocks in one packet (RFC 3550 §6.4.1: five bits).
 const BLOCKS_MAX: usize = 31;
 
-/// Feedback on everything that arrived since the last, 100 ms after the first of it.
+/// Feedback on all arrivals since the last one, 100 ms after the first of them.
 pub(super) fn send_twcc_if_due(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find_mut(slot) else { return };
@@ -30,18 +30,18 @@ pub(super) fn send_twcc_if_due(objects: &mut Objects, turn: &mut Turn<'_, impl T
         }
         turn.counters.count(Counter::RtcpOut);
     }
-    twcc.due = twcc.recorder.has_news().then(|| now + limits::TWCC_INTERVAL);
+    twcc.due = twcc.recorder.has_unreported().then(|| now + limits::TWCC_INTERVAL);
     transport.twcc = Some(twcc);
 }
 
-/// Our reports on what we receive from this peer, and on what we send to it.
+/// Our reports on the streams received from this peer, and on those sent to it.
 pub(super) fn send_reports_if_due(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find_mut(slot) else { return };
     if transport.report_due.is_none_or(|due| due > now) {
         return;
     }
-    // RFC 3550 §6.2: intervals vary at random, so that reports of many transports do not fall into step.
+    // RFC 3550 §6.2: intervals vary at random, so that reports of many transports are not synchronised.
     let jitter = limits::REPORT_INTERVAL.as_millis() as u32 / 5;
     let next = limits::REPORT_INTERVAL * 9 / 10 + Duration::from_millis(u64::from(turn.rng.below(jitter)));
     transport.report_due = Some(now + next);
@@ -72,7 +72,7 @@ fn send_receiver_reports(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, sl
     }
 }
 
-/// Asks a peer not to send more than the controller wants, again and again: it forgets.
+/// Sends the controller's limit to the peer by REMB, repeatedly, because it expires.
 fn send_remb(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let Some(transport) = objects.transports.find_mut(slot) else { return };
     let Some(bps) = transport.bitrates.max_incoming_bps else { return };
@@ -116,8 +116,8 @@ fn send_sender_reports(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot
     }
 }
 
-/// Sends a receiver report. One for more streams than a packet has blocks for is sent in several datagrams (RFC 3550 §6.4.2 wants all
-/// sources told of in each interval).
+/// Sends a receiver report. If there are more streams than report blocks in a packet, several datagrams are
+/// sent (RFC 3550 §6.4.2 requires all sources in each interval).
 fn send_blocks(transport: &mut Transport, blocks: &[ReportBlock], tx: &mut impl Tx, counters: &mut Counters) {
     let mut buffer = [0; limits::RTCP_LEN_MAX];
     let mut writer = Writer::new(&mut buffer);

@@ -1,4 +1,4 @@
-//! What we ask a publisher for: keyframes, and packets that are missing.
+//! Requests to a publisher: keyframes, and missing packets.
 
 use crate::base::slots::Slot;
 use crate::egress::consumer::Consumer;
@@ -19,8 +19,8 @@ pub(super) fn stream_of_interest(objects: &Objects, consumer: &Consumer) -> usiz
     objects.producers.find(consumer.producer).map_or(0, |producer| consumer.stream_of_interest(producer))
 }
 
-/// A consumer needs a keyframe of this encoding. The publisher is asked when timers run next, or when the governor allows: however
-/// many ask in the meantime, this costs each of them the same.
+/// A consumer needs a keyframe of this encoding. It is requested when timers run next, or when the governor
+/// allows it: for any number of requests in the meantime, this costs the same.
 pub(super) fn want_keyframe(objects: &mut Objects, timers: &mut Timers, slot: Slot, stream: usize) {
     let Some(producer) = objects.producers.find_mut(slot) else { return };
     if producer.kind() == Kind::Audio || producer.paused {
@@ -31,7 +31,7 @@ pub(super) fn want_keyframe(objects: &mut Objects, timers: &mut Timers, slot: Sl
     rearm_producer(objects, timers, slot);
 }
 
-/// Asks the peer for the keyframes that its producers' governors want now.
+/// Requests the keyframes that are due from the peer's producers.
 pub(super) fn request_keyframes(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find_mut(slot) else { return };
@@ -39,7 +39,7 @@ pub(super) fn request_keyframes(objects: &mut Objects, turn: &mut Turn<'_, impl 
         return ask_origins(objects, turn, slot);
     }
     if transport.send_path().is_none() {
-        return; // Keyframes are wanted again when the transport can ask.
+        return; // Keyframes are requested when the transport can send.
     }
     let mut buffer = [0; limits::RTCP_LEN_MAX];
     let mut requests = Requests::new(&mut buffer);
@@ -68,7 +68,7 @@ pub(super) fn request_keyframes(objects: &mut Objects, turn: &mut Turn<'_, impl 
     requests.send(transport, turn.tx, turn.counters);
 }
 
-/// Asks the peer for packets of its producers that are missing.
+/// Requests missing packets of the peer's producers.
 pub(super) fn request_repairs(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find_mut(slot) else { return };
@@ -107,10 +107,10 @@ pub(super) fn request_repairs(objects: &mut Objects, turn: &mut Turn<'_, impl Tx
     requests.send(transport, turn.tx, turn.counters);
 }
 
-/// Feedback to one peer in as few compound packets as it fits into: each costs as much as a packet of media.
+/// Feedback to one peer in as few compound packets as possible: each costs as much as a packet of media.
 struct Requests<'a> {
     writer: rtcp::Writer<'a>,
-    /// Where the first request begins; 0 before there is one.
+    /// Start of the first request; 0 without one.
     begun: usize,
 }
 
@@ -119,7 +119,7 @@ impl<'a> Requests<'a> {
         Self { writer: rtcp::Writer::new(buffer), begun: 0 }
     }
 
-    /// Adds a packet. One that does not fit any more goes into the next compound. False if it fits nowhere.
+    /// Adds a packet. If it does not fit, it starts the next compound. False if it fits nowhere.
     fn add(
         &mut self,
         transport: &mut Transport,
@@ -145,7 +145,7 @@ impl<'a> Requests<'a> {
     }
 }
 
-/// The packets of one stream to ask for in this turn: on the stack, at the generator's own bound.
+/// The packets of one stream to request in this turn: on the stack, with the generator's bound.
 struct Lost {
     seqs: [SeqNo; limits::NACK_PENDING_MAX],
     len: usize,
@@ -158,7 +158,7 @@ impl Default for Lost {
 }
 
 impl Lost {
-    /// Sequence numbers in one NACK: at worst each takes an entry of 4 bytes.
+    /// Sequence numbers in one NACK: at worst each needs an entry of 4 bytes.
     const PER_PACKET: usize = (limits::RTCP_LEN_MAX - COMPOUND_BEGIN_LEN_MAX - 12) / 4;
 
     fn push(&mut self, seq: SeqNo) {

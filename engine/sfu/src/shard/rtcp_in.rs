@@ -1,4 +1,4 @@
-//! RTCP from peers: reports, and what they ask for.
+//! RTCP from peers: reports and requests.
 
 use crate::base::slots::Slot;
 use crate::egress::writer::Egress;
@@ -26,7 +26,7 @@ pub(super) fn on_rtcp(
     turn.handling.of(Stage::Rtcp, slot);
     let transport = objects.transports.find_mut(slot).ok_or(Discard::NoValidPair)?;
     if let Some(side) = transport.send_side.as_deref() {
-        // Most are feedback. What it tells of is here by the time it is decrypted.
+        // Most are feedback. The prefetched entries are in the cache when it is decrypted.
         side.estimator.prefetch_for_feedback(turn.tx);
     }
     let protection = transport.protection.as_mut().ok_or(Discard::MediaBeforeKeys)?;
@@ -38,7 +38,7 @@ pub(super) fn on_rtcp(
     if transport.on_authentic(now, datagram.path) {
         turn.timers.hasten(slot, now);
     }
-    // One malformed packet is no reason to lose the others. A datagram without a sound one is not RTCP.
+    // A malformed packet does not invalidate the others. A datagram without a valid one is not RTCP.
     if !Walk::new(plain).any(|packet| packet.is_ok()) {
         return Err(Discard::RtcpMalformed);
     }
@@ -106,7 +106,7 @@ fn on_sender_report(
     let transport = objects.transports.find(slot).ok_or(Discard::RtcpUnknownSsrc)?;
     let source = transport.sources.find(report.ssrc()).ok_or(Discard::RtcpUnknownSsrc)?;
     let producer = objects.producers.find_mut(source.producer).ok_or(Discard::RtcpUnknownSsrc)?;
-    // The reports of a retransmission stream tell the same clocks once more.
+    // The reports of a retransmission stream repeat the same clocks.
     if !source.is_retransmission {
         let stream = &mut producer.streams[usize::from(source.stream)];
         stream.on_sender_report(received_at, report.ntp(), report.rtp_timestamp());
@@ -115,7 +115,7 @@ fn on_sender_report(
     Ok(())
 }
 
-/// A report on an SSRC that is no consumer's is one on a retransmission stream, or late.
+/// A report on an SSRC without a consumer is late, or about a retransmission stream.
 fn on_report_block(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, block: &ReportBlock) {
     let now = turn.now;
     meter::charge(1, 500);
@@ -188,7 +188,7 @@ fn on_keyframe_request(
         Asked::Pli => consumer.counts.plis += 1,
         Asked::Fir => consumer.counts.firs += 1,
     }
-    // One that is paused sees no picture because of that; its keyframe is asked for when it goes on.
+    // A paused consumer has no picture for that reason; its keyframe is requested when it continues.
     let (producer, is_paused) = (consumer.producer, consumer.paused);
     let stream = objects.producers.find(producer).map_or(0, |producer| consumer.stream_of_interest(producer));
     if !is_paused {
@@ -197,22 +197,22 @@ fn on_keyframe_request(
     Ok(())
 }
 
-/// What one datagram of RTCP may still cost. One compound holds hundreds of requests; without this, work would grow with what a peer
-/// puts into it.
+/// The remaining work of one datagram of RTCP. One compound can contain hundreds of requests; this bounds the
+/// work that a peer can cause with it.
 struct Budget {
-    /// Statuses of transport-wide feedback to look at.
+    /// Statuses of transport-wide feedback to read.
     statuses: usize,
     /// Missing packets to look for.
     losses: usize,
-    /// Packets to send again at once.
+    /// Packets to retransmit at once.
     resends: usize,
-    /// Whose keyframe has been asked for; a ring.
+    /// Streams for which a keyframe has been requested; a ring.
     requested: [Option<Ssrc>; Self::REQUESTED_LEN],
     requests: usize,
 }
 
 impl Budget {
-    /// Streams that a repeated request is recognised for.
+    /// Number of streams for which a repeated request is recognised.
     const REQUESTED_LEN: usize = 8;
 
     fn new() -> Self {
@@ -237,7 +237,7 @@ impl Budget {
     }
 }
 
-/// By what a keyframe is asked for.
+/// The type of a keyframe request.
 #[derive(Clone, Copy, Debug)]
 enum Asked {
     Pli,

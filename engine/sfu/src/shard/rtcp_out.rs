@@ -1,4 +1,4 @@
-//! Compound packets of RTCP: how they begin, and how they are encrypted into the send batch.
+//! Compound packets of RTCP: their beginning, and their encryption into the send batch.
 
 use crate::limits;
 use crate::transport::Transport;
@@ -7,15 +7,15 @@ use machine::Tx;
 /// Bytes of a compound packet's [beginning](begin_compound): 8 of the report, 20 of the name.
 pub(crate) const COMPOUND_BEGIN_LEN_MAX: usize = 28;
 
-/// Begins a compound packet as RFC 3550 §6.1 demands: with a report, here an empty one, and the name of who sends it. A peer that
-/// takes reduced-size RTCP (RFC 5506) takes this too.
+/// Begins a compound packet as RFC 3550 §6.1 requires: with a report, here an empty one, and the sender's
+/// CNAME. A peer that accepts reduced-size RTCP (RFC 5506) accepts this too.
 pub(crate) fn begin_compound(transport: &Transport, writer: &mut rtcp::Writer<'_>) -> bool {
     writer.receiver_report(transport.local_ssrc, &[])
         && writer.sdes_cname(transport.local_ssrc, transport.cname())
 }
 
-/// Sends one compound packet: its [beginning](begin_compound), then what `write` appends. False if the transport cannot send, or
-/// nothing was appended.
+/// Sends one compound packet: its [beginning](begin_compound), then what `write` appends. False if the
+/// transport cannot send, or nothing was appended.
 pub(crate) fn send_rtcp(
     transport: &mut Transport,
     tx: &mut impl Tx,

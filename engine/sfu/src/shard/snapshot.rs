@@ -1,7 +1,8 @@
-//! A snapshot: reports all objects of the shard, one by one as the event ring has room, parents before children.
+//! A snapshot: reports all objects of the shard, one by one as the event ring has room, parents before
+//! children.
 //!
-//! A snapshot walks the tables while media flows. An object that closes meanwhile is reported by its own event and not
-//! listed afterwards; a controller creates nothing before the snapshot's end.
+//! A snapshot walks the tables while media continues. An object that closes during it is reported by its own
+//! event and not listed afterwards; a controller creates nothing before the snapshot's end.
 
 use crate::limits;
 use crate::objects::Objects;
@@ -11,11 +12,11 @@ use crate::shard::timers::Timers;
 use crate::transport::Link;
 use control::{Event, Refusal, RequestId, SnapshotItem, Text};
 
-/// Answers with everything the shard holds, or that too many of these wait already: each may be long, and a controller that
-/// asks again and again would have them pile up.
+/// Starts a snapshot of the shard, or refuses it if too many are waiting: each may be long, and repeated
+/// requests would accumulate.
 pub(super) fn begin_snapshot(news: &mut News, request: RequestId) {
     if news.snapshots.len() >= limits::SNAPSHOTS_MAX {
-        let text = format!("{} snapshots wait already, which is the bound", limits::SNAPSHOTS_MAX);
+        let text = format!("{} snapshots are waiting already, which is the bound", limits::SNAPSHOTS_MAX);
         let (request, text) = (Some(request), Text::new(text));
         return news.answer(Event::Refused { request, refusal: Refusal::Limit, text });
     }
@@ -75,12 +76,7 @@ fn transport_item(objects: &Objects, index: u32) -> Option<SnapshotItem> {
             app_data: webrtc.spec.app_data.clone(),
         },
         Link::Plain(plain) => plain.snapshot_item(),
-        Link::Pipe(pipe) => SnapshotItem::Pipe {
-            transport: transport.id,
-            router: pipe.spec.router,
-            worker: pipe.spec.worker,
-            app_data: pipe.spec.app_data.clone(),
-        },
+        Link::Pipe(pipe) => SnapshotItem::Pipe { transport: transport.id, router: pipe.spec.router },
     })
 }
 
@@ -118,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn snapshots_beyond_the_bound_are_refused_and_the_others_told_in_order() {
+    fn snapshots_beyond_the_bound_are_refused_and_the_others_reported_in_order() {
         let config = Config {
             candidates: Vec::new(),
             plain_ips: Vec::new(),

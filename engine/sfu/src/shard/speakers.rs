@@ -1,4 +1,5 @@
-//! The audio observer: takes the levels of packets, chooses the speakers by the clock, and reports them to the controller.
+//! The audio observer: records the audio levels of packets, periodically determines the speakers, and reports
+//! them to the controller.
 
 use crate::base::slots::{Slot, Slots};
 use crate::ingress::producer::Producer;
@@ -8,13 +9,13 @@ use crate::packet::media_packet::Carried;
 use crate::shard::turn::Turn;
 use crate::speakers::dominant;
 use crate::speakers::loudest::Admission;
-use crate::speakers::observer::{Speakers, Told};
+use crate::speakers::observer::{Speakers, SpeakersReport};
 use crate::speakers::voice::Voice;
 use control::{AudioObserver, Event, ExtensionKind, Volume};
 use machine::{Instant, Tx, meter};
 use std::time::Duration;
 
-/// The controller wants to know who speaks, or no longer.
+/// The controller enables or disables the observer.
 pub(super) fn observe_audio(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -39,7 +40,8 @@ pub(super) fn observe_audio(
         former => {
             let voices = match former {
                 Some(former) => former.voices,
-                // Who was heard under an earlier observer is known already, and is not added again when heard again.
+                // Producers of an earlier observer are known already, and would not be added again by their
+                // next packet.
                 None => {
                     let transports = transports.iter().filter_map(|slot| objects.transports.find(*slot));
                     let producers = transports.flat_map(|transport| &transport.producers).copied();
@@ -58,7 +60,7 @@ pub(super) fn observe_audio(
     turn.timers.routers.hasten(router.index(), now + limits::SPEAKERS_INTERVAL);
 }
 
-/// A packet of a producer has come: takes its level, if it carries one and the router has an observer.
+/// A packet of a producer has arrived: records its level, if it has one and the router has an observer.
 pub(super) fn on_audio_level(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -113,7 +115,7 @@ pub(super) fn reset_audio_level(objects: &mut Objects, router: Slot, producer: S
     }
 }
 
-/// Looks at routers whose time has come, and tells what has changed there.
+/// Checks the routers that are due, and reports changes.
 pub(super) fn observe_speakers(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) {
     let now = turn.now;
     for _ in 0..limits::ROUTERS_PER_TIMEOUT {
@@ -124,23 +126,24 @@ pub(super) fn observe_speakers(objects: &mut Objects, turn: &mut Turn<'_, impl T
         let Some(speakers) = &mut router.speakers else { continue };
         let was_fresh = speakers.is_fresh;
         look(speakers, now, &mut objects.producers);
-        let is_news = speakers.next != speakers.told;
+        let has_changed = speakers.next != speakers.reported;
         let interval = Duration::from_millis(speakers.observer.interval_ms.into());
-        if is_news && speakers.told_at.is_none_or(|told_at| told_at + interval <= now) {
-            let Told { dominant, volumes } = &speakers.next;
+        if has_changed && speakers.reported_at.is_none_or(|reported_at| reported_at + interval <= now) {
+            let SpeakersReport { dominant, volumes } = &speakers.next;
             let (router, dominant, volumes) = (router.id, *dominant, volumes.clone());
-            std::mem::swap(&mut speakers.told, &mut speakers.next);
-            speakers.told_at = Some(now);
-            turn.news.tell(Event::Speakers { router, dominant, volumes });
+            std::mem::swap(&mut speakers.reported, &mut speakers.next);
+            speakers.reported_at = Some(now);
+            turn.news.notify(Event::Speakers { router, dominant, volumes });
         }
-        // A level that fades needs another look; a router without levels needs none.
-        if was_fresh || is_news || !speakers.told.volumes.is_empty() {
+        // A decreasing level needs another check; a router without levels needs none.
+        if was_fresh || has_changed || !speakers.reported.volumes.is_empty() {
             turn.timers.routers.hasten(index, now + limits::SPEAKERS_INTERVAL);
         }
     }
 }
 
-/// Whether these producers are forwarded. Consumers of one that is not any more go on after a pause as after any other.
+/// Sets whether these producers are forwarded. Consumers of one that is not any more continue as after a
+/// pause.
 fn set_held_back(objects: &mut Objects, producers: &[Slot], is_held_back: bool) {
     for slot in producers {
         let Some(producer) = objects.producers.find_mut(*slot) else { continue };
@@ -160,7 +163,7 @@ fn set_held_back(objects: &mut Objects, producers: &[Slot], is_held_back: bool) 
     }
 }
 
-/// Looks at all voices: who is still here, how loud they are, and who has the floor.
+/// Checks all voices: which ones still exist, how loud they are, and which one is dominant.
 fn look(speakers: &mut Speakers, now: Instant, producers: &mut Slots<Producer>) {
     speakers.is_fresh = false;
     let is_heard = |slot: Slot| producers.find(slot).is_some_and(|producer| !producer.paused);

@@ -1,8 +1,9 @@
 //! Reports statistics and scores.
 //!
-//! The packet path counts in plain fields beside the state that it changes anyway. A report of many objects walks from transport to
-//! transport and makes one item each time the controller has room for an event. Media flows in between: a report of a whole worker never
-//! blocks it longer than the report of one object.
+//! The packet path counts in plain fields beside the state that it changes anyway. A report of many objects
+//! walks from transport to transport and creates one item each time the controller has room for an event.
+//! Media continues in between: a report of a whole worker never blocks it longer than the report of one
+//! object.
 
 use crate::base::meter::Meter;
 use crate::base::slots::Slot;
@@ -27,7 +28,8 @@ pub(super) fn answer_stats(news: &mut News, request: RequestId, item: Option<Sta
     news.answer(Event::StatsEnd { request });
 }
 
-/// Begins to answer with those of these transports and all that is on them, one by one as the controller has room.
+/// Starts to answer with the statistics of these transports and their objects, one by one as the controller
+/// has room.
 pub(super) fn walk_stats(news: &mut News, now: Instant, request: RequestId, transports: Vec<Slot>) {
     news.walks.push(Walk { request, asked_at: now, transports, objects: Vec::new() });
 }
@@ -145,7 +147,7 @@ pub(super) fn consumer_stats(objects: &Objects, now: Instant, slot: Slot) -> Opt
     }))
 }
 
-/// How well what this transport brings has arrived since the last time; told where that has changed.
+/// Assesses the quality of this transport's streams since the last time; changes are reported.
 pub(super) fn assess_streams(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find(slot) else { return };
@@ -157,21 +159,21 @@ pub(super) fn assess_streams(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>
         for (encoding, stream) in producer.streams.iter_mut().enumerate() {
             let (expected, jitter) = (stream.expected(), stream.reception().jitter());
             stream.counts.assess(now, kind, expected, jitter);
-            if let Some(score) = stream.counts.quality.news(now) {
+            if let Some(score) = stream.counts.quality.take_report(now) {
                 let of = Scored::Stream { producer: id, encoding: encoding as u8 };
-                turn.news.tell(Event::Score { of, score });
+                turn.news.notify(Event::Score { of, score });
             }
         }
     }
 }
 
-/// The same for a consumer, whose peer has just reported.
+/// The same for a consumer, whose peer has just sent a report.
 pub(super) fn report_score(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(consumer) = objects.consumers.find_mut(slot) else { return };
-    if let Some(score) = consumer.counts.quality.news(now) {
+    if let Some(score) = consumer.counts.quality.take_report(now) {
         let of = Scored::Consumer { consumer: consumer.spec.consumer };
-        turn.news.tell(Event::Score { of, score });
+        turn.news.notify(Event::Score { of, score });
     }
 }
 

@@ -1,5 +1,5 @@
-//! Target layers: of a consumer its preferred layers within its bandwidth; of a producer the union over its consumers, which is what its
-//! publisher needs to encode.
+//! Target layers: for a consumer its preferred layers within its bandwidth; for a producer the union over its
+//! consumers, which its publisher needs to encode.
 
 use crate::base::slots::Slot;
 use crate::egress::consumer::Consumer;
@@ -13,8 +13,8 @@ use crate::shard::turn::Turn;
 use control::{Event, Kind};
 use machine::{Tx, meter};
 
-/// What a consumer wants, may have or can get has changed: follows the encoding that is best now, and asks for the keyframe
-/// that takes.
+/// The target or the available layers of a consumer have changed: follows the encoding that is best now, and
+/// requests the necessary keyframe.
 pub(super) fn retarget(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     meter::charge(1, 600);
     let Some(consumer) = objects.consumers.find_mut(slot) else { return };
@@ -38,7 +38,8 @@ pub(super) fn retarget(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot
     }
 }
 
-/// A consumer waits for bandwidth: allocates soon. Where no consumer wanted any until now, the next allocation may be a second away.
+/// A consumer waits for bandwidth: allocates soon. If no consumer needed any before, the next allocation may
+/// be a second away.
 fn hasten_sharing(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find_mut(slot) else { return };
@@ -48,23 +49,23 @@ fn hasten_sharing(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slo
     }
 }
 
-/// Reports to the controller which layers of this transport's producers have consumers, where that has changed.
+/// Reports to the controller which layers of this transport's producers have consumers, if that has changed.
 pub(super) fn report_wanted_layers(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     let Some(transport) = objects.transports.find(slot) else { return };
     meter::charge(transport.producers.len(), 50);
     for producer in &transport.producers {
         let producer = objects.producers.find_mut(*producer);
-        // The origin reports it, for all workers together.
+        // The origin reports it for all workers together.
         let Some(producer) = producer.filter(|producer| producer.pipe_source.is_none()) else { continue };
         if let Some(spatial) = producer.layer_demand.poll(now) {
             let producer = producer.spec.producer;
-            turn.news.tell(Event::LayersWanted { producer, spatial });
+            turn.news.notify(Event::LayersWanted { producer, spatial });
         }
     }
 }
 
-/// A controller that asks for a snapshot does not know which layers have consumers: they are reported again.
+/// A controller that requests a snapshot does not know which layers have consumers: they are reported again.
 pub(super) fn forget_reported_layers(objects: &mut Objects, timers: &mut Timers, index: u32) {
     let Some(slot) = objects.producers.slot_at(index) else { return };
     let Some(producer) = objects.producers.find_mut(slot) else { return };
@@ -74,7 +75,7 @@ pub(super) fn forget_reported_layers(objects: &mut Objects, timers: &mut Timers,
     }
 }
 
-/// After an encoding fell silent or came back: every consumer chooses the best one again.
+/// After an encoding became silent or active: every consumer selects the best one again.
 pub(super) fn retarget_all(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, producer: Slot) {
     let count = objects.producers.find(producer).map_or(0, |producer| producer.consumers.len());
     for index in 0..count {
@@ -84,12 +85,12 @@ pub(super) fn retarget_all(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, 
     }
 }
 
-/// A consumer may be sent from now on: from the keyframe that is at hand, or else from the next.
+/// A consumer may be sent from now on: from the cached keyframe, or else from the next one.
 pub(super) fn wake(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     wake_with(objects, turn, slot, limits::CATCH_UP_PACKETS_MAX);
 }
 
-/// The same with at most `packets_max` packets behind the beginning of that keyframe. Returns their number.
+/// The same with at most `packets_max` packets after the beginning of that keyframe. Returns their number.
 fn wake_with(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, packets_max: usize) -> usize {
     let now = turn.now;
     let Some(consumer) = objects.consumers.find_mut(slot).filter(|consumer| !consumer.paused) else {
@@ -110,8 +111,8 @@ fn wake_with(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, pa
     behind
 }
 
-/// The transport can send from now on: the video it consumes begins. All of it together gets as many packets from the caches as one
-/// consumer may; the rest begins with the publishers' next keyframes.
+/// The transport can send from now on: the video it consumes starts. All consumers together get as many
+/// packets from the caches as one consumer may; the rest start with the publishers' next keyframes.
 pub(super) fn wake_consumers(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let Some(transport) = objects.transports.find_mut(slot) else { return };
     if !std::mem::take(&mut transport.has_become_able) {
@@ -125,15 +126,15 @@ pub(super) fn wake_consumers(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>
     }
 }
 
-/// A consumer is being closed: it wants nothing any more.
+/// A consumer is being closed: its layers are not counted any more.
 pub(super) fn withdraw(objects: &mut Objects, timers: &mut Timers, consumer: &mut Consumer) {
     let Some(producer) = objects.producers.find_mut(consumer.producer) else { return };
     producer.layer_demand.replace(consumer.take_wanted(), 0);
     if producer.consumers.is_empty() && producer.subscribers.is_empty() {
         producer.forget_keyframes();
     }
-    let told = producer.layer_demand.next_timeout().into_iter().chain(producer.next_message_to_origin());
-    if let Some(at) = told.min() {
+    let due = producer.layer_demand.next_timeout().into_iter().chain(producer.next_message_to_origin());
+    if let Some(at) = due.min() {
         timers.hasten(producer.transport, at);
     }
 }

@@ -1,4 +1,4 @@
-//! What transports do by the clock.
+//! The timers of transports.
 
 use crate::base::slots::Slot;
 use crate::limits;
@@ -14,7 +14,7 @@ use crate::shard::turn::Turn;
 use control::Stage;
 use machine::{Tx, meter};
 
-/// Serves the transports whose deadlines have passed, at most so many in one call.
+/// Serves the transports whose deadlines have passed, up to the bound of one call.
 pub(super) fn serve_transports(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>) {
     for _ in 0..limits::TRANSPORTS_PER_TIMEOUT {
         let Some(owner) = turn.timers.transports.pop(turn.now) else { break };
@@ -25,8 +25,9 @@ pub(super) fn serve_transports(objects: &mut Objects, turn: &mut Turn<'_, impl T
     }
 }
 
-/// The order matters in three places. Liveness comes first, because it may close the transport. DTLS comes before media, because the
-/// last flight of a handshake has to leave before the first packet. The deadline comes last: it depends on what the others did.
+/// The order matters in three places. Liveness comes first, because it may close the transport. DTLS comes
+/// before media, because the last flight of a handshake must be sent before the first packet. The deadline
+/// comes last: it depends on the results of the others.
 fn on_transport_timeout(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     meter::charge(1, 1_000);
     check_liveness(objects, turn, slot);
@@ -40,7 +41,7 @@ fn on_transport_timeout(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slo
     report_wanted_layers(objects, turn, slot);
     send_twcc_if_due(objects, turn, slot);
     send_reports_if_due(objects, turn, slot);
-    // What did not fit into this call continues after a pause, so that others are served first.
+    // Work that did not fit into this call continues after a pause, so that others are served first.
     let deadline = transport_deadline(objects, turn.config, turn.now, slot);
     let deadline = deadline.map(|at| if at <= turn.now { turn.now + limits::TIMEOUT_PAUSE } else { at });
     turn.timers.transports.set(slot.index(), deadline);

@@ -8,14 +8,14 @@ use machine::{Deadlines, Instant};
 pub struct Timers {
     /// One per transport, by the index of its slot.
     pub transports: Deadlines,
-    /// When to look at the speakers of each router, by the index of its slot.
+    /// The next check of the speakers of each router, by the index of its slot.
     pub routers: Deadlines,
     /// The earliest [`Router::abandoned_at`](crate::objects::router::Router::abandoned_at).
     pub abandon_at: Option<Instant>,
 }
 
 impl Timers {
-    /// The transport has something to do at `deadline`, if not earlier.
+    /// The transport has work at `deadline`, or earlier.
     pub fn hasten(&mut self, transport: Slot, deadline: Instant) {
         self.transports.hasten(transport.index(), deadline);
     }

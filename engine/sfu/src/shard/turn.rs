@@ -1,4 +1,4 @@
-//! One call of the shard: the time, the send batch, and everything of the shard but its objects.
+//! One call of the shard: the time, the send batch, and all state of the shard except its objects.
 
 use crate::bandwidth::{Allocator, Demand};
 use crate::base::slots::Slot;
@@ -11,7 +11,8 @@ use crate::shard::timers::Timers;
 use control::Counters;
 use machine::{Flow, Instant, Path, Rng, Tx, WorkerId};
 
-/// What a stage may use beside the objects: borrowed from the shard for one call of its driver.
+/// The state that a stage may use in addition to the objects: borrowed from the shard for one call of its
+/// driver.
 pub struct Turn<'t, T> {
     /// The time of the call.
     pub now: Instant,
@@ -31,13 +32,13 @@ pub struct Turn<'t, T> {
     pub pending: &'t mut Vec<PendingPacket>,
     /// Buffers.
     pub scratch: &'t mut Scratch,
-    /// What is counted.
+    /// The worker's counters.
     pub counters: &'t mut Counters,
-    /// What a panic is attributed to.
+    /// The current stage, to attribute a panic.
     pub handling: &'t mut Handling,
 }
 
-/// Buffers that are kept for their memory. They hold nothing between two stages.
+/// Buffers that are kept for their memory. They are empty between two stages.
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// For the datagrams that DTLS endpoints write.
@@ -51,7 +52,7 @@ pub struct Scratch {
 pub struct AllocationScratch {
     /// The allocator.
     pub allocator: Allocator,
-    /// What the consumers want.
+    /// The consumers' demands.
     pub demands: Vec<Demand>,
     /// The consumers, in the same order.
     pub consumers: Vec<Slot>,

@@ -1,4 +1,4 @@
-//! Checks of a command by itself, before the shard looks at its objects.
+//! Checks of a command alone, before the shard checks it against its objects.
 
 use crate::ingress::producer::{Producer, has_labels};
 use crate::limits;
@@ -22,7 +22,7 @@ pub(super) fn check_produce(produce: &Produce) -> Result<(), Refused> {
     check_encodings(produce)?;
     let ssrcs: BTreeSet<Ssrc> = signaled_ssrcs(produce).collect();
     if ssrcs.len() != signaled_ssrcs(produce).count() {
-        return Err(invalid("an SSRC stands for two streams".to_owned()));
+        return Err(invalid("two streams have the same SSRC".to_owned()));
     }
     check_extension_ids(produce.extensions.iter().map(|extension| extension.id))
 }
@@ -40,9 +40,7 @@ fn check_encodings(produce: &Produce) -> Result<(), Refused> {
     for encoding in encodings {
         let has_name = encoding.ssrc.is_some() || (produce.mid.is_some() && encoding.rid.is_some());
         if count > 1 && !has_name {
-            return Err(invalid(
-                "one of several encodings needs an SSRC, or a MID and a RID, to be told apart".to_owned(),
-            ));
+            return Err(invalid("each of several encodings needs an SSRC, or a MID and a RID".to_owned()));
         }
         for (what, layers, max) in [
             ("spatial", encoding.spatial_layers, limits::SPATIAL_LAYERS_MAX),
@@ -57,7 +55,7 @@ fn check_encodings(produce: &Produce) -> Result<(), Refused> {
             return Err(invalid(format!("RID {rid:?} is empty or longer than 16 bytes")));
         }
         if !rids.insert(rid) {
-            return Err(invalid(format!("RID {rid:?} stands for two encodings")));
+            return Err(invalid(format!("two encodings have RID {rid:?}")));
         }
     }
     Ok(())
@@ -86,7 +84,7 @@ pub(super) fn check_playout_delay(delay: &PlayoutDelay) -> Result<(), Refused> {
 }
 
 pub(super) fn check_observer(observer: &AudioObserver) -> Result<(), Refused> {
-    let intervals = limits::SPEAKERS_NEWS_INTERVAL_MS;
+    let intervals = limits::SPEAKERS_REPORT_INTERVAL_MS;
     if !intervals.contains(&observer.interval_ms) {
         return Err(invalid(format!(
             "an interval of {} ms is not within {}–{}",
@@ -96,7 +94,10 @@ pub(super) fn check_observer(observer: &AudioObserver) -> Result<(), Refused> {
         )));
     }
     if observer.threshold_dbov > 0 {
-        return Err(invalid(format!("a threshold of {} dBov is louder than loud", observer.threshold_dbov)));
+        return Err(invalid(format!(
+            "a threshold of {} dBov exceeds the maximum of 0",
+            observer.threshold_dbov
+        )));
     }
     match observer.loudest_forwarded {
         None | Some(1..=limits::LOUDEST_FORWARDED_MAX) => Ok(()),
@@ -121,7 +122,7 @@ fn check_codecs(codecs: &[CodecParameters]) -> Result<(), Refused> {
             return Err(invalid(format!("payload type {pt} is not within 0–63 or 96–127")));
         }
         if !seen.insert(pt) {
-            return Err(invalid(format!("payload type {pt} stands for two formats")));
+            return Err(invalid(format!("two formats have payload type {pt}")));
         }
     }
     Ok(())
@@ -142,13 +143,14 @@ fn check_extension_ids(ids: impl Iterator<Item = u8>) -> Result<(), Refused> {
             return Err(invalid(format!("extension id {id} is not within 1–14 or 16–255")));
         }
         if !seen.insert(id) {
-            return Err(invalid(format!("extension id {id} stands for two extensions")));
+            return Err(invalid(format!("two extensions have id {id}")));
         }
     }
     Ok(())
 }
 
-/// A producer without MID and SSRC is known by its payload types alone, which no other producer of the transport may have.
+/// A producer without MID and SSRC is identified by its payload types alone, which no other producer of the
+/// transport may have.
 pub(super) fn check_payload_types<'a>(
     produce: &Produce,
     mut others: impl Iterator<Item = &'a Producer>,
@@ -159,12 +161,12 @@ pub(super) fn check_payload_types<'a>(
     };
     let own = pts(produce);
     let meets = |other: &Producer| {
-        let is_told_apart = has_labels(produce) && has_labels(&other.spec);
-        !is_told_apart && pts(&other.spec).iter().any(|pt| own.contains(pt))
+        let is_distinguishable = has_labels(produce) && has_labels(&other.spec);
+        !is_distinguishable && pts(&other.spec).iter().any(|pt| own.contains(pt))
     };
     match others.find(|other| meets(other)) {
         Some(other) => Err(invalid(format!(
-            "producer {} has one of these payload types, and one of the two has neither MID nor SSRC to be told from it",
+            "producer {} has one of these payload types, and one of the two has neither MID nor SSRC",
             other.spec.producer
         ))),
         None => Ok(()),
@@ -178,18 +180,18 @@ pub(super) fn check_remotes(
     let id = create.transport;
     match (create.comedia, connect.remote) {
         (true, Some(_)) => {
-            return Err(invalid(format!("transport {id} learns its peer's address, and is not told")));
+            return Err(invalid(format!("transport {id} learns its peer's address and accepts none")));
         }
         (false, None) => return Err(invalid(format!("transport {id} needs its peer's address"))),
         _ => {}
     }
     if connect.rtcp_remote.is_some() && (create.rtcp_mux || create.comedia) {
-        return Err(invalid(format!("transport {id} needs no address for RTCP")));
+        return Err(invalid(format!("transport {id} accepts no address for RTCP")));
     }
     for remote in [connect.remote, connect.rtcp_remote].into_iter().flatten() {
         let is_usable = remote.port() != 0 && !remote.ip().is_unspecified() && !remote.ip().is_multicast();
         if remote.is_ipv6() != (create.family == IpFamily::V6) || !is_usable {
-            return Err(invalid(format!("{remote} is no address that a peer of transport {id} can have")));
+            return Err(invalid(format!("{remote} is not a possible address of transport {id}'s peer")));
         }
     }
     let needs_next = !create.rtcp_mux && connect.rtcp_remote.is_none();

@@ -1,14 +1,16 @@
-//! Who has the floor: a challenger takes it from the dominant speaker when it leads on three time scales at once.
+//! The dominant speaker: another producer replaces it when it leads on three time scales at once.
 //!
-//! After I. Volfin and I. Cohen, "Dominant speaker identification for multipoint videoconferencing" (Computer Speech &
-//! Language 27, 2013): speech activity over an immediate, a medium and a long interval; each producer is compared with
-//! the dominant one only; a lead is asked for on every scale, which is the hysteresis. Where the paper scores each count by a
-//! likelihood ratio, the counts themselves are compared here: they say the same about who spoke more, in integers.
+//! After I. Volfin and I. Cohen, "Dominant speaker identification for multipoint videoconferencing" (Computer
+//! Speech & Language 27, 2013): speech activity over an immediate, a medium and a long interval; each
+//! producer is compared only with the dominant one; a lead is required on every scale, which is the
+//! hysteresis. The paper scores each count by a likelihood ratio; here the counts themselves are compared,
+//! which gives the same order, in integers.
 
 use super::voice::{Loudness, Voice};
 
-/// The dominant speaker after this moment: the present one, or the challenger that leads it. Of several that do, the one with
-/// the most speech on the medium scale; then on the long one; then the loudest; then the first.
+/// The dominant speaker after this moment: the present one, or the challenger that leads it. Of several
+/// challengers, the one with the most speech on the medium scale; then on the long one; then the loudest;
+/// then the first.
 pub fn choose<K: Copy + PartialEq>(
     present: Option<(K, &Voice)>,
     voices: impl Iterator<Item = (K, Voice)>,
@@ -29,20 +31,20 @@ fn rank(voice: &Voice) -> (u32, u32, Loudness) {
     (voice.medium(), voice.long(), voice.loudness())
 }
 
-/// Louder now, more speech in the last word's time, and no less in the last phrase's.
+/// Louder now, more speech in the medium interval, and at least as much in the long one.
 fn leads(challenger: &Voice, defender: &Voice) -> bool {
     challenger.long() >= LONG_MIN.max(defender.long() + LONG_LEAD)
         && challenger.medium() >= defender.medium() + MEDIUM_LEAD
         && challenger.immediate() > defender.immediate()
 }
 
-/// 280 ms of the last 400: while words follow upon each other, the pauses between them are no opening.
+/// 280 ms of the last 400: in continuous speech, pauses between words are shorter.
 const MEDIUM_LEAD: u32 = 14;
 
-/// 80 ms of the last 1.2 s: of two who speak as much as each other, neither leads.
+/// 80 ms of the last 1.2 s: of two with equal speech, neither leads.
 const LONG_LEAD: u32 = 4;
 
-/// 300 ms of the last 1.2 s: after a silence a cough does not take the floor either.
+/// 300 ms of the last 1.2 s: a cough after a silence does not make a speaker dominant.
 const LONG_MIN: u32 = 15;
 
 #[cfg(test)]
@@ -51,7 +53,7 @@ mod tests {
     use machine::{Instant, Rng};
     use std::time::Duration;
 
-    /// Voices that are scripted in steps of 20 ms, with a decision every 100 ms.
+    /// Simulated voices in steps of 20 ms, with a decision every 100 ms.
     struct Room {
         ms: u64,
         voices: Vec<Voice>,
@@ -64,7 +66,7 @@ mod tests {
             Self { ms: 0, voices: vec![Voice::new(); voices], dominant: None, switches: Vec::new() }
         }
 
-        /// Lets time pass; `level` gives each voice's level at each moment.
+        /// Advances time; `level` returns each voice's level at each moment.
         fn run(&mut self, ms: u64, mut level: impl FnMut(u64, usize) -> u8) {
             let end = self.ms + ms;
             while self.ms < end {
@@ -85,13 +87,13 @@ mod tests {
         }
     }
 
-    /// Words of half a second with pauses of a fifth.
+    /// Words of half a second with pauses of 200 ms.
     fn speech(ms: u64) -> u8 {
         if ms % 700 < 500 { 30 } else { 75 }
     }
 
     #[test]
-    fn a_hundred_take_turns_and_each_has_the_floor_within_a_second() {
+    fn each_of_a_hundred_speakers_in_turn_becomes_dominant_within_a_second() {
         let mut room = Room::new(100);
         for turn in 0..100usize {
             let speaker = turn * 37 % 100;
@@ -104,15 +106,15 @@ mod tests {
                 at - turn as u64 * 4_000
             );
         }
-        assert_eq!(room.switches.len(), 100, "nobody else ever had it: {:?}", room.switches);
+        assert_eq!(room.switches.len(), 100, "no other switches: {:?}", room.switches);
     }
 
     #[test]
-    fn noise_takes_the_floor_from_nobody() {
+    fn noise_does_not_change_the_dominant_speaker() {
         for seed in 0..20 {
             let mut rng = Rng::from_number(seed);
             let mut room = Room::new(100);
-            // Keyboards, coughs and fans of 99, while one speaks, with pauses for breath.
+            // Keyboards, coughs and fans of 99, while one speaks, with pauses.
             let mut cough_until = vec![0u64; 100];
             room.run(60_000, |ms, key| {
                 if key == 0 {
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn who_agrees_while_another_speaks_does_not_interrupt() {
+    fn a_short_agreement_does_not_change_the_dominant_speaker() {
         let mut room = Room::new(2);
         room.run(30_000, |ms, key| match key {
             0 => speech(ms),
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn two_who_speak_at_once_do_not_make_it_flap() {
+    fn two_simultaneous_speakers_do_not_alternate() {
         let mut rng = Rng::from_number(3);
         let mut room = Room::new(2);
         room.run(60_000, |ms, key| {
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_leaves_the_floor_with_the_last_speaker() {
+    fn the_last_speaker_stays_dominant_during_silence() {
         let mut room = Room::new(3);
         room.run(2_000, |ms, key| if key == 1 { speech(ms) } else { 80 });
         room.run(60_000, |_, _| 80);

@@ -1,9 +1,10 @@
-//! Which audio producers are forwarded when only the loudest are.
+//! Selects the audio producers to forward if only the loudest are forwarded.
 //!
-//! There are as many places as are to be forwarded. Who speaks takes a place at once, with the very packet that it begins
-//! with, as long as one is free or its holder has been silent for a while; from somebody who speaks a place is taken only by
-//! somebody clearly louder, and not before it was held for a while. So a word is not clipped at its beginning, not
-//! cut between syllables, and those at the edge do not flap. Whoever has a place keeps it while nobody wants it.
+//! The number of places is the number of forwarded producers. A producer that starts to speak gets a place at
+//! once, with its first packet, if one is free or its holder has been silent for a while; the place of an
+//! active speaker is taken only by a clearly louder one, and only after a minimum time. So a word is not
+//! clipped at its beginning or between syllables, and producers at the limit do not alternate. A producer
+//! keeps its place until another one needs it.
 
 use super::voice::{Loudness, Voice};
 use machine::Instant;
@@ -25,23 +26,23 @@ struct Place<K> {
 /// The result for a producer without a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission<K> {
-    /// It has none still.
+    /// It still has none.
     Refused,
-    /// It has a free one now.
+    /// It got a free one.
     Admitted,
-    /// It has the one that this holder had.
+    /// It got the place of this holder.
     InsteadOf(K),
 }
 
 impl<K: Copy + PartialEq> Loudest<K> {
-    /// So many free places.
+    /// With this number of free places.
     pub fn new(len_max: u8) -> Self {
         let len_max = usize::from(len_max);
         Self { len_max, places: Vec::with_capacity(len_max) }
     }
 
-    /// `key`, which has no place, was heard: perhaps it gets one. `voice_of` gives the voice of a holder as of now, `None` if it
-    /// is no more.
+    /// `key`, which has no place, has a new level: it may get one. `voice_of` returns the present voice of a
+    /// holder, `None` if it is closed.
     pub fn admit(
         &mut self,
         now: Instant,
@@ -58,7 +59,7 @@ impl<K: Copy + PartialEq> Loudest<K> {
             return Admission::Refused;
         }
         let holders = self.places.iter_mut().map(|place| (voice_of(place.holder), place));
-        // `None`, a holder that was closed, comes first.
+        // `None`, a closed holder, comes first.
         let strength = |voice: &Option<Voice>| voice.map(|voice| (is_speaking(&voice), voice.loudness()));
         let Some((holder, weakest)) = holders.min_by_key(|(voice, _)| strength(voice)) else {
             return Admission::Refused;
@@ -85,16 +86,16 @@ fn is_speaking(voice: &Voice) -> bool {
     voice.was_active_within(HOLD_SLOTS)
 }
 
-/// 1 s: a pause between sentences. So long a place is not for the taking after its holder's last sound.
+/// 1 s: a pause between sentences. A holder keeps its place this long after its last sound.
 const HOLD_SLOTS: u32 = 50;
 
-/// The place of an active speaker is not taken sooner after it was given.
+/// The place of an active speaker is not taken within this time.
 const TENURE_MIN: Duration = Duration::from_secs(1);
 
 /// Twice the amplitude.
 const LOUDER_BY: Loudness = Loudness::db(6);
 
-/// 200 ms of the last 400: a cough takes no place from an active speaker.
+/// 200 ms of the last 400: a cough does not take a place from an active speaker.
 const SPEECH_MIN: u32 = 10;
 
 #[cfg(test)]
@@ -103,13 +104,13 @@ mod tests {
     use machine::Rng;
     use std::collections::BTreeSet;
 
-    /// Scripted voices, one packet each 20 ms, and who is forwarded.
+    /// Simulated voices, one packet every 20 ms, and the forwarded ones.
     struct Room {
         ms: u64,
         voices: Vec<Voice>,
         loudest: Loudest<usize>,
         forwarded: BTreeSet<usize>,
-        /// Packets forwarded of each, and how often a place was lost.
+        /// Forwarded packets per producer, and how often a place was lost.
         packets: Vec<u64>,
         losses: u64,
     }
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_begins_to_speak_is_heard_from_the_first_packet_on() {
+    fn a_new_speaker_is_forwarded_from_its_first_packet() {
         let mut room = Room::new(100, 3);
         room.run(2_000, |_, _| 90);
         for turn in 0..50usize {
@@ -170,9 +171,9 @@ mod tests {
     }
 
     #[test]
-    fn pauses_between_words_cost_no_place() {
+    fn a_place_is_kept_in_pauses_between_words() {
         let mut room = Room::new(10, 3);
-        // Three speak in turns of words, seven are ever ready to begin with a click.
+        // Three speak in turns of words, seven make a short noise at any time.
         let mut rng = Rng::from_number(5);
         room.run(3_000, |ms, key| if key < 3 && ms % 1_500 < 700 { 30 } else { 90 });
         let losses = room.losses;
@@ -185,9 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn of_many_who_speak_the_clearly_loudest_are_forwarded() {
+    fn the_clearly_loudest_of_many_speakers_are_forwarded() {
         let mut room = Room::new(10, 3);
-        // The quiet ones are there first.
+        // The quiet ones are first.
         room.run(3_000, |_, key| if key < 5 { 45 } else { 90 });
         room.run(5_000, |_, key| {
             if key < 5 {
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_do_not_take_each_others_places() {
+    fn equally_loud_speakers_do_not_alternate() {
         let mut rng = Rng::from_number(7);
         let mut room = Room::new(8, 3);
         room.run(60_000, |_, _| 30 + rng.below(5) as u8);
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_one_who_is_gone_is_free_to_who_speaks() {
+    fn the_place_of_a_closed_producer_is_free() {
         let mut loudest = Loudest::new(1);
         let now = Instant::EPOCH + Duration::from_secs(1);
         let mut speaking = Voice::new();

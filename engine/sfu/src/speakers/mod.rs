@@ -1,9 +1,9 @@
-//! Who speaks in a router: told to the controller, and if it wishes, only the loudest are forwarded.
+//! Active speakers of a router: reported to the controller, and optionally only the loudest are forwarded.
 //!
-//! What a packet costs is in [`voice`]; who has the floor is decided in [`dominant`] by the clock; who is
-//! forwarded is decided in [`loudest`] with the packets themselves. Nothing here looks into sound: only at the
-//! levels in the packets' headers (RFC 6464), which are there for end-to-end encrypted sound too. A producer without
-//! levels is neither told of nor ranked, and always forwarded.
+//! [`voice`] is the work per packet; [`dominant`] periodically determines the dominant speaker; [`loudest`]
+//! selects the forwarded producers with each packet. Only the levels in the packets' headers (RFC 6464) are
+//! read, which are readable with end-to-end encryption too. A producer without levels is neither reported nor
+//! ranked, and always forwarded.
 
 pub mod dominant;
 pub mod loudest;

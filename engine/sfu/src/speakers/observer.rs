@@ -8,7 +8,7 @@ use machine::Instant;
 /// The audio observer of one router.
 #[derive(Debug)]
 pub struct Speakers {
-    /// What the controller wants to know.
+    /// The controller's settings.
     pub observer: AudioObserver,
     /// Every producer with a level.
     pub voices: Vec<Slot>,
@@ -16,19 +16,19 @@ pub struct Speakers {
     pub loudest: Option<Loudest<Slot>>,
     /// The speaker.
     pub dominant: Option<Slot>,
-    /// A level came since the last look.
+    /// A level arrived since the last check.
     pub is_fresh: bool,
-    /// What was told last.
-    pub told: Told,
-    /// When that was.
-    pub told_at: Option<Instant>,
-    /// What there is to tell, kept for its memory.
-    pub next: Told,
+    /// The last report.
+    pub reported: SpeakersReport,
+    /// The time of the last report.
+    pub reported_at: Option<Instant>,
+    /// The next report; kept for its memory.
+    pub next: SpeakersReport,
 }
 
 /// The content of an [`Event::Speakers`].
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct SpeakersReport {
     /// The speaker.
     pub dominant: Option<ProducerId>,
     /// The loudest first.
@@ -44,9 +44,9 @@ impl Speakers {
             loudest: observer.loudest_forwarded.map(Loudest::new),
             dominant: None,
             is_fresh: false,
-            told: Told::default(),
-            told_at: None,
-            next: Told::default(),
+            reported: SpeakersReport::default(),
+            reported_at: None,
+            next: SpeakersReport::default(),
         }
     }
 }

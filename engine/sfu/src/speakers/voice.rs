@@ -1,16 +1,17 @@
-//! How loud one producer is, and whether it speaks: on three time scales, from the levels its packets carry (RFC 6464).
+//! The audio level of one producer, and its speech activity: on three time scales, from the levels of its
+//! packets (RFC 6464).
 //!
-//! Time is cut into slots of 20 ms, and a slot is *active* when it is well above the producer's own noise floor. The last 64
-//! slots are the bits of one word, so a packet costs a shift, and a time scale is a count of bits. The flag V of RFC 6464
-//! is not looked at: browsers disagree about what they set it to.
+//! Time is divided into slots of 20 ms, and a slot is *active* if it is well above the producer's own noise
+//! floor. The last 64 slots are the bits of one word, so a packet costs a shift, and a time scale is a count
+//! of bits. The flag V of RFC 6464 is not used: browsers set it differently.
 
 use machine::Instant;
 use std::time::Duration;
 
-/// What is remembered of a producer's levels.
+/// The state of a producer's levels.
 #[derive(Clone, Copy, Debug)]
 pub struct Voice {
-    /// The newest slot, counted from the epoch.
+    /// The newest slot since the epoch.
     slot: u64,
     /// Slots since the last packet.
     silent_slots: u64,
@@ -18,9 +19,9 @@ pub struct Voice {
     level: Loudness,
     /// Bit `n` set: the slot `n` before the newest was active.
     active: u64,
-    /// Rises within a few slots, falls slowly: what the ear keeps.
+    /// Rises within a few slots, falls slowly, similar to hearing.
     smoothed: Loudness,
-    /// What the producer sounds like when it says nothing.
+    /// The producer's noise floor, its level without speech.
     floor: Loudness,
 }
 
@@ -29,7 +30,7 @@ pub struct Voice {
 pub struct Loudness(u16);
 
 impl Loudness {
-    /// So many decibels.
+    /// This number of decibels.
     pub const fn db(db: u16) -> Self {
         Self(db << 8)
     }
@@ -55,7 +56,7 @@ impl Loudness {
 }
 
 impl Voice {
-    /// Nothing heard.
+    /// Without levels.
     pub const fn new() -> Self {
         Self {
             slot: 0,
@@ -72,7 +73,7 @@ impl Voice {
         let level = Loudness::from_level(level_dbov);
         let slot = slot_of(now);
         if slot <= self.slot {
-            // Several packets in a slot, of 10 ms or in a burst: the loudest of them is its level.
+            // Several packets in a slot, of 10 ms or in a burst: the maximum is its level.
             self.level = self.level.max(level);
             self.active |= u64::from(self.is_above_floor(self.level));
         } else {
@@ -84,17 +85,17 @@ impl Voice {
         self.silent_slots = 0;
     }
 
-    /// Time has come to `now`, perhaps without packets: what was held fades.
+    /// Advances to `now`, perhaps without packets: the level decreases.
     pub fn catch_up(&mut self, now: Instant) {
         self.pass(slot_of(now));
     }
 
-    /// How loud it is, smoothed.
+    /// The smoothed level.
     pub fn loudness(&self) -> Loudness {
         self.smoothed
     }
 
-    /// The shortest time scale: how far above its floor it is now.
+    /// The shortest time scale: the present level above the floor.
     pub fn immediate(&self) -> Loudness {
         self.smoothed.above(self.floor)
     }
@@ -119,8 +120,9 @@ impl Voice {
         self.active.trailing_zeros() < slots
     }
 
-    /// Every slot up to `slot` that no packet filled. A packet covers up to 60 ms (RFC 7587 §4.2 allows more, browsers
-    /// send 20): so long the last level counts on; after that there is silence, as discontinuous transmission has it.
+    /// Handles every slot up to `slot` without a packet. A packet covers up to 60 ms (RFC 7587 §4.2 allows
+    /// more, browsers send 20): the last level is used that long; after that there is silence, as with
+    /// discontinuous transmission.
     fn pass(&mut self, slot: u64) {
         let passed = slot.saturating_sub(self.slot);
         if passed > u64::from(u64::BITS) {
@@ -155,7 +157,7 @@ fn slot_of(at: Instant) -> u64 {
     at.as_nanos() / SLOT.as_nanos() as u64
 }
 
-/// What browsers put into a packet.
+/// The packet duration of browsers.
 pub const SLOT: Duration = Duration::from_millis(20);
 
 /// 400 ms: a word.
@@ -167,13 +169,14 @@ pub const LONG_SLOTS: u32 = 60;
 /// Slots that one packet may cover.
 const HELD_SLOTS: u64 = 3;
 
-/// −70 dBov: what is quieter is silence, whatever a room's floor.
+/// −70 dBov: quieter levels are silence, whatever the floor.
 const FLOOR_MIN: Loudness = Loudness::db(57);
 
-/// 2 dB/s: a fan is taken for one after some seconds, and the pauses between words keep speech from being taken for one.
+/// 2 dB/s: a constant noise becomes the floor after some seconds, and the pauses between words prevent that
+/// for speech.
 const FLOOR_RISE: Loudness = Loudness(10);
 
-/// Of speech over noise.
+/// Margin of speech above noise.
 const ACTIVE_MARGIN: Loudness = Loudness::db(9);
 
 #[cfg(test)]
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_read_upside_down_and_rounded() {
+    fn levels_are_converted_and_rounded() {
         for level in 0..=127 {
             assert_eq!(Loudness::from_level(level).dbov(), -(level as i8));
         }
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn speech_counts_on_every_scale() {
+    fn speech_is_counted_on_every_scale() {
         let mut voice = Voice::new();
         on_audio_level(&mut voice, 0..2_000, 90);
         assert_eq!((voice.medium(), voice.long(), voice.is_active()), (0, 0, false));
@@ -212,11 +215,11 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_holds_a_packet_and_then_is_silence() {
+    fn a_gap_is_one_packet_long_and_then_silence() {
         let mut voice = Voice::new();
         on_audio_level(&mut voice, 0..1_000, 30);
         voice.catch_up(at(1_020));
-        assert_eq!(voice.medium(), MEDIUM_SLOTS, "the packet may have been of 60 ms");
+        assert_eq!(voice.medium(), MEDIUM_SLOTS, "the packet may be one of 60 ms");
         voice.catch_up(at(1_220));
         assert_eq!(voice.medium(), 10 - 2 + 2);
         assert!(voice.loudness() > Loudness::db(50) && voice.loudness() < Loudness::db(97));
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn long_packets_and_short_ones_count_the_same() {
+    fn long_and_short_packets_count_the_same() {
         let mut by_packet_len = [10, 20, 40, 60].map(|step| {
             let mut voice = Voice::new();
             (0..1_200).step_by(step).for_each(|ms| voice.on_level(at(ms), 30));
@@ -237,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fan_becomes_the_floor_and_speech_does_not() {
+    fn constant_noise_becomes_the_floor_and_speech_does_not() {
         let mut fan = Voice::new();
         on_audio_level(&mut fan, 0..10_000, 50);
         assert_eq!(fan.long(), 0);
@@ -251,10 +254,10 @@ mod tests {
     }
 
     #[test]
-    fn what_came_out_of_order_changes_no_older_slot() {
+    fn late_packets_change_no_older_slot() {
         let mut voice = Voice::new();
         on_audio_level(&mut voice, 0..400, 90);
         voice.on_level(at(300), 30);
-        assert_eq!(voice.medium(), 1, "the newest slot has it");
+        assert_eq!(voice.medium(), 1, "the newest slot is active");
     }
 }

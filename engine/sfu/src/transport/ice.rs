@@ -1,9 +1,9 @@
-//! One transport's half of ICE: a lite agent (RFC 8445 §2.5) with host candidates only.
+//! One transport's part of ICE: a lite agent (RFC 8445 §2.5) with host candidates only.
 //!
-//! It answers authenticated checks and originates none. A check that carries the right credentials makes its address
-//! pair valid; USE-CANDIDATE selects it. Consent (RFC 7675) lasts while checks or authentic media arrive: some clients send no
-//! checks while media flows. The peer's own candidates do not matter, and are never looked at: names under `.local` are nothing
-//! to resolve here.
+//! It answers authenticated checks and sends none. A check with the right credentials makes its address pair
+//! valid; USE-CANDIDATE selects it. Consent (RFC 7675) lasts while checks or authentic media arrive: some
+//! clients send no checks while media flows. The peer's own candidates are ignored: names under `.local` need
+//! no resolution here.
 
 use crate::limits;
 use control::{Discard, IceParameters, IceState, Text};
@@ -11,29 +11,29 @@ use machine::{Instant, Path, Rng};
 use std::time::Duration;
 use stun::{Class, Key, Message, Method, Writer};
 
-/// A username fragment of ours: fixed length, so that it is a key without allocation.
+/// A local username fragment: fixed length, so that it is a key without allocation.
 pub type Ufrag = [u8; UFRAG_LEN];
 
-/// 8 characters of 6 bits: 48 bits, twice what RFC 8839 §5.4 asks for.
+/// 8 characters of 6 bits: 48 bits, twice the minimum of RFC 8839 §5.4.
 const UFRAG_LEN: usize = 8;
 
-/// 24 characters of 6 bits: 144 bits; RFC 8839 §5.4 asks for 128.
+/// 24 characters of 6 bits: 144 bits; the minimum of RFC 8839 §5.4 is 128.
 const PWD_LEN: usize = 24;
 
 /// An ICE-lite session.
 #[derive(Debug)]
 pub struct Ice {
-    /// Boxed as they are looked at once in seconds, and lie beside what every packet needs.
+    /// Boxed, because they are needed only once in seconds, and would be beside data that every packet needs.
     credentials: Box<Credentials>,
-    /// Before a restart; serve until a pair is nominated with the new ones (RFC 8445 §9: make before break). If none ever is,
-    /// they serve on.
+    /// Those before a restart; valid until a pair is nominated with the new ones (RFC 8445 §9: make before
+    /// break), or forever.
     previous: Option<Box<Credentials>>,
-    /// Those that passed a check, the most recently checked last.
+    /// Pairs that passed a check, the most recently checked last.
     valid: Vec<Pair>,
     selected: Option<Selected>,
-    /// When the peer last sent something authentic: a check or media.
+    /// When the peer last sent a check or authentic media.
     last_seen: Option<Instant>,
-    /// When media last counted as a sign of the peer.
+    /// When media was last recorded as activity.
     media_counted_at: Instant,
 }
 
@@ -47,34 +47,34 @@ struct Credentials {
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     path: Path,
-    /// When a check or authentic media last came by it.
+    /// The last check or authentic media of the pair.
     seen_at: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Selected {
     path: Path,
-    /// When the peer last nominated it (or, where it followed a pair that went stale, that one).
+    /// When the peer last nominated it (or, if it replaced a stale pair, that one).
     nominated_at: Option<Instant>,
-    /// When a check or authentic media last came by this pair.
+    /// The last check or authentic media of this pair.
     seen_at: Instant,
 }
 
-/// What an accepted check changed outside of this session.
+/// The effects of an accepted check outside of this session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
     /// This pair is valid from now on (or still).
     pub valid: Option<Path>,
-    /// This pair is forgotten in its favour.
+    /// This pair was removed for it.
     pub evicted: Option<Path>,
-    /// This username fragment is no longer served: the restart is complete.
+    /// This username fragment is no longer valid: the restart is complete.
     pub retired: Option<Ufrag>,
 }
 
-/// The answer to write: its class, and for an error its code.
+/// The type of the answer, and its code for an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The check is good.
+    /// The check is valid.
     Success,
     /// Comprehension-required attributes are unknown (RFC 8489 §6.3.1): 420, which lists them.
     UnknownAttributes,
@@ -95,7 +95,7 @@ impl Ice {
         }
     }
 
-    /// What the peer must know.
+    /// The parameters for the peer.
     pub fn parameters(&self) -> IceParameters {
         let text = |bytes: &[u8]| Text::new(String::from_utf8_lossy(bytes));
         IceParameters { ufrag: text(&self.credentials.ufrag), pwd: text(&self.credentials.pwd) }
@@ -106,15 +106,15 @@ impl Ice {
         self.credentials.ufrag
     }
 
-    /// Every username fragment that is served.
+    /// Every valid username fragment.
     pub fn ufrags(&self) -> impl Iterator<Item = Ufrag> {
         std::iter::once(self.credentials.ufrag).chain(self.previous.as_ref().map(|previous| previous.ufrag))
     }
 
-    /// New credentials; those of a restart that never completed are forgotten and returned.
+    /// New credentials; those of a restart that was never completed are removed and returned.
     pub fn restart(&mut self, rng: &mut Rng) -> Option<Ufrag> {
         let old = std::mem::replace(&mut self.credentials, Box::new(Credentials::new(rng)));
-        // Of two restarts in a row the peer may have seen neither: what works now must go on working.
+        // The peer may not know either of two restarts in a row: the working credentials must stay.
         if self.previous.is_some() {
             return Some(old.ufrag);
         }
@@ -122,13 +122,14 @@ impl Ice {
         None
     }
 
-    /// A Binding request that named one of our username fragments. `is_held`: another transport [holds](Self::holds) this path.
-    /// `Err`: not authentic, or from an address that another peer uses; nothing changed.
+    /// A Binding request with one of our username fragments. `is_used_by_another`: another transport
+    /// [owns](Self::uses) this path. `Err`: not authentic, or from an address that another peer uses; nothing
+    /// has changed.
     pub fn on_check(
         &mut self,
         now: Instant,
         path: Path,
-        is_held: bool,
+        is_used_by_another: bool,
         ufrag: &Ufrag,
         message: &Message<'_>,
     ) -> Result<(Answer, Accepted), Discard> {
@@ -137,8 +138,8 @@ impl Ice {
         if !message.verify_integrity(key) || message.verify_fingerprint() == Some(false) {
             return Err(Discard::StunUnauthenticated);
         }
-        // Not answered either: the answer would go to the other peer.
-        if is_held {
+        // Not answered either: the answer would be sent to the other peer.
+        if is_used_by_another {
             return Err(Discard::StunPathHeld);
         }
         if message.unknown_required().next().is_some() {
@@ -156,7 +157,7 @@ impl Ice {
         accepted.evicted = self.validate(now, path);
         self.last_seen = Some(now);
         let selected = match accepted.retired {
-            // A restart is complete: what was selected before it is the old pair.
+            // A restart is complete: the selected pair is the old one.
             Some(_) => Selected { path, nominated_at: Some(now), seen_at: now },
             None => self.select(now, path, nominated),
         };
@@ -164,8 +165,9 @@ impl Ice {
         Ok((Answer::Success, accepted))
     }
 
-    /// An authentic packet of media came by `path`. It renews the pair and the consent as a check does. To keep the cost per packet
-    /// low, one packet counts in each [`MEDIA_COUNTS_EVERY`](limits::MEDIA_COUNTS_EVERY). True if the peer had been disconnected.
+    /// An authentic packet of media arrived on `path`. It renews the pair and the consent like a check. To
+    /// keep the cost per packet low, one packet per [`MEDIA_COUNTS_EVERY`](limits::MEDIA_COUNTS_EVERY) is
+    /// recorded. True if the peer had been disconnected.
     pub fn on_media(&mut self, now: Instant, path: Path) -> bool {
         if now.saturating_since(self.media_counted_at) < limits::MEDIA_COUNTS_EVERY {
             return false;
@@ -182,22 +184,23 @@ impl Ice {
         was_disconnected
     }
 
-    /// Whether this peer was at `path` so recently that no other transport may take it.
-    pub fn holds(&self, now: Instant, path: Path) -> bool {
-        let is_recent = |pair: &Pair| now.saturating_since(pair.seen_at) < limits::PATH_HELD_FOR;
+    /// Whether this peer used `path` so recently that no other transport may use it.
+    pub fn uses(&self, now: Instant, path: Path) -> bool {
+        let is_recent = |pair: &Pair| now.saturating_since(pair.seen_at) < limits::PATH_OWNED_FOR;
         self.valid.iter().any(|pair| pair.path == path && is_recent(pair))
     }
 
-    /// What is selected after a check of `path`.
+    /// The selected pair after a check of `path`.
     ///
-    /// Firefox nominates once: its consent checks carry no USE-CANDIDATE, and after a NAT gave it another address they come
-    /// from there. So a pair that is no longer checked gives way to one that is.
+    /// Firefox nominates once: its consent checks have no USE-CANDIDATE, and after a NAT has changed its
+    /// address they come from the new one. So a checked pair replaces a pair that is no longer checked.
     ///
-    /// It also nominates every pair that it checks at first, over UDP and TCP alike, and means the best of them: UDP, as our
-    /// candidates' priorities say. Chrome nominates the pair it uses with every check, and means it when it moves to TCP.
+    /// It also nominates every pair that it checks at first, over UDP and TCP, although only the best is
+    /// meant: UDP, by our candidates' priorities. Chrome nominates the pair in use with every check, also
+    /// when it changes to TCP.
     fn select(&self, now: Instant, path: Path, nominated: bool) -> Selected {
         let fresh = Selected { path, nominated_at: nominated.then_some(now), seen_at: now };
-        // Media may flow on the first valid pair; the nomination follows in the same second.
+        // Media may use the first valid pair; the nomination follows within a second.
         let Some(selected) = self.selected else { return fresh };
         let nominated_at = fresh.nominated_at.or(selected.nominated_at);
         if selected.path == path {
@@ -237,12 +240,12 @@ impl Ice {
             }
             Answer::RoleConflict => writer.error_code(487, "Role Conflict"),
         };
-        // The check that completed a restart is answered with the credentials it came with.
+        // The check that completed a restart is answered with its own credentials.
         let key = self.key_of(ufrag)?;
         writer.integrity(key).fingerprint().finish()
     }
 
-    /// The pair media goes by.
+    /// The pair used for media.
     pub fn selected(&self) -> Option<Path> {
         self.selected.map(|selected| selected.path)
     }
@@ -252,8 +255,8 @@ impl Ice {
         self.valid.iter().map(|pair| pair.path)
     }
 
-    /// This pair is no longer ours: another transport authenticated its address, or its connection has closed. Of the others, the
-    /// one seen last serves if it still has consent, over UDP rather than TCP.
+    /// Removes a pair: another transport authenticated its address, or its connection has closed. The most
+    /// recent one of the others is selected if it still has consent, UDP before TCP.
     pub fn forget(&mut self, now: Instant, path: Path, consent_timeout: Option<Duration>) {
         self.valid.retain(|valid| valid.path != path);
         if self.selected() == Some(path) {
@@ -278,19 +281,20 @@ impl Ice {
             }
             (Some(Selected { nominated_at: Some(_), .. }), _) => IceState::Completed,
             (Some(_), _) => IceState::Connected,
-            // Its pairs are gone, the peer perhaps not.
+            // Its pairs are gone, but the peer may still exist.
             (None, Some(_)) => IceState::Disconnected,
             (None, None) => IceState::New,
         }
     }
 
-    /// Whether the peer has withdrawn its consent by silence of this length (RFC 7675 §5.1). `None`: it never does.
+    /// Whether consent has expired after a silence of this length (RFC 7675 §5.1). `None`: never.
     pub fn is_expired(&self, now: Instant, consent_timeout: Option<Duration>) -> bool {
         let silent_since = self.last_seen.zip(consent_timeout);
         silent_since.is_some_and(|(last, timeout)| now.saturating_since(last) >= timeout)
     }
 
-    /// When [`state`](Self::state) or [`is_expired`](Self::is_expired) next changes if the peer is silent.
+    /// When [`state`](Self::state) or [`is_expired`](Self::is_expired) next changes without activity of the
+    /// peer.
     pub fn next_timeout(&self, now: Instant, consent_timeout: Option<Duration>) -> Option<Instant> {
         let last = self.last_seen?;
         let disconnected_at = Some(last + limits::ICE_DISCONNECTED_AFTER).filter(|at| now < *at);
@@ -298,7 +302,7 @@ impl Ice {
         disconnected_at.into_iter().chain(expires_at).min()
     }
 
-    /// Moves `path` to the end of the valid pairs; returns the pair that had to make room.
+    /// Moves `path` to the end of the valid pairs; returns the pair that was removed for it.
     fn validate(&mut self, now: Instant, path: Path) -> Option<Path> {
         self.valid.retain(|valid| valid.path != path);
         let mut evicted = None;
@@ -337,7 +341,7 @@ fn fill_with_ice_chars(rng: &mut Rng, out: &mut [u8]) {
     }
 }
 
-/// Our part of a check's USERNAME: what stands before the colon (RFC 8445 §7.2.2).
+/// Our part of a check's USERNAME: the text before the colon (RFC 8445 §7.2.2).
 pub fn local_ufrag(message: &Message<'_>) -> Option<Ufrag> {
     let username = message.username()?;
     let (ufrag, rest) = username.split_first_chunk::<UFRAG_LEN>()?;
@@ -355,7 +359,7 @@ mod tests {
     struct Check {
         use_candidate: bool,
         controlled: bool,
-        /// Types of empty attributes that are written too.
+        /// Types of additional empty attributes.
         others: Vec<u16>,
         /// MESSAGE-INTEGRITY-SHA256 comes before MESSAGE-INTEGRITY.
         sha256: bool,
@@ -394,7 +398,7 @@ mod tests {
                 writer.attribute(*kind, &[]);
             }
             if self.sha256 {
-                // With any key: a lite agent has one for MESSAGE-INTEGRITY only.
+                // With any key: a lite agent only has one for MESSAGE-INTEGRITY.
                 let parts = [&b"a"[..], b"b", b"c"];
                 writer.integrity(&Key::long_term(PasswordAlgorithm::Md5, parts, Integrity::Sha256));
             }
@@ -429,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_valid_pair_serves_until_one_is_nominated() {
+    fn the_first_valid_pair_is_used_until_one_is_nominated() {
         let mut ice = Ice::new(&mut Rng::from_number(1));
         let mut check = Check::of(&ice);
         check.send(&mut ice, at(1), path(1)).expect("authentic");
@@ -451,14 +455,14 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_in_the_controlled_role_is_told_so() {
+    fn a_peer_in_the_controlled_role_gets_a_role_conflict() {
         let mut ice = Ice::new(&mut Rng::from_number(1));
         let check = Check { controlled: true, ..Check::of(&ice) };
         let (answer, accepted) = check.send(&mut ice, at(1), path(1)).expect("authentic");
         assert_eq!((answer, accepted), (Answer::RoleConflict, Accepted::default()));
     }
 
-    /// The types that the answer to a check complains about.
+    /// The unknown types in the answer to a check.
     fn unknown_in_answer(check: &Check) -> Vec<u16> {
         let mut ice = Ice::new(&mut Rng::from_number(1));
         let check = Check {
@@ -485,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unknown_attribute_that_must_be_understood_is_listed() {
+    fn every_unknown_comprehension_required_attribute_is_listed() {
         let check = Check::of(&Ice::new(&mut Rng::from_number(1)));
         // The one in the middle may be ignored.
         let others = vec![0x7001, 0x8fff, 0x0017, 0x7003];
@@ -493,11 +497,11 @@ mod tests {
         let check = Check::of(&Ice::new(&mut Rng::from_number(1)));
         let others: Vec<u16> = (0x4000..0x4000 + 900).collect();
         let listed = unknown_in_answer(&Check { others: others.clone(), ..check });
-        assert_eq!(listed, others[..limits::UNKNOWN_ATTRIBUTES_MAX], "as many as there may be");
+        assert_eq!(listed, others[..limits::UNKNOWN_ATTRIBUTES_MAX], "up to the bound");
     }
 
     #[test]
-    fn a_check_with_integrity_by_sha256_before_the_other_is_good() {
+    fn a_check_with_sha256_integrity_first_is_valid() {
         let mut ice = Ice::new(&mut Rng::from_number(1));
         let check = Check { sha256: true, use_candidate: true, ..Check::of(&ice) };
         let (answer, accepted) = check.send(&mut ice, at(1), path(1)).expect("authentic");
@@ -517,14 +521,15 @@ mod tests {
         assert_eq!(ice.state(at(115)), IceState::Disconnected);
         assert_eq!(ice.next_timeout(at(115), TIMEOUT), Some(at(130)));
         assert!(!ice.is_expired(at(129), TIMEOUT) && ice.is_expired(at(130), TIMEOUT));
-        // A shorter timeout comes before the state that it would otherwise pass through; without one the state is the last news.
+        // A shorter timeout precedes the state that it would otherwise reach; without a timeout that state is
+        // the last change.
         assert_eq!(ice.next_timeout(at(101), Some(Duration::from_secs(10))), Some(at(110)));
         assert!(!ice.is_expired(at(1_000_000), None));
         assert_eq!((ice.next_timeout(at(114), None), ice.next_timeout(at(115), None)), (Some(at(115)), None));
     }
 
     #[test]
-    fn media_renews_consent_and_the_pair_that_it_came_by() {
+    fn media_renews_consent_and_its_pair() {
         let mut ice = Ice::new(&mut Rng::from_number(1));
         let nomination = Check { use_candidate: true, ..Check::of(&ice) };
         nomination.send(&mut ice, at(1), path(1)).expect("authentic");
@@ -533,8 +538,8 @@ mod tests {
         }
         assert_eq!(ice.state(at(100)), IceState::Completed);
         Check::of(&ice).send(&mut ice, at(100), path(2)).expect("authentic");
-        assert_eq!(ice.selected(), Some(path(1)), "media still comes by it");
-        assert!(ice.holds(at(113), path(1)) && !ice.holds(at(114), path(1)));
+        assert_eq!(ice.selected(), Some(path(1)), "media still uses it");
+        assert!(ice.uses(at(113), path(1)) && !ice.uses(at(114), path(1)));
         assert!(!ice.is_expired(at(129), TIMEOUT) && ice.is_expired(at(130), TIMEOUT));
         assert!(ice.on_media(at(129), path(1)), "it was disconnected");
         assert_eq!(ice.state(at(129)), IceState::Completed);
@@ -542,7 +547,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_from_a_held_path_changes_nothing() {
+    fn a_check_from_a_path_of_another_transport_changes_nothing() {
         let mut ice = Ice::new(&mut Rng::from_number(1));
         let check = Check { use_candidate: true, ..Check::of(&ice) };
         let bytes = check.bytes();
@@ -559,7 +564,7 @@ mod tests {
         nomination.send(&mut ice, at(1), path(1)).expect("authentic");
         let consent = Check::of(&ice);
         consent.send(&mut ice, at(6), path(1)).expect("authentic");
-        consent.send(&mut ice, at(7), path(2)).expect("another pair that is kept warm");
+        consent.send(&mut ice, at(7), path(2)).expect("another pair that is checked too");
         assert_eq!(ice.selected(), Some(path(1)), "checked a second ago");
         consent.send(&mut ice, at(13), path(2)).expect("authentic");
         assert_eq!((ice.selected(), ice.state(at(13))), (Some(path(2)), IceState::Completed));
@@ -573,7 +578,7 @@ mod tests {
         old.send(&mut ice, at(1), path(1)).expect("authentic");
         ice.restart(&mut rng);
         let new = Check::of(&ice);
-        old.send(&mut ice, at(2), path(1)).expect("old credentials still serve");
+        old.send(&mut ice, at(2), path(1)).expect("the old credentials are still valid");
         assert_eq!(ice.selected(), Some(path(1)));
         let (_, accepted) = new.send(&mut ice, at(3), path(2)).expect("authentic");
         assert_eq!(
@@ -582,7 +587,7 @@ mod tests {
             "valid, but the peer may not know yet"
         );
         assert_eq!(ice.selected(), Some(path(1)));
-        old.send(&mut ice, at(3), path(1)).expect("old credentials still serve");
+        old.send(&mut ice, at(3), path(1)).expect("the old credentials are still valid");
         let new = Check { use_candidate: true, ..new };
         let (_, accepted) = new.send(&mut ice, at(3), path(2)).expect("authentic");
         assert_eq!(accepted.retired.map(|ufrag| ufrag.to_vec()), Some(old.ufrag.clone()));
@@ -591,7 +596,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_whose_peer_never_nominates_leaves_a_pair_that_died() {
+    fn a_restart_without_nomination_leaves_a_stale_pair() {
         let mut rng = Rng::from_number(1);
         let mut ice = Ice::new(&mut rng);
         let old = Check { use_candidate: true, ..Check::of(&ice) };
@@ -616,7 +621,7 @@ mod tests {
 
     #[test]
     fn udp_is_preferred_to_tcp_while_it_works() {
-        // No nomination yet: UDP as soon as it is there.
+        // Without a nomination: UDP as soon as it is valid.
         let mut ice = Ice::new(&mut Rng::from_number(1));
         let check = Check::of(&ice);
         check.send(&mut ice, at(1), tcp(1)).expect("authentic");
@@ -624,13 +629,13 @@ mod tests {
         check.send(&mut ice, at(1), path(2)).expect("authentic");
         check.send(&mut ice, at(1), tcp(1)).expect("authentic");
         assert_eq!(ice.selected(), Some(path(2)));
-        // A peer that nominates whatever it checks means the better.
+        // A peer that nominates everything it checks means the best pair.
         let nomination = Check { use_candidate: true, ..Check::of(&ice) };
         for nominated in [tcp(1), path(2), tcp(1)] {
             nomination.send(&mut ice, at(2), nominated).expect("authentic");
         }
         assert_eq!(ice.selected(), Some(path(2)));
-        // One that has moved to TCP is followed, though it goes on checking the UDP pair.
+        // A peer that has changed to TCP is followed, although it still checks the UDP pair.
         check.send(&mut ice, at_millis(3_400), path(2)).expect("authentic");
         nomination.send(&mut ice, at_millis(3_499), tcp(1)).expect("authentic");
         assert_eq!(ice.selected(), Some(path(2)));
@@ -642,7 +647,7 @@ mod tests {
     }
 
     #[test]
-    fn when_a_connection_closes_the_best_pair_with_consent_serves() {
+    fn when_a_connection_closes_the_best_pair_with_consent_is_selected() {
         let mut ice = Ice::new(&mut Rng::from_number(1));
         let check = Check::of(&ice);
         let nomination = Check { use_candidate: true, ..Check::of(&ice) };
@@ -662,7 +667,7 @@ mod tests {
     }
 
     #[test]
-    fn two_restarts_in_a_row_keep_what_works() {
+    fn two_restarts_in_a_row_keep_the_working_credentials() {
         let mut rng = Rng::from_number(1);
         let mut ice = Ice::new(&mut rng);
         let works = Check::of(&ice);

@@ -1,4 +1,4 @@
-//! A transport: the session with one peer, by ICE and DTLS or plain, and what travels over it.
+//! A transport: the session with one peer, by ICE and DTLS or plain, and its tracks.
 
 pub mod ice;
 pub mod pipe;
@@ -25,74 +25,77 @@ use rtp::Ssrc;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// One peer's session. Its slot's index is its flow in the send batch, and its number among the deadlines.
+/// One peer's session. The index of its slot is its flow in the send batch, and its number among the
+/// deadlines.
 #[derive(Debug)]
 pub struct Transport {
     /// Its id.
     pub id: TransportId,
-    /// Where it lives.
+    /// Its slot.
     pub slot: Slot,
     /// Its router.
     pub router: Slot,
-    /// How it finds its peer.
+    /// The connection to its peer.
     pub link: Link,
-    /// How its packets are protected; `None` until the keys are there.
+    /// The protection of its packets; `None` until the keys are known.
     pub protection: Option<Protection>,
-    /// Extension ids of what is received here.
+    /// Extension ids of received packets.
     pub extensions: ExtensionMap,
-    /// Which SSRC is what.
+    /// The meaning of each received SSRC.
     pub sources: Sources,
-    /// Tracks received here.
+    /// Tracks received on it.
     pub producers: Vec<Slot>,
-    /// Tracks sent here, by the SSRC they have here, in its order.
+    /// Tracks sent on it, by their SSRCs here, in that order.
     pub consumers: Vec<(Ssrc, Slot)>,
-    /// SSRCs that consumers have, or have had, here. None is given out twice: a second consumer would count from the
-    /// start under the same key, and an SRTP index used twice gives away both packets (RFC 3711 §9.1, RFC 7714 §8.1).
+    /// SSRCs that consumers have, or have had, on it. None is used twice: a second consumer would start
+    /// counting again with the same key, and an SRTP index used twice reveals both packets (RFC 3711 §9.1,
+    /// RFC 7714 §8.1).
     pub sent_ssrcs: BTreeSet<Ssrc>,
     /// The SSRC of our own RTCP.
     pub local_ssrc: Ssrc,
-    /// Our name beside it (RFC 3550 §6.5.1), which only has to differ from the peer's: the SSRC, which is random, in hexadecimal.
+    /// Our CNAME for it (RFC 3550 §6.5.1), which only has to differ from the peer's: the random SSRC, in
+    /// hexadecimal.
     cname: [u8; 8],
-    /// Arrival times for transport-wide feedback, from the first packet that carries a transport-wide number on.
+    /// Arrival times for transport-wide feedback, from the first packet with a transport-wide number on.
     pub twcc: Option<Box<Twcc>>,
-    /// What the controller wants of its rates.
+    /// The controller's limits of its rates.
     pub bitrates: Bitrates,
-    /// Congestion control of what is sent here, where it is negotiated.
+    /// Congestion control of sent packets, if negotiated.
     pub send_side: Option<Box<SendSide>>,
-    /// When the next RTCP reports are due; set when the keys are there.
+    /// When the next RTCP reports are due; set when the keys are known.
     pub report_due: Option<Instant>,
     /// The round trip to the peer, from its latest report that showed one.
     pub rtt: Option<Duration>,
-    /// It has just become able to send, and its consumers do not know yet.
+    /// It has just become able to send, and its consumers have not started yet.
     pub has_become_able: bool,
-    /// Datagrams and bytes, both ways.
+    /// Datagrams and bytes, in both directions.
     pub traffic: Traffic,
 }
 
-/// How a transport finds its peer, and what makes an address its.
+/// How a transport connects to its peer, and which addresses it accepts.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all are this one, and every packet looks up its pair")]
 pub enum Link {
-    /// By ICE; DTLS makes the keys.
+    /// By ICE; DTLS creates the keys.
     WebRtc(WebRtc),
-    /// By what the controller says.
+    /// By the controller's parameters.
     Plain(Box<Plain>),
-    /// It has none.
+    /// It has no peer.
     Pipe(Box<Pipe>),
 }
 
 /// ICE and DTLS.
 #[derive(Debug)]
 pub struct WebRtc {
-    /// The command that made it: tells a repetition from a contradiction.
+    /// The command that created it: distinguishes a repetition from a contradiction.
     pub spec: CreateTransport,
     /// ICE.
     pub ice: Ice,
     /// DTLS.
     pub dtls: Dtls,
-    /// When the peer must have completed DTLS.
+    /// The time limit of DTLS.
     pub connect_deadline: Option<Instant>,
-    /// What the controller was told last, and when.
+    /// The last reported state, and its time.
     pub reported: TransportState,
     /// See [`reported`](Self::reported).
     pub reported_at: Instant,
@@ -101,29 +104,29 @@ pub struct WebRtc {
 /// DTLS of a transport.
 #[derive(Debug, Default)]
 pub struct Dtls {
-    /// Of the peer's certificate, once the controller has told it.
+    /// Of the peer's certificate, once the controller has set it.
     pub fingerprint: Option<Fingerprint>,
     /// From the first ClientHello on.
     pub endpoint: Option<Box<Endpoint>>,
-    /// When the endpoint wants to be called.
+    /// The endpoint's next timeout.
     pub timeout: Option<Instant>,
-    /// When the last endpoint failed; another is made some time later.
+    /// When the last endpoint failed; another one is created some time later.
     pub failed_at: Option<Instant>,
 }
 
 /// The receiving side of transport-wide congestion control.
 #[derive(Debug)]
 pub struct Twcc {
-    /// What arrived when.
+    /// The arrival times.
     pub recorder: Recorder,
-    /// The SSRC of the packet recorded last, which the feedback names as its media source.
+    /// The SSRC of the latest packet, which is the media source of the feedback.
     pub media: Ssrc,
-    /// When to send feedback; `None` while there is nothing to tell.
+    /// When to send feedback; `None` without new arrivals.
     pub due: Option<Instant>,
 }
 
 impl WebRtc {
-    /// Of a transport without an ICE check yet.
+    /// Without an ICE check so far.
     pub fn new(spec: CreateTransport, rng: &mut Rng) -> Self {
         let ice = Ice::new(rng);
         let reported = TransportState { ice: ice.state(Instant::EPOCH), dtls: DtlsState::New, remote: None };
@@ -137,7 +140,7 @@ impl WebRtc {
         }
     }
 
-    /// When it next has something to do by itself.
+    /// When it next has work.
     pub fn next_timeout(&self, now: Instant, consent_timeout: Option<Duration>) -> Option<Instant> {
         let own = [self.dtls.timeout, self.connect_deadline, self.ice.next_timeout(now, consent_timeout)];
         own.into_iter().flatten().min()
@@ -172,7 +175,7 @@ impl Transport {
         }
     }
 
-    /// Our name in the reports to its peer.
+    /// Our CNAME in the reports to its peer.
     pub fn cname(&self) -> &str {
         std::str::from_utf8(&self.cname).unwrap_or("leat")
     }
@@ -182,7 +185,7 @@ impl Transport {
         Flow(self.slot.index())
     }
 
-    /// ICE and DTLS, if it is that kind of transport.
+    /// ICE and DTLS, if it is a WebRTC transport.
     pub fn webrtc(&self) -> Option<&WebRtc> {
         match &self.link {
             Link::WebRtc(webrtc) => Some(webrtc),
@@ -190,7 +193,7 @@ impl Transport {
         }
     }
 
-    /// ICE and DTLS, if it is that kind of transport.
+    /// ICE and DTLS, if it is a WebRTC transport.
     pub fn webrtc_mut(&mut self) -> Option<&mut WebRtc> {
         match &mut self.link {
             Link::WebRtc(webrtc) => Some(webrtc),
@@ -214,7 +217,7 @@ impl Transport {
         }
     }
 
-    /// What snapshots give back of a client's transport; `None` for a pipe.
+    /// The app data of a client's transport; `None` for a pipe.
     pub fn app_data_mut(&mut self) -> Option<&mut AppData> {
         match &mut self.link {
             Link::WebRtc(webrtc) => Some(&mut webrtc.spec.app_data),
@@ -231,12 +234,12 @@ impl Transport {
         }
     }
 
-    /// Whether requests can be sent to the publisher, or to the worker that the tracks come from.
+    /// Whether requests can be sent to the publisher, or to the origin of the tracks.
     pub fn can_ask(&self) -> bool {
         self.send_path().is_some() || self.pipe().is_some()
     }
 
-    /// The way to the peer; `None` until it is known.
+    /// The path to the peer; `None` until it is known.
     pub fn path(&self) -> Option<Path> {
         match &self.link {
             Link::WebRtc(webrtc) => webrtc.ice.selected(),
@@ -245,7 +248,7 @@ impl Transport {
         }
     }
 
-    /// The way for RTCP.
+    /// The path for RTCP.
     pub fn rtcp_path(&self) -> Option<Path> {
         match &self.link {
             Link::WebRtc(webrtc) => webrtc.ice.selected(),
@@ -254,13 +257,13 @@ impl Transport {
         }
     }
 
-    /// Where and how to send media; `None` until the way is known and the keys are there.
+    /// Path and key for sending media; `None` until both are known.
     pub fn send_path(&self) -> Option<SendPath<'_>> {
         let outbound = self.protection.as_ref()?.outbound();
         Some(SendPath { flow: self.flow(), path: self.path()?, outbound })
     }
 
-    /// How far ICE and DTLS have come; `None` without them.
+    /// The states of ICE and DTLS; `None` without them.
     pub fn state(&self, now: Instant) -> Option<TransportState> {
         let WebRtc { ice, dtls, .. } = self.webrtc()?;
         let dtls = match (&self.protection, &dtls.endpoint) {
@@ -271,25 +274,26 @@ impl Transport {
         Some(TransportState { ice: ice.state(now), dtls, remote: ice.selected().map(|path| path.remote) })
     }
 
-    /// An authentic packet of media has come by `path`. True if the peer had been disconnected: the next call of the timer reports it.
+    /// An authentic packet of media has arrived on `path`. True if the peer had been disconnected: the next
+    /// timer call reports it.
     pub fn on_authentic(&mut self, now: Instant, path: Path) -> bool {
         self.webrtc_mut().is_some_and(|webrtc| webrtc.ice.on_media(now, path))
     }
 
-    /// The consumer whose SSRC this is.
+    /// The consumer with this SSRC.
     pub fn consumer(&self, ssrc: Ssrc) -> Option<Slot> {
         let index = self.consumers.binary_search_by_key(&ssrc, |(ssrc, _)| *ssrc).ok()?;
         Some(self.consumers[index].1)
     }
 
-    /// Forgets the consumer with this SSRC. The SSRC itself is remembered in [`sent_ssrcs`](Self::sent_ssrcs).
+    /// Removes the consumer with this SSRC. The SSRC stays in [`sent_ssrcs`](Self::sent_ssrcs).
     pub fn remove_consumer(&mut self, ssrc: Ssrc) {
         if let Ok(index) = self.consumers.binary_search_by_key(&ssrc, |(ssrc, _)| *ssrc) {
             self.consumers.remove(index);
         }
     }
 
-    /// Adds a consumer, whose SSRC must be new here.
+    /// Adds a consumer, whose SSRC must be new on it.
     pub fn add_consumer(&mut self, ssrc: Ssrc, consumer: Slot) {
         let index = self.consumers.partition_point(|(other, _)| *other < ssrc);
         self.consumers.insert(index, (ssrc, consumer));

@@ -1,17 +1,17 @@
-//! A transport without a peer: what is produced on it comes from another worker.
+//! A transport without a peer: its producers come from another worker.
 
 use control::CreatePipe;
 use machine::WorkerId;
 
-/// A transport without a peer: what is produced on it comes from another worker.
+/// A transport without a peer: its producers come from another worker.
 #[derive(Debug)]
 pub struct Pipe {
-    /// The command that made it: tells a repetition from a contradiction.
+    /// The command that created it: distinguishes a repetition from a contradiction.
     pub spec: CreatePipe,
 }
 
 impl Pipe {
-    /// Where everything on it comes from.
+    /// The worker of its producers.
     pub fn origin(&self) -> WorkerId {
         WorkerId(self.spec.worker)
     }

@@ -8,34 +8,34 @@ use machine::{LocalId, Path, Rng};
 use srtp::MasterKey;
 use std::net::SocketAddr;
 
-/// What a plain transport has instead of ICE and DTLS.
+/// The state of a plain transport, in place of ICE and DTLS.
 #[derive(Debug)]
 pub struct Plain {
-    /// The command that made it: tells a repetition from a contradiction.
+    /// The command that created it: distinguishes a repetition from a contradiction.
     pub spec: CreatePlainTransport,
-    /// The command that told its peer: tells a repetition from a contradiction.
+    /// The command with its peer: distinguishes a repetition from a contradiction.
     pub connected: Option<ConnectPlainTransport>,
-    /// For RTP, and for RTCP if that has no port of its own.
+    /// For RTP, and for RTCP without a separate port.
     pub rtp: AddressPair,
     /// For RTCP.
     pub rtcp: Option<AddressPair>,
-    /// The key we send with.
+    /// The key for sending.
     pub key: Option<SrtpKey>,
 }
 
-/// A socket of ours and who is at the other end.
+/// A local socket and its peer.
 #[derive(Clone, Copy, Debug)]
 pub struct AddressPair {
-    /// Our socket.
+    /// The local socket.
     pub local: LocalId,
-    /// As the peer is told.
+    /// The address for the peer.
     pub address: SocketAddr,
     /// The peer, once it is known.
     pub remote: Option<SocketAddr>,
 }
 
 impl AddressPair {
-    /// Both ends, once the peer is known.
+    /// Both ends, if the peer is known.
     pub fn path(&self) -> Option<Path> {
         Some(Path { local: self.local, remote: self.remote? })
     }
@@ -46,11 +46,11 @@ impl Plain {
     pub fn new(
         create: CreatePlainTransport,
         address: SocketAddr,
-        ears: (LocalId, Option<LocalId>),
+        sockets: (LocalId, Option<LocalId>),
         rng: &mut Rng,
     ) -> Self {
-        let way = |local, address| AddressPair { local, address, remote: None };
-        // The first of the two is even, and so not the last there is.
+        let pair = |local, address| AddressPair { local, address, remote: None };
+        // The first of the two is even, so there is a next one.
         let next = next_port(address).unwrap_or(address);
         let key = create.srtp.map(|profile| {
             let profile = library_profile(profile);
@@ -60,85 +60,85 @@ impl Plain {
         });
         Self {
             connected: None,
-            rtp: way(ears.0, address),
-            rtcp: ears.1.map(|local| way(local, next)),
+            rtp: pair(sockets.0, address),
+            rtcp: sockets.1.map(|local| pair(local, next)),
             key,
             spec: create,
         }
     }
 
-    /// The way for RTP, once the peer is known.
+    /// The path for RTP, if the peer is known.
     pub fn path(&self) -> Option<Path> {
         self.rtp.path()
     }
 
-    /// The way for RTCP, once the peer is known.
+    /// The path for RTCP, if the peer is known.
     pub fn rtcp_path(&self) -> Option<Path> {
         self.rtcp.unwrap_or(self.rtp).path()
     }
 
     /// The numbers of its sockets.
-    pub fn ears(&self) -> impl Iterator<Item = LocalId> {
-        [Some(self.rtp), self.rtcp].into_iter().flatten().map(|way| way.local)
+    pub fn sockets(&self) -> impl Iterator<Item = LocalId> {
+        [Some(self.rtp), self.rtcp].into_iter().flatten().map(|pair| pair.local)
     }
 
-    /// As a snapshot tells it.
+    /// Its snapshot item.
     pub fn snapshot_item(&self) -> SnapshotItem {
         SnapshotItem::PlainTransport {
             transport: self.spec.transport,
             router: self.spec.router,
             address: self.rtp.address,
-            rtcp_address: self.rtcp.map(|way| way.address),
+            rtcp_address: self.rtcp.map(|pair| pair.address),
             remote: self.rtp.remote,
-            rtcp_remote: self.rtcp.and_then(|way| way.remote),
+            rtcp_remote: self.rtcp.and_then(|pair| pair.remote),
             app_data: self.spec.app_data.clone(),
         }
     }
 
-    /// The answer to the command that made it.
+    /// The answer to the command that created it.
     pub fn created(&self, request: RequestId) -> Event {
         let srtp = self.spec.srtp.zip(self.key.clone());
         Event::PlainTransportCreated {
             request,
             transport: self.spec.transport,
             address: self.rtp.address,
-            rtcp_address: self.rtcp.map(|way| way.address),
+            rtcp_address: self.rtcp.map(|pair| pair.address),
             srtp: srtp.map(|(profile, key)| SrtpParameters { profile, key }),
         }
     }
 
-    /// How a datagram from there, on the socket for RTP or for RTCP, is to be taken.
-    pub fn judge(&self, is_rtcp_port: bool, remote: SocketAddr) -> Sender {
-        let way = if is_rtcp_port { self.rtcp } else { Some(self.rtp) };
-        match way.map(|way| way.remote) {
+    /// Classifies the sender of a datagram on the socket for RTP or for RTCP.
+    pub fn classify(&self, is_rtcp_port: bool, remote: SocketAddr) -> Sender {
+        let pair = if is_rtcp_port { self.rtcp } else { Some(self.rtp) };
+        match pair.map(|pair| pair.remote) {
             Some(Some(known)) if known == remote => Sender::Peer,
-            // RTCP has another port, but comes from the same host.
+            // RTCP has another port, but the same host.
             Some(None) if is_rtcp_port && self.rtp.remote.is_some_and(|rtp| rtp.ip() == remote.ip()) => {
                 Sender::Candidate
             }
             Some(None) if !is_rtcp_port => Sender::Candidate,
-            _ => Sender::Stranger,
+            _ => Sender::Unknown,
         }
     }
 }
 
-/// Who a datagram is from.
+/// The sender of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// The peer.
     Peer,
-    /// The peer is not known yet. This is the peer if the datagram is good.
+    /// The peer is not known yet. This is the peer if the datagram is valid.
     Candidate,
     /// Not the peer.
-    Stranger,
+    Unknown,
 }
 
-/// The address with the next port, where RTCP is (RFC 3550 §11). `None` after the last port.
+/// The address with the next port, for RTCP (RFC 3550 §11). `None` after the last port.
 pub fn next_port(rtp: SocketAddr) -> Option<SocketAddr> {
     Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?))
 }
 
-/// The profile, as the SRTP library names it.
+/// The profile of the SRTP library.
 pub fn library_profile(profile: SrtpProfile) -> srtp::Profile {
     match profile {
         SrtpProfile::AesCm128HmacSha1_80 => srtp::Profile::AesCm128HmacSha1_80,
@@ -147,14 +147,14 @@ pub fn library_profile(profile: SrtpProfile) -> srtp::Profile {
     }
 }
 
-/// `None` if it has not the length of the profile.
+/// `None` if its length does not match the profile.
 pub fn master_key(profile: SrtpProfile, key: &SrtpKey) -> Option<MasterKey> {
     let profile = library_profile(profile);
     let (key, salt) = key.0.split_at_checked(profile.key_len())?;
     MasterKey::new(profile, key, salt)
 }
 
-/// How long a key has to be.
+/// The length of a key, for an error message.
 pub fn key_len_text(profile: SrtpProfile) -> String {
     let library = library_profile(profile);
     format!("a key for {profile:?} has {} bytes, its salt included", library.key_len() + library.salt_len())

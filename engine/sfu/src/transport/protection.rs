@@ -1,4 +1,4 @@
-//! How the packets of a transport are protected: by SRTP (RFC 3711), or, where the controller wants it so, not at all.
+//! The protection of a transport's packets: SRTP (RFC 3711), or none, if the controller has chosen that.
 
 use control::Discard;
 use machine::meter;
@@ -9,7 +9,7 @@ use machine::meter;
 pub enum Protection {
     /// With keys.
     Srtp(Srtp),
-    /// In the open: a plain transport's choice.
+    /// Unencrypted: only for plain transports.
     Open,
 }
 
@@ -27,17 +27,17 @@ pub struct Srtp {
 pub enum Outbound<'a> {
     /// With a key.
     Srtp(&'a srtp::Outbound),
-    /// In the open.
+    /// Unencrypted.
     Open,
 }
 
 impl Protection {
-    /// Whether nothing is protected: then numbers may come again.
+    /// Whether packets are unprotected: then numbers may repeat.
     pub fn is_open(&self) -> bool {
         matches!(self, Self::Open)
     }
 
-    /// The RTP packet inside, decrypted in place.
+    /// The decrypted RTP packet, in place.
     pub fn unprotect_rtp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p mut [u8], Discard> {
         meter::charge(packet.len(), 4);
         match self {
@@ -46,7 +46,7 @@ impl Protection {
         }
     }
 
-    /// The RTCP compound inside, decrypted in place.
+    /// The decrypted RTCP compound, in place.
     pub fn unprotect_rtcp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p mut [u8], Discard> {
         meter::charge(packet.len(), 4);
         match self {
@@ -63,7 +63,7 @@ impl Protection {
         }
     }
 
-    /// Bytes an RTCP compound grows by.
+    /// The overhead of an RTCP compound in bytes.
     pub fn rtcp_overhead(&self) -> usize {
         match self {
             Self::Srtp(keys) => keys.outbound.profile().rtcp_overhead(),
@@ -71,7 +71,7 @@ impl Protection {
         }
     }
 
-    /// Writes a compound into `out`, which has room for exactly that. False if the key is used up.
+    /// Writes a compound into `out`, which has exactly the required length. False if the key is used up.
     pub fn protect_rtcp(&mut self, compound: &[u8], out: &mut [u8]) -> bool {
         meter::charge(1, 1_000 + 3 * compound.len() as u64);
         match self {
@@ -85,7 +85,7 @@ impl Protection {
 }
 
 impl Outbound<'_> {
-    /// Bytes an RTP packet grows by.
+    /// The overhead of an RTP packet in bytes.
     pub fn rtp_overhead(self) -> usize {
         match self {
             Self::Srtp(outbound) => outbound.profile().rtp_overhead(),
@@ -93,8 +93,8 @@ impl Outbound<'_> {
         }
     }
 
-    /// Completes an RTP packet whose header is written. Yields its length; `None` if it does not fit. See
-    /// [`srtp::Outbound::protect_rtp`] for what must never be repeated.
+    /// Completes an RTP packet whose header is written. Returns its length; `None` if it does not fit. See
+    /// [`srtp::Outbound::protect_rtp`] about repetitions.
     pub fn protect_rtp(self, roc: u32, header_len: usize, payload: &[u8], out: &mut [u8]) -> Option<usize> {
         meter::charge(1, 1_500 + 3 * payload.len() as u64);
         match self {
@@ -108,7 +108,7 @@ impl Outbound<'_> {
     }
 }
 
-/// The counter for what SRTP refused.
+/// The counter for a packet that SRTP discarded.
 fn discard(discard: srtp::Discard) -> Discard {
     match discard {
         srtp::Discard::TooShort | srtp::Discard::NotRtp => Discard::SrtpTooShort,

@@ -1,15 +1,15 @@
-//! Where the packets of a transport go.
+//! The path and protection of a transport's packets.
 
 use crate::transport::protection::Outbound;
 use machine::{Flow, Path};
 
-/// Where a transport's packets go, and how they are protected: borrowed from the transport for one fan-out.
+/// The path of a transport's packets, and their protection: borrowed from the transport for one fan-out.
 #[derive(Clone, Copy, Debug)]
 pub struct SendPath<'a> {
     /// Groups the transport's datagrams in the send batch.
     pub flow: Flow,
     /// The selected pair.
     pub path: Path,
-    /// How they are protected.
+    /// The protection.
     pub outbound: Outbound<'a>,
 }

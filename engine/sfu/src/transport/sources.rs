@@ -1,29 +1,29 @@
-//! What the SSRCs of one transport are.
+//! The SSRCs of one transport.
 
 use crate::base::slots::Slot;
 use crate::limits;
 use rtp::{Mid, Rid, Ssrc};
 
-/// What an SSRC is.
+/// The meaning of an SSRC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SsrcMeaning {
-    /// Of which producer.
+    /// Its producer.
     pub producer: Slot,
-    /// Of which of its streams.
+    /// The index of the producer's stream.
     pub stream: u8,
-    /// Retransmissions rather than media.
+    /// Retransmissions, not media.
     pub is_retransmission: bool,
 }
 
 /// The SSRCs received on one transport: signaled, or learned from MID and RID (RFC 9143 §9.2, RFC 8852).
 #[derive(Debug, Default)]
 pub struct Sources {
-    /// Linear: a browser has a handful. Kept apart so that the search touches one cache line.
+    /// Searched linearly: a browser has few. Stored separately so that the search touches one cache line.
     ssrcs: Vec<Ssrc>,
     sources: Vec<SsrcMeaning>,
 }
 
-/// What the header of an unknown SSRC says of itself.
+/// The identifiers in the header of a packet with an unknown SSRC.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RtpIdentifiers {
     /// MID (RFC 9143).
@@ -35,18 +35,18 @@ pub struct RtpIdentifiers {
 }
 
 impl Sources {
-    /// The producers that SSRCs lead to.
+    /// The producers of all SSRCs.
     pub fn producers(&self) -> impl Iterator<Item = Slot> {
         self.sources.iter().map(|source| source.producer)
     }
 
-    /// What this SSRC is known to be.
+    /// The meaning of this SSRC, if known.
     pub fn find(&self, ssrc: Ssrc) -> Option<SsrcMeaning> {
         let index = self.ssrcs.iter().position(|known| *known == ssrc)?;
         Some(self.sources[index])
     }
 
-    /// From now on, `ssrc` is `source`, and no other SSRC is. False, and nothing changed, at the bound.
+    /// From now on, `ssrc` is `source`, and no other SSRC is. False without a change at the bound.
     pub fn learn(&mut self, ssrc: Ssrc, source: SsrcMeaning) -> bool {
         let taken = self.ssrcs.iter().position(|known| *known == ssrc);
         let same = self.sources.iter().position(|known| *known == source);
@@ -68,7 +68,7 @@ impl Sources {
         true
     }
 
-    /// Forgets what belongs to a closed producer.
+    /// Removes the SSRCs of a closed producer.
     pub fn forget(&mut self, producer: Slot) {
         let mut keep = self.sources.iter().map(|source| source.producer != producer);
         self.ssrcs.retain(|_| keep.next().unwrap_or(true));

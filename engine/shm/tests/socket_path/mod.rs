@@ -1,8 +1,8 @@
-//! Where a test's engine listens.
+//! The socket of a test's engine.
 
 use std::path::{Path, PathBuf};
 
-/// A socket path of this test's own, gone with its lock when the test ends.
+/// A socket path of one test, removed with its lock when the test ends.
 pub struct SocketPath(PathBuf);
 
 impl std::ops::Deref for SocketPath {
@@ -26,7 +26,7 @@ impl Drop for SocketPath {
     }
 }
 
-/// A path that no other test uses: `name` is the test's own, the process its binary's.
+/// A path that no other test uses: `name` is unique per test, and the process id per binary.
 pub fn socket_path(name: &str) -> SocketPath {
     SocketPath(std::env::temp_dir().join(format!("leat-shm-{}-{name}", std::process::id())))
 }

@@ -13,7 +13,7 @@ use crate::kdf::{Label, derive};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroize;
 
-/// Bytes of the HMAC that are sent.
+/// Bytes of the HMAC in the packet.
 pub(crate) const TAG_LEN: usize = 10;
 
 /// Session keys for RTP or for RTCP.
@@ -42,7 +42,7 @@ impl Session {
 
     pub(crate) fn seal_rtp(&self, nonce: RtpNonce, packet: &mut [u8], header_len: usize, payload: &[u8]) {
         let (body, tag) = packet.split_at_mut(header_len + payload.len());
-        // The library's counter mode works in place only; this copy is a fortieth of the SHA-1 below.
+        // The library's counter mode works in place only; this copy costs a fortieth of the SHA-1 below.
         body[header_len..].copy_from_slice(payload);
         self.key.apply(self.iv(nonce.ssrc, nonce.index), &mut body[header_len..]);
         tag.copy_from_slice(&self.hmac.sign([body, &nonce.roc()])[..TAG_LEN]);

@@ -7,17 +7,17 @@ use aws_lc_rs::iv::FixedLength;
 pub(crate) struct Key(EncryptingKey);
 
 impl Key {
-    /// Of 16 or 32 bytes.
+    /// With a key of 16 or 32 bytes.
     pub(crate) fn new(key: &[u8]) -> Self {
         let algorithm = if key.len() == 32 { &AES_256 } else { &AES_128 };
         let key = UnboundCipherKey::new(algorithm, key).expect("a key of 16 or 32 bytes");
         Self(EncryptingKey::ctr(key).expect("AES runs in counter mode"))
     }
 
-    /// XORs the key stream that starts at block `iv` onto `bytes`: encrypts and decrypts.
+    /// XORs the key stream from block `iv` on into `bytes`: encrypts and decrypts.
     pub(crate) fn apply(&self, iv: [u8; 16], bytes: &mut [u8]) {
         let context = EncryptionContext::Iv128(FixedLength::from(iv));
-        self.0.less_safe_encrypt(bytes, context).expect("counter mode takes any length");
+        self.0.less_safe_encrypt(bytes, context).expect("counter mode accepts any length");
     }
 }
 
@@ -27,7 +27,7 @@ mod tests {
     use crate::hex::packets;
 
     #[test]
-    fn the_key_stream_of_rfc_3711_comes_out() {
+    fn computes_the_key_stream_of_rfc_3711() {
         let key = Key::new(&0x2b7e_1516_28ae_d2a6_abf7_1588_09cf_4f3c_u128.to_be_bytes());
         let iv = 0xf0f1_f2f3_f4f5_f6f7_f8f9_fafb_fcfd_0000_u128.to_be_bytes();
         let mut stream = vec![0; 0xff02 * 16];

@@ -38,7 +38,7 @@ impl Session {
     }
 
     fn of_keys(algorithm: &'static Algorithm, key: &[u8], salt: [u8; 12]) -> Self {
-        let key = UnboundKey::new(algorithm, key).expect("the key is as long as the algorithm's");
+        let key = UnboundKey::new(algorithm, key).expect("the key has the algorithm's length");
         Self { key: LessSafeKey::new(key), salt }
     }
 
@@ -112,8 +112,8 @@ impl Drop for Session {
     }
 }
 
-/// The associated data of an encrypted compound: what is sent in the open, in the order it is sent
-/// (RFC 7714 §9.2).
+/// The associated data of an encrypted compound: its unencrypted parts, in the order of the packet (RFC 7714
+/// §9.2).
 fn rtcp_aad(header: &[u8], word: &[u8]) -> [u8; RTCP_HEADER_LEN + RTCP_INDEX_LEN] {
     let mut aad = [0; RTCP_HEADER_LEN + RTCP_INDEX_LEN];
     aad[..RTCP_HEADER_LEN].copy_from_slice(header);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_packets_of_rfc_7714_come_out() {
+    fn computes_the_packets_of_rfc_7714() {
         for (session, [rtp, rtcp]) in sessions() {
             let [plain, protected] = packets(rtp);
             let nonce = RtpNonce { ssrc: 0x5501_a0b2, index: 0xf17b };

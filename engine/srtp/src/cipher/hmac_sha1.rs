@@ -1,5 +1,5 @@
-//! HMAC-SHA1 (RFC 2104) whose two pads are hashed once, when the key is made: per packet that saves two
-//! of about 22 compressions, and the set-up a general HMAC context costs.
+//! HMAC-SHA1 (RFC 2104) whose two pads are hashed once, when the key is created: per packet that saves two of
+//! about 22 compressions, and the set-up cost of a general HMAC context.
 
 use sha1::{Digest, Sha1};
 
@@ -11,7 +11,7 @@ pub(crate) struct HmacSha1 {
 }
 
 impl HmacSha1 {
-    /// Of a key that is no longer than SHA-1's block of 64 bytes.
+    /// The key is not longer than SHA-1's block of 64 bytes.
     pub(crate) fn new(key: &[u8; 20]) -> Self {
         let padded = |pad: u8| {
             let mut block = [pad; 64];
@@ -21,7 +21,7 @@ impl HmacSha1 {
         Self { inner: padded(0x36), outer: padded(0x5c) }
     }
 
-    /// The HMAC of the parts, one behind the other.
+    /// The HMAC of the concatenated parts.
     pub(crate) fn sign(&self, parts: [&[u8]; 2]) -> [u8; 20] {
         let mut inner = self.inner.clone();
         parts.iter().for_each(|part| inner.update(part));
@@ -36,7 +36,7 @@ mod tests {
     use super::HmacSha1;
 
     #[test]
-    fn agrees_with_the_general_one_at_every_length() {
+    fn agrees_with_the_general_hmac_at_every_length() {
         let key = [0x0b; 20];
         let ours = HmacSha1::new(&key);
         let theirs = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);

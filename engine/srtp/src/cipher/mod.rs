@@ -1,4 +1,4 @@
-//! The two transforms behind one face: AES-GCM (RFC 7714) and AES-CM with HMAC-SHA1 (RFC 3711 §4).
+//! The two transforms behind one interface: AES-GCM (RFC 7714) and AES-CM with HMAC-SHA1 (RFC 3711 §4).
 
 mod cm;
 pub(crate) mod ctr;
@@ -10,7 +10,7 @@ use crate::{MasterKey, Profile};
 /// The E bit, before the SRTCP index (RFC 3711 §3.4).
 pub(crate) const ENCRYPTED: u32 = 1 << 31;
 
-/// The tag was wrong. What it should have covered may have been overwritten.
+/// The tag was wrong. The bytes it covers may have been overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadTag;
 
@@ -35,7 +35,7 @@ impl Cipher {
         }
     }
 
-    /// Completes `packet`, which starts with its header and is as long as header, `payload` and tag.
+    /// Completes `packet`, which begins with its header and has the length of header, `payload` and tag.
     pub(crate) fn seal_rtp(&self, nonce: RtpNonce, packet: &mut [u8], header_len: usize, payload: &[u8]) {
         match self {
             Self::Gcm(session) => session.seal_rtp(nonce, packet, header_len, payload),
@@ -43,7 +43,7 @@ impl Cipher {
         }
     }
 
-    /// Verifies `packet` and decrypts what is between header and tag.
+    /// Verifies `packet` and decrypts the bytes between header and tag.
     pub(crate) fn open_rtp(
         &self,
         nonce: RtpNonce,
@@ -56,7 +56,7 @@ impl Cipher {
         }
     }
 
-    /// Fills `packet`, which is as long as `compound`, tag and index word.
+    /// Fills `packet`, which has the length of `compound`, tag and index word.
     pub(crate) fn seal_rtcp(&self, nonce: RtcpNonce, packet: &mut [u8], compound: &[u8]) {
         match self {
             Self::Gcm(session) => session.seal_rtcp(nonce, packet, compound),
@@ -64,7 +64,7 @@ impl Cipher {
         }
     }
 
-    /// Verifies `packet` and decrypts what is between header and trailer.
+    /// Verifies `packet` and decrypts the bytes between header and trailer.
     pub(crate) fn open_rtcp(&self, nonce: RtcpNonce, packet: &mut [u8]) -> Result<(), BadTag> {
         match self {
             Self::Gcm(session) => session.open_rtcp(nonce, packet),
@@ -72,8 +72,8 @@ impl Cipher {
         }
     }
 
-    /// The word with E bit and index of a packet long enough to have one. It comes last with GCM
-    /// (RFC 7714 §9.2), and before the tag otherwise (RFC 3711 §3.4).
+    /// The word with E bit and index, if the packet is long enough. It is last with GCM (RFC 7714 §9.2), and
+    /// before the tag otherwise (RFC 3711 §3.4).
     pub(crate) fn index_word(&self, packet: &[u8]) -> Option<u32> {
         let behind = match self {
             Self::Gcm(_) => 0,
@@ -84,7 +84,7 @@ impl Cipher {
     }
 }
 
-/// What makes an RTP packet's key stream its own.
+/// The values that make an RTP packet's key stream unique.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RtpNonce {
     pub(crate) ssrc: u32,
@@ -99,7 +99,7 @@ impl RtpNonce {
     }
 }
 
-/// What makes a compound RTCP packet's key stream its own.
+/// The values that make a compound RTCP packet's key stream unique.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RtcpNonce {
     /// Of the compound's first packet.
@@ -109,7 +109,7 @@ pub(crate) struct RtcpNonce {
 }
 
 impl RtcpNonce {
-    /// Index and E bit, as they are sent.
+    /// Index and E bit, as in the packet.
     fn index_word(self) -> [u8; 4] {
         (self.index | ENCRYPTED).to_be_bytes()
     }

@@ -7,14 +7,16 @@ export interface Layout {
   height: number;
 }
 
-/** Cameras give 16:9. An upright phone gets upright tiles; in a wide window little of the picture is cut off. */
+/**
+ * Cameras give 16:9. An upright phone gets upright tiles; in a wide window little of the picture is cut off.
+ */
 const ASPECT_MAX = 16 / 9;
 const ASPECT_MIN_WIDE = 6 / 5;
 const ASPECT_MIN_UPRIGHT = 3 / 4;
 
 /**
- * Of all column counts, the one with the largest tiles. Tiles fill their cell within the aspect ratios above. `width` and `height` are those of the
- * space to fill; `gap` is the distance between tiles.
+ * Of all column counts, the one with the largest tiles. Tiles fill their cell within the aspect ratios above.
+ * `width` and `height` are those of the space to fill; `gap` is the distance between tiles.
  */
 export function layout(tiles: number, width: number, height: number, gap: number): Layout {
   const aspectMin = width > height ? ASPECT_MIN_WIDE : ASPECT_MIN_UPRIGHT;

@@ -7,8 +7,8 @@ import './style.css';
 declare global {
   interface Window {
     /**
-     * For debugging in the console and for browser tests: the store, and the running call with its `history` and `getStats`. Nothing in the app
-     * reads it.
+     * For debugging in the console and for browser tests: the store, and the running call with its `history`
+     * and `getStats`. Nothing in the app reads it.
      */
     __leat: { store: typeof useCallStore; readonly call: ReturnType<typeof currentCall> };
   }
@@ -21,7 +21,8 @@ window.__leat = {
   },
 };
 
-// A closed tab leaves immediately. Without this, the others would see a still picture until the server's timeout.
+// A closed tab leaves immediately. Without this, the others would see a still picture until the server's
+// timeout.
 window.addEventListener('pagehide', () => currentCall()?.abandon());
 // A page restored from the browser's back/forward cache still shows the call that it left.
 window.addEventListener('pageshow', ({ persisted }) => {

@@ -116,7 +116,7 @@ describe('joining', () => {
     await session('Connected');
     expect(sockets.size).toBe(2);
     expect(server.count('joinRoom')).toBe(2);
-    // On the old socket, where the server may have let the client in.
+    // On the old socket, on which the server may already have accepted the join.
     expect(server.count('leave')).toBe(1);
   });
 
@@ -241,7 +241,7 @@ test('a limit without a pause is final for a source, a limit with a pause is not
   expect((askedAt[1] ?? 0) - (askedAt[0] ?? 0)).toBeGreaterThanOrEqual(395);
   expect(notices).toEqual([]);
   call.setSource('screen', fakeTrack('video'));
-  await vi.waitFor(() => expect(notices).toEqual(['The server does not take your screen.']), SOON);
+  await vi.waitFor(() => expect(notices).toEqual(['The server does not accept your screen.']), SOON);
   expect([...view.local.keys()]).toEqual(['camera']);
 });
 

@@ -1,5 +1,5 @@
-// A call: one session in one room, from join to leave, over any number of sockets and engines. This is what an application uses; `core.ts` does the
-// work.
+// A call: one session in one room, from join to leave, over any number of sockets and engines. This is the
+// class that applications use; `core.ts` does the work.
 
 import { CallCore } from './core';
 import type { CallOptions } from './entry';
@@ -38,7 +38,7 @@ export class Call {
     this.#core.start();
   }
 
-  /** Leaves for good. The tracks stay the caller's. */
+  /** Leaves; the call cannot be used again. The tracks still belong to the caller. */
   async leave(): Promise<void> {
     const { session, entry, channel } = this.#core;
     if (session === 'Ended') return;
@@ -48,7 +48,10 @@ export class Call {
     channel.close();
   }
 
-  /** The page is closing: there is no time to wait for an answer. The last message on a socket is lost sometimes, so a beacon repeats it. */
+  /**
+   * The page is closing: there is no time to wait for an answer. The last message on a socket is lost
+   * sometimes, so a beacon repeats it.
+   */
   abandon(): void {
     const { session, entry, channel } = this.#core;
     channel.tell({ case: 'leave', value: {} });
@@ -72,20 +75,29 @@ export class Call {
     if (this.#core.room.setPaused(source, paused)) this.#core.changed();
   }
 
-  /** The height in device pixels at which a source of another peer is shown. This client requests no more than that needs. */
+  /**
+   * The height in device pixels at which a source of another peer is shown. This client requests no more than
+   * that needs.
+   */
   setDisplayHeight(sourceId: string, lines: number): void {
     this.#core.room.lines.set(sourceId, lines);
     clearTimeout(this.#displayTimer);
     this.#displayTimer = setTimeout(() => this.#core.changed(), DISPLAY_DEBOUNCE_MS);
   }
 
-  /** The layers of another peer's source to request, whatever its size on screen; null returns to the size on screen. */
+  /**
+   * The layers of another peer's source to request, whatever its size on screen; null returns to the size on
+   * screen.
+   */
   pinLayers(sourceId: string, layers: Layers | null): void {
     this.#core.room.pinLayers(sourceId, layers);
     this.#core.changed();
   }
 
-  /** The layers a source is received with, as the server reports them; null is nothing, undefined means not reported yet. */
+  /**
+   * The layers with which the server sends a source, as it reports them; null: the server sends none;
+   * undefined: not reported yet.
+   */
   layersOf(sourceId: string): Layers | null | undefined {
     return this.#core.media?.layersOf(sourceId);
   }

@@ -7,7 +7,10 @@ const camera: MediaTrackConstraints = {
   frameRate: { ideal: 30, max: 30 },
 };
 
-/** Two channels where the device has them; whether both are sent is the server's policy, which is not known yet. */
+/**
+ * Stereo where the device supports it; whether both channels are sent is the server's policy, which is not
+ * known yet.
+ */
 const microphone: MediaTrackConstraints = {
   echoCancellation: true,
   noiseSuppression: true,

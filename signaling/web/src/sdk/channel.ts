@@ -1,5 +1,5 @@
-// The signaling channel: one Socket.IO connection that carries serialised `Signal`s: requests with an answer to the server, notifications from it. It
-// reconnects by itself; `entry.ts` then joins again.
+// The signaling channel: one Socket.IO connection that carries serialised `Signal`s: requests with an answer
+// to the server, notifications from it. It reconnects by itself; `entry.ts` then joins again.
 
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { io, type Socket } from 'socket.io-client';
@@ -16,8 +16,8 @@ const REQUEST_TIMEOUT_MS = 8_000;
 const REFUSED_PAUSE_MS = 2_000;
 
 /**
- * After the server has closed the connection: the pause before the next one. It doubles with each closure in a row and gets up to half of it added at
- * random, so that the clients of a room do not reconnect at the same time.
+ * After the server has closed the connection: the pause before the next one. It doubles with each closure in
+ * a row, plus up to half of it at random, so that the clients of a room do not reconnect at the same time.
  */
 const CLOSED_PAUSE_MIN_MS = 500;
 const CLOSED_PAUSE_MAX_MS = 15_000;
@@ -33,7 +33,7 @@ export type PayloadInit = NonNullable<MessageInitShape<typeof SignalSchema>['pay
 export type Request = <C extends PayloadCase>(payload: PayloadInit, answer: C) => Promise<PayloadValue<C>>;
 
 export interface ChannelEvents {
-  /** The socket is up, for the first time or again. The server does not know yet which client it is. */
+  /** The socket is connected, for the first time or again. The server cannot assign it to a client yet. */
   onUp(): void;
   onDown(reason: string): void;
   onNotification(payload: Payload): void;
@@ -57,7 +57,8 @@ export class SignalChannel {
       forceNew: true,
       transports: ['websocket', 'polling'],
       tryAllTransports: true,
-      // A restarted server is back within a second: try soon, then back off, with a random share against simultaneous reconnects.
+      // A restarted server is back within a second: try soon, then back off, with a random share against
+      // simultaneous reconnects.
       reconnectionDelay: 100,
       reconnectionDelayMax: 2_000,
       randomizationFactor: 0.5,
@@ -76,7 +77,8 @@ export class SignalChannel {
       this.#retry = setTimeout(() => this.#socket.connect(), closedPauseMs(this.#closures));
     });
     this.#socket.on('connect_error', () => {
-      // socket.io retries after transport errors, but not after a refusal by the server, for example a full one.
+      // socket.io retries after transport errors, but not after a refusal by the server, for example a full
+      // one.
       if (!this.#socket.active) this.#retry = setTimeout(() => this.#socket.connect(), REFUSED_PAUSE_MS);
     });
     this.#socket.on('signal', (bytes: ArrayBuffer | Uint8Array) => {
@@ -111,7 +113,8 @@ export class SignalChannel {
   }
 
   readonly request: Request = async (payload, answer) => {
-    // Nothing is queued for a later connection: after a reconnect, the call starts from the server's state at that time.
+    // No message is queued for a later connection: after a reconnect, the call starts from the server's state
+    // at that time.
     if (!this.#socket.connected) throw new SocketLost('not connected');
     let bytes: ArrayBuffer | Uint8Array;
     try {

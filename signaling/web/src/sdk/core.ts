@@ -1,5 +1,6 @@
-// The running parts of a call, connected: `entry.ts` joins, `notifications.ts` updates the roster, `sync.ts` compares what is wanted with what exists,
-// `lifecycle.ts` and `work.ts` act on the differences, and `view.ts` shows the result.
+// The running parts of a call, connected: `entry.ts` joins, `notifications.ts` updates the roster, `sync.ts`
+// compares the wanted state with the existing objects, `lifecycle.ts` and `work.ts` act on the differences,
+// and `view.ts` shows the result.
 
 import type { Joined } from '../gen/signal_pb';
 import { type Payload, SignalChannel } from './channel';
@@ -110,7 +111,7 @@ export class CallCore {
 
   #onNotification(payload: Payload): void {
     if (this.#session === 'Ended' || this.entry.keepEarly(payload)) return;
-    // Speakers change several times a second, and nothing has to be done about them.
+    // Speakers change several times a second, and a change needs no action.
     if (this.#apply(payload)?.on !== 'speakers') this.changed();
   }
 
@@ -146,7 +147,7 @@ export class CallCore {
     this.#starvedTimer = setTimeout(() => this.#publish(), STARVED_AFTER_MS + 2);
   }
 
-  /** Something changed: act on the differences, move the session on, show the result. */
+  /** The state has changed: act on the differences, update the session state, show the result. */
   changed(): void {
     this.#sync();
     const { media } = this;

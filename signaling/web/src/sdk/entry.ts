@@ -1,4 +1,5 @@
-// Entry into the room: joins on every new socket, resumes what the client still holds, and decides what to do when the server refuses.
+// Entry into the room: joins on every new socket, resumes the objects that the client still has, and decides
+// how to continue when the server refuses.
 
 import { Device } from 'mediasoup-client';
 import { ErrorCode, type Joined } from '../gen/signal_pb';
@@ -9,7 +10,7 @@ import { fromRtpCapabilities } from './wire';
 
 /** After a JoinRoom without a result, the pause before the next socket. */
 const SOCKET_CHANGE_MS = 1_000;
-/** After a refusal that names no pause. */
+/** After a refusal that gives no pause. */
 const JOIN_RETRY_MS = 1_000;
 
 export interface CallOptions {
@@ -32,20 +33,23 @@ export interface Identity {
 }
 
 export interface EntryEvents {
-  /** A socket is up, and `JoinRoom` follows. Returns the objects to resume. */
-  onSocket(): ReturnType<Media['held']> | undefined;
-  /** The client is in the room. `early` are the notifications that came before the answer; they are about the state after it. */
+  /** A socket is connected, and `JoinRoom` follows. Returns the objects to resume. */
+  onSocket(): ReturnType<Media['resumable']> | undefined;
+  /**
+   * The client is in the room. `early` are the notifications that arrived before the answer; they apply to
+   * the state after it.
+   */
   onJoined(joined: Joined, device: Device, early: readonly Payload[]): void;
-  /** The server has given the place away: this client enters as a new one. */
+  /** The server has removed this client's place: the client joins as a new one. */
   onPlaceLost(reason: string): void;
-  /** The server refuses this client for good. */
+  /** The server refuses this client, and another try would not help. */
   onRefused(error: Error): void;
   note(what: string): void;
 }
 
-/** What follows a failed `JoinRoom`. */
+/** How to continue after a failed `JoinRoom`. */
 export type AfterFailure =
-  /** Nothing: the next socket joins. */
+  /** No action: the next socket joins. */
   { do: 'wait' } | { do: 'enterAsNew' } | { do: 'changeSocket' } | { do: 'end' } | { do: 'retry'; afterMs: number };
 
 export class Entry {
@@ -74,14 +78,14 @@ export class Entry {
     return this.#joined;
   }
 
-  /** The socket is up. */
+  /** The socket is connected. */
   async enter(): Promise<void> {
     clearTimeout(this.#timer);
     if (this.#ended) return;
     const { room, displayName, token = '' } = this.#options;
-    const held = this.#events.onSocket();
+    const resumable = this.#events.onSocket();
     const identity = this.#identity;
-    const resume = identity ? { peerId: identity.peerId, secret: identity.secret, ...held } : undefined;
+    const resume = identity ? { peerId: identity.peerId, secret: identity.secret, ...resumable } : undefined;
     try {
       const joined = await this.#channel.request(
         // A new page takes over from an earlier page of the same user.
@@ -95,7 +99,7 @@ export class Entry {
   }
 
   async #onJoined(joined: Joined): Promise<void> {
-    // Once: the router's capabilities are configuration, the same in every life of the engine.
+    // Once: the router's capabilities are configuration, and every engine process has the same.
     this.#device ??= this.#loadDevice(joined).catch((error) => {
       this.#device = null;
       throw error;
@@ -128,7 +132,7 @@ export class Entry {
         void this.enter();
         break;
       case 'changeSocket':
-        // The server may have let a new client in without its knowledge. This removes it at once.
+        // The server may have accepted a new client without this client's knowledge. This removes it at once.
         if (!isResume) this.#channel.tell({ case: 'leave', value: {} });
         this.#timer = setTimeout(() => this.#channel.reopen(), SOCKET_CHANGE_MS);
         break;
@@ -148,7 +152,7 @@ export class Entry {
     this.#early = [];
   }
 
-  /** Keeps a notification that comes before Joined. False when the client is in the room. */
+  /** Stores a notification that arrives before Joined. False when the client is in the room. */
   keepEarly(payload: Payload): boolean {
     if (!this.#joined) this.#early.push(payload);
     return !this.#joined;
@@ -166,8 +170,9 @@ export function afterFailure(error: unknown, isResume: boolean, isSocketUp: bool
   if (error instanceof SocketLost && !isSocketUp) return { do: 'wait' };
   const code = error instanceof SignalError ? error.code : null;
   if (isResume && code === ErrorCode.RESUME_SECRET) return { do: 'enterAsNew' };
-  // The socket is up, but the answer came too late, or to an attempt that had been given up. For the server this socket is in the room, and it refuses
-  // every further JoinRoom on it. A new socket starts clean.
+  // The socket is connected, but the answer came too late, or belongs to an attempt that was given up. For
+  // the server this socket is in the room, and it refuses every further JoinRoom on it. A new socket has no
+  // such state.
   if (error instanceof SocketLost || code === ErrorCode.ALREADY_JOINED) return { do: 'changeSocket' };
   if (isFinal(error)) return { do: 'end' };
   return { do: 'retry', afterMs: retryAfterMs(error) || JOIN_RETRY_MS };

@@ -20,7 +20,10 @@ export class SignalError extends Error {
   }
 }
 
-/** The socket was lost before the answer arrived, or the answer did not arrive in time. Whether the request was carried out is unknown until the next JoinRoom. */
+/**
+ * The socket was lost before the answer arrived, or the answer did not arrive in time. Whether the request
+ * was carried out is unknown until the next JoinRoom.
+ */
 export class SocketLost extends Error {
   constructor(reason: string) {
     super(`The connection to the server was lost (${reason}).`);
@@ -28,10 +31,10 @@ export class SocketLost extends Error {
   }
 }
 
-/** The answer does not belong to the request: a fault of the server. */
+/** The answer does not match the request: a server error. */
 export class UnexpectedAnswer extends Error {
-  constructor(asked: string | undefined, answered: string | undefined) {
-    super(`The server answered ${asked ?? 'nothing'} with ${answered ?? 'nothing'}.`);
+  constructor(request: string | undefined, answer: string | undefined) {
+    super(`The server answered ${request ?? 'nothing'} with ${answer ?? 'nothing'}.`);
     this.name = 'UnexpectedAnswer';
   }
 }
@@ -51,7 +54,7 @@ export function isFinal(error: unknown): boolean {
   }
 }
 
-/** The pause that the server asks for; 0 when it asks for none. */
+/** The pause that the server gives; 0 when it gives none. */
 export function retryAfterMs(error: unknown): number {
   return error instanceof SignalError ? error.retryAfterMs : 0;
 }

@@ -1,6 +1,6 @@
-// What happened in a call, for debugging and tests.
+// The events of a call, for debugging and tests.
 
-/** Entries kept; older ones go. */
+/** Number of entries; the oldest are removed. */
 const LEN_MAX = 500;
 
 export interface HistoryEntry {

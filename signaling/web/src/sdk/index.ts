@@ -1,4 +1,4 @@
-// The SDK: everything an application needs for a call. It knows neither React nor the page.
+// The SDK: everything an application needs for a call. It depends on neither React nor the page.
 
 export { Call } from './call';
 export { type Captured, captureDevices, captureOne, captureScreen, problemOf } from './capture';

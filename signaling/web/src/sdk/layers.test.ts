@@ -48,9 +48,9 @@ describe('the layer for a tile', () => {
     [450, 1],
     [451, 2],
     [2_000, 2],
-  ])('%i lines of three sizes take layer %i', (lines, layer) => expect(spatialLayerFor(lines, 3)).toBe(layer));
+  ])('%i lines of three sizes need layer %i', (lines, layer) => expect(spatialLayerFor(lines, 3)).toBe(layer));
 
-  test('is always one that exists', () => {
+  test('always exists', () => {
     for (const layers of [0, 1, 2, 3]) {
       for (const lines of [0, 100, 400, 10_000]) {
         expect(spatialLayerFor(lines, layers)).toBeLessThan(Math.max(1, layers));

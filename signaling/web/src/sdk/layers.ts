@@ -1,4 +1,5 @@
-// Layers of video: how a camera is encoded under the server's policy, and which layer is enough for a tile. Pure, except for `supports`.
+// Layers of video: how a camera is encoded under the server's policy, and which layer is enough for a tile.
+// Pure, except for `supports`.
 
 import type { types } from 'mediasoup-client';
 
@@ -10,7 +11,7 @@ export interface EncodingPolicy {
   opusDtx: boolean;
 }
 
-/** Without a policy from the server. */
+/** Used if the server sends no policy. */
 export const defaultPolicy: EncodingPolicy = { scalabilityMode: 'L1T1', opusStereo: false, opusDtx: true };
 
 /** A pair of layers. As a preference without `temporalLayer`: all frame rates. */
@@ -24,14 +25,23 @@ export interface LayerCounts {
   temporal: number;
 }
 
-/** Height of a camera's smallest layer, with three sizes (720p) as with two (360p). Each further layer doubles it. */
+/**
+ * Height of a camera's smallest layer, with three sizes (720p) as with two (360p). Each further layer doubles
+ * it.
+ */
 const SMALLEST_HEIGHT = 180;
-/** Below this height a smaller layer is of no use. Browsers leave it out by themselves, at 135 lines for a picture of 16:9. */
+/**
+ * Below this height a smaller layer is of no use. Browsers leave it out by themselves, at 135 lines for a
+ * picture of 16:9.
+ */
 const HEIGHT_MIN = 135;
 /** A tile may be this much larger than a layer before the next layer is worth its bitrate. */
 const STRETCH_MAX = 1.25;
 
-/** The maximum bitrate for a picture of this height at 30 frames a second, in bits a second. Congestion control may lower it. */
+/**
+ * The maximum bitrate for a picture of this height at 30 frames a second, in bits a second. Congestion
+ * control may lower it.
+ */
 const BITRATES: readonly (readonly [height: number, bitrate: number])[] = [
   [720, 2_000_000],
   [540, 1_200_000],
@@ -41,7 +51,7 @@ const BITRATES: readonly (readonly [height: number, bitrate: number])[] = [
   [0, 120_000],
 ];
 
-/** Bitrate of a picture over that of half its height, from the table above. */
+/** Bitrate of a picture divided by that of half its height, from the table above. */
 const BITRATE_RATIO = 3.3;
 
 export function bitrateOf(height: number): number {
@@ -68,8 +78,9 @@ export function isSimulcastCodec(mimeType: string): boolean {
 }
 
 /**
- * The encodings of a camera. `height` is the shorter side of the captured picture. `supportsMode`: the browser supports the mode that `modeFor` returns;
- * it matters only for codecs with all sizes in one stream, and without it the browser sends one size.
+ * The encodings of a camera. `height` is the shorter side of the captured picture. `supportsMode`: the
+ * browser supports the mode that `modeFor` returns; it matters only for codecs with all sizes in one stream,
+ * and without it the browser sends one size.
  */
 export function cameraEncodings(
   policy: EncodingPolicy,
@@ -107,7 +118,10 @@ export async function supports(mimeType: string, scalabilityMode: string, height
   }
 }
 
-/** The smallest of `layers` spatial layers that fills this height on screen. Height 0 (not shown) gives the smallest. */
+/**
+ * The smallest of `layers` spatial layers that fills this height on screen. Height 0 (not shown) gives the
+ * smallest.
+ */
 export function spatialLayerFor(lines: number, layers: number): number {
   for (let layer = 0; layer < layers - 1; layer += 1) {
     if (lines <= SMALLEST_HEIGHT * 2 ** layer * STRETCH_MAX) return layer;
@@ -115,7 +129,7 @@ export function spatialLayerFor(lines: number, layers: number): number {
   return Math.max(0, layers - 1);
 }
 
-/** The part of an encoding that sets how much of it is sent. */
+/** The part of an encoding that controls how much of it is sent. */
 export interface Share {
   active?: boolean;
   scalabilityMode?: string;
@@ -124,9 +138,9 @@ export interface Share {
 }
 
 /**
- * How much to send of each encoding in `full`. Of several encodings: those that are wanted. Of one encoding with several sizes: the sizes up to the
- * highest that is wanted. Null means all. A stream with fewer sizes is encoded from a smaller picture, because W3C WebRTC-SVC gives the full picture
- * to the highest layer.
+ * How much to send of each encoding in `full`. Of several encodings: those that are wanted. Of one encoding
+ * with several sizes: the sizes up to the highest wanted one. Null means all. A stream with fewer sizes is
+ * encoded from a smaller picture, because W3C WebRTC-SVC gives the full picture to the highest layer.
  */
 export function sharesOf(full: readonly types.RtpEncodingParameters[], wanted: ReadonlySet<number> | null): Share[] {
   const [only, ...others] = full;
@@ -135,7 +149,8 @@ export function sharesOf(full: readonly types.RtpEncodingParameters[], wanted: R
   const { scalabilityMode: mode, maxBitrate } = only;
   const { spatial, temporal } = countsOf(mode);
   if (!mode || spatial === 1) return [{ active }];
-  // A stream without receivers is switched off with its mode unchanged, so that it need not restart with another mode.
+  // A stream without receivers is switched off with its mode unchanged, so that it need not restart with
+  // another mode.
   const sent = wanted?.size ? Math.min(Math.max(...wanted) + 1, spatial) : spatial;
   const missing = spatial - sent;
   const ratio = mode.endsWith('h') ? 1.5 : 2;

@@ -1,5 +1,5 @@
-// The media of a call over the lives of the engine: opens transports when there is an engine, replaces them when they fail, and drops them when
-// their engine is lost.
+// The media of a call over several engine processes: opens transports when there is an engine, replaces them
+// when they fail, and drops them when their engine is lost.
 
 import type { Device } from 'mediasoup-client';
 import { ErrorCode, type IceServer, type Joined } from '../gen/signal_pb';
@@ -13,19 +13,19 @@ import type { Action } from './sync';
 import { backoffMs, FAILURES_BEFORE_NOTICE, type Verdict, Work } from './work';
 
 export interface LifecycleEvents {
-  /** Something changed: compare again. */
+  /** The state has changed: compare again. */
   onChange(): void;
   /** The engine is lost, and all sources in the room with it. */
   onEngineLost(): void;
   /** The transports are gone. */
   onDropped(): void;
-  /** True when the refusal has had its consequence, false when the action is to be tried again. */
+  /** True when the refusal has been applied, false when the action is to be tried again. */
   onRefused(media: Media, action: Action, error: SignalError): boolean;
-  /** The device behind a source stopped. */
+  /** The device of a source stopped. */
   onSourceEnded(source: string): void;
   onNotice(message: string): void;
   note(what: string): void;
-  /** The server knows this socket. */
+  /** The server has assigned this socket to the client. */
   isJoined(): boolean;
 }
 
@@ -35,14 +35,16 @@ export class MediaLifecycle {
   #device: Device | null = null;
   #iceServers: IceServer[] = [];
   #policy: EncodingPolicy = defaultPolicy;
-  /** The engine's present life; empty while there is none. */
+  /** The id of the running engine process; empty while there is none. */
   #epoch = '';
   #current: { readonly media: Media; readonly work: Work } | null = null;
-  /** The latest attempt to make transports; an older one finds another here, or none, and gives up. */
+  /**
+   * The latest attempt to create transports; an older attempt finds another one here, or none, and gives up.
+   */
   #opening: object | null = null;
   /** Attempts in a row that gave no transports, or none that could be used. */
   #openFailures = 0;
-  /** Media whose transports could not be connected, and which waits for its replacement. */
+  /** Media whose transports could not be connected, and which is still to be replaced. */
   #broken: Media | null = null;
 
   constructor(request: Request, events: LifecycleEvents) {
@@ -58,13 +60,13 @@ export class MediaLifecycle {
     return this.#epoch !== '';
   }
 
-  /** Before a `JoinRoom`: what the resume lists. The server closes everything else. */
-  onSocket(): ReturnType<Media['held']> | undefined {
+  /** Before a `JoinRoom`: the objects that the resume lists. The server closes all others. */
+  onSocket(): ReturnType<Media['resumable']> | undefined {
     if (this.media?.broken) this.drop('the socket was lost before its transports were connected');
-    return this.media?.held();
+    return this.media?.resumable();
   }
 
-  /** Returns the media that the server has kept; null when everything is to be made again. */
+  /** Returns the media that the server has kept; null when everything must be created again. */
   onJoined(joined: Joined, device: Device): Media | null {
     this.#device = device;
     this.#policy = joined.encodingPolicy ?? defaultPolicy;
@@ -77,10 +79,13 @@ export class MediaLifecycle {
     return this.media;
   }
 
-  /** Media flowed on while the socket was away: keep what the server kept, and change nothing else. */
+  /**
+   * Media continued to flow while the socket was lost: keep the objects that the server kept, and change
+   * nothing else.
+   */
   #keep(media: Media, joined: Joined): void {
     const transports = new Set(joined.keptTransports);
-    if (media.held().transports.some(({ id }) => !transports.has(id))) {
+    if (media.resumable().transports.some(({ id }) => !transports.has(id))) {
       this.drop('the server no longer has its transports');
       return;
     }
@@ -88,7 +93,8 @@ export class MediaLifecycle {
     for (const { producer, key } of [...media.outgoing.values()]) {
       if (!producers.has(producer.id)) media.forgetProducer(key);
     }
-    // A restarted server does not know which layers have receivers, and reports them again only when they change.
+    // A restarted server does not know which layers have receivers, and reports them again only when they
+    // change.
     media.hints.wanted.clear();
     media.hints.sent.clear();
     const consumers = new Set(joined.keptConsumers);
@@ -103,7 +109,7 @@ export class MediaLifecycle {
     this.#openFailures = 0;
   }
 
-  /** Applies what a notification says about transports, producers of this client, and consumers. */
+  /** Applies a notification about transports, producers of this client, or consumers. */
   apply(change: MediaChange): void {
     const { media } = this;
     switch (change.on) {
@@ -137,7 +143,7 @@ export class MediaLifecycle {
     this.drop(reason);
   }
 
-  /** Closes the media on this side; the next comparison makes it again. */
+  /** Closes the media on this side; the next comparison creates it again. */
   drop(reason: string): void {
     const media = this.#close();
     if (!media) return;
@@ -154,7 +160,7 @@ export class MediaLifecycle {
     return current?.media ?? null;
   }
 
-  /** One transport failed for good: close both, because they stay a pair, and make new ones. */
+  /** One transport failed and cannot recover: close both, because they stay a pair, and create new ones. */
   #replace(reason: string): void {
     const { media } = this;
     this.drop(reason);
@@ -162,12 +168,12 @@ export class MediaLifecycle {
     this.#events.onChange();
   }
 
-  /** Starts the actions that do not run yet. */
+  /** Starts the actions that are not running yet. */
   run(actions: readonly Action[]): void {
     for (const action of actions) this.#current?.work.start(action);
   }
 
-  /** Called after each comparison: transports count as good once nothing is left to do on them. */
+  /** Called after each comparison: transports count as good once no action on them is left. */
   settle(): void {
     if (this.#current?.work.idle && !this.#broken) this.#openFailures = 0;
   }
@@ -181,7 +187,7 @@ export class MediaLifecycle {
       return 'stop';
     }
     const hasConsequence = isRefused && this.#events.onRefused(media, action, error);
-    // Without a socket there is nothing to wait for but the next Joined, after which everything is compared.
+    // Without a socket the next event is Joined, after which everything is compared.
     return hasConsequence || !this.#events.isJoined() || media !== this.media ? 'settled' : 'retry';
   }
 
@@ -191,7 +197,7 @@ export class MediaLifecycle {
     this.#broken = media;
     this.#countOpenFailure(error);
     const replace = () => {
-      // Without a socket: `onSocket` finds it broken.
+      // Without a socket: `onSocket` finds this media broken.
       if (media === this.media && this.#events.isJoined()) this.#replace('a transport could not be connected');
     };
     setTimeout(replace, backoffMs(this.#openFailures));
@@ -206,7 +212,7 @@ export class MediaLifecycle {
     this.#events.onNotice(`${messageOf(error)} Still trying.`);
   }
 
-  /** Makes transports, unless an attempt is under way. */
+  /** Creates transports, unless an attempt is running. */
   async open(): Promise<void> {
     const device = this.#device;
     if (this.#opening || !device) return;
@@ -232,7 +238,7 @@ export class MediaLifecycle {
       setTimeout(again, backoffMs(this.#openFailures));
       return;
     }
-    // If the engine or the socket was lost meanwhile, these transports went with it.
+    // If the engine or the socket was lost during the requests, these transports are lost, too.
     if (this.#opening !== attempt || !this.#events.isJoined() || epoch !== this.#epoch) {
       media.closeEverywhere();
       return;

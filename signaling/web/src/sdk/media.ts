@@ -1,6 +1,6 @@
-// The media of one life of the engine: a send and a receive transport, and their producers and consumers. Nothing here outlives its engine;
-// after a loss, `lifecycle.ts` opens a new `Media`. Each method does one thing and may fail. `sync.ts` decides what is to be done, `work.ts` when
-// to try again.
+// The media of one engine process: a send and a receive transport, and their producers and consumers. Nothing
+// here outlives its engine; after a loss, `lifecycle.ts` opens a new `Media`. Each method does one thing and
+// may fail. `sync.ts` decides which actions are due, `work.ts` when they are tried again.
 
 import type { Device, types } from 'mediasoup-client';
 import type { IceServer } from '../gen/signal_pb';
@@ -28,18 +28,27 @@ import {
   toRtpParameters,
 } from './wire';
 
-/** Chrome reports `disconnected` after some seconds without an answer, and often recovers by itself; wait before a restart. */
+/**
+ * Chrome reports `disconnected` after some seconds without an answer, and often recovers by itself; wait
+ * before a restart.
+ */
 const RESTART_AFTER_MS = 1_000;
 /** An ICE restart without a connection after this long has failed: start over with new transports. */
 const RESTART_GIVES_UP_MS = 8_000;
 
 /** Slides and text: few frames, many pixels. Bits a second. */
 const SCREEN_BITRATE_MAX = 2_500_000;
-/** A receiver with little bandwidth gets fewer frames, at full resolution. A browser without this mode sends one layer. */
+/**
+ * A receiver with little bandwidth gets fewer frames, at full resolution. A browser without this mode sends
+ * one layer.
+ */
 const SCREEN_MODE = 'L1T3';
 /** Priority of a shared screen over cameras when bandwidth is short, because people read it. 1 to 255. */
 const SCREEN_PRIORITY = 10;
-/** The start value of the browser's bandwidth estimate, so that the picture is sharp in the first second. Kilobits a second. */
+/**
+ * The start value of the browser's bandwidth estimate, so that the picture is sharp in the first second.
+ * Kilobits a second.
+ */
 const VIDEO_START_KBPS = 1_000;
 
 interface TransportPath {
@@ -50,11 +59,11 @@ interface TransportPath {
 }
 
 export interface MediaEvents {
-  /** The path of a transport is up or lost, or a restart is due. */
+  /** The path of a transport is connected or lost, or a restart is due. */
   onPath(): void;
   /** This media cannot recover and must be replaced. */
   onDead(reason: string): void;
-  /** The device behind a source stopped (unplugged, or screen sharing ended from the browser's own bar). */
+  /** The device of a source stopped (unplugged, or screen sharing ended from the browser's own bar). */
   onSourceEnded(source: string): void;
 }
 
@@ -189,8 +198,9 @@ export class Media {
   }
 
   /**
-   * Why a transport could not be connected, or null. mediasoup-client has added the first track to its peer connection by then and does not remove it,
-   * so every later action on this transport fails: only a new transport helps.
+   * Why a transport could not be connected, or null. At that time mediasoup-client has already added the
+   * first track to its peer connection and does not remove it, so every later action on this transport fails:
+   * only a new transport helps.
    */
   get broken(): Error | null {
     return this.#broken;
@@ -221,7 +231,8 @@ export class Media {
       this.#request({ case: 'restartIce', value: { transportId: path.transport.id } }, 'iceRestarted'),
     );
     if (!iceParameters) throw new Error('IceRestarted carries no ICE parameters');
-    // The restart gathers candidates again, and the credential that the transport was created with may have expired.
+    // The restart gathers candidates again, and the credential that the transport was created with may have
+    // expired.
     if (iceServers.length > 0) {
       await this.#unlessClosed(path.transport.updateIceServers({ iceServers: fromIceServers(iceServers) }));
     }
@@ -238,7 +249,10 @@ export class Media {
     return this.#device.canProduce(kind);
   }
 
-  /** Records that the server asks for one of our producers in another codec. A codec that this browser cannot encode is ignored. */
+  /**
+   * Records that the server requests one of our producers in another codec. A codec that this browser cannot
+   * encode is ignored.
+   */
   wantBackup(producerId: string, mimeType: string): void {
     const first = [...this.outgoing.values()].find(({ producer }) => producer.id === producerId);
     if (!first || !this.#codec(mimeType)) return;
@@ -286,7 +300,7 @@ export class Media {
     return { codec, codecOptions, encodings: cameraEncodings(policy, mimeType, shorter, supported) };
   }
 
-  /** Sets the encoder to the layers that have receivers. The server is not informed: it asked for this. */
+  /** Sets the encoder to the layers that have receivers. The server is not informed: it requested this. */
   async sendWanted(outgoing: Outgoing): Promise<void> {
     const wanted = this.hints.wanted.get(outgoing.producer.id) ?? null;
     const sender = outgoing.producer.rtpSender;
@@ -326,7 +340,10 @@ export class Media {
     for (const { key } of this.hints.forgetProducer(outgoing.producer.id)) this.forgetProducer(key);
   }
 
-  /** Receives a producer. The consumer starts paused on the server; `resumeConsumer` follows when the decoder is ready. */
+  /**
+   * Receives a producer. The consumer starts paused on the server; `resumeConsumer` follows when the decoder
+   * is ready.
+   */
   async consume(producerId: string, peerId: string, source: string): Promise<void> {
     const recv = this.#paths.recv.transport;
     const answer = await this.#unlessClosed(
@@ -352,7 +369,8 @@ export class Media {
           producerId,
           kind: answer.kind as types.MediaKind,
           rtpParameters: fromRtpParameters(answer.rtpParameters),
-          // Microphone and camera of one peer play in sync because they share a stream id; a screen has its own clock.
+          // Microphone and camera of one peer play in sync because they share a stream id; a screen has its
+          // own clock.
           streamId: source.startsWith('screen') ? `${peerId}-screen` : peerId,
         }),
       );
@@ -390,7 +408,10 @@ export class Media {
     return undefined;
   }
 
-  /** The layers a source is received with, as the server reports them; null is nothing, undefined means not reported yet. */
+  /**
+   * The layers with which the server sends a source, as it reports them; null: the server sends none;
+   * undefined: not reported yet.
+   */
   layersOf(producerId: string): Layers | null | undefined {
     const incoming = this.incoming.get(producerId);
     return incoming && this.hints.sent.get(incoming.consumer.id)?.layers;
@@ -400,8 +421,8 @@ export class Media {
     return Object.values(this.#paths).some(({ transport }) => transport.id === id);
   }
 
-  /** What a `Resume` lists of this media. */
-  held() {
+  /** The objects of this media, as a `Resume` lists them. */
+  resumable() {
     return {
       engineEpoch: this.epoch,
       transports: Object.values(this.#paths).map(({ transport: { id } }) => ({ id })),

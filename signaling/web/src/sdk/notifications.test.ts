@@ -11,7 +11,7 @@ const effectOf = (payload: PayloadInit) => applied(emptyRoster, payload).effect;
 const peer = { id: 'bob', displayName: 'Bob', producers: [{ id: 'v1', kind: 'video', source: 'camera' }] };
 const withBob = applied(emptyRoster, { case: 'peerJoined', value: { peer } }).roster;
 
-test('peers and their sources come, change and go', () => {
+test('peers and their sources are added, changed and removed', () => {
   const after = (payload: PayloadInit) => {
     const { roster, effect } = applied(withBob, payload);
     expect(effect).toBe(null);
@@ -77,7 +77,7 @@ test.each<[PayloadInit, Effect | null]>([
   ],
   [
     { case: 'error', value: { message: 'stopping' } },
-    { on: 'note', what: 'the server says: stopping' },
+    { on: 'note', what: 'message of the server: stopping' },
   ],
   [
     { case: 'activeSpeakers', value: {} },

@@ -1,4 +1,4 @@
-// What a notification changes: the roster, and beside it one effect at most. Pure.
+// The changes that a notification causes: in the roster, and beside it one effect at most. Pure.
 
 import type { Payload } from './channel';
 import type { Layers } from './layers';
@@ -91,7 +91,7 @@ function effectOf(payload: Payload): Effect | null {
       return { on: 'evicted', reason: payload.value.reason || 'You were removed from the room.' };
     case 'error':
       // The server shuts down. Its socket closes next, and the client connects again.
-      return { on: 'note', what: `the server says: ${payload.value.message}` };
+      return { on: 'note', what: `message of the server: ${payload.value.message}` };
     case 'activeSpeakers':
       return { on: 'speakers', volumes: payload.value.volumes };
     case 'scoreChanged':

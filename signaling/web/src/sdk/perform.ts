@@ -4,7 +4,7 @@ import type { EncodingPolicy } from './layers';
 import type { Media } from './media';
 import type { Action } from './sync';
 
-/** An object that has been closed since the comparison needs nothing. Throws what the request throws. */
+/** No action is taken on an object that was closed after the comparison. Throws the request's error. */
 export async function perform(action: Action, media: Media, policy: EncodingPolicy): Promise<void> {
   switch (action.do) {
     case 'restartIce':

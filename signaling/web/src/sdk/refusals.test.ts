@@ -32,8 +32,8 @@ test.each<[Action, ErrorCode, Consequence | null]>([
   [consume, ENGINE_REFUSED, null],
   [pause, NO_SUCH_PRODUCER, { forgetProducer: 'camera' }],
   [produce, TOKEN_PERMISSION, { stopSource: 'camera', notice: 'You may not send your camera in this room.' }],
-  [produce, LIMIT, { stopSource: 'camera', notice: 'The server does not take your camera.' }],
-  [produce, UNSUPPORTED_CODEC, { stopSource: 'camera', notice: 'The server does not take your camera.' }],
+  [produce, LIMIT, { stopSource: 'camera', notice: 'The server does not accept your camera.' }],
+  [produce, UNSUPPORTED_CODEC, { stopSource: 'camera', notice: 'The server does not accept your camera.' }],
   [produce, ENGINE_REFUSED, null],
   [backup, LIMIT, { dropBackup: key }],
   [backup, ENGINE_REFUSED, { dropBackup: key }],
@@ -41,11 +41,11 @@ test.each<[Action, ErrorCode, Consequence | null]>([
   [{ do: 'restartIce', direction: 'send' }, ErrorCode.NO_SUCH_TRANSPORT, null],
 ])('%o refused with code %i leads to %o', (action, code, consequence) => {
   expect(consequenceOf(action, { code, retryAfterMs: 0 }, roster)).toEqual(consequence);
-  // With a pause to wait, every refusal is about the moment.
+  // A refusal with a pause is temporary, whatever its code.
   expect(consequenceOf(action, { code, retryAfterMs: 400 }, roster)).toBe(null);
 });
 
-test('a source that left the roster meanwhile has a notice without its name', () => {
+test('a source that is no longer in the roster has a notice without its name', () => {
   const consequence = consequenceOf(consume, { code: CANNOT_CONSUME, retryAfterMs: 0 }, new Map());
   expect(consequence?.notice).toBe('This browser cannot play the stream of a participant.');
 });

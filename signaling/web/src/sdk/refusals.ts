@@ -1,4 +1,4 @@
-// What a refusal by the server means for the object that the request was about. Pure.
+// The consequence of a refusal by the server for the object of the request. Pure.
 
 import { ErrorCode } from '../gen/signal_pb';
 import type { SignalError } from './errors';
@@ -14,22 +14,25 @@ export interface Consequence {
   forgetConsumer?: string;
   /** Key of a producer of this client that no longer exists. */
   forgetProducer?: string;
-  /** Key of a backup that the server does not accept. The first codec goes on: its receivers must not lose it. */
+  /**
+   * Key of a backup that the server does not accept. The first codec is still sent: its receivers must not
+   * lose it.
+   */
   dropBackup?: string;
   /** Name of a local source that the server does not accept. */
   stopSource?: string;
   notice?: string;
-  /** The notice holds for the whole call: the user reads it once. */
+  /** The notice applies to the whole call: the user reads it once. */
   noticeOnce?: boolean;
 }
 
-/** Null: the refusal is about the moment, and the action is to be tried again. */
+/** Null: the refusal is temporary, and the action is to be tried again. */
 export function consequenceOf(
   action: Action,
   { code, retryAfterMs }: Pick<SignalError, 'code' | 'retryAfterMs'>,
   roster: Roster,
 ): Consequence | null {
-  // With any code: too many messages, an engine that is away, or a codec that the sender has been asked for.
+  // With any code: too many messages, no engine, or a codec that the server has requested from the sender.
   if (retryAfterMs > 0) return null;
   switch (action.do) {
     case 'consume':
@@ -75,7 +78,7 @@ function ofLocal(source: string, key: string, code: ErrorCode): Consequence | nu
       return { stopSource: source, notice: `You may not send your ${source} in this room.` };
     case ErrorCode.UNSUPPORTED_CODEC:
     case ErrorCode.LIMIT:
-      return { stopSource: source, notice: `The server does not take your ${source}.` };
+      return { stopSource: source, notice: `The server does not accept your ${source}.` };
     default:
       return null;
   }

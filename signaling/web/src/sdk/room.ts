@@ -1,5 +1,5 @@
-// What this client knows about its room and wants from it: who is there and what they send, its own sources, and what it shows. Notifications,
-// refusals and the user change it; `sync.ts` compares it with the media.
+// The state of the room and the wishes of this client: the peers and their sources, the client's own sources,
+// and the sizes shown. Notifications, refusals and the user change it; `sync.ts` compares it with the media.
 
 import type { Layers } from './layers';
 import type { Media } from './media';

@@ -1,5 +1,5 @@
-// Who is in the room and what they send, as the server reports it: plain values and pure functions. A notification may arrive twice, or after a
-// resume that contains it already, so each function is idempotent.
+// Who is in the room and what they send, as the server reports it: plain values and pure functions. A
+// notification may arrive twice, or after a resume that contains it already, so each function is idempotent.
 
 import type { Peer, ProducerInfo } from '../gen/signal_pb';
 
@@ -50,8 +50,9 @@ export function rosterOf(peers: readonly Peer[]): Roster {
 }
 
 /**
- * The roster after a resume: what the server lists, and every source in `kept`, whose consumer still receives. A server that has just restarted does not
- * list peers whose sockets are not back yet; removing them would stop media that flows.
+ * The roster after a resume: the peers and sources that the server lists, and every source in `kept`, whose
+ * consumer still receives. A server that has just restarted does not list peers whose sockets are not back
+ * yet; removing them would stop media that still flows.
  */
 export function resumeRoster(before: Roster, peers: readonly Peer[], kept: ReadonlySet<string>): Roster {
   const listed = rosterOf(peers);
@@ -72,7 +73,10 @@ function withPeer(roster: Roster, peerId: string, change: (peer: RemotePeer) => 
   return new Map(roster).set(peerId, change(peer));
 }
 
-/** A peer that is in the roster already keeps its sources: a returning peer may be announced before its producers. */
+/**
+ * A peer that is in the roster already keeps its sources: a returning peer may be announced before its
+ * producers.
+ */
 export function join(roster: Roster, joined: RemotePeer): Roster {
   const known = roster.get(joined.id);
   const sources = known ? new Map([...known.sources, ...joined.sources]) : joined.sources;

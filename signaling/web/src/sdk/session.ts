@@ -1,5 +1,6 @@
-// The states of a session as its user sees them. The server has no such states: it keeps peers and their objects. The loss of the socket is not a
-// state, because media flows on without it: `online` in the view shows it.
+// The states of a session as its user sees them. The server has no such states: it stores peers and their
+// objects. The loss of the socket is not a state, because media flows without it: `online` in the view shows
+// it.
 //
 //   Handshaking --AUTH_VALID--> Negotiating --OFFER_ACCEPTED--> Connected --CLIENT_DISCONNECT--> Ended
 //                                                               |      ^
@@ -18,9 +19,9 @@ export type SessionEvent =
   | 'OFFER_ACCEPTED'
   /** The media path is lost: by ICE, or with the engine. */
   | 'ICE_DISCONNECT'
-  /** The media path is up again, by an ICE restart or with new transports. */
+  /** The media path is restored, by an ICE restart or with new transports. */
   | 'ICE_RESTART'
-  /** The user left, or the session was refused for good. */
+  /** The user left, or the server refused the session and another try would not help. */
   | 'CLIENT_DISCONNECT';
 
 /** The state after `event`; null when the event has no meaning in this state. */
@@ -40,7 +41,7 @@ export function next(state: SessionState, event: SessionEvent): SessionState | n
   }
 }
 
-/** The part of `Media` that moves a session on. */
+/** The part of `Media` that changes the state of a session. */
 export interface PathState {
   /** False while a transport that was in use has no path. */
   readonly pathUp: boolean;
@@ -49,7 +50,10 @@ export interface PathState {
   readonly restartsDue: readonly unknown[];
 }
 
-/** The event that the state of the media path brings about now. `isSending`: what this client sends has been accepted, or cannot be sent. */
+/**
+ * The event that follows from the current state of the media path. `isSending`: the server has accepted this
+ * client's sources, or they cannot be sent.
+ */
 export function eventDue(state: SessionState, path: PathState, isSending: boolean): SessionEvent | null {
   switch (state) {
     case 'Negotiating':

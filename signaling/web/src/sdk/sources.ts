@@ -1,4 +1,5 @@
-// What this client sends and receives, as data. `media.ts` creates these records and changes them; `sync.ts` and `view.ts` read them.
+// The objects that this client sends and receives, as data. `media.ts` creates these records and changes
+// them; `sync.ts` and `view.ts` read them.
 
 import type { types } from 'mediasoup-client';
 import type { Layers } from './layers';
@@ -23,7 +24,7 @@ export interface Backup {
   readonly mimeType: string;
 }
 
-/** A producer, and its state on the server as far as this client knows. */
+/** A producer, and its last known state on the server. */
 export interface Outgoing {
   readonly producer: types.Producer;
   /** The source's name, or a backup's key. */
@@ -35,7 +36,7 @@ export interface Outgoing {
   sending: ReadonlySet<number> | null;
 }
 
-/** A consumer, and its state on the server as far as this client knows. */
+/** A consumer, and its last known state on the server. */
 export interface Incoming {
   readonly consumer: types.Consumer;
   readonly peerId: string;
@@ -45,17 +46,26 @@ export interface Incoming {
   preferred: Layers | null;
 }
 
-/** The layers that the server sends to a consumer, and since when (milliseconds since the epoch). Null layers: the server sends nothing. */
+/**
+ * The layers that the server sends to a consumer, and since when (milliseconds since the epoch). Null layers:
+ * the server sends nothing.
+ */
 export interface Sent {
   layers: Layers | null;
   at: number;
 }
 
-/** What the server has reported about the producers and consumers of this client. It is valid as long as their transports. */
+/**
+ * The server's reports about the producers and consumers of this client. They are valid as long as their
+ * transports.
+ */
 export class Hints {
-  /** By producer id, the spatial layers that have receivers. The report may arrive before the answer that carries the producer's id. */
+  /**
+   * By producer id, the spatial layers that have receivers. The report may arrive before the answer that
+   * carries the producer's id.
+   */
   readonly wanted = new Map<string, ReadonlySet<number>>();
-  /** By key, the backups that the server has asked for. */
+  /** By key, the backups that the server has requested. */
   readonly backups = new Map<string, Backup>();
   /** By consumer id. */
   readonly sent = new Map<string, Sent>();

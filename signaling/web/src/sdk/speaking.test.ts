@@ -13,7 +13,7 @@ test('peers that are loud enough speak until a report without them, and a moment
   expect([...speakersOf(second, 60_800)]).toEqual(['eve']);
 });
 
-test('a pause between two words does not end a turn', () => {
+test('a pause between two words does not remove the speaker', () => {
   let reported = afterReport(nothingReported, [bob(-20)], 0);
   for (const at of [300, 600]) {
     reported = afterReport(reported, [bob(-60)], at);

@@ -1,5 +1,6 @@
-// Who is speaking. The server reports it for the other peers (`ActiveSpeakers`); for this client's own microphone the browser knows it earlier, and
-// without a server. A speaker counts for a moment longer, so that names do not flicker between words.
+// The active speakers. The server reports the other peers (`ActiveSpeakers`); for this client's own
+// microphone the browser has the level earlier, and without a server. A speaker is shown for a moment longer,
+// so that names do not flicker between words.
 
 import type { types } from 'mediasoup-client';
 
@@ -16,7 +17,7 @@ export interface Volume {
   readonly dbov: number;
 }
 
-/** What the server has reported. It reports changes only: a peer stays loud until a report without it. */
+/** The last report of the server. It reports changes only: a peer stays loud until a report without it. */
 export interface Reported {
   readonly loud: ReadonlySet<string>;
   /** Peers that were loud, and since when they are not (milliseconds since the epoch). */
@@ -28,14 +29,14 @@ export const nothingReported: Reported = { loud: new Set(), quietSince: new Map(
 /** After a report of all volumes in the room. */
 export function afterReport(before: Reported, volumes: readonly Volume[], now: number): Reported {
   const loud = new Set(volumes.filter(({ dbov }) => dbov >= VOLUME_MIN_DBOV).map(({ peerId }) => peerId));
-  const held = [...before.quietSince].filter(([peerId, at]) => !loud.has(peerId) && now - at <= HOLD_MS);
+  const recent = [...before.quietSince].filter(([peerId, at]) => !loud.has(peerId) && now - at <= HOLD_MS);
   const quiet = [...before.loud].filter((peerId) => !loud.has(peerId)).map((peerId) => [peerId, now] as const);
-  return { loud, quietSince: new Map([...held, ...quiet]) };
+  return { loud, quietSince: new Map([...recent, ...quiet]) };
 }
 
 export function speakersOf({ loud, quietSince }: Reported, now: number): Set<string> {
-  const held = [...quietSince].filter(([, at]) => now - at <= HOLD_MS).map(([peerId]) => peerId);
-  return new Set([...loud, ...held]);
+  const recent = [...quietSince].filter(([, at]) => now - at <= HOLD_MS).map(([peerId]) => peerId);
+  return new Set([...loud, ...recent]);
 }
 
 export interface SpeakingEvents {
@@ -82,7 +83,7 @@ export class Speaking {
     this.#update();
   }
 
-  /** No more reports come: the socket or the engine is lost. */
+  /** No more reports will arrive: the socket or the engine is lost. */
   onReportsLost(): void {
     this.#reported = nothingReported;
     this.#update();

@@ -1,13 +1,14 @@
-// The differences between what is wanted (sources this client sends, sources in the roster) and what exists (producers, consumers), as a list
-// of actions. Pure: `perform.ts` carries the actions out, and `work.ts` repeats those that fail. Every change of state leads to a new comparison, so
-// joining, a new producer, a socket that is back and a restarted engine need no code path of their own.
+// The differences between the wanted state (sources this client sends, sources in the roster) and the
+// existing objects (producers, consumers), as a list of actions. Pure: `perform.ts` carries the actions out,
+// and `work.ts` repeats those that fail. Every change of state leads to a new comparison, so a join, a new
+// producer, a restored socket and a restarted engine need no separate code paths.
 
 import type { types } from 'mediasoup-client';
 import { type Layers, spatialLayerFor } from './layers';
 import { type MediaKind, ownerOf, type Roster } from './roster';
 import type { Backup, Direction, Hints, Incoming, LocalSource, Outgoing } from './sources';
 
-/** What the user wants to send and to receive. */
+/** The sources that the user wants to send and to receive. */
 export interface Wanted {
   /** By name. */
   readonly local: ReadonlyMap<string, LocalSource>;
@@ -20,7 +21,7 @@ export interface Wanted {
   readonly pinned: ReadonlyMap<string, Layers>;
 }
 
-/** What exists: the part of `Media` that is compared. */
+/** The existing objects: the part of `Media` that is compared. */
 export interface Existing {
   readonly outgoing: ReadonlyMap<string, ExistingOutgoing>;
   readonly incoming: ReadonlyMap<string, Pick<Incoming, 'spatialLayers' | 'serverPaused' | 'preferred'>>;
@@ -50,7 +51,7 @@ export type Action =
   /** In the browser only. */
   | { do: 'forgetConsumer'; producerId: string };
 
-/** What has to be done, in this order. */
+/** The actions that are due, in this order. */
 export function differences(wanted: Wanted, existing: Existing): Action[] {
   return [
     ...existing.restartsDue.map((direction): Action => ({ do: 'restartIce', direction })),
@@ -60,7 +61,10 @@ export function differences(wanted: Wanted, existing: Existing): Action[] {
   ];
 }
 
-/** The name of an action in the history and for retries: one action of a name runs at a time. Null: it takes effect at once and does not fail. */
+/**
+ * The name of an action in the history and for retries: one action of a name runs at a time. Null: it takes
+ * effect at once and cannot fail.
+ */
 export function nameOf(action: Action): string | null {
   switch (action.do) {
     case 'restartIce':
@@ -95,7 +99,8 @@ function differencesOfLocal(existing: Existing, local: LocalSource, key: string,
   const actions: Action[] = [];
   if ((existing.hints.wanted.get(producer.id) ?? null) !== sending) actions.push({ do: 'sendWanted', key });
   if (producer.track !== local.track) actions.push({ do: 'replaceTrack', key, track: local.track });
-  // In the browser immediately, without the server's answer: a muted microphone must not be sent any longer.
+  // In the browser immediately, before the server's answer: from now on no sound of a muted microphone may be
+  // sent.
   if (local.paused !== producer.paused) actions.push({ do: 'mute', key, muted: local.paused });
   if (local.paused !== serverPaused) actions.push({ do: 'pauseProducer', key, source: local.source, paused: local.paused });
   return actions;

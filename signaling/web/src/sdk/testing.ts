@@ -1,5 +1,5 @@
-// A small signaling server for tests of the call: it answers every request like a real one, records the requests, and sends the notifications that a
-// test wants. WebRTC is mediasoup-client's own fake.
+// A small signaling server for tests of the call: it answers every request like a real one, records the
+// requests, and sends the notifications that a test chooses. WebRTC is mediasoup-client's fake.
 
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -20,7 +20,7 @@ export class FakeServer {
   /** Answers that replace the usual ones; `null` leaves a request unanswered. */
   readonly instead: Partial<Record<PayloadCase, (payload: Payload, socket: string) => Answer>> = {};
   epoch = 'first';
-  /** Fields of Joined beside the usual ones. */
+  /** Fields of Joined in addition to the usual ones. */
   joined: JoinedFields = {};
   /** Relays that come with every transport and restart. */
   iceServers: { urls: string[]; username: string; credential: string }[] = [];
@@ -80,7 +80,7 @@ export class FakeServer {
     return payload.value as PayloadValue<C>;
   }
 
-  /** Joined for a client that returns: the server has kept everything. */
+  /** Joined for a client that returns: the server has kept all its objects. */
   keepAll(join: JoinRoom, rest: JoinedFields = {}): PayloadInit {
     return {
       case: 'joined',
@@ -180,7 +180,9 @@ export class FakeSender {
   }
 }
 
-/** A device whose transports are connected as soon as they carry something. `made` is called with each of them. */
+/**
+ * A device whose transports are connected as soon as they carry media. `made` is called with each of them.
+ */
 export async function fakeDevice(made: (transport: types.Transport) => void = () => undefined): Promise<Device> {
   const device = new Device({ handlerFactory: FakeHandler.createFactory(testFakeParameters) });
   device.observer.on('newtransport', (transport) => {

@@ -57,7 +57,7 @@ test('a view does not change with the call', () => {
   expect(view.local.size).toBe(0);
 });
 
-test('a view has the session, and none of the parts that it is made of', () => {
+test('a view has the session state, but not the parts it is built from', () => {
   const view = viewOf(shown({ failure: new Error('gone') }), NOW);
   expect(view).toMatchObject({ session: 'Connected', online: true, room: 'millpond', peerId: 'ada', displayName: 'Ada' });
   expect(view.failure?.message).toBe('gone');

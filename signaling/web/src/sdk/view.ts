@@ -1,4 +1,4 @@
-// What a user interface needs to know about a call, as one immutable value. Pure.
+// The state of a call that a user interface needs, as one immutable value. Pure.
 
 import type { RemotePeer, RemoteSource, Roster } from './roster';
 import type { SessionState } from './session';
@@ -10,9 +10,9 @@ export const STARVED_AFTER_MS = 1_500;
 /** Something another peer sends, with its track once it is received. */
 export interface SourceView extends RemoteSource {
   track: MediaStreamTrack | null;
-  /** There will be no track: this browser cannot play it, or may not receive it. */
+  /** No track will arrive: this browser cannot play it, or may not receive it. */
   unplayable: boolean;
-  /** The server sends nothing of it, because bandwidth is missing. */
+  /** The server sends none of it, because bandwidth is short. */
   starved: boolean;
 }
 
@@ -22,7 +22,7 @@ export interface PeerView extends Omit<RemotePeer, 'sources'> {
 
 export interface CallView {
   session: SessionState;
-  /** The signaling connection is up. Media does not need it. */
+  /** The signaling connection is established. Media does not need it. */
   online: boolean;
   room: string;
   peerId: string;
@@ -38,7 +38,7 @@ export interface CallView {
 export interface CallEvents {
   /** The call has changed. */
   onView(view: CallView): void;
-  /** Something the user should read once. */
+  /** A text that the user should read once. */
   onNotice(message: string): void;
 }
 
@@ -52,7 +52,7 @@ export interface ReceivedTrack extends Pick<Incoming, 'serverPaused'> {
   readonly consumer: { readonly id: string; readonly track: MediaStreamTrack };
 }
 
-/** What a view is made of. */
+/** The inputs of a view. */
 export interface Shown extends Omit<CallView, 'peers'> {
   roster: Roster;
   unplayable: ReadonlySet<string>;

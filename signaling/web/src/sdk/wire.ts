@@ -1,5 +1,6 @@
-// Conversion between protobuf messages and the plain objects of mediasoup-client. The names are the same on both sides. Most of the code handles what
-// protobuf cannot express: `string | number` values, and fields that are absent rather than empty.
+// Conversion between protobuf messages and the plain objects of mediasoup-client. The names are the same on
+// both sides. Most of the code handles what protobuf cannot express: `string | number` values, and fields
+// that are absent rather than empty.
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { types } from 'mediasoup-client';
@@ -159,7 +160,10 @@ export function fromIceServers(servers: IceServer[]): RTCIceServer[] {
   return servers.map(({ urls, username, credential }) => ({ urls, username, credential }));
 }
 
-/** The argument of `createSendTransport` and `createRecvTransport`. `iceServers` apply when the message has none, as from older servers. */
+/**
+ * The argument of `createSendTransport` and `createRecvTransport`. `iceServers` apply when the message has
+ * none, as from older servers.
+ */
 export function fromTransportCreated(message: TransportCreated, iceServers: IceServer[] = []): types.TransportOptions {
   const { iceParameters, dtlsParameters } = message;
   if (!iceParameters || !dtlsParameters) throw new Error('TransportCreated lacks ICE or DTLS parameters');

@@ -1,4 +1,5 @@
-// The actions that are running or waiting for their next try, for one `Media`: one of each name at a time, and later and later after failures.
+// The running actions of one `Media`, and those that wait for their next try: one of each name at a time,
+// with longer pauses after failures.
 
 import { retryAfterMs } from './errors';
 import { type Action, nameOf } from './sync';
@@ -6,10 +7,13 @@ import { type Action, nameOf } from './sync';
 /** First and longest pause before a failed action is tried again. */
 const RETRY_MIN_MS = 300;
 const RETRY_MAX_MS = 5_000;
-/** After this many failures in a row the user reads about it once; the tries go on. */
+/** After this many failures in a row, one notice is shown to the user; the tries continue. */
 export const FAILURES_BEFORE_NOTICE = 3;
 
-/** What follows a failed action: another try; a new comparison, because it has had its consequence or cannot be tried now; or nothing. */
+/**
+ * The next step after a failed action: another try; a new comparison, because the failure was applied or a
+ * try is impossible now; or none.
+ */
 export type Verdict = 'retry' | 'settled' | 'stop';
 
 export interface WorkEvents {
@@ -79,7 +83,7 @@ export class Work {
     this.#events.onChange();
   }
 
-  /** What still runs ends without effect. */
+  /** Actions that are still running end without effect. */
   close(): void {
     this.#closed = true;
   }

@@ -1,7 +1,8 @@
 // The address that the page was opened with: `?room=ROOM&name=NAME&join=1#token=TOKEN`.
 //
-// The token is in the fragment, which browsers do not send to servers: it is in no log and in no Referer. `readLink` removes it from the address bar, so
-// that it is not read there or copied with the address. The history entry keeps it for a reload of this tab.
+// The token is in the fragment, which browsers do not send to servers: it is in no log and in no Referer.
+// `readLink` removes it from the address bar, so that it is not read there or copied with the address. The
+// history entry keeps it for a reload of this tab.
 
 export interface Link {
   room: string;
@@ -26,7 +27,8 @@ export function readLink(page: Pick<Window, 'location' | 'history' | 'document'>
     const rest = fragment.toString();
     page.history.replaceState({ token }, '', `${page.location.pathname}${page.location.search}${rest && `#${rest}`}`);
   }
-  // Outside development mode a link must not start a camera whose permission the browser remembers: the user has to click.
+  // Outside development mode a link must not start a camera whose permission the browser remembers: the user
+  // has to click.
   const isDevelopment = page.document.querySelector(MODE) !== null;
   return {
     room: query.get('room') ?? '',

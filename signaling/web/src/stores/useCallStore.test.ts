@@ -3,7 +3,10 @@ import type { CallEvents, CallView, Captured, LocalSource } from '../sdk';
 import { fakeTrack } from '../sdk/testing';
 import { useCallStore } from './useCallStore';
 
-/** A call that accepts everything and publishes it immediately. Hoisted, because the mock below is hoisted and needs it. */
+/**
+ * A call that accepts everything and publishes it immediately. Hoisted, because the mock below is hoisted and
+ * needs it.
+ */
 const { FakeCall, calls } = vi.hoisted(() => {
   class FakeCall {
     readonly local = new Map<string, LocalSource>();

@@ -1,5 +1,5 @@
-// The only store of the app: the form before a call, the view of the call from the sdk, and the notices. Components read from here and call its
-// actions; they hold no state of a call themselves.
+// The only store of the app: the form before a call, the view of the call from the sdk, and the notices.
+// Components read from here and call its actions; they contain no state of a call themselves.
 
 import { create } from 'zustand';
 import { Call, type CallView, captureDevices, captureOne, captureScreen, problemOf, SignalError } from '../sdk';
@@ -8,7 +8,10 @@ import { readLink } from './link';
 /** Notices on screen at once; a new one replaces the oldest. */
 const NOTICES_MAX = 4;
 const NOTICE_MS = 7_000;
-/** How long a join waits for camera and microphone. The user may leave the browser's permission prompt unanswered. */
+/**
+ * How long a join waits for camera and microphone. The user may leave the browser's permission prompt
+ * unanswered.
+ */
 const DEVICES_PAUSE_MS = 1_000;
 
 export interface Notice {
@@ -102,8 +105,8 @@ export const useCallStore = create<CallState>()((set, get) => {
   };
 
   /**
-   * Stops devices that the call no longer sends, because the server refused them or the device ended. Switching one on starts the device again and
-   * offers it to the call again.
+   * Stops devices that the call no longer sends, because the server refused them or the device ended.
+   * Switching one on starts the device again and offers it to the call again.
    */
   const stopDropped = (before: CallView | null, now: CallView) => {
     for (const { source, track } of before?.local.values() ?? []) {
@@ -197,7 +200,8 @@ export const useCallStore = create<CallState>()((set, get) => {
         if (video) joining.setSource('camera', video, !videoOn);
         if (problem) get().notify(problem, true);
       };
-      // A page opened with `join=1` joins before its devices are open. The call starts without them if the user has not answered in time.
+      // A page opened with `join=1` joins before its devices are open. The call starts without them if the
+      // user has not answered in time.
       const devices = opening;
       const isReady = await Promise.race([
         Promise.resolve(devices).then(() => true),

@@ -1,5 +1,5 @@
-//! `RtpVp9RefFinder`: in flexible mode a frame names its references, else they follow from its place in the group of
-//! pictures.
+//! `RtpVp9RefFinder`: in flexible mode a frame lists its references, otherwise they follow from its place in
+//! the group of pictures.
 
 use super::super::codec::Vp9;
 use super::{Found, Unwrapper};
@@ -17,7 +17,7 @@ type Group = Vec<(u8, bool, Vec<u8>)>;
 pub(super) struct Vp9Finder {
     picture_ids: Unwrapper,
     tl0: Unwrapper,
-    /// Of each base picture: the group that holds, where it began, and the last picture that came.
+    /// Of each base picture: its group, the group's start, and the last received picture.
     bases: BTreeMap<i64, Base>,
     missing: [BTreeSet<i64>; 8],
     /// Pictures from which a layer can be entered, and their layers.
@@ -61,7 +61,7 @@ impl Vp9Finder {
             return flatten(vp9, picture, Vec::new());
         }
         let hangs_on = if vp9.temporal == 0 { tl0 - 1 } else { tl0 };
-        // A base picture that brings a structure stands for itself.
+        // A base picture with a structure starts a new group.
         let hangs_on = if vp9.temporal == 0 && self.bases.contains_key(&tl0) { tl0 } else { hangs_on };
         let Some(base) = self.bases.get(&hangs_on).cloned() else {
             return Found::drop("the base picture it hangs on is missing");
@@ -105,7 +105,7 @@ impl Vp9Finder {
         flatten(vp9, picture, references)
     }
 
-    /// Whether there is a picture between the two after which the layer refers no further back.
+    /// Whether there is a switching point of the layer between the two pictures.
     fn is_cut_off(&self, reference: i64, picture: i64, temporal: u8) -> bool {
         let mut between = self.switches.range(reference + 1..picture);
         between.any(|(_, layer)| *layer < temporal)
@@ -133,7 +133,8 @@ impl Vp9Finder {
     }
 }
 
-/// Ids over spatial layers: a frame refers to frames of its own layer, and to the next lower one of its picture.
+/// Ids over spatial layers: a frame references frames of its own layer, and the next lower one of its
+/// picture.
 fn flatten(vp9: &Vp9, picture: i64, pictures: Vec<i64>) -> Found {
     let spatial = i64::from(vp9.spatial);
     let id = picture * LAYERS_MAX + spatial;

@@ -1,7 +1,7 @@
 //! A relay without a network: a driver that opens what is ordered, and clients that know the protocol by the library's own reader.
 
 use machine::{
-    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketOrder, StreamId, Tx, WorkerId,
+    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketRequest, StreamId, Tx, WorkerId,
 };
 use relay::{Command, Counter, Credentials, EvenClock, Policy, Quotas, Relay, Settings};
 use std::collections::BTreeMap;
@@ -133,9 +133,9 @@ impl Rig {
     }
 
     pub fn carry_out_orders(&mut self) {
-        while let Some(order) = self.relay.poll_socket_order() {
-            match order {
-                SocketOrder::Open { local, next, is_ipv6, dont_fragment } => {
+        while let Some(request) = self.relay.poll_socket_request() {
+            match request {
+                SocketRequest::Open { local, next, is_ipv6, dont_fragment } => {
                     self.dont_fragment = dont_fragment;
                     let opened = match self.refusal {
                         Some(refusal) => Err(refusal),
@@ -143,29 +143,29 @@ impl Rig {
                     };
                     self.relay.on_socket_opened(self.now, local, opened, &mut self.outbox);
                 }
-                SocketOrder::Listen { local, is_ipv6 } => {
+                SocketRequest::Listen { local, is_ipv6 } => {
                     let opened = match self.refusal {
                         Some(refusal) => Err(refusal),
                         None => Ok(self.open(local, None, is_ipv6)),
                     };
                     self.relay.on_socket_opened(self.now, local, opened, &mut self.outbox);
                 }
-                SocketOrder::Connect { stream, local, remote: _ } => {
+                SocketRequest::Connect { stream, local, remote: _ } => {
                     assert!(self.sockets.contains_key(&local), "only from what is open");
                     assert_eq!(self.streams.insert(stream, None), None, "a number that is not in use");
                 }
-                SocketOrder::Join { stream, path } => {
+                SocketRequest::Join { stream, path } => {
                     let joined = self.streams.get_mut(&stream).expect("only what is open is joined");
                     assert_eq!(joined.replace(path), None, "once");
                 }
-                SocketOrder::CloseStream { stream } => {
+                SocketRequest::CloseStream { stream } => {
                     self.streams.remove(&stream).expect("only what is open is closed");
                 }
-                SocketOrder::Close { local } => {
+                SocketRequest::Close { local } => {
                     self.sockets.remove(&local).expect("only what is open is closed");
                 }
-                SocketOrder::Keep { path } => self.kept.push(path),
-                SocketOrder::HangUp { path } => self.hung_up.push(path),
+                SocketRequest::Keep { path } => self.kept.push(path),
+                SocketRequest::HangUp { path } => self.hung_up.push(path),
             }
         }
         assert_eq!(self.relay.audit(), None);

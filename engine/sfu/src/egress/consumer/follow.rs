@@ -1,4 +1,4 @@
-//! What a consumer follows: which encoding, from which keyframe on, and which of its packets go.
+//! Which encoding a consumer follows, from which keyframe on, and which of its packets are forwarded.
 
 use super::Consumer;
 use crate::egress::layer_budget::LayerBudget;
@@ -16,8 +16,8 @@ use rtp::dependency_descriptor::{self, FrameNumber};
 use rtp::{SeqNo, opus, red};
 
 impl Consumer {
-    /// One packet of the fan-out, just received and cached in the producer's stream `index`. True if a keyframe of that stream
-    /// is needed to get to the layers wanted.
+    /// Handles one packet of the fan-out, just received and cached in the producer's stream `index`. True if
+    /// a keyframe of that stream is needed for the target layers.
     pub fn forward(
         &mut self,
         packet: &MediaPacket<'_>,
@@ -32,21 +32,22 @@ impl Consumer {
             self.pass(packet, stream, source, out);
             return self.selector.needs_keyframe();
         }
-        // One from before the beginning of what is followed leads nowhere: all that came behind it was sent.
+        // A packet from before the start of the followed encoding cannot be a new start: all later packets
+        // have been sent.
         let may_begin = following != Some(source) && self.may_begin(index, producer);
         if packet.starts_keyframe && may_begin && !self.is_spared(packet) {
             if !stream.can_be_caught_up(packet.seq, limits::CATCH_UP_PACKETS_MAX) {
-                // It comes so late that all behind it would be too much at once.
+                // It is so late that sending all later packets at once would be too much.
                 return true;
             }
             self.begin(packet, producer, index, out);
             self.pass(packet, stream, source, out);
-            // The keyframe's first packet may have been the one that was lost: what follows it is here already.
+            // The keyframe's first packet may have been the lost one: the next ones are here already.
             self.catch_up(packet.seq, stream, source, out);
         } else if following.is_some()
             && let Some((seq, numbering)) = self.rewriter.place(source, packet.seq)
         {
-            // A straggler from before the last change of encodings: its number waits.
+            // A late packet from before the last change of encodings: its number is reserved.
             match self.selector.decide_late(packet, source) {
                 Verdict::LeaveOut => self.fill(packet, seq, &numbering, out),
                 Verdict::Forward => self.send(packet, seq, &numbering, out),
@@ -55,15 +56,15 @@ impl Consumer {
         false
     }
 
-    /// Begins with a keyframe that is still at hand, with at most `packets_max` packets behind its beginning, instead of waiting for the publisher's
-    /// next. How many packets were behind it; 0 if there is no such keyframe.
+    /// Starts with a cached keyframe, with at most `packets_max` packets after its beginning, instead of
+    /// waiting for the publisher's next keyframe. Returns the number of packets; 0 without such a keyframe.
     pub fn begin_from_cache(
         &mut self,
         producer: &Producer,
         packets_max: usize,
         out: &mut Egress<'_, impl Tx>,
     ) -> usize {
-        // A consumer that was sent packets a moment ago would receive them again.
+        // A consumer that got packets a moment ago would receive them again.
         let has_recent = self
             .rewriter
             .last_sent_at()
@@ -76,7 +77,7 @@ impl Consumer {
         let first = stream.cached_keyframe(out.now, packets_max);
         let Some(packet) = first.and_then(|first| stream.cached(first)) else { return 0 };
         if !packet.starts_keyframe {
-            return 0; // Its structure has been replaced since.
+            return 0; // Its structure has been replaced.
         }
         let source = Source { stream: index as u8, epoch: stream.epoch() };
         self.begin(&packet, producer, index, out);
@@ -85,8 +86,8 @@ impl Consumer {
         stream.packets_behind(packet.seq)
     }
 
-    /// True for comfort-noise (DTX) packets that this consumer skips. Of redundant audio the primary block counts; its copies were sent
-    /// before.
+    /// True for comfort-noise (DTX) packets that this consumer skips. For redundant audio the primary block
+    /// is checked; its copies were sent before.
     fn is_spared(&self, packet: &MediaPacket<'_>) -> bool {
         self.ignores_dtx
             && match packet.codec {
@@ -98,7 +99,8 @@ impl Consumer {
             }
     }
 
-    /// Whether to follow an encoding from its keyframe on: the best there is; or, rather than show nothing, any that is not too much.
+    /// Whether to follow an encoding from its keyframe on: the best available one; or, if none is followed,
+    /// any one within the limits.
     fn may_begin(&self, index: usize, producer: &Producer) -> bool {
         if self.layer_budget == LayerBudget::Nothing {
             return false;
@@ -131,8 +133,8 @@ impl Consumer {
         self.insert_parameter_sets(packet, stream, out);
     }
 
-    /// Our timestamp for one of a stream's, by the publisher's clock: the moment in which the stream followed before would have that
-    /// very timestamp. `None` unless both streams' clocks are known.
+    /// Our timestamp for one of a stream's, by the publisher's clock: the time at which the stream followed
+    /// before would have the same timestamp. `None` unless both streams' clocks are known.
     fn align(&self, timestamp: u32, stream: &Stream, producer: &Producer) -> Option<u32> {
         let before = self.rewriter.latest()?;
         let left = producer.streams.get(usize::from(before.source.stream))?;
@@ -154,7 +156,7 @@ impl Consumer {
         });
     }
 
-    /// A packet of the stream that is followed: forwarded, or left out.
+    /// A packet of the followed stream: forwarded or left out.
     fn pass(
         &mut self,
         packet: &MediaPacket<'_>,
@@ -195,7 +197,7 @@ impl Consumer {
     }
 }
 
-/// The number of a packet's frame, where it has a dependency descriptor.
+/// The frame number of a packet with a dependency descriptor.
 fn frame_number(packet: &MediaPacket<'_>) -> Option<FrameNumber> {
     dependency_descriptor::mandatory(packet.descriptor).map(|fields| fields.frame_number)
 }

@@ -1,5 +1,5 @@
-//! Packets that a consumer is sent in addition to its producer's: the parameter sets of H.264 before a keyframe that lacks them. They have numbers
-//! of their own, and come again like all others when the peer asks for them.
+//! Packets that a consumer gets in addition to its producer's: the parameter sets of H.264 before a keyframe
+//! without them. They have their own sequence numbers and can be retransmitted like all others.
 
 use super::Consumer;
 use crate::egress::rewrite::Numbering;
@@ -13,21 +13,21 @@ use machine::Tx;
 use rtp::SeqNo;
 use std::sync::Arc;
 
-/// The packets that were inserted last. They stay as they were sent, whatever sets the stream has by now.
+/// The packets inserted last. They stay as sent, whatever sets the stream has later.
 #[derive(Clone, Debug)]
 pub(super) struct Inserted {
     sets: Arc<ParameterSets>,
-    /// Our number of the first.
+    /// Our sequence number of the first.
     first: SeqNo,
-    /// Of the keyframe behind them, on the publisher's leg.
+    /// Of the following keyframe, in the publisher's timestamps.
     timestamp: u32,
     numbering: Numbering,
-    /// Keyframes that the peer had asked for by then.
+    /// Keyframes that the peer had requested at that time.
     requests: u64,
 }
 
 impl Inserted {
-    /// The packet with this number of ours, if it is one of them.
+    /// The inserted packet with this number of ours, if there is one.
     pub(super) fn packet(&self, ours: SeqNo) -> Option<(MediaPacket<'_>, Numbering)> {
         let index = usize::try_from(ours.0.checked_sub(self.first.0)?).ok()?;
         let unit = self.sets.unit(index)?;
@@ -49,7 +49,7 @@ impl Inserted {
 }
 
 impl Consumer {
-    /// Sends the parameter sets that a decoder needs before this packet, with which the consumer begins.
+    /// Sends the parameter sets that a decoder needs before this packet, the consumer's first one.
     pub(super) fn insert_parameter_sets(
         &mut self,
         packet: &MediaPacket<'_>,
@@ -71,7 +71,8 @@ impl Consumer {
         }
     }
 
-    /// The same before a later keyframe of the stream that is followed, if the peer has asked for one since: it may lack the sets.
+    /// The same before a later keyframe of the followed stream, if the peer has requested one since: it may
+    /// lack the sets.
     pub(super) fn insert_parameter_sets_again(
         &mut self,
         packet: &MediaPacket<'_>,

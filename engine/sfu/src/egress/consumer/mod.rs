@@ -1,12 +1,12 @@
-//! A consumer: one track that a peer receives. Follows one encoding of its producer, writes its own header over the shared
-//! plaintext, encrypts it straight into the send batch, and sends again what its peer misses.
+//! A consumer: one track that a peer receives. Follows one encoding of its producer, writes a new header for
+//! the shared plaintext, encrypts it directly into the send batch, and retransmits lost packets.
 
 mod follow;
 mod insert;
 mod retransmit;
 mod write;
 
-use crate::bandwidth::{Class, Steadiness};
+use crate::bandwidth::{Class, Hysteresis};
 use crate::base::emodel::mouth_to_ear;
 use crate::base::slots::Slot;
 use crate::egress::counts::ConsumerCounts;
@@ -28,58 +28,58 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One track on its way to one peer.
+/// One track for one peer.
 #[derive(Debug)]
 pub struct Consumer {
-    /// The command that made it: tells a repetition from a contradiction.
+    /// The command that created it: distinguishes a repetition from a contradiction.
     pub spec: Box<Consume>,
-    /// What it leaves by.
+    /// The transport it is sent on.
     pub transport: Slot,
-    /// What it receives.
+    /// The producer it receives.
     pub producer: Slot,
-    /// Not sent for now.
+    /// Paused: nothing is sent.
     pub paused: bool,
-    /// The layers to send at most; `None` is as many as there are.
+    /// The highest layers to send; `None` means all.
     pub preferred_layers: Option<Layers>,
     /// Priority relative to the transport's other consumers.
     pub priority: u8,
-    /// Comfort-noise (DTX) packets are left out.
+    /// Comfort-noise (DTX) packets are skipped.
     pub ignores_dtx: bool,
-    /// What is counted of it.
+    /// Its counters.
     pub counts: ConsumerCounts,
-    /// What the transport's bandwidth allows it.
+    /// The layers that the transport's bandwidth allows.
     pub layer_budget: LayerBudget,
-    /// When that was changed.
-    pub steadiness: Steadiness,
-    /// What it is to a pacer.
+    /// The time of the last change.
+    pub hysteresis: Hysteresis,
+    /// Its class for the pacer.
     class: Class,
     send_extensions: SendExtensions,
-    /// What its packets say of the playout delay instead of what the publisher's say.
+    /// The playout delay in its packets, in place of the publisher's.
     playout_delay: Option<[u8; 3]>,
     selector: Selector,
     rewriter: Rewriter,
-    /// Bit `n`: it wants spatial layer `n` of its producer, as the producer has counted it.
+    /// Bit `n`: it needs spatial layer `n` of its producer, as counted by the producer.
     wanted: u8,
-    /// The layers it was last known to be sent.
+    /// The layers that were sent when last reported.
     reported: Option<Layers>,
     mid: Option<Mid>,
     ssrc: Ssrc,
-    /// The header extensions that its packets may have, of those it negotiated. Beside the rest, as the SSRC: what every packet needs is
-    /// not looked for at the end of a pointer.
+    /// The negotiated header extensions that its packets may have. Stored inline, like the SSRC: every packet
+    /// needs them, so they are not behind a pointer.
     extensions: [Option<Extension>; limits::EXTENSIONS_WRITTEN_MAX],
-    /// The codec that its producer begins with, and its payload types.
+    /// The codec that its producer starts with, and its payload types.
     usual: Option<(Codec, PayloadTypes)>,
-    /// Payload types of the codecs it takes.
+    /// Payload types of the codecs it accepts.
     payload_types: Vec<(Codec, PayloadTypes)>,
-    /// Our latest numbers that an empty packet took.
+    /// Our latest numbers that were used by an empty packet.
     filled: VecDeque<SeqNo>,
-    /// The packets it was sent in addition to its producer's.
+    /// The packets it got in addition to its producer's.
     inserted: Option<Arc<Inserted>>,
-    /// It takes Opus but no RED: what the publisher's RED has inside, by its payload type there.
+    /// It accepts Opus but not RED: the payload type of the content of the publisher's RED.
     red_content: Option<Pt>,
     rtx_seq: SeqNo,
     resent: Resent,
-    /// Payload bytes that NACKs may still cost; see [`limits::RESEND_CREDIT_MAX`].
+    /// Payload bytes that may still be retransmitted; see [`limits::RESEND_CREDIT_MAX`].
     resend_credit: u32,
     packet_count: u32,
     octet_count: u32,
@@ -93,7 +93,7 @@ struct PayloadTypes {
     rtx: Option<Pt>,
 }
 
-/// Our latest sender report, to recognise in the peer's reception report.
+/// Our latest sender report, to be recognised in the peer's reception report.
 #[derive(Clone, Copy, Debug)]
 struct SentReport {
     compact_ntp: u32,
@@ -133,7 +133,7 @@ impl Consumer {
             ignores_dtx: false,
             counts: ConsumerCounts::new(),
             layer_budget: LayerBudget::default(),
-            steadiness: Steadiness::default(),
+            hysteresis: Hysteresis::default(),
             class: if producer.kind() == Kind::Audio { Class::Audio } else { Class::Video },
             send_extensions: SendExtensions::of(&spec),
             playout_delay: None,
@@ -165,14 +165,14 @@ impl Consumer {
         self.ssrc
     }
 
-    /// Stops sending; the next packet sent will begin a keyframe.
+    /// Stops sending; the next packet sent begins a keyframe.
     pub fn pause(&mut self) {
         self.paused = true;
         self.rewriter.pause();
     }
 
-    /// Has its packets say how long their frames are to be held back. Where one may be sent again on its own stream, only before the
-    /// first: its header must be the same then.
+    /// Sets the playout delay in its packets. If packets may be retransmitted on their own stream, only
+    /// before the first one: their headers must not change.
     pub fn set_playout_delay(&mut self, delay: Option<PlayoutDelay>) -> Result<(), String> {
         let value = delay.map(|PlayoutDelay { min_ms, max_ms }| {
             let [min, max] = [min_ms, max_ms].map(|ms| Duration::from_millis(ms.into()));
@@ -187,12 +187,12 @@ impl Consumer {
         Ok(())
     }
 
-    /// Waits for the next keyframe: what was being followed has a hole.
+    /// Waits for the next keyframe, because packets of the followed encoding are missing.
     pub fn interrupt(&mut self) {
         self.rewriter.pause();
     }
 
-    /// The highest layers it is to be sent, bandwidth permitting.
+    /// The highest layers to send, bandwidth permitting.
     pub fn target_layers(&self, producer: &Producer) -> Layers {
         let there =
             Layers { spatial: producer.spatial_layers() - 1, temporal: limits::TEMPORAL_LAYERS_MAX - 1 };
@@ -202,7 +202,7 @@ impl Consumer {
         })
     }
 
-    /// The highest layers it may be sent, of those the producer has.
+    /// The highest layers that may be sent, of those the producer has.
     pub fn ceiling(&self, producer: &Producer) -> Layers {
         let wanted = self.target_layers(producer);
         match self.layer_budget {
@@ -212,10 +212,10 @@ impl Consumer {
         }
     }
 
-    /// Takes over a new ceiling. Without any bandwidth it stops at once.
+    /// Applies a new ceiling. Without any bandwidth it stops at once.
     pub fn update_ceiling(&mut self, producer: &Producer) {
         let ceiling = self.ceiling(producer);
-        // Of simulcast the spatial layer is the encoding, which has one layer inside.
+        // For simulcast the spatial layer is the encoding, which has one layer.
         let spatial = if producer.streams.len() > 1 { 0 } else { ceiling.spatial };
         self.selector.set_ceiling(Layers { spatial, temporal: ceiling.temporal });
         if self.layer_budget == LayerBudget::Nothing {
@@ -223,30 +223,31 @@ impl Consumer {
         }
     }
 
-    /// Updates the layers it wants: the former mask, and the new one.
+    /// Updates the layers it needs: returns the former mask and the new one.
     pub fn replace_wanted(&mut self, producer: &Producer) -> (u8, u8) {
         let ceiling = usize::from(self.ceiling(producer).spatial);
         let wanted = match producer.streams.len() {
             _ if self.paused => 0,
-            // All layers below are needed too.
+            // All lower layers are needed too.
             1 => u8::MAX >> (7 - ceiling.min(7)),
-            // The one it follows until then does not count: it goes on for as long as the change should take.
+            // The encoding it follows until then is not counted: it stays for as long as the change should
+            // take.
             _ => 1 << ceiling,
         };
         (std::mem::replace(&mut self.wanted, wanted), wanted)
     }
 
-    /// The layers it is counted for.
+    /// The layers for which it is counted.
     pub fn wanted(&self) -> u8 {
         self.wanted
     }
 
-    /// The layers it was counted for, which it wants no more.
+    /// The layers for which it was counted, and is not any more.
     pub fn take_wanted(&mut self) -> u8 {
         std::mem::take(&mut self.wanted)
     }
 
-    /// The encoding it should be following and is not, if it is to be sent anything.
+    /// The encoding it should follow but does not, if it is to be sent at all.
     pub fn stream_missed(&self, producer: &Producer) -> Option<usize> {
         if self.paused || self.layer_budget == LayerBudget::Nothing {
             return None;
@@ -255,20 +256,20 @@ impl Consumer {
         (self.source_index(producer) != Some(best)).then_some(best)
     }
 
-    /// The encoding whose keyframe would help it now.
+    /// The encoding whose keyframe it needs now.
     pub fn stream_of_interest(&self, producer: &Producer) -> usize {
         let best = || producer.best_stream(usize::from(self.ceiling(producer).spatial));
         self.source_index(producer).unwrap_or_else(best)
     }
 
-    /// The encoding it follows, in that encoding's present life.
+    /// The followed encoding, if its epoch has not changed.
     fn source_index(&self, producer: &Producer) -> Option<usize> {
         let source = self.rewriter.source()?;
         let index = usize::from(source.stream);
         producer.streams.get(index).filter(|stream| stream.epoch() == source.epoch).map(|_| index)
     }
 
-    /// The layers it is being sent; `None` while it is sent nothing.
+    /// The layers that are sent; `None` if none is.
     pub fn current_layers(&self, producer: &Producer) -> Option<Layers> {
         let index = self.source_index(producer)?;
         let inside = self.selector.current();
@@ -277,13 +278,13 @@ impl Consumer {
         Some(Layers { spatial: spatial.min(producer.spatial_layers() - 1), temporal })
     }
 
-    /// The layers it is sent, if they are others than when this was asked last.
-    pub fn take_layer_news(&mut self, producer: &Producer) -> Option<Option<Layers>> {
+    /// The layers that are sent, if they have changed since the last call.
+    pub fn take_changed_layers(&mut self, producer: &Producer) -> Option<Option<Layers>> {
         let current = self.current_layers(producer);
         (std::mem::replace(&mut self.reported, current) != current).then_some(current)
     }
 
-    /// Neither paused, nor without any bandwidth.
+    /// Whether it is neither paused nor without bandwidth.
     pub fn is_sending(&self) -> bool {
         !self.paused && self.layer_budget != LayerBudget::Nothing
     }
@@ -312,13 +313,13 @@ impl Consumer {
         self.rtt
     }
 
-    /// RTP clock ticks in a second.
+    /// RTP clock ticks per second.
     pub fn clock_rate_hz(&self) -> u32 {
         self.spec.codecs.first().map_or(90_000, |codec| codec.clock_rate_hz)
     }
 
-    /// Our sender report: the publisher's clocks, with its RTP timestamp as our peer knows it. `None` before anything was sent,
-    /// or while the publisher has not told its clocks.
+    /// Our sender report: the publisher's clocks, with the RTP timestamp that our peer sees. `None` before a
+    /// packet was sent, or while the publisher's clocks are unknown.
     pub fn sender_info(&mut self, now: Instant, producer: &Producer) -> Option<SenderInfo> {
         if self.packet_count == 0 {
             return None;
@@ -342,7 +343,8 @@ impl Consumer {
     }
 }
 
-/// Whether an extension of this kind is one that [`Consumer::extensions`] has a value for. The others are stamped, or only received.
+/// Whether [`Consumer::extensions`] can have a value for this kind. The others are set when sending, or only
+/// received.
 fn may_be_written(kind: ExtensionKind) -> bool {
-    matches!(kind, ExtensionKind::Mid | ExtensionKind::DependencyDescriptor) || Carried::travels(kind)
+    matches!(kind, ExtensionKind::Mid | ExtensionKind::DependencyDescriptor) || Carried::is_forwarded(kind)
 }

@@ -1,4 +1,5 @@
-//! What a consumer sends again or later: answers to NACKs by RTX (RFC 4588), what waited in the pacer, and padding.
+//! Retransmissions and delayed packets of a consumer: answers to NACKs by RTX (RFC 4588), packets from the
+//! pacer, and padding.
 
 use super::Consumer;
 use super::insert::Inserted;
@@ -16,10 +17,11 @@ use rtp::{Header, Seq, SeqNo, Ssrc};
 use std::time::Duration;
 
 impl Consumer {
-    /// The peer misses `seq` of this consumer: sends it again, by RTX (RFC 4588) where negotiated. With `must_wait` enough has been sent
-    /// at once: it waits for the pacer, where there is one. True if a packet was written now.
+    /// The peer misses `seq` of this consumer: sends it again, by RTX (RFC 4588) if negotiated. With
+    /// `must_wait` the limit of immediate retransmissions is reached: the packet waits for the pacer, if
+    /// there is one. True if a packet was written now.
     ///
-    /// What costs least is asked first: a peer may ask for the same packets again and again.
+    /// The cheapest checks come first: a peer may request the same packets repeatedly.
     pub fn resend(
         &mut self,
         seq: Seq,
@@ -45,7 +47,8 @@ impl Consumer {
         };
         self.resent.note(out.now, seq);
         if self.send_extensions.may_vary() && !self.has_rtx(&packet) {
-            // It was not negotiated, and its header has numbers of its own: sent again it would be another packet under the same index.
+            // Retransmission was not negotiated, and its header has changing numbers: sent again it would be
+            // a different packet with the same index.
             return false;
         }
         self.resend_credit = credit;
@@ -61,7 +64,8 @@ impl Consumer {
         self.spec.rtx_ssrc.is_some() && self.payload_types_of(packet).is_some_and(|types| types.rtx.is_some())
     }
 
-    /// A packet that waited may leave now. One that is gone meanwhile is counted; the peer will ask for it, or for a keyframe.
+    /// The pacer releases a waiting packet. One that is not cached any more is counted; the peer will request
+    /// it, or a keyframe.
     pub fn release(&mut self, waiting: Waiting, producer: &Producer, out: &mut Egress<'_, impl Tx>) {
         let inserted = self.inserted.clone();
         let Some((packet, ours, numbering)) = self.find(waiting.seq.seq(), producer, inserted.as_deref())
@@ -77,7 +81,7 @@ impl Consumer {
         }
     }
 
-    /// The packet that was sent under one of our numbers, if it is still at hand.
+    /// The packet that was sent under one of our numbers, if it is still cached.
     fn find<'a>(
         &self,
         seq: Seq,
@@ -95,12 +99,12 @@ impl Consumer {
         let stream = producer.streams.get(usize::from(numbering.source.stream))?;
         let stream = Some(stream).filter(|stream| stream.epoch() == numbering.source.epoch)?;
         let packet = self.without_copies(stream.cached(original)?);
-        // An empty packet is sent again as one that is empty, so that its number is asked for no more.
+        // An empty packet is retransmitted as an empty one, so that the peer stops requesting it.
         let packet = if self.filled.contains(&ours) { packet.emptied() } else { packet };
         Some((packet, ours, numbering))
     }
 
-    /// Whether it has a stream for packets that only fill a probe.
+    /// Whether it has a stream for padding-only packets.
     pub fn can_pad(&self) -> bool {
         let has_rtx = self.payload_types.iter().any(|(_, types)| types.rtx.is_some());
         self.send_extensions.has_number()
@@ -109,18 +113,16 @@ impl Consumer {
             && self.class == Class::Video
     }
 
-    /// Sends a packet of nothing but padding on the stream of retransmissions, where receivers drop it. False if it cannot, or if the batch is
-    /// full: then what is due stays due, and trying again at once would never end.
+    /// Sends a padding-only packet on the retransmission stream, where receivers drop it. False if it cannot,
+    /// or if the batch is full: then the padding stays due, and an immediate retry would never end.
     pub fn pad(&mut self, out: &mut Egress<'_, impl Tx>) -> bool {
         let pt = self.payload_types.iter().find_map(|(_, types)| types.rtx);
         let (Some(pt), Some(ssrc)) = (pt, self.spec.rtx_ssrc.map(Ssrc)) else { return false };
         let seq = self.rtx_seq.next();
         let timestamp = self.rewriter.latest().map_or(0, |numbering| numbering.timestamp(0));
         let header = Header { pt, marker: false, seq: seq.seq(), timestamp, ssrc };
-        let mut extensions = self.labels();
-        out.stamp(&self.send_extensions, &mut extensions);
-        let written = write_padding(&header, seq.roc(), &extensions, out);
-        out.is_numbered = false;
+        let stamped = out.stamp(&self.send_extensions, self.labels());
+        let written = write_padding(&header, seq.roc(), &stamped, out);
         let Some(len) = written else {
             out.counters.count(Counter::TxFull);
             return false;
@@ -139,7 +141,7 @@ impl Consumer {
         out: &mut Egress<'_, impl Tx>,
     ) {
         let Some(payload_types) = self.payload_types_of(packet) else { return };
-        let extensions = self.extensions(packet, numbering, out);
+        let stamped = self.extensions(packet, numbering, out);
         let patch = Patch::of(packet, numbering);
         let written = match (payload_types.rtx, self.spec.rtx_ssrc) {
             (Some(pt), Some(ssrc)) => {
@@ -149,7 +151,8 @@ impl Consumer {
                     ssrc: Ssrc(ssrc),
                     ..self.header(packet, pt, ours, numbering)
                 };
-                // The original sequence number comes before the payload (RFC 4588 §4): the one copy that a resend costs.
+                // The original sequence number precedes the payload (RFC 4588 §4): this is the only copy of a
+                // retransmission.
                 let mut payload = [0; limits::CACHED_LEN_MAX + 2];
                 let len = packet.payload.len() + 2;
                 payload[..2].copy_from_slice(&ours.seq().0.to_be_bytes());
@@ -157,12 +160,12 @@ impl Consumer {
                 if let Some(patch) = patch {
                     patch.apply(&mut payload[2..len]);
                 }
-                write(&header, self.rtx_seq.roc(), &extensions, Body::plain(&payload[..len]), out)
+                write(&header, self.rtx_seq.roc(), &stamped, Body::plain(&payload[..len]), out)
             }
-            // The very same bytes as the first time, so the same key and index protect nothing new.
+            // Exactly the same bytes as the first time, so the same key and index protect no new content.
             _ => {
                 let header = self.header(packet, payload_types.media, ours, numbering);
-                write_patched(&header, ours.roc(), &extensions, Body::plain(packet.payload), patch, out)
+                write_patched(&header, ours.roc(), &stamped, Body::plain(packet.payload), patch, out)
             }
         };
         match written {
@@ -176,25 +179,25 @@ impl Consumer {
     }
 }
 
-/// What was resent lately, so that a repeated NACK is answered once per round trip.
+/// Recent retransmissions, so that a repeated NACK is answered once per round trip.
 #[derive(Debug, Default)]
 pub(super) struct Resent {
-    /// Allocated at the first NACK; most consumers of audio never see one.
+    /// Allocated with the first NACK; most consumers of audio never get one.
     recent: Vec<(Seq, Instant)>,
     next: usize,
 }
 
 impl Resent {
-    /// Assumed while no reception report has come: short, because a second copy costs less than a late one.
+    /// Used before the first reception report: short, because a second copy costs less than a late one.
     const RTT_UNKNOWN: Duration = Duration::from_millis(30);
 
-    /// Whether `seq` was sent again less than a round trip ago.
+    /// Whether `seq` was retransmitted less than a round trip ago.
     fn is_recent(&self, now: Instant, seq: Seq, rtt: Duration) -> bool {
         let rtt = rtt.max(limits::RESEND_INTERVAL_MIN);
         self.recent.iter().any(|(sent, at)| *sent == seq && now.saturating_since(*at) < rtt)
     }
 
-    /// `seq` is sent again now.
+    /// Records that `seq` is retransmitted now.
     fn note(&mut self, now: Instant, seq: Seq) {
         if self.recent.len() < limits::RESENDS_REMEMBERED {
             self.recent.reserve_exact(limits::RESENDS_REMEMBERED - self.recent.len());

@@ -1,10 +1,11 @@
-//! A consumer's own packet from the shared plaintext: header, extensions, and the few bytes of the payload that are its own.
+//! Writes a consumer's packet from the shared plaintext: header, extensions, and the few changed bytes of the
+//! payload.
 
 use super::{Consumer, PayloadTypes};
 use crate::bandwidth::Class;
 use crate::bandwidth::sender::Waiting;
 use crate::egress::rewrite::Numbering;
-use crate::egress::writer::{Body, Egress, write};
+use crate::egress::writer::{Body, Egress, Stamped, write};
 use crate::limits;
 use crate::packet::media_packet::MediaPacket;
 use crate::packet::picture::{PictureNumbers, PictureOffset};
@@ -30,7 +31,8 @@ impl Consumer {
         };
         let Some(payload_types) = self.payload_types_of(packet) else { return };
         let header = self.header(packet, payload_types.media, seq, numbering);
-        // Counted as sent even if the batch is full: to the peer it is then a loss like any other, and it will ask.
+        // Counted as sent even if the batch is full: for the peer it is a loss, and it will request the
+        // packet.
         let picture = packet.picture.map(|numbers| numbers.with(numbering.picture));
         let frame = dependency_descriptor::mandatory(packet.descriptor);
         let frame = frame.map(|fields| numbering.frame(fields.frame_number));
@@ -50,12 +52,12 @@ impl Consumer {
         header: &Header,
         out: &mut Egress<'_, impl Tx>,
     ) {
-        let extensions = self.extensions(packet, numbering, out);
+        let stamped = self.extensions(packet, numbering, out);
         let patch = Patch::of(packet, numbering);
-        // One that is sent again under the same number has to be the same, and knows of no padding.
+        // A packet that is retransmitted under the same number must be identical, and has no padding.
         let body = if self.send_extensions.may_vary() { packet.padded } else { packet.payload };
         let body = Body { bytes: body, is_padded: body.len() > packet.payload.len() };
-        if let Some(len) = write_patched(header, seq.roc(), &extensions, body, patch, out) {
+        if let Some(len) = write_patched(header, seq.roc(), &stamped, body, patch, out) {
             out.counters.count(Counter::RtpOut);
             out.counters.add(Counter::RtpBytesOut, len as u64);
             if self.class == Class::Audio
@@ -72,8 +74,9 @@ impl Consumer {
         }
     }
 
-    /// The header of a packet as this consumer's peer sees it: the same whenever it is written, because the packet's part of it is cached and
-    /// the numbering's is remembered. Nothing that may change meanwhile goes into it, as the stream's structure.
+    /// The header of a packet for this consumer's peer: identical whenever it is written, because its input
+    /// is cached with the packet and stored with the numbering. It contains nothing that may change later,
+    /// such as the stream's structure.
     pub(super) fn header(
         &self,
         packet: &MediaPacket<'_>,
@@ -90,9 +93,9 @@ impl Consumer {
         }
     }
 
-    /// A number that waited for a packet which is not forwarded: an empty packet takes it, so that the peer does not take the hole for
-    /// a loss. Only where retransmissions have numbers of their own, because a NACK for this one must not have it sent
-    /// again with other bytes (RFC 7714 §8.1).
+    /// Sends an empty packet for a reserved number whose packet is not forwarded, so that the peer does not
+    /// see a loss. Only if retransmissions have their own numbers, because a NACK for this one must not send
+    /// it again with other bytes (RFC 7714 §8.1).
     pub(super) fn fill(
         &mut self,
         packet: &MediaPacket<'_>,
@@ -105,9 +108,8 @@ impl Consumer {
             return;
         }
         let header = Header { marker: false, ..self.header(packet, media, hole, numbering) };
-        let mut extensions = self.labels();
-        out.stamp(&self.send_extensions, &mut extensions);
-        match write(&header, hole.roc(), &extensions, Body::plain(&[]), out) {
+        let stamped = out.stamp(&self.send_extensions, self.labels());
+        match write(&header, hole.roc(), &stamped, Body::plain(&[]), out) {
             Some(len) => {
                 out.counters.count(Counter::RtpOut);
                 out.counters.add(Counter::RtpBytesOut, len as u64);
@@ -121,9 +123,9 @@ impl Consumer {
         }
     }
 
-    /// For a peer without RED, the primary block of redundant audio (RFC 2198) as the packet of Opus it would have been. The same
-    /// whenever it is asked for, as the same number must not protect two payloads. What is no RED stays what it is, which nobody
-    /// without RED is sent.
+    /// For a peer without RED, the primary block of redundant audio (RFC 2198) as a packet of Opus. The
+    /// result is always the same, because one number must not protect two payloads. A packet that is not RED
+    /// is returned unchanged, and is not sent to a peer without RED.
     pub(super) fn without_copies<'a>(&self, packet: MediaPacket<'a>) -> MediaPacket<'a> {
         let Some(content) = self.red_content.filter(|_| packet.codec == Codec::Red) else { return packet };
         match rtp::red::Payload::parse(packet.payload).map(|red| red.primary) {
@@ -148,12 +150,12 @@ impl Consumer {
         &self,
         packet: &MediaPacket<'_>,
         numbering: &Numbering,
-        out: &mut Egress<'_, impl Tx>,
-    ) -> Extensions {
+        out: &Egress<'_, impl Tx>,
+    ) -> Stamped {
         let mut extensions = Extensions::new();
         for extension in self.extensions.iter().flatten() {
             let id = ExtId(extension.id);
-            // One that does not fit is left out: an extension is never worth the packet.
+            // An extension that does not fit is left out: the packet is more important.
             match (extension.kind, &self.mid) {
                 (ExtensionKind::Mid, Some(mid)) => {
                     extensions.push(id, mid.as_bytes());
@@ -169,12 +171,11 @@ impl Consumer {
                 }
             }
         }
-        out.stamp(&self.send_extensions, &mut extensions);
-        extensions
+        out.stamp(&self.send_extensions, extensions)
     }
 }
 
-/// The publisher's descriptor, with its frame's number as this consumer counts.
+/// The publisher's descriptor, with the frame number of this consumer.
 fn push_descriptor(extensions: &mut Extensions, id: ExtId, descriptor: &[u8], numbering: &Numbering) {
     let Some(fields) = dependency_descriptor::mandatory(descriptor) else { return };
     if !numbering.changes_frames() {
@@ -189,7 +190,7 @@ fn push_descriptor(extensions: &mut Extensions, id: ExtId, descriptor: &[u8], nu
     extensions.push(id, copy);
 }
 
-/// What has to be changed in a payload that all consumers share.
+/// The changes to a payload that all consumers share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patch {
     numbers: PictureNumbers,
@@ -197,7 +198,7 @@ pub(super) struct Patch {
 }
 
 impl Patch {
-    /// `None` where the payload stays as it is.
+    /// `None` if the payload is unchanged.
     pub(super) fn of(packet: &MediaPacket<'_>, numbering: &Numbering) -> Option<Self> {
         let offset = numbering.picture;
         packet.picture.filter(|_| !offset.is_zero()).map(|numbers| Self { numbers, offset })
@@ -208,21 +209,21 @@ impl Patch {
     }
 }
 
-/// [`write`], with the payload changed on the way: in a copy of its own, which costs a tenth of the encryption.
+/// [`write`] with a changed payload: in a separate copy, which costs a tenth of the encryption.
 pub(super) fn write_patched(
     header: &Header,
     roc: u32,
-    extensions: &Extensions,
+    stamped: &Stamped,
     body: Body<'_>,
     patch: Option<Patch>,
     out: &mut Egress<'_, impl Tx>,
 ) -> Option<usize> {
     let Some(patch) = patch.filter(|_| body.bytes.len() <= limits::CACHED_LEN_MAX) else {
-        return write(header, roc, extensions, body, out);
+        return write(header, roc, stamped, body, out);
     };
     let mut copy = [0; limits::CACHED_LEN_MAX];
     let copy = &mut copy[..body.bytes.len()];
     copy.copy_from_slice(body.bytes);
     patch.apply(copy);
-    write(header, roc, extensions, Body { bytes: copy, ..body }, out)
+    write(header, roc, stamped, Body { bytes: copy, ..body }, out)
 }

@@ -1,4 +1,4 @@
-//! Runs that have ended: packets of the past are asked for by the numbers they had then.
+//! Runs that have ended: older packets are requested by the numbers they were sent with.
 
 use super::numbering::Numbering;
 use crate::egress::source::Source;
@@ -13,11 +13,11 @@ pub(super) struct Past {
     runs: VecDeque<Run>,
 }
 
-/// A [`Numbering`] that has ended. A consumer whose layers are left out has dozens, so it is laid out to be small.
+/// A [`Numbering`] that has ended. A consumer whose layers are left out has dozens, so it is compact.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     first: SeqNo,
-    /// The lower half of our number for it: the others are near.
+    /// The lower half of our number for it: all of them are close together.
     ours: u32,
     len: u32,
     timestamp_offset: u32,
@@ -31,12 +31,12 @@ struct Run {
 const _: () = assert!(size_of::<Run>() == 32);
 
 impl Past {
-    /// A run has ended after `len` packets. The oldest is forgotten for it, if there are too many.
+    /// A run has ended after `len` packets. At the bound the oldest one is dropped.
     pub(super) fn remember(&mut self, numbering: &Numbering, len: u64) {
         if self.runs.len() == limits::NUMBERINGS_REMEMBERED {
             self.runs.pop_front();
         } else if self.runs.len() == self.runs.capacity() {
-            // Few have any, and who has some soon has all.
+            // Few consumers have any, and a consumer that has some soon has the maximum.
             self.runs.reserve_exact(limits::NUMBERINGS_REMEMBERED - self.runs.len());
         }
         self.runs.push_back(Run {
@@ -52,7 +52,7 @@ impl Past {
         });
     }
 
-    /// The run of a publisher's number. `latest`: a number of ours near all that are remembered.
+    /// The run of a publisher's number. `latest`: a number of ours near all stored ones.
     pub(super) fn of(&self, source: Source, seq: SeqNo, latest: SeqNo) -> Option<Numbering> {
         let is_of = |run: &&Run| {
             run.source() == source && seq >= run.first && seq.0 - run.first.0 < u64::from(run.len)
@@ -60,7 +60,7 @@ impl Past {
         self.runs.iter().rev().find(is_of).map(|run| run.numbering(latest))
     }
 
-    /// The run of a number of ours, which is near all that are remembered.
+    /// The run of a number of ours, which is near all stored ones.
     pub(super) fn of_ours(&self, ours: SeqNo) -> Option<Numbering> {
         let is_of = |run: &&Run| (ours.0 as u32).wrapping_sub(run.ours) < run.len;
         self.runs.iter().rev().find(is_of).map(|run| run.numbering(ours))
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_found_by_either_number_across_the_end_of_the_lower_half() {
+    fn a_run_is_found_by_either_number_across_the_wrap_of_the_lower_half() {
         let mut past = Past::default();
         let before = numbering(1 << 40, (1 << 32) - 10);
         let behind = numbering((1 << 40) + 40, (1 << 32) + 10);
@@ -117,13 +117,13 @@ mod tests {
                 assert_eq!(past.of_ours(SeqNo(run.ours.0 + offset)), Some(run), "run {index}");
             }
         }
-        assert_eq!(past.of(before.source, SeqNo(before.first.0 + 20), latest), None, "it was left out");
+        assert_eq!(past.of(before.source, SeqNo(before.first.0 + 20), latest), None, "it was not forwarded");
         assert_eq!(past.of(Source { stream: 1, ..before.source }, before.first, latest), None);
         assert_eq!(past.of_ours(SeqNo(behind.ours.0 + 5)), None);
     }
 
     #[test]
-    fn the_oldest_is_forgotten_and_no_more_is_kept_for_it() {
+    fn the_oldest_run_is_dropped_at_the_bound() {
         let mut past = Past::default();
         let bound = limits::NUMBERINGS_REMEMBERED as u64;
         (0..=bound).for_each(|run| past.remember(&numbering(10 * run, 5 * run), 5));

@@ -1,11 +1,12 @@
-//! How a consumer's numbers follow from the publisher's, and back again.
+//! The mapping between the publisher's numbers and a consumer's numbers.
 //!
-//! A consumer sees one RTP stream without gaps of our making: sequence numbers, timestamps and picture numbers continue across
-//! pauses, across layers that it is not sent, and across a change of source, be it another SSRC or another encoding.
+//! A consumer sees one RTP stream without additional gaps: sequence numbers, timestamps and picture numbers
+//! continue across pauses, across layers that are not sent, and across a change of source, which is another
+//! SSRC or another encoding.
 //!
-//! Numbers of one source keep their distances, so a packet that comes late has its number waiting for it. A packet that is
-//! not forwarded takes none: there the [`Numbering`] ends and the next begins. Some numberings are remembered, because a NACK
-//! asks for packets of the past by the numbers they had then.
+//! Numbers of one source keep their distances, so the number of a late packet is reserved. A packet that is
+//! not forwarded gets no number: there the [`Numbering`] ends and the next one begins. Some numberings are
+//! stored, because a NACK requests older packets by the numbers they were sent with.
 
 mod history;
 mod numbering;
@@ -22,7 +23,7 @@ use machine::{Instant, Rng};
 use rtp::dependency_descriptor::FrameNumber;
 use rtp::{Seq, SeqNo};
 
-/// What was sent last, in our numbers.
+/// The last sent packet, in our numbers.
 #[derive(Clone, Copy, Debug)]
 struct Last {
     seq: SeqNo,
@@ -38,26 +39,27 @@ pub struct Rewriter {
     clock_rate_hz: u32,
     /// The present run; `None` before the first packet.
     present: Option<Numbering>,
-    /// The run is interrupted: the next packet has to be one that [`start`](Self::start) may begin with.
+    /// The run is interrupted: the next packet must be one that [`start`](Self::start) accepts.
     is_paused: bool,
-    /// Where the present source began.
+    /// Where the present source started.
     begun: SeqNo,
-    /// The publisher's newest number of the present source that was seen, whether it was forwarded or not.
+    /// The newest received number of the present source, forwarded or not.
     head: SeqNo,
     past: Past,
     last: Last,
-    /// The picture that was left out last: its other packets are of the same one.
+    /// The picture that was left out last: its other packets belong to the same one.
     picture_left_out: Option<u16>,
-    /// The present source began with a frame from before the newest that was sent: ours minus the publisher's timestamp as it will be
-    /// once time has caught up.
+    /// The present source started with a frame from before the newest sent one: the offset from the
+    /// publisher's timestamp to ours once the timestamps have caught up.
     timestamp_offset_due: Option<u32>,
-    /// The frame of the newest packet, if it was left out: what is missing before the next of that frame is left out too.
+    /// The frame of the newest packet, if it was left out: missing packets before the next packet of that
+    /// frame are left out too.
     frame_left_out: Option<LeftOut>,
 }
 
 impl Rewriter {
-    /// Numbers start at random (RFC 3550 §5.1), in the lower half so that the first wrap is far (RFC 3711 §3.3.1 begins
-    /// with a rollover counter of zero).
+    /// Numbers start at random (RFC 3550 §5.1), in the lower half so that the first wrap is far (RFC 3711
+    /// §3.3.1 begins with a rollover counter of zero).
     pub fn new(rng: &mut Rng, clock_rate_hz: u32) -> Self {
         Self {
             clock_rate_hz,
@@ -79,41 +81,41 @@ impl Rewriter {
         }
     }
 
-    /// Whose packets are being forwarded; `None` while nothing is.
+    /// The source of the forwarded packets; `None` while nothing is forwarded.
     pub fn source(&self) -> Option<Source> {
         self.present.filter(|_| !self.is_paused).map(|present| present.source)
     }
 
-    /// The numbering of what is being forwarded, or was before the pause.
+    /// The numbering of the forwarded packets, or of those before the pause.
     pub fn latest(&self) -> Option<&Numbering> {
         self.present.as_ref()
     }
 
-    /// When a packet was sent last.
+    /// When a packet was last sent.
     pub fn last_sent_at(&self) -> Option<Instant> {
         self.last.sent_at
     }
 
-    /// Stops: the next packet has to be one that [`start`](Self::start) may begin with.
+    /// Stops: the next packet must be one that [`start`](Self::start) accepts.
     pub fn pause(&mut self) {
         self.is_paused = true;
     }
 
-    /// Whether a packet is from before the present source began, or was reset.
+    /// Whether a packet is from before the present source started or was reset.
     pub fn is_of_past(&self, seq: SeqNo) -> bool {
         seq < self.begun
     }
 
-    /// Whether a packet of the present source is older than the newest seen.
+    /// Whether a packet of the present source is older than the newest received one.
     pub fn is_late(&self, seq: SeqNo) -> bool {
         seq <= self.head
     }
 
-    /// Begins to follow a source: its first packet will be numbered right behind all that was sent or may still come.
+    /// Starts to follow a source: its first packet gets the next number after all sent and reserved ones.
     pub fn start(&mut self, now: Instant, source: Source, first: Beginning) {
         let same = self.present.filter(|present| present.source == source);
         let ours = self.next_free();
-        // What waits is at most as new as the newest that was seen, forwarded or not.
+        // Reserved numbers belong to packets before the newest received one, forwarded or not.
         let latest = if ours > self.last.seq.next() { self.newest() } else { self.last };
         let due = match (same, first.aligned) {
             // After a pause: the same clock.
@@ -121,18 +123,18 @@ impl Rewriter {
                 first.timestamp.wrapping_add(self.timestamp_offset_due.unwrap_or(same.timestamp_offset))
             }
             (None, Some(aligned)) => aligned,
-            // Another clock: continue ours by the time that passed, by one tick at least.
+            // Another clock: ours continues by the elapsed time, by at least one tick.
             (None, None) => {
                 let elapsed =
                     self.last.sent_at.map_or(0, |last| ticks(now.saturating_since(last), self.clock_rate_hz));
                 self.last.timestamp.wrapping_add(elapsed.max(1))
             }
         };
-        let (timestamp, catches_up) = self.told(due, latest.timestamp);
+        let (timestamp, catches_up) = self.timestamp_after(due, latest.timestamp);
         // The same clock may have gone half around in a long pause.
         let timestamp = if same.is_some() && !catches_up { due } else { timestamp };
         self.timestamp_offset_due = catches_up.then(|| due.wrapping_sub(first.timestamp));
-        // What comes late needs its numbers. At a keyframe, a receiver does not mind a jump.
+        // Late packets need their numbers. At a keyframe, a receiver accepts a jump.
         let picture = first.picture.map_or_else(PictureOffset::default, |numbers| {
             PictureOffset::continuing(self.last.picture, latest.picture, &numbers)
         });
@@ -159,7 +161,7 @@ impl Rewriter {
         self.frame_left_out = None;
     }
 
-    /// The newest that was seen: what was left out has the numbers it would have been sent with.
+    /// The newest received packet: a packet that was left out has the numbers it would have been sent with.
     fn newest(&self) -> Last {
         let Some((left_out, present)) = self.frame_left_out.zip(self.present) else { return self.last };
         Last {
@@ -170,7 +172,7 @@ impl Rewriter {
         }
     }
 
-    /// The first number that neither was given out nor waits for a late packet.
+    /// The first number that is neither used nor reserved for a late packet.
     fn next_free(&self) -> SeqNo {
         let behind_sent = self.last.seq.next();
         match &self.present {
@@ -180,15 +182,15 @@ impl Rewriter {
         }
     }
 
-    /// The present run ends with the newest packet seen.
+    /// The present run ends with the newest received packet.
     fn end_run(&mut self) {
         if let Some(present) = self.present.filter(|present| self.head >= present.first) {
             self.past.remember(&present, self.head.0 + 1 - present.first.0);
         }
     }
 
-    /// Our number for a packet that is forwarded, with the numbering it belongs to: the present one, or for a late packet one of
-    /// the past. `None` if it lies where nothing was forwarded, or too far back.
+    /// Our number for a forwarded packet, with its numbering: the present one, or for a late packet an older
+    /// one. `None` if nothing was forwarded at its place, or too long ago.
     pub fn place(&mut self, source: Source, seq: SeqNo) -> Option<(SeqNo, Numbering)> {
         if let Some(present) = self.present
             && present.source == source
@@ -203,8 +205,8 @@ impl Rewriter {
         self.past.of(source, seq, self.last.seq).map(|numbering| (numbering.seq(seq), numbering))
     }
 
-    /// A packet of the present source is not forwarded. One that is the newest takes no number; one that comes late leaves a hole
-    /// where its number waited, which is given back with the numbering it has.
+    /// A packet of the present source is not forwarded. If it is the newest, it gets no number; if it is
+    /// late, its reserved number becomes a hole, which is returned with its numbering.
     pub fn leave_out(&mut self, source: Source, seq: SeqNo, left_out: LeftOut) -> Option<(SeqNo, Numbering)> {
         if self.present.is_none_or(|present| present.source != source) || seq <= self.head {
             return self.place(source, seq);
@@ -227,8 +229,8 @@ impl Rewriter {
         None
     }
 
-    /// From this packet on, which is the newest, this is the highest spatial layer. What is missing before it still belongs to
-    /// the pictures before.
+    /// From this packet on, which is the newest, this is the highest spatial layer. Missing packets before it
+    /// still belong to earlier pictures.
     pub fn set_top(&mut self, top: u8, from: SeqNo) {
         let Some(mut present) = self.present.filter(|present| present.top != top) else { return };
         self.cut(&mut present, from);
@@ -236,18 +238,18 @@ impl Rewriter {
         self.present = Some(present);
     }
 
-    /// A packet that is the newest. Where the source began with frames from before the newest that was sent, each frame is told to be as
-    /// old as it can be without going back, until time has caught up: a receiver that is to show them in their time would be behind ever
-    /// after.
+    /// Handles a packet that is the newest. If the source started with frames from before the newest sent
+    /// one, each frame gets the oldest timestamp that does not go backwards, until the timestamps have caught
+    /// up: otherwise a receiver that displays by timestamp would be delayed permanently.
     pub fn catch_up_time(&mut self, timestamp: u32, from: SeqNo) {
         let Some((offset_due, mut present)) = self.timestamp_offset_due.zip(self.present) else { return };
         let newest = self.newest().timestamp;
-        // It is unknown which source the missing numbers belong to.
+        // It is unknown to which source the missing numbers belong.
         let is_sure = from == self.head.next();
         if !is_sure || present.timestamp(timestamp) == newest {
             return;
         }
-        let (ours, catches_up) = self.told(timestamp.wrapping_add(offset_due), newest);
+        let (ours, catches_up) = self.timestamp_after(timestamp.wrapping_add(offset_due), newest);
         if !catches_up {
             self.timestamp_offset_due = None;
         }
@@ -256,9 +258,9 @@ impl Rewriter {
         self.present = Some(present);
     }
 
-    /// What a picture is told that is due at a time of ours: that, or if time has passed it, the tick behind `latest`. And whether those
-    /// that follow can catch up with time.
-    fn told(&self, due: u32, latest: u32) -> (u32, bool) {
+    /// The timestamp of a picture that is due at a time of ours: that time, or if it has passed, the tick
+    /// after `latest`. And whether later pictures can catch up.
+    fn timestamp_after(&self, due: u32, latest: u32) -> (u32, bool) {
         let next = latest.wrapping_add(1);
         match next.wrapping_sub(due) {
             0 | 0x8000_0001.. => (due, false),
@@ -299,8 +301,8 @@ impl Rewriter {
         self.last.sent_at = Some(now);
     }
 
-    /// Takes `count` numbers of ours out of the stream's, right before packet `from`, which is the newest or the first: for packets that the
-    /// publisher did not send. The first of them, and the numbering that `from` has.
+    /// Reserves `count` of our numbers directly before packet `from`, which is the newest or the first: for
+    /// packets that the publisher did not send. Returns the first one, and the numbering of `from`.
     pub fn make_room(&mut self, from: SeqNo, count: u64) -> Option<(SeqNo, Numbering)> {
         let mut present = self.present?;
         self.cut(&mut present, from);
@@ -310,7 +312,7 @@ impl Rewriter {
         Some((first, present))
     }
 
-    /// A number of ours in full. `None` if it is newer than all that was sent.
+    /// The full number for one of ours. `None` if it is newer than all sent ones.
     pub fn sent(&self, ours: Seq) -> Option<SeqNo> {
         let behind = ours.forward_distance(self.last.seq.seq());
         if behind >= 1 << 15 {
@@ -319,8 +321,8 @@ impl Rewriter {
         self.last.seq.checked_sub(u64::from(behind))
     }
 
-    /// What a NACK asks for: the publisher's number for ours, ours in full, and the numbering. `None` if we did not send it, or too
-    /// long ago.
+    /// The packet that a NACK requests: the publisher's number for ours, our full number, and the numbering.
+    /// `None` if it was not sent, or too long ago.
     pub fn original(&self, ours: Seq) -> Option<(SeqNo, SeqNo, Numbering)> {
         let ours = self.sent(ours)?;
         if let Some(present) = self.present.filter(|present| ours >= present.ours) {

@@ -1,4 +1,4 @@
-//! One run of numbers, and what packets say that bears on it.
+//! One run of numbers, and the properties of packets that affect it.
 
 use crate::egress::source::Source;
 use crate::packet::picture::{PictureNumbers, PictureOffset};
@@ -8,11 +8,11 @@ use rtp::dependency_descriptor::FrameNumber;
 /// How the numbers of a run of packets are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Numbering {
-    /// Whose packets.
+    /// The source of the packets.
     pub source: Source,
     /// The publisher's first number of the run.
     pub(super) first: SeqNo,
-    /// Ours for it.
+    /// Our number for it.
     pub(super) ours: SeqNo,
     /// Ours minus the publisher's, modulo 2³².
     pub(super) timestamp_offset: u32,
@@ -20,12 +20,12 @@ pub struct Numbering {
     pub picture: PictureOffset,
     /// Ours minus the publisher's, of the frame number in the dependency descriptor.
     pub(super) frame_offset: u16,
-    /// The highest spatial layer that was forwarded in the run: with its end ends the picture.
+    /// The highest spatial layer forwarded in the run: the picture ends with it.
     pub top: u8,
 }
 
 impl Numbering {
-    /// Our number for the publisher's, of which it is sure that it belongs to the run.
+    /// Our number for the publisher's, which must belong to the run.
     pub(super) fn seq(&self, seq: SeqNo) -> SeqNo {
         SeqNo(self.ours.0 + (seq.0 - self.first.0))
     }
@@ -40,30 +40,31 @@ impl Numbering {
         FrameNumber(frame.0.wrapping_add(self.frame_offset))
     }
 
-    /// Whether frame numbers change at all.
+    /// Whether frame numbers are changed.
     pub fn changes_frames(&self) -> bool {
         self.frame_offset != 0
     }
 }
 
-/// What a source begins with.
+/// The start of a source.
 #[derive(Clone, Copy, Debug)]
 pub struct Beginning {
-    /// Its first packet that is forwarded.
+    /// Its first forwarded packet.
     pub seq: SeqNo,
     /// That packet's timestamp.
     pub timestamp: u32,
-    /// Our timestamp for it, if the clocks of this source and the last one are known; else the time that passed counts.
+    /// Our timestamp for it, if the clocks of this source and the last one are known; otherwise the elapsed
+    /// time is used.
     pub aligned: Option<u32>,
     /// Its picture's numbers.
     pub picture: Option<PictureNumbers>,
     /// Its frame's number.
     pub frame: Option<FrameNumber>,
-    /// The highest spatial layer that will be forwarded.
+    /// The highest spatial layer to be forwarded.
     pub top: u8,
 }
 
-/// What a packet that is not forwarded says of its frame, in the publisher's numbers.
+/// The frame of a packet that is not forwarded, in the publisher's numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct LeftOut {
     /// Its timestamp.
@@ -72,7 +73,8 @@ pub struct LeftOut {
     pub spatial: u8,
     /// Its picture's numbers.
     pub picture: Option<PictureNumbers>,
-    /// Picture ids close up over it: VP8's do. VP9 counts pictures that are left out: its group of pictures tells which they are.
+    /// Picture ids continue without a gap: those of VP8 do. VP9 counts pictures that are left out, because
+    /// its group of pictures defines them.
     pub closes_up: bool,
     /// Its frame's number.
     pub frame: Option<FrameNumber>,

@@ -44,45 +44,54 @@ fn numbers_continue_across_a_pause_and_another_source() {
 }
 
 #[test]
-fn where_clocks_are_known_timestamps_follow_them_and_never_stand_still() {
+fn timestamps_follow_known_clocks_and_always_increase() {
     let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
     rewriter.start(at(0), FIRST, beginning(10, 1_000));
     let (_, timestamp) = send(&mut rewriter, FIRST, at(0), 10, 1_000);
     let aligned = Some(timestamp.wrapping_add(2_970));
     rewriter.start(at(90), SECOND, Beginning { aligned, ..beginning(500, 77) });
     assert_eq!(send(&mut rewriter, SECOND, at(90), 500, 77).1, timestamp.wrapping_add(2_970));
-    // The same moment, taken again by another encoding.
+    // The same moment, sent again by another encoding.
     rewriter.start(at(91), FIRST, Beginning { aligned, ..beginning(12, 3_970) });
     assert_eq!(send(&mut rewriter, FIRST, at(91), 12, 3_970).1, timestamp.wrapping_add(2_971));
 }
 
-/// Another stream's keyframe comes 300 ms late: what was taken before the newest picture sent is told as just behind it, and what
-/// was taken later has its time again.
+/// Another stream's keyframe arrives 300 ms late: frames captured before the newest sent one get the next
+/// timestamps after it, and later ones get their correct timestamps again.
 #[test]
-fn a_source_that_begins_late_catches_up_with_time() {
+fn timestamps_of_a_source_that_starts_late_catch_up() {
     let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
     rewriter.start(at(0), FIRST, beginning(10, 0));
     let (first, newest) = send(&mut rewriter, FIRST, at(300), 10, 27_000);
     let aligned = Some(newest.wrapping_sub(27_000));
     rewriter.start(at(310), SECOND, Beginning { aligned, ..beginning(500, 0) });
-    let mut told = |seq: u64, timestamp: u32| {
+    let mut timestamp_of = |seq: u64, timestamp: u32| {
         rewriter.catch_up_time(timestamp, SeqNo(seq));
         let (ours, timestamp) = send(&mut rewriter, SECOND, at(310), seq, timestamp);
         assert_eq!(ours - first, seq - 499);
         timestamp.wrapping_sub(newest) as i32
     };
-    assert_eq!([(500, 0), (501, 0), (502, 9_000)].map(|(seq, timestamp)| told(seq, timestamp)), [1, 1, 2]);
-    // 503 may be of the frame before or of the one behind: they have to be of one offset.
-    assert_eq!(told(504, 18_000), 9_002);
-    assert_eq!(told(503, 9_000), 2);
-    // The clock's own time is ahead of all that was told.
-    assert_eq!([(505, 27_000), (506, 36_000)].map(|(seq, timestamp)| told(seq, timestamp)), [9_003, 9_004]);
-    assert_eq!([(507, 45_000), (508, 54_000)].map(|(seq, timestamp)| told(seq, timestamp)), [18_000, 27_000]);
+    assert_eq!(
+        [(500, 0), (501, 0), (502, 9_000)].map(|(seq, timestamp)| timestamp_of(seq, timestamp)),
+        [1, 1, 2]
+    );
+    // 503 may belong to the frame before or after: both must have the same offset.
+    assert_eq!(timestamp_of(504, 18_000), 9_002);
+    assert_eq!(timestamp_of(503, 9_000), 2);
+    // The clock's own time is ahead of all timestamps so far.
+    assert_eq!(
+        [(505, 27_000), (506, 36_000)].map(|(seq, timestamp)| timestamp_of(seq, timestamp)),
+        [9_003, 9_004]
+    );
+    assert_eq!(
+        [(507, 45_000), (508, 54_000)].map(|(seq, timestamp)| timestamp_of(seq, timestamp)),
+        [18_000, 27_000]
+    );
     assert_eq!(rewriter.clock(63_000), Some(newest.wrapping_add(36_000)));
 }
 
 #[test]
-fn a_source_whose_clock_is_wrong_goes_at_its_own_pace() {
+fn a_source_with_a_wrong_clock_continues_at_its_own_rate() {
     let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
     rewriter.start(at(0), FIRST, beginning(10, 0));
     let (_, newest) = send(&mut rewriter, FIRST, at(0), 10, 0);
@@ -90,8 +99,8 @@ fn a_source_whose_clock_is_wrong_goes_at_its_own_pace() {
     rewriter.start(at(33), SECOND, Beginning { aligned, ..beginning(500, 0) });
     for (seq, timestamp) in [(500, 0), (501, 3_000), (502, 6_000)] {
         rewriter.catch_up_time(timestamp, SeqNo(seq));
-        let (_, told) = send(&mut rewriter, SECOND, at(33), seq, timestamp);
-        assert_eq!(told.wrapping_sub(newest), timestamp + 1);
+        let (_, ours) = send(&mut rewriter, SECOND, at(33), seq, timestamp);
+        assert_eq!(ours.wrapping_sub(newest), timestamp + 1);
     }
     // A pause of seven hours: the clock has gone more than half around.
     rewriter.pause();
@@ -103,7 +112,7 @@ fn a_source_whose_clock_is_wrong_goes_at_its_own_pace() {
 }
 
 #[test]
-fn a_nack_finds_its_way_back_and_only_to_what_was_sent() {
+fn a_nack_is_mapped_back_only_to_sent_packets() {
     let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
     assert_eq!(rewriter.original(Seq(5)), None);
     rewriter.start(at(0), FIRST, beginning(70_000, 0));
@@ -119,36 +128,36 @@ fn a_nack_finds_its_way_back_and_only_to_what_was_sent() {
     assert_eq!(original(&rewriter, newest - 300), Some((139_699, newest - 300)));
     assert_eq!(original(&rewriter, newest + 1), None);
     assert_eq!(rewriter.place(FIRST, SeqNo(69_999)), None, "before the start");
-    // Also of a source that was left.
+    // Also of an earlier source.
     rewriter.start(at(1), SECOND, beginning(500, 0));
     send(&mut rewriter, SECOND, at(1), 500, 0);
     assert_eq!(original(&rewriter, newest - 300), Some((139_699, newest - 300)));
 }
 
 #[test]
-fn what_is_left_out_takes_no_number_and_a_late_one_keeps_its_own() {
+fn left_out_packets_get_no_number_and_late_ones_keep_theirs() {
     let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
     rewriter.start(at(0), FIRST, beginning(100, 0));
     let (first, _) = send(&mut rewriter, FIRST, at(0), 100, 0);
     assert_eq!(rewriter.leave_out(FIRST, SeqNo(101), left_out(5, 0)), None);
     assert_eq!(rewriter.leave_out(FIRST, SeqNo(102), left_out(5, 0)), None);
     assert_eq!(send(&mut rewriter, FIRST, at(0), 103, 0).0, first + 1);
-    // 104 is missing when 105 is left out: its number waits.
+    // 104 is missing when 105 is left out: its number is reserved.
     assert_eq!(rewriter.leave_out(FIRST, SeqNo(105), left_out(6, 0)), None);
     assert_eq!(send(&mut rewriter, FIRST, at(0), 106, 0).0, first + 3);
     assert_eq!(send(&mut rewriter, FIRST, at(0), 104, 0).0, first + 2);
-    // 107 is missing, and turns out to be one that is not forwarded: a hole.
+    // 107 is missing, and turns out not to be forwarded: a hole.
     assert_eq!(send(&mut rewriter, FIRST, at(0), 108, 0).0, first + 5);
     assert_eq!(
         rewriter.leave_out(FIRST, SeqNo(107), left_out(7, 0)).map(|(ours, _)| ours.0),
         Some(first + 4)
     );
-    // What is missing between two of one frame that is left out belongs to it.
+    // Missing packets between two of one left-out frame belong to it.
     assert_eq!(rewriter.leave_out(FIRST, SeqNo(109), left_out(8, 0)), None);
     assert_eq!(rewriter.leave_out(FIRST, SeqNo(111), left_out(8, 0)), None);
     assert_eq!(rewriter.leave_out(FIRST, SeqNo(110), left_out(8, 0)), None);
     assert_eq!(send(&mut rewriter, FIRST, at(0), 112, 0).0, first + 6);
-    // Between two spatial layers that are left out may be one that is not.
+    // Between two left-out spatial layers there may be one that is not left out.
     assert_eq!(rewriter.leave_out(FIRST, SeqNo(113), left_out(9, 0)), None);
     assert_eq!(rewriter.leave_out(FIRST, SeqNo(115), left_out(9, 2)), None);
     assert_eq!(send(&mut rewriter, FIRST, at(0), 116, 0).0, first + 8);
@@ -156,7 +165,7 @@ fn what_is_left_out_takes_no_number_and_a_late_one_keeps_its_own() {
 }
 
 #[test]
-fn picture_numbers_close_up_over_what_is_left_out() {
+fn picture_numbers_continue_without_a_gap_over_left_out_pictures() {
     use control::Codec;
     let read = |picture: u8| PictureNumbers::read(Codec::Vp8, &[0x90, 0xc0, picture, 7]).expect("whole");
     let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
@@ -170,10 +179,10 @@ fn picture_numbers_close_up_over_what_is_left_out() {
     assert_eq!(read(23).picture_id_with(numbering.picture), Some(21));
 }
 
-/// The publisher's frames and pictures 20, 23 and 26: the middle one is missing, the last is left out, and both may come before
-/// another stream begins, which has numbers of its own.
+/// The publisher's frames and pictures 20, 23 and 26: the middle one is missing, the last is left out, and
+/// both may arrive before another stream with other numbers starts.
 #[test]
-fn what_may_come_late_keeps_its_numbers_across_a_change_of_source() {
+fn late_packets_keep_their_numbers_across_a_change_of_source() {
     use control::Codec;
     for (codec, late_id) in [(Codec::Vp8, 21), (Codec::Vp9, 23)] {
         let read = |picture: u8, tl0picidx: u8| {
@@ -202,7 +211,7 @@ fn what_may_come_late_keeps_its_numbers_across_a_change_of_source() {
         rewriter.leave_out(FIRST, SeqNo(102), left_out);
         rewriter.start(at(0), SECOND, Beginning { seq: SeqNo(500), ..first });
         let (begins, numbering) = rewriter.place(SECOND, SeqNo(500)).expect("the start");
-        let (late, of_past) = rewriter.place(FIRST, SeqNo(101)).expect("its number waits");
+        let (late, of_past) = rewriter.place(FIRST, SeqNo(101)).expect("its number is reserved");
         assert_eq!((late, begins), (ours.next(), ours.next().next()));
         let missing = if codec == Codec::Vp8 { read(21, 8) } else { read(23, 8) };
         assert_eq!(missing.with(of_past.picture), numbers(late_id, 8));
@@ -213,9 +222,9 @@ fn what_may_come_late_keeps_its_numbers_across_a_change_of_source() {
     }
 }
 
-/// Every number is given to one packet, whatever is late, left out or paused, and finds its way back.
+/// Every number is used for one packet only, whatever is late, left out or paused, and can be mapped back.
 #[test]
-fn no_number_is_given_twice() {
+fn no_number_is_used_twice() {
     for seed in 0..200 {
         let mut rng = Rng::from_number(seed);
         let mut rewriter = Rewriter::new(&mut rng, 90_000);
@@ -252,7 +261,7 @@ fn no_number_is_given_twice() {
             let Some((ours, _)) = placed else { continue };
             rewriter.on_sent(at(step), ours, 0, None, None);
             let before = given.insert(ours, (from.stream, seq));
-            assert_eq!(before, None, "seed {seed}, step {step}: {ours:?} is given twice");
+            assert_eq!(before, None, "seed {seed}, step {step}: {ours:?} is used twice");
             let back =
                 rewriter.original(ours.seq()).map(|(seq, _, numbering)| (numbering.source.stream, seq.0));
             assert_eq!(back, Some((from.stream, seq)), "seed {seed}, step {step}");
@@ -261,7 +270,7 @@ fn no_number_is_given_twice() {
 }
 
 #[test]
-fn numbers_taken_for_other_packets_lie_before_a_packet_and_lead_to_none_of_the_publishers() {
+fn inserted_packets_get_numbers_before_a_packet_and_map_to_none_of_the_publishers() {
     let mut rewriter = Rewriter::new(&mut Rng::from_number(1), 90_000);
     rewriter.start(at(0), FIRST, beginning(100, 1_000));
     let (first, numbering) = rewriter.make_room(SeqNo(100), 2).expect("it has begun");
@@ -270,13 +279,13 @@ fn numbers_taken_for_other_packets_lie_before_a_packet_and_lead_to_none_of_the_p
     }
     assert_eq!(send(&mut rewriter, FIRST, at(0), 100, 1_000).0, first.0 + 2);
     assert_eq!(send(&mut rewriter, FIRST, at(0), 101, 1_000).0, first.0 + 3);
-    // In the middle of a run, of which packets before are still missing.
+    // In the middle of a run, while earlier packets are missing.
     assert_eq!(rewriter.place(FIRST, SeqNo(104)).map(|(seq, _)| seq.0), Some(first.0 + 6));
-    let (second, _) = rewriter.make_room(SeqNo(106), 1).expect("it goes on");
+    let (second, _) = rewriter.make_room(SeqNo(106), 1).expect("it continues");
     assert_eq!(second.0, first.0 + 8);
     rewriter.on_sent(at(9), second, 0, None, None);
     assert_eq!(send(&mut rewriter, FIRST, at(9), 106, 4_000).0, first.0 + 9);
-    assert_eq!(send(&mut rewriter, FIRST, at(9), 105, 4_000).0, first.0 + 7, "its number waited");
+    assert_eq!(send(&mut rewriter, FIRST, at(9), 105, 4_000).0, first.0 + 7, "its number was reserved");
     for (ours, theirs) in
         [(2, Some(100)), (3, Some(101)), (7, Some(105)), (9, Some(106)), (0, None), (1, None), (8, None)]
     {

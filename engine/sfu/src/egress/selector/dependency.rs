@@ -1,16 +1,18 @@
-//! Selection by the dependency descriptor (AV1 RTP specification, appendix A): the consumer gets what its decode target contains.
+//! Selection by the dependency descriptor (AV1 RTP specification, appendix A): the consumer gets the frames
+//! of its decode target.
 //!
-//! The target changes at a frame that the sender has marked as a switching point of the new one (A.8.3.2), if everything that frame
-//! refers to has been forwarded. This one rule covers temporal and spatial layers, full and key-frame-only prediction alike.
+//! The target changes at a frame that the sender has marked as a switching point of the new one (A.8.3.2), if
+//! all its references were forwarded. This rule covers temporal and spatial layers, with full and
+//! key-frame-only prediction.
 
 use control::Layers;
 use rtp::dependency_descriptor::{Descriptor, Dti, FrameNumber, Structure};
 
-/// The decode target of one consumer, and what it was sent.
+/// The decode target of one consumer, and its forwarded frames.
 #[derive(Debug, Default)]
 pub struct Described {
     target: usize,
-    /// The highest it contains.
+    /// The highest layers of the target.
     layers: Layers,
     /// Decode targets that can be decoded now (A.8.2, active decode targets).
     active: u32,
@@ -19,7 +21,7 @@ pub struct Described {
 }
 
 impl Described {
-    /// Begins with a keyframe; gives back the layers of the target chosen.
+    /// Starts with a keyframe; returns the layers of the selected target.
     pub fn begin(
         &mut self,
         descriptor: &Descriptor,
@@ -38,7 +40,7 @@ impl Described {
         self.layers
     }
 
-    /// Whether only a keyframe leads to the target wanted.
+    /// Whether the target layers can be reached only by a keyframe.
     pub fn needs_keyframe(&self) -> bool {
         self.needs_keyframe
     }
@@ -48,7 +50,7 @@ impl Described {
         self.target
     }
 
-    /// Whether a frame goes.
+    /// Whether a frame is forwarded.
     pub fn decide(
         &mut self,
         descriptor: &Descriptor,
@@ -66,7 +68,7 @@ impl Described {
         goes
     }
 
-    /// What was decided about a frame.
+    /// Records the decision about a frame.
     pub fn note(&mut self, descriptor: &Descriptor, goes: bool) {
         self.forwarded.note(descriptor.mandatory.frame_number, goes);
     }
@@ -86,7 +88,8 @@ impl Described {
             self.aim(wanted, Some(structure));
             self.needs_keyframe = false;
         } else if let Some(layer) = structure.target_layer(wanted) {
-            // Another temporal layer comes within reach by itself, and a lower spatial one too unless its frames were left out.
+            // Another temporal layer is reached without a keyframe, and a lower spatial one too unless its
+            // frames were left out.
             let spatial = self.layers.spatial;
             let is_base =
                 descriptor.layer.spatial_id == layer.spatial_id && descriptor.layer.temporal_id == 0;
@@ -119,7 +122,7 @@ fn best_target(structure: &Structure, active: u32, ceiling: Layers) -> usize {
     within.max().or_else(|| targets().min()).map_or(0, |(_, target)| target)
 }
 
-/// Which of the latest frames were forwarded.
+/// The latest forwarded frames.
 #[derive(Debug, Default)]
 struct Forwarded {
     bits: [u64; Forwarded::LEN / 64],
@@ -127,10 +130,10 @@ struct Forwarded {
 }
 
 impl Forwarded {
-    /// Frames remembered: references further back are taken for not forwarded.
+    /// Number of stored frames: older references count as not forwarded.
     const LEN: usize = 256;
 
-    /// Nothing before this frame.
+    /// No frames before this one.
     fn beginning(frame: FrameNumber) -> Self {
         Self { bits: [0; Self::LEN / 64], newest: frame.0.wrapping_sub(1) }
     }
@@ -169,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forwarded_frames_are_remembered_across_the_wrap_and_not_for_ever() {
+    fn forwarded_frames_are_stored_across_the_wrap_and_expire() {
         let mut forwarded = Forwarded::beginning(FrameNumber(65_530));
         for frame in 0..600u16 {
             forwarded.note(FrameNumber(65_530u16.wrapping_add(frame)), frame % 3 == 0);
@@ -179,8 +182,8 @@ mod tests {
             assert_eq!(forwarded.contains(at(back)), (599 - back) % 3 == 0, "{back} back");
         }
         assert!(!forwarded.contains(at(257)));
-        assert!(!forwarded.contains(FrameNumber(at(0).0.wrapping_add(3))), "not yet there");
-        // A gap clears what lay at its place.
+        assert!(!forwarded.contains(FrameNumber(at(0).0.wrapping_add(3))), "not received yet");
+        // A gap clears the entries in between.
         forwarded.note(FrameNumber(at(0).0.wrapping_add(100)), true);
         assert!(!forwarded.contains(FrameNumber(at(0).0.wrapping_add(1))));
     }

@@ -1,4 +1,4 @@
-//! What is remembered of a stream with layers. Many consumers have that at once, so it is laid out to be small.
+//! The stored decisions about a layered stream. Many consumers have them at once, so they are compact.
 
 use super::verdict::Verdict;
 use crate::egress::source::Source;
@@ -8,7 +8,7 @@ use rtp::SeqNo;
 use rtp::dependency_descriptor::mandatory;
 use std::num::NonZeroU8;
 
-/// Decisions, and what they were made by.
+/// Decisions, and the settings they were based on.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) recent: Recent,
@@ -17,15 +17,16 @@ pub(super) struct Memory {
 
 const _: () = assert!(size_of::<Memory>() <= 1304);
 
-/// What decides about a frame.
+/// The settings that determine the decision about a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InForce {
     pub(super) layers: Layers,
-    /// The decode target, where the stream has a dependency descriptor.
+    /// The decode target, if the stream has a dependency descriptor.
     pub(super) target: Option<Target>,
 }
 
-/// The index of a decode target: less than 32 (AV1 RTP specification, A.8.3.1). Kept as one more, so that none takes no room of its own.
+/// The index of a decode target: less than 32 (AV1 RTP specification, A.8.3.1). Stored plus one, so that
+/// `None` needs no space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target(NonZeroU8);
 
@@ -39,13 +40,13 @@ impl Target {
     }
 }
 
-/// From where on in its stream what was in force.
+/// A change of settings, and its position in the stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change {
     from: SeqNo,
     epoch: u32,
     stream: u8,
-    // Beside the stream, and not as `InForce`: with that, a change would be a half larger.
+    // Not stored as `InForce`: that would make a change half as large again.
     layers: Layers,
     target: Option<Target>,
 }
@@ -63,11 +64,11 @@ pub(super) fn in_force_at(change: Option<Change>, source: Source, seq: SeqNo) ->
     Some(InForce { layers: change.layers, target: change.target })
 }
 
-/// What was in force lately.
+/// The recent settings.
 #[derive(Debug)]
 pub(super) struct History {
     changes: [Change; History::LEN],
-    /// Changes noted since the beginning.
+    /// Number of recorded changes.
     count: usize,
 }
 
@@ -79,8 +80,8 @@ impl Default for History {
 }
 
 impl History {
-    /// Changes remembered: frame by frame up through all layers and down again, some times over, within the time that a
-    /// retransmission takes.
+    /// Stored changes: frame by frame up through all layers and down again, several times, within the time of
+    /// a retransmission.
     const LEN: usize = 32;
 
     pub(super) fn note(&mut self, change: Change) {
@@ -96,18 +97,18 @@ impl History {
     }
 }
 
-/// Decisions on the latest frames, for their later packets: a frame arrives within a few milliseconds, a retransmission of its
-/// packets within some round trips.
+/// Decisions about the latest frames, for their later packets: a frame arrives within a few milliseconds, a
+/// retransmission of its packets within some round trips.
 #[derive(Debug)]
 pub(super) struct Recent {
     frames: [FrameName; Recent::LEN],
-    /// Bit `n`: the frame at `n` goes.
+    /// Bit `n`: the frame at `n` is forwarded.
     forwarded: u64,
-    /// Frames noted since the beginning.
+    /// Number of recorded frames.
     count: usize,
 }
 
-/// What all packets of a frame share, and no other frame of the producer that is near.
+/// A key shared by all packets of a frame, and by no other recent frame of the producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameName {
     epoch: u32,
@@ -119,7 +120,7 @@ pub(super) struct FrameName {
 }
 
 impl FrameName {
-    /// The place is a number.
+    /// The key is a frame number.
     const NUMBERED: u8 = u8::MAX;
 
     pub(super) fn of(packet: &MediaPacket<'_>, source: Source) -> Self {
@@ -142,7 +143,7 @@ impl Recent {
     const LEN: usize = u64::BITS as usize;
 
     pub(super) fn find(&self, name: FrameName) -> Option<Verdict> {
-        // The newest first: it is nearly always that one.
+        // The newest first: it is almost always the one.
         let mut latest =
             (self.count.saturating_sub(Self::LEN)..self.count).rev().map(|count| count % Self::LEN);
         let at = latest.find(|at| self.frames[*at] == name)?;
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_frames_are_found_by_all_of_their_names() {
+    fn the_latest_frames_are_found_by_all_of_their_keys() {
         let name = |place| FrameName { epoch: 1, place, stream: 0, spatial: 0 };
         let mut recent = Recent::default();
         assert_eq!(recent.find(FrameName { epoch: 0, place: 0, stream: 0, spatial: 0 }), None);
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_in_force_is_known_from_each_of_the_latest_changes_on() {
+    fn settings_are_known_from_each_of_the_latest_changes_on() {
         let in_force = |index: u64| InForce {
             layers: Layers { spatial: (index % 3) as u8, temporal: (index % 5) as u8 },
             target: index.is_multiple_of(2).then(|| Target::new(index as usize)),
@@ -195,13 +196,13 @@ mod tests {
         for index in 8..40 {
             assert_eq!(history.at(source(1, 7), SeqNo(10 * index + 9)), Some(in_force(index)), "{index}");
         }
-        assert_eq!(history.at(source(1, 7), SeqNo(79)), None, "that is forgotten");
+        assert_eq!(history.at(source(1, 7), SeqNo(79)), None, "that is not stored any more");
         assert_eq!(history.at(source(1, 8), SeqNo(399)), None);
         assert_eq!(history.at(source(0, 7), SeqNo(399)), None);
     }
 
     #[test]
-    fn a_target_is_what_it_was_made_of() {
+    fn a_target_returns_its_index() {
         for index in 0..32 {
             assert_eq!(Target::new(index).get(), index);
         }

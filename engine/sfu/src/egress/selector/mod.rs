@@ -1,12 +1,14 @@
-//! Which frames of a stream a consumer gets: the layers inside one encoding. Which encoding it follows is `consumer`'s matter.
+//! Selects the frames of a stream for a consumer: the layers inside one encoding. `consumer` selects the
+//! encoding.
 //!
-//! Decisions are made once for each frame, at the packet of it that comes first, and remembered for the others. Down goes at
-//! once where nothing that is left refers to what is dropped; up only where a frame says that it is possible (a layer sync of
-//! VP8, a switching point of VP9, a switch indication of the dependency descriptor) and all it refers to was forwarded. What
-//! cannot be reached that way waits for a keyframe.
+//! A decision is made once per frame, at its first received packet, and stored for the others. A step down
+//! happens at once if no remaining frame references the dropped ones; a step up only at a frame that allows
+//! it (a layer sync of VP8, a switching point of VP9, a switch indication of the dependency descriptor) and
+//! whose references were all forwarded. Other changes wait for a keyframe.
 //!
-//! A frame of which every packet comes late is decided by the layers that were in force at its place in the stream: by those
-//! of the moment it comes in, it would go where its neighbours were left out, or be left out where they hang on it.
+//! A frame whose packets all arrive late is decided by the settings at its position in the stream: by the
+//! present settings, it could be forwarded without its references, or be left out although others reference
+//! it.
 
 mod dependency;
 mod memory;
@@ -23,21 +25,22 @@ use memory::{Change, FrameName, InForce, Memory, Target, in_force_at};
 use rtp::SeqNo;
 use rtp::dependency_descriptor::Structure;
 
-/// The layers inside the encoding that a consumer follows.
+/// The layer selection inside the encoding that a consumer follows.
 #[derive(Debug)]
 pub struct Selector {
-    /// The highest wanted.
+    /// The highest layers to forward.
     ceiling: Layers,
-    /// The highest forwarded.
+    /// The highest forwarded layers.
     current: Layers,
-    /// Where what is followed began, and what was in force there.
+    /// Where the followed stream started, and the settings there.
     begun: Option<Change>,
-    /// What was decided since. Allocated with the first frame that there is something to decide about: most tracks have none.
+    /// The decisions since then. Allocated with the first frame that needs a decision: most tracks have none.
     memory: Option<Box<Memory>>,
-    /// VP9: of the layers below the current one nothing has been left out since the keyframe, so the step down is free.
+    /// VP9: no frame of the layers below the current one has been left out since the keyframe, so a step down
+    /// is possible.
     is_lower_whole: bool,
     vp9: Vp9Layers,
-    /// Where the stream has a dependency descriptor. Allocated with the first.
+    /// If the stream has a dependency descriptor. Allocated with the first one.
     described: Option<Box<Described>>,
     /// The ceiling cannot be reached without a keyframe.
     needs_keyframe: bool,
@@ -58,7 +61,7 @@ impl Selector {
         }
     }
 
-    /// The highest layers wanted from now on. They are approached frame by frame.
+    /// Sets the highest layers to forward. They are reached frame by frame.
     pub fn set_ceiling(&mut self, ceiling: Layers) {
         self.ceiling = ceiling;
     }
@@ -68,12 +71,13 @@ impl Selector {
         self.current
     }
 
-    /// Whether only a keyframe leads from the current layers to those wanted. Known once a frame has come since they changed.
+    /// Whether the target layers can be reached only by a keyframe. Known once a frame has arrived after the
+    /// change.
     pub fn needs_keyframe(&self) -> bool {
         self.needs_keyframe
     }
 
-    /// Begins with this keyframe, whose layers are all within reach.
+    /// Starts with this keyframe, from which all its layers can be reached.
     pub fn begin(&mut self, packet: &MediaPacket<'_>, source: Source, structure: Option<&Structure>) {
         self.is_lower_whole = true;
         self.needs_keyframe = false;
@@ -99,7 +103,7 @@ impl Selector {
         }
     }
 
-    /// Remembers from now on, beginning with what is followed.
+    /// Stores decisions from now on, starting with the followed stream.
     fn remember(&mut self) -> &mut Memory {
         self.memory.get_or_insert_with(|| {
             let mut memory = Box::<Memory>::default();
@@ -108,7 +112,7 @@ impl Selector {
         })
     }
 
-    /// What was in force at a place of a stream.
+    /// The settings at a position of a stream.
     fn in_force_at(&self, source: Source, seq: SeqNo) -> Option<InForce> {
         match &self.memory {
             Some(memory) => memory.history.at(source, seq),
@@ -120,7 +124,7 @@ impl Selector {
         self.memory.as_ref()?.recent.find(name)
     }
 
-    /// What to do with a packet that is late, of the stream that is followed or of one that was.
+    /// The decision about a late packet of the followed stream or of an earlier one.
     pub fn decide_late(&self, packet: &MediaPacket<'_>, source: Source) -> Verdict {
         if packet.payload.is_empty() {
             return Verdict::LeaveOut;
@@ -143,7 +147,7 @@ impl Selector {
         if goes { Verdict::Forward } else { Verdict::LeaveOut }
     }
 
-    /// What to do with a packet of the stream that is followed. `is_late`: newer ones have been seen.
+    /// The decision about a packet of the followed stream. `is_late`: newer ones have been received.
     pub fn decide(
         &mut self,
         packet: &MediaPacket<'_>,
@@ -155,7 +159,7 @@ impl Selector {
             return self.note_late(packet, source);
         }
         if packet.payload.is_empty() {
-            return Verdict::LeaveOut; // Padding of the publisher's own probing.
+            return Verdict::LeaveOut; // Padding of the publisher's probing.
         }
         if matches!(packet.frame, Frame::Opaque) {
             return Verdict::Forward;
@@ -182,7 +186,7 @@ impl Selector {
                     (self.current, self.needs_keyframe) = (described.current(), described.needs_keyframe());
                     goes
                 }
-                // The stream began without descriptors: whole.
+                // The stream started without descriptors: all frames are forwarded.
                 None => true,
             },
             Frame::Opaque | Frame::Unreadable => true,
@@ -196,8 +200,8 @@ impl Selector {
         verdict
     }
 
-    /// Decides about a late packet of the stream that is followed. Of a keyframe that comes late, frames that refer to it may
-    /// have been left out: it changes nothing.
+    /// Decides about a late packet of the followed stream. A late keyframe changes nothing, because frames
+    /// that reference it may have been left out.
     fn note_late(&mut self, packet: &MediaPacket<'_>, source: Source) -> Verdict {
         let verdict = self.decide_late(packet, source);
         if let (Frame::Described(descriptor), Some(described)) = (&packet.frame, &mut self.described) {
@@ -211,7 +215,8 @@ impl Selector {
         InForce { layers: self.current, target }
     }
 
-    /// A new frame of temporal layer `tid`: down to the ceiling at once, up by one layer where the frame allows it.
+    /// A new frame of temporal layer `tid`: down to the ceiling at once, up by one layer if the frame allows
+    /// it.
     fn step_temporal(&mut self, tid: u8, allows_up: bool) {
         if self.current.temporal > self.ceiling.temporal {
             self.current.temporal = self.ceiling.temporal;
@@ -248,24 +253,25 @@ impl Selector {
     }
 }
 
-/// Whether a frame is one of those that these layers consist of.
+/// Whether a frame is needed for these layers.
 fn is_of_use(frame: &Vp9Frame, layers: Layers) -> bool {
-    // A lower layer that no upper one of its picture needs: between the key pictures of K-SVC. One that itself needs the layer
-    // below is the highest that the encoder had bits for, and ends the picture.
+    // A lower layer that no upper one of its picture references: between the key pictures of K-SVC. One that
+    // itself references the layer below is the highest layer that the encoder had bits for, and ends the
+    // picture.
     let is_passed_over =
         frame.sid < layers.spatial && frame.not_for_upper_layers && !frame.inter_layer_predicted;
     frame.tid <= layers.temporal && frame.sid <= layers.spatial && !is_passed_over
 }
 
-/// Which spatial layers a VP9 stream has. Its keyframes tell, but an encoder that runs short of bits leaves some out without
-/// a word.
+/// The spatial layers of a VP9 stream. Its keyframes contain the number, but an encoder without enough bits
+/// omits some layers without announcing it.
 #[derive(Clone, Copy, Debug)]
 struct Vp9Layers {
-    /// As told.
+    /// The announced number.
     count: u8,
     /// Bit `n`: layer `n` was in the present picture.
     seen: u8,
-    /// Pictures since one had the layer.
+    /// Number of pictures without the layer.
     pictures_without: [u8; 8],
 }
 
@@ -276,7 +282,8 @@ impl Default for Vp9Layers {
 }
 
 impl Vp9Layers {
-    /// Pictures without a layer after which it is not there: one could have lost all its packets, so many could not.
+    /// Number of pictures without a layer after which it counts as absent: one picture could have lost all
+    /// its packets.
     const MISSED_MAX: u8 = 3;
 
     fn see(&mut self, sid: u8) {
@@ -293,7 +300,7 @@ impl Vp9Layers {
         self.seen = 0;
     }
 
-    /// The highest layer up to `wanted` that is there.
+    /// The highest existing layer up to `wanted`.
     fn clamp(&self, wanted: u8) -> u8 {
         let highest = wanted.min(self.count.saturating_sub(1)).min(7);
         let is_there = |sid: &u8| self.pictures_without[usize::from(*sid)] < Self::MISSED_MAX;

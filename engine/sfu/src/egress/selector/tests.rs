@@ -34,7 +34,7 @@ fn begun(ceiling: Layers, keyframe: &MediaPacket<'_>) -> Selector {
     selector
 }
 
-/// What of the packets goes.
+/// Which of the packets are forwarded.
 fn goes(selector: &mut Selector, packets: &[MediaPacket<'_>]) -> Vec<bool> {
     packets.iter().map(|packet| selector.decide(packet, SOURCE, false, None) == Verdict::Forward).collect()
 }
@@ -65,7 +65,7 @@ fn vp8_steps_up_one_temporal_layer_at_a_time_and_only_at_a_sync() {
 }
 
 #[test]
-fn all_packets_of_a_frame_share_its_fate() {
+fn all_packets_of_a_frame_share_its_decision() {
     let keyframe = packet(0, Frame::Vp8(Vp8Frame { tid: 0, layer_sync: false }), true);
     let mut selector = begun(ALL, &keyframe);
     assert_eq!(selector.decide(&vp8(1, 2, false), SOURCE, false, None), Verdict::Forward);
@@ -101,7 +101,7 @@ fn picture(number: u32, is_key: bool, is_full: bool) -> [MediaPacket<'static>; 3
 }
 
 #[test]
-fn full_svc_goes_down_at_once_and_up_with_a_keyframe() {
+fn full_svc_steps_down_at_once_and_up_with_a_keyframe() {
     let mut selector = begun(ALL, &picture(0, true, true)[0]);
     assert_eq!(goes(&mut selector, &picture(0, true, true)), [true; 3]);
     assert_eq!(goes(&mut selector, &picture(1, false, true)), [true; 3]);
@@ -128,7 +128,7 @@ fn between_keyframes_k_svc_sends_the_highest_layer_alone_and_changes_nothing() {
 }
 
 #[test]
-fn a_layer_that_ceases_is_not_waited_for() {
+fn a_layer_that_stops_is_not_awaited() {
     let mut selector = begun(ALL, &picture(0, true, true)[0]);
     for number in 1..20 {
         let [base, middle, _] = picture(number, false, true);
@@ -138,9 +138,9 @@ fn a_layer_that_ceases_is_not_waited_for() {
     assert!(!selector.needs_keyframe());
 }
 
-/// What comes late is what its place in the stream makes it, not what is wanted by then.
+/// A late packet is decided by the settings at its position in the stream, not by the present ones.
 #[test]
-fn a_late_frame_is_decided_by_the_layers_in_force_at_its_place() {
+fn a_late_frame_is_decided_by_the_settings_at_its_position() {
     let keyframe = packet(0, Frame::Vp8(Vp8Frame { tid: 0, layer_sync: false }), true);
     let mut selector = begun(Layers { spatial: 0, temporal: 0 }, &keyframe);
     assert_eq!(goes(&mut selector, &[vp8(2, 0, false)]), [true]);
@@ -152,13 +152,13 @@ fn a_late_frame_is_decided_by_the_layers_in_force_at_its_place() {
         selector.decide(&vp8(number, 1, true), SOURCE, true, None) == Verdict::Forward
     };
     assert_eq!([1, 3, 5].map(|number| late(&mut selector, number)), [false, false, true]);
-    // Of a stream that never was followed nothing is known.
+    // There are no settings of a stream that was never followed.
     let other = Source { stream: 1, ..SOURCE };
     assert_eq!(selector.decide_late(&vp8(5, 0, false), other), Verdict::LeaveOut);
 }
 
 #[test]
-fn a_picture_whose_highest_layer_is_not_encoded_is_whole() {
+fn a_picture_without_its_highest_layer_is_complete() {
     let mut selector = begun(ALL, &picture(0, true, true)[0]);
     let [base, mut middle, _] = picture(1, false, true);
     if let Frame::Vp9(frame) = &mut middle.frame {

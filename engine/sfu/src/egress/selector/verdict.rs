@@ -1,10 +1,10 @@
-//! What a selector decides.
+//! The decision of a selector.
 
-/// What to do with a packet.
+/// The decision about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes.
+    /// Forward it.
     Forward,
-    /// It is of a layer that is not forwarded.
+    /// Its layer is not forwarded.
     LeaveOut,
 }

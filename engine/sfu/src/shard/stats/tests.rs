@@ -1,11 +1,11 @@
-//! Reading statistics costs a worker one object at a time, however many there are.
+//! Reading statistics costs a worker one object at a time, independent of their number.
 
 use crate::limits;
 use crate::shard::turn::NoTx;
 use crate::shard::{Config, Input, Shard};
 use control::{
-    Codec, CodecParameters, Command, Consume, ConsumerId, CreateTransport, Encoding, Event, Kind, Produce,
-    ProducerId, Refusal, Request, RequestId, RouterId, StatsItem, StatsOf, Text, TransportId,
+    Codec, CodecParameters, Command, ConsumerId, CreateTransport, Event, Kind, Produce, ProducerId, Refusal,
+    Request, RequestId, RouterId, StatsItem, StatsOf, Text, TransportId, fixtures,
 };
 use machine::{Instant, Machine, Rng};
 use std::collections::BTreeSet;
@@ -41,16 +41,7 @@ fn demand(shard: &mut Shard, command: Command) {
 }
 
 fn codec() -> CodecParameters {
-    CodecParameters {
-        codec: Codec::Opus,
-        pt: 111,
-        rtx_pt: None,
-        clock_rate_hz: 48_000,
-        nack: true,
-        pli: false,
-        fir: false,
-        transport_cc: true,
-    }
+    CodecParameters { nack: true, transport_cc: true, ..fixtures::codec(Codec::Opus, 111) }
 }
 
 /// A publisher on transport 0, ten subscribers with a thousand consumers each.
@@ -62,40 +53,19 @@ fn crowd() -> Shard {
         let create = CreateTransport { router: ROUTER, transport, app_data: Default::default() };
         demand(&mut shard, Command::CreateTransport(create));
     }
-    let produce = Produce {
-        transport: TransportId(0),
-        producer: PRODUCER,
-        kind: Kind::Audio,
-        mid: Some(Text::new("0")),
-        codecs: vec![codec()],
-        encodings: vec![Encoding::SINGLE],
-        extensions: Vec::new(),
-        paused: false,
-        app_data: Default::default(),
-    };
+    let produce = fixtures::produce(TransportId(0), PRODUCER, codec());
+    let produce = Produce { mid: Some(Text::new("0")), ..produce };
     demand(&mut shard, Command::Produce(produce));
     for consumer in 0..ALL_CONSUMERS {
-        let consume = Consume {
-            transport: TransportId(1 + consumer / CONSUMERS_EACH),
-            producer: PRODUCER,
-            consumer: ConsumerId(consumer),
-            mid: None,
-            codecs: vec![codec()],
-            ssrc: consumer as u32,
-            rtx_ssrc: None,
-            cname: Text::new("somebody"),
-            extensions: Vec::new(),
-            preferred_layers: None,
-            priority: 1,
-            paused: false,
-            app_data: Default::default(),
-        };
+        let transport = TransportId(1 + consumer / CONSUMERS_EACH);
+        let (id, ssrc) = (ConsumerId(consumer), consumer as u32);
+        let consume = fixtures::consume(transport, PRODUCER, id, codec(), ssrc);
         demand(&mut shard, Command::Consume(consume));
     }
     shard
 }
 
-/// How many objects the walk under way still has before it.
+/// The number of objects that the walk in progress still has in its list.
 fn ahead(shard: &Shard) -> usize {
     shard.news.walks.first().map_or(0, |walk| walk.objects.len())
 }
@@ -110,12 +80,13 @@ fn reading_ten_thousand_consumers_is_ten_thousand_small_steps() {
         loop {
             let before = ahead(&shard);
             polls += 1;
-            match shard.poll_event().expect("until the end there is one more") {
+            match shard.poll_event().expect("there is an event until the end") {
                 Event::Stats { request: RequestId(7), item } => {
-                    // One object was made an event of, and no other looked at; a transport's own are listed by their slots.
+                    // One object was converted to an event, and no other was read; a transport's own are
+                    // listed by their slots.
                     match item {
                         StatsItem::Transport(_) => {
-                            assert_eq!(before, 0, "the transport before is told in full");
+                            assert_eq!(before, 0, "the previous transport is reported completely");
                             assert!(ahead(&shard) <= limits::CONSUMERS_PER_TRANSPORT_MAX + 1);
                             transports += 1;
                         }
@@ -125,7 +96,7 @@ fn reading_ten_thousand_consumers_is_ten_thousand_small_steps() {
                         }
                         StatsItem::Consumer(stats) => {
                             assert_eq!(before - ahead(&shard), 1);
-                            assert!(consumers.insert(stats.consumer), "{} told twice", stats.consumer);
+                            assert!(consumers.insert(stats.consumer), "{} reported twice", stats.consumer);
                         }
                     }
                 }
@@ -134,13 +105,13 @@ fn reading_ten_thousand_consumers_is_ten_thousand_small_steps() {
             }
         }
         assert_eq!((transports, producers, consumers.len() as u64), (11, 1, ALL_CONSUMERS));
-        assert_eq!(polls, 11 + 1 + ALL_CONSUMERS + 1, "one event a poll");
+        assert_eq!(polls, 11 + 1 + ALL_CONSUMERS + 1, "one event per poll");
         assert_eq!(shard.poll_event(), None);
     }
 }
 
 #[test]
-fn what_happens_meanwhile_is_told_first_and_what_closes_is_not_told() {
+fn new_events_are_reported_first_and_closed_objects_are_skipped() {
     let mut shard = crowd();
     ask(&mut shard, 7, Command::Stats { of: StatsOf::Worker });
     for _ in 0..100 {
@@ -180,5 +151,5 @@ fn walks_beyond_the_bound_are_refused_and_one_object_is_answered_at_once() {
     let refused = shard.poll_event();
     assert!(matches!(refused, Some(Event::Refused { refusal: Refusal::NotFound, .. })), "{refused:?}");
     shard.on_command(Instant::EPOCH, Input::ControllerLost, &mut NoTx);
-    assert_eq!(shard.poll_event(), None, "the next controller asked for nothing");
+    assert_eq!(shard.poll_event(), None, "the next controller has not sent a request");
 }

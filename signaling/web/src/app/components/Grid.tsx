@@ -74,7 +74,7 @@ export function Grid({ call }: { call: CallView }) {
 
   const tiles = [...call.peers.flatMap((peer) => tilesOf(peer, call.speaking)), ...ownTiles(call)];
   const alone = call.peers.length === 0;
-  // Alone in the room: the invitation below the own picture takes a line.
+  // Alone in the room: the invitation takes one line below the user's own picture.
   const fit = layout(tiles.length, space.width, space.height - (alone ? 64 : 0), GAP);
 
   const copyLink = async () => {

@@ -22,7 +22,7 @@ function Sound({ track }: { track: MediaStreamTrack }) {
     };
   }, [track, blocked, setSoundBlocked]);
 
-  // biome-ignore lint/a11y/useMediaCaption: a live voice has no captions to offer.
+  // biome-ignore lint/a11y/useMediaCaption: a live voice has no captions.
   return <audio ref={element} autoPlay />;
 }
 

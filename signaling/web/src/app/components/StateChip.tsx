@@ -19,7 +19,7 @@ export function StateChip() {
   return (
     <output className={`chip ${tone}`} data-session={session} data-online={online}>
       <span className="dot" />
-      {serverAway ? 'Server away, call goes on' : words[session]}
+      {serverAway ? 'Server away, call continues' : words[session]}
     </output>
   );
 }

@@ -10,13 +10,13 @@ export interface TileProps {
   name: string;
   /** "camera" or "screen". */
   source: string;
-  /** Its producer id; null for local sources, and where there is none. */
+  /** The producer id; null for local sources and for sources without a producer. */
   sourceId: string | null;
-  /** Null: there is none, or it is not received yet. */
+  /** Null: the source has no track, or it is not received yet. */
   track: MediaStreamTrack | null;
   /** Sent, but no picture has arrived yet. */
   waiting: boolean;
-  /** The server sends nothing of it, because bandwidth is missing; the tile shows the last picture. */
+  /** The server sends none of it, because bandwidth is short; the tile shows the last picture. */
   starved: boolean;
   /** Null where the tile has no sound. */
   muted: boolean | null;

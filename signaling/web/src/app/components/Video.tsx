@@ -1,6 +1,9 @@
 import { useEffect, useRef } from 'react';
 
-/** A track in a video element. Always muted: `Sound` plays the sound, independently of tiles that are removed and added. */
+/**
+ * A track in a video element. Always muted: `Sound` plays the sound, independently of tiles that are removed
+ * and added.
+ */
 export function Video({
   track,
   mirrored = false,

@@ -1,21 +1,21 @@
-//! One TCP connection: its bytes in and out, behind TLS or not, and how long it may live.
+//! One TCP connection: its bytes in both directions, with or without TLS, and how long it may stay open.
 
-use crate::framing::{Deframer, FrameQueue, Framing};
 use crate::limits::{BLOCKED_MAX, IDLE_MAX, PROOF_TIMEOUT, UNSENT_BYTES_MAX};
-use crate::listen;
 use crate::sys::set_option;
-use crate::tls::Tls;
-use crate::tokens::CONNECTION_TOKEN;
+use crate::tcp::framing::{Deframer, FrameQueue, Framing};
+use crate::tcp::listen;
+use crate::tcp::tls::Tls;
+use crate::tokens::Token;
 use machine::{Instant, Path, StreamId};
 use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry};
 use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 
 /// One connection.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub(crate) struct Connection {
     socket: TcpStream,
     tls: Option<Box<Tls>>,
     pub(crate) path: Path,
@@ -23,49 +23,49 @@ pub(crate) struct Stream {
     pub(crate) queue: FrameQueue,
     pub(crate) accepted_at: Instant,
     proof: Proof,
-    /// Whom it is joined with: then its bytes are no frames any more.
+    /// The stream that it is joined with. Its bytes are then no frames any more.
     pub(crate) joined: Option<StreamId>,
-    /// Since when the socket has taken nothing.
+    /// Since when the socket has accepted nothing.
     pub(crate) blocked_since: Option<Instant>,
     pub(crate) is_readable: bool,
     pub(crate) is_dirty: bool,
-    pub(crate) end: Option<End>,
+    pub(crate) closing: Option<CloseReason>,
 }
 
-/// What shows that a connection is of use.
+/// Evidence that a connection is of use.
 #[derive(Clone, Copy, Debug)]
 enum Proof {
-    /// When the machine last sent something here: it has its reasons.
+    /// When the machine last sent something here.
     Used(Option<Instant>),
-    /// Whether the machine wants it kept.
+    /// Whether the machine has requested to keep it.
     Kept(bool),
 }
 
 /// Why a connection closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum CloseReason {
     ByPeer,
     ByMachine,
     Malformed,
     Unproven,
     Idle,
-    MadeRoom,
+    Replaced,
 }
 
-impl Stream {
+impl Connection {
     pub(crate) fn open(
         now: Instant,
         registry: &Registry,
         mut socket: TcpStream,
         path: Path,
         index: u32,
-        listener: &listen::Open,
+        listener: &listen::OpenListener,
     ) -> io::Result<Self> {
-        // Frames are what the peer waits for: none is held back to be joined with a later one.
+        // The kernel must not hold a frame back to join it with a later one.
         socket.set_nodelay(true)?;
-        // What the kernel holds back without having sent it can be neither dropped nor overtaken.
+        // Bytes that the kernel has not sent yet can neither be dropped nor overtaken, so it holds few.
         set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)?;
-        let token = Token(CONNECTION_TOKEN + index as usize);
+        let token = Token::Connection(index).into();
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         let tls = listener.tls.as_ref().map(Tls::accept).transpose()?;
         Ok(Self {
@@ -83,11 +83,11 @@ impl Stream {
             blocked_since: None,
             is_readable: false,
             is_dirty: false,
-            end: None,
+            closing: None,
         })
     }
 
-    /// Reads once. Zero bytes are the peer's end; an error of kind [`InvalidData`](io::ErrorKind::InvalidData) is its fault.
+    /// Reads once. Zero bytes: the peer has closed. An error of kind [`InvalidData`](io::ErrorKind::InvalidData): invalid TLS.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
             Some(tls) => tls.read(&mut self.socket, into),
@@ -95,7 +95,7 @@ impl Stream {
         }
     }
 
-    /// Writes until nothing waits, or the socket takes no more: an error of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Writes until the queue is empty, or the socket accepts no more: an error of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
     pub(crate) fn write(&mut self) -> io::Result<()> {
         match &mut self.tls {
             Some(tls) => tls.write(&mut self.socket, &mut self.queue),
@@ -103,50 +103,50 @@ impl Stream {
         }
     }
 
-    /// Whether everything that was queued has left.
+    /// Whether everything that was queued is written.
     pub(crate) fn has_taken_all(&self) -> bool {
         self.queue.is_empty() && self.blocked_since.is_none()
     }
 
-    /// Tells the peer that nothing more comes.
-    pub(crate) fn shut(&mut self) -> io::Result<()> {
+    /// Closes the direction to the peer.
+    pub(crate) fn shut_down_write(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
-            tls.say_goodbye(&mut self.socket)?;
+            tls.close_notify(&mut self.socket)?;
         }
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// The machine sends something here.
+    /// Records that the machine sends something here.
     pub(crate) fn note_used(&mut self, now: Instant) {
         if let Proof::Used(at) = &mut self.proof {
             *at = Some(now);
         }
     }
 
-    /// The machine wants it to stay.
+    /// Keeps the connection open at the request of the machine.
     pub(crate) fn keep(&mut self) {
         self.proof = Proof::Kept(true);
     }
 
-    /// Whether it is of use to somebody.
+    /// Whether it is of use.
     pub(crate) fn is_proven(&self) -> bool {
         matches!(self.proof, Proof::Used(Some(_)) | Proof::Kept(true))
     }
 
-    /// Why to end this connection at `now`, if there is a reason.
-    pub(crate) fn is_useless(&self, now: Instant) -> Option<End> {
+    /// The reason to close this connection at `now`, if there is one.
+    pub(crate) fn reason_to_close(&self, now: Instant) -> Option<CloseReason> {
         if self.joined.is_some() {
-            // Whoever joined it decides: a reader may well be slow.
+            // The stream decides: its reader may be slow.
             return None;
         }
         let is_past = |since: Instant, bound| now.saturating_since(since) >= bound;
         if self.blocked_since.is_some_and(|since| is_past(since, BLOCKED_MAX)) {
-            return Some(End::Idle);
+            return Some(CloseReason::Idle);
         }
         match self.proof {
-            Proof::Used(Some(used_at)) if is_past(used_at, IDLE_MAX) => Some(End::Idle),
+            Proof::Used(Some(used_at)) if is_past(used_at, IDLE_MAX) => Some(CloseReason::Idle),
             Proof::Used(None) | Proof::Kept(false) if is_past(self.accepted_at, PROOF_TIMEOUT) => {
-                Some(End::Unproven)
+                Some(CloseReason::Unproven)
             }
             _ => None,
         }

@@ -1,64 +1,79 @@
-//! Batched receiving: many datagrams per system call, into one arena.
+//! Receiving in batches: many datagrams per system call, into one arena.
 
-use crate::clock::Stamps;
+use crate::clock::ReceiveTimestamps;
 use crate::limits::{RECEIVE_BYTES_GRO, RECEIVE_BYTES_PLAIN, RECEIVE_MESSAGES, RECEIVE_STAGGER};
-use crate::sockets::Sockets;
 use crate::sys::{self, Incoming};
+use crate::udp::sockets::Sockets;
 use machine::{Datagram, Instant, LocalId, Path};
 use std::io;
 
-/// What has been received, since the receiver was made.
+/// Counters since the receiver was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceiveStats {
-    /// Datagrams handed to the machine.
+    /// Datagrams passed to the machine.
     pub datagrams: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Messages that carried them: fewer than datagrams where the kernel joined some.
+    /// Messages that contained them: fewer than datagrams if the kernel joined some.
     pub messages: u64,
     /// `recvmmsg` calls.
     pub syscalls: u64,
     /// Messages dropped because they were longer than a receive buffer.
     pub dropped_truncated: u64,
-    /// Messages dropped because their source was no address a datagram can be answered to.
+    /// Messages dropped because their source is no usable address.
     pub dropped_source: u64,
     /// Datagrams the kernel dropped because a socket's buffer was full: this worker was too slow.
     pub dropped_by_kernel: u64,
-    /// `recvmmsg` calls that failed, other than by finding nothing. A few may each concern one datagram; 1000 a second and socket
-    /// are a socket that has stopped working.
+    /// `recvmmsg` calls that failed, except for an empty socket. A few can each concern one datagram; 1000 per second and socket
+    /// mean a socket that has stopped working.
     pub errors: u64,
 }
 
 /// The receive arena of one worker.
 #[derive(Debug)]
-pub struct Receiver {
+pub(crate) struct Receiver {
     arena: Box<[u8]>,
     room: usize,
     incoming: Box<[Incoming]>,
-    /// Messages to ask for next: preparing for 64 when one comes at a time would cost more than the packet.
+    /// Messages of the next call: preparing for 64 costs more than the packet if one comes at a time.
     ask: usize,
-    /// Per socket that listens from the start: its overflow count when last seen.
+    /// The last overflow count of each socket that is open from the start.
     overflowed: Vec<u32>,
-    /// Per socket on demand, the same.
+    /// The last overflow count of each socket on demand.
     overflowed_on_demand: Vec<u32>,
     stats: ReceiveStats,
 }
 
-/// What is left to read from a socket after a batch.
+/// Whether a socket has more to read after a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// Nothing: the next datagram makes the socket readable again.
-    Nothing,
-    /// Perhaps something.
-    Perhaps,
+pub(crate) enum More {
+    /// It is empty: the next datagram makes it readable again.
+    No,
+    /// It may have more.
+    Maybe,
 }
 
-/// Messages asked for at least.
+/// A batch that was received from one socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received {
+    local: LocalId,
+    messages: usize,
+    asked: usize,
+}
+
+impl Received {
+    /// Whether the socket may have more.
+    pub(crate) fn more(self) -> More {
+        if self.messages < self.asked { More::No } else { More::Maybe }
+    }
+}
+
+/// Messages of one call, at least.
 const ASK_MIN: usize = 8;
 
 impl Receiver {
-    /// An arena that fits what these sockets deliver.
-    pub fn new(sockets: &Sockets) -> Self {
+    /// With an arena for the messages of these sockets.
+    pub(crate) fn new(sockets: &Sockets) -> Self {
         let room = if sockets.gro() { RECEIVE_BYTES_GRO } else { RECEIVE_BYTES_PLAIN };
         Self {
             arena: vec![0; (room + RECEIVE_STAGGER) * RECEIVE_MESSAGES].into_boxed_slice(),
@@ -71,26 +86,30 @@ impl Receiver {
         }
     }
 
-    /// Receives one batch from one socket, without waiting, and hands over each datagram. An empty socket is an error of
-    /// kind [`WouldBlock`](io::ErrorKind::WouldBlock).
-    pub(crate) fn receive(
-        &mut self,
-        sockets: &Sockets,
-        local: LocalId,
-        stamps: &Stamps,
-        now: Instant,
-        mut hand_over: impl FnMut(Datagram<'_>),
-    ) -> io::Result<Left> {
-        let Some(fd) = sockets.fd(local) else { return Ok(Left::Nothing) };
+    /// Receives one batch from one socket, without waiting. [`hand_over`](Self::hand_over) must follow. An empty socket is an error
+    /// of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
+    pub(crate) fn receive(&mut self, sockets: &Sockets, local: LocalId) -> io::Result<Received> {
+        let asked = self.ask;
+        let Some(fd) = sockets.fd(local) else { return Ok(Received { local, messages: 0, asked }) };
         self.stats.syscalls += 1;
         let stride = self.room + RECEIVE_STAGGER;
-        let asked = self.ask;
-        let received = sys::receive(fd, &mut self.arena, stride, self.room, &mut self.incoming[..asked])
+        let messages = sys::receive(fd, &mut self.arena, stride, self.room, &mut self.incoming[..asked])
             .inspect_err(|error| self.stats.errors += u64::from(error.kind() != io::ErrorKind::WouldBlock))?;
-        self.ask = if received == asked { RECEIVE_MESSAGES } else { (received * 2).max(ASK_MIN) };
+        self.ask = if messages == asked { RECEIVE_MESSAGES } else { (messages * 2).max(ASK_MIN) };
         self.ask = self.ask.min(RECEIVE_MESSAGES);
+        Ok(Received { local, messages, asked })
+    }
 
-        for (incoming, buffer) in self.incoming[..received].iter().zip(self.arena.chunks_exact_mut(stride)) {
+    /// Hands over each datagram of the batch that was received last.
+    pub(crate) fn hand_over(
+        &mut self,
+        Received { local, messages, .. }: Received,
+        timestamps: &ReceiveTimestamps,
+        now: Instant,
+        mut hand_over: impl FnMut(Datagram<'_>),
+    ) {
+        let stride = self.room + RECEIVE_STAGGER;
+        for (incoming, buffer) in self.incoming[..messages].iter().zip(self.arena.chunks_exact_mut(stride)) {
             let ancillary = incoming.ancillary();
             let before = match local.on_demand_index() {
                 Some(index) => self.overflowed_on_demand.get_mut(usize::from(index)),
@@ -109,13 +128,13 @@ impl Receiver {
                 continue;
             };
             let path = Path { local, remote };
-            let received_at = stamps.instant(ancillary.realtime_nanos, now);
+            let received_at = timestamps.instant(ancillary.realtime_nanos, now);
             let bytes = &mut buffer[..incoming.len.min(self.room)];
             self.stats.messages += 1;
             self.stats.bytes += bytes.len() as u64;
             let segment = ancillary.segment_bytes.unwrap_or(bytes.len()).max(1);
             if bytes.is_empty() {
-                // A datagram may be empty; cutting it into segments would make it none.
+                // A datagram may be empty. It has no segments, so it is passed on here.
                 self.stats.datagrams += 1;
                 hand_over(Datagram { path, received_at, bytes });
                 continue;
@@ -125,10 +144,9 @@ impl Receiver {
                 hand_over(Datagram { path, received_at, bytes });
             }
         }
-        Ok(if received < asked { Left::Nothing } else { Left::Perhaps })
     }
 
-    /// A socket on demand is new: the kernel counts its losses from zero.
+    /// A socket on demand was opened: the kernel counts its losses from zero.
     pub(crate) fn on_opened(&mut self, local: LocalId) {
         let Some(index) = local.on_demand_index().map(usize::from) else { return };
         if index >= self.overflowed_on_demand.len() {
@@ -137,13 +155,13 @@ impl Receiver {
         self.overflowed_on_demand[index] = 0;
     }
 
-    /// What datagrams are handed over from. It holds them until the next batch is received.
+    /// The arena of received datagrams. It is valid until the next batch is received.
     pub(crate) fn arena(&self) -> &[u8] {
         &self.arena
     }
 
-    /// What has been received so far.
-    pub fn stats(&self) -> ReceiveStats {
+    /// The counters.
+    pub(crate) fn stats(&self) -> ReceiveStats {
         self.stats
     }
 }

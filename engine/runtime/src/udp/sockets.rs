@@ -1,26 +1,27 @@
 //! The UDP sockets of one worker.
 
+use crate::bind_error::{BindError, Protocol, bind_error};
 use crate::limits::SOCKETS_MAX;
-use crate::listen::{BindError, Protocol, bind_error};
-use crate::on_demand::{OnDemand, Places};
 use crate::sys::set_option;
-use crate::udp_socket::{BufferSizes, Open, SocketOptions, finish, open};
+use crate::udp::on_demand::OnDemand;
+use crate::udp::open::{BufferSizes, OpenSocket, SocketOptions, finish, open};
+use crate::udp::port_pool::PortPool;
 use machine::{LocalId, Rng};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// The sockets of one worker: those that listen from the start, of which [`LocalId`] is the index, and those on demand.
+/// The sockets of one worker: those that are open from the start, indexed by [`LocalId`], and those on demand.
 #[derive(Debug)]
 pub struct Sockets {
-    sockets: Vec<Open>,
+    sockets: Vec<OpenSocket>,
     on_demand: OnDemand,
     gro: bool,
     gso: bool,
 }
 
 impl Sockets {
-    /// Opens one non-blocking socket per address, in their order. An IPv6 address is IPv6 only, so that IPv4 peers never appear
-    /// as mapped addresses; port 0 lets the kernel choose.
+    /// Opens one non-blocking socket per address, in this order. An IPv6 address is IPv6 only, so that IPv4 peers never appear
+    /// as mapped addresses. With port 0 the kernel chooses the port.
     pub fn bind(addresses: &[SocketAddr], options: &SocketOptions) -> Result<Self, BindError> {
         if addresses.is_empty() || addresses.len() > SOCKETS_MAX {
             return Err(BindError::Count(addresses.len()));
@@ -31,70 +32,69 @@ impl Sockets {
             let socket =
                 open(*address, options).map_err(|source| bind_error(Protocol::Udp, *address, source))?;
             gro = gro && set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
-            // A kernel that does not know the option would send a run as one huge datagram. Zero is "no
-            // segments unless a message says so".
+            // A kernel that does not know the option would send a run as one large datagram. Zero means: no segments by default.
             gso = gso && set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
             sockets.push(finish(socket).map_err(|source| bind_error(Protocol::Udp, *address, source))?);
         }
         if gso != options.gso {
             tracing::warn!(
-                "this kernel has no UDP GSO: every datagram is sent by itself, at about three times the cost"
+                "this kernel has no UDP GSO: every datagram is sent separately, at about three times the cost"
             );
         }
         for shortage in shortages(&sockets, options) {
-            let Shortage { buffer, granted, wanted, sysctl } = shortage;
+            let Shortage { buffer, granted, requested, sysctl } = shortage;
             tracing::warn!(
-                address = %sockets[0].address, granted, wanted,
-                "the kernel grants a smaller {buffer} buffer than wanted, bytes; bursts beyond it are dropped: raise {sysctl}"
+                address = %sockets[0].address, granted, requested,
+                "the kernel granted a smaller {buffer} buffer than requested (bytes); longer bursts are dropped: raise {sysctl}"
             );
         }
         let on_demand = OnDemand::new(SocketOptions { gro, gso, ..*options });
         Ok(Self { sockets, on_demand, gro, gso })
     }
 
-    /// Lets the machine order sockets, which are opened there. Without this it gets none.
-    pub fn with_places(mut self, places: Places) -> Self {
-        self.on_demand.allow(places);
+    /// Lets the machine request sockets on these addresses and ports. Without a pool every request is refused.
+    pub fn with_port_pool(mut self, ports: PortPool) -> Self {
+        self.on_demand.allow(ports);
         self
     }
 
-    /// Lets those sockets have random ports, so that nobody can tell in advance which one comes next.
+    /// Gives those sockets random ports, so that the next port cannot be predicted.
     pub fn with_random_ports(mut self, rng: Rng) -> Self {
         self.on_demand.shuffle(rng);
         self
     }
 
-    /// Anything that can be waited for, in the place of a socket.
+    /// Any descriptor that epoll accepts, in place of a socket.
     #[cfg(test)]
     pub(crate) fn of_descriptor(descriptor: std::os::fd::OwnedFd) -> Self {
         let buffers = BufferSizes { receive: 0, send: 0 };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let open = Open { socket: std::net::UdpSocket::from(descriptor), address, buffers };
+        let open = OpenSocket { socket: std::net::UdpSocket::from(descriptor), address, buffers };
         let on_demand = OnDemand::new(SocketOptions::default());
         Self { sockets: vec![open], on_demand, gro: false, gso: false }
     }
 
-    /// How many listen from the start.
+    /// Number of sockets that are open from the start.
     pub fn len(&self) -> usize {
         self.sockets.len()
     }
 
-    /// Never: there is at least one.
+    /// Never true: there is at least one.
     pub fn is_empty(&self) -> bool {
         self.sockets.is_empty()
     }
 
-    /// Where the socket listens; the port is the real one if 0 was asked for.
+    /// The address of the socket, with the port that the kernel chose if it was 0.
     pub fn local_addr(&self, local: LocalId) -> Option<SocketAddr> {
         self.sockets.get(usize::from(local.0)).map(|open| open.address)
     }
 
-    /// What the kernel granted the socket.
+    /// The buffer sizes that the kernel granted.
     pub fn buffers(&self, local: LocalId) -> Option<BufferSizes> {
         self.sockets.get(usize::from(local.0)).map(|open| open.buffers)
     }
 
-    /// Whether received datagrams come joined.
+    /// Whether the kernel joins received datagrams.
     pub fn gro(&self) -> bool {
         self.gro
     }
@@ -104,12 +104,12 @@ impl Sockets {
         self.gso
     }
 
-    /// Every socket that listens from the start, with its number.
+    /// Every socket that is open from the start, with its number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LocalId, BorrowedFd<'_>)> {
         self.sockets.iter().enumerate().map(|(index, open)| (LocalId(index as u16), open.socket.as_fd()))
     }
 
-    /// Of any socket.
+    /// The descriptor of any socket.
     pub(crate) fn fd(&self, local: LocalId) -> Option<BorrowedFd<'_>> {
         match self.sockets.get(usize::from(local.0)) {
             Some(open) => Some(open.socket.as_fd()),
@@ -117,40 +117,40 @@ impl Sockets {
         }
     }
 
-    /// Those that come and go.
+    /// The sockets on demand.
     pub(crate) fn on_demand(&mut self) -> &mut OnDemand {
         &mut self.on_demand
     }
 }
 
-/// A buffer that the kernel cut.
+/// A buffer that is smaller than requested.
 #[derive(Debug, PartialEq, Eq)]
 struct Shortage {
     buffer: &'static str,
-    /// The smallest of the sockets, bytes.
+    /// The smallest size over all sockets, bytes.
     granted: usize,
     /// Bytes.
-    wanted: usize,
-    /// What bounds it.
+    requested: usize,
+    /// The kernel parameter that bounds it.
     sysctl: &'static str,
 }
 
-fn shortages(sockets: &[Open], options: &SocketOptions) -> impl Iterator<Item = Shortage> {
+fn shortages(sockets: &[OpenSocket], options: &SocketOptions) -> impl Iterator<Item = Shortage> {
     let least =
         |of: fn(&BufferSizes) -> usize| sockets.iter().map(|open| of(&open.buffers)).min().unwrap_or(0);
     let receive = Shortage {
         buffer: "receive",
         granted: least(|buffers| buffers.receive),
-        wanted: options.receive_buffer_bytes,
+        requested: options.receive_buffer_bytes,
         sysctl: "net.core.rmem_max",
     };
     let send = Shortage {
         buffer: "send",
         granted: least(|buffers| buffers.send),
-        wanted: options.send_buffer_bytes,
+        requested: options.send_buffer_bytes,
         sysctl: "net.core.wmem_max",
     };
-    [receive, send].into_iter().filter(|buffer| buffer.granted < buffer.wanted)
+    [receive, send].into_iter().filter(|buffer| buffer.granted < buffer.requested)
 }
 
 #[cfg(test)]
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn both_families_listen_and_report_what_was_granted() {
+    fn sockets_of_both_families_are_bound_and_report_their_buffers() {
         let other = if bind(&["[::1]:0"]).is_ok() { "[::1]:0" } else { "127.0.0.2:0" };
         let sockets = bind(&["127.0.0.1:0", other]).expect("loopback");
         assert_eq!(sockets.len(), 2);
@@ -176,8 +176,8 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_smaller_than_wanted_is_a_shortage_that_names_its_bound() {
-        // The kernel has a least size of its own, well above one byte; no machine grants all that a number can say.
+    fn a_buffer_below_the_requested_size_is_a_shortage_that_names_its_sysctl() {
+        // The minimum of the kernel is well above one byte, and no host grants the largest number.
         let found = |receive_buffer_bytes, send_buffer_bytes| -> Vec<_> {
             let options =
                 SocketOptions { receive_buffer_bytes, send_buffer_bytes, ..SocketOptions::default() };
@@ -193,16 +193,16 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_leaves_the_port_to_ipv4() {
+    fn a_port_bound_for_ipv6_is_free_for_ipv4() {
         let Ok(first) = bind(&["[::]:0"]) else {
-            return eprintln!("this machine has no IPv6 to keep apart from IPv4");
+            return eprintln!("skipped: this host has no IPv6");
         };
         let port = first.local_addr(LocalId(0)).expect("bound").port();
         bind(&[&format!("0.0.0.0:{port}")]).expect("the same port over IPv4");
     }
 
     #[test]
-    fn a_port_in_use_is_named_with_its_address() {
+    fn a_udp_port_in_use_is_an_error_that_names_port_and_address() {
         let first = bind(&["127.0.0.1:0"]).expect("loopback");
         let port = first.local_addr(LocalId(0)).expect("bound").port();
         let error = bind(&[&format!("127.0.0.1:{port}")]).expect_err("in use");
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_another_host_and_a_wrong_count_are_errors() {
+    fn a_foreign_address_and_a_wrong_number_of_addresses_are_errors() {
         assert!(matches!(bind(&["192.0.2.1:0"]), Err(BindError::NotLocal(_))));
         assert!(matches!(bind(&[]), Err(BindError::Count(0))));
         assert!(matches!(bind(&["127.0.0.1:0"; SOCKETS_MAX + 1]), Err(BindError::Count(_))));

@@ -1,4 +1,4 @@
-//! Socket addresses as the kernel writes them (`sockaddr_in`, `sockaddr_in6`), as plain bytes.
+//! Socket addresses in the binary form of the kernel (`sockaddr_in`, `sockaddr_in6`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -7,7 +7,7 @@ pub(crate) const ADDRESS_BYTES: usize = 28;
 /// Bytes of `sockaddr_in`.
 const ADDRESS_V4_BYTES: usize = 16;
 
-/// Writes `address` for the kernel; returns how many bytes of `into` it takes.
+/// Writes `address` in the form of the kernel. Returns its length.
 pub(crate) fn encode(address: SocketAddr, into: &mut [u8; ADDRESS_BYTES]) -> u32 {
     *into = [0; ADDRESS_BYTES];
     into[2..4].copy_from_slice(&address.port().to_be_bytes());
@@ -26,8 +26,8 @@ pub(crate) fn encode(address: SocketAddr, into: &mut [u8; ADDRESS_BYTES]) -> u32
     }
 }
 
-/// Reads what the kernel wrote. The flow label is left out: it may change from packet to packet and is no part of who the peer
-/// is. `None` for any other family.
+/// Reads an address that the kernel wrote. The flow label is ignored: it may change from packet to packet and does not identify the
+/// peer. `None` for any other family.
 pub(crate) fn decode(bytes: &[u8]) -> Option<SocketAddr> {
     let family = i32::from(u16::from_ne_bytes(*bytes.first_chunk()?));
     let port = u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?);
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_survive_the_kernels_form_and_shorter_ones_are_none() {
+    fn an_encoded_address_is_decoded_and_a_truncated_one_is_none() {
         for address in ["192.0.2.7:1", "255.255.255.255:65535", "[2001:db8::1]:443", "[fe80::1%7]:9"] {
             let address: SocketAddr = address.parse().expect("an address");
             let mut bytes = [0xa5; ADDRESS_BYTES];

@@ -1,10 +1,10 @@
-//! TCP connections of a worker, over real loopback sockets: frames there and back, and everything a stranger may do.
+//! TCP connections of a worker, over real loopback sockets: frames in both directions, and hostile clients.
 
 #![allow(clippy::unwrap_used)]
 
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Tx};
 use runtime::limits::{CONNECTIONS_PER_HOST_MAX, FRAME_BYTES_MAX, PROOF_TIMEOUT, QUEUE_BYTES_MAX};
-use runtime::{Clock, Control, Listeners, Report, SocketOptions, Sockets, StreamStats, Worker};
+use runtime::{Clock, ConnectionStats, Control, Listeners, Report, SocketOptions, Sockets, Worker};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -14,20 +14,20 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// More than any test here says or hears before it looks.
+/// More than any test here sends or receives at once.
 const QUEUE_LEN: usize = 4096;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Sends back what begins with an `e`, and takes the rest in silence.
+/// Echoes frames that begin with an `e`, and only reports the others.
 #[derive(Default)]
 struct Echo {
-    events: VecDeque<Said>,
+    events: VecDeque<Event>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
-    Heard(Path, Vec<u8>),
+enum Event {
+    Received(Path, Vec<u8>),
     Closed(Path),
 }
 
@@ -41,18 +41,18 @@ struct Send {
 
 impl Machine for Echo {
     type Command = Send;
-    type Event = Said;
+    type Event = Event;
 
     fn on_datagram(&mut self, _now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
         let (path, bytes) = (datagram.path, &*datagram.bytes);
         if bytes.first() == Some(&b'e') {
             tx.slot(Flow(u32::from(path.remote.port())), path, bytes.len()).unwrap().copy_from_slice(bytes);
         }
-        self.events.push_back(Said::Heard(path, bytes.to_vec()));
+        self.events.push_back(Event::Received(path, bytes.to_vec()));
     }
 
     fn on_path_closed(&mut self, _now: Instant, path: Path, _tx: &mut impl Tx) {
-        self.events.push_back(Said::Closed(path));
+        self.events.push_back(Event::Closed(path));
     }
 
     fn on_batch_end(&mut self, _now: Instant, _tx: &mut impl Tx) {}
@@ -67,7 +67,7 @@ impl Machine for Echo {
         }
     }
 
-    fn poll_event(&mut self) -> Option<Said> {
+    fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
@@ -78,8 +78,8 @@ impl Machine for Echo {
 
 struct Channels {
     commands: Receiver<Send>,
-    events: SyncSender<Said>,
-    stats: Arc<Mutex<StreamStats>>,
+    events: SyncSender<Event>,
+    stats: Arc<Mutex<ConnectionStats>>,
     is_over: bool,
 }
 
@@ -99,12 +99,12 @@ impl Control<Echo> for Channels {
         }
     }
 
-    fn push_event(&mut self, event: Said) {
+    fn push_event(&mut self, event: Event) {
         let _ = self.events.send(event);
     }
 
     fn end_turn(&mut self, _machine: &mut Echo, report: &Report) {
-        *self.stats.lock().unwrap() = report.streams;
+        *self.stats.lock().unwrap() = report.connections;
     }
 
     fn may_sleep(&mut self) -> bool {
@@ -118,8 +118,8 @@ struct Running {
     tcp: SocketAddr,
     waker: Arc<mio::Waker>,
     commands: Option<SyncSender<Send>>,
-    events: Receiver<Said>,
-    stats: Arc<Mutex<StreamStats>>,
+    events: Receiver<Event>,
+    stats: Arc<Mutex<ConnectionStats>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -132,7 +132,7 @@ impl Running {
             (sockets.local_addr(LocalId(0)).unwrap(), listeners.local_addr(LocalId::tcp(0)).unwrap());
         let (commands, take_commands) = sync_channel(QUEUE_LEN);
         let (give_events, events) = sync_channel(QUEUE_LEN);
-        let stats = Arc::new(Mutex::new(StreamStats::default()));
+        let stats = Arc::new(Mutex::new(ConnectionStats::default()));
         let control =
             Channels { commands: take_commands, events: give_events, stats: stats.clone(), is_over: false };
         let worker = Worker::new(sockets, Clock::start(), Echo::default(), control).unwrap();
@@ -142,22 +142,22 @@ impl Running {
         Self { udp, tcp, waker, commands: Some(commands), events, stats, thread: Some(thread) }
     }
 
-    fn tell(&self, send: Send) {
+    fn send(&self, send: Send) {
         self.commands.as_ref().unwrap().send(send).unwrap();
         self.waker.wake().unwrap();
     }
 
-    fn heard(&self) -> Said {
-        self.events.recv_timeout(PATIENCE).unwrap()
+    fn next_event(&self) -> Event {
+        self.events.recv_timeout(TIMEOUT).unwrap()
     }
 
-    fn stats(&self) -> StreamStats {
+    fn stats(&self) -> ConnectionStats {
         *self.stats.lock().unwrap()
     }
 
-    /// Waits until the statistics say so.
-    fn await_stats(&self, is_so: impl Fn(&StreamStats) -> bool) -> StreamStats {
-        let deadline = std::time::Instant::now() + PATIENCE;
+    /// Waits until the statistics fulfil a condition.
+    fn await_stats(&self, is_so: impl Fn(&ConnectionStats) -> bool) -> ConnectionStats {
+        let deadline = std::time::Instant::now() + TIMEOUT;
         loop {
             let stats = self.stats();
             if is_so(&stats) {
@@ -170,7 +170,7 @@ impl Running {
 
     fn connect(&self) -> Peer {
         let stream = TcpStream::connect(self.tcp).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let path = Path { local: LocalId::tcp(0), remote: stream.local_addr().unwrap() };
         Peer { stream, path }
     }
@@ -180,7 +180,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.commands.take();
         let _ = self.waker.wake();
-        // Told once that nobody commands any more, it ends at the next wake.
+        // The control notices the closed channel in one turn, and ends the worker at the next wake.
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
             let _ = self.waker.wake();
             std::thread::sleep(Duration::from_millis(1));
@@ -223,7 +223,7 @@ impl Peer {
 }
 
 #[test]
-fn frames_go_there_and_back_and_the_end_is_told() {
+fn frames_are_echoed_and_the_end_of_a_connection_is_reported() {
     let both = ["127.0.0.1", "[::1]"];
     for ip in both.into_iter().take(1 + usize::from(UdpSocket::bind("[::1]:0").is_ok())) {
         let running = Running::start(ip);
@@ -232,24 +232,24 @@ fn frames_go_there_and_back_and_the_end_is_told() {
             for peer in &mut peers {
                 let frame = [b"e".as_slice(), &vec![round; usize::from(round) * 40]].concat();
                 peer.send(&frame);
-                assert_eq!(running.heard(), Said::Heard(peer.path, frame.clone()));
+                assert_eq!(running.next_event(), Event::Received(peer.path, frame.clone()));
                 assert_eq!(peer.next(), frame);
             }
         }
-        // A byte at a time, and an empty frame between.
+        // One byte at a time, with an empty frame before.
         for byte in [0, 0, 0, 3, b'e', 1, 2] {
             peers[0].stream.write_all(&[byte]).unwrap();
         }
-        assert_eq!(running.heard(), Said::Heard(peers[0].path, vec![]));
-        assert_eq!(running.heard(), Said::Heard(peers[0].path, vec![b'e', 1, 2]));
+        assert_eq!(running.next_event(), Event::Received(peers[0].path, vec![]));
+        assert_eq!(running.next_event(), Event::Received(peers[0].path, vec![b'e', 1, 2]));
         assert_eq!(peers[0].next(), [b'e', 1, 2]);
 
         let [first, second] = peers;
         let path = first.path;
         drop(first);
-        assert_eq!(running.heard(), Said::Closed(path));
-        // What is for it now has nowhere to go.
-        running.tell(Send { path, len: 100, count: 3 });
+        assert_eq!(running.next_event(), Event::Closed(path));
+        // Frames for a closed connection are dropped and counted.
+        running.send(Send { path, len: 100, count: 3 });
         let stats = running.await_stats(|stats| stats.dropped_closed == 3);
         assert_eq!((stats.open, stats.accepted, stats.closed_by_peer), (1, 2, 1));
         assert_eq!((stats.frames_in, stats.queued.sent), (102, 101));
@@ -264,30 +264,30 @@ fn udp_and_tcp_of_one_peer_are_two_paths() {
     let udp = UdpSocket::bind(peer.path.remote).unwrap();
     udp.send_to(b"e by udp", running.udp).unwrap();
     let path = Path { local: LocalId(0), remote: udp.local_addr().unwrap() };
-    assert_eq!(running.heard(), Said::Heard(path, b"e by udp".to_vec()));
+    assert_eq!(running.next_event(), Event::Received(path, b"e by udp".to_vec()));
     peer.send(b"e by tcp");
-    assert_eq!(running.heard(), Said::Heard(peer.path, b"e by tcp".to_vec()));
+    assert_eq!(running.next_event(), Event::Received(peer.path, b"e by tcp".to_vec()));
     assert_eq!(peer.next(), b"e by tcp");
     let mut buffer = [0; 100];
-    udp.set_read_timeout(Some(PATIENCE)).unwrap();
+    udp.set_read_timeout(Some(TIMEOUT)).unwrap();
     assert_eq!(udp.recv(&mut buffer).unwrap(), 8);
     assert_eq!(&buffer[..8], b"e by udp");
 }
 
 #[test]
-fn who_proves_nothing_is_closed_in_time_however_slow_and_busy() {
+fn an_unproven_connection_is_closed_in_time_even_if_it_sends() {
     let running = Running::start("127.0.0.1");
-    let mut mute = running.connect();
+    let mut silent = running.connect();
     let mut slow = running.connect();
     let mut talkative = running.connect();
     let mut proven = running.connect();
     proven.send(b"e");
     proven.next();
-    // One byte of a frame now and then, and frames that make no sense, keep nobody.
+    // Neither a part of a frame nor unauthentic frames keep a connection open.
     slow.stream.write_all(&[0]).unwrap();
     talkative.send(b"nonsense");
     let since = std::time::Instant::now();
-    for peer in [&mut mute, &mut slow, &mut talkative] {
+    for peer in [&mut silent, &mut slow, &mut talkative] {
         peer.await_end();
     }
     assert!(since.elapsed() > PROOF_TIMEOUT / 2);
@@ -298,22 +298,22 @@ fn who_proves_nothing_is_closed_in_time_however_slow_and_busy() {
 }
 
 #[test]
-fn another_protocol_is_closed_at_once() {
+fn a_connection_of_another_protocol_is_closed_at_once() {
     let running = Running::start("127.0.0.1");
     for text in [&b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01\x00"] {
         let mut peer = running.connect();
         peer.stream.write_all(text).unwrap();
         peer.await_end();
-        assert_eq!(running.heard(), Said::Closed(peer.path));
+        assert_eq!(running.next_event(), Event::Closed(peer.path));
     }
     let mut peer = running.connect();
     peer.send(&[b'e'; FRAME_BYTES_MAX]);
-    assert_eq!(peer.next(), [b'e'; FRAME_BYTES_MAX], "the longest is welcome");
+    assert_eq!(peer.next(), [b'e'; FRAME_BYTES_MAX], "the longest frame is accepted");
     assert_eq!(running.stats().closed_malformed, 2);
 }
 
 #[test]
-fn a_reader_that_stalls_costs_a_bounded_queue_and_others_nothing() {
+fn a_stalled_reader_has_a_bounded_queue_and_does_not_affect_others() {
     let running = Running::start("127.0.0.1");
     let (mut stalled, mut other) = (running.connect(), running.connect());
     stalled.send(b"e");
@@ -321,14 +321,14 @@ fn a_reader_that_stalls_costs_a_bounded_queue_and_others_nothing() {
     // More than the kernel's buffers and the queue hold together.
     let mut sent = 0;
     while running.stats().queued.dropped_full < 100 {
-        running.tell(Send { path: stalled.path, len: 1_000, count: 500 });
+        running.send(Send { path: stalled.path, len: 1_000, count: 500 });
         sent += 500;
-        assert!(sent * 1_000 < 1 << 30, "there is no bound");
+        assert!(sent * 1_000 < 1 << 30, "the queue is not bounded");
         other.send(b"e other");
         assert_eq!(other.next(), b"e other", "while the first does not read");
     }
-    // The reader wakes up: what comes is whole frames in their order, with gaps, and the newest is not among those missing.
-    running.tell(Send { path: stalled.path, len: 8, count: 1 });
+    // The reader continues: it gets whole frames in order, with gaps, and the newest frame is not missing.
+    running.send(Send { path: stalled.path, len: 8, count: 1 });
     let (mut read, mut gaps, mut last) = (0u64, 0u64, u32::MAX);
     loop {
         let frame = stalled.next();
@@ -337,7 +337,7 @@ fn a_reader_that_stalls_costs_a_bounded_queue_and_others_nothing() {
         }
         assert_eq!(frame.len(), 1_000);
         let number = u32::from_be_bytes(*frame.first_chunk().unwrap());
-        assert!(frame[4..].iter().all(|byte| *byte == number as u8), "within a frame");
+        assert!(frame[4..].iter().all(|byte| *byte == number as u8), "a frame is not whole");
         gaps += u64::from(number != last.wrapping_add(1) % 500);
         last = number;
         read += 1;
@@ -352,7 +352,7 @@ fn a_reader_that_stalls_costs_a_bounded_queue_and_others_nothing() {
 }
 
 #[test]
-fn connections_of_one_host_are_bounded_and_the_unproven_give_way() {
+fn connections_of_one_host_are_bounded_and_replace_unproven_ones() {
     let running = Running::start("127.0.0.1");
     let mut proven = running.connect();
     proven.send(b"e");
@@ -368,7 +368,7 @@ fn connections_of_one_host_are_bounded_and_the_unproven_give_way() {
     crowd[0].await_end();
     let stats = running.await_stats(|stats| stats.refused == 1);
     assert_eq!(stats.open as usize, CONNECTIONS_PER_HOST_MAX);
-    // All the others prove themselves: then a newcomer is refused.
+    // All the others become proven: then a new connection is refused.
     for peer in &mut crowd[1..] {
         peer.send(b"e");
         assert_eq!(peer.next(), b"e");

@@ -1,30 +1,30 @@
-//! TLS on one TCP connection. The protocol is rustls', which does no I/O of its own.
+//! TLS on one TCP connection. The protocol is implemented by rustls, which does no I/O itself.
 
-use crate::framing::FrameQueue;
 use crate::limits::TLS_BUFFER_BYTES;
+use crate::tcp::framing::FrameQueue;
 use rustls::{ServerConfig, ServerConnection};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-/// The server's end.
+/// The server side of a connection.
 #[derive(Debug)]
 pub(crate) struct Tls(ServerConnection);
 
 impl Tls {
-    /// Of a connection that has just been accepted.
+    /// For a connection that was just accepted.
     pub(crate) fn accept(config: &Arc<ServerConfig>) -> io::Result<Self> {
         let mut connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
         connection.set_buffer_limit(Some(TLS_BUFFER_BYTES));
         Ok(Self(connection))
     }
 
-    /// Reads what has been decrypted already, or else once from the socket. What is not TLS, or not what was agreed, is an
-    /// error of kind [`InvalidData`](io::ErrorKind::InvalidData), after which nothing can be read any more.
+    /// Reads bytes that are decrypted already, or else once from the socket. A TLS error has the kind
+    /// [`InvalidData`](io::ErrorKind::InvalidData); nothing can be read after it.
     pub(crate) fn read(&mut self, socket: &mut (impl Read + Write), into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.0.reader().read(into) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // A connection that ends without saying goodbye is at its end all the same.
+                // An end of file without close_notify is treated as an end.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 done => return done,
             }
@@ -32,14 +32,13 @@ impl Tls {
                 return Ok(0);
             }
             let processed = self.0.process_new_packets();
-            // The handshake's next flight, or the alert that says what was wrong. What the socket does not take goes with the
-            // next write.
+            // The next flight of the handshake, or an alert. Bytes that the socket does not accept leave with the next write.
             let _ = self.write_records(socket);
             processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
     }
 
-    /// Encrypts what waits, and writes it until the socket takes no more: an error of kind
+    /// Encrypts and writes the queue, until the socket accepts no more: an error of kind
     /// [`WouldBlock`](io::ErrorKind::WouldBlock).
     pub(crate) fn write(&mut self, socket: &mut impl Write, queue: &mut FrameQueue) -> io::Result<()> {
         loop {
@@ -48,15 +47,15 @@ impl Tls {
                 return Ok(());
             }
             match queue.write(&mut self.0.writer()) {
-                // Its buffer is full: to the socket with it first.
+                // The buffer of rustls is full: write it to the socket first.
                 Err(error) if error.kind() == io::ErrorKind::WriteZero => {}
                 done => done?,
             }
         }
     }
 
-    /// Says that nothing more comes (RFC 8446 §6.1). What the socket does not take of it is lost: its end says the same.
-    pub(crate) fn say_goodbye(&mut self, socket: &mut impl Write) -> io::Result<()> {
+    /// Sends close_notify (RFC 8446 §6.1). If the socket does not accept it, the end of file has the same effect.
+    pub(crate) fn close_notify(&mut self, socket: &mut impl Write) -> io::Result<()> {
         self.0.send_close_notify();
         match self.write_records(socket) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),

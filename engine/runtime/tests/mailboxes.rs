@@ -1,4 +1,4 @@
-//! Workers that hand each other what they receive: it arrives whole and in order, wakes who sleeps, and costs no allocation.
+//! Workers that pass datagrams on to each other: they arrive whole and in order, wake sleeping workers, and cause no allocation.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,8 +6,8 @@ mod counting;
 
 use counting::{ALLOCATIONS, Counting};
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Tx, WorkerId};
-use runtime::limits::HAND_OFF_PARCELS;
-use runtime::{Clock, Control, HandOffStats, HandOffs, Report, SocketOptions, Sockets, Worker};
+use runtime::limits::MAILBOX_ENVELOPES_MAX;
+use runtime::{Clock, Control, MailboxStats, Mailboxes, Report, SocketOptions, Sockets, Worker};
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Hands every datagram to the next worker, which hands it on; the last sends it to where it came from, from a socket of its own. The port is
-/// written before it, in two bytes.
+/// Hands every datagram to the next worker; the last one sends it back to its source, by its own socket. The source port precedes it, in two
+/// bytes.
 struct Relay {
     next: Option<WorkerId>,
     batches: u64,
-    handed: u64,
+    sent: u64,
 }
 
 impl Machine for Relay {
@@ -32,7 +32,7 @@ impl Machine for Relay {
     fn on_datagram(&mut self, _now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
         let head = datagram.path.remote.port().to_be_bytes();
         if let Some(next) = self.next {
-            self.handed += u64::from(tx.hand_off(next, &head, datagram.bytes));
+            self.sent += u64::from(tx.hand_off(next, &head, datagram.bytes));
         }
     }
 
@@ -65,14 +65,14 @@ impl Machine for Relay {
     }
 }
 
-/// Keeps the last report, and ends when it is told.
+/// Keeps the last report, and ends when `is_over` is set.
 #[derive(Default)]
-struct Watch {
+struct Reporter {
     report: Option<Report>,
     is_over: Arc<AtomicBool>,
 }
 
-impl Control<Relay> for Watch {
+impl Control<Relay> for Reporter {
     fn on_wake(&mut self, _registry: &mio::Registry) -> ControlFlow<()> {
         if self.is_over.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -88,15 +88,15 @@ impl Control<Relay> for Watch {
     }
 }
 
-/// Three workers in a row.
-fn row(is_over: &Arc<AtomicBool>) -> Vec<Worker<Relay, Watch>> {
+/// Three workers in a chain.
+fn chain(is_over: &Arc<AtomicBool>) -> Vec<Worker<Relay, Reporter>> {
     let clock = Clock::start();
-    let workers = HandOffs::between(3).into_iter().zip([Some(WorkerId(1)), Some(WorkerId(2)), None]);
-    let workers = workers.map(|(hand_offs, next)| {
+    let workers = Mailboxes::between(3).into_iter().zip([Some(WorkerId(1)), Some(WorkerId(2)), None]);
+    let workers = workers.map(|(mailboxes, next)| {
         let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &SocketOptions::default()).unwrap();
-        let relay = Relay { next, batches: 0, handed: 0 };
-        let watch = Watch { report: None, is_over: is_over.clone() };
-        Worker::new(sockets, clock, relay, watch).unwrap().with_hand_offs(hand_offs)
+        let relay = Relay { next, batches: 0, sent: 0 };
+        let watch = Reporter { report: None, is_over: is_over.clone() };
+        Worker::new(sockets, clock, relay, watch).unwrap().with_mailboxes(mailboxes)
     });
     workers.collect()
 }
@@ -107,21 +107,21 @@ fn client() -> UdpSocket {
     socket
 }
 
-fn handed(worker: &Worker<Relay, Watch>) -> HandOffStats {
-    worker.control().report.unwrap().handed
+fn mailbox_stats(worker: &Worker<Relay, Reporter>) -> MailboxStats {
+    worker.control().report.unwrap().mailboxes
 }
 
 #[test]
-fn what_crosses_two_workers_arrives_in_order_and_wakes_whoever_sleeps() {
+fn packets_through_two_workers_arrive_in_order_and_wake_sleeping_workers() {
     let is_over = Arc::new(AtomicBool::new(false));
-    let workers = row(&is_over);
+    let workers = chain(&is_over);
     let address = workers[0].sockets().local_addr(LocalId(0)).unwrap();
     let wakers: Vec<_> = workers.iter().map(Worker::waker).collect();
     let threads: Vec<_> =
         workers.into_iter().map(|worker| std::thread::spawn(move || worker.run().unwrap())).collect();
     let client = client();
     let mut buffer = [0; 2048];
-    // One by one, so that everybody sleeps in between, and then in bursts.
+    // One by one, so that all workers sleep in between, and then in bursts.
     for (round, count) in std::iter::repeat_n(1u32, 200).chain(std::iter::repeat_n(50, 40)).enumerate() {
         for index in 0..count {
             let text = format!("{round} {index}");
@@ -136,47 +136,49 @@ fn what_crosses_two_workers_arrives_in_order_and_wakes_whoever_sleeps() {
     wakers.iter().for_each(|waker| waker.wake().unwrap());
     let ended: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     let total = 200 + 40 * 50;
-    let stats: Vec<HandOffStats> = ended.iter().map(|(_, watch)| watch.report.unwrap().handed).collect();
+    let stats: Vec<MailboxStats> = ended.iter().map(|(_, watch)| watch.report.unwrap().mailboxes).collect();
     assert_eq!(
-        stats.iter().map(|stats| (stats.given, stats.taken)).collect::<Vec<_>>(),
+        stats.iter().map(|stats| (stats.sent, stats.received)).collect::<Vec<_>>(),
         [(total, 0), (total, total), (0, total)]
     );
     assert!(stats.iter().all(|stats| stats.dropped == 0), "{stats:?}");
-    // At most once a batch, however many are in it.
+    // At most once per batch.
     assert!((1..=ended[0].0.batches).contains(&stats[0].wakes), "{stats:?}");
 }
 
 #[test]
-fn whoever_does_not_read_loses_what_is_beyond_its_mailbox_and_nothing_else() {
-    let mut workers = row(&Arc::default());
+fn a_worker_that_does_not_read_loses_only_messages_beyond_its_mailbox() {
+    let mut workers = chain(&Arc::default());
     let address = workers[0].sockets().local_addr(LocalId(0)).unwrap();
     let client = client();
     let mut sent = 0;
-    while workers[0].machine().handed < HAND_OFF_PARCELS as u64 || sent < HAND_OFF_PARCELS + 100 {
+    while workers[0].machine().sent < MAILBOX_ENVELOPES_MAX as u64 || sent < MAILBOX_ENVELOPES_MAX + 100 {
         for _ in 0..20 {
             client.send_to(&[5; 100], address).unwrap();
         }
         sent += 20;
         let _ = workers[0].turn().unwrap();
     }
-    let stats = handed(&workers[0]);
-    assert_eq!((stats.given, stats.wakes), (HAND_OFF_PARCELS as u64, 0), "it has never slept");
-    assert_eq!(stats.given + stats.dropped, sent as u64);
-    // As soon as it reads again there is room, a bounded number a turn.
+    let stats = mailbox_stats(&workers[0]);
+    assert_eq!((stats.sent, stats.wakes), (MAILBOX_ENVELOPES_MAX as u64, 0), "the other worker never slept");
+    assert_eq!(stats.sent + stats.dropped, sent as u64);
+    // When it reads again, it receives a bounded number per turn.
     let mut turns = 0;
-    while workers[1].machine().batches == 0 || handed(&workers[1]).taken < HAND_OFF_PARCELS as u64 {
+    while workers[1].machine().batches == 0
+        || mailbox_stats(&workers[1]).received < MAILBOX_ENVELOPES_MAX as u64
+    {
         let _ = workers[1].turn().unwrap();
         turns += 1;
     }
     assert_eq!(turns, 4);
     client.send_to(&[5; 100], address).unwrap();
     let _ = workers[0].turn().unwrap();
-    assert_eq!(handed(&workers[0]).given, HAND_OFF_PARCELS as u64 + 1);
+    assert_eq!(mailbox_stats(&workers[0]).sent, MAILBOX_ENVELOPES_MAX as u64 + 1);
 }
 
 #[test]
-fn what_crosses_is_not_allocated_for() {
-    let mut workers = row(&Arc::default());
+fn packets_through_two_workers_cause_no_allocation() {
+    let mut workers = chain(&Arc::default());
     let address = workers[0].sockets().local_addr(LocalId(0)).unwrap();
     let client = client();
     let mut buffer = [0; 2048];
@@ -196,5 +198,5 @@ fn what_crosses_is_not_allocated_for() {
             assert_eq!(client.recv(&mut buffer).unwrap(), 1200);
         }
     }
-    assert_eq!((measured, handed(&workers[2]).taken), (0, 1000));
+    assert_eq!((measured, mailbox_stats(&workers[2]).received), (0, 1000));
 }

@@ -1,4 +1,4 @@
-//! One UDP socket: its options, and how it is opened.
+//! Opening one UDP socket, with its options.
 
 use crate::sys::set_option;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -13,9 +13,9 @@ pub struct SocketOptions {
     pub receive_buffer_bytes: usize,
     /// Kernel send buffer per socket, bytes. Default 4 MiB: one full batch. Capped by `net.core.wmem_max`.
     pub send_buffer_bytes: usize,
-    /// Let the kernel join received datagrams of one peer (UDP GRO), where it can. Default: yes.
+    /// Let the kernel join received datagrams of one peer (UDP GRO), if it can. Default: yes.
     pub gro: bool,
-    /// Let the kernel cut runs into datagrams (UDP GSO), where it can. Default: yes.
+    /// Let the kernel split runs into datagrams (UDP GSO), if it can. Default: yes.
     pub gso: bool,
 }
 
@@ -25,7 +25,7 @@ impl Default for SocketOptions {
     }
 }
 
-/// What the kernel granted, bytes.
+/// Sizes that the kernel granted, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferSizes {
     /// Receive buffer.
@@ -36,26 +36,26 @@ pub struct BufferSizes {
 
 /// An open socket.
 #[derive(Debug)]
-pub(crate) struct Open {
+pub(crate) struct OpenSocket {
     pub(crate) socket: UdpSocket,
     pub(crate) address: SocketAddr,
     pub(crate) buffers: BufferSizes,
 }
 
-/// Opens a socket with all options but those that the kernel may lack.
+/// Opens a socket with all options except those that a kernel may lack.
 pub(crate) fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
     socket.set_cloexec(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // The kernel cuts these to its own maximum without an error; what was granted is reported.
+    // The kernel reduces these to its maximum without an error; the granted sizes are read later.
     socket.set_recv_buffer_size(options.receive_buffer_bytes)?;
     socket.set_send_buffer_size(options.send_buffer_bytes)?;
     set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
     set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
-    // Media fits every path by its size. Believing "fragmentation needed" would let anyone who forges that message
-    // stop our runs to a peer: the kernel refuses a run whose segments exceed the path MTU it believes in.
+    // Media packets are small enough for every path. An attacker could forge "fragmentation needed" messages to stop our runs to a peer:
+    // the kernel refuses a run whose segments exceed the path MTU that it has learned.
     if address.is_ipv4() {
         set_option(socket.as_fd(), libc::SOL_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_INTERFACE)?;
     } else {
@@ -65,13 +65,16 @@ pub(crate) fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<S
     Ok(socket)
 }
 
-/// Opens a socket while the worker runs. It is to deliver and to take what those do that listen from the start, whose
-/// `options` say what the kernel can.
-pub(crate) fn open_on(address: SocketAddr, options: &SocketOptions, dont_fragment: bool) -> io::Result<Open> {
+/// Opens a socket while the worker runs. It behaves like the sockets that are open from the start: `options` are theirs, reduced to what
+/// the kernel supports.
+pub(crate) fn open_on(
+    address: SocketAddr,
+    options: &SocketOptions,
+    dont_fragment: bool,
+) -> io::Result<OpenSocket> {
     let socket = open(address, options)?;
     if dont_fragment {
-        // As with what listens from the start, "fragmentation needed" is not believed: a client that wants this bit looks for the
-        // path MTU itself.
+        // "Fragmentation needed" is ignored here too: a client that sets this bit discovers the path MTU itself.
         let (level, name, value) = if address.is_ipv4() {
             (libc::SOL_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
         } else {
@@ -85,11 +88,11 @@ pub(crate) fn open_on(address: SocketAddr, options: &SocketOptions, dont_fragmen
     finish(socket)
 }
 
-/// Reads what the kernel granted.
-pub(crate) fn finish(socket: Socket) -> io::Result<Open> {
-    // The kernel reports twice what it granted: it counts its own bookkeeping.
+/// Reads the buffer sizes that the kernel granted.
+pub(crate) fn finish(socket: Socket) -> io::Result<OpenSocket> {
+    // The kernel reports twice the granted size: it includes its own overhead.
     let buffers =
         BufferSizes { receive: socket.recv_buffer_size()? / 2, send: socket.send_buffer_size()? / 2 };
     let socket = UdpSocket::from(socket);
-    Ok(Open { address: socket.local_addr()?, socket, buffers })
+    Ok(OpenSocket { address: socket.local_addr()?, socket, buffers })
 }

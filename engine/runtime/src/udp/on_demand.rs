@@ -1,79 +1,71 @@
-//! UDP sockets that the machine orders while the worker runs: which ports they get, and which of them has something to read.
-//! They are bound, received from and sent by like the listening ones.
+//! UDP sockets that the machine requests while the worker runs: which ports they get, and which of them are readable.
+//! Receiving and sending work as for the sockets that are open from the start.
 
 use crate::limits::{ON_DEMAND_SOCKETS_MAX, PORT_TRIES_MAX};
-use crate::udp_socket::{Open, SocketOptions, open_on};
+use crate::tokens::Token;
+use crate::udp::open::{OpenSocket, SocketOptions, open_on};
+use crate::udp::port_pool::PortPool;
 use machine::{LocalId, Rng, SocketError};
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry};
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-
-/// Where sockets on demand may listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
-    /// The addresses: the first of a family is used for it.
-    pub ips: Vec<IpAddr>,
-    /// The ports, which no other worker has.
-    pub ports: RangeInclusive<u16>,
-}
 
 /// The sockets on demand of one worker.
 #[derive(Debug)]
 pub(crate) struct OnDemand {
-    places: Option<Places>,
+    pool: Option<PortPool>,
     options: SocketOptions,
-    /// Where to look for a free port next: the one behind the last that was given, so that what is still on its way to a
-    /// closed socket meets no new one.
+    /// Where the search for a free port continues: behind the last port in use, so that packets to a closed socket do not reach a new
+    /// one.
     next_port: u32,
-    /// Where it is nobody's to guess which port comes next: look from a random one on.
+    /// If set, each search starts at a random port, so that the next port cannot be predicted.
     rng: Option<Rng>,
-    /// The addresses of the open ones.
-    taken: HashSet<SocketAddr>,
+    /// The addresses in use.
+    used: HashSet<SocketAddr>,
     /// By [`LocalId::on_demand_index`].
     sockets: Vec<Option<Socket>>,
-    /// Those that there may be something to read from, which readiness reports once.
+    /// Sockets that may be readable. Readiness is reported once, so it is remembered.
     readable: VecDeque<LocalId>,
-    /// Those that receiving from has failed.
+    /// Sockets where receiving has failed.
     failed: Vec<LocalId>,
 }
 
 #[derive(Debug)]
 struct Socket {
-    open: Open,
+    open: OpenSocket,
     is_readable: bool,
 }
 
 impl OnDemand {
-    /// None are possible before [`allow`](Self::allow).
+    /// No socket can be opened before [`allow`](Self::allow).
     pub(crate) fn new(options: SocketOptions) -> Self {
         Self {
-            places: None,
+            pool: None,
             options,
             next_port: 0,
             rng: None,
-            taken: HashSet::new(),
+            used: HashSet::new(),
             sockets: Vec::new(),
             readable: VecDeque::new(),
             failed: Vec::new(),
         }
     }
 
-    /// Sockets may be opened there from now on.
-    pub(crate) fn allow(&mut self, places: Places) {
-        self.next_port = u32::from(*places.ports.start());
-        self.places = Some(places);
+    /// Permits sockets on these addresses and ports.
+    pub(crate) fn allow(&mut self, pool: PortPool) {
+        self.next_port = u32::from(*pool.ports.start());
+        self.pool = Some(pool);
     }
 
-    /// Ports are taken in no order from now on.
+    /// Starts each search for a port at a random one.
     pub(crate) fn shuffle(&mut self, rng: Rng) {
         self.rng = Some(rng);
     }
 
-    /// Opens a socket, and if there is a `next` another on the port after it. Yields the first one's address.
+    /// Opens a socket, and with `next` another one on the following port. Returns the address of the first.
     pub(crate) fn open(
         &mut self,
         registry: &Registry,
@@ -87,7 +79,7 @@ impl OnDemand {
         let address = opened[0].address;
         for (nth, (number, open)) in [Some(local), next].into_iter().flatten().zip(opened).enumerate() {
             if let Err(error) = self.insert(registry, number, open) {
-                tracing::warn!(%address, %error, "a socket on demand cannot be had");
+                tracing::warn!(%address, %error, "failed to register a UDP socket");
                 if nth > 0 {
                     self.close(registry, local);
                 }
@@ -97,25 +89,26 @@ impl OnDemand {
         Ok(address)
     }
 
-    /// Opens something else on a port that no other socket has, which [`leave_place`](Self::leave_place) gives back.
-    pub(crate) fn take_place<T>(
+    /// Opens another kind of socket on a free port. [`release_port`](Self::release_port) frees the port.
+    pub(crate) fn take_port<T>(
         &mut self,
         is_ipv6: bool,
         open: impl Fn(SocketAddr) -> io::Result<(T, SocketAddr)>,
     ) -> Result<(T, SocketAddr), SocketError> {
         let ip = self.ip(is_ipv6)?;
         let (opened, address) = self.bind(ip, false, open)?.pop().ok_or(SocketError::Ports)?;
-        self.taken.insert(address);
+        self.used.insert(address);
         Ok((opened, address))
     }
 
-    pub(crate) fn leave_place(&mut self, address: SocketAddr) {
-        self.taken.remove(&address);
+    /// Frees a port of [`take_port`](Self::take_port).
+    pub(crate) fn release_port(&mut self, address: SocketAddr) {
+        self.used.remove(&address);
     }
 
     fn ip(&self, is_ipv6: bool) -> Result<IpAddr, SocketError> {
-        let places = self.places.as_ref().ok_or(SocketError::Family)?;
-        places.ips.iter().find(|ip| ip.is_ipv6() == is_ipv6).copied().ok_or(SocketError::Family)
+        let pool = self.pool.as_ref().ok_or(SocketError::Family)?;
+        pool.ips.iter().find(|ip| ip.is_ipv6() == is_ipv6).copied().ok_or(SocketError::Family)
     }
 
     /// One socket, or two on an even port and the one after it.
@@ -125,7 +118,7 @@ impl OnDemand {
         is_pair: bool,
         open: impl Fn(SocketAddr) -> io::Result<T>,
     ) -> Result<Vec<T>, SocketError> {
-        let ports = self.places.as_ref().ok_or(SocketError::Family)?.ports.clone();
+        let ports = self.pool.as_ref().ok_or(SocketError::Family)?.ports.clone();
         let (first, last) = (u32::from(*ports.start()), u32::from(*ports.end()));
         if let Some(rng) = &mut self.rng {
             self.next_port = first + rng.below(last - first + 1);
@@ -137,7 +130,7 @@ impl OnDemand {
             let needed = port..=port + u32::from(is_pair);
             if *needed.end() > last
                 || is_pair && port % 2 != 0
-                || needed.clone().any(|port| self.taken.contains(&SocketAddr::new(ip, port as u16)))
+                || needed.clone().any(|port| self.used.contains(&SocketAddr::new(ip, port as u16)))
             {
                 continue;
             }
@@ -148,11 +141,11 @@ impl OnDemand {
                     self.next_port = needed.end() + 1;
                     return Ok(opened);
                 }
-                // Another process's.
+                // Another process uses the port.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 1 => tries -= 1,
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => break,
                 Err(error) => {
-                    tracing::warn!(%ip, port, %error, "a socket on demand cannot be had");
+                    tracing::warn!(%ip, port, %error, "failed to open a socket");
                     return Err(SocketError::System);
                 }
             }
@@ -160,7 +153,7 @@ impl OnDemand {
         Err(SocketError::Ports)
     }
 
-    fn insert(&mut self, registry: &Registry, local: LocalId, open: Open) -> io::Result<()> {
+    fn insert(&mut self, registry: &Registry, local: LocalId, open: OpenSocket) -> io::Result<()> {
         let index = local.on_demand_index().map(usize::from).filter(|index| *index < ON_DEMAND_SOCKETS_MAX);
         let index = index.ok_or(io::ErrorKind::InvalidInput)?;
         if index >= self.sockets.len() {
@@ -170,8 +163,8 @@ impl OnDemand {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let fd = open.socket.as_raw_fd();
-        registry.register(&mut SourceFd(&fd), Token(usize::from(local.0)), Interest::READABLE)?;
-        self.taken.insert(open.address);
+        registry.register(&mut SourceFd(&fd), Token::OnDemand(local).into(), Interest::READABLE)?;
+        self.used.insert(open.address);
         self.sockets[index] = Some(Socket { open, is_readable: false });
         Ok(())
     }
@@ -179,7 +172,7 @@ impl OnDemand {
     /// Closes a socket, if it is open.
     pub(crate) fn close(&mut self, registry: &Registry, local: LocalId) {
         let Some(socket) = self.entry(local).and_then(Option::take) else { return };
-        self.taken.remove(&socket.open.address);
+        self.used.remove(&socket.open.address);
         // Closing the only descriptor does the same.
         let _ = registry.deregister(&mut SourceFd(&socket.open.socket.as_raw_fd()));
         self.readable.retain(|other| *other != local);
@@ -191,7 +184,7 @@ impl OnDemand {
         Some(socket.open.socket.as_fd())
     }
 
-    /// The socket has been reported readable.
+    /// The socket may be readable.
     pub(crate) fn on_readable(&mut self, local: LocalId) {
         if let Some(Some(socket)) = self.entry(local)
             && !std::mem::replace(&mut socket.is_readable, true)
@@ -200,12 +193,12 @@ impl OnDemand {
         }
     }
 
-    /// How many may have something to read.
+    /// Number of sockets that may be readable.
     pub(crate) fn readable(&self) -> usize {
         self.readable.len()
     }
 
-    /// The next of those. It must be given back to [`on_readable`](Self::on_readable) if there may be more.
+    /// The next socket that may be readable. Call [`on_readable`](Self::on_readable) again if there may be more.
     pub(crate) fn next_readable(&mut self) -> Option<LocalId> {
         let local = self.readable.pop_front()?;
         if let Some(Some(socket)) = self.entry(local) {
@@ -214,12 +207,12 @@ impl OnDemand {
         Some(local)
     }
 
-    /// Receiving from it has failed: it is left alone until the [retry](Self::retry_failed).
+    /// Receiving has failed: the socket is not used until the [retry](Self::retry_failed).
     pub(crate) fn on_failed(&mut self, local: LocalId) {
         self.failed.push(local);
     }
 
-    /// Those that have failed are asked again.
+    /// Marks the failed sockets as readable again.
     pub(crate) fn retry_failed(&mut self) {
         while let Some(local) = self.failed.pop() {
             self.on_readable(local);

@@ -1,7 +1,7 @@
 //! The batch alone, and over real loopback sockets.
 
 use super::*;
-use crate::udp_socket::SocketOptions;
+use crate::udp::open::SocketOptions;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -12,7 +12,7 @@ fn sockets(gso: bool) -> Sockets {
     Sockets::bind(&["127.0.0.1:0".parse().expect("an address")], &options).expect("loopback")
 }
 
-/// A plain receiver: what arrives here was cut by the kernel, whoever joined it.
+/// A plain receiver: the kernel has split every run that arrives here.
 fn peer() -> (UdpSocket, Path) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
     socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
@@ -20,8 +20,13 @@ fn peer() -> (UdpSocket, Path) {
     (socket, Path { local: LocalId(0), remote })
 }
 
-fn claim(tx: &mut impl Tx, flow: u32, path: Path, bytes: &[u8]) -> bool {
-    match tx.slot(Flow(flow), path, bytes.len()) {
+/// None of these tests sends by TCP.
+fn no_frames(path: Path, _frame: &[u8]) {
+    panic!("a frame for {path:?}");
+}
+
+fn claim(batch: &mut SendBatch, flow: u32, path: Path, bytes: &[u8]) -> bool {
+    match batch.slot(Flow(flow), path, bytes.len()) {
         Some(slot) => {
             slot.copy_from_slice(bytes);
             true
@@ -38,7 +43,7 @@ fn next(socket: &UdpSocket) -> Vec<u8> {
 }
 
 #[test]
-fn datagrams_of_one_length_leave_as_one_run_and_arrive_as_they_were() {
+fn datagrams_of_one_length_are_sent_as_one_run_and_received_unchanged() {
     let sockets = sockets(true);
     let (socket, path) = peer();
     let mut batch = SendBatch::new(&sockets);
@@ -46,7 +51,7 @@ fn datagrams_of_one_length_leave_as_one_run_and_arrive_as_they_were() {
         assert!(claim(&mut batch, 0, path, &[index; 1200]));
     }
     assert!(claim(&mut batch, 0, path, &[10; 700]), "the last of a run may be shorter");
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &[], no_frames);
     for index in 0..10u8 {
         assert_eq!(next(&socket), [index; 1200]);
     }
@@ -54,7 +59,7 @@ fn datagrams_of_one_length_leave_as_one_run_and_arrive_as_they_were() {
     let stats = batch.stats();
     assert_eq!((stats.datagrams, stats.bytes), (11, 12_700));
     assert_eq!((stats.runs, stats.gso_runs, stats.syscalls), (1, 1, 1));
-    assert!(batch.is_empty());
+    assert!(batch.slots.is_empty());
 }
 
 #[test]
@@ -65,7 +70,7 @@ fn a_longer_datagram_or_one_after_a_shorter_begins_another_run() {
     for len in [100, 100, 60, 100, 100, 120, 0, 0, 100] {
         assert!(claim(&mut batch, 3, path, &vec![0xa5; len]));
     }
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &[], no_frames);
     for len in [100, 100, 60, 100, 100, 120, 0, 0, 100] {
         assert_eq!(next(&socket).len(), len);
     }
@@ -81,7 +86,7 @@ fn a_run_ends_at_64_segments_and_at_65000_bytes() {
     for _ in 0..65 {
         assert!(claim(&mut batch, 0, path, &[1; 20]));
     }
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &[], no_frames);
     assert_eq!((batch.stats().runs, batch.stats().gso_runs), (2, 1));
     for _ in 0..65 {
         assert_eq!(next(&socket).len(), 20);
@@ -89,7 +94,7 @@ fn a_run_ends_at_64_segments_and_at_65000_bytes() {
     for _ in 0..8 {
         assert!(claim(&mut batch, 0, path, &[1; 9000]));
     }
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &[], no_frames);
     assert_eq!((batch.stats().runs, batch.stats().gso_runs), (4, 2), "7 and 1");
     for _ in 0..8 {
         assert_eq!(next(&socket).len(), 9000);
@@ -108,7 +113,7 @@ fn a_thousand_datagrams_to_ten_flows_take_few_system_calls() {
                 assert!(claim(&mut batch, flow as u32, *path, &[burst * 10 + packet; 1200]));
             }
         }
-        batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+        batch.flush(&sockets, &[], no_frames);
         for (socket, _) in &peers {
             for packet in 0..10u8 {
                 assert_eq!(next(socket), [burst * 10 + packet; 1200]);
@@ -130,8 +135,8 @@ fn without_gso_the_same_arrives() {
             assert!(claim(&mut batch, 0, left.1, &vec![index; 300 + usize::from(index / 3)]));
             assert!(claim(&mut batch, 1, right.1, &vec![index; 800 - usize::from(index / 5)]));
         }
-        assert!(batch.len() == 12);
-        batch.flush(sockets, &mut Streams::none(), Instant::EPOCH);
+        assert!(batch.slots.len() == 12);
+        batch.flush(sockets, &[], no_frames);
         for index in 0..6u8 {
             assert_eq!(next(&left.0), vec![index; 300 + usize::from(index / 3)]);
             assert_eq!(next(&right.0), vec![index; 800 - usize::from(index / 5)]);
@@ -142,7 +147,7 @@ fn without_gso_the_same_arrives() {
 }
 
 #[test]
-fn runs_given_up_midway_leave_as_their_single_datagrams() {
+fn a_split_run_becomes_its_single_datagrams() {
     let run = Run {
         target: "127.0.0.1:9".parse().expect("an address"),
         first: 5,
@@ -158,7 +163,7 @@ fn runs_given_up_midway_leave_as_their_single_datagrams() {
 }
 
 #[test]
-fn a_destination_that_cannot_be_sent_to_costs_its_own_datagrams_alone() {
+fn an_unreachable_destination_loses_its_own_datagrams_only() {
     let sockets = sockets(true);
     let (socket, path) = peer();
     let mut batch = SendBatch::new(&sockets);
@@ -173,49 +178,30 @@ fn a_destination_that_cannot_be_sent_to_costs_its_own_datagrams_alone() {
         assert!(claim(&mut batch, flow, path, &[2; 50]));
     }
     assert!(claim(&mut batch, 0, path, &[3; 50]));
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &[], no_frames);
     assert_eq!([next(&socket), next(&socket), next(&socket)], [[1; 50], [3; 50], [1; 50]]);
     let stats = batch.stats();
     assert_eq!((stats.datagrams, stats.errors), (3, 6), "{stats:?}");
-    assert!(batch.gso(), "one peer's trouble does not slow down the rest");
+    assert!(batch.gso, "other peers keep their runs");
 }
 
 #[test]
-fn a_full_batch_refuses_and_counts_and_an_outbox_flushes_instead() {
+fn a_full_batch_refuses_datagrams_and_counts_them() {
     let sockets = sockets(true);
-    let (socket, path) = peer();
+    let (_socket, path) = peer();
     let mut batch = SendBatch::with_capacity(true, 4096, 3);
     for _ in 0..3 {
         assert!(claim(&mut batch, 0, path, &[0; 10]));
     }
     assert!(!claim(&mut batch, 0, path, &[0; 10]), "no slot left");
     assert_eq!(batch.stats().dropped_full, 1);
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &[], no_frames);
     assert!(claim(&mut batch, 0, path, &[0; 4000]));
     assert!(!claim(&mut batch, 0, path, &[0; 200]), "no bytes left");
     assert!(!claim(&mut batch, 0, path, &[0; 65_508]), "no datagram is that long");
     assert!(!claim(&mut batch, FLOWS_MAX as u32, path, &[0]), "no flow has that number");
     assert_eq!(batch.stats().dropped_full, 4);
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
-
-    let before = batch.stats();
-    for index in 0..20u8 {
-        assert!(claim(
-            &mut batch.outbox(&sockets, &mut Streams::none(), Instant::EPOCH),
-            0,
-            path,
-            &[index; 10]
-        ));
-    }
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
-    assert_eq!(batch.stats().datagrams - before.datagrams, 20);
-    assert_eq!(batch.stats().dropped_full, before.dropped_full);
-    for _ in 0..4 {
-        next(&socket);
-    }
-    for index in 0..20u8 {
-        assert_eq!(next(&socket), [index; 10]);
-    }
+    batch.flush(&sockets, &[], no_frames);
 }
 
 #[test]
@@ -226,13 +212,13 @@ fn a_cancelled_slot_is_not_sent_and_only_the_last_can_be_cancelled() {
     batch.cancel();
     assert!(claim(&mut batch, 7, path, b"first"));
     batch.cancel();
-    assert!(batch.is_empty());
+    assert!(batch.slots.is_empty());
     assert!(claim(&mut batch, 7, path, b"second"));
     assert!(claim(&mut batch, 7, path, b"third"));
     batch.cancel();
     batch.cancel();
     assert!(claim(&mut batch, 7, path, b"fourth"));
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &[], no_frames);
     batch.cancel();
     assert_eq!(next(&socket), b"second");
     assert_eq!(next(&socket), b"fourth");
@@ -240,8 +226,8 @@ fn a_cancelled_slot_is_not_sent_and_only_the_last_can_be_cancelled() {
 }
 
 #[test]
-fn both_sockets_of_a_worker_send_their_own() {
-    // Two addresses of one family would do for what is shown here; two families are what a worker has.
+fn each_socket_of_a_worker_sends_its_own_datagrams() {
+    // A worker usually has two families; without IPv6, two addresses of one family show the same.
     let other = if UdpSocket::bind("[::1]:0").is_ok() { "[::1]:0" } else { "127.0.0.2:0" };
     let addresses = ["127.0.0.1:0", other].map(|address| address.parse().expect("an address"));
     let sockets = Sockets::bind(&addresses, &SocketOptions::default()).expect("loopback");
@@ -253,7 +239,7 @@ fn both_sockets_of_a_worker_send_their_own() {
         assert!(claim(&mut batch, 0, path, &[index; 90]));
         assert!(claim(&mut batch, 0, six_path, &[index; 90]));
     }
-    batch.flush(&sockets, &mut Streams::none(), Instant::EPOCH);
+    batch.flush(&sockets, &[], no_frames);
     for index in 0..4u8 {
         assert_eq!(next(&socket), [index; 90]);
         assert_eq!(next(&six), [index; 90]);
@@ -261,7 +247,7 @@ fn both_sockets_of_a_worker_send_their_own() {
     assert_eq!(batch.stats().syscalls, 2);
 }
 
-/// A kernel that answers as it is told, one run a call, and remembers what it took.
+/// A fake kernel with scripted results, one run per call. It records the runs that it accepts.
 struct Scripted {
     answers: Vec<i32>,
     took: Vec<Run>,
@@ -301,28 +287,28 @@ fn shape(took: &[Run]) -> Vec<(u16, u32)> {
 }
 
 #[test]
-fn a_device_without_gso_ends_runs_for_good_and_loses_nothing() {
+fn a_device_without_gso_gets_single_datagrams_from_then_on_and_loses_none() {
     let mut batch = runs_of_three(3);
     let took = Scripted::run(&[0, libc::EIO], &mut batch);
     assert_eq!(shape(&took), [(1, 3), (2, 1), (2, 1), (2, 1), (3, 1), (3, 1), (3, 1)]);
-    assert!(!batch.gso());
+    assert!(!batch.gso);
     let stats = batch.stats();
     assert_eq!((stats.datagrams, stats.runs, stats.gso_runs, stats.errors), (9, 7, 1, 0));
 }
 
 #[test]
-fn a_destination_that_takes_no_runs_gets_single_datagrams_and_the_others_keep_theirs() {
+fn a_destination_that_refuses_runs_gets_single_datagrams_and_others_keep_theirs() {
     for errno in [libc::EINVAL, libc::EMSGSIZE] {
         let mut batch = runs_of_three(3);
         let took = Scripted::run(&[0, errno], &mut batch);
         assert_eq!(shape(&took), [(1, 3), (2, 1), (2, 1), (2, 1), (3, 3)]);
-        assert!(batch.gso());
+        assert!(batch.gso);
         assert_eq!((batch.stats().split_runs, batch.stats().datagrams), (1, 9));
     }
 }
 
 #[test]
-fn a_full_socket_costs_the_run_it_could_not_take() {
+fn a_full_socket_loses_only_the_run_that_it_did_not_accept() {
     let mut batch = runs_of_three(4);
     let took = Scripted::run(&[0, libc::EAGAIN, libc::EINTR, 0, libc::ENOBUFS], &mut batch);
     assert_eq!(shape(&took), [(1, 3), (3, 3)]);
@@ -330,7 +316,7 @@ fn a_full_socket_costs_the_run_it_could_not_take() {
 }
 
 #[test]
-fn a_socket_that_stays_full_is_not_asked_for_ever() {
+fn a_socket_that_stays_full_gets_a_bounded_number_of_attempts() {
     let mut batch = runs_of_three(50);
     let took = Scripted::run(&[libc::EAGAIN; 50], &mut batch);
     assert!(took.is_empty());
@@ -338,7 +324,7 @@ fn a_socket_that_stays_full_is_not_asked_for_ever() {
 }
 
 #[test]
-fn every_errno_ends_and_every_datagram_is_accounted_for() {
+fn after_any_errno_the_flush_ends_and_every_datagram_is_counted() {
     for errno in 1..134 {
         for at in 0..6 {
             let mut batch = runs_of_three(5);
@@ -352,7 +338,7 @@ fn every_errno_ends_and_every_datagram_is_accounted_for() {
     }
 }
 
-/// What a batch must make of some claims: per flow, the datagrams in their order.
+/// The naive model of a batch: the datagrams of each flow, in order.
 type Naive = HashMap<u32, Vec<Vec<u8>>>;
 
 #[derive(Clone, Debug)]
@@ -370,10 +356,10 @@ fn claims() -> impl Strategy<Value = Vec<Claim>> {
 }
 
 proptest! {
-    /// Whatever the order of claims: the plan holds every datagram once, in the order of its flow, and every run
-    /// is one the kernel will cut back into exactly those datagrams.
+    /// For any order of claims, the plan holds every datagram once, in the order of its flow, and the kernel splits every run
+    /// into exactly those datagrams.
     #[test]
-    fn a_plan_agrees_with_a_naive_twin(claims in claims(), gso in any::<bool>()) {
+    fn a_plan_agrees_with_a_naive_model(claims in claims(), gso in any::<bool>()) {
         let mut batch = SendBatch::with_capacity(gso, 1 << 16, 1 << 10);
         let mut naive = Naive::new();
         let mut plan = Plan::default();
@@ -414,70 +400,5 @@ proptest! {
         prop_assert_eq!(first as usize, plan.pieces.len());
         batch.clear();
         prop_assert!(batch.flows.iter().all(|list| list.first == NONE && list.last == NONE));
-    }
-}
-
-/// What is passed on leaves from where it was received, in one run with its heads, and arrives as if it had been copied.
-#[test]
-fn forwarded_datagrams_leave_from_where_they_were_received() {
-    let sockets = sockets(true);
-    let (socket, path) = peer();
-    let mut batch = SendBatch::new(&sockets);
-    let mut streams = Streams::none();
-    let arena: Vec<u8> = (0..20_000u32).map(|at| (at * 7 / 5) as u8).collect();
-    let span = arena.as_ptr_range();
-    let mut outbox = batch.outbox(&sockets, &mut streams, Instant::EPOCH);
-    outbox = outbox.receiving(span.start.addr()..span.end.addr());
-    let bodies = || (0..10).map(|index| &arena[index * 1_500 + 4..][..1_200]);
-    for body in bodies() {
-        assert!(outbox.forward(Flow(0), path, b"head", body));
-    }
-    // Too short to be worth it, and one that lies elsewhere: both are copied.
-    assert!(outbox.forward(Flow(1), path, &[], &arena[..10]));
-    assert!(outbox.forward(Flow(1), path, b"head", &[7; 600]));
-    assert!(!outbox.forward(Flow(1), path, b"head", &vec![0; DATAGRAM_BYTES_MAX]));
-    let used = batch.used;
-    assert!(used <= 10 * SLOT_ALIGN + 2 * 640, "{used} bytes were copied");
-    batch.flush_received(&sockets, &mut streams, Instant::EPOCH, &arena);
-    for body in bodies() {
-        assert_eq!(next(&socket), [b"head", body].concat());
-    }
-    assert_eq!(next(&socket), &arena[..10]);
-    assert_eq!(next(&socket), [&b"head"[..], &[7; 600]].concat());
-    assert_eq!((batch.stats().gso_runs, batch.stats().datagrams), (1, 12));
-    assert!(batch.is_empty() && !batch.has_received);
-}
-
-/// Nothing that lies in the receive arena can be sent before that is at hand: a full batch refuses what more comes, and counts it.
-#[test]
-fn a_batch_full_of_forwarded_datagrams_refuses_more() {
-    let sockets = sockets(true);
-    let (_socket, path) = peer();
-    let mut batch = SendBatch::with_capacity(true, 4_096, 4);
-    let mut streams = Streams::none();
-    let arena = vec![1; 4_000];
-    let span = arena.as_ptr_range();
-    let mut outbox = batch.outbox(&sockets, &mut streams, Instant::EPOCH);
-    outbox = outbox.receiving(span.start.addr()..span.end.addr());
-    let sent = (0..10).filter(|_| outbox.forward(Flow(0), path, &[], &arena[..1_000])).count();
-    assert_eq!((sent, batch.stats().dropped_full), (4, 6));
-    batch.flush_received(&sockets, &mut streams, Instant::EPOCH, &arena);
-    assert_eq!(batch.stats().datagrams, 4);
-}
-
-#[test]
-fn a_large_batch_leaves_between_flows_and_a_small_one_waits() {
-    let sockets = sockets(true);
-    let (_socket, path) = peer();
-    let mut batch = SendBatch::new(&sockets);
-    let mut streams = Streams::none();
-    let each = SEND_FLOW_BYTES / 2 / 1024;
-    for flow in 0..4 {
-        let mut outbox = batch.outbox(&sockets, &mut streams, Instant::EPOCH);
-        for _ in 0..each {
-            assert!(claim(&mut outbox, flow, path, &[flow as u8; 1024]));
-        }
-        outbox.end_of_flow();
-        assert_eq!(batch.len(), if flow % 2 == 0 { each } else { 0 });
     }
 }

@@ -1,118 +1,116 @@
-//! TCP connections whose bytes the machine never sees: listeners that it has ordered, those who connect to them or are connected to,
-//! and the clients' connections that they are joined with (RFC 6062).
+//! TCP connections whose bytes the machine does not see (RFC 6062): listeners that the machine has requested, connections to and from
+//! peers, and the clients' connections that they are joined with.
 //!
-//! Bytes pass as they are and no faster than they are taken: nothing is read from one side before the other has taken what came
-//! before, so that of each direction one read's worth waits here. An end passes as well: what comes behind it the other way still does.
+//! Bytes are forwarded unchanged, with back-pressure: nothing is read from one side before the other side has accepted the bytes
+//! before, so at most one read per direction waits here. The end of one direction is forwarded too; the other direction continues.
 
-use crate::framing::{FrameQueue, Framing};
 use crate::limits::{ACCEPT_RETRY, ACCEPTS_PER_TURN, LINGER_MAX, PEER_STREAMS_MAX, READ_BYTES};
-use crate::on_demand::OnDemand;
-use crate::stream::Stream;
-use crate::streams::{Streams, canonical, is_of_one_connection};
 use crate::sys::set_option;
-use crate::tokens::{PEER_LISTENER_TOKEN, PEER_STREAM_TOKEN};
+use crate::tcp::connection::Connection;
+use crate::tcp::connections::{Connections, canonical, is_of_one_connection};
+use crate::tcp::framing::{FrameQueue, Framing};
+use crate::tokens::Token;
+use crate::udp::on_demand::OnDemand;
 use machine::{Deadlines, Instant, LocalId, SocketError, StreamId, Towards};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 
-/// All of them of one worker.
+/// The streams of one worker, and their listeners.
 #[derive(Debug, Default)]
-pub(crate) struct Peers {
-    listeners: BTreeMap<LocalId, Listener>,
-    /// Listeners behind which somebody may wait, each once.
+pub(crate) struct Bridge {
+    listeners: BTreeMap<LocalId, PeerListener>,
+    /// Listeners with a connection that may wait to be accepted, each once.
     waiting: VecDeque<LocalId>,
     accept_at: Option<Instant>,
     /// By [`StreamId`].
     peers: Vec<Option<Peer>>,
-    /// Those to look at, each once.
-    news: VecDeque<StreamId>,
-    /// When to look at one without news.
+    /// Streams to process, each once.
+    pending: VecDeque<StreamId>,
+    /// When to process a stream without an event.
     deadlines: Deadlines,
     buffer: Vec<u8>,
 }
 
 #[derive(Debug)]
-struct Listener {
+struct PeerListener {
     socket: TcpListener,
     address: SocketAddr,
     is_waiting: bool,
 }
 
-/// Somebody at the other end of a stream.
+/// The peer at the other end of a stream.
 #[derive(Debug)]
 struct Peer {
     socket: TcpStream,
     is_connected: bool,
     /// The client's connection that it is joined with.
     client: Option<u32>,
-    /// What the peer has not taken yet.
+    /// Bytes that the peer has not accepted yet.
     queue: FrameQueue,
     is_readable: bool,
-    is_news: bool,
-    to_client: Way,
-    to_peer: Way,
-    /// When everything ends, since one side has.
+    is_pending: bool,
+    to_client: Direction,
+    to_peer: Direction,
+    /// When both sides are closed, after one side has ended.
     ends_at: Option<Instant>,
 }
 
 /// One of the two directions.
 #[derive(Debug, Default)]
-struct Way {
-    /// Nothing is read before.
+struct Direction {
+    /// Nothing is read before this time.
     resume_at: Instant,
-    /// Nothing comes any more.
+    /// Whether the source has sent everything.
     has_ended: bool,
-    /// And the other side has been told.
+    /// Whether the end was forwarded to the other side.
     is_shut: bool,
 }
 
-/// What became of a stream when it was looked at.
+/// What happened to a stream that the machine must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// Nothing that concerns anybody.
-    Nothing,
-    /// It has reached whom it should.
+pub(crate) enum StreamEvent {
+    /// The connection to the peer is established.
     Connected,
-    /// It is no more.
+    /// The stream is closed.
     Closed,
 }
 
-impl Peers {
-    /// Opens a listener where sockets on demand may be. Yields its address.
+impl Bridge {
+    /// Opens a listener on a port of the pool. Returns its address.
     pub(crate) fn listen(
         &mut self,
         registry: &Registry,
-        places: &mut OnDemand,
+        on_demand: &mut OnDemand,
         local: LocalId,
         is_ipv6: bool,
     ) -> Result<SocketAddr, SocketError> {
-        let (mut socket, address) = places.take_place(is_ipv6, open_listener)?;
-        let token = Token(PEER_LISTENER_TOKEN + usize::from(local.0));
+        let (mut socket, address) = on_demand.take_port(is_ipv6, open_listener)?;
+        let token = Token::PeerListener(local).into();
         if self.listeners.contains_key(&local)
             || registry.register(&mut socket, token, Interest::READABLE).is_err()
         {
-            places.leave_place(address);
+            on_demand.release_port(address);
             return Err(SocketError::System);
         }
-        self.listeners.insert(local, Listener { socket, address, is_waiting: false });
+        self.listeners.insert(local, PeerListener { socket, address, is_waiting: false });
         Ok(address)
     }
 
     /// Closes a listener, if there is one of this number.
-    pub(crate) fn close_listener(&mut self, places: &mut OnDemand, local: LocalId) {
+    pub(crate) fn close_listener(&mut self, on_demand: &mut OnDemand, local: LocalId) {
         if let Some(listener) = self.listeners.remove(&local) {
-            places.leave_place(listener.address);
+            on_demand.release_port(listener.address);
             self.waiting.retain(|other| *other != local);
         }
     }
 
-    /// Connects from a listener's address. What becomes of it is seen later; an error is seen at once.
+    /// Connects from a listener's address. The result is reported later, except for an immediate error.
     pub(crate) fn connect(
         &mut self,
         registry: &Registry,
@@ -124,7 +122,7 @@ impl Peers {
         self.insert(registry, stream, open_connection(from, remote)?, false)
     }
 
-    /// Somebody who has connected is this stream.
+    /// An accepted connection becomes this stream.
     pub(crate) fn admit(
         &mut self,
         registry: &Registry,
@@ -145,9 +143,9 @@ impl Peers {
         if index >= PEER_STREAMS_MAX || self.peers.get(index).is_some_and(Option::is_some) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        // What has been passed on was sent by somebody who does not wait either.
+        // The kernel must not hold forwarded bytes back to join them with later ones.
         socket.set_nodelay(true)?;
-        let token = Token(PEER_STREAM_TOKEN + index);
+        let token = Token::PeerStream(stream).into();
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         if index >= self.peers.len() {
             self.peers.resize_with(index + 1, || None);
@@ -158,15 +156,15 @@ impl Peers {
             client: None,
             queue: FrameQueue::new(Framing::Stun),
             is_readable: true,
-            is_news: false,
-            to_client: Way::default(),
-            to_peer: Way::default(),
+            is_pending: false,
+            to_client: Direction::default(),
+            to_peer: Direction::default(),
             ends_at: None,
         });
         Ok(())
     }
 
-    /// Joins a stream with a client's connection. False if one of the two is not there, or not alone.
+    /// Joins a stream with a client's connection. False if one of the two does not exist or is joined already.
     pub(crate) fn join(&mut self, stream: StreamId, client: Option<u32>) -> bool {
         let peer = self.peer(stream).filter(|peer| peer.is_connected && peer.client.is_none());
         let (Some(peer), Some(_)) = (peer, client) else { return false };
@@ -174,34 +172,29 @@ impl Peers {
         if self.buffer.is_empty() {
             self.buffer = vec![0; READ_BYTES];
         }
-        self.note(stream);
+        self.mark_pending(stream);
         true
     }
 
-    /// Closes a stream, and the client's connection that it is joined with. False if it is not there.
-    pub(crate) fn close(&mut self, streams: &mut Streams, stream: StreamId) -> bool {
+    /// Closes a stream, and the client's connection that it is joined with. False if the stream does not exist.
+    pub(crate) fn close(&mut self, connections: &mut Connections, stream: StreamId) -> bool {
         let peer = self.peers.get_mut(usize::from(stream.0)).and_then(Option::take);
         self.deadlines.set(stream.0.into(), None);
         let client = peer.as_ref().and_then(|peer| peer.client);
-        client.into_iter().for_each(|client| streams.part(client));
+        client.into_iter().for_each(|client| connections.close_joined(client));
         peer.is_some()
     }
 
-    /// Takes note of readiness, if the token is of a stream or a listener of these.
-    pub(crate) fn take_readiness(&mut self, event: &Event) {
-        let Token(token) = event.token();
-        if let Some(local) = token.checked_sub(PEER_LISTENER_TOKEN) {
-            self.note_waiting(LocalId(local as u16));
-        } else if let Some(stream) =
-            token.checked_sub(PEER_STREAM_TOKEN).map(|stream| StreamId(stream as u16))
-            && let Some(peer) = self.peer(stream)
-        {
+    /// Records the readiness of a stream.
+    pub(crate) fn on_readiness(&mut self, stream: StreamId, event: &Event) {
+        if let Some(peer) = self.peer(stream) {
             peer.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-            self.note(stream);
+            self.mark_pending(stream);
         }
     }
 
-    fn note_waiting(&mut self, local: LocalId) {
+    /// Records that a connection may wait to be accepted on a listener.
+    pub(crate) fn on_acceptable(&mut self, local: LocalId) {
         if let Some(listener) = self.listeners.get_mut(&local)
             && !std::mem::replace(&mut listener.is_waiting, true)
         {
@@ -209,12 +202,12 @@ impl Peers {
         }
     }
 
-    /// There is something new about this stream.
-    pub(crate) fn note(&mut self, stream: StreamId) {
+    /// Marks a stream to be processed.
+    pub(crate) fn mark_pending(&mut self, stream: StreamId) {
         if let Some(peer) = self.peer(stream)
-            && !std::mem::replace(&mut peer.is_news, true)
+            && !std::mem::replace(&mut peer.is_pending, true)
         {
-            self.news.push_back(stream);
+            self.pending.push_back(stream);
         }
     }
 
@@ -225,7 +218,7 @@ impl Peers {
 
     /// Whether there is something to do without waiting.
     pub(crate) fn has_work(&self) -> bool {
-        !self.news.is_empty() || (self.accept_at.is_none() && !self.waiting.is_empty())
+        !self.pending.is_empty() || (self.accept_at.is_none() && !self.waiting.is_empty())
     }
 
     /// When there is something to do without an event.
@@ -233,15 +226,15 @@ impl Peers {
         self.deadlines.next().into_iter().chain(self.accept_at).min()
     }
 
-    /// Those whose time has come are looked at.
-    pub(crate) fn wake(&mut self, now: Instant) {
+    /// Marks the streams whose deadline has passed.
+    pub(crate) fn on_timeout(&mut self, now: Instant) {
         self.accept_at = self.accept_at.filter(|at| *at > now);
         while let Some(stream) = self.deadlines.pop(now) {
-            self.note(StreamId(stream as u16));
+            self.mark_pending(StreamId(stream as u16));
         }
     }
 
-    /// Takes in those who have connected to a listener, a bounded number: the listener's number, and who they are.
+    /// Accepts a bounded number of connections: the number of the listener, the socket, and the peer's address.
     pub(crate) fn accept(&mut self, now: Instant) -> Vec<(LocalId, TcpStream, SocketAddr)> {
         let mut accepted = Vec::new();
         while self.accept_at.is_none()
@@ -256,50 +249,50 @@ impl Peers {
                     listener.is_waiting = false;
                     self.waiting.pop_front();
                 }
-                // No descriptor or no memory left. Who waits stays in the kernel's queue.
+                // No descriptor or no memory is left. Waiting connections stay in the kernel's queue.
                 Err(_) => self.accept_at = Some(now + ACCEPT_RETRY),
             }
         }
         accepted
     }
 
-    /// The next stream with news.
-    pub(crate) fn next(&mut self) -> Option<StreamId> {
-        let stream = self.news.pop_front()?;
+    /// The next stream to process.
+    pub(crate) fn next_pending(&mut self) -> Option<StreamId> {
+        let stream = self.pending.pop_front()?;
         if let Some(peer) = self.peer(stream) {
-            peer.is_news = false;
+            peer.is_pending = false;
         }
         Some(stream)
     }
 
-    /// Looks at a stream: whether it is connected, and what can be passed on, one read each way. `passed` is told, and tells when to
-    /// go on.
-    pub(crate) fn look(
+    /// Processes a stream: checks whether it is connected, or forwards bytes, one read per direction. `passed` is called with the number of
+    /// bytes, and returns when to continue.
+    pub(crate) fn drive(
         &mut self,
         now: Instant,
         stream: StreamId,
-        streams: &mut Streams,
+        connections: &mut Connections,
         passed: impl FnMut(Towards, usize) -> Instant,
-    ) -> Seen {
-        let Some(Some(peer)) = self.peers.get_mut(usize::from(stream.0)) else { return Seen::Nothing };
-        let seen = if peer.is_connected {
-            peer.pass(now, streams, &mut self.buffer, passed)
+    ) -> Option<StreamEvent> {
+        let Some(Some(peer)) = self.peers.get_mut(usize::from(stream.0)) else { return None };
+        let driven = if peer.is_connected {
+            peer.pass(now, connections, &mut self.buffer, passed)
         } else {
-            peer.look_for_answer()
+            peer.check_connected()
         };
-        match seen {
-            Ok(seen) => {
+        match driven {
+            Ok(event) => {
                 let wake_at = peer.wake_at(now);
-                let has_more = peer.client.is_some() && peer.has_more(now, streams);
+                let has_more = peer.client.is_some() && peer.has_more(now, connections);
                 self.deadlines.set(stream.0.into(), wake_at);
                 if has_more {
-                    self.note(stream);
+                    self.mark_pending(stream);
                 }
-                seen
+                event
             }
             Err(_) => {
-                self.close(streams, stream);
-                Seen::Closed
+                self.close(connections, stream);
+                Some(StreamEvent::Closed)
             }
         }
     }
@@ -310,51 +303,51 @@ impl Peers {
 }
 
 impl Peer {
-    /// Whether the connection that was begun has come to be.
-    fn look_for_answer(&mut self) -> io::Result<Seen> {
+    /// Whether the connection is established.
+    fn check_connected(&mut self) -> io::Result<Option<StreamEvent>> {
         if let Some(error) = self.socket.take_error()? {
             return Err(error);
         }
         match self.socket.peer_addr() {
             Ok(_) => {
                 self.is_connected = true;
-                Ok(Seen::Connected)
+                Ok(Some(StreamEvent::Connected))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(Seen::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Passes on what there is. An error is the end of both sides.
+    /// Forwards bytes in both directions. An error closes both sides.
     fn pass(
         &mut self,
         now: Instant,
-        streams: &mut Streams,
+        connections: &mut Connections,
         buffer: &mut [u8],
         mut passed: impl FnMut(Towards, usize) -> Instant,
-    ) -> io::Result<Seen> {
+    ) -> io::Result<Option<StreamEvent>> {
         let Some(index) = self.client else {
-            // What a peer sends to nobody stays in the kernel, but one that is gone need not be waited for.
-            return self.socket.take_error()?.map_or(Ok(Seen::Nothing), Err);
+            // Before the join, bytes of the peer stay in the kernel. An error is reported at once.
+            return self.socket.take_error()?.map_or(Ok(None), Err);
         };
         self.flush()?;
-        streams.write(now, index);
-        let client = streams.live(index).ok_or(io::ErrorKind::NotConnected)?;
+        connections.write(now, index);
+        let client = connections.live(index).ok_or(io::ErrorKind::NotConnected)?;
         if self.may_read_peer(now, client) {
-            match at_its_end(self.socket.read(buffer), &mut self.is_readable)? {
+            match read_outcome(self.socket.read(buffer), &mut self.is_readable)? {
                 Some(0) => self.to_client.has_ended = true,
                 Some(len) => {
                     client.queue.push_raw(now, &buffer[..len]);
                     self.to_client.resume_at = passed(Towards::Client, len);
-                    streams.write(now, index);
+                    connections.write(now, index);
                 }
                 None => {}
             }
         }
-        let client = streams.live(index).ok_or(io::ErrorKind::NotConnected)?;
+        let client = connections.live(index).ok_or(io::ErrorKind::NotConnected)?;
         if self.may_read_client(now, client) {
             let read = client.read(buffer);
-            match at_its_end(read, &mut client.is_readable)? {
+            match read_outcome(read, &mut client.is_readable)? {
                 Some(0) => self.to_peer.has_ended = true,
                 Some(len) => {
                     self.queue.push_raw(now, &buffer[..len]);
@@ -367,11 +360,11 @@ impl Peer {
         self.pass_on_ends(now, client)
     }
 
-    /// One side has said that nothing more comes: the other is told once it has taken everything.
-    fn pass_on_ends(&mut self, now: Instant, client: &mut Stream) -> io::Result<Seen> {
+    /// Forwards the end of a direction, after the other side has accepted everything.
+    fn pass_on_ends(&mut self, now: Instant, client: &mut Connection) -> io::Result<Option<StreamEvent>> {
         if self.to_client.has_ended && !self.to_client.is_shut && client.has_taken_all() {
             self.to_client.is_shut = true;
-            client.shut()?;
+            client.shut_down_write()?;
         }
         if self.to_peer.has_ended && !self.to_peer.is_shut && self.queue.is_empty() {
             self.to_peer.is_shut = true;
@@ -384,7 +377,7 @@ impl Peer {
         if is_over || self.ends_at.is_some_and(|at| at <= now) {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        Ok(Seen::Nothing)
+        Ok(None)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -394,35 +387,35 @@ impl Peer {
         }
     }
 
-    fn may_read_peer(&self, now: Instant, client: &Stream) -> bool {
+    fn may_read_peer(&self, now: Instant, client: &Connection) -> bool {
         self.is_readable
             && !self.to_client.has_ended
             && self.to_client.resume_at <= now
             && client.has_taken_all()
     }
 
-    fn may_read_client(&self, now: Instant, client: &Stream) -> bool {
+    fn may_read_client(&self, now: Instant, client: &Connection) -> bool {
         client.is_readable
             && !self.to_peer.has_ended
             && self.to_peer.resume_at <= now
             && self.queue.is_empty()
     }
 
-    /// Whether there is more to pass on at once.
-    fn has_more(&self, now: Instant, streams: &mut Streams) -> bool {
-        let client = self.client.and_then(|index| streams.live(index));
+    /// Whether more can be forwarded at once.
+    fn has_more(&self, now: Instant, connections: &mut Connections) -> bool {
+        let client = self.client.and_then(|index| connections.live(index));
         client.is_some_and(|client| self.may_read_peer(now, client) || self.may_read_client(now, client))
     }
 
-    /// When to look at it without news.
+    /// When to process it without an event.
     fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let pauses = [&self.to_client, &self.to_peer].map(|way| way.resume_at).into_iter();
+        let pauses = [&self.to_client, &self.to_peer].map(|direction| direction.resume_at).into_iter();
         pauses.filter(|at| *at > now).chain(self.ends_at).min()
     }
 }
 
-/// How much was read, nothing being the end; `None` if there is nothing to read for now.
-fn at_its_end(read: io::Result<usize>, is_readable: &mut bool) -> io::Result<Option<usize>> {
+/// The number of bytes read, zero at the end; `None` if there is nothing to read now.
+fn read_outcome(read: io::Result<usize>, is_readable: &mut bool) -> io::Result<Option<usize>> {
     match read {
         Ok(len) => Ok(Some(len)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -438,7 +431,7 @@ fn open_listener(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = new_socket(address)?;
     socket.bind(&address.into())?;
     socket.listen(ACCEPTS_PER_TURN as i32)?;
-    // Only now, when nobody else has the port: connections from it share it with the listener.
+    // Only after the bind, which checks that the port is free: connections from this port share it with the listener.
     set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
     Ok((TcpListener::from_std(socket.into()), address))
 }
@@ -456,7 +449,7 @@ fn open_connection(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
 fn new_socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_cloexec(true)?;
-    // Connections of an allocation before this one may still be closing.
+    // Connections of an earlier allocation may still be closing.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;

@@ -2,9 +2,8 @@
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Pins the calling thread to the `index`-th of the cores that this process may use (counted from 0, wrapping around), and
-/// returns that core's number. `None`, after a line in the log, if the system does not allow it: a worker runs unpinned
-/// as well, only less evenly.
+/// Pins the calling thread to the `index`-th core that this process may use (counted from 0, wrapping around), and returns the number of
+/// that core. `None`, after a log line, if the system refuses: a worker also runs unpinned, with less even latency.
 pub fn pin_to_core(index: usize) -> Option<usize> {
     let pinned = sched_getaffinity(None).and_then(|allowed| {
         let cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
@@ -16,7 +15,7 @@ pub fn pin_to_core(index: usize) -> Option<usize> {
     match pinned {
         Ok(core) => Some(core),
         Err(errno) => {
-            tracing::warn!(worker = index, error = %errno, "worker runs unpinned: the core could not be set");
+            tracing::warn!(worker = index, error = %errno, "worker runs unpinned: setting the core failed");
             None
         }
     }
@@ -27,12 +26,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pinned_thread_may_use_that_core_alone() {
+    fn a_pinned_thread_may_use_only_that_core() {
         std::thread::spawn(|| {
-            let core = pin_to_core(1).expect("a core of our own");
+            let core = pin_to_core(1).expect("a core");
             let allowed = sched_getaffinity(None).expect("our affinity");
             assert_eq!((0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect::<Vec<_>>(), [core]);
-            assert_eq!(pin_to_core(5), Some(core), "there is but one left to choose from");
+            assert_eq!(pin_to_core(5), Some(core), "only one core is left to choose from");
         })
         .join()
         .expect("the thread");

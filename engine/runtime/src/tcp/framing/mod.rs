@@ -1,65 +1,65 @@
-//! Frames on a byte stream. Reading puts them together again, writing queues them whole. No socket is touched here: bytes come
-//! and go by slices and [`io::Write`].
+//! Frames on a byte stream. [`Deframer`] reassembles them, [`FrameQueue`] queues whole frames for writing. Nothing here uses a socket: the
+//! input is a slice, the output an [`io::Write`].
 
 use crate::limits::{FRAME_BYTES_MAX, QUEUE_AGE_MAX, QUEUE_BYTES_MAX, STUN_FRAME_BYTES_MAX};
 use machine::Instant;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
 
-/// Bytes of a frame's length.
+/// Bytes of the length field of RFC 4571.
 const LENGTH_BYTES: usize = 2;
 
-/// How a stream says where a frame ends.
+/// How a stream marks the end of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
-    /// A length of two bytes, big-endian, then so many bytes (RFC 4571 §2). The machine sees the bytes alone.
+    /// A length of two bytes, big-endian, then the datagram (RFC 4571 §2). The machine sees the datagram only.
     #[default]
     Rfc4571,
-    /// STUN messages and ChannelData say their length themselves, the latter filled up to a multiple of four (RFC 8656
-    /// §12.5). The machine sees them whole, with what fills them up, and writes them so.
+    /// STUN messages and ChannelData contain their length; ChannelData is padded to a multiple of four (RFC 8656 §12.5). The machine
+    /// sees and writes them whole, with the padding.
     Stun,
 }
 
-/// What lies at the beginning of a stream.
+/// The frame at the beginning of a byte string.
 #[derive(Clone, Copy, Debug)]
 struct Extent {
-    /// Bytes that the machine does not see.
+    /// Bytes before the part that the machine sees.
     head: usize,
-    /// Bytes with those.
+    /// All bytes of the frame.
     len: usize,
 }
 
 impl Framing {
-    /// The frame that begins here, once enough of it is there to tell its length.
-    fn extent(self, bytes: &[u8]) -> Result<Option<Extent>, Foreign> {
+    /// The frame that begins here, or `None` if its length is not complete.
+    fn extent(self, bytes: &[u8]) -> Result<Option<Extent>, InvalidFrame> {
         match self {
             Self::Rfc4571 => {
                 let Some(len) = bytes.first_chunk().map(|len| usize::from(u16::from_be_bytes(*len))) else {
                     return Ok(None);
                 };
                 let extent = Extent { head: LENGTH_BYTES, len: LENGTH_BYTES + len };
-                if len <= FRAME_BYTES_MAX { Ok(Some(extent)) } else { Err(Foreign(len)) }
+                if len <= FRAME_BYTES_MAX { Ok(Some(extent)) } else { Err(InvalidFrame(len)) }
             }
             Self::Stun => {
                 let Some(head) = bytes.first_chunk::<STUN_LENGTH_BYTES>() else { return Ok(None) };
                 let kind = u16::from_be_bytes([head[0], head[1]]);
                 let announced = usize::from(u16::from_be_bytes([head[2], head[3]]));
-                // The two uppermost bits tell STUN from ChannelData (RFC 8656 §12), and both from anything else.
+                // The two uppermost bits distinguish STUN, ChannelData (RFC 8656 §12), and anything else.
                 let len = match kind >> 14 {
                     0 => STUN_HEADER_BYTES + announced,
                     1 => STUN_LENGTH_BYTES + announced.next_multiple_of(4),
-                    _ => return Err(Foreign(usize::from(kind))),
+                    _ => return Err(InvalidFrame(usize::from(kind))),
                 };
                 if len <= STUN_FRAME_BYTES_MAX {
                     Ok(Some(Extent { head: 0, len }))
                 } else {
-                    Err(Foreign(len))
+                    Err(InvalidFrame(len))
                 }
             }
         }
     }
 
-    /// Bytes to be there before the length can be told.
+    /// Bytes that contain the length.
     fn length_bytes(self) -> usize {
         match self {
             Self::Rfc4571 => LENGTH_BYTES,
@@ -67,7 +67,8 @@ impl Framing {
         }
     }
 
-    /// Whether a frame may be dropped when its reader is slow: media may, an answer that nobody will ask for again may not.
+    /// Whether a frame may be dropped when its reader is slow: media may, a STUN response may not, because over TCP a client does not repeat
+    /// the request.
     fn is_droppable(self, frame: &[u8]) -> bool {
         match self {
             Self::Rfc4571 => true,
@@ -79,33 +80,37 @@ impl Framing {
     }
 }
 
-/// Bytes of STUN and ChannelData up to the end of their length.
+/// Bytes of STUN and ChannelData up to the end of the length field.
 const STUN_LENGTH_BYTES: usize = 4;
-/// Bytes of a STUN message that its length does not count (RFC 8489 §5).
+/// Bytes of a STUN message that its length field does not count (RFC 8489 §5).
 const STUN_HEADER_BYTES: usize = 20;
 
-/// The stream announces a frame longer than any peer of ours sends, or what is no frame at all. Holds the length, or the two bytes
-/// in its place. The text of any other protocol is one or the other.
+/// The stream announces a frame above the bound, or something that is no frame. It holds the announced length, or the first two bytes. The
+/// text of any other protocol leads to this error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Foreign(pub usize);
+pub struct InvalidFrame(pub usize);
 
-/// Puts the frames of one stream together again.
+/// Reassembles the frames of one stream.
 #[derive(Debug, Default)]
 pub struct Deframer {
     framing: Framing,
-    /// A frame that has begun, with its length before it; no longer than [`Framing`] takes.
+    /// The beginning of an incomplete frame, with its length field; at most as long as [`Framing`] permits.
     begun: Vec<u8>,
 }
 
 impl Deframer {
-    /// Of a stream that has just begun.
+    /// For a new stream.
     pub fn new(framing: Framing) -> Self {
         Self { framing, begun: Vec::new() }
     }
 
-    /// Takes the stream's next bytes and hands over every frame that they complete. A frame that lies whole in `bytes` is
-    /// handed over in its place; only what is cut is copied. After an error the stream is of no more use.
-    pub fn push(&mut self, bytes: &mut [u8], mut hand_over: impl FnMut(&mut [u8])) -> Result<(), Foreign> {
+    /// Reads the next bytes of the stream and passes on every frame that they complete. A frame that is whole in `bytes` is passed on in
+    /// place; only an incomplete one is copied. After an error the stream cannot be used any more.
+    pub fn push(
+        &mut self,
+        bytes: &mut [u8],
+        mut hand_over: impl FnMut(&mut [u8]),
+    ) -> Result<(), InvalidFrame> {
         let mut at = 0;
         while at < bytes.len() {
             if self.begun.is_empty()
@@ -136,57 +141,56 @@ impl Deframer {
         Ok(())
     }
 
-    /// Bytes kept of a frame that is not whole.
+    /// Bytes of the incomplete frame.
     pub fn pending(&self) -> usize {
         self.begun.len()
     }
 }
 
-/// Frames that wait until a stream takes them.
+/// Frames that wait until a stream accepts them.
 ///
-/// Bounded in bytes and in age. What is dropped is always a whole frame that has not begun to leave, the oldest first: media that
-/// is late is worth less than media that is not yet, and the stream never loses its place. Where the oldest may not be dropped, a
-/// frame that finds no room is.
+/// Bounded in bytes and in age. Only whole frames of which nothing was written are dropped, the oldest first: old media is worth less than
+/// new media, and the stream stays in step. If the oldest frame may not be dropped, the new frame is.
 #[derive(Debug, Default)]
 pub struct FrameQueue {
     framing: Framing,
-    /// The rest of a frame that has begun to leave.
+    /// A frame that is partly written.
     begun: Vec<u8>,
-    /// How much of `begun` has left.
+    /// Bytes of `begun` that are written.
     begun_at: usize,
-    /// Frames that have not begun, each with its length before it.
+    /// Frames of which nothing is written, each with its length field.
     bytes: VecDeque<u8>,
     frames: VecDeque<Queued>,
     counts: QueueCounts,
 }
 
-/// A frame that has not begun to leave.
+/// A frame of which nothing is written.
 #[derive(Clone, Copy, Debug)]
 struct Queued {
-    came: Instant,
-    /// Bytes, with its length before it.
+    queued_at: Instant,
+    /// Bytes, with its length field.
     len: u32,
     is_droppable: bool,
 }
 
-/// What became of a queue's frames.
+/// Counters of a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueCounts {
-    /// Left whole.
+    /// Frames written completely.
     pub sent: u64,
-    /// Dropped since the queue had no room for newer ones.
+    /// Frames dropped because the queue was full.
     pub dropped_full: u64,
-    /// Dropped since they had waited too long.
+    /// Frames dropped because they had waited too long.
     pub dropped_late: u64,
 }
 
 impl FrameQueue {
-    /// For a stream that has just begun.
+    /// For a new stream.
     pub fn new(framing: Framing) -> Self {
         Self { framing, ..Self::default() }
     }
 
-    /// Queues a frame, of at most 65 535 bytes. What is late, and then what is in the way, goes.
+    /// Queues a frame of at most 65 535 bytes. Late frames are dropped first, then as many of the oldest as the bound requires.
     pub fn push(&mut self, now: Instant, frame: &[u8]) {
         self.drop_late(now);
         let prefix = match self.framing {
@@ -206,19 +210,19 @@ impl FrameQueue {
         self.bytes.extend(&announced.to_be_bytes()[..prefix]);
         self.bytes.extend(frame);
         let is_droppable = self.framing.is_droppable(frame);
-        self.frames.push_back(Queued { came: now, len: len as u32, is_droppable });
+        self.frames.push_back(Queued { queued_at: now, len: len as u32, is_droppable });
     }
 
-    /// Queues bytes that are no frame: they leave as they are, behind what waits, and are never dropped. Whoever does this sees to
-    /// it that the queue stays short.
+    /// Queues bytes that are no frame, behind the queued ones. They are written unchanged and never dropped; the caller keeps the queue
+    /// short.
     pub fn push_raw(&mut self, now: Instant, bytes: &[u8]) {
         self.bytes.extend(bytes);
-        self.frames.push_back(Queued { came: now, len: bytes.len() as u32, is_droppable: false });
+        self.frames.push_back(Queued { queued_at: now, len: bytes.len() as u32, is_droppable: false });
     }
 
     /// Drops the frames that have waited too long.
     pub fn drop_late(&mut self, now: Instant) {
-        while self.frames.front().is_some_and(|frame| now.saturating_since(frame.came) > QUEUE_AGE_MAX)
+        while self.frames.front().is_some_and(|frame| now.saturating_since(frame.queued_at) > QUEUE_AGE_MAX)
             && self.drop_oldest()
         {
             self.counts.dropped_late += 1;
@@ -231,7 +235,7 @@ impl FrameQueue {
         true
     }
 
-    /// Writes until nothing waits, or `to` takes no more: an error of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Writes until the queue is empty, or `to` accepts no more: an error of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
     pub fn write(&mut self, to: &mut impl Write) -> io::Result<()> {
         while !self.is_empty() {
             let (first, second) = self.bytes.as_slices();
@@ -246,7 +250,7 @@ impl FrameQueue {
         Ok(())
     }
 
-    /// So many bytes have left.
+    /// Removes bytes that are written.
     fn advance(&mut self, mut written: usize) {
         if self.begun_at < self.begun.len() {
             let of_begun = written.min(self.begun.len() - self.begun_at);
@@ -273,22 +277,21 @@ impl FrameQueue {
         }
     }
 
-    /// Whether nothing waits.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty() && self.begun_at == self.begun.len()
     }
 
-    /// Bytes that wait.
+    /// Bytes in the queue.
     pub fn len(&self) -> usize {
         self.begun.len() - self.begun_at + self.bytes.len()
     }
 
-    /// What became of the frames so far.
+    /// The counters.
     pub fn counts(&self) -> QueueCounts {
         self.counts
     }
 }
 
 #[cfg(test)]
-#[path = "framing_tests.rs"]
 mod tests;

@@ -1,16 +1,20 @@
-//! The system calls that take a batch, and the settings of the C library's allocator. All `unsafe` of this crate is here; every function is safe to call with anything.
+//! The system calls of batches, and the settings of the C library's allocator. All `unsafe` of this crate is here; every function is safe
+//! to call with any arguments.
 
-use crate::address::{self, ADDRESS_BYTES};
+pub(crate) mod address;
+pub(crate) mod pin;
+
 use crate::limits::{PREFETCH_BYTES_MAX, RECEIVE_MESSAGES, SEND_MESSAGES, SEND_PIECES};
+use address::ADDRESS_BYTES;
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
-/// Bytes of control messages per received message: stamp (32), GRO size (24), overflow count (24), and a reserve.
+/// Bytes of control messages per received message: timestamp (32), GRO size (24), overflow count (24), and a reserve.
 const CONTROL_BYTES: usize = 128;
-/// `CMSG_SPACE` of the one control message we send: header of 16, a `u16`, filled up to 8.
+/// `CMSG_SPACE` of the control message that is sent: a header of 16 bytes, and a `u16` padded to 8.
 const SEGMENT_CONTROL_BYTES: usize = 24;
 /// `CMSG_LEN` of the same.
 const SEGMENT_CONTROL_LEN: usize = 18;
@@ -37,13 +41,13 @@ pub(crate) fn set_option(
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Asks for shorter turns on the processor for this thread, of so many nanoseconds (sched_setattr(2); from Linux 6.12 on, before it nothing changes):
-/// one that wants little at a time is let in before one that runs has had its own, longer turn. Policy and niceness stay as they are.
+/// Requests a shorter time slice for this thread (sched_setattr(2), from Linux 6.12; no effect before): a thread with a short slice
+/// preempts a running one that has a longer slice. Policy and niceness stay unchanged.
 pub(crate) fn set_time_slice(ns: u64) -> io::Result<()> {
     let mut attributes = scheduling()?;
     let policy = attributes.sched_policy as libc::c_int;
     if policy != libc::SCHED_OTHER && policy != libc::SCHED_BATCH {
-        return Ok(()); // Whoever chose a real-time policy for it needs no slice.
+        return Ok(()); // A thread with a real-time policy needs no slice.
     }
     attributes.sched_runtime = ns;
     // SAFETY: the kernel reads as many bytes as `size` says from `attributes`, which lives until the call returns.
@@ -51,20 +55,20 @@ pub(crate) fn set_time_slice(ns: u64) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// How this thread is scheduled.
+/// The scheduling attributes of this thread.
 fn scheduling() -> io::Result<libc::sched_attr> {
     let mut attributes = MaybeUninit::<libc::sched_attr>::zeroed();
     let len = size_of::<libc::sched_attr>();
     // SAFETY: the kernel writes at most `len` bytes to `attributes`, which lives until the call returns.
     let result = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, attributes.as_mut_ptr(), len, 0) };
-    // SAFETY: zeroes are attributes, and so is what the kernel writes.
+    // SAFETY: zeroes are valid attributes, and so is what the kernel writes.
     if result == 0 { Ok(unsafe { attributes.assume_init() }) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Bytes of blocks that have been allocated and not freed, as glibc counts them.
+/// Bytes of blocks that are allocated and not freed, as counted by glibc.
 #[cfg(target_env = "gnu")]
 pub(crate) fn heap_bytes() -> Option<u64> {
-    // SAFETY: takes no pointers, and locks whatever it reads.
+    // SAFETY: takes no pointers, and locks everything that it reads.
     let info = unsafe { libc::mallinfo2() };
     Some((info.uordblks + info.hblkhd) as u64)
 }
@@ -74,18 +78,18 @@ pub(crate) fn heap_bytes() -> Option<u64> {
     None
 }
 
-/// Blocks of at least so many bytes are mapped one by one (mallopt(3), M_MMAP_THRESHOLD).
+/// Maps each block of at least `bytes` separately (mallopt(3), M_MMAP_THRESHOLD).
 pub(crate) fn set_mmap_threshold(bytes: usize) {
     #[cfg(target_env = "gnu")]
     {
         let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-        // SAFETY: takes no pointers, and only sets a number of the allocator. It is refused only if out of range, and then nothing changes.
+        // SAFETY: takes no pointers, and only sets a parameter of the allocator. A value out of range is refused and changes nothing.
         unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
     }
     let _ = bytes;
 }
 
-/// Gives the free pages of all arenas back (malloc_trim(3)).
+/// Returns the free pages of all arenas to the system (malloc_trim(3)).
 pub(crate) fn release_free_pages() {
     #[cfg(target_env = "gnu")]
     {
@@ -94,30 +98,30 @@ pub(crate) fn release_free_pages() {
     }
 }
 
-/// What came with one received message; its bytes are in the arena.
+/// The metadata of one received message; its bytes are in the arena.
 #[derive(Clone, Debug)]
 pub(crate) struct Incoming {
     name: [u8; ADDRESS_BYTES],
     name_len: usize,
-    control: Control<CONTROL_BYTES>,
+    control: ControlBuffer<CONTROL_BYTES>,
     control_len: usize,
     /// Bytes received, over all segments.
     pub(crate) len: usize,
-    /// The kernel had to cut it.
+    /// Whether the kernel truncated it.
     pub(crate) truncated: bool,
 }
 
-/// Control messages want the alignment of a `usize`.
+/// Control messages need the alignment of a `usize`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
-struct Control<const N: usize>([u8; N]);
+struct ControlBuffer<const N: usize>([u8; N]);
 
-/// What the control messages of a received message said.
+/// The contents of the control messages of a received message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ancillary {
     /// When the kernel received it, nanoseconds since 1970.
     pub(crate) realtime_nanos: Option<i128>,
-    /// Length of each of its segments but the last, if the kernel joined several datagrams.
+    /// The length of each segment except the last, if the kernel joined several datagrams.
     pub(crate) segment_bytes: Option<usize>,
     /// Datagrams this socket has lost to a full buffer since it was opened.
     pub(crate) overflowed: Option<u32>,
@@ -128,7 +132,7 @@ impl Default for Incoming {
         Self {
             name: [0; ADDRESS_BYTES],
             name_len: 0,
-            control: Control([0; CONTROL_BYTES]),
+            control: ControlBuffer([0; CONTROL_BYTES]),
             control_len: 0,
             len: 0,
             truncated: false,
@@ -137,18 +141,18 @@ impl Default for Incoming {
 }
 
 impl Incoming {
-    /// Who sent it.
+    /// Its source.
     pub(crate) fn source(&self) -> Option<SocketAddr> {
         address::decode(self.name.get(..self.name_len)?)
     }
 
-    /// Walks its control messages.
+    /// Parses its control messages.
     pub(crate) fn ancillary(&self) -> Ancillary {
         parse_control(self.control.0.get(..self.control_len).unwrap_or_default())
     }
 }
 
-/// Control messages as the kernel lays them out: length, level, type, data, each from a multiple of eight.
+/// Parses control messages: length, level, type, data; each starts at a multiple of eight.
 fn parse_control(mut bytes: &[u8]) -> Ancillary {
     let mut found = Ancillary::default();
     while let Some(header) = bytes.first_chunk::<CONTROL_HEADER>() {
@@ -230,14 +234,14 @@ pub(crate) fn receive(
     Ok(received)
 }
 
-/// Has the processor fetch what will be read soon, up to [`PREFETCH_BYTES_MAX`] of it.
+/// Prefetches up to [`PREFETCH_BYTES_MAX`] bytes of a value that will be read soon.
 pub(crate) fn prefetch<T: ?Sized>(soon: &T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         let start = ptr::from_ref(soon).cast::<i8>();
         let len = size_of_val(soon).min(PREFETCH_BYTES_MAX);
-        // It need not begin with a line: the last byte may lie in one more.
+        // It may start in the middle of a cache line: the last byte can be in one more line.
         for offset in (0..len).step_by(64).chain(len.checked_sub(1)) {
             // SAFETY: the address lies inside of `soon`; nothing is read or written by the program, and no address makes it fault.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(offset)) };
@@ -247,7 +251,7 @@ pub(crate) fn prefetch<T: ?Sized>(soon: &T) {
     let _ = soon;
 }
 
-/// A part of the send arena, or of the receive arena if it is sent from where it came in.
+/// A part of the send arena, or of the receive arena for a forwarded body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) is_received: bool,
@@ -255,12 +259,12 @@ pub(crate) struct Piece {
     pub(crate) len: u32,
 }
 
-/// One message to send: some datagrams to one address. With more than one it is a GSO run, all of whose datagrams have
-/// `segment` bytes but the last, which may have fewer.
+/// One message to send: datagrams to one address. With more than one it is a GSO run: each datagram has `segment` bytes, and the
+/// last may have fewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) target: SocketAddr,
-    /// First of its pieces, an index.
+    /// Index of its first piece.
     pub(crate) first: u32,
     /// Number of its datagrams.
     pub(crate) count: u32,
@@ -277,8 +281,8 @@ impl Run {
     }
 }
 
-/// Sends the first of `runs`, as many as one call takes, without waiting. Returns how many of them went out (at least
-/// one), or why the first did not.
+/// Sends the first of `runs`, as many as one call accepts, without waiting. Returns how many were sent (at least one), or the error of
+/// the first.
 pub(crate) fn send(
     fd: BorrowedFd<'_>,
     (arena, received): (&[u8], &[u8]),
@@ -286,7 +290,8 @@ pub(crate) fn send(
     runs: &[Run],
 ) -> io::Result<usize> {
     let mut names = [const { MaybeUninit::<[u8; ADDRESS_BYTES]>::uninit() }; SEND_MESSAGES];
-    let mut controls = [const { MaybeUninit::<Control<SEGMENT_CONTROL_BYTES>>::uninit() }; SEND_MESSAGES];
+    let mut controls =
+        [const { MaybeUninit::<ControlBuffer<SEGMENT_CONTROL_BYTES>>::uninit() }; SEND_MESSAGES];
     let mut iovecs = [const { MaybeUninit::<libc::iovec>::uninit() }; SEND_PIECES];
     let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; SEND_MESSAGES];
     let mut rest = iovecs.as_mut_slice();
@@ -327,14 +332,14 @@ pub(crate) fn send(
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// The control message that cuts a run into segments.
-fn segment_control(segment: u16) -> Control<SEGMENT_CONTROL_BYTES> {
+/// The control message that splits a run into segments.
+fn segment_control(segment: u16) -> ControlBuffer<SEGMENT_CONTROL_BYTES> {
     let mut bytes = [0; SEGMENT_CONTROL_BYTES];
     bytes[..8].copy_from_slice(&SEGMENT_CONTROL_LEN.to_ne_bytes());
     bytes[8..12].copy_from_slice(&libc::SOL_UDP.to_ne_bytes());
     bytes[12..16].copy_from_slice(&libc::UDP_SEGMENT.to_ne_bytes());
     bytes[16..18].copy_from_slice(&segment.to_ne_bytes());
-    Control(bytes)
+    ControlBuffer(bytes)
 }
 
 fn message_header(
@@ -368,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_asks_for_shorter_turns_and_changes_nothing_else() {
+    fn a_shorter_time_slice_leaves_policy_and_niceness_unchanged() {
         let thread = std::thread::spawn(|| {
             let before = scheduling().unwrap();
             set_time_slice(200_000).unwrap();
@@ -377,14 +382,14 @@ mod tests {
             let slice = after.sched_runtime;
             assert!(
                 slice == 200_000 || slice == 0,
-                "{slice}: what was asked for, or a kernel that knows none"
+                "{slice}: neither the requested slice nor that of a kernel without slices"
             );
         });
         thread.join().unwrap();
     }
 
     #[test]
-    fn control_messages_are_found_in_any_order_among_others() {
+    fn control_messages_are_found_in_any_order_between_unknown_ones() {
         let mut stamp = 7i64.to_ne_bytes().to_vec();
         stamp.extend(5i64.to_ne_bytes());
         let mut bytes = control(libc::SOL_UDP, libc::UDP_GRO, &1200i32.to_ne_bytes());
@@ -397,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn any_control_bytes_are_walked_to_an_end() {
+    fn parsing_any_control_bytes_ends() {
         proptest::proptest!(|(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..96), len in 0..64usize)| {
             parse_control(&bytes);
             let mut plausible = len.to_ne_bytes().to_vec();

@@ -1,0 +1,271 @@
+//! Mailboxes between workers: messages from one machine to another, copied once.
+//!
+//! Each worker has a mailbox: a bounded queue of filled envelopes, and a queue of empty ones. A sender takes an empty envelope, fills it,
+//! and pushes it to the first queue. The receiver reads it in place and returns it to the second. Workers share only the two queues.
+//! Envelopes are allocated when needed, up to a bound; then the mailbox is full.
+//!
+//! A receiver that is awake polls its mailbox. Before it sleeps, it sets a flag and polls once more; a sender that finds the flag set
+//! clears it and wakes the receiver. Flag and queue are sequentially consistent, so at least one of the two sees an envelope that
+//! arrives in between.
+
+use crate::limits::{ENVELOPE_BYTES_MAX, MAILBOX_ENVELOPES_MAX};
+use crossbeam_queue::ArrayQueue;
+use machine::WorkerId;
+use mio::Waker;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Counters since the worker was created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MailboxStats {
+    /// Envelopes sent to other workers.
+    pub sent: u64,
+    /// Envelopes not sent: the mailbox was full, the worker does not exist, or the message was too long.
+    pub dropped: u64,
+    /// Envelopes received from other workers.
+    pub received: u64,
+    /// Number of times another worker was woken.
+    pub wakes: u64,
+}
+
+/// A message and its sender.
+#[derive(Debug)]
+pub struct Envelope {
+    from: WorkerId,
+    len: u16,
+    bytes: [u8; ENVELOPE_BYTES_MAX],
+}
+
+const _: () = assert!(ENVELOPE_BYTES_MAX <= u16::MAX as usize);
+
+impl Envelope {
+    /// The sender.
+    pub fn from(&self) -> WorkerId {
+        self.from
+    }
+
+    /// The message.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+#[derive(Debug)]
+struct Mailbox {
+    filled: ArrayQueue<Box<Envelope>>,
+    empty: ArrayQueue<Box<Envelope>>,
+    /// Envelopes that were allocated.
+    made: AtomicUsize,
+    is_asleep: AtomicBool,
+    /// Set when its worker is created.
+    waker: OnceLock<Arc<Waker>>,
+}
+
+impl Mailbox {
+    fn new() -> Self {
+        Self {
+            filled: ArrayQueue::new(MAILBOX_ENVELOPES_MAX),
+            empty: ArrayQueue::new(MAILBOX_ENVELOPES_MAX),
+            made: AtomicUsize::new(0),
+            is_asleep: AtomicBool::new(false),
+            waker: OnceLock::new(),
+        }
+    }
+
+    /// An empty envelope; a new one while there are fewer than the bound.
+    fn empty(&self) -> Option<Box<Envelope>> {
+        if let Some(envelope) = self.empty.pop() {
+            return Some(envelope);
+        }
+        let has_room = |made: usize| (made < MAILBOX_ENVELOPES_MAX).then_some(made + 1);
+        self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, has_room).ok()?;
+        Some(Box::new(Envelope { from: WorkerId(0), len: 0, bytes: [0; ENVELOPE_BYTES_MAX] }))
+    }
+}
+
+/// The mailboxes of all workers, as seen by one of them.
+#[derive(Debug, Default)]
+pub struct Mailboxes {
+    own: WorkerId,
+    /// All mailboxes, including this worker's. Empty if there are no other workers.
+    mailboxes: Box<[Arc<Mailbox>]>,
+    /// Workers that were sent something since they were woken last.
+    touched: Vec<WorkerId>,
+    stats: MailboxStats,
+}
+
+impl Mailboxes {
+    /// The mailboxes of this number of workers, in their order. A single worker has none.
+    pub fn between(workers: usize) -> Vec<Self> {
+        let mailboxes: Vec<Arc<Mailbox>> = match workers {
+            0 | 1 => Vec::new(),
+            several => (0..several).map(|_| Arc::new(Mailbox::new())).collect(),
+        };
+        let end = |own: usize| Self {
+            own: WorkerId(own as u16),
+            mailboxes: mailboxes.clone().into_boxed_slice(),
+            touched: Vec::with_capacity(workers),
+            stats: MailboxStats::default(),
+        };
+        (0..workers).map(end).collect()
+    }
+
+    /// Sets the waker of this worker.
+    pub(crate) fn set_waker(&self, waker: Arc<Waker>) {
+        if let Some(mailbox) = self.own() {
+            // A worker is created once.
+            let _ = mailbox.waker.set(waker);
+        }
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> MailboxStats {
+        self.stats
+    }
+
+    fn own(&self) -> Option<&Mailbox> {
+        self.mailboxes.get(usize::from(self.own.0)).map(|mailbox| &**mailbox)
+    }
+
+    /// Copies `head`, followed by `body`, into the mailbox of `worker`. False, and counted, if that is impossible.
+    pub fn send(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+        let len = head.len() + body.len();
+        let mailbox = self.mailboxes.get(usize::from(worker.0)).filter(|_| worker != self.own);
+        let envelope = mailbox.filter(|_| len <= ENVELOPE_BYTES_MAX).and_then(|mailbox| mailbox.empty());
+        let (Some(mailbox), Some(mut envelope)) = (mailbox, envelope) else {
+            self.stats.dropped += 1;
+            return false;
+        };
+        envelope.from = self.own;
+        envelope.len = len as u16;
+        envelope.bytes[..head.len()].copy_from_slice(head);
+        envelope.bytes[head.len()..len].copy_from_slice(body);
+        // Never full: its capacity is the bound of envelopes.
+        let _ = mailbox.filled.push(envelope);
+        self.stats.sent += 1;
+        if !self.touched.contains(&worker) {
+            self.touched.push(worker);
+        }
+        true
+    }
+
+    /// Wakes the workers that were sent something and sleep.
+    pub(crate) fn wake_receivers(&mut self) {
+        for worker in self.touched.drain(..) {
+            let Some(mailbox) = self.mailboxes.get(usize::from(worker.0)) else { continue };
+            if mailbox.is_asleep.swap(false, Ordering::SeqCst)
+                && let Some(waker) = mailbox.waker.get()
+            {
+                self.stats.wakes += 1;
+                // This fails only if the poll of that worker no longer exists.
+                let _ = waker.wake();
+            }
+        }
+    }
+
+    /// The oldest envelope for this worker. [`recycle`](Self::recycle) must follow.
+    pub fn receive(&mut self) -> Option<Box<Envelope>> {
+        let envelope = self.own()?.filled.pop()?;
+        self.stats.received += 1;
+        Some(envelope)
+    }
+
+    /// Returns an envelope that was read, for the next sender.
+    pub fn recycle(&self, envelope: Box<Envelope>) {
+        if let Some(mailbox) = self.own() {
+            // Never full, as above.
+            let _ = mailbox.empty.push(envelope);
+        }
+    }
+
+    /// Whether there is an envelope for this worker.
+    pub(crate) fn has_work(&self) -> bool {
+        self.own().is_some_and(|mailbox| !mailbox.filled.is_empty())
+    }
+
+    /// Whether the worker may sleep. If so, a sender wakes it from now on.
+    pub(crate) fn may_sleep(&self) -> bool {
+        let Some(mailbox) = self.own() else { return true };
+        mailbox.is_asleep.store(true, Ordering::SeqCst);
+        mailbox.filled.is_empty()
+    }
+
+    /// The worker is awake and polls its mailbox.
+    pub(crate) fn set_awake(&self) {
+        if let Some(mailbox) = self.own() {
+            mailbox.is_asleep.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Mailboxes, Mailboxes) {
+        let mut ends = Mailboxes::between(2).into_iter();
+        (ends.next().expect("two"), ends.next().expect("two"))
+    }
+
+    const SECOND: WorkerId = WorkerId(1);
+
+    #[test]
+    fn envelopes_arrive_in_order_with_their_sender() {
+        let (mut first, mut second) = pair();
+        assert!(first.send(SECOND, b"head", b"body"));
+        assert!(first.send(SECOND, b"", &[7; ENVELOPE_BYTES_MAX]));
+        let envelope = second.receive().expect("sent");
+        assert_eq!((envelope.from(), envelope.bytes()), (WorkerId(0), &b"headbody"[..]));
+        second.recycle(envelope);
+        assert_eq!(second.receive().expect("sent").bytes(), [7; ENVELOPE_BYTES_MAX]);
+        assert!(second.receive().is_none() && first.receive().is_none());
+    }
+
+    #[test]
+    fn a_full_mailbox_refuses_envelopes_until_one_is_recycled() {
+        let (mut first, mut second) = pair();
+        for _ in 0..MAILBOX_ENVELOPES_MAX {
+            assert!(first.send(SECOND, b"x", b""));
+        }
+        assert!(!first.send(SECOND, b"x", b""));
+        let envelope = second.receive().expect("sent");
+        assert!(!first.send(SECOND, b"x", b""), "it is being read");
+        second.recycle(envelope);
+        assert!(first.send(SECOND, b"x", b""));
+        assert_eq!(first.stats().dropped, 2);
+    }
+
+    #[test]
+    fn sending_to_oneself_or_to_an_unknown_worker_is_refused() {
+        let (mut first, _second) = pair();
+        for worker in [WorkerId(0), WorkerId(2), WorkerId(u16::MAX)] {
+            assert!(!first.send(worker, b"x", b""));
+        }
+        assert!(!first.send(SECOND, b"x", &[0; ENVELOPE_BYTES_MAX]));
+        assert_eq!(first.stats(), MailboxStats { dropped: 4, ..MailboxStats::default() });
+        let mut only = Mailboxes::between(1).remove(0);
+        assert!(!only.send(WorkerId(0), b"x", b"") && !only.has_work() && only.may_sleep());
+    }
+
+    #[test]
+    fn a_sleeping_worker_is_woken_once_and_an_awake_one_is_not() {
+        let poll = mio::Poll::new().expect("a poll");
+        let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).expect("a waker"));
+        let (mut first, mut second) = pair();
+        second.set_waker(waker);
+        first.send(SECOND, b"x", b"");
+        first.wake_receivers();
+        assert_eq!(first.stats().wakes, 0, "it is awake");
+        assert!(!second.may_sleep(), "there is something to read");
+        second.set_awake();
+        let envelope = second.receive().expect("sent");
+        second.recycle(envelope);
+        assert!(second.may_sleep());
+        first.send(SECOND, b"x", b"");
+        first.send(SECOND, b"y", b"");
+        first.wake_receivers();
+        first.send(SECOND, b"z", b"");
+        first.wake_receivers();
+        assert_eq!(first.stats().wakes, 1);
+    }
+}
